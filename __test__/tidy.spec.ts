@@ -1,0 +1,69 @@
+// The invariants of ARCHITECTURE.md, read from the sources; and each check on sources that break it.
+
+import test from 'ava'
+import { ROOT } from '../scripts/command.ts'
+import { CHECKS, readSources, source } from '../scripts/tidy.ts'
+
+const sources = readSources(ROOT)
+
+for (const { sentence, find } of CHECKS) {
+  test(sentence, (t) => {
+    t.deepEqual(find(sources), [])
+  })
+}
+
+/** Sources of which each breaks the check whose sentence begins so. */
+const OFFENCES: ReadonlyArray<[sentence: string, path: string, text: string]> = [
+  ['crates/engine does not name napi', 'crates/engine/src/lib.rs', '//! x\nuse napi::Env;\n'],
+  ['crates/engine does not name napi', 'crates/node/lib.rs', '//! x\nuse hyper::Request;\n'],
+  ['only ts/native/index.ts', 'ts/cli/main.ts', "// x\nimport a from '../native/binding.cjs'\n"],
+  ['ts/arbiter imports neither', 'ts/arbiter/a.ts', "// x\nimport { a } from '../http/a.ts'\n"],
+  ['ts/arbiter imports neither', 'ts/worker/a.ts', "// x\nimport { a } from '../arbiter/a.ts'\n"],
+  ['only ts/process/system.ts', 'ts/worker/a.ts', "// x\nprocess.on('exit', done)\n"],
+  ['only ts/process/system.ts', 'ts/worker/a.ts', '// x\nconst now = Date.now()\n'],
+  ['errors are made in', 'ts/worker/a.ts', "// x\nthrow new TypeError('no')\n"],
+  ['no file is called util', 'ts/http/string-utils.ts', '// x\n'],
+  ['no file is called util', 'crates/engine/src/common.rs', '//! x\n'],
+  ['no source is longer', 'ts/worker/a.ts', `// x\n${'\n'.repeat(400)}`],
+  ['every source opens with', 'ts/worker/a.ts', 'export const a = 1\n'],
+  ['every source opens with', 'crates/engine/src/a.rs', '// x\nuse std::io;\n'],
+  ['an empty catch', 'ts/worker/a.ts', `// x\ntry { a() } catch {${' '}}\n`],
+  ['a suppressed clippy lint', 'crates/engine/src/a.rs', '//! x\n#[allow(dead_code)]\nfn a() {}\n'],
+  ['a relative link', 'docs/a.md', '[gone](./no-such-page.md)\n'],
+  ['the dependencies on platform', 'package.json', '{ "optionalDependencies": {} }\n'],
+]
+
+for (const [start, path, text] of OFFENCES) {
+  test(`${path} with ${JSON.stringify(text.slice(0, 60))} is found by: ${start}`, (t) => {
+    const check = CHECKS.find(({ sentence }) => sentence.startsWith(start))
+    t.truthy(check?.find([source(path, text)]).length)
+  })
+}
+
+test('a median over the budget is found where no single file is', (t) => {
+  const check = CHECKS.find(({ sentence }) => sentence.startsWith('no source is longer'))
+  const long = source('ts/worker/a.ts', `// x\n${'\n'.repeat(121)}`)
+  t.deepEqual(check?.find([long]), ['ts/: median of 122 lines'])
+})
+
+test('a setting named outside the table is found, by its flag and by its variable', (t) => {
+  const check = CHECKS.find(({ sentence }) => sentence.startsWith('no flag'))
+  const table = source('ts/settings/table.ts', '// x\nconst T = {\n  max_requests: {\n  },\n}\n')
+  const user = source('ts/cli/a.ts', "// x\na('--max-requests')\nb(env.MONOCEROS_MAX_REQUESTS)\n")
+  t.is(check?.find([table, user]).length, 2)
+})
+
+test('versions that differ are found', (t) => {
+  const check = CHECKS.find(({ sentence }) => sentence.startsWith('the package, the crates'))
+  const root = source('package.json', '{\n  "version": "1.0.0"\n}\n')
+  const platform = source('npm/linux-x64-gnu/package.json', '{\n  "version": "1.0.1"\n}\n')
+  t.deepEqual(check?.find([root, platform]), [
+    'npm/linux-x64-gnu/package.json: 1.0.1, package.json: 1.0.0',
+  ])
+})
+
+test('a comment does not count as code', (t) => {
+  const { code } = source('ts/a.ts', '// new Error\n/* process.on\n */ a() // Date.now\n')
+  t.notRegex(code, /Error|process|Date/)
+  t.is(code.split('\n').length, 4)
+})

@@ -1,0 +1,98 @@
+// `npm run build`: the addon by cargo, then dist/ by the TypeScript compiler. What is up to date is left alone.
+
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { isMain, ROOT, run, runBin } from './command.ts'
+import { filesBelow, fingerprint, readStamp, writeStamp } from './freshness.ts'
+
+export type Profile = 'quick' | 'release'
+
+const NATIVE = join(ROOT, 'dist', 'native')
+const ADDON_SOURCES = ['crates', 'build.rs', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml']
+const DIST_SOURCES = ['ts', 'tsconfig.json', 'package.json']
+
+/** Builds what is out of date. Without cargo that is dist/ alone, and one line says so. */
+export async function build(profile: Profile = 'quick'): Promise<boolean> {
+  return (await buildAddon(profile)) && (await buildDist())
+}
+
+/** The cargo profile of the addon that lies in dist/native, for those who print figures of it. */
+export function addonProfile(): string {
+  return addonPath() === undefined ? 'none' : (readStamp('addon')?.split(' ')[0] ?? 'unknown')
+}
+
+/** The addon for this machine in dist/native, if it has been built. */
+export function addonPath(): string | undefined {
+  if (!existsSync(NATIVE)) return undefined
+  const name = readdirSync(NATIVE).find((file) => file.endsWith('.node'))
+  return name === undefined ? undefined : join(NATIVE, name)
+}
+
+async function buildAddon(profile: Profile): Promise<boolean> {
+  const obstacle = await cargoObstacle()
+  if (obstacle !== undefined) {
+    if (addonPath() === undefined) {
+      console.log(`${obstacle}: the pure TypeScript engine is used (docs/engines.md)`)
+    }
+    return true
+  }
+  // What was built with the release profile serves where the quick one would do.
+  const isBuilt = (built: Profile) => readStamp('addon') === stampOf(built)
+  const isCurrent = isBuilt(profile) || (profile === 'quick' && isBuilt('release'))
+  if (isCurrent && addonPath() !== undefined) return true
+
+  console.log(`building the addon (cargo profile ${profile})`)
+  mkdirSync(NATIVE, { recursive: true })
+  const { status } = await runBin('napi', [
+    ...['build', '--platform', '--profile', profile, '--output-dir', 'dist/native'],
+    ...['--js', 'binding.cjs', '--dts', '../../ts/native/binding.d.cts'],
+  ])
+  if (status === 0) writeStamp('addon', stampOf(profile))
+  return status === 0
+}
+
+function stampOf(profile: Profile): string {
+  return `${profile} ${fingerprint(ADDON_SOURCES)}`
+}
+
+/** Why cargo cannot build the addon here, or nothing if it can. */
+export async function cargoObstacle(): Promise<string | undefined> {
+  const { status, output } = await run('cargo', ['--version'], { show: false })
+  const found = /^cargo (\d+)\.(\d+)/m.exec(output)
+  if (status !== 0 || found === null) return 'no cargo here to build the addon'
+  const manifest = readFileSync(join(ROOT, 'Cargo.toml'), 'utf8')
+  const wanted = /^rust-version = "(\d+)\.(\d+)/m.exec(manifest)
+  const number = (match: RegExpExecArray | null) => Number(match?.[1]) * 1000 + Number(match?.[2])
+  if (number(found) >= number(wanted)) return undefined
+  return `cargo here is ${found[1]}.${found[2]}, the addon needs ${wanted?.[1]}.${wanted?.[2]}`
+}
+
+async function buildDist(): Promise<boolean> {
+  const current = fingerprint(DIST_SOURCES)
+  if (readStamp('dist') === current && existsSync(join(ROOT, 'dist/cli/main.js'))) return true
+
+  const { status } = await runBin('tsc', ['--project', 'tsconfig.json'])
+  if (status !== 0) return false
+  removeOrphans()
+  // The compiler does not copy declarations that are not its own, and the emitted ones refer to this one.
+  const declarations = join(ROOT, 'ts/native/binding.d.cts')
+  if (existsSync(declarations)) {
+    mkdirSync(NATIVE, { recursive: true })
+    copyFileSync(declarations, join(NATIVE, 'binding.d.cts'))
+  }
+  writeStamp('dist', current)
+  return true
+}
+
+/** Removes from dist/ what was compiled from a source that is gone: it would be packed and could be imported. */
+function removeOrphans(): void {
+  for (const file of filesBelow(join(ROOT, 'dist'))) {
+    const stem = /^(.*)\/dist\/(.*?)(?:\.d\.ts|\.js)$/.exec(file)
+    if (stem !== null && !existsSync(join(ROOT, 'ts', `${stem[2]}.ts`))) rmSync(file)
+  }
+}
+
+if (isMain(import.meta.url)) {
+  const profile = process.argv.includes('--release') ? 'release' : 'quick'
+  process.exitCode = (await build(profile)) ? 0 : 1
+}

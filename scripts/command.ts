@@ -1,0 +1,55 @@
+// Runs other programs for the scripts of this folder: with their output passed on, kept, or both.
+
+import { type SpawnOptions, spawn } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+/** The root of the repository, without a slash at its end. */
+export const ROOT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
+
+export interface CommandResult {
+  readonly status: number
+  readonly output: string
+}
+
+export interface CommandOptions {
+  readonly cwd?: string
+  readonly env?: NodeJS.ProcessEnv
+  /** Whether the output is shown as it comes; it is kept in any case. */
+  readonly show?: boolean
+}
+
+/** Runs a program to its end; a program that cannot be started has status 127, as in a shell. */
+export function run(
+  program: string,
+  args: readonly string[],
+  options: CommandOptions = {},
+): Promise<CommandResult> {
+  const { cwd = ROOT, env = process.env, show = true } = options
+  const spawnOptions: SpawnOptions = { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] }
+  return new Promise((resolve) => {
+    const child = spawn(program, args, spawnOptions)
+    const chunks: Buffer[] = []
+    child.stdout?.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      if (show) process.stdout.write(chunk)
+    })
+    child.stderr?.on('data', (chunk: Buffer) => {
+      chunks.push(chunk)
+      if (show) process.stderr.write(chunk)
+    })
+    child.once('error', (error) => resolve({ status: 127, output: error.message }))
+    child.once('close', (status) =>
+      resolve({ status: status ?? 1, output: Buffer.concat(chunks).toString() }),
+    )
+  })
+}
+
+/** Runs a program that a dependency brings (`node_modules/.bin`). */
+export function runBin(name: string, args: readonly string[], options: CommandOptions = {}) {
+  return run(`${ROOT}/node_modules/.bin/${name}`, args, options)
+}
+
+/** Whether this module is the program that Node was asked to run. */
+export function isMain(moduleUrl: string): boolean {
+  return process.argv[1] !== undefined && fileURLToPath(moduleUrl) === process.argv[1]
+}

@@ -1,0 +1,51 @@
+// `npm run lint`: everything that reads the sources without running them. All checks run, whatever the first one says.
+
+import { cargoObstacle } from './build.ts'
+import { type CommandResult, run, runBin } from './command.ts'
+import { tidyAll } from './tidy.ts'
+
+interface Check {
+  readonly name: string
+  readonly needs?: 'cargo' | 'cargo-deny'
+  run(): Promise<CommandResult>
+}
+
+const CHECKS: readonly Check[] = [
+  { name: 'biome', run: () => runBin('biome', ['ci', '--error-on-warnings']) },
+  { name: 'types', run: () => runBin('tsc', ['--project', 'tsconfig.lint.json']) },
+  { name: 'tidy', run: async () => tidyAll() },
+  { name: 'rustfmt', needs: 'cargo', run: () => run('cargo', ['fmt', '--all', '--check']) },
+  {
+    name: 'clippy',
+    needs: 'cargo',
+    run: () => run('cargo', ['clippy', '--workspace', '--all-targets', '--', '-D', 'warnings']),
+  },
+  {
+    // Advisories are left out: they come as a git repository, which not every machine can fetch.
+    name: 'cargo-deny',
+    needs: 'cargo-deny',
+    run: () => run('cargo', ['deny', 'check', 'bans', 'licenses', 'sources']),
+  },
+]
+
+async function missing(check: Check): Promise<string | undefined> {
+  if (check.needs === undefined) return undefined
+  const obstacle = await cargoObstacle()
+  if (obstacle !== undefined) return obstacle
+  if (check.needs === 'cargo') return undefined
+  const { status } = await run('cargo', ['deny', '--version'], { show: false })
+  return status === 0 ? undefined : 'cargo-deny is not installed'
+}
+
+let failed = 0
+for (const check of CHECKS) {
+  const reason = await missing(check)
+  if (reason !== undefined) {
+    console.log(`${check.name}: skipped, ${reason}`)
+    continue
+  }
+  const { status } = await check.run()
+  if (status !== 0) failed += 1
+  console.log(`${check.name}: ${status === 0 ? 'ok' : 'FAILED'}`)
+}
+process.exitCode = failed === 0 ? 0 : 1
