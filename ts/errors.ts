@@ -1,0 +1,125 @@
+/**
+ * Every error that Monoceros reports, as one table: code, exit status of the process that ends with it, text.
+ * `docs/errors.md` is generated from it, so the page and the program cannot disagree.
+ */
+
+export interface ErrorRow {
+  /** Status of a process that ends because of this error: 1 settings and start, 2 usage, 3 and 4 the application. */
+  readonly exit: 1 | 2 | 3 | 4
+  /** What, the value, what is allowed, what to do. */
+  // biome-ignore lint/suspicious/noExplicitAny: parameters are contravariant, and rows differ in theirs.
+  readonly text: (...details: any[]) => string
+  /** For `docs/errors.md`: what to do about it, where the text alone does not say it. */
+  readonly advice?: string
+}
+
+export const ERRORS = {
+  ERR_FLAG_UNKNOWN: {
+    exit: 2,
+    text: (flag: string, hint: string) =>
+      `unknown option ${flag}${hint}. --help lists all options.`,
+  },
+  ERR_FLAG_USAGE: {
+    exit: 2,
+    text: (what: string) => `${what}. --help lists all options.`,
+  },
+  ERR_SETTING_UNKNOWN: {
+    exit: 1,
+    text: (name: string, where: string, hint: string) =>
+      `unknown setting "${name}" in ${where}${hint}. docs/settings.md lists all settings.`,
+  },
+  ERR_ENVIRONMENT_UNKNOWN: {
+    exit: 1,
+    text: (variable: string, hint: string) =>
+      `unknown environment variable ${variable}${hint}. Names that begin with MONOCEROS_ belong to settings; unset it or rename it.`,
+    advice:
+      'Variables that Kubernetes sets for a service called "monoceros" (MONOCEROS_PORT, MONOCEROS_SERVICE_HOST and the like) are passed over.',
+  },
+  ERR_SETTING_VALUE: {
+    exit: 1,
+    text: (subject: string, allowed: string, got: string, hint: string) =>
+      `${subject} must be ${allowed}, got ${got}${hint}.`,
+  },
+  ERR_SETTING_LATER: {
+    exit: 1,
+    text: (subject: string) =>
+      `${subject}: not supported yet; remove it to start without it. docs/settings.md says what is.`,
+  },
+  ERR_VALUE_LATER: {
+    exit: 1,
+    text: (subject: string, value: string, allowed: string) =>
+      `${subject}: the value "${value}" is not supported yet; now it must be ${allowed}.`,
+  },
+  ERR_SETTING_REFUSED: {
+    exit: 1,
+    text: (subject: string, reason: string) => `${subject}: refused, because ${reason}. Remove it.`,
+    advice: 'The setting exists in Gunicorn, but taking it and doing nothing would mislead.',
+  },
+  ERR_CMD_ARGS_QUOTE: {
+    exit: 1,
+    text: (quote: string) => `MONOCEROS_CMD_ARGS: a ${quote} is opened and never closed.`,
+  },
+  ERR_CONFIG_FILE_MISSING: {
+    exit: 1,
+    text: (path: string) => `config file ${path} does not exist.`,
+  },
+  ERR_CONFIG_FILE_KIND: {
+    exit: 1,
+    text: (path: string, allowed: string) =>
+      `config file ${path} must be one of ${allowed} by its extension.`,
+  },
+  ERR_CONFIG_FILE_FORM: {
+    exit: 1,
+    text: (text: string) =>
+      `config "${text}" has no meaning here: give PATH, file:PATH or module:NAME of a JavaScript, TypeScript or JSON file.`,
+  },
+  ERR_CONFIG_FILE_BROKEN: {
+    exit: 1,
+    text: (path: string, problem: string) => `config file ${path} cannot be loaded: ${problem}`,
+  },
+  ERR_CONFIG_FILE_SHAPE: {
+    exit: 1,
+    text: (path: string, got: string) =>
+      `config file ${path} must export an object of settings (export default defineConfig({ ... })), got ${got}.`,
+  },
+  ERR_APP_NONE: {
+    exit: 1,
+    text: () =>
+      'no application named. Give it as an argument (monoceros ./app.js) or as the setting "app".',
+  },
+  ERR_CHDIR: {
+    exit: 1,
+    text: (subject: string, path: string, problem: string) =>
+      `${subject} must be a directory that can be entered, got "${path}" (${problem}).`,
+  },
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** An error that Monoceros itself reports: its text is for people, its code for programs. */
+export class MonocerosError extends Error {
+  readonly code: ErrorCode
+  readonly exit: number
+
+  constructor(code: ErrorCode, text: string) {
+    super(text)
+    this.name = 'MonocerosError'
+    this.code = code
+    this.exit = ERRORS[code].exit
+  }
+
+  /** Keeps what was thrown below as the cause. */
+  causedBy(cause: unknown): this {
+    this.cause = cause
+    return this
+  }
+}
+
+/** Makes the error of one row of the table. */
+export function monocerosError<C extends ErrorCode>(
+  code: C,
+  ...details: Parameters<(typeof ERRORS)[C]['text']>
+): MonocerosError {
+  const row: ErrorRow = ERRORS[code]
+  return new MonocerosError(code, row.text(...details))
+}

@@ -1,0 +1,13 @@
+/**
+ * The public API: types, and `defineConfig` for config files.
+ */
+import type { ConfigFile } from './settings/config.ts'
+
+export type { ErrorCode } from './errors.ts'
+export { MonocerosError } from './errors.ts'
+export type { Config, ConfigFile, ResolvedConfig } from './settings/config.ts'
+
+/** Gives a config file its types; it returns what it is given. */
+export function defineConfig(config: ConfigFile): ConfigFile {
+  return config
+}

@@ -1,0 +1,74 @@
+/**
+ * How many processors this process may use: the smaller of what the operating system schedules it on and the
+ * quota of its control group, which `os.availableParallelism` does not see on every Node that we support.
+ */
+import { readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+
+export type ReadText = (path: string) => string | undefined
+
+const CGROUP = '/sys/fs/cgroup'
+
+/** The number of workers that `auto` means: at least 1. */
+export function availableCpus(
+  read: ReadText = readIfThere,
+  parallelism = availableParallelism(),
+): number {
+  const quota = cpuQuota(read)
+  if (quota === undefined) return parallelism
+  // Rounded up: with 1.5 processors, two workers use all of it and one never could.
+  return Math.max(1, Math.min(parallelism, Math.ceil(quota)))
+}
+
+/** Processors granted by the control group (v2, else v1), or undefined when there is no limit. */
+export function cpuQuota(read: ReadText = readIfThere): number | undefined {
+  const groups = (read('/proc/self/cgroup') ?? '').split('\n').map((line) => line.split(':'))
+  const limits: number[] = []
+  for (const [, controllers, ...path] of groups) {
+    const v2 = controllers === ''
+    if (!v2 && !(controllers ?? '').split(',').includes('cpu')) continue
+    for (const directory of upwards(path.join(':'))) {
+      const limit = v2 ? v2Limit(read, directory) : v1Limit(read, directory)
+      if (limit !== undefined) limits.push(limit)
+    }
+  }
+  return limits.length === 0 ? undefined : Math.min(...limits)
+}
+
+// Every level limits those below it. In a container the path may be the host's, which does not exist
+// inside; the walk up ends at the root of the mount, where the container's own files are.
+function upwards(path: string): string[] {
+  const names = path.split('/').filter((name) => name !== '')
+  return [...names.keys(), names.length].map((depth) => names.slice(0, depth).join('/'))
+}
+
+function v2Limit(read: ReadText, directory: string): number | undefined {
+  const [quota, period] = (read(join(CGROUP, directory, 'cpu.max')) ?? '').trim().split(/\s+/)
+  return ratio(quota, period)
+}
+
+function v1Limit(read: ReadText, directory: string): number | undefined {
+  for (const mount of ['cpu', 'cpu,cpuacct']) {
+    const quota = read(join(CGROUP, mount, directory, 'cpu.cfs_quota_us'))
+    const period = read(join(CGROUP, mount, directory, 'cpu.cfs_period_us'))
+    const limit = ratio(quota, period)
+    if (limit !== undefined) return limit
+  }
+  return undefined
+}
+
+// "max" (v2) and -1 (v1) mean no limit.
+function ratio(quota: string | undefined, period: string | undefined): number | undefined {
+  const cpus = Number(quota) / Number(period)
+  return Number.isFinite(cpus) && cpus > 0 ? cpus : undefined
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    // Not Linux, another cgroup version or no permission: then there is no limit that we could know.
+    return undefined
+  }
+}

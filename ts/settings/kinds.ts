@@ -1,0 +1,232 @@
+/**
+ * The kinds of value that settings have: schema, how text from the command line or the environment becomes a value,
+ * and the words that help, docs and refusals use. Rows of the table combine them.
+ */
+import { z } from 'zod'
+
+import { availableCpus } from './cpus.ts'
+
+export interface Kind<Out = unknown, In = unknown> {
+  /** Checks a value and completes it; the type of the config file and the JSON schema come from its input side. */
+  readonly schema: z.ZodType<Out, In>
+  /** Completes "must be ...". */
+  readonly allowed: string
+  /** What stands for the value in --help; empty for a switch. */
+  readonly meta: string
+  /** Text to what the schema checks; what is not of this kind stays text, and the schema refuses it. */
+  readonly fromText: (text: string) => unknown
+  /** A flag of this kind may be repeated, and its values together make the list. */
+  readonly list?: { readonly environmentSeparator: string }
+  /** The flag's value may be left out: it then means this text. */
+  readonly bareFlag?: string
+  /** The words to compare a wrong value with. */
+  readonly words?: readonly string[]
+  /** Words that will be values one day. */
+  readonly laterWords?: readonly string[]
+  /** What a foreign word means here; taken with a warning. */
+  readonly translate?: (value: string) => string | undefined
+}
+
+/** The largest number of seconds a timer of Node takes (2^31 - 1 ms). */
+const MAX_SECONDS = 2_147_483
+const MAX_WORKERS = 1024
+
+const WORKER_CLASSES = ['auto', 'node', 'fetch']
+const GUNICORN_WORKER_CLASSES = [
+  'sync',
+  'gthread',
+  'eventlet',
+  'gevent',
+  'gevent_wsgi',
+  'gevent_pywsgi',
+  'tornado',
+  'asgi',
+]
+
+/** A whole number between two bounds. */
+export function integer(
+  min: number,
+  max = Number.MAX_SAFE_INTEGER,
+  meta = 'N',
+): Kind<number, number> {
+  const bounds = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`
+  return {
+    schema: z.int().min(min).max(max),
+    allowed: `an integer ${bounds}`,
+    meta,
+    fromText: numberFromText,
+  }
+}
+
+/** A time; fractions are allowed. */
+export const seconds: Kind<number, number> = {
+  schema: z.number().min(0).max(MAX_SECONDS),
+  allowed: `a number of seconds from 0 to ${MAX_SECONDS}`,
+  meta: 'SECONDS',
+  fromText: numberFromText,
+}
+
+/** A number of bytes, or text with a unit: 64k, 10m, 1g (powers of 1024). */
+export const bytes: Kind<number, number> = {
+  schema: z.int().min(0),
+  allowed: 'a number of bytes of 0 or more, with k, m or g for powers of 1024',
+  meta: 'BYTES',
+  fromText: bytesFromText,
+}
+
+/** A number of workers, or `auto`, which becomes the number of processors this process may use. */
+export const workerCount: Kind<number, number | 'auto'> = {
+  schema: z
+    .union([z.int().min(0).max(MAX_WORKERS), z.literal('auto')])
+    .transform((value) => (value === 'auto' ? availableCpus() : value)),
+  allowed: `an integer from 0 to ${MAX_WORKERS} or "auto"`,
+  meta: 'N|auto',
+  fromText: numberFromText,
+}
+
+/** On or off. */
+export const bool: Kind<boolean, boolean> = {
+  schema: z.boolean(),
+  allowed: 'true or false (in the environment also 1, 0, yes, no, on, off)',
+  meta: '',
+  fromText: boolFromText,
+}
+
+/** Any text that is not empty. */
+export function text(meta = 'TEXT'): Kind<string, string> {
+  return { schema: z.string().min(1), allowed: 'a text that is not empty', meta, fromText: asIs }
+}
+
+/** One of a few words. */
+export function choice<const W extends string, const L extends string = never>(
+  words: readonly W[],
+  { later = [], bareFlag }: { later?: readonly L[]; bareFlag?: W | L } = {},
+): Kind<W, W> {
+  return {
+    schema: z.enum(words),
+    allowed: oneOf(words),
+    meta: words.length > 4 ? 'WORD' : words.join('|'),
+    fromText: (word) => word.toLowerCase(),
+    words,
+    laterWords: later,
+    bareFlag,
+  }
+}
+
+/** What a list holds. */
+export interface Item {
+  readonly schema: z.ZodType<string, string>
+  readonly allowed: string
+}
+
+/** A list of texts; one text alone is a list of one. */
+export function list({
+  item,
+  meta,
+  separator,
+}: {
+  item: Item
+  meta: string
+  separator: string
+}): Kind<string[], string | string[]> {
+  return {
+    schema: z.union([z.array(item.schema), item.schema.transform((one) => [one])]),
+    allowed: item.allowed,
+    meta,
+    fromText: asIs,
+    list: { environmentSeparator: separator },
+  }
+}
+
+/** A list of any texts. */
+export function textList(meta: string): Kind<string[], string | string[]> {
+  return list({ item: { schema: z.string(), allowed: 'a list of texts' }, meta, separator: ',' })
+}
+
+/** An address to listen on. */
+export const address: Item = {
+  schema: z.string(),
+  allowed: 'HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT, unix:PATH or fd://NUMBER',
+}
+
+/** A variable for an environment. */
+export const environmentEntry: Item = {
+  schema: z.string().regex(/^[^=\0]+=[^\0]*$/),
+  allowed: 'KEY=VALUE',
+}
+
+/** How the application is called; the words of Gunicorn are translated. */
+export const workerClass: Kind<string, string> = {
+  schema: z.string().refine((value) => WORKER_CLASSES.includes(value) || isModulePath(value)),
+  allowed: `${oneOf(WORKER_CLASSES)}, or the path of a module (./adapter.js)`,
+  meta: 'CLASS',
+  fromText: asIs,
+  words: WORKER_CLASSES,
+  translate: (value) => {
+    const known = GUNICORN_WORKER_CLASSES.includes(value) || /^(egg:|gunicorn[.])/.test(value)
+    return known || value.startsWith('uvicorn.') ? 'auto' : undefined
+  },
+}
+
+/** A file mode, octal as in a shell. */
+export const octal: Kind<number, number> = {
+  schema: z.int().min(0).max(0o7777),
+  allowed: 'a file mode from 0 to 07777',
+  meta: 'MODE',
+  fromText: (given) =>
+    /^(0o?)?[0-7]+$/.test(given) ? Number.parseInt(given.replace('o', ''), 8) : given,
+}
+
+/** An object of texts. */
+export const record: Kind<Record<string, unknown>, Record<string, unknown>> = {
+  schema: z.record(z.string(), z.unknown()),
+  allowed: 'an object',
+  meta: 'JSON',
+  fromText: asIs,
+}
+
+/** The same kind, or null: not set. */
+export function orNull<O, I>(kind: Kind<O, I>): Kind<O | null, I | null> {
+  return { ...kind, schema: z.nullable(kind.schema) }
+}
+
+/** A function, or the path of a module that exports one. Not JSON, so no row of this kind reaches a worker as it is. */
+export const callable: Kind<unknown, unknown> = {
+  schema: z.unknown(),
+  allowed: 'a function or the path of a module',
+  meta: 'MODULE',
+  fromText: asIs,
+}
+
+/** Words as an enumeration: `"a", "b" or "c"`. */
+export function oneOf(words: readonly string[]): string {
+  const quoted = words.map((word) => `"${word}"`)
+  const last = quoted.pop() ?? ''
+  return quoted.length === 0 ? last : `${quoted.join(', ')} or ${last}`
+}
+
+function numberFromText(given: string): unknown {
+  return /^[+-]?\d+(\.\d+)?$/.test(given.trim()) ? Number(given) : given
+}
+
+function bytesFromText(given: string): unknown {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmg])?(?:i?b)?$/i.exec(given.trim())
+  if (match === null) return numberFromText(given)
+  const power = ['', 'k', 'm', 'g'].indexOf((match[2] ?? '').toLowerCase())
+  return Math.round(Number(match[1]) * 1024 ** power)
+}
+
+function boolFromText(given: string): unknown {
+  const word = given.trim().toLowerCase()
+  if (['1', 'true', 'yes', 'on', 'y'].includes(word)) return true
+  if (['0', 'false', 'no', 'off', 'n'].includes(word)) return false
+  return given
+}
+
+function isModulePath(value: string): boolean {
+  return /^[.]{0,2}[/]./.test(value) || /[.][cm]?[jt]s(:\w+)?$/.test(value)
+}
+
+function asIs(given: string): unknown {
+  return given
+}

@@ -1,0 +1,61 @@
+/**
+ * What a row of the settings table says. The rows themselves are in `table.ts`.
+ */
+import type { Kind } from './kinds.ts'
+
+export const SECTIONS = [
+  'Config File',
+  'Server Socket',
+  'Worker Processes',
+  'Security',
+  'Debugging',
+  'Server Mechanics',
+  'Logging',
+  'Process Naming',
+  'SSL',
+  'HTTP/2',
+  'Task Pool',
+  'Control',
+  'Hooks',
+] as const
+
+export type Section = (typeof SECTIONS)[number]
+
+interface AnyRow {
+  readonly section: Section
+  /** With dashes; the first long one is the name used in help and messages, the others are accepted too. */
+  readonly flags?: readonly `-${string}`[]
+  /** Further names in config files and, in capitals, in the environment. */
+  readonly aliases?: readonly string[]
+  readonly kind: Kind<never, never> | Kind
+  /** A complete value, as the schema gives it. */
+  readonly default: unknown
+  /** Sentences, each with its full stop; the first one alone is the line in --help. */
+  readonly doc: string
+}
+
+/** A setting that works. */
+export interface BuiltRow extends AnyRow {
+  readonly status: 'built'
+  /** Which process acts on it. */
+  readonly reads: 'command line' | 'arbiter' | 'worker' | 'arbiter and worker'
+  /** A variable of the platform that moves the default, and what its text then stands for. */
+  readonly defaultFrom?: { readonly variable: string; readonly toText: (text: string) => string }
+  /** When only the command line makes sense: asking for something once. */
+  readonly onlyFlag?: true
+}
+
+/** A setting of Gunicorn that will work one day and is refused by name until then. */
+export interface LaterRow extends AnyRow {
+  readonly status: 'later'
+}
+
+/** A setting of Gunicorn that cannot mean anything here. */
+export interface NoneRow extends AnyRow {
+  readonly status: 'none'
+  readonly act: 'ignore' | 'warn' | 'refuse'
+  /** Completes "..., because". */
+  readonly reason: string
+}
+
+export type Row = BuiltRow | LaterRow | NoneRow
