@@ -1,0 +1,230 @@
+//! Making a listening socket, or taking over one that is inherited.
+
+#![expect(unsafe_code, reason = "borrowing descriptors that are only known by number")]
+
+use std::io;
+use std::mem::ManuallyDrop;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// Where a socket is bound.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum LocalAddress {
+    /// TCP.
+    Ip(SocketAddr),
+    /// A path, or `\0` and a name for an abstract address; empty for a socket without a name.
+    Unix(Vec<u8>),
+}
+
+/// How a TCP listener is made.
+#[derive(Clone, Copy, Debug)]
+pub struct TcpOptions {
+    /// Length of the kernel's queue; it cuts it to its own limit.
+    pub backlog: u32,
+    /// Lets other sockets bind the same address; the kernel then spreads connections by hash.
+    pub reuse_port: bool,
+    /// Keeps IPv4 off a socket bound to an IPv6 address.
+    pub ipv6_only: bool,
+}
+
+/// Binds and listens. A name is looked up and its first IPv4 address taken, else its first one:
+/// a program told to bind `localhost` is expected on 127.0.0.1.
+pub fn bind_tcp(host: &str, port: u16, options: TcpOptions) -> io::Result<OwnedFd> {
+    let address = match host.parse::<IpAddr>() {
+        Ok(ip) => SocketAddr::new(ip, port),
+        Err(_) => {
+            let found: Vec<SocketAddr> = (host, port)
+                .to_socket_addrs()
+                .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?
+                .collect();
+            let first = found.iter().find(|address| address.is_ipv4()).or_else(|| found.first());
+            *first.ok_or(io::ErrorKind::AddrNotAvailable)?
+        }
+    };
+    // `Socket::new` sets CLOEXEC.
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    if options.reuse_port {
+        socket.set_reuse_port(true)?;
+    }
+    if address.is_ipv6() {
+        socket.set_only_v6(options.ipv6_only)?;
+    }
+    prepare(&socket, true)?;
+    socket.bind(&address.into())?;
+    socket.listen(backlog(options.backlog))?;
+    Ok(socket.into())
+}
+
+/// Binds and listens at a path, or at an abstract address when it starts with a zero byte. The
+/// file has the mode 0777 less the process's umask. What is already there is not removed: only
+/// the caller knows whether it may be.
+pub fn bind_unix(path: &[u8], listen_backlog: u32) -> io::Result<OwnedFd> {
+    use std::os::unix::ffi::OsStrExt;
+
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    prepare(&socket, false)?;
+    // `SockAddr::unix` knows abstract addresses and refuses paths that are too long.
+    socket.bind(&SockAddr::unix(std::ffi::OsStr::from_bytes(path))?)?;
+    socket.listen(backlog(listen_backlog))?;
+    Ok(socket.into())
+}
+
+/// Makes an inherited stream socket a listener like those bound here. One that listens already
+/// keeps its queue.
+pub fn adopt(fd: RawFd, listen_backlog: u32) -> io::Result<()> {
+    let socket = borrow(fd)?;
+    if socket.r#type()? != Type::STREAM {
+        return Err(io::Error::from_raw_os_error(libc::EPROTOTYPE));
+    }
+    if !socket.is_listener()? {
+        socket.listen(backlog(listen_backlog))?;
+    }
+    socket.set_cloexec(true)?;
+    prepare(&socket, matches!(local_address(fd)?, LocalAddress::Ip(_)))
+}
+
+/// The address of a socket.
+pub fn local_address(fd: RawFd) -> io::Result<LocalAddress> {
+    use std::os::unix::ffi::OsStrExt;
+
+    let address = borrow(fd)?.local_addr()?;
+    if let Some(address) = address.as_socket() {
+        return Ok(LocalAddress::Ip(address));
+    }
+    if !address.is_unix() {
+        return Err(io::Error::from_raw_os_error(libc::EAFNOSUPPORT));
+    }
+    #[cfg(target_os = "linux")]
+    if let Some(name) = address.as_abstract_namespace() {
+        return Ok(LocalAddress::Unix([b"\0", name].concat()));
+    }
+    let path = address.as_pathname().map(|path| path.as_os_str().as_bytes().to_vec());
+    Ok(LocalAddress::Unix(path.unwrap_or_default()))
+}
+
+fn prepare(socket: &Socket, tcp: bool) -> io::Result<()> {
+    socket.set_nonblocking(true)?;
+    if tcp {
+        // Accepted sockets inherit it on Linux, which saves a call for each.
+        socket.set_tcp_nodelay(true)?;
+    }
+    Ok(())
+}
+
+fn backlog(wanted: u32) -> i32 {
+    i32::try_from(wanted).unwrap_or(i32::MAX)
+}
+
+/// A socket that is not closed at drop.
+fn borrow(fd: RawFd) -> io::Result<ManuallyDrop<Socket>> {
+    // SAFETY: F_GETFD takes no pointer and fails for what is not an open descriptor.
+    if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: open as just checked, hence not negative; never closed through this value.
+    Ok(ManuallyDrop::new(unsafe { Socket::from_raw_fd(fd) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+    use std::os::fd::AsRawFd;
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    const OPTIONS: TcpOptions = TcpOptions { backlog: 16, reuse_port: false, ipv6_only: false };
+
+    fn port_of(fd: &OwnedFd) -> u16 {
+        match local_address(fd.as_raw_fd()).unwrap() {
+            LocalAddress::Ip(address) => address.port(),
+            LocalAddress::Unix(_) => panic!("not TCP"),
+        }
+    }
+
+    #[test]
+    fn a_bound_port_answers_and_is_taken() {
+        let listener = bind_tcp("127.0.0.1", 0, OPTIONS).unwrap();
+        let port = port_of(&listener);
+        TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let error = bind_tcp("127.0.0.1", port, OPTIONS).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
+    }
+
+    #[test]
+    fn a_name_means_its_ipv4_address() {
+        let listener = bind_tcp("localhost", 0, OPTIONS).unwrap();
+        let LocalAddress::Ip(address) = local_address(listener.as_raw_fd()).unwrap() else {
+            panic!("not TCP");
+        };
+        assert!(address.is_ipv4() && address.ip().is_loopback());
+    }
+
+    #[test]
+    fn reuse_port_lets_two_sockets_bind_one_address() {
+        let shared = TcpOptions { reuse_port: true, ..OPTIONS };
+        let first = bind_tcp("127.0.0.1", 0, shared).unwrap();
+        let second = bind_tcp("127.0.0.1", port_of(&first), shared).unwrap();
+        assert_eq!(port_of(&first), port_of(&second));
+    }
+
+    #[test]
+    fn descriptors_are_closed_on_exec_and_do_not_block() {
+        let listener = bind_tcp("127.0.0.1", 0, OPTIONS).unwrap();
+        // SAFETY: no pointers, and the descriptor is open.
+        let (flags, status) = unsafe {
+            let fd = listener.as_raw_fd();
+            (libc::fcntl(fd, libc::F_GETFD), libc::fcntl(fd, libc::F_GETFL))
+        };
+        assert_eq!(flags & libc::FD_CLOEXEC, libc::FD_CLOEXEC);
+        assert_eq!(status & libc::O_NONBLOCK, libc::O_NONBLOCK);
+    }
+
+    #[test]
+    fn unix_paths_bind_once_and_tell_their_path() {
+        let path = std::env::temp_dir().join(format!("bind-{}.sock", std::process::id()));
+        let bytes = path.to_str().unwrap().as_bytes();
+        let listener = bind_unix(bytes, 16).unwrap();
+        UnixStream::connect(&path).unwrap();
+        assert_eq!(
+            local_address(listener.as_raw_fd()).unwrap(),
+            LocalAddress::Unix(bytes.to_vec())
+        );
+        let error = bind_unix(bytes, 16).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EADDRINUSE));
+        std::fs::remove_file(path).unwrap();
+        assert!(bind_unix(&[b'x'; 200], 16).is_err());
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn abstract_addresses_keep_their_zero_byte() {
+        let name = format!("\0monoceros-bind-{}", std::process::id());
+        let listener = bind_unix(name.as_bytes(), 16).unwrap();
+        let address = local_address(listener.as_raw_fd()).unwrap();
+        assert_eq!(address, LocalAddress::Unix(name.into_bytes()));
+    }
+
+    #[test]
+    fn an_inherited_socket_that_does_not_listen_yet_is_made_to() {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+        adopt(socket.as_raw_fd(), 16).unwrap();
+        adopt(socket.as_raw_fd(), 16).unwrap();
+        assert!(socket.is_listener().unwrap());
+        TcpStream::connect(socket.local_addr().unwrap().as_socket().unwrap()).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_a_stream_socket_is_not_adopted() {
+        let datagram = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
+        let code = |fd| adopt(fd, 16).unwrap_err().raw_os_error();
+        assert_eq!(code(datagram.as_raw_fd()), Some(libc::EPROTOTYPE));
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert_eq!(code(file.as_raw_fd()), Some(libc::ENOTSOCK));
+        assert_eq!(code(-1), Some(libc::EBADF));
+    }
+}

@@ -1,0 +1,427 @@
+//! The scoreboard: one piece of memory that the arbiter and all its workers share.
+//!
+//! A worker writes its own slot and reads the load of the others; the arbiter reads all of them for
+//! timeouts, metrics and status, and alone writes what is global. Nothing here blocks and no value
+//! orders another: every access is a relaxed atomic, and a reader may see two counters of different
+//! moments. It is not a channel; what needs an answer goes over the arbiter's socket pair.
+//!
+//! Slots are numbered from 1, as workers are.
+
+mod cells;
+mod mapping;
+
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+pub use cells::{BUCKETS, State};
+use cells::{Header, SlotCells};
+use mapping::Mapping;
+
+/// The shared memory, mapped into this process. Clones share the mapping.
+#[derive(Clone)]
+pub struct Board {
+    shared: Arc<Shared>,
+}
+
+/// One worker's slot: what its threads count on and what others read of it.
+#[derive(Clone)]
+pub struct SlotRef {
+    board: Board,
+    number: u32,
+}
+
+/// A slot as it was at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlotView {
+    /// Counts the processes that have had the slot.
+    pub generation: u32,
+    /// The process that has the slot, 0 when none has.
+    pub pid: u32,
+    /// What that process is doing.
+    pub state: State,
+    /// Time since the JavaScript thread last stamped the slot.
+    pub beat_age_ms: u64,
+    /// Open connections.
+    pub connections: u32,
+    /// Requests in hand.
+    pub busy: u32,
+    /// What it has counted.
+    pub tally: Tally,
+}
+
+/// What has been counted and only ever grows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// Connections accepted.
+    pub accepted: u64,
+    /// Requests finished.
+    pub requests: u64,
+    /// Bytes of requests.
+    pub bytes_in: u64,
+    /// Bytes of answers.
+    pub bytes_out: u64,
+    /// Finished requests by class of status: 1xx to 5xx.
+    pub status: [u64; 5],
+    /// From the request's head to the answer's end.
+    pub latency: Distribution,
+    /// From the request's head to JavaScript's taking it.
+    pub queued: Distribution,
+}
+
+/// A histogram over powers of two: bucket `i` holds the values below `2^i` microseconds that
+/// bucket `i - 1` does not, the last one holds the rest.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Distribution {
+    /// All values together.
+    pub sum_us: u64,
+    /// How many values each bucket holds.
+    pub buckets: [u64; BUCKETS],
+}
+
+struct Shared {
+    mapping: Mapping,
+    slots: u32,
+    /// One for each slot, in the process that made the board; empty elsewhere.
+    kicks: Vec<OwnedFd>,
+}
+
+impl Board {
+    /// Makes a board for `slots` workers and an event descriptor for each to be kicked by.
+    pub fn create(slots: u32) -> io::Result<Self> {
+        if slots == 0 || slots > MAX_SLOTS {
+            return Err(invalid(format!("slots must be 1 to {MAX_SLOTS}, got {slots}")));
+        }
+        let mapping = Mapping::create(mapped_len(slots))?;
+        mapping.header().write(slots);
+        let kicks = (0..slots).map(|_| mapping::kick_fd()).collect::<io::Result<Vec<_>>>()?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                mapping,
+                slots,
+                kicks: kicks.into_iter().flatten().collect(),
+            }),
+        })
+    }
+
+    /// Maps the board behind an inherited descriptor. What is not a board of this layout and of
+    /// this many slots is refused: arbiter and worker may come from two versions of the package.
+    pub fn open(fd: RawFd, slots: u32) -> io::Result<Self> {
+        if slots == 0 || slots > MAX_SLOTS {
+            return Err(invalid(format!("slots must be 1 to {MAX_SLOTS}, got {slots}")));
+        }
+        let mapping = Mapping::open(fd, mapped_len(slots))?;
+        mapping.header().check(slots).map_err(invalid)?;
+        Ok(Self { shared: Arc::new(Shared { mapping, slots, kicks: Vec::new() }) })
+    }
+
+    /// The slot of that number, 1 to `slots()`.
+    pub fn slot(&self, number: u32) -> io::Result<SlotRef> {
+        if number == 0 || number > self.shared.slots {
+            return Err(invalid(format!("slot must be 1 to {}, got {number}", self.shared.slots)));
+        }
+        Ok(SlotRef { board: self.clone(), number })
+    }
+
+    /// Takes a free slot for a new process and returns the slot's new generation.
+    pub fn claim(&self, number: u32, pid: u32) -> io::Result<u32> {
+        let slot = self.slot(number)?;
+        let cells = slot.cells();
+        if cells.state() != State::Free {
+            return Err(invalid(format!("slot {number} is taken")));
+        }
+        cells.clear();
+        let generation = cells.generation.load(Relaxed).wrapping_add(1);
+        cells.generation.store(generation, Relaxed);
+        cells.pid.store(pid, Relaxed);
+        slot.beat();
+        slot.set_state(State::Booting);
+        Ok(generation)
+    }
+
+    /// Frees the slot of a process that is gone. What it counted is added to the totals of the
+    /// dead, once, so that the board's totals never go down. Only the arbiter may call it, and
+    /// only after it has waited for the process.
+    pub fn release(&self, number: u32) -> io::Result<()> {
+        let slot = self.slot(number)?;
+        let cells = slot.cells();
+        self.shared.mapping.header().dead.add(&cells.tally());
+        cells.clear();
+        cells.pid.store(0, Relaxed);
+        slot.set_state(State::Free);
+        Ok(())
+    }
+
+    /// All that was ever counted, by the living and the dead.
+    #[must_use]
+    pub fn totals(&self) -> Tally {
+        let mut totals = self.shared.mapping.header().dead.read();
+        for cells in self.cells() {
+            totals.add(&cells.tally());
+        }
+        totals
+    }
+
+    /// The descriptor to hand to workers.
+    #[must_use]
+    pub fn fd(&self) -> RawFd {
+        self.shared.mapping.fd()
+    }
+
+    /// The event descriptors to hand to workers: slot `n` is kicked by number `n - 1`. Empty in a
+    /// process that did not make the board, and where the system has no event descriptors.
+    #[must_use]
+    pub fn kick_fds(&self) -> Vec<RawFd> {
+        self.shared.kicks.iter().map(AsRawFd::as_raw_fd).collect()
+    }
+
+    /// Wakes the acceptor of that slot.
+    pub fn kick(&self, number: u32) -> io::Result<()> {
+        let slot = self.slot(number)?;
+        match self.shared.kicks.get(slot.index()) {
+            Some(fd) => mapping::signal(fd),
+            None => Ok(()),
+        }
+    }
+
+    /// How many workers the board can hold.
+    #[must_use]
+    pub fn slots(&self) -> u32 {
+        self.shared.slots
+    }
+
+    pub(crate) fn cells(&self) -> &[SlotCells] {
+        self.shared.mapping.cells(self.shared.slots)
+    }
+}
+
+impl SlotRef {
+    /// Says that the JavaScript thread runs.
+    pub fn beat(&self) {
+        self.cells().beat_ms.store(monotonic_us() / 1_000, Relaxed);
+    }
+
+    /// Says what the process is doing.
+    pub fn set_state(&self, state: State) {
+        self.cells().state.store(state as u32, Relaxed);
+    }
+
+    /// Called by the acceptor: the count that the others compare with rises before the I/O thread
+    /// has even heard of the connection.
+    pub fn connection_opened(&self) {
+        let cells = self.cells();
+        cells.connections.fetch_add(1, Relaxed);
+        cells.accepted.fetch_add(1, Relaxed);
+    }
+
+    /// Called by the I/O thread.
+    pub fn connection_closed(&self) {
+        // Saturating: one miscounted close must not look like four billion connections, which
+        // would keep this worker from ever accepting again.
+        let lower = |count: u32| Some(count.saturating_sub(1));
+        let _ = self.cells().connections.fetch_update(Relaxed, Relaxed, lower);
+    }
+
+    /// Called by the I/O thread.
+    pub fn request_started(&self) {
+        self.cells().busy.fetch_add(1, Relaxed);
+    }
+
+    /// Called by the I/O thread. `us` runs from the request's head to the answer's end.
+    pub fn request_finished(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
+        let cells = self.cells();
+        let lower = |count: u32| Some(count.saturating_sub(1));
+        let _ = cells.busy.fetch_update(Relaxed, Relaxed, lower);
+        cells.counted.request(status, bytes_in, bytes_out, us);
+    }
+
+    /// Called by the I/O thread when JavaScript takes a request that has waited `us` for it.
+    pub fn request_taken(&self, us: u64) {
+        self.cells().counted.queued.record(us);
+    }
+
+    /// Called by the I/O thread: since when (on `monotonic_us() / 1000`) the oldest request waits
+    /// for JavaScript; 0 when none does.
+    pub fn set_waiting_since(&self, ms: u64) {
+        self.cells().waiting_since_ms.store(ms, Relaxed);
+    }
+
+    /// Reads the slot.
+    #[must_use]
+    pub fn view(&self) -> SlotView {
+        let cells = self.cells();
+        SlotView {
+            generation: cells.generation.load(Relaxed),
+            pid: cells.pid.load(Relaxed),
+            state: cells.state(),
+            beat_age_ms: (monotonic_us() / 1_000).saturating_sub(cells.beat_ms.load(Relaxed)),
+            connections: cells.connections.load(Relaxed),
+            busy: cells.busy.load(Relaxed),
+            tally: cells.tally(),
+        }
+    }
+
+    /// The slot's number, from 1.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// The board that the slot is on.
+    #[must_use]
+    pub fn board(&self) -> &Board {
+        &self.board
+    }
+
+    pub(crate) fn cells(&self) -> &SlotCells {
+        &self.board.cells()[self.index()]
+    }
+
+    pub(crate) fn index(&self) -> usize {
+        self.number as usize - 1
+    }
+}
+
+impl Tally {
+    /// Adds another tally to this one.
+    pub fn add(&mut self, other: &Tally) {
+        self.accepted += other.accepted;
+        self.requests += other.requests;
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+        for (mine, theirs) in self.status.iter_mut().zip(other.status) {
+            *mine += theirs;
+        }
+        self.latency.add(&other.latency);
+        self.queued.add(&other.queued);
+    }
+}
+
+impl Distribution {
+    fn add(&mut self, other: &Distribution) {
+        self.sum_us += other.sum_us;
+        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
+            *mine += theirs;
+        }
+    }
+}
+
+/// Microseconds on the clock that every process of the machine shares and that never jumps.
+#[must_use]
+pub fn monotonic_us() -> u64 {
+    mapping::monotonic_us()
+}
+
+fn mapped_len(slots: u32) -> usize {
+    size_of::<Header>() + slots as usize * size_of::<SlotCells>()
+}
+
+fn invalid(message: String) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, message)
+}
+
+/// Far above any machine's worker count; bounds what a bad argument can make the board allocate.
+const MAX_SLOTS: u32 = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_mapping_sees_what_the_first_counts() {
+        let board = Board::create(4).unwrap();
+        let same = Board::open(board.fd(), 4).unwrap();
+        assert_eq!(board.claim(2, 41).unwrap(), 1);
+        let slot = same.slot(2).unwrap();
+        slot.connection_opened();
+        slot.request_started();
+        slot.request_started();
+        slot.request_finished(204, 10, 300, 1_000);
+        let view = board.slot(2).unwrap().view();
+        assert_eq!((view.pid, view.generation, view.state), (41, 1, State::Booting));
+        assert_eq!((view.connections, view.busy, view.tally.requests), (1, 1, 1));
+        assert_eq!((view.tally.bytes_in, view.tally.bytes_out), (10, 300));
+        assert_eq!(view.tally.status, [0, 1, 0, 0, 0]);
+        assert!(view.beat_age_ms < 5_000);
+    }
+
+    #[test]
+    fn the_totals_never_go_down_when_a_worker_dies() {
+        let board = Board::create(2).unwrap();
+        board.claim(1, 7).unwrap();
+        let slot = board.slot(1).unwrap();
+        for status in [200, 301, 404, 503, 101, 700] {
+            slot.connection_opened();
+            slot.request_started();
+            slot.request_taken(3);
+            slot.request_finished(status, 1, 2, 5);
+        }
+        let alive = board.totals();
+        assert_eq!((alive.requests, alive.accepted, alive.status), (6, 6, [1, 1, 1, 1, 1]));
+        board.release(1).unwrap();
+        assert_eq!(board.totals(), alive);
+        board.release(1).unwrap();
+        assert_eq!(board.totals(), alive, "releasing twice adds once");
+        assert_eq!(board.claim(1, 8).unwrap(), 2, "a slot is reused with a new generation");
+        let view = board.slot(1).unwrap().view();
+        assert_eq!((view.connections, view.busy, view.tally), (0, 0, Tally::default()));
+    }
+
+    #[test]
+    fn a_taken_slot_is_not_claimed_twice() {
+        let board = Board::create(1).unwrap();
+        board.claim(1, 7).unwrap();
+        assert_eq!(board.claim(1, 8).unwrap_err().to_string(), "slot 1 is taken");
+    }
+
+    #[test]
+    fn slots_outside_the_board_are_refused() {
+        let board = Board::create(3).unwrap();
+        assert!(board.slot(0).is_err() && board.slot(4).is_err() && board.slot(u32::MAX).is_err());
+        assert!(board.claim(4, 1).is_err() && board.release(0).is_err() && board.kick(4).is_err());
+        assert!(Board::create(0).is_err() && Board::create(MAX_SLOTS + 1).is_err());
+    }
+
+    #[test]
+    fn what_is_not_this_board_is_refused() {
+        let board = Board::create(2).unwrap();
+        assert!(Board::open(-1, 2).is_err());
+        assert!(Board::open(board.fd(), 3).is_err(), "another number of slots");
+        let message = |result: io::Result<Board>| result.err().unwrap().to_string();
+        assert!(message(Board::open(board.fd(), 1)).contains("2 slots"));
+        board.shared.mapping.header().layout.store(99, Relaxed);
+        assert!(message(Board::open(board.fd(), 2)).contains("layout 99"));
+        board.shared.mapping.header().magic.store(1, Relaxed);
+        assert!(message(Board::open(board.fd(), 2)).contains("not a scoreboard"));
+        let file =
+            std::fs::File::open("/proc/self/exe").or_else(|_| std::fs::File::open("/bin/sh"));
+        assert!(Board::open(file.unwrap().as_raw_fd(), 2).is_err());
+    }
+
+    #[test]
+    fn durations_fall_into_buckets_of_powers_of_two() {
+        let board = Board::create(1).unwrap();
+        board.claim(1, 7).unwrap();
+        let slot = board.slot(1).unwrap();
+        for us in [0, 1, 2, 3, 4, 1_023, 1_024, u64::MAX / 4] {
+            slot.request_started();
+            slot.request_finished(200, 0, 0, us);
+        }
+        let latency = board.totals().latency;
+        assert_eq!(latency.buckets[..4], [1, 1, 2, 1]);
+        assert_eq!((latency.buckets[10], latency.buckets[11]), (1, 1));
+        assert_eq!(latency.buckets[BUCKETS - 1], 1);
+        assert_eq!(latency.buckets.iter().sum::<u64>(), 8);
+    }
+
+    #[test]
+    fn a_close_too_many_does_not_wrap() {
+        let board = Board::create(1).unwrap();
+        let slot = board.slot(1).unwrap();
+        slot.connection_closed();
+        slot.request_finished(200, 0, 0, 0);
+        let view = slot.view();
+        assert_eq!((view.connections, view.busy), (0, 0));
+    }
+}

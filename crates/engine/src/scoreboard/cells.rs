@@ -1,0 +1,234 @@
+//! The layout of the shared memory: a header, then slots. Only atomics, so that any bytes in it are
+//! valid values; whoever changes a struct here raises `LAYOUT`.
+
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use super::{Distribution, Tally};
+
+/// What a slot's process is doing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum State {
+    /// Nobody has the slot.
+    Free = 0,
+    /// The process loads its application.
+    Booting = 1,
+    /// It takes connections.
+    Accepting = 2,
+    /// It takes no more and finishes what it has.
+    Draining = 3,
+    /// It has ended, or is about to.
+    Gone = 4,
+}
+
+/// The start of the memory. The arbiter writes it, all read it.
+#[repr(C, align(64))]
+pub(super) struct Header {
+    pub(super) magic: AtomicU64,
+    pub(super) layout: AtomicU32,
+    slot_size: AtomicU32,
+    slots: AtomicU32,
+    /// What workers counted that are no more.
+    pub(super) dead: DeadCells,
+}
+
+/// One worker's part. Each thread that writes often has cache lines of its own.
+#[repr(C, align(64))]
+pub(crate) struct SlotCells {
+    pub(super) generation: AtomicU32,
+    pub(super) pid: AtomicU32,
+    pub(super) state: AtomicU32,
+    pub(super) javascript: Line,
+    pub(super) beat_ms: AtomicU64,
+    pub(super) acceptor: Line,
+    /// Raised by the acceptor, lowered by the I/O thread.
+    pub(crate) connections: AtomicU32,
+    /// Not 0 while the acceptor takes nothing for a reason that its state does not tell: paused,
+    /// out of descriptors.
+    pub(crate) holding: AtomicU32,
+    /// 0, or when another worker kicked this one and got no answer yet, or `SUSPECT`. One word, so
+    /// that an answer and a suspicion cannot cross.
+    pub(crate) kicked_us: AtomicU64,
+    pub(super) accepted: AtomicU64,
+    pub(super) io: Line,
+    pub(crate) busy: AtomicU32,
+    pub(crate) waiting_since_ms: AtomicU64,
+    pub(super) counted: CountedCells,
+}
+
+/// Starts a cache line.
+#[repr(C, align(64))]
+pub(super) struct Line;
+
+/// What the I/O thread counts. It is the only writer, so a plain load and store will do.
+#[repr(C)]
+pub(super) struct CountedCells {
+    requests: AtomicU64,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+    status: [AtomicU64; 5],
+    latency: DistributionCells,
+    pub(super) queued: DistributionCells,
+}
+
+#[repr(C)]
+pub(super) struct DistributionCells {
+    sum_us: AtomicU64,
+    buckets: [AtomicU64; BUCKETS],
+}
+
+#[repr(C)]
+pub(super) struct DeadCells {
+    accepted: AtomicU64,
+    counted: CountedCells,
+}
+
+impl State {
+    /// The state behind a number, as it crosses borders.
+    #[must_use]
+    pub fn of(number: u32) -> Option<State> {
+        Some(match number {
+            0 => State::Free,
+            1 => State::Booting,
+            2 => State::Accepting,
+            3 => State::Draining,
+            4 => State::Gone,
+            _ => return None,
+        })
+    }
+}
+
+impl Header {
+    pub(super) fn write(&self, slots: u32) {
+        self.layout.store(LAYOUT, Relaxed);
+        self.slot_size.store(SLOT_SIZE, Relaxed);
+        self.slots.store(slots, Relaxed);
+        self.magic.store(MAGIC, Relaxed);
+    }
+
+    pub(super) fn check(&self, slots: u32) -> Result<(), String> {
+        if self.magic.load(Relaxed) != MAGIC {
+            return Err("the descriptor is not a scoreboard".to_owned());
+        }
+        let layout = self.layout.load(Relaxed);
+        if layout != LAYOUT {
+            return Err(format!("the scoreboard has layout {layout}, this program knows {LAYOUT}"));
+        }
+        let size = self.slot_size.load(Relaxed);
+        if size != SLOT_SIZE {
+            return Err(format!("the scoreboard's slots have {size} bytes, not {SLOT_SIZE}"));
+        }
+        let has = self.slots.load(Relaxed);
+        if has != slots {
+            return Err(format!("the scoreboard has {has} slots, not {slots}"));
+        }
+        Ok(())
+    }
+}
+
+impl SlotCells {
+    /// An unknown number means a slot written by something else: nobody should rely on it.
+    pub(crate) fn state(&self) -> State {
+        State::of(self.state.load(Relaxed)).unwrap_or(State::Gone)
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        Tally { accepted: self.accepted.load(Relaxed), ..self.counted.read() }
+    }
+
+    pub(super) fn clear(&self) {
+        self.beat_ms.store(0, Relaxed);
+        self.connections.store(0, Relaxed);
+        self.holding.store(0, Relaxed);
+        self.kicked_us.store(0, Relaxed);
+        self.accepted.store(0, Relaxed);
+        self.busy.store(0, Relaxed);
+        self.waiting_since_ms.store(0, Relaxed);
+        self.counted.write(&Tally::default());
+    }
+}
+
+impl DeadCells {
+    pub(super) fn add(&self, tally: &Tally) {
+        let mut sum = self.read();
+        sum.add(tally);
+        self.accepted.store(sum.accepted, Relaxed);
+        self.counted.write(&sum);
+    }
+
+    pub(super) fn read(&self) -> Tally {
+        Tally { accepted: self.accepted.load(Relaxed), ..self.counted.read() }
+    }
+}
+
+impl CountedCells {
+    pub(super) fn request(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
+        raise(&self.requests, 1);
+        raise(&self.bytes_in, bytes_in);
+        raise(&self.bytes_out, bytes_out);
+        // A status outside 1xx to 5xx is a request all the same, of no class.
+        if let Some(class) = (status / 100).checked_sub(1).and_then(|i| self.status.get(i as usize))
+        {
+            raise(class, 1);
+        }
+        self.latency.record(us);
+    }
+
+    fn read(&self) -> Tally {
+        Tally {
+            accepted: 0,
+            requests: self.requests.load(Relaxed),
+            bytes_in: self.bytes_in.load(Relaxed),
+            bytes_out: self.bytes_out.load(Relaxed),
+            status: self.status.each_ref().map(|class| class.load(Relaxed)),
+            latency: self.latency.read(),
+            queued: self.queued.read(),
+        }
+    }
+
+    fn write(&self, tally: &Tally) {
+        self.requests.store(tally.requests, Relaxed);
+        self.bytes_in.store(tally.bytes_in, Relaxed);
+        self.bytes_out.store(tally.bytes_out, Relaxed);
+        for (cell, value) in self.status.iter().zip(tally.status) {
+            cell.store(value, Relaxed);
+        }
+        self.latency.write(&tally.latency);
+        self.queued.write(&tally.queued);
+    }
+}
+
+impl DistributionCells {
+    pub(super) fn record(&self, us: u64) {
+        raise(&self.sum_us, us);
+        let bits = (u64::BITS - us.leading_zeros()) as usize;
+        raise(&self.buckets[bits.min(BUCKETS - 1)], 1);
+    }
+
+    fn read(&self) -> Distribution {
+        Distribution {
+            sum_us: self.sum_us.load(Relaxed),
+            buckets: self.buckets.each_ref().map(|bucket| bucket.load(Relaxed)),
+        }
+    }
+
+    fn write(&self, values: &Distribution) {
+        self.sum_us.store(values.sum_us, Relaxed);
+        for (cell, value) in self.buckets.iter().zip(values.buckets) {
+            cell.store(value, Relaxed);
+        }
+    }
+}
+
+/// A counter with one writer needs no locked instruction.
+fn raise(cell: &AtomicU64, by: u64) {
+    cell.store(cell.load(Relaxed).wrapping_add(by), Relaxed);
+}
+
+/// Buckets of a histogram; the last one starts at 2^30 microseconds, 18 minutes.
+pub const BUCKETS: usize = 32;
+
+const MAGIC: u64 = u64::from_be_bytes(*b"MONOCRS\0");
+const LAYOUT: u32 = 1;
+const SLOT_SIZE: u32 = size_of::<SlotCells>() as u32;

@@ -1,0 +1,175 @@
+//! The memory under the scoreboard and what else it needs of the system: event descriptors, a clock.
+
+#![expect(unsafe_code, reason = "mmap, and references into what it returns")]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::{self, NonNull};
+
+use super::cells::{Header, SlotCells};
+
+/// Shared memory that holds a header and slots; unmapped at drop.
+pub(super) struct Mapping {
+    start: NonNull<u8>,
+    len: usize,
+    fd: RawFd,
+    /// Only in the process that made it: an opened board belongs to whoever passed the number.
+    _owned: Option<OwnedFd>,
+}
+
+// SAFETY: the memory is only reached through references to atomics and stays mapped until drop.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    pub(super) fn create(len: usize) -> io::Result<Self> {
+        let file = File::from(shared_memory()?);
+        file.set_len(len as u64)?;
+        seal(&file)?;
+        let mut mapping = Self::map(file.as_raw_fd(), len)?;
+        mapping._owned = Some(file.into());
+        Ok(mapping)
+    }
+
+    pub(super) fn open(fd: RawFd, len: usize) -> io::Result<Self> {
+        // SAFETY: plain data, valid when zeroed; fstat checks the descriptor itself.
+        let mut stat: libc::stat = unsafe { std::mem::zeroed() };
+        // SAFETY: the pointer is to a live stat of our own.
+        check(unsafe { libc::fstat(fd, &raw mut stat) })?;
+        // Touching a page beyond the end would be SIGBUS.
+        if u64::try_from(stat.st_size).unwrap_or(0) < len as u64 {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the scoreboard is too short"));
+        }
+        Self::map(fd, len)
+    }
+
+    pub(super) fn fd(&self) -> RawFd {
+        self.fd
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        // SAFETY: the mapping is longer than a header, aligned to a page, and any bytes are a
+        // valid header, since it consists of atomics.
+        unsafe { self.start.cast::<Header>().as_ref() }
+    }
+
+    /// `slots` must be what the mapping was made or opened for.
+    pub(super) fn cells(&self, slots: u32) -> &[SlotCells] {
+        let end = size_of::<Header>() + slots as usize * size_of::<SlotCells>();
+        assert!(end <= self.len, "the board checks its slots when it is made");
+        // SAFETY: in bounds as just checked; the header's size is a multiple of the slots'
+        // alignment; any bytes are valid slots, since they consist of atomics.
+        unsafe {
+            let first = self.start.add(size_of::<Header>()).cast::<SlotCells>();
+            std::slice::from_raw_parts(first.as_ptr(), slots as usize)
+        }
+    }
+
+    fn map(fd: RawFd, len: usize) -> io::Result<Self> {
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping at a place that the kernel chooses touches nothing of ours.
+        let start = unsafe { libc::mmap(ptr::null_mut(), len, access, libc::MAP_SHARED, fd, 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Self { start, len, fd, _owned: None })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: ours, of this length, and no reference outlives `self`.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// Wakes whoever waits for the event descriptor.
+pub(super) fn signal(kick: &OwnedFd) -> io::Result<()> {
+    let one = 1_u64.to_ne_bytes();
+    // SAFETY: the buffer is alive and eight bytes long.
+    let written = unsafe { libc::write(kick.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    let error = io::Error::last_os_error();
+    // A full counter means that the owner has been kicked already.
+    if written < 0 && error.kind() != io::ErrorKind::WouldBlock { Err(error) } else { Ok(()) }
+}
+
+pub(super) fn monotonic_us() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the pointer is to a live timespec of our own.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) };
+    // Neither part of the monotonic clock is ever negative.
+    time.tv_sec as u64 * 1_000_000 + time.tv_nsec as u64 / 1_000
+}
+
+#[cfg(target_os = "linux")]
+pub(super) fn kick_fd() -> io::Result<Option<OwnedFd>> {
+    // SAFETY: no pointers; a descriptor that is not negative is new and ours.
+    unsafe {
+        let fd = check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?;
+        Ok(Some(OwnedFd::from_raw_fd(fd)))
+    }
+}
+
+/// Without event descriptors there is no kick: workers share listeners as the kernel has it.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn kick_fd() -> io::Result<Option<OwnedFd>> {
+    Ok(None)
+}
+
+#[cfg(target_os = "linux")]
+fn shared_memory() -> io::Result<OwnedFd> {
+    let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
+    // SAFETY: the name is a C string; a descriptor that is not negative is new and ours.
+    unsafe {
+        let fd = check(libc::memfd_create(c"monoceros-scoreboard".as_ptr(), flags))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn shared_memory() -> io::Result<OwnedFd> {
+    let name = std::ffi::CString::new(format!("/mono-{}-{}", std::process::id(), monotonic_us()))?;
+    let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
+    // SAFETY: the name is a C string; a descriptor that is not negative is new and ours. The name
+    // is taken away at once, so nobody else can open it.
+    unsafe {
+        let fd = check(libc::shm_open(name.as_ptr(), flags, 0o600))?;
+        libc::shm_unlink(name.as_ptr());
+        check(libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC))?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Whoever holds the descriptor could cut the file under the others, and their next access would
+/// be SIGBUS.
+#[cfg(target_os = "linux")]
+fn seal(file: &File) -> io::Result<()> {
+    let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+    // SAFETY: no pointers, and the descriptor is open.
+    check(unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) }).map(drop)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn seal(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
+fn check(result: i32) -> io::Result<i32> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_can_cut_the_memory() {
+        let mapping = Mapping::create(4_096).unwrap();
+        // SAFETY: no pointers, and the descriptor is open.
+        let result = check(unsafe { libc::ftruncate(mapping.fd(), 0) });
+        assert_eq!(result.unwrap_err().raw_os_error(), Some(libc::EPERM));
+    }
+}

@@ -1,0 +1,107 @@
+//! What Node cannot do for a process: bind with every option, tell a descriptor's address, close
+//! it, name the process at full length.
+
+mod title;
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::IntoRawFd;
+
+use monoceros_engine::listener::{self, LocalAddress, TcpOptions};
+use monoceros_engine::scoreboard::monotonic_us;
+use napi_derive::napi;
+
+use crate::system_error::system_error;
+
+/// Where a socket is bound. Of a unix socket only `path` is set; it starts with `\0` when abstract.
+#[napi(object)]
+pub struct SocketAddress {
+    #[napi(ts_type = "'IPv4' | 'IPv6' | 'unix'")]
+    pub family: String,
+    pub address: String,
+    pub port: u16,
+    pub path: String,
+}
+
+/// Binds a TCP address and listens. Returns a descriptor that the caller closes.
+#[napi(catch_unwind)]
+pub fn bind_tcp(
+    host: String,
+    port: u16,
+    backlog: u32,
+    reuse_port: bool,
+    ipv6_only: bool,
+) -> napi::Result<i32, String> {
+    let options = TcpOptions { backlog, reuse_port, ipv6_only };
+    listener::bind_tcp(&host, port, options)
+        .map(IntoRawFd::into_raw_fd)
+        .map_err(|error| system_error("listen", &host_and_port(&host, port), &error))
+}
+
+/// Binds a unix socket and listens; mode 0777 less the umask. Returns a descriptor that the caller
+/// closes.
+#[napi(catch_unwind)]
+pub fn bind_unix(path: String, backlog: u32) -> napi::Result<i32, String> {
+    listener::bind_unix(path.as_bytes(), backlog)
+        .map(IntoRawFd::into_raw_fd)
+        .map_err(|error| system_error("listen", &path.replace('\0', "@"), &error))
+}
+
+/// Takes over an inherited stream socket: it listens afterwards, does not block and is closed on
+/// exec.
+#[napi(catch_unwind)]
+pub fn adopt_listener(fd: i32, backlog: u32) -> napi::Result<(), String> {
+    listener::adopt(fd, backlog)
+        .map_err(|error| system_error("listen", &format!("descriptor {fd}"), &error))
+}
+
+/// Closes a descriptor.
+#[napi(catch_unwind)]
+pub fn close_fd(fd: i32) -> napi::Result<(), String> {
+    // SAFETY: the number comes from JavaScript, which owns what it closes; EBADF when it is none.
+    if unsafe { libc::close(fd) } == 0 {
+        return Ok(());
+    }
+    Err(system_error("close", &format!("descriptor {fd}"), &io::Error::last_os_error()))
+}
+
+/// The address a socket is bound to.
+#[napi(catch_unwind)]
+pub fn local_address(fd: i32) -> napi::Result<SocketAddress, String> {
+    let address = listener::local_address(fd)
+        .map_err(|error| system_error("getsockname", &format!("descriptor {fd}"), &error))?;
+    Ok(match address {
+        LocalAddress::Ip(address) => SocketAddress {
+            family: if address.is_ipv4() { "IPv4" } else { "IPv6" }.to_owned(),
+            address: address.ip().to_string(),
+            port: address.port(),
+            path: String::new(),
+        },
+        LocalAddress::Unix(path) => SocketAddress {
+            family: "unix".to_owned(),
+            address: String::new(),
+            port: 0,
+            path: String::from_utf8_lossy(&path).into_owned(),
+        },
+    })
+}
+
+/// Names the process as `ps` shows it, longer than its arguments were if need be. Returns whether
+/// the system allows it.
+#[napi(catch_unwind)]
+pub fn set_title(title: String) -> bool {
+    title::set(&title)
+}
+
+/// Milliseconds on the clock that all processes of the machine share.
+#[napi(catch_unwind)]
+pub fn monotonic_ms() -> f64 {
+    monotonic_us() as f64 / 1_000.0
+}
+
+fn host_and_port(host: &str, port: u16) -> String {
+    match host.parse() {
+        Ok(ip) => SocketAddr::new(ip, port).to_string(),
+        Err(_) => format!("{host}:{port}"),
+    }
+}
