@@ -92,6 +92,50 @@ export const ERRORS = {
     text: (subject: string, path: string, problem: string) =>
       `${subject} must be a directory that can be entered, got "${path}" (${problem}).`,
   },
+  ERR_BIND: {
+    exit: 1,
+    text: (address: string, reason: string) => `cannot listen at ${address}: ${reason}.`,
+  },
+  ERR_ADDRESS_IN_USE: {
+    exit: 1,
+    text: (address: string) =>
+      `cannot listen at ${address}: the address is in use (5 tries, 1 second apart). Stop the program that holds it, or bind another address.`,
+  },
+  ERR_LOG_FILE: {
+    exit: 1,
+    text: (setting: string, path: string, problem: string) =>
+      `${setting} must be a file that can be appended to, got "${path}" (${problem}).`,
+  },
+  ERR_PIDFILE_TAKEN: {
+    exit: 1,
+    text: (path: string, pid: number) =>
+      `pidfile ${path} belongs to process ${pid}, which is running. Stop it, or name another pidfile.`,
+  },
+  ERR_PIDFILE_WRITE: {
+    exit: 1,
+    text: (path: string, problem: string) => `pidfile ${path} cannot be written: ${problem}.`,
+  },
+  ERR_APP_MISSING: {
+    exit: 3,
+    text: (app: string, path: string) => `application ${app} not found: there is no file ${path}.`,
+  },
+  ERR_APP_BROKEN: {
+    exit: 3,
+    text: (app: string, thrown: string) => `application ${app} failed while loading:\n${thrown}`,
+  },
+  ERR_WORKER_BOOT_TIMEOUT: {
+    exit: 3,
+    text: (pid: number, seconds: number) =>
+      `worker (pid:${pid}) was not ready within boot_timeout (${seconds}s).`,
+    advice: 'Make the application start faster, or raise `boot_timeout`.',
+  },
+  ERR_WORKER_BOOT_EXIT: {
+    exit: 3,
+    text: (pid: number | undefined, how: string) =>
+      `worker (pid:${pid ?? '-'}) ended before it was ready: ${how}.`,
+    advice:
+      'The application ended the process while it was loading, or the process could not be started.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS
@@ -122,4 +166,9 @@ export function monocerosError<C extends ErrorCode>(
 ): MonocerosError {
   const row: ErrorRow = ERRORS[code]
   return new MonocerosError(code, row.text(...details))
+}
+
+/** An error of the system with its code, as node's own functions throw them. */
+export function systemError(code: string, subject: string): Error & { readonly code: string } {
+  return Object.assign(new Error(`${code}: ${subject}`), { code })
 }

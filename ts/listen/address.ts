@@ -1,23 +1,25 @@
-// One bind address: what the `bind` setting and the command line say, parsed once. Every form that
-// Gunicorn understands is understood here.
+/**
+ * One bind address: what the `bind` setting and the command line say, parsed once. Every form that
+ * Gunicorn understands is understood here.
+ */
 
 import { isIPv4, isIPv6 } from 'node:net'
 
 export type TcpAddress = { readonly kind: 'tcp'; readonly host: string; readonly port: number }
 
-// The path of an abstract socket starts with a NUL byte, as for the kernel.
+/** The path of an abstract socket starts with a NUL byte, as for the kernel. */
 export type UnixAddress = { readonly kind: 'unix'; readonly path: string }
 
 export type FdAddress = { readonly kind: 'fd'; readonly fd: number }
 
 export type Address = TcpAddress | UnixAddress | FdAddress
 
-// Why a text is no address: one sentence without a full stop, to follow the name of the setting.
+/** Why a text is no address: one sentence without a full stop, to follow the name of the setting. */
 export type AddressProblem = { readonly kind: 'invalid'; readonly reason: string }
 
 export const DEFAULT_PORT = 8000
 
-// What Gunicorn binds when the host is left out.
+/** What Gunicorn binds when the host is left out. */
 export const ANY_HOST = '0.0.0.0'
 
 // sizeof(sun_path) on Linux less the final NUL. macOS has 104.
@@ -26,8 +28,10 @@ const MAX_UNIX_PATH_BYTES = 107
 const FORMS =
   'allowed are HOST, HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH, tcp://HOST:PORT and fd://N'
 
-// Reads `HOST`, `HOST:PORT`, `[v6]:PORT`, `:PORT`, the empty text, `unix:PATH`, `unix://PATH`,
-// `unix:@NAME` (abstract), `tcp://...` and `fd://N`.
+/**
+ * Reads `HOST`, `HOST:PORT`, `[v6]:PORT`, `:PORT`, the empty text, `unix:PATH`, `unix://PATH`,
+ * `unix:@NAME` (abstract), `tcp://...` and `fd://N`.
+ */
 export function parseAddress(text: string): Address | AddressProblem {
   const trimmed = text.trim()
   if (trimmed.startsWith('unix:')) return parseUnix(trimmed.slice('unix:'.length))
@@ -39,14 +43,14 @@ export function parseAddress(text: string): Address | AddressProblem {
   return parseTcp(scheme === undefined ? trimmed : trimmed.slice('tcp://'.length))
 }
 
-// The address as the log, `PORT` and the worker's `server.address()` show it.
+/** The address as the log, `PORT` and the worker's `server.address()` show it. */
 export function formatAddress(address: Address): string {
   if (address.kind === 'unix') return `unix:${address.path.replace(/^\0/, '@')}`
   if (address.kind === 'fd') return `fd://${address.fd}`
   return `http://${formatHostPort(address)}`
 }
 
-// `host:port`, with brackets round an IPv6 host.
+/** `host:port`, with brackets round an IPv6 host. */
 export function formatHostPort(address: TcpAddress): string {
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
   return `${host}:${address.port}`

@@ -1,0 +1,61 @@
+// Gunicorn's atoms, and that no client can forge a line.
+
+import test from 'ava'
+
+import { type AccessEntry, compileAccessFormat } from '../../ts/log/access.ts'
+
+const COMBINED = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
+
+const entry: AccessEntry = {
+  remoteAddress: '10.1.2.3',
+  method: 'GET',
+  url: '/a/b?c=d',
+  protocol: 'HTTP/1.1',
+  status: 200,
+  bodyBytes: 12,
+  durationUs: 1_234_567,
+  request: (name) =>
+    ({ 'user-agent': 'curl/8', authorization: `Basic ${btoa('ann:secret')}` })[name],
+  response: (name) => ({ 'x-made-by': 'us' })[name],
+}
+
+test('the default format gives a combined log line', (t) => {
+  t.regex(
+    line(COMBINED),
+    /^10\.1\.2\.3 - ann \[\d\d\/[A-Z][a-z]{2}\/\d{4}:\d\d:\d\d:\d\d [+-]\d{4}\] "GET \/a\/b\?c=d HTTP\/1\.1" 200 12 "-" "curl\/8"$/,
+  )
+})
+
+const gives = test.macro({
+  exec: (t, format: string, expected: string) => t.is(line(format), expected),
+  title: (_, format) => `the format ${format}`,
+})
+
+test(gives, '%(m)s %(U)s %(q)s %(H)s', 'GET /a/b c=d HTTP/1.1')
+test(gives, '%(T)s %(M)s %(D)s %(L)s', '1 1234 1234567 1.234567')
+test(gives, '%(B)s %(p)s', `12 <${process.pid}>`)
+test(gives, '%({User-Agent}i)s %({X-Made-By}o)s %({nothing}i)s', 'curl/8 us -')
+test(gives, '%(z)s 100%% done %(constructor)s', '- 100% done -')
+test(gives, 'no atoms', 'no atoms')
+
+test('quotes, backslashes and controls of a client are escaped', (t) => {
+  const hostile = 'a"b\\c\nGET /forged HTTP/1.1" 200\u007f\u001b[1m'
+  const written = compileAccessFormat('"%(a)s" "%(r)s"')({
+    ...entry,
+    url: '/"\r\n',
+    request: () => hostile,
+  })
+  t.is(
+    written,
+    '"a\\"b\\\\c\\x0aGET /forged HTTP/1.1\\" 200\\x7f\\x1b[1m" "GET /\\"\\x0d\\x0a HTTP/1.1"',
+  )
+})
+
+test('the environment is read by a name of any case', (t) => {
+  process.env.ACCESS_SPEC = 'there'
+  t.is(line('%({access_spec}e)s'), 'there')
+})
+
+function line(format: string): string {
+  return compileAccessFormat(format)(entry)
+}

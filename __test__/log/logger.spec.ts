@@ -1,0 +1,70 @@
+// Gunicorn's form of a line, levels, stacks, and that no line waits in memory.
+
+import { mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+
+import { createLogger, type LogLevel } from '../../ts/log/logger.ts'
+
+test('a line has the time with its offset, the process id, the level and the message', (t) => {
+  const { log, text } = opened('info')
+  log.info('Listening at: http://127.0.0.1:8000 (1)')
+  t.regex(
+    text(),
+    new RegExp(
+      `^\\[\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d [+-]\\d{4}\\] \\[${process.pid}\\] \\[INFO\\] Listening at: http://127\\.0\\.0\\.1:8000 \\(1\\)\\n$`,
+    ),
+  )
+})
+
+test('lines below the level are not written', (t) => {
+  const { log, text } = opened('warning')
+  log.debug('d')
+  log.info('i')
+  log.warning('w')
+  log.error('e')
+  log.critical('c')
+  t.deepEqual(
+    text()
+      .trim()
+      .split('\n')
+      .map((line) => line.replace(/.*(\[[A-Z]+\])/, '$1')),
+    ['[WARNING] w', '[ERROR] e', '[CRITICAL] c'],
+  )
+})
+
+test('an exception shows the stack and its cause', (t) => {
+  const { log, text } = opened('error')
+  log.exception(
+    'Error handling request GET /',
+    new TypeError('outer', { cause: new Error('inner') }),
+  )
+  t.regex(text(), /\[ERROR\] Error handling request GET \/\nTypeError: outer\n {4}at /)
+  t.regex(text(), /\[cause\]: Error: inner/)
+})
+
+test('an exception that is no error is shown as a value', (t) => {
+  const { log, text } = opened('error')
+  log.exception('Error', { answer: 42 })
+  t.regex(text(), /thrown: \{ answer: 42 \}\n$/)
+})
+
+test('a new target is used from the next line on; one that cannot be opened changes nothing', (t) => {
+  const first = opened('info')
+  const second = join(first.dir, 'second.log')
+  const broken = { errorlog: 'missing/dir/x.log', loglevel: 'info', chdir: first.dir } as const
+  const error = t.throws(() => first.log.configure(broken))
+  t.regex(error?.message ?? '', /errorlog must be a file that can be appended to, got ".*x\.log"/)
+  first.log.info('still first')
+  first.log.configure({ errorlog: 'second.log', loglevel: 'info', chdir: first.dir })
+  first.log.info('now second')
+  t.regex(first.text(), /still first\n$/)
+  t.regex(readFileSync(second, 'utf8'), /now second\n$/)
+})
+
+function opened(loglevel: LogLevel) {
+  const dir = mkdtempSync(join(tmpdir(), 'monoceros-log-'))
+  const log = createLogger({ errorlog: 'error.log', loglevel, chdir: dir })
+  return { dir, log, text: () => readFileSync(join(dir, 'error.log'), 'utf8') }
+}

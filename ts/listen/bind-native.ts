@@ -1,0 +1,36 @@
+/** Sockets made by the addon: bound, listening and close-on-exec, by number only. */
+
+import type { Native } from '../native/index.ts'
+import type { Address } from './address.ts'
+import type { Binder } from './socket.ts'
+
+/** A socket and where it really is. */
+export interface BoundSocket {
+  readonly fd: number
+  readonly bound: Address
+  close(): void
+}
+
+/** Makes sockets with the addon. */
+export function nativeBinder(native: Native): Binder {
+  const socket = (fd: number): BoundSocket => ({
+    fd,
+    bound: whereIs(native, fd),
+    close: () => native.closeFd(fd),
+  })
+  return {
+    tcp: ({ host, port }, { backlog, reusePort }) =>
+      socket(native.bindTcp(host, port, backlog, reusePort, host.includes(':') && host !== '::')),
+    unix: (path, { backlog }) => socket(native.bindUnix(path, backlog)),
+    adopt(fd, { backlog }) {
+      native.adoptListener(fd, backlog)
+      return socket(fd)
+    },
+  }
+}
+
+function whereIs(native: Native, fd: number): Address {
+  const { family, address, port, path } = native.localAddress(fd)
+  if (family === 'unix') return { kind: 'unix', path: path ?? '' }
+  return { kind: 'tcp', host: address ?? '', port: port ?? 0 }
+}

@@ -1,0 +1,60 @@
+/**
+ * Sockets without the addon: `net._createServerHandle`, which node:cluster uses too, binds without accepting (a
+ * listening net.Server would take connections away from the workers). The first worker's listen() makes it listen.
+ */
+
+import net from 'node:net'
+import { getSystemErrorName } from 'node:util'
+
+import { systemError } from '../errors.ts'
+import type { Address } from './address.ts'
+import type { BoundSocket } from './bind-native.ts'
+import type { Binder } from './socket.ts'
+
+/** The part of node's TCP and Pipe handles that is used here. */
+interface Handle {
+  readonly fd: number
+  close(): void
+  getsockname?(out: { address?: string; port?: number; family?: string }): number
+}
+
+type CreateServerHandle = (
+  address: string | null,
+  port: number,
+  addressType: number,
+  fd?: number,
+) => Handle | number
+
+const createServerHandle = (net as unknown as { _createServerHandle: CreateServerHandle })
+  ._createServerHandle
+
+/** Makes sockets with what node has. */
+export const nodeBinder: Binder = {
+  tcp: ({ host, port }) =>
+    tcpSocket(made(createServerHandle(host, port, host.includes(':') ? 6 : 4))),
+  unix: (path) => socket(made(createServerHandle(path, -1, -1)), { kind: 'unix', path }),
+  adopt(fd) {
+    const handle = made(createServerHandle(null, -1, -1, fd))
+    return handle.getsockname === undefined ? socket(handle, { kind: 'fd', fd }) : tcpSocket(handle)
+  },
+}
+
+function tcpSocket(handle: Handle): BoundSocket {
+  const out: { address?: string; port?: number } = {}
+  // libuv keeps a failed bind for later; asking for the name brings it out.
+  const status = handle.getsockname?.(out) ?? 0
+  if (status !== 0) {
+    handle.close()
+    throw systemError(getSystemErrorName(status), 'bind')
+  }
+  return socket(handle, { kind: 'tcp', host: out.address ?? '', port: out.port ?? 0 })
+}
+
+function socket(handle: Handle, bound: Address): BoundSocket {
+  return { fd: handle.fd, bound, close: () => handle.close() }
+}
+
+function made(handle: Handle | number): Handle {
+  if (typeof handle === 'number') throw systemError(getSystemErrorName(handle), 'bind')
+  return handle
+}

@@ -1,0 +1,159 @@
+/**
+ * The arbiter's listening sockets: bound once, held for its whole life, handed to workers by number. The addon binds
+ * and listens; without it node's own handle binds (as node:cluster does) and the first worker makes it listen.
+ */
+
+import { lookup } from 'node:dns/promises'
+import { lstatSync, statSync, unlinkSync } from 'node:fs'
+import { connect } from 'node:net'
+import { resolve } from 'node:path'
+
+import { monocerosError, systemError } from '../errors.ts'
+import type { Logger } from '../log/logger.ts'
+import { native } from '../native/index.ts'
+import { errorCode, type System } from '../process/system.ts'
+import {
+  type Address,
+  formatAddress,
+  formatHostPort,
+  parseAddress,
+  type TcpAddress,
+  type UnixAddress,
+} from './address.ts'
+import { type BoundSocket, nativeBinder } from './bind-native.ts'
+import { nodeBinder } from './bind-node.ts'
+
+/** One open listening socket. */
+export interface Listener {
+  /** The setting's text: what tells at a reload whether an address is new. */
+  readonly bind: string
+  readonly fd: number
+  /** As in the log, with the real port. */
+  readonly address: string
+  /** Of a TCP socket. */
+  readonly port: number | undefined
+  /** Closes this process's descriptor; a unix socket's file goes when it is still ours. */
+  close(): void
+}
+
+export interface ListenOptions {
+  readonly backlog: number
+  readonly reusePort: boolean
+  /** What a relative path of a unix socket is relative to. */
+  readonly chdir: string
+}
+
+/** How one kind of system makes sockets; the addon's and node's are the two implementations. */
+export interface Binder {
+  tcp(address: TcpAddress, options: ListenOptions): BoundSocket
+  unix(path: string, options: ListenOptions): BoundSocket
+  adopt(fd: number, options: ListenOptions): BoundSocket
+}
+
+const BIND_TRIES = 5
+const BIND_RETRY_MS = 1_000
+
+/** Opens one address; an address in use is tried five times, one second apart. */
+export async function openListener(
+  { system, log }: { system: System; log: Logger },
+  bind: string,
+  options: ListenOptions,
+): Promise<Listener> {
+  const address = parseAddress(bind)
+  if (address.kind === 'invalid') throw monocerosError('ERR_BIND', bind, address.reason)
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await openOnce(bind, address, options)
+    } catch (error) {
+      if (errorCode(error) !== 'EADDRINUSE') throw bindError(address, error)
+      log.error(`Connection in use: ${shown(address)}`)
+      if (attempt === BIND_TRIES) throw monocerosError('ERR_ADDRESS_IN_USE', shown(address))
+      log.error('Retrying in 1 second.')
+      await new Promise<void>((done) => system.after(BIND_RETRY_MS, done))
+    }
+  }
+}
+
+async function openOnce(bind: string, address: Address, options: ListenOptions): Promise<Listener> {
+  const binder = native === null ? nodeBinder : nativeBinder(native)
+  if (address.kind === 'fd') return listener(bind, binder.adopt(address.fd, options))
+  if (address.kind === 'unix') return openUnix(bind, address, { binder, options })
+  const host = await resolveHost(address.host)
+  return listener(bind, binder.tcp({ ...address, host }, options))
+}
+
+// Gunicorn opens a name on IPv4; here IPv6 is taken when a name has nothing else.
+async function resolveHost(host: string): Promise<string> {
+  if (/^[\d.]+$/.test(host) || host.includes(':')) return host
+  const addresses = await lookup(host, { all: true })
+  return (addresses.find(({ family }) => family === 4) ?? addresses[0])?.address ?? host
+}
+
+async function openUnix(
+  bind: string,
+  address: UnixAddress,
+  { binder, options }: { binder: Binder; options: ListenOptions },
+): Promise<Listener> {
+  if (address.path.startsWith('\0')) return listener(bind, binder.unix(address.path, options))
+  const path = resolve(options.chdir, address.path)
+  await removeStale(path)
+  const opened = listener(bind, binder.unix(path, options))
+  const { ino } = statSync(path)
+  return {
+    ...opened,
+    close() {
+      // A new arbiter may have put its own socket there: that one stays.
+      const entry = lstatSync(path, { throwIfNoEntry: false })
+      if (entry?.ino === ino) unlinkSync(path)
+      opened.close()
+    },
+  }
+}
+
+// A socket's file outlives a killed process. It is removed only when nobody answers at it.
+async function removeStale(path: string): Promise<void> {
+  const entry = lstatSync(path, { throwIfNoEntry: false })
+  if (entry === undefined) return
+  if (!entry.isSocket()) throw monocerosError('ERR_BIND', `unix:${path}`, 'the file is no socket')
+  if (await answers(path)) throw systemError('EADDRINUSE', path)
+  unlinkSync(path)
+}
+
+function answers(path: string): Promise<boolean> {
+  return new Promise((done) => {
+    const probe = connect(path)
+    const end = (answer: boolean) => {
+      probe.destroy()
+      done(answer)
+    }
+    probe.on('connect', () => end(true))
+    // EAGAIN: somebody listens and the queue is full.
+    probe.on('error', (error) => end(errorCode(error) === 'EAGAIN'))
+  })
+}
+
+function listener(bind: string, { fd, bound, close }: BoundSocket): Listener {
+  const address = formatAddress(bound)
+  return { bind, fd, address, port: bound.kind === 'tcp' ? bound.port : undefined, close }
+}
+
+function bindError(address: Address, error: unknown): unknown {
+  const code = errorCode(error)
+  if (code === undefined || code.startsWith('ERR_')) return error
+  return monocerosError('ERR_BIND', shown(address), EXPLAINED[code] ?? code).causedBy(error)
+}
+
+const EXPLAINED: Record<string, string | undefined> = {
+  EACCES: 'permission denied; ports below 1024 need root or CAP_NET_BIND_SERVICE',
+  EADDRNOTAVAIL: 'no interface of this machine has the address',
+  EBADF: 'the descriptor is not open; whoever starts this process must pass it on',
+  EINVAL: 'the descriptor is not a listening socket',
+  ENOENT: 'the directory does not exist',
+  ENOTFOUND: 'the host name has no address',
+  ENOTSOCK: 'the descriptor is not a socket',
+  EAFNOSUPPORT: 'the system has no such address family',
+}
+
+function shown(address: Address): string {
+  return address.kind === 'tcp' ? formatHostPort(address) : formatAddress(address)
+}

@@ -1,0 +1,22 @@
+/** How something thrown by an application is shown: its message and stack, without the frames of this program. */
+
+import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
+
+// Both forms: a frame of an ES module names a URL, one of CommonJS a path. The directory is ts/ or dist/.
+const OWN_URL = new URL('../', import.meta.url).href
+const OWN_PATH = fileURLToPath(OWN_URL)
+
+/** The whole error as node would print it, causes and own properties included, without our frames. */
+export function describeThrown(thrown: unknown): string {
+  const text = thrown instanceof Error ? inspect(thrown) : `thrown: ${inspect(thrown)}`
+  return text
+    .split('\n')
+    .filter((line) => !isOwnFrame(line))
+    .join('\n')
+}
+
+function isOwnFrame(line: string): boolean {
+  if (!/^\s+at /.test(line)) return false
+  return line.includes(OWN_URL) || line.includes(OWN_PATH) || line.includes('node:internal/')
+}

@@ -1,0 +1,68 @@
+/**
+ * Every message between the arbiter and a worker, as one union for each direction. They travel as lines of JSON over
+ * a socket pair that a worker inherits as descriptor 3.
+ */
+
+import type { Config } from './settings/config.ts'
+
+/** The descriptor of a worker's end of the channel. */
+export const CHANNEL_FD = 3
+
+/** The descriptor of the scoreboard's memory, when there is one; listeners follow, then the kick eventfds. */
+export const BOARD_FD = 4
+
+/** A listening socket as a worker receives it. */
+export interface ListenerMessage {
+  readonly fd: number
+  /** As in the log: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
+  readonly address: string
+}
+
+/** From the arbiter to a worker: only one, the first and last. */
+export type ArbiterMessage = {
+  readonly type: 'boot'
+  /** 1..N, as in MONOCEROS_WORKER; the scoreboard's index is one less. */
+  readonly slot: number
+  readonly generation: number
+  readonly config: Config
+  readonly listeners: readonly ListenerMessage[]
+  /** One descriptor for each slot of the scoreboard; empty without the shared page. */
+  readonly kickFds: readonly number[]
+  readonly slots: number
+  /** Load the application and report, but do not serve: `--check-config`. */
+  readonly check: boolean
+}
+
+/** What a worker without the shared page says of itself with each beat. */
+export interface BeatCounters {
+  readonly connections: number
+  readonly busy: number
+  readonly requests: number
+}
+
+export type WorkerMessage =
+  /** The application is loaded and the engine accepts. */
+  | { readonly type: 'ready'; readonly engine: string }
+  /** The application could not be loaded; the process ends with `exit`. */
+  | { readonly type: 'failed'; readonly code: string; readonly text: string; readonly exit: number }
+  /** Somebody else than the arbiter told the worker to stop: it drains and needs a successor. */
+  | { readonly type: 'leaving' }
+  /** The event loop turns; only without the shared page. */
+  | { readonly type: 'beat'; readonly counters: BeatCounters }
+
+/** One line of the channel. */
+export function encodeMessage(message: ArbiterMessage | WorkerMessage): string {
+  return `${JSON.stringify(message)}\n`
+}
+
+/** A function that takes chunks of a stream of lines and calls back with each whole message. */
+export function messageDecoder<Message>(
+  onMessage: (message: Message) => void,
+): (chunk: string) => void {
+  let rest = ''
+  return (chunk) => {
+    const lines = (rest + chunk).split('\n')
+    rest = lines.pop() ?? ''
+    for (const line of lines) onMessage(JSON.parse(line) as Message)
+  }
+}

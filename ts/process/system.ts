@@ -1,0 +1,180 @@
+/**
+ * The operating system as one interface: signals, child processes, the clocks, timers, exit, environment. The two
+ * loops get it as an argument, so their tests run on a fake one without processes and without waiting.
+ */
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import type { Socket } from 'node:net'
+
+import {
+  type ArbiterMessage,
+  CHANNEL_FD,
+  encodeMessage,
+  messageDecoder,
+  type WorkerMessage,
+} from '../messages.ts'
+import type { SignalName } from '../signals.ts'
+
+export interface System {
+  readonly pid: number
+  readonly env: NodeJS.ProcessEnv
+  /** Milliseconds of a clock that never jumps. */
+  now(): number
+  /** 0 <= n < 1. */
+  random(): number
+  /** Calls back once; the returned function takes it back. Holds the process meanwhile. */
+  after(delayMs: number, callback: () => void): () => void
+  /** Calls back again and again; does not hold the process. */
+  every(intervalMs: number, callback: () => void): () => void
+  onSignal(signal: SignalName, callback: () => void): void
+  /** Sends a signal; false when there is no such process. */
+  kill(pid: number, signal: SignalName | 'KILL'): boolean
+  /** Whether a process with this id exists, ours or not. */
+  alive(pid: number): boolean
+  spawn(options: SpawnOptions): Child
+  exit(status: number): never
+}
+
+export interface SpawnOptions {
+  /** The module to run, with this process's own node flags. */
+  readonly script: string
+  /** What `ps` shows until the process has named itself. */
+  readonly title: string
+  readonly env: NodeJS.ProcessEnv
+  readonly cwd: string
+  /** Descriptors for 4, 5, ... in the child; 'ignore' leaves a number unused. */
+  readonly fds: readonly (number | 'ignore')[]
+}
+
+/** A child process with its end of the channel. */
+export interface Child {
+  /** Undefined when the process could not be started; `onExit` tells why. */
+  readonly pid: number | undefined
+  send(message: ArbiterMessage): void
+  onMessage(callback: (message: WorkerMessage) => void): void
+  /** Called once, when the process has ended and its last message has been read. */
+  onExit(callback: (exit: ChildExit) => void): void
+  /** Lets this process end without waiting for the child. */
+  release(): void
+}
+
+export interface ChildExit {
+  readonly code: number | null
+  /** Without SIG: `KILL`. */
+  readonly signal: string | null
+  /** Why it could not be started. */
+  readonly error?: string
+}
+
+/** The one system of this process. */
+export const system: System = {
+  pid: process.pid,
+  env: process.env,
+  now: () => performance.now(),
+  random: () => Math.random(),
+  after(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs)
+    return () => clearTimeout(timer)
+  },
+  every(intervalMs, callback) {
+    const timer = setInterval(callback, intervalMs).unref()
+    return () => clearInterval(timer)
+  },
+  onSignal(signal, callback) {
+    process.on(`SIG${signal}`, callback)
+  },
+  kill(pid, signal) {
+    try {
+      return process.kill(pid, `SIG${signal}`)
+    } catch (error) {
+      if (errorCode(error) === 'ESRCH') return false
+      throw error
+    }
+  },
+  alive(pid) {
+    try {
+      return process.kill(pid, 0)
+    } catch (error) {
+      // EPERM: it lives and belongs to somebody else.
+      return errorCode(error) === 'EPERM'
+    }
+  },
+  spawn: spawnChild,
+  exit: (status) => process.exit(status),
+}
+
+/** For log lines, which have no system at hand. */
+export function processId(): number {
+  return process.pid
+}
+
+export function wallClock(): Date {
+  return new Date()
+}
+
+export function errorCode(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error ? String(error.code) : undefined
+}
+
+function spawnChild({ script, title, env, cwd, fds }: SpawnOptions): Child {
+  const child = spawn(process.execPath, [...nodeFlags(), script], {
+    // Node can only write a title over what argv had at the start: the padding is the room for it.
+    argv0: title.padEnd(TITLE_ROOM),
+    cwd,
+    env,
+    stdio: ['inherit', 'inherit', 'inherit', 'pipe', ...fds],
+  })
+  return wrapChild(child)
+}
+
+const TITLE_ROOM = 160
+
+// A debugger's port can only be opened once, so a worker does not inherit it.
+function nodeFlags(): string[] {
+  return process.execArgv.filter((flag) => !flag.startsWith('--inspect'))
+}
+
+function wrapChild(child: ChildProcess): Child {
+  const channel = child.stdio[CHANNEL_FD] as Socket | null | undefined
+  // A worker that dies while we write to it is reported by its exit.
+  channel?.on('error', () => {})
+  channel?.setEncoding('utf8')
+  return {
+    pid: child.pid,
+    send: (message) => void channel?.write(encodeMessage(message)),
+    onMessage: (callback) => void channel?.on('data', messageDecoder<WorkerMessage>(callback)),
+    onExit: (callback) => watchExit(child, callback),
+    release() {
+      child.unref()
+      channel?.destroy()
+    },
+  }
+}
+
+// 'close' comes when the last message (why the application failed) has been read; but a process that the worker left
+// behind may hold the channel open, so after 'exit' it is waited for only shortly.
+const CHANNEL_CLOSE_WAIT_MS = 250
+
+function watchExit(child: ChildProcess, callback: (exit: ChildExit) => void): void {
+  let told = false
+  const tell = (exit: ChildExit) => {
+    if (told) return
+    told = true
+    callback(exit)
+  }
+  child.on('exit', (code, signal) => {
+    const exit = { code, signal: withoutSig(signal) }
+    const timer = setTimeout(() => tell(exit), CHANNEL_CLOSE_WAIT_MS)
+    child.on('close', () => {
+      clearTimeout(timer)
+      tell(exit)
+    })
+  })
+  child.on('error', (error) => {
+    if (child.pid === undefined) tell({ code: null, signal: null, error: error.message })
+  })
+}
+
+function withoutSig(signal: NodeJS.Signals | null): string | null {
+  return signal === null ? null : signal.slice('SIG'.length)
+}

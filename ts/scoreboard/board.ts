@@ -1,0 +1,46 @@
+/**
+ * The scoreboard: what each worker says of itself, as the arbiter reads it. One interface, two implementations: a page
+ * of memory shared by all processes (`shared.ts`, needs the addon) and a message a second over the channel
+ * (`messages.ts`). Slots count from 1, as in MONOCEROS_WORKER.
+ */
+
+import type { BeatCounters } from '../messages.ts'
+
+/** What the arbiter knows of one worker. */
+export interface SlotReading extends BeatCounters {
+  /** Since the event loop last turned; undefined before the first beat. */
+  readonly beatAgeMs: number | undefined
+}
+
+/** Seen from the arbiter. */
+export interface ArbiterBoard {
+  readonly slots: number
+  /** To hand over to workers; undefined when nothing is shared. */
+  readonly fd: number | undefined
+  readonly kickFds: readonly number[]
+  /** Gives the slot to a new worker; the generation tells it from those before it. */
+  claim(slot: number, pid: number): number
+  /** After the worker's end: its counts are added to those of the dead, once. */
+  release(slot: number): void
+  /** A beat that came as a message. */
+  note(slot: number, counters: BeatCounters): void
+  read(slot: number): SlotReading
+  /** Wakes every worker's acceptor: a worker has died and may have left connections that nobody looks at. */
+  kickAll(): void
+}
+
+/** A worker's life as others see it on the board. */
+export type WorkerBoardState = 'booting' | 'accepting' | 'draining' | 'gone'
+
+/** Seen from a worker: its own slot. */
+export interface WorkerBoard {
+  setState(state: WorkerBoardState): void
+  beat(): void
+}
+
+/** Slots for overlapping successors and for workers added by TTIN; fixed for the arbiter's life. */
+export function slotsFor(workers: number): number {
+  return Math.max(MIN_SLOTS, 2 * workers)
+}
+
+const MIN_SLOTS = 32

@@ -1,0 +1,89 @@
+/** Every signal with a meaning: what the arbiter does, what a worker does. `docs/signals.md` shows the same table. */
+
+/** How a signal is handled by a loop. `later` is accepted and answered by a log line until its feature is built. */
+export interface SignalRow {
+  readonly arbiter: 'stop' | 'quit' | 'reload' | 'more' | 'fewer' | 'later' | 'reap' | 'default'
+  readonly worker: 'drain' | 'quit' | 'abort' | 'ignore' | 'default'
+  /** One sentence each, for the page. */
+  readonly arbiterDoc: string
+  readonly workerDoc: string
+}
+
+export const SIGNALS = {
+  TERM: {
+    arbiter: 'stop',
+    worker: 'drain',
+    arbiterDoc:
+      'Graceful stop: workers finish what is in flight for at most `graceful_timeout`, then are killed. Exit status 0.',
+    workerDoc:
+      'Stops accepting, finishes what is in flight for at most `graceful_timeout`, exits with 0. The arbiter starts a successor at once.',
+  },
+  INT: {
+    arbiter: 'quit',
+    worker: 'quit',
+    arbiterDoc:
+      'Quick stop: workers end without finishing. During a graceful stop it shortens the time left to 2 seconds. Exit status 0.',
+    workerDoc: 'Exits at once with 0; what is in flight is cut.',
+  },
+  QUIT: {
+    arbiter: 'quit',
+    worker: 'quit',
+    arbiterDoc: 'The same as `INT`.',
+    workerDoc: 'The same as `INT`.',
+  },
+  HUP: {
+    arbiter: 'reload',
+    worker: 'ignore',
+    arbiterDoc:
+      'Reload: reads the settings again and replaces the workers one by one, each successor ready before its predecessor leaves. When the settings or the application are broken, the old workers serve on and the log says why.',
+    workerDoc: 'Ignored, so that `pkill -HUP` on the whole group reloads and kills nobody.',
+  },
+  TTIN: {
+    arbiter: 'more',
+    worker: 'ignore',
+    arbiterDoc: 'One worker more, until the next reload.',
+    workerDoc: 'Ignored.',
+  },
+  TTOU: {
+    arbiter: 'fewer',
+    worker: 'ignore',
+    arbiterDoc:
+      'One worker fewer, never below one; the oldest leaves gracefully. Until the next reload.',
+    workerDoc: 'Ignored.',
+  },
+  USR1: {
+    arbiter: 'later',
+    worker: 'ignore',
+    arbiterDoc: 'Reopens the log files. Not supported yet: a line in the log, nothing else.',
+    workerDoc: 'Ignored.',
+  },
+  USR2: {
+    arbiter: 'later',
+    worker: 'ignore',
+    arbiterDoc:
+      'Starts a new arbiter beside this one. Not supported yet: a line in the log, nothing else.',
+    workerDoc: 'Ignored.',
+  },
+  WINCH: {
+    arbiter: 'later',
+    worker: 'ignore',
+    arbiterDoc:
+      'Stops the workers of a daemon. Not supported yet: a debug line in the log, nothing else.',
+    workerDoc: 'Ignored.',
+  },
+  CHLD: {
+    arbiter: 'reap',
+    worker: 'default',
+    arbiterDoc: 'A worker has ended: it is accounted for and replaced.',
+    workerDoc: 'Belongs to the application and its child processes.',
+  },
+  ABRT: {
+    arbiter: 'default',
+    worker: 'abort',
+    arbiterDoc: 'Not handled: the system ends the process.',
+    workerDoc:
+      'Ends at once with a core dump where those are on; the arbiter sends it after `timeout` and `boot_timeout`.',
+  },
+} as const satisfies Record<string, SignalRow>
+
+export type SignalName = keyof typeof SIGNALS
