@@ -1,0 +1,68 @@
+// What is measured: one row a case. A new row is one entry here and, if it is a new application, one in apps/.
+
+/** What serves an application: node:http alone, one of our engines, or (for one case) a C program without HTTP. */
+export type EngineName = 'floor' | 'plain' | 'native' | 'node'
+
+export interface Case {
+  readonly title: string
+  /** The module in apps/ that holds the application. */
+  readonly app: string
+  readonly engines: readonly EngineName[]
+  /** The case whose `plain` server is the measure; the case itself unless said. */
+  readonly against?: CaseName
+}
+
+export type CaseName = 'floor' | 'exchange' | 'req-res' | 'express' | 'koa' | 'fastify' | 'hono'
+
+const ALL: readonly EngineName[] = ['plain', 'native', 'node']
+
+export const CASES: Readonly<Record<CaseName, Case>> = {
+  floor: {
+    title: 'epoll, recv, send of fixed bytes',
+    app: 'floor',
+    engines: ['floor'],
+    against: 'req-res',
+  },
+  exchange: {
+    title: "the engine's own interface",
+    app: 'exchange',
+    engines: ['native'],
+    against: 'req-res',
+  },
+  'req-res': { title: '(req, res)', app: 'req-res', engines: ALL },
+  express: { title: 'Express', app: 'express', engines: ALL },
+  koa: { title: 'Koa', app: 'koa', engines: ALL },
+  fastify: { title: 'Fastify', app: 'fastify', engines: ALL },
+  hono: { title: 'Hono (plain: @hono/node-server)', app: 'hono', engines: ALL },
+}
+
+/** A server to be measured: a case on an engine. */
+export interface Subject {
+  readonly name: CaseName
+  readonly engine: EngineName
+}
+
+export function subjectKey({ name, engine }: Subject): string {
+  return `${name}/${engine}`
+}
+
+/** The server that the figures of a case are divided by. */
+export function baselineOf(name: CaseName): Subject {
+  return { name: CASES[name].against ?? name, engine: 'plain' }
+}
+
+/** The servers that the chosen cases and engines need, each with its measure, none twice. */
+export function chooseSubjects(
+  names: readonly CaseName[],
+  engines: readonly EngineName[],
+): Subject[] {
+  const chosen = new Map<string, Subject>()
+  const add = (subject: Subject) => chosen.set(subjectKey(subject), subject)
+  for (const name of names) {
+    add(baselineOf(name))
+    for (const engine of CASES[name].engines) {
+      if (engine === 'floor' || engines.includes(engine)) add({ name, engine })
+    }
+  }
+  return [...chosen.values()]
+}

@@ -1,0 +1,116 @@
+// The page that a run prints, and writes into bench/results/ when it was a run of everything.
+
+import { readFileSync, writeFileSync } from 'node:fs'
+import { cpus, release, totalmem } from 'node:os'
+import { join } from 'node:path'
+import { addonProfile } from '../scripts/build.ts'
+import { ROOT } from '../scripts/command.ts'
+import { CASES, type EngineName } from './cases.ts'
+import type { Figures, Spread } from './figures.ts'
+import type { Generator } from './load.ts'
+import type { MemoryRow } from './memory.ts'
+import type { BenchOptions } from './options.ts'
+import type { Result } from './run.ts'
+
+const ENGINES: Readonly<Record<EngineName, string>> = {
+  floor: 'a C program',
+  plain: 'node:http',
+  native: 'native',
+  node: 'TypeScript',
+}
+const FRAMEWORKS = ['express', 'koa', 'fastify', 'hono', '@hono/node-server']
+
+/** Prints the page, and writes it where it belongs. */
+export function writeReport(
+  results: readonly Result[],
+  options: BenchOptions,
+  generator: Generator,
+): void {
+  const page = [
+    '# Processor time a request',
+    '',
+    '<!-- Written by `npm run bench`; bench/README.md tells the method. -->',
+    '',
+    ...conditions(options, generator),
+    ...results.flatMap((result) => resultLines(result, options)),
+    '',
+  ].join('\n')
+  console.log(`\n${page}`)
+  const versions = results.map(({ node }) => node.version).join('-')
+  const name = `${today()}-${versions}${options.close ? '-close' : ''}.md`
+  const path = options.out ?? (options.isWhole ? join(ROOT, 'bench/results', name) : undefined)
+  if (path === undefined) return
+  writeFileSync(path, page)
+  console.log(`written to ${path}`)
+}
+
+function conditions(options: BenchOptions, generator: Generator): string[] {
+  const memory = `${Math.round(totalmem() / 2 ** 30)} GiB`
+  const load = generator === 'wrk' ? 'wrk' : 'bench/native/load.c'
+  const kind = options.close ? 'a new connection for each request' : 'keep-alive'
+  return [
+    `- ${today()}, monoceros ${version('')}, addon built with cargo profile ${addonProfile()}`,
+    `- ${cpus().length} x ${cpus()[0]?.model.trim()}, ${memory}, Linux ${release()}`,
+    `- server on one processor, ${load} on the other, ${kind}`,
+    `- ${options.rounds} rounds of ${options.seconds} s each, servers in turn; median (least to most)`,
+    `- ${FRAMEWORKS.map((name) => `${name} ${version(`node_modules/${name}`)}`).join(', ')}`,
+    '',
+    'A ratio is against node:http (the same framework on it) of the same Node in the same round. Only ratios carry over',
+    'to another machine.',
+  ]
+}
+
+function resultLines({ node, figures, memory }: Result, options: BenchOptions): string[] {
+  return [
+    ...options.connections.flatMap((connections) => [
+      '',
+      `## Node ${node.version}, ${connections} connection${connections === 1 ? '' : 's'}`,
+      '',
+      '| case | server | us a request | ratio | against floor | median latency, us | ratio | requests/s |',
+      '| --- | --- | --- | --- | --- | --- | --- | --- |',
+      ...figures.filter((row) => row.connections === connections).map(figureLine),
+    ]),
+    ...(memory.length > 0 ? memoryLines(node.version, memory) : []),
+  ]
+}
+
+function figureLine(row: Figures): string {
+  const { subject, us, ratio, floorRatio, p50us, latencyRatio, perSecond, errors } = row
+  const cells = [
+    CASES[subject.name].title,
+    ENGINES[subject.engine],
+    us.median.toFixed(2),
+    `**${ratio.median.toFixed(2)}** ${extremes(ratio)}`,
+    floorRatio === undefined ? '' : floorRatio.median.toFixed(2),
+    p50us.median.toFixed(0),
+    `${latencyRatio.median.toFixed(2)} ${extremes(latencyRatio)}`,
+    `${Math.round(perSecond.median)}${errors > 0 ? `, ${errors} ERRORS` : ''}`,
+  ]
+  return `| ${cells.join(' | ')} |`
+}
+
+function memoryLines(nodeVersion: string, rows: readonly MemoryRow[]): string[] {
+  return [
+    '',
+    `## Node ${nodeVersion}, resident memory of an idle process`,
+    '',
+    '| process | MiB | ratio |',
+    '| --- | --- | --- |',
+    ...rows.map(
+      ({ name, bytes, ratio }) =>
+        `| ${name} | ${(bytes / 2 ** 20).toFixed(1)} | ${ratio.toFixed(2)} |`,
+    ),
+  ]
+}
+
+function extremes({ least, most }: Spread): string {
+  return `(${least.toFixed(2)} to ${most.toFixed(2)})`
+}
+
+function version(folder: string): string {
+  return JSON.parse(readFileSync(join(ROOT, folder, 'package.json'), 'utf8')).version
+}
+
+function today(): string {
+  return new Date().toISOString().slice(0, 10)
+}

@@ -1,0 +1,103 @@
+// `npm run bench`: starts every server once, warms it up, loads them in turn for some rounds, and prints what a request
+// cost each in processor time, as a ratio against node:http in the same round.
+
+import { build } from '../scripts/build.ts'
+import { isMain } from '../scripts/command.ts'
+import { baselineOf, chooseSubjects, type Subject, subjectKey } from './cases.ts'
+import { compileAll } from './compiled.ts'
+import { engineConfig } from './config.ts'
+import { type Figures, type Sample, summarize } from './figures.ts'
+import { chooseGenerator, drive, type Generator } from './load.ts'
+import { type MemoryRow, measureMemory } from './memory.ts'
+import { findNode, type NodeBinary } from './nodes.ts'
+import { type BenchOptions, parseOptions } from './options.ts'
+import { machineObstacle, processorTimeUs } from './processors.ts'
+import { writeReport } from './report.ts'
+import { type Server, startServer } from './server.ts'
+
+const FIRST_PORT = 19_500
+const WARM_UP = { connections: 64, seconds: 2, close: false }
+
+export interface Result {
+  readonly node: NodeBinary
+  readonly figures: readonly Figures[]
+  readonly memory: readonly MemoryRow[]
+}
+
+async function benchNode(
+  node: NodeBinary,
+  options: BenchOptions,
+  generator: Generator,
+): Promise<Result> {
+  const subjects = chooseSubjects(options.cases, options.engines)
+  const samples = await withServers(subjects, node, (servers) =>
+    rounds(servers, options, generator),
+  )
+  const memory = options.memory ? await measureMemory(node, options.engines) : []
+  return { node, figures: summarize(samples, baselineOf), memory }
+}
+
+async function withServers<T>(
+  subjects: readonly Subject[],
+  node: NodeBinary,
+  use: (servers: readonly Server[]) => Promise<T>,
+): Promise<T> {
+  const servers: Server[] = []
+  try {
+    const config = await engineConfig(subjects)
+    for (const subject of subjects) {
+      servers.push(await startServer(subject, FIRST_PORT + servers.length, { node, config }))
+    }
+    return await use(servers)
+  } finally {
+    await Promise.all(servers.map((server) => server.stop()))
+  }
+}
+
+async function rounds(
+  servers: readonly Server[],
+  { connections: counts, rounds, seconds, close }: BenchOptions,
+  generator: Generator,
+): Promise<Sample[]> {
+  const samples: Sample[] = []
+  for (const { port } of servers) await drive(generator, { port, ...WARM_UP })
+  for (const connections of counts) {
+    for (let round = 0; round < rounds; round++) {
+      for (const { subject, port, pid } of servers) {
+        const before = processorTimeUs(pid)
+        const seen = await drive(generator, { port, connections, seconds, close })
+        const us = (processorTimeUs(pid) - before) / seen.requests
+        samples.push({ subject, connections, round, us, seen })
+        const cost = `${us.toFixed(2).padStart(7)} us`
+        const errors = seen.errors > 0 ? `  ${seen.errors} ERRORS` : ''
+        console.log(
+          `${`${connections}`.padStart(4)}  #${round + 1}  ${cost}  ${subjectKey(subject)}${errors}`,
+        )
+      }
+    }
+  }
+  return samples
+}
+
+async function bench(options: BenchOptions): Promise<void> {
+  const obstacle = machineObstacle()
+  if (obstacle !== undefined) throw new Error(obstacle)
+  if (options.build && !(await build('release'))) throw new Error('the build failed')
+  await compileAll()
+  const generator = await chooseGenerator(options.load)
+  const results: Result[] = []
+  for (const wanted of options.nodes) {
+    results.push(await benchNode(await findNode(wanted), options, generator))
+  }
+  writeReport(results, options, generator)
+}
+
+if (isMain(import.meta.url)) {
+  const options = parseOptions(process.argv.slice(2))
+  if (typeof options === 'string') {
+    console.log(options)
+    process.exitCode = options.startsWith('--') ? 2 : 0
+  } else {
+    await bench(options)
+  }
+}

@@ -1,0 +1,85 @@
+// One server under measurement: a process on the server's processor, started, waited for and ended here.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { CASES, type Subject, subjectKey } from './cases.ts'
+import { compiled } from './compiled.ts'
+import type { NodeBinary } from './nodes.ts'
+import { pinned, SERVER_CPU } from './processors.ts'
+
+const START_TIMEOUT_MS = 15_000
+
+export interface Server {
+  readonly subject: Subject
+  readonly port: number
+  readonly pid: number
+  stop(): Promise<void>
+}
+
+export interface ServerOptions {
+  readonly node: NodeBinary
+  /** The settings that an engine gets, complete. */
+  readonly config: unknown
+}
+
+/** Starts the server of a subject and waits until it answers. */
+export async function startServer(
+  subject: Subject,
+  port: number,
+  { node, config }: ServerOptions,
+): Promise<Server> {
+  const { app } = CASES[subject.name]
+  const command =
+    subject.engine === 'floor'
+      ? [compiled('floor'), `${port}`]
+      : [
+          node.path,
+          compiled('serve.js'),
+          JSON.stringify({ engine: subject.engine, app, port, config }),
+        ]
+  return await startProcess(command, port, subject)
+}
+
+/** Starts any program that will listen on a port. */
+export async function startProcess(
+  command: readonly string[],
+  port: number,
+  subject: Subject,
+): Promise<Server> {
+  const [program, ...args] = pinned(SERVER_CPU, command)
+  const env = { ...process.env, PORT: `${port}`, NODE_ENV: 'production' }
+  const child = spawn(program ?? '', args, { stdio: ['ignore', 'pipe', 'pipe'], env })
+  let output = ''
+  const keep = (chunk: Buffer) => {
+    output = (output + chunk).slice(-4000)
+  }
+  child.stdout.on('data', keep)
+  child.stderr.on('data', keep)
+  const deadline = Date.now() + START_TIMEOUT_MS
+  while (!(await answers(port))) {
+    if (child.exitCode !== null || Date.now() > deadline) {
+      child.kill('SIGKILL')
+      throw new Error(`${subjectKey(subject)} does not serve:\n${output}`)
+    }
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  // taskset becomes the program that it starts, so this is the server's own number.
+  return { subject, port, pid: child.pid ?? 0, stop: () => stop(child) }
+}
+
+async function answers(port: number): Promise<boolean> {
+  try {
+    const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })
+    return (await response.text()).includes('Hello, World!')
+  } catch {
+    // Nobody listens yet.
+    return false
+  }
+}
+
+function stop(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return Promise.resolve()
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  child.kill('SIGTERM')
+  const kill = setTimeout(() => child.kill('SIGKILL'), 3000)
+  return ended.finally(() => clearTimeout(kill))
+}
