@@ -136,6 +136,31 @@ export const ERRORS = {
     advice:
       'The application ended the process while it was loading, or the process could not be started.',
   },
+  ERR_ENGINE_NATIVE: {
+    exit: 1,
+    text: (why: string) =>
+      `engine "native" cannot be had here: ${why}. Use engine "auto" or "node".`,
+    advice: 'docs/engines.md says what the engine on node:http cannot do.',
+  },
+  ERR_APP_EXPORT_MISSING: {
+    exit: 4,
+    text: (name: string, names: string) =>
+      `the application does not export "${name}"; it exports ${names}.`,
+  },
+  ERR_APP_NOT_CALLABLE: {
+    exit: 4,
+    text: (name: string, got: string, style: string) =>
+      `the export "${name}" of the application is ${got}; it must be ${
+        style === 'fetch'
+          ? 'a fetch function or an object with one'
+          : 'an http.Server, a function of (req, res) or of Request, an application of a framework, or an object with fetch'
+      }. A script may also call listen().`,
+  },
+  ERR_WORKER_CLASS: {
+    exit: 1,
+    text: (path: string, got: string) =>
+      `worker_class must be auto, node, fetch or a module whose default export is a function, got "${path}" with ${got}.`,
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS

@@ -1,0 +1,78 @@
+/**
+ * The interface that both engines serve: the native one (Rust) and the one on node:http. The worker knows nothing else
+ * of them.
+ */
+import type { Server } from 'node:http'
+import type { FetchFunction } from '../http/fetch.ts'
+import type { ExchangeHandler } from './exchange.ts'
+
+/** What answers the requests, by the shape the application has. */
+export type Target =
+  | { readonly style: 'node'; readonly server: Server }
+  | { readonly style: 'fetch'; readonly fetch: FetchFunction }
+  | { readonly style: 'exchange'; readonly handler: ExchangeHandler }
+
+/** A listening descriptor that the arbiter bound, with its name as in the log. */
+export interface ListenerInfo {
+  readonly fd: number
+  readonly address: string
+}
+
+/** The settings that engines read; a `Config` is one. */
+export interface EngineConfig {
+  readonly engine: string
+  /** Seconds that an idle connection is kept; 0 turns keep-alive off. */
+  readonly keepalive: number
+  readonly worker_connections: number
+  readonly accesslog: string | null
+  readonly access_log_format: string
+  readonly limit_request_line: number
+  readonly limit_request_fields: number
+  readonly limit_request_field_size: number
+  /** Bytes of a request body; 0 is no limit. */
+  readonly limit_request_body: number
+}
+
+/** Where an engine says what it has to say. */
+export interface EngineLog {
+  debug(text: string): void
+  info(text: string): void
+  warning(text: string): void
+  error(text: string): void
+  exception(text: string, thrown: unknown): void
+}
+
+/** The shared page and this worker's place in it (the native engine only). */
+export interface EngineBoard {
+  readonly fd: number
+  readonly slots: number
+  readonly slot: number
+  readonly kickFds: readonly number[]
+}
+
+export interface EngineOptions {
+  readonly config: EngineConfig
+  readonly log: EngineLog
+  readonly board?: EngineBoard | undefined
+  /** The descriptor whose end means that the arbiter is gone (the native engine only). */
+  readonly lifelineFd?: number | undefined
+}
+
+/** What an engine has counted since it started. */
+export interface EngineCounters {
+  readonly connections: number
+  /** Connections whose request is not yet answered. */
+  readonly busy: number
+  readonly requests: number
+}
+
+export interface Engine {
+  readonly name: 'native' | 'node'
+  /** Starts to accept on every listener; called once. */
+  serve(target: Target, listeners: readonly ListenerInfo[]): void
+  /** Accepts no more, finishes what is in flight, resolves when every connection is gone or `graceMs` has passed. */
+  drain(graceMs: number): Promise<void>
+  /** Cuts every connection. */
+  close(): void
+  counters(): EngineCounters
+}

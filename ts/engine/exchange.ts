@@ -1,0 +1,65 @@
+/** The exchange: one request and its answer, as the engine shows it to what serves it. */
+
+export const DATE = 1
+export const CONNECTION = 2
+export const LENGTH = 4
+export const CHUNKED = 8
+export const CHUNKED_SILENT = 16
+export const CLOSE = 32
+export const NO_BODY = 64
+
+export interface Connection {
+  readonly id: number
+  readonly remoteAddress: string | undefined
+  readonly remotePort: number | undefined
+  readonly remoteFamily: 'IPv4' | 'IPv6' | undefined
+  readonly localAddress: string | undefined
+  readonly localPort: number | undefined
+  readonly localFamily: 'IPv4' | 'IPv6' | undefined
+  readonly encrypted: boolean
+  attachment: unknown
+  destroy(): void
+}
+
+export interface ExchangeOwner {
+  onData(chunk: Buffer): void
+  onEnd(rawTrailers: string[]): void
+  onDrain(): void
+  onAborted(): void
+}
+
+export interface Exchange {
+  readonly connection: Connection
+  owner: ExchangeOwner | undefined
+  readonly method: string
+  readonly url: string
+  readonly httpVersionMinor: 0 | 1
+  readonly keepAlive: boolean
+  readonly upgrade: boolean
+  readonly bodyKind: 0 | 1 | 2
+  readonly body: Buffer | undefined
+  outstanding: number
+  ended: boolean
+  rawHeaders(): string[]
+  consume(bytes: number): void
+  inform(status: number, reason: string, fields: string): void
+  respond(
+    status: number,
+    reason: string,
+    fields: string,
+    flags: number,
+    body: string | Uint8Array | undefined,
+    encoding: BufferEncoding,
+  ): void
+  head(status: number, reason: string, fields: string, flags: number): void
+  write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean
+  trailers(fields: string): void
+  end(): void
+  reset(): void
+}
+
+export interface ExchangeHandler {
+  onConnection?(connection: Connection): void
+  onConnectionClosed?(connection: Connection): void
+  onExchange(exchange: Exchange): void
+}

@@ -1,0 +1,194 @@
+/**
+ * Exchanges over node:http, for what is written against the engine's own interface: fetch style and bare handlers.
+ */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import http from 'node:http'
+import type { Socket } from 'node:net'
+import { responseInternals } from '../http/node/internals.ts'
+import type { Connection, Exchange, ExchangeHandler, ExchangeOwner } from './exchange.ts'
+import { CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, LENGTH } from './exchange.ts'
+
+/** A server whose requests are exchanges for `handler`. */
+export function serveExchanges(handler: ExchangeHandler): http.Server {
+  return http.createServer((req, res) => {
+    const exchange = new NodeExchange(req, res)
+    handler.onExchange(exchange as unknown as Exchange)
+    exchange.start()
+  })
+}
+
+let lastConnection = 0
+const kConnection = Symbol('monoceros.connection')
+
+class NodeConnection implements Omit<Connection, never> {
+  readonly id = ++lastConnection
+  readonly #socket: Socket
+  attachment: unknown = undefined
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  static of(socket: Socket & { [kConnection]?: NodeConnection }): NodeConnection {
+    socket[kConnection] ??= new NodeConnection(socket)
+    return socket[kConnection]
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress
+  }
+
+  get remotePort(): number | undefined {
+    return this.#socket.remotePort
+  }
+
+  get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
+    return this.#socket.remoteFamily as 'IPv4' | 'IPv6' | undefined
+  }
+
+  get localAddress(): string | undefined {
+    return this.#socket.localAddress
+  }
+
+  get localPort(): number | undefined {
+    return this.#socket.localPort
+  }
+
+  get localFamily(): 'IPv4' | 'IPv6' | undefined {
+    return this.#socket.localFamily as 'IPv4' | 'IPv6' | undefined
+  }
+
+  get encrypted(): boolean {
+    return false
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+}
+
+class NodeExchange {
+  readonly connection: NodeConnection
+  owner: ExchangeOwner | undefined
+  readonly method: string
+  readonly url: string
+  readonly httpVersionMinor: 0 | 1
+  readonly keepAlive: boolean
+  readonly upgrade: boolean = false
+  readonly bodyKind: 0 | 1 | 2
+  readonly body: Buffer | undefined = undefined
+  ended = false
+  readonly #req: IncomingMessage
+  readonly #res: ServerResponse
+
+  constructor(req: IncomingMessage, res: ServerResponse) {
+    this.connection = NodeConnection.of(req.socket)
+    this.method = req.method ?? ''
+    this.url = req.url ?? ''
+    this.httpVersionMinor = req.httpVersionMinor === 0 ? 0 : 1
+    this.keepAlive = res.shouldKeepAlive
+    const { headers } = req
+    const hasBody =
+      headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
+    this.bodyKind = hasBody && headers['content-length'] !== '0' ? 2 : 0
+    this.#req = req
+    this.#res = res
+  }
+
+  /** Begins to deliver, once the handler has had its chance to become the owner. */
+  start(): void {
+    this.#res.on('drain', () => this.owner?.onDrain())
+    this.#res.on('close', () => {
+      if (!this.#res.writableFinished) this.owner?.onAborted()
+    })
+    // Its errors are the client's absence, which 'close' of the response reports.
+    this.#req.on('error', () => {})
+    if (this.bodyKind === 0) return
+    this.#req.on('data', (chunk: Buffer) => {
+      this.#req.pause()
+      this.owner?.onData(chunk)
+    })
+    this.#req.on('end', () => this.owner?.onEnd(this.#req.rawTrailers))
+  }
+
+  rawHeaders(): string[] {
+    return this.#req.rawHeaders.slice()
+  }
+
+  consume(_bytes: number): void {
+    this.#req.resume()
+  }
+
+  inform(status: number, reason: string, fields: string): void {
+    responseInternals(this.#res)._writeRaw(
+      `HTTP/1.1 ${status} ${reason}\r\n${fields}\r\n`,
+      'latin1',
+    )
+  }
+
+  respond(
+    status: number,
+    reason: string,
+    fields: string,
+    flags: number,
+    body: string | Uint8Array | undefined,
+    encoding: BufferEncoding,
+  ): void {
+    if (flags & LENGTH) {
+      const length = body === undefined ? 0 : Buffer.byteLength(body, encoding)
+      responseInternals(this.#res)._contentLength = length
+    }
+    this.head(status, reason, fields, flags)
+    this.ended = true
+    this.#res.end(body ?? '', encoding)
+  }
+
+  head(status: number, reason: string, fields: string, flags: number): void {
+    const res = this.#res
+    const internals = responseInternals(res)
+    res.sendDate = (flags & DATE) !== 0
+    if (flags & CLOSE) res.shouldKeepAlive = false
+    internals._removedConnection = (flags & CONNECTION) === 0
+    internals._removedContLen = (flags & LENGTH) === 0
+    internals._removedTE = (flags & (CHUNKED | CHUNKED_SILENT)) === 0
+    // One flat array: names may repeat, and their order stays.
+    res.writeHead(status, reason, flatFields(fields))
+  }
+
+  write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean {
+    return this.#res.write(chunk, encoding ?? 'utf8')
+  }
+
+  trailers(fields: string): void {
+    const flat = flatFields(fields)
+    const pairs: [string, string][] = []
+    for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] ?? '', flat[i + 1] ?? ''])
+    this.#res.addTrailers(pairs)
+  }
+
+  end(): void {
+    this.ended = true
+    this.#res.end()
+  }
+
+  reset(): void {
+    this.connection.destroy()
+  }
+
+  get outstanding(): number {
+    return this.#res.writableLength
+  }
+}
+
+/** `Name: value` lines as node's flat array. */
+function flatFields(fields: string): string[] {
+  const flat: string[] = []
+  for (let at = 0; at < fields.length; ) {
+    const colon = fields.indexOf(': ', at)
+    const end = fields.indexOf('\r\n', at)
+    flat.push(fields.slice(at, colon), fields.slice(colon + 2, end))
+    at = end + 2
+  }
+  return flat
+}

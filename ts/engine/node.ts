@@ -1,0 +1,136 @@
+/**
+ * The engine for where the native one has no binary: node:http on the arbiter's descriptors. What it cannot do is a
+ * table in docs/engines.md.
+ */
+import type http from 'node:http'
+import type { Socket } from 'node:net'
+import net from 'node:net'
+import { fetchHandler } from '../http/fetch.ts'
+import { NodeDispatch } from '../http/node/dispatch.ts'
+import { serverInternals, socketInternals } from '../http/node/internals.ts'
+import { listenInName } from '../http/node/listen.ts'
+import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
+import { serveExchanges } from './node-exchange.ts'
+
+/** How long a draining worker keeps idle connections, to answer requests that are on their way already. */
+const IDLE_DRAIN_MS = 2000
+
+/** How long a half-closed connection waits for the client's end. */
+const LINGER_MS = 1000
+
+/** Node allocates nothing by this, but reads a head of up to so many bytes. */
+const MAX_HEAD_BYTES = 128 * 1024
+
+export function createNodeEngine(options: EngineOptions): Engine {
+  return new NodeEngine(options)
+}
+
+class NodeEngine implements Engine {
+  readonly name = 'node'
+  readonly #options: EngineOptions
+  readonly #sockets = new Set<Socket>()
+  readonly #fronts: net.Server[] = []
+  #dispatch: NodeDispatch | undefined
+  #drained: (() => void) | undefined
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+  }
+
+  serve(target: Target, listeners: readonly ListenerInfo[]): void {
+    const server = serverFor(target)
+    listenInName(server, listeners[0]?.address ?? '')
+    this.#configure(server)
+    this.#dispatch = new NodeDispatch(server, this.#options)
+    for (const listener of listeners) this.#listen(server, listener)
+  }
+
+  async drain(graceMs: number): Promise<void> {
+    for (const front of this.#fronts) front.close()
+    this.#dispatch?.drain()
+    const gone = new Promise<void>((resolve) => {
+      this.#drained = resolve
+    })
+    for (const socket of this.#sockets) lastAnswer(socket)
+    const idle = setTimeout(() => this.#endIdle(), Math.min(IDLE_DRAIN_MS, graceMs))
+    const grace = setTimeout(() => this.close(), graceMs)
+    if (this.#sockets.size === 0) this.#drained?.()
+    await gone
+    clearTimeout(idle)
+    clearTimeout(grace)
+  }
+
+  close(): void {
+    for (const front of this.#fronts) front.close()
+    for (const socket of this.#sockets) socket.destroy()
+    this.#drained?.()
+  }
+
+  counters(): EngineCounters {
+    let busy = 0
+    for (const socket of this.#sockets) if (socketInternals(socket)._httpMessage) busy++
+    const requests = this.#dispatch?.requests ?? 0
+    return { connections: this.#sockets.size, busy, requests }
+  }
+
+  /** What node has settings for; the rest of the limits is checked for each request. */
+  #configure(server: http.Server): void {
+    const { config } = this.#options
+    server.keepAliveTimeout = config.keepalive * 1000
+    server.maxHeadersCount = null
+    const head =
+      config.limit_request_line + config.limit_request_fields * config.limit_request_field_size
+    Object.assign(server, { maxHeaderSize: Math.min(head, MAX_HEAD_BYTES) })
+  }
+
+  /** A server in front of each descriptor, since a node server has only one; it hands the connections on. */
+  #listen(server: http.Server, { fd, address }: ListenerInfo): void {
+    const front = net.createServer({ allowHalfOpen: true, noDelay: true })
+    front.maxConnections = this.#options.config.worker_connections
+    front.on('connection', (socket) => this.#connect(server, front, socket))
+    front.on('error', (error) => this.#options.log.exception(`listening on ${address}`, error))
+    front.listen({ fd })
+    this.#fronts.push(front)
+  }
+
+  #connect(server: http.Server, front: net.Server, socket: Socket): void {
+    this.#sockets.add(socket)
+    socket.once('close', () => this.#disconnect(socket))
+    // Node counts a connection on the server that `_server` names, and lets close() wait for it there.
+    serverInternals(front)._connections--
+    serverInternals(server)._connections++
+    socketInternals(socket)._server = server
+    server.emit('connection', socket)
+  }
+
+  #disconnect(socket: Socket): void {
+    this.#sockets.delete(socket)
+    if (this.#sockets.size === 0) this.#drained?.()
+  }
+
+  #endIdle(): void {
+    for (const socket of this.#sockets) {
+      const message = socketInternals(socket)._httpMessage
+      // An answer that has promised keep-alive already is the last one all the same.
+      if (message) message._last = true
+      else linger(socket)
+    }
+  }
+}
+
+/** An answer whose head is not yet decided says `Connection: close`. */
+function lastAnswer(socket: Socket): void {
+  const message = socketInternals(socket)._httpMessage
+  if (message && !message._header) message.shouldKeepAlive = false
+}
+
+/** Half-closes: closing outright would reset the connection under a request that is on its way. */
+function linger(socket: Socket): void {
+  socket.end()
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
+}
+
+function serverFor(target: Target): http.Server {
+  if (target.style === 'node') return target.server
+  return serveExchanges(target.style === 'fetch' ? fetchHandler(target.fetch) : target.handler)
+}

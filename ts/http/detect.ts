@@ -1,0 +1,154 @@
+/**
+ * What an application is, by what its module exports: something for `(req, res)` or something for `Request`.
+ */
+import http from 'node:http'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type { Target } from '../engine/engine.ts'
+import { monocerosError } from '../errors.ts'
+import type { FetchFunction } from './fetch.ts'
+import type { Captured } from './node/listen.ts'
+
+export interface DetectOptions {
+  /** The NAME of `app.js:NAME`. */
+  readonly exportName: string | undefined
+  /** The setting: `auto`, `node`, `fetch` or the path of a module that turns the application into either. */
+  readonly workerClass: string
+  readonly captured: Captured
+}
+
+type Style = 'auto' | 'node' | 'fetch'
+type NodeListener = (request: http.IncomingMessage, response: http.ServerResponse) => unknown
+
+/** Finds the application among a module's exports; rejects with the error that says why there is none. */
+export async function detectTarget(exports: unknown, options: DetectOptions): Promise<Target> {
+  const { exportName, workerClass, captured } = options
+  if (isStyle(workerClass))
+    return targetOf(await pickExport(exports, options), workerClass, options)
+  // A module given as worker_class is an adapter: it gets what the application exports and returns a server,
+  // a listener or a fetch function.
+  const adapter = unwrapDefault(await import(pathToFileURL(resolve(workerClass)).href))
+  if (typeof adapter !== 'function') {
+    throw monocerosError('ERR_WORKER_CLASS', workerClass, describe(adapter))
+  }
+  const application =
+    exportName === undefined && captured.server !== undefined
+      ? captured.server
+      : await pickExport(exports, options)
+  return targetOf(await adapter(application), 'auto', options)
+}
+
+function isStyle(workerClass: string): workerClass is Style {
+  return workerClass === 'auto' || workerClass === 'node' || workerClass === 'fetch'
+}
+
+/** The named export, else the server that listened, else the default export, else the exports themselves. */
+async function pickExport(exports: unknown, options: DetectOptions): Promise<unknown> {
+  const { exportName, captured } = options
+  if (exportName !== undefined) {
+    const value =
+      (await property(exports, exportName)) ?? (await property(unwrapDefault(exports), exportName))
+    if (value === undefined) {
+      throw monocerosError('ERR_APP_EXPORT_MISSING', exportName, namesOf(exports))
+    }
+    return value
+  }
+  // A module may export a fetch function and call listen() as well: what listens is meant to be served.
+  return captured.server ?? (await unwrapDefault(exports))
+}
+
+async function targetOf(
+  value: unknown,
+  style: Style,
+  { exportName }: DetectOptions,
+): Promise<Target> {
+  const target =
+    (style !== 'fetch' && (await nodeTarget(value, style))) ||
+    (style !== 'node' && fetchTarget(value))
+  if (target) return target
+  throw monocerosError('ERR_APP_NOT_CALLABLE', exportName ?? 'default', describe(value), style)
+}
+
+async function nodeTarget(value: unknown, style: Style): Promise<Target | undefined> {
+  if (value instanceof http.Server) return { style: 'node', server: value }
+  if (style === 'auto' && isFunction(property(value, 'fetch'))) return undefined
+  if (isFunction(value)) {
+    // A fetch function takes one argument; Express, Connect and Koa's callback take two or three.
+    if (style === 'auto' && value.length < 2) return undefined
+    return nodeListener(value)
+  }
+  const server = await serverOf(value)
+  if (server !== undefined) return { style: 'node', server }
+  // Koa.
+  const callback = property(value, 'callback')
+  if (isFunction(callback)) return nodeListener(callback.call(value) as NodeListener)
+  // Polka.
+  const handler = property(value, 'handler')
+  if (isFunction(handler) && handler.length >= 2) return nodeListener(handler.bind(value))
+  return undefined
+}
+
+/** The server inside a framework's instance, once that is ready: Fastify, Nest, hapi, restify. */
+async function serverOf(value: unknown): Promise<http.Server | undefined> {
+  const getHttpServer = property(value, 'getHttpServer')
+  const server = isFunction(getHttpServer)
+    ? getHttpServer.call(value)
+    : (property(value, 'server') ?? property(value, 'listener'))
+  if (!(server instanceof http.Server)) return undefined
+  for (const name of ['ready', 'init', 'initialize']) {
+    const start = property(value, name)
+    if (!isFunction(start)) continue
+    await start.call(value)
+    break
+  }
+  return server
+}
+
+function fetchTarget(value: unknown): Target | undefined {
+  const method = property(value, 'fetch')
+  if (isFunction(method)) return { style: 'fetch', fetch: method.bind(value) as FetchFunction }
+  if (isFunction(value)) return { style: 'fetch', fetch: value as FetchFunction }
+  return undefined
+}
+
+function nodeListener(listener: (...args: never[]) => unknown): Target {
+  return { style: 'node', server: http.createServer(listener as http.RequestListener) }
+}
+
+/** The default export: once for an ES module, twice for a CommonJS one that a compiler gave an `exports.default`. */
+function unwrapDefault(exports: unknown): unknown {
+  let value = exports
+  for (let depth = 0; depth < 2; depth++) {
+    if (isFunction(property(value, 'fetch'))) return value
+    const inner = property(value, 'default')
+    if (inner === undefined || inner === null) return value
+    value = inner
+  }
+  return value
+}
+
+function property(value: unknown, name: string): unknown {
+  if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined
+  return (value as Record<string, unknown>)[name]
+}
+
+function isFunction(value: unknown): value is (...args: unknown[]) => unknown {
+  return typeof value === 'function'
+}
+
+function namesOf(exports: unknown): string {
+  const names = new Set<string>()
+  for (const value of [exports, unwrapDefault(exports)]) {
+    if (typeof value !== 'object' || value === null) continue
+    for (const name of Object.keys(value)) names.add(name)
+  }
+  return [...names].join(', ') || 'nothing'
+}
+
+function describe(value: unknown): string {
+  if (value === null) return 'null'
+  if (typeof value !== 'object')
+    return typeof value === 'undefined' ? 'nothing' : `a ${typeof value}`
+  const keys = Object.keys(value)
+  return keys.length === 0 ? 'an empty object' : `an object with ${keys.slice(0, 8).join(', ')}`
+}

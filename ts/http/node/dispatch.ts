@@ -1,0 +1,91 @@
+/**
+ * What stands between node:http's parser and the application in the node engine: limits, drain, the access log, who
+ * rejected, and Express's prototypes. It replaces `emit` of the served server and nothing else.
+ */
+import http from 'node:http'
+import type { EngineOptions } from '../../engine/engine.ts'
+import { noteHandler, noteResult } from './errors.ts'
+import type { RequestConstructor, ResponseConstructor } from './express.ts'
+import { constructorOf, ExpressWatch } from './express.ts'
+import {
+  capturesRejections,
+  kIncomingMessage,
+  kServerResponse,
+  originalEmit,
+  serverInternals,
+} from './internals.ts'
+import { refusalOf } from './limits.ts'
+
+export class NodeDispatch {
+  requests = 0
+  #draining = false
+  readonly #server: http.Server
+  readonly #options: EngineOptions
+
+  constructor(server: http.Server, options: EngineOptions) {
+    this.#server = server
+    this.#options = options
+    const dispatch = this
+    function emit(this: http.Server, name: string, ...args: unknown[]): boolean {
+      if (name !== 'request')
+        return Reflect.apply(http.Server.prototype.emit, this, [name, ...args])
+      return dispatch.#request(args[0] as http.IncomingMessage, args[1] as http.ServerResponse)
+    }
+    // Not enumerable: the program that prints its server sees what it would see on node.
+    Object.defineProperty(server, 'emit', { value: emit, writable: true, configurable: true })
+    chooseConstructors(server, emit)
+  }
+
+  /** From now on every answer is its connection's last. */
+  drain(): void {
+    this.#draining = true
+  }
+
+  #request(req: http.IncomingMessage, res: http.ServerResponse): boolean {
+    const { config } = this.#options
+    this.requests++
+    if (this.#draining || config.keepalive === 0) res.shouldKeepAlive = false
+    const refusal = refusalOf(req, config)
+    if (refusal !== 0) {
+      res.writeHead(refusal, { Connection: 'close' }).end()
+      return true
+    }
+    noteHandler(res)
+    const listener = serverInternals(this.#server)._events.request
+    // One listener and nobody in between: called as `emit` would, but with its result in hand.
+    const direct =
+      typeof listener === 'function' &&
+      http.Server.prototype.emit === originalEmit &&
+      !capturesRejections(this.#server)
+    if (!direct) {
+      return Reflect.apply(http.Server.prototype.emit, this.#server, ['request', req, res])
+    }
+    const result: unknown = (listener as http.RequestListener).call(this.#server, req, res)
+    if (result !== undefined) noteResult(result, res)
+    return true
+  }
+}
+
+/** Node's server takes its constructors from two symbols; those that `createServer` was given are kept. */
+function chooseConstructors(server: http.Server, emit: unknown): void {
+  if (kIncomingMessage === undefined || kServerResponse === undefined) return
+  const slots = server as unknown as Record<symbol, unknown>
+  if (slots[kIncomingMessage] !== http.IncomingMessage) return
+  if (slots[kServerResponse] !== http.ServerResponse) return
+  const watch = new ExpressWatch(server, emit, (request, response) => ({
+    Request: constructorOf<RequestConstructor>(http.IncomingMessage, request),
+    Response: constructorOf<ResponseConstructor>(http.ServerResponse, response),
+  }))
+  slots[kIncomingMessage] = function Request(socket: unknown) {
+    const prototypes = watch.current()
+    return prototypes === undefined
+      ? new http.IncomingMessage(socket as never)
+      : new prototypes.Request(socket)
+  }
+  slots[kServerResponse] = function Response(req: http.IncomingMessage, options: object) {
+    const prototypes = watch.current()
+    return prototypes === undefined
+      ? new (http.ServerResponse as unknown as ResponseConstructor)(req, options)
+      : new prototypes.Response(req, options)
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * Which request an error of the application belongs to, so that its client gets a 500 where nothing was sent. Nothing
+ * is caught for that: the program's own listeners see every error as on node.
+ */
+import type { ServerResponse } from 'node:http'
+import { STATUS_CODES } from 'node:http'
+
+/** The response whose handler runs or has run in this turn of the loop: whose a throw is. */
+let inHand: ServerResponse | undefined
+let forgetting = false
+
+/** Says that the handler of a response is about to run. */
+export function noteHandler(response: ServerResponse): void {
+  inHand = response
+  if (forgetting) return
+  forgetting = true
+  setImmediate(forget)
+}
+
+function forget(): void {
+  inHand = undefined
+  forgetting = false
+}
+
+class Returning {
+  // A constructor may return any object, and a derived one then puts its private fields on that: invisible to the
+  // program that owns the promise, and cheaper than a WeakMap.
+  constructor(target: object) {
+    // biome-ignore lint/correctness/noConstructorReturn: the whole point, see above.
+    return target
+  }
+}
+
+class Stamp extends Returning {
+  #response: ServerResponse
+
+  constructor(promise: object, response: ServerResponse) {
+    super(promise)
+    this.#response = response
+  }
+
+  static has(promise: object): boolean {
+    return #response in promise
+  }
+
+  static read(promise: object): ServerResponse | undefined {
+    return #response in promise ? promise.#response : undefined
+  }
+}
+
+/** Remembers for whom a handler returned a promise. */
+export function noteResult(result: unknown, response: ServerResponse): void {
+  // A handler may return one promise for many requests; the first has to do.
+  if (result instanceof Promise && !Stamp.has(result)) new Stamp(result, response)
+}
+
+/** A handler threw, and no listener of the program's own took it: its client gets a 500. */
+export function answerThrown(): void {
+  if (inHand !== undefined) answerFailure(inHand)
+}
+
+/** A promise was rejected, and nobody took it: if a handler returned it, its client gets a 500. */
+export function answerRejected(promise: unknown): void {
+  const response = typeof promise === 'object' && promise !== null ? Stamp.read(promise) : undefined
+  if (response !== undefined) answerFailure(response)
+}
+
+/** What node does itself for `captureRejections`: 500 without the headers set so far, or the end of the connection. */
+export function answerFailure(response: ServerResponse): void {
+  if (response.writableEnded || response.destroyed) return
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  for (const name of response.getHeaderNames()) response.removeHeader(name)
+  response.statusCode = 500
+  response.end(STATUS_CODES[500])
+}

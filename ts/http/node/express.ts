@@ -1,0 +1,93 @@
+/**
+ * Express's prototypes from the start. Express sets the prototype of every request and response; V8 of Node 20 and 22
+ * then builds new hidden classes for each and every inline cache misses, which is most of what Express costs there.
+ * Setting the prototype that an object has already costs nothing, so where nothing can run before Express the objects
+ * are constructed with its prototypes. Nothing is learned from traffic: code before Express that assigns `req.query`
+ * would meet Express's getters.
+ */
+import { channel } from 'node:diagnostics_channel'
+import http from 'node:http'
+import { originalEmit, serverInternals } from './internals.ts'
+
+export type RequestConstructor = new (socket: unknown) => http.IncomingMessage
+export type ResponseConstructor = new (
+  request: http.IncomingMessage,
+  options?: object,
+) => http.ServerResponse
+
+/** Constructors of requests and responses that have the prototypes of one application. */
+export interface Prototypes {
+  readonly Request: RequestConstructor
+  readonly Response: ResponseConstructor
+}
+
+const requestStart = channel('http.server.request.start')
+const responseCreated = channel('http.server.response.created')
+
+/** Says for each request whether a server's only listener is an Express application, and gives its constructors. */
+export class ExpressWatch {
+  readonly #server: http.Server
+  readonly #emit: unknown
+  readonly #make: (request: object, response: object) => Prototypes
+  #listener: unknown
+  #prototypes: Prototypes | undefined
+
+  /** `emit` is what the server's `emit` is when nobody has replaced it. */
+  constructor(
+    server: http.Server,
+    emit: unknown,
+    make: (request: object, response: object) => Prototypes,
+  ) {
+    this.#server = server
+    this.#emit = emit
+    this.#make = make
+  }
+
+  /** Asked before every request, since an application may change its listeners at any time. */
+  current(): Prototypes | undefined {
+    const events = serverInternals(this.#server)._events
+    const listener = events.request
+    if (listener !== this.#listener) this.#look(listener)
+    if (this.#prototypes === undefined) return undefined
+    const alone =
+      this.#server.emit === this.#emit &&
+      http.Server.prototype.emit === originalEmit &&
+      events.checkContinue === undefined &&
+      events.checkExpectation === undefined &&
+      !requestStart.hasSubscribers &&
+      !responseCreated.hasSubscribers
+    return alone ? this.#prototypes : undefined
+  }
+
+  #look(listener: unknown): void {
+    this.#listener = listener
+    this.#prototypes = undefined
+    if (typeof listener !== 'function') return
+    const { request, response } = listener as { request?: unknown; response?: unknown }
+    if (!descends(request, http.IncomingMessage.prototype)) return
+    if (!descends(response, http.ServerResponse.prototype)) return
+    this.#prototypes = this.#make(request, response)
+  }
+}
+
+function descends(value: unknown, prototype: object): value is object {
+  return (
+    typeof value === 'object' &&
+    value !== null &&
+    Object.prototype.isPrototypeOf.call(prototype, value)
+  )
+}
+
+/**
+ * A plain function that calls node's constructor on an object of its own: `Reflect.construct` costs more than it saves.
+ * V8 sizes new objects by the chain of constructors, hence the prototype of the function itself.
+ */
+export function constructorOf<C>(parent: unknown, prototype: object): C {
+  const initialize = parent as (this: object, first: unknown, second: unknown) => void
+  function Instance(this: object, first: unknown, second: unknown) {
+    initialize.call(this, first, second)
+  }
+  Instance.prototype = prototype
+  Object.setPrototypeOf(Instance, initialize)
+  return Instance as unknown as C
+}
