@@ -15,8 +15,9 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use cells::Header;
+pub(crate) use cells::SlotCells;
 pub use cells::{BUCKETS, State};
-use cells::{Header, SlotCells};
 use mapping::Mapping;
 
 /// The shared memory, mapped into this process. Clones share the mapping.

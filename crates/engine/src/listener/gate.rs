@@ -1,0 +1,227 @@
+//! Who takes the next connection.
+//!
+//! A worker takes it while that leaves it within slack of the least loaded worker. Else it leaves it in
+//! the queue and kicks that worker. Counts are read without any order between them: two workers may
+//! take one each where one was due, which the next decisions even out.
+
+use std::sync::atomic::Ordering::Relaxed;
+
+use crate::scoreboard::{SlotCells, SlotRef, State};
+
+/// What to do with a connection in the queue.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Verdict {
+    /// It is ours.
+    Take,
+    /// The worker at that index has fewer connections.
+    Ahead(usize),
+    /// Our JavaScript does not keep up; the worker at that index has the fewest of those that do.
+    Slow(usize),
+}
+
+/// What became of a kick.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kick {
+    /// Nobody had kicked it: now signal it.
+    Send,
+    /// Kicked then, and it has not answered yet.
+    Sent { at_us: u64 },
+    /// It does not answer. It is left out of all decisions until it does.
+    Suspect,
+}
+
+/// This worker among the others.
+pub(super) struct Gate {
+    slot: SlotRef,
+    max_busy: u32,
+}
+
+impl Gate {
+    pub(super) fn new(slot: SlotRef, max_busy: u32) -> Self {
+        Self { slot, max_busy }
+    }
+
+    pub(super) fn decide(&self, now_us: u64) -> Verdict {
+        let all = self.slot.board().cells();
+        let own = self.slot.index();
+        let (mut quick, mut any) = (None, None);
+        for (index, cells) in all.iter().enumerate() {
+            if index == own || !takes(cells) {
+                continue;
+            }
+            let found = Some((cells.connections.load(Relaxed), index));
+            if self.keeps_up(cells, now_us) {
+                quick = least(quick, found);
+            }
+            any = least(any, found);
+        }
+        let keeps_up = self.keeps_up(&all[own], now_us);
+        let rival = match quick {
+            Some((_, index)) if !keeps_up => return Verdict::Slow(index),
+            // When nobody keeps up, all share as if all did.
+            None if !keeps_up => any,
+            _ => quick,
+        };
+        let mine = all[own].connections.load(Relaxed);
+        match rival {
+            Some((theirs, index))
+                if mine.saturating_add(1) > theirs.saturating_add(slack(theirs)) =>
+            {
+                Verdict::Ahead(index)
+            }
+            _ => Verdict::Take,
+        }
+    }
+
+    /// Notes a kick of the worker at that index.
+    pub(super) fn kick(&self, index: usize, now_us: u64) -> Kick {
+        let kicked = &self.slot.board().cells()[index].kicked_us;
+        match kicked.compare_exchange(0, now_us.max(1), Relaxed, Relaxed) {
+            Ok(_) => Kick::Send,
+            Err(SUSPECT) => Kick::Suspect,
+            Err(at_us) if now_us.saturating_sub(at_us) < ANSWER_US => Kick::Sent { at_us },
+            Err(at_us) => match kicked.compare_exchange(at_us, SUSPECT, Relaxed, Relaxed) {
+                Ok(_) => Kick::Suspect,
+                // It answered, or somebody else kicked it, just now.
+                Err(_) => Kick::Sent { at_us: now_us },
+            },
+        }
+    }
+
+    /// Ends every kick and suspicion of this worker: it runs.
+    pub(super) fn answer(&self) {
+        let kicked = &self.slot.cells().kicked_us;
+        if kicked.load(Relaxed) != 0 {
+            kicked.store(0, Relaxed);
+        }
+    }
+
+    /// Says whether this worker takes connections at all.
+    pub(super) fn hold(&self, holding: bool) {
+        self.slot.cells().holding.store(u32::from(holding), Relaxed);
+    }
+
+    fn keeps_up(&self, cells: &SlotCells, now_us: u64) -> bool {
+        let since_ms = cells.waiting_since_ms.load(Relaxed);
+        let waits_us = now_us.saturating_sub(since_ms.saturating_mul(1_000));
+        let lags = since_ms != 0 && waits_us > LAG_US;
+        !lags && cells.busy.load(Relaxed) < self.max_busy
+    }
+}
+
+fn takes(cells: &SlotCells) -> bool {
+    cells.state() == State::Accepting
+        && cells.holding.load(Relaxed) == 0
+        && cells.kicked_us.load(Relaxed) != SUSPECT
+}
+
+/// The worker with fewer connections of two; the earlier one when they are level.
+fn least(a: Option<(u32, usize)>, b: Option<(u32, usize)>) -> Option<(u32, usize)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.min(b)),
+        (one, None) | (None, one) => one,
+    }
+}
+
+/// How many more than the least loaded worker's count one may have: exact for few connections, and
+/// fewer kicks when there are many.
+fn slack(least: u32) -> u32 {
+    (least / 10).max(1)
+}
+
+/// Within this time a worker that runs answers a kick.
+pub(super) const ANSWER_US: u64 = 5_000;
+
+/// With a request waiting for JavaScript longer than this, a worker does not keep up.
+const LAG_US: u64 = 100_000;
+
+/// What `kicked_us` holds for a worker that does not answer.
+const SUSPECT: u64 = u64::MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scoreboard::Board;
+
+    fn workers(connections: &[u32]) -> (Board, Gate) {
+        let board = Board::create(8).unwrap();
+        for (number, count) in (1..).zip(connections) {
+            board.claim(number, number).unwrap();
+            let slot = board.slot(number).unwrap();
+            slot.set_state(State::Accepting);
+            (0..*count).for_each(|_| slot.connection_opened());
+        }
+        let gate = Gate::new(board.slot(1).unwrap(), 100);
+        (board, gate)
+    }
+
+    #[test]
+    fn the_least_loaded_worker_takes() {
+        assert_eq!(workers(&[0, 0, 0]).1.decide(0), Verdict::Take);
+        assert_eq!(workers(&[3, 3, 4]).1.decide(0), Verdict::Take);
+        assert_eq!(workers(&[7]).1.decide(0), Verdict::Take, "there is nobody else");
+    }
+
+    #[test]
+    fn a_worker_beyond_slack_leaves_it_to_the_least_loaded() {
+        assert_eq!(workers(&[1, 0, 0]).1.decide(0), Verdict::Ahead(1));
+        assert_eq!(workers(&[4, 4, 3]).1.decide(0), Verdict::Ahead(2));
+    }
+
+    #[test]
+    fn slack_is_a_tenth_of_many() {
+        assert_eq!(workers(&[109, 100]).1.decide(0), Verdict::Take);
+        assert_eq!(workers(&[110, 100]).1.decide(0), Verdict::Ahead(1));
+    }
+
+    #[test]
+    fn only_workers_that_accept_are_asked() {
+        let (board, gate) = workers(&[5, 0, 1, 2]);
+        board.slot(2).unwrap().set_state(State::Draining);
+        assert_eq!(gate.decide(0), Verdict::Ahead(2));
+        Gate::new(board.slot(3).unwrap(), 100).hold(true);
+        assert_eq!(gate.decide(0), Verdict::Ahead(3));
+        board.release(4).unwrap();
+        assert_eq!(gate.decide(0), Verdict::Take);
+    }
+
+    #[test]
+    fn a_kick_without_an_answer_makes_suspect_until_there_is_one() {
+        let (board, gate) = workers(&[5, 0]);
+        assert_eq!(gate.kick(1, 1_000), Kick::Send);
+        assert_eq!(gate.kick(1, 2_000), Kick::Sent { at_us: 1_000 });
+        assert_eq!(gate.decide(5_999), Verdict::Ahead(1));
+        assert_eq!(gate.kick(1, 6_000), Kick::Suspect);
+        assert_eq!(gate.kick(1, 6_001), Kick::Suspect);
+        assert_eq!(gate.decide(6_001), Verdict::Take);
+        Gate::new(board.slot(2).unwrap(), 100).answer();
+        assert_eq!(gate.decide(6_002), Verdict::Ahead(1));
+        assert_eq!(gate.kick(1, 7_000), Kick::Send);
+    }
+
+    #[test]
+    fn a_worker_whose_javascript_lags_yields_to_those_that_keep_up() {
+        let (board, gate) = workers(&[0, 9, 8]);
+        let now_us = 10_000_000;
+        board.slot(1).unwrap().set_waiting_since(9_950);
+        assert_eq!(gate.decide(now_us), Verdict::Take, "50 ms are no lag");
+        board.slot(1).unwrap().set_waiting_since(9_800);
+        assert_eq!(gate.decide(now_us), Verdict::Slow(2));
+        board.slot(3).unwrap().set_waiting_since(9_800);
+        assert_eq!(gate.decide(now_us), Verdict::Slow(1));
+        let other = Gate::new(board.slot(2).unwrap(), 100);
+        assert_eq!(other.decide(now_us), Verdict::Take, "those that lag are no rivals");
+        board.slot(2).unwrap().set_waiting_since(1);
+        assert_eq!(gate.decide(now_us), Verdict::Take, "all lag: as if none did");
+        assert_eq!(other.decide(now_us), Verdict::Ahead(0));
+    }
+
+    #[test]
+    fn a_worker_with_its_hands_full_yields() {
+        let (board, gate) = workers(&[0, 9]);
+        (0..100).for_each(|_| board.slot(1).unwrap().request_started());
+        assert_eq!(gate.decide(0), Verdict::Slow(1));
+        board.slot(1).unwrap().request_finished(200, 0, 0, 0);
+        assert_eq!(gate.decide(0), Verdict::Take);
+    }
+}

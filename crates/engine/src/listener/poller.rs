@@ -1,0 +1,236 @@
+//! What the acceptor's thread waits on: its commands, its kick, the lifeline and the listeners.
+//!
+//! On Linux the listeners are in an epoll set of the thread's own, with EPOLLEXCLUSIVE: a connection
+//! wakes one waiting process, not all, and a process that is stopped or busy is passed over. The flag
+//! has an effect only in a set that a thread waits on itself; in a set within a set it is lost.
+//! Elsewhere `poll` wakes every process, and all but one find the queue empty.
+
+#![expect(unsafe_code, reason = "epoll, poll, and copies of descriptors known by number")]
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+#[cfg(target_os = "linux")]
+pub(super) use epoll::Poller;
+#[cfg(not(target_os = "linux"))]
+pub(super) use fallback::Poller;
+
+/// What a wait found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ready {
+    /// There are commands.
+    pub(super) commands: bool,
+    /// Another worker says that there is a connection for us.
+    pub(super) kicked: bool,
+    /// The other end of the lifeline is gone.
+    pub(super) orphaned: bool,
+    /// A listener has connections, or is broken.
+    pub(super) listeners: bool,
+}
+
+/// Whether one of the listeners has a connection in its queue.
+pub(super) fn any_pending<'a>(listeners: impl Iterator<Item = &'a OwnedFd>) -> bool {
+    let mut polled: Vec<libc::pollfd> = listeners.map(|fd| interest(fd, libc::POLLIN)).collect();
+    poll(&mut polled, 0).is_ok_and(|ready| ready > 0)
+}
+
+/// Writes to an event descriptor, which wakes the process that waits for it.
+pub(super) fn signal(kick: &OwnedFd) {
+    let one = 1_u64.to_ne_bytes();
+    // SAFETY: the buffer is alive and eight bytes long. The one possible error is a full counter,
+    // which wakes as well.
+    unsafe { libc::write(kick.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+}
+
+/// Takes what has been written, so that it does not wake again.
+pub(super) fn drain(fd: &impl AsRawFd) {
+    let mut buffer = [0_u8; 64];
+    // SAFETY: the buffer is alive and of this length; the descriptor does not block.
+    while unsafe { libc::read(fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len()) }
+        == buffer.len() as isize
+    {}
+}
+
+/// A copy of a descriptor that is only known by number.
+pub(super) fn copy(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; a descriptor that is not negative is new and ours.
+    unsafe {
+        let new = check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0))?;
+        Ok(OwnedFd::from_raw_fd(new))
+    }
+}
+
+fn interest(fd: &impl AsRawFd, events: i16) -> libc::pollfd {
+    libc::pollfd { fd: fd.as_raw_fd(), events, revents: 0 }
+}
+
+fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> io::Result<i32> {
+    // SAFETY: the slice is alive, and its length goes with it.
+    check(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout_ms) })
+}
+
+fn check(result: i32) -> io::Result<i32> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+#[cfg(target_os = "linux")]
+mod epoll {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    pub(in super::super) struct Poller {
+        epoll: OwnedFd,
+        woken: UnixStream,
+        kick: Option<OwnedFd>,
+        lifeline: Option<OwnedFd>,
+    }
+
+    impl Poller {
+        pub(in super::super) fn new(
+            woken: UnixStream,
+            kick: Option<OwnedFd>,
+            lifeline: Option<OwnedFd>,
+        ) -> io::Result<Self> {
+            // SAFETY: no pointers; a descriptor that is not negative is new and ours.
+            let epoll =
+                unsafe { OwnedFd::from_raw_fd(check(libc::epoll_create1(libc::EPOLL_CLOEXEC))?) };
+            let poller = Self { epoll, woken, kick, lifeline };
+            poller.add(&poller.woken, libc::EPOLLIN, COMMANDS)?;
+            if let Some(kick) = &poller.kick {
+                poller.add(kick, libc::EPOLLIN, KICK)?;
+            }
+            if let Some(lifeline) = &poller.lifeline {
+                // Not EPOLLIN: what arrives on it is for JavaScript.
+                poller.add(lifeline, libc::EPOLLRDHUP, LIFELINE)?;
+            }
+            Ok(poller)
+        }
+
+        /// Watches a listener.
+        pub(in super::super) fn arm(&mut self, listener: &OwnedFd) -> io::Result<()> {
+            self.add(listener, libc::EPOLLIN | libc::EPOLLEXCLUSIVE, LISTENER)
+        }
+
+        /// Watches a listener no more. It must be done before the descriptor is closed: the kernel
+        /// keeps the entry for as long as another process has the socket open.
+        pub(in super::super) fn disarm(&mut self, listener: &OwnedFd) {
+            self.delete(listener);
+        }
+
+        /// Waits, for ever without a timeout. `listeners` are in the set already.
+        pub(in super::super) fn wait<'a>(
+            &mut self,
+            timeout_ms: Option<i32>,
+            _listeners: impl Iterator<Item = &'a OwnedFd>,
+        ) -> io::Result<Ready> {
+            let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
+            // SAFETY: the array is alive, and its length goes with it.
+            let count = check(unsafe {
+                libc::epoll_wait(
+                    self.epoll.as_raw_fd(),
+                    events.as_mut_ptr(),
+                    events.len() as i32,
+                    timeout_ms.unwrap_or(-1),
+                )
+            })?;
+            let mut ready = Ready::default();
+            for event in events.iter().take(count as usize) {
+                match event.u64 {
+                    COMMANDS => {
+                        ready.commands = true;
+                        drain(&self.woken);
+                    }
+                    KICK => {
+                        ready.kicked = true;
+                        self.kick.iter().for_each(drain);
+                    }
+                    LIFELINE => {
+                        ready.orphaned = true;
+                        // It has nothing else to say, and would say it without end.
+                        if let Some(lifeline) = self.lifeline.take() {
+                            self.delete(&lifeline);
+                        }
+                    }
+                    _ => ready.listeners = true,
+                }
+            }
+            Ok(ready)
+        }
+
+        fn add(&self, fd: &impl AsRawFd, events: i32, token: u64) -> io::Result<()> {
+            let mut event = libc::epoll_event { events: events as u32, u64: token };
+            let (epoll, fd) = (self.epoll.as_raw_fd(), fd.as_raw_fd());
+            // SAFETY: the event is alive through the call.
+            check(unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, fd, &raw mut event) })
+                .map(drop)
+        }
+
+        fn delete(&self, fd: &impl AsRawFd) {
+            let (epoll, fd) = (self.epoll.as_raw_fd(), fd.as_raw_fd());
+            // SAFETY: no pointers. The one possible error is that it is not in the set.
+            unsafe { libc::epoll_ctl(epoll, libc::EPOLL_CTL_DEL, fd, std::ptr::null_mut()) };
+        }
+    }
+
+    const COMMANDS: u64 = 0;
+    const KICK: u64 = 1;
+    const LIFELINE: u64 = 2;
+    const LISTENER: u64 = 3;
+}
+
+#[cfg(not(target_os = "linux"))]
+mod fallback {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+
+    pub(in super::super) struct Poller {
+        woken: UnixStream,
+        lifeline: Option<OwnedFd>,
+    }
+
+    impl Poller {
+        /// There are no kicks where there are no event descriptors.
+        pub(in super::super) fn new(
+            woken: UnixStream,
+            _kick: Option<OwnedFd>,
+            lifeline: Option<OwnedFd>,
+        ) -> io::Result<Self> {
+            Ok(Self { woken, lifeline })
+        }
+
+        pub(in super::super) fn arm(&mut self, _listener: &OwnedFd) -> io::Result<()> {
+            Ok(())
+        }
+
+        pub(in super::super) fn disarm(&mut self, _listener: &OwnedFd) {}
+
+        /// Waits, for ever without a timeout, also for `listeners`.
+        pub(in super::super) fn wait<'a>(
+            &mut self,
+            timeout_ms: Option<i32>,
+            listeners: impl Iterator<Item = &'a OwnedFd>,
+        ) -> io::Result<Ready> {
+            let mut polled = vec![interest(&self.woken, libc::POLLIN)];
+            // Only POLLHUP, which cannot be left out: what arrives on it is for JavaScript.
+            polled.extend(self.lifeline.iter().map(|fd| interest(fd, 0)));
+            let fixed = polled.len();
+            polled.extend(listeners.map(|fd| interest(fd, libc::POLLIN)));
+            poll(&mut polled, timeout_ms.unwrap_or(-1))?;
+            let ready = Ready {
+                commands: polled[0].revents != 0,
+                kicked: false,
+                orphaned: fixed == 2 && polled[1].revents != 0,
+                listeners: polled[fixed..].iter().any(|entry| entry.revents != 0),
+            };
+            if ready.commands {
+                drain(&self.woken);
+            }
+            if ready.orphaned {
+                self.lifeline = None;
+            }
+            Ok(ready)
+        }
+    }
+}
