@@ -2,8 +2,18 @@
  * The settings of one start or reload: default < config file < environment < MONOCEROS_CMD_ARGS < command line,
  * checked, complete and frozen, with the origin of each value.
  */
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { z } from 'zod'
 
+import { monocerosError } from '../errors.ts'
+import { parseArgv } from './argv.ts'
+import { checkGiven } from './check.ts'
+import { type Environment, environmentLayer } from './environment.ts'
+import { fileLayer, findConfigFile } from './file.ts'
+import type { Given, Layer } from './layer.ts'
+import { ROWS, type RowName } from './names.ts'
+import { shellWords } from './shell-words.ts'
 import type { TABLE } from './table.ts'
 
 type Table = typeof TABLE
@@ -15,6 +25,10 @@ type NameOf<Status> = {
 /** The name of a setting that works. */
 export type SettingName = NameOf<'built'>
 
+type FileName = {
+  [Name in SettingName]: Table[Name] extends { sources: unknown } ? never : Name
+}[SettingName]
+
 /** All settings that work, complete; the same in the arbiter and, as JSON, in workers. */
 export type Config = {
   readonly [Name in SettingName]: Frozen<z.output<Table[Name]['kind']['schema']>>
@@ -24,9 +38,7 @@ type Frozen<T> = T extends readonly (infer Item)[] ? readonly Item[] : T
 
 /** What a config file may say. */
 export type ConfigFile = {
-  -readonly [Name in Exclude<SettingName, 'config' | 'check_config' | 'print_config'>]?: z.input<
-    Table[Name]['kind']['schema']
-  >
+  -readonly [Name in FileName]?: z.input<Table[Name]['kind']['schema']>
 }
 
 export interface ResolvedConfig {
@@ -35,4 +47,108 @@ export interface ResolvedConfig {
   readonly origins: Readonly<Record<SettingName, string>>
   /** Sentences to log: what was taken but means something else here, or nothing. */
   readonly warnings: readonly string[]
+}
+
+export interface ConfigSource {
+  /** The command line without the program. */
+  readonly argv: readonly string[]
+  readonly env: Environment
+  /** The directory of the start. */
+  readonly cwd: string
+}
+
+/** Reads all sources, the config file afresh, and gives the settings that they make together. */
+export async function resolveConfig({ argv, env, cwd }: ConfigSource): Promise<ResolvedConfig> {
+  const commandLine: Layer = {
+    origin: 'command line',
+    source: 'flag',
+    given: parseArgv(argv).given,
+  }
+  const words = shellWords(env.MONOCEROS_CMD_ARGS ?? '')
+  const commandArgs: Layer = {
+    origin: 'MONOCEROS_CMD_ARGS',
+    source: 'flag',
+    given: parseArgv(words, ' in MONOCEROS_CMD_ARGS').given,
+  }
+  const environment = environmentLayer(env)
+
+  const file = findConfigFile(lastText('config', [environment, commandArgs, commandLine]), cwd)
+  const fromFile = file === undefined ? [] : [await fileLayer(file)]
+  const layers = [...fromFile, environment, commandArgs, commandLine]
+  const settled = settle([defaultLayer(env, layers), ...layers], cwd)
+  const warnings =
+    file?.warning === undefined ? settled.warnings : [file.warning, ...settled.warnings]
+  return Object.freeze({ ...settled, warnings: Object.freeze(warnings) })
+}
+
+/** Refuses settings that name no application. */
+export function requireApplication(resolved: ResolvedConfig): ResolvedConfig {
+  if (resolved.values.app === null) throw monocerosError('ERR_APP_NONE')
+  return resolved
+}
+
+function settle(layers: readonly Layer[], cwd: string): ResolvedConfig {
+  const values: Record<string, unknown> = {}
+  const origins: Record<string, string> = {}
+  const warnings = new Set<string>()
+  for (const [name, row] of ROWS) {
+    if (row.status !== 'built') continue
+    values[name] = row.default
+    origins[name] = 'default'
+  }
+  values.chdir = cwd
+
+  for (const layer of layers) {
+    for (const given of layer.given) {
+      const checked = checkGiven(given, layer.source)
+      if (checked.warning !== undefined) warnings.add(checked.warning)
+      if (!checked.use) continue
+      values[given.name] =
+        given.name === 'chdir' ? enterable(String(checked.value), { given, cwd }) : checked.value
+      origins[given.name] =
+        layer.source === 'flag' || layer.source === 'file' ? layer.origin : given.subject
+    }
+  }
+  for (const value of Object.values(values)) Object.freeze(value)
+  // The one place where the complete object becomes its type: the loop above went through the same table.
+  return {
+    values: Object.freeze(values) as Config,
+    origins: Object.freeze(origins) as ResolvedConfig['origins'],
+    warnings: [...warnings],
+  }
+}
+
+// Defaults that a platform's variable moves, unless the setting is given: PORT may mean something else then.
+function defaultLayer(env: Environment, layers: readonly Layer[]): Layer {
+  const given: Given[] = []
+  for (const [name, row] of ROWS) {
+    if (row.status !== 'built' || row.defaultFrom === undefined) continue
+    const { variable, toText, allowed } = row.defaultFrom
+    const from = env[variable]
+    if (from === undefined || from === '' || isGiven(name, layers)) continue
+    given.push({ name, value: toText(from), subject: variable, made: { allowed, from } })
+  }
+  return { origin: 'default', source: 'default', given }
+}
+
+function isGiven(name: RowName, layers: readonly Layer[]): boolean {
+  return layers.some((layer) => layer.given.some((given) => given.name === name))
+}
+
+function lastText(name: RowName, layers: readonly Layer[]): string | undefined {
+  const value = layers
+    .flatMap((layer) => layer.given)
+    .findLast((given) => given.name === name)?.value
+  return typeof value === 'string' ? value : undefined
+}
+
+function enterable(path: string, { given, cwd }: { given: Given; cwd: string }): string {
+  const directory = resolve(cwd, path)
+  const stats = statSync(directory, { throwIfNoEntry: false })
+  if (stats === undefined)
+    throw monocerosError('ERR_CHDIR', given.subject, path, 'it does not exist')
+  if (!stats.isDirectory()) {
+    throw monocerosError('ERR_CHDIR', given.subject, path, 'it is not a directory')
+  }
+  return directory
 }

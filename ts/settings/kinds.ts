@@ -16,7 +16,11 @@ export interface Kind<Out = unknown, In = unknown> {
   /** Text to what the schema checks; what is not of this kind stays text, and the schema refuses it. */
   readonly fromText: (text: string) => unknown
   /** A flag of this kind may be repeated, and its values together make the list. */
-  readonly list?: { readonly environmentSeparator: string }
+  readonly list?: {
+    readonly environmentSeparator: string
+    /** The item that makes a refused value wrong, and why, where that is known. */
+    readonly culprit: (value: unknown) => { value: unknown; problem?: string } | undefined
+  }
   /** The flag's value may be left out: it then means this text. */
   readonly bareFlag?: string
   /** The words to compare a wrong value with. */
@@ -117,6 +121,8 @@ export function choice<const W extends string, const L extends string = never>(
 export interface Item {
   readonly schema: z.ZodType<string, string>
   readonly allowed: string
+  /** Why a text is not such an item. */
+  readonly problem?: (text: string) => string | undefined
 }
 
 /** A list of texts; one text alone is a list of one. */
@@ -134,7 +140,10 @@ export function list({
     allowed: item.allowed,
     meta,
     fromText: asIs,
-    list: { environmentSeparator: separator },
+    list: {
+      environmentSeparator: separator,
+      culprit: (value) => culpritOf(item, Array.isArray(value) ? value : [value]),
+    },
   }
 }
 
@@ -225,6 +234,12 @@ function boolFromText(given: string): unknown {
 
 function isModulePath(value: string): boolean {
   return /^[.]{0,2}[/]./.test(value) || /[.][cm]?[jt]s(:\w+)?$/.test(value)
+}
+
+function culpritOf(item: Item, values: readonly unknown[]) {
+  const value = values.find((one) => !item.schema.safeParse(one).success)
+  if (value === undefined) return undefined
+  return { value, problem: typeof value === 'string' ? item.problem?.(value) : undefined }
 }
 
 function asIs(given: string): unknown {

@@ -25,9 +25,11 @@ interface AnyRow {
   readonly section: Section
   /** With dashes; the first long one is the name used in help and messages, the others are accepted too. */
   readonly flags?: readonly `-${string}`[]
+  /** The flag is a switch that sets false. */
+  readonly flagTurnsOff?: true
   /** Further names in config files and, in capitals, in the environment. */
   readonly aliases?: readonly string[]
-  readonly kind: Kind<never, never> | Kind
+  readonly kind: Kind
   /** A complete value, as the schema gives it. */
   readonly default: unknown
   /** Sentences, each with its full stop; the first one alone is the line in --help. */
@@ -40,9 +42,13 @@ export interface BuiltRow extends AnyRow {
   /** Which process acts on it. */
   readonly reads: 'command line' | 'arbiter' | 'worker' | 'arbiter and worker'
   /** A variable of the platform that moves the default, and what its text then stands for. */
-  readonly defaultFrom?: { readonly variable: string; readonly toText: (text: string) => string }
-  /** When only the command line makes sense: asking for something once. */
-  readonly onlyFlag?: true
+  readonly defaultFrom?: {
+    readonly variable: string
+    readonly toText: (text: string) => string
+    readonly allowed: string
+  }
+  /** Where it may be given, when not everywhere. */
+  readonly sources?: readonly ('flag' | 'environment')[]
 }
 
 /** A setting of Gunicorn that will work one day and is refused by name until then. */

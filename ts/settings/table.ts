@@ -33,6 +33,7 @@ export const TABLE = {
     default: null,
     status: 'built',
     reads: 'command line',
+    sources: ['flag', 'environment'],
     doc: 'The config file. PATH, file:PATH or module:NAME (a package or file that Node would resolve). Without it the first of monoceros.config.js, .mjs, .cjs, .ts and .json in the directory of the start is taken, if there is one. It is loaded again at each HUP; files that it imports are not.',
   },
   app: {
@@ -51,7 +52,11 @@ export const TABLE = {
     flags: ['-b', '--bind'],
     kind: list({ item: address, meta: 'ADDRESS', separator: ',' }),
     default: ['127.0.0.1:8000'],
-    defaultFrom: { variable: 'PORT', toText: (port) => `0.0.0.0:${port}` },
+    defaultFrom: {
+      variable: 'PORT',
+      toText: (port) => `0.0.0.0:${port}`,
+      allowed: 'a port number from 0 to 65535',
+    },
     status: 'built',
     reads: 'arbiter',
     doc: 'The address to listen on; repeat the flag for several. HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT, unix:PATH or fd://NUMBER. A missing port is 8000, a missing host 0.0.0.0. In the environment addresses are separated by commas. If PORT is set in the environment, the default is 0.0.0.0:$PORT.',
@@ -72,7 +77,11 @@ export const TABLE = {
     flags: ['-w', '--workers'],
     kind: workerCount,
     default: 1,
-    defaultFrom: { variable: 'WEB_CONCURRENCY', toText: (count) => count },
+    defaultFrom: {
+      variable: 'WEB_CONCURRENCY',
+      toText: (count) => count,
+      allowed: 'an integer from 0 to 1024 or "auto"',
+    },
     status: 'built',
     reads: 'arbiter',
     doc: 'The number of worker processes. "auto" is the number of processors that this process may use: the quota of its control group (rounded up), at most what the system schedules it on. If WEB_CONCURRENCY is set in the environment, it is the default.',
@@ -304,7 +313,7 @@ export const TABLE = {
     default: false,
     status: 'built',
     reads: 'command line',
-    onlyFlag: true,
+    sources: ['flag'],
     doc: 'Checks the settings and loads the application, then exits: 0 when all is well.',
   },
   print_config: {
@@ -314,7 +323,7 @@ export const TABLE = {
     default: false,
     status: 'built',
     reads: 'command line',
-    onlyFlag: true,
+    sources: ['flag'],
     doc: 'Prints the value of every setting and where it comes from, then does what --check-config does.',
   },
 
@@ -330,9 +339,13 @@ export const TABLE = {
   sendfile: {
     section: 'Server Mechanics',
     flags: ['--no-sendfile'],
+    flagTurnsOff: true,
     kind: bool,
     default: true,
-    status: 'later',
+    // Turning it off asks for what is, and leaving it on only for speed.
+    status: 'none',
+    act: 'ignore',
+    reason: 'the kernel sends no files yet',
     doc: 'Whether bodies that are files are sent by the kernel.',
   },
   reuse_port: {

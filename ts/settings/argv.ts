@@ -1,0 +1,108 @@
+/**
+ * The command line, read by commander with options made from the table. Values stay text here: they are checked with
+ * those of the other sources, so that one mistake has one message.
+ */
+import { Command, CommanderError, Option } from 'commander'
+
+import { monocerosError } from '../errors.ts'
+import type { Given } from './layer.ts'
+import { ROWS, type RowName, rowOf } from './names.ts'
+import { didYouMean } from './nearest.ts'
+import type { Row } from './rows.ts'
+
+export interface CommandLine {
+  readonly help: boolean
+  readonly version: boolean
+  readonly given: readonly Given[]
+}
+
+export const HELP_FLAGS = ['-h', '--help'] as const
+export const VERSION_FLAGS = ['-v', '--version'] as const
+
+/** Reads arguments; `where` is added to the names of flags in messages. */
+export function parseArgv(argv: readonly string[], where = ''): CommandLine {
+  const program = new Command('monoceros')
+    .argument('[app]')
+    .allowExcessArguments(false)
+    .helpOption(false)
+    .exitOverride()
+    .configureOutput({ writeErr: () => {}, outputError: () => {} })
+  const texts = new Map<RowName, { flag: string; values: (string | true)[] }>()
+  const asked = new Set<string>()
+
+  addOption(program, new Option(HELP_FLAGS.join(', ')), () => asked.add('help'))
+  addOption(program, new Option(VERSION_FLAGS.join(', ')), () => asked.add('version'))
+  for (const [name, row] of ROWS) {
+    for (const { short, long } of spellings(row)) {
+      const flags = `${short === undefined ? '' : `${short}, `}${long}${argumentOf(row)}`
+      addOption(program, new Option(flags), (value) => {
+        const entry = texts.get(name) ?? { flag: long, values: [] }
+        entry.values.push(value ?? row.kind.bareFlag ?? true)
+        texts.set(name, entry)
+      })
+    }
+  }
+  parse(program, argv)
+
+  const given = [...texts].map(([name, { flag, values }]): Given => {
+    return { name, value: valueIn(rowOf(name), values), subject: flag + where }
+  })
+  const app = program.args[0]
+  if (app !== undefined) given.push({ name: 'app', value: app, subject: `the application${where}` })
+  return { help: asked.has('help'), version: asked.has('version'), given }
+}
+
+// Commander pairs one short and one long flag; every further spelling is an option of its own.
+function spellings(row: Row): { short?: string; long: string }[] {
+  const flags = row.flags ?? []
+  const short = flags.find((flag) => !flag.startsWith('--'))
+  const longs = flags.filter((flag) => flag.startsWith('--'))
+  return longs.map((long, index) => (index === 0 ? { short, long } : { long }))
+}
+
+function argumentOf(row: Row): string {
+  if (row.kind.meta === '') return ''
+  return row.kind.bareFlag === undefined ? ' <value>' : ' [value]'
+}
+
+// The event tells each occurrence with its text, which commander's own store of values does not; it also keeps
+// `--no-sendfile` an ordinary flag.
+function addOption(
+  program: Command,
+  option: Option,
+  onGiven: (value: string | null | undefined) => void,
+): void {
+  program.addOption(option)
+  program.on(`option:${option.name()}`, onGiven)
+}
+
+function valueIn(row: Row, values: (string | true)[]): unknown {
+  if (row.kind.list !== undefined) return values
+  const last = values.at(-1)
+  return last === true ? row.flagTurnsOff !== true : last
+}
+
+function parse(program: Command, argv: readonly string[]): void {
+  try {
+    program.parse(argv, { from: 'user' })
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error
+    throw usageError(error)
+  }
+}
+
+function usageError(error: CommanderError): Error {
+  const flag = /'(-[^']*)'/.exec(error.message)?.[1]
+  if (error.code === 'commander.unknownOption' && flag !== undefined) {
+    const name = flag.replace(/=.*/s, '')
+    const hint = didYouMean(name, name.startsWith('--') ? allLongFlags() : [], (found) => found)
+    return monocerosError('ERR_FLAG_UNKNOWN', name, hint)
+  }
+  const [line = ''] = error.message.replace(/^error: /, '').split('\n')
+  return monocerosError('ERR_FLAG_USAGE', line.replace(/\.$/, '').replaceAll("'", ''))
+}
+
+function allLongFlags(): string[] {
+  const flags = [...HELP_FLAGS, ...VERSION_FLAGS, ...ROWS.flatMap(([, row]) => row.flags ?? [])]
+  return flags.filter((flag) => flag.startsWith('--'))
+}

@@ -1,0 +1,94 @@
+/**
+ * One given value against its row: converted, checked, or refused with a message that says what to do.
+ */
+import { isDeepStrictEqual } from 'node:util'
+
+import { monocerosError } from '../errors.ts'
+import type { Kind } from './kinds.ts'
+import { oneOf } from './kinds.ts'
+import type { Given, Layer } from './layer.ts'
+import { rowOf } from './names.ts'
+import { didYouMean } from './nearest.ts'
+import type { LaterRow, NoneRow, Row } from './rows.ts'
+
+const LONGEST_VALUE = 200
+
+export type Checked =
+  | { readonly use: true; readonly value: unknown; readonly warning?: string }
+  | { readonly use: false; readonly warning?: string }
+
+/** Checks one value of a layer; what is not built yet or has no meaning is not to be used. */
+export function checkGiven(given: Given, source: Layer['source']): Checked {
+  const row = rowOf(given.name)
+  if (row.status === 'later') return checkLater(given, row)
+  if (row.status === 'none') return checkNone(given, row)
+  if (row.sources !== undefined && !isOneOf(source, row.sources)) {
+    const reason = `it can only be given as ${row.sources.join(' or ')}`
+    throw monocerosError('ERR_SETTING_REFUSED', given.subject, reason)
+  }
+  return { use: true, ...checkValue(given, row) }
+}
+
+function checkLater(given: Given, row: LaterRow): Checked {
+  const parsed = row.kind.schema.safeParse(fromText(row.kind, given.value))
+  // What asks for the default asks for nothing.
+  if (parsed.success && isDefault(parsed.data, row)) return { use: false }
+  throw monocerosError('ERR_SETTING_LATER', given.subject)
+}
+
+function checkNone(given: Given, row: NoneRow): Checked {
+  const { value } = checkValue(given, row)
+  if (row.act === 'ignore' || isDefault(value, row)) return { use: false }
+  if (row.act === 'refuse') throw monocerosError('ERR_SETTING_REFUSED', given.subject, row.reason)
+  return { use: false, warning: `${given.subject} has no effect: ${row.reason}.` }
+}
+
+function isDefault(value: unknown, row: Row): boolean {
+  return value === null || isDeepStrictEqual(value, row.default)
+}
+
+function checkValue(given: Given, row: Row): { value: unknown; warning?: string } {
+  const { kind } = row
+  const { value, warning } = translate(given, kind)
+  if (typeof value === 'string' && isOneOf(value.toLowerCase(), kind.laterWords ?? [])) {
+    throw monocerosError('ERR_VALUE_LATER', given.subject, value, oneOf(kind.words ?? []))
+  }
+  const candidate = fromText(kind, value)
+  const parsed = kind.schema.safeParse(candidate)
+  if (!parsed.success) throw badValue(given, kind, candidate)
+  return { value: parsed.data, warning }
+}
+
+// Only a text as a whole is converted: the items of a list are texts by nature.
+function fromText(kind: Kind, value: unknown): unknown {
+  return typeof value === 'string' ? kind.fromText(value) : value
+}
+
+function translate(given: Given, kind: Kind): { value: unknown; warning?: string } {
+  const { value, subject } = given
+  const meaning = typeof value === 'string' ? kind.translate?.(value) : undefined
+  if (meaning === undefined) return { value }
+  const warning = `${subject}: "${value}" is a word of Gunicorn; here it means "${meaning}".`
+  return { value: meaning, warning }
+}
+
+function badValue(given: Given, kind: Kind, candidate: unknown): Error {
+  const { subject, made } = given
+  if (made !== undefined) {
+    return monocerosError('ERR_SETTING_VALUE', subject, made.allowed, shown(made.from), '')
+  }
+  const culprit = kind.list?.culprit(candidate) ?? { value: candidate, problem: undefined }
+  const hint = typeof culprit.value === 'string' ? didYouMean(culprit.value, kind.words ?? []) : ''
+  const problem = culprit.problem === undefined ? hint : ` (${culprit.problem})`
+  return monocerosError('ERR_SETTING_VALUE', subject, kind.allowed, shown(culprit.value), problem)
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'function') return 'a function'
+  const text = JSON.stringify(value) ?? String(value)
+  return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}...` : text
+}
+
+function isOneOf(word: string, words: readonly string[]): boolean {
+  return words.includes(word)
+}

@@ -1,0 +1,119 @@
+/**
+ * The config file: which one, and its settings. It is loaded afresh at each call, so that a reload sees its changes.
+ */
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { extname, join, relative, resolve } from 'node:path'
+
+import { monocerosError } from '../errors.ts'
+import type { Given, Layer } from './layer.ts'
+import { loadData, loadModule, loadTypeScript } from './load.ts'
+import { knownNames, rowNamed } from './names.ts'
+import { didYouMean } from './nearest.ts'
+
+const LOADERS: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
+  '.js': loadModule,
+  '.mjs': loadModule,
+  '.cjs': loadModule,
+  '.ts': loadTypeScript,
+  '.mts': loadTypeScript,
+  '.cts': loadTypeScript,
+  '.json': loadData,
+}
+
+/** Searched for in this order when no config file is named. */
+export const DEFAULT_FILES = ['js', 'mjs', 'cjs', 'ts', 'json'].map(
+  (extension) => `monoceros.config.${extension}`,
+)
+
+export interface FoundFile {
+  readonly path: string
+  /** The path as people read it: relative, when it lies in the directory of the start. */
+  readonly label: string
+  readonly warning?: string
+}
+
+/** The config file that is named, else the first default one that exists. */
+export function findConfigFile(named: string | undefined, cwd: string): FoundFile | undefined {
+  if (named !== undefined) return namedFile(named, cwd)
+  const [first, ...others] = DEFAULT_FILES.filter((name) => existsSync(join(cwd, name)))
+  if (first === undefined) return undefined
+  const warning =
+    others.length === 0 ? undefined : `${first} is used; ${others.join(' and ')} beside it is not.`
+  return { path: join(cwd, first), label: first, warning }
+}
+
+/** The settings that a config file exports. */
+export async function fileLayer({ path, label }: FoundFile): Promise<Layer> {
+  const load = LOADERS[extname(path)]
+  if (load === undefined) {
+    throw monocerosError('ERR_CONFIG_FILE_KIND', label, Object.keys(LOADERS).join(', '))
+  }
+  const settings = settingsOf(await loadOrExplain(load, { path, label }), label)
+  const given: Given[] = []
+  for (const [written, value] of Object.entries(settings)) {
+    const name = rowNamed(written)
+    if (name === undefined) {
+      const hint = didYouMean(written, knownNames())
+      throw monocerosError('ERR_SETTING_UNKNOWN', written, label, hint)
+    }
+    if (value !== undefined) given.push({ name, value, subject: `${written} in ${label}` })
+  }
+  return { origin: label, source: 'file', given }
+}
+
+function namedFile(named: string, cwd: string): FoundFile {
+  if (named.startsWith('python:')) throw monocerosError('ERR_CONFIG_FILE_FORM', named)
+  const path = named.startsWith('module:')
+    ? resolveModule(named.slice('module:'.length), cwd)
+    : resolve(cwd, named.replace(/^file:(\/\/(?=\/))?/, ''))
+  const inside = relative(cwd, path)
+  const label = inside.startsWith('..') ? path : inside
+  if (!existsSync(path)) throw monocerosError('ERR_CONFIG_FILE_MISSING', label)
+  return { path, label }
+}
+
+function resolveModule(name: string, cwd: string): string {
+  try {
+    return createRequire(join(cwd, 'monoceros.config.js')).resolve(name)
+  } catch (error) {
+    throw monocerosError('ERR_CONFIG_FILE_MISSING', `module:${name}`).causedBy(error)
+  }
+}
+
+async function loadOrExplain(
+  load: (path: string) => Promise<unknown>,
+  { path, label }: FoundFile,
+): Promise<unknown> {
+  try {
+    return await load(path)
+  } catch (error) {
+    throw monocerosError('ERR_CONFIG_FILE_BROKEN', label, explain(error, path)).causedBy(error)
+  }
+}
+
+// A module's default export, else (as in Gunicorn's files) its named ones.
+function settingsOf(loaded: unknown, label: string): object {
+  const exported = isPlain(loaded) && 'default' in loaded ? loaded.default : loaded
+  if (isPlain(exported)) return exported
+  const got =
+    exported === null || Array.isArray(exported) ? JSON.stringify(exported) : typeof exported
+  throw monocerosError('ERR_CONFIG_FILE_SHAPE', label, got)
+}
+
+function isPlain(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+// The message with the line of the file where it happened, where the stack tells one.
+function explain(error: unknown, path: string): string {
+  if (!(error instanceof Error)) return String(error)
+  const [line = error.message] = error.message.split('\n')
+  const at = (error.stack ?? '')
+    .split(path)
+    .slice(1)
+    .map((rest) => /^(?:\?[^:]*)?:(\d+)/.exec(rest)?.[1])
+  const number = at.find((found) => found !== undefined)
+  const place = number === undefined ? '' : ` (line ${number})`
+  return `${error.name}: ${line}${place}`
+}
