@@ -16,8 +16,8 @@ export interface ErrorRow {
 export const ERRORS = {
   ERR_FLAG_UNKNOWN: {
     exit: 2,
-    text: (flag: string, hint: string) =>
-      `unknown option ${flag}${hint}. --help lists all options.`,
+    text: (flag: string, ending: string) =>
+      `unknown option ${flag}${ending} --help lists all options.`,
   },
   ERR_FLAG_USAGE: {
     exit: 2,
@@ -25,20 +25,24 @@ export const ERRORS = {
   },
   ERR_SETTING_UNKNOWN: {
     exit: 1,
-    text: (name: string, where: string, hint: string) =>
-      `unknown setting "${name}" in ${where}${hint}. docs/settings.md lists all settings.`,
+    text: (name: string, where: string, ending: string) =>
+      `unknown setting "${name}" in ${where}${ending} docs/settings.md lists all settings.`,
   },
   ERR_ENVIRONMENT_UNKNOWN: {
     exit: 1,
-    text: (variable: string, hint: string) =>
-      `unknown environment variable ${variable}${hint}. Names that begin with MONOCEROS_ belong to settings; unset it or rename it.`,
+    text: (variable: string, ending: string) =>
+      `unknown environment variable ${variable}${ending} Names that begin with MONOCEROS_ belong to settings; unset it or rename it.`,
     advice:
       'Variables that Kubernetes sets for a service called "monoceros" (MONOCEROS_PORT, MONOCEROS_SERVICE_HOST and the like) are passed over.',
   },
   ERR_SETTING_VALUE: {
     exit: 1,
-    text: (subject: string, allowed: string, got: string, hint: string) =>
-      `${subject} must be ${allowed}, got ${got}${hint}.`,
+    text: (subject: string, allowed: string, got: string, ending: string) =>
+      `${subject} must be ${allowed}, got ${got}${ending}`,
+  },
+  ERR_SETTING_ITEM: {
+    exit: 1,
+    text: (subject: string, got: string, problem: string) => `${subject} ${got}: ${problem}.`,
   },
   ERR_SETTING_LATER: {
     exit: 1,

@@ -87,19 +87,28 @@ function parse(program: Command, argv: readonly string[]): void {
     program.parse(argv, { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
-    throw usageError(error)
+    throw usageError(error, program.args)
   }
 }
 
-function usageError(error: CommanderError): Error {
-  const flag = /'(-[^']*)'/.exec(error.message)?.[1]
-  if (error.code === 'commander.unknownOption' && flag !== undefined) {
-    const name = flag.replace(/=.*/s, '')
-    const hint = didYouMean(name, name.startsWith('--') ? allLongFlags() : [], (found) => found)
-    return monocerosError('ERR_FLAG_UNKNOWN', name, hint)
+// Commander's errors carry no more than their text; the name of the flag is read out of it.
+function usageError({ code, message }: CommanderError, args: readonly string[]): Error {
+  if (code === 'commander.excessArguments') {
+    const extra = args.slice(1).join(' ')
+    return monocerosError('ERR_FLAG_USAGE', `unexpected "${extra}" after the application`)
   }
-  const [line = ''] = error.message.replace(/^error: /, '').split('\n')
-  return monocerosError('ERR_FLAG_USAGE', line.replace(/\.$/, '').replaceAll("'", ''))
+  const quoted = /'(?<flags>-[^']*)'/.exec(message)?.groups?.flags ?? ''
+  if (code === 'commander.optionMissingArgument') {
+    return monocerosError('ERR_FLAG_USAGE', `${quoted.replace(/ <.*/, '')} needs a value`)
+  }
+  if (code !== 'commander.unknownOption') return monocerosError('ERR_FLAG_USAGE', message)
+  const flag = quoted.replace(/=.*/s, '')
+  const known = flag.startsWith('--') ? allLongFlags() : []
+  return monocerosError(
+    'ERR_FLAG_UNKNOWN',
+    flag,
+    didYouMean(flag, known, (found) => found),
+  )
 }
 
 function allLongFlags(): string[] {

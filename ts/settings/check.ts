@@ -75,12 +75,15 @@ function translate(given: Given, kind: Kind): { value: unknown; warning?: string
 function badValue(given: Given, kind: Kind, candidate: unknown): Error {
   const { subject, made } = given
   if (made !== undefined) {
-    return monocerosError('ERR_SETTING_VALUE', subject, made.allowed, shown(made.from), '')
+    return monocerosError('ERR_SETTING_VALUE', subject, made.allowed, shown(made.from), '.')
   }
   const culprit = kind.list?.culprit(candidate) ?? { value: candidate, problem: undefined }
-  const hint = typeof culprit.value === 'string' ? didYouMean(culprit.value, kind.words ?? []) : ''
-  const problem = culprit.problem === undefined ? hint : ` (${culprit.problem})`
-  return monocerosError('ERR_SETTING_VALUE', subject, kind.allowed, shown(culprit.value), problem)
+  if (culprit.problem !== undefined) {
+    return monocerosError('ERR_SETTING_ITEM', subject, shown(culprit.value), culprit.problem)
+  }
+  const word = typeof culprit.value === 'string' ? culprit.value : ''
+  const ending = didYouMean(word, kind.words ?? [])
+  return monocerosError('ERR_SETTING_VALUE', subject, kind.allowed, shown(culprit.value), ending)
 }
 
 function shown(value: unknown): string {

@@ -43,6 +43,6 @@ function splitList(text: string, separator: string): string[] {
 
 function unknownVariable(variable: string): Error {
   const known = ROWS.map(([name]) => variableOf(name))
-  const hint = didYouMean(variable, known, (found) => found)
-  return monocerosError('ERR_ENVIRONMENT_UNKNOWN', variable, hint)
+  const ending = didYouMean(variable, known, (found) => found)
+  return monocerosError('ERR_ENVIRONMENT_UNKNOWN', variable, ending)
 }

@@ -7,7 +7,7 @@ import { extname, join, relative, resolve } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
 import type { Given, Layer } from './layer.ts'
-import { loadData, loadModule, loadTypeScript } from './load.ts'
+import { explainFailure, loadData, loadModule, loadTypeScript } from './load.ts'
 import { knownNames, rowNamed } from './names.ts'
 import { didYouMean } from './nearest.ts'
 
@@ -52,10 +52,12 @@ export async function fileLayer({ path, label }: FoundFile): Promise<Layer> {
   const settings = settingsOf(await loadOrExplain(load, { path, label }), label)
   const given: Given[] = []
   for (const [written, value] of Object.entries(settings)) {
+    // What a JSON file says to an editor.
+    if (written === '$schema') continue
     const name = rowNamed(written)
     if (name === undefined) {
-      const hint = didYouMean(written, knownNames())
-      throw monocerosError('ERR_SETTING_UNKNOWN', written, label, hint)
+      const ending = didYouMean(written, knownNames())
+      throw monocerosError('ERR_SETTING_UNKNOWN', written, label, ending)
     }
     if (value !== undefined) given.push({ name, value, subject: `${written} in ${label}` })
   }
@@ -88,7 +90,11 @@ async function loadOrExplain(
   try {
     return await load(path)
   } catch (error) {
-    throw monocerosError('ERR_CONFIG_FILE_BROKEN', label, explain(error, path)).causedBy(error)
+    throw monocerosError(
+      'ERR_CONFIG_FILE_BROKEN',
+      label,
+      await explainFailure(error, path),
+    ).causedBy(error)
   }
 }
 
@@ -103,17 +109,4 @@ function settingsOf(loaded: unknown, label: string): object {
 
 function isPlain(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-// The message with the line of the file where it happened, where the stack tells one.
-function explain(error: unknown, path: string): string {
-  if (!(error instanceof Error)) return String(error)
-  const [line = error.message] = error.message.split('\n')
-  const at = (error.stack ?? '')
-    .split(path)
-    .slice(1)
-    .map((rest) => /^(?:\?[^:]*)?:(\d+)/.exec(rest)?.[1])
-  const number = at.find((found) => found !== undefined)
-  const place = number === undefined ? '' : ` (line ${number})`
-  return `${error.name}: ${line}${place}`
 }

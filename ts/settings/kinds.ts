@@ -4,6 +4,7 @@
  */
 import { z } from 'zod'
 
+import { parseAddress } from '../listen/address.ts'
 import { availableCpus } from './cpus.ts'
 
 export interface Kind<Out = unknown, In = unknown> {
@@ -11,6 +12,7 @@ export interface Kind<Out = unknown, In = unknown> {
   readonly schema: z.ZodType<Out, In>
   /** Completes "must be ...". */
   readonly allowed: string
+  readonly unit?: 'seconds' | 'bytes'
   /** What stands for the value in --help; empty for a switch. */
   readonly meta: string
   /** Text to what the schema checks; what is not of this kind stays text, and the schema refuses it. */
@@ -57,6 +59,7 @@ export function integer(
   return {
     schema: z.int().min(min).max(max),
     allowed: `an integer ${bounds}`,
+    unit: meta === 'BYTES' ? 'bytes' : undefined,
     meta,
     fromText: numberFromText,
   }
@@ -66,6 +69,7 @@ export function integer(
 export const seconds: Kind<number, number> = {
   schema: z.number().min(0).max(MAX_SECONDS),
   allowed: `a number of seconds from 0 to ${MAX_SECONDS}`,
+  unit: 'seconds',
   meta: 'SECONDS',
   fromText: numberFromText,
 }
@@ -74,6 +78,7 @@ export const seconds: Kind<number, number> = {
 export const bytes: Kind<number, number> = {
   schema: z.int().min(0),
   allowed: 'a number of bytes of 0 or more, with k, m or g for powers of 1024',
+  unit: 'bytes',
   meta: 'BYTES',
   fromText: bytesFromText,
 }
@@ -109,7 +114,7 @@ export function choice<const W extends string, const L extends string = never>(
   return {
     schema: z.enum(words),
     allowed: oneOf(words),
-    meta: words.length > 4 ? 'WORD' : words.join('|'),
+    meta: words.join('|'),
     fromText: (word) => word.toLowerCase(),
     words,
     laterWords: later,
@@ -154,8 +159,9 @@ export function textList(meta: string): Kind<string[], string | string[]> {
 
 /** An address to listen on. */
 export const address: Item = {
-  schema: z.string(),
+  schema: z.string().refine((text) => addressProblem(text) === undefined),
   allowed: 'HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT, unix:PATH or fd://NUMBER',
+  problem: addressProblem,
 }
 
 /** A variable for an environment. */
@@ -168,7 +174,7 @@ export const environmentEntry: Item = {
 export const workerClass: Kind<string, string> = {
   schema: z.string().refine((value) => WORKER_CLASSES.includes(value) || isModulePath(value)),
   allowed: `${oneOf(WORKER_CLASSES)}, or the path of a module (./adapter.js)`,
-  meta: 'CLASS',
+  meta: 'auto|node|fetch|MODULE',
   fromText: asIs,
   words: WORKER_CLASSES,
   translate: (value) => {
@@ -234,6 +240,11 @@ function boolFromText(given: string): unknown {
 
 function isModulePath(value: string): boolean {
   return /^[.]{0,2}[/]./.test(value) || /[.][cm]?[jt]s(:\w+)?$/.test(value)
+}
+
+function addressProblem(text: string): string | undefined {
+  const parsed = parseAddress(text)
+  return parsed.kind === 'invalid' ? parsed.reason : undefined
 }
 
 function culpritOf(item: Item, values: readonly unknown[]) {

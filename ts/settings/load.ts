@@ -1,11 +1,15 @@
 /**
  * Loads one file of JavaScript, TypeScript or JSON, anew each time it is asked to.
  */
+import { execFile } from 'node:child_process'
 import { readFileSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
+import { inspect } from 'node:util'
 
 const require = createRequire(import.meta.url)
+
+const CHECK_TIMEOUT_MS = 5000
 
 let loads = 0
 
@@ -32,6 +36,43 @@ export async function loadTypeScript(path: string): Promise<unknown> {
 /** Reads JSON. */
 export async function loadData(path: string): Promise<unknown> {
   return JSON.parse(readFileSync(path, 'utf8'))
+}
+
+/** One line that says why a file did not load, and where in it. */
+export async function explainFailure(error: unknown, path: string): Promise<string> {
+  if (!(error instanceof Error)) return `it threw ${inspect(error)}`
+  const [first = ''] = error.message.split('\n')
+  // Some parsers repeat their name in the message.
+  const text = /^\w*Error:/.test(first) ? first.trimEnd() : `${error.name}: ${first}`
+  const line = lineIn(error.stack ?? '', path) ?? (await lineOfSyntaxError(error, path))
+  return line === undefined ? text : `${text} (line ${line})`
+}
+
+function lineIn(stack: string, path: string): string | undefined {
+  const places = stack.split(path).slice(1)
+  return places
+    .map((rest) => /^(?:\?[^:]*)?:(\d+)/.exec(rest)?.[1])
+    .find((line) => line !== undefined)
+}
+
+// Node tells where a module's syntax is wrong only when it prints the error itself, so a second Node has to meet it.
+async function lineOfSyntaxError(error: Error, path: string): Promise<string | undefined> {
+  if (!(error instanceof SyntaxError)) return undefined
+  if (path.endsWith('.json')) return lineOfPosition(error.message, path)
+  const printed = await new Promise<string>((resolve) => {
+    const args = ['--check', path]
+    execFile(process.execPath, args, { timeout: CHECK_TIMEOUT_MS }, (_failed, _out, stderr) =>
+      resolve(stderr),
+    )
+  })
+  return lineIn(printed, path)
+}
+
+// Node 20 gives a position in the text, later ones a line as well.
+function lineOfPosition(message: string, path: string): string | undefined {
+  const position = /at position (\d+)$/.exec(message)?.[1]
+  if (position === undefined) return undefined
+  return String(readFileSync(path, 'utf8').slice(0, Number(position)).split('\n').length)
 }
 
 async function loadByJiti(path: string): Promise<unknown> {

@@ -2,10 +2,10 @@
  * "Did you mean": the known word nearest to an unknown one.
  */
 
-/** `; did you mean X?` when a known word is near enough to be meant, else nothing. */
+/** The end of a sentence: `; did you mean X?` when a known word is near enough to be meant, else a full stop. */
 export function didYouMean(word: string, known: Iterable<string>, show = quoted): string {
   const found = nearest(word, known)
-  return found === undefined ? '' : `; did you mean ${show(found)}?`
+  return found === undefined ? '.' : `; did you mean ${show(found)}?`
 }
 
 /** The known word nearest to this one, or undefined when none is near. */
@@ -39,20 +39,30 @@ function distanceOf(a: string, b: string): number {
   return editDistance(a, b)
 }
 
-// Levenshtein, one row at a time.
+// Levenshtein's distance, where two letters that changed places count once.
 function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index)
-  for (const [row, letter] of [...a].entries()) {
-    const current = [row + 1]
-    for (const [column, other] of [...b].entries()) {
-      const replaced = (previous[column] ?? 0) + (letter === other ? 0 : 1)
-      const removed = (previous[column + 1] ?? 0) + 1
-      const added = (current[column] ?? 0) + 1
-      current.push(Math.min(replaced, removed, added))
+  const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, column) => column)]
+  for (let row = 1; row <= a.length; row += 1) {
+    const current = [row]
+    for (let column = 1; column <= b.length; column += 1) {
+      const same = a[row - 1] === b[column - 1]
+      const swapped = row > 1 && a[row - 1] === b[column - 2] && a[row - 2] === b[column - 1]
+      current.push(
+        Math.min(
+          at(rows, row - 1, column - 1) + (same ? 0 : 1),
+          at(rows, row - 1, column) + 1,
+          (current[column - 1] ?? 0) + 1,
+          swapped ? at(rows, row - 2, column - 2) + 1 : Number.POSITIVE_INFINITY,
+        ),
+      )
     }
-    previous = current
+    rows.push(current)
   }
-  return previous[b.length] ?? a.length
+  return at(rows, a.length, b.length)
+}
+
+function at(rows: readonly number[][], row: number, column: number): number {
+  return rows[row]?.[column] ?? Number.POSITIVE_INFINITY
 }
 
 function quoted(word: string): string {

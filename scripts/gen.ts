@@ -1,0 +1,76 @@
+/**
+ * Writes every generated file; with --check only compares, and fails when one differs.
+ */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { ERRORS, type ErrorRow } from '../ts/errors.ts'
+import { settingsPage, settingsSchema } from '../ts/settings/docs.ts'
+
+/** Each generated file and its text. */
+export const GENERATED: readonly { readonly path: string; readonly text: () => string }[] = [
+  { path: 'docs/settings.md', text: () => signed('ts/settings/table.ts', settingsPage()) },
+  {
+    path: 'docs/settings.schema.json',
+    text: () => `${JSON.stringify(settingsSchema(), null, 2)}\n`,
+  },
+  { path: 'docs/errors.md', text: () => signed('ts/errors.ts', errorsPage()) },
+]
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) run(process.argv.includes('--check'))
+
+function run(check: boolean): void {
+  for (const { path, text } of GENERATED) {
+    const file = new URL(`../${path}`, import.meta.url)
+    if (contentOf(file) === text()) continue
+    if (check) {
+      process.stderr.write(`${path} differs from what \`npm run gen\` writes.\n`)
+      process.exitCode = 1
+      continue
+    }
+    mkdirSync(dirname(fileURLToPath(file)), { recursive: true })
+    writeFileSync(file, text())
+    process.stdout.write(`wrote ${path}\n`)
+  }
+}
+
+function contentOf(file: URL): string | undefined {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    // It does not exist yet.
+    return undefined
+  }
+}
+
+function signed(source: string, page: string): string {
+  return `<!-- Written by scripts/gen.ts from ${source}; npm run gen writes it again. -->\n\n${page}`
+}
+
+function errorsPage(): string {
+  const rows = Object.entries<ErrorRow>(ERRORS).map(([code, row]) => {
+    const advice = row.advice === undefined ? '' : ` ${row.advice}`
+    return `| \`${code}\` | ${row.exit} | ${cell(exampleText(row))}${cell(advice)} |\n`
+  })
+  return `# Errors
+
+Each error that Monoceros reports ends the process that meets it with its exit status, unless the page of a feature says
+otherwise (a reload that fails leaves the old workers serving). Programs find the code in \`error.code\`.
+
+| code | exit | text |
+| --- | --- | --- |
+${rows.join('')}`
+}
+
+// The text with the names of its details in their places.
+function exampleText(row: ErrorRow): string {
+  const source = row.text.toString()
+  const parameters = /^\(?([^)=]*)\)?\s*=>/.exec(source)?.[1] ?? ''
+  const names = parameters.split(',').map((name) => name.trim())
+  return row.text(...names.filter((name) => name !== '').map((name) => `<${name}>`))
+}
+
+function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('\n', ' ')
+}

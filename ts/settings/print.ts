@@ -1,0 +1,97 @@
+/**
+ * What the command line prints: --help and --print-config.
+ */
+import type { ResolvedConfig } from './config.ts'
+import { ROWS } from './names.ts'
+import { type BuiltRow, type Row, SECTIONS, type Section } from './rows.ts'
+
+const HELP_COLUMNS = 100
+const FLAGS_COLUMNS = 38
+
+const HEAD = `Usage: monoceros [OPTIONS] APP
+
+Serves a Node.js application in supervised worker processes.
+APP is FILE or FILE:EXPORT, as in ./app.js or ./server.js:app.
+
+`
+
+const FOOT = `
+Settings may also stand in a config file (monoceros.config.js, .mjs, .cjs, .ts, .json or --config), in
+the environment as MONOCEROS_<NAME>, and as flags in MONOCEROS_CMD_ARGS. Later ones win: default, file,
+environment, MONOCEROS_CMD_ARGS, command line. docs/settings.md describes each.
+`
+
+/** The text of --help. */
+export function helpText(): string {
+  const general = [
+    entry('-h, --help', 'Prints this help and exits.'),
+    entry('-v, --version', 'Prints the version and exits.'),
+  ]
+  const sections = SECTIONS.map(sectionHelp).filter((text) => text !== '')
+  return `${HEAD}${general.join('')}${sections.join('')}${FOOT}`
+}
+
+/** The text of --print-config: every setting by name, with its value and where that comes from. */
+export function configText({ values, origins }: ResolvedConfig): string {
+  const entries = Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1))
+  const origin: Readonly<Record<string, string>> = origins
+  const names = Math.max(...entries.map(([name]) => name.length))
+  const texts = entries.map(([name, value]) => `${name.padEnd(names)} = ${JSON.stringify(value)}`)
+  return entries.map(([name], index) => `${texts[index]}  # ${origin[name]}\n`).join('')
+}
+
+/** The default of a setting with its unit, or undefined when there is nothing to say. */
+export function defaultText(row: Row): string | undefined {
+  const { default: value, kind } = row
+  if (value === null || value === '' || value === false) return undefined
+  if (Array.isArray(value)) return value.length === 0 ? undefined : value.join(', ')
+  const unit = kind.unit === undefined || value === 0 ? '' : ` ${kind.unit}`
+  return `${value}${unit}`
+}
+
+function sectionHelp(section: Section): string {
+  const rows = ROWS.map(([, row]) => row).filter(
+    (row): row is BuiltRow => row.status === 'built' && row.section === section,
+  )
+  const entries = rows.filter((row) => row.flags !== undefined).map(rowHelp)
+  return entries.length === 0 ? '' : `\n${section}:\n${entries.join('')}`
+}
+
+function rowHelp(row: BuiltRow): string {
+  const [first = '', second] = row.flags ?? []
+  const names =
+    first.startsWith('--') || second === undefined ? `    ${first}` : `${first}, ${second}`
+  const flags = row.kind.meta === '' ? names : `${names} ${row.kind.meta}`
+  const usual = defaultText(row)
+  // A format is longer than the line that explains it.
+  const suffix = usual === undefined || usual.includes('%') ? '' : ` [${usual}]`
+  return entry(flags, firstSentence(row.doc) + suffix)
+}
+
+/** The sentence of a doc text that can stand alone. */
+export function firstSentence(doc: string): string {
+  return /^.*?\.(?=\s|$)/s.exec(doc)?.[0] ?? doc
+}
+
+function entry(flags: string, text: string): string {
+  const indent = ' '.repeat(FLAGS_COLUMNS)
+  const lines = wrap(text, HELP_COLUMNS - FLAGS_COLUMNS)
+  const left = `  ${flags}`
+  const fits = left.length < FLAGS_COLUMNS - 1
+  const head = fits ? left.padEnd(FLAGS_COLUMNS) + lines.shift() : left
+  return `${[head, ...lines.map((line) => indent + line)].join('\n')}\n`
+}
+
+function wrap(text: string, columns: number): string[] {
+  const lines: string[] = []
+  let line = ''
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > columns) {
+      lines.push(line)
+      line = word
+    } else {
+      line = line === '' ? word : `${line} ${word}`
+    }
+  }
+  return [...lines, line]
+}
