@@ -1,0 +1,95 @@
+// `npm run build:prebuilt`: the binaries of the platform packages, into npm/<platform>/, as far as this machine can make
+// them. zig is the linker for all four Linux targets: it comes from PyPI, pins the C library's version, and needs no
+// toolchain of the distribution. (`napi build --use-napi-cross` would do for two of them, but its archives are unpacked
+// by a package that does not install on Node 20.) With names only those: `npm run build:prebuilt -- linux-x64-musl`.
+
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { delimiter, join } from 'node:path'
+import { cargoObstacle } from './build.ts'
+import { ROOT, run, runBin } from './command.ts'
+
+/** The oldest glibc that a binary may ask for: that of RHEL 7, older than any Node 20 runs on. */
+const GLIBC = '2.17'
+/** zig 0.17 is what cargo-zigbuild 0.24 knows; both move together. */
+const TOOLS = ['ziglang==0.17.*', 'cargo-zigbuild==0.24.*']
+const VENV = join(ROOT, 'target', 'zig')
+
+interface Platform {
+  /** As the folder in npm/ is called. */
+  readonly name: string
+  readonly triple: string
+  /** What cargo-zigbuild is asked for, where that says more than the triple. */
+  readonly target?: string
+}
+
+const LINUX: readonly Platform[] = [
+  platform('linux-x64-gnu', 'x86_64-unknown-linux-gnu', GLIBC),
+  platform('linux-arm64-gnu', 'aarch64-unknown-linux-gnu', GLIBC),
+  platform('linux-x64-musl', 'x86_64-unknown-linux-musl'),
+  platform('linux-arm64-musl', 'aarch64-unknown-linux-musl'),
+]
+/** Apple's SDK may only be used on Apple's machines. */
+const ELSEWHERE = ['darwin-x64', 'darwin-arm64']
+
+function platform(name: string, triple: string, glibc?: string): Platform {
+  return glibc === undefined ? { name, triple } : { name, triple, target: `${triple}.${glibc}` }
+}
+
+/** Puts zig and cargo-zigbuild into a folder of their own; says what is in the way if that fails. */
+async function installTools(): Promise<string | undefined> {
+  const bin = join(VENV, 'bin')
+  if (existsSync(join(bin, 'cargo-zigbuild'))) return undefined
+  const venv = await run('python3', ['-m', 'venv', VENV], { show: false })
+  if (venv.status !== 0) return `python3 -m venv failed: ${venv.output.trim()}`
+  const pip = await run(join(bin, 'pip'), ['install', '--quiet', ...TOOLS], { show: false })
+  return pip.status === 0 ? undefined : `pip could not install zig: ${pip.output.trim()}`
+}
+
+/** Builds one binary; returns what went wrong, if something did. */
+async function buildPlatform({ name, triple, target }: Platform): Promise<string | undefined> {
+  const rustup = await run('rustup', ['target', 'add', triple], { show: false })
+  if (rustup.status !== 0) return `rustup target add ${triple}: ${rustup.output.trim()}`
+  const env = { ...process.env, PATH: `${join(VENV, 'bin')}${delimiter}${process.env.PATH}` }
+  const { status } = await runBin(
+    'napi',
+    [
+      ...['build', '--platform', '--release', '--cross-compile', '--target', target ?? triple],
+      ...['--output-dir', `npm/${name}`, '--no-js', '--dts', '../../target/prebuilt.d.cts'],
+    ],
+    { env },
+  )
+  return status === 0 ? undefined : 'the build failed, see above'
+}
+
+/** The newest glibc whose symbols a binary asks for. */
+export function newestGlibc(binary: Buffer): string | undefined {
+  const versions = [...binary.toString('latin1').matchAll(/GLIBC_2\.(\d+)/g)].map((match) =>
+    Number(match[1]),
+  )
+  return versions.length === 0 ? undefined : `2.${Math.max(...versions)}`
+}
+
+function describeBinary({ name, target }: Platform): string {
+  const path = join(ROOT, 'npm', name, `monoceros.${name}.node`)
+  const size = `${(statSync(path).size / 2 ** 20).toFixed(1)} MiB`
+  const glibc = newestGlibc(readFileSync(path))
+  if (target === undefined) return size
+  const isOldEnough = Number(glibc?.slice(2)) <= Number(GLIBC.slice(2))
+  return `${size}, glibc ${glibc}${isOldEnough ? '' : `, NEWER THAN ${GLIBC}`}`
+}
+
+const wanted = process.argv.slice(2)
+const isWanted = (name: string) => wanted.length === 0 || wanted.includes(name)
+const obstacle = (await cargoObstacle()) ?? (await installTools())
+const lines: string[] = []
+for (const each of LINUX.filter(({ name }) => isWanted(name))) {
+  const problem = obstacle ?? (await buildPlatform(each))
+  if (problem !== undefined) process.exitCode = 1
+  lines.push(
+    `${each.name}: ${problem === undefined ? describeBinary(each) : `NOT BUILT, ${problem}`}`,
+  )
+}
+for (const name of ELSEWHERE.filter(isWanted)) {
+  lines.push(`${name}: not built here, needs macOS (.github/workflows/prebuilt.yml)`)
+}
+console.log(lines.join('\n'))
