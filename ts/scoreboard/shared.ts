@@ -18,18 +18,18 @@ export class SharedBoard implements ArbiterBoard {
   }
 
   claim(slot: number, pid: number): number {
-    return this.#page.claim(index(slot), pid)
+    return this.#page.claim(slot, pid)
   }
 
   release(slot: number): void {
-    this.#page.release(index(slot))
+    this.#page.release(slot)
   }
 
   // Beats are in the page.
   note(): void {}
 
   read(slot: number): SlotReading {
-    const { beatAgeMs, connections, busy, requests } = this.#page.read(index(slot))
+    const { beatAgeMs, connections, busy, requests } = this.#page.read(slot)
     return { beatAgeMs, connections, busy, requests }
   }
 
@@ -45,7 +45,7 @@ export class SharedWorkerBoard implements WorkerBoard {
 
   constructor(native: Native, { fd, slots, slot }: { fd: number; slots: number; slot: number }) {
     this.#page = native.Scoreboard.open(fd, slots)
-    this.#slot = index(slot)
+    this.#slot = slot
   }
 
   setState(state: WorkerBoardState): void {
@@ -59,7 +59,3 @@ export class SharedWorkerBoard implements WorkerBoard {
 
 // The numbers of the page's layout; 0 is a free slot.
 const STATES: Record<WorkerBoardState, number> = { booting: 1, accepting: 2, draining: 3, gone: 4 }
-
-function index(slot: number): number {
-  return slot - 1
-}
