@@ -67,7 +67,10 @@ export const CHECKS: readonly Check[] = [
       const flags = names.map((name) => name.replaceAll('_', '-')).join('|')
       const variables = names.map((name) => name.toUpperCase()).join('|')
       return matches(
-        typescript(sources).filter(({ path }) => path !== 'ts/settings/table.ts'),
+        // The page of all settings is prose round the table, and names a few of them.
+        typescript(sources).filter(
+          ({ path }) => path !== 'ts/settings/table.ts' && path !== 'ts/settings/docs.ts',
+        ),
         new RegExp(`['"\`]--(?:${flags})\\b|\\bMONOCEROS_(?:${variables})\\b`),
       )
     },
@@ -98,7 +101,7 @@ export const CHECKS: readonly Check[] = [
     find: (sources) => {
       const measured = code(sources)
         .filter(({ path }) => !LONG_BY_NATURE.includes(path) && !GENERATED.includes(path))
-        .map(({ path, text }) => ({ path, lines: text.split('\n').length - 1 }))
+        .map(({ path, text }) => ({ path, lines: lineCount(text) }))
       const tooLong = measured
         .filter(({ lines }) => lines > MAX_LINES)
         .map(({ path, lines }) => `${path}: ${lines} lines`)
@@ -110,10 +113,10 @@ export const CHECKS: readonly Check[] = [
     },
   },
   {
-    sentence: 'every source opens with a comment that says what it is',
+    sentence: 'every source but a spec opens with a comment that says what it is',
     find: (sources) =>
       code(sources)
-        .filter(({ path }) => !GENERATED.includes(path))
+        .filter(({ path }) => !GENERATED.includes(path) && !path.endsWith('.spec.ts'))
         .filter(({ path, text }) => !headPattern(path).test(text))
         .map(({ path }) => path),
   },
@@ -131,6 +134,20 @@ export const CHECKS: readonly Check[] = [
       sources
         .filter(({ path }) => path.endsWith('.md'))
         .flatMap((page) => deadLinks(page, sources)),
+  },
+  {
+    sentence:
+      'each dependency stands in docs/design/dependencies.md with its reason, and no other does',
+    find: (sources) => {
+      const page = sources.find(({ path }) => path === 'docs/design/dependencies.md')
+      const listed = page === undefined ? new Set<string>() : listedDependencies(page.text)
+      const wanted = new Set(sources.flatMap(dependenciesOf))
+      const missing = [...wanted]
+        .filter((name) => !listed.has(name))
+        .map((name) => `${name} has no row`)
+      const unused = page === undefined ? [] : [...listed].filter((name) => !wanted.has(name))
+      return [...missing, ...unused.map((name) => `${name} is no dependency`)]
+    },
   },
   {
     sentence: 'the package, the crates and the platform packages have one version',
@@ -257,6 +274,34 @@ function deadLinks(page: Source, sources: readonly Source[]): string[] {
     const isKnown = known.has(target) || existsSync(join(ROOT, target))
     return isKnown ? [] : [`${page.path}: ${match[1]}`]
   })
+}
+
+/** The lines of a file; tests at the end of a Rust module are a file of their own in all but name. */
+function lineCount(text: string): number {
+  const [own = ''] = text.split(/^#\[cfg\(test\)\]\nmod tests/m)
+  return own.split('\n').length - 1
+}
+
+/** The first cells of the page's tables, before the one of what was left out. */
+function listedDependencies(page: string): Set<string> {
+  const [tables = ''] = page.split('## Considered')
+  const cells = [...tables.matchAll(/^\| (`[^|]*`) \|/gm)].map((match) => match[1] ?? '')
+  return new Set(
+    cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? '')),
+  )
+}
+
+function dependenciesOf({ path, text }: Source): string[] {
+  if (path === 'package.json') {
+    const { dependencies, devDependencies } = JSON.parse(text)
+    return Object.keys({ ...dependencies, ...devDependencies })
+  }
+  if (!/^(?:crates\/\w+\/)?Cargo\.toml$/.test(path)) return []
+  const sections = text
+    .split(/^\[/m)
+    .filter((section) => /^(?:dev-|build-)?dependencies\]/.test(section))
+  const names = sections.flatMap((section) => [...section.matchAll(/^([\w-]+) = /gm)])
+  return names.map((match) => match[1] ?? '').filter((name) => !name.startsWith('monoceros'))
 }
 
 if (isMain(import.meta.url)) process.exitCode = tidyAll().status
