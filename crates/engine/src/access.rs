@@ -1,0 +1,187 @@
+//! The access log: a line for each answer, in Gunicorn's format, written in batches.
+//!
+//! It is written on the I/O thread, so it must not wait: what a pipe does not take stays in a bounded
+//! buffer, and beyond the bound lines are lost and counted. It does not rotate; `reopen` is for whoever
+//! does.
+
+mod clock;
+mod format;
+mod sink;
+
+use std::io;
+use std::time::Duration;
+
+pub use format::AccessFormat;
+
+use clock::Clock;
+use sink::Sink;
+
+/// What there is to tell about one exchange. Bytes are as they came: the log escapes them.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The client's address, if it has one.
+    pub remote: Option<&'a str>,
+    /// As sent.
+    pub method: &'a [u8],
+    /// As sent: path and query, or another form of RFC 9112 section 3.2.
+    pub target: &'a [u8],
+    /// Such as `HTTP/1.1`.
+    pub version: &'a [u8],
+    /// Of the answer.
+    pub status: u16,
+    /// Bytes sent of the answer's body.
+    pub body_bytes: u64,
+    /// From the request's head to the answer's end.
+    pub duration: Duration,
+    /// Name and value of each field of the request.
+    pub request_fields: &'a [(&'a [u8], &'a [u8])],
+    /// The answer's fields as they were sent, `Name: value\r\n` each.
+    pub response_fields: &'a [u8],
+    /// Of the worker.
+    pub pid: u32,
+}
+
+/// An open access log.
+pub struct AccessLog {
+    format: AccessFormat,
+    sink: Sink,
+    clock: Clock,
+    /// Whole lines that are not written yet.
+    buffer: Vec<u8>,
+    lost: u64,
+}
+
+impl AccessLog {
+    /// Opens a file to append to, or standard output for `-`.
+    pub fn open(target: &str, format: AccessFormat) -> io::Result<Self> {
+        let sink = Sink::open(target)?;
+        Ok(Self { format, sink, clock: Clock::new(), buffer: Vec::new(), lost: 0 })
+    }
+
+    /// Adds a line. It is written when enough have come together, else by `flush`.
+    pub fn log(&mut self, entry: &Entry<'_>) {
+        if self.buffer.len() >= BUFFER_MAX {
+            self.flush();
+        }
+        if self.buffer.len() >= BUFFER_MAX {
+            self.lost += 1;
+            return;
+        }
+        self.format.render(entry, self.clock.now(), &mut self.buffer);
+        self.buffer.push(b'\n');
+        // Once it is this full, every line tries: a pipe may have room again.
+        if self.buffer.len() >= WRITE_AT {
+            self.flush();
+        }
+    }
+
+    /// Writes what has been logged, as much as can be written without waiting.
+    pub fn flush(&mut self) {
+        self.sink.write(&mut self.buffer);
+    }
+
+    /// Opens the file by its name again, after it was renamed. If that fails, the old one stays.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        self.flush();
+        self.sink.reopen()
+    }
+
+    /// How many lines were lost because nobody took them.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// One write for about two hundred lines.
+const WRITE_AT: usize = 32_768;
+
+/// What a stuck reader of the log may cost in memory, but for one line.
+const BUFFER_MAX: usize = 1_048_576;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn entry() -> Entry<'static> {
+        Entry {
+            remote: Some("192.0.2.1"),
+            method: b"GET",
+            target: b"/a",
+            version: b"HTTP/1.1",
+            status: 200,
+            body_bytes: 5,
+            duration: Duration::from_millis(2),
+            request_fields: &[],
+            response_fields: b"",
+            pid: 41,
+        }
+    }
+
+    fn open(name: &str, format: &str) -> (AccessLog, PathBuf) {
+        let path = std::env::temp_dir().join(format!("access-{}-{name}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let format = AccessFormat::compile(format).unwrap();
+        (AccessLog::open(path.to_str().unwrap(), format).unwrap(), path)
+    }
+
+    #[test]
+    fn lines_are_appended_at_flush_and_at_drop() {
+        let (mut log, path) = open("append", "%(s)s");
+        fs::write(&path, "before\n").unwrap();
+        log.log(&entry());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before\n");
+        log.flush();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before\n200\n");
+        log.log(&entry());
+        drop(log);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before\n200\n200\n");
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn many_lines_are_written_without_a_flush() {
+        let (mut log, path) = open("many", "%(r)s");
+        (0..10_000).for_each(|_| log.log(&entry()));
+        assert!(fs::metadata(&path).unwrap().len() > 100_000);
+        drop(log);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "GET /a HTTP/1.1\n".repeat(10_000));
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn reopen_follows_the_name_and_keeps_the_old_file_if_it_cannot() {
+        let (mut log, path) = open("reopen", "%(s)s");
+        let moved = path.with_extension("1");
+        log.log(&entry());
+        fs::rename(&path, &moved).unwrap();
+        log.reopen().unwrap();
+        log.log(&entry());
+        log.flush();
+        assert_eq!(fs::read_to_string(&moved).unwrap(), "200\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "200\n");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(log.reopen().is_err());
+        log.log(&entry());
+        log.flush();
+        assert_eq!(log.lost(), 0);
+        fs::remove_dir(path).unwrap();
+        fs::remove_file(moved).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_an_error() {
+        let format = AccessFormat::compile("").unwrap();
+        assert!(AccessLog::open("/nonexistent/access.log", format).is_err());
+    }
+}

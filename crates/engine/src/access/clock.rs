@@ -1,0 +1,95 @@
+//! The local time as the log shows it, made once a second.
+
+#![expect(unsafe_code, reason = "the time zone is known to the C library only")]
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The text of the current second.
+pub(super) struct Clock {
+    second: i64,
+    text: String,
+}
+
+impl Clock {
+    /// Reads the time zone, from the environment among others: call it where nobody changes that
+    /// meanwhile. Later calls of the C library use what it has read.
+    pub(super) fn new() -> Self {
+        let mut clock = Self { second: i64::MIN, text: String::new() };
+        clock.now();
+        clock
+    }
+
+    /// `[24/Nov/2026:14:17:00 +0100]`.
+    pub(super) fn now(&mut self) -> &str {
+        // A clock before 1970 is a clock that is not set.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let second = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+        if second != self.second {
+            self.second = second;
+            self.text = text(second);
+        }
+        &self.text
+    }
+}
+
+fn text(second: i64) -> String {
+    // `time_t` has 64 bits wherever the engine builds; the cast is for those where it is another type.
+    let time = second as libc::time_t;
+    // SAFETY: plain data, valid when zeroed.
+    let mut local: libc::tm = unsafe { std::mem::zeroed() };
+    // SAFETY: both pointers are to live values of our own. On failure `local` stays zeroed.
+    unsafe { libc::localtime_r(&raw const time, &raw mut local) };
+    let month = usize::try_from(local.tm_mon).ok().and_then(|month| MONTHS.get(month));
+    let minutes_east = local.tm_gmtoff / 60;
+    format!(
+        "[{:02}/{}/{}:{:02}:{:02}:{:02} {}{:02}{:02}]",
+        local.tm_mday,
+        month.unwrap_or(&"???"),
+        i64::from(local.tm_year) + 1_900,
+        local.tm_hour,
+        local.tm_min,
+        local.tm_sec,
+        if minutes_east < 0 { '-' } else { '+' },
+        minutes_east.abs() / 60,
+        minutes_east.abs() % 60,
+    )
+}
+
+/// Not the locale's: a log is for programs.
+const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    /// The time zone is the process's, so each one needs a process: this test starts itself anew.
+    #[test]
+    fn times_are_in_the_zone_of_the_process() {
+        if let Ok(expected) = std::env::var("MONOCEROS_TEST_TIME") {
+            assert_eq!(text(1_795_529_820), expected);
+            return;
+        }
+        for (zone, expected) in [
+            ("UTC0", "[24/Nov/2026:14:17:00 +0000]"),
+            ("XST-05:45", "[24/Nov/2026:20:02:00 +0545]"),
+            ("XST+03:30", "[24/Nov/2026:10:47:00 -0330]"),
+        ] {
+            let name = "access::clock::tests::times_are_in_the_zone_of_the_process";
+            let mut again = Command::new(std::env::current_exe().unwrap());
+            again.args(["--exact", name]).env("TZ", zone).env("MONOCEROS_TEST_TIME", expected);
+            let output = again.output().unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        }
+    }
+
+    #[test]
+    fn the_text_is_made_anew_each_second() {
+        let mut clock = Clock::new();
+        clock.second -= 10;
+        clock.text = "old".to_owned();
+        assert!(clock.now().starts_with('[') && clock.now().ends_with(']'));
+    }
+}

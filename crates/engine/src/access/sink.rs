@@ -1,0 +1,113 @@
+//! Where the lines go: a file, or standard output, which may be a pipe that nobody reads.
+
+#![expect(unsafe_code, reason = "poll, to ask a pipe for room")]
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, AsRawFd};
+
+pub(super) struct Sink {
+    file: File,
+    /// `None` for standard output, which cannot be opened again.
+    path: Option<String>,
+    /// Pipes, terminals and sockets can be full. They are asked for room first: to set them
+    /// non-blocking would do so for every process that shares them.
+    may_be_full: bool,
+}
+
+impl Sink {
+    pub(super) fn open(target: &str) -> io::Result<Self> {
+        let (file, path) = match target {
+            "-" => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
+            path => (append(path)?, Some(path.to_owned())),
+        };
+        Ok(Self::new(file, path))
+    }
+
+    pub(super) fn new(file: File, path: Option<String>) -> Self {
+        let may_be_full = !file.metadata().is_ok_and(|data| data.is_file());
+        Self { file, path, may_be_full }
+    }
+
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        if let Some(path) = &self.path {
+            *self = Self::new(append(path)?, Some(path.clone()));
+        }
+        Ok(())
+    }
+
+    /// Writes whole lines from the buffer's start and takes out what is written.
+    pub(super) fn write(&mut self, buffer: &mut Vec<u8>) {
+        let mut done = 0;
+        while done < buffer.len() {
+            let rest = &buffer[done..];
+            let part = if self.may_be_full { portion(rest) } else { rest };
+            if self.may_be_full && !self.has_room() {
+                break;
+            }
+            match self.file.write(part) {
+                Ok(count) => done += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                // Full disk, reader gone: kept and tried again with the next lines.
+                Err(_) => break,
+            }
+        }
+        buffer.drain(..done);
+    }
+
+    /// Whether a portion can be written without waiting, as POSIX has it for pipes.
+    fn has_room(&self) -> bool {
+        let mut asked =
+            libc::pollfd { fd: self.file.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
+        // SAFETY: one entry, alive through the call.
+        unsafe { libc::poll(&raw mut asked, 1, 0) == 1 && asked.revents & libc::POLLOUT != 0 }
+    }
+}
+
+fn append(path: &str) -> io::Result<File> {
+    // The standard library opens with CLOEXEC, and O_APPEND keeps the lines of several workers whole.
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// As many whole lines as a pipe takes without mixing them with another process's, or a piece of a line
+/// that is too long for that.
+fn portion(lines: &[u8]) -> &[u8] {
+    if lines.len() <= libc::PIPE_BUF {
+        return lines;
+    }
+    let end = lines[..libc::PIPE_BUF].iter().rposition(|byte| *byte == b'\n');
+    &lines[..end.map_or(libc::PIPE_BUF, |at| at + 1)]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[test]
+    fn a_full_pipe_keeps_the_lines_and_does_not_wait() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let mut sink = Sink::new(File::from(OwnedFd::from(writer)), None);
+        assert!(sink.may_be_full);
+        let lines = b"0123456789abcdef0123456789abcde\n".repeat(10_000);
+        let mut buffer = lines.clone();
+        sink.write(&mut buffer);
+        assert!(!buffer.is_empty() && buffer.len() < lines.len());
+        let mut read = vec![0; lines.len() - buffer.len()];
+        reader.read_exact(&mut read).unwrap();
+        sink.write(&mut buffer);
+        let mut rest = vec![0; lines.len() - buffer.len() - read.len()];
+        reader.read_exact(&mut rest).unwrap();
+        assert!([read, rest, buffer].concat() == lines);
+    }
+
+    #[test]
+    fn portions_end_with_a_line() {
+        let lines = [b"a\n".repeat(2_000), vec![b'x'; 10_000]].concat();
+        assert_eq!(portion(&lines).len(), 4_000);
+        assert_eq!(portion(&lines[4_000..]).len(), libc::PIPE_BUF);
+        assert_eq!(portion(b"short\n"), b"short\n");
+    }
+}
