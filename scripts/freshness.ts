@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { ROOT } from './command.ts'
 
 /** Where it is written down what was built from what; `target` is never committed or packed. */
@@ -17,7 +17,7 @@ export function fingerprint(paths: readonly string[], extra = ''): string {
   for (const path of paths) {
     for (const file of filesBelow(join(ROOT, path))) {
       const { size, mtimeMs } = statSync(file)
-      digest.update(`${file}\0${size}\0${mtimeMs}\n`)
+      digest.update(`${relative(ROOT, file)}\0${size}\0${mtimeMs}\n`)
     }
   }
   return digest.digest('hex')
