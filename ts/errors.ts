@@ -201,3 +201,8 @@ export function monocerosError<C extends ErrorCode>(
 export function systemError(code: string, subject: string): Error & { readonly code: string } {
   return Object.assign(new Error(`${code}: ${subject}`), { code })
 }
+
+/** The end of a `switch` over a union: a member that was forgotten does not compile. */
+export function assertNever(value: never): never {
+  throw new TypeError(`unexpected ${JSON.stringify(value)}`)
+}

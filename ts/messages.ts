@@ -21,7 +21,7 @@ export interface ListenerMessage {
 /** From the arbiter to a worker: only one, the first and last. */
 export type ArbiterMessage = {
   readonly type: 'boot'
-  /** 1..N, as in MONOCEROS_WORKER; the scoreboard's index is one less. */
+  /** 1..N, as in MONOCEROS_WORKER and on the scoreboard. */
   readonly slot: number
   readonly generation: number
   readonly config: Config

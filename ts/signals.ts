@@ -87,3 +87,17 @@ export const SIGNALS = {
 } as const satisfies Record<string, SignalRow>
 
 export type SignalName = keyof typeof SIGNALS
+
+/** Those that the arbiter listens for. Ends of workers come as events of node's child processes, not as CHLD. */
+export const ARBITER_SIGNALS = signalsWhere(
+  ({ arbiter }) => arbiter !== 'default' && arbiter !== 'reap',
+)
+
+/** Those that a worker listens for; the others keep what the system or the application does. */
+export const WORKER_SIGNALS = signalsWhere(
+  ({ worker }) => worker === 'drain' || worker === 'quit' || worker === 'ignore',
+)
+
+function signalsWhere(matches: (row: SignalRow) => boolean): SignalName[] {
+  return (Object.keys(SIGNALS) as SignalName[]).filter((name) => matches(SIGNALS[name]))
+}

@@ -1,0 +1,91 @@
+/**
+ * The next step from the workers that are to those that are wanted. One rule serves start, growth, shrinking, crashes,
+ * reload and recycling: a worker that is out of date leaves only when its successor serves, one at a time.
+ */
+
+import type { Generation } from './generation.ts'
+import type { WorkerHandle } from './worker-handle.ts'
+
+/** A step of the set of workers. */
+export type Step =
+  | { readonly type: 'spawn'; readonly generation: Generation }
+  | { readonly type: 'retire'; readonly worker: WorkerHandle }
+  /** Something must happen first: a boot, an exit, the end of a pause. */
+  | { readonly type: 'wait' }
+  /** The workers are those that are wanted. */
+  | { readonly type: 'settled' }
+
+export interface Situation {
+  readonly wanted: number
+  readonly workers: readonly WorkerHandle[]
+  /** What replacements are started with. */
+  readonly current: Generation
+  /** What a reload tries with one worker before it becomes current. */
+  readonly trial: Generation | undefined
+  readonly maySpawn: boolean
+  readonly nowMs: number
+}
+
+// A draining worker keeps idle connections for 2 s; requests that are still there 5 s later are slow ones, and a
+// reload does not wait for them.
+export const FINISHING_AFTER_MS = 7_000
+
+/** Decides one step; called again after each until it says `wait` or `settled`. */
+export function nextStep(situation: Situation): Step {
+  const { wanted, workers, current, trial } = situation
+  const live = workers.filter((worker) => worker.isLive() && worker.generation !== trial)
+  if (live.length < wanted && situation.maySpawn) return spawn(current)
+  if (trial !== undefined) {
+    // Not held back by a pause: it may be the mend of what crashes.
+    return workers.some((worker) => worker.generation === trial) ? WAIT : spawn(trial)
+  }
+  if (live.length < wanted) return WAIT
+  const stale = live.filter((worker) => worker.expired || worker.generation !== current)
+  if (stale.length === 0) return shrink(live, wanted)
+  return replace(stale, live, situation)
+}
+
+/** Too many workers and all up to date: the oldest leave, but a booting one before one that is needed. */
+function shrink(live: readonly WorkerHandle[], wanted: number): Step {
+  if (live.length === wanted) return { type: 'settled' }
+  const serving = live.filter(({ state }) => state === 'serving')
+  return retire(serving.length > wanted ? oldest(serving) : newest(live))
+}
+
+function replace(
+  stale: readonly WorkerHandle[],
+  live: readonly WorkerHandle[],
+  { wanted, current, workers, maySpawn, nowMs }: Situation,
+): Step {
+  // One that is not ready yet serves nobody, so it can leave without a successor.
+  const unready = stale.find(({ state }) => state === 'booting')
+  if (unready !== undefined && live.length > wanted) return retire(unready)
+  const serving = live.filter(({ state }) => state === 'serving').length
+  if (serving > wanted) return retire(oldest(stale))
+  if (live.length > wanted) return WAIT
+  const leaving = workers.some((worker) => isLeaving(worker, nowMs))
+  return leaving || !maySpawn ? WAIT : spawn(current)
+}
+
+// Told to leave and perhaps busy with more than a few slow requests: no third one is started meanwhile.
+function isLeaving({ state, leavingSinceMs }: WorkerHandle, nowMs: number): boolean {
+  return state === 'draining' && nowMs - (leavingSinceMs ?? nowMs) < FINISHING_AFTER_MS
+}
+
+const WAIT: Step = { type: 'wait' }
+
+function spawn(generation: Generation): Step {
+  return { type: 'spawn', generation }
+}
+
+function retire(worker: WorkerHandle): Step {
+  return { type: 'retire', worker }
+}
+
+function oldest<T extends WorkerHandle>(workers: readonly T[]): T {
+  return workers.reduce((a, b) => (b.age < a.age ? b : a))
+}
+
+function newest<T extends WorkerHandle>(workers: readonly T[]): T {
+  return workers.reduce((a, b) => (b.age > a.age ? b : a))
+}

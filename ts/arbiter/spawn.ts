@@ -1,0 +1,81 @@
+/** How a worker process is started: what it inherits, its environment, its first message. */
+
+import { resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+import { type ArbiterMessage, BOARD_FD } from '../messages.ts'
+import type { Child, System } from '../process/system.ts'
+import { processTitle } from '../process/title.ts'
+import type { ArbiterBoard } from '../scoreboard/board.ts'
+import type { Config } from '../settings/config.ts'
+import type { Generation } from './generation.ts'
+
+// The same extension as this file: .ts when the sources run, .js in dist/.
+const WORKER_SCRIPT = fileURLToPath(
+  new URL(import.meta.url.endsWith('.ts') ? '../worker/main.ts' : '../worker/main.js', import.meta.url),
+)
+
+/** Starts the process of one worker; it waits for its boot message. */
+export function spawnWorker(
+  system: System,
+  { board, generation, slot }: { board: ArbiterBoard; generation: Generation; slot: number },
+): Child {
+  const { config, listeners } = generation
+  return system.spawn({
+    script: WORKER_SCRIPT,
+    title: processTitle('worker', instanceName(config)),
+    env: workerEnvironment(system.env, generation, slot),
+    cwd: resolve(config.chdir),
+    fds: [board.fd ?? 'ignore', ...listeners.map(({ fd }) => fd), ...board.kickFds],
+  })
+}
+
+/** The first message, with the numbers that the descriptors have in the worker. */
+export function bootMessage(
+  { board, generation, slot }: { board: ArbiterBoard; generation: Generation; slot: number },
+  { slotGeneration, check }: { slotGeneration: number; check: boolean },
+): ArbiterMessage {
+  const firstListener = BOARD_FD + 1
+  const firstKick = firstListener + generation.listeners.length
+  return {
+    type: 'boot',
+    slot,
+    generation: slotGeneration,
+    config: generation.config,
+    listeners: generation.listeners.map(({ address }, index) => ({
+      fd: firstListener + index,
+      address,
+    })),
+    kickFds: board.kickFds.map((_, index) => firstKick + index),
+    slots: board.slots,
+    check,
+  }
+}
+
+/** What is in brackets in the process titles. */
+export function instanceName({ proc_name, app }: Config): string {
+  return proc_name ?? app ?? 'monoceros'
+}
+
+// Sockets that systemd or an older arbiter passed to this process are not the worker's.
+const NOT_INHERITED = ['LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES', 'NOTIFY_SOCKET']
+
+function workerEnvironment(
+  own: NodeJS.ProcessEnv,
+  { config, listeners }: Generation,
+  slot: number,
+): NodeJS.ProcessEnv {
+  const port = listeners.find((listener) => listener.port !== undefined)?.port
+  const env: NodeJS.ProcessEnv = { ...own }
+  for (const name of NOT_INHERITED) delete env[name]
+  // Programs print it in the address that they say they listen at.
+  if (port !== undefined) env.PORT = String(port)
+  for (const entry of config.raw_env) {
+    const equals = entry.indexOf('=')
+    env[entry.slice(0, equals)] = entry.slice(equals + 1)
+  }
+  env.MONOCEROS_WORKER = String(slot)
+  // Programs written for pm2 know their instances by this, counted from 0.
+  env.NODE_APP_INSTANCE = String(slot - 1)
+  return env
+}

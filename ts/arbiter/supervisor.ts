@@ -1,0 +1,252 @@
+/**
+ * The workers' lives: starts them, does what the table of states says when something happens to one, watches their
+ * deadlines and heartbeats, and accounts for them after their end. How many there should be is the arbiter's to say.
+ */
+
+import { monocerosError } from '../errors.ts'
+import type { Logger } from '../log/logger.ts'
+import type { System } from '../process/system.ts'
+import type { ArbiterBoard } from '../scoreboard/board.ts'
+import type { EventQueue } from './events.ts'
+import type { Generation } from './generation.ts'
+import { RestartPolicy, STABLE_AFTER_MS } from './policy.ts'
+import { FINISHING_AFTER_MS } from './reload.ts'
+import { bootMessage, spawnWorker } from './spawn.ts'
+import { STATES, type WorkerAction, type WorkerEvent } from './states.ts'
+import { type BootFailure, WorkerHandle } from './worker-handle.ts'
+import { Workers } from './workers.ts'
+
+/** What the arbiter decides about a worker's news. */
+export interface SupervisorReports {
+  onReady(worker: WorkerHandle): void
+  onBootFailure(worker: WorkerHandle, failure: BootFailure): void
+}
+
+/** Between ABRT and KILL, and for a worker that could not load its application to end. */
+const LAST_CHANCE_MS = 1_000
+/** A worker ends its drain by itself at `graceful_timeout`; KILL comes a little later. */
+const DRAIN_SLACK_MS = 500
+
+export class Supervisor {
+  readonly workers = new Workers()
+  readonly policy = new RestartPolicy()
+  readonly #system: System
+  readonly #board: ArbiterBoard
+  readonly #log: Logger
+  readonly #queue: EventQueue
+  readonly #reports: SupervisorReports
+  #started = 0
+
+  constructor(
+    system: System,
+    parts: { board: ArbiterBoard; log: Logger; queue: EventQueue; reports: SupervisorReports },
+  ) {
+    this.#system = system
+    this.#board = parts.board
+    this.#log = parts.log
+    this.#queue = parts.queue
+    this.#reports = parts.reports
+  }
+
+  /** Starts a worker in the lowest free slot; false when every slot is taken by one that has not ended yet. */
+  spawn(generation: Generation): boolean {
+    const slot = this.workers.freeSlot(this.#board.slots)
+    if (slot === undefined) return false
+    const { config } = generation
+    const context = { board: this.#board, generation, slot }
+    const child = spawnWorker(this.#system, context)
+    this.#started += 1
+    const requestLimit = this.#requestLimit(config.max_requests, config.max_requests_jitter)
+    const worker = new WorkerHandle({ slot, age: this.#started, child, generation, requestLimit })
+    worker.deadlineMs = this.#in(config.boot_timeout * 1_000)
+    this.workers.add(worker)
+    child.onMessage((message) => this.#queue.push({ type: 'message', worker, message }))
+    child.onExit((exit) => this.#queue.push({ type: 'exit', worker, exit }))
+    if (child.pid === undefined) return true
+    const slotGeneration = this.#board.claim(slot, child.pid)
+    child.send(bootMessage(context, { slotGeneration, check: false }))
+    this.#log.info(`Booting worker with pid: ${child.pid}`)
+    return true
+  }
+
+  /** Does what the table says. */
+  apply(worker: WorkerHandle, event: WorkerEvent): void {
+    const { next, action } = STATES[worker.state][event]
+    worker.state = next
+    this.#actions[action](worker)
+  }
+
+  /** Gives every worker at most so long from now. */
+  hurry(limitMs: number): void {
+    for (const worker of this.workers.list()) worker.deadlineMs = this.#in(limitMs)
+  }
+
+  /** Looks at all deadlines, and at heartbeats unless this look itself is late. */
+  check({ late }: { late: boolean }): void {
+    const nowMs = this.#system.now()
+    for (const worker of this.workers.list()) {
+      if (worker.deadlineMs !== undefined && worker.deadlineMs <= nowMs) {
+        worker.deadlineMs = undefined
+        this.apply(worker, 'overdue')
+      }
+      if (worker.readyAtMs === undefined) continue
+      if (!late && this.#silentMs(worker, nowMs) !== undefined) this.apply(worker, 'silent')
+      if (worker.state === 'serving') this.#checkServing(worker, nowMs - worker.readyAtMs)
+    }
+  }
+
+  /** When something falls due by itself. */
+  dueMs(): number {
+    const times = this.workers.list().flatMap(({ deadlineMs, leavingSinceMs }) => [
+      deadlineMs ?? Number.POSITIVE_INFINITY,
+      // A reload goes on when this one is only finishing.
+      leavingSinceMs === undefined ? Number.POSITIVE_INFINITY : leavingSinceMs + FINISHING_AFTER_MS,
+    ])
+    const nowMs = this.#system.now()
+    return Math.min(...[...times, this.policy.retryAtMs()].filter((time) => time > nowMs))
+  }
+
+  /** Takes note of an unwanted end or a failed boot, and says when that delays the next start. */
+  recordDeath({ slot, readyAtMs }: WorkerHandle, fromOutside: boolean): void {
+    const nowMs = this.#system.now()
+    const servedMs = readyAtMs === undefined ? undefined : nowMs - readyAtMs
+    const delayMs = this.policy.record({ slot, fromOutside, servedMs }, nowMs)
+    if (delayMs > 0) {
+      this.#log.warning(`Workers end too soon; the next one starts in ${seconds(delayMs)}`)
+    }
+  }
+
+  readonly #actions: Record<WorkerAction, (worker: WorkerHandle) => void> = {
+    ignore: () => {},
+    welcome: (worker) => {
+      worker.readyAtMs = this.#system.now()
+      worker.deadlineMs = undefined
+      this.#log.debug(`Worker ready (${worker.toLog()})`)
+      this.#reports.onReady(worker)
+    },
+    noteFailure: (worker) => {
+      worker.deadlineMs = this.#in(LAST_CHANCE_MS)
+      this.#reportFailure(worker)
+    },
+    noteLeaving: (worker) => {
+      this.#log.info(`Worker (${worker.toLog()}) was sent SIGTERM!`)
+      this.#startDrain(worker)
+      this.recordDeath(worker, true)
+    },
+    terminate: (worker) => {
+      this.#startDrain(worker)
+      this.#system.kill(worker.pid, 'TERM')
+    },
+    interrupt: (worker) => {
+      worker.leavingSinceMs ??= this.#system.now()
+      worker.deadlineMs ??= this.#in(worker.generation.config.graceful_timeout * 1_000)
+      this.#system.kill(worker.pid, 'QUIT')
+    },
+    abortBoot: (worker) => {
+      const { boot_timeout } = worker.generation.config
+      const error = monocerosError('ERR_WORKER_BOOT_TIMEOUT', worker.pid, boot_timeout)
+      worker.failure = { text: error.message, exit: error.exit }
+      this.#abort(worker)
+      this.#reportFailure(worker)
+    },
+    abortSilent: (worker) => {
+      const silentMs = this.#silentMs(worker, this.#system.now()) ?? 0
+      const { timeout } = worker.generation.config
+      this.#log.critical(
+        `WORKER TIMEOUT (${worker.toLog()}): silent for ${seconds(silentMs)} > timeout ${timeout}s, aborting`,
+      )
+      this.#abort(worker)
+    },
+    kill: (worker) => {
+      this.#log.error(`Worker (${worker.toLog()}) did not end in time, killing`)
+      this.#system.kill(worker.pid, 'KILL')
+    },
+    farewell: (worker) => {
+      this.#bury(worker)
+      this.#log.info(`Worker exiting (pid: ${worker.pid})`)
+    },
+    bootFailed: (worker) => {
+      this.#bury(worker)
+      if (worker.failure !== undefined) return
+      if (worker.endedFromOutside()) return this.#lament(worker)
+      const error = monocerosError('ERR_WORKER_BOOT_EXIT', worker.pid, worker.exitToLog())
+      worker.failure = { text: error.message, exit: error.exit }
+      this.#reportFailure(worker)
+    },
+    crashed: (worker) => {
+      this.#bury(worker)
+      // A failure to boot in time has been reported and recorded already.
+      if (worker.failure === undefined) this.#lament(worker)
+    },
+  }
+
+  #startDrain(worker: WorkerHandle): void {
+    worker.leavingSinceMs = this.#system.now()
+    worker.deadlineMs = this.#in(
+      worker.generation.config.graceful_timeout * 1_000 + DRAIN_SLACK_MS,
+    )
+  }
+
+  #abort(worker: WorkerHandle): void {
+    worker.aborted = true
+    worker.deadlineMs = this.#in(LAST_CHANCE_MS)
+    this.#system.kill(worker.pid, 'ABRT')
+  }
+
+  #reportFailure(worker: WorkerHandle): void {
+    if (worker.failure !== undefined) this.#reports.onBootFailure(worker, worker.failure)
+  }
+
+  /** After the process has ended: its counts go to those of the dead once, its slot is free. */
+  #bury(worker: WorkerHandle): void {
+    this.workers.remove(worker)
+    if (worker.child.pid !== undefined) this.#board.release(worker.slot)
+  }
+
+  #lament(worker: WorkerHandle): void {
+    // It may have left connections in the kernel's queue that the others believed to be its.
+    this.#board.kickAll()
+    const line = `Worker (${worker.toLog()}) ${worker.exitToLog()}`
+    if (worker.exit?.signal === 'KILL') {
+      this.#log.error(worker.aborted ? `${line}!` : `${line}! Perhaps out of memory?`)
+    } else if (worker.exit?.signal === 'TERM') this.#log.info(`${line}!`)
+    else if (worker.exit?.signal != null) this.#log.warning(`${line}!`)
+    else this.#log.error(line)
+    this.recordDeath(worker, worker.endedFromOutside() && !worker.aborted)
+  }
+
+  #checkServing(worker: WorkerHandle, servedMs: number): void {
+    if (!worker.stable && servedMs >= STABLE_AFTER_MS) {
+      worker.stable = true
+      this.policy.recordStable()
+    }
+    if (worker.requestLimit === 0 || worker.expired) return
+    const { requests } = this.#board.read(worker.slot)
+    if (requests < worker.requestLimit) return
+    worker.expired = true
+    this.#log.info(
+      `Autorestarting worker (${worker.toLog()}): ${requests} requests >= max_requests ${worker.requestLimit}`,
+    )
+  }
+
+  /** How long the worker has been silent, when that is longer than it may be. */
+  #silentMs(worker: WorkerHandle, nowMs: number): number | undefined {
+    const limitMs = worker.generation.config.timeout * 1_000
+    if (limitMs === 0 || worker.readyAtMs === undefined) return undefined
+    const ageMs = this.#board.read(worker.slot).beatAgeMs ?? nowMs - worker.readyAtMs
+    return ageMs > limitMs ? ageMs : undefined
+  }
+
+  #requestLimit(maxRequests: number, jitter: number): number {
+    if (maxRequests === 0) return 0
+    return maxRequests + Math.floor(this.#system.random() * (jitter + 1))
+  }
+
+  #in(delayMs: number): number {
+    return this.#system.now() + delayMs
+  }
+}
+
+function seconds(ms: number): string {
+  return `${Math.round(ms / 100) / 10}s`
+}

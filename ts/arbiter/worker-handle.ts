@@ -1,0 +1,72 @@
+/** One worker as the arbiter sees it: its process, its state and its times. What it does is decided elsewhere. */
+
+import type { Child, ChildExit } from '../process/system.ts'
+import type { Generation } from './generation.ts'
+import type { WorkerState } from './states.ts'
+
+/** Why a worker failed to boot, as it said itself or as the arbiter saw it. */
+export interface BootFailure {
+  readonly text: string
+  readonly exit: number
+}
+
+export class WorkerHandle {
+  readonly slot: number
+  /** Counts all workers ever started: the smaller, the older. */
+  readonly age: number
+  readonly pid: number
+  readonly child: Child
+  /** The settings and sockets that it was started with. */
+  readonly generation: Generation
+  /** Served requests after which it is replaced; 0 for never. */
+  readonly requestLimit: number
+  state: WorkerState = 'booting'
+  readyAtMs: number | undefined
+  leavingSinceMs: number | undefined
+  /** When the event `overdue` comes. */
+  deadlineMs: number | undefined
+  /** It has served its number of requests and waits for a successor. */
+  expired = false
+  /** It has served long enough that its end would not be a crash loop. */
+  stable = false
+  /** We have sent ABRT: its end is its own fault, whatever signal it came by. */
+  aborted = false
+  failure: BootFailure | undefined
+  exit: ChildExit | undefined
+
+  constructor(fields: {
+    slot: number
+    age: number
+    child: Child
+    generation: Generation
+    requestLimit: number
+  }) {
+    this.slot = fields.slot
+    this.age = fields.age
+    this.child = fields.child
+    this.pid = fields.child.pid ?? 0
+    this.generation = fields.generation
+    this.requestLimit = fields.requestLimit
+  }
+
+  /** Serves, or will. */
+  isLive(): boolean {
+    return this.state === 'booting' || this.state === 'serving'
+  }
+
+  toLog(): string {
+    return `pid:${this.pid}`
+  }
+
+  /** How it ended, for the log. */
+  exitToLog(): string {
+    const { code = null, signal = null, error } = this.exit ?? {}
+    if (error !== undefined) return `it could not be started: ${error}`
+    return signal === null ? `exited with code ${code}` : `was sent SIG${signal}`
+  }
+
+  /** Whether its end came by a signal that ends any program: an operator's, or the kernel's for want of memory. */
+  endedFromOutside(): boolean {
+    return this.exit?.signal === 'KILL' || this.exit?.signal === 'TERM'
+  }
+}
