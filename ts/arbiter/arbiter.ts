@@ -207,7 +207,9 @@ export class Arbiter {
   #resize(wanted: number): void {
     const allowed = this.#allowed(wanted)
     if (allowed !== wanted) {
-      this.#log.warning(`workers stays at ${allowed}: ${wanted} is not between 1 and ${this.#most()}`)
+      this.#log.warning(
+        `workers stays at ${allowed}: ${wanted} is not between 1 and ${this.#most()}`,
+      )
     }
     this.#wanted = allowed
   }

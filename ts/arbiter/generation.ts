@@ -1,7 +1,7 @@
 /** A generation: one reading of the settings with the sockets they name. A reload makes a new one beside the old. */
 
-import type { Logger } from '../log/logger.ts'
 import { type Listener, openListener } from '../listen/socket.ts'
+import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
 

@@ -12,7 +12,10 @@ import type { Generation } from './generation.ts'
 
 // The same extension as this file: .ts when the sources run, .js in dist/.
 const WORKER_SCRIPT = fileURLToPath(
-  new URL(import.meta.url.endsWith('.ts') ? '../worker/main.ts' : '../worker/main.js', import.meta.url),
+  new URL(
+    import.meta.url.endsWith('.ts') ? '../worker/main.ts' : '../worker/main.js',
+    import.meta.url,
+  ),
 )
 
 /** Starts the process of one worker; it waits for its boot message. */

@@ -182,9 +182,7 @@ export class Supervisor {
 
   #startDrain(worker: WorkerHandle): void {
     worker.leavingSinceMs = this.#system.now()
-    worker.deadlineMs = this.#in(
-      worker.generation.config.graceful_timeout * 1_000 + DRAIN_SLACK_MS,
-    )
+    worker.deadlineMs = this.#in(worker.generation.config.graceful_timeout * 1_000 + DRAIN_SLACK_MS)
   }
 
   #abort(worker: WorkerHandle): void {

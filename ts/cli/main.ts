@@ -34,7 +34,6 @@ async function serve(argv: readonly string[]): Promise<number> {
 
   // A config file has effects of its own: the start takes what is already read, each reload reads it anew.
   let ready: ResolvedConfig | undefined = first
-  // @ts-ignore: until it is there.
   const { runArbiter } = await import('../arbiter/run.ts')
   return runArbiter(async () => {
     const resolved = ready ?? requireApplication(await resolveConfig(source))
@@ -45,7 +44,6 @@ async function serve(argv: readonly string[]): Promise<number> {
 
 async function checkOnly({ values, warnings }: ResolvedConfig): Promise<number> {
   for (const warning of warnings) process.stderr.write(`monoceros: warning: ${warning}\n`)
-  // @ts-ignore: until it is there.
   const { checkApplication } = await import('../arbiter/check.ts')
   return checkApplication(values)
 }

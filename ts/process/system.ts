@@ -33,6 +33,12 @@ export interface System {
   alive(pid: number): boolean
   spawn(options: SpawnOptions): Child
   exit(status: number): never
+  onUncaught(callback: (thrown: unknown) => void): void
+  onRejection(callback: (reason: unknown, promise: unknown) => void): void
+  /** How many listen to what nobody caught, we included. */
+  listeners(event: 'uncaughtException' | 'unhandledRejection'): number
+  /** Gives a rejection to those who listen to exceptions, as node does. */
+  passOn(reason: unknown): void
 }
 
 export interface SpawnOptions {
@@ -101,6 +107,12 @@ export const system: System = {
   },
   spawn: spawnChild,
   exit: (status) => process.exit(status),
+  onUncaught: (callback) => void process.on('uncaughtException', callback),
+  onRejection: (callback) => void process.on('unhandledRejection', callback),
+  listeners: (event) => process.listenerCount(event),
+  passOn(reason) {
+    Reflect.apply(process.emit, process, ['uncaughtException', reason, 'unhandledRejection'])
+  },
 }
 
 /** For log lines, which have no system at hand. */

@@ -1,0 +1,43 @@
+/**
+ * A program that exports nothing serves by calling `listen()`, perhaps only after it has connected somewhere. It is
+ * waited for as long as it has something under way.
+ */
+
+import type { Captured } from '../http/node/listen.ts'
+
+const ROUND_MS = 100
+/** So long without anything under way means that nothing will come any more. */
+const IDLE_ROUNDS = 10
+
+/** What keeps the process busy now; to be taken before the application is loaded. */
+export type Baseline = ReadonlyMap<string, number>
+
+export function takeBaseline(): Baseline {
+  return countResources()
+}
+
+/** Waits for `listen()` until the program has nothing more to do, or the limit. */
+export async function awaitListen(
+  captured: Captured,
+  baseline: Baseline,
+  limitMs: number,
+): Promise<void> {
+  let idleRounds = 0
+  for (let waitedMs = 0; waitedMs < limitMs; waitedMs += ROUND_MS) {
+    if ((await captured.wait(ROUND_MS)) !== undefined) return
+    idleRounds = isIdle(baseline) ? idleRounds + 1 : 0
+    if (idleRounds >= IDLE_ROUNDS) return
+  }
+}
+
+function isIdle(baseline: Baseline): boolean {
+  return [...countResources()].every(([type, count]) => count <= (baseline.get(type) ?? 0))
+}
+
+function countResources(): Map<string, number> {
+  const counts = new Map<string, number>()
+  for (const type of process.getActiveResourcesInfo()) {
+    counts.set(type, (counts.get(type) ?? 0) + 1)
+  }
+  return counts
+}

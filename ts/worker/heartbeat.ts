@@ -1,0 +1,16 @@
+/** The heartbeat: says at short intervals that the event loop turns, so that the arbiter notices when it does not. */
+
+import type { System } from '../process/system.ts'
+import type { WorkerBoard } from '../scoreboard/board.ts'
+
+const MAX_INTERVAL_MS = 1_000
+/** So many beats fit into `timeout`: one that is a little late must not look like silence. */
+const BEATS_PER_TIMEOUT = 3
+
+/** Beats until the process ends. */
+export function startHeartbeat(system: System, board: WorkerBoard, timeoutMs: number): void {
+  const wanted = timeoutMs / BEATS_PER_TIMEOUT
+  const intervalMs = timeoutMs > 0 ? Math.min(MAX_INTERVAL_MS, wanted) : MAX_INTERVAL_MS
+  board.beat()
+  system.every(intervalMs, () => board.beat())
+}

@@ -1,0 +1,166 @@
+/** The life of a worker: booting, ready, draining, gone. */
+
+import { createEngine } from '../engine/auto.ts'
+import type { Engine, Target } from '../engine/engine.ts'
+import { MonocerosError, monocerosError } from '../errors.ts'
+import { detectTarget } from '../http/detect.ts'
+import { captureListen } from '../http/node/listen.ts'
+import { createLogger, type Logger } from '../log/logger.ts'
+import { describeThrown } from '../log/thrown.ts'
+import { type ArbiterMessage, BOARD_FD, CHANNEL_FD } from '../messages.ts'
+import { native } from '../native/index.ts'
+import type { System } from '../process/system.ts'
+import { processTitle, setTitle } from '../process/title.ts'
+import type { WorkerBoard } from '../scoreboard/board.ts'
+import { ChannelBoard } from '../scoreboard/messages.ts'
+import { SharedWorkerBoard } from '../scoreboard/shared.ts'
+import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
+import { loadApplication } from './app.ts'
+import { awaitListen, takeBaseline } from './awaiting.ts'
+import type { Channel } from './channel.ts'
+import { startHeartbeat } from './heartbeat.ts'
+import { watchUncaught } from './uncaught.ts'
+
+/** After the arbiter's death: the port is free at once, what is in flight has this long. */
+const ORPHAN_DRAIN_MS = 1_500
+/** Of `boot_timeout`, what is left to report that the program never listened. */
+const REPORT_MS = 1_000
+
+export class Worker {
+  readonly #system: System
+  readonly #channel: Channel
+  #engine: Engine | undefined
+  #board: WorkerBoard | undefined
+  #graceMs = 0
+  #state: 'booting' | 'ready' | 'draining' | 'gone' = 'booting'
+
+  constructor(system: System, channel: Channel) {
+    this.#system = system
+    this.#channel = channel
+  }
+
+  /** Waits for the boot message; signals count from now on. */
+  start(): void {
+    for (const signal of WORKER_SIGNALS) {
+      this.#system.onSignal(signal, () => this.#handleSignal(signal))
+    }
+    this.#channel.onClose(() => this.#handleOrphaned())
+    this.#channel.onMessage((message) => void this.#boot(message))
+  }
+
+  async #boot(message: ArbiterMessage): Promise<void> {
+    const { config, slot, slots, kickFds } = message
+    setTitle(processTitle('worker', config.proc_name ?? config.app ?? 'monoceros'))
+    this.#graceMs = config.graceful_timeout * 1_000
+    pretendIpc()
+    const log = createLogger(config)
+    const bootOver = watchUncaught(this.#system, log, (thrown) => this.#fail(thrown, config.app))
+    try {
+      const target = await loadTarget(message)
+      if (this.#state !== 'booting') return
+      if (message.check) return this.#channel.send({ type: 'ready', engine: config.engine })
+      this.#engine = createEngine({
+        config,
+        log,
+        board: native === null ? undefined : { fd: BOARD_FD, slots, slot, kickFds },
+        lifelineFd: CHANNEL_FD,
+      })
+      this.#board = this.#openBoard(message, this.#engine)
+      startHeartbeat(this.#system, this.#board, config.timeout * 1_000)
+      this.#engine.serve(target, message.listeners)
+      bootOver()
+      this.#state = 'ready'
+      this.#board.setState('accepting')
+      this.#channel.send({ type: 'ready', engine: this.#engine.name })
+    } catch (error) {
+      this.#fail(error, config.app)
+    }
+  }
+
+  #openBoard({ slot, slots }: ArbiterMessage, engine: Engine): WorkerBoard {
+    if (native !== null) return new SharedWorkerBoard(native, { fd: BOARD_FD, slots, slot })
+    return new ChannelBoard(
+      (message) => this.#channel.send(message),
+      () => engine.counters(),
+    )
+  }
+
+  /** Booting has failed: says why to the arbiter, who logs it once for all workers, and ends. */
+  #fail(thrown: unknown, app: string | null): void {
+    if (this.#state !== 'booting') return
+    this.#state = 'gone'
+    const error =
+      thrown instanceof MonocerosError
+        ? thrown
+        : monocerosError('ERR_APP_BROKEN', app ?? '', describeThrown(thrown)).causedBy(thrown)
+    const { code, message, exit } = error
+    this.#channel.sendLast({ type: 'failed', code, text: message, exit }, () =>
+      this.#system.exit(exit),
+    )
+  }
+
+  #handleSignal(signal: SignalName): void {
+    const role = SIGNALS[signal].worker
+    if (role === 'drain') this.#leave()
+    if (role === 'quit') this.#exit(0)
+  }
+
+  #leave(): void {
+    if (this.#state === 'booting') return this.#exit(0)
+    if (this.#state !== 'ready') return
+    // The arbiter knows when it was the arbiter's; else it starts a successor now and not after the drain.
+    this.#channel.send({ type: 'leaving' })
+    void this.#drain(this.#graceMs)
+  }
+
+  async #drain(graceMs: number): Promise<void> {
+    this.#state = 'draining'
+    this.#board?.setState('draining')
+    // An engine that fails to drain must not keep the process.
+    await this.#engine?.drain(graceMs).catch(() => {})
+    this.#exit(0)
+  }
+
+  #handleOrphaned(): void {
+    if (this.#state === 'gone') return
+    if (this.#engine === undefined) return this.#exit(0)
+    this.#system.after(ORPHAN_DRAIN_MS, () => this.#exit(0))
+    if (this.#state !== 'draining') void this.#drain(ORPHAN_DRAIN_MS)
+  }
+
+  #exit(status: number): void {
+    this.#state = 'gone'
+    this.#board?.setState('gone')
+    this.#engine?.close()
+    this.#system.exit(status)
+  }
+}
+
+/** Loads the application and finds out what it is. */
+async function loadTarget({ config, listeners }: ArbiterMessage): Promise<Target> {
+  const publicAddress = listeners[0]?.address ?? 'http://127.0.0.1:8000'
+  const captured = captureListen({ publicAddress })
+  const baseline = takeBaseline()
+  const { exports, exportName } = await loadApplication(config.app ?? '', config.chdir)
+  const detect = () =>
+    detectTarget(exports, { exportName, workerClass: config.worker_class, captured })
+  if (exportName !== undefined || captured.server !== undefined) return detect()
+  try {
+    return await detect()
+  } catch (error) {
+    // Nothing usable is exported: the program may still be on its way to listen().
+    await awaitListen(captured, baseline, config.boot_timeout * 1_000 - REPORT_MS)
+    if (captured.server === undefined) throw error
+    return detect()
+  }
+}
+
+/** A program written for pm2 says `process.send('ready')`; here nobody needs to hear it. */
+function pretendIpc(): void {
+  const send = (...args: unknown[]): boolean => {
+    const callback = args.at(-1)
+    if (typeof callback === 'function') queueMicrotask(() => callback(null))
+    return true
+  }
+  Object.assign(process, { send, disconnect: () => {}, connected: false })
+}
