@@ -28,7 +28,7 @@ const OFFENCES: ReadonlyArray<[sentence: string, path: string, text: string]> = 
   ['every source but a spec', 'ts/worker/a.ts', 'export const a = 1\n'],
   ['every source but a spec', 'crates/engine/src/a.rs', '// x\nuse std::io;\n'],
   ['an empty catch', 'ts/worker/a.ts', `// x\ntry { a() } catch {${' '}}\n`],
-  ['a suppressed clippy lint', 'crates/engine/src/a.rs', '//! x\n#[allow(dead_code)]\nfn a() {}\n'],
+  ['a suppressed lint', 'crates/engine/src/a.rs', '//! x\n#[allow(dead_code)]\nfn a() {}\n'],
   ['a relative link', 'docs/a.md', '[gone](./no-such-page.md)\n'],
   ['the dependencies on platform', 'package.json', '{ "optionalDependencies": {} }\n'],
 ]

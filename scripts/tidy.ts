@@ -125,8 +125,8 @@ export const CHECKS: readonly Check[] = [
     find: (sources) => matches(script(sources), /catch(?: \([^)]*\))? \{\s*\}/, 'text'),
   },
   {
-    sentence: 'a suppressed clippy lint is an expect with its reason',
-    find: (sources) => matches(under(sources, 'crates/'), /#!?\[allow\(/),
+    sentence: 'a suppressed lint of Rust says its reason',
+    find: (sources) => matches(under(sources, 'crates/'), /#!?\[(?:allow|expect)\((?![^\]]*reason =)/),
   },
   {
     sentence: 'a relative link in a page leads to a file',
