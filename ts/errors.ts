@@ -110,6 +110,11 @@ export const ERRORS = {
     text: (setting: string, path: string, problem: string) =>
       `${setting} must be a file that can be appended to, got "${path}" (${problem}).`,
   },
+  ERR_ACCESS_FORMAT: {
+    exit: 1,
+    text: (rest: string) =>
+      `access_log_format must have %(name)s or %% where it has a percent sign, got "${rest}".`,
+  },
   ERR_PIDFILE_TAKEN: {
     exit: 1,
     text: (path: string, pid: number) =>

@@ -2,7 +2,7 @@
 
 import test from 'ava'
 
-import { type AccessEntry, compileAccessFormat } from '../../ts/log/access.ts'
+import { type AccessEntry, compileAccessFormat } from '../../ts/log/access-format.ts'
 
 const COMBINED = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
@@ -47,13 +47,24 @@ test('quotes, backslashes and controls of a client are escaped', (t) => {
   })
   t.is(
     written,
-    '"a\\"b\\\\c\\x0aGET /forged HTTP/1.1\\" 200\\x7f\\x1b[1m" "GET /\\"\\x0d\\x0a HTTP/1.1"',
+    '"a\\"b\\\\c\\u000aGET /forged HTTP/1.1\\" 200\\u007f\\u001b[1m" "GET /\\"\\u000d\\u000a HTTP/1.1"',
   )
 })
 
-test('the environment is read by a name of any case', (t) => {
+test('the environment holds what WSGI programs look for, else what the process has', (t) => {
   process.env.ACCESS_SPEC = 'there'
-  t.is(line('%({access_spec}e)s'), 'there')
+  t.is(line('%({ACCESS_SPEC}e)s %({RAW_URI}e)s %({HTTP_USER_AGENT}e)s'), 'there /a/b?c=d curl/8')
+})
+
+test('a path is decoded after its query is cut off, and escaped then', (t) => {
+  const format = compileAccessFormat('%(U)s|%(q)s')
+  t.is(format({ ...entry, url: '/a%20b%0a%3f?x=%20' }), '/a b\\u000a?|x=%20')
+  t.is(format({ ...entry, url: 'http://host' }), '/|')
+})
+
+test('a percent sign that begins no atom is an error that says where', (t) => {
+  const error = t.throws(() => compileAccessFormat('%(h)s %h'))
+  t.regex(error?.message ?? '', /must have %\(name\)s or %% .* got "%h"/)
 })
 
 function line(format: string): string {

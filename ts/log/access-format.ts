@@ -1,0 +1,134 @@
+/**
+ * The format of an access line: text with Gunicorn's atoms, `%(h)s`, compiled once into a list of functions. The rules
+ * are those of the native engine's log: whatever a client or an application chose is escaped (`"` and `\` get a
+ * backslash, what is not printable ASCII becomes `\u00NN`), so that no value can end a line or look like a field.
+ */
+
+import { monocerosError } from '../errors.ts'
+import { processId } from '../process/system.ts'
+import { formatAccessTime } from './time.ts'
+
+/** What one finished exchange tells. Strings hold one byte a character, as node's own. */
+export interface AccessEntry {
+  readonly remoteAddress: string | undefined
+  readonly method: string
+  /** As the client wrote it, with the query. */
+  readonly url: string
+  /** `HTTP/1.1`. */
+  readonly protocol: string
+  readonly status: number
+  readonly bodyBytes: number
+  readonly durationUs: number
+  /** A field of the request by its lower-case name; several as one list (RFC 9110 section 5.3). */
+  request(name: string): string | undefined
+  /** A field of the response by its lower-case name. */
+  response(name: string): string | undefined
+}
+
+type Part = (entry: AccessEntry) => string
+
+const NONE: Part = () => '-'
+
+/** Every letter that a format may name. */
+export const ATOMS: Readonly<Record<string, Part>> = {
+  h: (entry) => orDash(entry.remoteAddress),
+  l: NONE,
+  u: (entry) => orDash(basicUser(entry.request('authorization'))),
+  t: () => `[${formatAccessTime()}]`,
+  r: (entry) => escaped(`${entry.method} ${entry.url} ${entry.protocol}`),
+  m: (entry) => escaped(entry.method),
+  U: (entry) => escaped(percentDecoded(splitTarget(entry.url).path)),
+  q: (entry) => escaped(splitTarget(entry.url).query),
+  H: (entry) => escaped(entry.protocol),
+  s: (entry) => String(entry.status),
+  b: (entry) => String(entry.bodyBytes),
+  B: (entry) => String(entry.bodyBytes),
+  f: (entry) => orDash(entry.request('referer')),
+  a: (entry) => orDash(entry.request('user-agent')),
+  T: (entry) => String(Math.floor(entry.durationUs / 1_000_000)),
+  M: (entry) => String(Math.floor(entry.durationUs / 1_000)),
+  D: (entry) => String(Math.floor(entry.durationUs)),
+  L: (entry) => (Math.floor(entry.durationUs) / 1_000_000).toFixed(6),
+  p: () => `<${processId()}>`,
+}
+
+/** What formats written for Gunicorn ask of a request's environment. */
+const WSGI: Readonly<Record<string, Part | undefined>> = {
+  PATH_INFO: ATOMS.U,
+  QUERY_STRING: ATOMS.q,
+  RAW_URI: (entry) => escaped(entry.url),
+  REMOTE_ADDR: ATOMS.h,
+  REQUEST_METHOD: ATOMS.m,
+  REQUEST_URI: (entry) => escaped(entry.url),
+  SERVER_PROTOCOL: ATOMS.H,
+}
+
+/** Compiles a format; an atom that nobody knows gives `-`, what is no atom at all is an error that says where. */
+export function compileAccessFormat(format: string): Part {
+  const parts: Part[] = []
+  let rest = format
+  for (let at = rest.indexOf('%'); at !== -1; at = rest.indexOf('%')) {
+    const match = /^%(?:\(([^)]*)\)[sd]|%)/.exec(rest.slice(at))
+    if (match === null) throw monocerosError('ERR_ACCESS_FORMAT', rest.slice(at, at + 16))
+    const text = rest.slice(0, at)
+    parts.push(() => text, match[1] === undefined ? () => '%' : part(match[1]))
+    rest = rest.slice(at + match[0].length)
+  }
+  const end = rest
+  return (entry) => parts.map((render) => render(entry)).join('') + end
+}
+
+function part(name: string): Part {
+  const field = /^\{(.*)\}([^}]*)$/.exec(name)
+  if (field === null) return Object.hasOwn(ATOMS, name) ? (ATOMS[name] ?? NONE) : NONE
+  const [, key = '', kind] = field
+  if (kind === 'i') return (entry) => orDash(entry.request(key.toLowerCase()))
+  if (kind === 'o') return (entry) => orDash(entry.response(key.toLowerCase()))
+  return kind === 'e' ? environment(key) : NONE
+}
+
+/** A fact of the request under the name it has in WSGI, else the process's own environment, looked up once. */
+function environment(name: string): Part {
+  if (name.startsWith('HTTP_')) {
+    const field = name.slice('HTTP_'.length).replaceAll('_', '-').toLowerCase()
+    return (entry) => orDash(entry.request(field))
+  }
+  const fact = Object.hasOwn(WSGI, name) ? WSGI[name] : undefined
+  const value = orDash(process.env[name])
+  return fact ?? (() => value)
+}
+
+function orDash(value: string | undefined): string {
+  return value === undefined || value === '' ? '-' : escaped(value)
+}
+
+function escaped(value: string): string {
+  return value.replace(/["\\]|[^ -~]/g, (char) => {
+    if (char === '"' || char === '\\') return `\\${char}`
+    return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+}
+
+/** Path and query of a target; the absolute form begins with a scheme and an authority. */
+function splitTarget(url: string): { path: string; query: string } {
+  const absolute = url.startsWith('/') ? null : /^[^:/?]+:\/\/[^/?]*/.exec(url)
+  const rest = absolute === null ? url : url.slice(absolute[0].length) || '/'
+  const mark = rest.indexOf('?')
+  if (mark === -1) return { path: rest, query: '' }
+  return { path: rest.slice(0, mark), query: rest.slice(mark + 1) }
+}
+
+function percentDecoded(path: string): string {
+  return path.replace(/%([0-9a-f]{2})/gi, (_, hex: string) =>
+    String.fromCharCode(Number.parseInt(hex, 16)),
+  )
+}
+
+/** The user of Basic authentication (RFC 7617). */
+function basicUser(authorization: string | undefined): string | undefined {
+  const token = /^basic +([a-z0-9+/=_-]+)\s*$/i.exec(authorization ?? '')?.[1]
+  if (token === undefined) return undefined
+  const decoded = Buffer.from(token, 'base64').toString('latin1')
+  const colon = decoded.indexOf(':')
+  return colon === -1 ? undefined : decoded.slice(0, colon)
+}
