@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url'
 
 import { ERRORS, type ErrorRow } from '../ts/errors.ts'
 import { settingsPage, settingsSchema } from '../ts/settings/docs.ts'
+import { isMain } from './command.ts'
 
 /** Each generated file and its text. */
 export const GENERATED: readonly { readonly path: string; readonly text: () => string }[] = [
@@ -18,7 +19,7 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
   { path: 'docs/errors.md', text: () => signed('ts/errors.ts', errorsPage()) },
 ]
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) run(process.argv.includes('--check'))
+if (isMain(import.meta.url)) run(process.argv.includes('--check'))
 
 function run(check: boolean): void {
   for (const { path, text } of GENERATED) {

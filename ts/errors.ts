@@ -69,8 +69,7 @@ export const ERRORS = {
   },
   ERR_CONFIG_FILE_KIND: {
     exit: 1,
-    text: (path: string, allowed: string) =>
-      `config file ${path} must be one of ${allowed} by its extension.`,
+    text: (path: string, allowed: string) => `config file ${path} must end in ${allowed}.`,
   },
   ERR_CONFIG_FILE_FORM: {
     exit: 1,

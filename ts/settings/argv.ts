@@ -103,6 +103,9 @@ function usageError({ code, message }: CommanderError, args: readonly string[]):
   }
   if (code !== 'commander.unknownOption') return monocerosError('ERR_FLAG_USAGE', message)
   const flag = quoted.replace(/=.*/s, '')
+  if (allLongFlags().includes(flag)) {
+    return monocerosError('ERR_FLAG_USAGE', `${flag} takes no value`)
+  }
   const known = flag.startsWith('--') ? allLongFlags() : []
   return monocerosError(
     'ERR_FLAG_UNKNOWN',

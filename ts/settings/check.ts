@@ -13,6 +13,8 @@ import type { LaterRow, NoneRow, Row } from './rows.ts'
 
 const LONGEST_VALUE = 200
 
+const PLACES = { flag: 'on the command line', environment: 'in the environment' }
+
 export type Checked =
   | { readonly use: true; readonly value: unknown; readonly warning?: string }
   | { readonly use: false; readonly warning?: string }
@@ -23,7 +25,8 @@ export function checkGiven(given: Given, source: Layer['source']): Checked {
   if (row.status === 'later') return checkLater(given, row)
   if (row.status === 'none') return checkNone(given, row)
   if (row.sources !== undefined && !isOneOf(source, row.sources)) {
-    const reason = `it can only be given as ${row.sources.join(' or ')}`
+    const places = row.sources.map((known) => PLACES[known])
+    const reason = `it can only be given ${places.join(' or ')}`
     throw monocerosError('ERR_SETTING_REFUSED', given.subject, reason)
   }
   return { use: true, ...checkValue(given, row) }

@@ -4,7 +4,7 @@
 import { z } from 'zod'
 
 import { OTHER_VARIABLES } from './environment.ts'
-import { ROWS, type RowName, variableOf } from './names.ts'
+import { flagOf, ROWS, type RowName, variableOf } from './names.ts'
 import { defaultText } from './print.ts'
 import {
   type BuiltRow,
@@ -17,7 +17,7 @@ import {
 
 type Named<R extends Row> = readonly [RowName, R]
 
-const HEAD = `# Settings
+const head = () => `# Settings
 
 A setting can be given in five places; a later one wins:
 
@@ -27,12 +27,12 @@ A setting can be given in five places; a later one wins:
 4. \`MONOCEROS_CMD_ARGS\`, a variable with flags, split as a shell does,
 5. the command line.
 
-\`monoceros --print-config\` prints the value of every setting and where it comes from; \`--check-config\` checks them and
+\`monoceros ${flagOf('print_config')}\` prints the value of every setting and where it comes from; \`${flagOf('check_config')}\` checks them and
 loads the application. An unknown name or a bad value ends the start with exit status 1, an unknown flag with 2.
 
 ## The config file
 
-\`monoceros.config.js\`, \`.mjs\`, \`.cjs\`, \`.ts\` or \`.json\` in the directory of the start, or the one that \`--config\` names.
+\`monoceros.config.js\`, \`.mjs\`, \`.cjs\`, \`.ts\` or \`.json\` in the directory of the start, or the one that \`${flagOf('config')}\` names.
 A module exports an object of settings, or each setting by its name:
 
 \`\`\`ts
@@ -70,7 +70,7 @@ export function settingsPage(): string {
     ([name, text]) => `| \`${name}\` | ${text} |`,
   )
   const others = `\n| variable | |\n| --- | --- |\n${variables.join('\n')}\n`
-  return HEAD + others + SECTIONS.map(sectionPage).join('')
+  return head() + others + SECTIONS.map(sectionPage).join('')
 }
 
 /** The JSON schema of a config file. */

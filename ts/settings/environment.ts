@@ -3,7 +3,7 @@
  */
 import { monocerosError } from '../errors.ts'
 import type { Given, Layer } from './layer.ts'
-import { ENVIRONMENT_PREFIX, ROWS, rowOf, rowOfVariable, variableOf } from './names.ts'
+import { ENVIRONMENT_PREFIX, knownNames, rowOf, rowOfVariable, variableOf } from './names.ts'
 import { didYouMean } from './nearest.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -42,7 +42,7 @@ function splitList(text: string, separator: string): string[] {
 }
 
 function unknownVariable(variable: string): Error {
-  const known = ROWS.map(([name]) => variableOf(name))
-  const ending = didYouMean(variable, known, (found) => found)
+  const name = variable.slice(ENVIRONMENT_PREFIX.length)
+  const ending = didYouMean(name, knownNames(), variableOf)
   return monocerosError('ERR_ENVIRONMENT_UNKNOWN', variable, ending)
 }

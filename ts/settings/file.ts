@@ -6,6 +6,7 @@ import { createRequire } from 'node:module'
 import { extname, join, relative, resolve } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
+import { oneOf } from './kinds.ts'
 import type { Given, Layer } from './layer.ts'
 import { explainFailure, loadData, loadModule, loadTypeScript } from './load.ts'
 import { knownNames, rowNamed } from './names.ts'
@@ -47,7 +48,7 @@ export function findConfigFile(named: string | undefined, cwd: string): FoundFil
 export async function fileLayer({ path, label }: FoundFile): Promise<Layer> {
   const load = LOADERS[extname(path)]
   if (load === undefined) {
-    throw monocerosError('ERR_CONFIG_FILE_KIND', label, Object.keys(LOADERS).join(', '))
+    throw monocerosError('ERR_CONFIG_FILE_KIND', label, oneOf(Object.keys(LOADERS)))
   }
   const settings = settingsOf(await loadOrExplain(load, { path, label }), label)
   const given: Given[] = []

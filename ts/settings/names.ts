@@ -41,3 +41,9 @@ export function knownNames(): Iterable<string> {
 export function rowOf(name: RowName): Row {
   return TABLE[name]
 }
+
+/** The flag of a setting that help and messages show. */
+export function flagOf(name: RowName): string {
+  const flags = rowOf(name).flags ?? []
+  return flags.find((flag) => flag.startsWith('--')) ?? ''
+}

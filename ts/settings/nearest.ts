@@ -11,8 +11,8 @@ export function didYouMean(word: string, known: Iterable<string>, show = quoted)
 /** The known word nearest to this one, or undefined when none is near. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   const wanted = plain(word)
-  // A third of the letters may differ; in short words one, else every word would be near.
-  let limit = Math.max(1, Math.floor(wanted.length / 3)) + 0.5
+  // A quarter of the letters may differ; in short words one, else every word would be near.
+  let limit = Math.max(1, Math.floor(wanted.length / 4)) + 0.5
   let best: string | undefined
   for (const candidate of known) {
     const distance = distanceOf(wanted, plain(candidate))

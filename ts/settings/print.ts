@@ -2,7 +2,7 @@
  * What the command line prints: --help and --print-config.
  */
 import type { ResolvedConfig } from './config.ts'
-import { ROWS } from './names.ts'
+import { flagOf, ROWS } from './names.ts'
 import { type BuiltRow, type Row, SECTIONS, type Section } from './rows.ts'
 
 const HELP_COLUMNS = 100
@@ -15,8 +15,8 @@ APP is FILE or FILE:EXPORT, as in ./app.js or ./server.js:app.
 
 `
 
-const FOOT = `
-Settings may also stand in a config file (monoceros.config.js, .mjs, .cjs, .ts, .json or --config), in
+const foot = () => `
+Settings may also stand in a config file (monoceros.config.js, .mjs, .cjs, .ts, .json or ${flagOf('config')}), in
 the environment as MONOCEROS_<NAME>, and as flags in MONOCEROS_CMD_ARGS. Later ones win: default, file,
 environment, MONOCEROS_CMD_ARGS, command line. docs/settings.md describes each.
 `
@@ -28,7 +28,7 @@ export function helpText(): string {
     entry('-v, --version', 'Prints the version and exits.'),
   ]
   const sections = SECTIONS.map(sectionHelp).filter((text) => text !== '')
-  return `${HEAD}${general.join('')}${sections.join('')}${FOOT}`
+  return `${HEAD}${general.join('')}${sections.join('')}${foot()}`
 }
 
 /** The text of --print-config: every setting by name, with its value and where that comes from. */

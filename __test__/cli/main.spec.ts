@@ -1,0 +1,109 @@
+// The command itself, as a process: what it prints, where, and its exit status.
+import { spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+import test, { type ExecutionContext } from 'ava'
+
+import { directoryWith } from '../settings/directory.ts'
+import { matchesGolden } from '../settings/golden.ts'
+
+interface Outcome {
+  readonly status: number | null
+  readonly out: string
+  readonly err: string
+}
+
+const MAIN = fileURLToPath(new URL('../../ts/cli/main.ts', import.meta.url))
+const TSX = import.meta.resolve('tsx')
+
+function monoceros(
+  argv: string[],
+  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+): Promise<Outcome> {
+  const child = spawn(process.execPath, ['--import', TSX, MAIN, ...argv], {
+    cwd,
+    env: { PATH: process.env.PATH, PWD: cwd, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const texts = { out: '', err: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    texts.out += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    texts.err += text
+  })
+  return new Promise((resolve) => child.on('close', (status) => resolve({ status, ...texts })))
+}
+
+const refused = (t: ExecutionContext, outcome: Outcome, status: number, text: RegExp) => {
+  t.is(outcome.status, status)
+  t.regex(outcome.err, text)
+  t.is(outcome.err.trim().split('\n').length, 1, 'one line, no stack')
+  t.is(outcome.out, '')
+}
+
+test('--help prints the help and exits 0', async (t) => {
+  const { status, out, err } = await monoceros(['app.js', '-h'], { cwd: directoryWith(t) })
+  t.is(status, 0)
+  t.is(err, '')
+  matchesGolden(t, 'help.txt', out)
+})
+
+test('--version prints the version of the package and exits 0', async (t) => {
+  const manifest = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  const { version } = JSON.parse(manifest) as { version: string }
+  const { status, out } = await monoceros(['--version'], { cwd: directoryWith(t) })
+  t.is(status, 0)
+  t.is(out, `monoceros (version ${version})\n`)
+})
+
+test('an unknown flag exits 2', async (t) => {
+  refused(
+    t,
+    await monoceros(['--wokers', '4'], { cwd: directoryWith(t) }),
+    2,
+    /did you mean --workers\?/,
+  )
+})
+
+test('a bad value exits 1', async (t) => {
+  refused(
+    t,
+    await monoceros(['-w', 'x', 'app.js'], { cwd: directoryWith(t) }),
+    1,
+    /--workers must be/,
+  )
+})
+
+test('a setting that is not built yet exits 1 and is named', async (t) => {
+  const outcome = await monoceros(['--certfile', 'x.pem', 'app.js'], { cwd: directoryWith(t) })
+  refused(t, outcome, 1, /^monoceros: error: --certfile: not supported yet/)
+})
+
+test('no application exits 1', async (t) => {
+  refused(t, await monoceros([], { cwd: directoryWith(t) }), 1, /no application named/)
+})
+
+test('a config file with broken syntax exits 1 and the line is named', async (t) => {
+  const cwd = directoryWith(t, {
+    'monoceros.config.mjs': 'export default {\n  workers: 3,\n  timeout: {{\n}\n',
+    'monoceros.config.cjs': 'module.exports = {\n  workers: 3,\n  timeout: {{\n}\n',
+  })
+  refused(
+    t,
+    await monoceros(['-c', 'monoceros.config.cjs', 'a.js'], { cwd }),
+    1,
+    /SyntaxError.*line 3\)/,
+  )
+})
+
+test('--print-config prints every setting with its origin, then asks for an application', async (t) => {
+  const cwd = directoryWith(t, { 'monoceros.config.json': '{"timeout": 5}' })
+  const { status, out, err } = await monoceros(['--print-config', '-w', '3'], { cwd })
+  t.is(status, 1)
+  t.regex(err, /no application named/)
+  t.regex(out, /^timeout += 5 {2}# monoceros\.config\.json$/m)
+  t.regex(out, /^workers += 3 {2}# command line$/m)
+  t.true(out.includes(`chdir                    = "${cwd}"  # default`))
+})

@@ -1,0 +1,18 @@
+// A directory for one test, with the files that the test needs.
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+
+import type { ExecutionContext } from 'ava'
+
+/** Makes the directory, and removes it when the test ends. */
+export function directoryWith(t: ExecutionContext, files: Record<string, string> = {}): string {
+  const directory = realpathSync(mkdtempSync(join(tmpdir(), 'monoceros-settings-')))
+  t.teardown(() => rmSync(directory, { recursive: true }))
+  for (const [name, text] of Object.entries(files)) {
+    const path = join(directory, name)
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, text)
+  }
+  return directory
+}

@@ -1,0 +1,103 @@
+// Config files of every format, and that a reload sees their changes.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+import test, { type ExecutionContext } from 'ava'
+
+import { resolveConfig } from '../../ts/settings/config.ts'
+import { directoryWith } from './directory.ts'
+
+const FORMATS: Record<string, (workers: number) => string> = {
+  'monoceros.config.js': (workers) => `export default { workers: ${workers} }`,
+  'monoceros.config.mjs': (workers) => `export const workers = ${workers}`,
+  'monoceros.config.cjs': (workers) => `module.exports = { workers: ${workers} }`,
+  'monoceros.config.ts': (workers) =>
+    `const count: number = ${workers}\nexport default { workers: count } satisfies object`,
+  'monoceros.config.json': (workers) => `{ "$schema": "x.json", "workers": ${workers} }`,
+  'settings.conf.js': (workers) => `module.exports.workers = ${workers}`,
+  'settings.mts': (workers) => `enum Count { Of = ${workers} }\nexport const workers = Count.Of`,
+  'settings.cts': (workers) => `const workers: number = ${workers}\nmodule.exports = { workers }`,
+}
+
+function resolve(_: ExecutionContext, cwd: string, argv: string[] = []) {
+  return resolveConfig({ argv, env: {}, cwd })
+}
+
+for (const [name, text] of Object.entries(FORMATS)) {
+  const argv = name.startsWith('monoceros.config') ? [] : ['-c', name]
+  // CommonJS with the extension .js is what a package without "type" says.
+  const type = name === 'settings.conf.js' ? 'commonjs' : 'module'
+
+  test(`${name} is loaded, and loaded anew when it has changed`, async (t) => {
+    const cwd = directoryWith(t, { [name]: text(3), 'package.json': `{"type": "${type}"}` })
+    const first = await resolve(t, cwd, argv)
+    t.is(first.values.workers, 3)
+    t.is(first.origins.workers, name)
+    writeFileSync(join(cwd, name), text(4))
+    t.is((await resolve(t, cwd, argv)).values.workers, 4)
+  })
+}
+
+test('a file named with file: or by an absolute path is loaded', async (t) => {
+  const cwd = directoryWith(t, { 'a/b.json': '{"workers": 3}' })
+  for (const named of [
+    'a/b.json',
+    'file:a/b.json',
+    join(cwd, 'a/b.json'),
+    `file://${cwd}/a/b.json`,
+  ]) {
+    const { values, origins } = await resolve(t, cwd, ['--config', named])
+    t.is(values.workers, 3, named)
+    t.is(origins.workers, 'a/b.json', named)
+    t.is(values.config, named)
+  }
+})
+
+test('a module is found as Node finds it', async (t) => {
+  const cwd = directoryWith(t, {
+    'node_modules/our-settings/package.json': '{"main": "main.cjs"}',
+    'node_modules/our-settings/main.cjs': 'exports.workers = 3',
+  })
+  t.is((await resolve(t, cwd, ['-c', 'module:our-settings'])).values.workers, 3)
+})
+
+test('the config file may be named in MONOCEROS_CMD_ARGS and MONOCEROS_CONFIG; the command line wins', async (t) => {
+  const cwd = directoryWith(t, {
+    'monoceros.config.json': '{"workers": 1}',
+    'a.json': '{"workers": 2}',
+    'b.json': '{"workers": 3}',
+    'c.json': '{"workers": 4}',
+  })
+  const env = { MONOCEROS_CONFIG: 'a.json' }
+  t.is((await resolveConfig({ argv: [], env, cwd })).values.workers, 2)
+  const both = { ...env, MONOCEROS_CMD_ARGS: '-c b.json' }
+  t.is((await resolveConfig({ argv: [], env: both, cwd })).values.workers, 3)
+  t.is((await resolveConfig({ argv: ['-cc.json'], env: both, cwd })).values.workers, 4)
+})
+
+test('of several default files the first is used, and a warning names the others', async (t) => {
+  const cwd = directoryWith(t, {
+    'monoceros.config.mjs': 'export const workers = 3',
+    'monoceros.config.json': '{"workers": 4}',
+  })
+  const { values, warnings } = await resolve(t, cwd)
+  t.is(values.workers, 3)
+  t.deepEqual(warnings, ['monoceros.config.mjs is used; monoceros.config.json beside it is not.'])
+})
+
+test('numbers may be text, as in process.env, and undefined is not given', async (t) => {
+  const cwd = directoryWith(t, {
+    'monoceros.config.mjs': 'export default { workers: "3", timeout: undefined, bind: ":1" }',
+  })
+  const { values, origins } = await resolve(t, cwd)
+  t.is(values.workers, 3)
+  t.deepEqual(values.bind, [':1'])
+  t.is(origins.timeout, 'default')
+})
+
+test('a file that breaks is refused, and once mended it is taken', async (t) => {
+  const cwd = directoryWith(t, { 'monoceros.config.mjs': 'export default { workers: 3 ' })
+  await t.throwsAsync(resolve(t, cwd), { code: 'ERR_CONFIG_FILE_BROKEN' })
+  writeFileSync(join(cwd, 'monoceros.config.mjs'), 'export default { workers: 3 }')
+  t.is((await resolve(t, cwd)).values.workers, 3)
+})

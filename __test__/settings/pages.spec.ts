@@ -1,0 +1,67 @@
+// What is made from the tables: help, pages and the JSON schema.
+import { readFileSync } from 'node:fs'
+
+import test from 'ava'
+import { z } from 'zod'
+
+import { GENERATED } from '../../scripts/gen.ts'
+import { ERRORS } from '../../ts/errors.ts'
+import { resolveConfig } from '../../ts/settings/config.ts'
+import { settingsPage, settingsSchema } from '../../ts/settings/docs.ts'
+import { ROWS } from '../../ts/settings/names.ts'
+import { configText, helpText } from '../../ts/settings/print.ts'
+import { matchesGolden } from './golden.ts'
+
+for (const { path, text } of GENERATED) {
+  test(`${path} is what npm run gen writes`, (t) => {
+    const written = readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
+    t.is(written, text())
+  })
+}
+
+test('--help reads as the golden file', (t) => {
+  matchesGolden(t, 'help.txt', helpText())
+})
+
+test('--help has every flag of a setting that works, within 100 columns', (t) => {
+  const lines = helpText().split('\n')
+  for (const [name, row] of ROWS) {
+    const flag = row.flags?.find((known) => known.startsWith('--'))
+    if (flag === undefined) continue
+    const shown = lines.some((line) => line.split(/[ ,]+/).includes(flag))
+    t.is(shown, row.status === 'built', name)
+  }
+  t.true(Math.max(...lines.map((line) => line.length)) <= 104)
+})
+
+test('docs/settings.md names every setting and every flag', (t) => {
+  const page = settingsPage()
+  for (const [name, row] of ROWS) {
+    t.true(page.includes(row.status === 'built' ? `### ${name}\n` : `- \`${name}\``), name)
+    for (const flag of row.flags ?? []) t.true(page.includes(`\`${flag}\``), flag)
+  }
+})
+
+test('docs/errors.md has a row for every error and for nothing else', (t) => {
+  const page = GENERATED.find(({ path }) => path === 'docs/errors.md')?.text() ?? ''
+  const codes = [...page.matchAll(/^\| `(\w+)` \|/gm)].map((match) => match[1])
+  t.deepEqual(codes, Object.keys(ERRORS))
+})
+
+test('the JSON schema takes what the settings take and refuses what they refuse', (t) => {
+  const schema = z.fromJSONSchema(settingsSchema() as Parameters<typeof z.fromJSONSchema>[0])
+  const accepted = [
+    {},
+    { $schema: 'x', workers: 'auto', bind: ':1', wsgi_app: 'a.js' },
+    { workers: 3, bind: [':1', ':2'], accesslog: null, engine: 'node', timeout: 0.5 },
+  ]
+  for (const config of accepted) t.true(schema.safeParse(config).success, JSON.stringify(config))
+  const refused = [{ worker: 3 }, { workers: -1 }, { engine: 'steam' }, { check_config: true }]
+  for (const config of refused) t.false(schema.safeParse(config).success, JSON.stringify(config))
+})
+
+test('--print-config shows every setting by name with its value and origin', async (t) => {
+  const env = { PORT: '9000', MONOCEROS_CMD_ARGS: '--backlog 3', MONOCEROS_LOGLEVEL: 'debug' }
+  const resolved = await resolveConfig({ argv: ['-w', '3', './app.js'], env, cwd: '/' })
+  matchesGolden(t, 'print-config.txt', configText(resolved))
+})

@@ -1,0 +1,130 @@
+// What must hold for every row of the table.
+import test from 'ava'
+
+import {
+  ENVIRONMENT_PREFIX,
+  ROWS,
+  rowNamed,
+  rowOfVariable,
+  variableOf,
+} from '../../ts/settings/names.ts'
+import { defaultText, firstSentence } from '../../ts/settings/print.ts'
+import { SECTIONS } from '../../ts/settings/rows.ts'
+
+// Every setting of Gunicorn 27.0.1, in the order of its documentation.
+const GUNICORN =
+  `config wsgi_app bind backlog workers worker_class threads worker_connections max_requests
+max_requests_jitter timeout graceful_timeout keepalive asgi_loop asgi_lifespan asgi_disconnect_grace_period
+websocket_max_message_size http_parser limit_request_line limit_request_fields limit_request_field_size reload
+reload_engine reload_extra_files spew check_config print_config preload_app sendfile reuse_port chdir daemon raw_env
+pidfile worker_tmp_dir user group umask initgroups tmp_upload_dir secure_scheme_headers forwarded_allow_ips pythonpath
+paste proxy_protocol proxy_allow_ips protocol uwsgi_allow_ips raw_paste_global_conf permit_obsolete_folding
+strip_header_spaces permit_unconventional_http_method permit_unconventional_http_version casefold_http_method
+forwarder_headers header_map root_path accesslog disable_redirect_access_to_syslog access_log_format errorlog loglevel
+capture_output logger_class logconfig logconfig_dict logconfig_json syslog_addr syslog syslog_prefix syslog_facility
+enable_stdio_inheritance statsd_host dogstatsd_tags statsd_prefix enable_backlog_metric proc_name default_proc_name
+keyfile certfile ssl_version cert_reqs ca_certs suppress_ragged_eofs do_handshake_on_connect ciphers http_protocols
+http2_cleartext http2_max_concurrent_streams http2_initial_window_size http2_max_frame_size http2_max_header_list_size
+dirty_apps dirty_workers dirty_timeout dirty_threads dirty_graceful_timeout control_socket control_socket_mode
+control_socket_disable on_starting on_reload when_ready pre_fork post_fork post_worker_init worker_int worker_abort
+pre_exec pre_request post_request child_exit worker_exit nworkers_changed on_exit ssl_context on_dirty_starting
+dirty_post_fork dirty_worker_init dirty_worker_exit`.split(/\s+/)
+
+const BUILT =
+  `config app bind backlog workers worker_class worker_connections max_requests max_requests_jitter timeout
+boot_timeout graceful_timeout keepalive engine on_uncaught limit_request_line limit_request_fields
+limit_request_field_size limit_request_body check_config print_config reuse_port chdir raw_env pidfile accesslog
+access_log_format errorlog loglevel proc_name`.split(/\s+/)
+
+test('all 120 settings of Gunicorn are known', (t) => {
+  t.is(GUNICORN.length, 120)
+  t.deepEqual(
+    GUNICORN.filter((name) => rowNamed(name) === undefined),
+    [],
+  )
+})
+
+test('the rows stand in the order of the documentation of Gunicorn', (t) => {
+  const names = ROWS.flatMap(([name, row]) => [name, ...(row.aliases ?? [])])
+  t.deepEqual(
+    names.filter((name) => GUNICORN.includes(name)),
+    GUNICORN,
+  )
+})
+
+test('the settings that work are those that are meant to', (t) => {
+  const built = ROWS.filter(([, row]) => row.status === 'built').map(([name]) => name as string)
+  t.deepEqual(built.toSorted(), BUILT.toSorted())
+})
+
+test('sections come in one piece and in their order', (t) => {
+  const seen = ROWS.map(([, row]) => row.section).filter(
+    (section, index, all) => section !== all[index - 1],
+  )
+  t.deepEqual(seen, [...SECTIONS])
+})
+
+test('flags are unique and are not those of help and version', (t) => {
+  const flags = ROWS.flatMap(([, row]) => row.flags ?? [])
+  const all = [...flags, '-h', '--help', '-v', '--version']
+  t.deepEqual(
+    all.filter((flag, index) => all.indexOf(flag) !== index),
+    [],
+  )
+})
+
+test('every flag is short or long, and the short one comes first', (t) => {
+  for (const [name, row] of ROWS) {
+    const [first, ...others] = row.flags ?? []
+    if (first === undefined) continue
+    t.regex(first, /^(-[a-zA-Z]|--[a-z0-9-]+)$/, name)
+    for (const flag of others) t.regex(flag, /^--[a-z0-9_-]+$/, name)
+  }
+})
+
+test('names and environment variables are unique and lead back to their row', (t) => {
+  const names = ROWS.flatMap(([name, row]) => [name as string, ...(row.aliases ?? [])])
+  t.is(new Set(names).size, names.length)
+  for (const [name] of ROWS) {
+    t.regex(variableOf(name), new RegExp(`^${ENVIRONMENT_PREFIX}[A-Z0-9_]+$`))
+    t.is(rowOfVariable(variableOf(name)), name)
+  }
+})
+
+test('every doc text is made of sentences, and the first can stand alone', (t) => {
+  for (const [name, row] of ROWS) {
+    t.regex(row.doc, /^[A-Z"].*\.$/, name)
+    t.true(firstSentence(row.doc).length <= 140, name)
+    if (row.status === 'none') t.notRegex(row.reason, /\.$/, name)
+  }
+})
+
+test('every default is a value that its own kind accepts', (t) => {
+  for (const [name, row] of ROWS) {
+    // Empty texts stand for "not set" where a given text must not be empty.
+    if (row.default === '') continue
+    const parsed = row.kind.schema.safeParse(row.default)
+    t.true(parsed.success, name)
+    t.deepEqual(parsed.data, row.default, name)
+  }
+})
+
+test('a default that is text comes back from the text that help shows', (t) => {
+  for (const [name, row] of ROWS) {
+    const shown = defaultText(row)
+    if (shown === undefined || row.kind.list !== undefined || row.default instanceof Object)
+      continue
+    if (row.section === 'Control' || row.kind.unit === 'seconds' || row.kind.unit === 'bytes')
+      continue
+    const parsed = row.kind.schema.safeParse(row.kind.fromText(shown))
+    t.deepEqual(parsed.data, row.default, name)
+  }
+})
+
+test('every kind says what is allowed, and every value that a flag takes has a name', (t) => {
+  for (const [name, row] of ROWS) {
+    t.regex(row.kind.allowed, /\w/, name)
+    const isSwitch = row.kind.fromText('true') === true
+    t.is(row.kind.meta === '', isSwitch, name)
+  }
+})
