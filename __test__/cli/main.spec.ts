@@ -107,3 +107,36 @@ test('--print-config prints every setting with its origin, then asks for an appl
   t.regex(out, /^workers += 3 {2}# command line$/m)
   t.true(out.includes(`chdir                    = "${cwd}"  # default`))
 })
+
+const APPLICATION = 'export default (req, res) => res.end()\n'
+
+test('--check-config loads the application and exits 0', async (t) => {
+  const cwd = directoryWith(t, { 'app.mjs': APPLICATION })
+  const outcome = await monoceros(['--check-config', '--threads', '2', './app.mjs'], { cwd })
+  t.is(outcome.status, 0)
+  t.is(outcome.out, '')
+  t.regex(outcome.err, /^monoceros: warning: --threads has no effect/)
+})
+
+test('--print-config prints, then does what --check-config does', async (t) => {
+  const cwd = directoryWith(t, { 'app.mjs': APPLICATION })
+  const { status, out } = await monoceros(['--print-config', './app.mjs'], { cwd })
+  t.is(status, 0)
+  t.regex(out, /^app += "\.\/app\.mjs" {2}# command line$/m)
+})
+
+for (const [what, file, text] of [
+  ['an application that throws', './throws.mjs', /no such luck/],
+  ['an application that is missing', './nope.mjs', /nope\.mjs/],
+  ['an export that is missing', './app.mjs:nope', /"nope"/],
+] as const) {
+  test(`--check-config exits 1 for ${what}`, async (t) => {
+    const cwd = directoryWith(t, {
+      'app.mjs': APPLICATION,
+      'throws.mjs': 'throw new Error("no such luck")',
+    })
+    const { status, err } = await monoceros(['--check-config', file], { cwd })
+    t.is(status, 1)
+    t.regex(err, text)
+  })
+}

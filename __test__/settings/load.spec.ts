@@ -1,0 +1,35 @@
+// Why a file did not load, in one line.
+import { join } from 'node:path'
+
+import test from 'ava'
+
+import { explainFailure } from '../../ts/settings/load.ts'
+import { directoryWith } from './directory.ts'
+
+test('the line of a syntax error in a module is found, though Node does not tell it', async (t) => {
+  const cwd = directoryWith(t, {
+    'broken.mjs': 'export default {\n  workers: 3,\n  timeout: {{\n}\n',
+  })
+  const error = new SyntaxError("Unexpected token '{'")
+  t.is(
+    await explainFailure(error, join(cwd, 'broken.mjs')),
+    "SyntaxError: Unexpected token '{' (line 3)",
+  )
+})
+
+test('a syntax error of a file that this one imports has no line of this one', async (t) => {
+  const cwd = directoryWith(t, { 'sound.mjs': 'import "./broken.mjs"\n' })
+  const error = new SyntaxError('Unexpected end of input')
+  t.is(await explainFailure(error, join(cwd, 'sound.mjs')), 'SyntaxError: Unexpected end of input')
+})
+
+test('the line of any other error comes from its stack, also behind a query', async (t) => {
+  const error = new TypeError('no')
+  error.stack = 'TypeError: no\n    at f (node:x:1:2)\n    at file:///srv/a.mjs?load=3:12:7\n'
+  t.is(await explainFailure(error, '/srv/a.mjs'), 'TypeError: no (line 12)')
+})
+
+test('a parser that repeats its name, and what is no error, are shown once', async (t) => {
+  t.is(await explainFailure(new Error('ParseError: no\n more'), '/a'), 'ParseError: no')
+  t.is(await explainFailure({ no: 1 }, '/a'), 'it threw { no: 1 }')
+})
