@@ -11,7 +11,7 @@ interface Check {
 }
 
 const CHECKS: readonly Check[] = [
-  { name: 'biome', run: () => runBin('biome', ['ci', '--error-on-warnings']) },
+  { name: 'biome', run: () => runBin('biome', ['ci', '--error-on-warnings', '--colors=off']) },
   { name: 'types', run: () => runBin('tsc', ['--project', 'tsconfig.lint.json']) },
   { name: 'tidy', run: async () => tidyAll() },
   { name: 'rustfmt', needs: 'cargo', run: () => run('cargo', ['fmt', '--all', '--check']) },

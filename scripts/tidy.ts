@@ -126,7 +126,8 @@ export const CHECKS: readonly Check[] = [
   },
   {
     sentence: 'a suppressed lint of Rust says its reason',
-    find: (sources) => matches(under(sources, 'crates/'), /#!?\[(?:allow|expect)\((?![^\]]*reason =)/),
+    find: (sources) =>
+      matches(under(sources, 'crates/'), /#!?\[(?:allow|expect)\((?![^\]]*reason =)/),
   },
   {
     sentence: 'a relative link in a page leads to a file',
