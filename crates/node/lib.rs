@@ -1,1 +1,7 @@
-//! The N-API face of the engine.
+//! The N-API face of the engine: conversions and calls, no decisions.
+
+pub mod bridge;
+pub mod engine;
+pub mod process;
+pub mod scoreboard;
+mod system_error;

@@ -1,7 +1,87 @@
-/** The native engine. */
+/** The native engine: sockets and HTTP on a Rust I/O thread, one for each JavaScript environment. */
 import { monocerosError } from '../errors.ts'
-import type { Engine, EngineOptions } from './engine.ts'
+import { fetchHandler } from '../http/fetch.ts'
+import { nodeHandler } from '../http/node/handler.ts'
+import { type NativeEngine, native } from '../native/index.ts'
+import { Crossing } from './crossing.ts'
+import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
+import type { ExchangeHandler } from './exchange.ts'
+import { Ring } from './ring.ts'
 
-export function createNativeEngine(_options: EngineOptions): Engine {
-  throw monocerosError('ERR_ENGINE_NATIVE', 'it is not built yet')
+/** Starts the I/O thread; nothing is accepted before `serve`. */
+export function createNativeEngine(options: EngineOptions): Engine {
+  if (native === null) throw monocerosError('ERR_ENGINE_NATIVE', 'no binary is loaded')
+  const ring = new Ring()
+  const handlers = new Map<number, ExchangeHandler>()
+  let onIdle = (): void => {}
+  const crossing = new Crossing(
+    ring,
+    handlers,
+    () => onIdle(),
+    (text) => options.log.error(text),
+  )
+  const engine: NativeEngine = new native.Engine(
+    settingsOf(options),
+    options.board === undefined
+      ? undefined
+      : { ...options.board, kickFds: [...options.board.kickFds] },
+    options.lifelineFd,
+    ring.memory,
+    crossing.dispatch,
+  )
+  ring.attach(engine)
+
+  return {
+    name: 'native',
+
+    serve(target: Target, listeners: readonly ListenerInfo[]): void {
+      const tag = handlers.size
+      handlers.set(tag, handlerOf(target))
+      for (const { fd } of listeners) engine.listen(fd, tag)
+    },
+
+    drain(graceMs: number): Promise<void> {
+      return new Promise((resolve) => {
+        const timer = setTimeout(resolve, graceMs)
+        onIdle = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+        engine.drain()
+      })
+    },
+
+    close(): void {
+      engine.stop()
+    },
+
+    counters(): EngineCounters {
+      const [connections = 0, busy = 0, requests = 0] = engine.counters()
+      return { connections, busy, requests }
+    },
+  }
+}
+
+function settingsOf({ config }: EngineOptions) {
+  return {
+    keepalive: config.keepalive,
+    workerConnections: config.worker_connections,
+    limitRequestLine: config.limit_request_line,
+    limitRequestFields: config.limit_request_fields,
+    limitRequestFieldSize: config.limit_request_field_size,
+    limitRequestBody: config.limit_request_body,
+    accesslog: config.accesslog ?? undefined,
+    accessLogFormat: config.access_log_format,
+  }
+}
+
+function handlerOf(target: Target): ExchangeHandler {
+  switch (target.style) {
+    case 'node':
+      return nodeHandler(target.server)
+    case 'fetch':
+      return fetchHandler(target.fetch)
+    case 'exchange':
+      return target.handler
+  }
 }

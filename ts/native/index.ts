@@ -1,18 +1,42 @@
-/** The only import of the addon: `native` is null where no binary loads. */
+/** The only import of the addon: `native` is null where no binary loads, and `nativeFailure` says why. */
+import { createRequire } from 'node:module'
+import type * as binding from './binding.d.cts'
 
-export interface Native {
-  bindTcp(
-    host: string,
-    port: number,
-    backlog: number,
-    reusePort: boolean,
-    ipv6Only: boolean,
-  ): number
+export type Native = typeof binding
+export type NativeEngine = binding.Engine
+export type NativeScoreboard = binding.Scoreboard
+
+const require = createRequire(import.meta.url)
+const loaded = load()
+
+/** The addon, or null. */
+export const native: Native | null = loaded.native
+
+/** Why there is no addon. */
+export const nativeFailure: string | undefined = loaded.failure
+
+function load(): { native: Native | null; failure: string | undefined } {
+  // The sources run beside a build, the package beside its own loader.
+  const path = import.meta.url.endsWith('.ts')
+    ? '../../dist/native/binding.cjs'
+    : './binding.cjs'
+  try {
+    const addon = require(path) as Native
+    const { version } = require('../../package.json') as { version: string }
+    if (addon.version() === version) return { native: addon, failure: undefined }
+    return {
+      native: null,
+      failure: `the binary is of version ${addon.version()}, this package of ${version}; install both anew`,
+    }
+  } catch (thrown) {
+    return { native: null, failure: reasonOf(thrown) }
+  }
 }
 
-export const native: Native | null = load()
-export const nativeFailure: string | undefined = 'no binary for this platform'
-
-function load(): Native | null {
-  return null
+/** The first line of the innermost cause: the loader's own message lists every platform it tried. */
+function reasonOf(thrown: unknown): string {
+  let error = thrown
+  while (error instanceof Error && error.cause instanceof Error) error = error.cause
+  const text = error instanceof Error ? error.message : String(error)
+  return text.split('\n')[0] ?? text
 }

@@ -1,1 +1,29 @@
-//! The engine.
+//! The engine: bytes to requests, responses to bytes. It knows no Node.
+//!
+//! The life of a connection, in the order of the modules: the **acceptor** thread takes it from a shared listener
+//! and hands it to the **I/O thread**, where one task owns it. The **guard** sees every byte first and releases one
+//! message at a time through the **gate** to hyper, which reads it again; when both agree, an **exchange** begins and
+//! crosses to JavaScript in the next **batch**. What JavaScript answers arrives in the **ring**, is written by the
+//! **encoder** and leaves with the connection's task.
+
+#![deny(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod access;
+mod connection;
+mod context;
+pub mod encoder;
+pub mod error;
+mod exchange;
+mod gate;
+pub mod guard;
+pub mod inbound;
+pub mod io_thread;
+pub mod limits;
+pub mod listener;
+mod out;
+pub mod request;
+pub mod ring;
+pub mod scoreboard;
+mod stream;
+pub mod wheel;

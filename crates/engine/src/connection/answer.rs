@@ -1,0 +1,144 @@
+//! JavaScript's side of an exchange on HTTP/1: commands become bytes in the out queue.
+
+use bytes::Bytes;
+
+use super::{Current, Shared};
+use crate::encoder::{self, Decision};
+use crate::exchange::Answer;
+use crate::limits::DISCARD_TIME;
+use crate::ring::ResponseHead;
+
+impl Answer for Shared {
+    fn inform(&self, head: &ResponseHead<'_>) {
+        self.with_current(|current| {
+            if !current.head_sent {
+                self.out
+                    .borrow_mut()
+                    .append(|out| encoder::inform(out, head.status, head.reason, head.fields));
+            }
+        });
+    }
+
+    fn head(&self, head: &ResponseHead<'_>, length: Option<u64>) {
+        self.with_current(|current| {
+            if std::mem::replace(&mut current.head_sent, true) {
+                return;
+            }
+            let ctx = &self.ctx;
+            let close = head.flags.close()
+                || !current.keep_alive
+                || ctx.draining.get()
+                || ctx.limits.keepalive.is_zero();
+            if close {
+                self.close.set(true);
+            }
+            current.status = head.status;
+            current.no_body = head.flags.no_body();
+            current.chunked = head.flags.frames_chunks() && !current.no_body;
+            if let Some(log) = &mut current.log {
+                log.response_fields.extend_from_slice(head.fields);
+            }
+            let date = ctx.date.borrow();
+            let decision = Decision {
+                close,
+                keepalive_secs: ctx.limits.keepalive.as_secs(),
+                date: date.text(),
+                length: length.filter(|_| head.flags.length()),
+            };
+            self.out.borrow_mut().append(|out| {
+                encoder::head(out, head.status, head.reason, head.fields, head.flags, &decision);
+            });
+        });
+    }
+
+    fn data(&self, bytes: &[u8]) {
+        self.with_current(|current| {
+            if !current.takes_data(bytes.len()) {
+                return;
+            }
+            self.out.borrow_mut().append(|out| {
+                if current.chunked {
+                    encoder::chunk_size(out, bytes.len());
+                }
+                out.extend_from_slice(bytes);
+                if current.chunked {
+                    out.extend_from_slice(encoder::CRLF);
+                }
+            });
+        });
+    }
+
+    fn large(&self, bytes: Bytes) {
+        self.with_current(|current| {
+            if !current.takes_data(bytes.len()) {
+                return;
+            }
+            let mut out = self.out.borrow_mut();
+            if current.chunked {
+                out.append(|out| encoder::chunk_size(out, bytes.len()));
+            }
+            out.push(bytes);
+            if current.chunked {
+                out.append(|out| out.extend_from_slice(encoder::CRLF));
+            }
+        });
+    }
+
+    fn trailers(&self, fields: &[u8]) {
+        self.with_current(|current| current.trailers.extend_from_slice(fields));
+    }
+
+    fn end(&self, discard: bool) {
+        self.with_current(|current| {
+            if std::mem::replace(&mut current.ended, true) {
+                return;
+            }
+            if !current.head_sent {
+                // Nothing was said and nothing will be: cutting the connection is the only honest answer.
+                self.cut.set(true);
+            }
+            if current.chunked {
+                let trailers = std::mem::take(&mut current.trailers);
+                self.out.borrow_mut().append(|out| encoder::last_chunk(out, &trailers));
+            }
+            current.discard = discard;
+            if discard && !current.body_done {
+                self.set_deadline(DISCARD_TIME);
+            }
+        });
+    }
+
+    fn reset(&self) {
+        self.cut.set(true);
+        self.touch();
+    }
+
+    fn credit(&self, bytes: u32) {
+        self.with_current(|current| current.credit = current.credit.saturating_add(bytes as usize));
+    }
+
+    fn notify(&self) {
+        self.with_current(|current| current.notify = true);
+    }
+}
+
+impl Shared {
+    /// Changes the exchange in hand and wakes the task.
+    fn with_current(&self, change: impl FnOnce(&mut Current)) {
+        if let Some(current) = self.current.borrow_mut().as_mut() {
+            change(current);
+        }
+        self.touch();
+    }
+}
+
+impl Current {
+    /// Whether body bytes may be written now; counts them.
+    fn takes_data(&mut self, len: usize) -> bool {
+        let takes = self.head_sent && !self.ended && !self.no_body && len > 0;
+        if takes {
+            self.sent_bytes += len as u64;
+        }
+        takes
+    }
+}

@@ -1,0 +1,194 @@
+//! What every task of one I/O thread shares.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use crate::access::AccessLog;
+use crate::connection::Shared;
+use crate::exchange::Exchanges;
+use crate::inbound::Batch;
+use crate::io_thread::Crossing;
+use crate::limits::Limits;
+use crate::request::Head;
+use crate::wheel::Wheel;
+
+/// The state of an I/O thread.
+pub(crate) struct Context {
+    pub limits: Limits,
+    pub crossing: Arc<Crossing>,
+    pub access: RefCell<Option<AccessLog>>,
+    /// Events of this turn, until the flusher hands them over.
+    pub batch: RefCell<Batch>,
+    pub flusher: RefCell<Option<Waker>>,
+    pub exchanges: RefCell<Exchanges>,
+    pub connections: RefCell<Connections>,
+    /// The head that the guard has just read: valid until the task that read it returns.
+    pub head: RefCell<Head>,
+    /// Where sockets are read into, so that an idle connection holds no buffer.
+    pub scratch: RefCell<Box<[u8]>>,
+    pub date: RefCell<Date>,
+    pub wheel: RefCell<Wheel>,
+    pub draining: Cell<bool>,
+    /// Connections whose task has something to do after the ring was read.
+    pub dirty: RefCell<Vec<Rc<Shared>>>,
+    started: Instant,
+}
+
+impl Context {
+    pub fn new(limits: Limits, crossing: Arc<Crossing>, access: Option<AccessLog>) -> Self {
+        Self {
+            limits,
+            crossing,
+            access: RefCell::new(access),
+            batch: RefCell::default(),
+            flusher: RefCell::default(),
+            exchanges: RefCell::default(),
+            connections: RefCell::default(),
+            head: RefCell::default(),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            date: RefCell::new(Date::now()),
+            wheel: RefCell::new(Wheel::new(0)),
+            draining: Cell::new(false),
+            dirty: RefCell::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Milliseconds since the thread started: the clock of the deadlines.
+    pub fn now_ms(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64
+    }
+
+    /// The time `after` from now, on the clock of the deadlines.
+    pub fn deadline(&self, after: Duration) -> u64 {
+        self.now_ms() + after.as_millis() as u64
+    }
+
+    /// Adds events to the batch and makes sure that the flusher runs behind the tasks that are ready now.
+    pub fn tell(&self, add: impl FnOnce(&mut Batch)) {
+        let mut batch = self.batch.borrow_mut();
+        let first = batch.is_empty();
+        add(&mut batch);
+        if first && let Some(flusher) = self.flusher.borrow().as_ref() {
+            flusher.wake_by_ref();
+        }
+    }
+}
+
+/// The connections of an I/O thread by id. Ids are small and reused: JavaScript keeps its facts in an array.
+#[derive(Default)]
+pub(crate) struct Connections {
+    places: Vec<Option<Rc<Shared>>>,
+    free: Vec<u32>,
+}
+
+impl Connections {
+    /// Enters a connection that is made with its id.
+    pub fn insert_with(&mut self, make: impl FnOnce(u32) -> Rc<Shared>) -> Rc<Shared> {
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() as u32 - 1
+        });
+        let shared = make(id);
+        self.places[id as usize] = Some(shared.clone());
+        shared
+    }
+
+    pub fn remove(&mut self, id: u32) {
+        if self.places[id as usize].take().is_some() {
+            self.free.push(id);
+        }
+    }
+
+    pub fn find(&self, id: u32) -> Option<&Rc<Shared>> {
+        self.places.get(id as usize)?.as_ref()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Rc<Shared>> {
+        self.places.iter().flatten()
+    }
+
+    pub fn len(&self) -> usize {
+        self.places.len() - self.free.len()
+    }
+}
+
+/// The value of `Date`, made once a second (RFC 9110 section 5.6.7).
+pub(crate) struct Date {
+    second: u64,
+    text: [u8; 29],
+}
+
+impl Date {
+    fn now() -> Self {
+        let mut date = Self { second: u64::MAX, text: [0; 29] };
+        date.refresh();
+        date
+    }
+
+    /// The text for this second.
+    pub fn refresh(&mut self) -> &[u8] {
+        // A clock before 1970 is a clock that is not set.
+        let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
+        if second != self.second {
+            self.second = second;
+            self.text = http_date(second);
+        }
+        &self.text
+    }
+
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+}
+
+fn http_date(second: u64) -> [u8; 29] {
+    let days = second / 86_400;
+    // Days to a date, by eras of 400 years that start on 1 March (Howard Hinnant, chrono-compatible algorithms).
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
+    text[..3].copy_from_slice(DAYS[(days % 7) as usize]);
+    text[8..11].copy_from_slice(MONTHS[month as usize - 1]);
+    let mut two = |at: usize, value: u64| {
+        text[at] = b'0' + (value / 10 % 10) as u8;
+        text[at + 1] = b'0' + (value % 10) as u8;
+    };
+    two(5, day);
+    two(12, year / 100);
+    two(14, year % 100);
+    two(17, second / 3_600 % 24);
+    two(20, second / 60 % 60);
+    two(23, second % 60);
+    text
+}
+
+/// A read takes this much at most.
+const SCRATCH: usize = 65_536;
+/// The first of January 1970 was a Thursday.
+const DAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
+const MONTHS: [&[u8; 3]; 12] = [
+    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::http_date;
+
+    #[test]
+    fn dates_are_those_of_rfc_9110() {
+        assert_eq!(&http_date(784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");
+        assert_eq!(&http_date(951_782_400), b"Tue, 29 Feb 2000 00:00:00 GMT");
+        assert_eq!(&http_date(1_795_651_200), b"Wed, 25 Nov 2026 00:00:00 GMT");
+    }
+}

@@ -1,0 +1,239 @@
+//! What stands between the socket and hyper: it sees every byte first, releases one message at a time and refuses
+//! what it does not understand; it never repairs. A fault here can therefore only make the engine stricter than
+//! hyper, never laxer: hyper reads again whatever is released.
+
+mod chunked;
+mod head;
+
+use chunked::Chunks;
+
+use crate::limits::Limits;
+use crate::request::{Framing, Head};
+
+/// Why a request is refused. Each has one status and one sentence for the client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// The chunked framing of the body is broken or its lines are too long.
+    BadChunk,
+    /// `Content-Length` is not a plain number, or there is more than one.
+    BadContentLength,
+    /// A header field line is malformed.
+    BadField,
+    /// `Host` is missing, repeated or malformed (RFC 9112 section 3.2).
+    BadHost,
+    /// A line does not end in CRLF.
+    BadLineEnd,
+    /// The method is not a token.
+    BadMethod,
+    /// The request line has not three parts with single spaces between them.
+    BadRequestLine,
+    /// The request target has none of the four forms.
+    BadTarget,
+    /// A trailer field is malformed or must not be a trailer.
+    BadTrailer,
+    /// `Transfer-Encoding` where it must not be, or not `chunked` once and last.
+    BadTransferEncoding,
+    /// The body is longer than `limit_request_body`.
+    BodyTooLarge,
+    /// hyper read the message otherwise than the guard.
+    Disagreement,
+    /// An `Expect` other than `100-continue`.
+    ExpectationFailed,
+    /// The head did not arrive in time.
+    HeadTimeout,
+    /// A field line is longer than `limit_request_field_size`, or the trailers are too long.
+    FieldTooLarge,
+    /// More fields than `limit_request_fields`.
+    TooManyFields,
+    /// The request line is longer than `limit_request_line`.
+    UriTooLong,
+    /// A transfer coding that nobody here decodes.
+    UnknownCoding,
+    /// Not HTTP/1.0 or HTTP/1.1.
+    UnsupportedVersion,
+    /// As many requests in hand as `worker_connections` allows.
+    Overloaded,
+}
+
+impl Refusal {
+    /// The status code of the answer.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BodyTooLarge => 413,
+            Self::ExpectationFailed => 417,
+            Self::FieldTooLarge | Self::TooManyFields => 431,
+            Self::HeadTimeout => 408,
+            Self::Overloaded => 503,
+            Self::UnknownCoding => 501,
+            Self::UnsupportedVersion => 505,
+            Self::UriTooLong => 414,
+            _ => 400,
+        }
+    }
+
+    /// What was wrong, for the client.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::BadChunk => "The chunked body is malformed.",
+            Self::BadContentLength => "Content-Length is malformed or repeated.",
+            Self::BadField => "A header field is malformed.",
+            Self::BadHost => "The Host header field is missing, repeated or malformed.",
+            Self::BadLineEnd => "A line does not end in CRLF.",
+            Self::BadMethod => "The method is malformed.",
+            Self::BadRequestLine => "The request line is malformed.",
+            Self::BadTarget => "The request target is malformed.",
+            Self::BadTrailer => "A trailer field is malformed or not allowed.",
+            Self::BadTransferEncoding => "Transfer-Encoding is malformed or not allowed here.",
+            Self::BodyTooLarge => "The request body is too large.",
+            Self::Disagreement => "The request is ambiguous.",
+            Self::ExpectationFailed => "The expectation cannot be met.",
+            Self::FieldTooLarge => "A header field is too large.",
+            Self::HeadTimeout => "The request did not arrive in time.",
+            Self::Overloaded => "The server is busy.",
+            Self::TooManyFields => "The request has too many header fields.",
+            Self::UnknownCoding => "The transfer coding is not implemented.",
+            Self::UnsupportedVersion => "The HTTP version is not supported.",
+            Self::UriTooLong => "The request line is too long.",
+        }
+    }
+}
+
+/// What a call of [`Guard::advance`] came to.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Progress {
+    /// All input was looked at and more is needed.
+    More,
+    /// A head was released; body bytes may follow in further calls.
+    Head,
+    /// The last byte of the message was released.
+    Complete,
+}
+
+enum State {
+    /// Before or inside a head; `scanned` bytes of it hold no end.
+    Head { scanned: usize },
+    /// Inside a body of known length.
+    Length(u64),
+    /// Inside a chunked body.
+    Chunked(Chunks),
+    /// The message has been released whole; nothing more until [`Guard::next`].
+    Complete,
+}
+
+/// The guard of one connection.
+pub struct Guard {
+    state: State,
+}
+
+impl Guard {
+    /// A guard that waits for the first head.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { state: State::Head { scanned: 0 } }
+    }
+
+    /// Looks at `input`, appends what may go to hyper to `gate`, and returns how many bytes it took and what they
+    /// came to. The spans of `head` are ranges of `gate`, which must be empty when a head begins.
+    ///
+    /// # Errors
+    ///
+    /// The refusal; the connection must not be read any further as HTTP.
+    pub fn advance(
+        &mut self,
+        input: &[u8],
+        gate: &mut Vec<u8>,
+        head: &mut Head,
+        limits: &Limits,
+    ) -> Result<(usize, Progress), Refusal> {
+        match &mut self.state {
+            State::Head { scanned } => {
+                let Some(len) = head::end(input, scanned, limits)? else {
+                    return Ok((0, Progress::More));
+                };
+                head::parse(&input[..len], head, limits)?;
+                self.state = match head.framing {
+                    Framing::None => State::Complete,
+                    Framing::Length(length) => {
+                        if limits.request_body > 0 && length > limits.request_body {
+                            return Err(Refusal::BodyTooLarge);
+                        }
+                        State::Length(length)
+                    }
+                    Framing::Chunked => State::Chunked(Chunks::new()),
+                };
+                gate.extend_from_slice(&input[..len]);
+                Ok((len, Progress::Head))
+            }
+            State::Length(rest) => {
+                let taken = usize::try_from(*rest).unwrap_or(usize::MAX).min(input.len());
+                gate.extend_from_slice(&input[..taken]);
+                *rest -= taken as u64;
+                if *rest > 0 {
+                    return Ok((taken, Progress::More));
+                }
+                self.state = State::Complete;
+                Ok((taken, Progress::Complete))
+            }
+            State::Chunked(chunks) => {
+                let (taken, complete) = chunks.advance(input, limits)?;
+                gate.extend_from_slice(&input[..taken]);
+                if !complete {
+                    return Ok((taken, Progress::More));
+                }
+                Ok((taken, Progress::Complete))
+            }
+            State::Complete => Ok((0, Progress::Complete)),
+        }
+    }
+
+    /// Whether the message in hand has been released whole.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        match &self.state {
+            State::Complete => true,
+            State::Chunked(chunks) => chunks.is_complete(),
+            _ => false,
+        }
+    }
+
+    /// Whether a message has begun that has not been released whole.
+    #[must_use]
+    pub fn in_message(&self) -> bool {
+        match &self.state {
+            State::Head { .. } => false,
+            _ => !self.is_complete(),
+        }
+    }
+
+    /// Body bytes that the framing says are still to come; `None` when it cannot say.
+    #[must_use]
+    pub fn body_left(&self) -> Option<u64> {
+        match &self.state {
+            State::Length(rest) => Some(*rest),
+            State::Chunked(chunks) if !chunks.is_complete() => None,
+            _ => Some(0),
+        }
+    }
+
+    /// The raw trailer lines of a chunked message.
+    #[must_use]
+    pub fn trailers(&self) -> &[u8] {
+        match &self.state {
+            State::Chunked(chunks) => chunks.trailers(),
+            _ => &[],
+        }
+    }
+
+    /// Waits for the next head.
+    pub fn next(&mut self) {
+        self.state = State::Head { scanned: 0 };
+    }
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self::new()
+    }
+}

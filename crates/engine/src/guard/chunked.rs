@@ -1,0 +1,194 @@
+//! Where a chunked body ends (RFC 9112 section 7.1). It only finds the way; hyper decodes.
+
+use memchr::memchr;
+
+use super::{Refusal, head};
+use crate::limits::{Limits, MAX_CHUNK_LINE, MAX_TRAILERS};
+
+/// Where in the chunked body the next byte belongs.
+enum At {
+    /// In a size line, of which `line` holds what came so far.
+    Size,
+    /// In the data of a chunk.
+    Data(u64),
+    /// At the CR or LF after the data of a chunk; how many of the two have come.
+    DataEnd(u8),
+    /// In the trailer section.
+    Trailers,
+    /// Behind the last byte.
+    End,
+}
+
+/// The progress through one chunked body.
+pub(super) struct Chunks {
+    at: At,
+    line: Vec<u8>,
+    trailers: Vec<u8>,
+    total: u64,
+}
+
+impl Chunks {
+    pub(super) fn new() -> Self {
+        Self { at: At::Size, line: Vec::new(), trailers: Vec::new(), total: 0 }
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        matches!(self.at, At::End)
+    }
+
+    pub(super) fn trailers(&self) -> &[u8] {
+        &self.trailers
+    }
+
+    /// Takes bytes of the body and says how many belonged to it and whether it has ended.
+    pub(super) fn advance(
+        &mut self,
+        input: &[u8],
+        limits: &Limits,
+    ) -> Result<(usize, bool), Refusal> {
+        let mut taken = 0;
+        while taken < input.len() && !self.is_complete() {
+            let rest = &input[taken..];
+            taken += match self.at {
+                At::Size => self.size(rest, limits)?,
+                At::Data(left) => {
+                    let count = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
+                    let left = left - count as u64;
+                    self.at = if left == 0 { At::DataEnd(0) } else { At::Data(left) };
+                    count
+                }
+                At::DataEnd(seen) => {
+                    if rest[0] != b"\r\n"[seen as usize] {
+                        return Err(Refusal::BadChunk);
+                    }
+                    self.at = if seen == 1 { At::Size } else { At::DataEnd(1) };
+                    1
+                }
+                At::Trailers => self.trailer(rest)?,
+                At::End => 0,
+            };
+        }
+        Ok((taken, self.is_complete()))
+    }
+
+    /// Gathers a line; true when it is whole.
+    fn gather(
+        &mut self,
+        rest: &[u8],
+        most: usize,
+        refusal: Refusal,
+    ) -> Result<(usize, bool), Refusal> {
+        let (count, whole) = match memchr(b'\n', rest) {
+            Some(at) => (at + 1, true),
+            None => (rest.len(), false),
+        };
+        if self.line.len() + count > most {
+            return Err(refusal);
+        }
+        self.line.extend_from_slice(&rest[..count]);
+        if whole && !self.line.ends_with(b"\r\n") {
+            return Err(Refusal::BadChunk);
+        }
+        Ok((count, whole))
+    }
+
+    fn size(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
+        let (count, whole) = self.gather(rest, MAX_CHUNK_LINE, Refusal::BadChunk)?;
+        if !whole {
+            return Ok(count);
+        }
+        let line = &self.line[..self.line.len() - 2];
+        let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        if digits == 0 || digits > 16 {
+            return Err(Refusal::BadChunk);
+        }
+        extensions(&line[digits..])?;
+        let size = line[..digits].iter().fold(0u64, |sum, &digit| {
+            // `is_ascii_hexdigit` above: a digit of base 16.
+            sum << 4 | u64::from((digit as char).to_digit(16).unwrap_or(0))
+        });
+        self.total = self.total.checked_add(size).ok_or(Refusal::BadChunk)?;
+        if limits.request_body > 0 && self.total > limits.request_body {
+            return Err(Refusal::BodyTooLarge);
+        }
+        self.line.clear();
+        self.at = if size == 0 { At::Trailers } else { At::Data(size) };
+        Ok(count)
+    }
+
+    fn trailer(&mut self, rest: &[u8]) -> Result<usize, Refusal> {
+        let (count, whole) = self.gather(rest, MAX_TRAILERS, Refusal::FieldTooLarge)?;
+        if !whole {
+            return Ok(count);
+        }
+        let line = std::mem::take(&mut self.line);
+        if line == b"\r\n" {
+            self.at = At::End;
+            return Ok(count);
+        }
+        let (name, _) = head::field(&line, 0, line.len() - 2).map_err(|_| Refusal::BadTrailer)?;
+        if FORBIDDEN.iter().any(|forbidden| name.of(&line).eq_ignore_ascii_case(forbidden)) {
+            return Err(Refusal::BadTrailer);
+        }
+        if self.trailers.len() + line.len() > MAX_TRAILERS {
+            return Err(Refusal::FieldTooLarge);
+        }
+        self.trailers.extend_from_slice(&line);
+        Ok(count)
+    }
+}
+
+/// RFC 9112 section 7.1.1: nothing, or `;` with printable text. White space only before the semicolon.
+fn extensions(line: &[u8]) -> Result<(), Refusal> {
+    let semicolon = line.trim_ascii_start().starts_with(b";");
+    let printable = line.iter().all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f));
+    if line.is_empty() || (semicolon && printable) { Ok(()) } else { Err(Refusal::BadChunk) }
+}
+
+/// RFC 9110 section 6.5.1: fields of framing, routing and authentication are never trailers.
+const FORBIDDEN: [&[u8]; 6] =
+    [b"host", b"content-length", b"transfer-encoding", b"trailer", b"authorization", b"te"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs the body through in pieces of `step` bytes.
+    fn run(body: &[u8], step: usize) -> Result<(usize, bool, Vec<u8>), Refusal> {
+        let mut chunks = Chunks::new();
+        let (mut total, mut done) = (0, false);
+        for piece in body.chunks(step) {
+            let (taken, complete) = chunks.advance(piece, &Limits::default())?;
+            total += taken;
+            done = complete;
+            if done {
+                break;
+            }
+        }
+        Ok((total, done, chunks.trailers().to_vec()))
+    }
+
+    #[test]
+    fn the_end_is_found_whatever_the_pieces() {
+        let body = b"3\r\nabc\r\n1;x=y\r\nz\r\n0\r\nA: b\r\n\r\nGET";
+        for step in 1..body.len() {
+            assert_eq!(run(body, step).unwrap(), (body.len() - 3, true, b"A: b\r\n".to_vec()));
+        }
+    }
+
+    #[test]
+    fn broken_chunks_are_refused() {
+        for body in [
+            &b"x\r\n"[..],
+            b"\r\n",
+            b"3\nabc",
+            b"1\r\nab",
+            b"-1\r\n",
+            b"11111111111111111\r\n",
+            b"1 x\r\n",
+        ] {
+            assert_eq!(run(body, 1).unwrap_err(), Refusal::BadChunk, "{body:?}");
+        }
+        assert_eq!(run(b"0\r\nHost: x\r\n\r\n", 5).unwrap_err(), Refusal::BadTrailer);
+    }
+}

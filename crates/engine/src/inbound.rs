@@ -1,0 +1,198 @@
+//! What crosses to JavaScript: the events of one turn of the I/O thread, as one latin1 text and the body pieces.
+//!
+//! A text costs one call to make, whatever it holds; JavaScript reads numbers out of it with `charCodeAt` and cuts
+//! strings out of it only when somebody asks. `ts/engine/records.ts` reads what is written here. All numbers are
+//! little-endian.
+
+use bytes::Bytes;
+
+use crate::request::Head;
+
+/// Events on their way to JavaScript.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// The records.
+    pub text: Vec<u8>,
+    /// Pieces of request bodies, in the order in which the records refer to them.
+    pub chunks: Vec<Bytes>,
+}
+
+impl Batch {
+    /// Whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Empties the batch and keeps its memory, unless a flood made it large.
+    pub fn clear(&mut self) {
+        self.text.clear();
+        self.chunks.clear();
+        if self.text.capacity() > KEEP {
+            self.text = Vec::new();
+        }
+    }
+
+    /// Moves everything of `other` behind what is here.
+    pub fn append(&mut self, other: &mut Self) {
+        if self.is_empty() {
+            std::mem::swap(self, other);
+        } else {
+            self.text.extend_from_slice(&other.text);
+            self.chunks.append(&mut other.chunks);
+        }
+        other.clear();
+    }
+
+    /// A connection, told before its first request.
+    pub(crate) fn connection(&mut self, id: u32, tag: u32, facts: &ConnectionFacts<'_>) {
+        self.start(CONNECTION, id);
+        self.u32(tag);
+        self.text.push(facts.family);
+        self.u16(facts.remote_port);
+        self.u16(facts.local_port);
+        self.text.push(facts.remote.len() as u8);
+        self.text.push(facts.local.len() as u8);
+        self.text.extend_from_slice(facts.remote.as_bytes());
+        self.text.extend_from_slice(facts.local.as_bytes());
+    }
+
+    /// The end of a connection that was told.
+    pub(crate) fn connection_closed(&mut self, id: u32) {
+        self.start(CONNECTION_CLOSED, id);
+    }
+
+    /// A request; `bytes` is what the spans of `head` are ranges of.
+    pub(crate) fn request(
+        &mut self,
+        id: u32,
+        connection: u32,
+        head: &Head,
+        bytes: &[u8],
+        body: RequestBody,
+    ) {
+        let body_kind = match body {
+            RequestBody::None => 0,
+            RequestBody::Whole(whole) => {
+                self.chunks.push(whole);
+                1
+            }
+            RequestBody::Streams => 2,
+        };
+        let method = head.method.of(bytes);
+        let known = METHODS.iter().position(|known| *known == method).map_or(0, |at| at as u8 + 1);
+        let flags = head.minor
+            | u8::from(head.keep_alive) << 1
+            | u8::from(head.upgrade) << 2
+            | body_kind << 3;
+        self.start(REQUEST, id);
+        let length_at = self.text.len();
+        self.u32(0);
+        self.u32(connection);
+        self.text.push(flags);
+        self.text.push(known);
+        self.u16(head.target.len() as u16);
+        self.u16(head.fields.len() as u16);
+        if known == 0 {
+            self.u16(method.len() as u16);
+        }
+        for (name, value) in &head.fields {
+            self.u16(name.len() as u16);
+            self.u16(value.len() as u16);
+        }
+        if known == 0 {
+            self.text.extend_from_slice(method);
+        }
+        self.text.extend_from_slice(head.target.of(bytes));
+        for (name, value) in &head.fields {
+            self.text.extend_from_slice(name.of(bytes));
+            self.text.extend_from_slice(value.of(bytes));
+        }
+        // Only known now: so that JavaScript can pass over a record without reading its fields.
+        let length = (self.text.len() - length_at - 4) as u32;
+        self.text[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+    }
+
+    /// A piece of a streamed request body.
+    pub(crate) fn data(&mut self, id: u32, piece: Bytes) {
+        self.start(DATA, id);
+        self.chunks.push(piece);
+    }
+
+    /// The end of a streamed request body, with its raw trailer lines.
+    pub(crate) fn end(&mut self, id: u32, trailers: &[u8]) {
+        self.start(END, id);
+        self.u16(trailers.len() as u16);
+        self.text.extend_from_slice(trailers);
+    }
+
+    /// Everything written before the question has been sent.
+    pub(crate) fn drained(&mut self, id: u32) {
+        self.start(DRAINED, id);
+    }
+
+    /// The client is gone, or its body was bad.
+    pub(crate) fn aborted(&mut self, id: u32) {
+        self.start(ABORTED, id);
+    }
+
+    /// A draining engine has no connection left.
+    pub(crate) fn idle(&mut self) {
+        self.start(IDLE, 0);
+    }
+
+    /// A sentence for the error log.
+    pub(crate) fn trouble(&mut self, text: &str) {
+        let text = &text.as_bytes()[..text.len().min(1_000)];
+        self.start(TROUBLE, 0);
+        self.u16(text.len() as u16);
+        self.text.extend_from_slice(text);
+    }
+
+    fn start(&mut self, kind: u8, id: u32) {
+        self.text.push(kind);
+        self.u32(id);
+    }
+
+    fn u32(&mut self, value: u32) {
+        self.text.extend_from_slice(&value.to_le_bytes());
+    }
+
+    fn u16(&mut self, value: u16) {
+        self.text.extend_from_slice(&value.to_le_bytes());
+    }
+}
+
+/// How the body of a request crosses.
+pub(crate) enum RequestBody {
+    /// There is none.
+    None,
+    /// All of it, with the head.
+    Whole(Bytes),
+    /// In pieces that follow.
+    Streams,
+}
+
+/// The facts of a connection that JavaScript may ask for.
+pub(crate) struct ConnectionFacts<'a> {
+    /// 4, 6, or 0 for a unix socket.
+    pub family: u8,
+    pub remote: &'a str,
+    pub remote_port: u16,
+    pub local: &'a str,
+    pub local_port: u16,
+}
+
+/// Larger texts are given back after a flood.
+const KEEP: usize = 1 << 20;
+/// Methods that cross as their place in this list; `ts/engine/records.ts` has the same list.
+const METHODS: [&[u8]; 7] = [b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH"];
+const REQUEST: u8 = 1;
+const CONNECTION: u8 = 2;
+const CONNECTION_CLOSED: u8 = 3;
+const DATA: u8 = 4;
+const END: u8 = 5;
+const DRAINED: u8 = 6;
+const ABORTED: u8 = 7;
+const IDLE: u8 = 8;
+const TROUBLE: u8 = 9;

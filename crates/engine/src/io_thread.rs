@@ -1,0 +1,477 @@
+//! The I/O thread of a JavaScript environment: a current-thread runtime, the ring's task, the flusher, the wheel.
+//!
+//! [`IoThread`] is the JavaScript thread's handle on it. It starts with the first listener, carries any number of
+//! servers that come and go, and is stopped and joined by the environment's cleanup.
+#![allow(unsafe_code, reason = "ending the process at once is a system call of its own")]
+
+use std::collections::VecDeque;
+use std::future;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::{Builder, LocalOptions};
+use tokio::sync::Notify;
+use tokio::time;
+
+use crate::access::AccessLog;
+use crate::connection::Connection;
+use crate::context::Context;
+use crate::error::Error;
+use crate::inbound::Batch;
+use crate::limits::Limits;
+use crate::listener::{Accepted, Acceptor, AcceptorHandle, AcceptorOptions, PeerAddr, Seat};
+use crate::ring::{Command, Ring};
+use crate::scoreboard::{Board, SlotRef, monotonic_us};
+use crate::stream::Stream;
+
+/// What an I/O thread is started with.
+pub struct Options {
+    /// Every bound.
+    pub limits: Limits,
+    /// Where JavaScript writes its answers.
+    pub ring: Ring,
+    /// The worker's place among others.
+    pub seat: Option<Seat>,
+    /// The socket to the arbiter, watched for its end.
+    pub lifeline: Option<std::os::fd::RawFd>,
+    /// The access log.
+    pub access: Option<AccessLog>,
+    /// Wakes JavaScript, which then calls [`IoThread::take`]. Called on the I/O thread.
+    pub wake_javascript: Box<dyn Fn() + Send + Sync>,
+}
+
+/// What the two threads share.
+pub(crate) struct Crossing {
+    handoff: Mutex<Batch>,
+    /// JavaScript has been woken and has not taken the handoff yet.
+    awake: AtomicBool,
+    pub ring: Ring,
+    /// Pieces of answers that are too long for the ring.
+    large: Mutex<VecDeque<Bytes>>,
+    control: Mutex<Vec<Control>>,
+    accepted: Mutex<Vec<Accepted>>,
+    notify: Notify,
+    wake_javascript: Box<dyn Fn() + Send + Sync>,
+    pub slot: SlotRef,
+}
+
+/// What the JavaScript thread (or the acceptor) asks of the I/O thread.
+enum Control {
+    /// Let every connection end soon.
+    Drain,
+    /// Close the connections of one server: the idle ones or all.
+    Disconnect { tag: u32, idle_only: bool },
+    /// The arbiter is gone: finish what is in hand within [`ORPHAN_TIME`], then end the process.
+    Orphaned,
+    /// Open the access log's file again.
+    Reopen,
+    /// End the thread.
+    Stop,
+    /// Tell the log what went wrong.
+    Trouble(String),
+}
+
+/// The handle of an I/O thread.
+pub struct IoThread {
+    crossing: Arc<Crossing>,
+    acceptor: AcceptorHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl IoThread {
+    /// Starts the I/O thread and the acceptor thread.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system gives no thread or no descriptor.
+    pub fn start(options: Options) -> Result<Self, Error> {
+        // Without an arbiter there is nobody to share with; the counters are kept all the same.
+        let seat = match options.seat {
+            Some(seat) => seat,
+            None => Seat { slot: Board::create(1)?.slot(1)?, kicks: Vec::new() },
+        };
+        let slot = seat.slot.clone();
+        let crossing = Arc::new(Crossing {
+            handoff: Mutex::default(),
+            awake: AtomicBool::new(false),
+            ring: options.ring,
+            large: Mutex::default(),
+            control: Mutex::default(),
+            accepted: Mutex::default(),
+            notify: Notify::new(),
+            wake_javascript: options.wake_javascript,
+            slot,
+        });
+        let max_busy = u32::try_from(options.limits.worker_connections).unwrap_or(u32::MAX);
+        let (taken, orphaned, trouble) = (crossing.clone(), crossing.clone(), crossing.clone());
+        let acceptor = Acceptor::start(
+            AcceptorOptions {
+                seat: Some(seat),
+                lifeline: options.lifeline,
+                max_busy,
+                on_orphaned: Box::new(move || orphaned.ask(Control::Orphaned)),
+                on_trouble: Box::new(move |error| {
+                    trouble.ask(Control::Trouble(format!("accepting failed: {error}")));
+                }),
+            },
+            move |batch| taken.accept(batch),
+        )?;
+        let (limits, access) = (options.limits, options.access);
+        let (shared, (report, started)) = (crossing.clone(), std::sync::mpsc::sync_channel(1));
+        let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
+            let parked = shared.clone();
+            let unparked = shared.clone();
+            let runtime = Builder::new_current_thread()
+                .enable_io()
+                .enable_time()
+                .on_thread_park(move || parked.before_sleep())
+                .on_thread_unpark(move || unparked.ring.set_sleeping(false))
+                .build_local(LocalOptions::default());
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
+                Err(error) => {
+                    // The receiver waits below.
+                    let _ = report.send(Err(error));
+                    return;
+                }
+            };
+            let _ = report.send(Ok(()));
+            let ctx = Rc::new(Context::new(limits, shared, access));
+            runtime.block_on(run(ctx));
+        })?;
+        started.recv().map_err(|_| Error::closed())??;
+        Ok(Self { crossing, acceptor, thread: Some(thread) })
+    }
+
+    /// Accepts connections from a listening descriptor for the server `tag`.
+    pub fn listen(&self, listener: OwnedFd, tag: u32) {
+        self.acceptor.add(listener, tag);
+    }
+
+    /// Stops accepting for the server `tag`; its connections live on.
+    pub fn unlisten(&self, tag: u32) {
+        self.acceptor.remove(tag);
+    }
+
+    /// Closes the connections of a server, all of them or those without a request in hand.
+    pub fn disconnect(&self, tag: u32, idle_only: bool) {
+        self.crossing.ask(Control::Disconnect { tag, idle_only });
+    }
+
+    /// Closes the listeners and lets every connection end soon: the batch that says `idle` tells when none is left.
+    pub fn drain(&self) {
+        self.acceptor.close_listeners();
+        self.crossing.ask(Control::Drain);
+    }
+
+    /// Opens the access log's file again.
+    pub fn reopen(&self) {
+        self.crossing.ask(Control::Reopen);
+    }
+
+    /// Makes the I/O thread look at the ring.
+    pub fn wake(&self) {
+        self.crossing.notify.notify_one();
+    }
+
+    /// Puts a piece of an answer beside the ring; a record in the ring refers to it.
+    pub fn large(&self, piece: Bytes) {
+        lock(&self.crossing.large).push_back(piece);
+    }
+
+    /// Waits until the I/O thread has read on in the ring.
+    ///
+    /// # Errors
+    ///
+    /// When it has not within [`RING_TIME`]: it never waits for anybody, so that is a fault.
+    pub fn wait_for_space(&self) -> Result<(), Error> {
+        let before = self.crossing.ring.position();
+        let step = Duration::from_micros(50);
+        let mut waited = Duration::ZERO;
+        while waited < RING_TIME {
+            self.wake();
+            thread::sleep(step);
+            if self.crossing.ring.position() != before {
+                return Ok(());
+            }
+            waited += step;
+        }
+        Err(Error::ring_full())
+    }
+
+    /// Takes what waits for JavaScript into `batch`, which must be empty.
+    pub fn take(&self, batch: &mut Batch) {
+        self.crossing.ring.begin_batch();
+        self.crossing.awake.store(false, Ordering::SeqCst);
+        std::mem::swap(batch, &mut lock(&self.crossing.handoff));
+        self.crossing.slot.set_waiting_since(0);
+    }
+
+    /// Connections open, requests in hand, requests finished.
+    #[must_use]
+    pub fn counters(&self) -> [u64; 3] {
+        let view = self.crossing.slot.view();
+        [u64::from(view.connections), u64::from(view.busy), view.tally.requests]
+    }
+
+    /// Ends both threads. What the ring holds is read and sent as far as the sockets take it at once.
+    pub fn stop(&mut self) {
+        self.acceptor.stop();
+        self.crossing.ask(Control::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by its hook; nothing is left to do here.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for IoThread {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Crossing {
+    fn ask(&self, control: Control) {
+        lock(&self.control).push(control);
+        self.notify.notify_one();
+    }
+
+    fn accept(&self, mut batch: Vec<Accepted>) {
+        lock(&self.accepted).append(&mut batch);
+        self.notify.notify_one();
+    }
+
+    /// The last look before the thread sleeps: from here on JavaScript sees that it has to wake it.
+    fn before_sleep(&self) {
+        self.ring.set_sleeping(true);
+        if self.ring.is_pending() {
+            self.ring.set_sleeping(false);
+            self.notify.notify_one();
+        }
+    }
+
+    /// Hands the events of this turn over and wakes JavaScript, unless it has been woken already.
+    fn hand_over(&self, batch: &mut Batch) {
+        lock(&self.handoff).append(batch);
+        if !self.awake.swap(true, Ordering::SeqCst) {
+            self.slot.set_waiting_since(monotonic_us() / 1_000);
+            (self.wake_javascript)();
+        }
+    }
+
+    fn is_batch_out(&self) -> bool {
+        self.awake.load(Ordering::SeqCst) || self.ring.in_batch()
+    }
+}
+
+/// The thread's tasks: this one serves the ring and the requests of other threads.
+async fn run(ctx: Rc<Context>) {
+    let watch = Rc::new(Notify::new());
+    tokio::task::spawn_local(flusher(ctx.clone(), watch.clone()));
+    tokio::task::spawn_local(watcher(ctx.clone(), watch));
+    tokio::task::spawn_local(clock(ctx.clone()));
+    loop {
+        ctx.crossing.notify.notified().await;
+        let asked = std::mem::take(&mut *lock(&ctx.crossing.control));
+        for control in asked {
+            match control {
+                Control::Drain => drain(&ctx),
+                Control::Disconnect { tag, idle_only } => {
+                    for shared in ctx.connections.borrow().iter() {
+                        if shared.belongs_to(tag) && !(idle_only && shared.is_busy()) {
+                            shared.destroy();
+                        }
+                    }
+                }
+                Control::Orphaned => {
+                    drain(&ctx);
+                    tokio::task::spawn_local(end_process(ctx.clone()));
+                }
+                Control::Reopen => {
+                    if let Some(access) = ctx.access.borrow_mut().as_mut() {
+                        // The old file stays in use when the new one cannot be opened.
+                        let _ = access.reopen();
+                    }
+                }
+                Control::Trouble(text) => ctx.tell(|batch| batch.trouble(&text)),
+                Control::Stop => {
+                    read_ring(&ctx);
+                    // One turn for the connections that the ring has woken.
+                    tokio::task::yield_now().await;
+                    if let Some(access) = ctx.access.borrow_mut().as_mut() {
+                        access.flush();
+                    }
+                    return;
+                }
+            }
+        }
+        let accepted = std::mem::take(&mut *lock(&ctx.crossing.accepted));
+        for connection in accepted {
+            serve(&ctx, connection);
+        }
+        read_ring(&ctx);
+    }
+}
+
+fn serve(ctx: &Rc<Context>, accepted: Accepted) {
+    let unix = matches!(accepted.peer, PeerAddr::Unix);
+    match Stream::adopt(accepted.fd, unix) {
+        Ok(stream) => {
+            tokio::task::spawn_local(Connection::new(
+                ctx.clone(),
+                stream,
+                accepted.peer,
+                accepted.tag,
+            ));
+        }
+        // The socket is gone already; the acceptor has counted it.
+        Err(_) => ctx.crossing.slot.connection_closed(),
+    }
+}
+
+/// Reads what JavaScript wrote and wakes the connections it was for.
+fn read_ring(ctx: &Rc<Context>) {
+    if ctx.crossing.ring.is_pending() {
+        ctx.date.borrow_mut().refresh();
+        ctx.crossing.ring.drain(|id, command| obey(ctx, id, command));
+    }
+    let mut dirty = ctx.dirty.borrow_mut();
+    for shared in dirty.drain(..) {
+        shared.wake();
+    }
+}
+
+fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
+    // The piece belongs to this record, whether its exchange still lives or not.
+    let piece =
+        if let Command::Large = command { lock(&ctx.crossing.large).pop_front() } else { None };
+    if let Command::Destroy = command {
+        if let Some(shared) = ctx.connections.borrow().find(id) {
+            shared.destroy();
+        }
+        return;
+    }
+    let exchanges = ctx.exchanges.borrow();
+    let Some(answer) = exchanges.find(id) else { return };
+    match command {
+        Command::Respond(head, body) => {
+            answer.head(&head, Some(body.len() as u64));
+            answer.data(body);
+            answer.end(true);
+        }
+        Command::Head(head, length) => answer.head(&head, Some(u64::from(length))),
+        Command::Inform(head) => answer.inform(&head),
+        Command::Data(bytes) => answer.data(bytes),
+        Command::Large => answer.large(piece.unwrap_or_default()),
+        Command::Trailers(fields) => answer.trailers(fields),
+        Command::End { discard } => answer.end(discard),
+        Command::Reset => answer.reset(),
+        Command::Credit(bytes) => answer.credit(bytes),
+        Command::Notify => answer.notify(),
+        Command::Destroy => {}
+    }
+}
+
+fn drain(ctx: &Rc<Context>) {
+    if ctx.draining.replace(true) {
+        return;
+    }
+    let connections = ctx.connections.borrow();
+    for shared in connections.iter() {
+        shared.drain();
+    }
+    if connections.len() == 0 {
+        ctx.tell(Batch::idle);
+    }
+}
+
+/// Hands the events of a turn over. The first event of a turn wakes it, so it runs behind every task that was ready
+/// then: one wake of JavaScript carries them all.
+async fn flusher(ctx: Rc<Context>, watch: Rc<Notify>) {
+    future::poll_fn(|cx| {
+        let mut waker = ctx.flusher.borrow_mut();
+        if waker.is_none() {
+            *waker = Some(cx.waker().clone());
+        }
+        drop(waker);
+        let mut batch = ctx.batch.borrow_mut();
+        if !batch.is_empty() {
+            ctx.crossing.hand_over(&mut batch);
+            watch.notify_one();
+        }
+        Poll::<()>::Pending
+    })
+    .await;
+}
+
+/// While JavaScript works on a batch, looks at the ring every millisecond: a finished answer must not wait for
+/// another request's slow handler.
+async fn watcher(ctx: Rc<Context>, watch: Rc<Notify>) {
+    loop {
+        watch.notified().await;
+        while ctx.crossing.is_batch_out() {
+            time::sleep(WATCH_EVERY).await;
+            read_ring(&ctx);
+        }
+    }
+}
+
+/// Moves the wheel and writes the access log out, as long as there are connections.
+async fn clock(ctx: Rc<Context>) {
+    loop {
+        time::sleep(TICK).await;
+        if let Some(access) = ctx.access.borrow_mut().as_mut() {
+            access.flush();
+        }
+        let now = ctx.now_ms();
+        let connections = ctx.connections.borrow();
+        ctx.wheel.borrow_mut().advance(now, |id| {
+            let shared = connections.find(id)?;
+            if shared.deadline() <= now {
+                shared.wake();
+            }
+            // A deadline may come nearer at any time: each connection is looked at every second.
+            Some(shared.deadline().clamp(now + 1, now + RECHECK_MS))
+        });
+    }
+}
+
+/// The arbiter is gone. What is in hand gets a short while; then the process ends, whatever JavaScript does.
+async fn end_process(ctx: Rc<Context>) {
+    let end = time::Instant::now() + ORPHAN_TIME;
+    while !ctx.connections.borrow().iter().all(|shared| !shared.is_busy())
+        && time::Instant::now() < end
+    {
+        time::sleep(TICK / 4).await;
+        read_ring(&ctx);
+    }
+    if let Some(access) = ctx.access.borrow_mut().as_mut() {
+        access.flush();
+    }
+    // Not `exit`: its handlers would wait for JavaScript, which may be blocked.
+    // SAFETY: ends the process at once; nothing of it is used afterwards.
+    unsafe { libc::_exit(0) }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The holders only move values: a panic in one leaves them whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How often the ring is looked at while JavaScript works on a batch.
+const WATCH_EVERY: Duration = Duration::from_millis(1);
+/// The resolution of the deadlines.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a connection goes without a look at its deadline.
+const RECHECK_MS: u64 = 1_000;
+/// What is in hand may take so long after the arbiter's death.
+const ORPHAN_TIME: Duration = Duration::from_millis(1_500);
+/// How long JavaScript waits for space in the ring at most.
+pub const RING_TIME: Duration = Duration::from_secs(2);

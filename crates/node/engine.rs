@@ -1,0 +1,185 @@
+//! The class that `ts/engine/native.ts` drives: one for each JavaScript environment that serves.
+
+use std::os::fd::{FromRawFd, OwnedFd};
+use std::time::Duration;
+
+use monoceros_engine::access::{AccessFormat, AccessLog};
+use monoceros_engine::error::Error;
+use monoceros_engine::limits::Limits;
+use monoceros_engine::listener::Seat;
+use monoceros_engine::scoreboard::Board;
+use napi::bindgen_prelude::{Function, Uint8Array};
+use napi::{Env, Unknown};
+use napi_derive::napi;
+
+use crate::bridge::Bridge;
+use crate::system_error::system_error;
+
+/// The settings that the engine reads. Numbers are bytes, counts or seconds as in `docs/settings.md`.
+#[napi(object)]
+pub struct EngineSettings {
+    pub keepalive: f64,
+    pub worker_connections: u32,
+    pub limit_request_line: u32,
+    pub limit_request_fields: u32,
+    pub limit_request_field_size: u32,
+    pub limit_request_body: f64,
+    /// `-` for standard output, or a path; no access log without it.
+    pub accesslog: Option<String>,
+    pub access_log_format: String,
+}
+
+/// Where this worker stands among the others of its arbiter.
+#[napi(object)]
+pub struct EngineSeat {
+    /// The scoreboard's descriptor.
+    pub fd: i32,
+    pub slots: u32,
+    pub slot: u32,
+    /// The event descriptors of all slots, in order.
+    pub kick_fds: Vec<i32>,
+}
+
+/// The native engine of one JavaScript environment.
+#[napi]
+pub struct Engine {
+    bridge: Bridge,
+}
+
+#[napi]
+impl Engine {
+    /// Starts the I/O thread. `dispatch(text, chunks)` is called with each batch of events; answers are written into
+    /// `ring`, whose length is 256 bytes more than a power of two.
+    #[napi(constructor, catch_unwind)]
+    pub fn new(
+        env: Env,
+        settings: EngineSettings,
+        seat: Option<EngineSeat>,
+        lifeline_fd: Option<i32>,
+        ring: Uint8Array,
+        #[napi(ts_arg_type = "(text: string, chunks: Buffer[] | undefined) => void")]
+        dispatch: Function<'_, Unknown<'_>, Unknown<'_>>,
+    ) -> napi::Result<Self, String> {
+        let access = access_log(&settings)?;
+        let seat = seat.map(place).transpose()?;
+        Bridge::start(env, limits(&settings), access, seat, lifeline_fd, ring, dispatch)
+            .map(|bridge| Self { bridge })
+            .map_err(failed)
+    }
+
+    /// Takes over a listening descriptor and accepts from it for the server `tag`.
+    #[napi(catch_unwind)]
+    pub fn listen(&self, fd: i32, tag: u32) -> napi::Result<(), String> {
+        if fd < 0 {
+            return Err(napi::Error::new("EBADF".into(), format!("listen EBADF: descriptor {fd}")));
+        }
+        // SAFETY: the caller gives the descriptor away; `ts/engine/native.ts` passes each one once.
+        let listener = unsafe { OwnedFd::from_raw_fd(fd) };
+        self.bridge.with(|io| io.listen(listener, tag))
+    }
+
+    /// Closes the listeners of a server; its connections live on.
+    #[napi(catch_unwind)]
+    pub fn unlisten(&self, tag: u32) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.unlisten(tag))
+    }
+
+    /// Closes the connections of a server: all of them or the idle ones.
+    #[napi(catch_unwind)]
+    pub fn disconnect(&self, tag: u32, idle_only: bool) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.disconnect(tag, idle_only))
+    }
+
+    /// Closes every listener and ends every connection soon; the batch that says so tells when none is left.
+    #[napi(catch_unwind)]
+    pub fn drain(&self) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.drain())
+    }
+
+    /// Opens the access log's file again.
+    #[napi(catch_unwind)]
+    pub fn reopen(&self) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.reopen())
+    }
+
+    /// Makes the I/O thread look at the ring.
+    #[napi]
+    pub fn wake(&self) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.wake())
+    }
+
+    /// Copies a piece of an answer that is too long for the ring; the next `LARGE` record refers to it.
+    #[napi(catch_unwind)]
+    pub fn large(&self, piece: &[u8]) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.large(bytes::Bytes::copy_from_slice(piece)))
+    }
+
+    /// Waits until the ring has space again.
+    #[napi(catch_unwind)]
+    pub fn wait_for_space(&self) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.wait_for_space())?.map_err(failed)
+    }
+
+    /// Whether the engine keeps the process alive.
+    #[napi]
+    pub fn set_ref(&self, env: Env, alive: bool) {
+        self.bridge.set_ref(env, alive);
+    }
+
+    /// Connections open, requests in hand, requests finished.
+    #[napi]
+    pub fn counters(&self) -> napi::Result<Vec<f64>, String> {
+        self.bridge.with(|io| io.counters().map(|count| count as f64).to_vec())
+    }
+
+    /// Ends the I/O thread and waits for it.
+    #[napi(catch_unwind)]
+    pub fn stop(&self, env: Env) {
+        self.bridge.stop(env);
+    }
+}
+
+fn limits(settings: &EngineSettings) -> Limits {
+    Limits {
+        request_line: settings.limit_request_line as usize,
+        request_fields: settings.limit_request_fields as usize,
+        request_field_size: settings.limit_request_field_size as usize,
+        request_body: settings.limit_request_body.max(0.0) as u64,
+        keepalive: Duration::from_secs_f64(settings.keepalive.clamp(0.0, 1e9)),
+        worker_connections: settings.worker_connections as usize,
+        ..Limits::default()
+    }
+    .bounded()
+}
+
+fn access_log(settings: &EngineSettings) -> napi::Result<Option<AccessLog>, String> {
+    let Some(target) = &settings.accesslog else { return Ok(None) };
+    let format = AccessFormat::compile(&settings.access_log_format)
+        .map_err(|error| napi::Error::new("ERR_INVALID_ARG_VALUE".into(), error))?;
+    AccessLog::open(target, format).map(Some).map_err(|error| system_error("open", target, &error))
+}
+
+fn place(seat: EngineSeat) -> napi::Result<Seat, String> {
+    let board =
+        Board::open(seat.fd, seat.slots).map_err(|error| system_error("scoreboard", "", &error))?;
+    let slot = board.slot(seat.slot).map_err(|error| system_error("scoreboard", "", &error))?;
+    Ok(Seat { slot, kicks: seat.kick_fds })
+}
+
+/// An error of the engine with its code.
+pub(crate) fn failed(error: Error) -> napi::Error<String> {
+    let code = if error.is_closed() {
+        "ERR_ENGINE_CLOSED"
+    } else if error.is_ring_full() {
+        "ERR_ENGINE_RING_FULL"
+    } else {
+        "ERR_ENGINE_SYSTEM"
+    };
+    napi::Error::new(code.into(), error.to_string())
+}
+
+/// The version of the package that the binary was built for.
+#[napi]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}

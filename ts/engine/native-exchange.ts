@@ -1,0 +1,254 @@
+/** Connections and exchanges of the native engine, over the records of the crossing. */
+import {
+  type Connection,
+  type Exchange,
+  type ExchangeHandler,
+  type ExchangeOwner,
+  LENGTH,
+  NO_BODY,
+} from './exchange.ts'
+import { METHODS, OUT, u16 } from './records.ts'
+import { RING_PIECE_BYTES, type Ring } from './ring.ts'
+
+/** Bytes on their way at which `write` says stop. */
+export const HIGH_WATER_MARK = 65_536
+
+type Family = 'IPv4' | 'IPv6' | undefined
+
+/** The exchanges that may still hear of something, by their place. */
+export type Live = (NativeExchange | undefined)[]
+
+export class NativeConnection implements Connection {
+  readonly id: number
+  readonly remoteAddress: string | undefined
+  readonly remotePort: number | undefined
+  readonly remoteFamily: Family
+  readonly localAddress: string | undefined
+  readonly localPort: number | undefined
+  readonly localFamily: Family
+  readonly encrypted = false
+  attachment: unknown = undefined
+  readonly handler: ExchangeHandler
+  readonly #ring: Ring
+
+  /** Reads the record of a connection that begins at `at`. */
+  constructor(ring: Ring, handler: ExchangeHandler, id: number, text: string, at: number) {
+    this.#ring = ring
+    this.handler = handler
+    this.id = id
+    const family = text.charCodeAt(at)
+    const remote = at + 7
+    const local = remote + text.charCodeAt(at + 5)
+    if (family === 0) return
+    this.remoteFamily = family === 4 ? 'IPv4' : 'IPv6'
+    this.localFamily = this.remoteFamily
+    this.remoteAddress = text.slice(remote, local)
+    this.remotePort = u16(text, at + 1)
+    this.localAddress = text.slice(local, local + text.charCodeAt(at + 6))
+    this.localPort = u16(text, at + 3)
+  }
+
+  destroy(): void {
+    this.#ring.command(OUT.DESTROY, this.id)
+  }
+}
+
+export class NativeExchange implements Exchange {
+  readonly connection: NativeConnection
+  readonly id: number
+  readonly httpVersionMinor: 0 | 1
+  readonly keepAlive: boolean
+  readonly upgrade: boolean
+  readonly bodyKind: 0 | 1 | 2
+  readonly body: Buffer | undefined
+  owner: ExchangeOwner | undefined = undefined
+  outstanding = 0
+  ended = false
+  /** The rest of the request body may still come. */
+  bodyOpen: boolean
+  readonly #ring: Ring
+  readonly #live: Live
+  readonly #place: number
+  /** The batch's text, and where in it the record's fixed part begins. */
+  readonly #text: string
+  readonly #at: number
+  /** Of `outstanding`, what the question now on its way is about; 0 when none is. */
+  #asked = 0
+  #consumed = false
+
+  constructor(
+    ring: Ring,
+    live: Live,
+    place: number,
+    connection: NativeConnection,
+    id: number,
+    text: string,
+    at: number,
+    flags: number,
+    body: Buffer | undefined,
+  ) {
+    this.connection = connection
+    this.id = id
+    this.httpVersionMinor = (flags & 1) as 0 | 1
+    this.keepAlive = (flags & 2) !== 0
+    this.upgrade = (flags & 4) !== 0
+    this.bodyKind = (flags >> 3) as 0 | 1 | 2
+    this.body = body
+    this.bodyOpen = this.bodyKind === 2
+    this.#ring = ring
+    this.#live = live
+    this.#place = place
+    this.#text = text
+    this.#at = at
+  }
+
+  get method(): string {
+    const known = this.#text.charCodeAt(this.#at)
+    if (known !== 0) return METHODS[known] ?? ''
+    const start = this.#at + 7 + u16(this.#text, this.#at + 3) * 4
+    return this.#text.slice(start, start + u16(this.#text, this.#at + 5))
+  }
+
+  get url(): string {
+    const text = this.#text
+    const at = this.#at
+    const fields = u16(text, at + 3)
+    const start =
+      text.charCodeAt(at) !== 0 ? at + 5 + fields * 4 : at + 7 + fields * 4 + u16(text, at + 5)
+    return text.slice(start, start + u16(text, at + 1))
+  }
+
+  rawHeaders(): string[] {
+    const text = this.#text
+    const at = this.#at
+    const count = u16(text, at + 3)
+    let table = at + 5
+    let start = table + count * 4
+    if (text.charCodeAt(at) === 0) {
+      start += 2 + u16(text, table)
+      table += 2
+    }
+    start += u16(text, at + 1)
+    const raw: string[] = new Array(count * 2)
+    for (let index = 0; index < raw.length; index++) {
+      const end = start + u16(text, table)
+      raw[index] = text.slice(start, end)
+      start = end
+      table += 2
+    }
+    return raw
+  }
+
+  consume(bytes: number): void {
+    this.#consumed = true
+    if (this.bodyOpen) this.#ring.command(OUT.CREDIT, this.id, 0, bytes)
+  }
+
+  inform(status: number, reason: string, fields: string): void {
+    this.#ring.head(OUT.INFORM, this.id, status, reason, fields, 0, undefined, true)
+  }
+
+  respond(
+    status: number,
+    reason: string | undefined,
+    fields: string,
+    flags: number,
+    body: string | Uint8Array | undefined,
+    encoding: BufferEncoding,
+  ): void {
+    const small = body === undefined || fitsRing(body)
+    const latin1 = encoding === 'latin1'
+    if (small && (latin1 || encoding === 'utf8' || typeof body !== 'string') && !this.bodyOpen) {
+      const kept = (flags & NO_BODY) !== 0 && (flags & LENGTH) === 0 ? undefined : body
+      this.#ring.head(OUT.RESPOND, this.id, status, reason, fields, flags, kept, latin1)
+      this.ended = true
+      this.#forget()
+      return
+    }
+    const bytes = typeof body === 'string' ? Buffer.from(body, encoding) : body
+    this.#ring.head(
+      OUT.HEAD,
+      this.id,
+      status,
+      reason,
+      fields,
+      flags,
+      undefined,
+      true,
+      bytes?.length ?? 0,
+    )
+    if (bytes !== undefined) this.write(bytes)
+    this.end()
+  }
+
+  head(status: number, reason: string | undefined, fields: string, flags: number): void {
+    this.#ring.head(OUT.HEAD, this.id, status, reason, fields, flags, undefined, true)
+  }
+
+  write(chunk: string | Uint8Array, encoding: BufferEncoding = 'utf8'): boolean {
+    const plain = typeof chunk !== 'string' || encoding === 'utf8' || encoding === 'latin1'
+    if (plain && fitsRing(chunk)) {
+      this.outstanding += this.#ring.data(OUT.DATA, this.id, chunk, encoding === 'latin1')
+    } else {
+      const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
+      if (fitsRing(bytes)) this.#ring.data(OUT.DATA, this.id, bytes, true)
+      else this.#ring.large(this.id, bytes)
+      this.outstanding += bytes.length
+    }
+    if (this.outstanding < HIGH_WATER_MARK) return true
+    this.#ask()
+    return false
+  }
+
+  trailers(fields: string): void {
+    this.#ring.data(OUT.TRAILERS, this.id, fields, true)
+  }
+
+  end(): void {
+    if (this.ended) return
+    this.ended = true
+    // A body that somebody reads is read to its end; one that nobody has looked at is not worth crossing.
+    const discard = !this.bodyOpen || !this.#consumed
+    this.#ring.command(OUT.END, this.id, discard ? 1 : 0)
+    if (discard) this.bodyOpen = false
+    this.#forget()
+  }
+
+  reset(): void {
+    this.ended = true
+    this.#ring.command(OUT.RESET, this.id)
+  }
+
+  /** The engine has sent what was asked about. */
+  drained(): void {
+    this.outstanding -= this.#asked
+    this.#asked = 0
+    if (this.outstanding > 0) return this.#ask()
+    this.owner?.onDrain()
+    this.#forget()
+  }
+
+  /** The last piece of the request body has come. */
+  bodyEnded(rawTrailers: string[]): void {
+    this.bodyOpen = false
+    this.owner?.onEnd(rawTrailers)
+    this.#forget()
+  }
+
+  /** Asks to be told when everything written so far is sent. */
+  #ask(): void {
+    if (this.#asked > 0) return
+    this.#asked = this.outstanding
+    this.#ring.command(OUT.NOTIFY, this.id)
+  }
+
+  /** Once nothing more can be heard of the exchange its place is free. */
+  #forget(): void {
+    if (!this.ended || this.bodyOpen || this.#asked > 0) return
+    if (this.#live[this.#place] === this) this.#live[this.#place] = undefined
+  }
+}
+
+function fitsRing(chunk: string | Uint8Array): boolean {
+  return (typeof chunk === 'string' ? chunk.length * 3 : chunk.length) <= RING_PIECE_BYTES
+}

@@ -1,0 +1,189 @@
+/**
+ * The writing end of the ring: answers go into memory that the I/O thread reads by itself
+ * (`docs/design/crossing.md`). A record is never broken at the end of the memory.
+ */
+import type { NativeEngine } from '../native/index.ts'
+import { OUT, RECORD_BYTES, RING_DATA, WORD } from './records.ts'
+
+/** Bytes of records that fit; a power of two. */
+const RING_BYTES = 1 << 20
+
+/** Strings and bytes beyond this go beside the ring, copied once into the engine's own memory. */
+export const RING_PIECE_BYTES = 16_384
+
+/** With so much unsaid the I/O thread is woken in the middle of a batch. */
+const WAKE_BYTES = 65_536
+
+/** The I/O thread is not woken more often than this in the middle of a batch. */
+const WAKE_INTERVAL_MS = 0.2
+
+/** `reason` of a head that takes the status code's own phrase. */
+const NO_REASON = -1
+
+type Latin1Writer = (text: string, at: number, length: number) => number
+
+/** What Buffer.prototype has in every Node and its types leave out. */
+interface WritableBuffer extends Buffer {
+  latin1Write: Latin1Writer
+  utf8Write: Latin1Writer
+}
+
+export class Ring {
+  /** All of the memory, as the engine takes it. */
+  readonly memory = new Uint8Array(RING_DATA + RING_BYTES)
+  readonly #header = new Int32Array(this.memory.buffer, 0, RING_DATA / 4)
+  readonly #words = new Int32Array(this.memory.buffer, RING_DATA)
+  readonly #bytes = Buffer.from(this.memory.buffer, RING_DATA) as WritableBuffer
+  #engine: NativeEngine | undefined
+  /** Bytes written since the start, wrapping at 32 bits as the engine's count does. */
+  #tail = 0
+  /** Bytes read by the engine when it was last looked at. */
+  #head = 0
+  /** `#tail` at the last wake. */
+  #woken = 0
+  #wokenAt = 0
+  #scheduled = false
+  readonly #wakeLater = (): void => {
+    this.#scheduled = false
+    this.wake()
+  }
+  /** The dispatcher is at work and will call `wake` itself. */
+  inBatch = false
+
+  attach(engine: NativeEngine): void {
+    this.#engine = engine
+  }
+
+  /** Writes a record without payload. */
+  command(kind: number, id: number, flags = 0, count = 0): void {
+    const at = this.#reserve(RECORD_BYTES)
+    this.#prefix(at, kind | (flags << 8), id, 0, 0, count)
+    this.#publish(RECORD_BYTES)
+  }
+
+  /**
+   * Writes a head with a body that fits (`text` is what its strings take at most); `body` of undefined is none. Returns
+   * the body's length. For `HEAD` and `INFORM` records `length` is the value of Content-Length.
+   */
+  head(
+    kind: number,
+    id: number,
+    status: number,
+    reason: string | undefined,
+    fields: string,
+    flags: number,
+    body: string | Uint8Array | undefined,
+    latin1: boolean,
+    length = 0,
+  ): number {
+    const reasonLength = reason === undefined ? 0 : reason.length
+    const bodyMost = body === undefined ? 0 : typeof body === 'string' ? body.length * 3 : body.length
+    const most = RECORD_BYTES + fields.length + reasonLength + bodyMost
+    const at = this.#reserve(most)
+    const bytes = this.#bytes
+    let end = at + RECORD_BYTES
+    if (fields.length > 0) end += bytes.latin1Write(fields, end, fields.length)
+    if (reason !== undefined && reasonLength > 0) end += bytes.latin1Write(reason, end, reasonLength)
+    let bodyLength = length
+    if (typeof body === 'string') {
+      bodyLength = latin1
+        ? bytes.latin1Write(body, end, body.length)
+        : bytes.utf8Write(body, end, bodyMost)
+      end += bodyLength
+    } else if (body !== undefined) {
+      bytes.set(body, end)
+      bodyLength = body.length
+      end += bodyLength
+    }
+    const first = kind | (flags << 8) | (status << 16)
+    const reasonWord = reason === undefined ? NO_REASON : reasonLength
+    this.#prefix(at, first, id, fields.length, reasonWord, bodyLength)
+    this.#publish(end - at)
+    return bodyLength
+  }
+
+  /** Writes a record whose payload is bytes or text that fit. Returns how many bytes they are. */
+  data(kind: number, id: number, chunk: string | Uint8Array, latin1: boolean): number {
+    const most = typeof chunk === 'string' ? chunk.length * 3 : chunk.length
+    const at = this.#reserve(RECORD_BYTES + most)
+    const start = at + RECORD_BYTES
+    let length: number
+    if (typeof chunk !== 'string') {
+      this.#bytes.set(chunk, start)
+      length = chunk.length
+    } else if (latin1) length = this.#bytes.latin1Write(chunk, start, chunk.length)
+    else length = this.#bytes.utf8Write(chunk, start, most)
+    this.#prefix(at, kind, id, length, 0, 0)
+    this.#publish(RECORD_BYTES + length)
+    return length
+  }
+
+  /** Writes a record that refers to a piece beside the ring. */
+  large(id: number, piece: Uint8Array): void {
+    this.#engine?.large(piece)
+    this.command(OUT.LARGE, id)
+  }
+
+  /** Wakes the I/O thread if it sleeps and something is unsaid. */
+  wake(): void {
+    if (this.#woken === this.#tail) return
+    this.#woken = this.#tail
+    // The engine publishes that it sleeps before it looks at the tail a last time, so one of the two sees the other.
+    if (Atomics.load(this.#header, WORD.SLEEPING) === 1) this.#engine?.wake()
+  }
+
+  /** Between two requests of a batch: wakes the I/O thread if answers have waited or are many. */
+  wakeInBatch(): void {
+    if (this.#woken === this.#tail) return
+    const now = performance.now()
+    if (now - this.#wokenAt < WAKE_INTERVAL_MS) return
+    this.#wokenAt = now
+    this.wake()
+  }
+
+  /** The batch is done: the I/O thread need not look by itself any more. */
+  endBatch(): void {
+    this.inBatch = false
+    this.wake()
+    this.#wokenAt = performance.now()
+    Atomics.store(this.#header, WORD.BATCH, 0)
+  }
+
+  #prefix(at: number, first: number, id: number, a: number, b: number, c: number): void {
+    const words = this.#words
+    const word = at >> 2
+    words[word] = first
+    words[word + 1] = id
+    words[word + 2] = a
+    words[word + 3] = b
+    words[word + 4] = c
+  }
+
+  /** Finds room for `count` bytes in one piece and returns where. */
+  #reserve(count: number): number {
+    const size = (count + 3) & ~3
+    let at = this.#tail & (RING_BYTES - 1)
+    const pad = at + size > RING_BYTES ? RING_BYTES - at : 0
+    while (RING_BYTES - ((this.#tail - this.#head) | 0) < size + pad) {
+      this.#head = Atomics.load(this.#header, WORD.HEAD)
+      if (RING_BYTES - ((this.#tail - this.#head) | 0) >= size + pad) break
+      this.#engine?.waitForSpace()
+    }
+    if (pad > 0) {
+      this.#words[at >> 2] = OUT.PAD
+      this.#tail = (this.#tail + pad) | 0
+      at = 0
+    }
+    return at
+  }
+
+  #publish(count: number): void {
+    this.#tail = (this.#tail + ((count + 3) & ~3)) | 0
+    Atomics.store(this.#header, WORD.TAIL, this.#tail)
+    if (((this.#tail - this.#woken) | 0) >= WAKE_BYTES) this.wake()
+    else if (!this.inBatch && !this.#scheduled) {
+      this.#scheduled = true
+      setImmediate(this.#wakeLater)
+    }
+  }
+}
