@@ -15,17 +15,14 @@ pub(super) use epoll::Poller;
 #[cfg(not(target_os = "linux"))]
 pub(super) use fallback::Poller;
 
-/// What a wait found.
+/// What a wait found that must be seen to. Kicks and listeners are not told: the queues are looked into
+/// after every wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ready {
     /// There are commands.
     pub(super) commands: bool,
-    /// Another worker says that there is a connection for us.
-    pub(super) kicked: bool,
     /// The other end of the lifeline is gone.
     pub(super) orphaned: bool,
-    /// A listener has connections, or is broken.
-    pub(super) listeners: bool,
 }
 
 /// Whether one of the listeners has a connection in its queue.
@@ -141,10 +138,7 @@ mod epoll {
                         ready.commands = true;
                         drain(&self.woken);
                     }
-                    KICK => {
-                        ready.kicked = true;
-                        self.kick.iter().for_each(drain);
-                    }
+                    KICK => self.kick.iter().for_each(drain),
                     LIFELINE => {
                         ready.orphaned = true;
                         // It has nothing else to say, and would say it without end.
@@ -152,7 +146,7 @@ mod epoll {
                             self.delete(&lifeline);
                         }
                     }
-                    _ => ready.listeners = true,
+                    _ => {}
                 }
             }
             Ok(ready)
@@ -220,9 +214,7 @@ mod fallback {
             poll(&mut polled, timeout_ms.unwrap_or(-1))?;
             let ready = Ready {
                 commands: polled[0].revents != 0,
-                kicked: false,
                 orphaned: fixed == 2 && polled[1].revents != 0,
-                listeners: polled[fixed..].iter().any(|entry| entry.revents != 0),
             };
             if ready.commands {
                 drain(&self.woken);
