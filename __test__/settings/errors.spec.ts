@@ -49,6 +49,7 @@ const CASES: Record<string, Case> = {
   'bind-unix-empty': flags('-b', 'unix:'),
   'bind-fd': flags('-b', 'fd://stdin'),
   'bind-second': flags('-b', ':8000', '-b', ':x'),
+  'access-format': flags('--access-logformat', '%(h)s %x'),
   'env-entry': flags('-e', 'NAME'),
   'chdir-missing': flags('--chdir', 'nowhere'),
   'chdir-file': { argv: ['--chdir', 'a.txt'], files: { 'a.txt': '' } },

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 
 import { parseAddress } from '../listen/address.ts'
+import { compileAccessFormat } from '../log/access-format.ts'
 import { availableCpus } from './cpus.ts'
 
 export interface Kind<Out = unknown, In = unknown> {
@@ -183,6 +184,14 @@ export const workerClass: Kind<string, string> = {
   },
 }
 
+/** A format of access lines. */
+export const accessFormat: Kind<string, string> = {
+  schema: z.string().min(1).refine(compiles),
+  allowed: 'a format in which each percent sign begins %(NAME)s or %%',
+  meta: 'FORMAT',
+  fromText: asIs,
+}
+
 /** A file mode, octal as in a shell. */
 export const octal: Kind<number, number> = {
   schema: z.int().min(0).max(0o7777),
@@ -240,6 +249,16 @@ function boolFromText(given: string): unknown {
 
 function isModulePath(value: string): boolean {
   return /^[.]{0,2}[/]./.test(value) || /[.][cm]?[jt]s(:\w+)?$/.test(value)
+}
+
+function compiles(format: string): boolean {
+  try {
+    compileAccessFormat(format)
+    return true
+  } catch {
+    // What is wrong with it, the words for the kind say.
+    return false
+  }
 }
 
 function addressProblem(text: string): string | undefined {

@@ -5,6 +5,7 @@
  * A new row needs a reason: who needs it, and why no default works for all.
  */
 import {
+  accessFormat,
   address,
   bool,
   bytes,
@@ -612,7 +613,7 @@ export const TABLE = {
   access_log_format: {
     section: 'Logging',
     flags: ['--access-logformat', '--access-log-format'],
-    kind: text('FORMAT'),
+    kind: accessFormat,
     default: '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
     status: 'built',
     reads: 'worker',
