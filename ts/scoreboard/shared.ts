@@ -1,5 +1,6 @@
 /** The scoreboard in shared memory: the addon maps the same page in the arbiter and in each worker. */
 
+import type { BeatCounters } from '../messages.ts'
 import type { Native, NativeScoreboard } from '../native/index.ts'
 import type { ArbiterBoard, SlotReading, WorkerBoard, WorkerBoardState } from './board.ts'
 
@@ -9,6 +10,7 @@ export class SharedBoard implements ArbiterBoard {
   readonly fd: number
   readonly kickFds: readonly number[]
   readonly #page: NativeScoreboard
+  readonly #noted = new Map<number, BeatCounters>()
 
   constructor(native: Native, slots: number) {
     this.#page = native.Scoreboard.create(slots)
@@ -18,6 +20,7 @@ export class SharedBoard implements ArbiterBoard {
   }
 
   claim(slot: number, pid: number): number {
+    this.#noted.delete(slot)
     return this.#page.claim(slot, pid)
   }
 
@@ -25,12 +28,14 @@ export class SharedBoard implements ArbiterBoard {
     this.#page.release(slot)
   }
 
-  // Beats are in the page.
-  note(): void {}
+  // The TypeScript engine does not count in the page: its counts come as messages even so.
+  note(slot: number, counters: BeatCounters): void {
+    this.#noted.set(slot, counters)
+  }
 
   read(slot: number): SlotReading {
     const { beatAgeMs, connections, busy, requests } = this.#page.read(slot)
-    return { beatAgeMs, connections, busy, requests }
+    return { connections, busy, requests, ...this.#noted.get(slot), beatAgeMs }
   }
 
   kickAll(): void {

@@ -78,11 +78,20 @@ export class Worker {
   }
 
   #openBoard({ slot, slots }: ArbiterMessage, engine: Engine): WorkerBoard {
-    if (native !== null) return new SharedWorkerBoard(native, { fd: BOARD_FD, slots, slot })
-    return new ChannelBoard(
+    const channel = new ChannelBoard(
       (message) => this.#channel.send(message),
       () => engine.counters(),
     )
+    if (native === null) return channel
+    const shared = new SharedWorkerBoard(native, { fd: BOARD_FD, slots, slot })
+    if (engine.name === 'native') return shared
+    return {
+      setState: (state) => shared.setState(state),
+      beat() {
+        shared.beat()
+        channel.beat()
+      },
+    }
   }
 
   /** Booting has failed: says why to the arbiter, who logs it once for all workers, and ends. */
