@@ -174,6 +174,16 @@ test('sizes take units, switches take words, numbers may be fractions', async (t
   t.is(large.values.limit_request_body, 2 * 1024 ** 3)
 })
 
+test('limits of a head cannot be turned off: 0 and too much mean the most', async (t) => {
+  for (const text of ['0', '99999999']) {
+    const argv = ['--limit-request-line', text, '--limit-request-fields', text]
+    const { values } = await resolve(t, { argv: [...argv, '--limit-request-field-size', text] })
+    t.is(values.limit_request_line, 65_535)
+    t.is(values.limit_request_fields, 32_768)
+    t.is(values.limit_request_field_size, 65_535)
+  }
+})
+
 test('both spellings of flags are taken', async (t) => {
   const { values } = await resolve(t, {
     argv: [

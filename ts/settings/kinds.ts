@@ -66,6 +66,20 @@ export function integer(
   }
 }
 
+/** A limit that cannot be turned off: 0 and what is above the most mean the most. */
+export function limit(most: number, unit?: 'bytes'): Kind<number, number> {
+  return {
+    schema: z
+      .int()
+      .min(0)
+      .transform((value) => (value === 0 ? most : Math.min(value, most))),
+    allowed: 'an integer of 0 or more',
+    unit,
+    meta: unit === undefined ? 'N' : 'BYTES',
+    fromText: numberFromText,
+  }
+}
+
 /** A time; fractions are allowed. */
 export const seconds: Kind<number, number> = {
   schema: z.number().min(0).max(MAX_SECONDS),
@@ -248,7 +262,7 @@ function boolFromText(given: string): unknown {
 }
 
 function isModulePath(value: string): boolean {
-  return /^[.]{0,2}[/]./.test(value) || /[.][cm]?[jt]s(:\w+)?$/.test(value)
+  return /^[.]{0,2}[/]./.test(value) || /[.][cm]?[jt]s$/.test(value)
 }
 
 function compiles(format: string): boolean {

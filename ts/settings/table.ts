@@ -13,6 +13,7 @@ import {
   choice,
   environmentEntry,
   integer,
+  limit,
   list,
   octal,
   orNull,
@@ -24,6 +25,11 @@ import {
   workerCount,
 } from './kinds.ts'
 import type { Row } from './rows.ts'
+
+// The native engine's lengths of a line have 16 bits.
+const MAX_LINE_BYTES = 65_535
+// What Gunicorn allows at most.
+const MAX_FIELDS = 32_768
 
 export const TABLE = {
   // Config File
@@ -237,16 +243,16 @@ export const TABLE = {
   limit_request_line: {
     section: 'Security',
     flags: ['--limit-request-line'],
-    kind: integer(0, undefined, 'BYTES'),
+    kind: limit(MAX_LINE_BYTES, 'bytes'),
     default: 4094,
     status: 'built',
     reads: 'worker',
-    doc: 'The longest request line, in bytes. Longer ones are answered with 414. 0 is no limit of its own.',
+    doc: 'The longest request line, in bytes. Longer ones are answered with 414. 0 and numbers above 65535 mean 65535.',
   },
   limit_request_fields: {
     section: 'Security',
     flags: ['--limit-request-fields'],
-    kind: integer(0),
+    kind: limit(MAX_FIELDS),
     default: 100,
     status: 'built',
     reads: 'worker',
@@ -256,11 +262,11 @@ export const TABLE = {
     section: 'Security',
     // Gunicorn's own spelling has an underscore.
     flags: ['--limit-request-field-size', '--limit-request-field_size'],
-    kind: integer(0, undefined, 'BYTES'),
+    kind: limit(MAX_LINE_BYTES, 'bytes'),
     default: 8190,
     status: 'built',
     reads: 'worker',
-    doc: 'The longest header field of a request, in bytes, with its name and line end. Longer ones are answered with 431. 0 means 8190.',
+    doc: 'The longest header field of a request, in bytes, with its name and line end. Longer ones are answered with 431. 0 and numbers above 65535 mean 65535.',
   },
   limit_request_body: {
     section: 'Security',
