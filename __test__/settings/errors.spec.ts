@@ -33,6 +33,7 @@ const CASES: Record<string, Case> = {
   'integer-empty': flags('--backlog', ''),
   'seconds-word': flags('--timeout', 'soon'),
   'seconds-unit': flags('--keep-alive', '5s'),
+  'seconds-too-few': flags('--boot-timeout', '0'),
   'seconds-too-many': flags('--graceful-timeout', '9999999999'),
   'bytes-word': flags('--limit-request-body', 'lots'),
   'choice-near': flags('--log-level', 'warn'),

@@ -81,13 +81,18 @@ export function limit(most: number, unit?: 'bytes'): Kind<number, number> {
 }
 
 /** A time; fractions are allowed. */
-export const seconds: Kind<number, number> = {
-  schema: z.number().min(0).max(MAX_SECONDS),
-  allowed: `a number of seconds from 0 to ${MAX_SECONDS}`,
-  unit: 'seconds',
-  meta: 'SECONDS',
-  fromText: numberFromText,
+export function secondsFrom(min: number): Kind<number, number> {
+  return {
+    schema: z.number().min(min).max(MAX_SECONDS),
+    allowed: `a number of seconds from ${min} to ${MAX_SECONDS}`,
+    unit: 'seconds',
+    meta: 'SECONDS',
+    fromText: numberFromText,
+  }
 }
+
+/** A time that may be 0. */
+export const seconds = secondsFrom(0)
 
 /** A number of bytes, or text with a unit: 64k, 10m, 1g (powers of 1024). */
 export const bytes: Kind<number, number> = {

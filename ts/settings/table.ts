@@ -19,6 +19,7 @@ import {
   orNull,
   record,
   seconds,
+  secondsFrom,
   text,
   textList,
   workerClass,
@@ -152,11 +153,11 @@ export const TABLE = {
   boot_timeout: {
     section: 'Worker Processes',
     flags: ['--boot-timeout'],
-    kind: seconds,
+    kind: secondsFrom(0.1),
     default: 60,
     status: 'built',
     reads: 'arbiter',
-    doc: 'How long a worker may take from its start until the application is ready. 0 is no limit.',
+    doc: 'How long a worker may take from its start until the application is ready.',
   },
   graceful_timeout: {
     section: 'Worker Processes',
