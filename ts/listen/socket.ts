@@ -69,7 +69,7 @@ export async function openListener(
       log.error(`Connection in use: ${shown(address)}`)
       if (attempt === BIND_TRIES) throw monocerosError('ERR_ADDRESS_IN_USE', shown(address))
       log.error('Retrying in 1 second.')
-      await new Promise<void>((done) => system.after(BIND_RETRY_MS, done))
+      await system.pause(BIND_RETRY_MS)
     }
   }
 }

@@ -24,6 +24,8 @@ export interface System {
   random(): number
   /** Calls back once; the returned function takes it back. Holds the process meanwhile. */
   after(delayMs: number, callback: () => void): () => void
+  /** Resolves later; does not hold the process. */
+  pause(delayMs: number): Promise<void>
   /** Calls back again and again; does not hold the process. */
   every(intervalMs: number, callback: () => void): () => void
   onSignal(signal: SignalName, callback: () => void): void
@@ -82,6 +84,7 @@ export const system: System = {
     const timer = setTimeout(callback, delayMs)
     return () => clearTimeout(timer)
   },
+  pause: (delayMs) => new Promise((done) => setTimeout(done, delayMs).unref()),
   every(intervalMs, callback) {
     const timer = setInterval(callback, intervalMs).unref()
     return () => clearInterval(timer)

@@ -1,0 +1,285 @@
+// One test for each way to fail, on the real command: what the log says, the exit status, who goes on serving.
+
+import { writeFileSync } from 'node:fs'
+import net from 'node:net'
+import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+
+import {
+  appSource,
+  ENGINES,
+  isAlive,
+  type Program,
+  serveArgs,
+  startProgram,
+  until,
+} from './program.ts'
+
+interface FailedStart {
+  readonly files: Record<string, string>
+  readonly args?: readonly string[]
+  readonly exit: number
+  readonly says: RegExp
+}
+
+// One message, with the application's own stack at most.
+const failsToStart = test.macro(async (t: ExecutionContext, start: FailedStart) => {
+  const args = [...(start.args ?? ['app.cjs']), '-b', '127.0.0.1:0', '-w', '2']
+  const program = startProgram(t, { files: start.files, args })
+  t.is(await program.exited, start.exit)
+  await until(() => program.child.stderr?.readableEnded, 'the end of the log')
+  t.regex(program.log, start.says)
+  t.is(program.log.match(new RegExp(start.says, 'g'))?.length, 1, program.log)
+  t.notRegex(program.log, /at .*\/(ts|dist)\//)
+  t.notRegex(program.log, /node:internal/)
+})
+
+test.serial('an application that throws while loading: 3', failsToStart, {
+  files: { 'app.cjs': 'function connect() { throw new Error("no database") }\nconnect()' },
+  exit: 3,
+  says: /application app\.cjs failed while loading:\nError: no database\n {4}at connect \(.*app\.cjs:1/,
+})
+
+test.serial('an application with a syntax error: 3', failsToStart, {
+  files: { 'app.mjs': 'export default (request) => {\n  return new Response(\n}' },
+  args: ['app.mjs'],
+  exit: 3,
+  says: /application app\.mjs failed while loading:\n(.*\n)*?SyntaxError: /,
+})
+
+test.serial('an application that is not there: 3', failsToStart, {
+  files: {},
+  args: ['missing.cjs'],
+  exit: 3,
+  says: /application missing\.cjs not found: there is no file .*missing\.cjs/,
+})
+
+test.serial('an application that ends the process while loading: 3', failsToStart, {
+  files: { 'app.cjs': 'process.exit(7)' },
+  exit: 3,
+  says: /worker \(pid:\d+\) ended before it was ready: exited with code 7/,
+})
+
+test.serial('an application that rejects while loading: 3', failsToStart, {
+  files: { 'app.cjs': 'Promise.reject(new Error("stray")); setInterval(() => {}, 1000)' },
+  exit: 3,
+  says: /application app\.cjs failed while loading:\nError: stray/,
+})
+
+test.serial('an application that is not ready within boot_timeout: 3', failsToStart, {
+  files: { 'app.cjs': 'for (;;);' },
+  args: ['app.cjs', '--boot-timeout', '1'],
+  exit: 3,
+  says: /worker \(pid:\d+\) was not ready within boot_timeout \(1s\)/,
+})
+
+test.serial('an export that is missing: 4', failsToStart, {
+  files: { 'app.cjs': 'exports.other = (req, res) => res.end()' },
+  args: ['app.cjs:api'],
+  exit: 4,
+  says: /\[ERROR\] .*"?api"?/,
+})
+
+test.serial('an export that is no application: 4', failsToStart, {
+  files: { 'app.cjs': 'module.exports = 42' },
+  exit: 4,
+  says: /\[ERROR\] .*a number/,
+})
+
+test.serial('a module that exports nothing and never listens: 4', failsToStart, {
+  files: { 'app.mjs': 'console.log' },
+  args: ['app.mjs'],
+  exit: 4,
+  says: /App failed to load/,
+})
+
+test.serial('a port in use: 1, after five tries', async (t) => {
+  const holder = net.createServer().listen(0, '127.0.0.1')
+  t.teardown(() => holder.close())
+  await until(() => holder.listening, 'the other server')
+  const { port } = holder.address() as net.AddressInfo
+  const program = startProgram(t, {
+    files: { 'app.cjs': appSource('1') },
+    args: ['app.cjs', '-b', `127.0.0.1:${port}`],
+  })
+  t.is(await program.exited, 1)
+  await program.line(/cannot listen at 127\.0\.0\.1:\d+: the address is in use/)
+  t.is(program.log.match(/Connection in use: 127\.0\.0\.1:\d+/g)?.length, 5)
+  t.is(program.log.match(/Retrying in 1 second\./g)?.length, 4)
+})
+
+test.serial('TERM while the port is waited for: 0', async (t) => {
+  const holder = net.createServer().listen(0, '127.0.0.1')
+  t.teardown(() => holder.close())
+  await until(() => holder.listening, 'the other server')
+  const { port } = holder.address() as net.AddressInfo
+  const args = ['app.cjs', '-b', `127.0.0.1:${port}`]
+  const program = startProgram(t, { files: { 'app.cjs': appSource('1') }, args })
+  await program.line(/Retrying in 1 second/)
+  program.signal('SIGTERM')
+  t.is(await program.exited, 0)
+})
+
+test.serial('a pidfile of a living process: 1; of a dead one it is replaced', async (t) => {
+  const options = {
+    files: { 'app.cjs': appSource('1'), pid: `${process.ppid}\n` },
+    args: serveArgs('auto', '-p', 'pid'),
+  }
+  const refused = startProgram(t, options)
+  t.is(await refused.exited, 1)
+  await refused.line(new RegExp(`pidfile .*pid belongs to process ${process.ppid}`))
+  const taken = startProgram(t, {
+    ...options,
+    files: { ...options.files, pid: `${refused.pid}\n` },
+  })
+  await taken.ready(1)
+  t.is((await taken.who()).version, '1')
+})
+
+for (const engine of ENGINES) {
+  test.serial(`${engine}: a killed worker is replaced at once`, async (t) => {
+    const program = await started(t, engine, '-w', '2')
+    const [victim = 0] = program.workers()
+    process.kill(victim, 'SIGKILL')
+    await program.line(
+      new RegExp(`Worker \\(pid:${victim}\\) was sent SIGKILL! Perhaps out of memory`),
+    )
+    await program.line(/Worker ready/)
+    t.is(program.workers().length, 2)
+    t.notRegex(program.log, /end too soon/)
+  })
+
+  test.serial(
+    `${engine}: workers that end by themselves are replaced after growing pauses`,
+    async (t) => {
+      const program = await started(t, engine, '-w', '1')
+      for (const pause of ['1s', '2s']) {
+        await t.throwsAsync(program.get('/exit/9'))
+        await program.line(/Worker \(pid:\d+\) exited with code 9/)
+        await program.line(new RegExp(`the next one starts in ${pause}`))
+        await program.line(/Worker ready/)
+      }
+      t.is((await program.who()).version, '1')
+    },
+  )
+
+  test.serial(`${engine}: a blocked event loop is ended after timeout and replaced`, async (t) => {
+    const program = await started(t, engine, '-w', '1', '-t', '2')
+    const blocked = t.throwsAsync(program.get('/block/60000'))
+    await program.line(/WORKER TIMEOUT \(pid:\d+\): silent for .*s > timeout 2s/)
+    await blocked
+    await program.line(/Worker ready/)
+    t.is((await program.who()).version, '1')
+  })
+
+  test.serial(`${engine}: a slow answer is no blocked event loop`, async (t) => {
+    const program = await started(t, engine, '-w', '1', '-t', '1')
+    t.is((await program.who('/slow/2500')).version, '1')
+    t.notRegex(program.log, /WORKER TIMEOUT/)
+  })
+
+  test.serial(
+    `${engine}: a handler that throws or rejects answers 500, and the worker goes on`,
+    async (t) => {
+      const program = await started(t, engine, '-w', '1')
+      const { pid } = await program.who()
+      t.is((await program.get('/throw')).status, 500)
+      await program.line(/Uncaught error in the application\nError: thrown by a handler/)
+      t.is((await program.get('/reject')).status, 500)
+      await program.line(/Unhandled rejection in the application\nError: rejected by a handler/)
+      t.is((await program.who()).pid, pid)
+    },
+  )
+
+  test.serial(`${engine}: the program's own listener takes what nobody caught`, async (t) => {
+    const source = `process.on('uncaughtException', (error) => console.error('own:', error.message))
+      ${appSource('1')}`
+    const args = serveArgs(engine, '-w', '1')
+    const program = await startProgram(t, { files: { 'app.cjs': source }, args }).ready(1)
+    program.get('/throw').catch(() => {})
+    await program.line(/own: thrown by a handler/)
+    program.get('/reject').catch(() => {})
+    await program.line(/own: rejected by a handler/)
+    t.notRegex(program.log, /in the application/)
+  })
+
+  test.serial(
+    `${engine}: max_requests replaces a worker once its successor is ready`,
+    async (t) => {
+      const program = await started(t, engine, '-w', '1', '--max-requests', '20')
+      const { pid } = await program.who()
+      for (let count = 0; count < 25; count += 1) await program.who()
+      await program.line(/Autorestarting worker \(pid:\d+\): \d+ requests >= max_requests 20/)
+      await program.line(/Worker ready/)
+      await program.line(new RegExp(`Worker exiting \\(pid: ${pid}\\)`))
+      t.not((await program.who()).pid, pid)
+    },
+  )
+
+  test.serial(
+    `${engine}: the arbiter's death frees the port and ends all workers, a blocked one too`,
+    async (t) => {
+      const program = await started(t, engine, '-w', '2')
+      const workers = program.workers()
+      const isNative = engine === 'native'
+      if (isNative) program.get('/block/60000').catch(() => {})
+      await program.who()
+      program.signal('SIGKILL')
+      await program.exited
+      const diedAt = Date.now()
+      await until(() => canBind(program.port), 'the port')
+      if (isNative) t.true(Date.now() - diedAt < 1_000, 'the port is free soon')
+      await until(() => !workers.some(isAlive), 'the workers to end')
+      t.true(Date.now() - diedAt < 5_000)
+    },
+  )
+}
+
+test.serial('a script that listens late is waited for', async (t) => {
+  const source = `const http = require('node:http')
+    setTimeout(() => http.createServer((req, res) => res.end('late')).listen(3000), 1500)
+    process.send('ready')`
+  const args = serveArgs('auto', '-w', '1')
+  const program = await startProgram(t, { files: { 'app.cjs': source }, args }).ready(1)
+  t.is((await program.get()).body, 'late')
+})
+
+test.serial('a stale unix socket is replaced, one that answers is not', async (t) => {
+  const options = {
+    files: { 'app.cjs': appSource('1') },
+    args: ['app.cjs', '-b', 'unix:app.sock', '--log-level', 'debug'],
+  }
+  const first = startProgram(t, options)
+  await first.line(/Worker ready/)
+  const path = join(first.directory, 'app.sock')
+  const other = startProgram(t, { ...options, args: ['app.cjs', '-b', `unix:${path}`] })
+  t.is(await other.exited, 1)
+  await other.line(/the address is in use/)
+  const workers = first.workers()
+  first.signal('SIGKILL')
+  await until(() => !workers.some(isAlive), 'the workers to end')
+  const third = startProgram(t, { ...options, args: ['app.cjs', '-b', `unix:${path}`] })
+  await third.line(/Listening at: unix:.*app\.sock/)
+  writeFileSync(join(first.directory, 'plain'), '')
+  const plain = join(first.directory, 'plain')
+  const fourth = startProgram(t, { ...options, args: ['app.cjs', '-b', `unix:${plain}`] })
+  t.is(await fourth.exited, 1)
+  await fourth.line(/the file is no socket/)
+})
+
+async function started(t: ExecutionContext, engine: string, ...more: string[]): Promise<Program> {
+  const args = serveArgs(engine, ...more)
+  return startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(
+    Number(more[more.indexOf('-w') + 1]),
+  )
+}
+
+function canBind(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const server = net.createServer()
+    server.on('error', () => done(false))
+    server.listen({ port, host: '127.0.0.1', exclusive: true }, () =>
+      server.close(() => done(true)),
+    )
+  })
+}
