@@ -156,7 +156,10 @@ impl AcceptLoop {
                     self.listeners.push(Listener { fd, tag });
                 }
                 Command::CloseListeners => self.close(|_| true),
-                Command::Pause => self.paused = true,
+                Command::Pause => {
+                    self.paused = true;
+                    self.pass_on();
+                }
                 Command::Remove(tag) => self.close(|listener| listener.tag == tag),
                 Command::Resume => self.paused = false,
                 Command::Stop => return false,
@@ -273,14 +276,30 @@ impl AcceptLoop {
         if self.backoff_ms == BACKOFF_MIN_MS {
             (self.on_trouble)(error);
         }
+        self.pass_on();
         self.phase = Phase::Exhausted { until_us: monotonic_us() + self.backoff_ms * 1_000 };
         self.backoff_ms = (self.backoff_ms * 2).min(BACKOFF_MAX_MS);
     }
 
     fn close(&mut self, which: impl Fn(&Listener) -> bool) {
         self.disarm();
+        self.pass_on();
         self.listeners.retain(|listener| !which(listener));
         self.settle();
+    }
+
+    /// Wakes another worker for what is in the queues: this one may have been the only one that was woken
+    /// for it.
+    fn pass_on(&self) {
+        let listeners = self.listeners.iter().map(|listener| &listener.fd);
+        if self.kicks.is_empty() || !poller::any_pending(listeners) {
+            return;
+        }
+        if let Some(other) = self.gate.other()
+            && self.gate.kick(other, monotonic_us()) == Kick::Send
+        {
+            poller::signal(&self.kicks[other]);
+        }
     }
 
     /// Brings the phase in line with pause and listeners after either has changed.

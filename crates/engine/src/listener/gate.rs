@@ -73,6 +73,14 @@ impl Gate {
         }
     }
 
+    /// The least loaded of the others that take connections.
+    pub(super) fn other(&self) -> Option<usize> {
+        let all = self.slot.board().cells().iter().enumerate();
+        all.filter(|(index, cells)| *index != self.slot.index() && takes(cells))
+            .min_by_key(|(_, cells)| cells.connections.load(Relaxed))
+            .map(|(index, _)| index)
+    }
+
     /// Notes a kick of the worker at that index.
     pub(super) fn kick(&self, index: usize, now_us: u64) -> Kick {
         let kicked = &self.slot.board().cells()[index].kicked_us;
@@ -181,8 +189,10 @@ mod tests {
         assert_eq!(gate.decide(0), Verdict::Ahead(2));
         Gate::new(board.slot(3).unwrap(), 100).hold(true);
         assert_eq!(gate.decide(0), Verdict::Ahead(3));
+        assert_eq!(gate.other(), Some(3));
         board.release(4).unwrap();
         assert_eq!(gate.decide(0), Verdict::Take);
+        assert_eq!(gate.other(), None);
     }
 
     #[test]
