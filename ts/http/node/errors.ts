@@ -76,3 +76,14 @@ export function answerFailure(response: ServerResponse): void {
   response.statusCode = 500
   response.end(STATUS_CODES[500])
 }
+
+/** What node's pending requests get when their connection is lost. */
+export function connectionReset(): Error {
+  return Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
+}
+
+/** What the callbacks of writes get that can no longer be done. */
+export function streamDestroyed(method: string): Error {
+  const text = `Cannot call ${method} after a stream was destroyed`
+  return Object.assign(new Error(text), { code: 'ERR_STREAM_DESTROYED' })
+}

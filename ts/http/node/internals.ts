@@ -5,6 +5,7 @@
 import { EventEmitter } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
+import type { Readable } from 'node:stream'
 
 /** What a server reaches its descriptor through: node's `TCP` and `Pipe`, or a stand-in. */
 export interface ServerHandle {
@@ -32,6 +33,10 @@ export interface ServerInternals {
   _events: Record<string | symbol, unknown>
   _emitCloseIfDrained(): void
   _listen2: SetupListen
+  readonly maxRequestsPerSocket: number | undefined
+  readonly joinDuplicateHeaders: boolean | undefined
+  readonly rejectNonStandardBodyWrites: boolean | undefined
+  readonly [field: symbol]: unknown
 }
 
 /** `net.Socket` with the fields that node's http code keeps on it. */
@@ -39,50 +44,122 @@ export interface SocketInternals {
   _httpMessage: (http.ServerResponse & ResponseInternals) | null
   _server: net.Server | null
   server: net.Server | null
+  _unrefTimer(): void
+}
+
+/** `http.IncomingMessage` with the fields that its methods and the parser share. */
+export interface RequestInternals {
+  _eventsCount: number
+  _consuming: boolean
+  _dumped: boolean
+  _readableState: ReadableState
+  joinDuplicateHeaders: boolean | undefined
+  upgrade: boolean | null
+  _addHeaderLines(lines: string[], count: number): void
+  _dump(): void
+  _read(size: number): void
+}
+
+/** The flags of a readable stream; plain fields or accessors over a bit field, by version. */
+export interface ReadableState {
+  readingMore: boolean
+  resumeScheduled: boolean
+  ended: boolean
+  endEmitted: boolean
+  destroyed: boolean
+  closed: boolean
+  closeEmitted: boolean
 }
 
 /** `http.ServerResponse` with the fields that its methods share. */
 export interface ResponseInternals {
+  _eventsCount: number
   _header: string | null
+  _headerSent: boolean
+  _hasBody: boolean
   _last: boolean
+  _closed: boolean
+  _trailer: string
+  _sent100: boolean
+  _expect_continue: boolean
+  _keepAliveTimeout: number
+  _maxRequestsPerSocket: number
+  maxRequestsOnConnectionReached: boolean
   _contentLength: number | null
   _removedConnection: boolean
   _removedContLen: boolean
   _removedTE: boolean
-  _writeRaw(data: string, encoding: BufferEncoding, callback?: () => void): boolean
+  finished: boolean
+  destroyed: boolean
+  _finish(): void
+  _implicitHeader(): void
+  _storeHeader(firstLine: string, headers: unknown): void
+  _send(data: Body, encoding?: Encoding, callback?: WriteCallback, byteLength?: number): boolean
+  _writeRaw(data: Body, encoding?: Encoding, callback?: WriteCallback): boolean
+  [field: symbol]: unknown
 }
+
+export type Body = string | Uint8Array
+export type Encoding = BufferEncoding | null | undefined
+export type WriteCallback = ((error?: Error | null) => void) | null | undefined
+
+export type NodeRequest = http.IncomingMessage & RequestInternals
+export type NodeResponse = Omit<http.ServerResponse, keyof ResponseInternals> &
+  ResponseInternals & { socket: net.Socket | null }
 
 export function serverInternals(server: net.Server): ServerInternals {
   return server as unknown as ServerInternals
-}
-
-export function responseInternals(response: http.ServerResponse): ResponseInternals {
-  return response as unknown as ResponseInternals
 }
 
 export function socketInternals(socket: net.Socket): SocketInternals {
   return socket as unknown as SocketInternals
 }
 
-/** The symbols of an object, by their description: node keeps private fields under such. */
-export function symbolOf(object: object, description: string): symbol | undefined {
-  return Object.getOwnPropertySymbols(object).find((symbol) => symbol.description === description)
+export function responseInternals(response: http.ServerResponse): NodeResponse {
+  return response as unknown as NodeResponse
 }
 
-const sample = new http.Server()
+export function requestInternals(request: Readable): NodeRequest {
+  return request as unknown as NodeRequest
+}
+
+/** The symbol under which node keeps a private field; a symbol that no object has where this version has no such. */
+function symbolOf(object: object, description: string): symbol {
+  const found = Object.getOwnPropertySymbols(object).find((it) => it.description === description)
+  return found ?? Symbol(description)
+}
+
+const someServer = new http.Server()
+const someResponse = new http.ServerResponse(new http.IncomingMessage(new net.Socket()))
 
 /** Where a server keeps the constructors that `createServer` was given as options. */
-export const kIncomingMessage = symbolOf(sample, 'IncomingMessage')
-export const kServerResponse = symbolOf(sample, 'ServerResponse')
+export const kIncomingMessage = symbolOf(someServer, 'IncomingMessage')
+export const kServerResponse = symbolOf(someServer, 'ServerResponse')
+
+/** The fields that the option `uniqueHeaders` names; on the server, and node copies it to each response. */
+export const kUniqueHeaders = symbolOf(someServer, 'kUniqueHeaders')
+
+/** The fields set so far, `{ [lower-cased name]: [name, value] }`, or null. */
+export const kOutHeaders = symbolOf(someResponse, 'kOutHeaders')
+
+/** Whether a write returned false and nobody has heard 'drain' since. */
+export const kNeedDrain = symbolOf(someResponse, 'kNeedDrain')
+
+/** What `writableFinished` says, from Node 24. */
+export const kWritableFinished = symbolOf(someResponse, 'kWritableFinished')
 
 const kCapture = symbolOf(new EventEmitter(), 'kCapture')
 
 /** Whether an emitter handles the rejections of its listeners itself (`captureRejections`). */
 export function capturesRejections(emitter: EventEmitter): boolean {
-  return (
-    kCapture !== undefined && Boolean((emitter as unknown as Record<symbol, unknown>)[kCapture])
-  )
+  return Boolean((emitter as unknown as Record<symbol, unknown>)[kCapture])
 }
+
+/** What every http server has as its first 'connection' listener: node's own parser. */
+export const connectionListener = someServer.listeners('connection')[0] as (
+  this: net.Server,
+  socket: net.Socket,
+) => void
 
 /** `setupListenHandle`, which every way to listen calls as the property `_listen2`. */
 export const setupListenHandle: SetupListen = serverInternals(
@@ -92,7 +169,10 @@ export const setupListenHandle: SetupListen = serverInternals(
 /** The `emit` that nobody has replaced yet. */
 export const originalEmit = EventEmitter.prototype.emit
 
-/** Binds and listens without accepting, as node:cluster does; a number is a negative errno. */
+/** The major version of the running Node. */
+export const nodeMajor = Number(process.versions.node.split('.')[0])
+
+/** Binds without accepting, as node:cluster does, or takes a descriptor; a number is a negative errno. */
 export function createServerHandle(
   address: string | null,
   port: number | null,

@@ -1,0 +1,276 @@
+/**
+ * One exchange between the engine and a pair of node's request and response: what is decided of the answer so far, and
+ * the life-cycle events in node's order.
+ */
+import { channel } from 'node:diagnostics_channel'
+import type { Exchange, ExchangeOwner } from '../../engine/exchange.ts'
+import { CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY } from '../../engine/exchange.ts'
+import { connectionReset, streamDestroyed } from './errors.ts'
+import type { Body, Encoding, NodeRequest, NodeResponse, WriteCallback } from './internals.ts'
+import { kNeedDrain, kWritableFinished, nodeMajor, originalEmit } from './internals.ts'
+import { closeQuietly } from './request.ts'
+import type { ServerSocket } from './socket.ts'
+
+/** Where a request and a response keep their call. A property, so that wrappers made by Object.create reach it. */
+export const kCall: unique symbol = Symbol('monoceros.call')
+
+/** Nothing is decided of the head. */
+export const UNDECIDED = 0
+/** The head is in `status`, `reason`, `fields` and `flags`. */
+export const SIMPLE = 1
+/** Node has rendered the head into `res._header`. */
+export const RENDERED = 2
+
+const HIGH_WATER_MARK = 65_536
+const STATUS_AT = 'HTTP/1.1 '.length
+
+const responseFinish = channel('http.server.response.finish')
+
+export class Call implements ExchangeOwner {
+  readonly exchange: Exchange
+  readonly socket: ServerSocket
+  readonly req: NodeRequest
+  readonly res: NodeResponse
+  /** How far the head is: UNDECIDED, SIMPLE or RENDERED. */
+  head = UNDECIDED
+  status = 0
+  reason = ''
+  fields = ''
+  flags = 0
+  /** The body goes in chunks; the engine frames them. */
+  chunked = false
+  headSent = false
+  /** Node's own `end` is running. */
+  ending = false
+  /** The answer is complete, for the engine; 'finish' is still to come. */
+  ended = false
+  /** 'finish' has been emitted, or the client has gone. */
+  done = false
+  /** The handler is running, on whose return 'finish' can follow at once. */
+  inHandler = true
+  #bodyGiven = false
+  #credit = 0
+  #finishCallback: WriteCallback
+  #whole: Body | undefined
+  #wholeEncoding: Encoding
+  #writeCallbacks: WriteCallback[] | undefined
+
+  constructor(exchange: Exchange, socket: ServerSocket, req: NodeRequest, res: NodeResponse) {
+    this.exchange = exchange
+    this.socket = socket
+    this.req = req
+    this.res = res
+  }
+
+  /** The application wants more of the request's body. */
+  read(): void {
+    const { exchange, req } = this
+    if (exchange.bodyKind === 2) {
+      const credit = this.#credit
+      this.#credit = 0
+      if (credit > 0) exchange.consume(credit)
+      return
+    }
+    if (this.#bodyGiven) return
+    this.#bodyGiven = true
+    if (exchange.body !== undefined) req.push(exchange.body)
+    req.complete = true
+    req.push(null)
+  }
+
+  onData(chunk: Buffer): void {
+    const { req } = this
+    // Like node's parser: a body that nobody wants is thrown away, and one that is not read is not asked for further.
+    if (req._dumped || req.destroyed || req.push(chunk)) this.exchange.consume(chunk.length)
+    else this.#credit += chunk.length
+  }
+
+  onEnd(rawTrailers: string[]): void {
+    const { req } = this
+    req.complete = true
+    if (rawTrailers.length > 0) req._addHeaderLines(rawTrailers, rawTrailers.length)
+    req.push(null)
+  }
+
+  onDrain(): void {
+    if (this.done) return
+    this.#runWriteCallbacks()
+    if (this.ended) {
+      this.finish()
+      return
+    }
+    const { res } = this
+    if (!res[kNeedDrain]) return
+    res[kNeedDrain] = false
+    res.emit('drain')
+  }
+
+  onAborted(): void {
+    // Everything else follows from the socket's 'close', as in node.
+    this.socket.destroy()
+  }
+
+  /** Takes what node's `_send` would put on the wire, without chunk framing. */
+  send(data: Body, encoding: Encoding, callback: WriteCallback): boolean {
+    if (this.socket.destroyed) return false
+    // Node flushes at once where the head has an Expect field, before we know how the body is framed.
+    if (this.head === UNDECIDED && data.length === 0) return true
+    if (this.ending) {
+      this.#finishCallback = callback
+      if (data.length === 0) return true
+      if (!this.headSent && this.#whole === undefined) {
+        this.#whole = data
+        this.#wholeEncoding = encoding
+        return true
+      }
+    }
+    if (!this.headSent) this.#sendHead()
+    const room = data.length === 0 || this.exchange.write(data, encoding ?? 'utf8')
+    if (!this.ending && callback) this.#afterWrite(callback)
+    return room
+  }
+
+  /** Node's `end` has run: the answer is complete. */
+  complete(): void {
+    const { exchange, res } = this
+    if (this.socket.destroyed) return
+    const whole = this.#whole
+    this.#whole = undefined
+    if (this.headSent || this.chunked) {
+      if (!this.headSent) this.#sendHead()
+      if (whole !== undefined) exchange.write(whole, this.#wholeEncoding ?? 'utf8')
+      if (this.chunked && res._trailer !== '') exchange.trailers(res._trailer)
+      exchange.end()
+    } else {
+      this.#sendWhole(whole, this.#wholeEncoding)
+    }
+    this.finishSoon()
+  }
+
+  /** 'finish' comes when the handler has returned, but never within `end` itself. */
+  finishSoon(): void {
+    this.ended = true
+    if (!this.inHandler) process.nextTick(finish, this)
+  }
+
+  /** What node does when an answer has been handed to the kernel. */
+  finish(): void {
+    if (this.done) return
+    // 'finish' says that the answer has gone: of a long one the engine tells when.
+    if (this.exchange.outstanding >= HIGH_WATER_MARK) return
+    this.done = true
+    const { req, res, socket } = this
+    if (responseFinish.hasSubscribers) {
+      responseFinish.publish({ request: req, response: res, socket, server: socket.server })
+    }
+    if (!req._consuming && !req._readableState.resumeScheduled) this.#dump()
+    socket._httpMessage = null
+    socket.call = undefined
+    res.socket = null
+    this.#runWriteCallbacks()
+    if (this.#finishCallback) {
+      process.nextTick(emitClose, res)
+      this.#finishCallback(null)
+      return
+    }
+    if (nodeMajor >= 24) res[kWritableFinished] = true
+    if (res._eventsCount === 0 && res.emit === originalEmit) {
+      // Nobody would hear: what the listeners of 'close' would find is all that is left to do.
+      res.destroyed = true
+      res._closed = true
+      return
+    }
+    process.nextTick(emitClose, res)
+    res.emit('finish')
+  }
+
+  /** The connection has closed before the answer had gone. */
+  abort(): void {
+    if (this.done) return
+    this.done = true
+    this.req.destroy(connectionReset())
+    emitClose(this.res)
+    const callbacks = this.#writeCallbacks
+    this.#writeCallbacks = undefined
+    const error = streamDestroyed('write')
+    if (callbacks !== undefined) for (const callback of callbacks) callback?.(error)
+    // Before Node 24 the callback of `end` is a listener of 'finish', which does not come.
+    if (nodeMajor >= 24) this.#finishCallback?.(error)
+  }
+
+  #sendHead(): void {
+    this.#decideHead()
+    this.exchange.head(this.status, this.reason, this.fields, this.flags)
+  }
+
+  #sendWhole(body: Body | undefined, encoding: Encoding): void {
+    this.#decideHead()
+    const { status, reason, fields, flags } = this
+    this.exchange.respond(status, reason, fields, flags, body, encoding ?? 'utf8')
+  }
+
+  /** Brings what was set aside, or what node has rendered, into the shape of the engine's commands. */
+  #decideHead(): void {
+    const { res } = this
+    this.headSent = true
+    res._headerSent = true
+    if (this.head === SIMPLE) {
+      if (this.chunked) this.flags |= CHUNKED
+      return
+    }
+    // `HTTP/1.1 200 OK\r\nName: value\r\n...\r\n\r\n`. The status is taken from here too, for `res.statusCode` may
+    // have been set since, without effect.
+    const header = res._header ?? ''
+    const end = header.indexOf('\r\n')
+    this.status = Number(header.slice(STATUS_AT, STATUS_AT + 3))
+    this.reason = header.slice(STATUS_AT + 4, end)
+    this.fields = header.slice(end + 2, -2)
+    this.flags = this.chunked ? CHUNKED_SILENT : 0
+    if (res._last) this.flags |= CLOSE
+    if (!res._hasBody) this.flags |= NO_BODY
+  }
+
+  #afterWrite(callback: WriteCallback): void {
+    if (this.#writeCallbacks !== undefined) {
+      this.#writeCallbacks.push(callback)
+      return
+    }
+    this.#writeCallbacks = [callback]
+    process.nextTick(runWriteCallbacks, this)
+  }
+
+  /** A full queue keeps the callbacks until it has drained. */
+  runWriteCallbacks(): void {
+    if (!this.done && this.exchange.outstanding < HIGH_WATER_MARK) this.#runWriteCallbacks()
+  }
+
+  #runWriteCallbacks(): void {
+    const callbacks = this.#writeCallbacks
+    if (callbacks === undefined) return
+    this.#writeCallbacks = undefined
+    for (const callback of callbacks) callback?.(null)
+  }
+
+  /** Lets go of a body that nobody has asked for. */
+  #dump(): void {
+    const { req, exchange } = this
+    const arrived = exchange.bodyKind !== 2 || req.complete
+    if (arrived && req._eventsCount === 0 && req.emit === originalEmit) closeQuietly(req)
+    else req._dump()
+  }
+}
+
+function finish(call: Call): void {
+  call.finish()
+}
+
+function runWriteCallbacks(call: Call): void {
+  call.runWriteCallbacks()
+}
+
+function emitClose(res: NodeResponse): void {
+  if (res._closed) return
+  res.destroyed = true
+  res._closed = true
+  res.emit('close')
+}

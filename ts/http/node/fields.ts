@@ -1,0 +1,97 @@
+/**
+ * Header fields of simple answers, rendered without node's help. Whatever is not simple (a field that frames the body
+ * or governs the connection, a value that may be refused) is left to node's own methods, which decide exactly.
+ */
+import http from 'node:http'
+
+/** What a block of fields contains beside its text. */
+export const HAS_DATE = 1
+export const HAS_LENGTH = 2
+
+/** The fields are not simple. */
+export const NOT_SIMPLE = -1
+
+/** The text of the block that was rendered last: a second result without an object for each request. */
+export let renderedFields = ''
+
+/** Renders `res[kOutHeaders]`, whose names and values `setHeader` has checked. */
+export function renderMap(map: Record<string, [name: string, value: unknown]>): number {
+  let text = ''
+  let has = 0
+  for (const key in map) {
+    const entry = map[key]
+    if (entry === undefined) continue
+    const kind = kindOf(key)
+    if (kind === NOT_SIMPLE) return NOT_SIMPLE
+    has |= kind
+    const value = entry[1]
+    if (typeof value === 'string') text += `${entry[0]}: ${value}\r\n`
+    else if (Array.isArray(value)) for (const one of value) text += `${entry[0]}: ${one}\r\n`
+    else text += `${entry[0]}: ${value}\r\n`
+  }
+  renderedFields = text
+  return has
+}
+
+/** Renders the object given to `writeHead`, checking names and values as node does. */
+export function renderObject(object: Record<string, unknown>): number {
+  let text = ''
+  let has = 0
+  for (const name in object) {
+    const kind = checkedNames.get(name) ?? checkName(name)
+    const value = object[name]
+    if (kind === NOT_SIMPLE || !Object.hasOwn(object, name)) return NOT_SIMPLE
+    has |= kind
+    if (isPlain(value)) text += `${name}: ${value}\r\n`
+    else if (!Array.isArray(value) || !value.every(isPlain)) return NOT_SIMPLE
+    else for (const one of value) text += `${name}: ${one}\r\n`
+  }
+  renderedFields = text
+  return has
+}
+
+/** A value that node accepts; of any other its own check has to say what is wrong. */
+function isPlain(value: unknown): value is string | number {
+  return typeof value === 'string' ? !UNSAFE.test(value) : typeof value === 'number'
+}
+
+/** Node's own rule for values (`checkInvalidHeaderChar`). */
+const UNSAFE = /[^\t\x20-\x7e\x80-\xff]/
+
+/** An application has few field names; the bound is for one that makes them from its input. */
+const MAX_CHECKED_NAMES = 512
+const checkedNames = new Map<string, number>()
+
+function checkName(name: string): number {
+  try {
+    http.validateHeaderName(name)
+  } catch {
+    // Node's own method throws the same again, from where the application expects it.
+    return NOT_SIMPLE
+  }
+  const kind = kindOf(name.toLowerCase())
+  if (checkedNames.size < MAX_CHECKED_NAMES) checkedNames.set(name, kind)
+  return kind
+}
+
+/** By length first: most names are told apart by that alone. */
+function kindOf(name: string): number {
+  switch (name.length) {
+    case 4:
+      return name === 'date' ? HAS_DATE : 0
+    case 6:
+      return name === 'expect' || name === 'cookie' ? NOT_SIMPLE : 0
+    case 7:
+      return name === 'trailer' ? NOT_SIMPLE : 0
+    case 10:
+      return name === 'connection' || name === 'keep-alive' ? NOT_SIMPLE : 0
+    case 14:
+      return name === 'content-length' ? HAS_LENGTH : 0
+    case 17:
+      return name === 'transfer-encoding' ? NOT_SIMPLE : 0
+    case 19:
+      return name === 'content-disposition' ? NOT_SIMPLE : 0
+    default:
+      return 0
+  }
+}

@@ -1,0 +1,194 @@
+/**
+ * Node style on an engine: each exchange becomes a real `IncomingMessage` and `ServerResponse`, which the application's
+ * server emits as 'request'.
+ */
+import { channel } from 'node:diagnostics_channel'
+import http from 'node:http'
+import type { Connection, Exchange, ExchangeHandler } from '../../engine/exchange.ts'
+import { Call, kCall } from './call.ts'
+import { noteResult } from './errors.ts'
+import type { Prototypes, RequestConstructor, ResponseConstructor } from './express.ts'
+import { constructorOf, ExpressWatch } from './express.ts'
+import type { NodeRequest, NodeResponse, ServerInternals } from './internals.ts'
+import {
+  capturesRejections,
+  kIncomingMessage,
+  kServerResponse,
+  kUniqueHeaders,
+  originalEmit,
+  serverInternals,
+} from './internals.ts'
+import { createRequest, installRequestMethods } from './request.ts'
+import { installResponseMethods } from './response.ts'
+import { ServedServer } from './server.ts'
+import type { ServerSocket } from './socket.ts'
+
+const requestStart = channel('http.server.request.start')
+
+/** Replaces node's methods by ours, once; before the application loads, so that what it patches wraps them. */
+export function installMethods(): void {
+  installRequestMethods()
+  installResponseMethods()
+}
+
+/** Serves a server's 'request' listeners. */
+export function nodeHandler(server: http.Server): ExchangeHandler {
+  installMethods()
+  return new NodeHandler(server)
+}
+
+/** With a body an exchange may ask for 100 Continue; the field is in so few requests that only those are searched. */
+const EXPECT = 'expect'
+
+class NodeHandler implements ExchangeHandler {
+  readonly #server: http.Server
+  readonly #internals: ServerInternals
+  readonly #served: ServedServer
+  readonly #constructors: Prototypes
+  readonly #express: ExpressWatch | undefined
+  readonly #options: object
+  #inHand: Call | undefined
+
+  constructor(server: http.Server) {
+    this.#server = server
+    this.#internals = serverInternals(server)
+    this.#served = new ServedServer(server)
+    this.#options = {
+      highWaterMark: 65_536,
+      rejectNonStandardBodyWrites: this.#internals.rejectNonStandardBodyWrites ?? false,
+    }
+    const own = ownConstructors(this.#internals)
+    this.#constructors = own ?? plain
+    this.#express =
+      own === undefined ? new ExpressWatch(server, originalEmit, constructorsOf) : undefined
+  }
+
+  onConnection(connection: Connection): void {
+    if (this.#server.listenerCount('connection') > 1) this.#served.connect(connection)
+  }
+
+  onConnectionClosed(connection: Connection): void {
+    const socket = connection.attachment as ServerSocket | undefined
+    socket?.destroy()
+  }
+
+  onExchange(exchange: Exchange): void {
+    const { connection } = exchange
+    const socket =
+      (connection.attachment as ServerSocket | undefined) ?? this.#served.connect(connection)
+    const constructors = this.#express?.current() ?? this.#constructors
+    const req = createRequest(constructors.Request, socket, exchange)
+    const internals = this.#internals
+    if (internals.joinDuplicateHeaders) req.joinDuplicateHeaders = true
+    const res = new constructors.Response(req, this.#options) as unknown as NodeResponse
+    const call = new Call(exchange, socket, req, res)
+    exchange.owner = call
+    ;(req as { [kCall]?: Call })[kCall] = call
+    ;(res as { [kCall]?: Call })[kCall] = call
+    this.#prepare(exchange, socket, res, call)
+    if (requestStart.hasSubscribers) {
+      requestStart.publish({ request: req, response: res, socket, server: this.#server })
+    }
+    socket._httpMessage = res
+    res.socket = socket
+    // A handler that threw has left its call here, whose 'finish' may be due.
+    const before = this.#inHand
+    if (before !== undefined) this.#leave(before)
+    this.#inHand = call
+    if (exchange.bodyKind === 2 || internals.maxRequestsPerSocket) this.#decideEvent(call, req, res)
+    else this.#request(req, res)
+    this.#leave(call)
+    this.#inHand = undefined
+  }
+
+  /** What node copies from the server and the connection to a response. */
+  #prepare(exchange: Exchange, socket: ServerSocket, res: NodeResponse, call: Call): void {
+    const server = this.#server
+    socket.call?.finish()
+    socket.call = call
+    socket.requests++
+    res._keepAliveTimeout = server.keepAliveTimeout
+    res.shouldKeepAlive = exchange.keepAlive
+    const unique = this.#internals[kUniqueHeaders]
+    if (unique !== null) res[kUniqueHeaders] = unique
+  }
+
+  #request(req: NodeRequest, res: NodeResponse): void {
+    const server = this.#server
+    const listener = this.#internals._events.request
+    // One listener and nobody in between: called as `emit` would, but with its result in hand.
+    if (
+      typeof listener !== 'function' ||
+      server.emit !== originalEmit ||
+      capturesRejections(server)
+    ) {
+      server.emit('request', req, res)
+      return
+    }
+    const result: unknown = listener.call(server, req, res)
+    if (result !== undefined) noteResult(result, res)
+  }
+
+  /** The handler has returned: what node's parser does after it, and 'finish' if the answer is complete. */
+  #leave(call: Call): void {
+    call.inHandler = false
+    if (call.exchange.bodyKind !== 2) call.req.complete = true
+    if (call.ended) call.finish()
+  }
+
+  /** Node's rules for `maxRequestsPerSocket` and the Expect field. */
+  #decideEvent(call: Call, req: NodeRequest, res: NodeResponse): void {
+    const server = this.#server
+    const limit = server.maxRequestsPerSocket ?? 0
+    if (limit > 0) {
+      res._maxRequestsPerSocket = limit
+      res.maxRequestsOnConnectionReached = limit <= call.socket.requests
+      if (limit < call.socket.requests) {
+        server.emit('dropRequest', req, call.socket)
+        res.writeHead(503).end()
+        return
+      }
+    }
+    const expected = req.httpVersionMinor === 1 ? expectation(req.rawHeaders) : undefined
+    if (expected === undefined) {
+      this.#request(req, res)
+    } else if (/(?:^|\W)100-continue(?:$|\W)/i.test(expected)) {
+      res._expect_continue = true
+      if (server.listenerCount('checkContinue') > 0) {
+        server.emit('checkContinue', req, res)
+        return
+      }
+      res.writeContinue()
+      this.#request(req, res)
+    } else if (server.listenerCount('checkExpectation') > 0) {
+      server.emit('checkExpectation', req, res)
+    } else {
+      res.writeHead(417).end()
+    }
+  }
+}
+
+function expectation(lines: string[]): string | undefined {
+  for (let i = 0; i < lines.length; i += 2) {
+    const name = lines[i]
+    if (name?.length === EXPECT.length && name.toLowerCase() === EXPECT) return lines[i + 1]
+  }
+  return undefined
+}
+
+/** The constructors that `createServer` was given as options. */
+function ownConstructors(internals: ServerInternals): Prototypes | undefined {
+  const Request = internals[kIncomingMessage]
+  const Response = internals[kServerResponse]
+  if (Request === http.IncomingMessage && Response === http.ServerResponse) return undefined
+  return { Request: Request as RequestConstructor, Response: Response as ResponseConstructor }
+}
+
+function constructorsOf(request: object, response: object): Prototypes {
+  return {
+    Request: constructorOf<RequestConstructor>(http.IncomingMessage, request),
+    Response: constructorOf<ResponseConstructor>(http.ServerResponse, response),
+  }
+}
+
+const plain = constructorsOf(http.IncomingMessage.prototype, http.ServerResponse.prototype)

@@ -1,0 +1,66 @@
+/**
+ * The request side: node's own `IncomingMessage`, fed from an exchange. `_read` is replaced once on its prototype and
+ * falls back to node's for every message that is not ours.
+ */
+import http from 'node:http'
+import type { Exchange } from '../../engine/exchange.ts'
+import type { Call } from './call.ts'
+import { kCall } from './call.ts'
+import type { RequestConstructor } from './express.ts'
+import type { NodeRequest } from './internals.ts'
+import { nodeMajor } from './internals.ts'
+import type { ServerSocket } from './socket.ts'
+
+type OurRequest = NodeRequest & { [kCall]?: Call }
+
+/** Makes the request of an exchange; its body is read when somebody asks for it. */
+export function createRequest(
+  Request: RequestConstructor,
+  socket: ServerSocket,
+  exchange: Exchange,
+): NodeRequest {
+  const request = new Request(socket) as unknown as NodeRequest
+  request.httpVersionMajor = 1
+  request.httpVersionMinor = exchange.httpVersionMinor
+  request.httpVersion = exchange.httpVersionMinor === 0 ? '1.0' : '1.1'
+  request.method = exchange.method
+  request.url = exchange.url
+  request.upgrade = false
+  const lines = exchange.rawHeaders()
+  request._addHeaderLines(lines, lines.length)
+  return request
+}
+
+const originalRead = (http.IncomingMessage.prototype as unknown as NodeRequest)._read
+
+/** Replaces `_read`; called once, before the application loads. */
+export function installRequestMethods(): void {
+  const prototype = http.IncomingMessage.prototype as unknown as NodeRequest
+  prototype._read = function _read(this: OurRequest, size: number) {
+    const call = this[kCall]
+    if (call === undefined) {
+      originalRead.call(this, size)
+      return
+    }
+    if (!this._consuming) {
+      this._readableState.readingMore = false
+      this._consuming = true
+    }
+    call.read()
+  }
+}
+
+/** A finished request that nobody listens to: its end and close without the ticks that only listeners would notice. */
+export function closeQuietly(request: NodeRequest): void {
+  request._dumped = true
+  if (nodeMajor >= 24) {
+    ;(request as unknown as { _dumpAndCloseReadable(): void })._dumpAndCloseReadable()
+    return
+  }
+  const state = request._readableState
+  state.ended = true
+  state.endEmitted = true
+  state.destroyed = true
+  state.closed = true
+  state.closeEmitted = true
+}

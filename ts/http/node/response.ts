@@ -1,0 +1,238 @@
+/**
+ * The response side: node's own `ServerResponse`, whose methods are replaced once on its prototype. Each falls back to
+ * node's for a response that is not ours. For ours there are two lanes: a simple call goes straight to the engine while
+ * nobody has patched anything; all else is decided by node's own method, of which we take the rendered head and the
+ * body before its framing. Both give the same bytes.
+ */
+import http, { STATUS_CODES } from 'node:http'
+import { CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../../engine/exchange.ts'
+import type { Call } from './call.ts'
+import { kCall, RENDERED, SIMPLE, UNDECIDED } from './call.ts'
+import {
+  HAS_DATE,
+  HAS_LENGTH,
+  NOT_SIMPLE,
+  renderedFields,
+  renderMap,
+  renderObject,
+} from './fields.ts'
+import { informOf } from './inform.ts'
+import type { Body, Encoding, NodeResponse, WriteCallback } from './internals.ts'
+import { kOutHeaders, kUniqueHeaders } from './internals.ts'
+
+type OurResponse = NodeResponse & { [kCall]?: Call; statusMessage: string }
+type FieldMap = Record<string, [name: string, value: unknown]>
+
+const prototype = http.ServerResponse.prototype as unknown as OurResponse
+
+// Whoever has patched the prototype before us is part of these, and so stays on the path.
+const original = {
+  end: prototype.end as (...args: unknown[]) => OurResponse,
+  writeHead: prototype.writeHead as (...args: unknown[]) => OurResponse,
+  implicitHeader: prototype._implicitHeader,
+  storeHeader: prototype._storeHeader,
+  send: prototype._send,
+  writeRaw: prototype._writeRaw,
+}
+
+/** A head of ours, before the fields: any text that is true, for those who look whether it was sent. */
+const RESPONSE_LINE = 'HTTP/1.1 '
+
+let installed = false
+
+/** Replaces the methods; called once, before the application loads. */
+export function installResponseMethods(): void {
+  if (installed) return
+  installed = true
+  const hadWriteHeader = Object.hasOwn(prototype, 'writeHeader')
+  Object.assign(prototype, { end, writeHead, _storeHeader, _send, _writeRaw })
+  if (hadWriteHeader) Object.assign(prototype, { writeHeader: writeHead })
+}
+
+/** Nothing that takes part in a simple answer has been replaced, on the instance or on a prototype. */
+function isUntouched(res: OurResponse): boolean {
+  return (
+    res.writeHead === writeHead &&
+    res._implicitHeader === original.implicitHeader &&
+    res._storeHeader === _storeHeader &&
+    res._send === _send
+  )
+}
+
+function end(this: OurResponse, chunk?: unknown, encoding?: unknown, callback?: unknown) {
+  const call = this[kCall]
+  if (call === undefined) return original.end.call(this, chunk, encoding, callback)
+  if (
+    callback === undefined &&
+    (encoding === undefined || encoding === null || encoding === 'utf8') &&
+    (typeof chunk === 'string' || chunk instanceof Uint8Array || chunk === undefined) &&
+    !this.finished &&
+    !this.destroyed &&
+    !call.headSent &&
+    endSimply(this, call, chunk)
+  ) {
+    return this
+  }
+  return endExactly(this, call, chunk, encoding, callback)
+}
+
+/** Answers with one command; false when node's own method has to decide. */
+function endSimply(res: OurResponse, call: Call, chunk: string | Uint8Array | undefined): boolean {
+  if (!isUntouched(res) || res.strictContentLength || call.socket.destroyed) return false
+  if (call.head === RENDERED) return false
+  if (call.head === UNDECIDED) {
+    if (res._header || !decideSimply(res, call, res.statusCode, undefined)) return false
+    // Unlike a head that stands already, this one can still tell the length.
+    if (call.chunked) {
+      call.chunked = false
+      if (res._removedContLen) {
+        call.head = UNDECIDED
+        res._header = null
+        return false
+      }
+      call.flags |= LENGTH
+    }
+  }
+  // In chunks, what follows the head is node's to decide; it is rare, as an explicit head has its length mostly.
+  if (call.chunked) return false
+  call.headSent = true
+  res._headerSent = true
+  res.finished = true
+  call.exchange.respond(call.status, call.reason, call.fields, call.flags, chunk, 'utf8')
+  res._finish()
+  call.finishSoon()
+  return true
+}
+
+function endExactly(
+  res: OurResponse,
+  call: Call,
+  chunk: unknown,
+  encoding: unknown,
+  callback: unknown,
+): OurResponse {
+  if (res.finished || res.destroyed) return original.end.call(res, chunk, encoding, callback)
+  // Node passes its 'finish' to `_send` only while it believes that the head is still to go.
+  const headerSent = res._headerSent
+  res._headerSent = false
+  call.ending = true
+  try {
+    original.end.call(res, chunk, encoding, callback)
+  } finally {
+    call.ending = false
+    res._headerSent = headerSent
+  }
+  if (res.finished) call.complete()
+  return res
+}
+
+function writeHead(this: OurResponse, status: unknown, reason?: unknown, fields?: unknown) {
+  const call = this[kCall]
+  if (call === undefined) return original.writeHead.call(this, status, reason, fields)
+  if (
+    !this._header &&
+    Number.isInteger(status) &&
+    (fields === undefined || typeof reason === 'string') &&
+    this._storeHeader === _storeHeader &&
+    typeof this._contentLength !== 'number'
+  ) {
+    const isText = typeof reason === 'string'
+    const object = isText ? fields : reason
+    if (isText && !isPlainReason(reason))
+      return original.writeHead.call(this, status, reason, fields)
+    if (decideSimply(this, call, status as number, object, isText ? reason : undefined)) return this
+  }
+  return original.writeHead.call(this, status, reason, fields)
+}
+
+/** Decides the head without rendering what the engine adds; false when it is not simple, and nothing was changed. */
+function decideSimply(
+  res: OurResponse,
+  call: Call,
+  status: number,
+  object: unknown,
+  givenReason?: string,
+): boolean {
+  if (!(status >= 200 && status <= 999) || res[kUniqueHeaders]) return false
+  if (!res.useChunkedEncodingByDefault || res.maxRequestsOnConnectionReached) return false
+  if (res._maxRequestsPerSocket > 0 || res._removedTE) return false
+  const map = res[kOutHeaders] as FieldMap | null
+  const has = map === null ? renderGiven(object) : object ? NOT_SIMPLE : renderMap(map)
+  if (has === NOT_SIMPLE) return false
+  const reason = givenReason ?? (res.statusMessage || STATUS_CODES[status] || 'unknown')
+  if (res.statusMessage && !isPlainReason(res.statusMessage)) return false
+
+  res.statusCode = status
+  res.statusMessage = reason
+  if (status === 204 || status === 304) res._hasBody = false
+  if (res._expect_continue && !res._sent100) res.shouldKeepAlive = false
+  let flags = 0
+  if (res.sendDate && (has & HAS_DATE) === 0) flags |= DATE
+  if (!res._removedConnection) flags |= CONNECTION
+  if (!res.shouldKeepAlive) {
+    res._last = true
+    flags |= CLOSE
+  }
+  if (!res._hasBody) flags |= NO_BODY
+  else if ((has & HAS_LENGTH) === 0) call.chunked = true
+  call.head = SIMPLE
+  call.status = status
+  call.reason = reason
+  call.fields = renderedFields
+  call.flags = flags
+  res._header = RESPONSE_LINE
+  return true
+}
+
+function renderGiven(object: unknown): number {
+  if (object === undefined || object === null) return renderObject(NO_FIELDS)
+  if (typeof object !== 'object' || Array.isArray(object)) return NOT_SIMPLE
+  return renderObject(object as Record<string, unknown>)
+}
+
+const NO_FIELDS: Record<string, unknown> = {}
+
+function isPlainReason(reason: string): boolean {
+  return !UNSAFE_REASON.test(reason)
+}
+
+const UNSAFE_REASON = /[^\t\x20-\x7e\x80-\xff]/
+
+function _storeHeader(this: OurResponse, firstLine: string, fields: unknown): void {
+  const call = this[kCall]
+  original.storeHeader.call(this, firstLine, fields)
+  if (call === undefined) return
+  call.head = RENDERED
+  // The engine frames: with this field false node hands the body over as it is.
+  call.chunked = this.chunkedEncoding
+  this.chunkedEncoding = false
+}
+
+function _send(
+  this: OurResponse,
+  data: Body,
+  encoding?: Encoding,
+  callback?: WriteCallback,
+  length?: number,
+): boolean {
+  const call = this[kCall]
+  if (call === undefined) return original.send.call(this, data, encoding, callback, length)
+  return call.send(data, encoding, callback)
+}
+
+/** Node's 1xx methods write their head as text. */
+function _writeRaw(
+  this: OurResponse,
+  data: Body,
+  encoding?: Encoding,
+  callback?: WriteCallback,
+): boolean {
+  const call = this[kCall]
+  if (call === undefined) return original.writeRaw.call(this, data, encoding, callback)
+  const inform = informOf(data)
+  if (inform === undefined) return call.send(data, encoding, callback)
+  if (call.socket.destroyed) return false
+  call.exchange.inform(inform.status, inform.reason, inform.fields)
+  if (callback) process.nextTick(callback, null)
+  return true
+}

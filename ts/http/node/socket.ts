@@ -1,0 +1,192 @@
+/**
+ * The connection as applications see it: one object for all requests of a connection, which node's code and the
+ * packages round it take for a `net.Socket`. The bytes go past it, by the exchanges.
+ */
+import net from 'node:net'
+import { Duplex } from 'node:stream'
+import type { Connection } from '../../engine/exchange.ts'
+import type { Call } from './call.ts'
+import type { NodeResponse } from './internals.ts'
+
+export interface ServerSocket extends net.Socket {
+  readonly connection: Connection
+  server: net.Server
+  /** The exchange that is not yet answered. */
+  call: Call | undefined
+  /** Requests so far. */
+  requests: number
+  _httpMessage: NodeResponse | null
+  _hadError: boolean
+  _unrefTimer(): void
+}
+
+interface SocketOwner {
+  readonly server: net.Server
+  /** The socket has closed, from whichever side; its exchange is not yet told. */
+  onSocketClosed(socket: ServerSocket): void
+}
+
+/** Bytes written and not yet gone, from which on `write()` says false: the engine's high-water mark. */
+const OPTIONS = { allowHalfOpen: true, autoDestroy: true, emitClose: true, highWaterMark: 65_536 }
+
+const kOwner = Symbol('monoceros.owner')
+const kConnection = Symbol('monoceros.connection')
+const kCall = Symbol('monoceros.call')
+
+interface Fields {
+  [kOwner]: SocketOwner
+  [kConnection]: Connection
+  [kCall]: Call | undefined
+  server: net.Server
+  requests: number
+  connecting: boolean
+  allowHalfOpen: boolean
+  _parent: null
+  _handle: null
+  _hadError: boolean
+  _httpMessage: NodeResponse | null
+}
+
+type This = ServerSocket & Fields
+
+// A function and not a class, so that node's socket constructor, which would set up a descriptor, is left out while
+// `instanceof net.Socket` and its timer methods hold.
+function Socket(this: This, owner: SocketOwner, connection: Connection) {
+  ;(Duplex as unknown as (this: This, options: object) => void).call(this, OPTIONS)
+  this[kOwner] = owner
+  this[kConnection] = connection
+  this[kCall] = undefined
+  this.server = owner.server
+  this.requests = 0
+  this.connecting = false
+  this._parent = null
+  this._handle = null
+  this._hadError = false
+  this._httpMessage = null
+  this.on('timeout', onTimeout)
+  this.on('error', onError)
+  this.on('close', onClose)
+}
+
+Object.setPrototypeOf(Socket, net.Socket)
+Socket.prototype = Object.create(net.Socket.prototype, {
+  constructor: { value: net.Socket, writable: true, configurable: true },
+})
+
+/** The socket of a connection. */
+export function createSocket(owner: SocketOwner, connection: Connection): ServerSocket {
+  const Constructor = Socket as unknown as new (o: SocketOwner, c: Connection) => ServerSocket
+  return new Constructor(owner, connection)
+}
+
+export function isServerSocket(socket: unknown): socket is ServerSocket {
+  return socket instanceof (Socket as unknown as new () => object)
+}
+
+function define(name: string, get: (this: This) => unknown, set?: (this: This, v: never) => void) {
+  Object.defineProperty(Socket.prototype, name, { get, set, configurable: true })
+}
+
+define('connection', function connection() {
+  return this[kConnection]
+})
+define(
+  'call',
+  function call() {
+    return this[kCall]
+  },
+  function setCall(this: This, call: Call | undefined) {
+    this[kCall] = call
+  },
+)
+for (const name of [
+  'remoteAddress',
+  'remotePort',
+  'remoteFamily',
+  'localAddress',
+  'localPort',
+  'localFamily',
+] as const) {
+  define(name, function fact() {
+    return this[kConnection][name]
+  })
+}
+define('writableLength', function writableLength() {
+  return this[kCall] === undefined ? 0 : this[kCall].exchange.outstanding
+})
+define('pending', () => false)
+define('bytesRead', () => 0)
+define('bytesWritten', () => 0)
+
+const methods = {
+  address(this: This): object {
+    const { localAddress, localPort, localFamily } = this[kConnection]
+    return { address: localAddress, port: localPort, family: localFamily }
+  },
+
+  // The engine sets TCP_NODELAY and keeps the process alive; there is nothing to tell it here.
+  setNoDelay(this: This): This {
+    return this
+  },
+  setKeepAlive(this: This): This {
+    return this
+  },
+  ref(this: This): This {
+    return this
+  },
+  unref(this: This): This {
+    return this
+  },
+
+  resetAndDestroy(this: This): This {
+    this.destroy()
+    return this
+  },
+
+  destroySoon(this: This): void {
+    if (this.writable) this.end()
+    if (this.writableFinished) this.destroy()
+    else this.once('finish', this.destroy)
+  },
+
+  // What arrives and leaves belongs to the exchanges: raw bytes between them have no place on an HTTP connection.
+  _read(this: This): void {},
+  _write(this: This, _chunk: unknown, _encoding: string, callback: () => void): void {
+    callback()
+  },
+  _writev(this: This, _chunks: unknown, callback: () => void): void {
+    callback()
+  },
+  _final(this: This, callback: () => void): void {
+    callback()
+  },
+
+  _destroy(this: This, error: Error | null, callback: (error: Error | null) => void): void {
+    if (error !== null) this._hadError = true
+    this[kConnection].destroy()
+    callback(error)
+  },
+}
+
+for (const [name, value] of Object.entries(methods)) {
+  Object.defineProperty(Socket.prototype, name, { value, writable: true, configurable: true })
+}
+
+// Node's rules: whoever listens to 'timeout' decides, else the connection ends.
+function onTimeout(this: This): void {
+  const request = this[kCall]?.req
+  const heard = [
+    request !== undefined && !request.complete && request.emit('timeout', this),
+    this._httpMessage?.emit('timeout', this),
+    this.server.emit('timeout', this),
+  ]
+  if (!heard.some(Boolean)) this.destroy()
+}
+
+function onError(this: This, error: Error): void {
+  this.server.emit('clientError', error, this)
+}
+
+function onClose(this: This): void {
+  this[kOwner].onSocketClosed(this)
+}
