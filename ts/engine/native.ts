@@ -36,7 +36,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
 
     serve(target: Target, listeners: readonly ListenerInfo[]): void {
       const tag = handlers.size
-      handlers.set(tag, handlerOf(target))
+      handlers.set(tag, handlerOf(target, options, listeners))
       for (const { fd } of listeners) engine.listen(fd, tag)
     },
 
@@ -75,10 +75,17 @@ function settingsOf({ config }: EngineOptions) {
   }
 }
 
-function handlerOf(target: Target): ExchangeHandler {
+function handlerOf(
+  target: Target,
+  { config }: EngineOptions,
+  listeners: readonly ListenerInfo[],
+): ExchangeHandler {
   switch (target.style) {
     case 'node':
-      return nodeHandler(target.server)
+      return nodeHandler(target.server, {
+        keepalive: config.keepalive,
+        address: listeners[0]?.address ?? '',
+      })
     case 'fetch':
       return fetchHandler(target.fetch)
     case 'exchange':

@@ -8,7 +8,7 @@ import net from 'node:net'
 import { fetchHandler } from '../http/fetch.ts'
 import { NodeDispatch } from '../http/node/dispatch.ts'
 import { serverInternals, socketInternals } from '../http/node/internals.ts'
-import { listenInName } from '../http/node/listen.ts'
+import { prepareServer } from '../http/node/server.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
 import { serveExchanges } from './node-exchange.ts'
 
@@ -39,8 +39,9 @@ class NodeEngine implements Engine {
 
   serve(target: Target, listeners: readonly ListenerInfo[]): void {
     const server = serverFor(target)
-    listenInName(server, listeners[0]?.address ?? '')
-    this.#configure(server)
+    const { keepalive } = this.#options.config
+    prepareServer(server, { keepalive, address: listeners[0]?.address ?? '' })
+    this.#limit(server)
     this.#dispatch = new NodeDispatch(server, this.#options)
     for (const listener of listeners) this.#listen(server, listener)
   }
@@ -74,9 +75,8 @@ class NodeEngine implements Engine {
   }
 
   /** What node has settings for; the rest of the limits is checked for each request. */
-  #configure(server: http.Server): void {
+  #limit(server: http.Server): void {
     const { config } = this.#options
-    server.keepAliveTimeout = config.keepalive * 1000
     server.maxHeadersCount = null
     const head =
       config.limit_request_line + config.limit_request_fields * config.limit_request_field_size

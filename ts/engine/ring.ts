@@ -77,13 +77,15 @@ export class Ring {
     length = 0,
   ): number {
     const reasonLength = reason === undefined ? 0 : reason.length
-    const bodyMost = body === undefined ? 0 : typeof body === 'string' ? body.length * 3 : body.length
+    const bodyMost =
+      body === undefined ? 0 : typeof body === 'string' ? body.length * 3 : body.length
     const most = RECORD_BYTES + fields.length + reasonLength + bodyMost
     const at = this.#reserve(most)
     const bytes = this.#bytes
     let end = at + RECORD_BYTES
     if (fields.length > 0) end += bytes.latin1Write(fields, end, fields.length)
-    if (reason !== undefined && reasonLength > 0) end += bytes.latin1Write(reason, end, reasonLength)
+    if (reason !== undefined && reasonLength > 0)
+      end += bytes.latin1Write(reason, end, reasonLength)
     let bodyLength = length
     if (typeof body === 'string') {
       bodyLength = latin1

@@ -20,7 +20,8 @@ import {
 } from './internals.ts'
 import { createRequest, installRequestMethods } from './request.ts'
 import { installResponseMethods } from './response.ts'
-import { ServedServer } from './server.ts'
+import type { Serving } from './server.ts'
+import { prepareServer, ServedServer } from './server.ts'
 import type { ServerSocket } from './socket.ts'
 
 const requestStart = channel('http.server.request.start')
@@ -32,8 +33,9 @@ export function installMethods(): void {
 }
 
 /** Serves a server's 'request' listeners. */
-export function nodeHandler(server: http.Server): ExchangeHandler {
+export function nodeHandler(server: http.Server, serving?: Serving): ExchangeHandler {
   installMethods()
+  if (serving !== undefined) prepareServer(server, serving)
   return new NodeHandler(server)
 }
 
@@ -153,13 +155,11 @@ class NodeHandler implements ExchangeHandler {
     if (expected === undefined) {
       this.#request(req, res)
     } else if (/(?:^|\W)100-continue(?:$|\W)/i.test(expected)) {
+      // The engine has written 100 Continue already, as node does for everybody who does not listen.
       res._expect_continue = true
-      if (server.listenerCount('checkContinue') > 0) {
-        server.emit('checkContinue', req, res)
-        return
-      }
-      res.writeContinue()
-      this.#request(req, res)
+      res._sent100 = true
+      if (server.listenerCount('checkContinue') > 0) server.emit('checkContinue', req, res)
+      else this.#request(req, res)
     } else if (server.listenerCount('checkExpectation') > 0) {
       server.emit('checkExpectation', req, res)
     } else {

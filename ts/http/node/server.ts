@@ -7,10 +7,25 @@ import { channel } from 'node:diagnostics_channel'
 import type http from 'node:http'
 import type { Connection } from '../../engine/exchange.ts'
 import { connectionListener, serverInternals } from './internals.ts'
+import { listenInName } from './listen.ts'
 import type { ServerSocket } from './socket.ts'
 import { createSocket, isServerSocket } from './socket.ts'
 
 const socketCreated = channel('net.server.socket')
+
+/** What a server is told of where and how it is served. */
+export interface Serving {
+  /** Seconds; the operator's setting stands above the application's. */
+  readonly keepalive: number
+  /** The first of the addresses, as in the log. */
+  readonly address: string
+}
+
+/** Makes a server one that listens, in all that the application can see. */
+export function prepareServer(server: http.Server, { keepalive, address }: Serving): void {
+  listenInName(server, address)
+  server.keepAliveTimeout = keepalive * 1000
+}
 
 export class ServedServer {
   readonly server: http.Server
