@@ -205,34 +205,66 @@ unsafe extern "C" fn hand_over(
     }
     // SAFETY: `Bridge::start` leaked the context for as long as this can be called.
     let state = unsafe { &*context.cast::<State>().cast_const() };
-    let arguments = catch_unwind(AssertUnwindSafe(|| {
-        let io = state.io.borrow();
-        let io = io.as_ref()?;
-        let mut batch = state.batch.borrow_mut();
-        io.take(&mut batch);
-        if batch.is_empty() {
-            return None;
-        }
-        // SAFETY: called by Node on its own thread inside a handle scope.
-        let arguments = unsafe { values(env, &batch) };
-        batch.clear();
-        arguments
-    }));
-    if let Ok(Some(arguments)) = arguments {
-        let (mut this, mut result) = (ptr::null_mut(), ptr::null_mut());
-        // SAFETY: as above. No borrow is held: the dispatcher calls back into this bridge. A throw stays pending.
-        unsafe {
-            sys::napi_get_undefined(env, &mut this);
-            sys::napi_call_function(
-                env,
-                this,
-                dispatch,
-                arguments.len(),
-                arguments.as_ptr(),
-                &mut result,
-            );
+    // While requests keep coming, JavaScript goes on without a sleep and without a wake; after some batches the event
+    // loop gets its turn for timers and other descriptors.
+    for _ in 0..BATCHES_A_TURN {
+        let mut scope = ptr::null_mut();
+        // SAFETY: called by Node on its own thread; the scope is closed below.
+        unsafe { sys::napi_open_handle_scope(env, &mut scope) };
+        let outcome = dispatch_once(env, dispatch, state);
+        // SAFETY: opened above.
+        unsafe { sys::napi_close_handle_scope(env, scope) };
+        match outcome {
+            Outcome::Empty => return,
+            Outcome::Dispatched => {}
+            // Node reports the exception; what has come meanwhile is for the next turn.
+            Outcome::Thrown => break,
         }
     }
+    Wake(state.wake).call();
+}
+
+enum Outcome {
+    Dispatched,
+    Empty,
+    Thrown,
+}
+
+fn dispatch_once(env: sys::napi_env, dispatch: sys::napi_value, state: &State) -> Outcome {
+    let arguments = catch_unwind(AssertUnwindSafe(|| {
+        let mut batch = state.batch.borrow_mut();
+        match state.io.borrow().as_ref() {
+            Some(io) => io.take(&mut batch),
+            None => return Err(Outcome::Empty),
+        }
+        if batch.is_empty() {
+            return Err(Outcome::Empty);
+        }
+        // SAFETY: on the environment's thread inside a handle scope.
+        let arguments = unsafe { values(env, &batch) };
+        batch.clear();
+        // Without memory for a string the batch is lost; the next wake must not be.
+        arguments.ok_or(Outcome::Thrown)
+    }));
+    let arguments = match arguments {
+        Ok(Ok(arguments)) => arguments,
+        Ok(Err(outcome)) => return outcome,
+        Err(_) => return Outcome::Thrown,
+    };
+    let (mut this, mut result) = (ptr::null_mut(), ptr::null_mut());
+    // SAFETY: as above. No borrow is held: the dispatcher calls back into this bridge. A throw stays pending.
+    let status = unsafe {
+        sys::napi_get_undefined(env, &mut this);
+        sys::napi_call_function(
+            env,
+            this,
+            dispatch,
+            arguments.len(),
+            arguments.as_ptr(),
+            &mut result,
+        )
+    };
+    if status == sys::Status::napi_ok { Outcome::Dispatched } else { Outcome::Thrown }
 }
 
 /// The batch as the dispatcher's arguments; `None` when Node has no memory for it.
@@ -267,3 +299,6 @@ unsafe fn values(env: sys::napi_env, batch: &Batch) -> Option<[sys::napi_value; 
     }
     Some([text, chunks])
 }
+
+/// Batches that JavaScript takes before the event loop has a turn.
+const BATCHES_A_TURN: usize = 8;

@@ -15,7 +15,7 @@ export declare class Engine {
    * Starts the I/O thread. `dispatch(text, chunks)` is called with each batch of events; answers are written into
    * `ring`, whose length is 256 bytes more than a power of two.
    */
-  constructor(settings: EngineSettings, seat: EngineSeat | undefined | null, lifelineFd: number | undefined | null, ring: Uint8Array, dispatch: (arg: unknown) => unknown)
+  constructor(settings: EngineSettings, seat: EngineSeat | undefined | null, lifelineFd: number | undefined | null, ring: Uint8Array, dispatch: (text: string, chunks: Buffer[] | undefined) => void)
   /** Takes over a listening descriptor and accepts from it for the server `tag`. */
   listen(fd: number, tag: number): void
   /** Closes the listeners of a server; its connections live on. */

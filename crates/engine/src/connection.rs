@@ -230,7 +230,7 @@ impl Shared {
     /// Takes the exchange out of the table, counts and logs it.
     fn close_books(&self, current: &Current) {
         self.ctx.exchanges.borrow_mut().remove(current.id);
-        let elapsed = current.started.elapsed();
+        let elapsed = self.ctx.now().duration_since(current.started);
         self.ctx.crossing.slot.request_finished(
             current.status,
             current.body_bytes,
@@ -272,11 +272,11 @@ impl Shared {
         let text = refusal.text();
         let fields = b"Content-Type: text/plain; charset=utf-8\r\n";
         let flags = HeadFlags::new(1 | 2 | 4 | 32);
-        let mut date = self.ctx.date.borrow_mut();
+        let date = self.ctx.date.borrow();
         let decision = encoder::Decision {
             close: true,
             keepalive_secs: 0,
-            date: date.refresh(),
+            date: date.text(),
             length: Some(text.len() as u64 + 1),
         };
         self.out.borrow_mut().append(|out| {

@@ -49,7 +49,7 @@ pub struct Options {
 /// What the two threads share.
 pub(crate) struct Crossing {
     handoff: Mutex<Batch>,
-    /// JavaScript has been woken and has not taken the handoff yet.
+    /// JavaScript has been woken and has not found the handoff empty since.
     awake: AtomicBool,
     pub ring: Ring,
     /// Pieces of answers that are too long for the ring.
@@ -59,6 +59,8 @@ pub(crate) struct Crossing {
     notify: Notify,
     wake_javascript: Box<dyn Fn() + Send + Sync>,
     pub slot: SlotRef,
+    /// The I/O thread has slept since its clock was read.
+    pub clock_stale: AtomicBool,
 }
 
 /// What the JavaScript thread (or the acceptor) asks of the I/O thread.
@@ -107,6 +109,7 @@ impl IoThread {
             notify: Notify::new(),
             wake_javascript: options.wake_javascript,
             slot,
+            clock_stale: AtomicBool::new(true),
         });
         let max_busy = u32::try_from(options.limits.worker_connections).unwrap_or(u32::MAX);
         let (taken, orphaned, trouble) = (crossing.clone(), crossing.clone(), crossing.clone());
@@ -131,7 +134,7 @@ impl IoThread {
                 .enable_io()
                 .enable_time()
                 .on_thread_park(move || parked.before_sleep())
-                .on_thread_unpark(move || unparked.ring.set_sleeping(false))
+                .on_thread_unpark(move || unparked.after_sleep())
                 .build_local(LocalOptions::default());
             let runtime = match runtime {
                 Ok(runtime) => runtime,
@@ -205,12 +208,22 @@ impl IoThread {
         Err(Error::ring_full())
     }
 
-    /// Takes what waits for JavaScript into `batch`, which must be empty.
+    /// Takes what waits for JavaScript into `batch`, which must be empty. When nothing waits, JavaScript counts as
+    /// asleep from then on and will be woken; until then it is expected to take again.
     pub fn take(&self, batch: &mut Batch) {
-        self.crossing.ring.begin_batch();
-        self.crossing.awake.store(false, Ordering::SeqCst);
-        std::mem::swap(batch, &mut lock(&self.crossing.handoff));
-        self.crossing.slot.set_waiting_since(0);
+        let crossing = &self.crossing;
+        std::mem::swap(batch, &mut lock(&crossing.handoff));
+        crossing.slot.set_waiting_since(0);
+        if !batch.is_empty() {
+            return crossing.ring.begin_batch();
+        }
+        crossing.awake.store(false, Ordering::SeqCst);
+        // The I/O thread adds first and looks at the flag then: one of the two sees the other.
+        std::mem::swap(batch, &mut lock(&crossing.handoff));
+        if !batch.is_empty() {
+            crossing.awake.store(true, Ordering::SeqCst);
+            crossing.ring.begin_batch();
+        }
     }
 
     /// Connections open, requests in hand, requests finished.
@@ -257,11 +270,20 @@ impl Crossing {
         }
     }
 
+    fn after_sleep(&self) {
+        self.ring.set_sleeping(false);
+        self.clock_stale.store(true, Ordering::Relaxed);
+    }
+
     /// Hands the events of this turn over and wakes JavaScript, unless it has been woken already.
     fn hand_over(&self, batch: &mut Batch) {
-        lock(&self.handoff).append(batch);
-        if !self.awake.swap(true, Ordering::SeqCst) {
+        let mut handoff = lock(&self.handoff);
+        if handoff.is_empty() {
             self.slot.set_waiting_since(monotonic_us() / 1_000);
+        }
+        handoff.append(batch);
+        drop(handoff);
+        if !self.awake.swap(true, Ordering::SeqCst) {
             (self.wake_javascript)();
         }
     }
@@ -339,7 +361,7 @@ fn serve(ctx: &Rc<Context>, accepted: Accepted) {
 /// Reads what JavaScript wrote and wakes the connections it was for.
 fn read_ring(ctx: &Rc<Context>) {
     if ctx.crossing.ring.is_pending() {
-        ctx.date.borrow_mut().refresh();
+        ctx.refresh_clock();
         ctx.crossing.ring.drain(|id, command| obey(ctx, id, command));
     }
     let mut dirty = ctx.dirty.borrow_mut();
@@ -404,6 +426,7 @@ async fn flusher(ctx: Rc<Context>, watch: Rc<Notify>) {
         let mut batch = ctx.batch.borrow_mut();
         if !batch.is_empty() {
             ctx.crossing.hand_over(&mut batch);
+            ctx.crossing.clock_stale.store(true, Ordering::Relaxed);
             watch.notify_one();
         }
         Poll::<()>::Pending
@@ -430,6 +453,7 @@ async fn clock(ctx: Rc<Context>) {
         if let Some(access) = ctx.access.borrow_mut().as_mut() {
             access.flush();
         }
+        ctx.refresh_clock();
         let now = ctx.now_ms();
         let connections = ctx.connections.borrow();
         ctx.wheel.borrow_mut().advance(now, |id| {

@@ -6,7 +6,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::Body;
@@ -70,7 +69,7 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
     *shared.current.borrow_mut() = Some(Current {
         id,
         keep_alive: head.keep_alive,
-        started: Instant::now(),
+        started: ctx.now(),
         delivered: false,
         collected: Vec::new(),
         collected_len: 0,
