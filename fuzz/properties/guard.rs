@@ -1,0 +1,80 @@
+//! What must hold for the guard, whatever a client sends: it never panics, it releases nothing that was not sent, and it
+//! reads the same however the bytes are cut into packets.
+
+use monoceros_engine::guard::{Guard, Progress, Refusal};
+use monoceros_engine::limits::Limits;
+use monoceros_engine::request::Head;
+
+/// What a guard made of a connection's bytes.
+#[derive(Debug, Eq, PartialEq)]
+pub struct Reading {
+    /// How each message begins: method, target, number of fields.
+    pub heads: Vec<(Vec<u8>, Vec<u8>, usize)>,
+    /// Messages that were released whole.
+    pub complete: usize,
+    /// Why the rest was refused.
+    pub refusal: Option<Refusal>,
+    /// Everything released, as one.
+    pub released: Vec<u8>,
+}
+
+/// Checks all of it for one input.
+pub fn check(input: &[u8]) {
+    let whole = read(input, input.len().max(1));
+    assert!(input.starts_with(&whole.released), "released what was not sent");
+    for piece in [1, 2, 7] {
+        let cut = read(input, piece);
+        assert!(input.starts_with(&cut.released), "released what was not sent, cut in {piece}");
+        assert_eq!(cut.heads, whole.heads, "other heads when cut in {piece}");
+        assert_eq!(cut.complete, whole.complete, "other messages when cut in {piece}");
+        assert_eq!(
+            cut.refusal.is_some(),
+            whole.refusal.is_some(),
+            "refused one way only when cut in {piece}"
+        );
+        // Before a refusal, small pieces of a body may have gone through already.
+        if whole.refusal.is_none() {
+            assert_eq!(cut.released, whole.released, "released otherwise when cut in {piece}");
+        }
+    }
+}
+
+/// Reads an input that arrives in pieces of one size.
+pub fn read(input: &[u8], piece: usize) -> Reading {
+    let limits = Limits::default();
+    let mut reading =
+        Reading { heads: Vec::new(), complete: 0, refusal: None, released: Vec::new() };
+    let mut guard = Guard::new();
+    let (mut head, mut gate, mut waiting) = (Head::default(), Vec::new(), Vec::new());
+    for chunk in input.chunks(piece) {
+        waiting.extend_from_slice(chunk);
+        loop {
+            match guard.advance(&waiting, &mut gate, &mut head, &limits) {
+                Err(refusal) => {
+                    reading.refusal = Some(refusal);
+                    reading.released.append(&mut gate);
+                    return reading;
+                }
+                Ok((taken, progress)) => {
+                    if progress == Progress::Head {
+                        let (method, target) = (head.method.of(&gate), head.target.of(&gate));
+                        reading.heads.push((method.into(), target.into(), head.fields.len()));
+                    }
+                    reading.released.append(&mut gate);
+                    waiting.drain(..taken);
+                    if guard.is_complete() {
+                        reading.complete += 1;
+                        guard.next();
+                    } else if taken == 0 || progress == Progress::More {
+                        break;
+                    }
+                    if waiting.is_empty() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+    reading.released.append(&mut gate);
+    reading
+}
