@@ -2,7 +2,7 @@
 //!
 //! All workers share one listener an address; nobody owns the connections in its queue until somebody
 //! takes them. Each worker has one acceptor thread with a poller of its own. Which worker takes is
-//! decided by the [gate](gate): whoever has too many leaves the connection and kicks the worker that
+//! decided by the gate: whoever has too many leaves the connection and kicks the worker that
 //! has the fewest. What to do with an accepted connection is not decided here.
 
 mod accept;

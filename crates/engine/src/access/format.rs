@@ -195,10 +195,10 @@ fn split_fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 /// Path and query of a target. The absolute form begins with a scheme and an authority.
 fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
     let mut rest = target;
-    if !rest.starts_with(b"/")
-        && let Some(scheme) = memchr::memmem::find(rest, b"://")
+    let scheme = rest.iter().position(|byte| matches!(byte, b':' | b'/' | b'?')).unwrap_or(0);
+    if scheme > 0
+        && let Some(after) = rest[scheme..].strip_prefix(b"://")
     {
-        let after = &rest[scheme + 3..];
         let authority = after.iter().position(|byte| matches!(byte, b'/' | b'?'));
         rest = authority.map_or(b"/", |end| &after[end..]);
     }

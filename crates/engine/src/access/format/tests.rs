@@ -145,6 +145,8 @@ fn path_and_query_of_every_form_of_target() {
         ("http://h", "/", ""),
         ("http://h?q", "", "q"),
         ("*", "*", ""),
+        ("://h/p", "://h/p", ""),
+        ("h?a://b", "h", "a://b"),
         ("host:443", "host:443", ""),
         ("/%zz%4", "/%zz%4", ""),
     ] {
