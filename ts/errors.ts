@@ -131,6 +131,10 @@ export const ERRORS = {
     exit: 3,
     text: (app: string, thrown: string) => `application ${app} failed while loading:\n${thrown}`,
   },
+  ERR_ENGINE_START: {
+    exit: 3,
+    text: (thrown: string) => `the engine cannot start:\n${thrown}`,
+  },
   ERR_WORKER_BOOT_TIMEOUT: {
     exit: 3,
     text: (pid: number, seconds: number) =>

@@ -81,10 +81,10 @@ export class Program {
     const match = await until(() => {
       const found = new RegExp(pattern, 'm').exec(this.log.slice(this.#read))
       if (found === null && this.child.exitCode !== null && this.child.stderr?.readableEnded) {
-        throw new Error(`the program has ended without a line like ${pattern}:\n${this.log}`)
+        throw new Error(`the program has ended without a line like ${pattern}`)
       }
       return found
-    }, `a line like ${pattern} in:\n${this.log}`).catch((error: unknown) => {
+    }, `a line like ${pattern}`).catch((error: unknown) => {
       throw new Error(`${String(error)}\n${this.log}`)
     })
     this.#read += match.index + match[0].length

@@ -5,7 +5,7 @@ import type { Engine, Target } from '../engine/engine.ts'
 import { MonocerosError, monocerosError } from '../errors.ts'
 import { detectTarget } from '../http/detect.ts'
 import { captureListen } from '../http/node/listen.ts'
-import { createLogger } from '../log/logger.ts'
+import { createLogger, type Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown.ts'
 import { type ArbiterMessage, BOARD_FD, CHANNEL_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
@@ -49,7 +49,7 @@ export class Worker {
   }
 
   async #boot(message: ArbiterMessage): Promise<void> {
-    const { config, slot, slots, kickFds } = message
+    const { config } = message
     setTitle(processTitle('worker', config.proc_name ?? config.app ?? 'monoceros'))
     this.#graceMs = config.graceful_timeout * 1_000
     pretendIpc()
@@ -59,6 +59,16 @@ export class Worker {
       const target = await loadTarget(message)
       if (this.#state !== 'booting') return
       if (message.check) return this.#channel.send({ type: 'ready', engine: config.engine })
+      this.#serve(message, target, log)
+      bootOver()
+    } catch (error) {
+      this.#fail(error, config.app)
+    }
+  }
+
+  #serve(message: ArbiterMessage, target: Target, log: Logger): void {
+    const { config, slot, slots, kickFds } = message
+    try {
       this.#engine = createEngine({
         config,
         log,
@@ -68,13 +78,13 @@ export class Worker {
       this.#board = this.#openBoard(message, this.#engine)
       startHeartbeat(this.#system, this.#board, config.timeout * 1_000)
       this.#engine.serve(target, message.listeners)
-      bootOver()
-      this.#state = 'ready'
-      this.#board.setState('accepting')
-      this.#channel.send({ type: 'ready', engine: this.#engine.name })
-    } catch (error) {
-      this.#fail(error, config.app)
+    } catch (thrown) {
+      if (thrown instanceof MonocerosError) throw thrown
+      throw monocerosError('ERR_ENGINE_START', describeThrown(thrown)).causedBy(thrown)
     }
+    this.#state = 'ready'
+    this.#board.setState('accepting')
+    this.#channel.send({ type: 'ready', engine: this.#engine.name })
   }
 
   #openBoard({ slot, slots }: ArbiterMessage, engine: Engine): WorkerBoard {

@@ -1,0 +1,222 @@
+// A system without processes: a clock that the test turns, children that do what the test says, a list of what was
+// sent to them.
+
+import { Arbiter, type ArbiterParts } from '../../ts/arbiter/arbiter.ts'
+import type { Generation } from '../../ts/arbiter/generation.ts'
+import { systemError } from '../../ts/errors.ts'
+import type { Logger } from '../../ts/log/logger.ts'
+import type { ArbiterMessage, WorkerMessage } from '../../ts/messages.ts'
+import type { Child, ChildExit, SpawnOptions, System } from '../../ts/process/system.ts'
+import { MessageBoard } from '../../ts/scoreboard/messages.ts'
+import type { Config, ResolvedConfig } from '../../ts/settings/config.ts'
+import type { SignalName } from '../../ts/signals.ts'
+
+export class FakeChild implements Child {
+  readonly pid: number
+  readonly options: SpawnOptions
+  readonly received: ArbiterMessage[] = []
+  readonly signals: string[] = []
+  #onMessage: (message: WorkerMessage) => void = () => {}
+  #onExit: (exit: ChildExit) => void = () => {}
+  exited = false
+
+  constructor(pid: number, options: SpawnOptions) {
+    this.pid = pid
+    this.options = options
+  }
+
+  send(message: ArbiterMessage): void {
+    this.received.push(message)
+  }
+
+  onMessage(callback: (message: WorkerMessage) => void): void {
+    this.#onMessage = callback
+  }
+
+  onExit(callback: (exit: ChildExit) => void): void {
+    this.#onExit = callback
+  }
+
+  says(message: WorkerMessage): void {
+    this.#onMessage(message)
+  }
+
+  ends(exit: Partial<ChildExit>): void {
+    this.exited = true
+    this.#onExit({ code: null, signal: null, ...exit })
+  }
+
+  get slot(): string | undefined {
+    return this.options.env.MONOCEROS_WORKER
+  }
+}
+
+export class FakeSystem implements System {
+  readonly pid = 1000
+  readonly env = {}
+  readonly children: FakeChild[] = []
+  readonly #timers = new Set<{ atMs: number; callback: () => void }>()
+  readonly #signals = new Map<SignalName, () => void>()
+  #nowMs = 0
+
+  now = () => this.#nowMs
+  random = () => 0.5
+  alive = () => false
+  pause = () => new Promise<void>(() => {})
+  every = () => () => {}
+  listeners = () => 1
+  onUncaught = () => {}
+  onRejection = () => {}
+  passOn = () => {}
+
+  after(delayMs: number, callback: () => void): () => void {
+    const timer = { atMs: this.#nowMs + delayMs, callback }
+    this.#timers.add(timer)
+    return () => this.#timers.delete(timer)
+  }
+
+  onSignal(signal: SignalName, callback: () => void): void {
+    this.#signals.set(signal, callback)
+  }
+
+  kill(pid: number, signal: string): boolean {
+    this.children.find((child) => child.pid === pid)?.signals.push(signal)
+    return true
+  }
+
+  spawn(options: SpawnOptions): Child {
+    const child = new FakeChild(this.pid + this.children.length + 1, options)
+    this.children.push(child)
+    return child
+  }
+
+  exit(): never {
+    throw systemError('EPERM', 'a fake process does not exit')
+  }
+
+  /** Delivers a signal to the arbiter. */
+  async signal(name: SignalName): Promise<void> {
+    this.#signals.get(name)?.()
+    await settle()
+  }
+
+  /** Lets time pass, timer by timer. */
+  async pass(ms: number): Promise<void> {
+    const untilMs = this.#nowMs + ms
+    for (;;) {
+      const due = [...this.#timers].filter(({ atMs }) => atMs <= untilMs)
+      const next = due.sort((a, b) => a.atMs - b.atMs)[0]
+      if (next === undefined) break
+      this.#timers.delete(next)
+      this.#nowMs = Math.max(this.#nowMs, next.atMs)
+      next.callback()
+      await settle()
+    }
+    this.#nowMs = untilMs
+  }
+
+  /** Time during which this process does not run: no timer fires before its end. */
+  freeze(ms: number): void {
+    this.#nowMs += ms
+  }
+
+  /** Those that live. */
+  get living(): FakeChild[] {
+    return this.children.filter((child) => !child.exited)
+  }
+}
+
+/** Lets everything that is queued run. */
+export async function settle(): Promise<void> {
+  await new Promise((done) => setImmediate(done))
+}
+
+export interface Stage {
+  readonly system: FakeSystem
+  readonly log: string[]
+  readonly closed: string[]
+  readonly status: Promise<number>
+  /** What the next reload reads; an error is thrown. */
+  nextLoad: Partial<Config> | Error
+}
+
+/** Starts an arbiter on a fake system. */
+export async function startArbiter(settings: Partial<Config> = {}): Promise<Stage> {
+  const system = new FakeSystem()
+  const log: string[] = []
+  const closed: string[] = []
+  const stage = { nextLoad: {} as Partial<Config> | Error }
+  const parts: ArbiterParts = {
+    resolved: resolved(settings),
+    load: async () => {
+      if (stage.nextLoad instanceof Error) throw stage.nextLoad
+      return resolved({ ...settings, ...stage.nextLoad })
+    },
+    open: async ({ values }, earlier) => fakeGeneration(values, earlier, closed),
+    board: new MessageBoard(system, 32),
+    log: fakeLog(log),
+    setTitle: () => {},
+    createPidfile: () => () => {},
+    version: '0',
+    engine: 'none',
+  }
+  const status = new Arbiter(system, parts).run()
+  await settle()
+  return Object.assign(stage, { system, log, closed, status })
+}
+
+/** Says that each of the workers is ready. */
+export async function allReady({ system }: Stage): Promise<void> {
+  for (const child of system.living) child.says({ type: 'ready', engine: 'none' })
+  await settle()
+}
+
+export function fakeLog(lines: string[]): Logger {
+  const at = (level: string) => (message: string) => void lines.push(`${level} ${message}`)
+  return {
+    debug: at('debug'),
+    info: at('info'),
+    warning: at('warning'),
+    error: at('error'),
+    critical: at('critical'),
+    exception: (message, thrown) => void lines.push(`error ${message}: ${String(thrown)}`),
+    configure: () => {},
+  }
+}
+
+function fakeGeneration(
+  config: Config,
+  earlier: Generation | undefined,
+  closed: string[],
+): Generation {
+  const listeners = config.bind.map(
+    (bind, index) =>
+      earlier?.listeners.find((listener) => listener.bind === bind) ?? {
+        bind,
+        fd: 50 + index,
+        address: `http://${bind}`,
+        port: 8000 + index,
+        close: () => void closed.push(bind),
+      },
+  )
+  return { number: (earlier?.number ?? 0) + 1, config, listeners }
+}
+
+function resolved(settings: Partial<Config>): ResolvedConfig {
+  const values = {
+    app: './app.js',
+    bind: ['127.0.0.1:8000'],
+    workers: 2,
+    timeout: 0,
+    boot_timeout: 60,
+    graceful_timeout: 30,
+    max_requests: 0,
+    max_requests_jitter: 0,
+    proc_name: null,
+    pidfile: null,
+    raw_env: [],
+    chdir: '/',
+    ...settings,
+  } as unknown as Config
+  return { values, origins: {} as ResolvedConfig['origins'], warnings: [] }
+}
