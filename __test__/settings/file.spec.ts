@@ -38,6 +38,15 @@ for (const [name, text] of Object.entries(FORMATS)) {
   })
 }
 
+test('TypeScript with import and export is loaded in a package of CommonJS too', async (t) => {
+  const cwd = directoryWith(t, {
+    'package.json': '{"type": "commonjs"}',
+    'count.ts': 'export const count: number = 3',
+    'monoceros.config.ts': "import { count } from './count'\nexport default { workers: count }",
+  })
+  t.is((await resolve(t, cwd)).values.workers, 3)
+})
+
 test('a file named with file: or by an absolute path is loaded', async (t) => {
   const cwd = directoryWith(t, { 'a/b.json': '{"workers": 3}' })
   for (const named of [

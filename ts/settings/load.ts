@@ -2,8 +2,9 @@
  * Loads one file of JavaScript, TypeScript or JSON, anew each time it is asked to.
  */
 import { execFile } from 'node:child_process'
-import { readFileSync, realpathSync } from 'node:fs'
+import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
 
@@ -21,15 +22,33 @@ export async function loadModule(path: string): Promise<unknown> {
   return import(`${pathToFileURL(path).href}?load=${loads}`)
 }
 
-/** Loads TypeScript by Node itself where it strips types, else by jiti. */
+/** Loads TypeScript by Node itself where it strips types and understands the file, else by jiti. */
 export async function loadTypeScript(path: string): Promise<unknown> {
-  if (!('typescript' in process.features) || !process.features.typescript) return loadByJiti(path)
+  const strips = 'typescript' in process.features && Boolean(process.features.typescript)
+  if (!strips || isCommonJsByPackage(path)) return loadByJiti(path)
   try {
     return await loadModule(path)
   } catch (error) {
-    // What is more than types (enum, namespace) Node does not compile.
-    if (codeOf(error) === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') return loadByJiti(path)
+    if (BEYOND_STRIPPING.includes(codeOf(error))) return loadByJiti(path)
     throw error
+  }
+}
+
+// What is more than types (enum, namespace), and imports without an extension, as compilers take them.
+const BEYOND_STRIPPING: readonly unknown[] = [
+  'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX',
+  'ERR_INVALID_TYPESCRIPT_SYNTAX',
+  'ERR_MODULE_NOT_FOUND',
+]
+
+// In a package of "type": "commonjs" (what npm init writes) Node takes a .ts file for CommonJS, while people write
+// import and export in it, as their compiler allows.
+function isCommonJsByPackage(path: string): boolean {
+  if (!path.endsWith('.ts')) return false
+  for (let directory = dirname(path); ; directory = dirname(directory)) {
+    const manifest = join(directory, 'package.json')
+    if (existsSync(manifest)) return /"type"\s*:\s*"commonjs"/.test(readFileSync(manifest, 'utf8'))
+    if (directory === dirname(directory)) return false
   }
 }
 
