@@ -53,6 +53,10 @@ pub struct AccessLog {
 
 impl AccessLog {
     /// Opens a file to append to, or standard output for `-`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened to append to.
     pub fn open(target: &str, format: AccessFormat) -> io::Result<Self> {
         let sink = Sink::open(target)?;
         Ok(Self { format, sink, clock: Clock::new(), buffer: Vec::new(), lost: 0 })
@@ -81,6 +85,10 @@ impl AccessLog {
     }
 
     /// Opens the file by its name again, after it was renamed. If that fails, the old one stays.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened to append to.
     pub fn reopen(&mut self) -> io::Result<()> {
         self.flush();
         self.sink.reopen()

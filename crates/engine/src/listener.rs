@@ -109,6 +109,10 @@ struct Letter {
 impl Acceptor {
     /// Starts a thread that hands what it accepts to `accepted`, a batch at a time. Without a seat it
     /// counts on a slot of its own, see [`AcceptorHandle::slot`].
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread or no descriptor, or a seat's kicks are not one a slot.
     pub fn start(
         options: AcceptorOptions,
         accepted: impl Fn(Vec<Accepted>) + Send + 'static,

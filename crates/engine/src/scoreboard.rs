@@ -90,6 +90,10 @@ struct Shared {
 
 impl Board {
     /// Makes a board for `slots` workers and an event descriptor for each to be kicked by.
+    ///
+    /// # Errors
+    ///
+    /// When the count is out of range, or the system gives no memory or no descriptors.
     pub fn create(slots: u32) -> io::Result<Self> {
         if slots == 0 || slots > MAX_SLOTS {
             return Err(invalid(format!("slots must be 1 to {MAX_SLOTS}, got {slots}")));
@@ -108,6 +112,10 @@ impl Board {
 
     /// Maps the board behind an inherited descriptor. What is not a board of this layout and of
     /// this many slots is refused: arbiter and worker may come from two versions of the package.
+    ///
+    /// # Errors
+    ///
+    /// When it is no such board, or cannot be mapped.
     pub fn open(fd: RawFd, slots: u32) -> io::Result<Self> {
         if slots == 0 || slots > MAX_SLOTS {
             return Err(invalid(format!("slots must be 1 to {MAX_SLOTS}, got {slots}")));
@@ -118,6 +126,10 @@ impl Board {
     }
 
     /// The slot of that number, 1 to `slots()`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no slot of that number.
     pub fn slot(&self, number: u32) -> io::Result<SlotRef> {
         if number == 0 || number > self.shared.slots {
             return Err(invalid(format!("slot must be 1 to {}, got {number}", self.shared.slots)));
@@ -126,6 +138,10 @@ impl Board {
     }
 
     /// Takes a free slot for a new process and returns the slot's new generation.
+    ///
+    /// # Errors
+    ///
+    /// When the slot is taken, or there is none of that number.
     pub fn claim(&self, number: u32, pid: u32) -> io::Result<u32> {
         let slot = self.slot(number)?;
         let cells = slot.cells();
@@ -144,6 +160,10 @@ impl Board {
     /// Frees the slot of a process that is gone. What it counted is added to the totals of the
     /// dead, once, so that the board's totals never go down. Only the arbiter may call it, and
     /// only after it has waited for the process.
+    ///
+    /// # Errors
+    ///
+    /// When there is no slot of that number.
     pub fn release(&self, number: u32) -> io::Result<()> {
         let slot = self.slot(number)?;
         let cells = slot.cells();
@@ -178,6 +198,10 @@ impl Board {
     }
 
     /// Wakes the acceptor of that slot.
+    ///
+    /// # Errors
+    ///
+    /// When there is no slot of that number.
     pub fn kick(&self, number: u32) -> io::Result<()> {
         let slot = self.slot(number)?;
         match self.shared.kicks.get(slot.index()) {

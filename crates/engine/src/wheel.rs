@@ -35,7 +35,7 @@ impl Wheel {
     /// Makes sure that the key comes up at `deadline_ms` or before. An entry that would come up later is
     /// moved; one that comes up earlier is left, for the owner to say then how long it still is.
     pub fn insert(&mut self, key: u32, deadline_ms: u64) {
-        let node = self.node_of(key);
+        let node = node_of(key);
         if node >= self.nodes.len() {
             self.nodes.resize(node + 1, Node { next: 0, previous: 0, tick: ABSENT });
         }
@@ -52,7 +52,7 @@ impl Wheel {
 
     /// Takes the key's entry out. Not necessary: an owner that is gone may as well answer `None`.
     pub fn remove(&mut self, key: u32) {
-        let node = self.node_of(key);
+        let node = node_of(key);
         if self.nodes.get(node).is_some_and(|entry| entry.tick != ABSENT) {
             self.unlink(node);
         }
@@ -96,10 +96,6 @@ impl Wheel {
         self.len == 0
     }
 
-    fn node_of(&self, key: u32) -> usize {
-        key as usize + SLOTS as usize
-    }
-
     /// What is past comes up at the next tick; what is beyond the wheel's round is looked at when that
     /// ends, and linked again.
     fn link(&mut self, node: usize, tick: u32) {
@@ -118,6 +114,10 @@ impl Wheel {
         self.nodes[node].tick = ABSENT;
         self.len -= 1;
     }
+}
+
+fn node_of(key: u32) -> usize {
+    key as usize + SLOTS as usize
 }
 
 /// Saturates far below `ABSENT`, after ten years.

@@ -47,6 +47,10 @@ impl AccessFormat {
     /// Compiles a format. Atoms that nobody knows are `-`, as they are in Gunicorn; what is no atom at
     /// all is an error that says where.
     ///
+    /// # Errors
+    ///
+    /// When a percent sign begins neither an atom nor `%%`.
+    ///
     /// ```
     /// use monoceros_engine::access::AccessFormat;
     ///
@@ -67,7 +71,7 @@ impl AccessFormat {
             }
             let (name, behind) = split_atom(after).ok_or_else(|| {
                 let shown: String = rest[at..].chars().take(16).collect();
-                format!("%(name)s or %% must follow at {:?}", shown)
+                format!("%(name)s or %% must follow at {shown:?}")
             })?;
             if !text.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut text)));

@@ -31,10 +31,14 @@ pub struct TcpOptions {
 
 /// Binds and listens. A name is looked up and its first IPv4 address taken, else its first one:
 /// a program told to bind `localhost` is expected on 127.0.0.1.
+///
+/// # Errors
+///
+/// As the system calls have it; `NotFound` without an errno when a name has no address.
 pub fn bind_tcp(host: &str, port: u16, options: TcpOptions) -> io::Result<OwnedFd> {
-    let address = match host.parse::<IpAddr>() {
-        Ok(ip) => SocketAddr::new(ip, port),
-        Err(_) => {
+    let address = match host.parse::<IpAddr>().ok() {
+        Some(ip) => SocketAddr::new(ip, port),
+        None => {
             let found: Vec<SocketAddr> = (host, port)
                 .to_socket_addrs()
                 .map_err(|error| io::Error::new(io::ErrorKind::NotFound, error))?
@@ -61,6 +65,10 @@ pub fn bind_tcp(host: &str, port: u16, options: TcpOptions) -> io::Result<OwnedF
 /// Binds and listens at a path, or at an abstract address when it starts with a zero byte. The
 /// file has the mode 0777 less the process's umask. What is already there is not removed: only
 /// the caller knows whether it may be.
+///
+/// # Errors
+///
+/// As the system calls have it, or when the path is too long for an address.
 pub fn bind_unix(path: &[u8], listen_backlog: u32) -> io::Result<OwnedFd> {
     use std::os::unix::ffi::OsStrExt;
 
@@ -74,6 +82,10 @@ pub fn bind_unix(path: &[u8], listen_backlog: u32) -> io::Result<OwnedFd> {
 
 /// Makes an inherited stream socket a listener like those bound here. One that listens already
 /// keeps its queue.
+///
+/// # Errors
+///
+/// EBADF, ENOTSOCK or EPROTOTYPE when it is no stream socket; else as the system calls have it.
 pub fn adopt(fd: RawFd, listen_backlog: u32) -> io::Result<()> {
     let socket = borrow(fd)?;
     if socket.r#type()? != Type::STREAM {
@@ -87,6 +99,10 @@ pub fn adopt(fd: RawFd, listen_backlog: u32) -> io::Result<()> {
 }
 
 /// The address of a socket.
+///
+/// # Errors
+///
+/// EBADF or ENOTSOCK when it is no socket, EAFNOSUPPORT when it is of another family.
 pub fn local_address(fd: RawFd) -> io::Result<LocalAddress> {
     use std::os::unix::ffi::OsStrExt;
 

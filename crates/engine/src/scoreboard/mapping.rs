@@ -15,7 +15,7 @@ pub(super) struct Mapping {
     len: usize,
     fd: RawFd,
     /// Only in the process that made it: an opened board belongs to whoever passed the number.
-    _owned: Option<OwnedFd>,
+    _owner: Option<OwnedFd>,
 }
 
 // SAFETY: the memory is only reached through references to atomics and stays mapped until drop.
@@ -28,9 +28,7 @@ impl Mapping {
         let file = File::from(shared_memory()?);
         file.set_len(len as u64)?;
         seal(&file)?;
-        let mut mapping = Self::map(file.as_raw_fd(), len)?;
-        mapping._owned = Some(file.into());
-        Ok(mapping)
+        Self::map(file.as_raw_fd(), Some(file.into()), len)
     }
 
     pub(super) fn open(fd: RawFd, len: usize) -> io::Result<Self> {
@@ -42,7 +40,7 @@ impl Mapping {
         if u64::try_from(stat.st_size).unwrap_or(0) < len as u64 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the scoreboard is too short"));
         }
-        Self::map(fd, len)
+        Self::map(fd, None, len)
     }
 
     pub(super) fn fd(&self) -> RawFd {
@@ -67,7 +65,7 @@ impl Mapping {
         }
     }
 
-    fn map(fd: RawFd, len: usize) -> io::Result<Self> {
+    fn map(fd: RawFd, owner: Option<OwnedFd>, len: usize) -> io::Result<Self> {
         let access = libc::PROT_READ | libc::PROT_WRITE;
         // SAFETY: a new mapping at a place that the kernel chooses touches nothing of ours.
         let start = unsafe { libc::mmap(ptr::null_mut(), len, access, libc::MAP_SHARED, fd, 0) };
@@ -75,7 +73,7 @@ impl Mapping {
             return Err(io::Error::last_os_error());
         }
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Self { start, len, fd, _owned: None })
+        Ok(Self { start, len, fd, _owner: owner })
     }
 }
 
