@@ -1,8 +1,8 @@
 //! The crossing's JavaScript end: one thread-safe function that the I/O thread calls once a turn, and the memory of
 //! the ring.
 //!
-//! Raw Node-API throughout: a batch must cost one call, one string and nothing per request. Nothing here catches what
-//! JavaScript throws: an exception that the dispatcher leaves pending is reported by Node as any uncaught one.
+//! Raw Node-API throughout: a batch must cost one call, one string and nothing per request. What JavaScript throws is
+//! handed to Node as an uncaught exception.
 #![allow(unsafe_code, reason = "Node-API is a C interface")]
 
 use std::cell::RefCell;
@@ -252,7 +252,7 @@ fn dispatch_once(env: sys::napi_env, dispatch: sys::napi_value, state: &State) -
         Err(_) => return Outcome::Thrown,
     };
     let (mut this, mut result) = (ptr::null_mut(), ptr::null_mut());
-    // SAFETY: as above. No borrow is held: the dispatcher calls back into this bridge. A throw stays pending.
+    // SAFETY: as above. No borrow is held: the dispatcher calls back into this bridge.
     let status = unsafe {
         sys::napi_get_undefined(env, &mut this);
         sys::napi_call_function(
@@ -264,7 +264,25 @@ fn dispatch_once(env: sys::napi_env, dispatch: sys::napi_value, state: &State) -
             &mut result,
         )
     };
-    if status == sys::Status::napi_ok { Outcome::Dispatched } else { Outcome::Thrown }
+    if status == sys::Status::napi_ok {
+        return Outcome::Dispatched;
+    }
+    report(env);
+    Outcome::Thrown
+}
+
+/// Hands a pending exception to Node as an uncaught one, which also clears the async hook stack that the throw left.
+/// (Left pending here, Node only warns of it: `--force-node-api-uncaught-exceptions-policy`.)
+fn report(env: sys::napi_env) {
+    let (mut pending, mut exception) = (false, ptr::null_mut());
+    // SAFETY: on the environment's thread inside a handle scope.
+    unsafe {
+        sys::napi_is_exception_pending(env, &mut pending);
+        if pending {
+            sys::napi_get_and_clear_last_exception(env, &mut exception);
+            sys::napi_fatal_exception(env, exception);
+        }
+    }
 }
 
 /// The batch as the dispatcher's arguments; `None` when Node has no memory for it.

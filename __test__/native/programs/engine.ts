@@ -1,0 +1,34 @@
+// An engine of its own for a test's program: starts one for a handler on a free port.
+import type { EngineConfig } from '../../../ts/engine/engine.ts'
+import type { ExchangeHandler } from '../../../ts/engine/exchange.ts'
+import { createNativeEngine } from '../../../ts/engine/native.ts'
+import { native } from '../../../ts/native/index.ts'
+
+export const CONFIG: EngineConfig = {
+  engine: 'native',
+  keepalive: 75,
+  worker_connections: 1000,
+  accesslog: null,
+  access_log_format: '%(h)s',
+  limit_request_line: 4094,
+  limit_request_fields: 100,
+  limit_request_field_size: 8190,
+  limit_request_body: 0,
+}
+
+const log = {
+  debug: () => {},
+  info: () => {},
+  warning: console.error,
+  error: console.error,
+  exception: console.error,
+}
+
+export function serve(handler: ExchangeHandler, config: Partial<EngineConfig> = {}) {
+  if (native === null) throw new Error('the addon is not built')
+  const fd = native.bindTcp('127.0.0.1', 0, 512, false, false)
+  const { port } = native.localAddress(fd)
+  const engine = createNativeEngine({ config: { ...CONFIG, ...config }, log })
+  engine.serve({ style: 'exchange', handler }, [{ fd, address: `http://127.0.0.1:${port}` }])
+  return { engine, port }
+}

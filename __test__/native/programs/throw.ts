@@ -1,0 +1,47 @@
+// Five requests of one batch, the first of which throws in the way that the argument names. Prints what came of it.
+import { Worker } from 'node:worker_threads'
+import type { Exchange } from '../../../ts/engine/exchange.ts'
+import { exchangeInHand } from '../../../ts/engine/crossing.ts'
+import { serve } from './engine.ts'
+
+const way = process.argv[2]
+const errors: string[] = []
+const culprits: (string | undefined)[] = []
+process.on('uncaughtException', (error) => {
+  errors.push(error.message)
+  culprits.push(exchangeInHand()?.url)
+})
+
+const throws: Record<string, () => void> = {
+  handler: () => {
+    throw new Error('handler')
+  },
+  tick: () => {
+    process.nextTick(() => {
+      throw new Error('tick')
+    })
+  },
+  promise: () => {
+    Promise.resolve().then(() => {
+      throw new Error('promise')
+    })
+  },
+}
+
+const { engine, port } = serve({
+  onExchange(exchange: Exchange) {
+    if (exchange.url === '/block') {
+      // Meanwhile the five arrive: they are one batch.
+      const end = Date.now() + 300
+      while (Date.now() < end);
+    }
+    if (exchange.url === '/0') throws[way ?? '']?.()
+    else exchange.respond(200, 'OK', '', 7, exchange.url, 'utf8')
+  },
+})
+
+const client = new Worker(new URL('./throw-client.mjs', import.meta.url), { workerData: { port } })
+client.on('message', (answers) => {
+  console.log(JSON.stringify({ answers, errors, culprits }))
+  engine.close()
+})
