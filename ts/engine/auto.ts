@@ -1,5 +1,6 @@
 /**
- * Chooses the engine: `native` if its binary loads, else `node`; one line of log says which and why.
+ * Chooses the engine: `native` if its binary loads, else `node`. The arbiter has said which and why in one line of the
+ * log, for all workers; here it is a debug line.
  */
 import { monocerosError } from '../errors.ts'
 import { native, nativeFailure } from '../native/index.ts'
@@ -11,14 +12,14 @@ import { createNodeEngine } from './node.ts'
 export function createEngine(options: EngineOptions): Engine {
   const wanted = options.config.engine
   if (wanted === 'node') {
-    options.log.info('engine=node (asked for by the setting "engine")')
+    options.log.debug('engine=node (asked for by the setting "engine")')
     return createNodeEngine(options)
   }
   if (native !== null) {
-    options.log.info('engine=native')
+    options.log.debug('engine=native')
     return createNativeEngine(options)
   }
   if (wanted === 'native') throw monocerosError('ERR_ENGINE_NATIVE', String(nativeFailure))
-  options.log.warning(`engine=node (the native engine does not load: ${String(nativeFailure)})`)
+  options.log.debug(`engine=node (the native engine does not load: ${String(nativeFailure)})`)
   return createNodeEngine(options)
 }
