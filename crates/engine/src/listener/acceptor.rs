@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use super::accept::{Outcome, accept};
-use super::gate::{ANSWER_US, Gate, Kick, Verdict};
+use super::gate::{ANSWER_US, Gate, Kick, Verdict, stands_still};
 use super::poller::{self, Poller, Ready};
 use super::{Accepted, AcceptorOptions, Command, Mailbox};
 use crate::scoreboard::{SlotRef, monotonic_us};
@@ -80,7 +80,7 @@ impl AcceptLoop {
         }
         let own_kick = kicks.get(slot.index()).map(OwnedFd::try_clone).transpose()?;
         let lifeline = options.lifeline.map(poller::copy).transpose()?;
-        let gate = Gate::new(slot.clone(), options.max_busy);
+        let gate = Gate::new(slot.clone(), options.max_busy, stands_still);
         gate.hold(true);
         Ok(Self {
             mailbox,
@@ -258,15 +258,15 @@ impl AcceptLoop {
                 self.left_since_us = (patience_us == SLOW_US).then_some(since_us);
                 return None;
             }
-            let asked_us = match self.gate.kick(rival, now_us) {
+            let look_us = match self.gate.kick(rival, now_us) {
                 Kick::Send => {
                     poller::signal(&self.kicks[rival]);
-                    now_us
+                    now_us + ANSWER_US
                 }
-                Kick::Sent { at_us } => at_us,
+                Kick::Sent { look_us } => look_us,
                 Kick::Suspect => continue,
             };
-            return Some(End::Leave { until_us: patience_until_us.min(asked_us + ANSWER_US) });
+            return Some(End::Leave { until_us: look_us.min(patience_until_us) });
         }
     }
 

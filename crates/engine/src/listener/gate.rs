@@ -4,6 +4,7 @@
 //! the queue and kicks that worker. Counts are read without any order between them: two workers may
 //! take one each where one was due, which the next decisions even out.
 
+use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::scoreboard::{SlotCells, SlotRef, State};
@@ -24,8 +25,8 @@ pub(super) enum Verdict {
 pub(super) enum Kick {
     /// Nobody had kicked it: now signal it.
     Send,
-    /// Kicked then, and it has not answered yet.
-    Sent { at_us: u64 },
+    /// It has been kicked and may still answer; look again then.
+    Sent { look_us: u64 },
     /// It does not answer. It is left out of all decisions until it does.
     Suspect,
 }
@@ -34,11 +35,13 @@ pub(super) enum Kick {
 pub(super) struct Gate {
     slot: SlotRef,
     max_busy: u32,
+    /// Whether the process of that number cannot run.
+    stands_still: fn(u32) -> bool,
 }
 
 impl Gate {
-    pub(super) fn new(slot: SlotRef, max_busy: u32) -> Self {
-        Self { slot, max_busy }
+    pub(super) fn new(slot: SlotRef, max_busy: u32, stands_still: fn(u32) -> bool) -> Self {
+        Self { slot, max_busy, stands_still }
     }
 
     pub(super) fn decide(&self, now_us: u64) -> Verdict {
@@ -81,18 +84,29 @@ impl Gate {
             .map(|(index, _)| index)
     }
 
-    /// Notes a kick of the worker at that index.
+    /// Notes a kick of the worker at that index. One that does not answer soon is asked of the system:
+    /// if it is stopped or gone it is suspect at once, but on a machine that has more to do than
+    /// processors it may only wait for its turn, and would lose its share for that.
     pub(super) fn kick(&self, index: usize, now_us: u64) -> Kick {
-        let kicked = &self.slot.board().cells()[index].kicked_us;
-        match kicked.compare_exchange(0, now_us.max(1), Relaxed, Relaxed) {
-            Ok(_) => Kick::Send,
-            Err(SUSPECT) => Kick::Suspect,
-            Err(at_us) if now_us.saturating_sub(at_us) < ANSWER_US => Kick::Sent { at_us },
-            Err(at_us) => match kicked.compare_exchange(at_us, SUSPECT, Relaxed, Relaxed) {
-                Ok(_) => Kick::Suspect,
-                // It answered, or somebody else kicked it, just now.
-                Err(_) => Kick::Sent { at_us: now_us },
-            },
+        let cells = &self.slot.board().cells()[index];
+        let kicked = &cells.kicked_us;
+        let Err(at_us) = kicked.compare_exchange(0, now_us.max(1), Relaxed, Relaxed) else {
+            return Kick::Send;
+        };
+        let waited_us = now_us.saturating_sub(at_us);
+        if at_us == SUSPECT {
+            return Kick::Suspect;
+        }
+        if waited_us < ANSWER_US {
+            return Kick::Sent { look_us: at_us + ANSWER_US };
+        }
+        if waited_us < TURN_US && !(self.stands_still)(cells.pid.load(Relaxed)) {
+            return Kick::Sent { look_us: now_us + ANSWER_US };
+        }
+        match kicked.compare_exchange(at_us, SUSPECT, Relaxed, Relaxed) {
+            Ok(_) => Kick::Suspect,
+            // It answered, or somebody else kicked it, just now.
+            Err(_) => Kick::Sent { look_us: now_us + ANSWER_US },
         }
     }
 
@@ -137,8 +151,25 @@ fn slack(least: u32) -> u32 {
     (least / 10).max(1)
 }
 
-/// Within this time a worker that runs answers a kick.
+/// Whether a process is stopped, by a signal or a debugger, or has ended (proc_pid_stat(5)). Whatever
+/// cannot be read is taken for running.
+pub(super) fn stands_still(pid: u32) -> bool {
+    match std::fs::read(format!("/proc/{pid}/stat")) {
+        // The state follows the name, which is in parentheses and may hold any byte.
+        Ok(stat) => {
+            let name_end = stat.iter().rposition(|byte| *byte == b')');
+            let state = name_end.and_then(|end| stat.get(end + 2));
+            state.is_some_and(|state| b"TtZXx".contains(state))
+        }
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// Within this time a worker that has a processor answers a kick.
 pub(super) const ANSWER_US: u64 = 5_000;
+
+/// Within this time a worker that can run gets its turn on a processor.
+const TURN_US: u64 = 50_000;
 
 /// With a request waiting for JavaScript longer than this, a worker does not keep up.
 const LAG_US: u64 = 100_000;
@@ -159,7 +190,7 @@ mod tests {
             slot.set_state(State::Accepting);
             (0..*count).for_each(|_| slot.connection_opened());
         }
-        let gate = Gate::new(board.slot(1).unwrap(), 100);
+        let gate = Gate::new(board.slot(1).unwrap(), 100, |_| true);
         (board, gate)
     }
 
@@ -187,7 +218,7 @@ mod tests {
         let (board, gate) = workers(&[5, 0, 1, 2]);
         board.slot(2).unwrap().set_state(State::Draining);
         assert_eq!(gate.decide(0), Verdict::Ahead(2));
-        Gate::new(board.slot(3).unwrap(), 100).hold(true);
+        Gate::new(board.slot(3).unwrap(), 100, |_| true).hold(true);
         assert_eq!(gate.decide(0), Verdict::Ahead(3));
         assert_eq!(gate.other(), Some(3));
         board.release(4).unwrap();
@@ -199,14 +230,42 @@ mod tests {
     fn a_kick_without_an_answer_makes_suspect_until_there_is_one() {
         let (board, gate) = workers(&[5, 0]);
         assert_eq!(gate.kick(1, 1_000), Kick::Send);
-        assert_eq!(gate.kick(1, 2_000), Kick::Sent { at_us: 1_000 });
+        assert_eq!(gate.kick(1, 2_000), Kick::Sent { look_us: 6_000 });
         assert_eq!(gate.decide(5_999), Verdict::Ahead(1));
         assert_eq!(gate.kick(1, 6_000), Kick::Suspect);
         assert_eq!(gate.kick(1, 6_001), Kick::Suspect);
         assert_eq!(gate.decide(6_001), Verdict::Take);
-        Gate::new(board.slot(2).unwrap(), 100).answer();
+        Gate::new(board.slot(2).unwrap(), 100, |_| true).answer();
         assert_eq!(gate.decide(6_002), Verdict::Ahead(1));
         assert_eq!(gate.kick(1, 7_000), Kick::Send);
+    }
+
+    #[test]
+    fn a_worker_that_only_waits_for_a_processor_has_longer_to_answer() {
+        let (board, _) = workers(&[5, 0]);
+        let gate = Gate::new(board.slot(1).unwrap(), 100, |_| false);
+        assert_eq!(gate.kick(1, 1_000), Kick::Send);
+        assert_eq!(gate.kick(1, 6_000), Kick::Sent { look_us: 11_000 });
+        assert_eq!(gate.kick(1, 50_999), Kick::Sent { look_us: 55_999 });
+        assert_eq!(gate.decide(50_999), Verdict::Ahead(1));
+        assert_eq!(gate.kick(1, 51_000), Kick::Suspect);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_process_stands_still_when_it_is_stopped_or_gone() {
+        assert!(!stands_still(std::process::id()));
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(!stands_still(child.id()));
+        child.kill().unwrap();
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
+        // Killed but not waited for: a zombie.
+        while !stands_still(child.id()) {
+            assert!(std::time::Instant::now() < end);
+            std::thread::yield_now();
+        }
+        child.wait().unwrap();
+        assert!(stands_still(child.id()));
     }
 
     #[test]
@@ -219,7 +278,7 @@ mod tests {
         assert_eq!(gate.decide(now_us), Verdict::Slow(2));
         board.slot(3).unwrap().set_waiting_since(9_800);
         assert_eq!(gate.decide(now_us), Verdict::Slow(1));
-        let other = Gate::new(board.slot(2).unwrap(), 100);
+        let other = Gate::new(board.slot(2).unwrap(), 100, |_| true);
         assert_eq!(other.decide(now_us), Verdict::Take, "those that lag are no rivals");
         board.slot(2).unwrap().set_waiting_since(1);
         assert_eq!(gate.decide(now_us), Verdict::Take, "all lag: as if none did");

@@ -37,7 +37,7 @@ pub(super) struct Header {
 #[repr(C, align(64))]
 pub(crate) struct SlotCells {
     pub(super) generation: AtomicU32,
-    pub(super) pid: AtomicU32,
+    pub(crate) pid: AtomicU32,
     pub(super) state: AtomicU32,
     pub(super) javascript: Line,
     pub(super) beat_ms: AtomicU64,
