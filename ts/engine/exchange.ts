@@ -42,16 +42,17 @@ export interface Exchange {
   ended: boolean
   rawHeaders(): string[]
   consume(bytes: number): void
-  inform(status: number, reason: string, fields: string): void
+  /** A `reason` of undefined is the status code's own phrase. */
+  inform(status: number, reason: string | undefined, fields: string): void
   respond(
     status: number,
-    reason: string,
+    reason: string | undefined,
     fields: string,
     flags: number,
     body: string | Uint8Array | undefined,
     encoding: BufferEncoding,
   ): void
-  head(status: number, reason: string, fields: string, flags: number): void
+  head(status: number, reason: string | undefined, fields: string, flags: number): void
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean
   trailers(fields: string): void
   end(): void

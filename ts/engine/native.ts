@@ -77,7 +77,7 @@ function settingsOf({ config }: EngineOptions) {
 
 function handlerOf(
   target: Target,
-  { config }: EngineOptions,
+  { config, log }: EngineOptions,
   listeners: readonly ListenerInfo[],
 ): ExchangeHandler {
   switch (target.style) {
@@ -87,7 +87,7 @@ function handlerOf(
         address: listeners[0]?.address ?? '',
       })
     case 'fetch':
-      return fetchHandler(target.fetch)
+      return fetchHandler(target.fetch, log)
     case 'exchange':
       return target.handler
   }

@@ -3,7 +3,7 @@
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import http from 'node:http'
+import http, { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { responseInternals } from '../http/node/internals.ts'
 import type { Connection, Exchange, ExchangeHandler, ExchangeOwner } from './exchange.ts'
@@ -120,16 +120,16 @@ class NodeExchange {
     this.#req.resume()
   }
 
-  inform(status: number, reason: string, fields: string): void {
+  inform(status: number, reason: string | undefined, fields: string): void {
     responseInternals(this.#res)._writeRaw(
-      `HTTP/1.1 ${status} ${reason}\r\n${fields}\r\n`,
+      `HTTP/1.1 ${status} ${reason ?? STATUS_CODES[status]}\r\n${fields}\r\n`,
       'latin1',
     )
   }
 
   respond(
     status: number,
-    reason: string,
+    reason: string | undefined,
     fields: string,
     flags: number,
     body: string | Uint8Array | undefined,
@@ -144,7 +144,7 @@ class NodeExchange {
     this.#res.end(body ?? '', encoding)
   }
 
-  head(status: number, reason: string, fields: string, flags: number): void {
+  head(status: number, reason: string | undefined, fields: string, flags: number): void {
     const res = this.#res
     const internals = responseInternals(res)
     res.sendDate = (flags & DATE) !== 0
@@ -153,7 +153,7 @@ class NodeExchange {
     internals._removedContLen = (flags & LENGTH) === 0
     internals._removedTE = (flags & (CHUNKED | CHUNKED_SILENT)) === 0
     // One flat array: names may repeat, and their order stays.
-    res.writeHead(status, reason, flatFields(fields))
+    res.writeHead(status, reason ?? STATUS_CODES[status] ?? 'unknown', flatFields(fields))
   }
 
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean {

@@ -38,7 +38,7 @@ class NodeEngine implements Engine {
   }
 
   serve(target: Target, listeners: readonly ListenerInfo[]): void {
-    const server = serverFor(target)
+    const server = serverFor(target, this.#options)
     const { keepalive } = this.#options.config
     prepareServer(server, { keepalive, address: listeners[0]?.address ?? '' })
     this.#limit(server)
@@ -130,7 +130,7 @@ function linger(socket: Socket): void {
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
 }
 
-function serverFor(target: Target): http.Server {
+function serverFor(target: Target, { log }: EngineOptions): http.Server {
   if (target.style === 'node') return target.server
-  return serveExchanges(target.style === 'fetch' ? fetchHandler(target.fetch) : target.handler)
+  return serveExchanges(target.style === 'fetch' ? fetchHandler(target.fetch, log) : target.handler)
 }

@@ -1,5 +1,17 @@
 /** Fetch style: an application that takes a `Request` and returns a `Response`. */
-import type { ExchangeHandler } from '../engine/exchange.ts'
+
+import type { Exchange, ExchangeHandler, ExchangeOwner } from '../engine/exchange.ts'
+import { CONNECTION, DATE, LENGTH } from '../engine/exchange.ts'
+import type { RequestBody } from './fetch/body.ts'
+import { RequestBody as Body } from './fetch/body.ts'
+import { Environment, FetchContext } from './fetch/environment.ts'
+import { installFetchGlobals } from './fetch/globals.ts'
+import type { Incoming } from './fetch/request.ts'
+import { LazyRequest } from './fetch/request.ts'
+import type { Sending } from './fetch/send.ts'
+import { sendResponse } from './fetch/send.ts'
+import { absoluteUrl } from './fetch/url.ts'
+import { connectionReset, notAResponse } from './node/errors.ts'
 
 /** What Hono, h3, Deno, Bun and Cloudflare style applications export as `fetch`. */
 export type FetchFunction = (
@@ -8,14 +20,160 @@ export type FetchFunction = (
   context?: unknown,
 ) => Response | Promise<Response>
 
-export function fetchHandler(fetch: FetchFunction): ExchangeHandler {
-  return {
-    async onExchange(exchange) {
-      const host = exchange.rawHeaders()[1]
-      const response = await fetch(new Request(`http://${host}${exchange.url}`))
-      let fields = ''
-      for (const [k, v] of response.headers) fields += `${k}: ${v}\r\n`
-      exchange.respond(response.status, 'OK', fields, 7, await response.text(), 'utf8')
-    },
+/** Where the errors of a fetch function are said. */
+export interface FetchLog {
+  exception(text: string, thrown: unknown): void
+}
+
+const PLAIN_TEXT = 'content-type: text/plain;charset=UTF-8\r\n'
+
+/** Serves a fetch function. */
+export function fetchHandler(fetch: FetchFunction, log: FetchLog): ExchangeHandler {
+  installFetchGlobals()
+  return new FetchHandler(fetch, log)
+}
+
+class FetchHandler implements ExchangeHandler {
+  readonly #fetch: FetchFunction
+  readonly #log: FetchLog
+  readonly #context: FetchContext
+
+  constructor(fetch: FetchFunction, log: FetchLog) {
+    this.#fetch = fetch
+    this.#log = log
+    this.#context = new FetchContext((thrown) => log.exception('waitUntil() rejected', thrown))
   }
+
+  onExchange(exchange: Exchange): void {
+    const raw = exchange.rawHeaders()
+    const { connection } = exchange
+    const url = absoluteUrl(connection.encrypted, hostOf(raw), exchange.url)
+    if (url === undefined) {
+      refuse(exchange, 400, 'Bad Request')
+      return
+    }
+    const call = new FetchCall(exchange)
+    exchange.owner = call
+    const request = new LazyRequest(call, url, raw) as unknown as Request
+    let answer: Response | Promise<Response>
+    // Fetch applications expect that a throw costs one answer and never the process.
+    try {
+      answer = this.#fetch(request, new Environment(connection), this.#context)
+    } catch (thrown) {
+      this.#fail(call, thrown)
+      return
+    }
+    if (answer instanceof Promise) this.#answerLater(call, answer)
+    else this.#send(call, answer)
+  }
+
+  async #answerLater(call: FetchCall, answer: Promise<Response>): Promise<void> {
+    try {
+      this.#send(call, await answer)
+    } catch (thrown) {
+      this.#fail(call, thrown)
+    }
+  }
+
+  #send(call: FetchCall, response: Response): void {
+    if (call.aborted) {
+      response?.body?.cancel().catch(() => {})
+      return
+    }
+    if (!isResponse(response)) {
+      this.#fail(call, notAResponse(response))
+      return
+    }
+    call.answered = true
+    const streaming = sendResponse(call, response)
+    streaming?.catch((thrown: unknown) => {
+      if (call.aborted) return
+      this.#log.exception(`the body of the answer to ${called(call)} failed`, thrown)
+      call.exchange.reset()
+    })
+  }
+
+  #fail(call: FetchCall, thrown: unknown): void {
+    if (call.aborted) return
+    this.#log.exception(`${called(call)} failed`, thrown)
+    if (call.answered) call.exchange.reset()
+    else refuse(call.exchange, 500, 'Internal Server Error')
+  }
+}
+
+/** One exchange with a fetch function. */
+class FetchCall implements ExchangeOwner, Incoming, Sending {
+  readonly exchange: Exchange
+  body: RequestBody | undefined
+  reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+  aborted = false
+  answered = false
+  #controller: AbortController | undefined
+  #onRoom: (() => void) | undefined
+
+  constructor(exchange: Exchange) {
+    this.exchange = exchange
+  }
+
+  signal(): AbortSignal {
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController()
+      if (this.aborted) this.#controller.abort()
+    }
+    return this.#controller.signal
+  }
+
+  room(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onRoom = resolve
+    })
+  }
+
+  onData(chunk: Buffer): void {
+    this.body ??= new Body(this.exchange)
+    this.body.onData(chunk)
+  }
+
+  onEnd(): void {
+    this.body ??= new Body(this.exchange)
+    this.body.onEnd()
+  }
+
+  onDrain(): void {
+    this.#onRoom?.()
+    this.#onRoom = undefined
+  }
+
+  onAborted(): void {
+    this.aborted = true
+    const reason = connectionReset()
+    this.body?.fail(reason)
+    this.#controller?.abort()
+    this.reader?.cancel(reason).catch(() => {})
+    this.onDrain()
+  }
+}
+
+/** By its shape: a polyfill's response will do. */
+function isResponse(value: unknown): value is Response {
+  return (
+    value instanceof Response ||
+    (typeof value === 'object' && value !== null && 'status' in value && 'headers' in value)
+  )
+}
+
+function hostOf(raw: string[]): string | undefined {
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i]
+    if (name?.length === 4 && (name === 'Host' || name.toLowerCase() === 'host')) return raw[i + 1]
+  }
+  return undefined
+}
+
+function called({ exchange }: FetchCall): string {
+  return `${exchange.method} ${exchange.url}`
+}
+
+function refuse(exchange: Exchange, status: number, text: string): void {
+  exchange.respond(status, undefined, PLAIN_TEXT, DATE | CONNECTION | LENGTH, text, 'utf8')
 }

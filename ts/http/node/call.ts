@@ -5,14 +5,12 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Exchange, ExchangeOwner } from '../../engine/exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY } from '../../engine/exchange.ts'
+import type { InHand } from './brand.ts'
 import { connectionReset, streamDestroyed } from './errors.ts'
 import type { Body, Encoding, NodeRequest, NodeResponse, WriteCallback } from './internals.ts'
 import { kNeedDrain, kWritableFinished, nodeMajor, originalEmit } from './internals.ts'
 import { closeQuietly } from './request.ts'
 import type { ServerSocket } from './socket.ts'
-
-/** Where a request and a response keep their call. A property, so that wrappers made by Object.create reach it. */
-export const kCall: unique symbol = Symbol('monoceros.call')
 
 /** Nothing is decided of the head. */
 export const UNDECIDED = 0
@@ -26,7 +24,7 @@ const STATUS_AT = 'HTTP/1.1 '.length
 
 const responseFinish = channel('http.server.response.finish')
 
-export class Call implements ExchangeOwner {
+export class Call implements ExchangeOwner, InHand {
   readonly exchange: Exchange
   readonly socket: ServerSocket
   readonly req: NodeRequest

@@ -87,3 +87,13 @@ export function streamDestroyed(method: string): Error {
   const text = `Cannot call ${method} after a stream was destroyed`
   return Object.assign(new Error(text), { code: 'ERR_STREAM_DESTROYED' })
 }
+
+/** What a second reading of a body gets, in native's words. */
+export function bodyUnusable(): TypeError {
+  return new TypeError('Body is unusable: Body has already been read')
+}
+
+/** What a fetch function's caller says of anything but a response. */
+export function notAResponse(value: unknown): TypeError {
+  return new TypeError(`the fetch function must return a Response, got ${typeof value}`)
+}

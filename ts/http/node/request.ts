@@ -4,14 +4,14 @@
  */
 import http from 'node:http'
 import type { Exchange } from '../../engine/exchange.ts'
-import type { Call } from './call.ts'
-import { kCall } from './call.ts'
+import type { InHand } from './brand.ts'
+import { kCall } from './brand.ts'
 import type { RequestConstructor } from './express.ts'
 import type { NodeRequest } from './internals.ts'
 import { nodeMajor } from './internals.ts'
 import type { ServerSocket } from './socket.ts'
 
-type OurRequest = NodeRequest & { [kCall]?: Call }
+type OurRequest = NodeRequest & { [kCall]?: InHand }
 
 /** Makes the request of an exchange; its body is read when somebody asks for it. */
 export function createRequest(

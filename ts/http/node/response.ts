@@ -6,8 +6,9 @@
  */
 import http, { STATUS_CODES } from 'node:http'
 import { CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../../engine/exchange.ts'
+import { kCall } from './brand.ts'
 import type { Call } from './call.ts'
-import { kCall, RENDERED, SIMPLE, UNDECIDED } from './call.ts'
+import { RENDERED, SIMPLE, UNDECIDED } from './call.ts'
 import {
   HAS_DATE,
   HAS_LENGTH,

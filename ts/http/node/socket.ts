@@ -5,14 +5,14 @@
 import net from 'node:net'
 import { Duplex } from 'node:stream'
 import type { Connection } from '../../engine/exchange.ts'
-import type { Call } from './call.ts'
+import type { InHand } from './brand.ts'
 import type { NodeResponse } from './internals.ts'
 
 export interface ServerSocket extends net.Socket {
   readonly connection: Connection
   server: net.Server
   /** The exchange that is not yet answered. */
-  call: Call | undefined
+  call: InHand | undefined
   /** Requests so far. */
   requests: number
   _httpMessage: NodeResponse | null
@@ -36,7 +36,7 @@ const kCall = Symbol('monoceros.call')
 interface Fields {
   [kOwner]: SocketOwner
   [kConnection]: Connection
-  [kCall]: Call | undefined
+  [kCall]: InHand | undefined
   server: net.Server
   requests: number
   connecting: boolean
@@ -95,7 +95,7 @@ define(
   function call() {
     return this[kCall]
   },
-  function setCall(this: This, call: Call | undefined) {
+  function setCall(this: This, call: InHand | undefined) {
     this[kCall] = call
   },
 )
