@@ -10,6 +10,7 @@ import type { Exchange, ExchangeHandler } from './exchange.ts'
 import { type Live, NativeConnection, NativeExchange } from './native-exchange.ts'
 import { IN, PLACE_MASK, u16, u32 } from './records.ts'
 import type { Ring } from './ring.ts'
+import { countBodyBytes } from './young-garbage.ts'
 
 /** From Node 24 on an async scope is empty of what handlers entered, whichever resource opens it. */
 const SHARED_SCOPE = Number(process.versions.node.split('.')[0]) >= 24
@@ -93,8 +94,9 @@ export class Crossing {
         batch.at = at + 5
         const chunk = batch.chunks[batch.chunk++]
         const exchange = this.#find(id)
-        if (exchange !== undefined && chunk !== undefined) exchange.owner?.onData(chunk)
-        return
+        if (exchange === undefined || chunk === undefined) return
+        countBodyBytes(chunk.length)
+        return exchange.owner?.onData(chunk)
       }
       case IN.END: {
         const length = u16(text, at + 5)

@@ -180,7 +180,7 @@ impl Shared {
         let gate = self.gate.borrow();
         self.ctx.tell(|batch| {
             batch.request(current.id, self.id, &head, &gate.bytes, body);
-            for piece in current.collected.drain(..) {
+            for piece in current.collected.drain(..).flat_map(service::pieces) {
                 batch.data(current.id, piece);
             }
             if !whole && current.body_done {

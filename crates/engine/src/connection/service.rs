@@ -14,7 +14,7 @@ use hyper::{Request, Response};
 
 use super::{Current, LogFacts, Shared};
 use crate::guard::Refusal;
-use crate::limits::{BODY_CREDIT, MAX_DISCARD};
+use crate::limits::{BODY_CREDIT, MAX_DISCARD, MAX_PIECE};
 use crate::request::{Framing, Head};
 
 /// The service of one connection.
@@ -183,11 +183,23 @@ fn piece(shared: &Shared, current: &mut Current, data: Bytes) {
     }
     current.credit = current.credit.saturating_sub(data.len());
     if current.delivered {
-        shared.ctx.tell(|batch| batch.data(current.id, data));
+        shared.ctx.tell(|batch| {
+            for piece in pieces(data) {
+                batch.data(current.id, piece);
+            }
+        });
     } else {
         current.collected_len += data.len();
         current.collected.push(data);
     }
+}
+
+/// Cuts data into what crosses at once.
+pub(super) fn pieces(mut data: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let piece = data.split_to(data.len().min(MAX_PIECE));
+        (!piece.is_empty()).then_some(piece)
+    })
 }
 
 /// The body of the token response.
