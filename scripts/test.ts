@@ -11,7 +11,8 @@ export interface Totals {
 
 /** Counts what ava's default reporter says at the end of a run. */
 export function avaTotals(output: string, status: number): Totals {
-  const passed = sum(output, /^\s*(\d+) tests? passed/gm)
+  // It counts what passed only when nothing failed; else its ticks are counted.
+  const passed = sum(output, /^\s*(\d+) tests? passed/gm) || (output.match(/^\s*✔ /gm)?.length ?? 0)
   const failed = sum(
     output,
     /^\s*(\d+) (?:tests? failed|hooks? failed|uncaught exceptions?|unhandled rejections?|tests? remained pending|tests? interrupted)/gm,
