@@ -3,6 +3,7 @@
  * (`docs/design/crossing.md`). A record is never broken at the end of the memory.
  */
 import type { NativeEngine } from '../native/index.ts'
+import { system } from '../process/system.ts'
 import { OUT, RECORD_BYTES, RING_DATA, WORD } from './records.ts'
 
 /** Bytes of records that fit; a power of two. */
@@ -137,7 +138,7 @@ export class Ring {
   /** Between two requests of a batch: wakes the I/O thread if answers have waited or are many. */
   wakeInBatch(): void {
     if (this.#woken === this.#tail) return
-    const now = performance.now()
+    const now = system.now()
     if (now - this.#wokenAt < WAKE_INTERVAL_MS) return
     this.#wokenAt = now
     this.wake()
@@ -147,7 +148,7 @@ export class Ring {
   endBatch(): void {
     this.inBatch = false
     this.wake()
-    this.#wokenAt = performance.now()
+    this.#wokenAt = system.now()
     Atomics.store(this.#header, WORD.BATCH, 0)
   }
 

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::access::AccessLog;
 use crate::connection::Shared;
+use crate::crossing::Crossing;
 use crate::exchange::Exchanges;
 use crate::inbound::Batch;
-use crate::io_thread::Crossing;
 use crate::limits::Limits;
 use crate::request::Head;
 use crate::wheel::Wheel;

@@ -4,12 +4,11 @@
 //! servers that come and go, and is stopped and joined by the environment's cleanup.
 #![allow(unsafe_code, reason = "ending the process at once is a system call of its own")]
 
-use std::collections::VecDeque;
 use std::future;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -22,12 +21,13 @@ use tokio::time;
 use crate::access::AccessLog;
 use crate::connection::Connection;
 use crate::context::Context;
+use crate::crossing::{Control, Crossing};
 use crate::error::Error;
 use crate::inbound::Batch;
 use crate::limits::Limits;
 use crate::listener::{Accepted, Acceptor, AcceptorHandle, AcceptorOptions, PeerAddr, Seat};
 use crate::ring::{Command, Ring};
-use crate::scoreboard::{Board, SlotRef, monotonic_us};
+use crate::scoreboard::Board;
 use crate::stream::Stream;
 
 /// What an I/O thread is started with.
@@ -44,39 +44,6 @@ pub struct Options {
     pub access: Option<AccessLog>,
     /// Wakes JavaScript, which then calls [`IoThread::take`]. Called on the I/O thread.
     pub wake_javascript: Box<dyn Fn() + Send + Sync>,
-}
-
-/// What the two threads share.
-pub(crate) struct Crossing {
-    handoff: Mutex<Batch>,
-    /// JavaScript has been woken and has not found the handoff empty since.
-    awake: AtomicBool,
-    pub ring: Ring,
-    /// Pieces of answers that are too long for the ring.
-    large: Mutex<VecDeque<Bytes>>,
-    control: Mutex<Vec<Control>>,
-    accepted: Mutex<Vec<Accepted>>,
-    notify: Notify,
-    wake_javascript: Box<dyn Fn() + Send + Sync>,
-    pub slot: SlotRef,
-    /// The I/O thread has slept since its clock was read.
-    pub clock_stale: AtomicBool,
-}
-
-/// What the JavaScript thread (or the acceptor) asks of the I/O thread.
-enum Control {
-    /// Let every connection end soon.
-    Drain,
-    /// Close the connections of one server: the idle ones or all.
-    Disconnect { tag: u32, idle_only: bool },
-    /// The arbiter is gone: finish what is in hand within [`ORPHAN_TIME`], then end the process.
-    Orphaned,
-    /// Open the access log's file again.
-    Reopen,
-    /// End the thread.
-    Stop,
-    /// Tell the log what went wrong.
-    Trouble(String),
 }
 
 /// The handle of an I/O thread.
@@ -99,18 +66,7 @@ impl IoThread {
             None => Seat { slot: Board::create(1)?.slot(1)?, kicks: Vec::new() },
         };
         let slot = seat.slot.clone();
-        let crossing = Arc::new(Crossing {
-            handoff: Mutex::default(),
-            awake: AtomicBool::new(false),
-            ring: options.ring,
-            large: Mutex::default(),
-            control: Mutex::default(),
-            accepted: Mutex::default(),
-            notify: Notify::new(),
-            wake_javascript: options.wake_javascript,
-            slot,
-            clock_stale: AtomicBool::new(true),
-        });
+        let crossing = Arc::new(Crossing::new(options.ring, slot, options.wake_javascript));
         let max_busy = u32::try_from(options.limits.worker_connections).unwrap_or(u32::MAX);
         let (taken, orphaned, trouble) = (crossing.clone(), crossing.clone(), crossing.clone());
         let acceptor = Acceptor::start(
@@ -180,12 +136,12 @@ impl IoThread {
 
     /// Makes the I/O thread look at the ring.
     pub fn wake(&self) {
-        self.crossing.notify.notify_one();
+        self.crossing.wake();
     }
 
     /// Puts a piece of an answer beside the ring; a record in the ring refers to it.
     pub fn large(&self, piece: Bytes) {
-        lock(&self.crossing.large).push_back(piece);
+        self.crossing.push_large(piece);
     }
 
     /// Waits until the I/O thread has read on in the ring.
@@ -211,19 +167,7 @@ impl IoThread {
     /// Takes what waits for JavaScript into `batch`, which must be empty. When nothing waits, JavaScript counts as
     /// asleep from then on and will be woken; until then it is expected to take again.
     pub fn take(&self, batch: &mut Batch) {
-        let crossing = &self.crossing;
-        std::mem::swap(batch, &mut lock(&crossing.handoff));
-        crossing.slot.set_waiting_since(0);
-        if !batch.is_empty() {
-            return crossing.ring.begin_batch();
-        }
-        crossing.awake.store(false, Ordering::SeqCst);
-        // The I/O thread adds first and looks at the flag then: one of the two sees the other.
-        std::mem::swap(batch, &mut lock(&crossing.handoff));
-        if !batch.is_empty() {
-            crossing.awake.store(true, Ordering::SeqCst);
-            crossing.ring.begin_batch();
-        }
+        self.crossing.take_batch(batch);
     }
 
     /// Connections open, requests in hand, requests finished.
@@ -250,49 +194,6 @@ impl Drop for IoThread {
     }
 }
 
-impl Crossing {
-    fn ask(&self, control: Control) {
-        lock(&self.control).push(control);
-        self.notify.notify_one();
-    }
-
-    fn accept(&self, mut batch: Vec<Accepted>) {
-        lock(&self.accepted).append(&mut batch);
-        self.notify.notify_one();
-    }
-
-    /// The last look before the thread sleeps: from here on JavaScript sees that it has to wake it.
-    fn before_sleep(&self) {
-        self.ring.set_sleeping(true);
-        if self.ring.is_pending() {
-            self.ring.set_sleeping(false);
-            self.notify.notify_one();
-        }
-    }
-
-    fn after_sleep(&self) {
-        self.ring.set_sleeping(false);
-        self.clock_stale.store(true, Ordering::Relaxed);
-    }
-
-    /// Hands the events of this turn over and wakes JavaScript, unless it has been woken already.
-    fn hand_over(&self, batch: &mut Batch) {
-        let mut handoff = lock(&self.handoff);
-        if handoff.is_empty() {
-            self.slot.set_waiting_since(monotonic_us() / 1_000);
-        }
-        handoff.append(batch);
-        drop(handoff);
-        if !self.awake.swap(true, Ordering::SeqCst) {
-            (self.wake_javascript)();
-        }
-    }
-
-    fn is_batch_out(&self) -> bool {
-        self.awake.load(Ordering::SeqCst) || self.ring.in_batch()
-    }
-}
-
 /// The thread's tasks: this one serves the ring and the requests of other threads.
 async fn run(ctx: Rc<Context>) {
     let watch = Rc::new(Notify::new());
@@ -300,9 +201,8 @@ async fn run(ctx: Rc<Context>) {
     tokio::task::spawn_local(watcher(ctx.clone(), watch));
     tokio::task::spawn_local(clock(ctx.clone()));
     loop {
-        ctx.crossing.notify.notified().await;
-        let asked = std::mem::take(&mut *lock(&ctx.crossing.control));
-        for control in asked {
+        ctx.crossing.woken().await;
+        for control in ctx.crossing.take_control() {
             match control {
                 Control::Drain => drain(&ctx),
                 Control::Disconnect { tag, idle_only } => {
@@ -334,8 +234,7 @@ async fn run(ctx: Rc<Context>) {
                 }
             }
         }
-        let accepted = std::mem::take(&mut *lock(&ctx.crossing.accepted));
-        for connection in accepted {
+        for connection in ctx.crossing.take_accepted() {
             serve(&ctx, connection);
         }
         read_ring(&ctx);
@@ -372,8 +271,7 @@ fn read_ring(ctx: &Rc<Context>) {
 
 fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
     // The piece belongs to this record, whether its exchange still lives or not.
-    let piece =
-        if let Command::Large = command { lock(&ctx.crossing.large).pop_front() } else { None };
+    let piece = if let Command::Large = command { ctx.crossing.pop_large() } else { None };
     if let Command::Destroy = command {
         if let Some(shared) = ctx.connections.borrow().find(id) {
             shared.destroy();
@@ -482,11 +380,6 @@ async fn end_process(ctx: Rc<Context>) {
     // Not `exit`: its handlers would wait for JavaScript, which may be blocked.
     // SAFETY: ends the process at once; nothing of it is used afterwards.
     unsafe { libc::_exit(0) }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The holders only move values: a panic in one leaves them whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How often the ring is looked at while JavaScript works on a batch.

@@ -12,6 +12,7 @@
 pub mod access;
 mod connection;
 mod context;
+mod crossing;
 pub mod encoder;
 pub mod error;
 mod exchange;

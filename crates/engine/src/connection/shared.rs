@@ -1,0 +1,314 @@
+//! What a connection's task and the ring's task both touch: the exchange in hand, the bytes to send.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::{Rc, Weak};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::service;
+use crate::context::Context;
+use crate::encoder;
+use crate::gate::Gated;
+use crate::guard::Refusal;
+use crate::inbound::{ConnectionFacts, RequestBody};
+use crate::limits::IDLE_DRAIN_TIME;
+use crate::listener::PeerAddr;
+use crate::out::Out;
+use crate::request::Span;
+use crate::ring::HeadFlags;
+use crate::stream::Stream;
+
+/// What a connection's task and the ring's task both touch.
+pub(crate) struct Shared {
+    pub(super) ctx: Rc<Context>,
+    pub(super) id: u32,
+    /// Which server of the program the connection belongs to.
+    pub(super) tag: u32,
+    pub(super) waker: RefCell<Option<Waker>>,
+    pub(super) gate: Rc<RefCell<Gated>>,
+    pub(super) out: RefCell<Out>,
+    pub(super) current: RefCell<Option<Current>>,
+    /// JavaScript knows of this connection.
+    pub(super) told: Cell<bool>,
+    /// Already among the connections to wake after the ring has been read.
+    pub(super) dirty: Cell<bool>,
+    /// The exchange in hand has ended: hyper's service may resolve.
+    pub(super) token: Cell<bool>,
+    /// The connection ends after the answer in hand.
+    pub(super) close: Cell<bool>,
+    /// The connection is cut, whatever is unsent.
+    pub(super) cut: Cell<bool>,
+    /// Why the message in hand is refused, as hyper's service found.
+    pub(super) refusal: Cell<Option<Refusal>>,
+    /// On the clock of the context; `u64::MAX` for none.
+    pub(super) deadline: Cell<u64>,
+    pub(super) peer: PeerAddr,
+    /// The client's address as text, once it has been asked for.
+    pub(super) remote: OnceCell<String>,
+    /// Itself, for the list of connections to wake.
+    pub(super) me: Weak<Shared>,
+}
+
+/// The exchange in hand of a connection.
+pub(super) struct Current {
+    pub(super) id: u32,
+    pub(super) keep_alive: bool,
+    pub(super) started: Instant,
+    /// The request has crossed to JavaScript.
+    pub(super) delivered: bool,
+    /// Body pieces that wait for the rest, to cross whole.
+    pub(super) collected: Vec<Bytes>,
+    pub(super) collected_len: usize,
+    pub(super) credit: usize,
+    pub(super) body_bytes: u64,
+    pub(super) body_done: bool,
+    /// JavaScript knows that the body is complete.
+    pub(super) end_told: bool,
+    pub(super) discard: bool,
+    pub(super) discarded: u64,
+    pub(super) status: u16,
+    pub(super) head_sent: bool,
+    pub(super) chunked: bool,
+    pub(super) no_body: bool,
+    pub(super) trailers: Vec<u8>,
+    pub(super) sent_bytes: u64,
+    pub(super) ended: bool,
+    /// JavaScript wants to know when everything is sent.
+    pub(super) notify: bool,
+    pub(super) log: Option<Box<LogFacts>>,
+}
+
+/// What the access log needs at the end of an exchange.
+pub(super) struct LogFacts {
+    pub(super) head: Vec<u8>,
+    pub(super) method: Span,
+    pub(super) target: Span,
+    pub(super) minor: u8,
+    pub(super) fields: Vec<(Span, Span)>,
+    pub(super) response_fields: Vec<u8>,
+}
+
+impl Current {
+    /// Nothing is left to do for it but to begin the next.
+    pub(super) fn is_finished(&self) -> bool {
+        self.ended && self.body_done && !self.notify
+    }
+}
+
+impl Shared {
+    pub fn new(ctx: Rc<Context>, id: u32, tag: u32, peer: PeerAddr, deadline: u64) -> Rc<Self> {
+        Rc::new_cyclic(|me| Self {
+            ctx,
+            id,
+            tag,
+            waker: RefCell::default(),
+            gate: Rc::default(),
+            out: RefCell::default(),
+            current: RefCell::default(),
+            told: Cell::new(false),
+            dirty: Cell::new(false),
+            token: Cell::new(false),
+            close: Cell::new(false),
+            cut: Cell::new(false),
+            refusal: Cell::new(None),
+            deadline: Cell::new(deadline),
+            peer,
+            remote: OnceCell::new(),
+            me: me.clone(),
+        })
+    }
+
+    /// Wakes the connection's task, once however often this is called before the task runs.
+    pub(super) fn touch(&self) {
+        if !self.dirty.replace(true)
+            && let Some(me) = self.me.upgrade()
+        {
+            self.ctx.dirty.borrow_mut().push(me);
+        }
+    }
+
+    /// Wakes the connection's task.
+    pub fn wake(&self) {
+        self.dirty.set(false);
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// The deadline that the wheel asks for.
+    pub fn deadline(&self) -> u64 {
+        self.deadline.get()
+    }
+
+    /// Begins the drain: an idle connection gets a short while for a request that is on its way.
+    pub fn drain(&self) {
+        if self.current.borrow().is_none() {
+            let soon = self.ctx.deadline(IDLE_DRAIN_TIME);
+            self.deadline.set(self.deadline.get().min(soon));
+        }
+    }
+
+    /// Whether it belongs to the server `tag`.
+    pub fn belongs_to(&self, tag: u32) -> bool {
+        self.tag == tag
+    }
+
+    /// Whether a request is in hand or an answer is not sent.
+    pub fn is_busy(&self) -> bool {
+        self.current.borrow().is_some() || !self.out.borrow().is_empty()
+    }
+
+    /// Cuts the connection.
+    pub fn destroy(&self) {
+        self.cut.set(true);
+        self.touch();
+    }
+
+    pub(super) fn set_deadline(&self, after: Duration) {
+        self.deadline.set(self.ctx.deadline(after));
+    }
+
+    /// Hands the request over as far as it has arrived, and later the end of its body. The head in the context must
+    /// still be this request's when this is called first.
+    pub(super) fn deliver(&self, current: &mut Current, trailers: &[u8]) {
+        if current.delivered {
+            if current.body_done
+                && !current.discard
+                && !std::mem::replace(&mut current.end_told, true)
+            {
+                self.ctx.tell(|batch| batch.end(current.id, trailers));
+            }
+            return;
+        }
+        current.delivered = true;
+        let whole = current.body_done && trailers.is_empty();
+        current.end_told = current.body_done;
+        let body = match (whole, current.collected.is_empty()) {
+            (true, true) => RequestBody::None,
+            (true, false) => RequestBody::Whole(joined(&mut current.collected)),
+            (false, _) => RequestBody::Streams,
+        };
+        let head = self.ctx.head.borrow();
+        let gate = self.gate.borrow();
+        self.ctx.tell(|batch| {
+            batch.request(current.id, self.id, &head, &gate.bytes, body);
+            for piece in current.collected.drain(..).flat_map(service::pieces) {
+                batch.data(current.id, piece);
+            }
+            if !whole && current.body_done {
+                batch.end(current.id, trailers);
+            }
+        });
+    }
+
+    /// The client's address, empty on a unix socket.
+    pub(super) fn remote(&self) -> &str {
+        self.remote.get_or_init(|| match self.peer {
+            PeerAddr::Ip(address) => address.ip().to_string(),
+            PeerAddr::Unix => String::new(),
+        })
+    }
+
+    /// Tells JavaScript of the connection, before its first request.
+    pub(super) fn tell_connection(&self, stream: &Stream) {
+        if self.told.replace(true) {
+            return;
+        }
+        let (family, remote_port) = match self.peer {
+            PeerAddr::Ip(address) => (if address.is_ipv4() { 4 } else { 6 }, address.port()),
+            PeerAddr::Unix => (0, 0),
+        };
+        let local = stream.local_address();
+        let local_text = local.map(|address| address.ip().to_string()).unwrap_or_default();
+        let facts = ConnectionFacts {
+            family,
+            remote: self.remote(),
+            remote_port,
+            local: &local_text,
+            local_port: local.map_or(0, |address| address.port()),
+        };
+        self.ctx.tell(|batch| batch.connection(self.id, self.tag, &facts));
+    }
+
+    /// Gives up the exchange in hand; JavaScript hears of it unless it had ended it.
+    pub(super) fn abort(&self) {
+        let Some(current) = self.current.take() else { return };
+        self.close_books(&current);
+        if current.delivered && (!current.ended || current.notify || !current.body_done) {
+            self.ctx.tell(|batch| batch.aborted(current.id));
+        }
+    }
+
+    /// Takes the exchange out of the table, counts and logs it.
+    pub(super) fn close_books(&self, current: &Current) {
+        self.ctx.exchanges.borrow_mut().remove(current.id);
+        let elapsed = self.ctx.now().duration_since(current.started);
+        self.ctx.crossing.slot.request_finished(
+            current.status,
+            current.body_bytes,
+            current.sent_bytes,
+            elapsed.as_micros() as u64,
+        );
+        if !current.head_sent {
+            return;
+        }
+        if let (Some(facts), Some(log)) = (&current.log, self.ctx.access.borrow_mut().as_mut()) {
+            let fields: Vec<_> = facts
+                .fields
+                .iter()
+                .map(|(name, value)| (name.of(&facts.head), value.of(&facts.head)))
+                .collect();
+            log.log(&crate::access::Entry {
+                remote: Some(self.remote()).filter(|remote| !remote.is_empty()),
+                method: facts.method.of(&facts.head),
+                target: facts.target.of(&facts.head),
+                version: if facts.minor == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" },
+                status: current.status,
+                body_bytes: current.sent_bytes,
+                duration: elapsed,
+                request_fields: &fields,
+                response_fields: &facts.response_fields,
+                pid: std::process::id(),
+            });
+        }
+    }
+
+    /// Writes an answer of the engine's own and ends the connection behind it.
+    pub(super) fn refuse(&self, refusal: Refusal) {
+        self.close.set(true);
+        if self.current.borrow().as_ref().is_some_and(|current| current.head_sent) {
+            // An answer is on its way: nothing can be said any more.
+            return self.abort();
+        }
+        self.abort();
+        let text = refusal.text();
+        let fields = b"Content-Type: text/plain; charset=utf-8\r\n";
+        let flags = HeadFlags::new(1 | 2 | 4 | 32);
+        let date = self.ctx.date.borrow();
+        let decision = encoder::Decision {
+            close: true,
+            keepalive_secs: 0,
+            date: date.text(),
+            length: Some(text.len() as u64 + 1),
+        };
+        self.out.borrow_mut().append(|out| {
+            encoder::head(out, refusal.status(), None, fields, flags, &decision);
+            out.extend_from_slice(text.as_bytes());
+            out.push(b'\n');
+        });
+        self.ctx.crossing.slot.request_started();
+        self.ctx.crossing.slot.request_finished(refusal.status(), 0, text.len() as u64 + 1, 0);
+    }
+}
+
+/// The pieces as one; a single piece is not copied.
+fn joined(pieces: &mut Vec<Bytes>) -> Bytes {
+    if pieces.len() == 1 {
+        return pieces.pop().unwrap_or_default();
+    }
+    let whole = pieces.concat();
+    pieces.clear();
+    Bytes::from(whole)
+}

@@ -1,0 +1,159 @@
+//! What the I/O thread and the other threads share: events on their way to JavaScript, its answers, what is asked of
+//! the I/O thread. Nobody waits here for anybody: every lock is held for a move of values.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::inbound::Batch;
+use crate::listener::Accepted;
+use crate::ring::Ring;
+use crate::scoreboard::{SlotRef, monotonic_us};
+
+/// The meeting place of the threads.
+pub(crate) struct Crossing {
+    handoff: Mutex<Batch>,
+    /// JavaScript has been woken and has not found the handoff empty since.
+    awake: AtomicBool,
+    pub ring: Ring,
+    /// Pieces of answers that are too long for the ring.
+    large: Mutex<VecDeque<Bytes>>,
+    control: Mutex<Vec<Control>>,
+    accepted: Mutex<Vec<Accepted>>,
+    notify: Notify,
+    wake_javascript: Box<dyn Fn() + Send + Sync>,
+    pub slot: SlotRef,
+    /// The I/O thread has slept since its clock was read.
+    pub clock_stale: AtomicBool,
+}
+
+/// What the JavaScript thread (or the acceptor) asks of the I/O thread.
+pub(crate) enum Control {
+    /// Let every connection end soon.
+    Drain,
+    /// Close the connections of one server: the idle ones or all.
+    Disconnect { tag: u32, idle_only: bool },
+    /// The arbiter is gone: finish what is in hand within a short while, then end the process.
+    Orphaned,
+    /// Open the access log's file again.
+    Reopen,
+    /// End the thread.
+    Stop,
+    /// Tell the log what went wrong.
+    Trouble(String),
+}
+
+impl Crossing {
+    pub fn new(ring: Ring, slot: SlotRef, wake_javascript: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self {
+            handoff: Mutex::default(),
+            awake: AtomicBool::new(false),
+            ring,
+            large: Mutex::default(),
+            control: Mutex::default(),
+            accepted: Mutex::default(),
+            notify: Notify::new(),
+            wake_javascript,
+            slot,
+            clock_stale: AtomicBool::new(true),
+        }
+    }
+
+    /// Asks something of the I/O thread.
+    pub fn ask(&self, control: Control) {
+        lock(&self.control).push(control);
+        self.wake();
+    }
+
+    /// Gives accepted connections to the I/O thread.
+    pub fn accept(&self, mut batch: Vec<Accepted>) {
+        lock(&self.accepted).append(&mut batch);
+        self.wake();
+    }
+
+    /// Puts a piece of an answer beside the ring.
+    pub fn push_large(&self, piece: Bytes) {
+        lock(&self.large).push_back(piece);
+    }
+
+    /// Makes the I/O thread look here and at the ring.
+    pub fn wake(&self) {
+        self.notify.notify_one();
+    }
+
+    /// Waits for the next [`Self::wake`]: the I/O thread's side of all the above.
+    pub async fn woken(&self) {
+        self.notify.notified().await;
+    }
+
+    pub fn take_control(&self) -> Vec<Control> {
+        mem::take(&mut *lock(&self.control))
+    }
+
+    pub fn take_accepted(&self) -> Vec<Accepted> {
+        mem::take(&mut *lock(&self.accepted))
+    }
+
+    pub fn pop_large(&self) -> Option<Bytes> {
+        lock(&self.large).pop_front()
+    }
+
+    /// Takes what waits for JavaScript into `batch`, which must be empty. When nothing waits, JavaScript counts as
+    /// asleep from then on and will be woken; until then it is expected to take again.
+    pub fn take_batch(&self, batch: &mut Batch) {
+        mem::swap(batch, &mut lock(&self.handoff));
+        self.slot.set_waiting_since(0);
+        if !batch.is_empty() {
+            return self.ring.begin_batch();
+        }
+        self.awake.store(false, Ordering::SeqCst);
+        // The I/O thread adds first and looks at the flag then: one of the two sees the other.
+        mem::swap(batch, &mut lock(&self.handoff));
+        if !batch.is_empty() {
+            self.awake.store(true, Ordering::SeqCst);
+            self.ring.begin_batch();
+        }
+    }
+
+    /// Hands the events of this turn over and wakes JavaScript, unless it has been woken already.
+    pub fn hand_over(&self, batch: &mut Batch) {
+        let mut handoff = lock(&self.handoff);
+        if handoff.is_empty() {
+            self.slot.set_waiting_since(monotonic_us() / 1_000);
+        }
+        handoff.append(batch);
+        drop(handoff);
+        if !self.awake.swap(true, Ordering::SeqCst) {
+            (self.wake_javascript)();
+        }
+    }
+
+    /// Whether JavaScript works on a batch or is about to.
+    pub fn is_batch_out(&self) -> bool {
+        self.awake.load(Ordering::SeqCst) || self.ring.in_batch()
+    }
+
+    /// The last look before the thread sleeps: from here on JavaScript sees that it has to wake it.
+    pub fn before_sleep(&self) {
+        self.ring.set_sleeping(true);
+        if self.ring.is_pending() {
+            self.ring.set_sleeping(false);
+            self.wake();
+        }
+    }
+
+    /// The thread has slept.
+    pub fn after_sleep(&self) {
+        self.ring.set_sleeping(false);
+        self.clock_stale.store(true, Ordering::Relaxed);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The holders only move values: a panic in one leaves them whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
