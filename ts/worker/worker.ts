@@ -4,6 +4,7 @@ import { createEngine } from '../engine/auto.ts'
 import type { Engine, Target } from '../engine/engine.ts'
 import { MonocerosError, monocerosError } from '../errors.ts'
 import { detectTarget } from '../http/detect.ts'
+import { installMethods } from '../http/node/handler.ts'
 import { captureListen } from '../http/node/listen.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown.ts'
@@ -158,6 +159,8 @@ export class Worker {
 /** Loads the application and finds out what it is. */
 async function loadTarget({ config, listeners }: ArbiterMessage): Promise<Target> {
   const publicAddress = listeners[0]?.address ?? 'http://127.0.0.1:8000'
+  // Before the application is loaded, so that whoever patches node's methods (tracers do) wraps ours.
+  if (native !== null && config.engine !== 'node') installMethods()
   const captured = captureListen({ publicAddress })
   const baseline = takeBaseline()
   const { exports, exportName } = await loadApplication(config.app ?? '', config.chdir)
