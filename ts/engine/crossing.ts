@@ -117,8 +117,8 @@ export class Crossing {
       }
       case IN.CONNECTION_CLOSED: {
         batch.at = at + 5
-        const connection = this.#connections[id]
-        this.#connections[id] = undefined
+        const connection = this.#connections[id & PLACE_MASK]
+        this.#connections[id & PLACE_MASK] = undefined
         connection?.handler.onConnectionClosed?.(connection)
         return
       }
@@ -138,7 +138,7 @@ export class Crossing {
     batch.at = at + 4 + u32(text, at)
     const flags = text.charCodeAt(at + 8)
     const body = flags >> 3 === 1 ? batch.chunks[batch.chunk++] : undefined
-    const connection = this.#connections[u32(text, at + 4)]
+    const connection = this.#connections[u32(text, at + 4) & PLACE_MASK]
     if (connection === undefined) return
     const place = id & PLACE_MASK
     const exchange = new NativeExchange(
@@ -163,7 +163,7 @@ export class Crossing {
     const handler = this.#handlers.get(u32(text, at))
     if (handler === undefined) return
     const connection = new NativeConnection(this.#ring, handler, id, text, at + 4)
-    this.#connections[id] = connection
+    this.#connections[id & PLACE_MASK] = connection
     handler.onConnection?.(connection)
   }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::access::AccessLog;
 use crate::connection::Shared;
 use crate::crossing::Crossing;
-use crate::exchange::Exchanges;
+use crate::exchange::{Exchanges, GENERATION_MASK, PLACE_BITS, PLACE_MASK};
 use crate::inbound::Batch;
 use crate::limits::Limits;
 use crate::request::Head;
@@ -96,37 +96,45 @@ impl Context {
     }
 }
 
-/// The connections of an I/O thread by id. Ids are small and reused: JavaScript keeps its facts in an array.
+/// The connections of an I/O thread by id: a place, which is small and reused because JavaScript keeps its facts in an
+/// array, and a generation, so that what JavaScript says of a connection that has closed meanwhile meets nobody.
 #[derive(Default)]
 pub(crate) struct Connections {
-    places: Vec<Option<Rc<Shared>>>,
+    places: Vec<(u32, Option<Rc<Shared>>)>,
     free: Vec<u32>,
 }
 
 impl Connections {
     /// Enters a connection that is made with its id.
     pub fn insert_with(&mut self, make: impl FnOnce(u32) -> Rc<Shared>) -> Rc<Shared> {
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.places.push(None);
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push((0, None));
             self.places.len() as u32 - 1
         });
-        let shared = make(id);
-        self.places[id as usize] = Some(shared.clone());
+        let (generation, held) = &mut self.places[place as usize];
+        let shared = make(*generation << PLACE_BITS | place);
+        *held = Some(shared.clone());
         shared
     }
 
     pub fn remove(&mut self, id: u32) {
-        if self.places[id as usize].take().is_some() {
-            self.free.push(id);
+        let place = id & PLACE_MASK;
+        if let Some((generation, shared)) = self.places.get_mut(place as usize)
+            && *generation == id >> PLACE_BITS
+            && shared.take().is_some()
+        {
+            *generation = (*generation + 1) & GENERATION_MASK;
+            self.free.push(place);
         }
     }
 
     pub fn find(&self, id: u32) -> Option<&Rc<Shared>> {
-        self.places.get(id as usize)?.as_ref()
+        let (generation, shared) = self.places.get((id & PLACE_MASK) as usize)?;
+        if *generation == id >> PLACE_BITS { shared.as_ref() } else { None }
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Rc<Shared>> {
-        self.places.iter().flatten()
+        self.places.iter().filter_map(|(_, shared)| shared.as_ref())
     }
 
     pub fn len(&self) -> usize {

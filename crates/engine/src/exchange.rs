@@ -63,7 +63,7 @@ impl Exchanges {
     }
 }
 
-/// A million exchanges at once, and an id that is a small integer in V8 (31 bits).
-const PLACE_BITS: u32 = 20;
-const PLACE_MASK: u32 = (1 << PLACE_BITS) - 1;
-const GENERATION_MASK: u32 = (1 << (31 - PLACE_BITS)) - 1;
+/// A million exchanges or connections at once, and an id that is a small integer in V8 (31 bits).
+pub(crate) const PLACE_BITS: u32 = 20;
+pub(crate) const PLACE_MASK: u32 = (1 << PLACE_BITS) - 1;
+pub(crate) const GENERATION_MASK: u32 = (1 << (31 - PLACE_BITS)) - 1;
