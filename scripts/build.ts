@@ -9,7 +9,7 @@ export type Profile = 'quick' | 'release'
 
 const NATIVE = join(ROOT, 'dist', 'native')
 const ADDON_SOURCES = ['crates', 'build.rs', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml']
-const DIST_SOURCES = ['ts', 'tsconfig.json', 'package.json']
+const DIST_SOURCES = ['ts', 'tsconfig.json']
 
 /** Builds what is out of date. Without cargo that is dist/ alone, and one line says so. */
 export async function build(profile: Profile = 'quick'): Promise<boolean> {

@@ -6,7 +6,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { cargoObstacle } from './build.ts'
-import { ROOT, run, runBin } from './command.ts'
+import { isMain, ROOT, run, runBin } from './command.ts'
 
 /** The oldest glibc that a binary may ask for: that of RHEL 7, older than any Node 20 runs on. */
 const GLIBC = '2.17'
@@ -78,18 +78,21 @@ function describeBinary({ name, target }: Platform): string {
   return `${size}, glibc ${glibc}${isOldEnough ? '' : `, NEWER THAN ${GLIBC}`}`
 }
 
-const wanted = process.argv.slice(2)
-const isWanted = (name: string) => wanted.length === 0 || wanted.includes(name)
-const obstacle = (await cargoObstacle()) ?? (await installTools())
-const lines: string[] = []
-for (const each of LINUX.filter(({ name }) => isWanted(name))) {
-  const problem = obstacle ?? (await buildPlatform(each))
-  if (problem !== undefined) process.exitCode = 1
-  lines.push(
-    `${each.name}: ${problem === undefined ? describeBinary(each) : `NOT BUILT, ${problem}`}`,
-  )
+async function buildAll(wanted: readonly string[]): Promise<void> {
+  const isWanted = (name: string) => wanted.length === 0 || wanted.includes(name)
+  const obstacle = (await cargoObstacle()) ?? (await installTools())
+  const lines: string[] = []
+  for (const each of LINUX.filter(({ name }) => isWanted(name))) {
+    const problem = obstacle ?? (await buildPlatform(each))
+    if (problem !== undefined) process.exitCode = 1
+    lines.push(
+      `${each.name}: ${problem === undefined ? describeBinary(each) : `NOT BUILT, ${problem}`}`,
+    )
+  }
+  for (const name of ELSEWHERE.filter(isWanted)) {
+    lines.push(`${name}: not built here, needs macOS (.github/workflows/prebuilt.yml)`)
+  }
+  console.log(lines.join('\n'))
 }
-for (const name of ELSEWHERE.filter(isWanted)) {
-  lines.push(`${name}: not built here, needs macOS (.github/workflows/prebuilt.yml)`)
-}
-console.log(lines.join('\n'))
+
+if (isMain(import.meta.url)) await buildAll(process.argv.slice(2))

@@ -1,5 +1,5 @@
 // Reads the sources and finds what breaks an invariant of ARCHITECTURE.md. Each check is a row with the sentence it
-// guards; __test__/tidy.spec.ts runs every row on this repository, and on small trees that break it.
+// guards; __test__/scripts/tidy.spec.ts runs every row on this repository, and on small trees that break it.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { basename, dirname, extname, join, relative } from 'node:path'

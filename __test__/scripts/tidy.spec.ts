@@ -1,8 +1,8 @@
 // The invariants of ARCHITECTURE.md, read from the sources; and each check on sources that break it.
 
 import test from 'ava'
-import { ROOT } from '../scripts/command.ts'
-import { CHECKS, readSources, source } from '../scripts/tidy.ts'
+import { ROOT } from '../../scripts/command.ts'
+import { CHECKS, readSources, source } from '../../scripts/tidy.ts'
 
 const sources = readSources(ROOT)
 

@@ -1,0 +1,71 @@
+// What the bench makes of what it saw.
+
+import test from 'ava'
+import { baselineOf, CASES, chooseSubjects, type Subject, subjectKey } from '../../bench/cases.ts'
+import { type Sample, spread, summarize } from '../../bench/figures.ts'
+import { readWrk } from '../../bench/load.ts'
+import { parseOptions } from '../../bench/options.ts'
+
+const PLAIN: Subject = { name: 'req-res', engine: 'plain' }
+const NATIVE: Subject = { name: 'req-res', engine: 'native' }
+
+function sample(subject: Subject, round: number, us: number, p50us = 100): Sample {
+  const seen = { requests: 1000, errors: 0, perSecond: 1000, p50us, p99us: p50us }
+  return { subject, connections: 64, round, us, seen }
+}
+
+test('a ratio is between two figures of the same round, whatever the rounds were like', (t) => {
+  const samples = [
+    sample(PLAIN, 0, 10),
+    sample(NATIVE, 0, 5),
+    // Somebody else used the machine.
+    sample(PLAIN, 1, 30),
+    sample(NATIVE, 1, 15),
+    sample(PLAIN, 2, 10),
+    sample(NATIVE, 2, 6),
+  ]
+  const [plain, native] = summarize(samples, baselineOf)
+  t.deepEqual(plain?.ratio, { median: 1, least: 1, most: 1 })
+  t.deepEqual(native?.ratio, { median: 0.5, least: 0.5, most: 0.6 })
+  t.is(native?.us.median, 6)
+})
+
+test('the median of an even number is between the middle two', (t) => {
+  t.deepEqual(spread([4, 1, 3, 2]), { median: 2.5, least: 1, most: 4 })
+})
+
+test('every case brings the server that it is measured against', (t) => {
+  const keys = chooseSubjects(['exchange', 'koa'], ['native']).map(subjectKey)
+  t.deepEqual(keys, ['req-res/plain', 'exchange/native', 'koa/plain', 'koa/native'])
+  for (const name of Object.keys(CASES) as Array<keyof typeof CASES>) {
+    t.is(baselineOf(name).engine, 'plain')
+  }
+})
+
+test('the figures in what wrk prints', (t) => {
+  const output = `  Latency Distribution
+     50%  803.00us
+     75%    1.02ms
+     90%    1.30ms
+     99%    2.50ms
+  61234 requests in 1.10s, 9.00MB read
+  Socket errors: connect 0, read 3, write 0, timeout 1
+  Non-2xx or 3xx responses: 2
+Requests/sec:  55667.27
+`
+  const wanted = { requests: 61_234, errors: 6, perSecond: 55_667.27, p50us: 803, p99us: 2500 }
+  t.deepEqual(readWrk(output), wanted)
+  t.is(readWrk('unable to connect'), undefined)
+})
+
+test('an unknown case or engine is refused by its name', (t) => {
+  t.regex(String(parseOptions(['--only', 'koala'])), /got "koala"/)
+  t.regex(String(parseOptions(['--engine', 'nodes'])), /got "nodes"/)
+  t.regex(String(parseOptions(['--rounds', 'many'])), /numbers above 0/)
+})
+
+test('only a run of everything writes a page by itself', (t) => {
+  t.like(parseOptions([]), { isWhole: true })
+  t.like(parseOptions(['--only', 'koa']), { isWhole: false })
+  t.like(parseOptions(['--engine', 'native']), { isWhole: false })
+})

@@ -1,0 +1,42 @@
+// The last line of `npm test` is what others believe: these are the reports that it is counted from.
+
+import test from 'ava'
+import { newestGlibc } from '../../scripts/prebuilt.ts'
+import { avaTotals, cargoTotals } from '../../scripts/test.ts'
+
+test('a run of ava in which everything passed', (t) => {
+  t.deepEqual(avaTotals('  ✔ a\n  ✔ b\n  ─\n\n  2 tests passed\n', 0), { passed: 2, failed: 0 })
+  t.deepEqual(avaTotals('  ✔ a\n  ─\n\n  1 test passed\n', 0), { passed: 1, failed: 0 })
+})
+
+test('a run of ava with failures, in which it does not say how many passed', (t) => {
+  const output = '  ✔ a\n  ✘ [fail]: b\n  ✔ c\n  ─\n\n  1 test failed\n  1 uncaught exception\n'
+  t.deepEqual(avaTotals(output, 1), { passed: 2, failed: 2 })
+})
+
+test('tests of ava that hang count as failed', (t) => {
+  const output = '  ✔ a\n  ─\n\n  6 tests remained pending after a timeout\n'
+  t.deepEqual(avaTotals(output, 1), { passed: 1, failed: 6 })
+})
+
+test('a run that ends badly without naming a test has failed', (t) => {
+  t.deepEqual(avaTotals('', 1), { passed: 0, failed: 1 })
+  t.deepEqual(cargoTotals('error: could not compile\n', 101), { passed: 0, failed: 1 })
+})
+
+test('a run that finds no test has failed', (t) => {
+  t.deepEqual(avaTotals('', 0), { passed: 0, failed: 1 })
+})
+
+test('the test binaries of cargo are added up', (t) => {
+  const output = [
+    'test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.1s',
+    'test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 1s',
+  ].join('\n')
+  t.deepEqual(cargoTotals(output, 101), { passed: 15, failed: 2 })
+})
+
+test('the newest glibc that a binary asks for', (t) => {
+  t.is(newestGlibc(Buffer.from('\0GLIBC_2.2.5\0GLIBC_2.17\0GLIBC_2.9\0')), '2.17')
+  t.is(newestGlibc(Buffer.from('\0musl\0')), undefined)
+})
