@@ -145,6 +145,12 @@ export class Call implements ExchangeOwner, InHand {
     this.finishSoon()
   }
 
+  /** Node's `end` has run without ours round it: 'finish' is what it passed last, or comes by itself. */
+  completeUnasked(): void {
+    this.#finishCallback = this.#writeCallbacks?.pop() ?? ignore
+    this.complete()
+  }
+
   /** 'finish' comes when the handler has returned, but never within `end` itself. */
   finishSoon(): void {
     this.ended = true
@@ -261,6 +267,8 @@ export class Call implements ExchangeOwner, InHand {
 function finish(call: Call): void {
   call.finish()
 }
+
+function ignore(): void {}
 
 function runWriteCallbacks(call: Call): void {
   call.runWriteCallbacks()

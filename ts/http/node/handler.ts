@@ -24,6 +24,7 @@ import { installResponseMethods } from './response.ts'
 import type { Serving } from './server.ts'
 import { prepareServer, ServedServer } from './server.ts'
 import type { ServerSocket } from './socket.ts'
+import { socketClosed } from './socket.ts'
 
 const requestStart = channel('http.server.request.start')
 
@@ -72,7 +73,7 @@ class NodeHandler implements ExchangeHandler {
 
   onConnectionClosed(connection: Connection): void {
     const socket = connection.attachment as ServerSocket | undefined
-    socket?.destroy()
+    if (socket !== undefined) socketClosed(socket)
   }
 
   onExchange(exchange: Exchange): void {

@@ -34,6 +34,7 @@ const original = {
   storeHeader: prototype._storeHeader,
   send: prototype._send,
   writeRaw: prototype._writeRaw,
+  finish: prototype._finish,
 }
 
 /** A head of ours, before the fields: any text that is true, for those who look whether it was sent. */
@@ -46,7 +47,7 @@ export function installResponseMethods(): void {
   if (installed) return
   installed = true
   const hadWriteHeader = Object.hasOwn(prototype, 'writeHeader')
-  Object.assign(prototype, { end, writeHead, _storeHeader, _send, _writeRaw })
+  Object.assign(prototype, { end, writeHead, _storeHeader, _send, _writeRaw, _finish })
   if (hadWriteHeader) Object.assign(prototype, { writeHeader: writeHead })
 }
 
@@ -100,6 +101,7 @@ function endSimply(res: OurResponse, call: Call, chunk: string | Uint8Array | un
   res._headerSent = true
   res.finished = true
   call.exchange.respond(call.status, call.reason, call.fields, call.flags, chunk, 'utf8')
+  call.ended = true
   res._finish()
   call.finishSoon()
   return true
@@ -219,6 +221,13 @@ function _send(
   const call = this[kCall]
   if (call === undefined) return original.send.call(this, data, encoding, callback, length)
   return call.send(data, encoding, callback)
+}
+
+/** Called by node's `end` when all is handed over; also by one that was called past ours, on the parent's prototype. */
+function _finish(this: OurResponse): void {
+  original.finish.call(this)
+  const call = this[kCall]
+  if (call !== undefined && !call.ended && !call.ending) call.completeUnasked()
 }
 
 /** Node's 1xx methods write their head as text. */

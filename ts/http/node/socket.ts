@@ -32,11 +32,13 @@ const OPTIONS = { allowHalfOpen: true, autoDestroy: true, emitClose: true, highW
 const kOwner = Symbol('monoceros.owner')
 const kConnection = Symbol('monoceros.connection')
 const kCall = Symbol('monoceros.call')
+const kClosed = Symbol('monoceros.closed')
 
 interface Fields {
   [kOwner]: SocketOwner
   [kConnection]: Connection
   [kCall]: InHand | undefined
+  [kClosed]: boolean
   server: net.Server
   requests: number
   connecting: boolean
@@ -56,6 +58,7 @@ function Socket(this: This, owner: SocketOwner, connection: Connection) {
   this[kOwner] = owner
   this[kConnection] = connection
   this[kCall] = undefined
+  this[kClosed] = false
   this.server = owner.server
   this.requests = 0
   this.connecting = false
@@ -77,6 +80,12 @@ Socket.prototype = Object.create(net.Socket.prototype, {
 export function createSocket(owner: SocketOwner, connection: Connection): ServerSocket {
   const Constructor = Socket as unknown as new (o: SocketOwner, c: Connection) => ServerSocket
   return new Constructor(owner, connection)
+}
+
+/** The engine has closed the connection: it needs no telling, and may use the number for the next one already. */
+export function socketClosed(socket: ServerSocket): void {
+  ;(socket as This)[kClosed] = true
+  socket.destroy()
 }
 
 export function isServerSocket(socket: unknown): socket is ServerSocket {
@@ -163,7 +172,7 @@ const methods = {
 
   _destroy(this: This, error: Error | null, callback: (error: Error | null) => void): void {
     if (error !== null) this._hadError = true
-    this[kConnection].destroy()
+    if (!this[kClosed]) this[kConnection].destroy()
     callback(error)
   },
 }

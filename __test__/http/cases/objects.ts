@@ -1,0 +1,2 @@
+import type { Scenarios } from '../suite.ts'
+export const objects: Scenarios = {}

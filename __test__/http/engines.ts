@@ -1,0 +1,73 @@
+/** Starts servers on an engine inside the test's own process. */
+import type http from 'node:http'
+import net from 'node:net'
+import type { Engine, EngineConfig, EngineLog, Target } from '../../ts/engine/engine.ts'
+import { createNativeEngine } from '../../ts/engine/native.ts'
+import { createNodeEngine } from '../../ts/engine/node.ts'
+import { native } from '../../ts/native/index.ts'
+import { KEEP_ALIVE_SECONDS, type Running } from './suite.ts'
+
+export const config: EngineConfig = {
+  engine: 'auto',
+  keepalive: KEEP_ALIVE_SECONDS,
+  worker_connections: 1000,
+  accesslog: null,
+  access_log_format: '%(h)s',
+  limit_request_line: 4094,
+  limit_request_fields: 100,
+  limit_request_field_size: 8190,
+  limit_request_body: 0,
+}
+
+/** What engines and handlers have said. */
+export const said: string[] = []
+
+export const log: EngineLog = {
+  debug: (text) => void said.push(text),
+  info: (text) => void said.push(text),
+  warning: (text) => void said.push(text),
+  error: (text) => void said.push(text),
+  exception: (text, thrown) => void said.push(`${text}: ${String(thrown)}`),
+}
+
+let nativeEngine: Engine | undefined
+
+/** On the native engine; one for the whole process, as in a worker. */
+export async function startNative(program: http.Server | Target): Promise<Running> {
+  if (native === null) throw new Error('no binary')
+  nativeEngine ??= createNativeEngine({ config, log })
+  const fd = native.bindTcp('127.0.0.1', 0, 511, false, false)
+  const { port } = native.localAddress(fd)
+  nativeEngine.serve(targetOf(program), [{ fd, address: `http://127.0.0.1:${port}` }])
+  return { port: port ?? 0, close() {} }
+}
+
+/** Ends the native engine, which would keep the process. */
+export function stopNative(): void {
+  nativeEngine?.close()
+}
+
+/** On the engine over node:http; each server has one of its own. */
+export async function startNode(program: http.Server | Target): Promise<Running> {
+  const { fd, port } = bind()
+  const engine = createNodeEngine({ config, log })
+  engine.serve(targetOf(program), [{ fd, address: `http://127.0.0.1:${port}` }])
+  return { port, close: () => engine.close() }
+}
+
+function targetOf(program: http.Server | Target): Target {
+  return 'style' in program ? program : { style: 'node', server: program }
+}
+
+interface BoundHandle {
+  readonly fd: number
+  getsockname(out: { port?: number }): number
+}
+
+function bind(): { fd: number; port: number } {
+  const create = Reflect.get(net, '_createServerHandle') as (...args: unknown[]) => BoundHandle
+  const handle = create('127.0.0.1', 0, 4, undefined, undefined)
+  const out: { port?: number } = {}
+  handle.getsockname(out)
+  return { fd: handle.fd, port: out.port ?? 0 }
+}
