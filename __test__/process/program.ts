@@ -161,6 +161,7 @@ export function get(options: http.RequestOptions): Promise<Answer> {
       response.on('error', fail)
     })
     request.on('error', fail)
+    request.setTimeout(WAIT_MS, () => request.destroy(new Error(`no answer to ${options.path}`)))
   })
 }
 

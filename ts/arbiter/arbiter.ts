@@ -13,7 +13,7 @@ import type { Config, ResolvedConfig } from '../settings/config.ts'
 import { ARBITER_SIGNALS, SIGNALS, type SignalName } from '../signals.ts'
 import { type ArbiterEvent, EventQueue } from './events.ts'
 import { closeExcept, type Generation, type OpenGeneration } from './generation.ts'
-import { nextStep } from './reload.ts'
+import { isLeaving, nextStep } from './reload.ts'
 import { instanceName } from './spawn.ts'
 import { Supervisor } from './supervisor.ts'
 import type { BootFailure, WorkerHandle } from './worker-handle.ts'
@@ -299,7 +299,9 @@ export class Arbiter {
     }
     this.#supervisor.recordDeath(worker, false)
     // Settings that were mended meanwhile need not wait for a rollout that cannot end.
-    if (this.#reload?.stage === 'rolling' && this.#reloadQueued) this.#finishReload()
+    if (this.#reload?.stage === 'rolling' && this.#reloadQueued) {
+      this.#endRollout(this.#reload.previous)
+    }
   }
 
   #abandonReload(): void {
@@ -330,9 +332,16 @@ export class Arbiter {
 
   #finishReload(): void {
     if (this.#reload?.stage !== 'rolling') return
-    closeExcept(this.#reload.previous, this.#current)
-    this.#reload = undefined
+    // The last old worker has been told to leave and may not know it yet.
+    const nowMs = this.#system.now()
+    if (this.#supervisor.workers.list().some((worker) => isLeaving(worker, nowMs))) return
     this.#log.info('Reload complete: all workers are new')
+    this.#endRollout(this.#reload.previous)
+  }
+
+  #endRollout(previous: Generation): void {
+    closeExcept(previous, this.#current)
+    this.#reload = undefined
     this.#startQueuedReload()
   }
 

@@ -67,8 +67,8 @@ function replace(
   return leaving || !maySpawn ? WAIT : spawn(current)
 }
 
-// Told to leave and perhaps busy with more than a few slow requests: no third one is started meanwhile.
-function isLeaving({ state, leavingSinceMs }: WorkerHandle, nowMs: number): boolean {
+/** Told to leave and perhaps busy with more than a few slow requests: no further step is taken meanwhile. */
+export function isLeaving({ state, leavingSinceMs }: WorkerHandle, nowMs: number): boolean {
   return state === 'draining' && nowMs - (leavingSinceMs ?? nowMs) < FINISHING_AFTER_MS
 }
 

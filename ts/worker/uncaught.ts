@@ -3,7 +3,9 @@
  * hand gets a 500, the log gets the stack, and the worker goes on.
  */
 
-import { answerRejected, answerThrown } from '../http/node/errors.ts'
+import { exchangeInHand } from '../engine/crossing.ts'
+import { Call } from '../http/node/call.ts'
+import { answerFailure, answerRejected, answerThrown } from '../http/node/errors.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
@@ -18,7 +20,7 @@ export function watchUncaught(
   system.onUncaught((thrown) => {
     if (others('uncaughtException')) return
     if (booting) return onBoot(thrown)
-    answerThrown()
+    answerInHand()
     log.exception('Uncaught error in the application', thrown)
   })
   system.onRejection((reason, promise) => {
@@ -32,4 +34,13 @@ export function watchUncaught(
   return () => {
     booting = false
   }
+}
+
+/** A 500 to whom the throw belongs: the native engine knows the exchange, the other one the response. */
+function answerInHand(): void {
+  const exchange = exchangeInHand()
+  if (exchange === undefined) return answerThrown()
+  if (exchange.owner instanceof Call) answerFailure(exchange.owner.res)
+  // Of a bare handler nobody knows what it has sent.
+  else if (!exchange.ended) exchange.reset()
 }
