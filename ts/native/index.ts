@@ -17,9 +17,7 @@ export const nativeFailure: string | undefined = loaded.failure
 
 function load(): { native: Native | null; failure: string | undefined } {
   // The sources run beside a build, the package beside its own loader.
-  const path = import.meta.url.endsWith('.ts')
-    ? '../../dist/native/binding.cjs'
-    : './binding.cjs'
+  const path = import.meta.url.endsWith('.ts') ? '../../dist/native/binding.cjs' : './binding.cjs'
   try {
     const addon = require(path) as Native
     const { version } = require('../../package.json') as { version: string }

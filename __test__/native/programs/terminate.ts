@@ -1,7 +1,8 @@
 // Serves in a worker thread under load and terminates it, many times over; prints threads and descriptors.
+
+import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import net from 'node:net'
-import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 
 await main()

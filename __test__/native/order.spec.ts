@@ -1,0 +1,12 @@
+import { testNative } from './addon.ts'
+import { runProgram } from './program.ts'
+
+testNative('finished answers do not wait for a slow handler of the same batch', async (t) => {
+  const { cheapMs, slowMs } = (await runProgram('order.ts')) as {
+    cheapMs: number[]
+    slowMs: number
+  }
+  t.is(cheapMs.length, 7)
+  // The slow handler takes 1.5 s: whoever waited for it is far above the half.
+  for (const ms of cheapMs) t.true(ms < slowMs / 2, `${ms} ms of ${slowMs} ms`)
+})
