@@ -69,8 +69,7 @@ class Capture implements Captured {
   }
 
   async wait(ms: number): Promise<Server | undefined> {
-    const deadline = performance.now() + ms
-    while (!isServing(this.#main) && performance.now() < deadline) {
+    for (let waited = 0; !isServing(this.#main) && waited < ms; waited += POLL_MS) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
       if (this.#main === undefined && isServing(this.#onPortZero)) this.#main = this.#onPortZero
     }
