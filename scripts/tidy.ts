@@ -115,10 +115,10 @@ export const CHECKS: readonly Check[] = [
     },
   },
   {
-    sentence: 'every source but a spec opens with a comment that says what it is',
+    sentence: 'every source outside the tests opens with a comment that says what it is',
     find: (sources) =>
       code(sources)
-        .filter(({ path }) => !GENERATED.includes(path) && !path.endsWith('.spec.ts'))
+        .filter(({ path }) => !GENERATED.includes(path) && !path.startsWith('__test__/'))
         .filter(({ path, text }) => !headPattern(path).test(text))
         .map(({ path }) => path),
   },
