@@ -59,12 +59,9 @@ pub(crate) struct Connection {
 
 impl Connection {
     pub fn new(ctx: Rc<Context>, stream: Stream, peer: PeerAddr, tag: u32) -> Self {
-        let deadline = ctx.deadline(ctx.limits.head);
-        let shared = ctx
-            .connections
-            .borrow_mut()
-            .insert_with(|id| Shared::new(ctx.clone(), id, tag, peer, deadline));
-        ctx.wheel.borrow_mut().insert(shared.id, deadline);
+        let shared =
+            ctx.connections.borrow_mut().insert_with(|id| Shared::new(ctx.clone(), id, tag, peer));
+        shared.set_deadline(ctx.limits.head);
         if ctx.draining.get() {
             shared.drain();
         }

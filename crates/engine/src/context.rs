@@ -133,6 +133,11 @@ impl Connections {
         if *generation == id >> PLACE_BITS { shared.as_ref() } else { None }
     }
 
+    /// The connection at a place, whatever its generation.
+    pub fn at(&self, place: u32) -> Option<&Rc<Shared>> {
+        self.places.get(place as usize)?.1.as_ref()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Rc<Shared>> {
         self.places.iter().filter_map(|(_, shared)| shared.as_ref())
     }

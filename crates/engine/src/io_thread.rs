@@ -245,12 +245,7 @@ fn serve(ctx: &Rc<Context>, accepted: Accepted) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
     match Stream::adopt(accepted.fd, unix) {
         Ok(stream) => {
-            task::spawn_local(Connection::new(
-                ctx.clone(),
-                stream,
-                accepted.peer,
-                accepted.tag,
-            ));
+            task::spawn_local(Connection::new(ctx.clone(), stream, accepted.peer, accepted.tag));
         }
         // The socket is gone already; the acceptor has counted it.
         Err(_) => ctx.crossing.slot.connection_closed(),
@@ -362,13 +357,12 @@ async fn clock(ctx: Rc<Context>) {
         ctx.refresh_clock();
         let now = ctx.now_ms();
         let connections = ctx.connections.borrow();
-        ctx.wheel.borrow_mut().advance(now, |id| {
-            let shared = connections.find(id)?;
+        ctx.wheel.borrow_mut().advance(now, |place| {
+            let shared = connections.at(place)?;
             if shared.deadline() <= now {
                 shared.wake();
             }
-            // A deadline may come nearer at any time: each connection is looked at every second.
-            Some(shared.deadline().clamp(now + 1, now + RECHECK_MS))
+            Some(shared.deadline().max(now + 1))
         });
     }
 }
@@ -396,8 +390,6 @@ const GATHER_TURNS: usize = 4;
 const WATCH_EVERY: Duration = Duration::from_millis(1);
 /// The resolution of the deadlines.
 const TICK: Duration = Duration::from_millis(100);
-/// How long a connection goes without a look at its deadline.
-const RECHECK_MS: u64 = 1_000;
 /// What is in hand may take so long after the arbiter's death.
 const ORPHAN_TIME: Duration = Duration::from_millis(1_500);
 /// How long JavaScript waits for space in the ring at most.

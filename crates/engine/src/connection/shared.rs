@@ -10,6 +10,7 @@ use bytes::Bytes;
 use super::service;
 use crate::context::Context;
 use crate::encoder;
+use crate::exchange::PLACE_MASK;
 use crate::gate::Gated;
 use crate::guard::Refusal;
 use crate::inbound::{ConnectionFacts, RequestBody};
@@ -98,7 +99,7 @@ impl Current {
 }
 
 impl Shared {
-    pub fn new(ctx: Rc<Context>, id: u32, tag: u32, peer: PeerAddr, deadline: u64) -> Rc<Self> {
+    pub fn new(ctx: Rc<Context>, id: u32, tag: u32, peer: PeerAddr) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
             ctx,
             id,
@@ -113,7 +114,7 @@ impl Shared {
             close: Cell::new(false),
             cut: Cell::new(false),
             refusal: Cell::new(None),
-            deadline: Cell::new(deadline),
+            deadline: Cell::new(u64::MAX),
             peer,
             remote: OnceCell::new(),
             me: me.clone(),
@@ -146,7 +147,7 @@ impl Shared {
     pub fn drain(&self) {
         if self.current.borrow().is_none() {
             let soon = self.ctx.deadline(IDLE_DRAIN_TIME);
-            self.deadline.set(self.deadline.get().min(soon));
+            self.set_deadline_at(self.deadline.get().min(soon));
         }
     }
 
@@ -167,7 +168,14 @@ impl Shared {
     }
 
     pub(super) fn set_deadline(&self, after: Duration) {
-        self.deadline.set(self.ctx.deadline(after));
+        self.set_deadline_at(self.ctx.deadline(after));
+    }
+
+    /// The wheel hears of it at once: its entry may be for a later deadline, such as the one of the first head.
+    fn set_deadline_at(&self, deadline: u64) {
+        self.deadline.set(deadline);
+        // By place and not by id: the wheel has room for each key up to the highest.
+        self.ctx.wheel.borrow_mut().insert(self.id & PLACE_MASK, deadline);
     }
 
     /// Hands the request over as far as it has arrived, and later the end of its body. The head in the context must
