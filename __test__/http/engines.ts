@@ -38,7 +38,7 @@ export async function startNative(program: http.Server | Target): Promise<Runnin
   nativeEngine ??= createNativeEngine({ config, log })
   const fd = native.bindTcp('127.0.0.1', 0, 511, false, false)
   const { port } = native.localAddress(fd)
-  nativeEngine.serve(targetOf(program), [{ fd, address: `http://127.0.0.1:${port}` }])
+  await nativeEngine.serve(targetOf(program), [{ fd, address: `http://127.0.0.1:${port}` }])
   return { port: port ?? 0, close() {} }
 }
 
@@ -51,7 +51,7 @@ export function stopNative(): void {
 export async function startNode(program: http.Server | Target): Promise<Running> {
   const { fd, port } = bind()
   const engine = createNodeEngine({ config, log })
-  engine.serve(targetOf(program), [{ fd, address: `http://127.0.0.1:${port}` }])
+  await engine.serve(targetOf(program), [{ fd, address: `http://127.0.0.1:${port}` }])
   return { port, close: () => engine.close() }
 }
 

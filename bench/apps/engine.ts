@@ -38,7 +38,6 @@ export async function serveEngine(options: EngineServeOptions): Promise<void> {
     { kind: 'tcp', host, port },
     { backlog: 2048, reusePort: false, chdir: '.' },
   )
-  createEngine({ config: { ...config, engine }, log: LOG }).serve(target, [
-    { fd: bound.fd, address },
-  ])
+  const server = await createEngine({ config: { ...config, engine }, log: LOG })
+  await server.serve(target, [{ fd: bound.fd, address }])
 }

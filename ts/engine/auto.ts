@@ -5,21 +5,24 @@
 import { monocerosError } from '../errors.ts'
 import { native, nativeFailure } from '../native/index.ts'
 import type { Engine, EngineOptions } from './engine.ts'
-import { createNativeEngine } from './native.ts'
-import { createNodeEngine } from './node.ts'
 
 /** The engine that the setting `engine` asks for. */
-export function createEngine(options: EngineOptions): Engine {
+export async function createEngine(options: EngineOptions): Promise<Engine> {
   const wanted = options.config.engine
   if (wanted === 'node') {
     options.log.debug('engine=node (asked for by the setting "engine")')
-    return createNodeEngine(options)
+    return await createNode(options)
   }
   if (native !== null) {
     options.log.debug('engine=native')
-    return createNativeEngine(options)
+    return (await import('./native.ts')).createNativeEngine(options)
   }
   if (wanted === 'native') throw monocerosError('ERR_ENGINE_NATIVE', String(nativeFailure))
   options.log.debug(`engine=node (the native engine does not load: ${String(nativeFailure)})`)
-  return createNodeEngine(options)
+  return await createNode(options)
+}
+
+/** Each engine is loaded only where it serves: the other would be memory in every worker. */
+async function createNode(options: EngineOptions): Promise<Engine> {
+  return (await import('./node.ts')).createNodeEngine(options)
 }

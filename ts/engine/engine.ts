@@ -69,7 +69,7 @@ export interface EngineCounters {
 export interface Engine {
   readonly name: 'native' | 'node'
   /** Starts to accept on every listener; called once. */
-  serve(target: Target, listeners: readonly ListenerInfo[]): void
+  serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void>
   /** Accepts no more, finishes what is in flight, resolves when every connection is gone or `graceMs` has passed. */
   drain(graceMs: number): Promise<void>
   /** Cuts every connection. */

@@ -1,7 +1,5 @@
 /** The native engine: sockets and HTTP on a Rust I/O thread, one for each JavaScript environment. */
 import { monocerosError } from '../errors.ts'
-import { fetchHandler } from '../http/fetch.ts'
-import { nodeHandler } from '../http/node/handler.ts'
 import { type NativeEngine, native } from '../native/index.ts'
 import { Crossing } from './crossing.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
@@ -34,9 +32,10 @@ export function createNativeEngine(options: EngineOptions): Engine {
   return {
     name: 'native',
 
-    serve(target: Target, listeners: readonly ListenerInfo[]): void {
+    async serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void> {
+      const handler = await handlerOf(target, options, listeners)
       const tag = handlers.size
-      handlers.set(tag, handlerOf(target, options, listeners))
+      handlers.set(tag, handler)
       for (const { fd } of listeners) engine.listen(fd, tag)
     },
 
@@ -75,19 +74,24 @@ function settingsOf({ config }: EngineOptions) {
   }
 }
 
-function handlerOf(
+/** What a style needs is loaded only for it: node's fetch classes alone are 10 MB. */
+async function handlerOf(
   target: Target,
   { config, log }: EngineOptions,
   listeners: readonly ListenerInfo[],
-): ExchangeHandler {
+): Promise<ExchangeHandler> {
   switch (target.style) {
-    case 'node':
+    case 'node': {
+      const { nodeHandler } = await import('../http/node/handler.ts')
       return nodeHandler(target.server, {
         keepalive: config.keepalive,
         address: listeners[0]?.address ?? '',
       })
-    case 'fetch':
+    }
+    case 'fetch': {
+      const { fetchHandler } = await import('../http/fetch.ts')
       return fetchHandler(target.fetch, log)
+    }
     case 'exchange':
       return target.handler
   }

@@ -5,7 +5,6 @@
 import type http from 'node:http'
 import type { Socket } from 'node:net'
 import net from 'node:net'
-import { fetchHandler } from '../http/fetch.ts'
 import { NodeDispatch } from '../http/node/dispatch.ts'
 import { serverInternals, socketInternals } from '../http/node/internals.ts'
 import { prepareServer } from '../http/node/server.ts'
@@ -37,8 +36,8 @@ class NodeEngine implements Engine {
     this.#options = options
   }
 
-  serve(target: Target, listeners: readonly ListenerInfo[]): void {
-    const server = serverFor(target, this.#options)
+  async serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void> {
+    const server = await serverFor(target, this.#options)
     const { keepalive } = this.#options.config
     prepareServer(server, { keepalive, address: listeners[0]?.address ?? '' })
     this.#limit(server)
@@ -130,7 +129,10 @@ function linger(socket: Socket): void {
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
 }
 
-function serverFor(target: Target, { log }: EngineOptions): http.Server {
+async function serverFor(target: Target, { log }: EngineOptions): Promise<http.Server> {
   if (target.style === 'node') return target.server
-  return serveExchanges(target.style === 'fetch' ? fetchHandler(target.fetch, log) : target.handler)
+  if (target.style === 'exchange') return serveExchanges(target.handler)
+  // Node's fetch classes are 10 MB: loaded only for whoever uses them.
+  const { fetchHandler } = await import('../http/fetch.ts')
+  return serveExchanges(fetchHandler(target.fetch, log))
 }

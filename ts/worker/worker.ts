@@ -60,17 +60,17 @@ export class Worker {
       const target = await loadTarget(message)
       if (this.#state !== 'booting') return
       if (message.check) return this.#channel.send({ type: 'ready', engine: config.engine })
-      this.#serve(message, target, log)
+      await this.#serve(message, target, log)
       bootOver()
     } catch (error) {
       this.#fail(error, config.app)
     }
   }
 
-  #serve(message: ArbiterMessage, target: Target, log: Logger): void {
+  async #serve(message: ArbiterMessage, target: Target, log: Logger): Promise<void> {
     const { config, slot, slots, kickFds } = message
     try {
-      this.#engine = createEngine({
+      this.#engine = await createEngine({
         config,
         log,
         board: native === null ? undefined : { fd: BOARD_FD, slots, slot, kickFds },
@@ -78,11 +78,12 @@ export class Worker {
       })
       this.#board = this.#openBoard(message, this.#engine)
       startHeartbeat(this.#system, this.#board, config.timeout * 1_000)
-      this.#engine.serve(target, message.listeners)
+      await this.#engine.serve(target, message.listeners)
     } catch (thrown) {
       if (thrown instanceof MonocerosError) throw thrown
       throw monocerosError('ERR_ENGINE_START', describeThrown(thrown)).causedBy(thrown)
     }
+    if (this.#state !== 'booting') return
     this.#state = 'ready'
     this.#board.setState('accepting')
     this.#channel.send({ type: 'ready', engine: this.#engine.name })

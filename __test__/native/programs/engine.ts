@@ -24,11 +24,11 @@ const log = {
   exception: console.error,
 }
 
-export function serve(handler: ExchangeHandler, config: Partial<EngineConfig> = {}) {
+export async function serve(handler: ExchangeHandler, config: Partial<EngineConfig> = {}) {
   if (native === null) throw new Error('the addon is not built')
   const fd = native.bindTcp('127.0.0.1', 0, 512, false, false)
   const { port } = native.localAddress(fd)
   const engine = createNativeEngine({ config: { ...CONFIG, ...config }, log })
-  engine.serve({ style: 'exchange', handler }, [{ fd, address: `http://127.0.0.1:${port}` }])
+  await engine.serve({ style: 'exchange', handler }, [{ fd, address: `http://127.0.0.1:${port}` }])
   return { engine, port }
 }

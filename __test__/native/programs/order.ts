@@ -3,7 +3,7 @@ import { Worker } from 'node:worker_threads'
 import type { Exchange } from '../../../ts/engine/exchange.ts'
 import { serve } from './engine.ts'
 
-const { engine, port } = serve({
+const { engine, port } = await serve({
   onExchange(exchange: Exchange) {
     if (exchange.url === '/block') spin(300)
     if (exchange.url === '/slow') spin(1_500)

@@ -6,7 +6,7 @@ import { serve } from './engine.ts'
 const times = Number(process.argv[2])
 const counts: { threads: number; descriptors: number }[] = []
 for (let time = 0; time < times; time++) {
-  const { engine, port } = serve({
+  const { engine, port } = await serve({
     onExchange: (exchange) => exchange.respond(200, 'OK', '', 7, 'hello', 'utf8'),
   })
   if (time % 100 === 0) await ask(port)

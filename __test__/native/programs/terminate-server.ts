@@ -2,7 +2,7 @@
 import { parentPort } from 'node:worker_threads'
 import { serve } from './engine.ts'
 
-const { port } = serve({
+const { port } = await serve({
   onExchange: (exchange) => exchange.respond(200, 'OK', '', 7, 'hello', 'utf8'),
 })
 parentPort?.postMessage(port)

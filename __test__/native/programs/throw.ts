@@ -28,7 +28,7 @@ const throws: Record<string, () => void> = {
   },
 }
 
-const { engine, port } = serve({
+const { engine, port } = await serve({
   onExchange(exchange: Exchange) {
     if (exchange.url === '/block') {
       // Meanwhile the five arrive: they are one batch.
