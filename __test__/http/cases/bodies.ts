@@ -1,2 +1,188 @@
-import type { Scenarios } from '../suite.ts'
-export const bodies: Scenarios = {}
+/** Bodies of requests and long answers. */
+import { createHash } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable, Writable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { exchange, get, RawClient, request, sleep } from '../client.ts'
+import type { Scenario, Scenarios } from '../suite.ts'
+
+type Reader = (req: IncomingMessage, res: ServerResponse) => unknown
+
+const CHUNKED = ['Transfer-Encoding: chunked', 'Connection: close']
+
+/** Posts a body in three ways; the reader's answer has to be the same. */
+function posted(reader: Reader): Scenario {
+  return async ({ serve }) => {
+    const port = await serve((req, res) => void reader(req, res))
+    const whole = request('POST', '/', ['Content-Length: 11', 'Connection: close'], 'hello world')
+    const chunked = request('POST', '/', CHUNKED, '5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n')
+    const slow = new RawClient(port).send(whole.slice(0, -6))
+    await sleep(40)
+    slow.send(whole.slice(-6))
+    const late = (await slow.untilClosed()).replace(/Date: [^\r]*/g, 'Date: D')
+    return [await exchange(port, whole), await exchange(port, chunked), late]
+  }
+}
+
+async function collect(req: IncomingMessage): Promise<string> {
+  let text = ''
+  for await (const chunk of req) text += chunk
+  return text
+}
+
+/** So much that it cannot be on its way at once. */
+const LONG = 3_000_000
+
+function digest(text: string): string {
+  return createHash('sha1').update(text, 'latin1').digest('hex')
+}
+
+export const bodies: Scenarios = {
+  'read by data and end': posted((req, res) => {
+    let text = ''
+    req.on('data', (chunk: Buffer) => {
+      text += `${Buffer.isBuffer(chunk)}${chunk}`.replace('true', '')
+    })
+    req.on('end', () => res.end(`${text} ${req.complete} ${req.readableEnded}`))
+  }),
+  'read by for await': posted(async (req, res) => res.end(await collect(req))),
+  'read later': posted(async (req, res) => {
+    await sleep(30)
+    res.end(await collect(req))
+  }),
+  'read with an encoding': posted((req, res) => {
+    const parts: unknown[] = []
+    req.setEncoding('utf8')
+    req.on('data', (text) => parts.push(typeof text))
+    req.on('end', () => res.end([...new Set(parts)].join()))
+  }),
+  'read by readable': posted((req, res) => {
+    let text = ''
+    req.on('readable', () => {
+      for (let chunk = req.read(); chunk !== null; chunk = req.read()) text += chunk
+    })
+    req.on('end', () => res.end(text))
+  }),
+  'read with pauses': posted((req, res) => {
+    let text = ''
+    req.on('data', (chunk) => {
+      text += chunk
+      req.pause()
+      setTimeout(() => req.resume(), 5)
+    })
+    req.on('end', () => res.end(text))
+  }),
+  'piped back': posted((req, res) => {
+    // With a length, since how a body is cut into chunks is the engine's business.
+    res.setHeader('Content-Length', 11)
+    req.pipe(res)
+  }),
+  'piped, unpiped and resumed': posted((req, res) => {
+    const sink = new Writable({ write: (_chunk, _encoding, done) => done() })
+    req.pipe(sink)
+    req.unpipe(sink)
+    req.resume()
+    req.on('end', () => res.end('read'))
+  }),
+  'as a web stream': posted(async (req, res) => {
+    res.end(await new Response(Readable.toWeb(req) as ReadableStream).text())
+  }),
+  'not read': posted((_req, res) => res.end('unread')),
+  'not read, and answered later': posted((_req, res) => setTimeout(() => res.end('unread'), 30)),
+  'unread bodies do not stand in the way of the next request': async ({ serve }) => {
+    const port = await serve((req, res) => res.end(`${req.method} ${req.url}`))
+    const body = request('POST', '/1', ['Content-Length: 5'], 'hello')
+    return exchange(port, body + body + get('/2'))
+  },
+  'trailers of a request': posted(async (req, res) => {
+    await collect(req)
+    res.end(JSON.stringify([req.trailers, req.rawTrailers]))
+  }),
+  'trailers that there are': async ({ serve }) => {
+    const port = await serve(async (req, res) => {
+      await collect(req)
+      res.end(JSON.stringify([req.trailers, req.rawTrailers]))
+    })
+    return exchange(port, request('POST', '/', CHUNKED, '1\r\na\r\n0\r\nX-T: 1\r\ny-t: 2\r\n\r\n'))
+  },
+  'Expect: 100-continue': async ({ serve }) => {
+    const port = await serve(async (req, res) => res.end(await collect(req)))
+    const fields = ['Content-Length: 2', 'Expect: 100-continue', 'Connection: close']
+    const client = new RawClient(port).send(request('POST', '/', fields))
+    await client.untilReceived('100 Continue\r\n\r\n')
+    return (await client.send('hi').untilClosed()).replace(/Date: [^\r]*/g, '')
+  },
+  'a long upload comes whole': async ({ serve }) => {
+    const text = 'x'.repeat(LONG)
+    const port = await serve(async (req, res) => {
+      const hash = createHash('sha1')
+      let chunks = 0
+      for await (const chunk of req) {
+        hash.update(chunk as Buffer)
+        if (chunks++ % 20 === 0) await sleep(1)
+      }
+      res.end(hash.digest('hex'))
+    })
+    const fields = [`Content-Length: ${LONG}`, 'Connection: close']
+    const answer = await exchange(port, request('POST', '/', fields, text))
+    return [answer, answer.endsWith(digest(text))]
+  },
+  'a long text goes whole': async ({ serve }) => {
+    const port = await serve((_req, res) => res.end('y'.repeat(LONG)))
+    const answer = await exchange(port, get('/'))
+    return [answer.length, digest(answer)]
+  },
+  'long bytes go whole, in chunks and with backpressure': async ({ serve }) => {
+    let drains = 0
+    let refusals = 0
+    const port = await serve(async (_req, res) => {
+      res.setHeader('Content-Length', LONG)
+      for (let left = LONG; left > 0; left -= 100_000) {
+        if (res.write(Buffer.alloc(100_000, 'z'))) continue
+        refusals++
+        if (!res.writableNeedDrain) continue
+        await new Promise((resolve) => res.once('drain', resolve))
+        drains++
+      }
+      res.end()
+    })
+    const answer = await exchange(port, get('/'))
+    return [answer.length, digest(answer), refusals > 0, drains === refusals]
+  },
+  'a stream piped to an answer': async ({ serve }) => {
+    let failure: unknown
+    const port = await serve(async (_req, res) => {
+      const source = Readable.from(
+        (function* chunks() {
+          for (let i = 0; i < 50; i++) yield Buffer.alloc(20_000, String(i % 10))
+        })(),
+      )
+      await pipeline(source, res).catch((error: unknown) => {
+        failure = String(error)
+      })
+    })
+    const answer = await exchange(port, get('/'))
+    // The size of chunks is the engine's business, what is in them is not.
+    const digits = answer.slice(answer.indexOf('\r\n\r\n')).replace(/\r\n[0-9a-f]*(?=\r\n)/g, '')
+    return [failure, digits.replace(/\r\n/g, '').length > 0, answer.includes('chunked')]
+  },
+  'the first piece goes at once': async ({ serve }) => {
+    const port = await serve((_req, res) => {
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' })
+      res.write('data: 1\n\n')
+      setTimeout(() => res.end('data: 2\n\n'), 150)
+    })
+    const client = new RawClient(port).send(get('/'))
+    const first = await client.untilReceived('data: 1')
+    return [first.includes('data: 2'), (await client.untilClosed()).endsWith('0\r\n\r\n')]
+  },
+  'a head alone goes at once': async ({ serve }) => {
+    const port = await serve((_req, res) => {
+      res.flushHeaders()
+      setTimeout(() => res.end('later'), 150)
+    })
+    const client = new RawClient(port).send(get('/'))
+    const first = await client.untilReceived('\r\n\r\n')
+    return [first.includes('later'), (await client.untilClosed()).includes('later')]
+  },
+}

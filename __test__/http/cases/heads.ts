@@ -227,7 +227,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     res.write = ((chunk: string) => write.call(res, chunk.toUpperCase(), 'utf8')) as typeof write
     res.end = ((chunk: string) => {
       res.write(chunk)
-      return end.call(res)
+      return end.call(res, undefined, 'utf8')
     }) as typeof end
     res.end('hello')
   },

@@ -1,2 +1,170 @@
+/** The server as a program sees it. */
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { channel } from 'node:diagnostics_channel'
+import { EventEmitter } from 'node:events'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import http from 'node:http'
+import { exchange, get, RawClient, request, sleep } from '../client.ts'
 import type { Scenarios } from '../suite.ts'
-export const servers: Scenarios = {}
+
+export const servers: Scenarios = {
+  'connection comes once, before its first request': async ({ serve }) => {
+    const log: string[] = []
+    let socket: unknown
+    const server = http.createServer((req, res) => {
+      log.push(`request ${req.socket === socket}`)
+      res.end()
+    })
+    server.on('connection', (one) => {
+      socket = one
+      log.push('connection')
+    })
+    await exchange(await serve(server), request('GET', '/', []) + get('/'))
+    return log
+  },
+  'listeners are looked up for each request': async ({ serve }) => {
+    const log: string[] = []
+    const server = http.createServer((_req, res) => res.end('first'))
+    const port = await serve(server)
+    const answers = [await exchange(port, get('/'))]
+    server.removeAllListeners('request')
+    server.on('request', () => log.push('one'))
+    server.on('request', (_req, res) => res.end('second'))
+    answers.push(await exchange(port, get('/')))
+    return [answers, log, server.listenerCount('request')]
+  },
+  'a replaced emit sees the request': async ({ serve }) => {
+    const log: string[] = []
+    const server = http.createServer((_req, res) => res.end('x'))
+    const port = await serve(server)
+    const { emit } = server
+    server.emit = function replaced(this: http.Server, ...args: unknown[]) {
+      log.push(String(args[0]))
+      return Reflect.apply(emit, this, args)
+    } as typeof emit
+    return [await exchange(port, get('/')), log.filter((name) => name === 'request')]
+  },
+  'a patched Server.prototype.emit sees the request': async ({ serve }) => {
+    const log: string[] = []
+    const { prototype } = http.Server
+    const before = prototype.emit
+    Object.defineProperty(prototype, 'emit', {
+      configurable: true,
+      writable: true,
+      value: function patched(this: http.Server, ...args: unknown[]) {
+        if (args[0] === 'request') log.push(String(args[1] instanceof http.IncomingMessage))
+        return Reflect.apply(before, this, args)
+      },
+    })
+    try {
+      return [await exchange(await serve((_req, res) => res.end('x')), get('/')), log]
+    } finally {
+      Reflect.deleteProperty(prototype, 'emit')
+    }
+  },
+  'diagnostics channels': async ({ serve }) => {
+    const log: string[] = []
+    const names = ['http.server.request.start', 'http.server.response.finish']
+    const subscriptions = names.map((name) => {
+      const heard = (message: unknown): void => {
+        log.push(
+          `${name} ${Object.keys(message as object)
+            .sort()
+            .join()}`,
+        )
+      }
+      channel(name).subscribe(heard)
+      return () => channel(name).unsubscribe(heard)
+    })
+    try {
+      await exchange(
+        await serve((_req, res) => {
+          log.push('request')
+          res.end('x')
+        }),
+        get('/'),
+      )
+      await sleep(20)
+      return log
+    } finally {
+      for (const end of subscriptions) end()
+    }
+  },
+  'captureRejections answers 500': async ({ serve }) => {
+    EventEmitter.captureRejections = true
+    const server = http.createServer(async (_req, res) => {
+      res.setHeader('a', 'b')
+      throw new Error('no')
+    })
+    EventEmitter.captureRejections = false
+    return exchange(await serve(server), get('/'))
+  },
+  'each request has an async context of its own': async ({ serve }) => {
+    const storage = new AsyncLocalStorage<string>()
+    const found: unknown[] = []
+    const port = await serve(async (req, res) => {
+      const before = storage.getStore()
+      storage.enterWith(req.url ?? '')
+      await sleep(10)
+      found.push(before === undefined || req.url !== '/1', storage.getStore() === req.url)
+      res.on('finish', () => found.push(storage.getStore() === req.url))
+      res.end('x')
+    })
+    await Promise.all(['/1', '/2', '/3'].map((path) => exchange(port, get(path))))
+    return found
+  },
+  'jobs of a request run before its answer is awaited': async ({ serve }) => {
+    const log: string[] = []
+    const port = await serve((_req, res) => {
+      process.nextTick(() => log.push('tick'))
+      Promise.resolve().then(() => log.push('promise'))
+      log.push('handler')
+      setImmediate(() => res.end('x'))
+    })
+    await exchange(port, get('/'))
+    return log
+  },
+  maxRequestsPerSocket: async ({ serve }) => {
+    let dropped = 0
+    const server = http.createServer((_req, res) => res.end('x'))
+    server.maxRequestsPerSocket = 2
+    server.on('dropRequest', () => dropped++)
+    const port = await serve(server)
+    return [
+      await exchange(port, ['/1', '/2', '/3'].map((path) => request('GET', path, [])).join('')),
+      dropped,
+    ]
+  },
+  checkContinue: async ({ serve }) => {
+    const log: string[] = []
+    const server = http.createServer(() => log.push('request'))
+    server.on('checkContinue', (_req: IncomingMessage, res: ServerResponse) => {
+      log.push('checkContinue')
+      res.writeContinue()
+      res.end('x')
+    })
+    const fields = ['Content-Length: 1', 'Expect: 100-continue', 'Connection: close']
+    const client = new RawClient(await serve(server)).send(request('POST', '/', fields, 'a'))
+    await client.untilClosed()
+    return log
+  },
+  'the server counts its connections and waits for them': async ({ serve }) => {
+    const log: string[] = []
+    const server = http.createServer((_req, res) => res.end('x'))
+    const port = await serve(server)
+    const client = new RawClient(port).send(request('GET', '/', []))
+    await client.untilReceived('x')
+    const count = await new Promise((resolve) => server.getConnections((_error, n) => resolve(n)))
+    server.close((error) => log.push(`closed ${error}`))
+    log.push(String(server.listening))
+    await client.untilClosed()
+    await sleep(30)
+    return [count, log]
+  },
+  'an Upgrade without a listener is an ordinary request': async ({ serve }) => {
+    const port = await serve((req, res) =>
+      res.end(`${Reflect.get(req, 'upgrade')} ${req.headers.upgrade}`),
+    )
+    return exchange(port, request('GET', '/', ['Connection: Upgrade, close', 'Upgrade: x']))
+  },
+}

@@ -44,8 +44,10 @@ export class Call implements ExchangeOwner, InHand {
   ended = false
   /** 'finish' has been emitted, or the client has gone. */
   done = false
-  /** The handler is running, on whose return 'finish' can follow at once. */
+  /** The handler is running. */
   inHandler = true
+  /** 'finish' follows when the handler returns. */
+  finishesOnReturn = false
   #bodyGiven = false
   #credit = 0
   #finishCallback: WriteCallback
@@ -151,10 +153,18 @@ export class Call implements ExchangeOwner, InHand {
     this.complete()
   }
 
-  /** 'finish' comes when the handler has returned, but never within `end` itself. */
+  /**
+   * 'finish' is never within `end` itself. While the handler runs it comes right after it, which is before the jobs that
+   * the handler has queued, as in node; unless the request is in use, whose events have their place between them.
+   */
   finishSoon(): void {
     this.ended = true
-    if (!this.inHandler) process.nextTick(finish, this)
+    const { req } = this
+    if (this.inHandler && req._eventsCount === 0 && !req._readableState.resumeScheduled) {
+      this.finishesOnReturn = true
+    } else {
+      process.nextTick(finish, this)
+    }
   }
 
   /** What node does when an answer has been handed to the kernel. */

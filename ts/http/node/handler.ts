@@ -112,6 +112,7 @@ class NodeHandler implements ExchangeHandler {
     socket.call = call
     socket.requests++
     res._keepAliveTimeout = server.keepAliveTimeout
+    res._maxRequestsPerSocket = server.maxRequestsPerSocket ?? 0
     res.shouldKeepAlive = exchange.keepAlive
     const unique = this.#internals[kUniqueHeaders]
     if (unique !== null) res[kUniqueHeaders] = unique
@@ -137,7 +138,7 @@ class NodeHandler implements ExchangeHandler {
   #leave(call: Call): void {
     call.inHandler = false
     if (call.exchange.bodyKind !== 2) call.req.complete = true
-    if (call.ended) call.finish()
+    if (call.finishesOnReturn) call.finish()
   }
 
   /** Node's rules for `maxRequestsPerSocket` and the Expect field. */
@@ -145,7 +146,6 @@ class NodeHandler implements ExchangeHandler {
     const server = this.#server
     const limit = server.maxRequestsPerSocket ?? 0
     if (limit > 0) {
-      res._maxRequestsPerSocket = limit
       res.maxRequestsOnConnectionReached = limit <= call.socket.requests
       if (limit < call.socket.requests) {
         server.emit('dropRequest', req, call.socket)

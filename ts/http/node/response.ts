@@ -80,7 +80,7 @@ function end(this: OurResponse, chunk?: unknown, encoding?: unknown, callback?: 
 
 /** Answers with one command; false when node's own method has to decide. */
 function endSimply(res: OurResponse, call: Call, chunk: string | Uint8Array | undefined): boolean {
-  if (!isUntouched(res) || res.strictContentLength || call.socket.destroyed) return false
+  if (!isUntouched(res) || call.socket.destroyed) return false
   if (call.head === RENDERED) return false
   if (call.head === UNDECIDED) {
     if (res._header || !decideSimply(res, call, res.statusCode, undefined)) return false
@@ -158,7 +158,7 @@ function decideSimply(
 ): boolean {
   if (!(status >= 200 && status <= 999) || res[kUniqueHeaders]) return false
   if (!res.useChunkedEncodingByDefault || res.maxRequestsOnConnectionReached) return false
-  if (res._maxRequestsPerSocket > 0 || res._removedTE) return false
+  if (res._maxRequestsPerSocket > 0 || res._removedTE || res.strictContentLength) return false
   const map = res[kOutHeaders] as FieldMap | null
   const has = map === null ? renderGiven(object) : object ? NOT_SIMPLE : renderMap(map)
   if (has === NOT_SIMPLE) return false
