@@ -99,7 +99,7 @@ class NodeHandler implements ExchangeHandler {
     const before = this.#inHand
     if (before !== undefined) this.#leave(before)
     this.#inHand = call
-    if (exchange.bodyKind === 2 || internals.maxRequestsPerSocket) this.#decideEvent(call, req, res)
+    if (exchange.bodyKind !== 0 || internals.maxRequestsPerSocket) this.#decideEvent(call, req, res)
     else this.#request(req, res)
     this.#leave(call)
     this.#inHand = undefined
