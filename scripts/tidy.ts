@@ -132,7 +132,8 @@ export const CHECKS: readonly Check[] = [
       matches(under(sources, 'crates/'), /#!?\[(?:allow|expect)\((?![^\]]*reason =)/),
   },
   {
-    sentence: 'a relative link in a page leads to a file',
+    sentence:
+      'a relative link in a page leads to a file, and so does every path of ARCHITECTURE.md',
     find: (sources) =>
       sources
         .filter(({ path }) => path.endsWith('.md'))
@@ -272,7 +273,10 @@ function settingNames(sources: readonly Source[]): string[] {
 
 function deadLinks(page: Source, sources: readonly Source[]): string[] {
   const known = new Set(sources.map(({ path }) => path))
-  return [...page.text.matchAll(/\]\((?!\w+:|#)([^)#\s]+)/g)].flatMap((match) => {
+  const links = [...page.text.matchAll(/\]\((?!\w+:|#)([^)#\s]+)/g)]
+  const named = /`((?:ts|crates|scripts|bench|npm|docs|__test__)\/[^`\s]*)`/g
+  const paths = page.path === 'ARCHITECTURE.md' ? [...page.text.matchAll(named)] : []
+  return [...links, ...paths].flatMap((match) => {
     const target = join(dirname(page.path), match[1] ?? '').replace(/\/$/, '')
     const isKnown = known.has(target) || existsSync(join(ROOT, target))
     return isKnown ? [] : [`${page.path}: ${match[1]}`]

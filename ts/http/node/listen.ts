@@ -111,7 +111,7 @@ class Capture implements Captured {
 const PATH = -1
 
 function isServing(server: Server | undefined): boolean {
-  return server !== undefined && server.listening && server.listenerCount('request') > 0
+  return server?.listening === true && server.listenerCount('request') > 0
 }
 
 function publicPort(address: string): number {
