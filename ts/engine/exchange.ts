@@ -26,6 +26,8 @@ export interface ExchangeOwner {
   onEnd(rawTrailers: string[]): void
   onDrain(): void
   onAborted(): void
+  /** A handler or one of its jobs has thrown, and nobody took it: the client is to be answered all the same. */
+  onThrown?(): void
 }
 
 export interface Exchange {

@@ -1,7 +1,8 @@
 /** The native engine: sockets and HTTP on a Rust I/O thread, one for each JavaScript environment. */
 import { monocerosError } from '../errors.ts'
+import { askForExchangeInHand } from '../http/node/errors.ts'
 import { type NativeEngine, native } from '../native/index.ts'
-import { Crossing } from './crossing.ts'
+import { Crossing, exchangeInHand } from './crossing.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
 import type { ExchangeHandler } from './exchange.ts'
 import { Ring } from './ring.ts'
@@ -28,6 +29,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
     crossing.dispatch,
   )
   ring.attach(engine)
+  askForExchangeInHand(exchangeInHand)
 
   return {
     name: 'native',

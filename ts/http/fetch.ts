@@ -76,7 +76,7 @@ class FetchHandler implements ExchangeHandler {
   }
 
   #send(call: FetchCall, response: Response): void {
-    if (call.aborted) {
+    if (call.aborted || call.answered) {
       response?.body?.cancel().catch(() => {})
       return
     }
@@ -142,6 +142,13 @@ class FetchCall implements ExchangeOwner, Incoming, Sending {
   onDrain(): void {
     this.#onRoom?.()
     this.#onRoom = undefined
+  }
+
+  onThrown(): void {
+    if (this.aborted) return
+    if (this.answered) this.exchange.reset()
+    else refuse(this.exchange, 500, 'Internal Server Error')
+    this.answered = true
   }
 
   onAborted(): void {

@@ -131,7 +131,10 @@ export const servers: Scenarios = {
     server.on('dropRequest', () => dropped++)
     const port = await serve(server)
     return [
-      await exchange(port, ['/1', '/2'].map((path) => request('GET', path, [])).join('') + get('/3')),
+      await exchange(
+        port,
+        ['/1', '/2'].map((path) => request('GET', path, [])).join('') + get('/3'),
+      ),
       dropped,
     ]
   },

@@ -6,9 +6,15 @@ import { channel } from 'node:diagnostics_channel'
 import type { Exchange, ExchangeOwner } from '../../engine/exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY } from '../../engine/exchange.ts'
 import type { InHand } from './brand.ts'
-import { connectionReset, streamDestroyed } from './errors.ts'
+import { answerFailure, connectionReset, streamDestroyed } from './errors.ts'
 import type { Body, Encoding, NodeRequest, NodeResponse, WriteCallback } from './internals.ts'
-import { kNeedDrain, kWritableFinished, nodeMajor, originalEmit } from './internals.ts'
+import {
+  kEndCallbacks,
+  kNeedDrain,
+  kWritableFinished,
+  nodeMajor,
+  originalEmit,
+} from './internals.ts'
 import { closeQuietly } from './request.ts'
 import type { ServerSocket } from './socket.ts'
 
@@ -64,14 +70,20 @@ export class Call implements ExchangeOwner, InHand {
 
   /** The application wants more of the request's body. */
   read(): void {
-    const { exchange, req } = this
+    const { exchange } = this
     if (exchange.bodyKind === 2) {
       const credit = this.#credit
       this.#credit = 0
       if (credit > 0) exchange.consume(credit)
       return
     }
-    if (this.#bodyGiven) return
+    this.#giveBody()
+  }
+
+  /** Hands over a body that has arrived with its head, or the end of none. */
+  #giveBody(): void {
+    const { exchange, req } = this
+    if (this.#bodyGiven || exchange.bodyKind === 2) return
     this.#bodyGiven = true
     if (exchange.body !== undefined) req.push(exchange.body)
     req.complete = true
@@ -108,6 +120,10 @@ export class Call implements ExchangeOwner, InHand {
   onAborted(): void {
     // Everything else follows from the socket's 'close', as in node.
     this.socket.destroy()
+  }
+
+  onThrown(): void {
+    answerFailure(this.res)
   }
 
   /** Takes what node's `_send` would put on the wire, without chunk framing. */
@@ -187,7 +203,10 @@ export class Call implements ExchangeOwner, InHand {
       this.#finishCallback(null)
       return
     }
-    if (nodeMajor >= 24) res[kWritableFinished] = true
+    if (nodeMajor >= 24) {
+      res[kWritableFinished] = true
+      if (res[kEndCallbacks] !== null) runEndCallbacks(res)
+    }
     if (res._eventsCount === 0 && res.emit === originalEmit) {
       // Nobody would hear: what the listeners of 'close' would find is all that is left to do.
       res.destroyed = true
@@ -269,8 +288,12 @@ export class Call implements ExchangeOwner, InHand {
   #dump(): void {
     const { req, exchange } = this
     const arrived = exchange.bodyKind !== 2 || req.complete
-    if (arrived && req._eventsCount === 0 && req.emit === originalEmit) closeQuietly(req)
-    else req._dump()
+    if (arrived && req._eventsCount === 0 && req.emit === originalEmit) {
+      closeQuietly(req)
+      return
+    }
+    this.#giveBody()
+    req._dump()
   }
 }
 
@@ -282,6 +305,13 @@ function ignore(): void {}
 
 function runWriteCallbacks(call: Call): void {
   call.runWriteCallbacks()
+}
+
+/** They come before 'finish', and each once. */
+function runEndCallbacks(res: NodeResponse): void {
+  const callbacks = res[kEndCallbacks] as ((error: null) => void)[]
+  res[kEndCallbacks] = null
+  for (const callback of callbacks) callback(null)
 }
 
 function emitClose(res: NodeResponse): void {

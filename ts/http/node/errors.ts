@@ -5,12 +5,24 @@
 import type { ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 
+/** Who has to do with the exchange in hand, as far as an engine can tell. */
+export interface ThrownFor {
+  onThrown?(): void
+}
+
+let exchangeInHand: () => { readonly owner: ThrownFor | undefined } | undefined = () => undefined
+
+/** The native engine's dispatcher knows which exchange it has in hand. */
+export function askForExchangeInHand(ask: typeof exchangeInHand): void {
+  exchangeInHand = ask
+}
+
 /** The response whose handler runs or has run in this turn of the loop: whose a throw is. */
-let inHand: ServerResponse | undefined
+let inHand: FailedResponse | undefined
 let forgetting = false
 
 /** Says that the handler of a response is about to run. */
-export function noteHandler(response: ServerResponse): void {
+export function noteHandler(response: FailedResponse): void {
   inHand = response
   if (forgetting) return
   forgetting = true
@@ -32,9 +44,9 @@ class Returning {
 }
 
 class Stamp extends Returning {
-  #response: ServerResponse
+  #response: FailedResponse
 
-  constructor(promise: object, response: ServerResponse) {
+  constructor(promise: object, response: FailedResponse) {
     super(promise)
     this.#response = response
   }
@@ -43,13 +55,13 @@ class Stamp extends Returning {
     return #response in promise
   }
 
-  static read(promise: object): ServerResponse | undefined {
+  static read(promise: object): FailedResponse | undefined {
     return #response in promise ? promise.#response : undefined
   }
 }
 
 /** Remembers for whom a handler returned a promise. */
-export function noteResult(result: unknown, response: ServerResponse): void {
+export function noteResult(result: unknown, response: FailedResponse): void {
   // A handler may return one promise for many requests; the first has to do.
   if (result instanceof Promise && !Stamp.has(result)) new Stamp(result, response)
 }
@@ -57,6 +69,7 @@ export function noteResult(result: unknown, response: ServerResponse): void {
 /** A handler threw, and no listener of the program's own took it: its client gets a 500. */
 export function answerThrown(): void {
   if (inHand !== undefined) answerFailure(inHand)
+  else exchangeInHand()?.owner?.onThrown?.()
 }
 
 /** A promise was rejected, and nobody took it: if a handler returned it, its client gets a 500. */
@@ -65,8 +78,20 @@ export function answerRejected(promise: unknown): void {
   if (response !== undefined) answerFailure(response)
 }
 
+type FailedResponse = Pick<
+  ServerResponse,
+  | 'writableEnded'
+  | 'destroyed'
+  | 'headersSent'
+  | 'destroy'
+  | 'getHeaderNames'
+  | 'removeHeader'
+  | 'statusCode'
+  | 'end'
+>
+
 /** What node does itself for `captureRejections`: 500 without the headers set so far, or the end of the connection. */
-export function answerFailure(response: ServerResponse): void {
+export function answerFailure(response: FailedResponse): void {
   if (response.writableEnded || response.destroyed) return
   if (response.headersSent) {
     response.destroy()

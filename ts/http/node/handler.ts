@@ -10,6 +10,7 @@ import { Call } from './call.ts'
 import { noteResult } from './errors.ts'
 import type { Prototypes, RequestConstructor, ResponseConstructor } from './express.ts'
 import { constructorOf, ExpressWatch } from './express.ts'
+import { installMethods } from './install.ts'
 import type { NodeRequest, NodeResponse, ServerInternals } from './internals.ts'
 import {
   capturesRejections,
@@ -19,20 +20,13 @@ import {
   originalEmit,
   serverInternals,
 } from './internals.ts'
-import { createRequest, installRequestMethods } from './request.ts'
-import { installResponseMethods } from './response.ts'
+import { createRequest } from './request.ts'
 import type { Serving } from './server.ts'
 import { prepareServer, ServedServer } from './server.ts'
 import type { ServerSocket } from './socket.ts'
 import { socketClosed } from './socket.ts'
 
 const requestStart = channel('http.server.request.start')
-
-/** Replaces node's methods by ours, once; before the application loads, so that what it patches wraps them. */
-export function installMethods(): void {
-  installRequestMethods()
-  installResponseMethods()
-}
 
 /** Serves a server's 'request' listeners. */
 export function nodeHandler(server: http.Server, serving?: Serving): ExchangeHandler {

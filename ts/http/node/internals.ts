@@ -148,6 +148,9 @@ export const kNeedDrain = symbolOf(someResponse, 'kNeedDrain')
 /** What `writableFinished` says, from Node 24. */
 export const kWritableFinished = symbolOf(someResponse, 'kWritableFinished')
 
+/** The callbacks of `end`, from Node 24; before that they are listeners of 'finish'. */
+export const kEndCallbacks = symbolOf(someResponse, 'kEndCallbacks')
+
 const kCapture = symbolOf(new EventEmitter(), 'kCapture')
 
 /** Whether an emitter handles the rejections of its listeners itself (`captureRejections`). */

@@ -31,10 +31,13 @@ export function createRequest(
   return request
 }
 
+let installed = false
 const originalRead = (http.IncomingMessage.prototype as unknown as NodeRequest)._read
 
 /** Replaces `_read`; called once, before the application loads. */
 export function installRequestMethods(): void {
+  if (installed) return
+  installed = true
   const prototype = http.IncomingMessage.prototype as unknown as NodeRequest
   prototype._read = function _read(this: OurRequest, size: number) {
     const call = this[kCall]

@@ -42,18 +42,33 @@ const RESPONSE_LINE = 'HTTP/1.1 '
 
 let installed = false
 
+/**
+ * Somebody (a tracer loaded with --import) has replaced node's methods before us. Theirs are then what we fall back to,
+ * and no answer may go past them.
+ */
+let patchedBefore = false
+
 /** Replaces the methods; called once, before the application loads. */
 export function installResponseMethods(): void {
   if (installed) return
   installed = true
+  patchedBefore = isPatched()
   const hadWriteHeader = Object.hasOwn(prototype, 'writeHeader')
   Object.assign(prototype, { end, writeHead, _storeHeader, _send, _writeRaw, _finish })
   if (hadWriteHeader) Object.assign(prototype, { writeHeader: writeHead })
 }
 
+/** Node's own `end`, `write` and the like are on the parent's prototype, and its `writeHead` refuses a second head. */
+function isPatched(): boolean {
+  const inherited = ['end', 'write', 'setHeader', '_send', '_writeRaw', '_storeHeader']
+  if (inherited.some((name) => Object.hasOwn(prototype, name))) return true
+  return !String(original.writeHead).includes('ERR_HTTP_HEADERS_SENT')
+}
+
 /** Nothing that takes part in a simple answer has been replaced, on the instance or on a prototype. */
 function isUntouched(res: OurResponse): boolean {
   return (
+    !patchedBefore &&
     res.writeHead === writeHead &&
     res._implicitHeader === original.implicitHeader &&
     res._storeHeader === _storeHeader &&
@@ -136,6 +151,7 @@ function writeHead(this: OurResponse, status: unknown, reason?: unknown, fields?
     !this._header &&
     Number.isInteger(status) &&
     (fields === undefined || typeof reason === 'string') &&
+    !patchedBefore &&
     this._storeHeader === _storeHeader &&
     typeof this._contentLength !== 'number'
   ) {

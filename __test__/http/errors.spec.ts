@@ -1,0 +1,82 @@
+import http from 'node:http'
+import test from 'ava'
+import type { Target } from '../../ts/engine/engine.ts'
+import { answerRejected, answerThrown } from '../../ts/http/node/errors.ts'
+import { native } from '../../ts/native/index.ts'
+import { exchange, get } from './client.ts'
+import { said, startNative, startNode, stopNative } from './engines.ts'
+
+/** What fails, and where; the rest of the program goes on. */
+const listener: http.RequestListener = (req, res) => {
+  if (req.url === '/throw') throw new Error('thrown')
+  if (req.url === '/tick') process.nextTick(() => raise('tick'))
+  else if (req.url === '/sent') res.write('x', () => raise('sent'))
+  else if (req.url === '/promise') return Promise.reject(new Error('promise'))
+  else res.end('ok')
+}
+
+const fetch: Target = {
+  style: 'fetch',
+  fetch(request) {
+    if (request.url.endsWith('/throw')) throw new Error('thrown')
+    if (request.url.endsWith('/promise')) return Promise.reject(new Error('promise'))
+    if (request.url.endsWith('/nothing')) return undefined as never
+    return new Response('ok')
+  },
+}
+
+function raise(text: string): never {
+  throw new Error(text)
+}
+
+const engines = { node: startNode, ...(native === null ? {} : { native: startNative }) }
+
+/** What the process has seen; ava's own listeners would fail the test. */
+const uncaught: string[] = []
+
+test.before(() => {
+  process.removeAllListeners('uncaughtException')
+  process.removeAllListeners('unhandledRejection')
+  process.on('uncaughtException', (error) => {
+    uncaught.push(error.message)
+    answerThrown()
+  })
+  process.on('unhandledRejection', (reason, promise) => {
+    uncaught.push((reason as Error).message)
+    answerRejected(promise)
+  })
+})
+test.after.always(stopNative)
+
+for (const [name, start] of Object.entries(engines)) {
+  for (const where of ['throw', 'tick', 'promise']) {
+    test.serial(`${name}: an error in a ${where} costs one answer, and is seen once`, async (t) => {
+      const { port, close } = await start(http.createServer(listener))
+      uncaught.length = 0
+      t.regex(await exchange(port, get(`/${where}`)), /^HTTP\/1.1 500 Internal Server Error\r\n/)
+      t.deepEqual(uncaught, [where === 'throw' ? 'thrown' : where])
+      t.regex(await exchange(port, get('/')), /ok$/)
+      close()
+    })
+  }
+
+  test.serial(`${name}: an answer begun is cut off`, async (t) => {
+    const { port, close } = await start(http.createServer(listener))
+    const answer = await exchange(port, get('/sent'))
+    t.false(answer.endsWith('0\r\n\r\n'))
+    close()
+  })
+
+  for (const where of ['throw', 'promise', 'nothing']) {
+    test.serial(`${name}: a fetch function's ${where} is answered and logged`, async (t) => {
+      const { port, close } = await start(fetch)
+      said.length = 0
+      uncaught.length = 0
+      t.regex(await exchange(port, get(`/${where}`)), /^HTTP\/1.1 500 Internal Server Error\r\n/)
+      t.deepEqual(uncaught, [])
+      t.is(said.length, 1)
+      t.regex(said[0] ?? '', new RegExp(`GET /${where} failed`))
+      close()
+    })
+  }
+}
