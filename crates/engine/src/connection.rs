@@ -78,9 +78,6 @@ impl Connection {
     /// One turn of a connection that reads and answers.
     fn serve(&mut self, cx: &mut TaskContext<'_>) -> Turn {
         let shared = self.shared.clone();
-        if shared.cut.get() {
-            return Turn::Gone;
-        }
         let sent = match shared.out.borrow_mut().poll_send(&mut self.stream, cx) {
             Poll::Ready(Err(_)) => return Turn::Gone,
             Poll::Ready(Ok(())) => true,
@@ -338,6 +335,12 @@ impl Future for Connection {
             if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
                 *waker = Some(cx.waker().clone());
             }
+        }
+        if self.shared.cut.get() {
+            // What was written before goes out as far as the socket takes it now, as node's writes do at once.
+            let shared = self.shared.clone();
+            let _ = shared.out.borrow_mut().poll_send(&mut self.stream, cx);
+            return Poll::Ready(());
         }
         for _ in 0..MAX_TURNS {
             if !matches!(self.phase, Phase::Serving) {

@@ -9,7 +9,7 @@ use crate::limits::{LINGER_TIME, MAX_LINGER};
 impl Connection {
     /// Sends what is left, half-closes, and reads until the client has closed too.
     pub(super) fn close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.shared.cut.get() || self.expired() {
+        if self.expired() {
             return Poll::Ready(());
         }
         if matches!(self.phase, Phase::Flushing) {
