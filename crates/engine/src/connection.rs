@@ -144,8 +144,8 @@ impl Connection {
         let input = &scratch[..count];
         if !self.carry.is_empty() || !self.may_release() {
             self.carry.extend_from_slice(input);
-            // The next turn releases what it can.
-            return if self.may_release() { Turn::Again } else { Turn::Wait };
+            // The next turn releases what it can, or reads again: a socket wakes nobody before it was found empty.
+            return Turn::Again;
         }
         let taken = match self.release(input) {
             Ok(taken) => taken,
