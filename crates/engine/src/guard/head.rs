@@ -1,6 +1,6 @@
 //! The head of a request, read strictly by RFC 9112 sections 2 to 7.
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 use super::Refusal;
 use crate::limits::Limits;
@@ -16,23 +16,35 @@ pub(super) fn end(
     if let Some(at) = memmem::find(&input[from..], b"\r\n\r\n") {
         return Ok(Some(from + at + 4));
     }
-    *scanned = input.len();
     // What can be refused before the end is: a client that never ends its head gets its answer early.
-    match memchr(b'\n', input) {
-        None if input.len() > limits.request_line + 2 => Err(Refusal::UriTooLong),
-        Some(0) => Err(Refusal::BadLineEnd),
-        Some(at) if at > 1 && input[at - 1] != b'\r' => Err(Refusal::BadLineEnd),
-        _ if input.len() > limits.head_size() => Err(Refusal::FieldTooLarge),
-        _ => Ok(None),
+    for line_feed in memchr_iter(b'\n', &input[*scanned..]).map(|at| *scanned + at) {
+        if line_feed == 0 || input[line_feed - 1] != b'\r' {
+            return Err(Refusal::BadLineEnd);
+        }
     }
+    *scanned = input.len();
+    let line = memrchr(b'\n', input).map_or(0, |at| at + 1);
+    let (most, refusal) = if line <= start(input) {
+        (limits.request_line + 2, Refusal::UriTooLong)
+    } else {
+        (limits.request_field_size, Refusal::FieldTooLarge)
+    };
+    if input.len() - line >= most {
+        return Err(refusal);
+    }
+    if input.len() > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(None) }
+}
+
+/// Where the request line begins (RFC 9112 section 2.2: one empty line before it is ignored).
+fn start(input: &[u8]) -> usize {
+    if input.starts_with(b"\r\n") { 2 } else { 0 }
 }
 
 /// Reads the head that `input` holds whole.
 pub(super) fn parse(input: &[u8], head: &mut Head, limits: &Limits) -> Result<(), Refusal> {
     head.clear();
     head.len = input.len();
-    // RFC 9112 section 2.2: one empty line before the request line is ignored.
-    let start = if input.starts_with(b"\r\n") { 2 } else { 0 };
+    let start = start(input);
     let line = line_end(input, start)?;
     if line - start > limits.request_line {
         return Err(Refusal::UriTooLong);
