@@ -286,11 +286,26 @@ impl Shared {
     /// Writes an answer of the engine's own and ends the connection behind it.
     pub(super) fn refuse(&self, refusal: Refusal) {
         self.close.set(true);
-        if self.current.borrow().as_ref().is_some_and(|current| current.head_sent) {
+        let text = refusal.text();
+        match self.current.borrow_mut().as_mut() {
             // An answer is on its way: nothing can be said any more.
-            return self.abort();
+            Some(current) if current.head_sent => {}
+            Some(current) => {
+                current.status = refusal.status();
+                current.sent_bytes = text.len() as u64 + 1;
+                self.say(refusal);
+            }
+            None => {
+                self.say(refusal);
+                let slot = &self.ctx.crossing.slot;
+                slot.request_started();
+                slot.request_finished(refusal.status(), 0, text.len() as u64 + 1, 0);
+            }
         }
         self.abort();
+    }
+
+    fn say(&self, refusal: Refusal) {
         let text = refusal.text();
         let fields = b"Content-Type: text/plain; charset=utf-8\r\n";
         let flags = HeadFlags::new(1 | 2 | 4 | 32);
@@ -306,8 +321,6 @@ impl Shared {
             out.extend_from_slice(text.as_bytes());
             out.push(b'\n');
         });
-        self.ctx.crossing.slot.request_started();
-        self.ctx.crossing.slot.request_finished(refusal.status(), 0, text.len() as u64 + 1, 0);
     }
 }
 
