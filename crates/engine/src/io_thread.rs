@@ -274,7 +274,13 @@ fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
         return;
     }
     let exchanges = ctx.exchanges.borrow();
-    let Some(answer) = exchanges.find(id) else { return };
+    let Some(answer) = exchanges.find(id) else {
+        // Whoever asks is answered: the question may come behind the end, when nothing is left to wait for.
+        if let Command::Notify = command {
+            ctx.tell(|batch| batch.drained(id));
+        }
+        return;
+    };
     match command {
         Command::Respond(head, body) => {
             answer.head(&head, Some(body.len() as u64));
