@@ -34,7 +34,7 @@ export const nodeBinder: Binder = {
     tcpSocket(made(createServerHandle(host, port, host.includes(':') ? 6 : 4))),
   unix: (path) => socket(made(createServerHandle(path, -1, -1)), { kind: 'unix', path }),
   adopt(fd) {
-    const handle = made(createServerHandle(null, -1, -1, fd))
+    const handle = made(createServerHandle(null, 0, -1, fd))
     return handle.getsockname === undefined ? socket(handle, { kind: 'fd', fd }) : tcpSocket(handle)
   },
 }

@@ -1,0 +1,129 @@
+// Listening sockets by both ways of making them: the addon's and node's own.
+
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'ava'
+
+import { nativeBinder } from '../../ts/listen/bind-native.ts'
+import { nodeBinder } from '../../ts/listen/bind-node.ts'
+import { type ListenOptions, openListener } from '../../ts/listen/socket.ts'
+import { native } from '../../ts/native/index.ts'
+import { FakeSystem, fakeLog } from '../arbiter/fake-system.ts'
+
+const OPTIONS: ListenOptions = { backlog: 16, reusePort: false, chdir: tmpdir() }
+const BINDERS =
+  native === null
+    ? [['node', nodeBinder] as const]
+    : [['node', nodeBinder] as const, ['native', nativeBinder(native)] as const]
+
+const kept = new Set<object>()
+
+for (const [name, binder] of BINDERS) {
+  test(`${name}: a TCP socket is told its real port, and another process' listen() serves it`, async (t) => {
+    const { fd, bound, close } = binder.tcp({ kind: 'tcp', host: '127.0.0.1', port: 0 }, OPTIONS)
+    t.teardown(close)
+    if (bound.kind !== 'tcp') return t.fail(bound.kind)
+    t.is(bound.host, '127.0.0.1')
+    t.true(bound.port > 0)
+    t.is(await answerOf(fd, { host: '127.0.0.1', port: bound.port }), 'served')
+  })
+
+  test(`${name}: an address in use is EADDRINUSE`, async (t) => {
+    const holder = net.createServer().listen(0, '127.0.0.1')
+    t.teardown(() => holder.close())
+    await new Promise((done) => holder.once('listening', done))
+    const { port } = holder.address() as net.AddressInfo
+    t.throws(() => binder.tcp({ kind: 'tcp', host: '127.0.0.1', port }, OPTIONS), {
+      code: 'EADDRINUSE',
+    })
+  })
+
+  test(`${name}: a unix socket serves, and an abstract one has its name`, async (t) => {
+    const path = join(mkdtempSync(join(tmpdir(), 'monoceros-socket-')), 'a.sock')
+    const { fd, close } = binder.unix(path, OPTIONS)
+    t.teardown(close)
+    t.is(await answerOf(fd, { path }), 'served')
+    if (process.platform !== 'linux') return
+    const abstract = binder.unix(`\0${path}`, OPTIONS)
+    t.teardown(abstract.close)
+    // Node's client and server fill the name up with zeros on some versions; the addon does not.
+    t.regex(readFileSync('/proc/net/unix', 'utf8'), new RegExp(` @${path}@*$`, 'm'))
+  })
+
+  test(`${name}: an inherited descriptor is adopted, another one refused`, (t) => {
+    const made = binder.tcp({ kind: 'tcp', host: '127.0.0.1', port: 0 }, OPTIONS)
+    const adopted = binder.adopt(made.fd, OPTIONS)
+    t.deepEqual(adopted.bound, made.bound)
+    t.throws(() => binder.adopt(999, OPTIONS), { code: name === 'native' ? 'EBADF' : 'EINVAL' })
+    // Both have the same number, which only one may close; neither may be collected.
+    kept.add(made).add(adopted)
+  })
+}
+
+test('a listener knows its text, address and port, and its file goes with it', async (t) => {
+  const chdir = mkdtempSync(join(tmpdir(), 'monoceros-socket-'))
+  const tcp = await open('localhost:0', { ...OPTIONS, chdir })
+  t.is(tcp.address, `http://127.0.0.1:${tcp.port}`)
+  tcp.close()
+  const unix = await open('unix:b.sock', { ...OPTIONS, chdir })
+  t.is(unix.address, `unix:${join(chdir, 'b.sock')}`)
+  t.is(unix.port, undefined)
+  t.true(statSync(join(chdir, 'b.sock')).isSocket())
+  unix.close()
+  t.false(existsSync(join(chdir, 'b.sock')))
+})
+
+const refused = test.macro({
+  async exec(t, bind: string, says: RegExp) {
+    const error = await t.throwsAsync(open(bind, OPTIONS))
+    t.regex(error?.message ?? '', says)
+  },
+  title: (_, bind) => `${bind} is refused with the reason`,
+})
+
+test(
+  refused,
+  '8.8.8.8:0',
+  /cannot listen at 8\.8\.8\.8:0: no interface of this machine has the address/,
+)
+test(refused, 'host.invalid:0', /the host name has no address|EAI_AGAIN/)
+test(refused, 'unix:/nowhere/a.sock', /cannot listen at unix:\/nowhere\/a\.sock/)
+test(refused, '9000', /for a port write ":9000"/)
+
+test('a file that is no socket is left alone', async (t) => {
+  const chdir = mkdtempSync(join(tmpdir(), 'monoceros-socket-'))
+  writeFileSync(join(chdir, 'plain'), 'mine')
+  const error = await t.throwsAsync(open('unix:plain', { ...OPTIONS, chdir }))
+  t.regex(error?.message ?? '', /the file is no socket/)
+})
+
+function open(bind: string, options: ListenOptions) {
+  return openListener({ system: new FakeSystem(), log: fakeLog([]) }, bind, options)
+}
+
+/** Serves the descriptor in a process of its own, as a worker on node:http would, and asks it once. */
+async function answerOf(fd: number, to: net.NetConnectOpts): Promise<string> {
+  const source = `require('node:net').createServer((socket) => socket.end('served'))
+    .listen({ fd: 3 }, () => console.log('listening'))`
+  const child = spawn(process.execPath, ['-e', source], {
+    stdio: ['ignore', 'pipe', 'inherit', fd],
+  })
+  try {
+    await new Promise((done) => child.stdout?.once('data', done))
+    return await new Promise<string>((done, fail) => {
+      let text = ''
+      net
+        .connect(to)
+        .on('data', (chunk) => {
+          text += String(chunk)
+        })
+        .on('end', () => done(text))
+        .on('error', fail)
+    })
+  } finally {
+    child.kill('SIGKILL')
+  }
+}
