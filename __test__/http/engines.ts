@@ -64,7 +64,8 @@ interface BoundHandle {
   getsockname(out: { port?: number }): number
 }
 
-function bind(): { fd: number; port: number } {
+/** Binds a free port without accepting. */
+export function bind(): { fd: number; port: number } {
   const create = Reflect.get(net, '_createServerHandle') as (...args: unknown[]) => BoundHandle
   const handle = create('127.0.0.1', 0, 4, undefined, undefined)
   const out: { port?: number } = {}

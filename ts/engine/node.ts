@@ -58,11 +58,13 @@ class NodeEngine implements Engine {
     await gone
     clearTimeout(idle)
     clearTimeout(grace)
+    this.#dispatch?.flush()
   }
 
   close(): void {
     for (const front of this.#fronts) front.close()
     for (const socket of this.#sockets) socket.destroy()
+    this.#dispatch?.flush()
     this.#drained?.()
   }
 

@@ -32,7 +32,8 @@ export function openAccessLog(target: string, format: string): AccessLog {
 }
 
 const STDOUT_FD = 1
-const COLLECT_BYTES = 16_384
+// Below what sonic-boom writes at once (16 KiB), as it demands.
+const COLLECT_BYTES = 8_192
 const COLLECT_MS = 100
 // Beyond this the disk or the reader does not keep up: lines are dropped, not memory.
 const MAX_WAITING_BYTES = 8 * 1024 * 1024

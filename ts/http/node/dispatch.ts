@@ -4,6 +4,8 @@
  */
 import http from 'node:http'
 import type { EngineOptions } from '../../engine/engine.ts'
+import { type AccessLog, openAccessLog } from '../../log/access.ts'
+import { logAnswer } from './access.ts'
 import { noteHandler, noteResult } from './errors.ts'
 import type { RequestConstructor, ResponseConstructor } from './express.ts'
 import { constructorOf, ExpressWatch } from './express.ts'
@@ -21,10 +23,13 @@ export class NodeDispatch {
   #draining = false
   readonly #server: http.Server
   readonly #options: EngineOptions
+  readonly #accessLog: AccessLog | undefined
 
   constructor(server: http.Server, options: EngineOptions) {
     this.#server = server
     this.#options = options
+    const { accesslog, access_log_format } = options.config
+    if (accesslog !== null) this.#accessLog = openAccessLog(accesslog, access_log_format)
     const dispatch = this
     function emit(this: http.Server, name: string, ...args: unknown[]): boolean {
       if (name !== 'request')
@@ -36,6 +41,11 @@ export class NodeDispatch {
     chooseConstructors(server, emit)
   }
 
+  /** Writes what is collected of the access log. */
+  flush(): void {
+    this.#accessLog?.flush()
+  }
+
   /** From now on every answer is its connection's last. */
   drain(): void {
     this.#draining = true
@@ -44,6 +54,7 @@ export class NodeDispatch {
   #request(req: http.IncomingMessage, res: http.ServerResponse): boolean {
     const { config } = this.#options
     this.requests++
+    if (this.#accessLog !== undefined) logAnswer(this.#accessLog, req, res)
     if (this.#draining || config.keepalive === 0) res.shouldKeepAlive = false
     const refusal = refusalOf(req, config)
     if (refusal !== 0) {

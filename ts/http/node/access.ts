@@ -1,0 +1,46 @@
+/** The line of the access log for an exchange of the engine on node:http. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AccessLog } from '../../log/access.ts'
+import { system } from '../../process/system.ts'
+import { responseInternals } from './internals.ts'
+
+/** Logs the answer when it is over, whether it was sent whole or the client has gone. */
+export function logAnswer(log: AccessLog, req: IncomingMessage, res: ServerResponse): void {
+  const startedMs = system.now()
+  const { socket, method = '', url = '' } = req
+  const { remoteAddress } = socket
+  const writtenBefore = socket.bytesWritten
+  res.on('close', () => {
+    const header = responseInternals(res)._header ?? ''
+    log.log({
+      remoteAddress,
+      method,
+      url,
+      protocol: `HTTP/${req.httpVersion}`,
+      status: res.statusCode,
+      bodyBytes: bodyBytes(res, socket.bytesWritten - writtenBefore - header.length),
+      durationUs: (system.now() - startedMs) * 1000,
+      request: (name) => joined(req.headers[name]),
+      response: (name) => fieldOf(header, name),
+    })
+  })
+}
+
+/** What the answer's length says; without one, what went over the socket. */
+function bodyBytes(res: ServerResponse, overSocket: number): number {
+  const { _hasBody, _contentLength } = responseInternals(res)
+  if (!_hasBody || overSocket <= 0) return 0
+  return res.writableFinished ? (_contentLength ?? overSocket) : overSocket
+}
+
+function joined(value: string | string[] | undefined): string | undefined {
+  return typeof value === 'object' ? value.join(', ') : value
+}
+
+function fieldOf(header: string, name: string): string | undefined {
+  const values = header
+    .split('\r\n')
+    .filter((line) => line.slice(0, name.length + 1).toLowerCase() === `${name}:`)
+    .map((line) => line.slice(name.length + 1).trim())
+  return values.length === 0 ? undefined : values.join(', ')
+}
