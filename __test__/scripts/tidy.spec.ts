@@ -29,6 +29,7 @@ const OFFENCES: ReadonlyArray<[sentence: string, path: string, text: string]> = 
   ['every source outside the tests', 'crates/engine/src/a.rs', '// x\nuse std::io;\n'],
   ['an empty catch', 'ts/worker/a.ts', `// x\ntry { a() } catch {${' '}}\n`],
   ['a suppressed lint', 'crates/engine/src/a.rs', '//! x\n#[allow(dead_code)]\nfn a() {}\n'],
+  ['unsafe stands only', 'crates/engine/src/a.rs', '//! x\nfn a() {\n    unsafe { b() }\n}\n'],
   ['a relative link', 'docs/a.md', '[gone](./no-such-page.md)\n'],
   ['a relative link', 'ARCHITECTURE.md', 'see `ts/no-such-file.ts`\n'],
   ['the dependencies on platform', 'package.json', '{ "optionalDependencies": {} }\n'],

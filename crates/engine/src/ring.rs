@@ -66,7 +66,7 @@ impl HeadFlags {
     /// Frame the body in chunks, with or without adding the field.
     #[must_use]
     pub fn frames_chunks(self) -> bool {
-        self.0 & 24 != 0
+        self.0 & 0x18 != 0
     }
 
     /// End the connection after this exchange.

@@ -26,9 +26,9 @@ fn options() -> AcceptorOptions {
 fn start(options: AcceptorOptions) -> (AcceptorHandle, Receiver<Accepted>) {
     let (send, receive) = channel();
     let handle = Acceptor::start(options, move |batch| {
-        batch.into_iter().for_each(|each| {
+        for each in batch {
             let _ = send.send(each);
-        });
+        }
     });
     (handle.unwrap(), receive)
 }

@@ -40,7 +40,7 @@ mod linux {
     }
 
     impl Area {
-        /// From /proc/self/stat (fields 48 to 51, proc_pid_stat(5)).
+        /// From /proc/self/stat (fields 48 to 51, `proc_pid_stat(5)`).
         pub(super) fn of_this_process() -> Option<Self> {
             let stat = fs::read_to_string("/proc/self/stat").ok()?;
             // The program's name, in parentheses, may hold anything, also blanks.

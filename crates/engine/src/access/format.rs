@@ -93,10 +93,10 @@ impl AccessFormat {
                 Part::Text(text) => line.extend_from_slice(text),
                 Part::Atom(atom) => atom.render(entry, time, line),
                 Part::RequestField(name) => {
-                    fields(line, name, entry.request_fields.iter().copied())
+                    fields(line, name, entry.request_fields.iter().copied());
                 }
                 Part::ResponseField(name) => {
-                    fields(line, name, split_fields(entry.response_fields))
+                    fields(line, name, split_fields(entry.response_fields));
                 }
             }
         }

@@ -151,7 +151,7 @@ fn slack(least: u32) -> u32 {
     (least / 10).max(1)
 }
 
-/// Whether a process is stopped, by a signal or a debugger, or has ended (proc_pid_stat(5)). Whatever
+/// Whether a process is stopped, by a signal or a debugger, or has ended (`proc_pid_stat(5)`). Whatever
 /// cannot be read is taken for running.
 pub(super) fn stands_still(pid: u32) -> bool {
     match std::fs::read(format!("/proc/{pid}/stat")) {

@@ -74,6 +74,10 @@ fn check(result: i32) -> io::Result<i32> {
 mod epoll {
     use std::os::unix::net::UnixStream;
 
+    #[allow(
+        clippy::wildcard_imports,
+        reason = "the half of this module that a system decides"
+    )]
     use super::*;
 
     pub(in super::super) struct Poller {

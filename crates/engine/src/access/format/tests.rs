@@ -105,7 +105,7 @@ fn no_value_can_end_a_line_or_a_string() {
         response_fields: b"X: a\"\x0bb\r\n",
         ..entry()
     };
-    let format = r#"%(m)s|%(U)s|%(q)s|%(r)s|%(a)s|%(u)s|%({x}o)s"#;
+    let format = r"%(m)s|%(U)s|%(q)s|%(r)s|%(a)s|%(u)s|%({x}o)s";
     let line = render(format, &forged);
     assert!(line.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
     let expected = [
