@@ -132,6 +132,16 @@ export const CHECKS: readonly Check[] = [
       matches(under(sources, 'crates/'), /#!?\[(?:allow|expect)\((?![^\]]*reason =)/),
   },
   {
+    sentence: 'unsafe stands only in the modules that ARCHITECTURE.md names',
+    find: (sources) => {
+      const page = sources.find(({ path }) => path === 'ARCHITECTURE.md')?.text ?? ''
+      const unnamed = under(sources, 'crates/').filter(
+        ({ path }) => !path.includes('/tests/') && !page.includes(`\`${path}\``),
+      )
+      return matches(unnamed, /\bunsafe (?:\{|impl|fn|extern)/)
+    },
+  },
+  {
     sentence:
       'a relative link in a page leads to a file, and so does every path of ARCHITECTURE.md',
     find: (sources) =>
