@@ -55,6 +55,10 @@ pub(crate) struct Connection {
     /// Bytes that the guard could not take yet: a head in pieces, or pipelined requests.
     carry: Vec<u8>,
     phase: Phase,
+    /// The client has ended its side.
+    input_ended: bool,
+    /// Where JavaScript was when an end of input was found with this exchange in hand.
+    end_seen_at: Option<u64>,
 }
 
 impl Connection {
@@ -72,6 +76,8 @@ impl Connection {
             hyper: None,
             carry: Vec::new(),
             phase: Phase::Serving,
+            input_ended: false,
+            end_seen_at: None,
         }
     }
 
@@ -128,6 +134,9 @@ impl Connection {
     }
 
     fn read(&mut self, cx: &mut TaskContext<'_>) -> Turn {
+        if self.input_ended {
+            return self.on_end();
+        }
         let shared = self.shared.clone();
         if self.carry.len() >= READ_AHEAD.max(shared.ctx.limits.head_size())
             || shared.gate.borrow().pending() >= READ_AHEAD
@@ -138,7 +147,10 @@ impl Connection {
         let count = match self.stream.poll_read(cx, &mut scratch) {
             Poll::Pending => return Turn::Wait,
             Poll::Ready(Err(_)) => return Turn::Gone,
-            Poll::Ready(Ok(0)) => return self.on_end(),
+            Poll::Ready(Ok(0)) => {
+                self.input_ended = true;
+                return self.on_end();
+            }
             Poll::Ready(Ok(count)) => count,
         };
         let input = &scratch[..count];
@@ -285,6 +297,7 @@ impl Connection {
         }
         shared.token.set(false);
         self.guard.next();
+        self.end_seen_at = None;
         let draining = shared.ctx.draining.get();
         let limits = &shared.ctx.limits;
         shared.set_deadline(match (self.carry.is_empty(), draining) {
@@ -298,31 +311,6 @@ impl Connection {
     fn refuse(&mut self, refusal: Refusal) -> Turn {
         self.shared.refuse(refusal);
         Turn::Flush
-    }
-
-    fn expired(&self) -> bool {
-        let deadline = self.shared.deadline.get();
-        deadline != u64::MAX && deadline <= self.shared.ctx.now_ms()
-    }
-
-    fn on_deadline(&mut self) -> Turn {
-        if self.shared.current.borrow().is_some() {
-            // The rest of a request body that nobody wants has not come in time.
-            self.shared.abort();
-            return Turn::Flush;
-        }
-        if self.carry.is_empty() { Turn::Flush } else { self.refuse(Refusal::HeadTimeout) }
-    }
-
-    /// The client has ended its side. As on node it counts as gone while an answer is due; else what is queued is sent.
-    fn on_end(&mut self) -> Turn {
-        let ended = self
-            .shared
-            .current
-            .borrow()
-            .as_ref()
-            .is_none_or(|current| current.ended && current.body_done);
-        if ended { Turn::Flush } else { Turn::Gone }
     }
 }
 

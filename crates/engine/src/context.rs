@@ -35,6 +35,8 @@ pub(crate) struct Context {
     pub draining: Cell<bool>,
     /// Connections whose task has something to do after the ring was read.
     pub dirty: RefCell<Vec<Rc<Shared>>>,
+    /// Connections that wait for JavaScript to pass what it was told.
+    pub ending: RefCell<Vec<Rc<Shared>>>,
     now: Cell<Instant>,
     started: Instant,
 }
@@ -55,6 +57,7 @@ impl Context {
             wheel: RefCell::new(Wheel::new(0)),
             draining: Cell::new(false),
             dirty: RefCell::default(),
+            ending: RefCell::default(),
             now: Cell::new(Instant::now()),
             started: Instant::now(),
         }

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -19,6 +19,10 @@ pub(crate) struct Crossing {
     handoff: Mutex<Batch>,
     /// JavaScript has been woken and has not found the handoff empty since.
     awake: AtomicBool,
+    /// How often JavaScript has come for a batch.
+    takes: AtomicU64,
+    /// `takes` when it last found nothing.
+    slept_at: AtomicU64,
     pub ring: Ring,
     /// Pieces of answers that are too long for the ring.
     large: Mutex<VecDeque<Bytes>>,
@@ -52,6 +56,8 @@ impl Crossing {
         Self {
             handoff: Mutex::default(),
             awake: AtomicBool::new(false),
+            takes: AtomicU64::new(0),
+            slept_at: AtomicU64::new(0),
             ring,
             large: Mutex::default(),
             control: Mutex::default(),
@@ -105,6 +111,7 @@ impl Crossing {
     /// Takes what waits for JavaScript into `batch`, which must be empty. When nothing waits, JavaScript counts as
     /// asleep from then on and will be woken; until then it is expected to take again.
     pub fn take_batch(&self, batch: &mut Batch) {
+        let takes = self.takes.fetch_add(1, Ordering::SeqCst) + 1;
         mem::swap(batch, &mut lock(&self.handoff));
         self.slot.set_waiting_since(0);
         if !batch.is_empty() {
@@ -113,10 +120,11 @@ impl Crossing {
         self.awake.store(false, Ordering::SeqCst);
         // The I/O thread adds first and looks at the flag then: one of the two sees the other.
         mem::swap(batch, &mut lock(&self.handoff));
-        if !batch.is_empty() {
-            self.awake.store(true, Ordering::SeqCst);
-            self.ring.begin_batch();
+        if batch.is_empty() {
+            return self.slept_at.store(takes, Ordering::SeqCst);
         }
+        self.awake.store(true, Ordering::SeqCst);
+        self.ring.begin_batch();
     }
 
     /// Hands the events of this turn over and wakes JavaScript, unless it has been woken already.
@@ -132,9 +140,22 @@ impl Crossing {
         }
     }
 
+    /// How often JavaScript has come for a batch: it has done then what it took before.
+    pub fn takes(&self) -> u64 {
+        self.takes.load(Ordering::SeqCst)
+    }
+
+    /// Whether JavaScript has done all that had been handed over when it had come `takes` times: with the next time it
+    /// took that, unless it was in the middle of taking, and with the one after it had done it. Or it sleeps.
+    pub fn has_passed(&self, takes: u64) -> bool {
+        self.takes() >= takes + 2 || !self.is_batch_out()
+    }
+
     /// Whether JavaScript works on a batch or is about to.
     pub fn is_batch_out(&self) -> bool {
-        self.awake.load(Ordering::SeqCst) || self.ring.in_batch()
+        self.awake.load(Ordering::SeqCst)
+            || self.slept_at.load(Ordering::SeqCst) != self.takes()
+            || self.ring.in_batch()
     }
 
     /// The last look before the thread sleeps: from here on JavaScript sees that it has to wake it.

@@ -2,7 +2,6 @@
 //!
 //! [`IoThread`] is the JavaScript thread's handle on it. It starts with the first listener, carries any number of
 //! servers that come and go, and is stopped and joined by the environment's cleanup.
-#![allow(unsafe_code, reason = "ending the process at once is a system call of its own")]
 
 use std::future;
 use std::os::fd::OwnedFd;
@@ -28,6 +27,7 @@ use crate::limits::Limits;
 use crate::listener::{Accepted, Acceptor, AcceptorHandle, AcceptorOptions, PeerAddr, Seat};
 use crate::ring::{Command, Ring};
 use crate::scoreboard::Board;
+use crate::shutdown::{drain, end_process};
 use crate::stream::Stream;
 
 /// What an I/O thread is started with.
@@ -238,6 +238,7 @@ async fn run(ctx: Rc<Context>) {
             serve(&ctx, connection);
         }
         read_ring(&ctx);
+        wake_ending(&ctx);
     }
 }
 
@@ -252,14 +253,23 @@ fn serve(ctx: &Rc<Context>, accepted: Accepted) {
     }
 }
 
-/// Reads what JavaScript wrote and wakes the connections it was for.
-fn read_ring(ctx: &Rc<Context>) {
-    if ctx.crossing.ring.is_pending() {
+/// Reads what JavaScript wrote and wakes the connections it was for. Says whether there was anything.
+pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
+    let is_pending = ctx.crossing.ring.is_pending();
+    if is_pending {
         ctx.refresh_clock();
         ctx.crossing.ring.drain(|id, command| obey(ctx, id, command));
     }
     let mut dirty = ctx.dirty.borrow_mut();
     for shared in dirty.drain(..) {
+        shared.wake();
+    }
+    is_pending
+}
+
+/// Lets connections that wait for JavaScript look again.
+fn wake_ending(ctx: &Context) {
+    for shared in ctx.ending.borrow_mut().drain(..) {
         shared.wake();
     }
 }
@@ -300,19 +310,6 @@ fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
     }
 }
 
-fn drain(ctx: &Rc<Context>) {
-    if ctx.draining.replace(true) {
-        return;
-    }
-    let connections = ctx.connections.borrow();
-    for shared in connections.iter() {
-        shared.drain();
-    }
-    if connections.len() == 0 {
-        ctx.tell(Batch::idle);
-    }
-}
-
 /// Hands the events of a turn over. The first event of a turn wakes it, so it runs behind every task that was ready
 /// then; it looks at the sockets again as long as that brings more. One wake of JavaScript carries all: on a busy
 /// machine the switches between the threads cost more than anything else here.
@@ -347,9 +344,13 @@ async fn watcher(ctx: Rc<Context>, watch: Rc<Notify>) {
     loop {
         watch.notified().await;
         while ctx.crossing.is_batch_out() {
+            let takes = ctx.crossing.takes();
             time::sleep(WATCH_EVERY).await;
-            read_ring(&ctx);
+            if read_ring(&ctx) || takes != ctx.crossing.takes() {
+                wake_ending(&ctx);
+            }
         }
+        wake_ending(&ctx);
     }
 }
 
@@ -373,30 +374,11 @@ async fn clock(ctx: Rc<Context>) {
     }
 }
 
-/// The arbiter is gone. What is in hand gets a short while; then the process ends, whatever JavaScript does.
-async fn end_process(ctx: Rc<Context>) {
-    let end = time::Instant::now() + ORPHAN_TIME;
-    while !ctx.connections.borrow().iter().all(|shared| !shared.is_busy())
-        && time::Instant::now() < end
-    {
-        time::sleep(TICK / 4).await;
-        read_ring(&ctx);
-    }
-    if let Some(access) = ctx.access.borrow_mut().as_mut() {
-        access.flush();
-    }
-    // Not `exit`: its handlers would wait for JavaScript, which may be blocked.
-    // SAFETY: ends the process at once; nothing of it is used afterwards.
-    unsafe { libc::_exit(0) }
-}
-
 /// Looks at the sockets for more, before what there is goes to JavaScript.
 const GATHER_TURNS: usize = 4;
 /// How often the ring is looked at while JavaScript works on a batch.
 const WATCH_EVERY: Duration = Duration::from_millis(1);
 /// The resolution of the deadlines.
 const TICK: Duration = Duration::from_millis(100);
-/// What is in hand may take so long after the arbiter's death.
-const ORPHAN_TIME: Duration = Duration::from_millis(1_500);
 /// How long JavaScript waits for space in the ring at most.
 pub const RING_TIME: Duration = Duration::from_secs(2);

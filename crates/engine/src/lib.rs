@@ -26,5 +26,6 @@ mod out;
 pub mod request;
 pub mod ring;
 pub mod scoreboard;
+mod shutdown;
 mod stream;
 pub mod wheel;

@@ -1,0 +1,45 @@
+//! How an I/O thread ends: in order, or because the arbiter has died.
+#![allow(unsafe_code, reason = "ending the process at once is a system call of its own")]
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{self, Instant};
+
+use crate::context::Context;
+use crate::inbound::Batch;
+use crate::io_thread::read_ring;
+
+/// Lets every connection end soon; tells JavaScript when none is left.
+pub(crate) fn drain(ctx: &Rc<Context>) {
+    if ctx.draining.replace(true) {
+        return;
+    }
+    let connections = ctx.connections.borrow();
+    for shared in connections.iter() {
+        shared.drain();
+    }
+    if connections.len() == 0 {
+        ctx.tell(Batch::idle);
+    }
+}
+
+/// The arbiter is gone. What is in hand gets a short while; then the process ends, whatever JavaScript does.
+pub(crate) async fn end_process(ctx: Rc<Context>) {
+    let end = Instant::now() + ORPHAN_TIME;
+    while !ctx.connections.borrow().iter().all(|shared| !shared.is_busy()) && Instant::now() < end {
+        time::sleep(LOOK_EVERY).await;
+        read_ring(&ctx);
+    }
+    if let Some(access) = ctx.access.borrow_mut().as_mut() {
+        access.flush();
+    }
+    // Not `exit`: its handlers would wait for JavaScript, which may be blocked.
+    // SAFETY: ends the process at once; nothing of it is used afterwards.
+    unsafe { libc::_exit(0) }
+}
+
+/// What is in hand may take so long after the arbiter's death.
+const ORPHAN_TIME: Duration = Duration::from_millis(1_500);
+/// How often is looked whether anything is still in hand.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
