@@ -1,0 +1,211 @@
+//! Bodies of requests: how they cross, by credit, and what becomes of those that nobody wants.
+
+use crate::harness::{
+    CONNECTION, Client, End, Engine, Event, LENGTH, RequestBody, Setup, silent, when_complete,
+};
+
+#[test]
+fn a_body_that_arrives_with_its_head_crosses_whole() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
+    let received = engine.requests(1);
+    assert_eq!(received[0].request.body, RequestBody::Whole("hello".into()));
+}
+
+#[test]
+fn a_chunked_body_that_arrives_with_its_head_crosses_whole() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, [CHUNKED_HEAD, "5;a=b\r\nhello\r\n1\r\n!\r\n0\r\n\r\n"].concat());
+    let received = engine.requests(1);
+    assert_eq!(received[0].request.body, RequestBody::Whole("hello!".into()));
+}
+
+#[test]
+fn an_empty_body_is_none() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(engine.requests(1)[0].request.body, RequestBody::None);
+    let id = engine.request_to("/");
+    engine.js.reply(id, "");
+    client.response(&mut engine);
+    client.send(&mut engine, [CHUNKED_HEAD, "0\r\n\r\n"].concat());
+    let received = engine.requests(2);
+    assert_eq!((received[1].body.len(), received[1].complete), (0, true));
+}
+
+#[test]
+fn trailers_of_a_request_cross_with_its_end() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client
+        .send(&mut engine, [CHUNKED_HEAD, "2\r\nab\r\n0\r\nX-Sum: 1\r\nx-b:  c \r\n\r\n"].concat());
+    let received = engine.requests(1);
+    assert_eq!(received[0].body, b"ab");
+    assert_eq!(received[0].trailers, "X-Sum: 1\r\nx-b:  c \r\n");
+}
+
+#[test]
+fn single_bytes_give_the_same_request() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    let message = [CHUNKED_HEAD, "3\r\nabc\r\n2;x\r\nde\r\n0\r\nT: v\r\n\r\n"].concat();
+    for byte in message.as_bytes() {
+        client.send(&mut engine, [*byte]);
+    }
+    let received = engine.requests(1);
+    assert_eq!(received[0].request.method, "POST");
+    assert_eq!((&received[0].body[..], received[0].trailers.as_str()), (&b"abcde"[..], "T: v\r\n"));
+    engine.js.reply(received[0].request.id, "got it");
+    assert_eq!(client.response(&mut engine).text(), "got it");
+}
+
+#[test]
+fn a_body_streams_while_it_comes() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
+    let id = engine.request_to("/");
+    engine.until("the first half crosses", |engine| {
+        (engine.received()[0].body == b"abc").then_some(())
+    });
+    client.send(&mut engine, "def");
+    let received = engine.requests(1);
+    assert_eq!((received[0].request.id, &received[0].body[..]), (id, &b"abcdef"[..]));
+}
+
+#[test]
+fn a_huge_body_crosses_by_credit() {
+    let mut engine = Engine::new(when_complete(|js, received| {
+        js.reply(received.request.id, format!("{} {}", received.body.len(), sum(&received.body)));
+    }));
+    let body: Vec<u8> = (0..5_000_000u32).map(|at| (at / 11) as u8).collect();
+    let mut client = Client::connect(&engine);
+    let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+    client.send(&mut engine, head);
+    client.send(&mut engine, &body);
+    assert_eq!(client.response(&mut engine).text(), format!("5000000 {}", sum(&body)));
+    let largest = engine.events.iter().map(|event| match event {
+        Event::Data(_, bytes) => bytes.len(),
+        _ => 0,
+    });
+    assert!(largest.max().unwrap() <= 65_536);
+}
+
+#[test]
+fn without_credit_the_engine_stops_reading() {
+    let setup = Setup { small_buffers: true, ..Setup::default() };
+    let mut engine = Engine::start(setup, silent());
+    let mut client = Client::with_small_buffers(&engine);
+    client.send(&mut engine, [CHUNKED_HEAD, &format!("{SIZE:x}\r\n")].concat());
+    let id = engine.request_to("/");
+    let body = vec![b'x'; SIZE];
+    let mut sent = send_until_stuck(&mut engine, &mut client, &body);
+    // 64 KiB of credit, as much before hyper and in it, twice the kernel's few.
+    assert!(sent < 400_000, "{sent} bytes were taken without credit");
+    let crossed = engine.received()[0].body.len();
+    assert!((65_536..=2 * 65_536).contains(&crossed), "{crossed} bytes crossed");
+    // Credit moves it on, by about as much as was given.
+    engine.js.credit(id, 100_000);
+    let more = send_until_stuck(&mut engine, &mut client, &body[sent..]);
+    sent += more;
+    assert!((50_000..300_000).contains(&more), "{more} bytes for 100000 of credit");
+    engine.js.credit(id, SIZE);
+    client.send(&mut engine, &body[sent..]);
+    client.send(&mut engine, "\r\n0\r\n\r\n");
+    assert_eq!(engine.requests(1)[0].body.len(), SIZE);
+}
+
+#[test]
+fn after_an_early_answer_a_small_rest_is_passed_over() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nabc");
+    let id = engine.request_to("/");
+    engine.js.head(id, 403, "", CONNECTION | LENGTH);
+    engine.js.end(id, true);
+    assert_eq!(client.response(&mut engine).status, 403);
+    client.send(&mut engine, vec![b'x'; 99_997]);
+    client.send(&mut engine, "GET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+    let next = engine.request_to("/next");
+    engine.js.reply(next, "next");
+    assert_eq!(client.response(&mut engine).text(), "next");
+    assert!(engine.received()[0].body.len() <= 65_536, "what nobody wants does not cross");
+}
+
+#[test]
+fn after_an_early_answer_a_huge_rest_ends_the_connection_and_the_answer_is_read() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\nabc");
+    let id = engine.request_to("/");
+    engine.js.respond(id, 413, "", CONNECTION | LENGTH, b"enough");
+    engine.js.wake();
+    let piece = vec![b'x'; 65_536];
+    let mut sent = 0;
+    engine.until("the engine has had enough", |_| {
+        sent += client.try_send(&piece);
+        (sent > 1_500_000).then_some(())
+    });
+    assert_eq!(client.response(&mut engine).text(), "enough");
+    assert_eq!(client.end(&mut engine), End::Closed);
+}
+
+#[test]
+fn after_an_early_answer_the_rest_may_still_be_wanted() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\nabc");
+    let id = engine.request_to("/");
+    engine.js.head(id, 200, "", CONNECTION | LENGTH);
+    engine.js.end(id, false);
+    assert_eq!(client.response(&mut engine).status, 200);
+    client.send(&mut engine, "def");
+    assert_eq!(engine.requests(1)[0].body, b"abcdef");
+}
+
+#[test]
+fn expect_is_answered_100_before_the_body_comes() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
+    let interim = client.ask(&mut engine, head);
+    assert_eq!((interim.status, interim.reason.as_str()), (100, "Continue"));
+    let id = engine.request_to("/");
+    client.send(&mut engine, "ok");
+    assert_eq!(engine.requests(1)[0].body, b"ok");
+    engine.js.reply(id, "done");
+    assert_eq!(client.response(&mut engine).text(), "done");
+}
+
+#[test]
+fn expect_without_a_body_or_on_http_1_0_is_not_answered_100() {
+    let mut engine = Engine::new(crate::harness::echo());
+    let mut client = Client::connect(&engine);
+    let without = "GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n";
+    assert_eq!(client.ask(&mut engine, without).status, 200);
+    let old = "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok";
+    assert_eq!(client.ask(&mut engine, old).status, 200);
+}
+
+/// Sends until several rounds of other work have gone by without a byte being taken.
+fn send_until_stuck(engine: &mut Engine, client: &mut Client, bytes: &[u8]) -> usize {
+    let mut sent = 0;
+    let mut quiet = 0;
+    while quiet < 5 {
+        let count = client.try_send(&bytes[sent..]);
+        sent += count;
+        quiet = if count == 0 { quiet + 1 } else { 0 };
+        engine.settle();
+    }
+    sent
+}
+
+fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(7, |sum, &byte| sum.rotate_left(5) ^ u64::from(byte))
+}
+
+const CHUNKED_HEAD: &str = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
+const SIZE: usize = 3_000_000;

@@ -1,0 +1,162 @@
+//! Reads what the engine hands over, as `ts/engine/crossing.ts` does.
+
+use bytes::Bytes;
+use monoceros_engine::inbound::Batch;
+
+/// One record of a batch.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    Aborted(u32),
+    Connection {
+        id: u32,
+        tag: u32,
+        remote: String,
+        remote_port: u16,
+        local: String,
+        local_port: u16,
+    },
+    ConnectionClosed(u32),
+    Data(u32, Bytes),
+    Drained(u32),
+    End(u32, String),
+    Idle,
+    Request(Request),
+    Trouble(String),
+}
+
+/// A request as it crosses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    pub id: u32,
+    pub connection: u32,
+    pub minor: u8,
+    pub keep_alive: bool,
+    pub upgrade: bool,
+    pub body: RequestBody,
+    pub method: String,
+    pub target: String,
+    /// Names and values as latin1.
+    pub fields: Vec<(String, String)>,
+}
+
+/// How its body crosses.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RequestBody {
+    None,
+    Streams,
+    Whole(Bytes),
+}
+
+/// All records of a batch.
+pub fn read(batch: &Batch) -> Vec<Event> {
+    let mut reader = Reader { text: &batch.text, at: 0, chunks: batch.chunks.iter() };
+    let mut events = Vec::new();
+    while reader.at < reader.text.len() {
+        events.push(reader.event());
+    }
+    assert!(reader.chunks.next().is_none(), "a body piece that no record refers to");
+    events
+}
+
+struct Reader<'a> {
+    text: &'a [u8],
+    at: usize,
+    chunks: std::slice::Iter<'a, Bytes>,
+}
+
+impl Reader<'_> {
+    fn event(&mut self) -> Event {
+        let kind = self.u8();
+        let id = self.u32();
+        match kind {
+            1 => Event::Request(self.request(id)),
+            2 => {
+                let tag = self.u32();
+                let family = self.u8();
+                let (remote_port, local_port) = (self.u16(), self.u16());
+                let (remote, local) = (usize::from(self.u8()), usize::from(self.u8()));
+                assert!(matches!(family, 0 | 4 | 6), "family {family}");
+                let (remote, local) = (self.text(remote), self.text(local));
+                Event::Connection { id, tag, remote, remote_port, local, local_port }
+            }
+            3 => Event::ConnectionClosed(id),
+            4 => Event::Data(id, self.chunk()),
+            5 => Event::End(id, self.counted_text()),
+            6 => Event::Drained(id),
+            7 => Event::Aborted(id),
+            8 => Event::Idle,
+            9 => Event::Trouble(self.counted_text()),
+            _ => panic!("record of unknown kind {kind}"),
+        }
+    }
+
+    fn request(&mut self, id: u32) -> Request {
+        let end = self.u32() as usize + self.at;
+        let connection = self.u32();
+        let flags = self.u8();
+        let known = usize::from(self.u8());
+        let (target, count) = (usize::from(self.u16()), usize::from(self.u16()));
+        let spelt = if known == 0 { usize::from(self.u16()) } else { 0 };
+        let lengths: Vec<_> = (0..count).map(|_| (self.u16(), self.u16())).collect();
+        let spelt = self.text(spelt);
+        let method = if known == 0 { spelt } else { METHODS[known - 1].to_owned() };
+        let target = self.text(target);
+        let fields = lengths
+            .into_iter()
+            .map(|(name, value)| (self.text(name.into()), self.text(value.into())))
+            .collect();
+        assert_eq!(self.at, end, "the record says its own length");
+        let body = match flags >> 3 {
+            0 => RequestBody::None,
+            1 => RequestBody::Whole(self.chunk()),
+            2 => RequestBody::Streams,
+            other => panic!("body kind {other}"),
+        };
+        let (keep_alive, upgrade) = (flags & 2 != 0, flags & 4 != 0);
+        Request {
+            id,
+            connection,
+            minor: flags & 1,
+            keep_alive,
+            upgrade,
+            body,
+            method,
+            target,
+            fields,
+        }
+    }
+
+    fn chunk(&mut self) -> Bytes {
+        self.chunks.next().expect("each reference has its piece").clone()
+    }
+
+    fn counted_text(&mut self) -> String {
+        let length = self.u16();
+        self.text(length.into())
+    }
+
+    /// Bytes as latin1.
+    fn text(&mut self, length: usize) -> String {
+        self.take(length).iter().map(|&byte| char::from(byte)).collect()
+    }
+
+    fn u8(&mut self) -> u8 {
+        self.take(1)[0]
+    }
+
+    fn u16(&mut self) -> u16 {
+        u16::from_le_bytes(self.take(2).try_into().unwrap())
+    }
+
+    fn u32(&mut self) -> u32 {
+        u32::from_le_bytes(self.take(4).try_into().unwrap())
+    }
+
+    fn take(&mut self, count: usize) -> &[u8] {
+        let bytes = &self.text[self.at..self.at + count];
+        self.at += count;
+        bytes
+    }
+}
+
+const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];

@@ -1,0 +1,236 @@
+//! JavaScript's end of the ring, as `ts/engine/ring.ts` writes it, and the commands that go through it.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use bytes::Bytes;
+use monoceros_engine::io_thread::IoThread;
+use monoceros_engine::ring::{BATCH, DATA, HEAD, RECORD, Ring, SLEEPING, TAIL};
+
+/// Flags of a head (`ts/engine/exchange.ts`).
+pub const DATE: u8 = 1;
+pub const CONNECTION: u8 = 2;
+pub const LENGTH: u8 = 4;
+pub const CHUNKED: u8 = 8;
+pub const CHUNKED_SILENT: u8 = 16;
+pub const CLOSE: u8 = 32;
+pub const NO_BODY: u8 = 64;
+
+/// What JavaScript can do: write into the ring, put large pieces beside it, wake the I/O thread.
+pub struct Js {
+    // First, so that the I/O thread is joined before the memory goes.
+    pub io: IoThread,
+    memory: Memory,
+    tail: u32,
+    woken: u32,
+}
+
+/// Zeroed memory for a ring of `size` bytes, aligned to words of eight.
+pub struct Memory {
+    start: *mut u8,
+    size: usize,
+}
+
+impl Memory {
+    pub fn new(size: usize) -> Self {
+        let words = vec![0u64; (DATA + size) / 8].into_boxed_slice();
+        Self { start: Box::into_raw(words).cast(), size }
+    }
+
+    /// The reading end for the engine.
+    pub fn ring(&self) -> Ring {
+        // SAFETY: zeroed, aligned, and freed by Drop, after the I/O thread has been joined (the order in `Js`).
+        unsafe { Ring::new(self.start, DATA + self.size) }.expect("the size is a power of two")
+    }
+
+    pub fn word(&self, index: usize) -> &AtomicU32 {
+        assert!(index < DATA / 4);
+        // SAFETY: inside the header and aligned; only ever touched atomically.
+        unsafe { AtomicU32::from_ptr(self.start.cast::<u32>().add(index)) }
+    }
+
+    fn write(&self, at: usize, bytes: &[u8]) {
+        assert!(at + bytes.len() <= self.size);
+        // SAFETY: inside the data; the engine reads it only after the tail has been published, and `reserve` has
+        // waited until the engine's head had passed what stood here.
+        unsafe {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(DATA + at), bytes.len());
+        }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        let words = (DATA + self.size) / 8;
+        // SAFETY: what `new` made with this length.
+        drop(unsafe {
+            Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.start.cast::<u64>(), words))
+        });
+    }
+}
+
+impl Js {
+    pub fn new(io: IoThread, memory: Memory) -> Self {
+        Self { io, memory, tail: 0, woken: 0 }
+    }
+
+    /// Head, whole body and end in one record.
+    pub fn respond(&mut self, id: u32, status: u16, fields: &str, flags: u8, body: &[u8]) {
+        self.record(
+            RESPOND,
+            flags,
+            status,
+            id,
+            &[fields.as_bytes(), body],
+            [NO_REASON, body.len() as u32],
+        );
+    }
+
+    /// The usual answer: `body` with its length, on a connection that lives on if the client lets it.
+    pub fn reply(&mut self, id: u32, body: impl AsRef<[u8]>) {
+        self.respond(id, 200, "", CONNECTION | LENGTH, body.as_ref());
+    }
+
+    pub fn head(&mut self, id: u32, status: u16, fields: &str, flags: u8) {
+        self.head_with_length(id, status, fields, flags, 0);
+    }
+
+    pub fn head_with_length(&mut self, id: u32, status: u16, fields: &str, flags: u8, length: u32) {
+        self.record(HEAD_RECORD, flags, status, id, &[fields.as_bytes()], [NO_REASON, length]);
+    }
+
+    pub fn head_with_reason(&mut self, id: u32, status: u16, reason: &str, flags: u8) {
+        self.record(
+            HEAD_RECORD,
+            flags,
+            status,
+            id,
+            &[b"", reason.as_bytes()],
+            [reason.len() as u32, 0],
+        );
+    }
+
+    pub fn inform(&mut self, id: u32, status: u16, fields: &str) {
+        self.record(INFORM, 0, status, id, &[fields.as_bytes()], [NO_REASON, 0]);
+    }
+
+    pub fn data(&mut self, id: u32, bytes: &[u8]) {
+        self.record(DATA_RECORD, 0, 0, id, &[bytes], [0, 0]);
+    }
+
+    pub fn large(&mut self, id: u32, bytes: impl Into<Bytes>) {
+        self.io.large(bytes.into());
+        self.command(LARGE, 0, id, 0);
+    }
+
+    pub fn trailers(&mut self, id: u32, fields: &str) {
+        self.record(TRAILERS, 0, 0, id, &[fields.as_bytes()], [0, 0]);
+    }
+
+    /// Ends the answer; with `discard` nobody wants the rest of the request's body.
+    pub fn end(&mut self, id: u32, discard: bool) {
+        self.command(END, u8::from(discard), id, 0);
+    }
+
+    pub fn reset(&mut self, id: u32) {
+        self.command(RESET, 0, id, 0);
+    }
+
+    pub fn credit(&mut self, id: u32, bytes: usize) {
+        self.command(CREDIT, 0, id, bytes as u32);
+    }
+
+    pub fn notify(&mut self, id: u32) {
+        self.command(NOTIFY, 0, id, 0);
+    }
+
+    /// Closes the connection with this id.
+    pub fn destroy(&mut self, connection: u32) {
+        self.command(DESTROY, 0, connection, 0);
+    }
+
+    /// Wakes the I/O thread if it sleeps and something is unsaid.
+    pub fn wake(&mut self) {
+        if self.woken == self.tail {
+            return;
+        }
+        self.woken = self.tail;
+        if self.memory.word(SLEEPING).load(Ordering::SeqCst) == 1 {
+            self.io.wake();
+        }
+    }
+
+    /// The batch that was taken is done.
+    pub fn end_batch(&mut self) {
+        self.wake();
+        self.memory.word(BATCH).store(0, Ordering::SeqCst);
+    }
+
+    fn command(&mut self, kind: u8, flags: u8, id: u32, count: u32) {
+        self.record(kind, flags, 0, id, &[], [0, count]);
+    }
+
+    /// Writes one record; `a` is the length of the first part of the payload.
+    fn record(
+        &mut self,
+        kind: u8,
+        flags: u8,
+        status: u16,
+        id: u32,
+        payload: &[&[u8]],
+        [b, c]: [u32; 2],
+    ) {
+        let first = u32::from(kind) | u32::from(flags) << 8 | u32::from(status) << 16;
+        let a = payload.first().map_or(0, |part| part.len() as u32);
+        let mut bytes = Vec::new();
+        for word in [first, id, a, b, c] {
+            bytes.extend_from_slice(&word.to_le_bytes());
+        }
+        for part in payload {
+            bytes.extend_from_slice(part);
+        }
+        assert!(bytes.len() >= RECORD);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        let at = self.reserve(bytes.len());
+        self.memory.write(at, &bytes);
+        self.tail = self.tail.wrapping_add(bytes.len() as u32);
+        self.memory.word(TAIL).store(self.tail, Ordering::SeqCst);
+        if self.tail.wrapping_sub(self.woken) >= WAKE_BYTES {
+            self.wake();
+        }
+    }
+
+    /// Finds room for a record in one piece, beyond padding if the end of the memory is too near.
+    fn reserve(&mut self, count: usize) -> usize {
+        let size = self.memory.size;
+        let at = self.tail as usize & (size - 1);
+        let pad = if at + count > size { size - at } else { 0 };
+        let free = |js: &Self| {
+            let head = js.memory.word(HEAD).load(Ordering::SeqCst);
+            size - js.tail.wrapping_sub(head) as usize
+        };
+        while free(self) < count + pad {
+            self.io.wait_for_space().expect("the I/O thread reads on");
+        }
+        if pad == 0 {
+            return at;
+        }
+        self.memory.write(at, &[0; 4]);
+        self.tail = self.tail.wrapping_add(pad as u32);
+        0
+    }
+}
+
+/// With so much unsaid the I/O thread is woken.
+const WAKE_BYTES: u32 = 65_536;
+const NO_REASON: u32 = u32::MAX;
+const RESPOND: u8 = 1;
+const HEAD_RECORD: u8 = 2;
+const INFORM: u8 = 3;
+const DATA_RECORD: u8 = 4;
+const LARGE: u8 = 5;
+const TRAILERS: u8 = 6;
+const END: u8 = 7;
+const RESET: u8 = 8;
+const CREDIT: u8 = 9;
+const NOTIFY: u8 = 10;
+const DESTROY: u8 = 11;

@@ -1,0 +1,122 @@
+//! Limits are exact: what is at the boundary passes, one more is refused.
+
+use monoceros_engine::limits::Limits;
+
+use crate::harness::{Client, Engine, echo};
+
+/// The status of the answer to `input`, sent at once or in pieces.
+fn status(limits: &Limits, input: &str, pieces: usize) -> u16 {
+    let mut engine = Engine::with_limits(limits.clone(), echo());
+    let mut client = Client::connect(&engine);
+    for piece in input.as_bytes().chunks(pieces) {
+        client.send(&mut engine, piece);
+    }
+    client.response(&mut engine).status
+}
+
+/// Checks that `make(at)` passes and `make(at + 1)` is refused.
+fn boundary(limits: &Limits, at: usize, refusal: u16, make: impl Fn(usize) -> String) {
+    for pieces in [usize::MAX, 1_000] {
+        assert_eq!(status(limits, &make(at), pieces), 200, "{at} in pieces of {pieces}");
+        assert_eq!(
+            status(limits, &make(at + 1), pieces),
+            refusal,
+            "{at} + 1 in pieces of {pieces}"
+        );
+    }
+}
+
+#[test]
+fn the_request_line_is_limited_exactly() {
+    let line = |length: usize| {
+        let target = "a".repeat(length - "GET / HTTP/1.1".len());
+        format!("GET /{target} HTTP/1.1\r\nHost: x\r\n\r\n")
+    };
+    boundary(&Limits::default(), 4_094, 414, line);
+    boundary(&Limits { request_line: 100, ..Limits::default() }, 100, 414, line);
+    boundary(&Limits { request_line: 0, ..Limits::default() }.bounded(), 65_535, 414, line);
+}
+
+#[test]
+fn the_number_of_fields_is_limited_exactly() {
+    let fields = |count: usize| {
+        let fields: String = (1..count).map(|at| format!("X-{at}: v\r\n")).collect();
+        format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n")
+    };
+    boundary(&Limits::default(), 100, 431, fields);
+    boundary(&Limits { request_fields: 3, ..Limits::default() }, 3, 431, fields);
+    boundary(&Limits { request_fields: 1_000, ..Limits::default() }, 1_000, 431, fields);
+}
+
+#[test]
+fn the_most_fields_that_a_setting_allows_can_be_sent() {
+    for count in [24_575, 24_576, 32_768] {
+        let limits = Limits { request_fields: count, ..Limits::default() }.bounded();
+        let fields: String = (1..limits.request_fields).map(|at| format!("{at:x}:\r\n")).collect();
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+        assert_eq!(status(&limits, &head, usize::MAX), 200, "{count}");
+    }
+}
+
+#[test]
+fn a_field_is_limited_exactly() {
+    let field = |length: usize| {
+        let value = "v".repeat(length - "X: \r\n".len());
+        format!("GET / HTTP/1.1\r\nHost: x\r\nX: {value}\r\n\r\n")
+    };
+    boundary(&Limits::default(), 8_190, 431, field);
+    boundary(&Limits { request_field_size: 20, ..Limits::default() }, 20, 431, field);
+    boundary(&Limits { request_field_size: 0, ..Limits::default() }.bounded(), 65_535, 431, field);
+}
+
+#[test]
+fn a_body_is_limited_exactly() {
+    let limits = Limits { request_body: 2_000, ..Limits::default() };
+    boundary(&limits, 2_000, 413, |length| {
+        let body = "b".repeat(length);
+        format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
+    });
+    boundary(&limits, 2_000, 413, |length| {
+        let (one, two) = ("b".repeat(1_000), "b".repeat(length - 1_000));
+        let rest = format!("3e8\r\n{one}\r\n{:x}\r\n{two}\r\n0\r\n\r\n", two.len());
+        format!("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{rest}")
+    });
+}
+
+#[test]
+fn chunk_lines_and_trailers_are_limited() {
+    let chunk = |length: usize| {
+        let extension = "e".repeat(length - "1;\r\n".len());
+        format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;{extension}\r\na\r\n0\r\n\r\n"
+        )
+    };
+    boundary(&Limits::default(), 4_096, 400, chunk);
+    let trailers = |length: usize| {
+        let value = "v".repeat(length - "A: \r\n".len());
+        format!(
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: {value}\r\n\r\n"
+        )
+    };
+    assert_eq!(status(&Limits::default(), &trailers(16_000), usize::MAX), 200);
+    assert_eq!(status(&Limits::default(), &trailers(17_000), usize::MAX), 431);
+}
+
+#[test]
+fn an_endless_head_is_refused_before_its_end() {
+    for (status_expected, start) in
+        [(414, "GET /".to_owned()), (431, "GET / HTTP/1.1\r\nHost: x\r\nX: ".to_owned())]
+    {
+        let mut engine = Engine::new(echo());
+        let mut client = Client::connect(&engine);
+        client.send(&mut engine, &start);
+        let mut sent = 0;
+        while client.available() == 0 && sent < 2_000_000 {
+            client.send(&mut engine, [b'a'; 1_000]);
+            engine.settle();
+            sent += 1_000;
+        }
+        assert_eq!(client.response(&mut engine).status, status_expected);
+        assert!(sent <= 20_000, "{status_expected} after {sent} bytes");
+    }
+}

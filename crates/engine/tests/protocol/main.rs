@@ -1,0 +1,10 @@
+//! The engine's HTTP over real sockets, without Node: raw bytes in, raw bytes out, JavaScript played by the test.
+
+mod aborts;
+mod answers;
+mod bodies;
+mod harness;
+mod keep_alive;
+mod limits;
+mod refusals;
+mod stopping;

@@ -1,0 +1,161 @@
+//! What the guard refuses: with which status, in which order, and so that the client can read it.
+
+use monoceros_engine::limits::Limits;
+
+use crate::harness::{Client, End, Engine, Setup, echo, silent};
+
+/// The answer to bytes that must be refused; it ends the connection in order.
+fn refused(limits: Limits, input: impl AsRef<[u8]>) -> (u16, String) {
+    let mut engine = Engine::with_limits(limits, echo());
+    let mut client = Client::connect(&engine);
+    let response = client.ask(&mut engine, input);
+    assert_eq!(response.field("Connection"), Some("close"));
+    assert!(response.field("Date").is_some());
+    assert_eq!(client.end(&mut engine), End::Closed);
+    assert_eq!(engine.received(), [], "a refused request does not cross");
+    (response.status, response.text().trim_end().to_owned())
+}
+
+#[test]
+fn each_refusal_has_its_status() {
+    let default = Limits::default;
+    for (status, limits, input) in [
+        (400, default(), "GET / HTTP/1.1\r\n\r\n"),
+        (400, default(), "GET / HTTP/1.1\nHost: x\n\n"),
+        (400, default(), "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"),
+        (
+            413,
+            Limits { request_body: 4, ..default() },
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n",
+        ),
+        (
+            413,
+            Limits { request_body: 4, ..default() },
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
+        ),
+        (
+            414,
+            Limits { request_line: 20, ..default() },
+            "GET /too-long HTTP/1.1\r\nHost: x\r\n\r\n",
+        ),
+        (417, default(), "GET / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n"),
+        (
+            431,
+            Limits { request_fields: 1, ..default() },
+            "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n",
+        ),
+        (
+            431,
+            Limits { request_field_size: 10, ..default() },
+            "GET / HTTP/1.1\r\nHost: x\r\nA: 1234567\r\n\r\n",
+        ),
+        (501, default(), "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"),
+        (505, default(), "GET / HTTP/2.0\r\nHost: x\r\n\r\n"),
+    ] {
+        assert_eq!(refused(limits, input).0, status, "{input:?}");
+    }
+}
+
+#[test]
+fn a_refusal_says_what_is_wrong() {
+    let (_, text) = refused(Limits::default(), "GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(text, "The Host header field is missing, repeated or malformed.");
+}
+
+#[test]
+fn a_refusal_comes_behind_the_answers_to_earlier_requests() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(
+        &mut engine,
+        "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nGET /2 HTTP/1.1\r\nHost: x\r\n\r\nBAD\r\n\r\n",
+    );
+    let first = engine.request_to("/1");
+    engine.settle();
+    assert_eq!(client.available(), 0);
+    engine.js.reply(first, "one");
+    let second = engine.request_to("/2");
+    engine.js.reply(second, "two");
+    assert_eq!(client.response(&mut engine).text(), "one");
+    assert_eq!(client.response(&mut engine).text(), "two");
+    assert_eq!(client.response(&mut engine).status, 400);
+    assert_eq!(client.end(&mut engine), End::Closed);
+}
+
+#[test]
+fn what_follows_a_refused_request_is_not_read_as_one() {
+    let mut engine = Engine::new(echo());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "BAD\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(client.response(&mut engine).status, 400);
+    assert_eq!(client.end(&mut engine), End::Closed);
+    assert_eq!(engine.received(), []);
+}
+
+#[test]
+fn a_refusal_can_be_read_by_a_client_that_is_still_sending() {
+    let limits = Limits { request_body: 1_000, ..Limits::default() };
+    let setup = Setup { limits, small_buffers: true, ..Setup::default() };
+    let mut engine = Engine::start(setup, echo());
+    let mut client = Client::with_small_buffers(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n");
+    // All of it is taken although it is refused: closing on unread bytes would reset the answer away.
+    client.send(&mut engine, vec![b'x'; 500_000]);
+    assert_eq!(client.response(&mut engine).status, 413);
+    assert_eq!(client.end(&mut engine), End::Closed);
+}
+
+#[test]
+fn a_client_that_never_ends_its_refused_body_is_left() {
+    let limits = Limits { request_body: 1_000, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, echo());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n");
+    assert_eq!(client.response(&mut engine).status, 413);
+    engine.until("the engine closes", |engine| {
+        (!client.is_alive(&[b'x'; 65_536]) || engine.js.io.counters()[0] == 0).then_some(())
+    });
+}
+
+#[test]
+fn a_refused_client_that_does_not_close_is_closed_soon() {
+    let mut engine = Engine::new(echo());
+    let mut client = Client::connect(&engine);
+    assert_eq!(client.ask(&mut engine, "BAD\r\n\r\n").status, 400);
+    assert_eq!(client.end(&mut engine), End::Closed);
+    engine.until("the engine forgets it", |engine| (engine.js.io.counters()[0] == 0).then_some(()));
+}
+
+#[test]
+fn a_request_beyond_worker_connections_is_answered_503() {
+    let limits = Limits { worker_connections: 2, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    let mut clients = [0, 1, 2].map(|_| Client::connect(&engine));
+    // The acceptor takes no connection while that many requests are in hand, so all are made first.
+    engine.until("all are accepted", |engine| (engine.js.io.counters()[0] == 3).then_some(()));
+    for (number, client) in clients.iter_mut().enumerate().take(2) {
+        client.send(&mut engine, format!("GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        engine.request_to(&format!("/{number}"));
+    }
+    let response = clients[2].ask(&mut engine, "GET /2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!((response.status, response.field("Connection")), (503, Some("close")));
+    assert_eq!(clients[2].end(&mut engine), End::Closed);
+    let id = engine.request_to("/0");
+    engine.js.reply(id, "served");
+    assert_eq!(clients[0].response(&mut engine).text(), "served");
+}
+
+#[test]
+fn refusals_are_counted_once() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(
+        &mut engine,
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n",
+    );
+    engine.request_to("/");
+    client.send(&mut engine, "no size\r\n");
+    assert_eq!(client.response(&mut engine).status, 400);
+    assert_eq!(Client::connect(&engine).ask(&mut engine, "BAD\r\n\r\n").status, 400);
+    assert_eq!(engine.js.io.counters()[1..], [0, 2]);
+}

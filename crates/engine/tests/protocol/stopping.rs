@@ -1,0 +1,118 @@
+//! The end of an engine: draining, and stopping with work in flight.
+
+use std::time::{Duration, Instant};
+
+use crate::harness::{CHUNKED, Client, End, Engine, Event, TAG, echo, silent};
+
+#[test]
+fn a_drain_without_connections_is_idle_at_once() {
+    let mut engine = Engine::new(silent());
+    engine.js.io.drain();
+    engine.event("idle", |event| (*event == Event::Idle).then_some(()));
+}
+
+#[test]
+fn a_draining_engine_answers_what_still_comes_and_closes_behind_it() {
+    let mut engine = Engine::new(echo());
+    let mut client = Client::connect(&engine);
+    let response = client.ask(&mut engine, GET);
+    assert_eq!(response.field("Connection"), Some("keep-alive"));
+    engine.js.io.drain();
+    let response = client.ask(&mut engine, GET);
+    assert_eq!((response.status, response.field("Connection")), (200, Some("close")));
+    assert_eq!(client.end(&mut engine), End::Closed);
+    drop(client);
+    engine.event("idle", |event| (*event == Event::Idle).then_some(()));
+}
+
+#[test]
+fn a_draining_engine_finishes_the_request_in_hand_and_says_close() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, GET);
+    let id = engine.request_to("/");
+    engine.js.io.drain();
+    engine.js.reply(id, "last");
+    let response = client.response(&mut engine);
+    assert_eq!((response.text(), response.field("Connection")), ("last", Some("close")));
+    assert_eq!(client.end(&mut engine), End::Closed);
+    assert_eq!(engine.count(|event| *event == Event::Aborted(id)), 0);
+}
+
+#[test]
+fn a_draining_engine_closes_idle_connections_after_a_while() {
+    let mut engine = Engine::new(echo());
+    let mut used = Client::connect(&engine);
+    used.ask(&mut engine, GET);
+    let mut unused = Client::connect(&engine);
+    engine.settle();
+    engine.js.io.drain();
+    let begun = Instant::now();
+    assert_eq!(used.end(&mut engine), End::Closed);
+    assert_eq!(unused.end(&mut engine), End::Closed);
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(4), "{took:?}");
+    drop((used, unused));
+    engine.event("idle", |event| (*event == Event::Idle).then_some(()));
+}
+
+#[test]
+fn idle_connections_of_a_server_can_be_closed_alone() {
+    let mut engine = Engine::new(silent());
+    let mut busy = Client::connect(&engine);
+    busy.send(&mut engine, GET);
+    let id = engine.request_to("/");
+    let mut idle = Client::connect(&engine);
+    engine.settle();
+    engine.js.io.disconnect(TAG, true);
+    assert_eq!(idle.end(&mut engine), End::Closed);
+    engine.js.reply(id, "served");
+    assert_eq!(busy.response(&mut engine).text(), "served");
+    engine.js.io.disconnect(TAG, false);
+    engine.until("the other ends too", |_| busy.has_ended().then_some(()));
+}
+
+#[test]
+fn a_stopped_engine_has_sent_what_was_written() {
+    let mut engine = Engine::new(silent());
+    let mut clients: Vec<_> = (0..10).map(|_| Client::connect(&engine)).collect();
+    for client in &mut clients {
+        client.send(&mut engine, GET);
+    }
+    for received in engine.requests(10) {
+        engine.js.reply(received.request.id, "written");
+    }
+    engine.js.io.stop();
+    for client in &mut clients {
+        assert_eq!(client.response(&mut engine).text(), "written");
+    }
+}
+
+#[test]
+fn an_engine_can_be_stopped_with_everything_in_flight() {
+    let mut engine = Engine::new(silent());
+    let mut clients: Vec<_> = (0..6).map(|_| Client::connect(&engine)).collect();
+    let message = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcd";
+    for (length, client) in [0, 10, 47, 49, message.len()].into_iter().zip(&mut clients) {
+        client.send(&mut engine, &message[..length]);
+    }
+    clients[5].send(&mut engine, GET);
+    let received = engine.until("they cross", |engine| {
+        let received = engine.received();
+        (received.len() == 4).then_some(received)
+    });
+    let streaming = received[0].request.id;
+    engine.js.head(streaming, 200, "", CHUNKED);
+    engine.js.data(streaming, b"and so on");
+    engine.js.io.stop();
+    for client in &mut clients {
+        engine.until("each client sees an end", |_| client.has_ended().then_some(()));
+    }
+    // What JavaScript does afterwards is harmless.
+    engine.js.io.stop();
+    engine.js.io.wake();
+    engine.js.io.drain();
+    engine.run_javascript();
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
