@@ -8,8 +8,8 @@ use monoceros_engine::error::Error;
 use monoceros_engine::limits::Limits;
 use monoceros_engine::listener::Seat;
 use monoceros_engine::scoreboard::Board;
-use napi::bindgen_prelude::{Function, Uint8Array};
-use napi::{Env, Unknown};
+use napi::bindgen_prelude::{BufferSlice, Uint8Array};
+use napi::{Env, JsString};
 use napi_derive::napi;
 
 use crate::bridge::Bridge;
@@ -48,8 +48,7 @@ pub struct Engine {
 
 #[napi]
 impl Engine {
-    /// Starts the I/O thread. `dispatch(text, chunks)` is called with each batch of events; answers are written into
-    /// `ring`, whose length is 256 bytes more than a power of two.
+    /// Starts the I/O thread. Answers are written into `ring`, whose length is 256 bytes more than a power of two.
     #[napi(constructor, catch_unwind)]
     pub fn new(
         env: Env,
@@ -57,14 +56,33 @@ impl Engine {
         seat: Option<EngineSeat>,
         lifeline_fd: Option<i32>,
         ring: Uint8Array,
-        #[napi(ts_arg_type = "(text: string, chunks: Buffer[] | undefined) => void")]
-        dispatch: Function<'_, Unknown<'_>, Unknown<'_>>,
     ) -> napi::Result<Self, String> {
         let access = access_log(&settings)?;
         let seat = seat.map(place).transpose()?;
-        Bridge::start(env, limits(&settings), access, seat, lifeline_fd, ring, dispatch)
+        Bridge::start(env, limits(&settings), access, seat, lifeline_fd, ring)
             .map(|bridge| Self { bridge })
             .map_err(failed)
+    }
+
+    /// The descriptor that becomes readable when there is something to `take`; the caller reads and closes it.
+    #[napi(getter)]
+    pub fn wake_fd(&self) -> i32 {
+        self.bridge.wake_fd
+    }
+
+    /// The next batch of events as one latin1 text; undefined when nothing waits.
+    #[napi(catch_unwind, ts_return_type = "string | undefined")]
+    pub fn take<'env>(&self, env: &'env Env) -> napi::Result<Option<JsString<'env>>, String> {
+        let text = self.bridge.take(|text| env.create_string_latin1(text)).transpose();
+        text.map_err(|error| napi::Error::new("ERR_ENGINE_SYSTEM".into(), error.reason.clone()))
+    }
+
+    /// The next piece of a body that the text of the last batch refers to.
+    #[napi(catch_unwind)]
+    pub fn piece<'env>(&self, env: &'env Env) -> napi::Result<BufferSlice<'env>, String> {
+        let piece = self.bridge.piece();
+        BufferSlice::copy_from(env, &piece)
+            .map_err(|error| napi::Error::new("ERR_ENGINE_SYSTEM".into(), error.reason.clone()))
     }
 
     /// Takes over a listening descriptor and accepts from it for the server `tag`.
@@ -118,12 +136,6 @@ impl Engine {
     #[napi(catch_unwind)]
     pub fn wait_for_space(&self) -> napi::Result<(), String> {
         self.bridge.with(|io| io.wait_for_space())?.map_err(failed)
-    }
-
-    /// Whether the engine keeps the process alive.
-    #[napi]
-    pub fn set_ref(&self, env: Env, alive: bool) {
-        self.bridge.set_ref(env, alive);
     }
 
     /// Connections open, requests in hand, requests finished.

@@ -6,6 +6,7 @@
  * as it reports any other; the rest of the batch follows in a later turn.
  */
 import { AsyncResource } from 'node:async_hooks'
+import type { NativeEngine } from '../native/index.ts'
 import type { Exchange, ExchangeHandler } from './exchange.ts'
 import { type Live, NativeConnection, NativeExchange } from './native-exchange.ts'
 import { IN, PLACE_MASK, u16, u32 } from './records.ts'
@@ -26,97 +27,101 @@ export function exchangeInHand(): Exchange | undefined {
   return inHand
 }
 
-interface Batch {
-  readonly text: string
-  readonly chunks: readonly Buffer[]
-  at: number
-  chunk: number
-}
+/** Batches that are taken before the event loop has its turn for timers and other descriptors. */
+const BATCHES_A_TURN = 8
 
 export class Crossing {
   readonly #ring: Ring
+  readonly #engine: NativeEngine
   readonly #handlers: Map<number, ExchangeHandler>
   readonly #live: Live = []
   readonly #connections: (NativeConnection | undefined)[] = []
-  readonly #batches: Batch[] = []
   readonly #onIdle: () => void
   readonly #onTrouble: (text: string) => void
-  readonly #resume = (): void => this.#run()
+  /** The batch at work and how far it has been read. */
+  #text = ''
+  #at = 0
 
   constructor(
     ring: Ring,
+    engine: NativeEngine,
     handlers: Map<number, ExchangeHandler>,
     onIdle: () => void,
     onTrouble: (text: string) => void,
   ) {
     this.#ring = ring
+    this.#engine = engine
     this.#handlers = handlers
     this.#onIdle = onIdle
     this.#onTrouble = onTrouble
   }
 
-  /** Called by the engine with each batch. */
-  readonly dispatch = (text: string, chunks: readonly Buffer[] | undefined): void => {
-    this.#batches.push({ text, chunks: chunks ?? [], at: 0, chunk: 0 })
-    // What an earlier batch has left behind its throw comes first.
-    this.#run()
-  }
-
-  #run(): void {
+  /** Takes batches as long as they come; called when the engine has woken this thread. */
+  readonly run = (): void => {
     const ring = this.#ring
     ring.inBatch = true
-    let done = false
+    let again = true
     try {
-      for (let batch = this.#batches[0]; batch !== undefined; batch = this.#batches[0]) {
-        while (batch.at < batch.text.length) {
-          this.#step(batch)
+      for (let batches = 0; this.#at < this.#text.length || this.#take(); batches++) {
+        if (batches === BATCHES_A_TURN) return
+        while (this.#at < this.#text.length) {
+          this.#step()
           runJobs()
           inHand = undefined
-          if (batch.at < batch.text.length) ring.wakeInBatch()
+          if (this.#at < this.#text.length) ring.wakeInBatch()
         }
-        this.#batches.shift()
       }
-      done = true
+      again = false
     } finally {
       ring.endBatch()
-      if (!done) setImmediate(this.#resume)
+      // After a throw, too, what the batch still holds is for the next turn.
+      if (again) setImmediate(this.run)
     }
   }
 
+  /** Takes the next batch; what was answered meanwhile is sent while this one is worked on. */
+  #take(): boolean {
+    this.#ring.wake()
+    this.#text = this.#engine.take() ?? ''
+    this.#at = 0
+    return this.#text !== ''
+  }
+
   /** Takes one record; its place is passed before anything of the application runs. */
-  #step(batch: Batch): void {
-    const { text, at } = batch
+  #step(): void {
+    const text = this.#text
+    const at = this.#at
     const id = u32(text, at + 1)
     switch (text.charCodeAt(at)) {
       case IN.REQUEST:
-        return this.#request(batch, id, at + 5)
+        return this.#request(id, at + 5)
       case IN.DATA: {
-        batch.at = at + 5
-        const chunk = batch.chunks[batch.chunk++]
+        this.#at = at + 5
+        const chunk = this.#engine.piece()
         const exchange = this.#find(id)
-        if (exchange === undefined || chunk === undefined) return
+        if (exchange === undefined) return
         countBodyBytes(chunk.length)
         return exchange.owner?.onData(chunk)
       }
       case IN.END: {
         const length = u16(text, at + 5)
-        batch.at = at + 7 + length
+        this.#at = at + 7 + length
         this.#find(id)?.bodyEnded(trailersOf(text.slice(at + 7, at + 7 + length)))
         return
       }
       case IN.DRAINED:
-        batch.at = at + 5
+        this.#at = at + 5
         this.#find(id)?.drained()
         return
       case IN.ABORTED:
-        batch.at = at + 5
+        this.#at = at + 5
         return this.#aborted(id)
       case IN.CONNECTION: {
-        batch.at = at + 16 + text.charCodeAt(at + 14) + text.charCodeAt(at + 15)
+        this.#at = at + 16 + text.charCodeAt(at + 14) + text.charCodeAt(at + 15)
         return this.#connection(id, text, at + 5)
       }
       case IN.CONNECTION_CLOSED: {
-        batch.at = at + 5
+        this.#at = at + 5
         const connection = this.#connections[id & PLACE_MASK]
         this.#connections[id & PLACE_MASK] = undefined
         connection?.handler.onConnectionClosed?.(connection)
@@ -124,20 +129,20 @@ export class Crossing {
       }
       case IN.TROUBLE: {
         const length = u16(text, at + 5)
-        batch.at = at + 7 + length
+        this.#at = at + 7 + length
         return this.#onTrouble(text.slice(at + 7, at + 7 + length))
       }
       default:
-        batch.at = at + 5
+        this.#at = at + 5
         return this.#onIdle()
     }
   }
 
-  #request(batch: Batch, id: number, at: number): void {
-    const text = batch.text
-    batch.at = at + 4 + u32(text, at)
+  #request(id: number, at: number): void {
+    const text = this.#text
+    this.#at = at + 4 + u32(text, at)
     const flags = text.charCodeAt(at + 8)
-    const body = flags >> 3 === 1 ? batch.chunks[batch.chunk++] : undefined
+    const body = flags >> 3 === 1 ? this.#engine.piece() : undefined
     const connection = this.#connections[u32(text, at + 4) & PLACE_MASK]
     if (connection === undefined) return
     const place = id & PLACE_MASK

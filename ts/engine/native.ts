@@ -1,4 +1,5 @@
 /** The native engine: sockets and HTTP on a Rust I/O thread, one for each JavaScript environment. */
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { monocerosError } from '../errors.ts'
 import { askForExchangeInHand } from '../http/node/errors.ts'
 import { type NativeEngine, native } from '../native/index.ts'
@@ -7,18 +8,15 @@ import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from
 import type { ExchangeHandler } from './exchange.ts'
 import { Ring } from './ring.ts'
 
+/** Wakes that are read at once; the engine writes one before it knows that the last was taken. */
+const WAKE_BYTES = 16
+
 /** Starts the I/O thread; nothing is accepted before `serve`. */
 export function createNativeEngine(options: EngineOptions): Engine {
   if (native === null) throw monocerosError('ERR_ENGINE_NATIVE', 'no binary is loaded')
   const ring = new Ring()
   const handlers = new Map<number, ExchangeHandler>()
   let onIdle = (): void => {}
-  const crossing = new Crossing(
-    ring,
-    handlers,
-    () => onIdle(),
-    (text) => options.log.error(text),
-  )
   const engine: NativeEngine = new native.Engine(
     settingsOf(options),
     options.board === undefined
@@ -26,9 +24,16 @@ export function createNativeEngine(options: EngineOptions): Engine {
       : { ...options.board, kickFds: [...options.board.kickFds] },
     options.lifelineFd,
     ring.memory,
-    crossing.dispatch,
   )
   ring.attach(engine)
+  const crossing = new Crossing(
+    ring,
+    engine,
+    handlers,
+    () => onIdle(),
+    (text) => options.log.error(text),
+  )
+  const waker = wakerOf(engine.wakeFd, crossing.run)
   askForExchangeInHand(exchangeInHand)
 
   return {
@@ -54,6 +59,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
 
     close(): void {
       engine.stop()
+      waker.destroy()
     },
 
     counters(): EngineCounters {
@@ -61,6 +67,23 @@ export function createNativeEngine(options: EngineOptions): Engine {
       return { connections, busy, requests }
     },
   }
+}
+
+/** Calls `run` whenever the engine has written to its end of the socket pair; keeps the process alive meanwhile. */
+function wakerOf(fd: number, run: () => void): Socket {
+  const callback = (): boolean => {
+    run()
+    return true
+  }
+  // One buffer for all reads; the option is in Node's documentation of `net.connect` and missing in the type here.
+  const onread = { buffer: Buffer.alloc(WAKE_BYTES), callback }
+  const options: SocketConstructorOpts & { onread: OnReadOpts } = {
+    fd,
+    readable: true,
+    writable: false,
+    onread,
+  }
+  return new Socket(options)
 }
 
 function settingsOf({ config }: EngineOptions) {

@@ -11,11 +11,14 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 
 /** The native engine of one JavaScript environment. */
 export declare class Engine {
-  /**
-   * Starts the I/O thread. `dispatch(text, chunks)` is called with each batch of events; answers are written into
-   * `ring`, whose length is 256 bytes more than a power of two.
-   */
-  constructor(settings: EngineSettings, seat: EngineSeat | undefined | null, lifelineFd: number | undefined | null, ring: Uint8Array, dispatch: (text: string, chunks: Buffer[] | undefined) => void)
+  /** Starts the I/O thread. Answers are written into `ring`, whose length is 256 bytes more than a power of two. */
+  constructor(settings: EngineSettings, seat: EngineSeat | undefined | null, lifelineFd: number | undefined | null, ring: Uint8Array)
+  /** The descriptor that becomes readable when there is something to `take`; the caller reads and closes it. */
+  get wakeFd(): number
+  /** The next batch of events as one latin1 text; undefined when nothing waits. */
+  take(): string | undefined
+  /** The next piece of a body that the text of the last batch refers to. */
+  piece(): Buffer
   /** Takes over a listening descriptor and accepts from it for the server `tag`. */
   listen(fd: number, tag: number): void
   /** Closes the listeners of a server; its connections live on. */
@@ -32,8 +35,6 @@ export declare class Engine {
   large(piece: Uint8Array): void
   /** Waits until the ring has space again. */
   waitForSpace(): void
-  /** Whether the engine keeps the process alive. */
-  setRef(alive: boolean): void
   /** Connections open, requests in hand, requests finished. */
   counters(): Array<number>
   /** Ends the I/O thread and waits for it. */
