@@ -142,7 +142,7 @@ fn a_client_that_half_closes_reads_the_rest_of_an_answer_that_is_complete() {
     let mut client = Client::with_small_buffers(&engine);
     client.send(&mut engine, GET);
     let id = engine.request_to("/");
-    engine.js.respond(id, 200, "", CONNECTION | LENGTH, &[b'x'; 300_000]);
+    engine.js.respond(id, 200, "", CONNECTION | LENGTH, &vec![b'x'; 300_000]);
     engine.js.wake();
     engine.until("it begins", |_| (client.available() > 0).then_some(()));
     client.half_close();
@@ -157,7 +157,7 @@ fn a_client_that_does_not_read_gets_no_further_requests_taken() {
         setup,
         Box::new(|js, event| {
             if let Event::Request(request) = event {
-                js.respond(request.id, 200, "", CONNECTION | LENGTH, &[b'x'; 50_000]);
+                js.respond(request.id, 200, "", CONNECTION | LENGTH, &vec![b'x'; 50_000]);
             }
         }),
     );
@@ -230,7 +230,7 @@ fn javascript_that_waits_for_its_answer_to_be_sent_hears_of_an_abort() {
     client.send(&mut engine, GET);
     let id = engine.request_to("/");
     engine.js.head(id, 200, "", CHUNKED);
-    engine.js.data(id, &[b'x'; 900_000]);
+    engine.js.data(id, &vec![b'x'; 900_000]);
     engine.js.notify(id);
     engine.js.end(id, true);
     engine.js.wake();

@@ -54,9 +54,8 @@ fn a_connection_that_sends_nothing_is_not_told() {
 fn pipelined_requests_are_answered_in_order() {
     let mut engine = Engine::new(echo());
     let mut client = Client::connect(&engine);
-    let requests: String =
-        (0..50).map(|number| format!("GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n")).collect();
-    client.send(&mut engine, requests);
+    let requests = (0..50).map(|number| format!("GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n"));
+    client.send(&mut engine, requests.collect::<Vec<_>>().concat());
     for number in 0..50 {
         assert_eq!(client.response(&mut engine).text(), format!("GET /{number}\n"));
     }

@@ -170,7 +170,7 @@ impl Client {
 
     fn read(&mut self, most: usize) {
         let mut left = most;
-        let mut buffer = [0; 65_536];
+        let mut buffer = [0; 16_384];
         while self.end.is_none() && left > 0 {
             let room = buffer.len().min(left);
             match self.stream.read(&mut buffer[..room]) {
