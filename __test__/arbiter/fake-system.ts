@@ -19,6 +19,7 @@ export class FakeChild implements Child {
   #onMessage: (message: WorkerMessage) => void = () => {}
   #onExit: (exit: ChildExit) => void = () => {}
   exited = false
+  released = false
 
   constructor(pid: number, options: SpawnOptions) {
     this.pid = pid
@@ -35,6 +36,10 @@ export class FakeChild implements Child {
 
   onExit(callback: (exit: ChildExit) => void): void {
     this.#onExit = callback
+  }
+
+  release(): void {
+    this.released = true
   }
 
   says(message: WorkerMessage): void {

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import test from 'ava'
 
-import { MonocerosError } from '../../ts/errors.ts'
+import { type ErrorCode, MonocerosError } from '../../ts/errors.ts'
 import { loadApplication, splitApplication } from '../../ts/worker/app.ts'
 
 const splits = test.macro({
@@ -49,7 +49,7 @@ test.serial('the extension may be left out, and argv names the file', async (t) 
 })
 
 const fails = test.macro({
-  async exec(t, file: string, text: string | undefined, code: string, says: RegExp) {
+  async exec(t, file: string, text: string | undefined, code: ErrorCode, says: RegExp) {
     const dir = place(text === undefined ? {} : { [file]: text })
     const error = await t.throwsAsync(loadApplication(file, dir), { instanceOf: MonocerosError })
     t.is(error?.code, code)
