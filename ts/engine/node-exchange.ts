@@ -7,7 +7,7 @@ import http, { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { responseInternals } from '../http/node/internals.ts'
 import type { Connection, Exchange, ExchangeHandler, ExchangeOwner } from './exchange.ts'
-import { CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, LENGTH } from './exchange.ts'
+import { CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from './exchange.ts'
 
 /** A server whose requests are exchanges for `handler`. */
 export function serveExchanges(handler: ExchangeHandler): http.Server {
@@ -135,11 +135,14 @@ class NodeExchange {
     body: string | Uint8Array | undefined,
     encoding: BufferEncoding,
   ): void {
+    let block = fields
     if (flags & LENGTH) {
       const length = body === undefined ? 0 : Buffer.byteLength(body, encoding)
-      responseInternals(this.#res)._contentLength = length
+      // Node tells the length of a body only where it sends one.
+      if (flags & NO_BODY) block += `Content-Length: ${length}\r\n`
+      else responseInternals(this.#res)._contentLength = length
     }
-    this.head(status, reason, fields, flags)
+    this.head(status, reason, block, flags)
     this.ended = true
     this.#res.end(body ?? '', encoding)
   }

@@ -1,0 +1,124 @@
+import test from 'ava'
+import { installFetchGlobals } from '../../ts/http/fetch/globals.ts'
+
+// What a program could have taken hold of before the globals were replaced, as modules do that load first.
+const Native = { Request, Response, fetch }
+installFetchGlobals()
+
+const dataUrl = 'data:text/plain,x'
+
+test('instanceof holds both ways', async (t) => {
+  for (const response of [
+    new Response('x'),
+    new Native.Response('x'),
+    Response.json({}),
+    await fetch(dataUrl),
+  ]) {
+    t.true(response instanceof Response)
+    t.true(response instanceof Native.Response)
+    t.is(response.constructor, Response)
+    t.is(Object.prototype.toString.call(response), '[object Response]')
+  }
+  const request = new Request('http://a/')
+  t.true(request instanceof Request && request instanceof Native.Request)
+})
+
+test('classes extend either', async (t) => {
+  class Ours extends Response {
+    readonly mark = 1
+  }
+  class Theirs extends Native.Response {}
+  const ours = new Ours('text', { status: 201 })
+  t.is(ours.mark, 1)
+  t.true(ours instanceof Ours && ours instanceof Native.Response)
+  t.is(await ours.text(), 'text')
+  t.is(ours.status, 201)
+  t.is(await new Theirs('text').text(), 'text')
+  class Asked extends Request {}
+  t.is(new Asked('http://a/', { method: 'POST' }).method, 'POST')
+})
+
+test('names, statics and refusals are native ones', (t) => {
+  t.is(Response.name, 'Response')
+  t.is(Request.name, 'Request')
+  t.is(Response.error().type, 'error')
+  t.is(Response.redirect('http://a/', 302).headers.get('location'), 'http://a/')
+  t.throws(() => Reflect.apply(Response, undefined, []), { instanceOf: TypeError })
+  t.throws(() => new Response('x', { status: 204 }), { instanceOf: TypeError })
+  t.throws(() => new Response('x', { status: 99 }), { instanceOf: RangeError })
+  t.throws(() => new Response('x', { headers: { 'a b': 'c' } }), { instanceOf: TypeError })
+  t.throws(() => Response.json(undefined), { instanceOf: TypeError })
+})
+
+/** What a response shows, in the order in which a program may ask. */
+async function shown(response: Response): Promise<unknown> {
+  const { status, statusText, ok, type, url, redirected, bodyUsed } = response
+  const copy = response.clone()
+  return [
+    { status, statusText, ok, type, url, redirected, bodyUsed },
+    [...response.headers],
+    response.body instanceof ReadableStream,
+    await response.text(),
+    response.bodyUsed,
+    response.body?.locked,
+    await response.text().catch((error: unknown) => (error as Error).constructor.name),
+    [...copy.headers],
+    Buffer.from(await copy.arrayBuffer()).toString('hex'),
+  ]
+}
+
+const made: Readonly<Record<string, (Of: typeof Response) => Response>> = {
+  text: (Of) => new Of('text'),
+  'text with headers': (Of) => new Of('text', { status: 404, headers: [['a', 'b']] }),
+  'text with a type': (Of) => new Of('<p>', { headers: { 'Content-Type': 'text/html' } }),
+  'an empty text': (Of) => new Of(''),
+  bytes: (Of) => new Of(Buffer.from('bytes'), { statusText: 'Fine' }),
+  JSON: (Of) => Of.json([1], { status: 201, headers: { a: 'b' } }),
+  nothing: (Of) => new Of(),
+  parameters: (Of) => new Of(new URLSearchParams({ a: 'b' })),
+  'of a response': (Of) => {
+    const first = new Of('first', { status: 201, headers: { a: 'b' } })
+    return new Of(first.body, first)
+  },
+}
+
+for (const [title, make] of Object.entries(made)) {
+  test(`a response shows what native shows: ${title}`, async (t) => {
+    t.deepEqual(await shown(make(Response)), await shown(make(Native.Response)))
+  })
+}
+
+test('each way to read the body, first and alone', async (t) => {
+  t.deepEqual(await new Response('{"a":1}').json(), { a: 1 })
+  t.is((await new Response('abc').blob()).type.toLowerCase(), 'text/plain;charset=utf-8')
+  t.is(
+    (
+      await new Response('a=b', {
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      }).formData()
+    ).get('a'),
+    'b',
+  )
+  const chunks: Uint8Array[] = []
+  for await (const chunk of new Response('abc').body ?? []) chunks.push(chunk)
+  t.is(Buffer.concat(chunks).toString(), 'abc')
+})
+
+test('bytes that change after the response was made are not sent', async (t) => {
+  const bytes = Buffer.from('before')
+  const response = new Response(bytes)
+  bytes.write('AFTER!')
+  t.is(await response.text(), 'before')
+})
+
+test('headers changed before the type is looked at keep it', (t) => {
+  const response = new Response('text')
+  response.headers.set('a', 'b')
+  t.deepEqual(
+    [...response.headers],
+    [
+      ['a', 'b'],
+      ['content-type', 'text/plain;charset=UTF-8'],
+    ],
+  )
+})

@@ -1,0 +1,142 @@
+import { once } from 'node:events'
+import http from 'node:http'
+import net, { type AddressInfo } from 'node:net'
+import test from 'ava'
+import express from 'express'
+import fastify from 'fastify'
+import { captureListen } from '../../ts/http/node/listen.ts'
+import { exchange, get } from './client.ts'
+import { startNode } from './engines.ts'
+
+const publicAddress = 'http://127.0.0.1:18000'
+const capture = () => captureListen({ publicAddress })
+const listener: http.RequestListener = (_req, res) => void res.end('x')
+
+/** Whether a port is open on this machine. */
+async function isOpen(port: number): Promise<boolean> {
+  const socket = net.connect(port, '127.0.0.1')
+  const opened = await Promise.race([
+    once(socket, 'connect').then(() => true),
+    new Promise<boolean>((resolve) => socket.on('error', () => resolve(false))),
+  ])
+  socket.destroy()
+  return opened
+}
+
+const PORT = 18_431
+
+const signatures: Readonly<Record<string, (server: http.Server, done: () => void) => void>> = {
+  'a port': (server, done) => server.listen(PORT, done),
+  'a port as text': (server, done) => server.listen(String(PORT) as never, done),
+  'port and host': (server, done) => server.listen(PORT, '0.0.0.0', done),
+  'port and backlog': (server, done) => server.listen(PORT, 128, done),
+  'port, host and backlog': (server, done) => server.listen(PORT, '127.0.0.1', 128, done),
+  options: (server, done) => server.listen({ port: PORT, host: '::' }, done),
+  'options with a path that is false': (server, done) =>
+    server.listen({ path: false, port: PORT } as never, done),
+  'a host name': (server, done) => server.listen(PORT, 'localhost', done),
+}
+
+for (const [title, listen] of Object.entries(signatures)) {
+  test.serial(`listen() with ${title} succeeds and opens no port`, async (t) => {
+    const captured = capture()
+    const server = http.createServer(listener)
+    let early = false
+    const listening = once(server, 'listening')
+    await new Promise<void>((resolve) => {
+      listen(server, resolve)
+      early = server.listening && captured.server === undefined
+    })
+    await listening
+    t.false(early)
+    t.true(server.listening)
+    t.is(captured.server, server)
+    t.is(await captured.wait(0), server)
+    const { port, family, address } = server.address() as AddressInfo
+    t.is(port, 18_000)
+    t.is(family, address.includes(':') ? 'IPv6' : 'IPv4')
+    t.false(await isOpen(PORT))
+    t.throws(() => server.listen(PORT), { code: 'ERR_SERVER_ALREADY_LISTEN' })
+    await new Promise((resolve) => server.close(resolve))
+    t.false(server.listening)
+    t.is(server.address(), null)
+    captured.release()
+  })
+}
+
+test.serial('a server that has closed listens again', async (t) => {
+  const captured = capture()
+  const server = http.createServer(listener).listen(PORT)
+  await once(server, 'listening')
+  server.close()
+  await once(server, 'close')
+  server.listen(PORT)
+  await once(server, 'listening')
+  t.is(captured.server, server)
+  server.close()
+  captured.release()
+})
+
+test.serial('a further server on another port really listens', async (t) => {
+  const captured = capture()
+  const main = http.createServer(listener).listen(PORT)
+  const metrics = http.createServer(listener).listen(PORT + 1, '127.0.0.1')
+  await once(metrics, 'listening')
+  t.is(captured.server, main)
+  t.regex(await exchange(PORT + 1, get('/')), /x$/)
+  metrics.close()
+  main.close()
+  captured.release()
+})
+
+test.serial(
+  'port 0 is a real one, and the application only when nobody else listens',
+  async (t) => {
+    const captured = capture()
+    const helper = http.createServer(listener).listen(0, '127.0.0.1')
+    await once(helper, 'listening')
+    t.true(await isOpen((helper.address() as AddressInfo).port))
+    t.is(captured.server, undefined)
+    t.is(await captured.wait(50), helper)
+    helper.close()
+    captured.release()
+  },
+)
+
+test.serial('https, net and descriptors are left to node', async (t) => {
+  const captured = capture()
+  const plain = net.createServer().listen(PORT + 2, '127.0.0.1')
+  await once(plain, 'listening')
+  t.true(await isOpen(PORT + 2))
+  plain.close()
+  t.is(captured.server, undefined)
+  captured.release()
+})
+
+test.serial('Express listens, and its callback is called without an error', async (t) => {
+  const captured = capture()
+  const error = await new Promise((resolve) => express().listen(PORT, resolve))
+  t.is(error, undefined)
+  t.true(captured.server instanceof http.Server)
+  captured.server?.close()
+  captured.release()
+})
+
+test.serial('Fastify listens on localhost, which is two servers there and one here', async (t) => {
+  const captured = capture()
+  const app = fastify()
+  app.get('/', async () => 'hello')
+  await app.listen({ port: PORT })
+  t.is(captured.server, app.server)
+  const { port, close } = await startNode(app.server)
+  t.regex(await exchange(port, get('/')), /hello$/)
+  close()
+  await app.close()
+  captured.release()
+})
+
+test.serial('a program that never listens is waited for no longer than told', async (t) => {
+  const captured = capture()
+  t.is(await captured.wait(30), undefined)
+  captured.release()
+})
