@@ -86,7 +86,6 @@ fn request_line(input: &[u8], start: usize, end: usize, head: &mut Head) -> Resu
     let version = &line[target + 1..];
     head.method = Span::new(start..start + method);
     head.target = Span::new(start + method + 1..start + target);
-    self::target(head.target.of(input), head.method.of(input))?;
     head.minor = match version {
         b"HTTP/1.1" => 1,
         b"HTTP/1.0" => 0,
@@ -97,7 +96,8 @@ fn request_line(input: &[u8], start: usize, end: usize, head: &mut Head) -> Resu
         }
         _ => return Err(Refusal::BadRequestLine),
     };
-    Ok(())
+    // Behind the version: the preface of HTTP/2 is refused for that, not for its target.
+    self::target(head.target.of(input), head.method.of(input))
 }
 
 /// RFC 9112 section 3.2: origin-form, absolute-form, authority-form (CONNECT only), asterisk-form (OPTIONS only).
@@ -321,7 +321,7 @@ mod tests {
             ("GET / HTTP/1.1\r\n\r\n", Refusal::BadHost),
             ("GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", Refusal::BadHost),
             ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", Refusal::BadHost),
-            ("GET  / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::BadTarget),
+            ("GET  / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::BadRequestLine),
             ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", Refusal::UnsupportedVersion),
             ("GET / HTTP/1.1 \r\nHost: x\r\n\r\n", Refusal::BadRequestLine),
             ("G@T / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::BadMethod),
