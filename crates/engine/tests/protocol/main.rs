@@ -3,8 +3,10 @@
 mod aborts;
 mod answers;
 mod bodies;
+mod golden;
 mod harness;
 mod keep_alive;
 mod limits;
+mod load;
 mod refusals;
 mod stopping;

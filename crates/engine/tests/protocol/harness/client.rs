@@ -20,6 +20,8 @@ pub enum End {
 
 /// One connection.
 pub struct Client {
+    /// Stands before what a failure says.
+    pub name: String,
     stream: TcpStream,
     received: Vec<u8>,
     end: Option<End>,
@@ -46,7 +48,7 @@ impl Client {
     fn new(stream: TcpStream) -> Self {
         stream.set_nonblocking(true).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { stream, received: Vec::new(), end: None }
+        Self { name: String::new(), stream, received: Vec::new(), end: None }
     }
 
     /// Sends all of it; fails the test if the engine does not take it.
@@ -162,7 +164,8 @@ impl Client {
             if found.is_none()
                 && let Some(end) = self.end
             {
-                panic!("{what}: {end:?} after {:?}", String::from_utf8_lossy(&self.received));
+                let received = String::from_utf8_lossy(&self.received);
+                panic!("{} {what}: {end:?} after {received:?}", self.name);
             }
             found
         })

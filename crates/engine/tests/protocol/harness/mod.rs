@@ -173,7 +173,7 @@ impl Engine {
     pub fn settle(&mut self) {
         let mut client = Client::connect_to(self.fence);
         for _ in 0..SETTLE_ROUNDS {
-            client.ask(self, "GET / HTTP/1.1\r\nHost: fence\r\n\r\n");
+            client.ask(self, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
         }
         drop(client);
         self.until("the fence's connection closes", |engine| {

@@ -1,0 +1,180 @@
+//! Replays `__test__/golden/requests`: each file is what a client sends, and beside it stands what must be read of it.
+//! However the bytes are cut on their way, the same must come of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use monoceros_engine::limits::Limits;
+use serde_json::Value;
+
+use crate::harness::{Client, End, Engine, Received, echo};
+
+/// One file with its expectation.
+#[derive(Clone)]
+struct Case {
+    name: String,
+    bytes: Vec<u8>,
+    expected: Value,
+}
+
+#[test]
+fn valid_requests_cross_as_they_are_meant() {
+    let cases = cases("valid");
+    assert!(cases.len() >= 40, "the golden requests are missing");
+    replay(&cases, |_| vec![usize::MAX]);
+}
+
+#[test]
+fn invalid_requests_are_refused_with_their_status() {
+    let cases = cases("invalid");
+    assert!(cases.len() >= 100, "the golden requests are missing");
+    replay(&cases, |_| vec![usize::MAX]);
+}
+
+#[test]
+fn single_bytes_come_to_the_same() {
+    let mut cases = [cases("valid"), cases("invalid")].concat();
+    cases.retain(|case| case.bytes.len() < 500);
+    replay(&cases, |length| vec![1; length]);
+}
+
+#[test]
+fn pieces_of_any_size_come_to_the_same() {
+    let cases = [cases("valid"), cases("invalid")].concat();
+    let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for _ in 0..5 {
+        replay(&cases, |length| {
+            let mut pieces = Vec::new();
+            while pieces.iter().sum::<usize>() < length {
+                pieces.push(1 + random.below(if length > 500 { 500 } else { 20 }));
+            }
+            pieces
+        });
+    }
+}
+
+/// Sends every case in the pieces that `cut` makes for its length, and compares what comes of it.
+fn replay(cases: &[Case], mut cut: impl FnMut(usize) -> Vec<usize>) {
+    let mut usual = Engine::new(echo());
+    for case in cases {
+        let pieces = cut(case.bytes.len());
+        match case.limits() {
+            None => case.check(&mut usual, &pieces),
+            Some(limits) => case.check(&mut Engine::with_limits(limits, echo()), &pieces),
+        }
+    }
+}
+
+impl Case {
+    fn check(&self, engine: &mut Engine, pieces: &[usize]) {
+        let name = &self.name;
+        engine.events.clear();
+        let mut client = Client::connect(engine);
+        client.name.clone_from(name);
+        let mut rest = &self.bytes[..];
+        for &piece in pieces {
+            let (now, later) = rest.split_at(piece.min(rest.len()));
+            client.send(engine, now);
+            rest = later;
+        }
+        let requests = self.requests();
+        for request in requests {
+            let status = final_status(engine, &mut client, request["method"] == "HEAD");
+            assert_eq!(status, 200, "{name}, in {pieces:?}");
+        }
+        if let Some(expected) = self.expected.get("status") {
+            let status = final_status(engine, &mut client, false);
+            assert_eq!(Value::from(status), *expected, "{name}, in {pieces:?}");
+        }
+        let seen: Vec<_> =
+            engine.received().iter().filter(|each| each.complete).map(describe).collect();
+        assert_eq!(seen, *requests, "{name}, in {pieces:?}");
+        if self.expected.get("status").is_some()
+            || requests.last().is_some_and(|last| last["keepAlive"] == false)
+        {
+            assert_eq!(client.end(engine), End::Closed, "{name}");
+        }
+        engine.settle();
+        assert_eq!(client.available(), 0, "{name}: more than was due");
+    }
+
+    fn requests(&self) -> &Vec<Value> {
+        self.expected["requests"].as_array().expect("each expectation has its requests")
+    }
+
+    /// The limits that the case sets; they have the names of the settings.
+    fn limits(&self) -> Option<Limits> {
+        let mut limits = Limits::default();
+        for (name, value) in self.expected.get("settings")?.as_object().expect("an object") {
+            let value = value.as_u64().expect("a number");
+            match name.as_str() {
+                "limit_request_line" => limits.request_line = value as usize,
+                "limit_request_fields" => limits.request_fields = value as usize,
+                "limit_request_field_size" => limits.request_field_size = value as usize,
+                "limit_request_body" => limits.request_body = value,
+                _ => panic!("{}: {name} is no limit", self.name),
+            }
+        }
+        Some(limits)
+    }
+}
+
+/// A request in the words of the golden files.
+fn describe(received: &Received) -> Value {
+    let request = &received.request;
+    let body: String = received.body.iter().map(|&byte| char::from(byte)).collect();
+    let trailers: Vec<_> = received
+        .trailers
+        .split_terminator("\r\n")
+        .map(|line| line.split_once(':').expect("a trailer has a colon"))
+        .map(|(name, value)| (name, value.trim()))
+        .collect();
+    serde_json::json!({
+        "method": request.method,
+        "target": request.target,
+        "version": format!("1.{}", request.minor),
+        "fields": request.fields,
+        "body": body,
+        "trailers": trailers,
+        "keepAlive": request.keep_alive,
+    })
+}
+
+/// The status of the next answer that is not an interim one.
+fn final_status(engine: &mut Engine, client: &mut Client, to_head: bool) -> u16 {
+    loop {
+        let response =
+            if to_head { client.response_to_head(engine) } else { client.response(engine) };
+        if response.status >= 200 {
+            return response.status;
+        }
+    }
+}
+
+fn cases(kind: &str) -> Vec<Case> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/golden/requests");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder.join(kind))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "http"))
+        .collect();
+    paths.sort();
+    let case = |path: &PathBuf| Case {
+        name: format!("{kind}/{}", path.file_stem().unwrap().display()),
+        bytes: fs::read(path).unwrap(),
+        expected: serde_json::from_slice(&fs::read(path.with_extension("json")).unwrap()).unwrap(),
+    };
+    paths.iter().map(case).collect()
+}
+
+/// xorshift: the same cuts on every run, so that a failure can be looked at.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % bound as u64) as usize
+    }
+}
