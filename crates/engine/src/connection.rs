@@ -66,6 +66,7 @@ impl Connection {
         let shared =
             ctx.connections.borrow_mut().insert_with(|id| Shared::new(ctx.clone(), id, tag, peer));
         shared.set_deadline(ctx.limits.head);
+        ctx.first_connection.notify_one();
         if ctx.draining.get() {
             shared.drain();
         }

@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::Notify;
+
 use crate::access::AccessLog;
 use crate::connection::Shared;
 use crate::crossing::Crossing;
@@ -32,6 +34,8 @@ pub(crate) struct Context {
     pub scratch: RefCell<Box<[u8]>>,
     pub date: RefCell<Date>,
     pub wheel: RefCell<Wheel>,
+    /// Wakes the clock, which stands still without connections.
+    pub first_connection: Notify,
     pub draining: Cell<bool>,
     /// Connections whose task has something to do after the ring was read.
     pub dirty: RefCell<Vec<Rc<Shared>>>,
@@ -55,6 +59,7 @@ impl Context {
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             date: RefCell::new(Date::now()),
             wheel: RefCell::new(Wheel::new(0)),
+            first_connection: Notify::new(),
             draining: Cell::new(false),
             dirty: RefCell::default(),
             ending: RefCell::default(),

@@ -354,9 +354,12 @@ async fn watcher(ctx: Rc<Context>, watch: Rc<Notify>) {
     }
 }
 
-/// Moves the wheel and writes the access log out, as long as there are connections.
+/// Moves the wheel and writes the access log out, as long as there are connections: an idle worker sleeps.
 async fn clock(ctx: Rc<Context>) {
     loop {
+        if ctx.connections.borrow().len() == 0 {
+            ctx.first_connection.notified().await;
+        }
         time::sleep(TICK).await;
         if let Some(access) = ctx.access.borrow_mut().as_mut() {
             access.flush();
