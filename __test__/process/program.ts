@@ -27,6 +27,8 @@ export interface ProgramOptions {
   readonly files?: Record<string, string>
   readonly args?: readonly string[]
   readonly env?: Record<string, string>
+  /** What runs the command, instead of nothing. */
+  readonly command?: readonly string[]
 }
 
 export interface Answer {
@@ -59,7 +61,13 @@ export class Program {
 
   constructor(directory: string, options: ProgramOptions) {
     this.directory = directory
-    this.child = spawn(process.execPath, [...COMMAND, ...(options.args ?? [])], {
+    const [file = process.execPath, ...args] = [
+      ...(options.command ?? []),
+      process.execPath,
+      ...COMMAND,
+      ...(options.args ?? []),
+    ]
+    this.child = spawn(file, args, {
       cwd: directory,
       env: { ...process.env, NODE_OPTIONS: '', ...options.env },
       stdio: ['ignore', 'ignore', 'pipe'],

@@ -60,8 +60,9 @@ export class Worker {
       const target = await loadTarget(message)
       if (this.#state !== 'booting') return
       if (message.check) return this.#channel.send({ type: 'ready', engine: config.engine })
-      await this.#serve(message, target, log)
+      // From the first request on an error is a request's and no failure to boot.
       bootOver()
+      await this.#serve(message, target, log)
     } catch (error) {
       this.#fail(error, config.app)
     }

@@ -1,0 +1,83 @@
+// What the processes are to the system and to the application: titles, process 1, the environment, the check.
+
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import test from 'ava'
+
+import { native } from '../../ts/native/index.ts'
+import { appSource, ENGINES, serveArgs, startProgram, until } from './program.ts'
+
+const LONG_NAME = 'a-service-with-a-name-that-is-longer-than-the-arguments-of-a-process-usually-are'
+
+for (const engine of ENGINES) {
+  test.serial(`${engine}: a worker's title is whole in ps`, async (t) => {
+    const args = serveArgs(engine, '-w', '1', '-n', LONG_NAME)
+    const program = await startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(1)
+    const [worker = 0] = program.workers()
+    t.is(titleOf(worker), `monoceros: worker [${LONG_NAME}]`)
+    // Without the addon the arbiter's title has only the room of its own arguments.
+    if (native !== null) t.is(titleOf(program.pid), `monoceros: arbiter [${LONG_NAME}]`)
+  })
+}
+
+test.serial(
+  'the application sees its worker, its instance, the port and no channel of node',
+  async (t) => {
+    const source = `module.exports = (req, res) => res.end(JSON.stringify({
+      worker: process.env.MONOCEROS_WORKER, instance: process.env.NODE_APP_INSTANCE,
+      port: process.env.PORT, own: process.env.OWN, listen: process.env.LISTEN_FDS,
+      sent: process.send({ ready: true }), script: process.argv[1].split('/').at(-1),
+    }))`
+    const program = startProgram(t, {
+      files: { 'app.cjs': source },
+      args: serveArgs('auto', '-w', '1', '-e', 'OWN=a=b'),
+      env: { LISTEN_FDS: '1' },
+    })
+    await program.ready(1)
+    t.deepEqual(JSON.parse((await program.get()).body), {
+      worker: '1',
+      instance: '0',
+      port: String(program.port),
+      own: 'a=b',
+      sent: true,
+      script: 'app.cjs',
+    })
+  },
+)
+
+test.serial('as process 1 of a container: serves, and TERM ends it with 0', async (t) => {
+  const isolated = ['--fork', '--pid', '--mount-proc', '--kill-child']
+  if (spawnSync('unshare', [...isolated, 'true']).status !== 0) {
+    t.pass('skipped: this machine does not allow a process namespace of its own')
+    return
+  }
+  const program = startProgram(t, {
+    files: { 'app.cjs': appSource('1') },
+    args: serveArgs('auto', '-w', '1'),
+    command: ['unshare', ...isolated],
+  })
+  await program.ready(1)
+  t.regex(program.log, /\[1\] \[INFO\] Starting monoceros/)
+  t.is((await program.who()).version, '1')
+  // Seen from outside, process 1 is the child of unshare.
+  const [arbiter = 0] = program.workers()
+  process.kill(arbiter, 'SIGTERM')
+  t.is(await program.exited, 0)
+  await program.line(/Shutting down: Master/)
+})
+
+test.serial('the check loads the application and serves nothing', async (t) => {
+  const files = { 'app.cjs': appSource('1'), 'broken.cjs': 'throw new Error("no database")' }
+  const good = startProgram(t, { files, args: ['app.cjs', '--check-config'] })
+  t.is(await good.exited, 0)
+  t.is(good.log, '')
+  const bad = startProgram(t, { files, args: ['broken.cjs', '--check-config'] })
+  t.is(await bad.exited, 1)
+  await until(() => bad.child.stderr?.readableEnded, 'the end of the log')
+  t.regex(bad.log, /application broken\.cjs failed while loading:\nError: no database/)
+})
+
+/** What ps shows. */
+function titleOf(pid: number): string {
+  return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/[\0 ]+$/, '')
+}
