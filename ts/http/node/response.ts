@@ -10,19 +10,21 @@ import { kCall } from './brand.ts'
 import type { Call } from './call.ts'
 import { RENDERED, SIMPLE, UNDECIDED } from './call.ts'
 import {
+  type FieldMap,
+  FieldStore,
   HAS_DATE,
   HAS_LENGTH,
   NOT_SIMPLE,
   renderedFields,
   renderMap,
   renderObject,
+  storeField,
 } from './fields.ts'
 import { informOf } from './inform.ts'
 import type { Body, Encoding, NodeResponse, WriteCallback } from './internals.ts'
 import { kOutHeaders, kUniqueHeaders } from './internals.ts'
 
 type OurResponse = NodeResponse & { [kCall]?: Call; statusMessage: string }
-type FieldMap = Record<string, [name: string, value: unknown]>
 
 const prototype = http.ServerResponse.prototype as unknown as OurResponse
 
@@ -35,10 +37,13 @@ const original = {
   send: prototype._send,
   writeRaw: prototype._writeRaw,
   finish: prototype._finish,
+  setHeader: prototype.setHeader as (name: unknown, value: unknown) => OurResponse,
 }
 
 /** A head of ours, before the fields: any text that is true, for those who look whether it was sent. */
 const RESPONSE_LINE = 'HTTP/1.1 '
+
+const Store = FieldStore as unknown as new () => FieldMap
 
 let installed = false
 
@@ -54,7 +59,7 @@ export function installResponseMethods(): void {
   installed = true
   patchedBefore = isPatched()
   const hadWriteHeader = Object.hasOwn(prototype, 'writeHeader')
-  Object.assign(prototype, { end, writeHead, _storeHeader, _send, _writeRaw, _finish })
+  Object.assign(prototype, { end, writeHead, setHeader, _storeHeader, _send, _writeRaw, _finish })
   if (hadWriteHeader) Object.assign(prototype, { writeHeader: writeHead })
 }
 
@@ -120,6 +125,17 @@ function endSimply(res: OurResponse, call: Call, chunk: string | Uint8Array | un
   res._finish()
   call.finishSoon()
   return true
+}
+
+function setHeader(this: OurResponse, name: unknown, value: unknown): OurResponse {
+  if (this[kCall] === undefined || this._header) return original.setHeader.call(this, name, value)
+  const before = this[kOutHeaders] as FieldMap | null
+  const map = before ?? new Store()
+  if (patchedBefore || !storeField(map, name, value)) {
+    return original.setHeader.call(this, name, value)
+  }
+  if (before === null) this[kOutHeaders] = map
+  return this
 }
 
 function endExactly(
