@@ -1,6 +1,7 @@
 /** Events and callbacks, in which order, and what is found in them. */
 import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import http from 'node:http'
 import { finished, pipeline, Readable } from 'node:stream'
 import { exchange, get, RawClient, request, sleep } from '../client.ts'
 import type { Scenario, Scenarios } from '../suite.ts'
@@ -271,6 +272,49 @@ export const lives: Scenarios = {
       },
     )
   }, POST),
+  'an upload begun and not read is over with the answer': async ({ serve }) => {
+    const log: string[] = []
+    const port = await serve((req, res) => {
+      req.on('close', () => log.push('r.close'))
+      res.end('x')
+    })
+    const client = new RawClient(port).send(request('POST', '/', ['Content-Length: 5']))
+    await client.untilReceived('x')
+    client.send(`hello${get('/')}`)
+    await client.untilClosed()
+    await sleep(40)
+    return log
+  },
+  'a timeout of the response calls back and ends nothing': logged((_req, res, log) => {
+    res.setTimeout(30, () => {
+      log.push(`timeout ${res.destroyed}`)
+      res.end('x')
+    })
+  }),
+  'a timeout of the request': logged((req, res, log) => {
+    req.setTimeout(30, () => {
+      log.push('timeout')
+      res.end('x')
+    })
+  }),
+  'a timeout that nobody hears ends the connection': left(
+    (req) => req.socket.setTimeout(20),
+    get('/'),
+    () => {},
+  ),
+  "the server's timeout": async ({ serve }) => {
+    let heard = 0
+    const server = http.createServer(() => {})
+    server.setTimeout(30, (socket) => {
+      heard++
+      socket.destroy()
+    })
+    return [await exchange(await serve(server), get('/')), heard]
+  },
+  'destroySoon after the answer': logged((req, res) => {
+    res.end('x')
+    ;(req.socket as unknown as { destroySoon(): void }).destroySoon()
+  }),
   'the socket closes when the client leaves idle': async ({ serve }) => {
     const log: string[] = []
     const port = await serve((req, res) => {

@@ -56,6 +56,7 @@ export class Call implements ExchangeOwner, InHand {
   finishesOnReturn = false
   #bodyGiven = false
   #credit = 0
+  #consumed = false
   #finishCallback: WriteCallback
   #whole: Body | undefined
   #wholeEncoding: Encoding
@@ -74,7 +75,7 @@ export class Call implements ExchangeOwner, InHand {
     if (exchange.bodyKind === 2) {
       const credit = this.#credit
       this.#credit = 0
-      if (credit > 0) exchange.consume(credit)
+      if (credit > 0) this.#consume(credit)
       return
     }
     this.#giveBody()
@@ -93,8 +94,13 @@ export class Call implements ExchangeOwner, InHand {
   onData(chunk: Buffer): void {
     const { req } = this
     // Like node's parser: a body that nobody wants is thrown away, and one that is not read is not asked for further.
-    if (req._dumped || req.destroyed || req.push(chunk)) this.exchange.consume(chunk.length)
+    if (req._dumped || req.destroyed || req.push(chunk)) this.#consume(chunk.length)
     else this.#credit += chunk.length
+  }
+
+  #consume(bytes: number): void {
+    this.#consumed = true
+    this.exchange.consume(bytes)
   }
 
   onEnd(rawTrailers: string[]): void {
@@ -287,12 +293,16 @@ export class Call implements ExchangeOwner, InHand {
   /** Lets go of a body that nobody has asked for. */
   #dump(): void {
     const { req, exchange } = this
-    const arrived = exchange.bodyKind !== 2 || req.complete
+    // Of a body that nobody has taken a byte of, the engine throws the rest away without a word.
+    const discarded = exchange.bodyKind === 2 && !req.complete && !this.#consumed
+    const arrived = exchange.bodyKind !== 2 || req.complete || discarded
+    if (discarded) req.complete = true
     if (arrived && req._eventsCount === 0 && req.emit === originalEmit) {
       closeQuietly(req)
       return
     }
     this.#giveBody()
+    if (discarded) req.push(null)
     req._dump()
   }
 }
