@@ -191,12 +191,13 @@ impl Ring {
         let mut released = head;
         while head != tail {
             let at = (head & (self.size - 1)) as usize;
-            // SAFETY: `at` is inside the data and word-aligned, since every record is padded to words; the bytes up
-            // to `tail` were published by JavaScript and are not written before HEAD passes them.
-            let rest = unsafe {
-                std::slice::from_raw_parts(self.memory.add(DATA + at), self.size as usize - at)
-            };
-            let Some(taken) = record(rest, &mut each) else {
+            let published = tail.wrapping_sub(head);
+            let length = (self.size as usize - at).min(published as usize);
+            // SAFETY: `at` is inside the data, and so is the end; the bytes up to `tail` were published by JavaScript
+            // and are not written before HEAD passes them.
+            let rest = unsafe { std::slice::from_raw_parts(self.memory.add(DATA + at), length) };
+            let taken = if published > self.size { None } else { record(rest, &mut each) };
+            let Some(taken) = taken.filter(|&taken| taken <= length) else {
                 // Only a fault of our own JavaScript can bring this about; skipping keeps the thread alive.
                 self.word(HEAD).store(tail, Ordering::Release);
                 return;
