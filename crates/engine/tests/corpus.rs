@@ -3,17 +3,26 @@
 use std::fs;
 use std::path::Path;
 
+#[path = "../../../fuzz/properties/access.rs"]
+mod access;
+#[path = "../../../fuzz/properties/agreement.rs"]
+mod agreement;
 #[path = "../../../fuzz/properties/guard.rs"]
 mod guard;
+#[path = "../../../fuzz/properties/ring.rs"]
+mod ring;
 
-/// Changed copies of each file: a few seconds without optimisation. For more there is cargo-fuzz.
-const COPIES: usize = 1_000;
 /// Longer files are not changed: reading them byte by byte takes the square of their length.
 const MAX_CHANGED_BYTES: usize = 1_024;
 
 fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(name);
-    let entries = fs::read_dir(&folder).expect("the corpus is committed");
+    files(&format!("fuzz/corpus/{name}"))
+}
+
+/// All files of a folder of the repository, by name.
+fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
+    let entries = fs::read_dir(&folder).expect("it is committed");
     let mut files: Vec<_> = entries
         .map(|entry| entry.expect("a folder that can be opened can be read").path())
         .map(|path| (path.display().to_string(), fs::read(&path).expect("a committed file")))
@@ -23,12 +32,43 @@ fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn guard_corpus_holds_the_property() {
-    let files = corpus("guard");
-    assert!(files.len() >= 10);
-    for (_, input) in files {
-        guard::check(&input);
+fn guard_holds_its_property() {
+    replay("guard", 600, guard::check);
+}
+
+#[test]
+fn guard_and_hyper_agree() {
+    replay("agreement", 600, agreement::check);
+    replay("guard", 200, agreement::check);
+}
+
+#[test]
+fn golden_requests_hold_both_properties() {
+    for kind in ["valid", "invalid"] {
+        // What is expected of them is as good an input as any.
+        for (path, input) in files(&format!("__test__/golden/requests/{kind}")) {
+            println!("{path}");
+            guard::check(&input);
+            agreement::check(&input);
+        }
     }
+}
+
+#[test]
+fn guard_and_hyper_both_read_what_is_valid() {
+    for (path, input) in corpus("agreement") {
+        assert!(agreement::compared(&input) > 0, "{path}");
+    }
+}
+
+#[test]
+fn ring_holds_its_property() {
+    replay("ring", 1_000, ring::check);
+}
+
+#[test]
+fn access_holds_its_property() {
+    replay("access", 600, access::check);
 }
 
 #[test]
@@ -41,14 +81,20 @@ fn guard_accepts_what_is_valid_and_refuses_what_is_not() {
     }
 }
 
-#[test]
-fn guard_holds_the_property_on_changed_copies() {
-    let files = corpus("guard");
+/// Checks each file of a corpus and so many changed copies of it: as many as take a second or so without optimisation.
+/// For more there is cargo-fuzz.
+fn replay(name: &str, copies: usize, check: fn(&[u8])) {
+    let files = corpus(name);
+    assert!(files.len() >= 8, "the corpus of {name} is missing");
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
+    for (path, input) in &files {
+        println!("{path}");
+        check(input);
+    }
     for (_, input) in files.iter().filter(|(_, input)| input.len() <= MAX_CHANGED_BYTES) {
-        for _ in 0..COPIES {
+        for _ in 0..copies {
             let (_, other) = &files[random.below(files.len())];
-            guard::check(&changed(input, other, &mut random));
+            check(&changed(input, other, &mut random));
         }
     }
 }

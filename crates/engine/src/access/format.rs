@@ -86,8 +86,8 @@ impl AccessFormat {
         Ok(Self { parts })
     }
 
-    /// Appends a line without its end.
-    pub(super) fn render(&self, entry: &Entry<'_>, time: &str, line: &mut Vec<u8>) {
+    /// Appends a line without its end; `time` is what `%(t)s` stands for.
+    pub fn render(&self, entry: &Entry<'_>, time: &str, line: &mut Vec<u8>) {
         for part in &self.parts {
             match part {
                 Part::Text(text) => line.extend_from_slice(text),

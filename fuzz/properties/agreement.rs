@@ -1,0 +1,226 @@
+//! What must hold between the guard and hyper, whatever a client sends: of a message that the guard has released whole,
+//! hyper reads exactly the same or refuses it, and both see its end at the same byte. A request that one of two readers
+//! hides in the body of another is how requests are smuggled.
+
+use std::cell::RefCell;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+
+use hyper::body::{Body, Incoming};
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, Version};
+use monoceros_engine::guard::{Guard, Progress};
+use monoceros_engine::limits::Limits;
+use monoceros_engine::request::{Framing, Head};
+
+/// A message as one of the two read it.
+#[derive(Debug, Default, Eq, PartialEq)]
+pub struct Message {
+    method: Vec<u8>,
+    /// Only of the origin form, and without a fragment, which hyper cuts off.
+    target: Option<Vec<u8>>,
+    minor: u8,
+    /// Lower case, sorted by name; values of one name in their order.
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+    body: Vec<u8>,
+    trailers: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Checks every message that the guard releases of an input.
+pub fn check(input: &[u8]) {
+    compared(input);
+}
+
+/// As `check`; how many messages both have read.
+pub fn compared(input: &[u8]) -> usize {
+    let mut count = 0;
+    for (released, message, keep_alive) in released(input) {
+        let read = read_by_hyper(&[&released, CANARY].concat());
+        let mut read = read.into_iter();
+        let Some(first) = read.next() else {
+            continue;
+        };
+        count += 1;
+        assert_eq!(first, message, "read otherwise: {:?}", String::from_utf8_lossy(&released));
+        let behind = read.next();
+        if keep_alive {
+            let canary = behind.as_ref().and_then(|next| next.target.as_deref());
+            assert_eq!(canary, Some(&b"/canary"[..]), "another end: {released:?}, {behind:?}");
+        }
+    }
+    count
+}
+
+/// The messages that the guard releases whole, with their bytes and whether the connection lives on.
+fn released(input: &[u8]) -> Vec<(Vec<u8>, Message, bool)> {
+    let limits = Limits::default();
+    let mut messages = Vec::new();
+    let mut guard = Guard::new();
+    let (mut head, mut gate, mut rest) = (Head::default(), Vec::new(), input);
+    while let Ok((taken, progress)) = guard.advance(rest, &mut gate, &mut head, &limits) {
+        rest = &rest[taken..];
+        if guard.is_complete() {
+            let message = read_by_hand(&head, &gate, guard.trailers());
+            messages.push((std::mem::take(&mut gate), message, head.keep_alive));
+            guard.next();
+        } else if taken == 0 || (rest.is_empty() && progress == Progress::More) {
+            break;
+        }
+    }
+    messages
+}
+
+/// What the guard said of a head, and the body by the simplest decoder there is.
+fn read_by_hand(head: &Head, bytes: &[u8], trailers: &[u8]) -> Message {
+    let body = &bytes[head.len..];
+    let fields = head.fields.iter().map(|(name, value)| (name.of(bytes), value.of(bytes)));
+    let lines = trailers.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let trailers = lines.map(|line| {
+        let colon = line.iter().position(|&byte| byte == b':').expect("the guard has seen it");
+        (&line[..colon], line[colon + 1..].trim_ascii())
+    });
+    let target = head.target.of(bytes);
+    Message {
+        method: head.method.of(bytes).to_vec(),
+        target: target
+            .starts_with(b"/")
+            .then(|| target.split(|&byte| byte == b'#').next().unwrap_or_default().to_vec()),
+        minor: head.minor,
+        fields: sorted(fields),
+        body: if head.framing == Framing::Chunked { decode(body) } else { body.to_vec() },
+        trailers: sorted(trailers),
+    }
+}
+
+fn decode(mut chunks: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let digits = chunks.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+        let size = std::str::from_utf8(&chunks[..digits]).expect("digits");
+        let size = usize::from_str_radix(size, 16).expect("the guard has read all of it");
+        let line = chunks.iter().position(|&byte| byte == b'\n').expect("a line ends") + 1;
+        if size == 0 {
+            return body;
+        }
+        body.extend_from_slice(&chunks[line..line + size]);
+        chunks = &chunks[line + size + 2..];
+    }
+}
+
+/// What hyper reads of a connection's bytes, up to what it refuses.
+fn read_by_hyper(bytes: &[u8]) -> Vec<Message> {
+    let read: Rc<RefCell<Vec<Message>>> = Rc::default();
+    let service = service_fn(|request: Request<Incoming>| {
+        let read = read.clone();
+        async move {
+            if let Ok(message) = message(request).await {
+                read.borrow_mut().push(message);
+            }
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }
+    });
+    // As the engine sets it up.
+    let mut connection = pin!(
+        http1::Builder::new()
+            .auto_date_header(false)
+            .header_read_timeout(None)
+            .half_close(true)
+            .max_buf_size(Limits::default().head_size().max(65_536))
+            .serve_connection(Memory { bytes: bytes.to_vec(), position: 0 }, service)
+    );
+    let mut context = Context::from_waker(Waker::noop());
+    // Everything is in memory: what is not done after so many polls never will be.
+    for _ in 0..MAX_POLLS {
+        if connection.as_mut().poll(&mut context).is_ready() {
+            break;
+        }
+    }
+    read.take()
+}
+
+async fn message(request: Request<Incoming>) -> Result<Message, hyper::Error> {
+    let (parts, mut incoming) = request.into_parts();
+    let (mut body, mut trailers) = (Vec::new(), Vec::<(Vec<u8>, Vec<u8>)>::new());
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
+        match frame?.into_data() {
+            Ok(data) => body.extend_from_slice(&data),
+            Err(frame) => {
+                let map = frame.into_trailers().unwrap_or_default();
+                trailers = map
+                    .iter()
+                    .map(|(name, value)| (name.as_str().into(), value.as_bytes().to_vec()))
+                    .collect();
+            }
+        }
+    }
+    let fields =
+        parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    let uri = &parts.uri;
+    let target =
+        uri.path_and_query().filter(|_| uri.scheme().is_none() && uri.authority().is_none());
+    Ok(Message {
+        method: parts.method.as_str().into(),
+        target: target
+            .map(|target| target.as_str().into())
+            .filter(|target: &Vec<u8>| target.starts_with(b"/")),
+        minor: u8::from(parts.version == Version::HTTP_11),
+        fields: sorted(fields),
+        body,
+        trailers: sorted(trailers.iter().map(|(name, value)| (&name[..], &value[..]))),
+    })
+}
+
+fn sorted<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut fields: Vec<_> =
+        fields.map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec())).collect();
+    // Stable: the order of one name's values stays.
+    fields.sort_by(|(one, _), (other, _)| one.cmp(other));
+    fields
+}
+
+/// A connection whose bytes have all arrived, and which takes every answer.
+struct Memory {
+    bytes: Vec<u8>,
+    position: usize,
+}
+
+impl Read for Memory {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let count = buf.remaining().min(self.bytes.len() - self.position);
+        buf.put_slice(&self.bytes[self.position..self.position + count]);
+        self.position += count;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Memory {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Stands behind each message: it is found exactly if both see the end at the same byte.
+const CANARY: &[u8] = b"GET /canary HTTP/1.1\r\nHost: x\r\n\r\n";
+const MAX_POLLS: usize = 1_000;
