@@ -139,9 +139,10 @@ impl Connection {
             return self.on_end();
         }
         let shared = self.shared.clone();
-        if self.carry.len() >= READ_AHEAD.max(shared.ctx.limits.head_size())
-            || shared.gate.borrow().pending() >= READ_AHEAD
-        {
+        // A head may be as long as its limits allow; behind a request in hand no more than a few need wait.
+        let is_head = shared.current.borrow().is_none();
+        let most = READ_AHEAD.max(if is_head { shared.ctx.limits.head_size() } else { 0 });
+        if self.carry.len() > most || shared.gate.borrow().pending() >= READ_AHEAD {
             return Turn::Wait;
         }
         let mut scratch = shared.ctx.scratch.borrow_mut();
@@ -285,7 +286,9 @@ impl Connection {
         let shared = self.shared.clone();
         let Some(current) = shared.current.take() else { return Turn::Again };
         shared.close_books(&current);
-        if shared.close.get() {
+        // By now hyper has read all that the guard released. If it ever had not, nothing behind could be trusted.
+        let at_its_end = self.guard.is_complete() && shared.gate.borrow().pending() == 0;
+        if shared.close.get() || !at_its_end {
             return Turn::Flush;
         }
         shared.token.set(true);

@@ -179,6 +179,28 @@ fn a_client_that_does_not_read_gets_no_further_requests_taken() {
 }
 
 #[test]
+fn a_client_that_sends_requests_without_end_is_not_read_without_end() {
+    let setup = Setup { small_buffers: true, ..Setup::default() };
+    let mut engine = Engine::start(setup, silent());
+    let mut client = Client::with_small_buffers(&engine);
+    client.send(&mut engine, GET);
+    let id = engine.request_to("/");
+    let more = GET.repeat(20_000);
+    let (mut sent, mut quiet) = (0, 0);
+    while quiet < 5 {
+        let count = client.try_send(&more.as_bytes()[sent..]);
+        sent += count;
+        quiet = if count == 0 { quiet + 1 } else { 0 };
+        engine.settle();
+    }
+    // 64 KiB ahead, one read beyond it, and the kernel's few.
+    assert!(sent < 300_000, "{sent} bytes were read behind a request in hand");
+    assert_eq!(engine.received().len(), 1);
+    engine.js.reply(id, "first");
+    assert_eq!(client.response(&mut engine).text(), "first");
+}
+
+#[test]
 fn javascript_is_told_when_everything_it_wrote_has_been_sent() {
     let setup = Setup { small_buffers: true, ..Setup::default() };
     let mut engine = Engine::start(setup, silent());

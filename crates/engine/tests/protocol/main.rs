@@ -10,3 +10,4 @@ mod limits;
 mod load;
 mod refusals;
 mod stopping;
+mod surroundings;
