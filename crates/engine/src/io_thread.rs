@@ -323,10 +323,11 @@ async fn flusher(ctx: Rc<Context>, watch: Rc<Notify>) {
             Poll::Pending
         })
         .await;
+        // A lone request is not kept waiting for others.
         let mut gathered = 0;
         for _ in 0..GATHER_TURNS {
             let len = ctx.batch.borrow().text.len();
-            if len == gathered {
+            if len == gathered || ctx.exchanges.borrow().len() < 2 {
                 break;
             }
             gathered = len;
