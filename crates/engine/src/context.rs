@@ -93,6 +93,11 @@ impl Context {
         self.now_ms() + after.as_millis() as u64
     }
 
+    /// Whether more than one request is in hand.
+    pub fn serves_several(&self) -> bool {
+        self.exchanges.borrow().len() > 1
+    }
+
     /// Adds events to the batch and makes sure that the flusher runs behind the tasks that are ready now.
     pub fn tell(&self, add: impl FnOnce(&mut Batch)) {
         let mut batch = self.batch.borrow_mut();
