@@ -41,6 +41,8 @@ pub(crate) struct Context {
     pub dirty: RefCell<Vec<Rc<Shared>>>,
     /// Connections that wait for JavaScript to pass what it was told.
     pub ending: RefCell<Vec<Rc<Shared>>>,
+    /// Makes the I/O thread look every millisecond, as long as JavaScript works on a batch.
+    pub watch: Notify,
     now: Cell<Instant>,
     started: Instant,
 }
@@ -63,6 +65,7 @@ impl Context {
             draining: Cell::new(false),
             dirty: RefCell::default(),
             ending: RefCell::default(),
+            watch: Notify::new(),
             now: Cell::new(Instant::now()),
             started: Instant::now(),
         }

@@ -14,7 +14,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::sync::Notify;
 use tokio::{task, time};
 
 use crate::access::AccessLog;
@@ -196,9 +195,8 @@ impl Drop for IoThread {
 
 /// The thread's tasks: this one serves the ring and the requests of other threads.
 async fn run(ctx: Rc<Context>) {
-    let watch = Rc::new(Notify::new());
-    task::spawn_local(flusher(ctx.clone(), watch.clone()));
-    task::spawn_local(watcher(ctx.clone(), watch));
+    task::spawn_local(flusher(ctx.clone()));
+    task::spawn_local(watcher(ctx.clone()));
     task::spawn_local(clock(ctx.clone()));
     loop {
         ctx.crossing.woken().await;
@@ -313,7 +311,7 @@ fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
 /// Hands the events of a turn over. The first event of a turn wakes it, so it runs behind every task that was ready
 /// then; it looks at the sockets again as long as that brings more. One wake of JavaScript carries all: on a busy
 /// machine the switches between the threads cost more than anything else here.
-async fn flusher(ctx: Rc<Context>, watch: Rc<Notify>) {
+async fn flusher(ctx: Rc<Context>) {
     loop {
         future::poll_fn(|cx| {
             if !ctx.batch.borrow().is_empty() {
@@ -337,16 +335,16 @@ async fn flusher(ctx: Rc<Context>, watch: Rc<Notify>) {
         ctx.crossing.clock_stale.store(true, Ordering::Relaxed);
         // An answer waits for another request's handler only where there is another.
         if ctx.serves_several() {
-            watch.notify_one();
+            ctx.watch.notify_one();
         }
     }
 }
 
 /// While JavaScript works on a batch, looks at the ring every millisecond: a finished answer must not wait for
 /// another request's slow handler.
-async fn watcher(ctx: Rc<Context>, watch: Rc<Notify>) {
+async fn watcher(ctx: Rc<Context>) {
     loop {
-        watch.notified().await;
+        ctx.watch.notified().await;
         while ctx.crossing.is_batch_out() {
             let takes = ctx.crossing.takes();
             time::sleep(WATCH_EVERY).await;
@@ -354,6 +352,8 @@ async fn watcher(ctx: Rc<Context>, watch: Rc<Notify>) {
                 wake_ending(&ctx);
             }
         }
+        // What JavaScript wrote last comes before the question whether it has answered.
+        read_ring(&ctx);
         wake_ending(&ctx);
     }
 }

@@ -47,6 +47,7 @@ impl Connection {
             return Turn::Gone;
         }
         ctx.ending.borrow_mut().push(shared.clone());
+        ctx.watch.notify_one();
         Turn::Wait
     }
 

@@ -136,6 +136,21 @@ fn a_client_that_half_closes_while_its_answer_is_pending_aborts_the_request() {
 }
 
 #[test]
+fn a_client_that_half_closes_at_once_and_gets_no_answer_aborts_the_request() {
+    let mut engine = Engine::new(silent());
+    for _ in 0..20 {
+        let mut client = Client::connect(&engine);
+        client.send(&mut engine, GET);
+        client.half_close();
+        let id = engine.request_to("/");
+        // Nothing else goes on that could bring the engine to look again.
+        engine.event("the abort", |event| (*event == Event::Aborted(id)).then_some(()));
+        engine.until("the connection ends", |_| client.has_ended().then_some(()));
+        engine.events.clear();
+    }
+}
+
+#[test]
 fn a_client_that_half_closes_reads_the_rest_of_an_answer_that_is_complete() {
     let setup = Setup { small_buffers: true, ..Setup::default() };
     let mut engine = Engine::start(setup, silent());
