@@ -162,6 +162,7 @@ export async function startArbiter(settings: Partial<Config> = {}): Promise<Stag
     log: fakeLog(log),
     setTitle: () => {},
     createPidfile: () => () => {},
+    reapOrphans: () => {},
     version: '0',
     engine: 'none',
   }

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
-import { appSource, ENGINES, serveArgs, startProgram, until } from './program.ts'
+import { appSource, childrenOf, ENGINES, serveArgs, startProgram, until } from './program.ts'
 
 const LONG_NAME = 'a-service-with-a-name-that-is-longer-than-the-arguments-of-a-process-usually-are'
 
@@ -45,16 +45,17 @@ test.serial(
   },
 )
 
-test.serial('as process 1 of a container: serves, and TERM ends it with 0', async (t) => {
-  const isolated = ['--fork', '--pid', '--mount-proc', '--kill-child']
-  if (spawnSync('unshare', [...isolated, 'true']).status !== 0) {
-    t.pass('skipped: this machine does not allow a process namespace of its own')
-    return
-  }
+/** A process namespace of its own, as a container has one. */
+const ISOLATED = ['--fork', '--pid', '--mount-proc', '--kill-child']
+const mayIsolate = spawnSync('unshare', [...ISOLATED, 'true']).status === 0
+// Only root may make namespaces, and not in every container.
+const testIsolated = mayIsolate ? test.serial : test.serial.skip
+
+testIsolated('as process 1 of a container: serves, and TERM ends it with 0', async (t) => {
   const program = startProgram(t, {
     files: { 'app.cjs': appSource('1') },
     args: serveArgs('auto', '-w', '1'),
-    command: ['unshare', ...isolated],
+    command: ['unshare', ...ISOLATED],
   })
   await program.ready(1)
   t.regex(program.log, /\[1\] \[INFO\] Starting monoceros/)
@@ -65,6 +66,23 @@ test.serial('as process 1 of a container: serves, and TERM ends it with 0', asyn
   t.is(await program.exited, 0)
   await program.line(/Shutting down: Master/)
 })
+
+if (native !== null) {
+  testIsolated('as process 1 of a container: reaps what others leave behind', async (t) => {
+    const orphan = `require('node:child_process').spawn('sh', ['-c', 'sleep 2 &'])`
+    const program = startProgram(t, {
+      files: { 'app.cjs': `${orphan}\n${appSource('1')}` },
+      args: serveArgs('native', '-w', '1'),
+      command: ['unshare', ...ISOLATED],
+    })
+    await program.ready(1)
+    const [arbiter = 0] = program.workers()
+    await until(() => childrenOf(arbiter).length === 2, 'the orphan beside the worker')
+    await until(() => childrenOf(arbiter).length === 1, 'the end of the orphan')
+    await until(() => childrenOf(arbiter, true).length === 1, 'the orphan reaped')
+    t.is((await program.who()).version, '1')
+  })
+}
 
 test.serial('the check loads the application and serves nothing', async (t) => {
   const files = { 'app.cjs': appSource('1'), 'broken.cjs': 'throw new Error("no database")' }

@@ -197,7 +197,8 @@ export function isAlive(pid: number): boolean {
   }
 }
 
-function childrenOf(parent: number): number[] {
+/** The processes that `parent` has started, with or without those that nobody has waited for. */
+export function childrenOf(parent: number, zombies = false): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))
     .map(Number)
@@ -205,7 +206,7 @@ function childrenOf(parent: number): number[] {
       try {
         const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
         const [state, ppid] = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-        return Number(ppid) === parent && state !== 'Z'
+        return Number(ppid) === parent && (zombies || state !== 'Z')
       } catch {
         // It has ended while we looked.
         return false

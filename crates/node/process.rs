@@ -1,6 +1,7 @@
 //! What Node cannot do for a process: bind with every option, tell a descriptor's address, close
 //! it, name the process at full length.
 
+mod orphans;
 mod title;
 
 use std::io;
@@ -91,6 +92,18 @@ pub fn local_address(fd: i32) -> napi::Result<SocketAddress, String> {
 #[napi(catch_unwind)]
 pub fn set_title(title: String) -> bool {
     title::set(&title)
+}
+
+/// The children of this process that have ended and that nobody has waited for.
+#[napi(catch_unwind)]
+pub fn zombies() -> Vec<i32> {
+    orphans::zombies()
+}
+
+/// Waits for a child that has ended; false when there is no such child.
+#[napi(catch_unwind)]
+pub fn reap(pid: i32) -> bool {
+    orphans::reap(pid)
 }
 
 /// Milliseconds on the clock that all processes of the machine share.

@@ -29,6 +29,8 @@ export interface ArbiterParts {
   readonly setTitle: (title: string) => void
   /** Writes a pidfile; returns how to remove it. */
   readonly createPidfile: (path: string) => () => void
+  /** Waits for the orphans of a container; once a tick. */
+  readonly reapOrphans: () => void
   readonly version: string
   /** Which engine the workers will use, for the log. */
   readonly engine: string
@@ -350,6 +352,7 @@ export class Arbiter {
     const late = nowMs - this.#nextTickMs > TICK_LATE_MS
     if (nowMs >= this.#nextTickMs) this.#nextTickMs = nowMs + TICK_MS
     this.#supervisor.check({ late })
+    this.#parts.reapOrphans()
   }
 
   #armTimer(): void {

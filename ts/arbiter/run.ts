@@ -13,6 +13,7 @@ import { SharedBoard } from '../scoreboard/shared.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
 import { Arbiter } from './arbiter.ts'
 import { generationOpener } from './generation.ts'
+import { orphanReaper } from './orphans.ts'
 import { createPidfile } from './pidfile.ts'
 
 /** Runs an arbiter until it is told to stop; the result is the exit status. `load` is called again at each reload. */
@@ -28,6 +29,7 @@ export async function runArbiter(load: () => Promise<ResolvedConfig>): Promise<n
     board: createBoard(slotsFor(values.workers)),
     setTitle,
     createPidfile: (path) => createPidfile(system, resolve(values.chdir, path)),
+    reapOrphans: orphanReaper(system.pid, native),
     version: packageVersion(),
     engine: engineForLog(values),
   })

@@ -119,6 +119,9 @@ export declare function localAddress(fd: number): SocketAddress
 /** Milliseconds on the clock that all processes of the machine share. */
 export declare function monotonicMs(): number
 
+/** Waits for a child that has ended; false when there is no such child. */
+export declare function reap(pid: number): boolean
+
 /**
  * Names the process as `ps` shows it, longer than its arguments were if need be. Returns whether
  * the system allows it.
@@ -175,3 +178,6 @@ export interface Totals {
 
 /** The version of the package that the binary was built for. */
 export declare function version(): string
+
+/** The children of this process that have ended and that nobody has waited for. */
+export declare function zombies(): Array<number>
