@@ -127,6 +127,12 @@ export class Crossing {
         connection?.handler.onConnectionClosed?.(connection)
         return
       }
+      case IN.WITHDRAWN: {
+        // A request whose time ran out before this thread came for it: answered, and none of its body is wanted.
+        this.#at = at + 9 + u32(text, at + 5)
+        if (text.charCodeAt(at + 13) >> 3 === 1) this.#engine.piece()
+        return
+      }
       case IN.TROUBLE: {
         const length = u16(text, at + 5)
         this.#at = at + 7 + length

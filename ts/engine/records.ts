@@ -29,6 +29,7 @@ export const IN = {
   ABORTED: 7,
   IDLE: 8,
   TROUBLE: 9,
+  WITHDRAWN: 15,
 } as const
 
 /** Methods that cross as a number from 1; 0 stands before any other, which is spelt out. */

@@ -44,6 +44,7 @@ pub(crate) struct Context {
     /// Makes the I/O thread look every millisecond, as long as JavaScript works on a batch.
     pub watch: Notify,
     now: Cell<Instant>,
+    now_ms: Cell<u64>,
     started: Instant,
 }
 
@@ -67,6 +68,7 @@ impl Context {
             ending: RefCell::default(),
             watch: Notify::new(),
             now: Cell::new(Instant::now()),
+            now_ms: Cell::new(0),
             started: Instant::now(),
         }
     }
@@ -82,13 +84,23 @@ impl Context {
     /// Reads the clock anew.
     pub fn refresh_clock(&self) {
         self.crossing.clock_stale.store(false, Ordering::Relaxed);
-        self.now.set(Instant::now());
+        let now = Instant::now();
+        self.now.set(now);
+        self.now_ms.set(self.ms(now));
         self.date.borrow_mut().refresh();
     }
 
     /// Milliseconds since the thread started: the clock of the deadlines.
     pub fn now_ms(&self) -> u64 {
-        self.now().duration_since(self.started).as_millis() as u64
+        if self.crossing.clock_stale.load(Ordering::Relaxed) {
+            self.refresh_clock();
+        }
+        self.now_ms.get()
+    }
+
+    /// A time on the clock of the deadlines.
+    pub fn ms(&self, time: Instant) -> u64 {
+        time.duration_since(self.started).as_millis() as u64
     }
 
     /// The time `after` from now, on the clock of the deadlines.

@@ -140,6 +140,11 @@ impl Crossing {
         }
     }
 
+    /// Takes a request back that JavaScript has not taken yet, and says whether that is so.
+    pub fn withdraw(&self, id: u32) -> bool {
+        lock(&self.handoff).withdraw(id)
+    }
+
     /// How often JavaScript has come for a batch: it has done then what it took before.
     pub fn takes(&self) -> u64 {
         self.takes.load(Ordering::SeqCst)

@@ -39,6 +39,16 @@ impl Gated {
     }
 }
 
+impl Gated {
+    /// Gives its memory back; everything has been read.
+    pub fn park(&mut self) {
+        self.compact();
+        if self.bytes.is_empty() {
+            self.bytes = Vec::new();
+        }
+    }
+}
+
 /// One end of the gate, given to hyper.
 pub(crate) struct Gate(pub Rc<RefCell<Gated>>);
 

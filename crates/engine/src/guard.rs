@@ -33,6 +33,10 @@ pub enum Refusal {
     BadTrailer,
     /// `Transfer-Encoding` where it must not be, or not `chunked` once and last.
     BadTransferEncoding,
+    /// JavaScript has not begun to answer in time.
+    AnswerTimeout,
+    /// The body did not come in time, or too slowly.
+    BodyTimeout,
     /// The body is longer than `limit_request_body`.
     BodyTooLarge,
     /// hyper read the message otherwise than the guard.
@@ -47,6 +51,8 @@ pub enum Refusal {
     TooManyFields,
     /// The request line is longer than `limit_request_line`.
     UriTooLong,
+    /// JavaScript was too busy to take the request in time.
+    Unserved,
     /// A transfer coding that nobody here decodes.
     UnknownCoding,
     /// Not HTTP/1.0 or HTTP/1.1.
@@ -63,8 +69,9 @@ impl Refusal {
             Self::BodyTooLarge => 413,
             Self::ExpectationFailed => 417,
             Self::FieldTooLarge | Self::TooManyFields => 431,
-            Self::HeadTimeout => 408,
-            Self::Overloaded => 503,
+            Self::BodyTimeout | Self::HeadTimeout => 408,
+            Self::AnswerTimeout => 504,
+            Self::Overloaded | Self::Unserved => 503,
             Self::UnknownCoding => 501,
             Self::UnsupportedVersion => 505,
             Self::UriTooLong => 414,
@@ -76,6 +83,7 @@ impl Refusal {
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
+            Self::AnswerTimeout => "The application has not answered in time.",
             Self::BadChunk => "The chunked body is malformed.",
             Self::BadContentLength => "Content-Length is malformed or repeated.",
             Self::BadField => "A header field is malformed.",
@@ -86,12 +94,13 @@ impl Refusal {
             Self::BadTarget => "The request target is malformed.",
             Self::BadTrailer => "A trailer field is malformed or not allowed.",
             Self::BadTransferEncoding => "Transfer-Encoding is malformed or not allowed here.",
+            Self::BodyTimeout => "The request body did not arrive in time.",
             Self::BodyTooLarge => "The request body is too large.",
             Self::Disagreement => "The request is ambiguous.",
             Self::ExpectationFailed => "The expectation cannot be met.",
             Self::FieldTooLarge => "A header field is too large.",
             Self::HeadTimeout => "The request did not arrive in time.",
-            Self::Overloaded => "The server is busy.",
+            Self::Overloaded | Self::Unserved => "The server is busy.",
             Self::TooManyFields => "The request has too many header fields.",
             Self::UnknownCoding => "The transfer coding is not implemented.",
             Self::UnsupportedVersion => "The HTTP version is not supported.",

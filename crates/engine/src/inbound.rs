@@ -15,6 +15,8 @@ pub struct Batch {
     pub text: Vec<u8>,
     /// Pieces of request bodies, in the order in which the records refer to them.
     pub chunks: Vec<Bytes>,
+    /// The requests, and where in the text their records begin: until JavaScript takes it, one may be withdrawn.
+    requests: Vec<(u32, u32)>,
 }
 
 impl Batch {
@@ -28,6 +30,7 @@ impl Batch {
     pub fn clear(&mut self) {
         self.text.clear();
         self.chunks.clear();
+        self.requests.clear();
         if self.text.capacity() > KEEP {
             self.text = Vec::new();
         }
@@ -38,10 +41,21 @@ impl Batch {
         if self.is_empty() {
             std::mem::swap(self, other);
         } else {
+            let before = self.text.len() as u32;
+            self.requests.extend(other.requests.iter().map(|&(id, at)| (id, at + before)));
             self.text.extend_from_slice(&other.text);
             self.chunks.append(&mut other.chunks);
         }
         other.clear();
+    }
+
+    /// Makes the record of a request one that JavaScript passes over; says whether it was here.
+    pub(crate) fn withdraw(&mut self, id: u32) -> bool {
+        let Some(&(_, at)) = self.requests.iter().find(|request| request.0 == id) else {
+            return false;
+        };
+        self.text[at as usize] = WITHDRAWN;
+        true
     }
 
     /// A connection, told before its first request.
@@ -85,6 +99,7 @@ impl Batch {
             | u8::from(head.keep_alive) << 1
             | u8::from(head.upgrade) << 2
             | body_kind << 3;
+        self.requests.push((id, self.text.len() as u32));
         self.start(REQUEST, id);
         let length_at = self.text.len();
         self.u32(0);
@@ -196,3 +211,5 @@ const DRAINED: u8 = 6;
 const ABORTED: u8 = 7;
 const IDLE: u8 = 8;
 const TROUBLE: u8 = 9;
+/// As a request, but it is not to be served: its time ran out while it waited.
+const WITHDRAWN: u8 = 15;

@@ -373,10 +373,7 @@ async fn clock(ctx: Rc<Context>) {
         let connections = ctx.connections.borrow();
         ctx.wheel.borrow_mut().advance(now, |place| {
             let shared = connections.at(place)?;
-            if shared.deadline() <= now {
-                shared.wake();
-            }
-            Some(shared.deadline().max(now + 1))
+            Some(shared.come_up(now))
         });
     }
 }

@@ -28,4 +28,5 @@ pub mod ring;
 pub mod scoreboard;
 mod shutdown;
 mod stream;
+mod unacknowledged;
 pub mod wheel;

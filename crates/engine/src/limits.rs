@@ -15,8 +15,24 @@ pub struct Limits {
     pub request_body: u64,
     /// How long an idle connection waits for its next request; zero closes after each response.
     pub keepalive: Duration,
-    /// How long a head may take from its first byte: slow heads (slowloris) hold a connection no longer.
-    pub head: Duration,
+    /// How long a head may take, from the accept or its first byte: slow heads (slowloris) hold a connection no
+    /// longer. 408 then.
+    pub header: Duration,
+    /// How long a body may send nothing: a client that stops in the middle holds a request no longer. 408 then.
+    pub body: Duration,
+    /// Bytes a second that a body must bring after its first 20 seconds: against drips (R.U.D.Y.).
+    pub body_rate: u64,
+    /// From the whole request to the head of its answer; zero for no bound: 504, or 503 if JavaScript has not taken it.
+    pub answer: Duration,
+    /// How long a client may take nothing of its answer: slow readers hold its memory no longer.
+    pub write: Duration,
+    /// Bytes a second that a client must take after the first 20 seconds: against drips.
+    pub write_rate: u64,
+    /// After the last answer a connection is half closed and read this long, so that the client reads the answer
+    /// before a reset destroys it (RFC 9112 section 9.6).
+    pub linger: Duration,
+    /// Requests of a connection, 0 for no limit: the last answer says close, so that clients spread anew.
+    pub connection_requests: u32,
     /// Connections with a request in hand at most; one more is answered 503.
     pub worker_connections: usize,
 }
@@ -35,10 +51,12 @@ impl Limits {
         self
     }
 
-    /// Bytes of a whole head at most: what the other limits allow together.
+    /// Bytes of a whole head at most: fields of up to [`USUAL_FIELD`] bytes, as many as are allowed, and one of the
+    /// largest. All of them at their largest would be a megabyte that any client can make us hold.
     #[must_use]
     pub fn head_size(&self) -> usize {
-        self.request_line + 2 + self.request_fields * self.request_field_size + 4
+        let usual = self.request_field_size.min(USUAL_FIELD);
+        self.request_line + 2 + self.request_fields * usual + self.request_field_size + 4
     }
 }
 
@@ -50,7 +68,14 @@ impl Default for Limits {
             request_field_size: 8190,
             request_body: 0,
             keepalive: Duration::from_secs(75),
-            head: Duration::from_secs(60),
+            header: Duration::from_secs(30),
+            body: Duration::from_secs(30),
+            body_rate: 500,
+            answer: Duration::ZERO,
+            write: Duration::from_secs(60),
+            write_rate: 500,
+            linger: Duration::from_secs(2),
+            connection_requests: 0,
             worker_connections: 1000,
         }
     }
@@ -77,10 +102,13 @@ pub const READ_AHEAD: usize = 65_536;
 pub const MAX_DISCARD: u64 = 1_048_576;
 /// How long such a body may take.
 pub const DISCARD_TIME: Duration = Duration::from_secs(5);
-/// After the last answer a connection is half closed and read this long, so that the client reads the answer
-/// before a reset destroys it (RFC 9112 section 9.6).
-pub const LINGER_TIME: Duration = Duration::from_secs(2);
-/// Bytes read and thrown away while lingering.
-pub const MAX_LINGER: usize = 1_048_576;
+/// Bytes read and thrown away behind a refusal.
+pub const MAX_LINGER: usize = 65_536;
+/// The same where the client is in the middle of a body: most read the answer only when they have sent it.
+pub const MAX_DRAIN: usize = 16_777_216;
+/// A field of a head with very many of them is at most this long on average.
+pub const USUAL_FIELD: usize = 1_024;
+/// An idle connection gives back what only requests need after so long: sooner, a busy one would make it anew each time.
+pub const PARK_AFTER: Duration = Duration::from_millis(200);
 /// A draining worker keeps idle connections this long, so that a request already on its way is answered.
 pub const IDLE_DRAIN_TIME: Duration = Duration::from_secs(2);

@@ -18,6 +18,8 @@ pub(crate) struct Out {
     /// How much of the front piece (or of `tail`, when the queue is empty) has been sent.
     sent: usize,
     len: usize,
+    /// Bytes that the socket has taken since it was opened.
+    total: u64,
 }
 
 impl Out {
@@ -28,6 +30,19 @@ impl Out {
 
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Bytes that the socket has taken so far.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Gives its memory back if nothing waits, and says so.
+    pub fn park(&mut self) -> bool {
+        if self.is_empty() {
+            *self = Self { total: self.total, ..Self::default() };
+        }
+        self.is_empty()
     }
 
     /// Adds bytes through `write`, which appends to the buffer it is given.
@@ -84,6 +99,7 @@ impl Out {
 
     fn advance(&mut self, mut count: usize) {
         self.len -= count;
+        self.total += count as u64;
         while let Some(front) = self.queue.front() {
             let left = front.len() - self.sent;
             if count < left {

@@ -80,6 +80,12 @@ impl HeadFlags {
     pub fn no_body(self) -> bool {
         self.0 & 64 != 0
     }
+
+    /// What is left of the request's body will not be read.
+    #[must_use]
+    pub fn discards(self) -> bool {
+        self.0 & 128 != 0
+    }
 }
 
 /// The head of an answer.

@@ -1,12 +1,15 @@
 //! The transport of a connection: TCP or a unix socket. TLS becomes a third kind here.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::unacknowledged::unacknowledged;
 
 /// A connected, non-blocking socket on the I/O thread.
 pub(crate) enum Stream {
@@ -52,6 +55,22 @@ impl Stream {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    /// Bytes written that the peer's side has not acknowledged.
+    pub fn unacknowledged(&self) -> u64 {
+        unacknowledged(match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        })
+    }
+
+    /// When it is dropped the peer gets a reset, and what the kernel still holds for it is thrown away.
+    pub fn reset_on_close(&self) {
+        if let Self::Tcp(stream) = self {
+            // Without it the kernel keeps sending to somebody who does not read, which is only a waste.
+            let _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
         }
     }
 

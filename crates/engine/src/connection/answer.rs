@@ -5,7 +5,8 @@ use bytes::Bytes;
 use super::{Current, Shared};
 use crate::encoder::{self, Decision};
 use crate::exchange::Answer;
-use crate::limits::DISCARD_TIME;
+use crate::limits::{DISCARD_TIME, MAX_DISCARD};
+use crate::request::Framing;
 use crate::ring::ResponseHead;
 
 impl Answer for Shared {
@@ -25,10 +26,13 @@ impl Answer for Shared {
                 return;
             }
             let ctx = &self.ctx;
+            let limit = ctx.limits.connection_requests;
             let close = head.flags.close()
                 || !current.keep_alive
                 || ctx.draining.get()
-                || ctx.limits.keepalive.is_zero();
+                || ctx.limits.keepalive.is_zero()
+                || (limit > 0 && self.requests.get() >= limit)
+                || (head.flags.discards() && !current.passes_soon());
             if close {
                 self.close.set(true);
             }
@@ -103,7 +107,8 @@ impl Answer for Shared {
             }
             current.discard = discard;
             if discard && !current.body_done {
-                self.set_deadline(DISCARD_TIME);
+                current.discard_until = self.ctx.deadline(DISCARD_TIME);
+                self.set_deadline_at(current.discard_until);
             }
         });
     }
@@ -133,6 +138,16 @@ impl Shared {
 }
 
 impl Current {
+    /// Whether what is left of the request's body is known to be little: worth reading to keep the connection.
+    fn passes_soon(&self) -> bool {
+        self.body_done
+            || match self.framing {
+                Framing::None => true,
+                Framing::Length(length) => length.saturating_sub(self.body_bytes) <= MAX_DISCARD,
+                Framing::Chunked => false,
+            }
+    }
+
     /// Whether body bytes may be written now; counts them.
     fn takes_data(&mut self, len: usize) -> bool {
         let takes = self.head_sent && !self.ended && !self.no_body && len > 0;

@@ -1,29 +1,10 @@
 //! The end of a connection: the last bytes, half a close, and the wait for the client's (RFC 9112 section 9.6).
 
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use super::{Connection, Phase, Turn};
-use crate::guard::Refusal;
-use crate::limits::{LINGER_TIME, MAX_LINGER};
 
 impl Connection {
-    /// Whether the deadline has come.
-    pub(super) fn expired(&self) -> bool {
-        let deadline = self.shared.deadline.get();
-        deadline != u64::MAX && deadline <= self.shared.ctx.now_ms()
-    }
-
-    /// What the deadline means depends on what was waited for.
-    pub(super) fn on_deadline(&mut self) -> Turn {
-        if self.shared.current.borrow().is_some() {
-            // The rest of a request body that nobody wants has not come in time.
-            self.shared.abort();
-            return Turn::Flush;
-        }
-        if self.carry.is_empty() { Turn::Flush } else { self.refuse(Refusal::HeadTimeout) }
-    }
-
     /// The client has ended its side. As on node it counts as gone while an answer is due; but what a handler says at
     /// once, before node would see the end, still goes out (`printf 'GET ...' | nc` reads its answer).
     pub(super) fn on_end(&mut self) -> Turn {
@@ -51,45 +32,57 @@ impl Connection {
         Turn::Wait
     }
 
-    /// Sends what is left, half-closes, and reads until the client has closed too.
-    pub(super) fn close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.expired() {
-            return Poll::Ready(());
+    pub(super) fn begin_flush(&mut self) {
+        self.phase = Phase::Flushing;
+        self.arm_flush();
+    }
+
+    /// Sends what is left and half-closes.
+    pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> Turn {
+        match self.send(cx) {
+            Poll::Pending => {
+                if self.shared.due.replace(false) {
+                    if self.output_expired(self.shared.ctx.now_ms()) {
+                        self.stream.reset_on_close();
+                        return Turn::Gone;
+                    }
+                    self.arm_flush();
+                }
+                return Turn::Wait;
+            }
+            Poll::Ready(Err(_)) => return Turn::Gone,
+            Poll::Ready(Ok(())) => {}
         }
-        if matches!(self.phase, Phase::Flushing) {
-            let mut out = self.shared.out.borrow_mut();
-            let before = out.len();
-            let sent = out.poll_send(&mut self.stream, cx);
-            if out.len() < before {
-                self.shared.set_deadline(FLUSH_TIME);
-            }
-            drop(out);
-            match sent {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                Poll::Ready(Ok(())) => {}
-            }
-            self.notify_sent();
-            self.shared.abort();
-            // A socket's shutdown is immediate; an error means that the peer is gone.
-            if !matches!(self.stream.poll_shutdown(cx), Poll::Ready(Ok(()))) {
-                return Poll::Ready(());
-            }
-            self.phase = Phase::Lingering { left: MAX_LINGER };
-            self.shared.set_deadline(LINGER_TIME);
+        self.notify_sent();
+        self.shared.abort();
+        // A socket's shutdown is immediate; an error means that the peer is gone.
+        if !matches!(self.stream.poll_shutdown(cx), Poll::Ready(Ok(()))) {
+            return Turn::Gone;
         }
-        let Phase::Lingering { left } = &mut self.phase else { return Poll::Ready(()) };
-        let mut scratch = self.shared.ctx.scratch.borrow_mut();
-        while *left > 0 {
+        self.phase = Phase::Lingering;
+        let shared = &self.shared;
+        shared.wait(shared.ctx.limits.linger);
+        shared.set_deadline_at(shared.waits_until.get());
+        Turn::Again
+    }
+
+    /// Reads until the client has closed too, within bounds.
+    pub(super) fn linger(&mut self, cx: &mut Context<'_>) -> Turn {
+        let shared = self.shared.clone();
+        if shared.waits_until.get() <= shared.ctx.now_ms() {
+            return Turn::Gone;
+        }
+        let mut scratch = shared.ctx.scratch.borrow_mut();
+        for _ in 0..READS_A_TURN {
             match self.stream.poll_read(cx, &mut scratch) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Ok(count)) if count > 0 => *left = left.saturating_sub(count),
-                Poll::Ready(_) => break,
+                Poll::Pending => return Turn::Wait,
+                Poll::Ready(Ok(count)) if count > 0 && count < self.linger => self.linger -= count,
+                Poll::Ready(_) => return Turn::Gone,
             }
         }
-        Poll::Ready(())
+        Turn::Again
     }
 }
 
-/// How long a client may take to read the last answer of a connection without taking a byte.
-pub(super) const FLUSH_TIME: Duration = Duration::from_secs(60);
+/// Reads of what nobody wants before the clock is looked at.
+const READS_A_TURN: usize = 4;

@@ -66,6 +66,7 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
         })
     });
     shared.deadline.set(u64::MAX);
+    shared.requests.set(shared.requests.get().saturating_add(1));
     *shared.current.borrow_mut() = Some(Current {
         id,
         keep_alive: head.keep_alive,
@@ -79,6 +80,9 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
         end_told: false,
         discard: false,
         discarded: 0,
+        discard_until: u64::MAX,
+        framing: head.framing,
+        plain: head.minor == 1 && !head.upgrade,
         status: 0,
         head_sent: false,
         chunked: false,

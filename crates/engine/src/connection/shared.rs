@@ -3,13 +3,12 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::task::Waker;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::service;
+use super::{Current, service};
 use crate::context::Context;
-use crate::encoder;
 use crate::exchange::PLACE_MASK;
 use crate::gate::Gated;
 use crate::guard::Refusal;
@@ -17,8 +16,6 @@ use crate::inbound::{ConnectionFacts, RequestBody};
 use crate::limits::IDLE_DRAIN_TIME;
 use crate::listener::PeerAddr;
 use crate::out::Out;
-use crate::request::Span;
-use crate::ring::HeadFlags;
 use crate::stream::Stream;
 
 /// What a connection's task and the ring's task both touch.
@@ -45,57 +42,17 @@ pub(crate) struct Shared {
     pub(super) refusal: Cell<Option<Refusal>>,
     /// On the clock of the context; `u64::MAX` for none.
     pub(super) deadline: Cell<u64>,
+    /// The wheel has found it passed.
+    pub(super) due: Cell<bool>,
+    /// The end of the wait for a head, for its rest, or for the client's end.
+    pub(super) waits_until: Cell<u64>,
+    /// Requests so far.
+    pub(super) requests: Cell<u32>,
     pub(super) peer: PeerAddr,
     /// The client's address as text, once it has been asked for.
     pub(super) remote: OnceCell<String>,
     /// Itself, for the list of connections to wake.
     pub(super) me: Weak<Shared>,
-}
-
-/// The exchange in hand of a connection.
-pub(super) struct Current {
-    pub(super) id: u32,
-    pub(super) keep_alive: bool,
-    pub(super) started: Instant,
-    /// The request has crossed to JavaScript.
-    pub(super) delivered: bool,
-    /// Body pieces that wait for the rest, to cross whole.
-    pub(super) collected: Vec<Bytes>,
-    pub(super) collected_len: usize,
-    pub(super) credit: usize,
-    pub(super) body_bytes: u64,
-    pub(super) body_done: bool,
-    /// JavaScript knows that the body is complete.
-    pub(super) end_told: bool,
-    pub(super) discard: bool,
-    pub(super) discarded: u64,
-    pub(super) status: u16,
-    pub(super) head_sent: bool,
-    pub(super) chunked: bool,
-    pub(super) no_body: bool,
-    pub(super) trailers: Vec<u8>,
-    pub(super) sent_bytes: u64,
-    pub(super) ended: bool,
-    /// JavaScript wants to know when everything is sent.
-    pub(super) notify: bool,
-    pub(super) log: Option<Box<LogFacts>>,
-}
-
-/// What the access log needs at the end of an exchange.
-pub(super) struct LogFacts {
-    pub(super) head: Vec<u8>,
-    pub(super) method: Span,
-    pub(super) target: Span,
-    pub(super) minor: u8,
-    pub(super) fields: Vec<(Span, Span)>,
-    pub(super) response_fields: Vec<u8>,
-}
-
-impl Current {
-    /// Nothing is left to do for it but to begin the next.
-    pub(super) fn is_finished(&self) -> bool {
-        self.ended && self.body_done && !self.notify
-    }
 }
 
 impl Shared {
@@ -115,6 +72,9 @@ impl Shared {
             cut: Cell::new(false),
             refusal: Cell::new(None),
             deadline: Cell::new(u64::MAX),
+            due: Cell::new(false),
+            waits_until: Cell::new(u64::MAX),
+            requests: Cell::new(0),
             peer,
             remote: OnceCell::new(),
             me: me.clone(),
@@ -138,15 +98,20 @@ impl Shared {
         }
     }
 
-    /// The deadline that the wheel asks for.
-    pub fn deadline(&self) -> u64 {
-        self.deadline.get()
+    /// The wheel's entry has come up: says when it has to again.
+    pub fn come_up(&self, now: u64) -> u64 {
+        if self.deadline.get() <= now {
+            self.due.set(true);
+            self.wake();
+        }
+        self.deadline.get().max(now + 1)
     }
 
     /// Begins the drain: an idle connection gets a short while for a request that is on its way.
     pub fn drain(&self) {
         if self.current.borrow().is_none() {
-            let soon = self.ctx.deadline(IDLE_DRAIN_TIME);
+            let soon = self.ctx.deadline(IDLE_DRAIN_TIME).min(self.waits_until.get());
+            self.waits_until.set(soon);
             self.set_deadline_at(self.deadline.get().min(soon));
         }
     }
@@ -161,10 +126,44 @@ impl Shared {
         self.current.borrow().is_some() || !self.out.borrow().is_empty()
     }
 
+    /// Takes the request in hand back if JavaScript has not taken it, and says whether that is so.
+    pub(super) fn withdraw(&self) -> bool {
+        let ctx = &self.ctx;
+        let mut current = self.current.borrow_mut();
+        let Some(current) = current.as_mut().filter(|current| current.delivered) else {
+            return false;
+        };
+        let id = current.id;
+        let withdrawn = ctx.batch.borrow_mut().withdraw(id) || ctx.crossing.withdraw(id);
+        // JavaScript need not hear of its end.
+        current.delivered = !withdrawn;
+        withdrawn
+    }
+
+    /// Whether the exchange in hand has nothing left to do.
+    pub(super) fn is_finished(&self) -> bool {
+        self.current.borrow().as_ref().is_some_and(Current::is_finished)
+    }
+
+    /// Whether the answer is complete, said that the connection ends, and leaves a body that nobody wants.
+    pub(super) fn closes_early(&self) -> bool {
+        self.close.get()
+            && self
+                .current
+                .borrow()
+                .as_ref()
+                .is_some_and(|current| current.ended && current.discard && !current.notify)
+    }
+
     /// Cuts the connection.
     pub fn destroy(&self) {
         self.cut.set(true);
         self.touch();
+    }
+
+    /// Sets the end of the present wait. The deadline is set apart from it, since the wait may end later.
+    pub(super) fn wait(&self, after: Duration) {
+        self.waits_until.set(self.ctx.deadline(after));
     }
 
     pub(super) fn set_deadline(&self, after: Duration) {
@@ -172,7 +171,7 @@ impl Shared {
     }
 
     /// The wheel hears of it at once: its entry may be for a later deadline, such as the one of the first head.
-    fn set_deadline_at(&self, deadline: u64) {
+    pub(super) fn set_deadline_at(&self, deadline: u64) {
         self.deadline.set(deadline);
         // By place and not by id: the wheel has room for each key up to the highest.
         self.ctx.wheel.borrow_mut().insert(self.id & PLACE_MASK, deadline);
@@ -281,46 +280,6 @@ impl Shared {
                 pid: std::process::id(),
             });
         }
-    }
-
-    /// Writes an answer of the engine's own and ends the connection behind it.
-    pub(super) fn refuse(&self, refusal: Refusal) {
-        self.close.set(true);
-        let text = refusal.text();
-        match self.current.borrow_mut().as_mut() {
-            // An answer is on its way: nothing can be said any more.
-            Some(current) if current.head_sent => {}
-            Some(current) => {
-                current.status = refusal.status();
-                current.sent_bytes = text.len() as u64 + 1;
-                self.say(refusal);
-            }
-            None => {
-                self.say(refusal);
-                let slot = &self.ctx.crossing.slot;
-                slot.request_started();
-                slot.request_finished(refusal.status(), 0, text.len() as u64 + 1, 0);
-            }
-        }
-        self.abort();
-    }
-
-    fn say(&self, refusal: Refusal) {
-        let text = refusal.text();
-        let fields = b"Content-Type: text/plain; charset=utf-8\r\n";
-        let flags = HeadFlags::new(1 | 2 | 4 | 32);
-        let date = self.ctx.date.borrow();
-        let decision = encoder::Decision {
-            close: true,
-            keepalive_secs: 0,
-            date: date.text(),
-            length: Some(text.len() as u64 + 1),
-        };
-        self.out.borrow_mut().append(|out| {
-            encoder::head(out, refusal.status(), None, fields, flags, &decision);
-            out.extend_from_slice(text.as_bytes());
-            out.push(b'\n');
-        });
     }
 }
 

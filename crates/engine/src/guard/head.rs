@@ -14,7 +14,8 @@ pub(super) fn end(
 ) -> Result<Option<usize>, Refusal> {
     let from = scanned.saturating_sub(3);
     if let Some(at) = memmem::find(&input[from..], b"\r\n\r\n") {
-        return Ok(Some(from + at + 4));
+        let len = from + at + 4;
+        return if len > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(Some(len)) };
     }
     // What can be refused before the end is: a client that never ends its head gets its answer early.
     for line_feed in memchr_iter(b'\n', &input[*scanned..]).map(|at| *scanned + at) {

@@ -187,7 +187,7 @@ fn a_request_in_hand_is_not_ended_by_keepalive() {
 
 #[test]
 fn a_head_that_does_not_come_in_time_is_answered_408() {
-    let limits = Limits { head: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits { header: Duration::from_millis(300), ..Limits::default() };
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "GET / HTTP/1.1\r\nHost:");
@@ -198,7 +198,7 @@ fn a_head_that_does_not_come_in_time_is_answered_408() {
 
 #[test]
 fn a_connection_that_never_sends_is_closed_without_an_answer() {
-    let limits = Limits { head: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits { header: Duration::from_millis(300), ..Limits::default() };
     let mut engine = Engine::with_limits(limits, echo());
     assert_eq!(Client::connect(&engine).end(&mut engine), End::Closed);
 }

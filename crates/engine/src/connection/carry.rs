@@ -1,0 +1,78 @@
+//! Bytes that the guard could not take yet: a head in pieces, or pipelined requests behind the one in hand.
+
+/// A buffer that is filled behind and taken from in front, each byte moved at most twice.
+#[derive(Default)]
+pub(super) struct Carry {
+    bytes: Vec<u8>,
+    /// What stands before it has been taken.
+    at: usize,
+}
+
+impl Carry {
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub fn len(&self) -> usize {
+        self.bytes.len() - self.at
+    }
+
+    pub fn unread(&self) -> &[u8] {
+        &self.bytes[self.at..]
+    }
+
+    pub fn push(&mut self, input: &[u8]) {
+        // As much as is moved has been taken before: a long row of short requests costs no more than its length.
+        if self.at > self.bytes.len() / 2 {
+            self.bytes.drain(..self.at);
+            self.at = 0;
+        }
+        self.bytes.extend_from_slice(input);
+    }
+
+    /// The first `count` unread bytes have been taken.
+    pub fn pass(&mut self, count: usize) {
+        self.at += count;
+        if self.at == self.bytes.len() {
+            self.at = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() > KEEP {
+                self.bytes = Vec::new();
+            }
+        }
+    }
+}
+
+/// A larger buffer is given back once it is empty.
+const KEEP: usize = 4_096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_pushed_comes_out_in_order_whatever_the_pieces() {
+        let mut carry = Carry::default();
+        let (mut pushed, mut taken) = (0u32, 0u32);
+        for round in 0..2_000u32 {
+            for _ in 0..round % 7 {
+                carry.push(&pushed.to_le_bytes());
+                pushed += 1;
+            }
+            for _ in 0..(round % 5).min(carry.len() as u32 / 4) {
+                assert_eq!(carry.unread()[..4], taken.to_le_bytes());
+                carry.pass(4);
+                taken += 1;
+            }
+            assert_eq!(carry.len() as u32, (pushed - taken) * 4);
+        }
+    }
+
+    #[test]
+    fn a_large_buffer_is_given_back() {
+        let mut carry = Carry::default();
+        carry.push(&[0; 2 * KEEP]);
+        carry.pass(2 * KEEP);
+        assert!(carry.is_empty() && carry.bytes.capacity() == 0);
+    }
+}

@@ -1,0 +1,263 @@
+//! Every deadline of a connection. The wheel has one entry for it, the earliest; which clock it was is found out when
+//! it comes up. Deadlines only ever move later while bytes move, so nothing is set anew for a byte.
+
+use super::pace::{Bounds, Pace};
+use super::{Connection, Phase, Turn};
+use crate::guard::Refusal;
+use crate::limits::{IDLE_DRAIN_TIME, PARK_AFTER};
+
+impl Connection {
+    /// What the deadline that has come means. Without a turn the connection goes on.
+    pub(super) fn on_deadline(&mut self) -> Option<Turn> {
+        let shared = self.shared.clone();
+        shared.due.set(false);
+        let now = shared.ctx.now_ms();
+        if shared.deadline.get() > now {
+            return None;
+        }
+        if self.output_expired(now) {
+            self.stream.reset_on_close();
+            return Some(Turn::Gone);
+        }
+        let turn = if shared.current.borrow().is_some() {
+            self.exchange_expired(now)
+        } else {
+            self.wait_expired(now)
+        };
+        if turn.is_none() {
+            self.arm(now);
+        }
+        turn
+    }
+
+    /// A request is in hand.
+    fn exchange_expired(&mut self, now: u64) -> Option<Turn> {
+        let shared = self.shared.clone();
+        if self.discard_deadline() <= now {
+            // The rest of a request body that nobody wants has not come in time.
+            shared.abort();
+            return Some(Turn::Flush);
+        }
+        if self.input.deadline(self.input_bounds()) <= now {
+            return Some(self.refuse(Refusal::BodyTimeout));
+        }
+        if self.answer_deadline() <= now {
+            let waited = shared.withdraw();
+            let refusal = if waited { Refusal::Unserved } else { Refusal::AnswerTimeout };
+            return Some(self.refuse(refusal));
+        }
+        None
+    }
+
+    /// None is.
+    fn wait_expired(&mut self, now: u64) -> Option<Turn> {
+        let shared = self.shared.clone();
+        if self.in_head() {
+            return (shared.waits_until.get() <= now).then(|| self.refuse(Refusal::HeadTimeout));
+        }
+        if !shared.out.borrow().is_empty() {
+            // It still reads its last answer.
+            shared.wait(shared.ctx.limits.keepalive);
+        }
+        if shared.waits_until.get() <= now {
+            return Some(Turn::Flush);
+        }
+        self.park();
+        None
+    }
+
+    /// Keeps nothing but the socket and its place. What is given back here is made again with the next request, which
+    /// costs too much to be done behind each.
+    fn park(&mut self) {
+        if self.shared.out.borrow_mut().park() {
+            self.hyper = None;
+            self.hyper_behind = false;
+            self.shared.gate.borrow_mut().park();
+            self.parked = true;
+        }
+    }
+
+    /// Sets the wheel to the earliest deadline.
+    fn arm(&self, now: u64) {
+        let shared = &self.shared;
+        let next = if shared.current.borrow().is_some() {
+            self.input
+                .deadline(self.input_bounds())
+                .min(self.discard_deadline())
+                .min(self.answer_deadline())
+        } else if self.in_head() || self.parked {
+            shared.waits_until.get()
+        } else {
+            shared.waits_until.get().min(now + PARK_AFTER.as_millis() as u64)
+        };
+        shared.set_deadline_at(next.min(self.output_deadline(now)));
+    }
+
+    /// Waits for the next request, or for the rest of its head if that has begun.
+    pub(super) fn begin_wait(&mut self) {
+        let shared = &self.shared;
+        let limits = &shared.ctx.limits;
+        self.input = Pace::OFF;
+        self.parked = false;
+        if !self.carry.is_empty() {
+            shared.wait(limits.header);
+            return shared.set_deadline_at(shared.waits_until.get());
+        }
+        let idle = if shared.ctx.draining.get() {
+            IDLE_DRAIN_TIME.min(limits.keepalive)
+        } else {
+            limits.keepalive
+        };
+        shared.wait(idle);
+        shared.set_deadline(PARK_AFTER.min(idle));
+    }
+
+    /// The first bytes of a head: from here on it has its own time, which no byte starts again. The first head of a
+    /// connection has it from its accept.
+    pub(super) fn head_begins(&mut self) {
+        let shared = &self.shared;
+        if shared.requests.get() > 0 && !shared.ctx.draining.get() {
+            shared.wait(shared.ctx.limits.header);
+        }
+        shared.set_deadline_at(shared.waits_until.get());
+    }
+
+    fn in_head(&self) -> bool {
+        !self.carry.is_empty()
+    }
+
+    /// The request in hand has begun to be read; only a body that is still to come needs a clock.
+    pub(super) fn exchange_begins(&mut self) {
+        if self.guard.in_message() {
+            if self.input.is_off() {
+                let now = self.shared.ctx.now_ms();
+                self.input.start(now);
+                self.arm(now);
+            }
+            return;
+        }
+        self.input.stop();
+        if !self.shared.ctx.limits.answer.is_zero() {
+            self.arm(self.shared.ctx.now_ms());
+        }
+    }
+
+    /// The client is asked for more of a body.
+    pub(super) fn input_waits(&mut self) {
+        if !self.input.is_off() && self.guard.in_message() && !self.input.is_running() {
+            let now = self.shared.ctx.now_ms();
+            self.input.resume(now);
+            self.arm(now);
+        }
+    }
+
+    /// It is not: JavaScript has not given credit.
+    pub(super) fn input_pauses(&mut self) {
+        if self.input.is_running() {
+            let now = self.shared.ctx.now_ms();
+            self.input.pause(now);
+            self.arm(now);
+        }
+    }
+
+    pub(super) fn input_moved(&mut self, count: usize) {
+        if !self.input.is_off() {
+            let now = self.shared.ctx.now_ms();
+            self.input.resume(now);
+            self.input.moved(now, count as u64, self.input_bounds());
+        }
+    }
+
+    fn input_bounds(&self) -> Bounds {
+        let limits = &self.shared.ctx.limits;
+        Bounds::new(limits.body, limits.body_rate)
+    }
+
+    fn discard_deadline(&self) -> u64 {
+        self.shared.current.borrow().as_ref().map_or(u64::MAX, |current| current.discard_until)
+    }
+
+    /// When the head of the answer is due: so long after the last byte of the request, or after the last one that
+    /// JavaScript let us read.
+    fn answer_deadline(&self) -> u64 {
+        let shared = &self.shared;
+        let limit = shared.ctx.limits.answer.as_millis() as u64;
+        let client_owes = self.input.is_running() && self.guard.in_message();
+        if limit == 0 || client_owes {
+            return u64::MAX;
+        }
+        match shared.current.borrow().as_ref() {
+            Some(current) if !current.head_sent => {
+                shared.ctx.ms(current.started).max(self.input.last()) + limit
+            }
+            _ => u64::MAX,
+        }
+    }
+
+    /// The socket takes no more: from here on the client has to read.
+    pub(super) fn output_waits(&mut self) {
+        if !self.output.is_off() {
+            return;
+        }
+        let now = self.shared.ctx.now_ms();
+        self.output.start(now);
+        let deadline = self.output_deadline(now);
+        if deadline < self.shared.deadline.get() {
+            self.shared.set_deadline_at(deadline);
+        }
+    }
+
+    /// Everything is sent.
+    pub(super) fn output_done(&mut self) {
+        if self.output.is_off() {
+            return;
+        }
+        self.output.stop();
+        let serving = matches!(self.phase, Phase::Serving);
+        if serving && self.shared.current.borrow().is_none() && self.carry.is_empty() {
+            self.begin_wait();
+        }
+    }
+
+    /// Whether the client has taken too little, by what its side has acknowledged: the kernel takes bytes from us by
+    /// hundreds of kilobytes, which a slow client that is fast enough reads for minutes.
+    pub(super) fn output_expired(&mut self, now: u64) -> bool {
+        if !self.output.is_running() {
+            return false;
+        }
+        let bounds = self.output_bounds();
+        let sent = self.shared.out.borrow().total();
+        let acknowledged = sent.saturating_sub(self.stream.unacknowledged());
+        if acknowledged > self.acknowledged {
+            self.output.moved(now, acknowledged - self.acknowledged, bounds);
+            self.acknowledged = acknowledged;
+        }
+        self.output.deadline(bounds) <= now
+    }
+
+    /// When to look at the client's progress again.
+    fn output_deadline(&self, now: u64) -> u64 {
+        let bounds = self.output_bounds();
+        match self.output.deadline(bounds) {
+            u64::MAX => u64::MAX,
+            deadline => deadline.min(now + LOOK_EVERY_MS),
+        }
+    }
+
+    fn output_bounds(&self) -> Bounds {
+        let limits = &self.shared.ctx.limits;
+        Bounds::new(limits.write, limits.write_rate)
+    }
+
+    /// Sets the wheel for the last answer of the connection.
+    pub(super) fn arm_flush(&mut self) {
+        let now = self.shared.ctx.now_ms();
+        if self.output.is_off() {
+            self.output.start(now);
+        }
+        self.shared.set_deadline_at(self.output_deadline(now));
+    }
+}
+
+/// How often is looked at what a slow reader has acknowledged.
+const LOOK_EVERY_MS: u64 = 2_000;

@@ -1,0 +1,59 @@
+//! The exchange in hand of a connection.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use crate::request::{Framing, Span};
+
+/// One request and its answer, from its head to the end of both.
+pub(super) struct Current {
+    pub(super) id: u32,
+    pub(super) keep_alive: bool,
+    pub(super) started: Instant,
+    /// The request has crossed to JavaScript.
+    pub(super) delivered: bool,
+    /// Body pieces that wait for the rest, to cross whole.
+    pub(super) collected: Vec<Bytes>,
+    pub(super) collected_len: usize,
+    pub(super) credit: usize,
+    pub(super) body_bytes: u64,
+    pub(super) body_done: bool,
+    /// JavaScript knows that the body is complete.
+    pub(super) end_told: bool,
+    pub(super) discard: bool,
+    pub(super) discarded: u64,
+    /// A body that nobody wants has so long to pass; `u64::MAX` for one that is wanted.
+    pub(super) discard_until: u64,
+    /// What the framing says of the body's length.
+    pub(super) framing: Framing,
+    /// hyper keeps the connection behind it as surely as we do.
+    pub(super) plain: bool,
+    pub(super) status: u16,
+    pub(super) head_sent: bool,
+    pub(super) chunked: bool,
+    pub(super) no_body: bool,
+    pub(super) trailers: Vec<u8>,
+    pub(super) sent_bytes: u64,
+    pub(super) ended: bool,
+    /// JavaScript wants to know when everything is sent.
+    pub(super) notify: bool,
+    pub(super) log: Option<Box<LogFacts>>,
+}
+
+/// What the access log needs at the end of an exchange.
+pub(super) struct LogFacts {
+    pub(super) head: Vec<u8>,
+    pub(super) method: Span,
+    pub(super) target: Span,
+    pub(super) minor: u8,
+    pub(super) fields: Vec<(Span, Span)>,
+    pub(super) response_fields: Vec<u8>,
+}
+
+impl Current {
+    /// Nothing is left to do for it but to begin the next.
+    pub(super) fn is_finished(&self) -> bool {
+        self.ended && self.body_done && !self.notify
+    }
+}

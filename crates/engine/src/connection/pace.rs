@@ -1,0 +1,166 @@
+//! How fast bytes must move: never silent for too long, and not slower than a rate on the whole.
+
+use std::time::Duration;
+
+/// The bounds of one direction; zero turns either off.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    /// Milliseconds without a byte.
+    pub silence: u64,
+    /// Bytes a second.
+    pub rate: u64,
+}
+
+impl Bounds {
+    pub fn new(silence: Duration, rate: u64) -> Self {
+        Self { silence: silence.as_millis() as u64, rate }
+    }
+}
+
+/// The clock of one direction. Every byte buys time by the rate, and never more than the time at the start: who was
+/// fast for a while cannot be slow for ever.
+#[derive(Clone, Copy)]
+pub(super) struct Pace {
+    /// When bytes moved last.
+    last: u64,
+    /// When the rate has been missed.
+    by_rate: u64,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Off,
+    Running,
+    /// Since when nothing is expected of the other side.
+    Paused(u64),
+}
+
+impl Pace {
+    pub const OFF: Self = Self { last: 0, by_rate: 0, state: State::Off };
+
+    /// Bytes are expected from now on.
+    pub fn start(&mut self, now: u64) {
+        *self = Self { last: now, by_rate: now + GRACE_MS, state: State::Running };
+    }
+
+    pub fn stop(&mut self) {
+        self.state = State::Off;
+    }
+
+    pub fn is_off(&self) -> bool {
+        self.state == State::Off
+    }
+
+    pub fn is_running(&self) -> bool {
+        self.state == State::Running
+    }
+
+    /// When bytes moved last; 0 before the first start.
+    pub fn last(&self) -> u64 {
+        self.last
+    }
+
+    /// Nothing is expected until [`Self::resume`].
+    pub fn pause(&mut self, now: u64) {
+        if self.is_running() {
+            self.state = State::Paused(now);
+        }
+    }
+
+    /// The pause was not the other side's.
+    pub fn resume(&mut self, now: u64) {
+        if let State::Paused(since) = self.state {
+            self.last += now - since;
+            self.by_rate += now - since;
+            self.state = State::Running;
+        }
+    }
+
+    pub fn moved(&mut self, now: u64, bytes: u64, bounds: Bounds) {
+        self.last = now;
+        if let Some(bought) = (bytes * 1_000).checked_div(bounds.rate) {
+            self.by_rate = (self.by_rate + bought).min(now + GRACE_MS.max(bounds.silence));
+        }
+    }
+
+    /// When the other side is too slow, if nothing moves until then.
+    pub fn deadline(&self, bounds: Bounds) -> u64 {
+        if !self.is_running() {
+            return u64::MAX;
+        }
+        let silent = if bounds.silence > 0 { self.last + bounds.silence } else { u64::MAX };
+        let slow = if bounds.rate > 0 { self.by_rate } else { u64::MAX };
+        silent.min(slow)
+    }
+}
+
+/// The rate counts only after so long: a connection starts slowly, and a phone changes its mast.
+const GRACE_MS: u64 = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOUNDS: Bounds = Bounds { silence: 30_000, rate: 500 };
+
+    /// The time at which a side that sends `bytes` each second from `start` on is too slow.
+    fn given_up(pace: &mut Pace, start: u64, bytes: u64) -> Option<u64> {
+        for now in (start..start + 300_000).step_by(1_000) {
+            if pace.deadline(BOUNDS) <= now {
+                return Some(now);
+            }
+            pace.moved(now, bytes, BOUNDS);
+        }
+        None
+    }
+
+    #[test]
+    fn silence_ends_it_after_its_time() {
+        let mut pace = Pace::OFF;
+        pace.start(1_000);
+        pace.moved(5_000, 1_000_000, BOUNDS);
+        assert_eq!(pace.deadline(BOUNDS), 35_000);
+    }
+
+    #[test]
+    fn a_drip_ends_it_soon_after_the_grace() {
+        let mut pace = Pace::OFF;
+        pace.start(0);
+        assert_eq!(given_up(&mut pace, 0, 1), Some(21_000));
+    }
+
+    #[test]
+    fn the_rate_itself_is_fast_enough() {
+        let mut pace = Pace::OFF;
+        pace.start(0);
+        assert_eq!(given_up(&mut pace, 0, 500), None);
+    }
+
+    #[test]
+    fn a_burst_does_not_buy_a_drip_for_ever() {
+        let mut pace = Pace::OFF;
+        pace.start(0);
+        pace.moved(10, 100_000_000, BOUNDS);
+        let end = given_up(&mut pace, 1_000, 1).unwrap();
+        assert!(end <= 40_000, "{end}");
+    }
+
+    #[test]
+    fn a_pause_is_not_the_other_sides() {
+        let mut pace = Pace::OFF;
+        pace.start(0);
+        pace.pause(10_000);
+        assert_eq!(pace.deadline(BOUNDS), u64::MAX);
+        pace.resume(100_000);
+        assert_eq!(pace.deadline(BOUNDS), 110_000);
+    }
+
+    #[test]
+    fn zero_turns_a_bound_off() {
+        let mut pace = Pace::OFF;
+        pace.start(0);
+        assert_eq!(pace.deadline(Bounds { silence: 0, rate: 500 }), 20_000);
+        assert_eq!(pace.deadline(Bounds { silence: 0, rate: 0 }), u64::MAX);
+    }
+}

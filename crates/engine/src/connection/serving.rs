@@ -1,0 +1,177 @@
+//! A turn of a connection that reads and answers.
+
+use std::task::{Context, Poll};
+
+use super::{Connection, Turn};
+use crate::encoder;
+use crate::guard::{Progress, Refusal};
+use crate::limits::READ_AHEAD;
+
+impl Connection {
+    pub(super) fn serve(&mut self, cx: &mut Context<'_>) -> Turn {
+        let shared = self.shared.clone();
+        match self.send(cx) {
+            Poll::Ready(Err(_)) => return Turn::Gone,
+            Poll::Ready(Ok(())) => self.notify_sent(),
+            Poll::Pending => {}
+        }
+        if shared.due.get()
+            && let Some(turn) = self.on_deadline()
+        {
+            return turn;
+        }
+        let (in_hand, finished, body_done) = match shared.current.borrow().as_ref() {
+            Some(current) => (true, current.is_finished(), current.body_done),
+            None => (false, false, true),
+        };
+        if finished {
+            return self.finish(cx);
+        }
+        if !body_done {
+            if shared.closes_early() {
+                return Turn::Flush;
+            }
+            // hyper wakes this task when its body channel moves, JavaScript when it has given credit.
+            if let Err(refusal) = self.poll_hyper(cx) {
+                return self.refuse(refusal);
+            }
+            if shared.is_finished() {
+                return Turn::Again;
+            }
+        }
+        // A client that does not read its answers gets no further ones made.
+        if !in_hand && shared.out.borrow().len() > READ_AHEAD {
+            return Turn::Wait;
+        }
+        if !self.carry.is_empty() && self.may_release() {
+            let mut carry = std::mem::take(&mut self.carry);
+            let taken = match self.release(carry.unread()) {
+                Ok(taken) => taken,
+                Err(refusal) => return self.refuse(refusal),
+            };
+            carry.pass(taken);
+            self.carry = carry;
+            if taken > 0 {
+                return self.after_release(cx);
+            }
+        }
+        self.read(cx)
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Turn {
+        if self.input_ended {
+            return self.on_end();
+        }
+        let shared = self.shared.clone();
+        // A head may be as long as its limits allow; behind a request in hand no more than a few need wait.
+        let is_head = shared.current.borrow().is_none();
+        let most = READ_AHEAD.max(if is_head { shared.ctx.limits.head_size() } else { 0 });
+        if self.carry.len() > most || shared.gate.borrow().pending() >= READ_AHEAD {
+            self.input_pauses();
+            return Turn::Wait;
+        }
+        let mut scratch = shared.ctx.scratch.borrow_mut();
+        let count = match self.stream.poll_read(cx, &mut scratch) {
+            Poll::Pending => {
+                self.input_waits();
+                return Turn::Wait;
+            }
+            Poll::Ready(Err(_)) => return Turn::Gone,
+            Poll::Ready(Ok(0)) => {
+                self.input_ended = true;
+                return self.on_end();
+            }
+            Poll::Ready(Ok(count)) => count,
+        };
+        let input = &scratch[..count];
+        self.input_moved(count);
+        if !self.carry.is_empty() || !self.may_release() {
+            self.carry.push(input);
+            // The next turn releases what it can, or reads again: a socket wakes nobody before it was found empty.
+            return Turn::Again;
+        }
+        let taken = match self.release(input) {
+            Ok(taken) => taken,
+            Err(refusal) => return self.refuse(refusal),
+        };
+        self.carry.push(&input[taken..]);
+        drop(scratch);
+        if taken > 0 {
+            return self.after_release(cx);
+        }
+        self.head_begins();
+        Turn::Again
+    }
+
+    /// Whether the guard may look at more input: it waits for a head and nobody is in hand, or it is inside a body.
+    fn may_release(&self) -> bool {
+        if self.guard.in_message() {
+            return self.shared.gate.borrow().pending() < READ_AHEAD;
+        }
+        self.shared.current.borrow().is_none() && !self.guard.is_complete()
+    }
+
+    /// Lets the guard look at the input and returns how much it took.
+    fn release(&mut self, input: &[u8]) -> Result<usize, Refusal> {
+        let shared = &self.shared;
+        let mut gate = shared.gate.borrow_mut();
+        let mut head = shared.ctx.head.borrow_mut();
+        gate.compact();
+        let mut taken = 0;
+        while taken < input.len() && gate.pending() < READ_AHEAD {
+            let (count, progress) = self.guard.advance(
+                &input[taken..],
+                &mut gate.bytes,
+                &mut head,
+                &shared.ctx.limits,
+            )?;
+            taken += count;
+            match progress {
+                Progress::Head => {
+                    if head.expects_continue {
+                        // As node: before the handler runs, whether it reads the body or not.
+                        shared.out.borrow_mut().append(|out| encoder::inform(out, 100, None, b""));
+                    }
+                    if self.guard.is_complete() {
+                        break;
+                    }
+                }
+                Progress::Complete => break,
+                Progress::More => {
+                    if count == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Gives what was released to hyper and the request to JavaScript.
+    fn after_release(&mut self, cx: &mut Context<'_>) -> Turn {
+        match self.poll_hyper(cx) {
+            Ok(()) => {
+                self.exchange_begins();
+                Turn::Again
+            }
+            Err(refusal) => self.refuse(refusal),
+        }
+    }
+
+    /// Ends the exchange in hand and makes ready for the next.
+    fn finish(&mut self, cx: &mut Context<'_>) -> Turn {
+        let shared = self.shared.clone();
+        let Some(current) = shared.current.take() else { return Turn::Again };
+        shared.close_books(&current);
+        // By now hyper has read all that the guard released. If it ever had not, nothing behind could be trusted.
+        let at_its_end = self.guard.is_complete() && shared.gate.borrow().pending() == 0;
+        if shared.close.get() || !at_its_end {
+            return Turn::Flush;
+        }
+        self.end_exchange(current.plain, cx);
+        self.guard.next();
+        self.end_seen_at = None;
+        self.begin_wait();
+        Turn::Again
+    }
+}
