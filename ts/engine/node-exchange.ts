@@ -20,6 +20,29 @@ export function serveExchanges(handler: ExchangeHandler): http.Server {
 
 let lastConnection = 0
 const kConnection = Symbol('monoceros.connection')
+const kExchange = Symbol('monoceros.exchange')
+
+type RequestOf = IncomingMessage & { [kExchange]?: NodeExchange }
+type AnswerOf = ServerResponse & { [kExchange]?: NodeExchange }
+
+// One function for all, where a closure an exchange would cost more than the answer's head.
+function onResponseClose(this: AnswerOf): void {
+  this[kExchange]?.onClose()
+}
+
+function onResponseDrain(this: AnswerOf): void {
+  this[kExchange]?.owner?.onDrain()
+}
+
+function onRequestData(this: RequestOf, chunk: Buffer): void {
+  this[kExchange]?.onData(chunk)
+}
+
+function onRequestEnd(this: RequestOf): void {
+  this[kExchange]?.onEnd()
+}
+
+function ignore(): void {}
 
 class NodeConnection implements Omit<Connection, never> {
   readonly id = ++lastConnection
@@ -79,6 +102,7 @@ class NodeExchange {
   readonly bodyKind: 0 | 1 | 2
   readonly body: Buffer | undefined = undefined
   ended = false
+  #drains = false
   readonly #req: IncomingMessage
   readonly #res: ServerResponse
 
@@ -88,28 +112,38 @@ class NodeExchange {
     this.url = req.url ?? ''
     this.httpVersionMinor = req.httpVersionMinor === 0 ? 0 : 1
     this.keepAlive = res.shouldKeepAlive
-    const { headers } = req
-    const hasBody =
-      headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined
-    this.bodyKind = hasBody && headers['content-length'] !== '0' ? 2 : 0
+    this.bodyKind = hasBody(req.rawHeaders) ? 2 : 0
     this.#req = req
     this.#res = res
   }
 
   /** Begins to deliver, once the handler has had its chance to become the owner. */
   start(): void {
-    this.#res.on('drain', () => this.owner?.onDrain())
-    this.#res.on('close', () => {
-      if (!this.#res.writableFinished) this.owner?.onAborted()
-    })
-    // Its errors are the client's absence, which 'close' of the response reports.
-    this.#req.on('error', () => {})
+    const res: AnswerOf = this.#res
+    const req: RequestOf = this.#req
+    if (!this.ended) {
+      res[kExchange] = this
+      res.on('close', onResponseClose)
+    }
     if (this.bodyKind === 0) return
-    this.#req.on('data', (chunk: Buffer) => {
-      this.#req.pause()
-      this.owner?.onData(chunk)
-    })
-    this.#req.on('end', () => this.owner?.onEnd(this.#req.rawTrailers))
+    req[kExchange] = this
+    // Its errors are the client's absence, which 'close' of the response reports.
+    req.on('error', ignore)
+    req.on('data', onRequestData)
+    req.on('end', onRequestEnd)
+  }
+
+  onClose(): void {
+    if (!this.#res.writableFinished) this.owner?.onAborted()
+  }
+
+  onData(chunk: Buffer): void {
+    this.#req.pause()
+    this.owner?.onData(chunk)
+  }
+
+  onEnd(): void {
+    this.owner?.onEnd(this.#req.rawTrailers)
   }
 
   rawHeaders(): string[] {
@@ -160,7 +194,14 @@ class NodeExchange {
   }
 
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean {
-    return this.#res.write(chunk, encoding ?? 'utf8')
+    const res: AnswerOf = this.#res
+    const room = res.write(chunk, encoding ?? 'utf8')
+    if (!room && !this.#drains) {
+      this.#drains = true
+      res[kExchange] = this
+      res.on('drain', onResponseDrain)
+    }
+    return room
   }
 
   trailers(fields: string): void {
@@ -184,8 +225,22 @@ class NodeExchange {
   }
 }
 
-/** `Name: value` lines as node's flat array. */
+/** Looked for among the raw fields: `headers` would build an object that an application may never ask for. */
+function hasBody(raw: readonly string[]): boolean {
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i]?.toLowerCase()
+    if (name === 'transfer-encoding') return true
+    if (name === 'content-length') return raw[i + 1] !== '0'
+  }
+  return false
+}
+
+let lastFields = ''
+let lastFlat: string[] = []
+
+/** `Name: value` lines as node's flat array, which nobody changes: many answers have the fields of the one before. */
 function flatFields(fields: string): string[] {
+  if (fields === lastFields) return lastFlat
   const flat: string[] = []
   for (let at = 0; at < fields.length; ) {
     const colon = fields.indexOf(': ', at)
@@ -193,5 +248,7 @@ function flatFields(fields: string): string[] {
     flat.push(fields.slice(at, colon), fields.slice(colon + 2, end))
     at = end + 2
   }
+  lastFields = fields
+  lastFlat = flat
   return flat
 }

@@ -6,7 +6,38 @@ const DOT_SEGMENT = /\/\.|\/%2e/i
 
 /** The origins of Host values that have been looked at; clients send few, and the bound is for those that do not. */
 const MAX_ORIGINS = 256
-const origins = new Map<string, string | undefined>()
+
+class Origins {
+  readonly #scheme: string
+  readonly #known = new Map<string, string | undefined>()
+  #lastHost: string | undefined
+  #lastOrigin: string | undefined
+
+  constructor(scheme: string) {
+    this.#scheme = scheme
+  }
+
+  /** Most requests name the host that the one before named, and comparing costs less than a look into the map. */
+  of(host: string): string | undefined {
+    if (host !== this.#lastHost) {
+      this.#lastOrigin = this.#look(host)
+      this.#lastHost = host
+    }
+    return this.#lastOrigin
+  }
+
+  #look(host: string): string | undefined {
+    if (this.#known.has(host)) return this.#known.get(host)
+    // A Host value is an authority and nothing more: `a/b` or `user@a` must not become part of the URL.
+    const url = /^[^/?#@\\\s]+$/.test(host) ? parse(`${this.#scheme}://${host}`) : undefined
+    const origin = url === undefined ? undefined : `${this.#scheme}://${url.host}`
+    if (this.#known.size < MAX_ORIGINS) this.#known.set(host, origin)
+    return origin
+  }
+}
+
+const http = new Origins('http')
+const https = new Origins('https')
 
 /** The URL, or undefined when host and target make none: the request is bad then. */
 export function absoluteUrl(
@@ -14,22 +45,11 @@ export function absoluteUrl(
   host: string | undefined,
   target: string,
 ): string | undefined {
-  const scheme = encrypted ? 'https' : 'http'
   // Without a host (HTTP/1.0) there is still a URL; the name is one that every machine has.
-  const origin = originOf(scheme, host ?? 'localhost')
+  const origin = (encrypted ? https : http).of(host ?? 'localhost')
   if (origin === undefined) return undefined
   if (PLAIN_TARGET.test(target) && !DOT_SEGMENT.test(target)) return origin + target
   return parsed(target.startsWith('/') ? origin + target : target, origin)
-}
-
-function originOf(scheme: string, host: string): string | undefined {
-  const key = scheme + host
-  if (origins.has(key)) return origins.get(key)
-  // A Host value is an authority and nothing more: `a/b` or `user@a` must not become part of the URL.
-  const url = /^[^/?#@\\\s]+$/.test(host) ? parse(`${scheme}://${host}`) : undefined
-  const origin = url === undefined ? undefined : `${scheme}://${url.host}`
-  if (origins.size < MAX_ORIGINS) origins.set(key, origin)
-  return origin
 }
 
 /** Absolute form (`GET http://a/b`) wins over Host; `*` and CONNECT's authority have no path to show. */

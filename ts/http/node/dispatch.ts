@@ -87,16 +87,15 @@ function chooseConstructors(server: http.Server, emit: unknown): void {
     Request: constructorOf<RequestConstructor>(http.IncomingMessage, request),
     Response: constructorOf<ResponseConstructor>(http.ServerResponse, response),
   }))
-  slots[kIncomingMessage] = function Request(socket: unknown) {
-    const prototypes = watch.current()
-    return prototypes === undefined
-      ? new http.IncomingMessage(socket as never)
-      : new prototypes.Request(socket)
-  }
-  slots[kServerResponse] = function Response(req: http.IncomingMessage, options: object) {
-    const prototypes = watch.current()
-    return prototypes === undefined
-      ? new (http.ServerResponse as unknown as ResponseConstructor)(req, options)
-      : new prototypes.Response(req, options)
-  }
+  // Node looks the constructors up for each request: a getter lets it call its own where nothing is gained.
+  Object.defineProperties(server, {
+    [kIncomingMessage]: {
+      get: () => watch.current()?.Request ?? http.IncomingMessage,
+      configurable: true,
+    },
+    [kServerResponse]: {
+      get: () => watch.current()?.Response ?? http.ServerResponse,
+      configurable: true,
+    },
+  })
 }
