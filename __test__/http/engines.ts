@@ -17,6 +17,7 @@ export const config: EngineConfig = {
   limit_request_fields: 100,
   limit_request_field_size: 8190,
   limit_request_body: 0,
+  response_buffer_size: 131_072,
 }
 
 /** What engines and handlers have said. */

@@ -37,6 +37,7 @@ test('without any source every setting has its default', async (t) => {
     limit_request_fields: 100,
     limit_request_field_size: 8190,
     limit_request_body: 0,
+    response_buffer_size: 131_072,
     check_config: false,
     print_config: false,
     reuse_port: false,

@@ -33,7 +33,9 @@ dirty_post_fork dirty_worker_init dirty_worker_exit`.split(/\s+/)
 const BUILT =
   `config app bind backlog workers worker_class worker_connections max_requests max_requests_jitter timeout
 boot_timeout graceful_timeout keepalive engine on_uncaught limit_request_line limit_request_fields
-limit_request_field_size limit_request_body check_config print_config reuse_port chdir raw_env pidfile accesslog
+limit_request_field_size limit_request_body
+response_buffer_size
+check_config print_config reuse_port chdir raw_env pidfile accesslog
 access_log_format errorlog loglevel proc_name`.split(/\s+/)
 
 test('all 120 settings of Gunicorn are known', (t) => {

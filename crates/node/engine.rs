@@ -24,6 +24,7 @@ pub struct EngineSettings {
     pub limit_request_fields: u32,
     pub limit_request_field_size: u32,
     pub limit_request_body: f64,
+    pub response_buffer_size: f64,
     /// `-` for standard output, or a path; no access log without it.
     pub accesslog: Option<String>,
     pub access_log_format: String,
@@ -159,6 +160,7 @@ fn limits(settings: &EngineSettings) -> Limits {
         request_body: settings.limit_request_body.max(0.0) as u64,
         keepalive: Duration::from_secs_f64(settings.keepalive.clamp(0.0, 1e9)),
         worker_connections: settings.worker_connections as usize,
+        response_buffer: settings.response_buffer_size.max(0.0) as usize,
         ..Limits::default()
     }
     .bounded()

@@ -182,9 +182,7 @@ export class Crossing {
     const exchange = this.#find(id)
     if (exchange === undefined) return
     this.#live[id & PLACE_MASK] = undefined
-    exchange.ended = true
-    exchange.bodyOpen = false
-    exchange.owner?.onAborted()
+    exchange.aborted()
   }
 
   #find(id: number): NativeExchange | undefined {

@@ -29,6 +29,8 @@ export interface EngineConfig {
   readonly limit_request_line: number
   readonly limit_request_fields: number
   readonly limit_request_field_size: number
+  /** Bytes of an answer that are taken from the application ahead of the client. */
+  readonly response_buffer_size: number
   /** Bytes of a request body; 0 is no limit. */
   readonly limit_request_body: number
 }

@@ -40,7 +40,10 @@ export interface Exchange {
   readonly upgrade: boolean
   readonly bodyKind: 0 | 1 | 2
   readonly body: Buffer | undefined
-  outstanding: number
+  /** Bytes of the answer that have been written and, as far as one knows here, not sent. */
+  readonly outstanding: number
+  /** `write` has said stop, and `onDrain` has not come since: the engine does not hold the whole answer yet. */
+  readonly isFull: boolean
   ended: boolean
   rawHeaders(): string[]
   consume(bytes: number): void

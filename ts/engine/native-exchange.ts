@@ -1,4 +1,5 @@
 /** Connections and exchanges of the native engine, over the records of the crossing. */
+import { Backlog } from './backlog.ts'
 import {
   type Connection,
   type Exchange,
@@ -9,9 +10,6 @@ import {
 } from './exchange.ts'
 import { METHODS, OUT, u16 } from './records.ts'
 import { RING_PIECE_BYTES, type Ring } from './ring.ts'
-
-/** Bytes on their way at which `write` says stop. */
-export const HIGH_WATER_MARK = 65_536
 
 type Family = 'IPv4' | 'IPv6' | undefined
 
@@ -62,7 +60,6 @@ export class NativeExchange implements Exchange {
   readonly bodyKind: 0 | 1 | 2
   readonly body: Buffer | undefined
   owner: ExchangeOwner | undefined = undefined
-  outstanding = 0
   ended = false
   /** The rest of the request body may still come. */
   bodyOpen: boolean
@@ -72,8 +69,12 @@ export class NativeExchange implements Exchange {
   /** The batch's text, and where in it the record's fixed part begins. */
   readonly #text: string
   readonly #at: number
-  /** Of `outstanding`, what the question now on its way is about; 0 when none is. */
+  /** Bytes that the engine has taken and not reported as sent. */
+  #handed = 0
+  /** Of `#handed`, what the question now on its way is about; 0 when none is. */
   #asked = 0
+  /** What the engine has no room for yet. */
+  #backlog: Backlog | undefined = undefined
   #consumed = false
 
   constructor(
@@ -107,6 +108,14 @@ export class NativeExchange implements Exchange {
     if (known !== 0) return METHODS[known] ?? ''
     const start = this.#at + 7 + u16(this.#text, this.#at + 3) * 4
     return this.#text.slice(start, start + u16(this.#text, this.#at + 5))
+  }
+
+  get outstanding(): number {
+    return this.#handed + (this.#backlog === undefined ? 0 : this.#backlog.length)
+  }
+
+  get isFull(): boolean {
+    return this.#asked > 0
   }
 
   get url(): string {
@@ -177,7 +186,7 @@ export class NativeExchange implements Exchange {
       true,
       bytes?.length ?? 0,
     )
-    if (bytes !== undefined) this.write(bytes)
+    if (bytes !== undefined && (flags & NO_BODY) === 0) this.write(bytes)
     this.end()
   }
 
@@ -187,26 +196,33 @@ export class NativeExchange implements Exchange {
 
   write(chunk: string | Uint8Array, encoding: BufferEncoding = 'utf8'): boolean {
     const plain = typeof chunk !== 'string' || encoding === 'utf8' || encoding === 'latin1'
-    if (plain && fitsRing(chunk)) {
-      this.outstanding += this.#ring.data(OUT.DATA, this.id, chunk, encoding === 'latin1')
+    if (this.#backlog === undefined && plain && fitsRing(chunk)) {
+      this.#handed += this.#ring.data(OUT.DATA, this.id, chunk, encoding === 'latin1')
     } else {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
-      if (fitsRing(bytes)) this.#ring.data(OUT.DATA, this.id, bytes, true)
-      else this.#ring.large(this.id, bytes)
-      this.outstanding += bytes.length
+      this.#backlog ??= new Backlog()
+      this.#backlog.push(bytes)
+      this.#handOver(this.#backlog)
     }
-    if (this.outstanding < HIGH_WATER_MARK) return true
+    if (this.#handed < this.#ring.window) return true
     this.#ask()
     return false
   }
 
   trailers(fields: string): void {
-    this.#ring.data(OUT.TRAILERS, this.id, fields, true)
+    if (this.#backlog === undefined) this.#ring.data(OUT.TRAILERS, this.id, fields, true)
+    else this.#backlog.trailers += fields
   }
 
   end(): void {
     if (this.ended) return
     this.ended = true
+    if (this.#backlog === undefined) this.#complete()
+    else this.#backlog.ended = true
+  }
+
+  /** Says that the answer is complete: everything of it has been handed over. */
+  #complete(): void {
     // A body that somebody reads is read to its end; one that nobody has looked at is not worth crossing.
     const discard = !this.bodyOpen || !this.#consumed
     this.#ring.command(OUT.END, this.id, discard ? 1 : 0)
@@ -218,16 +234,43 @@ export class NativeExchange implements Exchange {
     this.#forget()
   }
 
+  /** Hands the backlog over as far as the engine has room, and asks for more room where it has not. */
+  #handOver(backlog: Backlog): void {
+    const ring = this.#ring
+    const window = ring.window
+    while (backlog.length > 0) {
+      if (this.#handed >= window) return this.#ask()
+      const piece = backlog.take(window - this.#handed)
+      if (fitsRing(piece)) ring.data(OUT.DATA, this.id, piece, true)
+      else ring.large(this.id, piece)
+      this.#handed += piece.length
+    }
+    this.#backlog = undefined
+    if (backlog.trailers !== '') this.trailers(backlog.trailers)
+    if (backlog.ended) this.#complete()
+  }
+
   reset(): void {
     this.ended = true
+    this.#backlog = undefined
     this.#ring.command(OUT.RESET, this.id)
+  }
+
+  /** The client is gone: nothing is read or sent any more. */
+  aborted(): void {
+    this.ended = true
+    this.bodyOpen = false
+    this.#backlog = undefined
+    this.owner?.onAborted()
   }
 
   /** The engine has sent what was asked about. */
   drained(): void {
-    this.outstanding -= this.#asked
+    this.#handed -= this.#asked
     this.#asked = 0
-    if (this.outstanding > 0) return this.#ask()
+    if (this.#backlog !== undefined) this.#handOver(this.#backlog)
+    else if (this.#handed >= this.#ring.window) this.#ask()
+    if (this.#asked > 0) return
     this.owner?.onDrain()
     this.#forget()
   }
@@ -239,10 +282,10 @@ export class NativeExchange implements Exchange {
     this.#forget()
   }
 
-  /** Asks to be told when everything written so far is sent. */
+  /** Asks to be told when everything handed over so far is sent. */
   #ask(): void {
     if (this.#asked > 0) return
-    this.#asked = this.outstanding
+    this.#asked = this.#handed
     this.#ring.command(OUT.NOTIFY, this.id)
   }
 

@@ -93,6 +93,7 @@ function settingsOf({ config }: EngineOptions) {
     limitRequestLine: config.limit_request_line,
     limitRequestFields: config.limit_request_fields,
     limitRequestFieldSize: config.limit_request_field_size,
+    responseBufferSize: config.response_buffer_size,
     limitRequestBody: config.limit_request_body,
     accesslog: config.accesslog ?? undefined,
     accessLogFormat: config.access_log_format,

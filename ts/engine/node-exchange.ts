@@ -223,6 +223,10 @@ class NodeExchange {
   get outstanding(): number {
     return this.#res.writableLength
   }
+
+  get isFull(): boolean {
+    return this.#res.writableNeedDrain
+  }
 }
 
 /** Looked for among the raw fields: `headers` would build an object that an application may never ask for. */

@@ -36,7 +36,7 @@ export const IN = {
 export const METHODS = ['', 'GET', 'POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH'] as const
 
 /** Words of the ring's header. */
-export const WORD = { TAIL: 0, BATCH: 1, HEAD: 16, SLEEPING: 32 } as const
+export const WORD = { TAIL: 0, BATCH: 1, HEAD: 16, SLEEPING: 32, WINDOW: 33 } as const
 
 /** Byte at which the ring's records begin. */
 export const RING_DATA = 256

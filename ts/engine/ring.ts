@@ -55,6 +55,11 @@ export class Ring {
     this.#engine = engine
   }
 
+  /** Bytes of one answer that the engine takes ahead of its client; less while its memory is short. */
+  get window(): number {
+    return Atomics.load(this.#header, WORD.WINDOW)
+  }
+
   /** Writes a record without payload. */
   command(kind: number, id: number, flags = 0, count = 0): void {
     const at = this.#reserve(RECORD_BYTES)

@@ -108,6 +108,7 @@ export interface EngineSettings {
   limitRequestFields: number
   limitRequestFieldSize: number
   limitRequestBody: number
+  responseBufferSize: number
   /** `-` for standard output, or a path; no access log without it. */
   accesslog?: string
   accessLogFormat: string

@@ -278,6 +278,15 @@ export const TABLE = {
     reads: 'worker',
     doc: 'The largest request body, in bytes; 64k, 10m and 1g are understood. Larger ones are answered with 413. 0 is no limit.',
   },
+  response_buffer_size: {
+    section: 'Security',
+    flags: ['--response-buffer-size'],
+    kind: bytes,
+    default: 131_072,
+    status: 'built',
+    reads: 'worker',
+    doc: 'How much of an answer the engine takes from the application ahead of its client, in bytes; 64k and 1m are understood. Then write() returns false until the client has taken that, and the rest of a large buffer stays where it is. It is what each client that reads slowly, or not at all, costs in memory; more makes fast downloads a little cheaper.',
+  },
 
   // Debugging
   reload: {

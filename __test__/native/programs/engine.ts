@@ -14,6 +14,7 @@ export const CONFIG: EngineConfig = {
   limit_request_fields: 100,
   limit_request_field_size: 8190,
   limit_request_body: 0,
+  response_buffer_size: 131_072,
 }
 
 const log = {

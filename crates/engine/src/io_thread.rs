@@ -65,6 +65,7 @@ impl IoThread {
             None => Seat { slot: Board::create(1)?.slot(1)?, kicks: Vec::new() },
         };
         let slot = seat.slot.clone();
+        options.ring.set_window(options.limits.response_buffer as u32);
         let crossing = Arc::new(Crossing::new(options.ring, slot, options.wake_javascript));
         let max_busy = u32::try_from(options.limits.worker_connections).unwrap_or(u32::MAX);
         let (taken, orphaned, trouble) = (crossing.clone(), crossing.clone(), crossing.clone());

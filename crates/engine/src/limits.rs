@@ -35,6 +35,8 @@ pub struct Limits {
     pub connection_requests: u32,
     /// Connections with a request in hand at most; one more is answered 503.
     pub worker_connections: usize,
+    /// Bytes of an answer that are taken from JavaScript ahead of the client: what a reader that stands still costs.
+    pub response_buffer: usize,
 }
 
 impl Limits {
@@ -45,6 +47,8 @@ impl Limits {
         self.request_line = or_most(self.request_line, MAX_LINE);
         self.request_field_size = or_most(self.request_field_size, MAX_LINE);
         self.request_fields = or_most(self.request_fields, MAX_FIELDS);
+        // Less would be a hand-over for every few bytes; JavaScript counts in 31 bits.
+        self.response_buffer = self.response_buffer.clamp(MIN_WINDOW, MAX_WINDOW);
         if self.worker_connections == 0 {
             self.worker_connections = usize::MAX;
         }
@@ -77,6 +81,7 @@ impl Default for Limits {
             linger: Duration::from_secs(2),
             connection_requests: 0,
             worker_connections: 1000,
+            response_buffer: 131_072,
         }
     }
 }
@@ -89,6 +94,10 @@ pub const MAX_FIELDS: usize = 24_576;
 pub const MAX_CHUNK_LINE: usize = 4_096;
 /// The trailer section of a request, all lines together.
 pub const MAX_TRAILERS: usize = 16_384;
+/// Bytes of an answer that are taken ahead of the client at least, however short memory is.
+pub const MIN_WINDOW: usize = 16_384;
+/// The most that `response_buffer` can be.
+pub const MAX_WINDOW: usize = 1 << 30;
 /// Request body bytes on their way to JavaScript for which it has given no credit back.
 pub const BODY_CREDIT: usize = 65_536;
 /// A request body that has arrived whole and is at most this long crosses in one event with its head.

@@ -9,6 +9,7 @@
 //! | [`BATCH`] | both | 1 while JavaScript works on a batch |
 //! | [`HEAD`] | I/O thread | bytes read since the start, wrapping |
 //! | [`SLEEPING`] | I/O thread | 1 while it waits for the operating system |
+//! | [`WINDOW`] | I/O thread | bytes of one answer that it takes ahead of the client |
 //!
 //! Records follow from [`DATA`] on, each five words and its bytes, padded to a word, never broken at the end.
 #![allow(unsafe_code, reason = "memory shared with JavaScript has no safe type")]
@@ -23,6 +24,8 @@ pub const BATCH: usize = 1;
 pub const HEAD: usize = 16;
 /// Word that tells whether a wake is needed.
 pub const SLEEPING: usize = 32;
+/// Word of the bytes that JavaScript may hand over of one answer before they are sent.
+pub const WINDOW: usize = 33;
 /// Byte at which the records begin.
 pub const DATA: usize = 256;
 /// Bytes of a record before its payload.
@@ -171,6 +174,11 @@ impl Ring {
     /// Says whether the I/O thread sleeps and so needs a wake.
     pub fn set_sleeping(&self, sleeping: bool) {
         self.word(SLEEPING).store(u32::from(sleeping), Ordering::SeqCst);
+    }
+
+    /// Says how many bytes of an answer JavaScript may hand over before the client has taken them.
+    pub fn set_window(&self, bytes: u32) {
+        self.word(WINDOW).store(bytes, Ordering::Relaxed);
     }
 
     /// Whether JavaScript works on a batch.

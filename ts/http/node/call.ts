@@ -25,7 +25,6 @@ export const SIMPLE = 1
 /** Node has rendered the head into `res._header`. */
 export const RENDERED = 2
 
-const HIGH_WATER_MARK = 65_536
 const STATUS_AT = 'HTTP/1.1 '.length
 
 const responseFinish = channel('http.server.response.finish')
@@ -192,8 +191,8 @@ export class Call implements ExchangeOwner, InHand {
   /** What node does when an answer has been handed to the kernel. */
   finish(): void {
     if (this.done) return
-    // 'finish' says that the answer has gone: of a long one the engine tells when.
-    if (this.exchange.outstanding >= HIGH_WATER_MARK) return
+    // 'finish' says that the engine has all of the answer: of a long one it takes the last part later.
+    if (this.exchange.isFull) return
     this.done = true
     const { req, res, socket } = this
     if (responseFinish.hasSubscribers) {
@@ -280,7 +279,7 @@ export class Call implements ExchangeOwner, InHand {
 
   /** A full queue keeps the callbacks until it has drained. */
   runWriteCallbacks(): void {
-    if (!this.done && this.exchange.outstanding < HIGH_WATER_MARK) this.#runWriteCallbacks()
+    if (!this.done && !this.exchange.isFull) this.#runWriteCallbacks()
   }
 
   #runWriteCallbacks(): void {
