@@ -123,6 +123,22 @@ export const ERRORS = {
     exit: 1,
     text: (path: string, problem: string) => `pidfile ${path} cannot be written: ${problem}.`,
   },
+  ERR_USER_UNKNOWN: {
+    exit: 1,
+    text: (setting: string, name: string) =>
+      `${setting} must be the name or number of one that the system knows, got "${name}".`,
+  },
+  ERR_USER: {
+    exit: 1,
+    text: (user: string, group: string, problem: string) =>
+      `cannot become user "${user}" and group "${group}": ${problem}.`,
+    advice: 'Only root may change to another user. Start as root, or leave `user` and `group` out.',
+  },
+  ERR_DAEMON: {
+    exit: 1,
+    text: (how: string) => `the daemon ended before it was ready: ${how}.`,
+    advice: 'Its error log says why; start it without `daemon` to see it in the terminal.',
+  },
   ERR_APP_MISSING: {
     exit: 3,
     text: (app: string, path: string) => `application ${app} not found: there is no file ${path}.`,

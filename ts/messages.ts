@@ -18,8 +18,14 @@ export interface ListenerMessage {
   readonly address: string
 }
 
-/** From the arbiter to a worker: only one, the first and last. */
-export type ArbiterMessage = {
+/** From the arbiter to a worker. */
+export type ArbiterMessage =
+  | BootMessage
+  /** Open the logs again. */
+  | { readonly type: 'reopen' }
+
+/** The first message. */
+export interface BootMessage {
   readonly type: 'boot'
   /** 1..N, as in MONOCEROS_WORKER and on the scoreboard. */
   readonly slot: number
@@ -50,8 +56,15 @@ export type WorkerMessage =
   /** The event loop turns; only without the shared page. */
   | { readonly type: 'beat'; readonly counters: BeatCounters }
 
+/** From an arbiter to the process that started it: an older arbiter, or the command that goes to the background. */
+export type SuccessorMessage =
+  /** As many workers as wanted are ready. */
+  | { readonly type: 'ready' }
+  /** A line of the log from before that, for whoever has started a daemon. */
+  | { readonly type: 'trouble'; readonly text: string }
+
 /** One line of the channel. */
-export function encodeMessage(message: ArbiterMessage | WorkerMessage): string {
+export function encodeMessage(message: ArbiterMessage | WorkerMessage | SuccessorMessage): string {
   return `${JSON.stringify(message)}\n`
 }
 

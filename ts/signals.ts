@@ -1,9 +1,22 @@
 /** Every signal with a meaning: what the arbiter does, what a worker does. `docs/signals.md` shows the same table. */
 
-/** How a signal is handled by a loop. `later` is accepted and answered by a log line until its feature is built. */
+/** What a signal means to the arbiter; `ts/arbiter/reactions.ts` says what it does about it in which phase. */
+export type ArbiterRole =
+  | 'stop'
+  | 'quit'
+  | 'reload'
+  | 'more'
+  | 'fewer'
+  | 'reopen'
+  | 'upgrade'
+  | 'rest'
+  | 'reap'
+  | 'default'
+
+/** How a signal is handled by a loop. */
 export interface SignalRow {
-  readonly arbiter: 'stop' | 'quit' | 'reload' | 'more' | 'fewer' | 'later' | 'reap' | 'default'
-  readonly worker: 'drain' | 'quit' | 'abort' | 'ignore' | 'default'
+  readonly arbiter: ArbiterRole
+  readonly worker: 'drain' | 'quit' | 'abort' | 'reopen' | 'ignore' | 'default'
   /** One sentence each, for the page. */
   readonly arbiterDoc: string
   readonly workerDoc: string
@@ -52,23 +65,23 @@ export const SIGNALS = {
     workerDoc: 'Ignored.',
   },
   USR1: {
-    arbiter: 'later',
-    worker: 'ignore',
-    arbiterDoc: 'Reopens the log files. Not supported yet: a line in the log, nothing else.',
-    workerDoc: 'Ignored.',
+    arbiter: 'reopen',
+    worker: 'reopen',
+    arbiterDoc: 'Opens the error log and the access log again, in all processes: for `logrotate`.',
+    workerDoc: 'Opens its logs again.',
   },
   USR2: {
-    arbiter: 'later',
+    arbiter: 'upgrade',
     worker: 'ignore',
     arbiterDoc:
-      'Starts a new arbiter beside this one. Not supported yet: a line in the log, nothing else.',
+      'Starts a new arbiter beside this one, of the version that is installed now, on the same sockets: see `docs/deploy.md`.',
     workerDoc: 'Ignored.',
   },
   WINCH: {
-    arbiter: 'later',
+    arbiter: 'rest',
     worker: 'ignore',
     arbiterDoc:
-      'Stops the workers of a daemon. Not supported yet: a debug line in the log, nothing else.',
+      'With `daemon`, or when a new arbiter serves: all workers leave gracefully, the arbiter stays. Otherwise ignored, since a terminal sends it when its size changes.',
     workerDoc: 'Ignored.',
   },
   CHLD: {
@@ -95,7 +108,8 @@ export const ARBITER_SIGNALS = signalsWhere(
 
 /** Those that a worker listens for; the others keep what the system or the application does. */
 export const WORKER_SIGNALS = signalsWhere(
-  ({ worker }) => worker === 'drain' || worker === 'quit' || worker === 'ignore',
+  ({ worker }) =>
+    worker === 'drain' || worker === 'quit' || worker === 'reopen' || worker === 'ignore',
 )
 
 function signalsWhere(matches: (row: SignalRow) => boolean): SignalName[] {

@@ -1,12 +1,21 @@
 // A system without processes: a clock that the test turns, children that do what the test says, a list of what was
 // sent to them.
 
-import { Arbiter, type ArbiterParts } from '../../ts/arbiter/arbiter.ts'
+import { Arbiter } from '../../ts/arbiter/arbiter.ts'
 import type { Generation } from '../../ts/arbiter/generation.ts'
+import type { ArbiterParts } from '../../ts/arbiter/parts.ts'
 import { systemError } from '../../ts/errors.ts'
 import type { Logger } from '../../ts/log/logger.ts'
-import type { ArbiterMessage, WorkerMessage } from '../../ts/messages.ts'
-import type { Child, ChildExit, SpawnOptions, System } from '../../ts/process/system.ts'
+import type { ArbiterMessage, SuccessorMessage, WorkerMessage } from '../../ts/messages.ts'
+import type {
+  Child,
+  ChildExit,
+  Parent,
+  SelfOptions,
+  SpawnOptions,
+  Successor,
+  System,
+} from '../../ts/process/system.ts'
 import { MessageBoard } from '../../ts/scoreboard/messages.ts'
 import type { Config, ResolvedConfig } from '../../ts/settings/config.ts'
 import type { SignalName } from '../../ts/signals.ts'
@@ -56,10 +65,52 @@ export class FakeChild implements Child {
   }
 }
 
+/** A second arbiter, as the first one sees it. */
+export class FakeSuccessor implements Successor {
+  readonly pid = 2000
+  readonly options: SelfOptions
+  onMessageCallback: (message: SuccessorMessage) => void = () => {}
+  onExitCallback: (exit: ChildExit) => void = () => {}
+  released = false
+
+  constructor(options: SelfOptions) {
+    this.options = options
+  }
+
+  onMessage(callback: (message: SuccessorMessage) => void): void {
+    this.onMessageCallback = callback
+  }
+
+  onExit(callback: (exit: ChildExit) => void): void {
+    this.onExitCallback = callback
+  }
+
+  release(): void {
+    this.released = true
+  }
+}
+
+/** The older arbiter, as the second one sees it. */
+export class FakeParent implements Parent {
+  readonly heard: SuccessorMessage[] = []
+  gone: () => void = () => {}
+
+  send(message: SuccessorMessage): void {
+    this.heard.push(message)
+  }
+
+  onGone(callback: () => void): void {
+    this.gone = callback
+  }
+
+  close(): void {}
+}
+
 export class FakeSystem implements System {
   readonly pid = 1000
   readonly env = {}
   readonly children: FakeChild[] = []
+  readonly successors: FakeSuccessor[] = []
   readonly #timers = new Set<{ atMs: number; callback: () => void }>()
   readonly #signals = new Map<SignalName, () => void>()
   #nowMs = 0
@@ -93,6 +144,16 @@ export class FakeSystem implements System {
     const child = new FakeChild(this.pid + this.children.length + 1, options)
     this.children.push(child)
     return child
+  }
+
+  spawnSelf(options: SelfOptions): Successor {
+    const successor = new FakeSuccessor(options)
+    this.successors.push(successor)
+    return successor
+  }
+
+  openParent(): Parent {
+    return new FakeParent()
   }
 
   exit(): never {
@@ -141,13 +202,23 @@ export interface Stage {
   readonly log: string[]
   readonly closed: string[]
   readonly status: Promise<number>
+  /** What systemd heard. */
+  readonly told: string[]
+  readonly titles: string[]
+  readonly pidfiles: string[]
   /** What the next reload reads; an error is thrown. */
   nextLoad: Partial<Config> | Error
 }
 
 /** Starts an arbiter on a fake system. */
-export async function startArbiter(settings: Partial<Config> = {}): Promise<Stage> {
+export async function startArbiter(
+  settings: Partial<Config> = {},
+  parent?: ArbiterParts['parent'],
+): Promise<Stage> {
   const system = new FakeSystem()
+  const told: string[] = []
+  const titles: string[] = []
+  const pidfiles: string[] = []
   const log: string[] = []
   const closed: string[] = []
   const stage = { nextLoad: {} as Partial<Config> | Error }
@@ -160,15 +231,33 @@ export async function startArbiter(settings: Partial<Config> = {}): Promise<Stag
     open: async ({ values }, earlier) => fakeGeneration(values, earlier, closed),
     board: new MessageBoard(system, 32),
     log: fakeLog(log),
-    setTitle: () => {},
-    createPidfile: () => () => {},
+    setTitle: (title) => void titles.push(title),
+    createPidfile(path) {
+      pidfiles.push(path)
+      return {
+        remove: () => void pidfiles.push(`-${path}`),
+        rename: (to) => void pidfiles.push(`${path} > ${to}`),
+      }
+    },
+    notifier: {
+      ready: (status) => void told.push(`ready ${status}`),
+      reloading: () => void told.push('reloading'),
+      stopping: (successor) => void told.push(`stopping ${successor ?? ''}`.trim()),
+      promoted: () => void told.push('promoted'),
+      tick: () => {},
+      dueMs: () => Number.POSITIVE_INFINITY,
+    },
+    prepareLogs: () => {},
+    program: { entry: '/app/monoceros', args: ['./app.js'], cwd: '/' },
+    activated: false,
+    parent,
     reapOrphans: () => {},
     version: '0',
     engine: 'none',
   }
   const status = new Arbiter(system, parts).run()
   await settle()
-  return Object.assign(stage, { system, log, closed, status })
+  return Object.assign(stage, { system, log, closed, status, told, titles, pidfiles })
 }
 
 /** Says that each of the workers is ready. */
@@ -187,6 +276,7 @@ export function fakeLog(lines: string[]): Logger {
     critical: at('critical'),
     exception: (message, thrown) => void lines.push(`error ${message}: ${String(thrown)}`),
     configure: () => {},
+    reopen: () => void lines.push('reopened'),
   }
 }
 
@@ -202,7 +292,9 @@ function fakeGeneration(
         fd: 50 + index,
         address: `http://${bind}`,
         port: 8000 + index,
-        close: () => void closed.push(bind),
+        path: undefined,
+        close: ({ unlink }: { unlink: boolean }) =>
+          void closed.push(unlink ? bind : `${bind} (kept)`),
       },
   )
   return { number: (earlier?.number ?? 0) + 1, config, listeners }
@@ -221,6 +313,10 @@ function resolved(settings: Partial<Config>): ResolvedConfig {
     proc_name: null,
     pidfile: null,
     raw_env: [],
+    max_surge: 1,
+    worker_nice: 0,
+    worker_cpu_affinity: 'off',
+    daemon: false,
     chdir: '/',
     ...settings,
   } as unknown as Config

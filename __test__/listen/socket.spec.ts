@@ -13,7 +13,13 @@ import { type ListenOptions, openListener } from '../../ts/listen/socket.ts'
 import { native } from '../../ts/native/index.ts'
 import { FakeSystem, fakeLog } from '../arbiter/fake-system.ts'
 
-const OPTIONS: ListenOptions = { backlog: 16, reusePort: false, chdir: tmpdir() }
+const OPTIONS: ListenOptions = {
+  backlog: 16,
+  reusePort: false,
+  umask: 0o022,
+  owner: undefined,
+  chdir: tmpdir(),
+}
 const BINDERS =
   native === null
     ? [['node', nodeBinder] as const]
@@ -67,12 +73,12 @@ test('a listener knows its text, address and port, and its file goes with it', a
   const chdir = mkdtempSync(join(tmpdir(), 'monoceros-socket-'))
   const tcp = await open('localhost:0', { ...OPTIONS, chdir })
   t.is(tcp.address, `http://127.0.0.1:${tcp.port}`)
-  tcp.close()
+  tcp.close({ unlink: true })
   const unix = await open('unix:b.sock', { ...OPTIONS, chdir })
   t.is(unix.address, `unix:${join(chdir, 'b.sock')}`)
   t.is(unix.port, undefined)
   t.true(statSync(join(chdir, 'b.sock')).isSocket())
-  unix.close()
+  unix.close({ unlink: true })
   t.false(existsSync(join(chdir, 'b.sock')))
 })
 

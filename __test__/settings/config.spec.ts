@@ -30,8 +30,11 @@ test('without any source every setting has its default', async (t) => {
     timeout: 30,
     boot_timeout: 60,
     graceful_timeout: 30,
+    max_surge: 1,
     keepalive: 75,
     engine: 'auto',
+    worker_nice: 0,
+    worker_cpu_affinity: 'off',
     on_uncaught: 'continue',
     limit_request_line: 4094,
     limit_request_fields: 100,
@@ -40,14 +43,21 @@ test('without any source every setting has its default', async (t) => {
     response_buffer_size: 131_072,
     check_config: false,
     print_config: false,
+    preload_app: false,
     reuse_port: false,
     chdir: cwd,
+    daemon: false,
     raw_env: [],
     pidfile: null,
+    user: null,
+    group: null,
+    umask: 0,
+    initgroups: false,
     accesslog: null,
     access_log_format: FORMAT,
     errorlog: '-',
     loglevel: 'info',
+    enable_stdio_inheritance: false,
     proc_name: null,
   })
   t.deepEqual(new Set(Object.values(origins)), new Set(['default']))
@@ -289,10 +299,10 @@ test('settings without meaning warn or are passed over, as their rows say', asyn
 
 test('a setting that is not built yet is taken at its default', async (t) => {
   const cwd = directoryWith(t, {
-    'monoceros.config.json': JSON.stringify({ daemon: false, certfile: null, dirty_workers: 0 }),
+    'monoceros.config.json': JSON.stringify({ syslog: false, certfile: null, dirty_workers: 0 }),
   })
   const { values, warnings } = await resolve(t, { cwd, env: { MONOCEROS_RELOAD: 'false' } })
-  t.false('daemon' in values)
+  t.false('syslog' in values)
   t.deepEqual(warnings, [])
 })
 

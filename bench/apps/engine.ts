@@ -36,7 +36,7 @@ export async function serveEngine(options: EngineServeOptions): Promise<void> {
   const binder = engine === 'native' && native !== null ? nativeBinder(native) : nodeBinder
   const bound = binder.tcp(
     { kind: 'tcp', host, port },
-    { backlog: 2048, reusePort: false, chdir: '.' },
+    { backlog: 2048, reusePort: false, chdir: '.', umask: 0, owner: undefined },
   )
   const server = await createEngine({ config: { ...config, engine }, log: LOG })
   await server.serve(target, [{ fd: bound.fd, address }])

@@ -1,8 +1,11 @@
 //! What Node cannot do for a process: bind with every option, tell a descriptor's address, close
-//! it, name the process at full length.
+//! it, name the process at full length, find a user's ids, talk to systemd, choose processors.
 
+mod notify;
 mod orphans;
+mod processors;
 mod title;
+mod users;
 
 use std::io;
 use std::net::SocketAddr;
@@ -104,6 +107,41 @@ pub fn zombies() -> Vec<i32> {
 #[napi(catch_unwind)]
 pub fn reap(pid: i32) -> bool {
     orphans::reap(pid)
+}
+
+/// The ids of a user and of the user's own group.
+#[napi(object)]
+pub struct UserIds {
+    pub uid: u32,
+    pub gid: u32,
+}
+
+/// Finds a user by name.
+#[napi(catch_unwind)]
+pub fn user_ids(name: String) -> napi::Result<Option<UserIds>, String> {
+    let found = users::user(&name).map_err(|error| system_error("getpwnam", &name, &error))?;
+    Ok(found.map(|(uid, gid)| UserIds { uid, gid }))
+}
+
+/// Finds a group by name.
+#[napi(catch_unwind)]
+pub fn group_id(name: String) -> napi::Result<Option<u32>, String> {
+    users::group(&name).map_err(|error| system_error("getgrnam", &name, &error))
+}
+
+/// Sends a message to systemd's notification socket.
+#[napi(catch_unwind)]
+pub fn notify(socket: String, message: String) -> napi::Result<(), String> {
+    notify::send(&socket, &message).map_err(|error| system_error("sendto", &socket, &error))
+}
+
+/// Lets the main thread of a process, and the threads that it starts from now on, run on one of the
+/// processors that this process may use only: the `number`th, counted round. False where the system
+/// cannot.
+#[napi(catch_unwind)]
+pub fn keep_to_processor(pid: i32, number: u32) -> napi::Result<bool, String> {
+    processors::keep_to(pid, number)
+        .map_err(|error| system_error("sched_setaffinity", &pid.to_string(), &error))
 }
 
 /// Milliseconds on the clock that all processes of the machine share.

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use monoceros_engine::scoreboard::{Board, SlotRef, State, Tally};
+use monoceros_engine::scoreboard::{Board, Distribution, SlotRef, State, Tally};
 use napi_derive::napi;
 
 use crate::system_error::system_error;
@@ -167,6 +167,27 @@ impl Scoreboard {
         }
     }
 
+    /// Goes on from the totals of an earlier arbiter.
+    #[napi(catch_unwind)]
+    pub fn absorb(&self, earlier: Totals) {
+        let Totals { accepted, requests, bytes_in, bytes_out, status, .. } = &earlier;
+        self.board.absorb(&Tally {
+            accepted: *accepted as u64,
+            requests: *requests as u64,
+            bytes_in: *bytes_in as u64,
+            bytes_out: *bytes_out as u64,
+            status: counts(status),
+            latency: Distribution {
+                sum_us: earlier.latency_sum_us as u64,
+                buckets: counts(&earlier.latency_buckets),
+            },
+            queued: Distribution {
+                sum_us: earlier.queued_sum_us as u64,
+                buckets: counts(&earlier.queued_buckets),
+            },
+        });
+    }
+
     fn slot(&self, number: u32) -> napi::Result<SlotRef, String> {
         self.board.slot(number).map_err(|error| failed(&error))
     }
@@ -179,4 +200,9 @@ fn failed(error: &io::Error) -> napi::Error<String> {
 /// Exact up to 2^53, which a counter does not reach.
 fn floats(numbers: &[u64]) -> Vec<f64> {
     numbers.iter().map(|number| *number as f64).collect()
+}
+
+/// What another version of the package counted in more or fewer classes: the missing are 0.
+fn counts<const N: usize>(numbers: &[f64]) -> [u64; N] {
+    std::array::from_fn(|index| numbers.get(index).map_or(0, |number| *number as u64))
 }

@@ -7,50 +7,24 @@ import { assertNever, MonocerosError } from '../errors.ts'
 import type { Logger } from '../log/logger.ts'
 import type { WorkerMessage } from '../messages.ts'
 import type { System } from '../process/system.ts'
-import { processTitle } from '../process/title.ts'
-import type { ArbiterBoard } from '../scoreboard/board.ts'
-import type { Config, ResolvedConfig } from '../settings/config.ts'
 import { ARBITER_SIGNALS, SIGNALS, type SignalName } from '../signals.ts'
 import { type ArbiterEvent, EventQueue } from './events.ts'
-import { closeExcept, type Generation, type OpenGeneration } from './generation.ts'
+import type { Generation } from './generation.ts'
+import { Headcount } from './headcount.ts'
+import { Identity } from './identity.ts'
+import type { ArbiterParts } from './parts.ts'
+import { type Phase, REACTIONS, type Reaction, type Request } from './reactions.ts'
 import { isLeaving, nextStep } from './reload.ts'
-import { instanceName } from './spawn.ts'
+import { Rollout } from './rollout.ts'
+import { Succession } from './succession.ts'
 import { Supervisor } from './supervisor.ts'
 import type { BootFailure, WorkerHandle } from './worker-handle.ts'
-
-/** What an arbiter works with beside the system; the tests give their own. */
-export interface ArbiterParts {
-  readonly resolved: ResolvedConfig
-  /** Reads the settings again, at a reload. */
-  readonly load: () => Promise<ResolvedConfig>
-  readonly open: OpenGeneration
-  readonly board: ArbiterBoard
-  readonly log: Logger
-  readonly setTitle: (title: string) => void
-  /** Writes a pidfile; returns how to remove it. */
-  readonly createPidfile: (path: string) => () => void
-  /** Waits for the orphans of a container; once a tick. */
-  readonly reapOrphans: () => void
-  readonly version: string
-  /** Which engine the workers will use, for the log. */
-  readonly engine: string
-}
-
-/** How far a reload has come. */
-type Reload =
-  | { readonly stage: 'opening' }
-  /** One worker tries the new settings and application. */
-  | { readonly stage: 'trial'; readonly generation: Generation }
-  /** They are good; the old workers are replaced one by one. */
-  | { readonly stage: 'rolling'; readonly previous: Generation }
 
 const TICK_MS = 1_000
 /** A tick that comes later than this was not the workers' fault: nobody is called silent on it. */
 const TICK_LATE_MS = 1_000
 /** How long a quick stop may take after a second signal, and the stop after a failed start. */
 const QUICK_STOP_MS = 2_000
-/** Slots that TTIN leaves free, for the overlap of a reload and for slow drains. */
-const SPARE_SLOTS = 2
 /** Gunicorn's exit code of a worker whose application has no such callable. */
 const APP_LOAD_ERROR = 4
 
@@ -60,14 +34,17 @@ export class Arbiter {
   readonly #log: Logger
   readonly #queue = new EventQueue()
   readonly #supervisor: Supervisor
-  #phase: 'starting' | 'running' | 'stopping' = 'starting'
-  #current: Generation | undefined
-  #reload: Reload | undefined
-  #reloadQueued = false
-  #wanted: number
+  readonly #rollout: Rollout
+  readonly #succession: Succession
+  readonly #headcount: Headcount
+  readonly #identity: Identity
+  /** What a signal asked for that the phase did not allow yet. */
+  readonly #remembered = new Set<Request>()
+  #life: 'starting' | 'running' | 'stopping' = 'starting'
+  /** As many workers as wanted have been ready once. */
+  #announced = false
   #status = 0
   #reason: string | undefined
-  #pidfile: { path: string; remove: () => void } | undefined
   #nextTickMs: number
   #cancelTimer: () => void = () => {}
 
@@ -75,12 +52,20 @@ export class Arbiter {
     this.#system = system
     this.#parts = parts
     this.#log = parts.log
-    this.#wanted = this.#allowed(parts.resolved.values.workers)
     this.#nextTickMs = system.now() + TICK_MS
+    const { log, board } = parts
+    const queue = this.#queue
+    const { workers } = parts.resolved.values
+    this.#headcount = new Headcount(log, { workers, slots: board.slots })
+    this.#succession = new Succession(system, { ...parts, queue })
+    this.#identity = new Identity(parts, { succeeding: this.#succession.elder !== undefined })
+    this.#rollout = new Rollout({
+      ...{ log, queue, open: parts.open, load: parts.load },
+      ownsFiles: () => !this.#succession.isShared,
+      onCurrent: (generation, previous) => this.#handleCurrent(generation, previous),
+    })
     this.#supervisor = new Supervisor(system, {
-      board: parts.board,
-      log: parts.log,
-      queue: this.#queue,
+      ...{ board, log, queue },
       reports: {
         onReady: (worker) => this.#handleReady(worker),
         onBootFailure: (worker, failure) => this.#handleBootFailure(worker, failure),
@@ -92,23 +77,26 @@ export class Arbiter {
   async run(): Promise<number> {
     const { resolved, version } = this.#parts
     this.#log.info(`Starting monoceros ${version}`)
-    this.#identify(resolved.values)
+    this.#identity.take(resolved.values)
     for (const signal of ARBITER_SIGNALS) {
       this.#system.onSignal(signal, () => this.#queue.push({ type: 'signal', signal }))
     }
-    this.#openGeneration(async () => resolved)
+    this.#succession.watch()
+    this.#rollout.start(resolved)
     try {
       return await this.#loop()
     } finally {
       this.#cancelTimer()
-      this.#pidfile?.remove()
+      this.#identity.release()
+      this.#succession.release()
     }
   }
 
   async #loop(): Promise<number> {
-    while (this.#phase !== 'stopping' || this.#supervisor.workers.size > 0) {
+    while (this.#life !== 'stopping' || this.#supervisor.workers.size > 0) {
       this.#armTimer()
       this.#handle(await this.#queue.take())
+      this.#doRemembered()
       this.#reconcile()
     }
     const level = this.#reason === undefined ? 'info' : 'error'
@@ -122,7 +110,8 @@ export class Arbiter {
       case 'signal':
         return this.#handleSignal(event.signal)
       case 'opened':
-        return this.#handleOpened(event.generation, event.warnings)
+        if (this.#life === 'stopping') return this.#rollout.discard(event.generation)
+        return this.#rollout.handleOpened(event.generation, event.warnings)
       case 'openFailed':
         return this.#handleOpenFailed(event.error)
       case 'message':
@@ -130,6 +119,14 @@ export class Arbiter {
       case 'exit':
         event.worker.exit = event.exit
         return this.#supervisor.apply(event.worker, 'exit')
+      case 'successorReady':
+        return this.#log.info(`The new arbiter (pid: ${event.pid}) serves beside this one`)
+      case 'successorExit':
+        this.#succession.handleSuccessorExit(event.pid, event.exit)
+        // Else nobody would serve.
+        return this.#headcount.wake()
+      case 'promoted':
+        return this.#handlePromoted()
       case 'tick':
         return this.#handleTick()
       default:
@@ -139,15 +136,17 @@ export class Arbiter {
 
   /** Steps towards the wanted workers until something must happen first. */
   #reconcile(): void {
-    if (this.#phase === 'stopping' || this.#current === undefined) return
+    const { current } = this.#rollout
+    if (this.#life === 'stopping' || current === undefined) return
     for (;;) {
       const nowMs = this.#system.now()
       const step = nextStep({
-        wanted: this.#wanted,
+        wanted: this.#headcount.wanted,
         workers: this.#supervisor.workers.list(),
-        current: this.#current,
-        trial: this.#reload?.stage === 'trial' ? this.#reload.generation : undefined,
+        current,
+        trial: this.#rollout.trial,
         maySpawn: this.#supervisor.policy.maySpawn(nowMs),
+        surge: current.config.max_surge,
         nowMs,
       })
       if (step.type === 'wait') return
@@ -158,37 +157,95 @@ export class Arbiter {
     }
   }
 
+  get #phase(): Phase {
+    if (this.#life !== 'running') return this.#life
+    const accompanied = this.#succession.successor !== undefined
+    if (this.#headcount.isResting) return accompanied ? 'relieved' : 'resting'
+    if (this.#rollout.underWay) return 'reloading'
+    if (accompanied) return 'upgrading'
+    return this.#succession.elder === undefined ? 'serving' : 'succeeding'
+  }
+
   #handleSignal(signal: SignalName): void {
-    const role = SIGNALS[signal].arbiter
     this.#log.info(`Handling signal: ${signal.toLowerCase()}`)
-    if (this.#phase === 'stopping') {
-      if (role === 'quit') this.#hurry()
-      return
-    }
-    switch (role) {
+    const role = SIGNALS[signal].arbiter
+    if (role !== 'reap' && role !== 'default') this.#react(role, REACTIONS[this.#phase][role])
+  }
+
+  #react(request: Request, reaction: Reaction): void {
+    switch (reaction) {
       case 'stop':
         return this.#stop('retire')
       case 'quit':
         return this.#stop('quit')
+      case 'hurry':
+        return this.#hurry()
       case 'reload':
-        this.#reloadQueued = true
-        return this.#startQueuedReload()
+        this.#parts.notifier.reloading()
+        return this.#rollout.reload()
       case 'more':
-        return this.#resize(this.#wanted + 1)
+        return this.#headcount.grow()
       case 'fewer':
-        return this.#resize(this.#wanted - 1)
-      case 'later':
-        return this.#log.warning(`SIG${signal} is not supported yet; nothing changes`)
-      default:
+        return this.#headcount.shrink()
+      case 'reopen':
+        return this.#reopenLogs()
+      case 'upgrade':
+        if (this.#rollout.current !== undefined) this.#succession.start(this.#rollout.current)
         return
+      case 'rest':
+        return this.#rest()
+      case 'wake':
+        this.#headcount.wake()
+        return this.#log.info(
+          'The workers come back; settings are not read while a new arbiter lives',
+        )
+      case 'wakeAndReload':
+        this.#headcount.wake()
+        this.#remembered.add(request)
+        return
+      case 'remember':
+        this.#remembered.add(request)
+        return
+      case 'refuse':
+        return this.#succession.refuse(request === 'reload' ? 'HUP' : 'USR2')
+      case 'ignore':
+        return
+      default:
+        return assertNever(reaction)
     }
   }
 
+  #doRemembered(): void {
+    for (const request of this.#remembered) {
+      const reaction = REACTIONS[this.#phase][request]
+      if (reaction === 'remember') continue
+      this.#remembered.delete(request)
+      this.#react(request, reaction)
+    }
+  }
+
+  #handlePromoted(): void {
+    this.#succession.promote()
+    if (this.#life === 'stopping') return
+    this.#parts.notifier.promoted()
+    try {
+      this.#identity.promote()
+    } catch (error) {
+      this.#rollout.say(error)
+    }
+  }
+
+  #rest(): void {
+    if (this.#rollout.current?.config.daemon !== true && this.#succession.successor === undefined) {
+      return this.#log.debug('SIGWINCH is ignored: this is no daemon, and no new arbiter serves')
+    }
+    this.#headcount.rest()
+  }
+
   #stop(event: 'retire' | 'quit'): void {
-    this.#phase = 'stopping'
-    if (this.#reload?.stage === 'trial') closeExcept(this.#reload.generation, this.#current)
-    if (this.#reload?.stage === 'rolling') closeExcept(this.#reload.previous, this.#current)
-    if (this.#current !== undefined) closeExcept(this.#current, undefined)
+    this.#life = 'stopping'
+    this.#parts.notifier.stopping(this.#succession.successor)
+    this.#rollout.closeAll()
     for (const worker of this.#supervisor.workers.list()) this.#supervisor.apply(worker, event)
   }
 
@@ -206,61 +263,27 @@ export class Arbiter {
     this.#supervisor.hurry(QUICK_STOP_MS)
   }
 
-  #resize(wanted: number): void {
-    const allowed = this.#allowed(wanted)
-    if (allowed !== wanted) {
-      this.#log.warning(
-        `workers stays at ${allowed}: ${wanted} is not between 1 and ${this.#most()}`,
-      )
+  #reopenLogs(): void {
+    try {
+      if (this.#rollout.current !== undefined) this.#parts.prepareLogs(this.#rollout.current.config)
+      this.#log.reopen()
+    } catch (error) {
+      // The old files stay in use.
+      this.#rollout.say(error)
     }
-    this.#wanted = allowed
-  }
-
-  #allowed(wanted: number): number {
-    return Math.max(1, Math.min(wanted, this.#most()))
-  }
-
-  #most(): number {
-    return this.#parts.board.slots - SPARE_SLOTS
-  }
-
-  // A reload starts when none is under way and the start is over; until then it waits, once.
-  #startQueuedReload(): void {
-    if (!this.#reloadQueued || this.#reload !== undefined || this.#phase !== 'running') return
-    this.#reloadQueued = false
-    this.#reload = { stage: 'opening' }
-    this.#openGeneration(this.#parts.load)
-  }
-
-  /** Reads settings and opens their addresses beside the loop; the result comes as an event. */
-  #openGeneration(load: () => Promise<ResolvedConfig>): void {
-    const open = async () => {
-      const resolved = await load()
-      const generation = await this.#parts.open(resolved, this.#current)
-      this.#queue.push({ type: 'opened', generation, warnings: resolved.warnings })
-    }
-    open().catch((error: unknown) => this.#queue.push({ type: 'openFailed', error }))
-  }
-
-  #handleOpened(generation: Generation, warnings: readonly string[]): void {
-    if (this.#phase === 'stopping') return closeExcept(generation, this.#current)
-    for (const warning of warnings) this.#log.warning(warning)
-    if (this.#current === undefined) {
-      this.#current = generation
-      this.#sayListening(generation)
-      this.#log.info(`Using engine: ${this.#parts.engine}`)
-      return
-    }
-    this.#reload = { stage: 'trial', generation }
+    this.#supervisor.reopenLogs()
   }
 
   #handleOpenFailed(error: unknown): void {
-    if (this.#phase === 'stopping') return
-    this.#sayError(error)
-    if (this.#current === undefined) {
-      return this.#halt(error instanceof MonocerosError ? error.exit : 1, undefined)
-    }
-    this.#abandonReload()
+    if (this.#life === 'stopping') return
+    if (this.#rollout.current !== undefined) return this.#abandoned(error)
+    this.#rollout.say(error)
+    this.#halt(error instanceof MonocerosError ? error.exit : 1, undefined)
+  }
+
+  #abandoned(error: unknown): void {
+    this.#rollout.abandon(error)
+    this.#announce()
   }
 
   #handleMessage(worker: WorkerHandle, message: WorkerMessage): void {
@@ -280,105 +303,88 @@ export class Arbiter {
   }
 
   #handleReady(worker: WorkerHandle): void {
-    if (this.#phase === 'starting') this.#phase = 'running'
-    if (this.#reload?.stage === 'trial' && this.#reload.generation === worker.generation) {
-      this.#commitReload(this.#reload.generation)
+    if (this.#life === 'starting') this.#life = 'running'
+    this.#rollout.handleReady(worker)
+    if (!this.#announced && this.#supervisor.servingCount() >= this.#headcount.wanted) {
+      this.#announced = true
+      this.#announce()
+      this.#succession.tellReady()
     }
-    this.#startQueuedReload()
+  }
+
+  /** Tells systemd that everything is up, or again as it was. */
+  #announce(): void {
+    if (this.#life !== 'running') return
+    this.#parts.notifier.ready(`${this.#headcount.wanted} workers serve`)
   }
 
   #handleBootFailure(worker: WorkerHandle, failure: BootFailure): void {
-    if (this.#phase === 'stopping') return
+    if (this.#life === 'stopping') return
     this.#log.error(failure.text)
-    if (this.#phase === 'starting') {
+    if (this.#life === 'starting') {
       const reason =
         failure.exit === APP_LOAD_ERROR ? 'App failed to load.' : 'Worker failed to boot.'
       return this.#halt(failure.exit, reason)
     }
-    if (this.#reload?.stage === 'trial' && this.#reload.generation === worker.generation) {
-      closeExcept(this.#reload.generation, this.#current)
-      return this.#abandonReload()
-    }
+    if (this.#rollout.handleBootFailure(worker)) return this.#announce()
     this.#supervisor.recordDeath(worker, false)
-    // Settings that were mended meanwhile need not wait for a rollout that cannot end.
-    if (this.#reload?.stage === 'rolling' && this.#reloadQueued) {
-      this.#endRollout(this.#reload.previous)
+    if (this.#remembered.has('reload')) this.#rollout.end()
+  }
+
+  #handleCurrent(generation: Generation, previous: Generation | undefined): void {
+    const { config, listeners } = generation
+    if (previous === undefined) {
+      this.#parts.prepareLogs(config)
+      this.#sayListening(generation)
+      return this.#log.info(`Using engine: ${this.#parts.engine}`)
     }
-  }
-
-  #abandonReload(): void {
-    this.#log.error('Reload failed; the old workers keep serving')
-    this.#reload = undefined
-    this.#startQueuedReload()
-  }
-
-  /** The new settings and application have proved good: they are what everything is started with from now on. */
-  #commitReload(generation: Generation): void {
-    const { config } = generation
-    const previous = this.#current ?? generation
-    this.#reload = { stage: 'rolling', previous }
-    this.#current = generation
-    this.#wanted = this.#allowed(config.workers)
+    this.#headcount.reset(config.workers)
     this.#supervisor.policy.reset()
     try {
       this.#log.configure(config)
-      this.#identify(config)
+      this.#parts.prepareLogs(config)
+      this.#identity.take(config)
     } catch (error) {
       // A log or pidfile that cannot be written is no reason to end a server that serves.
-      this.#sayError(error)
+      this.#rollout.say(error)
     }
-    if (generation.listeners.some((listener) => !previous.listeners.includes(listener))) {
+    if (listeners.some((listener) => !previous.listeners.includes(listener))) {
       this.#sayListening(generation)
     }
   }
 
   #finishReload(): void {
-    if (this.#reload?.stage !== 'rolling') return
+    if (!this.#rollout.isRolling) return
     // The last old worker has been told to leave and may not know it yet.
     const nowMs = this.#system.now()
     if (this.#supervisor.workers.list().some((worker) => isLeaving(worker, nowMs))) return
     this.#log.info('Reload complete: all workers are new')
-    this.#endRollout(this.#reload.previous)
-  }
-
-  #endRollout(previous: Generation): void {
-    closeExcept(previous, this.#current)
-    this.#reload = undefined
-    this.#startQueuedReload()
+    this.#rollout.end()
+    this.#announce()
+    this.#doRemembered()
   }
 
   #handleTick(): void {
     const nowMs = this.#system.now()
     const late = nowMs - this.#nextTickMs > TICK_LATE_MS
-    if (nowMs >= this.#nextTickMs) this.#nextTickMs = nowMs + TICK_MS
+    const second = nowMs >= this.#nextTickMs
+    if (second) this.#nextTickMs = nowMs + TICK_MS
     this.#supervisor.check({ late })
+    this.#parts.notifier.tick()
+    if (!second) return
+    this.#identity.show(this.#supervisor.figures())
     this.#parts.reapOrphans()
   }
 
   #armTimer(): void {
     this.#cancelTimer()
-    const dueMs = Math.min(this.#nextTickMs, this.#supervisor.dueMs())
+    const dueMs = Math.min(this.#nextTickMs, this.#supervisor.dueMs(), this.#parts.notifier.dueMs())
     const delayMs = Math.max(0, Math.ceil(dueMs - this.#system.now()))
     this.#cancelTimer = this.#system.after(delayMs, () => this.#queue.push({ type: 'tick' }))
-  }
-
-  /** Takes on the name and the pidfile of the settings. */
-  #identify(config: Config): void {
-    this.#parts.setTitle(processTitle('arbiter', instanceName(config)))
-    const path = config.pidfile ?? undefined
-    if (path === this.#pidfile?.path) return
-    const taken = path === undefined ? undefined : { path, remove: this.#parts.createPidfile(path) }
-    this.#pidfile?.remove()
-    this.#pidfile = taken
   }
 
   #sayListening({ listeners }: Generation): void {
     const addresses = listeners.map(({ address }) => address).join(',')
     this.#log.info(`Listening at: ${addresses} (${this.#system.pid})`)
-  }
-
-  #sayError(error: unknown): void {
-    if (error instanceof MonocerosError) this.#log.error(error.message)
-    else this.#log.exception('Unexpected error', error)
   }
 }

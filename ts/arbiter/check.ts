@@ -1,39 +1,44 @@
-/** `--check-config`: loads the application in a worker that does not serve, and says whether it could. */
+/** The check of the command line, and `preload_app`: loads the application in a worker that does not serve. */
 
-import { monocerosError } from '../errors.ts'
-import { createLogger } from '../log/logger.ts'
+import { type MonocerosError, monocerosError } from '../errors.ts'
+import { createLogger, type Logger } from '../log/logger.ts'
 import type { WorkerMessage } from '../messages.ts'
 import { system } from '../process/system.ts'
 import { MessageBoard } from '../scoreboard/messages.ts'
 import type { Config } from '../settings/config.ts'
 import type { Generation } from './generation.ts'
 import { bootMessage, spawnWorker } from './spawn.ts'
+import type { BootFailure } from './worker-handle.ts'
 
-/** 0 when the application loads, 1 when it does not; the log says why. */
-export async function checkApplication(config: Config): Promise<number> {
-  const log = createLogger(config)
+/** 0 when the application loads, else the status of its failure; the log says why. */
+export async function checkApplication(
+  config: Config,
+  log: Logger = createLogger(config),
+): Promise<number> {
   const generation: Generation = { number: 1, config, listeners: [] }
   const context = { board: new MessageBoard(system, 1), generation, slot: 1 }
   const child = spawnWorker(system, context)
-  const problem = await new Promise<string | undefined>((done) => {
-    const cancel = system.after(config.boot_timeout * 1_000, () => {
-      done(monocerosError('ERR_WORKER_BOOT_TIMEOUT', child.pid ?? 0, config.boot_timeout).message)
-    })
-    const end = (text?: string) => {
+  const problem = await new Promise<BootFailure | undefined>((done) => {
+    const failed = ({ message: text, exit }: MonocerosError) => end({ text, exit })
+    const { boot_timeout } = config
+    const cancel = system.after(boot_timeout * 1_000, () =>
+      failed(monocerosError('ERR_WORKER_BOOT_TIMEOUT', child.pid ?? 0, boot_timeout)),
+    )
+    const end = (failure?: BootFailure) => {
       cancel()
-      done(text)
+      done(failure)
     }
     child.onMessage((message: WorkerMessage) => {
       if (message.type === 'ready') end()
-      if (message.type === 'failed') end(message.text)
+      if (message.type === 'failed') end(message)
     })
     child.onExit(({ code, signal }) =>
-      end(monocerosError('ERR_WORKER_BOOT_EXIT', child.pid, signal ?? `code ${code}`).message),
+      failed(monocerosError('ERR_WORKER_BOOT_EXIT', child.pid, signal ?? `code ${code}`)),
     )
     child.send(bootMessage(context, { slotGeneration: 1, check: true }))
   })
   if (child.pid !== undefined) system.kill(child.pid, 'KILL')
   if (problem === undefined) return 0
-  log.error(problem)
-  return 1
+  log.error(problem.text)
+  return problem.exit
 }

@@ -18,6 +18,11 @@ export type ArbiterEvent =
   | { readonly type: 'openFailed'; readonly error: unknown }
   | { readonly type: 'message'; readonly worker: WorkerHandle; readonly message: WorkerMessage }
   | { readonly type: 'exit'; readonly worker: WorkerHandle; readonly exit: ChildExit }
+  /** The new arbiter that this one has started serves. */
+  | { readonly type: 'successorReady'; readonly pid: number }
+  | { readonly type: 'successorExit'; readonly pid: number; readonly exit: ChildExit }
+  /** The arbiter that has started this one has ended. */
+  | { readonly type: 'promoted' }
   /** A second has passed, or a deadline. */
   | { readonly type: 'tick' }
 

@@ -1,9 +1,11 @@
 /** A generation: one reading of the settings with the sockets they name. A reload makes a new one beside the old. */
 
-import { type Listener, openListener } from '../listen/socket.ts'
+import { adoptListener, type Listener, type ListenOptions, openListener } from '../listen/socket.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
+import { ownerOf } from '../process/user.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
+import type { HandedListener } from './handover.ts'
 
 export interface Generation {
   readonly number: number
@@ -17,34 +19,57 @@ export type OpenGeneration = (
   earlier: Generation | undefined,
 ) => Promise<Generation>
 
+/** Sockets that this process was started with, for the first generation. */
+export interface Inherited {
+  readonly listeners: readonly HandedListener[]
+  /** systemd has opened them: they are all that is listened on, whatever `bind` says. */
+  readonly activated: boolean
+}
+
 /** Opens real sockets; after a failure none of those opened for this generation stays open. */
-export function generationOpener(context: { system: System; log: Logger }): OpenGeneration {
+export function generationOpener(
+  context: { system: System; log: Logger },
+  inherited: Inherited,
+): OpenGeneration {
   return async ({ values: config }, earlier) => {
-    const kept = earlier?.listeners ?? []
+    const options = listenOptions(config)
+    const kept =
+      earlier?.listeners ?? inherited.listeners.map((handed) => adoptListener(handed, options))
+    const binds = inherited.activated ? kept.map(({ bind }) => bind) : config.bind
     const opened: Listener[] = []
     const listeners: Listener[] = []
     try {
-      for (const bind of config.bind) {
+      for (const bind of binds) {
         const known = kept.find((listener) => listener.bind === bind)
-        const listener = known ?? (await openListener(context, bind, listenOptions(config)))
+        const listener = known ?? (await openListener(context, bind, options))
         if (known === undefined) opened.push(listener)
         listeners.push(listener)
       }
     } catch (error) {
-      for (const listener of opened) listener.close()
+      for (const listener of opened) listener.close({ unlink: true })
       throw error
     }
+    if (earlier === undefined) closeUnused(kept, listeners)
     return { number: (earlier?.number ?? 0) + 1, config, listeners }
   }
 }
 
+// The older arbiter still serves on them.
+function closeUnused(handed: readonly Listener[], used: readonly Listener[]): void {
+  for (const listener of handed) if (!used.includes(listener)) listener.close({ unlink: false })
+}
+
 /** Closes what one generation has and another has not. */
-export function closeExcept(generation: Generation, kept: Generation | undefined): void {
+export function closeExcept(
+  generation: Generation,
+  kept: Generation | undefined,
+  how: { unlink: boolean },
+): void {
   for (const listener of generation.listeners) {
-    if (kept?.listeners.includes(listener) !== true) listener.close()
+    if (kept?.listeners.includes(listener) !== true) listener.close(how)
   }
 }
 
-function listenOptions({ backlog, reuse_port, chdir }: Config) {
-  return { backlog, reusePort: reuse_port, chdir }
+function listenOptions({ backlog, reuse_port, chdir, umask, user, group }: Config): ListenOptions {
+  return { backlog, reusePort: reuse_port, chdir, umask, owner: ownerOf({ user, group }) }
 }

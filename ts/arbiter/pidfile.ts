@@ -1,29 +1,95 @@
 /** The pidfile: the arbiter's process id for scripts; one that a dead arbiter left behind is replaced. */
 
-import { readFileSync, renameSync, unlinkSync, writeFileSync } from 'node:fs'
+import {
+  existsSync,
+  linkSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs'
 
-import { monocerosError } from '../errors.ts'
-import type { System } from '../process/system.ts'
+import { MonocerosError, monocerosError } from '../errors.ts'
+import { errorCode, type System } from '../process/system.ts'
 
-/** Writes the pidfile; refuses when the process that it names is alive. Returns how to remove it. */
-export function createPidfile(system: System, path: string): () => void {
+export interface Pidfile {
+  /** Removes it when it is still this process's. */
+  remove(): void
+  /** Puts it in the place of whatever is there. */
+  rename(path: string): void
+}
+
+/** Writes the pidfile; refuses when the process that it names is alive. */
+export function createPidfile(system: System, path: string): Pidfile {
+  // Written beside the target and linked to it: whoever reads it never sees half of it, and of two arbiters that
+  // start at the same time one gets it.
+  const temporary = `${path}.${system.pid}`
+  try {
+    writeFileSync(temporary, `${system.pid}\n`, { mode: 0o644 })
+    while (!claim(temporary, path)) removeStale(system, path)
+  } catch (cause) {
+    throw writeError(path, cause)
+  } finally {
+    rmSync(temporary, { force: true })
+  }
+  let current = path
+  return {
+    remove() {
+      // Another arbiter may have taken it over.
+      if (readPid(current) === system.pid) rmSync(current, { force: true })
+    },
+    rename(to) {
+      renameSync(current, to)
+      current = to
+    },
+  }
+}
+
+/** Whether the file is ours now; false when there is one already. */
+function claim(temporary: string, path: string): boolean {
+  try {
+    linkSync(temporary, path)
+    return true
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false
+    if (!WITHOUT_LINKS.includes(errorCode(error))) throw error
+    if (existsSync(path)) return false
+    renameSync(temporary, path)
+    return true
+  }
+}
+
+// Some network and container file systems have no hard links.
+const WITHOUT_LINKS: readonly (string | undefined)[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
+
+// Moved away first: if another arbiter has put its own there meanwhile, it gets it back.
+function removeStale(system: System, path: string): void {
   const owner = readPid(path)
   if (owner !== undefined && owner !== system.pid && system.alive(owner)) {
     throw monocerosError('ERR_PIDFILE_TAKEN', path, owner)
   }
-  // Beside the target and renamed over it: whoever reads it never sees half of it.
-  const temporary = `${path}.${system.pid}`
+  if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
+    throw monocerosError('ERR_PIDFILE_WRITE', path, 'it is not a file')
+  }
+  const moved = `${path}.${system.pid}.stale`
   try {
-    writeFileSync(temporary, `${system.pid}\n`, { mode: 0o644 })
-    renameSync(temporary, path)
-  } catch (cause) {
-    const problem = cause instanceof Error ? cause.message : String(cause)
-    throw monocerosError('ERR_PIDFILE_WRITE', path, problem).causedBy(cause)
+    renameSync(path, moved)
+  } catch (error) {
+    // The other one was faster.
+    if (errorCode(error) === 'ENOENT') return
+    throw error
   }
-  return () => {
-    // Another arbiter may have taken it over.
-    if (readPid(path) === system.pid) unlinkSync(path)
-  }
+  const found = readPid(moved)
+  if (found !== owner) claim(moved, path)
+  unlinkSync(moved)
+}
+
+function writeError(path: string, cause: unknown): unknown {
+  if (cause instanceof MonocerosError) return cause
+  const problem = cause instanceof Error ? cause.message : String(cause)
+  return monocerosError('ERR_PIDFILE_WRITE', path, problem).causedBy(cause)
 }
 
 function readPid(path: string): number | undefined {

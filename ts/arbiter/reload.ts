@@ -23,12 +23,15 @@ export interface Situation {
   /** What a reload tries with one worker before it becomes current. */
   readonly trial: Generation | undefined
   readonly maySpawn: boolean
+  /** How many more than wanted may serve at a time while old ones are replaced. */
+  readonly surge: number
   readonly nowMs: number
 }
 
-// A draining worker keeps idle connections for 2 s; requests that are still there 5 s later are slow ones, and a
-// reload does not wait for them.
-export const FINISHING_AFTER_MS = 7_000
+/** A reload does not wait for requests that are older than this. */
+const SLOW_REQUEST_MS = 5_000
+/** A draining worker keeps idle connections this long, and may get requests on them. */
+const IDLE_DRAIN_MS = 2_000
 
 /** Decides one step; called again after each until it says `wait` or `settled`. */
 export function nextStep(situation: Situation): Step {
@@ -55,21 +58,31 @@ function shrink(live: readonly WorkerHandle[], wanted: number): Step {
 function replace(
   stale: readonly WorkerHandle[],
   live: readonly WorkerHandle[],
-  { wanted, current, workers, maySpawn, nowMs }: Situation,
+  { wanted, current, workers, maySpawn, surge, nowMs }: Situation,
 ): Step {
   // One that is not ready yet serves nobody, so it can leave without a successor.
   const unready = stale.find(({ state }) => state === 'booting')
   if (unready !== undefined && live.length > wanted) return retire(unready)
   const serving = live.filter(({ state }) => state === 'serving').length
   if (serving > wanted) return retire(oldest(stale))
-  if (live.length > wanted) return WAIT
-  const leaving = workers.some((worker) => isLeaving(worker, nowMs))
-  return leaving || !maySpawn ? WAIT : spawn(current)
+  const fresh = live.length - stale.length
+  const leaving = workers.filter((worker) => isLeaving(worker, nowMs)).length
+  // The wanted ones are all there or on their way: what is stale leaves as they become ready.
+  if (live.length + leaving >= wanted + surge || fresh >= wanted) return WAIT
+  return maySpawn ? spawn(current) : WAIT
 }
 
 /** Told to leave and perhaps busy with more than a few slow requests: no further step is taken meanwhile. */
-export function isLeaving({ state, leavingSinceMs }: WorkerHandle, nowMs: number): boolean {
-  return state === 'draining' && nowMs - (leavingSinceMs ?? nowMs) < FINISHING_AFTER_MS
+export function isLeaving(worker: WorkerHandle, nowMs: number): boolean {
+  return worker.state === 'draining' && nowMs < leftBehindAtMs(worker)
+}
+
+/** When a draining worker has, as far as is known now, only slow requests left. */
+export function leftBehindAtMs({
+  leavingSinceMs = 0,
+  newestRequestAtMs = 0,
+}: WorkerHandle): number {
+  return Math.max(leavingSinceMs + IDLE_DRAIN_MS, newestRequestAtMs + SLOW_REQUEST_MS)
 }
 
 const WAIT: Step = { type: 'wait' }

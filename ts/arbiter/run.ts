@@ -3,42 +3,110 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-import { createLogger } from '../log/logger.ts'
+import { MonocerosError } from '../errors.ts'
+import { createNotifier, takeActivatedSockets } from '../listen/systemd.ts'
+import { createLogger, type Logger } from '../log/logger.ts'
 import { native, nativeFailure } from '../native/index.ts'
-import { system } from '../process/system.ts'
+import { type Program, system } from '../process/system.ts'
 import { setTitle } from '../process/title.ts'
+import { ownerOf, prepareFile } from '../process/user.ts'
 import { type ArbiterBoard, slotsFor } from '../scoreboard/board.ts'
 import { MessageBoard } from '../scoreboard/messages.ts'
 import { SharedBoard } from '../scoreboard/shared.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
 import { Arbiter } from './arbiter.ts'
+import { checkApplication } from './check.ts'
 import { generationOpener } from './generation.ts'
+import type { Handover } from './handover.ts'
 import { orphanReaper } from './orphans.ts'
+import type { Ancestor } from './parts.ts'
 import { createPidfile } from './pidfile.ts'
 
+/** How this process came to be. */
+export interface Start {
+  readonly program: Program
+  /** What the process that started this one has handed over. */
+  readonly handover: Handover | undefined
+}
+
 /** Runs an arbiter until it is told to stop; the result is the exit status. `load` is called again at each reload. */
-export async function runArbiter(load: () => Promise<ResolvedConfig>): Promise<number> {
-  const resolved = await load()
-  const { values } = resolved
-  const log = createLogger(values)
-  const arbiter = new Arbiter(system, {
-    resolved,
-    load,
-    log,
-    open: generationOpener({ system, log }),
-    board: createBoard(slotsFor(values.workers)),
-    setTitle,
-    createPidfile: (path) => createPidfile(system, resolve(values.chdir, path)),
-    reapOrphans: orphanReaper(system.pid, native),
-    version: packageVersion(),
-    engine: engineForLog(values),
-  })
-  return arbiter.run()
+export async function runArbiter(
+  load: () => Promise<ResolvedConfig>,
+  { program, handover }: Start,
+): Promise<number> {
+  const parent = ancestor(handover)
+  // An error of the start goes to whoever waits for the daemon, too.
+  const tell = (text: string) => parent?.link.send({ type: 'trouble', text })
+  try {
+    const resolved = await load()
+    const { values } = resolved
+    const log = echoing(createLogger(values), handover?.kind === 'daemon' ? tell : undefined)
+    if (values.preload_app) {
+      const status = await checkApplication(values, log)
+      if (status !== 0) return status
+    }
+    return await new Arbiter(system, {
+      ...{ resolved, load, log, program, parent, setTitle },
+      ...openingParts(log, handover),
+      board: createBoard(slotsFor(values.workers), handover),
+      notifier: createNotifier(system, log),
+      prepareLogs,
+      createPidfile: (path) => createPidfile(system, resolve(values.chdir, path)),
+      reapOrphans: orphanReaper(system.pid, native),
+      version: packageVersion(),
+      engine: engineForLog(values),
+    }).run()
+  } catch (error) {
+    if (handover?.kind === 'daemon' && error instanceof MonocerosError) tell(error.message)
+    parent?.link.close()
+    throw error
+  }
+}
+
+function ancestor(handover: Handover | undefined): Ancestor | undefined {
+  if (handover === undefined) return undefined
+  return { kind: handover.kind, pid: handover.pid, link: system.openParent() }
+}
+
+// Sockets come from an older arbiter, from systemd, or are opened here.
+function openingParts(log: Logger, handover: Handover | undefined) {
+  const activated = takeActivatedSockets(system.env, system.pid)
+  const listeners = handover?.listeners ?? activated.map(({ fd }) => ({ fd, bind: `fd://${fd}` }))
+  const inherited = { listeners, activated: handover?.activated ?? activated.length > 0 }
+  for (const { fd, name } of activated) {
+    log.debug(`systemd has opened descriptor ${fd}${name === undefined ? '' : ` (${name})`}`)
+  }
+  return {
+    activated: inherited.activated,
+    open: generationOpener({ system, log }, inherited),
+  }
+}
+
+/** Makes the logs and gives them to the user of the workers, who could not make them. */
+function prepareLogs(config: Config): void {
+  const owner = ownerOf(config)
+  for (const path of [config.errorlog, config.accesslog]) {
+    if (path !== null && path !== '-') prepareFile(resolve(config.chdir, path), owner)
+  }
+}
+
+/** A log whose errors are told to somebody else as well. */
+function echoing(log: Logger, tell: ((text: string) => void) | undefined): Logger {
+  if (tell === undefined) return log
+  const error = log.error.bind(log)
+  log.error = (message) => {
+    error(message)
+    tell(message)
+  }
+  return log
 }
 
 /** The scoreboard that this system can have. */
-export function createBoard(slots: number): ArbiterBoard {
-  return native === null ? new MessageBoard(system, slots) : new SharedBoard(native, slots)
+export function createBoard(slots: number, handover?: Handover): ArbiterBoard {
+  if (native === null) return new MessageBoard(system, slots)
+  const board = new SharedBoard(native, slots)
+  if (handover?.totals !== undefined) board.absorb(handover.totals)
+  return board
 }
 
 function engineForLog({ engine }: Config): string {

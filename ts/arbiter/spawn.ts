@@ -3,12 +3,13 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-import { type ArbiterMessage, BOARD_FD } from '../messages.ts'
+import { BOARD_FD, type BootMessage } from '../messages.ts'
 import type { Child, System } from '../process/system.ts'
 import { processTitle } from '../process/title.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
 import type { Config } from '../settings/config.ts'
 import type { Generation } from './generation.ts'
+import { heapFlags } from './heap.ts'
 
 // The same extension as this file: .ts when the sources run, .js in dist/.
 const WORKER_SCRIPT = fileURLToPath(
@@ -30,6 +31,9 @@ export function spawnWorker(
     env: workerEnvironment(system.env, generation, slot),
     cwd: resolve(config.chdir),
     fds: [board.fd ?? 'ignore', ...listeners.map(({ fd }) => fd), ...board.kickFds],
+    flags: heapFlags(config, system.env),
+    ...(config.worker_nice === 0 ? {} : { nice: config.worker_nice }),
+    ...(config.worker_cpu_affinity === 'off' ? {} : { processor: slot - 1 }),
   })
 }
 
@@ -37,7 +41,7 @@ export function spawnWorker(
 export function bootMessage(
   { board, generation, slot }: { board: ArbiterBoard; generation: Generation; slot: number },
   { slotGeneration, check }: { slotGeneration: number; check: boolean },
-): ArbiterMessage {
+): BootMessage {
   const firstListener = BOARD_FD + 1
   const firstKick = firstListener + generation.listeners.length
   return {
@@ -61,7 +65,14 @@ export function instanceName({ proc_name, app }: Config): string {
 }
 
 // Sockets that systemd or an older arbiter passed to this process are not the worker's.
-const NOT_INHERITED = ['LISTEN_FDS', 'LISTEN_PID', 'LISTEN_FDNAMES', 'NOTIFY_SOCKET']
+const NOT_INHERITED = [
+  'LISTEN_FDS',
+  'LISTEN_PID',
+  'LISTEN_FDNAMES',
+  'NOTIFY_SOCKET',
+  'WATCHDOG_USEC',
+  'WATCHDOG_PID',
+]
 
 function workerEnvironment(
   own: NodeJS.ProcessEnv,

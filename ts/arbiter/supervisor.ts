@@ -6,11 +6,11 @@
 import { monocerosError } from '../errors.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
-import type { ArbiterBoard } from '../scoreboard/board.ts'
+import type { ArbiterBoard, SlotReading } from '../scoreboard/board.ts'
 import type { EventQueue } from './events.ts'
 import type { Generation } from './generation.ts'
 import { RestartPolicy, STABLE_AFTER_MS } from './policy.ts'
-import { FINISHING_AFTER_MS } from './reload.ts'
+import { leftBehindAtMs } from './reload.ts'
 import { bootMessage, spawnWorker } from './spawn.ts'
 import { STATES, type WorkerAction, type WorkerEvent } from './states.ts'
 import { type BootFailure, WorkerHandle } from './worker-handle.ts'
@@ -81,6 +81,11 @@ export class Supervisor {
     for (const worker of this.workers.list()) worker.deadlineMs = this.#in(limitMs)
   }
 
+  /** Opens the logs of all workers again. */
+  reopenLogs(): void {
+    for (const { child } of this.workers.list()) child.send({ type: 'reopen' })
+  }
+
   /** Looks at all deadlines, and at heartbeats unless this look itself is late. */
   check({ late }: { late: boolean }): void {
     const nowMs = this.#system.now()
@@ -90,17 +95,43 @@ export class Supervisor {
         this.apply(worker, 'overdue')
       }
       if (worker.readyAtMs === undefined) continue
-      if (!late && this.#silentMs(worker, nowMs) !== undefined) this.apply(worker, 'silent')
-      if (worker.state === 'serving') this.#checkServing(worker, nowMs - worker.readyAtMs)
+      const reading = this.#board.read(worker.slot)
+      if (!late && this.#silentMs(worker, reading) !== undefined) this.apply(worker, 'silent')
+      if (worker.state === 'serving') this.#checkServing(worker, reading)
+      this.#noteRequests(worker, reading)
     }
+  }
+
+  // The scoreboard has no age of requests: that would be a clock read for each. Their number tells it as well.
+  #noteRequests(worker: WorkerHandle, { requests, busy }: SlotReading): void {
+    if (requests + busy === worker.begun) return
+    worker.begun = requests + busy
+    worker.newestRequestAtMs = this.#system.now()
+  }
+
+  servingCount(): number {
+    return this.workers.list().filter(({ state }) => state === 'serving').length
+  }
+
+  /** For the title: how many serve, and what they have in hand. */
+  figures(): string {
+    const serving = this.servingCount()
+    const inFlight = this.workers
+      .list()
+      .reduce(
+        (sum, { slot, readyAtMs }) =>
+          sum + (readyAtMs === undefined ? 0 : this.#board.read(slot).busy),
+        0,
+      )
+    return `${serving} worker${serving === 1 ? '' : 's'}, ${inFlight} in flight`
   }
 
   /** When something falls due by itself. */
   dueMs(): number {
-    const times = this.workers.list().flatMap(({ deadlineMs, leavingSinceMs }) => [
-      deadlineMs ?? Number.POSITIVE_INFINITY,
-      // A reload goes on when this one is only finishing.
-      leavingSinceMs === undefined ? Number.POSITIVE_INFINITY : leavingSinceMs + FINISHING_AFTER_MS,
+    const times = this.workers.list().flatMap((worker) => [
+      worker.deadlineMs ?? Number.POSITIVE_INFINITY,
+      // A reload goes on when this one has only slow requests left.
+      worker.state === 'draining' ? leftBehindAtMs(worker) : Number.POSITIVE_INFINITY,
     ])
     const nowMs = this.#system.now()
     return Math.min(...[...times, this.policy.retryAtMs()].filter((time) => time > nowMs))
@@ -150,7 +181,7 @@ export class Supervisor {
       this.#reportFailure(worker)
     },
     abortSilent: (worker) => {
-      const silentMs = this.#silentMs(worker, this.#system.now()) ?? 0
+      const silentMs = this.#silentMs(worker, this.#board.read(worker.slot)) ?? 0
       const { timeout } = worker.generation.config
       this.#log.critical(
         `WORKER TIMEOUT (${worker.toLog()}): silent for ${seconds(silentMs)} > timeout ${timeout}s, aborting`,
@@ -213,13 +244,13 @@ export class Supervisor {
     this.recordDeath(worker, worker.endedFromOutside() && !worker.aborted)
   }
 
-  #checkServing(worker: WorkerHandle, servedMs: number): void {
+  #checkServing(worker: WorkerHandle, { requests }: SlotReading): void {
+    const servedMs = this.#system.now() - (worker.readyAtMs ?? 0)
     if (!worker.stable && servedMs >= STABLE_AFTER_MS) {
       worker.stable = true
       this.policy.recordStable()
     }
     if (worker.requestLimit === 0 || worker.expired) return
-    const { requests } = this.#board.read(worker.slot)
     if (requests < worker.requestLimit) return
     worker.expired = true
     this.#log.info(
@@ -228,10 +259,10 @@ export class Supervisor {
   }
 
   /** How long the worker has been silent, when that is longer than it may be. */
-  #silentMs(worker: WorkerHandle, nowMs: number): number | undefined {
+  #silentMs(worker: WorkerHandle, { beatAgeMs }: SlotReading): number | undefined {
     const limitMs = worker.generation.config.timeout * 1_000
     if (limitMs === 0 || worker.readyAtMs === undefined) return undefined
-    const ageMs = this.#board.read(worker.slot).beatAgeMs ?? nowMs - worker.readyAtMs
+    const ageMs = beatAgeMs ?? this.#system.now() - worker.readyAtMs
     return ageMs > limitMs ? ageMs : undefined
   }
 

@@ -1,6 +1,7 @@
 /** One worker as the arbiter sees it: its process, its state and its times. What it does is decided elsewhere. */
 
 import type { Child, ChildExit } from '../process/system.ts'
+import { WORKER_SIGNALS } from '../signals.ts'
 import type { Generation } from './generation.ts'
 import type { WorkerState } from './states.ts'
 
@@ -23,6 +24,9 @@ export class WorkerHandle {
   state: WorkerState = 'booting'
   readyAtMs: number | undefined
   leavingSinceMs: number | undefined
+  /** Requests begun, and when the last one was, as far as the arbiter has looked. */
+  begun = 0
+  newestRequestAtMs: number | undefined
   /** When the event `overdue` comes. */
   deadlineMs: number | undefined
   /** It has served its number of requests and waits for a successor. */
@@ -67,6 +71,9 @@ export class WorkerHandle {
 
   /** Whether its end came by a signal that ends any program: an operator's, or the kernel's for want of memory. */
   endedFromOutside(): boolean {
-    return this.exit?.signal === 'KILL' || this.exit?.signal === 'TERM'
+    return OUTSIDE_SIGNALS.has(this.exit?.signal ?? '')
   }
 }
+
+// Those that a worker handles end it only before it can: while its process starts.
+const OUTSIDE_SIGNALS: ReadonlySet<string> = new Set(['KILL', 'TERM', ...WORKER_SIGNALS])

@@ -24,28 +24,39 @@ async function main(argv: readonly string[]): Promise<number> {
 }
 
 async function serve(argv: readonly string[]): Promise<number> {
+  const { takeHandover } = await import('../arbiter/handover.ts')
+  // Before the settings are read: the variable has their prefix and is none of them.
+  const handover = takeHandover(process.env)
   const { requireApplication, resolveConfig } = await import('../settings/config.ts')
-  const source = { argv, env: { ...process.env }, cwd: startDirectory() }
+  const cwd = startDirectory()
+  const source = { argv, env: { ...process.env }, cwd }
   const first = await resolveConfig(source)
   const { print_config: printConfig, check_config: checkConfig } = first.values
   if (printConfig) print((await import('../settings/print.ts')).configText(first))
   requireApplication(first)
   if (printConfig || checkConfig) return checkOnly(first)
 
+  const program = { entry: process.argv[1] ?? '', args: argv, cwd }
+  // An arbiter that takes over is a daemon already, if the one before it was.
+  if (first.values.daemon && handover === undefined) {
+    const { startDaemon } = await import('../arbiter/daemon.ts')
+    return startDaemon(program, first.values)
+  }
   // A config file has effects of its own: the start takes what is already read, each reload reads it anew.
   let ready: ResolvedConfig | undefined = first
-  const { runArbiter } = await import('../arbiter/run.ts')
-  return runArbiter(async () => {
+  const load = async () => {
     const resolved = ready ?? requireApplication(await resolveConfig(source))
     ready = undefined
     return resolved
-  })
+  }
+  const { runArbiter } = await import('../arbiter/run.ts')
+  return runArbiter(load, { program, handover })
 }
 
 async function checkOnly({ values, warnings }: ResolvedConfig): Promise<number> {
   for (const warning of warnings) process.stderr.write(`monoceros: warning: ${warning}\n`)
   const { checkApplication } = await import('../arbiter/check.ts')
-  return checkApplication(values)
+  return (await checkApplication(values)) === 0 ? 0 : 1
 }
 
 async function printHelp(): Promise<number> {

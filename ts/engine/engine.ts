@@ -77,4 +77,6 @@ export interface Engine {
   /** Cuts every connection. */
   close(): void
   counters(): EngineCounters
+  /** Opens the access log by its name again. */
+  reopenLog(): void
 }

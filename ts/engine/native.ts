@@ -62,6 +62,8 @@ export function createNativeEngine(options: EngineOptions): Engine {
       waker.destroy()
     },
 
+    reopenLog: () => engine.reopen(),
+
     counters(): EngineCounters {
       const [connections = 0, busy = 0, requests = 0] = engine.counters()
       return { connections, busy, requests }

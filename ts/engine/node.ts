@@ -75,6 +75,10 @@ class NodeEngine implements Engine {
     return { connections: this.#sockets.size, busy, requests }
   }
 
+  reopenLog(): void {
+    this.#dispatch?.reopenLog()
+  }
+
   /** What node has settings for; the rest of the limits is checked for each request. */
   #limit(server: http.Server): void {
     const { config } = this.#options

@@ -4,7 +4,7 @@
  */
 
 import { lookup } from 'node:dns/promises'
-import { lstatSync, statSync, unlinkSync } from 'node:fs'
+import { lstatSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { resolve } from 'node:path'
 
@@ -12,6 +12,7 @@ import { monocerosError, systemError } from '../errors.ts'
 import type { Logger } from '../log/logger.ts'
 import { native } from '../native/index.ts'
 import { errorCode, type System } from '../process/system.ts'
+import { giveAway, type Owner } from '../process/user.ts'
 import {
   type Address,
   formatAddress,
@@ -32,8 +33,10 @@ export interface Listener {
   readonly address: string
   /** Of a TCP socket. */
   readonly port: number | undefined
-  /** Closes this process's descriptor; a unix socket's file goes when it is still ours. */
-  close(): void
+  /** Of a unix socket whose file goes with it. */
+  readonly path: string | undefined
+  /** Closes this process's descriptor; with `unlink` a unix socket's file goes too, when it is still this socket's. */
+  close(how: { unlink: boolean }): void
 }
 
 export interface ListenOptions {
@@ -41,6 +44,10 @@ export interface ListenOptions {
   readonly reusePort: boolean
   /** What a relative path of a unix socket is relative to. */
   readonly chdir: string
+  /** Of the file of a unix socket: its mode is 0777 less this. */
+  readonly umask: number
+  /** Who gets the file of a unix socket. */
+  readonly owner: Owner | undefined
 }
 
 /** How one kind of system makes sockets; the addon's and node's are the two implementations. */
@@ -97,15 +104,43 @@ async function openUnix(
   if (address.path.startsWith('\0')) return listener(bind, binder.unix(address.path, options))
   const path = resolve(options.chdir, address.path)
   await removeStale(path)
-  const opened = listener(bind, binder.unix(path, options))
-  const { ino } = statSync(path)
+  const bound = withMask(options.umask, () => binder.unix(path, options))
+  if (options.owner !== undefined) giveAway(path, options.owner)
+  return fileListener(bind, bound, path)
+}
+
+/** Takes over a socket that another process has opened and handed to this one. */
+export function adoptListener(
+  { bind, fd, path }: { bind: string; fd: number; path?: string },
+  options: ListenOptions,
+): Listener {
+  const binder = native === null ? nodeBinder : nativeBinder(native)
+  const bound = binder.adopt(fd, options)
+  return path === undefined ? listener(bind, bound) : fileListener(bind, bound, path)
+}
+
+// The mask belongs to the process, so it is set for this one call.
+function withMask<T>(umask: number, bind: () => T): T {
+  const before = process.umask(umask)
+  try {
+    return bind()
+  } finally {
+    process.umask(before)
+  }
+}
+
+function fileListener(bind: string, bound: BoundSocket, path: string): Listener {
+  const ino = lstatSync(path, { throwIfNoEntry: false })?.ino
+  const opened = listener(bind, bound)
   return {
     ...opened,
-    close() {
-      // A new arbiter may have put its own socket there: that one stays.
-      const entry = lstatSync(path, { throwIfNoEntry: false })
-      if (entry?.ino === ino) unlinkSync(path)
-      opened.close()
+    address: formatAddress({ kind: 'unix', path }),
+    path,
+    close({ unlink }) {
+      // Somebody else may have put a socket of another kind there: that one stays.
+      const entry = unlink ? lstatSync(path, { throwIfNoEntry: false }) : undefined
+      if (entry !== undefined && entry.ino === ino) unlinkSync(path)
+      opened.close({ unlink })
     },
   }
 }
@@ -133,8 +168,14 @@ function answers(path: string): Promise<boolean> {
 }
 
 function listener(bind: string, { fd, bound, close }: BoundSocket): Listener {
-  const address = formatAddress(bound)
-  return { bind, fd, address, port: bound.kind === 'tcp' ? bound.port : undefined, close }
+  return {
+    bind,
+    fd,
+    address: formatAddress(bound),
+    port: bound.kind === 'tcp' ? bound.port : undefined,
+    path: undefined,
+    close: () => close(),
+  }
 }
 
 function bindError(address: Address, error: unknown): unknown {

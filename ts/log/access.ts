@@ -1,6 +1,6 @@
 /** The access log of the TypeScript engine: lines are collected and written off the event loop's hot path. */
 
-import { openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { SonicBoom } from 'sonic-boom'
 
@@ -13,6 +13,8 @@ export interface AccessLog {
   log(entry: AccessEntry): void
   /** Writes what is collected, before an exit. */
   flush(): void
+  /** Opens the file by its name again, after it was moved; when that fails the old one stays. */
+  reopen(): void
 }
 
 /** Opens the access log at a path or at standard output (`-`). */
@@ -27,6 +29,12 @@ export function openAccessLog(target: string, format: string): AccessLog {
       } catch {
         // Not open yet or already closed: then nothing of ours waits in it.
       }
+    },
+    reopen: () => {
+      if (target === '-') return
+      // A file that cannot be opened is an error here and not in the stream, which would have closed the old one.
+      closeSync(openFile(target))
+      boom.reopen(target)
     },
   }
 }

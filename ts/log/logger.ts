@@ -4,7 +4,7 @@
  * file. Lines are written synchronously: they are few, and the last ones before an exit are those that matter.
  */
 
-import { openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import type { Logger as Pino } from 'pino'
@@ -38,6 +38,8 @@ export interface Logger {
   exception(message: string, thrown: unknown): void
   /** Takes a new target and level; when the target cannot be opened it throws and the old one stays. */
   configure(options: LogOptions): void
+  /** Opens the file by its name again, after it was moved; when that fails it throws and the old one stays. */
+  reopen(): void
 }
 
 /** Opens the error log; throws ERR_LOG_FILE when it cannot be written. */
@@ -87,11 +89,16 @@ class ErrorLog implements Logger {
 
   configure(options: LogOptions): void {
     const fd = openTarget(options)
-    if (this.#fd !== STDERR_FD) this.#boom?.end()
+    if (this.#boom !== undefined && this.#fd !== STDERR_FD) this.#boom.end()
+    else if (this.#fd !== STDERR_FD) closeSync(this.#fd)
     this.#options = options
     this.#fd = fd
     this.#boom = undefined
     this.#pino = undefined
+  }
+
+  reopen(): void {
+    this.configure(this.#options)
   }
 
   #write(level: LogLevel, message: string, thrown?: unknown): void {

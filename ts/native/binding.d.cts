@@ -70,6 +70,8 @@ export declare class Scoreboard {
   beat(slot: number): void
   read(slot: number): SlotView
   totals(): Totals
+  /** Goes on from the totals of an earlier arbiter. */
+  absorb(earlier: Totals): void
 }
 
 /**
@@ -114,11 +116,24 @@ export interface EngineSettings {
   accessLogFormat: string
 }
 
+/** Finds a group by name. */
+export declare function groupId(name: string): number | null
+
+/**
+ * Lets the main thread of a process, and the threads that it starts from now on, run on one of the
+ * processors that this process may use only: the `number`th, counted round. False where the system
+ * cannot.
+ */
+export declare function keepToProcessor(pid: number, number: number): boolean
+
 /** The address a socket is bound to. */
 export declare function localAddress(fd: number): SocketAddress
 
 /** Milliseconds on the clock that all processes of the machine share. */
 export declare function monotonicMs(): number
+
+/** Sends a message to systemd's notification socket. */
+export declare function notify(socket: string, message: string): void
 
 /** Waits for a child that has ended; false when there is no such child. */
 export declare function reap(pid: number): boolean
@@ -175,6 +190,15 @@ export interface Totals {
   /** From a request's head to JavaScript's taking it, in all. */
   queuedSumUs: number
   queuedBuckets: Array<number>
+}
+
+/** Finds a user by name. */
+export declare function userIds(name: string): UserIds | null
+
+/** The ids of a user and of the user's own group. */
+export interface UserIds {
+  uid: number
+  gid: number
 }
 
 /** The version of the package that the binary was built for. */

@@ -4,15 +4,19 @@
  */
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import type { Socket } from 'node:net'
+import { existsSync } from 'node:fs'
+import { Socket } from 'node:net'
+import { getPriority, setPriority } from 'node:os'
 
 import {
   type ArbiterMessage,
   CHANNEL_FD,
   encodeMessage,
   messageDecoder,
+  type SuccessorMessage,
   type WorkerMessage,
 } from '../messages.ts'
+import { native } from '../native/index.ts'
 import type { SignalName } from '../signals.ts'
 
 export interface System {
@@ -34,6 +38,10 @@ export interface System {
   /** Whether a process with this id exists, ours or not. */
   alive(pid: number): boolean
   spawn(options: SpawnOptions): Child
+  /** Starts this program anew, as a process of its own that outlives this one. */
+  spawnSelf(options: SelfOptions): Successor
+  /** The other end of what `spawnSelf` gives to the process that it starts. */
+  openParent(): Parent
   exit(status: number): never
   onUncaught(callback: (thrown: unknown) => void): void
   onRejection(callback: (reason: unknown, promise: unknown) => void): void
@@ -52,6 +60,46 @@ export interface SpawnOptions {
   readonly cwd: string
   /** Descriptors for 4, 5, ... in the child; 'ignore' leaves a number unused. */
   readonly fds: readonly (number | 'ignore')[]
+  /** Node flags beside this process's own. */
+  readonly flags?: readonly string[]
+  /** As of nice(1). */
+  readonly nice?: number
+  /** Keeps to one of the processors that this process may use, counted from 0 and round again. */
+  readonly processor?: number
+}
+
+/** How this program was started. */
+export interface Program {
+  readonly entry: string
+  readonly args: readonly string[]
+  /** As the shell named it, so that a link that was moved meanwhile leads to the new place. */
+  readonly cwd: string
+}
+
+export interface SelfOptions {
+  readonly program: Program
+  readonly env: NodeJS.ProcessEnv
+  /** Descriptors for 4, 5, ...; 3 is the channel. */
+  readonly fds: readonly number[]
+  /** In a session of its own, with these as standard output and error. */
+  readonly detached?: readonly ('inherit' | 'ignore')[]
+}
+
+/** A copy of this program that was started by it. */
+export interface Successor {
+  readonly pid: number | undefined
+  onMessage(callback: (message: SuccessorMessage) => void): void
+  onExit(callback: (exit: ChildExit) => void): void
+  /** Lets this process end without it. */
+  release(): void
+}
+
+/** Who has started this process by `spawnSelf`. */
+export interface Parent {
+  send(message: SuccessorMessage): void
+  onGone(callback: () => void): void
+  /** Nobody is told anything any more. */
+  close(): void
 }
 
 /** A child process with its end of the channel. */
@@ -109,6 +157,8 @@ export const system: System = {
     }
   },
   spawn: spawnChild,
+  spawnSelf,
+  openParent,
   exit: (status) => process.exit(status),
   onUncaught: (callback) => void process.on('uncaughtException', callback),
   onRejection: (callback) => void process.on('unhandledRejection', callback),
@@ -131,15 +181,68 @@ export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error ? String(error.code) : undefined
 }
 
-function spawnChild({ script, title, env, cwd, fds }: SpawnOptions): Child {
-  const child = spawn(process.execPath, [...nodeFlags(), script], {
+function spawnChild(options: SpawnOptions): Child {
+  const { script, title, env, cwd, fds, flags = [] } = options
+  const child = spawn(process.execPath, [...nodeFlags(), ...flags, script], {
     // Node can only write a title over what argv had at the start: the padding is the room for it.
     argv0: title.padEnd(TITLE_ROOM),
     cwd,
     env,
     stdio: ['inherit', 'inherit', 'inherit', 'pipe', ...fds],
   })
+  if (child.pid !== undefined) schedule(child.pid, options)
   return wrapChild(child)
+}
+
+// Threads take it over from the one that starts them, and this early there is only one.
+function schedule(pid: number, { nice, processor }: SpawnOptions): void {
+  try {
+    if (nice !== undefined) setPriority(pid, getPriority() + nice)
+    if (processor !== undefined) native?.keepToProcessor(pid, processor)
+  } catch {
+    // Not permitted, or the process has ended already: it runs as it is. The settings' page says what is needed.
+  }
+}
+
+function spawnSelf({ program, env, fds, detached }: SelfOptions): Successor {
+  // After an update of Node the binary that runs may be gone; the name that it was called by leads to the new one.
+  const node = existsSync(process.execPath) ? process.execPath : process.argv0
+  const child = spawn(node, [...nodeFlags(), program.entry, ...program.args], {
+    cwd: program.cwd,
+    env,
+    detached: detached !== undefined,
+    stdio: [
+      ...(detached === undefined
+        ? (['inherit', 'inherit', 'inherit'] as const)
+        : ['ignore' as const, ...detached]),
+      'pipe',
+      ...fds,
+    ],
+  })
+  const channel = child.stdio[CHANNEL_FD] as Socket | null | undefined
+  channel?.on('error', () => {})
+  channel?.setEncoding('utf8')
+  return {
+    pid: child.pid,
+    onMessage: (callback) => void channel?.on('data', messageDecoder<SuccessorMessage>(callback)),
+    onExit: (callback) => watchExit(child, callback),
+    release() {
+      child.unref()
+      channel?.destroy()
+    },
+  }
+}
+
+function openParent(): Parent {
+  const socket = new Socket({ fd: CHANNEL_FD, readable: true, writable: true })
+  // A parent that has gone is reported by 'close'.
+  socket.on('error', () => {})
+  socket.resume().unref()
+  return {
+    send: (message) => void socket.write(encodeMessage(message)),
+    onGone: (callback) => void socket.on('close', callback),
+    close: () => void socket.destroySoon(),
+  }
 }
 
 const TITLE_ROOM = 160

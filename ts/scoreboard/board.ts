@@ -5,6 +5,7 @@
  */
 
 import type { BeatCounters } from '../messages.ts'
+import type { NativeScoreboard } from '../native/index.ts'
 
 /** What the arbiter knows of one worker. */
 export interface SlotReading extends BeatCounters {
@@ -27,7 +28,14 @@ export interface ArbiterBoard {
   read(slot: number): SlotReading
   /** Wakes every worker's acceptor: a worker has died and may have left connections that nobody looks at. */
   kickAll(): void
+  /** All that the living and the dead have counted; undefined when nothing is shared. */
+  totals(): Totals | undefined
+  /** Goes on from the totals of an earlier arbiter. */
+  absorb(earlier: Totals): void
 }
+
+/** What is counted and only ever grows, as one arbiter gives it to the next. */
+export type Totals = ReturnType<NativeScoreboard['totals']>
 
 /** A worker's life as others see it on the board. */
 export type WorkerBoardState = 'booting' | 'accepting' | 'draining' | 'gone'

@@ -50,6 +50,11 @@ export class MessageBoard implements ArbiterBoard {
 
   // Without the addon nobody disarms a listener, so nobody needs a kick.
   kickAll(): void {}
+
+  // Nobody reads totals of it.
+  totals(): undefined {}
+
+  absorb(): void {}
 }
 
 /** The worker's side: a message with each beat. States need no message: the arbiter hears of ready and leaving anyway. */

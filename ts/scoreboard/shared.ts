@@ -2,7 +2,7 @@
 
 import type { BeatCounters } from '../messages.ts'
 import type { Native, NativeScoreboard } from '../native/index.ts'
-import type { ArbiterBoard, SlotReading, WorkerBoard, WorkerBoardState } from './board.ts'
+import type { ArbiterBoard, SlotReading, Totals, WorkerBoard, WorkerBoardState } from './board.ts'
 
 /** The arbiter's side: makes the page and reads it. */
 export class SharedBoard implements ArbiterBoard {
@@ -40,6 +40,14 @@ export class SharedBoard implements ArbiterBoard {
 
   kickAll(): void {
     this.#page.kickAll()
+  }
+
+  totals(): Totals {
+    return this.#page.totals()
+  }
+
+  absorb(earlier: Totals): void {
+    this.#page.absorb(earlier)
   }
 }
 

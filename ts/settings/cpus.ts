@@ -1,6 +1,7 @@
 /**
- * How many processors this process may use: the smaller of what the operating system schedules it on and the
- * quota of its control group, which `os.availableParallelism` does not see on every Node that we support.
+ * What this process may use of the machine. Processors: the smaller of what the operating system schedules it on and
+ * the quota of its control group, which `os.availableParallelism` does not see on every Node that we support. Memory:
+ * the limit of its control group.
  */
 import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -23,13 +24,31 @@ export function availableCpus(
 
 /** Processors granted by the control group (v2, else v1), or undefined when there is no limit. */
 export function cpuQuota(read: ReadText = readIfThere): number | undefined {
+  return least(read, 'cpu', { v2: v2Cpus, v1: v1Cpus })
+}
+
+/** Bytes granted by the control group, or undefined when there is no limit. */
+export function memoryLimit(read: ReadText = readIfThere): number | undefined {
+  return least(read, 'memory', {
+    v2: (directory) => bytes(read(join(CGROUP, directory, 'memory.max'))),
+    v1: (directory) => bytes(read(join(CGROUP, 'memory', directory, 'memory.limit_in_bytes'))),
+  })
+}
+
+type Limit = (directory: string, read: ReadText) => number | undefined
+
+function least(
+  read: ReadText,
+  controller: string,
+  { v2, v1 }: { v2: Limit; v1: Limit },
+): number | undefined {
   const groups = (read('/proc/self/cgroup') ?? '').split('\n').map((line) => line.split(':'))
   const limits: number[] = []
   for (const [, controllers, ...path] of groups) {
-    const v2 = controllers === ''
-    if (!v2 && !(controllers ?? '').split(',').includes('cpu')) continue
+    const isV2 = controllers === ''
+    if (!isV2 && !(controllers ?? '').split(',').includes(controller)) continue
     for (const directory of upwards(path.join(':'))) {
-      const limit = v2 ? v2Limit(read, directory) : v1Limit(read, directory)
+      const limit = isV2 ? v2(directory, read) : v1(directory, read)
       if (limit !== undefined) limits.push(limit)
     }
   }
@@ -43,12 +62,12 @@ function upwards(path: string): string[] {
   return [...names.keys(), names.length].map((depth) => names.slice(0, depth).join('/'))
 }
 
-function v2Limit(read: ReadText, directory: string): number | undefined {
+function v2Cpus(directory: string, read: ReadText): number | undefined {
   const [quota, period] = (read(join(CGROUP, directory, 'cpu.max')) ?? '').trim().split(/\s+/)
   return ratio(quota, period)
 }
 
-function v1Limit(read: ReadText, directory: string): number | undefined {
+function v1Cpus(directory: string, read: ReadText): number | undefined {
   for (const mount of ['cpu', 'cpu,cpuacct']) {
     const quota = read(join(CGROUP, mount, directory, 'cpu.cfs_quota_us'))
     const period = read(join(CGROUP, mount, directory, 'cpu.cfs_period_us'))
@@ -62,6 +81,12 @@ function v1Limit(read: ReadText, directory: string): number | undefined {
 function ratio(quota: string | undefined, period: string | undefined): number | undefined {
   const cpus = Number(quota) / Number(period)
   return Number.isFinite(cpus) && cpus > 0 ? cpus : undefined
+}
+
+// "max" (v2) and a number near 2^63 (v1) mean no limit.
+function bytes(text: string | undefined): number | undefined {
+  const limit = Number(text?.trim() || Number.NaN)
+  return limit > 0 && limit < Number.MAX_SAFE_INTEGER ? limit : undefined
 }
 
 function readIfThere(path: string): string | undefined {

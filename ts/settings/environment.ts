@@ -11,6 +11,8 @@ export type Environment = Readonly<Record<string, string | undefined>>
 /** Variables with the prefix that are no settings, and what they are. */
 export const OTHER_VARIABLES: Readonly<Record<string, string>> = {
   MONOCEROS_CMD_ARGS: 'Further command line arguments, split as a shell does.',
+  MONOCEROS_HANDOVER:
+    'Set by an arbiter for one that it starts: the sockets and totals that it hands over.',
   MONOCEROS_WORKER: 'Set for workers: the number of the slot, from 1.',
 }
 

@@ -8,10 +8,11 @@ import { installMethods } from '../http/node/install.ts'
 import { captureListen } from '../http/node/listen.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown.ts'
-import { type ArbiterMessage, BOARD_FD, CHANNEL_FD } from '../messages.ts'
+import { BOARD_FD, type BootMessage, CHANNEL_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
 import type { System } from '../process/system.ts'
 import { processTitle, setTitle } from '../process/title.ts'
+import { becomeUser } from '../process/user.ts'
 import type { WorkerBoard } from '../scoreboard/board.ts'
 import { ChannelBoard } from '../scoreboard/messages.ts'
 import { SharedWorkerBoard } from '../scoreboard/shared.ts'
@@ -26,12 +27,17 @@ import { watchUncaught } from './uncaught.ts'
 const ORPHAN_DRAIN_MS = 1_500
 /** Of `boot_timeout`, what is left to report that the program never listened. */
 const REPORT_MS = 1_000
+/** How old the figures in the title may be. */
+const TITLE_MS = 1_000
 
 export class Worker {
   readonly #system: System
   readonly #channel: Channel
   #engine: Engine | undefined
   #board: WorkerBoard | undefined
+  #log: Logger | undefined
+  #name = ''
+  #title = ''
   #graceMs = 0
   #state: 'booting' | 'ready' | 'draining' | 'gone' = 'booting'
 
@@ -46,17 +52,24 @@ export class Worker {
       this.#system.onSignal(signal, () => this.#handleSignal(signal))
     }
     this.#channel.onClose(() => this.#handleOrphaned())
-    this.#channel.onMessage((message) => void this.#boot(message))
+    this.#channel.onMessage((message) => {
+      if (message.type === 'reopen') this.#reopenLogs()
+      else void this.#boot(message)
+    })
   }
 
-  async #boot(message: ArbiterMessage): Promise<void> {
+  async #boot(message: BootMessage): Promise<void> {
     const { config } = message
-    setTitle(processTitle('worker', config.proc_name ?? config.app ?? 'monoceros'))
+    this.#name = config.proc_name ?? config.app ?? 'monoceros'
+    this.#showFigures()
     this.#graceMs = config.graceful_timeout * 1_000
     pretendIpc()
     const log = createLogger(config)
+    this.#log = log
     const bootOver = watchUncaught(this.#system, log, (thrown) => this.#fail(thrown, config.app))
     try {
+      // Before the application is loaded, and before the engine has threads.
+      becomeUser(config)
       const target = await loadTarget(message)
       if (this.#state !== 'booting') return
       if (message.check) return this.#channel.send({ type: 'ready', engine: config.engine })
@@ -68,7 +81,7 @@ export class Worker {
     }
   }
 
-  async #serve(message: ArbiterMessage, target: Target, log: Logger): Promise<void> {
+  async #serve(message: BootMessage, target: Target, log: Logger): Promise<void> {
     const { config, slot, slots, kickFds } = message
     try {
       this.#engine = await createEngine({
@@ -79,6 +92,7 @@ export class Worker {
       })
       this.#board = this.#openBoard(message, this.#engine)
       startHeartbeat(this.#system, this.#board, config.timeout * 1_000)
+      this.#system.every(TITLE_MS, () => this.#showFigures())
       await this.#engine.serve(target, message.listeners)
     } catch (thrown) {
       if (thrown instanceof MonocerosError) throw thrown
@@ -88,9 +102,30 @@ export class Worker {
     this.#state = 'ready'
     this.#board.setState('accepting')
     this.#channel.send({ type: 'ready', engine: this.#engine.name })
+    this.#showFigures()
   }
 
-  #openBoard({ slot, slots }: ArbiterMessage, engine: Engine): WorkerBoard {
+  /** In `ps`: the state, and how many requests are in hand. */
+  #showFigures(): void {
+    const { busy } = this.#engine?.counters() ?? { busy: 0 }
+    const state = this.#state === 'ready' ? 'serving' : this.#state
+    const title = processTitle('worker', this.#name, `${state}, ${busy} in flight`)
+    if (title === this.#title) return
+    this.#title = title
+    setTitle(title)
+  }
+
+  #reopenLogs(): void {
+    try {
+      this.#log?.reopen()
+      this.#engine?.reopenLog()
+    } catch (error) {
+      // The old files stay in use.
+      this.#log?.error(error instanceof Error ? error.message : String(error))
+    }
+  }
+
+  #openBoard({ slot, slots }: BootMessage, engine: Engine): WorkerBoard {
     const channel = new ChannelBoard(
       (message) => this.#channel.send(message),
       () => engine.counters(),
@@ -125,6 +160,7 @@ export class Worker {
     const role = SIGNALS[signal].worker
     if (role === 'drain') this.#leave()
     if (role === 'quit') this.#exit(0)
+    if (role === 'reopen') this.#reopenLogs()
   }
 
   #leave(): void {
@@ -138,6 +174,7 @@ export class Worker {
   async #drain(graceMs: number): Promise<void> {
     this.#state = 'draining'
     this.#board?.setState('draining')
+    this.#showFigures()
     // An engine that fails to drain must not keep the process.
     await this.#engine?.drain(graceMs).catch(() => {})
     this.#exit(0)
@@ -159,7 +196,7 @@ export class Worker {
 }
 
 /** Loads the application and finds out what it is. */
-async function loadTarget({ config, listeners }: ArbiterMessage): Promise<Target> {
+async function loadTarget({ config, listeners }: BootMessage): Promise<Target> {
   const publicAddress = listeners[0]?.address ?? 'http://127.0.0.1:8000'
   // Before the application is loaded, so that whoever patches node's methods (tracers do) wraps ours.
   if (native !== null && config.engine !== 'node') installMethods()

@@ -184,6 +184,12 @@ impl Board {
         totals
     }
 
+    /// Adds what an earlier arbiter and its workers have counted, so that the totals go on where theirs were.
+    /// Only the arbiter may call it.
+    pub fn absorb(&self, earlier: &Tally) {
+        self.shared.mapping.header().dead.add(earlier);
+    }
+
     /// The descriptor to hand to workers.
     #[must_use]
     pub fn fd(&self) -> RawFd {

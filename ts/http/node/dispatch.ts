@@ -46,6 +46,10 @@ export class NodeDispatch {
     this.#accessLog?.flush()
   }
 
+  reopenLog(): void {
+    this.#accessLog?.reopen()
+  }
+
   /** From now on every answer is its connection's last. */
   drain(): void {
     this.#draining = true

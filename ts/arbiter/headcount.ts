@@ -1,0 +1,63 @@
+/** How many workers are wanted: by the settings, by TTIN and TTOU, and none while the arbiter rests after WINCH. */
+
+import type { Logger } from '../log/logger.ts'
+
+/** Slots that TTIN leaves free, for the overlap of a reload and for slow drains. */
+const SPARE_SLOTS = 2
+
+export class Headcount {
+  readonly #log: Logger
+  readonly #most: number
+  #wanted: number
+  #resting = false
+
+  constructor(log: Logger, { workers, slots }: { workers: number; slots: number }) {
+    this.#log = log
+    this.#most = slots - SPARE_SLOTS
+    this.#wanted = this.#allowed(workers)
+  }
+
+  get wanted(): number {
+    return this.#resting ? 0 : this.#wanted
+  }
+
+  get isResting(): boolean {
+    return this.#resting
+  }
+
+  /** As the settings say. */
+  reset(workers: number): void {
+    this.#wanted = this.#allowed(workers)
+  }
+
+  /** One more; after a rest the first one. */
+  grow(): void {
+    this.#resize(this.wanted + 1)
+  }
+
+  shrink(): void {
+    this.#resize(this.#wanted - 1)
+  }
+
+  rest(): void {
+    this.#log.info('The workers leave; HUP brings them back')
+    this.#resting = true
+  }
+
+  wake(): void {
+    this.#resting = false
+  }
+
+  #resize(wanted: number): void {
+    const allowed = this.#allowed(wanted)
+    if (allowed !== wanted) {
+      this.#log.warning(`workers stays at ${allowed}: ${wanted} is not between 1 and ${this.#most}`)
+    }
+    this.#resting = false
+    this.#wanted = allowed
+  }
+
+  #allowed(wanted: number): number {
+    return Math.max(1, Math.min(wanted, this.#most))
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * How the arbiter is known to others: its title in `ps` and its pidfile. While it stands beside the arbiter that
+ * started it, both end in `.2`; after that one's end they are renamed.
+ */
+
+import { processTitle } from '../process/title.ts'
+import type { Config } from '../settings/config.ts'
+import type { Pidfile } from './pidfile.ts'
+import { instanceName } from './spawn.ts'
+
+export interface IdentityParts {
+  readonly setTitle: (title: string) => void
+  readonly createPidfile: (path: string) => Pidfile
+}
+
+const SUCCESSOR_SUFFIX = '.2'
+
+export class Identity {
+  readonly #parts: IdentityParts
+  #suffix: string
+  #name = ''
+  #title = ''
+  #pidfile: { readonly path: string; readonly file: Pidfile } | undefined
+
+  constructor(parts: IdentityParts, { succeeding }: { succeeding: boolean }) {
+    this.#parts = parts
+    this.#suffix = succeeding ? SUCCESSOR_SUFFIX : ''
+  }
+
+  /** Takes on the name and the pidfile of the settings. */
+  take(config: Config): void {
+    this.#name = instanceName(config)
+    this.show('')
+    const path = config.pidfile ?? undefined
+    if (path === this.#pidfile?.path) return
+    const file = path === undefined ? undefined : this.#parts.createPidfile(path + this.#suffix)
+    this.#pidfile?.file.remove()
+    this.#pidfile = path === undefined || file === undefined ? undefined : { path, file }
+  }
+
+  /** What the title says beside the name: `3 workers, 17 in flight`. */
+  show(figures: string): void {
+    const title = processTitle('arbiter', this.#name + this.#suffix, figures)
+    if (title === this.#title) return
+    this.#title = title
+    this.#parts.setTitle(title)
+  }
+
+  /** The arbiter before this one has gone: its names are free. */
+  promote(): void {
+    this.#suffix = ''
+    this.show('')
+    if (this.#pidfile !== undefined) this.#pidfile.file.rename(this.#pidfile.path)
+  }
+
+  release(): void {
+    this.#pidfile?.file.remove()
+  }
+}

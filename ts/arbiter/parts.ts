@@ -1,0 +1,38 @@
+/** What an arbiter works with beside the system; the tests give their own. */
+
+import type { Notifier } from '../listen/systemd.ts'
+import type { Logger } from '../log/logger.ts'
+import type { Parent, Program } from '../process/system.ts'
+import type { ArbiterBoard } from '../scoreboard/board.ts'
+import type { Config, ResolvedConfig } from '../settings/config.ts'
+import type { OpenGeneration } from './generation.ts'
+import type { IdentityParts } from './identity.ts'
+
+export interface ArbiterParts extends IdentityParts {
+  readonly resolved: ResolvedConfig
+  /** Reads the settings again, at a reload. */
+  readonly load: () => Promise<ResolvedConfig>
+  readonly open: OpenGeneration
+  readonly board: ArbiterBoard
+  readonly log: Logger
+  readonly notifier: Notifier
+  /** Makes the files that workers will log into theirs; also after `logrotate` has moved the old ones. */
+  readonly prepareLogs: (config: Config) => void
+  /** Waits for the orphans of a container; once a tick. */
+  readonly reapOrphans: () => void
+  readonly version: string
+  /** Which engine the workers will use, for the log. */
+  readonly engine: string
+  /** What a new arbiter is started as. */
+  readonly program: Program
+  /** Whether systemd has opened the sockets. */
+  readonly activated: boolean
+  readonly parent: Ancestor | undefined
+}
+
+/** Who has started this arbiter: an older one, which still serves, or the command of a daemon. */
+export interface Ancestor {
+  readonly kind: 'upgrade' | 'daemon'
+  readonly pid: number
+  readonly link: Parent
+}

@@ -1,0 +1,145 @@
+/**
+ * The generations: the current one, and how far a reload has come. A new one is first opened beside the current one,
+ * then tried with one worker, and only then replaces it; until it has proved good, nothing of the old is touched.
+ */
+
+import { MonocerosError } from '../errors.ts'
+import type { Logger } from '../log/logger.ts'
+import type { ResolvedConfig } from '../settings/config.ts'
+import type { EventQueue } from './events.ts'
+import { closeExcept, type Generation, type OpenGeneration } from './generation.ts'
+import type { WorkerHandle } from './worker-handle.ts'
+
+type Stage =
+  | { readonly name: 'opening' }
+  /** One worker tries the new settings and application. */
+  | { readonly name: 'trial'; readonly generation: Generation }
+  /** They are good; the old workers are replaced one by one. */
+  | { readonly name: 'rolling'; readonly previous: Generation }
+
+export interface RolloutParts {
+  readonly log: Logger
+  readonly queue: EventQueue
+  readonly open: OpenGeneration
+  /** Reads the settings again. */
+  readonly load: () => Promise<ResolvedConfig>
+  /** Whether the file of a unix socket that is closed goes too: not while another arbiter has the socket. */
+  readonly ownsFiles: () => boolean
+  /** The generation is what everything is started with from now on. */
+  readonly onCurrent: (generation: Generation, previous: Generation | undefined) => void
+}
+
+export class Rollout {
+  readonly #parts: RolloutParts
+  #current: Generation | undefined
+  #stage: Stage | undefined
+
+  constructor(parts: RolloutParts) {
+    this.#parts = parts
+  }
+
+  /** What workers are started with; undefined until the first generation is open. */
+  get current(): Generation | undefined {
+    return this.#current
+  }
+
+  /** What a reload tries with one worker. */
+  get trial(): Generation | undefined {
+    return this.#stage?.name === 'trial' ? this.#stage.generation : undefined
+  }
+
+  get underWay(): boolean {
+    return this.#stage !== undefined
+  }
+
+  /** Opens the first generation. */
+  start(resolved: ResolvedConfig): void {
+    this.#openGeneration(async () => resolved)
+  }
+
+  reload(): void {
+    this.#stage = { name: 'opening' }
+    this.#openGeneration(this.#parts.load)
+  }
+
+  handleOpened(generation: Generation, warnings: readonly string[]): void {
+    for (const warning of warnings) this.#parts.log.warning(warning)
+    if (this.#current !== undefined) {
+      this.#stage = { name: 'trial', generation }
+      return
+    }
+    this.#current = generation
+    this.#parts.onCurrent(generation, undefined)
+  }
+
+  /** The settings could not be read, or an address not be opened. */
+  abandon(error: unknown): void {
+    this.say(error)
+    this.#abandon()
+  }
+
+  handleReady(worker: WorkerHandle): void {
+    if (this.trial !== worker.generation) return
+    const previous = this.#current ?? worker.generation
+    this.#stage = { name: 'rolling', previous }
+    this.#current = worker.generation
+    this.#parts.onCurrent(worker.generation, previous)
+  }
+
+  /** Whether the failure ends a reload; else it is that of a replacement. */
+  handleBootFailure(worker: WorkerHandle): boolean {
+    if (this.trial !== worker.generation) return false
+    this.#close(worker.generation, this.#current)
+    this.#abandon()
+    return true
+  }
+
+  /** The last old worker has been replaced, or is given up for a reload that follows. */
+  end(): void {
+    if (this.#stage?.name !== 'rolling') return
+    this.#close(this.#stage.previous, this.#current)
+    this.#stage = undefined
+  }
+
+  get isRolling(): boolean {
+    return this.#stage?.name === 'rolling'
+  }
+
+  /** At a stop: every address is closed, and what a reload was about to do is forgotten. */
+  closeAll(): void {
+    if (this.#stage?.name === 'trial') this.#close(this.#stage.generation, this.#current)
+    if (this.#stage?.name === 'rolling') this.#close(this.#stage.previous, this.#current)
+    if (this.#current !== undefined) this.#close(this.#current, undefined)
+    this.#stage = undefined
+  }
+
+  /** A generation that came too late. */
+  discard(generation: Generation): void {
+    this.#close(generation, this.#current)
+  }
+
+  say(error: unknown): void {
+    if (error instanceof MonocerosError) this.#parts.log.error(error.message)
+    else this.#parts.log.exception('Unexpected error', error)
+  }
+
+  /** Reads settings and opens their addresses beside the loop; the result comes as an event. */
+  #openGeneration(load: () => Promise<ResolvedConfig>): void {
+    const { queue } = this.#parts
+    const open = async () => {
+      const resolved = await load()
+      const generation = await this.#parts.open(resolved, this.#current)
+      queue.push({ type: 'opened', generation, warnings: resolved.warnings })
+    }
+    open().catch((error: unknown) => queue.push({ type: 'openFailed', error }))
+  }
+
+  #abandon(): void {
+    this.#parts.log.error('Reload failed; the old workers keep serving')
+    this.#stage = undefined
+  }
+
+  #close(generation: Generation, kept: Generation | undefined): void {
+    closeExcept(generation, kept, { unlink: this.#parts.ownsFiles() })
+  }
+}

@@ -1,0 +1,123 @@
+/**
+ * Two arbiters of one service: USR2 starts a new one, of the version that is installed now, beside this one. It
+ * inherits the listening sockets and goes on from the totals; which of the two ends is the operator's to say.
+ */
+
+import type { Logger } from '../log/logger.ts'
+import type { ChildExit, Program, Successor, System } from '../process/system.ts'
+import type { ArbiterBoard } from '../scoreboard/board.ts'
+import type { EventQueue } from './events.ts'
+import type { Generation } from './generation.ts'
+import { handoverEnvironment } from './handover.ts'
+import type { Ancestor } from './parts.ts'
+
+export interface SuccessionParts {
+  readonly log: Logger
+  readonly queue: EventQueue
+  readonly board: ArbiterBoard
+  readonly program: Program
+  /** Whether systemd has opened the sockets. */
+  readonly activated: boolean
+  readonly parent: Ancestor | undefined
+}
+
+/** The first descriptor for a listener in the new process: 3 is the channel. */
+const FIRST_LISTENER_FD = 4
+
+export class Succession {
+  readonly #system: System
+  readonly #parts: SuccessionParts
+  #elder: number | undefined
+  #successor: Successor | undefined
+
+  constructor(system: System, parts: SuccessionParts) {
+    this.#system = system
+    this.#parts = parts
+    this.#elder = parts.parent?.kind === 'upgrade' ? parts.parent.pid : undefined
+  }
+
+  /** The older arbiter that has started this one, while it lives. */
+  get elder(): number | undefined {
+    return this.#elder
+  }
+
+  /** The new arbiter that this one has started, while it lives. */
+  get successor(): number | undefined {
+    return this.#successor?.pid
+  }
+
+  /** Another arbiter has the same sockets. */
+  get isShared(): boolean {
+    return this.#elder !== undefined || this.#successor !== undefined
+  }
+
+  /** In a new arbiter: the end of the older one comes as an event. */
+  watch(): void {
+    const { parent, log, queue } = this.#parts
+    if (this.#elder === undefined) return
+    log.info(`Taking over from the arbiter (pid: ${this.#elder})`)
+    parent?.link.onGone(() => queue.push({ type: 'promoted' }))
+  }
+
+  /** Starts a new arbiter. */
+  start({ listeners }: Generation): void {
+    const { queue, log, board, program, activated } = this.#parts
+    if (this.#system.pid === 1) {
+      return log.warning('SIGUSR2 is refused: with the end of process 1 its container ends too')
+    }
+    const handover = {
+      kind: 'upgrade',
+      pid: this.#system.pid,
+      listeners: listeners.map(({ bind, path }, index) => ({
+        ...{ fd: FIRST_LISTENER_FD + index, bind },
+        ...(path === undefined ? {} : { path }),
+      })),
+      activated,
+      totals: board.totals(),
+    } as const
+    const successor = this.#system.spawnSelf({
+      program,
+      env: handoverEnvironment(this.#system.env, handover),
+      fds: listeners.map(({ fd }) => fd),
+    })
+    const { pid = 0 } = successor
+    this.#successor = successor
+    successor.onMessage(({ type }) => {
+      if (type === 'ready') queue.push({ type: 'successorReady', pid })
+    })
+    successor.onExit((exit) => queue.push({ type: 'successorExit', pid, exit }))
+    log.info(`Starting a new arbiter (pid: ${pid})`)
+  }
+
+  /** A line that says why a signal is not obeyed. */
+  refuse(signal: 'HUP' | 'USR2'): void {
+    const other =
+      this.#elder === undefined
+        ? `the new arbiter (pid: ${this.successor}) lives; end it or this one first`
+        : `the arbiter (pid: ${this.#elder}) that has started this one lives; end it first`
+    this.#parts.log.warning(`SIG${signal} is refused: ${other}`)
+  }
+
+  handleSuccessorExit(pid: number, { code, signal, error }: ChildExit): void {
+    this.#successor = undefined
+    const how = error ?? (signal === null ? `code ${code}` : `SIG${signal}`)
+    this.#parts.log.warning(`The new arbiter (pid: ${pid}) has ended (${how}); this one goes on`)
+  }
+
+  /** The older one has ended. */
+  promote(): void {
+    this.#elder = undefined
+    this.#parts.log.info('Master has been promoted.')
+  }
+
+  /** Tells whoever has started this process that it serves. */
+  tellReady(): void {
+    this.#parts.parent?.link.send({ type: 'ready' })
+  }
+
+  /** Lets this process end; the other stays. */
+  release(): void {
+    this.#successor?.release()
+    this.#parts.parent?.link.close()
+  }
+}

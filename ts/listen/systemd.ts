@@ -1,0 +1,124 @@
+/**
+ * What systemd gives to a service and hears from it: sockets that it has opened (`sd_listen_fds(3)`), the
+ * notification socket (`sd_notify(3)`) and the watchdog (`sd_watchdog_enabled(3)`).
+ */
+
+import type { Logger } from '../log/logger.ts'
+import { native } from '../native/index.ts'
+import type { System } from '../process/system.ts'
+
+/** A socket that systemd has opened. */
+export interface ActivatedSocket {
+  readonly fd: number
+  /** FileDescriptorName= of the socket unit. */
+  readonly name: string | undefined
+}
+
+const FIRST_FD = 3
+
+/** Takes the sockets that were meant for this process out of the environment, so that no child thinks they are its. */
+export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): ActivatedSocket[] {
+  const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES } = env
+  for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID'])
+    delete env[name]
+  const count = Number(LISTEN_FDS)
+  if (Number(LISTEN_PID) !== pid || !Number.isInteger(count) || count < 1) return []
+  const names = (LISTEN_FDNAMES ?? '').split(':')
+  return Array.from({ length: count }, (_, index) => ({
+    fd: FIRST_FD + index,
+    name: names[index] === '' || names[index] === 'unknown' ? undefined : names[index],
+  }))
+}
+
+/** The arbiter's words to systemd; silent for who was started otherwise. */
+export interface Notifier {
+  ready(status: string): void
+  reloading(): void
+  /** With the process that takes over, if there is one: systemd then watches that. */
+  stopping(successor: number | undefined): void
+  /** This process is the service from now on. */
+  promoted(): void
+  /** To be called often; sends the watchdog's keep-alive when half its time is over. */
+  tick(): void
+  /** When the next `tick` is due; never without a watchdog. */
+  dueMs(): number
+}
+
+/** Opens nothing and sends nothing unless NOTIFY_SOCKET says where. */
+export function createNotifier(system: System, log: Logger): Notifier {
+  const { NOTIFY_SOCKET: socket } = system.env
+  if (socket === undefined || socket === '') return SILENT
+  if (native === null) {
+    log.warning(
+      'NOTIFY_SOCKET is set, but without the addon systemd cannot be told anything; use Type=exec',
+    )
+    return SILENT
+  }
+  const { notify } = native
+  return new SystemdNotifier(system, (message) => {
+    try {
+      notify(socket, message)
+    } catch (error) {
+      log.debug(`systemd was not told: ${String(error)}`)
+    }
+  })
+}
+
+class SystemdNotifier implements Notifier {
+  readonly #system: System
+  readonly #send: (message: string) => void
+  readonly #intervalMs: number
+  #nextMs: number
+
+  constructor(system: System, send: (message: string) => void) {
+    this.#system = system
+    this.#send = send
+    this.#intervalMs = watchdogIntervalMs(system)
+    this.#nextMs = system.now() + this.#intervalMs
+  }
+
+  ready(status: string): void {
+    this.#send(`READY=1\nSTATUS=${status}`)
+  }
+
+  reloading(): void {
+    // Type=notify-reload compares it with its own clock, that of node's hrtime.
+    const us = Math.round((native?.monotonicMs() ?? 0) * 1_000)
+    this.#send(`RELOADING=1\nMONOTONIC_USEC=${us}\nSTATUS=Reloading`)
+  }
+
+  stopping(successor: number | undefined): void {
+    if (successor === undefined) return this.#send('STOPPING=1\nSTATUS=Stopping')
+    this.#send(`MAINPID=${successor}\nREADY=1\nSTATUS=Handed over to ${successor}`)
+  }
+
+  promoted(): void {
+    this.#send(`MAINPID=${this.#system.pid}\nREADY=1`)
+  }
+
+  tick(): void {
+    const nowMs = this.#system.now()
+    if (nowMs < this.#nextMs) return
+    this.#nextMs = nowMs + this.#intervalMs
+    this.#send('WATCHDOG=1')
+  }
+
+  dueMs(): number {
+    return this.#nextMs
+  }
+}
+
+function watchdogIntervalMs({ env, pid }: System): number {
+  const us = Number(env.WATCHDOG_USEC)
+  const forUs = env.WATCHDOG_PID === undefined || Number(env.WATCHDOG_PID) === pid
+  return forUs && us > 0 ? us / 2_000 : Number.POSITIVE_INFINITY
+}
+
+const SILENT: Notifier = {
+  ready: () => {},
+  reloading: () => {},
+  stopping: () => {},
+  promoted: () => {},
+  tick: () => {},
+  dueMs: () => Number.POSITIVE_INFINITY,
+}
