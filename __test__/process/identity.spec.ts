@@ -14,9 +14,18 @@ for (const engine of ENGINES) {
     const args = serveArgs(engine, '-w', '1', '-n', LONG_NAME)
     const program = await startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(1)
     const [worker = 0] = program.workers()
-    t.is(titleOf(worker), `monoceros: worker [${LONG_NAME}]`)
+    t.is(titleOf(worker), `monoceros: worker [${LONG_NAME}] serving, 0 in flight`)
     // Without the addon the arbiter's title has only the room of its own arguments.
-    if (native !== null) t.is(titleOf(program.pid), `monoceros: arbiter [${LONG_NAME}]`)
+    if (native === null) return
+    const whole = `monoceros: arbiter [${LONG_NAME}] 1 worker, 0 in flight`
+    await until(() => titleOf(program.pid) === whole, 'the title of the arbiter')
+    const answer = program.get('/slow/2500')
+    await until(
+      () => titleOf(worker).endsWith(' serving, 1 in flight'),
+      'the figures of the worker',
+    )
+    await until(() => titleOf(program.pid).endsWith(' 1 in flight'), 'the figures of the arbiter')
+    t.is((await answer).status, 200)
   })
 }
 
