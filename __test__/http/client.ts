@@ -84,3 +84,12 @@ export function masked(answer: string): string {
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }
+
+/** Waits for a condition; what is not so in time fails where it is used. */
+export async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + PATIENCE_MS
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error('waited in vain for a condition')
+    await sleep(2)
+  }
+}

@@ -11,6 +11,8 @@ import { lives } from './cases/lives.ts'
 import { objects } from './cases/objects.ts'
 import { refusals } from './cases/refusals.ts'
 import { servers } from './cases/servers.ts'
+import { sockets } from './cases/sockets.ts'
+import { streams } from './cases/streams.ts'
 
 /** Serves a server that does not listen; `close` ends its connections. */
 export type Start = (server: http.Server) => Promise<Running>
@@ -31,7 +33,16 @@ export type Scenario = (stage: Stage) => Promise<unknown>
 
 export type Scenarios = Readonly<Record<string, Scenario>>
 
-const ALL: Scenarios = { ...heads, ...bodies, ...refusals, ...lives, ...objects, ...servers }
+const ALL: Scenarios = {
+  ...heads,
+  ...bodies,
+  ...refusals,
+  ...lives,
+  ...objects,
+  ...servers,
+  ...sockets,
+  ...streams,
+}
 
 /** The timeout that answers name in their Keep-Alive field; the engines are started with it. */
 export const KEEP_ALIVE_SECONDS = 75

@@ -9,9 +9,12 @@ export const kCall: unique symbol = Symbol('monoceros.call')
 export interface InHand {
   readonly exchange: Exchange
   readonly req: NodeRequest
+  /** The head of the answer has gone to the engine. */
+  readonly headSent: boolean
   /** The application wants more of the request's body. */
   read(): void
   finish(): void
-  /** The connection has closed before the answer had gone. */
-  abort(): void
+  /** The connection has closed before the answer had gone: first the request hears of it, then the response. */
+  abortRequest(): void
+  abortResponse(): void
 }

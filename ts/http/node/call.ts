@@ -6,9 +6,11 @@ import { channel } from 'node:diagnostics_channel'
 import type { Exchange, ExchangeOwner } from '../../engine/exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY } from '../../engine/exchange.ts'
 import type { InHand } from './brand.ts'
+import { CorkedWrites } from './corked.ts'
 import { answerFailure, connectionReset, streamDestroyed } from './errors.ts'
 import type { Body, Encoding, NodeRequest, NodeResponse, WriteCallback } from './internals.ts'
 import {
+  kCorked,
   kEndCallbacks,
   kNeedDrain,
   kWritableFinished,
@@ -16,7 +18,7 @@ import {
   originalEmit,
 } from './internals.ts'
 import { closeQuietly } from './request.ts'
-import type { ServerSocket } from './socket.ts'
+import { leave, type ServerSocket } from './socket.ts'
 
 /** Nothing is decided of the head. */
 export const UNDECIDED = 0
@@ -24,6 +26,10 @@ export const UNDECIDED = 0
 export const SIMPLE = 1
 /** Node has rendered the head into `res._header`. */
 export const RENDERED = 2
+
+/** Writes of a corked answer are one chunk from Node 22 on, those of one tick from Node 26 on. */
+const CORKS_CHUNKS = nodeMajor >= 22
+const MERGES_TICKS = nodeMajor >= 26
 
 const STATUS_AT = 'HTTP/1.1 '.length
 
@@ -60,6 +66,7 @@ export class Call implements ExchangeOwner, InHand {
   #whole: Body | undefined
   #wholeEncoding: Encoding
   #writeCallbacks: WriteCallback[] | undefined
+  #corked: CorkedWrites | undefined
 
   constructor(exchange: Exchange, socket: ServerSocket, req: NodeRequest, res: NodeResponse) {
     this.exchange = exchange
@@ -91,7 +98,8 @@ export class Call implements ExchangeOwner, InHand {
   }
 
   onData(chunk: Buffer): void {
-    const { req } = this
+    const { req, socket } = this
+    if (socket.timeout) socket._unrefTimer()
     // Like node's parser: a body that nobody wants is thrown away, and one that is not read is not asked for further.
     if (req._dumped || req.destroyed || req.push(chunk)) this.#consume(chunk.length)
     else this.#credit += chunk.length
@@ -124,7 +132,7 @@ export class Call implements ExchangeOwner, InHand {
 
   onAborted(): void {
     // Everything else follows from the socket's 'close', as in node.
-    this.socket.destroy()
+    leave(this.socket)
   }
 
   onThrown(): void {
@@ -133,9 +141,14 @@ export class Call implements ExchangeOwner, InHand {
 
   /** Takes what node's `_send` would put on the wire, without chunk framing. */
   send(data: Body, encoding: Encoding, callback: WriteCallback): boolean {
-    if (this.socket.destroyed) return false
+    const { socket } = this
+    if (socket.destroyed) return false
+    if (socket.timeout) socket._unrefTimer()
     // Node flushes at once where the head has an Expect field, before we know how the body is framed.
     if (this.head === UNDECIDED && data.length === 0) return true
+    if (this.chunked && CORKS_CHUNKS && this.#isCorked()) {
+      return this.#cork(data, encoding, callback)
+    }
     if (this.ending) {
       this.#finishCallback = callback
       if (data.length === 0) return true
@@ -151,10 +164,37 @@ export class Call implements ExchangeOwner, InHand {
     return room
   }
 
+  #isCorked(): boolean {
+    return (this.res[kCorked] as number) > 0 && (MERGES_TICKS || this.headSent)
+  }
+
+  #cork(data: Body, encoding: Encoding, callback: WriteCallback): boolean {
+    this.#corked ??= new CorkedWrites()
+    if (this.ending) this.#finishCallback = callback
+    if (data.length > 0) this.#corked.add(data, encoding, this.ending ? null : callback)
+    else if (!this.ending && callback) this.#afterWrite(callback)
+    return this.#corked.length < this.socket.writableHighWaterMark
+  }
+
+  /** `uncork` has run, or `end`: what was held back goes as one chunk. */
+  uncorked(): void {
+    const corked = this.#corked
+    if (corked === undefined || corked.length === 0 || this.socket.destroyed) return
+    if (!this.headSent) this.#sendHead()
+    const callbacks = corked.callbacks()
+    const room = this.exchange.write(corked.take())
+    for (const callback of callbacks) if (callback) this.#afterWrite(callback)
+    const { res } = this
+    if (!room || this.ending || !res[kNeedDrain]) return
+    res[kNeedDrain] = false
+    res.emit('drain')
+  }
+
   /** Node's `end` has run: the answer is complete. */
   complete(): void {
     const { exchange, res } = this
     if (this.socket.destroyed) return
+    this.uncorked()
     const whole = this.#whole
     this.#whole = undefined
     if (this.headSent || this.chunked) {
@@ -165,7 +205,9 @@ export class Call implements ExchangeOwner, InHand {
     } else {
       this.#sendWhole(whole, this.#wholeEncoding)
     }
-    this.finishSoon()
+    // Where there is no body node calls back for each write in a job of its own, and those come first.
+    if (res._hasBody) this.finishSoon()
+    else this.#finishInTurn()
   }
 
   /** Node's `end` has run without ours round it: 'finish' is what it passed last, or comes by itself. */
@@ -179,13 +221,18 @@ export class Call implements ExchangeOwner, InHand {
    * the handler has queued, as in node; unless the request is in use, whose events have their place between them.
    */
   finishSoon(): void {
-    this.ended = true
     const { req } = this
     if (this.inHandler && req._eventsCount === 0 && !req._readableState.resumeScheduled) {
+      this.ended = true
       this.finishesOnReturn = true
     } else {
-      process.nextTick(finish, this)
+      this.#finishInTurn()
     }
+  }
+
+  #finishInTurn(): void {
+    this.ended = true
+    process.nextTick(finish, this)
   }
 
   /** What node does when an answer has been handed to the kernel. */
@@ -202,6 +249,9 @@ export class Call implements ExchangeOwner, InHand {
     socket._httpMessage = null
     socket.call = undefined
     res.socket = null
+    if (res._last) socket.last = true
+    // A timeout that the program set is over with its request; between two the engine keeps the time.
+    if (socket.timeout) socket.setTimeout(0)
     this.#runWriteCallbacks()
     if (this.#finishCallback) {
       process.nextTick(emitClose, res)
@@ -223,15 +273,20 @@ export class Call implements ExchangeOwner, InHand {
   }
 
   /** The connection has closed before the answer had gone. */
-  abort(): void {
+  abortRequest(): void {
+    if (!this.done) this.req.destroy(connectionReset())
+  }
+
+  /** As node's listener of the response: 'close', and nothing else. */
+  abortResponse(): void {
     if (this.done) return
     this.done = true
-    this.req.destroy(connectionReset())
     emitClose(this.res)
-    const callbacks = this.#writeCallbacks
+    const callbacks = [...(this.#writeCallbacks ?? []), ...(this.#corked?.callbacks() ?? [])]
     this.#writeCallbacks = undefined
+    this.#corked = undefined
     const error = streamDestroyed('write')
-    if (callbacks !== undefined) for (const callback of callbacks) callback?.(error)
+    for (const callback of callbacks) callback?.(error)
     // Before Node 24 the callback of `end` is a listener of 'finish', which does not come.
     if (nodeMajor >= 24) this.#finishCallback?.(error)
   }

@@ -113,6 +113,12 @@ export function streamDestroyed(method: string): Error {
   return Object.assign(new Error(text), { code: 'ERR_STREAM_DESTROYED' })
 }
 
+/** What a socket that speaks HTTP says to `setEncoding`. */
+export function socketEncoding(): Error {
+  const text = 'Changing the socket encoding is not allowed per RFC7230 Section 3.'
+  return Object.assign(new Error(text), { code: 'ERR_HTTP_SOCKET_ENCODING' })
+}
+
 /** What a second reading of a body gets, in native's words. */
 export function bodyUnusable(): TypeError {
   return new TypeError('Body is unusable: Body has already been read')

@@ -105,6 +105,7 @@ class NodeHandler implements ExchangeHandler {
     socket.call?.finish()
     socket.call = call
     socket.requests++
+    if (server.timeout > 0 && !socket.timeout) socket.setTimeout(server.timeout)
     res._keepAliveTimeout = server.keepAliveTimeout
     res._maxRequestsPerSocket = server.maxRequestsPerSocket ?? 0
     res.shouldKeepAlive = exchange.keepAlive

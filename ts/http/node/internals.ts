@@ -92,6 +92,7 @@ export interface ResponseInternals {
   finished: boolean
   destroyed: boolean
   _finish(): void
+  uncork(): void
   _implicitHeader(): void
   _storeHeader(firstLine: string, headers: unknown): void
   _send(data: Body, encoding?: Encoding, callback?: WriteCallback, byteLength?: number): boolean
@@ -144,6 +145,9 @@ export const kOutHeaders = symbolOf(someResponse, 'kOutHeaders')
 
 /** Whether a write returned false and nobody has heard 'drain' since. */
 export const kNeedDrain = symbolOf(someResponse, 'kNeedDrain')
+
+/** How often `cork` was called without its `uncork`; from Node 26 every `write` corks until the next tick. */
+export const kCorked = symbolOf(someResponse, 'corked')
 
 /** What `writableFinished` says, from Node 24. */
 export const kWritableFinished = symbolOf(someResponse, 'kWritableFinished')

@@ -22,7 +22,7 @@ import {
 } from './fields.ts'
 import { informOf } from './inform.ts'
 import type { Body, Encoding, NodeResponse, WriteCallback } from './internals.ts'
-import { kOutHeaders, kUniqueHeaders } from './internals.ts'
+import { kCorked, kOutHeaders, kUniqueHeaders } from './internals.ts'
 
 type OurResponse = NodeResponse & { [kCall]?: Call; statusMessage: string }
 
@@ -37,6 +37,7 @@ const original = {
   send: prototype._send,
   writeRaw: prototype._writeRaw,
   finish: prototype._finish,
+  uncork: prototype.uncork,
   setHeader: prototype.setHeader as (name: unknown, value: unknown) => OurResponse,
 }
 
@@ -59,7 +60,10 @@ export function installResponseMethods(): void {
   installed = true
   patchedBefore = isPatched()
   const hadWriteHeader = Object.hasOwn(prototype, 'writeHeader')
-  Object.assign(prototype, { end, writeHead, setHeader, _storeHeader, _send, _writeRaw, _finish })
+  Object.assign(prototype, {
+    ...{ end, writeHead, setHeader, uncork },
+    ...{ _storeHeader, _send, _writeRaw, _finish },
+  })
   if (hadWriteHeader) Object.assign(prototype, { writeHeader: writeHead })
 }
 
@@ -253,6 +257,13 @@ function _send(
   const call = this[kCall]
   if (call === undefined) return original.send.call(this, data, encoding, callback, length)
   return call.send(data, encoding, callback)
+}
+
+/** The engine frames the chunks, so what node would gather behind a cork is gathered by the call. */
+function uncork(this: OurResponse): void {
+  original.uncork.call(this)
+  const call = this[kCall]
+  if (call !== undefined && !call.ending && !this[kCorked]) call.uncorked()
 }
 
 /** Called by node's `end` when all is handed over; also by one that was called past ours, on the parent's prototype. */

@@ -9,7 +9,7 @@ import type { Connection } from '../../engine/exchange.ts'
 import { connectionListener, serverInternals } from './internals.ts'
 import { listenInName } from './listen.ts'
 import type { ServerSocket } from './socket.ts'
-import { createSocket, isServerSocket } from './socket.ts'
+import { createSocket, isServerSocket, socketAnnounced } from './socket.ts'
 
 const socketCreated = channel('net.server.socket')
 
@@ -49,16 +49,15 @@ export class ServedServer {
     connection.attachment = socket
     this.#sockets.add(socket)
     serverInternals(server)._connections++
-    if (server.timeout > 0) socket.setTimeout(server.timeout)
     if (socketCreated.hasSubscribers) socketCreated.publish({ socket })
     // Node's own listener is the one that is always there.
     if (server.listenerCount('connection') > 1) server.emit('connection', socket)
+    socketAnnounced(socket)
     return socket
   }
 
-  onSocketClosed(socket: ServerSocket): void {
+  onSocketDestroyed(socket: ServerSocket): void {
     if (!this.#sockets.delete(socket)) return
-    socket.call?.abort()
     const internals = serverInternals(this.server)
     internals._connections--
     internals._emitCloseIfDrained()

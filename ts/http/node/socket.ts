@@ -6,7 +6,9 @@ import net from 'node:net'
 import { Duplex } from 'node:stream'
 import type { Connection } from '../../engine/exchange.ts'
 import type { InHand } from './brand.ts'
+import { socketEncoding } from './errors.ts'
 import type { NodeResponse } from './internals.ts'
+import { RawAnswer } from './raw.ts'
 
 export interface ServerSocket extends net.Socket {
   readonly connection: Connection
@@ -15,6 +17,8 @@ export interface ServerSocket extends net.Socket {
   call: InHand | undefined
   /** Requests so far. */
   requests: number
+  /** The answer that ends the connection has been given. */
+  last: boolean
   _httpMessage: NodeResponse | null
   _hadError: boolean
   _unrefTimer(): void
@@ -22,25 +26,31 @@ export interface ServerSocket extends net.Socket {
 
 interface SocketOwner {
   readonly server: net.Server
-  /** The socket has closed, from whichever side; its exchange is not yet told. */
-  onSocketClosed(socket: ServerSocket): void
+  /** The socket is destroyed, from whichever side; its exchange hears of it with 'close'. */
+  onSocketDestroyed(socket: ServerSocket): void
 }
 
-/** Bytes written and not yet gone, from which on `write()` says false: the engine's high-water mark. */
-const OPTIONS = { allowHalfOpen: true, autoDestroy: true, emitClose: true, highWaterMark: 65_536 }
+/**
+ * Bytes written and not yet gone, from which on `write()` says false: the engine's high-water mark. 'close' is emitted
+ * by `_destroy`, as in node, to tell whether there was an error.
+ */
+const OPTIONS = { allowHalfOpen: true, autoDestroy: true, emitClose: false, highWaterMark: 65_536 }
 
 const kOwner = Symbol('monoceros.owner')
 const kConnection = Symbol('monoceros.connection')
 const kCall = Symbol('monoceros.call')
 const kClosed = Symbol('monoceros.closed')
+const kRaw = Symbol('monoceros.raw')
 
 interface Fields {
   [kOwner]: SocketOwner
   [kConnection]: Connection
   [kCall]: InHand | undefined
   [kClosed]: boolean
+  [kRaw]: RawAnswer | undefined
   server: net.Server
   requests: number
+  last: boolean
   connecting: boolean
   allowHalfOpen: boolean
   _parent: null
@@ -59,6 +69,8 @@ function Socket(this: This, owner: SocketOwner, connection: Connection) {
   this[kConnection] = connection
   this[kCall] = undefined
   this[kClosed] = false
+  this[kRaw] = undefined
+  this.last = false
   this.server = owner.server
   this.requests = 0
   this.connecting = false
@@ -68,7 +80,7 @@ function Socket(this: This, owner: SocketOwner, connection: Connection) {
   this._httpMessage = null
   this.on('timeout', onTimeout)
   this.on('error', onError)
-  this.on('close', onClose)
+  this.on('close', abortRequest)
 }
 
 Object.setPrototypeOf(Socket, net.Socket)
@@ -82,10 +94,31 @@ export function createSocket(owner: SocketOwner, connection: Connection): Server
   return new Constructor(owner, connection)
 }
 
+/** The server's 'connection' listeners have seen the socket: what they listen to comes before the response's end. */
+export function socketAnnounced(socket: ServerSocket): void {
+  socket.on('close', abortResponse)
+}
+
 /** The engine has closed the connection: it needs no telling, and may use the number for the next one already. */
 export function socketClosed(socket: ServerSocket): void {
   ;(socket as This)[kClosed] = true
-  socket.destroy()
+  leave(socket)
+}
+
+/** The client has gone, or its last answer has; whoever listens hears the ends of both directions first, as in node. */
+export function leave(socket: ServerSocket): void {
+  if (socket.destroyed) return
+  if (socket.listenerCount('end') + socket.listenerCount('finish') === 0) {
+    socket.destroy()
+    return
+  }
+  if (socket.last) {
+    socket.destroySoon()
+    return
+  }
+  socket.push(null)
+  socket.read(0)
+  socket.end()
 }
 
 export function isServerSocket(socket: unknown): socket is ServerSocket {
@@ -121,7 +154,9 @@ for (const name of [
   })
 }
 define('writableLength', function writableLength() {
-  return this[kCall] === undefined ? 0 : this[kCall].exchange.outstanding
+  // What the I/O thread has been given counts as written until it says that a client does not keep up.
+  const exchange = this[kCall]?.exchange
+  return exchange?.isFull === true ? exchange.outstanding : 0
 })
 define('pending', () => false)
 define('bytesRead', () => 0)
@@ -158,22 +193,35 @@ const methods = {
     else this.once('finish', this.destroy)
   },
 
-  // What arrives and leaves belongs to the exchanges: raw bytes between them have no place on an HTTP connection.
+  setEncoding(): never {
+    throw socketEncoding()
+  },
+
+  // What arrives belongs to the exchanges; what a program writes itself takes the place of an answer.
   _read(this: This): void {},
-  _write(this: This, _chunk: unknown, _encoding: string, callback: () => void): void {
+  _write(this: This, chunk: Buffer, _encoding: string, callback: () => void): void {
+    const call = this[kCall]
+    if (call !== undefined && !this[kClosed]) {
+      this[kRaw] ??= new RawAnswer(call)
+      this[kRaw].write(chunk)
+    }
     callback()
   },
-  _writev(this: This, _chunks: unknown, callback: () => void): void {
-    callback()
+  _writev(this: This, chunks: readonly { chunk: Buffer }[], callback: () => void): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), 'latin1', callback)
   },
   _final(this: This, callback: () => void): void {
+    if (!this[kClosed] && this[kRaw]?.end() !== true) this[kConnection].destroy()
     callback()
   },
 
   _destroy(this: This, error: Error | null, callback: (error: Error | null) => void): void {
     if (error !== null) this._hadError = true
-    if (!this[kClosed]) this[kConnection].destroy()
+    if (!this[kClosed] && this[kRaw]?.ended !== true) this[kConnection].destroy()
+    this[kOwner].onSocketDestroyed(this)
     callback(error)
+    // Node says 'close' when the system has closed the descriptor: after all jobs, and after 'error'.
+    setImmediate(emitClose, this, error !== null)
   },
 }
 
@@ -196,6 +244,14 @@ function onError(this: This, error: Error): void {
   this.server.emit('clientError', error, this)
 }
 
-function onClose(this: This): void {
-  this[kOwner].onSocketClosed(this)
+function emitClose(socket: This, hadError: boolean): void {
+  socket.emit('close', hadError)
+}
+
+function abortRequest(this: This): void {
+  this[kCall]?.abortRequest()
+}
+
+function abortResponse(this: This): void {
+  this[kCall]?.abortResponse()
 }

@@ -1,0 +1,244 @@
+/** The connection, as `req.socket` shows it: its events, its methods, and what writes past the answer do. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import http from 'node:http'
+import type { Socket } from 'node:net'
+import { exchange, get, masked, RawClient, request, sleep, until } from '../client.ts'
+import type { Scenario, Scenarios } from '../suite.ts'
+
+type Program = (req: IncomingMessage, res: ServerResponse, log: string[]) => void
+
+const EVENTS = ['end', 'close', 'error', 'timeout', 'finish']
+
+/** Logs the events of a connection, and what the program logs; over when the socket has closed. */
+function watched(program: Program, text = get('/')): Scenario {
+  return async ({ serve }) => {
+    const log: string[] = []
+    let closed = false
+    const server = http.createServer((req, res) => program(req, res, log))
+    server.on('connection', (socket: Socket) => {
+      for (const name of EVENTS) {
+        socket.on(name, (value) => log.push(`k.${name} ${value?.code ?? value ?? ''}`))
+      }
+      socket.on('close', () => {
+        closed = true
+      })
+    })
+    server.on('clientError', (error: NodeJS.ErrnoException) => {
+      log.push(`clientError ${error.code ?? error.message}`)
+    })
+    const answer = await exchange(await serve(server), text)
+    await until(() => closed)
+    await sleep(20)
+    return [answer, log]
+  }
+}
+
+/** What `look` finds in the socket of a request. */
+function found(look: (socket: Socket, req: IncomingMessage) => unknown): Scenario {
+  return async ({ serve }) => {
+    let value: unknown
+    const port = await serve((req, res) => {
+      value = look(req.socket, req)
+      res.end()
+    })
+    await exchange(port, get('/'))
+    return value
+  }
+}
+
+export const sockets: Scenarios = {
+  'state of the socket in a handler': found((socket) => [
+    socket.readable,
+    socket.writable,
+    socket.destroyed,
+    socket.closed,
+    socket.errored,
+    socket.connecting,
+    socket.pending,
+    socket.readyState,
+    socket.allowHalfOpen,
+    socket.timeout,
+    socket.writableLength,
+    socket.writableEnded,
+    socket.writableFinished,
+    socket.readableEnded,
+    socket.isPaused(),
+    'encrypted' in socket,
+    'authorized' in socket,
+    'getPeerCertificate' in socket,
+    Object.hasOwn(socket, 'server'),
+    Reflect.get(socket, 'server') instanceof http.Server,
+    Reflect.get(socket, '_httpMessage') instanceof http.ServerResponse,
+    socket.bytesWritten,
+  ]),
+  'methods of the socket return the socket': found((socket) => [
+    socket.setTimeout(0) === socket,
+    socket.setNoDelay(true) === socket,
+    socket.setKeepAlive(true, 1000) === socket,
+    socket.ref() === socket,
+    socket.unref() === socket,
+    socket.pause() === socket,
+    socket.resume() === socket,
+    socket.cork(),
+    socket.uncork(),
+  ]),
+  'an encoding of the socket is refused': found((socket) => {
+    try {
+      return socket.setEncoding('utf8') === socket
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code
+    }
+  }),
+  'events of a connection that the server ends': watched((_req, res) => res.end('x')),
+  'events of a connection that the client leaves idle': async ({ serve }) => {
+    const log: string[] = []
+    const server = http.createServer((req, res) => {
+      for (const name of EVENTS) req.socket.on(name, (v) => log.push(`k.${name} ${v ?? ''}`))
+      res.end('x')
+    })
+    const client = new RawClient(await serve(server)).send(request('GET', '/', []))
+    await client.untilReceived('x')
+    client.socket.end()
+    await client.untilClosed()
+    await until(() => log.some((line) => line.startsWith('k.close')))
+    return log
+  },
+  'destroy of the socket after the head': watched((req, res, log) => {
+    for (const name of ['finish', 'close', 'error']) res.on(name, () => log.push(`s.${name}`))
+    res.write('begun')
+    setTimeout(() => req.socket.destroy(), 30)
+  }),
+  'destroy of the socket with an error': watched((req, res, log) => {
+    req.on('aborted', () => log.push('r.aborted'))
+    req.on('error', (error: NodeJS.ErrnoException) => log.push(`r.error ${error.code}`))
+    for (const name of ['finish', 'close', 'error']) res.on(name, () => log.push(`s.${name}`))
+    req.socket.destroy(new Error('mine'))
+  }),
+  'destroy of the response with an error': watched((req, res, log) => {
+    req.on('error', (error: NodeJS.ErrnoException) => log.push(`r.error ${error.code}`))
+    req.on('close', () => log.push('r.close'))
+    for (const name of ['finish', 'close', 'error']) res.on(name, () => log.push(`s.${name}`))
+    res.destroy(new Error('mine'))
+    log.push(String([res.destroyed, res.errored, req.destroyed, req.socket.destroyed]))
+  }),
+  'destroy of the request with an error': watched(
+    (req, res, log) => {
+      req.on('aborted', () => log.push('r.aborted'))
+      req.on('error', (error: NodeJS.ErrnoException) => log.push(`r.error ${error.message}`))
+      req.on('close', () => log.push('r.close'))
+      for (const name of ['finish', 'close', 'error']) res.on(name, () => log.push(`s.${name}`))
+      req.destroy(new Error('mine'))
+    },
+    request('POST', '/', ['Content-Length: 500'], 'hello'),
+  ),
+  'destroy of a request without a body': watched((req, res, log) => {
+    req.on('close', () => log.push('r.close'))
+    for (const name of ['finish', 'close', 'error']) res.on(name, () => log.push(`s.${name}`))
+    req.destroy()
+  }),
+  'the end of the socket before an answer': watched((req, _res) => {
+    req.socket.end()
+  }),
+  'a timeout of the socket that somebody hears': watched((req, res, log) => {
+    req.socket.setTimeout(30, () => {
+      log.push('heard')
+      req.socket.setTimeout(0)
+      res.end('x')
+    })
+  }),
+  'a second request has the timeout of its own': async ({ serve }) => {
+    const timeouts: unknown[] = []
+    const port = await serve((req, res) => {
+      timeouts.push(req.socket.timeout ?? 0)
+      res.end('x')
+    })
+    const client = new RawClient(port).send(request('GET', '/', []))
+    await client.untilReceived('x')
+    client.send(get('/'))
+    await client.untilClosed()
+    return timeouts
+  },
+  'the message of the socket': async ({ serve }) => {
+    const log: unknown[] = []
+    const port = await serve((req, res) => {
+      const { socket } = req
+      const message = () => Reflect.get(socket, '_httpMessage')
+      log.push(message() === res)
+      res.on('finish', () => log.push(['finish', message() === null, res.socket === null]))
+      res.on('close', () => log.push(['close', message() === null, req.socket === socket]))
+      res.end('x')
+      log.push(message() === res)
+    })
+    await exchange(port, get('/'))
+    await until(() => log.length === 4)
+    return log
+  },
+  'raw bytes instead of an answer': watched((req) => {
+    req.socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
+  }),
+  'raw bytes and destroySoon': watched((req) => {
+    req.socket.write('HTTP/1.1 418 x\r\n')
+    req.socket.write('\r\n')
+    req.socket.destroySoon()
+  }),
+  'raw bytes tell when they are written': watched((req, _res, log) => {
+    req.socket.write('HTTP/1.1 204 No Content\r\n\r\n', () => {
+      log.push('written')
+      req.socket.end(() => log.push('ended'))
+    })
+  }),
+  'raw bytes behind the head of an answer': watched((_req, res) => {
+    res.writeHead(200, { 'content-length': 6 })
+    res.write('abc')
+    setTimeout(() => {
+      res.socket?.write('def')
+      res.socket?.end()
+    }, 20)
+  }),
+  'a property of the socket stays over requests': async ({ serve }) => {
+    const seen: unknown[] = []
+    const port = await serve((req, res) => {
+      seen.push(Reflect.get(req.socket, 'mine'))
+      Reflect.set(req.socket, 'mine', req.url)
+      res.end('x')
+    })
+    await exchange(port, request('GET', '/1', []) + request('GET', '/2', []) + get('/3'))
+    return seen
+  },
+  'many listeners at the socket': async ({ serve }) => {
+    let warned = 0
+    const count = (warning: Error): void => {
+      if (warning.name === 'MaxListenersExceededWarning') warned++
+    }
+    process.on('warning', count)
+    const port = await serve((req, res) => {
+      req.socket.on('close', () => {})
+      res.end('x')
+    })
+    const client = new RawClient(port)
+    client.send(request('GET', '/', []).repeat(4) + get('/'))
+    const answer = masked(await client.untilClosed())
+    process.off('warning', count)
+    return [answer, warned]
+  },
+  'assignSocket twice is refused': found((socket, req) => {
+    const other = new http.ServerResponse(req)
+    try {
+      other.assignSocket(socket)
+      return 'taken'
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code
+    }
+  }),
+  'a response of the program over the socket': async ({ serve }) => {
+    const port = await serve((req, res) => {
+      res.detachSocket(req.socket)
+      const other = new http.ServerResponse(req)
+      other.assignSocket(req.socket)
+      other.shouldKeepAlive = false
+      other.on('finish', () => req.socket.end())
+      other.end('other')
+    })
+    return exchange(port, get('/'))
+  },
+}
