@@ -53,7 +53,7 @@ impl Bridge {
     /// Starts the I/O thread and ties it to the environment's life.
     pub(crate) fn start(
         env: Env,
-        limits: Limits,
+        (limits, announce): (Limits, bool),
         access: Option<AccessLog>,
         seat: Option<Seat>,
         lifeline: Option<i32>,
@@ -73,6 +73,7 @@ impl Bridge {
         waker.set_nonblocking(true)?;
         let io = IoThread::start(Options {
             limits,
+            announce,
             ring: reader,
             seat,
             lifeline,

@@ -25,9 +25,27 @@ pub struct EngineSettings {
     pub limit_request_field_size: u32,
     pub limit_request_body: f64,
     pub response_buffer_size: f64,
+    /// Whether a connection is told when it is accepted, and not with its first request.
+    pub announce: Option<bool>,
     /// `-` for standard output, or a path; no access log without it.
     pub accesslog: Option<String>,
     pub access_log_format: String,
+}
+
+/// What a program has set on a server of its own; seconds and bytes. All else that bounds a worker's clients is off, as
+/// it is on node.
+#[napi(object)]
+pub struct ServerLimits {
+    pub keepalive: f64,
+    /// How much longer an idle connection lives than its client is told.
+    pub keepalive_grace: f64,
+    /// What a head may take.
+    pub header_timeout: f64,
+    /// What a body may take, from one byte to the next.
+    pub body_timeout: f64,
+    /// The head as a whole.
+    pub head_bytes: u32,
+    pub fields: u32,
 }
 
 /// Where this worker stands among the others of its arbiter.
@@ -60,7 +78,8 @@ impl Engine {
     ) -> napi::Result<Self, String> {
         let access = access_log(&settings)?;
         let seat = seat.map(place).transpose()?;
-        Bridge::start(env, limits(&settings), access, seat, lifeline_fd, ring)
+        let announced = (limits(&settings), settings.announce.unwrap_or(false));
+        Bridge::start(env, announced, access, seat, lifeline_fd, ring)
             .map(|bridge| Self { bridge })
             .map_err(failed)
     }
@@ -97,10 +116,16 @@ impl Engine {
         self.bridge.with(|io| io.listen(listener, tag))
     }
 
-    /// Closes the listeners of a server; its connections live on.
+    /// Closes the listeners of a server; its connections live on. Returns how many it has accepted.
     #[napi(catch_unwind)]
-    pub fn unlisten(&self, tag: u32) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.unlisten(tag))
+    pub fn unlisten(&self, tag: u32) -> napi::Result<f64, String> {
+        self.bridge.with(|io| io.unlisten(tag) as f64)
+    }
+
+    /// Gives a server limits of its own, from now on and for the connections that it has.
+    #[napi(catch_unwind)]
+    pub fn configure(&self, tag: u32, limits: ServerLimits) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.configure(tag, server_limits(&limits)))
     }
 
     /// Closes the connections of a server: all of them or the idle ones.
@@ -158,12 +183,35 @@ fn limits(settings: &EngineSettings) -> Limits {
         request_fields: settings.limit_request_fields as usize,
         request_field_size: settings.limit_request_field_size as usize,
         request_body: settings.limit_request_body.max(0.0) as u64,
-        keepalive: Duration::from_secs_f64(settings.keepalive.clamp(0.0, 1e9)),
+        keepalive: seconds(settings.keepalive),
         worker_connections: settings.worker_connections as usize,
         response_buffer: settings.response_buffer_size.max(0.0) as usize,
         ..Limits::default()
     }
     .bounded()
+}
+
+fn server_limits(own: &ServerLimits) -> Limits {
+    Limits {
+        request_line: 0,
+        request_fields: own.fields as usize,
+        request_field_size: 0,
+        head_bytes: own.head_bytes as usize,
+        keepalive: seconds(own.keepalive),
+        keepalive_grace: seconds(own.keepalive_grace),
+        header: seconds(own.header_timeout),
+        body: seconds(own.body_timeout),
+        body_rate: 0,
+        write: seconds(f64::MAX),
+        write_rate: 0,
+        worker_connections: 0,
+        ..Limits::default()
+    }
+    .bounded()
+}
+
+fn seconds(seconds: f64) -> Duration {
+    Duration::from_secs_f64(seconds.clamp(0.0, 1e9))
 }
 
 fn access_log(settings: &EngineSettings) -> napi::Result<Option<AccessLog>, String> {

@@ -59,6 +59,14 @@ pub fn adopt_listener(fd: i32, backlog: u32) -> napi::Result<(), String> {
         .map_err(|error| system_error("listen", &format!("descriptor {fd}"), &error))
 }
 
+/// Listens on a bound socket of somebody else's and returns a descriptor of one's own for it.
+#[napi(catch_unwind)]
+pub fn listen_on(fd: i32, backlog: u32) -> napi::Result<i32, String> {
+    listener::listen_on(fd, backlog)
+        .map(IntoRawFd::into_raw_fd)
+        .map_err(|error| system_error("listen", &format!("descriptor {fd}"), &error))
+}
+
 /// Closes a descriptor.
 #[napi(catch_unwind)]
 pub fn close_fd(fd: i32) -> napi::Result<(), String> {

@@ -1,48 +1,26 @@
-/** The native engine: sockets and HTTP on a Rust I/O thread, one for each JavaScript environment. */
-import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
-import { monocerosError } from '../errors.ts'
-import { askForExchangeInHand } from '../http/node/errors.ts'
-import { type NativeEngine, native } from '../native/index.ts'
-import { Crossing, exchangeInHand } from './crossing.ts'
+/** The native engine of a worker: sockets and HTTP on a Rust I/O thread. */
+import type { NativeEngineSettings } from '../native/index.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
 import type { ExchangeHandler } from './exchange.ts'
-import { Ring } from './ring.ts'
-
-/** Wakes that are read at once; the engine writes one before it knows that the last was taken. */
-const WAKE_BYTES = 16
+import { IoThread } from './io-thread.ts'
 
 /** Starts the I/O thread; nothing is accepted before `serve`. */
 export function createNativeEngine(options: EngineOptions): Engine {
-  if (native === null) throw monocerosError('ERR_ENGINE_NATIVE', 'no binary is loaded')
-  const ring = new Ring()
-  const handlers = new Map<number, ExchangeHandler>()
   let onIdle = (): void => {}
-  const engine: NativeEngine = new native.Engine(
-    settingsOf(options),
-    options.board === undefined
-      ? undefined
-      : { ...options.board, kickFds: [...options.board.kickFds] },
-    options.lifelineFd,
-    ring.memory,
-  )
-  ring.attach(engine)
-  const crossing = new Crossing(
-    ring,
-    engine,
-    handlers,
-    () => onIdle(),
-    (text) => options.log.error(text),
-  )
-  const waker = wakerOf(engine.wakeFd, crossing.run)
-  askForExchangeInHand(exchangeInHand)
+  const thread = new IoThread({
+    settings: settingsOf(options),
+    board: options.board,
+    lifelineFd: options.lifelineFd,
+    onIdle: () => onIdle(),
+    onTrouble: (text) => options.log.error(text),
+  })
+  const { engine } = thread
 
   return {
     name: 'native',
 
     async serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void> {
-      const handler = await handlerOf(target, options, listeners)
-      const tag = handlers.size
-      handlers.set(tag, handler)
+      const tag = thread.add(await handlerOf(target, options, listeners))
       for (const { fd } of listeners) engine.listen(fd, tag)
     },
 
@@ -58,8 +36,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
     },
 
     close(): void {
-      engine.stop()
-      waker.destroy()
+      thread.stop()
     },
 
     reopenLog: () => engine.reopen(),
@@ -71,24 +48,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
   }
 }
 
-/** Calls `run` whenever the engine has written to its end of the socket pair; keeps the process alive meanwhile. */
-function wakerOf(fd: number, run: () => void): Socket {
-  const callback = (): boolean => {
-    run()
-    return true
-  }
-  // One buffer for all reads; the option is in Node's documentation of `net.connect` and missing in the type here.
-  const onread = { buffer: Buffer.alloc(WAKE_BYTES), callback }
-  const options: SocketConstructorOpts & { onread: OnReadOpts } = {
-    fd,
-    readable: true,
-    writable: false,
-    onread,
-  }
-  return new Socket(options)
-}
-
-function settingsOf({ config }: EngineOptions) {
+function settingsOf({ config }: EngineOptions): NativeEngineSettings {
   return {
     keepalive: config.keepalive,
     workerConnections: config.worker_connections,

@@ -21,8 +21,10 @@ export declare class Engine {
   piece(): Buffer
   /** Takes over a listening descriptor and accepts from it for the server `tag`. */
   listen(fd: number, tag: number): void
-  /** Closes the listeners of a server; its connections live on. */
-  unlisten(tag: number): void
+  /** Closes the listeners of a server; its connections live on. Returns how many it has accepted. */
+  unlisten(tag: number): number
+  /** Gives a server limits of its own, from now on and for the connections that it has. */
+  configure(tag: number, limits: ServerLimits): void
   /** Closes the connections of a server: all of them or the idle ones. */
   disconnect(tag: number, idleOnly: boolean): void
   /** Closes every listener and ends every connection soon; the batch that says so tells when none is left. */
@@ -111,6 +113,8 @@ export interface EngineSettings {
   limitRequestFieldSize: number
   limitRequestBody: number
   responseBufferSize: number
+  /** Whether a connection is told when it is accepted, and not with its first request. */
+  announce?: boolean
   /** `-` for standard output, or a path; no access log without it. */
   accesslog?: string
   accessLogFormat: string
@@ -126,6 +130,9 @@ export declare function groupId(name: string): number | null
  */
 export declare function keepToProcessor(pid: number, number: number): boolean
 
+/** Listens on a bound socket of somebody else's and returns a descriptor of one's own for it. */
+export declare function listenOn(fd: number, backlog: number): number
+
 /** The address a socket is bound to. */
 export declare function localAddress(fd: number): SocketAddress
 
@@ -137,6 +144,23 @@ export declare function notify(socket: string, message: string): void
 
 /** Waits for a child that has ended; false when there is no such child. */
 export declare function reap(pid: number): boolean
+
+/**
+ * What a program has set on a server of its own; seconds and bytes. All else that bounds a worker's clients is off, as
+ * it is on node.
+ */
+export interface ServerLimits {
+  keepalive: number
+  /** How much longer an idle connection lives than its client is told. */
+  keepaliveGrace: number
+  /** What a head may take. */
+  headerTimeout: number
+  /** What a body may take, from one byte to the next. */
+  bodyTimeout: number
+  /** The head as a whole. */
+  headBytes: number
+  fields: number
+}
 
 /**
  * Names the process as `ps` shows it, longer than its arguments were if need be. Returns whether

@@ -5,6 +5,8 @@ import type * as binding from './binding.d.cts'
 export type Native = typeof binding
 export type NativeEngine = binding.Engine
 export type NativeScoreboard = binding.Scoreboard
+export type NativeEngineSettings = binding.EngineSettings
+export type NativeServerLimits = binding.ServerLimits
 
 const require = createRequire(import.meta.url)
 const loaded = load()

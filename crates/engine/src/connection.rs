@@ -24,7 +24,7 @@ use std::task::{Context as TaskContext, Poll};
 use crate::context::Context;
 use crate::guard::{Guard, Refusal};
 use crate::limits::{MAX_DRAIN, MAX_LINGER};
-use crate::listener::PeerAddr;
+use crate::listener::{Accepted, PeerAddr};
 use crate::stream::Stream;
 use carry::Carry;
 use current::{Current, LogFacts};
@@ -82,8 +82,11 @@ impl Connection {
     pub fn new(ctx: Rc<Context>, stream: Stream, peer: PeerAddr, tag: u32) -> Self {
         let shared =
             ctx.connections.borrow_mut().insert_with(|id| Shared::new(ctx.clone(), id, tag, peer));
-        shared.wait(ctx.limits.header);
+        shared.wait(shared.limits().header);
         shared.set_deadline_at(shared.waits_until.get());
+        if ctx.announce {
+            shared.tell_connection(&stream);
+        }
         ctx.first_connection.notify_one();
         if ctx.draining.get() {
             shared.drain();
@@ -191,6 +194,28 @@ impl Drop for Connection {
         };
         if left == 0 && ctx.draining.get() {
             ctx.tell(crate::inbound::Batch::idle);
+        }
+    }
+}
+
+/// Begins to serve an accepted connection.
+pub(crate) fn serve(ctx: &Rc<Context>, accepted: Accepted) {
+    let unix = matches!(accepted.peer, PeerAddr::Unix);
+    match Stream::adopt(accepted.fd, unix) {
+        Ok(stream) => {
+            tokio::task::spawn_local(Connection::new(
+                ctx.clone(),
+                stream,
+                accepted.peer,
+                accepted.tag,
+            ));
+        }
+        // The socket is gone already; the acceptor has counted it.
+        Err(_) => {
+            if ctx.announce {
+                Shared::tell_lost(ctx, accepted.tag, accepted.peer);
+            }
+            ctx.crossing.slot.connection_closed();
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What every task of one I/O thread shares.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -20,7 +21,12 @@ use crate::wheel::Wheel;
 
 /// The state of an I/O thread.
 pub(crate) struct Context {
-    pub limits: Limits,
+    /// What holds for servers without limits of their own.
+    pub limits: Rc<Limits>,
+    /// The limits of servers that have their own, by tag.
+    servers: RefCell<HashMap<u32, Rc<Limits>>>,
+    /// JavaScript hears of a connection when it is accepted, not with its first request.
+    pub announce: bool,
     pub crossing: Arc<Crossing>,
     pub access: RefCell<Option<AccessLog>>,
     /// Events of this turn, until the flusher hands them over.
@@ -49,9 +55,16 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    pub fn new(limits: Limits, crossing: Arc<Crossing>, access: Option<AccessLog>) -> Self {
+    pub fn new(
+        limits: Limits,
+        announce: bool,
+        crossing: Arc<Crossing>,
+        access: Option<AccessLog>,
+    ) -> Self {
         Self {
-            limits,
+            limits: Rc::new(limits),
+            servers: RefCell::default(),
+            announce,
             crossing,
             access: RefCell::new(access),
             batch: RefCell::default(),
@@ -71,6 +84,23 @@ impl Context {
             now_ms: Cell::new(0),
             started: Instant::now(),
         }
+    }
+
+    /// What holds for the connections of a server.
+    pub fn limits_of(&self, tag: u32) -> Rc<Limits> {
+        self.servers.borrow().get(&tag).unwrap_or(&self.limits).clone()
+    }
+
+    /// Gives a server limits of its own, for the connections that it has too; `None` forgets them.
+    pub fn set_limits(&self, tag: u32, limits: Option<Limits>) {
+        let Some(limits) = limits.map(Rc::new) else {
+            self.servers.borrow_mut().remove(&tag);
+            return;
+        };
+        for shared in self.connections.borrow().iter().filter(|shared| shared.belongs_to(tag)) {
+            shared.limits.replace(limits.clone());
+        }
+        self.servers.borrow_mut().insert(tag, limits);
     }
 
     /// The time of this turn: read once after each sleep and each batch, since a request asks for it several times.

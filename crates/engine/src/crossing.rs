@@ -10,6 +10,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::inbound::Batch;
+use crate::limits::Limits;
 use crate::listener::Accepted;
 use crate::ring::Ring;
 use crate::scoreboard::{SlotRef, monotonic_us};
@@ -37,6 +38,8 @@ pub(crate) struct Crossing {
 
 /// What the JavaScript thread (or the acceptor) asks of the I/O thread.
 pub(crate) enum Control {
+    /// Give a server limits of its own, or forget them.
+    Configure { tag: u32, limits: Option<Box<Limits>> },
     /// Let every connection end soon.
     Drain,
     /// Close the connections of one server: the idle ones or all.

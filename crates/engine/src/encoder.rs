@@ -37,9 +37,12 @@ pub fn head(
         if decision.close {
             out.extend_from_slice(b"Connection: close\r\n");
         } else {
-            out.extend_from_slice(b"Connection: keep-alive\r\nKeep-Alive: timeout=");
-            decimal(out, decision.keepalive_secs);
-            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(b"Connection: keep-alive\r\n");
+            if decision.keepalive_secs < ENDLESS_SECS {
+                out.extend_from_slice(b"Keep-Alive: timeout=");
+                decimal(out, decision.keepalive_secs);
+                out.extend_from_slice(b"\r\n");
+            }
         }
     }
     if let Some(length) = decision.length {
@@ -183,6 +186,9 @@ impl std::fmt::Write for Text<'_> {
         Ok(())
     }
 }
+
+/// Who keeps idle connections for longer has no end in mind that a client should hear of.
+const ENDLESS_SECS: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -17,22 +17,23 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::{task, time};
 
 use crate::access::AccessLog;
-use crate::connection::Connection;
+use crate::connection::serve;
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
 use crate::inbound::Batch;
 use crate::limits::Limits;
-use crate::listener::{Accepted, Acceptor, AcceptorHandle, AcceptorOptions, PeerAddr, Seat};
+use crate::listener::{Acceptor, AcceptorHandle, AcceptorOptions, Seat};
 use crate::ring::{Command, Ring};
 use crate::scoreboard::Board;
 use crate::shutdown::{drain, end_process};
-use crate::stream::Stream;
 
 /// What an I/O thread is started with.
 pub struct Options {
     /// Every bound.
     pub limits: Limits,
+    /// Tell JavaScript of connections when they are accepted, not with their first request.
+    pub announce: bool,
     /// Where JavaScript writes its answers.
     pub ring: Ring,
     /// The worker's place among others.
@@ -81,7 +82,7 @@ impl IoThread {
             },
             move |batch| taken.accept(batch),
         )?;
-        let (limits, access) = (options.limits, options.access);
+        let (limits, announce, access) = (options.limits, options.announce, options.access);
         let (shared, (report, started)) = (crossing.clone(), std::sync::mpsc::sync_channel(1));
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
             let parked = shared.clone();
@@ -101,7 +102,7 @@ impl IoThread {
                 }
             };
             let _ = report.send(Ok(()));
-            let ctx = Rc::new(Context::new(limits, shared, access));
+            let ctx = Rc::new(Context::new(limits, announce, shared, access));
             runtime.block_on(run(ctx));
         })?;
         started.recv().map_err(|_| Error::closed())??;
@@ -113,9 +114,18 @@ impl IoThread {
         self.acceptor.add(listener, tag);
     }
 
-    /// Stops accepting for the server `tag`; its connections live on.
-    pub fn unlisten(&self, tag: u32) {
-        self.acceptor.remove(tag);
+    /// Stops accepting for the server `tag`; its connections live on. Returns how many it has accepted: JavaScript
+    /// may still have to hear of some.
+    #[must_use]
+    pub fn unlisten(&self, tag: u32) -> u64 {
+        let accepted = self.acceptor.remove(tag);
+        self.crossing.ask(Control::Configure { tag, limits: None });
+        accepted
+    }
+
+    /// Gives the server `tag` limits of its own, from now on and for the connections that it has.
+    pub fn configure(&self, tag: u32, limits: Limits) {
+        self.crossing.ask(Control::Configure { tag, limits: Some(Box::new(limits)) });
     }
 
     /// Closes the connections of a server, all of them or those without a request in hand.
@@ -203,6 +213,7 @@ async fn run(ctx: Rc<Context>) {
         ctx.crossing.woken().await;
         for control in ctx.crossing.take_control() {
             match control {
+                Control::Configure { tag, limits } => ctx.set_limits(tag, limits.map(|it| *it)),
                 Control::Drain => drain(&ctx),
                 Control::Disconnect { tag, idle_only } => {
                     for shared in ctx.connections.borrow().iter() {
@@ -238,17 +249,6 @@ async fn run(ctx: Rc<Context>) {
         }
         read_ring(&ctx);
         wake_ending(&ctx);
-    }
-}
-
-fn serve(ctx: &Rc<Context>, accepted: Accepted) {
-    let unix = matches!(accepted.peer, PeerAddr::Unix);
-    match Stream::adopt(accepted.fd, unix) {
-        Ok(stream) => {
-            task::spawn_local(Connection::new(ctx.clone(), stream, accepted.peer, accepted.tag));
-        }
-        // The socket is gone already; the acceptor has counted it.
-        Err(_) => ctx.crossing.slot.connection_closed(),
     }
 }
 

@@ -13,8 +13,12 @@ pub struct Limits {
     pub request_field_size: usize,
     /// Largest request body in bytes, 0 for no limit: 413 beyond it.
     pub request_body: u64,
+    /// Longest head in bytes, request line and all fields together; 0 for what the limits above allow together.
+    pub head_bytes: usize,
     /// How long an idle connection waits for its next request; zero closes after each response.
     pub keepalive: Duration,
+    /// How much longer than said to the client: one that keeps to the second must not meet the end (node's buffer).
+    pub keepalive_grace: Duration,
     /// How long a head may take, from the accept or its first byte: slow heads (slowloris) hold a connection no
     /// longer. 408 then.
     pub header: Duration,
@@ -55,10 +59,13 @@ impl Limits {
         self
     }
 
-    /// Bytes of a whole head at most: fields of up to [`USUAL_FIELD`] bytes, as many as are allowed, and one of the
-    /// largest. All of them at their largest would be a megabyte that any client can make us hold.
+    /// Bytes of a whole head at most: `head_bytes`, or fields of up to [`USUAL_FIELD`] bytes, as many as are allowed,
+    /// and one of the largest. All of them at their largest would be a megabyte that any client can make us hold.
     #[must_use]
     pub fn head_size(&self) -> usize {
+        if self.head_bytes > 0 {
+            return self.head_bytes;
+        }
         let usual = self.request_field_size.min(USUAL_FIELD);
         self.request_line + 2 + self.request_fields * usual + self.request_field_size + 4
     }
@@ -71,7 +78,9 @@ impl Default for Limits {
             request_fields: 100,
             request_field_size: 8190,
             request_body: 0,
+            head_bytes: 0,
             keepalive: Duration::from_secs(75),
+            keepalive_grace: Duration::ZERO,
             header: Duration::from_secs(30),
             body: Duration::from_secs(30),
             body_rate: 500,

@@ -21,7 +21,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-pub use bind::{LocalAddress, TcpOptions, adopt, bind_tcp, bind_unix, local_address};
+pub use bind::{LocalAddress, TcpOptions, adopt, bind_tcp, bind_unix, listen_on, local_address};
 
 use crate::scoreboard::{Board, SlotRef};
 use acceptor::AcceptLoop;
@@ -103,7 +103,8 @@ struct Mailbox {
 
 struct Letter {
     command: Command,
-    done: SyncSender<()>,
+    /// Takes what the command has come to: connections, for `Remove`.
+    done: SyncSender<u64>,
 }
 
 impl Acceptor {
@@ -145,9 +146,9 @@ impl AcceptorHandle {
         self.send(Command::Add(listener, tag));
     }
 
-    /// Closes the listeners that were added with `tag`.
-    pub fn remove(&self, tag: u32) {
-        self.send(Command::Remove(tag));
+    /// Closes the listeners that were added with `tag` and returns how many connections were taken from them.
+    pub fn remove(&self, tag: u32) -> u64 {
+        self.send(Command::Remove(tag))
     }
 
     /// Takes no more connections until `resume`; they stay in the queue for others.
@@ -183,16 +184,17 @@ impl AcceptorHandle {
         &self.slot
     }
 
-    fn send(&self, command: Command) {
+    fn send(&self, command: Command) -> u64 {
         let (done, wait) = sync_channel(1);
         if !self.mailbox.put(Letter { command, done }) {
-            return;
+            return 0;
         }
         let own_thread = self.thread.as_ref().map(|thread| thread.thread().id());
-        if own_thread != Some(thread::current().id()) {
-            // An error means that the thread has ended, and with it all listeners are closed.
-            let _ = wait.recv();
+        if own_thread == Some(thread::current().id()) {
+            return 0;
         }
+        // An error means that the thread has ended, and with it all listeners are closed.
+        wait.recv().unwrap_or(0)
     }
 }
 

@@ -24,7 +24,6 @@ import { createRequest } from './request.ts'
 import type { Serving } from './server.ts'
 import { prepareServer, ServedServer } from './server.ts'
 import type { ServerSocket } from './socket.ts'
-import { socketClosed } from './socket.ts'
 
 const requestStart = channel('http.server.request.start')
 
@@ -32,7 +31,12 @@ const requestStart = channel('http.server.request.start')
 export function nodeHandler(server: http.Server, serving?: Serving): ExchangeHandler {
   installMethods()
   if (serving !== undefined) prepareServer(server, serving)
-  return new NodeHandler(server)
+  return new NodeHandler(new ServedServer(server))
+}
+
+/** The same for a server that listens on an address of its own. */
+export function ownHandler(served: ServedServer): ExchangeHandler {
+  return new NodeHandler(served)
 }
 
 /** With a body an exchange may ask for 100 Continue; the field is in so few requests that only those are searched. */
@@ -46,15 +50,19 @@ class NodeHandler implements ExchangeHandler {
   readonly #express: ExpressWatch | undefined
   readonly #options: object
   #inHand: Call | undefined
+  /** As the engine knows it. */
+  #keepAliveTimeout: number
 
-  constructor(server: http.Server) {
+  constructor(served: ServedServer) {
+    const { server } = served
     this.#server = server
     this.#internals = serverInternals(server)
-    this.#served = new ServedServer(server)
+    this.#served = served
     this.#options = {
       highWaterMark: 65_536,
       rejectNonStandardBodyWrites: this.#internals.rejectNonStandardBodyWrites ?? false,
     }
+    this.#keepAliveTimeout = server.keepAliveTimeout
     const own = ownConstructors(this.#internals)
     this.#constructors = own ?? plain
     this.#express =
@@ -62,18 +70,18 @@ class NodeHandler implements ExchangeHandler {
   }
 
   onConnection(connection: Connection): void {
-    if (this.#server.listenerCount('connection') > 1) this.#served.connect(connection)
+    this.#served.open(connection)
   }
 
   onConnectionClosed(connection: Connection): void {
-    const socket = connection.attachment as ServerSocket | undefined
-    if (socket !== undefined) socketClosed(socket)
+    this.#served.closed(connection)
   }
 
   onExchange(exchange: Exchange): void {
     const { connection } = exchange
     const socket =
       (connection.attachment as ServerSocket | undefined) ?? this.#served.connect(connection)
+    if (socket === undefined) return
     const constructors = this.#express?.current() ?? this.#constructors
     const req = createRequest(constructors.Request, socket, exchange)
     const internals = this.#internals
@@ -107,10 +115,16 @@ class NodeHandler implements ExchangeHandler {
     socket.requests++
     if (server.timeout > 0 && !socket.timeout) socket.setTimeout(server.timeout)
     res._keepAliveTimeout = server.keepAliveTimeout
+    if (server.keepAliveTimeout !== this.#keepAliveTimeout) this.#noteLimits()
     res._maxRequestsPerSocket = server.maxRequestsPerSocket ?? 0
     res.shouldKeepAlive = exchange.keepAlive
     const unique = this.#internals[kUniqueHeaders]
     if (unique !== null) res[kUniqueHeaders] = unique
+  }
+
+  #noteLimits(): void {
+    this.#keepAliveTimeout = this.#server.keepAliveTimeout
+    this.#served.own?.onLimitsChanged()
   }
 
   #request(req: NodeRequest, res: NodeResponse): void {

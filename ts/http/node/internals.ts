@@ -13,6 +13,9 @@ export interface ServerHandle {
   close(callback?: () => void): void
   ref(): void
   unref(): void
+  hasRef?(): boolean
+  /** The descriptor of node's own handles. */
+  readonly fd?: number
   getsockname(out: { address?: string; family?: string; port?: number }): number
 }
 
@@ -36,6 +39,11 @@ export interface ServerInternals {
   readonly maxRequestsPerSocket: number | undefined
   readonly joinDuplicateHeaders: boolean | undefined
   readonly rejectNonStandardBodyWrites: boolean | undefined
+  readonly maxHeaderSize: number | undefined
+  readonly insecureHTTPParser: boolean | undefined
+  readonly httpValidation: string | undefined
+  readonly requireHostHeader: boolean | undefined
+  readonly keepAliveTimeoutBuffer: number | undefined
   readonly [field: symbol]: unknown
 }
 
@@ -185,9 +193,10 @@ export function createServerHandle(
   port: number | null,
   addressType: number | null,
   fd?: number,
+  flags?: number,
 ): ServerHandle | number {
   const create = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle
-  return create(address, port, addressType, fd, undefined)
+  return create(address, port, addressType, fd, flags)
 }
 
 type CreateServerHandle = (

@@ -6,10 +6,10 @@
 import { channel } from 'node:diagnostics_channel'
 import type http from 'node:http'
 import type { Connection } from '../../engine/exchange.ts'
-import { connectionListener, serverInternals } from './internals.ts'
+import { connectionListener, nodeMajor, serverInternals } from './internals.ts'
 import { listenInName } from './listen.ts'
 import type { ServerSocket } from './socket.ts'
-import { createSocket, isServerSocket, socketAnnounced } from './socket.ts'
+import { createSocket, isServerSocket, socketAnnounced, socketClosed } from './socket.ts'
 
 const socketCreated = channel('net.server.socket')
 
@@ -21,6 +21,15 @@ export interface Serving {
   readonly address: string
 }
 
+/** What a server that listens on its own address needs of the engine beyond its exchanges. */
+export interface OwnListener {
+  /** The process lives as long as somebody holds it. */
+  hold(): void
+  release(): void
+  /** The program has changed the server's time limits. */
+  onLimitsChanged(): void
+}
+
 /** Makes a server one that listens, in all that the application can see. */
 export function prepareServer(server: http.Server, { keepalive, address }: Serving): void {
   listenInName(server, address)
@@ -29,43 +38,124 @@ export function prepareServer(server: http.Server, { keepalive, address }: Servi
 
 export class ServedServer {
   readonly server: http.Server
-  readonly #sockets = new Set<ServerSocket>()
+  own: OwnListener | undefined
+  readonly #connections = new Set<Connection>()
+  /** Those that `unref` has been called for: they do not keep the process. */
+  readonly #unheld = new WeakSet<Connection>()
+  readonly #dropped = new WeakSet<Connection>()
+  /** Connections ever heard of, and how many the listeners that are closed have accepted. */
+  #told = 0
+  #accepted = 0
 
   constructor(server: http.Server) {
     this.server = server
     passOurSockets(server)
     define(server, 'closeIdleConnections', () => {
-      for (const socket of this.#sockets) if (isIdle(socket)) socket.destroy()
+      for (const connection of this.#connections) if (isIdle(connection)) this.#cut(connection)
     })
     define(server, 'closeAllConnections', () => {
-      for (const socket of this.#sockets) socket.destroy()
+      for (const connection of this.#connections) this.#cut(connection)
+    })
+    const { _emitCloseIfDrained } = serverInternals(server)
+    define(server, '_emitCloseIfDrained', () => {
+      // Connections that were accepted before the listener closed may still be on their way here.
+      if (this.#told >= this.#accepted) _emitCloseIfDrained.call(server)
     })
   }
 
-  /** The socket of a connection, made when it is first needed. */
-  connect(connection: Connection): ServerSocket {
+  /** A connection is there. */
+  open(connection: Connection): void {
+    const { server, own } = this
+    const internals = serverInternals(server)
+    this.#told++
+    if (own !== undefined && this.#told === this.#accepted) own.release()
+    if (server.maxConnections != null && internals._connections >= server.maxConnections) {
+      this.#dropped.add(connection)
+      connection.destroy()
+      server.emit('drop', addressesOf(connection))
+      internals._emitCloseIfDrained()
+      return
+    }
+    this.#connections.add(connection)
+    internals._connections++
+    own?.hold()
+    // Node's own listener is the one that is always there.
+    if (server.listenerCount('connection') > 1 || server.timeout > 0) this.connect(connection)
+  }
+
+  /** The socket of a connection, made when it is first needed; undefined when the connection is refused. */
+  connect(connection: Connection): ServerSocket | undefined {
     const { server } = this
+    if (this.#dropped.has(connection)) return undefined
     const socket = createSocket(this, connection)
     connection.attachment = socket
-    this.#sockets.add(socket)
-    serverInternals(server)._connections++
     if (socketCreated.hasSubscribers) socketCreated.publish({ socket })
-    // Node's own listener is the one that is always there.
     if (server.listenerCount('connection') > 1) server.emit('connection', socket)
     socketAnnounced(socket)
     return socket
   }
 
-  onSocketDestroyed(socket: ServerSocket): void {
-    if (!this.#sockets.delete(socket)) return
+  /** The engine has closed a connection. */
+  closed(connection: Connection): void {
+    const socket = connection.attachment as ServerSocket | undefined
+    if (socket === undefined) this.#leave(connection)
+    else socketClosed(socket)
+  }
+
+  onSocketDestroyed({ connection }: ServerSocket): void {
+    this.#leave(connection)
+  }
+
+  onSocketRef({ connection }: ServerSocket, isHeld: boolean): void {
+    if (this.own === undefined || !this.#connections.has(connection)) return
+    if (this.#unheld.has(connection) !== isHeld) return
+    if (isHeld) {
+      this.#unheld.delete(connection)
+      this.own.hold()
+    } else {
+      this.#unheld.add(connection)
+      this.own.release()
+    }
+  }
+
+  /** A listener has closed that had accepted so many connections. */
+  listenerClosed(accepted: number): void {
+    const wasWaiting = this.#told < this.#accepted
+    this.#accepted += accepted
+    if (!wasWaiting && this.#told < this.#accepted) this.own?.hold()
+  }
+
+  #leave(connection: Connection): void {
+    if (!this.#connections.delete(connection)) return
     const internals = serverInternals(this.server)
     internals._connections--
     internals._emitCloseIfDrained()
+    if (!this.#unheld.has(connection)) this.own?.release()
+  }
+
+  #cut(connection: Connection): void {
+    const socket = connection.attachment as ServerSocket | undefined
+    if (socket !== undefined) {
+      socket.destroy()
+      return
+    }
+    connection.destroy()
+    this.#leave(connection)
   }
 }
 
-function isIdle(socket: ServerSocket): boolean {
+/** As node counts: without a request in hand; one that has never had any is idle from Node 26 on. */
+function isIdle({ attachment }: Connection): boolean {
+  const socket = attachment as ServerSocket | undefined
+  if (socket === undefined || socket.requests === 0) return nodeMajor >= 26
   return socket._httpMessage === null || socket._httpMessage.finished
+}
+
+/** What node tells the listeners of 'drop'. */
+function addressesOf(connection: Connection): object {
+  const { localAddress, localPort, localFamily } = connection
+  const { remoteAddress, remotePort, remoteFamily } = connection
+  return { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily }
 }
 
 /** Node's listener would put its parser on our sockets; those that a program brings itself still get it. */

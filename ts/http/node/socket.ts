@@ -28,6 +28,8 @@ interface SocketOwner {
   readonly server: net.Server
   /** The socket is destroyed, from whichever side; its exchange hears of it with 'close'. */
   onSocketDestroyed(socket: ServerSocket): void
+  /** The program says whether the connection keeps the process alive. */
+  onSocketRef(socket: ServerSocket, isHeld: boolean): void
 }
 
 /**
@@ -168,7 +170,7 @@ const methods = {
     return { address: localAddress, port: localPort, family: localFamily }
   },
 
-  // The engine sets TCP_NODELAY and keeps the process alive; there is nothing to tell it here.
+  // The engine sets TCP_NODELAY; there is nothing to tell it here.
   setNoDelay(this: This): This {
     return this
   },
@@ -176,9 +178,11 @@ const methods = {
     return this
   },
   ref(this: This): This {
+    this[kOwner].onSocketRef(this, true)
     return this
   },
   unref(this: This): This {
+    this[kOwner].onSocketRef(this, false)
     return this
   },
 

@@ -26,11 +26,12 @@ impl Answer for Shared {
                 return;
             }
             let ctx = &self.ctx;
-            let limit = ctx.limits.connection_requests;
+            let limits = self.limits();
+            let limit = limits.connection_requests;
             let close = head.flags.close()
                 || !current.keep_alive
                 || ctx.draining.get()
-                || ctx.limits.keepalive.is_zero()
+                || limits.keepalive.is_zero()
                 || (limit > 0 && self.requests.get() >= limit)
                 || (head.flags.discards() && !current.passes_soon());
             if close {
@@ -45,7 +46,7 @@ impl Answer for Shared {
             let date = ctx.date.borrow();
             let decision = Decision {
                 close,
-                keepalive_secs: ctx.limits.keepalive.as_secs(),
+                keepalive_secs: limits.keepalive.as_secs(),
                 date: date.text(),
                 length: length.filter(|_| head.flags.length()),
             };

@@ -57,7 +57,7 @@ impl Connection {
         }
         if !shared.out.borrow().is_empty() {
             // It still reads its last answer.
-            shared.wait(shared.ctx.limits.keepalive);
+            shared.wait(shared.limits().keepalive);
         }
         if shared.waits_until.get() <= now {
             return Some(Turn::Flush);
@@ -96,7 +96,7 @@ impl Connection {
     /// Waits for the next request, or for the rest of its head if that has begun.
     pub(super) fn begin_wait(&mut self) {
         let shared = &self.shared;
-        let limits = &shared.ctx.limits;
+        let limits = shared.limits();
         self.input = Pace::OFF;
         self.parked = false;
         if !self.carry.is_empty() {
@@ -106,7 +106,7 @@ impl Connection {
         let idle = if shared.ctx.draining.get() {
             IDLE_DRAIN_TIME.min(limits.keepalive)
         } else {
-            limits.keepalive
+            limits.keepalive + limits.keepalive_grace
         };
         shared.wait(idle);
         shared.set_deadline(PARK_AFTER.min(idle));
@@ -117,7 +117,7 @@ impl Connection {
     pub(super) fn head_begins(&mut self) {
         let shared = &self.shared;
         if shared.requests.get() > 0 && !shared.ctx.draining.get() {
-            shared.wait(shared.ctx.limits.header);
+            shared.wait(shared.limits().header);
         }
         shared.set_deadline_at(shared.waits_until.get());
     }
@@ -137,7 +137,7 @@ impl Connection {
             return;
         }
         self.input.stop();
-        if !self.shared.ctx.limits.answer.is_zero() {
+        if !self.shared.limits().answer.is_zero() {
             self.arm(self.shared.ctx.now_ms());
         }
     }
@@ -169,7 +169,7 @@ impl Connection {
     }
 
     fn input_bounds(&self) -> Bounds {
-        let limits = &self.shared.ctx.limits;
+        let limits = self.shared.limits();
         Bounds::new(limits.body, limits.body_rate)
     }
 
@@ -181,7 +181,7 @@ impl Connection {
     /// JavaScript let us read.
     fn answer_deadline(&self) -> u64 {
         let shared = &self.shared;
-        let limit = shared.ctx.limits.answer.as_millis() as u64;
+        let limit = shared.limits().answer.as_millis() as u64;
         let client_owes = self.input.is_running() && self.guard.in_message();
         if limit == 0 || client_owes {
             return u64::MAX;
@@ -245,7 +245,7 @@ impl Connection {
     }
 
     fn output_bounds(&self) -> Bounds {
-        let limits = &self.shared.ctx.limits;
+        let limits = self.shared.limits();
         Bounds::new(limits.write, limits.write_rate)
     }
 

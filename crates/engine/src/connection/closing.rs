@@ -61,7 +61,7 @@ impl Connection {
         }
         self.phase = Phase::Lingering;
         let shared = &self.shared;
-        shared.wait(shared.ctx.limits.linger);
+        shared.wait(shared.limits().linger);
         shared.set_deadline_at(shared.waits_until.get());
         Turn::Again
     }

@@ -87,9 +87,9 @@ fn connect(shared: &Rc<Shared>) -> Hyper {
         .header_read_timeout(None)
         // The gate never ends; without this hyper asks it whether it has at each poll.
         .half_close(true)
-        .max_buf_size(HYPER_BUFFER.max(shared.ctx.limits.head_size()));
-    if shared.ctx.limits.request_fields > HYPER_FIELDS {
-        builder.max_headers(shared.ctx.limits.request_fields);
+        .max_buf_size(HYPER_BUFFER.max(shared.limits().head_size()));
+    if shared.limits().request_fields > HYPER_FIELDS {
+        builder.max_headers(shared.limits().request_fields);
     }
     builder.serve_connection(Gate(shared.gate.clone()), Service::new(shared.clone()))
 }

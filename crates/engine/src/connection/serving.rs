@@ -65,7 +65,7 @@ impl Connection {
         let shared = self.shared.clone();
         // A head may be as long as its limits allow; behind a request in hand no more than a few need wait.
         let is_head = shared.current.borrow().is_none();
-        let most = READ_AHEAD.max(if is_head { shared.ctx.limits.head_size() } else { 0 });
+        let most = READ_AHEAD.max(if is_head { shared.limits().head_size() } else { 0 });
         if self.carry.len() > most || shared.gate.borrow().pending() >= READ_AHEAD {
             self.input_pauses();
             return Turn::Wait;
@@ -123,7 +123,7 @@ impl Connection {
                 &input[taken..],
                 &mut gate.bytes,
                 &mut head,
-                &shared.ctx.limits,
+                &shared.limits(),
             )?;
             taken += count;
             match progress {

@@ -13,7 +13,7 @@ use crate::exchange::PLACE_MASK;
 use crate::gate::Gated;
 use crate::guard::Refusal;
 use crate::inbound::{ConnectionFacts, RequestBody};
-use crate::limits::IDLE_DRAIN_TIME;
+use crate::limits::{IDLE_DRAIN_TIME, Limits};
 use crate::listener::PeerAddr;
 use crate::out::Out;
 use crate::stream::Stream;
@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(super) id: u32,
     /// Which server of the program the connection belongs to.
     pub(super) tag: u32,
+    /// The server's.
+    pub(crate) limits: RefCell<Rc<Limits>>,
     pub(super) waker: RefCell<Option<Waker>>,
     pub(super) gate: Rc<RefCell<Gated>>,
     pub(super) out: RefCell<Out>,
@@ -58,6 +60,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub fn new(ctx: Rc<Context>, id: u32, tag: u32, peer: PeerAddr) -> Rc<Self> {
         Rc::new_cyclic(|me| Self {
+            limits: RefCell::new(ctx.limits_of(tag)),
             ctx,
             id,
             tag,
@@ -79,6 +82,19 @@ impl Shared {
             remote: OnceCell::new(),
             me: me.clone(),
         })
+    }
+
+    /// JavaScript counts the connections of a server: it hears of one that was lost between the threads, too.
+    pub(crate) fn tell_lost(ctx: &Rc<Context>, tag: u32, peer: PeerAddr) {
+        let facts =
+            ConnectionFacts { family: 0, remote: "", remote_port: 0, local: "", local_port: 0 };
+        let mut connections = ctx.connections.borrow_mut();
+        let id = connections.insert_with(|id| Self::new(ctx.clone(), id, tag, peer)).id;
+        connections.remove(id);
+        ctx.tell(|batch| {
+            batch.connection(id, tag, &facts);
+            batch.connection_closed(id);
+        });
     }
 
     /// Wakes the connection's task, once however often this is called before the task runs.
@@ -216,6 +232,11 @@ impl Shared {
             PeerAddr::Ip(address) => address.ip().to_string(),
             PeerAddr::Unix => String::new(),
         })
+    }
+
+    /// The server's limits.
+    pub(super) fn limits(&self) -> Rc<Limits> {
+        self.limits.borrow().clone()
     }
 
     /// Tells JavaScript of the connection, before its first request.

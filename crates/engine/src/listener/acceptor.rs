@@ -36,6 +36,8 @@ pub(super) struct AcceptLoop {
 struct Listener {
     fd: OwnedFd,
     tag: u32,
+    /// Connections taken from it.
+    accepted: u64,
 }
 
 /// How the thread stands to its listeners.
@@ -150,23 +152,28 @@ impl AcceptLoop {
     /// Carries out commands. Returns whether to go on.
     fn obey(&mut self) -> bool {
         while let Some(letter) = self.mailbox.take() {
+            let mut answer = 0;
             match letter.command {
                 Command::Add(fd, tag) => {
                     self.disarm();
-                    self.listeners.push(Listener { fd, tag });
+                    self.listeners.push(Listener { fd, tag, accepted: 0 });
                 }
                 Command::CloseListeners => self.close(|_| true),
                 Command::Pause => {
                     self.paused = true;
                     self.pass_on();
                 }
-                Command::Remove(tag) => self.close(|listener| listener.tag == tag),
+                Command::Remove(tag) => {
+                    let of_tag = self.listeners.iter().filter(|listener| listener.tag == tag);
+                    answer = of_tag.map(|listener| listener.accepted).sum();
+                    self.close(|listener| listener.tag == tag);
+                }
                 Command::Resume => self.paused = false,
                 Command::Stop => return false,
             }
             self.settle();
             // Whoever does not wait for it has dropped the other end.
-            let _ = letter.done.send(());
+            let _ = letter.done.send(answer);
         }
         true
     }
@@ -214,9 +221,10 @@ impl AcceptLoop {
                 return end;
             }
             let index = (self.first + empty) % count;
-            let Listener { fd, tag } = &self.listeners[index];
+            let Listener { fd, tag, accepted } = &mut self.listeners[index];
             match accept(fd) {
                 Outcome::Connection(fd, peer) => {
+                    *accepted += 1;
                     // Before the next decision, here and in all other processes.
                     self.slot.connection_opened();
                     batch.push(Accepted { fd, tag: *tag, peer });

@@ -98,6 +98,18 @@ pub fn adopt(fd: RawFd, listen_backlog: u32) -> io::Result<()> {
     prepare(&socket, matches!(local_address(fd)?, LocalAddress::Ip(_)))
 }
 
+/// Listens on a bound socket that stays its owner's, and returns a descriptor of our own for the same listener.
+///
+/// # Errors
+///
+/// As the system calls have it.
+pub fn listen_on(fd: RawFd, listen_backlog: u32) -> io::Result<OwnedFd> {
+    let socket = borrow(fd)?.try_clone()?;
+    socket.listen(backlog(listen_backlog))?;
+    prepare(&socket, matches!(local_address(fd)?, LocalAddress::Ip(_)))?;
+    Ok(socket.into())
+}
+
 /// The address of a socket.
 ///
 /// # Errors

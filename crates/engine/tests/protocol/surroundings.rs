@@ -91,7 +91,7 @@ fn a_server_that_no_longer_listens_serves_the_connections_it_has() {
     let mut client = Client::connect_to(address);
     let request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_eq!(client.ask(&mut engine, request).text(), "GET /a\n");
-    engine.js.io.unlisten(TAG + 10);
+    assert_eq!(engine.js.io.unlisten(TAG + 10), 1);
     engine
         .until("nobody listens", |_| std::net::TcpStream::connect(address).is_err().then_some(()));
     assert_eq!(client.ask(&mut engine, request).text(), "GET /a\n");

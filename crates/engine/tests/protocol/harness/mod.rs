@@ -81,6 +81,7 @@ impl Engine {
         let memory = Memory::new(setup.ring_bytes);
         let io = IoThread::start(Options {
             limits: setup.limits.bounded(),
+            announce: false,
             ring: memory.ring(),
             seat: None,
             lifeline: None,

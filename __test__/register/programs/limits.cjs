@@ -1,0 +1,34 @@
+// A server's limits are its own, also when they are set while it listens.
+const http = require('node:http')
+const net = require('node:net')
+const { once } = require('node:events')
+
+async function talk(server, text) {
+  const client = net.connect(server.address().port, '127.0.0.1').on('error', () => {})
+  client.write(text)
+  let answer = ''
+  client.on('data', (data) => (answer += data))
+  await once(client, 'close')
+  return answer
+}
+const get = 'GET / HTTP/1.1\r\nHost: x\r\n'
+
+async function main() {
+  const small = http.createServer({ maxHeaderSize: 1024 }, (_req, res) => res.end('x'))
+  const large = http.createServer((_req, res) => res.end('x'))
+  for (const server of [small, large]) {
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    server.keepAliveTimeout = 1
+    server.keepAliveTimeoutBuffer = 100
+  }
+  const long = `${get}X: ${'y'.repeat(2000)}\r\n\r\n`
+  console.log((await talk(small, long)).split('\r\n')[0])
+  console.log((await talk(large, `${long}`)).replace(/Date: .*?\r\n/, ''))
+  console.log((await talk(large, `${get}X: ${'y'.repeat(17_000)}\r\n\r\n`)).split('\r\n')[0])
+  large.keepAliveTimeout = 0
+  console.log(await talk(large, `${get}Connection: close\r\n\r\n`).then((text) => text.length > 0))
+  small.close()
+  large.close()
+}
+main()

@@ -1,0 +1,7 @@
+// Nobody catches what a handler throws: the process dies of it.
+const http = require('node:http')
+const server = http.createServer(() => {
+  throw new Error('from the handler')
+})
+process.on('exit', (code) => console.log('exit', code))
+server.listen(0, '127.0.0.1', () => http.get(`http://127.0.0.1:${server.address().port}`))

@@ -1,0 +1,156 @@
+/**
+ * A server on an address of its own: node binds, so that every option, error and address is node's; the engine accepts
+ * and serves. Node's handle stays on the server and keeps its life: only that it does not accept itself.
+ */
+import http from 'node:http'
+import { constants } from 'node:os'
+import type { IoThread } from '../../engine/io-thread.ts'
+import { type NativeServerLimits, native } from '../../native/index.ts'
+import { ownHandler } from './handler.ts'
+import type { ServerHandle } from './internals.ts'
+import { serverInternals } from './internals.ts'
+import { type OwnListener, ServedServer } from './server.ts'
+
+/** A server that has listened once keeps what it was given: it may listen again. */
+const served = new WeakMap<http.Server, ServedServer>()
+
+/** Whether the engine can serve all that the server asks for; what it cannot stays node's own. */
+export function canServe(server: http.Server): boolean {
+  const { insecureHTTPParser, httpValidation, requireHostHeader } = serverInternals(server)
+  if (insecureHTTPParser === true || requireHostHeader === false) return false
+  return httpValidation === undefined || httpValidation === 'strict'
+}
+
+/** Puts a handle that node has bound on the engine, if it has a descriptor. */
+export function serveHandle(server: http.Server, handle: ServerHandle, thread: IoThread): boolean {
+  const { fd } = handle
+  if (native === null || typeof fd !== 'number' || fd < 0) return false
+  const listener = new Listener(server, handle, { thread, fd })
+  // On the handle itself, so that it stays one of node's: it can be sent to a child, and has all its methods.
+  for (const name of ['listen', 'close', 'ref', 'unref', 'hasRef'] as const) {
+    Object.defineProperty(handle, name, { value: listener[name], configurable: true })
+  }
+  return true
+}
+
+class Listener implements OwnListener {
+  readonly #server: http.Server
+  readonly #handle: ServerHandle
+  readonly #original: {
+    close: ServerHandle['close']
+    getsockname: ServerHandle['getsockname'] | undefined
+  }
+  readonly #thread: IoThread
+  readonly #fd: number
+  #served: ServedServer | undefined
+  #tag: number | undefined
+  #isRef = true
+
+  constructor(
+    server: http.Server,
+    handle: ServerHandle,
+    { thread, fd }: { thread: IoThread; fd: number },
+  ) {
+    this.#server = server
+    this.#handle = handle
+    this.#original = { close: handle.close, getsockname: handle.getsockname }
+    this.#thread = thread
+    this.#fd = fd
+  }
+
+  /** Returns 0 or a negative errno, as node's own. */
+  readonly listen = (backlog: number): number => {
+    // Of a TCP address in use libuv says so only now; a pipe has said it, and has no such method.
+    const error = this.#original.getsockname?.call(this.#handle, {})
+    if (error) return error
+    let fd: number | undefined
+    try {
+      fd = native?.listenOn(this.#fd, backlog)
+    } catch (thrown) {
+      return errnoOf(thrown)
+    }
+    if (fd === undefined) return -constants.errno.ENOSYS
+    const { engine } = this.#thread
+    const known = served.get(this.#server) ?? new ServedServer(this.#server)
+    served.set(this.#server, known)
+    known.own = this
+    this.#served = known
+    this.#tag = this.#thread.add(ownHandler(known))
+    this.onLimitsChanged()
+    engine.listen(fd, this.#tag)
+    if (this.#isRef) this.hold()
+    return 0
+  }
+
+  readonly close = (callback?: () => void): void => {
+    if (this.#tag !== undefined) {
+      const accepted = this.#thread.engine.unlisten(this.#tag)
+      this.#served?.listenerClosed(accepted)
+      if (this.#isRef) this.release()
+      // Whoever was accepted and not yet heard of asks for its handler by the tag.
+      const tag = this.#tag
+      this.#tag = undefined
+      setTimeout(() => this.#thread.forget(tag), FORGET_MS).unref()
+    }
+    this.#original.close.call(this.#handle, callback)
+  }
+
+  readonly ref = (): void => {
+    if (!this.#isRef && this.#tag !== undefined) this.hold()
+    this.#isRef = true
+  }
+
+  readonly unref = (): void => {
+    if (this.#isRef && this.#tag !== undefined) this.release()
+    this.#isRef = false
+  }
+
+  readonly hasRef = (): boolean => this.#isRef
+
+  hold(): void {
+    this.#thread.hold()
+  }
+
+  release(): void {
+    this.#thread.release()
+  }
+
+  onLimitsChanged(): void {
+    if (this.#tag !== undefined) this.#thread.engine.configure(this.#tag, limitsOf(this.#server))
+  }
+}
+
+/** By then the engine's last word of the server has come, but for a process that stood still: it resets those. */
+const FORGET_MS = 60_000
+
+function errnoOf(thrown: unknown): number {
+  const code = (thrown as { code?: string }).code ?? ''
+  const { errno } = constants as { errno: Record<string, number | undefined> }
+  return -(errno[code] ?? constants.errno.EINVAL)
+}
+
+/** For ever, for the engine. */
+const ENDLESS_SECONDS = 1_000_000_000
+
+/** A server's limits are node's: what it has set, or node's defaults. */
+function limitsOf(server: http.Server): NativeServerLimits {
+  const { maxHeaderSize, keepAliveTimeoutBuffer } = serverInternals(server)
+  const keepsAlive = server.keepAliveTimeout > 0
+  return {
+    keepalive: secondsOf(server.keepAliveTimeout),
+    keepaliveGrace: keepsAlive ? (keepAliveTimeoutBuffer ?? KEEP_ALIVE_BUFFER_MS) / 1_000 : 0,
+    headerTimeout: secondsOf(server.headersTimeout),
+    bodyTimeout: secondsOf(server.requestTimeout),
+    headBytes: maxHeaderSize || http.maxHeaderSize,
+    fields: MAX_FIELDS,
+  }
+}
+
+/** What node adds to `keepAliveTimeout` where the version has no option for it. */
+const KEEP_ALIVE_BUFFER_MS = 1_000
+/** Node's parser drops what is beyond; here it is refused. */
+const MAX_FIELDS = 2_000
+
+function secondsOf(ms: number): number {
+  return ms > 0 ? ms / 1_000 : ENDLESS_SECONDS
+}
