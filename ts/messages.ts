@@ -55,6 +55,24 @@ export type WorkerMessage =
   | { readonly type: 'leaving' }
   /** The event loop turns; only without the shared page. */
   | { readonly type: 'beat'; readonly counters: BeatCounters }
+  /** The event loop has not turned for `timeout`; sent by the watcher's thread. Unless it is `final`, more follows. */
+  | ({ readonly type: 'blocked'; readonly final: boolean } & Blockade)
+
+/** A request that a worker has not answered yet. */
+export interface RequestInHand {
+  /** Method and path, as far as they are kept: `GET /orders`. */
+  readonly request: string
+  readonly ageMs: number
+}
+
+/** Why the event loop of a worker does not turn, as its watcher found. */
+export interface Blockade {
+  /** Of JavaScript; null when V8 did not answer. */
+  readonly stack: string | null
+  /** The system call that the thread waits in. */
+  readonly call: string | null
+  readonly requests: readonly RequestInHand[]
+}
 
 /** From an arbiter to the process that started it: an older arbiter, or the command that goes to the background. */
 export type SuccessorMessage =

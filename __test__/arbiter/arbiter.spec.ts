@@ -195,13 +195,48 @@ test('a silent worker is aborted, then killed, then replaced', async (t) => {
   }
   t.deepEqual(worker?.signals, [])
   await system.pass(3_000)
-  t.deepEqual(worker?.signals, ['ABRT'])
   t.true(stage.log.some((line) => /critical WORKER TIMEOUT .*> timeout 3s/.test(line)))
+  t.is(system.living.length, 2, 'its successor boots while its watcher is asked')
+  t.deepEqual(worker?.signals, [])
+  await system.pass(1_500)
+  t.deepEqual(worker?.signals, ['ABRT'])
   await system.pass(2_000)
   t.deepEqual(worker?.signals, ['ABRT', 'KILL'])
   await end(worker, { signal: 'KILL' })
   await system.pass(1_100)
   t.is(system.living.length, 1)
+})
+
+test('what the watcher found is said before a blocked worker is aborted', async (t) => {
+  const stage = await startArbiter({ workers: 1, timeout: 3 })
+  const { system } = stage
+  const [worker] = system.children
+  await allReady(stage)
+  await system.pass(3_100)
+  const stack = 'Error\n    at <anonymous>:1:1\n    at spin (/app/app.js:4:10)'
+  const requests = [{ request: 'GET /spin', ageMs: 3_000 }]
+  const found = { type: 'blocked', call: null, requests } as const
+  worker?.says({ ...found, final: false, stack: null })
+  await system.pass(4_000)
+  t.deepEqual(worker?.signals, [], 'native code is waited for')
+  worker?.says({ ...found, final: true, stack })
+  await settle()
+  t.deepEqual(worker?.signals, ['ABRT'])
+  const said = stage.log.join('\n')
+  t.regex(said, /blocked in JavaScript:\n {4}at spin \(\/app\/app\.js:4:10\)\n/)
+  t.regex(said, /has in hand: GET \/spin for 3s/)
+})
+
+test('a kill that the control group counts is named', async (t) => {
+  const stage = await startArbiter({ workers: 1 })
+  const { system } = stage
+  await allReady(stage)
+  system.oomKills = 1
+  await end(system.children[0], { signal: 'KILL' })
+  t.regex(stage.log.join('\n'), /SIGKILL! The kernel ended it: the memory of its control group/)
+  await allReady(stage)
+  await end(system.children[1], { signal: 'KILL' })
+  t.regex(stage.log.join('\n'), /SIGKILL! Perhaps out of memory\?/)
 })
 
 test('an arbiter that was stopped itself calls nobody silent on its first look', async (t) => {

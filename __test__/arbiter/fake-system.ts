@@ -140,6 +140,12 @@ export class FakeSystem implements System {
     return true
   }
 
+  oomKills: number | undefined = 0
+
+  memoryKills(): number | undefined {
+    return this.oomKills
+  }
+
   spawn(options: SpawnOptions): Child {
     const child = new FakeChild(this.pid + this.children.length + 1, options)
     this.children.push(child)

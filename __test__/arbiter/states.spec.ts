@@ -7,16 +7,17 @@ import { STATES, type WorkerEvent, type WorkerState } from '../../ts/arbiter/sta
 
 /** The table as a person would draw it: `.` is "ignored, stays". */
 const DRAWN = `
-            ready    failed   leaving   silent    overdue   retire     quit       exit
-booting     serving  failing  draining  .         aborting  draining   quitting   gone
-failing     .        .        .         .         killed    .          quitting   gone
-serving     .        .        draining  aborting  .         draining   quitting   gone
-draining    .        .        .         aborting  cut       .          quitting   gone
-quitting    .        .        .         cut       cut       .          quitting!  gone
-cut         .        .        .         .         .         .          .          gone
-aborting    .        .        .         .         killed    .          cut        gone
-killed      .        .        .         .         .         .          .          gone
-gone        .        .        .         .         .         .          .          .
+            ready    failed   leaving   silent    explained  overdue   retire     quit       exit
+booting     serving  failing  draining  .         .          aborting  draining   quitting   gone
+failing     .        .        .         .         .          killed    .          quitting   gone
+serving     .        .        draining  blocked   .          .         draining   quitting   gone
+draining    .        .        .         blocked   .          cut       .          quitting   gone
+quitting    .        .        .         cut       .          cut       .          quitting!  gone
+cut         .        .        .         .         .          .         .          .          gone
+blocked     .        .        .         .         aborting   aborting  .          cut        gone
+aborting    .        .        .         .         .          killed    .          cut        gone
+killed      .        .        .         .         .          .         .          .          gone
+gone        .        .        .         .         .          .         .          .          .
 `
 
 const [head = '', ...rows] = DRAWN.trim().split('\n')
@@ -52,6 +53,7 @@ test('an end that was asked for is a farewell, any other a failure', (t) => {
     draining: 'farewell',
     quitting: 'farewell',
     cut: 'farewell',
+    blocked: 'crashed',
     aborting: 'crashed',
     killed: 'crashed',
     gone: 'ignore',

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use monoceros_engine::access::{AccessFormat, AccessLog};
 use monoceros_engine::error::Error;
+use monoceros_engine::in_hand;
 use monoceros_engine::limits::Limits;
 use monoceros_engine::listener::Seat;
 use monoceros_engine::scoreboard::Board;
@@ -175,6 +176,24 @@ impl Engine {
     pub fn stop(&self, env: Env) {
         self.bridge.stop(env);
     }
+}
+
+/// A request that is not answered yet.
+#[napi(object)]
+pub struct RequestInHand {
+    /// Method and path, as far as they are kept.
+    pub request: String,
+    pub age_ms: f64,
+}
+
+/// The requests that the engines of this process have in hand, the oldest first. For a thread that looks on while
+/// JavaScript is blocked: it waits for the I/O threads, which never are.
+#[napi(catch_unwind)]
+pub fn requests_in_hand() -> Vec<RequestInHand> {
+    in_hand::requests_in_hand(Duration::from_millis(200))
+        .into_iter()
+        .map(|one| RequestInHand { request: one.request, age_ms: one.age.as_secs_f64() * 1_000.0 })
+        .collect()
 }
 
 fn limits(settings: &EngineSettings) -> Limits {

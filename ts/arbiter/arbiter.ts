@@ -297,6 +297,8 @@ export class Arbiter {
         return this.#supervisor.apply(worker, 'leaving')
       case 'beat':
         return this.#parts.board.note(worker.slot, message.counters)
+      case 'blocked':
+        return this.#supervisor.noteBlockade(worker, message)
       default:
         return assertNever(message)
     }

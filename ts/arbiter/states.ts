@@ -13,6 +13,8 @@ export type WorkerState =
   | 'draining'
   /** Told to end at once. */
   | 'quitting'
+  /** Silent for `timeout`: its watcher is about to say why. */
+  | 'blocked'
   /** Was silent or late: told to abort, killed soon after. */
   | 'aborting'
   /** Was asked to leave and did not in time: KILL has been sent. */
@@ -28,6 +30,8 @@ export type WorkerEvent =
   | 'leaving'
   /** No heartbeat for `timeout`. */
   | 'silent'
+  /** Its watcher has said what blocks it. */
+  | 'explained'
   /** The deadline of its state has passed. */
   | 'overdue'
   /** The arbiter wants it to finish. */
@@ -44,6 +48,7 @@ export type WorkerAction =
   | 'terminate'
   | 'interrupt'
   | 'abortBoot'
+  | 'askWhy'
   | 'abortSilent'
   | 'kill'
   /** Its end was asked for. */
@@ -64,6 +69,7 @@ export const STATES: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, C
     failed: cell('failing', 'noteFailure'),
     leaving: cell('draining', 'noteLeaving'),
     silent: cell('booting', 'ignore'),
+    explained: cell('booting', 'ignore'),
     overdue: cell('aborting', 'abortBoot'),
     retire: cell('draining', 'terminate'),
     quit: cell('quitting', 'interrupt'),
@@ -74,6 +80,7 @@ export const STATES: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, C
     failed: cell('failing', 'ignore'),
     leaving: cell('failing', 'ignore'),
     silent: cell('failing', 'ignore'),
+    explained: cell('failing', 'ignore'),
     overdue: cell('killed', 'kill'),
     retire: cell('failing', 'ignore'),
     quit: cell('quitting', 'interrupt'),
@@ -83,7 +90,8 @@ export const STATES: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, C
     ready: cell('serving', 'ignore'),
     failed: cell('serving', 'ignore'),
     leaving: cell('draining', 'noteLeaving'),
-    silent: cell('aborting', 'abortSilent'),
+    silent: cell('blocked', 'askWhy'),
+    explained: cell('serving', 'ignore'),
     overdue: cell('serving', 'ignore'),
     retire: cell('draining', 'terminate'),
     quit: cell('quitting', 'interrupt'),
@@ -94,7 +102,8 @@ export const STATES: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, C
     ready: cell('draining', 'ignore'),
     failed: cell('draining', 'ignore'),
     leaving: cell('draining', 'ignore'),
-    silent: cell('aborting', 'abortSilent'),
+    silent: cell('blocked', 'askWhy'),
+    explained: cell('draining', 'ignore'),
     overdue: cell('cut', 'kill'),
     retire: cell('draining', 'ignore'),
     quit: cell('quitting', 'interrupt'),
@@ -105,6 +114,7 @@ export const STATES: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, C
     failed: cell('quitting', 'ignore'),
     leaving: cell('quitting', 'ignore'),
     silent: cell('cut', 'kill'),
+    explained: cell('quitting', 'ignore'),
     overdue: cell('cut', 'kill'),
     retire: cell('quitting', 'ignore'),
     // Again, with the shorter deadline of a second signal.
@@ -116,16 +126,29 @@ export const STATES: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, C
     failed: cell('cut', 'ignore'),
     leaving: cell('cut', 'ignore'),
     silent: cell('cut', 'ignore'),
+    explained: cell('cut', 'ignore'),
     overdue: cell('cut', 'ignore'),
     retire: cell('cut', 'ignore'),
     quit: cell('cut', 'ignore'),
     exit: cell('gone', 'farewell'),
+  },
+  blocked: {
+    ready: cell('blocked', 'ignore'),
+    failed: cell('blocked', 'ignore'),
+    leaving: cell('blocked', 'ignore'),
+    silent: cell('blocked', 'ignore'),
+    explained: cell('aborting', 'abortSilent'),
+    overdue: cell('aborting', 'abortSilent'),
+    retire: cell('blocked', 'ignore'),
+    quit: cell('cut', 'kill'),
+    exit: cell('gone', 'crashed'),
   },
   aborting: {
     ready: cell('aborting', 'ignore'),
     failed: cell('aborting', 'ignore'),
     leaving: cell('aborting', 'ignore'),
     silent: cell('aborting', 'ignore'),
+    explained: cell('aborting', 'ignore'),
     overdue: cell('killed', 'kill'),
     retire: cell('aborting', 'ignore'),
     quit: cell('cut', 'kill'),
@@ -136,6 +159,7 @@ export const STATES: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, C
     failed: cell('killed', 'ignore'),
     leaving: cell('killed', 'ignore'),
     silent: cell('killed', 'ignore'),
+    explained: cell('killed', 'ignore'),
     overdue: cell('killed', 'ignore'),
     retire: cell('killed', 'ignore'),
     quit: cell('killed', 'ignore'),
@@ -146,6 +170,7 @@ export const STATES: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, C
     failed: cell('gone', 'ignore'),
     leaving: cell('gone', 'ignore'),
     silent: cell('gone', 'ignore'),
+    explained: cell('gone', 'ignore'),
     overdue: cell('gone', 'ignore'),
     retire: cell('gone', 'ignore'),
     quit: cell('gone', 'ignore'),

@@ -5,8 +5,15 @@
 
 import { monocerosError } from '../errors.ts'
 import type { Logger } from '../log/logger.ts'
+import type { Blockade } from '../messages.ts'
 import type { System } from '../process/system.ts'
 import type { ArbiterBoard, SlotReading } from '../scoreboard/board.ts'
+import {
+  EXPLANATION_WAIT_MS,
+  freshBlockade,
+  NATIVE_EXPLANATION_WAIT_MS,
+  sayBlockade,
+} from './blockade.ts'
 import type { EventQueue } from './events.ts'
 import type { Generation } from './generation.ts'
 import { RestartPolicy, STABLE_AFTER_MS } from './policy.ts'
@@ -36,12 +43,14 @@ export class Supervisor {
   readonly #queue: EventQueue
   readonly #reports: SupervisorReports
   #started = 0
+  #memoryKills: number | undefined
 
   constructor(
     system: System,
     parts: { board: ArbiterBoard; log: Logger; queue: EventQueue; reports: SupervisorReports },
   ) {
     this.#system = system
+    this.#memoryKills = system.memoryKills()
     this.#board = parts.board
     this.#log = parts.log
     this.#queue = parts.queue
@@ -74,6 +83,14 @@ export class Supervisor {
     const { next, action } = STATES[worker.state][event]
     worker.state = next
     this.#actions[action](worker)
+  }
+
+  /** What the watcher of a worker has found; it may say first that an answer will take longer. */
+  noteBlockade(worker: WorkerHandle, found: Blockade & { readonly final: boolean }): void {
+    worker.blockade = { ...found, atMs: this.#system.now() }
+    if (found.final) return this.apply(worker, 'explained')
+    // Its successor has been started; the process itself need not end before its stack is known.
+    if (worker.state === 'blocked') worker.deadlineMs = this.#in(NATIVE_EXPLANATION_WAIT_MS)
   }
 
   /** Gives every worker at most so long from now. */
@@ -130,6 +147,7 @@ export class Supervisor {
   dueMs(): number {
     const times = this.workers.list().flatMap((worker) => [
       worker.deadlineMs ?? Number.POSITIVE_INFINITY,
+      this.#silentAtMs(worker),
       // A reload goes on when this one has only slow requests left.
       worker.state === 'draining' ? leftBehindAtMs(worker) : Number.POSITIVE_INFINITY,
     ])
@@ -180,12 +198,19 @@ export class Supervisor {
       this.#abort(worker)
       this.#reportFailure(worker)
     },
-    abortSilent: (worker) => {
+    askWhy: (worker) => {
       const silentMs = this.#silentMs(worker, this.#board.read(worker.slot)) ?? 0
       const { timeout } = worker.generation.config
       this.#log.critical(
         `WORKER TIMEOUT (${worker.toLog()}): silent for ${seconds(silentMs)} > timeout ${timeout}s, aborting`,
       )
+      worker.deadlineMs = this.#in(EXPLANATION_WAIT_MS)
+      const known = freshBlockade(worker, this.#system.now())
+      if (known !== undefined) this.noteBlockade(worker, known)
+    },
+    abortSilent: (worker) => {
+      const blockade = freshBlockade(worker, this.#system.now())
+      if (blockade !== undefined) sayBlockade(this.#log, worker, blockade)
       this.#abort(worker)
     },
     kill: (worker) => {
@@ -237,11 +262,22 @@ export class Supervisor {
     this.#board.kickAll()
     const line = `Worker (${worker.toLog()}) ${worker.exitToLog()}`
     if (worker.exit?.signal === 'KILL') {
-      this.#log.error(worker.aborted ? `${line}!` : `${line}! Perhaps out of memory?`)
+      this.#log.error(worker.aborted ? `${line}!` : `${line}! ${this.#whyKilled()}`)
+    } else if (worker.exit?.signal === 'ABRT' && !worker.aborted) {
+      this.#log.error(`${line}! Perhaps its JavaScript heap is full; what it wrote last says so`)
     } else if (worker.exit?.signal === 'TERM') this.#log.info(`${line}!`)
     else if (worker.exit?.signal != null) this.#log.warning(`${line}!`)
     else this.#log.error(line)
     this.recordDeath(worker, worker.endedFromOutside() && !worker.aborted)
+  }
+
+  #whyKilled(): string {
+    const kills = this.#system.memoryKills()
+    const before = this.#memoryKills
+    this.#memoryKills = kills
+    if (kills === undefined || before === undefined || kills <= before)
+      return 'Perhaps out of memory?'
+    return 'The kernel ended it: the memory of its control group is used up'
   }
 
   #checkServing(worker: WorkerHandle, { requests }: SlotReading): void {
@@ -264,6 +300,16 @@ export class Supervisor {
     if (limitMs === 0 || worker.readyAtMs === undefined) return undefined
     const ageMs = beatAgeMs ?? this.#system.now() - worker.readyAtMs
     return ageMs > limitMs ? ageMs : undefined
+  }
+
+  /** When the worker will have been silent for too long, unless it beats before. */
+  #silentAtMs(worker: WorkerHandle): number {
+    const limitMs = worker.generation.config.timeout * 1_000
+    const watched = worker.state === 'serving' || worker.state === 'draining'
+    if (limitMs === 0 || worker.readyAtMs === undefined || !watched) return Number.POSITIVE_INFINITY
+    const nowMs = this.#system.now()
+    const ageMs = this.#board.read(worker.slot).beatAgeMs ?? nowMs - worker.readyAtMs
+    return nowMs + limitMs - ageMs + 1
   }
 
   #requestLimit(maxRequests: number, jitter: number): number {

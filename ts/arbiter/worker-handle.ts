@@ -1,5 +1,6 @@
 /** One worker as the arbiter sees it: its process, its state and its times. What it does is decided elsewhere. */
 
+import type { Blockade } from '../messages.ts'
 import type { Child, ChildExit } from '../process/system.ts'
 import { WORKER_SIGNALS } from '../signals.ts'
 import type { Generation } from './generation.ts'
@@ -36,6 +37,8 @@ export class WorkerHandle {
   /** We have sent ABRT: its end is its own fault, whatever signal it came by. */
   aborted = false
   failure: BootFailure | undefined
+  /** What its watcher found, and when. */
+  blockade: (Blockade & { readonly atMs: number; readonly final: boolean }) | undefined
   exit: ChildExit | undefined
 
   constructor(fields: {

@@ -10,10 +10,12 @@ const OWN_PATH = fileURLToPath(OWN_URL)
 /** The whole error as node would print it, causes and own properties included, without our frames. */
 export function describeThrown(thrown: unknown): string {
   const text = thrown instanceof Error ? inspect(thrown) : `thrown: ${inspect(thrown)}`
-  return text
-    .split('\n')
-    .filter((line) => !isOwnFrame(line))
-    .join('\n')
+  return withoutOwnFrames(text.split('\n')).join('\n')
+}
+
+/** The lines that are not frames of this program or of node's inside. */
+export function withoutOwnFrames(lines: readonly string[]): string[] {
+  return lines.filter((line) => !isOwnFrame(line))
 }
 
 function isOwnFrame(line: string): boolean {

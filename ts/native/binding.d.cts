@@ -145,6 +145,19 @@ export declare function notify(socket: string, message: string): void
 /** Waits for a child that has ended; false when there is no such child. */
 export declare function reap(pid: number): boolean
 
+/** A request that is not answered yet. */
+export interface RequestInHand {
+  /** Method and path, as far as they are kept. */
+  request: string
+  ageMs: number
+}
+
+/**
+ * The requests that the engines of this process have in hand, the oldest first. For a thread that looks on while
+ * JavaScript is blocked: it waits for the I/O threads, which never are.
+ */
+export declare function requestsInHand(): Array<RequestInHand>
+
 /**
  * What a program has set on a server of its own; seconds and bytes. All else that bounds a worker's clients is off, as
  * it is on node.

@@ -18,6 +18,7 @@ import {
 } from '../messages.ts'
 import { native } from '../native/index.ts'
 import type { SignalName } from '../signals.ts'
+import { memoryKills } from './memory-kills.ts'
 
 export interface System {
   readonly pid: number
@@ -37,6 +38,8 @@ export interface System {
   kill(pid: number, signal: SignalName | 'KILL'): boolean
   /** Whether a process with this id exists, ours or not. */
   alive(pid: number): boolean
+  /** How often the kernel has killed one of us for want of memory; undefined where nobody counts. */
+  memoryKills(): number | undefined
   spawn(options: SpawnOptions): Child
   /** Starts this program anew, as a process of its own that outlives this one. */
   spawnSelf(options: SelfOptions): Successor
@@ -156,6 +159,7 @@ export const system: System = {
       return errorCode(error) === 'EPERM'
     }
   },
+  memoryKills,
   spawn: spawnChild,
   spawnSelf,
   openParent,

@@ -7,10 +7,33 @@ const MAX_INTERVAL_MS = 1_000
 /** So many beats fit into `timeout`: one that is a little late must not look like silence. */
 const BEATS_PER_TIMEOUT = 3
 
+/** Whoever wants to know of each beat. */
+export interface BeatFollower {
+  beat(): void
+}
+
+export interface Heartbeat {
+  /** From now on each beat is told to this one too. */
+  follow(follower: BeatFollower): void
+}
+
 /** Beats until the process ends. */
-export function startHeartbeat(system: System, board: WorkerBoard, timeoutMs: number): void {
+export function startHeartbeat(
+  system: System,
+  board: Pick<WorkerBoard, 'beat'>,
+  timeoutMs: number,
+): Heartbeat {
+  const followers: BeatFollower[] = [board]
   const wanted = timeoutMs / BEATS_PER_TIMEOUT
   const intervalMs = timeoutMs > 0 ? Math.min(MAX_INTERVAL_MS, wanted) : MAX_INTERVAL_MS
   board.beat()
-  system.every(intervalMs, () => board.beat())
+  system.every(intervalMs, () => {
+    for (const follower of followers) follower.beat()
+  })
+  return {
+    follow(follower) {
+      followers.push(follower)
+      follower.beat()
+    },
+  }
 }

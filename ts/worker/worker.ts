@@ -20,8 +20,9 @@ import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import { loadApplication } from './app.ts'
 import { awaitListen, takeBaseline } from './awaiting.ts'
 import type { Channel } from './channel.ts'
-import { startHeartbeat } from './heartbeat.ts'
+import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import { watchUncaught } from './uncaught.ts'
+import { startWatcher } from './watcher.ts'
 
 /** After the arbiter's death: the port is free at once, what is in flight has this long. */
 const ORPHAN_DRAIN_MS = 1_500
@@ -83,6 +84,7 @@ export class Worker {
 
   async #serve(message: BootMessage, target: Target, log: Logger): Promise<void> {
     const { config, slot, slots, kickFds } = message
+    let heartbeat: Heartbeat
     try {
       this.#engine = await createEngine({
         config,
@@ -91,7 +93,7 @@ export class Worker {
         lifelineFd: CHANNEL_FD,
       })
       this.#board = this.#openBoard(message, this.#engine)
-      startHeartbeat(this.#system, this.#board, config.timeout * 1_000)
+      heartbeat = startHeartbeat(this.#system, this.#board, config.timeout * 1_000)
       this.#system.every(TITLE_MS, () => this.#showFigures())
       await this.#engine.serve(target, message.listeners)
     } catch (thrown) {
@@ -103,6 +105,8 @@ export class Worker {
     this.#board.setState('accepting')
     this.#channel.send({ type: 'ready', engine: this.#engine.name })
     this.#showFigures()
+    // Behind `ready`: a thread takes milliseconds to start, and nobody needs to wait for this one.
+    heartbeat.follow(startWatcher(log, config.timeout * 1_000))
   }
 
   /** In `ps`: the state, and how many requests are in hand. */

@@ -4,11 +4,13 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use crate::in_hand::RequestInHand;
 use crate::inbound::Batch;
 use crate::limits::Limits;
 use crate::listener::Accepted;
@@ -46,6 +48,8 @@ pub(crate) enum Control {
     Disconnect { tag: u32, idle_only: bool },
     /// The arbiter is gone: finish what is in hand within a short while, then end the process.
     Orphaned,
+    /// Say which requests are in hand.
+    InHand(SyncSender<Vec<RequestInHand>>),
     /// Open the access log's file again.
     Reopen,
     /// End the thread.

@@ -21,6 +21,7 @@ use crate::connection::serve;
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
+use crate::in_hand;
 use crate::inbound::Batch;
 use crate::limits::Limits;
 use crate::listener::{Acceptor, AcceptorHandle, AcceptorOptions, Seat};
@@ -68,6 +69,7 @@ impl IoThread {
         let slot = seat.slot.clone();
         options.ring.set_window(options.limits.response_buffer as u32);
         let crossing = Arc::new(Crossing::new(options.ring, slot, options.wake_javascript));
+        in_hand::register(&crossing);
         let max_busy = u32::try_from(options.limits.worker_connections).unwrap_or(u32::MAX);
         let (taken, orphaned, trouble) = (crossing.clone(), crossing.clone(), crossing.clone());
         let acceptor = Acceptor::start(
@@ -226,6 +228,7 @@ async fn run(ctx: Rc<Context>) {
                     drain(&ctx);
                     task::spawn_local(end_process(ctx.clone()));
                 }
+                Control::InHand(reply) => in_hand::answer(&ctx, &reply),
                 Control::Reopen => {
                     if let Some(access) = ctx.access.borrow_mut().as_mut() {
                         // The old file stays in use when the new one cannot be opened.

@@ -18,6 +18,7 @@ pub mod error;
 mod exchange;
 mod gate;
 pub mod guard;
+pub mod in_hand;
 pub mod inbound;
 pub mod io_thread;
 pub mod limits;

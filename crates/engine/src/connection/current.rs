@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use crate::in_hand::Label;
 use crate::request::{Framing, Span};
 
 /// One request and its answer, from its head to the end of both.
@@ -11,6 +12,8 @@ pub(super) struct Current {
     pub(super) id: u32,
     pub(super) keep_alive: bool,
     pub(super) started: Instant,
+    /// Its beginning, for whoever asks what is in hand.
+    pub(super) label: Label,
     /// The request has crossed to JavaScript.
     pub(super) delivered: bool,
     /// Body pieces that wait for the rest, to cross whole.

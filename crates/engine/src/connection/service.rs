@@ -14,6 +14,7 @@ use hyper::{Request, Response};
 
 use super::{Current, LogFacts, Shared};
 use crate::guard::Refusal;
+use crate::in_hand::Label;
 use crate::limits::{BODY_CREDIT, MAX_DISCARD, MAX_PIECE};
 use crate::request::{Framing, Head};
 
@@ -71,6 +72,7 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
         id,
         keep_alive: head.keep_alive,
         started: ctx.now(),
+        label: Label::new(&head, &gate.bytes),
         delivered: false,
         collected: Vec::new(),
         collected_len: 0,

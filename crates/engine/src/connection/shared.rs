@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
 use std::task::Waker;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::exchange::PLACE_MASK;
 use crate::gate::Gated;
 use crate::guard::Refusal;
+use crate::in_hand::Label;
 use crate::inbound::{ConnectionFacts, RequestBody};
 use crate::limits::{IDLE_DRAIN_TIME, Limits};
 use crate::listener::PeerAddr;
@@ -169,6 +170,12 @@ impl Shared {
                 .borrow()
                 .as_ref()
                 .is_some_and(|current| current.ended && current.discard && !current.notify)
+    }
+
+    /// The request that is not answered yet.
+    pub fn in_hand(&self) -> Option<(Label, Instant)> {
+        let current = self.current.try_borrow().ok()?;
+        current.as_ref().filter(|current| !current.ended).map(|one| (one.label, one.started))
     }
 
     /// Cuts the connection.

@@ -1,0 +1,128 @@
+// What the log says of a worker whose event loop is blocked, how soon it is replaced, and that the others do not notice.
+
+import { spawnSync } from 'node:child_process'
+import { join } from 'node:path'
+import test from 'ava'
+
+import { ENGINES, type Program, serveArgs, startProgram, until } from './program.ts'
+
+const TIMEOUT_S = 2
+
+// Each way to block stands on a line of its own, in a function with a name.
+const APPLICATION = `const fs = require('node:fs')
+const { execSync } = require('node:child_process')
+const ways = {
+  busy() { let n = 0; for (;;) n += 1 },
+  regex() { return /^(a+)+$/.test('a'.repeat(60) + 'b') },
+  json() { for (;;) parse(text) },
+  fifo() { return fs.readFileSync('fifo') },
+  exec() { return execSync('sleep 60') },
+}
+const parse = (json) => JSON.parse(json)
+const text = '[' + Array(200000).fill('{"a":[1,2,{"b":"ccc"}]}').join(',') + ']'
+module.exports = (req, res) => {
+  const way = ways[req.url.slice(1).split('?')[0]]
+  if (way !== undefined) way()
+  res.end(String(process.pid))
+}
+`
+
+interface Blockade {
+  readonly way: string
+  readonly says: RegExp
+}
+
+const IN_JAVASCRIPT: readonly Blockade[] = [
+  { way: 'busy', says: /blocked in JavaScript:\n(.*\n)*? +at .*busy \(.*app\.cjs:4:\d+\)/ },
+  { way: 'regex', says: /blocked in JavaScript:\n(.*\n)*? +at .*regex \(.*app\.cjs:5:\d+\)/ },
+  { way: 'json', says: /blocked in JavaScript:\n(.*\n)*? +at .*json \(.*app\.cjs:6:\d+\)/ },
+]
+
+const IN_A_CALL: readonly Blockade[] = [
+  { way: 'fifo', says: /blocked in the system call openat\("fifo"\)/ },
+  { way: 'exec', says: /blocked in the system call \w+\(child process: .*sleep 60\)/ },
+]
+
+for (const engine of ENGINES) {
+  for (const { way, says } of [...IN_JAVASCRIPT, ...IN_A_CALL]) {
+    const title = `${engine}: blocked by ${way}: the log says where, a successor comes, the others serve on`
+    test.serial(title, async (t) => {
+      const program = startProgram(t, {
+        files: { 'app.cjs': APPLICATION },
+        args: serveArgs(engine, '-w', '2', '-t', String(TIMEOUT_S)),
+      })
+      spawnSync('mkfifo', [join(program.directory, 'fifo')])
+      await program.ready(2)
+      await watched(program, 2)
+      const blocked = t.throwsAsync(program.get(`/${way}?token=secret`))
+      const [, silent = '', pid = ''] = await program
+        .line(/WORKER TIMEOUT \(pid:(\d+)\): silent for ([\d.]+)s/)
+        .then(([all, id, seconds]) => [all, seconds, id])
+      t.true(Number(silent) < TIMEOUT_S + 1, `noticed after ${silent}s`)
+      await program.line(new RegExp(`Worker \\(pid:${pid}\\) is ${says.source}`))
+      if (engine === 'native') {
+        await program.line(new RegExp(`Worker \\(pid:${pid}\\) has in hand: GET /${way} for [12]`))
+      }
+      // Somebody answers at any time, and it is never the blocked one.
+      t.not((await program.get()).body, pid)
+      await until(() => program.log.match(/Worker ready/g)?.length === 3, 'the successor')
+      await blocked
+      t.is(program.workers().length, 2)
+      t.notRegex(program.log, /secret/)
+    })
+  }
+}
+
+test.serial('a place in a file with a source map is the place in what was written', async (t) => {
+  // Line 2 of the file that runs is line 7, column 3 of what was written.
+  const map = {
+    version: 3,
+    file: 'app.cjs',
+    sources: ['written.ts'],
+    names: [],
+    mappings: ';AAME,AAAA,AAAA,AAAA',
+  }
+  const source = `module.exports = (req, res) => { if (req.url === '/busy') busy(); res.end() }
+function busy() { for (;;) ; }
+//# sourceMappingURL=app.cjs.map
+`
+  const program = startProgram(t, {
+    files: { 'app.cjs': source, 'app.cjs.map': JSON.stringify(map) },
+    args: serveArgs('auto', '-w', '1', '-t', String(TIMEOUT_S)),
+  })
+  await program.ready(1)
+  await watched(program, 1)
+  const blocked = t.throwsAsync(program.get('/busy'))
+  await program.line(/is blocked in JavaScript:\n +at busy \(.*written\.ts:7:3\)/)
+  await blocked
+})
+
+test.serial('one JSON.parse that outlasts the timeout is named when it ends', async (t) => {
+  const source = `let items = 200_000, text
+function parseMs() {
+  text = '[' + '{"a":[1,2]},'.repeat(items) + '0]'
+  const at = Date.now(); JSON.parse(text); return Date.now() - at
+}
+while (parseMs() < 1_500) items *= 2
+function handle(req, res) {
+  if (req.url === '/json') JSON.parse(text)
+  res.end()
+}
+module.exports = handle
+`
+  const args = serveArgs('auto', '-w', '1', '-t', '1')
+  const program = await startProgram(t, { files: { 'app.cjs': source }, args }).ready(1)
+  await watched(program, 1)
+  program.get('/json').catch(() => {})
+  await program.line(/WORKER TIMEOUT/)
+  const [said] = await program.line(
+    /is blocked in JavaScript:\n(.*\n)*? +at .*handle \(.*app\.cjs:[89]:/,
+  )
+  t.truthy(said)
+})
+
+/** Waits until each worker's watcher stands by. Their lines may come before those of the arbiter. */
+async function watched(program: Program, workers: number): Promise<void> {
+  const count = () => program.log.match(/Watcher started/g)?.length ?? 0
+  await until(() => count() === workers, 'the watchers')
+}

@@ -1,0 +1,63 @@
+/** A stack with the places of the sources that were written, where the files that ran name a source map. */
+
+import { readFileSync, statSync } from 'node:fs'
+import { SourceMap } from 'node:module'
+import { dirname, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+/** Larger maps are not read: the thread that reads them has little memory. */
+const MAX_BYTES = 8 * 1024 * 1024
+
+/** Translates each frame that can be translated; the others stay. */
+export function mapStack(stack: string): string {
+  const maps = new Map<string, LoadedMap | undefined>()
+  return stack
+    .split('\n')
+    .map((line) => mapLine(line, maps))
+    .join('\n')
+}
+
+interface LoadedMap {
+  readonly map: SourceMap
+  readonly directory: string
+}
+
+function mapLine(line: string, maps: Map<string, LoadedMap | undefined>): string {
+  const [, before, place, row, column, after] =
+    /^(\s+at (?:.*\()?)((?:file:\/\/)?\/[^()]*?):(\d+):(\d+)(\)?)$/.exec(line) ?? []
+  if (before === undefined || place === undefined) return line
+  const file = place.startsWith('file:') ? fileURLToPath(place) : place
+  if (!maps.has(file)) maps.set(file, loadMap(file))
+  const loaded = maps.get(file)
+  // A map counts from 0, a stack from 1.
+  const entry = loaded?.map.findEntry(Number(row) - 1, Number(column) - 1)
+  if (loaded === undefined || entry === undefined || !('originalSource' in entry)) return line
+  const source = entry.originalSource.replace(/^file:\/\//, '')
+  const written = `${resolve(loaded.directory, source)}:${entry.originalLine + 1}:${entry.originalColumn + 1}`
+  return `${before}${written}${after}`
+}
+
+function loadMap(file: string): LoadedMap | undefined {
+  try {
+    const link = lastLink(readSmall(file))
+    if (link === undefined) return undefined
+    const data = /^data:application\/json[^,]*?(;base64)?,(.*)$/.exec(link)
+    const path = resolve(dirname(file), link)
+    const text =
+      data === null
+        ? readSmall(path)
+        : Buffer.from(data[2] ?? '', data[1] === undefined ? 'utf8' : 'base64').toString()
+    return { map: new SourceMap(JSON.parse(text)), directory: dirname(data === null ? path : file) }
+  } catch {
+    // No file, no map or a broken one: the place in the file that ran is good enough.
+    return undefined
+  }
+}
+
+function lastLink(text: string): string | undefined {
+  return [...text.matchAll(/^\/\/[#@] sourceMappingURL=(\S+)\s*$/gm)].at(-1)?.[1]
+}
+
+function readSmall(path: string): string {
+  return statSync(path).size > MAX_BYTES ? '' : readFileSync(path, 'utf8')
+}

@@ -1,0 +1,116 @@
+/**
+ * The watcher's thread. It waits for the next beat; when none comes for `timeout` it tells the arbiter, by the channel
+ * and past the blocked thread, what that thread is doing: its JavaScript stack, or the system call it waits in, and
+ * the requests in hand. The inspector's session is opened only then and closed after.
+ */
+
+import { writeSync } from 'node:fs'
+import { Session } from 'node:inspector'
+import { workerData } from 'node:worker_threads'
+
+import { CHANNEL_FD, encodeMessage, type WorkerMessage } from '../messages.ts'
+import { describeSystemCall } from '../process/system-call.ts'
+import { mapStack } from './source-map.ts'
+import type { WatcherData } from './watcher.ts'
+
+const { beats, timeoutMs } = workerData as WatcherData
+const counter = new Int32Array(beats)
+
+/** A stack comes within milliseconds; a thread that has not answered for this long does not run JavaScript. */
+const STACK_WAIT_MS = 400
+/** Of a thread that sits in a system call no answer is to be expected, and this long is enough to tell. */
+const CALL_WAIT_MS = 100
+/** Native code that V8 does not interrupt (JSON.parse of a text as long as texts can be) ends within this time. */
+const NATIVE_WAIT_MS = 8_000
+/** One write to a socket pair is not mixed with another's when it is this short. */
+const MAX_STACK_CHARS = 12_000
+
+// Runs on the blocked thread, on top of what blocks it: its own stack is therefore the one that is looked for.
+// The limit and the formatter belong to the application and are put back.
+const STACK_OF_CALLER = `(() => {
+  const { stackTraceLimit, prepareStackTrace } = Error
+  Error.stackTraceLimit = 50
+  Error.prepareStackTrace = undefined
+  try {
+    const at = {}
+    Error.captureStackTrace(at)
+    return at.stack
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+    Error.prepareStackTrace = prepareStackTrace
+  }
+})()`
+
+await watch()
+
+async function watch(): Promise<never> {
+  let seen = Atomics.load(counter, 0)
+  // The first beat may be long in coming: nothing is expected before it.
+  if (seen === 0) Atomics.wait(counter, 0, 0)
+  for (;;) {
+    const outcome = Atomics.wait(counter, 0, seen, timeoutMs)
+    const now = Atomics.load(counter, 0)
+    if (outcome === 'timed-out' && now === seen) {
+      await report()
+      // One report a blockade.
+      Atomics.wait(counter, 0, seen)
+    }
+    seen = Atomics.load(counter, 0)
+  }
+}
+
+async function report(): Promise<void> {
+  const session = new Session()
+  session.connectToMainThread()
+  const answer = stackOf(session)
+  // Loaded only now: it is the addon, which nothing else here needs.
+  const { requestsInHand } = await import('../native/requests.ts')
+  let stack = await within(CALL_WAIT_MS, answer)
+  let call = stack === undefined ? describeSystemCall() : undefined
+  // A thread that computes is at times seen waiting for the helpers of its own garbage collection.
+  if (stack === undefined && (call === undefined || call.startsWith('futex'))) {
+    stack = await within(STACK_WAIT_MS - CALL_WAIT_MS, answer)
+    call = stack === undefined ? describeSystemCall() : undefined
+  }
+  const found = { call: call ?? null, requests: requestsInHand() }
+  if (stack === undefined && call === undefined) {
+    tell({ type: 'blocked', final: false, stack: null, ...found })
+    stack = await within(NATIVE_WAIT_MS, answer)
+  }
+  const mapped = stack === undefined ? null : mapStack(stack).slice(0, MAX_STACK_CHARS)
+  tell({ type: 'blocked', final: true, stack: mapped, ...found })
+  session.disconnect()
+}
+
+interface Evaluated {
+  readonly result?: { readonly value?: unknown }
+}
+
+function stackOf(session: Session): Promise<string | undefined> {
+  return new Promise((done) => {
+    const parameters = { expression: STACK_OF_CALLER, returnByValue: true, silent: true }
+    session.post('Runtime.evaluate', parameters, (_error, reply: Evaluated | undefined) => {
+      const value = reply?.result?.value
+      done(typeof value === 'string' ? value : undefined)
+    })
+  })
+}
+
+// The timer also keeps this thread's loop turning, which the inspector's answer needs.
+function within<T>(limitMs: number, promise: Promise<T>): Promise<T | undefined> {
+  return new Promise((done) => {
+    const timer = setTimeout(() => done(undefined), limitMs)
+    void promise.then((value) => {
+      clearTimeout(timer)
+      done(value)
+    })
+  })
+}
+
+function tell(message: WorkerMessage): void {
+  try {
+    writeSync(CHANNEL_FD, encodeMessage(message))
+  } catch {
+    // The arbiter has gone, or reads nothing any more: nobody is there to be told.
+  }
+}

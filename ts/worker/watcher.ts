@@ -1,0 +1,52 @@
+/**
+ * The watcher: a thread that stands by the event loop and notices when it is blocked. It costs a wake a beat and asks
+ * V8 for the stack only then (`watcher-thread.ts`). It never serves and never ends the worker: the arbiter does.
+ */
+
+import { Worker } from 'node:worker_threads'
+
+import type { Logger } from '../log/logger.ts'
+
+/** What the thread starts with. */
+export interface WatcherData {
+  /** Counts the beats of the event loop. */
+  readonly beats: SharedArrayBuffer
+  readonly timeoutMs: number
+}
+
+export interface Watcher {
+  /** The event loop turns. */
+  beat(): void
+}
+
+// Limits, not reservations: a young generation this small is most of what keeps the thread small.
+const LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 }
+
+/** Starts the thread; without a timeout nobody would act on what it finds, so there is none. */
+export function startWatcher(log: Logger, timeoutMs: number): Watcher {
+  if (timeoutMs === 0) return { beat() {} }
+  const fromSources = import.meta.url.endsWith('.ts')
+  const beats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
+  const counter = new Int32Array(beats)
+  const data: WatcherData = { beats, timeoutMs }
+  const thread = new Worker(
+    new URL(`./watcher-thread.${fromSources ? 'ts' : 'js'}`, import.meta.url),
+    {
+      workerData: data,
+      // What is preloaded for the application (tracers, loaders) is not for this thread.
+      env: {},
+      execArgv: fromSources ? process.execArgv : [],
+      trackUnmanagedFds: false,
+      resourceLimits: LIMITS,
+    },
+  )
+  thread.unref()
+  thread.on('online', () => log.debug('Watcher started'))
+  thread.on('error', (error) => log.debug(`The watcher has ended: ${error.message}`))
+  return {
+    beat() {
+      Atomics.add(counter, 0, 1)
+      Atomics.notify(counter, 0)
+    },
+  }
+}
