@@ -54,6 +54,15 @@ pub(crate) struct Shared {
     pub(super) peer: PeerAddr,
     /// The client's address as text, once it has been asked for.
     pub(super) remote: OnceCell<String>,
+    /// Bytes held between two turns, and since when there have been any.
+    pub(super) held: Cell<usize>,
+    pub(super) holds_since: Cell<u64>,
+    /// It is to end for the sake of others.
+    pub(super) shed: Cell<bool>,
+    /// That has not been seen to yet.
+    pub(super) leaves: Cell<bool>,
+    /// An answer is complete and not sent.
+    pub(super) writing: Cell<bool>,
     /// Itself, for the list of connections to wake.
     pub(super) me: Weak<Shared>,
 }
@@ -81,6 +90,11 @@ impl Shared {
             requests: Cell::new(0),
             peer,
             remote: OnceCell::new(),
+            held: Cell::new(0),
+            holds_since: Cell::new(0),
+            shed: Cell::new(false),
+            leaves: Cell::new(false),
+            writing: Cell::new(false),
             me: me.clone(),
         })
     }
@@ -200,8 +214,8 @@ impl Shared {
         self.ctx.wheel.borrow_mut().insert(self.id & PLACE_MASK, deadline);
     }
 
-    /// Hands the request over as far as it has arrived, and later the end of its body. The head in the context must
-    /// still be this request's when this is called first.
+    /// Hands the request over as far as it has arrived, and later the end of its body. Where the head has not been
+    /// kept, the one in the context must still be this request's when this is called first.
     pub(super) fn deliver(&self, current: &mut Current, trailers: &[u8]) {
         if current.delivered {
             if current.body_done
@@ -213,6 +227,7 @@ impl Shared {
             return;
         }
         current.delivered = true;
+        current.collected_len = 0;
         let whole = current.body_done && trailers.is_empty();
         current.end_told = current.body_done;
         let body = match (whole, current.collected.is_empty()) {
@@ -220,10 +235,14 @@ impl Shared {
             (true, false) => RequestBody::Whole(joined(&mut current.collected)),
             (false, _) => RequestBody::Streams,
         };
-        let head = self.ctx.head.borrow();
-        let gate = self.gate.borrow();
+        let kept = current.kept.take();
         self.ctx.tell(|batch| {
-            batch.request(current.id, self.id, &head, &gate.bytes, body);
+            if let Some(kept) = kept {
+                batch.request(current.id, self.id, &kept.head, &kept.bytes, body);
+            } else {
+                let (head, gate) = (self.ctx.head.borrow(), self.gate.borrow());
+                batch.request(current.id, self.id, &head, &gate.bytes, body);
+            }
             for piece in current.collected.drain(..).flat_map(service::pieces) {
                 batch.data(current.id, piece);
             }
