@@ -13,6 +13,7 @@ import { refusals } from './cases/refusals.ts'
 import { servers } from './cases/servers.ts'
 import { sockets } from './cases/sockets.ts'
 import { streams } from './cases/streams.ts'
+import { upgrades } from './cases/upgrades.ts'
 
 /** Serves a server that does not listen; `close` ends its connections. */
 export type Start = (server: http.Server) => Promise<Running>
@@ -42,6 +43,7 @@ const ALL: Scenarios = {
   ...servers,
   ...sockets,
   ...streams,
+  ...upgrades,
 }
 
 /** The timeout that answers name in their Keep-Alive field; the engines are started with it. */

@@ -8,8 +8,10 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { NativeEngine } from '../native/index.ts'
 import type { Exchange, ExchangeHandler } from './exchange.ts'
+import { meetUnheard } from './expectation.ts'
 import { type Live, NativeConnection, NativeExchange } from './native-exchange.ts'
-import { IN, PLACE_MASK, u16, u32 } from './records.ts'
+import type { NativeTunnel } from './native-tunnel.ts'
+import { IN, PLACE_MASK, REQUEST, u16, u32 } from './records.ts'
 import type { Ring } from './ring.ts'
 import { countBodyBytes } from './young-garbage.ts'
 
@@ -130,7 +132,9 @@ export class Crossing {
       case IN.WITHDRAWN: {
         // A request whose time ran out before this thread came for it: answered, and none of its body is wanted.
         this.#at = at + 9 + u32(text, at + 5)
-        if (text.charCodeAt(at + 13) >> 3 === 1) this.#engine.piece()
+        const flags = text.charCodeAt(at + 13)
+        if (hasWholeBody(flags)) this.#engine.piece()
+        if ((flags & REQUEST.AHEAD) !== 0) this.#engine.piece()
         return
       }
       case IN.TROUBLE: {
@@ -148,7 +152,7 @@ export class Crossing {
     const text = this.#text
     this.#at = at + 4 + u32(text, at)
     const flags = text.charCodeAt(at + 8)
-    const body = flags >> 3 === 1 ? this.#engine.piece() : undefined
+    const body = hasWholeBody(flags) ? this.#engine.piece() : undefined
     const connection = this.#connections[u32(text, at + 4) & PLACE_MASK]
     if (connection === undefined) return
     const place = id & PLACE_MASK
@@ -167,7 +171,14 @@ export class Crossing {
     inHand = exchange
     const handler = connection.handler
     const resource = SHARED_SCOPE ? scope : new AsyncResource('HTTPINCOMINGMESSAGE')
+    if ((flags & (REQUEST.UPGRADE | REQUEST.EXPECTS)) === 0) {
+      resource.runInAsyncScope(handler.onExchange, handler, exchange)
+      return
+    }
+    exchange.ahead = (flags & REQUEST.AHEAD) !== 0 ? this.#engine.piece() : undefined
+    if (!handler.decides && !meetUnheard(exchange)) return
     resource.runInAsyncScope(handler.onExchange, handler, exchange)
+    exchange.decline()
   }
 
   #connection(id: number, text: string, at: number): void {
@@ -185,10 +196,14 @@ export class Crossing {
     exchange.aborted()
   }
 
-  #find(id: number): NativeExchange | undefined {
+  #find(id: number): NativeExchange | NativeTunnel | undefined {
     const exchange = this.#live[id & PLACE_MASK]
     return exchange?.id === id ? exchange : undefined
   }
+}
+
+function hasWholeBody(flags: number): boolean {
+  return ((flags >> REQUEST.BODY_SHIFT) & REQUEST.BODY_MASK) === 1
 }
 
 /** `Name: value` lines as a flat array. */

@@ -37,7 +37,12 @@ export interface Exchange {
   readonly url: string
   readonly httpVersionMinor: 0 | 1
   readonly keepAlive: boolean
+  /** Asks for an upgrade, or is CONNECT: the connection may be taken over. */
   readonly upgrade: boolean
+  /** Has an Expect field, on HTTP/1.1. */
+  readonly expects: boolean
+  /** What has come behind the head of a request that asks for an upgrade. */
+  readonly ahead: Buffer | undefined
   readonly bodyKind: 0 | 1 | 2
   readonly body: Buffer | undefined
   /** Bytes of the answer that have been written and, as far as one knows here, not sent. */
@@ -62,10 +67,26 @@ export interface Exchange {
   trailers(fields: string): void
   end(): void
   reset(): void
+  /** Takes the connection over; only while the handler runs that was called with the exchange. */
+  tunnel(): Tunnel
+}
+
+/** A connection that has left HTTP: its bytes, by credit. `owner` hears of them and of both ends. */
+export interface Tunnel {
+  owner: ExchangeOwner | undefined
+  consume(bytes: number): void
+  /** Says false when so much is on its way that `onDrain` is to be waited for. */
+  write(chunk: string | Uint8Array, encoding: BufferEncoding): boolean
+  /** Half-closes behind what has been written; says true when that has been sent already, and else `onDrain` follows. */
+  end(): boolean
 }
 
 export interface ExchangeHandler {
+  /** It meets Expect and upgrades itself; for others the engine does what node does where nobody listens. */
+  readonly decides?: boolean
   onConnection?(connection: Connection): void
   onConnectionClosed?(connection: Connection): void
   onExchange(exchange: Exchange): void
+  /** The worker ends: whoever still holds a connection that was taken over hears of its end. */
+  onStop?(): void
 }

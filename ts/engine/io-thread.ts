@@ -53,6 +53,11 @@ export class IoThread {
     this.#handlers.delete(tag)
   }
 
+  /** Ends what applications have taken over: nobody waits for it any longer. */
+  endTunnels(): void {
+    for (const handler of this.#handlers.values()) handler.onStop?.()
+  }
+
   /** From now on the process lives as long as somebody holds this thread; before, for ever. */
   letGo(): void {
     this.#waker.unref()

@@ -8,13 +8,14 @@ import {
   LENGTH,
   NO_BODY,
 } from './exchange.ts'
-import { METHODS, OUT, u16 } from './records.ts'
-import { RING_PIECE_BYTES, type Ring } from './ring.ts'
+import { NativeTunnel } from './native-tunnel.ts'
+import { METHODS, OUT, REQUEST, u16 } from './records.ts'
+import { fitsRing, type Ring } from './ring.ts'
 
 type Family = 'IPv4' | 'IPv6' | undefined
 
 /** The exchanges that may still hear of something, by their place. */
-export type Live = (NativeExchange | undefined)[]
+export type Live = (NativeExchange | NativeTunnel | undefined)[]
 
 export class NativeConnection implements Connection {
   readonly id: number
@@ -56,11 +57,11 @@ export class NativeExchange implements Exchange {
   readonly id: number
   readonly httpVersionMinor: 0 | 1
   readonly keepAlive: boolean
-  readonly upgrade: boolean
   readonly bodyKind: 0 | 1 | 2
   readonly body: Buffer | undefined
   owner: ExchangeOwner | undefined = undefined
   ended = false
+  ahead: Buffer | undefined = undefined
   /** The rest of the request body may still come. */
   bodyOpen: boolean
   readonly #ring: Ring
@@ -91,9 +92,8 @@ export class NativeExchange implements Exchange {
     this.connection = connection
     this.id = id
     this.httpVersionMinor = (flags & 1) as 0 | 1
-    this.keepAlive = (flags & 2) !== 0
-    this.upgrade = (flags & 4) !== 0
-    this.bodyKind = (flags >> 3) as 0 | 1 | 2
+    this.keepAlive = (flags & REQUEST.KEEP_ALIVE) !== 0
+    this.bodyKind = ((flags >> REQUEST.BODY_SHIFT) & REQUEST.BODY_MASK) as 0 | 1 | 2
     this.body = body
     this.bodyOpen = this.bodyKind === 2
     this.#ring = ring
@@ -116,6 +116,18 @@ export class NativeExchange implements Exchange {
 
   get isFull(): boolean {
     return this.#asked > 0
+  }
+
+  get upgrade(): boolean {
+    return (this.#flags & REQUEST.UPGRADE) !== 0
+  }
+
+  get expects(): boolean {
+    return (this.#flags & REQUEST.EXPECTS) !== 0
+  }
+
+  get #flags(): number {
+    return this.#text.charCodeAt(this.#at - 1)
   }
 
   get url(): string {
@@ -264,6 +276,16 @@ export class NativeExchange implements Exchange {
     this.owner?.onAborted()
   }
 
+  tunnel(): NativeTunnel {
+    this.bodyOpen = false
+    return new NativeTunnel(this.#ring, this.#live, this.#place, this.id)
+  }
+
+  /** Nobody has taken the connection over: what comes behind the head is a body. */
+  decline(): void {
+    if (this.upgrade && this.bodyOpen) this.#ring.command(OUT.TUNNEL, this.id, 0)
+  }
+
   /** The engine has sent what was asked about. */
   drained(): void {
     this.#handed -= this.#asked
@@ -294,8 +316,4 @@ export class NativeExchange implements Exchange {
     if (!this.ended || this.bodyOpen || this.#asked > 0) return
     if (this.#live[this.#place] === this) this.#live[this.#place] = undefined
   }
-}
-
-function fitsRing(chunk: string | Uint8Array): boolean {
-  return (typeof chunk === 'string' ? chunk.length * 3 : chunk.length) <= RING_PIECE_BYTES
 }

@@ -26,7 +26,11 @@ export function createNativeEngine(options: EngineOptions): Engine {
 
     drain(graceMs: number): Promise<void> {
       return new Promise((resolve) => {
-        const timer = setTimeout(resolve, graceMs)
+        const timer = setTimeout(() => {
+          thread.endTunnels()
+          // Whoever hears of it hears of it before the process ends.
+          setImmediate(resolve)
+        }, graceMs)
         onIdle = () => {
           clearTimeout(timer)
           resolve()
@@ -55,9 +59,6 @@ function settingsOf({ config }: EngineOptions): NativeEngineSettings {
     limitRequestLine: config.limit_request_line,
     limitRequestFields: config.limit_request_fields,
     limitRequestFieldSize: config.limit_request_field_size,
-    requestBufferSize: config.request_buffer_size,
-    requestBufferTime: config.request_buffer_time,
-    bufferMemory: config.buffer_memory,
     responseBufferSize: config.response_buffer_size,
     limitRequestBody: config.limit_request_body,
     accesslog: config.accesslog ?? undefined,

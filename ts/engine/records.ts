@@ -16,6 +16,7 @@ export const OUT = {
   CREDIT: 9,
   NOTIFY: 10,
   DESTROY: 11,
+  TUNNEL: 12,
 } as const
 
 /** Records that the I/O thread sends. */
@@ -30,6 +31,16 @@ export const IN = {
   IDLE: 8,
   TROUBLE: 9,
   WITHDRAWN: 15,
+} as const
+
+/** Flags of a request's record. */
+export const REQUEST = {
+  KEEP_ALIVE: 2,
+  UPGRADE: 4,
+  BODY_SHIFT: 3,
+  BODY_MASK: 3,
+  AHEAD: 32,
+  EXPECTS: 64,
 } as const
 
 /** Methods that cross as a number from 1; 0 stands before any other, which is spelt out. */

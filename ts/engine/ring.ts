@@ -10,7 +10,7 @@ import { OUT, RECORD_BYTES, RING_DATA, WORD } from './records.ts'
 const RING_BYTES = 1 << 20
 
 /** Strings and bytes beyond this go beside the ring, copied once into the engine's own memory. */
-export const RING_PIECE_BYTES = 16_384
+const RING_PIECE_BYTES = 16_384
 
 /** With so much unsaid the I/O thread is woken in the middle of a batch. */
 const WAKE_BYTES = 65_536
@@ -194,4 +194,9 @@ export class Ring {
       setImmediate(this.#wakeLater)
     }
   }
+}
+
+/** Whether a record can hold it. */
+export function fitsRing(chunk: string | Uint8Array): boolean {
+  return (typeof chunk === 'string' ? chunk.length * 3 : chunk.length) <= RING_PIECE_BYTES
 }

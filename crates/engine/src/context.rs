@@ -11,12 +11,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 
 use crate::access::AccessLog;
-use crate::connection::{Collecting, Shared};
+use crate::connection::Shared;
 use crate::crossing::Crossing;
 use crate::exchange::{Exchanges, GENERATION_MASK, PLACE_BITS, PLACE_MASK};
 use crate::inbound::Batch;
 use crate::limits::Limits;
-use crate::memory::Memory;
 use crate::request::Head;
 use crate::wheel::Wheel;
 
@@ -34,11 +33,6 @@ pub(crate) struct Context {
     pub batch: RefCell<Batch>,
     pub flusher: RefCell<Option<Waker>>,
     pub exchanges: RefCell<Exchanges>,
-    /// Connections whose answer is complete and not sent.
-    pub writing: Cell<usize>,
-    /// Requests that wait for their bodies.
-    pub collecting: Collecting,
-    pub memory: Memory,
     pub connections: RefCell<Connections>,
     /// The head that the guard has just read: valid until the task that read it returns.
     pub head: RefCell<Head>,
@@ -49,6 +43,10 @@ pub(crate) struct Context {
     /// Wakes the clock, which stands still without connections.
     pub first_connection: Notify,
     pub draining: Cell<bool>,
+    /// Exchanges that have become tunnels.
+    pub tunnels: Cell<usize>,
+    /// Pieces of tunnels in the batch.
+    pub tunnelled: Cell<usize>,
     /// Connections whose task has something to do after the ring was read.
     pub dirty: RefCell<Vec<Rc<Shared>>>,
     /// Connections that wait for JavaScript to pass what it was told.
@@ -67,9 +65,7 @@ impl Context {
         crossing: Arc<Crossing>,
         access: Option<AccessLog>,
     ) -> Self {
-        let memory = Memory::new(&limits);
         Self {
-            memory,
             limits: Rc::new(limits),
             servers: RefCell::default(),
             announce,
@@ -78,8 +74,6 @@ impl Context {
             batch: RefCell::default(),
             flusher: RefCell::default(),
             exchanges: RefCell::default(),
-            writing: Cell::new(0),
-            collecting: Collecting::default(),
             connections: RefCell::default(),
             head: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
@@ -87,6 +81,8 @@ impl Context {
             wheel: RefCell::new(Wheel::new(0)),
             first_connection: Notify::new(),
             draining: Cell::new(false),
+            tunnels: Cell::new(0),
+            tunnelled: Cell::new(0),
             dirty: RefCell::default(),
             ending: RefCell::default(),
             watch: Notify::new(),
@@ -148,9 +144,9 @@ impl Context {
         self.now_ms() + after.as_millis() as u64
     }
 
-    /// Whether more than one request is in hand.
+    /// Whether more than one request is in hand, tunnels counted where they have something to say.
     pub fn serves_several(&self) -> bool {
-        self.exchanges.borrow().len() > 1
+        self.exchanges.borrow().len() - self.tunnels.get() + self.tunnelled.get() > 1
     }
 
     /// Adds events to the batch and makes sure that the flusher runs behind the tasks that are ready now.

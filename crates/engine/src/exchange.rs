@@ -17,6 +17,7 @@ pub(crate) trait Answer {
     fn reset(&self);
     fn credit(&self, bytes: u32);
     fn notify(&self);
+    fn tunnel(&self, taken: bool);
 }
 
 /// The exchanges in hand of one I/O thread. An id is a place and a generation, so that what JavaScript says of an

@@ -41,8 +41,6 @@ pub enum Refusal {
     BodyTooLarge,
     /// hyper read the message otherwise than the guard.
     Disagreement,
-    /// An `Expect` other than `100-continue`.
-    ExpectationFailed,
     /// The head did not arrive in time.
     HeadTimeout,
     /// A field line is longer than `limit_request_field_size`, or the trailers are too long.
@@ -67,7 +65,6 @@ impl Refusal {
     pub fn status(self) -> u16 {
         match self {
             Self::BodyTooLarge => 413,
-            Self::ExpectationFailed => 417,
             Self::FieldTooLarge | Self::TooManyFields => 431,
             Self::BodyTimeout | Self::HeadTimeout => 408,
             Self::AnswerTimeout => 504,
@@ -97,7 +94,6 @@ impl Refusal {
             Self::BodyTimeout => "The request body did not arrive in time.",
             Self::BodyTooLarge => "The request body is too large.",
             Self::Disagreement => "The request is ambiguous.",
-            Self::ExpectationFailed => "The expectation cannot be met.",
             Self::FieldTooLarge => "A header field is too large.",
             Self::HeadTimeout => "The request did not arrive in time.",
             Self::Overloaded | Self::Unserved => "The server is busy.",

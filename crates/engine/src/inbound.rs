@@ -17,8 +17,6 @@ pub struct Batch {
     pub chunks: Vec<Bytes>,
     /// The requests, and where in the text their records begin: until JavaScript takes it, one may be withdrawn.
     requests: Vec<(u32, u32)>,
-    /// Bytes of the pieces.
-    piece_bytes: usize,
 }
 
 impl Batch {
@@ -28,17 +26,11 @@ impl Batch {
         self.text.is_empty()
     }
 
-    /// Bytes of it all.
-    pub(crate) fn size(&self) -> usize {
-        self.text.len() + self.piece_bytes
-    }
-
     /// Empties the batch and keeps its memory, unless a flood made it large.
     pub fn clear(&mut self) {
         self.text.clear();
         self.chunks.clear();
         self.requests.clear();
-        self.piece_bytes = 0;
         if self.text.capacity() > KEEP {
             self.text = Vec::new();
         }
@@ -53,7 +45,6 @@ impl Batch {
             self.requests.extend(other.requests.iter().map(|&(id, at)| (id, at + before)));
             self.text.extend_from_slice(&other.text);
             self.chunks.append(&mut other.chunks);
-            self.piece_bytes += other.piece_bytes;
         }
         other.clear();
     }
@@ -85,7 +76,8 @@ impl Batch {
         self.start(CONNECTION_CLOSED, id);
     }
 
-    /// A request; `bytes` is what the spans of `head` are ranges of.
+    /// A request; `bytes` is what the spans of `head` are ranges of. `ahead` is what has come behind the head of one
+    /// that asks for an upgrade.
     pub(crate) fn request(
         &mut self,
         id: u32,
@@ -93,11 +85,11 @@ impl Batch {
         head: &Head,
         bytes: &[u8],
         body: RequestBody,
+        ahead: Option<Bytes>,
     ) {
         let body_kind = match body {
             RequestBody::None => 0,
             RequestBody::Whole(whole) => {
-                self.piece_bytes += whole.len();
                 self.chunks.push(whole);
                 1
             }
@@ -108,7 +100,10 @@ impl Batch {
         let flags = head.minor
             | u8::from(head.keep_alive) << 1
             | u8::from(head.upgrade) << 2
-            | body_kind << 3;
+            | body_kind << 3
+            | u8::from(ahead.is_some()) << 5
+            | u8::from(head.expects) << 6;
+        self.chunks.extend(ahead);
         self.requests.push((id, self.text.len() as u32));
         self.start(REQUEST, id);
         let length_at = self.text.len();
@@ -141,7 +136,6 @@ impl Batch {
     /// A piece of a streamed request body.
     pub(crate) fn data(&mut self, id: u32, piece: Bytes) {
         self.start(DATA, id);
-        self.piece_bytes += piece.len();
         self.chunks.push(piece);
     }
 

@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::{task, time};
 
 use crate::access::AccessLog;
-use crate::connection::{collector, serve};
+use crate::connection::serve;
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
@@ -25,7 +25,6 @@ use crate::in_hand;
 use crate::inbound::Batch;
 use crate::limits::Limits;
 use crate::listener::{Acceptor, AcceptorHandle, AcceptorOptions, Seat};
-use crate::memory::shedder;
 use crate::ring::{Command, Ring};
 use crate::scoreboard::Board;
 use crate::shutdown::{drain, end_process};
@@ -212,8 +211,6 @@ async fn run(ctx: Rc<Context>) {
     task::spawn_local(flusher(ctx.clone()));
     task::spawn_local(watcher(ctx.clone()));
     task::spawn_local(clock(ctx.clone()));
-    task::spawn_local(collector(ctx.clone()));
-    task::spawn_local(shedder(ctx.clone()));
     loop {
         ctx.crossing.woken().await;
         for control in ctx.crossing.take_control() {
@@ -311,6 +308,7 @@ fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
         Command::Reset => answer.reset(),
         Command::Credit(bytes) => answer.credit(bytes),
         Command::Notify => answer.notify(),
+        Command::Tunnel { taken } => answer.tunnel(taken),
         Command::Destroy => {}
     }
 }
@@ -344,6 +342,7 @@ async fn flusher(ctx: Rc<Context>) {
         if ctx.serves_several() {
             ctx.watch.notify_one();
         }
+        ctx.tunnelled.set(0);
     }
 }
 

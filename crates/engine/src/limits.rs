@@ -39,12 +39,6 @@ pub struct Limits {
     pub connection_requests: u32,
     /// Connections with a request in hand at most; one more is answered 503.
     pub worker_connections: usize,
-    /// Bytes of a body that are collected before JavaScript is woken for its request: slow uploads cost it nothing.
-    pub request_buffer: usize,
-    /// How long they are waited for, so that a stream that is meant to be one begins.
-    pub request_buffer_time: Duration,
-    /// Bytes that all clients together can make the worker hold: then the newest slow ones are shed.
-    pub buffer_memory: usize,
     /// Bytes of an answer that are taken from JavaScript ahead of the client: what a reader that stands still costs.
     pub response_buffer: usize,
 }
@@ -59,10 +53,6 @@ impl Limits {
         self.request_fields = or_most(self.request_fields, MAX_FIELDS);
         // Less would be a hand-over for every few bytes; JavaScript counts in 31 bits.
         self.response_buffer = self.response_buffer.clamp(MIN_WINDOW, MAX_WINDOW);
-        self.request_buffer = self.request_buffer.min(MAX_WINDOW);
-        if self.buffer_memory == 0 {
-            self.buffer_memory = usize::MAX;
-        }
         if self.worker_connections == 0 {
             self.worker_connections = usize::MAX;
         }
@@ -101,9 +91,6 @@ impl Default for Limits {
             connection_requests: 0,
             worker_connections: 1000,
             response_buffer: 131_072,
-            request_buffer: 65_536,
-            request_buffer_time: Duration::from_millis(100),
-            buffer_memory: 256 << 20,
         }
     }
 }
@@ -122,6 +109,8 @@ pub const MIN_WINDOW: usize = 16_384;
 pub const MAX_WINDOW: usize = 1 << 30;
 /// Request body bytes on their way to JavaScript for which it has given no credit back.
 pub const BODY_CREDIT: usize = 65_536;
+/// A request body that has arrived whole and is at most this long crosses in one event with its head.
+pub const WHOLE_BODY: usize = 65_536;
 /// A piece of a streamed body: V8 collects buffers by their number sooner than by their size, so larger ones leave
 /// tens of megabytes of garbage behind an upload.
 pub const MAX_PIECE: usize = 16_384;
@@ -139,5 +128,9 @@ pub const MAX_DRAIN: usize = 16_777_216;
 pub const USUAL_FIELD: usize = 1_024;
 /// An idle connection gives back what only requests need after so long: sooner, a busy one would make it anew each time.
 pub const PARK_AFTER: Duration = Duration::from_millis(200);
+/// The head of the answer with which an application takes a connection over is looked for in so many of its bytes.
+pub const MAX_TUNNEL_HEAD: usize = 16_384;
+/// A client may take so long to answer the close of its WebSocket; then the connection is closed.
+pub const TUNNEL_CLOSE_TIME: Duration = Duration::from_secs(5);
 /// A draining worker keeps idle connections this long, so that a request already on its way is answered.
 pub const IDLE_DRAIN_TIME: Duration = Duration::from_secs(2);

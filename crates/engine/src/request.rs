@@ -49,7 +49,7 @@ pub enum Framing {
 }
 
 /// A parsed head. It is made once a thread and filled anew for each request.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Head {
     /// The method, a token.
     pub method: Span,
@@ -63,9 +63,9 @@ pub struct Head {
     pub framing: Framing,
     /// Whether the client lets the connection live on (RFC 9112 section 9.3).
     pub keep_alive: bool,
-    /// `Expect: 100-continue` on a request that has a body.
-    pub expects_continue: bool,
-    /// `Connection: upgrade` with an `Upgrade` field.
+    /// An `Expect` field on HTTP/1.1: what it asks for is answered where the application can have a say.
+    pub expects: bool,
+    /// `Connection: upgrade` with an `Upgrade` field, or CONNECT: JavaScript may take the connection over.
     pub upgrade: bool,
     /// Bytes of the whole head.
     pub len: usize,

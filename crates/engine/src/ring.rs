@@ -130,6 +130,11 @@ pub enum Command<'a> {
     Reset,
     /// Head, whole body and end.
     Respond(ResponseHead<'a>, &'a [u8]),
+    /// Whether JavaScript takes the connection over, whose request asks for an upgrade.
+    Tunnel {
+        /// From here on the exchange carries bytes; else it is an ordinary request.
+        taken: bool,
+    },
     /// Trailer fields for the end of a chunked answer.
     Trailers(&'a [u8]),
 }
@@ -266,6 +271,7 @@ fn record(rest: &[u8], each: &mut impl FnMut(u32, Command<'_>)) -> Option<usize>
         CREDIT => each(id, Command::Credit(c)),
         NOTIFY => each(id, Command::Notify),
         DESTROY => each(id, Command::Destroy),
+        TUNNEL => each(id, Command::Tunnel { taken: flags & 1 != 0 }),
         _ => return None,
     }
     Some((RECORD + payload).next_multiple_of(4))
@@ -287,3 +293,4 @@ const RESET: u8 = 8;
 const CREDIT: u8 = 9;
 const NOTIFY: u8 = 10;
 const DESTROY: u8 = 11;
+const TUNNEL: u8 = 12;

@@ -1,5 +1,4 @@
 /** The second and third arguments of a fetch function, in the shapes that applications of other servers look for. */
-import { holdUp } from '../../engine/background.ts'
 import type { Connection } from '../../engine/exchange.ts'
 
 interface SocketFacts {
@@ -44,7 +43,7 @@ export class FetchContext {
   }
 
   waitUntil(work: unknown): void {
-    holdUp(Promise.resolve(work).catch(this.#onRejected))
+    Promise.resolve(work).catch(this.#onRejected)
   }
 
   passThroughOnException(): void {}

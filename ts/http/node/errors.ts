@@ -107,6 +107,12 @@ export function connectionReset(): Error {
   return Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
 }
 
+/** What a raw socket gets when its client is lost, in node's words. */
+export function socketReset(): Error {
+  const text = 'read ECONNRESET'
+  return Object.assign(new Error(text), { code: 'ECONNRESET', errno: -104, syscall: 'read' })
+}
+
 /** What the callbacks of writes get that can no longer be done. */
 export function streamDestroyed(method: string): Error {
   const text = `Cannot call ${method} after a stream was destroyed`

@@ -5,6 +5,7 @@
 import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
 import type { Connection, Exchange, ExchangeHandler } from '../../engine/exchange.ts'
+import { expectationOf, expectsContinue } from '../../engine/expectation.ts'
 import { kCall } from './brand.ts'
 import { Call } from './call.ts'
 import { noteResult } from './errors.ts'
@@ -39,10 +40,10 @@ export function ownHandler(served: ServedServer): ExchangeHandler {
   return new NodeHandler(served)
 }
 
-/** With a body an exchange may ask for 100 Continue; the field is in so few requests that only those are searched. */
-const EXPECT = 'expect'
+const NO_BYTES = Buffer.alloc(0)
 
 class NodeHandler implements ExchangeHandler {
+  readonly decides = true
   readonly #server: http.Server
   readonly #internals: ServerInternals
   readonly #served: ServedServer
@@ -83,6 +84,7 @@ class NodeHandler implements ExchangeHandler {
       (connection.attachment as ServerSocket | undefined) ?? this.#served.connect(connection)
     if (socket === undefined) return
     const constructors = this.#express?.current() ?? this.#constructors
+    if (exchange.upgrade && this.#upgrade(exchange, socket, constructors)) return
     const req = createRequest(constructors.Request, socket, exchange)
     const internals = this.#internals
     if (internals.joinDuplicateHeaders) req.joinDuplicateHeaders = true
@@ -101,10 +103,33 @@ class NodeHandler implements ExchangeHandler {
     const before = this.#inHand
     if (before !== undefined) this.#leave(before)
     this.#inHand = call
-    if (exchange.bodyKind !== 0 || internals.maxRequestsPerSocket) this.#decideEvent(call, req, res)
+    if (exchange.expects || internals.maxRequestsPerSocket) this.#decideEvent(call, req, res)
     else this.#request(req, res)
     this.#leave(call)
     this.#inHand = undefined
+  }
+
+  /** Gives the connection to whoever listens for 'upgrade' or 'connect'; false where the request is an ordinary one. */
+  #upgrade(exchange: Exchange, socket: ServerSocket, { Request }: Prototypes): boolean {
+    const server = this.#server
+    const req = createRequest(Request, socket, exchange)
+    const event = req.method === 'CONNECT' ? 'connect' : 'upgrade'
+    if (event === 'upgrade' && !wantsUpgrade(server, req)) return false
+    if (server.listenerCount(event) === 0) {
+      socket.destroy()
+      return true
+    }
+    socket.call?.finish()
+    this.#served.upgrade(socket, exchange)
+    req.upgrade = true
+    req.complete = true
+    req.push(null)
+    server.emit(event, req, socket, exchange.ahead ?? NO_BYTES)
+    return true
+  }
+
+  onStop(): void {
+    this.#served.destroyUpgraded()
   }
 
   /** What node copies from the server and the connection to a response. */
@@ -162,15 +187,17 @@ class NodeHandler implements ExchangeHandler {
         return
       }
     }
-    const expected = req.httpVersionMinor === 1 ? expectation(req.rawHeaders) : undefined
+    const expected = call.exchange.expects ? expectationOf(req.rawHeaders) : undefined
     if (expected === undefined) {
       this.#request(req, res)
-    } else if (/(?:^|\W)100-continue(?:$|\W)/i.test(expected)) {
-      // The engine has written 100 Continue already, as node does for everybody who does not listen.
+    } else if (expectsContinue(expected)) {
       res._expect_continue = true
-      res._sent100 = true
-      if (server.listenerCount('checkContinue') > 0) server.emit('checkContinue', req, res)
-      else this.#request(req, res)
+      if (server.listenerCount('checkContinue') > 0) {
+        server.emit('checkContinue', req, res)
+      } else {
+        res.writeContinue()
+        this.#request(req, res)
+      }
     } else if (server.listenerCount('checkExpectation') > 0) {
       server.emit('checkExpectation', req, res)
     } else {
@@ -179,12 +206,11 @@ class NodeHandler implements ExchangeHandler {
   }
 }
 
-function expectation(lines: string[]): string | undefined {
-  for (let i = 0; i < lines.length; i += 2) {
-    const name = lines[i]
-    if (name?.length === EXPECT.length && name.toLowerCase() === EXPECT) return lines[i + 1]
-  }
-  return undefined
+/** From Node 24 a server may say which; before, and without a word of it, whoever listens wants all. */
+function wantsUpgrade(server: http.Server, req: NodeRequest): boolean {
+  const { shouldUpgradeCallback } = serverInternals(server)
+  if (typeof shouldUpgradeCallback !== 'function') return server.listenerCount('upgrade') > 0
+  return Boolean(shouldUpgradeCallback.call(server, req))
 }
 
 /** The constructors that `createServer` was given as options. */

@@ -37,6 +37,7 @@ export interface ServerInternals {
   _emitCloseIfDrained(): void
   _listen2: SetupListen
   readonly maxRequestsPerSocket: number | undefined
+  readonly shouldUpgradeCallback: ((req: http.IncomingMessage) => unknown) | undefined
   readonly joinDuplicateHeaders: boolean | undefined
   readonly rejectNonStandardBodyWrites: boolean | undefined
   readonly maxHeaderSize: number | undefined

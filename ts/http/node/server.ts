@@ -5,11 +5,18 @@
 
 import { channel } from 'node:diagnostics_channel'
 import type http from 'node:http'
-import type { Connection } from '../../engine/exchange.ts'
+import type { Connection, Exchange } from '../../engine/exchange.ts'
 import { connectionListener, nodeMajor, serverInternals } from './internals.ts'
 import { listenInName } from './listen.ts'
 import type { ServerSocket } from './socket.ts'
-import { createSocket, isServerSocket, socketAnnounced, socketClosed } from './socket.ts'
+import {
+  createSocket,
+  isServerSocket,
+  openTunnel,
+  socketAnnounced,
+  socketClosed,
+} from './socket.ts'
+import { SocketTunnel } from './tunnel.ts'
 
 const socketCreated = channel('net.server.socket')
 
@@ -54,7 +61,8 @@ export class ServedServer {
       for (const connection of this.#connections) if (isIdle(connection)) this.#cut(connection)
     })
     define(server, 'closeAllConnections', () => {
-      for (const connection of this.#connections) this.#cut(connection)
+      // Not what the application has taken over, as on node.
+      for (const connection of this.#connections) if (!isUpgraded(connection)) this.#cut(connection)
     })
     const { _emitCloseIfDrained } = serverInternals(server)
     define(server, '_emitCloseIfDrained', () => {
@@ -93,6 +101,16 @@ export class ServedServer {
     if (server.listenerCount('connection') > 1) server.emit('connection', socket)
     socketAnnounced(socket)
     return socket
+  }
+
+  /** The application takes the connection of an exchange over. */
+  upgrade(socket: ServerSocket, exchange: Exchange): void {
+    openTunnel(socket, new SocketTunnel(socket, exchange.tunnel(), exchange.ahead?.length ?? 0))
+  }
+
+  /** Ends what the application has taken over. */
+  destroyUpgraded(): void {
+    for (const connection of this.#connections) if (isUpgraded(connection)) this.#cut(connection)
   }
 
   /** The engine has closed a connection. */
@@ -148,7 +166,12 @@ export class ServedServer {
 function isIdle({ attachment }: Connection): boolean {
   const socket = attachment as ServerSocket | undefined
   if (socket === undefined || socket.requests === 0) return nodeMajor >= 26
+  if (socket.tunnel !== undefined) return false
   return socket._httpMessage === null || socket._httpMessage.finished
+}
+
+function isUpgraded({ attachment }: Connection): boolean {
+  return (attachment as ServerSocket | undefined)?.tunnel !== undefined
 }
 
 /** What node tells the listeners of 'drop'. */

@@ -9,6 +9,7 @@ import type { InHand } from './brand.ts'
 import { socketEncoding } from './errors.ts'
 import type { NodeResponse } from './internals.ts'
 import { RawAnswer } from './raw.ts'
+import type { SocketTunnel, Written } from './tunnel.ts'
 
 export interface ServerSocket extends net.Socket {
   readonly connection: Connection
@@ -19,6 +20,8 @@ export interface ServerSocket extends net.Socket {
   requests: number
   /** The answer that ends the connection has been given. */
   last: boolean
+  /** The bytes, once the application has taken the connection over. */
+  tunnel: SocketTunnel | undefined
   _httpMessage: NodeResponse | null
   _hadError: boolean
   _unrefTimer(): void
@@ -43,6 +46,7 @@ const kConnection = Symbol('monoceros.connection')
 const kCall = Symbol('monoceros.call')
 const kClosed = Symbol('monoceros.closed')
 const kRaw = Symbol('monoceros.raw')
+const kTunnel = Symbol('monoceros.tunnel')
 
 interface Fields {
   [kOwner]: SocketOwner
@@ -50,6 +54,7 @@ interface Fields {
   [kCall]: InHand | undefined
   [kClosed]: boolean
   [kRaw]: RawAnswer | undefined
+  [kTunnel]: SocketTunnel | undefined
   server: net.Server
   requests: number
   last: boolean
@@ -59,6 +64,7 @@ interface Fields {
   _handle: null
   _hadError: boolean
   _httpMessage: NodeResponse | null
+  _writableState: { readonly length: number }
 }
 
 type This = ServerSocket & Fields
@@ -73,6 +79,7 @@ function Socket(this: This, owner: SocketOwner, connection: Connection) {
   this[kClosed] = false
   this[kRaw] = undefined
   this.last = false
+  this[kTunnel] = undefined
   this.server = owner.server
   this.requests = 0
   this.connecting = false
@@ -104,7 +111,10 @@ export function socketAnnounced(socket: ServerSocket): void {
 /** The engine has closed the connection: it needs no telling, and may use the number for the next one already. */
 export function socketClosed(socket: ServerSocket): void {
   ;(socket as This)[kClosed] = true
-  leave(socket)
+  const { tunnel } = socket
+  if (tunnel === undefined) return leave(socket)
+  // What has arrived is read to its end, as from a socket of node's.
+  if (!tunnel.isOver) socket.destroy()
 }
 
 /** The client has gone, or its last answer has; whoever listens hears the ends of both directions first, as in node. */
@@ -121,6 +131,17 @@ export function leave(socket: ServerSocket): void {
   socket.push(null)
   socket.read(0)
   socket.end()
+}
+
+/** The application has taken the connection over: from here on its errors and timeouts are its own. */
+export function openTunnel(socket: ServerSocket, tunnel: SocketTunnel): void {
+  ;(socket as This)[kTunnel] = tunnel
+  socket.removeListener('timeout', onTimeout)
+  socket.removeListener('error', onError)
+  socket.removeListener('close', abortRequest)
+  socket.removeListener('close', abortResponse)
+  // As node leaves it: whoever comes first decides how it is read.
+  Object.assign(socket, { readableFlowing: null })
 }
 
 export function isServerSocket(socket: unknown): socket is ServerSocket {
@@ -143,6 +164,9 @@ define(
     this[kCall] = call
   },
 )
+define('tunnel', function tunnel() {
+  return this[kTunnel]
+})
 for (const name of [
   'remoteAddress',
   'remotePort',
@@ -156,13 +180,19 @@ for (const name of [
   })
 }
 define('writableLength', function writableLength() {
+  if (this[kTunnel] !== undefined) return this._writableState.length
   // What the I/O thread has been given counts as written until it says that a client does not keep up.
   const exchange = this[kCall]?.exchange
   return exchange?.isFull === true ? exchange.outstanding : 0
 })
 define('pending', () => false)
-define('bytesRead', () => 0)
-define('bytesWritten', () => 0)
+define('bytesRead', function bytesRead() {
+  return this[kTunnel]?.bytesRead ?? 0
+})
+define('bytesWritten', function bytesWritten() {
+  const tunnel = this[kTunnel]
+  return tunnel === undefined ? 0 : tunnel.bytesWritten + this._writableState.length
+})
 
 const methods = {
   address(this: This): object {
@@ -201,9 +231,14 @@ const methods = {
     throw socketEncoding()
   },
 
-  // What arrives belongs to the exchanges; what a program writes itself takes the place of an answer.
-  _read(this: This): void {},
-  _write(this: This, chunk: Buffer, _encoding: string, callback: () => void): void {
+  // What arrives belongs to the exchanges, and what a program writes itself takes the place of an answer; until it has
+  // taken the connection over.
+  _read(this: This): void {
+    this[kTunnel]?.read()
+  },
+  _write(this: This, chunk: Buffer, encoding: BufferEncoding, callback: () => void): void {
+    const tunnel = this[kTunnel]
+    if (tunnel !== undefined) return tunnel.write(chunk, encoding, callback)
     const call = this[kCall]
     if (call !== undefined && !this[kClosed]) {
       this[kRaw] ??= new RawAnswer(call)
@@ -211,10 +246,14 @@ const methods = {
     }
     callback()
   },
-  _writev(this: This, chunks: readonly { chunk: Buffer }[], callback: () => void): void {
-    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), 'latin1', callback)
+  _writev(this: This, chunks: readonly Written[], callback: () => void): void {
+    const tunnel = this[kTunnel]
+    if (tunnel !== undefined) return tunnel.writev(chunks, callback)
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk as Buffer)), 'latin1', callback)
   },
   _final(this: This, callback: () => void): void {
+    const tunnel = this[kTunnel]
+    if (tunnel !== undefined) return tunnel.final(callback)
     if (!this[kClosed] && this[kRaw]?.end() !== true) this[kConnection].destroy()
     callback()
   },
@@ -222,6 +261,7 @@ const methods = {
   _destroy(this: This, error: Error | null, callback: (error: Error | null) => void): void {
     if (error !== null) this._hadError = true
     if (!this[kClosed] && this[kRaw]?.ended !== true) this[kConnection].destroy()
+    this[kTunnel]?.cancel()
     this[kOwner].onSocketDestroyed(this)
     callback(error)
     // Node says 'close' when the system has closed the descriptor: after all jobs, and after 'error'.

@@ -58,6 +58,11 @@ impl Answer for Shared {
 
     fn data(&self, bytes: &[u8]) {
         self.with_current(|current| {
+            if current.tunnel.is_some() {
+                let count = self.look_at_tunnel(current, bytes);
+                self.out.borrow_mut().append(|out| out.extend_from_slice(&bytes[..count]));
+                return self.look_behind_tunnel(current);
+            }
             if !current.takes_data(bytes.len()) {
                 return;
             }
@@ -75,6 +80,11 @@ impl Answer for Shared {
 
     fn large(&self, bytes: Bytes) {
         self.with_current(|current| {
+            if current.tunnel.is_some() {
+                let count = self.look_at_tunnel(current, &bytes);
+                self.out.borrow_mut().push(bytes.slice(..count));
+                return self.look_behind_tunnel(current);
+            }
             if !current.takes_data(bytes.len()) {
                 return;
             }
@@ -95,9 +105,10 @@ impl Answer for Shared {
 
     fn end(&self, discard: bool) {
         self.with_current(|current| {
-            if std::mem::replace(&mut current.ended, true) {
+            if std::mem::replace(&mut current.ended, true) || current.tunnel.is_some() {
                 return;
             }
+            current.undecided = false;
             if !current.head_sent {
                 // Nothing was said and nothing will be: cutting the connection is the only honest answer.
                 self.cut.set(true);
@@ -121,6 +132,10 @@ impl Answer for Shared {
 
     fn credit(&self, bytes: u32) {
         self.with_current(|current| current.credit = current.credit.saturating_add(bytes as usize));
+    }
+
+    fn tunnel(&self, taken: bool) {
+        self.with_current(|current| self.decide_upgrade(current, taken));
     }
 
     fn notify(&self) {

@@ -49,6 +49,30 @@ impl Connection {
         None
     }
 
+    /// The connection is a tunnel: its application has to answer, its client to take what is sent and, once its
+    /// WebSocket is closed, to close too.
+    pub(super) fn on_tunnel_deadline(&mut self) -> Option<Turn> {
+        let shared = self.shared.clone();
+        shared.due.set(false);
+        let now = shared.ctx.now_ms();
+        if self.output_expired(now) {
+            self.stream.reset_on_close();
+            return Some(Turn::Gone);
+        }
+        if shared.waits_until.get().min(self.answer_deadline()) <= now {
+            shared.abort();
+            return Some(Turn::Flush);
+        }
+        self.arm_tunnel(now);
+        None
+    }
+
+    /// Sets the wheel for a tunnel.
+    pub(super) fn arm_tunnel(&self, now: u64) {
+        let waits = self.shared.waits_until.get().min(self.answer_deadline());
+        self.shared.set_deadline_at(waits.min(self.output_deadline(now)));
+    }
+
     /// None is.
     fn wait_expired(&mut self, now: u64) -> Option<Turn> {
         let shared = self.shared.clone();
@@ -179,7 +203,7 @@ impl Connection {
 
     /// When the head of the answer is due: so long after the last byte of the request, or after the last one that
     /// JavaScript let us read.
-    fn answer_deadline(&self) -> u64 {
+    pub(super) fn answer_deadline(&self) -> u64 {
         let shared = &self.shared;
         let limit = shared.limits().answer.as_millis() as u64;
         let client_owes = self.input.is_running() && self.guard.in_message();

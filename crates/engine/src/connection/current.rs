@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::collecting::KeptHead;
+use super::tunnel::Tunnel;
 use crate::in_hand::Label;
 use crate::request::{Framing, Span};
 
@@ -20,10 +20,6 @@ pub(super) struct Current {
     /// Body pieces that wait for the rest, to cross whole.
     pub(super) collected: Vec<Bytes>,
     pub(super) collected_len: usize,
-    /// The request may wait for its body before it crosses.
-    pub(super) collects: bool,
-    /// The head, where it has waited.
-    pub(super) kept: Option<Box<KeptHead>>,
     pub(super) credit: usize,
     pub(super) body_bytes: u64,
     pub(super) body_done: bool,
@@ -46,6 +42,12 @@ pub(super) struct Current {
     pub(super) ended: bool,
     /// JavaScript wants to know when everything is sent.
     pub(super) notify: bool,
+    /// The request asks for an upgrade, and JavaScript has not said yet whether it takes the connection over.
+    pub(super) undecided: bool,
+    /// Bytes behind the head that JavaScript has seen already.
+    pub(super) ahead: usize,
+    /// JavaScript has taken the connection over.
+    pub(super) tunnel: Option<Box<Tunnel>>,
     pub(super) log: Option<Box<LogFacts>>,
 }
 

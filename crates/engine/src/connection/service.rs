@@ -51,10 +51,7 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
         return Err(Refusal::Disagreement);
     }
     let mut exchanges = ctx.exchanges.borrow_mut();
-    let writing = ctx.writing.get() - usize::from(shared.writing.get());
-    let overloaded = exchanges.len() + writing >= ctx.limits.worker_connections;
-    let has_body = head.framing != Framing::None;
-    if overloaded || (has_body && ctx.memory.is_full(&ctx.crossing)) {
+    if exchanges.len() >= ctx.limits.worker_connections {
         return Err(Refusal::Overloaded);
     }
     let id = exchanges.insert(shared.clone());
@@ -79,13 +76,7 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
         delivered: false,
         collected: Vec::new(),
         collected_len: 0,
-        // Who waits for the word to send a body, or to speak another protocol, waits for JavaScript.
-        collects: has_body
-            && !head.expects_continue
-            && !head.upgrade
-            && !ctx.limits.request_buffer_time.is_zero(),
-        kept: None,
-        credit: BODY_CREDIT.max(ctx.limits.request_buffer),
+        credit: BODY_CREDIT,
         body_bytes: 0,
         body_done: head.framing == Framing::None,
         end_told: false,
@@ -102,6 +93,9 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
         sent_bytes: 0,
         ended: false,
         notify: false,
+        undecided: head.upgrade,
+        ahead: 0,
+        tunnel: None,
         log,
     });
     Ok(())

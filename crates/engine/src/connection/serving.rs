@@ -3,13 +3,15 @@
 use std::task::{Context, Poll};
 
 use super::{Connection, Turn};
-use crate::encoder;
 use crate::guard::{Progress, Refusal};
 use crate::limits::READ_AHEAD;
 
 impl Connection {
     pub(super) fn serve(&mut self, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
+        if shared.is_tunnel() {
+            return self.tunnel(cx);
+        }
         match self.send(cx) {
             Poll::Ready(Err(_)) => return Turn::Gone,
             Poll::Ready(Ok(())) => self.notify_sent(),
@@ -106,7 +108,7 @@ impl Connection {
     /// Whether the guard may look at more input: it waits for a head and nobody is in hand, or it is inside a body.
     fn may_release(&self) -> bool {
         if self.guard.in_message() {
-            return self.shared.gate.borrow().pending() < self.shared.ctx.memory.read_ahead();
+            return !self.shared.is_undecided() && self.shared.gate.borrow().pending() < READ_AHEAD;
         }
         self.shared.current.borrow().is_none() && !self.guard.is_complete()
     }
@@ -128,11 +130,8 @@ impl Connection {
             taken += count;
             match progress {
                 Progress::Head => {
-                    if head.expects_continue {
-                        // As node: before the handler runs, whether it reads the body or not.
-                        shared.out.borrow_mut().append(|out| encoder::inform(out, 100, None, b""));
-                    }
-                    if self.guard.is_complete() {
+                    // What may be a body is not read as one before JavaScript has said that this is no upgrade.
+                    if self.guard.is_complete() || head.upgrade {
                         break;
                     }
                 }
@@ -149,6 +148,7 @@ impl Connection {
 
     /// Gives what was released to hyper and the request to JavaScript.
     fn after_release(&mut self, cx: &mut Context<'_>) -> Turn {
+        self.shared.note_ahead(self.carry.unread());
         match self.poll_hyper(cx) {
             Ok(()) => {
                 self.exchange_begins();

@@ -51,18 +51,11 @@ pub(crate) struct Shared {
     pub(super) waits_until: Cell<u64>,
     /// Requests so far.
     pub(super) requests: Cell<u32>,
+    /// What has come behind the head of a request that asks for an upgrade, until the request crosses.
+    pub(super) ahead: Cell<Option<Box<[u8]>>>,
     pub(super) peer: PeerAddr,
     /// The client's address as text, once it has been asked for.
     pub(super) remote: OnceCell<String>,
-    /// Bytes held between two turns, and since when there have been any.
-    pub(super) held: Cell<usize>,
-    pub(super) holds_since: Cell<u64>,
-    /// It is to end for the sake of others.
-    pub(super) shed: Cell<bool>,
-    /// That has not been seen to yet.
-    pub(super) leaves: Cell<bool>,
-    /// An answer is complete and not sent.
-    pub(super) writing: Cell<bool>,
     /// Itself, for the list of connections to wake.
     pub(super) me: Weak<Shared>,
 }
@@ -88,13 +81,9 @@ impl Shared {
             due: Cell::new(false),
             waits_until: Cell::new(u64::MAX),
             requests: Cell::new(0),
+            ahead: Cell::new(None),
             peer,
             remote: OnceCell::new(),
-            held: Cell::new(0),
-            holds_since: Cell::new(0),
-            shed: Cell::new(false),
-            leaves: Cell::new(false),
-            writing: Cell::new(false),
             me: me.clone(),
         })
     }
@@ -140,6 +129,7 @@ impl Shared {
 
     /// Begins the drain: an idle connection gets a short while for a request that is on its way.
     pub fn drain(&self) {
+        self.drain_tunnel();
         if self.current.borrow().is_none() {
             let soon = self.ctx.deadline(IDLE_DRAIN_TIME).min(self.waits_until.get());
             self.waits_until.set(soon);
@@ -214,8 +204,8 @@ impl Shared {
         self.ctx.wheel.borrow_mut().insert(self.id & PLACE_MASK, deadline);
     }
 
-    /// Hands the request over as far as it has arrived, and later the end of its body. Where the head has not been
-    /// kept, the one in the context must still be this request's when this is called first.
+    /// Hands the request over as far as it has arrived, and later the end of its body. The head in the context must
+    /// still be this request's when this is called first.
     pub(super) fn deliver(&self, current: &mut Current, trailers: &[u8]) {
         if current.delivered {
             if current.body_done
@@ -227,7 +217,6 @@ impl Shared {
             return;
         }
         current.delivered = true;
-        current.collected_len = 0;
         let whole = current.body_done && trailers.is_empty();
         current.end_told = current.body_done;
         let body = match (whole, current.collected.is_empty()) {
@@ -235,14 +224,12 @@ impl Shared {
             (true, false) => RequestBody::Whole(joined(&mut current.collected)),
             (false, _) => RequestBody::Streams,
         };
-        let kept = current.kept.take();
+        let head = self.ctx.head.borrow();
+        let gate = self.gate.borrow();
+        let ahead = if head.upgrade { self.ahead.take() } else { None };
+        current.ahead = ahead.as_ref().map_or(0, |ahead| ahead.len());
         self.ctx.tell(|batch| {
-            if let Some(kept) = kept {
-                batch.request(current.id, self.id, &kept.head, &kept.bytes, body);
-            } else {
-                let (head, gate) = (self.ctx.head.borrow(), self.gate.borrow());
-                batch.request(current.id, self.id, &head, &gate.bytes, body);
-            }
+            batch.request(current.id, self.id, &head, &gate.bytes, body, ahead.map(Bytes::from));
             for piece in current.collected.drain(..).flat_map(service::pieces) {
                 batch.data(current.id, piece);
             }
@@ -299,11 +286,17 @@ impl Shared {
     pub(super) fn close_books(&self, current: &Current) {
         self.ctx.exchanges.borrow_mut().remove(current.id);
         let elapsed = self.ctx.now().duration_since(current.started);
+        let mut answered = elapsed;
+        if let Some(tunnel) = &current.tunnel {
+            self.ctx.tunnels.set(self.ctx.tunnels.get() - 1);
+            // A connection of hours is no slow request.
+            answered = tunnel.answered().unwrap_or(elapsed);
+        }
         self.ctx.crossing.slot.request_finished(
             current.status,
             current.body_bytes,
             current.sent_bytes,
-            elapsed.as_micros() as u64,
+            answered.as_micros() as u64,
         );
         if !current.head_sent {
             return;

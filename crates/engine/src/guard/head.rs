@@ -158,12 +158,7 @@ impl Facts {
                 self.hosts += 1;
                 host(value)?;
             }
-            6 if name.eq_ignore_ascii_case(b"expect") => {
-                if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Refusal::ExpectationFailed);
-                }
-                self.expect = true;
-            }
+            6 if name.eq_ignore_ascii_case(b"expect") => self.expect = true,
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 for option in value.split(|&byte| byte == b',') {
@@ -208,11 +203,11 @@ impl Facts {
             (false, None | Some(0)) => Framing::None,
             (false, Some(length)) => Framing::Length(length),
         };
-        head.keep_alive = !self.close
-            && (head.minor == 1 || self.keep_alive)
-            && head.method.of(input) != b"CONNECT";
-        head.expects_continue = self.expect && head.minor == 1 && head.framing != Framing::None;
-        head.upgrade = self.upgrade && self.upgrade_listed && head.minor == 1;
+        let connect = head.method.of(input) == b"CONNECT";
+        head.keep_alive = !self.close && (head.minor == 1 || self.keep_alive) && !connect;
+        // RFC 9110 sections 10.1.1 and 7.8: neither field means anything on HTTP/1.0.
+        head.expects = self.expect && head.minor == 1;
+        head.upgrade = self.upgrade && self.upgrade_listed && head.minor == 1 || connect;
         Ok(())
     }
 }
@@ -352,7 +347,6 @@ mod tests {
                 "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xyz\r\n\r\n",
                 Refusal::UnknownCoding,
             ),
-            ("GET / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n", Refusal::ExpectationFailed),
         ] {
             assert_eq!(read(text).unwrap_err(), refusal, "{text:?}");
         }

@@ -167,13 +167,18 @@ fn after_an_early_answer_the_rest_may_still_be_wanted() {
 }
 
 #[test]
-fn expect_is_answered_100_before_the_body_comes() {
+fn expect_crosses_before_the_body_comes_and_javascript_answers_100() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
     let head = "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-Continue\r\nContent-Length: 2\r\n\r\n";
-    let interim = client.ask(&mut engine, head);
-    assert_eq!((interim.status, interim.reason.as_str()), (100, "Continue"));
+    client.send(&mut engine, head);
     let id = engine.request_to("/");
+    assert!(engine.received()[0].request.expects);
+    engine.settle();
+    assert_eq!(client.available(), 0, "100 is JavaScript's to send");
+    engine.js.inform(id, 100, "");
+    let interim = client.response(&mut engine);
+    assert_eq!((interim.status, interim.reason.as_str()), (100, "Continue"));
     client.send(&mut engine, "ok");
     assert_eq!(engine.requests(1)[0].body, b"ok");
     engine.js.reply(id, "done");
@@ -181,13 +186,15 @@ fn expect_is_answered_100_before_the_body_comes() {
 }
 
 #[test]
-fn expect_without_a_body_or_on_http_1_0_is_not_answered_100() {
+fn expect_means_nothing_on_http_1_0_and_any_other_crosses() {
     let mut engine = Engine::new(crate::harness::echo());
     let mut client = Client::connect(&engine);
-    let without = "GET / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n";
-    assert_eq!(client.ask(&mut engine, without).status, 200);
+    let tea = "GET / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n";
+    assert_eq!(client.ask(&mut engine, tea).status, 200);
     let old = "POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok";
     assert_eq!(client.ask(&mut engine, old).status, 200);
+    let expects: Vec<_> = engine.received().iter().map(|each| each.request.expects).collect();
+    assert_eq!(expects, [true, false]);
 }
 
 /// Sends until several rounds of other work have gone by without a byte being taken.

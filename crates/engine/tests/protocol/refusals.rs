@@ -38,7 +38,6 @@ fn each_refusal_has_its_status() {
             Limits { request_line: 20, ..default() },
             "GET /too-long HTTP/1.1\r\nHost: x\r\n\r\n",
         ),
-        (417, default(), "GET / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n"),
         (
             431,
             Limits { request_fields: 1, ..default() },

@@ -272,6 +272,12 @@ pub fn when_complete(mut answer: impl FnMut(&mut Js, &Received) + 'static) -> Ha
                 RequestBody::Whole(bytes) => (bytes.to_vec(), true),
                 RequestBody::Streams => (Vec::new(), false),
             };
+            if request.upgrade {
+                js.tunnel(request.id, false);
+            }
+            if request.expects && !complete {
+                js.inform(request.id, 100, "");
+            }
             let trailers = String::new();
             let received = Received { request: request.clone(), body, trailers, complete };
             if complete {

@@ -32,6 +32,9 @@ pub struct Request {
     pub minor: u8,
     pub keep_alive: bool,
     pub upgrade: bool,
+    pub expects: bool,
+    /// What has come behind the head of a request that asks for an upgrade.
+    pub ahead: Bytes,
     pub body: RequestBody,
     pub method: String,
     pub target: String,
@@ -106,12 +109,13 @@ impl Reader<'_> {
             .map(|(name, value)| (self.text(name.into()), self.text(value.into())))
             .collect();
         assert_eq!(self.at, end, "the record says its own length");
-        let body = match flags >> 3 {
+        let body = match flags >> 3 & 3 {
             0 => RequestBody::None,
             1 => RequestBody::Whole(self.chunk()),
             2 => RequestBody::Streams,
             other => panic!("body kind {other}"),
         };
+        let ahead = if flags & 32 == 0 { Bytes::new() } else { self.chunk() };
         let (keep_alive, upgrade) = (flags & 2 != 0, flags & 4 != 0);
         Request {
             id,
@@ -119,6 +123,8 @@ impl Reader<'_> {
             minor: flags & 1,
             keep_alive,
             upgrade,
+            expects: flags & 64 != 0,
+            ahead,
             body,
             method,
             target,

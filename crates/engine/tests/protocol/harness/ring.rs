@@ -139,6 +139,11 @@ impl Js {
         self.command(CREDIT, 0, id, bytes as u32);
     }
 
+    /// Takes the connection over whose request asks for an upgrade, or says that it is an ordinary one.
+    pub fn tunnel(&mut self, id: u32, taken: bool) {
+        self.command(TUNNEL, u8::from(taken), id, 0);
+    }
+
     pub fn notify(&mut self, id: u32) {
         self.command(NOTIFY, 0, id, 0);
     }
@@ -234,3 +239,4 @@ const RESET: u8 = 8;
 const CREDIT: u8 = 9;
 const NOTIFY: u8 = 10;
 const DESTROY: u8 = 11;
+const TUNNEL: u8 = 12;

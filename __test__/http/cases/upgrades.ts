@@ -1,0 +1,356 @@
+/** Connections that the application takes over: 'upgrade' and 'connect', and the socket that it gets. */
+import http from 'node:http'
+import net from 'node:net'
+import type { Duplex } from 'node:stream'
+import { exchange, get, RawClient, request } from '../client.ts'
+import type { Scenarios } from '../suite.ts'
+
+const UPGRADE = ['Connection: Upgrade', 'Upgrade: test']
+const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: test\r\nConnection: Upgrade\r\n\r\n'
+const LONG = 3_000_000
+/** More than any kernel holds for a client that does not read. */
+const VERY_LONG = 24_000_000
+
+type Taken = (req: http.IncomingMessage, socket: net.Socket, head: Buffer) => void
+
+/** A server whose upgrades `taken` takes over; all else is answered with the URL. */
+function server(taken: Taken): http.Server {
+  return http
+    .createServer((req, res) => res.end(`plain ${req.url}`))
+    .on('upgrade', taken as (req: http.IncomingMessage, socket: Duplex, head: Buffer) => void)
+}
+
+/** The events of a socket, in order, until its end. */
+function eventsOf(socket: net.Socket): { log: string[]; closed: Promise<void> } {
+  const log: string[] = []
+  socket.on('end', () => log.push('end'))
+  socket.on('finish', () => log.push('finish'))
+  socket.on('error', (error: NodeJS.ErrnoException) => log.push(`error ${error.code}`))
+  const closed = new Promise<void>((resolve) => {
+    socket.on('close', (hadError) => {
+      log.push(`close ${hadError}`)
+      resolve()
+    })
+  })
+  return { log, closed }
+}
+
+export const upgrades: Scenarios = {
+  'an upgrade goes to who listens, with all that node gives': async ({ serve }) => {
+    let seen: unknown
+    const port = await serve(
+      server((req, socket, head) => {
+        seen = {
+          url: req.url,
+          upgrade: req.upgrade,
+          complete: req.complete,
+          headers: req.headers,
+          same: req.socket === socket,
+          socket: socket instanceof net.Socket,
+          head: Buffer.isBuffer(head) && String(head),
+          address: socket.remoteAddress,
+          family: socket.remoteFamily,
+          local: socket.localAddress,
+          state: socket.readyState,
+          connecting: socket.connecting,
+          pending: socket.pending,
+          destroyed: socket.destroyed,
+          allowHalfOpen: socket.allowHalfOpen,
+          flowing: socket.readableFlowing,
+          writtenBefore: socket.bytesWritten,
+          listeners: ['data', 'error', 'timeout', 'drain'].map((it) => socket.listenerCount(it)),
+        }
+        socket.end(`${SWITCHING}done`)
+      }),
+    )
+    const answer = await exchange(port, `${request('GET', '/up', UPGRADE)}first bytes`)
+    return [answer, seen]
+  },
+  'bytes go through both ways, and an end of the client ends the reading only': async ({
+    serve,
+  }) => {
+    const logs: { log: string[]; closed: Promise<void> }[] = []
+    const port = await serve(
+      server((_req, socket) => {
+        logs.push(eventsOf(socket))
+        socket.write(SWITCHING)
+        socket.on('data', (chunk) => socket.write(chunk))
+        socket.on('end', () => socket.end('bye'))
+      }),
+    )
+    const client = new RawClient(port).send(request('GET', '/', UPGRADE))
+    await client.untilReceived('\r\n\r\n')
+    await client.send('ping').untilReceived('ping')
+    client.socket.end('last')
+    const received = await client.untilClosed()
+    await logs[0]?.closed
+    return [received, logs[0]?.log]
+  },
+  'an end of ours ends the writing only': async ({ serve }) => {
+    let heard = ''
+    let events: { log: string[]; closed: Promise<void> } | undefined
+    const port = await serve(
+      server((_req, socket) => {
+        events = eventsOf(socket)
+        socket.on('data', (chunk) => {
+          heard += chunk
+        })
+        socket.end(`${SWITCHING}that is all`)
+      }),
+    )
+    const client = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    client.write(request('GET', '/', UPGRADE))
+    let received = ''
+    client.setEncoding('latin1').on('data', (text) => {
+      received += text
+    })
+    client.on('end', () => client.end('but mine'))
+    await new Promise((resolve) => client.on('close', resolve))
+    await events?.closed
+    return [received, heard, events?.log]
+  },
+  'without a listener an upgrade is an ordinary request': async ({ serve }) => {
+    const port = await serve((req, res) => res.end(`${req.upgrade} ${req.headers.upgrade}`))
+    const h2c = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABk']
+    const client = new RawClient(port).send(request('GET', '/', h2c))
+    await client.untilReceived('false h2c')
+    client.send(request('POST', '/', [...UPGRADE, 'Content-Length: 2'], 'ok'))
+    await client.untilReceived('false test')
+    return (await client.send(get('/last')).untilClosed()).replace(/Date: [^\r]*/g, '')
+  },
+  'an Upgrade field alone asks for nothing': async ({ serve }) => {
+    const port = await serve(server((_req, socket) => socket.destroy()))
+    return exchange(port, get('/', 'Upgrade: test'))
+  },
+  'a listener that comes and goes': async ({ serve }) => {
+    const taken: Taken = (_req, socket) => socket.end(`${SWITCHING}taken`)
+    const own = server(taken)
+    const port = await serve(own)
+    const answers = [await exchange(port, request('GET', '/1', UPGRADE))]
+    own.removeAllListeners('upgrade')
+    answers.push(
+      await exchange(port, request('GET', '/2', ['Connection: Upgrade, close', 'Upgrade: x'])),
+    )
+    return answers
+  },
+  'an upgrade behind an ordinary request on one connection': async ({ serve }) => {
+    const sockets: net.Socket[] = []
+    const own = server((_req, socket) => {
+      sockets.push(socket)
+      socket.end(`${SWITCHING}taken`)
+    })
+    own.on('request', (req) => sockets.push(req.socket))
+    const port = await serve(own)
+    const both = request('GET', '/first', []) + request('GET', '/second', UPGRADE)
+    const answer = await exchange(port, both)
+    return [answer, sockets[0] === sockets[1]]
+  },
+  'a refusal is written by hand': async ({ serve }) => {
+    const port = await serve(
+      server((_req, socket) => {
+        socket.write('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n')
+        socket.destroySoon()
+      }),
+    )
+    return exchange(port, request('GET', '/', UPGRADE))
+  },
+  'a ServerResponse is put on the socket': async ({ serve }) => {
+    const port = await serve(
+      server((req, socket) => {
+        const res = new http.ServerResponse(req)
+        res.assignSocket(socket)
+        res.shouldKeepAlive = false
+        res.on('finish', () => {
+          res.detachSocket(socket)
+          socket.end()
+        })
+        res.writeHead(404, { 'X-By': 'hand' }).end('no')
+      }),
+    )
+    return exchange(port, request('GET', '/', UPGRADE))
+  },
+  'CONNECT goes to who listens': async ({ serve }) => {
+    let seen: unknown
+    const own = http.createServer((_req, res) => res.end('plain'))
+    own.on('connect', (req, socket, head) => {
+      seen = [req.method, req.url, req.upgrade, req.headers, String(head)]
+      socket.write('HTTP/1.1 200 Connection Established\r\n\r\n')
+      socket.pipe(socket)
+    })
+    const port = await serve(own)
+    const client = new RawClient(port).send(
+      'CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n\r\nhello',
+    )
+    await client.untilReceived('\r\n\r\n')
+    client.send('echo').socket.end()
+    return [await client.untilClosed(), seen]
+  },
+  'CONNECT is closed where nobody listens': async ({ serve }) => {
+    const port = await serve(server((_req, socket) => socket.destroy()))
+    return exchange(port, 'CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n\r\n')
+  },
+  'a client that resets is an error of the socket, once': async ({ serve }) => {
+    let events: { log: string[]; closed: Promise<void> } | undefined
+    const port = await serve(
+      server((_req, socket) => {
+        events = eventsOf(socket)
+        socket.write(SWITCHING)
+        socket.resume()
+      }),
+    )
+    const client = new RawClient(port).send(request('GET', '/', UPGRADE))
+    await client.untilReceived('\r\n\r\n')
+    client.socket.resetAndDestroy()
+    await events?.closed
+    return events?.log
+  },
+  'a destroyed socket closes without an error': async ({ serve }) => {
+    let events: { log: string[]; closed: Promise<void> } | undefined
+    const port = await serve(
+      server((_req, socket) => {
+        events = eventsOf(socket)
+        socket.write(SWITCHING, () => socket.destroy())
+      }),
+    )
+    const answer = await exchange(port, request('GET', '/', UPGRADE))
+    await events?.closed
+    return [answer, events?.log, events?.log.length]
+  },
+  'a reader that stops makes write say so, and drain follows': async ({ serve }) => {
+    const log: unknown[] = []
+    const port = await serve(
+      server((_req, socket) => {
+        socket.write(SWITCHING)
+        const chunk = Buffer.alloc(64 * 1024, 'x')
+        let sent = 0
+        const more = (): void => {
+          while (sent < VERY_LONG) {
+            sent += chunk.length
+            if (!socket.write(chunk)) {
+              if (log.length === 0)
+                log.push('full', socket.writableLength > 0, socket.writableNeedDrain)
+              socket.once('drain', more)
+              return
+            }
+          }
+          socket.end()
+        }
+        more()
+      }),
+    )
+    const client = new RawClient(port)
+    client.socket.pause()
+    client.send(request('GET', '/', UPGRADE))
+    setTimeout(() => client.socket.resume(), 50)
+    return [(await client.untilClosed()).length, log]
+  },
+  'a socket that is not read stops its client, and loses nothing': async ({ serve }) => {
+    const port = await serve(
+      server((_req, socket) => {
+        socket.write(SWITCHING)
+        socket.pause()
+        let heard = 0
+        setTimeout(() => {
+          socket.on('data', (chunk) => {
+            heard += chunk.length
+          })
+          socket.on('end', () => socket.end(String(heard)))
+          socket.resume()
+        }, 50)
+      }),
+    )
+    const client = new RawClient(port).send(request('GET', '/', UPGRADE))
+    await client.untilReceived('\r\n\r\n')
+    client.socket.end('x'.repeat(LONG))
+    return client.untilClosed()
+  },
+  'corked writes call back in order, and are counted until they go': async ({ serve }) => {
+    const log: unknown[] = []
+    const port = await serve(
+      server((_req, socket) => {
+        socket.cork()
+        socket.write(SWITCHING, () => log.push('head'))
+        socket.write('a', 'latin1', () => log.push('a'))
+        socket.write(Buffer.from('é'), () => log.push('é'))
+        socket.write('6869', 'hex', () => log.push('hi'))
+        log.push(socket.writableLength > 0)
+        socket.uncork()
+        socket.end('.', () => log.push(socket.bytesWritten))
+      }),
+    )
+    return [await exchange(port, request('GET', '/', UPGRADE)), log]
+  },
+  'its timeout is its own': async ({ serve }) => {
+    const port = await serve(
+      server((_req, socket) => {
+        socket.write(SWITCHING)
+        socket.setTimeout(30, () => socket.end('timed out'))
+      }),
+    )
+    return exchange(port, request('GET', '/', UPGRADE))
+  },
+  'all that libraries call on it is there': async ({ serve }) => {
+    const port = await serve(
+      server((_req, socket) => {
+        socket.setTimeout(0)
+        socket.setNoDelay(true)
+        socket.setKeepAlive(true, 0)
+        const same = socket.ref() === socket && socket.unref() === socket && socket.ref() === socket
+        const { address, family } = socket.address() as net.AddressInfo
+        socket.end(`${SWITCHING}${same} ${address} ${family}`)
+      }),
+    )
+    return exchange(port, request('GET', '/', UPGRADE))
+  },
+  'closing all connections leaves it, and the server waits for it': async ({ serve }) => {
+    const log: unknown[] = []
+    const own = server((_req, socket) => {
+      socket.write(SWITCHING)
+      socket.on('data', (chunk) => socket.write(chunk))
+      socket.on('end', () => socket.end())
+    })
+    const port = await serve(own)
+    const client = new RawClient(port).send(request('GET', '/', UPGRADE))
+    await client.untilReceived('\r\n\r\n')
+    const closed = new Promise<void>((resolve) => {
+      own.close(() => {
+        log.push('server closed')
+        resolve()
+      })
+    })
+    own.closeIdleConnections()
+    own.closeAllConnections()
+    await client.send('still there').untilReceived('still there')
+    log.push(await new Promise((resolve) => own.getConnections((_error, count) => resolve(count))))
+    client.socket.end()
+    await client.untilClosed()
+    await closed
+    return log
+  },
+  'each listener is called': async ({ serve }) => {
+    const log: string[] = []
+    const own = server((_req, socket) => {
+      log.push('first')
+      socket.write(SWITCHING)
+    })
+    own.on('upgrade', (_req, socket) => {
+      log.push('second')
+      socket.end('second')
+    })
+    const answer = await exchange(await serve(own), request('GET', '/', UPGRADE))
+    return [answer, log]
+  },
+  'shouldUpgradeCallback decides, where this Node has it': async ({ serve }) => {
+    const options = { shouldUpgradeCallback: (req: http.IncomingMessage) => req.url === '/yes' }
+    const own = http.createServer(options as http.ServerOptions, (req, res) =>
+      res.end(String(req.upgrade)),
+    )
+    own.on('upgrade', (_req, socket) => socket.end(`${SWITCHING}taken`))
+    const port = await serve(own)
+    const fields = ['Connection: Upgrade, close', 'Upgrade: x']
+    return [
+      await exchange(port, request('GET', '/yes', fields)),
+      await exchange(port, request('GET', '/no', fields)),
+    ]
+  },
+}
