@@ -29,6 +29,10 @@ export interface ProgramOptions {
   readonly env?: Record<string, string>
   /** What runs the command, instead of nothing. */
   readonly command?: readonly string[]
+  /** The command's script, when it is not the one of this tree. */
+  readonly entry?: string
+  /** Descriptors for 3, 4, ... in the program. */
+  readonly inherit?: readonly number[]
 }
 
 export interface Answer {
@@ -64,13 +68,13 @@ export class Program {
     const [file = process.execPath, ...args] = [
       ...(options.command ?? []),
       process.execPath,
-      ...COMMAND,
+      ...(options.entry === undefined ? COMMAND : [options.entry]),
       ...(options.args ?? []),
     ]
     this.child = spawn(file, args, {
       cwd: directory,
       env: { ...process.env, NODE_OPTIONS: '', ...options.env },
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'ignore', 'pipe', ...(options.inherit ?? [])],
     })
     this.child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.log += text

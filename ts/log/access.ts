@@ -1,6 +1,6 @@
 /** The access log of the TypeScript engine: lines are collected and written off the event loop's hot path. */
 
-import { closeSync, openSync } from 'node:fs'
+import { openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { SonicBoom } from 'sonic-boom'
 
@@ -20,21 +20,24 @@ export interface AccessLog {
 /** Opens the access log at a path or at standard output (`-`). */
 export function openAccessLog(target: string, format: string): AccessLog {
   const line = compileAccessFormat(format)
-  const boom = openBoom(target)
+  let boom = openBoom(target)
+  const flush = () => {
+    try {
+      boom.flushSync()
+    } catch {
+      // Not open yet or already closed: then nothing of ours waits in it.
+    }
+  }
   return {
     log: (entry) => void boom.write(`${line(entry)}\n`),
-    flush: () => {
-      try {
-        boom.flushSync()
-      } catch {
-        // Not open yet or already closed: then nothing of ours waits in it.
-      }
-    },
+    flush,
     reopen: () => {
       if (target === '-') return
-      // A file that cannot be opened is an error here and not in the stream, which would have closed the old one.
-      closeSync(openFile(target))
-      boom.reopen(target)
+      const next = openBoom(target)
+      flush()
+      // What is on its way to the old file is still written there.
+      boom.end()
+      boom = next
     },
   }
 }

@@ -4,7 +4,7 @@
  * file. Lines are written synchronously: they are few, and the last ones before an exit are those that matter.
  */
 
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import type { Logger as Pino } from 'pino'
@@ -57,6 +57,7 @@ class ErrorLog implements Logger {
   #fd: number
   #pino: Pino<LogLevel> | undefined
   #boom: SonicBoom | undefined
+  #failing = false
 
   constructor(options: LogOptions) {
     this.#options = options
@@ -108,12 +109,28 @@ class ErrorLog implements Logger {
     else this.#pino[level]({ err: thrown }, message)
   }
 
+  /** Once for each time that it begins to fail: on standard error, since there is no other place left. */
+  #complain(error: Error): void {
+    const { errorlog } = this.#options
+    if (this.#failing || errorlog === '-') return
+    this.#failing = true
+    const text = `[ERROR] the error log ${errorlog} cannot be written (${error.message}); serving goes on`
+    try {
+      writeSync(STDERR_FD, `[${formatLogTime()}] [${processId()}] ${text}\n`)
+    } catch {
+      // Nobody reads that either.
+    }
+  }
+
   #open(): Pino<LogLevel> {
     const { pino } = require('pino') as typeof import('pino')
     const { SonicBoom } = require('sonic-boom') as typeof import('sonic-boom')
     const boom = new SonicBoom({ fd: this.#fd, sync: true })
     // A reader that has gone (EPIPE) or a full disk must not end a server that still serves.
-    boom.on('error', () => {})
+    boom.on('error', (error: Error) => this.#complain(error))
+    boom.on('drain', () => {
+      this.#failing = false
+    })
     this.#boom = boom
     return pino<LogLevel>(
       {

@@ -24,10 +24,8 @@ const UNCHANGED = -1
 /** The ids that the settings name, or undefined when they name none; an unknown name is an error. */
 export function ownerOf({ user, group }: UserSettings): Owner | undefined {
   if (user === null && group === null) return undefined
-  return {
-    uid: user === null ? UNCHANGED : userId(user),
-    gid: group === null ? UNCHANGED : groupId(group),
-  }
+  const ids = user === null ? { uid: UNCHANGED, gid: UNCHANGED } : userIds(user)
+  return { uid: ids.uid, gid: group === null ? ids.gid : groupId(group) }
 }
 
 /** Makes this process the user's; for good. */
@@ -69,16 +67,17 @@ export function prepareFile(path: string, owner: Owner | undefined): void {
   giveAway(path, owner)
 }
 
-function userId(user: string): number {
-  if (/^\d+$/.test(user)) return Number(user)
-  const uid = native === null ? fromDatabase('/etc/passwd', user) : native.userIds(user)?.uid
-  if (uid === undefined) throw monocerosError('ERR_USER_UNKNOWN', 'user', user)
-  return uid
+// The user's own group comes with the user, as systemd has it: with Gunicorn the workers keep the group of root.
+function userIds(user: string): Owner {
+  if (/^\d+$/.test(user)) return { uid: Number(user), gid: UNCHANGED }
+  const ids = native === null ? fromPasswd(user) : native.userIds(user)
+  if (ids === null || ids === undefined) throw monocerosError('ERR_USER_UNKNOWN', 'user', user)
+  return ids
 }
 
 function groupId(group: string): number {
   if (/^\d+$/.test(group)) return Number(group)
-  const gid = native === null ? fromDatabase('/etc/group', group) : native.groupId(group)
+  const gid = native === null ? fromGroups(group) : native.groupId(group)
   if (gid === undefined || gid === null) throw monocerosError('ERR_USER_UNKNOWN', 'group', group)
   return gid
 }
@@ -92,10 +91,17 @@ function initgroups(user: string, gid: number): void {
 }
 
 // Without the addon: the system's own files, not LDAP and its like.
-function fromDatabase(path: string, name: string): number | undefined {
-  const line = readFileSync(path, 'utf8')
-    .split('\n')
-    .find((entry) => entry.startsWith(`${name}:`))
-  const id = Number(line?.split(':')[2])
-  return Number.isInteger(id) ? id : undefined
+function fromPasswd(name: string): Owner | undefined {
+  const [, , uid, gid] = entryOf('/etc/passwd', name) ?? []
+  return uid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) }
+}
+
+function fromGroups(name: string): number | undefined {
+  const gid = entryOf('/etc/group', name)?.[2]
+  return gid === undefined ? undefined : Number(gid)
+}
+
+function entryOf(path: string, name: string): string[] | undefined {
+  const lines = readFileSync(path, 'utf8').split('\n')
+  return lines.find((line) => line.startsWith(`${name}:`))?.split(':')
 }

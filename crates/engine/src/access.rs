@@ -49,6 +49,9 @@ pub struct AccessLog {
     /// Whole lines that are not written yet.
     buffer: Vec<u8>,
     lost: u64,
+    /// The last write failed.
+    failing: bool,
+    news: Option<String>,
 }
 
 impl AccessLog {
@@ -59,7 +62,15 @@ impl AccessLog {
     /// When the file cannot be opened to append to.
     pub fn open(target: &str, format: AccessFormat) -> io::Result<Self> {
         let sink = Sink::open(target)?;
-        Ok(Self { format, sink, clock: Clock::new(), buffer: Vec::new(), lost: 0 })
+        Ok(Self {
+            format,
+            sink,
+            clock: Clock::new(),
+            buffer: Vec::new(),
+            lost: 0,
+            failing: false,
+            news: None,
+        })
     }
 
     /// Adds a line. It is written when enough have come together, else by `flush`.
@@ -81,10 +92,30 @@ impl AccessLog {
 
     /// Writes what has been logged, as much as can be written without waiting.
     pub fn flush(&mut self) {
-        self.sink.write(&mut self.buffer);
+        match self.sink.write(&mut self.buffer) {
+            Ok(()) if self.failing && self.buffer.is_empty() => {
+                self.failing = false;
+                let lost = std::mem::take(&mut self.lost);
+                self.news =
+                    Some(format!("the access log is written again; {lost} lines were lost"));
+            }
+            Err(error) if !self.failing => {
+                self.failing = true;
+                self.news = Some(format!(
+                    "the access log cannot be written: {error}; {BUFFER_MAX} bytes of lines wait for it, more are lost"
+                ));
+            }
+            _ => {}
+        }
     }
 
-    /// Opens the file by its name again, after it was renamed. If that fails, the old one stays.
+    /// What there is to tell about the log itself, once for each change.
+    pub fn take_news(&mut self) -> Option<String> {
+        self.news.take()
+    }
+
+    /// Opens the file by its name again, after it was renamed. If that fails, the old one stays. What the old one did
+    /// not take goes to the new one.
     ///
     /// # Errors
     ///
@@ -185,6 +216,25 @@ mod tests {
         assert_eq!(log.lost(), 0);
         fs::remove_dir(path).unwrap();
         fs::remove_file(moved).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_once_and_its_lines_wait() {
+        let format = AccessFormat::compile("%(s)s").unwrap();
+        let mut log = AccessLog::open("/dev/full", format).unwrap();
+        for _ in 0..3 {
+            log.log(&entry());
+            log.flush();
+        }
+        assert!(log.take_news().unwrap().contains("No space left on device"));
+        assert_eq!(log.take_news(), None);
+        let (file, path) = open("full", "%(s)s");
+        log.sink = file.sink;
+        log.flush();
+        assert!(log.take_news().unwrap().contains("0 lines were lost"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "200\n200\n200\n");
+        fs::remove_file(path).unwrap();
     }
 
     #[test]

@@ -230,9 +230,10 @@ async fn run(ctx: Rc<Context>) {
                 }
                 Control::InHand(reply) => in_hand::answer(&ctx, &reply),
                 Control::Reopen => {
-                    if let Some(access) = ctx.access.borrow_mut().as_mut() {
-                        // The old file stays in use when the new one cannot be opened.
-                        let _ = access.reopen();
+                    let reopened = ctx.access.borrow_mut().as_mut().map(AccessLog::reopen);
+                    if let Some(Err(error)) = reopened {
+                        let text = format!("the access log stays the old file: {error}");
+                        ctx.tell(|batch| batch.trouble(&text));
                     }
                 }
                 Control::Trouble(text) => ctx.tell(|batch| batch.trouble(&text)),
@@ -371,8 +372,12 @@ async fn clock(ctx: Rc<Context>) {
             ctx.first_connection.notified().await;
         }
         time::sleep(TICK).await;
-        if let Some(access) = ctx.access.borrow_mut().as_mut() {
+        let news = ctx.access.borrow_mut().as_mut().and_then(|access| {
             access.flush();
+            access.take_news()
+        });
+        if let Some(text) = news {
+            ctx.tell(|batch| batch.trouble(&text));
         }
         ctx.refresh_clock();
         let now = ctx.now_ms();

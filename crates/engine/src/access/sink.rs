@@ -36,9 +36,11 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes whole lines from the buffer's start and takes out what is written.
-    pub(super) fn write(&mut self, buffer: &mut Vec<u8>) {
+    /// Writes whole lines from the buffer's start and takes out what is written. What could not be is kept, and an
+    /// error says why if it is not for want of room in a pipe.
+    pub(super) fn write(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
         let mut done = 0;
+        let mut result = Ok(());
         while done < buffer.len() {
             let rest = &buffer[done..];
             let part = if self.may_be_full { portion(rest) } else { rest };
@@ -49,10 +51,14 @@ impl Sink {
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 // Full disk, reader gone: kept and tried again with the next lines.
-                Err(_) => break,
+                Err(error) => {
+                    result = Err(error);
+                    break;
+                }
             }
         }
         buffer.drain(..done);
+        result
     }
 
     /// Whether a portion can be written without waiting, as POSIX has it for pipes.
@@ -93,11 +99,11 @@ mod tests {
         assert!(sink.may_be_full);
         let lines = b"0123456789abcdef0123456789abcde\n".repeat(10_000);
         let mut buffer = lines.clone();
-        sink.write(&mut buffer);
+        sink.write(&mut buffer).unwrap();
         assert!(!buffer.is_empty() && buffer.len() < lines.len());
         let mut read = vec![0; lines.len() - buffer.len()];
         reader.read_exact(&mut read).unwrap();
-        sink.write(&mut buffer);
+        sink.write(&mut buffer).unwrap();
         let mut rest = vec![0; lines.len() - buffer.len() - read.len()];
         reader.read_exact(&mut rest).unwrap();
         assert!([read, rest, buffer].concat() == lines);

@@ -1,0 +1,105 @@
+// The logs from outside: rotation by rename and USR1 under load, and disks that take no more.
+
+import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+
+import { startLoad } from './load.ts'
+import { appSource, ENGINES, type Program, serveArgs, startProgram, until } from './program.ts'
+
+for (const engine of ENGINES) {
+  test.serial(`${engine}: rotation by USR1 loses no line of either log`, async (t) => {
+    const program = startProgram(t, {
+      files: { 'app.cjs': appSource('1') },
+      args: [
+        ...serveArgs(engine, '-w', '2'),
+        ...['--access-logfile', 'access.log', '--access-logformat', '%(s)s %(U)s'],
+        ...['--error-logfile', 'error.log'],
+      ],
+    })
+    const port = await portOf(program)
+    const stop = startLoad({ port, keepAlive: 8, fresh: 2, path: '/logged' })
+    for (const number of [1, 2, 3]) {
+      await until(() => lines(program, 'access.log').length > 50, 'lines to rotate')
+      for (const name of ['access', 'error']) {
+        renameSync(at(program, `${name}.log`), at(program, `${name}.${number}`))
+      }
+      program.signal('SIGUSR1')
+      await until(() => existsSync(at(program, 'access.log')), 'the new file')
+    }
+    const { answered, lost } = await stop()
+    t.deepEqual(lost, [])
+    program.signal('SIGTERM')
+    t.is(await program.exited, 0)
+    const all = ['access.1', 'access.2', 'access.3', 'access.log'].flatMap((name) =>
+      lines(program, name),
+    )
+    t.is(all.filter((line) => line === '200 /logged').length, answered)
+    t.is(all.length, answered)
+    const errors = readdirSync(program.directory)
+      .filter((name) => name.startsWith('error.'))
+      .flatMap((name) => lines(program, name))
+    t.is(errors.filter((line) => line.includes('Handling signal: usr1')).length, 3)
+    t.true(errors.some((line) => line.includes('Shutting down: Master')))
+  })
+
+  test.serial(`${engine}: USR1 to a worker reopens its logs alone`, async (t) => {
+    const program = startProgram(t, {
+      files: { 'app.cjs': appSource('1') },
+      args: serveArgs(engine, '-w', '1', '--access-logfile', 'access.log'),
+    })
+    await program.ready(1)
+    renameSync(at(program, 'access.log'), at(program, 'access.1'))
+    for (const pid of program.workers()) process.kill(pid, 'SIGUSR1')
+    await until(() => existsSync(at(program, 'access.log')), 'the new file')
+    await program.get()
+    await until(() => lines(program, 'access.log').length === 1, 'the line')
+    t.is(lines(program, 'access.1').length, 0)
+  })
+}
+
+const FULL = '/dev/full'
+const testFull = existsSync(FULL) ? test.serial : test.serial.skip
+
+testFull('a full disk for the access log: a message, and serving goes on', async (t) => {
+  const program = startProgram(t, {
+    files: { 'app.cjs': appSource('1') },
+    args: serveArgs('auto', '-w', '1', '--access-logfile', FULL),
+  })
+  await program.ready(1)
+  t.is((await program.get()).status, 200)
+  t.is((await program.get('/slow/500')).status, 200)
+  await program.line(/the access log cannot be written/)
+  t.is((await program.get()).status, 200)
+})
+
+testFull('a full disk for the error log: a message, and serving goes on', async (t) => {
+  const program = startProgram(t, {
+    files: { 'app.cjs': appSource('1'), 'config.json': '{}' },
+    args: ['app.cjs', '-b', 'unix:a.sock', '--error-logfile', FULL],
+  })
+  await program.line(/the error log \/dev\/full cannot be written \(ENOSPC.*serving goes on/)
+  await until(() => existsSync(at(program, 'a.sock')), 'the socket')
+  program.signal('SIGHUP')
+  program.signal('SIGUSR1')
+  program.signal('SIGTERM')
+  t.is(await program.exited, 0)
+})
+
+function at(program: Program, name: string): string {
+  return join(program.directory, name)
+}
+
+function lines(program: Program, name: string): string[] {
+  if (!existsSync(at(program, name))) return []
+  return readFileSync(at(program, name), 'utf8').split('\n').slice(0, -1)
+}
+
+async function portOf(program: Program): Promise<number> {
+  const port = await until(() => {
+    const log = lines(program, 'error.log')
+    const ready = log.filter((line) => line.includes('Worker ready')).length === 2
+    return ready ? /127\.0\.0\.1:(\d+)/.exec(log.join('\n'))?.[1] : undefined
+  }, 'two workers in the log')
+  return Number(port)
+}

@@ -1,0 +1,183 @@
+// What systemd does for a service, done by the test: opened sockets, a notification socket, the watchdog.
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
+
+import { nodeBinder } from '../../ts/listen/bind-node.ts'
+import { native } from '../../ts/native/index.ts'
+import {
+  appSource,
+  childrenOf,
+  ENGINES,
+  get,
+  isAlive,
+  type Program,
+  serveArgs,
+  startProgram,
+  until,
+} from './program.ts'
+
+// LISTEN_PID is the process's own, so a shell sets it just before it becomes the program.
+const ACTIVATED = ['sh', '-c', 'LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=web exec "$@"', '-']
+
+for (const engine of ENGINES) {
+  test.serial(
+    `${engine}: serves the socket that it was given, and not what bind says`,
+    async (t) => {
+      const options = { backlog: 16, reusePort: false, chdir: '/', umask: 0, owner: undefined }
+      const { fd, bound, close } = nodeBinder.tcp(
+        { kind: 'tcp', host: '127.0.0.1', port: 0 },
+        options,
+      )
+      const port = bound.kind === 'tcp' ? bound.port : 0
+      const source = `module.exports = (req, res) => res.end(
+      Object.keys(process.env).filter((name) => name.startsWith('LISTEN_')).join())`
+      const program = startProgram(t, {
+        files: { 'app.cjs': source },
+        args: serveArgs(engine, '-w', '1'),
+        command: ACTIVATED,
+        inherit: [fd],
+      })
+      close()
+      await program.line(/systemd has opened descriptor 3 \(web\)/)
+      await program.line(new RegExp(`Listening at: http://127\\.0\\.0\\.1:${port} `))
+      await program.line(/Worker ready/)
+      t.is((await get({ port, path: '/' })).body, '')
+      program.signal('SIGHUP')
+      await program.line(/Reload complete/)
+      t.is((await get({ port, path: '/' })).status, 200)
+      program.signal('SIGUSR2')
+      const [, pid] = await program.line(/Starting a new arbiter \(pid: (\d+)\)/)
+      const newer = Number(pid)
+      t.teardown(() => endFamily(newer))
+      await program.line(new RegExp(`Listening at: http://127\\.0\\.0\\.1:${port} \\(${newer}\\)`))
+      await program.line(/serves beside this one/)
+      program.signal('SIGTERM')
+      t.is(await program.exited, 0)
+      t.is((await get({ port, path: '/' })).status, 200)
+    },
+  )
+}
+
+test.serial('sockets that were meant for another process are left alone', async (t) => {
+  const program = startProgram(t, {
+    files: { 'app.cjs': appSource('1') },
+    args: serveArgs('auto', '-w', '1'),
+    env: { LISTEN_PID: '1', LISTEN_FDS: '3' },
+  })
+  await program.ready(1)
+  t.is((await program.who()).version, '1')
+})
+
+// Node has no datagrams on unix sockets, neither to send them nor to receive them.
+const LISTENER = `import json, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+s.bind(sys.argv[1].replace('@', '\\0'))
+print(json.dumps('bound'), flush=True)
+while True: print(json.dumps(s.recv(4096).decode()), flush=True)`
+const canListen = native !== null && spawnSync('python3', ['-c', '']).status === 0
+const testNotify = canListen ? test.serial : test.serial.skip
+
+for (const abstract of [false, true]) {
+  testNotify(`systemd hears what happens${abstract ? ', at an abstract name' : ''}`, async (t) => {
+    const systemd = await listen(t, abstract)
+    const args = serveArgs('auto', '-w', '2')
+    const env = { NOTIFY_SOCKET: systemd.address, WATCHDOG_USEC: '200000' }
+    const files = { 'app.cjs': `setTimeout(() => {}, 0); ${appSource('1')}` }
+    const program = startProgram(t, { files, args, env })
+    await program.ready(2)
+    await systemd.hears(/^READY=1\nSTATUS=2 workers serve$/)
+    await systemd.hears(/^WATCHDOG=1$/)
+    await systemd.hears(/^WATCHDOG=1$/)
+    program.signal('SIGHUP')
+    await systemd.hears(/^RELOADING=1\nMONOTONIC_USEC=\d{6,}\n/)
+    await systemd.hears(/^READY=1\n/)
+    t.regex(program.log, /Reload complete/)
+    program.write('app.cjs', 'throw new Error("broken")')
+    program.signal('SIGHUP')
+    await systemd.hears(/^RELOADING=1\n/)
+    await systemd.hears(/^READY=1\n/)
+    t.regex(program.log, /Reload failed/)
+    program.signal('SIGTERM')
+    await systemd.hears(/^STOPPING=1\n/)
+    t.is(await program.exited, 0)
+  })
+}
+
+testNotify('systemd is told whom to watch after an upgrade', async (t) => {
+  const systemd = await listen(t, false)
+  const args = serveArgs('auto', '-w', '1')
+  const env = { NOTIFY_SOCKET: systemd.address, WATCHDOG_USEC: '400000' }
+  const program = startProgram(t, { files: { 'app.cjs': appSource('1') }, args, env })
+  await program.ready(1)
+  await systemd.hears(/^READY=1/)
+  program.signal('SIGUSR2')
+  const [, pid] = await program.line(/Starting a new arbiter \(pid: (\d+)\)/)
+  const newer = Number(pid)
+  t.teardown(() => endFamily(newer))
+  await program.line(/serves beside this one/)
+  program.signal('SIGTERM')
+  await systemd.hears(new RegExp(`^MAINPID=${newer}\\nREADY=1\\n`))
+  t.is(await program.exited, 0)
+  await systemd.hears(new RegExp(`^MAINPID=${newer}\\nREADY=1$`))
+  await systemd.hears(/^WATCHDOG=1$/)
+})
+
+testNotify('a start that fails never says ready', async (t) => {
+  const systemd = await listen(t, false)
+  const args = serveArgs('auto', '-w', '1')
+  const env = { NOTIFY_SOCKET: systemd.address }
+  const files = { 'app.cjs': 'throw new Error("broken")' }
+  const program = startProgram(t, { files, args, env })
+  t.is(await program.exited, 3)
+  await systemd.hears(/^STOPPING=1/)
+  t.false(systemd.heard.some((message) => message.includes('READY')))
+})
+
+interface Systemd {
+  readonly address: string
+  readonly heard: string[]
+  /** Waits for a message that was not waited for before. */
+  hears(pattern: RegExp): Promise<void>
+}
+
+async function listen(t: ExecutionContext, abstract: boolean): Promise<Systemd> {
+  const directory = mkdtempSync(join(tmpdir(), 'monoceros-notify-'))
+  const address = `${abstract ? '@' : ''}${join(directory, 'notify')}`
+  const child: ChildProcess = spawn('python3', ['-c', LISTENER, address])
+  t.teardown(() => {
+    child.kill('SIGKILL')
+    rmSync(directory, { recursive: true })
+  })
+  const heard: string[] = []
+  let rest = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop() ?? ''
+    heard.push(...lines.map((line) => JSON.parse(line) as string))
+  })
+  await until(() => heard.length === 1, 'the notification socket')
+  let read = 0
+  return {
+    address,
+    heard,
+    async hears(pattern) {
+      const index = await until(
+        () => {
+          const found = heard.findIndex((message, at) => at > read && pattern.test(message))
+          return found === -1 ? undefined : found
+        },
+        `a message like ${pattern} beside ${JSON.stringify(heard)}`,
+      )
+      read = index
+    },
+  }
+}
+
+function endFamily(arbiter: Program['pid']): void {
+  const family = isAlive(arbiter) ? [...childrenOf(arbiter), arbiter] : []
+  for (const member of family) process.kill(member, 'SIGKILL')
+}

@@ -1,0 +1,122 @@
+// Another user and group, the mask, priorities: what the processes and files are to the system. Needs root.
+
+import { chmodSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+
+import { native } from '../../ts/native/index.ts'
+import { appSource, ENGINES, get, serveArgs, startProgram, until } from './program.ts'
+
+const isRoot = process.getuid?.() === 0 && process.platform === 'linux'
+const testRoot = isRoot ? test.serial : test.serial.skip
+
+const WHO = `module.exports = (req, res) => res.end(JSON.stringify({
+  uid: process.getuid(), gid: process.getgid(), groups: process.getgroups() }))`
+const NOBODY = idsOf('nobody')
+
+for (const engine of ENGINES) {
+  testRoot(`${engine}: workers are the user and have none of the groups of root`, async (t) => {
+    const program = startProgram(t, {
+      files: { 'app.cjs': WHO },
+      args: serveArgs(engine, '-w', '1', '-u', 'nobody', '-m', '007', '-b', 'unix:a.sock', ...LOGS),
+    })
+    chmodSync(program.directory, 0o755)
+    await program.ready(1)
+    t.deepEqual(JSON.parse((await program.get()).body), {
+      uid: NOBODY.uid,
+      gid: NOBODY.gid,
+      groups: [NOBODY.gid],
+    })
+    // Threads too: the engine's are started by then.
+    const [worker = 0] = program.workers()
+    t.regex(readFileSync(`/proc/${worker}/status`, 'utf8'), new RegExp(`Uid:\\s+${NOBODY.uid}\\s`))
+    const socket = statSync(join(program.directory, 'a.sock'))
+    t.deepEqual([socket.uid, socket.gid, socket.mode & 0o777], [NOBODY.uid, NOBODY.gid, 0o770])
+    t.is(statSync(join(program.directory, 'access.log')).uid, NOBODY.uid)
+    // The arbiter has kept its rights, and a reload finds everything as it was.
+    t.regex(readFileSync(`/proc/${program.pid}/status`, 'utf8'), /Uid:\s+0\s/)
+    program.signal('SIGHUP')
+    await program.line(/Reload complete/)
+    t.is(JSON.parse((await program.get()).body).uid, NOBODY.uid)
+  })
+}
+
+const LOGS = ['--access-logfile', 'access.log']
+
+testRoot('numbers and a group of its own are taken, and all groups of the user', async (t) => {
+  const more = ['-u', String(NOBODY.uid), '-g', '12345', '--initgroups']
+  const program = startProgram(t, {
+    files: { 'app.cjs': WHO },
+    args: serveArgs('auto', '-w', '1', ...more),
+  })
+  chmodSync(program.directory, 0o755)
+  await program.ready(1)
+  const { uid, gid, groups } = JSON.parse((await program.get()).body)
+  t.deepEqual([uid, gid], [NOBODY.uid, 12345])
+  t.false(groups.includes(0))
+})
+
+test.serial(
+  'an unknown user is an error of the start, and leaves a reload as it was',
+  async (t) => {
+    const files = { 'app.cjs': appSource('1') }
+    const bad = startProgram(t, { files, args: serveArgs('auto', '-u', 'no-such-user') })
+    t.is(await bad.exited, 1)
+    await bad.line(
+      /user must be the name or number of one that the system knows, got "no-such-user"/,
+    )
+    const config = (more: object) =>
+      JSON.stringify({ app: './app.cjs', bind: ['127.0.0.1:0'], ...more })
+    const program = startProgram(t, {
+      files: { ...files, 'monoceros.config.json': config({}) },
+      args: ['--log-level', 'debug'],
+    })
+    await program.ready(1)
+    program.write('monoceros.config.json', config({ group: 'no-such-group' }))
+    program.signal('SIGHUP')
+    await program.line(/group must be the name or number/)
+    await program.line(/Reload failed; the old workers keep serving/)
+    t.is((await program.who()).version, '1')
+  },
+)
+
+test.serial('the file of a unix socket has the mode that umask leaves', async (t) => {
+  for (const [umask, mode] of [
+    ['0', 0o777],
+    ['0117', 0o660],
+  ] as const) {
+    const program = startProgram(t, {
+      files: { 'app.cjs': appSource('1') },
+      args: [...serveArgs('auto', '-w', '1'), '-b', 'unix:a.sock', '-m', umask],
+    })
+    await program.ready(1)
+    const path = join(program.directory, 'a.sock')
+    t.is(statSync(path).mode & 0o777, mode)
+    t.is((await get({ socketPath: path })).status, 200)
+  }
+})
+
+test.serial('workers are nicer and keep to a processor each when they shall', async (t) => {
+  const program = startProgram(t, {
+    files: { 'app.cjs': appSource('1') },
+    args: serveArgs('auto', '-w', '2', '--worker-nice', '5', '--worker-cpu-affinity', 'auto'),
+  })
+  await program.ready(2)
+  for (const pid of program.workers()) {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+    const own = readFileSync('/proc/self/stat', 'utf8').split(') ')[1]?.split(' ') ?? []
+    t.is(Number(fields[16]), Math.min(19, Number(own[16]) + 5))
+    if (native === null) continue
+    const allowed = /Cpus_allowed_list:\s+(\S+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))
+    t.regex(allowed?.[1] ?? '', /^\d+$/)
+  }
+  await until(async () => (await program.get()).status === 200, 'an answer')
+})
+
+function idsOf(name: string): { uid: number; gid: number } {
+  const line = readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .find((entry) => entry.startsWith(`${name}:`))
+  const [, , uid, gid] = line?.split(':') ?? []
+  return { uid: Number(uid), gid: Number(gid) }
+}

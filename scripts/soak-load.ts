@@ -1,0 +1,123 @@
+// The clients of the soak: kept and new connections, slow handlers, uploads, downloads. Every answer is checked to
+// its last byte.
+
+import http from 'node:http'
+
+const MB = 1_048_576
+const UPLOAD = Buffer.alloc(MB, 'u')
+
+interface Client {
+  readonly count: number
+  readonly path: string
+  readonly kept: boolean
+  readonly upload?: true
+  /** What the body of the answer must be, or how long. */
+  readonly body: string | number
+  readonly pauseMs: number
+}
+
+const CLIENTS: readonly Client[] = [
+  { count: 40, path: '/fast', kept: true, body: 'ok', pauseMs: 20 },
+  { count: 24, path: '/slow', kept: true, body: 'slow', pauseMs: 10 },
+  { count: 8, path: '/fast', kept: false, body: 'ok', pauseMs: 20 },
+  { count: 4, path: '/slow', kept: false, body: 'slow', pauseMs: 10 },
+  { count: 3, path: '/upload', kept: true, upload: true, body: String(MB), pauseMs: 50 },
+  { count: 2, path: '/download', kept: true, body: 10 * MB, pauseMs: 50 },
+  { count: 1, path: '/download', kept: false, body: 10 * MB, pauseMs: 100 },
+]
+
+export interface LoadResult {
+  readonly answered: number
+  /** Why, one for each request that was not answered whole. */
+  readonly lost: readonly string[]
+}
+
+export interface MixedLoad {
+  /** May be called again. */
+  stop(): Promise<LoadResult>
+  /** Begins one of each kind and 16 of two seconds; the result waits for their ends and tells what failed. */
+  launch(port: number): Promise<() => Promise<string[]>>
+}
+
+export function startMixedLoad(port: number): MixedLoad {
+  const lost: string[] = []
+  let answered = 0
+  let running = true
+  const loops = CLIENTS.flatMap((client) =>
+    Array.from({ length: client.count }, () => loop(client)),
+  )
+
+  async function loop(client: Client): Promise<void> {
+    const agent = client.kept ? new http.Agent({ keepAlive: true, maxSockets: 1 }) : false
+    while (running) {
+      const problem = await ask(port, client, agent)
+      if (problem === undefined) answered += 1
+      else lost.push(problem)
+      await new Promise((done) => setTimeout(done, client.pauseMs))
+    }
+    if (agent) agent.destroy()
+  }
+
+  return {
+    async stop() {
+      running = false
+      await Promise.all(loops)
+      return { answered, lost }
+    },
+    async launch(at) {
+      const slow = { count: 16, path: '/slower', kept: false, body: 'slower', pauseMs: 0 }
+      const inFlight = [...CLIENTS, ...Array.from({ length: 16 }, () => slow)].map((client) =>
+        ask(at, client, false),
+      )
+      // Long enough to be in a handler, shorter than the slow ones take.
+      await new Promise((done) => setTimeout(done, 300))
+      return async () => (await Promise.all(inFlight)).filter((problem) => problem !== undefined)
+    },
+  }
+}
+
+/** Asks on a kept connection, lets the server begin to stop, asks on the same connection again. */
+export async function takesALateRequest(port: number, stop: () => void): Promise<string> {
+  const agent = new http.Agent({ keepAlive: true, maxSockets: 1 })
+  const client = { count: 1, path: '/fast', kept: true, body: 'ok', pauseMs: 0 }
+  await ask(port, client, agent)
+  stop()
+  await new Promise((done) => setTimeout(done, 500))
+  const problem = await ask(port, client, agent)
+  agent.destroy()
+  return problem ?? 'answered'
+}
+
+function ask(port: number, client: Client, agent: http.Agent | false): Promise<string | undefined> {
+  const { path, upload, body } = client
+  return new Promise((done) => {
+    const fail = (what: string) => done(`${path}: ${what}`)
+    const headers = upload ? { 'content-length': UPLOAD.length } : {}
+    const options = {
+      host: '127.0.0.1',
+      port,
+      path,
+      agent,
+      headers,
+      method: upload ? 'POST' : 'GET',
+    }
+    const request = http.request(options, (response) => {
+      let [text, length] = ['', 0]
+      response.on('data', (chunk: Buffer) => {
+        length += chunk.length
+        if (typeof body === 'string') text += chunk.toString()
+      })
+      response.on('end', () => {
+        if (response.statusCode !== 200) return fail(`status ${response.statusCode}`)
+        if (!response.complete) return fail('truncated')
+        const whole = typeof body === 'string' ? text === body : length === body
+        return whole ? done(undefined) : fail(`another body, ${length} bytes`)
+      })
+      response.on('error', (error) => fail(`in the answer: ${error.message}`))
+    })
+    request.on('error', (error) =>
+      fail(`${request.reusedSocket ? 'kept' : 'new'} connection: ${error.message}`),
+    )
+    request.end(upload ? UPLOAD : undefined)
+  })
+}

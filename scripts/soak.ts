@@ -1,0 +1,262 @@
+// Signals under mixed load: what is lost is counted, and the table printed. The command is the built one.
+//
+//     npm run build && npx tsx scripts/soak.ts [reload|workers|upgrade|rollback|rotation|binds|recycle|term|chaos|long]...
+//
+// The load: 64 kept connections, new ones for each request, handlers of 200 ms, uploads of 1 MB, downloads of 10 MB.
+// `long` (20 minutes, a HUP each 20 s) and `chaos` (10 seeds of 200 random signals) only run when they are named.
+
+import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { family, sendChaos, settleAfterChaos } from '../__test__/process/chaos.ts'
+import { isAlive, Program, until } from '../__test__/process/program.ts'
+import { type MixedLoad, startMixedLoad, takesALateRequest } from './soak-load.ts'
+
+const APP = `
+const { writeFileSync } = require('node:fs')
+const big = Buffer.alloc(10 * 1024 * 1024, 'x')
+module.exports = (req, res) => {
+  if (req.url === '/slow') return void setTimeout(() => res.end('slow'), 200)
+  if (req.url === '/slower') return void setTimeout(() => res.end('slower'), 2000)
+  if (req.url === '/download') return void res.end(big)
+  if (req.url !== '/upload') return void res.end('ok')
+  let bytes = 0
+  req.on('data', (chunk) => { bytes += chunk.length })
+  req.on('end', () => res.end(String(bytes)))
+}`
+
+const ENGINE = process.env.SOAK_ENGINE ?? 'auto'
+const WORKERS = 4
+
+interface Scenario {
+  /** What is shown in the table. */
+  readonly title: string
+  readonly args?: readonly string[]
+  run(stage: Stage): Promise<string | undefined>
+}
+
+interface Stage {
+  readonly program: Program
+  readonly name: string
+  readonly load: MixedLoad
+}
+
+const SCENARIOS: Record<string, Scenario> = {
+  reload: {
+    title: 'HUP, five times',
+    async run({ program }) {
+      for (let count = 0; count < 5; count += 1) await reload(program)
+      return undefined
+    },
+  },
+  workers: {
+    title: 'TTIN three times, TTOU four times',
+    async run({ program }) {
+      for (let count = 0; count < 3; count += 1) {
+        program.signal('SIGTTIN')
+        await program.line(/Worker ready/)
+      }
+      for (let count = 0; count < 4; count += 1) {
+        program.signal('SIGTTOU')
+        await program.line(/Worker exiting/)
+      }
+      return `${program.workers().length} workers`
+    },
+  },
+  upgrade: {
+    title: 'USR2, then TERM to the old arbiter',
+    async run({ program }) {
+      await upgrade(program)
+      program.signal('SIGTERM')
+      return `exit ${await program.exited}`
+    },
+  },
+  rollback: {
+    title: 'USR2, WINCH, HUP to the old arbiter, TERM to the new one',
+    async run({ program }) {
+      const newer = await upgrade(program)
+      program.signal('SIGWINCH')
+      for (let count = 0; count < WORKERS; count += 1) await program.line(/Worker exiting/)
+      program.signal('SIGHUP')
+      for (let count = 0; count < WORKERS; count += 1) await program.line(/Worker ready/)
+      process.kill(newer, 'SIGTERM')
+      await program.line(/The new arbiter .* has ended/)
+      return undefined
+    },
+  },
+  rotation: {
+    title: 'rename of both logs and USR1, five times',
+    args: ['--access-logfile', 'access.log', '--access-logformat', '%(U)s'],
+    async run({ program, load }) {
+      for (let count = 1; count <= 5; count += 1) {
+        await new Promise((done) => setTimeout(done, 1_000))
+        renameSync(
+          join(program.directory, 'access.log'),
+          join(program.directory, `access.${count}`),
+        )
+        program.signal('SIGUSR1')
+        await until(() => existsSync(join(program.directory, 'access.log')), 'the new file')
+      }
+      const { answered } = await load.stop()
+      program.signal('SIGTERM')
+      await program.exited
+      const lines = readdirSync(program.directory)
+        .filter((file) => file.startsWith('access.'))
+        .reduce(
+          (sum, file) =>
+            sum + readFileSync(join(program.directory, file), 'utf8').split('\n').length - 1,
+          0,
+        )
+      if (lines !== answered) throw new TypeError(`${lines} lines for ${answered} answers`)
+      return `${lines} lines for ${answered} answers`
+    },
+  },
+  binds: {
+    title: 'reload that adds an address, reload that removes it',
+    async run({ program }) {
+      const [path, binds] = [join(program.directory, 'more.sock'), baseBinds()]
+      await reload(program, [...binds, 'unix:more.sock'])
+      if (!existsSync(path)) throw new TypeError('the new address is not there')
+      await reload(program, binds)
+      if (existsSync(path)) throw new TypeError('the old address is still there')
+      return undefined
+    },
+  },
+  recycle: {
+    title: 'max_requests 200',
+    args: ['--max-requests', '200', '--max-requests-jitter', '50'],
+    async run({ program }) {
+      await new Promise((done) => setTimeout(done, 15_000))
+      return `${program.log.match(/Autorestarting/g)?.length ?? 0} workers replaced`
+    },
+  },
+  term: {
+    title: 'TERM with everything in flight',
+    async run({ program, load }) {
+      await load.stop()
+      const last = await load.launch(program.port)
+      const late = await takesALateRequest(program.port, () => program.signal('SIGTERM'))
+      const lost = await last()
+      if (lost.length > 0) throw new TypeError(`lost: ${lost.join('; ')}`)
+      return `exit ${await program.exited}; a late request on a kept connection: ${late}`
+    },
+  },
+}
+
+const named = process.argv.slice(2)
+const rows: string[] = []
+let failed = false
+for (const [name, scenario] of Object.entries(SCENARIOS)) {
+  if (named.length === 0 || named.includes(name)) await play(scenario)
+}
+if (named.includes('long')) await play(longScenario())
+if (named.includes('chaos')) for (let seed = 1; seed <= 10; seed += 1) await playChaos(seed)
+console.log(['| what happens | answered | lost | |', '|---|---|---|---|', ...rows].join('\n'))
+process.exitCode = failed ? 1 : 0
+
+async function play({ title, args = [], run }: Scenario): Promise<void> {
+  const stage = await open(args)
+  const result = await run(stage).catch((error: unknown) => `FAILED: ${String(error)}`)
+  await new Promise((done) => setTimeout(done, 500))
+  const { answered, lost } = await stage.load.stop()
+  await close(stage)
+  failed ||= lost.length > 0 || result?.startsWith('FAILED') === true
+  addRow(title, answered, lost, result)
+}
+
+async function playChaos(seed: number): Promise<void> {
+  const stage = await open([])
+  const { program, name } = stage
+  await sendChaos(program, { seed, signals: 200, pauseMs: 60, name })
+  const result = await settleAfterChaos(program, { name, workers: WORKERS }).then(
+    () => `${WORKERS} workers, nobody left over`,
+    (error: unknown) => `FAILED: ${String(error)}`,
+  )
+  const { answered, lost } = await stage.load.stop()
+  await close(stage)
+  failed ||= result.startsWith('FAILED')
+  addRow(`200 random signals, seed ${seed}`, answered, lost, result)
+}
+
+function longScenario(): Scenario {
+  const minutes = Number(process.env.SOAK_MINUTES ?? 20)
+  return {
+    title: `${minutes} minutes, a HUP each 20 s`,
+    async run({ program }) {
+      const figures = () => `${rssMb(program.pid)} MB, ${descriptors(program.pid)} descriptors`
+      await reload(program)
+      const first = figures()
+      for (let count = 0; count < minutes * 3; count += 1) {
+        await reload(program)
+        await new Promise((done) => setTimeout(done, 20_000))
+      }
+      return `arbiter: ${first} -> ${figures()}`
+    },
+  }
+}
+
+async function open(args: readonly string[]): Promise<Stage> {
+  const directory = mkdtempSync(join(tmpdir(), 'monoceros-soak-'))
+  const name = `soak-${process.pid}`
+  const program = new Program(directory, {
+    args: [
+      'app.cjs',
+      '-w',
+      String(WORKERS),
+      '-n',
+      name,
+      '--engine',
+      ENGINE,
+      '--log-level',
+      'debug',
+      ...args,
+    ],
+  })
+  program.write('app.cjs', APP)
+  program.write('monoceros.config.json', JSON.stringify({ bind: baseBinds() }))
+  await program.ready(WORKERS)
+  return { program, name, load: startMixedLoad(program.port) }
+}
+
+async function close({ program, name }: Stage): Promise<void> {
+  const everybody = () =>
+    [program.pid, ...Object.values(family(program, name)).flat()].filter(isAlive)
+  for (const pid of everybody()) process.kill(pid, 'SIGKILL')
+  await until(() => everybody().length === 0, 'everybody to end')
+  rmSync(program.directory, { recursive: true, force: true })
+}
+
+// Port 0 is the same address at a reload, whatever port it was given.
+function baseBinds(): string[] {
+  return ['127.0.0.1:0']
+}
+
+async function reload(program: Program, bind?: readonly string[]): Promise<void> {
+  if (bind !== undefined) program.write('monoceros.config.json', JSON.stringify({ bind }))
+  program.signal('SIGHUP')
+  await program.line(/Reload complete/)
+}
+
+async function upgrade(program: Program): Promise<number> {
+  program.signal('SIGUSR2')
+  const [, pid] = await program.line(/Starting a new arbiter \(pid: (\d+)\)/)
+  await program.line(/serves beside this one/)
+  return Number(pid)
+}
+
+function addRow(title: string, answered: number, lost: readonly string[], result?: string): void {
+  const reasons = [...new Set(lost)].slice(0, 3).join('; ')
+  const row = `| ${title} | ${answered} | ${lost.length} | ${[result, reasons].filter(Boolean).join('; ')} |`
+  rows.push(row)
+  console.log(row)
+}
+
+function rssMb(pid: number): number {
+  return Math.round(
+    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1_024,
+  )
+}
+
+function descriptors(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length
+}
