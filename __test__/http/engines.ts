@@ -17,6 +17,9 @@ export const config: EngineConfig = {
   limit_request_fields: 100,
   limit_request_field_size: 8190,
   limit_request_body: 0,
+  request_buffer_size: 65_536,
+  request_buffer_time: 0.1,
+  buffer_memory: 268_435_456,
   response_buffer_size: 131_072,
 }
 
@@ -37,10 +40,9 @@ let nativeEngine: Engine | undefined
 export async function startNative(program: http.Server | Target): Promise<Running> {
   if (native === null) throw new Error('no binary')
   nativeEngine ??= createNativeEngine({ config, log })
-  const fd = native.bindTcp('127.0.0.1', 0, 511, false, false)
-  const { port } = native.localAddress(fd)
+  const { fd, port } = bindNatively()
   await nativeEngine.serve(targetOf(program), [{ fd, address: `http://127.0.0.1:${port}` }])
-  return { port: port ?? 0, close() {} }
+  return { port, close() {} }
 }
 
 /** Ends the native engine, which would keep the process. */
@@ -63,6 +65,13 @@ function targetOf(program: http.Server | Target): Target {
 interface BoundHandle {
   readonly fd: number
   getsockname(out: { port?: number }): number
+}
+
+/** Binds a free port for the native engine. */
+export function bindNatively(): { fd: number; port: number } {
+  if (native === null) throw new Error('no binary')
+  const fd = native.bindTcp('127.0.0.1', 0, 511, false, false)
+  return { fd, port: native.localAddress(fd).port ?? 0 }
 }
 
 /** Binds a free port without accepting. */

@@ -34,7 +34,7 @@ const BUILT =
   `config app bind backlog workers worker_class worker_connections max_requests max_requests_jitter timeout
 boot_timeout graceful_timeout keepalive engine on_uncaught limit_request_line limit_request_fields
 limit_request_field_size limit_request_body
-response_buffer_size
+request_buffer_size request_buffer_time buffer_memory response_buffer_size
 user group umask initgroups daemon enable_stdio_inheritance preload_app max_surge worker_nice worker_cpu_affinity
 check_config print_config reuse_port chdir raw_env pidfile accesslog
 access_log_format errorlog loglevel proc_name`.split(/\s+/)

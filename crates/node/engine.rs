@@ -25,6 +25,9 @@ pub struct EngineSettings {
     pub limit_request_fields: u32,
     pub limit_request_field_size: u32,
     pub limit_request_body: f64,
+    pub request_buffer_size: f64,
+    pub request_buffer_time: f64,
+    pub buffer_memory: f64,
     pub response_buffer_size: f64,
     /// Whether a connection is told when it is accepted, and not with its first request.
     pub announce: Option<bool>,
@@ -204,6 +207,9 @@ fn limits(settings: &EngineSettings) -> Limits {
         request_body: settings.limit_request_body.max(0.0) as u64,
         keepalive: seconds(settings.keepalive),
         worker_connections: settings.worker_connections as usize,
+        request_buffer: settings.request_buffer_size.max(0.0) as usize,
+        request_buffer_time: Duration::from_secs_f64(settings.request_buffer_time.clamp(0.0, 1e9)),
+        buffer_memory: settings.buffer_memory.max(0.0) as usize,
         response_buffer: settings.response_buffer_size.max(0.0) as usize,
         ..Limits::default()
     }

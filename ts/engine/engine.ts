@@ -29,6 +29,12 @@ export interface EngineConfig {
   readonly limit_request_line: number
   readonly limit_request_fields: number
   readonly limit_request_field_size: number
+  /** Bytes of a request body that are collected before the application hears of the request; 0 for none. */
+  readonly request_buffer_size: number
+  /** Seconds that they are waited for. */
+  readonly request_buffer_time: number
+  /** Bytes of clients that the worker holds at most; 0 for no limit. */
+  readonly buffer_memory: number
   /** Bytes of an answer that are taken from the application ahead of the client. */
   readonly response_buffer_size: number
   /** Bytes of a request body; 0 is no limit. */

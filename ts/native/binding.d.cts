@@ -112,6 +112,9 @@ export interface EngineSettings {
   limitRequestFields: number
   limitRequestFieldSize: number
   limitRequestBody: number
+  requestBufferSize: number
+  requestBufferTime: number
+  bufferMemory: number
   responseBufferSize: number
   /** Whether a connection is told when it is accepted, and not with its first request. */
   announce?: boolean

@@ -66,6 +66,10 @@ const SETTINGS: NativeEngineSettings = {
   limitRequestFields: 0,
   limitRequestFieldSize: 0,
   limitRequestBody: 0,
+  requestBufferSize: 65_536,
+  // A request reaches its handler as soon as it does on node.
+  requestBufferTime: 0,
+  bufferMemory: 0,
   responseBufferSize: 65_536,
   announce: true,
   accessLogFormat: '',

@@ -1,6 +1,7 @@
 /** The life of a worker: booting, ready, draining, gone. */
 
 import { createEngine } from '../engine/auto.ts'
+import { backgroundEnded } from '../engine/background.ts'
 import type { Engine, Target } from '../engine/engine.ts'
 import { MonocerosError, monocerosError } from '../errors.ts'
 import { detectTarget } from '../http/detect.ts'
@@ -180,7 +181,10 @@ export class Worker {
     this.#board?.setState('draining')
     this.#showFigures()
     // An engine that fails to drain must not keep the process.
-    await this.#engine?.drain(graceMs).catch(() => {})
+    const drained = this.#engine?.drain(graceMs).catch(() => {})
+    this.#system.after(graceMs, () => this.#exit(0))
+    await drained
+    await backgroundEnded()
     this.#exit(0)
   }
 

@@ -14,6 +14,9 @@ export const CONFIG: EngineConfig = {
   limit_request_fields: 100,
   limit_request_field_size: 8190,
   limit_request_body: 0,
+  request_buffer_size: 65_536,
+  request_buffer_time: 0.1,
+  buffer_memory: 268_435_456,
   response_buffer_size: 131_072,
 }
 

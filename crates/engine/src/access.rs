@@ -229,8 +229,8 @@ mod tests {
         }
         assert!(log.take_news().unwrap().contains("No space left on device"));
         assert_eq!(log.take_news(), None);
-        let (file, path) = open("full", "%(s)s");
-        log.sink = file.sink;
+        let (mut file, path) = open("full", "%(s)s");
+        std::mem::swap(&mut log.sink, &mut file.sink);
         log.flush();
         assert!(log.take_news().unwrap().contains("0 lines were lost"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "200\n200\n200\n");

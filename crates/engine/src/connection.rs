@@ -8,7 +8,9 @@ mod answer;
 mod carry;
 mod clocks;
 mod closing;
+mod collecting;
 mod current;
+mod holding;
 mod pace;
 mod reader;
 mod refused;
@@ -29,6 +31,7 @@ use crate::limits::{MAX_DRAIN, MAX_LINGER};
 use crate::listener::{Accepted, PeerAddr};
 use crate::stream::Stream;
 use carry::Carry;
+pub(crate) use collecting::{Collecting, collector};
 use current::{Current, LogFacts};
 use pace::Pace;
 use reader::Hyper;
@@ -111,6 +114,38 @@ impl Connection {
         }
     }
 
+    /// Turns of the connection until there is nothing to do.
+    fn turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        if self.shared.cut.get() {
+            // What was written before goes out as far as the socket takes it now, as node's writes do at once.
+            let _ = self.send(cx);
+            return Poll::Ready(());
+        }
+        if self.shared.leaves.take() {
+            match self.leave() {
+                Turn::Gone => return Poll::Ready(()),
+                Turn::Flush => self.begin_flush(),
+                Turn::Again | Turn::Wait => {}
+            }
+        }
+        for _ in 0..MAX_TURNS {
+            let turn = match self.phase {
+                Phase::Serving => self.serve(cx),
+                Phase::Flushing => self.flush(cx),
+                Phase::Lingering => self.linger(cx),
+            };
+            match turn {
+                Turn::Again => {}
+                Turn::Wait => return Poll::Pending,
+                Turn::Flush => self.begin_flush(),
+                Turn::Gone => return Poll::Ready(()),
+            }
+        }
+        // Others first: a client that sends without pause must not hold the thread.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
     /// Sends what waits, as far as the socket takes it.
     fn send(&mut self, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
         let mut out = self.shared.out.borrow_mut();
@@ -156,27 +191,9 @@ impl Future for Connection {
                 *waker = Some(cx.waker().clone());
             }
         }
-        if self.shared.cut.get() {
-            // What was written before goes out as far as the socket takes it now, as node's writes do at once.
-            let _ = self.send(cx);
-            return Poll::Ready(());
-        }
-        for _ in 0..MAX_TURNS {
-            let turn = match self.phase {
-                Phase::Serving => self.serve(cx),
-                Phase::Flushing => self.flush(cx),
-                Phase::Lingering => self.linger(cx),
-            };
-            match turn {
-                Turn::Again => {}
-                Turn::Wait => return Poll::Pending,
-                Turn::Flush => self.begin_flush(),
-                Turn::Gone => return Poll::Ready(()),
-            }
-        }
-        // Others first: a client that sends without pause must not hold the thread.
-        cx.waker().wake_by_ref();
-        Poll::Pending
+        let result = self.turns(cx);
+        self.settle();
+        result
     }
 }
 
@@ -184,6 +201,8 @@ impl Drop for Connection {
     fn drop(&mut self) {
         let shared = &self.shared;
         shared.abort();
+        shared.set_writing(false);
+        shared.hold(0);
         let ctx = &shared.ctx;
         if shared.told.get() {
             ctx.tell(|batch| batch.connection_closed(shared.id));

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 
 use crate::access::AccessLog;
-use crate::connection::Shared;
+use crate::connection::{Collecting, Shared};
 use crate::crossing::Crossing;
 use crate::exchange::{Exchanges, GENERATION_MASK, PLACE_BITS, PLACE_MASK};
 use crate::inbound::Batch;
 use crate::limits::Limits;
+use crate::memory::Memory;
 use crate::request::Head;
 use crate::wheel::Wheel;
 
@@ -33,6 +34,11 @@ pub(crate) struct Context {
     pub batch: RefCell<Batch>,
     pub flusher: RefCell<Option<Waker>>,
     pub exchanges: RefCell<Exchanges>,
+    /// Connections whose answer is complete and not sent.
+    pub writing: Cell<usize>,
+    /// Requests that wait for their bodies.
+    pub collecting: Collecting,
+    pub memory: Memory,
     pub connections: RefCell<Connections>,
     /// The head that the guard has just read: valid until the task that read it returns.
     pub head: RefCell<Head>,
@@ -65,7 +71,9 @@ impl Context {
         crossing: Arc<Crossing>,
         access: Option<AccessLog>,
     ) -> Self {
+        let memory = Memory::new(&limits);
         Self {
+            memory,
             limits: Rc::new(limits),
             servers: RefCell::default(),
             announce,
@@ -74,6 +82,8 @@ impl Context {
             batch: RefCell::default(),
             flusher: RefCell::default(),
             exchanges: RefCell::default(),
+            writing: Cell::new(0),
+            collecting: Collecting::default(),
             connections: RefCell::default(),
             head: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,6 +20,8 @@ use crate::scoreboard::{SlotRef, monotonic_us};
 /// The meeting place of the threads.
 pub(crate) struct Crossing {
     handoff: Mutex<Batch>,
+    /// Bytes in it.
+    waiting: AtomicUsize,
     /// JavaScript has been woken and has not found the handoff empty since.
     awake: AtomicBool,
     /// How often JavaScript has come for a batch.
@@ -62,6 +64,7 @@ impl Crossing {
     pub fn new(ring: Ring, slot: SlotRef, wake_javascript: Box<dyn Fn() + Send + Sync>) -> Self {
         Self {
             handoff: Mutex::default(),
+            waiting: AtomicUsize::new(0),
             awake: AtomicBool::new(false),
             takes: AtomicU64::new(0),
             slept_at: AtomicU64::new(0),
@@ -119,19 +122,30 @@ impl Crossing {
     /// asleep from then on and will be woken; until then it is expected to take again.
     pub fn take_batch(&self, batch: &mut Batch) {
         let takes = self.takes.fetch_add(1, Ordering::SeqCst) + 1;
-        mem::swap(batch, &mut lock(&self.handoff));
+        self.swap(batch);
         self.slot.set_waiting_since(0);
         if !batch.is_empty() {
             return self.ring.begin_batch();
         }
         self.awake.store(false, Ordering::SeqCst);
         // The I/O thread adds first and looks at the flag then: one of the two sees the other.
-        mem::swap(batch, &mut lock(&self.handoff));
+        self.swap(batch);
         if batch.is_empty() {
             return self.slept_at.store(takes, Ordering::SeqCst);
         }
         self.awake.store(true, Ordering::SeqCst);
         self.ring.begin_batch();
+    }
+
+    fn swap(&self, batch: &mut Batch) {
+        let mut handoff = lock(&self.handoff);
+        mem::swap(batch, &mut handoff);
+        self.waiting.store(0, Ordering::Relaxed);
+    }
+
+    /// Bytes that wait for JavaScript.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// Hands the events of this turn over and wakes JavaScript, unless it has been woken already.
@@ -141,6 +155,7 @@ impl Crossing {
             self.slot.set_waiting_since(monotonic_us() / 1_000);
         }
         handoff.append(batch);
+        self.waiting.store(handoff.size(), Ordering::Relaxed);
         drop(handoff);
         if !self.awake.swap(true, Ordering::SeqCst) {
             (self.wake_javascript)();

@@ -17,6 +17,8 @@ pub struct Batch {
     pub chunks: Vec<Bytes>,
     /// The requests, and where in the text their records begin: until JavaScript takes it, one may be withdrawn.
     requests: Vec<(u32, u32)>,
+    /// Bytes of the pieces.
+    piece_bytes: usize,
 }
 
 impl Batch {
@@ -26,11 +28,17 @@ impl Batch {
         self.text.is_empty()
     }
 
+    /// Bytes of it all.
+    pub(crate) fn size(&self) -> usize {
+        self.text.len() + self.piece_bytes
+    }
+
     /// Empties the batch and keeps its memory, unless a flood made it large.
     pub fn clear(&mut self) {
         self.text.clear();
         self.chunks.clear();
         self.requests.clear();
+        self.piece_bytes = 0;
         if self.text.capacity() > KEEP {
             self.text = Vec::new();
         }
@@ -45,6 +53,7 @@ impl Batch {
             self.requests.extend(other.requests.iter().map(|&(id, at)| (id, at + before)));
             self.text.extend_from_slice(&other.text);
             self.chunks.append(&mut other.chunks);
+            self.piece_bytes += other.piece_bytes;
         }
         other.clear();
     }
@@ -90,6 +99,7 @@ impl Batch {
         let body_kind = match body {
             RequestBody::None => 0,
             RequestBody::Whole(whole) => {
+                self.piece_bytes += whole.len();
                 self.chunks.push(whole);
                 1
             }
@@ -136,6 +146,7 @@ impl Batch {
     /// A piece of a streamed request body.
     pub(crate) fn data(&mut self, id: u32, piece: Bytes) {
         self.start(DATA, id);
+        self.piece_bytes += piece.len();
         self.chunks.push(piece);
     }
 

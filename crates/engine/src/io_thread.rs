@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::{task, time};
 
 use crate::access::AccessLog;
-use crate::connection::serve;
+use crate::connection::{collector, serve};
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
@@ -25,6 +25,7 @@ use crate::in_hand;
 use crate::inbound::Batch;
 use crate::limits::Limits;
 use crate::listener::{Acceptor, AcceptorHandle, AcceptorOptions, Seat};
+use crate::memory::shedder;
 use crate::ring::{Command, Ring};
 use crate::scoreboard::Board;
 use crate::shutdown::{drain, end_process};
@@ -211,6 +212,8 @@ async fn run(ctx: Rc<Context>) {
     task::spawn_local(flusher(ctx.clone()));
     task::spawn_local(watcher(ctx.clone()));
     task::spawn_local(clock(ctx.clone()));
+    task::spawn_local(collector(ctx.clone()));
+    task::spawn_local(shedder(ctx.clone()));
     loop {
         ctx.crossing.woken().await;
         for control in ctx.crossing.take_control() {
@@ -314,9 +317,8 @@ fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
     }
 }
 
-/// Hands the events of a turn over. The first event of a turn wakes it, so it runs behind every task that was ready
-/// then; it looks at the sockets again as long as that brings more. One wake of JavaScript carries all: on a busy
-/// machine the switches between the threads cost more than anything else here.
+/// Hands the events of a turn over, behind every task that was ready at the first of them, and looks at the sockets again
+/// as long as that brings more: on a busy machine the switches between the threads cost more than anything else here.
 async fn flusher(ctx: Rc<Context>) {
     loop {
         future::poll_fn(|cx| {
@@ -347,8 +349,7 @@ async fn flusher(ctx: Rc<Context>) {
     }
 }
 
-/// While JavaScript works on a batch, looks at the ring every millisecond: a finished answer must not wait for
-/// another request's slow handler.
+/// While JavaScript works on a batch: no finished answer must wait for another request's slow handler.
 async fn watcher(ctx: Rc<Context>) {
     loop {
         ctx.watch.notified().await;

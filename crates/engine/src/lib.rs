@@ -23,6 +23,7 @@ pub mod inbound;
 pub mod io_thread;
 pub mod limits;
 pub mod listener;
+mod memory;
 mod out;
 pub mod request;
 pub mod ring;

@@ -39,6 +39,12 @@ pub struct Limits {
     pub connection_requests: u32,
     /// Connections with a request in hand at most; one more is answered 503.
     pub worker_connections: usize,
+    /// Bytes of a body that are collected before JavaScript is woken for its request: slow uploads cost it nothing.
+    pub request_buffer: usize,
+    /// How long they are waited for, so that a stream that is meant to be one begins.
+    pub request_buffer_time: Duration,
+    /// Bytes that all clients together can make the worker hold: then the newest slow ones are shed.
+    pub buffer_memory: usize,
     /// Bytes of an answer that are taken from JavaScript ahead of the client: what a reader that stands still costs.
     pub response_buffer: usize,
 }
@@ -53,6 +59,10 @@ impl Limits {
         self.request_fields = or_most(self.request_fields, MAX_FIELDS);
         // Less would be a hand-over for every few bytes; JavaScript counts in 31 bits.
         self.response_buffer = self.response_buffer.clamp(MIN_WINDOW, MAX_WINDOW);
+        self.request_buffer = self.request_buffer.min(MAX_WINDOW);
+        if self.buffer_memory == 0 {
+            self.buffer_memory = usize::MAX;
+        }
         if self.worker_connections == 0 {
             self.worker_connections = usize::MAX;
         }
@@ -91,6 +101,9 @@ impl Default for Limits {
             connection_requests: 0,
             worker_connections: 1000,
             response_buffer: 131_072,
+            request_buffer: 65_536,
+            request_buffer_time: Duration::from_millis(100),
+            buffer_memory: 256 << 20,
         }
     }
 }
@@ -109,8 +122,6 @@ pub const MIN_WINDOW: usize = 16_384;
 pub const MAX_WINDOW: usize = 1 << 30;
 /// Request body bytes on their way to JavaScript for which it has given no credit back.
 pub const BODY_CREDIT: usize = 65_536;
-/// A request body that has arrived whole and is at most this long crosses in one event with its head.
-pub const WHOLE_BODY: usize = 65_536;
 /// A piece of a streamed body: V8 collects buffers by their number sooner than by their size, so larger ones leave
 /// tens of megabytes of garbage behind an upload.
 pub const MAX_PIECE: usize = 16_384;

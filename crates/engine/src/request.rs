@@ -49,7 +49,7 @@ pub enum Framing {
 }
 
 /// A parsed head. It is made once a thread and filled anew for each request.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Head {
     /// The method, a token.
     pub method: Span,

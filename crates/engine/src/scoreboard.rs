@@ -267,6 +267,18 @@ impl SlotRef {
         cells.counted.request(status, bytes_in, bytes_out, us);
     }
 
+    /// Called by the I/O thread when a request is finished whose answer the client has not taken: its connection is
+    /// still busy.
+    pub fn answer_waits(&self) {
+        self.cells().busy.fetch_add(1, Relaxed);
+    }
+
+    /// Called by the I/O thread when the client has taken it, or is gone.
+    pub fn answer_sent(&self) {
+        let lower = |count: u32| Some(count.saturating_sub(1));
+        let _ = self.cells().busy.fetch_update(Relaxed, Relaxed, lower);
+    }
+
     /// Called by the I/O thread when JavaScript takes a request that has waited `us` for it.
     pub fn request_taken(&self, us: u64) {
         self.cells().counted.queued.record(us);

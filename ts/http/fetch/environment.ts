@@ -1,4 +1,5 @@
 /** The second and third arguments of a fetch function, in the shapes that applications of other servers look for. */
+import { holdUp } from '../../engine/background.ts'
 import type { Connection } from '../../engine/exchange.ts'
 
 interface SocketFacts {
@@ -43,7 +44,7 @@ export class FetchContext {
   }
 
   waitUntil(work: unknown): void {
-    Promise.resolve(work).catch(this.#onRejected)
+    holdUp(Promise.resolve(work).catch(this.#onRejected))
   }
 
   passThroughOnException(): void {}

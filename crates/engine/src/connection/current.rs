@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::collecting::KeptHead;
 use super::tunnel::Tunnel;
 use crate::in_hand::Label;
 use crate::request::{Framing, Span};
@@ -20,6 +21,10 @@ pub(super) struct Current {
     /// Body pieces that wait for the rest, to cross whole.
     pub(super) collected: Vec<Bytes>,
     pub(super) collected_len: usize,
+    /// The request may wait for its body before it crosses.
+    pub(super) collects: bool,
+    /// The head, where it has waited.
+    pub(super) kept: Option<Box<KeptHead>>,
     pub(super) credit: usize,
     pub(super) body_bytes: u64,
     pub(super) body_done: bool,

@@ -9,7 +9,6 @@ use super::service::Service;
 use super::{Connection, Shared};
 use crate::gate::Gate;
 use crate::guard::Refusal;
-use crate::limits::WHOLE_BODY;
 
 pub(super) type Hyper = http1::Connection<Gate, Service>;
 
@@ -45,14 +44,16 @@ impl Connection {
             let mut current = shared.current.borrow_mut();
             // A whole head was released, and hyper has not made a request of it.
             let current = current.as_mut().ok_or(Refusal::Disagreement)?;
-            let waits = !current.body_done
-                && !current.delivered
-                && self.guard.is_complete()
-                && current.collected_len < WHOLE_BODY;
-            if !waits {
-                shared.deliver(current, self.guard.trailers());
-                return Ok(());
+            let waits = !current.body_done && !current.delivered && self.guard.is_complete();
+            if waits && current.collected_len < shared.ctx.memory.request_buffer().max(1) {
+                continue;
             }
+            if shared.may_collect(current) {
+                shared.collect(current);
+            } else {
+                shared.deliver(current, self.guard.trailers());
+            }
+            return Ok(());
         }
         if let Some(current) = shared.current.borrow_mut().as_mut() {
             shared.deliver(current, self.guard.trailers());
@@ -95,7 +96,7 @@ fn connect(shared: &Rc<Shared>) -> Hyper {
 }
 
 /// Polls of hyper within one turn while a small body passes through its channel.
-const MAX_POLLS: usize = 8;
+const MAX_POLLS: usize = 32;
 /// hyper's smallest useful buffer bound.
 const HYPER_BUFFER: usize = 65_536;
 /// Up to here hyper keeps the fields on its stack.

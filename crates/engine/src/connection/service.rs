@@ -51,7 +51,10 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
         return Err(Refusal::Disagreement);
     }
     let mut exchanges = ctx.exchanges.borrow_mut();
-    if exchanges.len() >= ctx.limits.worker_connections {
+    let writing = ctx.writing.get() - usize::from(shared.writing.get());
+    let overloaded = exchanges.len() + writing >= ctx.limits.worker_connections;
+    let has_body = head.framing != Framing::None;
+    if overloaded || (has_body && ctx.memory.is_full(&ctx.crossing)) {
         return Err(Refusal::Overloaded);
     }
     let id = exchanges.insert(shared.clone());
@@ -76,7 +79,13 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
         delivered: false,
         collected: Vec::new(),
         collected_len: 0,
-        credit: BODY_CREDIT,
+        // Who waits for the word to send a body, or to speak another protocol, waits for JavaScript.
+        collects: has_body
+            && !head.expects
+            && !head.upgrade
+            && !ctx.limits.request_buffer_time.is_zero(),
+        kept: None,
+        credit: BODY_CREDIT.max(ctx.limits.request_buffer),
         body_bytes: 0,
         body_done: head.framing == Framing::None,
         end_told: false,

@@ -108,7 +108,8 @@ impl Connection {
     /// Whether the guard may look at more input: it waits for a head and nobody is in hand, or it is inside a body.
     fn may_release(&self) -> bool {
         if self.guard.in_message() {
-            return !self.shared.is_undecided() && self.shared.gate.borrow().pending() < READ_AHEAD;
+            return !self.shared.is_undecided()
+                && self.shared.gate.borrow().pending() < self.shared.ctx.memory.read_ahead();
         }
         self.shared.current.borrow().is_none() && !self.guard.is_complete()
     }

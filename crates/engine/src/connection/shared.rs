@@ -56,6 +56,15 @@ pub(crate) struct Shared {
     pub(super) peer: PeerAddr,
     /// The client's address as text, once it has been asked for.
     pub(super) remote: OnceCell<String>,
+    /// Bytes held between two turns, and since when there have been any.
+    pub(super) held: Cell<usize>,
+    pub(super) holds_since: Cell<u64>,
+    /// It is to end for the sake of others.
+    pub(super) shed: Cell<bool>,
+    /// That has not been seen to yet.
+    pub(super) leaves: Cell<bool>,
+    /// An answer is complete and not sent.
+    pub(super) writing: Cell<bool>,
     /// Itself, for the list of connections to wake.
     pub(super) me: Weak<Shared>,
 }
@@ -84,6 +93,11 @@ impl Shared {
             ahead: Cell::new(None),
             peer,
             remote: OnceCell::new(),
+            held: Cell::new(0),
+            holds_since: Cell::new(0),
+            shed: Cell::new(false),
+            leaves: Cell::new(false),
+            writing: Cell::new(false),
             me: me.clone(),
         })
     }
@@ -204,8 +218,8 @@ impl Shared {
         self.ctx.wheel.borrow_mut().insert(self.id & PLACE_MASK, deadline);
     }
 
-    /// Hands the request over as far as it has arrived, and later the end of its body. The head in the context must
-    /// still be this request's when this is called first.
+    /// Hands the request over as far as it has arrived, and later the end of its body. Where the head has not been
+    /// kept, the one in the context must still be this request's when this is called first.
     pub(super) fn deliver(&self, current: &mut Current, trailers: &[u8]) {
         if current.delivered {
             if current.body_done
@@ -217,6 +231,7 @@ impl Shared {
             return;
         }
         current.delivered = true;
+        current.collected_len = 0;
         let whole = current.body_done && trailers.is_empty();
         current.end_told = current.body_done;
         let body = match (whole, current.collected.is_empty()) {
@@ -224,12 +239,16 @@ impl Shared {
             (true, false) => RequestBody::Whole(joined(&mut current.collected)),
             (false, _) => RequestBody::Streams,
         };
-        let head = self.ctx.head.borrow();
-        let gate = self.gate.borrow();
+        let kept = current.kept.take();
+        let (shared_head, gate) = (self.ctx.head.borrow(), self.gate.borrow());
+        let (head, bytes) = match &kept {
+            Some(kept) => (&kept.head, &kept.bytes),
+            None => (&*shared_head, &gate.bytes),
+        };
         let ahead = if head.upgrade { self.ahead.take() } else { None };
         current.ahead = ahead.as_ref().map_or(0, |ahead| ahead.len());
         self.ctx.tell(|batch| {
-            batch.request(current.id, self.id, &head, &gate.bytes, body, ahead.map(Bytes::from));
+            batch.request(current.id, self.id, head, bytes, body, ahead.map(Bytes::from));
             for piece in current.collected.drain(..).flat_map(service::pieces) {
                 batch.data(current.id, piece);
             }

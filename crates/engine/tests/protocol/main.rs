@@ -8,6 +8,7 @@ mod harness;
 mod keep_alive;
 mod limits;
 mod load;
+mod memory;
 mod refusals;
 mod stopping;
 mod surroundings;

@@ -1,0 +1,46 @@
+import http from 'node:http'
+import test from 'ava'
+import { createNativeEngine } from '../../ts/engine/native.ts'
+import { createNodeEngine } from '../../ts/engine/node.ts'
+import { native } from '../../ts/native/index.ts'
+import { abortedProgram, abortMany, type Seen } from './aborting.ts'
+import { exchange, get, until } from './client.ts'
+import { bind, bindNatively, config, log } from './engines.ts'
+
+const COUNT = 1_500
+
+/** node:http reads no further behind a body that nobody takes, and so does not see its client leave. */
+const MOST_BODY: Readonly<Record<string, number>> = { native: 40_000, node: 5_000 }
+
+/** Before Node 24 node:http tells a pipelined response that waits for its turn nothing when the client leaves. */
+const TELLS_QUEUED = Number(process.versions.node.split('.')[0]) >= 24
+
+const engines = {
+  node: createNodeEngine,
+  ...(native === null ? {} : { native: createNativeEngine }),
+}
+
+for (const [name, create] of Object.entries(engines)) {
+  test.serial(`${name}: clients that leave at any point leave nothing behind`, async (t) => {
+    const seen: Seen = { requests: 0, closed: 0, errors: [] }
+    const server = http.createServer(abortedProgram(seen))
+    const { fd, port } = name === 'native' ? bindNatively() : bind()
+    const engine = create({ config, log })
+    t.teardown(() => engine.close())
+    const address = `http://127.0.0.1:${port}`
+    await engine.serve({ style: 'node', server }, [{ fd, address }])
+    await abortMany(port, { count: COUNT, atOnce: 50, seed: 7, mostBody: MOST_BODY[name] ?? 0 })
+
+    await until(() => engine.counters().connections === 0)
+    if (name === 'native' || TELLS_QUEUED) await until(() => seen.closed === seen.requests)
+    t.is(engine.counters().busy, 0)
+    t.true(seen.requests > COUNT / 4, `${seen.requests} requests`)
+    t.deepEqual(seen.errors, [])
+    t.is(await connections(server), 0)
+    t.regex(await exchange(port, get('/now')), /now$/)
+  })
+}
+
+function connections(server: http.Server): Promise<number> {
+  return new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))
+}

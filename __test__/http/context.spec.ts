@@ -1,0 +1,68 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import http from 'node:http'
+import net from 'node:net'
+import test from 'ava'
+import { native } from '../../ts/native/index.ts'
+import { until } from './client.ts'
+import { startNative, startNode, stopNative } from './engines.ts'
+
+const engines = { node: startNode, ...(native === null ? {} : { native: startNative }) }
+
+/** Node's own contexts leak over the requests of a connection before Node 24, and the engine on node:http has them. */
+const NODE_LEAKS = Number(process.versions.node.split('.')[0]) < 24
+
+const CONNECTIONS = 50
+const EACH = 200
+
+test.after.always(stopNative)
+
+for (const [name, start] of Object.entries(engines)) {
+  test.serial(
+    `${name}: what a request enters is seen by it alone, 10,000 interleaved`,
+    async (t) => {
+      const storage = new AsyncLocalStorage<number>()
+      let next = 0
+      let foreign = 0
+      let lost = 0
+      const look = (mine: number): void => {
+        if (storage.getStore() !== mine) lost++
+      }
+      const server = http.createServer(async (req, res) => {
+        if (storage.getStore() !== undefined) foreign++
+        const mine = next++
+        storage.enterWith(mine)
+        res.on('finish', () => look(mine))
+        res.on('close', () => look(mine))
+        await null
+        look(mine)
+        // By different ways back into the request, so that many are under way at once.
+        if (mine % 3 === 0) await new Promise((resolve) => setTimeout(resolve, mine % 4))
+        if (mine % 3 === 1) await new Promise((resolve) => setImmediate(resolve))
+        look(mine)
+        req.resume()
+        res.end(String(mine))
+      })
+      const { port, close } = await start(server)
+      await Promise.all(Array.from({ length: CONNECTIONS }, () => ask(port, EACH)))
+      close()
+      t.is(next, CONNECTIONS * EACH)
+      if (name === 'native') t.deepEqual([foreign, lost], [0, 0])
+      else if (NODE_LEAKS) t.true(foreign > 0, 'node has mended what the note says')
+      else t.is(foreign, 0)
+    },
+  )
+}
+
+/** Asks so often on one connection, four requests at a time. */
+async function ask(port: number, count: number): Promise<void> {
+  const socket = net.connect(port, '127.0.0.1').setEncoding('latin1')
+  let answers = 0
+  socket.on('data', (text: string) => {
+    answers += text.split('HTTP/1.1 200').length - 1
+  })
+  for (let asked = 4; asked <= count; asked += 4) {
+    socket.write('GET / HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(4))
+    await until(() => answers >= asked)
+  }
+  socket.destroy()
+}

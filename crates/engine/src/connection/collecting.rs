@@ -1,0 +1,93 @@
+//! A request whose body has not come whole waits for it a little while before JavaScript is woken: a slow client costs
+//! JavaScript nothing, and a form crosses in one event. The time is the same for all, so a queue keeps it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time;
+
+use super::{Current, Shared};
+use crate::context::Context;
+use crate::request::Head;
+
+/// The requests that wait, in the order in which their time ends.
+#[derive(Default)]
+pub(crate) struct Collecting {
+    queue: RefCell<VecDeque<Waiting>>,
+    first: Notify,
+}
+
+/// Names, not the things themselves: most are over long before their time.
+struct Waiting {
+    until: u64,
+    connection: u32,
+    exchange: u32,
+}
+
+/// A head for which there is a later turn.
+pub(super) struct KeptHead {
+    pub head: Head,
+    pub bytes: Vec<u8>,
+}
+
+impl Shared {
+    /// Whether the request may still wait for more of its body.
+    pub(super) fn may_collect(&self, current: &Current) -> bool {
+        current.collects
+            && !current.body_done
+            && !current.delivered
+            && current.collected_len < self.ctx.memory.request_buffer()
+    }
+
+    /// Lets the request wait. The head in the context must still be this request's when this is called first.
+    pub(super) fn collect(&self, current: &mut Current) {
+        if current.kept.is_some() {
+            return;
+        }
+        let ctx = &self.ctx;
+        let head = ctx.head.borrow();
+        let bytes = self.gate.borrow().bytes[..head.len].to_vec();
+        current.kept = Some(Box::new(KeptHead { head: head.clone(), bytes }));
+        let until = ctx.deadline(ctx.limits.request_buffer_time);
+        let waiting = Waiting { until, connection: self.id, exchange: current.id };
+        let mut queue = ctx.collecting.queue.borrow_mut();
+        queue.push_back(waiting);
+        if queue.len() == 1 {
+            ctx.collecting.first.notify_one();
+        }
+    }
+
+    /// Its time is over: JavaScript gets what there is.
+    fn stop_collecting(&self, exchange: u32) {
+        if let Some(current) = self.current.borrow_mut().as_mut()
+            && current.id == exchange
+            && !current.delivered
+        {
+            current.collects = false;
+            self.wake();
+        }
+    }
+}
+
+/// Ends the time of those that wait.
+pub(crate) async fn collector(ctx: Rc<Context>) {
+    loop {
+        let next = ctx.collecting.queue.borrow().front().map(|waiting| waiting.until);
+        let Some(until) = next else {
+            ctx.collecting.first.notified().await;
+            continue;
+        };
+        let now = ctx.now_ms();
+        if until > now {
+            time::sleep(Duration::from_millis(until - now)).await;
+            continue;
+        }
+        let Some(waiting) = ctx.collecting.queue.borrow_mut().pop_front() else { continue };
+        if let Some(shared) = ctx.connections.borrow().find(waiting.connection) {
+            shared.stop_collecting(waiting.exchange);
+        }
+    }
+}

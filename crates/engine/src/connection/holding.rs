@@ -1,0 +1,77 @@
+//! What a connection holds between two turns: bytes, and its place among those that are being answered.
+
+use super::{Connection, Shared, Turn};
+use crate::guard::Refusal;
+
+impl Connection {
+    /// Says what is held until the next turn.
+    pub(super) fn settle(&self) {
+        let shared = &self.shared;
+        let out = shared.out.borrow().len();
+        let current = shared.current.borrow();
+        let collected = current.as_ref().map_or(0, |current| current.collected_len);
+        shared.set_writing(out > 0 && current.is_none());
+        shared.hold(out + collected + self.carry.len() + shared.gate.borrow().pending());
+    }
+
+    /// The connection is to make room: with an answer while JavaScript does not have its request and nothing has been
+    /// said, else with a reset, which also throws away what the kernel holds for it.
+    pub(super) fn leave(&mut self) -> Turn {
+        let shared = &self.shared;
+        let unheard = shared.current.borrow().as_ref().is_none_or(|current| !current.delivered);
+        if unheard && shared.out.borrow().is_empty() && !shared.close.get() {
+            return self.refuse(Refusal::Overloaded);
+        }
+        self.stream.reset_on_close();
+        Turn::Gone
+    }
+}
+
+impl Shared {
+    /// Bytes that it held when its last turn ended.
+    pub fn held(&self) -> usize {
+        self.held.get()
+    }
+
+    /// Since when it has held something, on the clock of the context.
+    pub fn holds_since(&self) -> u64 {
+        self.holds_since.get()
+    }
+
+    pub fn is_shed(&self) -> bool {
+        self.shed.get()
+    }
+
+    /// Makes the connection end for the sake of others.
+    pub fn shed(&self) {
+        self.shed.set(true);
+        self.leaves.set(true);
+        self.wake();
+    }
+
+    pub(super) fn hold(&self, now: usize) {
+        let before = self.held.replace(now);
+        if before == now {
+            return;
+        }
+        if before == 0 {
+            self.holds_since.set(self.ctx.now_ms());
+        }
+        self.ctx.memory.change(&self.ctx.crossing, before, now);
+    }
+
+    /// An answer that JavaScript has completed and the client has not taken counts as a request in hand.
+    pub(super) fn set_writing(&self, writing: bool) {
+        if self.writing.replace(writing) == writing {
+            return;
+        }
+        let (ctx, slot) = (&self.ctx, &self.ctx.crossing.slot);
+        if writing {
+            ctx.writing.set(ctx.writing.get() + 1);
+            slot.answer_waits();
+        } else {
+            ctx.writing.set(ctx.writing.get() - 1);
+            slot.answer_sent();
+        }
+    }
+}
