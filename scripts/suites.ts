@@ -1,0 +1,196 @@
+/**
+ * Runs the test suite of somebody else's package twice, on plain Node and with `monoceros/register`, and prints what
+ * passes there and not here: `npx tsx scripts/suites.ts CHECKOUT [--node PATH] [--seconds N] [-- COMMAND...]`.
+ *
+ * CHECKOUT is a directory with its dependencies installed. The command is guessed from its package.json; it has to print
+ * the results of one of the known reporters. Foreign sources are never committed.
+ */
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
+import { parseArgs } from 'node:util'
+import { ROOT } from './command.ts'
+
+/** The results of a run: whether each test passed, and what it said else. */
+type Results = Map<string, { readonly passed: boolean; readonly text: string }>
+
+const REGISTER = join(ROOT, 'dist/register/register.js')
+
+interface Runner {
+  /** A part of the package's own `test` script by which it is known. */
+  readonly mark: RegExp
+  command(script: string, output: string): string
+  read(printed: string, output: string): Results
+}
+
+const runners: readonly Runner[] = [
+  {
+    mark: /\bmocha\b/,
+    command: (script) => {
+      const given = /\bmocha\b(.*)$/.exec(script)?.[1] ?? ''
+      const kept = given.replace(/--(?:reporter[ =]\S+|bail|no-exit|exit)/g, '')
+      return `mocha --exit ${kept} --reporter tap`
+    },
+    // Told line by line, so that a test that never ends costs no other's result.
+    read: (printed) => {
+      const results: Results = new Map()
+      for (const [, verdict, title = ''] of printed.matchAll(/^(ok|not ok) \d+ (.*)$/gm)) {
+        if (title.includes('# SKIP')) continue
+        const text = verdict === 'ok' ? '' : firstWords(printed, title)
+        results.set(title, { passed: verdict === 'ok', text })
+      }
+      return results
+    },
+  },
+  {
+    mark: /\bvitest\b/,
+    command: (_script, output) => `vitest run --reporter=json --outputFile=${output}`,
+    read: (_printed, output) => {
+      const results: Results = new Map()
+      const report = JSON.parse(readFileSync(output, 'utf8')) as VitestReport
+      for (const { name, assertionResults } of report.testResults) {
+        for (const { fullName, status, failureMessages } of assertionResults) {
+          if (status !== 'passed' && status !== 'failed') continue
+          const text = failureMessages?.[0] ?? ''
+          results.set(`${basename(name)} ${fullName}`, { passed: status === 'passed', text })
+        }
+      }
+      return results
+    },
+  },
+  {
+    mark: /\blab\b/,
+    command: (_script, output) => `lab -a @hapi/code -m 5000 -r json -o ${output}`,
+    read: (_printed, output) => {
+      const results: Results = new Map()
+      const { tests } = JSON.parse(readFileSync(output, 'utf8')) as LabReport
+      for (const { title, err } of Object.values(tests).flat()) {
+        results.set(title, { passed: err === false || err === null, text: String(err) })
+      }
+      return results
+    },
+  },
+  {
+    mark: /\bnode --test\b|\bborp\b/,
+    command: (script) => {
+      const given = /\b(?:node --test|borp)\b(.*)$/.exec(script)?.[1] ?? ''
+      return `node --test --test-reporter tap ${given.replace(/--(?!test)\S+/g, '')}`
+    },
+    read: (printed) => readTap(printed),
+  },
+]
+
+interface VitestReport {
+  readonly testResults: readonly {
+    name: string
+    assertionResults: readonly { fullName: string; status: string; failureMessages?: string[] }[]
+  }[]
+}
+
+interface LabReport {
+  readonly tests: Record<string, readonly { title: string; err: unknown }[]>
+}
+
+/** What stands below a failed test. */
+function firstWords(printed: string, title: string): string {
+  const rest = printed.slice(printed.indexOf(title) + title.length + 1)
+  return rest.slice(0, rest.indexOf('\n')).trim()
+}
+
+/** Node's TAP: a test's name is that of all it stands in; the nesting is told by the indentation. */
+function readTap(printed: string): Results {
+  const results: Results = new Map()
+  const above: string[] = []
+  for (const line of printed.split('\n')) {
+    const begun = /^( *)# Subtest: (.*)$/.exec(line)
+    if (begun !== null) {
+      const depth = (begun[1]?.length ?? 0) / 4
+      above.length = depth
+      above[depth] = begun[2] ?? ''
+    }
+    const ended = /^( *)(not ok|ok) \d+ - (.*?)(?: # (SKIP|TODO).*)?$/.exec(line)
+    if (ended === null || ended[4] !== undefined) continue
+    const name = [...above.slice(0, (ended[1]?.length ?? 0) / 4), ended[3]].join(' > ')
+    results.set(name, { passed: ended[2] === 'ok', text: '' })
+  }
+  return results
+}
+
+async function main(): Promise<void> {
+  const rest = process.argv.indexOf('--')
+  const { values, positionals } = parseArgs({
+    args: process.argv.slice(2, rest === -1 ? undefined : rest),
+    allowPositionals: true,
+    options: { node: { type: 'string' }, seconds: { type: 'string', default: '300' } },
+  })
+  const checkout = resolve(positionals[0] ?? '.')
+  const manifest = JSON.parse(readFileSync(join(checkout, 'package.json'), 'utf8')) as {
+    name: string
+    version: string
+    scripts: Record<string, string>
+  }
+  const script = Object.entries(manifest.scripts)
+    .filter(([name]) => /^(?:test|unit|test:unit|test-node)$/.test(name))
+    .map(([, text]) => text)
+  const given = rest === -1 ? undefined : process.argv.slice(rest + 1).join(' ')
+  const known = (text: string) => runners.find(({ mark }) => mark.test(text))
+  const text = given ?? script.find((each) => known(each) !== undefined) ?? ''
+  const runner = known(text)
+  if (runner === undefined) throw new TypeError(`no known test runner in "${script.join('; ')}"`)
+
+  const run = async (options: string): Promise<Results> => {
+    const output = join(mkdtempSync(join(tmpdir(), 'suite-')), 'report.json')
+    const printed = await runCommand(runner.command(text, output), {
+      checkout,
+      node: values.node ?? process.execPath,
+      options,
+      seconds: Number(values.seconds),
+    })
+    return runner.read(printed, output)
+  }
+  const stock = await run('')
+  const ours = await run(`--import ${REGISTER}`)
+  report(`${manifest.name} ${manifest.version}`, stock, ours)
+}
+
+interface RunOptions {
+  readonly checkout: string
+  readonly node: string
+  /** NODE_OPTIONS. */
+  readonly options: string
+  readonly seconds: number
+}
+
+function runCommand(command: string, run: RunOptions): Promise<string> {
+  const bins = [join(run.checkout, 'node_modules/.bin'), dirname(run.node), process.env.PATH]
+  const child = spawn('bash', ['-c', command], {
+    cwd: run.checkout,
+    env: { ...process.env, NODE_OPTIONS: run.options, PATH: bins.join(':') },
+    stdio: ['ignore', 'pipe', 'ignore'],
+    timeout: run.seconds * 1_000,
+    killSignal: 'SIGKILL',
+  })
+  let printed = ''
+  child.stdout.setEncoding('utf8').on('data', (data: string) => {
+    printed += data
+  })
+  return new Promise((done) => child.on('close', () => done(printed)))
+}
+
+function report(name: string, stock: Results, ours: Results): void {
+  const passed = [...stock].filter(([, result]) => result.passed).map(([title]) => title)
+  const lost = passed.filter((title) => ours.get(title)?.passed !== true)
+  const share = ((passed.length - lost.length) / passed.length) * 100
+  console.log(
+    `${name}: ${stock.size} tests, ${passed.length} pass on node ${process.version}, ` +
+      `${passed.length - lost.length} of them here (${share.toFixed(1)} %)`,
+  )
+  for (const title of lost) {
+    const line = ours.get(title)?.text.split('\n')[0] ?? 'did not run'
+    console.log(`  lost: ${title}${line === '' ? '' : `: ${line}`}`)
+  }
+}
+
+if (!existsSync(REGISTER)) throw new TypeError('dist/ is missing: npm run build')
+await main()
