@@ -238,11 +238,6 @@ export class NativeExchange implements Exchange {
     // A body that somebody reads is read to its end; one that nobody has looked at is not worth crossing.
     const discard = !this.bodyOpen || !this.#consumed
     this.#ring.command(OUT.END, this.id, discard ? 1 : 0)
-    if (discard && this.bodyOpen) {
-      this.bodyOpen = false
-      // Whoever holds the request learns of the end of a body that the engine throws away, as after node's dump.
-      setImmediate(() => this.owner?.onEnd([]))
-    }
     this.#forget()
   }
 

@@ -61,7 +61,6 @@ export class Call implements ExchangeOwner, InHand {
   finishesOnReturn = false
   #bodyGiven = false
   #credit = 0
-  #consumed = false
   #finishCallback: WriteCallback
   #whole: Body | undefined
   #wholeEncoding: Encoding
@@ -106,7 +105,6 @@ export class Call implements ExchangeOwner, InHand {
   }
 
   #consume(bytes: number): void {
-    this.#consumed = true
     this.exchange.consume(bytes)
   }
 
@@ -274,7 +272,10 @@ export class Call implements ExchangeOwner, InHand {
 
   /** The connection has closed before the answer had gone. */
   abortRequest(): void {
-    if (!this.done) this.req.destroy(connectionReset())
+    if (this.done) return
+    // What has arrived can still be read out of the request, as on node.
+    this.#giveBody()
+    this.req.destroy(connectionReset())
   }
 
   /** As node's listener of the response: 'close', and nothing else. */
@@ -347,16 +348,12 @@ export class Call implements ExchangeOwner, InHand {
   /** Lets go of a body that nobody has asked for. */
   #dump(): void {
     const { req, exchange } = this
-    // Of a body that nobody has taken a byte of, the engine throws the rest away without a word.
-    const discarded = exchange.bodyKind === 2 && !req.complete && !this.#consumed
-    const arrived = exchange.bodyKind !== 2 || req.complete || discarded
-    if (discarded) req.complete = true
+    const arrived = exchange.bodyKind !== 2 || req.complete
     if (arrived && req._eventsCount === 0 && req.emit === originalEmit) {
       closeQuietly(req)
       return
     }
     this.#giveBody()
-    if (discarded) req.push(null)
     req._dump()
   }
 }

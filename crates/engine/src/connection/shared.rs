@@ -222,10 +222,8 @@ impl Shared {
     /// kept, the one in the context must still be this request's when this is called first.
     pub(super) fn deliver(&self, current: &mut Current, trailers: &[u8]) {
         if current.delivered {
-            if current.body_done
-                && !current.discard
-                && !std::mem::replace(&mut current.end_told, true)
-            {
+            // Also of a body that is thrown away: whoever holds the request waits for its end.
+            if current.body_done && !std::mem::replace(&mut current.end_told, true) {
                 self.ctx.tell(|batch| batch.end(current.id, trailers));
             }
             return;
