@@ -21,6 +21,14 @@ export const config: EngineConfig = {
   request_buffer_time: 0.1,
   buffer_memory: 268_435_456,
   response_buffer_size: 131_072,
+  limit_requests_per_connection: 0,
+  header_timeout: 30,
+  body_timeout: 30,
+  body_min_rate: 500,
+  request_timeout: 0,
+  write_timeout: 60,
+  write_min_rate: 500,
+  linger_timeout: 2,
 }
 
 /** What engines and handlers have said. */

@@ -39,6 +39,15 @@ export interface EngineConfig {
   readonly response_buffer_size: number
   /** Bytes of a request body; 0 is no limit. */
   readonly limit_request_body: number
+  readonly limit_requests_per_connection: number
+  /** Seconds, and bytes a second; 0 turns each off. */
+  readonly header_timeout: number
+  readonly body_timeout: number
+  readonly body_min_rate: number
+  readonly request_timeout: number
+  readonly write_timeout: number
+  readonly write_min_rate: number
+  readonly linger_timeout: number
 }
 
 /** Where an engine says what it has to say. */

@@ -7,6 +7,8 @@ export const CHUNKED = 8
 export const CHUNKED_SILENT = 16
 export const CLOSE = 32
 export const NO_BODY = 64
+/** What is left of the request's body will not be read: the native engine sets it. */
+export const DISCARDS = 128
 
 export interface Connection {
   readonly id: number

@@ -2,6 +2,7 @@
 import { Backlog } from './backlog.ts'
 import {
   type Connection,
+  DISCARDS,
   type Exchange,
   type ExchangeHandler,
   type ExchangeOwner,
@@ -193,7 +194,9 @@ export class NativeExchange implements Exchange {
       status,
       reason,
       fields,
-      flags,
+      // Nobody has looked at the body yet, and this is the whole answer: whether the connection can be kept depends on
+      // how much of it is still to come, and the head has to say so.
+      this.#consumed ? flags : flags | DISCARDS,
       undefined,
       true,
       bytes?.length ?? 0,

@@ -8,6 +8,7 @@ import net from 'node:net'
 import { NodeDispatch } from '../http/node/dispatch.ts'
 import { serverInternals, socketInternals } from '../http/node/internals.ts'
 import { prepareServer } from '../http/node/server.ts'
+import { TABLE } from '../settings/table.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
 import { serveExchanges } from './node-exchange.ts'
 
@@ -16,6 +17,15 @@ const IDLE_DRAIN_MS = 2000
 
 /** How long a half-closed connection waits for the client's end. */
 const LINGER_MS = 1000
+
+/** What node:http has nothing for. */
+const UNHEARD = [
+  'body_timeout',
+  'body_min_rate',
+  'write_timeout',
+  'write_min_rate',
+  'linger_timeout',
+] as const
 
 /** Node allocates nothing by this, but reads a head of up to so many bytes. */
 const MAX_HEAD_BYTES = 128 * 1024
@@ -41,6 +51,7 @@ class NodeEngine implements Engine {
     const { keepalive } = this.#options.config
     prepareServer(server, { keepalive, address: listeners[0]?.address ?? '' })
     this.#limit(server)
+    this.#warn()
     this.#dispatch = new NodeDispatch(server, this.#options)
     for (const listener of listeners) this.#listen(server, listener)
   }
@@ -86,6 +97,18 @@ class NodeEngine implements Engine {
     const head =
       config.limit_request_line + config.limit_request_fields * config.limit_request_field_size
     Object.assign(server, { maxHeaderSize: Math.min(head, MAX_HEAD_BYTES) })
+    server.headersTimeout = config.header_timeout * 1000
+    if (config.limit_requests_per_connection > 0) {
+      server.maxRequestsPerSocket = config.limit_requests_per_connection
+    }
+  }
+
+  /** Names the settings that somebody has changed in vain. */
+  #warn(): void {
+    const { config, log } = this.#options
+    const vain = UNHEARD.filter((name) => config[name] !== TABLE[name].default)
+    if (vain.length === 0) return
+    log.warning(`the engine on node:http does not know ${vain.join(', ')}: see docs/engines.md`)
   }
 
   /** A server in front of each descriptor, since a node server has only one; it hands the connections on. */

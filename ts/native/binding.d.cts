@@ -118,6 +118,14 @@ export interface EngineSettings {
   responseBufferSize: number
   /** Whether a connection is told when it is accepted, and not with its first request. */
   announce?: boolean
+  limitRequestsPerConnection: number
+  headerTimeout: number
+  bodyTimeout: number
+  bodyMinRate: number
+  requestTimeout: number
+  writeTimeout: number
+  writeMinRate: number
+  lingerTimeout: number
   /** `-` for standard output, or a path; no access log without it. */
   accesslog?: string
   accessLogFormat: string

@@ -32,6 +32,8 @@ pub struct Limits {
     pub write: Duration,
     /// Bytes a second that a client must take after the first 20 seconds: against drips.
     pub write_rate: u64,
+    /// The rates count only after so long: a connection starts slowly, and a phone changes its mast.
+    pub grace: Duration,
     /// After the last answer a connection is half closed and read this long, so that the client reads the answer
     /// before a reset destroys it (RFC 9112 section 9.6).
     pub linger: Duration,
@@ -62,6 +64,9 @@ impl Limits {
         self.request_buffer = self.request_buffer.min(MAX_WINDOW);
         if self.buffer_memory == 0 {
             self.buffer_memory = usize::MAX;
+        }
+        if self.header.is_zero() {
+            self.header = FOREVER;
         }
         if self.worker_connections == 0 {
             self.worker_connections = usize::MAX;
@@ -97,6 +102,7 @@ impl Default for Limits {
             answer: Duration::ZERO,
             write: Duration::from_secs(60),
             write_rate: 500,
+            grace: Duration::from_secs(20),
             linger: Duration::from_secs(2),
             connection_requests: 0,
             worker_connections: 1000,
@@ -108,6 +114,8 @@ impl Default for Limits {
     }
 }
 
+/// What a deadline that is off is set to.
+const FOREVER: Duration = Duration::from_secs(1 << 31);
 /// Lengths of a line cross to JavaScript in 16 bits.
 pub const MAX_LINE: usize = 65_535;
 /// The most header fields any setting allows: hyper's map has room for no more, and panics if it is asked for it.

@@ -16,7 +16,7 @@ import {
   originalEmit,
   serverInternals,
 } from './internals.ts'
-import { refusalOf } from './limits.ts'
+import { limitAnswer, refusalOf } from './limits.ts'
 
 export class NodeDispatch {
   requests = 0
@@ -65,6 +65,7 @@ export class NodeDispatch {
       res.writeHead(refusal, { Connection: 'close' }).end()
       return true
     }
+    if (config.request_timeout > 0) limitAnswer(req, res, config.request_timeout * 1000)
     noteHandler(res)
     const listener = serverInternals(this.#server)._events.request
     // One listener and nobody in between: called as `emit` would, but with its result in hand.

@@ -1,5 +1,5 @@
-/** The request limits that node's parser does not know, checked when a head is complete (node engine only). */
-import type { IncomingMessage } from 'node:http'
+/** The request limits that node's parser does not know (node engine only): checked when a head is complete. */
+import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { EngineConfig } from '../../engine/engine.ts'
 
 /** ` HTTP/1.1` and the blank before the target count, as Gunicorn counts the whole line. */
@@ -29,3 +29,26 @@ function bodyRefusal(req: IncomingMessage, limit: number): number {
   }
   return 0
 }
+
+/** Answers 504 past the application, and ends the connection, if the head of its answer is not there in time. */
+export function limitAnswer(req: IncomingMessage, res: ServerResponse, limitMs: number): void {
+  const start = (): void => {
+    const timer = setTimeout(() => {
+      if (res.headersSent || res.destroyed) return
+      // On the socket and not on the response: what the handler still does there must find it destroyed, not ended.
+      req.socket.end(GATEWAY_TIMEOUT)
+      req.socket.destroySoon()
+    }, limitMs)
+    res.once('close', () => clearTimeout(timer))
+  }
+  if (req.complete || !hasBody(req)) start()
+  else req.once('end', start)
+}
+
+function hasBody({ headers }: IncomingMessage): boolean {
+  const length = headers['content-length'] ?? '0'
+  return headers['transfer-encoding'] !== undefined || length !== '0'
+}
+
+const GATEWAY_TIMEOUT =
+  'HTTP/1.1 504 Gateway Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n'

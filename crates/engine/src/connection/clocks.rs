@@ -155,7 +155,7 @@ impl Connection {
         if self.guard.in_message() {
             if self.input.is_off() {
                 let now = self.shared.ctx.now_ms();
-                self.input.start(now);
+                self.input.start(now, self.input_bounds());
                 self.arm(now);
             }
             return;
@@ -194,7 +194,7 @@ impl Connection {
 
     fn input_bounds(&self) -> Bounds {
         let limits = self.shared.limits();
-        Bounds::new(limits.body, limits.body_rate)
+        Bounds::new(limits.body, limits.body_rate, limits.grace)
     }
 
     fn discard_deadline(&self) -> u64 {
@@ -224,7 +224,7 @@ impl Connection {
             return;
         }
         let now = self.shared.ctx.now_ms();
-        self.output.start(now);
+        self.output.start(now, self.output_bounds());
         let deadline = self.output_deadline(now);
         if deadline < self.shared.deadline.get() {
             self.shared.set_deadline_at(deadline);
@@ -270,14 +270,14 @@ impl Connection {
 
     fn output_bounds(&self) -> Bounds {
         let limits = self.shared.limits();
-        Bounds::new(limits.write, limits.write_rate)
+        Bounds::new(limits.write, limits.write_rate, limits.grace)
     }
 
     /// Sets the wheel for the last answer of the connection.
     pub(super) fn arm_flush(&mut self) {
         let now = self.shared.ctx.now_ms();
         if self.output.is_off() {
-            self.output.start(now);
+            self.output.start(now, self.output_bounds());
         }
         self.shared.set_deadline_at(self.output_deadline(now));
     }

@@ -9,11 +9,13 @@ pub(super) struct Bounds {
     pub silence: u64,
     /// Bytes a second.
     pub rate: u64,
+    /// Milliseconds before the rate counts.
+    pub grace: u64,
 }
 
 impl Bounds {
-    pub fn new(silence: Duration, rate: u64) -> Self {
-        Self { silence: silence.as_millis() as u64, rate }
+    pub fn new(silence: Duration, rate: u64, grace: Duration) -> Self {
+        Self { silence: silence.as_millis() as u64, rate, grace: grace.as_millis() as u64 }
     }
 }
 
@@ -40,8 +42,8 @@ impl Pace {
     pub const OFF: Self = Self { last: 0, by_rate: 0, state: State::Off };
 
     /// Bytes are expected from now on.
-    pub fn start(&mut self, now: u64) {
-        *self = Self { last: now, by_rate: now + GRACE_MS, state: State::Running };
+    pub fn start(&mut self, now: u64, bounds: Bounds) {
+        *self = Self { last: now, by_rate: now + bounds.grace, state: State::Running };
     }
 
     pub fn stop(&mut self) {
@@ -80,7 +82,7 @@ impl Pace {
     pub fn moved(&mut self, now: u64, bytes: u64, bounds: Bounds) {
         self.last = now;
         if let Some(bought) = (bytes * 1_000).checked_div(bounds.rate) {
-            self.by_rate = (self.by_rate + bought).min(now + GRACE_MS.max(bounds.silence));
+            self.by_rate = (self.by_rate + bought).min(now + bounds.grace.max(bounds.silence));
         }
     }
 
@@ -95,14 +97,11 @@ impl Pace {
     }
 }
 
-/// The rate counts only after so long: a connection starts slowly, and a phone changes its mast.
-const GRACE_MS: u64 = 20_000;
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { silence: 30_000, rate: 500 };
+    const BOUNDS: Bounds = Bounds { silence: 30_000, rate: 500, grace: 20_000 };
 
     /// The time at which a side that sends `bytes` each second from `start` on is too slow.
     fn given_up(pace: &mut Pace, start: u64, bytes: u64) -> Option<u64> {
@@ -118,7 +117,7 @@ mod tests {
     #[test]
     fn silence_ends_it_after_its_time() {
         let mut pace = Pace::OFF;
-        pace.start(1_000);
+        pace.start(1_000, BOUNDS);
         pace.moved(5_000, 1_000_000, BOUNDS);
         assert_eq!(pace.deadline(BOUNDS), 35_000);
     }
@@ -126,21 +125,21 @@ mod tests {
     #[test]
     fn a_drip_ends_it_soon_after_the_grace() {
         let mut pace = Pace::OFF;
-        pace.start(0);
+        pace.start(0, BOUNDS);
         assert_eq!(given_up(&mut pace, 0, 1), Some(21_000));
     }
 
     #[test]
     fn the_rate_itself_is_fast_enough() {
         let mut pace = Pace::OFF;
-        pace.start(0);
+        pace.start(0, BOUNDS);
         assert_eq!(given_up(&mut pace, 0, 500), None);
     }
 
     #[test]
     fn a_burst_does_not_buy_a_drip_for_ever() {
         let mut pace = Pace::OFF;
-        pace.start(0);
+        pace.start(0, BOUNDS);
         pace.moved(10, 100_000_000, BOUNDS);
         let end = given_up(&mut pace, 1_000, 1).unwrap();
         assert!(end <= 40_000, "{end}");
@@ -149,7 +148,7 @@ mod tests {
     #[test]
     fn a_pause_is_not_the_other_sides() {
         let mut pace = Pace::OFF;
-        pace.start(0);
+        pace.start(0, BOUNDS);
         pace.pause(10_000);
         assert_eq!(pace.deadline(BOUNDS), u64::MAX);
         pace.resume(100_000);
@@ -159,8 +158,8 @@ mod tests {
     #[test]
     fn zero_turns_a_bound_off() {
         let mut pace = Pace::OFF;
-        pace.start(0);
-        assert_eq!(pace.deadline(Bounds { silence: 0, rate: 500 }), 20_000);
-        assert_eq!(pace.deadline(Bounds { silence: 0, rate: 0 }), u64::MAX);
+        pace.start(0, BOUNDS);
+        assert_eq!(pace.deadline(Bounds { silence: 0, ..BOUNDS }), 20_000);
+        assert_eq!(pace.deadline(Bounds { silence: 0, rate: 0, ..BOUNDS }), u64::MAX);
     }
 }

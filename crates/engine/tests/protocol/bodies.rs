@@ -1,7 +1,10 @@
 //! Bodies of requests: how they cross, by credit, and what becomes of those that nobody wants.
 
+use monoceros_engine::limits::Limits;
+
 use crate::harness::{
-    CONNECTION, Client, End, Engine, Event, LENGTH, RequestBody, Setup, silent, when_complete,
+    CONNECTION, Client, DISCARDS, End, Engine, Event, LENGTH, RequestBody, Setup, silent,
+    when_complete,
 };
 
 #[test]
@@ -154,6 +157,53 @@ fn after_an_early_answer_a_huge_rest_ends_the_connection_and_the_answer_is_read(
 }
 
 #[test]
+fn an_early_answer_says_close_where_the_rest_is_long_or_unknown() {
+    let long = format!("Content-Length: {}", 10 * MEBIBYTE);
+    for (framing, rest, connection) in [
+        (long.as_str(), vec![b'x'; 10 * MEBIBYTE], "close"),
+        (
+            "Transfer-Encoding: chunked",
+            [&b"a00000\r\n"[..], &vec![b'x'; 10 * MEBIBYTE]].concat(),
+            "close",
+        ),
+        ("Content-Length: 1048576", vec![b'x'; MEBIBYTE], "keep-alive"),
+    ] {
+        let mut engine = Engine::new(silent());
+        let mut client = Client::connect(&engine);
+        client.send(&mut engine, format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n"));
+        let id = engine.request_to("/");
+        engine.js.respond_early(id, 403, "", CONNECTION | LENGTH | DISCARDS, b"no");
+        engine.js.wake();
+        // As most clients: first all of the body, then the answer.
+        client.send(&mut engine, rest);
+        let response = client.response(&mut engine);
+        assert_eq!((response.text(), response.field("Connection")), ("no", Some(connection)));
+        if connection == "close" {
+            assert_eq!(client.end(&mut engine), End::Closed);
+        } else {
+            client.send(&mut engine, "GET /next HTTP/1.1\r\nHost: x\r\n\r\n");
+            engine.request_to("/next");
+        }
+    }
+}
+
+#[test]
+fn a_body_refused_for_its_length_is_drained_so_that_the_answer_is_read() {
+    let limits = Limits { request_body: 1_000, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    let mut client = Client::connect(&engine);
+    let length = 10 * MEBIBYTE;
+    client.send(
+        &mut engine,
+        format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"),
+    );
+    client.send(&mut engine, vec![b'x'; length]);
+    assert_eq!(client.response(&mut engine).status, 413);
+    assert_eq!(client.end(&mut engine), End::Closed);
+    assert_eq!(engine.events, []);
+}
+
+#[test]
 fn after_an_early_answer_the_rest_may_still_be_wanted() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
@@ -216,3 +266,4 @@ fn sum(bytes: &[u8]) -> u64 {
 
 const CHUNKED_HEAD: &str = "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
 const SIZE: usize = 3_000_000;
+const MEBIBYTE: usize = 1 << 20;

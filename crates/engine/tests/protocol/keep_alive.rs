@@ -81,6 +81,60 @@ fn the_next_pipelined_request_crosses_when_the_first_is_answered() {
 }
 
 #[test]
+fn an_answer_leaves_in_its_turn_whatever_follows_its_request() {
+    for behind in [
+        "GET /never HTTP/1.1\r\nHost: x\r\n\r\nGET /last HTTP/1.1\r\nHost: x\r\n\r\n",
+        "GET /half HTTP/1.1\r\nHo",
+        "G",
+        "\r\n",
+        "POST /half HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab",
+    ] {
+        let mut engine = Engine::new(Box::new(|js, event| match event {
+            Event::Request(request) if request.target == "/" => js.reply(request.id, "first"),
+            _ => {}
+        }));
+        let mut client = Client::connect(&engine);
+        client.send(&mut engine, [GET, behind].concat());
+        assert_eq!(client.response(&mut engine).text(), "first", "{behind:?}");
+        if behind.contains("/never") {
+            let never = engine.request_to("/never");
+            engine.settle();
+            assert_eq!((client.available(), engine.received().len()), (0, 2));
+            engine.js.reply(never, "after all");
+            assert_eq!(client.response(&mut engine).text(), "after all");
+            engine.request_to("/last");
+        }
+    }
+}
+
+#[test]
+fn very_many_pipelined_requests_are_all_answered() {
+    let mut engine = Engine::new(echo());
+    let mut client = Client::connect(&engine);
+    let mut sent = 0;
+    let all = GET.repeat(5_000);
+    for _ in 0..5_000 {
+        sent += client.try_send(&all.as_bytes()[sent..]);
+        assert_eq!(client.response(&mut engine).text(), "GET /\n");
+    }
+    assert_eq!(sent, all.len());
+}
+
+#[test]
+fn the_last_request_that_a_connection_may_carry_is_told_close() {
+    let limits = Limits { connection_requests: 3, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, echo());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, GET.repeat(5));
+    for connection in ["keep-alive", "keep-alive", "close"] {
+        let response = client.response(&mut engine);
+        assert_eq!(response.field("Connection"), Some(connection));
+    }
+    assert_eq!(client.end(&mut engine), End::Closed);
+    assert_eq!(engine.received().len(), 3);
+}
+
+#[test]
 fn a_close_in_the_list_of_connection_ends_it_after_the_answer() {
     for list in ["close", "Close", "keep-alive, close", "x ,\tcLoSe, y", ",close,"] {
         let mut engine = Engine::new(echo());

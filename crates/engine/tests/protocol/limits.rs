@@ -71,6 +71,17 @@ fn a_field_is_limited_exactly() {
 }
 
 #[test]
+fn a_head_of_only_the_largest_fields_is_refused_before_it_is_a_megabyte() {
+    let field = format!("X: {}\r\n", "v".repeat(8_190 - "X: \r\n".len()));
+    for (count, expected) in [(12, 200), (15, 431)] {
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", field.repeat(count));
+        for pieces in [usize::MAX, 1_000] {
+            assert_eq!(status(&Limits::default(), &head, pieces), expected, "{count} of them");
+        }
+    }
+}
+
+#[test]
 fn a_body_is_limited_exactly() {
     let limits = Limits { request_body: 2_000, ..Limits::default() };
     boundary(&limits, 2_000, 413, |length| {

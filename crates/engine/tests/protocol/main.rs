@@ -3,12 +3,14 @@
 mod aborts;
 mod answers;
 mod bodies;
+mod deadlines;
 mod golden;
 mod harness;
 mod keep_alive;
 mod limits;
 mod load;
 mod memory;
+mod parking;
 mod refusals;
 mod stopping;
 mod surroundings;

@@ -3,11 +3,12 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
+use std::time::Instant;
 
 use socket2::{Domain, SockRef, Socket, Type};
 
-use super::Engine;
 use super::response::Response;
+use super::{Engine, PATIENCE};
 
 /// How a connection ended for the client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -94,6 +95,25 @@ impl Client {
     /// The next response, interim ones included.
     pub fn response(&mut self, engine: &mut Engine) -> Response {
         self.next(engine, false)
+    }
+
+    /// The next response, while JavaScript is blocked.
+    pub fn response_while_blocked(&mut self) -> Response {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            self.read(usize::MAX);
+            if let Some((response, length)) =
+                Response::read(&self.received, false, self.end.is_some())
+            {
+                self.received.drain(..length);
+                return response;
+            }
+            assert!(self.end.is_none() && Instant::now() < end, "in vain: {:?}", self.end);
+            let mut watched =
+                libc::pollfd { fd: self.stream.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+            // SAFETY: one entry, alive through the call.
+            unsafe { libc::poll(&mut watched, 1, 100) };
+        }
     }
 
     /// The next response, which answers HEAD.

@@ -21,7 +21,9 @@ use socket2::SockRef;
 
 pub use client::{Client, End, SMALL};
 pub use records::{Event, Request, RequestBody};
-pub use ring::{CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, Js, LENGTH, Memory, NO_BODY};
+pub use ring::{
+    CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, DISCARDS, Js, LENGTH, Memory, NO_BODY,
+};
 
 /// What JavaScript does with an event.
 pub type Handler = Box<dyn FnMut(&mut Js, &Event)>;

@@ -22,6 +22,8 @@ pub enum Event {
     Idle,
     Request(Request),
     Trouble(String),
+    /// A request whose time ran out before JavaScript took it.
+    Withdrawn(u32),
 }
 
 /// A request as it crosses.
@@ -89,6 +91,7 @@ impl Reader<'_> {
             7 => Event::Aborted(id),
             8 => Event::Idle,
             9 => Event::Trouble(self.counted_text()),
+            15 => Event::Withdrawn(self.request(id).id),
             _ => panic!("record of unknown kind {kind}"),
         }
     }

@@ -14,6 +14,7 @@ pub const CHUNKED: u8 = 8;
 pub const CHUNKED_SILENT: u8 = 16;
 pub const CLOSE: u8 = 32;
 pub const NO_BODY: u8 = 64;
+pub const DISCARDS: u8 = 128;
 
 /// What JavaScript can do: write into the ring, put large pieces beside it, wake the I/O thread.
 pub struct Js {
@@ -86,6 +87,13 @@ impl Js {
     }
 
     /// The usual answer: `body` with its length, on a connection that lives on if the client lets it.
+    /// A whole answer to a request whose body may still be coming: the same in three records.
+    pub fn respond_early(&mut self, id: u32, status: u16, fields: &str, flags: u8, body: &[u8]) {
+        self.head_with_length(id, status, fields, flags, body.len() as u32);
+        self.data(id, body);
+        self.end(id, true);
+    }
+
     pub fn reply(&mut self, id: u32, body: impl AsRef<[u8]>) {
         self.respond(id, 200, "", CONNECTION | LENGTH, body.as_ref());
     }

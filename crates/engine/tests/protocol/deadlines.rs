@@ -1,0 +1,270 @@
+//! What takes too long is ended, each wait by its own deadline, whatever JavaScript does.
+
+use std::time::{Duration, Instant};
+
+use monoceros_engine::limits::Limits;
+
+use crate::harness::{CHUNKED, CONNECTION, Client, End, Engine, Event, LENGTH, Setup, silent};
+
+/// A deadline long enough for a loaded machine to do what a test has to do before it.
+const SHORT: Duration = Duration::from_millis(400);
+
+/// A server and clients whose kernels buffer little.
+fn small(limits: Limits) -> Engine {
+    Engine::start(Setup { limits, small_buffers: true, ..Setup::default() }, silent())
+}
+
+/// Returns when the engine's wheel has found a deadline of `header`, which begins now.
+fn let_a_deadline_pass(engine: &mut Engine) {
+    let mut other = Client::connect(engine);
+    other.send(engine, "GET /slow HTTP/1.1\r\n");
+    assert_eq!(other.response(engine).status, 408);
+}
+
+#[test]
+fn no_byte_starts_the_time_of_a_head_again() {
+    let mut engine = Engine::with_limits(Limits { header: SHORT, ..Limits::default() }, silent());
+    let mut client = Client::connect(&engine);
+    let begun = Instant::now();
+    client.send(&mut engine, "GET / HTTP/1.1\r\nX: ");
+    engine.until("the head is given up", |_| {
+        (client.available() > 0 || !client.is_alive(b"x")).then_some(())
+    });
+    assert_eq!(client.response(&mut engine).status, 408);
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_head_behind_an_answered_request_has_a_time_of_its_own() {
+    let mut engine =
+        Engine::with_limits(Limits { header: SHORT, ..Limits::default() }, crate::harness::echo());
+    let mut client = Client::connect(&engine);
+    client.ask(&mut engine, GET);
+    let_a_deadline_pass(&mut engine);
+    client.send(&mut engine, "GET /again HTTP/1.1\r\n");
+    assert_eq!(client.response(&mut engine).status, 408);
+    assert_eq!(client.end(&mut engine), End::Closed);
+}
+
+#[test]
+fn a_body_that_stops_is_answered_408_and_aborted() {
+    for framing in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
+        let mut engine = Engine::with_limits(Limits { body: SHORT, ..Limits::default() }, silent());
+        let mut client = Client::connect(&engine);
+        let head = format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n5\r\nabc");
+        client.send(&mut engine, head);
+        let id = engine.request_to("/");
+        let response = client.response(&mut engine);
+        assert_eq!((response.status, response.field("Connection")), (408, Some("close")));
+        assert_eq!(client.end(&mut engine), End::Closed);
+        engine.aborted(id);
+    }
+}
+
+#[test]
+fn a_body_that_comes_in_drips_is_answered_408() {
+    let limits = Limits { body_rate: 10_000, grace: SHORT, header: SHORT * 2, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+    let id = engine.request_to("/");
+    engine.until("the body is given up", |_| {
+        (client.available() > 0 || !client.is_alive(b"x")).then_some(())
+    });
+    assert_eq!(client.response(&mut engine).status, 408);
+    engine.aborted(id);
+}
+
+#[test]
+fn a_body_that_javascript_does_not_read_has_time() {
+    let limits = Limits { body: SHORT, header: SHORT * 2, ..Limits::default() };
+    let mut engine = small(limits);
+    let mut client = Client::with_small_buffers(&engine);
+    client
+        .send(&mut engine, format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {SIZE}\r\n\r\n"));
+    let body = vec![b'x'; SIZE];
+    let (mut sent, mut quiet) = (0, 0);
+    let id = engine.request_to("/");
+    while quiet < 5 {
+        let count = client.try_send(&body[sent..]);
+        sent += count;
+        quiet = if count == 0 { quiet + 1 } else { 0 };
+        engine.settle();
+    }
+    for _ in 0..2 {
+        let_a_deadline_pass(&mut engine);
+    }
+    engine.js.credit(id, SIZE);
+    client.send(&mut engine, &body[sent..]);
+    assert_eq!(engine.requests(1)[0].body.len(), SIZE);
+    engine.js.reply(id, "read");
+    assert_eq!(client.response(&mut engine).text(), "read");
+}
+
+#[test]
+fn an_answer_that_does_not_begin_is_given_up_with_504() {
+    let mut engine = Engine::with_limits(Limits { answer: SHORT, ..Limits::default() }, silent());
+    for message in [GET, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"] {
+        let mut client = Client::connect(&engine);
+        client.send(&mut engine, message);
+        let id = engine.request_to("/");
+        let response = client.response(&mut engine);
+        assert_eq!((response.status, response.field("Connection")), (504, Some("close")));
+        assert_eq!(client.end(&mut engine), End::Closed);
+        engine.aborted(id);
+        engine.events.clear();
+    }
+}
+
+#[test]
+fn what_streams_behind_its_head_may_take_longer() {
+    let limits = Limits { answer: SHORT, header: SHORT * 2, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, GET);
+    let id = engine.request_to("/");
+    engine.js.head(id, 200, "", CONNECTION | CHUNKED);
+    engine.js.wake();
+    let_a_deadline_pass(&mut engine);
+    engine.js.data(id, b"late");
+    engine.js.end(id, true);
+    assert_eq!(client.response(&mut engine).text(), "late");
+}
+
+#[test]
+fn a_request_that_blocked_javascript_never_took_is_answered_503_and_not_served() {
+    let mut engine = Engine::with_limits(Limits { answer: SHORT, ..Limits::default() }, silent());
+    let mut clients = [GET, BODY].map(|message| {
+        let mut client = Client::connect(&engine);
+        assert_eq!(client.try_send(message.as_bytes()), message.len());
+        client
+    });
+    for client in &mut clients {
+        let response = client.response_while_blocked();
+        assert_eq!((response.status, response.field("Retry-After")), (503, Some("1")));
+    }
+    for client in &mut clients {
+        assert_eq!(client.end(&mut engine), End::Closed);
+    }
+    assert_eq!(engine.received(), []);
+    assert_eq!(engine.count(|event| matches!(event, Event::Withdrawn(_))), 2);
+}
+
+#[test]
+fn blocked_javascript_stops_no_deadline() {
+    let limits = Limits { header: SHORT, body: SHORT, keepalive: SHORT, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, crate::harness::echo());
+    let mut idle = Client::connect(&engine);
+    idle.ask(&mut engine, GET);
+    for message in ["GET / HTTP/1.1\r\n", &BODY[..BODY.len() - 1]] {
+        let mut client = Client::connect(&engine);
+        assert_eq!(client.try_send(message.as_bytes()), message.len());
+        assert_eq!(client.response_while_blocked().status, 408);
+    }
+    let end = Instant::now() + Duration::from_secs(10);
+    while !idle.has_ended() {
+        assert!(Instant::now() < end);
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_client_that_does_not_read_is_reset_and_javascript_hears_of_it() {
+    let mut engine = small(Limits { write: SHORT, ..Limits::default() });
+    let mut client = Client::with_small_buffers(&engine);
+    client.send(&mut engine, GET);
+    let id = engine.request_to("/");
+    engine.js.head(id, 200, "", CHUNKED);
+    engine.js.data(id, &vec![b'x'; 900_000]);
+    engine.js.notify(id);
+    engine.js.wake();
+    engine.aborted(id);
+    engine.until("the client has read what came", |_| client.has_ended().then_some(()));
+    client.take();
+    assert_eq!(client.end(&mut engine), End::Reset);
+}
+
+#[test]
+fn a_complete_answer_that_nobody_reads_is_given_up_too() {
+    let mut engine = small(Limits { write: SHORT, ..Limits::default() });
+    for close in [false, true] {
+        let mut client = Client::with_small_buffers(&engine);
+        client.send(&mut engine, GET);
+        let id = engine.request_to("/");
+        let flags = if close { crate::harness::CLOSE } else { 0 };
+        engine.js.respond(id, 200, "", CONNECTION | LENGTH | flags, &vec![b'x'; 900_000]);
+        engine.js.wake();
+        engine
+            .until("the connection goes", |engine| (engine.js.io.counters()[0] == 0).then_some(()));
+        engine.events.clear();
+    }
+}
+
+#[test]
+fn a_client_that_reads_in_drips_is_reset() {
+    let limits = Limits { write_rate: 50_000_000, grace: SHORT, ..Limits::default() };
+    let mut engine = small(limits);
+    let mut client = Client::with_small_buffers(&engine);
+    client.send(&mut engine, GET);
+    let id = engine.request_to("/");
+    engine.js.head(id, 200, "", CHUNKED);
+    engine.js.data(id, &vec![b'x'; 900_000]);
+    engine.js.notify(id);
+    engine.js.wake();
+    engine.until("it is given up", |engine| {
+        client.skip(100);
+        engine.events.contains(&Event::Aborted(id)).then_some(())
+    });
+}
+
+#[test]
+fn a_client_that_reads_everything_owes_nothing_while_javascript_is_silent() {
+    let limits = Limits { write: SHORT, grace: SHORT, header: SHORT * 2, ..Limits::default() };
+    let mut engine = small(limits);
+    let mut client = Client::with_small_buffers(&engine);
+    client.send(&mut engine, GET);
+    let id = engine.request_to("/");
+    engine.js.head(id, 200, "", CHUNKED);
+    let mut read = 0;
+    for _ in 0..2 {
+        engine.js.data(id, &vec![b'x'; 300_000]);
+        engine.js.wake();
+        engine.until("it is read", |_| {
+            read += client.skip(usize::MAX);
+            (read >= 300_000).then_some(())
+        });
+        read -= 300_000;
+        let_a_deadline_pass(&mut engine);
+    }
+    assert_eq!(engine.count(|event| matches!(event, Event::Aborted(_))), 0);
+}
+
+#[test]
+fn a_slow_reader_of_a_whole_answer_is_not_idle() {
+    let limits = Limits { keepalive: SHORT, header: SHORT * 2, ..Limits::default() };
+    let mut engine = small(limits);
+    let mut client = Client::with_small_buffers(&engine);
+    client.send(&mut engine, GET);
+    let id = engine.request_to("/");
+    engine.js.respond(id, 200, "", CONNECTION | LENGTH, &vec![b'x'; 500_000]);
+    engine.js.wake();
+    let_a_deadline_pass(&mut engine);
+    assert_eq!(client.response(&mut engine).body.len(), 500_000);
+    assert_eq!(client.end(&mut engine), End::Closed);
+}
+
+#[test]
+fn a_client_that_neither_reads_nor_closes_is_not_waited_for() {
+    let limits = Limits { linger: SHORT, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "BAD\r\n\r\n");
+    engine.until("the connection goes", |engine| {
+        (engine.js.io.counters() == [0, 0, 1]).then_some(())
+    });
+    assert_eq!(client.response(&mut engine).status, 400);
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+const BODY: &str = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nabcd";
+const SIZE: usize = 1_000_000;
