@@ -64,7 +64,10 @@ class NodeEngine implements Engine {
     })
     for (const socket of this.#sockets) lastAnswer(socket)
     const idle = setTimeout(() => this.#endIdle(), Math.min(IDLE_DRAIN_MS, graceMs))
-    const grace = setTimeout(() => this.close(), graceMs)
+    // Whoever holds a socket still hears of its end; the last of them ends the drain.
+    const grace = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy()
+    }, graceMs)
     if (this.#sockets.size === 0) this.#drained?.()
     await gone
     clearTimeout(idle)
@@ -82,6 +85,7 @@ class NodeEngine implements Engine {
   counters(): EngineCounters {
     let busy = 0
     for (const socket of this.#sockets) if (socketInternals(socket)._httpMessage) busy++
+    busy += this.#dispatch?.tunnels.size ?? 0
     const requests = this.#dispatch?.requests ?? 0
     return { connections: this.#sockets.size, busy, requests }
   }
@@ -141,7 +145,7 @@ class NodeEngine implements Engine {
       const message = socketInternals(socket)._httpMessage
       // An answer that has promised keep-alive already is the last one all the same.
       if (message) message._last = true
-      else linger(socket)
+      else if (!this.#dispatch?.tunnels.has(socket)) linger(socket)
     }
   }
 }

@@ -266,8 +266,10 @@ export const upgrades: Scenarios = {
   },
   'corked writes call back in order, and are counted until they go': async ({ serve }) => {
     const log: unknown[] = []
+    let closed: Promise<void> | undefined
     const port = await serve(
       server((_req, socket) => {
+        closed = eventsOf(socket).closed
         socket.cork()
         socket.write(SWITCHING, () => log.push('head'))
         socket.write('a', 'latin1', () => log.push('a'))
@@ -276,9 +278,12 @@ export const upgrades: Scenarios = {
         log.push(socket.writableLength > 0)
         socket.uncork()
         socket.end('.', () => log.push(socket.bytesWritten))
+        socket.resume()
       }),
     )
-    return [await exchange(port, request('GET', '/', UPGRADE)), log]
+    const answer = await exchange(port, request('GET', '/', UPGRADE))
+    await closed
+    return [answer, log]
   },
   'its timeout is its own': async ({ serve }) => {
     const port = await serve(

@@ -1,5 +1,6 @@
 /** The line of the access log for an exchange of the engine on node:http. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { NodeTunnel } from '../../engine/node-tunnel.ts'
 import type { AccessLog } from '../../log/access.ts'
 import { system } from '../../process/system.ts'
 import { responseInternals } from './internals.ts'
@@ -22,6 +23,29 @@ export function logAnswer(log: AccessLog, req: IncomingMessage, res: ServerRespo
       durationUs: (system.now() - startedMs) * 1000,
       request: (name) => joined(req.headers[name]),
       response: (name) => fieldOf(header, name),
+    })
+  })
+}
+
+/** Logs a connection that the application has taken over, when it is over; one that it never answered leaves no line. */
+export function logTunnel(log: AccessLog, req: IncomingMessage, tunnel: NodeTunnel): void {
+  const startedMs = system.now()
+  const { socket, method = '', url = '' } = req
+  const { remoteAddress } = socket
+  const writtenBefore = socket.bytesWritten
+  socket.once('close', () => {
+    const { status, head } = tunnel
+    if (status === 0) return
+    log.log({
+      remoteAddress,
+      method,
+      url,
+      protocol: `HTTP/${req.httpVersion}`,
+      status,
+      bodyBytes: Math.max(0, socket.bytesWritten - writtenBefore - head.length),
+      durationUs: (system.now() - startedMs) * 1000,
+      request: (name) => joined(req.headers[name]),
+      response: (name) => fieldOf(head, name),
     })
   })
 }

@@ -3,9 +3,11 @@
  * rejected, and Express's prototypes. It replaces `emit` of the served server and nothing else.
  */
 import http from 'node:http'
+import type { Socket } from 'node:net'
 import type { EngineOptions } from '../../engine/engine.ts'
+import { NodeTunnel } from '../../engine/node-tunnel.ts'
 import { type AccessLog, openAccessLog } from '../../log/access.ts'
-import { logAnswer } from './access.ts'
+import { logAnswer, logTunnel } from './access.ts'
 import { noteHandler, noteResult } from './errors.ts'
 import type { RequestConstructor, ResponseConstructor } from './express.ts'
 import { constructorOf, ExpressWatch } from './express.ts'
@@ -20,6 +22,8 @@ import { limitAnswer, refusalOf } from './limits.ts'
 
 export class NodeDispatch {
   requests = 0
+  /** The connections that the application has taken over. */
+  readonly tunnels = new Map<Socket, NodeTunnel>()
   #draining = false
   readonly #server: http.Server
   readonly #options: EngineOptions
@@ -32,8 +36,12 @@ export class NodeDispatch {
     if (accesslog !== null) this.#accessLog = openAccessLog(accesslog, access_log_format)
     const dispatch = this
     function emit(this: http.Server, name: string, ...args: unknown[]): boolean {
-      if (name !== 'request')
+      if (name !== 'request') {
+        if (name === 'upgrade' || name === 'connect') {
+          dispatch.#upgrade(args[0] as http.IncomingMessage)
+        }
         return Reflect.apply(http.Server.prototype.emit, this, [name, ...args])
+      }
       return dispatch.#request(args[0] as http.IncomingMessage, args[1] as http.ServerResponse)
     }
     // Not enumerable: the program that prints its server sees what it would see on node.
@@ -53,6 +61,17 @@ export class NodeDispatch {
   /** From now on every answer is its connection's last. */
   drain(): void {
     this.#draining = true
+    for (const tunnel of this.tunnels.values()) tunnel.leave()
+  }
+
+  #upgrade(req: http.IncomingMessage): void {
+    const { socket } = req
+    this.requests++
+    const tunnel = new NodeTunnel(socket)
+    this.tunnels.set(socket, tunnel)
+    socket.once('close', () => this.tunnels.delete(socket))
+    if (this.#accessLog !== undefined) logTunnel(this.#accessLog, req, tunnel)
+    if (this.#draining) tunnel.leave()
   }
 
   #request(req: http.IncomingMessage, res: http.ServerResponse): boolean {

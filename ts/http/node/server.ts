@@ -165,8 +165,8 @@ export class ServedServer {
 /** As node counts: without a request in hand; one that has never had any is idle from Node 26 on. */
 function isIdle({ attachment }: Connection): boolean {
   const socket = attachment as ServerSocket | undefined
+  if (socket?.tunnel !== undefined) return false
   if (socket === undefined || socket.requests === 0) return nodeMajor >= 26
-  if (socket.tunnel !== undefined) return false
   return socket._httpMessage === null || socket._httpMessage.finished
 }
 
