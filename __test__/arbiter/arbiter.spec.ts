@@ -16,6 +16,18 @@ test('a start spawns the wanted workers, each with a slot of its own', async (t)
   t.like(first?.received[0], { type: 'boot', slot: 1, listeners: [{ fd: 5 }], check: false })
 })
 
+test('no more workers boot at a time than there are processors', async (t) => {
+  const stage = await startArbiter({ workers: 8 }, { processors: 4 })
+  t.is(stage.system.children.length, 4)
+  stage.system.children[0]?.says({ type: 'ready', engine: 'none' })
+  await settle()
+  t.is(stage.system.children.length, 5)
+  // Those that wait for something keep no processor.
+  await stage.system.pass(1_100)
+  t.is(stage.system.children.length, 8)
+  t.deepEqual(sent(stage).flat(), [])
+})
+
 test('TERM asks the workers to finish, and ends with 0 when all have', async (t) => {
   const stage = await startArbiter()
   await allReady(stage)

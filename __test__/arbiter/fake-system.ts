@@ -219,7 +219,7 @@ export interface Stage {
 /** Starts an arbiter on a fake system. */
 export async function startArbiter(
   settings: Partial<Config> = {},
-  parent?: ArbiterParts['parent'],
+  { parent, processors = 64 }: Partial<Pick<ArbiterParts, 'parent' | 'processors'>> = {},
 ): Promise<Stage> {
   const system = new FakeSystem()
   const told: string[] = []
@@ -254,6 +254,7 @@ export async function startArbiter(
       dueMs: () => Number.POSITIVE_INFINITY,
     },
     prepareLogs: () => {},
+    processors,
     program: { entry: '/app/monoceros', args: ['./app.js'], cwd: '/' },
     activated: false,
     parent,

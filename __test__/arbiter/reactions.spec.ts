@@ -30,7 +30,10 @@ const PHASES: Record<Phase, () => Promise<Stage>> = {
     return stage
   },
   async succeeding() {
-    const stage = await startArbiter({}, { kind: 'upgrade', pid: 900, link: new FakeParent() })
+    const stage = await startArbiter(
+      {},
+      { parent: { kind: 'upgrade', pid: 900, link: new FakeParent() } },
+    )
     await allReady(stage)
     return stage
   },

@@ -77,7 +77,7 @@ test('roll-back: HUP brings the workers of the old one back, and the end of the 
 test('the new one has names of its own until the old one has ended', async (t) => {
   const link = new FakeParent()
   const parent = { kind: 'upgrade', pid: 900, link } as const
-  const stage = await startArbiter({ pidfile: '/run/a.pid', proc_name: 'a' }, parent)
+  const stage = await startArbiter({ pidfile: '/run/a.pid', proc_name: 'a' }, { parent })
   t.deepEqual(stage.pidfiles, ['/run/a.pid.2'])
   t.regex(stage.titles[0] ?? '', /^monoceros: arbiter \[a\.2\]/)
   t.deepEqual(link.heard, [])
@@ -96,7 +96,7 @@ test('the new one has names of its own until the old one has ended', async (t) =
 
 test('the new one is ended: the files of its sockets are those of the old one', async (t) => {
   const parent = { kind: 'upgrade', pid: 900, link: new FakeParent() } as const
-  const stage = await startArbiter({}, parent)
+  const stage = await startArbiter({}, { parent })
   await allReady(stage)
   await stage.system.signal('TERM')
   t.deepEqual(stage.closed, ['127.0.0.1:8000 (kept)'])

@@ -147,6 +147,7 @@ export class Arbiter {
         trial: this.#rollout.trial,
         maySpawn: this.#supervisor.policy.maySpawn(nowMs),
         surge: current.config.max_surge,
+        boots: this.#parts.processors,
         nowMs,
       })
       if (step.type === 'wait') return

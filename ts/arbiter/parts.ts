@@ -23,6 +23,8 @@ export interface ArbiterParts extends IdentityParts {
   readonly version: string
   /** Which engine the workers will use, for the log. */
   readonly engine: string
+  /** That this process may use: so many workers boot at a time. */
+  readonly processors: number
   /** What a new arbiter is started as. */
   readonly program: Program
   /** Whether systemd has opened the sockets. */

@@ -23,6 +23,8 @@ export interface Situation {
   /** What a reload tries with one worker before it becomes current. */
   readonly trial: Generation | undefined
   readonly maySpawn: boolean
+  /** How many may boot at a time, as long as that keeps them busy. */
+  readonly boots: number
   /** How many more than wanted may serve at a time while old ones are replaced. */
   readonly surge: number
   readonly nowMs: number
@@ -37,7 +39,10 @@ const IDLE_DRAIN_MS = 2_000
 export function nextStep(situation: Situation): Step {
   const { wanted, workers, current, trial } = situation
   const live = workers.filter((worker) => worker.isLive() && worker.generation !== trial)
-  if (live.length < wanted && situation.maySpawn) return spawn(current)
+  // Of more at a time than there are processors all would be late; the first one serves sooner this way.
+  const boots =
+    workers.filter((worker) => isBusyBooting(worker, situation.nowMs)).length < situation.boots
+  if (live.length < wanted && situation.maySpawn && boots) return spawn(current)
   if (trial !== undefined) {
     // Not held back by a pause: it may be the mend of what crashes.
     return workers.some((worker) => worker.generation === trial) ? WAIT : spawn(trial)
@@ -83,6 +88,13 @@ export function leftBehindAtMs({
   newestRequestAtMs = 0,
 }: WorkerHandle): number {
   return Math.max(leavingSinceMs + IDLE_DRAIN_MS, newestRequestAtMs + SLOW_REQUEST_MS)
+}
+
+/** One that takes longer waits for something, and keeps no processor busy. */
+export const BUSY_BOOT_MS = 1_000
+
+function isBusyBooting({ state, bornAtMs }: WorkerHandle, nowMs: number): boolean {
+  return state === 'booting' && nowMs - bornAtMs < BUSY_BOOT_MS
 }
 
 const WAIT: Step = { type: 'wait' }

@@ -14,6 +14,7 @@ import { type ArbiterBoard, slotsFor } from '../scoreboard/board.ts'
 import { MessageBoard } from '../scoreboard/messages.ts'
 import { SharedBoard } from '../scoreboard/shared.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
+import { availableCpus } from '../settings/cpus.ts'
 import { Arbiter } from './arbiter.ts'
 import { checkApplication } from './check.ts'
 import { generationOpener } from './generation.ts'
@@ -45,12 +46,14 @@ export async function runArbiter(
       const status = await checkApplication(values, log)
       if (status !== 0) return status
     }
+    log.debug(`Open files: ${openFilesLimit()}`)
     return await new Arbiter(system, {
       ...{ resolved, load, log, program, parent, setTitle },
       ...openingParts(log, handover),
       board: createBoard(slotsFor(values.workers), handover),
       notifier: createNotifier(system, log),
       prepareLogs,
+      processors: availableCpus(),
       createPidfile: (path) => createPidfile(system, resolve(values.chdir, path)),
       reapOrphans: orphanReaper(system.pid, native),
       version: packageVersion(),
@@ -60,6 +63,18 @@ export async function runArbiter(
     if (handover?.kind === 'daemon' && error instanceof MonocerosError) tell(error.message)
     parent?.link.close()
     throw error
+  }
+}
+
+// Node itself raises the limit to the hard one when it starts, and workers have the arbiter's.
+function openFilesLimit(): string {
+  try {
+    const limits = readFileSync('/proc/self/limits', 'utf8')
+    const [, soft, hard] = /^Max open files\s+(\d+|unlimited)\s+(\d+|unlimited)/m.exec(limits) ?? []
+    return `at most ${soft} a process, of ${hard} that the system allows`
+  } catch {
+    // Not Linux.
+    return 'the limit is not known here'
   }
 }
 

@@ -17,7 +17,7 @@ import {
 import type { EventQueue } from './events.ts'
 import type { Generation } from './generation.ts'
 import { RestartPolicy, STABLE_AFTER_MS } from './policy.ts'
-import { leftBehindAtMs } from './reload.ts'
+import { BUSY_BOOT_MS, leftBehindAtMs } from './reload.ts'
 import { bootMessage, spawnWorker } from './spawn.ts'
 import { STATES, type WorkerAction, type WorkerEvent } from './states.ts'
 import { type BootFailure, WorkerHandle } from './worker-handle.ts'
@@ -66,7 +66,14 @@ export class Supervisor {
     const child = spawnWorker(this.#system, context)
     this.#started += 1
     const requestLimit = this.#requestLimit(config.max_requests, config.max_requests_jitter)
-    const worker = new WorkerHandle({ slot, age: this.#started, child, generation, requestLimit })
+    const worker = new WorkerHandle({
+      slot,
+      age: this.#started,
+      child,
+      generation,
+      requestLimit,
+      bornAtMs: this.#system.now(),
+    })
     worker.deadlineMs = this.#in(config.boot_timeout * 1_000)
     this.workers.add(worker)
     child.onMessage((message) => this.#queue.push({ type: 'message', worker, message }))
@@ -150,6 +157,7 @@ export class Supervisor {
       this.#silentAtMs(worker),
       // A reload goes on when this one has only slow requests left.
       worker.state === 'draining' ? leftBehindAtMs(worker) : Number.POSITIVE_INFINITY,
+      worker.state === 'booting' ? worker.bornAtMs + BUSY_BOOT_MS : Number.POSITIVE_INFINITY,
     ])
     const nowMs = this.#system.now()
     return Math.min(...[...times, this.policy.retryAtMs()].filter((time) => time > nowMs))

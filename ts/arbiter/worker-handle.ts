@@ -22,6 +22,7 @@ export class WorkerHandle {
   readonly generation: Generation
   /** Served requests after which it is replaced; 0 for never. */
   readonly requestLimit: number
+  readonly bornAtMs: number
   state: WorkerState = 'booting'
   readyAtMs: number | undefined
   leavingSinceMs: number | undefined
@@ -47,6 +48,7 @@ export class WorkerHandle {
     child: Child
     generation: Generation
     requestLimit: number
+    bornAtMs: number
   }) {
     this.slot = fields.slot
     this.age = fields.age
@@ -54,6 +56,7 @@ export class WorkerHandle {
     this.pid = fields.child.pid ?? 0
     this.generation = fields.generation
     this.requestLimit = fields.requestLimit
+    this.bornAtMs = fields.bornAtMs
   }
 
   /** Serves, or will. */

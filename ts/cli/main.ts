@@ -5,7 +5,10 @@
 import { readFileSync, statSync } from 'node:fs'
 
 import { MonocerosError } from '../errors.ts'
+import { enableCompileCache } from '../process/compile-cache.ts'
 import type { ResolvedConfig } from '../settings/config.ts'
+
+enableCompileCache()
 
 process.exitCode = await main(process.argv.slice(2))
 

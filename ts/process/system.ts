@@ -144,6 +144,8 @@ export const system: System = {
     process.on(`SIG${signal}`, callback)
   },
   kill(pid, signal) {
+    // 0 is a process that could not be started; to the system it is everybody in this group.
+    if (pid <= 0) return false
     try {
       return process.kill(pid, `SIG${signal}`)
     } catch (error) {

@@ -2,7 +2,7 @@
  * The kinds of value that settings have: schema, how text from the command line or the environment becomes a value,
  * and the words that help, docs and refusals use. Rows of the table combine them.
  */
-import { z } from 'zod'
+import * as z from 'zod'
 
 import { parseAddress } from '../listen/address.ts'
 import { compileAccessFormat } from '../log/access-format.ts'

@@ -1,8 +1,13 @@
 /** The entry of a worker process: channel -> boot message -> application -> engine -> ready. */
 
-import { system } from '../process/system.ts'
-import { openChannel } from './channel.ts'
-import { Worker } from './worker.ts'
+import { enableCompileCache } from '../process/compile-cache.ts'
+
+enableCompileCache()
+
+// Loaded only now, so that they come from the cache.
+const { system } = await import('../process/system.ts')
+const { openChannel } = await import('./channel.ts')
+const { Worker } = await import('./worker.ts')
 
 const channel = openChannel()
 const worker = new Worker(system, channel)

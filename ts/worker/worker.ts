@@ -11,6 +11,7 @@ import { createLogger, type Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown.ts'
 import { BOARD_FD, type BootMessage, CHANNEL_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
+import { flushCompileCache } from '../process/compile-cache.ts'
 import type { System } from '../process/system.ts'
 import { processTitle, setTitle } from '../process/title.ts'
 import { becomeUser } from '../process/user.ts'
@@ -31,6 +32,8 @@ const ORPHAN_DRAIN_MS = 1_500
 const REPORT_MS = 1_000
 /** How old the figures in the title may be. */
 const TITLE_MS = 1_000
+/** After ready, what has been compiled is written for the next worker. */
+const FLUSH_CACHE_MS = 2_000
 
 export class Worker {
   readonly #system: System
@@ -105,6 +108,8 @@ export class Worker {
     this.#state = 'ready'
     this.#board.setState('accepting')
     this.#channel.send({ type: 'ready', engine: this.#engine.name })
+    // When the first requests have been answered.
+    this.#system.after(FLUSH_CACHE_MS, flushCompileCache)
     this.#showFigures()
     // Behind `ready`: a thread takes milliseconds to start, and nobody needs to wait for this one.
     heartbeat.follow(startWatcher(log, config.timeout * 1_000))
