@@ -1,7 +1,10 @@
 // What is measured: one row a case. A new row is one entry here and, if it is a new application, one in apps/.
 
-/** What serves an application: node:http alone, one of our engines, or (for one case) a C program without HTTP. */
-export type EngineName = 'floor' | 'plain' | 'native' | 'node'
+/**
+ * What serves an application: node:http alone, one of our engines, the same program on Bun, or (for one case) a C
+ * program without HTTP.
+ */
+export type EngineName = 'floor' | 'plain' | 'native' | 'node' | 'bun'
 
 export interface Case {
   readonly title: string
@@ -10,11 +13,22 @@ export interface Case {
   readonly engines: readonly EngineName[]
   /** The case whose `plain` server is the measure; the case itself unless said. */
   readonly against?: CaseName
+  /** The load is a POST of so many bytes of JSON, instead of a GET. */
+  readonly jsonBytes?: number
 }
 
-export type CaseName = 'floor' | 'exchange' | 'req-res' | 'express' | 'koa' | 'fastify' | 'hono'
+export type CaseName =
+  | 'floor'
+  | 'exchange'
+  | 'req-res'
+  | 'express'
+  | 'express-json'
+  | 'koa'
+  | 'fastify'
+  | 'hono'
 
-const ALL: readonly EngineName[] = ['plain', 'native', 'node']
+const OURS: readonly EngineName[] = ['plain', 'native', 'node']
+const ALL: readonly EngineName[] = [...OURS, 'bun']
 
 export const CASES: Readonly<Record<CaseName, Case>> = {
   floor: {
@@ -31,9 +45,15 @@ export const CASES: Readonly<Record<CaseName, Case>> = {
   },
   'req-res': { title: '(req, res)', app: 'req-res', engines: ALL },
   express: { title: 'Express', app: 'express', engines: ALL },
+  'express-json': {
+    title: 'Express, express.json(), POST of 1 KB',
+    app: 'express',
+    engines: ALL,
+    jsonBytes: 1024,
+  },
   koa: { title: 'Koa', app: 'koa', engines: ALL },
   fastify: { title: 'Fastify', app: 'fastify', engines: ALL },
-  hono: { title: 'Hono (plain: @hono/node-server)', app: 'hono', engines: ALL },
+  hono: { title: 'Hono (plain: @hono/node-server)', app: 'hono', engines: OURS },
 }
 
 /** A server to be measured: a case on an engine. */

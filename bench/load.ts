@@ -1,6 +1,7 @@
 // Puts load on a server from the second processor, with wrk or with our own generator, and reads what it saw.
 
-import { run } from '../scripts/command.ts'
+import { join } from 'node:path'
+import { ROOT, run } from '../scripts/command.ts'
 import { compiled } from './compiled.ts'
 import { LOAD_CPU, pinned } from './processors.ts'
 
@@ -9,6 +10,8 @@ export interface Load {
   readonly connections: number
   readonly seconds: number
   readonly close: boolean
+  /** A POST of so many bytes of JSON; without it a GET. */
+  readonly jsonBytes?: number | undefined
 }
 
 export interface Seen {
@@ -32,21 +35,28 @@ export async function chooseGenerator(wanted: Generator | undefined): Promise<Ge
 /** Runs the load to its end. */
 export async function drive(generator: Generator, load: Load): Promise<Seen> {
   const [program, ...args] = pinned(LOAD_CPU, command(generator, load))
-  const { status, output } = await run(program ?? '', args, { show: false })
+  // The script of wrk reads the size from here.
+  const env = { ...process.env, JSON_BYTES: `${load.jsonBytes ?? 0}` }
+  const { status, output } = await run(program ?? '', args, { show: false, env })
   const seen = status === 0 ? (generator === 'wrk' ? readWrk(output) : readOwn(output)) : undefined
   if (seen === undefined) throw new Error(`the load generator failed: ${output}`)
   return seen
 }
 
-function command(generator: Generator, { port, connections, seconds, close }: Load): string[] {
+function command(generator: Generator, load: Load): string[] {
+  const { port, connections, seconds, close, jsonBytes } = load
   if (generator === 'own') {
+    if (jsonBytes !== undefined) throw new Error('only wrk sends bodies; leave this case out')
     const mode = close ? 'close' : 'keep'
     return [compiled('load'), `${port}`, `${connections}`, `${seconds}`, mode]
   }
   const header = close ? ['-H', 'Connection: close'] : []
   const url = `http://127.0.0.1:${port}/`
-  return ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...header, url]
+  const script = jsonBytes === undefined ? [] : ['-s', POST]
+  return ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...header, ...script, url]
 }
+
+const POST = join(ROOT, 'bench', 'post.lua')
 
 /** The figures in the text that wrk prints. */
 export function readWrk(output: string): Seen | undefined {

@@ -25,7 +25,7 @@ export async function measureMemory(
   const script = join(ROOT, 'bench/apps/idle.js')
   const alone = await idleBytes([node.path, script], (pid) => pid)
   const rows: MemoryRow[] = [{ name: 'node app.js', bytes: alone, ratio: 1 }]
-  for (const engine of engines.filter((name) => name !== 'plain')) {
+  for (const engine of engines.filter((name) => name === 'native' || name === 'node')) {
     const cli = [node.path, join(ROOT, 'dist/cli/main.js'), script]
     const args = ['--workers', '1', '--bind', `127.0.0.1:${PORT}`, '--engine', engine]
     const bytes = await idleBytes([...cli, ...args], (pid) => childrenOf(pid)[0] ?? pid)

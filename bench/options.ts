@@ -6,7 +6,8 @@ import { CASES, type CaseName, type EngineName } from './cases.ts'
 export const HELP = `npm run bench -- [options]      processor time a request, as a ratio against node:http in the same run
 
   --only NAMES          cases, by commas: ${Object.keys(CASES).join(', ')}
-  --engine NAMES        native, node; or plain for the measure alone (default: native,node)
+  --engine NAMES        native, node; bun for the same program on Bun; or plain for the measure alone
+                        (default: native,node)
   --connections LIST    default 1,64,512
   --rounds N            default 5
   --seconds N           of load for each figure, default 3
@@ -61,7 +62,7 @@ export function parseOptions(argv: readonly string[]): BenchOptions | string {
   const seconds = Number(values.seconds)
   if (!cases.every(isCase)) return `--only takes ${Object.keys(CASES).join(', ')}, got "${cases}"`
   if (!engines.every(isEngine))
-    return `--engine takes native, node and plain (the measure alone), got "${engines}"`
+    return `--engine takes native, node, bun and plain (the measure alone), got "${engines}"`
   if (![...connections, rounds, seconds].every((number) => number > 0)) {
     return '--connections, --rounds and --seconds take numbers above 0'
   }
@@ -89,5 +90,5 @@ function isCase(name: string): name is CaseName {
 }
 
 function isEngine(name: string): name is EngineName {
-  return name === 'native' || name === 'node' || name === 'plain'
+  return name === 'native' || name === 'node' || name === 'bun' || name === 'plain'
 }

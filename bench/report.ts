@@ -17,6 +17,7 @@ const ENGINES: Readonly<Record<EngineName, string>> = {
   plain: 'node:http',
   native: 'native',
   node: 'TypeScript',
+  bun: 'Bun',
 }
 const FRAMEWORKS = ['express', 'koa', 'fastify', 'hono', '@hono/node-server']
 

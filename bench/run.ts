@@ -3,7 +3,7 @@
 
 import { build } from '../scripts/build.ts'
 import { isMain } from '../scripts/command.ts'
-import { baselineOf, chooseSubjects, type Subject, subjectKey } from './cases.ts'
+import { baselineOf, CASES, chooseSubjects, type Subject, subjectKey } from './cases.ts'
 import { compileAll } from './compiled.ts'
 import { engineConfig } from './config.ts'
 import { type Figures, type Sample, summarize } from './figures.ts'
@@ -60,12 +60,16 @@ async function rounds(
   generator: Generator,
 ): Promise<Sample[]> {
   const samples: Sample[] = []
-  for (const { port } of servers) await drive(generator, { port, ...WARM_UP })
+  for (const { subject, port } of servers) {
+    const { jsonBytes } = CASES[subject.name]
+    await drive(generator, { port, ...WARM_UP, jsonBytes })
+  }
   for (const connections of counts) {
     for (let round = 0; round < rounds; round++) {
       for (const { subject, port, pid } of servers) {
         const before = processorTimeUs(pid)
-        const seen = await drive(generator, { port, connections, seconds, close })
+        const { jsonBytes } = CASES[subject.name]
+        const seen = await drive(generator, { port, connections, seconds, close, jsonBytes })
         const us = (processorTimeUs(pid) - before) / seen.requests
         samples.push({ subject, connections, round, us, seen })
         const cost = `${us.toFixed(2).padStart(7)} us`

@@ -3,7 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { CASES, type Subject, subjectKey } from './cases.ts'
 import { compiled } from './compiled.ts'
-import type { NodeBinary } from './nodes.ts'
+import { findBun, type NodeBinary } from './nodes.ts'
 import { pinned, SERVER_CPU } from './processors.ts'
 
 const START_TIMEOUT_MS = 15_000
@@ -28,14 +28,13 @@ export async function startServer(
   { node, config }: ServerOptions,
 ): Promise<Server> {
   const { app } = CASES[subject.name]
-  const command =
-    subject.engine === 'floor'
-      ? [compiled('floor'), `${port}`]
-      : [
-          node.path,
-          compiled('serve.js'),
-          JSON.stringify({ engine: subject.engine, app, port, config }),
-        ]
+  const { engine } = subject
+  if (engine === 'floor') return await startProcess([compiled('floor'), `${port}`], port, subject)
+  // Bun gets the program that node:http gets.
+  const [program, served] =
+    engine === 'bun' ? [await findBun(), 'plain'] : ([node.path, engine] as const)
+  const options = JSON.stringify({ engine: served, app, port, config })
+  const command = [program, compiled('serve.js'), options]
   return await startProcess(command, port, subject)
 }
 

@@ -3,7 +3,7 @@
 // a client of its own where it has one. Run by hand, since it installs from the registry; KEEP=1 keeps the folders.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ROOT } from './command.ts'
@@ -31,6 +31,9 @@ async function check(project: Project): Promise<string[]> {
     prepare(folder, project)
     await step(folder, 'npm', ['install', '--legacy-peer-deps', '--no-audit', '--no-fund'])
     if (project.build !== undefined) await step(folder, 'npx', project.build)
+    for (const [from, to] of Object.entries(project.copies ?? {})) {
+      cpSync(join(folder, from), join(folder, to), { recursive: true })
+    }
     return await serve(folder, project)
   } finally {
     if (process.env.KEEP === undefined) rmSync(folder, { recursive: true, force: true })

@@ -14,6 +14,8 @@ export interface Project {
   /** Fields of package.json beside the dependencies. */
   readonly manifest?: Readonly<Record<string, unknown>>
   readonly build?: readonly string[]
+  /** What has to be copied after the build, as the framework's own guide says. */
+  readonly copies?: Readonly<Record<string, string>>
   /** What is served, from the directory `cwd` of the project. */
   readonly app: string
   readonly cwd?: string
@@ -115,6 +117,7 @@ export const POST = async (request) => Response.json({ got: await request.json()
 `,
     },
     build: ['next', 'build'],
+    copies: { '.next/static': '.next/standalone/.next/static' },
     app: 'server.js',
     cwd: '.next/standalone',
     asked: [
