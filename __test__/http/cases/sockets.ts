@@ -103,6 +103,26 @@ export const sockets: Scenarios = {
     await until(() => log.some((line) => line.startsWith('k.close')))
     return log
   },
+  'an upload that is broken off': async ({ serve }) => {
+    const log: unknown[] = []
+    const server = http.createServer((req, res) => {
+      req.on('data', () => log.push('data'))
+      req.on('aborted', () => log.push('aborted'))
+      req.on('error', (error: NodeJS.ErrnoException) => log.push(error.code))
+      for (const name of ['finish', 'close']) res.on(name, () => log.push(`s.${name}`))
+    })
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+      const { code, message, reason } = error as NodeJS.ErrnoException & { reason?: string }
+      log.push([code, message, reason, socket.writable])
+      socket.destroy()
+    })
+    const client = new RawClient(await serve(server))
+    client.send(request('POST', '/', ['Content-Length: 500'], 'hello'))
+    await until(() => log.length > 0)
+    client.socket.end()
+    await until(() => log.includes('s.close') && log.includes('ECONNRESET'))
+    return log
+  },
   'destroy of the socket after the head': watched((req, res, log) => {
     for (const name of ['finish', 'close', 'error']) res.on(name, () => log.push(`s.${name}`))
     res.write('begun')

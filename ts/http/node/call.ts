@@ -7,7 +7,7 @@ import type { Exchange, ExchangeOwner } from '../../engine/exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY } from '../../engine/exchange.ts'
 import type { InHand } from './brand.ts'
 import { CorkedWrites } from './corked.ts'
-import { answerFailure, connectionReset, streamDestroyed } from './errors.ts'
+import { answerFailure, connectionReset, invalidEnd, streamDestroyed } from './errors.ts'
 import type { Body, Encoding, NodeRequest, NodeResponse, WriteCallback } from './internals.ts'
 import {
   kCorked,
@@ -129,6 +129,11 @@ export class Call implements ExchangeOwner, InHand {
   }
 
   onAborted(): void {
+    const { server } = this.socket
+    // Node's parser finds the end of its input in the middle of a message.
+    if (this.exchange.bodyKind === 2 && !this.req.complete && !this.socket.destroyed) {
+      server.emit('clientError', invalidEnd(), this.socket)
+    }
     // Everything else follows from the socket's 'close', as in node.
     leave(this.socket)
   }

@@ -113,6 +113,16 @@ export function socketReset(): Error {
   return Object.assign(new Error(text), { code: 'ECONNRESET', errno: -104, syscall: 'read' })
 }
 
+/** What 'clientError' tells of a message that was broken off. */
+export function invalidEnd(): Error {
+  const reason = 'Invalid EOF state'
+  return Object.assign(new Error('Parse Error'), {
+    bytesParsed: 0,
+    code: 'HPE_INVALID_EOF_STATE',
+    reason,
+  })
+}
+
 /** What the callbacks of writes get that can no longer be done. */
 export function streamDestroyed(method: string): Error {
   const text = `Cannot call ${method} after a stream was destroyed`
