@@ -21,6 +21,7 @@ mod tunnel;
 mod websocket;
 
 use std::future::Future;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
@@ -208,6 +209,12 @@ impl Drop for Connection {
             ctx.tell(|batch| batch.connection_closed(shared.id));
         }
         ctx.crossing.slot.connection_closed();
+        ctx.admission.leave(shared.peer);
+        if ctx.crossing.lacks_descriptors() {
+            // Once this one's is free, which is behind this function.
+            let crossing = ctx.crossing.clone();
+            tokio::task::spawn_local(async move { crossing.descriptor_freed() });
+        }
         let left = {
             let mut connections = ctx.connections.borrow_mut();
             connections.remove(shared.id);
@@ -222,14 +229,15 @@ impl Drop for Connection {
 /// Begins to serve an accepted connection.
 pub(crate) fn serve(ctx: &Rc<Context>, accepted: Accepted) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
+    let stays = ctx.admission.enter(ctx, accepted.fd.as_raw_fd(), accepted.peer);
     match Stream::adopt(accepted.fd, unix) {
         Ok(stream) => {
-            tokio::task::spawn_local(Connection::new(
-                ctx.clone(),
-                stream,
-                accepted.peer,
-                accepted.tag,
-            ));
+            let mut connection = Connection::new(ctx.clone(), stream, accepted.peer, accepted.tag);
+            if !stays {
+                connection.refuse(Refusal::Overloaded);
+                connection.begin_flush();
+            }
+            tokio::task::spawn_local(connection);
         }
         // The socket is gone already; the acceptor has counted it.
         Err(_) => {
@@ -237,6 +245,7 @@ pub(crate) fn serve(ctx: &Rc<Context>, accepted: Accepted) {
                 Shared::tell_lost(ctx, accepted.tag, accepted.peer);
             }
             ctx.crossing.slot.connection_closed();
+            ctx.admission.leave(accepted.peer);
         }
     }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::sync::Notify;
 
 use crate::access::AccessLog;
+use crate::admission::Admission;
 use crate::connection::{Collecting, Shared};
 use crate::crossing::Crossing;
 use crate::exchange::{Exchanges, GENERATION_MASK, PLACE_BITS, PLACE_MASK};
@@ -39,6 +40,7 @@ pub(crate) struct Context {
     /// Requests that wait for their bodies.
     pub collecting: Collecting,
     pub memory: Memory,
+    pub admission: Admission,
     pub connections: RefCell<Connections>,
     /// The head that the guard has just read: valid until the task that read it returns.
     pub head: RefCell<Head>,
@@ -72,8 +74,10 @@ impl Context {
         access: Option<AccessLog>,
     ) -> Self {
         let memory = Memory::new(&limits);
+        let admission = Admission::new(&limits);
         Self {
             memory,
+            admission,
             limits: Rc::new(limits),
             servers: RefCell::default(),
             announce,

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use crate::in_hand::RequestInHand;
 use crate::inbound::Batch;
 use crate::limits::Limits;
-use crate::listener::Accepted;
+use crate::listener::{Accepted, Shortage};
 use crate::ring::Ring;
 use crate::scoreboard::{SlotRef, monotonic_us};
 
@@ -33,6 +33,7 @@ pub(crate) struct Crossing {
     large: Mutex<VecDeque<Bytes>>,
     control: Mutex<Vec<Control>>,
     accepted: Mutex<Vec<Accepted>>,
+    shortage: OnceLock<Shortage>,
     notify: Notify,
     wake_javascript: Box<dyn Fn() + Send + Sync>,
     pub slot: SlotRef,
@@ -48,6 +49,8 @@ pub(crate) enum Control {
     Drain,
     /// Close the connections of one server: the idle ones or all.
     Disconnect { tag: u32, idle_only: bool },
+    /// Close a connection that nobody waits for: another one waits for its descriptor.
+    MakeRoom,
     /// The arbiter is gone: finish what is in hand within a short while, then end the process.
     Orphaned,
     /// Say which requests are in hand.
@@ -72,6 +75,7 @@ impl Crossing {
             large: Mutex::default(),
             control: Mutex::default(),
             accepted: Mutex::default(),
+            shortage: OnceLock::new(),
             notify: Notify::new(),
             wake_javascript,
             slot,
@@ -83,6 +87,24 @@ impl Crossing {
     pub fn ask(&self, control: Control) {
         lock(&self.control).push(control);
         self.wake();
+    }
+
+    /// The acceptor, as far as it waits for descriptors.
+    pub fn set_shortage(&self, shortage: Shortage) {
+        // It is set once, by whoever makes the crossing.
+        let _ = self.shortage.set(shortage);
+    }
+
+    /// Whether the acceptor waits for a descriptor.
+    pub fn lacks_descriptors(&self) -> bool {
+        self.shortage.get().is_some_and(Shortage::is_there)
+    }
+
+    /// The acceptor may try again.
+    pub fn descriptor_freed(&self) {
+        if let Some(shortage) = self.shortage.get() {
+            shortage.end();
+        }
     }
 
     /// Gives accepted connections to the I/O thread.

@@ -72,7 +72,7 @@ impl IoThread {
         let crossing = Arc::new(Crossing::new(options.ring, slot, options.wake_javascript));
         in_hand::register(&crossing);
         let max_busy = u32::try_from(options.limits.worker_connections).unwrap_or(u32::MAX);
-        let (taken, orphaned, trouble) = (crossing.clone(), crossing.clone(), crossing.clone());
+        let [taken, orphaned, trouble, shortage] = std::array::from_fn(|_| crossing.clone());
         let acceptor = Acceptor::start(
             AcceptorOptions {
                 seat: Some(seat),
@@ -82,14 +82,15 @@ impl IoThread {
                 on_trouble: Box::new(move |error| {
                     trouble.ask(Control::Trouble(format!("accepting failed: {error}")));
                 }),
+                on_shortage: Box::new(move || shortage.ask(Control::MakeRoom)),
             },
             move |batch| taken.accept(batch),
         )?;
+        crossing.set_shortage(acceptor.shortage());
         let (limits, announce, access) = (options.limits, options.announce, options.access);
         let (shared, (report, started)) = (crossing.clone(), std::sync::mpsc::sync_channel(1));
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
-            let parked = shared.clone();
-            let unparked = shared.clone();
+            let (parked, unparked) = (shared.clone(), shared.clone());
             let runtime = Builder::new_current_thread()
                 .enable_io()
                 .enable_time()
@@ -220,6 +221,7 @@ async fn run(ctx: Rc<Context>) {
             match control {
                 Control::Configure { tag, limits } => ctx.set_limits(tag, limits.map(|it| *it)),
                 Control::Drain => drain(&ctx),
+                Control::MakeRoom => ctx.admission.run_short(&ctx),
                 Control::Disconnect { tag, idle_only } => {
                     for shared in ctx.connections.borrow().iter() {
                         if shared.belongs_to(tag) && !(idle_only && shared.is_busy()) {
@@ -383,10 +385,8 @@ async fn clock(ctx: Rc<Context>) {
         ctx.refresh_clock();
         let now = ctx.now_ms();
         let connections = ctx.connections.borrow();
-        ctx.wheel.borrow_mut().advance(now, |place| {
-            let shared = connections.at(place)?;
-            Some(shared.come_up(now))
-        });
+        let come_up = |place| connections.at(place).map(|shared| shared.come_up(now));
+        ctx.wheel.borrow_mut().advance(now, come_up);
     }
 }
 

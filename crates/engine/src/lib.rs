@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+mod admission;
 mod connection;
 mod context;
 mod crossing;

@@ -41,6 +41,8 @@ pub struct Limits {
     pub connection_requests: u32,
     /// Connections with a request in hand at most; one more is answered 503.
     pub worker_connections: usize,
+    /// Connections of one client's address at most, 0 for no limit: one client cannot take all descriptors.
+    pub connections_per_address: u32,
     /// Bytes of a body that are collected before JavaScript is woken for its request: slow uploads cost it nothing.
     pub request_buffer: usize,
     /// How long they are waited for, so that a stream that is meant to be one begins.
@@ -106,6 +108,7 @@ impl Default for Limits {
             linger: Duration::from_secs(2),
             connection_requests: 0,
             worker_connections: 1000,
+            connections_per_address: 0,
             response_buffer: 131_072,
             request_buffer: 65_536,
             request_buffer_time: Duration::from_millis(100),

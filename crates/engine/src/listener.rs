@@ -17,10 +17,12 @@ use std::io::Write;
 use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
+pub(crate) use accept::descriptor_limit;
 pub use bind::{LocalAddress, TcpOptions, adopt, bind_tcp, bind_unix, listen_on, local_address};
 
 use crate::scoreboard::{Board, SlotRef};
@@ -57,9 +59,11 @@ pub struct AcceptorOptions {
     pub max_busy: u32,
     /// Called on the acceptor's thread when the lifeline ended and the listeners are closed.
     pub on_orphaned: Box<dyn Fn() + Send>,
-    /// Called on the acceptor's thread when accepting fails: once for a series of failures for
+    /// Called on the acceptor's thread when accepting fails: at most every ten seconds for
     /// want of descriptors or memory, and for each listener that is given up.
     pub on_trouble: Box<dyn Fn(io::Error) + Send>,
+    /// Called on the acceptor's thread whenever a connection waits for want of descriptors or memory.
+    pub on_shortage: Box<dyn Fn() + Send>,
 }
 
 /// A place on the board, and the means to kick the others.
@@ -94,8 +98,13 @@ enum Command {
     Stop,
 }
 
+/// Whether an acceptor waits for want of descriptors, and the means to end that.
+pub(crate) struct Shortage(Arc<Mailbox>);
+
 /// Commands on their way to the thread, and what wakes it.
 struct Mailbox {
+    /// The thread waits for descriptors or memory.
+    exhausted: AtomicBool,
     /// `None` once nobody reads it any more.
     letters: Mutex<Option<VecDeque<Letter>>>,
     waker: UnixStream,
@@ -125,7 +134,11 @@ impl Acceptor {
         let (waker, woken) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
-        let mailbox = Arc::new(Mailbox { letters: Mutex::new(Some(VecDeque::new())), waker });
+        let mailbox = Arc::new(Mailbox {
+            exhausted: AtomicBool::new(false),
+            letters: Mutex::new(Some(VecDeque::new())),
+            waker,
+        });
         let accept_loop = AcceptLoop::new(
             options,
             slot.clone(),
@@ -178,6 +191,11 @@ impl AcceptorHandle {
         }
     }
 
+    /// For whoever frees descriptors.
+    pub(crate) fn shortage(&self) -> Shortage {
+        Shortage(self.mailbox.clone())
+    }
+
     /// The slot on which connections are counted: whoever closes one tells it there.
     #[must_use]
     pub fn slot(&self) -> &SlotRef {
@@ -204,15 +222,32 @@ impl Drop for AcceptorHandle {
     }
 }
 
+impl Shortage {
+    pub fn is_there(&self) -> bool {
+        self.0.exhausted.load(Ordering::Relaxed)
+    }
+
+    /// A descriptor is free again.
+    pub fn end(&self) {
+        if self.0.exhausted.swap(false, Ordering::Relaxed) {
+            self.0.wake();
+        }
+    }
+}
+
 impl Mailbox {
     fn put(&self, letter: Letter) -> bool {
         match self.lock().as_mut() {
             Some(letters) => letters.push_back(letter),
             None => return false,
         }
+        self.wake();
+        true
+    }
+
+    fn wake(&self) {
         // A full pipe means that the thread has been woken already.
         let _ = (&self.waker).write(&[1]);
-        true
     }
 
     fn take(&self) -> Option<Letter> {

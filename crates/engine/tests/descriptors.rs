@@ -34,6 +34,7 @@ fn run_out() {
         lifeline: None,
         max_busy: u32::MAX,
         on_orphaned: Box::new(|| {}),
+        on_shortage: Box::new(|| {}),
         on_trouble: Box::new(move |error| tell.send(error).unwrap()),
     };
     let acceptor = Acceptor::start(options, move |batch| {

@@ -19,6 +19,7 @@ fn options() -> AcceptorOptions {
         lifeline: None,
         max_busy: u32::MAX,
         on_orphaned: Box::new(|| {}),
+        on_shortage: Box::new(|| {}),
         on_trouble: Box::new(|_| {}),
     }
 }

@@ -1,6 +1,7 @@
 //! What a connection holds between two turns: bytes, and its place among those that are being answered.
 
 use super::{Connection, Shared, Turn};
+use crate::admission::Wait;
 use crate::guard::Refusal;
 
 impl Connection {
@@ -28,6 +29,26 @@ impl Connection {
 }
 
 impl Shared {
+    /// What it waits for, if it has no request in hand and nothing to send.
+    pub fn waits(&self) -> Option<Wait> {
+        if self.is_busy() || self.cut.get() {
+            return None;
+        }
+        let in_head = self.requests.get() == 0 || self.held() > 0;
+        Some(if in_head { Wait::Head } else { Wait::Next })
+    }
+
+    /// The end of that wait, on the clock of the context: the earliest has waited longest.
+    pub fn waits_until(&self) -> u64 {
+        self.waits_until.get()
+    }
+
+    /// Closes at once.
+    pub fn give_way(&self) {
+        self.cut.set(true);
+        self.wake();
+    }
+
     /// Bytes that it held when its last turn ended.
     pub fn held(&self) -> usize {
         self.held.get()

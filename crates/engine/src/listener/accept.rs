@@ -41,6 +41,14 @@ pub(super) fn accept(listener: &OwnedFd) -> Outcome {
     }
 }
 
+/// How many descriptors the process may have open.
+pub fn descriptor_limit() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is to a live value of our own. Without an answer there is no limit that we know of.
+    let answer = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if answer == 0 { limit.rlim_cur } else { u64::MAX }
+}
+
 /// accept(2): errors of the network that were already pending on the new connection come out of
 /// `accept`, and the caller is to try again.
 fn meaning(error: io::Error) -> Outcome {

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::accept::{Outcome, accept};
 use super::gate::{ANSWER_US, Gate, Kick, Verdict, stands_still};
@@ -24,6 +25,8 @@ pub(super) struct AcceptLoop {
     paused: bool,
     /// Since when there has been a connection in a queue that we leave to others.
     left_since_us: Option<u64>,
+    /// Until then nothing is said of such a failure.
+    told_until_us: u64,
     /// The pause after the next failure for want of descriptors or memory.
     backoff_ms: u64,
     /// Where to begin looking, so that a busy listener does not starve the others.
@@ -31,6 +34,7 @@ pub(super) struct AcceptLoop {
     accepted: Box<dyn Fn(Vec<Accepted>) + Send>,
     on_orphaned: Box<dyn Fn() + Send>,
     on_trouble: Box<dyn Fn(io::Error) + Send>,
+    on_shortage: Box<dyn Fn() + Send>,
 }
 
 struct Listener {
@@ -94,11 +98,13 @@ impl AcceptLoop {
             phase: Phase::Idle,
             paused: false,
             left_since_us: None,
+            told_until_us: 0,
             backoff_ms: BACKOFF_MIN_MS,
             first: 0,
             accepted,
             on_orphaned: options.on_orphaned,
             on_trouble: options.on_trouble,
+            on_shortage: options.on_shortage,
         })
     }
 
@@ -144,7 +150,9 @@ impl AcceptLoop {
     fn due(&self) -> bool {
         match self.phase {
             Phase::Armed | Phase::Leaving { .. } => true,
-            Phase::Exhausted { until_us } => monotonic_us() >= until_us,
+            Phase::Exhausted { until_us } => {
+                monotonic_us() >= until_us || !self.mailbox.exhausted.load(Relaxed)
+            }
             Phase::Idle => false,
         }
     }
@@ -281,11 +289,15 @@ impl AcceptLoop {
     fn back_off(&mut self, error: io::Error) {
         self.disarm();
         self.gate.hold(true);
-        if self.backoff_ms == BACKOFF_MIN_MS {
+        let now_us = monotonic_us();
+        if self.told_until_us <= now_us {
+            self.told_until_us = now_us + TELL_US;
             (self.on_trouble)(error);
         }
         self.pass_on();
-        self.phase = Phase::Exhausted { until_us: monotonic_us() + self.backoff_ms * 1_000 };
+        self.mailbox.exhausted.store(true, Relaxed);
+        (self.on_shortage)();
+        self.phase = Phase::Exhausted { until_us: now_us + self.backoff_ms * 1_000 };
         self.backoff_ms = (self.backoff_ms * 2).min(BACKOFF_MAX_MS);
     }
 
@@ -325,6 +337,7 @@ impl AcceptLoop {
         if self.phase == Phase::Armed {
             return;
         }
+        self.mailbox.exhausted.store(false, Relaxed);
         self.gate.hold(false);
         self.phase = Phase::Armed;
         for listener in &self.listeners {
@@ -361,6 +374,9 @@ const SLOW_US: u64 = 100_000;
 
 /// The longest wait without a look into the queues.
 const BACKSTOP_US: u64 = 1_000_000;
+
+/// A series of failures is told at most so often.
+const TELL_US: u64 = 10_000_000;
 
 /// Pauses for want of descriptors or memory double from the one to the other.
 const BACKOFF_MIN_MS: u64 = 50;

@@ -95,6 +95,7 @@ pub fn work() -> ! {
         lifeline: None,
         max_busy: u32::MAX,
         on_orphaned: Box::new(|| {}),
+        on_shortage: Box::new(|| {}),
         on_trouble: Box::new(|error| panic!("{error}")),
     };
     let (open, name) = (Mutex::new(Vec::new()), [slot.number() as u8]);
