@@ -104,6 +104,17 @@ test.serial('the check loads the application and serves nothing', async (t) => {
   t.regex(bad.log, /application broken\.cjs failed while loading:\nError: no database/)
 })
 
+test.serial('preload_app loads the application first, and ends with its error', async (t) => {
+  const files = { 'app.cjs': appSource('1'), 'broken.cjs': 'throw new Error("no database")' }
+  const args = ['-b', '127.0.0.1:0', '--preload', '--log-level', 'debug']
+  const bad = startProgram(t, { files, args: ['broken.cjs', ...args] })
+  t.is(await bad.exited, 3)
+  await bad.line(/application broken\.cjs failed while loading:\nError: no database/)
+  t.notRegex(bad.log, /Listening at/)
+  const good = await startProgram(t, { files, args: ['app.cjs', ...args] }).ready(1)
+  t.is((await good.who()).version, '1')
+})
+
 /** What ps shows. */
 function titleOf(pid: number): string {
   return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replace(/[\0 ]+$/, '')

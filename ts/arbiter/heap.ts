@@ -4,7 +4,6 @@
  */
 
 import type { Config } from '../settings/config.ts'
-import { memoryLimit } from '../settings/cpus.ts'
 
 /** Of a worker's share, what JavaScript objects may take; the rest is for buffers, code and the engine. */
 const HEAP_SHARE = 0.75
@@ -18,7 +17,7 @@ const MB = 1_048_576
 export function heapFlags(
   { workers, max_surge, raw_env }: Config,
   env: NodeJS.ProcessEnv,
-  limit = memoryLimit(),
+  limit: number | undefined,
 ): string[] {
   const said = [
     ...process.execArgv,

@@ -8,6 +8,7 @@ import type { Child, System } from '../process/system.ts'
 import { processTitle } from '../process/title.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
 import type { Config } from '../settings/config.ts'
+import { memoryLimit } from '../settings/cpus.ts'
 import type { Generation } from './generation.ts'
 import { heapFlags } from './heap.ts'
 
@@ -31,7 +32,7 @@ export function spawnWorker(
     env: workerEnvironment(system.env, generation, slot),
     cwd: resolve(config.chdir),
     fds: [board.fd ?? 'ignore', ...listeners.map(({ fd }) => fd), ...board.kickFds],
-    flags: heapFlags(config, system.env),
+    flags: heapFlags(config, system.env, memoryLimit()),
     ...(config.worker_nice === 0 ? {} : { nice: config.worker_nice }),
     ...(config.worker_cpu_affinity === 'off' ? {} : { processor: slot - 1 }),
   })
