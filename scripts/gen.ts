@@ -6,6 +6,7 @@ import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import { ERRORS, type ErrorRow } from '../ts/errors.ts'
+import { hooksPage } from '../ts/hooks/docs.ts'
 import { settingsPage, settingsSchema } from '../ts/settings/docs.ts'
 import { isMain } from './command.ts'
 
@@ -16,6 +17,7 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
     path: 'docs/settings.schema.json',
     text: () => `${JSON.stringify(settingsSchema(), null, 2)}\n`,
   },
+  { path: 'docs/hooks.md', text: () => signed('ts/hooks/table.ts', hooksPage()) },
   { path: 'docs/errors.md', text: () => signed('ts/errors.ts', errorsPage()) },
 ]
 

@@ -90,6 +90,24 @@ export const ERRORS = {
     text: () =>
       'no application named. Give it as an argument (monoceros ./app.js) or as the setting "app".',
   },
+  ERR_HOOK_LOAD: {
+    exit: 1,
+    text: (name: string, spec: string, problem: string) =>
+      `the hook ${name} must be a function or FILE:EXPORT, got "${spec}": ${problem}`,
+  },
+  ERR_HOOK_FUNCTION: {
+    exit: 1,
+    text: (name: string) =>
+      `the hook ${name} runs in workers, which are processes of their own: put it in a config file, or name it as FILE:EXPORT.`,
+  },
+  ERR_HOOK_FAILED: {
+    exit: 1,
+    text: (name: string, thrown: string) => `the hook ${name} failed:\n${thrown}`,
+  },
+  ERR_HOOK_BOOT: {
+    exit: 3,
+    text: (name: string, thrown: string) => `the hook ${name} failed:\n${thrown}`,
+  },
   ERR_CHDIR: {
     exit: 1,
     text: (subject: string, path: string, problem: string) =>
@@ -146,6 +164,14 @@ export const ERRORS = {
   ERR_APP_BROKEN: {
     exit: 3,
     text: (app: string, thrown: string) => `application ${app} failed while loading:\n${thrown}`,
+  },
+  ERR_APP_STARTUP: {
+    exit: 3,
+    text: (thrown: string) => `the startup of the application failed:\n${thrown}`,
+  },
+  ERR_APP_LIFESPAN: {
+    exit: 4,
+    text: () => 'asgi_lifespan is "on", and the application exports neither startup nor shutdown.',
   },
   ERR_ENGINE_START: {
     exit: 3,

@@ -3,6 +3,7 @@
  * a socket pair that a worker inherits as descriptor 3.
  */
 
+import type { HookName } from './hooks/table.ts'
 import type { Config } from './settings/config.ts'
 
 /** The descriptor of a worker's end of the channel. */
@@ -35,6 +36,14 @@ export interface BootMessage {
   /** One descriptor for each slot of the scoreboard; empty without the shared page. */
   readonly kickFds: readonly number[]
   readonly slots: number
+  /** Counts all workers of the arbiter: the smaller, the older. */
+  readonly age: number
+  /** Requests after which it is replaced; 0 for never. */
+  readonly requestLimit: number
+  /** The worker's own hooks that are set; their functions do not travel. */
+  readonly hooks: readonly HookName[]
+  /** Where the functions are. */
+  readonly configFile?: string
   /** Load the application and report, but do not serve: `--check-config`. */
   readonly check: boolean
 }
@@ -53,6 +62,8 @@ export type WorkerMessage =
   | { readonly type: 'failed'; readonly code: string; readonly text: string; readonly exit: number }
   /** Somebody else than the arbiter told the worker to stop: it drains and needs a successor. */
   | { readonly type: 'leaving' }
+  /** An error was not caught: the worker serves on and would rather be replaced. */
+  | { readonly type: 'spoiled' }
   /** The event loop turns; only without the shared page. */
   | { readonly type: 'beat'; readonly counters: BeatCounters }
   /** The event loop has not turned for `timeout`; sent by the watcher's thread. Unless it is `final`, more follows. */

@@ -3,6 +3,7 @@
 
 import { Arbiter } from '../../ts/arbiter/arbiter.ts'
 import type { Generation } from '../../ts/arbiter/generation.ts'
+import { ArbiterHooks } from '../../ts/arbiter/hooks.ts'
 import type { ArbiterParts } from '../../ts/arbiter/parts.ts'
 import { systemError } from '../../ts/errors.ts'
 import type { Logger } from '../../ts/log/logger.ts'
@@ -140,6 +141,12 @@ export class FakeSystem implements System {
     return true
   }
 
+  resident: number | undefined
+
+  residentBytes(): number | undefined {
+    return this.resident
+  }
+
   oomKills: number | undefined = 0
 
   memoryKills(): number | undefined {
@@ -237,6 +244,7 @@ export async function startArbiter(
     open: async ({ values }, earlier) => fakeGeneration(values, earlier, closed),
     board: new MessageBoard(system, 32),
     log: fakeLog(log),
+    hooks: new ArbiterHooks(fakeLog(log)),
     setTitle: (title) => void titles.push(title),
     createPidfile(path) {
       pidfiles.push(path)
@@ -316,6 +324,9 @@ function resolved(settings: Partial<Config>): ResolvedConfig {
     boot_timeout: 60,
     graceful_timeout: 30,
     max_requests: 0,
+    max_worker_lifetime: 0,
+    max_worker_lifetime_jitter: 0,
+    max_worker_memory: 0,
     max_requests_jitter: 0,
     proc_name: null,
     pidfile: null,

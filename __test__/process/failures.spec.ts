@@ -181,7 +181,7 @@ for (const engine of ENGINES) {
   test.serial(
     `${engine}: a handler that throws or rejects answers 500, and the worker goes on`,
     async (t) => {
-      const program = await started(t, engine, '-w', '1')
+      const program = await started(t, engine, '-w', '1', '--on-uncaught', 'continue')
       const { pid } = await program.who()
       t.is((await program.get('/throw')).status, 500)
       await program.line(/Uncaught error in the application\nError: thrown by a handler/)
@@ -190,6 +190,25 @@ for (const engine of ENGINES) {
       t.is((await program.who()).pid, pid)
     },
   )
+
+  test.serial(`${engine}: after an uncaught error a successor comes first`, async (t) => {
+    const program = await started(t, engine, '-w', '1')
+    const { pid } = await program.who()
+    t.is((await program.get('/throw')).status, 500)
+    await program.line(/Autorestarting worker \(pid:\d+\): an error was not caught/)
+    await program.line(/Worker ready/)
+    await program.line(new RegExp(`Worker exiting \\(pid: ${pid}\\)`))
+    t.not((await program.who()).pid, pid)
+  })
+
+  test.serial(`${engine}: on_uncaught "exit" ends the worker as node does`, async (t) => {
+    const program = await started(t, engine, '-w', '1', '--on-uncaught', 'exit')
+    t.is((await program.get('/throw')).status, 500)
+    await program.line(/Uncaught error in the application\nError: thrown by a handler/)
+    await program.line(/Worker \(pid:\d+\) exited with code 1/)
+    await program.line(/Worker ready/)
+    t.is((await program.who()).version, '1')
+  })
 
   test.serial(`${engine}: the program's own listener takes what nobody caught`, async (t) => {
     const source = `process.on('uncaughtException', (error) => console.error('own:', error.message))

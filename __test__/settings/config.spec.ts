@@ -3,6 +3,7 @@ import { join } from 'node:path'
 
 import test, { type ExecutionContext } from 'ava'
 
+import { HOOK_NAMES } from '../../ts/hooks/table.ts'
 import { defineConfig } from '../../ts/index.ts'
 import { type ConfigSource, requireApplication, resolveConfig } from '../../ts/settings/config.ts'
 import { directoryWith } from './directory.ts'
@@ -35,7 +36,12 @@ test('without any source every setting has its default', async (t) => {
     engine: 'auto',
     worker_nice: 0,
     worker_cpu_affinity: 'off',
-    on_uncaught: 'continue',
+    on_uncaught: 'recycle',
+    max_worker_lifetime: 0,
+    max_worker_lifetime_jitter: 0,
+    max_worker_memory: 0,
+    asgi_lifespan: 'auto',
+    ...Object.fromEntries(HOOK_NAMES.map((name) => [name, null])),
     limit_request_line: 4094,
     limit_request_fields: 100,
     limit_request_field_size: 8190,

@@ -38,7 +38,10 @@ request_timeout write_timeout write_min_rate linger_timeout
 request_buffer_size request_buffer_time buffer_memory response_buffer_size
 user group umask initgroups daemon enable_stdio_inheritance preload_app max_surge worker_nice worker_cpu_affinity
 check_config print_config reuse_port chdir raw_env pidfile accesslog
-access_log_format errorlog loglevel proc_name`.split(/\s+/)
+access_log_format errorlog loglevel proc_name
+max_worker_lifetime max_worker_lifetime_jitter max_worker_memory asgi_lifespan on_starting on_reload when_ready pre_fork
+post_fork post_worker_init worker_int worker_abort pre_exec pre_request post_request child_exit worker_exit
+nworkers_changed on_exit`.split(/\s+/)
 
 test('all 120 settings of Gunicorn are known', (t) => {
   t.is(GUNICORN.length, 120)

@@ -5,7 +5,6 @@
 
 import { assertNever, MonocerosError } from '../errors.ts'
 import type { Logger } from '../log/logger.ts'
-import type { WorkerMessage } from '../messages.ts'
 import type { System } from '../process/system.ts'
 import { ARBITER_SIGNALS, SIGNALS, type SignalName } from '../signals.ts'
 import { type ArbiterEvent, EventQueue } from './events.ts'
@@ -56,7 +55,9 @@ export class Arbiter {
     const { log, board } = parts
     const queue = this.#queue
     const { workers } = parts.resolved.values
-    this.#headcount = new Headcount(log, { workers, slots: board.slots })
+    this.#headcount = new Headcount(log, { workers, slots: board.slots }, (now, before) =>
+      parts.hooks.call('nworkers_changed', now, before),
+    )
     this.#succession = new Succession(system, { ...parts, queue })
     this.#identity = new Identity(parts, { succeeding: this.#succession.elder !== undefined })
     this.#rollout = new Rollout({
@@ -69,7 +70,13 @@ export class Arbiter {
       reports: {
         onReady: (worker) => this.#handleReady(worker),
         onBootFailure: (worker, failure) => this.#handleBootFailure(worker, failure),
+        beforeSpawn: (age) => parts.hooks.beforeSpawn(age, system.pid),
+        onGone: ({ pid, age }) => parts.hooks.call('child_exit', { pid, age, ppid: system.pid }),
       },
+    })
+    parts.hooks.serveFrom({
+      ...{ system, workers: this.#supervisor.workers, resolved: parts.resolved },
+      ...{ rollout: this.#rollout, headcount: this.#headcount },
     })
   }
 
@@ -78,6 +85,7 @@ export class Arbiter {
     const { resolved, version } = this.#parts
     this.#log.info(`Starting monoceros ${version}`)
     this.#identity.take(resolved.values)
+    await this.#parts.hooks.begin(resolved, this.#headcount.wanted)
     for (const signal of ARBITER_SIGNALS) {
       this.#system.onSignal(signal, () => this.#queue.push({ type: 'signal', signal }))
     }
@@ -102,6 +110,7 @@ export class Arbiter {
     const level = this.#reason === undefined ? 'info' : 'error'
     this.#log[level]('Shutting down: Master')
     if (this.#reason !== undefined) this.#log.error(`Reason: ${this.#reason}`)
+    await this.#parts.hooks.end(this.#system)
     return this.#status
   }
 
@@ -111,11 +120,11 @@ export class Arbiter {
         return this.#handleSignal(event.signal)
       case 'opened':
         if (this.#life === 'stopping') return this.#rollout.discard(event.generation)
-        return this.#rollout.handleOpened(event.generation, event.warnings)
+        return this.#handleOpened(event.generation, event.warnings)
       case 'openFailed':
         return this.#handleOpenFailed(event.error)
       case 'message':
-        return this.#handleMessage(event.worker, event.message)
+        return this.#supervisor.handleMessage(event.worker, event.message)
       case 'exit':
         event.worker.exit = event.exit
         return this.#supervisor.apply(event.worker, 'exit')
@@ -191,8 +200,9 @@ export class Arbiter {
       case 'reopen':
         return this.#reopenLogs()
       case 'upgrade':
-        if (this.#rollout.current !== undefined) this.#succession.start(this.#rollout.current)
-        return
+        if (this.#rollout.current === undefined) return
+        if (this.#parts.hooks.call('pre_exec').failed) return
+        return this.#succession.start(this.#rollout.current)
       case 'rest':
         return this.#rest()
       case 'wake':
@@ -275,6 +285,18 @@ export class Arbiter {
     this.#supervisor.reopenLogs()
   }
 
+  #handleOpened(generation: Generation, warnings: readonly string[]): void {
+    const { current } = this.#rollout
+    const { hooks } = this.#parts
+    hooks.use(generation.config)
+    if (current === undefined || !hooks.call('on_reload').failed) {
+      return this.#rollout.handleOpened(generation, warnings)
+    }
+    hooks.use(current.config)
+    this.#rollout.discard(generation)
+    this.#abandoned(undefined)
+  }
+
   #handleOpenFailed(error: unknown): void {
     if (this.#life === 'stopping') return
     if (this.#rollout.current !== undefined) return this.#abandoned(error)
@@ -285,24 +307,6 @@ export class Arbiter {
   #abandoned(error: unknown): void {
     this.#rollout.abandon(error)
     this.#announce()
-  }
-
-  #handleMessage(worker: WorkerHandle, message: WorkerMessage): void {
-    switch (message.type) {
-      case 'ready':
-        return this.#supervisor.apply(worker, 'ready')
-      case 'failed':
-        worker.failure ??= { text: message.text, exit: message.exit }
-        return this.#supervisor.apply(worker, 'failed')
-      case 'leaving':
-        return this.#supervisor.apply(worker, 'leaving')
-      case 'beat':
-        return this.#parts.board.note(worker.slot, message.counters)
-      case 'blocked':
-        return this.#supervisor.noteBlockade(worker, message)
-      default:
-        return assertNever(message)
-    }
   }
 
   #handleReady(worker: WorkerHandle): void {
@@ -339,7 +343,9 @@ export class Arbiter {
     if (previous === undefined) {
       this.#parts.prepareLogs(config)
       this.#sayListening(generation)
-      return this.#log.info(`Using engine: ${this.#parts.engine}`)
+      this.#log.info(`Using engine: ${this.#parts.engine}`)
+      if (this.#parts.hooks.call('when_ready').failed) this.#halt(1, 'A hook failed.')
+      return
     }
     this.#headcount.reset(config.workers)
     this.#supervisor.policy.reset()

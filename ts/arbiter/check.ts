@@ -35,7 +35,7 @@ export async function checkApplication(
     child.onExit(({ code, signal }) =>
       failed(monocerosError('ERR_WORKER_BOOT_EXIT', child.pid, signal ?? `code ${code}`)),
     )
-    child.send(bootMessage(context, { slotGeneration: 1, check: true }))
+    child.send(bootMessage(context, { slotGeneration: 1, check: true, age: 1, requestLimit: 0 }))
   })
   if (child.pid !== undefined) system.kill(child.pid, 'KILL')
   if (problem === undefined) return 0

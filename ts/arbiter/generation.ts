@@ -10,6 +10,8 @@ import type { HandedListener } from './handover.ts'
 export interface Generation {
   readonly number: number
   readonly config: Config
+  /** Where the settings were read from, for the workers' hooks. */
+  readonly configFile?: string | undefined
   readonly listeners: readonly Listener[]
 }
 
@@ -31,7 +33,7 @@ export function generationOpener(
   context: { system: System; log: Logger },
   inherited: Inherited,
 ): OpenGeneration {
-  return async ({ values: config }, earlier) => {
+  return async ({ values: config, file: configFile }, earlier) => {
     const options = listenOptions(config)
     const kept =
       earlier?.listeners ?? inherited.listeners.map((handed) => adoptListener(handed, options))
@@ -50,7 +52,7 @@ export function generationOpener(
       throw error
     }
     if (earlier === undefined) closeUnused(kept, listeners)
-    return { number: (earlier?.number ?? 0) + 1, config, listeners }
+    return { number: (earlier?.number ?? 0) + 1, config, configFile, listeners }
   }
 }
 

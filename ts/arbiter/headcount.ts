@@ -10,8 +10,14 @@ export class Headcount {
   readonly #most: number
   #wanted: number
   #resting = false
+  readonly #onChange: (now: number, before: number) => void
 
-  constructor(log: Logger, { workers, slots }: { workers: number; slots: number }) {
+  constructor(
+    log: Logger,
+    { workers, slots }: { workers: number; slots: number },
+    onChange: (now: number, before: number) => void,
+  ) {
+    this.#onChange = onChange
     this.#log = log
     this.#most = slots - SPARE_SLOTS
     this.#wanted = this.#allowed(workers)
@@ -27,7 +33,7 @@ export class Headcount {
 
   /** As the settings say. */
   reset(workers: number): void {
-    this.#wanted = this.#allowed(workers)
+    this.#set(this.#allowed(workers))
   }
 
   /** One more; after a rest the first one. */
@@ -54,7 +60,13 @@ export class Headcount {
       this.#log.warning(`workers stays at ${allowed}: ${wanted} is not between 1 and ${this.#most}`)
     }
     this.#resting = false
-    this.#wanted = allowed
+    this.#set(allowed)
+  }
+
+  #set(wanted: number): void {
+    const before = this.#wanted
+    this.#wanted = wanted
+    this.#onChange(wanted, before)
   }
 
   #allowed(wanted: number): number {

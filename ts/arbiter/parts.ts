@@ -6,6 +6,7 @@ import type { Parent, Program } from '../process/system.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
 import type { OpenGeneration } from './generation.ts'
+import type { ArbiterHooks } from './hooks.ts'
 import type { IdentityParts } from './identity.ts'
 
 export interface ArbiterParts extends IdentityParts {
@@ -16,6 +17,7 @@ export interface ArbiterParts extends IdentityParts {
   readonly board: ArbiterBoard
   readonly log: Logger
   readonly notifier: Notifier
+  readonly hooks: ArbiterHooks
   /** Makes the files that workers will log into theirs; also after `logrotate` has moved the old ones. */
   readonly prepareLogs: (config: Config) => void
   /** Waits for the orphans of a container; once a tick. */

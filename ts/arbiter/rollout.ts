@@ -74,7 +74,7 @@ export class Rollout {
 
   /** The settings could not be read, or an address not be opened. */
   abandon(error: unknown): void {
-    this.say(error)
+    if (error !== undefined) this.say(error)
     this.#abandon()
   }
 

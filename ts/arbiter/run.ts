@@ -19,6 +19,7 @@ import { Arbiter } from './arbiter.ts'
 import { checkApplication } from './check.ts'
 import { generationOpener } from './generation.ts'
 import type { Handover } from './handover.ts'
+import { ArbiterHooks } from './hooks.ts'
 import { orphanReaper } from './orphans.ts'
 import type { Ancestor } from './parts.ts'
 import { createPidfile } from './pidfile.ts'
@@ -47,8 +48,15 @@ export async function runArbiter(
       if (status !== 0) return status
     }
     log.debug(`Open files: ${openFilesLimit()}`)
+    const hooks = new ArbiterHooks(log)
+    await hooks.prepare(resolved)
     return await new Arbiter(system, {
-      ...{ resolved, load, log, program, parent, setTitle },
+      ...{ resolved, log, program, parent, setTitle, hooks },
+      load: async () => {
+        const again = await load()
+        await hooks.prepare(again)
+        return again
+      },
       ...openingParts(log, handover),
       board: createBoard(slotsFor(values.workers), handover),
       notifier: createNotifier(system, log),

@@ -3,6 +3,8 @@
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import { WORKER_HOOKS } from '../hooks/table.ts'
+import type { SpawnAdditions } from '../hooks/types.ts'
 import { BOARD_FD, type BootMessage } from '../messages.ts'
 import type { Child, System } from '../process/system.ts'
 import { processTitle } from '../process/title.ts'
@@ -24,12 +26,13 @@ const WORKER_SCRIPT = fileURLToPath(
 export function spawnWorker(
   system: System,
   { board, generation, slot }: { board: ArbiterBoard; generation: Generation; slot: number },
+  additions: SpawnAdditions = {},
 ): Child {
   const { config, listeners } = generation
   return system.spawn({
     script: WORKER_SCRIPT,
     title: processTitle('worker', instanceName(config)),
-    env: workerEnvironment(system.env, generation, slot),
+    env: { ...workerEnvironment(system.env, generation, slot), ...additions.env },
     cwd: resolve(config.chdir),
     fds: [board.fd ?? 'ignore', ...listeners.map(({ fd }) => fd), ...board.kickFds],
     flags: heapFlags(config, system.env, memoryLimit()),
@@ -38,10 +41,18 @@ export function spawnWorker(
   })
 }
 
+/** What the first message says beside the generation's facts. */
+export interface BootDetails {
+  readonly slotGeneration: number
+  readonly check: boolean
+  readonly age: number
+  readonly requestLimit: number
+}
+
 /** The first message, with the numbers that the descriptors have in the worker. */
 export function bootMessage(
   { board, generation, slot }: { board: ArbiterBoard; generation: Generation; slot: number },
-  { slotGeneration, check }: { slotGeneration: number; check: boolean },
+  { slotGeneration, check, age, requestLimit }: BootDetails,
 ): BootMessage {
   const firstListener = BOARD_FD + 1
   const firstKick = firstListener + generation.listeners.length
@@ -56,6 +67,10 @@ export function bootMessage(
     })),
     kickFds: board.kickFds.map((_, index) => firstKick + index),
     slots: board.slots,
+    age,
+    requestLimit,
+    hooks: WORKER_HOOKS.filter((name) => (generation.config[name] ?? null) !== null),
+    ...(generation.configFile === undefined ? {} : { configFile: generation.configFile }),
     check,
   }
 }

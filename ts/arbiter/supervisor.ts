@@ -3,9 +3,10 @@
  * deadlines and heartbeats, and accounts for them after their end. How many there should be is the arbiter's to say.
  */
 
-import { monocerosError } from '../errors.ts'
+import { assertNever, monocerosError } from '../errors.ts'
+import type { SpawnAdditions } from '../hooks/types.ts'
 import type { Logger } from '../log/logger.ts'
-import type { Blockade } from '../messages.ts'
+import type { Blockade, WorkerMessage } from '../messages.ts'
 import type { System } from '../process/system.ts'
 import type { ArbiterBoard, SlotReading } from '../scoreboard/board.ts'
 import {
@@ -17,6 +18,7 @@ import {
 import type { EventQueue } from './events.ts'
 import type { Generation } from './generation.ts'
 import { RestartPolicy, STABLE_AFTER_MS } from './policy.ts'
+import { allowanceOf, Recycling } from './recycling.ts'
 import { BUSY_BOOT_MS, leftBehindAtMs } from './reload.ts'
 import { bootMessage, spawnWorker } from './spawn.ts'
 import { STATES, type WorkerAction, type WorkerEvent } from './states.ts'
@@ -27,6 +29,10 @@ import { Workers } from './workers.ts'
 export interface SupervisorReports {
   onReady(worker: WorkerHandle): void
   onBootFailure(worker: WorkerHandle, failure: BootFailure): void
+  /** Before a worker is started: what hooks add to it. */
+  beforeSpawn(age: number): SpawnAdditions
+  /** The process has ended. */
+  onGone(worker: WorkerHandle): void
 }
 
 /** Between ABRT and KILL, and for a worker that could not load its application to end. */
@@ -42,6 +48,7 @@ export class Supervisor {
   readonly #log: Logger
   readonly #queue: EventQueue
   readonly #reports: SupervisorReports
+  readonly #recycling: Recycling
   #started = 0
   #memoryKills: number | undefined
 
@@ -51,6 +58,7 @@ export class Supervisor {
   ) {
     this.#system = system
     this.#memoryKills = system.memoryKills()
+    this.#recycling = new Recycling(system)
     this.#board = parts.board
     this.#log = parts.log
     this.#queue = parts.queue
@@ -63,24 +71,21 @@ export class Supervisor {
     if (slot === undefined) return false
     const { config } = generation
     const context = { board: this.#board, generation, slot }
-    const child = spawnWorker(this.#system, context)
     this.#started += 1
-    const requestLimit = this.#requestLimit(config.max_requests, config.max_requests_jitter)
-    const worker = new WorkerHandle({
-      slot,
-      age: this.#started,
-      child,
-      generation,
-      requestLimit,
-      bornAtMs: this.#system.now(),
-    })
+    const age = this.#started
+    const child = spawnWorker(this.#system, context, this.#reports.beforeSpawn(age))
+    const allowance = allowanceOf(this.#system, config)
+    const bornAtMs = this.#system.now()
+    const worker = new WorkerHandle({ slot, age, child, generation, allowance, bornAtMs })
     worker.deadlineMs = this.#in(config.boot_timeout * 1_000)
     this.workers.add(worker)
     child.onMessage((message) => this.#queue.push({ type: 'message', worker, message }))
     child.onExit((exit) => this.#queue.push({ type: 'exit', worker, exit }))
     if (child.pid === undefined) return true
     const slotGeneration = this.#board.claim(slot, child.pid)
-    child.send(bootMessage(context, { slotGeneration, check: false }))
+    child.send(
+      bootMessage(context, { slotGeneration, check: false, age, requestLimit: allowance.requests }),
+    )
     this.#log.info(`Booting worker with pid: ${child.pid}`)
     return true
   }
@@ -90,6 +95,27 @@ export class Supervisor {
     const { next, action } = STATES[worker.state][event]
     worker.state = next
     this.#actions[action](worker)
+  }
+
+  handleMessage(worker: WorkerHandle, message: WorkerMessage): void {
+    switch (message.type) {
+      case 'ready':
+        return this.apply(worker, 'ready')
+      case 'failed':
+        worker.failure ??= { text: message.text, exit: message.exit }
+        return this.apply(worker, 'failed')
+      case 'leaving':
+        return this.apply(worker, 'leaving')
+      case 'spoiled':
+        worker.spoiled = true
+        return
+      case 'beat':
+        return this.#board.note(worker.slot, message.counters)
+      case 'blocked':
+        return this.noteBlockade(worker, message)
+      default:
+        return assertNever(message)
+    }
   }
 
   /** What the watcher of a worker has found; it may say first that an answer will take longer. */
@@ -262,7 +288,9 @@ export class Supervisor {
   /** After the process has ended: its counts go to those of the dead once, its slot is free. */
   #bury(worker: WorkerHandle): void {
     this.workers.remove(worker)
-    if (worker.child.pid !== undefined) this.#board.release(worker.slot)
+    if (worker.child.pid === undefined) return
+    this.#board.release(worker.slot)
+    this.#reports.onGone(worker)
   }
 
   #lament(worker: WorkerHandle): void {
@@ -294,12 +322,11 @@ export class Supervisor {
       worker.stable = true
       this.policy.recordStable()
     }
-    if (worker.requestLimit === 0 || worker.expired) return
-    if (requests < worker.requestLimit) return
+    if (worker.expired) return
+    const reason = this.#recycling.reason(worker, requests)
+    if (reason === undefined) return
     worker.expired = true
-    this.#log.info(
-      `Autorestarting worker (${worker.toLog()}): ${requests} requests >= max_requests ${worker.requestLimit}`,
-    )
+    this.#log.info(`Autorestarting worker (${worker.toLog()}): ${reason}`)
   }
 
   /** How long the worker has been silent, when that is longer than it may be. */
@@ -318,11 +345,6 @@ export class Supervisor {
     const nowMs = this.#system.now()
     const ageMs = this.#board.read(worker.slot).beatAgeMs ?? nowMs - worker.readyAtMs
     return nowMs + limitMs - ageMs + 1
-  }
-
-  #requestLimit(maxRequests: number, jitter: number): number {
-    if (maxRequests === 0) return 0
-    return maxRequests + Math.floor(this.#system.random() * (jitter + 1))
   }
 
   #in(delayMs: number): number {

@@ -4,6 +4,7 @@ import type { Blockade } from '../messages.ts'
 import type { Child, ChildExit } from '../process/system.ts'
 import { WORKER_SIGNALS } from '../signals.ts'
 import type { Generation } from './generation.ts'
+import type { Allowance } from './recycling.ts'
 import type { WorkerState } from './states.ts'
 
 /** Why a worker failed to boot, as it said itself or as the arbiter saw it. */
@@ -20,8 +21,7 @@ export class WorkerHandle {
   readonly child: Child
   /** The settings and sockets that it was started with. */
   readonly generation: Generation
-  /** Served requests after which it is replaced; 0 for never. */
-  readonly requestLimit: number
+  readonly allowance: Allowance
   readonly bornAtMs: number
   state: WorkerState = 'booting'
   readyAtMs: number | undefined
@@ -31,8 +31,10 @@ export class WorkerHandle {
   newestRequestAtMs: number | undefined
   /** When the event `overdue` comes. */
   deadlineMs: number | undefined
-  /** It has served its number of requests and waits for a successor. */
+  /** It has served as long or as much as it may and waits for a successor. */
   expired = false
+  /** An error of the application was not caught in it. */
+  spoiled = false
   /** It has served long enough that its end would not be a crash loop. */
   stable = false
   /** We have sent ABRT: its end is its own fault, whatever signal it came by. */
@@ -47,7 +49,7 @@ export class WorkerHandle {
     age: number
     child: Child
     generation: Generation
-    requestLimit: number
+    allowance: Allowance
     bornAtMs: number
   }) {
     this.slot = fields.slot
@@ -55,7 +57,7 @@ export class WorkerHandle {
     this.child = fields.child
     this.pid = fields.child.pid ?? 0
     this.generation = fields.generation
-    this.requestLimit = fields.requestLimit
+    this.allowance = fields.allowance
     this.bornAtMs = fields.bornAtMs
   }
 

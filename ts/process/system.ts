@@ -18,7 +18,7 @@ import {
 } from '../messages.ts'
 import { native } from '../native/index.ts'
 import type { SignalName } from '../signals.ts'
-import { memoryKills } from './memory-kills.ts'
+import { memoryKills, residentBytes } from './memory.ts'
 
 export interface System {
   readonly pid: number
@@ -40,6 +40,8 @@ export interface System {
   alive(pid: number): boolean
   /** How often the kernel has killed one of us for want of memory; undefined where nobody counts. */
   memoryKills(): number | undefined
+  /** What a process has in memory; undefined when nobody tells. */
+  residentBytes(pid: number): number | undefined
   spawn(options: SpawnOptions): Child
   /** Starts this program anew, as a process of its own that outlives this one. */
   spawnSelf(options: SelfOptions): Successor
@@ -162,6 +164,7 @@ export const system: System = {
     }
   },
   memoryKills,
+  residentBytes,
   spawn: spawnChild,
   spawnSelf,
   openParent,

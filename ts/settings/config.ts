@@ -45,6 +45,8 @@ export interface ResolvedConfig {
   readonly values: Config
   /** Where each value comes from: "default", a file, a variable, "MONOCEROS_CMD_ARGS" or "command line". */
   readonly origins: Readonly<Record<SettingName, string>>
+  /** The config file, if there is one. */
+  readonly file?: string | undefined
   /** Sentences to log: what was taken but means something else here, or nothing. */
   readonly warnings: readonly string[]
 }
@@ -78,7 +80,7 @@ export async function resolveConfig({ argv, env, cwd }: ConfigSource): Promise<R
   const settled = settle([defaultLayer(env, layers), ...layers], cwd)
   const warnings =
     file?.warning === undefined ? settled.warnings : [file.warning, ...settled.warnings]
-  return Object.freeze({ ...settled, warnings: Object.freeze(warnings) })
+  return Object.freeze({ ...settled, file: file?.path, warnings: Object.freeze(warnings) })
 }
 
 /** Refuses settings that name no application. */

@@ -4,6 +4,7 @@
 import { z } from 'zod'
 
 import { OTHER_VARIABLES } from './environment.ts'
+import type { Kind } from './kinds.ts'
 import { flagOf, ROWS, type RowName, variableOf } from './names.ts'
 import { defaultText } from './print.ts'
 import {
@@ -78,7 +79,7 @@ export function settingsSchema(): object {
   const properties: Record<string, unknown> = { $schema: { type: 'string' } }
   for (const [name, row] of ROWS) {
     if (row.status !== 'built' || row.sources !== undefined) continue
-    const { $schema: _, ...schema } = z.toJSONSchema(row.kind.schema, { io: 'input' })
+    const { $schema: _, ...schema } = jsonOf(row.kind)
     const usual = row.default === '' ? {} : { default: row.default }
     for (const known of [name, ...(row.aliases ?? [])]) {
       properties[known] = { description: row.doc, ...schema, ...usual }
@@ -92,6 +93,10 @@ export function settingsSchema(): object {
     properties,
     additionalProperties: false,
   }
+}
+
+function jsonOf({ json, schema }: Kind): { $schema?: unknown } {
+  return json ?? z.toJSONSchema(schema, { io: 'input' })
 }
 
 function sectionPage(section: Section): string {

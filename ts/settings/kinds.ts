@@ -4,6 +4,8 @@
  */
 import * as z from 'zod'
 
+import type { HookName } from '../hooks/table.ts'
+import type { HookFunctions } from '../hooks/types.ts'
 import { parseAddress } from '../listen/address.ts'
 import { compileAccessFormat } from '../log/access-format.ts'
 import { availableCpus } from './cpus.ts'
@@ -18,6 +20,8 @@ export interface Kind<Out = unknown, In = unknown> {
   readonly meta: string
   /** Text to what the schema checks; what is not of this kind stays text, and the schema refuses it. */
   readonly fromText: (text: string) => unknown
+  /** For the JSON schema, where the schema itself is more than JSON can say. */
+  readonly json?: object
   /** A flag of this kind may be repeated, and its values together make the list. */
   readonly list?: {
     readonly environmentSeparator: string
@@ -239,6 +243,23 @@ export const callable: Kind<unknown, unknown> = {
   allowed: 'a function or the path of a module',
   meta: 'MODULE',
   fromText: asIs,
+}
+
+/** A hook: a function, or text that says where one is. */
+export function hookOf<N extends HookName>(): Kind<HookFunctions[N] | string | null> {
+  return {
+    schema: z.custom<HookFunctions[N] | string | null>(
+      (value) => value === null || typeof value === 'function' || isText(value),
+    ) as Kind<HookFunctions[N] | string | null>['schema'],
+    allowed: 'a function or FILE:EXPORT',
+    meta: 'FILE:EXPORT',
+    json: { type: 'string' },
+    fromText: asIs,
+  }
+}
+
+function isText(value: unknown): boolean {
+  return typeof value === 'string' && value !== ''
 }
 
 /** Words as an enumeration: `"a", "b" or "c"`. */

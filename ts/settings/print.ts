@@ -36,8 +36,12 @@ export function configText({ values, origins }: ResolvedConfig): string {
   const entries = Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1))
   const origin: Readonly<Record<string, string>> = origins
   const names = Math.max(...entries.map(([name]) => name.length))
-  const texts = entries.map(([name, value]) => `${name.padEnd(names)} = ${JSON.stringify(value)}`)
+  const texts = entries.map(([name, value]) => `${name.padEnd(names)} = ${valueText(value)}`)
   return entries.map(([name], index) => `${texts[index]}  # ${origin[name]}\n`).join('')
+}
+
+function valueText(value: unknown): string {
+  return typeof value === 'function' ? `<${value.name}()>` : JSON.stringify(value)
 }
 
 /** The default of a setting with its unit, or undefined when there is nothing to say. */

@@ -4,6 +4,7 @@
  *
  * A new row needs a reason: who needs it, and why no default works for all.
  */
+import { HOOKS, type HookName } from '../hooks/table.ts'
 import {
   accessFormat,
   address,
@@ -12,6 +13,7 @@ import {
   callable,
   choice,
   environmentEntry,
+  hookOf,
   integer,
   limit,
   list,
@@ -141,6 +143,33 @@ export const TABLE = {
     reads: 'arbiter and worker',
     doc: 'The most that is added at random to max_requests, for each worker, so that they are not all replaced at the same time.',
   },
+  max_worker_lifetime: {
+    section: 'Worker Processes',
+    flags: ['--max-worker-lifetime'],
+    kind: seconds,
+    default: 0,
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'How long a worker serves before it is replaced, against what grows with time and not with requests. The successor is ready before the old one leaves. 0 is for ever.',
+  },
+  max_worker_lifetime_jitter: {
+    section: 'Worker Processes',
+    flags: ['--max-worker-lifetime-jitter'],
+    kind: seconds,
+    default: 0,
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'The most that is added at random to max_worker_lifetime, for each worker.',
+  },
+  max_worker_memory: {
+    section: 'Worker Processes',
+    flags: ['--max-worker-memory'],
+    kind: bytes,
+    default: 0,
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'The resident memory above which a worker is replaced, before the kernel or V8 end it. The successor is ready before the old one leaves. 0 is no limit. Read from /proc, so on Linux only.',
+  },
   timeout: {
     section: 'Worker Processes',
     flags: ['-t', '--timeout'],
@@ -201,8 +230,9 @@ export const TABLE = {
     flags: ['--asgi-lifespan'],
     kind: choice(['auto', 'on', 'off']),
     default: 'auto',
-    status: 'later',
-    doc: 'Whether the startup and shutdown exports of the application are called.',
+    status: 'built',
+    reads: 'worker',
+    doc: 'Whether the functions that the application exports as startup and shutdown are called. They are waited for: before it serves (within boot_timeout) and after its last request (within graceful_timeout). "auto" calls those that are there, "on" demands one.',
   },
   asgi_disconnect_grace_period: {
     section: 'Worker Processes',
@@ -260,11 +290,11 @@ export const TABLE = {
   on_uncaught: {
     section: 'Worker Processes',
     flags: ['--on-uncaught'],
-    kind: choice(['continue'], { later: ['recycle', 'exit'] }),
-    default: 'continue',
+    kind: choice(['recycle', 'continue', 'exit']),
+    default: 'recycle',
     status: 'built',
     reads: 'worker',
-    doc: 'What a worker does after an error that the application did not catch. "continue" logs it, answers 500 where nothing was sent, and serves on.',
+    doc: 'What a worker does after an error that the application did not catch. It is logged, and answered with 500 where nothing was sent. Then "recycle" serves on until a successor is ready (one worker at a time, at most one each 5 seconds), "continue" serves on, and "exit" ends the worker with status 1, as Node does.',
   },
 
   // Security
@@ -1112,28 +1142,36 @@ export const TABLE = {
   },
 
   // Hooks
-  on_starting: hook('Called before the arbiter starts.'),
-  on_reload: hook('Called in a reload, before new workers start.'),
-  when_ready: hook('Called when the arbiter listens.'),
-  pre_fork: hook('Called before a worker is started.'),
-  post_fork: hook('Called first in a new worker.'),
-  post_worker_init: hook('Called in a worker when the application is loaded.'),
-  worker_int: hook('Called in a worker at INT or QUIT.'),
-  worker_abort: hook('Called in a worker at ABRT.'),
-  pre_exec: hook('Called before a new arbiter is started in an upgrade.'),
-  pre_request: hook('Called before each request.'),
-  post_request: hook('Called after each request.'),
-  child_exit: hook('Called in the arbiter after a worker has exited.'),
-  worker_exit: hook('Called in a worker before it exits.'),
-  nworkers_changed: hook('Called when the wanted number of workers changes.'),
-  on_exit: hook('Called before the arbiter exits.'),
-  ssl_context: hook('Makes the options of TLS.'),
-  on_dirty_starting: hook('Called before the task pool starts.'),
-  dirty_post_fork: hook('Called first in a process of the task pool.'),
-  dirty_worker_init: hook('Called in a process of the task pool when its applications are loaded.'),
-  dirty_worker_exit: hook('Called when a process of the task pool exits.'),
+  on_starting: hook('on_starting'),
+  on_reload: hook('on_reload'),
+  when_ready: hook('when_ready'),
+  pre_fork: hook('pre_fork'),
+  post_fork: hook('post_fork'),
+  post_worker_init: hook('post_worker_init'),
+  worker_int: hook('worker_int'),
+  worker_abort: hook('worker_abort'),
+  pre_exec: hook('pre_exec'),
+  pre_request: hook('pre_request'),
+  post_request: hook('post_request'),
+  child_exit: hook('child_exit'),
+  worker_exit: hook('worker_exit'),
+  nworkers_changed: hook('nworkers_changed'),
+  on_exit: hook('on_exit'),
+  ssl_context: laterHook('Makes the options of TLS.'),
+  on_dirty_starting: laterHook('Called before the task pool starts.'),
+  dirty_post_fork: laterHook('Called first in a process of the task pool.'),
+  dirty_worker_init: laterHook(
+    'Called in a process of the task pool when its applications are loaded.',
+  ),
+  dirty_worker_exit: laterHook('Called when a process of the task pool exits.'),
 } as const satisfies Record<string, Row>
 
-function hook(doc: string) {
+function hook<const N extends HookName>(name: N) {
+  const { doc, process: reads } = HOOKS[name]
+  const kind = hookOf<N>()
+  return { section: 'Hooks', kind, default: null, status: 'built', reads, doc } as const
+}
+
+function laterHook(doc: string) {
   return { section: 'Hooks', kind: callable, default: null, status: 'later', doc } as const
 }

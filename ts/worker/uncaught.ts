@@ -9,11 +9,17 @@ import { answerFailure, answerRejected, answerThrown } from '../http/node/errors
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
+export interface UncaughtReports {
+  readonly onBoot: (thrown: unknown) => void
+  /** After the boot; it has been logged and answered. */
+  readonly onUncaught: () => void
+}
+
 /** Begins to listen; `onBoot` takes what is thrown until the returned function says that the worker is ready. */
 export function watchUncaught(
   system: System,
   log: Logger,
-  onBoot: (thrown: unknown) => void,
+  { onBoot, onUncaught }: UncaughtReports,
 ): () => void {
   let booting = true
   const others = (event: 'uncaughtException' | 'unhandledRejection') => system.listeners(event) > 1
@@ -22,6 +28,7 @@ export function watchUncaught(
     if (booting) return onBoot(thrown)
     answerInHand()
     log.exception('Uncaught error in the application', thrown)
+    onUncaught()
   })
   system.onRejection((reason, promise) => {
     if (others('unhandledRejection')) return
@@ -30,6 +37,7 @@ export function watchUncaught(
     if (booting) return onBoot(reason)
     answerRejected(promise)
     log.exception('Unhandled rejection in the application', reason)
+    onUncaught()
   })
   return () => {
     booting = false

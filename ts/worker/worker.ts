@@ -23,6 +23,8 @@ import { loadApplication } from './app.ts'
 import { awaitListen, takeBaseline } from './awaiting.ts'
 import type { Channel } from './channel.ts'
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
+import type { WorkerHooks } from './hooks.ts'
+import { type Lifespan, lifespanOf } from './lifespan.ts'
 import { watchUncaught } from './uncaught.ts'
 import { startWatcher } from './watcher.ts'
 
@@ -30,6 +32,8 @@ import { startWatcher } from './watcher.ts'
 const ORPHAN_DRAIN_MS = 1_500
 /** Of `boot_timeout`, what is left to report that the program never listened. */
 const REPORT_MS = 1_000
+/** How long a promise of `worker_exit` is waited for. */
+const EXIT_HOOK_MS = 1_000
 /** How old the figures in the title may be. */
 const TITLE_MS = 1_000
 /** After ready, what has been compiled is written for the next worker. */
@@ -41,6 +45,8 @@ export class Worker {
   #engine: Engine | undefined
   #board: WorkerBoard | undefined
   #log: Logger | undefined
+  #hooks: WorkerHooks | undefined
+  #lifespan: Lifespan | undefined
   #name = ''
   #title = ''
   #graceMs = 0
@@ -71,13 +77,23 @@ export class Worker {
     pretendIpc()
     const log = createLogger(config)
     this.#log = log
-    const bootOver = watchUncaught(this.#system, log, (thrown) => this.#fail(thrown, config.app))
+    const bootOver = watchUncaught(this.#system, log, {
+      onBoot: (thrown) => this.#fail(thrown, config.app),
+      onUncaught: () => this.#handleUncaught(config.on_uncaught),
+    })
     try {
+      await this.#loadHooks(message, log)
+      await this.#hooks?.boot('post_fork')
       // Before the application is loaded, and before the engine has threads.
       becomeUser(config)
-      const target = await loadTarget(message)
+      const { target: loaded, exports } = await loadTarget(message)
+      this.#lifespan = lifespanOf(exports, config.asgi_lifespan)
       if (this.#state !== 'booting') return
       if (message.check) return this.#channel.send({ type: 'ready', engine: config.engine })
+      await this.#lifespan.startup()
+      await this.#hooks?.boot('post_worker_init')
+      const target = this.#hooks?.attach(loaded) ?? loaded
+      if (this.#state !== 'booting') return
       // From the first request on an error is a request's and no failure to boot.
       bootOver()
       await this.#serve(message, target, log)
@@ -113,6 +129,30 @@ export class Worker {
     this.#showFigures()
     // Behind `ready`: a thread takes milliseconds to start, and nobody needs to wait for this one.
     heartbeat.follow(startWatcher(log, config.timeout * 1_000))
+  }
+
+  // Loaded only where there are any: an idle worker is small.
+  async #loadHooks(message: BootMessage, log: Logger): Promise<void> {
+    if (message.hooks.length === 0 || message.check) return
+    const { loadWorkerHooks } = await import('./hooks.ts')
+    this.#hooks = await loadWorkerHooks(message, {
+      log,
+      requests: () => this.#engine?.counters().requests ?? 0,
+      alive: () => this.#state === 'ready',
+      beat: () => this.#board?.beat(),
+    })
+    if (this.#hooks.has('worker_abort')) {
+      this.#system.onSignal('ABRT', () => {
+        this.#hooks?.call('worker_abort')
+        this.#exit(1)
+      })
+    }
+  }
+
+  #handleUncaught(what: 'recycle' | 'continue' | 'exit'): void {
+    if (what === 'recycle') this.#channel.send({ type: 'spoiled' })
+    // In the next turn: what is answered now is still sent.
+    if (what === 'exit') this.#system.after(0, () => this.#exit(1))
   }
 
   /** In `ps`: the state, and how many requests are in hand. */
@@ -169,7 +209,10 @@ export class Worker {
   #handleSignal(signal: SignalName): void {
     const role = SIGNALS[signal].worker
     if (role === 'drain') this.#leave()
-    if (role === 'quit') this.#exit(0)
+    if (role === 'quit') {
+      this.#hooks?.call('worker_int')
+      this.#exit(0)
+    }
     if (role === 'reopen') this.#reopenLogs()
   }
 
@@ -190,7 +233,12 @@ export class Worker {
     this.#system.after(graceMs, () => this.#exit(0))
     await drained
     await backgroundEnded()
+    if (this.#log !== undefined) await this.#lifespan?.shutdown(this.#log)
     this.#exit(0)
+  }
+
+  #elapsed(ms: number): Promise<void> {
+    return new Promise((done) => void this.#system.after(ms, done))
   }
 
   #handleOrphaned(): void {
@@ -201,23 +249,35 @@ export class Worker {
   }
 
   #exit(status: number): void {
+    const hooked = this.#state !== 'gone'
     this.#state = 'gone'
     this.#board?.setState('gone')
     this.#engine?.close()
-    this.#system.exit(status)
+    const pending = hooked ? this.#hooks?.call('worker_exit') : undefined
+    if (!(pending instanceof Promise)) return this.#system.exit(status)
+    void Promise.race([pending, this.#elapsed(EXIT_HOOK_MS)]).then(() => this.#system.exit(status))
   }
 }
 
+interface Loaded {
+  readonly target: Target
+  readonly exports: unknown
+}
+
 /** Loads the application and finds out what it is. */
-async function loadTarget({ config, listeners }: BootMessage): Promise<Target> {
+async function loadTarget({ config, listeners }: BootMessage): Promise<Loaded> {
   const publicAddress = listeners[0]?.address ?? 'http://127.0.0.1:8000'
   // Before the application is loaded, so that whoever patches node's methods (tracers do) wraps ours.
   if (native !== null && config.engine !== 'node') installMethods()
   const captured = captureListen({ publicAddress })
   const baseline = takeBaseline()
   const { exports, exportName } = await loadApplication(config.app ?? '', config.chdir)
-  const detect = () =>
-    detectTarget(exports, { exportName, workerClass: config.worker_class, captured })
+  const detect = async () => ({
+    exports,
+    target: await detectTarget(exports, {
+      ...{ exportName, workerClass: config.worker_class, captured },
+    }),
+  })
   if (exportName !== undefined || captured.server !== undefined) return detect()
   try {
     return await detect()

@@ -1,4 +1,4 @@
-/** How often the kernel has killed a process of this control group for want of memory. Linux only. */
+/** What the system says of memory: how much a process has, and whom the kernel has killed for want of it. Linux only. */
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,6 +22,12 @@ export function memoryKills(): number | undefined {
     .map((text) => /^oom_kill (\d+)$/m.exec(text ?? '')?.[1])
     .find((one) => one !== undefined)
   return count === undefined ? undefined : Number(count)
+}
+
+/** What a process has in memory; undefined when it has gone or nobody tells. */
+export function residentBytes(pid: number): number | undefined {
+  const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readText(`/proc/${pid}/status`) ?? '')?.[1]
+  return kibibytes === undefined ? undefined : Number(kibibytes) * 1024
 }
 
 function readText(path: string): string | undefined {

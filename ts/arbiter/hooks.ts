@@ -1,0 +1,140 @@
+/** The hooks that run in the arbiter. They are the operator's code, and the only code here that is not ours. */
+
+import { monocerosError } from '../errors.ts'
+import { type HookTable, loadHooks } from '../hooks/load.ts'
+import { HOOK_NAMES, type HookName, WORKER_HOOKS } from '../hooks/table.ts'
+import type { HookArbiter, SpawnAdditions } from '../hooks/types.ts'
+import type { Logger } from '../log/logger.ts'
+import { describeThrown } from '../log/thrown.ts'
+import type { System } from '../process/system.ts'
+import type { ResolvedConfig } from '../settings/config.ts'
+import type { Headcount } from './headcount.ts'
+import type { Rollout } from './rollout.ts'
+import type { Workers } from './workers.ts'
+
+export interface Called {
+  readonly failed: boolean
+  readonly value: unknown
+}
+
+const NOT_CALLED: Called = { failed: false, value: undefined }
+
+export class ArbiterHooks {
+  readonly #log: Logger
+  readonly #prepared = new WeakMap<object, HookTable>()
+  #table: HookTable = new Map()
+  #server: HookArbiter | undefined
+
+  constructor(log: Logger) {
+    this.#log = log
+  }
+
+  /** Loads what settings name as modules; `use` takes it later, if the settings prove good. */
+  async prepare({ values, file }: ResolvedConfig): Promise<void> {
+    const functions = WORKER_HOOKS.filter((name) => typeof values[name] === 'function')
+    const [first] = functions
+    if (first !== undefined && file === undefined) throw monocerosError('ERR_HOOK_FUNCTION', first)
+    const own = HOOK_NAMES.filter((name) => !WORKER_HOOKS.includes(name))
+    const given = Object.fromEntries(own.map((name) => [name, values[name]]))
+    this.#prepared.set(values, await loadHooks(given, values.chdir))
+  }
+
+  /** From now on the hooks are those of these settings. */
+  use(values: ResolvedConfig['values']): void {
+    this.#table = this.#prepared.get(values) ?? new Map()
+  }
+
+  /** What hooks are given as `server`. */
+  serveFrom(facts: ServerFacts): void {
+    this.#server = hookServer(this.#log, facts)
+  }
+
+  /** The hooks of the start, before anything listens. */
+  async begin({ values }: ResolvedConfig, wanted: number): Promise<void> {
+    this.use(values)
+    await this.#start('nworkers_changed', wanted, null)
+    await this.#start('on_starting')
+  }
+
+  /** The last hook; a promise is waited for, but not for ever. */
+  async end(system: System): Promise<void> {
+    const { value } = this.call('on_exit')
+    if (!(value instanceof Promise)) return
+    const limitMs = Number(this.#server?.cfg.graceful_timeout) * 1_000
+    await Promise.race([value.catch(() => {}), system.pause(limitMs)])
+  }
+
+  /** Calls a hook, if there is one. What it throws or rejects with is logged. */
+  call(name: HookName, ...details: unknown[]): Called {
+    const hook = this.#table.get(name)
+    if (hook === undefined) return NOT_CALLED
+    try {
+      const value = hook(this.#server, ...details)
+      if (value instanceof Promise) value.catch((thrown) => this.#sayFailed(name, thrown))
+      return { failed: false, value }
+    } catch (thrown) {
+      this.#sayFailed(name, thrown)
+      return { failed: true, value: undefined }
+    }
+  }
+
+  /** What `pre_fork` adds to a worker. */
+  beforeSpawn(age: number, ppid: number): SpawnAdditions {
+    const { value } = this.call('pre_fork', { pid: 0, ppid, age })
+    return typeof value === 'object' && value !== null ? value : {}
+  }
+
+  /** Calls a hook of the start and waits for it; a failure ends the start. */
+  async #start(name: HookName, ...details: unknown[]): Promise<void> {
+    try {
+      await this.#table.get(name)?.(this.#server, ...details)
+    } catch (thrown) {
+      throw monocerosError('ERR_HOOK_FAILED', name, describeThrown(thrown)).causedBy(thrown)
+    }
+  }
+
+  #sayFailed(name: HookName, thrown: unknown): void {
+    this.#log.exception(`Exception in the hook ${name}`, thrown)
+  }
+}
+
+/** What the arbiter consists of, as far as hooks may see it. */
+export interface ServerFacts {
+  readonly system: System
+  readonly workers: Workers
+  readonly rollout: Rollout
+  readonly headcount: Headcount
+  readonly resolved: ResolvedConfig
+}
+
+/** The arbiter as its hooks see it: always of this moment. */
+function hookServer(log: Logger, facts: ServerFacts): HookArbiter {
+  const { system, workers, rollout, headcount, resolved } = facts
+  const config = () => rollout.current?.config ?? resolved.values
+  const addresses = () => rollout.current?.listeners.map(({ address }) => address) ?? []
+  return {
+    log,
+    pid: system.pid,
+    get cfg() {
+      return config()
+    },
+    get num_workers() {
+      return headcount.wanted
+    },
+    get timeout() {
+      return config().timeout
+    },
+    get address() {
+      return addresses()
+    },
+    get LISTENERS() {
+      return addresses()
+    },
+    get WORKERS() {
+      return new Map(
+        workers.list().map(({ pid, age }) => [pid, { pid, age, ppid: system.pid }] as const),
+      )
+    },
+    kill_worker: (pid, signal) => void system.kill(pid, signal),
+  }
+}

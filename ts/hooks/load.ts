@@ -1,0 +1,63 @@
+/** Gets the functions of hooks: from the settings, from the config file, or from modules that the settings name. */
+
+import { extname, resolve } from 'node:path'
+
+import { monocerosError } from '../errors.ts'
+import { describeThrown } from '../log/thrown.ts'
+import { loadModule, loadTypeScript } from '../settings/load.ts'
+import type { HookName } from './table.ts'
+
+/** A hook as a plain function: what each gets, the types of the config file say. */
+export type Hook = (...details: unknown[]) => unknown
+export type HookTable = ReadonlyMap<HookName, Hook>
+
+/** Takes functions as they are and loads `./hooks.js` or `./hooks.js:name`; what is not set is not in the table. */
+export async function loadHooks(
+  given: Readonly<Partial<Record<HookName, unknown>>>,
+  directory: string,
+): Promise<HookTable> {
+  const table = new Map<HookName, Hook>()
+  for (const [name, value] of Object.entries(given) as [HookName, unknown][]) {
+    if (isHook(value)) table.set(name, value)
+    if (typeof value === 'string') table.set(name, await loadHook(name, value, directory))
+  }
+  return table
+}
+
+/** The functions of those names that a config file has. */
+export async function hooksOfFile(path: string, names: readonly HookName[]): Promise<HookTable> {
+  const loaded = asObject(await loadFile(path))
+  const settings = 'default' in loaded ? asObject(loaded.default) : loaded
+  const table = new Map<HookName, Hook>()
+  for (const name of names) {
+    const value = settings[name]
+    if (isHook(value)) table.set(name, value)
+  }
+  return table
+}
+
+async function loadHook(name: HookName, spec: string, directory: string): Promise<Hook> {
+  const [, path = spec, exportName] = /^(.+?)(?::([A-Za-z_$][\w$]*))?$/.exec(spec) ?? []
+  let loaded: Record<string, unknown>
+  try {
+    loaded = asObject(await loadFile(resolve(directory, path)))
+  } catch (thrown) {
+    throw monocerosError('ERR_HOOK_LOAD', name, spec, describeThrown(thrown)).causedBy(thrown)
+  }
+  const hook = loaded[exportName ?? 'default'] ?? asObject(loaded.default)[exportName ?? '']
+  if (!isHook(hook)) throw monocerosError('ERR_HOOK_LOAD', name, spec, 'there is no such function')
+  return hook
+}
+
+function loadFile(path: string): Promise<unknown> {
+  return /^\.[mc]?ts$/.test(extname(path)) ? loadTypeScript(path) : loadModule(path)
+}
+
+function isHook(value: unknown): value is Hook {
+  return typeof value === 'function'
+}
+
+function asObject(value: unknown): Record<string, unknown> {
+  const isObject = (typeof value === 'object' && value !== null) || typeof value === 'function'
+  return isObject ? (value as Record<string, unknown>) : {}
+}
