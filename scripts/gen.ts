@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { ERRORS, type ErrorRow } from '../ts/errors.ts'
 import { hooksPage } from '../ts/hooks/docs.ts'
 import { settingsPage, settingsSchema } from '../ts/settings/docs.ts'
+import { gunicornPage } from '../ts/settings/gunicorn.ts'
 import { isMain } from './command.ts'
 
 /** Each generated file and its text. */
@@ -18,6 +19,7 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
     text: () => `${JSON.stringify(settingsSchema(), null, 2)}\n`,
   },
   { path: 'docs/hooks.md', text: () => signed('ts/hooks/table.ts', hooksPage()) },
+  { path: 'docs/gunicorn.md', text: () => signed('ts/settings/table.ts', gunicornPage()) },
   { path: 'docs/errors.md', text: () => signed('ts/errors.ts', errorsPage()) },
 ]
 

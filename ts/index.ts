@@ -5,6 +5,13 @@ import type { ConfigFile } from './settings/config.ts'
 
 export type { ErrorCode } from './errors.ts'
 export { MonocerosError } from './errors.ts'
+export type {
+  HookArbiter,
+  HookFunctions,
+  HookOwnWorker,
+  HookServer,
+  HookWorker,
+} from './hooks/types.ts'
 export type { Config, ConfigFile, ResolvedConfig } from './settings/config.ts'
 
 /** Gives a config file its types; it returns what it is given. */
