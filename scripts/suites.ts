@@ -150,7 +150,8 @@ async function main(): Promise<void> {
     return runner.read(printed, output)
   }
   const stock = await run('')
-  const ours = await run(`--import ${REGISTER}`)
+  // Not `--import`, with which Node 20 loads TypeScript and other main files differently.
+  const ours = await run(`--require ${REGISTER}`)
   report(`${manifest.name} ${manifest.version}`, stock, ours)
 }
 

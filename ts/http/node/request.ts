@@ -27,7 +27,9 @@ export function createRequest(
   request.url = exchange.url
   request.upgrade = false
   const lines = exchange.rawHeaders()
-  request._addHeaderLines(lines, lines.length)
+  // Node counts the texts of the fields that it shows, and `rawHeaders` has them all.
+  const most = (socket.server as http.Server).maxHeadersCount
+  request._addHeaderLines(lines, most ? Math.min(lines.length, most * 2) : lines.length)
   return request
 }
 
