@@ -75,7 +75,9 @@ export async function settleAfterChaos(
       'the reload',
       90_000,
     )
-    return answer === 'Reload complete' && isAtRest()
+    if (answer !== 'Reload complete') return false
+    // Old workers may still be answering.
+    return until(isAtRest, 'the old workers to leave', 30_000).catch(() => false)
   }
   await until(calm, `${workers} workers and nobody else`, 180_000)
 }
