@@ -15,6 +15,8 @@ export interface Case {
   readonly against?: CaseName
   /** The load is a POST of so many bytes of JSON, instead of a GET. */
   readonly jsonBytes?: number
+  /** Its messages, where they are no requests: bench/native/sockets.c sends them. */
+  readonly messages?: 'ws' | 'socket.io'
 }
 
 export type CaseName =
@@ -26,6 +28,8 @@ export type CaseName =
   | 'koa'
   | 'fastify'
   | 'hono'
+  | 'ws'
+  | 'socket-io'
 
 const OURS: readonly EngineName[] = ['plain', 'native', 'node']
 const ALL: readonly EngineName[] = [...OURS, 'bun']
@@ -54,6 +58,13 @@ export const CASES: Readonly<Record<CaseName, Case>> = {
   koa: { title: 'Koa', app: 'koa', engines: ALL },
   fastify: { title: 'Fastify', app: 'fastify', engines: ALL },
   hono: { title: 'Hono (plain: @hono/node-server)', app: 'hono', engines: OURS },
+  ws: { title: 'ws, an echo', app: 'ws', engines: OURS, messages: 'ws' },
+  'socket-io': {
+    title: 'Socket.IO, an echo over WebSocket',
+    app: 'socket-io',
+    engines: OURS,
+    messages: 'socket.io',
+  },
 }
 
 /** A server to be measured: a case on an engine. */

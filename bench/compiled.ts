@@ -1,4 +1,4 @@
-// The programs of the bench that are not run as they are written: two in C, and the servers, which are stripped of
+// The programs of the bench that are not run as they are written: three in C, and the servers, which are stripped of
 // their types first, so that no loader runs in the process that is measured.
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
@@ -9,7 +9,7 @@ import { ROOT, run } from '../scripts/command.ts'
 const FOLDER = join(ROOT, 'target', 'bench')
 const APPS = join(ROOT, 'bench', 'apps')
 
-/** Where a compiled program lies: `floor`, `load`, or `serve.js`. */
+/** Where a compiled program lies: `floor`, `load`, `sockets`, or `serve.js`. */
 export function compiled(name: string): string {
   return join(FOLDER, name)
 }
@@ -17,7 +17,7 @@ export function compiled(name: string): string {
 /** Compiles all of them; it takes a second. */
 export async function compileAll(): Promise<void> {
   mkdirSync(FOLDER, { recursive: true })
-  for (const name of ['floor', 'load']) {
+  for (const name of ['floor', 'load', 'sockets']) {
     const source = join(ROOT, 'bench', 'native', `${name}.c`)
     const { status } = await run('cc', ['-O2', '-Wall', '-o', compiled(name), source])
     if (status !== 0) throw new Error(`cc could not compile ${source}`)

@@ -12,6 +12,8 @@ export interface Load {
   readonly close: boolean
   /** A POST of so many bytes of JSON; without it a GET. */
   readonly jsonBytes?: number | undefined
+  /** What is sent in place of requests. */
+  readonly messages?: 'ws' | 'socket.io' | undefined
 }
 
 export interface Seen {
@@ -38,13 +40,17 @@ export async function drive(generator: Generator, load: Load): Promise<Seen> {
   // The script of wrk reads the size from here.
   const env = { ...process.env, JSON_BYTES: `${load.jsonBytes ?? 0}` }
   const { status, output } = await run(program ?? '', args, { show: false, env })
-  const seen = status === 0 ? (generator === 'wrk' ? readWrk(output) : readOwn(output)) : undefined
+  const isWrk = generator === 'wrk' && load.messages === undefined
+  const seen = status === 0 ? (isWrk ? readWrk(output) : readOwn(output)) : undefined
   if (seen === undefined) throw new Error(`the load generator failed: ${output}`)
   return seen
 }
 
 function command(generator: Generator, load: Load): string[] {
-  const { port, connections, seconds, close, jsonBytes } = load
+  const { port, connections, seconds, close, jsonBytes, messages } = load
+  if (messages !== undefined) {
+    return [compiled('sockets'), `${port}`, `${connections}`, `${seconds}`, messages]
+  }
   if (generator === 'own') {
     if (jsonBytes !== undefined) throw new Error('only wrk sends bodies; leave this case out')
     const mode = close ? 'close' : 'keep'

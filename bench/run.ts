@@ -61,15 +61,16 @@ async function rounds(
 ): Promise<Sample[]> {
   const samples: Sample[] = []
   for (const { subject, port } of servers) {
-    const { jsonBytes } = CASES[subject.name]
-    await drive(generator, { port, ...WARM_UP, jsonBytes })
+    const { jsonBytes, messages } = CASES[subject.name]
+    await drive(generator, { port, ...WARM_UP, jsonBytes, messages })
   }
   for (const connections of counts) {
     for (let round = 0; round < rounds; round++) {
       for (const { subject, port, pid } of servers) {
+        const { jsonBytes, messages } = CASES[subject.name]
         const before = processorTimeUs(pid)
-        const { jsonBytes } = CASES[subject.name]
-        const seen = await drive(generator, { port, connections, seconds, close, jsonBytes })
+        const load = { port, connections, seconds, close, jsonBytes, messages }
+        const seen = await drive(generator, load)
         const us = (processorTimeUs(pid) - before) / seen.requests
         samples.push({ subject, connections, round, us, seen })
         const cost = `${us.toFixed(2).padStart(7)} us`
