@@ -6,6 +6,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestFn } from 'ava'
 import { bodies } from './cases/bodies.ts'
+import { expectations } from './cases/expectations.ts'
 import { heads } from './cases/heads.ts'
 import { lives } from './cases/lives.ts'
 import { objects } from './cases/objects.ts'
@@ -41,6 +42,7 @@ const ALL: Scenarios = {
   ...lives,
   ...objects,
   ...servers,
+  ...expectations,
   ...sockets,
   ...streams,
   ...upgrades,

@@ -163,7 +163,7 @@ export class Call implements ExchangeOwner, InHand {
     }
     if (!this.headSent) this.#sendHead()
     const room = data.length === 0 || this.exchange.write(data, encoding ?? 'utf8')
-    if (!this.ending && callback) this.#afterWrite(callback)
+    if (!this.ending && callback) this.afterWrite(callback)
     return room
   }
 
@@ -175,7 +175,7 @@ export class Call implements ExchangeOwner, InHand {
     this.#corked ??= new CorkedWrites()
     if (this.ending) this.#finishCallback = callback
     if (data.length > 0) this.#corked.add(data, encoding, this.ending ? null : callback)
-    else if (!this.ending && callback) this.#afterWrite(callback)
+    else if (!this.ending && callback) this.afterWrite(callback)
     return this.#corked.length < this.socket.writableHighWaterMark
   }
 
@@ -186,7 +186,7 @@ export class Call implements ExchangeOwner, InHand {
     if (!this.headSent) this.#sendHead()
     const callbacks = corked.callbacks()
     const room = this.exchange.write(corked.take())
-    for (const callback of callbacks) if (callback) this.#afterWrite(callback)
+    for (const callback of callbacks) if (callback) this.afterWrite(callback)
     const { res } = this
     if (!room || this.ending || !res[kNeedDrain]) return
     res[kNeedDrain] = false
@@ -329,7 +329,8 @@ export class Call implements ExchangeOwner, InHand {
     if (!res._hasBody) this.flags |= NO_BODY
   }
 
-  #afterWrite(callback: WriteCallback): void {
+  /** Calls back behind what has been written before, and ahead of 'finish'. */
+  afterWrite(callback: WriteCallback): void {
     if (this.#writeCallbacks !== undefined) {
       this.#writeCallbacks.push(callback)
       return

@@ -286,6 +286,6 @@ function _writeRaw(
   if (inform === undefined) return call.send(data, encoding, callback)
   if (call.socket.destroyed) return false
   call.exchange.inform(inform.status, inform.reason, inform.fields)
-  if (callback) process.nextTick(callback, null)
+  if (callback) call.afterWrite(callback)
   return true
 }
