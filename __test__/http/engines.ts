@@ -29,6 +29,17 @@ export const config: EngineConfig = {
   write_timeout: 60,
   write_min_rate: 500,
   linger_timeout: 2,
+  permit_unconventional_http_method: false,
+  casefold_http_method: false,
+  // As the oracle: every name is kept.
+  header_map: 'dangerous',
+  forwarded_allow_ips: '',
+  secure_scheme_headers: {},
+  forwarder_headers: '',
+  forwarded_headers: 'off',
+  root_path: '',
+  proxy_protocol: 'off',
+  proxy_allow_ips: '',
 }
 
 /** What engines and handlers have said. */

@@ -56,7 +56,6 @@ const CASES: Record<string, Case> = {
   'later-flag': flags('--certfile', 'x.pem'),
   'later-switch': flags('--log-syslog'),
   'later-short': flags('--statsd-host', 'localhost'),
-  'later-optional-value': flags('--proxy-protocol'),
   'later-variable': { env: { MONOCEROS_SYSLOG: '1' } },
   'later-file': file('export const statsd_host = "localhost:8125"'),
   'later-hook': file('export default { ssl_context() {} }'),

@@ -8,12 +8,14 @@ use monoceros_engine::error::Error;
 use monoceros_engine::in_hand;
 use monoceros_engine::limits::Limits;
 use monoceros_engine::listener::Seat;
+use monoceros_engine::rules::{Rules, Underscores};
 use monoceros_engine::scoreboard::Board;
 use napi::bindgen_prelude::{BufferSlice, Uint8Array};
 use napi::{Env, JsString};
 use napi_derive::napi;
 
 use crate::bridge::Bridge;
+use crate::rules::{EngineRules, rules};
 use crate::system_error::system_error;
 
 /// The settings that the engine reads. Numbers are bytes, counts or seconds as in `docs/settings.md`.
@@ -42,6 +44,8 @@ pub struct EngineSettings {
     /// `-` for standard output, or a path; no access log without it.
     pub accesslog: Option<String>,
     pub access_log_format: String,
+    /// Without them nobody is trusted and everything is as strict as it can be.
+    pub rules: Option<EngineRules>,
 }
 
 /// What a program has set on a server of its own; seconds and bytes. All else that bounds a worker's clients is off, as
@@ -90,7 +94,8 @@ impl Engine {
     ) -> napi::Result<Self, String> {
         let access = access_log(&settings)?;
         let seat = seat.map(place).transpose()?;
-        let announced = (limits(&settings), settings.announce.unwrap_or(false));
+        let rules = settings.rules.as_ref().map_or_else(|| Ok(Rules::default()), rules)?;
+        let announced = (limits(&settings, rules), settings.announce.unwrap_or(false));
         Bridge::start(env, announced, access, seat, lifeline_fd, ring)
             .map(|bridge| Self { bridge })
             .map_err(failed)
@@ -207,8 +212,9 @@ pub fn requests_in_hand() -> Vec<RequestInHand> {
         .collect()
 }
 
-fn limits(settings: &EngineSettings) -> Limits {
+fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
     Limits {
+        rules,
         request_line: settings.limit_request_line as usize,
         request_fields: settings.limit_request_fields as usize,
         request_field_size: settings.limit_request_field_size as usize,
@@ -234,6 +240,8 @@ fn limits(settings: &EngineSettings) -> Limits {
 
 fn server_limits(own: &ServerLimits) -> Limits {
     Limits {
+        // Node keeps every name.
+        rules: Rules { underscores: Underscores::Keep, ..Rules::default() },
         request_line: 0,
         request_fields: own.fields as usize,
         request_field_size: 0,

@@ -3,5 +3,6 @@
 pub mod bridge;
 pub mod engine;
 pub mod process;
+pub mod rules;
 pub mod scoreboard;
 mod system_error;

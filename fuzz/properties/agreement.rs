@@ -154,14 +154,20 @@ async fn message(request: Request<Incoming>) -> Result<Message, hyper::Error> {
                 let map = frame.into_trailers().unwrap_or_default();
                 trailers = map
                     .iter()
+                    .filter(|(name, _)| !name.as_str().contains('_'))
                     .map(|(name, value)| (name.as_str().into(), value.as_bytes().to_vec()))
                     .collect();
             }
         }
     }
-    let fields =
-        parts.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
     let uri = &parts.uri;
+    let authority = uri.authority().filter(|_| uri.scheme().is_some());
+    // The guard leaves out names with underscores, and the authority of an absolute form stands for Host.
+    let fields = parts.headers.iter().filter(|(name, _)| !name.as_str().contains('_'));
+    let fields = fields.map(|(name, value)| match authority {
+        Some(authority) if name == "host" => (&b"host"[..], authority.as_str().as_bytes()),
+        _ => (name.as_str().as_bytes(), value.as_bytes()),
+    });
     let target =
         uri.path_and_query().filter(|_| uri.scheme().is_none() && uri.authority().is_none());
     Ok(Message {

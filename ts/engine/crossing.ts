@@ -167,6 +167,7 @@ export class Crossing {
       flags,
       body,
     )
+    if ((flags & REQUEST.TOLD) !== 0 || connection.forwards) connection.forward(exchange)
     this.#live[place] = exchange
     inHand = exchange
     const handler = connection.handler

@@ -5,6 +5,7 @@
 import type { Server } from 'node:http'
 import type { FetchFunction } from '../http/fetch.ts'
 import type { ExchangeHandler } from './exchange.ts'
+import type { RulesConfig } from './rules.ts'
 
 /** What answers the requests, by the shape the application has. */
 export type Target =
@@ -19,7 +20,7 @@ export interface ListenerInfo {
 }
 
 /** The settings that engines read; a `Config` is one. */
-export interface EngineConfig {
+export interface EngineConfig extends Partial<RulesConfig> {
   readonly engine: string
   /** Seconds that an idle connection is kept; 0 turns keep-alive off. */
   readonly keepalive: number

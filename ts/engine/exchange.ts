@@ -45,6 +45,8 @@ export interface Exchange {
   readonly expects: boolean
   /** What has come behind the head of a request that asks for an upgrade. */
   readonly ahead: Buffer | undefined
+  /** The path under which the application is mounted; empty for the root. */
+  readonly prefix: string
   readonly bodyKind: 0 | 1 | 2
   readonly body: Buffer | undefined
   /** Bytes of the answer that have been written and, as far as one knows here, not sent. */

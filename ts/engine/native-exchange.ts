@@ -10,26 +10,33 @@ import {
   NO_BODY,
 } from './exchange.ts'
 import { NativeTunnel } from './native-tunnel.ts'
-import { METHODS, OUT, REQUEST, u16 } from './records.ts'
+import { METHODS, OUT, REQUEST, TOLD_BYTES, u16, u32 } from './records.ts'
 import { fitsRing, type Ring } from './ring.ts'
 
 type Family = 'IPv4' | 'IPv6' | undefined
+
+type Peer = readonly [string | undefined, number | undefined, Family]
+
+const NOBODY: Peer = [undefined, undefined, undefined]
 
 /** The exchanges that may still hear of something, by their place. */
 export type Live = (NativeExchange | NativeTunnel | undefined)[]
 
 export class NativeConnection implements Connection {
   readonly id: number
-  readonly remoteAddress: string | undefined
-  readonly remotePort: number | undefined
-  readonly remoteFamily: Family
+  remoteAddress: string | undefined
+  remotePort: number | undefined
+  remoteFamily: Family
   readonly localAddress: string | undefined
   readonly localPort: number | undefined
   readonly localFamily: Family
-  readonly encrypted = false
+  encrypted = false
+  /** It shows what a proxy told of the client of the request in hand. */
+  forwards = false
   attachment: unknown = undefined
   readonly handler: ExchangeHandler
   readonly #ring: Ring
+  readonly #own: Peer
 
   /** Reads the record of a connection that begins at `at`. */
   constructor(ring: Ring, handler: ExchangeHandler, id: number, text: string, at: number) {
@@ -39,6 +46,7 @@ export class NativeConnection implements Connection {
     const family = text.charCodeAt(at)
     const remote = at + 7
     const local = remote + text.charCodeAt(at + 5)
+    this.#own = NOBODY
     if (family === 0) return
     this.remoteFamily = family === 4 ? 'IPv4' : 'IPv6'
     this.localFamily = this.remoteFamily
@@ -46,6 +54,15 @@ export class NativeConnection implements Connection {
     this.remotePort = u16(text, at + 1)
     this.localAddress = text.slice(local, local + text.charCodeAt(at + 6))
     this.localPort = u16(text, at + 3)
+    this.#own = [this.remoteAddress, this.remotePort, this.remoteFamily]
+  }
+
+  /** Shows the client of a request. Those of a connection come one after the other, each perhaps of another client. */
+  forward(exchange: NativeExchange): void {
+    const { secure, client } = exchange
+    this.encrypted = secure
+    this.forwards = secure || client !== undefined
+    ;[this.remoteAddress, this.remotePort, this.remoteFamily] = client ?? this.#own
   }
 
   destroy(): void {
@@ -138,6 +155,38 @@ export class NativeExchange implements Exchange {
     const start =
       text.charCodeAt(at) !== 0 ? at + 5 + fields * 4 : at + 7 + fields * 4 + u16(text, at + 5)
     return text.slice(start, start + u16(text, at + 1))
+  }
+
+  /** The record ends with what a proxy told and where the application is mounted. */
+  get #told(): boolean {
+    return (this.#flags & REQUEST.TOLD) !== 0
+  }
+
+  /** A trusted proxy says that the client speaks https. */
+  get secure(): boolean {
+    return this.#told && this.#text.charCodeAt(this.#end - TOLD_BYTES + 3) !== 0
+  }
+
+  get prefix(): string {
+    if (!this.#told) return ''
+    const end = this.#end - TOLD_BYTES
+    return this.#text.slice(end - u16(this.#text, end + 5), end)
+  }
+
+  /** The client as a trusted proxy told it. */
+  get client(): Peer | undefined {
+    const text = this.#text
+    const end = this.#end - TOLD_BYTES
+    const family = this.#told ? text.charCodeAt(end) : 0
+    if (family === 0) return undefined
+    const until = end - u16(text, end + 5)
+    const address = text.slice(until - text.charCodeAt(end + 4), until)
+    return [address, u16(text, end + 1) || undefined, family === 4 ? 'IPv4' : 'IPv6']
+  }
+
+  /** Where the record ends: its length stands before what this begins with. */
+  get #end(): number {
+    return this.#at - 5 + u32(this.#text, this.#at - 9)
   }
 
   rawHeaders(): string[] {

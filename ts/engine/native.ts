@@ -3,6 +3,7 @@ import type { NativeEngineSettings } from '../native/index.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
 import type { ExchangeHandler } from './exchange.ts'
 import { IoThread } from './io-thread.ts'
+import { rulesOf } from './rules.ts'
 
 /** Starts the I/O thread; nothing is accepted before `serve`. */
 export function createNativeEngine(options: EngineOptions): Engine {
@@ -74,6 +75,7 @@ function settingsOf({ config }: EngineOptions): NativeEngineSettings {
     lingerTimeout: config.linger_timeout,
     accesslog: config.accesslog ?? undefined,
     accessLogFormat: config.access_log_format,
+    rules: rulesOf(config),
   }
 }
 

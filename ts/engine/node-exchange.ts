@@ -5,7 +5,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import http, { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
+import { isView } from '../http/node/forwarding.ts'
 import { responseInternals } from '../http/node/internals.ts'
+import type { Mounted } from '../http/node/mount.ts'
 import type { Connection, Exchange, ExchangeHandler, ExchangeOwner } from './exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from './exchange.ts'
 
@@ -54,6 +56,7 @@ class NodeConnection implements Omit<Connection, never> {
   }
 
   static of(socket: Socket & { [kConnection]?: NodeConnection }): NodeConnection {
+    if (isView(socket)) return new NodeConnection(socket)
     socket[kConnection] ??= new NodeConnection(socket)
     return socket[kConnection]
   }
@@ -83,7 +86,7 @@ class NodeConnection implements Omit<Connection, never> {
   }
 
   get encrypted(): boolean {
-    return false
+    return (this.#socket as { encrypted?: boolean }).encrypted === true
   }
 
   destroy(): void {
@@ -96,6 +99,7 @@ class NodeExchange {
   owner: ExchangeOwner | undefined
   readonly method: string
   readonly url: string
+  readonly prefix: string
   readonly httpVersionMinor: 0 | 1
   readonly keepAlive: boolean
   readonly upgrade: boolean = false
@@ -109,7 +113,9 @@ class NodeExchange {
   constructor(req: IncomingMessage, res: ServerResponse) {
     this.connection = NodeConnection.of(req.socket)
     this.method = req.method ?? ''
-    this.url = req.url ?? ''
+    const { originalUrl, baseUrl } = req as Mounted
+    this.url = originalUrl ?? req.url ?? ''
+    this.prefix = baseUrl ?? ''
     this.httpVersionMinor = req.httpVersionMinor === 0 ? 0 : 1
     this.keepAlive = res.shouldKeepAlive
     this.bodyKind = hasBody(req.rawHeaders) ? 2 : 0

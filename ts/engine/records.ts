@@ -41,6 +41,7 @@ export const REQUEST = {
   BODY_MASK: 3,
   AHEAD: 32,
   EXPECTS: 64,
+  TOLD: 128,
 } as const
 
 /** Methods that cross as a number from 1; 0 stands before any other, which is spelt out. */
@@ -54,6 +55,9 @@ export const RING_DATA = 256
 
 /** Bytes of a ring record before its payload. */
 export const RECORD_BYTES = 20
+
+/** At the end of a request's record, when its flag is set: family, port, scheme and lengths behind address and mount path. */
+export const TOLD_BYTES = 7
 
 /** An exchange's id holds its place in the table in so many low bits, above them a generation. */
 export const PLACE_MASK = (1 << 20) - 1

@@ -58,7 +58,7 @@ class FetchHandler implements ExchangeHandler {
     let answer: Response | Promise<Response>
     // Fetch applications expect that a throw costs one answer and never the process.
     try {
-      answer = this.#fetch(request, new Environment(connection), this.#context)
+      answer = this.#fetch(request, new Environment(exchange), this.#context)
     } catch (thrown) {
       this.#fail(call, thrown)
       return

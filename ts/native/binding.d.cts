@@ -94,6 +94,21 @@ export declare function bindUnix(path: string, backlog: number): number
 /** Closes a descriptor. */
 export declare function closeFd(fd: number): void
 
+/** The settings of the same names. */
+export interface EngineRules {
+  permitUnconventionalHttpMethod: boolean
+  casefoldHttpMethod: boolean
+  headerMap: string
+  forwardedAllowIps: string
+  /** Names and the values that mean https, in turn. */
+  secureSchemeHeaders: Array<string>
+  forwarderHeaders: Array<string>
+  forwardedHeaders: string
+  rootPath: string
+  proxyProtocol: string
+  proxyAllowIps: string
+}
+
 /** Where this worker stands among the others of its arbiter. */
 export interface EngineSeat {
   /** The scoreboard's descriptor. */
@@ -129,6 +144,8 @@ export interface EngineSettings {
   /** `-` for standard output, or a path; no access log without it. */
   accesslog?: string
   accessLogFormat: string
+  /** Without them nobody is trusted and everything is as strict as it can be. */
+  rules?: EngineRules
 }
 
 /** Finds a group by name. */

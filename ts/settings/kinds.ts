@@ -7,8 +7,12 @@ import * as z from 'zod'
 import type { HookName } from '../hooks/table.ts'
 import type { HookFunctions } from '../hooks/types.ts'
 import { parseAddress } from '../listen/address.ts'
+import { addressListProblem } from '../listen/address-list.ts'
 import { compileAccessFormat } from '../log/access-format.ts'
 import { availableCpus } from './cpus.ts'
+
+/** The name of a header field (RFC 9110 section 5.6.2). */
+const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/
 
 export interface Kind<Out = unknown, In = unknown> {
   /** Checks a value and completes it; the type of the config file and the JSON schema come from its input side. */
@@ -205,6 +209,56 @@ export const workerClass: Kind<string, string> = {
     const known = GUNICORN_WORKER_CLASSES.includes(value) || /^(egg:|gunicorn[.])/.test(value)
     return known || value.startsWith('uvicorn.') ? 'auto' : undefined
   },
+}
+
+/** Peers by their addresses. */
+export const addresses: Kind<string, string> = {
+  schema: z.string().refine((list) => addressListProblem(list) === undefined),
+  allowed: 'IP addresses and networks (10.0.0.0/8) with commas between them, or *',
+  meta: 'ADDRESSES',
+  fromText: asIs,
+}
+
+/** A path of a URL. */
+export const mountPath: Kind<string, string> = {
+  schema: z
+    .string()
+    .regex(/^[!-~]*$/)
+    .refine((path) => !/[?#\\]|\/\//.test(path)),
+  allowed: 'a path such as /app',
+  meta: 'PATH',
+  fromText: asIs,
+}
+
+/** Names of header fields with a value each; in the environment as JSON. */
+export const fieldValues: Kind<Record<string, string>, Record<string, string>> = {
+  schema: z.record(z.string().regex(TOKEN), z.string()),
+  allowed: 'an object of header names and values',
+  meta: 'JSON',
+  fromText: (given) => {
+    try {
+      return given.startsWith('{') ? (JSON.parse(given) as unknown) : given
+    } catch {
+      // The schema refuses it as it is.
+      return given
+    }
+  },
+}
+
+/** Names of header fields with commas between them. */
+export const fieldNames: Kind<string, string> = {
+  schema: z.string().refine((names) => splitNames(names).every((name) => TOKEN.test(name))),
+  allowed: 'header names with commas between them, or *',
+  meta: 'NAMES',
+  fromText: asIs,
+}
+
+/** The names of a list. */
+export function splitNames(names: string): string[] {
+  return names
+    .split(',')
+    .map((name) => name.trim())
+    .filter((name) => name !== '')
 }
 
 /** A format of access lines. */

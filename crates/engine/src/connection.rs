@@ -27,9 +27,10 @@ use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
 use crate::context::Context;
-use crate::guard::{Guard, Refusal};
+use crate::guard::{Fault, Guard, Refusal};
 use crate::limits::{MAX_DRAIN, MAX_LINGER};
 use crate::listener::{Accepted, PeerAddr};
+use crate::request::Framing;
 use crate::stream::Stream;
 use carry::Carry;
 pub(crate) use collecting::{Collecting, collector};
@@ -97,11 +98,12 @@ impl Connection {
         if ctx.draining.get() {
             shared.drain();
         }
+        let guard = Guard::for_peer(&shared.limits().rules, &peer);
         Self {
             shared,
             stream,
             phase: Phase::Serving,
-            guard: Guard::new(),
+            guard,
             hyper: None,
             hyper_behind: false,
             carry: Carry::default(),
@@ -173,11 +175,25 @@ impl Connection {
         }
     }
 
+    /// What can be said of a request that is refused by another than the guard.
+    fn fault(&self) -> Fault {
+        if self.guard.awaits_head() {
+            return Fault::of_head(self.carry.unread());
+        }
+        let current = self.shared.current.borrow();
+        if current.as_ref().is_some_and(|current| current.framing != Framing::None) {
+            return self.guard.body_fault();
+        }
+        // The head is in the gate as it was released.
+        Fault::of_head(&self.shared.gate.borrow().bytes)
+    }
+
     fn refuse(&mut self, refusal: Refusal) -> Turn {
         // A client that is in the middle of a body reads the answer behind it.
         let in_body = refusal == Refusal::BodyTooLarge || self.guard.in_message();
         self.linger = if in_body { MAX_DRAIN } else { MAX_LINGER };
-        self.shared.refuse(refusal);
+        let fault = self.guard.take_fault().unwrap_or_else(|| Box::new(self.fault()));
+        self.shared.refuse(refusal, &fault);
         Turn::Flush
     }
 }
@@ -209,7 +225,7 @@ impl Drop for Connection {
             ctx.tell(|batch| batch.connection_closed(shared.id));
         }
         ctx.crossing.slot.connection_closed();
-        ctx.admission.leave(shared.peer);
+        ctx.admission.leave(shared.accepted_from);
         if ctx.crossing.lacks_descriptors() {
             // Once this one's is free, which is behind this function.
             let crossing = ctx.crossing.clone();

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::guard::{Media, Refusal};
 use crate::ring::HeadFlags;
 
 /// What the connection decides about a head.
@@ -55,6 +56,33 @@ pub fn head(
     }
     out.extend_from_slice(b"\r\n");
 }
+
+/// The fields and the body that tell a client what was wrong with its request, in the form that it reads best.
+#[must_use]
+pub fn refusal(refusal: Refusal, media: Media) -> (String, String) {
+    let (status, text) = (refusal.status(), refusal.text());
+    let reason = String::from_utf8_lossy(default_reason(status));
+    // The texts are ours and have nothing that HTML or JSON would want escaped.
+    let (kind, body) = match media {
+        Media::Text => ("text/plain; charset=utf-8", format!("{text}\n")),
+        Media::Html => (
+            "text/html; charset=utf-8",
+            format!(
+                "<!DOCTYPE html>\n<html>\n<head><title>{status} {reason}</title></head>\n\
+                 <body><h1>{reason}</h1><p>{text}</p></body>\n</html>\n"
+            ),
+        ),
+        Media::Json => (
+            "application/json",
+            format!("{{\"status\":{status},\"error\":\"{reason}\",\"message\":\"{text}\"}}\n"),
+        ),
+    };
+    let retry = if status == 503 { RETRY_AFTER } else { "" };
+    (format!("Content-Type: {kind}\r\n{retry}"), body)
+}
+
+/// Seconds: what is full now is most often not full in a moment, and a longer wait would be felt by a person.
+const RETRY_AFTER: &str = "Retry-After: 1\r\n";
 
 /// Writes an interim response (1xx).
 pub fn inform(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>, fields: &[u8]) {

@@ -3,12 +3,23 @@
 //! hyper, never laxer: hyper reads again whatever is released.
 
 mod chunked;
+mod fault;
 mod head;
+mod syntax;
+
+use std::net::SocketAddr;
 
 use chunked::Chunks;
+use fault::Remembered;
+pub use fault::{Fault, Media};
+pub(crate) use syntax::{check_host, is_token};
 
+use crate::forwarding;
 use crate::limits::Limits;
+use crate::listener::PeerAddr;
+use crate::proxy::{self, Preface};
 use crate::request::{Framing, Head};
+use crate::rules::{ProxyProtocol, Rules};
 
 /// Why a request is refused. Each has one status and one sentence for the client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,12 +30,16 @@ pub enum Refusal {
     BadContentLength,
     /// A header field line is malformed.
     BadField,
+    /// The fields of a proxy are malformed or contradict each other.
+    BadForwarding,
     /// `Host` is missing, repeated or malformed (RFC 9112 section 3.2).
     BadHost,
     /// A line does not end in CRLF.
     BadLineEnd,
     /// The method is not a token.
     BadMethod,
+    /// The header of the PROXY protocol is malformed.
+    BadProxy,
     /// The request line has not three parts with single spaces between them.
     BadRequestLine,
     /// The request target has none of the four forms.
@@ -55,6 +70,10 @@ pub enum Refusal {
     UnknownCoding,
     /// Not HTTP/1.0 or HTTP/1.1.
     UnsupportedVersion,
+    /// The peer may not send the PROXY protocol.
+    ProxyForbidden,
+    /// The target is not below the path at which the application is mounted.
+    PrefixMismatch,
     /// As many requests in hand as `worker_connections` allows.
     Overloaded,
 }
@@ -69,6 +88,8 @@ impl Refusal {
             Self::BodyTimeout | Self::HeadTimeout => 408,
             Self::AnswerTimeout => 504,
             Self::Overloaded | Self::Unserved => 503,
+            Self::PrefixMismatch => 500,
+            Self::ProxyForbidden => 403,
             Self::UnknownCoding => 501,
             Self::UnsupportedVersion => 505,
             Self::UriTooLong => 414,
@@ -83,10 +104,12 @@ impl Refusal {
             Self::AnswerTimeout => "The application has not answered in time.",
             Self::BadChunk => "The chunked body is malformed.",
             Self::BadContentLength => "Content-Length is malformed or repeated.",
-            Self::BadField => "A header field is malformed.",
+            Self::BadField => "A header field is malformed or not allowed.",
+            Self::BadForwarding => "The forwarding fields are malformed or contradict each other.",
             Self::BadHost => "The Host header field is missing, repeated or malformed.",
             Self::BadLineEnd => "A line does not end in CRLF.",
             Self::BadMethod => "The method is malformed.",
+            Self::BadProxy => "The PROXY protocol header is malformed.",
             Self::BadRequestLine => "The request line is malformed.",
             Self::BadTarget => "The request target is malformed.",
             Self::BadTrailer => "A trailer field is malformed or not allowed.",
@@ -97,6 +120,10 @@ impl Refusal {
             Self::FieldTooLarge => "A header field is too large.",
             Self::HeadTimeout => "The request did not arrive in time.",
             Self::Overloaded | Self::Unserved => "The server is busy.",
+            Self::PrefixMismatch => {
+                "Configuration problem: the request is not below the path at which the application is mounted."
+            }
+            Self::ProxyForbidden => "The PROXY protocol is not allowed from here.",
             Self::TooManyFields => "The request has too many header fields.",
             Self::UnknownCoding => "The transfer coding is not implemented.",
             Self::UnsupportedVersion => "The HTTP version is not supported.",
@@ -108,6 +135,8 @@ impl Refusal {
 /// What a call of [`Guard::advance`] came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Progress {
+    /// What may stand before the first request is through: [`Guard::proxied`] says what it told.
+    Preface,
     /// All input was looked at and more is needed.
     More,
     /// A head was released; body bytes may follow in further calls.
@@ -117,6 +146,8 @@ pub enum Progress {
 }
 
 enum State {
+    /// Before the first head, where a header of the PROXY protocol may stand.
+    Preface,
     /// Before or inside a head; `scanned` bytes of it hold no end.
     Head { scanned: usize },
     /// Inside a body of known length.
@@ -130,13 +161,44 @@ enum State {
 /// The guard of one connection.
 pub struct Guard {
     state: State,
+    /// The peer's word on the client is believed.
+    trusted: bool,
+    /// The peer may send the PROXY protocol.
+    may_proxy: bool,
+    /// Lengths of the field names that say something of the client, as bits; none of a peer that is not trusted.
+    telling: u64,
+    proxied: Option<(SocketAddr, SocketAddr)>,
+    remembered: Remembered,
+    fault: Option<Box<Fault>>,
 }
 
 impl Guard {
-    /// A guard that waits for the first head.
+    /// A guard that waits for the first head, and trusts nobody.
     #[must_use]
     pub fn new() -> Self {
-        Self { state: State::Head { scanned: 0 } }
+        Self {
+            state: State::Head { scanned: 0 },
+            trusted: false,
+            may_proxy: false,
+            telling: 0,
+            proxied: None,
+            remembered: Remembered::default(),
+            fault: None,
+        }
+    }
+
+    /// The guard of a connection from `peer`.
+    #[must_use]
+    pub fn for_peer(rules: &Rules, peer: &PeerAddr) -> Self {
+        let trusted = rules.trusted.trusts(peer);
+        let preface = rules.proxy_protocol != ProxyProtocol::Off;
+        Self {
+            state: if preface { State::Preface } else { State::Head { scanned: 0 } },
+            trusted,
+            may_proxy: preface && rules.proxies.trusts(peer),
+            telling: if trusted { forwarding::telling_lengths(rules) } else { 0 },
+            ..Self::new()
+        }
     }
 
     /// Looks at `input`, appends what may go to hyper to `gate`, and returns how many bytes it took and what they
@@ -144,7 +206,7 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// The refusal; the connection must not be read any further as HTTP.
+    /// The refusal; the connection must not be read any further as HTTP. [`Guard::take_fault`] tells of the request.
     pub fn advance(
         &mut self,
         input: &[u8],
@@ -152,13 +214,46 @@ impl Guard {
         head: &mut Head,
         limits: &Limits,
     ) -> Result<(usize, Progress), Refusal> {
+        let result = self.step(input, gate, head, limits);
+        if result.is_err() {
+            self.fault = Some(Box::new(match &self.state {
+                State::Head { .. } => Fault::of_head(input),
+                State::Preface => Fault::default(),
+                _ => self.body_fault(),
+            }));
+        }
+        result
+    }
+
+    fn step(
+        &mut self,
+        input: &[u8],
+        gate: &mut Vec<u8>,
+        head: &mut Head,
+        limits: &Limits,
+    ) -> Result<(usize, Progress), Refusal> {
         match &mut self.state {
+            State::Preface => {
+                let preface = proxy::read(input, limits.rules.proxy_protocol, self.may_proxy)?;
+                let taken = match preface {
+                    Preface::More => return Ok((0, Progress::More)),
+                    Preface::Absent => 0,
+                    Preface::Header { len, told } => {
+                        self.proxied = told;
+                        len
+                    }
+                };
+                self.state = State::Head { scanned: 0 };
+                Ok((taken, Progress::Preface))
+            }
             State::Head { scanned } => {
                 let Some(len) = head::end(input, scanned, limits)? else {
                     return Ok((0, Progress::More));
                 };
-                head::parse(&input[..len], head, limits)?;
-                self.state = match head.framing {
+                let folded = limits.rules.casefold_method.then(|| capitals(&input[..len]));
+                let bytes = folded.as_deref().unwrap_or(&input[..len]);
+                head::parse(bytes, head, limits, self.trusted.then_some(self.telling))?;
+                let state = match head.framing {
                     Framing::None => State::Complete,
                     Framing::Length(length) => {
                         if limits.request_body > 0 && length > limits.request_body {
@@ -168,7 +263,11 @@ impl Guard {
                     }
                     Framing::Chunked => State::Chunked(Chunks::new()),
                 };
-                gate.extend_from_slice(&input[..len]);
+                if head.framing != Framing::None {
+                    self.remembered = Remembered::of(head, bytes);
+                }
+                self.state = state;
+                gate.extend_from_slice(bytes);
                 Ok((len, Progress::Head))
             }
             State::Length(rest) => {
@@ -193,6 +292,30 @@ impl Guard {
         }
     }
 
+    /// Whether nothing of a message has been released: a head, or what may stand before it, is waited for.
+    #[must_use]
+    pub fn awaits_head(&self) -> bool {
+        matches!(self.state, State::Head { .. } | State::Preface)
+    }
+
+    /// The client and what it had connected to, as the PROXY protocol told it.
+    #[must_use]
+    pub fn proxied(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.proxied
+    }
+
+    /// What is remembered of the request whose body is refused.
+    #[must_use]
+    pub fn body_fault(&self) -> Fault {
+        let Remembered { media, is_head } = self.remembered;
+        Fault { media, is_head, ..Fault::default() }
+    }
+
+    /// What could be read of the request that was refused last.
+    pub fn take_fault(&mut self) -> Option<Box<Fault>> {
+        self.fault.take()
+    }
+
     /// Whether the message in hand has been released whole.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -207,7 +330,7 @@ impl Guard {
     #[must_use]
     pub fn in_message(&self) -> bool {
         match &self.state {
-            State::Head { .. } => false,
+            State::Head { .. } | State::Preface => false,
             _ => !self.is_complete(),
         }
     }
@@ -235,6 +358,14 @@ impl Guard {
     pub fn next(&mut self) {
         self.state = State::Head { scanned: 0 };
     }
+}
+
+/// The head with its method in capitals.
+fn capitals(input: &[u8]) -> Vec<u8> {
+    let mut head = input.to_vec();
+    let method = head.iter().position(|&byte| byte == b' ').unwrap_or(0);
+    head[..method].make_ascii_uppercase();
+    head
 }
 
 impl Default for Guard {

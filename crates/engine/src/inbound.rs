@@ -6,7 +6,8 @@
 
 use bytes::Bytes;
 
-use crate::request::Head;
+use crate::request::{Head, Prefix};
+use crate::rules::Rules;
 
 /// Events on their way to JavaScript.
 #[derive(Debug, Default)]
@@ -89,12 +90,12 @@ impl Batch {
     /// that asks for an upgrade.
     pub(crate) fn request(
         &mut self,
-        id: u32,
-        connection: u32,
+        (id, connection): (u32, u32),
         head: &Head,
         bytes: &[u8],
         body: RequestBody,
         ahead: Option<Bytes>,
+        rules: &Rules,
     ) {
         let body_kind = match body {
             RequestBody::None => 0,
@@ -107,12 +108,14 @@ impl Batch {
         };
         let method = head.method.of(bytes);
         let known = METHODS.iter().position(|known| *known == method).map_or(0, |at| at as u8 + 1);
+        let told = head.secure || head.client.is_some() || head.prefix != Prefix::None;
         let flags = head.minor
             | u8::from(head.keep_alive) << 1
             | u8::from(head.upgrade) << 2
             | body_kind << 3
             | u8::from(ahead.is_some()) << 5
-            | u8::from(head.expects) << 6;
+            | u8::from(head.expects) << 6
+            | u8::from(told) << 7;
         self.chunks.extend(ahead);
         self.requests.push((id, self.text.len() as u32));
         self.start(REQUEST, id);
@@ -138,9 +141,31 @@ impl Batch {
             self.text.extend_from_slice(name.of(bytes));
             self.text.extend_from_slice(value.of(bytes));
         }
+        if told {
+            self.told(head, bytes, rules);
+        }
         // Only known now: so that JavaScript can pass over a record without reading its fields.
         let length = (self.text.len() - length_at - 4) as u32;
         self.text[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+    }
+
+    /// What a proxy told and where the application is mounted, at the end of the record and read from there: most
+    /// requests have nothing of it.
+    fn told(&mut self, head: &Head, bytes: &[u8], rules: &Rules) {
+        let prefix = match head.prefix {
+            Prefix::None => &[][..],
+            Prefix::Configured => &rules.prefix,
+            Prefix::Told(span) => span.of(bytes),
+        };
+        let ip = head.client.map(|client| client.ip().to_canonical());
+        let address = ip.map(|ip| ip.to_string()).unwrap_or_default();
+        self.text.extend_from_slice(address.as_bytes());
+        self.text.extend_from_slice(prefix);
+        self.text.push(ip.map_or(0, |ip| if ip.is_ipv4() { 4 } else { 6 }));
+        self.u16(head.client.map_or(0, |client| client.port()));
+        self.text.push(u8::from(head.secure));
+        self.text.push(address.len() as u8);
+        self.u16(prefix.len() as u16);
     }
 
     /// A piece of a streamed request body.

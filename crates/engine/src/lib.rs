@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+pub mod addresses;
 mod admission;
 mod connection;
 mod context;
@@ -17,6 +18,7 @@ mod crossing;
 pub mod encoder;
 pub mod error;
 mod exchange;
+mod forwarding;
 mod gate;
 pub mod guard;
 pub mod in_hand;
@@ -26,8 +28,10 @@ pub mod limits;
 pub mod listener;
 mod memory;
 mod out;
+pub mod proxy;
 pub mod request;
 pub mod ring;
+pub mod rules;
 pub mod scoreboard;
 mod shutdown;
 mod stream;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::rules::Rules;
+
 /// The bounds that an operator sets, checked once by [`Limits::bounded`].
 #[derive(Clone, Debug)]
 pub struct Limits {
@@ -51,6 +53,8 @@ pub struct Limits {
     pub buffer_memory: usize,
     /// Bytes of an answer that are taken from JavaScript ahead of the client: what a reader that stands still costs.
     pub response_buffer: usize,
+    /// How requests are read within these bounds.
+    pub rules: Rules,
 }
 
 impl Limits {
@@ -113,6 +117,7 @@ impl Default for Limits {
             request_buffer: 65_536,
             request_buffer_time: Duration::from_millis(100),
             buffer_memory: 256 << 20,
+            rules: Rules::default(),
         }
     }
 }
@@ -125,8 +130,8 @@ pub const MAX_LINE: usize = 65_535;
 pub const MAX_FIELDS: usize = 24_576;
 /// A chunk-size line with its extensions: nobody needs longer ones, an attacker sends them for ever.
 pub const MAX_CHUNK_LINE: usize = 4_096;
-/// The trailer section of a request, all lines together.
-pub const MAX_TRAILERS: usize = 16_384;
+/// The trailer section of a request, all lines together: below what hyper takes (16 KiB).
+pub const MAX_TRAILERS: usize = 16_000;
 /// Bytes of an answer that are taken ahead of the client at least, however short memory is.
 pub const MIN_WINDOW: usize = 16_384;
 /// The most that `response_buffer` can be.

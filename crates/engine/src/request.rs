@@ -1,5 +1,6 @@
 //! The head of a request as the guard read it: ranges into its bytes, and what they mean for the connection.
 
+use std::net::SocketAddr;
 use std::ops::Range;
 
 /// A range of bytes in the head.
@@ -48,6 +49,18 @@ pub enum Framing {
     Chunked,
 }
 
+/// The path at which the application is mounted.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Prefix {
+    /// The root.
+    #[default]
+    None,
+    /// The one of the rules.
+    Configured,
+    /// What a trusted peer told.
+    Told(Span),
+}
+
 /// A parsed head. It is made once a thread and filled anew for each request.
 #[derive(Clone, Debug, Default)]
 pub struct Head {
@@ -65,6 +78,16 @@ pub struct Head {
     pub keep_alive: bool,
     /// An `Expect` field on HTTP/1.1: what it asks for is answered where the application can have a say.
     pub expects: bool,
+    /// Fields that were left out of `fields`.
+    pub dropped: usize,
+    /// The value of `Accept`, the last one.
+    pub accept: Option<Span>,
+    /// A trusted peer says that the client speaks https.
+    pub secure: bool,
+    /// The client's address as a trusted peer tells it; port 0 when it tells none.
+    pub client: Option<SocketAddr>,
+    /// The path at which the application is mounted, with which the target begins.
+    pub prefix: Prefix,
     /// `Connection: upgrade` with an `Upgrade` field, or CONNECT: JavaScript may take the connection over.
     pub upgrade: bool,
     /// Bytes of the whole head.

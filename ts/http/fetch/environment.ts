@@ -1,6 +1,6 @@
 /** The second and third arguments of a fetch function, in the shapes that applications of other servers look for. */
 import { holdUp } from '../../engine/background.ts'
-import type { Connection } from '../../engine/exchange.ts'
+import type { Connection, Exchange } from '../../engine/exchange.ts'
 
 interface SocketFacts {
   readonly remoteAddress: string | undefined
@@ -11,9 +11,12 @@ interface SocketFacts {
 /** `env`: an object of the request's own, which an application may put its bindings on. */
 export class Environment {
   readonly #connection: Connection
+  /** The path under which the application is mounted; `request.url` has it too. */
+  readonly SCRIPT_NAME: string
 
-  constructor(connection: Connection) {
+  constructor({ connection, prefix }: Pick<Exchange, 'connection' | 'prefix'>) {
     this.#connection = connection
+    this.SCRIPT_NAME = prefix
   }
 
   /** As Hono's adapter for node has it, whose `getConnInfo` reads the socket of it. */

@@ -4,11 +4,13 @@ import type { NodeTunnel } from '../../engine/node-tunnel.ts'
 import type { AccessLog } from '../../log/access.ts'
 import { system } from '../../process/system.ts'
 import { responseInternals } from './internals.ts'
+import type { Mounted } from './mount.ts'
 
 /** Logs the answer when it is over, whether it was sent whole or the client has gone. */
 export function logAnswer(log: AccessLog, req: IncomingMessage, res: ServerResponse): void {
   const startedMs = system.now()
-  const { socket, method = '', url = '' } = req
+  const { socket, method = '' } = req
+  const { originalUrl, url = '' } = req as Mounted
   const { remoteAddress } = socket
   const writtenBefore = socket.bytesWritten
   res.on('close', () => {
@@ -16,7 +18,7 @@ export function logAnswer(log: AccessLog, req: IncomingMessage, res: ServerRespo
     log.log({
       remoteAddress,
       method,
-      url,
+      url: originalUrl ?? url,
       protocol: `HTTP/${req.httpVersion}`,
       status: res.statusCode,
       bodyBytes: bodyBytes(res, socket.bytesWritten - writtenBefore - header.length),

@@ -6,11 +6,13 @@ import http from 'node:http'
 import type { Socket } from 'node:net'
 import type { EngineOptions } from '../../engine/engine.ts'
 import { NodeTunnel } from '../../engine/node-tunnel.ts'
+import { rulesOf } from '../../engine/rules.ts'
 import { type AccessLog, openAccessLog } from '../../log/access.ts'
 import { logAnswer, logTunnel } from './access.ts'
 import { noteHandler, noteResult } from './errors.ts'
 import type { RequestConstructor, ResponseConstructor } from './express.ts'
 import { constructorOf, ExpressWatch } from './express.ts'
+import { Forwarding } from './forwarding.ts'
 import {
   capturesRejections,
   kIncomingMessage,
@@ -28,11 +30,14 @@ export class NodeDispatch {
   readonly #server: http.Server
   readonly #options: EngineOptions
   readonly #accessLog: AccessLog | undefined
+  readonly #forwarding: Forwarding | undefined
 
   constructor(server: http.Server, options: EngineOptions) {
     this.#server = server
     this.#options = options
     const { accesslog, access_log_format } = options.config
+    const rules = rulesOf(options.config)
+    if (rules !== undefined) this.#forwarding = new Forwarding(rules)
     if (accesslog !== null) this.#accessLog = openAccessLog(accesslog, access_log_format)
     const dispatch = this
     function emit(this: http.Server, name: string, ...args: unknown[]): boolean {
@@ -77,9 +82,10 @@ export class NodeDispatch {
   #request(req: http.IncomingMessage, res: http.ServerResponse): boolean {
     const { config } = this.#options
     this.requests++
+    const misled = this.#forwarding?.apply(req) ?? 0
     if (this.#accessLog !== undefined) logAnswer(this.#accessLog, req, res)
     if (this.#draining || config.keepalive === 0) res.shouldKeepAlive = false
-    const refusal = refusalOf(req, config)
+    const refusal = misled || refusalOf(req, config)
     if (refusal !== 0) {
       res.writeHead(refusal, { Connection: 'close' }).end()
       return true

@@ -25,6 +25,7 @@ import { createRequest } from './request.ts'
 import type { Serving } from './server.ts'
 import { prepareServer, ServedServer } from './server.ts'
 import type { ServerSocket } from './socket.ts'
+import { showEncrypted } from './socket.ts'
 
 const requestStart = channel('http.server.request.start')
 
@@ -83,6 +84,7 @@ class NodeHandler implements ExchangeHandler {
     const socket =
       (connection.attachment as ServerSocket | undefined) ?? this.#served.connect(connection)
     if (socket === undefined) return
+    if (connection.encrypted !== socket.secured) showEncrypted(socket, connection.encrypted)
     const constructors = this.#express?.current() ?? this.#constructors
     if (exchange.upgrade && this.#upgrade(exchange, socket, constructors)) return
     const req = createRequest(constructors.Request, socket, exchange)

@@ -9,6 +9,7 @@ import { kCall } from './brand.ts'
 import type { RequestConstructor } from './express.ts'
 import type { NodeRequest } from './internals.ts'
 import { nodeMajor } from './internals.ts'
+import { mount } from './mount.ts'
 import type { ServerSocket } from './socket.ts'
 
 type OurRequest = NodeRequest & { [kCall]?: InHand }
@@ -26,6 +27,7 @@ export function createRequest(
   request.method = exchange.method
   request.url = exchange.url
   request.upgrade = false
+  if (exchange.prefix !== '') mount(request, exchange.prefix)
   const lines = exchange.rawHeaders()
   // Node counts the texts of the fields that it shows, and `rawHeaders` has them all.
   const most = (socket.server as http.Server).maxHeadersCount

@@ -18,6 +18,8 @@ export interface ServerSocket extends net.Socket {
   call: InHand | undefined
   /** Requests so far. */
   requests: number
+  /** It shows itself as encrypted. */
+  secured: boolean
   /** The answer that ends the connection has been given. */
   last: boolean
   /** The bytes, once the application has taken the connection over. */
@@ -57,6 +59,7 @@ interface Fields {
   [kTunnel]: SocketTunnel | undefined
   server: net.Server
   requests: number
+  secured: boolean
   last: boolean
   connecting: boolean
   allowHalfOpen: boolean
@@ -82,6 +85,7 @@ function Socket(this: This, owner: SocketOwner, connection: Connection) {
   this[kTunnel] = undefined
   this.server = owner.server
   this.requests = 0
+  this.secured = false
   this.connecting = false
   this._parent = null
   this._handle = null
@@ -106,6 +110,13 @@ export function createSocket(owner: SocketOwner, connection: Connection): Server
 /** The server's 'connection' listeners have seen the socket: what they listen to comes before the response's end. */
 export function socketAnnounced(socket: ServerSocket): void {
   socket.on('close', abortResponse)
+}
+
+/** What a trusted proxy says of the request in hand. Node's sockets without TLS have no such property: it comes and goes. */
+export function showEncrypted(socket: ServerSocket, encrypted: boolean): void {
+  if (encrypted) Object.assign(socket, { encrypted })
+  else Reflect.deleteProperty(socket, 'encrypted')
+  socket.secured = encrypted
 }
 
 /** The engine has closed the connection: it needs no telling, and may use the number for the next one already. */

@@ -1,5 +1,6 @@
 //! The exchange in hand of a connection.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -63,6 +64,8 @@ pub(super) struct LogFacts {
     pub(super) target: Span,
     pub(super) minor: u8,
     pub(super) fields: Vec<(Span, Span)>,
+    /// As a trusted proxy told it for this request.
+    pub(super) client: Option<SocketAddr>,
     pub(super) response_fields: Vec<u8>,
 }
 

@@ -1,51 +1,74 @@
-//! Answers of the engine's own.
+//! Answers of the engine's own, and their lines in the access log.
+
+use std::time::Duration;
 
 use super::Shared;
+use crate::access::Entry;
 use crate::encoder;
-use crate::guard::Refusal;
+use crate::guard::{Fault, Refusal};
+use crate::request::Span;
 use crate::ring::HeadFlags;
 
 impl Shared {
     /// Writes an answer of the engine's own and ends the connection behind it.
-    pub(super) fn refuse(&self, refusal: Refusal) {
+    pub(super) fn refuse(&self, refusal: Refusal, fault: &Fault) {
         self.close.set(true);
-        let text = refusal.text();
         match self.current.borrow_mut().as_mut() {
             // An answer is on its way: nothing can be said any more.
             Some(current) if current.head_sent => {}
             Some(current) => {
                 current.status = refusal.status();
-                current.sent_bytes = text.len() as u64 + 1;
-                self.say(refusal);
+                current.sent_bytes = self.say(refusal, fault);
+                // From here on the log has something to tell.
+                current.head_sent = true;
             }
             None => {
-                self.say(refusal);
+                let sent = self.say(refusal, fault);
                 let slot = &self.ctx.crossing.slot;
                 slot.request_started();
-                slot.request_finished(refusal.status(), 0, text.len() as u64 + 1, 0);
+                slot.request_finished(refusal.status(), 0, sent, 0);
+                self.log_refused(refusal, fault, sent);
             }
         }
         self.abort();
     }
 
-    fn say(&self, refusal: Refusal) {
-        let text = refusal.text();
-        let fields: &[u8] = match refusal {
-            Refusal::Unserved => b"Content-Type: text/plain; charset=utf-8\r\nRetry-After: 1\r\n",
-            _ => b"Content-Type: text/plain; charset=utf-8\r\n",
-        };
+    /// Writes the answer to a refused request and returns how long its body is.
+    fn say(&self, refusal: Refusal, fault: &Fault) -> u64 {
+        let (fields, body) = encoder::refusal(refusal, fault.media);
         let flags = HeadFlags::new(1 | 2 | 4 | 32);
         let date = self.ctx.date.borrow();
         let decision = encoder::Decision {
             close: true,
             keepalive_secs: 0,
             date: date.text(),
-            length: Some(text.len() as u64 + 1),
+            length: Some(body.len() as u64),
         };
+        let body = if fault.is_head { "" } else { &body };
         self.out.borrow_mut().append(|out| {
-            encoder::head(out, refusal.status(), None, fields, flags, &decision);
-            out.extend_from_slice(text.as_bytes());
-            out.push(b'\n');
+            encoder::head(out, refusal.status(), None, fields.as_bytes(), flags, &decision);
+            out.extend_from_slice(body.as_bytes());
+        });
+        body.len() as u64
+    }
+
+    /// A line for a request that never became one, with as much as could be read.
+    fn log_refused(&self, refusal: Refusal, fault: &Fault, sent: u64) {
+        let mut access = self.ctx.access.borrow_mut();
+        let Some(log) = access.as_mut() else { return };
+        let part = |span: Span| if span.is_empty() { b"-" } else { span.of(&fault.bytes) };
+        let field = |(name, value): &(Span, Span)| (name.of(&fault.bytes), value.of(&fault.bytes));
+        log.log(&Entry {
+            remote: Some(self.remote()).filter(|remote| !remote.is_empty()),
+            method: part(fault.method),
+            target: part(fault.target),
+            version: part(fault.version),
+            status: refusal.status(),
+            body_bytes: sent,
+            duration: Duration::ZERO,
+            request_fields: &fault.fields.iter().map(field).collect::<Vec<_>>(),
+            response_fields: b"",
+            pid: std::process::id(),
         });
     }
 }

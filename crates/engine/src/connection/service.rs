@@ -66,6 +66,7 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
             target: head.target,
             minor: head.minor,
             fields: head.fields.clone(),
+            client: head.client,
             response_fields: Vec::new(),
         })
     });
@@ -130,7 +131,7 @@ fn agree(head: &Head, bytes: &[u8], request: &Request<Incoming>) -> bool {
     };
     request.method().as_str().as_bytes() == head.method.of(bytes)
         && request.version() == version
-        && request.headers().len() == head.fields.len()
+        && request.headers().len() == head.fields.len() + head.dropped
         && same_target
         && same_framing
 }

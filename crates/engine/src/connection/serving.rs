@@ -130,6 +130,7 @@ impl Connection {
             )?;
             taken += count;
             match progress {
+                Progress::Preface => shared.set_proxied(self.guard.proxied()),
                 Progress::Head => {
                     // What may be a body is not read as one before JavaScript has said that this is no upgrade.
                     if self.guard.is_complete() || head.upgrade {
@@ -149,6 +150,10 @@ impl Connection {
 
     /// Gives what was released to hyper and the request to JavaScript.
     fn after_release(&mut self, cx: &mut Context<'_>) -> Turn {
+        if self.guard.awaits_head() {
+            // No more than what may stand before the first request.
+            return Turn::Again;
+        }
         self.shared.note_ahead(self.carry.unread());
         match self.poll_hyper(cx) {
             Ok(()) => {

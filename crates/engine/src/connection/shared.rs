@@ -1,6 +1,7 @@
 //! What a connection's task and the ring's task both touch: the exchange in hand, the bytes to send.
 
 use std::cell::{Cell, OnceCell, RefCell};
+use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::task::Waker;
 use std::time::{Duration, Instant};
@@ -53,7 +54,12 @@ pub(crate) struct Shared {
     pub(super) requests: Cell<u32>,
     /// What has come behind the head of a request that asks for an upgrade, until the request crosses.
     pub(super) ahead: Cell<Option<Box<[u8]>>>,
-    pub(super) peer: PeerAddr,
+    /// Whose connection it is, whatever a proxy tells of the client.
+    pub(super) accepted_from: PeerAddr,
+    /// The client, which a proxy may have told.
+    pub(super) peer: Cell<PeerAddr>,
+    /// What the client had connected to, as a proxy told it.
+    pub(super) proxied: Cell<Option<SocketAddr>>,
     /// The client's address as text, once it has been asked for.
     pub(super) remote: OnceCell<String>,
     /// Bytes held between two turns, and since when there have been any.
@@ -91,7 +97,9 @@ impl Shared {
             waits_until: Cell::new(u64::MAX),
             requests: Cell::new(0),
             ahead: Cell::new(None),
-            peer,
+            accepted_from: peer,
+            peer: Cell::new(peer),
+            proxied: Cell::new(None),
             remote: OnceCell::new(),
             held: Cell::new(0),
             holds_since: Cell::new(0),
@@ -246,7 +254,8 @@ impl Shared {
         let ahead = if head.upgrade { self.ahead.take() } else { None };
         current.ahead = ahead.as_ref().map_or(0, |ahead| ahead.len());
         self.ctx.tell(|batch| {
-            batch.request(current.id, self.id, head, bytes, body, ahead.map(Bytes::from));
+            let rules = &self.limits.borrow().rules;
+            batch.request((current.id, self.id), head, bytes, body, ahead.map(Bytes::from), rules);
             for piece in current.collected.drain(..).flat_map(service::pieces) {
                 batch.data(current.id, piece);
             }
@@ -258,7 +267,7 @@ impl Shared {
 
     /// The client's address, empty on a unix socket.
     pub(super) fn remote(&self) -> &str {
-        self.remote.get_or_init(|| match self.peer {
+        self.remote.get_or_init(|| match self.peer.get() {
             PeerAddr::Ip(address) => address.ip().to_string(),
             PeerAddr::Unix => String::new(),
         })
@@ -269,16 +278,24 @@ impl Shared {
         self.limits.borrow().clone()
     }
 
+    /// Takes over what the PROXY protocol told of the client, before anybody has asked for it.
+    pub(super) fn set_proxied(&self, told: Option<(SocketAddr, SocketAddr)>) {
+        if let Some((client, local)) = told {
+            self.peer.set(PeerAddr::Ip(client));
+            self.proxied.set(Some(local));
+        }
+    }
+
     /// Tells JavaScript of the connection, before its first request.
     pub(super) fn tell_connection(&self, stream: &Stream) {
         if self.told.replace(true) {
             return;
         }
-        let (family, remote_port) = match self.peer {
+        let (family, remote_port) = match self.peer.get() {
             PeerAddr::Ip(address) => (if address.is_ipv4() { 4 } else { 6 }, address.port()),
             PeerAddr::Unix => (0, 0),
         };
-        let local = stream.local_address();
+        let local = self.proxied.get().or_else(|| stream.local_address());
         let local_text = local.map(|address| address.ip().to_string()).unwrap_or_default();
         let facts = ConnectionFacts {
             family,
@@ -324,8 +341,10 @@ impl Shared {
                 .iter()
                 .map(|(name, value)| (name.of(&facts.head), value.of(&facts.head)))
                 .collect();
+            let client = facts.client.map(|client| client.ip().to_canonical().to_string());
+            let remote = client.as_deref().unwrap_or_else(|| self.remote());
             log.log(&crate::access::Entry {
-                remote: Some(self.remote()).filter(|remote| !remote.is_empty()),
+                remote: Some(remote).filter(|remote| !remote.is_empty()),
                 method: facts.method.of(&facts.head),
                 target: facts.target.of(&facts.head),
                 version: if facts.minor == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" },

@@ -2,8 +2,10 @@
 
 use memchr::memchr;
 
+use super::syntax::is_token;
 use super::{Refusal, head};
 use crate::limits::{Limits, MAX_CHUNK_LINE, MAX_TRAILERS};
+use crate::rules::Underscores;
 
 /// Where in the chunked body the next byte belongs.
 enum At {
@@ -24,12 +26,21 @@ pub(super) struct Chunks {
     at: At,
     line: Vec<u8>,
     trailers: Vec<u8>,
+    trailer_bytes: usize,
+    trailer_lines: usize,
     total: u64,
 }
 
 impl Chunks {
     pub(super) fn new() -> Self {
-        Self { at: At::Size, line: Vec::new(), trailers: Vec::new(), total: 0 }
+        Self {
+            at: At::Size,
+            line: Vec::new(),
+            trailers: Vec::new(),
+            trailer_bytes: 0,
+            trailer_lines: 0,
+            total: 0,
+        }
     }
 
     pub(super) fn is_complete(&self) -> bool {
@@ -64,7 +75,7 @@ impl Chunks {
                     self.at = if seen == 1 { At::Size } else { At::DataEnd(1) };
                     1
                 }
-                At::Trailers => self.trailer(rest)?,
+                At::Trailers => self.trailer(rest, limits)?,
                 At::End => 0,
             };
         }
@@ -116,8 +127,9 @@ impl Chunks {
         Ok(count)
     }
 
-    fn trailer(&mut self, rest: &[u8]) -> Result<usize, Refusal> {
-        let (count, whole) = self.gather(rest, MAX_TRAILERS, Refusal::FieldTooLarge)?;
+    fn trailer(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
+        let most = MAX_TRAILERS.min(limits.request_field_size);
+        let (count, whole) = self.gather(rest, most, Refusal::FieldTooLarge)?;
         if !whole {
             return Ok(count);
         }
@@ -126,28 +138,86 @@ impl Chunks {
             self.at = At::End;
             return Ok(count);
         }
-        let (name, _) = head::field(&line, 0, line.len() - 2).map_err(|_| Refusal::BadTrailer)?;
+        let field = head::field(&line, 0, line.len() - 2);
+        let (name, _, underscored) = field.map_err(|_| Refusal::BadTrailer)?;
         if FORBIDDEN.iter().any(|forbidden| name.of(&line).eq_ignore_ascii_case(forbidden)) {
             return Err(Refusal::BadTrailer);
         }
-        if self.trailers.len() + line.len() > MAX_TRAILERS {
+        self.trailer_lines += 1;
+        if self.trailer_lines > limits.request_fields {
+            return Err(Refusal::TooManyFields);
+        }
+        self.trailer_bytes += line.len();
+        if self.trailer_bytes > MAX_TRAILERS {
             return Err(Refusal::FieldTooLarge);
         }
-        self.trailers.extend_from_slice(&line);
+        // A proxy's word is in the head: nobody is trusted to set such a name behind the body.
+        match limits.rules.underscores {
+            Underscores::Drop if underscored => {}
+            Underscores::Refuse if underscored => return Err(Refusal::BadTrailer),
+            _ => self.trailers.extend_from_slice(&line),
+        }
         Ok(count)
     }
 }
 
-/// RFC 9112 section 7.1.1: nothing, or `;` with printable text. White space only before the semicolon.
+/// RFC 9112 section 7.1.1: `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`, and no white space behind
+/// the last of them.
 fn extensions(line: &[u8]) -> Result<(), Refusal> {
-    let semicolon = line.trim_ascii_start().starts_with(b";");
-    let printable = line.iter().all(|&byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f));
-    if line.is_empty() || (semicolon && printable) { Ok(()) } else { Err(Refusal::BadChunk) }
+    let mut rest = line;
+    while !rest.is_empty() {
+        rest = skip_space(rest).strip_prefix(b";").ok_or(Refusal::BadChunk)?;
+        rest = token(skip_space(rest))?;
+        if let Some(value) = skip_space(rest).strip_prefix(b"=") {
+            let value = skip_space(value);
+            rest = match value {
+                [b'"', inside @ ..] => quoted(inside)?,
+                _ => token(value)?,
+            };
+        }
+    }
+    Ok(())
 }
 
-/// RFC 9110 section 6.5.1: fields of framing, routing and authentication are never trailers.
-const FORBIDDEN: [&[u8]; 6] =
-    [b"host", b"content-length", b"transfer-encoding", b"trailer", b"authorization", b"te"];
+fn skip_space(line: &[u8]) -> &[u8] {
+    let count = line.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    &line[count..]
+}
+
+/// What is behind the token that the line begins with.
+fn token(line: &[u8]) -> Result<&[u8], Refusal> {
+    match line.iter().take_while(|&&byte| is_token(byte)).count() {
+        0 => Err(Refusal::BadChunk),
+        count => Ok(&line[count..]),
+    }
+}
+
+/// What is behind the end of a quoted string (RFC 9110 section 5.6.4).
+fn quoted(mut inside: &[u8]) -> Result<&[u8], Refusal> {
+    loop {
+        inside = match inside {
+            [b'"', rest @ ..] => return Ok(rest),
+            [b'\\', b'\t' | 0x20..=0x7e | 0x80.., rest @ ..]
+            | [b'\t' | 0x20..=0x5b | 0x5d..=0x7e | 0x80.., rest @ ..] => rest,
+            _ => return Err(Refusal::BadChunk),
+        };
+    }
+}
+
+/// RFC 9110 section 6.5.1: fields of framing, routing, the connection and authentication are never trailers.
+const FORBIDDEN: [&[u8]; 11] = [
+    b"host",
+    b"content-length",
+    b"transfer-encoding",
+    b"trailer",
+    b"authorization",
+    b"te",
+    b"connection",
+    b"upgrade",
+    b"expect",
+    b"proxy-authorization",
+    b"cookie",
+];
 
 #[cfg(test)]
 mod tests {
@@ -186,8 +256,18 @@ mod tests {
             b"-1\r\n",
             b"11111111111111111\r\n",
             b"1 x\r\n",
+            b"1 \r\n",
+            b"1;\r\n",
+            b"1;a=\r\n",
+            b"1;a \r\n",
+            b"1;a=\"b\r\n",
+            b"1;a=b c\r\n",
+            b"1;=b\r\n",
         ] {
             assert_eq!(run(body, 1).unwrap_err(), Refusal::BadChunk, "{body:?}");
+        }
+        for body in ["1;a\r\nz\r\n0\r\n\r\n", "1 ; a = \"b \\\" c\";d=e\r\nz\r\n0;f\r\n\r\n"] {
+            assert!(run(body.as_bytes(), 3).unwrap().1, "{body:?}");
         }
         assert_eq!(run(b"0\r\nHost: x\r\n\r\n", 5).unwrap_err(), Refusal::BadTrailer);
     }

@@ -3,8 +3,11 @@
 use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 use super::Refusal;
+use super::syntax::{CLASS, UNDERSCORE, UNUSUAL, check_host};
+use crate::forwarding::Noted;
 use crate::limits::Limits;
 use crate::request::{Framing, Head, Span};
+use crate::rules::{Rules, Underscores};
 
 /// Finds the end of the head that `input` begins with. `scanned` remembers how far earlier calls looked.
 pub(super) fn end(
@@ -41,32 +44,79 @@ fn start(input: &[u8]) -> usize {
     if input.starts_with(b"\r\n") { 2 } else { 0 }
 }
 
-/// Reads the head that `input` holds whole.
-pub(super) fn parse(input: &[u8], head: &mut Head, limits: &Limits) -> Result<(), Refusal> {
+/// Reads the head that `input` holds whole. `telling` has the lengths of the fields of a trusted peer that say something
+/// of the client; there is none for any other peer.
+pub(super) fn parse(
+    input: &[u8],
+    head: &mut Head,
+    limits: &Limits,
+    telling: Option<u64>,
+) -> Result<(), Refusal> {
     head.clear();
     head.len = input.len();
+    let rules = &limits.rules;
     let start = start(input);
     let line = line_end(input, start)?;
     if line - start > limits.request_line {
         return Err(Refusal::UriTooLong);
     }
-    request_line(input, start, line, head)?;
+    let authority = request_line(input, start, line, head, rules)?;
+    let lengths = telling.unwrap_or(0);
     let mut facts = Facts::default();
+    let mut noted = Noted::default();
     let mut at = line + 2;
     while at + 2 < input.len() {
         let end = line_end(input, at)?;
         if end + 2 - at > limits.request_field_size {
             return Err(Refusal::FieldTooLarge);
         }
-        if head.fields.len() == limits.request_fields {
+        if head.fields.len() + head.dropped == limits.request_fields {
             return Err(Refusal::TooManyFields);
         }
-        let (name, value) = field(input, at, end)?;
-        facts.note(name.of(input), value.of(input))?;
-        head.fields.push((name, value));
+        let (name, value, underscored) = field(input, at, end)?;
         at = end + 2;
+        if underscored && !keeps(name.of(input), value, telling.is_some(), rules, &mut noted)? {
+            head.dropped += 1;
+            continue;
+        }
+        facts.note(name.of(input), value, head.fields.len(), input)?;
+        if lengths >> (name.len() & 63) & 1 == 1 {
+            noted.note(rules, input, (name, value))?;
+        }
+        head.fields.push((name, value));
     }
-    facts.conclude(head, input)
+    let host = facts.host;
+    facts.conclude(head, input)?;
+    // RFC 9112 section 3.2.2: the authority of an absolute form stands for whatever Host says.
+    if let (Some(place), Some(authority)) = (host, authority) {
+        head.fields[place].1 = authority;
+    }
+    if telling.is_some() || !rules.prefix.is_empty() {
+        noted.conclude(rules, input, head, host)?;
+    }
+    Ok(())
+}
+
+/// Whether a field whose name has an underscore stays.
+fn keeps(
+    name: &[u8],
+    value: Span,
+    trusted: bool,
+    rules: &Rules,
+    noted: &mut Noted,
+) -> Result<bool, Refusal> {
+    let listed = |field: &Vec<u8>| field == b"*" || field.eq_ignore_ascii_case(name);
+    if trusted && rules.forwarder_fields.iter().any(listed) {
+        if name.eq_ignore_ascii_case(b"script_name") {
+            noted.note_prefix(value)?;
+        }
+        return Ok(true);
+    }
+    match rules.underscores {
+        Underscores::Drop => Ok(false),
+        Underscores::Refuse => Err(Refusal::BadField),
+        Underscores::Keep => Ok(true),
+    }
 }
 
 /// The position of the CR of the line that begins at `from`.
@@ -77,10 +127,29 @@ fn line_end(input: &[u8], from: usize) -> Result<usize, Refusal> {
     }
 }
 
-fn request_line(input: &[u8], start: usize, end: usize, head: &mut Head) -> Result<(), Refusal> {
+/// Reads the request line; an authority in an absolute form is returned.
+fn request_line(
+    input: &[u8],
+    start: usize,
+    end: usize,
+    head: &mut Head,
+    rules: &Rules,
+) -> Result<Option<Span>, Refusal> {
     let line = &input[start..end];
-    let method = memchr(b' ', line).ok_or(Refusal::BadRequestLine)?;
-    if method == 0 || !line[..method].iter().all(|&byte| TOKEN[byte as usize]) {
+    let mut seen = 0;
+    let method = line.iter().position(|&byte| {
+        let class = CLASS[byte as usize];
+        seen |= class;
+        class == 0
+    });
+    let method = method.ok_or(Refusal::BadRequestLine)?;
+    if method == 0 || line[method] != b' ' {
+        // Without any space it is no request line at all.
+        let spaced = memchr(b' ', line).is_some();
+        return Err(if spaced { Refusal::BadMethod } else { Refusal::BadRequestLine });
+    }
+    // Every registered method is so; anything else is most often an attack on a reader that folds cases.
+    if !rules.any_method && (seen & UNUSUAL != 0 || !(3..=20).contains(&method)) {
         return Err(Refusal::BadMethod);
     }
     let target = memchr(b' ', &line[method + 1..]).ok_or(Refusal::BadRequestLine)? + method + 1;
@@ -98,28 +167,56 @@ fn request_line(input: &[u8], start: usize, end: usize, head: &mut Head) -> Resu
         _ => return Err(Refusal::BadRequestLine),
     };
     // Behind the version: the preface of HTTP/2 is refused for that, not for its target.
-    self::target(head.target.of(input), head.method.of(input))
+    self::target(head.target, head.method.of(input), input)
 }
 
 /// RFC 9112 section 3.2: origin-form, absolute-form, authority-form (CONNECT only), asterisk-form (OPTIONS only).
-fn target(target: &[u8], method: &[u8]) -> Result<(), Refusal> {
-    if target.is_empty() || !target.iter().all(|byte| (0x21..=0x7e).contains(byte)) {
+fn target(span: Span, method: &[u8], input: &[u8]) -> Result<Option<Span>, Refusal> {
+    let target = span.of(input);
+    if !target.iter().all(|byte| (0x21..=0x7e).contains(byte)) {
         return Err(Refusal::BadTarget);
     }
-    let allowed = match (method, target) {
-        (b"CONNECT", _) => memchr(b':', target).is_some() && memchr(b'/', target).is_none(),
-        (_, [b'/', ..]) => true,
-        (b"OPTIONS", b"*") => true,
-        _ => memmem::find(target, b"://").is_some_and(|at| at > 0 && at + 3 < target.len()),
-    };
-    if allowed { Ok(()) } else { Err(Refusal::BadTarget) }
+    match (method, target) {
+        (b"CONNECT", _) => {
+            let port = check_host(target).map_err(|_| Refusal::BadTarget)?;
+            let complete = port > 0 && port + 1 < target.len();
+            if complete { Ok(None) } else { Err(Refusal::BadTarget) }
+        }
+        (_, [b'/', ..]) | (b"OPTIONS", b"*") => Ok(None),
+        _ => absolute(span, input).map(Some),
+    }
+}
+
+/// The authority of an absolute form: a scheme, and a host with an optional port. With a user before it, it is more
+/// likely meant to deceive than to be served (RFC 9110 section 4.2.4).
+fn absolute(span: Span, input: &[u8]) -> Result<Span, Refusal> {
+    let target = span.of(input);
+    let scheme = memmem::find(target, b"://").ok_or(Refusal::BadTarget)?;
+    let named = target[..scheme].iter().enumerate().all(|(at, byte)| {
+        byte.is_ascii_alphabetic() || (at > 0 && matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.'))
+    });
+    let from = scheme + 3;
+    let length = target[from..].iter().position(|byte| b"/?#".contains(byte));
+    let to = length.map_or(target.len(), |length| from + length);
+    let host = check_host(&target[from..to]).map_err(|_| Refusal::BadTarget)?;
+    if scheme == 0 || !named || host == 0 {
+        return Err(Refusal::BadTarget);
+    }
+    let start = span.start as usize;
+    Ok(Span::new(start + from..start + to))
 }
 
 /// One field line: a token, a colon at once, and a value without controls (RFC 9112 section 5). A line that starts
-/// with white space is obsolete folding and has no token.
-pub(super) fn field(input: &[u8], start: usize, end: usize) -> Result<(Span, Span), Refusal> {
+/// with white space is obsolete folding and has no token. The last of the three says whether the name has an underscore.
+pub(super) fn field(input: &[u8], start: usize, end: usize) -> Result<(Span, Span, bool), Refusal> {
     let line = &input[start..end];
-    let colon = line.iter().position(|&byte| !TOKEN[byte as usize]).ok_or(Refusal::BadField)?;
+    let mut seen = 0;
+    let colon = line.iter().position(|&byte| {
+        let class = CLASS[byte as usize];
+        seen |= class;
+        class == 0
+    });
+    let colon = colon.ok_or(Refusal::BadField)?;
     if colon == 0 || line[colon] != b':' {
         return Err(Refusal::BadField);
     }
@@ -133,7 +230,8 @@ pub(super) fn field(input: &[u8], start: usize, end: usize) -> Result<(Span, Spa
     if line[from..to].iter().any(|&byte| (byte < 0x20 && byte != b'\t') || byte == 0x7f) {
         return Err(Refusal::BadField);
     }
-    Ok((Span::new(start..start + colon), Span::new(start + from..start + to)))
+    let value = Span::new(start + from..start + to);
+    Ok((Span::new(start..start + colon), value, seen & UNDERSCORE != 0))
 }
 
 /// What the fields say about framing and connection, gathered while they are read.
@@ -142,7 +240,9 @@ struct Facts {
     length: Option<u64>,
     chunked: bool,
     transfer_encoding: bool,
-    hosts: usize,
+    host: Option<usize>,
+    types: usize,
+    accept: Option<Span>,
     close: bool,
     keep_alive: bool,
     upgrade_listed: bool,
@@ -151,13 +251,17 @@ struct Facts {
 }
 
 impl Facts {
-    fn note(&mut self, name: &[u8], value: &[u8]) -> Result<(), Refusal> {
+    fn note(&mut self, name: &[u8], span: Span, place: usize, input: &[u8]) -> Result<(), Refusal> {
+        let value = span.of(input);
         // The length sorts out nearly every other name before a comparison.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
-                self.hosts += 1;
-                host(value)?;
+                if self.host.replace(place).is_some() {
+                    return Err(Refusal::BadHost);
+                }
+                check_host(value)?;
             }
+            6 if name.eq_ignore_ascii_case(b"accept") => self.accept = Some(span),
             6 if name.eq_ignore_ascii_case(b"expect") => self.expect = true,
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             10 if name.eq_ignore_ascii_case(b"connection") => {
@@ -166,6 +270,13 @@ impl Facts {
                     self.close |= option.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
                     self.upgrade_listed |= option.eq_ignore_ascii_case(b"upgrade");
+                }
+            }
+            12 if name.eq_ignore_ascii_case(b"content-type") => {
+                // Two readers would take different ones, as with Host (RFC 9110 section 5.3).
+                self.types += 1;
+                if self.types > 1 {
+                    return Err(Refusal::BadField);
                 }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
@@ -188,7 +299,7 @@ impl Facts {
 
     fn conclude(self, head: &mut Head, input: &[u8]) -> Result<(), Refusal> {
         // RFC 9112 section 3.2: exactly one Host on HTTP/1.1, never two.
-        if self.hosts > 1 || (self.hosts == 0 && head.minor == 1) {
+        if self.host.is_none() && head.minor == 1 {
             return Err(Refusal::BadHost);
         }
         if self.transfer_encoding {
@@ -198,6 +309,7 @@ impl Facts {
             }
             debug_assert!(self.chunked);
         }
+        head.accept = self.accept;
         head.framing = match (self.chunked, self.length) {
             (true, _) => Framing::Chunked,
             (false, None | Some(0)) => Framing::None,
@@ -240,134 +352,5 @@ fn coding(value: &[u8]) -> Result<bool, Refusal> {
     Err(Refusal::UnknownCoding)
 }
 
-/// RFC 3986 section 3.2.2 with an optional port: no user, no path, no list. An empty value is allowed.
-fn host(value: &[u8]) -> Result<(), Refusal> {
-    let name = match value {
-        [b'[', rest @ ..] => {
-            let close = memchr(b']', rest).ok_or(Refusal::BadHost)?;
-            let inside = &rest[..close];
-            if inside.is_empty()
-                || !inside.iter().all(|b| {
-                    b.is_ascii_hexdigit()
-                        || matches!(b, b':' | b'.' | b'%' | b'v'..=b'z' | b'_' | b'-' | b'~')
-                })
-            {
-                return Err(Refusal::BadHost);
-            }
-            &rest[close + 1..]
-        }
-        _ => {
-            let colon = memchr(b':', value).unwrap_or(value.len());
-            if !value[..colon].iter().all(|&byte| HOST[byte as usize]) {
-                return Err(Refusal::BadHost);
-            }
-            &value[colon..]
-        }
-    };
-    match name {
-        [] => Ok(()),
-        [b':', port @ ..] if port.len() <= 5 && port.iter().all(u8::is_ascii_digit) => Ok(()),
-        _ => Err(Refusal::BadHost),
-    }
-}
-
-const fn table(extra: &[u8]) -> [bool; 256] {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let mut at = 0;
-    while at < extra.len() {
-        table[extra[at] as usize] = true;
-        at += 1;
-    }
-    table
-}
-
-/// RFC 9110 section 5.6.2.
-static TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
-/// RFC 3986: unreserved, sub-delims and percent-encoded.
-static HOST: [bool; 256] = table(b"-._~!$&'()*+;=%");
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(text: &str) -> Result<Head, Refusal> {
-        let mut head = Head::default();
-        parse(text.as_bytes(), &mut head, &Limits::default()).map(|()| head)
-    }
-
-    #[test]
-    fn a_plain_get_is_read() {
-        let text = "GET /a?b HTTP/1.1\r\nHost: x\r\nX-Y:  z \r\n\r\n";
-        let head = read(text).unwrap();
-        assert_eq!(head.method.of(text.as_bytes()), b"GET");
-        assert_eq!(head.target.of(text.as_bytes()), b"/a?b");
-        assert_eq!(head.fields[1].1.of(text.as_bytes()), b"z");
-        assert!(head.keep_alive && head.framing == Framing::None);
-    }
-
-    #[test]
-    fn each_fault_has_its_refusal() {
-        for (text, refusal) in [
-            ("GET / HTTP/1.1\nHost: x\r\n\r\n", Refusal::BadLineEnd),
-            ("GET / HTTP/1.1\r\n\r\n", Refusal::BadHost),
-            ("GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", Refusal::BadHost),
-            ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", Refusal::BadHost),
-            ("GET  / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::BadRequestLine),
-            ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", Refusal::UnsupportedVersion),
-            ("GET / HTTP/1.1 \r\nHost: x\r\n\r\n", Refusal::BadRequestLine),
-            ("G@T / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::BadMethod),
-            ("GET x HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::BadTarget),
-            ("GET / HTTP/1.1\r\nHost : x\r\n\r\n", Refusal::BadField),
-            ("GET / HTTP/1.1\r\nHost: x\r\n fold\r\n\r\n", Refusal::BadField),
-            ("GET / HTTP/1.1\r\nHost: x\r\nA: \x01\r\n\r\n", Refusal::BadField),
-            ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n", Refusal::BadContentLength),
-            (
-                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
-                Refusal::BadContentLength,
-            ),
-            (
-                "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-                Refusal::BadTransferEncoding,
-            ),
-            ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Refusal::BadTransferEncoding),
-            (
-                "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-                Refusal::UnknownCoding,
-            ),
-            (
-                "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
-                Refusal::BadTransferEncoding,
-            ),
-            (
-                "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xyz\r\n\r\n",
-                Refusal::UnknownCoding,
-            ),
-        ] {
-            assert_eq!(read(text).unwrap_err(), refusal, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn limits_are_exact() {
-        let limits = Limits {
-            request_line: 16,
-            request_fields: 2,
-            request_field_size: 12,
-            ..Limits::default()
-        };
-        let check = |text: &str| parse(text.as_bytes(), &mut Head::default(), &limits);
-        assert_eq!(check("GET /ab HTTP/1.1\r\nHost: x\r\n\r\n"), Ok(()));
-        assert_eq!(check("GET /abc HTTP/1.1\r\nHost: x\r\n\r\n"), Err(Refusal::UriTooLong));
-        assert_eq!(check("GET /ab HTTP/1.1\r\nHost: 1234\r\n\r\n"), Ok(()));
-        assert_eq!(check("GET /ab HTTP/1.1\r\nHost: 12345\r\n\r\n"), Err(Refusal::FieldTooLarge));
-        assert_eq!(
-            check("GET /ab HTTP/1.1\r\nHost: x\r\na: b\r\nc: d\r\n\r\n"),
-            Err(Refusal::TooManyFields)
-        );
-    }
-}
+mod tests;

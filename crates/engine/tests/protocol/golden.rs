@@ -4,7 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use monoceros_engine::addresses::AddressList;
 use monoceros_engine::limits::Limits;
+use monoceros_engine::rules::{Forwarded, ProxyProtocol, Rules, Underscores};
 use serde_json::Value;
 
 use crate::harness::{Client, End, Engine, Received, echo};
@@ -106,17 +108,53 @@ impl Case {
     fn limits(&self) -> Option<Limits> {
         let mut limits = Limits::default();
         for (name, value) in self.expected.get("settings")?.as_object().expect("an object") {
-            let value = value.as_u64().expect("a number");
+            let rules = &mut limits.rules;
             match name.as_str() {
-                "limit_request_line" => limits.request_line = value as usize,
-                "limit_request_fields" => limits.request_fields = value as usize,
-                "limit_request_field_size" => limits.request_field_size = value as usize,
-                "limit_request_body" => limits.request_body = value,
-                _ => panic!("{}: {name} is no limit", self.name),
+                "permit_unconventional_http_method" => rules.any_method = value == true,
+                "casefold_http_method" => rules.casefold_method = value == true,
+                "header_map" if value == "refuse" => rules.underscores = Underscores::Refuse,
+                "header_map" => rules.underscores = Underscores::Keep,
+                "forwarded_allow_ips" => rules.trusted = list(value),
+                "forwarder_headers" => rules.forwarder_fields = names(value),
+                "secure_scheme_headers" => rules.scheme_fields = pairs(value),
+                "forwarded_headers" if value == "forwarded" => {
+                    rules.forwarded = Forwarded::Standard;
+                }
+                "forwarded_headers" => rules.forwarded = Forwarded::XForwarded,
+                "root_path" => rules.prefix = Rules::prefix_of(value.as_str().expect("a path")),
+                "proxy_protocol" => rules.proxy_protocol = ProxyProtocol::Auto,
+                "proxy_allow_ips" => rules.proxies = list(value),
+                _ => self.bound(&mut limits, name, value),
             }
         }
         Some(limits)
     }
+
+    fn bound(&self, limits: &mut Limits, name: &str, value: &Value) {
+        let value = value.as_u64().expect("a number");
+        match name {
+            "limit_request_line" => limits.request_line = value as usize,
+            "limit_request_fields" => limits.request_fields = value as usize,
+            "limit_request_field_size" => limits.request_field_size = value as usize,
+            "limit_request_body" => limits.request_body = value,
+            _ => panic!("{}: {name} is no limit", self.name),
+        }
+    }
+}
+
+fn list(value: &Value) -> AddressList {
+    AddressList::parse(value.as_str().expect("a list")).expect("addresses")
+}
+
+fn names(value: &Value) -> Vec<Vec<u8>> {
+    value.as_str().expect("a list").split(',').map(|name| name.as_bytes().to_vec()).collect()
+}
+
+fn pairs(value: &Value) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let fields = value.as_object().expect("names and values").iter();
+    fields
+        .map(|(name, value)| (name.clone().into_bytes(), value.as_str().expect("text").into()))
+        .collect()
 }
 
 /// A request in the words of the golden files.

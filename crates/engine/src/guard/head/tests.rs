@@ -1,0 +1,175 @@
+//! Heads that are read and heads that are refused.
+
+use super::*;
+
+fn read(text: &str) -> Result<Head, Refusal> {
+    let mut head = Head::default();
+    parse(text.as_bytes(), &mut head, &Limits::default(), None).map(|()| head)
+}
+
+#[test]
+fn a_plain_get_is_read() {
+    let text = "GET /a?b HTTP/1.1\r\nHost: x\r\nX-Y:  z \r\n\r\n";
+    let head = read(text).unwrap();
+    assert_eq!(head.method.of(text.as_bytes()), b"GET");
+    assert_eq!(head.target.of(text.as_bytes()), b"/a?b");
+    assert_eq!(head.fields[1].1.of(text.as_bytes()), b"z");
+    assert!(head.keep_alive && head.framing == Framing::None);
+}
+
+#[test]
+fn each_fault_has_its_refusal() {
+    for (text, refusal) in [
+        ("GET / HTTP/1.1\nHost: x\r\n\r\n", Refusal::BadLineEnd),
+        ("GET / HTTP/1.1\r\n\r\n", Refusal::BadHost),
+        ("GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", Refusal::BadHost),
+        ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", Refusal::BadHost),
+        ("GET  / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::BadRequestLine),
+        ("GET / HTTP/2.0\r\nHost: x\r\n\r\n", Refusal::UnsupportedVersion),
+        ("GET / HTTP/1.1 \r\nHost: x\r\n\r\n", Refusal::BadRequestLine),
+        ("G@T / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::BadMethod),
+        ("GET x HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::BadTarget),
+        ("GET / HTTP/1.1\r\nHost : x\r\n\r\n", Refusal::BadField),
+        ("GET / HTTP/1.1\r\nHost: x\r\n fold\r\n\r\n", Refusal::BadField),
+        ("GET / HTTP/1.1\r\nHost: x\r\nA: \x01\r\n\r\n", Refusal::BadField),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n", Refusal::BadContentLength),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            Refusal::BadContentLength,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            Refusal::BadTransferEncoding,
+        ),
+        ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Refusal::BadTransferEncoding),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            Refusal::UnknownCoding,
+        ),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
+            Refusal::BadTransferEncoding,
+        ),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xyz\r\n\r\n", Refusal::UnknownCoding),
+    ] {
+        assert_eq!(read(text).unwrap_err(), refusal, "{text:?}");
+    }
+}
+
+#[test]
+fn limits_are_exact() {
+    let limits =
+        Limits { request_line: 16, request_fields: 2, request_field_size: 12, ..Limits::default() };
+    let check = |text: &str| parse(text.as_bytes(), &mut Head::default(), &limits, None);
+    assert_eq!(check("GET /ab HTTP/1.1\r\nHost: x\r\n\r\n"), Ok(()));
+    assert_eq!(check("GET /abc HTTP/1.1\r\nHost: x\r\n\r\n"), Err(Refusal::UriTooLong));
+    assert_eq!(check("GET /ab HTTP/1.1\r\nHost: 1234\r\n\r\n"), Ok(()));
+    assert_eq!(check("GET /ab HTTP/1.1\r\nHost: 12345\r\n\r\n"), Err(Refusal::FieldTooLarge));
+    assert_eq!(
+        check("GET /ab HTTP/1.1\r\nHost: x\r\na: b\r\nc: d\r\n\r\n"),
+        Err(Refusal::TooManyFields)
+    );
+}
+
+#[test]
+fn targets_have_four_forms() {
+    for (method, target, accepted) in [
+        ("GET", "/", true),
+        ("GET", "//a", true),
+        ("GET", "/%zz?#", true),
+        ("GET", "/a b", false),
+        ("GET", "/\u{e9}", false),
+        ("GET", "/\u{7f}", false),
+        ("GET", "*", false),
+        ("OPTIONS", "*", true),
+        ("OPTIONS", "*a", false),
+        ("GET", "a", false),
+        ("GET", "a:80", false),
+        ("GET", "http://a", true),
+        ("GET", "http://a:80/b?c", true),
+        ("GET", "HTTPS://[::1]:8/", true),
+        ("GET", "ftp://a/b", true),
+        ("GET", "http:///b", false),
+        ("GET", "http://user@a/b", false),
+        ("GET", "http://a:b/c", false),
+        ("GET", "1http://a/b", false),
+        ("GET", "://a/b", false),
+        ("GET", "s://]ufd/:", false),
+        ("GET", "a/b://c", false),
+        ("CONNECT", "a:443", true),
+        ("CONNECT", "[::1]:443", true),
+        ("CONNECT", "a", false),
+        ("CONNECT", "a:", false),
+        ("CONNECT", ":443", false),
+        ("CONNECT", "/", false),
+        ("CONNECT", "http://a:80", false),
+        ("CONNECT", "user@a:80", false),
+    ] {
+        let result = read(&format!("{method} {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!(result.is_ok(), accepted, "{method} {target}");
+    }
+}
+
+#[test]
+fn the_authority_of_an_absolute_form_stands_for_host() {
+    let text = "GET http://a:80/b HTTP/1.1\r\nX: y\r\nHost: other\r\n\r\n";
+    let head = read(text).unwrap();
+    assert_eq!(head.fields[1].1.of(text.as_bytes()), b"a:80");
+}
+
+#[test]
+fn hosts_are_those_of_rfc_3986() {
+    for (host, accepted) in [
+        ("", true),
+        ("a", true),
+        ("a_b.c-d~", true),
+        ("0.0.0.0=5000", true),
+        ("a:80", true),
+        ("a:", true),
+        ("a%20b", true),
+        ("[::1]", true),
+        ("[::ffff:1.2.3.4]:65535", true),
+        ("[v1.a:b]", true),
+        ("a:65536", false),
+        ("a:000080", false),
+        ("a:8a", false),
+        ("a:80:80", false),
+        ("a%2", false),
+        ("a%zz", false),
+        ("a/b", false),
+        ("a@b", false),
+        ("a,b", false),
+        ("a b", false),
+        ("a\\b", false),
+        ("::1", false),
+        ("[::1", false),
+        ("[::1]a", false),
+        ("[]", false),
+        ("[1]", false),
+        ("[fe80::1%25eth0]", false),
+        ("[v.a]", false),
+    ] {
+        assert_eq!(check_host(host.as_bytes()).is_ok(), accepted, "{host}");
+    }
+}
+
+#[test]
+fn methods_are_conventional_unless_permitted() {
+    let limits = |any_method| {
+        let rules = Rules { any_method, ..Rules::default() };
+        Limits { rules, ..Limits::default() }
+    };
+    for method in ["get", "A", "AB", "GE#T", "ABCDEFGHIJKLMNOPQRSTU", "G\u{e9}T", "G@T", ""] {
+        let text = format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n");
+        let parse = |any| parse(text.as_bytes(), &mut Head::default(), &limits(any), None);
+        assert!(parse(false).is_err(), "{method}");
+        assert_eq!(parse(true).is_ok(), !method.contains(['@', '\u{e9}']) && !method.is_empty());
+    }
+}
+
+#[test]
+fn expectations_are_of_http_1_1() {
+    let text = |version: &str| format!("GET / {version}\r\nHost: x\r\nExpect: tea\r\n\r\n");
+    assert!(read(&text("HTTP/1.1")).unwrap().expects);
+    assert!(!read(&text("HTTP/1.0")).unwrap().expects);
+}

@@ -1,0 +1,230 @@
+/**
+ * What a trusted proxy says of the client, and the field names that nobody may send, for the engine on node:http; the
+ * native one has it in `crates/engine/src/forwarding.rs`. PROXY protocol and methods of other letters are not here: node's
+ * parser is first.
+ */
+import type { IncomingMessage } from 'node:http'
+import { isIP } from 'node:net'
+import type { EngineRules } from '../../engine/rules.ts'
+import { AddressList } from '../../listen/address-list.ts'
+import { parseForwarded } from './forwarded.ts'
+import { type Mounted, mount, pathStart } from './mount.ts'
+
+const BAD_REQUEST = 400
+const MISCONFIGURED = 500
+
+interface Client {
+  readonly address: string | undefined
+  readonly host: string | undefined
+  readonly secure: boolean | undefined
+}
+
+const NOBODY: Client = { address: undefined, host: undefined, secure: undefined }
+
+export class Forwarding {
+  readonly #rules: EngineRules
+  readonly #trusted: AddressList
+  readonly #forwarder: ReadonlySet<string>
+  readonly #schemes: readonly (readonly [string, string])[]
+  readonly #prefix: string
+
+  constructor(rules: EngineRules) {
+    this.#rules = rules
+    this.#trusted = new AddressList(rules.forwardedAllowIps)
+    this.#forwarder = new Set(rules.forwarderHeaders.map((name) => name.toLowerCase()))
+    const schemes: [string, string][] = []
+    const flat = rules.secureSchemeHeaders
+    for (let i = 0; i + 1 < flat.length; i += 2) {
+      schemes.push([(flat[i] ?? '').toLowerCase(), flat[i + 1] ?? ''])
+    }
+    this.#schemes = schemes
+    this.#prefix = normalPrefix(rules.rootPath)
+  }
+
+  /** Changes the request to what the application is to see; returns the status with which it is refused, or 0. */
+  apply(req: IncomingMessage): number {
+    const trusted = this.#trusted.trusts(req.socket.remoteAddress)
+    if (req.rawHeaders.some((text, i) => i % 2 === 0 && text.includes('_'))) {
+      if (!this.#underscores(req, trusted)) return BAD_REQUEST
+    }
+    let prefix = this.#prefix
+    if (trusted) {
+      const client = this.#client(req)
+      const secure = agreed([...this.#saidSchemes(req), client?.secure])
+      if (client === undefined || secure === 'disagree') return BAD_REQUEST
+      show(req, client.address, secure === true)
+      if (client.host !== undefined) setField(req, 'host', client.host)
+      const told = this.#toldPrefix(req)
+      if (told !== undefined) {
+        if (!/^(\/(?!\/)[^?#\\]*)?$/.test(told)) return BAD_REQUEST
+        prefix = normalPrefix(told)
+      }
+    }
+    return this.#mount(req, prefix)
+  }
+
+  #mount(req: IncomingMessage, prefix: string): number {
+    const target = req.url ?? ''
+    if (prefix === '' || target === '*' || req.method === 'CONNECT') return 0
+    const path = target.slice(pathStart(target))
+    const behind = path.charAt(prefix.length)
+    if (!path.startsWith(prefix) || (behind !== '' && !'/?#'.includes(behind))) return MISCONFIGURED
+    mount(req as Mounted, prefix)
+    return 0
+  }
+
+  /** Leaves out, refuses or keeps fields with underscores; false when the request is refused. */
+  #underscores(req: IncomingMessage, trusted: boolean): boolean {
+    const { headerMap } = this.#rules
+    const all = trusted && this.#forwarder.has('*')
+    const dropped = new Set<string>()
+    for (let i = 0; i < req.rawHeaders.length; i += 2) {
+      const name = (req.rawHeaders[i] ?? '').toLowerCase()
+      if (!name.includes('_') || all || (trusted && this.#forwarder.has(name))) continue
+      if (headerMap === 'refuse') return false
+      if (headerMap === 'drop') dropped.add(name)
+    }
+    if (dropped.size > 0) removeFields(req, dropped)
+    return true
+  }
+
+  *#saidSchemes(req: IncomingMessage): Iterable<boolean> {
+    for (const [name, https] of this.#schemes) {
+      for (const value of valuesOf(req, name)) yield value === https
+    }
+  }
+
+  #toldPrefix(req: IncomingMessage): string | undefined {
+    if (!this.#forwarder.has('script_name') && !this.#forwarder.has('*')) return undefined
+    return valuesOf(req, 'script_name')[0]
+  }
+
+  /** The client by the field that is believed; undefined when the fields are bad or contradict each other. */
+  #client(req: IncomingMessage): Client | undefined {
+    const { forwardedHeaders } = this.#rules
+    if (forwardedHeaders === 'off') return NOBODY
+    const listed = this.#xForwarded(req)
+    const standard = this.#standard(req)
+    if (standard === undefined) return undefined
+    if (listed.address !== undefined && standard.address !== undefined) {
+      if (listed.address !== standard.address) return undefined
+    }
+    return forwardedHeaders === 'forwarded' ? standard : listed
+  }
+
+  #xForwarded(req: IncomingMessage): Client {
+    const items = valuesOf(req, 'x-forwarded-for').flatMap((value) => value.split(','))
+    let address: string | undefined
+    let hops = 0
+    for (const item of items.reverse()) {
+      const said = nodeAddress(item.trim())
+      if (said === undefined) break
+      address = said
+      hops++
+      if (!this.#trusted.contains(said)) break
+    }
+    if (address === undefined) return NOBODY
+    const hosts = valuesOf(req, 'x-forwarded-host').flatMap((value) => value.split(','))
+    return { address, host: hosts.reverse().slice(0, hops).at(-1)?.trim(), secure: undefined }
+  }
+
+  #standard(req: IncomingMessage): Client | undefined {
+    const elements = valuesOf(req, 'forwarded').map(parseForwarded)
+    let client = NOBODY
+    for (const element of elements.reverse().flatMap((list) => list?.reverse() ?? [undefined])) {
+      if (element === undefined) return undefined
+      const address = nodeAddress(element.for ?? '')
+      if (address === undefined) break
+      const proto = element.proto?.toLowerCase()
+      if (proto !== undefined && proto !== 'https' && proto !== 'http') return undefined
+      const secure = proto === undefined ? undefined : proto === 'https'
+      client = { address, host: element.host, secure }
+      if (!this.#trusted.contains(address)) break
+    }
+    return client
+  }
+}
+
+/** One leading slash, none behind. */
+function normalPrefix(path: string): string {
+  const inside = path.replace(/^\/+|\/+$/g, '')
+  return inside === '' ? '' : `/${inside}`
+}
+
+/** What all that is said comes to. */
+function agreed(said: Iterable<boolean | undefined>): boolean | undefined | 'disagree' {
+  let known: boolean | undefined
+  for (const each of said) {
+    if (known !== undefined && each !== undefined && known !== each) return 'disagree'
+    known ??= each
+  }
+  return known
+}
+
+/** The address of `192.0.2.1:80`, `[2001:db8::1]:80` and the like. */
+function nodeAddress(text: string): string | undefined {
+  if (isIP(text) !== 0) return text
+  const parts = /^(?:\[([^\]]*)\]|([^:]*))(?::\d+)?$/.exec(text)
+  const address = parts?.[1] ?? parts?.[2] ?? ''
+  return isIP(address) !== 0 ? address : undefined
+}
+
+function valuesOf(req: IncomingMessage, name: string): string[] {
+  const { rawHeaders } = req
+  const values: string[] = []
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() === name) values.push(rawHeaders[i + 1] ?? '')
+  }
+  return values
+}
+
+/**
+ * The socket as a request shows it: node has several requests of a connection in hand at once, each perhaps of another
+ * client. All but the facts is the socket's own.
+ */
+function show(req: IncomingMessage, address: string | undefined, secure: boolean): void {
+  const facts = new Map<PropertyKey, unknown>()
+  if (address !== undefined) {
+    facts.set('remoteAddress', address)
+    facts.set('remoteFamily', isIP(address) === 4 ? 'IPv4' : 'IPv6')
+    facts.set('remotePort', undefined)
+  }
+  if (secure) facts.set('encrypted', true)
+  if (facts.size === 0) return
+  req.socket = new Proxy(req.socket, {
+    get: (socket, name) => (facts.has(name) ? facts.get(name) : Reflect.get(socket, name)),
+    set: (socket, name, value) => Reflect.set(socket, name, value),
+  })
+  views.add(req.socket)
+}
+
+const views = new WeakSet<object>()
+
+/** Whether a request shows its socket with another client than the connection's. */
+export function isView(socket: object): boolean {
+  return views.has(socket)
+}
+
+/** Fields as they crossed and as they are looked up; node has read the latter already. */
+function setField(req: IncomingMessage, name: string, value: string): void {
+  const at = req.rawHeaders.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === name)
+  if (at < 0) return
+  req.rawHeaders[at + 1] = value
+  req.headers[name] = value
+}
+
+function removeFields(req: IncomingMessage, names: ReadonlySet<string>): void {
+  const kept: string[] = []
+  for (let i = 0; i + 1 < req.rawHeaders.length; i += 2) {
+    const [name = '', value = ''] = req.rawHeaders.slice(i, i + 2)
+    if (!names.has(name.toLowerCase())) kept.push(name, value)
+  }
+  // Looked at before the lines change, so that node makes it of all of them.
+  const { headers } = req
+  for (const name of names) delete headers[name]
+  req.rawHeaders = kept
+  const counted = Object.getOwnPropertySymbols(req).find(
+    (key) => key.description === 'kHeadersCount',
+  )
+  if (counted !== undefined) Reflect.set(req, counted, kept.length)
+}

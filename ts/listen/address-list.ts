@@ -1,0 +1,86 @@
+/** Lists of addresses as settings hold them: single ones, networks in CIDR form, or everybody. */
+import { BlockList, isIP } from 'node:net'
+
+const EVERYBODY = '*'
+
+/** The part of a list that is neither an address nor a network; a network has no bits behind its prefix. */
+export function addressListProblem(text: string): string | undefined {
+  return partsOf(text).find((part) => part !== EVERYBODY && !isNetwork(part))
+}
+
+/** The peers that a setting names; the engine in Rust has the same in `addresses.rs`. */
+export class AddressList {
+  readonly #everybody: boolean
+  readonly #list = new BlockList()
+
+  constructor(text: string) {
+    const parts = partsOf(text)
+    this.#everybody = parts.includes(EVERYBODY)
+    for (const part of parts) {
+      if (part === EVERYBODY) continue
+      const [address = '', length] = part.split('/')
+      const family = isIP(address) === 4 ? 'ipv4' : 'ipv6'
+      if (length === undefined) this.#list.addAddress(address, family)
+      else this.#list.addSubnet(address, Number(length), family)
+    }
+  }
+
+  /** A peer without an address is on a unix socket: whoever may open it has been let in by the file system. */
+  trusts(address: string | undefined): boolean {
+    if (address === undefined || this.#everybody) return true
+    return this.contains(address)
+  }
+
+  contains(address: string): boolean {
+    if (this.#everybody) return true
+    const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address
+    const family = isIP(plain)
+    return family !== 0 && this.#list.check(plain, family === 4 ? 'ipv4' : 'ipv6')
+  }
+}
+
+function partsOf(text: string): string[] {
+  return text
+    .split(',')
+    .map((part) => part.trim())
+    .filter((part) => part !== '')
+}
+
+function isNetwork(part: string): boolean {
+  const [address = '', length, ...more] = part.split('/')
+  const family = isIP(address)
+  if (family === 0 || more.length > 0 || address.includes('%')) return false
+  if (length === undefined) return true
+  const bits = family === 4 ? 32 : 128
+  if (!/^\d{1,3}$/.test(length) || Number(length) > bits) return false
+  return hostBits(address, family, bits - Number(length)) === 0n
+}
+
+/** The bits of an address behind its prefix. */
+function hostBits(address: string, family: number, count: number): bigint {
+  const value = family === 4 ? ipv4(address) : ipv6(address)
+  return value & ((1n << BigInt(count)) - 1n)
+}
+
+function ipv4(address: string): bigint {
+  return address.split('.').reduce((sum, part) => (sum << 8n) | BigInt(part), 0n)
+}
+
+function ipv6(address: string): bigint {
+  const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(address)
+  const tail = dotted === null ? 0n : ipv4(dotted[2] ?? '')
+  const text =
+    dotted === null
+      ? address
+      : `${dotted[1]}${(tail >> 16n).toString(16)}:${(tail & 0xffffn).toString(16)}`
+  const [head = '', rest] = text.split('::')
+  const groups = (part: string) => (part === '' ? [] : part.split(':'))
+  const left = groups(head)
+  const right = groups(rest ?? '')
+  const zeros =
+    rest === undefined ? [] : new Array<string>(8 - left.length - right.length).fill('0')
+  return [...left, ...zeros, ...right].reduce(
+    (sum, group) => (sum << 16n) | BigInt(`0x${group}`),
+    0n,
+  )
+}
