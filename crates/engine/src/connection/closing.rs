@@ -54,7 +54,11 @@ impl Connection {
             Poll::Ready(Ok(())) => {}
         }
         self.notify_sent();
-        self.shared.abort();
+        // JavaScript, told that the rest of a body will not come, would destroy the connection under the client that is
+        // still to read its answer: it hears of it when that is over.
+        if !self.shared.closes_early() {
+            self.shared.abort();
+        }
         // A socket's shutdown is immediate; an error means that the peer is gone.
         if !matches!(self.stream.poll_shutdown(cx), Poll::Ready(Ok(()))) {
             return Turn::Gone;
