@@ -1,5 +1,6 @@
 // Gunicorn's form of a line, levels, stacks, and that no line waits in memory.
 
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -68,3 +69,31 @@ function opened(loglevel: LogLevel) {
   const log = createLogger({ errorlog: 'error.log', loglevel, chdir: dir })
   return { dir, log, text: () => readFileSync(join(dir, 'error.log'), 'utf8') }
 }
+
+test('a process without a free descriptor still writes its lines', (t) => {
+  const logger = new URL('../../ts/log/logger.ts', import.meta.url).href
+  const program = `
+    import { openSync } from 'node:fs'
+    import { createLogger } from ${JSON.stringify(logger)}
+    const log = createLogger({ errorlog: '-', loglevel: 'info', chdir: '.' })
+    try { for (;;) openSync('/dev/null', 'r') } catch {}
+    log.error('no descriptor is left')
+  `
+  // The limit is far below what this test may open, and far above what a process starts with.
+  const { stderr, status } = spawnSync(
+    'sh',
+    [
+      '-c',
+      'ulimit -n 256; exec "$@"',
+      'sh',
+      process.execPath,
+      ...process.execArgv,
+      '--input-type=module',
+      '--eval',
+      program,
+    ],
+    { encoding: 'utf8' },
+  )
+  t.regex(stderr, /\[ERROR\] no descriptor is left\n/)
+  t.is(status, 0)
+})

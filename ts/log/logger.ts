@@ -104,9 +104,23 @@ class ErrorLog implements Logger {
 
   #write(level: LogLevel, message: string, thrown?: unknown): void {
     if (LEVELS[level] < LEVELS[this.#options.loglevel]) return
-    this.#pino ??= this.#open()
+    try {
+      this.#pino ??= this.#open()
+    } catch {
+      // Without a free descriptor no module can be loaded: no reason to lose the line, or the process that writes it.
+      this.#writePlainly(lineOf(level, message, thrown))
+      return
+    }
     if (thrown === undefined) this.#pino[level](message)
     else this.#pino[level]({ err: thrown }, message)
+  }
+
+  #writePlainly(line: string): void {
+    try {
+      writeSync(this.#fd, line)
+    } catch (cause) {
+      this.#complain(cause instanceof Error ? cause : new Error(String(cause)))
+    }
   }
 
   /** Once for each time that it begins to fail: on standard error, since there is no other place left. */
@@ -158,18 +172,21 @@ function textStream(boom: SonicBoom): TextStream {
     lastMsg: '',
     lastObj: null,
     write() {
-      const level = LEVEL_NAMES.get(stream.lastLevel) ?? 'INFO'
-      boom.write(`[${formatLogTime()}] [${processId()}] [${level}] ${stream.lastMsg}\n`)
-      const err = stream.lastObj?.err
-      if (err !== undefined) boom.write(`${describeThrown(err)}\n`)
+      const level = LEVEL_NAMES.get(stream.lastLevel) ?? 'info'
+      boom.write(lineOf(level, stream.lastMsg, stream.lastObj?.err))
     },
   }
   return Object.assign(stream, { [Symbol.for('pino.metadata')]: true })
 }
 
 const LEVEL_NAMES = new Map<number, string>(
-  Object.entries(LEVELS).map(([name, number]) => [number, name.toUpperCase()]),
+  Object.entries(LEVELS).map(([name, number]) => [number, name]),
 )
+
+function lineOf(level: string, message: string, thrown: unknown): string {
+  const line = `[${formatLogTime()}] [${processId()}] [${level.toUpperCase()}] ${message}\n`
+  return thrown === undefined ? line : `${line}${describeThrown(thrown)}\n`
+}
 
 function openTarget({ errorlog, chdir }: LogOptions): number {
   if (errorlog === '-') return STDERR_FD

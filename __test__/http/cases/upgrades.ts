@@ -7,6 +7,9 @@ import type { Scenarios } from '../suite.ts'
 
 const UPGRADE = ['Connection: Upgrade', 'Upgrade: test']
 const SWITCHING = 'HTTP/1.1 101 Switching Protocols\r\nUpgrade: test\r\nConnection: Upgrade\r\n\r\n'
+/** Node has the property, and its types do not. */
+const upgradeOf = (req: http.IncomingMessage) => (req as { upgrade?: boolean }).upgrade
+
 const LONG = 3_000_000
 /** More than any kernel holds for a client that does not read. */
 const VERY_LONG = 24_000_000
@@ -42,7 +45,7 @@ export const upgrades: Scenarios = {
       server((req, socket, head) => {
         seen = {
           url: req.url,
-          upgrade: req.upgrade,
+          upgrade: upgradeOf(req),
           complete: req.complete,
           headers: req.headers,
           same: req.socket === socket,
@@ -110,7 +113,7 @@ export const upgrades: Scenarios = {
     return [received, heard, events?.log]
   },
   'without a listener an upgrade is an ordinary request': async ({ serve }) => {
-    const port = await serve((req, res) => res.end(`${req.upgrade} ${req.headers.upgrade}`))
+    const port = await serve((req, res) => res.end(`${upgradeOf(req)} ${req.headers.upgrade}`))
     const h2c = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABk']
     const client = new RawClient(port).send(request('GET', '/', h2c))
     await client.untilReceived('false h2c')
@@ -173,7 +176,7 @@ export const upgrades: Scenarios = {
     let seen: unknown
     const own = http.createServer((_req, res) => res.end('plain'))
     own.on('connect', (req, socket, head) => {
-      seen = [req.method, req.url, req.upgrade, req.headers, String(head)]
+      seen = [req.method, req.url, upgradeOf(req), req.headers, String(head)]
       socket.write('HTTP/1.1 200 Connection Established\r\n\r\n')
       socket.pipe(socket)
     })
@@ -348,7 +351,7 @@ export const upgrades: Scenarios = {
   'shouldUpgradeCallback decides, where this Node has it': async ({ serve }) => {
     const options = { shouldUpgradeCallback: (req: http.IncomingMessage) => req.url === '/yes' }
     const own = http.createServer(options as http.ServerOptions, (req, res) =>
-      res.end(String(req.upgrade)),
+      res.end(String(upgradeOf(req))),
     )
     own.on('upgrade', (_req, socket) => socket.end(`${SWITCHING}taken`))
     const port = await serve(own)
