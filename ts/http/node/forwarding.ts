@@ -19,6 +19,9 @@ interface Client {
   readonly secure: boolean | undefined
 }
 
+/** `forwarded_headers` says which of them is believed. */
+const CLIENT_FIELDS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host']
+
 const NOBODY: Client = { address: undefined, host: undefined, secure: undefined }
 
 export class Forwarding {
@@ -27,6 +30,9 @@ export class Forwarding {
   readonly #forwarder: ReadonlySet<string>
   readonly #schemes: readonly (readonly [string, string])[]
   readonly #prefix: string
+  /** The names of the fields that say something of the client, in small letters, and how long they are. */
+  readonly #telling: ReadonlySet<string>
+  readonly #lengths: ReadonlySet<number>
 
   constructor(rules: EngineRules) {
     this.#rules = rules
@@ -39,14 +45,16 @@ export class Forwarding {
     }
     this.#schemes = schemes
     this.#prefix = normalPrefix(rules.rootPath)
+    this.#telling = new Set([...schemes.map(([name]) => name), ...CLIENT_FIELDS])
+    this.#lengths = new Set([...this.#telling].map((name) => name.length))
   }
 
   /** Changes the request to what the application is to see; returns the status with which it is refused, or 0. */
   apply(req: IncomingMessage): number {
+    // Most requests have no such field: looking an address up in the list costs a tenth of a whole request.
+    if (!this.#says(req.rawHeaders)) return this.#mount(req, this.#prefix)
     const trusted = this.#trusted.trusts(req.socket.remoteAddress)
-    if (req.rawHeaders.some((text, i) => i % 2 === 0 && text.includes('_'))) {
-      if (!this.#underscores(req, trusted)) return BAD_REQUEST
-    }
+    if (!this.#underscores(req, trusted)) return BAD_REQUEST
     let prefix = this.#prefix
     if (trusted) {
       const client = this.#client(req)
@@ -63,9 +71,20 @@ export class Forwarding {
     return this.#mount(req, prefix)
   }
 
+  /** Whether a field tells of the client or has an underscore in its name. */
+  #says(raw: readonly string[]): boolean {
+    for (let i = 0; i < raw.length; i += 2) {
+      const name = raw[i] ?? ''
+      if (name.includes('_')) return true
+      if (this.#lengths.has(name.length) && this.#telling.has(name.toLowerCase())) return true
+    }
+    return false
+  }
+
   #mount(req: IncomingMessage, prefix: string): number {
+    if (prefix === '') return 0
     const target = req.url ?? ''
-    if (prefix === '' || target === '*' || req.method === 'CONNECT') return 0
+    if (target === '*' || req.method === 'CONNECT') return 0
     const path = target.slice(pathStart(target))
     const behind = path.charAt(prefix.length)
     if (!path.startsWith(prefix) || (behind !== '' && !'/?#'.includes(behind))) return MISCONFIGURED
