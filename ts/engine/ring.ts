@@ -5,6 +5,7 @@
 import type { NativeEngine } from '../native/index.ts'
 import { system } from '../process/system.ts'
 import { OUT, RECORD_BYTES, RING_DATA, WORD } from './records.ts'
+import { countBodyBytes } from './young-garbage.ts'
 
 /** Bytes of records that fit; a power of two. */
 const RING_BYTES = 1 << 20
@@ -129,6 +130,8 @@ export class Ring {
   /** Writes a record that refers to a piece beside the ring. */
   large(id: number, piece: Uint8Array): void {
     this.#engine?.large(piece)
+    // The engine has its own copy now: the application's is garbage sooner or later.
+    countBodyBytes(piece.length)
     this.command(OUT.LARGE, id)
   }
 

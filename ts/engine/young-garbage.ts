@@ -1,7 +1,8 @@
 /**
- * Keeps an upload from leaving tens of megabytes of garbage. V8 collects young buffers when 32 MiB of them have gathered
- * (its heap limits do not see them, only their small heads), so whoever streams a body through grows by that much. A
- * collection of the young generation after every few megabytes costs well under a millisecond and keeps the worker small.
+ * Keeps uploads and downloads from leaving tens of megabytes of garbage. V8 collects young buffers when 32 MiB of them
+ * have gathered (its heap limits do not see them, only their small heads), so whoever streams a body through grows by
+ * that much. A collection of the young generation after every few megabytes costs well under a millisecond and keeps
+ * the worker small.
  */
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
@@ -11,14 +12,14 @@ const COLLECT_EVERY = 8 << 20
 
 type Collect = (options: { type: 'minor' }) => void
 
-let received = 0
+let counted = 0
 let collect: Collect | undefined
 
-/** Counts body bytes that became buffers. */
+/** Counts body bytes that came as buffers, or went in buffers that are done with. */
 export function countBodyBytes(count: number): void {
-  received += count
-  if (received < COLLECT_EVERY) return
-  received = 0
+  counted += count
+  if (counted < COLLECT_EVERY) return
+  counted = 0
   collect ??= expose()
   collect({ type: 'minor' })
 }
