@@ -76,8 +76,13 @@ test('a process without a free descriptor still writes its lines', (t) => {
     import { openSync } from 'node:fs'
     import { createLogger } from ${JSON.stringify(logger)}
     const log = createLogger({ errorlog: '-', loglevel: 'info', chdir: '.' })
-    try { for (;;) openSync('/dev/null', 'r') } catch {}
-    log.error('no descriptor is left')
+    let code
+    try {
+      for (;;) openSync('/dev/null', 'r')
+    } catch (error) {
+      code = error.code
+    }
+    log.error('no descriptor is left: ' + code)
   `
   // The limit is far below what this test may open, and far above what a process starts with.
   const { stderr, status } = spawnSync(
@@ -94,6 +99,6 @@ test('a process without a free descriptor still writes its lines', (t) => {
     ],
     { encoding: 'utf8' },
   )
-  t.regex(stderr, /\[ERROR\] no descriptor is left\n/)
+  t.regex(stderr, /\[ERROR\] no descriptor is left: EMFILE\n/)
   t.is(status, 0)
 })
