@@ -119,16 +119,16 @@ class ErrorLog implements Logger {
     try {
       writeSync(this.#fd, line)
     } catch (cause) {
-      this.#complain(cause instanceof Error ? cause : new Error(String(cause)))
+      this.#complain(cause instanceof Error ? cause.message : String(cause))
     }
   }
 
   /** Once for each time that it begins to fail: on standard error, since there is no other place left. */
-  #complain(error: Error): void {
+  #complain(problem: string): void {
     const { errorlog } = this.#options
     if (this.#failing || errorlog === '-') return
     this.#failing = true
-    const text = `[ERROR] the error log ${errorlog} cannot be written (${error.message}); serving goes on`
+    const text = `[ERROR] the error log ${errorlog} cannot be written (${problem}); serving goes on`
     try {
       writeSync(STDERR_FD, `[${formatLogTime()}] [${processId()}] ${text}\n`)
     } catch {
@@ -141,7 +141,7 @@ class ErrorLog implements Logger {
     const { SonicBoom } = require('sonic-boom') as typeof import('sonic-boom')
     const boom = new SonicBoom({ fd: this.#fd, sync: true })
     // A reader that has gone (EPIPE) or a full disk must not end a server that still serves.
-    boom.on('error', (error: Error) => this.#complain(error))
+    boom.on('error', (error: Error) => this.#complain(error.message))
     boom.on('drain', () => {
       this.#failing = false
     })
