@@ -50,7 +50,10 @@ test('a median over the budget is found where no single file is', (t) => {
 
 test('a setting named outside the table is found, by its flag and by its variable', (t) => {
   const check = CHECKS.find(({ sentence }) => sentence.startsWith('no flag'))
-  const table = source('ts/settings/table.ts', '// x\nconst T = {\n  max_requests: {\n  },\n}\n')
+  const table = source(
+    'ts/settings/sections/a.ts',
+    '// x\nconst T = {\n  max_requests: {\n  },\n}\n',
+  )
   const user = source('ts/cli/a.ts', "// x\na('--max-requests')\nb(env.MONOCEROS_MAX_REQUESTS)\n")
   t.is(check?.find([table, user]).length, 2)
 })

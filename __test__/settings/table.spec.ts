@@ -45,6 +45,15 @@ max_worker_lifetime max_worker_lifetime_jitter max_worker_memory asgi_lifespan o
 post_fork post_worker_init worker_int worker_abort pre_exec pre_request post_request child_exit worker_exit
 nworkers_changed on_exit`.split(/\s+/)
 
+test('the rows of a section stand in one place, in the order of the documentation', (t) => {
+  // A name in two sections would silently be the later one's, and its place betray it.
+  const order = ROWS.map(([, row]) => SECTIONS.indexOf(row.section))
+  t.deepEqual(
+    order,
+    order.toSorted((a, b) => a - b),
+  )
+})
+
 test('all 120 settings of Gunicorn are known', (t) => {
   t.is(GUNICORN.length, 120)
   t.deepEqual(

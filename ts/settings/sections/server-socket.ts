@@ -1,0 +1,29 @@
+/** The settings of "Server Socket". */
+import { address, integer, list } from '../kinds.ts'
+import type { Row } from '../rows.ts'
+
+export const SERVER_SOCKET_ROWS = {
+  bind: {
+    section: 'Server Socket',
+    flags: ['-b', '--bind'],
+    kind: list({ item: address, meta: 'ADDRESS', separator: ',' }),
+    default: ['127.0.0.1:8000'],
+    defaultFrom: {
+      variable: 'PORT',
+      toText: (port) => `0.0.0.0:${port}`,
+      allowed: 'a port number from 0 to 65535',
+    },
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'The address to listen on; repeat the flag for several. HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT, unix:PATH or fd://NUMBER. A missing port is 8000, a missing host 0.0.0.0. In the environment addresses are separated by commas. If PORT is set in the environment, the default is 0.0.0.0:$PORT.',
+  },
+  backlog: {
+    section: 'Server Socket',
+    flags: ['--backlog'],
+    kind: integer(0, 2_147_483_647),
+    default: 2048,
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'How many connections may wait in the kernel to be accepted. The kernel caps it (Linux: net.core.somaxconn).',
+  },
+} as const satisfies Record<string, Row>

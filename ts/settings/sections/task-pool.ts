@@ -1,0 +1,46 @@
+/** The settings of "Task Pool", Gunicorn's "dirty arbiters". */
+import { integer, seconds, textList } from '../kinds.ts'
+import type { Row } from '../rows.ts'
+
+export const TASK_POOL_ROWS = {
+  dirty_apps: {
+    section: 'Task Pool',
+    flags: ['--dirty-app'],
+    kind: textList('MODULE'),
+    default: [],
+    status: 'later',
+    doc: 'Applications of the task pool.',
+  },
+  dirty_workers: {
+    section: 'Task Pool',
+    flags: ['--dirty-workers'],
+    kind: integer(0),
+    default: 0,
+    status: 'later',
+    doc: 'Processes of the task pool.',
+  },
+  dirty_timeout: {
+    section: 'Task Pool',
+    flags: ['--dirty-timeout'],
+    kind: seconds,
+    default: 300,
+    status: 'later',
+    doc: 'How long a task may take.',
+  },
+  dirty_threads: {
+    section: 'Task Pool',
+    flags: ['--dirty-threads'],
+    kind: integer(0),
+    default: 1,
+    status: 'later',
+    doc: 'Threads of a process of the task pool.',
+  },
+  dirty_graceful_timeout: {
+    section: 'Task Pool',
+    flags: ['--dirty-graceful-timeout'],
+    kind: seconds,
+    default: 30,
+    status: 'later',
+    doc: 'How long the task pool may finish what it has in hand.',
+  },
+} as const satisfies Record<string, Row>
