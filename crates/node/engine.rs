@@ -34,6 +34,7 @@ pub struct EngineSettings {
     /// Whether a connection is told when it is accepted, and not with its first request.
     pub announce: Option<bool>,
     pub limit_requests_per_connection: u32,
+    pub limit_connections_per_address: u32,
     pub header_timeout: f64,
     pub body_timeout: f64,
     pub body_min_rate: f64,
@@ -229,6 +230,7 @@ fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
         linger: seconds(settings.linger_timeout),
         connection_requests: settings.limit_requests_per_connection,
         worker_connections: settings.worker_connections as usize,
+        connections_per_address: settings.limit_connections_per_address,
         request_buffer: settings.request_buffer_size.max(0.0) as usize,
         request_buffer_time: Duration::from_secs_f64(settings.request_buffer_time.clamp(0.0, 1e9)),
         buffer_memory: settings.buffer_memory.max(0.0) as usize,

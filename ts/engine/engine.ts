@@ -41,6 +41,8 @@ export interface EngineConfig extends Partial<RulesConfig> {
   /** Bytes of a request body; 0 is no limit. */
   readonly limit_request_body: number
   readonly limit_requests_per_connection: number
+  /** Connections of one address that a worker takes; 0 is no limit. */
+  readonly limit_connections_per_address: number
   /** Seconds, and bytes a second; 0 turns each off. */
   readonly header_timeout: number
   readonly body_timeout: number

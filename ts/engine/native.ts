@@ -66,6 +66,7 @@ function settingsOf({ config }: EngineOptions): NativeEngineSettings {
     responseBufferSize: config.response_buffer_size,
     limitRequestBody: config.limit_request_body,
     limitRequestsPerConnection: config.limit_requests_per_connection,
+    limitConnectionsPerAddress: config.limit_connections_per_address,
     headerTimeout: config.header_timeout,
     bodyTimeout: config.body_timeout,
     bodyMinRate: config.body_min_rate,

@@ -25,6 +25,7 @@ const UNHEARD = [
   'write_timeout',
   'write_min_rate',
   'linger_timeout',
+  'limit_connections_per_address',
 ] as const
 
 /** Node allocates nothing by this, but reads a head of up to so many bytes. */

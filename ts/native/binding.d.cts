@@ -134,6 +134,7 @@ export interface EngineSettings {
   /** Whether a connection is told when it is accepted, and not with its first request. */
   announce?: boolean
   limitRequestsPerConnection: number
+  limitConnectionsPerAddress: number
   headerTimeout: number
   bodyTimeout: number
   bodyMinRate: number

@@ -71,6 +71,7 @@ const SETTINGS: NativeEngineSettings = {
   requestBufferTime: 0,
   bufferMemory: 0,
   limitRequestsPerConnection: 0,
+  limitConnectionsPerAddress: 0,
   headerTimeout: 0,
   bodyTimeout: 0,
   bodyMinRate: 0,

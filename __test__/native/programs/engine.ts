@@ -19,6 +19,7 @@ export const CONFIG: EngineConfig = {
   buffer_memory: 268_435_456,
   response_buffer_size: 131_072,
   limit_requests_per_connection: 0,
+  limit_connections_per_address: 0,
   header_timeout: 30,
   body_timeout: 30,
   body_min_rate: 500,

@@ -5,36 +5,74 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::rc::Rc;
 
 use crate::connection::Shared;
 use crate::context::Context;
 use crate::limits::Limits;
-use crate::listener::{PeerAddr, descriptor_limit};
+use crate::listener::{Accepted, PeerAddr, descriptor_limit};
+use crate::rules::ProxyProtocol;
 
 /// What is known of those that are there.
 pub(crate) struct Admission {
     /// The system gives the lowest free number, so a connection with this one has that many before it.
     reserved_from: Cell<RawFd>,
-    per_address: u32,
-    addresses: RefCell<HashMap<IpAddr, u32>>,
+    addresses: RefCell<HashMap<IpAddr, Count>>,
+    refused: RefCell<Refused>,
+}
+
+/// The connections of one address.
+#[derive(Default)]
+struct Count {
+    staying: u32,
+    /// Those that still read why they are refused.
+    refused: u32,
+}
+
+/// What the log has not been told yet.
+#[derive(Default)]
+struct Refused {
+    count: u64,
+    last: Option<IpAddr>,
+    said_at: u64,
+}
+
+/// What becomes of an accepted connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Entry {
+    Stays,
+    /// It is told that the server is busy, and ends.
+    Refused,
+    /// It is closed without a word.
+    Closed,
+}
+
+/// What a connection takes of its address's share until it [leaves](Admission::leave).
+#[derive(Default)]
+pub(crate) struct Place {
+    client: Option<IpAddr>,
+    refused: bool,
 }
 
 impl Admission {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new() -> Self {
         Self {
             reserved_from: Cell::new(first_reserved()),
-            per_address: limits.connections_per_address,
             addresses: RefCell::default(),
+            refused: RefCell::default(),
         }
     }
 
     /// Counts a connection from its accept on, and says whether it may stay.
-    pub fn enter(&self, ctx: &Context, number: RawFd, peer: PeerAddr) -> bool {
-        let has_room = number < self.reserved_from.get() || make_room(ctx);
-        let within = self.count(peer);
-        has_room && within
+    pub fn enter(&self, ctx: &Context, accepted: &Accepted) -> (Entry, Place) {
+        let limits = ctx.limits_of(accepted.tag);
+        let (entry, place) = match counted_as(&limits, &accepted.peer) {
+            Some(client) => self.count(client, limits.connections_per_address),
+            None => (Entry::Stays, Place::default()),
+        };
+        let has_room = accepted.fd.as_raw_fd() < self.reserved_from.get() || make_room(ctx);
+        (if has_room { entry } else { entry.max_refused() }, place)
     }
 
     /// There was no descriptor for a connection: the limit may have been lowered since the start.
@@ -44,32 +82,79 @@ impl Admission {
     }
 
     /// A connection that has been counted is gone.
-    pub fn leave(&self, peer: PeerAddr) {
-        let Some(client) = self.counted(peer) else { return };
+    pub fn leave(&self, place: &Place) {
+        let Some(client) = place.client else { return };
         let mut addresses = self.addresses.borrow_mut();
         if let Some(count) = addresses.get_mut(&client) {
-            *count -= 1;
-            if *count == 0 {
+            *count.of(place.refused) -= 1;
+            if count.staying + count.refused == 0 {
                 addresses.remove(&client);
             }
         }
     }
 
-    fn count(&self, peer: PeerAddr) -> bool {
-        let Some(client) = self.counted(peer) else { return true };
-        let mut addresses = self.addresses.borrow_mut();
-        let count = addresses.entry(client).or_insert(0);
-        *count += 1;
-        *count <= self.per_address
+    /// Whom the limit of an address has met since the last time, at most once a second: a flood must not flood the log.
+    pub fn take_news(&self, now_ms: u64) -> Option<String> {
+        let mut refused = self.refused.borrow_mut();
+        let last = refused.last?;
+        if refused.said_at > 0 && now_ms < refused.said_at + NEWS_EVERY_MS {
+            return None;
+        }
+        let count = refused.count;
+        *refused = Refused { said_at: now_ms, ..Refused::default() };
+        Some(format!(
+            "limit_connections_per_address: {count} connections refused, the last from {last}"
+        ))
     }
 
-    /// What a connection is counted by, if it is.
-    fn counted(&self, peer: PeerAddr) -> Option<IpAddr> {
-        match peer {
-            PeerAddr::Ip(address) if self.per_address > 0 => Some(client_of(address.ip())),
-            _ => None,
+    /// A client reads why it is refused as long as that costs no more than what it is allowed: an answer needs its
+    /// connection for up to `linger_timeout`, and whoever opens thousands would hold them all by that.
+    fn count(&self, client: IpAddr, most: u32) -> (Entry, Place) {
+        let mut addresses = self.addresses.borrow_mut();
+        let count = addresses.entry(client).or_default();
+        let entry = if count.staying < most {
+            Entry::Stays
+        } else if count.refused < most {
+            Entry::Refused
+        } else {
+            Entry::Closed
+        };
+        if entry != Entry::Stays {
+            let mut refused = self.refused.borrow_mut();
+            refused.count += 1;
+            refused.last = Some(client);
         }
+        if entry == Entry::Closed {
+            return (entry, Place::default());
+        }
+        let place = Place { client: Some(client), refused: entry == Entry::Refused };
+        *count.of(place.refused) += 1;
+        (entry, place)
     }
+}
+
+impl Count {
+    fn of(&mut self, refused: bool) -> &mut u32 {
+        if refused { &mut self.refused } else { &mut self.staying }
+    }
+}
+
+impl Entry {
+    /// The same, but nobody stays.
+    fn max_refused(self) -> Self {
+        if self == Self::Stays { Self::Refused } else { self }
+    }
+}
+
+/// The address that a connection is counted by. Proxies are not: theirs are the connections of many clients.
+fn counted_as(limits: &Limits, peer: &PeerAddr) -> Option<IpAddr> {
+    let rules = &limits.rules;
+    let PeerAddr::Ip(address) = peer else { return None };
+    let proxies = rules.proxy_protocol != ProxyProtocol::Off && rules.proxies.trusts(peer);
+    if limits.connections_per_address == 0 || rules.trusted.trusts(peer) || proxies {
+        return None;
+    }
+    Some(client_of(address.ip()))
 }
 
 fn first_reserved() -> RawFd {
@@ -117,6 +202,7 @@ pub(crate) enum Wait {
 const RESERVE: RawFd = 64;
 /// Of so many connections one goes at a time.
 const ROOM_SHARE: usize = 64;
+const NEWS_EVERY_MS: u64 = 1_000;
 
 #[cfg(test)]
 mod tests {
@@ -128,5 +214,47 @@ mod tests {
         assert_eq!(client("192.0.2.7"), "192.0.2.7");
         assert_eq!(client("::ffff:192.0.2.7"), "192.0.2.7");
         assert_eq!(client("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
+    #[test]
+    fn a_client_over_its_limit_is_told_so_often_and_then_no_more() {
+        let admission = Admission::new();
+        let client = "192.0.2.7".parse().unwrap();
+        let mut places: Vec<_> = (0..5).map(|_| admission.count(client, 2)).collect();
+        let entries: Vec<_> = places.iter().map(|(entry, _)| *entry).collect();
+        let (stays, refused) = (Entry::Stays, Entry::Refused);
+        assert_eq!(entries, [stays, stays, refused, refused, Entry::Closed]);
+        assert_eq!(admission.count("192.0.2.8".parse().unwrap(), 2).0, stays);
+        // One that was refused makes no room among those that stay.
+        admission.leave(&places.remove(2).1);
+        assert_eq!(admission.count(client, 2).0, refused);
+        admission.leave(&places.remove(0).1);
+        assert_eq!(admission.count(client, 2).0, stays);
+    }
+
+    #[test]
+    fn nothing_is_kept_of_a_client_that_is_gone() {
+        let admission = Admission::new();
+        let client = "192.0.2.7".parse().unwrap();
+        let places: Vec<_> = (0..5).map(|_| admission.count(client, 2).1).collect();
+        for place in &places {
+            admission.leave(place);
+        }
+        assert!(admission.addresses.borrow().is_empty());
+    }
+
+    #[test]
+    fn the_log_hears_of_refusals_once_a_second() {
+        let admission = Admission::new();
+        assert_eq!(admission.take_news(5), None);
+        let client = "192.0.2.7".parse().unwrap();
+        for _ in 0..4 {
+            admission.count(client, 1);
+        }
+        let news = admission.take_news(5).unwrap();
+        assert!(news.contains("3 connections refused, the last from 192.0.2.7"), "{news}");
+        admission.count(client, 1);
+        assert_eq!(admission.take_news(1_004), None);
+        assert!(admission.take_news(1_005).unwrap().contains(" 1 connections"));
+        assert_eq!(admission.take_news(9_000), None);
     }
 }

@@ -21,11 +21,11 @@ mod tunnel;
 mod websocket;
 
 use std::future::Future;
-use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
+use crate::admission::{Entry, Place};
 use crate::context::Context;
 use crate::guard::{Fault, Guard, Refusal};
 use crate::limits::{MAX_DRAIN, MAX_LINGER};
@@ -62,6 +62,8 @@ enum Turn {
 pub(crate) struct Connection {
     shared: Rc<Shared>,
     stream: Stream,
+    /// What it takes of its client's share.
+    place: Place,
     phase: Phase,
     guard: Guard,
     hyper: Option<Pin<Box<Hyper>>>,
@@ -86,7 +88,12 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub fn new(ctx: Rc<Context>, stream: Stream, peer: PeerAddr, tag: u32) -> Self {
+    pub fn new(
+        ctx: Rc<Context>,
+        stream: Stream,
+        (peer, tag): (PeerAddr, u32),
+        place: Place,
+    ) -> Self {
         let shared =
             ctx.connections.borrow_mut().insert_with(|id| Shared::new(ctx.clone(), id, tag, peer));
         shared.wait(shared.limits().header);
@@ -102,6 +109,7 @@ impl Connection {
         Self {
             shared,
             stream,
+            place,
             phase: Phase::Serving,
             guard,
             hyper: None,
@@ -225,7 +233,7 @@ impl Drop for Connection {
             ctx.tell(|batch| batch.connection_closed(shared.id));
         }
         ctx.crossing.slot.connection_closed();
-        ctx.admission.leave(shared.accepted_from);
+        ctx.admission.leave(&self.place);
         if ctx.crossing.lacks_descriptors() {
             // Once this one's is free, which is behind this function.
             let crossing = ctx.crossing.clone();
@@ -245,25 +253,33 @@ impl Drop for Connection {
 /// Begins to serve an accepted connection.
 pub(crate) fn serve(ctx: &Rc<Context>, accepted: Accepted) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
-    let stays = ctx.admission.enter(ctx, accepted.fd.as_raw_fd(), accepted.peer);
+    let (entry, place) = ctx.admission.enter(ctx, &accepted);
+    let (peer, tag) = (accepted.peer, accepted.tag);
+    if entry == Entry::Closed {
+        drop(accepted);
+        lost(ctx, (peer, tag), &place);
+        return ctx.crossing.descriptor_freed();
+    }
     match Stream::adopt(accepted.fd, unix) {
         Ok(stream) => {
-            let mut connection = Connection::new(ctx.clone(), stream, accepted.peer, accepted.tag);
-            if !stays {
+            let mut connection = Connection::new(ctx.clone(), stream, (peer, tag), place);
+            if entry == Entry::Refused {
                 connection.refuse(Refusal::Overloaded);
                 connection.begin_flush();
             }
             tokio::task::spawn_local(connection);
         }
-        // The socket is gone already; the acceptor has counted it.
-        Err(_) => {
-            if ctx.announce {
-                Shared::tell_lost(ctx, accepted.tag, accepted.peer);
-            }
-            ctx.crossing.slot.connection_closed();
-            ctx.admission.leave(accepted.peer);
-        }
+        Err(_) => lost(ctx, (peer, tag), &place),
     }
+}
+
+/// A connection's socket is gone before anything was read; the acceptor has counted it.
+fn lost(ctx: &Rc<Context>, (peer, tag): (PeerAddr, u32), place: &Place) {
+    if ctx.announce {
+        Shared::tell_lost(ctx, tag, peer);
+    }
+    ctx.crossing.slot.connection_closed();
+    ctx.admission.leave(place);
 }
 
 /// Turns of a connection before others get theirs.

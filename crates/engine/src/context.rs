@@ -74,7 +74,7 @@ impl Context {
         access: Option<AccessLog>,
     ) -> Self {
         let memory = Memory::new(&limits);
-        let admission = Admission::new(&limits);
+        let admission = Admission::new();
         Self {
             memory,
             admission,

@@ -379,7 +379,7 @@ async fn clock(ctx: Rc<Context>) {
             access.flush();
             access.take_news()
         });
-        if let Some(text) = news {
+        for text in news.into_iter().chain(ctx.admission.take_news(ctx.now_ms())) {
             ctx.tell(|batch| batch.trouble(&text));
         }
         ctx.refresh_clock();

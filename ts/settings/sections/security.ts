@@ -81,6 +81,15 @@ export const SECURITY_ROWS = {
     reads: 'worker',
     doc: 'How many requests a connection carries; the last answer says Connection: close, so that clients spread over new workers. 0 is no limit.',
   },
+  limit_connections_per_address: {
+    section: 'Security',
+    flags: ['--limit-connections-per-address'],
+    kind: integer(0, 4_294_967_295),
+    default: 0,
+    status: 'built',
+    reads: 'worker',
+    doc: 'How many connections of one address a worker takes. Against a client that uses up its descriptors. Of IPv6 addresses the first 64 bits count. A connection over the limit is answered 503 with Retry-After and closed; while as many as that still read their answer, further ones are closed at once. The log says so at most once a second. Peers in forwarded_allow_ips are not counted (with proxy_protocol neither are those in proxy_allow_ips), since their connections are those of many clients. 0 is no limit.',
+  },
   header_timeout: {
     section: 'Security',
     flags: ['--header-timeout'],

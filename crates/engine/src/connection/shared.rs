@@ -54,8 +54,6 @@ pub(crate) struct Shared {
     pub(super) requests: Cell<u32>,
     /// What has come behind the head of a request that asks for an upgrade, until the request crosses.
     pub(super) ahead: Cell<Option<Box<[u8]>>>,
-    /// Whose connection it is, whatever a proxy tells of the client.
-    pub(super) accepted_from: PeerAddr,
     /// The client, which a proxy may have told.
     pub(super) peer: Cell<PeerAddr>,
     /// What the client had connected to, as a proxy told it.
@@ -97,7 +95,6 @@ impl Shared {
             waits_until: Cell::new(u64::MAX),
             requests: Cell::new(0),
             ahead: Cell::new(None),
-            accepted_from: peer,
             peer: Cell::new(peer),
             proxied: Cell::new(None),
             remote: OnceCell::new(),

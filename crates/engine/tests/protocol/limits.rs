@@ -1,8 +1,10 @@
 //! Limits are exact: what is at the boundary passes, one more is refused.
 
+use monoceros_engine::addresses::AddressList;
 use monoceros_engine::limits::Limits;
+use monoceros_engine::rules::ProxyProtocol;
 
-use crate::harness::{Client, Engine, echo};
+use crate::harness::{Client, End, Engine, echo};
 
 /// The status of the answer to `input`, sent at once or in pieces.
 fn status(limits: &Limits, input: &str, pieces: usize) -> u16 {
@@ -142,5 +144,49 @@ fn an_endless_head_is_refused_before_its_end() {
         }
         assert_eq!(client.response(&mut engine).status, status_expected);
         assert!(sent <= 20_000, "{status_expected} after {sent} bytes");
+    }
+}
+
+#[test]
+fn the_connections_of_an_address_are_limited_exactly() {
+    let mut engine =
+        Engine::with_limits(Limits { connections_per_address: 2, ..Limits::default() }, echo());
+    let mut clients = [0; 5].map(|_| Client::connect(&engine));
+    let request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+    for client in &mut clients[..2] {
+        assert_eq!(client.ask(&mut engine, request).status, 200);
+    }
+    for client in &mut clients[2..4] {
+        let response = client.response(&mut engine);
+        assert_eq!((response.status, response.field("Connection")), (503, Some("close")));
+        assert_eq!(response.field("Retry-After"), Some("1"));
+        assert_eq!(client.end(&mut engine), End::Closed);
+    }
+    // Nothing was sent to it that it could read.
+    assert_eq!(clients[4].end(&mut engine), End::Closed);
+    drop(clients);
+    engine.until("all have gone", |engine| (engine.js.io.counters()[0] == 0).then_some(()));
+    let again = Client::connect(&engine).ask(&mut engine, request);
+    assert_eq!(again.status, 200);
+}
+
+#[test]
+fn proxies_are_not_counted() {
+    let mut limits = Limits { connections_per_address: 1, ..Limits::default() };
+    limits.rules.trusted = AddressList::parse("127.0.0.0/8").unwrap();
+    let mut engine = Engine::with_limits(limits.clone(), echo());
+    let mut clients = [0; 4].map(|_| Client::connect(&engine));
+    for client in &mut clients {
+        let request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert_eq!(client.ask(&mut engine, request).status, 200);
+    }
+    limits.rules.trusted = AddressList::default();
+    limits.rules.proxy_protocol = ProxyProtocol::V1;
+    limits.rules.proxies = AddressList::parse("127.0.0.1").unwrap();
+    let mut engine = Engine::with_limits(limits, echo());
+    let mut clients = [0; 4].map(|_| Client::connect(&engine));
+    for client in &mut clients {
+        let request = "PROXY TCP4 192.0.2.7 192.0.2.1 1 80\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n";
+        assert_eq!(client.ask(&mut engine, request).status, 200);
     }
 }
