@@ -150,7 +150,7 @@ for (const [name, scenario] of Object.entries(SCENARIOS)) {
   if (named.length === 0 || named.includes(name)) await play(scenario)
 }
 if (named.includes('long')) await play(longScenario())
-if (named.includes('chaos')) for (let seed = 1; seed <= 10; seed += 1) await playChaos(seed)
+if (named.includes('chaos')) for (const seed of seeds()) await playChaos(seed)
 console.log(['| what happens | answered | lost | |', '|---|---|---|---|', ...rows].join('\n'))
 process.exitCode = failed ? 1 : 0
 
@@ -164,18 +164,36 @@ async function play({ title, args = [], run }: Scenario): Promise<void> {
   addRow(title, answered, lost, result)
 }
 
+function seeds(): number[] {
+  const given = process.env.SOAK_SEEDS?.split(',').map(Number)
+  return given ?? Array.from({ length: 10 }, (_, index) => index + 1)
+}
+
 async function playChaos(seed: number): Promise<void> {
   const stage = await open([])
   const { program, name } = stage
-  await sendChaos(program, { seed, signals: 200, pauseMs: 60, name })
+  const sent = await sendChaos(program, { seed, signals: 200, pauseMs: 60, name })
   const result = await settleAfterChaos(program, { name, workers: WORKERS }).then(
     () => `${WORKERS} workers, nobody left over`,
     (error: unknown) => `FAILED: ${String(error)}`,
   )
+  if (result.startsWith('FAILED')) sayWhatIs(stage, sent)
   const { answered, lost } = await stage.load.stop()
   await close(stage)
   failed ||= result.startsWith('FAILED')
   addRow(`200 random signals, seed ${seed}`, answered, lost, result)
+}
+
+/** For whoever looks for the reason. */
+function sayWhatIs({ program, name }: Stage, sent: readonly string[]): void {
+  console.log(sent.join(', '))
+  console.log(program.log.split('\n').slice(-80).join('\n'))
+  for (const [kind, pids] of Object.entries(family(program, name))) {
+    for (const pid of pids) {
+      const [state] = /^State:.*$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
+      console.log(`${kind} ${pid} ${state} ${readFileSync(`/proc/${pid}/cmdline`, 'utf8')}`)
+    }
+  }
 }
 
 function longScenario(): Scenario {

@@ -5,6 +5,7 @@
 
 import type { HookName } from './hooks/table.ts'
 import type { Config } from './settings/config.ts'
+import type { SignalName } from './signals.ts'
 
 /** The descriptor of a worker's end of the channel. */
 export const CHANNEL_FD = 3
@@ -60,8 +61,8 @@ export type WorkerMessage =
   | { readonly type: 'ready'; readonly engine: string }
   /** The application could not be loaded; the process ends with `exit`. */
   | { readonly type: 'failed'; readonly code: string; readonly text: string; readonly exit: number }
-  /** Somebody else than the arbiter told the worker to stop: it drains and needs a successor. */
-  | { readonly type: 'leaving' }
+  /** Somebody else than the arbiter told the worker to stop: it drains or ends, and needs a successor. */
+  | { readonly type: 'leaving'; readonly signal: SignalName }
   /** An error was not caught: the worker serves on and would rather be replaced. */
   | { readonly type: 'spoiled' }
   /** The event loop turns; only without the shared page. */

@@ -311,7 +311,7 @@ test('a death from outside is replaced at once, in the same slot', async (t) => 
 test('a worker that leaves because somebody told it to has its successor while it drains', async (t) => {
   const stage = await startArbiter({ workers: 1 })
   await allReady(stage)
-  stage.system.children[0]?.says({ type: 'leaving' })
+  stage.system.children[0]?.says({ type: 'leaving', signal: 'TERM' })
   await settle()
   t.is(stage.system.children.length, 2)
   t.is(stage.system.children[1]?.slot, '2')

@@ -84,11 +84,12 @@ export class Arbiter {
   async run(): Promise<number> {
     const { resolved, version } = this.#parts
     this.#log.info(`Starting monoceros ${version}`)
-    this.#identity.take(resolved.values)
-    await this.#parts.hooks.begin(resolved, this.#headcount.wanted)
+    // Before anybody can read in the pidfile whom to send one.
     for (const signal of ARBITER_SIGNALS) {
       this.#system.onSignal(signal, () => this.#queue.push({ type: 'signal', signal }))
     }
+    this.#identity.take(resolved.values)
+    await this.#parts.hooks.begin(resolved, this.#headcount.wanted)
     this.#succession.watch()
     this.#rollout.start(resolved)
     try {
@@ -129,7 +130,7 @@ export class Arbiter {
         event.worker.exit = event.exit
         return this.#supervisor.apply(event.worker, 'exit')
       case 'successorReady':
-        return this.#log.info(`The new arbiter (pid: ${event.pid}) serves beside this one`)
+        return this.#succession.handleSuccessorReady(event.pid)
       case 'successorExit':
         this.#succession.handleSuccessorExit(event.pid, event.exit)
         // Else nobody would serve.
@@ -207,9 +208,7 @@ export class Arbiter {
         return this.#rest()
       case 'wake':
         this.#headcount.wake()
-        return this.#log.info(
-          'The workers come back; settings are not read while a new arbiter lives',
-        )
+        return this.#log.info('The workers come back, with the settings that they had')
       case 'wakeAndReload':
         this.#headcount.wake()
         this.#remembered.add(request)
@@ -381,6 +380,7 @@ export class Arbiter {
     this.#supervisor.check({ late })
     this.#parts.notifier.tick()
     if (!second) return
+    this.#succession.tick()
     this.#identity.show(this.#supervisor.figures())
     this.#parts.reapOrphans()
   }

@@ -29,6 +29,7 @@ export class Succession {
   readonly #parts: SuccessionParts
   #elder: number | undefined
   #successor: Successor | undefined
+  #isStarting = false
 
   constructor(system: System, parts: SuccessionParts) {
     this.#system = system
@@ -82,11 +83,17 @@ export class Succession {
     })
     const { pid = 0 } = successor
     this.#successor = successor
+    this.#isStarting = true
     successor.onMessage(({ type }) => {
       if (type === 'ready') queue.push({ type: 'successorReady', pid })
     })
     successor.onExit((exit) => queue.push({ type: 'successorExit', pid, exit }))
     log.info(`Starting a new arbiter (pid: ${pid})`)
+  }
+
+  /** TTIN and TTOU stop a process that has no handlers yet; only another one can wake it. */
+  tick(): void {
+    if (this.#isStarting && this.successor !== undefined) this.#system.kill(this.successor, 'CONT')
   }
 
   /** A line that says why a signal is not obeyed. */
@@ -96,6 +103,11 @@ export class Succession {
         ? `the new arbiter (pid: ${this.successor}) lives; end it or this one first`
         : `the arbiter (pid: ${this.#elder}) that has started this one lives; end it first`
     this.#parts.log.warning(`SIG${signal} is refused: ${other}`)
+  }
+
+  handleSuccessorReady(pid: number): void {
+    this.#isStarting = false
+    this.#parts.log.info(`The new arbiter (pid: ${pid}) serves beside this one`)
   }
 
   handleSuccessorExit(pid: number, { code, signal, error }: ChildExit): void {

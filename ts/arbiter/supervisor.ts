@@ -105,6 +105,7 @@ export class Supervisor {
         worker.failure ??= { text: message.text, exit: message.exit }
         return this.apply(worker, 'failed')
       case 'leaving':
+        worker.leavesBy = message.signal
         return this.apply(worker, 'leaving')
       case 'spoiled':
         worker.spoiled = true
@@ -212,7 +213,7 @@ export class Supervisor {
       this.#reportFailure(worker)
     },
     noteLeaving: (worker) => {
-      this.#log.info(`Worker (${worker.toLog()}) was sent SIGTERM!`)
+      this.#log.info(`Worker (${worker.toLog()}) was sent SIG${worker.leavesBy}!`)
       this.#startDrain(worker)
       this.recordDeath(worker, true)
     },

@@ -2,7 +2,7 @@
 
 import type { Blockade } from '../messages.ts'
 import type { Child, ChildExit } from '../process/system.ts'
-import { WORKER_SIGNALS } from '../signals.ts'
+import { type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import type { Generation } from './generation.ts'
 import type { Allowance } from './recycling.ts'
 import type { WorkerState } from './states.ts'
@@ -26,6 +26,8 @@ export class WorkerHandle {
   state: WorkerState = 'booting'
   readyAtMs: number | undefined
   leavingSinceMs: number | undefined
+  /** The signal by which somebody else told it to leave. */
+  leavesBy: SignalName | undefined
   /** Requests begun, and when the last one was, as far as the arbiter has looked. */
   begun = 0
   newestRequestAtMs: number | undefined

@@ -35,7 +35,7 @@ export interface System {
   every(intervalMs: number, callback: () => void): () => void
   onSignal(signal: SignalName, callback: () => void): void
   /** Sends a signal; false when there is no such process. */
-  kill(pid: number, signal: SignalName | 'KILL'): boolean
+  kill(pid: number, signal: SignalName | 'KILL' | 'CONT'): boolean
   /** Whether a process with this id exists, ours or not. */
   alive(pid: number): boolean
   /** How often the kernel has killed one of us for want of memory; undefined where nobody counts. */
@@ -197,6 +197,10 @@ function spawnChild(options: SpawnOptions): Child {
     argv0: title.padEnd(TITLE_ROOM),
     cwd,
     env,
+    // In a session of its own: node sets every signal back to its default when it starts, and to a process in nobody's
+    // session the kernel does not do the default of TTIN, TTOU and TSTP, which would stop it until it has handlers. And
+    // what a terminal sends to its processes comes to the arbiter alone, who passes on what is meant.
+    detached: true,
     stdio: ['inherit', 'inherit', 'inherit', 'pipe', ...fds],
   })
   if (child.pid !== undefined) schedule(child.pid, options)

@@ -208,20 +208,27 @@ export class Worker {
 
   #handleSignal(signal: SignalName): void {
     const role = SIGNALS[signal].worker
-    if (role === 'drain') this.#leave()
+    if (role === 'drain') this.#leave(signal)
     if (role === 'quit') {
+      this.#sayLeaving(signal)
       this.#hooks?.call('worker_int')
       this.#exit(0)
     }
     if (role === 'reopen') this.#reopenLogs()
   }
 
-  #leave(): void {
+  #leave(signal: SignalName): void {
+    this.#sayLeaving(signal)
     if (this.#state === 'booting') return this.#exit(0)
-    if (this.#state !== 'ready') return
-    // The arbiter knows when it was the arbiter's; else it starts a successor now and not after the drain.
-    this.#channel.send({ type: 'leaving' })
-    void this.#drain(this.#graceMs)
+    if (this.#state === 'ready') void this.#drain(this.#graceMs)
+  }
+
+  // The arbiter knows when the signal was its own. Else it starts a successor now and not after the drain, and an end
+  // while booting is nobody's failure.
+  #sayLeaving(signal: SignalName): void {
+    if (this.#state === 'booting' || this.#state === 'ready') {
+      this.#channel.send({ type: 'leaving', signal })
+    }
   }
 
   async #drain(graceMs: number): Promise<void> {
