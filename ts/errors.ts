@@ -117,6 +117,20 @@ export const ERRORS = {
     exit: 1,
     text: (address: string, reason: string) => `cannot listen at ${address}: ${reason}.`,
   },
+  ERR_TLS_CERTIFICATE: {
+    exit: 1,
+    text: (what: string) => `${what} needs a certificate: name one by the setting certfile.`,
+  },
+  ERR_TLS_FILE: {
+    exit: 1,
+    text: (setting: string, path: string, problem: string) =>
+      `${setting} cannot be used, got "${path}": ${problem}.`,
+  },
+  ERR_TLS_MISMATCH: {
+    exit: 1,
+    text: (keyfile: string, certfile: string) =>
+      `the private key in ${keyfile} is not the one of the certificate in ${certfile}.`,
+  },
   ERR_ADDRESS_IN_USE: {
     exit: 1,
     text: (address: string) =>

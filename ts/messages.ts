@@ -6,6 +6,7 @@
 import type { HookName } from './hooks/table.ts'
 import type { Config } from './settings/config.ts'
 import type { SignalName } from './signals.ts'
+import type { TlsMaterial } from './tls/material.ts'
 
 /** The descriptor of a worker's end of the channel. */
 export const CHANNEL_FD = 3
@@ -18,6 +19,8 @@ export interface ListenerMessage {
   readonly fd: number
   /** As in the log: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
   readonly address: string
+  /** TLS is spoken there. */
+  readonly secure: boolean
 }
 
 /** From the arbiter to a worker. */
@@ -34,6 +37,8 @@ export interface BootMessage {
   readonly generation: number
   readonly config: Config
   readonly listeners: readonly ListenerMessage[]
+  /** What TLS needs, where it is spoken. */
+  readonly tls?: TlsMaterial
   /** One descriptor for each slot of the scoreboard; empty without the shared page. */
   readonly kickFds: readonly number[]
   readonly slots: number

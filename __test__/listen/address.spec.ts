@@ -32,6 +32,18 @@ test(understands, 'LocalHost:80', tcp('localhost', 80), 'http://localhost:80')
 test(understands, '[::1]:8001', tcp('::1', 8001), 'http://[::1]:8001')
 test(understands, '[::]', tcp('::', 8000), 'http://[::]:8000')
 test(understands, 'tcp://10.0.0.1:5', tcp('10.0.0.1', 5), 'http://10.0.0.1:5')
+test(
+  understands,
+  'http://10.0.0.1:5',
+  { ...tcp('10.0.0.1', 5), scheme: 'http' },
+  'http://10.0.0.1:5',
+)
+test(
+  understands,
+  'https://:8443',
+  { ...tcp('0.0.0.0', 8443), scheme: 'https' },
+  'https://0.0.0.0:8443',
+)
 test(understands, 'tcp://[::1]', tcp('::1', 8000), 'http://[::1]:8000')
 test(understands, 'unix:/run/a.sock', unix('/run/a.sock'), 'unix:/run/a.sock')
 test(understands, 'unix:///run/a.sock', unix('/run/a.sock'), 'unix:/run/a.sock')
@@ -48,7 +60,7 @@ test(refuses, 'host:http', /not a port/)
 test(refuses, '::1:8000', /needs brackets/)
 test(refuses, '[::1', /\[ADDRESS\]:PORT/)
 test(refuses, '[nonsense]:80', /not an IPv6 address/)
-test(refuses, 'http://localhost:80', /unknown scheme "http:\/\/"/)
+test(refuses, 'ftp://localhost:80', /unknown scheme "ftp:\/\/"/)
 test(refuses, 'unix:', /needs a path/)
 test(refuses, `unix:/${'x'.repeat(120)}`, /121 bytes, the system allows 107/)
 test(refuses, 'fd://x', /needs a number/)

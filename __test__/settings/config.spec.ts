@@ -59,6 +59,11 @@ test('without any source every setting has its default', async (t) => {
     write_timeout: 60,
     write_min_rate: 500,
     linger_timeout: 2,
+    keyfile: null,
+    certfile: null,
+    suppress_ragged_eofs: true,
+    handshake_timeout: 10,
+    limit_handshakes: 1000,
     check_config: false,
     print_config: false,
     preload_app: false,
@@ -353,5 +358,5 @@ test('defineConfig knows names and types, and returns what it is given', (t) => 
   // @ts-expect-error: a number is needed.
   t.deepEqual(defineConfig({ keepalive: true }), { keepalive: true })
   // @ts-expect-error: not built yet.
-  t.deepEqual(defineConfig({ certfile: 'x' }), { certfile: 'x' })
+  t.deepEqual(defineConfig({ ca_certs: 'x' }), { ca_certs: 'x' })
 })

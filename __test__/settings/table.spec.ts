@@ -42,6 +42,7 @@ permit_unconventional_http_method casefold_http_method forwarder_headers header_
 user group umask initgroups daemon enable_stdio_inheritance preload_app max_surge worker_nice worker_cpu_affinity
 check_config print_config reuse_port chdir raw_env pidfile accesslog
 access_log_format errorlog loglevel proc_name
+keyfile certfile suppress_ragged_eofs handshake_timeout limit_handshakes
 max_worker_lifetime max_worker_lifetime_jitter max_worker_memory asgi_lifespan on_starting on_reload when_ready pre_fork
 post_fork post_worker_init worker_int worker_abort pre_exec pre_request post_request child_exit worker_exit
 nworkers_changed on_exit`.split(/\s+/)

@@ -17,6 +17,7 @@ use napi_derive::napi;
 use crate::bridge::Bridge;
 use crate::rules::{EngineRules, rules};
 use crate::system_error::system_error;
+use crate::tls::{TlsMaterial, server};
 
 /// The settings that the engine reads. Numbers are bytes, counts or seconds as in `docs/settings.md`.
 #[napi(object)]
@@ -35,6 +36,9 @@ pub struct EngineSettings {
     pub announce: Option<bool>,
     pub limit_requests_per_connection: u32,
     pub limit_connections_per_address: u32,
+    /// Of TLS; whoever never does it need not say.
+    pub handshake_timeout: Option<f64>,
+    pub limit_handshakes: Option<u32>,
     pub header_timeout: f64,
     pub body_timeout: f64,
     pub body_min_rate: f64,
@@ -123,15 +127,28 @@ impl Engine {
             .map_err(|error| napi::Error::new("ERR_ENGINE_SYSTEM".into(), error.reason.clone()))
     }
 
-    /// Takes over a listening descriptor and accepts from it for the server `tag`.
+    /// Takes over a listening descriptor and accepts from it for the server `tag`: with TLS, if it is `secure`.
     #[napi(catch_unwind)]
-    pub fn listen(&self, fd: i32, tag: u32) -> napi::Result<(), String> {
+    pub fn listen(&self, fd: i32, tag: u32, secure: Option<bool>) -> napi::Result<(), String> {
         if fd < 0 {
             return Err(napi::Error::new("EBADF".into(), format!("listen EBADF: descriptor {fd}")));
         }
         // SAFETY: the caller gives the descriptor away; `ts/engine/native.ts` passes each one once.
         let listener = unsafe { OwnedFd::from_raw_fd(fd) };
-        self.bridge.with(|io| io.listen(listener, tag))
+        self.bridge.with(|io| {
+            if secure == Some(true) {
+                io.listen_secure(listener, tag);
+            } else {
+                io.listen(listener, tag);
+            }
+        })
+    }
+
+    /// Says how the server `tag` does TLS with connections that begin from now on.
+    #[napi(catch_unwind)]
+    pub fn secure(&self, tag: u32, material: TlsMaterial) -> napi::Result<(), String> {
+        let server = server(material)?;
+        self.bridge.with(|io| io.secure(tag, server))
     }
 
     /// Closes the listeners of a server; its connections live on. Returns how many it has accepted.
@@ -214,6 +231,7 @@ pub fn requests_in_hand() -> Vec<RequestInHand> {
 }
 
 fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
+    let unset = Limits::default();
     Limits {
         rules,
         request_line: settings.limit_request_line as usize,
@@ -221,6 +239,8 @@ fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
         request_field_size: settings.limit_request_field_size as usize,
         request_body: settings.limit_request_body.max(0.0) as u64,
         keepalive: seconds(settings.keepalive),
+        handshake: settings.handshake_timeout.map_or(unset.handshake, seconds),
+        handshakes: settings.limit_handshakes.map_or(unset.handshakes, |most| most as usize),
         header: seconds(settings.header_timeout),
         body: seconds(settings.body_timeout),
         body_rate: settings.body_min_rate.max(0.0) as u64,
@@ -235,7 +255,7 @@ fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
         request_buffer_time: Duration::from_secs_f64(settings.request_buffer_time.clamp(0.0, 1e9)),
         buffer_memory: settings.buffer_memory.max(0.0) as usize,
         response_buffer: settings.response_buffer_size.max(0.0) as usize,
-        ..Limits::default()
+        ..unset
     }
     .bounded()
 }

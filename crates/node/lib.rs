@@ -6,3 +6,4 @@ pub mod process;
 pub mod rules;
 pub mod scoreboard;
 mod system_error;
+mod tls;

@@ -8,7 +8,7 @@ import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { ARBITER_SIGNALS, SIGNALS, type SignalName } from '../signals.ts'
 import { type ArbiterEvent, EventQueue } from './events.ts'
-import type { Generation } from './generation.ts'
+import { type Generation, shownAddress } from './generation.ts'
 import { Headcount } from './headcount.ts'
 import { Identity } from './identity.ts'
 import type { ArbiterParts } from './parts.ts'
@@ -392,8 +392,9 @@ export class Arbiter {
     this.#cancelTimer = this.#system.after(delayMs, () => this.#queue.push({ type: 'tick' }))
   }
 
-  #sayListening({ listeners }: Generation): void {
-    const addresses = listeners.map(({ address }) => address).join(',')
+  #sayListening(generation: Generation): void {
+    const { listeners } = generation
+    const addresses = listeners.map((listener) => shownAddress(listener, generation)).join(',')
     this.#log.info(`Listening at: ${addresses} (${this.#system.pid})`)
   }
 }

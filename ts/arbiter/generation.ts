@@ -1,10 +1,12 @@
 /** A generation: one reading of the settings with the sockets they name. A reload makes a new one beside the old. */
 
+import { monocerosError } from '../errors.ts'
 import { adoptListener, type Listener, type ListenOptions, openListener } from '../listen/socket.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { ownerOf } from '../process/user.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
+import { readTls, type TlsMaterial } from '../tls/material.ts'
 import type { HandedListener } from './handover.ts'
 
 export interface Generation {
@@ -13,6 +15,18 @@ export interface Generation {
   /** Where the settings were read from, for the workers' hooks. */
   readonly configFile?: string | undefined
   readonly listeners: readonly Listener[]
+  /** What TLS needs, if any of the listeners speaks it. */
+  readonly tls?: TlsMaterial | undefined
+}
+
+/** Whether TLS is spoken at a listener: its address may say so, else it is where there is a certificate. */
+export function isSecure({ bind, port }: Listener, tls: TlsMaterial | undefined): boolean {
+  return tls !== undefined && port !== undefined && !bind.trim().startsWith('http://')
+}
+
+/** The address of a listener, as in the log. */
+export function shownAddress(listener: Listener, { tls }: Pick<Generation, 'tls'>): string {
+  return isSecure(listener, tls) ? listener.address.replace(/^http:/, 'https:') : listener.address
 }
 
 /** Opens the addresses that the earlier generation has not; the others are shared with it. */
@@ -35,6 +49,11 @@ export function generationOpener(
 ): OpenGeneration {
   return async ({ values: config, file: configFile }, earlier) => {
     const options = listenOptions(config)
+    const tls = readTls(config)
+    const wanting = config.bind.find(
+      (bind) => tls === undefined && bind.trim().startsWith('https://'),
+    )
+    if (wanting !== undefined) throw monocerosError('ERR_TLS_CERTIFICATE', `the address ${wanting}`)
     const kept =
       earlier?.listeners ?? inherited.listeners.map((handed) => adoptListener(handed, options))
     const binds = inherited.activated ? kept.map(({ bind }) => bind) : config.bind
@@ -52,7 +71,7 @@ export function generationOpener(
       throw error
     }
     if (earlier === undefined) closeUnused(kept, listeners)
-    return { number: (earlier?.number ?? 0) + 1, config, configFile, listeners }
+    return { number: (earlier?.number ?? 0) + 1, config, configFile, listeners, tls }
   }
 }
 

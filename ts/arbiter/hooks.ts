@@ -8,6 +8,7 @@ import type { Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown.ts'
 import type { System } from '../process/system.ts'
 import type { ResolvedConfig } from '../settings/config.ts'
+import { shownAddress } from './generation.ts'
 import type { Headcount } from './headcount.ts'
 import type { Rollout } from './rollout.ts'
 import type { Workers } from './workers.ts'
@@ -111,7 +112,10 @@ export interface ServerFacts {
 function hookServer(log: Logger, facts: ServerFacts): HookArbiter {
   const { system, workers, rollout, headcount, resolved } = facts
   const config = () => rollout.current?.config ?? resolved.values
-  const addresses = () => rollout.current?.listeners.map(({ address }) => address) ?? []
+  const addresses = () => {
+    const { current } = rollout
+    return current?.listeners.map((listener) => shownAddress(listener, current)) ?? []
+  }
   return {
     log,
     pid: system.pid,

@@ -11,7 +11,7 @@ import { processTitle } from '../process/title.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
 import type { Config } from '../settings/config.ts'
 import { memoryLimit } from '../settings/cpus.ts'
-import type { Generation } from './generation.ts'
+import { type Generation, isSecure, shownAddress } from './generation.ts'
 import { heapFlags } from './heap.ts'
 
 // The same extension as this file: .ts when the sources run, .js in dist/.
@@ -61,10 +61,12 @@ export function bootMessage(
     slot,
     generation: slotGeneration,
     config: generation.config,
-    listeners: generation.listeners.map(({ address }, index) => ({
+    listeners: generation.listeners.map((listener, index) => ({
       fd: firstListener + index,
-      address,
+      address: shownAddress(listener, generation),
+      secure: isSecure(listener, generation.tls),
     })),
+    ...(generation.tls === undefined ? {} : { tls: generation.tls }),
     kickFds: board.kickFds.map((_, index) => firstKick + index),
     slots: board.slots,
     age,

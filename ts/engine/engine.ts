@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:http'
 import type { FetchFunction } from '../http/fetch.ts'
+import type { TlsMaterial } from '../tls/material.ts'
 import type { ExchangeHandler } from './exchange.ts'
 import type { RulesConfig } from './rules.ts'
 
@@ -17,6 +18,8 @@ export type Target =
 export interface ListenerInfo {
   readonly fd: number
   readonly address: string
+  /** TLS is spoken there, as the option `tls` says. */
+  readonly secure?: boolean
 }
 
 /** The settings that engines read; a `Config` is one. */
@@ -51,6 +54,9 @@ export interface EngineConfig extends Partial<RulesConfig> {
   readonly write_timeout: number
   readonly write_min_rate: number
   readonly linger_timeout: number
+  /** Of TLS; whoever never does it need not say. */
+  readonly handshake_timeout?: number
+  readonly limit_handshakes?: number
 }
 
 /** Where an engine says what it has to say. */
@@ -76,6 +82,8 @@ export interface EngineOptions {
   readonly board?: EngineBoard | undefined
   /** The descriptor whose end means that the arbiter is gone (the native engine only). */
   readonly lifelineFd?: number | undefined
+  /** What TLS needs, where it is spoken. */
+  readonly tls?: TlsMaterial | undefined
 }
 
 /** What an engine has counted since it started. */

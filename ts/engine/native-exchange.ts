@@ -19,6 +19,10 @@ type Peer = readonly [string | undefined, number | undefined, Family]
 
 const NOBODY: Peer = [undefined, undefined, undefined]
 
+/** In the byte of the family. */
+const FAMILY_MASK = 15
+const SECURE = 16
+
 /** The exchanges that may still hear of something, by their place. */
 export type Live = (NativeExchange | NativeTunnel | undefined)[]
 
@@ -30,20 +34,24 @@ export class NativeConnection implements Connection {
   readonly localAddress: string | undefined
   readonly localPort: number | undefined
   readonly localFamily: Family
-  encrypted = false
+  encrypted: boolean
   /** It shows what a proxy told of the client of the request in hand. */
   forwards = false
   attachment: unknown = undefined
   readonly handler: ExchangeHandler
   readonly #ring: Ring
   readonly #own: Peer
+  /** Whatever a proxy tells. */
+  readonly #secure: boolean
 
   /** Reads the record of a connection that begins at `at`. */
   constructor(ring: Ring, handler: ExchangeHandler, id: number, text: string, at: number) {
     this.#ring = ring
     this.handler = handler
     this.id = id
-    const family = text.charCodeAt(at)
+    const family = text.charCodeAt(at) & FAMILY_MASK
+    this.#secure = (text.charCodeAt(at) & SECURE) !== 0
+    this.encrypted = this.#secure
     const remote = at + 7
     const local = remote + text.charCodeAt(at + 5)
     this.#own = NOBODY
@@ -60,7 +68,7 @@ export class NativeConnection implements Connection {
   /** Shows the client of a request. Those of a connection come one after the other, each perhaps of another client. */
   forward(exchange: NativeExchange): void {
     const { secure, client } = exchange
-    this.encrypted = secure
+    this.encrypted = secure || this.#secure
     this.forwards = secure || client !== undefined
     ;[this.remoteAddress, this.remotePort, this.remoteFamily] = client ?? this.#own
   }

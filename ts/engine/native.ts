@@ -1,5 +1,6 @@
 /** The native engine of a worker: sockets and HTTP on a Rust I/O thread. */
-import type { NativeEngineSettings } from '../native/index.ts'
+import type { NativeEngineSettings, NativeTlsMaterial } from '../native/index.ts'
+import type { TlsMaterial } from '../tls/material.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
 import type { ExchangeHandler } from './exchange.ts'
 import { IoThread } from './io-thread.ts'
@@ -22,7 +23,8 @@ export function createNativeEngine(options: EngineOptions): Engine {
 
     async serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void> {
       const tag = thread.add(await handlerOf(target, options, listeners))
-      for (const { fd } of listeners) engine.listen(fd, tag)
+      if (options.tls !== undefined) engine.secure(tag, materialOf(options.tls))
+      for (const { fd, secure } of listeners) engine.listen(fd, tag, secure)
     },
 
     drain(graceMs: number): Promise<void> {
@@ -53,6 +55,11 @@ export function createNativeEngine(options: EngineOptions): Engine {
   }
 }
 
+/** The addon's types know no lists that cannot be changed. */
+function materialOf({ certificates, protocols, strictEnds }: TlsMaterial): NativeTlsMaterial {
+  return { certificates: [...certificates], protocols: [...protocols], strictEnds }
+}
+
 function settingsOf({ config }: EngineOptions): NativeEngineSettings {
   return {
     keepalive: config.keepalive,
@@ -74,6 +81,8 @@ function settingsOf({ config }: EngineOptions): NativeEngineSettings {
     writeTimeout: config.write_timeout,
     writeMinRate: config.write_min_rate,
     lingerTimeout: config.linger_timeout,
+    handshakeTimeout: config.handshake_timeout,
+    limitHandshakes: config.limit_handshakes,
     accesslog: config.accesslog ?? undefined,
     accessLogFormat: config.access_log_format,
     rules: rulesOf(config),

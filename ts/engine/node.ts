@@ -5,15 +5,27 @@
 import type http from 'node:http'
 import type { Socket } from 'node:net'
 import net from 'node:net'
+import tls from 'node:tls'
 import { NodeDispatch } from '../http/node/dispatch.ts'
 import { serverInternals, socketInternals } from '../http/node/internals.ts'
 import { prepareServer } from '../http/node/server.ts'
 import { TABLE } from '../settings/table.ts'
-import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
+import type { TlsMaterial } from '../tls/material.ts'
+import type {
+  Engine,
+  EngineConfig,
+  EngineCounters,
+  EngineOptions,
+  ListenerInfo,
+  Target,
+} from './engine.ts'
 import { serveExchanges } from './node-exchange.ts'
 
 /** How long a draining worker keeps idle connections, to answer requests that are on their way already. */
 const IDLE_DRAIN_MS = 2000
+
+/** The longest that a timer of Node takes. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1
 
 /** How long a half-closed connection waits for the client's end. */
 const LINGER_MS = 1000
@@ -117,10 +129,16 @@ class NodeEngine implements Engine {
   }
 
   /** A server in front of each descriptor, since a node server has only one; it hands the connections on. */
-  #listen(server: http.Server, { fd, address }: ListenerInfo): void {
-    const front = net.createServer({ allowHalfOpen: true, noDelay: true })
+  #listen(server: http.Server, { fd, address, secure }: ListenerInfo): void {
+    const { tls: material } = this.#options
+    const options = { allowHalfOpen: true, noDelay: true }
+    const front =
+      secure === true && material !== undefined
+        ? tls.createServer({ ...options, ...secureOptions(material, this.#options.config) })
+        : net.createServer(options)
     front.maxConnections = this.#options.config.worker_connections
-    front.on('connection', (socket) => this.#connect(server, front, socket))
+    const event = front instanceof tls.Server ? 'secureConnection' : 'connection'
+    front.on(event, (socket: Socket) => this.#connect(server, front, socket))
     front.on('error', (error) => this.#options.log.exception(`listening on ${address}`, error))
     front.listen({ fd })
     this.#fronts.push(front)
@@ -149,6 +167,14 @@ class NodeEngine implements Engine {
       else if (!this.#dispatch?.tunnels.has(socket)) linger(socket)
     }
   }
+}
+
+/** HTTP/1.1 is all that there is here. */
+function secureOptions({ certificates }: TlsMaterial, config: EngineConfig): tls.TlsOptions {
+  const [{ chain: cert, key } = { chain: '', key: '' }] = certificates
+  const { handshake_timeout: seconds = 0 } = config
+  const handshakeTimeout = seconds === 0 ? MAX_TIMEOUT_MS : seconds * 1000
+  return { cert, key, handshakeTimeout, ALPNProtocols: ['http/1.1'] }
 }
 
 /** An answer whose head is not yet decided says `Connection: close`. */

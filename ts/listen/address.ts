@@ -5,7 +5,13 @@
 
 import { isIPv4, isIPv6 } from 'node:net'
 
-export type TcpAddress = { readonly kind: 'tcp'; readonly host: string; readonly port: number }
+export type TcpAddress = {
+  readonly kind: 'tcp'
+  readonly host: string
+  readonly port: number
+  /** Says that TLS is spoken there, or not; else there is TLS if there is a certificate. */
+  readonly scheme?: 'http' | 'https'
+}
 
 /** The path of an abstract socket starts with a NUL byte, as for the kernel. */
 export type UnixAddress = { readonly kind: 'unix'; readonly path: string }
@@ -26,10 +32,10 @@ export const ANY_HOST = '0.0.0.0'
 const MAX_UNIX_PATH_BYTES = 107
 
 const FORMS =
-  'allowed are HOST, HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH, tcp://HOST:PORT and fd://N'
+  'allowed are HOST, HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH, tcp://, http:// or https://HOST:PORT and fd://N'
 
 /**
- * Reads `HOST`, `HOST:PORT`, `[v6]:PORT`, `:PORT`, the empty text, `unix:PATH`, `unix://PATH`,
+ * Reads `HOST`, `HOST:PORT`, `[v6]:PORT`, `:PORT`, the empty text, a scheme before these, `unix:PATH`, `unix://PATH`,
  * `unix:@NAME` (abstract), `tcp://...` and `fd://N`.
  */
 export function parseAddress(text: string): Address | AddressProblem {
@@ -37,17 +43,21 @@ export function parseAddress(text: string): Address | AddressProblem {
   if (trimmed.startsWith('unix:')) return parseUnix(trimmed.slice('unix:'.length))
   if (trimmed.startsWith('fd://')) return parseFd(trimmed.slice('fd://'.length))
   const scheme = /^([a-z][a-z0-9+.-]*):\/\//i.exec(trimmed)?.[1]?.toLowerCase()
-  if (scheme !== undefined && scheme !== 'tcp') {
+  if (scheme === undefined) return parseTcp(trimmed)
+  const rest = trimmed.slice(`${scheme}://`.length)
+  if (scheme === 'tcp') return parseTcp(rest)
+  if (scheme !== 'http' && scheme !== 'https') {
     return invalid(`unknown scheme "${scheme}://"; ${FORMS}`)
   }
-  return parseTcp(scheme === undefined ? trimmed : trimmed.slice('tcp://'.length))
+  const address = parseTcp(rest)
+  return address.kind === 'tcp' ? { ...address, scheme } : address
 }
 
 /** The address as the log, `PORT` and the worker's `server.address()` show it. */
 export function formatAddress(address: Address): string {
   if (address.kind === 'unix') return `unix:${address.path.replace(/^\0/, '@')}`
   if (address.kind === 'fd') return `fd://${address.fd}`
-  return `http://${formatHostPort(address)}`
+  return `${address.scheme ?? 'http'}://${formatHostPort(address)}`
 }
 
 /** `host:port`, with brackets round an IPv6 host. */

@@ -19,8 +19,10 @@ export declare class Engine {
   take(): string | undefined
   /** The next piece of a body that the text of the last batch refers to. */
   piece(): Buffer
-  /** Takes over a listening descriptor and accepts from it for the server `tag`. */
-  listen(fd: number, tag: number): void
+  /** Takes over a listening descriptor and accepts from it for the server `tag`: with TLS, if it is `secure`. */
+  listen(fd: number, tag: number, secure?: boolean | undefined | null): void
+  /** Says how the server `tag` does TLS with connections that begin from now on. */
+  secure(tag: number, material: TlsMaterial): void
   /** Closes the listeners of a server; its connections live on. Returns how many it has accepted. */
   unlisten(tag: number): number
   /** Gives a server limits of its own, from now on and for the connections that it has. */
@@ -135,6 +137,9 @@ export interface EngineSettings {
   announce?: boolean
   limitRequestsPerConnection: number
   limitConnectionsPerAddress: number
+  /** Of TLS; whoever never does it need not say. */
+  handshakeTimeout?: number
+  limitHandshakes?: number
   headerTimeout: number
   bodyTimeout: number
   bodyMinRate: number
@@ -237,6 +242,22 @@ export interface SocketAddress {
   address: string
   port: number
   path: string
+}
+
+/** A certificate with its key. */
+export interface TlsCertificate {
+  chain: string
+  key: string
+}
+
+/** The files' contents; all in PEM, keys without a password. */
+export interface TlsMaterial {
+  /** The first is the one for clients that ask for no name that another has. */
+  certificates: Array<TlsCertificate>
+  /** The protocols offered by ALPN, the preferred one first. */
+  protocols: Array<string>
+  /** The end of a connection without `close_notify` is an error. */
+  strictEnds: boolean
 }
 
 /** All that was ever counted, by the living and the dead. */

@@ -6,6 +6,7 @@ export type Native = typeof binding
 export type NativeEngine = binding.Engine
 export type NativeScoreboard = binding.Scoreboard
 export type NativeEngineSettings = binding.EngineSettings
+export type NativeTlsMaterial = binding.TlsMaterial
 export type NativeServerLimits = binding.ServerLimits
 
 const require = createRequire(import.meta.url)

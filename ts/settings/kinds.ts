@@ -188,7 +188,8 @@ export function textList(meta: string): Kind<string[], string | string[]> {
 /** An address to listen on. */
 export const address: Item = {
   schema: z.string().refine((text) => addressProblem(text) === undefined),
-  allowed: 'HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT, unix:PATH or fd://NUMBER',
+  allowed:
+    'HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT (or http:// or https://), unix:PATH or fd://NUMBER',
   problem: addressProblem,
 }
 

@@ -111,6 +111,7 @@ export class Worker {
         log,
         board: native === null ? undefined : { fd: BOARD_FD, slots, slot, kickFds },
         lifelineFd: CHANNEL_FD,
+        tls: message.tls,
       })
       this.#board = this.#openBoard(message, this.#engine)
       heartbeat = startHeartbeat(this.#system, this.#board, config.timeout * 1_000)

@@ -173,6 +173,9 @@ fn client_of(address: IpAddr) -> IpAddr {
 /// Ends connections that nobody waits for, several at a time where there are many, so that a flood does not have all of
 /// them looked through for each. Says whether there was one.
 fn make_room(ctx: &Context) -> bool {
+    if ctx.handshakes.end_oldest() {
+        return true;
+    }
     let connections = ctx.connections.borrow();
     let mut idle: Vec<(Wait, u64, &Rc<Shared>)> = connections
         .iter()

@@ -5,6 +5,7 @@
 //! a turn. `serving.rs` is a turn, `reader.rs` hyper's part of it, `clocks.rs` every deadline, `closing.rs` the end.
 
 mod answer;
+mod arrival;
 mod carry;
 mod clocks;
 mod closing;
@@ -25,13 +26,15 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
-use crate::admission::{Entry, Place};
+use crate::admission::Entry;
 use crate::context::Context;
 use crate::guard::{Fault, Guard, Refusal};
 use crate::limits::{MAX_DRAIN, MAX_LINGER};
 use crate::listener::{Accepted, PeerAddr};
 use crate::request::Framing;
 use crate::stream::Stream;
+use crate::tls;
+pub(crate) use arrival::Arrival;
 use carry::Carry;
 pub(crate) use collecting::{Collecting, collector};
 use current::{Current, LogFacts};
@@ -61,9 +64,9 @@ enum Turn {
 /// given back by `park`.
 pub(crate) struct Connection {
     shared: Rc<Shared>,
+    /// Counted until everything else has gone.
+    _arrival: Arrival,
     stream: Stream,
-    /// What it takes of its client's share.
-    place: Place,
     phase: Phase,
     guard: Guard,
     hyper: Option<Pin<Box<Hyper>>>,
@@ -88,12 +91,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub fn new(
-        ctx: Rc<Context>,
-        stream: Stream,
-        (peer, tag): (PeerAddr, u32),
-        place: Place,
-    ) -> Self {
+    pub fn new(arrival: Arrival, stream: Stream) -> Self {
+        let (ctx, peer, tag) = (arrival.ctx().clone(), arrival.peer(), arrival.tag());
         let shared =
             ctx.connections.borrow_mut().insert_with(|id| Shared::new(ctx.clone(), id, tag, peer));
         shared.wait(shared.limits().header);
@@ -108,8 +107,8 @@ impl Connection {
         let guard = Guard::for_peer(&shared.limits().rules, &peer);
         Self {
             shared,
+            _arrival: arrival,
             stream,
-            place,
             phase: Phase::Serving,
             guard,
             hyper: None,
@@ -232,54 +231,46 @@ impl Drop for Connection {
         if shared.told.get() {
             ctx.tell(|batch| batch.connection_closed(shared.id));
         }
-        ctx.crossing.slot.connection_closed();
-        ctx.admission.leave(&self.place);
-        if ctx.crossing.lacks_descriptors() {
-            // Once this one's is free, which is behind this function.
-            let crossing = ctx.crossing.clone();
-            tokio::task::spawn_local(async move { crossing.descriptor_freed() });
-        }
-        let left = {
-            let mut connections = ctx.connections.borrow_mut();
-            connections.remove(shared.id);
-            connections.len()
-        };
-        if left == 0 && ctx.draining.get() {
-            ctx.tell(crate::inbound::Batch::idle);
-        }
+        ctx.connections.borrow_mut().remove(shared.id);
     }
 }
 
-/// Begins to serve an accepted connection.
-pub(crate) fn serve(ctx: &Rc<Context>, accepted: Accepted) {
+/// Begins with an accepted connection: with its handshake where it has one.
+pub(crate) fn begin(ctx: &Rc<Context>, accepted: Accepted) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
     let (entry, place) = ctx.admission.enter(ctx, &accepted);
-    let (peer, tag) = (accepted.peer, accepted.tag);
+    let arrival = Arrival::new(ctx.clone(), (accepted.peer, accepted.tag), place);
     if entry == Entry::Closed {
         drop(accepted);
-        lost(ctx, (peer, tag), &place);
+        arrival.lost();
         return ctx.crossing.descriptor_freed();
     }
     match Stream::adopt(accepted.fd, unix) {
-        Ok(stream) => {
-            let mut connection = Connection::new(ctx.clone(), stream, (peer, tag), place);
-            if entry == Entry::Refused {
-                connection.refuse(Refusal::Overloaded);
-                connection.begin_flush();
+        Ok(Stream::Tcp(socket)) if accepted.secure => {
+            if entry == Entry::Stays {
+                tls::begin(arrival, socket);
+            } else {
+                // Without a handshake nothing can be said.
+                arrival.lost();
             }
-            tokio::task::spawn_local(connection);
         }
-        Err(_) => lost(ctx, (peer, tag), &place),
+        Ok(stream) => {
+            let refusal = (entry == Entry::Refused).then_some(Refusal::Overloaded);
+            serve(arrival, stream, refusal);
+        }
+        // The socket is gone already.
+        Err(_) => arrival.lost(),
     }
 }
 
-/// A connection's socket is gone before anything was read; the acceptor has counted it.
-fn lost(ctx: &Rc<Context>, (peer, tag): (PeerAddr, u32), place: &Place) {
-    if ctx.announce {
-        Shared::tell_lost(ctx, tag, peer);
+/// Serves HTTP on a connection, or refuses to.
+pub(crate) fn serve(arrival: Arrival, stream: Stream, refusal: Option<Refusal>) {
+    let mut connection = Connection::new(arrival, stream);
+    if let Some(refusal) = refusal {
+        connection.refuse(refusal);
+        connection.begin_flush();
     }
-    ctx.crossing.slot.connection_closed();
-    ctx.admission.leave(place);
+    tokio::task::spawn_local(connection);
 }
 
 /// Turns of a connection before others get theirs.

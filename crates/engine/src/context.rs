@@ -19,6 +19,7 @@ use crate::inbound::Batch;
 use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::request::Head;
+use crate::tls::{Handshakes, Server};
 use crate::wheel::Wheel;
 
 /// The state of an I/O thread.
@@ -27,6 +28,9 @@ pub(crate) struct Context {
     pub limits: Rc<Limits>,
     /// The limits of servers that have their own, by tag.
     servers: RefCell<HashMap<u32, Rc<Limits>>>,
+    /// TLS as a server does it, by tag.
+    secure_servers: RefCell<HashMap<u32, Rc<Server>>>,
+    pub handshakes: Handshakes,
     /// JavaScript hears of a connection when it is accepted, not with its first request.
     pub announce: bool,
     pub crossing: Arc<Crossing>,
@@ -78,8 +82,10 @@ impl Context {
         Self {
             memory,
             admission,
+            handshakes: Handshakes::new(limits.handshakes),
             limits: Rc::new(limits),
             servers: RefCell::default(),
+            secure_servers: RefCell::default(),
             announce,
             crossing,
             access: RefCell::new(access),
@@ -121,6 +127,24 @@ impl Context {
             shared.limits.replace(limits.clone());
         }
         self.servers.borrow_mut().insert(tag, limits);
+    }
+
+    /// TLS as a server does it, for connections that begin now.
+    pub fn tls_of(&self, tag: u32) -> Option<Rc<Server>> {
+        self.secure_servers.borrow().get(&tag).cloned()
+    }
+
+    /// From now on a server does TLS so; `None` forgets it.
+    pub fn set_tls(&self, tag: u32, server: Option<Server>) {
+        match server {
+            Some(server) => self.secure_servers.borrow_mut().insert(tag, Rc::new(server)),
+            None => self.secure_servers.borrow_mut().remove(&tag),
+        };
+    }
+
+    /// Whether nobody is connected.
+    pub fn has_no_connections(&self) -> bool {
+        self.connections.borrow().len() == 0 && self.handshakes.len() == 0
     }
 
     /// The time of this turn: read once after each sleep and each batch, since a request asks for it several times.

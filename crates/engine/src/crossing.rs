@@ -16,6 +16,7 @@ use crate::limits::Limits;
 use crate::listener::{Accepted, Shortage};
 use crate::ring::Ring;
 use crate::scoreboard::{SlotRef, monotonic_us};
+use crate::tls::Server;
 
 /// The meeting place of the threads.
 pub(crate) struct Crossing {
@@ -43,8 +44,12 @@ pub(crate) struct Crossing {
 
 /// What the JavaScript thread (or the acceptor) asks of the I/O thread.
 pub(crate) enum Control {
-    /// Give a server limits of its own, or forget them.
-    Configure { tag: u32, limits: Option<Box<Limits>> },
+    /// Give a server limits of its own.
+    Configure { tag: u32, limits: Box<Limits> },
+    /// A server listens no more: forget what is known of it.
+    Forget { tag: u32 },
+    /// Do TLS so for a server.
+    Secure { tag: u32, server: Box<Server> },
     /// Let every connection end soon.
     Drain,
     /// Close the connections of one server: the idle ones or all.

@@ -70,6 +70,8 @@ pub enum Refusal {
     UnknownCoding,
     /// Not HTTP/1.0 or HTTP/1.1.
     UnsupportedVersion,
+    /// HTTP without TLS where TLS is spoken.
+    PlainHttp,
     /// The peer may not send the PROXY protocol.
     ProxyForbidden,
     /// The target is not below the path at which the application is mounted.
@@ -120,6 +122,9 @@ impl Refusal {
             Self::FieldTooLarge => "A header field is too large.",
             Self::HeadTimeout => "The request did not arrive in time.",
             Self::Overloaded | Self::Unserved => "The server is busy.",
+            Self::PlainHttp => {
+                "This port speaks HTTPS, and the request came without TLS. Use https:// instead of http://."
+            }
             Self::PrefixMismatch => {
                 "Configuration problem: the request is not below the path at which the application is mounted."
             }

@@ -72,7 +72,7 @@ impl Batch {
     pub(crate) fn connection(&mut self, id: u32, tag: u32, facts: &ConnectionFacts<'_>) {
         self.start(CONNECTION, id);
         self.u32(tag);
-        self.text.push(facts.family);
+        self.text.push(facts.family | u8::from(facts.secure) << 4);
         self.u16(facts.remote_port);
         self.u16(facts.local_port);
         self.text.push(facts.remote.len() as u8);
@@ -237,6 +237,8 @@ pub(crate) struct ConnectionFacts<'a> {
     pub remote_port: u16,
     pub local: &'a str,
     pub local_port: u16,
+    /// It is encrypted.
+    pub secure: bool,
 }
 
 /// Larger texts are given back after a flood.

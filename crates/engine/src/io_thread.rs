@@ -3,6 +3,8 @@
 //! [`IoThread`] is the JavaScript thread's handle on it. It starts with the first listener, carries any number of
 //! servers that come and go, and is stopped and joined by the environment's cleanup.
 
+mod commands;
+
 use std::future;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -17,7 +19,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::{task, time};
 
 use crate::access::AccessLog;
-use crate::connection::{collector, serve};
+use crate::connection::{begin, collector};
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
@@ -26,9 +28,11 @@ use crate::inbound::Batch;
 use crate::limits::Limits;
 use crate::listener::{Acceptor, AcceptorHandle, AcceptorOptions, Seat};
 use crate::memory::shedder;
-use crate::ring::{Command, Ring};
+use crate::ring::Ring;
 use crate::scoreboard::Board;
 use crate::shutdown::{drain, end_process};
+use crate::tls::{Server, ender};
+use commands::obey;
 
 /// What an I/O thread is started with.
 pub struct Options {
@@ -115,7 +119,17 @@ impl IoThread {
 
     /// Accepts connections from a listening descriptor for the server `tag`.
     pub fn listen(&self, listener: OwnedFd, tag: u32) {
-        self.acceptor.add(listener, tag);
+        self.acceptor.add(listener, tag, false);
+    }
+
+    /// The same for connections that speak TLS, as `secure` has said how.
+    pub fn listen_secure(&self, listener: OwnedFd, tag: u32) {
+        self.acceptor.add(listener, tag, true);
+    }
+
+    /// Does TLS so for the server `tag`: connections that begin from now on.
+    pub fn secure(&self, tag: u32, server: Server) {
+        self.crossing.ask(Control::Secure { tag, server: Box::new(server) });
     }
 
     /// Stops accepting for the server `tag`; its connections live on. Returns how many it has accepted: JavaScript
@@ -123,13 +137,13 @@ impl IoThread {
     #[must_use]
     pub fn unlisten(&self, tag: u32) -> u64 {
         let accepted = self.acceptor.remove(tag);
-        self.crossing.ask(Control::Configure { tag, limits: None });
+        self.crossing.ask(Control::Forget { tag });
         accepted
     }
 
     /// Gives the server `tag` limits of its own, from now on and for the connections that it has.
     pub fn configure(&self, tag: u32, limits: Limits) {
-        self.crossing.ask(Control::Configure { tag, limits: Some(Box::new(limits)) });
+        self.crossing.ask(Control::Configure { tag, limits: Box::new(limits) });
     }
 
     /// Closes the connections of a server, all of them or those without a request in hand.
@@ -215,11 +229,17 @@ async fn run(ctx: Rc<Context>) {
     task::spawn_local(clock(ctx.clone()));
     task::spawn_local(collector(ctx.clone()));
     task::spawn_local(shedder(ctx.clone()));
+    task::spawn_local(ender(ctx.clone()));
     loop {
         ctx.crossing.woken().await;
         for control in ctx.crossing.take_control() {
             match control {
-                Control::Configure { tag, limits } => ctx.set_limits(tag, limits.map(|it| *it)),
+                Control::Configure { tag, limits } => ctx.set_limits(tag, Some(*limits)),
+                Control::Forget { tag } => {
+                    ctx.set_limits(tag, None);
+                    ctx.set_tls(tag, None);
+                }
+                Control::Secure { tag, server } => ctx.set_tls(tag, Some(*server)),
                 Control::Drain => drain(&ctx),
                 Control::MakeRoom => ctx.admission.run_short(&ctx),
                 Control::Disconnect { tag, idle_only } => {
@@ -254,7 +274,7 @@ async fn run(ctx: Rc<Context>) {
             }
         }
         for connection in ctx.crossing.take_accepted() {
-            serve(&ctx, connection);
+            begin(&ctx, connection);
         }
         read_ring(&ctx);
         wake_ending(&ctx);
@@ -279,43 +299,6 @@ pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
 fn wake_ending(ctx: &Context) {
     for shared in ctx.ending.borrow_mut().drain(..) {
         shared.wake();
-    }
-}
-
-fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
-    // The piece belongs to this record, whether its exchange still lives or not.
-    let piece = if let Command::Large = command { ctx.crossing.pop_large() } else { None };
-    if let Command::Destroy = command {
-        if let Some(shared) = ctx.connections.borrow().find(id) {
-            shared.destroy();
-        }
-        return;
-    }
-    let exchanges = ctx.exchanges.borrow();
-    let Some(answer) = exchanges.find(id) else {
-        // Whoever asks is answered: the question may come behind the end, when nothing is left to wait for.
-        if let Command::Notify = command {
-            ctx.tell(|batch| batch.drained(id));
-        }
-        return;
-    };
-    match command {
-        Command::Respond(head, body) => {
-            answer.head(&head, Some(body.len() as u64));
-            answer.data(body);
-            answer.end(true);
-        }
-        Command::Head(head, length) => answer.head(&head, Some(u64::from(length))),
-        Command::Inform(head) => answer.inform(&head),
-        Command::Data(bytes) => answer.data(bytes),
-        Command::Large => answer.large(piece.unwrap_or_default()),
-        Command::Trailers(fields) => answer.trailers(fields),
-        Command::End { discard } => answer.end(discard),
-        Command::Reset => answer.reset(),
-        Command::Credit(bytes) => answer.credit(bytes),
-        Command::Notify => answer.notify(),
-        Command::Tunnel { taken } => answer.tunnel(taken),
-        Command::Destroy => {}
     }
 }
 

@@ -35,5 +35,6 @@ pub mod rules;
 pub mod scoreboard;
 mod shutdown;
 mod stream;
+pub mod tls;
 mod unacknowledged;
 pub mod wheel;

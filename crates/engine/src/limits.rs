@@ -21,6 +21,10 @@ pub struct Limits {
     pub keepalive: Duration,
     /// How much longer than said to the client: one that keeps to the second must not meet the end (node's buffer).
     pub keepalive_grace: Duration,
+    /// How long a handshake of TLS may take, from the accept: then the connection is cut.
+    pub handshake: Duration,
+    /// Handshakes under way at most: one more ends the oldest, so that clients that stall hold up nobody.
+    pub handshakes: usize,
     /// How long a head may take, from the accept or its first byte: slow heads (slowloris) hold a connection no
     /// longer. 408 then.
     pub header: Duration,
@@ -71,8 +75,10 @@ impl Limits {
         if self.buffer_memory == 0 {
             self.buffer_memory = usize::MAX;
         }
-        if self.header.is_zero() {
-            self.header = FOREVER;
+        for deadline in [&mut self.header, &mut self.handshake] {
+            if deadline.is_zero() {
+                *deadline = FOREVER;
+            }
         }
         if self.worker_connections == 0 {
             self.worker_connections = usize::MAX;
@@ -102,6 +108,8 @@ impl Default for Limits {
             head_bytes: 0,
             keepalive: Duration::from_secs(75),
             keepalive_grace: Duration::ZERO,
+            handshake: Duration::from_secs(10),
+            handshakes: 1_000,
             header: Duration::from_secs(30),
             body: Duration::from_secs(30),
             body_rate: 500,

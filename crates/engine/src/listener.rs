@@ -35,6 +35,8 @@ pub struct Accepted {
     pub fd: OwnedFd,
     /// What its listener was added with.
     pub tag: u32,
+    /// Its listener speaks TLS.
+    pub secure: bool,
     /// The other end.
     pub peer: PeerAddr,
 }
@@ -90,7 +92,7 @@ pub struct AcceptorHandle {
 
 /// What is asked of an acceptor's thread.
 enum Command {
-    Add(OwnedFd, u32),
+    Add(OwnedFd, u32, bool),
     CloseListeners,
     Pause,
     Remove(u32),
@@ -154,9 +156,10 @@ impl Acceptor {
 
 impl AcceptorHandle {
     /// Accepts from a listener, non-blocking and listening already. The acceptor owns it: for an
-    /// address to become free at once when the arbiter dies, no copy may stay in this process.
-    pub fn add(&self, listener: OwnedFd, tag: u32) {
-        self.send(Command::Add(listener, tag));
+    /// address to become free at once when the arbiter dies, no copy may stay in this process. What comes from it is
+    /// `secure` if that is said here.
+    pub fn add(&self, listener: OwnedFd, tag: u32, secure: bool) {
+        self.send(Command::Add(listener, tag, secure));
     }
 
     /// Closes the listeners that were added with `tag` and returns how many connections were taken from them.

@@ -19,7 +19,8 @@ pub(crate) fn drain(ctx: &Rc<Context>) {
     for shared in connections.iter() {
         shared.drain();
     }
-    if connections.len() == 0 {
+    ctx.handshakes.drain(ctx);
+    if ctx.has_no_connections() {
         ctx.tell(Batch::idle);
     }
 }

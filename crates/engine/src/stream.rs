@@ -1,19 +1,22 @@
-//! The transport of a connection: TCP or a unix socket. TLS becomes a third kind here.
+//! The transport of a connection: TCP, a unix socket, or TLS on TCP.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::tls::TlsStream;
 use crate::unacknowledged::unacknowledged;
 
 /// A connected, non-blocking socket on the I/O thread.
 pub(crate) enum Stream {
     Tcp(TcpStream),
+    /// Behind its handshake.
+    Tls(Box<TlsStream>),
     Unix(UnixStream),
 }
 
@@ -31,11 +34,13 @@ impl Stream {
         let mut buf = ReadBuf::new(buf);
         let result = match self {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
+            Self::Tls(stream) => return stream.poll_read(cx, buf.initialize_unfilled()),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
         };
         result.map_ok(|()| buf.filled().len())
     }
 
+    /// Writes as much as the socket takes. After `Pending` the same bytes are to be given again.
     pub fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -45,6 +50,7 @@ impl Stream {
         match (self, slices) {
             (Self::Tcp(stream), [one]) => Pin::new(stream).poll_write(cx, one),
             (Self::Unix(stream), [one]) => Pin::new(stream).poll_write(cx, one),
+            (Self::Tls(stream), slices) => stream.poll_send(cx, slices),
             (Self::Tcp(stream), many) => Pin::new(stream).poll_write_vectored(cx, many),
             (Self::Unix(stream), many) => Pin::new(stream).poll_write_vectored(cx, many),
         }
@@ -54,21 +60,46 @@ impl Stream {
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => stream.poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
     /// Bytes written that the peer's side has not acknowledged.
     pub fn unacknowledged(&self) -> u64 {
-        unacknowledged(match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-        })
+        match self {
+            Self::Tcp(stream) => unacknowledged(stream.as_fd()),
+            Self::Tls(stream) => unacknowledged(stream.socket().as_fd()) + stream.pending() as u64,
+            Self::Unix(stream) => unacknowledged(stream.as_fd()),
+        }
+    }
+
+    /// The TCP socket, if there is one.
+    fn tcp(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(stream) => Some(stream.socket()),
+            Self::Unix(_) => None,
+        }
+    }
+
+    /// Whether what crosses the network is encrypted.
+    pub fn is_secure(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
+    /// The protocol agreed on in the handshake of TLS (ALPN), if one was.
+    #[expect(dead_code, reason = "HTTP/2 begins by it")]
+    pub fn protocol(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(stream) => stream.protocol(),
+            _ => None,
+        }
     }
 
     /// When it is dropped the peer gets a reset, and what the kernel still holds for it is thrown away.
     pub fn reset_on_close(&self) {
-        if let Self::Tcp(stream) = self {
+        if let Some(stream) = self.tcp() {
             // Without it the kernel keeps sending to somebody who does not read, which is only a waste.
             let _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
         }
@@ -76,9 +107,67 @@ impl Stream {
 
     /// The address of our end; `None` on a unix socket.
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
-        match self {
-            Self::Tcp(stream) => stream.local_addr().ok(),
-            Self::Unix(_) => None,
+        self.tcp()?.local_addr().ok()
+    }
+}
+
+/// As tokio and what is built on it sees a stream. A write that says how much it took has taken it, even if TLS still holds
+/// some of it: a flush sends that.
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => {
+                let count = ready!(stream.poll_read(cx, buf.initialize_unfilled()))?;
+                buf.advance(count);
+                Poll::Ready(Ok(()))
+            }
         }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => stream.poll_take(cx, &[io::IoSlice::new(buf)]),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => stream.poll_take(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => stream.poll_drain(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Stream::poll_shutdown(self.get_mut(), cx)
     }
 }

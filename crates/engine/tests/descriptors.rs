@@ -43,7 +43,7 @@ fn run_out() {
         }
     });
     let acceptor = acceptor.unwrap();
-    acceptor.add(listener.into(), 0);
+    acceptor.add(listener.into(), 0, false);
     let clients: Vec<_> =
         (0..CLIENTS).map(|_| Socket::new(Domain::IPV4, Type::STREAM, None).unwrap()).collect();
     let highest = clients.iter().map(std::os::fd::AsRawFd::as_raw_fd).max().unwrap();

@@ -50,7 +50,7 @@ fn refused(port: u16) -> bool {
 fn connections_come_with_their_tag_their_peer_and_their_flags() {
     let (acceptor, accepted) = start(options());
     let (fd, port) = listener();
-    acceptor.add(fd, 7);
+    acceptor.add(fd, 7, false);
     let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let connection = accepted.recv_timeout(WAIT).unwrap();
     assert_eq!(connection.tag, 7);
@@ -70,8 +70,8 @@ fn unix_and_tcp_listeners_are_served_side_by_side() {
     let unix = UnixListener::bind(&path).unwrap();
     unix.set_nonblocking(true).unwrap();
     let (fd, port) = listener();
-    acceptor.add(fd, 1);
-    acceptor.add(unix.into(), 2);
+    acceptor.add(fd, 1, false);
+    acceptor.add(unix.into(), 2, false);
     let _tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
     assert_eq!(accepted.recv_timeout(WAIT).unwrap().tag, 1);
     let _unix = UnixStream::connect(&path).unwrap();
@@ -84,7 +84,7 @@ fn unix_and_tcp_listeners_are_served_side_by_side() {
 fn a_pause_leaves_connections_in_the_queue() {
     let (acceptor, accepted) = start(options());
     let (fd, port) = listener();
-    acceptor.add(fd, 0);
+    acceptor.add(fd, 0, false);
     acceptor.pause();
     let _client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     assert!(accepted.recv_timeout(Duration::from_millis(100)).is_err());
@@ -96,8 +96,8 @@ fn a_pause_leaves_connections_in_the_queue() {
 fn a_removed_listener_is_closed_when_remove_returns() {
     let (mut acceptor, accepted) = start(options());
     let ((first, first_port), (second, second_port)) = (listener(), listener());
-    acceptor.add(first, 1);
-    acceptor.add(second, 2);
+    acceptor.add(first, 1, false);
+    acceptor.add(second, 2, false);
     acceptor.remove(1);
     assert!(refused(first_port));
     let _client = TcpStream::connect(("127.0.0.1", second_port)).unwrap();
@@ -116,7 +116,7 @@ fn the_end_of_the_lifeline_frees_the_port_at_once() {
     let lifeline = Some(ours.as_raw_fd());
     let (acceptor, _accepted) = start(AcceptorOptions { lifeline, on_orphaned, ..options() });
     let (fd, port) = listener();
-    acceptor.add(fd, 0);
+    acceptor.add(fd, 0, false);
     // What arrives on the lifeline is not the acceptor's business, and not its end.
     std::io::Write::write_all(&mut &theirs, b"a message\n").unwrap();
     assert!(orphaned.recv_timeout(Duration::from_millis(50)).is_err());
@@ -155,7 +155,7 @@ fn a_burst_is_accepted_whole() {
     let (fd, port) = listener();
     let clients: Vec<_> =
         (0..60).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
-    acceptor.add(fd, 0);
+    acceptor.add(fd, 0, false);
     for _ in &clients {
         accepted.recv_timeout(WAIT).unwrap();
     }

@@ -15,7 +15,7 @@ export const SERVER_SOCKET_ROWS = {
     },
     status: 'built',
     reads: 'arbiter',
-    doc: 'The address to listen on; repeat the flag for several. HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT, unix:PATH or fd://NUMBER. A missing port is 8000, a missing host 0.0.0.0. In the environment addresses are separated by commas. If PORT is set in the environment, the default is 0.0.0.0:$PORT.',
+    doc: 'The address to listen on; repeat the flag for several. HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT, unix:PATH or fd://NUMBER. A missing port is 8000, a missing host 0.0.0.0. With a certificate TCP addresses speak TLS; http://HOST:PORT does not, and https://HOST:PORT needs one. In the environment addresses are separated by commas. If PORT is set in the environment, the default is 0.0.0.0:$PORT.',
   },
   backlog: {
     section: 'Server Socket',

@@ -1,5 +1,5 @@
 /** The settings of "SSL". */
-import { bool, integer, orNull, text } from '../kinds.ts'
+import { bool, integer, orNull, seconds, text } from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
 export const SSL_ROWS = {
@@ -8,16 +8,18 @@ export const SSL_ROWS = {
     flags: ['--keyfile'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'later',
-    doc: 'The private key for TLS.',
+    status: 'built',
+    reads: 'arbiter',
+    doc: "The private key of the certificate, in PEM (PKCS #8, PKCS #1 or SEC 1). Without it the certificate's file must hold it too.",
   },
   certfile: {
     section: 'SSL',
     flags: ['--certfile'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'later',
-    doc: 'The certificate for TLS.',
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'The certificate, in PEM, with those behind it that lead to a known authority. With it every TCP address speaks TLS (HTTPS), but for those that begin with http://; unix sockets do not.',
   },
   ssl_version: {
     section: 'SSL',
@@ -50,8 +52,27 @@ export const SSL_ROWS = {
     flags: ['--suppress-ragged-eofs'],
     kind: bool,
     default: true,
-    status: 'later',
-    doc: 'Takes the end of a TLS connection without close_notify as normal.',
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'Takes the end of a TLS connection without close_notify for its end. A request that is not whole then is none, whatever this says; what it changes is what an application that has taken a connection over (WebSocket, CONNECT) sees: an end, or an abort.',
+  },
+  handshake_timeout: {
+    section: 'SSL',
+    flags: ['--handshake-timeout'],
+    kind: seconds,
+    default: 10,
+    status: 'built',
+    reads: 'worker',
+    doc: 'How long the handshake of TLS may take, from the accept. Then the connection is cut. Against clients that connect and do not go on. 0 is no limit.',
+  },
+  limit_handshakes: {
+    section: 'SSL',
+    flags: ['--limit-handshakes'],
+    kind: integer(1),
+    default: 1000,
+    status: 'built',
+    reads: 'worker',
+    doc: 'How many handshakes of TLS a worker has under way at most. One more ends the one that has taken longest, so that clients that stall hold up nobody.',
   },
   do_handshake_on_connect: {
     section: 'SSL',

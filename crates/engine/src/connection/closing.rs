@@ -59,9 +59,12 @@ impl Connection {
         if !self.shared.closes_early() {
             self.shared.abort();
         }
-        // A socket's shutdown is immediate; an error means that the peer is gone.
-        if !matches!(self.stream.poll_shutdown(cx), Poll::Ready(Ok(()))) {
-            return Turn::Gone;
+        match self.stream.poll_shutdown(cx) {
+            Poll::Ready(Ok(())) => {}
+            // TLS has something to say first.
+            Poll::Pending => return Turn::Wait,
+            // The peer is gone.
+            Poll::Ready(Err(_)) => return Turn::Gone,
         }
         self.phase = Phase::Lingering;
         let shared = &self.shared;

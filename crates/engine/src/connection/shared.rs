@@ -109,8 +109,14 @@ impl Shared {
 
     /// JavaScript counts the connections of a server: it hears of one that was lost between the threads, too.
     pub(crate) fn tell_lost(ctx: &Rc<Context>, tag: u32, peer: PeerAddr) {
-        let facts =
-            ConnectionFacts { family: 0, remote: "", remote_port: 0, local: "", local_port: 0 };
+        let facts = ConnectionFacts {
+            family: 0,
+            remote: "",
+            remote_port: 0,
+            local: "",
+            local_port: 0,
+            secure: false,
+        };
         let mut connections = ctx.connections.borrow_mut();
         let id = connections.insert_with(|id| Self::new(ctx.clone(), id, tag, peer)).id;
         connections.remove(id);
@@ -300,6 +306,7 @@ impl Shared {
             remote_port,
             local: &local_text,
             local_port: local.map_or(0, |address| address.port()),
+            secure: stream.is_secure(),
         };
         self.ctx.tell(|batch| batch.connection(self.id, self.tag, &facts));
     }

@@ -40,6 +40,7 @@ pub(super) struct AcceptLoop {
 struct Listener {
     fd: OwnedFd,
     tag: u32,
+    secure: bool,
     /// Connections taken from it.
     accepted: u64,
 }
@@ -162,9 +163,9 @@ impl AcceptLoop {
         while let Some(letter) = self.mailbox.take() {
             let mut answer = 0;
             match letter.command {
-                Command::Add(fd, tag) => {
+                Command::Add(fd, tag, secure) => {
                     self.disarm();
-                    self.listeners.push(Listener { fd, tag, accepted: 0 });
+                    self.listeners.push(Listener { fd, tag, secure, accepted: 0 });
                 }
                 Command::CloseListeners => self.close(|_| true),
                 Command::Pause => {
@@ -229,13 +230,13 @@ impl AcceptLoop {
                 return end;
             }
             let index = (self.first + empty) % count;
-            let Listener { fd, tag, accepted } = &mut self.listeners[index];
+            let Listener { fd, tag, secure, accepted } = &mut self.listeners[index];
             match accept(fd) {
                 Outcome::Connection(fd, peer) => {
                     *accepted += 1;
                     // Before the next decision, here and in all other processes.
                     self.slot.connection_opened();
-                    batch.push(Accepted { fd, tag: *tag, peer });
+                    batch.push(Accepted { fd, tag: *tag, secure: *secure, peer });
                 }
                 Outcome::Empty => empty += 1,
                 Outcome::Lost(error) if lost >= BATCH => return End::Exhausted(error),

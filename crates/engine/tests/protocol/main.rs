@@ -14,4 +14,5 @@ mod parking;
 mod refusals;
 mod stopping;
 mod surroundings;
+mod tls;
 mod tunnels;

@@ -107,7 +107,7 @@ pub fn work() -> ! {
         }
     });
     let acceptor = acceptor.unwrap();
-    acceptor.add(listener, 0);
+    acceptor.add(listener, 0, false);
     // The parent claims the slot right after it has started this process.
     until(|| slot.view().state == State::Booting);
     slot.set_state(State::Accepting);

@@ -5,6 +5,7 @@ mod client;
 mod records;
 mod response;
 mod ring;
+mod tls;
 
 use std::collections::{HashMap, HashSet};
 use std::io::{Read, Write};
@@ -24,6 +25,7 @@ pub use records::{Event, Request, RequestBody};
 pub use ring::{
     CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, DISCARDS, Js, LENGTH, Memory, NO_BODY,
 };
+pub use tls::{Identity, SecureClient, secure_listener, with_client};
 
 /// What JavaScript does with an event.
 pub type Handler = Box<dyn FnMut(&mut Js, &Event)>;

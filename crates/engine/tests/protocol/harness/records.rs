@@ -77,7 +77,8 @@ impl Reader<'_> {
             1 => Event::Request(self.request(id)),
             2 => {
                 let tag = self.u32();
-                let family = self.u8();
+                // The bit above it says whether it is encrypted.
+                let family = self.u8() & 15;
                 let (remote_port, local_port) = (self.u16(), self.u16());
                 let (remote, local) = (usize::from(self.u8()), usize::from(self.u8()));
                 assert!(matches!(family, 0 | 4 | 6), "family {family}");

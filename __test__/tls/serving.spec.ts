@@ -1,0 +1,105 @@
+import { execFileSync } from 'node:child_process'
+import https from 'node:https'
+import test from 'ava'
+
+import { native } from '../../ts/native/index.ts'
+import { ENGINES, get, startProgram } from '../process/program.ts'
+import { Certificates } from './certificates.ts'
+
+const APP = `module.exports = (req, res) => {
+  let size = 0
+  req.on('data', (piece) => { size += piece.length })
+  req.on('end', () => res.end(JSON.stringify({ encrypted: req.socket.encrypted === true, size })))
+}`
+
+const SHOWN = ['--certfile', 'one.pem', '--keyfile', 'one.key']
+
+for (const engine of ENGINES) {
+  test(`with a certificate an address speaks TLS, and one that begins with http:// does not (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one')
+    const program = startProgram(t, {
+      files: { ...certificates.files(), 'app.cjs': APP },
+      args: [
+        ...['./app.cjs', '--engine', engine, '-b', '127.0.0.1:0', '-b', 'http://127.0.0.1:0'],
+        ...SHOWN,
+      ],
+    })
+    const [, secure, plain] = await program.line(
+      /Listening at: https:\/\/127\.0\.0\.1:(\d+),http:\/\/127\.0\.0\.1:(\d+)/,
+    )
+    const ca = certificates.text('one.pem')
+    const answer = await ask(Number(secure), { ca, body: Buffer.alloc(300_000) })
+    t.deepEqual(JSON.parse(answer), { encrypted: true, size: 300_000 })
+    const { body } = await get({ port: Number(plain) })
+    t.deepEqual(JSON.parse(body), { encrypted: false, size: 0 })
+  })
+}
+
+const onNative = native === null ? test.skip : test
+
+onNative('curl is served over TLS 1.2 and 1.3, and told where it forgets the s', async (t) => {
+  const certificates = new Certificates(t).selfSigned('one')
+  const program = startProgram(t, {
+    files: { ...certificates.files(), 'app.cjs': APP },
+    args: ['./app.cjs', '-b', '127.0.0.1:0', ...SHOWN],
+  })
+  const [, port] = await program.line(/Listening at: https:\/\/127\.0\.0\.1:(\d+)/)
+  const curl = (...args: string[]) => execFileSync('curl', ['-s', ...args]).toString()
+  const trust = ['--cacert', certificates.path('one.pem')]
+  for (const version of [['--tls-max', '1.2'], ['--tlsv1.3']]) {
+    const answer = curl(...version, ...trust, `https://127.0.0.1:${port}/`)
+    t.deepEqual(JSON.parse(answer), { encrypted: true, size: 0 })
+  }
+  const told = curl('-i', `http://127.0.0.1:${port}/`)
+  t.regex(told, /^HTTP\/1\.1 400 [\s\S]*Use https:\/\//)
+})
+
+const REFUSED: readonly [string, readonly string[], RegExp][] = [
+  ['a key without its certificate', ['--keyfile', 'one.key'], /keyfile needs a certificate/],
+  [
+    'a certificate that is not there',
+    ['--certfile', 'none.pem'],
+    /certfile cannot be used, got ".*none\.pem": there is no such file/,
+  ],
+  [
+    'a certificate without its key',
+    ['--certfile', 'one.pem'],
+    /certfile cannot be used, got ".*one\.pem": it has no private key in PEM/,
+  ],
+  [
+    'the key of another certificate',
+    ['--certfile', 'one.pem', '--keyfile', 'two.key'],
+    /the private key in two\.key is not the one of the certificate in one\.pem/,
+  ],
+  [
+    'https without a certificate',
+    ['-b', 'https://127.0.0.1:0'],
+    /the address https:\/\/127\.0\.0\.1:0 needs a certificate/,
+  ],
+]
+
+for (const [what, args, text] of REFUSED) {
+  test(`${what} is refused at the start`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one').selfSigned('two')
+    const program = startProgram(t, {
+      files: { ...certificates.files(), 'app.cjs': APP },
+      args: ['./app.cjs', '-b', '127.0.0.1:0', ...args],
+    })
+    await program.line(text)
+    t.is(await program.exited, 1)
+  })
+}
+
+function ask(port: number, { ca, body }: { ca: string; body: Buffer }): Promise<string> {
+  return new Promise((done, fail) => {
+    const options = { host: '127.0.0.1', port, ca, method: 'POST', agent: false }
+    const request = https.request(options, (response) => {
+      let text = ''
+      response.setEncoding('utf8').on('data', (piece: string) => {
+        text += piece
+      })
+      response.on('end', () => done(text))
+    })
+    request.on('error', fail).end(body)
+  })
+}

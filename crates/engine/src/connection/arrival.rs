@@ -1,0 +1,63 @@
+//! An accepted connection as it is counted: on the scoreboard, in its client's share, among the descriptors. It is counted
+//! from its accept on, whether it becomes one that is served or not.
+
+use std::rc::Rc;
+
+use super::Shared;
+use crate::admission::Place;
+use crate::context::Context;
+use crate::inbound::Batch;
+use crate::listener::PeerAddr;
+
+/// Counted until it is dropped.
+pub(crate) struct Arrival {
+    ctx: Rc<Context>,
+    peer: PeerAddr,
+    tag: u32,
+    /// What it takes of its client's share.
+    place: Place,
+}
+
+impl Arrival {
+    /// Of a connection that the acceptor and the admission have counted.
+    pub fn new(ctx: Rc<Context>, (peer, tag): (PeerAddr, u32), place: Place) -> Self {
+        Self { ctx, peer, tag, place }
+    }
+
+    pub fn ctx(&self) -> &Rc<Context> {
+        &self.ctx
+    }
+
+    /// Who has connected, whatever a proxy tells of the client.
+    pub fn peer(&self) -> PeerAddr {
+        self.peer
+    }
+
+    /// Which server of the program the connection is for.
+    pub fn tag(&self) -> u32 {
+        self.tag
+    }
+
+    /// It ends before anything was served.
+    pub fn lost(self) {
+        if self.ctx.announce {
+            Shared::tell_lost(&self.ctx, self.tag, self.peer);
+        }
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        let ctx = &self.ctx;
+        ctx.crossing.slot.connection_closed();
+        ctx.admission.leave(&self.place);
+        if ctx.crossing.lacks_descriptors() {
+            // Once this one's is free, which is behind this function.
+            let crossing = ctx.crossing.clone();
+            tokio::task::spawn_local(async move { crossing.descriptor_freed() });
+        }
+        if ctx.draining.get() && ctx.has_no_connections() {
+            ctx.tell(Batch::idle);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! What JavaScript has written into the ring, done to the exchange or connection that it is for.
+
+use std::rc::Rc;
+
+use crate::context::Context;
+use crate::ring::Command;
+
+/// Does what one record says.
+pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
+    // The piece belongs to this record, whether its exchange still lives or not.
+    let piece = if let Command::Large = command { ctx.crossing.pop_large() } else { None };
+    if let Command::Destroy = command {
+        if let Some(shared) = ctx.connections.borrow().find(id) {
+            shared.destroy();
+        }
+        return;
+    }
+    let exchanges = ctx.exchanges.borrow();
+    let Some(answer) = exchanges.find(id) else {
+        // Whoever asks is answered: the question may come behind the end, when nothing is left to wait for.
+        if let Command::Notify = command {
+            ctx.tell(|batch| batch.drained(id));
+        }
+        return;
+    };
+    match command {
+        Command::Respond(head, body) => {
+            answer.head(&head, Some(body.len() as u64));
+            answer.data(body);
+            answer.end(true);
+        }
+        Command::Head(head, length) => answer.head(&head, Some(u64::from(length))),
+        Command::Inform(head) => answer.inform(&head),
+        Command::Data(bytes) => answer.data(bytes),
+        Command::Large => answer.large(piece.unwrap_or_default()),
+        Command::Trailers(fields) => answer.trailers(fields),
+        Command::End { discard } => answer.end(discard),
+        Command::Reset => answer.reset(),
+        Command::Credit(bytes) => answer.credit(bytes),
+        Command::Notify => answer.notify(),
+        Command::Tunnel { taken } => answer.tunnel(taken),
+        Command::Destroy => {}
+    }
+}

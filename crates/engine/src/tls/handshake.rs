@@ -1,0 +1,235 @@
+//! The handshake of a connection: it has a time and a number of its own, so that clients that begin and do not go on cost
+//! little and hold up nobody. Behind it the connection goes to the protocol that was agreed on.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll, Waker, ready};
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time;
+
+use super::buffers::poll_socket;
+use super::{Server, TlsStream};
+use crate::connection::{self, Arrival};
+use crate::context::Context;
+use crate::guard::Refusal;
+use crate::limits::IDLE_DRAIN_TIME;
+use crate::stream::Stream;
+
+/// Those that are under way, the oldest first.
+pub(crate) struct Handshakes {
+    queue: RefCell<VecDeque<Rc<Entry>>>,
+    open: Cell<usize>,
+    most: usize,
+    changed: Notify,
+}
+
+/// One of them, as the queue has it: it stays there until its time is over.
+struct Entry {
+    until: Cell<u64>,
+    state: Cell<State>,
+    waker: RefCell<Option<Waker>>,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum State {
+    Open,
+    /// Its time is over, or its place is needed.
+    Cut,
+    Over,
+}
+
+impl Handshakes {
+    pub fn new(most: usize) -> Self {
+        Self {
+            queue: RefCell::default(),
+            open: Cell::new(0),
+            most: most.max(1),
+            changed: Notify::new(),
+        }
+    }
+
+    /// How many are under way.
+    pub fn len(&self) -> usize {
+        self.open.get()
+    }
+
+    /// Ends the one that has taken longest, and says whether there was one.
+    pub fn end_oldest(&self) -> bool {
+        let queue = self.queue.borrow();
+        let Some(oldest) = queue.iter().find(|entry| entry.state.get() == State::Open) else {
+            return false;
+        };
+        oldest.cut();
+        true
+    }
+
+    /// The worker ends: they get no longer than an idle connection does.
+    pub fn drain(&self, ctx: &Context) {
+        let soon = ctx.deadline(IDLE_DRAIN_TIME);
+        for entry in self.queue.borrow().iter() {
+            entry.until.set(entry.until.get().min(soon));
+        }
+        self.changed.notify_one();
+    }
+
+    fn enter(&self, until: u64) -> Rc<Entry> {
+        if self.open.get() >= self.most {
+            self.end_oldest();
+        }
+        let entry = Rc::new(Entry {
+            until: Cell::new(until),
+            state: Cell::new(State::Open),
+            waker: RefCell::default(),
+        });
+        self.open.set(self.open.get() + 1);
+        let mut queue = self.queue.borrow_mut();
+        while queue.front().is_some_and(|entry| entry.state.get() == State::Over) {
+            queue.pop_front();
+        }
+        queue.push_back(entry.clone());
+        if queue.len() == 1 {
+            self.changed.notify_one();
+        }
+        entry
+    }
+}
+
+impl Entry {
+    fn cut(&self) {
+        self.state.set(State::Cut);
+        if let Some(waker) = self.waker.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+}
+
+/// Ends those whose time is over.
+pub(crate) async fn ender(ctx: Rc<Context>) {
+    let handshakes = &ctx.handshakes;
+    loop {
+        let next = handshakes.queue.borrow().front().map(|entry| entry.until.get());
+        let Some(until) = next else {
+            handshakes.changed.notified().await;
+            continue;
+        };
+        let now = ctx.now_ms();
+        if until > now {
+            // Sooner only if all get less time.
+            let _ =
+                time::timeout(Duration::from_millis(until - now), handshakes.changed.notified())
+                    .await;
+            continue;
+        }
+        let Some(entry) = handshakes.queue.borrow_mut().pop_front() else { continue };
+        if entry.state.get() == State::Open {
+            entry.cut();
+        }
+    }
+}
+
+/// The task of a handshake.
+struct Handshake {
+    ctx: Rc<Context>,
+    /// Until it is handed over.
+    arrival: Option<Arrival>,
+    entry: Rc<Entry>,
+    stage: Stage,
+    /// What has been read before rustls got anything.
+    first: Vec<u8>,
+}
+
+enum Stage {
+    /// Nothing has come: until it does, the connection is no more than its socket.
+    Silent(TcpStream, Rc<Server>),
+    Speaking(Box<TlsStream>),
+    Handed,
+}
+
+/// Begins the handshake of an accepted connection.
+pub(crate) fn begin(arrival: Arrival, socket: TcpStream) {
+    let ctx = arrival.ctx().clone();
+    let Some(server) = ctx.tls_of(arrival.tag()) else {
+        return arrival.lost();
+    };
+    let until = ctx.deadline(ctx.limits_of(arrival.tag()).handshake);
+    let entry = ctx.handshakes.enter(until);
+    let (stage, first) = (Stage::Silent(socket, server), Vec::new());
+    let handshake = Handshake { ctx, arrival: Some(arrival), entry, stage, first };
+    tokio::task::spawn_local(handshake);
+}
+
+impl Handshake {
+    fn step(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        if let Stage::Silent(socket, _) = &mut self.stage {
+            let mut first = [0; FIRST_READ];
+            let count = ready!(poll_socket(socket, cx, &mut first))?;
+            let Some(&byte) = first[..count].first() else {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            };
+            let Stage::Silent(socket, server) = std::mem::replace(&mut self.stage, Stage::Handed)
+            else {
+                return Poll::Ready(Ok(()));
+            };
+            if byte.is_ascii_alphabetic() || byte == b'\r' || byte == b'\n' {
+                // No TLS begins so, while every HTTP request does.
+                self.hand_over(Stream::Tcp(socket), Some(Refusal::PlainHttp));
+                return Poll::Ready(Ok(()));
+            }
+            self.first = first[..count].to_vec();
+            self.stage = Stage::Speaking(Box::new(TlsStream::new(socket, &server)?));
+        }
+        if let Stage::Speaking(stream) = &mut self.stage {
+            ready!(stream.poll_handshake(cx, &mut self.first))?;
+        }
+        if let Stage::Speaking(stream) = std::mem::replace(&mut self.stage, Stage::Handed) {
+            self.hand_over(Stream::Tls(stream), None);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn hand_over(&mut self, stream: Stream, refusal: Option<Refusal>) {
+        if let Some(arrival) = self.arrival.take() {
+            connection::serve(arrival, stream, refusal);
+        }
+    }
+}
+
+impl Future for Handshake {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        if self.entry.state.get() == State::Cut {
+            return Poll::Ready(());
+        }
+        let step = self.step(cx);
+        if step.is_pending() {
+            let mut waker = self.entry.waker.borrow_mut();
+            if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+                *waker = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Handshake {
+    fn drop(&mut self) {
+        self.entry.state.set(State::Over);
+        self.entry.waker.take();
+        let handshakes = &self.ctx.handshakes;
+        handshakes.open.set(handshakes.open.get() - 1);
+        let Some(arrival) = self.arrival.take() else { return };
+        arrival.lost();
+    }
+}
+
+/// Most hellos are shorter; the rest of a longer one is read behind it.
+const FIRST_READ: usize = 2_048;

@@ -1,0 +1,352 @@
+//! The records of one TLS connection: rustls decides, this carries the bytes. It is rustls' unbuffered connection, so that
+//! what is kept between two turns is ours to say: nothing, unless a record has come in part or the socket is full.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use rustls::server::UnbufferedServerConnection;
+use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
+use tokio::io::AsyncWrite;
+use tokio::net::TcpStream;
+
+use super::buffers::{encode, encode_data, poll_socket, with_scratch};
+use super::{Server, names};
+
+/// A TCP connection that speaks TLS, from the first byte of its handshake on.
+pub(crate) struct TlsStream {
+    socket: TcpStream,
+    tls: UnbufferedServerConnection,
+    /// Received and not yet a whole record, or a handshake message in several.
+    carry: Vec<u8>,
+    /// Decrypted and not yet read.
+    plain: Vec<u8>,
+    /// Encrypted and not yet taken by the socket.
+    out: Vec<u8>,
+    /// Plaintext that `poll_send` has encrypted and not yet reported as written.
+    owed: usize,
+    input: Input,
+    /// Our `close_notify` is in `out` or sent.
+    closed: bool,
+    /// The end of input without a `close_notify` is an error and no end.
+    strict: bool,
+    /// The name that the client asked for.
+    server_name: Option<Box<str>>,
+}
+
+/// What is known of the client's side.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Input {
+    /// More may come.
+    Open,
+    /// The client has said that nothing more comes.
+    Ended,
+    /// The socket has ended without that.
+    Cut,
+    /// What came was no TLS, or was refused: nothing behind it is looked at.
+    Failed,
+}
+
+impl TlsStream {
+    pub fn new(socket: TcpStream, server: &Server) -> io::Result<Self> {
+        let tls =
+            UnbufferedServerConnection::new(server.config.clone()).map_err(io::Error::other)?;
+        Ok(Self {
+            socket,
+            tls,
+            carry: Vec::new(),
+            plain: Vec::new(),
+            out: Vec::new(),
+            owed: 0,
+            input: Input::Open,
+            closed: false,
+            strict: server.strict_ends,
+            server_name: None,
+        })
+    }
+
+    /// Goes on with the handshake until it is complete, on both sides. `first` is what has been read of it before.
+    pub fn poll_handshake(
+        &mut self,
+        cx: &mut Context<'_>,
+        first: &mut Vec<u8>,
+    ) -> Poll<io::Result<()>> {
+        if !first.is_empty() {
+            let mut first = std::mem::take(first);
+            let result = self.take_handshake(&mut first);
+            self.after_step(cx, result)?;
+        }
+        loop {
+            ready!(self.poll_drain(cx))?;
+            if !self.tls.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if self.carry.len() > MAX_HANDSHAKE {
+                return Poll::Ready(Err(io::Error::other("the handshake is too long")));
+            }
+            let result = with_scratch(|scratch| {
+                let count = ready!(poll_socket(&mut self.socket, cx, &mut scratch[..SMALL_READ]))?;
+                if count == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Poll::Ready(self.take_handshake(&mut scratch[..count]))
+            });
+            let result = ready!(result);
+            self.after_step(cx, result)?;
+        }
+    }
+
+    fn take_handshake(&mut self, input: &mut [u8]) -> io::Result<()> {
+        names::forget_server_name();
+        let result = self.take_in(input, &mut []);
+        if let Some(name) = names::server_name() {
+            self.server_name = Some(name);
+        }
+        result.map(drop)
+    }
+
+    /// An alert that says what was wrong goes out as far as the socket takes it at once.
+    fn after_step(&mut self, cx: &mut Context<'_>, result: io::Result<()>) -> io::Result<()> {
+        if result.is_err() {
+            let _ = self.poll_drain(cx);
+        }
+        result
+    }
+
+    /// Reads plaintext: `Ready(0)` is the end of input.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            if !self.plain.is_empty() {
+                return Poll::Ready(Ok(self.take_plain(buf)));
+            }
+            match self.input {
+                Input::Open => {}
+                Input::Cut if self.strict => {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                Input::Ended | Input::Cut => return Poll::Ready(Ok(0)),
+                Input::Failed => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+            }
+            // Whoever asks for new keys without reading the answers has to read first.
+            if self.out.len() > MAX_PENDING {
+                ready!(self.poll_drain(cx))?;
+            }
+            let count = ready!(with_scratch(|scratch| {
+                let room = buf.len().clamp(SMALL_READ, scratch.len());
+                let count = ready!(poll_socket(&mut self.socket, cx, &mut scratch[..room]))?;
+                if count == 0 {
+                    self.input = Input::Cut;
+                    return Poll::Ready(Ok(0));
+                }
+                Poll::Ready(self.take_in(&mut scratch[..count], buf))
+            }));
+            if !self.out.is_empty() {
+                // What is left is sent by the next write or the next read.
+                let _ = self.poll_drain(cx)?;
+            }
+            match count {
+                Ok(0) => {}
+                result => return Poll::Ready(result),
+            }
+        }
+    }
+
+    fn take_plain(&mut self, buf: &mut [u8]) -> usize {
+        let count = buf.len().min(self.plain.len());
+        buf[..count].copy_from_slice(&self.plain[..count]);
+        self.plain.drain(..count);
+        if self.plain.is_empty() {
+            self.plain = Vec::new();
+        }
+        count
+    }
+
+    /// Takes what has been received. Plaintext goes to `buf`, and what has no room there is kept.
+    fn take_in(&mut self, input: &mut [u8], buf: &mut [u8]) -> io::Result<usize> {
+        if self.carry.is_empty() {
+            let (taken, result) = self.advance(input, buf);
+            self.carry.extend_from_slice(&input[taken..]);
+            return result;
+        }
+        let mut all = std::mem::take(&mut self.carry);
+        all.extend_from_slice(input);
+        let (taken, result) = self.advance(&mut all, buf);
+        if taken < all.len() {
+            all.drain(..taken);
+            self.carry = all;
+        }
+        result
+    }
+
+    /// Lets rustls work through the input, and says how much of it is done with and how much plaintext is in `buf`.
+    fn advance(&mut self, input: &mut [u8], buf: &mut [u8]) -> (usize, io::Result<usize>) {
+        let mut taken = 0;
+        let mut written = 0;
+        loop {
+            let UnbufferedStatus { mut discard, state } =
+                self.tls.process_tls_records(&mut input[taken..]);
+            let (mut is_over, mut failure) = (false, None);
+            match state {
+                Ok(ConnectionState::ReadTraffic(mut traffic)) => {
+                    while let Some(record) = traffic.next_record() {
+                        let Ok(record) = record else { break };
+                        discard += record.discard;
+                        let fits = if self.plain.is_empty() { buf.len() - written } else { 0 };
+                        let (now, later) = record.payload.split_at(fits.min(record.payload.len()));
+                        buf[written..written + now.len()].copy_from_slice(now);
+                        written += now.len();
+                        self.plain.extend_from_slice(later);
+                    }
+                }
+                Ok(ConnectionState::EncodeTlsData(data)) => encode_data(&mut self.out, data),
+                Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
+                Ok(ConnectionState::PeerClosed) => self.input = Input::Ended,
+                Ok(_) => is_over = true,
+                Err(error) => failure = Some(error),
+            }
+            taken += discard;
+            if let Some(error) = failure {
+                self.input = Input::Failed;
+                // The alert that says so comes by another call; after it none is allowed.
+                if self.tls.wants_write() {
+                    let UnbufferedStatus { state, .. } =
+                        self.tls.process_tls_records(&mut input[taken..]);
+                    if let Ok(ConnectionState::EncodeTlsData(data)) = state {
+                        encode_data(&mut self.out, data);
+                    }
+                }
+                return (input.len(), Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            }
+            if is_over {
+                return (taken, Ok(written));
+            }
+        }
+    }
+
+    /// Writes plaintext. After `Pending` the same bytes must be given again: they are encrypted already, and are reported
+    /// as written when the socket has taken all of them, so that whoever waits to send knows what the client has.
+    pub fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.owed == 0 {
+            ready!(self.poll_drain(cx))?;
+            self.owed = self.encrypt(slices)?;
+        }
+        ready!(self.poll_drain(cx))?;
+        Poll::Ready(Ok(std::mem::take(&mut self.owed)))
+    }
+
+    /// Writes plaintext: what is taken is held here until the socket takes it.
+    pub fn poll_take(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(self.poll_drain(cx))?;
+        let count = self.encrypt(slices)?;
+        // The caller flushes, or writes again.
+        let _ = self.poll_drain(cx)?;
+        Poll::Ready(Ok(count))
+    }
+
+    /// Encrypts as much as goes at once into `out`, and says how much that was.
+    fn encrypt(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        if let [one] = slices {
+            return self.encrypt_slice(&one[..one.len().min(MAX_PLAIN)]);
+        }
+        // Head and body in one record.
+        with_scratch(|scratch| {
+            let mut len = 0;
+            for slice in slices {
+                let count = slice.len().min(MAX_PLAIN - len);
+                scratch[len..len + count].copy_from_slice(&slice[..count]);
+                len += count;
+            }
+            self.encrypt_slice(&scratch[..len])
+        })
+    }
+
+    fn encrypt_slice(&mut self, plain: &[u8]) -> io::Result<usize> {
+        if self.input == Input::Failed || self.closed {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut self.carry);
+        let Ok(ConnectionState::WriteTraffic(mut traffic)) = state else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        let is_done = encode(&mut self.out, |room| match traffic.encrypt(plain, room) {
+            Ok(count) => Ok(count),
+            Err(EncryptError::InsufficientSize(size)) => Err(Some(size.required_size)),
+            Err(EncryptError::EncryptExhausted) => Err(None),
+        });
+        if is_done { Ok(plain.len()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+    }
+
+    /// Sends what is encrypted.
+    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut sent = 0;
+        let result = loop {
+            if sent == self.out.len() {
+                break Poll::Ready(Ok(()));
+            }
+            match Pin::new(&mut self.socket).poll_write(cx, &self.out[sent..]) {
+                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(count)) => sent += count,
+                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        if sent == self.out.len() {
+            self.out.clear();
+            if self.out.capacity() > KEEP {
+                self.out = Vec::new();
+            }
+        } else {
+            self.out.drain(..sent);
+        }
+        result
+    }
+
+    /// Says that nothing more comes, and half-closes.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if !std::mem::replace(&mut self.closed, true) && self.input != Input::Failed {
+            let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut self.carry);
+            if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
+                encode(&mut self.out, |room| match traffic.queue_close_notify(room) {
+                    Ok(count) => Ok(count),
+                    Err(EncryptError::InsufficientSize(size)) => Err(Some(size.required_size)),
+                    Err(EncryptError::EncryptExhausted) => Err(None),
+                });
+            }
+        }
+        ready!(self.poll_drain(cx))?;
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+
+    pub fn socket(&self) -> &TcpStream {
+        &self.socket
+    }
+
+    /// Encrypted bytes that the socket has not taken.
+    pub fn pending(&self) -> usize {
+        self.out.len()
+    }
+
+    /// The protocol that client and server have agreed on, if the client offered any.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        self.tls.alpn_protocol()
+    }
+}
+
+/// A read has room for at least so much: a smaller one would be many for a record.
+const SMALL_READ: usize = 16_384;
+/// Plaintext that is encrypted at once.
+const MAX_PLAIN: usize = 65_536;
+/// The most that a handshake may have in the air: rustls takes messages of up to 64 KiB.
+const MAX_HANDSHAKE: usize = 81_920;
+/// What may wait for the socket before nothing more is read.
+const MAX_PENDING: usize = 65_536;
+/// A larger buffer is given back once it is empty.
+const KEEP: usize = 1_024;

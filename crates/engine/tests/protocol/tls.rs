@@ -1,0 +1,191 @@
+//! TLS: handshakes of every kind, and HTTP behind them.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+use monoceros_engine::limits::Limits;
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, RootCertStore};
+
+use crate::harness::{
+    Engine, Identity, LENGTH, SecureClient, echo, secure_listener, when_complete, with_client,
+};
+
+#[test]
+fn requests_are_served_over_both_versions() {
+    let identity = Identity::new(&["localhost"]);
+    let mut engine = Engine::new(echo());
+    let address = secure_listener(&engine, &identity.material());
+    for version in [&TLS12, &TLS13] {
+        let mut roots = RootCertStore::empty();
+        roots.add(identity.der.clone()).unwrap();
+        let mut config = ClientConfig::builder_with_protocol_versions(&[version])
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h9".to_vec(), b"http/1.1".to_vec()];
+        let (answers, protocol) = with_client(&mut engine, move || {
+            let mut client = SecureClient::connect(address, config).unwrap();
+            let answers =
+                ["/1", "/2"].map(|path| client.ask(get(path)).map(String::from_utf8).unwrap());
+            (answers, client.stream.conn.alpn_protocol().map(<[u8]>::to_vec))
+        });
+        assert_eq!(answers, [Ok("GET /1\n".into()), Ok("GET /2\n".into())]);
+        assert_eq!(protocol.as_deref(), Some(&b"http/1.1"[..]));
+    }
+}
+
+#[test]
+fn large_bodies_come_through_in_both_directions() {
+    let identity = Identity::new(&["localhost"]);
+    let (config, body) = (identity.client(), pattern(3_000_000));
+    let mut engine = Engine::new(when_complete(|js, received| {
+        let (id, body) = (received.request.id, received.body.clone());
+        js.head_with_length(id, 200, "", LENGTH, body.len() as u32);
+        js.large(id, body);
+        js.end(id, false);
+    }));
+    let address = secure_listener(&engine, &identity.material());
+    let expected = body.clone();
+    let answer = with_client(&mut engine, move || {
+        let mut client = SecureClient::connect(address, config).unwrap();
+        let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+        client.ask([head.as_bytes(), &body].concat()).unwrap()
+    });
+    assert!(answer == expected);
+}
+
+#[test]
+fn a_handshake_may_come_byte_by_byte() {
+    let identity = Identity::new(&["localhost"]);
+    let config = identity.client();
+    let mut engine = Engine::new(echo());
+    let address = secure_listener(&engine, &identity.material());
+    let answer = with_client(&mut engine, move || {
+        let socket = TcpStream::connect(address).unwrap();
+        socket.set_nodelay(true).unwrap();
+        let mut tls =
+            rustls::ClientConnection::new(config.into(), "localhost".try_into().unwrap()).unwrap();
+        tls.writer().write_all(get("/").as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"GET /\n") {
+            let mut out = Vec::new();
+            while tls.wants_write() {
+                tls.write_tls(&mut out).unwrap();
+            }
+            for byte in out {
+                (&socket).write_all(&[byte]).unwrap();
+            }
+            tls.read_tls(&mut &socket).unwrap();
+            tls.process_new_packets().unwrap();
+            let mut piece = [0; 4_096];
+            if let Ok(count) = tls.reader().read(&mut piece) {
+                answer.extend_from_slice(&piece[..count]);
+            }
+        }
+        answer
+    });
+    assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+}
+
+#[test]
+fn http_without_tls_is_told_so() {
+    let identity = Identity::new(&["localhost"]);
+    let mut engine = Engine::new(echo());
+    let address = secure_listener(&engine, &identity.material());
+    let answer = with_client(&mut engine, move || converse(address, get("/").as_bytes()));
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{answer}");
+    assert!(answer.contains("https://"), "{answer}");
+}
+
+#[test]
+fn what_is_no_tls_gets_an_alert_and_the_end() {
+    let identity = Identity::new(&["localhost"]);
+    let mut engine = Engine::new(echo());
+    let address = secure_listener(&engine, &identity.material());
+    for garbage in [&[22, 3, 1, 0, 4, 1, 0, 0, 0][..], &[0xff; 100], &[0x17, 3, 3, 0, 1, 0]] {
+        let answer = with_client(&mut engine, move || converse(address, garbage));
+        // An alert, fatal.
+        assert_eq!((answer.first(), answer.get(5)), (Some(&21), Some(&2)), "{garbage:?}");
+    }
+    assert_eq!(engine.js.io.counters()[0], 0);
+}
+
+#[test]
+fn a_handshake_that_stalls_is_cut_and_holds_up_nobody() {
+    let identity = Identity::new(&["localhost"]);
+    let limits = Limits { handshake: Duration::from_millis(600), ..Limits::default() };
+    let config = identity.client();
+    let mut engine = Engine::with_limits(limits, echo());
+    let address = secure_listener(&engine, &identity.material());
+    let stalled = stall(address, 50);
+    let answer = with_client(&mut engine, move || {
+        SecureClient::connect(address, config).unwrap().ask(get("/")).unwrap()
+    });
+    assert_eq!(answer, b"GET /\n");
+    let ends =
+        with_client(&mut engine, move || stalled.into_iter().map(end_of).collect::<Vec<_>>());
+    assert!(ends.iter().all(|end| *end == 0), "{ends:?}");
+}
+
+#[test]
+fn one_handshake_too_many_ends_the_oldest() {
+    let identity = Identity::new(&["localhost"]);
+    let limits = Limits { handshakes: 4, ..Limits::default() };
+    let config = identity.client();
+    let mut engine = Engine::with_limits(limits, echo());
+    let address = secure_listener(&engine, &identity.material());
+    let mut stalled = stall(address, 1);
+    engine.settle();
+    stalled.extend(stall(address, 4));
+    let oldest = stalled.remove(0);
+    // The handshake deadline is ten seconds: by it the client's patience would be at its end.
+    assert_eq!(with_client(&mut engine, move || end_of(oldest)), 0);
+    let answer = with_client(&mut engine, move || {
+        SecureClient::connect(address, config).unwrap().ask(get("/")).unwrap()
+    });
+    assert_eq!(answer, b"GET /\n");
+}
+
+fn get(path: &str) -> String {
+    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
+}
+
+fn pattern(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at * 31 % 251) as u8).collect()
+}
+
+/// Sends bytes and reads to the end of the connection.
+fn converse(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket.write_all(bytes).unwrap();
+    let mut answer = Vec::new();
+    // What was not read when the engine closed makes a reset of its end.
+    let _ = socket.read_to_end(&mut answer);
+    answer
+}
+
+/// Clients that connect: every second one sends nothing, the others half a hello.
+fn stall(address: SocketAddr, count: usize) -> Vec<TcpStream> {
+    (0..count)
+        .map(|number| {
+            let mut socket = TcpStream::connect(address).unwrap();
+            if number % 2 == 1 {
+                socket.write_all(&[22, 3, 1, 1, 0, 1, 0, 0]).unwrap();
+            }
+            socket
+        })
+        .collect()
+}
+
+/// Bytes that come until the connection ends.
+fn end_of(mut socket: TcpStream) -> usize {
+    socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+    let mut bytes = Vec::new();
+    match socket.read_to_end(&mut bytes) {
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => panic!("it is still open"),
+        _ => bytes.len(),
+    }
+}
