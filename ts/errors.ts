@@ -141,6 +141,24 @@ export const ERRORS = {
     text: (setting: string, path: string, problem: string) =>
       `${setting} must be a file that can be appended to, got "${path}" (${problem}).`,
   },
+  ERR_LOG_ADDRESS: {
+    exit: 1,
+    text: (setting: string, address: string, problem: string) =>
+      `${setting} must be an address that is known, got "${address}" (${problem}).`,
+    advice: 'Names are looked up at the start. Nobody need listen there yet.',
+  },
+  ERR_LOG_CONFIG: {
+    exit: 1,
+    text: (subject: string, problem: string) =>
+      `${subject} must be an object of settings of the logs, in JSON where it is a file: ${problem}.`,
+    advice: 'docs/logging.md shows one.',
+  },
+  ERR_LOGGER_CLASS: {
+    exit: 1,
+    text: (spec: string, problem: string) =>
+      `logger_class must be FILE or FILE:EXPORT with a class that has a method log, got "${spec}": ${problem}`,
+    advice: 'docs/logging.md shows one.',
+  },
   ERR_ACCESS_FORMAT: {
     exit: 1,
     text: (rest: string) =>

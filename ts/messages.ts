@@ -41,6 +41,8 @@ export interface BootMessage {
   readonly tls?: TlsMaterial
   /** One descriptor for each slot of the scoreboard; empty without the shared page. */
   readonly kickFds: readonly number[]
+  /** The arbiter's standard output and error, where the worker's own are captured. */
+  readonly output?: { readonly stdout: number; readonly stderr: number }
   readonly slots: number
   /** Counts all workers of the arbiter: the smaller, the older. */
   readonly age: number

@@ -44,6 +44,8 @@ export class FakeChild implements Child {
     this.#onMessage = callback
   }
 
+  onOutput(): void {}
+
   onExit(callback: (exit: ChildExit) => void): void {
     this.#onExit = callback
   }
@@ -290,6 +292,7 @@ export function fakeLog(lines: string[]): Logger {
     error: at('error'),
     critical: at('critical'),
     exception: (message, thrown) => void lines.push(`error ${message}: ${String(thrown)}`),
+    output: (pid, stream, line) => void lines.push(`${stream} ${pid} ${line}`),
     configure: () => {},
     reopen: () => void lines.push('reopened'),
   }

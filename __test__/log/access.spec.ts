@@ -70,3 +70,22 @@ test('a percent sign that begins no atom is an error that says where', (t) => {
 function line(format: string): string {
   return compileAccessFormat(format)(entry)
 }
+
+test('json is one object, with null for what is not there, and nothing but ASCII', (t) => {
+  const hostile = 'a","status":500,"x":"\\\r\n\u00ff'
+  const written = compileAccessFormat('json')({
+    ...entry,
+    remoteAddress: undefined,
+    url: '/caf%C3%A9?a=b',
+    request: (name) => ({ 'user-agent': hostile, referer: '\u00c3\u00a9' })[name],
+  })
+  t.regex(written, /^[ -~]+$/)
+  const { time, ...object } = JSON.parse(written)
+  t.regex(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d\d:\d\d$/)
+  t.deepEqual(object, {
+    ...{ pid: process.pid, remote: null, user: null, method: 'GET', target: '/caf%C3%A9?a=b' },
+    ...{ path: '/café', query: 'a=b', protocol: 'HTTP/1.1', status: 200, bytes: 12 },
+    ...{ duration_us: 1_234_567, referer: 'é', user_agent: hostile, host: null },
+    ...{ forwarded_for: null, request_id: null },
+  })
+})

@@ -94,6 +94,21 @@ test('without any source every setting has its default', async (t) => {
     access_log_format: FORMAT,
     errorlog: '-',
     loglevel: 'info',
+    error_log_format: 'text',
+    capture_output: false,
+    logger_class: null,
+    logconfig: null,
+    logconfig_dict: {},
+    logconfig_json: null,
+    syslog: false,
+    syslog_addr: 'udp://localhost:514',
+    syslog_prefix: null,
+    syslog_facility: 'user',
+    disable_redirect_access_to_syslog: false,
+    statsd_host: null,
+    statsd_prefix: '',
+    dogstatsd_tags: '',
+    enable_backlog_metric: false,
     enable_stdio_inheritance: false,
     proc_name: null,
   })
@@ -336,11 +351,22 @@ test('settings without meaning warn or are passed over, as their rows say', asyn
 
 test('a setting that is not built yet is taken at its default', async (t) => {
   const cwd = directoryWith(t, {
-    'monoceros.config.json': JSON.stringify({ syslog: false, certfile: null, dirty_workers: 0 }),
+    'monoceros.config.json': JSON.stringify({ dirty_apps: [], protocol: 'http', dirty_workers: 0 }),
   })
-  const { values, warnings } = await resolve(t, { cwd, env: { MONOCEROS_RELOAD: 'false' } })
-  t.false('syslog' in values)
+  const { values, warnings } = await resolve(t, { cwd, env: { MONOCEROS_DIRTY_WORKERS: '0' } })
+  t.false('dirty_apps' in values)
   t.deepEqual(warnings, [])
+})
+
+test('the settings of the logs together win over those given one by one', async (t) => {
+  const cwd = directoryWith(t, {
+    'logs.json': '{ "loglevel": "error", "errorlog": "a.log", "syslog": true }',
+    'monoceros.config.json': '{ "loglevel": "debug", "logconfig_dict": { "errorlog": "b.log" } }',
+  })
+  const argv = ['--log-level', 'critical', '--log-config', 'logs.json']
+  const { values, origins } = await resolve(t, { argv, cwd })
+  t.like(values, { loglevel: 'error', errorlog: 'b.log', syslog: true })
+  t.like(origins, { loglevel: 'logs.json', errorlog: 'logconfig_dict' })
 })
 
 test('the application may be missing until one is required', async (t) => {

@@ -22,6 +22,7 @@ use monoceros_engine::io_thread::{IoThread, Options};
 use monoceros_engine::limits::Limits;
 use monoceros_engine::listener::Seat;
 use monoceros_engine::ring::Ring;
+use monoceros_engine::statsd::Statsd;
 use napi::bindgen_prelude::Uint8Array;
 use napi::{Env, sys};
 
@@ -54,7 +55,7 @@ impl Bridge {
     pub(crate) fn start(
         env: Env,
         (limits, announce): (Limits, bool),
-        access: Option<AccessLog>,
+        (access, statsd): (Option<AccessLog>, Option<Statsd>),
         seat: Option<Seat>,
         lifeline: Option<i32>,
         mut ring: Uint8Array,
@@ -78,6 +79,7 @@ impl Bridge {
             seat,
             lifeline,
             access,
+            statsd,
             // A full socket has woken JavaScript already; a closed one has nobody left to wake.
             wake_javascript: Box::new(move || drop((&waker).write(&[1]))),
         })?;

@@ -3,13 +3,15 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use monoceros_engine::access::{AccessFormat, AccessLog};
+use monoceros_engine::access::{AccessFormat, AccessLog, Syslog};
 use monoceros_engine::error::Error;
 use monoceros_engine::in_hand;
 use monoceros_engine::limits::Limits;
 use monoceros_engine::listener::Seat;
+use monoceros_engine::outlet::Outlet;
 use monoceros_engine::rules::{Rules, Underscores};
 use monoceros_engine::scoreboard::Board;
+use monoceros_engine::statsd::Statsd;
 use napi::bindgen_prelude::{BufferSlice, Uint8Array};
 use napi::{Env, JsString};
 use napi_derive::napi;
@@ -49,8 +51,28 @@ pub struct EngineSettings {
     /// `-` for standard output, or a path; no access log without it.
     pub accesslog: Option<String>,
     pub access_log_format: String,
+    /// Where the access log goes beside the file.
+    pub syslog: Option<SyslogSettings>,
+    pub statsd: Option<StatsdSettings>,
     /// Without them nobody is trusted and everything is as strict as it can be.
     pub rules: Option<EngineRules>,
+}
+
+/// Access lines for syslog.
+#[napi(object)]
+pub struct SyslogSettings {
+    /// `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`.
+    pub address: String,
+    /// What stands before each line.
+    pub head: String,
+}
+
+/// Figures of requests for statsd.
+#[napi(object)]
+pub struct StatsdSettings {
+    pub address: String,
+    pub prefix: String,
+    pub tags: String,
 }
 
 /// What a program has set on a server of its own; seconds and bytes. All else that bounds a worker's clients is off, as
@@ -97,11 +119,11 @@ impl Engine {
         lifeline_fd: Option<i32>,
         ring: Uint8Array,
     ) -> napi::Result<Self, String> {
-        let access = access_log(&settings)?;
+        let logs = (access_log(&settings)?, settings.statsd.as_ref().map(statsd).transpose()?);
         let seat = seat.map(place).transpose()?;
         let rules = settings.rules.as_ref().map_or_else(|| Ok(Rules::default()), rules)?;
         let announced = (limits(&settings, rules), settings.announce.unwrap_or(false));
-        Bridge::start(env, announced, access, seat, lifeline_fd, ring)
+        Bridge::start(env, announced, logs, seat, lifeline_fd, ring)
             .map(|bridge| Self { bridge })
             .map_err(failed)
     }
@@ -286,10 +308,29 @@ fn seconds(seconds: f64) -> Duration {
 }
 
 fn access_log(settings: &EngineSettings) -> napi::Result<Option<AccessLog>, String> {
-    let Some(target) = &settings.accesslog else { return Ok(None) };
+    let target = settings.accesslog.as_deref();
+    let syslog = settings.syslog.as_ref().map(syslog).transpose()?;
+    if target.is_none() && syslog.is_none() {
+        return Ok(None);
+    }
     let format = AccessFormat::compile(&settings.access_log_format)
         .map_err(|error| napi::Error::new("ERR_INVALID_ARG_VALUE".into(), error))?;
-    AccessLog::open(target, format).map(Some).map_err(|error| system_error("open", target, &error))
+    AccessLog::with(target, format, syslog)
+        .map(Some)
+        .map_err(|error| system_error("open", target.unwrap_or_default(), &error))
+}
+
+fn syslog(settings: &SyslogSettings) -> napi::Result<Syslog, String> {
+    Ok(Syslog::new(outlet(&settings.address)?, &settings.head))
+}
+
+fn statsd(settings: &StatsdSettings) -> napi::Result<Statsd, String> {
+    Ok(Statsd::new(outlet(&settings.address)?, &settings.prefix, &settings.tags))
+}
+
+/// Of the I/O thread, which never waits.
+fn outlet(address: &str) -> napi::Result<Outlet, String> {
+    Outlet::open(address, Duration::ZERO).map_err(|error| system_error("connect", address, &error))
 }
 
 fn place(seat: EngineSeat) -> napi::Result<Seat, String> {

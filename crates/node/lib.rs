@@ -2,6 +2,7 @@
 
 pub mod bridge;
 pub mod engine;
+pub mod outlet;
 pub mod process;
 pub mod rules;
 pub mod scoreboard;

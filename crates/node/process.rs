@@ -67,6 +67,13 @@ pub fn listen_on(fd: i32, backlog: u32) -> napi::Result<i32, String> {
         .map_err(|error| system_error("listen", &format!("descriptor {fd}"), &error))
 }
 
+/// How many connections wait in the queue of a listening TCP socket; Linux tells.
+#[napi(catch_unwind)]
+pub fn waiting_connections(fd: i32) -> napi::Result<u32, String> {
+    listener::waiting(fd)
+        .map_err(|error| system_error("getsockopt", &format!("descriptor {fd}"), &error))
+}
+
 /// Closes a descriptor.
 #[napi(catch_unwind)]
 pub fn close_fd(fd: i32) -> napi::Result<(), String> {

@@ -7,7 +7,9 @@ import { assertNever, MonocerosError } from '../errors.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { ARBITER_SIGNALS, SIGNALS, type SignalName } from '../signals.ts'
+import { Clock } from './clock.ts'
 import { type ArbiterEvent, EventQueue } from './events.ts'
+import { Figures } from './figures.ts'
 import { type Generation, shownAddress } from './generation.ts'
 import { Headcount } from './headcount.ts'
 import { Identity } from './identity.ts'
@@ -19,9 +21,6 @@ import { Succession } from './succession.ts'
 import { Supervisor } from './supervisor.ts'
 import type { BootFailure, WorkerHandle } from './worker-handle.ts'
 
-const TICK_MS = 1_000
-/** A tick that comes later than this was not the workers' fault: nobody is called silent on it. */
-const TICK_LATE_MS = 1_000
 /** How long a quick stop may take after a second signal, and the stop after a failed start. */
 const QUICK_STOP_MS = 2_000
 /** Gunicorn's exit code of a worker whose application has no such callable. */
@@ -32,11 +31,13 @@ export class Arbiter {
   readonly #parts: ArbiterParts
   readonly #log: Logger
   readonly #queue = new EventQueue()
+  readonly #clock: Clock
   readonly #supervisor: Supervisor
   readonly #rollout: Rollout
   readonly #succession: Succession
   readonly #headcount: Headcount
   readonly #identity: Identity
+  readonly #figures: Figures
   /** What a signal asked for that the phase did not allow yet. */
   readonly #remembered = new Set<Request>()
   #life: 'starting' | 'running' | 'stopping' = 'starting'
@@ -44,14 +45,13 @@ export class Arbiter {
   #announced = false
   #status = 0
   #reason: string | undefined
-  #nextTickMs: number
-  #cancelTimer: () => void = () => {}
 
   constructor(system: System, parts: ArbiterParts) {
     this.#system = system
     this.#parts = parts
     this.#log = parts.log
-    this.#nextTickMs = system.now() + TICK_MS
+    this.#figures = new Figures(parts.log)
+    this.#clock = new Clock(system, this.#queue)
     const { log, board } = parts
     const queue = this.#queue
     const { workers } = parts.resolved.values
@@ -95,7 +95,7 @@ export class Arbiter {
     try {
       return await this.#loop()
     } finally {
-      this.#cancelTimer()
+      this.#clock.stop()
       this.#identity.release()
       this.#succession.release()
     }
@@ -103,7 +103,7 @@ export class Arbiter {
 
   async #loop(): Promise<number> {
     while (this.#life !== 'stopping' || this.#supervisor.workers.size > 0) {
-      this.#armTimer()
+      this.#clock.arm(Math.min(this.#supervisor.dueMs(), this.#parts.notifier.dueMs()))
       this.#handle(await this.#queue.take())
       this.#doRemembered()
       this.#reconcile()
@@ -373,23 +373,15 @@ export class Arbiter {
   }
 
   #handleTick(): void {
-    const nowMs = this.#system.now()
-    const late = nowMs - this.#nextTickMs > TICK_LATE_MS
-    const second = nowMs >= this.#nextTickMs
-    if (second) this.#nextTickMs = nowMs + TICK_MS
+    const { late, second } = this.#clock.read()
     this.#supervisor.check({ late })
     this.#parts.notifier.tick()
     if (!second) return
     this.#succession.tick()
     this.#identity.show(this.#supervisor.figures())
+    const { current } = this.#rollout
+    if (current !== undefined) this.#figures.tell(current, this.#supervisor.workers.size)
     this.#parts.reapOrphans()
-  }
-
-  #armTimer(): void {
-    this.#cancelTimer()
-    const dueMs = Math.min(this.#nextTickMs, this.#supervisor.dueMs(), this.#parts.notifier.dueMs())
-    const delayMs = Math.max(0, Math.ceil(dueMs - this.#system.now()))
-    this.#cancelTimer = this.#system.after(delayMs, () => this.#queue.push({ type: 'tick' }))
   }
 
   #sayListening(generation: Generation): void {

@@ -28,6 +28,7 @@ export async function checkApplication(
       cancel()
       done(failure)
     }
+    child.onOutput((stream, line) => log.output(child.pid ?? 0, stream, line))
     child.onMessage((message: WorkerMessage) => {
       if (message.type === 'ready') end()
       if (message.type === 'failed') end(message)

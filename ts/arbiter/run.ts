@@ -5,6 +5,7 @@ import { resolve } from 'node:path'
 
 import { MonocerosError } from '../errors.ts'
 import { createNotifier, takeActivatedSockets } from '../listen/systemd.ts'
+import { prepareLogger } from '../log/custom.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import { native, nativeFailure } from '../native/index.ts'
 import { type Program, system } from '../process/system.ts'
@@ -42,6 +43,7 @@ export async function runArbiter(
   try {
     const resolved = await load()
     const { values } = resolved
+    await prepareLogger(values)
     const log = echoing(createLogger(values), handover?.kind === 'daemon' ? tell : undefined)
     if (values.preload_app) {
       const status = await checkApplication(values, log)
@@ -54,6 +56,7 @@ export async function runArbiter(
       ...{ resolved, log, program, parent, setTitle, hooks },
       load: async () => {
         const again = await load()
+        await prepareLogger(again.values)
         await hooks.prepare(again)
         return again
       },

@@ -22,6 +22,9 @@ const WORKER_SCRIPT = fileURLToPath(
   ),
 )
 
+const STDOUT_FD = 1
+const STDERR_FD = 2
+
 /** Starts the process of one worker; it waits for its boot message. */
 export function spawnWorker(
   system: System,
@@ -34,7 +37,12 @@ export function spawnWorker(
     title: processTitle('worker', instanceName(config)),
     env: { ...workerEnvironment(system.env, generation, slot), ...additions.env },
     cwd: resolve(config.chdir),
-    fds: [board.fd ?? 'ignore', ...listeners.map(({ fd }) => fd), ...board.kickFds],
+    fds: [
+      ...[board.fd ?? ('ignore' as const), ...listeners.map(({ fd }) => fd), ...board.kickFds],
+      // Where the worker's logs go that would go to what is captured.
+      ...(config.capture_output ? [STDOUT_FD, STDERR_FD] : []),
+    ],
+    capture: config.capture_output,
     flags: heapFlags(config, system.env, memoryLimit()),
     ...(config.worker_nice === 0 ? {} : { nice: config.worker_nice }),
     ...(config.worker_cpu_affinity === 'off' ? {} : { processor: slot - 1 }),
@@ -56,6 +64,7 @@ export function bootMessage(
 ): BootMessage {
   const firstListener = BOARD_FD + 1
   const firstKick = firstListener + generation.listeners.length
+  const firstOutput = firstKick + board.kickFds.length
   return {
     type: 'boot',
     slot,
@@ -68,6 +77,9 @@ export function bootMessage(
     })),
     ...(generation.tls === undefined ? {} : { tls: generation.tls }),
     kickFds: board.kickFds.map((_, index) => firstKick + index),
+    ...(generation.config.capture_output
+      ? { output: { stdout: firstOutput, stderr: firstOutput + 1 } }
+      : {}),
     slots: board.slots,
     age,
     requestLimit,

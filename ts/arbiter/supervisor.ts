@@ -80,6 +80,7 @@ export class Supervisor {
     worker.deadlineMs = this.#in(config.boot_timeout * 1_000)
     this.workers.add(worker)
     child.onMessage((message) => this.#queue.push({ type: 'message', worker, message }))
+    child.onOutput((stream, line) => this.#log.output(worker.pid, stream, line))
     child.onExit((exit) => this.#queue.push({ type: 'exit', worker, exit }))
     if (child.pid === undefined) return true
     const slotGeneration = this.#board.claim(slot, child.pid)

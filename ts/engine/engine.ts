@@ -4,6 +4,8 @@
  */
 import type { Server } from 'node:http'
 import type { FetchFunction } from '../http/fetch.ts'
+import type { StatsdOptions } from '../log/statsd.ts'
+import type { SyslogOptions } from '../log/syslog.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 import type { ExchangeHandler } from './exchange.ts'
 import type { RulesConfig } from './rules.ts'
@@ -23,7 +25,10 @@ export interface ListenerInfo {
 }
 
 /** The settings that engines read; a `Config` is one. */
-export interface EngineConfig extends Partial<RulesConfig> {
+export interface EngineConfig
+  extends Partial<RulesConfig>,
+    Partial<SyslogOptions>,
+    Partial<StatsdOptions> {
   readonly engine: string
   /** Seconds that an idle connection is kept; 0 turns keep-alive off. */
   readonly keepalive: number

@@ -1,4 +1,6 @@
 /** The native engine of a worker: sockets and HTTP on a Rust I/O thread. */
+import { statsdTarget } from '../log/statsd.ts'
+import { accessSyslog } from '../log/syslog.ts'
 import type { NativeEngineSettings, NativeTlsMaterial } from '../native/index.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
@@ -85,6 +87,8 @@ function settingsOf({ config }: EngineOptions): NativeEngineSettings {
     limitHandshakes: config.limit_handshakes,
     accesslog: config.accesslog ?? undefined,
     accessLogFormat: config.access_log_format,
+    syslog: accessSyslog(config),
+    statsd: statsdTarget(config),
     rules: rulesOf(config),
   }
 }

@@ -1,4 +1,7 @@
-/** The access log of the TypeScript engine: lines are collected and written off the event loop's hot path. */
+/**
+ * The access log of the TypeScript engine, and what it tells statsd: lines are collected and written off the event loop's
+ * hot path.
+ */
 
 import { openSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -6,6 +9,9 @@ import type { SonicBoom } from 'sonic-boom'
 
 import { monocerosError } from '../errors.ts'
 import { type AccessEntry, compileAccessFormat } from './access-format.ts'
+import { type Outlet, openOutlet } from './outlet.ts'
+import { RequestFigures, type StatsdOptions, statsdTarget } from './statsd.ts'
+import { accessSyslog, type SyslogOptions } from './syslog.ts'
 
 export type { AccessEntry } from './access-format.ts'
 
@@ -17,9 +23,50 @@ export interface AccessLog {
   reopen(): void
 }
 
-/** Opens the access log at a path or at standard output (`-`). */
-export function openAccessLog(target: string, format: string): AccessLog {
+export interface AccessOptions extends Partial<SyslogOptions>, Partial<StatsdOptions> {
+  /** A path, standard output (`-`) or an inherited descriptor (`fd://N`). */
+  readonly accesslog: string | null
+  readonly access_log_format: string
+}
+
+/** Opens what the settings ask for; undefined when nobody wants to know of requests. */
+export function openAccessLog(options: AccessOptions): AccessLog | undefined {
+  const { accesslog, access_log_format: format } = options
+  const syslog = accessSyslog(options)
+  const target = statsdTarget(options)
+  if (accesslog === null && syslog === undefined && target === undefined) return undefined
   const line = compileAccessFormat(format)
+  const file = accesslog === null ? undefined : openFileLog(accesslog)
+  const figures = target === undefined ? undefined : new RequestFigures(target)
+  const outlet = syslog === undefined ? undefined : openOutlet('syslog_addr', syslog.address)
+  return {
+    log(entry) {
+      figures?.request(entry.status, entry.durationUs / 1_000)
+      if (file === undefined && outlet === undefined) return
+      const text = line(entry)
+      file?.write(`${text}\n`)
+      if (outlet !== undefined) sendLine(outlet, `${syslog?.head}${text}`)
+    },
+    flush() {
+      file?.flush()
+      figures?.flush()
+    },
+    reopen: () => file?.reopen(),
+  }
+}
+
+// Older daemons take a datagram's text up to a NUL, and Gunicorn sends one.
+function sendLine(outlet: Outlet, line: string): void {
+  outlet.send(outlet.isStream ? line : `${line}\0`)
+}
+
+interface FileLog {
+  write(line: string): void
+  flush(): void
+  reopen(): void
+}
+
+function openFileLog(target: string): FileLog {
   let boom = openBoom(target)
   const flush = () => {
     try {
@@ -29,10 +76,10 @@ export function openAccessLog(target: string, format: string): AccessLog {
     }
   }
   return {
-    log: (entry) => void boom.write(`${line(entry)}\n`),
+    write: (line) => void boom.write(line),
     flush,
     reopen: () => {
-      if (target === '-') return
+      if (descriptorOf(target) !== undefined) return
       const next = openBoom(target)
       flush()
       // What is on its way to the old file is still written there.
@@ -52,7 +99,7 @@ const MAX_WAITING_BYTES = 8 * 1024 * 1024
 function openBoom(target: string): SonicBoom {
   const { SonicBoom } = createRequire(import.meta.url)('sonic-boom') as typeof import('sonic-boom')
   const boom = new SonicBoom({
-    fd: target === '-' ? STDOUT_FD : openFile(target),
+    fd: descriptorOf(target) ?? openFile(target),
     minLength: COLLECT_BYTES,
     maxLength: MAX_WAITING_BYTES,
     periodicFlush: COLLECT_MS,
@@ -61,6 +108,12 @@ function openBoom(target: string): SonicBoom {
   // A reader that has gone must not end a worker that still serves.
   boom.on('error', () => {})
   return boom
+}
+
+/** What is open already and has no name to be opened by. */
+function descriptorOf(target: string): number | undefined {
+  if (target === '-') return STDOUT_FD
+  return target.startsWith('fd://') ? Number(target.slice('fd://'.length)) : undefined
 }
 
 function openFile(path: string): number {

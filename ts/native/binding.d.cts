@@ -45,6 +45,16 @@ export declare class Engine {
   stop(): void
 }
 
+/** Where lines go over a socket. */
+export declare class Outlet {
+  /** `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`. */
+  constructor(address: string)
+  /** Sends a message before it returns, or loses it. */
+  send(message: string): void
+  /** Whether messages are lines of a stream. */
+  get isStream(): boolean
+}
+
 /** What the arbiter and its workers share: heartbeats, load and counters. */
 export declare class Scoreboard {
   /** Makes the shared memory for so many workers. */
@@ -150,6 +160,9 @@ export interface EngineSettings {
   /** `-` for standard output, or a path; no access log without it. */
   accesslog?: string
   accessLogFormat: string
+  /** Where the access log goes beside the file. */
+  syslog?: SyslogSettings
+  statsd?: StatsdSettings
   /** Without them nobody is trusted and everything is as strict as it can be. */
   rules?: EngineRules
 }
@@ -244,6 +257,21 @@ export interface SocketAddress {
   path: string
 }
 
+/** Figures of requests for statsd. */
+export interface StatsdSettings {
+  address: string
+  prefix: string
+  tags: string
+}
+
+/** Access lines for syslog. */
+export interface SyslogSettings {
+  /** `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`. */
+  address: string
+  /** What stands before each line. */
+  head: string
+}
+
 /** A certificate with its key. */
 export interface TlsCertificate {
   chain: string
@@ -290,6 +318,9 @@ export interface UserIds {
 
 /** The version of the package that the binary was built for. */
 export declare function version(): string
+
+/** How many connections wait in the queue of a listening TCP socket; Linux tells. */
+export declare function waitingConnections(fd: number): number
 
 /** The children of this process that have ended and that nobody has waited for. */
 export declare function zombies(): Array<number>

@@ -8,6 +8,7 @@ import { existsSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { getPriority, setPriority } from 'node:os'
 
+import { Lines } from '../log/lines.ts'
 import {
   type ArbiterMessage,
   CHANNEL_FD,
@@ -69,6 +70,8 @@ export interface SpawnOptions {
   readonly flags?: readonly string[]
   /** As of nice(1). */
   readonly nice?: number
+  /** What it prints comes by `onOutput` and not on this process's own streams. */
+  readonly capture?: boolean
   /** Keeps to one of the processors that this process may use, counted from 0 and round again. */
   readonly processor?: number
 }
@@ -113,6 +116,8 @@ export interface Child {
   readonly pid: number | undefined
   send(message: ArbiterMessage): void
   onMessage(callback: (message: WorkerMessage) => void): void
+  /** Each line that it prints, if that is captured. */
+  onOutput(callback: (stream: 'stdout' | 'stderr', line: string) => void): void
   /** Called once, when the process has ended and its last message has been read. */
   onExit(callback: (exit: ChildExit) => void): void
   /** Lets this process end without waiting for the child. */
@@ -191,7 +196,8 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 function spawnChild(options: SpawnOptions): Child {
-  const { script, title, env, cwd, fds, flags = [] } = options
+  const { script, title, env, cwd, fds, flags = [], capture = false } = options
+  const printed = capture ? 'pipe' : 'inherit'
   const child = spawn(process.execPath, [...nodeFlags(), ...flags, script], {
     // Node can only write a title over what argv had at the start: the padding is the room for it.
     argv0: title.padEnd(TITLE_ROOM),
@@ -201,7 +207,7 @@ function spawnChild(options: SpawnOptions): Child {
     // session the kernel does not do the default of TTIN, TTOU and TSTP, which would stop it until it has handlers. And
     // what a terminal sends to its processes comes to the arbiter alone, who passes on what is meant.
     detached: true,
-    stdio: ['inherit', 'inherit', 'inherit', 'pipe', ...fds],
+    stdio: ['inherit', printed, printed, 'pipe', ...fds],
   })
   if (child.pid !== undefined) schedule(child.pid, options)
   return wrapChild(child)
@@ -274,6 +280,13 @@ function wrapChild(child: ChildProcess): Child {
     pid: child.pid,
     send: (message) => void channel?.write(encodeMessage(message)),
     onMessage: (callback) => void channel?.on('data', messageDecoder<WorkerMessage>(callback)),
+    onOutput(callback) {
+      for (const stream of ['stdout', 'stderr'] as const) {
+        const lines = new Lines((line) => callback(stream, line))
+        child[stream]?.setEncoding('utf8').on('data', (text: string) => lines.push(text))
+        child[stream]?.on('end', () => lines.end())
+      }
+    },
     onExit: (callback) => watchExit(child, callback),
     release() {
       child.unref()

@@ -12,6 +12,7 @@ import { checkGiven } from './check.ts'
 import { type Environment, environmentLayer } from './environment.ts'
 import { fileLayer, findConfigFile } from './file.ts'
 import type { Given, Layer } from './layer.ts'
+import { logConfigLayers } from './log-config.ts'
 import { ROWS, type RowName } from './names.ts'
 import { shellWords } from './shell-words.ts'
 import type { TABLE } from './table.ts'
@@ -76,7 +77,8 @@ export async function resolveConfig({ argv, env, cwd }: ConfigSource): Promise<R
 
   const file = findConfigFile(lastText('config', [environment, commandArgs, commandLine]), cwd)
   const fromFile = file === undefined ? [] : [await fileLayer(file)]
-  const layers = [...fromFile, environment, commandArgs, commandLine]
+  const single = [...fromFile, environment, commandArgs, commandLine]
+  const layers = [...single, ...logConfigLayers(single, cwd)]
   const settled = settle([defaultLayer(env, layers), ...layers], cwd)
   const warnings =
     file?.warning === undefined ? settled.warnings : [file.warning, ...settled.warnings]

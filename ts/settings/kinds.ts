@@ -134,6 +134,11 @@ export function text(meta = 'TEXT'): Kind<string, string> {
   return { schema: z.string().min(1), allowed: 'a text that is not empty', meta, fromText: asIs }
 }
 
+/** Any text. */
+export function textOrEmpty(meta: string): Kind<string, string> {
+  return { schema: z.string(), allowed: 'a text', meta, fromText: asIs }
+}
+
 /** One of a few words. */
 export function choice<const W extends string, const L extends string = never>(
   words: readonly W[],
@@ -236,14 +241,7 @@ export const fieldValues: Kind<Record<string, string>, Record<string, string>> =
   schema: z.record(z.string().regex(TOKEN), z.string()),
   allowed: 'an object of header names and values',
   meta: 'JSON',
-  fromText: (given) => {
-    try {
-      return given.startsWith('{') ? (JSON.parse(given) as unknown) : given
-    } catch {
-      // The schema refuses it as it is.
-      return given
-    }
-  },
+  fromText: jsonFromText,
 }
 
 /** Names of header fields with commas between them. */
@@ -284,7 +282,7 @@ export const record: Kind<Record<string, unknown>, Record<string, unknown>> = {
   schema: z.record(z.string(), z.unknown()),
   allowed: 'an object',
   meta: 'JSON',
-  fromText: asIs,
+  fromText: jsonFromText,
 }
 
 /** The same kind, or null: not set. */
@@ -365,6 +363,15 @@ function culpritOf(item: Item, values: readonly unknown[]) {
   const value = values.find((one) => !item.schema.safeParse(one).success)
   if (value === undefined) return undefined
   return { value, problem: typeof value === 'string' ? item.problem?.(value) : undefined }
+}
+
+function jsonFromText(given: string): unknown {
+  try {
+    return given.startsWith('{') ? (JSON.parse(given) as unknown) : given
+  } catch {
+    // The schema refuses it as it is.
+    return given
+  }
 }
 
 function asIs(given: string): unknown {

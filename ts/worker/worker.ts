@@ -7,6 +7,7 @@ import { MonocerosError, monocerosError } from '../errors.ts'
 import { detectTarget } from '../http/detect.ts'
 import { installMethods } from '../http/node/install.ts'
 import { captureListen } from '../http/node/listen.ts'
+import { prepareLogger } from '../log/custom.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown.ts'
 import { BOARD_FD, type BootMessage, CHANNEL_FD } from '../messages.ts'
@@ -18,6 +19,7 @@ import { becomeUser } from '../process/user.ts'
 import type { WorkerBoard } from '../scoreboard/board.ts'
 import { ChannelBoard } from '../scoreboard/messages.ts'
 import { SharedWorkerBoard } from '../scoreboard/shared.ts'
+import type { Config } from '../settings/config.ts'
 import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import { loadApplication } from './app.ts'
 import { awaitListen, takeBaseline } from './awaiting.ts'
@@ -25,6 +27,7 @@ import type { Channel } from './channel.ts'
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import type { WorkerHooks } from './hooks.ts'
 import { type Lifespan, lifespanOf } from './lifespan.ts'
+import { printSynchronously } from './printing.ts'
 import { watchUncaught } from './uncaught.ts'
 import { startWatcher } from './watcher.ts'
 
@@ -75,7 +78,12 @@ export class Worker {
     this.#showFigures()
     this.#graceMs = config.graceful_timeout * 1_000
     pretendIpc()
-    const log = createLogger(config)
+    const stderr = message.output?.stderr
+    const logged = stderr === undefined ? {} : { stderr }
+    if (message.output !== undefined) printSynchronously()
+    await prepareLogger(config).catch((error) => this.#fail(error, config.app))
+    if (this.#state !== 'booting') return
+    const log = createLogger(config, logged)
     this.#log = log
     const bootOver = watchUncaught(this.#system, log, {
       onBoot: (thrown) => this.#fail(thrown, config.app),
@@ -103,7 +111,8 @@ export class Worker {
   }
 
   async #serve(message: BootMessage, target: Target, log: Logger): Promise<void> {
-    const { config, slot, slots, kickFds } = message
+    const { slot, slots, kickFds } = message
+    const config = withoutCapture(message)
     let heartbeat: Heartbeat
     try {
       this.#engine = await createEngine({
@@ -265,6 +274,12 @@ export class Worker {
     if (!(pending instanceof Promise)) return this.#system.exit(status)
     void Promise.race([pending, this.#elapsed(EXIT_HOOK_MS)]).then(() => this.#system.exit(status))
   }
+}
+
+/** The access log of standard output goes to the arbiter's, if the worker's own is captured. */
+function withoutCapture({ config, output }: BootMessage): Config {
+  if (output === undefined || config.accesslog !== '-') return config
+  return { ...config, accesslog: `fd://${output.stdout}` }
 }
 
 interface Loaded {

@@ -6,12 +6,15 @@
 
 mod clock;
 mod format;
+mod json;
 mod sink;
+mod syslog;
 
 use std::io;
 use std::time::Duration;
 
 pub use format::AccessFormat;
+pub use syslog::Syslog;
 
 use clock::Clock;
 use sink::Sink;
@@ -44,7 +47,9 @@ pub struct Entry<'a> {
 /// An open access log.
 pub struct AccessLog {
     format: AccessFormat,
-    sink: Sink,
+    /// A file, or standard output.
+    sink: Option<Sink>,
+    syslog: Option<Syslog>,
     clock: Clock,
     /// Whole lines that are not written yet.
     buffer: Vec<u8>,
@@ -61,10 +66,24 @@ impl AccessLog {
     ///
     /// When the file cannot be opened to append to.
     pub fn open(target: &str, format: AccessFormat) -> io::Result<Self> {
-        let sink = Sink::open(target)?;
+        Self::with(Some(target), format, None)
+    }
+
+    /// Opens a file, standard output, or an inherited descriptor for `fd://N`; lines go to syslog as well, or alone.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened to append to.
+    pub fn with(
+        target: Option<&str>,
+        format: AccessFormat,
+        syslog: Option<Syslog>,
+    ) -> io::Result<Self> {
+        let sink = target.map(Sink::open).transpose()?;
         Ok(Self {
             format,
             sink,
+            syslog,
             clock: Clock::new(),
             buffer: Vec::new(),
             lost: 0,
@@ -78,11 +97,20 @@ impl AccessLog {
         if self.buffer.len() >= BUFFER_MAX {
             self.flush();
         }
-        if self.buffer.len() >= BUFFER_MAX {
-            self.lost += 1;
+        let full = self.buffer.len() >= BUFFER_MAX;
+        self.lost += u64::from(full && self.sink.is_some());
+        if full && self.syslog.is_none() {
             return;
         }
+        let start = self.buffer.len();
         self.format.render(entry, self.clock.now(), &mut self.buffer);
+        if let Some(syslog) = &mut self.syslog {
+            syslog.send(&self.buffer[start..]);
+        }
+        if full || self.sink.is_none() {
+            self.buffer.truncate(start);
+            return;
+        }
         self.buffer.push(b'\n');
         // Once it is this full, every line tries: a pipe may have room again.
         if self.buffer.len() >= WRITE_AT {
@@ -92,7 +120,11 @@ impl AccessLog {
 
     /// Writes what has been logged, as much as can be written without waiting.
     pub fn flush(&mut self) {
-        match self.sink.write(&mut self.buffer) {
+        if let Some(syslog) = &mut self.syslog {
+            syslog.flush();
+        }
+        let Some(sink) = &mut self.sink else { return };
+        match sink.write(&mut self.buffer) {
             Ok(()) if self.failing && self.buffer.is_empty() => {
                 self.failing = false;
                 let lost = std::mem::take(&mut self.lost);
@@ -122,7 +154,7 @@ impl AccessLog {
     /// When the file cannot be opened to append to.
     pub fn reopen(&mut self) -> io::Result<()> {
         self.flush();
-        self.sink.reopen()
+        self.sink.as_mut().map_or(Ok(()), Sink::reopen)
     }
 
     /// How many lines were lost because nobody took them.

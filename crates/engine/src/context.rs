@@ -19,6 +19,7 @@ use crate::inbound::Batch;
 use crate::limits::Limits;
 use crate::memory::Memory;
 use crate::request::Head;
+use crate::statsd::Statsd;
 use crate::tls::{Handshakes, Server};
 use crate::wheel::Wheel;
 
@@ -35,6 +36,7 @@ pub(crate) struct Context {
     pub announce: bool,
     pub crossing: Arc<Crossing>,
     pub access: RefCell<Option<AccessLog>>,
+    pub statsd: RefCell<Option<Statsd>>,
     /// Events of this turn, until the flusher hands them over.
     pub batch: RefCell<Batch>,
     pub flusher: RefCell<Option<Waker>>,
@@ -75,7 +77,7 @@ impl Context {
         limits: Limits,
         announce: bool,
         crossing: Arc<Crossing>,
-        access: Option<AccessLog>,
+        (access, statsd): (Option<AccessLog>, Option<Statsd>),
     ) -> Self {
         let memory = Memory::new(&limits);
         let admission = Admission::new();
@@ -89,6 +91,7 @@ impl Context {
             announce,
             crossing,
             access: RefCell::new(access),
+            statsd: RefCell::new(statsd),
             batch: RefCell::default(),
             flusher: RefCell::default(),
             exchanges: RefCell::default(),
@@ -180,6 +183,27 @@ impl Context {
     /// The time `after` from now, on the clock of the deadlines.
     pub fn deadline(&self, after: Duration) -> u64 {
         self.now_ms() + after.as_millis() as u64
+    }
+
+    /// Counts a request that has ended. `us` runs from its head to the answer's end.
+    pub fn count(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
+        self.crossing.slot.request_finished(status, bytes_in, bytes_out, us);
+        // Without a status its client has left before there was an answer.
+        if status != 0
+            && let Some(statsd) = self.statsd.borrow_mut().as_mut()
+        {
+            statsd.request(status, Duration::from_micros(us));
+        }
+    }
+
+    /// Writes out what is collected for the logs and for statsd.
+    pub fn flush_logs(&self) {
+        if let Some(access) = self.access.borrow_mut().as_mut() {
+            access.flush();
+        }
+        if let Some(statsd) = self.statsd.borrow_mut().as_mut() {
+            statsd.flush();
+        }
     }
 
     /// Whether more than one request is in hand, tunnels counted where they have something to say.

@@ -31,6 +31,7 @@ use crate::memory::shedder;
 use crate::ring::Ring;
 use crate::scoreboard::Board;
 use crate::shutdown::{drain, end_process};
+use crate::statsd::Statsd;
 use crate::tls::{Server, ender};
 use commands::obey;
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub lifeline: Option<std::os::fd::RawFd>,
     /// The access log.
     pub access: Option<AccessLog>,
+    /// Whom requests are counted for.
+    pub statsd: Option<Statsd>,
     /// Wakes JavaScript, which then calls [`IoThread::take`]. Called on the I/O thread.
     pub wake_javascript: Box<dyn Fn() + Send + Sync>,
 }
@@ -91,7 +94,8 @@ impl IoThread {
             move |batch| taken.accept(batch),
         )?;
         crossing.set_shortage(acceptor.shortage());
-        let (limits, announce, access) = (options.limits, options.announce, options.access);
+        let (limits, announce) = (options.limits, options.announce);
+        let logs = (options.access, options.statsd);
         let (shared, (report, started)) = (crossing.clone(), std::sync::mpsc::sync_channel(1));
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
             let (parked, unparked) = (shared.clone(), shared.clone());
@@ -110,7 +114,7 @@ impl IoThread {
                 }
             };
             let _ = report.send(Ok(()));
-            let ctx = Rc::new(Context::new(limits, announce, shared, access));
+            let ctx = Rc::new(Context::new(limits, announce, shared, logs));
             runtime.block_on(run(ctx));
         })?;
         started.recv().map_err(|_| Error::closed())??;
@@ -266,9 +270,7 @@ async fn run(ctx: Rc<Context>) {
                     read_ring(&ctx);
                     // One turn for the connections that the ring has woken.
                     task::yield_now().await;
-                    if let Some(access) = ctx.access.borrow_mut().as_mut() {
-                        access.flush();
-                    }
+                    ctx.flush_logs();
                     return;
                 }
             }
@@ -351,17 +353,15 @@ async fn watcher(ctx: Rc<Context>) {
     }
 }
 
-/// Moves the wheel and writes the access log out, as long as there are connections: an idle worker sleeps.
+/// Moves the wheel and writes the logs out, as long as there are connections: an idle worker sleeps.
 async fn clock(ctx: Rc<Context>) {
     loop {
         if ctx.connections.borrow().len() == 0 {
             ctx.first_connection.notified().await;
         }
         time::sleep(TICK).await;
-        let news = ctx.access.borrow_mut().as_mut().and_then(|access| {
-            access.flush();
-            access.take_news()
-        });
+        ctx.flush_logs();
+        let news = ctx.access.borrow_mut().as_mut().and_then(AccessLog::take_news);
         for text in news.into_iter().chain(ctx.admission.take_news(ctx.now_ms())) {
             ctx.tell(|batch| batch.trouble(&text));
         }

@@ -23,7 +23,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 pub(crate) use accept::descriptor_limit;
-pub use bind::{LocalAddress, TcpOptions, adopt, bind_tcp, bind_unix, listen_on, local_address};
+pub use bind::{
+    LocalAddress, TcpOptions, adopt, bind_tcp, bind_unix, listen_on, local_address, waiting,
+};
 
 use crate::scoreboard::{Board, SlotRef};
 use acceptor::AcceptLoop;

@@ -32,9 +32,7 @@ pub(crate) async fn end_process(ctx: Rc<Context>) {
         time::sleep(LOOK_EVERY).await;
         read_ring(&ctx);
     }
-    if let Some(access) = ctx.access.borrow_mut().as_mut() {
-        access.flush();
-    }
+    ctx.flush_logs();
     // Not `exit`: its handlers would wait for JavaScript, which may be blocked.
     // SAFETY: ends the process at once; nothing of it is used afterwards.
     unsafe { libc::_exit(0) }

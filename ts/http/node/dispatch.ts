@@ -35,10 +35,9 @@ export class NodeDispatch {
   constructor(server: http.Server, options: EngineOptions) {
     this.#server = server
     this.#options = options
-    const { accesslog, access_log_format } = options.config
     const rules = rulesOf(options.config)
     if (rules !== undefined) this.#forwarding = new Forwarding(rules)
-    if (accesslog !== null) this.#accessLog = openAccessLog(accesslog, access_log_format)
+    this.#accessLog = openAccessLog(options.config)
     const dispatch = this
     function emit(this: http.Server, name: string, ...args: unknown[]): boolean {
       if (name !== 'request') {

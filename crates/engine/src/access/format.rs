@@ -6,7 +6,7 @@
 
 use std::io::Write;
 
-use super::Entry;
+use super::{Entry, json};
 
 /// A compiled `access_log_format`.
 #[derive(Clone, Debug)]
@@ -17,6 +17,8 @@ pub struct AccessFormat {
 #[derive(Clone, Debug, PartialEq)]
 enum Part {
     Atom(Atom),
+    /// All there is, as one object.
+    Json,
     RequestField(String),
     ResponseField(String),
     Text(Vec<u8>),
@@ -44,7 +46,7 @@ enum Atom {
 }
 
 impl AccessFormat {
-    /// Compiles a format. Atoms that nobody knows are `-`, as they are in Gunicorn; what is no atom at
+    /// Compiles a format; `json` alone is a line of JSON with all of them. Atoms that nobody knows are `-`, as they are in Gunicorn; what is no atom at
     /// all is an error that says where.
     ///
     /// # Errors
@@ -58,6 +60,9 @@ impl AccessFormat {
     /// assert!(AccessFormat::compile("%h").is_err());
     /// ```
     pub fn compile(format: &str) -> Result<Self, String> {
+        if format == "json" {
+            return Ok(Self { parts: vec![Part::Json] });
+        }
         let mut parts = Vec::new();
         let mut text = Vec::new();
         let mut rest = format;
@@ -92,6 +97,7 @@ impl AccessFormat {
             match part {
                 Part::Text(text) => line.extend_from_slice(text),
                 Part::Atom(atom) => atom.render(entry, time, line),
+                Part::Json => json::render(entry, time, line),
                 Part::RequestField(name) => {
                     fields(line, name, entry.request_fields.iter().copied());
                 }
@@ -197,7 +203,7 @@ fn split_fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
 }
 
 /// Path and query of a target. The absolute form begins with a scheme and an authority.
-fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
+pub(super) fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
     let mut rest = target;
     let scheme = rest.iter().position(|byte| matches!(byte, b':' | b'/' | b'?')).unwrap_or(0);
     if scheme > 0
@@ -212,7 +218,7 @@ fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-fn decode_percent(text: &[u8]) -> Vec<u8> {
+pub(super) fn decode_percent(text: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, behind @ ..] = rest {
@@ -231,7 +237,7 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// The user of Basic authentication (RFC 7617).
-fn user(entry: &Entry<'_>) -> Option<Vec<u8>> {
+pub(super) fn user(entry: &Entry<'_>) -> Option<Vec<u8>> {
     let mut fields = entry.request_fields.iter();
     let (_, value) = fields.find(|(name, _)| name.eq_ignore_ascii_case(b"authorization"))?;
     let (scheme, credentials) = value.split_at_checked(6)?;

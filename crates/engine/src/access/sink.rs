@@ -1,10 +1,10 @@
 //! Where the lines go: a file, or standard output, which may be a pipe that nobody reads.
 
-#![expect(unsafe_code, reason = "poll, to ask a pipe for room")]
+#![expect(unsafe_code, reason = "poll, to ask a pipe for room; descriptors by number")]
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 pub(super) struct Sink {
     file: File,
@@ -19,6 +19,8 @@ impl Sink {
     pub(super) fn open(target: &str) -> io::Result<Self> {
         let (file, path) = match target {
             "-" => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
+            // Standard output of the arbiter, where the worker's own leads elsewhere.
+            inherited if inherited.starts_with("fd://") => (duplicate(&inherited[5..])?, None),
             path => (append(path)?, Some(path.to_owned())),
         };
         Ok(Self::new(file, path))
@@ -68,6 +70,14 @@ impl Sink {
         // SAFETY: one entry, alive through the call.
         unsafe { libc::poll(&raw mut asked, 1, 0) == 1 && asked.revents & libc::POLLOUT != 0 }
     }
+}
+
+fn duplicate(number: &str) -> io::Result<File> {
+    let fd = number.parse().ok().filter(|fd: &RawFd| *fd >= 0);
+    let fd = fd.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
+    // SAFETY: not negative, and only borrowed for the duplication, which fails for a number that is not open.
+    let inherited = unsafe { BorrowedFd::borrow_raw(fd) };
+    Ok(File::from(inherited.try_clone_to_owned()?))
 }
 
 fn append(path: &str) -> io::Result<File> {

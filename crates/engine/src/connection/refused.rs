@@ -24,9 +24,8 @@ impl Shared {
             }
             None => {
                 let sent = self.say(refusal, fault);
-                let slot = &self.ctx.crossing.slot;
-                slot.request_started();
-                slot.request_finished(refusal.status(), 0, sent, 0);
+                self.ctx.crossing.slot.request_started();
+                self.ctx.count(refusal.status(), 0, sent, 0);
                 self.log_refused(refusal, fault, sent);
             }
         }

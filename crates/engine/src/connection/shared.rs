@@ -330,7 +330,7 @@ impl Shared {
             // A connection of hours is no slow request.
             answered = tunnel.answered().unwrap_or(elapsed);
         }
-        self.ctx.crossing.slot.request_finished(
+        self.ctx.count(
             current.status,
             current.body_bytes,
             current.sent_bytes,

@@ -167,6 +167,35 @@ fn borrow(fd: RawFd) -> io::Result<ManuallyDrop<Socket>> {
     Ok(ManuallyDrop::new(unsafe { Socket::from_raw_fd(fd) }))
 }
 
+/// How many connections wait in the queue of a listening TCP socket.
+///
+/// # Errors
+///
+/// When it is no TCP socket, and where the system does not tell.
+#[cfg(target_os = "linux")]
+pub fn waiting(fd: RawFd) -> io::Result<u32> {
+    // SAFETY: plain data, valid when zeroed.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: both pointers are to live values of our own, and `len` is the room that the first has.
+    let result = unsafe {
+        let into = (&raw mut info).cast();
+        libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, into, &raw mut len)
+    };
+    // Of a listening socket this field is the length of the queue (tcp_get_info in the kernel).
+    if result == 0 { Ok(info.tcpi_unacked) } else { Err(io::Error::last_os_error()) }
+}
+
+/// How many connections wait in the queue of a listening TCP socket.
+///
+/// # Errors
+///
+/// Always: only Linux tells.
+#[cfg(not(target_os = "linux"))]
+pub fn waiting(_: RawFd) -> io::Result<u32> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpStream;
@@ -208,6 +237,18 @@ mod tests {
         let first = bind_tcp("127.0.0.1", 0, shared).unwrap();
         let second = bind_tcp("127.0.0.1", port_of(&first), shared).unwrap();
         assert_eq!(port_of(&first), port_of(&second));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_queue_has_what_nobody_has_accepted() {
+        let listener = bind_tcp("127.0.0.1", 0, OPTIONS).unwrap();
+        let fd = listener.as_raw_fd();
+        assert_eq!(waiting(fd).unwrap(), 0);
+        let address = SocketAddr::from(([127, 0, 0, 1], port_of(&listener)));
+        let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
+        assert_eq!(waiting(fd).unwrap(), 3);
+        assert!(waiting(-1).is_err());
     }
 
     #[test]

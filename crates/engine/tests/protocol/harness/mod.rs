@@ -90,6 +90,7 @@ impl Engine {
             seat: None,
             lifeline: None,
             access: setup.access,
+            statsd: None,
             // A full pipe holds a wake already.
             wake_javascript: Box::new(move || drop((&waker).write(&[0]))),
         })

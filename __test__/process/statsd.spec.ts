@@ -1,0 +1,70 @@
+// statsd from outside: Gunicorn's names, counters that are right, tags and prefix.
+
+import test from 'ava'
+
+import { native } from '../../ts/native/index.ts'
+import { appSource, ENGINES, serveArgs, startProgram, until } from './program.ts'
+import { type Receiver, udpReceiver } from './receivers.ts'
+
+for (const engine of ENGINES) {
+  test.serial(`${engine}: statsd counts every request, its status and its duration`, async (t) => {
+    const statsd = await udpReceiver(t)
+    const program = startProgram(t, {
+      files: { 'app.cjs': appSource('1') },
+      args: [
+        ...serveArgs(engine, '-w', '2', '--statsd-host', statsd.address),
+        ...['--statsd-prefix', 'shop', '--dogstatsd-tags', 'env:test,zone:a'],
+      ],
+    })
+    await program.ready(2)
+    for (let count = 0; count < 20; count += 1) await program.get('/hello')
+    await program.get('/slow/120')
+    await program.get('/throw').catch(() => undefined)
+    await until(() => sum(statsd, 'gunicorn.requests') === 22, 'every request')
+    t.is(sum(statsd, 'gunicorn.request.status.200'), 21)
+    t.is(sum(statsd, 'gunicorn.request.status.500'), 1)
+    await until(() => values(statsd, 'gunicorn.request.duration').length === 22, 'each duration')
+    const durations = values(statsd, 'gunicorn.request.duration')
+    t.is(durations.filter((ms) => ms >= 115).length, 1)
+    await until(() => values(statsd, 'gunicorn.workers').includes(2), 'the number of workers')
+    await until(() => sum(statsd, 'gunicorn.log.exception') === 1, 'the exception in the log')
+    const all = statsd.received.flatMap((datagram) => datagram.split('\n'))
+    t.true(all.every((line) => /^shop\.gunicorn\.[\w.]+:.*\|#env:test,zone:a$/.test(line)))
+    t.true(all.includes('shop.gunicorn.request.status.500:1|c|@1.0|#env:test,zone:a'))
+    program.signal('SIGTTIN')
+    await until(() => values(statsd, 'gunicorn.workers').includes(3), 'one worker more')
+  })
+}
+
+const testNative = native === null ? test.serial.skip : test.serial
+
+testNative('what waits in the kernel is told each second', async (t) => {
+  const statsd = await udpReceiver(t)
+  const program = startProgram(t, {
+    files: { 'app.cjs': appSource('1') },
+    args: serveArgs('native', '--statsd-host', statsd.address, '--enable-backlog-metric'),
+  })
+  await program.ready(1)
+  await until(() => values(statsd, 'gunicorn.backlog').includes(0), 'an empty queue')
+  // A stopped worker takes nothing.
+  const [worker] = program.workers()
+  process.kill(worker ?? 0, 'SIGSTOP')
+  const answers = [1, 2, 3].map(() => program.get('/hello'))
+  await until(() => values(statsd, 'gunicorn.backlog').includes(3), 'three connections that wait')
+  process.kill(worker ?? 0, 'SIGCONT')
+  for (const answer of answers) t.is((await answer).status, 200)
+})
+
+/** The values of all samples of a name. */
+function values({ received }: Receiver, name: string): number[] {
+  return received
+    .flatMap((datagram) => datagram.split('\n'))
+    .flatMap((line) => {
+      const [known = '', value = ''] = line.split('|')[0]?.split(':') ?? []
+      return known === name || known === `shop.${name}` ? [Number(value)] : []
+    })
+}
+
+function sum(receiver: Receiver, name: string): number {
+  return values(receiver, name).reduce((all, value) => all + value, 0)
+}

@@ -1,0 +1,34 @@
+/** Splits what a process prints into lines, each of a bounded length: a longer one comes in pieces, and none is lost. */
+
+/** A program that prints megabytes without a line feed must not fill the arbiter. */
+export const MAX_LINE = 16_384
+
+export class Lines {
+  #rest = ''
+  readonly #onLine: (line: string) => void
+
+  constructor(onLine: (line: string) => void) {
+    this.#onLine = onLine
+  }
+
+  push(chunk: string): void {
+    const lines = (this.#rest + chunk).split('\n')
+    this.#rest = lines.pop() ?? ''
+    for (const line of lines) this.#tell(line.endsWith('\r') ? line.slice(0, -1) : line)
+    while (this.#rest.length >= MAX_LINE) {
+      this.#tell(this.#rest.slice(0, MAX_LINE))
+      this.#rest = this.#rest.slice(MAX_LINE)
+    }
+  }
+
+  /** Nothing more comes: the last line may have had no end. */
+  end(): void {
+    if (this.#rest !== '') this.#tell(this.#rest)
+    this.#rest = ''
+  }
+
+  #tell(line: string): void {
+    if (line.length <= MAX_LINE) return this.#onLine(line)
+    for (let at = 0; at < line.length; at += MAX_LINE) this.#onLine(line.slice(at, at + MAX_LINE))
+  }
+}

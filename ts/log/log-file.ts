@@ -1,0 +1,175 @@
+/** The file of the error log, or standard error: pino on sonic-boom, loaded with the first line. */
+
+import { closeSync, openSync, writeSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { resolve } from 'node:path'
+import type { Logger as Pino } from 'pino'
+import type { SonicBoom } from 'sonic-boom'
+
+import { monocerosError } from '../errors.ts'
+import { processId, wallClock } from '../process/system.ts'
+import { LEVELS, type LogLevel } from './levels.ts'
+import { type LogRecord, textLine, textOf } from './record.ts'
+import { describeThrown } from './thrown.ts'
+
+export interface LogFileOptions {
+  readonly errorlog: string
+  readonly error_log_format?: 'text' | 'json'
+  readonly chdir: string
+}
+
+// Loaded with the first line: an idle worker writes none, and pino is a sixth of an idle Node process's memory.
+const require = createRequire(import.meta.url)
+
+export class LogFile {
+  readonly #options: LogFileOptions
+  readonly #stderr: number
+  #fd: number
+  #pino: Pino<LogLevel> | undefined
+  #boom: SonicBoom | undefined
+  #failing = false
+
+  /** Throws ERR_LOG_FILE when it cannot be opened. */
+  constructor(options: LogFileOptions, stderr: number) {
+    this.#options = options
+    this.#stderr = stderr
+    this.#fd = openTarget(options, stderr)
+  }
+
+  write(record: LogRecord): void {
+    const { level, message, thrown } = record
+    try {
+      this.#pino ??= this.#open()
+    } catch {
+      // Without a free descriptor no module can be loaded: no reason to lose the line, or the process that writes it.
+      this.#writePlainly(textOf(record))
+      return
+    }
+    if (thrown === undefined) this.#pino[level](message)
+    else this.#pino[level]({ err: thrown }, message)
+  }
+
+  /** A line that a worker has printed. */
+  output(pid: number, stream: 'stdout' | 'stderr', line: string): void {
+    const time = wallClock().toISOString()
+    const text = this.#isJson
+      ? `${JSON.stringify({ level: 'info', time, pid, stream, msg: line })}\n`
+      : textLine(pid, stream, line)
+    if (this.#boom === undefined) this.#writePlainly(text)
+    else this.#boom.write(text)
+  }
+
+  /** Opens the file by its name again; when that fails it throws and the old one stays. */
+  reopen(): void {
+    const fd = openTarget(this.#options, this.#stderr)
+    this.close()
+    this.#fd = fd
+    this.#boom = undefined
+    this.#pino = undefined
+  }
+
+  close(): void {
+    if (this.#fd === this.#stderr) return
+    if (this.#boom !== undefined) this.#boom.end()
+    else closeSync(this.#fd)
+  }
+
+  get #isJson(): boolean {
+    return this.#options.error_log_format === 'json'
+  }
+
+  #writePlainly(line: string): void {
+    try {
+      writeSync(this.#fd, line)
+    } catch (cause) {
+      this.#complain(cause instanceof Error ? cause.message : String(cause))
+    }
+  }
+
+  /** Once for each time that it begins to fail: on standard error, since there is no other place left. */
+  #complain(problem: string): void {
+    const { errorlog } = this.#options
+    if (this.#failing || errorlog === '-') return
+    this.#failing = true
+    const text = `the error log ${errorlog} cannot be written (${problem}); serving goes on`
+    try {
+      writeSync(this.#stderr, textLine(processId(), 'error', text))
+    } catch {
+      // Nobody reads that either.
+    }
+  }
+
+  #open(): Pino<LogLevel> {
+    const { pino } = require('pino') as typeof import('pino')
+    const { SonicBoom } = require('sonic-boom') as typeof import('sonic-boom')
+    const boom = new SonicBoom({ fd: this.#fd, sync: true })
+    // A reader that has gone (EPIPE) or a full disk must not end a server that still serves.
+    boom.on('error', (error: Error) => this.#complain(error.message))
+    boom.on('drain', () => {
+      this.#failing = false
+    })
+    this.#boom = boom
+    return pino<LogLevel>(
+      {
+        // Who is logged has been decided.
+        level: 'debug',
+        customLevels: LEVELS,
+        useOnlyCustomLevels: true,
+        ...(this.#isJson ? jsonOptions(pino) : { base: null }),
+      },
+      this.#isJson ? boom : textStream(boom),
+    )
+  }
+}
+
+function jsonOptions({ stdTimeFunctions }: typeof import('pino').pino) {
+  return {
+    base: { pid: processId() },
+    timestamp: stdTimeFunctions.isoTime,
+    formatters: { level: (level: string) => ({ level }) },
+    serializers: { err: errorObject },
+  }
+}
+
+/** An error as applications' own pino shows it, without the frames of this program. */
+function errorObject(thrown: unknown): object {
+  const stack = describeThrown(thrown)
+  if (!(thrown instanceof Error)) return { type: typeof thrown, message: stack, stack }
+  return { type: thrown.name, message: thrown.message, stack }
+}
+
+/** What pino fills in before each write, when a stream carries its metadata symbol. */
+interface TextStream {
+  lastLevel: number
+  lastMsg: string
+  lastObj: { err?: unknown } | null
+  write(json: string): void
+}
+
+function textStream(boom: SonicBoom): TextStream {
+  const stream: TextStream = {
+    lastLevel: 0,
+    lastMsg: '',
+    lastObj: null,
+    write() {
+      const level = LEVEL_NAMES.get(stream.lastLevel) ?? 'info'
+      boom.write(textOf({ level, message: stream.lastMsg, thrown: stream.lastObj?.err }))
+    },
+  }
+  return Object.assign(stream, { [Symbol.for('pino.metadata')]: true })
+}
+
+const LEVEL_NAMES = new Map<number, LogLevel>(
+  (Object.keys(LEVELS) as LogLevel[]).map((name) => [LEVELS[name], name]),
+)
+
+function openTarget({ errorlog, chdir }: LogFileOptions, stderr: number): number {
+  if (errorlog === '-') return stderr
+  const path = resolve(chdir, errorlog)
+  try {
+    return openSync(path, 'a', 0o644)
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause)
+    throw monocerosError('ERR_LOG_FILE', 'errorlog', path, problem).causedBy(cause)
+  }
+}

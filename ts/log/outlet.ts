@@ -1,0 +1,81 @@
+/**
+ * Where lines leave over a socket: syslog and statsd. With the addon a message is sent before `send` returns, so that the
+ * last ones before an exit arrive; without it node sends it in a while. A collector that is away costs lines and no more.
+ */
+
+import { createSocket } from 'node:dgram'
+import { connect, type Socket } from 'node:net'
+
+import { monocerosError } from '../errors.ts'
+import { native } from '../native/index.ts'
+
+export interface Outlet {
+  /** Messages are lines of a stream, and may hold no line feed. */
+  readonly isStream: boolean
+  send(message: string): void
+  close(): void
+}
+
+/** Opens `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`. */
+export function openOutlet(setting: string, address: string): Outlet {
+  if (native === null) return openNodeOutlet(address)
+  try {
+    const outlet = new native.Outlet(address)
+    return {
+      get isStream() {
+        return outlet.isStream
+      },
+      send: (message) => outlet.send(message),
+      // The addon closes what nobody holds any more.
+      close() {},
+    }
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause)
+    throw monocerosError('ERR_LOG_ADDRESS', setting, address, problem).causedBy(cause)
+  }
+}
+
+/** What a stream that nobody takes may hold. */
+const MAX_WAITING_BYTES = 1024 * 1024
+
+// Node knows no datagrams of unix sockets: there a stream is tried.
+function openNodeOutlet(address: string): Outlet {
+  const { protocol, host, port, path } = placeOf(address)
+  if (protocol === 'udp') {
+    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4').unref()
+    socket.on('error', () => {})
+    return {
+      isStream: false,
+      send: (message) => socket.send(message, port, host, () => {}),
+      close: () => void socket.close(),
+    }
+  }
+  let socket: Socket | undefined
+  const open = () => {
+    const opened = path === undefined ? connect(port, host) : connect(path)
+    opened.unref()
+    // Tried again with the next message.
+    opened.on('error', () => {})
+    opened.on('close', () => {
+      if (socket === opened) socket = undefined
+    })
+    return opened
+  }
+  return {
+    isStream: true,
+    send(message) {
+      socket ??= open()
+      if (socket.writableLength < MAX_WAITING_BYTES) socket.write(`${message}\n`)
+    },
+    close: () => void socket?.destroy(),
+  }
+}
+
+function placeOf(address: string) {
+  const [, protocol = '', rest = ''] = /^(\w+):\/\/(.*)$/.exec(address) ?? []
+  if (protocol === 'unix') {
+    return { protocol, host: '', port: 0, path: rest.replace(/#(?:dgram|stream)$/, '') }
+  }
+  const [, host = '', port = '0'] = /^(.*):(\d+)$/.exec(rest) ?? []
+  return { protocol, host: host.replace(/^\[|\]$/g, ''), port: Number(port), path: undefined }
+}

@@ -1,0 +1,27 @@
+/** One event of the error log, and its two forms. */
+
+import { processId } from '../process/system.ts'
+import type { LogLevel } from './levels.ts'
+import { describeThrown } from './thrown.ts'
+import { formatLogTime } from './time.ts'
+
+export interface LogRecord {
+  readonly level: LogLevel
+  readonly message: string
+  /** What an application threw. */
+  readonly thrown?: unknown
+}
+
+/** The message, and below it what was thrown. */
+export function messageOf({ message, thrown }: LogRecord): string {
+  return thrown === undefined ? message : `${message}\n${describeThrown(thrown)}`
+}
+
+/** Gunicorn's line. */
+export function textOf(record: LogRecord): string {
+  return textLine(processId(), record.level, messageOf(record))
+}
+
+export function textLine(pid: number, label: string, text: string): string {
+  return `[${formatLogTime()}] [${pid}] [${label.toUpperCase()}] ${text}\n`
+}

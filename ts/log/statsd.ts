@@ -1,0 +1,115 @@
+/** statsd: figures under Gunicorn's names. What workers send of requests is the engine's; here is all else. */
+
+import { system } from '../process/system.ts'
+import { type Outlet, openOutlet } from './outlet.ts'
+
+/** The settings. */
+export interface StatsdOptions {
+  readonly statsd_host: string | null
+  readonly statsd_prefix: string
+  readonly dogstatsd_tags: string
+}
+
+/** What an engine sends by. */
+export interface StatsdTarget {
+  readonly address: string
+  readonly prefix: string
+  readonly tags: string
+}
+
+const DEFAULT_PORT = 8125
+
+export function isStatsdHost(text: string): boolean {
+  return /^unix:\/\/.+|^(?:[^/:\s]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(text)
+}
+
+/** The target that the settings name; undefined when none. */
+export function statsdTarget({
+  statsd_host: host = null,
+  statsd_prefix: prefix = '',
+  dogstatsd_tags: tags = '',
+}: Partial<StatsdOptions>): StatsdTarget | undefined {
+  if (host === null) return undefined
+  const whole = /:\d+$/.test(host) ? host : `${host}:${DEFAULT_PORT}`
+  const address = host.startsWith('unix://') ? `${host}#dgram` : `udp://${whole}`
+  return { address, prefix: prefix === '' ? '' : `${prefix.replace(/\.+$/, '')}.`, tags }
+}
+
+/** Sends single samples. */
+export class Statsd {
+  readonly #target: StatsdTarget
+  readonly #outlet: Outlet
+
+  constructor(target: StatsdTarget) {
+    this.#target = target
+    this.#outlet = openOutlet('statsd_host', target.address)
+  }
+
+  increment(name: string): void {
+    this.send([`${name}:1|c|@1.0`])
+  }
+
+  gauge(name: string, value: number): void {
+    this.send([`${name}:${value}|g`])
+  }
+
+  histogram(name: string, value: number): void {
+    this.send([`${name}:${value}|ms`])
+  }
+
+  send(samples: readonly string[]): void {
+    const { prefix, tags } = this.#target
+    const end = tags === '' ? '' : `|#${tags}`
+    this.#outlet.send(samples.map((sample) => `${prefix}${sample}${end}`).join('\n'))
+  }
+
+  close(): void {
+    this.#outlet.close()
+  }
+}
+
+const FLUSH_MS = 100
+/** Durations kept in one round: of more requests a uniform sample is sent, with its rate. */
+const SAMPLES = 128
+/** Samples in a datagram: within 1432 bytes with a long prefix and tags. */
+const DATAGRAM_SAMPLES = 10
+
+/** What the TypeScript engine sends of requests; the native one does the same on its own thread. */
+export class RequestFigures {
+  readonly #statsd: Statsd
+  #requests = 0
+  readonly #statuses = new Map<number, number>()
+  #durationsMs: number[] = []
+
+  constructor(target: StatsdTarget) {
+    this.#statsd = new Statsd(target)
+    system.every(FLUSH_MS, () => this.flush())
+  }
+
+  request(status: number, durationMs: number): void {
+    this.#requests += 1
+    this.#statuses.set(status, (this.#statuses.get(status) ?? 0) + 1)
+    const place =
+      this.#durationsMs.length < SAMPLES
+        ? this.#durationsMs.length
+        : Math.floor(system.random() * this.#requests)
+    if (place < SAMPLES) this.#durationsMs[place] = durationMs
+  }
+
+  flush(): void {
+    if (this.#requests === 0) return
+    const rate = this.#durationsMs.length / this.#requests
+    const ending = rate < 1 ? `|@${rate.toFixed(4)}` : ''
+    const samples = [
+      `gunicorn.requests:${this.#requests}|c|@1.0`,
+      ...[...this.#statuses].map(([code, n]) => `gunicorn.request.status.${code}:${n}|c|@1.0`),
+      ...this.#durationsMs.map((ms) => `gunicorn.request.duration:${ms.toFixed(3)}|ms${ending}`),
+    ]
+    this.#requests = 0
+    this.#statuses.clear()
+    this.#durationsMs = []
+    for (let at = 0; at < samples.length; at += DATAGRAM_SAMPLES) {
+      this.#statsd.send(samples.slice(at, at + DATAGRAM_SAMPLES))
+    }
+  }
+}

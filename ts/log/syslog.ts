@@ -1,0 +1,103 @@
+/** Syslog: the lines of both logs in the form that Gunicorn gives them, `<PRI>gunicorn.NAME.error: [pid] message`. */
+
+import { basename } from 'node:path'
+
+import { processId } from '../process/system.ts'
+import type { LogLevel } from './levels.ts'
+import { type Outlet, openOutlet } from './outlet.ts'
+
+/** The settings. */
+export interface SyslogOptions {
+  readonly syslog: boolean
+  readonly syslog_addr: string
+  readonly syslog_prefix: string | null
+  readonly syslog_facility: string
+  readonly proc_name: string | null
+  readonly app: string | null
+  readonly disable_redirect_access_to_syslog: boolean
+}
+
+// RFC 5424 section 6.2.1, with the names of syslog(3); "security" is an old name of "auth".
+const CODES = {
+  auth: 4,
+  authpriv: 10,
+  cron: 9,
+  daemon: 3,
+  ftp: 11,
+  kern: 0,
+  lpr: 6,
+  mail: 2,
+  news: 7,
+  security: 4,
+  syslog: 5,
+  user: 1,
+  uucp: 8,
+  local0: 16,
+  local1: 17,
+  local2: 18,
+  local3: 19,
+  local4: 20,
+  local5: 21,
+  local6: 22,
+  local7: 23,
+} as const
+
+type Facility = keyof typeof CODES
+
+export const FACILITIES = Object.keys(CODES) as Facility[]
+
+const SEVERITIES: Readonly<Record<LogLevel, number>> = {
+  debug: 7,
+  info: 6,
+  warning: 4,
+  error: 3,
+  critical: 2,
+}
+
+export function isSyslogAddress(text: string): boolean {
+  return /^(?:udp|tcp):\/\/(?:[^/:\s]+|\[[\da-f:.]+\]):\d{1,5}$|^unix:\/\/.+/i.test(text)
+}
+
+/** What is written to syslog of the error log. */
+export class Syslog {
+  readonly #outlet: Outlet
+  readonly #options: SyslogOptions
+
+  constructor(options: SyslogOptions) {
+    this.#options = options
+    this.#outlet = openOutlet('syslog_addr', options.syslog_addr)
+  }
+
+  send(level: LogLevel, text: string, pid = processId()): void {
+    const message = headOf(this.#options, { log: 'error', level, pid }) + text
+    // As rsyslog writes a line feed in a line. Older daemons take a datagram's text up to a NUL.
+    this.#outlet.send(this.#outlet.isStream ? message.replaceAll('\n', '#012') : `${message}\0`)
+  }
+
+  close(): void {
+    this.#outlet.close()
+  }
+}
+
+/** Where access lines go beside their file; undefined when nowhere. */
+export function accessSyslog(
+  options: Partial<SyslogOptions>,
+): { address: string; head: string } | undefined {
+  const { syslog, disable_redirect_access_to_syslog: disabled, syslog_addr: address } = options
+  if (syslog !== true || disabled === true || address === undefined) return undefined
+  const head = headOf(options, { log: 'access', level: 'info', pid: processId() })
+  return { address, head }
+}
+
+function headOf(
+  options: Partial<SyslogOptions>,
+  { log, level, pid }: { log: 'error' | 'access'; level: LogLevel; pid: number },
+): string {
+  const facility = CODES[options.syslog_facility as Facility] ?? CODES.user
+  return `<${facility * 8 + SEVERITIES[level]}>gunicorn.${nameOf(options)}.${log}: [${pid}] `
+}
+
+// A tag ends at the first colon or space (RFC 3164 section 4.1.3).
+function nameOf({ syslog_prefix: prefix, proc_name: name, app }: Partial<SyslogOptions>): string {
+  return (prefix ?? name ?? basename(app ?? 'monoceros')).replace(/[^\w.-]/g, '.')
+}
