@@ -25,30 +25,48 @@ pub fn check(input: &[u8]) {
     // The last piece's size comes from the input, so that a fuzzer can choose it.
     let chosen = usize::from(input.last().copied().unwrap_or_default()).max(1);
     for piece in [1, 2, 7, chosen] {
-        let cut = read(input, piece);
-        assert!(input.starts_with(&cut.released), "released what was not sent, cut in {piece}");
-        assert_eq!(cut.heads, whole.heads, "other heads when cut in {piece}");
-        assert_eq!(cut.complete, whole.complete, "other messages when cut in {piece}");
-        assert_eq!(
-            cut.refusal.is_some(),
-            whole.refusal.is_some(),
-            "refused one way only when cut in {piece}"
-        );
-        // Before a refusal, small pieces of a body may have gone through already.
-        if whole.refusal.is_none() {
-            assert_eq!(cut.released, whole.released, "released otherwise when cut in {piece}");
-        }
+        compare(&read(input, piece), &whole, input, &format!("pieces of {piece}"));
+    }
+    let at = chosen.min(input.len());
+    compare(&read_cut(input, at), &whole, input, &format!("two at {at}"));
+}
+
+/// Checks an input that is cut in two, at every place there is.
+pub fn check_every_cut(input: &[u8]) {
+    let whole = read(input, input.len().max(1));
+    for at in 1..input.len() {
+        compare(&read_cut(input, at), &whole, input, &format!("two at {at}"));
+    }
+}
+
+fn compare(cut: &Reading, whole: &Reading, input: &[u8], how: &str) {
+    assert!(input.starts_with(&cut.released), "released what was not sent, in {how}");
+    assert_eq!(cut.heads, whole.heads, "other heads in {how}");
+    assert_eq!(cut.complete, whole.complete, "other messages in {how}");
+    assert_eq!(cut.refusal.is_some(), whole.refusal.is_some(), "refused one way only in {how}");
+    // Before a refusal, small pieces of a body may have gone through already.
+    if whole.refusal.is_none() {
+        assert_eq!(cut.released, whole.released, "released otherwise in {how}");
     }
 }
 
 /// Reads an input that arrives in pieces of one size.
 pub fn read(input: &[u8], piece: usize) -> Reading {
+    read_pieces(input.chunks(piece.max(1)))
+}
+
+fn read_cut(input: &[u8], at: usize) -> Reading {
+    let (first, second) = input.split_at(at);
+    read_pieces([first, second].into_iter())
+}
+
+fn read_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Reading {
     let limits = Limits::default();
     let mut reading =
         Reading { heads: Vec::new(), complete: 0, refusal: None, released: Vec::new() };
     let mut guard = Guard::new();
     let (mut head, mut gate, mut waiting) = (Head::default(), Vec::new(), Vec::new());
-    for chunk in input.chunks(piece) {
+    for chunk in pieces {
         waiting.extend_from_slice(chunk);
         loop {
             match guard.advance(&waiting, &mut gate, &mut head, &limits) {

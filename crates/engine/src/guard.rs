@@ -12,7 +12,7 @@ use std::net::SocketAddr;
 use chunked::Chunks;
 use fault::Remembered;
 pub use fault::{Fault, Media};
-pub(crate) use syntax::{check_host, is_token};
+pub(crate) use syntax::{check_host, is_token, is_uri};
 
 use crate::forwarding;
 use crate::limits::Limits;

@@ -19,7 +19,7 @@ pub mod encoder;
 pub mod error;
 mod exchange;
 mod forwarding;
-mod gate;
+pub mod gate;
 pub mod guard;
 pub mod in_hand;
 pub mod inbound;

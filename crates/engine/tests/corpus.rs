@@ -7,8 +7,14 @@ use std::path::Path;
 mod access;
 #[path = "../../../fuzz/properties/agreement.rs"]
 mod agreement;
+#[path = "../../../fuzz/properties/chunked.rs"]
+mod chunked;
+#[path = "../../../fuzz/properties/forwarded.rs"]
+mod forwarded;
 #[path = "../../../fuzz/properties/guard.rs"]
 mod guard;
+#[path = "../../../fuzz/properties/proxy.rs"]
+mod proxy;
 #[path = "../../../fuzz/properties/ring.rs"]
 mod ring;
 
@@ -49,9 +55,25 @@ fn golden_requests_hold_both_properties() {
         for (path, input) in files(&format!("__test__/golden/requests/{kind}")) {
             println!("{path}");
             guard::check(&input);
+            guard::check_every_cut(&input);
             agreement::check(&input);
         }
     }
+}
+
+#[test]
+fn chunked_bodies_hold_their_property() {
+    replay("chunked", 300, chunked::check);
+}
+
+#[test]
+fn proxies_headers_hold_their_property() {
+    replay("proxy", 400, proxy::check);
+}
+
+#[test]
+fn forwarded_fields_hold_their_property() {
+    replay("forwarded", 600, forwarded::check);
 }
 
 #[test]

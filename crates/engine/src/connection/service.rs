@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use super::{Current, LogFacts, Shared};
+use crate::gate::mask;
 use crate::guard::Refusal;
 use crate::in_hand::Label;
 use crate::limits::{BODY_CREDIT, MAX_DISCARD, MAX_PIECE};
@@ -119,7 +120,9 @@ fn agree(head: &Head, bytes: &[u8], request: &Request<Incoming>) -> bool {
         // hyper cuts a fragment off; node and the guard keep it.
         [b'/', ..] => request.uri().path_and_query().is_some_and(|read| {
             let visible = target.split(|&byte| byte == b'#').next().unwrap_or(target);
-            read.as_str().as_bytes() == visible
+            let read = read.as_str().as_bytes();
+            read == visible
+                || head.odd_target && read.iter().copied().eq(visible.iter().copied().map(mask))
         }),
         _ => true,
     };

@@ -132,6 +132,7 @@ impl Connection {
             match progress {
                 Progress::Preface => shared.set_proxied(self.guard.proxied()),
                 Progress::Head => {
+                    gate.begin_head(&head);
                     // What may be a body is not read as one before JavaScript has said that this is no upgrade.
                     if self.guard.is_complete() || head.upgrade {
                         break;

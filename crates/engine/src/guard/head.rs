@@ -3,7 +3,7 @@
 use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 use super::Refusal;
-use super::syntax::{CLASS, UNDERSCORE, UNUSUAL, check_host};
+use super::syntax::{CLASS, ODD, TARGETS, UNDERSCORE, UNUSUAL, check_host};
 use crate::forwarding::Noted;
 use crate::limits::Limits;
 use crate::request::{Framing, Head, Span};
@@ -167,15 +167,22 @@ fn request_line(
         _ => return Err(Refusal::BadRequestLine),
     };
     // Behind the version: the preface of HTTP/2 is refused for that, not for its target.
+    let mut seen = 0;
+    let printable = head.target.of(input).iter().all(|&byte| {
+        let class = TARGETS[byte as usize];
+        seen |= class;
+        class != 0
+    });
+    if !printable {
+        return Err(Refusal::BadTarget);
+    }
+    head.odd_target = seen & ODD != 0;
     self::target(head.target, head.method.of(input), input)
 }
 
 /// RFC 9112 section 3.2: origin-form, absolute-form, authority-form (CONNECT only), asterisk-form (OPTIONS only).
 fn target(span: Span, method: &[u8], input: &[u8]) -> Result<Option<Span>, Refusal> {
     let target = span.of(input);
-    if !target.iter().all(|byte| (0x21..=0x7e).contains(byte)) {
-        return Err(Refusal::BadTarget);
-    }
     match (method, target) {
         (b"CONNECT", _) => {
             let port = check_host(target).map_err(|_| Refusal::BadTarget)?;

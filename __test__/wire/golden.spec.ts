@@ -1,0 +1,100 @@
+// The golden requests, which the engine's own tests replay too, against the product: at once, byte by byte, and cut in two
+// at every place. The answers must be the same. What node:http cannot do is a table in docs/http.md, which is read here.
+
+import { readFileSync } from 'node:fs'
+import { isDeepStrictEqual } from 'node:util'
+import test, { type ExecutionContext } from 'ava'
+import { ENGINES, serveArgs, startProgram } from '../process/program.ts'
+import { parallel, sleep } from './connection.ts'
+import { type Case, cases, cut, ECHO, expected, flags, play, singleBytes } from './requests.ts'
+
+const AT_ONCE = 100
+const ALL = cases()
+/** Longer ones are many of the same bytes. */
+const MAX_CUT_BYTES = 320
+/** Some of what node:http cannot do is to answer at all. */
+const LISTED_MS = 5_000
+
+const PAGE = readFileSync(new URL('../../docs/http.md', import.meta.url), 'utf8')
+const TABLE = PAGE.slice(PAGE.indexOf('## The engine on node:http'))
+/** Their names stand in the last column. */
+const LISTED = new Set(
+  [...TABLE.matchAll(/^\|.*\|(.*)\|$/gm)].flatMap(([, names = '']) =>
+    [...names.matchAll(/`([a-z0-9.-]+)`/g)].map(([, name = '']) => name),
+  ),
+)
+
+test('the table of what node:http cannot do names golden requests only', (t) => {
+  const names = new Set(ALL.map(({ name }) => name))
+  t.true(LISTED.size > 30)
+  t.deepEqual(
+    [...LISTED].filter((name) => !names.has(name)),
+    [],
+  )
+})
+
+for (const engine of ENGINES) {
+  test.serial(
+    `${engine}: golden requests come to what is meant, however they are cut`,
+    async (t) => {
+      t.true(ALL.length >= 185)
+      const portOf = servers(t, engine)
+      const differing: string[] = []
+      const check = async (each: Case, pieces: readonly Buffer[]) => {
+        const outcome = await play(await portOf(each), each, pieces).catch(String)
+        if (isDeepStrictEqual(outcome, expected(each))) return
+        differing.push(`${each.name} in ${pieces.map(({ length }) => length)}: ${said(outcome)}`)
+      }
+      const due = ALL.filter(({ name }) => engine === 'native' || !LISTED.has(name))
+      const short = due.filter(({ bytes }) => bytes.length < MAX_CUT_BYTES)
+      await parallel(due, AT_ONCE, (each) => check(each, [each.bytes]))
+      await parallel(short, AT_ONCE, (each) => check(each, singleBytes(each.bytes)))
+      const cuts = short.flatMap((each) =>
+        Array.from({ length: each.bytes.length - 1 }, (_, at) => ({ each, at: at + 1 })),
+      )
+      t.true(cuts.length > 6_000)
+      await parallel(cuts, AT_ONCE, ({ each, at }) => check(each, cut(each.bytes, at)))
+      t.deepEqual(differing, [])
+    },
+  )
+
+  if (engine === 'node') {
+    test.serial('node: what it cannot do comes to something, and it serves on', async (t) => {
+      const portOf = servers(t, engine)
+      const same: string[] = []
+      const listed = ALL.filter(({ name }) => LISTED.has(name))
+      await parallel(listed, AT_ONCE, async (each) => {
+        const port = await portOf(each)
+        const outcome = await Promise.race([
+          play(port, each, [each.bytes]).catch(String),
+          sleep(LISTED_MS),
+        ])
+        if (isDeepStrictEqual(outcome, expected(each))) same.push(each.name)
+      })
+      // Which they are depends on Node's version; that none differs any more would be a wrong table.
+      t.true(same.length < listed.length / 2, `as on the native engine: ${same}`)
+      const [get] = ALL.filter(({ name }) => name === 'get')
+      if (get === undefined) return t.fail('no golden request is called get')
+      t.deepEqual(await play(await portOf(get), get, [get.bytes]), expected(get))
+    })
+  }
+}
+
+/** One server for each set of settings. */
+function servers(t: ExecutionContext, engine: string): (each: Case) => Promise<number> {
+  const ports = new Map<string, Promise<number>>()
+  return ({ settings }) => {
+    const key = JSON.stringify(settings ?? {})
+    const started = ports.get(key)
+    if (started !== undefined) return started
+    const args = serveArgs(engine, ...flags(settings))
+    const program = startProgram(t, { files: { 'app.cjs': ECHO }, args })
+    const port = program.ready(1).then(() => program.port)
+    ports.set(key, port)
+    return port
+  }
+}
+
+function said(outcome: unknown): string {
+  return JSON.stringify(outcome).slice(0, 300)
+}
