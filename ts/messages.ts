@@ -36,6 +36,8 @@ export interface BootMessage {
   readonly slot: number
   readonly generation: number
   readonly config: Config
+  /** The settings that the operator gave, from wherever. */
+  readonly given: readonly string[]
   readonly listeners: readonly ListenerMessage[]
   /** What TLS needs, where it is spoken. */
   readonly tls?: TlsMaterial

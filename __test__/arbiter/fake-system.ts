@@ -315,7 +315,7 @@ function fakeGeneration(
           void closed.push(unlink ? bind : `${bind} (kept)`),
       },
   )
-  return { number: (earlier?.number ?? 0) + 1, config, listeners }
+  return { number: (earlier?.number ?? 0) + 1, config, given: [], listeners }
 }
 
 function resolved(settings: Partial<Config>): ResolvedConfig {

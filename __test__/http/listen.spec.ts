@@ -23,7 +23,17 @@ async function isOpen(port: number): Promise<boolean> {
   return opened
 }
 
-const PORT = 18_431
+/** Free a moment ago; other suites run beside this one. */
+async function freePort(): Promise<number> {
+  const probe = net.createServer().listen(0, '0.0.0.0')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  return port
+}
+
+const PORT = await freePort()
 
 const signatures: Readonly<Record<string, (server: http.Server, done: () => void) => void>> = {
   'a port': (server, done) => server.listen(PORT, done),
@@ -80,10 +90,11 @@ test.serial('a server that has closed listens again', async (t) => {
 test.serial('a further server on another port really listens', async (t) => {
   const captured = capture()
   const main = http.createServer(listener).listen(PORT)
-  const metrics = http.createServer(listener).listen(PORT + 1, '127.0.0.1')
+  const port = await freePort()
+  const metrics = http.createServer(listener).listen(port, '127.0.0.1')
   await once(metrics, 'listening')
   t.is(captured.server, main)
-  t.regex(await exchange(PORT + 1, get('/')), /x$/)
+  t.regex(await exchange(port, get('/')), /x$/)
   metrics.close()
   main.close()
   captured.release()
@@ -105,9 +116,10 @@ test.serial(
 
 test.serial('https, net and descriptors are left to node', async (t) => {
   const captured = capture()
-  const plain = net.createServer().listen(PORT + 2, '127.0.0.1')
+  const port = await freePort()
+  const plain = net.createServer().listen(port, '127.0.0.1')
   await once(plain, 'listening')
-  t.true(await isOpen(PORT + 2))
+  t.true(await isOpen(port))
   plain.close()
   t.is(captured.server, undefined)
   captured.release()

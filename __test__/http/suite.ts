@@ -6,6 +6,7 @@ import http from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { TestFn } from 'ava'
 import { bodies } from './cases/bodies.ts'
+import { clientErrors } from './cases/client-errors.ts'
 import { expectations } from './cases/expectations.ts'
 import { heads } from './cases/heads.ts'
 import { lives } from './cases/lives.ts'
@@ -39,6 +40,7 @@ const ALL: Scenarios = {
   ...heads,
   ...bodies,
   ...refusals,
+  ...clientErrors,
   ...lives,
   ...objects,
   ...servers,

@@ -25,6 +25,8 @@ use crate::tls::{TlsMaterial, server};
 #[napi(object)]
 pub struct EngineSettings {
     pub keepalive: f64,
+    /// How much longer an idle connection lives than its client is told.
+    pub keepalive_grace: Option<f64>,
     pub worker_connections: u32,
     pub limit_request_line: u32,
     pub limit_request_fields: u32,
@@ -185,6 +187,19 @@ impl Engine {
         self.bridge.with(|io| io.configure(tag, server_limits(&limits)))
     }
 
+    /// Gives a server the bounds of `settings`, from now on and for the connections that it has.
+    #[napi(catch_unwind)]
+    pub fn limit(&self, tag: u32, settings: EngineSettings) -> napi::Result<(), String> {
+        let rules = settings.rules.as_ref().map_or_else(|| Ok(Rules::default()), rules)?;
+        self.bridge.with(|io| io.configure(tag, limits(&settings, rules)))
+    }
+
+    /// Says whether refusals to clients of the server `tag` are told.
+    #[napi(catch_unwind)]
+    pub fn tell_refusals(&self, tag: u32, on: bool) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.tell_refusals(tag, on))
+    }
+
     /// Closes the connections of a server: all of them or the idle ones.
     #[napi(catch_unwind)]
     pub fn disconnect(&self, tag: u32, idle_only: bool) -> napi::Result<(), String> {
@@ -263,6 +278,7 @@ fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
         keepalive: seconds(settings.keepalive),
         handshake: settings.handshake_timeout.map_or(unset.handshake, seconds),
         handshakes: settings.limit_handshakes.map_or(unset.handshakes, |most| most as usize),
+        keepalive_grace: seconds(settings.keepalive_grace.unwrap_or(0.0)),
         header: seconds(settings.header_timeout),
         body: seconds(settings.body_timeout),
         body_rate: settings.body_min_rate.max(0.0) as u64,
@@ -284,8 +300,8 @@ fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
 
 fn server_limits(own: &ServerLimits) -> Limits {
     Limits {
-        // Node keeps every name.
-        rules: Rules { underscores: Underscores::Keep, ..Rules::default() },
+        // Node keeps every name, and looks at no value of `Host`.
+        rules: Rules { underscores: Underscores::Keep, any_host: true, ..Rules::default() },
         request_line: 0,
         request_fields: own.fields as usize,
         request_field_size: 0,

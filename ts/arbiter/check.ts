@@ -15,7 +15,7 @@ export async function checkApplication(
   config: Config,
   log: Logger = createLogger(config),
 ): Promise<number> {
-  const generation: Generation = { number: 1, config, listeners: [] }
+  const generation: Generation = { number: 1, config, given: [], listeners: [] }
   const context = { board: new MessageBoard(system, 1), generation, slot: 1 }
   const child = spawnWorker(system, context)
   const problem = await new Promise<BootFailure | undefined>((done) => {

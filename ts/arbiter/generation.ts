@@ -12,6 +12,8 @@ import type { HandedListener } from './handover.ts'
 export interface Generation {
   readonly number: number
   readonly config: Config
+  /** The settings that the operator gave, from wherever. */
+  readonly given: readonly string[]
   /** Where the settings were read from, for the workers' hooks. */
   readonly configFile?: string | undefined
   readonly listeners: readonly Listener[]
@@ -47,7 +49,7 @@ export function generationOpener(
   context: { system: System; log: Logger },
   inherited: Inherited,
 ): OpenGeneration {
-  return async ({ values: config, file: configFile }, earlier) => {
+  return async ({ values: config, origins, file: configFile }, earlier) => {
     const options = listenOptions(config)
     const tls = readTls(config)
     const wanting = config.bind.find(
@@ -71,8 +73,13 @@ export function generationOpener(
       throw error
     }
     if (earlier === undefined) closeUnused(kept, listeners)
-    return { number: (earlier?.number ?? 0) + 1, config, configFile, listeners, tls }
+    const number = (earlier?.number ?? 0) + 1
+    return { number, config, given: givenNames(origins), configFile, listeners, tls }
   }
+}
+
+function givenNames(origins: ResolvedConfig['origins']): string[] {
+  return Object.entries(origins).flatMap(([name, origin]) => (origin === 'default' ? [] : [name]))
 }
 
 // The older arbiter still serves on them.

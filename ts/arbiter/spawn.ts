@@ -70,6 +70,7 @@ export function bootMessage(
     slot,
     generation: slotGeneration,
     config: generation.config,
+    given: generation.given,
     listeners: generation.listeners.map((listener, index) => ({
       fd: firstListener + index,
       address: shownAddress(listener, generation),

@@ -137,6 +137,13 @@ export class Crossing {
         if ((flags & REQUEST.AHEAD) !== 0) this.#engine.piece()
         return
       }
+      case IN.REFUSED: {
+        this.#at = at + 6
+        const packet = this.#engine.piece()
+        const connection = this.#connections[id & PLACE_MASK]
+        connection?.handler.onRefused?.(connection, text.charCodeAt(at + 5), packet)
+        return
+      }
       case IN.TROUBLE: {
         const length = u16(text, at + 5)
         this.#at = at + 7 + length

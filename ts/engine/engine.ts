@@ -4,6 +4,7 @@
  */
 import type { Server } from 'node:http'
 import type { FetchFunction } from '../http/fetch.ts'
+import type { Given } from '../http/node/program-limits.ts'
 import type { StatsdOptions } from '../log/statsd.ts'
 import type { SyslogOptions } from '../log/syslog.ts'
 import type { TlsMaterial } from '../tls/material.ts'
@@ -83,6 +84,8 @@ export interface EngineBoard {
 
 export interface EngineOptions {
   readonly config: EngineConfig
+  /** The names of the settings that the operator gave; they stand above what the program sets on its server. */
+  readonly given?: Given
   readonly log: EngineLog
   readonly board?: EngineBoard | undefined
   /** The descriptor whose end means that the arbiter is gone (the native engine only). */

@@ -21,6 +21,11 @@ export interface Connection {
   readonly encrypted: boolean
   attachment: unknown
   destroy(): void
+  /** The client gets a reset. */
+  reset(): void
+  setNoDelay(on: boolean): void
+  /** `seconds` before the first probe; 0 leaves the system's. */
+  setKeepAlive(on: boolean, seconds: number): void
 }
 
 export interface ExchangeOwner {
@@ -90,7 +95,11 @@ export interface ExchangeHandler {
   readonly decides?: boolean
   onConnection?(connection: Connection): void
   onConnectionClosed?(connection: Connection): void
+  /** The engine knows it by its tag. */
+  onServing?(): void
   onExchange(exchange: Exchange): void
+  /** The engine has refused what came on the connection, and answered; `kind` is a place in `http/node/errors.ts`. */
+  onRefused?(connection: Connection, kind: number, packet: Buffer): void
   /** The worker ends: whoever still holds a connection that was taken over hears of its end. */
   onStop?(): void
 }

@@ -76,6 +76,18 @@ export class NativeConnection implements Connection {
   destroy(): void {
     this.#ring.command(OUT.DESTROY, this.id)
   }
+
+  reset(): void {
+    this.#ring.command(OUT.DESTROY, this.id, 1)
+  }
+
+  setNoDelay(on: boolean): void {
+    this.#ring.command(OUT.SOCKET, this.id, on ? 1 : 0)
+  }
+
+  setKeepAlive(on: boolean, seconds: number): void {
+    this.#ring.command(OUT.SOCKET, this.id, on ? 3 : 2, seconds)
+  }
 }
 
 export class NativeExchange implements Exchange {

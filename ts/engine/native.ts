@@ -1,7 +1,10 @@
 /** The native engine of a worker: sockets and HTTP on a Rust I/O thread. */
+import type { Server } from 'node:http'
+import { programLimits } from '../http/node/program-limits.ts'
+import type { EngineSide } from '../http/node/server.ts'
 import { statsdTarget } from '../log/statsd.ts'
 import { accessSyslog } from '../log/syslog.ts'
-import type { NativeEngineSettings, NativeTlsMaterial } from '../native/index.ts'
+import type { NativeEngine, NativeEngineSettings, NativeTlsMaterial } from '../native/index.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
 import type { ExchangeHandler } from './exchange.ts'
@@ -24,7 +27,11 @@ export function createNativeEngine(options: EngineOptions): Engine {
     name: 'native',
 
     async serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void> {
-      const tag = thread.add(await handlerOf(target, options, listeners))
+      const side = target.style === 'node' ? new ProgramSide(engine, options, target.server) : null
+      const handler = await handlerOf(target, options, { listeners, side })
+      const tag = thread.add(handler)
+      side?.begin(tag)
+      handler.onServing?.()
       if (options.tls !== undefined) engine.secure(tag, materialOf(options.tls))
       for (const { fd, secure } of listeners) engine.listen(fd, tag, secure)
     },
@@ -62,6 +69,55 @@ function materialOf({ certificates, protocols, strictEnds }: TlsMaterial): Nativ
   return { certificates: [...certificates], protocols: [...protocols], strictEnds }
 }
 
+/** The engine as the program's server needs it: its limits are the operator's, the program's or ours, in this order. */
+class ProgramSide implements EngineSide {
+  readonly #engine: NativeEngine
+  readonly #options: EngineOptions
+  readonly #server: Server
+  #tag: number | undefined
+  #differs = false
+
+  constructor(engine: NativeEngine, options: EngineOptions, server: Server) {
+    this.#engine = engine
+    this.#options = options
+    this.#server = server
+  }
+
+  begin(tag: number): void {
+    this.#tag = tag
+    this.onLimitsChanged()
+  }
+
+  // The worker lives as long as its arbiter wants.
+  hold(): void {}
+
+  release(): void {}
+
+  onLimitsChanged(): void {
+    if (this.#tag === undefined) return
+    const { config, given = new Set() } = this.#options
+    const { keepalive } = config
+    const program = programLimits(this.#server, { keepalive, given })
+    const differs = Object.values(program).some((value) => value !== undefined && value !== 0)
+    // What is as the settings say needs no limits of its own.
+    if (!differs && !this.#differs) return
+    this.#differs = differs
+    const settings = settingsOf(this.#options)
+    this.#engine.limit(this.#tag, {
+      ...settings,
+      keepalive: program.keepalive ?? settings.keepalive,
+      keepaliveGrace: program.keepaliveGrace,
+      headerTimeout: program.headerTimeout ?? settings.headerTimeout,
+      bodyTimeout: program.bodyTimeout ?? settings.bodyTimeout,
+      limitRequestFields: Math.max(program.fields ?? 0, settings.limitRequestFields),
+    })
+  }
+
+  tellRefusals(on: boolean): void {
+    if (this.#tag !== undefined) this.#engine.tellRefusals(this.#tag, on)
+  }
+}
+
 function settingsOf({ config }: EngineOptions): NativeEngineSettings {
   return {
     keepalive: config.keepalive,
@@ -96,16 +152,14 @@ function settingsOf({ config }: EngineOptions): NativeEngineSettings {
 /** What a style needs is loaded only for it: node's fetch classes alone are 10 MB. */
 async function handlerOf(
   target: Target,
-  { config, log }: EngineOptions,
-  listeners: readonly ListenerInfo[],
+  { config, given = new Set(), log }: EngineOptions,
+  { listeners, side }: { listeners: readonly ListenerInfo[]; side: ProgramSide | null },
 ): Promise<ExchangeHandler> {
   switch (target.style) {
     case 'node': {
       const { nodeHandler } = await import('../http/node/handler.ts')
-      return nodeHandler(target.server, {
-        keepalive: config.keepalive,
-        address: listeners[0]?.address ?? '',
-      })
+      const address = listeners[0]?.address ?? ''
+      return nodeHandler(target.server, { keepalive: config.keepalive, given, address }, side)
     }
     case 'fetch': {
       const { fetchHandler } = await import('../http/fetch.ts')

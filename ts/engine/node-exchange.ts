@@ -92,6 +92,18 @@ class NodeConnection implements Omit<Connection, never> {
   destroy(): void {
     this.#socket.destroy()
   }
+
+  reset(): void {
+    this.#socket.resetAndDestroy()
+  }
+
+  setNoDelay(on: boolean): void {
+    this.#socket.setNoDelay(on)
+  }
+
+  setKeepAlive(on: boolean, seconds: number): void {
+    this.#socket.setKeepAlive(on, seconds * 1_000)
+  }
 }
 
 class NodeExchange {

@@ -8,8 +8,8 @@ import net from 'node:net'
 import tls from 'node:tls'
 import { NodeDispatch } from '../http/node/dispatch.ts'
 import { serverInternals, socketInternals } from '../http/node/internals.ts'
+import { type Given, programLimits } from '../http/node/program-limits.ts'
 import { prepareServer } from '../http/node/server.ts'
-import { TABLE } from '../settings/table.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 import type {
   Engine,
@@ -61,11 +61,12 @@ class NodeEngine implements Engine {
 
   async serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void> {
     const server = await serverFor(target, this.#options)
-    const { keepalive } = this.#options.config
-    prepareServer(server, { keepalive, address: listeners[0]?.address ?? '' })
-    this.#limit(server)
-    this.#warn()
-    this.#dispatch = new NodeDispatch(server, this.#options)
+    const { config, given = new Set() } = this.#options
+    const address = listeners[0]?.address ?? ''
+    prepareServer(server, { keepalive: config.keepalive, given, address })
+    const limited = limitServer(server, config, given)
+    this.#warn(given)
+    this.#dispatch = new NodeDispatch(server, { ...this.#options, config: limited })
     for (const listener of listeners) this.#listen(server, listener)
   }
 
@@ -107,25 +108,13 @@ class NodeEngine implements Engine {
     this.#dispatch?.reopenLog()
   }
 
-  /** What node has settings for; the rest of the limits is checked for each request. */
-  #limit(server: http.Server): void {
-    const { config } = this.#options
-    server.maxHeadersCount = null
-    const head =
-      config.limit_request_line + config.limit_request_fields * config.limit_request_field_size
-    Object.assign(server, { maxHeaderSize: Math.min(head, MAX_HEAD_BYTES) })
-    server.headersTimeout = config.header_timeout * 1000
-    if (config.limit_requests_per_connection > 0) {
-      server.maxRequestsPerSocket = config.limit_requests_per_connection
-    }
-  }
-
-  /** Names the settings that somebody has changed in vain. */
-  #warn(): void {
-    const { config, log } = this.#options
-    const vain = UNHEARD.filter((name) => config[name] !== TABLE[name].default)
+  /** Names the settings that somebody has given in vain. */
+  #warn(given: Given): void {
+    const vain = UNHEARD.filter((name) => given.has(name))
     if (vain.length === 0) return
-    log.warning(`the engine on node:http does not know ${vain.join(', ')}: see docs/engines.md`)
+    this.#options.log.warning(
+      `the engine on node:http does not know ${vain.join(', ')}: see docs/engines.md`,
+    )
   }
 
   /** A server in front of each descriptor, since a node server has only one; it hands the connections on. */
@@ -175,6 +164,23 @@ function secureOptions({ certificates }: TlsMaterial, config: EngineConfig): tls
   const { handshake_timeout: seconds = 0 } = config
   const handshakeTimeout = seconds === 0 ? MAX_TIMEOUT_MS : seconds * 1000
   return { cert, key, handshakeTimeout, ALPNProtocols: ['http/1.1'] }
+}
+
+/**
+ * Sets what node has settings for, where the program has not or the operator has. Returns the settings for the rest of
+ * the limits, which is checked for each request.
+ */
+function limitServer(server: http.Server, config: EngineConfig, given: Given): EngineConfig {
+  const program = programLimits(server, { keepalive: config.keepalive, given })
+  const fields = Math.max(program.fields ?? 0, config.limit_request_fields)
+  if (program.fields === undefined) server.maxHeadersCount = null
+  const head = config.limit_request_line + fields * config.limit_request_field_size
+  Object.assign(server, { maxHeaderSize: Math.min(head, MAX_HEAD_BYTES) })
+  if (program.headerTimeout === undefined) server.headersTimeout = config.header_timeout * 1000
+  if (given.has('limit_requests_per_connection')) {
+    server.maxRequestsPerSocket = config.limit_requests_per_connection
+  }
+  return { ...config, limit_request_fields: fields }
 }
 
 /** An answer whose head is not yet decided says `Connection: close`. */

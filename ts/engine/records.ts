@@ -17,6 +17,7 @@ export const OUT = {
   NOTIFY: 10,
   DESTROY: 11,
   TUNNEL: 12,
+  SOCKET: 13,
 } as const
 
 /** Records that the I/O thread sends. */
@@ -31,6 +32,7 @@ export const IN = {
   IDLE: 8,
   TROUBLE: 9,
   WITHDRAWN: 15,
+  REFUSED: 16,
 } as const
 
 /** Flags of a request's record. */

@@ -27,6 +27,10 @@ export declare class Engine {
   unlisten(tag: number): number
   /** Gives a server limits of its own, from now on and for the connections that it has. */
   configure(tag: number, limits: ServerLimits): void
+  /** Gives a server the bounds of `settings`, from now on and for the connections that it has. */
+  limit(tag: number, settings: EngineSettings): void
+  /** Says whether refusals to clients of the server `tag` are told. */
+  tellRefusals(tag: number, on: boolean): void
   /** Closes the connections of a server: all of them or the idle ones. */
   disconnect(tag: number, idleOnly: boolean): void
   /** Closes every listener and ends every connection soon; the batch that says so tells when none is left. */
@@ -134,6 +138,8 @@ export interface EngineSeat {
 /** The settings that the engine reads. Numbers are bytes, counts or seconds as in `docs/settings.md`. */
 export interface EngineSettings {
   keepalive: number
+  /** How much longer an idle connection lives than its client is told. */
+  keepaliveGrace?: number
   workerConnections: number
   limitRequestLine: number
   limitRequestFields: number

@@ -111,12 +111,13 @@ export class Worker {
   }
 
   async #serve(message: BootMessage, target: Target, log: Logger): Promise<void> {
-    const { slot, slots, kickFds } = message
+    const { given, slot, slots, kickFds } = message
     const config = withoutCapture(message)
     let heartbeat: Heartbeat
     try {
       this.#engine = await createEngine({
         config,
+        given: new Set(given),
         log,
         board: native === null ? undefined : { fd: BOARD_FD, slots, slot, kickFds },
         lifelineFd: CHANNEL_FD,

@@ -20,16 +20,19 @@ mod serving;
 mod shared;
 mod tunnel;
 mod websocket;
+mod wishes;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll};
 
+use bytes::Bytes;
+
 use crate::admission::Entry;
 use crate::context::Context;
 use crate::guard::{Fault, Guard, Refusal};
-use crate::limits::{MAX_DRAIN, MAX_LINGER};
+use crate::limits::{MAX_DRAIN, MAX_LINGER, READ_AHEAD};
 use crate::listener::{Accepted, PeerAddr};
 use crate::request::Framing;
 use crate::stream::Stream;
@@ -126,7 +129,14 @@ impl Connection {
 
     /// Turns of the connection until there is nothing to do.
     fn turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+        for wish in self.shared.wishes.take() {
+            self.stream.grant(wish);
+        }
         if self.shared.cut.get() {
+            if self.shared.by_reset.get() {
+                self.stream.reset_on_close();
+                return Poll::Ready(());
+            }
             // What was written before goes out as far as the socket takes it now, as node's writes do at once.
             let _ = self.send(cx);
             return Poll::Ready(());
@@ -199,6 +209,13 @@ impl Connection {
         // A client that is in the middle of a body reads the answer behind it.
         let in_body = refusal == Refusal::BodyTooLarge || self.guard.in_message();
         self.linger = if in_body { MAX_DRAIN } else { MAX_LINGER };
+        if self.shared.ctx.tells_refusals(self.shared.tag) {
+            self.shared.tell_connection(&self.stream);
+            let unread = self.carry.unread();
+            let packet = Bytes::copy_from_slice(&unread[..unread.len().min(READ_AHEAD)]);
+            let kind = refusal.kind();
+            self.shared.ctx.tell(|batch| batch.refused(self.shared.id, kind, packet));
+        }
         let fault = self.guard.take_fault().unwrap_or_else(|| Box::new(self.fault()));
         self.shared.refuse(refusal, &fault);
         Turn::Flush

@@ -32,6 +32,8 @@ pub(crate) struct Context {
     /// TLS as a server does it, by tag.
     secure_servers: RefCell<HashMap<u32, Rc<Server>>>,
     pub handshakes: Handshakes,
+    /// The servers whose program listens to what is refused; most have nobody who does.
+    refusals_told: RefCell<Vec<u32>>,
     /// JavaScript hears of a connection when it is accepted, not with its first request.
     pub announce: bool,
     pub crossing: Arc<Crossing>,
@@ -86,6 +88,7 @@ impl Context {
             admission,
             handshakes: Handshakes::new(limits.handshakes),
             limits: Rc::new(limits),
+            refusals_told: RefCell::default(),
             servers: RefCell::default(),
             secure_servers: RefCell::default(),
             announce,
@@ -124,6 +127,7 @@ impl Context {
     pub fn set_limits(&self, tag: u32, limits: Option<Limits>) {
         let Some(limits) = limits.map(Rc::new) else {
             self.servers.borrow_mut().remove(&tag);
+            self.tell_refusals(tag, false);
             return;
         };
         for shared in self.connections.borrow().iter().filter(|shared| shared.belongs_to(tag)) {
@@ -143,6 +147,20 @@ impl Context {
             Some(server) => self.secure_servers.borrow_mut().insert(tag, Rc::new(server)),
             None => self.secure_servers.borrow_mut().remove(&tag),
         };
+    }
+
+    /// Says whether JavaScript hears of what is refused to clients of a server.
+    pub fn tell_refusals(&self, tag: u32, on: bool) {
+        let mut told = self.refusals_told.borrow_mut();
+        told.retain(|each| *each != tag);
+        if on {
+            told.push(tag);
+        }
+    }
+
+    /// Whether it does.
+    pub fn tells_refusals(&self, tag: u32) -> bool {
+        self.refusals_told.borrow().contains(&tag)
     }
 
     /// Whether nobody is connected.

@@ -50,6 +50,8 @@ pub(crate) enum Control {
     Forget { tag: u32 },
     /// Do TLS so for a server.
     Secure { tag: u32, server: Box<Server> },
+    /// Tell JavaScript, or do not, of what is refused to clients of a server.
+    TellRefusals { tag: u32, on: bool },
     /// Let every connection end soon.
     Drain,
     /// Close the connections of one server: the idle ones or all.

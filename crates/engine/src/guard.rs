@@ -99,6 +99,24 @@ impl Refusal {
         }
     }
 
+    /// What it is for JavaScript, whose list of node's errors is in this order; 0 for what node has none for.
+    #[must_use]
+    pub fn kind(self) -> u8 {
+        match self {
+            Self::BadChunk => 1,
+            Self::BadContentLength => 2,
+            Self::BadField | Self::BadTrailer => 3,
+            Self::BadLineEnd => 4,
+            Self::BadMethod | Self::BadRequestLine => 5,
+            Self::BadTarget => 6,
+            Self::BadTransferEncoding | Self::UnknownCoding => 7,
+            Self::UnsupportedVersion => 8,
+            Self::FieldTooLarge | Self::TooManyFields | Self::UriTooLong => 9,
+            Self::BodyTimeout | Self::HeadTimeout => 10,
+            _ => 0,
+        }
+    }
+
     /// What was wrong, for the client.
     #[must_use]
     pub fn text(self) -> &'static str {

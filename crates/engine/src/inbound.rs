@@ -197,6 +197,14 @@ impl Batch {
         self.start(IDLE, 0);
     }
 
+    /// A request of the connection has been refused, and answered; `packet` is what had been read of it.
+    pub(crate) fn refused(&mut self, connection: u32, kind: u8, packet: Bytes) {
+        self.start(REFUSED, connection);
+        self.text.push(kind);
+        self.piece_bytes += packet.len();
+        self.chunks.push(packet);
+    }
+
     /// A sentence for the error log.
     pub(crate) fn trouble(&mut self, text: &str) {
         let text = &text.as_bytes()[..text.len().min(1_000)];
@@ -256,3 +264,4 @@ const IDLE: u8 = 8;
 const TROUBLE: u8 = 9;
 /// As a request, but it is not to be served: its time ran out while it waited.
 const WITHDRAWN: u8 = 15;
+const REFUSED: u8 = 16;

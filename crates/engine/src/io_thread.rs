@@ -150,6 +150,11 @@ impl IoThread {
         self.crossing.ask(Control::Configure { tag, limits: Box::new(limits) });
     }
 
+    /// Says whether JavaScript hears of what is refused to clients of the server `tag`.
+    pub fn tell_refusals(&self, tag: u32, on: bool) {
+        self.crossing.ask(Control::TellRefusals { tag, on });
+    }
+
     /// Closes the connections of a server, all of them or those without a request in hand.
     pub fn disconnect(&self, tag: u32, idle_only: bool) {
         self.crossing.ask(Control::Disconnect { tag, idle_only });
@@ -253,6 +258,7 @@ async fn run(ctx: Rc<Context>) {
                         }
                     }
                 }
+                Control::TellRefusals { tag, on } => ctx.tell_refusals(tag, on),
                 Control::Orphaned => {
                     drain(&ctx);
                     task::spawn_local(end_process(ctx.clone()));

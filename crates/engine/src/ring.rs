@@ -104,6 +104,22 @@ pub struct ResponseHead<'a> {
     pub flags: HeadFlags,
 }
 
+/// An option of a connection's socket, as `setNoDelay` and `setKeepAlive` of node's sockets set it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SocketWish {
+    /// `TCP_NODELAY`.
+    NoDelay(bool),
+    /// `SO_KEEPALIVE`, with the seconds before the first probe; 0 leaves the system's.
+    KeepAlive(bool, u32),
+}
+
+impl SocketWish {
+    fn read(flags: u8, count: u32) -> Self {
+        let on = flags & 1 != 0;
+        if flags & 2 == 0 { Self::NoDelay(on) } else { Self::KeepAlive(on, count) }
+    }
+}
+
 /// What JavaScript says of an exchange or a connection.
 #[derive(Debug)]
 pub enum Command<'a> {
@@ -112,7 +128,10 @@ pub enum Command<'a> {
     /// Body bytes.
     Data(&'a [u8]),
     /// Close the connection with this id.
-    Destroy,
+    Destroy {
+        /// The client is to get a reset.
+        reset: bool,
+    },
     /// The answer is complete; the flag says whether the rest of the request body is unwanted.
     End {
         /// Throw the rest of the request body away.
@@ -126,6 +145,8 @@ pub enum Command<'a> {
     Large,
     /// Tell when everything written so far has been sent.
     Notify,
+    /// What the application wants of the kernel's socket of the connection with this id.
+    Socket(SocketWish),
     /// Cut the connection: the answer cannot be completed.
     Reset,
     /// Head, whole body and end.
@@ -270,7 +291,8 @@ fn record(rest: &[u8], each: &mut impl FnMut(u32, Command<'_>)) -> Option<usize>
         RESET => each(id, Command::Reset),
         CREDIT => each(id, Command::Credit(c)),
         NOTIFY => each(id, Command::Notify),
-        DESTROY => each(id, Command::Destroy),
+        DESTROY => each(id, Command::Destroy { reset: flags & 1 != 0 }),
+        SOCKET => each(id, Command::Socket(SocketWish::read(flags, c))),
         TUNNEL => each(id, Command::Tunnel { taken: flags & 1 != 0 }),
         _ => return None,
     }
@@ -294,3 +316,4 @@ const CREDIT: u8 = 9;
 const NOTIFY: u8 = 10;
 const DESTROY: u8 = 11;
 const TUNNEL: u8 = 12;
+const SOCKET: u8 = 13;

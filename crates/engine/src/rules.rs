@@ -10,6 +10,9 @@ pub struct Rules {
     pub any_method: bool,
     /// Methods become capitals before anybody sees them (Gunicorn `casefold_http_method`).
     pub casefold_method: bool,
+    /// `Host` may be anything, an upgrade needs none, and a target in absolute form does not replace it: node's rules,
+    /// for programs that listen by themselves.
+    pub any_host: bool,
     /// What becomes of field names with an underscore (Gunicorn `header_map`).
     pub underscores: Underscores,
     /// Peers whose forwarding fields are believed (Gunicorn `forwarded_allow_ips`).
@@ -84,6 +87,7 @@ impl Default for Rules {
         Self {
             any_method: false,
             casefold_method: false,
+            any_host: false,
             underscores: Underscores::default(),
             trusted: AddressList::default(),
             forwarder_fields: Vec::new(),

@@ -4,11 +4,13 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+use crate::ring::SocketWish;
 use crate::tls::TlsStream;
 use crate::unacknowledged::unacknowledged;
 
@@ -101,8 +103,27 @@ impl Stream {
     pub fn reset_on_close(&self) {
         if let Some(stream) = self.tcp() {
             // Without it the kernel keeps sending to somebody who does not read, which is only a waste.
-            let _ = SockRef::from(stream).set_linger(Some(std::time::Duration::ZERO));
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
         }
+    }
+
+    /// Sets an option of the socket as the application wants it. As on node, what the system refuses is passed over.
+    pub fn grant(&self, wish: SocketWish) {
+        let Some(stream) = self.tcp() else { return };
+        let socket = SockRef::from(stream);
+        let _ = match wish {
+            SocketWish::NoDelay(on) => socket.set_tcp_nodelay(on),
+            SocketWish::KeepAlive(on, 0) => socket.set_keepalive(on),
+            SocketWish::KeepAlive(false, _) => socket.set_keepalive(false),
+            SocketWish::KeepAlive(true, seconds) => {
+                // The interval and the number of the probes are libuv's.
+                let keep_alive = TcpKeepalive::new()
+                    .with_time(Duration::from_secs(seconds.into()))
+                    .with_interval(Duration::from_secs(1))
+                    .with_retries(10);
+                socket.set_tcp_keepalive(&keep_alive)
+            }
+        };
     }
 
     /// The address of our end; `None` on a unix socket.

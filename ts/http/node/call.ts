@@ -131,7 +131,8 @@ export class Call implements ExchangeOwner, InHand {
   onAborted(): void {
     const { server } = this.socket
     // Node's parser finds the end of its input in the middle of a message.
-    if (this.exchange.bodyKind === 2 && !this.req.complete && !this.socket.destroyed) {
+    const { destroyed, refused } = this.socket
+    if (this.exchange.bodyKind === 2 && !this.req.complete && !destroyed && !refused) {
       server.emit('clientError', invalidEnd(), this.socket)
     }
     // Everything else follows from the socket's 'close', as in node.

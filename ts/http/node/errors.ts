@@ -123,6 +123,36 @@ export function invalidEnd(): Error {
   })
 }
 
+/** Node's errors for what is refused, in the order of the engine's kinds; there is none for the rest. */
+const REFUSALS: readonly (readonly [code: string, reason: string])[] = [
+  ['HPE_INVALID_CHUNK_SIZE', 'Invalid character in chunk size'],
+  ['HPE_INVALID_CONTENT_LENGTH', 'Invalid character in Content-Length'],
+  ['HPE_INVALID_HEADER_TOKEN', 'Invalid header token'],
+  ['HPE_CR_EXPECTED', 'Missing expected CR'],
+  ['HPE_INVALID_METHOD', 'Invalid method encountered'],
+  ['HPE_INVALID_URL', 'Invalid characters in url'],
+  ['HPE_INVALID_TRANSFER_ENCODING', 'Request has invalid `Transfer-Encoding`'],
+  ['HPE_INVALID_VERSION', 'Invalid HTTP version'],
+  ['HPE_HEADER_OVERFLOW', 'Header overflow'],
+]
+const TIMED_OUT = REFUSALS.length + 1
+
+/** What 'clientError' tells of a refusal; undefined for one that node's parser would not have made. */
+export function refusedError(kind: number, rawPacket: Buffer): Error | undefined {
+  if (kind === TIMED_OUT) {
+    return Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
+  }
+  const found = REFUSALS[kind - 1]
+  if (found === undefined) return undefined
+  const [code, reason] = found
+  return Object.assign(new Error(`Parse Error: ${reason}`), {
+    bytesParsed: 0,
+    code,
+    reason,
+    rawPacket,
+  })
+}
+
 /** What the callbacks of writes get that can no longer be done. */
 export function streamDestroyed(method: string): Error {
   const text = `Cannot call ${method} after a stream was destroyed`

@@ -22,7 +22,7 @@ import {
   serverInternals,
 } from './internals.ts'
 import { createRequest } from './request.ts'
-import type { Serving } from './server.ts'
+import type { EngineSide, Serving } from './server.ts'
 import { prepareServer, ServedServer } from './server.ts'
 import type { ServerSocket } from './socket.ts'
 import { showEncrypted } from './socket.ts'
@@ -30,15 +30,21 @@ import { showEncrypted } from './socket.ts'
 const requestStart = channel('http.server.request.start')
 
 /** Serves a server's 'request' listeners. */
-export function nodeHandler(server: http.Server, serving?: Serving): ExchangeHandler {
+export function nodeHandler(
+  server: http.Server,
+  serving?: Serving,
+  side: EngineSide | null = null,
+): ExchangeHandler {
   installMethods()
   if (serving !== undefined) prepareServer(server, serving)
-  return new NodeHandler(new ServedServer(server))
+  const served = new ServedServer(server)
+  served.side = side ?? undefined
+  return new NodeHandler(served, serving?.given.has('keepalive') === true)
 }
 
 /** The same for a server that listens on an address of its own. */
 export function ownHandler(served: ServedServer): ExchangeHandler {
-  return new NodeHandler(served)
+  return new NodeHandler(served, false)
 }
 
 const NO_BYTES = Buffer.alloc(0)
@@ -54,8 +60,12 @@ class NodeHandler implements ExchangeHandler {
   #inHand: Call | undefined
   /** As the engine knows it. */
   #keepAliveTimeout: number
+  /** It is the operator's, whatever the program sets. */
+  readonly #keepsOperators: boolean
+  /** Somebody listens for 'clientError', and the engine knows. */
+  #hearsRefusals = false
 
-  constructor(served: ServedServer) {
+  constructor(served: ServedServer, keepsOperators: boolean) {
     const { server } = served
     this.#server = server
     this.#internals = serverInternals(server)
@@ -65,14 +75,34 @@ class NodeHandler implements ExchangeHandler {
       rejectNonStandardBodyWrites: this.#internals.rejectNonStandardBodyWrites ?? false,
     }
     this.#keepAliveTimeout = server.keepAliveTimeout
+    this.#keepsOperators = keepsOperators
     const own = ownConstructors(this.#internals)
     this.#constructors = own ?? plain
     this.#express =
       own === undefined ? new ExpressWatch(server, originalEmit, constructorsOf) : undefined
   }
 
+  onServing(): void {
+    this.noteListeners()
+    // Who listens from the lines behind `listen()` on.
+    setImmediate(() => this.noteListeners())
+  }
+
+  /** Looks who listens; the engine does not tell of what nobody would hear. */
+  noteListeners(): void {
+    const heard = this.#internals._events.clientError !== undefined
+    if (heard === this.#hearsRefusals) return
+    this.#hearsRefusals = heard
+    this.#served.side?.tellRefusals(heard)
+  }
+
   onConnection(connection: Connection): void {
+    this.noteListeners()
     this.#served.open(connection)
+  }
+
+  onRefused(connection: Connection, kind: number, packet: Buffer): void {
+    this.#served.refused(connection, kind, packet)
   }
 
   onConnectionClosed(connection: Connection): void {
@@ -140,9 +170,10 @@ class NodeHandler implements ExchangeHandler {
     socket.call?.finish()
     socket.call = call
     socket.requests++
+    this.noteListeners()
     if (server.timeout > 0 && !socket.timeout) socket.setTimeout(server.timeout)
-    res._keepAliveTimeout = server.keepAliveTimeout
     if (server.keepAliveTimeout !== this.#keepAliveTimeout) this.#noteLimits()
+    res._keepAliveTimeout = this.#keepAliveTimeout
     res._maxRequestsPerSocket = server.maxRequestsPerSocket ?? 0
     res.shouldKeepAlive = exchange.keepAlive
     const unique = this.#internals[kUniqueHeaders]
@@ -150,8 +181,12 @@ class NodeHandler implements ExchangeHandler {
   }
 
   #noteLimits(): void {
+    if (this.#keepsOperators) {
+      this.#server.keepAliveTimeout = this.#keepAliveTimeout
+      return
+    }
     this.#keepAliveTimeout = this.#server.keepAliveTimeout
-    this.#served.own?.onLimitsChanged()
+    this.#served.side?.onLimitsChanged()
   }
 
   #request(req: NodeRequest, res: NodeResponse): void {

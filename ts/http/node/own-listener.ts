@@ -9,7 +9,8 @@ import { type NativeServerLimits, native } from '../../native/index.ts'
 import { ownHandler } from './handler.ts'
 import type { ServerHandle } from './internals.ts'
 import { serverInternals } from './internals.ts'
-import { type OwnListener, ServedServer } from './server.ts'
+import { KEEP_ALIVE_BUFFER_MS } from './program-limits.ts'
+import { type EngineSide, ServedServer } from './server.ts'
 
 /** A server that has listened once keeps what it was given: it may listen again. */
 const served = new WeakMap<http.Server, ServedServer>()
@@ -33,7 +34,7 @@ export function serveHandle(server: http.Server, handle: ServerHandle, thread: I
   return true
 }
 
-class Listener implements OwnListener {
+class Listener implements EngineSide {
   readonly #server: http.Server
   readonly #handle: ServerHandle
   readonly #original: {
@@ -73,10 +74,14 @@ class Listener implements OwnListener {
     const { engine } = this.#thread
     const known = served.get(this.#server) ?? new ServedServer(this.#server)
     served.set(this.#server, known)
-    known.own = this
+    known.side = this
     this.#served = known
-    this.#tag = this.#thread.add(ownHandler(known))
+    const handler = ownHandler(known)
+    this.#tag = this.#thread.add(handler)
+    handler.onServing?.()
     this.onLimitsChanged()
+    // What the program sets right behind `listen()`.
+    setImmediate(() => this.onLimitsChanged())
     engine.listen(fd, this.#tag)
     if (this.#isRef) this.hold()
     return 0
@@ -118,6 +123,10 @@ class Listener implements OwnListener {
   onLimitsChanged(): void {
     if (this.#tag !== undefined) this.#thread.engine.configure(this.#tag, limitsOf(this.#server))
   }
+
+  tellRefusals(on: boolean): void {
+    if (this.#tag !== undefined) this.#thread.engine.tellRefusals(this.#tag, on)
+  }
 }
 
 /** By then the engine's last word of the server has come, but for a process that stood still: it resets those. */
@@ -146,8 +155,6 @@ function limitsOf(server: http.Server): NativeServerLimits {
   }
 }
 
-/** What node adds to `keepAliveTimeout` where the version has no option for it. */
-const KEEP_ALIVE_BUFFER_MS = 1_000
 /** Node's parser drops what is beyond; here it is refused. */
 const MAX_FIELDS = 2_000
 

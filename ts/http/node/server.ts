@@ -4,10 +4,12 @@
  */
 
 import { channel } from 'node:diagnostics_channel'
-import type http from 'node:http'
+import http from 'node:http'
 import type { Connection, Exchange } from '../../engine/exchange.ts'
+import { refusedError } from './errors.ts'
 import { connectionListener, nodeMajor, serverInternals } from './internals.ts'
 import { listenInName } from './listen.ts'
+import { type Given, setOn } from './program-limits.ts'
 import type { ServerSocket } from './socket.ts'
 import {
   createSocket,
@@ -15,6 +17,7 @@ import {
   openTunnel,
   socketAnnounced,
   socketClosed,
+  socketRefused,
 } from './socket.ts'
 import { SocketTunnel } from './tunnel.ts'
 
@@ -22,30 +25,72 @@ const socketCreated = channel('net.server.socket')
 
 /** What a server is told of where and how it is served. */
 export interface Serving {
-  /** Seconds; the operator's setting stands above the application's. */
+  /** Seconds: the setting, or our default. */
   readonly keepalive: number
+  /** What the operator gave stands above the application's. */
+  readonly given: Given
   /** The first of the addresses, as in the log. */
   readonly address: string
 }
 
-/** What a server that listens on its own address needs of the engine beyond its exchanges. */
-export interface OwnListener {
+/** What a server needs of the engine beyond its exchanges. */
+export interface EngineSide {
   /** The process lives as long as somebody holds it. */
   hold(): void
   release(): void
   /** The program has changed the server's time limits. */
   onLimitsChanged(): void
+  /** Whether somebody listens for what the engine refuses. */
+  tellRefusals(on: boolean): void
 }
 
 /** Makes a server one that listens, in all that the application can see. */
-export function prepareServer(server: http.Server, { keepalive, address }: Serving): void {
+export function prepareServer(server: http.Server, { keepalive, given, address }: Serving): void {
   listenInName(server, address)
-  server.keepAliveTimeout = keepalive * 1000
+  if (given.has('keepalive') || setOn(server, 'keepAliveTimeout') === undefined) {
+    server.keepAliveTimeout = keepalive * 1000
+  }
+  // The engine counts by itself where the operator has said how far.
+  if (given.has('limit_requests_per_connection')) server.maxRequestsPerSocket = 0
+}
+
+const kServed = Symbol('monoceros.served')
+
+type OurServer = http.Server & { [kServed]?: ServedServer }
+
+let installed = false
+
+/**
+ * Replaces what node does by its parsers' list of connections; called once, before the application loads, so that what
+ * a program puts over the methods stays on top.
+ */
+export function installServerMethods(): void {
+  if (installed) return
+  installed = true
+  const prototype = http.Server.prototype as unknown as OurServer
+  const { closeIdleConnections, closeAllConnections } = prototype
+  const { _emitCloseIfDrained } = serverInternals(prototype)
+  const methods = {
+    closeIdleConnections(this: OurServer) {
+      closeIdleConnections.call(this)
+      this[kServed]?.closeIdle()
+    },
+    closeAllConnections(this: OurServer) {
+      closeAllConnections.call(this)
+      this[kServed]?.closeAll()
+    },
+    _emitCloseIfDrained(this: OurServer) {
+      if (this[kServed]?.hasHeardOfAll !== false) _emitCloseIfDrained.call(this)
+    },
+  }
+  for (const [name, value] of Object.entries(methods)) {
+    Object.defineProperty(prototype, name, { value, writable: true, configurable: true })
+  }
 }
 
 export class ServedServer {
   readonly server: http.Server
-  own: OwnListener | undefined
+  side: EngineSide | undefined
   readonly #connections = new Set<Connection>()
   /** Those that `unref` has been called for: they do not keep the process. */
   readonly #unheld = new WeakSet<Connection>()
@@ -57,26 +102,29 @@ export class ServedServer {
   constructor(server: http.Server) {
     this.server = server
     passOurSockets(server)
-    define(server, 'closeIdleConnections', () => {
-      for (const connection of this.#connections) if (isIdle(connection)) this.#cut(connection)
-    })
-    define(server, 'closeAllConnections', () => {
-      // Not what the application has taken over, as on node.
-      for (const connection of this.#connections) if (!isUpgraded(connection)) this.#cut(connection)
-    })
-    const { _emitCloseIfDrained } = serverInternals(server)
-    define(server, '_emitCloseIfDrained', () => {
-      // Connections that were accepted before the listener closed may still be on their way here.
-      if (this.#told >= this.#accepted) _emitCloseIfDrained.call(server)
-    })
+    Object.defineProperty(server, kServed, { value: this, configurable: true })
+  }
+
+  closeIdle(): void {
+    for (const connection of this.#connections) if (isIdle(connection)) this.#cut(connection)
+  }
+
+  /** Not what the application has taken over, as on node. */
+  closeAll(): void {
+    for (const connection of this.#connections) if (!isUpgraded(connection)) this.#cut(connection)
+  }
+
+  /** Connections that were accepted before the listener closed may still be on their way here. */
+  get hasHeardOfAll(): boolean {
+    return this.#told >= this.#accepted
   }
 
   /** A connection is there. */
   open(connection: Connection): void {
-    const { server, own } = this
+    const { server, side } = this
     const internals = serverInternals(server)
     this.#told++
-    if (own !== undefined && this.#told === this.#accepted) own.release()
+    if (side !== undefined && this.#told === this.#accepted) side.release()
     if (server.maxConnections != null && internals._connections >= server.maxConnections) {
       this.#dropped.add(connection)
       connection.destroy()
@@ -86,7 +134,7 @@ export class ServedServer {
     }
     this.#connections.add(connection)
     internals._connections++
-    own?.hold()
+    side?.hold()
     // Node's own listener is the one that is always there.
     if (server.listenerCount('connection') > 1 || server.timeout > 0) this.connect(connection)
   }
@@ -101,6 +149,17 @@ export class ServedServer {
     if (server.listenerCount('connection') > 1) server.emit('connection', socket)
     socketAnnounced(socket)
     return socket
+  }
+
+  /** The engine has refused what came, and answered: whoever listens for 'clientError' is told. */
+  refused(connection: Connection, kind: number, packet: Buffer): void {
+    const { server } = this
+    const error = refusedError(kind, packet)
+    if (error === undefined || server.listenerCount('clientError') === 0) return
+    const socket = (connection.attachment as ServerSocket | undefined) ?? this.connect(connection)
+    if (socket === undefined || socket.destroyed) return
+    socketRefused(socket)
+    server.emit('clientError', error, socket)
   }
 
   /** The application takes the connection of an exchange over. */
@@ -125,14 +184,14 @@ export class ServedServer {
   }
 
   onSocketRef({ connection }: ServerSocket, isHeld: boolean): void {
-    if (this.own === undefined || !this.#connections.has(connection)) return
+    if (this.side === undefined || !this.#connections.has(connection)) return
     if (this.#unheld.has(connection) !== isHeld) return
     if (isHeld) {
       this.#unheld.delete(connection)
-      this.own.hold()
+      this.side.hold()
     } else {
       this.#unheld.add(connection)
-      this.own.release()
+      this.side.release()
     }
   }
 
@@ -140,7 +199,7 @@ export class ServedServer {
   listenerClosed(accepted: number): void {
     const wasWaiting = this.#told < this.#accepted
     this.#accepted += accepted
-    if (!wasWaiting && this.#told < this.#accepted) this.own?.hold()
+    if (!wasWaiting && this.#told < this.#accepted) this.side?.hold()
   }
 
   #leave(connection: Connection): void {
@@ -148,7 +207,7 @@ export class ServedServer {
     const internals = serverInternals(this.server)
     internals._connections--
     internals._emitCloseIfDrained()
-    if (!this.#unheld.has(connection)) this.own?.release()
+    if (!this.#unheld.has(connection)) this.side?.release()
   }
 
   #cut(connection: Connection): void {
@@ -188,8 +247,4 @@ function passOurSockets(server: http.Server): void {
   server.prependListener('connection', (socket) => {
     if (!isServerSocket(socket)) connectionListener.call(server, socket)
   })
-}
-
-function define(server: http.Server, name: string, value: () => void): void {
-  Object.defineProperty(server, name, { value, writable: true, configurable: true })
 }

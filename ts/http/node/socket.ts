@@ -22,6 +22,8 @@ export interface ServerSocket extends net.Socket {
   secured: boolean
   /** The answer that ends the connection has been given. */
   last: boolean
+  /** What came last has been refused, and the program told. */
+  refused: boolean
   /** The bytes, once the application has taken the connection over. */
   tunnel: SocketTunnel | undefined
   _httpMessage: NodeResponse | null
@@ -49,6 +51,9 @@ const kCall = Symbol('monoceros.call')
 const kClosed = Symbol('monoceros.closed')
 const kRaw = Symbol('monoceros.raw')
 const kTunnel = Symbol('monoceros.tunnel')
+const kReset = Symbol('monoceros.reset')
+const kNoDelay = Symbol('monoceros.noDelay')
+const kKeepAlive = Symbol('monoceros.keepAlive')
 
 interface Fields {
   [kOwner]: SocketOwner
@@ -57,6 +62,11 @@ interface Fields {
   [kClosed]: boolean
   [kRaw]: RawAnswer | undefined
   [kTunnel]: SocketTunnel | undefined
+  /** The client is to get a reset. */
+  [kReset]: boolean
+  /** What the kernel's socket has been told last: seconds, or -1 for off. */
+  [kNoDelay]: boolean
+  [kKeepAlive]: number
   server: net.Server
   requests: number
   secured: boolean
@@ -126,6 +136,12 @@ export function socketClosed(socket: ServerSocket): void {
   if (tunnel === undefined) return leave(socket)
   // What has arrived is read to its end, as from a socket of node's.
   if (!tunnel.isOver) socket.destroy()
+}
+
+/** The engine has answered what it refused and ends the connection: nothing that the program does reaches it any more. */
+export function socketRefused(socket: ServerSocket): void {
+  ;(socket as This)[kClosed] = true
+  socket.refused = true
 }
 
 /** The client has gone, or its last answer has; whoever listens hears the ends of both directions first, as in node. */
@@ -211,11 +227,18 @@ const methods = {
     return { address: localAddress, port: localPort, family: localFamily }
   },
 
-  // The engine sets TCP_NODELAY; there is nothing to tell it here.
-  setNoDelay(this: This): This {
+  setNoDelay(this: This, enable: unknown = true): This {
+    const on = Boolean(enable)
+    if (on === this[kNoDelay] || this[kClosed] || this.destroyed) return this
+    this[kNoDelay] = on
+    this[kConnection].setNoDelay(on)
     return this
   },
-  setKeepAlive(this: This): This {
+  setKeepAlive(this: This, enable: unknown = false, initialDelayMs: unknown = 0): This {
+    const seconds = enable ? Math.max(0, Math.trunc(Number(initialDelayMs) / 1_000) || 0) : -1
+    if (seconds === this[kKeepAlive] || this[kClosed] || this.destroyed) return this
+    this[kKeepAlive] = seconds
+    this[kConnection].setKeepAlive(seconds >= 0, Math.max(0, seconds))
     return this
   },
   ref(this: This): This {
@@ -227,8 +250,10 @@ const methods = {
     return this
   },
 
+  // As node: what has been written before still goes.
   resetAndDestroy(this: This): This {
-    this.destroy()
+    this[kReset] = true
+    this.destroySoon()
     return this
   },
 
@@ -265,13 +290,13 @@ const methods = {
   _final(this: This, callback: () => void): void {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.final(callback)
-    if (!this[kClosed] && this[kRaw]?.end() !== true) this[kConnection].destroy()
+    if (!this[kClosed] && this[kRaw]?.end() !== true) cut(this)
     callback()
   },
 
   _destroy(this: This, error: Error | null, callback: (error: Error | null) => void): void {
     if (error !== null) this._hadError = true
-    if (!this[kClosed] && this[kRaw]?.ended !== true) this[kConnection].destroy()
+    if (!this[kClosed] && this[kRaw]?.ended !== true) cut(this)
     this[kTunnel]?.cancel()
     this[kOwner].onSocketDestroyed(this)
     callback(error)
@@ -280,8 +305,21 @@ const methods = {
   },
 }
 
+// What every socket begins with: the engine sets TCP_NODELAY. On the prototype, since hardly any changes it.
+Object.assign(Socket.prototype, {
+  refused: false,
+  [kReset]: false,
+  [kNoDelay]: true,
+  [kKeepAlive]: -1,
+})
+
 for (const [name, value] of Object.entries(methods)) {
   Object.defineProperty(Socket.prototype, name, { value, writable: true, configurable: true })
+}
+
+function cut(socket: This): void {
+  if (socket[kReset]) socket[kConnection].reset()
+  else socket[kConnection].destroy()
 }
 
 // Node's rules: whoever listens to 'timeout' decides, else the connection ends.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::wishes::Wishes;
 use super::{Current, service};
 use crate::context::Context;
 use crate::exchange::PLACE_MASK;
@@ -18,6 +19,7 @@ use crate::inbound::{ConnectionFacts, RequestBody};
 use crate::limits::{IDLE_DRAIN_TIME, Limits};
 use crate::listener::PeerAddr;
 use crate::out::Out;
+use crate::ring::SocketWish;
 use crate::stream::Stream;
 
 /// What a connection's task and the ring's task both touch.
@@ -42,6 +44,10 @@ pub(crate) struct Shared {
     pub(super) close: Cell<bool>,
     /// The connection is cut, whatever is unsent.
     pub(super) cut: Cell<bool>,
+    /// Cut by a reset.
+    pub(super) by_reset: Cell<bool>,
+    /// What the application wants of the socket, until the connection's task runs; 0 for nothing.
+    pub(super) wishes: Wishes,
     /// Why the message in hand is refused, as hyper's service found.
     pub(super) refusal: Cell<Option<Refusal>>,
     /// On the clock of the context; `u64::MAX` for none.
@@ -89,6 +95,8 @@ impl Shared {
             token: Cell::new(false),
             close: Cell::new(false),
             cut: Cell::new(false),
+            by_reset: Cell::new(false),
+            wishes: Wishes::default(),
             refusal: Cell::new(None),
             deadline: Cell::new(u64::MAX),
             due: Cell::new(false),
@@ -210,6 +218,18 @@ impl Shared {
     /// Cuts the connection.
     pub fn destroy(&self) {
         self.cut.set(true);
+        self.touch();
+    }
+
+    /// Cuts the connection; its client gets a reset.
+    pub fn destroy_by_reset(&self) {
+        self.by_reset.set(true);
+        self.destroy();
+    }
+
+    /// Notes what the application wants of the socket.
+    pub fn wish(&self, wish: SocketWish) {
+        self.wishes.note(wish);
         self.touch();
     }
 

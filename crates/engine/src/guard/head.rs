@@ -62,7 +62,7 @@ pub(super) fn parse(
     }
     let authority = request_line(input, start, line, head, rules)?;
     let lengths = telling.unwrap_or(0);
-    let mut facts = Facts::default();
+    let mut facts = Facts { any_host: rules.any_host, ..Facts::default() };
     let mut noted = Noted::default();
     let mut at = line + 2;
     while at + 2 < input.len() {
@@ -88,7 +88,7 @@ pub(super) fn parse(
     let host = facts.host;
     facts.conclude(head, input)?;
     // RFC 9112 section 3.2.2: the authority of an absolute form stands for whatever Host says.
-    if let (Some(place), Some(authority)) = (host, authority) {
+    if let (Some(place), Some(authority), false) = (host, authority, rules.any_host) {
         head.fields[place].1 = authority;
     }
     if telling.is_some() || !rules.prefix.is_empty() {
@@ -244,6 +244,7 @@ pub(super) fn field(input: &[u8], start: usize, end: usize) -> Result<(Span, Spa
 /// What the fields say about framing and connection, gathered while they are read.
 #[derive(Default)]
 struct Facts {
+    any_host: bool,
     length: Option<u64>,
     chunked: bool,
     transfer_encoding: bool,
@@ -266,7 +267,9 @@ impl Facts {
                 if self.host.replace(place).is_some() {
                     return Err(Refusal::BadHost);
                 }
-                check_host(value)?;
+                if !self.any_host {
+                    check_host(value)?;
+                }
             }
             6 if name.eq_ignore_ascii_case(b"accept") => self.accept = Some(span),
             6 if name.eq_ignore_ascii_case(b"expect") => self.expect = true,
@@ -306,7 +309,8 @@ impl Facts {
 
     fn conclude(self, head: &mut Head, input: &[u8]) -> Result<(), Refusal> {
         // RFC 9112 section 3.2: exactly one Host on HTTP/1.1, never two.
-        if self.host.is_none() && head.minor == 1 {
+        let upgrade = self.upgrade && self.upgrade_listed;
+        if self.host.is_none() && head.minor == 1 && !(self.any_host && upgrade) {
             return Err(Refusal::BadHost);
         }
         if self.transfer_encoding {
@@ -326,7 +330,7 @@ impl Facts {
         head.keep_alive = !self.close && (head.minor == 1 || self.keep_alive) && !connect;
         // RFC 9110 sections 10.1.1 and 7.8: neither field means anything on HTTP/1.0.
         head.expects = self.expect && head.minor == 1;
-        head.upgrade = self.upgrade && self.upgrade_listed && head.minor == 1 || connect;
+        head.upgrade = upgrade && head.minor == 1 || connect;
         Ok(())
     }
 }

@@ -9,9 +9,13 @@ use crate::ring::Command;
 pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
     // The piece belongs to this record, whether its exchange still lives or not.
     let piece = if let Command::Large = command { ctx.crossing.pop_large() } else { None };
-    if let Command::Destroy = command {
+    if let Command::Destroy { .. } | Command::Socket(_) = command {
         if let Some(shared) = ctx.connections.borrow().find(id) {
-            shared.destroy();
+            match command {
+                Command::Socket(wish) => shared.wish(wish),
+                Command::Destroy { reset: true } => shared.destroy_by_reset(),
+                _ => shared.destroy(),
+            }
         }
         return;
     }
@@ -39,6 +43,6 @@ pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
         Command::Credit(bytes) => answer.credit(bytes),
         Command::Notify => answer.notify(),
         Command::Tunnel { taken } => answer.tunnel(taken),
-        Command::Destroy => {}
+        Command::Destroy { .. } | Command::Socket(_) => {}
     }
 }

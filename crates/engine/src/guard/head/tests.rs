@@ -7,6 +7,25 @@ fn read(text: &str) -> Result<Head, Refusal> {
     parse(text.as_bytes(), &mut head, &Limits::default(), None).map(|()| head)
 }
 
+/// Node's rules on `Host`, for programs that listen by themselves.
+#[test]
+fn any_host_is_read_where_the_program_listens_itself() {
+    let lax = Limits { rules: Rules { any_host: true, ..Rules::default() }, ..Limits::default() };
+    let node = |text: &str| {
+        let mut head = Head::default();
+        parse(text.as_bytes(), &mut head, &lax, None)?;
+        let (_, host) = head.fields.first().copied().unwrap_or_default();
+        Ok(String::from_utf8_lossy(host.of(text.as_bytes())).into_owned())
+    };
+    assert_eq!(node("GET / HTTP/1.1\r\nHost: http://a/b\r\n\r\n").as_deref(), Ok("http://a/b"));
+    assert_eq!(node("GET http://a/ HTTP/1.1\r\nHost: b\r\n\r\n").as_deref(), Ok("b"));
+    let upgrade = "GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+    assert_eq!(node(upgrade).as_deref(), Ok("upgrade"));
+    assert_eq!(node("GET / HTTP/1.1\r\n\r\n"), Err(Refusal::BadHost));
+    assert_eq!(node("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"), Err(Refusal::BadHost));
+    assert_eq!(read(upgrade).map(drop), Err(Refusal::BadHost));
+}
+
 #[test]
 fn a_plain_get_is_read() {
     let text = "GET /a?b HTTP/1.1\r\nHost: x\r\nX-Y:  z \r\n\r\n";

@@ -1,0 +1,62 @@
+/**
+ * What 'clientError' tells of requests that are refused. The answer is the engine's own, so only what the program hears
+ * is compared; what it writes then goes nowhere on the native engine.
+ */
+import http from 'node:http'
+import type { Socket } from 'node:net'
+import { RawClient, request, sleep, until } from '../client.ts'
+import type { Scenario, Scenarios } from '../suite.ts'
+
+type ParseError = NodeJS.ErrnoException & { rawPacket?: Buffer; reason?: string }
+
+/** Sends a text and logs what the program hears of it. */
+function told(text: string, { listen = true, rest = '' } = {}): Scenario {
+  return async ({ serve }) => {
+    const log: unknown[] = []
+    const server = http.createServer((req, res) => {
+      log.push(['request', req.url])
+      req.on('error', (error: NodeJS.ErrnoException) => log.push(['request error', error.code]))
+      req.on('close', () => log.push(['request close', req.complete]))
+      req.resume()
+      req.on('end', () => res.end('x'))
+    })
+    const onError = (error: ParseError, socket: Socket) => {
+      log.push(['clientError', error.code, error instanceof Error, socket.destroyed])
+      log.push([socket.remoteAddress, socket.writable, Buffer.isBuffer(error.rawPacket)])
+      if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
+      socket.on('close', () => log.push(['socket close']))
+    }
+    // Once: node tells of every further piece of a head that is too long.
+    if (listen) server.once('clientError', onError)
+    const client = new RawClient(await serve(server)).send(text)
+    if (rest !== '') {
+      await until(() => log.length > 0)
+      client.send(rest)
+    }
+    const answer = await client.untilClosed()
+    client.destroy()
+    if (listen)
+      await until(() => log.some((line) => Array.isArray(line) && line[0] === 'socket close'))
+    await sleep(20)
+    return [/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1]?.[0], log]
+  }
+}
+
+const long = 'x'.repeat(200_000)
+
+export const clientErrors: Scenarios = {
+  'clientError: a bad method': told('G@T / HTTP/1.1\r\nHost: test\r\n\r\n'),
+  'clientError: no request at all': told('oooops!\r\n\r\n'),
+  'clientError: a bad length': told(request('POST', '/', ['Content-Length: abc'])),
+  'clientError: a field without a name': told(request('GET', '/', [': x'])),
+  'clientError: a name with a space': told(request('GET', '/', ['a b: x'])),
+  'clientError: a head that is too long': told(request('GET', '/', [`a: ${long}`])),
+  'clientError: a bad chunk behind a good one': told(
+    request('POST', '/c', ['Transfer-Encoding: chunked'], '3\r\nabc\r\n'),
+    { rest: 'zz\r\nabc\r\n' },
+  ),
+  'no clientError for a request without Host': told('GET / HTTP/1.1\r\n\r\n', { listen: false }),
+  'without a listener a refusal is quiet': told('G@T / HTTP/1.1\r\nHost: test\r\n\r\n', {
+    listen: false,
+  }),
+}

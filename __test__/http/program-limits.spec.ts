@@ -1,0 +1,126 @@
+// What the operator gave stands above what the program sets on its server, and that above our defaults.
+import http from 'node:http'
+import test from 'ava'
+import type { Engine } from '../../ts/engine/engine.ts'
+import { createNativeEngine } from '../../ts/engine/native.ts'
+import { createNodeEngine } from '../../ts/engine/node.ts'
+import { native } from '../../ts/native/index.ts'
+import { get, RawClient, request } from './client.ts'
+import { bind, bindNatively, config, log, said } from './engines.ts'
+
+const engines: Engine[] = []
+
+type Make = (server: http.Server, given: readonly string[], settings?: object) => Promise<number>
+
+const startNode: Make = async (server, given, settings = {}) => {
+  const { fd, port } = bind()
+  const engine = createNodeEngine({
+    ...{ config: { ...config, ...settings }, given: new Set(given), log },
+  })
+  engines.push(engine)
+  await engine.serve({ style: 'node', server }, [{ fd, address: `http://127.0.0.1:${port}` }])
+  return port
+}
+
+const startNative: Make = async (server, given, settings = {}) => {
+  const { fd, port } = bindNatively()
+  const engine = createNativeEngine({
+    ...{ config: { ...config, ...settings }, given: new Set(given), log },
+  })
+  engines.push(engine)
+  await engine.serve({ style: 'node', server }, [{ fd, address: `http://127.0.0.1:${port}` }])
+  return port
+}
+
+test.after.always(() => {
+  for (const engine of engines) engine.close()
+})
+
+const makes = native === null ? { node: startNode } : { node: startNode, native: startNative }
+
+function program(limits: object = {}): http.Server {
+  const server = http.createServer((req, res) => res.end(`${req.rawHeaders.length / 2}`))
+  return Object.assign(server, limits)
+}
+
+async function keepAliveOf(port: number): Promise<string | undefined> {
+  const client = new RawClient(port).send(request('GET', '/', []))
+  const answer = await client.untilReceived('\r\n\r\n')
+  client.destroy()
+  return /Keep-Alive: (.*)\r/.exec(answer)?.[1]
+}
+
+const fields = Array.from({ length: 150 }, (_, index) => `x-${index}: y`)
+
+for (const [name, start] of Object.entries(makes)) {
+  test(`${name}: keepAliveTimeout of nobody, of the program, of the operator`, async (t) => {
+    t.is(await keepAliveOf(await start(program(), [])), 'timeout=75')
+    const server = program({ keepAliveTimeout: 3_000 })
+    t.is(await keepAliveOf(await start(server, [])), 'timeout=3')
+    server.keepAliveTimeout = 9_000
+    t.is(await keepAliveOf(await start(server, [])), 'timeout=9')
+    // Zero is for ever on node, which no client gets here.
+    t.is(await keepAliveOf(await start(program({ keepAliveTimeout: 0 }), [])), 'timeout=75')
+    const operators = program({ keepAliveTimeout: 3_000 })
+    t.is(await keepAliveOf(await start(operators, ['keepalive'])), 'timeout=75')
+    t.is(operators.keepAliveTimeout, 75_000)
+  })
+
+  test(`${name}: an idle connection ends by the program's keepAliveTimeout`, async (t) => {
+    const port = await start(program({ keepAliveTimeout: 200 }), [])
+    const client = new RawClient(port).send(request('GET', '/', []))
+    t.regex(await client.untilClosed(), /^HTTP\/1.1 200 /)
+  })
+
+  test(`${name}: a head has the program's headersTimeout, unless the operator gave one`, async (t) => {
+    // Node looks every so often only.
+    const timed = () =>
+      Object.assign(
+        http.createServer({ connectionsCheckingInterval: 100 }, () => {}),
+        {
+          ...{ headersTimeout: 300, requestTimeout: 300 },
+        },
+      )
+    const slow = new RawClient(await start(timed(), [])).send('GET / HTTP/1.1\r\n')
+    t.regex(await slow.untilClosed(), /^HTTP\/1.1 408 /)
+    const port = await start(timed(), ['header_timeout', 'body_timeout'])
+    if (name === 'node') return t.pass('node has its requestTimeout as well')
+    const kept = new RawClient(port).send('GET / HTTP/1.1\r\nHost: x\r\n')
+    await t.throwsAsync(
+      Promise.race([
+        kept.untilClosed(),
+        new Promise((_, reject) => setTimeout(reject, 1_500, new Error('open'))),
+      ]),
+      { message: 'open' },
+    )
+    kept.destroy()
+    return undefined
+  })
+
+  test(`${name}: as many fields as the program's maxHeadersCount, or as the operator gave`, async (t) => {
+    const ask = async (port: number) => new RawClient(port).send(get('/', ...fields)).untilClosed()
+    t.regex(await ask(await start(program(), [])), /^HTTP\/1.1 431 /)
+    t.regex(await ask(await start(program({ maxHeadersCount: 500 }), [])), /\r\n152$/)
+    const port = await start(program({ maxHeadersCount: 500 }), ['limit_request_fields'])
+    t.regex(await ask(port), /^HTTP\/1.1 431 /)
+  })
+
+  test(`${name}: maxRequestsPerSocket of the program, unless the operator gave a number`, async (t) => {
+    const limited = () => program({ maxRequestsPerSocket: 1 })
+    const client = new RawClient(await start(limited(), [])).send(request('GET', '/', []))
+    t.regex(await client.untilReceived('\r\n\r\n'), /Connection: close/)
+    client.destroy()
+    const settings = { limit_requests_per_connection: 2 }
+    const port = await start(limited(), ['limit_requests_per_connection'], settings)
+    const two = new RawClient(port).send(request('GET', '/', []))
+    t.regex(await two.untilReceived('\r\n\r\n'), /Connection: keep-alive/)
+    // Node says so and waits for the client.
+    await two.send(request('GET', '/', [])).untilReceived('Connection: close')
+    two.destroy()
+  })
+}
+
+test('the engine on node:http names what was given in vain', async (t) => {
+  await startNode(program(), ['write_timeout'])
+  t.true(said.some((text) => /does not know write_timeout: see/.test(text)))
+})

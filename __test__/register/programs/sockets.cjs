@@ -1,0 +1,70 @@
+// What a program asks of a connection's socket reaches the kernel's.
+const http = require('node:http')
+const net = require('node:net')
+const { readFileSync } = require('node:fs')
+const { once } = require('node:events')
+const { setTimeout: sleep } = require('node:timers/promises')
+
+const server = http.createServer()
+const hex = (port) => port.toString(16).toUpperCase().padStart(4, '0')
+
+/** The timer of the server's side of a connection, as the kernel tells it: 02 is keep-alive. */
+function timerOf(client) {
+  const [server, peer] = [hex(client.remotePort), hex(client.localPort)]
+  const lines = readFileSync('/proc/net/tcp', 'utf8')
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/))
+  const found = lines.find(
+    (line) => line[1]?.endsWith(`:${server}`) && line[2]?.endsWith(`:${peer}`),
+  )
+  const [timer, ticks] = (found?.[5] ?? '').split(':')
+  return `${timer} ${Math.round(Number.parseInt(ticks, 16) / 1_000)}`
+}
+
+async function connect(text) {
+  const client = net.connect(server.address().port, '127.0.0.1')
+  client.ended = new Promise((resolve) => {
+    client.on('error', (error) => resolve(error.code))
+    client.on('close', () => resolve('closed'))
+  })
+  client.write(text)
+  client.resume()
+  await once(client, 'connect')
+  return client
+}
+
+const get = (path) => `GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`
+const upgrade = `GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n`
+
+async function main() {
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+
+  server.once('request', (req) => req.socket.resetAndDestroy())
+  console.log('a request', await (await connect(get('/reset'))).ended)
+  server.once('upgrade', (_req, socket) => socket.resetAndDestroy())
+  console.log('an upgraded socket', await (await connect(upgrade)).ended)
+  server.once('upgrade', (_req, socket) => socket.destroy())
+  console.log('without a reset', await (await connect(upgrade)).ended)
+
+  for (const [name, text] of [
+    ['request', get('/keep')],
+    ['upgrade', upgrade],
+  ]) {
+    const seen = once(server, name)
+    const client = await connect(text)
+    const [{ socket }] = await seen
+    console.log(name, timerOf(client))
+    socket.setKeepAlive(true, 600_500).setNoDelay(false).setNoDelay().setKeepAlive(true, 600_500)
+    await sleep(50)
+    console.log(name, timerOf(client))
+    socket.setKeepAlive(false)
+    await sleep(50)
+    console.log(name, timerOf(client))
+    client.destroy()
+    socket.destroy()
+    socket.setNoDelay(false).setKeepAlive(true)
+  }
+  server.close()
+}
+main()
