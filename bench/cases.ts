@@ -1,28 +1,39 @@
 // What is measured: one row a case. A new row is one entry here and, if it is a new application, one in apps/.
 
 /**
- * What serves an application: node:http alone, one of our engines, the same program on Bun, or (for one case) a C
- * program without HTTP.
+ * What serves an application: node:http alone, one of our engines, or the same program on Bun. Some cases have servers
+ * of their own: a C program without HTTP (`floor`), the engine without Node (`crate`), and hyper in its place (`hyper`).
  */
-export type EngineName = 'floor' | 'plain' | 'native' | 'node' | 'bun'
+export type EngineName = 'floor' | 'crate' | 'hyper' | 'plain' | 'native' | 'node' | 'bun'
 
 export interface Case {
   readonly title: string
   /** The module in apps/ that holds the application. */
   readonly app: string
   readonly engines: readonly EngineName[]
-  /** The case whose `plain` server is the measure; the case itself unless said. */
-  readonly against?: CaseName
+  /** The server that is the measure; `plain` of the case itself unless said. */
+  readonly against?: Subject
+  /** What is asked for; `/` unless said. */
+  readonly path?: string
   /** The load is a POST of so many bytes of JSON, instead of a GET. */
   readonly jsonBytes?: number
+  /** With more connections than these it is left out. */
+  readonly mostConnections?: number
+  /** Settings beside the defaults. */
+  readonly settings?: Readonly<Record<string, unknown>>
   /** Its messages, where they are no requests: bench/native/sockets.c sends them. */
   readonly messages?: 'ws' | 'socket.io'
 }
 
 export type CaseName =
   | 'floor'
+  | 'guard'
   | 'exchange'
   | 'req-res'
+  | 'access-log'
+  | 'post'
+  | 'upload'
+  | 'download'
   | 'express'
   | 'express-json'
   | 'koa'
@@ -33,21 +44,53 @@ export type CaseName =
 
 const OURS: readonly EngineName[] = ['plain', 'native', 'node']
 const ALL: readonly EngineName[] = [...OURS, 'bun']
+/** They come with their case, whatever engines are chosen. */
+const WITH_THE_CASE: readonly EngineName[] = ['floor', 'crate', 'hyper']
+const REQ_RES: Subject = { name: 'req-res', engine: 'plain' }
+const LARGE = 16 * 2 ** 20
 
 export const CASES: Readonly<Record<CaseName, Case>> = {
   floor: {
     title: 'epoll, recv, send of fixed bytes',
     app: 'floor',
     engines: ['floor'],
-    against: 'req-res',
+    against: REQ_RES,
+  },
+  guard: {
+    title: 'the engine without Node',
+    app: 'hello',
+    engines: ['hyper', 'crate'],
+    against: { name: 'guard', engine: 'hyper' },
   },
   exchange: {
     title: "the engine's own interface",
     app: 'exchange',
     engines: ['native'],
-    against: 'req-res',
+    against: REQ_RES,
   },
   'req-res': { title: '(req, res)', app: 'req-res', engines: ALL },
+  'access-log': {
+    title: '(req, res) with the access log, against it without',
+    app: 'req-res',
+    engines: ['native', 'node'],
+    against: { name: 'req-res', engine: 'native' },
+    settings: { accesslog: '/dev/null' },
+  },
+  post: { title: '(req, res), POST of 1 KB', app: 'bodies', engines: ALL, jsonBytes: 1024 },
+  upload: {
+    title: '(req, res), upload of 16 MiB',
+    app: 'bodies',
+    engines: ALL,
+    jsonBytes: LARGE,
+    mostConnections: 8,
+  },
+  download: {
+    title: '(req, res), download of 16 MiB',
+    app: 'bodies',
+    engines: ALL,
+    path: '/large',
+    mostConnections: 8,
+  },
   express: { title: 'Express', app: 'express', engines: ALL },
   'express-json': {
     title: 'Express, express.json(), POST of 1 KB',
@@ -79,7 +122,7 @@ export function subjectKey({ name, engine }: Subject): string {
 
 /** The server that the figures of a case are divided by. */
 export function baselineOf(name: CaseName): Subject {
-  return { name: CASES[name].against ?? name, engine: 'plain' }
+  return CASES[name].against ?? { name, engine: 'plain' }
 }
 
 /** The servers that the chosen cases and engines need, each with its measure, none twice. */
@@ -92,7 +135,7 @@ export function chooseSubjects(
   for (const name of names) {
     add(baselineOf(name))
     for (const engine of CASES[name].engines) {
-      if (engine === 'floor' || engines.includes(engine)) add({ name, engine })
+      if (WITH_THE_CASE.includes(engine) || engines.includes(engine)) add({ name, engine })
     }
   }
   return [...chosen.values()]

@@ -1,7 +1,7 @@
 // The programs of the bench that are not run as they are written: three in C, and the servers, which are stripped of
 // their types first, so that no loader runs in the process that is measured.
 
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import ts from 'typescript'
 import { ROOT, run } from '../scripts/command.ts'
@@ -9,7 +9,7 @@ import { ROOT, run } from '../scripts/command.ts'
 const FOLDER = join(ROOT, 'target', 'bench')
 const APPS = join(ROOT, 'bench', 'apps')
 
-/** Where a compiled program lies: `floor`, `load`, `sockets`, or `serve.js`. */
+/** Where a compiled program lies: `floor`, `load`, `sockets`, `hello`, or `serve.js`. */
 export function compiled(name: string): string {
   return join(FOLDER, name)
 }
@@ -26,6 +26,14 @@ export async function compileAll(): Promise<void> {
     writeFileSync(compiled(file.replace(/\.ts$/, '.js')), withoutTypes(join(APPS, file)))
   }
   writeFileSync(compiled('package.json'), '{ "type": "module" }\n')
+}
+
+/** Compiles the engine without Node: `hello`. */
+export async function compileCrate(): Promise<void> {
+  const what = ['--package', 'monoceros-engine', '--features', 'bare', '--example', 'hello']
+  const { status } = await run('cargo', ['build', '--release', ...what])
+  if (status !== 0) throw new Error('cargo could not build the example "hello" of the engine')
+  copyFileSync(join(ROOT, 'target', 'release', 'examples', 'hello'), compiled('hello'))
 }
 
 // An application of the bench imports our own modules as it would import the package: from dist/.

@@ -6,7 +6,9 @@ import { ROOT } from '../scripts/command.ts'
 import type { Subject } from './cases.ts'
 
 /** All settings with their defaults, or nothing if no engine of ours is in the run. */
-export async function engineConfig(subjects: readonly Subject[]): Promise<unknown> {
+export async function engineConfig(
+  subjects: readonly Subject[],
+): Promise<Readonly<Record<string, unknown>> | null> {
   const ours = subjects.filter(({ engine }) => engine === 'native' || engine === 'node')
   const path = join(ROOT, 'dist/settings/config.js')
   if (ours.length === 0 || !existsSync(path)) return null

@@ -10,6 +10,7 @@ export interface Load {
   readonly connections: number
   readonly seconds: number
   readonly close: boolean
+  readonly path: string
   /** A POST of so many bytes of JSON; without it a GET. */
   readonly jsonBytes?: number | undefined
   /** What is sent in place of requests. */
@@ -47,17 +48,19 @@ export async function drive(generator: Generator, load: Load): Promise<Seen> {
 }
 
 function command(generator: Generator, load: Load): string[] {
-  const { port, connections, seconds, close, jsonBytes, messages } = load
+  const { port, connections, seconds, close, path, jsonBytes, messages } = load
   if (messages !== undefined) {
     return [compiled('sockets'), `${port}`, `${connections}`, `${seconds}`, messages]
   }
   if (generator === 'own') {
-    if (jsonBytes !== undefined) throw new Error('only wrk sends bodies; leave this case out')
+    if (jsonBytes !== undefined || path !== '/') {
+      throw new Error('only wrk sends bodies and asks for other paths; leave this case out')
+    }
     const mode = close ? 'close' : 'keep'
     return [compiled('load'), `${port}`, `${connections}`, `${seconds}`, mode]
   }
   const header = close ? ['-H', 'Connection: close'] : []
-  const url = `http://127.0.0.1:${port}/`
+  const url = `http://127.0.0.1:${port}${path}`
   const script = jsonBytes === undefined ? [] : ['-s', POST]
   return ['wrk', '-t1', `-c${connections}`, `-d${seconds}s`, '--latency', ...header, ...script, url]
 }

@@ -14,6 +14,8 @@ import type { Result } from './run.ts'
 
 const ENGINES: Readonly<Record<EngineName, string>> = {
   floor: 'a C program',
+  crate: 'the engine',
+  hyper: 'hyper alone',
   plain: 'node:http',
   native: 'native',
   node: 'TypeScript',

@@ -4,10 +4,10 @@
 import { build } from '../scripts/build.ts'
 import { isMain } from '../scripts/command.ts'
 import { baselineOf, CASES, chooseSubjects, type Subject, subjectKey } from './cases.ts'
-import { compileAll } from './compiled.ts'
+import { compileAll, compileCrate } from './compiled.ts'
 import { engineConfig } from './config.ts'
 import { type Figures, type Sample, summarize } from './figures.ts'
-import { chooseGenerator, drive, type Generator } from './load.ts'
+import { chooseGenerator, drive, type Generator, type Load } from './load.ts'
 import { type MemoryRow, measureMemory } from './memory.ts'
 import { findNode, type NodeBinary } from './nodes.ts'
 import { type BenchOptions, parseOptions } from './options.ts'
@@ -61,15 +61,18 @@ async function rounds(
 ): Promise<Sample[]> {
   const samples: Sample[] = []
   for (const { subject, port } of servers) {
-    const { jsonBytes, messages } = CASES[subject.name]
-    await drive(generator, { port, ...WARM_UP, jsonBytes, messages })
+    const { mostConnections = WARM_UP.connections } = CASES[subject.name]
+    await drive(generator, {
+      ...{ port, ...WARM_UP, ...loadOf(subject) },
+      connections: Math.min(WARM_UP.connections, mostConnections),
+    })
   }
   for (const connections of counts) {
     for (let round = 0; round < rounds; round++) {
       for (const { subject, port, pid } of servers) {
-        const { jsonBytes, messages } = CASES[subject.name]
+        if (connections > (CASES[subject.name].mostConnections ?? Infinity)) continue
         const before = processorTimeUs(pid)
-        const load = { port, connections, seconds, close, jsonBytes, messages }
+        const load = { port, connections, seconds, close, ...loadOf(subject) }
         const seen = await drive(generator, load)
         const us = (processorTimeUs(pid) - before) / seen.requests
         samples.push({ subject, connections, round, us, seen })
@@ -84,11 +87,17 @@ async function rounds(
   return samples
 }
 
+function loadOf(subject: Subject): Pick<Load, 'path' | 'jsonBytes' | 'messages'> {
+  const { path = '/', jsonBytes, messages } = CASES[subject.name]
+  return { path, jsonBytes, messages }
+}
+
 async function bench(options: BenchOptions): Promise<void> {
   const obstacle = machineObstacle()
   if (obstacle !== undefined) throw new Error(obstacle)
   if (options.build && !(await build('release'))) throw new Error('the build failed')
   await compileAll()
+  if (options.cases.includes('guard')) await compileCrate()
   const generator = await chooseGenerator(options.load)
   const results: Result[] = []
   for (const wanted of options.nodes) {

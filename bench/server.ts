@@ -1,7 +1,7 @@
 // One server under measurement: a process on the server's processor, started, waited for and ended here.
 
 import { type ChildProcess, spawn } from 'node:child_process'
-import { CASES, type Subject, subjectKey } from './cases.ts'
+import { CASES, type EngineName, type Subject, subjectKey } from './cases.ts'
 import { compiled } from './compiled.ts'
 import { findBun, type NodeBinary } from './nodes.ts'
 import { pinned, SERVER_CPU } from './processors.ts'
@@ -18,7 +18,14 @@ export interface Server {
 export interface ServerOptions {
   readonly node: NodeBinary
   /** The settings that an engine gets, complete. */
-  readonly config: unknown
+  readonly config: Readonly<Record<string, unknown>> | null
+}
+
+/** The servers without JavaScript: a program, and what follows its port. */
+const ALONE: Partial<Record<EngineName, readonly [string, ...string[]]>> = {
+  floor: ['floor'],
+  crate: ['hello'],
+  hyper: ['hello', 'bare'],
 }
 
 /** Starts the server of a subject and waits until it answers. */
@@ -27,13 +34,17 @@ export async function startServer(
   port: number,
   { node, config }: ServerOptions,
 ): Promise<Server> {
-  const { app } = CASES[subject.name]
+  const { app, settings } = CASES[subject.name]
   const { engine } = subject
-  if (engine === 'floor') return await startProcess([compiled('floor'), `${port}`], port, subject)
+  const alone = ALONE[engine]
+  if (alone !== undefined) {
+    const [program, ...args] = alone
+    return await startProcess([compiled(program), `${port}`, ...args], port, subject)
+  }
   // Bun gets the program that node:http gets.
   const [program, served] =
     engine === 'bun' ? [await findBun(), 'plain'] : ([node.path, engine] as const)
-  const options = JSON.stringify({ engine: served, app, port, config })
+  const options = JSON.stringify({ engine: served, app, port, config: { ...config, ...settings } })
   const command = [program, compiled('serve.js'), options]
   return await startProcess(command, port, subject)
 }

@@ -12,6 +12,8 @@
 pub mod access;
 pub mod addresses;
 mod admission;
+#[cfg(feature = "bare")]
+pub mod bare;
 mod connection;
 mod context;
 mod crossing;

@@ -1,0 +1,29 @@
+// Bodies: POST reads one and says how long it was, GET /large sends 16 MiB in pieces of 64 KiB as the client takes them.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+
+const PIECE = Buffer.alloc(65_536, 'x')
+const PIECES = 256
+
+export function app(req: IncomingMessage, res: ServerResponse): void {
+  if (req.method === 'POST') return readBody(req, res)
+  if (req.url === '/large') {
+    res.setHeader('content-length', PIECE.length * PIECES)
+    Readable.from(Array.from({ length: PIECES }, () => PIECE)).pipe(res)
+    return
+  }
+  res.setHeader('content-type', 'text/plain')
+  res.end('Hello, World!')
+}
+
+function readBody(req: IncomingMessage, res: ServerResponse): void {
+  let length = 0
+  req.on('data', (piece) => {
+    length += piece.length
+  })
+  req.on('end', () => {
+    res.setHeader('content-type', 'text/plain')
+    res.end(`${length}`)
+  })
+}

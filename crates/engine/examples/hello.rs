@@ -1,0 +1,66 @@
+//! The engine as the bench measures it without Node: `hello PORT` answers every request from a thread that plays
+//! JavaScript; `hello PORT bare` does the same with hyper alone on the socket.
+
+#[path = "../tests/protocol/harness/records.rs"]
+mod records;
+#[path = "../tests/protocol/harness/ring.rs"]
+#[expect(dead_code, reason = "tests say and hear more")]
+mod ring;
+
+use std::error::Error;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+
+use monoceros_engine::bare;
+use monoceros_engine::inbound::Batch;
+use monoceros_engine::io_thread::{IoThread, Options};
+use monoceros_engine::limits::Limits;
+use records::Event;
+use ring::{CONNECTION, DATE, Js, LENGTH, Memory};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let port: u16 = arguments.next().ok_or("which port?")?.parse()?;
+    if arguments.next().as_deref() == Some("bare") {
+        bare::choose();
+    }
+    let (mut wakes, waker) = UnixStream::pair()?;
+    waker.set_nonblocking(true)?;
+    let memory = Memory::new(1 << 20);
+    let io = IoThread::start(Options {
+        limits: Limits::default().bounded(),
+        announce: false,
+        ring: memory.ring(),
+        seat: None,
+        lifeline: None,
+        access: None,
+        statsd: None,
+        // A full pipe holds a wake already.
+        wake_javascript: Box::new(move || drop((&waker).write(&[0]))),
+    })?;
+    let listener = TcpListener::bind(("127.0.0.1", port))?;
+    listener.set_nonblocking(true)?;
+    io.listen(listener.into(), 0);
+    let mut js = Js::new(io, memory);
+    let (mut batch, mut woken) = (Batch::default(), [0; 64]);
+    while wakes.read(&mut woken)? > 0 {
+        loop {
+            js.io.take(&mut batch);
+            if batch.is_empty() {
+                break;
+            }
+            for event in records::read(&batch) {
+                if let Event::Request(request) = event {
+                    let flags = DATE | CONNECTION | LENGTH;
+                    let fields = "content-type: text/plain\r\n";
+                    js.respond(request.id, 200, fields, flags, b"Hello, World!");
+                }
+            }
+            batch.clear();
+            js.end_batch();
+        }
+        js.wake();
+    }
+    Ok(())
+}

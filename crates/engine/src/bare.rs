@@ -1,0 +1,204 @@
+//! hyper alone on the socket, behind the same crossing: what the guard, the gate, the encoder and all deadlines cost is
+//! the difference from this. It is there for the bench only (feature `bare`) and carries requests without a body.
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context as TaskContext, Poll, Waker, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response, StatusCode};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::connection::Arrival;
+use crate::context::Context;
+use crate::exchange::Answer;
+use crate::inbound::RequestBody;
+use crate::limits::Limits;
+use crate::request::{Head, Span};
+use crate::ring::ResponseHead;
+use crate::stream::Stream;
+
+static CHOSEN: AtomicBool = AtomicBool::new(false);
+
+/// From now on every connection of this process is served so.
+pub fn choose() {
+    CHOSEN.store(true, Ordering::Relaxed);
+}
+
+pub(crate) fn is_chosen() -> bool {
+    CHOSEN.load(Ordering::Relaxed)
+}
+
+/// Serves a connection to its end.
+pub(crate) fn serve(arrival: Arrival, stream: Stream) {
+    let ctx = arrival.ctx().clone();
+    tokio::task::spawn_local(async move {
+        let service = service_fn(|request| exchange(&ctx, request));
+        // What becomes of the connection is the client's business; the bench counts answers.
+        let _ = http1::Builder::new().serve_connection(Socket(stream), service).await;
+        drop(arrival);
+    });
+}
+
+fn exchange(ctx: &Rc<Context>, request: Request<Incoming>) -> Answering {
+    let answer = Rc::new(Pending::default());
+    let id = ctx.exchanges.borrow_mut().insert(answer.clone());
+    ctx.crossing.slot.request_started();
+    let mut bytes = Vec::new();
+    let mut head = Head { minor: 1, keep_alive: true, ..Head::default() };
+    head.method = append(&mut bytes, request.method().as_str().as_bytes());
+    let target = request.uri().path_and_query().map_or("*", |target| target.as_str());
+    head.target = append(&mut bytes, target.as_bytes());
+    for (name, value) in request.headers() {
+        let name = append(&mut bytes, name.as_str().as_bytes());
+        head.fields.push((name, append(&mut bytes, value.as_bytes())));
+    }
+    let rules = &Limits::default().rules;
+    ctx.tell(|batch| batch.request((id, 0), &head, &bytes, RequestBody::None, None, rules));
+    Answering { ctx: ctx.clone(), id, answer }
+}
+
+fn append(bytes: &mut Vec<u8>, part: &[u8]) -> Span {
+    let start = bytes.len();
+    bytes.extend_from_slice(part);
+    Span::new(start..bytes.len())
+}
+
+/// An answer that JavaScript is making.
+#[derive(Default)]
+struct Pending {
+    response: RefCell<Response<Once>>,
+    ended: Cell<bool>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Answer for Pending {
+    fn head(&self, head: &ResponseHead<'_>, _: Option<u64>) {
+        let mut response = self.response.borrow_mut();
+        *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or_default();
+        for line in head.fields.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            let colon = line.iter().position(|&byte| byte == b':').unwrap_or(0);
+            let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+            if let (Ok(name), Ok(value)) =
+                (HeaderName::from_bytes(name), HeaderValue::from_bytes(value))
+            {
+                response.headers_mut().append(name, value);
+            }
+        }
+    }
+
+    fn data(&self, bytes: &[u8]) {
+        self.response.borrow_mut().body_mut().0 = Some(Bytes::copy_from_slice(bytes));
+    }
+
+    fn end(&self, _: bool) {
+        self.ended.set(true);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    fn inform(&self, _: &ResponseHead<'_>) {}
+    fn large(&self, _: Bytes) {}
+    fn trailers(&self, _: &[u8]) {}
+    fn reset(&self) {}
+    fn credit(&self, _: u32) {}
+    fn notify(&self) {}
+    fn tunnel(&self, _: bool) {}
+}
+
+/// hyper's wait for it.
+struct Answering {
+    ctx: Rc<Context>,
+    id: u32,
+    answer: Rc<Pending>,
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Once>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        if !self.answer.ended.get() {
+            self.answer.waker.replace(Some(cx.waker().clone()));
+            return Poll::Pending;
+        }
+        self.ctx.count(200, 0, 0, 0);
+        Poll::Ready(Ok(self.answer.response.take()))
+    }
+}
+
+impl Drop for Answering {
+    fn drop(&mut self) {
+        self.ctx.exchanges.borrow_mut().remove(self.id);
+    }
+}
+
+/// A body in one piece.
+#[derive(Default)]
+struct Once(Option<Bytes>);
+
+impl Body for Once {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut TaskContext<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+/// A stream as hyper wants it.
+struct Socket(Stream);
+
+impl hyper::rt::Read for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        mut buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut scratch = [0; SCRATCH];
+        let mut read = ReadBuf::new(&mut scratch);
+        let room = buf.remaining().min(SCRATCH);
+        let mut read = read.take(room);
+        ready!(AsyncRead::poll_read(Pin::new(&mut self.0), cx, &mut read))?;
+        buf.put_slice(read.filled());
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl hyper::rt::Write for Socket {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut TaskContext<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        AsyncWrite::poll_write(Pin::new(&mut self.0), cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_flush(Pin::new(&mut self.0), cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        AsyncWrite::poll_shutdown(Pin::new(&mut self.0), cx)
+    }
+}
+
+/// A request of the bench fits.
+const SCRATCH: usize = 8_192;
