@@ -65,6 +65,14 @@ const BOTH: readonly Reason[] = [
     status: 400,
   },
   {
+    why: 'codings other than a single chunked: nobody decodes them',
+    names: [
+      ...['valid/025', 'valid/025_line', 'valid/029', 'valid/030'],
+      ...['valid/rfc9112_smuggle_gzip_chunked_01', 'valid/rfc9112_smuggle_te_identity_chunked_01'],
+    ],
+    status: 501,
+  },
+  {
     why: 'limit_request_field_size 0 is no limit, as the page of Gunicorn says; its code takes 8190',
     names: ['invalid/limit_header_default_01'],
     status: 'served',
@@ -73,14 +81,6 @@ const BOTH: readonly Reason[] = [
 
 const NATIVE: readonly Reason[] = [
   ...BOTH,
-  {
-    why: 'codings other than a single chunked: nobody decodes them',
-    names: [
-      ...['valid/025', 'valid/025_line', 'valid/029', 'valid/030'],
-      ...['valid/rfc9112_smuggle_gzip_chunked_01', 'valid/rfc9112_smuggle_te_identity_chunked_01'],
-    ],
-    status: 501,
-  },
   {
     why: 'a user in a target (RFC 9110 section 4.2.4)',
     names: ['valid/rfc9112_target_absolute_userinfo_01'],
@@ -112,17 +112,8 @@ const NODE: readonly Reason[] = [
   },
   { why: 'its body is one byte shorter than its length', names: ['valid/099'], status: 400 },
   {
-    why: 'node:http has no limit for one field',
-    names: ['invalid/007', 'invalid/008', 'invalid/012'],
-    status: 'served',
-  },
-  {
     why: "node's parser takes it",
-    names: [
-      ...['invalid/041', 'invalid/042', 'invalid/chunked_05', 'invalid/version_02'],
-      ...['invalid/rfc9110_trailer_forbidden_host_01', 'invalid/rfc9112_leading_crlf_02'],
-      'invalid/rfc9112_target_asterisk_non_options_01',
-    ],
+    names: [...['invalid/rfc9110_trailer_forbidden_host_01', 'invalid/rfc9112_leading_crlf_02']],
     status: 'served',
   },
 ]

@@ -20,8 +20,12 @@ export class Connection {
   #error: string | undefined
   #wake: () => void = () => {}
 
-  constructor(port: number, host = '127.0.0.1') {
-    this.socket = net.connect({ port, host, allowHalfOpen: true, noDelay: true })
+  /** `from` is an address of this machine: another than the usual one is another peer. */
+  constructor(port: number, from = '127.0.0.1') {
+    this.socket = net.connect({
+      ...{ port, host: '127.0.0.1', localAddress: from },
+      ...{ allowHalfOpen: true, noDelay: true },
+    })
     this.socket.on('data', (bytes: Buffer) => {
       this.#received = Buffer.concat([this.#received, bytes])
       this.#wake()
@@ -177,9 +181,9 @@ function dechunk(text: string): { body: string; length: number } | undefined {
   }
 }
 
-/** Connects, sends, and reads one answer and the end behind it. */
-export async function ask(port: number, bytes: string | Buffer): Promise<Answer> {
-  const connection = new Connection(port).send(bytes)
+/** Connects, sends, and reads one answer. */
+export async function ask(port: number, bytes: string | Buffer, from?: string): Promise<Answer> {
+  const connection = new Connection(port, from).send(bytes)
   try {
     return await connection.finalAnswer()
   } finally {

@@ -38,7 +38,18 @@ const UNHEARD = [
   'write_min_rate',
   'linger_timeout',
   'limit_connections_per_address',
+  'request_buffer_size',
+  'request_buffer_time',
+  'buffer_memory',
+  'response_buffer_size',
+  'proxy_protocol',
+  'proxy_allow_ips',
+  'permit_unconventional_http_method',
+  'casefold_http_method',
 ] as const
+
+/** Values that ask for nothing. */
+const NOTHING: readonly unknown[] = [0, false, 'off']
 
 /** Node allocates nothing by this, but reads a head of up to so many bytes. */
 const MAX_HEAD_BYTES = 128 * 1024
@@ -110,7 +121,8 @@ class NodeEngine implements Engine {
 
   /** Names the settings that somebody has given in vain. */
   #warn(given: Given): void {
-    const vain = UNHEARD.filter((name) => given.has(name))
+    const { config } = this.#options
+    const vain = UNHEARD.filter((name) => given.has(name) && !NOTHING.includes(config[name]))
     if (vain.length === 0) return
     this.#options.log.warning(
       `the engine on node:http does not know ${vain.join(', ')}: see docs/engines.md`,

@@ -32,7 +32,8 @@ export function logAnswer(log: AccessLog, req: IncomingMessage, res: ServerRespo
 /** Logs a connection that the application has taken over, when it is over; one that it never answered leaves no line. */
 export function logTunnel(log: AccessLog, req: IncomingMessage, tunnel: NodeTunnel): void {
   const startedMs = system.now()
-  const { socket, method = '', url = '' } = req
+  const { socket, method = '' } = req
+  const { originalUrl, url = '' } = req as Mounted
   const { remoteAddress } = socket
   const writtenBefore = socket.bytesWritten
   socket.once('close', () => {
@@ -41,7 +42,7 @@ export function logTunnel(log: AccessLog, req: IncomingMessage, tunnel: NodeTunn
     log.log({
       remoteAddress,
       method,
-      url,
+      url: originalUrl ?? url,
       protocol: `HTTP/${req.httpVersion}`,
       status,
       bodyBytes: Math.max(0, socket.bytesWritten - writtenBefore - head.length),

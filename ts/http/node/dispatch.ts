@@ -9,6 +9,7 @@ import { NodeTunnel } from '../../engine/node-tunnel.ts'
 import { rulesOf } from '../../engine/rules.ts'
 import { type AccessLog, openAccessLog } from '../../log/access.ts'
 import { logAnswer, logTunnel } from './access.ts'
+import { answerBadRequest } from './bad-request.ts'
 import { noteHandler, noteResult } from './errors.ts'
 import type { RequestConstructor, ResponseConstructor } from './express.ts'
 import { constructorOf, ExpressWatch } from './express.ts'
@@ -27,6 +28,8 @@ export class NodeDispatch {
   /** The connections that the application has taken over. */
   readonly tunnels = new Map<Socket, NodeTunnel>()
   #draining = false
+  /** Requests that another event than 'request' has brought already. */
+  readonly #looked = new WeakSet<http.IncomingMessage>()
   readonly #server: http.Server
   readonly #options: EngineOptions
   readonly #accessLog: AccessLog | undefined
@@ -40,13 +43,19 @@ export class NodeDispatch {
     this.#accessLog = openAccessLog(options.config)
     const dispatch = this
     function emit(this: http.Server, name: string, ...args: unknown[]): boolean {
-      if (name !== 'request') {
-        if (name === 'upgrade' || name === 'connect') {
-          dispatch.#upgrade(args[0] as http.IncomingMessage)
-        }
-        return Reflect.apply(http.Server.prototype.emit, this, [name, ...args])
+      const [req, res] = args as [http.IncomingMessage, http.ServerResponse]
+      if (name === 'request') return dispatch.#request(req, res)
+      if (name === 'upgrade' || name === 'connect') {
+        if (!dispatch.#upgrade(req)) return true
+      } else if (name === 'checkContinue' || name === 'checkExpectation') {
+        if (dispatch.#refuses(req, res)) return true
+        // The program may pass it on as a request.
+        dispatch.#looked.add(req)
+      } else if (name === 'clientError' && this.listenerCount(name) === 0) {
+        answerBadRequest(...(args as [NodeJS.ErrnoException, Socket]))
+        return true
       }
-      return dispatch.#request(args[0] as http.IncomingMessage, args[1] as http.ServerResponse)
+      return Reflect.apply(http.Server.prototype.emit, this, [name, ...args])
     }
     // Not enumerable: the program that prints its server sees what it would see on node.
     Object.defineProperty(server, 'emit', { value: emit, writable: true, configurable: true })
@@ -68,27 +77,38 @@ export class NodeDispatch {
     for (const tunnel of this.tunnels.values()) tunnel.leave()
   }
 
-  #upgrade(req: http.IncomingMessage): void {
+  /** Whether the application hears of it. */
+  #upgrade(req: http.IncomingMessage): boolean {
     const { socket } = req
     this.requests++
+    const refusal = this.#forwarding?.apply(req) || refusalOf(req, this.#options.config)
+    if (refusal !== 0) {
+      socket.end(`HTTP/1.1 ${refusal} ${http.STATUS_CODES[refusal]}\r\nConnection: close\r\n\r\n`)
+      return false
+    }
     const tunnel = new NodeTunnel(socket)
     this.tunnels.set(socket, tunnel)
     socket.once('close', () => this.tunnels.delete(socket))
     if (this.#accessLog !== undefined) logTunnel(this.#accessLog, req, tunnel)
     if (this.#draining) tunnel.leave()
+    return true
   }
 
-  #request(req: http.IncomingMessage, res: http.ServerResponse): boolean {
+  /** Looks at a request before the application does, and answers it if it is not right. */
+  #refuses(req: http.IncomingMessage, res: http.ServerResponse): boolean {
     const { config } = this.#options
     this.requests++
     const misled = this.#forwarding?.apply(req) ?? 0
     if (this.#accessLog !== undefined) logAnswer(this.#accessLog, req, res)
     if (this.#draining || config.keepalive === 0) res.shouldKeepAlive = false
     const refusal = misled || refusalOf(req, config)
-    if (refusal !== 0) {
-      res.writeHead(refusal, { Connection: 'close' }).end()
-      return true
-    }
+    if (refusal !== 0) res.writeHead(refusal, { Connection: 'close' }).end()
+    return refusal !== 0
+  }
+
+  #request(req: http.IncomingMessage, res: http.ServerResponse): boolean {
+    const { config } = this.#options
+    if (!this.#looked.delete(req) && this.#refuses(req, res)) return true
     if (config.request_timeout > 0) limitAnswer(req, res, config.request_timeout * 1000)
     noteHandler(res)
     const listener = serverInternals(this.#server)._events.request

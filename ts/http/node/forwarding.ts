@@ -22,6 +22,9 @@ interface Client {
 /** `forwarded_headers` says which of them is believed. */
 const CLIENT_FIELDS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host']
 
+/** A name or an address, with an optional port: no user, no path, no list. */
+export const HOST = /^(?:\[[\da-f:.v]+\]|[\w\-.~!$&'()*+;=%]*)(?::\d{0,5})?$/i
+
 const NOBODY: Client = { address: undefined, host: undefined, secure: undefined }
 
 export class Forwarding {
@@ -128,7 +131,8 @@ export class Forwarding {
     if (listed.address !== undefined && standard.address !== undefined) {
       if (listed.address !== standard.address) return undefined
     }
-    return forwardedHeaders === 'forwarded' ? standard : listed
+    const client = forwardedHeaders === 'forwarded' ? standard : listed
+    return client.host === undefined || HOST.test(client.host) ? client : undefined
   }
 
   #xForwarded(req: IncomingMessage): Client {

@@ -1,16 +1,49 @@
-/** The request limits that node's parser does not know (node engine only): checked when a head is complete. */
+/** What node's parser does not know of limits and RFC 9112 (node engine only): checked when a head is complete. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { EngineConfig } from '../../engine/engine.ts'
+import { HOST } from './forwarding.ts'
 
 /** ` HTTP/1.1` and the blank before the target count, as Gunicorn counts the whole line. */
 const LINE_OVERHEAD = ' '.length + ' HTTP/1.1'.length
 
+/** `: ` and the line's end; white space more than that is gone by now. */
+const FIELD_OVERHEAD = ': \r\n'.length
+
+/** Fields of which a second one is another reader's only one. */
+const ONCE: ReadonlySet<string> = new Set(['host', 'content-type'])
+
 /** The status with which a request is refused, or 0. */
 export function refusalOf(req: IncomingMessage, config: EngineConfig): number {
-  const line = (req.method ?? '').length + (req.url ?? '').length + LINE_OVERHEAD
+  const { method = '', url = '', rawHeaders, httpVersionMajor, httpVersionMinor } = req
+  if (httpVersionMajor !== 1 || httpVersionMinor > 1) return 505
+  const line = method.length + url.length + LINE_OVERHEAD
   if (config.limit_request_line > 0 && line > config.limit_request_line) return 414
-  if (req.rawHeaders.length > config.limit_request_fields * 2) return 431
+  if (url === '*' && method !== 'OPTIONS') return 400
+  // RFC 9112 section 3.2.3: a host and a port, and nothing else.
+  if (method === 'CONNECT' && !(HOST.test(url) && /.:\d+$/.test(url))) return 400
+  if (rawHeaders.length > config.limit_request_fields * 2) return 431
+  const fields = fieldRefusal(req, config.limit_request_field_size || Number.POSITIVE_INFINITY)
+  if (fields !== 0) return fields
   if (config.limit_request_body > 0) return bodyRefusal(req, config.limit_request_body)
+  return 0
+}
+
+function fieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, size: number): number {
+  const seen = new Set<string>()
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) {
+    const [name = '', value = ''] = [rawHeaders[at], rawHeaders[at + 1]]
+    if (name.length + value.length + FIELD_OVERHEAD > size) return 431
+    if (name.length !== 4 && name.length !== 12 && name.length !== 17) continue
+    const known = name.toLowerCase()
+    if (known === 'transfer-encoding') {
+      // Node decodes chunks and passes on the rest as it is; on 1.0 others would see no coding at all.
+      if (httpVersionMinor === 0 || value === '') return 400
+      if (value.toLowerCase() !== 'chunked' || seen.has(known)) return 501
+    } else if (!ONCE.has(known)) continue
+    else if (seen.has(known)) return 400
+    else if (known === 'host' && !HOST.test(value)) return 400
+    seen.add(known)
+  }
   return 0
 }
 

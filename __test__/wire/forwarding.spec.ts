@@ -1,0 +1,263 @@
+// What a proxy may say of the client, and the path at which an application is mounted, as the application and the access
+// log see them. Loopback has more than one address, so a test can come from a proxy and from somebody else.
+
+import test from 'ava'
+import { ENGINES, serveArgs, startProgram } from '../process/program.ts'
+import { ask } from './connection.ts'
+
+const APP = `module.exports = (req, res) => res.end(JSON.stringify({
+  url: req.url,
+  baseUrl: 'baseUrl' in req ? req.baseUrl : null,
+  originalUrl: 'originalUrl' in req ? req.originalUrl : null,
+  address: req.socket.remoteAddress,
+  family: req.socket.remoteFamily,
+  secure: req.socket.encrypted === true,
+  host: req.headers.host,
+  fields: req.rawHeaders.filter((_, at) => at % 2 === 0).join(),
+}))`
+
+const FETCH = `module.exports = {
+  fetch: (request, env) => Response.json({
+    url: request.url,
+    mount: env.SCRIPT_NAME,
+    address: env.requestIP(request).address,
+  }),
+}`
+
+const EXPRESS = `const express = require(${JSON.stringify(new URL('../../node_modules/express', import.meta.url).pathname)})
+const app = express()
+const router = express.Router()
+router.get('/inner', ({ url, baseUrl, originalUrl }, res) => res.json({ url, baseUrl, originalUrl }))
+app.use('/outer', router)
+module.exports = app`
+
+const PROXY = '127.0.0.1'
+const STRANGER = '127.0.0.2'
+
+interface Case {
+  /** Field lines, or a whole target where it begins with a slash or has a scheme. */
+  readonly says: readonly string[]
+  readonly target?: string
+  readonly method?: string
+  readonly from?: string
+  /** What the application sees, in part; or the status of a refusal. */
+  readonly seen: number | Readonly<Record<string, unknown>>
+}
+
+interface Group {
+  readonly title: string
+  readonly args: readonly string[]
+  readonly env?: Record<string, string>
+  readonly app?: string
+  readonly cases: readonly Case[]
+}
+
+const plain = { address: PROXY, family: 'IPv4', secure: false, host: 'x' }
+const unmounted = { baseUrl: null, originalUrl: null }
+
+const GROUPS: readonly Group[] = [
+  {
+    title: 'the scheme by default, and nothing else',
+    args: [],
+    cases: [
+      { says: [], seen: { ...plain, ...unmounted, url: '/' } },
+      { says: ['X-Forwarded-Proto: https'], seen: { ...plain, secure: true } },
+      { says: ['X-Forwarded-Protocol: ssl'], seen: { secure: true } },
+      { says: ['X-Forwarded-Ssl: on'], seen: { secure: true } },
+      { says: ['X-Forwarded-Proto: https', 'X-Forwarded-Ssl: on'], seen: { secure: true } },
+      { says: ['X-Forwarded-Proto: http'], seen: { secure: false } },
+      { says: ['X-Forwarded-Proto: HTTPS'], seen: { secure: false } },
+      { says: ['X-Forwarded-Proto: https', 'X-Forwarded-Ssl: off'], seen: 400 },
+      { says: ['X-Forwarded-Proto: https', 'X-Forwarded-Proto: http'], seen: 400 },
+      { says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: a.example'], seen: plain },
+      { says: ['Forwarded: for=192.0.2.7;host=a.example;proto=https'], seen: plain },
+      { says: ['SCRIPT_NAME: /app'], target: '/app/x', seen: { url: '/x', baseUrl: '/app' } },
+      { says: ['X_Forwarded_Proto: https', 'A_B: c'], seen: { ...plain, fields: 'Host' } },
+    ],
+  },
+  {
+    title: 'nothing of a stranger',
+    args: ['--forwarded-headers', 'x-forwarded'],
+    cases: [
+      { says: ['X-Forwarded-Proto: https'], from: STRANGER, seen: { ...plain, address: STRANGER } },
+      {
+        says: ['X-Forwarded-Proto: https', 'X-Forwarded-Ssl: off'],
+        from: STRANGER,
+        seen: { secure: false },
+      },
+      { says: ['X-Forwarded-For: 192.0.2.7'], from: STRANGER, seen: { address: STRANGER } },
+      { says: ['X-Forwarded-Host: a.example'], from: STRANGER, seen: { host: 'x' } },
+      { says: ['SCRIPT_NAME: /app'], target: '/app', from: STRANGER, seen: { url: '/app' } },
+      { says: ['SCRIPT_NAME: /app'], from: STRANGER, seen: { ...unmounted, fields: 'Host' } },
+    ],
+  },
+  {
+    title: 'address and host of X-Forwarded-For and X-Forwarded-Host',
+    args: [
+      ...['--forwarded-headers', 'x-forwarded'],
+      ...['--forwarded-allow-ips', '127.0.0.1,10.0.0.0/8,2001:db8:1::/48'],
+    ],
+    cases: [
+      { says: ['X-Forwarded-For: 192.0.2.7'], seen: { address: '192.0.2.7', family: 'IPv4' } },
+      { says: ['X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.1.2.3'], seen: { address: '192.0.2.7' } },
+      {
+        says: ['X-Forwarded-For: 6.6.6.6', 'X-Forwarded-For: 192.0.2.7,10.1.2.3'],
+        seen: { address: '192.0.2.7' },
+      },
+      { says: ['X-Forwarded-For: 10.3.3.3, 10.1.2.3'], seen: { address: '10.3.3.3' } },
+      {
+        says: ['X-Forwarded-For: 2001:db8:2::7, 2001:db8:1::1'],
+        seen: { address: '2001:db8:2::7', family: 'IPv6' },
+      },
+      { says: ['X-Forwarded-For: "[2001:db8:2::7]:5"'], seen: { address: PROXY } },
+      { says: ['X-Forwarded-For: [2001:db8:2::7]:5'], seen: { address: '2001:db8:2::7' } },
+      { says: ['X-Forwarded-For: 192.0.2.7:5000'], seen: { address: '192.0.2.7' } },
+      { says: ['X-Forwarded-For: 6.6.6.6, unknown'], seen: { address: PROXY } },
+      { says: ['X-Forwarded-For: unknown, 10.1.2.3'], seen: { address: '10.1.2.3' } },
+      { says: ['X-Forwarded-For: '], seen: { address: PROXY } },
+      {
+        says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: a.example'],
+        seen: { address: '192.0.2.7', host: 'a.example' },
+      },
+      {
+        says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: e.example, a.example'],
+        seen: { host: 'a.example' },
+      },
+      { says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: a b'], seen: 400 },
+      { says: ['X-Forwarded-Host: a.example'], seen: { host: 'x' } },
+      { says: ['X-Forwarded-For: 192.0.2.7', 'Forwarded: for=192.0.2.8'], seen: 400 },
+      {
+        says: ['X-Forwarded-For: 192.0.2.7', 'Forwarded: for=192.0.2.7'],
+        seen: { address: '192.0.2.7' },
+      },
+      {
+        says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Proto: https'],
+        seen: { address: '192.0.2.7', secure: true },
+      },
+    ],
+  },
+  {
+    title: 'address, host and scheme of Forwarded',
+    args: ['--forwarded-headers', 'forwarded', '--forwarded-allow-ips', '127.0.0.1,10.0.0.0/8'],
+    cases: [
+      {
+        says: ['Forwarded: for=192.0.2.7;proto=https;host=a.example'],
+        seen: { address: '192.0.2.7', secure: true, host: 'a.example' },
+      },
+      {
+        says: [
+          'Forwarded: for=6.6.6.6;host=e.example, For="192.0.2.7:80" ;Proto=HTTPS, for=10.1.1.1',
+        ],
+        seen: { address: '192.0.2.7', secure: true, host: 'x' },
+      },
+      {
+        says: ['Forwarded: for=6.6.6.6', 'Forwarded: for="[2001:db8::7]:80"'],
+        seen: { address: '2001:db8::7' },
+      },
+      { says: ['Forwarded: for=6.6.6.6, for=unknown'], seen: { address: PROXY } },
+      { says: ['Forwarded: for=_hidden'], seen: { address: PROXY } },
+      { says: ['Forwarded: for="192.0.2.7, for=192.0.2.8'], seen: 400 },
+      { says: ['Forwarded: for=192.0.2.7;for=192.0.2.8'], seen: 400 },
+      { says: ['Forwarded: for=192.0.2.7;proto=gopher'], seen: 400 },
+      { says: ['Forwarded: for=192.0.2.7;proto=http', 'X-Forwarded-Proto: https'], seen: 400 },
+      { says: ['Forwarded: for=192.0.2.7', 'X-Forwarded-For: 192.0.2.8'], seen: 400 },
+    ],
+  },
+  {
+    title: 'the mount path of root_path',
+    args: ['--root-path', 'app/'],
+    cases: [
+      {
+        says: [],
+        target: '/app/x?y=/app',
+        seen: { url: '/x?y=/app', baseUrl: '/app', originalUrl: '/app/x?y=/app' },
+      },
+      { says: [], target: '/app', seen: { url: '/', baseUrl: '/app', originalUrl: '/app' } },
+      { says: [], target: '/app/', seen: { url: '/', originalUrl: '/app/' } },
+      { says: [], target: '/app?q', seen: { url: '/?q', originalUrl: '/app?q' } },
+      { says: [], target: '/app//x', seen: { url: '//x' } },
+      { says: [], target: '/apple', seen: 500 },
+      { says: [], target: '/', seen: 500 },
+      { says: [], target: '/App/x', seen: 500 },
+      { says: [], target: '/%61pp/x', seen: 500 },
+      {
+        says: [],
+        target: 'http://x/app/y',
+        seen: { url: 'http://x/y', originalUrl: 'http://x/app/y' },
+      },
+      { says: [], target: 'http://x/', seen: 500 },
+      { says: [], target: '*', method: 'OPTIONS', seen: { ...unmounted, url: '*' } },
+      {
+        says: ['SCRIPT_NAME: /deep/er/'],
+        target: '/deep/er/x',
+        seen: { url: '/x', baseUrl: '/deep/er' },
+      },
+      { says: ['SCRIPT_NAME: /deep'], target: '/app/x', seen: 500 },
+      { says: ['SCRIPT_NAME: '], target: '/x', seen: { ...unmounted, url: '/x' } },
+      { says: ['SCRIPT_NAME: //evil.example'], target: '//evil.example/x', seen: 400 },
+      { says: ['SCRIPT_NAME: /deep?'], target: '/deep?/x', seen: 400 },
+      { says: ['SCRIPT_NAME: /deep'], target: '/app/x', from: STRANGER, seen: { baseUrl: '/app' } },
+    ],
+  },
+  {
+    title: 'the mount path of the environment',
+    args: [],
+    env: { SCRIPT_NAME: '/env/' },
+    cases: [
+      { says: [], target: '/env/x', seen: { url: '/x', baseUrl: '/env', originalUrl: '/env/x' } },
+      { says: [], target: '/environment', seen: 500 },
+    ],
+  },
+  {
+    title: 'fetch style: the whole URL, and the mount path beside it',
+    args: ['--root-path', '/app', '--forwarded-headers', 'x-forwarded'],
+    app: FETCH,
+    cases: [
+      { says: [], target: '/app/y?z', seen: { url: 'http://x/app/y?z', mount: '/app' } },
+      {
+        says: [
+          'X-Forwarded-For: 192.0.2.7',
+          'X-Forwarded-Proto: https',
+          'X-Forwarded-Host: a.example',
+          'SCRIPT_NAME: /b',
+        ],
+        target: '/b/c',
+        seen: { url: 'https://a.example/b/c', mount: '/b', address: '192.0.2.7' },
+      },
+      { says: [], target: '/other', seen: 500 },
+    ],
+  },
+  {
+    title: "Express's routers begin at the mount path",
+    args: ['--root-path', '/app'],
+    app: EXPRESS,
+    cases: [
+      {
+        says: [],
+        target: '/app/outer/inner',
+        seen: { url: '/inner', baseUrl: '/app/outer', originalUrl: '/app/outer/inner' },
+      },
+    ],
+  },
+]
+
+for (const engine of ENGINES) {
+  for (const { title, args, env = {}, app = APP, cases } of GROUPS) {
+    test.serial(`${engine}: ${title}`, async (t) => {
+      const files = { 'app.cjs': app }
+      const program = startProgram(t, { files, env, args: serveArgs(engine, ...args) })
+      const { port } = await program.ready(1)
+      for (const { says, target = '/', method = 'GET', from = PROXY, seen } of cases) {
+        const lines = [`${method} ${target} HTTP/1.1`, 'Host: x', ...says, '', '']
+        const { status, body } = await ask(port, lines.join('\r\n'), from)
+        const name = `${method} ${target} ${says.join('; ')} from ${from}`
+        if (typeof seen === 'number') {
+          t.is(status, seen, name)
+          continue
+        }
+        t.is(status, 200, `${name}: ${body}`)
+        t.like(JSON.parse(body), seen, name)
+      }
+    })
+  }
+}
