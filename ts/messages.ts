@@ -11,8 +11,11 @@ import type { TlsMaterial } from './tls/material.ts'
 /** The descriptor of a worker's end of the channel. */
 export const CHANNEL_FD = 3
 
-/** The descriptor of the scoreboard's memory, when there is one; listeners follow, then the kick eventfds. */
+/** The descriptor of the scoreboard's memory, when there is one. */
 export const BOARD_FD = 4
+
+/** By which a worker gets further listening sockets while it runs; the listeners follow, then the kick eventfds. */
+export const SHARING_FD = 5
 
 /** A listening socket as a worker receives it. */
 export interface ListenerMessage {
@@ -58,6 +61,15 @@ export interface BootMessage {
   readonly check: boolean
 }
 
+/** Where a further server of the program listens. */
+export interface FurtherAddress {
+  /** An IP address; null is every address of the machine. */
+  readonly host: string | null
+  readonly port: number
+  /** An IPv6 address takes no IPv4. */
+  readonly ipv6Only: boolean
+}
+
 /** What a worker without the shared page says of itself with each beat. */
 export interface BeatCounters {
   readonly connections: number
@@ -74,6 +86,10 @@ export type WorkerMessage =
   | { readonly type: 'leaving'; readonly signal: SignalName }
   /** An error was not caught: the worker serves on and would rather be replaced. */
   | { readonly type: 'spoiled' }
+  /** The program has a further server; the answer is a descriptor, or none, and comes by SHARING_FD. */
+  | ({ readonly type: 'listen'; readonly id: number } & FurtherAddress)
+  /** That server has closed. */
+  | ({ readonly type: 'unlisten' } & FurtherAddress)
   /** The event loop turns; only without the shared page. */
   | { readonly type: 'beat'; readonly counters: BeatCounters }
   /** The event loop has not turned for `timeout`; sent by the watcher's thread. Unless it is `final`, more follows. */

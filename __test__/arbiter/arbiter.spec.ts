@@ -2,6 +2,7 @@
 
 import test from 'ava'
 
+import { native } from '../../ts/native/index.ts'
 import { allReady, type FakeChild, type Stage, settle, startArbiter } from './fake-system.ts'
 
 test('a start spawns the wanted workers, each with a slot of its own', async (t) => {
@@ -12,8 +13,8 @@ test('a start spawns the wanted workers, each with a slot of its own', async (t)
   )
   const [first] = stage.system.children
   t.like(first?.options.env, { A: '1=2', PORT: '8000', NODE_APP_INSTANCE: '0' })
-  t.deepEqual(first?.options.fds, ['ignore', 50])
-  t.like(first?.received[0], { type: 'boot', slot: 1, listeners: [{ fd: 5 }], check: false })
+  t.deepEqual(first?.options.fds, ['ignore', native === null ? 'ignore' : 'pipe', 50])
+  t.like(first?.received[0], { type: 'boot', slot: 1, listeners: [{ fd: 6 }], check: false })
 })
 
 test('no more workers boot at a time than there are processors', async (t) => {

@@ -26,6 +26,7 @@ export class FakeChild implements Child {
   readonly options: SpawnOptions
   readonly received: ArbiterMessage[] = []
   readonly signals: string[] = []
+  readonly shared: [number, number | undefined][] = []
   #onMessage: (message: WorkerMessage) => void = () => {}
   #onExit: (exit: ChildExit) => void = () => {}
   exited = false
@@ -45,6 +46,10 @@ export class FakeChild implements Child {
   }
 
   onOutput(): void {}
+
+  share(id: number, fd: number | undefined): void {
+    this.shared.push([id, fd])
+  }
 
   onExit(callback: (exit: ChildExit) => void): void {
     this.#onExit = callback

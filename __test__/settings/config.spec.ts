@@ -23,6 +23,7 @@ test('without any source every setting has its default', async (t) => {
     app: null,
     bind: ['127.0.0.1:8000'],
     backlog: 2048,
+    listen_port: 0,
     workers: 1,
     worker_class: 'auto',
     worker_connections: 1000,

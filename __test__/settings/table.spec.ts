@@ -32,7 +32,7 @@ dirty_post_fork dirty_worker_init dirty_worker_exit`.split(/\s+/)
 
 const BUILT =
   `config app bind backlog workers worker_class worker_connections max_requests max_requests_jitter timeout
-boot_timeout graceful_timeout keepalive engine on_uncaught limit_request_line limit_request_fields
+boot_timeout graceful_timeout listen_port keepalive engine on_uncaught limit_request_line limit_request_fields
 limit_request_field_size limit_request_body limit_requests_per_connection limit_connections_per_address
 header_timeout body_timeout body_min_rate
 request_timeout write_timeout write_min_rate linger_timeout

@@ -206,6 +206,18 @@ impl Engine {
         self.bridge.with(|io| io.disconnect(tag, idle_only))
     }
 
+    /// Accepts nothing until `resume`; what comes stays in the queue for other workers.
+    #[napi(catch_unwind)]
+    pub fn pause(&self) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.pause())
+    }
+
+    /// Ends a pause.
+    #[napi(catch_unwind)]
+    pub fn resume(&self) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.resume())
+    }
+
     /// Closes every listener and ends every connection soon; the batch that says so tells when none is left.
     #[napi(catch_unwind)]
     pub fn drain(&self) -> napi::Result<(), String> {

@@ -1,6 +1,8 @@
 //! What Node cannot do for a process: bind with every option, tell a descriptor's address, close
-//! it, name the process at full length, find a user's ids, talk to systemd, choose processors.
+//! it or give it to another process, name the process at full length, find a user's ids, talk to systemd, choose
+//! processors.
 
+mod descriptors;
 mod notify;
 mod orphans;
 mod processors;
@@ -10,6 +12,7 @@ mod users;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
+use std::time::Duration;
 
 use monoceros_engine::listener::{self, LocalAddress, TcpOptions};
 use monoceros_engine::scoreboard::monotonic_us;
@@ -82,6 +85,27 @@ pub fn close_fd(fd: i32) -> napi::Result<(), String> {
         return Ok(());
     }
     Err(system_error("close", &format!("descriptor {fd}"), &io::Error::last_os_error()))
+}
+
+/// Answers the question `id` of the process at the other end of a socket pair, with a copy of a descriptor or with no.
+#[napi(catch_unwind)]
+pub fn send_descriptor(socket: i32, id: u32, fd: Option<i32>) -> napi::Result<(), String> {
+    descriptors::send(socket, id, fd)
+        .map_err(|error| system_error("sendmsg", &format!("descriptor {socket}"), &error))
+}
+
+/// Asks the process at the other end of a socket pair for a descriptor and waits for the answer, at most `limit` seconds.
+/// The caller closes what comes; undefined is a no.
+#[napi(catch_unwind)]
+pub fn ask_for_descriptor(
+    socket: i32,
+    question: String,
+    id: u32,
+    limit: f64,
+) -> napi::Result<Option<i32>, String> {
+    descriptors::ask(socket, &question, id, Duration::from_secs_f64(limit.clamp(0.0, 60.0)))
+        .map(|found| found.map(IntoRawFd::into_raw_fd))
+        .map_err(|error| system_error("recvmsg", &format!("descriptor {socket}"), &error))
 }
 
 /// The address a socket is bound to.

@@ -10,6 +10,7 @@ import { ARBITER_SIGNALS, SIGNALS, type SignalName } from '../signals.ts'
 import { Clock } from './clock.ts'
 import { type ArbiterEvent, EventQueue } from './events.ts'
 import { Figures } from './figures.ts'
+import { FurtherListeners } from './further.ts'
 import { type Generation, shownAddress } from './generation.ts'
 import { Headcount } from './headcount.ts'
 import { Identity } from './identity.ts'
@@ -38,6 +39,7 @@ export class Arbiter {
   readonly #headcount: Headcount
   readonly #identity: Identity
   readonly #figures: Figures
+  readonly #further: FurtherListeners
   /** What a signal asked for that the phase did not allow yet. */
   readonly #remembered = new Set<Request>()
   #life: 'starting' | 'running' | 'stopping' = 'starting'
@@ -51,6 +53,7 @@ export class Arbiter {
     this.#parts = parts
     this.#log = parts.log
     this.#figures = new Figures(parts.log)
+    this.#further = new FurtherListeners(parts.log, parts.further)
     this.#clock = new Clock(system, this.#queue)
     const { log, board } = parts
     const queue = this.#queue
@@ -66,7 +69,7 @@ export class Arbiter {
       onCurrent: (generation, previous) => this.#handleCurrent(generation, previous),
     })
     this.#supervisor = new Supervisor(system, {
-      ...{ board, log, queue },
+      ...{ board, log, queue, further: this.#further },
       reports: {
         onReady: (worker) => this.#handleReady(worker),
         onBootFailure: (worker, failure) => this.#handleBootFailure(worker, failure),
@@ -203,7 +206,7 @@ export class Arbiter {
       case 'upgrade':
         if (this.#rollout.current === undefined) return
         if (this.#parts.hooks.call('pre_exec').failed) return
-        return this.#succession.start(this.#rollout.current)
+        return this.#succession.start(this.#rollout.current, this.#further.list())
       case 'rest':
         return this.#rest()
       case 'wake':
@@ -256,6 +259,7 @@ export class Arbiter {
     this.#life = 'stopping'
     this.#parts.notifier.stopping(this.#succession.successor)
     this.#rollout.closeAll()
+    this.#further.closeAll()
     for (const worker of this.#supervisor.workers.list()) this.#supervisor.apply(worker, event)
   }
 
@@ -313,6 +317,7 @@ export class Arbiter {
     this.#rollout.handleReady(worker)
     if (!this.#announced && this.#supervisor.servingCount() >= this.#headcount.wanted) {
       this.#announced = true
+      this.#further.closeUnused()
       this.#announce()
       this.#succession.tellReady()
     }
@@ -368,6 +373,7 @@ export class Arbiter {
     if (this.#supervisor.workers.list().some((worker) => isLeaving(worker, nowMs))) return
     this.#log.info('Reload complete: all workers are new')
     this.#rollout.end()
+    this.#further.closeUnused()
     this.#announce()
     this.#doRemembered()
   }

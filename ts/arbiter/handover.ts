@@ -5,6 +5,7 @@
  */
 
 import type { Totals } from '../scoreboard/board.ts'
+import type { HandedFurther } from './further.ts'
 
 export const HANDOVER_VARIABLE = 'MONOCEROS_HANDOVER'
 
@@ -25,6 +26,8 @@ export interface Handover {
   readonly listeners: readonly HandedListener[]
   /** systemd has opened the sockets: `bind` does not count. */
   readonly activated: boolean
+  /** Of programs' further servers. */
+  readonly further?: readonly HandedFurther[]
   readonly totals?: Totals
 }
 

@@ -5,6 +5,7 @@ import type { Logger } from '../log/logger.ts'
 import type { Parent, Program } from '../process/system.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
+import type { HandedFurther } from './further.ts'
 import type { OpenGeneration } from './generation.ts'
 import type { ArbiterHooks } from './hooks.ts'
 import type { IdentityParts } from './identity.ts'
@@ -32,6 +33,8 @@ export interface ArbiterParts extends IdentityParts {
   /** Whether systemd has opened the sockets. */
   readonly activated: boolean
   readonly parent: Ancestor | undefined
+  /** Sockets of programs' further servers that an older arbiter has handed over. */
+  readonly further?: readonly HandedFurther[]
 }
 
 /** Who has started this arbiter: an older one, which still serves, or the command of a daemon. */

@@ -61,6 +61,7 @@ export async function runArbiter(
         return again
       },
       ...openingParts(log, handover),
+      further: handover?.further ?? [],
       board: createBoard(slotsFor(values.workers), handover),
       notifier: createNotifier(system, log),
       prepareLogs,

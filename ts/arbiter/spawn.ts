@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url'
 
 import { WORKER_HOOKS } from '../hooks/table.ts'
 import type { SpawnAdditions } from '../hooks/types.ts'
-import { BOARD_FD, type BootMessage } from '../messages.ts'
+import { type BootMessage, SHARING_FD } from '../messages.ts'
+import { native } from '../native/index.ts'
 import type { Child, System } from '../process/system.ts'
 import { processTitle } from '../process/title.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
@@ -38,7 +39,10 @@ export function spawnWorker(
     env: { ...workerEnvironment(system.env, generation, slot), ...additions.env },
     cwd: resolve(config.chdir),
     fds: [
-      ...[board.fd ?? ('ignore' as const), ...listeners.map(({ fd }) => fd), ...board.kickFds],
+      board.fd ?? ('ignore' as const),
+      // Only the addon can pass a descriptor to a process that runs already.
+      native === null ? ('ignore' as const) : ('pipe' as const),
+      ...[...listeners.map(({ fd }) => fd), ...board.kickFds],
       // Where the worker's logs go that would go to what is captured.
       ...(config.capture_output ? [STDOUT_FD, STDERR_FD] : []),
     ],
@@ -62,7 +66,7 @@ export function bootMessage(
   { board, generation, slot }: { board: ArbiterBoard; generation: Generation; slot: number },
   { slotGeneration, check, age, requestLimit }: BootDetails,
 ): BootMessage {
-  const firstListener = BOARD_FD + 1
+  const firstListener = SHARING_FD + 1
   const firstKick = firstListener + generation.listeners.length
   const firstOutput = firstKick + board.kickFds.length
   return {

@@ -7,6 +7,7 @@ import type { Logger } from '../log/logger.ts'
 import type { ChildExit, Program, Successor, System } from '../process/system.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
 import type { EventQueue } from './events.ts'
+import type { HandedFurther } from './further.ts'
 import type { Generation } from './generation.ts'
 import { handoverEnvironment } from './handover.ts'
 import type { Ancestor } from './parts.ts'
@@ -61,7 +62,7 @@ export class Succession {
   }
 
   /** Starts a new arbiter. */
-  start({ listeners }: Generation): void {
+  start({ listeners }: Generation, further: readonly HandedFurther[]): void {
     const { queue, log, board, program, activated } = this.#parts
     if (this.#system.pid === 1) {
       return log.warning('SIGUSR2 is refused: with the end of process 1 its container ends too')
@@ -74,12 +75,16 @@ export class Succession {
         ...(path === undefined ? {} : { path }),
       })),
       activated,
+      further: further.map((each, index) => ({
+        ...each,
+        fd: FIRST_LISTENER_FD + listeners.length + index,
+      })),
       totals: board.totals(),
     } as const
     const successor = this.#system.spawnSelf({
       program,
       env: handoverEnvironment(this.#system.env, handover),
-      fds: listeners.map(({ fd }) => fd),
+      fds: [...listeners, ...further].map(({ fd }) => fd),
     })
     const { pid = 0 } = successor
     this.#successor = successor

@@ -16,6 +16,7 @@ import {
   sayBlockade,
 } from './blockade.ts'
 import type { EventQueue } from './events.ts'
+import type { FurtherListeners } from './further.ts'
 import type { Generation } from './generation.ts'
 import { RestartPolicy, STABLE_AFTER_MS } from './policy.ts'
 import { allowanceOf, Recycling } from './recycling.ts'
@@ -35,6 +36,14 @@ export interface SupervisorReports {
   onGone(worker: WorkerHandle): void
 }
 
+export interface SupervisorParts {
+  readonly board: ArbiterBoard
+  readonly log: Logger
+  readonly queue: EventQueue
+  readonly further: FurtherListeners
+  readonly reports: SupervisorReports
+}
+
 /** Between ABRT and KILL, and for a worker that could not load its application to end. */
 const LAST_CHANCE_MS = 1_000
 /** A worker ends its drain by itself at `graceful_timeout`; KILL comes a little later. */
@@ -49,13 +58,11 @@ export class Supervisor {
   readonly #queue: EventQueue
   readonly #reports: SupervisorReports
   readonly #recycling: Recycling
+  readonly #further: FurtherListeners
   #started = 0
   #memoryKills: number | undefined
 
-  constructor(
-    system: System,
-    parts: { board: ArbiterBoard; log: Logger; queue: EventQueue; reports: SupervisorReports },
-  ) {
+  constructor(system: System, parts: SupervisorParts) {
     this.#system = system
     this.#memoryKills = system.memoryKills()
     this.#recycling = new Recycling(system)
@@ -63,6 +70,7 @@ export class Supervisor {
     this.#log = parts.log
     this.#queue = parts.queue
     this.#reports = parts.reports
+    this.#further = parts.further
   }
 
   /** Starts a worker in the lowest free slot; false when every slot is taken by one that has not ended yet. */
@@ -108,6 +116,10 @@ export class Supervisor {
       case 'leaving':
         worker.leavesBy = message.signal
         return this.apply(worker, 'leaving')
+      case 'listen':
+        return this.#further.give(worker, message.id, message)
+      case 'unlisten':
+        return this.#further.leave(worker, message)
       case 'spoiled':
         worker.spoiled = true
         return
@@ -290,6 +302,7 @@ export class Supervisor {
   /** After the process has ended: its counts go to those of the dead once, its slot is free. */
   #bury(worker: WorkerHandle): void {
     this.workers.remove(worker)
+    this.#further.forget(worker)
     if (worker.child.pid === undefined) return
     this.#board.release(worker.slot)
     this.#reports.onGone(worker)

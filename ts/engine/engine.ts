@@ -106,6 +106,10 @@ export interface Engine {
   readonly name: 'native' | 'node'
   /** Starts to accept on every listener; called once. */
   serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void>
+  /** Accepts nothing: the program has closed its server. */
+  pause(): void
+  /** Accepts again; false where that is no longer possible. */
+  resume(): boolean
   /** Accepts no more, finishes what is in flight, resolves when every connection is gone or `graceMs` has passed. */
   drain(graceMs: number): Promise<void>
   /** Cuts every connection. */

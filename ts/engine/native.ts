@@ -36,6 +36,13 @@ export function createNativeEngine(options: EngineOptions): Engine {
       for (const { fd, secure } of listeners) engine.listen(fd, tag, secure)
     },
 
+    pause: () => engine.pause(),
+
+    resume(): boolean {
+      engine.resume()
+      return true
+    },
+
     drain(graceMs: number): Promise<void> {
       return new Promise((resolve) => {
         const timer = setTimeout(() => {

@@ -81,6 +81,15 @@ class NodeEngine implements Engine {
     for (const listener of listeners) this.#listen(server, listener)
   }
 
+  pause(): void {
+    for (const front of this.#fronts) front.close()
+  }
+
+  // Node has closed the descriptors.
+  resume(): boolean {
+    return false
+  }
+
   async drain(graceMs: number): Promise<void> {
     for (const front of this.#fronts) front.close()
     this.#dispatch?.drain()

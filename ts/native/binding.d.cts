@@ -33,6 +33,10 @@ export declare class Engine {
   tellRefusals(tag: number, on: boolean): void
   /** Closes the connections of a server: all of them or the idle ones. */
   disconnect(tag: number, idleOnly: boolean): void
+  /** Accepts nothing until `resume`; what comes stays in the queue for other workers. */
+  pause(): void
+  /** Ends a pause. */
+  resume(): void
   /** Closes every listener and ends every connection soon; the batch that says so tells when none is left. */
   drain(): void
   /** Opens the access log's file again. */
@@ -97,6 +101,12 @@ export declare class Scoreboard {
  * exec.
  */
 export declare function adoptListener(fd: number, backlog: number): void
+
+/**
+ * Asks the process at the other end of a socket pair for a descriptor and waits for the answer, at most `limit` seconds.
+ * The caller closes what comes; undefined is a no.
+ */
+export declare function askForDescriptor(socket: number, question: string, id: number, limit: number): number | null
 
 /** Binds a TCP address and listens. Returns a descriptor that the caller closes. */
 export declare function bindTcp(host: string, port: number, backlog: number, reusePort: boolean, ipv6Only: boolean): number
@@ -210,6 +220,9 @@ export interface RequestInHand {
  * JavaScript is blocked: it waits for the I/O threads, which never are.
  */
 export declare function requestsInHand(): Array<RequestInHand>
+
+/** Answers the question `id` of the process at the other end of a socket pair, with a copy of a descriptor or with no. */
+export declare function sendDescriptor(socket: number, id: number, fd?: number | undefined | null): void
 
 /**
  * What a program has set on a server of its own; seconds and bytes. All else that bounds a worker's clients is off, as

@@ -14,6 +14,7 @@ import {
   CHANNEL_FD,
   encodeMessage,
   messageDecoder,
+  SHARING_FD,
   type SuccessorMessage,
   type WorkerMessage,
 } from '../messages.ts'
@@ -64,8 +65,8 @@ export interface SpawnOptions {
   readonly title: string
   readonly env: NodeJS.ProcessEnv
   readonly cwd: string
-  /** Descriptors for 4, 5, ... in the child; 'ignore' leaves a number unused. */
-  readonly fds: readonly (number | 'ignore')[]
+  /** Descriptors for 4, 5, ... in the child; 'ignore' leaves a number unused, 'pipe' is for `Child.share`. */
+  readonly fds: readonly (number | 'ignore' | 'pipe')[]
   /** Node flags beside this process's own. */
   readonly flags?: readonly string[]
   /** As of nice(1). */
@@ -116,6 +117,8 @@ export interface Child {
   readonly pid: number | undefined
   send(message: ArbiterMessage): void
   onMessage(callback: (message: WorkerMessage) => void): void
+  /** Answers what the child has asked for by `listen`; without a descriptor it is a no. */
+  share(id: number, fd: number | undefined): void
   /** Each line that it prints, if that is captured. */
   onOutput(callback: (stream: 'stdout' | 'stderr', line: string) => void): void
   /** Called once, when the process has ended and its last message has been read. */
@@ -273,13 +276,29 @@ function nodeFlags(): string[] {
 
 function wrapChild(child: ChildProcess): Child {
   const channel = child.stdio[CHANNEL_FD] as Socket | null | undefined
-  // A worker that dies while we write to it is reported by its exit.
-  channel?.on('error', () => {})
-  channel?.setEncoding('utf8')
+  const sharing = child.stdio.at(SHARING_FD) as Socket | null | undefined
+  for (const socket of [channel, sharing]) {
+    // A worker that dies while we write to it is reported by its exit.
+    socket?.on('error', () => {})
+    socket?.setEncoding('utf8')
+  }
   return {
     pid: child.pid,
     send: (message) => void channel?.write(encodeMessage(message)),
-    onMessage: (callback) => void channel?.on('data', messageDecoder<WorkerMessage>(callback)),
+    onMessage(callback) {
+      for (const socket of [channel, sharing]) {
+        socket?.on('data', messageDecoder<WorkerMessage>(callback))
+      }
+    },
+    share(id, fd) {
+      const end = (sharing as unknown as { _handle: { fd: number } | null } | null)?._handle
+      if (end == null) return
+      try {
+        native?.sendDescriptor(end.fd, id, fd)
+      } catch {
+        // The worker has gone, or does not read what it has asked for: it gives up by itself.
+      }
+    },
     onOutput(callback) {
       for (const stream of ['stdout', 'stderr'] as const) {
         const lines = new Lines((line) => callback(stream, line))
@@ -291,6 +310,7 @@ function wrapChild(child: ChildProcess): Child {
     release() {
       child.unref()
       channel?.destroy()
+      sharing?.destroy()
     },
   }
 }

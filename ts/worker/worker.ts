@@ -1,5 +1,6 @@
 /** The life of a worker: booting, ready, draining, gone. */
 
+import type { Server } from 'node:http'
 import { createEngine } from '../engine/auto.ts'
 import { backgroundEnded } from '../engine/background.ts'
 import type { Engine, Target } from '../engine/engine.ts'
@@ -7,6 +8,7 @@ import { MonocerosError, monocerosError } from '../errors.ts'
 import { detectTarget } from '../http/detect.ts'
 import { installMethods } from '../http/node/install.ts'
 import { captureListen } from '../http/node/listen.ts'
+import { followListening } from '../http/node/stand-in.ts'
 import { prepareLogger } from '../log/custom.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown.ts'
@@ -24,6 +26,7 @@ import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import { loadApplication } from './app.ts'
 import { awaitListen, takeBaseline } from './awaiting.ts'
 import type { Channel } from './channel.ts'
+import { FurtherServers } from './further.ts'
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import type { WorkerHooks } from './hooks.ts'
 import { type Lifespan, lifespanOf } from './lifespan.ts'
@@ -50,6 +53,7 @@ export class Worker {
   #log: Logger | undefined
   #hooks: WorkerHooks | undefined
   #lifespan: Lifespan | undefined
+  #further: FurtherServers | undefined
   #name = ''
   #title = ''
   #graceMs = 0
@@ -94,7 +98,8 @@ export class Worker {
       await this.#hooks?.boot('post_fork')
       // Before the application is loaded, and before the engine has threads.
       becomeUser(config)
-      const { target: loaded, exports } = await loadTarget(message)
+      this.#further = new FurtherServers(this.#channel, { isCheck: message.check })
+      const { target: loaded, exports } = await loadTarget(message, this.#further)
       this.#lifespan = lifespanOf(exports, config.asgi_lifespan)
       if (this.#state !== 'booting') return
       if (message.check) return this.#channel.send({ type: 'ready', engine: config.engine })
@@ -132,6 +137,7 @@ export class Worker {
       throw monocerosError('ERR_ENGINE_START', describeThrown(thrown)).causedBy(thrown)
     }
     if (this.#state !== 'booting') return
+    if (target.style === 'node') this.#follow(target.server, this.#engine)
     this.#state = 'ready'
     this.#board.setState('accepting')
     this.#channel.send({ type: 'ready', engine: this.#engine.name })
@@ -140,6 +146,21 @@ export class Worker {
     this.#showFigures()
     // Behind `ready`: a thread takes milliseconds to start, and nobody needs to wait for this one.
     heartbeat.follow(startWatcher(log, config.timeout * 1_000))
+  }
+
+  /** What the program does with its server, the engine does with the addresses. */
+  #follow(server: Server, engine: Engine): void {
+    followListening(server, {
+      stopped: () => {
+        if (this.#state !== 'ready') return
+        this.#log?.warning('The application has closed its server: this worker accepts nothing')
+        engine.pause()
+      },
+      begun: () => {
+        // Another worker can.
+        if (!engine.resume()) this.#channel.send({ type: 'spoiled' })
+      },
+    })
   }
 
   // Loaded only where there are any: an idle worker is small.
@@ -248,8 +269,10 @@ export class Worker {
     this.#showFigures()
     // An engine that fails to drain must not keep the process.
     const drained = this.#engine?.drain(graceMs).catch(() => {})
+    const closed = this.#further?.drain(graceMs)
     this.#system.after(graceMs, () => this.#exit(0))
     await drained
+    await closed
     await backgroundEnded()
     if (this.#log !== undefined) await this.#lifespan?.shutdown(this.#log)
     this.#exit(0)
@@ -289,11 +312,17 @@ interface Loaded {
 }
 
 /** Loads the application and finds out what it is. */
-async function loadTarget({ config, listeners }: BootMessage): Promise<Loaded> {
+async function loadTarget(
+  { config, listeners }: BootMessage,
+  further: FurtherServers,
+): Promise<Loaded> {
   const publicAddress = listeners[0]?.address ?? 'http://127.0.0.1:8000'
   // Before the application is loaded, so that whoever patches node's methods (tracers do) wraps ours.
   if (native !== null && config.engine !== 'node') installMethods()
-  const captured = captureListen({ publicAddress })
+  const captured = captureListen({
+    ...{ publicAddress, listenPort: config.listen_port },
+    further: (server, call, flags) => further.handleFor(server, call, flags),
+  })
   const baseline = takeBaseline()
   const { exports, exportName } = await loadApplication(config.app ?? '', config.chdir)
   const detect = async () => ({

@@ -160,6 +160,16 @@ impl IoThread {
         self.crossing.ask(Control::Disconnect { tag, idle_only });
     }
 
+    /// Takes no more connections until `resume`; they stay in the queue for other workers.
+    pub fn pause(&self) {
+        self.acceptor.pause();
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        self.acceptor.resume();
+    }
+
     /// Closes the listeners and lets every connection end soon: the batch that says `idle` tells when none is left.
     pub fn drain(&self) {
         self.acceptor.close_listeners();

@@ -17,6 +17,15 @@ export const SERVER_SOCKET_ROWS = {
     reads: 'arbiter',
     doc: 'The address to listen on; repeat the flag for several. HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT, unix:PATH or fd://NUMBER. A missing port is 8000, a missing host 0.0.0.0. With a certificate TCP addresses speak TLS; http://HOST:PORT does not, and https://HOST:PORT needs one. In the environment addresses are separated by commas. If PORT is set in the environment, the default is 0.0.0.0:$PORT.',
   },
+  listen_port: {
+    section: 'Server Socket',
+    flags: ['--listen-port'],
+    kind: integer(0, 65_535),
+    default: 0,
+    status: 'built',
+    reads: 'worker',
+    doc: 'Which server of a program that has several is served at the addresses: the one that listens on this port. 0 is the first that listens. The others listen on the ports that they ask for, in every worker.',
+  },
   backlog: {
     section: 'Server Socket',
     flags: ['--backlog'],

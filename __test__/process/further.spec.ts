@@ -1,0 +1,143 @@
+// A program's further servers on the real command: held by the arbiter, in every worker, through reloads and upgrades;
+// and what the program's own `close()` does.
+
+import { once } from 'node:events'
+import net, { type AddressInfo } from 'node:net'
+import test from 'ava'
+
+import { native } from '../../ts/native/index.ts'
+import { startLoad } from './load.ts'
+import { ENGINES, get, isAlive, type Program, serveArgs, startProgram, until } from './program.ts'
+
+/** Free a moment ago. */
+async function freePort(): Promise<number> {
+  const probe = net.createServer().listen(0, '127.0.0.1')
+  await once(probe, 'listening')
+  const { port } = probe.address() as AddressInfo
+  probe.close()
+  await once(probe, 'close')
+  return port
+}
+
+/** Serves on its first server, and tells its metrics on a further one. */
+function source(metrics: number, version = '1'): string {
+  return `
+    const http = require('node:http')
+    const answer = (what) => (req, res) => {
+      const text = JSON.stringify({ what, pid: process.pid, version: '${version}' })
+      setTimeout(() => res.end(text), Number(req.url.slice(1)))
+    }
+    const main = http.createServer(answer('main')).listen(3000)
+    const further = http.createServer((req, res) => {
+      if (req.url === '/close') main.close()
+      if (req.url === '/listen') main.listen(3000)
+      if (req.url === '/leave') further.close()
+      answer('metrics')(req, res)
+    })
+    further.listen({ port: ${metrics}, host: '127.0.0.1' })
+    further.on('error', (error) => console.error('further', error))`
+}
+
+const told = async (
+  port: number,
+  path = '/',
+): Promise<{ what: string; pid: number; version: string }> =>
+  JSON.parse((await get({ port, path })).body)
+
+const withAddon = native === null ? test.serial.skip : test.serial
+
+for (const engine of ENGINES) {
+  withAddon(
+    `${engine}: every worker listens on the further server's port, through a reload`,
+    async (t) => {
+      const metrics = await freePort()
+      const args = serveArgs(engine, '-w', '2')
+      const program = await startProgram(t, { files: { 'app.cjs': source(metrics) }, args }).ready(
+        2,
+      )
+      t.is((await told(program.port)).what, 'main')
+      const stop = startLoad({ port: metrics, keepAlive: 0, fresh: 4, path: '/1' })
+      const seen = new Set<number>()
+      await until(async () => {
+        // Together, so that one worker alone does not take them all.
+        const all = await Promise.all([1, 2, 3, 4].map(() => told(metrics, '/20')))
+        for (const { pid } of all) seen.add(pid)
+        return seen.size === 2
+      }, 'an answer of both workers')
+      program.write('app.cjs', source(metrics, '2'))
+      program.signal('SIGHUP')
+      await program.line(/Reload complete/)
+      await until(async () => (await told(metrics)).version === '2', 'the new version')
+      const { lost } = await stop()
+      t.deepEqual(lost, [])
+      t.notRegex(program.log, /EADDRINUSE|further Error/)
+      program.signal('SIGTERM')
+      t.is(await program.exited, 0)
+      await t.throwsAsync(told(metrics))
+    },
+  )
+}
+
+withAddon('a new arbiter goes on with the further sockets of the old one', async (t) => {
+  const metrics = await freePort()
+  const args = serveArgs('native', '-w', '1', '-p', 'pid')
+  const program = await startProgram(t, { files: { 'app.cjs': source(metrics) }, args }).ready(1)
+  program.write('app.cjs', source(metrics, '2'))
+  program.signal('SIGUSR2')
+  const [, newer] = await program.line(/The new arbiter \(pid: (\d+)\) serves/)
+  program.signal('SIGTERM')
+  t.is(await program.exited, 0)
+  const { version } = await told(metrics)
+  t.is(version, '2')
+  t.notRegex(program.log, /EADDRINUSE|further Error/)
+  process.kill(Number(newer), 'SIGTERM')
+  await until(() => !isAlive(Number(newer)), 'the end of the new arbiter')
+})
+
+withAddon('an address is closed when no worker listens there any more', async (t) => {
+  const metrics = await freePort()
+  const args = serveArgs('native', '-w', '1')
+  const program = await startProgram(t, { files: { 'app.cjs': source(metrics) }, args }).ready(1)
+  await told(metrics, '/leave')
+  await until(
+    () =>
+      told(metrics).then(
+        () => false,
+        () => true,
+      ),
+    'the end of the address',
+  )
+  t.is((await told(program.port)).what, 'main')
+})
+
+withAddon(
+  'a worker whose program closes its server accepts nothing until it listens again',
+  async (t) => {
+    const metrics = await freePort()
+    const args = serveArgs('native', '-w', '1')
+    const program = await startProgram(t, { files: { 'app.cjs': source(metrics) }, args }).ready(1)
+    await told(metrics, '/close')
+    await program.line(/The application has closed its server/)
+    const late = told(program.port)
+    const first = await Promise.race([late, told(metrics, '/300')])
+    t.is(first.what, 'metrics')
+    await told(metrics, '/listen')
+    t.is((await late).what, 'main')
+  },
+)
+
+for (const engine of ENGINES) {
+  test.serial(
+    `${engine}: listen_port says which of several servers is the program's own`,
+    async (t) => {
+      const metrics = await freePort()
+      const args = serveArgs(engine, '-w', '1', '--listen-port', String(metrics))
+      const port = await freePort()
+      const text = source(metrics).replace('listen(3000)', `listen(${port})`)
+      const program: Program = await startProgram(t, { files: { 'app.cjs': text }, args }).ready(1)
+      t.is((await told(program.port)).what, 'metrics')
+      t.is((await told(port)).what, 'main')
+      await t.throwsAsync(told(metrics))
+    },
+  )
+}
