@@ -1,7 +1,7 @@
 /** Clients that leave at any point, and a program that does everything they may leave in. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import net from 'node:net'
-import { pipeline } from 'node:stream'
+import { type Duplex, pipeline } from 'node:stream'
 
 /** What the program has seen of its requests. */
 export interface Seen {
@@ -39,6 +39,23 @@ export function abortedProgram(seen: Seen): (req: IncomingMessage, res: ServerRe
   }
 }
 
+/** Takes a connection over and sends back what comes, or a lot, or nothing; counted as the requests are. */
+export function abortedUpgrade(seen: Seen): (req: IncomingMessage, socket: Duplex) => void {
+  let turn = 0
+  return (_req, socket) => {
+    seen.requests++
+    socket.on('close', () => seen.closed++)
+    // What a client does by leaving; nobody listens on node either, unless the program does.
+    socket.on('error', () => {})
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+    const kind = turn++ % 4
+    if (kind === 0) socket.pipe(socket)
+    if (kind === 1) socket.end(BIG)
+    if (kind === 2) setTimeout(() => socket.write('later'), 2)
+    if (kind !== 0) socket.resume().on('end', () => socket.end())
+  }
+}
+
 function inPieces(res: ServerResponse, left: number): void {
   if (left === 0 || res.destroyed) return void res.end()
   res.write('a piece of an answer')
@@ -60,11 +77,21 @@ export function randomOf(seed: number): () => number {
 }
 
 /** One client: sends a request up to some point and leaves at some point, with or without a reset. */
-export function abortOnce(port: number, random: () => number, mostBody: number): Promise<void> {
+export function abortOnce(
+  port: number,
+  random: () => number,
+  { mostBody, upgrades }: Pick<Aborting, 'mostBody' | 'upgrades'>,
+): Promise<void> {
+  const upgrade = random() < upgrades
   const path = PATHS[Math.floor(random() * PATHS.length)] ?? '/now'
   const body = random() < 0.5 ? '' : 'x'.repeat(Math.floor(random() * mostBody))
-  const head = `${body === '' ? 'GET' : 'POST'} ${path} HTTP/1.1\r\nHost: a\r\n`
-  const whole = `${head}${body === '' ? '' : `Content-Length: ${body.length}\r\n`}\r\n${body}`
+  const method = body === '' || upgrade ? 'GET' : 'POST'
+  const head = `${method} ${path} HTTP/1.1\r\nHost: a\r\n`
+  // What follows an upgrade is the program's.
+  const fields = upgrade
+    ? 'Connection: Upgrade\r\nUpgrade: x\r\n'
+    : `${body === '' ? '' : `Content-Length: ${body.length}\r\n`}`
+  const whole = `${head}${fields}\r\n${body}`
   // A third in the head, a third in the body or at its end, a third with a second request behind.
   const kind = random()
   const end = kind < 0.33 ? Math.floor(random() * head.length) : Math.floor(random() * whole.length)
@@ -94,17 +121,19 @@ export interface Aborting {
   readonly atOnce: number
   readonly seed: number
   readonly mostBody: number
+  /** The share of clients that ask for another protocol. */
+  readonly upgrades: number
 }
 
 /** So many clients, so many of them at once. */
 export async function abortMany(
   port: number,
-  { count, atOnce, seed, mostBody }: Aborting,
+  { count, atOnce, seed, mostBody, upgrades }: Aborting,
 ): Promise<void> {
   const random = randomOf(seed)
   let left = count
   const one = async (): Promise<void> => {
-    while (left-- > 0) await abortOnce(port, random, mostBody)
+    while (left-- > 0) await abortOnce(port, random, { mostBody, upgrades })
   }
   await Promise.all(Array.from({ length: atOnce }, one))
 }

@@ -3,7 +3,7 @@ import test from 'ava'
 import { createNativeEngine } from '../../ts/engine/native.ts'
 import { createNodeEngine } from '../../ts/engine/node.ts'
 import { native } from '../../ts/native/index.ts'
-import { abortedProgram, abortMany, type Seen } from './aborting.ts'
+import { abortedProgram, abortedUpgrade, abortMany, type Seen } from './aborting.ts'
 import { exchange, get, until } from './client.ts'
 import { bind, bindNatively, config, log } from './engines.ts'
 
@@ -23,13 +23,14 @@ const engines = {
 for (const [name, create] of Object.entries(engines)) {
   test.serial(`${name}: clients that leave at any point leave nothing behind`, async (t) => {
     const seen: Seen = { requests: 0, closed: 0, errors: [] }
-    const server = http.createServer(abortedProgram(seen))
+    const server = http.createServer(abortedProgram(seen)).on('upgrade', abortedUpgrade(seen))
     const { fd, port } = name === 'native' ? bindNatively() : bind()
     const engine = create({ config, log })
     t.teardown(() => engine.close())
     const address = `http://127.0.0.1:${port}`
     await engine.serve({ style: 'node', server }, [{ fd, address }])
-    await abortMany(port, { count: COUNT, atOnce: 50, seed: 7, mostBody: MOST_BODY[name] ?? 0 })
+    const clients = { count: COUNT, atOnce: 50, seed: 7, upgrades: 0.2 }
+    await abortMany(port, { ...clients, mostBody: MOST_BODY[name] ?? 0 })
 
     await until(() => engine.counters().connections === 0)
     if (name === 'native' || TELLS_QUEUED) await until(() => seen.closed === seen.requests)
