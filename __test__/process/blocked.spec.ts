@@ -97,6 +97,27 @@ function busy() { for (;;) ; }
   await blocked
 })
 
+test.serial('without the addon a thread of JavaScript says where', async (t) => {
+  const hide = `const Module = require('node:module')
+const load = Module._load
+Module._load = function (request, ...more) {
+  if (request.endsWith('/binding.cjs')) throw new Error('hidden')
+  return load.call(this, request, ...more)
+}
+`
+  const program = startProgram(t, {
+    files: { 'app.cjs': APPLICATION, 'hide.cjs': hide },
+    args: serveArgs('auto', '-w', '1', '-t', String(TIMEOUT_S)),
+    env: { NODE_OPTIONS: '--require ./hide.cjs' },
+  })
+  await program.ready(1)
+  t.regex(program.log, /Using engine: node \(the addon does not load: hidden\)/)
+  await watched(program, 1)
+  const blocked = t.throwsAsync(program.get('/busy'))
+  await program.line(/is blocked in JavaScript:\n(.*\n)*? +at .*busy \(.*app\.cjs:4:\d+\)/)
+  await blocked
+})
+
 test.serial('one JSON.parse that outlasts the timeout is named when it ends', async (t) => {
   const source = `let items = 200_000, text
 function parseMs() {

@@ -8,3 +8,4 @@ pub mod rules;
 pub mod scoreboard;
 mod system_error;
 mod tls;
+pub mod watcher;

@@ -96,6 +96,17 @@ export declare class Scoreboard {
   absorb(earlier: Totals): void
 }
 
+/** Stands by the event loop of this process's first thread. */
+export declare class Watcher {
+  /**
+   * Watches from now on, or null where V8 cannot be asked. After `timeout_ms` without a beat `stack` is called on top
+   * of what blocks the thread, and what it returns goes to the descriptor `channel_fd`.
+   */
+  static start(timeoutMs: number, channelFd: number, stack: () => string): Self | null
+  /** The event loop turns. */
+  beat(): void
+}
+
 /**
  * Takes over an inherited stream socket: it listens afterwards, does not block and is closed on
  * exec.

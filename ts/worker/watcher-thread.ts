@@ -1,7 +1,7 @@
 /**
- * The watcher's thread. It waits for the next beat; when none comes for `timeout` it tells the arbiter, by the channel
- * and past the blocked thread, what that thread is doing: its JavaScript stack, or the system call it waits in, and
- * the requests in hand. The inspector's session is opened only then and closed after.
+ * The watcher's thread where the addon has none. It waits for the next beat; when none comes for `timeout` it tells the
+ * arbiter, by the channel and past the blocked thread, the JavaScript stack of that thread. The inspector's session is
+ * opened only then and closed after.
  */
 
 import { writeSync } from 'node:fs'
@@ -9,7 +9,6 @@ import { Session } from 'node:inspector'
 import { workerData } from 'node:worker_threads'
 
 import { CHANNEL_FD, encodeMessage, type WorkerMessage } from '../messages.ts'
-import { describeSystemCall } from '../process/system-call.ts'
 import { mapStack } from './source-map.ts'
 import type { WatcherData } from './watcher.ts'
 
@@ -18,8 +17,6 @@ const counter = new Int32Array(beats)
 
 /** A stack comes within milliseconds; a thread that has not answered for this long does not run JavaScript. */
 const STACK_WAIT_MS = 400
-/** Of a thread that sits in a system call no answer is to be expected, and this long is enough to tell. */
-const CALL_WAIT_MS = 100
 /** Native code that V8 does not interrupt (JSON.parse of a text as long as texts can be) ends within this time. */
 const NATIVE_WAIT_MS = 8_000
 /** One write to a socket pair is not mixed with another's when it is this short. */
@@ -63,17 +60,9 @@ async function report(): Promise<void> {
   const session = new Session()
   session.connectToMainThread()
   const answer = stackOf(session)
-  // Loaded only now: it is the addon, which nothing else here needs.
-  const { requestsInHand } = await import('../native/requests.ts')
-  let stack = await within(CALL_WAIT_MS, answer)
-  let call = stack === undefined ? describeSystemCall() : undefined
-  // A thread that computes is at times seen waiting for the helpers of its own garbage collection.
-  if (stack === undefined && (call === undefined || call.startsWith('futex'))) {
-    stack = await within(STACK_WAIT_MS - CALL_WAIT_MS, answer)
-    call = stack === undefined ? describeSystemCall() : undefined
-  }
-  const found = { call: call ?? null, requests: requestsInHand() }
-  if (stack === undefined && call === undefined) {
+  const found = { call: null, requests: [] }
+  let stack = await within(STACK_WAIT_MS, answer)
+  if (stack === undefined) {
     tell({ type: 'blocked', final: false, stack: null, ...found })
     stack = await within(NATIVE_WAIT_MS, answer)
   }

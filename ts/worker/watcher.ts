@@ -1,13 +1,17 @@
 /**
- * The watcher: a thread that stands by the event loop and notices when it is blocked. It costs a wake a beat and asks
- * V8 for the stack only then (`watcher-thread.ts`). It never serves and never ends the worker: the arbiter does.
+ * The watcher: a thread that stands by the event loop and notices when it is blocked. It never serves and never ends
+ * the worker: the arbiter does. The addon's costs some pages of memory; where there is none, or V8 cannot be asked by
+ * it, the thread is one of JavaScript (`watcher-thread.ts`), which costs ten megabytes and cannot name a system call.
  */
 
 import { Worker } from 'node:worker_threads'
 
 import type { Logger } from '../log/logger.ts'
+import { CHANNEL_FD } from '../messages.ts'
+import { native } from '../native/index.ts'
+import { stackBelow } from './stack.ts'
 
-/** What the thread starts with. */
+/** What the thread of JavaScript starts with. */
 export interface WatcherData {
   /** Counts the beats of the event loop. */
   readonly beats: SharedArrayBuffer
@@ -25,6 +29,13 @@ const LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 1, stackS
 /** Starts the thread; without a timeout nobody would act on what it finds, so there is none. */
 export function startWatcher(log: Logger, timeoutMs: number): Watcher {
   if (timeoutMs === 0) return { beat() {} }
+  const watcher = native?.Watcher.start(timeoutMs, CHANNEL_FD, stackBelow)
+  if (watcher == null) return startThread(log, timeoutMs)
+  log.debug('Watcher started')
+  return watcher
+}
+
+function startThread(log: Logger, timeoutMs: number): Watcher {
   const fromSources = import.meta.url.endsWith('.ts')
   const beats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
   const counter = new Int32Array(beats)
