@@ -1,4 +1,5 @@
-// `npm run build`: the addon by cargo, then dist/ by the TypeScript compiler. What is up to date is left alone.
+// `npm run build`: the addon by cargo, then dist/: declarations by the TypeScript compiler, modules by esbuild. What is up
+// to date is left alone.
 
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -10,7 +11,15 @@ export type Profile = 'quick' | 'release'
 
 const NATIVE = join(ROOT, 'dist', 'native')
 const ADDON_SOURCES = ['crates', 'build.rs', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml']
-const DIST_SOURCES = ['ts', 'tsconfig.json']
+const DIST_SOURCES = ['ts', 'tsconfig.json', 'scripts/build.ts']
+
+/** What is started or imported by name. All else is in files that these share. */
+const ENTRIES = [
+  ...['cli/main', 'worker/main', 'worker/watcher-thread', 'index', 'register/register'],
+  // For the bench, which measures parts.
+  ...['engine/auto', 'http/detect', 'http/node/listen', 'listen/bind-native', 'listen/bind-node'],
+  ...['native/index', 'settings/config'],
+]
 
 /** Builds what is out of date. Without cargo that is dist/ alone, and one line says so. */
 export async function build(profile: Profile = 'quick'): Promise<boolean> {
@@ -72,10 +81,11 @@ async function buildDist(): Promise<boolean> {
   const current = fingerprint(DIST_SOURCES)
   if (readStamp('dist') === current && existsSync(join(ROOT, 'dist/cli/main.js'))) return true
 
-  const { status } = await runBin('tsc', ['--project', 'tsconfig.json'])
+  const declare = ['--project', 'tsconfig.json', '--emitDeclarationOnly']
+  const { status } = await runBin('tsc', declare)
   if (status !== 0) return false
-  await inlineZod()
-  removeOrphans()
+  removeModules()
+  await bundleModules()
   // The compiler does not copy declarations that are not its own, and the emitted ones refer to this one.
   const declarations = join(ROOT, 'ts/native/binding.d.cts')
   if (existsSync(declarations)) {
@@ -86,23 +96,20 @@ async function buildDist(): Promise<boolean> {
   return true
 }
 
-/** Zod is 80 files, most of them languages: a third of what the command does before it starts a worker. */
-async function inlineZod(): Promise<void> {
-  const kinds = join(ROOT, 'dist/settings/kinds.js')
+/**
+ * A start costs by the file: the command and a worker load 150 of our own and of zod, and each is looked for, read and
+ * linked. What two entries share is in a file of its own, so that a module exists once in a process.
+ */
+async function bundleModules(): Promise<void> {
   await bundle({
-    entryPoints: [kinds],
-    outfile: kinds,
-    allowOverwrite: true,
+    entryPoints: ENTRIES.map((name) => join(ROOT, 'ts', `${name}.ts`)),
+    outbase: join(ROOT, 'ts'),
+    outdir: join(ROOT, 'dist'),
+    // As deep as the others, whose paths are relative to themselves.
+    chunkNames: 'shared/[name]-[hash]',
     bundle: true,
-    plugins: [
-      {
-        name: 'own files stay where they are',
-        setup: (to) =>
-          to.onResolve({ filter: /^\.{1,2}\// }, ({ path, importer }) =>
-            importer === kinds ? { path, external: true } : undefined,
-          ),
-      },
-    ],
+    splitting: true,
+    external: ['commander', 'jiti', 'pino', 'sonic-boom'],
     platform: 'node',
     format: 'esm',
     target: 'node20',
@@ -111,11 +118,12 @@ async function inlineZod(): Promise<void> {
   })
 }
 
-/** Removes from dist/ what was compiled from a source that is gone: it would be packed and could be imported. */
-function removeOrphans(): void {
+/** What was built before from sources that may be gone: it would be packed and could be imported. */
+function removeModules(): void {
   for (const file of filesBelow(join(ROOT, 'dist'))) {
     const stem = /^(.*)\/dist\/(.*?)(?:\.d\.ts|\.js)$/.exec(file)
-    if (stem !== null && !existsSync(join(ROOT, 'ts', `${stem[2]}.ts`))) rmSync(file)
+    if (stem === null) continue
+    if (file.endsWith('.js') || !existsSync(join(ROOT, 'ts', `${stem[2]}.ts`))) rmSync(file)
   }
 }
 

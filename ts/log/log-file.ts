@@ -1,4 +1,4 @@
-/** The file of the error log, or standard error: pino on sonic-boom, loaded with the first line. */
+/** The file of the error log, or standard error: lines of text or pino's JSON on sonic-boom, loaded with the first line. */
 
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -18,14 +18,15 @@ export interface LogFileOptions {
   readonly chdir: string
 }
 
-// Loaded with the first line: an idle worker writes none, and pino is a sixth of an idle Node process's memory.
+// Loaded with the first line, and pino only for JSON: an idle worker writes none, and pino is a sixth of an idle Node
+// process's memory.
 const require = createRequire(import.meta.url)
 
 export class LogFile {
   readonly #options: LogFileOptions
   readonly #stderr: number
   #fd: number
-  #pino: Pino<LogLevel> | undefined
+  #write: ((record: LogRecord) => void) | undefined
   #boom: SonicBoom | undefined
   #failing = false
 
@@ -37,16 +38,14 @@ export class LogFile {
   }
 
   write(record: LogRecord): void {
-    const { level, message, thrown } = record
     try {
-      this.#pino ??= this.#open()
+      this.#write ??= this.#open()
     } catch {
       // Without a free descriptor no module can be loaded: no reason to lose the line, or the process that writes it.
       this.#writePlainly(textOf(record))
       return
     }
-    if (thrown === undefined) this.#pino[level](message)
-    else this.#pino[level]({ err: thrown }, message)
+    this.#write(record)
   }
 
   /** A line that a worker has printed. */
@@ -65,7 +64,7 @@ export class LogFile {
     this.close()
     this.#fd = fd
     this.#boom = undefined
-    this.#pino = undefined
+    this.#write = undefined
   }
 
   close(): void {
@@ -99,8 +98,7 @@ export class LogFile {
     }
   }
 
-  #open(): Pino<LogLevel> {
-    const { pino } = require('pino') as typeof import('pino')
+  #open(): (record: LogRecord) => void {
     const { SonicBoom } = require('sonic-boom') as typeof import('sonic-boom')
     const boom = new SonicBoom({ fd: this.#fd, sync: true })
     // A reader that has gone (EPIPE) or a full disk must not end a server that still serves.
@@ -108,17 +106,29 @@ export class LogFile {
     boom.on('drain', () => {
       this.#failing = false
     })
+    const write = this.#isJson
+      ? jsonWriter(boom)
+      : (record: LogRecord) => boom.write(textOf(record))
     this.#boom = boom
-    return pino<LogLevel>(
-      {
-        // Who is logged has been decided.
-        level: 'debug',
-        customLevels: LEVELS,
-        useOnlyCustomLevels: true,
-        ...(this.#isJson ? jsonOptions(pino) : { base: null }),
-      },
-      this.#isJson ? boom : textStream(boom),
-    )
+    return write
+  }
+}
+
+function jsonWriter(boom: SonicBoom): (record: LogRecord) => void {
+  const { pino } = require('pino') as typeof import('pino')
+  const log: Pino<LogLevel> = pino<LogLevel>(
+    {
+      // Who is logged has been decided.
+      level: 'debug',
+      customLevels: LEVELS,
+      useOnlyCustomLevels: true,
+      ...jsonOptions(pino),
+    },
+    boom,
+  )
+  return ({ level, message, thrown }) => {
+    if (thrown === undefined) log[level](message)
+    else log[level]({ err: thrown }, message)
   }
 }
 
@@ -137,31 +147,6 @@ function errorObject(thrown: unknown): object {
   if (!(thrown instanceof Error)) return { type: typeof thrown, message: stack, stack }
   return { type: thrown.name, message: thrown.message, stack }
 }
-
-/** What pino fills in before each write, when a stream carries its metadata symbol. */
-interface TextStream {
-  lastLevel: number
-  lastMsg: string
-  lastObj: { err?: unknown } | null
-  write(json: string): void
-}
-
-function textStream(boom: SonicBoom): TextStream {
-  const stream: TextStream = {
-    lastLevel: 0,
-    lastMsg: '',
-    lastObj: null,
-    write() {
-      const level = LEVEL_NAMES.get(stream.lastLevel) ?? 'info'
-      boom.write(textOf({ level, message: stream.lastMsg, thrown: stream.lastObj?.err }))
-    },
-  }
-  return Object.assign(stream, { [Symbol.for('pino.metadata')]: true })
-}
-
-const LEVEL_NAMES = new Map<number, LogLevel>(
-  (Object.keys(LEVELS) as LogLevel[]).map((name) => [LEVELS[name], name]),
-)
 
 function openTarget({ errorlog, chdir }: LogFileOptions, stderr: number): number {
   if (errorlog === '-') return stderr

@@ -19,8 +19,9 @@ export const native: Native | null = loaded.native
 export const nativeFailure: string | undefined = loaded.failure
 
 function load(): { native: Native | null; failure: string | undefined } {
-  // The sources run beside a build, the package beside its own loader.
-  const path = import.meta.url.endsWith('.ts') ? '../../dist/native/binding.cjs' : './binding.cjs'
+  // The sources run beside a build. In the package this module may be part of any file of a folder of dist/.
+  const fromSources = import.meta.url.endsWith('.ts')
+  const path = fromSources ? '../../dist/native/binding.cjs' : '../native/binding.cjs'
   try {
     const addon = require(path) as Native
     const { version } = require('../../package.json') as { version: string }

@@ -4,7 +4,7 @@
  */
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { z } from 'zod'
+import type { z } from 'zod/mini'
 
 import { monocerosError } from '../errors.ts'
 import { parseArgv } from './argv.ts'

@@ -1,7 +1,7 @@
 /**
  * Pages made from the table: docs/settings.md and docs/settings.schema.json.
  */
-import { z } from 'zod'
+import { z } from 'zod/mini'
 
 import { OTHER_VARIABLES } from './environment.ts'
 import type { Kind } from './kinds.ts'

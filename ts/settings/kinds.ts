@@ -2,7 +2,7 @@
  * The kinds of value that settings have: schema, how text from the command line or the environment becomes a value,
  * and the words that help, docs and refusals use. Rows of the table combine them.
  */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 
 import type { HookName } from '../hooks/table.ts'
 import type { HookFunctions } from '../hooks/types.ts'
@@ -16,7 +16,7 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/
 
 export interface Kind<Out = unknown, In = unknown> {
   /** Checks a value and completes it; the type of the config file and the JSON schema come from its input side. */
-  readonly schema: z.ZodType<Out, In>
+  readonly schema: z.ZodMiniType<Out, In>
   /** Completes "must be ...". */
   readonly allowed: string
   readonly unit?: 'seconds' | 'bytes'
@@ -66,7 +66,7 @@ export function integer(
 ): Kind<number, number> {
   const bounds = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`
   return {
-    schema: z.int().min(min).max(max),
+    schema: z.int().check(z.minimum(min), z.maximum(max)),
     allowed: `an integer ${bounds}`,
     unit: meta === 'BYTES' ? 'bytes' : undefined,
     meta,
@@ -77,10 +77,10 @@ export function integer(
 /** A limit that cannot be turned off: 0 and what is above the most mean the most. */
 export function limit(most: number, unit?: 'bytes'): Kind<number, number> {
   return {
-    schema: z
-      .int()
-      .min(0)
-      .transform((value) => (value === 0 ? most : Math.min(value, most))),
+    schema: z.pipe(
+      z.int().check(z.minimum(0)),
+      z.transform((value) => (value === 0 ? most : Math.min(value, most))),
+    ),
     allowed: 'an integer of 0 or more',
     unit,
     meta: unit === undefined ? 'N' : 'BYTES',
@@ -91,7 +91,7 @@ export function limit(most: number, unit?: 'bytes'): Kind<number, number> {
 /** A time; fractions are allowed. */
 export function secondsFrom(min: number): Kind<number, number> {
   return {
-    schema: z.number().min(min).max(MAX_SECONDS),
+    schema: z.number().check(z.minimum(min), z.maximum(MAX_SECONDS)),
     allowed: `a number of seconds from ${min} to ${MAX_SECONDS}`,
     unit: 'seconds',
     meta: 'SECONDS',
@@ -104,7 +104,7 @@ export const seconds = secondsFrom(0)
 
 /** A number of bytes, or text with a unit: 64k, 10m, 1g (powers of 1024). */
 export const bytes: Kind<number, number> = {
-  schema: z.int().min(0),
+  schema: z.int().check(z.minimum(0)),
   allowed: 'a number of bytes of 0 or more, with k, m or g for powers of 1024',
   unit: 'bytes',
   meta: 'BYTES',
@@ -113,9 +113,10 @@ export const bytes: Kind<number, number> = {
 
 /** A number of workers, or `auto`, which becomes the number of processors this process may use. */
 export const workerCount: Kind<number, number | 'auto'> = {
-  schema: z
-    .union([z.int().min(0).max(MAX_WORKERS), z.literal('auto')])
-    .transform((value) => (value === 'auto' ? availableCpus() : value)),
+  schema: z.pipe(
+    z.union([z.int().check(z.minimum(0), z.maximum(MAX_WORKERS)), z.literal('auto')]),
+    z.transform((value) => (value === 'auto' ? availableCpus() : value)),
+  ),
   allowed: `an integer from 0 to ${MAX_WORKERS} or "auto"`,
   meta: 'N|auto',
   fromText: numberFromText,
@@ -131,7 +132,12 @@ export const bool: Kind<boolean, boolean> = {
 
 /** Any text that is not empty. */
 export function text(meta = 'TEXT'): Kind<string, string> {
-  return { schema: z.string().min(1), allowed: 'a text that is not empty', meta, fromText: asIs }
+  return {
+    schema: z.string().check(z.minLength(1)),
+    allowed: 'a text that is not empty',
+    meta,
+    fromText: asIs,
+  }
 }
 
 /** Any text. */
@@ -157,7 +163,7 @@ export function choice<const W extends string, const L extends string = never>(
 
 /** What a list holds. */
 export interface Item {
-  readonly schema: z.ZodType<string, string>
+  readonly schema: z.ZodMiniType<string, string>
   readonly allowed: string
   /** Why a text is not such an item. */
   readonly problem?: (text: string) => string | undefined
@@ -174,7 +180,13 @@ export function list({
   separator: string
 }): Kind<string[], string | string[]> {
   return {
-    schema: z.union([z.array(item.schema), item.schema.transform((one) => [one])]),
+    schema: z.union([
+      z.array(item.schema),
+      z.pipe(
+        item.schema,
+        z.transform((one) => [one]),
+      ),
+    ]),
     allowed: item.allowed,
     meta,
     fromText: asIs,
@@ -192,7 +204,7 @@ export function textList(meta: string): Kind<string[], string | string[]> {
 
 /** An address to listen on. */
 export const address: Item = {
-  schema: z.string().refine((text) => addressProblem(text) === undefined),
+  schema: z.string().check(z.refine((text) => addressProblem(text) === undefined)),
   allowed:
     'HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT (or http:// or https://), unix:PATH or fd://NUMBER',
   problem: addressProblem,
@@ -200,13 +212,15 @@ export const address: Item = {
 
 /** A variable for an environment. */
 export const environmentEntry: Item = {
-  schema: z.string().regex(/^[^=\0]+=[^\0]*$/),
+  schema: z.string().check(z.regex(/^[^=\0]+=[^\0]*$/)),
   allowed: 'KEY=VALUE',
 }
 
 /** How the application is called; the words of Gunicorn are translated. */
 export const workerClass: Kind<string, string> = {
-  schema: z.string().refine((value) => WORKER_CLASSES.includes(value) || isModulePath(value)),
+  schema: z
+    .string()
+    .check(z.refine((value) => WORKER_CLASSES.includes(value) || isModulePath(value))),
   allowed: `${oneOf(WORKER_CLASSES)}, or the path of a module (./adapter.js)`,
   meta: 'auto|node|fetch|MODULE',
   fromText: asIs,
@@ -219,7 +233,7 @@ export const workerClass: Kind<string, string> = {
 
 /** Peers by their addresses. */
 export const addresses: Kind<string, string> = {
-  schema: z.string().refine((list) => addressListProblem(list) === undefined),
+  schema: z.string().check(z.refine((list) => addressListProblem(list) === undefined)),
   allowed: 'IP addresses and networks (10.0.0.0/8) with commas between them, or *',
   meta: 'ADDRESSES',
   fromText: asIs,
@@ -227,10 +241,10 @@ export const addresses: Kind<string, string> = {
 
 /** A path of a URL. */
 export const mountPath: Kind<string, string> = {
-  schema: z
-    .string()
-    .regex(/^[!-~]*$/)
-    .refine((path) => !/[?#\\]|\/\//.test(path)),
+  schema: z.string().check(
+    z.regex(/^[!-~]*$/),
+    z.refine((path) => !/[?#\\]|\/\//.test(path)),
+  ),
   allowed: 'a path such as /app',
   meta: 'PATH',
   fromText: asIs,
@@ -238,7 +252,7 @@ export const mountPath: Kind<string, string> = {
 
 /** Names of header fields with a value each; in the environment as JSON. */
 export const fieldValues: Kind<Record<string, string>, Record<string, string>> = {
-  schema: z.record(z.string().regex(TOKEN), z.string()),
+  schema: z.record(z.string().check(z.regex(TOKEN)), z.string()),
   allowed: 'an object of header names and values',
   meta: 'JSON',
   fromText: jsonFromText,
@@ -246,7 +260,9 @@ export const fieldValues: Kind<Record<string, string>, Record<string, string>> =
 
 /** Names of header fields with commas between them. */
 export const fieldNames: Kind<string, string> = {
-  schema: z.string().refine((names) => splitNames(names).every((name) => TOKEN.test(name))),
+  schema: z
+    .string()
+    .check(z.refine((names) => splitNames(names).every((name) => TOKEN.test(name)))),
   allowed: 'header names with commas between them, or *',
   meta: 'NAMES',
   fromText: asIs,
@@ -262,7 +278,7 @@ export function splitNames(names: string): string[] {
 
 /** A format of access lines. */
 export const accessFormat: Kind<string, string> = {
-  schema: z.string().min(1).refine(compiles),
+  schema: z.string().check(z.minLength(1), z.refine(compiles)),
   allowed: 'a format in which each percent sign begins %(NAME)s or %%',
   meta: 'FORMAT',
   fromText: asIs,
@@ -270,7 +286,7 @@ export const accessFormat: Kind<string, string> = {
 
 /** A file mode, octal as in a shell. */
 export const octal: Kind<number, number> = {
-  schema: z.int().min(0).max(0o7777),
+  schema: z.int().check(z.minimum(0), z.maximum(0o7777)),
   allowed: 'a file mode from 0 to 07777',
   meta: 'MODE',
   fromText: (given) =>

@@ -1,5 +1,5 @@
 /** The kinds of value that only settings of the logs have. */
-import * as z from 'zod'
+import * as z from 'zod/mini'
 
 import { isStatsdHost } from '../log/statsd.ts'
 import { isSyslogAddress } from '../log/syslog.ts'
@@ -7,7 +7,7 @@ import type { Kind } from './kinds.ts'
 
 /** Where syslog listens. */
 export const syslogAddress: Kind<string, string> = {
-  schema: z.string().refine(isSyslogAddress),
+  schema: z.string().check(z.refine(isSyslogAddress)),
   allowed: 'udp://HOST:PORT, tcp://HOST:PORT or unix://PATH, perhaps with #dgram or #stream',
   meta: 'ADDRESS',
   fromText: (text) => text,
@@ -15,7 +15,7 @@ export const syslogAddress: Kind<string, string> = {
 
 /** Where statsd listens. */
 export const statsdAddress: Kind<string, string> = {
-  schema: z.string().refine(isStatsdHost),
+  schema: z.string().check(z.refine(isStatsdHost)),
   allowed: 'HOST, HOST:PORT or unix://PATH',
   meta: 'ADDRESS',
   fromText: (text) => text,

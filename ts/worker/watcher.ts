@@ -41,7 +41,7 @@ function startThread(log: Logger, timeoutMs: number): Watcher {
   const counter = new Int32Array(beats)
   const data: WatcherData = { beats, timeoutMs }
   const thread = new Worker(
-    new URL(`./watcher-thread.${fromSources ? 'ts' : 'js'}`, import.meta.url),
+    new URL(`../worker/watcher-thread.${fromSources ? 'ts' : 'js'}`, import.meta.url),
     {
       workerData: data,
       // What is preloaded for the application (tracers, loaders) is not for this thread.
