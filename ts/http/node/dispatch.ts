@@ -19,6 +19,7 @@ import {
   kIncomingMessage,
   kServerResponse,
   originalEmit,
+  responseInternals,
   serverInternals,
 } from './internals.ts'
 import { limitAnswer, refusalOf } from './limits.ts'
@@ -28,6 +29,8 @@ export class NodeDispatch {
   /** The connections that the application has taken over. */
   readonly tunnels = new Map<Socket, NodeTunnel>()
   #draining = false
+  /** The operator has, and not the program, whose server is node's own. */
+  readonly #limitsConnections: boolean
   /** Requests that another event than 'request' has brought already. */
   readonly #looked = new WeakSet<http.IncomingMessage>()
   readonly #server: http.Server
@@ -38,6 +41,7 @@ export class NodeDispatch {
   constructor(server: http.Server, options: EngineOptions) {
     this.#server = server
     this.#options = options
+    this.#limitsConnections = options.given?.has('limit_requests_per_connection') === true
     const rules = rulesOf(options.config)
     if (rules !== undefined) this.#forwarding = new Forwarding(rules)
     this.#accessLog = openAccessLog(options.config)
@@ -100,7 +104,9 @@ export class NodeDispatch {
     this.requests++
     const misled = this.#forwarding?.apply(req) ?? 0
     if (this.#accessLog !== undefined) logAnswer(this.#accessLog, req, res)
-    if (this.#draining || config.keepalive === 0) res.shouldKeepAlive = false
+    // Node says close with the last answer that a connection may carry, and waits for more to answer 503.
+    const isLast = this.#limitsConnections && responseInternals(res).maxRequestsOnConnectionReached
+    if (this.#draining || config.keepalive === 0 || isLast) res.shouldKeepAlive = false
     const refusal = misled || refusalOf(req, config)
     if (refusal !== 0) res.writeHead(refusal, { Connection: 'close' }).end()
     return refusal !== 0

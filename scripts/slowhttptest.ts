@@ -1,0 +1,106 @@
+// `tsx scripts/slowhttptest.ts`: the attacks of slowhttptest (a Debian package) against one worker with its defaults, a
+// thousand connections each, while an ordinary client asks ten times a second. Run by hand; the command is the built one.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { stripVTControlCharacters } from 'node:util'
+import { get, Program, serveArgs } from '../__test__/process/program.ts'
+import { run } from './command.ts'
+
+const APP = `const page = 'x'.repeat(300_000)
+module.exports = (req, res) => {
+  if (req.url === '/large') return res.end(page)
+  req.resume().on('end', () => res.end('ok'))
+}`
+
+/** Longer than every deadline of the defaults. */
+const SECONDS = 100
+const CONNECTIONS = 1_000
+const ASK_EVERY_MS = 100
+
+const common = ['-c', String(CONNECTIONS), '-r', '200', '-l', String(SECONDS), '-p', '3']
+
+const ATTACKS: Readonly<Record<string, (url: string) => readonly string[]>> = {
+  slowloris: (url) => ['-H', '-i', '1', '-x', '24', '-u', `${url}/`],
+  'slow body': (url) => ['-B', '-i', '1', '-s', '8192', '-x', '10', '-u', `${url}/`],
+  // Each connection asks for more than kernels hold, and reads 32 bytes each 5 seconds.
+  'slow read': (url) => [
+    '-X',
+    '-k',
+    '10',
+    '-w',
+    '512',
+    '-y',
+    '1024',
+    '-n',
+    '5',
+    '-z',
+    '32',
+    '-u',
+    `${url}/large`,
+  ],
+}
+
+const [only] = process.argv.slice(2)
+const directory = mkdtempSync(join(tmpdir(), 'monoceros-slow-'))
+writeFileSync(join(directory, 'app.cjs'), APP)
+console.log(`${availableParallelism()} processors, node ${process.version}`)
+for (const [name, args] of Object.entries(ATTACKS)) {
+  if (only === undefined || only === name) await attack(name, args)
+}
+rmSync(directory, { recursive: true, force: true })
+
+/** Those of the kernel that a process still holds: a client that reads slowly hears late that its own has been reset. */
+function openConnections(port: number): number {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')} `
+  const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n')
+  return lines.filter((line) => line.slice(0, 21).includes(local) && / 0[18] /.test(line)).length
+}
+
+async function attack(name: string, args: (url: string) => readonly string[]): Promise<void> {
+  const program = await new Program(directory, { args: serveArgs('native') }).ready(1)
+  const times: number[] = []
+  let failed = 0
+  const asking = setInterval(() => {
+    const began = performance.now()
+    get({ port: program.port }).then(
+      () => times.push(performance.now() - began),
+      () => {
+        failed += 1
+      },
+    )
+  }, ASK_EVERY_MS)
+  let most = 0
+  const counting = setInterval(() => {
+    most = Math.max(most, openConnections(program.port))
+  }, 1_000)
+  const url = `http://127.0.0.1:${program.port}`
+  const { output } = await run('slowhttptest', [...common, ...args(url)], { show: false })
+  clearInterval(asking)
+  clearInterval(counting)
+  const left = openConnections(program.port)
+  program.signal('SIGTERM')
+  await program.exited
+  times.sort((a, b) => a - b)
+  const at = (share: number) =>
+    (times[Math.floor((times.length - 1) * share)] ?? Number.NaN).toFixed(1)
+  console.log(
+    `${name}: ${times.length} ordinary requests answered, ${failed} failed; median ${at(0.5)} ms, 99 % ${at(0.99)} ms, worst ${at(1)} ms`,
+  )
+  console.log(`  connections on the server's side: ${most} at most, ${left} at the end`)
+  // It shows its state again and again; the last one is the result.
+  const plain = stripVTControlCharacters(output)
+  const unavailable = plain.match(/service available:\s+NO/g)?.length ?? 0
+  const last = plain.slice(plain.lastIndexOf('slow HTTP test status'))
+  console.log(
+    `  service available: ${unavailable === 0 ? 'YES, always' : `NO, ${unavailable} times`}`,
+  )
+  for (const line of last
+    .split('\n')
+    .filter((text) =>
+      /^(initializ|pending|connected|error|closed|service|Exit|Test)/.test(text.trim()),
+    )) {
+    console.log(`  ${line.trim()}`)
+  }
+}
