@@ -62,10 +62,14 @@ async function attack(name: string, args: (url: string) => readonly string[]): P
   const program = await new Program(directory, { args: serveArgs('native') }).ready(1)
   const times: number[] = []
   let failed = 0
+  let refused = 0
   const asking = setInterval(() => {
     const began = performance.now()
     get({ port: program.port }).then(
-      () => times.push(performance.now() - began),
+      ({ status }) => {
+        times.push(performance.now() - began)
+        if (status !== 200) refused += 1
+      },
       () => {
         failed += 1
       },
@@ -86,7 +90,7 @@ async function attack(name: string, args: (url: string) => readonly string[]): P
   const at = (share: number) =>
     (times[Math.floor((times.length - 1) * share)] ?? Number.NaN).toFixed(1)
   console.log(
-    `${name}: ${times.length} ordinary requests answered, ${failed} failed; median ${at(0.5)} ms, 99 % ${at(0.99)} ms, worst ${at(1)} ms`,
+    `${name}: ${times.length} ordinary requests answered, ${refused} of them refused, ${failed} failed; median ${at(0.5)} ms, 99 % ${at(0.99)} ms, worst ${at(1)} ms`,
   )
   console.log(`  connections on the server's side: ${most} at most, ${left} at the end`)
   // It shows its state again and again; the last one is the result.

@@ -192,6 +192,20 @@ fn make_room(ctx: &Context) -> bool {
     true
 }
 
+/// Ends the answer whose client has taken nothing for longest, so that another request takes its place among those in
+/// hand: readers that stand still would hold all of them until `write_timeout`. False where all clients read.
+pub(crate) fn make_way(ctx: &Context) -> bool {
+    let stalled = ctx.now_ms().saturating_sub(STALLED_MS);
+    let connections = ctx.connections.borrow();
+    let readers = connections.iter().filter(|shared| !shared.is_shed());
+    let Some(reader) = readers.min_by_key(|shared| shared.stalled_since()) else { return false };
+    if reader.stalled_since() > stalled {
+        return false;
+    }
+    reader.shed();
+    true
+}
+
 /// What a connection without a request in hand waits for, in the order in which they go.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Wait {
@@ -206,6 +220,8 @@ const RESERVE: RawFd = 64;
 /// Of so many connections one goes at a time.
 const ROOM_SHARE: usize = 64;
 const NEWS_EVERY_MS: u64 = 1_000;
+/// A client that reads takes something in this time; progress is looked at each two seconds.
+const STALLED_MS: u64 = 5_000;
 
 #[cfg(test)]
 mod tests {

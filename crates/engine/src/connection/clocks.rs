@@ -225,6 +225,7 @@ impl Connection {
         }
         let now = self.shared.ctx.now_ms();
         self.output.start(now, self.output_bounds());
+        self.shared.stalled_since.set(now);
         let deadline = self.output_deadline(now);
         if deadline < self.shared.deadline.get() {
             self.shared.set_deadline_at(deadline);
@@ -237,6 +238,7 @@ impl Connection {
             return;
         }
         self.output.stop();
+        self.shared.stalled_since.set(u64::MAX);
         let serving = matches!(self.phase, Phase::Serving);
         if serving && self.shared.current.borrow().is_none() && self.carry.is_empty() {
             self.begin_wait();
@@ -255,6 +257,7 @@ impl Connection {
         if acknowledged > self.acknowledged {
             self.output.moved(now, acknowledged - self.acknowledged, bounds);
             self.acknowledged = acknowledged;
+            self.shared.stalled_since.set(now);
         }
         self.output.deadline(bounds) <= now
     }

@@ -59,6 +59,11 @@ impl Shared {
         self.holds_since.get()
     }
 
+    /// Since when its client has taken nothing of what waits for it, as far as has been looked.
+    pub fn stalled_since(&self) -> u64 {
+        self.stalled_since.get()
+    }
+
     pub fn is_shed(&self) -> bool {
         self.shed.get()
     }

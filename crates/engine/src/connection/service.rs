@@ -13,6 +13,7 @@ use hyper::body::Incoming;
 use hyper::{Request, Response};
 
 use super::{Current, LogFacts, Shared};
+use crate::admission;
 use crate::gate::mask;
 use crate::guard::Refusal;
 use crate::in_hand::Label;
@@ -55,6 +56,7 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
     let writing = ctx.writing.get() - usize::from(shared.writing.get());
     let overloaded = exchanges.len() + writing >= ctx.limits.worker_connections;
     let has_body = head.framing != Framing::None;
+    let overloaded = overloaded && !admission::make_way(ctx);
     if overloaded || (has_body && ctx.memory.is_full(&ctx.crossing)) {
         return Err(Refusal::Overloaded);
     }

@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     /// Bytes held between two turns, and since when there have been any.
     pub(super) held: Cell<usize>,
     pub(super) holds_since: Cell<u64>,
+    /// Since when its client has taken nothing of what waits for it; `u64::MAX` when nothing does.
+    pub(super) stalled_since: Cell<u64>,
     /// It is to end for the sake of others.
     pub(super) shed: Cell<bool>,
     /// That has not been seen to yet.
@@ -108,6 +110,7 @@ impl Shared {
             remote: OnceCell::new(),
             held: Cell::new(0),
             holds_since: Cell::new(0),
+            stalled_since: Cell::new(u64::MAX),
             shed: Cell::new(false),
             leaves: Cell::new(false),
             writing: Cell::new(false),

@@ -1,8 +1,10 @@
 //! What the guard refuses: with which status, in which order, and so that the client can read it.
 
+use std::time::Duration;
+
 use monoceros_engine::limits::Limits;
 
-use crate::harness::{Client, End, Engine, Setup, echo, silent};
+use crate::harness::{CHUNKED, Client, End, Engine, Setup, echo, silent};
 
 /// The answer to bytes that must be refused; it ends the connection in order.
 fn refused(limits: Limits, input: impl AsRef<[u8]>) -> (u16, String) {
@@ -143,6 +145,45 @@ fn a_request_beyond_worker_connections_is_answered_503() {
     let id = engine.request_to("/0");
     engine.js.reply(id, "served");
     assert_eq!(clients[0].response(&mut engine).text(), "served");
+}
+
+#[test]
+fn a_reader_that_stands_still_makes_way_for_a_request_beyond_worker_connections() {
+    let limits = Limits { worker_connections: 2, ..Limits::default() };
+    let setup = Setup { limits, small_buffers: true, ..Setup::default() };
+    let mut engine = Engine::start(setup, silent());
+    let mut readers = [0, 1].map(|_| Client::with_small_buffers(&engine));
+    let mut other = Client::connect(&engine);
+    engine.until("all are accepted", |engine| (engine.js.io.counters()[0] == 3).then_some(()));
+    for (number, reader) in readers.iter_mut().enumerate() {
+        reader.send(&mut engine, format!("GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let id = engine.request_to(&format!("/{number}"));
+        engine.js.head(id, 200, "", CHUNKED);
+        engine.js.data(id, &vec![b'x'; 900_000]);
+        engine.js.wake();
+    }
+    // Nobody has stood still for long.
+    let request = "GET /other HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_eq!(other.ask(&mut engine, request).status, 503);
+    let [mut reading, mut standing] = readers;
+    let mut served = loop {
+        std::thread::sleep(Duration::from_millis(50));
+        reading.skip(10_000);
+        let mut client = Client::connect(&engine);
+        client.send(&mut engine, request);
+        let taken = engine.until("it is taken or refused", |engine| {
+            let taken = engine.received().iter().any(|each| each.request.target == "/other");
+            (taken || client.available() > 0).then_some(taken)
+        });
+        if taken {
+            break client;
+        }
+    };
+    let id = engine.request_to("/other");
+    engine.js.reply(id, "served");
+    assert_eq!(served.response(&mut engine).text(), "served");
+    engine.until("it has been reset", |_| standing.has_ended().then_some(()));
+    assert!(!reading.has_ended());
 }
 
 #[test]
