@@ -23,6 +23,8 @@ const MAX_MEDIAN_LINES = 120
 const GENERATED = ['ts/native/binding.d.cts']
 /** The ring asks for the time on the hot path, once or more a request: through an interface that would cost. */
 const SYSTEM = ['ts/process/system.ts', 'ts/engine/ring.ts']
+/** The page of all settings is prose round the table, and names a few of them; Node has flags of the same name. */
+const NAMING_FLAGS = ['ts/settings/docs.ts', 'ts/process/inspect.ts']
 const FOLDERS = ['ts', 'crates', 'scripts', 'bench', '__test__', 'examples', 'docs', 'npm', 'fuzz']
 const SKIPPED_FOLDERS = ['node_modules', 'target', 'dist', '.nodes', 'fixtures', 'golden', 'corpus']
 
@@ -67,10 +69,7 @@ export const CHECKS: readonly Check[] = [
       const flags = names.map((name) => name.replaceAll('_', '-')).join('|')
       const variables = names.map((name) => name.toUpperCase()).join('|')
       return matches(
-        // The page of all settings is prose round the table, and names a few of them.
-        typescript(sources).filter(
-          ({ path }) => !isSection(path) && path !== 'ts/settings/docs.ts',
-        ),
+        typescript(sources).filter(({ path }) => !isSection(path) && !NAMING_FLAGS.includes(path)),
         new RegExp(`['"\`]--(?:${flags})\\b|\\bMONOCEROS_(?:${variables})\\b`),
       )
     },

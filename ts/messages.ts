@@ -17,6 +17,9 @@ export const BOARD_FD = 4
 /** By which a worker gets further listening sockets while it runs; the listeners follow, then the kick eventfds. */
 export const SHARING_FD = 5
 
+/** After a change of code a worker finishes what takes no longer than this, and is killed a little later. */
+export const RESTART_MS = 250
+
 /** A listening socket as a worker receives it. */
 export interface ListenerMessage {
   readonly fd: number
@@ -31,6 +34,8 @@ export type ArbiterMessage =
   | BootMessage
   /** Open the logs again. */
   | { readonly type: 'reopen' }
+  /** With `reload`: end soon, for the code has changed. */
+  | { readonly type: 'restart' }
 
 /** The first message. */
 export interface BootMessage {
@@ -90,6 +95,14 @@ export type WorkerMessage =
   | ({ readonly type: 'listen'; readonly id: number } & FurtherAddress)
   /** That server has closed. */
   | ({ readonly type: 'unlisten' } & FurtherAddress)
+  /** With `reload`: what the application consists of, and why it could not be loaded. */
+  | {
+      readonly type: 'loaded'
+      readonly files: readonly string[]
+      /** Nothing else is loaded. */
+      readonly isWhole: boolean
+      readonly failure?: string
+    }
   /** The event loop turns; only without the shared page. */
   | { readonly type: 'beat'; readonly counters: BeatCounters }
   /** The event loop has not turned for `timeout`; sent by the watcher's thread. Unless it is `final`, more follows. */

@@ -228,6 +228,9 @@ export interface Stage {
   readonly pidfiles: string[]
   /** What the next reload reads; an error is thrown. */
   nextLoad: Partial<Config> | Error
+  /** With `reload`: what was told to be watched, and how a file changes. */
+  readonly watched: string[]
+  change: (...files: string[]) => void
 }
 
 /** Starts an arbiter on a fake system. */
@@ -241,7 +244,11 @@ export async function startArbiter(
   const pidfiles: string[] = []
   const log: string[] = []
   const closed: string[] = []
-  const stage = { nextLoad: {} as Partial<Config> | Error }
+  const watched: string[] = []
+  const stage = {
+    nextLoad: {} as Partial<Config> | Error,
+    change: (..._files: string[]) => {},
+  }
   const parts: ArbiterParts = {
     resolved: resolved(settings),
     load: async () => {
@@ -269,6 +276,13 @@ export async function startArbiter(
       dueMs: () => Number.POSITIVE_INFINITY,
     },
     prepareLogs: () => {},
+    openWatch: async (_config, options) => {
+      stage.change = (...files) => options.onChange(files)
+      return {
+        add: (files) => void watched.push(...files),
+        close: () => void watched.push('closed'),
+      }
+    },
     processors,
     program: { entry: '/app/monoceros', args: ['./app.js'], cwd: '/' },
     activated: false,
@@ -279,7 +293,7 @@ export async function startArbiter(
   }
   const status = new Arbiter(system, parts).run()
   await settle()
-  return Object.assign(stage, { system, log, closed, status, told, titles, pidfiles })
+  return Object.assign(stage, { system, log, closed, status, told, titles, pidfiles, watched })
 }
 
 /** Says that each of the workers is ready. */
@@ -339,6 +353,8 @@ function resolved(settings: Partial<Config>): ResolvedConfig {
     proc_name: null,
     pidfile: null,
     raw_env: [],
+    inspect: null,
+    inspect_brk: null,
     max_surge: 1,
     worker_nice: 0,
     worker_cpu_affinity: 'off',

@@ -49,6 +49,8 @@ const CASES: Record<string, Case> = {
   'bind-unix-empty': flags('-b', 'unix:'),
   'bind-fd': flags('-b', 'fd://stdin'),
   'bind-second': flags('-b', ':8000', '-b', ':x'),
+  'extra-file': flags('--reload', '--reload-extra-file', 'nowhere.txt'),
+  'inspect-port': flags('--inspect=99999'),
   'access-format': flags('--access-logformat', '%(h)s %x'),
   'env-entry': flags('-e', 'NAME'),
   'chdir-missing': flags('--chdir', 'nowhere'),

@@ -11,12 +11,13 @@ import { Clock } from './clock.ts'
 import { type ArbiterEvent, EventQueue } from './events.ts'
 import { Figures } from './figures.ts'
 import { FurtherListeners } from './further.ts'
-import { type Generation, shownAddress } from './generation.ts'
+import { type Generation, shownAddresses } from './generation.ts'
 import { Headcount } from './headcount.ts'
 import { Identity } from './identity.ts'
 import type { ArbiterParts } from './parts.ts'
 import { type Phase, REACTIONS, type Reaction, type Request } from './reactions.ts'
-import { isLeaving, nextStep } from './reload.ts'
+import { nextStep } from './reload.ts'
+import { Reloader } from './reloader.ts'
 import { Rollout } from './rollout.ts'
 import { Succession } from './succession.ts'
 import { Supervisor } from './supervisor.ts'
@@ -40,6 +41,7 @@ export class Arbiter {
   readonly #identity: Identity
   readonly #figures: Figures
   readonly #further: FurtherListeners
+  readonly #reloader: Reloader
   /** What a signal asked for that the phase did not allow yet. */
   readonly #remembered = new Set<Request>()
   #life: 'starting' | 'running' | 'stopping' = 'starting'
@@ -63,6 +65,7 @@ export class Arbiter {
     )
     this.#succession = new Succession(system, { ...parts, queue })
     this.#identity = new Identity(parts, { succeeding: this.#succession.elder !== undefined })
+    this.#reloader = new Reloader({ ...parts, queue, cwd: parts.program.cwd })
     this.#rollout = new Rollout({
       ...{ log, queue, open: parts.open, load: parts.load },
       ownsFiles: () => !this.#succession.isShared,
@@ -73,6 +76,7 @@ export class Arbiter {
       reports: {
         onReady: (worker) => this.#handleReady(worker),
         onBootFailure: (worker, failure) => this.#handleBootFailure(worker, failure),
+        onLoaded: (message) => this.#reloader.noteLoaded(message),
         beforeSpawn: (age) => parts.hooks.beforeSpawn(age, system.pid),
         onGone: ({ pid, age }) => parts.hooks.call('child_exit', { pid, age, ppid: system.pid }),
       },
@@ -99,6 +103,7 @@ export class Arbiter {
       return await this.#loop()
     } finally {
       this.#clock.stop()
+      this.#reloader.close()
       this.#identity.release()
       this.#succession.release()
     }
@@ -140,6 +145,9 @@ export class Arbiter {
         return this.#headcount.wake()
       case 'promoted':
         return this.#handlePromoted()
+      case 'changed':
+        if (!this.#reloader.noteChanged(event.files)) return this.#supervisor.restart()
+        return this.#react('reload', REACTIONS[this.#phase].reload)
       case 'tick':
         return this.#handleTick()
       default:
@@ -158,7 +166,7 @@ export class Arbiter {
         workers: this.#supervisor.workers.list(),
         current,
         trial: this.#rollout.trial,
-        maySpawn: this.#supervisor.policy.maySpawn(nowMs),
+        maySpawn: this.#supervisor.maySpawn(nowMs),
         surge: current.config.max_surge,
         boots: this.#parts.processors,
         nowMs,
@@ -344,9 +352,11 @@ export class Arbiter {
 
   #handleCurrent(generation: Generation, previous: Generation | undefined): void {
     const { config, listeners } = generation
+    const listening = `Listening at: ${shownAddresses(generation)} (${this.#system.pid})`
+    this.#reloader.follow(generation)
     if (previous === undefined) {
       this.#parts.prepareLogs(config)
-      this.#sayListening(generation)
+      this.#log.info(listening)
       this.#log.info(`Using engine: ${this.#parts.engine}`)
       if (this.#parts.hooks.call('when_ready').failed) this.#halt(1, 'A hook failed.')
       return
@@ -361,16 +371,14 @@ export class Arbiter {
       // A log or pidfile that cannot be written is no reason to end a server that serves.
       this.#rollout.say(error)
     }
-    if (listeners.some((listener) => !previous.listeners.includes(listener))) {
-      this.#sayListening(generation)
-    }
+    if (listeners.some((listener) => !previous.listeners.includes(listener)))
+      this.#log.info(listening)
   }
 
   #finishReload(): void {
     if (!this.#rollout.isRolling) return
     // The last old worker has been told to leave and may not know it yet.
-    const nowMs = this.#system.now()
-    if (this.#supervisor.workers.list().some((worker) => isLeaving(worker, nowMs))) return
+    if (this.#supervisor.someLeave()) return
     this.#log.info('Reload complete: all workers are new')
     this.#rollout.end()
     this.#further.closeUnused()
@@ -388,11 +396,5 @@ export class Arbiter {
     const { current } = this.#rollout
     if (current !== undefined) this.#figures.tell(current, this.#supervisor.workers.size)
     this.#parts.reapOrphans()
-  }
-
-  #sayListening(generation: Generation): void {
-    const { listeners } = generation
-    const addresses = listeners.map((listener) => shownAddress(listener, generation)).join(',')
-    this.#log.info(`Listening at: ${addresses} (${this.#system.pid})`)
   }
 }

@@ -23,6 +23,8 @@ export type ArbiterEvent =
   | { readonly type: 'successorExit'; readonly pid: number; readonly exit: ChildExit }
   /** The arbiter that has started this one has ended. */
   | { readonly type: 'promoted' }
+  /** With `reload`: files of the application, or the config file. */
+  | { readonly type: 'changed'; readonly files: readonly string[] }
   /** A second has passed, or a deadline. */
   | { readonly type: 'tick' }
 

@@ -31,6 +31,11 @@ export function shownAddress(listener: Listener, { tls }: Pick<Generation, 'tls'
   return isSecure(listener, tls) ? listener.address.replace(/^http:/, 'https:') : listener.address
 }
 
+/** All of them, in one text. */
+export function shownAddresses(generation: Generation): string {
+  return generation.listeners.map((listener) => shownAddress(listener, generation)).join(',')
+}
+
 /** Opens the addresses that the earlier generation has not; the others are shared with it. */
 export type OpenGeneration = (
   resolved: ResolvedConfig,

@@ -9,6 +9,7 @@ import type { HandedFurther } from './further.ts'
 import type { OpenGeneration } from './generation.ts'
 import type { ArbiterHooks } from './hooks.ts'
 import type { IdentityParts } from './identity.ts'
+import type { OpenSourceWatch } from './source-watch.ts'
 
 export interface ArbiterParts extends IdentityParts {
   readonly resolved: ResolvedConfig
@@ -21,6 +22,8 @@ export interface ArbiterParts extends IdentityParts {
   readonly hooks: ArbiterHooks
   /** Makes the files that workers will log into theirs; also after `logrotate` has moved the old ones. */
   readonly prepareLogs: (config: Config) => void
+  /** Watches files, for `reload`. */
+  readonly openWatch: OpenSourceWatch
   /** Waits for the orphans of a container; once a tick. */
   readonly reapOrphans: () => void
   readonly version: string

@@ -24,6 +24,7 @@ import { ArbiterHooks } from './hooks.ts'
 import { orphanReaper } from './orphans.ts'
 import type { Ancestor } from './parts.ts'
 import { createPidfile } from './pidfile.ts'
+import { openSourceWatch } from './source-watch.ts'
 
 /** How this process came to be. */
 export interface Start {
@@ -45,7 +46,8 @@ export async function runArbiter(
     const { values } = resolved
     await prepareLogger(values)
     const log = echoing(createLogger(values), handover?.kind === 'daemon' ? tell : undefined)
-    if (values.preload_app) {
+    // With `reload` a failure is a page and no end.
+    if (values.preload_app && !values.reload) {
       const status = await checkApplication(values, log)
       if (status !== 0) return status
     }
@@ -67,6 +69,7 @@ export async function runArbiter(
       prepareLogs,
       processors: availableCpus(),
       createPidfile: (path) => createPidfile(system, resolve(values.chdir, path)),
+      openWatch: openSourceWatch,
       reapOrphans: orphanReaper(system.pid, native),
       version: packageVersion(),
       engine: engineForLog(values),

@@ -7,6 +7,7 @@ import { WORKER_HOOKS } from '../hooks/table.ts'
 import type { SpawnAdditions } from '../hooks/types.ts'
 import { type BootMessage, SHARING_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
+import { inspectFlag } from '../process/inspect.ts'
 import type { Child, System } from '../process/system.ts'
 import { processTitle } from '../process/title.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
@@ -47,7 +48,7 @@ export function spawnWorker(
       ...(config.capture_output ? [STDOUT_FD, STDERR_FD] : []),
     ],
     capture: config.capture_output,
-    flags: heapFlags(config, system.env, memoryLimit()),
+    flags: [...heapFlags(config, system.env, memoryLimit()), ...inspectFlags(config, slot)],
     ...(config.worker_nice === 0 ? {} : { nice: config.worker_nice }),
     ...(config.worker_cpu_affinity === 'off' ? {} : { processor: slot - 1 }),
   })
@@ -94,6 +95,12 @@ export function bootMessage(
   }
 }
 
+// With `inspect_brk` the worker itself opens the port, when it is about to wait there.
+function inspectFlags({ inspect, inspect_brk }: Config, slot: number): string[] {
+  if (inspect === null || inspect_brk !== null) return []
+  return [inspectFlag(inspect, slot)]
+}
+
 /** What is in brackets in the process titles. */
 export function instanceName({ proc_name, app }: Config): string {
   return proc_name ?? app ?? 'monoceros'
@@ -117,6 +124,8 @@ function workerEnvironment(
   const port = listeners.find((listener) => listener.port !== undefined)?.port
   const env: NodeJS.ProcessEnv = { ...own }
   for (const name of NOT_INHERITED) delete env[name]
+  // The arbiter's debugger has the port.
+  if (env.NODE_OPTIONS !== undefined) env.NODE_OPTIONS = withoutInspect(env.NODE_OPTIONS)
   // Programs print it in the address that they say they listen at.
   if (port !== undefined) env.PORT = String(port)
   for (const entry of config.raw_env) {
@@ -127,4 +136,8 @@ function workerEnvironment(
   // Programs written for pm2 know their instances by this, counted from 0.
   env.NODE_APP_INSTANCE = String(slot - 1)
   return env
+}
+
+function withoutInspect(options: string): string {
+  return options.replaceAll(/(?:^|\s)--inspect(?:-\w+)?(?:=\S*)?(?=\s|$)/g, '')
 }

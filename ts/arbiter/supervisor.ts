@@ -6,7 +6,7 @@
 import { assertNever, monocerosError } from '../errors.ts'
 import type { SpawnAdditions } from '../hooks/types.ts'
 import type { Logger } from '../log/logger.ts'
-import type { Blockade, WorkerMessage } from '../messages.ts'
+import { type Blockade, RESTART_MS, type WorkerMessage } from '../messages.ts'
 import type { System } from '../process/system.ts'
 import type { ArbiterBoard, SlotReading } from '../scoreboard/board.ts'
 import {
@@ -20,7 +20,7 @@ import type { FurtherListeners } from './further.ts'
 import type { Generation } from './generation.ts'
 import { RestartPolicy, STABLE_AFTER_MS } from './policy.ts'
 import { allowanceOf, Recycling } from './recycling.ts'
-import { BUSY_BOOT_MS, leftBehindAtMs } from './reload.ts'
+import { BUSY_BOOT_MS, isLeaving, leftBehindAtMs } from './reload.ts'
 import { bootMessage, spawnWorker } from './spawn.ts'
 import { STATES, type WorkerAction, type WorkerEvent } from './states.ts'
 import { type BootFailure, WorkerHandle } from './worker-handle.ts'
@@ -32,6 +32,7 @@ export interface SupervisorReports {
   onBootFailure(worker: WorkerHandle, failure: BootFailure): void
   /** Before a worker is started: what hooks add to it. */
   beforeSpawn(age: number): SpawnAdditions
+  onLoaded(message: Extract<WorkerMessage, { type: 'loaded' }>): void
   /** The process has ended. */
   onGone(worker: WorkerHandle): void
 }
@@ -123,6 +124,8 @@ export class Supervisor {
       case 'spoiled':
         worker.spoiled = true
         return
+      case 'loaded':
+        return this.#reports.onLoaded(message)
       case 'beat':
         return this.#board.note(worker.slot, message.counters)
       case 'blocked':
@@ -145,9 +148,24 @@ export class Supervisor {
     for (const worker of this.workers.list()) worker.deadlineMs = this.#in(limitMs)
   }
 
+  /** Ends all workers, for their code has changed. */
+  restart(): void {
+    this.policy.reset()
+    for (const worker of this.workers.live()) {
+      worker.isRestarting = true
+      this.apply(worker, 'retire')
+    }
+  }
+
   /** Opens the logs of all workers again. */
   reopenLogs(): void {
     for (const { child } of this.workers.list()) child.send({ type: 'reopen' })
+  }
+
+  /** Not while a pause lasts, and not beside workers whose code has changed. */
+  maySpawn(nowMs: number): boolean {
+    const restarting = this.workers.list().some(({ isRestarting }) => isRestarting)
+    return this.policy.maySpawn(nowMs) && !restarting
   }
 
   /** Looks at all deadlines, and at heartbeats unless this look itself is late. */
@@ -171,6 +189,10 @@ export class Supervisor {
     if (requests + busy === worker.begun) return
     worker.begun = requests + busy
     worker.newestRequestAtMs = this.#system.now()
+  }
+
+  someLeave(): boolean {
+    return this.workers.list().some((worker) => isLeaving(worker, this.#system.now()))
   }
 
   servingCount(): number {
@@ -232,6 +254,10 @@ export class Supervisor {
     },
     terminate: (worker) => {
       this.#startDrain(worker)
+      if (worker.isRestarting) {
+        worker.deadlineMs = this.#in(RESTART_MS + DRAIN_SLACK_MS)
+        return worker.child.send({ type: 'restart' })
+      }
       this.#system.kill(worker.pid, 'TERM')
     },
     interrupt: (worker) => {

@@ -35,6 +35,8 @@ export class WorkerHandle {
   deadlineMs: number | undefined
   /** It has served as long or as much as it may and waits for a successor. */
   expired = false
+  /** Its code has changed: it ends soon, and what replaces it waits for that. */
+  isRestarting = false
   /** An error of the application was not caught in it. */
   spoiled = false
   /** It has served long enough that its end would not be a crash loop. */

@@ -271,7 +271,7 @@ const TITLE_ROOM = 160
 
 // A debugger's port can only be opened once, so a worker does not inherit it.
 function nodeFlags(): string[] {
-  return process.execArgv.filter((flag) => !flag.startsWith('--inspect'))
+  return process.execArgv.filter((flag) => !/^--inspect/.test(flag))
 }
 
 function wrapChild(child: ChildProcess): Child {

@@ -9,6 +9,7 @@ import type { z } from 'zod/mini'
 import { monocerosError } from '../errors.ts'
 import { parseArgv } from './argv.ts'
 import { checkGiven } from './check.ts'
+import { requireFiles, settleDebugged } from './development.ts'
 import { type Environment, environmentLayer } from './environment.ts'
 import { fileLayer, findConfigFile } from './file.ts'
 import type { Given, Layer } from './layer.ts'
@@ -107,12 +108,16 @@ function settle(layers: readonly Layer[], cwd: string): ResolvedConfig {
       const checked = checkGiven(given, layer.source)
       if (checked.warning !== undefined) warnings.add(checked.warning)
       if (!checked.use) continue
+      if (given.name === 'reload_extra_files') {
+        requireFiles(checked.value, { subject: given.subject, cwd })
+      }
       values[given.name] =
         given.name === 'chdir' ? enterable(String(checked.value), { given, cwd }) : checked.value
       origins[given.name] =
         layer.source === 'flag' || layer.source === 'file' ? layer.origin : given.subject
     }
   }
+  settleDebugged(values, origins)
   for (const value of Object.values(values)) Object.freeze(value)
   // The one place where the complete object becomes its type: the loop above went through the same table.
   return {

@@ -12,7 +12,13 @@ import { followListening } from '../http/node/stand-in.ts'
 import { prepareLogger } from '../log/custom.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown.ts'
-import { BOARD_FD, type BootMessage, CHANNEL_FD } from '../messages.ts'
+import {
+  BOARD_FD,
+  type BootMessage,
+  CHANNEL_FD,
+  RESTART_MS,
+  type WorkerMessage,
+} from '../messages.ts'
 import { native } from '../native/index.ts'
 import { flushCompileCache } from '../process/compile-cache.ts'
 import type { System } from '../process/system.ts'
@@ -26,9 +32,11 @@ import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import { loadApplication } from './app.ts'
 import { awaitListen, takeBaseline } from './awaiting.ts'
 import type { Channel } from './channel.ts'
+import type { Development } from './development.ts'
 import { FurtherServers } from './further.ts'
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import type { WorkerHooks } from './hooks.ts'
+import { pretendIpc } from './ipc.ts'
 import { type Lifespan, lifespanOf } from './lifespan.ts'
 import { printSynchronously } from './printing.ts'
 import { watchUncaught } from './uncaught.ts'
@@ -45,6 +53,13 @@ const TITLE_MS = 1_000
 /** After ready, what has been compiled is written for the next worker. */
 const FLUSH_CACHE_MS = 2_000
 
+/** Between two looks whether a worker that restarts has anything in hand. */
+const IDLE_LOOK_MS = 10
+/** A connection that was accepted last may bring its request a little later. */
+const IDLE_LOOKS = 4
+
+const FOREVER = new Promise<void>(() => {})
+
 export class Worker {
   readonly #system: System
   readonly #channel: Channel
@@ -54,6 +69,10 @@ export class Worker {
   #hooks: WorkerHooks | undefined
   #lifespan: Lifespan | undefined
   #further: FurtherServers | undefined
+  #development: Development | undefined
+  /** The application did not load, and a page about that is served. */
+  #isExcused = false
+  #bootOver = () => {}
   #name = ''
   #title = ''
   #graceMs = 0
@@ -72,6 +91,7 @@ export class Worker {
     this.#channel.onClose(() => this.#handleOrphaned())
     this.#channel.onMessage((message) => {
       if (message.type === 'reopen') this.#reopenLogs()
+      else if (message.type === 'restart') this.#restart()
       else void this.#boot(message)
     })
   }
@@ -85,12 +105,12 @@ export class Worker {
     const stderr = message.output?.stderr
     const logged = stderr === undefined ? {} : { stderr }
     if (message.output !== undefined) printSynchronously()
-    await prepareLogger(config).catch((error) => this.#fail(error, config.app))
+    await prepareLogger(config).catch((error) => this.#fail(error, message))
     if (this.#state !== 'booting') return
     const log = createLogger(config, logged)
     this.#log = log
-    const bootOver = watchUncaught(this.#system, log, {
-      onBoot: (thrown) => this.#fail(thrown, config.app),
+    this.#bootOver = watchUncaught(this.#system, log, {
+      onBoot: (thrown) => this.#fail(thrown, message),
       onUncaught: () => this.#handleUncaught(config.on_uncaught),
     })
     try {
@@ -98,6 +118,7 @@ export class Worker {
       await this.#hooks?.boot('post_fork')
       // Before the application is loaded, and before the engine has threads.
       becomeUser(config)
+      await this.#startDevelopment(message)
       this.#further = new FurtherServers(this.#channel, { isCheck: message.check })
       const { target: loaded, exports } = await loadTarget(message, this.#further)
       this.#lifespan = lifespanOf(exports, config.asgi_lifespan)
@@ -106,18 +127,19 @@ export class Worker {
       await this.#lifespan.startup()
       await this.#hooks?.boot('post_worker_init')
       const target = this.#hooks?.attach(loaded) ?? loaded
-      if (this.#state !== 'booting') return
-      // From the first request on an error is a request's and no failure to boot.
-      bootOver()
+      if (this.#state !== 'booting' || this.#isExcused) return
       await this.#serve(message, target, log)
     } catch (error) {
-      this.#fail(error, config.app)
+      this.#fail(error, message)
     }
   }
 
   async #serve(message: BootMessage, target: Target, log: Logger): Promise<void> {
     const { given, slot, slots, kickFds } = message
     const config = withoutCapture(message)
+    // From the first request on an error is a request's and no failure to boot.
+    this.#bootOver()
+    this.#development?.tellLoaded()
     let heartbeat: Heartbeat
     try {
       this.#engine = await createEngine({
@@ -225,17 +247,36 @@ export class Worker {
   }
 
   /** Booting has failed: says why to the arbiter, who logs it once for all workers, and ends. */
-  #fail(thrown: unknown, app: string | null): void {
+  #fail(thrown: unknown, boot: BootMessage): void {
     if (this.#state !== 'booting') return
-    this.#state = 'gone'
+    const { app } = boot.config
     const error =
       thrown instanceof MonocerosError
         ? thrown
         : monocerosError('ERR_APP_BROKEN', app ?? '', describeThrown(thrown)).causedBy(thrown)
+    const page = this.#isExcused ? undefined : this.#development?.excuse(error)
+    if (page !== undefined) {
+      this.#isExcused = true
+      const log = this.#log ?? createLogger(boot.config)
+      page.then((target) => this.#serve(boot, target, log)).catch((e) => this.#fail(e, boot))
+      return
+    }
+    this.#state = 'gone'
     const { code, message, exit } = error
     this.#channel.sendLast({ type: 'failed', code, text: message, exit }, () =>
       this.#system.exit(exit),
     )
+  }
+
+  // Loaded only where it is asked for.
+  async #startDevelopment({ config, check, slot }: BootMessage): Promise<void> {
+    if (check || !(config.reload || config.inspect_brk !== null)) return
+    const { breakForDebugger, startDevelopment } = await import('./development.ts')
+    if (config.reload) {
+      const send = (message: WorkerMessage) => this.#channel.send(message)
+      this.#development = startDevelopment(this.#system, send)
+    }
+    if (config.inspect_brk !== null) breakForDebugger(config.inspect_brk, slot)
   }
 
   #handleSignal(signal: SignalName): void {
@@ -263,7 +304,22 @@ export class Worker {
     }
   }
 
-  async #drain(graceMs: number): Promise<void> {
+  /** The code has changed: what is in hand is finished if it takes no longer than a moment. */
+  #restart(): void {
+    if (this.#state === 'booting') return this.#exit(0)
+    if (this.#state !== 'ready') return
+    this.#hooks?.call('worker_int')
+    let idleLooks = 0
+    const idle = new Promise<void>((done) => {
+      this.#system.every(IDLE_LOOK_MS, () => {
+        idleLooks = this.#engine?.counters().busy === 0 ? idleLooks + 1 : 0
+        if (idleLooks === IDLE_LOOKS) done()
+      })
+    })
+    void this.#drain(RESTART_MS, idle)
+  }
+
+  async #drain(graceMs: number, enough = FOREVER): Promise<void> {
     this.#state = 'draining'
     this.#board?.setState('draining')
     this.#showFigures()
@@ -271,8 +327,7 @@ export class Worker {
     const drained = this.#engine?.drain(graceMs).catch(() => {})
     const closed = this.#further?.drain(graceMs)
     this.#system.after(graceMs, () => this.#exit(0))
-    await drained
-    await closed
+    await Promise.race([Promise.all([drained, closed]), enough])
     await backgroundEnded()
     if (this.#log !== undefined) await this.#lifespan?.shutdown(this.#log)
     this.#exit(0)
@@ -340,14 +395,4 @@ async function loadTarget(
     if (captured.server === undefined) throw error
     return detect()
   }
-}
-
-/** A program written for pm2 says `process.send('ready')`; here nobody needs to hear it. */
-function pretendIpc(): void {
-  const send = (...args: unknown[]): boolean => {
-    const callback = args.at(-1)
-    if (typeof callback === 'function') queueMicrotask(() => callback(null))
-    return true
-  }
-  Object.assign(process, { send, disconnect: () => {}, connected: false })
 }

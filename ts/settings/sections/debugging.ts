@@ -1,5 +1,6 @@
 /** The settings of "Debugging". */
-import { bool, choice, textList } from '../kinds.ts'
+import { inspectAddress, watchEngineOfGunicorn } from '../debug-kinds.ts'
+import { bool, choice, orNull, textList } from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
 export const DEBUGGING_ROWS = {
@@ -8,24 +9,45 @@ export const DEBUGGING_ROWS = {
     flags: ['--reload'],
     kind: bool,
     default: false,
-    status: 'later',
-    doc: 'Restarts workers when a loaded file changes.',
+    status: 'built',
+    reads: 'arbiter and worker',
+    doc: 'Restarts workers when a loaded file changes. For development. Connections wait meanwhile, and an application that does not load is answered for by a page that says why. docs/development.md has the details.',
   },
   reload_engine: {
     section: 'Debugging',
     flags: ['--reload-engine'],
-    kind: choice(['auto', 'poll', 'inotify']),
+    kind: { ...choice(['auto', 'poll', 'fs.watch']), translate: watchEngineOfGunicorn },
     default: 'auto',
-    status: 'later',
-    doc: 'How changes of files are noticed.',
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'How changes of files are noticed. "auto" and "fs.watch" are told by the kernel; "poll" looks at them twice a second, for file systems of which the kernel tells nothing (network mounts, some containers).',
   },
   reload_extra_files: {
     section: 'Debugging',
     flags: ['--reload-extra-file'],
     kind: textList('PATH'),
     default: [],
-    status: 'later',
-    doc: 'Further files whose change restarts workers.',
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'A further file whose change restarts workers; repeat the flag for several. A directory means all below it; *, ?, [abc] and ** are understood, and new files that match count. Relative to the directory of the start.',
+  },
+  inspect: {
+    section: 'Debugging',
+    flags: ['--inspect'],
+    kind: orNull(inspectAddress),
+    default: null,
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'Lets a debugger into the workers. PORT or HOST:PORT; without one 127.0.0.1:9229. The second worker has the port above, and so on. timeout and request_timeout are then 0 and boot_timeout is long, unless they are given.',
+  },
+  inspect_brk: {
+    section: 'Debugging',
+    flags: ['--inspect-brk'],
+    kind: orNull(inspectAddress),
+    default: null,
+    status: 'built',
+    reads: 'arbiter and worker',
+    doc: 'The same as inspect, and a worker waits for the debugger and stops before it loads the application.',
   },
   spew: {
     section: 'Debugging',
@@ -34,7 +56,7 @@ export const DEBUGGING_ROWS = {
     default: false,
     status: 'none',
     act: 'warn',
-    reason: 'V8 has no cheap hook for each line; use node --inspect',
+    reason: 'V8 has no cheap hook for each line; use inspect',
     doc: 'Prints every line that is executed.',
   },
   check_config: {

@@ -1,0 +1,88 @@
+// Debuggers at the workers: a port each, and with --inspect-brk nothing is loaded before one is there.
+
+import net from 'node:net'
+import test from 'ava'
+import WebSocket from 'ws'
+
+import { appSource, get, type Program, serveArgs, startProgram } from './program.ts'
+
+/** A port that nobody has, and the one above it neither. */
+async function freePorts(): Promise<number> {
+  for (;;) {
+    const first = await listening(0)
+    const second = first && (await listening(portOf(first) + 1))
+    const port = first === undefined || second === undefined ? 0 : portOf(first)
+    for (const server of [first, second]) server?.close()
+    if (port !== 0) return port
+  }
+}
+
+function listening(port: number): Promise<net.Server | undefined> {
+  return new Promise((done) => {
+    const server = net.createServer().listen(port, '127.0.0.1', () => done(server))
+    server.on('error', () => done(undefined))
+  })
+}
+
+function portOf(server: net.Server): number {
+  const address = server.address()
+  return typeof address === 'object' && address !== null ? address.port : 0
+}
+
+async function urlOf(port: number): Promise<string> {
+  const { body } = await get({ port, path: '/json/list' })
+  return (JSON.parse(body) as { webSocketDebuggerUrl: string }[])[0]?.webSocketDebuggerUrl ?? ''
+}
+
+function started(t: Parameters<typeof startProgram>[0], ...more: string[]): Program {
+  return startProgram(t, {
+    files: { 'app.cjs': appSource('1') },
+    args: serveArgs('auto', ...more),
+    // As a terminal has it whose arbiter is debugged: the workers have ports of their own.
+    env: { NODE_OPTIONS: '--no-warnings' },
+  })
+}
+
+test.serial(
+  '--inspect: each worker has a port, and a stop in the debugger is no timeout',
+  async (t) => {
+    const port = await freePorts()
+    const program = await started(t, '-w', '2', `--inspect=${port}`).ready(2)
+    const urls = [await urlOf(port), await urlOf(port + 1)]
+    t.true(urls.every((url) => url.startsWith('ws://127.0.0.1:')))
+    program.signal('SIGTERM')
+    t.is(await program.exited, 0)
+    t.false(program.log.includes('address already in use'))
+  },
+)
+
+test.serial(
+  '--inspect-brk: the worker waits for a debugger before it loads the application',
+  async (t) => {
+    const port = await freePorts()
+    const program = started(t, '-w', '1', `--inspect-brk=127.0.0.1:${port}`)
+    await program.line(/Debugger listening on/)
+    const socket = new WebSocket(await urlOf(port))
+    await new Promise((done) => socket.once('open', done))
+    t.false(program.log.includes('Worker ready'))
+    const paused = new Promise<void>((done) => {
+      socket.on('message', (data) => {
+        if (String(data).includes('"Debugger.paused"')) done()
+      })
+    })
+    for (const [id, method] of ['Debugger.enable', 'Runtime.runIfWaitingForDebugger'].entries()) {
+      socket.send(JSON.stringify({ id, method }))
+    }
+    await paused
+    t.false(program.log.includes('Worker ready'))
+    socket.send(JSON.stringify({ id: 9, method: 'Debugger.resume' }))
+    await program.line(/Worker ready/)
+    socket.terminate()
+  },
+)
+
+test.serial('--inspect refuses what is no address', async (t) => {
+  const program = started(t, '--inspect=127.0.0.1:70000')
+  t.is(await program.exited, 1)
+  await program.line(/--inspect must be PORT or HOST:PORT, .* got "127\.0\.0\.1:70000"/)
+})

@@ -1,0 +1,155 @@
+/**
+ * Watches the files of an application for `reload`. Directories are watched and not the files themselves, since an
+ * editor that saves by renaming leaves another file under the old name.
+ */
+
+import { statSync } from 'node:fs'
+import { dirname, extname, relative, resolve, sep } from 'node:path'
+
+import type { ChokidarOptions, FSWatcher } from 'chokidar'
+
+import type { Logger } from '../log/logger.ts'
+import type { Config } from '../settings/config.ts'
+import { globBase, globPattern, isGlob } from '../settings/glob.ts'
+
+/** An editor writes a file in several steps, and `git checkout` many files. */
+const GATHER_MS = 30
+const POLL_MS = 500
+
+export interface SourceWatch {
+  /** Files that are loaded. If these are not all, any code below the application's directory counts as well. */
+  add(files: readonly string[], isWhole: boolean): void
+  close(): void
+}
+
+export interface WatchOptions {
+  readonly log: Logger
+  /** The directory of the start, which extra files are relative to. */
+  readonly cwd: string
+  readonly configFile: string | undefined
+  readonly onChange: (files: readonly string[]) => void
+}
+
+export type OpenSourceWatch = (config: Config, options: WatchOptions) => Promise<SourceWatch>
+
+/** Loads the watcher, which nobody needs without `reload`, and begins. */
+export const openSourceWatch: OpenSourceWatch = async (config, options) => {
+  const { watch } = await import('chokidar')
+  const opened = new Watch(config, options, watch)
+  opened.addExtraFiles()
+  return opened
+}
+
+/** Whether a change of a file of this path is one to tell. */
+type Accepts = (path: string) => boolean
+
+class Watch implements SourceWatch {
+  readonly #config: Config
+  readonly #options: WatchOptions
+  readonly #watch: (path: string, options: ChokidarOptions) => FSWatcher
+  readonly #watchers = new Map<string, FSWatcher>()
+  readonly #known = new Set<string>()
+  #isWhole = true
+  #changed = new Set<string>()
+
+  constructor(
+    config: Config,
+    options: WatchOptions,
+    watch: (path: string, options: ChokidarOptions) => FSWatcher,
+  ) {
+    this.#config = config
+    this.#options = options
+    this.#watch = watch
+  }
+
+  /** Those of the settings, and the config file. */
+  addExtraFiles(): void {
+    const { configFile, cwd } = this.#options
+    if (configFile !== undefined) this.#addFile(configFile)
+    for (const path of this.#config.reload_extra_files) {
+      const full = resolve(cwd, path)
+      if (isGlob(full)) {
+        const pattern = globPattern(full)
+        this.#below(globBase(full), (file) => pattern.test(file))
+      } else if (statSync(full, { throwIfNoEntry: false })?.isDirectory() === true) {
+        this.#below(full, () => true)
+      } else this.#addFile(full)
+    }
+  }
+
+  add(files: readonly string[], isWhole: boolean): void {
+    for (const file of files) this.#addFile(file)
+    this.#isWhole = isWhole
+    if (!isWhole) this.#below(this.#config.chdir, (file) => !this.#isWhole && isSource(file))
+  }
+
+  close(): void {
+    for (const watcher of this.#watchers.values()) void watcher.close()
+    this.#watchers.clear()
+  }
+
+  /** All code in the file's directory is looked at: what else of it is loaded, one learns only later. */
+  #addFile(path: string): void {
+    const isNew = !this.#known.has(path)
+    this.#known.add(path)
+    const directory = dirname(path)
+    const watcher = this.#watchers.get(directory)
+    if (watcher !== undefined) {
+      if (isNew && !isSource(path)) watcher.add(path)
+      return
+    }
+    this.#open(directory, directory, {
+      depth: 0,
+      ignored: (file, stats) =>
+        stats?.isFile() === true && !isSource(file) && !this.#known.has(file),
+    }).on('all', (event, file) => this.#note(event, file, (known) => this.#known.has(known)))
+  }
+
+  #below(directory: string, accepts: Accepts): void {
+    const key = `${directory}${sep}**`
+    if (accepts === undefined || this.#watchers.has(key)) return
+    this.#open(key, directory, {
+      ignored: (file, stats) =>
+        isPassedOver(relative(directory, file)) || (stats?.isFile() === true && !accepts(file)),
+    }).on('all', (event, file) => this.#note(event, file, accepts))
+  }
+
+  #open(key: string, directory: string, options: ChokidarOptions): FSWatcher {
+    const { log } = this.#options
+    const watcher = this.#watch(directory, {
+      ignoreInitial: true,
+      ignorePermissionErrors: true,
+      usePolling: this.#config.reload_engine === 'poll',
+      interval: POLL_MS,
+      ...options,
+    })
+    this.#watchers.set(key, watcher)
+    watcher.on('error', (error) => log.warning(`Changes in ${key} are not noticed: ${error}`))
+    watcher.on('ready', () => log.debug(`Watching ${key}`))
+    return watcher
+  }
+
+  #note(event: string, path: string, accepts: Accepts): void {
+    const file = resolve(path)
+    if (event.endsWith('Dir') || !accepts(file)) return
+    if (this.#changed.size === 0) setTimeout(() => this.#tell(), GATHER_MS)
+    this.#changed.add(file)
+  }
+
+  #tell(): void {
+    const files = [...this.#changed]
+    this.#changed = new Set()
+    this.#options.onChange(files)
+  }
+}
+
+const SOURCES = new Set(['.js', '.mjs', '.cjs', '.jsx', '.ts', '.mts', '.cts', '.tsx'])
+
+function isSource(path: string): boolean {
+  return SOURCES.has(extname(path))
+}
+
+// What belongs to others, and to tools.
+function isPassedOver(path: string): boolean {
+  return path.split(sep).some((part) => part === 'node_modules' || /^\.[^.]/.test(part))
+}

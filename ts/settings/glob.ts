@@ -1,0 +1,32 @@
+/** Patterns of file names, as the shell has them: `*`, `?`, `[abc]`, and `**` for any directories. */
+
+import { sep } from 'node:path'
+
+const SPECIAL = /[*?[]/
+
+export function isGlob(path: string): boolean {
+  return SPECIAL.test(path)
+}
+
+/** The directory below which everything lies that can match. */
+export function globBase(pattern: string): string {
+  const parts = pattern.split(sep)
+  const plain = parts.slice(0, parts.findIndex(isGlob))
+  return plain.join(sep) || sep
+}
+
+/** What matches, as an expression over whole paths. */
+export function globPattern(pattern: string): RegExp {
+  const source = pattern.replace(
+    /(\/\*\*(?=\/))|(\*\*)|(\*)|(\?)|\[(!?)([^\]/]+)\]|([\\^$.|+(){}[\]])/g,
+    (_all, directories, anything, stars, one, not, set, plain) => {
+      if (directories !== undefined) return '(?:/.*)?'
+      if (anything !== undefined) return '.*'
+      if (stars !== undefined) return '[^/]*'
+      if (one !== undefined) return '[^/]'
+      if (set !== undefined) return `[${not ? '^' : ''}${set.replace(/[\\^]/g, '\\$&')}]`
+      return `\\${plain}`
+    },
+  )
+  return new RegExp(`^${source}$`)
+}
