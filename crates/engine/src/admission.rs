@@ -6,9 +6,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd, RawFd};
-use std::rc::Rc;
 
-use crate::connection::Shared;
+use crate::connection::give_way;
 use crate::context::Context;
 use crate::limits::Limits;
 use crate::listener::{Accepted, PeerAddr, descriptor_limit};
@@ -177,17 +176,18 @@ fn make_room(ctx: &Context) -> bool {
         return true;
     }
     let connections = ctx.connections.borrow();
-    let mut idle: Vec<(Wait, u64, &Rc<Shared>)> = connections
+    let mut idle: Vec<(Wait, u64, u32)> = connections
         .iter()
-        .filter_map(|shared| Some((shared.waits()?, shared.waits_until(), shared)))
+        .filter_map(|(id, connected)| Some((connected.waits()?, connected.waits_until(), id)))
         .collect();
     let count = (connections.len() / ROOM_SHARE).max(1).min(idle.len());
+    drop(connections);
     if count == 0 {
         return false;
     }
     idle.select_nth_unstable_by_key(count - 1, |(wait, until, _)| (*wait, *until));
-    for (_, _, shared) in &idle[..count] {
-        shared.give_way();
+    for (_, _, id) in &idle[..count] {
+        give_way(ctx, *id);
     }
     true
 }

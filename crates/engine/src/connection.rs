@@ -12,7 +12,9 @@ mod closing;
 mod collecting;
 mod current;
 mod holding;
+mod lot;
 mod pace;
+mod parked;
 mod reader;
 mod refused;
 mod service;
@@ -22,6 +24,7 @@ mod tunnel;
 mod websocket;
 mod wishes;
 
+use std::cell::OnceCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -32,7 +35,7 @@ use bytes::Bytes;
 use crate::admission::Entry;
 use crate::context::Context;
 use crate::guard::{Fault, Guard, Refusal};
-use crate::limits::{MAX_DRAIN, MAX_LINGER, READ_AHEAD};
+use crate::limits::{MAX_DRAIN, MAX_LINGER, PARK_AFTER, READ_AHEAD};
 use crate::listener::{Accepted, PeerAddr};
 use crate::request::Framing;
 use crate::stream::Stream;
@@ -41,7 +44,9 @@ pub(crate) use arrival::Arrival;
 use carry::Carry;
 pub(crate) use collecting::{Collecting, collector};
 use current::{Current, LogFacts};
+pub(crate) use lot::{Lot, attend};
 use pace::Pace;
+pub(crate) use parked::{Connected, come_up, destroy, disconnect, give_way, resume};
 use reader::Hyper;
 pub(crate) use shared::Shared;
 
@@ -61,14 +66,24 @@ enum Turn {
     Wait,
     Flush,
     Gone,
+    /// Nothing is left to do until the next request: no task is needed for that.
+    Park,
 }
 
-/// The task of a connection. Thousands wait for a request at any time: what only a request needs is made for it, and
-/// given back by `park`.
+/// How a task ends.
+enum End {
+    Gone,
+    Parks,
+}
+
+/// The task of a connection. Thousands wait for a request at any time: those have none (`parked.rs`).
+struct Task(Option<Connection>);
+
+/// What the task has.
 pub(crate) struct Connection {
     shared: Rc<Shared>,
     /// Counted until everything else has gone.
-    _arrival: Arrival,
+    arrival: Arrival,
     stream: Stream,
     phase: Phase,
     guard: Guard,
@@ -87,8 +102,8 @@ pub(crate) struct Connection {
     output: Pace,
     /// How much the client's side had acknowledged when that was looked at last.
     acknowledged: u64,
-    /// Nothing is held but the socket and its place.
-    parked: bool,
+    /// Nothing is held but what the task itself is.
+    rests: bool,
     /// Bytes that are read and thrown away at the end.
     linger: usize,
 }
@@ -96,10 +111,13 @@ pub(crate) struct Connection {
 impl Connection {
     pub fn new(arrival: Arrival, stream: Stream) -> Self {
         let (ctx, peer, tag) = (arrival.ctx().clone(), arrival.peer(), arrival.tag());
-        let shared =
-            ctx.connections.borrow_mut().insert_with(|id| Shared::new(ctx.clone(), id, tag, peer));
+        let made = OnceCell::new();
+        ctx.connections.borrow_mut().insert_with(|id| {
+            let shared = made.get_or_init(|| Shared::new(ctx.clone(), id, tag, peer));
+            Connected::Serving(shared.clone())
+        });
+        let shared = made.into_inner().unwrap_or_else(|| Shared::new(ctx.clone(), 0, tag, peer));
         shared.wait(shared.limits().header);
-        shared.set_deadline_at(shared.waits_until.get());
         if ctx.announce {
             shared.tell_connection(&stream);
         }
@@ -107,10 +125,20 @@ impl Connection {
         if ctx.draining.get() {
             shared.drain();
         }
-        let guard = Guard::for_peer(&shared.limits().rules, &peer);
+        Self::resumed(shared, arrival, stream, false)
+    }
+
+    /// Begins to wait, or goes on with it. `in_http` says that a head is the next to come.
+    fn resumed(shared: Rc<Shared>, arrival: Arrival, stream: Stream, in_http: bool) -> Self {
+        let mut guard = Guard::for_peer(&shared.limits().rules, &arrival.peer());
+        if in_http {
+            guard.next();
+        }
+        let soon = shared.ctx.deadline(PARK_AFTER);
+        shared.set_deadline_at(shared.waits_until.get().min(soon));
         Self {
             shared,
-            _arrival: arrival,
+            arrival,
             stream,
             phase: Phase::Serving,
             guard,
@@ -122,30 +150,30 @@ impl Connection {
             input: Pace::OFF,
             output: Pace::OFF,
             acknowledged: 0,
-            parked: false,
+            rests: false,
             linger: MAX_DRAIN,
         }
     }
 
     /// Turns of the connection until there is nothing to do.
-    fn turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<()> {
+    fn turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<End> {
         for wish in self.shared.wishes.take() {
             self.stream.grant(wish);
         }
         if self.shared.cut.get() {
             if self.shared.by_reset.get() {
                 self.stream.reset_on_close();
-                return Poll::Ready(());
+                return Poll::Ready(End::Gone);
             }
             // What was written before goes out as far as the socket takes it now, as node's writes do at once.
             let _ = self.send(cx);
-            return Poll::Ready(());
+            return Poll::Ready(End::Gone);
         }
         if self.shared.leaves.take() {
             match self.leave() {
-                Turn::Gone => return Poll::Ready(()),
+                Turn::Gone => return Poll::Ready(End::Gone),
                 Turn::Flush => self.begin_flush(),
-                Turn::Again | Turn::Wait => {}
+                Turn::Again | Turn::Wait | Turn::Park => {}
             }
         }
         for _ in 0..MAX_TURNS {
@@ -158,7 +186,8 @@ impl Connection {
                 Turn::Again => {}
                 Turn::Wait => return Poll::Pending,
                 Turn::Flush => self.begin_flush(),
-                Turn::Gone => return Poll::Ready(()),
+                Turn::Park => return Poll::Ready(End::Parks),
+                Turn::Gone => return Poll::Ready(End::Gone),
             }
         }
         // Others first: a client that sends without pause must not hold the thread.
@@ -222,33 +251,40 @@ impl Connection {
     }
 }
 
-impl Future for Connection {
+impl Future for Task {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
+        let Some(connection) = self.0.as_mut() else { return Poll::Ready(()) };
         {
-            let mut waker = self.shared.waker.borrow_mut();
+            let mut waker = connection.shared.waker.borrow_mut();
             if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
                 *waker = Some(cx.waker().clone());
             }
         }
-        let result = self.turns(cx);
-        self.settle();
-        result
+        let end = connection.turns(cx);
+        connection.settle();
+        match end {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(End::Gone) => Poll::Ready(()),
+            Poll::Ready(End::Parks) => {
+                if let Some(connection) = self.0.take() {
+                    parked::park(connection);
+                }
+                Poll::Ready(())
+            }
+        }
     }
 }
 
-impl Drop for Connection {
+impl Drop for Task {
     fn drop(&mut self) {
-        let shared = &self.shared;
+        let Some(connection) = &self.0 else { return };
+        let shared = &connection.shared;
         shared.abort();
         shared.set_writing(false);
         shared.hold(0);
-        let ctx = &shared.ctx;
-        if shared.told.get() {
-            ctx.tell(|batch| batch.connection_closed(shared.id));
-        }
-        ctx.connections.borrow_mut().remove(shared.id);
+        parked::closed(&shared.ctx, shared);
     }
 }
 
@@ -291,7 +327,7 @@ pub(crate) fn serve(arrival: Arrival, stream: Stream, refusal: Option<Refusal>) 
         connection.refuse(refusal);
         connection.begin_flush();
     }
-    tokio::task::spawn_local(connection);
+    tokio::task::spawn_local(Task(Some(connection)));
 }
 
 /// Turns of a connection before others get theirs.

@@ -12,12 +12,13 @@ use tokio::sync::Notify;
 
 use crate::access::AccessLog;
 use crate::admission::Admission;
-use crate::connection::{Collecting, Shared};
+use crate::connection::{Collecting, Connected, Lot, Shared};
 use crate::crossing::Crossing;
-use crate::exchange::{Exchanges, GENERATION_MASK, PLACE_BITS, PLACE_MASK};
+use crate::exchange::Answer;
 use crate::inbound::Batch;
 use crate::limits::Limits;
 use crate::memory::Memory;
+use crate::places::Places;
 use crate::request::Head;
 use crate::statsd::Statsd;
 use crate::tls::{Handshakes, Server};
@@ -42,14 +43,17 @@ pub(crate) struct Context {
     /// Events of this turn, until the flusher hands them over.
     pub batch: RefCell<Batch>,
     pub flusher: RefCell<Option<Waker>>,
-    pub exchanges: RefCell<Exchanges>,
+    /// The exchanges in hand.
+    pub exchanges: RefCell<Places<Rc<dyn Answer>>>,
     /// Connections whose answer is complete and not sent.
     pub writing: Cell<usize>,
     /// Requests that wait for their bodies.
     pub collecting: Collecting,
     pub memory: Memory,
     pub admission: Admission,
-    pub connections: RefCell<Connections>,
+    pub connections: RefCell<Places<Connected>>,
+    /// The sockets of those that wait.
+    pub lot: Lot,
     /// The head that the guard has just read: valid until the task that read it returns.
     pub head: RefCell<Head>,
     /// Where sockets are read into, so that an idle connection holds no buffer.
@@ -80,6 +84,7 @@ impl Context {
         announce: bool,
         crossing: Arc<Crossing>,
         (access, statsd): (Option<AccessLog>, Option<Statsd>),
+        lot: Lot,
     ) -> Self {
         let memory = Memory::new(&limits);
         let admission = Admission::new();
@@ -101,6 +106,7 @@ impl Context {
             writing: Cell::new(0),
             collecting: Collecting::default(),
             connections: RefCell::default(),
+            lot,
             head: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             date: RefCell::new(Date::now()),
@@ -130,8 +136,10 @@ impl Context {
             self.tell_refusals(tag, false);
             return;
         };
-        for shared in self.connections.borrow().iter().filter(|shared| shared.belongs_to(tag)) {
-            shared.limits.replace(limits.clone());
+        for (_, connected) in self.connections.borrow_mut().iter_mut() {
+            if connected.belongs_to(tag) {
+                connected.set_limits(&limits);
+            }
         }
         self.servers.borrow_mut().insert(tag, limits);
     }
@@ -237,57 +245,6 @@ impl Context {
         if first && let Some(flusher) = self.flusher.borrow().as_ref() {
             flusher.wake_by_ref();
         }
-    }
-}
-
-/// The connections of an I/O thread by id: a place, which is small and reused because JavaScript keeps its facts in an
-/// array, and a generation, so that what JavaScript says of a connection that has closed meanwhile meets nobody.
-#[derive(Default)]
-pub(crate) struct Connections {
-    places: Vec<(u32, Option<Rc<Shared>>)>,
-    free: Vec<u32>,
-}
-
-impl Connections {
-    /// Enters a connection that is made with its id.
-    pub fn insert_with(&mut self, make: impl FnOnce(u32) -> Rc<Shared>) -> Rc<Shared> {
-        let place = self.free.pop().unwrap_or_else(|| {
-            self.places.push((0, None));
-            self.places.len() as u32 - 1
-        });
-        let (generation, held) = &mut self.places[place as usize];
-        let shared = make(*generation << PLACE_BITS | place);
-        *held = Some(shared.clone());
-        shared
-    }
-
-    pub fn remove(&mut self, id: u32) {
-        let place = id & PLACE_MASK;
-        if let Some((generation, shared)) = self.places.get_mut(place as usize)
-            && *generation == id >> PLACE_BITS
-            && shared.take().is_some()
-        {
-            *generation = (*generation + 1) & GENERATION_MASK;
-            self.free.push(place);
-        }
-    }
-
-    pub fn find(&self, id: u32) -> Option<&Rc<Shared>> {
-        let (generation, shared) = self.places.get((id & PLACE_MASK) as usize)?;
-        if *generation == id >> PLACE_BITS { shared.as_ref() } else { None }
-    }
-
-    /// The connection at a place, whatever its generation.
-    pub fn at(&self, place: u32) -> Option<&Rc<Shared>> {
-        self.places.get(place as usize)?.1.as_ref()
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Rc<Shared>> {
-        self.places.iter().filter_map(|(_, shared)| shared.as_ref())
-    }
-
-    pub fn len(&self) -> usize {
-        self.places.len() - self.free.len()
     }
 }
 

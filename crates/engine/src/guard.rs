@@ -321,6 +321,11 @@ impl Guard {
         matches!(self.state, State::Head { .. } | State::Preface)
     }
 
+    /// Whether what may stand before the first head is still to come.
+    pub(crate) fn awaits_preface(&self) -> bool {
+        matches!(self.state, State::Preface)
+    }
+
     /// The client and what it had connected to, as the PROXY protocol told it.
     #[must_use]
     pub fn proxied(&self) -> Option<(SocketAddr, SocketAddr)> {

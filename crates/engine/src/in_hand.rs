@@ -77,7 +77,7 @@ pub(crate) fn answer(ctx: &Context, reply: &SyncSender<Vec<RequestInHand>>) {
         .connections
         .borrow()
         .iter()
-        .filter_map(|shared| shared.in_hand())
+        .filter_map(|(_, connected)| connected.serving()?.in_hand())
         .take(REQUESTS_MAX)
         .map(|(label, started)| RequestInHand {
             request: label.to_text(),

@@ -19,7 +19,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::{task, time};
 
 use crate::access::AccessLog;
-use crate::connection::{begin, collector};
+use crate::connection::{Lot, attend, begin, collector, come_up, disconnect};
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
@@ -105,8 +105,8 @@ impl IoThread {
                 .on_thread_park(move || parked.before_sleep())
                 .on_thread_unpark(move || unparked.after_sleep())
                 .build_local(LocalOptions::default());
-            let runtime = match runtime {
-                Ok(runtime) => runtime,
+            let (runtime, lot) = match runtime.and_then(|runtime| Ok((runtime, Lot::new()?))) {
+                Ok(made) => made,
                 Err(error) => {
                     // The receiver waits below.
                     let _ = report.send(Err(error));
@@ -114,7 +114,7 @@ impl IoThread {
                 }
             };
             let _ = report.send(Ok(()));
-            let ctx = Rc::new(Context::new(limits, announce, shared, logs));
+            let ctx = Rc::new(Context::new(limits, announce, shared, logs, lot));
             runtime.block_on(run(ctx));
         })?;
         started.recv().map_err(|_| Error::closed())??;
@@ -249,6 +249,7 @@ async fn run(ctx: Rc<Context>) {
     task::spawn_local(collector(ctx.clone()));
     task::spawn_local(shedder(ctx.clone()));
     task::spawn_local(ender(ctx.clone()));
+    task::spawn_local(attend(ctx.clone()));
     loop {
         ctx.crossing.woken().await;
         for control in ctx.crossing.take_control() {
@@ -262,11 +263,7 @@ async fn run(ctx: Rc<Context>) {
                 Control::Drain => drain(&ctx),
                 Control::MakeRoom => ctx.admission.run_short(&ctx),
                 Control::Disconnect { tag, idle_only } => {
-                    for shared in ctx.connections.borrow().iter() {
-                        if shared.belongs_to(tag) && !(idle_only && shared.is_busy()) {
-                            shared.destroy();
-                        }
-                    }
+                    disconnect(&ctx, |one| one.belongs_to(tag) && !(idle_only && one.is_busy()));
                 }
                 Control::TellRefusals { tag, on } => ctx.tell_refusals(tag, on),
                 Control::Orphaned => {
@@ -287,6 +284,8 @@ async fn run(ctx: Rc<Context>) {
                     // One turn for the connections that the ring has woken.
                     task::yield_now().await;
                     ctx.flush_logs();
+                    // They have no task that would end with the thread.
+                    disconnect(&ctx, |one| one.serving().is_none());
                     return;
                 }
             }
@@ -383,9 +382,7 @@ async fn clock(ctx: Rc<Context>) {
         }
         ctx.refresh_clock();
         let now = ctx.now_ms();
-        let connections = ctx.connections.borrow();
-        let come_up = |place| connections.at(place).map(|shared| shared.come_up(now));
-        ctx.wheel.borrow_mut().advance(now, come_up);
+        come_up(&ctx, now);
     }
 }
 

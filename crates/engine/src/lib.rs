@@ -32,6 +32,7 @@ pub mod listener;
 mod memory;
 mod out;
 pub mod outlet;
+mod places;
 pub mod proxy;
 pub mod request;
 pub mod ring;

@@ -105,7 +105,7 @@ fn shed_some(ctx: &Context) -> usize {
     let connections = ctx.connections.borrow();
     let mut used = memory.used(&ctx.crossing);
     let mut holders = Vec::new();
-    for shared in connections.iter() {
+    for shared in connections.iter().filter_map(|(_, connected)| connected.serving()) {
         if shared.is_shed() {
             used = used.saturating_sub(shared.held());
         } else if shared.held() > 0 {

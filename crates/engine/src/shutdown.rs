@@ -15,9 +15,8 @@ pub(crate) fn drain(ctx: &Rc<Context>) {
     if ctx.draining.replace(true) {
         return;
     }
-    let connections = ctx.connections.borrow();
-    for shared in connections.iter() {
-        shared.drain();
+    for (id, connected) in ctx.connections.borrow_mut().iter_mut() {
+        connected.drain(ctx, id);
     }
     ctx.handshakes.drain(ctx);
     if ctx.has_no_connections() {
@@ -28,7 +27,8 @@ pub(crate) fn drain(ctx: &Rc<Context>) {
 /// The arbiter is gone. What is in hand gets a short while; then the process ends, whatever JavaScript does.
 pub(crate) async fn end_process(ctx: Rc<Context>) {
     let end = Instant::now() + ORPHAN_TIME;
-    while !ctx.connections.borrow().iter().all(|shared| !shared.is_busy()) && Instant::now() < end {
+    let is_busy = || ctx.connections.borrow().iter().any(|(_, connected)| connected.is_busy());
+    while is_busy() && Instant::now() < end {
         time::sleep(LOOK_EVERY).await;
         read_ring(&ctx);
     }

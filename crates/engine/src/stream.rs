@@ -31,6 +31,20 @@ impl Stream {
         Ok(Self::Tcp(TcpStream::from_std(fd.into())?))
     }
 
+    /// Whether [`Self::release`] gives all that there is: TLS has a state of its own.
+    pub fn can_be_released(&self) -> bool {
+        !self.is_secure()
+    }
+
+    /// Gives the descriptor back, which nobody watches any more.
+    pub fn release(self) -> io::Result<OwnedFd> {
+        match self {
+            Self::Tcp(stream) => Ok(stream.into_std()?.into()),
+            Self::Unix(stream) => Ok(stream.into_std()?.into()),
+            Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
     /// Reads what is there: `Ready(0)` is the end of input.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
@@ -102,8 +116,7 @@ impl Stream {
     /// When it is dropped the peer gets a reset, and what the kernel still holds for it is thrown away.
     pub fn reset_on_close(&self) {
         if let Some(stream) = self.tcp() {
-            // Without it the kernel keeps sending to somebody who does not read, which is only a waste.
-            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+            reset_on_close(stream);
         }
     }
 
@@ -130,6 +143,13 @@ impl Stream {
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
         self.tcp()?.local_addr().ok()
     }
+}
+
+/// When the socket is closed the peer gets a reset.
+pub(crate) fn reset_on_close(socket: &impl AsFd) {
+    // Without it the kernel keeps sending to somebody who does not read, which is only a waste. A unix socket has no such
+    // thing.
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
 /// As tokio and what is built on it sees a stream. A write that says how much it took has taken it, even if TLS still holds

@@ -86,18 +86,21 @@ impl Connection {
         if shared.waits_until.get() <= now {
             return Some(Turn::Flush);
         }
-        self.park();
+        if self.can_park() {
+            return Some(Turn::Park);
+        }
+        self.rest();
         None
     }
 
-    /// Keeps nothing but the socket and its place. What is given back here is made again with the next request, which
+    /// Gives back every buffer, where the task must stay. What is given back is made again with the next request, which
     /// costs too much to be done behind each.
-    fn park(&mut self) {
+    fn rest(&mut self) {
         if self.shared.out.borrow_mut().park() {
             self.hyper = None;
             self.hyper_behind = false;
             self.shared.gate.borrow_mut().park();
-            self.parked = true;
+            self.rests = true;
         }
     }
 
@@ -109,7 +112,7 @@ impl Connection {
                 .deadline(self.input_bounds())
                 .min(self.discard_deadline())
                 .min(self.answer_deadline())
-        } else if self.in_head() || self.parked {
+        } else if self.in_head() || self.rests {
             shared.waits_until.get()
         } else {
             shared.waits_until.get().min(now + PARK_AFTER.as_millis() as u64)
@@ -122,7 +125,7 @@ impl Connection {
         let shared = &self.shared;
         let limits = shared.limits();
         self.input = Pace::OFF;
-        self.parked = false;
+        self.rests = false;
         if !self.carry.is_empty() {
             shared.wait(limits.header);
             return shared.set_deadline_at(shared.waits_until.get());

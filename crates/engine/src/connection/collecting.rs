@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time;
 
-use super::{Current, Shared};
+use super::{Connected, Current, Shared};
 use crate::context::Context;
 use crate::request::Head;
 
@@ -86,7 +86,8 @@ pub(crate) async fn collector(ctx: Rc<Context>) {
             continue;
         }
         let Some(waiting) = ctx.collecting.queue.borrow_mut().pop_front() else { continue };
-        if let Some(shared) = ctx.connections.borrow().find(waiting.connection) {
+        let connections = ctx.connections.borrow();
+        if let Some(shared) = connections.find(waiting.connection).and_then(Connected::serving) {
             shared.stop_collecting(waiting.exchange);
         }
     }

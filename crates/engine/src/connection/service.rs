@@ -60,7 +60,7 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
     if overloaded || (has_body && ctx.memory.is_full(&ctx.crossing)) {
         return Err(Refusal::Overloaded);
     }
-    let id = exchanges.insert(shared.clone());
+    let id = exchanges.insert_with(|_| shared.clone());
     ctx.crossing.slot.request_started();
     let log = ctx.access.borrow().as_ref().map(|_| {
         Box::new(LogFacts {

@@ -9,9 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::wishes::Wishes;
-use super::{Current, service};
+use super::{Connected, Current, service};
 use crate::context::Context;
-use crate::exchange::PLACE_MASK;
 use crate::gate::Gated;
 use crate::guard::Refusal;
 use crate::in_hand::Label;
@@ -19,6 +18,7 @@ use crate::inbound::{ConnectionFacts, RequestBody};
 use crate::limits::{IDLE_DRAIN_TIME, Limits};
 use crate::listener::PeerAddr;
 use crate::out::Out;
+use crate::places::place_of;
 use crate::ring::SocketWish;
 use crate::stream::Stream;
 
@@ -129,7 +129,8 @@ impl Shared {
             secure: false,
         };
         let mut connections = ctx.connections.borrow_mut();
-        let id = connections.insert_with(|id| Self::new(ctx.clone(), id, tag, peer)).id;
+        let id =
+            connections.insert_with(|id| Connected::Serving(Self::new(ctx.clone(), id, tag, peer)));
         connections.remove(id);
         ctx.tell(|batch| {
             batch.connection(id, tag, &facts);
@@ -249,7 +250,7 @@ impl Shared {
     pub(super) fn set_deadline_at(&self, deadline: u64) {
         self.deadline.set(deadline);
         // By place and not by id: the wheel has room for each key up to the highest.
-        self.ctx.wheel.borrow_mut().insert(self.id & PLACE_MASK, deadline);
+        self.ctx.wheel.borrow_mut().insert(place_of(self.id), deadline);
     }
 
     /// Hands the request over as far as it has arrived, and later the end of its body. Where the head has not been

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::connection::{destroy, resume};
 use crate::context::Context;
 use crate::ring::Command;
 
@@ -10,14 +11,7 @@ pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
     // The piece belongs to this record, whether its exchange still lives or not.
     let piece = if let Command::Large = command { ctx.crossing.pop_large() } else { None };
     if let Command::Destroy { .. } | Command::Socket(_) = command {
-        if let Some(shared) = ctx.connections.borrow().find(id) {
-            match command {
-                Command::Socket(wish) => shared.wish(wish),
-                Command::Destroy { reset: true } => shared.destroy_by_reset(),
-                _ => shared.destroy(),
-            }
-        }
-        return;
+        return obey_for_connection(ctx, id, &command);
     }
     let exchanges = ctx.exchanges.borrow();
     let Some(answer) = exchanges.find(id) else {
@@ -44,5 +38,17 @@ pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
         Command::Notify => answer.notify(),
         Command::Tunnel { taken } => answer.tunnel(taken),
         Command::Destroy { .. } | Command::Socket(_) => {}
+    }
+}
+
+fn obey_for_connection(ctx: &Rc<Context>, id: u32, command: &Command<'_>) {
+    match command {
+        Command::Destroy { reset } => destroy(ctx, id, *reset),
+        Command::Socket(wish) => {
+            if let Some(shared) = resume(ctx, id) {
+                shared.wish(*wish);
+            }
+        }
+        _ => {}
     }
 }

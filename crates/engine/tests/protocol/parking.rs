@@ -1,10 +1,10 @@
 //! Connections that wait give back what only requests need, and go on as if they had not.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use monoceros_engine::limits::Limits;
 
-use crate::harness::{Client, Engine, echo};
+use crate::harness::{Client, End, Engine, Event, echo};
 
 /// Returns when a connection that began to wait now has been closed by `keepalive`: longer than parking takes.
 fn let_connections_park(engine: &mut Engine) {
@@ -33,3 +33,47 @@ fn a_parked_connection_answers_as_before() {
         let_connections_park(&mut engine);
     }
 }
+
+#[test]
+fn javascript_cuts_a_parked_connection() {
+    let limits = Limits { header: Duration::from_millis(600), ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, echo());
+    let mut client = Client::connect(&engine);
+    client.ask(&mut engine, GET);
+    let connection = engine.received()[0].request.connection;
+    let_connections_park(&mut engine);
+    engine.js.destroy(connection);
+    assert_eq!(client.end(&mut engine), End::Closed);
+    engine.event("the end", |event| (*event == Event::ConnectionClosed(connection)).then_some(()));
+}
+
+#[test]
+fn a_parked_connection_ends_in_its_time() {
+    let (header, keepalive) = (Duration::from_millis(600), Duration::from_millis(900));
+    let limits = Limits { header, keepalive, keepalive_grace: Duration::ZERO, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, echo());
+    let mut silent = Client::connect(&engine);
+    let mut used = Client::connect(&engine);
+    let begun = Instant::now();
+    used.ask(&mut engine, GET);
+    assert_eq!(silent.end(&mut engine), End::Closed);
+    assert!(begun.elapsed() >= header, "{:?}", begun.elapsed());
+    assert_eq!(used.end(&mut engine), End::Closed);
+    assert!(begun.elapsed() >= keepalive, "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < 4 * keepalive, "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_head_in_pieces_has_its_time_though_the_connection_was_parked() {
+    let limits = Limits { header: Duration::from_millis(600), ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, echo());
+    let mut client = Client::connect(&engine);
+    client.ask(&mut engine, GET);
+    let_connections_park(&mut engine);
+    let begun = Instant::now();
+    client.send(&mut engine, "GET / HTTP/1.1\r\n");
+    assert_eq!(client.response(&mut engine).status, 408);
+    assert!(begun.elapsed() >= Duration::from_millis(500), "{:?}", begun.elapsed());
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
