@@ -49,6 +49,44 @@ export function runBin(name: string, args: readonly string[], options: CommandOp
   return run(`${ROOT}/node_modules/.bin/${name}`, args, options)
 }
 
+export interface StartedCommand {
+  readonly pid: number
+  readonly port: number
+  /** What it has logged so far. */
+  log(): string
+  stop(): Promise<void>
+}
+
+/** Starts the built command on a free port and waits until a worker is ready. */
+export async function startCommand(
+  cwd: string,
+  args: readonly string[],
+  { node = process.execPath, wrap = [] }: { node?: string; wrap?: readonly string[] } = {},
+): Promise<StartedCommand> {
+  const own = ['--bind', '127.0.0.1:0', '--log-level', 'debug']
+  const [program = node, ...rest] = [...wrap, node, `${ROOT}/dist/cli/main.js`, ...args, ...own]
+  const child = spawn(program, rest, { cwd, stdio: ['ignore', 'ignore', 'pipe'] })
+  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  let text = ''
+  const port = await new Promise<number>((resolve, reject) => {
+    child.stderr?.on('data', (chunk: Buffer) => {
+      text += chunk
+      const found = /Listening at: https?:\/\/127\.0\.0\.1:(\d+)/.exec(text)?.[1]
+      if (found !== undefined && text.includes('Worker ready')) resolve(Number(found))
+    })
+    child.once('exit', () => reject(new Error(`the command has ended:\n${text}`)))
+  })
+  return {
+    pid: child.pid ?? 0,
+    port,
+    log: () => text,
+    async stop() {
+      child.kill()
+      await ended
+    },
+  }
+}
+
 /** Whether this module is the program that Node was asked to run. */
 export function isMain(moduleUrl: string): boolean {
   return process.argv[1] !== undefined && fileURLToPath(moduleUrl) === process.argv[1]

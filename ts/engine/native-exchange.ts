@@ -17,14 +17,23 @@ type Family = 'IPv4' | 'IPv6' | undefined
 
 type Peer = readonly [string | undefined, number | undefined, Family]
 
-const NOBODY: Peer = [undefined, undefined, undefined]
-
 /** In the byte of the family. */
 const FAMILY_MASK = 15
 const SECURE = 16
 
 /** The exchanges that may still hear of something, by their place. */
 export type Live = (NativeExchange | NativeTunnel | undefined)[]
+
+/** Most connections come to the same address: its text is kept once. */
+let lastLocal = ''
+
+/** A text of its own: V8 keeps a longer slice as a view of the whole text that it was cut from. */
+function copyOf(slice: string): string {
+  return slice.length < SLICE_MIN ? slice : ` ${slice}`.slice(1)
+}
+
+/** V8 copies what is shorter. */
+const SLICE_MIN = 13
 
 export class NativeConnection implements Connection {
   readonly id: number
@@ -40,7 +49,8 @@ export class NativeConnection implements Connection {
   attachment: unknown = undefined
   readonly handler: ExchangeHandler
   readonly #ring: Ring
-  readonly #own: Peer
+  /** The client as it connected, while a proxy's word is shown. */
+  #own: Peer | undefined
   /** Whatever a proxy tells. */
   readonly #secure: boolean
 
@@ -54,20 +64,21 @@ export class NativeConnection implements Connection {
     this.encrypted = this.#secure
     const remote = at + 7
     const local = remote + text.charCodeAt(at + 5)
-    this.#own = NOBODY
     if (family === 0) return
     this.remoteFamily = family === 4 ? 'IPv4' : 'IPv6'
     this.localFamily = this.remoteFamily
-    this.remoteAddress = text.slice(remote, local)
+    this.remoteAddress = copyOf(text.slice(remote, local))
     this.remotePort = u16(text, at + 1)
-    this.localAddress = text.slice(local, local + text.charCodeAt(at + 6))
+    const address = text.slice(local, local + text.charCodeAt(at + 6))
+    if (address !== lastLocal) lastLocal = copyOf(address)
+    this.localAddress = lastLocal
     this.localPort = u16(text, at + 3)
-    this.#own = [this.remoteAddress, this.remotePort, this.remoteFamily]
   }
 
   /** Shows the client of a request. Those of a connection come one after the other, each perhaps of another client. */
   forward(exchange: NativeExchange): void {
     const { secure, client } = exchange
+    this.#own ??= [this.remoteAddress, this.remotePort, this.remoteFamily]
     this.encrypted = secure || this.#secure
     this.forwards = secure || client !== undefined
     ;[this.remoteAddress, this.remotePort, this.remoteFamily] = client ?? this.#own

@@ -1,6 +1,9 @@
 /**
  * The connection as applications see it: one object for all requests of a connection, which node's code and the
  * packages round it take for a `net.Socket`. The bytes go past it, by the exchanges.
+ *
+ * Thousands of connections wait at any time, and few applications touch their sockets: what makes one a stream and an
+ * emitter, ten times the rest, is made when somebody first asks for it.
  */
 import net from 'node:net'
 import { Duplex } from 'node:stream'
@@ -8,6 +11,7 @@ import type { Connection } from '../../engine/exchange.ts'
 import type { InHand } from './brand.ts'
 import { socketEncoding } from './errors.ts'
 import type { NodeResponse } from './internals.ts'
+import { defineLazily, definer, endStream } from './lazy-stream.ts'
 import { RawAnswer } from './raw.ts'
 import type { SocketTunnel, Written } from './tunnel.ts'
 
@@ -54,6 +58,8 @@ const kTunnel = Symbol('monoceros.tunnel')
 const kReset = Symbol('monoceros.reset')
 const kNoDelay = Symbol('monoceros.noDelay')
 const kKeepAlive = Symbol('monoceros.keepAlive')
+const kIsStream = Symbol('monoceros.isStream')
+const kGone = Symbol('monoceros.gone')
 
 interface Fields {
   [kOwner]: SocketOwner
@@ -67,6 +73,10 @@ interface Fields {
   /** What the kernel's socket has been told last: seconds, or -1 for off. */
   [kNoDelay]: boolean
   [kKeepAlive]: number
+  /** It has the state of a stream and an emitter. */
+  [kIsStream]: boolean
+  /** It has been destroyed without that. */
+  [kGone]: boolean
   server: net.Server
   requests: number
   secured: boolean
@@ -77,33 +87,20 @@ interface Fields {
   _handle: null
   _hadError: boolean
   _httpMessage: NodeResponse | null
-  _writableState: { readonly length: number }
+  readonly _writableState: { readonly length: number }
 }
 
 type This = ServerSocket & Fields
 
 // A function and not a class, so that node's socket constructor, which would set up a descriptor, is left out while
-// `instanceof net.Socket` and its timer methods hold.
+// `instanceof net.Socket` and its timer methods hold. What most connections never change is on the prototype.
 function Socket(this: This, owner: SocketOwner, connection: Connection) {
-  ;(Duplex as unknown as (this: This, options: object) => void).call(this, OPTIONS)
   this[kOwner] = owner
   this[kConnection] = connection
   this[kCall] = undefined
-  this[kClosed] = false
-  this[kRaw] = undefined
-  this.last = false
-  this[kTunnel] = undefined
   this.server = owner.server
   this.requests = 0
-  this.secured = false
-  this.connecting = false
-  this._parent = null
-  this._handle = null
-  this._hadError = false
   this._httpMessage = null
-  this.on('timeout', onTimeout)
-  this.on('error', onError)
-  this.on('close', abortRequest)
 }
 
 Object.setPrototypeOf(Socket, net.Socket)
@@ -111,15 +108,33 @@ Socket.prototype = Object.create(net.Socket.prototype, {
   constructor: { value: net.Socket, writable: true, configurable: true },
 })
 
-/** The socket of a connection. */
+const define = definer<This>(Socket.prototype)
+defineLazily(define, { kOwn: kConnection, kIsStream, kGone, becomeStream })
+
+/** The server's 'connection' listeners have not all seen it. */
+let announcing: ServerSocket | undefined
+
+/** The socket of a connection, which is announced next. */
 export function createSocket(owner: SocketOwner, connection: Connection): ServerSocket {
   const Constructor = Socket as unknown as new (o: SocketOwner, c: Connection) => ServerSocket
-  return new Constructor(owner, connection)
+  announcing = new Constructor(owner, connection)
+  return announcing
 }
 
 /** The server's 'connection' listeners have seen the socket: what they listen to comes before the response's end. */
 export function socketAnnounced(socket: ServerSocket): void {
-  socket.on('close', abortResponse)
+  announcing = undefined
+  if ((socket as This)[kIsStream]) socket.on('close', abortResponse)
+}
+
+function becomeStream(socket: This): void {
+  socket[kIsStream] = true
+  ;(Duplex as unknown as (this: This, options: object) => void).call(socket, OPTIONS)
+  socket.on('timeout', onTimeout)
+  socket.on('error', onError)
+  socket.on('close', abortRequest)
+  if (announcing !== socket) socket.on('close', abortResponse)
+  if (socket[kGone]) endStream(socket)
 }
 
 /** What a trusted proxy says of the request in hand. Node's sockets without TLS have no such property: it comes and goes. */
@@ -131,8 +146,15 @@ export function showEncrypted(socket: ServerSocket, encrypted: boolean): void {
 
 /** The engine has closed the connection: it needs no telling, and may use the number for the next one already. */
 export function socketClosed(socket: ServerSocket): void {
-  ;(socket as This)[kClosed] = true
+  const own = socket as This
+  own[kClosed] = true
   const { tunnel } = socket
+  if (!own[kIsStream] && socket.call === undefined) {
+    if (own[kGone]) return
+    // Nobody listens.
+    own[kGone] = true
+    return own[kOwner].onSocketDestroyed(socket)
+  }
   if (tunnel === undefined) return leave(socket)
   // What has arrived is read to its end, as from a socket of node's.
   if (!tunnel.isOver) socket.destroy()
@@ -175,10 +197,8 @@ export function isServerSocket(socket: unknown): socket is ServerSocket {
   return socket instanceof (Socket as unknown as new () => object)
 }
 
-function define(name: string, get: (this: This) => unknown, set?: (this: This, v: never) => void) {
-  Object.defineProperty(Socket.prototype, name, { get, set, configurable: true })
-}
-
+define('readableHighWaterMark', () => OPTIONS.highWaterMark)
+define('writableHighWaterMark', () => OPTIONS.highWaterMark)
 define('connection', function connection() {
   return this[kConnection]
 })
@@ -308,6 +328,18 @@ const methods = {
 // What every socket begins with: the engine sets TCP_NODELAY. On the prototype, since hardly any changes it.
 Object.assign(Socket.prototype, {
   refused: false,
+  secured: false,
+  last: false,
+  connecting: false,
+  allowHalfOpen: true,
+  _parent: null,
+  _handle: null,
+  _hadError: false,
+  [kClosed]: false,
+  [kRaw]: undefined,
+  [kTunnel]: undefined,
+  [kIsStream]: false,
+  [kGone]: false,
   [kReset]: false,
   [kNoDelay]: true,
   [kKeepAlive]: -1,

@@ -1,0 +1,84 @@
+import http from 'node:http'
+import test from 'ava'
+import type { Connection } from '../../ts/engine/exchange.ts'
+import {
+  createSocket,
+  type ServerSocket,
+  socketAnnounced,
+  socketClosed,
+} from '../../ts/http/node/socket.ts'
+
+interface Made {
+  readonly socket: ServerSocket
+  /** How often the owner has heard of the socket's end, and the engine of its wish for it. */
+  readonly ends: { heard: number; wished: number }
+}
+
+function made(): Made {
+  const ends = { heard: 0, wished: 0 }
+  const owner = {
+    server: http.createServer(),
+    onSocketDestroyed: () => void ends.heard++,
+    onSocketRef: () => {},
+  }
+  const connection = { destroy: () => void ends.wished++ } as unknown as Connection
+  const socket = createSocket(owner, connection)
+  socketAnnounced(socket)
+  return { socket, ends }
+}
+
+const isStream = (socket: ServerSocket) => Object.hasOwn(socket, '_readableState')
+
+test('a socket that nobody touches is no stream yet, and says the same as one', (t) => {
+  const { socket } = made()
+  const { destroyed, readableHighWaterMark, writableHighWaterMark } = socket
+  t.false(isStream(socket))
+  t.true(socket.readable && socket.writable)
+  t.true(isStream(socket))
+  t.deepEqual(
+    [destroyed, readableHighWaterMark, writableHighWaterMark],
+    [socket.destroyed, socket.readableHighWaterMark, socket.writableHighWaterMark],
+  )
+  t.deepEqual(
+    socket
+      .eventNames()
+      .filter((name) => socket.listenerCount(name) > 0)
+      .sort(),
+    ['close', 'error', 'timeout'],
+  )
+})
+
+test('what is made of a socket makes the socket a stream', (t) => {
+  const { socket } = made()
+  const seen = Object.create(socket) as ServerSocket
+  seen.on('custom', () => {})
+  t.is(socket.listenerCount('custom'), 1)
+  t.false(Object.hasOwn(seen, '_events'))
+})
+
+test('a connection that ends untouched is told once, and the socket is over for who looks later', (t) => {
+  const { socket, ends } = made()
+  socketClosed(socket)
+  t.true(socket.destroyed)
+  t.false(isStream(socket))
+  socket.on('close', () => t.fail())
+  socket.destroy()
+  t.true(socket.destroyed && socket.closed && !socket.writable)
+  t.deepEqual(ends, { heard: 1, wished: 0 })
+})
+
+test('who listens hears the end of the connection', async (t) => {
+  const { socket, ends } = made()
+  const closed = new Promise((resolve) => socket.once('close', resolve))
+  socketClosed(socket)
+  t.false(await closed)
+  t.deepEqual(ends, { heard: 1, wished: 0 })
+})
+
+test('a socket that is destroyed untouched asks the engine once', async (t) => {
+  const { socket, ends } = made()
+  socket.destroy()
+  socket.destroy()
+  await new Promise((resolve) => socket.once('close', resolve))
+  t.deepEqual(ends, { heard: 1, wished: 1 })
+})
