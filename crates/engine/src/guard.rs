@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use chunked::Chunks;
 use fault::Remembered;
 pub use fault::{Fault, Media};
+use syntax::capitals;
 pub(crate) use syntax::{check_host, is_token, is_uri};
 
 use crate::forwarding;
@@ -386,14 +387,6 @@ impl Guard {
     pub fn next(&mut self) {
         self.state = State::Head { scanned: 0 };
     }
-}
-
-/// The head with its method in capitals.
-fn capitals(input: &[u8]) -> Vec<u8> {
-    let mut head = input.to_vec();
-    let method = head.iter().position(|&byte| byte == b' ').unwrap_or(0);
-    head[..method].make_ascii_uppercase();
-    head
 }
 
 impl Default for Guard {

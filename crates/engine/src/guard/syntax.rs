@@ -107,3 +107,11 @@ const fn mark(mut table: [u8; 256], bytes: &[u8], class: u8) -> [u8; 256] {
     }
     table
 }
+
+/// The head with its method in capitals.
+pub(super) fn capitals(input: &[u8]) -> Vec<u8> {
+    let mut head = input.to_vec();
+    let method = head.iter().position(|&byte| byte == b' ').unwrap_or(0);
+    head[..method].make_ascii_uppercase();
+    head
+}
