@@ -1,9 +1,13 @@
-// The clients of the soak: kept and new connections, slow handlers, uploads, downloads. Every answer is checked to
-// its last byte.
+// The clients of the soak: kept and new connections, slow handlers, uploads, downloads, WebSockets. Every answer is
+// checked to its last byte.
 
 import http from 'node:http'
+import net from 'node:net'
+
+import { endOf, openSocket, startSockets } from './soak-sockets.ts'
 
 const MB = 1_048_576
+const SOCKETS = 8
 const UPLOAD = Buffer.alloc(MB, 'u')
 
 interface Client {
@@ -30,12 +34,18 @@ export interface LoadResult {
   readonly answered: number
   /** Why, one for each request that was not answered whole. */
   readonly lost: readonly string[]
+  /** How many WebSockets were opened, and how many of them were ended by 1012. */
+  readonly opened: number
+  readonly restarted: number
 }
 
 export interface MixedLoad {
   /** May be called again. */
   stop(): Promise<LoadResult>
-  /** Begins one of each kind and 16 of two seconds; the result waits for their ends and tells what failed. */
+  /**
+   * Begins one of each kind, 16 of two seconds, 4 WebSockets, and 8 connections that were answered once and are idle; the
+   * result waits for their ends and tells what failed.
+   */
   launch(port: number): Promise<() => Promise<string[]>>
 }
 
@@ -43,6 +53,7 @@ export function startMixedLoad(port: number): MixedLoad {
   const lost: string[] = []
   let answered = 0
   let running = true
+  const sockets = startSockets(port, SOCKETS)
   const loops = CLIENTS.flatMap((client) =>
     Array.from({ length: client.count }, () => loop(client)),
   )
@@ -61,19 +72,46 @@ export function startMixedLoad(port: number): MixedLoad {
   return {
     async stop() {
       running = false
+      const { opened, restarted, lost: ended } = await sockets.stop()
       await Promise.all(loops)
-      return { answered, lost }
+      return { answered, opened, restarted, lost: [...lost, ...ended] }
     },
     async launch(at) {
       const slow = { count: 16, path: '/slower', kept: false, body: 'slower', pauseMs: 0 }
       const inFlight = [...CLIENTS, ...Array.from({ length: 16 }, () => slow)].map((client) =>
         ask(at, client, false),
       )
+      const idle = await Promise.all(Array.from({ length: 8 }, () => openIdle(at)))
+      const open = await Promise.all([1, 2, 3, 4].map(() => openSocket(at)))
+      const ends = open.map(async (socket) => {
+        const code = await endOf(socket)
+        return code === 1012 ? undefined : `websocket: ended by ${code}`
+      })
       // Long enough to be in a handler, shorter than the slow ones take.
       await new Promise((done) => setTimeout(done, 300))
-      return async () => (await Promise.all(inFlight)).filter((problem) => problem !== undefined)
+      return async () =>
+        (await Promise.all([...inFlight, ...ends, ...idle.map((one) => one.closed)])).filter(
+          (problem) => problem !== undefined,
+        )
     },
   }
+}
+
+/** A kept connection that was answered once; `closed` tells how it ended unless that was in order. */
+function openIdle(port: number): Promise<{ closed: Promise<string | undefined> }> {
+  return new Promise((opened, fail) => {
+    const socket = net.connect(port, '127.0.0.1')
+    socket.once('error', fail)
+    const closed = new Promise<string | undefined>((done) => {
+      socket.on('end', () => done(undefined))
+      socket.on('error', (error) => done(`idle connection: ${error.message}`))
+    })
+    socket.write('GET /fast HTTP/1.1\r\nHost: soak\r\n\r\n')
+    socket.once('data', () => {
+      socket.removeListener('error', fail)
+      opened({ closed })
+    })
+  })
 }
 
 /** Asks on a kept connection, lets the server begin to stop, asks on the same connection again. */

@@ -1,21 +1,35 @@
 // Signals under mixed load: what is lost is counted, and the table printed. The command is the built one.
 //
-//     npm run build && npx tsx scripts/soak.ts [reload|workers|upgrade|rollback|rotation|binds|recycle|term|chaos|long]...
+//     npm run build && npx tsx scripts/soak.ts [reload|workers|upgrade|install|rollback|rotation|binds|recycle|term|chaos|long]...
 //
-// The load: 64 kept connections, new ones for each request, handlers of 200 ms, uploads of 1 MB, downloads of 10 MB.
+// The load: 64 kept connections, new ones for each request, handlers of 200 ms, uploads of 1 MB, downloads of 10 MB,
+// WebSockets.
 // `long` (20 minutes, a HUP each 20 s) and `chaos` (10 seeds of 200 random signals) only run when they are named.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
+import {
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { family, sendChaos, settleAfterChaos } from '../__test__/process/chaos.ts'
 import { isAlive, Program, until } from '../__test__/process/program.ts'
+import { ROOT } from './command.ts'
 import { type MixedLoad, startMixedLoad, takesALateRequest } from './soak-load.ts'
 
 const APP = `
-const { writeFileSync } = require('node:fs')
+const http = require('node:http')
+const { WebSocketServer } = require('ws')
 const big = Buffer.alloc(10 * 1024 * 1024, 'x')
-module.exports = (req, res) => {
+const server = http.createServer((req, res) => {
   if (req.url === '/slow') return void setTimeout(() => res.end('slow'), 200)
   if (req.url === '/slower') return void setTimeout(() => res.end('slower'), 2000)
   if (req.url === '/download') return void res.end(big)
@@ -23,7 +37,11 @@ module.exports = (req, res) => {
   let bytes = 0
   req.on('data', (chunk) => { bytes += chunk.length })
   req.on('end', () => res.end(String(bytes)))
-}`
+})
+new WebSocketServer({ server, path: '/socket' }).on('connection', (socket) => {
+  socket.on('message', (data) => socket.send(String(data)))
+})
+server.listen(3000)`
 
 const ENGINE = process.env.SOAK_ENGINE ?? 'auto'
 const WORKERS = 4
@@ -32,6 +50,8 @@ interface Scenario {
   /** What is shown in the table. */
   readonly title: string
   readonly args?: readonly string[]
+  /** Runs a copy of the package below this link in the program's directory. */
+  readonly installed?: string
   run(stage: Stage): Promise<string | undefined>
 }
 
@@ -71,6 +91,18 @@ const SCENARIOS: Record<string, Scenario> = {
       return `exit ${await program.exited}`
     },
   },
+  install: {
+    title: 'another installation behind the link `current`, USR2, then TERM to the old arbiter',
+    installed: 'current',
+    async run({ program }) {
+      install(program.directory, 'second')
+      const newer = await upgrade(program)
+      const addon = /\S+\.node$/m.exec(readFileSync(`/proc/${newer}/maps`, 'utf8'))?.[0]
+      if (!addon?.includes('/second/')) throw new TypeError(`the new arbiter runs ${addon}`)
+      program.signal('SIGTERM')
+      return `exit ${await program.exited}`
+    },
+  },
   rollback: {
     title: 'USR2, WINCH, HUP to the old arbiter, TERM to the new one',
     async run({ program }) {
@@ -97,7 +129,9 @@ const SCENARIOS: Record<string, Scenario> = {
         program.signal('SIGUSR1')
         await until(() => existsSync(join(program.directory, 'access.log')), 'the new file')
       }
-      const { answered } = await load.stop()
+      const { answered: asked, opened } = await load.stop()
+      // A WebSocket has one line, too.
+      const answered = asked + opened
       program.signal('SIGTERM')
       await program.exited
       const lines = readdirSync(program.directory)
@@ -149,19 +183,20 @@ let failed = false
 for (const [name, scenario] of Object.entries(SCENARIOS)) {
   if (named.length === 0 || named.includes(name)) await play(scenario)
 }
-if (named.includes('long')) await play(longScenario())
+if (named.includes('long')) await play(longScenario(await startCounter()))
 if (named.includes('chaos')) for (const seed of seeds()) await playChaos(seed)
 console.log(['| what happens | answered | lost | |', '|---|---|---|---|', ...rows].join('\n'))
 process.exitCode = failed ? 1 : 0
 
-async function play({ title, args = [], run }: Scenario): Promise<void> {
-  const stage = await open(args)
+async function play({ title, args = [], installed, run }: Scenario): Promise<void> {
+  const stage = await open(args, installed)
   const result = await run(stage).catch((error: unknown) => `FAILED: ${String(error)}`)
   await new Promise((done) => setTimeout(done, 500))
-  const { answered, lost } = await stage.load.stop()
+  const { answered, restarted, lost } = await stage.load.stop()
   await close(stage)
   failed ||= lost.length > 0 || result?.startsWith('FAILED') === true
-  addRow(title, answered, lost, result)
+  const ended = `${restarted} WebSockets ended by 1012`
+  addRow(title, answered, lost, result === undefined ? ended : `${result}; ${ended}`)
 }
 
 function seeds(): number[] {
@@ -196,11 +231,12 @@ function sayWhatIs({ program, name }: Stage, sent: readonly string[]): void {
   }
 }
 
-function longScenario(): Scenario {
+function longScenario(counter: Counter): Scenario {
   const minutes = Number(process.env.SOAK_MINUTES ?? 20)
   return {
     title: `${minutes} minutes, a HUP each 20 s`,
-    async run({ program }) {
+    args: ['--statsd-host', counter.address],
+    async run({ program, load }) {
       const figures = () => `${rssMb(program.pid)} MB, ${descriptors(program.pid)} descriptors`
       await reload(program)
       const first = figures()
@@ -208,13 +244,50 @@ function longScenario(): Scenario {
         await reload(program)
         await new Promise((done) => setTimeout(done, 20_000))
       }
-      return `arbiter: ${first} -> ${figures()}`
+      const last = figures()
+      const { answered, opened } = await load.stop()
+      const counted = `${counter.requests()} counted for ${answered} answers and ${opened} WebSockets`
+      await until(() => counter.requests() >= answered + opened, counted, 20_000)
+      if (counter.requests() !== answered + opened) throw new TypeError(counted)
+      return `arbiter: ${first} -> ${last}; ${counted}`
     },
   }
 }
 
-async function open(args: readonly string[]): Promise<Stage> {
+interface Counter {
+  /** For statsd_host. */
+  readonly address: string
+  requests(): number
+}
+
+/** Sums what statsd is told of requests. */
+async function startCounter(): Promise<Counter> {
+  let requests = 0
+  const socket = createSocket({ type: 'udp4', recvBufferSize: 1 << 20 })
+  socket.on('message', (message) => {
+    for (const [, count] of String(message).matchAll(/^gunicorn\.requests:(\d+)\|c/gm)) {
+      requests += Number(count)
+    }
+  })
+  socket.bind(0, '127.0.0.1').unref()
+  await once(socket, 'listening')
+  return { address: `127.0.0.1:${socket.address().port}`, requests: () => requests }
+}
+
+/** Puts a copy of the built package into the directory and lets the link `current` lead to it. */
+function install(directory: string, name: string): void {
+  const at = join(directory, name)
+  cpSync(join(ROOT, 'dist'), join(at, 'dist'), { recursive: true })
+  cpSync(join(ROOT, 'package.json'), join(at, 'package.json'))
+  symlinkSync(join(ROOT, 'node_modules'), join(at, 'node_modules'))
+  // A link is replaced as a whole, never absent.
+  symlinkSync(name, join(directory, 'next'))
+  renameSync(join(directory, 'next'), join(directory, 'current'))
+}
+
+async function open(args: readonly string[], installed?: string): Promise<Stage> {
   const directory = mkdtempSync(join(tmpdir(), 'monoceros-soak-'))
+  if (installed !== undefined) install(directory, 'first')
   const name = `soak-${process.pid}`
   const program = new Program(directory, {
     args: [
@@ -229,6 +302,8 @@ async function open(args: readonly string[]): Promise<Stage> {
       'debug',
       ...args,
     ],
+    env: { NODE_PATH: join(ROOT, 'node_modules') },
+    ...(installed === undefined ? {} : { entry: join(directory, installed, 'dist/cli/main.js') }),
   })
   program.write('app.cjs', APP)
   program.write('monoceros.config.json', JSON.stringify({ bind: baseBinds() }))
@@ -251,8 +326,11 @@ function baseBinds(): string[] {
 
 async function reload(program: Program, bind?: readonly string[]): Promise<void> {
   if (bind !== undefined) program.write('monoceros.config.json', JSON.stringify({ bind }))
+  const count = () => program.log.match(/Reload complete/g)?.length ?? 0
+  const before = count()
   program.signal('SIGHUP')
-  await program.line(/Reload complete/)
+  // A client on a busy machine may take its download slowly, and a reload waits for it.
+  await until(() => count() > before, 'the reload', 90_000)
 }
 
 async function upgrade(program: Program): Promise<number> {

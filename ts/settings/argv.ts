@@ -2,13 +2,23 @@
  * The command line, read by commander with options made from the table. Values stay text here: they are checked with
  * those of the other sources, so that one mistake has one message.
  */
-import { Command, CommanderError, Option } from 'commander'
+import { createRequire } from 'node:module'
+import type {
+  CommanderError as CommanderErrorType,
+  Command as CommandType,
+  Option as OptionType,
+} from 'commander'
 
 import { monocerosError } from '../errors.ts'
 import type { Given } from './layer.ts'
 import { ROWS, type RowName, rowOf } from './names.ts'
 import { didYouMean } from './nearest.ts'
 import type { Row } from './rows.ts'
+
+// Not imported: of a CommonJS module that is, Node first reads the names of the exports, with a parser of three megabytes.
+const { Command, CommanderError, Option } = createRequire(import.meta.url)(
+  'commander',
+) as typeof import('commander')
 
 export interface CommandLine {
   readonly help: boolean
@@ -68,8 +78,8 @@ function argumentOf(row: Row): string {
 // The event tells each occurrence with its text, which commander's own store of values does not; it also keeps
 // `--no-sendfile` an ordinary flag.
 function addOption(
-  program: Command,
-  option: Option,
+  program: CommandType,
+  option: OptionType,
   onGiven: (value: string | null | undefined) => void,
 ): void {
   program.addOption(option)
@@ -82,7 +92,7 @@ function valueIn(row: Row, values: (string | true)[]): unknown {
   return last === true ? row.flagTurnsOff !== true : last
 }
 
-function parse(program: Command, argv: readonly string[]): void {
+function parse(program: CommandType, argv: readonly string[]): void {
   try {
     program.parse(argv, { from: 'user' })
   } catch (error) {
@@ -92,7 +102,7 @@ function parse(program: Command, argv: readonly string[]): void {
 }
 
 // Commander's errors carry no more than their text; the name of the flag is read out of it.
-function usageError({ code, message }: CommanderError, args: readonly string[]): Error {
+function usageError({ code, message }: CommanderErrorType, args: readonly string[]): Error {
   if (code === 'commander.excessArguments') {
     const extra = args.slice(1).join(' ')
     return monocerosError('ERR_FLAG_USAGE', `unexpected "${extra}" after the application`)
