@@ -197,7 +197,8 @@ fn make_room(ctx: &Context) -> bool {
 pub(crate) fn make_way(ctx: &Context) -> bool {
     let stalled = ctx.now_ms().saturating_sub(STALLED_MS);
     let connections = ctx.connections.borrow();
-    let readers = connections.iter().filter(|shared| !shared.is_shed());
+    let readers = connections.iter().filter_map(|(_, one)| one.serving());
+    let readers = readers.filter(|shared| !shared.is_shed());
     let Some(reader) = readers.min_by_key(|shared| shared.stalled_since()) else { return false };
     if reader.stalled_since() > stalled {
         return false;
