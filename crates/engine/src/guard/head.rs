@@ -21,22 +21,28 @@ pub(super) fn end(
         return if len > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(Some(len)) };
     }
     // What can be refused before the end is: a client that never ends its head gets its answer early.
+    let mut line = memrchr(b'\n', &input[..*scanned]).map_or(0, |at| at + 1);
     for line_feed in memchr_iter(b'\n', &input[*scanned..]).map(|at| *scanned + at) {
         if line_feed == 0 || input[line_feed - 1] != b'\r' {
             return Err(Refusal::BadLineEnd);
         }
+        check_length(input, line, line_feed + 1 - line, limits)?;
+        line = line_feed + 1;
     }
     *scanned = input.len();
-    let line = memrchr(b'\n', input).map_or(0, |at| at + 1);
+    // One byte more is to come at least.
+    check_length(input, line, input.len() + 1 - line, limits)?;
+    if input.len() > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(None) }
+}
+
+/// Whether the line at `line` may have `length` bytes with its end.
+fn check_length(input: &[u8], line: usize, length: usize, limits: &Limits) -> Result<(), Refusal> {
     let (most, refusal) = if line <= start(input) {
         (limits.request_line + 2, Refusal::UriTooLong)
     } else {
         (limits.request_field_size, Refusal::FieldTooLarge)
     };
-    if input.len() - line >= most {
-        return Err(refusal);
-    }
-    if input.len() > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(None) }
+    if length > most { Err(refusal) } else { Ok(()) }
 }
 
 /// Where the request line begins (RFC 9112 section 2.2: one empty line before it is ignored).

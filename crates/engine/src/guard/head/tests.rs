@@ -192,3 +192,26 @@ fn expectations_are_of_http_1_1() {
     assert!(read(&text("HTTP/1.1")).unwrap().expects);
     assert!(!read(&text("HTTP/1.0")).unwrap().expects);
 }
+
+#[test]
+fn a_line_that_is_too_long_is_refused_before_the_head_ends_whether_it_is_whole_or_not() {
+    let limits = Limits { request_line: 20, request_field_size: 10, ..Limits::default() };
+    for (input, refusal) in [
+        ("GET /4567890 HTTP/1.1", None),
+        ("GET /45678901 HTTP/1.1", Some(Refusal::UriTooLong)),
+        ("GET /4567890 HTTP/1.1\r\n", Some(Refusal::UriTooLong)),
+        ("GET /456789 HTTP/1.1\r\n", None),
+        ("\r\nGET /456789 HTTP/1.1\r\n", None),
+        ("\r\nGET /4567890 HTTP/1.1\r\n", Some(Refusal::UriTooLong)),
+        ("GET / HTTP/1.1\r\nA: 45678\r\n", None),
+        ("GET / HTTP/1.1\r\nA: 4567890", Some(Refusal::FieldTooLarge)),
+        ("GET / HTTP/1.1\r\nA: 456789\r\n", Some(Refusal::FieldTooLarge)),
+        ("GET / HTTP/1.1\r\nA: 456789\r\nB: c", Some(Refusal::FieldTooLarge)),
+    ] {
+        let whole = end(input.as_bytes(), &mut 0, &limits).err();
+        let mut scanned = 0;
+        let pieces = (1..=input.len())
+            .find_map(|to| end(&input.as_bytes()[..to], &mut scanned, &limits).err());
+        assert_eq!((whole, pieces), (refusal, refusal), "{input:?}");
+    }
+}
