@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import { MonocerosError } from '../errors.ts'
+import { backlogWarning } from '../listen/queue.ts'
 import { createNotifier, takeActivatedSockets } from '../listen/systemd.ts'
 import { prepareLogger } from '../log/custom.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
@@ -51,7 +52,10 @@ export async function runArbiter(
       const status = await checkApplication(values, log)
       if (status !== 0) return status
     }
-    log.debug(`Open files: ${openFilesLimit()}`)
+    const openFiles = openFilesLimit()
+    log.debug(`Open files: ${openFiles.text}`)
+    const queue = backlogWarning(values.backlog)
+    if (queue !== undefined) log.warning(queue)
     const hooks = new ArbiterHooks(log)
     await hooks.prepare(resolved)
     return await new Arbiter(system, {
@@ -64,7 +68,7 @@ export async function runArbiter(
       },
       ...openingParts(log, handover),
       further: handover?.further ?? [],
-      board: createBoard(slotsFor(values.workers), handover),
+      board: createBoard(slotsFor(values.workers, openFiles.most), handover),
       notifier: createNotifier(system, log),
       prepareLogs,
       processors: availableCpus(),
@@ -82,14 +86,15 @@ export async function runArbiter(
 }
 
 // Node itself raises the limit to the hard one when it starts, and workers have the arbiter's.
-function openFilesLimit(): string {
+function openFilesLimit(): { text: string; most: number } {
   try {
     const limits = readFileSync('/proc/self/limits', 'utf8')
     const [, soft, hard] = /^Max open files\s+(\d+|unlimited)\s+(\d+|unlimited)/m.exec(limits) ?? []
-    return `at most ${soft} a process, of ${hard} that the system allows`
+    const text = `at most ${soft} a process, of ${hard} that the system allows`
+    return { text, most: Number(soft) || Number.POSITIVE_INFINITY }
   } catch {
     // Not Linux.
-    return 'the limit is not known here'
+    return { text: 'the limit is not known here', most: Number.POSITIVE_INFINITY }
   }
 }
 

@@ -46,9 +46,15 @@ export interface WorkerBoard {
   beat(): void
 }
 
-/** Slots for overlapping successors and for workers added by TTIN; fixed for the arbiter's life. */
-export function slotsFor(workers: number): number {
-  return Math.max(MIN_SLOTS, 2 * workers)
+/**
+ * Slots for overlapping successors and for workers added by TTIN; fixed for the arbiter's life. Each is a descriptor in
+ * every process, which a system that allows few has not for workers that never come.
+ */
+export function slotsFor(workers: number, openFiles = Number.POSITIVE_INFINITY): number {
+  const spare = Math.min(MIN_SLOTS, Math.floor(openFiles / FILES_A_SLOT))
+  return Math.max(spare, 2 * workers, workers + 2)
 }
 
 const MIN_SLOTS = 32
+/** Of so many descriptors one may be a slot's. */
+const FILES_A_SLOT = 16

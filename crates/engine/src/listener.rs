@@ -74,7 +74,7 @@ pub struct AcceptorOptions {
 pub struct Seat {
     /// This worker's slot.
     pub slot: SlotRef,
-    /// The event descriptors of all slots, in order; they are copied. None at all means that the
+    /// The event descriptors of all slots, in order; they must stay open. None at all means that the
     /// workers do not share their listeners (each has its own, by `SO_REUSEPORT`), so that nothing
     /// may be left to others.
     pub kicks: Vec<RawFd>,

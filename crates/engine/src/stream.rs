@@ -139,6 +139,16 @@ impl Stream {
         };
     }
 
+    /// Whether the peer has sent a reset, where nobody reads who would hear of it.
+    pub fn is_reset(&self) -> bool {
+        let error = match self {
+            Self::Tcp(stream) => stream.take_error(),
+            Self::Tls(stream) => stream.socket().take_error(),
+            Self::Unix(stream) => stream.take_error(),
+        };
+        error.is_ok_and(|error| error.is_some())
+    }
+
     /// The address of our end; `None` on a unix socket.
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
         self.tcp()?.local_addr().ok()

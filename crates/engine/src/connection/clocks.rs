@@ -33,6 +33,9 @@ impl Connection {
     /// A request is in hand.
     fn exchange_expired(&mut self, now: u64) -> Option<Turn> {
         let shared = self.shared.clone();
+        if self.input.is_paused() && self.stream.is_reset() {
+            return Some(Turn::Gone);
+        }
         if self.discard_deadline() <= now {
             // The rest of a request body that nobody wants has not come in time.
             shared.abort();
@@ -108,10 +111,12 @@ impl Connection {
     fn arm(&self, now: u64) {
         let shared = &self.shared;
         let next = if shared.current.borrow().is_some() {
+            let look = if self.input.is_paused() { now + LOOK_EVERY_MS } else { u64::MAX };
             self.input
                 .deadline(self.input_bounds())
                 .min(self.discard_deadline())
                 .min(self.answer_deadline())
+                .min(look)
         } else if self.in_head() || self.rests {
             shared.waits_until.get()
         } else {
@@ -289,5 +294,5 @@ impl Connection {
     }
 }
 
-/// How often is looked at what a slow reader has acknowledged.
+/// How often is looked at what a slow reader has acknowledged, and whether a client is there that is not read from.
 const LOOK_EVERY_MS: u64 = 2_000;

@@ -58,6 +58,10 @@ impl Pace {
         self.state == State::Running
     }
 
+    pub fn is_paused(&self) -> bool {
+        matches!(self.state, State::Paused(_))
+    }
+
     /// When bytes moved last; 0 before the first start.
     pub fn last(&self) -> u64 {
         self.last

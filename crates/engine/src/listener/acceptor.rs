@@ -1,7 +1,7 @@
 //! The acceptor's thread: wait, take what the gate allows, hand it over; nothing else.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -19,7 +19,7 @@ pub(super) struct AcceptLoop {
     slot: SlotRef,
     gate: Gate,
     /// Of all slots, in order; empty when there is no gate.
-    kicks: Vec<OwnedFd>,
+    kicks: Vec<RawFd>,
     listeners: Vec<Listener>,
     phase: Phase,
     paused: bool,
@@ -80,12 +80,11 @@ impl AcceptLoop {
         mailbox: Arc<Mailbox>,
         accepted: Box<dyn Fn(Vec<Accepted>) + Send>,
     ) -> io::Result<Self> {
-        let numbers = options.seat.map(|seat| seat.kicks).unwrap_or_default();
-        let kicks = numbers.iter().map(|fd| poller::copy(*fd)).collect::<io::Result<Vec<_>>>()?;
+        let kicks = options.seat.map(|seat| seat.kicks).unwrap_or_default();
         if !kicks.is_empty() && kicks.len() != slot.board().slots() as usize {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "each slot needs one kick"));
         }
-        let own_kick = kicks.get(slot.index()).map(OwnedFd::try_clone).transpose()?;
+        let own_kick = kicks.get(slot.index()).map(|fd| poller::copy(*fd)).transpose()?;
         let lifeline = options.lifeline.map(poller::copy).transpose()?;
         let gate = Gate::new(slot.clone(), options.max_busy, stands_still);
         gate.hold(true);
@@ -277,7 +276,7 @@ impl AcceptLoop {
             }
             let look_us = match self.gate.kick(rival, now_us) {
                 Kick::Send => {
-                    poller::signal(&self.kicks[rival]);
+                    poller::signal(self.kicks[rival]);
                     now_us + ANSWER_US
                 }
                 Kick::Sent { look_us } => look_us,
@@ -319,7 +318,7 @@ impl AcceptLoop {
         if let Some(other) = self.gate.other()
             && self.gate.kick(other, monotonic_us()) == Kick::Send
         {
-            poller::signal(&self.kicks[other]);
+            poller::signal(self.kicks[other]);
         }
     }
 

@@ -32,11 +32,11 @@ pub(super) fn any_pending<'a>(listeners: impl Iterator<Item = &'a OwnedFd>) -> b
 }
 
 /// Writes to an event descriptor, which wakes the process that waits for it.
-pub(super) fn signal(kick: &OwnedFd) {
+pub(super) fn signal(kick: RawFd) {
     let one = 1_u64.to_ne_bytes();
-    // SAFETY: the buffer is alive and eight bytes long. The one possible error is a full counter,
-    // which wakes as well.
-    unsafe { libc::write(kick.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    // SAFETY: the buffer is alive and eight bytes long. Errors are a full counter, which wakes as well, and a number that
+    // is closed, which wakes nobody.
+    unsafe { libc::write(kick, one.as_ptr().cast(), one.len()) };
 }
 
 /// Takes what has been written, so that it does not wake again.

@@ -277,6 +277,24 @@ fn javascript_that_waits_for_its_answer_to_be_sent_hears_of_an_abort() {
 }
 
 #[test]
+fn a_reset_is_noticed_though_nobody_reads() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, CHUNKED_HEAD);
+    let id = engine.request_to("/");
+    let piece = vec![b'x'; 65_536];
+    client.send(&mut engine, format!("{:x}\r\n", 1_000 * piece.len()));
+    // JavaScript gives no credit: what the kernels have room for is taken, and then nothing.
+    let mut still = 0;
+    engine.until("nothing more is taken", |_| {
+        still = if client.try_send(&piece) > 0 { 0 } else { still + 1 };
+        (still > 20).then_some(())
+    });
+    client.reset();
+    engine.aborted(id);
+}
+
+#[test]
 fn javascript_may_destroy_a_connection() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
