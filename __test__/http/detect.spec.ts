@@ -40,6 +40,11 @@ const styles: Readonly<
   'the callback of Koa': [{ default: new Koa().callback() }, 'node'],
   Fastify: [{ default: fastify() }, 'node'],
   Hono: [{ default: new Hono() }, 'fetch'],
+  // As itty-router's: what awaits it waits for ever.
+  'a router whose every property is a function': [
+    { default: new Proxy({}, { get: () => () => {} }) },
+    'fetch',
+  ],
   'an http.Server': [{ default: server }, 'node'],
   'a promise of an application': [{ default: Promise.resolve(express()) }, 'node'],
   'what a compiler makes of export default': [{ default: { default: listener } }, 'node'],

@@ -37,6 +37,7 @@ const programs: Readonly<Record<string, string>> = {
   connections: 'connections are counted, refused, closed and waited for as on node',
   unref: 'the process ends when what is left is unreferenced',
   limits: "a server's limits are its own",
+  unread: 'a body that nobody reads is read on, and the connection serves on',
   sockets: 'resets and options reach the sockets of the kernel',
   throws: 'a throw of a handler kills the process as on node',
   rejects: 'a rejection reaches the listeners of the program',

@@ -326,6 +326,9 @@ fn server_limits(own: &ServerLimits) -> Limits {
         write: seconds(f64::MAX),
         write_rate: 0,
         worker_connections: 0,
+        // Node reads on until the client has sent all, however long that is.
+        discard: u64::MAX,
+        discard_time: seconds(own.body_timeout),
         ..Limits::default()
     }
     .bounded()

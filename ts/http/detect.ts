@@ -24,7 +24,7 @@ type NodeListener = (request: http.IncomingMessage, response: http.ServerRespons
 export async function detectTarget(exports: unknown, options: DetectOptions): Promise<Target> {
   const { exportName, workerClass, captured } = options
   if (isStyle(workerClass))
-    return targetOf(await pickExport(exports, options), workerClass, options)
+    return targetOf((await pickExport(exports, options)).value, workerClass, options)
   // A module given as worker_class is an adapter: it gets what the application exports and returns a server,
   // a listener or a fetch function.
   const adapter = unwrapDefault(await import(pathToFileURL(resolve(workerClass)).href))
@@ -34,7 +34,7 @@ export async function detectTarget(exports: unknown, options: DetectOptions): Pr
   const application =
     exportName === undefined && captured.server !== undefined
       ? captured.server
-      : await pickExport(exports, options)
+      : (await pickExport(exports, options)).value
   return targetOf(await adapter(application), 'auto', options)
 }
 
@@ -43,18 +43,28 @@ function isStyle(workerClass: string): workerClass is Style {
 }
 
 /** The named export, else the server that listened, else the default export, else the exports themselves. */
-async function pickExport(exports: unknown, options: DetectOptions): Promise<unknown> {
+async function pickExport(exports: unknown, options: DetectOptions): Promise<Picked> {
   const { exportName, captured } = options
   if (exportName !== undefined) {
-    const value =
-      (await property(exports, exportName)) ?? (await property(unwrapDefault(exports), exportName))
-    if (value === undefined) {
+    const found =
+      property(exports, exportName) ?? property(unwrapDefault(exports), exportName) ?? undefined
+    if (found === undefined) {
       throw monocerosError('ERR_APP_EXPORT_MISSING', exportName, namesOf(exports))
     }
-    return value
+    return settled(found)
   }
   // A module may export a fetch function and call listen() as well: what listens is meant to be served.
-  return captured.server ?? (await unwrapDefault(exports))
+  return settled(captured.server ?? unwrapDefault(exports))
+}
+
+/** In an object, since what an asynchronous function returns is awaited if it has a `then`. */
+interface Picked {
+  readonly value: unknown
+}
+
+// A router whose every property is a function (itty-router's) has a `then` that never calls back.
+async function settled(value: unknown): Promise<Picked> {
+  return { value: isFunction(property(value, 'fetch')) ? value : await value }
 }
 
 async function targetOf(

@@ -44,6 +44,13 @@ async function main() {
   console.log('a request', await (await connect(get('/reset'))).ended)
   server.once('upgrade', (_req, socket) => socket.resetAndDestroy())
   console.log('an upgraded socket', await (await connect(upgrade)).ended)
+  server.once('upgrade', (_req, socket) => socket.resetAndDestroy())
+  console.log('without a Host', await (await connect(upgrade.replace('Host: x\r\n', ''))).ended)
+  server.once('upgrade', (_req, socket) => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n')
+    setTimeout(() => socket.resetAndDestroy(), 20)
+  })
+  console.log('one that has been answered', await (await connect(upgrade)).ended)
   server.once('upgrade', (_req, socket) => socket.destroy())
   console.log('without a reset', await (await connect(upgrade)).ended)
 

@@ -161,12 +161,11 @@ impl Connection {
             self.stream.grant(wish);
         }
         if self.shared.cut.get() {
-            if self.shared.by_reset.get() {
-                self.stream.reset_on_close();
-                return Poll::Ready(End::Gone);
-            }
             // What was written before goes out as far as the socket takes it now, as node's writes do at once.
             let _ = self.send(cx);
+            if self.shared.by_reset.get() {
+                self.stream.reset_on_close();
+            }
             return Poll::Ready(End::Gone);
         }
         if self.shared.leaves.take() {

@@ -43,6 +43,11 @@ pub struct Limits {
     /// After the last answer a connection is half closed and read this long, so that the client reads the answer
     /// before a reset destroys it (RFC 9112 section 9.6).
     pub linger: Duration,
+    /// Body of an already answered request that is read and thrown away to keep the connection; more closes it, and so
+    /// does a body whose length nobody knows, unless there is no limit (`u64::MAX`).
+    pub discard: u64,
+    /// How long such a body may take.
+    pub discard_time: Duration,
     /// Requests of a connection, 0 for no limit: the last answer says close, so that clients spread anew.
     pub connection_requests: u32,
     /// Connections with a request in hand at most; one more is answered 503.
@@ -118,6 +123,8 @@ impl Default for Limits {
             write_rate: 500,
             grace: Duration::from_secs(20),
             linger: Duration::from_secs(2),
+            discard: MAX_DISCARD,
+            discard_time: DISCARD_TIME,
             connection_requests: 0,
             worker_connections: 1000,
             connections_per_address: 0,
@@ -151,9 +158,9 @@ pub const BODY_CREDIT: usize = 65_536;
 pub const MAX_PIECE: usize = 16_384;
 /// Bytes that wait between the socket and hyper, and bytes of pipelined requests behind the one in hand.
 pub const READ_AHEAD: usize = 65_536;
-/// Body of an already answered request that is read and thrown away to keep the connection; more closes it.
+/// What [`Limits::discard`] is, unless a program's own server keeps node's habits.
 pub const MAX_DISCARD: u64 = 1_048_576;
-/// How long such a body may take.
+/// The same for [`Limits::discard_time`].
 pub const DISCARD_TIME: Duration = Duration::from_secs(5);
 /// Bytes read and thrown away behind a refusal.
 pub const MAX_LINGER: usize = 65_536;

@@ -273,7 +273,9 @@ const methods = {
   // As node: what has been written before still goes.
   resetAndDestroy(this: This): This {
     this[kReset] = true
-    this.destroySoon()
+    // A half-close first, as of `destroySoon`, and the client would have gone before the reset.
+    if (this[kTunnel] !== undefined) this.destroy()
+    else this.destroySoon()
     return this
   },
 

@@ -5,7 +5,6 @@ use bytes::Bytes;
 use super::{Current, Shared};
 use crate::encoder::{self, Decision};
 use crate::exchange::Answer;
-use crate::limits::{DISCARD_TIME, MAX_DISCARD};
 use crate::request::Framing;
 use crate::ring::ResponseHead;
 
@@ -33,7 +32,7 @@ impl Answer for Shared {
                 || ctx.draining.get()
                 || limits.keepalive.is_zero()
                 || (limit > 0 && self.requests.get() >= limit)
-                || (head.flags.discards() && !current.passes_soon());
+                || (head.flags.discards() && !current.passes_soon(limits.discard));
             if close {
                 self.close.set(true);
             }
@@ -119,7 +118,7 @@ impl Answer for Shared {
             }
             current.discard = discard;
             if discard && !current.body_done {
-                current.discard_until = self.ctx.deadline(DISCARD_TIME);
+                current.discard_until = self.ctx.deadline(self.limits().discard_time);
                 self.set_deadline_at(current.discard_until);
             }
         });
@@ -155,12 +154,12 @@ impl Shared {
 
 impl Current {
     /// Whether what is left of the request's body is known to be little: worth reading to keep the connection.
-    fn passes_soon(&self) -> bool {
+    fn passes_soon(&self, most: u64) -> bool {
         self.body_done
             || match self.framing {
                 Framing::None => true,
-                Framing::Length(length) => length.saturating_sub(self.body_bytes) <= MAX_DISCARD,
-                Framing::Chunked => false,
+                Framing::Length(length) => length.saturating_sub(self.body_bytes) <= most,
+                Framing::Chunked => most == u64::MAX,
             }
     }
 

@@ -17,7 +17,7 @@ use crate::admission;
 use crate::gate::mask;
 use crate::guard::Refusal;
 use crate::in_hand::Label;
-use crate::limits::{BODY_CREDIT, MAX_DISCARD, MAX_PIECE};
+use crate::limits::{BODY_CREDIT, MAX_PIECE};
 use crate::request::{Framing, Head};
 
 /// The service of one connection.
@@ -198,7 +198,7 @@ fn piece(shared: &Shared, current: &mut Current, data: Bytes) {
     current.body_bytes += data.len() as u64;
     if current.discard {
         current.discarded += data.len() as u64;
-        if current.discarded > MAX_DISCARD {
+        if current.discarded > shared.limits().discard {
             // Closing costs less than reading on; the answer said nothing of it, and the lingering lets it be read.
             shared.close.set(true);
             current.body_done = true;
