@@ -1,6 +1,6 @@
 // One test for each way to fail, on the real command: what the log says, the exit status, who goes on serving.
 
-import { writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
@@ -241,13 +241,20 @@ for (const engine of ENGINES) {
       const program = await started(t, engine, '-w', '2')
       const workers = program.workers()
       const isNative = engine === 'native'
-      if (isNative) program.get('/block/60000').catch(() => {})
+      if (isNative) {
+        program.get('/block/60000').catch(() => {})
+        // Who is asked before the blocked worker is seen to be busy may be asked in vain.
+        const title = () => readFileSync(`/proc/${program.pid}/cmdline`, 'utf8')
+        await until(() => title().includes('1 in flight'), 'a busy worker')
+      }
       await program.who()
       program.signal('SIGKILL')
       await program.exited
       const diedAt = Date.now()
       await until(() => canBind(program.port), 'the port')
-      if (isNative) t.true(Date.now() - diedAt < 1_000, 'the port is free soon')
+      // The blocked one goes on for a while, which is longer than a busy machine keeps us from looking.
+      const isSoon = workers.some(isAlive) || Date.now() - diedAt < 1_000
+      if (isNative) t.true(isSoon, 'the port is free before the workers have ended')
       await until(() => !workers.some(isAlive), 'the workers to end')
       t.true(Date.now() - diedAt < 5_000)
     },
