@@ -1,5 +1,5 @@
 /**
- * The public API: types, and `defineConfig` for config files.
+ * The public API: `run` for programs that embed the server, `defineConfig` for config files, and their types.
  */
 import type { ConfigFile } from './settings/config.ts'
 
@@ -12,6 +12,7 @@ export type {
   HookServer,
   HookWorker,
 } from './hooks/types.ts'
+export { type RunOptions, run } from './run.ts'
 export type { Config, ConfigFile, ResolvedConfig } from './settings/config.ts'
 
 /** Gives a config file its types; it returns what it is given. */

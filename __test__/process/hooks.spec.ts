@@ -5,7 +5,15 @@ import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 
 import { HOOK_NAMES } from '../../ts/hooks/table.ts'
-import { appSource, ENGINES, type Program, serveArgs, startProgram, until } from './program.ts'
+import {
+  appSource,
+  ENGINES,
+  isAlive,
+  type Program,
+  serveArgs,
+  startProgram,
+  until,
+} from './program.ts'
 
 // Each hook notes its name, its process and what it was given.
 const CONFIG = `import { appendFileSync } from 'node:fs'
@@ -139,6 +147,28 @@ test.serial('a hook that is no function of its module ends the start with 1', en
   config: `export default { pre_fork: './hooks.mjs:missing' }`,
   exit: 1,
   says: /the hook pre_fork must be a function or FILE:EXPORT, got "\.\/hooks\.mjs:missing"/,
+})
+
+test.serial('pre_exec is called in the arbiter before a new one is started', async (t) => {
+  const config = `export default { pre_exec: (server) => server.log.warning('about to start, ' + server.pid) }`
+  const program = await started(t, 'auto', config).ready(1)
+  program.signal('SIGUSR2')
+  await program.line(new RegExp(`about to start, ${program.pid}`))
+  const [, successor] = await program.line(/Listening at: .* \((\d+)\)/)
+  await program.line(/Worker ready/)
+  program.signal('SIGTERM')
+  t.is(await program.exited, 0)
+  process.kill(Number(successor), 'SIGTERM')
+  await until(() => !isAlive(Number(successor)), 'the end of the new arbiter')
+})
+
+test.serial('an exception in pre_exec is logged, and no new arbiter is started', async (t) => {
+  const program = await started(t, 'auto', thrower('pre_exec')).ready(1)
+  program.signal('SIGUSR2')
+  await program.line(/Exception in the hook pre_exec\nError: thrown by a hook/)
+  program.signal('SIGTERM')
+  t.is(await program.exited, 0)
+  t.is(program.log.match(/Listening at/g)?.length, 1)
 })
 
 test.serial('an exception in on_reload gives the reload up', async (t) => {

@@ -31,6 +31,8 @@ export interface ProgramOptions {
   readonly command?: readonly string[]
   /** The command's script, when it is not the one of this tree. */
   readonly entry?: string
+  /** What else the directory needs before the program starts. */
+  readonly prepare?: (directory: string) => void
   /** Descriptors for 3, 4, ... in the program. */
   readonly inherit?: readonly number[]
 }
@@ -144,6 +146,7 @@ export function startProgram(t: ExecutionContext, options: ProgramOptions): Prog
   for (const [name, text] of Object.entries(options.files ?? {})) {
     writeFileSync(join(directory, name), text)
   }
+  options.prepare?.(directory)
   const program = new Program(directory, options)
   t.teardown(async () => {
     const children = program.child.exitCode === null ? program.workers() : []

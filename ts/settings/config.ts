@@ -11,7 +11,7 @@ import { parseArgv } from './argv.ts'
 import { checkGiven } from './check.ts'
 import { requireFiles, settleDebugged } from './development.ts'
 import { type Environment, environmentLayer } from './environment.ts'
-import { fileLayer, findConfigFile } from './file.ts'
+import { fileLayer, findConfigFile, settingsLayer } from './file.ts'
 import type { Given, Layer } from './layer.ts'
 import { logConfigLayers } from './log-config.ts'
 import { ROWS, type RowName } from './names.ts'
@@ -59,10 +59,20 @@ export interface ConfigSource {
   readonly env: Environment
   /** The directory of the start. */
   readonly cwd: string
+  /** What a program gives that embeds the server: above the defaults, below all else. No config file is looked for then. */
+  readonly embedded?: ConfigFile
 }
 
+/** Where the settings of a program come from, in messages. */
+const EMBEDDED = 'run()'
+
 /** Reads all sources, the config file afresh, and gives the settings that they make together. */
-export async function resolveConfig({ argv, env, cwd }: ConfigSource): Promise<ResolvedConfig> {
+export async function resolveConfig({
+  argv,
+  env,
+  cwd,
+  embedded,
+}: ConfigSource): Promise<ResolvedConfig> {
   const commandLine: Layer = {
     origin: 'command line',
     source: 'flag',
@@ -76,9 +86,12 @@ export async function resolveConfig({ argv, env, cwd }: ConfigSource): Promise<R
   }
   const environment = environmentLayer(env)
 
-  const file = findConfigFile(lastText('config', [environment, commandArgs, commandLine]), cwd)
+  const program = embedded === undefined ? [] : [settingsLayer(embedded, EMBEDDED)]
+  const named = lastText('config', [environment, commandArgs, commandLine])
+  const looked = named !== undefined || embedded === undefined
+  const file = looked ? findConfigFile(named, cwd) : undefined
   const fromFile = file === undefined ? [] : [await fileLayer(file)]
-  const single = [...fromFile, environment, commandArgs, commandLine]
+  const single = [...program, ...fromFile, environment, commandArgs, commandLine]
   const layers = [...single, ...logConfigLayers(single, cwd)]
   const settled = settle([defaultLayer(env, layers), ...layers], cwd)
   const warnings =

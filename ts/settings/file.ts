@@ -50,7 +50,11 @@ export async function fileLayer({ path, label }: FoundFile): Promise<Layer> {
   if (load === undefined) {
     throw monocerosError('ERR_CONFIG_FILE_KIND', label, oneOf(Object.keys(LOADERS)))
   }
-  const settings = settingsOf(await loadOrExplain(load, { path, label }), label)
+  return settingsLayer(settingsOf(await loadOrExplain(load, { path, label }), label), label)
+}
+
+/** The settings of an object, which came from wherever the label says. */
+export function settingsLayer(settings: object, label: string): Layer {
   const given: Given[] = []
   for (const [written, value] of Object.entries(settings)) {
     // What a JSON file says to an editor.
