@@ -5,10 +5,17 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import {
+  HOOK_PROOFS,
+  LATER_PROOF,
+  NONE_PROOF,
+  SETTING_PROOFS,
+  SIGNAL_PROOFS,
+} from '../__test__/proofs.ts'
 import { ERRORS, type ErrorRow } from '../ts/errors.ts'
 import { hooksPage } from '../ts/hooks/docs.ts'
 import { settingsPage, settingsSchema } from '../ts/settings/docs.ts'
-import { gunicornPage } from '../ts/settings/gunicorn.ts'
+import { gunicornPage, type Proofs } from '../ts/settings/gunicorn.ts'
 import { isMain } from './command.ts'
 
 /** Each generated file and its text. */
@@ -19,9 +26,16 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
     text: () => `${JSON.stringify(settingsSchema(), null, 2)}\n`,
   },
   { path: 'docs/hooks.md', text: () => signed('ts/hooks/table.ts', hooksPage()) },
-  { path: 'docs/gunicorn.md', text: () => signed('ts/settings/table.ts', gunicornPage()) },
+  { path: 'docs/gunicorn.md', text: () => signed('ts/settings/table.ts', gunicornPage(PROOFS)) },
   { path: 'docs/errors.md', text: () => signed('ts/errors.ts', errorsPage()) },
 ]
+
+const PROOFS: Proofs = {
+  setting: (name, row) =>
+    ({ built: SETTING_PROOFS[name], later: LATER_PROOF, none: NONE_PROOF })[row.status],
+  signal: (name) => SIGNAL_PROOFS[name],
+  hook: (name) => HOOK_PROOFS[name],
+}
 
 if (isMain(import.meta.url)) run(process.argv.includes('--check'))
 

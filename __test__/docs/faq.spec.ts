@@ -1,0 +1,123 @@
+// Every command of docs/faq.md and the simple ones of docs/deploy.md, as they stand there.
+
+import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
+import test, { type ExecutionContext } from 'ava'
+
+import { shellWords } from '../../ts/settings/shell-words.ts'
+import { appSource, type Program, startProgram, until } from '../process/program.ts'
+
+const execute = promisify(execFile)
+
+interface Section {
+  readonly title: string
+  readonly commands: readonly string[]
+}
+
+/** The commands below each heading: lines that are indented, without what a comment says of them. */
+function sectionsOf(page: string): Section[] {
+  const text = readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8')
+  return text
+    .split(/^## /m)
+    .slice(1)
+    .map((section) => ({
+      title: section.split('\n', 1)[0] ?? '',
+      commands: [...section.matchAll(/^ {4}(\S.*?)(?: {2,}#.*)?$/gm)].map(
+        (match) => match[1] ?? '',
+      ),
+    }))
+}
+
+interface Check {
+  /** What the log says, in this order, once all commands have run. */
+  readonly says?: readonly RegExp[]
+  /** What the last command that ends prints. */
+  readonly prints?: RegExp
+  /** What is asked for in the end. */
+  readonly path?: string
+  /** The command itself ends, with 0. */
+  readonly ends?: true
+}
+
+const FAQ: Record<string, Check> = {
+  'How do I set SCRIPT_NAME?': { path: '/shop/' },
+  'How do I reload my application?': { says: [/Reload complete|Watching/] },
+  'How might I test a proxy configuration?': { prints: /"version":"1"/ },
+  'How can I name processes?': { prints: /monoceros: (master|worker) \[shop\]/ },
+  'Why is there no HTTP keep-alive?': {},
+  'Which type of worker should I use?': { says: [/"gthread" is a word of Gunicorn/] },
+  'What types of workers are there?': {},
+  'How many workers should I use?': {},
+  'How can I change the number of workers while it runs?': {
+    says: [/Handling signal: ttin/, /Handling signal: ttou/],
+  },
+  'Why are there no logs in the console?': {},
+  'How can I raise the number of open files?': { says: [/Open files: at most \d+ a process/] },
+  'How can I raise the backlog of a socket?': { prints: /^\d+$/m },
+  'How can I turn sendfile off?': {},
+  'The framework complains while it is configured': { ends: true },
+  'How do I avoid that workers block in fchmod?': {
+    says: [/--worker-tmp-dir has no effect: the heartbeat is in shared memory/],
+  },
+  'Why are workers killed without a word?': {},
+  'It does not start under upstart, or another supervisor that expects a daemon': { ends: true },
+}
+
+for (const { title, commands } of sectionsOf('faq.md')) {
+  if (commands.length === 0) continue
+  test.serial(title, async (t) => {
+    const check = FAQ[title]
+    if (check === undefined) return t.fail(`the commands below "${title}" have no check`)
+    await runCommands(t, commands, check)
+  })
+}
+
+test('every check belongs to a heading with commands', (t) => {
+  const titles = sectionsOf('faq.md').filter(({ commands }) => commands.length > 0)
+  t.deepEqual(
+    Object.keys(FAQ),
+    titles.map(({ title }) => title),
+  )
+})
+
+async function runCommands(
+  t: ExecutionContext,
+  commands: readonly string[],
+  { says = [], prints, ends, path = '/' }: Check,
+): Promise<void> {
+  let program: Program | undefined
+  let printed = ''
+  for (const command of commands) {
+    if (/^(?:\w+=\S* )*monoceros /.test(command)) {
+      program = started(t, command)
+      if (ends) t.is(await program.exited, 0, command)
+      else await program.ready(1)
+    } else {
+      const { directory, port } = program ?? { directory: '/', port: 0 }
+      const text = command.replace('127.0.0.1:8000', `127.0.0.1:${port}`)
+      printed = (await execute('sh', ['-c', text], { cwd: directory })).stdout
+    }
+  }
+  for (const line of says) {
+    await until(() => line.test(program?.log ?? ''), `a line like ${line} in\n${program?.log}`)
+  }
+  if (prints !== undefined) t.regex(printed, prints)
+  if (ends === undefined) t.is((await program?.get(path))?.status, 200)
+}
+
+/** The command with another address, and a log that says when it is ready. */
+function started(t: ExecutionContext, command: string): Program {
+  const words = shellWords(command)
+  const name = words.indexOf('monoceros')
+  const given = words.slice(0, name).map((word) => word.split('=', 2) as [string, string])
+  return startProgram(t, {
+    files: { 'app.js': appSource('1') },
+    args: words.slice(name + 1),
+    env: {
+      MONOCEROS_BIND: '127.0.0.1:0',
+      MONOCEROS_LOGLEVEL: 'debug',
+      ...Object.fromEntries(given),
+    },
+  })
+}

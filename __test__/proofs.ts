@@ -1,0 +1,162 @@
+// Which test shows that a setting, a signal or a hook does what its page says: docs/gunicorn.md names it. That each one
+// is there, __test__/docs/proofs.spec.ts checks.
+
+import type { HookName } from '../ts/hooks/table.ts'
+import type { RowName } from '../ts/settings/names.ts'
+import type { SignalName } from '../ts/signals.ts'
+
+const P = 'process'
+const ENGINE = 'crates/engine/tests/protocol'
+const GOLDEN = `${ENGINE}/golden.rs › valid_requests_cross_as_they_are_meant`
+const LIMITS = `${ENGINE}/limits.rs`
+
+/** Of settings that work. */
+export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
+  config: 'settings/file.spec.ts › is loaded, and loaded anew when it has changed',
+  app: 'worker/app.spec.ts › splitApplication',
+  bind: `${P}/binds.spec.ts › addresses come and go, the one that stays loses nothing`,
+  listen_port: `${P}/further.spec.ts › listen_port says which of several servers is the program's own`,
+  backlog: `${P}/statsd.spec.ts › what waits in the kernel is told each second`,
+  workers: `${P}/signals.spec.ts › HUP takes new settings: workers, environment, addresses`,
+  worker_class: 'settings/config.spec.ts › means auto, with one warning',
+  worker_connections: `${ENGINE}/refusals.rs › a_request_beyond_worker_connections_is_answered_503`,
+  max_requests: `${P}/failures.spec.ts › max_requests replaces a worker once its successor is ready`,
+  max_requests_jitter:
+    'arbiter/arbiter.spec.ts › max_requests replaces one worker at a time, its successor first',
+  max_worker_lifetime:
+    'arbiter/recycling.spec.ts › a worker that has too much memory, or has served long enough, gets a successor first',
+  max_worker_lifetime_jitter: 'arbiter/recycling.spec.ts › has served long enough',
+  max_worker_memory: 'arbiter/recycling.spec.ts › a worker that has too much memory',
+  timeout: `${P}/blocked.spec.ts › one JSON.parse that outlasts the timeout is named when it ends`,
+  boot_timeout: `${P}/failures.spec.ts › an application that is not ready within boot_timeout: 3`,
+  graceful_timeout:
+    'arbiter/arbiter.spec.ts › a worker that does not finish within graceful_timeout is killed',
+  max_surge: 'arbiter/arbiter.spec.ts › a reload may replace several at a time',
+  keepalive:
+    'http/program-limits.spec.ts › keepAliveTimeout of nobody, of the program, of the operator',
+  asgi_lifespan: `${P}/hooks.spec.ts › startup and shutdown of the application are waited for`,
+  engine: `${P}/failures.spec.ts › a handler that throws or rejects answers 500, and the worker goes on`,
+  worker_nice: `${P}/users.spec.ts › workers are nicer and keep to a processor each when they shall`,
+  worker_cpu_affinity: `${P}/users.spec.ts › workers are nicer and keep to a processor each when they shall`,
+  on_uncaught: `${P}/failures.spec.ts › on_uncaught "exit" ends the worker as node does`,
+  limit_request_line: `${LIMITS} › the_request_line_is_limited_exactly`,
+  limit_request_fields: `${LIMITS} › the_number_of_fields_is_limited_exactly`,
+  limit_request_field_size: `${LIMITS} › a_field_is_limited_exactly`,
+  limit_request_body: `${LIMITS} › a_body_is_limited_exactly`,
+  request_buffer_size: `${ENGINE}/memory.rs › a_body_beyond_the_buffer_does_not_wait`,
+  request_buffer_time:
+    'wire/deadlines.spec.ts › request_buffer_time is waited for a body, and no longer',
+  buffer_memory: `${ENGINE}/memory.rs › at_the_bound_the_newest_readers_are_shed_and_others_are_served`,
+  limit_requests_per_connection:
+    'wire/limits.spec.ts › limit_requests_per_connection is told with the last answer',
+  limit_connections_per_address: `${LIMITS} › the_connections_of_an_address_are_limited_exactly`,
+  header_timeout: 'wire/deadlines.spec.ts › header_timeout, which no byte starts again',
+  body_timeout: 'wire/deadlines.spec.ts › body_timeout, which every byte starts again',
+  body_min_rate: 'wire/deadlines.spec.ts › body_min_rate ends drips after 20 seconds',
+  request_timeout: 'wire/deadlines.spec.ts › request_timeout answers 504 and aborts',
+  write_timeout: 'wire/deadlines.spec.ts › write_timeout ends who reads nothing',
+  write_min_rate: `${ENGINE}/deadlines.rs › a_client_that_reads_in_drips_is_reset`,
+  linger_timeout: 'wire/deadlines.spec.ts › linger_timeout, in which an answer can be read',
+  response_buffer_size: 'engine/slow-readers.spec.ts',
+  reload: `${P}/reload.spec.ts › a file that is saved is served, and nothing is lost`,
+  reload_engine: `${P}/reload.spec.ts › extra files and patterns count, and what else is there does not`,
+  reload_extra_files: `${P}/reload.spec.ts › extra files and patterns count, and what else is there does not`,
+  inspect: `${P}/inspect.spec.ts › --inspect: each worker has a port`,
+  inspect_brk: `${P}/inspect.spec.ts › --inspect-brk: the worker waits for a debugger before it loads the application`,
+  check_config: 'cli/main.spec.ts › --check-config loads the application and exits 0',
+  print_config:
+    'settings/pages.spec.ts › --print-config shows every setting by name with its value and origin',
+  preload_app: `${P}/identity.spec.ts › preload_app loads the application first, and ends with its error`,
+  reuse_port: 'crates/engine/src/listener/bind.rs › reuse_port_lets_two_sockets_bind_one_address',
+  chdir:
+    'settings/config.spec.ts › chdir is made absolute, and does not move the search for the config file',
+  daemon: `${P}/daemon.spec.ts › the command ends with 0 when the daemon serves`,
+  raw_env: `${P}/identity.spec.ts › the application sees its worker, its instance, the port and no channel of node`,
+  pidfile: `${P}/failures.spec.ts › a pidfile of a living process: 1; of a dead one it is replaced`,
+  user: `${P}/users.spec.ts › workers are the user and have none of the groups of root`,
+  group: `${P}/users.spec.ts › numbers and a group of its own are taken, and all groups of the user`,
+  umask: `${P}/users.spec.ts › the file of a unix socket has the mode that umask leaves`,
+  initgroups: `${P}/users.spec.ts › numbers and a group of its own are taken, and all groups of the user`,
+  secure_scheme_headers: GOLDEN,
+  forwarded_allow_ips: GOLDEN,
+  forwarded_headers: GOLDEN,
+  proxy_protocol:
+    'wire/proxy.spec.ts › both versions tell the client of every request of a connection',
+  proxy_allow_ips: 'wire/proxy.spec.ts › who may not send it gets 403, and is served without it',
+  permit_unconventional_http_method: GOLDEN,
+  casefold_http_method: GOLDEN,
+  forwarder_headers: GOLDEN,
+  header_map: GOLDEN,
+  root_path: GOLDEN,
+  accesslog: `${P}/logs.spec.ts › rotation by USR1 loses no line of either log`,
+  disable_redirect_access_to_syslog: `${P}/syslog.spec.ts › the access log stays out of syslog when told so`,
+  access_log_format: `${P}/output.spec.ts › both logs as JSON, whatever is in them`,
+  errorlog: `${P}/logs.spec.ts › a full disk for the error log: a message, and serving goes on`,
+  error_log_format: `${P}/output.spec.ts › both logs as JSON, whatever is in them`,
+  loglevel:
+    'log/logger.spec.ts › a new target is used from the next line on; one that cannot be opened changes nothing',
+  capture_output: `${P}/output.spec.ts › what a worker prints is in the error log, line by line`,
+  logger_class: `${P}/output.spec.ts › a logger of the operator writes the error log, in arbiter and workers`,
+  logconfig:
+    'settings/config.spec.ts › the settings of the logs together win over those given one by one',
+  logconfig_dict:
+    'settings/config.spec.ts › the settings of the logs together win over those given one by one',
+  logconfig_json:
+    'settings/config.spec.ts › the settings of the logs together win over those given one by one',
+  syslog_addr: `${P}/syslog.spec.ts › syslog at a unix datagram socket, as /dev/log is`,
+  syslog: `${P}/syslog.spec.ts › syslog over UDP gets both logs, with priority and tag`,
+  syslog_prefix: `${P}/syslog.spec.ts › syslog over UDP gets both logs, with priority and tag`,
+  syslog_facility: `${P}/syslog.spec.ts › syslog over UDP gets both logs, with priority and tag`,
+  enable_stdio_inheritance: `${P}/daemon.spec.ts › with -R it keeps its standard error`,
+  statsd_host: `${P}/statsd.spec.ts › statsd counts every request, its status and its duration`,
+  dogstatsd_tags: `${P}/statsd.spec.ts › statsd counts every request, its status and its duration`,
+  statsd_prefix: `${P}/statsd.spec.ts › statsd counts every request, its status and its duration`,
+  enable_backlog_metric: `${P}/statsd.spec.ts › what waits in the kernel is told each second`,
+  proc_name: `${P}/identity.spec.ts › a worker's title is whole in ps`,
+  keyfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
+  certfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
+}
+
+/** Of settings that are refused until they are built, and of those without meaning. */
+export const LATER_PROOF =
+  'settings/unbuilt.spec.ts › a setting that is not built yet is refused by its name'
+export const NONE_PROOF =
+  'settings/unbuilt.spec.ts › a setting without meaning does what its row says'
+
+const SIGNALS_SPEC = `${P}/signals.spec.ts`
+const STATES = 'arbiter/reactions.spec.ts'
+
+export const SIGNAL_PROOFS: Record<SignalName, string> = {
+  TERM: `${SIGNALS_SPEC} › TERM answers what is in flight and exits with 0`,
+  INT: 'arbiter/arbiter.spec.ts › INT quits at once',
+  QUIT: STATES,
+  HUP: `${SIGNALS_SPEC} › HUP takes new settings: workers, environment, addresses`,
+  TTIN: `${P}/load.spec.ts › HUP, TTIN and TTOU under load lose nothing`,
+  TTOU: `${P}/load.spec.ts › HUP, TTIN and TTOU under load lose nothing`,
+  USR1: `${P}/logs.spec.ts › rotation by USR1 loses no line of either log`,
+  USR2: `${P}/upgrade.spec.ts › USR2 and TERM to the old arbiter lose nothing`,
+  WINCH: STATES,
+  CHLD: `${P}/identity.spec.ts › as process 1 of a container: reaps what others leave behind`,
+  ABRT: `${P}/hooks.spec.ts › worker_abort is called at ABRT, and the worker ends with 1`,
+}
+
+const HOOKS_SPEC = `${P}/hooks.spec.ts`
+const ORDER = `${HOOKS_SPEC} › hooks come in their order and in their process`
+
+export const HOOK_PROOFS: Record<HookName, string> = {
+  on_starting: ORDER,
+  on_reload: `${HOOKS_SPEC} › an exception in on_reload gives the reload up`,
+  when_ready: ORDER,
+  pre_fork: ORDER,
+  post_fork: ORDER,
+  post_worker_init: ORDER,
+  worker_int: ORDER,
+  worker_abort: `${HOOKS_SPEC} › worker_abort is called at ABRT, and the worker ends with 1`,
+  pre_exec: `${HOOKS_SPEC} › pre_exec is called in the arbiter before a new one is started`,
+  pre_request: ORDER,
+  post_request: ORDER,
+  child_exit: ORDER,
+  worker_exit: ORDER,
+  nworkers_changed: ORDER,
+  on_exit: ORDER,
+}

@@ -1,0 +1,53 @@
+// Settings that are not built yet, and those that cannot mean anything here: what each does when somebody gives it.
+
+import { isDeepStrictEqual } from 'node:util'
+import test from 'ava'
+
+import { MonocerosError } from '../../ts/errors.ts'
+import { type ConfigFile, resolveConfig } from '../../ts/settings/config.ts'
+import { ROWS, type RowName } from '../../ts/settings/names.ts'
+import type { Row } from '../../ts/settings/rows.ts'
+
+/** One of these is a value of any setting, and not its default. */
+const VALUES: readonly unknown[] = [
+  ...[true, false, 3, 1, 20_000, ['x'], 'x', 'on', 'uwsgi', 'both', 'h2', 'python', 'uvloop'],
+  ...['10.0.0.0/8', 'a=b', { a: 'b' }, () => {}],
+]
+
+function otherThanDefault({ kind, default: usual }: Row): unknown {
+  return VALUES.find((value) => {
+    const parsed = kind.schema.safeParse(value)
+    return parsed.success && !isDeepStrictEqual(parsed.data, usual)
+  })
+}
+
+function given(name: RowName, value: unknown) {
+  const embedded = { [name]: value } as ConfigFile
+  return resolveConfig({ argv: [], env: {}, cwd: '/', embedded })
+}
+
+for (const [name, row] of ROWS) {
+  if (row.status === 'later') {
+    test(`a setting that is not built yet is refused by its name: ${name}`, async (t) => {
+      const value = otherThanDefault(row)
+      t.not(value, undefined)
+      const error = await t.throwsAsync(given(name, value), { instanceOf: MonocerosError })
+      t.is((error as MonocerosError).code, 'ERR_SETTING_LATER')
+      t.true(error?.message.includes(name))
+    })
+  }
+  if (row.status === 'none') {
+    test(`a setting without meaning does what its row says: ${name}`, async (t) => {
+      const value = otherThanDefault(row)
+      t.not(value, undefined)
+      const result = await given(name, value).catch((error: unknown) => error)
+      if (row.act === 'refuse') {
+        t.true(result instanceof MonocerosError && result.message.includes(row.reason))
+        return
+      }
+      const { warnings } = result as Awaited<ReturnType<typeof given>>
+      const warned = warnings.some((line) => line.includes(name) && line.includes(row.reason))
+      t.is(warned, row.act === 'warn')
+    })
+  }
+}
