@@ -115,6 +115,14 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   proc_name: `${P}/identity.spec.ts › a worker's title is whole in ps`,
   keyfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
   certfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
+  http_protocols:
+    'http2/serving.spec.ts › a handler sees a request of HTTP/1.1 and the real protocol',
+  http2_cleartext:
+    'http2/serving.spec.ts › a handler sees a request of HTTP/1.1 and the real protocol',
+  http2_max_concurrent_streams: 'http2/serving.spec.ts › a client is told the settings',
+  http2_initial_window_size: 'http2/serving.spec.ts › a client is told the settings',
+  http2_max_frame_size: 'http2/serving.spec.ts › a client is told the settings',
+  http2_max_header_list_size: 'http2/serving.spec.ts › a client is told the settings',
 }
 
 /** Of settings that are refused until they are built, and of those without meaning. */

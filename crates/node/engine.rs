@@ -17,6 +17,7 @@ use napi::{Env, JsString};
 use napi_derive::napi;
 
 use crate::bridge::Bridge;
+use crate::protocols::{Http2Settings, http2};
 use crate::rules::{EngineRules, rules};
 use crate::system_error::system_error;
 use crate::tls::{TlsMaterial, server};
@@ -56,6 +57,7 @@ pub struct EngineSettings {
     /// Where the access log goes beside the file.
     pub syslog: Option<SyslogSettings>,
     pub statsd: Option<StatsdSettings>,
+    pub http2: Option<Http2Settings>,
     /// Without them nobody is trusted and everything is as strict as it can be.
     pub rules: Option<EngineRules>,
 }
@@ -305,6 +307,7 @@ fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
         request_buffer_time: Duration::from_secs_f64(settings.request_buffer_time.clamp(0.0, 1e9)),
         buffer_memory: settings.buffer_memory.max(0.0) as usize,
         response_buffer: settings.response_buffer_size.max(0.0) as usize,
+        http2: settings.http2.as_ref().map(http2).unwrap_or_default(),
         ..unset
     }
     .bounded()

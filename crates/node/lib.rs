@@ -4,6 +4,7 @@ pub mod bridge;
 pub mod engine;
 pub mod outlet;
 pub mod process;
+pub mod protocols;
 pub mod rules;
 pub mod scoreboard;
 mod system_error;

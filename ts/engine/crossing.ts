@@ -9,7 +9,8 @@ import { AsyncResource } from 'node:async_hooks'
 import type { NativeEngine } from '../native/index.ts'
 import type { Exchange, ExchangeHandler } from './exchange.ts'
 import { meetUnheard } from './expectation.ts'
-import { type Live, NativeConnection, NativeExchange } from './native-exchange.ts'
+import { NativeConnection } from './native-connection.ts'
+import { type Live, NativeExchange } from './native-exchange.ts'
 import type { NativeTunnel } from './native-tunnel.ts'
 import { IN, PLACE_MASK, REQUEST, u16, u32 } from './records.ts'
 import type { Ring } from './ring.ts'
@@ -38,6 +39,8 @@ export class Crossing {
   readonly #handlers: Map<number, ExchangeHandler>
   readonly #live: Live = []
   readonly #connections: (NativeConnection | undefined)[] = []
+  /** Streams of HTTP/2, by the places of their exchanges. */
+  readonly #streams: (NativeConnection | undefined)[] = []
   readonly #onIdle: () => void
   readonly #onTrouble: (text: string) => void
   /** The batch at work and how far it has been read. */
@@ -126,7 +129,15 @@ export class Crossing {
         this.#at = at + 5
         const connection = this.#connections[id & PLACE_MASK]
         this.#connections[id & PLACE_MASK] = undefined
-        connection?.handler.onConnectionClosed?.(connection)
+        if (connection?.multiplexes === false) connection.handler.onConnectionClosed?.(connection)
+        return
+      }
+      case IN.STREAM_CLOSED: {
+        this.#at = at + 5
+        const stream = this.#streams[id & PLACE_MASK]
+        if (stream?.id !== id) return
+        this.#streams[id & PLACE_MASK] = undefined
+        stream.handler.onConnectionClosed?.(stream)
         return
       }
       case IN.WITHDRAWN: {
@@ -160,9 +171,10 @@ export class Crossing {
     this.#at = at + 4 + u32(text, at)
     const flags = text.charCodeAt(at + 8)
     const body = hasWholeBody(flags) ? this.#engine.piece() : undefined
-    const connection = this.#connections[u32(text, at + 4) & PLACE_MASK]
-    if (connection === undefined) return
+    const told = this.#connections[u32(text, at + 4) & PLACE_MASK]
+    if (told === undefined) return
     const place = id & PLACE_MASK
+    const connection = told.multiplexes ? this.#stream(told, id) : told
     const exchange = new NativeExchange(
       this.#ring,
       this.#live,
@@ -192,9 +204,17 @@ export class Crossing {
   #connection(id: number, text: string, at: number): void {
     const handler = this.#handlers.get(u32(text, at))
     if (handler === undefined) return
-    const connection = new NativeConnection(this.#ring, handler, id, text, at + 4)
+    const connection = new NativeConnection(this.#ring, handler, id, { text, at: at + 4 })
     this.#connections[id & PLACE_MASK] = connection
-    handler.onConnection?.(connection)
+    if (!connection.multiplexes) handler.onConnection?.(connection)
+  }
+
+  /** What a connection is to a request of HTTP/1, a stream is to one of HTTP/2. */
+  #stream(connection: NativeConnection, id: number): NativeConnection {
+    const stream = connection.stream(id)
+    this.#streams[id & PLACE_MASK] = stream
+    stream.handler.onConnection?.(stream)
+    return stream
   }
 
   #aborted(id: number): void {

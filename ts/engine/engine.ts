@@ -9,6 +9,7 @@ import type { StatsdOptions } from '../log/statsd.ts'
 import type { SyslogOptions } from '../log/syslog.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 import type { ExchangeHandler } from './exchange.ts'
+import type { ProtocolConfig } from './protocols.ts'
 import type { RulesConfig } from './rules.ts'
 
 /** What answers the requests, by the shape the application has. */
@@ -29,7 +30,8 @@ export interface ListenerInfo {
 export interface EngineConfig
   extends Partial<RulesConfig>,
     Partial<SyslogOptions>,
-    Partial<StatsdOptions> {
+    Partial<StatsdOptions>,
+    Partial<ProtocolConfig> {
   readonly engine: string
   /** Seconds that an idle connection is kept; 0 turns keep-alive off. */
   readonly keepalive: number
@@ -63,6 +65,13 @@ export interface EngineConfig
   /** Of TLS; whoever never does it need not say. */
   readonly handshake_timeout?: number
   readonly limit_handshakes?: number
+  /** Of HTTP/2, which has defaults of its own. */
+  readonly http2_max_concurrent_streams?: number
+  readonly http2_initial_window_size?: number
+  readonly http2_max_frame_size?: number
+  readonly http2_max_header_list_size?: number
+  readonly http2_max_resets?: number
+  readonly http2_max_idle_frames?: number
 }
 
 /** Where an engine says what it has to say. */

@@ -19,6 +19,8 @@ export interface Connection {
   readonly localPort: number | undefined
   readonly localFamily: 'IPv4' | 'IPv6' | undefined
   readonly encrypted: boolean
+  /** It is a stream of HTTP/2, which carries one exchange. */
+  readonly isStream?: boolean
   attachment: unknown
   destroy(): void
   /** The client gets a reset. */

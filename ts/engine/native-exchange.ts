@@ -1,105 +1,16 @@
-/** Connections and exchanges of the native engine, over the records of the crossing. */
+/** Exchanges of the native engine, over the records of the crossing. */
 import { Backlog } from './backlog.ts'
-import {
-  type Connection,
-  DISCARDS,
-  type Exchange,
-  type ExchangeHandler,
-  type ExchangeOwner,
-  LENGTH,
-  NO_BODY,
-} from './exchange.ts'
+import { DISCARDS, type Exchange, type ExchangeOwner, LENGTH, NO_BODY } from './exchange.ts'
+import type { NativeConnection, Peer } from './native-connection.ts'
 import { NativeTunnel } from './native-tunnel.ts'
 import { METHODS, OUT, REQUEST, TOLD_BYTES, u16, u32 } from './records.ts'
 import { fitsRing, type Ring } from './ring.ts'
 
-type Family = 'IPv4' | 'IPv6' | undefined
-
-type Peer = readonly [string | undefined, number | undefined, Family]
-
-/** In the byte of the family. */
-const FAMILY_MASK = 15
-const SECURE = 16
+/** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
+const STREAM_WINDOW = 65_536
 
 /** The exchanges that may still hear of something, by their place. */
 export type Live = (NativeExchange | NativeTunnel | undefined)[]
-
-/** Most connections come to the same address: its text is kept once. */
-let lastLocal = ''
-
-/** A text of its own: V8 keeps a longer slice as a view of the whole text that it was cut from. */
-function copyOf(slice: string): string {
-  return slice.length < SLICE_MIN ? slice : ` ${slice}`.slice(1)
-}
-
-/** V8 copies what is shorter. */
-const SLICE_MIN = 13
-
-export class NativeConnection implements Connection {
-  readonly id: number
-  remoteAddress: string | undefined
-  remotePort: number | undefined
-  remoteFamily: Family
-  readonly localAddress: string | undefined
-  readonly localPort: number | undefined
-  readonly localFamily: Family
-  encrypted: boolean
-  /** It shows what a proxy told of the client of the request in hand. */
-  forwards = false
-  attachment: unknown = undefined
-  readonly handler: ExchangeHandler
-  readonly #ring: Ring
-  /** The client as it connected, while a proxy's word is shown. */
-  #own: Peer | undefined
-  /** Whatever a proxy tells. */
-  readonly #secure: boolean
-
-  /** Reads the record of a connection that begins at `at`. */
-  constructor(ring: Ring, handler: ExchangeHandler, id: number, text: string, at: number) {
-    this.#ring = ring
-    this.handler = handler
-    this.id = id
-    const family = text.charCodeAt(at) & FAMILY_MASK
-    this.#secure = (text.charCodeAt(at) & SECURE) !== 0
-    this.encrypted = this.#secure
-    const remote = at + 7
-    const local = remote + text.charCodeAt(at + 5)
-    if (family === 0) return
-    this.remoteFamily = family === 4 ? 'IPv4' : 'IPv6'
-    this.localFamily = this.remoteFamily
-    this.remoteAddress = copyOf(text.slice(remote, local))
-    this.remotePort = u16(text, at + 1)
-    const address = text.slice(local, local + text.charCodeAt(at + 6))
-    if (address !== lastLocal) lastLocal = copyOf(address)
-    this.localAddress = lastLocal
-    this.localPort = u16(text, at + 3)
-  }
-
-  /** Shows the client of a request. Those of a connection come one after the other, each perhaps of another client. */
-  forward(exchange: NativeExchange): void {
-    const { secure, client } = exchange
-    this.#own ??= [this.remoteAddress, this.remotePort, this.remoteFamily]
-    this.encrypted = secure || this.#secure
-    this.forwards = secure || client !== undefined
-    ;[this.remoteAddress, this.remotePort, this.remoteFamily] = client ?? this.#own
-  }
-
-  destroy(): void {
-    this.#ring.command(OUT.DESTROY, this.id)
-  }
-
-  reset(): void {
-    this.#ring.command(OUT.DESTROY, this.id, 1)
-  }
-
-  setNoDelay(on: boolean): void {
-    this.#ring.command(OUT.SOCKET, this.id, on ? 1 : 0)
-  }
-
-  setKeepAlive(on: boolean, seconds: number): void {
-    this.#ring.command(OUT.SOCKET, this.id, on ? 3 : 2, seconds)
-  }
-}
 
 export class NativeExchange implements Exchange {
   readonly connection: NativeConnection
@@ -299,7 +210,7 @@ export class NativeExchange implements Exchange {
       this.#backlog.push(bytes)
       this.#handOver(this.#backlog)
     }
-    if (this.#handed < this.#ring.window) return true
+    if (this.#handed < this.#window) return true
     this.#ask()
     return false
   }
@@ -324,10 +235,16 @@ export class NativeExchange implements Exchange {
     this.#forget()
   }
 
+  /** Bytes that the engine takes ahead of the client. */
+  get #window(): number {
+    const { window } = this.#ring
+    return this.connection.isStream ? Math.min(window, STREAM_WINDOW) : window
+  }
+
   /** Hands the backlog over as far as the engine has room, and asks for more room where it has not. */
   #handOver(backlog: Backlog): void {
     const ring = this.#ring
-    const window = ring.window
+    const window = this.#window
     while (backlog.length > 0) {
       if (this.#handed >= window) return this.#ask()
       const piece = backlog.take(window - this.#handed)
@@ -369,7 +286,7 @@ export class NativeExchange implements Exchange {
     this.#handed -= this.#asked
     this.#asked = 0
     if (this.#backlog !== undefined) this.#handOver(this.#backlog)
-    else if (this.#handed >= this.#ring.window) this.#ask()
+    else if (this.#handed >= this.#window) this.#ask()
     if (this.#asked > 0) return
     this.owner?.onDrain()
     this.#forget()

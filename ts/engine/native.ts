@@ -9,6 +9,7 @@ import type { TlsMaterial } from '../tls/material.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
 import type { ExchangeHandler } from './exchange.ts'
 import { IoThread } from './io-thread.ts'
+import { http2InClear } from './protocols.ts'
 import { rulesOf } from './rules.ts'
 
 /** Starts the I/O thread; nothing is accepted before `serve`. */
@@ -126,6 +127,7 @@ class ProgramSide implements EngineSide {
 }
 
 function settingsOf({ config }: EngineOptions): NativeEngineSettings {
+  const { http_protocols = null, http2_cleartext = null } = config
   return {
     keepalive: config.keepalive,
     workerConnections: config.worker_connections,
@@ -152,6 +154,15 @@ function settingsOf({ config }: EngineOptions): NativeEngineSettings {
     accessLogFormat: config.access_log_format,
     syslog: accessSyslog(config),
     statsd: statsdTarget(config),
+    http2: {
+      cleartext: http2InClear({ http_protocols, http2_cleartext }),
+      maxConcurrentStreams: config.http2_max_concurrent_streams,
+      initialWindowSize: config.http2_initial_window_size,
+      maxFrameSize: config.http2_max_frame_size,
+      maxHeaderListSize: config.http2_max_header_list_size,
+      maxResets: config.http2_max_resets,
+      maxIdleFrames: config.http2_max_idle_frames,
+    },
     rules: rulesOf(config),
   }
 }

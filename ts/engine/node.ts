@@ -20,6 +20,7 @@ import type {
   Target,
 } from './engine.ts'
 import { serveExchanges } from './node-exchange.ts'
+import { asksForHttp2 } from './protocols.ts'
 
 /** How long a draining worker keeps idle connections, to answer requests that are on their way already. */
 const IDLE_DRAIN_MS = 2000
@@ -46,6 +47,12 @@ const UNHEARD = [
   'proxy_allow_ips',
   'permit_unconventional_http_method',
   'casefold_http_method',
+  'http2_max_concurrent_streams',
+  'http2_initial_window_size',
+  'http2_max_frame_size',
+  'http2_max_header_list_size',
+  'http2_max_resets',
+  'http2_max_idle_frames',
 ] as const
 
 /** Values that ask for nothing. */
@@ -131,6 +138,12 @@ class NodeEngine implements Engine {
   /** Names the settings that somebody has given in vain. */
   #warn(given: Given): void {
     const { config } = this.#options
+    const { http_protocols = null, http2_cleartext = null } = config
+    if (asksForHttp2({ http_protocols }) || http2_cleartext === 'prior-knowledge') {
+      this.#options.log.warning(
+        'the engine on node:http speaks HTTP/1.1 only, not HTTP/2: see docs/engines.md',
+      )
+    }
     const vain = UNHEARD.filter((name) => given.has(name) && !NOTHING.includes(config[name]))
     if (vain.length === 0) return
     this.#options.log.warning(

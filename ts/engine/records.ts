@@ -31,6 +31,7 @@ export const IN = {
   ABORTED: 7,
   IDLE: 8,
   TROUBLE: 9,
+  STREAM_CLOSED: 10,
   WITHDRAWN: 15,
   REFUSED: 16,
 } as const

@@ -190,12 +190,25 @@ export interface EngineSettings {
   /** Where the access log goes beside the file. */
   syslog?: SyslogSettings
   statsd?: StatsdSettings
+  http2?: Http2Settings
   /** Without them nobody is trusted and everything is as strict as it can be. */
   rules?: EngineRules
 }
 
 /** Finds a group by name. */
 export declare function groupId(name: string): number | null
+
+/** The bounds of HTTP/2; what is not said is as without a setting. */
+export interface Http2Settings {
+  /** Whether it is spoken without TLS: `off`, `beside` HTTP/1 or `alone`. */
+  cleartext?: string
+  maxConcurrentStreams?: number
+  initialWindowSize?: number
+  maxFrameSize?: number
+  maxHeaderListSize?: number
+  maxResets?: number
+  maxIdleFrames?: number
+}
 
 /**
  * Lets the main thread of a process, and the threads that it starts from now on, run on one of the

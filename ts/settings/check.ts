@@ -80,7 +80,8 @@ function badValue(given: Given, kind: Kind, candidate: unknown): Error {
   if (made !== undefined) {
     return monocerosError('ERR_SETTING_VALUE', subject, made.allowed, shown(made.from), '.')
   }
-  const culprit = kind.list?.culprit(candidate) ?? { value: candidate, problem: undefined }
+  const whole = typeof candidate === 'string' ? kind.problem?.(candidate) : undefined
+  const culprit = kind.list?.culprit(candidate) ?? { value: candidate, problem: whole }
   if (culprit.problem !== undefined) {
     return monocerosError('ERR_SETTING_ITEM', subject, shown(culprit.value), culprit.problem)
   }

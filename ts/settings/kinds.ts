@@ -38,6 +38,8 @@ export interface Kind<Out = unknown, In = unknown> {
   readonly words?: readonly string[]
   /** Words that will be values one day. */
   readonly laterWords?: readonly string[]
+  /** Why a text is refused, where there is more to say than what is allowed. */
+  readonly problem?: (text: string) => string | undefined
   /** What a foreign word means here; taken with a warning. */
   readonly translate?: (value: string) => string | undefined
 }

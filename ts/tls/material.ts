@@ -6,6 +6,7 @@ import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
+import { alpnProtocols } from '../engine/protocols.ts'
 import { monocerosError } from '../errors.ts'
 import { errorCode } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
@@ -26,7 +27,10 @@ export interface TlsCertificate {
   readonly key: string
 }
 
-type TlsConfig = Pick<Config, 'certfile' | 'keyfile' | 'suppress_ragged_eofs' | 'chdir'>
+type TlsConfig = Pick<
+  Config,
+  'certfile' | 'keyfile' | 'suppress_ragged_eofs' | 'chdir' | 'http_protocols'
+>
 
 /** Undefined when the settings name no certificate. */
 export function readTls(config: TlsConfig): TlsMaterial | undefined {
@@ -44,7 +48,7 @@ export function readTls(config: TlsConfig): TlsMaterial | undefined {
   }
   return {
     certificates: [{ chain: chain.pem, key: pkcs8(key) }],
-    protocols: ['http/1.1'],
+    protocols: alpnProtocols(config),
     strictEnds: !config.suppress_ragged_eofs,
   }
 }

@@ -12,6 +12,7 @@ mod closing;
 mod collecting;
 mod current;
 mod holding;
+mod http2;
 mod lot;
 mod pace;
 mod parked;
@@ -43,7 +44,8 @@ use crate::tls;
 pub(crate) use arrival::Arrival;
 use carry::Carry;
 pub(crate) use collecting::{Collecting, collector};
-use current::{Current, LogFacts};
+use current::Current;
+use http2::Session;
 pub(crate) use lot::{Lot, attend};
 use pace::Pace;
 pub(crate) use parked::{Connected, come_up, destroy, disconnect, give_way, resume};
@@ -106,6 +108,10 @@ pub(crate) struct Connection {
     rests: bool,
     /// Bytes that are read and thrown away at the end.
     linger: usize,
+    /// It may still turn out to speak HTTP/2.
+    awaits_preface: bool,
+    /// It speaks HTTP/2.
+    http2: Option<Box<Session>>,
 }
 
 impl Connection {
@@ -136,7 +142,7 @@ impl Connection {
         }
         let soon = shared.ctx.deadline(PARK_AFTER);
         shared.set_deadline_at(shared.waits_until.get().min(soon));
-        Self {
+        let mut connection = Self {
             shared,
             arrival,
             stream,
@@ -152,7 +158,12 @@ impl Connection {
             acknowledged: 0,
             rests: false,
             linger: MAX_DRAIN,
-        }
+            awaits_preface: false,
+            http2: None,
+        };
+        connection.awaits_preface =
+            connection.shared.requests.get() == 0 && connection.may_be_http2();
+        connection
     }
 
     /// Turns of the connection until there is nothing to do.
@@ -281,6 +292,7 @@ impl Drop for Task {
         let Some(connection) = &self.0 else { return };
         let shared = &connection.shared;
         shared.abort();
+        shared.abort_streams();
         shared.set_writing(false);
         shared.hold(0);
         parked::closed(&shared.ctx, shared);

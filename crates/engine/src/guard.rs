@@ -5,6 +5,7 @@
 mod chunked;
 mod fault;
 mod head;
+mod other_protocols;
 mod syntax;
 
 use std::net::SocketAddr;
@@ -12,6 +13,7 @@ use std::net::SocketAddr;
 use chunked::Chunks;
 use fault::Remembered;
 pub use fault::{Fault, Media};
+pub(crate) use other_protocols::read_trailers;
 use syntax::capitals;
 pub(crate) use syntax::{check_host, is_token, is_uri};
 

@@ -77,7 +77,8 @@ pub(crate) fn answer(ctx: &Context, reply: &SyncSender<Vec<RequestInHand>>) {
         .connections
         .borrow()
         .iter()
-        .filter_map(|(_, connected)| connected.serving()?.in_hand())
+        .filter_map(|(_, connected)| connected.serving())
+        .flat_map(|shared| shared.in_hand())
         .take(REQUESTS_MAX)
         .map(|(label, started)| RequestInHand {
             request: label.to_text(),

@@ -72,7 +72,8 @@ impl Batch {
     pub(crate) fn connection(&mut self, id: u32, tag: u32, facts: &ConnectionFacts<'_>) {
         self.start(CONNECTION, id);
         self.u32(tag);
-        self.text.push(facts.family | u8::from(facts.secure) << 4);
+        let flags = u8::from(facts.secure) << 4 | u8::from(facts.http2) << 5;
+        self.text.push(facts.family | flags);
         self.u16(facts.remote_port);
         self.u16(facts.local_port);
         self.text.push(facts.remote.len() as u8);
@@ -192,6 +193,11 @@ impl Batch {
         self.start(ABORTED, id);
     }
 
+    /// The stream of an exchange is closed: what a connection is to others.
+    pub(crate) fn stream_closed(&mut self, id: u32) {
+        self.start(STREAM_CLOSED, id);
+    }
+
     /// A draining engine has no connection left.
     pub(crate) fn idle(&mut self) {
         self.start(IDLE, 0);
@@ -247,6 +253,8 @@ pub(crate) struct ConnectionFacts<'a> {
     pub local_port: u16,
     /// It is encrypted.
     pub secure: bool,
+    /// It speaks HTTP/2: each request is a stream of its own.
+    pub http2: bool,
 }
 
 /// Larger texts are given back after a flood.
@@ -262,6 +270,7 @@ const DRAINED: u8 = 6;
 const ABORTED: u8 = 7;
 const IDLE: u8 = 8;
 const TROUBLE: u8 = 9;
+const STREAM_CLOSED: u8 = 10;
 /// As a request, but it is not to be served: its time ran out while it waited.
 const WITHDRAWN: u8 = 15;
 const REFUSED: u8 = 16;

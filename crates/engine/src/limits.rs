@@ -62,8 +62,42 @@ pub struct Limits {
     pub buffer_memory: usize,
     /// Bytes of an answer that are taken from JavaScript ahead of the client: what a reader that stands still costs.
     pub response_buffer: usize,
+    /// The bounds of HTTP/2.
+    pub http2: Http2Limits,
     /// How requests are read within these bounds.
     pub rules: Rules,
+}
+
+/// The bounds of a connection of HTTP/2, which has many requests in hand at a time.
+#[derive(Clone, Debug)]
+pub struct Http2Limits {
+    /// Whether it is spoken without TLS.
+    pub cleartext: Cleartext,
+    /// Streams open at a time: one client's share of the worker.
+    pub streams: u32,
+    /// Bytes of a request's body that the client may send ahead of its reader.
+    pub window: u32,
+    /// The longest payload of a frame that is taken.
+    pub frame: u32,
+    /// The longest list of header fields once it is uncompressed, counted as RFC 9113 does: against bombs of HPACK and
+    /// floods of CONTINUATION.
+    pub header_list: u32,
+    /// Streams that the client resets before they are answered, in [`FLOOD_TIME`]: against rapid reset.
+    pub resets: u32,
+    /// Frames that bring nothing, in [`FLOOD_TIME`]: against floods of SETTINGS, PING, PRIORITY, empty DATA.
+    pub idle_frames: u32,
+}
+
+/// HTTP/2 without TLS, by prior knowledge (RFC 9113 section 3.3).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Cleartext {
+    /// Not at all: the preface is a bad request.
+    #[default]
+    Off,
+    /// With connections that begin with its preface; all others speak HTTP/1.
+    Beside,
+    /// Nothing else is spoken.
+    Alone,
 }
 
 impl Limits {
@@ -87,6 +121,13 @@ impl Limits {
         }
         if self.worker_connections == 0 {
             self.worker_connections = usize::MAX;
+        }
+        for most in
+            [&mut self.http2.header_list, &mut self.http2.resets, &mut self.http2.idle_frames]
+        {
+            if *most == 0 {
+                *most = u32::MAX;
+            }
         }
         self
     }
@@ -132,11 +173,28 @@ impl Default for Limits {
             request_buffer: 65_536,
             request_buffer_time: Duration::from_millis(100),
             buffer_memory: 256 << 20,
+            http2: Http2Limits::default(),
             rules: Rules::default(),
         }
     }
 }
 
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Self {
+            cleartext: Cleartext::Off,
+            streams: 100,
+            window: 262_144,
+            frame: 16_384,
+            header_list: 65_536,
+            resets: 1_000,
+            idle_frames: 10_000,
+        }
+    }
+}
+
+/// Floods of HTTP/2 are counted over so long.
+pub const FLOOD_TIME: Duration = Duration::from_secs(10);
 /// What a deadline that is off is set to.
 const FOREVER: Duration = Duration::from_secs(1 << 31);
 /// Lengths of a line cross to JavaScript in 16 bits.

@@ -105,7 +105,6 @@ impl Stream {
     }
 
     /// The protocol agreed on in the handshake of TLS (ALPN), if one was.
-    #[expect(dead_code, reason = "HTTP/2 begins by it")]
     pub fn protocol(&self) -> Option<&[u8]> {
         match self {
             Self::Tls(stream) => stream.protocol(),

@@ -233,6 +233,10 @@ define('writableLength', function writableLength() {
   return exchange?.isFull === true ? exchange.outstanding : 0
 })
 define('pending', () => false)
+// Whatever `httpVersion` says to frameworks that speak another language from 2 on.
+define('alpnProtocol', function alpnProtocol() {
+  return this[kConnection].isStream === true ? 'h2' : undefined
+})
 define('bytesRead', function bytesRead() {
   return this[kTunnel]?.bytesRead ?? 0
 })

@@ -164,7 +164,7 @@ impl Current {
     }
 
     /// Whether body bytes may be written now; counts them.
-    fn takes_data(&mut self, len: usize) -> bool {
+    pub(super) fn takes_data(&mut self, len: usize) -> bool {
         let takes = self.head_sent && !self.ended && !self.no_body && len > 0;
         if takes {
             self.sent_bytes += len as u64;

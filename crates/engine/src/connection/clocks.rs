@@ -271,7 +271,7 @@ impl Connection {
     }
 
     /// When to look at the client's progress again.
-    fn output_deadline(&self, now: u64) -> u64 {
+    pub(super) fn output_deadline(&self, now: u64) -> u64 {
         let bounds = self.output_bounds();
         match self.output.deadline(bounds) {
             u64::MAX => u64::MAX,

@@ -62,6 +62,9 @@ impl Shared {
 
     /// Its time is over: JavaScript gets what there is.
     fn stop_collecting(&self, exchange: u32) {
+        if let Some(streams) = self.streams.get() {
+            return streams.stop_collecting(exchange);
+        }
         if let Some(current) = self.current.borrow_mut().as_mut()
             && current.id == exchange
             && !current.delivered

@@ -7,8 +7,10 @@ use bytes::Bytes;
 
 use super::collecting::KeptHead;
 use super::tunnel::Tunnel;
+use crate::context::Context;
 use crate::in_hand::Label;
-use crate::request::{Framing, Span};
+use crate::limits::BODY_CREDIT;
+use crate::request::{Framing, Head, Span};
 
 /// One request and its answer, from its head to the end of both.
 pub(super) struct Current {
@@ -62,7 +64,8 @@ pub(super) struct LogFacts {
     pub(super) head: Vec<u8>,
     pub(super) method: Span,
     pub(super) target: Span,
-    pub(super) minor: u8,
+    /// Such as `HTTP/1.1`.
+    pub(super) version: &'static [u8],
     pub(super) fields: Vec<(Span, Span)>,
     /// As a trusted proxy told it for this request.
     pub(super) client: Option<SocketAddr>,
@@ -70,6 +73,80 @@ pub(super) struct LogFacts {
 }
 
 impl Current {
+    /// A request that begins; `bytes` is what the spans of its head are ranges of.
+    pub(super) fn new(
+        ctx: &Context,
+        id: u32,
+        head: &Head,
+        bytes: &[u8],
+        version: &'static [u8],
+    ) -> Self {
+        let has_body = head.framing != Framing::None;
+        let log = ctx.access.borrow().as_ref().map(|_| {
+            Box::new(LogFacts {
+                head: bytes[..head.len].to_vec(),
+                method: head.method,
+                target: head.target,
+                version,
+                fields: head.fields.clone(),
+                client: head.client,
+                response_fields: Vec::new(),
+            })
+        });
+        Self {
+            id,
+            keep_alive: head.keep_alive,
+            started: ctx.now(),
+            label: Label::new(head, bytes),
+            delivered: false,
+            collected: Vec::new(),
+            collected_len: 0,
+            // Who waits for the word to send a body, or to speak another protocol, waits for JavaScript.
+            collects: has_body
+                && !head.expects
+                && !head.upgrade
+                && !ctx.limits.request_buffer_time.is_zero(),
+            kept: None,
+            credit: BODY_CREDIT.max(ctx.limits.request_buffer),
+            body_bytes: 0,
+            body_done: !has_body,
+            end_told: false,
+            discard: false,
+            discarded: 0,
+            discard_until: u64::MAX,
+            framing: head.framing,
+            plain: head.minor == 1 && !head.upgrade,
+            status: 0,
+            head_sent: false,
+            chunked: false,
+            no_body: false,
+            trailers: Vec::new(),
+            sent_bytes: 0,
+            ended: false,
+            notify: false,
+            undecided: head.upgrade,
+            ahead: 0,
+            tunnel: None,
+            log,
+        }
+    }
+
+    /// Takes it back if JavaScript has not taken it, and says whether that is so.
+    pub(super) fn withdraw(&mut self, ctx: &Context) -> bool {
+        if !self.delivered {
+            return false;
+        }
+        let withdrawn = ctx.batch.borrow_mut().withdraw(self.id) || ctx.crossing.withdraw(self.id);
+        // JavaScript need not hear of its end.
+        self.delivered = !withdrawn;
+        withdrawn
+    }
+
+    /// What is told of it while it is not answered.
+    pub(super) fn in_hand(&self) -> Option<(Label, Instant)> {
+        (!self.ended).then_some((self.label, self.started))
+    }
+
     /// Nothing is left to do for it but to begin the next.
     pub(super) fn is_finished(&self) -> bool {
         self.ended && self.body_done && !self.notify

@@ -11,13 +11,18 @@ impl Connection {
         let out = shared.out.borrow().len();
         let current = shared.current.borrow();
         let collected = current.as_ref().map_or(0, |current| current.collected_len);
-        shared.set_writing(out > 0 && current.is_none());
-        shared.hold(out + collected + self.carry.len() + shared.gate.borrow().pending());
+        shared.set_writing(out > 0 && current.is_none() && self.http2.is_none());
+        let gate = if self.http2.is_some() { 0 } else { shared.gate.borrow().pending() };
+        shared.hold(out + collected + self.carry.len() + gate + self.http2_held());
     }
 
     /// The connection is to make room: with an answer while JavaScript does not have its request and nothing has been
     /// said, else with a reset, which also throws away what the kernel holds for it.
     pub(super) fn leave(&mut self) -> Turn {
+        if self.http2.is_some() {
+            self.shed_streams();
+            return Turn::Wait;
+        }
         let shared = &self.shared;
         let unheard = shared.current.borrow().as_ref().is_none_or(|current| !current.delivered);
         if unheard && shared.out.borrow().is_empty() && !shared.close.get() {

@@ -52,7 +52,7 @@ impl Shared {
     }
 
     /// A line for a request that never became one, with as much as could be read.
-    fn log_refused(&self, refusal: Refusal, fault: &Fault, sent: u64) {
+    pub(super) fn log_refused(&self, refusal: Refusal, fault: &Fault, sent: u64) {
         let mut access = self.ctx.access.borrow_mut();
         let Some(log) = access.as_mut() else { return };
         let part = |span: Span| if span.is_empty() { b"-" } else { span.of(&fault.bytes) };

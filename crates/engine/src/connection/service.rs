@@ -12,12 +12,11 @@ use http_body::Body;
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 
-use super::{Current, LogFacts, Shared};
+use super::{Current, Shared};
 use crate::admission;
 use crate::gate::mask;
 use crate::guard::Refusal;
-use crate::in_hand::Label;
-use crate::limits::{BODY_CREDIT, MAX_PIECE};
+use crate::limits::MAX_PIECE;
 use crate::request::{Framing, Head};
 
 /// The service of one connection.
@@ -62,55 +61,10 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
     }
     let id = exchanges.insert_with(|_| shared.clone());
     ctx.crossing.slot.request_started();
-    let log = ctx.access.borrow().as_ref().map(|_| {
-        Box::new(LogFacts {
-            head: gate.bytes[..head.len].to_vec(),
-            method: head.method,
-            target: head.target,
-            minor: head.minor,
-            fields: head.fields.clone(),
-            client: head.client,
-            response_fields: Vec::new(),
-        })
-    });
+    let version: &[u8] = if head.minor == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
     shared.deadline.set(u64::MAX);
     shared.requests.set(shared.requests.get().saturating_add(1));
-    *shared.current.borrow_mut() = Some(Current {
-        id,
-        keep_alive: head.keep_alive,
-        started: ctx.now(),
-        label: Label::new(&head, &gate.bytes),
-        delivered: false,
-        collected: Vec::new(),
-        collected_len: 0,
-        // Who waits for the word to send a body, or to speak another protocol, waits for JavaScript.
-        collects: has_body
-            && !head.expects
-            && !head.upgrade
-            && !ctx.limits.request_buffer_time.is_zero(),
-        kept: None,
-        credit: BODY_CREDIT.max(ctx.limits.request_buffer),
-        body_bytes: 0,
-        body_done: head.framing == Framing::None,
-        end_told: false,
-        discard: false,
-        discarded: 0,
-        discard_until: u64::MAX,
-        framing: head.framing,
-        plain: head.minor == 1 && !head.upgrade,
-        status: 0,
-        head_sent: false,
-        chunked: false,
-        no_body: false,
-        trailers: Vec::new(),
-        sent_bytes: 0,
-        ended: false,
-        notify: false,
-        undecided: head.upgrade,
-        ahead: 0,
-        tunnel: None,
-        log,
-    });
+    *shared.current.borrow_mut() = Some(Current::new(ctx, id, &head, &gate.bytes, version));
     Ok(())
 }
 

@@ -12,6 +12,9 @@ impl Connection {
         if shared.is_tunnel() {
             return self.tunnel(cx);
         }
+        if self.http2.is_some() {
+            return self.multiplex(cx);
+        }
         match self.send(cx) {
             Poll::Ready(Err(_)) => return Turn::Gone,
             Poll::Ready(Ok(())) => self.notify_sent(),
@@ -45,7 +48,11 @@ impl Connection {
         if !in_hand && shared.out.borrow().len() > READ_AHEAD {
             return Turn::Wait;
         }
-        if !self.carry.is_empty() && self.may_release() {
+        let is_known = !self.awaits_preface || self.carry.is_empty() || self.look_for_preface();
+        if self.http2.is_some() {
+            return Turn::Again;
+        }
+        if is_known && !self.carry.is_empty() && self.may_release() {
             let mut carry = std::mem::take(&mut self.carry);
             let taken = match self.release(carry.unread()) {
                 Ok(taken) => taken,
@@ -87,8 +94,12 @@ impl Connection {
         };
         let input = &scratch[..count];
         self.input_moved(count);
-        if !self.carry.is_empty() || !self.may_release() {
+        if !self.carry.is_empty() || !self.may_release() || self.awaits_preface {
             self.carry.push(input);
+            drop(scratch);
+            if self.awaits_preface {
+                self.head_begins();
+            }
             // The next turn releases what it can, or reads again: a socket wakes nobody before it was found empty.
             return Turn::Again;
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::http2::Streams;
 use super::wishes::Wishes;
 use super::{Connected, Current, service};
 use crate::context::Context;
@@ -77,6 +78,8 @@ pub(crate) struct Shared {
     pub(super) leaves: Cell<bool>,
     /// An answer is complete and not sent.
     pub(super) writing: Cell<bool>,
+    /// The requests in hand of a connection that speaks HTTP/2.
+    pub(super) streams: OnceCell<Rc<Streams>>,
     /// Itself, for the list of connections to wake.
     pub(super) me: Weak<Shared>,
 }
@@ -114,6 +117,7 @@ impl Shared {
             shed: Cell::new(false),
             leaves: Cell::new(false),
             writing: Cell::new(false),
+            streams: OnceCell::new(),
             me: me.clone(),
         })
     }
@@ -127,6 +131,7 @@ impl Shared {
             local: "",
             local_port: 0,
             secure: false,
+            http2: false,
         };
         let mut connections = ctx.connections.borrow_mut();
         let id =
@@ -181,21 +186,14 @@ impl Shared {
 
     /// Whether a request is in hand or an answer is not sent.
     pub fn is_busy(&self) -> bool {
-        self.current.borrow().is_some() || !self.out.borrow().is_empty()
+        self.current.borrow().is_some()
+            || !self.out.borrow().is_empty()
+            || self.streams.get().is_some_and(|streams| !streams.is_empty())
     }
 
     /// Takes the request in hand back if JavaScript has not taken it, and says whether that is so.
     pub(super) fn withdraw(&self) -> bool {
-        let ctx = &self.ctx;
-        let mut current = self.current.borrow_mut();
-        let Some(current) = current.as_mut().filter(|current| current.delivered) else {
-            return false;
-        };
-        let id = current.id;
-        let withdrawn = ctx.batch.borrow_mut().withdraw(id) || ctx.crossing.withdraw(id);
-        // JavaScript need not hear of its end.
-        current.delivered = !withdrawn;
-        withdrawn
+        self.current.borrow_mut().as_mut().is_some_and(|current| current.withdraw(&self.ctx))
     }
 
     /// Whether the exchange in hand has nothing left to do.
@@ -213,10 +211,13 @@ impl Shared {
                 .is_some_and(|current| current.ended && current.discard && !current.notify)
     }
 
-    /// The request that is not answered yet.
-    pub fn in_hand(&self) -> Option<(Label, Instant)> {
-        let current = self.current.try_borrow().ok()?;
-        current.as_ref().filter(|current| !current.ended).map(|one| (one.label, one.started))
+    /// The requests that are not answered yet.
+    pub fn in_hand(&self) -> Vec<(Label, Instant)> {
+        if let Some(streams) = self.streams.get() {
+            return streams.in_hand();
+        }
+        let Ok(current) = self.current.try_borrow() else { return Vec::new() };
+        current.as_ref().and_then(Current::in_hand).into_iter().collect()
     }
 
     /// Cuts the connection.
@@ -331,6 +332,7 @@ impl Shared {
             local: &local_text,
             local_port: local.map_or(0, |address| address.port()),
             secure: stream.is_secure(),
+            http2: self.streams.get().is_some(),
         };
         self.ctx.tell(|batch| batch.connection(self.id, self.tag, &facts));
     }
@@ -375,7 +377,7 @@ impl Shared {
                 remote: Some(remote).filter(|remote| !remote.is_empty()),
                 method: facts.method.of(&facts.head),
                 target: facts.target.of(&facts.head),
-                version: if facts.minor == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" },
+                version: facts.version,
                 status: current.status,
                 body_bytes: current.sent_bytes,
                 duration: elapsed,

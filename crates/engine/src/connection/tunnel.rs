@@ -15,21 +15,21 @@ use crate::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
 
 /// What an exchange keeps once it is a tunnel.
 pub(super) struct Tunnel {
-    said: Said,
+    pub(super) said: Said,
     /// The connection's task has let go of HTTP.
     entered: bool,
     /// Our side is shut: the client reads the end.
     shut: bool,
     /// The worker drains.
-    leaving: bool,
+    pub(super) leaving: bool,
     /// The engine has closed the WebSocket: what the application still writes goes nowhere (RFC 6455 section 5.5.1).
-    closed: bool,
+    pub(super) closed: bool,
     /// From the request to the application's answer, for the statistics of requests.
-    answered: Option<Duration>,
+    pub(super) answered: Option<Duration>,
 }
 
 /// How far the application's bytes have been understood.
-enum Said {
+pub(super) enum Said {
     /// Up to here they are, or may be, the head of an answer.
     Head(Vec<u8>),
     WebSocket(Frames),
@@ -47,14 +47,7 @@ impl Shared {
         self.waits_until.set(u64::MAX);
         // Its body, if it has one, belongs to what comes behind the head, as on node.
         current.body_done = false;
-        current.tunnel = Some(Box::new(Tunnel {
-            said: Said::Head(Vec::new()),
-            entered: false,
-            shut: false,
-            leaving: self.ctx.draining.get(),
-            closed: false,
-            answered: None,
-        }));
+        current.tunnel = Some(Box::new(Tunnel::new(self.ctx.draining.get())));
         self.ctx.tunnels.set(self.ctx.tunnels.get() + 1);
     }
 
@@ -143,16 +136,16 @@ impl Shared {
 }
 
 /// What the head of the application's answer says.
-struct Answered<'a> {
-    status: u16,
+pub(super) struct Answered<'a> {
+    pub(super) status: u16,
     /// Its `Name: value` lines.
-    fields: &'a [u8],
-    websocket: bool,
+    pub(super) fields: &'a [u8],
+    pub(super) websocket: bool,
 }
 
 impl<'a> Answered<'a> {
     /// Reads a head; one that is none says nothing.
-    fn read(head: &'a [u8]) -> Self {
+    pub(super) fn read(head: &'a [u8]) -> Self {
         let nothing = Self { status: 0, fields: b"", websocket: false };
         let Some(line) = memchr::memchr(b'\n', head) else { return nothing };
         let Some(status) = head.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3)) else {
@@ -176,6 +169,18 @@ impl<'a> Answered<'a> {
 }
 
 impl Tunnel {
+    /// One that begins; `leaving` says that the worker drains.
+    pub fn new(leaving: bool) -> Self {
+        Self {
+            said: Said::Head(Vec::new()),
+            entered: false,
+            shut: false,
+            leaving,
+            closed: false,
+            answered: None,
+        }
+    }
+
     /// How long the application took to answer, once it has.
     pub fn answered(&self) -> Option<Duration> {
         self.answered

@@ -65,6 +65,14 @@ impl Fault {
         fault
     }
 
+    /// The version that the request has come by, where it was written down as another.
+    pub(crate) fn set_version(&mut self, version: &[u8]) {
+        let span = self.version;
+        if span.len() == version.len() {
+            self.bytes[span.start as usize..span.end as usize].copy_from_slice(version);
+        }
+    }
+
     fn request_line(&mut self, bytes: &[u8], end: usize) {
         let line = &bytes[..end];
         let method = line.iter().take_while(|&&byte| is_token(byte)).count();

@@ -6,6 +6,8 @@ mod bodies;
 mod deadlines;
 mod golden;
 mod harness;
+mod http2;
+mod http2_floods;
 mod keep_alive;
 mod limits;
 mod load;

@@ -134,6 +134,16 @@ impl Client {
         end
     }
 
+    /// Everything that comes until the connection ends.
+    pub fn rest(&mut self, engine: &mut Engine) -> Vec<u8> {
+        let mut rest = Vec::new();
+        engine.until("the connection ends", |_| {
+            rest.append(&mut self.take());
+            self.has_ended().then_some(())
+        });
+        rest
+    }
+
     /// Reads what is there and says how many bytes wait to be looked at.
     pub fn available(&mut self) -> usize {
         self.read(usize::MAX);

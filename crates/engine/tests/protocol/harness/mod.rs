@@ -2,6 +2,7 @@
 //! test decides when JavaScript runs.
 
 mod client;
+mod http2;
 mod records;
 mod response;
 mod ring;
@@ -21,6 +22,7 @@ use monoceros_engine::limits::Limits;
 use socket2::SockRef;
 
 pub use client::{Client, End, SMALL};
+pub use http2::{Answer, OPENING, ask, block, frame, get, http2_client, post, with_http2};
 pub use records::{Event, Request, RequestBody};
 pub use ring::{
     CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, DISCARDS, Js, LENGTH, Memory, NO_BODY,

@@ -21,6 +21,7 @@ pub enum Event {
     End(u32, String),
     Idle,
     Request(Request),
+    StreamClosed(u32),
     Trouble(String),
     /// A request whose time ran out before JavaScript took it.
     Withdrawn(u32),
@@ -92,6 +93,7 @@ impl Reader<'_> {
             7 => Event::Aborted(id),
             8 => Event::Idle,
             9 => Event::Trouble(self.counted_text()),
+            10 => Event::StreamClosed(id),
             15 => Event::Withdrawn(self.request(id).id),
             _ => panic!("record of unknown kind {kind}"),
         }

@@ -1,0 +1,330 @@
+//! A connection that speaks HTTP/2: the h2 crate behind the same exchange as HTTP/1. The connection's task reads, looks at
+//! the heads of the frames (`frames.rs`), lets h2 read them, and makes an exchange of each stream (`exchange.rs`), whose
+//! request it writes down as HTTP/1.1 would have it (`head.rs`) for the guard. What h2 writes goes into the out queue.
+
+mod answer;
+mod body;
+mod clocks;
+mod exchange;
+mod fields;
+mod frames;
+mod head;
+mod piece;
+mod session;
+mod streams;
+mod tunnel;
+mod wire;
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::Method;
+
+use self::answer::Handle;
+use self::exchange::{Beginning, Exchange, say};
+use self::frames::PREFACE;
+use self::piece::{Piece, Unsent};
+use self::session::Incoming;
+pub(super) use self::session::Session;
+pub(crate) use self::streams::Streams;
+use super::{Connection, Current, Shared, Turn};
+use crate::admission;
+use crate::guard::{Fault, Refusal};
+use crate::limits::{Cleartext, READ_AHEAD};
+use crate::request::{Framing, Head};
+
+impl Connection {
+    /// Whether HTTP/2 may begin here, so that the first bytes have to be looked at for it.
+    pub(super) fn may_be_http2(&self) -> bool {
+        self.must_be_http2() || self.cleartext() == Cleartext::Beside
+    }
+
+    fn must_be_http2(&self) -> bool {
+        self.stream.protocol() == Some(H2) || self.cleartext() == Cleartext::Alone
+    }
+
+    fn cleartext(&self) -> Cleartext {
+        if self.stream.is_secure() { Cleartext::Off } else { self.shared.limits().http2.cleartext }
+    }
+
+    /// Looks whether what has come first is the preface; `false` where that is not known yet.
+    pub(super) fn look_for_preface(&mut self) -> bool {
+        if !self.guard.begins_head() {
+            // What a proxy says comes before.
+            return true;
+        }
+        let unread = self.carry.unread();
+        let length = unread.len().min(PREFACE.len());
+        let begins = unread[..length] == PREFACE[..length];
+        if !self.must_be_http2() && (!begins || length < PREFACE.len()) {
+            self.awaits_preface = begins;
+            return !begins;
+        }
+        self.awaits_preface = false;
+        let first = std::mem::take(&mut self.carry);
+        let mut session = Session::new(&self.shared);
+        self.shared.wait_for_stream(u64::MAX);
+        self.take_frames(&mut session, first.unread());
+        self.http2 = Some(Box::new(session));
+        true
+    }
+
+    /// A turn of a connection of HTTP/2.
+    pub(super) fn multiplex(&mut self, cx: &mut Context<'_>) -> Turn {
+        let Some(mut session) = self.http2.take() else { return Turn::Gone };
+        let turn = self.turn_of(&mut session, cx);
+        self.http2 = Some(session);
+        turn
+    }
+
+    fn turn_of(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Turn {
+        let shared = self.shared.clone();
+        session.streams.set_task(cx.waker());
+        if self.send(cx).is_ready_error() {
+            return Turn::Gone;
+        }
+        if shared.due.get()
+            && let Some(turn) = self.on_http2_deadline(session)
+        {
+            return turn;
+        }
+        if shared.ctx.draining.get() && !session.is_leaving() {
+            session.leave();
+            session.streams.all().iter().for_each(|exchange| exchange.drain());
+            session.flush();
+        }
+        let had_streams = !session.streams.is_empty();
+        session.flush();
+        let reads = match self.read_frames(session, cx) {
+            Ok(reads) => reads,
+            Err(turn) => return turn,
+        };
+        loop {
+            match session.poll(cx) {
+                Poll::Ready(Some(incoming)) => self.begin_stream(session, incoming),
+                Poll::Ready(None) => {
+                    self.shared.abort_streams();
+                    return Turn::Flush;
+                }
+                Poll::Pending => break,
+            }
+        }
+        session.poll_streams(&shared);
+        if session.streams.is_empty() && had_streams {
+            shared.wait_for_stream(session.head_until);
+        }
+        if self.send(cx).is_ready_error() {
+            return Turn::Gone;
+        }
+        if reads { Turn::Again } else { Turn::Wait }
+    }
+
+    /// Reads for h2; says whether there may be more.
+    fn read_frames(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<bool, Turn> {
+        let waits = session.pipe.borrow().bytes.len() + self.shared.out.borrow().len();
+        if waits >= READ_AHEAD || session.pipe.borrow().ended {
+            return Ok(false);
+        }
+        let shared = self.shared.clone();
+        let mut scratch = shared.ctx.scratch.borrow_mut();
+        let count = match self.stream.poll_read(cx, &mut scratch) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Err(_)) => return Err(Turn::Gone),
+            Poll::Ready(Ok(count)) => count,
+        };
+        if count == 0 {
+            session.pipe.borrow_mut().ended = true;
+            return Ok(true);
+        }
+        self.take_frames(session, &scratch[..count]);
+        Ok(true)
+    }
+
+    /// Looks at frames of the client and gives them to h2, unless they are a flood.
+    fn take_frames(&self, session: &mut Session, input: &[u8]) {
+        let shared = &self.shared;
+        let (now, limits) = (shared.ctx.now_ms(), shared.limits());
+        let is_flood = session.frames.pass(input, now, &limits.http2).is_err();
+        if !is_flood || session.is_opening() {
+            session.pipe.borrow_mut().bytes.push(input);
+        }
+        if is_flood {
+            return session.end(Reason::ENHANCE_YOUR_CALM);
+        }
+        if let Some(exchange) = session.frames.body_of().and_then(|id| session.streams.numbered(id))
+        {
+            // A large frame comes whole to its stream, however slowly.
+            exchange.input_moved(0);
+        }
+        if !session.frames.is_within_block() {
+            session.head_until = u64::MAX;
+        } else if session.head_until == u64::MAX {
+            session.head_until = shared.ctx.deadline(limits.header);
+            shared.set_deadline_at(session.head_until.min(shared.deadline.get()));
+        }
+    }
+
+    /// Makes an exchange of a stream, or refuses its request.
+    fn begin_stream(&mut self, session: &mut Session, (request, respond): Incoming) {
+        let shared = self.shared.clone();
+        let (parts, body) = request.into_parts();
+        let is_ended = body.is_end_stream();
+        let mut gate = shared.gate.borrow_mut();
+        gate.compact();
+        gate.bytes.clear();
+        let limits = shared.limits();
+        shared.requests.set(shared.requests.get().saturating_add(1));
+        let mut read = head::write(&parts, is_ended, &limits.rules, &mut gate.bytes);
+        if read.is_ok() {
+            let mut head = shared.ctx.head.borrow_mut();
+            read = self.guard.read_head(&gate.bytes, &mut head, &limits);
+            if read.is_ok() {
+                read = self.settle_head(&mut head, &parts, is_ended);
+            }
+        }
+        drop(gate);
+        match read {
+            Ok(()) => self.open_stream(session, &parts.method, body, respond),
+            Err(refusal) => self.refuse_stream(session, respond, refusal, &parts.method),
+        }
+        if limits.connection_requests > 0 && shared.requests.get() >= limits.connection_requests {
+            session.leave();
+        }
+    }
+
+    /// What of a head is otherwise than on HTTP/1, and whether there is room for it.
+    fn settle_head(
+        &self,
+        head: &mut Head,
+        parts: &http::request::Parts,
+        is_ended: bool,
+    ) -> Result<(), Refusal> {
+        let (shared, ctx) = (&self.shared, &self.shared.ctx);
+        let limits = shared.limits();
+        if let Framing::Length(length) = head.framing
+            && (is_ended || limits.request_body > 0 && length > limits.request_body)
+        {
+            return Err(if is_ended { Refusal::BadContentLength } else { Refusal::BodyTooLarge });
+        }
+        if !is_ended && head.framing == Framing::None && !head.upgrade {
+            // `Content-Length: 0`, and the end is still to come.
+            head.framing = Framing::Chunked;
+        }
+        let says_https = parts.uri.scheme_str() == Some("https");
+        head.secure |= says_https && self.guard.is_trusting() && !self.stream.is_secure();
+        let in_hand = ctx.exchanges.borrow().len() + ctx.writing.get();
+        let is_full = head.framing != Framing::None && ctx.memory.is_full(&ctx.crossing);
+        let is_overloaded = in_hand >= ctx.limits.worker_connections && !admission::make_way(ctx);
+        if is_overloaded || is_full {
+            return Err(Refusal::Overloaded);
+        }
+        Ok(())
+    }
+
+    fn open_stream(
+        &mut self,
+        session: &mut Session,
+        method: &Method,
+        body: RecvStream,
+        respond: SendResponse<Piece>,
+    ) {
+        let shared = &self.shared;
+        let ctx = &shared.ctx;
+        shared.tell_connection(&self.stream);
+        let (current, media) = {
+            let (head, gate) = (ctx.head.borrow(), shared.gate.borrow());
+            let mut current = Current::new(ctx, 0, &head, &gate.bytes, VERSION);
+            current.keep_alive = true;
+            (current, Fault::of_head(&gate.bytes).media)
+        };
+        let has_body = !current.body_done || current.undecided;
+        let beginning = Beginning {
+            current,
+            respond,
+            body: has_body.then_some(body),
+            media,
+            is_head: method == Method::HEAD,
+        };
+        let streams = &session.streams;
+        let exchange = streams.insert_with(|place, waker| {
+            Exchange::new(shared.clone(), streams, place, waker, beginning)
+        });
+        let handle = Rc::new(Handle(exchange.clone()));
+        let id = ctx.exchanges.borrow_mut().insert_with(|_| handle);
+        exchange.current.borrow_mut().id = id;
+        ctx.crossing.slot.request_started();
+        if exchange.poll() {
+            // Reset already.
+            let now = ctx.now_ms();
+            if session.frames.reset(now, &shared.limits().http2).is_err() {
+                session.end(Reason::ENHANCE_YOUR_CALM);
+            }
+        }
+        shared.watch(&exchange);
+    }
+
+    /// Answers a request that never becomes one.
+    fn refuse_stream(
+        &self,
+        session: &Session,
+        mut respond: SendResponse<Piece>,
+        refusal: Refusal,
+        method: &Method,
+    ) {
+        let shared = &self.shared;
+        let mut fault = Fault::of_head(&shared.gate.borrow().bytes);
+        fault.is_head = method == Method::HEAD;
+        fault.set_version(VERSION);
+        let unsent = Unsent::new(usize::MAX, session.streams.totals.clone());
+        let sent = say(shared, &mut respond, &unsent, refusal, &fault);
+        shared.ctx.crossing.slot.request_started();
+        shared.ctx.count(refusal.status(), 0, sent, 0);
+        shared.log_refused(refusal, &fault, sent);
+    }
+
+    /// Bytes that are held for HTTP/2.
+    pub(super) fn http2_held(&self) -> usize {
+        self.http2.as_ref().map_or(0, |session| session.held())
+    }
+
+    /// The connection is to make room: its slow streams end.
+    pub(super) fn shed_streams(&self) {
+        let Some(session) = &self.http2 else { return };
+        for exchange in session.streams.all() {
+            if exchange.held() > 0 {
+                exchange.cut(Reason::ENHANCE_YOUR_CALM);
+            }
+        }
+        self.shared.shed.set(false);
+    }
+}
+
+impl Shared {
+    /// The connection is gone.
+    pub(super) fn abort_streams(&self) {
+        let Some(streams) = self.streams.get() else { return };
+        for exchange in streams.all() {
+            exchange.current.borrow_mut().withdraw(&self.ctx);
+            exchange.close(true);
+        }
+        drop(streams.take_dirty());
+    }
+}
+
+/// Whether the socket has failed.
+trait SendResult {
+    fn is_ready_error(&self) -> bool;
+}
+
+impl SendResult for Poll<std::io::Result<()>> {
+    fn is_ready_error(&self) -> bool {
+        matches!(self, Poll::Ready(Err(_)))
+    }
+}
+
+/// As ALPN calls it.
+const H2: &[u8] = b"h2";
+/// As logs call it.
+const VERSION: &[u8] = b"HTTP/2.0";

@@ -1,0 +1,181 @@
+//! Every deadline of a connection of HTTP/2. The wheel has one entry for it, the earliest; which stream's it was is found
+//! by a look at all of them.
+
+use std::rc::Rc;
+
+use h2::Reason;
+
+use super::Session;
+use super::exchange::Exchange;
+use crate::connection::pace::Bounds;
+use crate::connection::{Connection, Shared, Turn};
+use crate::guard::Refusal;
+use crate::limits::IDLE_DRAIN_TIME;
+
+impl Exchange {
+    pub fn pause_input(&self) {
+        let mut pace = self.input.get();
+        pace.pause(self.shared.ctx.now_ms());
+        self.input.set(pace);
+    }
+
+    /// The client is asked for more of a body.
+    pub fn resume_input(&self) {
+        let now = self.shared.ctx.now_ms();
+        let mut pace = self.input.get();
+        if pace.is_off() {
+            pace.start(now, self.input_bounds());
+        } else {
+            pace.resume(now);
+        }
+        self.input.set(pace);
+    }
+
+    pub fn input_moved(&self, count: usize) {
+        let now = self.shared.ctx.now_ms();
+        let mut pace = self.input.get();
+        if !pace.is_off() {
+            pace.resume(now);
+            pace.moved(now, count as u64, self.input_bounds());
+            self.input.set(pace);
+        }
+    }
+
+    pub fn stop_input(&self) {
+        let mut pace = self.input.get();
+        pace.stop();
+        self.input.set(pace);
+    }
+
+    fn input_bounds(&self) -> Bounds {
+        let limits = self.shared.limits();
+        Bounds::new(limits.body, limits.body_rate, limits.grace)
+    }
+
+    /// When it has to be looked at again, whatever happens.
+    pub fn deadline(&self) -> u64 {
+        let current = self.current.borrow();
+        let limit = self.shared.limits().answer.as_millis() as u64;
+        let input = self.input.get();
+        let takes_over = current.tunnel.is_some();
+        let body = if takes_over { u64::MAX } else { input.deadline(self.input_bounds()) };
+        let client_owes = !takes_over && input.is_running() && !current.body_done;
+        let answer = if limit == 0 || client_owes || current.head_sent {
+            u64::MAX
+        } else {
+            self.shared.ctx.ms(current.started).max(input.last()) + limit
+        };
+        body.min(answer).min(current.discard_until).min(self.leaves_by.get())
+    }
+
+    /// Looks which deadline has passed, and ends it if one has.
+    fn look(&self, now: u64) {
+        if self.output_expired(now) || self.leaves_by.get() <= now {
+            return self.cut(Reason::CANCEL);
+        }
+        let current = self.current.borrow();
+        if !current.body_done && current.discard_until <= now {
+            drop(current);
+            // Complete as far as it was wanted: the reset says that nothing is wrong.
+            return self.close(true);
+        }
+        let is_tunnel = current.tunnel.is_some();
+        drop(current);
+        if !is_tunnel && self.input.get().deadline(self.input_bounds()) <= now {
+            return self.refuse(Refusal::BodyTimeout);
+        }
+        if self.deadline() <= now {
+            let waited = self.current.borrow_mut().withdraw(&self.shared.ctx);
+            self.refuse(if waited { Refusal::Unserved } else { Refusal::AnswerTimeout });
+        }
+    }
+
+    /// Whether the client has taken too little of the answer: its windows are its own to open.
+    fn output_expired(&self, now: u64) -> bool {
+        let limits = self.shared.limits();
+        let bounds = Bounds::new(limits.write, limits.write_rate, limits.grace);
+        let moved = self.unsent.take_moved();
+        let mut pace = self.output.get();
+        if self.unsent.bytes() == 0 {
+            pace.stop();
+        } else if pace.is_off() {
+            pace.start(now, bounds);
+        } else if moved > 0 {
+            pace.moved(now, moved as u64, bounds);
+        }
+        self.output.set(pace);
+        pace.deadline(bounds) <= now
+    }
+}
+
+impl Shared {
+    /// Sees to it that the wheel comes up for a stream.
+    pub(super) fn watch(&self, exchange: &Exchange) {
+        let next = exchange.deadline().min(self.ctx.now_ms() + LOOK_EVERY_MS);
+        if next < self.deadline.get() {
+            self.set_deadline_at(next);
+        }
+    }
+
+    /// No stream is open: from here on the connection waits for the next, whose head may have begun.
+    pub(super) fn wait_for_stream(&self, head_until: u64) {
+        let limits = self.limits();
+        let idle = if self.ctx.draining.get() {
+            IDLE_DRAIN_TIME.min(limits.keepalive)
+        } else {
+            limits.keepalive + limits.keepalive_grace
+        };
+        self.wait(idle);
+        self.set_deadline_at(self.waits_until.get().min(head_until));
+    }
+}
+
+impl Connection {
+    /// What the deadline that has come means.
+    pub(super) fn on_http2_deadline(&mut self, session: &mut Session) -> Option<Turn> {
+        let shared = self.shared.clone();
+        shared.due.set(false);
+        let now = shared.ctx.now_ms();
+        if shared.deadline.get() > now {
+            return None;
+        }
+        if self.output_expired(now) {
+            self.stream.reset_on_close();
+            return Some(Turn::Gone);
+        }
+        let streams = session.streams.clone();
+        for exchange in streams.all() {
+            exchange.look(now);
+        }
+        if session.head_until <= now {
+            // RFC 9113 section 10.5: a head that does not end.
+            session.end(Reason::ENHANCE_YOUR_CALM);
+        } else if streams.is_empty() && shared.waits_until.get() <= now {
+            if session.is_leaving() {
+                session.end(Reason::NO_ERROR);
+            } else {
+                session.leave();
+                shared.wait(IDLE_DRAIN_TIME);
+            }
+        }
+        self.arm_http2(session, now);
+        None
+    }
+
+    fn arm_http2(&self, session: &Session, now: u64) {
+        let shared = &self.shared;
+        let streams = session.streams.all();
+        let next = if streams.is_empty() {
+            shared.waits_until.get()
+        } else {
+            let first = streams.iter().map(Rc::as_ref).map(Exchange::deadline).min();
+            first.unwrap_or(u64::MAX).min(now + LOOK_EVERY_MS)
+        };
+        shared.set_deadline_at(
+            next.max(now + 1).min(session.head_until).min(self.output_deadline(now)),
+        );
+    }
+}
+
+/// How often streams are looked at for what moves in them.
+const LOOK_EVERY_MS: u64 = 2_000;

@@ -1,0 +1,78 @@
+//! Requests of HTTP/2 and what becomes of them.
+
+use h2::ext::Protocol;
+use http::Request;
+
+use super::*;
+
+fn parts(method: &str, uri: &str, fields: &[(&str, &str)]) -> Parts {
+    let mut request = Request::builder().method(method).uri(uri);
+    for (name, value) in fields {
+        request = request.header(*name, *value);
+    }
+    request.body(()).unwrap().into_parts().0
+}
+
+fn written(parts: &Parts, is_ended: bool) -> Result<String, Refusal> {
+    let mut out = Vec::new();
+    write(parts, is_ended, &Rules::default(), &mut out)?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+#[test]
+fn a_request_is_written_as_http_1_has_it() {
+    let fields = [("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2")];
+    assert_eq!(
+        written(&parts("GET", "https://a.example:8443/x?y=z", &fields), true).unwrap(),
+        "GET /x?y=z HTTP/1.1\r\nhost: a.example:8443\r\ncookie: a=1; b=2\r\naccept: */*\r\n\r\n"
+    );
+}
+
+#[test]
+fn a_body_of_unknown_length_is_told_by_the_field_that_frameworks_look_for() {
+    let text =
+        |fields: &[_], is_ended| written(&parts("POST", "https://a/", fields), is_ended).unwrap();
+    assert!(text(&[], false).contains("transfer-encoding: chunked\r\n"));
+    assert!(!text(&[], true).contains("transfer-encoding"));
+    assert!(!text(&[("content-length", "3")], false).contains("transfer-encoding"));
+}
+
+#[test]
+fn host_stands_for_an_authority_that_is_missing_and_must_not_contradict_one() {
+    let host = |uri: &str, fields: &[_]| written(&parts("GET", uri, fields), true);
+    assert!(host("/", &[("host", "b")]).unwrap().contains("host: b\r\n"));
+    assert!(host("https://B/", &[("host", "b")]).unwrap().contains("host: B\r\n"));
+    assert_eq!(host("https://a/", &[("host", "b")]), Err(Refusal::BadHost));
+    assert_eq!(host("/", &[("host", "b"), ("host", "b")]), Err(Refusal::BadHost));
+    assert_eq!(host("https://user@a/", &[]), Err(Refusal::BadHost));
+}
+
+#[test]
+fn a_path_is_a_path_or_the_asterisk_of_options() {
+    assert!(written(&parts("OPTIONS", "*", &[("host", "a")]), true).is_ok());
+    assert_eq!(written(&parts("GET", "*", &[("host", "a")]), true), Err(Refusal::BadTarget));
+}
+
+#[test]
+fn white_space_at_either_end_of_a_value_is_refused() {
+    for value in [" a", "a ", "\ta", "a\t"] {
+        let parts = parts("GET", "https://a/", &[("x", value)]);
+        assert_eq!(written(&parts, true), Err(Refusal::BadField), "{value:?}");
+    }
+}
+
+#[test]
+fn an_extended_connect_is_an_upgrade_for_the_application() {
+    let mut parts = parts("CONNECT", "https://a/chat", &[("sec-websocket-version", "13")]);
+    parts.extensions.insert(Protocol::from_static("websocket"));
+    let text = written(&parts, false).unwrap();
+    assert!(text.starts_with("GET /chat HTTP/1.1\r\nhost: a\r\nsec-websocket-version: 13\r\n"));
+    assert!(text.contains("\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: "));
+    assert!(!text.contains("transfer-encoding"));
+}
+
+#[test]
+fn a_plain_connect_names_its_authority() {
+    let text = written(&parts("CONNECT", "a:443", &[]), false).unwrap();
+    assert!(text.starts_with("CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n"), "{text}");
+}

@@ -1,0 +1,128 @@
+/** Connections of the native engine, and the streams of those that have several. */
+import type { Connection, ExchangeHandler } from './exchange.ts'
+import type { NativeExchange } from './native-exchange.ts'
+import { OUT, u16 } from './records.ts'
+import type { Ring } from './ring.ts'
+
+type Family = 'IPv4' | 'IPv6' | undefined
+
+export type Peer = readonly [string | undefined, number | undefined, Family]
+
+/** In the byte of the family. */
+const FAMILY_MASK = 15
+const SECURE = 16
+const HTTP2 = 32
+
+/** Beside them: it is a stream. */
+const STREAM = 64
+
+/** The record of a connection, which begins at `at`, or the connection that a stream is of. */
+type Beginning = { readonly text: string; readonly at: number } | NativeConnection
+
+/** Most connections come to the same address: its text is kept once. */
+let lastLocal = ''
+
+/** A text of its own: V8 keeps a longer slice as a view of the whole text that it was cut from. */
+function copyOf(slice: string): string {
+  return slice.length < SLICE_MIN ? slice : ` ${slice}`.slice(1)
+}
+
+/** V8 copies what is shorter. */
+const SLICE_MIN = 13
+
+export class NativeConnection implements Connection {
+  /** The connection's, or the exchange's if this is a stream. */
+  readonly id: number
+  remoteAddress: string | undefined
+  remotePort: number | undefined
+  remoteFamily: Family
+  readonly localAddress: string | undefined
+  readonly localPort: number | undefined
+  readonly localFamily: Family
+  encrypted: boolean
+  /** It shows what a proxy told of the client of the request in hand. */
+  forwards = false
+  attachment: unknown = undefined
+  readonly handler: ExchangeHandler
+  readonly #ring: Ring
+  /** The client as it connected, while a proxy's word is shown. */
+  #own: Peer | undefined
+  /** SECURE, whatever a proxy tells, HTTP2 and STREAM. */
+  readonly #kind: number
+
+  constructor(ring: Ring, handler: ExchangeHandler, id: number, from: Beginning) {
+    this.#ring = ring
+    this.handler = handler
+    this.id = id
+    if (from instanceof NativeConnection) {
+      this.#kind = from.#kind | STREAM
+      this.encrypted = from.encrypted
+      this.remoteAddress = from.remoteAddress
+      this.remotePort = from.remotePort
+      this.remoteFamily = from.remoteFamily
+      this.localAddress = from.localAddress
+      this.localPort = from.localPort
+      this.localFamily = from.localFamily
+      return
+    }
+    const { text, at } = from
+    this.#kind = text.charCodeAt(at)
+    const family = this.#kind & FAMILY_MASK
+    this.encrypted = (this.#kind & SECURE) !== 0
+    const remote = at + 7
+    const local = remote + text.charCodeAt(at + 5)
+    if (family === 0) return
+    this.remoteFamily = family === 4 ? 'IPv4' : 'IPv6'
+    this.localFamily = this.remoteFamily
+    this.remoteAddress = copyOf(text.slice(remote, local))
+    this.remotePort = u16(text, at + 1)
+    const address = text.slice(local, local + text.charCodeAt(at + 6))
+    if (address !== lastLocal) lastLocal = copyOf(address)
+    this.localAddress = lastLocal
+    this.localPort = u16(text, at + 3)
+  }
+
+  /** It is a stream of HTTP/2, which carries one exchange. */
+  get isStream(): boolean {
+    return (this.#kind & STREAM) !== 0
+  }
+
+  /** It speaks HTTP/2: its exchanges have streams of their own. */
+  get multiplexes(): boolean {
+    return (this.#kind & (HTTP2 | STREAM)) === HTTP2
+  }
+
+  /** The stream of an exchange. */
+  stream(exchange: number): NativeConnection {
+    return new NativeConnection(this.#ring, this.handler, exchange, this)
+  }
+
+  /** Shows the client of a request. Those of a connection come one after the other, each perhaps of another client. */
+  forward(exchange: NativeExchange): void {
+    const { secure, client } = exchange
+    this.#own ??= [this.remoteAddress, this.remotePort, this.remoteFamily]
+    this.encrypted = secure || (this.#kind & SECURE) !== 0
+    this.forwards = secure || client !== undefined
+    ;[this.remoteAddress, this.remotePort, this.remoteFamily] = client ?? this.#own
+  }
+
+  destroy(): void {
+    this.#ring.command(this.isStream ? OUT.RESET : OUT.DESTROY, this.id)
+  }
+
+  reset(): void {
+    if (this.isStream) this.destroy()
+    else this.#ring.command(OUT.DESTROY, this.id, 1)
+  }
+
+  // A stream shares its socket with others.
+  setNoDelay(on: boolean): void {
+    if (this.isStream) return
+    this.#ring.command(OUT.SOCKET, this.id, on ? 1 : 0)
+  }
+
+  setKeepAlive(on: boolean, seconds: number): void {
+    if (this.isStream) return
+    this.#ring.command(OUT.SOCKET, this.id, on ? 3 : 2, seconds)
+  }
+}

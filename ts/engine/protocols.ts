@@ -1,0 +1,32 @@
+/** Which versions of HTTP are spoken, as the settings say. */
+import { splitNames } from '../settings/kinds.ts'
+
+export interface ProtocolConfig {
+  readonly http_protocols: string | null
+  readonly http2_cleartext: string | null
+}
+
+const ALPN: Readonly<Record<string, string>> = { h1: 'http/1.1', h2: 'h2' }
+
+/** What TLS offers by ALPN, the preferred one first. HTTP/1.1 is always there. */
+export function alpnProtocols({
+  http_protocols,
+}: Pick<ProtocolConfig, 'http_protocols'>): string[] {
+  const names = splitNames(http_protocols ?? 'h2,h1')
+  const protocols = names.map((name) => ALPN[name] ?? name)
+  return names.includes('h1') ? protocols : [...protocols, 'http/1.1']
+}
+
+/** How HTTP/2 is spoken without TLS: beside HTTP/1.1, where a client begins with it, or alone. */
+export function http2InClear(config: ProtocolConfig): 'off' | 'beside' | 'alone' {
+  const { http_protocols, http2_cleartext } = config
+  const isWanted =
+    http2_cleartext === null ? asksForHttp2(config) : http2_cleartext === 'prior-knowledge'
+  if (!isWanted) return 'off'
+  return splitNames(http_protocols ?? '').join() === 'h2' ? 'alone' : 'beside'
+}
+
+/** Whether somebody has asked for HTTP/2 by name. */
+export function asksForHttp2({ http_protocols }: Pick<ProtocolConfig, 'http_protocols'>): boolean {
+  return splitNames(http_protocols ?? '').includes('h2')
+}
