@@ -1,11 +1,11 @@
 // The pidfile: whole, refused while its owner lives, removed only by its owner.
 
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 
 import { createPidfile } from '../../ts/arbiter/pidfile.ts'
+import { temporaryDirectory } from '../temporary.ts'
 import { FakeSystem } from './fake-system.ts'
 
 test('holds the process id and a newline, and nothing is left beside it', (t) => {
@@ -78,6 +78,6 @@ test('in a directory that is not there is an error with the reason', (t) => {
 })
 
 function place(): { dir: string; path: string } {
-  const dir = mkdtempSync(join(tmpdir(), 'monoceros-pidfile-'))
+  const dir = temporaryDirectory('pidfile')
   return { dir, path: join(dir, 'pid') }
 }

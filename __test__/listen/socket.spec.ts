@@ -1,7 +1,7 @@
 // Listening sockets by both ways of making them: the addon's and node's own.
 
 import { spawn } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -12,6 +12,7 @@ import { nodeBinder } from '../../ts/listen/bind-node.ts'
 import { type ListenOptions, openListener } from '../../ts/listen/socket.ts'
 import { native } from '../../ts/native/index.ts'
 import { FakeSystem, fakeLog } from '../arbiter/fake-system.ts'
+import { temporaryDirectory } from '../temporary.ts'
 
 const OPTIONS: ListenOptions = {
   backlog: 16,
@@ -48,7 +49,7 @@ for (const [name, binder] of BINDERS) {
   })
 
   test(`${name}: a unix socket serves, and an abstract one has its name`, async (t) => {
-    const path = join(mkdtempSync(join(tmpdir(), 'monoceros-socket-')), 'a.sock')
+    const path = join(temporaryDirectory('socket'), 'a.sock')
     const { fd, close } = binder.unix(path, OPTIONS)
     t.teardown(close)
     t.is(await answerOf(fd, { path }), 'served')
@@ -70,7 +71,7 @@ for (const [name, binder] of BINDERS) {
 }
 
 test('a listener knows its text, address and port, and its file goes with it', async (t) => {
-  const chdir = mkdtempSync(join(tmpdir(), 'monoceros-socket-'))
+  const chdir = temporaryDirectory('socket')
   const tcp = await open('localhost:0', { ...OPTIONS, chdir })
   t.is(tcp.address, `http://127.0.0.1:${tcp.port}`)
   tcp.close({ unlink: true })
@@ -100,7 +101,7 @@ test(refused, 'unix:/nowhere/a.sock', /cannot listen at unix:\/nowhere\/a\.sock/
 test(refused, '9000', /for a port write ":9000"/)
 
 test('a file that is no socket is left alone', async (t) => {
-  const chdir = mkdtempSync(join(tmpdir(), 'monoceros-socket-'))
+  const chdir = temporaryDirectory('socket')
   writeFileSync(join(chdir, 'plain'), 'mine')
   const error = await t.throwsAsync(open('unix:plain', { ...OPTIONS, chdir }))
   t.regex(error?.message ?? '', /the file is no socket/)

@@ -1,12 +1,12 @@
 // Gunicorn's form of a line, levels, stacks, and that no line waits in memory.
 
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 
 import { createLogger, type LogLevel } from '../../ts/log/logger.ts'
+import { temporaryDirectory } from '../temporary.ts'
 
 test('a line has the time with its offset, the process id, the level and the message', (t) => {
   const { log, text } = opened('info')
@@ -65,7 +65,7 @@ test('a new target is used from the next line on; one that cannot be opened chan
 })
 
 function opened(loglevel: LogLevel) {
-  const dir = mkdtempSync(join(tmpdir(), 'monoceros-log-'))
+  const dir = temporaryDirectory('log')
   const log = createLogger({ errorlog: 'error.log', loglevel, chdir: dir })
   return { dir, log, text: () => readFileSync(join(dir, 'error.log'), 'utf8') }
 }

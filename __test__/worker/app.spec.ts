@@ -1,12 +1,12 @@
 // Finding and loading the application: every form, every way to fail.
 
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import test from 'ava'
 
 import { type ErrorCode, MonocerosError } from '../../ts/errors.ts'
 import { loadApplication, splitApplication } from '../../ts/worker/app.ts'
+import { temporaryDirectory } from '../temporary.ts'
 
 const splits = test.macro({
   exec: (t, app: string, path: string, exportName: string | undefined) =>
@@ -110,7 +110,7 @@ test(
 )
 
 function place(files: Record<string, string>): string {
-  const dir = mkdtempSync(join(tmpdir(), 'monoceros-app-'))
+  const dir = temporaryDirectory('app')
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(dirname(join(dir, name)), { recursive: true })
     writeFileSync(join(dir, name), text)
