@@ -1,5 +1,6 @@
 // statsd from outside: Gunicorn's names, counters that are right, tags and prefix.
 
+import { readdirSync } from 'node:fs'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
@@ -53,6 +54,28 @@ testNative('what waits in the kernel is told each second', async (t) => {
   await until(() => values(statsd, 'gunicorn.backlog').includes(3), 'three connections that wait')
   process.kill(worker ?? 0, 'SIGCONT')
   for (const answer of answers) t.is((await answer).status, 200)
+})
+
+test.serial('a reload leaves no socket behind', async (t) => {
+  const statsd = await udpReceiver(t)
+  const program = startProgram(t, {
+    files: { 'app.cjs': appSource('1') },
+    args: serveArgs('auto', '-w', '1', '--statsd-host', statsd.address),
+  })
+  await program.ready(1)
+  const reload = async () => {
+    program.signal('SIGHUP')
+    await program.line(/Reload complete/)
+    await until(() => program.workers().length === 1, 'the old worker to end')
+  }
+  const descriptors = () => readdirSync(`/proc/${program.pid}/fd`).length
+  await reload()
+  const before = descriptors()
+  const reloads = 4
+  for (let count = 0; count < reloads; count += 1) await reload()
+  // One may be open for something else; each reload would have left one or more.
+  await until(() => descriptors() < before + reloads, `about ${before} descriptors`)
+  t.is(program.workers().length, 1)
 })
 
 /** The values of all samples of a name. */

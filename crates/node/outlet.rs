@@ -11,7 +11,8 @@ use crate::system_error::system_error;
 /// Where lines go over a socket.
 #[napi]
 pub struct Outlet {
-    inner: Mutex<Inner>,
+    /// None after `close`.
+    inner: Mutex<Option<Inner>>,
 }
 
 #[napi]
@@ -21,21 +22,29 @@ impl Outlet {
     pub fn new(address: String) -> napi::Result<Self, String> {
         let inner = Inner::open(&address, PATIENCE)
             .map_err(|error| system_error("connect", &address, &error))?;
-        Ok(Self { inner: Mutex::new(inner) })
+        Ok(Self { inner: Mutex::new(Some(inner)) })
     }
 
     /// Sends a message before it returns, or loses it.
     #[napi(catch_unwind)]
     pub fn send(&self, message: String) {
-        if let Ok(mut inner) = self.inner.lock() {
+        if let Ok(Some(inner)) = self.inner.lock().as_deref_mut() {
             inner.send(message.as_bytes());
+        }
+    }
+
+    /// Closes the socket: a process that collects its garbage seldom would keep it for hours.
+    #[napi(catch_unwind)]
+    pub fn close(&self) {
+        if let Ok(mut inner) = self.inner.lock() {
+            *inner = None;
         }
     }
 
     /// Whether messages are lines of a stream.
     #[napi(getter)]
     pub fn is_stream(&self) -> bool {
-        self.inner.lock().is_ok_and(|inner| inner.is_stream())
+        self.inner.lock().is_ok_and(|inner| inner.as_ref().is_some_and(Inner::is_stream))
     }
 }
 

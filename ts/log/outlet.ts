@@ -26,8 +26,7 @@ export function openOutlet(setting: string, address: string): Outlet {
         return outlet.isStream
       },
       send: (message) => outlet.send(message),
-      // The addon closes what nobody holds any more.
-      close() {},
+      close: () => outlet.close(),
     }
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)

@@ -59,6 +59,8 @@ export declare class Outlet {
   constructor(address: string)
   /** Sends a message before it returns, or loses it. */
   send(message: string): void
+  /** Closes the socket: a process that collects its garbage seldom would keep it for hours. */
+  close(): void
   /** Whether messages are lines of a stream. */
   get isStream(): boolean
 }
