@@ -115,6 +115,14 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   proc_name: `${P}/identity.spec.ts › a worker's title is whole in ps`,
   keyfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
   certfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
+  keyfile_password: 'tls/names.spec.ts › keys of each form are read, encrypted ones by a password',
+  certificates: 'tls/names.spec.ts › of three certificates a client gets the one for the name',
+  tls_min_version: 'tls/names.spec.ts › versions and ciphers are those of the settings',
+  dev_tls: 'tls/development.spec.ts › --dev-tls makes a certificate for localhost',
+  cert_reqs: 'tls/clients.spec.ts › a certificate is required, and counts',
+  ca_certs: 'tls/clients.spec.ts › a certificate is required, and counts',
+  crl_file: 'tls/renewal.spec.ts › a client that has been revoked since does not come back',
+  ciphers: 'tls/names.spec.ts › versions and ciphers are those of the settings',
   http_protocols:
     'http2/serving.spec.ts › a handler sees a request of HTTP/1.1 and the real protocol',
   http2_cleartext:
@@ -167,4 +175,5 @@ export const HOOK_PROOFS: Record<HookName, string> = {
   worker_exit: ORDER,
   nworkers_changed: ORDER,
   on_exit: ORDER,
+  ssl_context: 'tls/development.spec.ts › the hook ssl_context returns options of TLS',
 }

@@ -131,6 +131,27 @@ export const ERRORS = {
     text: (keyfile: string, certfile: string) =>
       `the private key in ${keyfile} is not the one of the certificate in ${certfile}.`,
   },
+  ERR_TLS_AUTHORITIES: {
+    exit: 1,
+    text: (wish: number) =>
+      `cert_reqs=${wish} needs the authorities that vouch for clients: name their file by the setting ca_certs.`,
+  },
+  ERR_TLS_VERSIONS: {
+    exit: 1,
+    text: (setting: string, value: unknown, against: string) =>
+      `${setting} ${value} leaves no version of TLS, by ${against}.`,
+  },
+  ERR_TLS_MATERIAL: {
+    exit: 1,
+    text: (problem: string) => `TLS cannot be spoken with these settings: ${problem}.`,
+    advice:
+      'A key is of a kind that the native engine has not: RSA of 2048 to 8192 bits, ECDSA with P-256, P-384 or P-521, and Ed25519 are those that it has.',
+  },
+  ERR_TLS_OPTIONS: {
+    exit: 1,
+    text: (where: string, problem: string) => `${where}: ${problem}.`,
+    advice: 'docs/tls.md says which options of node:tls have a meaning on the native engine.',
+  },
   ERR_ADDRESS_IN_USE: {
     exit: 1,
     text: (address: string) =>

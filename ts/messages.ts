@@ -36,6 +36,14 @@ export type ArbiterMessage =
   | { readonly type: 'reopen' }
   /** With `reload`: end soon, for the code has changed. */
   | { readonly type: 'restart' }
+  | SecureMessage
+
+/** Connections that begin from now on get this. */
+export interface SecureMessage {
+  readonly type: 'secure'
+  readonly tls?: TlsMaterial
+  readonly ticketSecrets: readonly string[]
+}
 
 /** The first message. */
 export interface BootMessage {
@@ -49,6 +57,8 @@ export interface BootMessage {
   readonly listeners: readonly ListenerMessage[]
   /** What TLS needs, where it is spoken. */
   readonly tls?: TlsMaterial
+  /** What the keys of session tickets are made of. */
+  readonly ticketSecrets: readonly string[]
   /** One descriptor for each slot of the scoreboard; empty without the shared page. */
   readonly kickFds: readonly number[]
   /** The arbiter's standard output and error, where the worker's own are captured. */

@@ -20,6 +20,7 @@ import type {
 import { MessageBoard } from '../../ts/scoreboard/messages.ts'
 import type { Config, ResolvedConfig } from '../../ts/settings/config.ts'
 import type { SignalName } from '../../ts/signals.ts'
+import { TicketSecrets } from '../../ts/tls/tickets.ts'
 
 export class FakeChild implements Child {
   readonly pid: number
@@ -124,6 +125,7 @@ export class FakeSystem implements System {
   #nowMs = 0
 
   now = () => this.#nowMs
+  date = () => new Date(this.#nowMs)
   random = () => 0.5
   alive = () => false
   pause = () => new Promise<void>(() => {})
@@ -334,7 +336,8 @@ function fakeGeneration(
           void closed.push(unlink ? bind : `${bind} (kept)`),
       },
   )
-  return { number: (earlier?.number ?? 0) + 1, config, given: [], listeners }
+  const ticketSecrets = earlier?.ticketSecrets ?? new TicketSecrets()
+  return { number: (earlier?.number ?? 0) + 1, config, given: [], listeners, ticketSecrets }
 }
 
 function resolved(settings: Partial<Config>): ResolvedConfig {

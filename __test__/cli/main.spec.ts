@@ -77,8 +77,8 @@ test('a bad value exits 1', async (t) => {
 })
 
 test('a setting that is not built yet exits 1 and is named', async (t) => {
-  const outcome = await monoceros(['--ca-certs', 'x.pem', 'app.js'], { cwd: directoryWith(t) })
-  refused(t, outcome, 1, /^monoceros: error: --ca-certs: not supported yet/)
+  const outcome = await monoceros(['--dirty-threads', '2', 'app.js'], { cwd: directoryWith(t) })
+  refused(t, outcome, 1, /^monoceros: error: --dirty-threads: not supported yet/)
 })
 
 test('no application exits 1', async (t) => {

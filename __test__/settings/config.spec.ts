@@ -63,6 +63,9 @@ test('without any source every setting has its default', async (t) => {
     keyfile: null,
     certfile: null,
     suppress_ragged_eofs: true,
+    ...{ keyfile_password: null, certificates: [], ocsp_file: null, dev_tls: false },
+    ...{ tls_min_version: '1.2', tls_max_version: '1.3', ssl_context: null, cert_reqs: 0 },
+    ...{ ca_certs: null, crl_file: null, ciphers: null },
     handshake_timeout: 10,
     http_protocols: null,
     http2_cleartext: null,
@@ -393,5 +396,5 @@ test('defineConfig knows names and types, and returns what it is given', (t) => 
   // @ts-expect-error: a number is needed.
   t.deepEqual(defineConfig({ keepalive: true }), { keepalive: true })
   // @ts-expect-error: not built yet.
-  t.deepEqual(defineConfig({ ca_certs: 'x' }), { ca_certs: 'x' })
+  t.deepEqual(defineConfig({ dirty_threads: 2 }), { dirty_threads: 2 })
 })

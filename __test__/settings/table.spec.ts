@@ -44,12 +44,13 @@ check_config print_config reload reload_engine reload_extra_files inspect inspec
 access_log_format errorlog error_log_format loglevel proc_name disable_redirect_access_to_syslog capture_output
 logger_class logconfig logconfig_dict logconfig_json syslog syslog_addr syslog_prefix syslog_facility statsd_host
 statsd_prefix dogstatsd_tags enable_backlog_metric
-keyfile certfile suppress_ragged_eofs handshake_timeout limit_handshakes
+keyfile certfile keyfile_password certificates ocsp_file tls_min_version tls_max_version dev_tls cert_reqs ca_certs crl_file
+suppress_ragged_eofs handshake_timeout limit_handshakes ciphers
 http_protocols http2_cleartext http2_max_concurrent_streams http2_initial_window_size http2_max_frame_size
 http2_max_header_list_size http2_max_resets http2_max_idle_frames
 max_worker_lifetime max_worker_lifetime_jitter max_worker_memory asgi_lifespan on_starting on_reload when_ready pre_fork
 post_fork post_worker_init worker_int worker_abort pre_exec pre_request post_request child_exit worker_exit
-nworkers_changed on_exit`.split(/\s+/)
+nworkers_changed on_exit ssl_context`.split(/\s+/)
 
 test('the rows of a section stand in one place, in the order of the documentation', (t) => {
   // A name in two sections would silently be the later one's, and its place betray it.

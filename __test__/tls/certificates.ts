@@ -1,9 +1,21 @@
 // Certificates for tests, made by openssl, as most people make theirs.
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { ExecutionContext } from 'ava'
+
+const NEW_KEYS = {
+  ec: ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
+  rsa: ['-newkey', 'rsa:2048'],
+} as const
+
+interface How {
+  readonly host?: string
+  readonly key?: keyof typeof NEW_KEYS
+  readonly days?: number
+  readonly ca?: string
+}
 
 /** A directory of certificates that goes with the test. */
 export class Certificates {
@@ -26,18 +38,64 @@ export class Certificates {
     return readFileSync(this.path(name), 'utf8')
   }
 
+  write(name: string, text: string): this {
+    writeFileSync(this.path(name), text)
+    return this
+  }
+
   /** All files, by name. */
   files(): Record<string, string> {
-    return Object.fromEntries(readdirSync(this.directory).map((name) => [name, this.text(name)]))
+    const names = readdirSync(this.directory).filter((name) => statSync(this.path(name)).isFile())
+    return Object.fromEntries(names.map((name) => [name, this.text(name)]))
   }
 
   /** NAME.pem and NAME.key: a certificate that vouches for itself. */
-  selfSigned(name: string, host = 'localhost'): this {
+  selfSigned(name: string, { host = 'localhost', key = 'ec', days = 30 }: How = {}): this {
     this.openssl(
-      ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
-      ...['-keyout', `${name}.key`, '-out', `${name}.pem`, '-days', '30', '-subj', `/CN=${name}`],
+      ...['req', '-x509', ...NEW_KEYS[key], '-nodes', '-days', String(days)],
+      ...['-keyout', `${name}.key`, '-out', `${name}.pem`, '-subj', `/CN=${name}`],
       ...['-addext', `subjectAltName=DNS:${host},IP:127.0.0.1`],
     )
+    return this
+  }
+
+  /** An authority, which can issue and revoke. */
+  authority(name: string): this {
+    this.openssl(
+      ...['req', '-x509', ...NEW_KEYS.ec, '-nodes', '-days', '30', '-subj', `/CN=${name}`],
+      ...['-keyout', `${name}.key`, '-out', `${name}.pem`],
+    )
+    this.write(`${name}.index`, '')
+    this.write(`${name}.crlnumber`, '01\n')
+    this.write(
+      `${name}.cnf`,
+      `[ca]\ndefault_ca = one\n[one]\ndatabase = ${name}.index\ncrlnumber = ${name}.crlnumber\ndefault_md = sha256\ndefault_crl_days = 30\n`,
+    )
+    return this
+  }
+
+  /** NAME.pem and NAME.key, issued by an authority. */
+  issued(name: string, ca: string, { host = name, key = 'ec' }: How = {}): this {
+    this.openssl(
+      ...['req', '-new', ...NEW_KEYS[key], '-nodes', '-subj', `/CN=${name}`],
+      ...['-keyout', `${name}.key`, '-out', `${name}.csr`],
+    )
+    this.write(
+      `${name}.ext`,
+      `subjectAltName=DNS:${host},IP:127.0.0.1\nbasicConstraints=CA:FALSE\n`,
+    )
+    this.openssl(
+      ...['x509', '-req', '-in', `${name}.csr`, '-CA', `${ca}.pem`, '-CAkey', `${ca}.key`],
+      ...['-CAcreateserial', '-days', '30', '-extfile', `${name}.ext`, '-out', `${name}.pem`],
+    )
+    return this
+  }
+
+  /** Writes CA.crl, in which the certificates are revoked. */
+  revoked(ca: string, ...names: string[]): this {
+    const signing = ['ca', '-config', `${ca}.cnf`, '-cert', `${ca}.pem`, '-keyfile', `${ca}.key`]
+    for (const name of names) this.openssl(...signing, '-revoke', `${name}.pem`)
+    this.openssl(...signing, '-gencrl', '-out', `${ca}.crl`)
     return this
   }
 }

@@ -8,5 +8,5 @@ pub mod protocols;
 pub mod rules;
 pub mod scoreboard;
 mod system_error;
-mod tls;
+pub mod tls;
 pub mod watcher;

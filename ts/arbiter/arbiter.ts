@@ -2,7 +2,6 @@
  * The arbiter: one queue of events, one loop that takes one event, decides by a table, and moves the set of workers
  * one step nearer to the wanted one. It never waits inside a decision and runs no code of the application.
  */
-
 import { assertNever, MonocerosError } from '../errors.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
@@ -21,6 +20,7 @@ import { Reloader } from './reloader.ts'
 import { Rollout } from './rollout.ts'
 import { Succession } from './succession.ts'
 import { Supervisor } from './supervisor.ts'
+import { renewTls } from './tls.ts'
 import type { BootFailure, WorkerHandle } from './worker-handle.ts'
 
 /** How long a quick stop may take after a second signal, and the stop after a failed start. */
@@ -116,8 +116,7 @@ export class Arbiter {
       this.#doRemembered()
       this.#reconcile()
     }
-    const level = this.#reason === undefined ? 'info' : 'error'
-    this.#log[level]('Shutting down: Master')
+    this.#log[this.#reason === undefined ? 'info' : 'error']('Shutting down: Master')
     if (this.#reason !== undefined) this.#log.error(`Reason: ${this.#reason}`)
     await this.#parts.hooks.end(this.#system)
     return this.#status
@@ -395,6 +394,7 @@ export class Arbiter {
     this.#identity.show(this.#supervisor.figures())
     const { current } = this.#rollout
     if (current !== undefined) this.#figures.tell(current, this.#supervisor.workers.size)
+    renewTls(current, { system: this.#system, log: this.#log, workers: this.#supervisor.workers })
     this.#parts.reapOrphans()
   }
 }

@@ -6,6 +6,7 @@ import type { WorkerMessage } from '../messages.ts'
 import { system } from '../process/system.ts'
 import { MessageBoard } from '../scoreboard/messages.ts'
 import type { Config } from '../settings/config.ts'
+import { TicketSecrets } from '../tls/tickets.ts'
 import type { Generation } from './generation.ts'
 import { bootMessage, spawnWorker } from './spawn.ts'
 import type { BootFailure } from './worker-handle.ts'
@@ -15,7 +16,8 @@ export async function checkApplication(
   config: Config,
   log: Logger = createLogger(config),
 ): Promise<number> {
-  const generation: Generation = { number: 1, config, given: [], listeners: [] }
+  const ticketSecrets = new TicketSecrets()
+  const generation: Generation = { number: 1, config, given: [], listeners: [], ticketSecrets }
   const context = { board: new MessageBoard(system, 1), generation, slot: 1 }
   const child = spawnWorker(system, context)
   const problem = await new Promise<BootFailure | undefined>((done) => {

@@ -6,8 +6,11 @@ import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { ownerOf } from '../process/user.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
-import { readTls, type TlsMaterial } from '../tls/material.ts'
+import type { KeptTls } from '../tls/kept.ts'
+import { TicketSecrets } from '../tls/tickets.ts'
 import type { HandedListener } from './handover.ts'
+import type { ArbiterHooks } from './hooks.ts'
+import { openTls } from './tls.ts'
 
 export interface Generation {
   readonly number: number
@@ -18,11 +21,13 @@ export interface Generation {
   readonly configFile?: string | undefined
   readonly listeners: readonly Listener[]
   /** What TLS needs, if any of the listeners speaks it. */
-  readonly tls?: TlsMaterial | undefined
+  readonly tls?: KeptTls | undefined
+  /** Of all generations of this arbiter. */
+  readonly ticketSecrets: TicketSecrets
 }
 
 /** Whether TLS is spoken at a listener: its address may say so, else it is where there is a certificate. */
-export function isSecure({ bind, port }: Listener, tls: TlsMaterial | undefined): boolean {
+export function isSecure({ bind, port }: Listener, tls: KeptTls | undefined): boolean {
   return tls !== undefined && port !== undefined && !bind.trim().startsWith('http://')
 }
 
@@ -51,12 +56,13 @@ export interface Inherited {
 
 /** Opens real sockets; after a failure none of those opened for this generation stays open. */
 export function generationOpener(
-  context: { system: System; log: Logger },
+  context: { system: System; log: Logger; hooks?: ArbiterHooks },
   inherited: Inherited,
 ): OpenGeneration {
+  const ticketSecrets = new TicketSecrets()
   return async ({ values: config, origins, file: configFile }, earlier) => {
     const options = listenOptions(config)
-    const tls = readTls(config)
+    const tls = openTls(config, { ...context, sslContext: context.hooks?.sslContextOf(config) })
     const wanting = config.bind.find(
       (bind) => tls === undefined && bind.trim().startsWith('https://'),
     )
@@ -79,7 +85,7 @@ export function generationOpener(
     }
     if (earlier === undefined) closeUnused(kept, listeners)
     const number = (earlier?.number ?? 0) + 1
-    return { number, config, given: givenNames(origins), configFile, listeners, tls }
+    return { number, config, given: givenNames(origins), configFile, listeners, tls, ticketSecrets }
   }
 }
 

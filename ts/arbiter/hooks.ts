@@ -1,7 +1,7 @@
 /** The hooks that run in the arbiter. They are the operator's code, and the only code here that is not ours. */
 
 import { monocerosError } from '../errors.ts'
-import { type HookTable, loadHooks } from '../hooks/load.ts'
+import { type Hook, type HookTable, loadHooks } from '../hooks/load.ts'
 import { HOOK_NAMES, type HookName, WORKER_HOOKS } from '../hooks/table.ts'
 import type { HookArbiter, SpawnAdditions } from '../hooks/types.ts'
 import type { Logger } from '../log/logger.ts'
@@ -38,6 +38,11 @@ export class ArbiterHooks {
     const own = HOOK_NAMES.filter((name) => !WORKER_HOOKS.includes(name))
     const given = Object.fromEntries(own.map((name) => [name, values[name]]))
     this.#prepared.set(values, await loadHooks(given, values.chdir))
+  }
+
+  /** What makes the options of TLS by these settings, if they have such a hook. */
+  sslContextOf(values: ResolvedConfig['values']): Hook | undefined {
+    return this.#prepared.get(values)?.get('ssl_context')
   }
 
   /** From now on the hooks are those of these settings. */

@@ -66,7 +66,7 @@ export async function runArbiter(
         await hooks.prepare(again)
         return again
       },
-      ...openingParts(log, handover),
+      ...openingParts({ log, hooks }, handover),
       further: handover?.further ?? [],
       board: createBoard(slotsFor(values.workers, openFiles.most), handover),
       notifier: createNotifier(system, log),
@@ -104,7 +104,10 @@ function ancestor(handover: Handover | undefined): Ancestor | undefined {
 }
 
 // Sockets come from an older arbiter, from systemd, or are opened here.
-function openingParts(log: Logger, handover: Handover | undefined) {
+function openingParts(
+  { log, hooks }: { log: Logger; hooks: ArbiterHooks },
+  handover: Handover | undefined,
+) {
   const activated = takeActivatedSockets(system.env, system.pid)
   const listeners = handover?.listeners ?? activated.map(({ fd }) => ({ fd, bind: `fd://${fd}` }))
   const inherited = { listeners, activated: handover?.activated ?? activated.length > 0 }
@@ -113,7 +116,7 @@ function openingParts(log: Logger, handover: Handover | undefined) {
   }
   return {
     activated: inherited.activated,
-    open: generationOpener({ system, log }, inherited),
+    open: generationOpener({ system, log, hooks }, inherited),
   }
 }
 

@@ -81,7 +81,8 @@ export function bootMessage(
       address: shownAddress(listener, generation),
       secure: isSecure(listener, generation.tls),
     })),
-    ...(generation.tls === undefined ? {} : { tls: generation.tls }),
+    ...(generation.tls === undefined ? {} : { tls: generation.tls.material }),
+    ticketSecrets: generation.ticketSecrets.list,
     kickFds: board.kickFds.map((_, index) => firstKick + index),
     ...(generation.config.capture_output
       ? { output: { stdout: firstOutput, stderr: firstOutput + 1 } }
@@ -126,6 +127,8 @@ function workerEnvironment(
   for (const name of NOT_INHERITED) delete env[name]
   // The arbiter's debugger has the port.
   if (env.NODE_OPTIONS !== undefined) env.NODE_OPTIONS = withoutInspect(env.NODE_OPTIONS)
+  const [, password] = /^env:(.+)$/.exec(config.keyfile_password ?? '') ?? []
+  if (password !== undefined) delete env[password]
   // Programs print it in the address that they say they listen at.
   if (port !== undefined) env.PORT = String(port)
   for (const entry of config.raw_env) {

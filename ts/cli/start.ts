@@ -52,6 +52,8 @@ export async function start({ argv, entry, args, embedded }: StartOptions): Prom
 
 async function checkOnly({ values, warnings }: ResolvedConfig): Promise<number> {
   for (const warning of warnings) process.stderr.write(`monoceros: warning: ${warning}\n`)
+  const { openTls } = await import('../arbiter/tls.ts')
+  openTls(values, { system: (await import('../process/system.ts')).system })
   const { checkApplication } = await import('../arbiter/check.ts')
   return (await checkApplication(values)) === 0 ? 0 : 1
 }

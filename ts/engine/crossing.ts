@@ -9,11 +9,12 @@ import { AsyncResource } from 'node:async_hooks'
 import type { NativeEngine } from '../native/index.ts'
 import type { Exchange, ExchangeHandler } from './exchange.ts'
 import { meetUnheard } from './expectation.ts'
-import { NativeConnection } from './native-connection.ts'
+import { NativeConnection, SECURE } from './native-connection.ts'
 import { type Live, NativeExchange } from './native-exchange.ts'
 import type { NativeTunnel } from './native-tunnel.ts'
 import { IN, PLACE_MASK, REQUEST, u16, u32 } from './records.ts'
 import type { Ring } from './ring.ts'
+import { secureFactsLength } from './secure-facts.ts'
 import { countBodyBytes } from './young-garbage.ts'
 
 /** From Node 24 on an async scope is empty of what handlers entered, whichever resource opens it. */
@@ -122,7 +123,9 @@ export class Crossing {
         this.#at = at + 5
         return this.#aborted(id)
       case IN.CONNECTION: {
-        this.#at = at + 16 + text.charCodeAt(at + 14) + text.charCodeAt(at + 15)
+        const end = at + 16 + text.charCodeAt(at + 14) + text.charCodeAt(at + 15)
+        const isSecure = (text.charCodeAt(at + 9) & SECURE) !== 0
+        this.#at = isSecure ? end + secureFactsLength(text, end) : end
         return this.#connection(id, text, at + 5)
       }
       case IN.CONNECTION_CLOSED: {

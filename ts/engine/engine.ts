@@ -101,6 +101,8 @@ export interface EngineOptions {
   readonly lifelineFd?: number | undefined
   /** What TLS needs, where it is spoken. */
   readonly tls?: TlsMaterial | undefined
+  /** What the keys of session tickets are made of; no session is resumed without. */
+  readonly ticketSecrets?: readonly string[]
 }
 
 /** What an engine has counted since it started. */
@@ -126,4 +128,6 @@ export interface Engine {
   counters(): EngineCounters
   /** Opens the access log by its name again. */
   reopenLog(): void
+  /** Does TLS so with connections that begin from now on; what cannot be used throws, and leaves all as it was. */
+  secure(tls: TlsMaterial | undefined, ticketSecrets: readonly string[]): void
 }

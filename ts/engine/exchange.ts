@@ -1,5 +1,7 @@
 /** The exchange: one request and its answer, as the engine shows it to what serves it. */
 
+import type { SecureFacts } from './secure-facts.ts'
+
 export const DATE = 1
 export const CONNECTION = 2
 export const LENGTH = 4
@@ -21,6 +23,8 @@ export interface Connection {
   readonly encrypted: boolean
   /** It is a stream of HTTP/2, which carries one exchange. */
   readonly isStream?: boolean
+  /** What TLS knows of it, if it is spoken here and not by a proxy. */
+  readonly secure: SecureFacts | undefined
   attachment: unknown
   destroy(): void
   /** The client gets a reset. */

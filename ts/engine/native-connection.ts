@@ -3,6 +3,7 @@ import type { Connection, ExchangeHandler } from './exchange.ts'
 import type { NativeExchange } from './native-exchange.ts'
 import { OUT, u16 } from './records.ts'
 import type { Ring } from './ring.ts'
+import { SecureFacts } from './secure-facts.ts'
 
 type Family = 'IPv4' | 'IPv6' | undefined
 
@@ -10,7 +11,7 @@ export type Peer = readonly [string | undefined, number | undefined, Family]
 
 /** In the byte of the family. */
 const FAMILY_MASK = 15
-const SECURE = 16
+export const SECURE = 16
 const HTTP2 = 32
 
 /** Beside them: it is a stream. */
@@ -44,6 +45,8 @@ export class NativeConnection implements Connection {
   forwards = false
   attachment: unknown = undefined
   readonly handler: ExchangeHandler
+  /** What TLS knows, whatever a proxy tells. */
+  readonly secure: SecureFacts | undefined
   readonly #ring: Ring
   /** The client as it connected, while a proxy's word is shown. */
   #own: Peer | undefined
@@ -57,6 +60,7 @@ export class NativeConnection implements Connection {
     if (from instanceof NativeConnection) {
       this.#kind = from.#kind | STREAM
       this.encrypted = from.encrypted
+      this.secure = from.secure
       this.remoteAddress = from.remoteAddress
       this.remotePort = from.remotePort
       this.remoteFamily = from.remoteFamily
@@ -71,12 +75,14 @@ export class NativeConnection implements Connection {
     this.encrypted = (this.#kind & SECURE) !== 0
     const remote = at + 7
     const local = remote + text.charCodeAt(at + 5)
+    const facts = local + text.charCodeAt(at + 6)
+    this.secure = this.encrypted ? new SecureFacts(text, facts) : undefined
     if (family === 0) return
     this.remoteFamily = family === 4 ? 'IPv4' : 'IPv6'
     this.localFamily = this.remoteFamily
     this.remoteAddress = copyOf(text.slice(remote, local))
     this.remotePort = u16(text, at + 1)
-    const address = text.slice(local, local + text.charCodeAt(at + 6))
+    const address = text.slice(local, facts)
     if (address !== lastLocal) lastLocal = copyOf(address)
     this.localAddress = lastLocal
     this.localPort = u16(text, at + 3)

@@ -4,8 +4,9 @@ import { programLimits } from '../http/node/program-limits.ts'
 import type { EngineSide } from '../http/node/server.ts'
 import { statsdTarget } from '../log/statsd.ts'
 import { accessSyslog } from '../log/syslog.ts'
-import type { NativeEngine, NativeEngineSettings, NativeTlsMaterial } from '../native/index.ts'
+import type { NativeEngine, NativeEngineSettings } from '../native/index.ts'
 import type { TlsMaterial } from '../tls/material.ts'
+import { nativeMaterial } from '../tls/native-material.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
 import type { ExchangeHandler } from './exchange.ts'
 import { IoThread } from './io-thread.ts'
@@ -23,6 +24,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
     onTrouble: (text) => options.log.error(text),
   })
   const { engine } = thread
+  let secure = (_tls: TlsMaterial, _secrets: readonly string[]): void => {}
 
   return {
     name: 'native',
@@ -33,7 +35,13 @@ export function createNativeEngine(options: EngineOptions): Engine {
       const tag = thread.add(handler)
       side?.begin(tag)
       handler.onServing?.()
-      if (options.tls !== undefined) engine.secure(tag, materialOf(options.tls))
+      if (options.tls !== undefined) {
+        // Only where TLS is spoken: the cryptography of node is large.
+        const { ticketKeys } = await import('../tls/ticket-keys.ts')
+        secure = (tls, secrets) =>
+          engine.secure(tag, nativeMaterial(tls, ticketKeys(secrets, tls, { judgesResumed: true })))
+        secure(options.tls, options.ticketSecrets ?? [])
+      }
       for (const { fd, secure } of listeners) engine.listen(fd, tag, secure)
     },
 
@@ -65,6 +73,10 @@ export function createNativeEngine(options: EngineOptions): Engine {
 
     reopenLog: () => engine.reopen(),
 
+    secure(tls, secrets) {
+      if (tls !== undefined) secure(tls, secrets)
+    },
+
     counters(): EngineCounters {
       const [connections = 0, busy = 0, requests = 0] = engine.counters()
       return { connections, busy, requests }
@@ -73,9 +85,6 @@ export function createNativeEngine(options: EngineOptions): Engine {
 }
 
 /** The addon's types know no lists that cannot be changed. */
-function materialOf({ certificates, protocols, strictEnds }: TlsMaterial): NativeTlsMaterial {
-  return { certificates: [...certificates], protocols: [...protocols], strictEnds }
-}
 
 /** The engine as the program's server needs it: its limits are the operator's, the program's or ours, in this order. */
 class ProgramSide implements EngineSide {

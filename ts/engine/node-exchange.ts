@@ -50,6 +50,8 @@ class NodeConnection implements Omit<Connection, never> {
   readonly id = ++lastConnection
   readonly #socket: Socket
   attachment: unknown = undefined
+  /** Nobody here makes sockets: these are node's. */
+  readonly secure = undefined
 
   constructor(socket: Socket) {
     this.#socket = socket

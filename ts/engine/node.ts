@@ -11,6 +11,7 @@ import { serverInternals, socketInternals } from '../http/node/internals.ts'
 import { type Given, programLimits } from '../http/node/program-limits.ts'
 import { prepareServer } from '../http/node/server.ts'
 import type { TlsMaterial } from '../tls/material.ts'
+import { nodeTlsOptions, refuses, stapleOf } from '../tls/node-options.ts'
 import type {
   Engine,
   EngineConfig,
@@ -72,6 +73,7 @@ class NodeEngine implements Engine {
   readonly #fronts: net.Server[] = []
   #dispatch: NodeDispatch | undefined
   #drained: (() => void) | undefined
+  #tls: { material: TlsMaterial; sni: NonNullable<tls.TlsOptions['SNICallback']> } | undefined
 
   constructor(options: EngineOptions) {
     this.#options = options
@@ -151,20 +153,52 @@ class NodeEngine implements Engine {
     )
   }
 
+  secure(material: TlsMaterial | undefined, secrets: readonly string[]): void {
+    if (material === undefined) return
+    const options = nodeTlsOptions(material, secrets)
+    for (const front of this.#fronts)
+      if (front instanceof tls.Server) front.setSecureContext(options)
+    this.#tls = { material, sni: options.SNICallback }
+  }
+
   /** A server in front of each descriptor, since a node server has only one; it hands the connections on. */
   #listen(server: http.Server, { fd, address, secure }: ListenerInfo): void {
     const { tls: material } = this.#options
     const options = { allowHalfOpen: true, noDelay: true }
     const front =
       secure === true && material !== undefined
-        ? tls.createServer({ ...options, ...secureOptions(material, this.#options.config) })
+        ? this.#secureFront(material, options)
         : net.createServer(options)
     front.maxConnections = this.#options.config.worker_connections
     const event = front instanceof tls.Server ? 'secureConnection' : 'connection'
-    front.on(event, (socket: Socket) => this.#connect(server, front, socket))
+    front.on(event, (socket: Socket) => {
+      const isRefused =
+        this.#tls !== undefined &&
+        socket instanceof tls.TLSSocket &&
+        refuses(this.#tls.material, socket)
+      if (isRefused) socket.destroy()
+      else this.#connect(server, front, socket)
+    })
     front.on('error', (error) => this.#options.log.exception(`listening on ${address}`, error))
     front.listen({ fd })
     this.#fronts.push(front)
+  }
+
+  #secureFront(material: TlsMaterial, socketOptions: object): tls.Server {
+    const { config, ticketSecrets = [] } = this.#options
+    const { handshake_timeout: seconds = 0 } = config
+    const options = nodeTlsOptions(material, ticketSecrets)
+    this.#tls = { material, sni: options.SNICallback }
+    const front = tls.createServer({
+      ...socketOptions,
+      ...options,
+      handshakeTimeout: seconds === 0 ? MAX_TIMEOUT_MS : seconds * 1000,
+      SNICallback: (name, callback) => this.#tls?.sni(name, callback),
+    })
+    front.on('OCSPRequest', (certificate, _issuer, callback) =>
+      callback(null, this.#tls === undefined ? null : stapleOf(this.#tls.material, certificate)),
+    )
+    return front
   }
 
   #connect(server: http.Server, front: net.Server, socket: Socket): void {
@@ -190,14 +224,6 @@ class NodeEngine implements Engine {
       else if (!this.#dispatch?.tunnels.has(socket)) linger(socket)
     }
   }
-}
-
-/** HTTP/1.1 is all that there is here. */
-function secureOptions({ certificates }: TlsMaterial, config: EngineConfig): tls.TlsOptions {
-  const [{ chain: cert, key } = { chain: '', key: '' }] = certificates
-  const { handshake_timeout: seconds = 0 } = config
-  const handshakeTimeout = seconds === 0 ? MAX_TIMEOUT_MS : seconds * 1000
-  return { cert, key, handshakeTimeout, ALPNProtocols: ['http/1.1'] }
 }
 
 /**

@@ -37,8 +37,7 @@ a hook of the arbiter has in memory reaches a worker; hand over variables by \`p
 `
 
 const FOOT = `
-Not built yet, and refused with a message that says so: \`ssl_context\` (with TLS), \`on_dirty_starting\`, \`dirty_post_fork\`,
-\`dirty_worker_init\` and \`dirty_worker_exit\` (with the task pool).
+Not built yet, and refused with a message that says so: \`on_dirty_starting\`, \`dirty_post_fork\`, \`dirty_worker_init\` and \`dirty_worker_exit\` (with the task pool).
 
 ## The application's own life cycle
 

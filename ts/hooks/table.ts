@@ -102,6 +102,12 @@ export const HOOKS = {
     doc: 'Called whenever the wanted number of workers is set: at the start (old_value is null), at each reload, at TTIN and TTOU.',
     failure: `At the start: ${ENDS_START} Later: ${IS_LOGGED}`,
   },
+  ssl_context: {
+    process: 'arbiter',
+    arguments: ['config', 'default_ssl_context_factory'],
+    doc: "Called when the files of TLS are read: at the start, at each reload, and when one of them has changed. It returns options of node's `tls.createServer` (cert, key, ca, ...), perhaps those that default_ssl_context_factory() makes of the settings, changed. Lists of cert and key are several certificates, each shown for its names.",
+    failure: `At the start: ${ENDS_START} Later what was there before stays.`,
+  },
   on_exit: {
     process: 'arbiter',
     arguments: ['server'],

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import type { Logger } from '../log/logger.ts'
+import type { TlsOptions } from '../tls/options.ts'
 import type { HookName } from './table.ts'
 
 /** The arbiter, as hooks see it. */
@@ -84,5 +85,9 @@ export interface HookFunctions extends Record<HookName, (...details: never[]) =>
   child_exit(server: HookArbiter, worker: HookWorker): void
   worker_exit(server: HookServer, worker: HookOwnWorker): Done
   nworkers_changed(server: HookArbiter, new_value: number, old_value: number | null): void
+  ssl_context(
+    config: Readonly<Record<string, unknown>>,
+    default_ssl_context_factory: () => TlsOptions,
+  ): TlsOptions
   on_exit(server: HookArbiter): Done
 }

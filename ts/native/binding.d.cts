@@ -321,6 +321,20 @@ export interface SyslogSettings {
 export interface TlsCertificate {
   chain: string
   key: string
+  /** The names that it is shown for, in small letters. */
+  names: Array<string>
+  /** What its authority says of it (OCSP, DER). */
+  staple?: Buffer
+}
+
+/** What is asked of clients. */
+export interface TlsClients {
+  authorities: string
+  revocations: string
+  /** Without a certificate there is no connection. */
+  required: boolean
+  /** A certificate that does not count, or none, is the application's to judge. */
+  lenient: boolean
 }
 
 /** The files' contents; all in PEM, keys without a password. */
@@ -331,7 +345,18 @@ export interface TlsMaterial {
   protocols: Array<string>
   /** The end of a connection without `close_notify` is an error. */
   strictEnds: boolean
+  onlyTls13: boolean
+  onlyTls12: boolean
+  /** Their numbers, the preferred one first; all of them without any. */
+  ciphers: Array<number>
+  /** Clients are asked for a certificate. */
+  clients?: TlsClients
+  /** Of session tickets, 48 bytes each; the first makes them, all read them. */
+  ticketKeys: Array<Buffer>
 }
+
+/** What is wrong with it; undefined when it can be used. */
+export declare function tlsProblem(material: TlsMaterial): string | null
 
 /** All that was ever counted, by the living and the dead. */
 export interface Totals {

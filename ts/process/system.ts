@@ -27,6 +27,8 @@ export interface System {
   readonly env: NodeJS.ProcessEnv
   /** Milliseconds of a clock that never jumps. */
   now(): number
+  /** The time of day, which may jump. */
+  date(): Date
   /** 0 <= n < 1. */
   random(): number
   /** Calls back once; the returned function takes it back. Holds the process meanwhile. */
@@ -140,6 +142,7 @@ export const system: System = {
   pid: process.pid,
   env: process.env,
   now: () => performance.now(),
+  date: () => new Date(),
   random: () => Math.random(),
   after(delayMs, callback) {
     const timer = setTimeout(callback, delayMs)

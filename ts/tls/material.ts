@@ -1,15 +1,24 @@
 /**
- * What TLS needs, read from the files that the settings name. The arbiter reads them, as the user who starts it, and hands
- * their contents to the workers, who need no right to read a key.
+ * What a worker needs for TLS: the contents of the files that the settings name. The arbiter reads them, as the user who
+ * starts it, and hands them to the workers, who need no right to read a key. They travel as JSON.
  */
-import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import { alpnProtocols } from '../engine/protocols.ts'
 import { monocerosError } from '../errors.ts'
-import { errorCode } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
+import {
+  type Chain,
+  certified,
+  problemOf,
+  readCertificates,
+  readChain,
+  readKey,
+  refused,
+  type Source,
+} from './certificate.ts'
+import { type CipherSuite, findCipher, splitCiphers } from './ciphers.ts'
 
 /** All in PEM; keys are PKCS #8 and without a password. */
 export interface TlsMaterial {
@@ -19,90 +28,203 @@ export interface TlsMaterial {
   readonly protocols: readonly string[]
   /** The end of a connection without close_notify is an error. */
   readonly strictEnds: boolean
+  readonly minVersion: TlsVersion
+  readonly maxVersion: TlsVersion
+  /** Their numbers, the preferred one first; all, as the client likes, when there is none. */
+  readonly ciphers: readonly number[]
+  /** Whether clients are asked for a certificate. */
+  readonly clients?: TlsClients | undefined
 }
+
+export type TlsVersion = '1.2' | '1.3'
 
 export interface TlsCertificate {
   /** The certificate and those that lead to a known authority. */
   readonly chain: string
   readonly key: string
+  /** The names that it is shown for. */
+  readonly names: readonly string[]
+  /** What its authority says of it (OCSP), in base64. */
+  readonly staple?: string
 }
 
-type TlsConfig = Pick<
+export interface TlsClients {
+  readonly authorities: string
+  /** Lists of what is revoked; with any, each authority needs one. */
+  readonly revocations: string
+  /** Without a certificate there is no connection. */
+  readonly required: boolean
+  /** One that does not count is the application's to judge; no setting says so, but programs may. */
+  readonly lenient: boolean
+}
+
+export type TlsConfig = Pick<
   Config,
-  'certfile' | 'keyfile' | 'suppress_ragged_eofs' | 'chdir' | 'http_protocols'
+  | 'certfile'
+  | 'keyfile'
+  | 'keyfile_password'
+  | 'certificates'
+  | 'ocsp_file'
+  | 'ca_certs'
+  | 'cert_reqs'
+  | 'crl_file'
+  | 'tls_min_version'
+  | 'tls_max_version'
+  | 'ciphers'
+  | 'suppress_ragged_eofs'
+  | 'chdir'
+  | 'http_protocols'
 >
 
+/** Reads a file for a setting; whoever watches the files learns by it which they are. */
+export type ReadFile = (path: string) => Buffer
+
 /** Undefined when the settings name no certificate. */
-export function readTls(config: TlsConfig): TlsMaterial | undefined {
-  const { certfile, keyfile, chdir } = config
-  if (certfile === null) {
-    if (keyfile !== null) throw monocerosError('ERR_TLS_CERTIFICATE', 'keyfile')
+export function readTls(
+  config: TlsConfig,
+  readFile: ReadFile = readFileSync,
+): TlsMaterial | undefined {
+  const files = new Files(config, readFile)
+  const password = files.password()
+  const named = namedCertificates(config)
+  if (named.length === 0) {
+    for (const name of ['keyfile', 'ca_certs', 'crl_file', 'ocsp_file'] as const) {
+      if (config[name] !== null) throw monocerosError('ERR_TLS_CERTIFICATE', name)
+    }
+    if (config.cert_reqs > 0) throw monocerosError('ERR_TLS_CERTIFICATE', 'cert_reqs')
     return undefined
   }
-  const path = resolve(chdir, certfile)
-  const chain = readChain('certfile', path)
-  const key =
-    keyfile === null ? readKey('certfile', path) : readKey('keyfile', resolve(chdir, keyfile))
-  if (!chain.first.checkPrivateKey(key)) {
-    throw monocerosError('ERR_TLS_MISMATCH', keyfile ?? certfile, certfile)
-  }
   return {
-    certificates: [{ chain: chain.pem, key: pkcs8(key) }],
+    certificates: named.map((one) => files.certificate(one, password)),
     protocols: alpnProtocols(config),
     strictEnds: !config.suppress_ragged_eofs,
+    ...versionsOf(config),
+    clients: files.clients(),
   }
 }
 
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
+interface NamedCertificate {
+  readonly setting: string
+  readonly certfile: string
+  readonly keyfile: string | null
+  readonly keySetting: string
+  readonly ocspFile: string | null
+}
 
-function readChain(setting: string, path: string): { pem: string; first: X509Certificate } {
-  const blocks = readText(setting, path).match(CERTIFICATE) ?? []
-  try {
-    const [first, ...others] = blocks.map((block) => new X509Certificate(block))
-    if (first === undefined) {
-      throw monocerosError('ERR_TLS_FILE', setting, path, 'it has no certificate in PEM')
+function namedCertificates(config: TlsConfig): NamedCertificate[] {
+  const { certfile, keyfile, ocsp_file: ocspFile } = config
+  const first =
+    certfile === null
+      ? []
+      : [{ setting: 'certfile', certfile, keyfile, keySetting: 'keyfile', ocspFile }]
+  const others = config.certificates.map((entry) => {
+    const [path = '', key = null, ocsp = null] = entry.split(':')
+    const setting = 'certificates'
+    return { setting, certfile: path, keyfile: key || null, keySetting: setting, ocspFile: ocsp }
+  })
+  return [...first, ...others]
+}
+
+function versionsOf(config: TlsConfig): Pick<TlsMaterial, 'minVersion' | 'maxVersion' | 'ciphers'> {
+  const minVersion = config.tls_min_version
+  let maxVersion = config.tls_max_version
+  if (minVersion > maxVersion) {
+    throw monocerosError('ERR_TLS_VERSIONS', 'tls_min_version', minVersion, 'tls_max_version')
+  }
+  const suites = splitCiphers(config.ciphers ?? '')
+    .map(findCipher)
+    .filter((one): one is CipherSuite => one !== undefined)
+  if (suites.length === 0) return { minVersion, maxVersion, ciphers: [] }
+  // What is named is all there is: a version without a suite is none.
+  const has = (version: TlsVersion) => suites.some((one) => one.version === version)
+  if (!has('1.3')) maxVersion = '1.2'
+  const lowest = has('1.2') ? minVersion : '1.3'
+  if (minVersion > maxVersion || lowest > maxVersion) {
+    throw monocerosError('ERR_TLS_VERSIONS', 'ciphers', config.ciphers, 'the versions of TLS')
+  }
+  return { minVersion: lowest, maxVersion, ciphers: suites.map(({ number }) => number) }
+}
+
+class Files {
+  readonly #config: TlsConfig
+  readonly #readFile: ReadFile
+
+  constructor(config: TlsConfig, readFile: ReadFile) {
+    this.#config = config
+    this.#readFile = readFile
+  }
+
+  certificate(named: NamedCertificate, password: string | undefined) {
+    const { certfile, keyfile, ocspFile } = named
+    const source = this.#source(named.setting, certfile)
+    const text = this.#text(source)
+    const chain = readChain(text, source)
+    const keySource = keyfile === null ? source : this.#source(named.keySetting, keyfile)
+    const keyText = keyfile === null ? text : this.#text(keySource)
+    const key = readKey(keyText, keySource, password)
+    if (!chain.first.checkPrivateKey(key)) {
+      throw monocerosError('ERR_TLS_MISMATCH', keyfile ?? certfile, certfile)
     }
-    const pem = [first, ...others].map((certificate) => certificate.toString()).join('')
-    return { pem, first }
-  } catch (error) {
-    throw refused(setting, path, error)
+    const staple = ocspFile === null ? undefined : this.#bytes(this.#source('ocsp_file', ocspFile))
+    return certified(chain, key, staple)
+  }
+
+  clients(): TlsClients | undefined {
+    const { ca_certs: authorities, crl_file: revocations, cert_reqs: wish } = this.#config
+    if (wish === 0) return undefined
+    if (authorities === null) throw monocerosError('ERR_TLS_AUTHORITIES', wish)
+    const source = this.#source('ca_certs', authorities)
+    const text = this.#text(source)
+    if (readCertificates(text, source).length === 0) {
+      throw refused(source, 'it has no certificate in PEM')
+    }
+    return {
+      authorities: text,
+      revocations: revocations === null ? '' : this.#revocations(revocations),
+      required: wish === 2,
+      lenient: false,
+    }
+  }
+
+  #revocations(path: string): string {
+    const source = this.#source('crl_file', path)
+    const text = this.#text(source)
+    if (!text.includes('-----BEGIN X509 CRL-----')) {
+      throw refused(source, 'it has no list of revoked certificates in PEM')
+    }
+    return text
+  }
+
+  /** `env:NAME` or `file:PATH`: no setting holds the password itself. */
+  password(): string | undefined {
+    const where = this.#config.keyfile_password
+    if (where === null) return undefined
+    const [, kind, rest = ''] = /^(env|file):(.+)$/s.exec(where) ?? []
+    if (kind === 'file') {
+      return this.#text(this.#source('keyfile_password', rest)).replace(/\r?\n$/, '')
+    }
+    const password = process.env[rest]
+    if (password === undefined) {
+      throw refused({ setting: 'keyfile_password', path: where }, 'there is no such variable')
+    }
+    return password
+  }
+
+  #source(setting: string, path: string): Source {
+    return { setting, path: resolve(this.#config.chdir, path) }
+  }
+
+  #text(source: Source): string {
+    return this.#bytes(source).toString('utf8')
+  }
+
+  #bytes(source: Source): Buffer {
+    try {
+      return this.#readFile(source.path)
+    } catch (error) {
+      throw refused(source, problemOf(error), error)
+    }
   }
 }
 
-function readKey(setting: string, path: string): KeyObject {
-  const text = readText(setting, path)
-  if (!text.includes('PRIVATE KEY-----')) {
-    throw monocerosError('ERR_TLS_FILE', setting, path, 'it has no private key in PEM')
-  }
-  try {
-    return createPrivateKey({ key: text, format: 'pem' })
-  } catch (error) {
-    throw refused(setting, path, error)
-  }
-}
-
-function pkcs8(key: KeyObject): string {
-  return key.export({ type: 'pkcs8', format: 'pem' }) as string
-}
-
-function readText(setting: string, path: string): string {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch (error) {
-    throw refused(setting, path, error)
-  }
-}
-
-function refused(setting: string, path: string, error: unknown): unknown {
-  const code = errorCode(error)
-  if (code === 'ERR_TLS_FILE') return error
-  const said = error instanceof Error ? error.message : String(error)
-  return monocerosError('ERR_TLS_FILE', setting, path, READABLE[code ?? ''] ?? said).causedBy(error)
-}
-
-const READABLE: Record<string, string | undefined> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'permission denied',
-  EISDIR: 'it is a directory',
-  ERR_MISSING_PASSPHRASE: 'the key is encrypted',
-}
+export { alpnProtocols, type Chain }

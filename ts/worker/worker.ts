@@ -1,5 +1,4 @@
 /** The life of a worker: booting, ready, draining, gone. */
-
 import type { Server } from 'node:http'
 import { createEngine } from '../engine/auto.ts'
 import { backgroundEnded } from '../engine/background.ts'
@@ -39,6 +38,7 @@ import type { WorkerHooks } from './hooks.ts'
 import { pretendIpc } from './ipc.ts'
 import { type Lifespan, lifespanOf } from './lifespan.ts'
 import { printSynchronously } from './printing.ts'
+import { secure, secureOptions } from './secure.ts'
 import { watchUncaught } from './uncaught.ts'
 import { startWatcher } from './watcher.ts'
 
@@ -92,6 +92,7 @@ export class Worker {
     this.#channel.onMessage((message) => {
       if (message.type === 'reopen') this.#reopenLogs()
       else if (message.type === 'restart') this.#restart()
+      else if (message.type === 'secure') secure(this.#engine, this.#log, message)
       else void this.#boot(message)
     })
   }
@@ -148,12 +149,13 @@ export class Worker {
         log,
         board: native === null ? undefined : { fd: BOARD_FD, slots, slot, kickFds },
         lifelineFd: CHANNEL_FD,
-        tls: message.tls,
+        ...secureOptions(message),
       })
       this.#board = this.#openBoard(message, this.#engine)
       heartbeat = startHeartbeat(this.#system, this.#board, config.timeout * 1_000)
       this.#system.every(TITLE_MS, () => this.#showFigures())
       await this.#engine.serve(target, message.listeners)
+      secure(this.#engine, log)
     } catch (thrown) {
       if (thrown instanceof MonocerosError) throw thrown
       throw monocerosError('ERR_ENGINE_START', describeThrown(thrown)).causedBy(thrown)

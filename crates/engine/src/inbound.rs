@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use crate::request::{Head, Prefix};
 use crate::rules::Rules;
+use crate::tls::{TlsStream, write_facts};
 
 /// Events on their way to JavaScript.
 #[derive(Debug, Default)]
@@ -72,7 +73,7 @@ impl Batch {
     pub(crate) fn connection(&mut self, id: u32, tag: u32, facts: &ConnectionFacts<'_>) {
         self.start(CONNECTION, id);
         self.u32(tag);
-        let flags = u8::from(facts.secure) << 4 | u8::from(facts.http2) << 5;
+        let flags = u8::from(facts.secure.is_some()) << 4 | u8::from(facts.http2) << 5;
         self.text.push(facts.family | flags);
         self.u16(facts.remote_port);
         self.u16(facts.local_port);
@@ -80,6 +81,9 @@ impl Batch {
         self.text.push(facts.local.len() as u8);
         self.text.extend_from_slice(facts.remote.as_bytes());
         self.text.extend_from_slice(facts.local.as_bytes());
+        if let Some(stream) = facts.secure {
+            write_facts(stream, &mut self.text);
+        }
     }
 
     /// The end of a connection that was told.
@@ -251,8 +255,8 @@ pub(crate) struct ConnectionFacts<'a> {
     pub remote_port: u16,
     pub local: &'a str,
     pub local_port: u16,
-    /// It is encrypted.
-    pub secure: bool,
+    /// It speaks TLS.
+    pub secure: Option<&'a TlsStream>,
     /// It speaks HTTP/2: each request is a stream of its own.
     pub http2: bool,
 }

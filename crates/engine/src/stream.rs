@@ -33,7 +33,7 @@ impl Stream {
 
     /// Whether [`Self::release`] gives all that there is: TLS has a state of its own.
     pub fn can_be_released(&self) -> bool {
-        !self.is_secure()
+        self.tls().is_none()
     }
 
     /// Gives the descriptor back, which nobody watches any more.
@@ -101,7 +101,15 @@ impl Stream {
 
     /// Whether what crosses the network is encrypted.
     pub fn is_secure(&self) -> bool {
-        matches!(self, Self::Tls(_))
+        self.tls().is_some()
+    }
+
+    /// Where what crosses the network is encrypted.
+    pub fn tls(&self) -> Option<&TlsStream> {
+        match self {
+            Self::Tls(stream) => Some(stream),
+            _ => None,
+        }
     }
 
     /// The protocol agreed on in the handshake of TLS (ALPN), if one was.

@@ -13,6 +13,7 @@ import { socketEncoding } from './errors.ts'
 import type { NodeResponse } from './internals.ts'
 import { defineLazily, definer, endStream } from './lazy-stream.ts'
 import { RawAnswer } from './raw.ts'
+import { secureConstructor } from './secure-socket.ts'
 import type { SocketTunnel, Written } from './tunnel.ts'
 
 export interface ServerSocket extends net.Socket {
@@ -114,12 +115,18 @@ defineLazily(define, { kOwn: kConnection, kIsStream, kGone, becomeStream })
 /** The server's 'connection' listeners have not all seen it. */
 let announcing: ServerSocket | undefined
 
+type Constructor = new (owner: SocketOwner, connection: Connection) => ServerSocket
+
 /** The socket of a connection, which is announced next. */
 export function createSocket(owner: SocketOwner, connection: Connection): ServerSocket {
-  const Constructor = Socket as unknown as new (o: SocketOwner, c: Connection) => ServerSocket
-  announcing = new Constructor(owner, connection)
+  if (connection.secure !== undefined) secureSocket ??= secureConstructor(Socket)
+  const chosen = connection.secure === undefined ? Socket : secureSocket
+  announcing = new (chosen as unknown as Constructor)(owner, connection)
   return announcing
 }
+
+/** Made with the first connection that speaks TLS, when all methods are there. */
+let secureSocket: object | undefined
 
 /** The server's 'connection' listeners have seen the socket: what they listen to comes before the response's end. */
 export function socketAnnounced(socket: ServerSocket): void {
@@ -194,7 +201,7 @@ export function openTunnel(socket: ServerSocket, tunnel: SocketTunnel): void {
 }
 
 export function isServerSocket(socket: unknown): socket is ServerSocket {
-  return socket instanceof (Socket as unknown as new () => object)
+  return typeof socket === 'object' && socket !== null && kOwner in socket
 }
 
 define('readableHighWaterMark', () => OPTIONS.highWaterMark)

@@ -19,7 +19,7 @@ export const HOOKS_ROWS = {
   worker_exit: hook('worker_exit'),
   nworkers_changed: hook('nworkers_changed'),
   on_exit: hook('on_exit'),
-  ssl_context: laterHook('Makes the options of TLS.'),
+  ssl_context: hook('ssl_context'),
   on_dirty_starting: laterHook('Called before the task pool starts.'),
   dirty_post_fork: laterHook('Called first in a process of the task pool.'),
   dirty_worker_init: laterHook(

@@ -1,6 +1,7 @@
 /** The settings of "SSL". */
-import { bool, integer, orNull, seconds, text } from '../kinds.ts'
+import { bool, choice, integer, orNull, seconds, text, textList } from '../kinds.ts'
 import type { Row } from '../rows.ts'
+import { cipherNames, passwordPlace } from '../secure-kinds.ts'
 
 export const SSL_ROWS = {
   keyfile: {
@@ -12,6 +13,15 @@ export const SSL_ROWS = {
     reads: 'arbiter',
     doc: "The private key of the certificate, in PEM (PKCS #8, PKCS #1 or SEC 1). Without it the certificate's file must hold it too.",
   },
+  keyfile_password: {
+    section: 'SSL',
+    flags: ['--keyfile-password'],
+    kind: orNull(passwordPlace),
+    default: null,
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'Where the password of encrypted private keys is: env:NAME for a variable, which workers do not get, or file:PATH. The setting itself never holds it, since settings are printed and logged.',
+  },
   certfile: {
     section: 'SSL',
     flags: ['--certfile'],
@@ -21,6 +31,51 @@ export const SSL_ROWS = {
     reads: 'arbiter',
     doc: 'The certificate, in PEM, with those behind it that lead to a known authority. With it every TCP address speaks TLS (HTTPS), but for those that begin with http://; unix sockets do not.',
   },
+  certificates: {
+    section: 'SSL',
+    flags: ['--certificate'],
+    kind: textList('CERTFILE[:KEYFILE[:OCSPFILE]]'),
+    default: [],
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'Further certificates, each shown to clients that ask for one of its names (SNI). CERTFILE:KEYFILE, or CERTFILE alone if it holds the key too; repeat the flag for several. Clients that ask for a name that none has get the first, which is certfile if that is set. Two with the same names and keys of different kinds are chosen from by what the client knows.',
+  },
+  ocsp_file: {
+    section: 'SSL',
+    flags: ['--ocsp-file'],
+    kind: orNull(text('PATH')),
+    default: null,
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'What the authority says of the certificate in certfile (an OCSP response, DER), for clients that ask. Whoever fetches it writes it there; a new one is taken without a restart.',
+  },
+  tls_min_version: {
+    section: 'SSL',
+    flags: ['--tls-min-version'],
+    kind: choice(['1.2', '1.3']),
+    default: '1.2',
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'The oldest version of TLS that is spoken. Older ones than 1.2 are broken, and there is no way to turn them on.',
+  },
+  tls_max_version: {
+    section: 'SSL',
+    flags: ['--tls-max-version'],
+    kind: choice(['1.2', '1.3']),
+    default: '1.3',
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'The newest version of TLS that is spoken.',
+  },
+  dev_tls: {
+    section: 'SSL',
+    flags: ['--dev-tls'],
+    kind: bool,
+    default: false,
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'Speaks TLS with a certificate for localhost that vouches for itself, for development. It is made at the first start and kept below the cache directory of the user; the log says where. A certificate that is named by another setting comes before it.',
+  },
   ssl_version: {
     section: 'SSL',
     flags: ['--ssl-version'],
@@ -28,7 +83,8 @@ export const SSL_ROWS = {
     default: null,
     status: 'none',
     act: 'warn',
-    reason: 'Gunicorn ignores it too since version 21',
+    reason:
+      'Gunicorn ignores it too since version 21; tls_min_version and tls_max_version have a meaning',
     doc: 'The version of TLS.',
   },
   cert_reqs: {
@@ -36,16 +92,27 @@ export const SSL_ROWS = {
     flags: ['--cert-reqs'],
     kind: integer(0, 2),
     default: 0,
-    status: 'later',
-    doc: 'Whether clients must show a certificate.',
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'Whether clients are asked for a certificate. 0 is no; 1 is yes, but they may show none; 2 is that they must. One that no authority of ca_certs vouches for is refused in the handshake by 1 and by 2.',
   },
   ca_certs: {
     section: 'SSL',
     flags: ['--ca-certs'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'later',
-    doc: 'The authorities for certificates of clients.',
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'The authorities for certificates of clients, in PEM. cert_reqs says whether clients are asked.',
+  },
+  crl_file: {
+    section: 'SSL',
+    flags: ['--crl-file'],
+    kind: orNull(text('PATH')),
+    default: null,
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'What the authorities of ca_certs have revoked, in PEM. With it every authority in the chain of a client needs a list that has not expired, else the client is refused. A new list is taken without a restart, and counts for sessions that are resumed too.',
   },
   suppress_ragged_eofs: {
     section: 'SSL',
@@ -87,9 +154,10 @@ export const SSL_ROWS = {
   ciphers: {
     section: 'SSL',
     flags: ['--ciphers'],
-    kind: orNull(text('CIPHERS')),
+    kind: orNull(cipherNames),
     default: null,
-    status: 'later',
-    doc: 'The ciphers of TLS.',
+    status: 'built',
+    reads: 'arbiter',
+    doc: 'The cipher suites of TLS, the preferred one first, by names of OpenSSL or IANA with colons or commas between them. What is named is all that is offered: without a suite of TLS 1.3 there is no TLS 1.3. Without this setting there are all, and the client chooses.',
   },
 } as const satisfies Record<string, Row>

@@ -130,7 +130,7 @@ impl Shared {
             remote_port: 0,
             local: "",
             local_port: 0,
-            secure: false,
+            secure: None,
             http2: false,
         };
         let mut connections = ctx.connections.borrow_mut();
@@ -331,7 +331,7 @@ impl Shared {
             remote_port,
             local: &local_text,
             local_port: local.map_or(0, |address| address.port()),
-            secure: stream.is_secure(),
+            secure: stream.tls(),
             http2: self.streams.get().is_some(),
         };
         self.ctx.tell(|batch| batch.connection(self.id, self.tag, &facts));

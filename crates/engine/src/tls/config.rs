@@ -5,10 +5,14 @@ use std::sync::{Arc, LazyLock};
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{NoClientAuth, NoServerSessionStorage};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, crypto};
+use rustls::version::{TLS12, TLS13};
+use rustls::{Error, InconsistentKeys, ServerConfig, SupportedProtocolVersion, crypto};
 
+use super::clients::Clients;
 use super::names::Certificates;
+use super::tickets::Tickets;
 
 /// What TLS needs of a server; all in PEM, keys without a password.
 #[derive(Clone, Debug, Default)]
@@ -19,6 +23,16 @@ pub struct Material {
     pub protocols: Vec<Vec<u8>>,
     /// The end of a connection without `close_notify` is an error.
     pub strict_ends: bool,
+    /// No TLS 1.2.
+    pub only_tls13: bool,
+    /// No TLS 1.3.
+    pub only_tls12: bool,
+    /// The cipher suites by their numbers, the preferred one first; all of rustls', and the client's choice, without any.
+    pub ciphers: Vec<u16>,
+    /// Whether clients are asked for a certificate, and which ones count.
+    pub clients: Option<ClientMaterial>,
+    /// The keys of session tickets: the first makes them, all read them. No sessions are resumed without any.
+    pub ticket_keys: Vec<Vec<u8>>,
 }
 
 /// A certificate with its key.
@@ -28,6 +42,23 @@ pub struct Certificate {
     pub chain: Vec<u8>,
     /// Its private key.
     pub key: Vec<u8>,
+    /// The names that it is shown for, in small letters: `example.com`, `*.example.com`.
+    pub names: Vec<String>,
+    /// What its authority says of it (OCSP, DER); empty for nothing.
+    pub staple: Vec<u8>,
+}
+
+/// What is asked of clients.
+#[derive(Clone, Debug, Default)]
+pub struct ClientMaterial {
+    /// The authorities, in PEM.
+    pub authorities: Vec<u8>,
+    /// What they have revoked, in PEM; with any, each authority needs a list.
+    pub revocations: Vec<u8>,
+    /// Without a certificate there is no connection.
+    pub required: bool,
+    /// A certificate that does not count, or none, is the application's to judge.
+    pub lenient: bool,
 }
 
 /// TLS as a server does it. Connections that have begun keep the one they began with.
@@ -35,6 +66,7 @@ pub struct Certificate {
 pub struct Server {
     pub(crate) config: Arc<ServerConfig>,
     pub(crate) strict_ends: bool,
+    pub(super) clients: Option<Arc<Clients>>,
 }
 
 impl Server {
@@ -44,27 +76,70 @@ impl Server {
     ///
     /// When a part cannot be read or does not fit another: a sentence says which and why.
     pub fn new(material: &Material) -> Result<Self, String> {
-        let provider = PROVIDER.clone();
+        let provider = provider(&material.ciphers)?;
         let certificates = material
             .certificates
             .iter()
-            .map(|one| certified(one, &provider).map(Arc::new))
-            .collect::<Result<Vec<_>, _>>()?;
+            .map(|one| Ok((Arc::new(certified(one, &provider)?), one.names.clone())))
+            .collect::<Result<Vec<_>, String>>()?;
         if certificates.is_empty() {
             return Err("there is no certificate".into());
         }
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_no_client_auth()
-            .with_cert_resolver(Arc::new(Certificates::new(certificates)));
+        let clients = match &material.clients {
+            Some(asked) => Some(Arc::new(Clients::new(asked, provider.clone())?)),
+            None => None,
+        };
+        let builder = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&versions(material))
+            .map_err(|error| format!("versions and ciphers do not fit: {error}"))?;
+        let builder = match &clients {
+            Some(clients) => builder.with_client_cert_verifier(clients.clone()),
+            None => builder.with_client_cert_verifier(Arc::new(NoClientAuth)),
+        };
+        let mut config = builder.with_cert_resolver(Arc::new(Certificates::new(certificates)));
         config.alpn_protocols.clone_from(&material.protocols);
-        Ok(Self { config: Arc::new(config), strict_ends: material.strict_ends })
+        // Who names them names them in order; else whoever has no AES in hardware may say so.
+        config.ignore_client_order = !material.ciphers.is_empty();
+        // Sessions travel in tickets alone, which every worker reads.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        if material.ticket_keys.is_empty() {
+            config.send_tls13_tickets = 0;
+        } else {
+            config.ticketer = Arc::new(Tickets::new(&material.ticket_keys)?);
+        }
+        Ok(Self { config: Arc::new(config), strict_ends: material.strict_ends, clients })
     }
 }
 
+fn versions(material: &Material) -> Vec<&'static SupportedProtocolVersion> {
+    let mut versions = Vec::new();
+    if !material.only_tls12 {
+        versions.push(&TLS13);
+    }
+    if !material.only_tls13 {
+        versions.push(&TLS12);
+    }
+    versions
+}
+
+/// All that there is, or the suites with these numbers in this order.
+fn provider(ciphers: &[u16]) -> Result<Arc<CryptoProvider>, String> {
+    if ciphers.is_empty() {
+        return Ok(PROVIDER.clone());
+    }
+    let known = &PROVIDER.cipher_suites;
+    let cipher_suites = ciphers
+        .iter()
+        .map(|number| {
+            let suite = known.iter().find(|suite| u16::from(suite.suite()) == *number);
+            suite.copied().ok_or_else(|| format!("there is no cipher suite {number:#06x}"))
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Arc::new(CryptoProvider { cipher_suites, ..CryptoProvider::clone(&PROVIDER) }))
+}
+
 fn certified(
-    Certificate { chain, key }: &Certificate,
+    Certificate { chain, key, staple, .. }: &Certificate,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, String> {
     let chain = CertificateDer::pem_slice_iter(chain)
@@ -75,8 +150,17 @@ fn certified(
     }
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|error| format!("the private key cannot be read: {error}"))?;
-    CertifiedKey::from_der(chain, key, provider)
-        .map_err(|error| format!("certificate and key are of no use: {error}"))
+    let key = provider
+        .key_provider
+        .load_private_key(key)
+        .map_err(|error| format!("the private key is of no use: {error}"))?;
+    let mut certified = CertifiedKey::new(chain, key);
+    // A certificate of X.509 version 1 cannot be looked into; clients may take it all the same.
+    if let Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) = certified.keys_match() {
+        return Err("the private key is not the one of the certificate".into());
+    }
+    certified.ocsp = (!staple.is_empty()).then(|| staple.clone());
+    Ok(certified)
 }
 
 static PROVIDER: LazyLock<Arc<CryptoProvider>> =

@@ -1,8 +1,10 @@
 //! Which certificate a client is shown: the one whose names have the name that it asks for.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
@@ -10,18 +12,55 @@ use rustls::sign::CertifiedKey;
 #[derive(Debug)]
 pub(super) struct Certificates {
     all: Vec<Arc<CertifiedKey>>,
+    /// Places in `all` by name, those that came first first; `*.` begins a name that stands for every one beside it.
+    named: HashMap<String, Vec<usize>>,
 }
 
 impl Certificates {
-    pub fn new(all: Vec<Arc<CertifiedKey>>) -> Self {
-        Self { all }
+    pub fn new(certificates: Vec<(Arc<CertifiedKey>, Vec<String>)>) -> Self {
+        let mut named = HashMap::<String, Vec<usize>>::new();
+        let mut all = Vec::new();
+        for (place, (certificate, names)) in certificates.into_iter().enumerate() {
+            all.push(certificate);
+            for name in names {
+                named.entry(name).or_default().push(place);
+            }
+        }
+        Self { all, named }
+    }
+
+    /// Those for a name: the exact ones, else those with a star for its first label (RFC 6125 section 6.4.3), else the
+    /// first of all. One name may have several, each with a key of another kind.
+    fn places(&self, name: Option<&str>) -> &[usize] {
+        name.and_then(|name| {
+            self.named.get(name).or_else(|| {
+                let (_, parent) = name.split_once('.')?;
+                self.named.get(&format!("*.{parent}"))
+            })
+        })
+        .map_or(&[], Vec::as_slice)
+    }
+
+    fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        let usable =
+            |certificate: &&Arc<CertifiedKey>| certificate.key.choose_scheme(schemes).is_some();
+        let places = self.places(name);
+        if places.is_empty() {
+            // The first, unless its key is of a kind that the client does not know.
+            return self.all.iter().find(usable).or(self.all.first()).cloned();
+        }
+        let mut named = places.iter().map(|&place| &self.all[place]);
+        named.clone().find(usable).or_else(|| named.next()).cloned()
     }
 }
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        ASKED_FOR.set(hello.server_name().map(Box::from));
-        self.all.first().cloned()
+        let name = hello.server_name();
+        ASKED_FOR.set(name.map(Box::from));
+        // Names are the same in any letters; a dot at the end is the root's and says nothing.
+        let name = name.map(str::to_ascii_lowercase);
+        self.choose(name.as_deref(), hello.signature_schemes())
     }
 }
 

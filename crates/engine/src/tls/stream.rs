@@ -3,20 +3,23 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use rustls::HandshakeKind;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
 use super::buffers::{encode, encode_data, poll_socket, with_scratch};
+use super::clients::{Clients, Verdict};
 use super::{Server, names};
 
 /// A TCP connection that speaks TLS, from the first byte of its handshake on.
 pub(crate) struct TlsStream {
     socket: TcpStream,
-    tls: UnbufferedServerConnection,
+    pub(super) tls: UnbufferedServerConnection,
     /// Received and not yet a whole record, or a handshake message in several.
     carry: Vec<u8>,
     /// Decrypted and not yet read.
@@ -32,6 +35,9 @@ pub(crate) struct TlsStream {
     strict: bool,
     /// The name that the client asked for.
     server_name: Option<Box<str>>,
+    /// Who judges the client, if it is asked for a certificate.
+    clients: Option<Arc<Clients>>,
+    verdict: Verdict,
 }
 
 /// What is known of the client's side.
@@ -62,6 +68,8 @@ impl TlsStream {
             closed: false,
             strict: server.strict_ends,
             server_name: None,
+            clients: server.clients.clone(),
+            verdict: Verdict::NotAsked,
         })
     }
 
@@ -79,7 +87,7 @@ impl TlsStream {
         loop {
             ready!(self.poll_drain(cx))?;
             if !self.tls.is_handshaking() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(self.judge_client());
             }
             if self.carry.len() > MAX_HANDSHAKE {
                 return Poll::Ready(Err(io::Error::other("the handshake is too long")));
@@ -103,6 +111,19 @@ impl TlsStream {
             self.server_name = Some(name);
         }
         result.map(drop)
+    }
+
+    /// Once the handshake is complete. rustls judges only those that show a certificate now, and only by the strict rule.
+    fn judge_client(&mut self) -> io::Result<()> {
+        let Some(clients) = self.clients.take() else { return Ok(()) };
+        let chain = self.tls.peer_certificates();
+        let is_judged = !self.is_resumed() && !clients.is_lenient() && chain.is_some();
+        self.verdict = if is_judged { Verdict::Authorized } else { clients.judge(chain) };
+        if clients.serves(self.verdict) {
+            Ok(())
+        } else {
+            Err(io::ErrorKind::PermissionDenied.into())
+        }
     }
 
     /// An alert that says what was wrong goes out as far as the socket takes it at once.
@@ -337,6 +358,20 @@ impl TlsStream {
     /// The protocol that client and server have agreed on, if the client offered any.
     pub fn protocol(&self) -> Option<&[u8]> {
         self.tls.alpn_protocol()
+    }
+
+    /// The name that the client asked for.
+    pub fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    /// The session was one from before.
+    pub fn is_resumed(&self) -> bool {
+        self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    pub fn verdict(&self) -> Verdict {
+        self.verdict
     }
 }
 

@@ -24,8 +24,11 @@ impl Identity {
         let key = KeyPair::generate().unwrap();
         let names = names.iter().map(ToString::to_string).collect::<Vec<_>>();
         let made = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
-        let certificate =
-            Certificate { chain: made.pem().into_bytes(), key: key.serialize_pem().into_bytes() };
+        let certificate = Certificate {
+            chain: made.pem().into_bytes(),
+            key: key.serialize_pem().into_bytes(),
+            ..Certificate::default()
+        };
         Self { certificate, der: made.der().clone() }
     }
 

@@ -1,0 +1,92 @@
+// Certificates that no file of the settings holds: the one for development, and those of the hook. On both engines.
+import { execFileSync } from 'node:child_process'
+import { copyFileSync, readFileSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'ava'
+
+import { ENGINES, startProgram, until } from '../process/program.ts'
+import { Certificates } from './certificates.ts'
+import { meet, refusal, SHOWING_APP, startSecure } from './client.ts'
+
+for (const engine of ENGINES) {
+  test(`--dev-tls makes a certificate for localhost, once, and says where it is (${engine})`, async (t) => {
+    const certificates = new Certificates(t)
+    const env = { XDG_CACHE_HOME: certificates.directory }
+    const how = { args: ['--dev-tls'], engine, env }
+    const { program, port } = await startSecure(t, new Certificates(t), how)
+    const [, path = ''] = /the development certificate is (\S+):/.exec(program.log) ?? []
+    t.is(path, join(certificates.directory, 'monoceros/localhost.pem'))
+    const ca = readFileSync(path, 'utf8')
+    t.is(statSync(path.replace('.pem', '.key')).mode & 0o777, 0o600)
+    const strict = { ca, rejectUnauthorized: true }
+    t.is((await meet(port, { ...strict, servername: 'localhost' })).shown, 'localhost')
+    t.is(
+      await refusal(port, { ...strict, servername: 'other.test' }),
+      'ERR_TLS_CERT_ALTNAME_INVALID',
+    )
+    const curl = ['-s', '--cacert', path, `https://127.0.0.1:${port}/`]
+    t.true(JSON.parse(execFileSync('curl', curl).toString()).encrypted)
+    t.regex(certificates.openssl('verify', '-CAfile', path, path), /: OK/)
+
+    const again = await startSecure(t, new Certificates(t), how)
+    t.is((await meet(again.port, { ...strict, servername: 'localhost' })).shown, 'localhost')
+    t.is(readFileSync(path, 'utf8'), ca)
+  })
+
+  test(`the hook ssl_context returns options of TLS, those of the settings if it likes (${engine})`, async (t) => {
+    const certificates = new Certificates(t)
+      .selfSigned('one', { host: 'one.test' })
+      .selfSigned('two', { host: 'two.test' })
+    const config = `import { readFileSync } from 'node:fs'
+      export default {
+        certfile: 'one.pem',
+        keyfile: 'one.key',
+        ssl_context(config, defaults) {
+          const made = defaults()
+          const read = (name) => readFileSync(new URL(name, import.meta.url))
+          return { ...made, cert: [...made.cert, read('two.pem')], key: [...made.key, read('two.key')], minVersion: 'TLSv1.3' }
+        },
+      }`
+    const program = startProgram(t, {
+      files: { ...certificates.files(), 'app.cjs': SHOWING_APP, 'monoceros.config.mjs': config },
+      args: ['./app.cjs', '--engine', engine, '-b', '127.0.0.1:0'],
+    })
+    const [, port] = await program.line(/Listening at: https:\/\/127\.0\.0\.1:(\d+)/)
+    t.is((await meet(Number(port), { servername: 'two.test' })).shown, 'two')
+    t.is((await meet(Number(port), { servername: 'one.test' })).shown, 'one')
+    t.not(await refusal(Number(port), { maxVersion: 'TLSv1.2' }), 'let in')
+    // A file that the settings name is looked at all the same.
+    for (const kind of ['pem', 'key']) {
+      copyFileSync(certificates.path(`two.${kind}`), join(program.directory, `one.${kind}`))
+    }
+    const other = await until(async () => {
+      const { shown } = await meet(Number(port), { servername: 'one.test' })
+      return shown === 'two' ? shown : null
+    }, 'the new certificate')
+    t.is(other, 'two')
+  })
+}
+
+for (const [what, hook, text] of [
+  ['throws', '() => { throw new Error("no vault") }', /the hook ssl_context failed:\n.*no vault/],
+  [
+    'returns nothing',
+    '() => undefined',
+    /ssl_context: it must return options of tls\.createServer/,
+  ],
+  ['wants what there is not', '() => ({ pfx: "x" })', /ssl_context: pfx cannot be honoured/],
+  ['has no certificate', '() => ({})', /ssl_context: cert and key are needed/],
+  ['asks for settings that there are not', '(c, d) => d()', /ssl_context needs a certificate/],
+] as const) {
+  test(`a hook ssl_context that ${what} ends the start`, async (t) => {
+    const program = startProgram(t, {
+      files: {
+        'app.cjs': SHOWING_APP,
+        'monoceros.config.mjs': `export default { ssl_context: ${hook} }`,
+      },
+      args: ['./app.cjs', '-b', '127.0.0.1:0'],
+    })
+    await program.line(text)
+    t.is(await program.exited, 1)
+  })
+}

@@ -1,0 +1,56 @@
+import test from 'ava'
+
+import type { Logger } from '../../ts/log/logger.ts'
+import { ExpiryWatch } from '../../ts/tls/expiry.ts'
+import type { TlsMaterial } from '../../ts/tls/material.ts'
+import { TicketSecrets } from '../../ts/tls/tickets.ts'
+import { Certificates } from './certificates.ts'
+
+const DAY_MS = 86_400_000
+
+test('what is said of a certificate comes when its time does, and then once a day', (t) => {
+  const chain = new Certificates(t).selfSigned('one', { days: 30 }).text('one.pem')
+  const material = { certificates: [{ chain, key: '', names: ['a.test', 'b.test'] }] }
+  const lines: string[] = []
+  const log = {
+    warning: (line: string) => lines.push(line),
+    error: (line: string) => lines.push(line),
+  } as unknown as Logger
+  const watch = new ExpiryWatch()
+  const nowMs = Date.now()
+  const look = (days: number) => {
+    lines.length = 0
+    watch.look(material as unknown as TlsMaterial, new Date(nowMs + days * DAY_MS), log)
+    return lines.map((line) => line.replace(/\d{4}-\d\d-\d\dT[\d:]+Z/, 'TIME'))
+  }
+  t.deepEqual(look(-1), [
+    'TLS: the certificate of a.test, b.test is valid from TIME on: clients refuse it',
+  ])
+  t.deepEqual(look(1), [])
+  t.deepEqual(look(22), [])
+  const soon = (days: number) => [
+    `TLS: the certificate of a.test, b.test expires in ${days} days, at TIME: renew it`,
+  ]
+  t.deepEqual(look(24), soon(5))
+  t.deepEqual(look(24.5), [])
+  t.deepEqual(look(25.1), soon(4))
+  t.deepEqual(look(30.1), [
+    'TLS: the certificate of a.test, b.test has expired, at TIME: clients refuse it',
+  ])
+  t.deepEqual(look(30.2), [])
+  t.is(look(31.2).length, 1)
+})
+
+test('a secret of tickets makes them for half a day and reads them for another', (t) => {
+  const secrets = new TicketSecrets()
+  const hour = 3_600_000
+  const [first] = secrets.list
+  t.false(secrets.turn(5))
+  t.false(secrets.turn(12 * hour))
+  t.deepEqual(secrets.list, [first])
+  t.true(secrets.turn(12 * hour + 5))
+  t.is(secrets.list.length, 2)
+  t.is(secrets.list[1], first)
+  t.true(secrets.turn(24 * hour + 5))
+  t.false(secrets.list.includes(first ?? ''))
+})

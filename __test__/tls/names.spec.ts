@@ -1,0 +1,201 @@
+// Certificates by name, keys of every form, versions and ciphers: on both engines.
+import test from 'ava'
+
+import { CIPHERS } from '../../ts/tls/ciphers.ts'
+import { ENGINES, startProgram } from '../process/program.ts'
+import { Certificates } from './certificates.ts'
+import { meet, refusal, startSecure } from './client.ts'
+
+for (const engine of ENGINES) {
+  test(`of three certificates a client gets the one for the name that it asks for (${engine})`, async (t) => {
+    const certificates = new Certificates(t)
+      .selfSigned('one', { host: 'one.test' })
+      .selfSigned('two', { host: '*.two.test' })
+      // Before Node 24 node shows a certificate for a name beside the first, and the client's kind of key decides.
+      .selfSigned('three', { host: 'three.test', key: engine === 'native' ? 'rsa' : 'ec' })
+    const args = ['--certfile', 'one.pem', '--keyfile', 'one.key']
+    const more = ['--certificate', 'two.pem:two.key', '--certificate', 'three.pem:three.key']
+    const { port } = await startSecure(t, certificates, { args: [...args, ...more], engine })
+    const shown = async (servername: string) => (await meet(port, { servername })).shown
+    t.is(await shown('one.test'), 'one')
+    t.is(await shown('a.two.test'), 'two')
+    t.is(await shown('THREE.test'), 'three')
+    // A star stands for one label.
+    for (const name of ['two.test', 'a.b.two.test', 'nobody.test', '']) {
+      t.is(await shown(name), 'one', name)
+    }
+    const { body } = await meet(port, { servername: 'three.test', ALPNProtocols: ['http/1.1'] })
+    t.like(body, { isTls: true, encrypted: true, name: 'three.test', alpn: 'http/1.1' })
+    t.like(body, { authorized: false, error: null, reused: false })
+    t.like((await meet(port)).body, { name: false, alpn: false })
+  })
+
+  test(`of two certificates with the same names the client's kind of key decides (${engine})`, async (t) => {
+    const certificates = new Certificates(t)
+      .selfSigned('ec', { host: 'same.test' })
+      .selfSigned('rsa', { host: 'same.test', key: 'rsa' })
+    const args = ['--certificate', 'ec.pem:ec.key', '--certificate', 'rsa.pem:rsa.key']
+    const { port } = await startSecure(t, certificates, { args, engine })
+    const asking = (sigalgs: string) => meet(port, { servername: 'same.test', sigalgs })
+    t.is((await asking('ecdsa_secp256r1_sha256')).shown, 'ec')
+    t.is((await asking('rsa_pss_rsae_sha256')).shown, 'rsa')
+  })
+
+  test(`keys of each form are read, encrypted ones by a password that workers do not get (${engine})`, async (t) => {
+    const certificates = new Certificates(t)
+      .selfSigned('ec', { host: 'ec.test' })
+      .selfSigned('rsa', { host: 'rsa.test', key: 'rsa' })
+    const pass = ['-passout', 'pass:secret']
+    certificates.openssl('ec', '-in', 'ec.key', '-out', 'sec1.key')
+    certificates.openssl('ec', '-in', 'ec.key', '-aes256', ...pass, '-out', 'locked-sec1.key')
+    certificates.openssl('rsa', '-in', 'rsa.key', '-traditional', '-out', 'pkcs1.key')
+    certificates.openssl(
+      ...['rsa', '-in', 'rsa.key', '-traditional', '-aes256', ...pass, '-out', 'locked-pkcs1.key'],
+    )
+    certificates.openssl(
+      ...['pkcs8', '-topk8', '-in', 'ec.key', '-v2', 'aes-256-cbc', ...pass],
+      ...['-out', 'locked-pkcs8.key'],
+    )
+    certificates.write('password', 'secret\n')
+    t.regex(certificates.text('sec1.key'), /BEGIN EC PRIVATE KEY/)
+    t.regex(certificates.text('pkcs1.key'), /BEGIN RSA PRIVATE KEY/)
+    const names = ['sec1', 'locked-sec1', 'pkcs1', 'locked-pkcs1', 'locked-pkcs8']
+    const args = names.flatMap((name) => [
+      '--certificate',
+      `${name.includes('pkcs1') ? 'rsa' : 'ec'}.pem:${name}.key`,
+    ])
+    for (const where of ['env:TLS_PASSWORD', 'file:password']) {
+      const { port } = await startSecure(t, certificates, {
+        args: [...args, '--keyfile-password', where],
+        engine,
+        env: { TLS_PASSWORD: 'secret' },
+      })
+      const sigalgs = 'rsa_pss_rsae_sha256'
+      t.is((await meet(port, { servername: 'rsa.test', sigalgs })).shown, 'rsa')
+      const { shown, body } = await meet(port, { servername: 'ec.test' })
+      t.is(shown, 'ec')
+      t.is(body.password, where.startsWith('env') ? undefined : 'secret')
+    }
+  })
+
+  test(`versions and ciphers are those of the settings, by either name (${engine})`, async (t) => {
+    const certificates = new Certificates(t)
+      .selfSigned('ec', { host: 'ec.test' })
+      .selfSigned('rsa', { host: 'rsa.test', key: 'rsa' })
+    const shown = ['--certificate', 'ec.pem:ec.key', '--certificate', 'rsa.pem:rsa.key']
+    const all = await startSecure(t, certificates, { args: shown, engine })
+    for (const { openssl, name, version } of CIPHERS) {
+      const servername = openssl.includes('RSA') ? 'rsa.test' : 'ec.test'
+      const only = version === '1.3' ? name : openssl
+      const host = openssl.includes('ECDHE-ECDSA') ? 'ec.test' : servername
+      const wanted = `TLSv${version}` as const
+      const met = await meet(all.port, {
+        ...{ servername: host, ciphers: only, minVersion: wanted, maxVersion: wanted },
+      })
+      t.is(met.protocol, wanted)
+      t.is(met.cipher, name)
+      t.deepEqual(met.body.cipher, { name: openssl, standardName: name, version: wanted })
+      t.is(met.body.protocol, wanted)
+    }
+    t.not(
+      await refusal(all.port, {
+        ...{ minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' },
+      }),
+      'let in',
+    )
+    t.not(
+      await refusal(all.port, { ciphers: 'ECDHE-RSA-AES128-SHA', maxVersion: 'TLSv1.2' }),
+      'let in',
+    )
+
+    const newer = await startSecure(t, certificates, {
+      args: [...shown, '--tls-min-version', '1.3'],
+      engine,
+    })
+    t.is((await meet(newer.port)).protocol, 'TLSv1.3')
+    t.not(await refusal(newer.port, { maxVersion: 'TLSv1.2' }), 'let in')
+
+    const names = 'ECDHE-RSA-AES128-GCM-SHA256:TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384'
+    const named = await startSecure(t, certificates, {
+      args: [...shown, '--ciphers', names],
+      engine,
+    })
+    const { protocol, cipher } = await meet(named.port, { servername: 'rsa.test' })
+    t.is(protocol, 'TLSv1.2')
+    t.is(cipher, 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256')
+  })
+}
+
+const REFUSED: readonly [string, readonly string[], RegExp][] = [
+  [
+    'an encrypted key without a password',
+    ['--certfile', 'one.pem', '--keyfile', 'locked.key'],
+    /keyfile cannot be used, got ".*locked\.key": the key is encrypted: keyfile_password says/,
+  ],
+  [
+    'a wrong password',
+    ['--certfile', 'one.pem', '--keyfile', 'locked.key', '--keyfile-password', 'file:one.pem'],
+    /keyfile cannot be used, got ".*locked\.key": the key is encrypted, and the password is not the right one/,
+  ],
+  [
+    'a variable that is not there',
+    ['--certfile', 'one.pem', '--keyfile', 'one.key', '--keyfile-password', 'env:NOBODY'],
+    /keyfile_password cannot be used, got "env:NOBODY": there is no such variable/,
+  ],
+  [
+    'a password in the setting itself',
+    ['--certfile', 'one.pem', '--keyfile-password', 'secret'],
+    /--keyfile-password must be env:NAME or file:PATH/,
+  ],
+  [
+    'a cipher that nobody knows',
+    ['--certfile', 'one.pem', '--keyfile', 'one.key', '--ciphers', 'HIGH:!aNULL'],
+    /--ciphers must be names .* of TLS_AES_256_GCM_SHA384, .*ECDHE-RSA-CHACHA20-POLY1305, got "HIGH:!aNULL"/,
+  ],
+  [
+    'ciphers without a version',
+    [
+      ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--tls-min-version', '1.3'],
+      ...['--ciphers', 'ECDHE-RSA-AES128-GCM-SHA256'],
+    ],
+    /ciphers ECDHE-RSA-AES128-GCM-SHA256 leaves no version of TLS/,
+  ],
+  [
+    'TLS 1.1',
+    ['--tls-min-version', '1.1'],
+    /--tls-min-version must be "1\.2" or "1\.3", got "1\.1"/,
+  ],
+  [
+    'clients without authorities',
+    ['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '2'],
+    /cert_reqs=2 needs the authorities that vouch for clients/,
+  ],
+  [
+    'authorities without a certificate of our own',
+    ['--ca-certs', 'one.pem', '--cert-reqs', '2'],
+    /ca_certs needs a certificate/,
+  ],
+  [
+    'a list of what is revoked that is none',
+    [
+      ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '1'],
+      ...['--ca-certs', 'one.pem', '--crl-file', 'one.pem'],
+    ],
+    /crl_file cannot be used, got ".*one\.pem": it has no list of revoked certificates/,
+  ],
+]
+
+for (const [what, args, text] of REFUSED) {
+  test(`${what} is refused at the start`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one')
+    certificates.openssl(
+      ...['pkcs8', '-topk8', '-in', 'one.key', '-passout', 'pass:secret', '-out', 'locked.key'],
+    )
+    const program = startProgram(t, {
+      files: { ...certificates.files(), 'app.cjs': '' },
+      args: ['./app.cjs', '-b', '127.0.0.1:0', ...args],
+    })
+    await program.line(text)
+    t.is(await program.exited, 1)
+  })
+}

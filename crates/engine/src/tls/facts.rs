@@ -1,0 +1,62 @@
+//! What an application may ask of a connection that speaks TLS; `ts/engine/secure-facts.ts` reads it.
+
+use rustls::pki_types::CertificateDer;
+
+use super::TlsStream;
+use super::clients::Verdict;
+
+/// Writes the facts behind the record of a connection: numbers first, then texts, then the client's certificates.
+pub(crate) fn write_facts(stream: &TlsStream, out: &mut Vec<u8>) {
+    let name = limited(stream.server_name().unwrap_or_default().as_bytes());
+    let protocol = limited(stream.protocol().unwrap_or_default());
+    let (authorized, error) = match stream.verdict() {
+        Verdict::NotAsked => (0, ""),
+        Verdict::Authorized => (ASKED | AUTHORIZED, ""),
+        Verdict::Not(code) => (ASKED, code),
+    };
+    let resumed = if stream.is_resumed() { RESUMED } else { 0 };
+    let chain = stream.peer_certificates();
+    let length = chain.iter().map(|one| one.len()).sum::<usize>();
+    out.extend_from_slice(&stream.version().to_le_bytes());
+    out.extend_from_slice(&stream.cipher().to_le_bytes());
+    out.extend_from_slice(&[
+        authorized | resumed,
+        name.len() as u8,
+        protocol.len() as u8,
+        error.len() as u8,
+    ]);
+    out.extend_from_slice(&(length as u32).to_le_bytes());
+    out.extend_from_slice(name);
+    out.extend_from_slice(protocol);
+    out.extend_from_slice(error.as_bytes());
+    // Each says its own length.
+    for certificate in chain {
+        out.extend_from_slice(certificate);
+    }
+}
+
+impl TlsStream {
+    /// The version of TLS by its number, 0 before the handshake.
+    fn version(&self) -> u16 {
+        self.tls.protocol_version().map_or(0, u16::from)
+    }
+
+    /// The cipher suite by its number.
+    fn cipher(&self) -> u16 {
+        self.tls.negotiated_cipher_suite().map_or(0, |suite| suite.suite().into())
+    }
+
+    /// What the client has shown, its own certificate first.
+    fn peer_certificates(&self) -> &[CertificateDer<'static>] {
+        self.tls.peer_certificates().unwrap_or_default()
+    }
+}
+
+/// A name of DNS has 253 bytes at most, a protocol of ALPN 255.
+fn limited(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(255)]
+}
+
+const ASKED: u8 = 1;
+const AUTHORIZED: u8 = 2;
+const RESUMED: u8 = 4;

@@ -1,0 +1,95 @@
+/** TLS in the arbiter: what the settings name is read here, and what is new reaches the workers without a restart. */
+
+import { MonocerosError, monocerosError } from '../errors.ts'
+import type { Hook } from '../hooks/load.ts'
+import type { Logger } from '../log/logger.ts'
+import { describeThrown } from '../log/thrown.ts'
+import { native } from '../native/index.ts'
+import type { System } from '../process/system.ts'
+import type { Config } from '../settings/config.ts'
+import { developmentFiles } from '../tls/development.ts'
+import { KeptTls } from '../tls/kept.ts'
+import { alpnProtocols, type ReadFile, readTls, type TlsMaterial } from '../tls/material.ts'
+import { nativeMaterial } from '../tls/native-material.ts'
+import { materialOfOptions, optionsOfMaterial } from '../tls/options.ts'
+import type { Generation } from './generation.ts'
+import type { Workers } from './workers.ts'
+
+interface Opening {
+  readonly system: System
+  readonly log?: Logger
+  /** The hook, if there is one. */
+  readonly sslContext?: Hook | undefined
+}
+
+/** Reads what the settings name; throws what cannot be used, so that no worker meets it. */
+export function openTls(config: Config, { log, system, sslContext }: Opening): KeptTls | undefined {
+  const { certfile, certificates, dev_tls: isDevelopment } = config
+  const isMade = isDevelopment && certfile === null && certificates.length === 0
+  const files = isMade ? developmentFiles(system.env, system.date()) : {}
+  if ('certfile' in files) {
+    log?.info(
+      `TLS: the development certificate is ${files.certfile}: clients must be told to trust it`,
+    )
+  }
+  const settings = { ...config, ...files }
+  return KeptTls.open((readFile) => {
+    const material = readMaterial(settings, { readFile, sslContext })
+    if (material === undefined || native === null || config.engine === 'node') return material
+    const problem = native.tlsProblem(nativeMaterial(material, []))
+    if (problem != null) throw monocerosError('ERR_TLS_MATERIAL', problem)
+    return material
+  })
+}
+
+function readMaterial(
+  config: Config,
+  { readFile, sslContext }: { readFile: ReadFile; sslContext: Hook | undefined },
+): TlsMaterial | undefined {
+  if (sslContext === undefined) return readTls(config, readFile)
+  const ofSettings = () => {
+    const material = readTls(config, readFile)
+    if (material === undefined) throw monocerosError('ERR_TLS_CERTIFICATE', 'ssl_context')
+    return optionsOfMaterial(material, config.cert_reqs)
+  }
+  let options: unknown
+  try {
+    options = sslContext(config, ofSettings)
+  } catch (thrown) {
+    if (thrown instanceof MonocerosError) throw thrown
+    throw monocerosError('ERR_HOOK_FAILED', 'ssl_context', describeThrown(thrown)).causedBy(thrown)
+  }
+  if (typeof options !== 'object' || options === null || options instanceof Promise) {
+    throw monocerosError(
+      'ERR_TLS_OPTIONS',
+      'ssl_context',
+      'it must return options of tls.createServer',
+    )
+  }
+  return materialOfOptions(options, {
+    where: 'ssl_context',
+    strictEnds: !config.suppress_ragged_eofs,
+    protocols: alpnProtocols(config),
+  })
+}
+
+/** Once a second: looks at files, dates and the age of keys, and tells the workers what is new. */
+export function renewTls(
+  current: Generation | undefined,
+  { system, log, workers }: { system: System; log: Logger; workers: Workers },
+): void {
+  if (current === undefined) return
+  const { tls, ticketSecrets } = current
+  const hasTurned = ticketSecrets.turn(system.now())
+  const isOther = tls?.look(system.date(), log) === true
+  if (!hasTurned && !isOther) return
+  for (const { child, generation } of workers.list()) {
+    if (!hasTurned && generation !== current) continue
+    const material = generation.tls?.material
+    child.send({
+      type: 'secure',
+      ticketSecrets: ticketSecrets.list,
+      ...(material === undefined ? {} : { tls: material }),
+    })
+  }
+}

@@ -1,0 +1,96 @@
+/** TLS of node:tls as the material says, for the engine on node:http. */
+import { X509Certificate } from 'node:crypto'
+import tls from 'node:tls'
+
+import { CIPHERS } from './ciphers.ts'
+import type { TlsCertificate, TlsMaterial } from './material.ts'
+import { ticketKeys } from './ticket-keys.ts'
+
+/** A day, as the keys of tickets are kept. */
+const SESSION_SECONDS = 86_400
+
+/** What all servers of one worker say: else node takes the command line, which workers may differ in. */
+const SESSION_CONTEXT = 'monoceros'
+
+/** Options of a server; a client that shows no valid certificate is for `refuses` to judge. */
+export function nodeTlsOptions(
+  material: TlsMaterial,
+  secrets: readonly string[],
+): tls.TlsOptions & { SNICallback: NonNullable<tls.TlsOptions['SNICallback']> } {
+  const { certificates, clients } = material
+  const names = certificates.map((one) => one.names)
+  const [first] = certificates
+  // All kinds of keys for the names of the first: what is found by a name comes beside these before Node 24.
+  const ours = certificates.filter((one) => one.names.join() === first?.names.join())
+  const contexts = new Map<string, tls.SecureContext>()
+  const [keys] = ticketKeys(secrets, material, { judgesResumed: false })
+  return {
+    ...contextOptions(material, ours),
+    ...(keys === undefined ? {} : { ticketKeys: keys }),
+    sessionTimeout: SESSION_SECONDS,
+    sessionIdContext: SESSION_CONTEXT,
+    // HTTP/1.1 is all that there is here.
+    ALPNProtocols: ['http/1.1'],
+    requestCert: clients !== undefined,
+    rejectUnauthorized: clients?.required === true && !clients.lenient,
+    SNICallback(asked, callback) {
+      const places = placesFor(names, asked.toLowerCase())
+      if (places.length === 0 || places.includes(0)) return callback(null)
+      const id = places.join()
+      let context = contexts.get(id)
+      if (context === undefined) {
+        const chosen = places.flatMap((place) => certificates[place] ?? [])
+        context = tls.createSecureContext(contextOptions(material, chosen))
+        contexts.set(id, context)
+      }
+      callback(null, context)
+    },
+  }
+}
+
+/** Whether a client is refused that has been let through: `cert_reqs` 1 lets in who shows none, and only them. */
+export function refuses({ clients }: TlsMaterial, socket: tls.TLSSocket): boolean {
+  if (clients === undefined || clients.lenient || socket.authorized) return false
+  return clients.required || socket.getPeerX509Certificate() !== undefined
+}
+
+/** What the authority of a certificate says of it, if there is such a thing. */
+export function stapleOf({ certificates }: TlsMaterial, shown: Buffer): Buffer | null {
+  const certificate = certificates.find(({ chain }) => new X509Certificate(chain).raw.equals(shown))
+  return certificate?.staple === undefined ? null : Buffer.from(certificate.staple, 'base64')
+}
+
+function contextOptions(
+  material: TlsMaterial,
+  certificates: readonly TlsCertificate[],
+): tls.SecureContextOptions {
+  const { clients, ciphers, minVersion, maxVersion } = material
+  const suites =
+    ciphers.length === 0 ? CIPHERS : CIPHERS.filter(({ number }) => ciphers.includes(number))
+  const rank = ({ number }: { number: number }) => ciphers.indexOf(number)
+  // Of two with keys of one kind OpenSSL takes the last, and we the first.
+  const shown = [...certificates].reverse()
+  return {
+    cert: shown.map(({ chain }) => chain),
+    key: shown.map(({ key }) => key),
+    ciphers: [...suites]
+      .sort((a, b) => rank(a) - rank(b))
+      .map(({ openssl }) => openssl)
+      .join(':'),
+    honorCipherOrder: ciphers.length > 0,
+    minVersion: `TLSv${minVersion}`,
+    maxVersion: `TLSv${maxVersion}`,
+    ...(clients === undefined ? {} : { ca: clients.authorities }),
+    ...(clients === undefined || clients.revocations === '' ? {} : { crl: clients.revocations }),
+  }
+}
+
+/** Where the certificates for a name are: those with the very name, else those with a star for its first label. */
+function placesFor(names: readonly (readonly string[])[], asked: string): number[] {
+  const having = (name: string) =>
+    names.flatMap((some, place) => (some.includes(name) ? [place] : []))
+  const exact = having(asked)
+  if (exact.length > 0) return exact
+  const dot = asked.indexOf('.')
+  return dot < 0 ? [] : having(`*${asked.slice(dot)}`)
+}
