@@ -3,12 +3,10 @@ import { join } from 'node:path'
 
 import test, { type ExecutionContext } from 'ava'
 
-import { HOOK_NAMES } from '../../ts/hooks/table.ts'
 import { defineConfig } from '../../ts/index.ts'
 import { type ConfigSource, requireApplication, resolveConfig } from '../../ts/settings/config.ts'
+import { DEFAULTS } from './defaults.ts'
 import { directoryWith } from './directory.ts'
-
-const FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
 function resolve(t: ExecutionContext, source: Partial<ConfigSource>) {
   const cwd = source.cwd ?? directoryWith(t)
@@ -18,112 +16,7 @@ function resolve(t: ExecutionContext, source: Partial<ConfigSource>) {
 test('without any source every setting has its default', async (t) => {
   const cwd = directoryWith(t)
   const { values, origins, warnings } = await resolveConfig({ argv: [], env: {}, cwd })
-  t.deepEqual(values, {
-    config: null,
-    app: null,
-    bind: ['127.0.0.1:8000'],
-    backlog: 2048,
-    listen_port: 0,
-    workers: 1,
-    worker_class: 'auto',
-    worker_connections: 1000,
-    max_requests: 0,
-    max_requests_jitter: 0,
-    timeout: 30,
-    boot_timeout: 60,
-    graceful_timeout: 30,
-    max_surge: 1,
-    keepalive: 75,
-    engine: 'auto',
-    worker_nice: 0,
-    worker_cpu_affinity: 'off',
-    on_uncaught: 'recycle',
-    max_worker_lifetime: 0,
-    max_worker_lifetime_jitter: 0,
-    max_worker_memory: 0,
-    asgi_lifespan: 'auto',
-    ...Object.fromEntries(HOOK_NAMES.map((name) => [name, null])),
-    limit_request_line: 4094,
-    limit_request_fields: 100,
-    limit_request_field_size: 8190,
-    limit_request_body: 0,
-    request_buffer_size: 65_536,
-    request_buffer_time: 0.1,
-    buffer_memory: 268_435_456,
-    response_buffer_size: 131_072,
-    limit_requests_per_connection: 0,
-    limit_connections_per_address: 0,
-    header_timeout: 30,
-    body_timeout: 30,
-    body_min_rate: 500,
-    request_timeout: 0,
-    write_timeout: 60,
-    write_min_rate: 500,
-    linger_timeout: 2,
-    keyfile: null,
-    certfile: null,
-    suppress_ragged_eofs: true,
-    ...{ keyfile_password: null, certificates: [], ocsp_file: null, dev_tls: false },
-    ...{ tls_min_version: '1.2', tls_max_version: '1.3', ssl_context: null, cert_reqs: 0 },
-    ...{ ca_certs: null, crl_file: null, ciphers: null },
-    handshake_timeout: 10,
-    http_protocols: null,
-    http2_cleartext: null,
-    http2_max_concurrent_streams: 100,
-    http2_initial_window_size: 262_144,
-    http2_max_frame_size: 16_384,
-    http2_max_header_list_size: 65_536,
-    http2_max_resets: 1000,
-    http2_max_idle_frames: 10_000,
-    limit_handshakes: 1000,
-    check_config: false,
-    print_config: false,
-    preload_app: false,
-    reuse_port: false,
-    chdir: cwd,
-    daemon: false,
-    raw_env: [],
-    pidfile: null,
-    secure_scheme_headers: {
-      'X-FORWARDED-PROTOCOL': 'ssl',
-      'X-FORWARDED-PROTO': 'https',
-      'X-FORWARDED-SSL': 'on',
-    },
-    forwarded_allow_ips: '127.0.0.1,::1',
-    forwarded_headers: 'off',
-    proxy_protocol: 'off',
-    proxy_allow_ips: '127.0.0.1,::1',
-    permit_unconventional_http_method: false,
-    casefold_http_method: false,
-    forwarder_headers: 'SCRIPT_NAME,PATH_INFO',
-    header_map: 'drop',
-    root_path: '',
-    user: null,
-    group: null,
-    umask: 0,
-    initgroups: false,
-    accesslog: null,
-    access_log_format: FORMAT,
-    errorlog: '-',
-    loglevel: 'info',
-    error_log_format: 'text',
-    capture_output: false,
-    logger_class: null,
-    logconfig: null,
-    logconfig_dict: {},
-    logconfig_json: null,
-    syslog: false,
-    syslog_addr: 'udp://localhost:514',
-    syslog_prefix: null,
-    syslog_facility: 'user',
-    disable_redirect_access_to_syslog: false,
-    statsd_host: null,
-    statsd_prefix: '',
-    dogstatsd_tags: '',
-    enable_backlog_metric: false,
-    enable_stdio_inheritance: false,
-    proc_name: null,
-  })
+  t.deepEqual(values, { ...DEFAULTS, chdir: cwd })
   t.deepEqual(new Set(Object.values(origins)), new Set(['default']))
   t.deepEqual(warnings, [])
 })
