@@ -118,6 +118,10 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   keyfile_password: 'tls/names.spec.ts › keys of each form are read, encrypted ones by a password',
   certificates: 'tls/names.spec.ts › of three certificates a client gets the one for the name',
   tls_min_version: 'tls/names.spec.ts › versions and ciphers are those of the settings',
+  tls_max_version: 'tls/names.spec.ts › versions and ciphers are those of the settings',
+  handshake_timeout:
+    'crates/engine/tests/protocol/tls.rs › a_handshake_that_stalls_is_cut_and_holds_up_nobody',
+  limit_handshakes: 'crates/engine/tests/protocol/tls.rs › one_handshake_too_many_ends_the_oldest',
   dev_tls: 'tls/development.spec.ts › --dev-tls makes a certificate for localhost',
   cert_reqs: 'tls/clients.spec.ts › a certificate is required, and counts',
   ca_certs: 'tls/clients.spec.ts › a certificate is required, and counts',
@@ -131,6 +135,10 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   http2_initial_window_size: 'http2/serving.spec.ts › a client is told the settings',
   http2_max_frame_size: 'http2/serving.spec.ts › a client is told the settings',
   http2_max_header_list_size: 'http2/serving.spec.ts › a client is told the settings',
+  http2_max_resets:
+    'crates/engine/tests/protocol/http2_floods.rs › requests_that_are_taken_back_again_and_again_end_their_connection',
+  http2_max_idle_frames:
+    'crates/engine/tests/protocol/http2_floods.rs › floods_of_frames_that_bring_nothing_end_their_connection',
 }
 
 /** Of settings that are refused until they are built, and of those without meaning. */

@@ -135,8 +135,14 @@ onNative("a client's reset is the end of one request, and of its socket alone", 
   const over = new Promise<void>((resolve) => {
     closed = resolve
   })
+  let began = (): void => {}
+  // A reset before the request has crossed leaves the program in peace.
+  const inHand = new Promise<void>((resolve) => {
+    began = resolve
+  })
   const client = await serve(t, (req, res) => {
     if (req.url !== '/hang') return void res.end('well')
+    began()
     req.on('error', (error: NodeJS.ErrnoException) => heard.push(`req ${error.code}`))
     res.on('close', () => heard.push('res close'))
     req.socket.on('close', () => closed())
@@ -144,7 +150,7 @@ onNative("a client's reset is the end of one request, and of its socket alone", 
   const hanging = client.request({ ':path': '/hang', ':method': 'POST' })
   hanging.on('error', () => {})
   hanging.write('part')
-  await client.ask('/')
+  await inHand
   hanging.close(8)
   await over
   t.deepEqual(heard.sort(), ['req ECONNRESET', 'res close'])

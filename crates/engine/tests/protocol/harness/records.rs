@@ -78,12 +78,15 @@ impl Reader<'_> {
             1 => Event::Request(self.request(id)),
             2 => {
                 let tag = self.u32();
-                // The bit above it says whether it is encrypted.
-                let family = self.u8() & 15;
+                let kind = self.u8();
+                let family = kind & 15;
                 let (remote_port, local_port) = (self.u16(), self.u16());
                 let (remote, local) = (usize::from(self.u8()), usize::from(self.u8()));
                 assert!(matches!(family, 0 | 4 | 6), "family {family}");
                 let (remote, local) = (self.text(remote), self.text(local));
+                if kind & 16 != 0 {
+                    self.secure_facts();
+                }
                 Event::Connection { id, tag, remote, remote_port, local, local_port }
             }
             3 => Event::ConnectionClosed(id),
@@ -97,6 +100,14 @@ impl Reader<'_> {
             15 => Event::Withdrawn(self.request(id).id),
             _ => panic!("record of unknown kind {kind}"),
         }
+    }
+
+    /// What is known of an encrypted connection: `tls/facts.rs` writes it.
+    fn secure_facts(&mut self) {
+        let (_version, _cipher, _flags) = (self.u16(), self.u16(), self.u8());
+        let texts = [(); 3].map(|()| usize::from(self.u8()));
+        let certificates = self.u32() as usize;
+        self.text(texts.iter().sum::<usize>() + certificates);
     }
 
     fn request(&mut self, id: u32) -> Request {
