@@ -195,12 +195,12 @@ fn make_room(ctx: &Context) -> bool {
 /// Ends the answer whose client has taken nothing for longest, so that another request takes its place among those in
 /// hand: readers that stand still would hold all of them until `write_timeout`. False where all clients read.
 pub(crate) fn make_way(ctx: &Context) -> bool {
-    let stalled = ctx.now_ms().saturating_sub(STALLED_MS);
     let connections = ctx.connections.borrow();
     let readers = connections.iter().filter_map(|(_, one)| one.serving());
     let readers = readers.filter(|shared| !shared.is_shed());
     let Some(reader) = readers.min_by_key(|shared| shared.stalled_since()) else { return false };
-    if reader.stalled_since() > stalled {
+    // Nobody has stood still for long on a clock that has just begun.
+    if ctx.now_ms() < reader.stalled_since().saturating_add(STALLED_MS) {
         return false;
     }
     reader.shed();
