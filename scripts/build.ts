@@ -18,7 +18,7 @@ const ENTRIES = [
   ...['cli/main', 'worker/main', 'worker/watcher-thread', 'index', 'register/register'],
   // For the bench, which measures parts.
   ...['engine/auto', 'http/detect', 'http/node/listen', 'listen/bind-native', 'listen/bind-node'],
-  ...['native/index', 'settings/config'],
+  ...['engine/exchange', 'native/index', 'settings/config'],
 ]
 
 /** Builds what is out of date. Without cargo that is dist/ alone, and one line says so. */
