@@ -23,7 +23,6 @@ use crate::connection::Arrival;
 use crate::context::Context;
 use crate::exchange::Answer;
 use crate::inbound::RequestBody;
-use crate::limits::Limits;
 use crate::request::{Head, Span};
 use crate::ring::ResponseHead;
 use crate::stream::Stream;
@@ -45,7 +44,9 @@ pub(crate) fn serve(arrival: Arrival, stream: Stream) {
     tokio::task::spawn_local(async move {
         let service = service_fn(|request| exchange(&ctx, request));
         // What becomes of the connection is the client's business; the bench counts answers.
-        let _ = http1::Builder::new().serve_connection(Socket(stream), service).await;
+        let _ = http1::Builder::new()
+            .serve_connection(Socket { stream, ctx: ctx.clone() }, service)
+            .await;
         drop(arrival);
     });
 }
@@ -63,7 +64,7 @@ fn exchange(ctx: &Rc<Context>, request: Request<Incoming>) -> Answering {
         let name = append(&mut bytes, name.as_str().as_bytes());
         head.fields.push((name, append(&mut bytes, value.as_bytes())));
     }
-    let rules = &Limits::default().rules;
+    let rules = &ctx.limits.rules;
     ctx.tell(|batch| batch.request((id, 0), &head, &bytes, RequestBody::None, None, rules));
     Answering { ctx: ctx.clone(), id, answer }
 }
@@ -164,7 +165,10 @@ impl Body for Once {
 }
 
 /// A stream as hyper wants it.
-struct Socket(Stream);
+struct Socket {
+    stream: Stream,
+    ctx: Rc<Context>,
+}
 
 impl hyper::rt::Read for Socket {
     fn poll_read(
@@ -172,11 +176,12 @@ impl hyper::rt::Read for Socket {
         cx: &mut TaskContext<'_>,
         mut buf: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut scratch = [0; SCRATCH];
-        let mut read = ReadBuf::new(&mut scratch);
-        let room = buf.remaining().min(SCRATCH);
-        let mut read = read.take(room);
-        ready!(AsyncRead::poll_read(Pin::new(&mut self.0), cx, &mut read))?;
+        let this = &mut *self;
+        // As the guard's connections read: into the thread's own buffer, which nobody has to clear.
+        let mut scratch = this.ctx.scratch.borrow_mut();
+        let room = buf.remaining().min(scratch.len());
+        let mut read = ReadBuf::new(&mut scratch[..room]);
+        ready!(AsyncRead::poll_read(Pin::new(&mut this.stream), cx, &mut read))?;
         buf.put_slice(read.filled());
         Poll::Ready(Ok(()))
     }
@@ -188,17 +193,14 @@ impl hyper::rt::Write for Socket {
         cx: &mut TaskContext<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write(Pin::new(&mut self.0), cx, bytes)
+        AsyncWrite::poll_write(Pin::new(&mut self.stream), cx, bytes)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        AsyncWrite::poll_flush(Pin::new(&mut self.0), cx)
+        AsyncWrite::poll_flush(Pin::new(&mut self.stream), cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
-        AsyncWrite::poll_shutdown(Pin::new(&mut self.0), cx)
+        AsyncWrite::poll_shutdown(Pin::new(&mut self.stream), cx)
     }
 }
-
-/// A request of the bench fits.
-const SCRATCH: usize = 8_192;
