@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import test from 'ava'
 import type { FetchFunction } from '../../ts/http/fetch.ts'
 import { native } from '../../ts/native/index.ts'
@@ -133,6 +134,52 @@ const cases: Readonly<Record<string, Case>> = {
     asked: get('/a%20b?c=d', 'X-A: 1', 'x-a: 2'),
     answer: /\["GET","http:\/\/test\/a%20b\?c=d","1, 2",true\]$/,
   },
+  'headers of a request': {
+    fetch: (req) => {
+      const { headers } = req
+      const asked = [
+        headers.get('X-A'),
+        headers.has('x-b'),
+        headers.has('x-c'),
+        headers.get('cookie'),
+      ]
+      const isOurs = headers instanceof Headers && headers.constructor === Headers
+      const first = inspect(headers)
+      headers.append('x-c', '3')
+      return Response.json([
+        asked,
+        isOurs,
+        first,
+        [...headers].join('|'),
+        new Headers(headers).get('x-c'),
+        Object.fromEntries(headers.entries())['x-a'],
+        new Request('http://a/', req).headers.get('x-c'),
+        headers === req.headers,
+      ])
+    },
+    asked: get('/', 'X-A: 1', 'x-B:  2', 'x-a: 3', 'Cookie: a=b', 'cookie: c=d'),
+    answer: exactly(
+      JSON.stringify([
+        ['1, 3', true, false, 'a=b; c=d'],
+        true,
+        "Headers {\n  Host: 'test',\n  Connection: 'close',\n  'X-A': '1, 3',\n  'x-B': '2',\n  Cookie: 'a=b; c=d'\n}",
+        'connection,close|cookie,a=b; c=d|host,test|x-a,1, 3|x-b,2|x-c,3',
+        ...['3', '1, 3', '3', true],
+      ]),
+      '',
+    ),
+  },
+  'a name that no header has': {
+    fetch: (req) => {
+      try {
+        return new Response(req.headers.get('a b'))
+      } catch (error) {
+        return new Response(String(error))
+      }
+    },
+    asked: get('/'),
+    answer: /TypeError: Headers.get: "?a b"? is an invalid header name/,
+  },
   'a URL that has to be parsed': {
     fetch: (req) => Response.json(req.url),
     asked: get("/a/../b'c?d'"),
@@ -263,6 +310,6 @@ for (const [name, start] of Object.entries(engines)) {
   })
 }
 
-function exactly(text: string): RegExp {
-  return new RegExp(`^${text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`)
+function exactly(text: string, from = '^'): RegExp {
+  return new RegExp(`${from}${text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`)
 }

@@ -1,3 +1,4 @@
+import { inspect } from 'node:util'
 import test from 'ava'
 import { installFetchGlobals } from '../../ts/http/fetch/globals.ts'
 
@@ -75,6 +76,32 @@ const made: Readonly<Record<string, (Of: typeof Response) => Response>> = {
   bytes: (Of) => new Of(Buffer.from('bytes'), { statusText: 'Fine' }),
   JSON: (Of) => Of.json([1], { status: 201, headers: { a: 'b' } }),
   nothing: (Of) => new Of(),
+  'nothing, with fields': (Of) => new Of(null, { status: 302, headers: { Location: '/a' } }),
+  'nothing, of a status without a body': (Of) => new Of(null, { status: 204, headers: { a: 'b' } }),
+  'fields out of order': (Of) =>
+    new Of('x', { headers: { 'X-B': 'b', 'a-c': '', 'X-A': 'a b\t\xe9' } }),
+  'a field twice': (Of) => new Of('x', { headers: { 'X-A': '1', 'x-a': '2' } }),
+  'white space round a value': (Of) => new Of('x', { headers: { a: ' b\t' } }),
+  'values that are no strings': (Of) =>
+    new Of('x', { headers: { a: 1, b: undefined } as unknown as Record<string, string> }),
+  'headers of headers': (Of) =>
+    new Of('x', {
+      headers: new Headers([
+        ['b', '1'],
+        ['Set-Cookie', 'c=d'],
+        ['set-cookie', 'e'],
+      ]),
+    }),
+  'JSON of another type': (Of) =>
+    Of.json('x', { headers: { 'Content-Type': 'application/problem+json' } }),
+  'JSON with a reason': (Of) => Of.json(null, { status: 500, statusText: 'Sad' }),
+  'an init that is a class': (Of) =>
+    new Of(
+      'x',
+      new (class {
+        readonly status = 203
+      })(),
+    ),
   parameters: (Of) => new Of(new URLSearchParams({ a: 'b' })),
   'of a response': (Of) => {
     const first = new Of('first', { status: 201, headers: { a: 'b' } })
@@ -87,6 +114,51 @@ for (const [title, make] of Object.entries(made)) {
     t.deepEqual(await shown(make(Response)), await shown(make(Native.Response)))
   })
 }
+
+const refused: Readonly<Record<string, (Of: typeof Response) => unknown>> = {
+  'a status beyond 599': (Of) => new Of('x', { status: 600 }),
+  'a status that is no number': (Of) => new Of('x', { status: 'x' as unknown as number }),
+  'a reason of two lines': (Of) => new Of('x', { statusText: 'a\nb' }),
+  'a value of two lines': (Of) => new Of('x', { headers: { a: 'b\r\nc: d' } }),
+  'a value beyond Latin-1': (Of) => new Of('x', { headers: { a: '\u2603' } }),
+  'a name with a space': (Of) => new Of('x', { headers: { 'a b': 'c' } }),
+  'an init that is a number': (Of) => new Of('x', 5 as unknown as ResponseInit),
+  'JSON with a body where none may be': (Of) => Of.json(1, { status: 204 }),
+  'JSON of what has none': (Of) => Of.json(undefined),
+  'JSON of a circle': (Of) => {
+    const circle: unknown[] = []
+    circle.push(circle)
+    return Of.json(circle)
+  },
+}
+
+for (const [title, make] of Object.entries(refused)) {
+  test(`what native refuses is refused in its words: ${title}`, (t) => {
+    const error = t.throws(() => make(Native.Response), { any: true })
+    t.throws(() => make(Response), { any: true, message: (error as Error).message })
+  })
+}
+
+test('a quick response is inspected as native is, and its class knows it', (t) => {
+  const options = { status: 201, headers: { a: 'b' } }
+  const quick = new Response('x', options)
+  t.is(Object.getPrototypeOf(quick), Native.Response.prototype)
+  const shown = inspect(quick)
+  t.is(shown, inspect(new Native.Response('x', options)))
+  const { headers } = quick
+  t.is(quick.headers, headers)
+})
+
+test('members taken from the prototype work on quick and native responses, and on nothing else', async (t) => {
+  const { text } = Response.prototype
+  const status = Object.getOwnPropertyDescriptor(Response.prototype, 'status')?.get
+  for (const response of [new Response('a'), new Native.Response('a')]) {
+    t.is(status?.call(response), 200)
+    t.is(await text.call(response), 'a')
+  }
+  t.throws(() => status?.call({}), { instanceOf: TypeError })
+  await t.throwsAsync(async () => text.call({} as Response), { instanceOf: TypeError })
+})
 
 test('each way to read the body, first and alone', async (t) => {
   t.deepEqual(await new Response('{"a":1}').json(), { a: 1 })

@@ -48,6 +48,8 @@ export interface Exchange {
   owner: ExchangeOwner | undefined
   readonly method: string
   readonly url: string
+  /** The Host field. */
+  readonly host: string | undefined
   readonly httpVersionMinor: 0 | 1
   readonly keepAlive: boolean
   /** Asks for an upgrade, or is CONNECT: the connection may be taken over. */

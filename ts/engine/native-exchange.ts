@@ -91,12 +91,37 @@ export class NativeExchange implements Exchange {
   }
 
   get url(): string {
+    const start = this.#urlAt
+    return this.#text.slice(start, start + u16(this.#text, this.#at + 1))
+  }
+
+  /** Where the target begins; the fields stand behind it. */
+  get #urlAt(): number {
     const text = this.#text
     const at = this.#at
     const fields = u16(text, at + 3)
-    const start =
-      text.charCodeAt(at) !== 0 ? at + 5 + fields * 4 : at + 7 + fields * 4 + u16(text, at + 5)
-    return text.slice(start, start + u16(text, at + 1))
+    return text.charCodeAt(at) !== 0 ? at + 5 + fields * 4 : at + 7 + fields * 4 + u16(text, at + 5)
+  }
+
+  /** Where the lengths of names and values begin. */
+  get #lengthsAt(): number {
+    return this.#text.charCodeAt(this.#at) !== 0 ? this.#at + 5 : this.#at + 7
+  }
+
+  get host(): string | undefined {
+    const text = this.#text
+    const at = this.#at
+    let lengths = this.#lengthsAt
+    let start = this.#urlAt + u16(text, at + 1)
+    for (let left = u16(text, at + 3); left > 0; left--) {
+      const name = u16(text, lengths)
+      const value = start + name
+      const end = value + u16(text, lengths + 2)
+      if (name === 4 && isHost(text, start)) return text.slice(value, end)
+      start = end
+      lengths += 4
+    }
+    return undefined
   }
 
   /** The record ends with what a proxy told and where the application is mounted. */
@@ -134,20 +159,14 @@ export class NativeExchange implements Exchange {
   rawHeaders(): string[] {
     const text = this.#text
     const at = this.#at
-    const count = u16(text, at + 3)
-    let table = at + 5
-    let start = table + count * 4
-    if (text.charCodeAt(at) === 0) {
-      start += 2 + u16(text, table)
-      table += 2
-    }
-    start += u16(text, at + 1)
-    const raw: string[] = new Array(count * 2)
+    let lengths = this.#lengthsAt
+    let start = this.#urlAt + u16(text, at + 1)
+    const raw: string[] = new Array(u16(text, at + 3) * 2)
     for (let index = 0; index < raw.length; index++) {
-      const end = start + u16(text, table)
+      const end = start + u16(text, lengths)
       raw[index] = text.slice(start, end)
       start = end
-      table += 2
+      lengths += 2
     }
     return raw
   }
@@ -311,4 +330,14 @@ export class NativeExchange implements Exchange {
     if (!this.ended || this.bodyOpen || this.#asked > 0) return
     if (this.#live[this.#place] === this) this.#live[this.#place] = undefined
   }
+}
+
+/** Compared without making a string of it; each letter is 32 less where it is a capital. */
+function isHost(text: string, at: number): boolean {
+  return (
+    (text.charCodeAt(at) | 32) === 104 &&
+    (text.charCodeAt(at + 1) | 32) === 111 &&
+    (text.charCodeAt(at + 2) | 32) === 115 &&
+    (text.charCodeAt(at + 3) | 32) === 116
+  )
 }

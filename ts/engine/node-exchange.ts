@@ -166,6 +166,15 @@ class NodeExchange {
     this.owner?.onEnd(this.#req.rawTrailers)
   }
 
+  get host(): string | undefined {
+    const raw = this.#req.rawHeaders
+    for (let i = 0; i < raw.length; i += 2) {
+      const name = raw[i]
+      if (name?.length === 4 && name.toLowerCase() === 'host') return raw[i + 1]
+    }
+    return undefined
+  }
+
   rawHeaders(): string[] {
     return this.#req.rawHeaders.slice()
   }

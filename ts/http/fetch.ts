@@ -8,6 +8,7 @@ import { Environment, FetchContext } from './fetch/environment.ts'
 import { installFetchGlobals } from './fetch/globals.ts'
 import type { Incoming } from './fetch/request.ts'
 import { LazyRequest } from './fetch/request.ts'
+import type { LazyHeaders } from './fetch/request-headers.ts'
 import type { Sending } from './fetch/send.ts'
 import { sendResponse } from './fetch/send.ts'
 import { absoluteUrl } from './fetch/url.ts'
@@ -45,16 +46,14 @@ class FetchHandler implements ExchangeHandler {
   }
 
   onExchange(exchange: Exchange): void {
-    const raw = exchange.rawHeaders()
-    const { connection } = exchange
-    const url = absoluteUrl(connection.encrypted, hostOf(raw), exchange.url)
+    const url = absoluteUrl(exchange.connection.encrypted, exchange.host, exchange.url)
     if (url === undefined) {
       refuse(exchange, 400, 'Bad Request')
       return
     }
-    const call = new FetchCall(exchange)
+    const call = new FetchCall(exchange, url)
     exchange.owner = call
-    const request = new LazyRequest(call, url, raw) as unknown as Request
+    const request = new LazyRequest(call) as unknown as Request
     let answer: Response | Promise<Response>
     // Fetch applications expect that a throw costs one answer and never the process.
     try {
@@ -104,28 +103,33 @@ class FetchHandler implements ExchangeHandler {
 /** One exchange with a fetch function. */
 class FetchCall implements ExchangeOwner, Incoming, Sending {
   readonly exchange: Exchange
-  body: RequestBody | undefined
-  reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+  readonly url: string
   aborted = false
   answered = false
-  #controller: AbortController | undefined
-  #onRoom: (() => void) | undefined
+  headers: LazyHeaders | undefined = undefined
+  native: Request | undefined = undefined
+  body: RequestBody | undefined = undefined
+  reader: ReadableStreamDefaultReader<Uint8Array> | undefined = undefined
+  // Nobody but this file sees them, and a private field would cost each call its making.
+  controller: AbortController | undefined = undefined
+  roomFound: (() => void) | undefined = undefined
 
-  constructor(exchange: Exchange) {
+  constructor(exchange: Exchange, url: string) {
     this.exchange = exchange
+    this.url = url
   }
 
   signal(): AbortSignal {
-    if (this.#controller === undefined) {
-      this.#controller = new AbortController()
-      if (this.aborted) this.#controller.abort()
+    if (this.controller === undefined) {
+      this.controller = new AbortController()
+      if (this.aborted) this.controller.abort()
     }
-    return this.#controller.signal
+    return this.controller.signal
   }
 
   room(): Promise<void> {
     return new Promise((resolve) => {
-      this.#onRoom = resolve
+      this.roomFound = resolve
     })
   }
 
@@ -140,8 +144,8 @@ class FetchCall implements ExchangeOwner, Incoming, Sending {
   }
 
   onDrain(): void {
-    this.#onRoom?.()
-    this.#onRoom = undefined
+    this.roomFound?.()
+    this.roomFound = undefined
   }
 
   onThrown(): void {
@@ -155,7 +159,7 @@ class FetchCall implements ExchangeOwner, Incoming, Sending {
     this.aborted = true
     const reason = connectionReset()
     this.body?.fail(reason)
-    this.#controller?.abort()
+    this.controller?.abort()
     this.reader?.cancel(reason).catch(() => {})
     this.onDrain()
   }
@@ -167,14 +171,6 @@ function isResponse(value: unknown): value is Response {
     value instanceof Response ||
     (typeof value === 'object' && value !== null && 'status' in value && 'headers' in value)
   )
-}
-
-function hostOf(raw: string[]): string | undefined {
-  for (let i = 0; i < raw.length; i += 2) {
-    const name = raw[i]
-    if (name?.length === 4 && (name === 'Host' || name.toLowerCase() === 'host')) return raw[i + 1]
-  }
-  return undefined
 }
 
 function called({ exchange }: FetchCall): string {

@@ -5,29 +5,28 @@
 import type { Exchange } from '../../engine/exchange.ts'
 import { bodyUnusable } from '../node/errors.ts'
 import { RequestBody } from './body.ts'
+import { LazyHeaders } from './request-headers.ts'
 
 const NativeRequest = globalThis.Request
 
-/** What has to be known of a request beside its exchange. */
+/** What has to be known of a request, and what becomes of it: in one object, of which the request has the only field. */
 export interface Incoming {
   readonly exchange: Exchange
+  readonly url: string
   /** Made when first asked for, and aborted when the client goes. */
   signal(): AbortSignal
   /** The body, made when it is first looked at. */
   body: RequestBody | undefined
+  headers: LazyHeaders | undefined
+  /** The request that answers everything, once somebody has asked for more than the lazy one knows. */
+  native: Request | undefined
 }
 
 export class LazyRequest {
   readonly #incoming: Incoming
-  readonly #url: string
-  readonly #raw: string[]
-  #headers: Headers | undefined
-  #native: Request | undefined
 
-  constructor(incoming: Incoming, url: string, raw: string[]) {
+  constructor(incoming: Incoming) {
     this.#incoming = incoming
-    this.#url = url
-    this.#raw = raw
   }
 
   /** The native request of a lazy one; anything else as it is. */
@@ -42,13 +41,17 @@ export class LazyRequest {
   }
 
   get url(): string {
-    return this.#url
+    return this.#incoming.url
   }
 
   get headers(): Headers {
-    if (this.#native !== undefined) return this.#native.headers
-    this.#headers ??= headersOf(this.#raw)
-    return this.#headers
+    return this.#headers as unknown as Headers
+  }
+
+  get #headers(): LazyHeaders {
+    const incoming = this.#incoming
+    incoming.headers ??= new LazyHeaders(incoming.exchange.rawHeaders())
+    return incoming.headers
   }
 
   get signal(): AbortSignal {
@@ -97,6 +100,10 @@ export class LazyRequest {
     return this.#become().clone()
   }
 
+  get #native(): Request | undefined {
+    return this.#incoming.native
+  }
+
   #mayHaveBody(): boolean {
     if (this.#native !== undefined) return this.#native.body !== null
     const { method, bodyKind } = this.#incoming.exchange
@@ -113,11 +120,11 @@ export class LazyRequest {
 
   /** From here on a native request answers everything. */
   #become(): Request {
-    if (this.#native !== undefined) return this.#native
     const incoming = this.#incoming
+    if (incoming.native !== undefined) return incoming.native
     const init: RequestInit & { duplex?: 'half' } = {
       method: this.method,
-      headers: this.headers,
+      headers: LazyHeaders.unwrap(this.#headers) as Headers,
       signal: incoming.signal(),
     }
     if (this.#mayHaveBody()) {
@@ -125,8 +132,9 @@ export class LazyRequest {
       init.body = incoming.body.used ? usedStream() : incoming.body.stream()
       init.duplex = 'half'
     }
-    this.#native = new NativeRequest(this.#url, init)
-    return this.#native
+    incoming.native = new NativeRequest(incoming.url, init)
+    LazyHeaders.adopt(this.#headers, incoming.native.headers)
+    return incoming.native
   }
 }
 
@@ -143,13 +151,6 @@ for (const name of Object.getOwnPropertyNames(NativeRequest.prototype)) {
 }
 Reflect.deleteProperty(LazyRequest.prototype, 'constructor')
 Object.setPrototypeOf(LazyRequest.prototype, NativeRequest.prototype)
-
-/** Header values are bytes; the engine has refused what no field may contain. */
-function headersOf(raw: string[]): Headers {
-  const headers = new Headers()
-  for (let i = 0; i + 1 < raw.length; i += 2) headers.append(raw[i] ?? '', raw[i + 1] ?? '')
-  return headers
-}
 
 /** A body that has been read before the request became native: native refuses to read it again. */
 function usedStream(): ReadableStream<Uint8Array> {

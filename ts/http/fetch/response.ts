@@ -1,169 +1,214 @@
 /**
- * Responses whose body is text or bytes, without the stream that native ones make of it (seventeen microseconds of
- * Node 20, ten of Node 24). They are native responses all the same, whose body is set aside until somebody asks for it:
- * `instanceof` holds both ways, and classes may extend either.
+ * Responses whose body is nothing, text or bytes, without native's objects: its `Response`, `Headers` and stream cost
+ * more than everything else of an answer. A quick response has native's prototype, whose members are taught to look for
+ * what a quick one has set aside and to make the native one of it when somebody asks for more: `instanceof` holds both
+ * ways, classes may extend either, and methods taken from the prototype work on both.
  */
+import { fieldsOf, type Pair } from './response-fields.ts'
 
-/** What a response sets aside: only text and bytes, which are most answers. */
-export type AsideBody = string | Uint8Array
+/** What a response sets aside: nothing, or text and bytes, which are most answers. */
+export type AsideBody = string | Uint8Array | null
 
-type OurResponse = Response & {
-  [kBody]?: AsideBody | undefined
-  [kTextType]?: boolean
-  [kInner]?: Response
+/** A response as native's members meet it: quick where it has a status of its own. */
+type Any = Response & {
+  [kStatus]?: number
+  [kStatusText]?: string
+  [kBody]?: AsideBody
+  [kFields]?: readonly Pair[] | undefined
+  [kType]?: string | undefined
+  [kHeaders]?: Headers | undefined
+  [kNative]?: Response | undefined
 }
 
-/** The body set aside. */
+const kStatus = Symbol('monoceros.status')
+const kStatusText = Symbol('monoceros.statusText')
 const kBody = Symbol('monoceros.body')
-/** The Content-Type that native gives text is not yet among the headers. */
-const kTextType = Symbol('monoceros.textType')
+/** The application's fields, as long as nobody has asked for `headers`. */
+const kFields = Symbol('monoceros.fields')
+/** The Content-Type, where the application has given no fields. */
+const kType = Symbol('monoceros.type')
+/** What `headers` has shown. */
+const kHeaders = Symbol('monoceros.headers')
 /** The native response of the body, once somebody has asked for that. */
-const kInner = Symbol('monoceros.inner')
+const kNative = Symbol('monoceros.native')
 
-const TEXT_TYPE = 'text/plain;charset=UTF-8'
-
-/** The field that text has when the application gives no headers. */
-export const TEXT_TYPE_FIELD = `content-type: ${TEXT_TYPE}\r\n`
+const TEXT = 'text/plain;charset=UTF-8'
+const JSON_TYPE = 'application/json'
 
 const Native = globalThis.Response
-const headersOf = Object.getOwnPropertyDescriptor(Native.prototype, 'headers')?.get as (
-  this: Response,
-) => Headers
+const NativeHeaders = globalThis.Headers
 
 /** The statuses of which native refuses a body. */
 const NULL_BODY = new Set([101, 204, 205, 304])
+const PLAIN_REASON = /^[\x20-\x7e]*$/
 
 /** The constructor that stands in for native's. */
-export function QuickResponse(this: unknown, body?: unknown, init?: ResponseInit): Response {
+export function QuickResponse(this: Any, body?: unknown, init?: ResponseInit): Response {
   // Without `new`, and for everything that is not simple, native says what to say.
   if (new.target === undefined) return Reflect.apply(Native, this, [body, init])
-  const aside = asideOf(body, init)
-  if (aside === undefined) return Reflect.construct(Native, [body, init], new.target)
-  const response: OurResponse =
-    new.target === QuickResponse
-      ? new Native(null, init)
-      : Reflect.construct(Native, [null, init], new.target)
-  response[kBody] = aside
-  if (typeof body === 'string') giveTextType(response, init)
-  return response
+  if (typeof body === 'string') {
+    if (prepare(this, body, init, TEXT)) return this
+  } else if (body === null || body === undefined) {
+    if (prepare(this, null, init, undefined)) return this
+  } else if (body instanceof Uint8Array) {
+    // The program may change its bytes before they are sent.
+    if (prepare(this, new Uint8Array(body), init, undefined)) return this
+  }
+  return Reflect.construct(Native, [body, init], new.target)
 }
 
-/** `Response.json`, with its text set aside likewise. */
+/** `Response.json` likewise. */
 function json(data: unknown, init?: ResponseInit): Response {
   const text = JSON.stringify(data)
-  if (text === undefined || asideOf(text, init) === undefined) return Native.json(data, init)
-  const response: OurResponse = new Native(null, init)
-  response[kBody] = text
-  const headers = headersOf.call(response)
-  if (!headers.has('content-type')) headers.append('content-type', 'application/json')
-  return response
+  if (text === undefined) return Native.json(data, init)
+  const response: Any = Object.create(Native.prototype)
+  return prepare(response, text, init, JSON_TYPE) ? response : Native.json(data, init)
 }
 
-function asideOf(body: unknown, init: ResponseInit | undefined): AsideBody | undefined {
-  const simple = typeof body === 'string' || body instanceof Uint8Array
-  if (!simple || (init?.status !== undefined && NULL_BODY.has(Number(init.status))))
-    return undefined
-  // The program may change its bytes before they are sent.
-  return typeof body === 'string' ? body : new Uint8Array(body)
-}
-
-function giveTextType(response: OurResponse, init: ResponseInit | undefined): void {
-  if (init?.headers === undefined) {
-    response[kTextType] = true
-    return
+/** Makes a response a quick one; false where only native knows what the arguments mean. */
+function prepare(
+  response: Any,
+  body: AsideBody,
+  init: ResponseInit | undefined,
+  type: string | undefined,
+): boolean {
+  let status = 200
+  let statusText = ''
+  let fields: readonly Pair[] | undefined
+  let headers: Headers | undefined
+  if (init !== undefined) {
+    if (typeof init !== 'object' || init === null) return false
+    const given = init.headers
+    if (init.status !== undefined) ({ status } = init)
+    if (init.statusText !== undefined) ({ statusText } = init)
+    if (!Number.isInteger(status) || status < 200 || status > 599) return false
+    if (body !== null && NULL_BODY.has(status)) return false
+    if (typeof statusText !== 'string' || !PLAIN_REASON.test(statusText)) return false
+    if (given !== undefined) {
+      fields = fieldsOf(given, type)
+      if (fields === undefined) headers = copied(given, type)
+    }
   }
-  const headers = headersOf.call(response)
-  if (!headers.has('content-type')) headers.append('content-type', TEXT_TYPE)
+  response[kStatus] = status
+  response[kStatusText] = statusText
+  response[kBody] = body
+  response[kFields] = fields
+  response[kType] = fields === undefined && headers === undefined ? type : undefined
+  response[kHeaders] = headers
+  response[kNative] = undefined
+  return true
 }
 
-/** The body of a response that nobody has looked at. */
-export function asideBody(response: Response): AsideBody | undefined {
-  return (response as OurResponse)[kBody]
+function copied(given: NonNullable<ResponseInit['headers']>, type: string | undefined): Headers {
+  const headers = new NativeHeaders(given)
+  if (type !== undefined && !headers.has('content-type')) headers.append('content-type', type)
+  return headers
 }
 
-/** Whether the only header is the Content-Type of text. */
-export function hasOnlyTextType(response: Response): boolean {
-  return (response as OurResponse)[kTextType] === true
+/** A response that nobody has asked for more than it has itself: its body, and no more than that is to be looked at. */
+export function isQuick(response: Response): boolean {
+  return (response as Any)[kStatus] !== undefined && (response as Any)[kNative] === undefined
 }
 
-/** From here on the body is native's. */
-function innerOf(response: OurResponse): Response | undefined {
-  const body = response[kBody]
-  if (body === undefined) return response[kInner]
-  response[kBody] = undefined
+/** The body of a quick response. */
+export function quickBody(response: Response): AsideBody {
+  return (response as Any)[kBody] ?? null
+}
+
+/** The Content-Type of a quick response that has no other field. */
+export function onlyType(response: Response): string | undefined {
+  return (response as Any)[kType]
+}
+
+/** The fields of any response, names in lower case and in order. */
+export function pairsOf(response: Response): Iterable<Pair> {
+  return (response as Any)[kFields] ?? response.headers
+}
+
+/** From here on the body is native's; undefined for a response that is native anyway. */
+function nativeOf(response: Any): Response | undefined {
+  if (response[kStatus] === undefined) return undefined
+  if (response[kNative] !== undefined) return response[kNative]
   const init = { headers: response.headers }
-  const inner = new Native(typeof body === 'string' ? body : new Uint8Array(body), init)
-  response[kInner] = inner
-  return inner
+  const native = new Native(response[kBody] ?? null, init)
+  response[kBody] = null
+  response[kNative] = native
+  return native
 }
 
-const BODY_GETTERS = ['body', 'bodyUsed'] as const
-const BODY_METHODS = ['text', 'json', 'arrayBuffer', 'blob', 'formData', 'bytes'] as const
+/** What quick responses answer in place of native's getters. */
+const GETTERS: Readonly<Record<string, (response: Any) => unknown>> = {
+  status: (response) => response[kStatus],
+  statusText: (response) => response[kStatusText],
+  ok: (response) => (response[kStatus] ?? 0) < 300,
+  headers: headersOf,
+  type: () => 'default',
+  url: () => '',
+  redirected: () => false,
+}
 
-/** Puts the constructor in native's place, and teaches native's methods to find a body set aside. */
+function headersOf(response: Any): Headers {
+  if (response[kHeaders] !== undefined) return response[kHeaders]
+  const headers = new NativeHeaders()
+  for (const [name, value] of response[kFields] ?? []) headers.append(name, value)
+  const type = response[kType]
+  if (type !== undefined) headers.append('content-type', type)
+  response[kFields] = undefined
+  response[kType] = undefined
+  response[kHeaders] = headers
+  return headers
+}
+
+/** In place of native's methods; `clone` has to show what the quick one shows. */
+const METHODS: Readonly<Record<string, (response: Any, native: Response) => unknown>> = {
+  clone(response, native) {
+    const { status, statusText, headers } = response
+    return new Native(native.clone().body, { status, statusText, headers })
+  },
+}
+
+/** Puts the constructor in native's place, and teaches native's members what a quick response is. */
 export function installQuickResponse(): void {
   if (globalThis.Response !== Native) return
   const { prototype } = Native
-  for (const name of BODY_GETTERS) {
+  for (const name of Object.getOwnPropertyNames(prototype)) {
     const native = Object.getOwnPropertyDescriptor(prototype, name)
-    if (native?.get === undefined) continue
-    const { get } = native
-    const read = {
-      [name](this: OurResponse): unknown {
-        return get.call(innerOf(this) ?? this)
-      },
-    }[name]
-    Object.defineProperty(prototype, name, { ...native, get: read })
+    if (name === 'constructor' || native === undefined) continue
+    Object.defineProperty(prototype, name, taught(name, native))
   }
-  for (const name of BODY_METHODS) {
-    const native = Object.getOwnPropertyDescriptor(prototype, name)
-    if (native === undefined) continue
-    const value = {
-      [name](this: OurResponse): unknown {
-        return native.value.call(innerOf(this) ?? this)
-      },
-    }[name]
-    Object.defineProperty(prototype, name, { ...native, value })
-  }
-  installHeadersAndClone()
   Object.defineProperty(QuickResponse, 'name', { value: 'Response' })
-  Object.defineProperty(QuickResponse, 'json', { value: json, writable: true, configurable: true })
+  define(QuickResponse, 'json', json)
   Object.setPrototypeOf(QuickResponse, Native)
   QuickResponse.prototype = prototype
-  Object.defineProperty(prototype, 'constructor', {
-    value: QuickResponse,
-    writable: true,
-    configurable: true,
-  })
-  Object.defineProperty(globalThis, 'Response', {
-    value: QuickResponse,
-    writable: true,
-    configurable: true,
-  })
+  define(prototype, 'constructor', QuickResponse)
+  define(globalThis, 'Response', QuickResponse)
 }
 
-function installHeadersAndClone(): void {
-  const { prototype } = Native
-  const headers = Object.getOwnPropertyDescriptor(prototype, 'headers')
-  Object.defineProperty(prototype, 'headers', {
-    ...headers,
-    get(this: OurResponse): Headers {
-      const own = headersOf.call(this)
-      if (this[kTextType] === true) {
-        this[kTextType] = false
-        own.append('content-type', TEXT_TYPE)
-      }
-      return own
+function taught(name: string, native: PropertyDescriptor): PropertyDescriptor {
+  const { get, value } = native
+  const quick = GETTERS[name]
+  if (get !== undefined) {
+    // An object literal gives the function its name.
+    const read = {
+      [name](this: Any): unknown {
+        if (quick !== undefined && this[kStatus] !== undefined) return quick(this)
+        return get.call(nativeOf(this) ?? this)
+      },
+    }[name]
+    return { ...native, get: read }
+  }
+  if (typeof value !== 'function') return native
+  const own = METHODS[name]
+  const call = {
+    [name](this: Any, ...args: unknown[]): unknown {
+      const inner = nativeOf(this)
+      if (inner === undefined) return value.apply(this, args)
+      return own === undefined ? value.apply(inner, args) : own(this, inner)
     },
-  })
-  const native = Object.getOwnPropertyDescriptor(prototype, 'clone')
-  Object.defineProperty(prototype, 'clone', {
-    ...native,
-    value: function clone(this: OurResponse): Response {
-      const inner = innerOf(this)
-      if (inner === undefined) return native?.value.call(this)
-      const { status, statusText } = this
-      return new Native(inner.clone().body, { status, statusText, headers: this.headers })
-    },
-  })
+  }[name]
+  return { ...native, value: call }
+}
+
+function define(target: object, name: string, value: unknown): void {
+  Object.defineProperty(target, name, { value, writable: true, configurable: true })
 }

@@ -2,7 +2,7 @@
 
 import type { Exchange } from '../../engine/exchange.ts'
 import { CHUNKED, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../../engine/exchange.ts'
-import { asideBody, hasOnlyTextType, TEXT_TYPE_FIELD } from './response.ts'
+import { isQuick, onlyType, pairsOf, quickBody } from './response.ts'
 
 /** What sending needs of the call. */
 export interface Sending {
@@ -26,15 +26,14 @@ export function sendResponse(sending: Sending, response: Response): Promise<void
   const { exchange } = sending
   const { status } = response
   const silent = exchange.method === 'HEAD' || status === 204 || status === 304
-  const aside = asideBody(response)
-  if (aside !== undefined) {
-    const flags = DATE | CONNECTION | LENGTH
-    if (hasOnlyTextType(response) && !silent) {
-      exchange.respond(status, reasonOf(response), TEXT_TYPE_FIELD, flags, aside, 'utf8')
-      return undefined
-    }
+  if (isQuick(response)) {
+    const body = quickBody(response) ?? undefined
     const head = headOf(response, silent)
-    exchange.respond(status, reasonOf(response), head.fields, head.flags | LENGTH, aside, 'utf8')
+    const length = status === 204 || status === 304 ? 0 : LENGTH
+    const own = body === undefined && head.length !== undefined
+    const fields = own ? withLength(head) : head.fields
+    const flags = own ? head.flags : head.flags | length
+    exchange.respond(status, reasonOf(response), fields, flags, body, 'utf8')
     return undefined
   }
   const head = headOf(response, silent)
@@ -80,7 +79,9 @@ function headOf(response: Response, silent: boolean): Head {
   let fields = ''
   let flags = DATE | CONNECTION | (silent ? NO_BODY : 0)
   let length: number | undefined
-  for (const [name, value] of response.headers) {
+  const type = onlyType(response)
+  if (type !== undefined) return { fields: fieldOfType(type), flags, length }
+  for (const [name, value] of pairsOf(response)) {
     switch (name) {
       case 'content-length':
         length = /^\d+$/.test(value) ? Number(value) : undefined
@@ -98,6 +99,18 @@ function headOf(response: Response, silent: boolean): Head {
     fields += `${name}: ${value}\r\n`
   }
   return { fields, flags, length }
+}
+
+const TYPES = new Map<string, string>()
+
+/** There are two, and a line that is made once is one that is flat already. */
+function fieldOfType(type: string): string {
+  let field = TYPES.get(type)
+  if (field === undefined) {
+    field = `content-type: ${type}\r\n`
+    TYPES.set(type, field)
+  }
+  return field
 }
 
 function withLength({ fields, length }: Head): string {

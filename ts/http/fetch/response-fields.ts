@@ -1,0 +1,31 @@
+/** The fields that an application gives a `Response` as a plain object, without the `Headers` that native makes of it. */
+
+export type Pair = readonly [name: string, value: string]
+
+const NAME = /^[!#$%&'*+\-.^_`|~\w]+$/
+/** Latin-1 without what no field may have, and without the white space round it that native takes away. */
+const VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/
+
+/**
+ * Name and value of each field as native's `Headers` would show them: names in lower case, in order. A `type` is added
+ * where none is given. Undefined for whatever native has to look at, and to complain of.
+ */
+export function fieldsOf(given: object, type: string | undefined): Pair[] | undefined {
+  if (given === null || Object.getPrototypeOf(given) !== Object.prototype) return undefined
+  const pairs: Pair[] = []
+  let isTyped = type === undefined
+  for (const [name, value] of Object.entries(given)) {
+    if (typeof value !== 'string' || !NAME.test(name) || !VALUE.test(value)) return undefined
+    const lower = name.toLowerCase()
+    if (lower === 'content-type') isTyped = true
+    pairs.push([lower, value])
+  }
+  if (!isTyped) pairs.push(['content-type', type ?? ''])
+  pairs.sort(byName)
+  for (let i = 1; i < pairs.length; i++) if (pairs[i]?.[0] === pairs[i - 1]?.[0]) return undefined
+  return pairs
+}
+
+function byName([a]: Pair, [b]: Pair): number {
+  return a < b ? -1 : 1
+}
