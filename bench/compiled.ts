@@ -36,7 +36,7 @@ export async function compileCrate(): Promise<void> {
   copyFileSync(join(ROOT, 'target', 'release', 'examples', 'hello'), compiled('hello'))
 }
 
-// An application of the bench imports our own modules as it would import the package: from dist/.
+// An application of the bench imports our own modules as they are built, not as they are written.
 function withoutTypes(path: string): string {
   const { outputText } = ts.transpileModule(readFileSync(path, 'utf8'), {
     compilerOptions: {
@@ -46,5 +46,5 @@ function withoutTypes(path: string): string {
       verbatimModuleSyntax: true,
     },
   })
-  return outputText.replaceAll('../../ts/', '../../dist/')
+  return outputText.replaceAll('../../ts/', '../../dist/parts/')
 }

@@ -10,7 +10,7 @@ export async function engineConfig(
   subjects: readonly Subject[],
 ): Promise<Readonly<Record<string, unknown>> | null> {
   const ours = subjects.filter(({ engine }) => engine === 'native' || engine === 'node')
-  const path = join(ROOT, 'dist/settings/config.js')
+  const path = join(ROOT, 'dist/parts/settings/config.js')
   if (ours.length === 0 || !existsSync(path)) return null
   const { resolveConfig } = await import(path)
   const resolved = await resolveConfig({ argv: ['app.js'], env: {}, cwd: ROOT })

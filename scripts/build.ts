@@ -1,8 +1,16 @@
 // `npm run build`: the addon by cargo, then dist/: declarations by the TypeScript compiler, modules by esbuild. What is up
 // to date is left alone.
 
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { dirname, join } from 'node:path'
 import { build as bundle } from 'esbuild'
 import { isMain, ROOT, run, runBin } from './command.ts'
 import { filesBelow, fingerprint, readStamp, writeStamp } from './freshness.ts'
@@ -13,13 +21,31 @@ const NATIVE = join(ROOT, 'dist', 'native')
 const ADDON_SOURCES = ['crates', 'build.rs', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml']
 const DIST_SOURCES = ['ts', 'tsconfig.json', 'scripts/build.ts']
 
-/** What is started or imported by name. All else is in files that these share. */
-const ENTRIES = [
-  ...['cli/main', 'worker/main', 'worker/watcher-thread', 'index', 'register/register'],
-  // For the bench, which measures parts.
-  ...['engine/auto', 'http/detect', 'http/node/listen', 'listen/bind-native', 'listen/bind-node'],
-  ...['engine/exchange', 'native/index', 'settings/config'],
+/**
+ * What is started or imported by name. What two entries of a set share is in a file of its own, so that a module exists
+ * once in a process; sets meet in no process, and a worker has fewer files for it.
+ */
+const SETS: readonly EntrySet[] = [
+  { entries: ['cli/main', 'index'], chunks: 'shared' },
+  { entries: ['worker/main', 'worker/watcher-thread', 'register/register'], chunks: 'shared' },
+  // For the bench, which measures parts; not in the package.
+  {
+    entries: [
+      ...['engine/auto', 'engine/exchange', 'http/detect', 'http/node/listen'],
+      ...['listen/bind-native', 'listen/bind-node', 'native/index', 'settings/config'],
+    ],
+    folder: 'parts/',
+    chunks: 'parts',
+  },
 ]
+
+interface EntrySet {
+  readonly entries: readonly string[]
+  /** Below dist/, with a slash. */
+  readonly folder?: string
+  /** The folder of what they share: as deep as the entries, for the paths in it are relative to itself. */
+  readonly chunks: string
+}
 
 /** Builds what is out of date. Without cargo that is dist/ alone, and one line says so. */
 export async function build(profile: Profile = 'quick'): Promise<boolean> {
@@ -85,7 +111,7 @@ async function buildDist(): Promise<boolean> {
   const { status } = await runBin('tsc', declare)
   if (status !== 0) return false
   removeModules()
-  await bundleModules()
+  for (const set of SETS) await bundleModules(set)
   // The compiler does not copy declarations that are not its own, and the emitted ones refer to this one.
   const declarations = join(ROOT, 'ts/native/binding.d.cts')
   if (existsSync(declarations)) {
@@ -96,25 +122,44 @@ async function buildDist(): Promise<boolean> {
   return true
 }
 
-/**
- * A start costs by the file: the command and a worker load 150 of our own and of zod, and each is looked for, read and
- * linked. What two entries share is in a file of its own, so that a module exists once in a process.
- */
-async function bundleModules(): Promise<void> {
-  await bundle({
-    entryPoints: ENTRIES.map((name) => join(ROOT, 'ts', `${name}.ts`)),
+/** A start costs by the file: the command and a worker load 150 of our own, and each is looked for, read and linked. */
+async function bundleModules({ entries, folder = '', chunks }: EntrySet): Promise<void> {
+  const { outputFiles } = await bundle({
+    write: false,
+    entryPoints: entries.map((name) => join(ROOT, 'ts', `${name}.ts`)),
     outbase: join(ROOT, 'ts'),
     outdir: join(ROOT, 'dist'),
-    // As deep as the others, whose paths are relative to themselves.
-    chunkNames: 'shared/[name]-[hash]',
+    entryNames: `${folder}[dir]/[name]`,
+    chunkNames: `${chunks}/[name]-[hash]`,
     bundle: true,
     splitting: true,
-    external: ['commander', 'jiti', 'pino', 'sonic-boom'],
+    // Not zod: see docs/design/dependencies.md.
+    external: ['chokidar', 'commander', 'jiti', 'pino', 'sonic-boom'],
     platform: 'node',
     format: 'esm',
     target: 'node20',
     legalComments: 'eof',
     logLevel: 'warning',
+  })
+  for (const { path, text } of outputFiles) {
+    mkdirSync(dirname(path), { recursive: true })
+    writeFileSync(path, withoutFacades(text))
+  }
+}
+
+/**
+ * Node's own modules are taken as `require` gives them. An `import` of one makes an ES module of it and reads every name
+ * that it has, and some names load more: `node:http` all of node's fetch since Node 22, which is 30 ms and 10 MB.
+ */
+export function withoutFacades(text: string): string {
+  const imports = /^import (?:(?:\* as )?(\w+))?(?:, )?(\{[^}]*\})? from "(node:[\w/]+)";$/gm
+  return text.replaceAll(imports, (_, whole?: string, names?: string, name?: string) => {
+    return [whole, names]
+      .filter((taken) => taken !== undefined)
+      .map(
+        (taken) => `const ${taken.replaceAll(' as ', ': ')} = process.getBuiltinModule("${name}");`,
+      )
+      .join('\n')
   })
 }
 

@@ -49,7 +49,8 @@ export interface MixedLoad {
   launch(port: number): Promise<() => Promise<string[]>>
 }
 
-export function startMixedLoad(port: number): MixedLoad {
+/** `onLost` hears at once why a request was not answered whole. */
+export function startMixedLoad(port: number, onLost: (why: string) => void): MixedLoad {
   const lost: string[] = []
   let answered = 0
   let running = true
@@ -63,7 +64,10 @@ export function startMixedLoad(port: number): MixedLoad {
     while (running) {
       const problem = await ask(port, client, agent)
       if (problem === undefined) answered += 1
-      else lost.push(problem)
+      else {
+        lost.push(problem)
+        onLost(problem)
+      }
       await new Promise((done) => setTimeout(done, client.pauseMs))
     }
     if (agent) agent.destroy()
@@ -129,7 +133,8 @@ export async function takesALateRequest(port: number, stop: () => void): Promise
 function ask(port: number, client: Client, agent: http.Agent | false): Promise<string | undefined> {
   const { path, upload, body } = client
   return new Promise((done) => {
-    const fail = (what: string) => done(`${path}: ${what}`)
+    const account = new Account()
+    const fail = (what: string) => done(`${path}: ${what}; ${account.told(request)}`)
     const headers = upload ? { 'content-length': UPLOAD.length } : {}
     const options = {
       host: '127.0.0.1',
@@ -141,8 +146,10 @@ function ask(port: number, client: Client, agent: http.Agent | false): Promise<s
     }
     const request = http.request(options, (response) => {
       let [text, length] = ['', 0]
+      account.head(response)
       response.on('data', (chunk: Buffer) => {
         length += chunk.length
+        account.bytes(chunk.length)
         if (typeof body === 'string') text += chunk.toString()
       })
       response.on('end', () => {
@@ -151,11 +158,45 @@ function ask(port: number, client: Client, agent: http.Agent | false): Promise<s
         const whole = typeof body === 'string' ? text === body : length === body
         return whole ? done(undefined) : fail(`another body, ${length} bytes`)
       })
-      response.on('error', (error) => fail(`in the answer: ${error.message}`))
+      response.on('error', (error) => fail(`in the answer: ${named(error)}`))
     })
-    request.on('error', (error) =>
-      fail(`${request.reusedSocket ? 'kept' : 'new'} connection: ${error.message}`),
-    )
+    request.on('error', (error) => fail(named(error)))
     request.end(upload ? UPLOAD : undefined)
   })
+}
+
+function named(error: NodeJS.ErrnoException): string {
+  return error.code === undefined ? error.message : `${error.code} ${error.message}`
+}
+
+/** What is known of a request, for the case that it is lost. */
+class Account {
+  readonly #begun = performance.now()
+  #worker = 'nobody'
+  #length = 0
+  #headAt: number | undefined
+  #last = this.#begun
+
+  head(response: http.IncomingMessage): void {
+    this.#worker = `worker ${response.headers['x-worker']}, connection: ${response.headers.connection}`
+    this.#headAt = this.#last = performance.now()
+  }
+
+  bytes(count: number): void {
+    this.#length += count
+    this.#last = performance.now()
+  }
+
+  told(request: http.ClientRequest): string {
+    const since = (at: number) => `${Math.round(performance.now() - at)} ms`
+    const socket = request.socket
+    return [
+      `at ${new Date().toISOString()}`,
+      `begun ${since(this.#begun)} ago on a ${request.reusedSocket ? 'kept' : 'new'} connection`,
+      `from port ${socket?.localPort ?? '?'} (${socket?.bytesWritten ?? 0} bytes written)`,
+      this.#headAt === undefined
+        ? 'no head'
+        : `head by ${this.#worker} ${since(this.#headAt)} ago, ${this.#length} bytes of the body, the last ${since(this.#last)} ago`,
+    ].join(', ')
+  }
 }

@@ -30,6 +30,7 @@ const http = require('node:http')
 const { WebSocketServer } = require('ws')
 const big = Buffer.alloc(10 * 1024 * 1024, 'x')
 const server = http.createServer((req, res) => {
+  res.setHeader('x-worker', process.pid)
   if (req.url === '/slow') return void setTimeout(() => res.end('slow'), 200)
   if (req.url === '/slower') return void setTimeout(() => res.end('slower'), 2000)
   if (req.url === '/download') return void res.end(big)
@@ -45,6 +46,11 @@ server.listen(3000)`
 
 const ENGINE = process.env.SOAK_ENGINE ?? 'auto'
 const WORKERS = 4
+const HUP_EVERY_MS = Number(process.env.SOAK_HUP_MS ?? 20_000)
+const LINES_OF_A_LOSS = 24
+/** More losses than this have the same reason. */
+const MOST_LOSSES_SAID = 10
+let said = 0
 
 interface Scenario {
   /** What is shown in the table. */
@@ -234,15 +240,16 @@ function sayWhatIs({ program, name }: Stage, sent: readonly string[]): void {
 function longScenario(counter: Counter): Scenario {
   const minutes = Number(process.env.SOAK_MINUTES ?? 20)
   return {
-    title: `${minutes} minutes, a HUP each 20 s`,
+    title: `${minutes} minutes, a HUP each ${HUP_EVERY_MS / 1_000} s`,
     args: ['--statsd-host', counter.address],
     async run({ program, load }) {
       const figures = () => `${rssMb(program.pid)} MB, ${descriptors(program.pid)} descriptors`
       await reload(program)
       const first = figures()
-      for (let count = 0; count < minutes * 3; count += 1) {
+      const end = Date.now() + minutes * 60_000
+      while (Date.now() < end) {
         await reload(program)
-        await new Promise((done) => setTimeout(done, 20_000))
+        await new Promise((done) => setTimeout(done, HUP_EVERY_MS))
       }
       const last = figures()
       const { answered, opened } = await load.stop()
@@ -308,7 +315,14 @@ async function open(args: readonly string[], installed?: string): Promise<Stage>
   program.write('app.cjs', APP)
   program.write('monoceros.config.json', JSON.stringify({ bind: baseBinds() }))
   await program.ready(WORKERS)
-  return { program, name, load: startMixedLoad(program.port) }
+  return { program, name, load: startMixedLoad(program.port, (why) => sayLost(program, why)) }
+}
+
+/** With what the arbiter did last. */
+function sayLost({ log }: Program, why: string): void {
+  said += 1
+  if (said > MOST_LOSSES_SAID) return
+  console.log(`LOST ${why}\n  ${log.trimEnd().split('\n').slice(-LINES_OF_A_LOSS).join('\n  ')}`)
 }
 
 async function close({ program, name }: Stage): Promise<void> {

@@ -4,8 +4,6 @@
  * that much. A collection of the young generation after every few megabytes costs well under a millisecond and keeps
  * the worker small.
  */
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 
 /** Body bytes between two collections. */
 const COLLECT_EVERY = 8 << 20
@@ -26,6 +24,9 @@ export function countBodyBytes(count: number): void {
 
 /** V8's own collector call. The flag only matters while a context is made: the application's has no `gc`. */
 function expose(): Collect {
+  // Only few workers stream so much, and the modules cost each of them two milliseconds.
+  const { setFlagsFromString } = process.getBuiltinModule('node:v8')
+  const { runInNewContext } = process.getBuiltinModule('node:vm')
   setFlagsFromString('--expose-gc')
   const gc: unknown = runInNewContext('globalThis.gc')
   setFlagsFromString('--no-expose-gc')

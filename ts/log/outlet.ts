@@ -3,7 +3,6 @@
  * last ones before an exit arrive; without it node sends it in a while. A collector that is away costs lines and no more.
  */
 
-import { createSocket } from 'node:dgram'
 import { connect, type Socket } from 'node:net'
 
 import { monocerosError } from '../errors.ts'
@@ -41,6 +40,8 @@ const MAX_WAITING_BYTES = 1024 * 1024
 function openNodeOutlet(address: string): Outlet {
   const { protocol, host, port, path } = placeOf(address)
   if (protocol === 'udp') {
+    // Loaded only where it is used: it is not small.
+    const { createSocket } = process.getBuiltinModule('node:dgram')
     const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4').unref()
     socket.on('error', () => {})
     return {

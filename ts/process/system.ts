@@ -3,7 +3,7 @@
  * loops get it as an argument, so their tests run on a fake one without processes and without waiting.
  */
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { getPriority, setPriority } from 'node:os'
@@ -204,6 +204,8 @@ export function errorCode(error: unknown): string | undefined {
 function spawnChild(options: SpawnOptions): Child {
   const { script, title, env, cwd, fds, flags = [], capture = false } = options
   const printed = capture ? 'pipe' : 'inherit'
+  // Loaded only where it is used: a worker starts nothing.
+  const { spawn } = process.getBuiltinModule('node:child_process')
   const child = spawn(process.execPath, [...nodeFlags(), ...flags, script], {
     // Node can only write a title over what argv had at the start: the padding is the room for it.
     argv0: title.padEnd(TITLE_ROOM),
@@ -232,6 +234,7 @@ function schedule(pid: number, { nice, processor }: SpawnOptions): void {
 function spawnSelf({ program, env, fds, detached }: SelfOptions): Successor {
   // After an update of Node the binary that runs may be gone; the name that it was called by leads to the new one.
   const node = existsSync(process.execPath) ? process.execPath : process.argv0
+  const { spawn } = process.getBuiltinModule('node:child_process')
   const child = spawn(node, [...nodeFlags(), program.entry, ...program.args], {
     cwd: program.cwd,
     env,

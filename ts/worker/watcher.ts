@@ -4,8 +4,6 @@
  * it, the thread is one of JavaScript (`watcher-thread.ts`), which costs ten megabytes and cannot name a system call.
  */
 
-import { Worker } from 'node:worker_threads'
-
 import type { Logger } from '../log/logger.ts'
 import { CHANNEL_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
@@ -40,6 +38,8 @@ function startThread(log: Logger, timeoutMs: number): Watcher {
   const beats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
   const counter = new Int32Array(beats)
   const data: WatcherData = { beats, timeoutMs }
+  // Loaded only where it is used: an idle worker is small.
+  const { Worker } = process.getBuiltinModule('node:worker_threads')
   const thread = new Worker(
     new URL(`../worker/watcher-thread.${fromSources ? 'ts' : 'js'}`, import.meta.url),
     {
