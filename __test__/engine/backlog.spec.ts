@@ -44,3 +44,17 @@ test('many parts that come and go leave nothing behind', (t) => {
   t.is(backlog.length, 0)
   t.is(backlog.take(10).length, 0)
 })
+
+test('bytes of one answer count, and those that have waited with another do not', (t) => {
+  const shared = Buffer.alloc(100_000)
+  const first = new Backlog()
+  first.push(shared, true)
+  t.is(first.fresh, 100_000)
+  first.take(60_000)
+  t.is(first.fresh, 40_000)
+  const second = new Backlog()
+  second.push(shared, true)
+  t.is(second.fresh, 0)
+  second.push(Buffer.alloc(50_000), true)
+  t.is(second.fresh, 50_000)
+})

@@ -3,6 +3,8 @@
  * hundred slow readers of one large buffer cost that buffer once.
  */
 export class Backlog {
+  /** Bytes of the parts that no other answer has waited with: what the application keeps for all is not its clients'. */
+  #fresh = 0
   #parts: Uint8Array[] = []
   /** The part at the front, and how much of it is gone. */
   #first = 0
@@ -13,9 +15,18 @@ export class Backlog {
   ended = false
   trailers = ''
 
-  push(bytes: Uint8Array): void {
+  /** Adds bytes; whether they are there for this answer alone is found out if they are `counted`. */
+  push(bytes: Uint8Array, counted = false): void {
     this.#parts.push(bytes)
     this.length += bytes.length
+    if (!counted || SEEN.has(bytes.buffer)) return
+    SEEN.add(bytes.buffer)
+    this.#fresh += bytes.length
+  }
+
+  /** Bytes that are there for this answer alone. */
+  get fresh(): number {
+    return Math.min(this.#fresh, this.length)
   }
 
   /** Takes the next piece out: at most `most` bytes, and never of two parts. */
@@ -42,6 +53,9 @@ export class Backlog {
     this.#first = 0
   }
 }
+
+/** The memory of whatever has waited. */
+const SEEN = new WeakSet<ArrayBufferLike>()
 
 const EMPTY = new Uint8Array(0)
 

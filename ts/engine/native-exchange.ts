@@ -9,6 +9,9 @@ import { fitsRing, type Ring } from './ring.ts'
 /** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
 const STREAM_WINDOW = 65_536
 
+/** The engine hears of what is held for a stream when it is so much more or less. */
+const HELD_STEP = 65_536
+
 /** The exchanges that may still hear of something, by their place. */
 export type Live = (NativeExchange | NativeTunnel | undefined)[]
 
@@ -36,6 +39,8 @@ export class NativeExchange implements Exchange {
   #asked = 0
   /** What the engine has no room for yet. */
   #backlog: Backlog | undefined = undefined
+  /** What the engine knows of that. */
+  #held = 0
   #consumed = false
 
   constructor(
@@ -226,8 +231,9 @@ export class NativeExchange implements Exchange {
     } else {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
       this.#backlog ??= new Backlog()
-      this.#backlog.push(bytes)
+      this.#backlog.push(bytes, this.connection.isStream)
       this.#handOver(this.#backlog)
+      this.#tellHeld()
     }
     if (this.#handed < this.#window) return true
     this.#ask()
@@ -276,6 +282,15 @@ export class NativeExchange implements Exchange {
     if (backlog.ended) this.#complete()
   }
 
+  /** One connection has many streams: the engine begins no more of them while much is held for those that it has. */
+  #tellHeld(): void {
+    if (!this.connection.isStream) return
+    const held = this.#backlog === undefined ? 0 : this.#backlog.fresh
+    if (held === this.#held || (held > 0 && Math.abs(held - this.#held) < HELD_STEP)) return
+    this.#held = held
+    this.#ring.command(OUT.HELD, this.id, 0, held)
+  }
+
   reset(): void {
     this.ended = true
     this.#backlog = undefined
@@ -304,8 +319,10 @@ export class NativeExchange implements Exchange {
   drained(): void {
     this.#handed -= this.#asked
     this.#asked = 0
-    if (this.#backlog !== undefined) this.#handOver(this.#backlog)
-    else if (this.#handed >= this.#window) this.#ask()
+    if (this.#backlog !== undefined) {
+      this.#handOver(this.#backlog)
+      this.#tellHeld()
+    } else if (this.#handed >= this.#window) this.#ask()
     if (this.#asked > 0) return
     this.owner?.onDrain()
     this.#forget()

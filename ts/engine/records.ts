@@ -18,6 +18,7 @@ export const OUT = {
   DESTROY: 11,
   TUNNEL: 12,
   SOCKET: 13,
+  HELD: 14,
 } as const
 
 /** Records that the I/O thread sends. */

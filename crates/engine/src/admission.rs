@@ -222,7 +222,7 @@ const RESERVE: RawFd = 64;
 const ROOM_SHARE: usize = 64;
 const NEWS_EVERY_MS: u64 = 1_000;
 /// A client that reads takes something in this time; progress is looked at each two seconds.
-const STALLED_MS: u64 = 5_000;
+pub(crate) const STALLED_MS: u64 = 5_000;
 
 #[cfg(test)]
 mod tests {

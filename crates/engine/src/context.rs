@@ -47,6 +47,8 @@ pub(crate) struct Context {
     pub exchanges: RefCell<Places<Rc<dyn Answer>>>,
     /// Connections whose answer is complete and not sent.
     pub writing: Cell<usize>,
+    /// Requests of HTTP/2 that wait for answers of their connection to be taken.
+    pub standing: Cell<usize>,
     /// Requests that wait for their bodies.
     pub collecting: Collecting,
     pub memory: Memory,
@@ -104,6 +106,7 @@ impl Context {
             flusher: RefCell::default(),
             exchanges: RefCell::default(),
             writing: Cell::new(0),
+            standing: Cell::new(0),
             collecting: Collecting::default(),
             connections: RefCell::default(),
             lot,
@@ -169,6 +172,11 @@ impl Context {
     /// Whether it does.
     pub fn tells_refusals(&self, tag: u32) -> bool {
         self.refusals_told.borrow().contains(&tag)
+    }
+
+    /// Requests in hand, with the answers that are complete and not sent.
+    pub fn in_hand(&self) -> usize {
+        self.exchanges.borrow().len() - self.standing.get() + self.writing.get()
     }
 
     /// Whether nobody is connected.

@@ -16,4 +16,6 @@ pub(crate) trait Answer {
     fn credit(&self, bytes: u32);
     fn notify(&self);
     fn tunnel(&self, taken: bool);
+    /// JavaScript holds so many bytes of the answer. A connection of HTTP/1 has one, which nothing waits behind.
+    fn held(&self, _bytes: usize) {}
 }

@@ -145,6 +145,8 @@ pub enum Command<'a> {
     Large,
     /// Tell when everything written so far has been sent.
     Notify,
+    /// JavaScript holds so many bytes of the answer, beside what it has handed over.
+    Held(u32),
     /// What the application wants of the kernel's socket of the connection with this id.
     Socket(SocketWish),
     /// Cut the connection: the answer cannot be completed.
@@ -293,6 +295,7 @@ fn record(rest: &[u8], each: &mut impl FnMut(u32, Command<'_>)) -> Option<usize>
         NOTIFY => each(id, Command::Notify),
         DESTROY => each(id, Command::Destroy { reset: flags & 1 != 0 }),
         SOCKET => each(id, Command::Socket(SocketWish::read(flags, c))),
+        HELD => each(id, Command::Held(c)),
         TUNNEL => each(id, Command::Tunnel { taken: flags & 1 != 0 }),
         _ => return None,
     }
@@ -317,3 +320,4 @@ const NOTIFY: u8 = 10;
 const DESTROY: u8 = 11;
 const TUNNEL: u8 = 12;
 const SOCKET: u8 = 13;
+const HELD: u8 = 14;

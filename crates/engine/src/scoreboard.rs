@@ -279,6 +279,16 @@ impl SlotRef {
         let _ = self.cells().busy.fetch_update(Relaxed, Relaxed, lower);
     }
 
+    /// Called by the I/O thread when a request has to wait for others of its connection: nobody is busy with it.
+    pub fn request_stands(&self) {
+        self.answer_sent();
+    }
+
+    /// Called by the I/O thread when it waits no more.
+    pub fn request_goes_on(&self) {
+        self.answer_waits();
+    }
+
     /// Called by the I/O thread when JavaScript takes a request that has waited `us` for it.
     pub fn request_taken(&self, us: u64) {
         self.cells().counted.queued.record(us);

@@ -42,15 +42,22 @@ impl Shared {
             && current.collected_len < self.ctx.memory.request_buffer()
     }
 
-    /// Lets the request wait. The head in the context must still be this request's when this is called first.
+    /// Keeps the head for a later turn. The one in the context must still be this request's when this is called first.
+    pub(super) fn keep_head(&self, current: &mut Current) {
+        if current.kept.is_none() {
+            let head = self.ctx.head.borrow();
+            let bytes = self.gate.borrow().bytes[..head.len].to_vec();
+            current.kept = Some(Box::new(KeptHead { head: head.clone(), bytes }));
+        }
+    }
+
+    /// Lets the request wait.
     pub(super) fn collect(&self, current: &mut Current) {
         if current.kept.is_some() {
             return;
         }
+        self.keep_head(current);
         let ctx = &self.ctx;
-        let head = ctx.head.borrow();
-        let bytes = self.gate.borrow().bytes[..head.len].to_vec();
-        current.kept = Some(Box::new(KeptHead { head: head.clone(), bytes }));
         let until = ctx.deadline(ctx.limits.request_buffer_time);
         let waiting = Waiting { until, connection: self.id, exchange: current.id };
         let mut queue = ctx.collecting.queue.borrow_mut();

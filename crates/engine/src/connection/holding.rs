@@ -66,7 +66,8 @@ impl Shared {
 
     /// Since when its client has taken nothing of what waits for it, as far as has been looked.
     pub fn stalled_since(&self) -> u64 {
-        self.stalled_since.get()
+        let streams = self.streams.get().map_or(u64::MAX, |streams| streams.stalled_since());
+        self.stalled_since.get().min(streams)
     }
 
     pub fn is_shed(&self) -> bool {

@@ -11,6 +11,7 @@ mod frames;
 mod head;
 mod piece;
 mod session;
+mod standing;
 mod streams;
 mod tunnel;
 mod wire;
@@ -30,7 +31,7 @@ use self::session::Incoming;
 pub(super) use self::session::Session;
 pub(crate) use self::streams::Streams;
 use super::{Connection, Current, Shared, Turn};
-use crate::admission;
+use crate::admission::{self, STALLED_MS};
 use crate::guard::{Fault, Refusal};
 use crate::limits::{Cleartext, READ_AHEAD};
 use crate::request::{Framing, Head};
@@ -65,7 +66,7 @@ impl Connection {
         self.awaits_preface = false;
         let first = std::mem::take(&mut self.carry);
         let mut session = Session::new(&self.shared);
-        self.shared.wait_for_stream(u64::MAX);
+        self.shared.wait_for_stream(u64::MAX, false);
         self.take_frames(&mut session, first.unread());
         self.http2 = Some(Box::new(session));
         true
@@ -112,8 +113,9 @@ impl Connection {
             }
         }
         session.poll_streams(&shared);
+        session.begin_waiting(&shared);
         if session.streams.is_empty() && had_streams {
-            shared.wait_for_stream(session.head_until);
+            shared.wait_for_stream(session.head_until, session.is_leaving());
         }
         if self.send(cx).is_ready_error() {
             return Turn::Gone;
@@ -214,9 +216,9 @@ impl Connection {
         }
         let says_https = parts.uri.scheme_str() == Some("https");
         head.secure |= says_https && self.guard.is_trusting() && !self.stream.is_secure();
-        let in_hand = ctx.exchanges.borrow().len() + ctx.writing.get();
         let is_full = head.framing != Framing::None && ctx.memory.is_full(&ctx.crossing);
-        let is_overloaded = in_hand >= ctx.limits.worker_connections && !admission::make_way(ctx);
+        let is_overloaded =
+            ctx.in_hand() >= ctx.limits.worker_connections && !admission::make_way(ctx);
         if is_overloaded || is_full {
             return Err(Refusal::Overloaded);
         }
@@ -290,13 +292,20 @@ impl Connection {
     }
 
     /// The connection is to make room: its slow streams end.
-    pub(super) fn shed_streams(&self) {
-        let Some(session) = &self.http2 else { return };
-        for exchange in session.streams.all() {
-            if exchange.held() > 0 {
-                exchange.cut(Reason::ENHANCE_YOUR_CALM);
-            }
+    pub(super) fn shed_streams(&mut self) {
+        let Some(session) = &mut self.http2 else { return };
+        let stood_since = self.shared.ctx.now_ms().saturating_sub(STALLED_MS);
+        let (stand, others): (Vec<_>, Vec<_>) = session
+            .streams
+            .all()
+            .into_iter()
+            .filter(|one| one.held() > 0)
+            .partition(|one| one.stalled_since() <= stood_since);
+        for exchange in if stand.is_empty() { others } else { stand } {
+            exchange.cut(Reason::ENHANCE_YOUR_CALM);
         }
+        session.refuse_waiting();
+        session.streams.look_at_standing(self.shared.ctx.now_ms());
         self.shared.shed.set(false);
     }
 }

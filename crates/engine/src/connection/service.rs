@@ -51,15 +51,14 @@ fn begin(shared: &Rc<Shared>, request: &Request<Incoming>) -> Result<(), Refusal
     if !agree(&head, &gate.bytes, request) {
         return Err(Refusal::Disagreement);
     }
-    let mut exchanges = ctx.exchanges.borrow_mut();
-    let writing = ctx.writing.get() - usize::from(shared.writing.get());
-    let overloaded = exchanges.len() + writing >= ctx.limits.worker_connections;
+    let in_hand = ctx.in_hand() - usize::from(shared.writing.get());
+    let overloaded = in_hand >= ctx.limits.worker_connections;
     let has_body = head.framing != Framing::None;
     let overloaded = overloaded && !admission::make_way(ctx);
     if overloaded || (has_body && ctx.memory.is_full(&ctx.crossing)) {
         return Err(Refusal::Overloaded);
     }
-    let id = exchanges.insert_with(|_| shared.clone());
+    let id = ctx.exchanges.borrow_mut().insert_with(|_| shared.clone());
     ctx.crossing.slot.request_started();
     let version: &[u8] = if head.minor == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
     shared.deadline.set(u64::MAX);

@@ -36,6 +36,7 @@ pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
         Command::Reset => answer.reset(),
         Command::Credit(bytes) => answer.credit(bytes),
         Command::Notify => answer.notify(),
+        Command::Held(bytes) => answer.held(bytes as usize),
         Command::Tunnel { taken } => answer.tunnel(taken),
         Command::Destroy { .. } | Command::Socket(_) => {}
     }

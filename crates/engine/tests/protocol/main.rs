@@ -8,6 +8,7 @@ mod golden;
 mod harness;
 mod http2;
 mod http2_floods;
+mod http2_standing;
 mod keep_alive;
 mod limits;
 mod load;

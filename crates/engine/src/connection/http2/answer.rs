@@ -123,6 +123,11 @@ impl Answer for Handle {
         self.0.note();
     }
 
+    fn held(&self, bytes: usize) {
+        self.0.set_behind(bytes);
+        self.0.note();
+    }
+
     fn notify(&self) {
         self.0.current.borrow_mut().notify = true;
         self.0.note();

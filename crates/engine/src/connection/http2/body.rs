@@ -59,7 +59,10 @@ impl Exchange {
             drop(current);
             return self.reset_by_client();
         }
-        self.pass_on(&mut current);
+        if let Err(refusal) = self.pass_on(&mut current) {
+            drop(current);
+            self.refuse(refusal);
+        }
     }
 
     /// JavaScript gets what there is.
@@ -70,19 +73,25 @@ impl Exchange {
     }
 
     /// Lets the request cross, whole if it can.
-    fn pass_on(&self, current: &mut Current) {
+    fn pass_on(&self, current: &mut Current) -> Result<(), Refusal> {
         let shared = &self.shared;
         let trailers = self.trailers.get().map_or(&[][..], Vec::as_slice);
         if current.delivered {
-            return shared.deliver(current, trailers);
+            shared.deliver(current, trailers);
+            return Ok(());
         }
         if shared.may_collect(current) {
-            return shared.collect(current);
+            shared.collect(current);
+            return Ok(());
+        }
+        if !self.begins(current)? {
+            return Ok(());
         }
         if let Some(streams) = self.streams.upgrade() {
             streams.collected.set(streams.collected.get() - current.collected_len);
         }
         shared.deliver(current, trailers);
+        Ok(())
     }
 
     fn read(&self, current: &mut Current) -> Look {

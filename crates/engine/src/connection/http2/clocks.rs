@@ -68,11 +68,18 @@ impl Exchange {
         body.min(answer).min(current.discard_until).min(self.leaves_by.get())
     }
 
-    /// Looks which deadline has passed, and ends it if one has.
-    fn look(&self, now: u64) {
-        if self.output_expired(now) || self.leaves_by.get() <= now {
-            return self.cut(Reason::CANCEL);
+    /// Looks which deadline has passed, and ends it if one has. Says whether the client has not taken its answer.
+    fn look(&self, now: u64) -> bool {
+        let stands = self.output_expired(now);
+        if stands || self.leaves_by.get() <= now {
+            self.cut(Reason::CANCEL);
+        } else {
+            self.look_at_request(now);
         }
+        stands
+    }
+
+    fn look_at_request(&self, now: u64) {
         let current = self.current.borrow();
         if !current.body_done && current.discard_until <= now {
             drop(current);
@@ -85,7 +92,9 @@ impl Exchange {
             return self.refuse(Refusal::BodyTimeout);
         }
         if self.deadline() <= now {
-            let waited = self.current.borrow_mut().withdraw(&self.shared.ctx);
+            let mut current = self.current.borrow_mut();
+            let waited = !current.delivered || current.withdraw(&self.shared.ctx);
+            drop(current);
             self.refuse(if waited { Refusal::Unserved } else { Refusal::AnswerTimeout });
         }
     }
@@ -111,16 +120,20 @@ impl Exchange {
 impl Shared {
     /// Sees to it that the wheel comes up for a stream.
     pub(super) fn watch(&self, exchange: &Exchange) {
-        let next = exchange.deadline().min(self.ctx.now_ms() + LOOK_EVERY_MS);
-        if next < self.deadline.get() {
-            self.set_deadline_at(next);
+        self.look_again_at(exchange.deadline().min(self.ctx.now_ms() + LOOK_EVERY_MS));
+    }
+
+    /// Comes up by then.
+    pub(super) fn look_again_at(&self, at: u64) {
+        if at < self.deadline.get() {
+            self.set_deadline_at(at);
         }
     }
 
     /// No stream is open: from here on the connection waits for the next, whose head may have begun.
-    pub(super) fn wait_for_stream(&self, head_until: u64) {
+    pub(super) fn wait_for_stream(&self, head_until: u64, is_leaving: bool) {
         let limits = self.limits();
-        let idle = if self.ctx.draining.get() {
+        let idle = if is_leaving || self.ctx.draining.get() {
             IDLE_DRAIN_TIME.min(limits.keepalive)
         } else {
             limits.keepalive + limits.keepalive_grace
@@ -144,8 +157,17 @@ impl Connection {
             return Some(Turn::Gone);
         }
         let streams = session.streams.clone();
+        let had_streams = !streams.is_empty();
+        let mut one_stands = false;
         for exchange in streams.all() {
-            exchange.look(now);
+            one_stands |= exchange.look(now);
+        }
+        if one_stands {
+            session.refuse_waiting();
+        }
+        streams.look_at_standing(now);
+        if had_streams && streams.is_empty() {
+            shared.wait_for_stream(session.head_until, session.is_leaving());
         }
         if session.head_until <= now {
             // RFC 9113 section 10.5: a head that does not end.

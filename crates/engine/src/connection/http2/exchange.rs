@@ -12,6 +12,7 @@ use http::{HeaderMap, Response};
 
 use super::fields;
 use super::piece::{Piece, Unsent};
+use super::standing::Start;
 use super::streams::Streams;
 use crate::connection::pace::Pace;
 use crate::connection::{Current, Shared};
@@ -47,6 +48,16 @@ pub(super) struct Exchange {
     pub(super) leaves_by: Cell<u64>,
     pub(super) media: Media,
     is_head: bool,
+    /// How far its request has come, and since when JavaScript has it.
+    pub(super) start: Cell<Start>,
+    pub(super) begun: Cell<u64>,
+    /// Bytes of its head, while it waits.
+    pub(super) kept: Cell<usize>,
+    /// Bytes of the answer that JavaScript holds.
+    pub(super) behind: Cell<usize>,
+    /// The answer has begun, and is complete, so that what it weighs is known.
+    pub(super) answers: Cell<bool>,
+    pub(super) weighed: Cell<bool>,
 }
 
 /// What is still to be given to h2.
@@ -105,11 +116,21 @@ impl Exchange {
             leaves_by: Cell::new(u64::MAX),
             media,
             is_head,
+            start: Cell::default(),
+            begun: Cell::new(0),
+            kept: Cell::new(0),
+            behind: Cell::new(0),
+            answers: Cell::new(false),
+            weighed: Cell::new(false),
         })
     }
 
     pub fn id(&self) -> u32 {
         self.current.borrow().id
+    }
+
+    pub(super) fn place(&self) -> usize {
+        self.place
     }
 
     pub fn is_closed(&self) -> bool {
@@ -141,6 +162,7 @@ impl Exchange {
             // The client has reset it, or the connection is gone.
             return self.close(true);
         }
+        self.weigh(&self.current.borrow());
         self.poll_body();
         self.finish();
     }
@@ -243,12 +265,14 @@ impl Exchange {
 
     /// Takes it out of everything. What h2 has of the answer still goes; what comes of the request does not interest.
     pub fn close(&self, is_abort: bool) {
+        self.set_behind(0);
         let Some(sending) = self.sending.take() else { return };
         drop(self.receiving.take());
         drop(sending);
         let current = self.current.borrow();
         if let Some(streams) = self.streams.upgrade() {
             streams.remove(self.place);
+            self.stop_waiting(&streams);
             if !current.delivered {
                 streams.collected.set(streams.collected.get() - current.collected_len);
             }

@@ -136,7 +136,7 @@ impl Session {
     /// Bytes that are held for the connection.
     pub fn held(&self) -> usize {
         let streams = &self.streams;
-        let known = streams.totals.bytes() + streams.collected.get();
+        let known = streams.totals.bytes() + streams.collected.get() + streams.standing.held();
         let paused: usize = streams.all().iter().map(|exchange| exchange.paused()).sum();
         known + paused + self.pipe.borrow().bytes.len()
     }

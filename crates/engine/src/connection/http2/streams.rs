@@ -9,6 +9,7 @@ use std::time::Instant;
 
 use super::exchange::Exchange;
 use super::piece::Totals;
+use super::standing::Standing;
 use crate::in_hand::Label;
 
 /// What the connection's task, the ring's task and the streams themselves share.
@@ -20,6 +21,7 @@ pub(crate) struct Streams {
     dirty: RefCell<Vec<Rc<Exchange>>>,
     woken: Arc<Woken>,
     pub(super) totals: Rc<Totals>,
+    pub(super) standing: Standing,
     /// Bytes of bodies that JavaScript does not have.
     pub(super) collected: Cell<usize>,
 }
@@ -68,6 +70,7 @@ impl Streams {
             dirty: RefCell::default(),
             woken: Arc::default(),
             totals: Rc::default(),
+            standing: Standing::default(),
             collected: Cell::new(0),
         }
     }
@@ -79,6 +82,11 @@ impl Streams {
 
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Since when the answer that has stood longest has stood.
+    pub fn stalled_since(&self) -> u64 {
+        self.standing.stalled_since()
     }
 
     /// Those that are not answered yet.

@@ -156,6 +156,11 @@ impl Js {
         self.command(NOTIFY, 0, id, 0);
     }
 
+    /// JavaScript holds so many bytes of the answer.
+    pub fn held(&mut self, id: u32, bytes: u32) {
+        self.command(HELD, 0, id, bytes);
+    }
+
     /// Closes the connection with this id.
     pub fn destroy(&mut self, connection: u32) {
         self.command(DESTROY, 0, connection, 0);
@@ -248,3 +253,4 @@ const CREDIT: u8 = 9;
 const NOTIFY: u8 = 10;
 const DESTROY: u8 = 11;
 const TUNNEL: u8 = 12;
+const HELD: u8 = 14;

@@ -1,0 +1,156 @@
+//! Clients of HTTP/2 that ask for much and take none of it: no further request of theirs begins, and all others are served.
+
+use std::time::Duration;
+
+use monoceros_engine::limits::Limits;
+
+use crate::harness::{
+    Client, Engine, Event, LENGTH, OPENING, ask, block, frame, get, http2_client, silent,
+    with_client, with_http2,
+};
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const MANY: u32 = 90;
+const LARGE: u32 = 1 << 20;
+const WINDOW: usize = 65_536;
+
+#[test]
+fn large_answers_that_are_not_taken_hold_back_what_is_asked_behind_them() {
+    let mut engine = engine(Limits::default(), large_answers());
+    let mut client = stalling(&mut engine);
+    engine.settle();
+    std::thread::sleep(Duration::from_millis(300));
+    engine.settle();
+    let begun = engine.received().len();
+    assert!((3..=6).contains(&begun), "{begun}");
+    // Another client has answers all the same.
+    assert_eq!(statuses(&mut engine, 20), vec![200; 20]);
+    client.send(&mut engine, frame(7, 0, 0, &[0; 8]));
+}
+
+#[test]
+fn small_answers_hold_back_nothing() {
+    let handler: crate::harness::Handler = Box::new(|js, event| {
+        if let Event::Request(request) = event {
+            js.reply(request.id, vec![b'a'; 1_000]);
+        }
+    });
+    let mut engine = engine(Limits::default(), handler);
+    let _client = stalling(&mut engine);
+    engine
+        .until("all have begun", |engine| (engine.received().len() == MANY as usize).then_some(()));
+}
+
+#[test]
+fn answers_that_do_not_come_hold_back_nothing_for_long() {
+    let mut engine = engine(Limits::default(), silent());
+    let _client = stalling(&mut engine);
+    engine.settle();
+    assert!(engine.received().len() < 20);
+    engine
+        .until("all have begun", |engine| (engine.received().len() == MANY as usize).then_some(()));
+}
+
+#[test]
+fn whoever_takes_answers_is_served_on() {
+    let mut engine = engine(Limits::default(), large_answers());
+    let mut client = stalling(&mut engine);
+    engine.settle();
+    let before = engine.received().len();
+    // The windows of the connection and of all streams.
+    let open = |stream: u32| frame(8, 0, stream, &(4u32 << 20).to_be_bytes());
+    let all: Vec<u8> = (0..MANY).flat_map(|number| open(number * 2 + 1)).collect();
+    client.send(&mut engine, [open(0), all].concat());
+    engine.until("more begin", |engine| {
+        client.take();
+        (engine.received().len() > before + 4).then_some(())
+    });
+}
+
+#[test]
+fn what_waits_is_no_request_in_hand_and_not_without_bound() {
+    let limits = Limits { worker_connections: 20, ..Limits::default() };
+    let mut engine = engine(limits, large_answers());
+    let mut client = stalling(&mut engine);
+    engine.settle();
+    assert_eq!(statuses(&mut engine, 5), vec![200; 5]);
+    let busy = engine.js.io.counters()[1];
+    assert!(busy < 20, "{busy}");
+    // Twenty wait; the others have been told that there is no room.
+    let answered = heads(&client.take());
+    assert_eq!(answered, MANY as usize - 20);
+}
+
+#[test]
+fn whoever_takes_nothing_in_its_time_is_cut_with_all_that_waits() {
+    let limits = Limits { write: Duration::from_millis(500), ..Limits::default() };
+    let mut engine = engine(limits, large_answers());
+    let mut client = stalling(&mut engine);
+    engine.settle();
+    let begun = engine.received().len();
+    let received = client.rest(&mut engine);
+    assert_eq!(engine.received().len(), begun);
+    let goaway = received.windows(5).any(|bytes| bytes == [0, 0, 8, 7, 0]);
+    assert!(goaway, "{received:?}");
+}
+
+fn engine(mut limits: Limits, handler: crate::harness::Handler) -> Engine {
+    limits.keepalive = Duration::from_secs(60);
+    Engine::with_limits(with_http2(limits), handler)
+}
+
+/// JavaScript that has a large answer for `/large`, hands over what is taken of it, and holds the rest.
+fn large_answers() -> crate::harness::Handler {
+    Box::new(|js, event| match event {
+        Event::Request(request) if request.target == "/small" => js.reply(request.id, "small"),
+        Event::Request(request) => {
+            js.head_with_length(request.id, 200, "", LENGTH, LARGE);
+            js.large(request.id, vec![b'x'; WINDOW]);
+            js.held(request.id, LARGE - WINDOW as u32);
+            js.notify(request.id);
+        }
+        Event::Drained(id) => {
+            js.large(*id, vec![b'x'; LARGE as usize - WINDOW]);
+            js.held(*id, 0);
+            js.end(*id, true);
+        }
+        _ => {}
+    })
+}
+
+/// A client that asks for many answers at once and opens no window.
+fn stalling(engine: &mut Engine) -> Client {
+    let mut client = Client::connect(engine);
+    let settings = frame(4, 0, 0, &[0, 4, 0, 0, 0, 0]);
+    let asked: Vec<u8> = (0..MANY)
+        .flat_map(|number| frame(1, END_STREAM | END_HEADERS, number * 2 + 1, &block(&[])))
+        .collect();
+    client.send(engine, [OPENING, &settings, &asked].concat());
+    engine.event("one has begun", |event| matches!(event, Event::Request(_)).then_some(()));
+    client
+}
+
+/// How many heads of answers there are in what has come.
+fn heads(mut frames: &[u8]) -> usize {
+    let mut count = 0;
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = frames {
+        count += usize::from(*kind == 1);
+        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+        frames = &rest[length.min(rest.len())..];
+    }
+    count
+}
+
+fn statuses(engine: &mut Engine, count: usize) -> Vec<u16> {
+    let address = engine.address;
+    with_client(engine, move || {
+        http2_client(address, async |client| {
+            let mut statuses = Vec::new();
+            for _ in 0..count {
+                statuses.push(ask(&client, get("/small"), b"").await.status);
+            }
+            statuses
+        })
+    })
+}
