@@ -6,7 +6,15 @@
  */
 export type EngineName = 'floor' | 'crate' | 'hyper' | 'plain' | 'native' | 'node' | 'bun'
 
-export interface Case {
+/** What is spoken with a server, and how. */
+export interface Spoken {
+  /** TLS. */
+  readonly secure?: boolean
+  /** HTTP/2, which h2load speaks, with so many requests of a connection in hand. */
+  readonly http2?: boolean
+}
+
+export interface Case extends Spoken {
   readonly title: string
   /** The module in apps/ that holds the application. */
   readonly app: string
@@ -17,6 +25,8 @@ export interface Case {
   readonly path?: string
   /** The load is a POST of so many bytes of JSON, instead of a GET. */
   readonly jsonBytes?: number
+  /** A new connection for each request, whatever is asked for. */
+  readonly close?: boolean
   /** With more connections than these it is left out. */
   readonly mostConnections?: number
   /** Settings beside the defaults. */
@@ -39,14 +49,21 @@ export type CaseName =
   | 'koa'
   | 'fastify'
   | 'hono'
+  | 'tls'
+  | 'tls-close'
+  | 'h2'
+  | 'h2-tls'
   | 'ws'
   | 'socket-io'
 
 const OURS: readonly EngineName[] = ['plain', 'native', 'node']
+const NATIVE: readonly EngineName[] = ['plain', 'native']
 const ALL: readonly EngineName[] = [...OURS, 'bun']
 /** They come with their case, whatever engines are chosen. */
 const WITH_THE_CASE: readonly EngineName[] = ['floor', 'crate', 'hyper']
 const REQ_RES: Subject = { name: 'req-res', engine: 'plain' }
+/** Requests in hand of a connection of HTTP/2. */
+export const STREAMS = 100
 const LARGE = 16 * 2 ** 20
 
 export const CASES: Readonly<Record<CaseName, Case>> = {
@@ -101,6 +118,34 @@ export const CASES: Readonly<Record<CaseName, Case>> = {
   koa: { title: 'Koa', app: 'koa', engines: ALL },
   fastify: { title: 'Fastify', app: 'fastify', engines: ALL },
   hono: { title: 'Hono (plain: @hono/node-server)', app: 'hono', engines: OURS },
+  tls: {
+    title: '(req, res) over TLS (plain: node:https)',
+    app: 'req-res',
+    engines: OURS,
+    secure: true,
+  },
+  'tls-close': {
+    title: '(req, res) over TLS, a handshake for each request (plain: node:https)',
+    app: 'req-res',
+    engines: OURS,
+    secure: true,
+    close: true,
+  },
+  h2: {
+    title: `(req, res) over HTTP/2 without TLS, ${STREAMS} streams a connection (plain: node:http2)`,
+    app: 'req-res',
+    engines: NATIVE,
+    http2: true,
+    mostConnections: 8,
+  },
+  'h2-tls': {
+    title: `(req, res) over HTTP/2 with TLS, ${STREAMS} streams a connection (plain: node:http2)`,
+    app: 'req-res',
+    engines: NATIVE,
+    http2: true,
+    secure: true,
+    mostConnections: 8,
+  },
   ws: { title: 'ws, an echo', app: 'ws', engines: OURS, messages: 'ws' },
   'socket-io': {
     title: 'Socket.IO, an echo over WebSocket',

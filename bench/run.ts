@@ -7,16 +7,17 @@ import { baselineOf, CASES, chooseSubjects, type Subject, subjectKey } from './c
 import { compileAll, compileCrate } from './compiled.ts'
 import { engineConfig } from './config.ts'
 import { type Figures, type Sample, summarize } from './figures.ts'
-import { chooseGenerator, drive, type Generator, type Load } from './load.ts'
+import { chooseGenerator, drive, type Generator, loadObstacle } from './load.ts'
 import { type MemoryRow, measureMemory } from './memory.ts'
 import { findNode, type NodeBinary } from './nodes.ts'
 import { type BenchOptions, parseOptions } from './options.ts'
 import { machineObstacle, processorTimeUs } from './processors.ts'
 import { writeReport } from './report.ts'
+import { makeIdentity } from './secure.ts'
 import { type Server, startServer } from './server.ts'
 
 const FIRST_PORT = 19_500
-const WARM_UP = { connections: 64, seconds: 2, close: false }
+const WARM_UP = { connections: 64, seconds: 2 }
 
 export interface Result {
   readonly node: NodeBinary
@@ -45,8 +46,12 @@ async function withServers<T>(
   const servers: Server[] = []
   try {
     const config = await engineConfig(subjects)
+    const isSecure = subjects.some(({ name }) => CASES[name].secure === true)
+    const identity = isSecure ? makeIdentity() : null
     for (const subject of subjects) {
-      servers.push(await startServer(subject, FIRST_PORT + servers.length, { node, config }))
+      servers.push(
+        await startServer(subject, FIRST_PORT + servers.length, { node, config, identity }),
+      )
     }
     return await use(servers)
   } finally {
@@ -63,7 +68,7 @@ async function rounds(
   for (const { subject, port } of servers) {
     const { mostConnections = WARM_UP.connections } = CASES[subject.name]
     await drive(generator, {
-      ...{ port, ...WARM_UP, ...loadOf(subject) },
+      ...{ port, close: false, ...WARM_UP, ...loadOf(subject) },
       connections: Math.min(WARM_UP.connections, mostConnections),
     })
   }
@@ -87,9 +92,15 @@ async function rounds(
   return samples
 }
 
-function loadOf(subject: Subject): Pick<Load, 'path' | 'jsonBytes' | 'messages'> {
-  const { path = '/', jsonBytes, messages } = CASES[subject.name]
-  return { path, jsonBytes, messages }
+function loadOf(subject: Subject) {
+  const { path = '/', jsonBytes, messages, secure, http2, close } = CASES[subject.name]
+  const closes = close === true ? { close } : {}
+  return { path, jsonBytes, messages, ...spokenOf({ secure, http2 }), ...closes }
+}
+
+/** What is said of it, without what is not. */
+function spokenOf({ secure, http2 }: { secure: boolean | undefined; http2: boolean | undefined }) {
+  return { secure: secure === true, http2: http2 === true }
 }
 
 async function bench(options: BenchOptions): Promise<void> {
@@ -99,6 +110,11 @@ async function bench(options: BenchOptions): Promise<void> {
   await compileAll()
   if (options.cases.includes('guard')) await compileCrate()
   const generator = await chooseGenerator(options.load)
+  const missing = await loadObstacle(
+    generator,
+    options.cases.map((name) => CASES[name]),
+  )
+  if (missing !== undefined) throw new Error(missing)
   const results: Result[] = []
   for (const wanted of options.nodes) {
     results.push(await benchNode(await findNode(wanted), options, generator))

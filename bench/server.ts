@@ -5,6 +5,8 @@ import { CASES, type EngineName, type Subject, subjectKey } from './cases.ts'
 import { compiled } from './compiled.ts'
 import { findBun, type NodeBinary } from './nodes.ts'
 import { pinned, SERVER_CPU } from './processors.ts'
+import { answers } from './reach.ts'
+import { type Identity, materialOf } from './secure.ts'
 
 const START_TIMEOUT_MS = 15_000
 
@@ -19,6 +21,8 @@ export interface ServerOptions {
   readonly node: NodeBinary
   /** The settings that an engine gets, complete. */
   readonly config: Readonly<Record<string, unknown>> | null
+  /** What servers show that speak TLS. */
+  readonly identity: Identity | null
 }
 
 /** The servers without JavaScript: a program, and what follows its port. */
@@ -32,9 +36,9 @@ const ALONE: Partial<Record<EngineName, readonly [string, ...string[]]>> = {
 export async function startServer(
   subject: Subject,
   port: number,
-  { node, config }: ServerOptions,
+  { node, config, identity }: ServerOptions,
 ): Promise<Server> {
-  const { app, settings } = CASES[subject.name]
+  const { app, settings, http2 = false, secure } = CASES[subject.name]
   const { engine } = subject
   const alone = ALONE[engine]
   if (alone !== undefined) {
@@ -44,7 +48,14 @@ export async function startServer(
   // Bun gets the program that node:http gets.
   const [program, served] =
     engine === 'bun' ? [await findBun(), 'plain'] : ([node.path, engine] as const)
-  const options = JSON.stringify({ engine: served, app, port, config: { ...config, ...settings } })
+  const protocols = http2 ? 'h2' : 'h1'
+  const shown = secure === true ? identity : null
+  const options = JSON.stringify({
+    ...{ engine: served, app, port, http2 },
+    config: { ...config, ...settings, http_protocols: protocols },
+    identity: shown,
+    tls: shown === null ? null : materialOf(shown, protocols),
+  })
   const command = [program, compiled('serve.js'), options]
   return await startProcess(command, port, subject)
 }
@@ -65,7 +76,7 @@ export async function startProcess(
   child.stdout.on('data', keep)
   child.stderr.on('data', keep)
   const deadline = Date.now() + START_TIMEOUT_MS
-  while (!(await answers(port))) {
+  while (!(await answers(port, CASES[subject.name]))) {
     if (child.exitCode !== null || Date.now() > deadline) {
       child.kill('SIGKILL')
       throw new Error(`${subjectKey(subject)} does not serve:\n${output}`)
@@ -74,16 +85,6 @@ export async function startProcess(
   }
   // taskset becomes the program that it starts, so this is the server's own number.
   return { subject, port, pid: child.pid ?? 0, stop: () => stop(child) }
-}
-
-async function answers(port: number): Promise<boolean> {
-  try {
-    const response = await fetch(`http://127.0.0.1:${port}/`, { headers: { connection: 'close' } })
-    return (await response.text()).includes('Hello, World!')
-  } catch {
-    // Nobody listens yet.
-    return false
-  }
 }
 
 function stop(child: ChildProcess): Promise<void> {

@@ -3,7 +3,7 @@
 import test from 'ava'
 import { baselineOf, CASES, chooseSubjects, type Subject, subjectKey } from '../../bench/cases.ts'
 import { type Sample, spread, summarize } from '../../bench/figures.ts'
-import { readWrk } from '../../bench/load.ts'
+import { readH2load, readWrk } from '../../bench/load.ts'
 import { parseOptions } from '../../bench/options.ts'
 
 const PLAIN: Subject = { name: 'req-res', engine: 'plain' }
@@ -73,4 +73,19 @@ test('only a run of everything writes a page by itself', (t) => {
   t.like(parseOptions([]), { isWhole: true })
   t.like(parseOptions(['--only', 'koa']), { isWhole: false })
   t.like(parseOptions(['--engine', 'native']), { isWhole: false })
+})
+
+test('the figures of h2load are read, the median from its lines', (t) => {
+  const output = `
+finished in 3.00s, 51234.33 req/s, 4.16MB/s
+requests: 153703 total, 153803 started, 153703 done, 153700 succeeded, 3 failed, 0 errored, 0 timeout
+status codes: 153700 2xx, 0 3xx, 0 4xx, 3 5xx
+`
+  const times =
+    '1700000000000000\t200\t900\n1700000000000001\t200\t1100\n1700000000000002\t503\t5000\n'
+  t.deepEqual(readH2load(output, times), {
+    ...{ requests: 153_703, errors: 6, perSecond: 51_234.33 },
+    ...{ p50us: 1_100, p99us: 5_000 },
+  })
+  t.is(readH2load('nothing', ''), undefined)
 })

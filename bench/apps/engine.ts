@@ -7,12 +7,15 @@ import { captureListen } from '../../ts/http/node/listen.ts'
 import { nativeBinder } from '../../ts/listen/bind-native.ts'
 import { nodeBinder } from '../../ts/listen/bind-node.ts'
 import { native } from '../../ts/native/index.ts'
+import type { TlsMaterial } from '../../ts/tls/material.ts'
 
 interface EngineServeOptions {
   readonly engine: 'native' | 'node'
   readonly app: string
   readonly port: number
   readonly config: EngineConfig
+  /** Where TLS is spoken. */
+  readonly tls: TlsMaterial | null
 }
 
 const LOG = {
@@ -23,10 +26,14 @@ const LOG = {
   exception: (text: string, thrown: unknown) => console.error(text, thrown),
 }
 
+/** As long as the arbiter's. */
+const TICKET_SECRET = Buffer.alloc(32, 'bench').toString('base64')
+
 export async function serveEngine(options: EngineServeOptions): Promise<void> {
-  const { engine, app, port, config } = options
+  const { engine, app, port, config, tls } = options
   const host = '127.0.0.1'
-  const address = `http://${host}:${port}`
+  const secure = tls !== null
+  const address = `${secure ? 'https' : 'http'}://${host}:${port}`
   const captured = captureListen({ publicAddress: address })
   const exports = await import(`./${app}.js`)
   const target: Target =
@@ -38,6 +45,9 @@ export async function serveEngine(options: EngineServeOptions): Promise<void> {
     { kind: 'tcp', host, port },
     { backlog: 2048, reusePort: false, chdir: '.', umask: 0, owner: undefined },
   )
-  const server = await createEngine({ config: { ...config, engine }, log: LOG })
-  await server.serve(target, [{ fd: bound.fd, address }])
+  const server = await createEngine({
+    ...{ config: { ...config, engine }, log: LOG },
+    ...(secure ? { tls, ticketSecrets: [TICKET_SECRET] } : {}),
+  })
+  await server.serve(target, [{ fd: bound.fd, address, secure }])
 }
