@@ -4,7 +4,8 @@ import type { Socket } from 'node:net'
 
 export interface Attack {
   readonly connections: number
-  readonly seconds: number
+  /** When its first connection must have been cut, if not within the run. */
+  readonly cutAfter?: number
   /** Begins on a connection; `beat` is called ten times a second. */
   flood(socket: Socket): { readonly beat?: () => void }
 }
@@ -59,7 +60,7 @@ function repeated(first: (socket: Socket) => void, bytes: Buffer): Attack['flood
 }
 
 function flood(run: Attack['flood'], connections = 10): Attack {
-  return { connections, seconds: 20, flood: run }
+  return { connections, flood: run }
 }
 
 const initialWindow = (bytes: number) => {
@@ -73,7 +74,7 @@ const initialWindow = (bytes: number) => {
 function stall(path: string, reads = true): Attack {
   return {
     connections: 10,
-    seconds: STALL_SECONDS,
+    cutAfter: STALL_SECONDS,
     flood(socket) {
       begin(socket, reads ? Buffer.alloc(0) : initialWindow(0x7fff_ffff))
       if (!reads) {

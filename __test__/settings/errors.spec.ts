@@ -38,6 +38,7 @@ const CASES: Record<string, Case> = {
   'bytes-word': flags('--limit-request-body', 'lots'),
   'choice-near': flags('--log-level', 'warn'),
   'choice-far': flags('--engine', 'steam'),
+  'http2-upgrade': flags('--http2-cleartext', 'upgrade'),
   'text-empty': flags('--error-logfile', ''),
   'worker-class-near': flags('-k', 'fecth'),
   'worker-class-far': flags('-k', 'meinheld'),

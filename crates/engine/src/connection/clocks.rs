@@ -7,18 +7,27 @@ use crate::guard::Refusal;
 use crate::limits::{IDLE_DRAIN_TIME, PARK_AFTER};
 
 impl Connection {
-    /// What the deadline that has come means. Without a turn the connection goes on.
-    pub(super) fn on_deadline(&mut self) -> Option<Turn> {
-        let shared = self.shared.clone();
-        shared.due.set(false);
-        let now = shared.ctx.now_ms();
-        if shared.deadline.get() > now {
-            return None;
+    /// The time, if a deadline has come; else, or if its client has taken too little, what the connection does.
+    pub(super) fn take_due(&mut self) -> Result<u64, Option<Turn>> {
+        self.shared.due.set(false);
+        let now = self.shared.ctx.now_ms();
+        if self.shared.deadline.get() > now {
+            return Err(None);
         }
         if self.output_expired(now) {
             self.stream.reset_on_close();
-            return Some(Turn::Gone);
+            return Err(Some(Turn::Gone));
         }
+        Ok(now)
+    }
+
+    /// What the deadline that has come means. Without a turn the connection goes on.
+    pub(super) fn on_deadline(&mut self) -> Option<Turn> {
+        let now = match self.take_due() {
+            Ok(now) => now,
+            Err(turn) => return turn,
+        };
+        let shared = self.shared.clone();
         let turn = if shared.current.borrow().is_some() {
             self.exchange_expired(now)
         } else {
@@ -260,14 +269,18 @@ impl Connection {
             return false;
         }
         let bounds = self.output_bounds();
-        let sent = self.shared.out.borrow().total();
-        let acknowledged = sent.saturating_sub(self.stream.unacknowledged());
+        let acknowledged = self.arrived();
         if acknowledged > self.acknowledged {
             self.output.moved(now, acknowledged - self.acknowledged, bounds);
             self.acknowledged = acknowledged;
             self.shared.stalled_since.set(now);
         }
         self.output.deadline(bounds) <= now
+    }
+
+    /// Bytes that the client's side has acknowledged: the kernel takes hundreds of kilobytes that nobody reads.
+    pub(super) fn arrived(&self) -> u64 {
+        self.shared.out.borrow().total().saturating_sub(self.stream.unacknowledged())
     }
 
     /// When to look at the client's progress again.

@@ -98,6 +98,7 @@ impl Connection {
         }
         let had_streams = !session.streams.is_empty();
         session.flush();
+        let was_full = self.is_full(session);
         let reads = match self.read_frames(session, cx) {
             Ok(reads) => reads,
             Err(turn) => return turn,
@@ -113,20 +114,22 @@ impl Connection {
             }
         }
         session.poll_streams(&shared);
-        session.begin_waiting(&shared);
+        session.begin_waiting(&shared, || self.arrived());
         if session.streams.is_empty() && had_streams {
             shared.wait_for_stream(session.head_until, session.is_leaving());
         }
         if self.send(cx).is_ready_error() {
             return Turn::Gone;
         }
-        if reads { Turn::Again } else { Turn::Wait }
+        // Nobody else wakes whoever found no room for reading or writing.
+        let blocked = std::mem::take(&mut session.pipe.borrow_mut().blocked);
+        let has_room_again = (was_full || blocked) && !self.is_full(session);
+        if reads || has_room_again { Turn::Again } else { Turn::Wait }
     }
 
     /// Reads for h2; says whether there may be more.
     fn read_frames(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<bool, Turn> {
-        let waits = session.pipe.borrow().bytes.len() + self.shared.out.borrow().len();
-        if waits >= READ_AHEAD || session.pipe.borrow().ended {
+        if self.is_full(session) || session.pipe.borrow().ended {
             return Ok(false);
         }
         let shared = self.shared.clone();
@@ -142,6 +145,11 @@ impl Connection {
         }
         self.take_frames(session, &scratch[..count]);
         Ok(true)
+    }
+
+    /// Whether so much waits between the socket and h2 that nothing more is read, and little is written.
+    fn is_full(&self, session: &Session) -> bool {
+        session.pipe.borrow().bytes.len() + self.shared.out.borrow().len() >= READ_AHEAD
     }
 
     /// Looks at frames of the client and gives them to h2, unless they are a flood.

@@ -28,6 +28,21 @@ fn floods_of_frames_that_bring_nothing_end_their_connection() {
 }
 
 #[test]
+fn frames_that_are_no_flood_are_all_answered_however_many_come_at_once() {
+    const COUNT: usize = 9_000;
+    let mut engine = Engine::with_limits(with_http2(Limits::default()), echo());
+    let mut client = Client::connect(&engine);
+    let settings = frame(4, 0, 0, b"").repeat(COUNT);
+    client.send(&mut engine, [OPENING, &settings].concat());
+    let acknowledgement = frame(4, 1, 0, b"");
+    let mut received = 0;
+    engine.until("all are answered", |_| {
+        received += client.take().len();
+        (received >= COUNT * acknowledgement.len()).then_some(())
+    });
+}
+
+#[test]
 fn empty_pieces_of_a_body_end_its_connection() {
     let mut engine = limited(silent());
     let mut client = Client::connect(&engine);

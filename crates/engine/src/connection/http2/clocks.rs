@@ -146,16 +146,11 @@ impl Shared {
 impl Connection {
     /// What the deadline that has come means.
     pub(super) fn on_http2_deadline(&mut self, session: &mut Session) -> Option<Turn> {
+        let now = match self.take_due() {
+            Ok(now) => now,
+            Err(turn) => return turn,
+        };
         let shared = self.shared.clone();
-        shared.due.set(false);
-        let now = shared.ctx.now_ms();
-        if shared.deadline.get() > now {
-            return None;
-        }
-        if self.output_expired(now) {
-            self.stream.reset_on_close();
-            return Some(Turn::Gone);
-        }
         let streams = session.streams.clone();
         let had_streams = !streams.is_empty();
         let mut one_stands = false;

@@ -19,8 +19,6 @@ pub(super) struct Unsent {
 #[derive(Default)]
 pub(super) struct Totals {
     bytes: Cell<usize>,
-    /// Bytes that the client's windows have let go, from the beginning.
-    taken: Cell<u64>,
     /// Places of those of whom everything has gone.
     gone: RefCell<Vec<usize>>,
 }
@@ -28,10 +26,6 @@ pub(super) struct Totals {
 impl Totals {
     pub fn bytes(&self) -> usize {
         self.bytes.get()
-    }
-
-    pub fn taken(&self) -> u64 {
-        self.taken.get()
     }
 
     /// Places whose last byte has gone since the last call.
@@ -94,8 +88,6 @@ impl Buf for Piece {
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
         self.unsent.moved.set(self.unsent.moved.get() + count);
-        let taken = &self.unsent.totals.taken;
-        taken.set(taken.get() + count as u64);
         self.unsent.less(count);
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Standing {
     expected: Cell<usize>,
     /// When that has been found, or doubted; `u64::MAX` before.
     learnt: Cell<u64>,
-    /// What the client had taken in all when one more was let through.
+    /// What had arrived of the connection when one more was let through.
     passed: Cell<u64>,
 }
 
@@ -88,7 +88,7 @@ impl Standing {
 
 impl Streams {
     /// Whether one more may begin.
-    fn take_room(&self, now: u64) -> bool {
+    fn has_room(&self, now: u64) -> bool {
         let standing = &self.standing;
         let held = self.totals.bytes() + standing.behind.get();
         if held + self.len() * standing.expected.get() < MOST_STANDING {
@@ -97,14 +97,14 @@ impl Streams {
         standing.doubt(now);
         let expected = standing.expected.get();
         let weight: usize = self.all().iter().map(|one| one.weight(now, expected)).sum();
-        if weight < MOST_STANDING {
-            return true;
-        }
-        // Whoever reads, if slowly, gets on.
-        let taken = self.totals.taken();
-        let reads = taken - standing.passed.get() >= ONE_MORE;
+        weight < MOST_STANDING
+    }
+
+    /// Whoever reads, if slowly, gets on: one more may begin for so many bytes as are known to have arrived.
+    fn has_read(&self, arrived: u64) -> bool {
+        let reads = arrived.saturating_sub(self.standing.passed.get()) >= ONE_MORE;
         if reads {
-            standing.passed.set(taken);
+            self.standing.passed.set(arrived);
         }
         reads
     }
@@ -133,7 +133,7 @@ impl Exchange {
         let Some(streams) = self.streams.upgrade() else { return Ok(true) };
         let (ctx, standing) = (&self.shared.ctx, &streams.standing);
         let now = ctx.now_ms();
-        if standing.waiting.borrow().is_empty() && streams.take_room(now) {
+        if standing.waiting.borrow().is_empty() && streams.has_room(now) {
             self.start.set(Start::Begun);
             self.begun.set(now);
             return Ok(true);
@@ -209,12 +209,13 @@ impl Exchange {
 }
 
 impl Session {
-    /// Begins what has waited, as far as there is room by now.
-    pub(super) fn begin_waiting(&self, shared: &Shared) {
+    /// Begins what has waited, as far as there is room by now; `arrived` says how many bytes the client's side has
+    /// acknowledged.
+    pub(super) fn begin_waiting(&self, shared: &Shared, arrived: impl Fn() -> u64) {
         let (streams, now) = (&self.streams, shared.ctx.now_ms());
         loop {
             let Some(first) = streams.standing.waiting.borrow().front().cloned() else { return };
-            if !streams.take_room(now) {
+            if !streams.has_room(now) && !streams.has_read(arrived()) {
                 return shared.look_again_at(now + EXPECTED_MS);
             }
             first.stop_waiting(streams);

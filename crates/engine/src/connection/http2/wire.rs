@@ -19,6 +19,8 @@ pub(super) struct Pipe {
     pub bytes: Carry,
     /// The client has ended its side.
     pub ended: bool,
+    /// h2 waits for room to write.
+    pub blocked: bool,
 }
 
 /// One end of it, given to h2. Nobody is woken by it: the connection's task asks h2 in each of its turns.
@@ -53,6 +55,7 @@ impl AsyncWrite for Wire {
         let mut out = self.shared.out.borrow_mut();
         // A client that does not read makes h2 wait with everything, and us with reading.
         if out.len() >= READ_AHEAD {
+            self.pipe.borrow_mut().blocked = true;
             return Poll::Pending;
         }
         out.append(|out| out.extend_from_slice(bytes));
@@ -66,6 +69,7 @@ impl AsyncWrite for Wire {
     ) -> Poll<io::Result<usize>> {
         let mut out = self.shared.out.borrow_mut();
         if out.len() >= READ_AHEAD {
+            self.pipe.borrow_mut().blocked = true;
             return Poll::Pending;
         }
         let before = out.len();
