@@ -20,6 +20,15 @@ export const SHARING_FD = 5
 /** After a change of code a worker finishes what takes no longer than this, and is killed a little later. */
 export const RESTART_MS = 250
 
+/**
+ * A worker that others follow keeps idle connections this long: a client that was held up for a moment, or still reads
+ * its last answer, asks on the connection that it was told it may keep.
+ */
+export const PATIENT_DRAIN_MS = 10_000
+
+/** The same where nobody follows, and for whoever waits for the end. */
+export const IDLE_DRAIN_MS = 2_000
+
 /** A listening socket as a worker receives it. */
 export interface ListenerMessage {
   readonly fd: number
@@ -34,6 +43,8 @@ export type ArbiterMessage =
   | BootMessage
   /** Open the logs again. */
   | { readonly type: 'reopen' }
+  /** Everybody ends: idle connections are kept only for a moment. */
+  | { readonly type: 'hasten' }
   /** With `reload`: end soon, for the code has changed. */
   | { readonly type: 'restart' }
   | SecureMessage

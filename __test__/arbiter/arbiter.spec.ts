@@ -34,6 +34,8 @@ test('TERM asks the workers to finish, and ends with 0 when all have', async (t)
   await allReady(stage)
   await stage.system.signal('TERM')
   t.deepEqual(sent(stage), [['TERM'], ['TERM']])
+  // Nobody follows: idle connections are not waited for.
+  for (const { received } of stage.system.children) t.deepEqual(received.at(-1), { type: 'hasten' })
   t.deepEqual(stage.closed, ['127.0.0.1:8000'])
   await endAll(stage)
   t.is(await stage.status, 0)
@@ -76,6 +78,7 @@ test('HUP replaces one worker after the other, each successor ready first', asyn
   t.deepEqual(sent(stage), [[], [], []])
   await allReady(stage)
   t.deepEqual(sent(stage), [['TERM'], [], []])
+  t.is(a?.received.at(-1)?.type, 'boot')
   // The next successor waits until the first old worker has gone.
   await system.pass(3_000)
   t.is(system.children.length, 3)
@@ -103,6 +106,19 @@ test('a reload goes on when the old worker has only slow requests left', async (
   t.is(stage.system.children.length, 3)
   await stage.system.pass(1_200)
   t.is(stage.system.children.length, 4)
+})
+
+test('a stop during a reload hastens the worker that already leaves', async (t) => {
+  const stage = await startArbiter()
+  const [a] = stage.system.children
+  await allReady(stage)
+  await stage.system.signal('HUP')
+  await allReady(stage)
+  t.deepEqual(a?.signals, ['TERM'])
+  await stage.system.signal('TERM')
+  t.deepEqual([a?.signals, a?.received.at(-1)], [['TERM'], { type: 'hasten' }])
+  await endAll(stage)
+  t.is(await stage.status, 0)
 })
 
 test('a reload may replace several at a time', async (t) => {

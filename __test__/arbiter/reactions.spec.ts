@@ -67,7 +67,8 @@ const SEEN: Record<Reaction, (change: Change) => boolean> = {
   fewer: ({ said, sent, started }) =>
     !said.includes('refused') && sent.length <= 1 && started === 0,
   reopen: ({ said, messages }) =>
-    said.includes('reopened') && messages.every((m) => m === 'reopen'),
+    // A worker that leaves because everybody does was told so before.
+    said.includes('reopened') && messages.every((m) => m === 'reopen' || m === 'hasten'),
   upgrade: ({ successors }) => successors === 1,
   rest: ({ said, sent }) =>
     said.includes('SIGWINCH is ignored') ||

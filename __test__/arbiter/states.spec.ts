@@ -11,7 +11,7 @@ const DRAWN = `
 booting     serving  failing  draining  .         .          aborting  draining   quitting   gone
 failing     .        .        .         .         .          killed    .          quitting   gone
 serving     .        .        draining  blocked   .          .         draining   quitting   gone
-draining    .        .        .         blocked   .          cut       .          quitting   gone
+draining    .        .        .         blocked   .          cut       draining!  quitting   gone
 quitting    .        .        .         cut       .          cut       .          quitting!  gone
 cut         .        .        .         .         .          .         .          .          gone
 blocked     .        .        .         .         aborting   aborting  .          cut        gone

@@ -25,7 +25,7 @@ test('a drain answers what is in flight and what comes late, each with Connectio
   t.regex(await idle.untilReceived('quick'), /Connection: keep-alive/)
   const slow = new RawClient(port).send(request('GET', '/slow', []))
   await sleep(50)
-  const drained = engine.drain(5_000)
+  const drained = engine.drain(5_000, 2_000)
   idle.send(request('GET', '/', []))
   t.regex(await idle.untilClosed(), /Connection: close\r\nContent-Length: 5\r\n\r\nquick$/)
   t.regex(await slow.untilClosed(), /Connection: close\r\nContent-Length: 4\r\n\r\nslow$/)
@@ -39,7 +39,7 @@ test('a drain ends when its time is over', async (t) => {
   const client = new RawClient(port).send(request('GET', '/', []))
   await sleep(50)
   t.is(engine.counters().busy, 1)
-  await engine.drain(100)
+  await engine.drain(100, 100)
   t.is(await client.untilClosed(), '')
 })
 

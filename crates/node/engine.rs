@@ -220,10 +220,11 @@ impl Engine {
         self.bridge.with(|io| io.resume())
     }
 
-    /// Closes every listener and ends every connection soon; the batch that says so tells when none is left.
+    /// Closes every listener and ends every connection soon, idle ones after so many milliseconds; the batch that says so
+    /// tells when none is left. Called again it shortens the wait of those that are idle.
     #[napi(catch_unwind)]
-    pub fn drain(&self) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.drain())
+    pub fn drain(&self, idle_ms: u32) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.drain(Duration::from_millis(u64::from(idle_ms))))
     }
 
     /// Opens the access log's file again.

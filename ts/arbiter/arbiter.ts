@@ -8,7 +8,6 @@ import type { System } from '../process/system.ts'
 import { ARBITER_SIGNALS, SIGNALS, type SignalName } from '../signals.ts'
 import { Clock } from './clock.ts'
 import { type ArbiterEvent, EventQueue } from './events.ts'
-import { Figures } from './figures.ts'
 import { FurtherListeners } from './further.ts'
 import { type Generation, shownAddresses } from './generation.ts'
 import { Headcount } from './headcount.ts'
@@ -20,7 +19,7 @@ import { Reloader } from './reloader.ts'
 import { Rollout } from './rollout.ts'
 import { Succession } from './succession.ts'
 import { Supervisor } from './supervisor.ts'
-import { renewTls } from './tls.ts'
+import { Upkeep } from './upkeep.ts'
 import type { BootFailure, WorkerHandle } from './worker-handle.ts'
 
 /** How long a quick stop may take after a second signal, and the stop after a failed start. */
@@ -39,9 +38,9 @@ export class Arbiter {
   readonly #succession: Succession
   readonly #headcount: Headcount
   readonly #identity: Identity
-  readonly #figures: Figures
   readonly #further: FurtherListeners
   readonly #reloader: Reloader
+  readonly #upkeep: Upkeep
   /** What a signal asked for that the phase did not allow yet. */
   readonly #remembered = new Set<Request>()
   #life: 'starting' | 'running' | 'stopping' = 'starting'
@@ -54,7 +53,6 @@ export class Arbiter {
     this.#system = system
     this.#parts = parts
     this.#log = parts.log
-    this.#figures = new Figures(parts.log)
     this.#further = new FurtherListeners(parts.log, parts.further)
     this.#clock = new Clock(system, this.#queue)
     const { log, board } = parts
@@ -76,11 +74,14 @@ export class Arbiter {
       reports: {
         onReady: (worker) => this.#handleReady(worker),
         onBootFailure: (worker, failure) => this.#handleBootFailure(worker, failure),
+        isLast: () => this.#life === 'stopping' && this.#succession.successor === undefined,
         onLoaded: (message) => this.#reloader.noteLoaded(message),
         beforeSpawn: (age) => parts.hooks.beforeSpawn(age, system.pid),
         onGone: ({ pid, age }) => parts.hooks.call('child_exit', { pid, age, ppid: system.pid }),
       },
     })
+    const identity = this.#identity
+    this.#upkeep = new Upkeep(system, { parts, identity, supervisor: this.#supervisor })
     parts.hooks.serveFrom({
       ...{ system, workers: this.#supervisor.workers, resolved: parts.resolved },
       ...{ rollout: this.#rollout, headcount: this.#headcount },
@@ -345,7 +346,7 @@ export class Arbiter {
       return this.#halt(failure.exit, reason)
     }
     if (this.#rollout.handleBootFailure(worker)) return this.#announce()
-    this.#supervisor.recordDeath(worker, false)
+    this.#supervisor.deaths.record(worker, false)
     if (this.#remembered.has('reload')) this.#rollout.end()
   }
 
@@ -361,7 +362,7 @@ export class Arbiter {
       return
     }
     this.#headcount.reset(config.workers)
-    this.#supervisor.policy.reset()
+    this.#supervisor.deaths.policy.reset()
     try {
       this.#log.configure(config)
       this.#parts.prepareLogs(config)
@@ -391,10 +392,6 @@ export class Arbiter {
     this.#parts.notifier.tick()
     if (!second) return
     this.#succession.tick()
-    this.#identity.show(this.#supervisor.figures())
-    const { current } = this.#rollout
-    if (current !== undefined) this.#figures.tell(current, this.#supervisor.workers.size)
-    renewTls(current, { system: this.#system, log: this.#log, workers: this.#supervisor.workers })
-    this.#parts.reapOrphans()
+    this.#upkeep.everySecond(this.#rollout.current)
   }
 }

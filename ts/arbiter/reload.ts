@@ -3,6 +3,7 @@
  * reload and recycling: a worker that is out of date leaves only when its successor serves, one at a time.
  */
 
+import { IDLE_DRAIN_MS } from '../messages.ts'
 import type { Generation } from './generation.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
@@ -32,8 +33,6 @@ export interface Situation {
 
 /** A reload does not wait for requests that are older than this. */
 const SLOW_REQUEST_MS = 5_000
-/** A draining worker keeps idle connections this long, and may get requests on them. */
-const IDLE_DRAIN_MS = 2_000
 
 /** Decides one step; called again after each until it says `wait` or `settled`. */
 export function nextStep(situation: Situation): Step {

@@ -46,6 +46,8 @@ export type WorkerAction =
   | 'noteFailure'
   | 'noteLeaving'
   | 'terminate'
+  /** It may have more time than there is now. */
+  | 'hasten'
   | 'interrupt'
   | 'abortBoot'
   | 'askWhy'
@@ -105,7 +107,7 @@ export const STATES: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, C
     silent: cell('blocked', 'askWhy'),
     explained: cell('draining', 'ignore'),
     overdue: cell('cut', 'kill'),
-    retire: cell('draining', 'ignore'),
+    retire: cell('draining', 'hasten'),
     quit: cell('quitting', 'interrupt'),
     exit: cell('gone', 'farewell'),
   },

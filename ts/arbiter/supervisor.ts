@@ -15,10 +15,11 @@ import {
   NATIVE_EXPLANATION_WAIT_MS,
   sayBlockade,
 } from './blockade.ts'
+import { Deaths, seconds } from './deaths.ts'
 import type { EventQueue } from './events.ts'
 import type { FurtherListeners } from './further.ts'
 import type { Generation } from './generation.ts'
-import { RestartPolicy, STABLE_AFTER_MS } from './policy.ts'
+import { STABLE_AFTER_MS } from './policy.ts'
 import { allowanceOf, Recycling } from './recycling.ts'
 import { BUSY_BOOT_MS, isLeaving, leftBehindAtMs } from './reload.ts'
 import { bootMessage, spawnWorker } from './spawn.ts'
@@ -28,6 +29,8 @@ import { Workers } from './workers.ts'
 
 /** What the arbiter decides about a worker's news. */
 export interface SupervisorReports {
+  /** Whether everybody ends, and no other arbiter serves. */
+  isLast(): boolean
   onReady(worker: WorkerHandle): void
   onBootFailure(worker: WorkerHandle, failure: BootFailure): void
   /** Before a worker is started: what hooks add to it. */
@@ -52,7 +55,7 @@ const DRAIN_SLACK_MS = 500
 
 export class Supervisor {
   readonly workers = new Workers()
-  readonly policy = new RestartPolicy()
+  readonly deaths: Deaths
   readonly #system: System
   readonly #board: ArbiterBoard
   readonly #log: Logger
@@ -61,11 +64,10 @@ export class Supervisor {
   readonly #recycling: Recycling
   readonly #further: FurtherListeners
   #started = 0
-  #memoryKills: number | undefined
 
   constructor(system: System, parts: SupervisorParts) {
     this.#system = system
-    this.#memoryKills = system.memoryKills()
+    this.deaths = new Deaths(system, parts.log)
     this.#recycling = new Recycling(system)
     this.#board = parts.board
     this.#log = parts.log
@@ -150,7 +152,7 @@ export class Supervisor {
 
   /** Ends all workers, for their code has changed. */
   restart(): void {
-    this.policy.reset()
+    this.deaths.policy.reset()
     for (const worker of this.workers.live()) {
       worker.isRestarting = true
       this.apply(worker, 'retire')
@@ -165,7 +167,7 @@ export class Supervisor {
   /** Not while a pause lasts, and not beside workers whose code has changed. */
   maySpawn(nowMs: number): boolean {
     const restarting = this.workers.list().some(({ isRestarting }) => isRestarting)
-    return this.policy.maySpawn(nowMs) && !restarting
+    return this.deaths.policy.maySpawn(nowMs) && !restarting
   }
 
   /** Looks at all deadlines, and at heartbeats unless this look itself is late. */
@@ -222,17 +224,7 @@ export class Supervisor {
       worker.state === 'booting' ? worker.bornAtMs + BUSY_BOOT_MS : Number.POSITIVE_INFINITY,
     ])
     const nowMs = this.#system.now()
-    return Math.min(...[...times, this.policy.retryAtMs()].filter((time) => time > nowMs))
-  }
-
-  /** Takes note of an unwanted end or a failed boot, and says when that delays the next start. */
-  recordDeath({ slot, readyAtMs }: WorkerHandle, fromOutside: boolean): void {
-    const nowMs = this.#system.now()
-    const servedMs = readyAtMs === undefined ? undefined : nowMs - readyAtMs
-    const delayMs = this.policy.record({ slot, fromOutside, servedMs }, nowMs)
-    if (delayMs > 0) {
-      this.#log.warning(`Workers end too soon; the next one starts in ${seconds(delayMs)}`)
-    }
+    return Math.min(...[...times, this.deaths.policy.retryAtMs()].filter((time) => time > nowMs))
   }
 
   readonly #actions: Record<WorkerAction, (worker: WorkerHandle) => void> = {
@@ -250,7 +242,7 @@ export class Supervisor {
     noteLeaving: (worker) => {
       this.#log.info(`Worker (${worker.toLog()}) was sent SIG${worker.leavesBy}!`)
       this.#startDrain(worker)
-      this.recordDeath(worker, true)
+      this.deaths.record(worker, true)
     },
     terminate: (worker) => {
       this.#startDrain(worker)
@@ -258,8 +250,10 @@ export class Supervisor {
         worker.deadlineMs = this.#in(RESTART_MS + DRAIN_SLACK_MS)
         return worker.child.send({ type: 'restart' })
       }
+      this.#hasten(worker)
       this.#system.kill(worker.pid, 'TERM')
     },
+    hasten: (worker) => this.#hasten(worker),
     interrupt: (worker) => {
       worker.leavingSinceMs ??= this.#system.now()
       worker.deadlineMs ??= this.#in(worker.generation.config.graceful_timeout * 1_000)
@@ -315,6 +309,10 @@ export class Supervisor {
     worker.deadlineMs = this.#in(worker.generation.config.graceful_timeout * 1_000 + DRAIN_SLACK_MS)
   }
 
+  #hasten({ child }: WorkerHandle): void {
+    if (this.#reports.isLast()) child.send({ type: 'hasten' })
+  }
+
   #abort(worker: WorkerHandle): void {
     worker.aborted = true
     worker.deadlineMs = this.#in(LAST_CHANCE_MS)
@@ -337,31 +335,14 @@ export class Supervisor {
   #lament(worker: WorkerHandle): void {
     // It may have left connections in the kernel's queue that the others believed to be its.
     this.#board.kickAll()
-    const line = `Worker (${worker.toLog()}) ${worker.exitToLog()}`
-    if (worker.exit?.signal === 'KILL') {
-      this.#log.error(worker.aborted ? `${line}!` : `${line}! ${this.#whyKilled()}`)
-    } else if (worker.exit?.signal === 'ABRT' && !worker.aborted) {
-      this.#log.error(`${line}! Perhaps its JavaScript heap is full; what it wrote last says so`)
-    } else if (worker.exit?.signal === 'TERM') this.#log.info(`${line}!`)
-    else if (worker.exit?.signal != null) this.#log.warning(`${line}!`)
-    else this.#log.error(line)
-    this.recordDeath(worker, worker.endedFromOutside() && !worker.aborted)
-  }
-
-  #whyKilled(): string {
-    const kills = this.#system.memoryKills()
-    const before = this.#memoryKills
-    this.#memoryKills = kills
-    if (kills === undefined || before === undefined || kills <= before)
-      return 'Perhaps out of memory?'
-    return 'The kernel ended it: the memory of its control group is used up'
+    this.deaths.lament(worker)
   }
 
   #checkServing(worker: WorkerHandle, { requests }: SlotReading): void {
     const servedMs = this.#system.now() - (worker.readyAtMs ?? 0)
     if (!worker.stable && servedMs >= STABLE_AFTER_MS) {
       worker.stable = true
-      this.policy.recordStable()
+      this.deaths.policy.recordStable()
     }
     if (worker.expired) return
     const reason = this.#recycling.reason(worker, requests)
@@ -391,8 +372,4 @@ export class Supervisor {
   #in(delayMs: number): number {
     return this.#system.now() + delayMs
   }
-}
-
-function seconds(ms: number): string {
-  return `${Math.round(ms / 100) / 10}s`
 }

@@ -121,8 +121,13 @@ export interface Engine {
   pause(): void
   /** Accepts again; false where that is no longer possible. */
   resume(): boolean
-  /** Accepts no more, finishes what is in flight, resolves when every connection is gone or `graceMs` has passed. */
-  drain(graceMs: number): Promise<void>
+  /**
+   * Accepts no more, finishes what is in flight, resolves when every connection is gone or `graceMs` has passed. Idle
+   * connections are kept for `idleMs`.
+   */
+  drain(graceMs: number, idleMs: number): Promise<void>
+  /** While it drains: idle connections are kept no longer than that from now on. */
+  hasten(idleMs: number): void
   /** Cuts every connection. */
   close(): void
   counters(): EngineCounters

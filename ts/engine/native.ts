@@ -52,7 +52,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
       return true
     },
 
-    drain(graceMs: number): Promise<void> {
+    drain(graceMs: number, idleMs: number): Promise<void> {
       return new Promise((resolve) => {
         const timer = setTimeout(() => {
           thread.endTunnels()
@@ -63,9 +63,11 @@ export function createNativeEngine(options: EngineOptions): Engine {
           clearTimeout(timer)
           resolve()
         }
-        engine.drain()
+        engine.drain(idleMs)
       })
     },
+
+    hasten: (idleMs) => engine.drain(idleMs),
 
     close(): void {
       thread.stop()

@@ -23,9 +23,6 @@ import type {
 import { serveExchanges } from './node-exchange.ts'
 import { asksForHttp2 } from './protocols.ts'
 
-/** How long a draining worker keeps idle connections, to answer requests that are on their way already. */
-const IDLE_DRAIN_MS = 2000
-
 /** The longest that a timer of Node takes. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1
 
@@ -73,6 +70,7 @@ class NodeEngine implements Engine {
   readonly #fronts: net.Server[] = []
   #dispatch: NodeDispatch | undefined
   #drained: (() => void) | undefined
+  #idle: NodeJS.Timeout | undefined
   #tls: { material: TlsMaterial; sni: NonNullable<tls.TlsOptions['SNICallback']> } | undefined
 
   constructor(options: EngineOptions) {
@@ -99,23 +97,28 @@ class NodeEngine implements Engine {
     return false
   }
 
-  async drain(graceMs: number): Promise<void> {
+  async drain(graceMs: number, idleMs: number): Promise<void> {
     for (const front of this.#fronts) front.close()
     this.#dispatch?.drain()
     const gone = new Promise<void>((resolve) => {
       this.#drained = resolve
     })
     for (const socket of this.#sockets) lastAnswer(socket)
-    const idle = setTimeout(() => this.#endIdle(), Math.min(IDLE_DRAIN_MS, graceMs))
+    this.hasten(Math.min(idleMs, graceMs))
     // Whoever holds a socket still hears of its end; the last of them ends the drain.
     const grace = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy()
     }, graceMs)
     if (this.#sockets.size === 0) this.#drained?.()
     await gone
-    clearTimeout(idle)
+    clearTimeout(this.#idle)
     clearTimeout(grace)
     this.#dispatch?.flush()
+  }
+
+  hasten(idleMs: number): void {
+    clearTimeout(this.#idle)
+    this.#idle = setTimeout(() => this.#endIdle(), idleMs)
   }
 
   close(): void {

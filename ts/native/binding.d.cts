@@ -37,8 +37,11 @@ export declare class Engine {
   pause(): void
   /** Ends a pause. */
   resume(): void
-  /** Closes every listener and ends every connection soon; the batch that says so tells when none is left. */
-  drain(): void
+  /**
+   * Closes every listener and ends every connection soon, idle ones after so many milliseconds; the batch that says so
+   * tells when none is left. Called again it shortens the wait of those that are idle.
+   */
+  drain(idleMs: number): void
   /** Opens the access log's file again. */
   reopen(): void
   /** Makes the I/O thread look at the ring. */

@@ -4,9 +4,6 @@ import { createEngine } from '../engine/auto.ts'
 import { backgroundEnded } from '../engine/background.ts'
 import type { Engine, Target } from '../engine/engine.ts'
 import { MonocerosError, monocerosError } from '../errors.ts'
-import { detectTarget } from '../http/detect.ts'
-import { installMethods } from '../http/node/install.ts'
-import { captureListen } from '../http/node/listen.ts'
 import { followListening } from '../http/node/stand-in.ts'
 import { prepareLogger } from '../log/custom.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
@@ -15,6 +12,8 @@ import {
   BOARD_FD,
   type BootMessage,
   CHANNEL_FD,
+  IDLE_DRAIN_MS,
+  PATIENT_DRAIN_MS,
   RESTART_MS,
   type WorkerMessage,
 } from '../messages.ts'
@@ -28,8 +27,6 @@ import { ChannelBoard } from '../scoreboard/messages.ts'
 import { SharedWorkerBoard } from '../scoreboard/shared.ts'
 import type { Config } from '../settings/config.ts'
 import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
-import { loadApplication } from './app.ts'
-import { awaitListen, takeBaseline } from './awaiting.ts'
 import type { Channel } from './channel.ts'
 import type { Development } from './development.ts'
 import { FurtherServers } from './further.ts'
@@ -39,13 +36,12 @@ import { pretendIpc } from './ipc.ts'
 import { type Lifespan, lifespanOf } from './lifespan.ts'
 import { printSynchronously } from './printing.ts'
 import { secure, secureOptions } from './secure.ts'
+import { loadTarget } from './target.ts'
 import { watchUncaught } from './uncaught.ts'
 import { startWatcher } from './watcher.ts'
 
 /** After the arbiter's death: the port is free at once, what is in flight has this long. */
 const ORPHAN_DRAIN_MS = 1_500
-/** Of `boot_timeout`, what is left to report that the program never listened. */
-const REPORT_MS = 1_000
 /** How long a promise of `worker_exit` is waited for. */
 const EXIT_HOOK_MS = 1_000
 /** How old the figures in the title may be. */
@@ -76,6 +72,7 @@ export class Worker {
   #name = ''
   #title = ''
   #graceMs = 0
+  #idleMs = PATIENT_DRAIN_MS
   #state: 'booting' | 'ready' | 'draining' | 'gone' = 'booting'
 
   constructor(system: System, channel: Channel) {
@@ -92,6 +89,7 @@ export class Worker {
     this.#channel.onMessage((message) => {
       if (message.type === 'reopen') this.#reopenLogs()
       else if (message.type === 'restart') this.#restart()
+      else if (message.type === 'hasten') this.#hasten()
       else if (message.type === 'secure') secure(this.#engine, this.#log, message)
       else void this.#boot(message)
     })
@@ -321,12 +319,18 @@ export class Worker {
     void this.#drain(RESTART_MS, idle)
   }
 
+  /** No other worker follows; the message may come before the signal or after it. */
+  #hasten(): void {
+    this.#idleMs = IDLE_DRAIN_MS
+    if (this.#state === 'draining') this.#engine?.hasten(IDLE_DRAIN_MS)
+  }
+
   async #drain(graceMs: number, enough = FOREVER): Promise<void> {
     this.#state = 'draining'
     this.#board?.setState('draining')
     this.#showFigures()
     // An engine that fails to drain must not keep the process.
-    const drained = this.#engine?.drain(graceMs).catch(() => {})
+    const drained = this.#engine?.drain(graceMs, this.#idleMs).catch(() => {})
     const closed = this.#further?.drain(graceMs)
     this.#system.after(graceMs, () => this.#exit(0))
     await Promise.race([Promise.all([drained, closed]), enough])
@@ -361,40 +365,4 @@ export class Worker {
 function withoutCapture({ config, output }: BootMessage): Config {
   if (output === undefined || config.accesslog !== '-') return config
   return { ...config, accesslog: `fd://${output.stdout}` }
-}
-
-interface Loaded {
-  readonly target: Target
-  readonly exports: unknown
-}
-
-/** Loads the application and finds out what it is. */
-async function loadTarget(
-  { config, listeners }: BootMessage,
-  further: FurtherServers,
-): Promise<Loaded> {
-  const publicAddress = listeners[0]?.address ?? 'http://127.0.0.1:8000'
-  // Before the application is loaded, so that whoever patches node's methods (tracers do) wraps ours.
-  if (native !== null && config.engine !== 'node') installMethods()
-  const captured = captureListen({
-    ...{ publicAddress, listenPort: config.listen_port },
-    further: (server, call, flags) => further.handleFor(server, call, flags),
-  })
-  const baseline = takeBaseline()
-  const { exports, exportName } = await loadApplication(config.app ?? '', config.chdir)
-  const detect = async () => ({
-    exports,
-    target: await detectTarget(exports, {
-      ...{ exportName, workerClass: config.worker_class, captured },
-    }),
-  })
-  if (exportName !== undefined || captured.server !== undefined) return detect()
-  try {
-    return await detect()
-  } catch (error) {
-    // Nothing usable is exported: the program may still be on its way to listen().
-    await awaitListen(captured, baseline, config.boot_timeout * 1_000 - REPORT_MS)
-    if (captured.server === undefined) throw error
-    return detect()
-  }
 }

@@ -16,7 +16,7 @@ use crate::connection::{Collecting, Connected, Lot, Shared};
 use crate::crossing::Crossing;
 use crate::exchange::Answer;
 use crate::inbound::Batch;
-use crate::limits::Limits;
+use crate::limits::{IDLE_DRAIN_TIME, Limits};
 use crate::memory::Memory;
 use crate::places::Places;
 use crate::request::Head;
@@ -65,6 +65,8 @@ pub(crate) struct Context {
     /// Wakes the clock, which stands still without connections.
     pub first_connection: Notify,
     pub draining: Cell<bool>,
+    /// So long idle connections are kept while the worker drains.
+    pub idle_drain: Cell<Duration>,
     /// Exchanges that have become tunnels.
     pub tunnels: Cell<usize>,
     /// Pieces of tunnels in the batch.
@@ -116,6 +118,7 @@ impl Context {
             wheel: RefCell::new(Wheel::new(0)),
             first_connection: Notify::new(),
             draining: Cell::new(false),
+            idle_drain: Cell::new(IDLE_DRAIN_TIME),
             tunnels: Cell::new(0),
             tunnelled: Cell::new(0),
             dirty: RefCell::default(),

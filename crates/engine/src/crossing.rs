@@ -6,6 +6,7 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -53,7 +54,8 @@ pub(crate) enum Control {
     /// Tell JavaScript, or do not, of what is refused to clients of a server.
     TellRefusals { tag: u32, on: bool },
     /// Let every connection end soon.
-    Drain,
+    /// End every connection soon, idle ones after so long; asked again it only shortens that.
+    Drain(Duration),
     /// Close the connections of one server: the idle ones or all.
     Disconnect { tag: u32, idle_only: bool },
     /// Close a connection that nobody waits for: another one waits for its descriptor.

@@ -25,7 +25,7 @@ use crate::crossing::{Control, Crossing};
 use crate::error::Error;
 use crate::in_hand;
 use crate::inbound::Batch;
-use crate::limits::Limits;
+use crate::limits::{IDLE_DRAIN_TIME, Limits};
 use crate::listener::{Acceptor, AcceptorHandle, AcceptorOptions, Seat};
 use crate::memory::shedder;
 use crate::ring::Ring;
@@ -170,10 +170,11 @@ impl IoThread {
         self.acceptor.resume();
     }
 
-    /// Closes the listeners and lets every connection end soon: the batch that says `idle` tells when none is left.
-    pub fn drain(&self) {
+    /// Closes the listeners and lets every connection end soon, idle ones after `idle`: the batch that says `idle` tells
+    /// when none is left. Called again it shortens the wait of those that are idle.
+    pub fn drain(&self, idle: Duration) {
         self.acceptor.close_listeners();
-        self.crossing.ask(Control::Drain);
+        self.crossing.ask(Control::Drain(idle));
     }
 
     /// Opens the access log's file again.
@@ -260,14 +261,14 @@ async fn run(ctx: Rc<Context>) {
                     ctx.set_tls(tag, None);
                 }
                 Control::Secure { tag, server } => ctx.set_tls(tag, Some(*server)),
-                Control::Drain => drain(&ctx),
+                Control::Drain(idle) => drain(&ctx, idle),
                 Control::MakeRoom => ctx.admission.run_short(&ctx),
                 Control::Disconnect { tag, idle_only } => {
                     disconnect(&ctx, |one| one.belongs_to(tag) && !(idle_only && one.is_busy()));
                 }
                 Control::TellRefusals { tag, on } => ctx.tell_refusals(tag, on),
                 Control::Orphaned => {
-                    drain(&ctx);
+                    drain(&ctx, IDLE_DRAIN_TIME);
                     task::spawn_local(end_process(ctx.clone()));
                 }
                 Control::InHand(reply) => in_hand::answer(&ctx, &reply),

@@ -232,5 +232,6 @@ pub const PARK_AFTER: Duration = Duration::from_millis(200);
 pub const MAX_TUNNEL_HEAD: usize = 16_384;
 /// A client may take so long to answer the close of its WebSocket; then the connection is closed.
 pub const TUNNEL_CLOSE_TIME: Duration = Duration::from_secs(5);
-/// A draining worker keeps idle connections this long, so that a request already on its way is answered.
+/// A draining worker keeps idle connections this long unless it is told otherwise, so that a request already on its way
+/// is answered.
 pub const IDLE_DRAIN_TIME: Duration = Duration::from_secs(2);

@@ -10,13 +10,15 @@ use crate::context::Context;
 use crate::inbound::Batch;
 use crate::io_thread::read_ring;
 
-/// Lets every connection end soon; tells JavaScript when none is left.
-pub(crate) fn drain(ctx: &Rc<Context>) {
-    if ctx.draining.replace(true) {
-        return;
-    }
+/// Lets every connection end soon, one that waits for a request after `idle`; tells JavaScript when none is left.
+pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
+    ctx.idle_drain.set(idle);
+    let begins = !ctx.draining.replace(true);
     for (id, connected) in ctx.connections.borrow_mut().iter_mut() {
-        connected.drain(ctx, id);
+        connected.drain(ctx, id, begins);
+    }
+    if !begins {
+        return;
     }
     ctx.handshakes.drain(ctx);
     if ctx.has_no_connections() {

@@ -4,7 +4,7 @@
 use super::pace::{Bounds, Pace};
 use super::{Connection, Phase, Turn};
 use crate::guard::Refusal;
-use crate::limits::{IDLE_DRAIN_TIME, PARK_AFTER};
+use crate::limits::PARK_AFTER;
 
 impl Connection {
     /// The time, if a deadline has come; else, or if its client has taken too little, what the connection does.
@@ -145,7 +145,7 @@ impl Connection {
             return shared.set_deadline_at(shared.waits_until.get());
         }
         let idle = if shared.ctx.draining.get() {
-            IDLE_DRAIN_TIME.min(limits.keepalive)
+            shared.ctx.idle_drain.get().min(limits.keepalive)
         } else {
             limits.keepalive + limits.keepalive_grace
         };

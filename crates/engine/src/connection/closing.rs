@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use super::{Connection, Phase, Turn};
+use super::{Connection, Phase, Shared, Turn};
 
 impl Connection {
     /// The client has ended its side. As on node it counts as gone while an answer is due; but what a handler says at
@@ -88,6 +88,23 @@ impl Connection {
             }
         }
         Turn::Again
+    }
+}
+
+impl Shared {
+    /// Begins the drain.
+    pub fn drain(&self) {
+        self.drain_tunnel();
+        self.hasten();
+    }
+
+    /// An idle connection gets a while for a request that is on its way.
+    pub fn hasten(&self) {
+        if self.current.borrow().is_none() {
+            let soon = self.ctx.deadline(self.ctx.idle_drain.get()).min(self.waits_until.get());
+            self.waits_until.set(soon);
+            self.set_deadline_at(self.deadline.get().min(soon));
+        }
     }
 }
 

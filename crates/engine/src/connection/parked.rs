@@ -10,7 +10,7 @@ use tokio::task;
 use super::{Arrival, Connection, Shared};
 use crate::admission::Wait;
 use crate::context::Context;
-use crate::limits::{IDLE_DRAIN_TIME, Limits};
+use crate::limits::Limits;
 use crate::listener::PeerAddr;
 use crate::places::place_of;
 use crate::stream::{self, Stream};
@@ -84,12 +84,13 @@ impl Connected {
         }
     }
 
-    /// Begins the drain: an idle connection gets a short while for a request that is on its way.
-    pub fn drain(&mut self, ctx: &Context, id: u32) {
+    /// The drain begins, or its end comes nearer: an idle connection gets a while for a request that is on its way.
+    pub fn drain(&mut self, ctx: &Context, id: u32, begins: bool) {
         match self {
-            Self::Serving(shared) => shared.drain(),
+            Self::Serving(shared) if begins => shared.drain(),
+            Self::Serving(shared) => shared.hasten(),
             Self::Parked(parked) => {
-                parked.waits_until = parked.waits_until.min(ctx.deadline(IDLE_DRAIN_TIME));
+                parked.waits_until = parked.waits_until.min(ctx.deadline(ctx.idle_drain.get()));
                 ctx.wheel.borrow_mut().insert(place_of(id), parked.waits_until);
             }
         }

@@ -16,7 +16,7 @@ use crate::gate::Gated;
 use crate::guard::Refusal;
 use crate::in_hand::Label;
 use crate::inbound::{ConnectionFacts, RequestBody};
-use crate::limits::{IDLE_DRAIN_TIME, Limits};
+use crate::limits::Limits;
 use crate::listener::PeerAddr;
 use crate::out::Out;
 use crate::places::place_of;
@@ -167,16 +167,6 @@ impl Shared {
             self.wake();
         }
         self.deadline.get().max(now + 1)
-    }
-
-    /// Begins the drain: an idle connection gets a short while for a request that is on its way.
-    pub fn drain(&self) {
-        self.drain_tunnel();
-        if self.current.borrow().is_none() {
-            let soon = self.ctx.deadline(IDLE_DRAIN_TIME).min(self.waits_until.get());
-            self.waits_until.set(soon);
-            self.set_deadline_at(self.deadline.get().min(soon));
-        }
     }
 
     /// Whether it belongs to the server `tag`.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::ext::Protocol;
 use http::{HeaderMap, HeaderValue, Request};
-use monoceros_engine::limits::{Cleartext, Http2Limits, Limits};
+use monoceros_engine::limits::{Cleartext, Http2Limits, IDLE_DRAIN_TIME, Limits};
 
 use crate::harness::{
     Answer, CONNECTION, Client, DATE, Engine, Event, Handler, LENGTH, OPENING, ask, block, echo,
@@ -275,7 +275,7 @@ fn a_drain_answers_what_is_in_hand_and_ends_the_connection() {
         })
     });
     let id = engine.request_to("/");
-    engine.js.io.drain();
+    engine.js.io.drain(IDLE_DRAIN_TIME);
     engine.js.reply(id, "last");
     engine.event("idle", |event| (*event == Event::Idle).then_some(()));
     engine.until("the client ends", |_| client.is_finished().then_some(()));

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use monoceros_engine::limits::IDLE_DRAIN_TIME;
+
 use crate::harness::{CHUNKED, Client, End, Engine, Event, TAG, echo, silent};
 
 #[test]
 fn a_drain_without_connections_is_idle_at_once() {
     let mut engine = Engine::new(silent());
-    engine.js.io.drain();
+    engine.js.io.drain(IDLE_DRAIN_TIME);
     engine.event("idle", |event| (*event == Event::Idle).then_some(()));
 }
 
@@ -17,7 +19,7 @@ fn a_draining_engine_answers_what_still_comes_and_closes_behind_it() {
     let mut client = Client::connect(&engine);
     let response = client.ask(&mut engine, GET);
     assert_eq!(response.field("Connection"), Some("keep-alive"));
-    engine.js.io.drain();
+    engine.js.io.drain(IDLE_DRAIN_TIME);
     let response = client.ask(&mut engine, GET);
     assert_eq!((response.status, response.field("Connection")), (200, Some("close")));
     assert_eq!(client.end(&mut engine), End::Closed);
@@ -31,7 +33,7 @@ fn a_draining_engine_finishes_the_request_in_hand_and_says_close() {
     let mut client = Client::connect(&engine);
     client.send(&mut engine, GET);
     let id = engine.request_to("/");
-    engine.js.io.drain();
+    engine.js.io.drain(IDLE_DRAIN_TIME);
     engine.js.reply(id, "last");
     let response = client.response(&mut engine);
     assert_eq!((response.text(), response.field("Connection")), ("last", Some("close")));
@@ -46,13 +48,33 @@ fn a_draining_engine_closes_idle_connections_after_a_while() {
     used.ask(&mut engine, GET);
     let mut unused = Client::connect(&engine);
     engine.settle();
-    engine.js.io.drain();
+    engine.js.io.drain(IDLE_DRAIN_TIME);
     let begun = Instant::now();
     assert_eq!(used.end(&mut engine), End::Closed);
     assert_eq!(unused.end(&mut engine), End::Closed);
     let took = begun.elapsed();
     assert!(took >= Duration::from_secs(1) && took < Duration::from_secs(4), "{took:?}");
     drop((used, unused));
+    engine.event("idle", |event| (*event == Event::Idle).then_some(()));
+}
+
+#[test]
+fn idle_connections_are_kept_as_long_as_the_drain_says_until_it_is_hastened() {
+    let mut engine = Engine::new(echo());
+    let mut late = Client::connect(&engine);
+    late.ask(&mut engine, GET);
+    let mut parked = Client::connect(&engine);
+    parked.ask(&mut engine, GET);
+    engine.settle();
+    engine.js.io.drain(Duration::from_secs(60));
+    std::thread::sleep(IDLE_DRAIN_TIME + Duration::from_millis(500));
+    // A client that was held up for longer than a moment is answered all the same.
+    assert_eq!(late.ask(&mut engine, GET).field("Connection"), Some("close"));
+    assert_eq!(late.end(&mut engine), End::Closed);
+    assert!(!parked.has_ended());
+    engine.js.io.drain(Duration::from_millis(100));
+    assert_eq!(parked.end(&mut engine), End::Closed);
+    drop((late, parked));
     engine.event("idle", |event| (*event == Event::Idle).then_some(()));
 }
 
@@ -111,7 +133,7 @@ fn an_engine_can_be_stopped_with_everything_in_flight() {
     // What JavaScript does afterwards is harmless.
     engine.js.io.stop();
     engine.js.io.wake();
-    engine.js.io.drain();
+    engine.js.io.drain(IDLE_DRAIN_TIME);
     engine.run_javascript();
 }
 

@@ -1,5 +1,7 @@
 //! Requests that ask for an upgrade, CONNECT, and what goes through once JavaScript has taken the connection over.
 
+use monoceros_engine::limits::IDLE_DRAIN_TIME;
+
 use crate::harness::{Client, End, Engine, Event, RequestBody, SMALL, Setup, echo, silent};
 
 #[test]
@@ -181,7 +183,7 @@ fn a_drain_closes_a_websocket_between_two_frames() {
     engine.js.data(busy_id, &[SWITCHING, &[0x02, 4, b'a', b'b']].concat());
     until_received(&mut engine, &mut quiet, &[SWITCHING, &[0x82, 2, b'a', b'b']].concat());
     until_received(&mut engine, &mut busy, &[SWITCHING, &[0x02, 4, b'a', b'b']].concat());
-    engine.js.io.drain();
+    engine.js.io.drain(IDLE_DRAIN_TIME);
     until_received(&mut engine, &mut quiet, RESTART);
     engine.js.notify(busy_id);
     engine.js.wake();
@@ -210,7 +212,7 @@ fn a_drain_adds_nothing_to_a_close_of_the_application() {
     let (mut client, id) = tunnel(&mut engine, UPGRADE);
     engine.js.data(id, &[SWITCHING, &[0x88, 2, 3, 0xe8]].concat());
     until_received(&mut engine, &mut client, &[SWITCHING, &[0x88, 2, 3, 0xe8]].concat());
-    engine.js.io.drain();
+    engine.js.io.drain(IDLE_DRAIN_TIME);
     engine.js.end(id, false);
     engine.js.wake();
     assert_eq!(client.end(&mut engine), End::Closed);
@@ -223,7 +225,7 @@ fn a_drain_leaves_other_tunnels_alone() {
     let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: other\r\n\r\n";
     engine.js.data(id, answer);
     until_received(&mut engine, &mut client, answer);
-    engine.js.io.drain();
+    engine.js.io.drain(IDLE_DRAIN_TIME);
     engine.js.data(id, b"goes on");
     until_received(&mut engine, &mut client, b"goes on");
     client.send(&mut engine, "both ways");
