@@ -3,8 +3,8 @@
 import net from 'node:net'
 import test from 'ava'
 import WebSocket from 'ws'
-
-import { appSource, get, type Program, serveArgs, startProgram } from './program.ts'
+import { native } from '../../ts/native/index.ts'
+import { appSource, get, isAlive, type Program, serveArgs, startProgram, until } from './program.ts'
 
 /** A port that nobody has, and the one above it neither. */
 async function freePorts(): Promise<number> {
@@ -85,4 +85,34 @@ test.serial('--inspect refuses what is no address', async (t) => {
   const program = started(t, '--inspect=127.0.0.1:70000')
   t.is(await program.exited, 1)
   await program.line(/--inspect must be PORT or HOST:PORT, .* got "127\.0\.0\.1:70000"/)
+})
+
+const endsWithParent = native !== null && process.platform === 'linux' ? test.serial : test.skip
+
+// Without the addon, or elsewhere than on Linux, nothing ends a process whose event loop stands still.
+endsWithParent(
+  '--inspect-brk: a worker that waits for its debugger ends with the arbiter',
+  async (t) => {
+    const port = await freePorts()
+    const program = started(t, '-w', '1', `--inspect-brk=127.0.0.1:${port}`)
+    await program.line(/Debugger listening on/)
+    const [worker = 0] = program.workers()
+    t.true(isAlive(worker))
+    program.signal('SIGKILL')
+    await program.exited
+    await until(() => !isAlive(worker), 'the end of the worker')
+  },
+)
+
+endsWithParent('a worker that is blocked while it boots ends with the arbiter', async (t) => {
+  const program = startProgram(t, {
+    files: { 'app.cjs': "console.error('blocked now'); for (;;);" },
+    args: serveArgs('auto', '-w', '1'),
+  })
+  await program.line(/blocked now/)
+  const [worker = 0] = program.workers()
+  t.true(isAlive(worker))
+  program.signal('SIGKILL')
+  await program.exited
+  await until(() => !isAlive(worker), 'the end of the worker')
 })

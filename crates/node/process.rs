@@ -129,6 +129,19 @@ pub fn local_address(fd: i32) -> napi::Result<SocketAddress, String> {
     })
 }
 
+/// Makes the kernel kill this process when the thread that started it ends, or no longer when no `parent` is given. False
+/// when `parent` has ended already. Linux alone can do it, and forgets it when the user changes.
+#[napi(catch_unwind)]
+pub fn end_with_parent(parent: Option<u32>) -> bool {
+    #[cfg(target_os = "linux")]
+    {
+        let signal = if parent.is_some() { libc::SIGKILL } else { 0 };
+        // SAFETY: sets a number of this process and takes no pointer.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) };
+    }
+    parent.is_none_or(|parent| parent == std::os::unix::process::parent_id())
+}
+
 /// Names the process as `ps` shows it, longer than its arguments were if need be. Returns whether
 /// the system allows it.
 #[napi(catch_unwind)]

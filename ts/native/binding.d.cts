@@ -136,6 +136,12 @@ export declare function bindUnix(path: string, backlog: number): number
 /** Closes a descriptor. */
 export declare function closeFd(fd: number): void
 
+/**
+ * Makes the kernel kill this process when the thread that started it ends, or no longer when no `parent` is given. False
+ * when `parent` has ended already. Linux alone can do it, and forgets it when the user changes.
+ */
+export declare function endWithParent(parent?: number | undefined | null): boolean
+
 /** The settings of the same names. */
 export interface EngineRules {
   permitUnconventionalHttpMethod: boolean

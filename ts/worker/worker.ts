@@ -117,6 +117,8 @@ export class Worker {
       await this.#hooks?.boot('post_fork')
       // Before the application is loaded, and before the engine has threads.
       becomeUser(config)
+      // Until the engine is there nobody sees the arbiter's end while the event loop is blocked, as by a debugger.
+      if (native?.endWithParent(process.ppid) === false) return this.#exit(0)
       await this.#startDevelopment(message)
       this.#further = new FurtherServers(this.#channel, { isCheck: message.check })
       const { target: loaded, exports } = await loadTarget(message, this.#further)
@@ -149,6 +151,7 @@ export class Worker {
         lifelineFd: CHANNEL_FD,
         ...secureOptions(message),
       })
+      native?.endWithParent()
       this.#board = this.#openBoard(message, this.#engine)
       heartbeat = startHeartbeat(this.#system, this.#board, config.timeout * 1_000)
       this.#system.every(TITLE_MS, () => this.#showFigures())
