@@ -2,6 +2,7 @@
 // is there, __test__/docs/proofs.spec.ts checks.
 
 import type { HookName } from '../ts/hooks/table.ts'
+import type { LogLineName } from '../ts/log/log-lines.ts'
 import type { RowName } from '../ts/settings/names.ts'
 import type { SignalName } from '../ts/signals.ts'
 
@@ -184,4 +185,56 @@ export const HOOK_PROOFS: Record<HookName, string> = {
   nworkers_changed: ORDER,
   on_exit: ORDER,
   ssl_context: 'tls/development.spec.ts › the hook ssl_context returns options of TLS',
+}
+
+/** Of lines of the log: of all that have a counterpart in Gunicorn. */
+export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
+  socketFromSystemd: `${P}/systemd.spec.ts › serves the socket that it was given, and not what bind says`,
+  starting: `${P}/identity.spec.ts › the application sees its worker, its instance, the port and no channel of node`,
+  listening: `${P}/systemd.spec.ts › serves the socket that it was given, and not what bind says`,
+  engine: `${P}/blocked.spec.ts › without the addon a thread of JavaScript says where`,
+  addressInUse: `${P}/failures.spec.ts › a port in use: 1, after five tries`,
+  bindAgain: `${P}/failures.spec.ts › TERM while the port is waited for: 0`,
+  signal: `${P}/output.spec.ts › a logger of the operator writes the error log, in arbiter and workers`,
+  booting: `${P}/failures.spec.ts › max_requests replaces a worker once its successor is ready`,
+  ready: `${P}/signals.spec.ts › HUP takes new settings: workers, environment, addresses`,
+  exiting: `${P}/failures.spec.ts › after an uncaught error a successor comes first`,
+  leaving: `${P}/booting.spec.ts › INT to a worker that serves: replaced at once, and no crash`,
+  endedByTerm: `${P}/failures.spec.ts › a killed worker is replaced at once`,
+  endedBySignal: 'arbiter/arbiter.spec.ts › a death by another signal is a warning',
+  killed: 'arbiter/arbiter.spec.ts › a silent worker is aborted, then killed, then replaced',
+  killedFromOutside: `${P}/failures.spec.ts › a killed worker is replaced at once`,
+  killedForMemory: `${P}/memory.spec.ts › a worker that the kernel ends for want of memory is named so`,
+  heapFull: `${P}/memory.spec.ts › a full heap is named, the others serve on, pauses grow`,
+  exited: `${P}/failures.spec.ts › workers that end by themselves are replaced after growing pauses`,
+  endsTooSoon: `${P}/memory.spec.ts › a full heap is named, the others serve on, pauses grow`,
+  recycled: `${P}/failures.spec.ts › max_requests replaces a worker once its successor is ready`,
+  blocked: `${P}/failures.spec.ts › a blocked event loop is ended after timeout and replaced`,
+  blockedIn: `${P}/blocked.spec.ts › a place in a file with a source map is the place in what was written`,
+  blockedNative:
+    'arbiter/arbiter.spec.ts › what the watcher found is said before a blocked worker is aborted',
+  inHand:
+    'arbiter/arbiter.spec.ts › what the watcher found is said before a blocked worker is aborted',
+  killing: `${P}/reload.spec.ts › a request that takes a moment is finished, and a blocked worker is ended`,
+  workersStay: `${P}/signals.spec.ts › TTIN adds a worker, TTOU takes the oldest away but never the last`,
+  reloaded: `${P}/signals.spec.ts › HUP takes new settings: workers, environment, addresses`,
+  reloadFailed: `${P}/binds.spec.ts › a port that is taken at a reload: a message, and the old set serves on`,
+  changed: `${P}/reload.spec.ts › a file that is saved is served, and nothing is lost`,
+  upgradeServes: `${P}/upgrade.spec.ts › the old arbiter is killed: the new one has everything`,
+  promoted: `${P}/upgrade.spec.ts › USR2 and TERM to the old arbiter lose nothing`,
+  refused: `${P}/upgrade.spec.ts › USR2 and TERM to the old arbiter lose nothing`,
+  rest: `${P}/upgrade.spec.ts › USR2, WINCH and the way back lose nothing`,
+  restRefused: `${P}/signals.spec.ts › WINCH is ignored in the foreground, where a terminal sends it`,
+  back: `${P}/upgrade.spec.ts › USR2, WINCH and the way back lose nothing`,
+  hurry: `${P}/signals.spec.ts › INT during a graceful stop ends it within two seconds`,
+  stopped: `${P}/identity.spec.ts › the application sees its worker, its instance, the port and no channel of node`,
+  stoppedBadly:
+    'arbiter/arbiter.spec.ts › a start whose application fails ends with its exit status and one message',
+  reason:
+    'arbiter/arbiter.spec.ts › a start whose application fails ends with its exit status and one message',
+  hookFailed: `${P}/hooks.spec.ts › hooks come in their order and in their process`,
+  unexpected: 'arbiter/arbiter.spec.ts › settings that cannot be read leave everything as it is',
+  uncaught: `${P}/output.spec.ts › both logs as JSON, whatever is in them`,
+  rejected: `${P}/failures.spec.ts › a handler that throws or rejects answers 500, and the worker goes on`,
+  requestFailed: 'http/errors.spec.ts › is answered and logged',
 }

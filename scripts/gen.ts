@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import {
   HOOK_PROOFS,
   LATER_PROOF,
+  LINE_PROOFS,
   NONE_PROOF,
   SETTING_PROOFS,
   SIGNAL_PROOFS,
@@ -15,7 +16,7 @@ import {
 import { ERRORS, type ErrorRow } from '../ts/errors.ts'
 import { hooksPage } from '../ts/hooks/docs.ts'
 import { settingsPage, settingsSchema } from '../ts/settings/docs.ts'
-import { gunicornPage, type Proofs } from '../ts/settings/gunicorn.ts'
+import { cell, exampleText, gunicornPage, type Proofs } from '../ts/settings/gunicorn.ts'
 import { isMain } from './command.ts'
 
 /** Each generated file and its text. */
@@ -35,6 +36,7 @@ const PROOFS: Proofs = {
     ({ built: SETTING_PROOFS[name], later: LATER_PROOF, none: NONE_PROOF })[row.status],
   signal: (name) => SIGNAL_PROOFS[name],
   hook: (name) => HOOK_PROOFS[name],
+  line: (name) => LINE_PROOFS[name],
 }
 
 if (isMain(import.meta.url)) run(process.argv.includes('--check'))
@@ -70,26 +72,15 @@ function signed(source: string, page: string): string {
 function errorsPage(): string {
   const rows = Object.entries<ErrorRow>(ERRORS).map(([code, row]) => {
     const advice = row.advice === undefined ? '' : ` ${row.advice}`
-    return `| \`${code}\` | ${row.exit} | ${cell(exampleText(row))}${cell(advice)} |\n`
+    const text = cell(`${exampleText(row.text)}${advice}`)
+    return `| \`${code}\` | ${row.exit} | ${text} | [${row.page}](${row.page}) |\n`
   })
   return `# Errors
 
 Each error that Monoceros reports ends the process that meets it with its exit status, unless the page of a feature says
 otherwise (a reload that fails leaves the old workers serving). Programs find the code in \`error.code\`.
 
-| code | exit | text |
-| --- | --- | --- |
+| code | exit | text | more |
+| --- | --- | --- | --- |
 ${rows.join('')}`
-}
-
-// The text with the names of its details in their places.
-function exampleText(row: ErrorRow): string {
-  const source = row.text.toString()
-  const parameters = /^\(?([^)=]*)\)?\s*=>/.exec(source)?.[1] ?? ''
-  const names = parameters.split(',').map((name) => name.trim())
-  return row.text(...names.filter((name) => name !== '').map((name) => `<${name}>`))
-}
-
-function cell(text: string): string {
-  return text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('\n', ' ')
 }

@@ -317,6 +317,14 @@ test('once a worker was ready, one that fails to boot is tried again after growi
   t.is(system.children.length, 4)
 })
 
+test('a death by another signal is a warning', async (t) => {
+  const stage = await startArbiter()
+  await allReady(stage)
+  await end(stage.system.children[0], { signal: 'SEGV' })
+  const pid = stage.system.children[0]?.pid
+  t.true(stage.log.includes(`warning Worker (pid:${pid}) was sent SIGSEGV!`))
+})
+
 test('a death from outside is replaced at once, in the same slot', async (t) => {
   const stage = await startArbiter()
   await allReady(stage)

@@ -3,9 +3,16 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
-
+import { LOG_LINES, type LogLine, type LogLineName } from '../../ts/log/log-lines.ts'
 import { ROWS } from '../../ts/settings/names.ts'
-import { HOOK_PROOFS, LATER_PROOF, NONE_PROOF, SETTING_PROOFS, SIGNAL_PROOFS } from '../proofs.ts'
+import {
+  HOOK_PROOFS,
+  LATER_PROOF,
+  LINE_PROOFS,
+  NONE_PROOF,
+  SETTING_PROOFS,
+  SIGNAL_PROOFS,
+} from '../proofs.ts'
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
@@ -16,6 +23,7 @@ const all = [
   ...Object.values(SETTING_PROOFS),
   ...Object.values(SIGNAL_PROOFS),
   ...Object.values(HOOK_PROOFS),
+  ...Object.values(LINE_PROOFS),
   ...[LATER_PROOF, NONE_PROOF],
 ]
 
@@ -32,4 +40,12 @@ test('every setting that works has a test, or is named as one without', (t) => {
   const built = ROWS.filter(([, row]) => row.status === 'built' && row.section !== 'Hooks')
   const without = built.map(([name]) => name as string).filter((name) => !(name in SETTING_PROOFS))
   t.deepEqual(without, UNPROVED)
+})
+
+test('every line of the log that Gunicorn has too has a test', (t) => {
+  const lines = Object.entries<LogLine>(LOG_LINES).filter(([, row]) => row.gunicorn !== undefined)
+  t.deepEqual(
+    lines.map(([name]) => name).filter((name) => LINE_PROOFS[name as LogLineName] === undefined),
+    [],
+  )
 })

@@ -3,6 +3,7 @@
  * one step nearer to the wanted one. It never waits inside a decision and runs no code of the application.
  */
 import { assertNever, MonocerosError } from '../errors.ts'
+import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { ARBITER_SIGNALS, SIGNALS, type SignalName } from '../signals.ts'
@@ -91,7 +92,7 @@ export class Arbiter {
   /** Runs until it is told to stop; the result is the exit status. */
   async run(): Promise<number> {
     const { resolved, version } = this.#parts
-    this.#log.info(`Starting monoceros ${version}`)
+    say(this.#log, 'starting', version)
     // Before anybody can read in the pidfile whom to send one.
     for (const signal of ARBITER_SIGNALS) {
       this.#system.onSignal(signal, () => this.#queue.push({ type: 'signal', signal }))
@@ -117,8 +118,8 @@ export class Arbiter {
       this.#doRemembered()
       this.#reconcile()
     }
-    this.#log[this.#reason === undefined ? 'info' : 'error']('Shutting down: Master')
-    if (this.#reason !== undefined) this.#log.error(`Reason: ${this.#reason}`)
+    say(this.#log, this.#reason === undefined ? 'stopped' : 'stoppedBadly')
+    if (this.#reason !== undefined) say(this.#log, 'reason', this.#reason)
     await this.#parts.hooks.end(this.#system)
     return this.#status
   }
@@ -189,7 +190,7 @@ export class Arbiter {
   }
 
   #handleSignal(signal: SignalName): void {
-    this.#log.info(`Handling signal: ${signal.toLowerCase()}`)
+    say(this.#log, 'signal', signal.toLowerCase())
     const role = SIGNALS[signal].arbiter
     if (role !== 'reap' && role !== 'default') this.#react(role, REACTIONS[this.#phase][role])
   }
@@ -219,7 +220,7 @@ export class Arbiter {
         return this.#rest()
       case 'wake':
         this.#headcount.wake()
-        return this.#log.info('The workers come back, with the settings that they had')
+        return say(this.#log, 'back')
       case 'wakeAndReload':
         this.#headcount.wake()
         this.#remembered.add(request)
@@ -258,7 +259,7 @@ export class Arbiter {
 
   #rest(): void {
     if (this.#rollout.current?.config.daemon !== true && this.#succession.successor === undefined) {
-      return this.#log.debug('SIGWINCH is ignored: this is no daemon, and no new arbiter serves')
+      return say(this.#log, 'restRefused')
     }
     this.#headcount.rest()
   }
@@ -272,7 +273,7 @@ export class Arbiter {
   }
 
   #hurry(): void {
-    this.#log.info('Quick shutdown requested')
+    say(this.#log, 'hurry')
     for (const worker of this.#supervisor.workers.list()) this.#supervisor.apply(worker, 'quit')
     this.#supervisor.hurry(QUICK_STOP_MS)
   }
@@ -352,12 +353,13 @@ export class Arbiter {
 
   #handleCurrent(generation: Generation, previous: Generation | undefined): void {
     const { config, listeners } = generation
-    const listening = `Listening at: ${shownAddresses(generation)} (${this.#system.pid})`
+    const sayListening = () =>
+      say(this.#log, 'listening', shownAddresses(generation), this.#system.pid)
     this.#reloader.follow(generation)
     if (previous === undefined) {
       this.#parts.prepareLogs(config)
-      this.#log.info(listening)
-      this.#log.info(`Using engine: ${this.#parts.engine}`)
+      sayListening()
+      say(this.#log, 'engine', this.#parts.engine)
       if (this.#parts.hooks.call('when_ready').failed) this.#halt(1, 'A hook failed.')
       return
     }
@@ -371,15 +373,14 @@ export class Arbiter {
       // A log or pidfile that cannot be written is no reason to end a server that serves.
       this.#rollout.say(error)
     }
-    if (listeners.some((listener) => !previous.listeners.includes(listener)))
-      this.#log.info(listening)
+    if (listeners.some((listener) => !previous.listeners.includes(listener))) sayListening()
   }
 
   #finishReload(): void {
     if (!this.#rollout.isRolling) return
     // The last old worker has been told to leave and may not know it yet.
     if (this.#supervisor.someLeave()) return
-    this.#log.info('Reload complete: all workers are new')
+    say(this.#log, 'reloaded')
     this.#rollout.end()
     this.#further.closeUnused()
     this.#announce()

@@ -1,5 +1,6 @@
 /** What the log says of a worker whose event loop is blocked, from what its watcher has found. */
 
+import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { withoutOwnFrames } from '../log/thrown.ts'
 import type { Blockade, RequestInHand } from '../messages.ts'
@@ -23,11 +24,10 @@ export function freshBlockade({ blockade }: WorkerHandle, nowMs: number) {
 /** Writes it down: one line for each question that an operator has. */
 export function sayBlockade(log: Logger, worker: WorkerHandle, blockade: Blockade): void {
   const { stack, call, requests } = blockade
-  const who = `Worker (${worker.toLog()})`
-  if (stack !== null) log.critical(`${who} is blocked in JavaScript:\n${framesOf(stack)}`)
-  else if (call !== null) log.critical(`${who} is blocked in the system call ${call}`)
-  else log.critical(`${who} is busy in native code, and V8 tells no JavaScript stack meanwhile`)
-  if (requests.length > 0) log.critical(`${who} has in hand: ${requestsToLog(requests)}`)
+  if (stack !== null) say(log, 'blockedIn', worker.pid, framesOf(stack))
+  else if (call !== null) say(log, 'blockedCall', worker.pid, call)
+  else say(log, 'blockedNative', worker.pid)
+  if (requests.length > 0) say(log, 'inHand', worker.pid, requestsToLog(requests))
 }
 
 function framesOf(stack: string): string {

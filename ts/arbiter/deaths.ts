@@ -1,5 +1,6 @@
 /** Ends that nobody asked for: what the log says of one, and how long the next start waits because of it. */
 
+import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { RestartPolicy } from './policy.ts'
@@ -19,14 +20,13 @@ export class Deaths {
 
   /** Says how a worker has ended, and takes note of it. */
   lament(worker: WorkerHandle): void {
-    const line = `Worker (${worker.toLog()}) ${worker.exitToLog()}`
-    if (worker.exit?.signal === 'KILL') {
-      this.#log.error(worker.aborted ? `${line}!` : `${line}! ${this.#whyKilled()}`)
-    } else if (worker.exit?.signal === 'ABRT' && !worker.aborted) {
-      this.#log.error(`${line}! Perhaps its JavaScript heap is full; what it wrote last says so`)
-    } else if (worker.exit?.signal === 'TERM') this.#log.info(`${line}!`)
-    else if (worker.exit?.signal != null) this.#log.warning(`${line}!`)
-    else this.#log.error(line)
+    const { pid, aborted, exit } = worker
+    const signal = exit?.signal ?? undefined
+    if (signal === 'KILL') say(this.#log, aborted ? 'killed' : this.#whyKilled(), pid)
+    else if (signal === 'ABRT' && !aborted) say(this.#log, 'heapFull', pid)
+    else if (signal === 'TERM') say(this.#log, 'endedByTerm', pid)
+    else if (signal !== undefined) say(this.#log, 'endedBySignal', pid, signal)
+    else say(this.#log, 'exited', pid, worker.exitToLog())
     this.record(worker, worker.endedFromOutside() && !worker.aborted)
   }
 
@@ -36,17 +36,16 @@ export class Deaths {
     const servedMs = readyAtMs === undefined ? undefined : nowMs - readyAtMs
     const delayMs = this.policy.record({ slot, fromOutside, servedMs }, nowMs)
     if (delayMs > 0) {
-      this.#log.warning(`Workers end too soon; the next one starts in ${seconds(delayMs)}`)
+      say(this.#log, 'endsTooSoon', seconds(delayMs))
     }
   }
 
-  #whyKilled(): string {
+  #whyKilled(): 'killedFromOutside' | 'killedForMemory' {
     const kills = this.#system.memoryKills()
     const before = this.#memoryKills
     this.#memoryKills = kills
-    if (kills === undefined || before === undefined || kills <= before)
-      return 'Perhaps out of memory?'
-    return 'The kernel ended it: the memory of its control group is used up'
+    const isCounted = kills !== undefined && before !== undefined && kills > before
+    return isCounted ? 'killedForMemory' : 'killedFromOutside'
   }
 }
 

@@ -6,6 +6,7 @@
 import { isIP } from 'node:net'
 
 import { formatHostPort } from '../listen/address.ts'
+import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { FurtherAddress } from '../messages.ts'
 import { native } from '../native/index.ts'
@@ -81,10 +82,15 @@ export class FurtherListeners {
         const fd = native.bindTcp(each, port, config.backlog, config.reuse_port, only)
         const held = { ...address, fd, holders: new Set<WorkerHandle>() }
         this.#held.set(keyOf(address), held)
-        this.#log.info(`Listening for the application at: ${shown}`)
+        say(this.#log, 'furtherListening', shown)
         return held
       } catch (error) {
-        this.#log.debug(`${shown}: ${error instanceof Error ? error.message : error}`)
+        say(
+          this.#log,
+          'furtherFailed',
+          shown,
+          error instanceof Error ? error.message : String(error),
+        )
       }
     }
     return undefined

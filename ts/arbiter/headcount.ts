@@ -1,5 +1,6 @@
 /** How many workers are wanted: by the settings, by TTIN and TTOU, and none while the arbiter rests after WINCH. */
 
+import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 
 /** Slots that TTIN leaves free, for the overlap of a reload and for slow drains. */
@@ -46,7 +47,7 @@ export class Headcount {
   }
 
   rest(): void {
-    this.#log.info('The workers leave; HUP brings them back')
+    say(this.#log, 'rest')
     this.#resting = true
   }
 
@@ -57,7 +58,7 @@ export class Headcount {
   #resize(wanted: number): void {
     const allowed = this.#allowed(wanted)
     if (allowed !== wanted) {
-      this.#log.warning(`workers stays at ${allowed}: ${wanted} is not between 1 and ${this.#most}`)
+      say(this.#log, 'workersStay', allowed, wanted, this.#most)
     }
     this.#resting = false
     this.#set(allowed)

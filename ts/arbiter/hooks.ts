@@ -4,6 +4,7 @@ import { monocerosError } from '../errors.ts'
 import { type Hook, type HookTable, loadHooks } from '../hooks/load.ts'
 import { HOOK_NAMES, type HookName, WORKER_HOOKS } from '../hooks/table.ts'
 import type { HookArbiter, SpawnAdditions } from '../hooks/types.ts'
+import { sayThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown.ts'
 import type { System } from '../process/system.ts'
@@ -100,7 +101,7 @@ export class ArbiterHooks {
   }
 
   #sayFailed(name: HookName, thrown: unknown): void {
-    this.#log.exception(`Exception in the hook ${name}`, thrown)
+    sayThrown(this.#log, { name: 'hookFailed', thrown }, name)
   }
 }
 

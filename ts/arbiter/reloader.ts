@@ -6,6 +6,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 
+import { say, sayThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { WorkerMessage } from '../messages.ts'
 import type { EventQueue } from './events.ts'
@@ -45,7 +46,7 @@ export class Reloader {
     if (!reload) return
     const onChange = (files: readonly string[]) => queue.push({ type: 'changed', files })
     this.#watch = openWatch(config, { log, cwd, configFile, onChange })
-    this.#watch.catch((error: unknown) => log.exception('Changes are not noticed', error))
+    this.#watch.catch((thrown: unknown) => sayThrown(log, { name: 'watchBroken', thrown }))
   }
 
   /** A worker has loaded files, or failed to; what is the matter is said once for all workers. */
@@ -62,7 +63,7 @@ export class Reloader {
   /** Says what has changed; the result is whether it is the settings. */
   noteChanged(files: readonly string[]): boolean {
     this.#said.clear()
-    for (const file of files) this.#parts.log.info(`Worker reloading: ${file} modified`)
+    for (const file of files) say(this.#parts.log, 'changed', file)
     return this.#configFile !== undefined && files.includes(this.#configFile)
   }
 

@@ -4,6 +4,7 @@
  */
 
 import { MonocerosError } from '../errors.ts'
+import { say, sayThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { ResolvedConfig } from '../settings/config.ts'
 import type { EventQueue } from './events.ts'
@@ -120,7 +121,7 @@ export class Rollout {
 
   say(error: unknown): void {
     if (error instanceof MonocerosError) this.#parts.log.error(error.message)
-    else this.#parts.log.exception('Unexpected error', error)
+    else sayThrown(this.#parts.log, { name: 'unexpected', thrown: error })
   }
 
   /** Reads settings and opens their addresses beside the loop; the result comes as an event. */
@@ -135,7 +136,7 @@ export class Rollout {
   }
 
   #abandon(): void {
-    this.#parts.log.error('Reload failed; the old workers keep serving')
+    say(this.#parts.log, 'reloadFailed')
     this.#stage = undefined
   }
 

@@ -7,6 +7,7 @@ import { MonocerosError } from '../errors.ts'
 import { backlogWarning } from '../listen/queue.ts'
 import { createNotifier, takeActivatedSockets } from '../listen/systemd.ts'
 import { prepareLogger } from '../log/custom.ts'
+import { say } from '../log/log-lines.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import { native, nativeFailure } from '../native/index.ts'
 import { type Program, system } from '../process/system.ts'
@@ -53,7 +54,7 @@ export async function runArbiter(
       if (status !== 0) return status
     }
     const openFiles = openFilesLimit()
-    log.debug(`Open files: ${openFiles.text}`)
+    say(log, 'openFiles', openFiles.text)
     const queue = backlogWarning(values.backlog)
     if (queue !== undefined) log.warning(queue)
     const hooks = new ArbiterHooks(log)
@@ -112,7 +113,7 @@ function openingParts(
   const listeners = handover?.listeners ?? activated.map(({ fd }) => ({ fd, bind: `fd://${fd}` }))
   const inherited = { listeners, activated: handover?.activated ?? activated.length > 0 }
   for (const { fd, name } of activated) {
-    log.debug(`systemd has opened descriptor ${fd}${name === undefined ? '' : ` (${name})`}`)
+    say(log, 'socketFromSystemd', fd, name === undefined ? '' : ` (${name})`)
   }
   return {
     activated: inherited.activated,

@@ -8,6 +8,7 @@ import { dirname, extname, relative, resolve, sep } from 'node:path'
 
 import type { ChokidarOptions, FSWatcher } from 'chokidar'
 
+import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { Config } from '../settings/config.ts'
 import { globBase, globPattern, isGlob } from '../settings/glob.ts'
@@ -124,8 +125,8 @@ class Watch implements SourceWatch {
       ...options,
     })
     this.#watchers.set(key, watcher)
-    watcher.on('error', (error) => log.warning(`Changes in ${key} are not noticed: ${error}`))
-    watcher.on('ready', () => log.debug(`Watching ${key}`))
+    watcher.on('error', (error) => say(log, 'watchFailed', key, String(error)))
+    watcher.on('ready', () => say(log, 'watching', key))
     return watcher
   }
 

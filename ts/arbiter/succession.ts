@@ -3,6 +3,7 @@
  * inherits the listening sockets and goes on from the totals; which of the two ends is the operator's to say.
  */
 
+import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { ChildExit, Program, Successor, System } from '../process/system.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
@@ -57,7 +58,7 @@ export class Succession {
   watch(): void {
     const { parent, log, queue } = this.#parts
     if (this.#elder === undefined) return
-    log.info(`Taking over from the arbiter (pid: ${this.#elder})`)
+    say(log, 'takingOver', this.#elder)
     parent?.link.onGone(() => queue.push({ type: 'promoted' }))
   }
 
@@ -65,7 +66,7 @@ export class Succession {
   start({ listeners }: Generation, further: readonly HandedFurther[]): void {
     const { queue, log, board, program, activated } = this.#parts
     if (this.#system.pid === 1) {
-      return log.warning('SIGUSR2 is refused: with the end of process 1 its container ends too')
+      return say(log, 'refused', 'USR2', 'with the end of process 1 its container ends too')
     }
     const handover = {
       kind: 'upgrade',
@@ -93,7 +94,7 @@ export class Succession {
       if (type === 'ready') queue.push({ type: 'successorReady', pid })
     })
     successor.onExit((exit) => queue.push({ type: 'successorExit', pid, exit }))
-    log.info(`Starting a new arbiter (pid: ${pid})`)
+    say(log, 'upgradeBegins', pid)
   }
 
   /** TTIN and TTOU stop a process that has no handlers yet; only another one can wake it. */
@@ -107,24 +108,24 @@ export class Succession {
       this.#elder === undefined
         ? `the new arbiter (pid: ${this.successor}) lives; end it or this one first`
         : `the arbiter (pid: ${this.#elder}) that has started this one lives; end it first`
-    this.#parts.log.warning(`SIG${signal} is refused: ${other}`)
+    say(this.#parts.log, 'refused', signal, other)
   }
 
   handleSuccessorReady(pid: number): void {
     this.#isStarting = false
-    this.#parts.log.info(`The new arbiter (pid: ${pid}) serves beside this one`)
+    say(this.#parts.log, 'upgradeServes', pid)
   }
 
   handleSuccessorExit(pid: number, { code, signal, error }: ChildExit): void {
     this.#successor = undefined
     const how = error ?? (signal === null ? `code ${code}` : `SIG${signal}`)
-    this.#parts.log.warning(`The new arbiter (pid: ${pid}) has ended (${how}); this one goes on`)
+    say(this.#parts.log, 'upgradeEnded', pid, how)
   }
 
   /** The older one has ended. */
   promote(): void {
     this.#elder = undefined
-    this.#parts.log.info('Master has been promoted.')
+    say(this.#parts.log, 'promoted')
   }
 
   /** Tells whoever has started this process that it serves. */

@@ -5,6 +5,7 @@
 
 import { assertNever, monocerosError } from '../errors.ts'
 import type { SpawnAdditions } from '../hooks/types.ts'
+import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { type Blockade, RESTART_MS, type WorkerMessage } from '../messages.ts'
 import type { System } from '../process/system.ts'
@@ -98,7 +99,7 @@ export class Supervisor {
     child.send(
       bootMessage(context, { slotGeneration, check: false, age, requestLimit: allowance.requests }),
     )
-    this.#log.info(`Booting worker with pid: ${child.pid}`)
+    say(this.#log, 'booting', child.pid)
     return true
   }
 
@@ -232,7 +233,7 @@ export class Supervisor {
     welcome: (worker) => {
       worker.readyAtMs = this.#system.now()
       worker.deadlineMs = undefined
-      this.#log.debug(`Worker ready (${worker.toLog()})`)
+      say(this.#log, 'ready', worker.pid)
       this.#reports.onReady(worker)
     },
     noteFailure: (worker) => {
@@ -240,7 +241,7 @@ export class Supervisor {
       this.#reportFailure(worker)
     },
     noteLeaving: (worker) => {
-      this.#log.info(`Worker (${worker.toLog()}) was sent SIG${worker.leavesBy}!`)
+      say(this.#log, 'leaving', worker.pid, String(worker.leavesBy))
       this.#startDrain(worker)
       this.deaths.record(worker, true)
     },
@@ -269,9 +270,7 @@ export class Supervisor {
     askWhy: (worker) => {
       const silentMs = this.#silentMs(worker, this.#board.read(worker.slot)) ?? 0
       const { timeout } = worker.generation.config
-      this.#log.critical(
-        `WORKER TIMEOUT (${worker.toLog()}): silent for ${seconds(silentMs)} > timeout ${timeout}s, aborting`,
-      )
+      say(this.#log, 'blocked', worker.pid, seconds(silentMs), `${timeout}s`)
       worker.deadlineMs = this.#in(EXPLANATION_WAIT_MS)
       const known = freshBlockade(worker, this.#system.now())
       if (known !== undefined) this.noteBlockade(worker, known)
@@ -282,12 +281,12 @@ export class Supervisor {
       this.#abort(worker)
     },
     kill: (worker) => {
-      this.#log.error(`Worker (${worker.toLog()}) did not end in time, killing`)
+      say(this.#log, 'killing', worker.pid)
       this.#system.kill(worker.pid, 'KILL')
     },
     farewell: (worker) => {
       this.#bury(worker)
-      this.#log.info(`Worker exiting (pid: ${worker.pid})`)
+      say(this.#log, 'exiting', worker.pid)
     },
     bootFailed: (worker) => {
       this.#bury(worker)
@@ -348,7 +347,7 @@ export class Supervisor {
     const reason = this.#recycling.reason(worker, requests)
     if (reason === undefined) return
     worker.expired = true
-    this.#log.info(`Autorestarting worker (${worker.toLog()}): ${reason}`)
+    say(this.#log, 'recycled', worker.pid, reason)
   }
 
   /** How long the worker has been silent, when that is longer than it may be. */

@@ -70,10 +70,6 @@ export class WorkerHandle {
     return this.state === 'booting' || this.state === 'serving'
   }
 
-  toLog(): string {
-    return `pid:${this.pid}`
-  }
-
   /** How it ended, for the log. */
   exitToLog(): string {
     const { code = null, signal = null, error } = this.exit ?? {}

@@ -3,6 +3,7 @@
  * log, for all workers; here it is a debug line.
  */
 import { monocerosError } from '../errors.ts'
+import { say } from '../log/log-lines.ts'
 import { native, nativeFailure } from '../native/index.ts'
 import type { Engine, EngineOptions } from './engine.ts'
 
@@ -10,15 +11,15 @@ import type { Engine, EngineOptions } from './engine.ts'
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const wanted = options.config.engine
   if (wanted === 'node') {
-    options.log.debug('engine=node (asked for by the setting "engine")')
+    say(options.log, 'worksOn', 'node (asked for by the setting "engine")')
     return await createNode(options)
   }
   if (native !== null) {
-    options.log.debug('engine=native')
+    say(options.log, 'worksOn', 'native')
     return (await import('./native.ts')).createNativeEngine(options)
   }
   if (wanted === 'native') throw monocerosError('ERR_ENGINE_NATIVE', String(nativeFailure))
-  options.log.debug(`engine=node (the native engine does not load: ${String(nativeFailure)})`)
+  say(options.log, 'worksOn', `node (the native engine does not load: ${String(nativeFailure)})`)
   return await createNode(options)
 }
 

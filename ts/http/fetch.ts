@@ -2,6 +2,7 @@
 
 import type { Exchange, ExchangeHandler, ExchangeOwner } from '../engine/exchange.ts'
 import { CONNECTION, DATE, LENGTH } from '../engine/exchange.ts'
+import { sayThrown } from '../log/log-lines.ts'
 import type { RequestBody } from './fetch/body.ts'
 import { RequestBody as Body } from './fetch/body.ts'
 import { Environment, FetchContext } from './fetch/environment.ts'
@@ -42,7 +43,9 @@ class FetchHandler implements ExchangeHandler {
   constructor(fetch: FetchFunction, log: FetchLog) {
     this.#fetch = fetch
     this.#log = log
-    this.#context = new FetchContext((thrown) => log.exception('waitUntil() rejected', thrown))
+    this.#context = new FetchContext((thrown) =>
+      sayThrown(log, { name: 'backgroundFailed', thrown }),
+    )
   }
 
   onExchange(exchange: Exchange): void {
@@ -87,14 +90,14 @@ class FetchHandler implements ExchangeHandler {
     const streaming = sendResponse(call, response)
     streaming?.catch((thrown: unknown) => {
       if (call.aborted) return
-      this.#log.exception(`the body of the answer to ${called(call)} failed`, thrown)
+      sayThrown(this.#log, { name: 'bodyFailed', thrown }, called(call))
       call.exchange.reset()
     })
   }
 
   #fail(call: FetchCall, thrown: unknown): void {
     if (call.aborted) return
-    this.#log.exception(`${called(call)} failed`, thrown)
+    sayThrown(this.#log, { name: 'requestFailed', thrown }, called(call))
     if (call.answered) call.exchange.reset()
     else refuse(call.exchange, 500, 'Internal Server Error')
   }

@@ -9,6 +9,7 @@ import { connect } from 'node:net'
 import { resolve } from 'node:path'
 
 import { monocerosError, systemError } from '../errors.ts'
+import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { native } from '../native/index.ts'
 import { errorCode, type System } from '../process/system.ts'
@@ -73,9 +74,9 @@ export async function openListener(
       return await openOnce(bind, address, options)
     } catch (error) {
       if (errorCode(error) !== 'EADDRINUSE') throw bindError(address, error)
-      log.error(`Connection in use: ${shown(address)}`)
+      say(log, 'addressInUse', shown(address))
       if (attempt === BIND_TRIES) throw monocerosError('ERR_ADDRESS_IN_USE', shown(address))
-      log.error('Retrying in 1 second.')
+      say(log, 'bindAgain')
       await system.pause(BIND_RETRY_MS)
     }
   }

@@ -3,6 +3,7 @@
  * notification socket (`sd_notify(3)`) and the watchdog (`sd_watchdog_enabled(3)`).
  */
 
+import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { native } from '../native/index.ts'
 import type { System } from '../process/system.ts'
@@ -49,9 +50,7 @@ export function createNotifier(system: System, log: Logger): Notifier {
   const { NOTIFY_SOCKET: socket } = system.env
   if (socket === undefined || socket === '') return SILENT
   if (native === null) {
-    log.warning(
-      'NOTIFY_SOCKET is set, but without the addon systemd cannot be told anything; use Type=exec',
-    )
+    say(log, 'noNotify')
     return SILENT
   }
   const { notify } = native
@@ -59,7 +58,7 @@ export function createNotifier(system: System, log: Logger): Notifier {
     try {
       notify(socket, message)
     } catch (error) {
-      log.debug(`systemd was not told: ${String(error)}`)
+      say(log, 'notTold', String(error))
     }
   })
 }

@@ -1,6 +1,7 @@
 /** docs/gunicorn.md: what Monoceros does about each setting, signal and hook of Gunicorn, from the tables themselves. */
 
 import { HOOK_NAMES, HOOKS, type HookName } from '../hooks/table.ts'
+import { LOG_LINES, type LogLine, type LogLineName } from '../log/log-lines.ts'
 import { SIGNALS, type SignalName } from '../signals.ts'
 import { ROWS, type RowName } from './names.ts'
 import { type Row, SECTIONS } from './rows.ts'
@@ -18,11 +19,24 @@ are below \`__test__/\` where they do not begin with \`crates/\`.
 The list has Gunicorn's settings and those that Monoceros adds.
 `
 
+const LINES_HEAD = `
+## Log lines
+
+The lines that the arbiter and the workers write into the error log by themselves, what stands in their places in angle
+brackets, and Gunicorn's line where it has one. Beside them there are the texts of [errors](errors.md), warnings about
+settings, and what the application logs and prints. With \`error_log_format=json\` a line is the field \`msg\`, and \`time\`,
+\`level\` and \`pid\` are fields too ([logging.md](logging.md)).
+
+| process | level | line | Gunicorn's | test |
+| --- | --- | --- | --- | --- |
+`
+
 /** The test that shows what a row says, as `file › title`; undefined where there is none. */
 export interface Proofs {
   readonly setting: (name: RowName, row: Row) => string | undefined
   readonly signal: (name: SignalName) => string
   readonly hook: (name: HookName) => string
+  readonly line: (name: LogLineName) => string | undefined
 }
 
 /** The text of docs/gunicorn.md. */
@@ -48,6 +62,11 @@ export function gunicornPage(proofs: Proofs): string {
     ([name, row]) =>
       `| \`${name}\` | | Not built yet; an error names it. ${cell(row.doc)} | | ${test(proofs.setting(name, row))} |\n`,
   )
+  const lines = Object.entries<LogLine>(LOG_LINES).map(([name, row]) => {
+    const proof = proofs.line(name as LogLineName)
+    const text = cell(exampleText(row.text))
+    return `| ${row.by} | ${row.level} | ${text} | ${cell(row.gunicorn ?? '')} | ${test(proof)} |\n`
+  })
   return [
     HEAD,
     ...sections,
@@ -56,6 +75,8 @@ export function gunicornPage(proofs: Proofs): string {
     '\n## Hooks\n\n| hook | process | when | an exception | test |\n| --- | --- | --- | --- | --- |\n',
     ...hooks,
     ...later,
+    LINES_HEAD,
+    ...lines,
   ].join('')
 }
 
@@ -77,6 +98,14 @@ function test(proof: string | undefined): string {
   return title === undefined ? `\`${file}\`` : `\`${file}\`: ${cell(title)}`
 }
 
-function cell(text: string): string {
-  return text.replaceAll('|', '\\|')
+/** A text as it stands in a table of Markdown. */
+export function cell(text: string): string {
+  return text.replaceAll('|', '\\|').replaceAll('<', '&lt;').replaceAll('\n', ' ')
+}
+
+/** The text that a function makes, with the names of its details in their places. */
+export function exampleText(text: (...details: string[]) => string): string {
+  const parameters = /^\(?([^)=]*)\)?\s*=>/.exec(text.toString())?.[1] ?? ''
+  const names = parameters.split(',').map((name) => name.trim())
+  return text(...names.filter((name) => name !== '').map((name) => `<${name}>`))
 }

@@ -6,6 +6,7 @@
 import { exchangeInHand } from '../engine/crossing.ts'
 import { Call } from '../http/node/call.ts'
 import { answerFailure, answerRejected, answerThrown } from '../http/node/errors.ts'
+import { sayThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
@@ -27,7 +28,7 @@ export function watchUncaught(
     if (others('uncaughtException')) return
     if (booting) return onBoot(thrown)
     answerInHand()
-    log.exception('Uncaught error in the application', thrown)
+    sayThrown(log, { name: 'uncaught', thrown })
     onUncaught()
   })
   system.onRejection((reason, promise) => {
@@ -36,7 +37,7 @@ export function watchUncaught(
     if (others('uncaughtException')) return system.passOn(reason)
     if (booting) return onBoot(reason)
     answerRejected(promise)
-    log.exception('Unhandled rejection in the application', reason)
+    sayThrown(log, { name: 'rejected', thrown: reason })
     onUncaught()
   })
   return () => {

@@ -6,6 +6,7 @@ import type { Engine, Target } from '../engine/engine.ts'
 import { MonocerosError, monocerosError } from '../errors.ts'
 import { followListening } from '../http/node/stand-in.ts'
 import { prepareLogger } from '../log/custom.ts'
+import { say } from '../log/log-lines.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown.ts'
 import {
@@ -59,6 +60,7 @@ const FOREVER = new Promise<void>(() => {})
 export class Worker {
   readonly #system: System
   readonly #channel: Channel
+  readonly #arbiterPid = process.ppid
   #engine: Engine | undefined
   #board: WorkerBoard | undefined
   #log: Logger | undefined
@@ -118,7 +120,7 @@ export class Worker {
       // Before the application is loaded, and before the engine has threads.
       becomeUser(config)
       // Until the engine is there nobody sees the arbiter's end while the event loop is blocked, as by a debugger.
-      if (native?.endWithParent(process.ppid) === false) return this.#exit(0)
+      if (native?.endWithParent(this.#arbiterPid) === false) return this.#exit(0)
       await this.#startDevelopment(message)
       this.#further = new FurtherServers(this.#channel, { isCheck: message.check })
       const { target: loaded, exports } = await loadTarget(message, this.#further)
@@ -178,7 +180,7 @@ export class Worker {
     followListening(server, {
       stopped: () => {
         if (this.#state !== 'ready') return
-        this.#log?.warning('The application has closed its server: this worker accepts nothing')
+        if (this.#log !== undefined) say(this.#log, 'serverClosed')
         engine.pause()
       },
       begun: () => {
