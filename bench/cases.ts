@@ -44,6 +44,7 @@ export type CaseName =
   | 'post'
   | 'upload'
   | 'download'
+  | 'download-whole'
   | 'express'
   | 'express-json'
   | 'koa'
@@ -102,10 +103,17 @@ export const CASES: Readonly<Record<CaseName, Case>> = {
     mostConnections: 8,
   },
   download: {
-    title: '(req, res), download of 16 MiB',
+    title: '(req, res), download of 16 MiB as a stream',
     app: 'bodies',
     engines: ALL,
     path: '/large',
+    mostConnections: 8,
+  },
+  'download-whole': {
+    title: '(req, res), download of 16 MiB from one Buffer',
+    app: 'bodies',
+    engines: ALL,
+    path: '/whole',
     mostConnections: 8,
   },
   express: { title: 'Express', app: 'express', engines: ALL },

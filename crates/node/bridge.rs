@@ -13,12 +13,14 @@ use std::os::fd::IntoRawFd;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use monoceros_engine::access::AccessLog;
 use monoceros_engine::error::Error;
 use monoceros_engine::inbound::Batch;
 use monoceros_engine::io_thread::{IoThread, Options};
+use monoceros_engine::lent::Returned;
 use monoceros_engine::limits::Limits;
 use monoceros_engine::listener::Seat;
 use monoceros_engine::ring::Ring;
@@ -27,6 +29,7 @@ use napi::bindgen_prelude::Uint8Array;
 use napi::{Env, sys};
 
 use crate::engine::failed;
+use crate::lent;
 
 /// The I/O thread of an environment as its JavaScript thread holds it.
 pub struct Bridge {
@@ -39,6 +42,8 @@ struct State {
     io: RefCell<Option<IoThread>>,
     /// Taken from the I/O thread and being read by JavaScript.
     batch: RefCell<Taken>,
+    /// What has been sent of the memory lent to the I/O thread.
+    returned: Arc<Returned>,
     /// Keeps the ring's memory alive: the I/O thread reads it until it is joined.
     ring: RefCell<Option<Uint8Array>>,
 }
@@ -84,6 +89,7 @@ impl Bridge {
             wake_javascript: Box::new(move || drop((&waker).write(&[1]))),
         })?;
         let state = Rc::new(State {
+            returned: io.returned(),
             io: RefCell::new(Some(io)),
             batch: RefCell::default(),
             ring: RefCell::new(Some(ring)),
@@ -101,11 +107,12 @@ impl Bridge {
     }
 
     /// Takes the next batch and gives its text to `read`; `None` when nothing waits.
-    pub(crate) fn take<T>(&self, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
+    pub(crate) fn take<T>(&self, env: Env, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let mut taken = self.state.batch.borrow_mut();
         taken.batch.clear();
         taken.pieces = 0;
         self.state.io.borrow().as_ref()?.take(&mut taken.batch);
+        lent::release(env, &self.state.returned);
         (!taken.batch.is_empty()).then(|| read(&taken.batch.text))
     }
 
@@ -117,10 +124,19 @@ impl Bridge {
         piece.unwrap_or_default()
     }
 
+    /// Lends a Buffer to the I/O thread as the next piece beside the ring; says whether it could.
+    pub(crate) fn lend(&self, env: Env, piece: sys::napi_value) -> napi::Result<bool, String> {
+        let lent = lent::lend(env, piece, &self.state.returned);
+        let could = lent.is_some();
+        self.with(|io| lent.map(|bytes| io.lend(bytes)))?;
+        Ok(could)
+    }
+
     /// Ends the I/O thread before the environment ends.
     pub(crate) fn stop(&self, env: Env) {
         let Some(io) = self.state.io.borrow_mut().take() else { return };
         drop(io);
+        lent::release(env, &self.state.returned);
         self.state.ring.borrow_mut().take();
         let context = Rc::as_ptr(&self.state);
         // SAFETY: on the environment's thread; the hook has not run, or there would have been no I/O thread, so its

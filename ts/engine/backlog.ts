@@ -11,6 +11,8 @@ export class Backlog {
   #taken = 0
   /** Bytes that are left. */
   length = 0
+  /** What follows all of it, to be lent to the engine. */
+  last: Uint8Array | undefined
   /** The answer is complete behind these bytes. */
   ended = false
   trailers = ''

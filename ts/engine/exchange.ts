@@ -82,7 +82,11 @@ export interface Exchange {
   head(status: number, reason: string | undefined, fields: string, flags: number): void
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean
   trailers(fields: string): void
-  end(): void
+  /**
+   * Completes the answer, behind `chunk` if there is one. A long chunk is not copied: it must not change before `isFull` is
+   * false again.
+   */
+  end(chunk?: string | Uint8Array, encoding?: BufferEncoding): void
   reset(): void
   /** Takes the connection over; only while the handler runs that was called with the exchange. */
   tunnel(): Tunnel

@@ -4,13 +4,16 @@ import { DISCARDS, type Exchange, type ExchangeOwner, LENGTH, NO_BODY } from './
 import type { NativeConnection, Peer } from './native-connection.ts'
 import { NativeTunnel } from './native-tunnel.ts'
 import { METHODS, OUT, REQUEST, TOLD_BYTES, u16, u32 } from './records.ts'
-import { fitsRing, type Ring } from './ring.ts'
+import { fitsRing, isLendable, type Ring } from './ring.ts'
 
 /** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
 const STREAM_WINDOW = 65_536
 
 /** The engine hears of what is held for a stream when it is so much more or less. */
 const HELD_STEP = 65_536
+
+/** The engine keeps memory for pieces of this size. */
+const LARGE_BYTES = 65_536
 
 /** The exchanges that may still hear of something, by their place. */
 export type Live = (NativeExchange | NativeTunnel | undefined)[]
@@ -42,6 +45,8 @@ export class NativeExchange implements Exchange {
   /** What the engine knows of that. */
   #held = 0
   #consumed = false
+  /** The end of the answer is lent: it is over when that has been sent. */
+  #lends = false
 
   constructor(
     ring: Ring,
@@ -76,7 +81,8 @@ export class NativeExchange implements Exchange {
   }
 
   get outstanding(): number {
-    return this.#handed + (this.#backlog === undefined ? 0 : this.#backlog.length)
+    const backlog = this.#backlog
+    return this.#handed + (backlog === undefined ? 0 : backlog.length + (backlog.last?.length ?? 0))
   }
 
   get isFull(): boolean {
@@ -216,8 +222,7 @@ export class NativeExchange implements Exchange {
       true,
       bytes?.length ?? 0,
     )
-    if (bytes !== undefined && (flags & NO_BODY) === 0) this.write(bytes)
-    this.end()
+    this.end((flags & NO_BODY) === 0 ? bytes : undefined)
   }
 
   head(status: number, reason: string | undefined, fields: string, flags: number): void {
@@ -245,11 +250,30 @@ export class NativeExchange implements Exchange {
     else this.#backlog.trailers += fields
   }
 
-  end(): void {
+  end(chunk?: string | Uint8Array, encoding: BufferEncoding = 'utf8'): void {
     if (this.ended) return
     this.ended = true
+    if (chunk !== undefined && chunk.length > 0) this.#writeLast(chunk, encoding)
     if (this.#backlog === undefined) this.#complete()
     else this.#backlog.ended = true
+  }
+
+  /** Writes what nothing follows: a long one is lent, and so needs no room in the engine. */
+  #writeLast(chunk: string | Uint8Array, encoding: BufferEncoding): void {
+    if (this.connection.isStream || !isLendable(chunk)) {
+      this.write(chunk, encoding)
+      return
+    }
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
+    if (this.#backlog === undefined) this.#lend(bytes)
+    else this.#backlog.last = bytes
+  }
+
+  #lend(bytes: Uint8Array): void {
+    this.#ring.lend(this.id, bytes)
+    this.#handed += bytes.length
+    this.#lends = true
+    this.#ask()
   }
 
   /** Says that the answer is complete: everything of it has been handed over. */
@@ -272,12 +296,13 @@ export class NativeExchange implements Exchange {
     const window = this.#window
     while (backlog.length > 0) {
       if (this.#handed >= window) return this.#ask()
-      const piece = backlog.take(window - this.#handed)
+      const piece = backlog.take(Math.min(window - this.#handed, LARGE_BYTES))
       if (fitsRing(piece)) ring.data(OUT.DATA, this.id, piece, true)
       else ring.large(this.id, piece)
       this.#handed += piece.length
     }
     this.#backlog = undefined
+    if (backlog.last !== undefined) this.#lend(backlog.last)
     if (backlog.trailers !== '') this.trailers(backlog.trailers)
     if (backlog.ended) this.#complete()
   }
@@ -322,7 +347,7 @@ export class NativeExchange implements Exchange {
     if (this.#backlog !== undefined) {
       this.#handOver(this.#backlog)
       this.#tellHeld()
-    } else if (this.#handed >= this.#window) this.#ask()
+    } else if (this.#handed >= this.#window || (this.#lends && this.#handed > 0)) this.#ask()
     if (this.#asked > 0) return
     this.owner?.onDrain()
     this.#forget()

@@ -240,9 +240,9 @@ class NodeExchange {
     this.#res.addTrailers(pairs)
   }
 
-  end(): void {
+  end(chunk?: string | Uint8Array, encoding?: BufferEncoding): void {
     this.ended = true
-    this.#res.end()
+    this.#res.end(chunk, encoding ?? 'utf8')
   }
 
   reset(): void {

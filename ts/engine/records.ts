@@ -37,6 +37,9 @@ export const IN = {
   REFUSED: 16,
 } as const
 
+/** Flag of a LARGE record: the piece is memory of ours, lent until it is sent. */
+export const LENT = 1
+
 /** Flags of a request's record. */
 export const REQUEST = {
   KEEP_ALIVE: 2,

@@ -4,7 +4,7 @@
  */
 import type { NativeEngine } from '../native/index.ts'
 import { system } from '../process/system.ts'
-import { OUT, RECORD_BYTES, RING_DATA, WORD } from './records.ts'
+import { LENT, OUT, RECORD_BYTES, RING_DATA, WORD } from './records.ts'
 import { countBodyBytes } from './young-garbage.ts'
 
 /** Bytes of records that fit; a power of two. */
@@ -12,6 +12,9 @@ const RING_BYTES = 1 << 20
 
 /** Strings and bytes beyond this go beside the ring, copied once into the engine's own memory. */
 const RING_PIECE_BYTES = 16_384
+
+/** A piece of an answer's end that is at least as long as this is sent from where it is. */
+const LEND_BYTES = 65_536
 
 /** With so much unsaid the I/O thread is woken in the middle of a batch. */
 const WAKE_BYTES = 65_536
@@ -135,6 +138,12 @@ export class Ring {
     this.command(OUT.LARGE, id)
   }
 
+  /** Writes a record that refers to a piece which stays where it is until it has been sent. */
+  lend(id: number, piece: Uint8Array): void {
+    if (this.#engine?.lend(piece) === true) this.command(OUT.LARGE, id, LENT)
+    else this.large(id, piece)
+  }
+
   /** Wakes the I/O thread if it sleeps and something is unsaid. */
   wake(): void {
     if (this.#woken === this.#tail) return
@@ -197,6 +206,18 @@ export class Ring {
       setImmediate(this.#wakeLater)
     }
   }
+}
+
+/**
+ * Whether it is worth lending, and can be: memory that is shared with other threads or may shrink is copied, since nobody
+ * can say when it changes.
+ */
+export function isLendable(bytes: string | Uint8Array): boolean {
+  if (bytes.length < LEND_BYTES) return false
+  // It becomes a Buffer that nobody else has.
+  if (typeof bytes === 'string') return true
+  const { buffer } = bytes as { buffer: ArrayBuffer & { resizable?: boolean } }
+  return buffer instanceof ArrayBuffer && buffer.resizable !== true
 }
 
 /** Whether a record can hold it. */

@@ -48,6 +48,11 @@ export declare class Engine {
   wake(): void
   /** Copies a piece of an answer that is too long for the ring; the next `LARGE` record refers to it. */
   large(piece: Uint8Array): void
+  /**
+   * Lends a piece of an answer until it is sent: it is not copied, and kept alive. The next `LARGE` record with the flag
+   * of lent memory refers to it. False when it cannot be lent.
+   */
+  lend(piece: Uint8Array): boolean
   /** Waits until the ring has space again. */
   waitForSpace(): void
   /** Connections open, requests in hand, requests finished. */

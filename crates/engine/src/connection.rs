@@ -6,6 +6,7 @@
 
 mod answer;
 mod arrival;
+mod body;
 mod carry;
 mod clocks;
 mod closing;

@@ -16,7 +16,7 @@ use crate::connection::{Collecting, Connected, Lot, Shared};
 use crate::crossing::Crossing;
 use crate::exchange::Answer;
 use crate::inbound::Batch;
-use crate::limits::{IDLE_DRAIN_TIME, Limits};
+use crate::limits::{ALL_BODY_CREDIT, BODY_CREDIT, IDLE_DRAIN_TIME, Limits, MOST_BODY_CREDIT};
 use crate::memory::Memory;
 use crate::places::Places;
 use crate::request::Head;
@@ -241,6 +241,13 @@ impl Context {
         if let Some(statsd) = self.statsd.borrow_mut().as_mut() {
             statsd.flush();
         }
+    }
+
+    /// Bytes of a body that may be on their way to JavaScript at a time.
+    pub fn body_credit(&self) -> usize {
+        let share = ALL_BODY_CREDIT / self.exchanges.borrow().len().max(1);
+        let most = if self.memory.is_short() { BODY_CREDIT } else { MOST_BODY_CREDIT };
+        share.clamp(BODY_CREDIT, most)
     }
 
     /// Whether more than one request is in hand, tunnels counted where they have something to say.

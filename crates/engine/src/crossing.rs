@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,8 +13,10 @@ use tokio::sync::Notify;
 
 use crate::in_hand::RequestInHand;
 use crate::inbound::Batch;
-use crate::limits::Limits;
+use crate::lent::Returned;
+use crate::limits::{Limits, MAX_PIECE};
 use crate::listener::{Accepted, Shortage};
+use crate::pieces::Pieces;
 use crate::ring::Ring;
 use crate::scoreboard::{SlotRef, monotonic_us};
 use crate::tls::Server;
@@ -33,6 +35,12 @@ pub(crate) struct Crossing {
     pub ring: Ring,
     /// Pieces of answers that are too long for the ring.
     large: Mutex<VecDeque<Bytes>>,
+    /// What has been sent of the memory that JavaScript has lent.
+    pub returned: Arc<Returned>,
+    /// Where bodies are read into that cross in pieces.
+    pub bodies: Arc<Pieces>,
+    /// Where pieces of answers are copied into.
+    pub answers: Arc<Pieces>,
     control: Mutex<Vec<Control>>,
     accepted: Mutex<Vec<Accepted>>,
     shortage: OnceLock<Shortage>,
@@ -82,6 +90,9 @@ impl Crossing {
             slept_at: AtomicU64::new(0),
             ring,
             large: Mutex::default(),
+            returned: Arc::default(),
+            bodies: Arc::new(Pieces::new(MAX_PIECE)),
+            answers: Arc::new(Pieces::new(LARGE_PIECE)),
             control: Mutex::default(),
             accepted: Mutex::default(),
             shortage: OnceLock::new(),
@@ -123,7 +134,19 @@ impl Crossing {
     }
 
     /// Puts a piece of an answer beside the ring.
-    pub fn push_large(&self, piece: Bytes) {
+    pub fn push_large(&self, bytes: &[u8]) {
+        let piece = if bytes.len() > self.answers.size() {
+            Bytes::copy_from_slice(bytes)
+        } else {
+            let mut piece = self.answers.take();
+            piece.room()[..bytes.len()].copy_from_slice(bytes);
+            piece.filled(bytes.len())
+        };
+        self.lend(piece);
+    }
+
+    /// The same with memory that need not be copied.
+    pub fn lend(&self, piece: Bytes) {
         lock(&self.large).push_back(piece);
     }
 
@@ -174,6 +197,12 @@ impl Crossing {
         self.waiting.store(0, Ordering::Relaxed);
     }
 
+    /// Lets go of memory that pieces have not needed for a while; of all of it while nobody is connected.
+    pub fn shrink(&self, idle: bool) {
+        self.bodies.shrink(idle);
+        self.answers.shrink(idle);
+    }
+
     /// Bytes that wait for JavaScript.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
@@ -188,6 +217,10 @@ impl Crossing {
         handoff.append(batch);
         self.waiting.store(handoff.size(), Ordering::Relaxed);
         drop(handoff);
+        self.wake_javascript();
+    }
+
+    fn wake_javascript(&self) {
         if !self.awake.swap(true, Ordering::SeqCst) {
             (self.wake_javascript)();
         }
@@ -223,6 +256,10 @@ impl Crossing {
             self.ring.set_sleeping(false);
             self.wake();
         }
+        // Nothing else may wake JavaScript for a long time.
+        if self.returned.waits() {
+            self.wake_javascript();
+        }
     }
 
     /// The thread has slept.
@@ -231,6 +268,9 @@ impl Crossing {
         self.clock_stale.store(true, Ordering::Relaxed);
     }
 }
+
+/// Pieces of answers come in this size where a stream makes them: node's streams read files so.
+const LARGE_PIECE: usize = 65_536;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // The holders only move values: a panic in one leaves them whole.

@@ -10,6 +10,10 @@ pub(crate) trait Answer {
     fn head(&self, head: &ResponseHead<'_>, length: Option<u64>);
     fn data(&self, bytes: &[u8]);
     fn large(&self, bytes: Bytes);
+    /// As `large`, with memory of JavaScript's: it costs nothing to hold.
+    fn lend(&self, bytes: Bytes) {
+        self.large(bytes);
+    }
     fn trailers(&self, fields: &[u8]);
     fn end(&self, discard: bool);
     fn reset(&self);

@@ -4,27 +4,26 @@
 //! servers that come and go, and is stopped and joined by the environment's cleanup.
 
 mod commands;
+mod tasks;
 
-use std::future;
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::task::Poll;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::{Builder, LocalOptions};
-use tokio::{task, time};
+use tokio::task;
 
 use crate::access::AccessLog;
-use crate::connection::{Lot, attend, begin, collector, come_up, disconnect};
+use crate::connection::{Lot, attend, begin, collector, disconnect};
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
 use crate::in_hand;
 use crate::inbound::Batch;
+use crate::lent::Returned;
 use crate::limits::{IDLE_DRAIN_TIME, Limits};
 use crate::listener::{Acceptor, AcceptorHandle, AcceptorOptions, Seat};
 use crate::memory::shedder;
@@ -34,6 +33,7 @@ use crate::shutdown::{drain, end_process};
 use crate::statsd::Statsd;
 use crate::tls::{Server, ender};
 use commands::obey;
+use tasks::{clock, flusher, watcher};
 
 /// What an I/O thread is started with.
 pub struct Options {
@@ -188,8 +188,19 @@ impl IoThread {
     }
 
     /// Puts a piece of an answer beside the ring; a record in the ring refers to it.
-    pub fn large(&self, piece: Bytes) {
+    pub fn large(&self, piece: &[u8]) {
         self.crossing.push_large(piece);
+    }
+
+    /// The same without a copy: `piece` is dropped when it is sent.
+    pub fn lend(&self, piece: Bytes) {
+        self.crossing.lend(piece);
+    }
+
+    /// Where lent pieces say that they have been dropped. When that is all that there is to tell, JavaScript is woken too.
+    #[must_use]
+    pub fn returned(&self) -> Arc<Returned> {
+        self.crossing.returned.clone()
     }
 
     /// Waits until the I/O thread has read on in the ring.
@@ -320,78 +331,5 @@ fn wake_ending(ctx: &Context) {
     }
 }
 
-/// Hands the events of a turn over, behind every task that was ready at the first of them, and looks at the sockets again
-/// as long as that brings more: on a busy machine the switches between the threads cost more than anything else here.
-async fn flusher(ctx: Rc<Context>) {
-    loop {
-        future::poll_fn(|cx| {
-            if !ctx.batch.borrow().is_empty() {
-                return Poll::Ready(());
-            }
-            *ctx.flusher.borrow_mut() = Some(cx.waker().clone());
-            Poll::Pending
-        })
-        .await;
-        // A lone request is not kept waiting for others.
-        let mut gathered = 0;
-        for _ in 0..GATHER_TURNS {
-            let len = ctx.batch.borrow().text.len();
-            if len == gathered || !ctx.serves_several() {
-                break;
-            }
-            gathered = len;
-            task::yield_now().await;
-        }
-        ctx.crossing.hand_over(&mut ctx.batch.borrow_mut());
-        ctx.crossing.clock_stale.store(true, Ordering::Relaxed);
-        // An answer waits for another request's handler only where there is another.
-        if ctx.serves_several() {
-            ctx.watch.notify_one();
-        }
-        ctx.tunnelled.set(0);
-    }
-}
-
-/// While JavaScript works on a batch: no finished answer must wait for another request's slow handler.
-async fn watcher(ctx: Rc<Context>) {
-    loop {
-        ctx.watch.notified().await;
-        while ctx.crossing.is_batch_out() {
-            let takes = ctx.crossing.takes();
-            time::sleep(WATCH_EVERY).await;
-            if read_ring(&ctx) || takes != ctx.crossing.takes() {
-                wake_ending(&ctx);
-            }
-        }
-        // What JavaScript wrote last comes before the question whether it has answered.
-        read_ring(&ctx);
-        wake_ending(&ctx);
-    }
-}
-
-/// Moves the wheel and writes the logs out, as long as there are connections: an idle worker sleeps.
-async fn clock(ctx: Rc<Context>) {
-    loop {
-        if ctx.connections.borrow().len() == 0 {
-            ctx.first_connection.notified().await;
-        }
-        time::sleep(TICK).await;
-        ctx.flush_logs();
-        let news = ctx.access.borrow_mut().as_mut().and_then(AccessLog::take_news);
-        for text in news.into_iter().chain(ctx.admission.take_news(ctx.now_ms())) {
-            ctx.tell(|batch| batch.trouble(&text));
-        }
-        ctx.refresh_clock();
-        let now = ctx.now_ms();
-        come_up(&ctx, now);
-    }
-}
-
-/// Looks at the sockets for more, before what there is goes to JavaScript.
-const GATHER_TURNS: usize = 4;
-/// How often the ring is looked at while JavaScript works on a batch.
-const WATCH_EVERY: Duration = Duration::from_millis(1);
-/// The resolution of the deadlines.
-const TICK: Duration = Duration::from_millis(100);
 /// How long JavaScript waits for space in the ring at most.
 pub const RING_TIME: Duration = Duration::from_secs(2);

@@ -209,11 +209,14 @@ pub const MAX_TRAILERS: usize = 16_000;
 pub const MIN_WINDOW: usize = 16_384;
 /// The most that `response_buffer` can be.
 pub const MAX_WINDOW: usize = 1 << 30;
-/// Request body bytes on their way to JavaScript for which it has given no credit back.
+/// Request body bytes on their way to JavaScript for which it has given no credit back, when many are on their way.
 pub const BODY_CREDIT: usize = 65_536;
-/// A piece of a streamed body: V8 collects buffers by their number sooner than by their size, so larger ones leave
-/// tens of megabytes of garbage behind an upload.
-pub const MAX_PIECE: usize = 16_384;
+/// The same when few are: each crossing costs two switches of threads, however much crosses.
+pub const MOST_BODY_CREDIT: usize = 524_288;
+/// Those of all requests together, while nobody has less than [`BODY_CREDIT`].
+pub const ALL_BODY_CREDIT: usize = 16 << 20;
+/// A piece of a streamed body at most: more at a time would save little, and less would cost an event for each.
+pub const MAX_PIECE: usize = 131_072;
 /// Bytes that wait between the socket and hyper, and bytes of pipelined requests behind the one in hand.
 pub const READ_AHEAD: usize = 65_536;
 /// What [`Limits::discard`] is, unless a program's own server keeps node's habits.

@@ -15,7 +15,7 @@ use tokio::task;
 
 use crate::context::Context;
 use crate::crossing::Crossing;
-use crate::limits::{Limits, MIN_WINDOW, READ_AHEAD};
+use crate::limits::{Limits, MAX_WINDOW, MIN_WINDOW, READ_AHEAD};
 
 /// What is held now, and the bound.
 pub(crate) struct Memory {
@@ -23,6 +23,10 @@ pub(crate) struct Memory {
     window: usize,
     request_buffer: usize,
     held: Cell<usize>,
+    /// Connections that hold something.
+    holders: Cell<usize>,
+    /// What JavaScript is told it may hand over of an answer.
+    told: Cell<usize>,
     /// Near the limit.
     short: Cell<bool>,
     beyond: Notify,
@@ -35,6 +39,8 @@ impl Memory {
             window: limits.response_buffer,
             request_buffer: limits.request_buffer,
             held: Cell::new(0),
+            holders: Cell::new(0),
+            told: Cell::new(limits.response_buffer),
             short: Cell::new(false),
             beyond: Notify::new(),
         }
@@ -44,9 +50,11 @@ impl Memory {
     pub fn change(&self, crossing: &Crossing, before: usize, now: usize) {
         self.held.set(self.held.get() + now - before);
         let used = self.used(crossing);
-        let short = used > self.limit / 4 * 3;
-        if short != self.short.replace(short) {
-            let window = if short { MIN_WINDOW } else { self.window };
+        let holders = self.holders.get() + usize::from(before == 0) - usize::from(now == 0);
+        self.holders.set(holders);
+        self.short.set(used > self.limit / 4 * 3);
+        let window = self.window_for(holders);
+        if window != self.told.replace(window) {
             crossing.ring.set_window(window as u32);
         }
         if used > self.limit && now > before {
@@ -54,9 +62,24 @@ impl Memory {
         }
     }
 
+    /// Bytes of an answer that are taken ahead of its client. While few clients are behind it is more than was set: each
+    /// time that JavaScript has to be asked for more costs two switches of threads.
+    fn window_for(&self, holders: usize) -> usize {
+        if self.short.get() {
+            return MIN_WINDOW;
+        }
+        let share = FEW_HOLD / holders.max(1);
+        share.clamp(self.window, MOST_WINDOWS.saturating_mul(self.window).min(MAX_WINDOW))
+    }
+
     /// Whether nothing more may be held that can be refused.
     pub fn is_full(&self, crossing: &Crossing) -> bool {
         self.used(crossing) > self.limit
+    }
+
+    /// Whether it is near the bound.
+    pub fn is_short(&self) -> bool {
+        self.short.get()
     }
 
     /// Bytes of a connection that may wait between the socket and hyper.
@@ -130,6 +153,10 @@ fn shed_some(ctx: &Context) -> usize {
     shed
 }
 
+/// Connections share so much ahead of them, before each has no more than `response_buffer`.
+const FEW_HOLD: usize = 4 << 20;
+/// Times `response_buffer` that one has at most.
+const MOST_WINDOWS: usize = 4;
 /// Whoever has held something for so long is slow.
 const SLOW_MS: u64 = 1_000;
 /// The log hears of it at most so often.

@@ -12,14 +12,23 @@ use crate::stream::Stream;
 #[derive(Default)]
 pub(crate) struct Out {
     /// Pieces before `tail`, in order.
-    queue: VecDeque<Bytes>,
+    queue: VecDeque<Queued>,
     /// The newest bytes, still being added to.
     tail: Vec<u8>,
     /// How much of the front piece (or of `tail`, when the queue is empty) has been sent.
     sent: usize,
     len: usize,
+    /// Of `len`, what is JavaScript's memory.
+    lent: usize,
     /// Bytes that the socket has taken since it was opened.
     total: u64,
+}
+
+/// A piece that is not copied into `tail`.
+struct Queued {
+    bytes: Bytes,
+    /// It is JavaScript's memory, which is there whether we send it or not.
+    lent: bool,
 }
 
 impl Out {
@@ -30,6 +39,11 @@ impl Out {
 
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Bytes of memory that are held for what has not been sent.
+    pub fn held(&self) -> usize {
+        self.len - self.lent
     }
 
     /// Bytes that the socket has taken so far.
@@ -57,20 +71,36 @@ impl Out {
         if piece.len() < COPY_BELOW {
             return self.append(|tail| tail.extend_from_slice(&piece));
         }
+        self.enqueue(piece, false);
+    }
+
+    /// Adds a piece of JavaScript's memory.
+    pub fn lend(&mut self, piece: Bytes) {
+        self.lent += piece.len();
+        self.enqueue(piece, true);
+    }
+
+    fn enqueue(&mut self, bytes: Bytes, lent: bool) {
         // An empty tail is no reason to touch `sent`: that is the front piece's then.
         if !self.tail.is_empty() {
             if self.queue.is_empty() {
                 self.drop_sent();
             }
-            self.queue.push_back(Bytes::from(std::mem::take(&mut self.tail)));
+            let tail = Bytes::from(std::mem::take(&mut self.tail));
+            self.queue.push_back(Queued { bytes: tail, lent: false });
         }
-        self.len += piece.len();
-        self.queue.push_back(piece);
+        self.len += bytes.len();
+        self.queue.push_back(Queued { bytes, lent });
     }
 
     /// Sends until nothing is left or the socket takes no more.
     pub fn poll_send(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut burst = 0;
         while self.len > 0 {
+            if burst >= MOST_BURST {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let count = if self.queue.is_empty() {
                 stream.poll_write(cx, &[io::IoSlice::new(&self.tail[self.sent..])])
             } else {
@@ -78,7 +108,7 @@ impl Out {
                 let mut used = 0;
                 for (slot, piece) in slices.iter_mut().zip(&self.queue) {
                     let from = if used == 0 { self.sent } else { 0 };
-                    *slot = io::IoSlice::new(&piece[from..]);
+                    *slot = io::IoSlice::new(&piece.bytes[from..]);
                     used += 1;
                 }
                 if used < MAX_SLICES && !self.tail.is_empty() {
@@ -89,7 +119,10 @@ impl Out {
             };
             match count {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => self.advance(count),
+                Poll::Ready(Ok(count)) => {
+                    burst += count;
+                    self.advance(count);
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             }
@@ -101,7 +134,10 @@ impl Out {
         self.len -= count;
         self.total += count as u64;
         while let Some(front) = self.queue.front() {
-            let left = front.len() - self.sent;
+            let left = front.bytes.len() - self.sent;
+            if front.lent {
+                self.lent -= count.min(left);
+            }
             if count < left {
                 self.sent += count;
                 return;
@@ -132,6 +168,8 @@ impl Out {
 
 /// Copying fewer bytes costs less than a slice of their own.
 const COPY_BELOW: usize = 4_096;
+/// What a client that reads as fast as we send gets before others have their turn.
+const MOST_BURST: usize = 1 << 20;
 /// Slices of one `writev`.
 const MAX_SLICES: usize = 16;
 /// A larger buffer is given back once it is empty.
@@ -143,7 +181,7 @@ mod tests {
 
     /// What would be sent from here on.
     fn unsent(out: &Out) -> Vec<u8> {
-        let mut all = out.queue.iter().map(|piece| &piece[..]).collect::<Vec<_>>();
+        let mut all = out.queue.iter().map(|piece| &piece.bytes[..]).collect::<Vec<_>>();
         all.push(&out.tail);
         all.concat().split_off(out.sent)
     }
@@ -178,13 +216,29 @@ mod tests {
                 model.extend_from_slice(&piece);
                 if random.is_multiple_of(2) {
                     out.push(Bytes::from(piece));
+                } else if random.is_multiple_of(3) {
+                    out.lend(Bytes::from(piece));
                 } else {
                     out.append(|tail| tail.extend_from_slice(&piece));
                 }
             }
             assert_eq!(out.len(), model.len());
             assert!(unsent(&out) == model);
+            assert!(out.held() <= out.len());
         }
+    }
+
+    #[test]
+    fn what_is_lent_is_not_held() {
+        let mut out = Out::default();
+        out.append(|tail| tail.extend_from_slice(&[1; 100]));
+        out.lend(Bytes::from(vec![2; 10_000]));
+        out.push(Bytes::from(vec![3; COPY_BELOW]));
+        assert_eq!((out.len(), out.held()), (10_100 + COPY_BELOW, 100 + COPY_BELOW));
+        out.advance(5_000);
+        assert_eq!((out.len(), out.held()), (5_100 + COPY_BELOW, COPY_BELOW));
+        out.advance(5_100);
+        assert_eq!((out.len(), out.held()), (COPY_BELOW, COPY_BELOW));
     }
 
     #[test]

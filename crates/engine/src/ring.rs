@@ -142,7 +142,10 @@ pub enum Command<'a> {
     /// An interim response.
     Inform(ResponseHead<'a>),
     /// The next piece of the large queue is body of this exchange.
-    Large,
+    Large {
+        /// It is JavaScript's own memory.
+        lent: bool,
+    },
     /// Tell when everything written so far has been sent.
     Notify,
     /// JavaScript holds so many bytes of the answer, beside what it has handed over.
@@ -287,7 +290,7 @@ fn record(rest: &[u8], each: &mut impl FnMut(u32, Command<'_>)) -> Option<usize>
         HEAD_RECORD => each(id, Command::Head(head, c)),
         INFORM => each(id, Command::Inform(head)),
         DATA_RECORD => each(id, Command::Data(fields)),
-        LARGE => each(id, Command::Large),
+        LARGE => each(id, Command::Large { lent: flags & 1 != 0 }),
         TRAILERS => each(id, Command::Trailers(fields)),
         END => each(id, Command::End { discard: flags & 1 != 0 }),
         RESET => each(id, Command::Reset),

@@ -203,9 +203,8 @@ export class Call implements ExchangeOwner, InHand {
     this.#whole = undefined
     if (this.headSent || this.chunked) {
       if (!this.headSent) this.#sendHead()
-      if (whole !== undefined) exchange.write(whole, this.#wholeEncoding ?? 'utf8')
       if (this.chunked && res._trailer !== '') exchange.trailers(res._trailer)
-      exchange.end()
+      exchange.end(whole, this.#wholeEncoding ?? 'utf8')
     } else {
       this.#sendWhole(whole, this.#wholeEncoding)
     }

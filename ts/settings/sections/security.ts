@@ -160,6 +160,6 @@ export const SECURITY_ROWS = {
     default: 131_072,
     status: 'built',
     reads: 'worker',
-    doc: 'How much of an answer the engine takes from the application ahead of its client, in bytes; 64k and 1m are understood. Then write() returns false until the client has taken that, and the rest of a large buffer stays where it is. It is what each client that reads slowly, or not at all, costs in memory; more makes fast downloads a little cheaper.',
+    doc: 'How much of an answer the engine takes from the application ahead of its client, in bytes; 64k and 1m are understood. Then write() returns false until the client has taken that, and the rest of a large buffer stays where it is. It is what each client that reads slowly, or not at all, costs in memory; more makes fast downloads a little cheaper. While few clients are behind, the engine takes up to four times as much; a large buffer at the end of an answer is sent from where it is, and takes none of it.',
   },
 } as const satisfies Record<string, Row>

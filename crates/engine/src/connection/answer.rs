@@ -78,24 +78,11 @@ impl Answer for Shared {
     }
 
     fn large(&self, bytes: Bytes) {
-        self.with_current(|current| {
-            if current.tunnel.is_some() {
-                let count = self.look_at_tunnel(current, &bytes);
-                self.out.borrow_mut().push(bytes.slice(..count));
-                return self.look_behind_tunnel(current);
-            }
-            if !current.takes_data(bytes.len()) {
-                return;
-            }
-            let mut out = self.out.borrow_mut();
-            if current.chunked {
-                out.append(|out| encoder::chunk_size(out, bytes.len()));
-            }
-            out.push(bytes);
-            if current.chunked {
-                out.append(|out| out.extend_from_slice(encoder::CRLF));
-            }
-        });
+        self.piece(bytes, false);
+    }
+
+    fn lend(&self, bytes: Bytes) {
+        self.piece(bytes, true);
     }
 
     fn trailers(&self, fields: &[u8]) {
@@ -143,6 +130,32 @@ impl Answer for Shared {
 }
 
 impl Shared {
+    /// A piece of the body that need not be copied.
+    fn piece(&self, bytes: Bytes, lent: bool) {
+        self.with_current(|current| {
+            if current.tunnel.is_some() {
+                let count = self.look_at_tunnel(current, &bytes);
+                self.out.borrow_mut().push(bytes.slice(..count));
+                return self.look_behind_tunnel(current);
+            }
+            if !current.takes_data(bytes.len()) {
+                return;
+            }
+            let mut out = self.out.borrow_mut();
+            if current.chunked {
+                out.append(|out| encoder::chunk_size(out, bytes.len()));
+            }
+            if lent {
+                out.lend(bytes);
+            } else {
+                out.push(bytes);
+            }
+            if current.chunked {
+                out.append(|out| out.extend_from_slice(encoder::CRLF));
+            }
+        });
+    }
+
     /// Changes the exchange in hand and wakes the task.
     fn with_current(&self, change: impl FnOnce(&mut Current)) {
         if let Some(current) = self.current.borrow_mut().as_mut() {

@@ -28,6 +28,8 @@ pub(super) struct Current {
     pub(super) collects: bool,
     /// The head, where it has waited.
     pub(super) kept: Option<Box<KeptHead>>,
+    /// What is left of its body is read past hyper.
+    pub(super) direct: bool,
     pub(super) credit: usize,
     pub(super) body_bytes: u64,
     pub(super) body_done: bool,
@@ -107,7 +109,13 @@ impl Current {
                 && !head.upgrade
                 && !ctx.limits.request_buffer_time.is_zero(),
             kept: None,
-            credit: BODY_CREDIT.max(ctx.limits.request_buffer),
+            direct: false,
+            // What is tunnelled flows for hours, and on many connections.
+            credit: if head.upgrade {
+                BODY_CREDIT
+            } else {
+                ctx.body_credit().max(ctx.limits.request_buffer)
+            },
             body_bytes: 0,
             body_done: !has_body,
             end_told: false,

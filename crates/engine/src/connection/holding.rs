@@ -8,12 +8,15 @@ impl Connection {
     /// Says what is held until the next turn.
     pub(super) fn settle(&self) {
         let shared = &self.shared;
-        let out = shared.out.borrow().len();
+        let (unsent, held) = {
+            let out = shared.out.borrow();
+            (!out.is_empty(), out.held())
+        };
         let current = shared.current.borrow();
         let collected = current.as_ref().map_or(0, |current| current.collected_len);
-        shared.set_writing(out > 0 && current.is_none() && self.http2.is_none());
+        shared.set_writing(unsent && current.is_none() && self.http2.is_none());
         let gate = if self.http2.is_some() { 0 } else { shared.gate.borrow().pending() };
-        shared.hold(out + collected + self.carry.len() + gate + self.http2_held());
+        shared.hold(held + collected + self.carry.len() + gate + self.http2_held());
     }
 
     /// The connection is to make room: with an answer while JavaScript does not have its request and nothing has been

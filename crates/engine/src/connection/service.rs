@@ -147,7 +147,7 @@ impl Exchange {
     }
 }
 
-fn piece(shared: &Shared, current: &mut Current, data: Bytes) {
+pub(super) fn piece(shared: &Shared, current: &mut Current, data: Bytes) {
     current.body_bytes += data.len() as u64;
     if current.discard {
         current.discarded += data.len() as u64;

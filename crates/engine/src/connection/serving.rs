@@ -36,6 +36,9 @@ impl Connection {
             if shared.closes_early() {
                 return Turn::Flush;
             }
+            if self.is_direct() {
+                return self.read_body(cx);
+            }
             // hyper wakes this task when its body channel moves, JavaScript when it has given credit.
             if let Err(refusal) = self.poll_hyper(cx) {
                 return self.refuse(refusal);

@@ -9,7 +9,7 @@ use crate::ring::Command;
 /// Does what one record says.
 pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
     // The piece belongs to this record, whether its exchange still lives or not.
-    let piece = if let Command::Large = command { ctx.crossing.pop_large() } else { None };
+    let piece = if let Command::Large { .. } = command { ctx.crossing.pop_large() } else { None };
     if let Command::Destroy { .. } | Command::Socket(_) = command {
         return obey_for_connection(ctx, id, &command);
     }
@@ -30,7 +30,8 @@ pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
         Command::Head(head, length) => answer.head(&head, Some(u64::from(length))),
         Command::Inform(head) => answer.inform(&head),
         Command::Data(bytes) => answer.data(bytes),
-        Command::Large => answer.large(piece.unwrap_or_default()),
+        Command::Large { lent: false } => answer.large(piece.unwrap_or_default()),
+        Command::Large { lent: true } => answer.lend(piece.unwrap_or_default()),
         Command::Trailers(fields) => answer.trailers(fields),
         Command::End { discard } => answer.end(discard),
         Command::Reset => answer.reset(),

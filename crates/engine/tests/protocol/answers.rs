@@ -1,5 +1,8 @@
 //! How answers are framed and what the engine adds to their heads.
 
+use std::sync::Arc;
+
+use monoceros_engine::lent::Returned;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
@@ -233,7 +236,7 @@ fn large_pieces_without_chunks_arrive_whole_however_slowly_they_are_read() {
     engine.js.head_with_length(id, 200, "", CONNECTION | LENGTH, body.len() as u32);
     // Each piece comes when a part of the one before is on its way.
     for (number, piece) in body.chunks(40_000).enumerate() {
-        engine.js.large(id, piece.to_vec());
+        engine.js.large(id, piece);
         engine.js.wake();
         let enough = number * 40_000 + 10_000;
         engine.until("a part arrives", |_| (client.available() > enough).then_some(()));
@@ -279,4 +282,54 @@ fn an_answer_leaves_while_a_handler_holds_javascript() {
     });
     engine.request_to("/");
     reader.join().unwrap();
+}
+
+/// Bytes that JavaScript lends; they say when nobody sends them any more.
+struct Lent(Vec<u8>, Arc<Returned>);
+
+impl AsRef<[u8]> for Lent {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.1.push(self.0.len());
+    }
+}
+
+#[test]
+fn lent_memory_is_sent_from_where_it_is_and_comes_back() {
+    let setup = Setup { small_buffers: true, ..Setup::default() };
+    let mut engine = Engine::start(setup, silent());
+    let mut client = Client::with_small_buffers(&engine);
+    let id = asked(&mut engine, &mut client, "GET");
+    let body: Vec<u8> = (0..3_000_000u32).map(|at| (at / 7) as u8).collect();
+    let returned = engine.js.io.returned();
+    engine.js.head_with_length(id, 200, "", CONNECTION | LENGTH, body.len() as u32);
+    engine.js.data(id, &body[..1_000]);
+    engine.js.lend(id, Lent(body[1_000..].to_vec(), returned.clone()));
+    engine.js.notify(id);
+    engine.js.end(id, true);
+    assert!(client.response(&mut engine).body == body);
+    assert_eq!(engine.until("it comes back", |_| returned.take().pop()), body.len() - 1_000);
+}
+
+#[test]
+fn lent_memory_comes_back_when_its_client_goes() {
+    let setup = Setup { small_buffers: true, ..Setup::default() };
+    let mut engine = Engine::start(setup, silent());
+    let mut client = Client::with_small_buffers(&engine);
+    let id = asked(&mut engine, &mut client, "GET");
+    let returned = engine.js.io.returned();
+    engine.js.head_with_length(id, 200, "", CONNECTION | LENGTH, 3_000_000);
+    engine.js.lend(id, Lent(vec![b'x'; 3_000_000], returned.clone()));
+    engine.js.notify(id);
+    engine.js.end(id, true);
+    engine.until("a part arrives", |_| (client.available() > 10_000).then_some(()));
+    assert!(returned.take().is_empty());
+    client.reset();
+    engine.aborted(id);
+    assert_eq!(engine.until("it comes back", |_| returned.take().pop()), 3_000_000);
 }

@@ -1,6 +1,6 @@
 //! Bodies of requests: how they cross, by credit, and what becomes of those that nobody wants.
 
-use monoceros_engine::limits::Limits;
+use monoceros_engine::limits::{BODY_CREDIT, Limits, MAX_PIECE, MOST_BODY_CREDIT};
 
 use crate::harness::{
     CONNECTION, Client, DISCARDS, End, Engine, Event, LENGTH, RequestBody, Setup, silent,
@@ -94,7 +94,7 @@ fn a_huge_body_crosses_by_credit() {
         Event::Data(_, bytes) => bytes.len(),
         _ => 0,
     });
-    assert!(largest.max().unwrap() <= 65_536);
+    assert!(largest.max().unwrap() <= MAX_PIECE);
 }
 
 #[test]
@@ -106,10 +106,13 @@ fn without_credit_the_engine_stops_reading() {
     let id = engine.request_to("/");
     let body = vec![b'x'; SIZE];
     let mut sent = send_until_stuck(&mut engine, &mut client, &body);
-    // 64 KiB of credit, as much before hyper and in it, twice the kernel's few.
-    assert!(sent < 400_000, "{sent} bytes were taken without credit");
+    // The credit, 64 KiB before hyper and in it, twice the kernel's few.
+    assert!(sent < MOST_BODY_CREDIT + 340_000, "{sent} bytes were taken without credit");
     let crossed = engine.received()[0].body.len();
-    assert!((65_536..=2 * 65_536).contains(&crossed), "{crossed} bytes crossed");
+    assert!(
+        (MOST_BODY_CREDIT..=MOST_BODY_CREDIT + 65_536).contains(&crossed),
+        "{crossed} bytes crossed"
+    );
     // Credit moves it on, by about as much as was given.
     engine.js.credit(id, 100_000);
     let more = send_until_stuck(&mut engine, &mut client, &body[sent..]);
@@ -119,6 +122,31 @@ fn without_credit_the_engine_stops_reading() {
     client.send(&mut engine, &body[sent..]);
     client.send(&mut engine, "\r\n0\r\n\r\n");
     assert_eq!(engine.requests(1)[0].body.len(), SIZE);
+}
+
+#[test]
+fn among_many_requests_each_body_has_less_credit() {
+    let mut engine = Engine::new(silent());
+    let mut others: Vec<_> = (0..300).map(|_| Client::connect(&engine)).collect();
+    for other in &mut others {
+        other.send(&mut engine, "GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
+    }
+    engine.requests(300);
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
+    let id = engine.request_to("/");
+    let sent = send_until_stuck(&mut engine, &mut client, &vec![b'x'; 1_000_000]);
+    let crossed = |engine: &Engine| engine.received()[300].body.len();
+    // What came before the request crossed is read in whole reads.
+    assert!((BODY_CREDIT..=2 * BODY_CREDIT).contains(&crossed(&engine)), "{}", crossed(&engine));
+    // From here on a byte of credit is a byte.
+    let before = crossed(&engine);
+    engine.js.credit(id, 100_000);
+    engine.js.wake();
+    engine.settle();
+    client.send(&mut engine, vec![b'x'; 1_000_000 - sent]);
+    engine.settle();
+    assert!((before..=before + 100_000).contains(&crossed(&engine)), "{}", crossed(&engine));
 }
 
 #[test]
@@ -248,6 +276,39 @@ fn expect_means_nothing_on_http_1_0_and_any_other_crosses() {
 }
 
 /// Sends until several rounds of other work have gone by without a byte being taken.
+#[test]
+fn what_is_pipelined_behind_a_streamed_body_is_the_next_request() {
+    let mut engine = Engine::new(when_complete(|js, received| {
+        js.reply(received.request.id, format!("{} {}", received.body.len(), sum(&received.body)));
+    }));
+    let body: Vec<u8> = (0..700_001u32).map(|at| (at / 11) as u8).collect();
+    let mut client = Client::connect(&engine);
+    let head = format!("POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+    let second = [CHUNKED_HEAD, "5\r\nhello\r\n0\r\n\r\n"].concat();
+    let mut all = [head.as_bytes(), &body, second.as_bytes(), head.as_bytes()].concat();
+    all.extend_from_slice(&body);
+    client.send(&mut engine, all);
+    let long = format!("{} {}", body.len(), sum(&body));
+    assert_eq!(client.response(&mut engine).text(), long);
+    assert_eq!(client.response(&mut engine).text(), format!("5 {}", sum(b"hello")));
+    assert_eq!(client.response(&mut engine).text(), long);
+}
+
+#[test]
+fn a_streamed_body_that_ends_early_is_an_abort() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\n\r\n");
+    client.send(&mut engine, vec![b'x'; 100_000]);
+    let id = engine.request_to("/");
+    engine.until("most of it crosses", |engine| {
+        (engine.received()[0].body.len() > 70_000).then_some(())
+    });
+    client.half_close();
+    engine.aborted(id);
+    assert!(!engine.received()[0].complete);
+}
+
 fn send_until_stuck(engine: &mut Engine, client: &mut Client, bytes: &[u8]) -> usize {
     let mut sent = 0;
     let mut quiet = 0;

@@ -163,7 +163,7 @@ fn a_client_that_reads_nothing_is_told_of_and_loses_nothing() {
     engine.js.tunnel(id, true);
     let bytes: Vec<u8> = (0..40 * SMALL).map(|at| (at % 251) as u8).collect();
     engine.js.data(id, &bytes[..10_000]);
-    engine.js.large(id, bytes[10_000..].to_vec());
+    engine.js.large(id, &bytes[10_000..]);
     engine.js.notify(id);
     engine.js.wake();
     engine.settle();

@@ -125,9 +125,15 @@ impl Js {
         self.record(DATA_RECORD, 0, 0, id, &[bytes], [0, 0]);
     }
 
-    pub fn large(&mut self, id: u32, bytes: impl Into<Bytes>) {
-        self.io.large(bytes.into());
+    pub fn large(&mut self, id: u32, bytes: impl AsRef<[u8]>) {
+        self.io.large(bytes.as_ref());
         self.command(LARGE, 0, id, 0);
+    }
+
+    /// Lends the engine bytes whose owner tells when they are dropped.
+    pub fn lend(&mut self, id: u32, bytes: impl AsRef<[u8]> + Send + 'static) {
+        self.io.lend(Bytes::from_owner(bytes));
+        self.command(LARGE, LENT, id, 0);
     }
 
     pub fn trailers(&mut self, id: u32, fields: &str) {
@@ -246,6 +252,8 @@ const HEAD_RECORD: u8 = 2;
 const INFORM: u8 = 3;
 const DATA_RECORD: u8 = 4;
 const LARGE: u8 = 5;
+/// The flag of a large piece that is lent.
+const LENT: u8 = 1;
 const TRAILERS: u8 = 6;
 const END: u8 = 7;
 const RESET: u8 = 8;

@@ -1,0 +1,82 @@
+//! The body of a request as JavaScript streams it. Once a request with a `Content-Length` has crossed there is nothing
+//! left to be read in its body, only counted: hyper agreed with the guard on its length. So the socket is read straight
+//! into what JavaScript gets, past the guard's buffers and hyper's.
+
+use std::task::{Context, Poll};
+
+use super::{Connection, Turn, service};
+use crate::limits::MAX_PIECE;
+use crate::request::Framing;
+
+impl Connection {
+    /// Whether what comes next on the socket is body and nothing else, and everything that came before has crossed.
+    pub(super) fn is_direct(&mut self) -> bool {
+        let shared = &self.shared;
+        let mut current = shared.current.borrow_mut();
+        let Some(current) = current.as_mut() else { return false };
+        if current.direct {
+            return true;
+        }
+        let (Framing::Length(length), Some(left)) = (current.framing, self.guard.body_left())
+        else {
+            return false;
+        };
+        // What hyper still has on its way has been released by the guard and is not yet counted.
+        let all_crossed =
+            current.body_bytes + left == length && shared.gate.borrow().pending() == 0;
+        if !current.delivered || current.undecided || !all_crossed || !self.carry.is_empty() {
+            return false;
+        }
+        current.direct = true;
+        self.hyper = None;
+        self.hyper_behind = false;
+        true
+    }
+
+    /// Reads the next piece.
+    pub(super) fn read_body(&mut self, cx: &mut Context<'_>) -> Turn {
+        if self.input_ended {
+            return self.on_end();
+        }
+        let shared = self.shared.clone();
+        let left = self.guard.body_left().unwrap_or(0);
+        let Some((credit, discard)) =
+            shared.current.borrow().as_ref().map(|current| (current.credit, current.discard))
+        else {
+            return Turn::Again;
+        };
+        let most = if discard { MAX_PIECE } else { credit.min(MAX_PIECE) };
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(most);
+        if most == 0 {
+            self.input_pauses();
+            return Turn::Wait;
+        }
+        let mut piece = shared.ctx.crossing.bodies.take();
+        let count = match self.stream.poll_read(cx, &mut piece.room()[..most]) {
+            Poll::Pending => {
+                self.input_waits();
+                return Turn::Wait;
+            }
+            Poll::Ready(Err(_)) => return Turn::Gone,
+            Poll::Ready(Ok(0)) => {
+                self.input_ended = true;
+                return self.on_end();
+            }
+            Poll::Ready(Ok(count)) => count,
+        };
+        self.input_moved(count);
+        self.guard.pass_body(count);
+        if let Some(current) = shared.current.borrow_mut().as_mut() {
+            service::piece(&shared, current, piece.filled(count));
+            if self.guard.is_complete() {
+                current.body_done = true;
+            }
+            // Also where the rest is given up.
+            if current.body_done {
+                shared.deliver(current, &[]);
+            }
+        }
+        self.exchange_begins();
+        Turn::Again
+    }
+}

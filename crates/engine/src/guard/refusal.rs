@@ -1,0 +1,135 @@
+//! Why a request is refused, in one list: status, sentence, and what node calls it.
+
+/// Why a request is refused. Each has one status and one sentence for the client.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refusal {
+    /// The chunked framing of the body is broken or its lines are too long.
+    BadChunk,
+    /// `Content-Length` is not a plain number, or there is more than one.
+    BadContentLength,
+    /// A header field line is malformed.
+    BadField,
+    /// The fields of a proxy are malformed or contradict each other.
+    BadForwarding,
+    /// `Host` is missing, repeated or malformed (RFC 9112 section 3.2).
+    BadHost,
+    /// A line does not end in CRLF.
+    BadLineEnd,
+    /// The method is not a token.
+    BadMethod,
+    /// The header of the PROXY protocol is malformed.
+    BadProxy,
+    /// The request line has not three parts with single spaces between them.
+    BadRequestLine,
+    /// The request target has none of the four forms.
+    BadTarget,
+    /// A trailer field is malformed or must not be a trailer.
+    BadTrailer,
+    /// `Transfer-Encoding` where it must not be, or not `chunked` once and last.
+    BadTransferEncoding,
+    /// JavaScript has not begun to answer in time.
+    AnswerTimeout,
+    /// The body did not come in time, or too slowly.
+    BodyTimeout,
+    /// The body is longer than `limit_request_body`.
+    BodyTooLarge,
+    /// hyper read the message otherwise than the guard.
+    Disagreement,
+    /// The head did not arrive in time.
+    HeadTimeout,
+    /// A field line is longer than `limit_request_field_size`, or the trailers are too long.
+    FieldTooLarge,
+    /// More fields than `limit_request_fields`.
+    TooManyFields,
+    /// The request line is longer than `limit_request_line`.
+    UriTooLong,
+    /// JavaScript was too busy to take the request in time.
+    Unserved,
+    /// A transfer coding that nobody here decodes.
+    UnknownCoding,
+    /// Not HTTP/1.0 or HTTP/1.1.
+    UnsupportedVersion,
+    /// HTTP without TLS where TLS is spoken.
+    PlainHttp,
+    /// The peer may not send the PROXY protocol.
+    ProxyForbidden,
+    /// The target is not below the path at which the application is mounted.
+    PrefixMismatch,
+    /// As many requests in hand as `worker_connections` allows.
+    Overloaded,
+}
+
+impl Refusal {
+    /// The status code of the answer.
+    #[must_use]
+    pub fn status(self) -> u16 {
+        match self {
+            Self::BodyTooLarge => 413,
+            Self::FieldTooLarge | Self::TooManyFields => 431,
+            Self::BodyTimeout | Self::HeadTimeout => 408,
+            Self::AnswerTimeout => 504,
+            Self::Overloaded | Self::Unserved => 503,
+            Self::PrefixMismatch => 500,
+            Self::ProxyForbidden => 403,
+            Self::UnknownCoding => 501,
+            Self::UnsupportedVersion => 505,
+            Self::UriTooLong => 414,
+            _ => 400,
+        }
+    }
+
+    /// What it is for JavaScript, whose list of node's errors is in this order; 0 for what node has none for.
+    #[must_use]
+    pub fn kind(self) -> u8 {
+        match self {
+            Self::BadChunk => 1,
+            Self::BadContentLength => 2,
+            Self::BadField | Self::BadTrailer => 3,
+            Self::BadLineEnd => 4,
+            Self::BadMethod | Self::BadRequestLine => 5,
+            Self::BadTarget => 6,
+            Self::BadTransferEncoding | Self::UnknownCoding => 7,
+            Self::UnsupportedVersion => 8,
+            Self::FieldTooLarge | Self::TooManyFields | Self::UriTooLong => 9,
+            Self::BodyTimeout | Self::HeadTimeout => 10,
+            _ => 0,
+        }
+    }
+
+    /// What was wrong, for the client.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::AnswerTimeout => "The application has not answered in time.",
+            Self::BadChunk => "The chunked body is malformed.",
+            Self::BadContentLength => "Content-Length is malformed or repeated.",
+            Self::BadField => "A header field is malformed or not allowed.",
+            Self::BadForwarding => "The forwarding fields are malformed or contradict each other.",
+            Self::BadHost => "The Host header field is missing, repeated or malformed.",
+            Self::BadLineEnd => "A line does not end in CRLF.",
+            Self::BadMethod => "The method is malformed.",
+            Self::BadProxy => "The PROXY protocol header is malformed.",
+            Self::BadRequestLine => "The request line is malformed.",
+            Self::BadTarget => "The request target is malformed.",
+            Self::BadTrailer => "A trailer field is malformed or not allowed.",
+            Self::BadTransferEncoding => "Transfer-Encoding is malformed or not allowed here.",
+            Self::BodyTimeout => "The request body did not arrive in time.",
+            Self::BodyTooLarge => "The request body is too large.",
+            Self::Disagreement => "The request is ambiguous.",
+            Self::FieldTooLarge => "A header field is too large.",
+            Self::HeadTimeout => "The request did not arrive in time.",
+            Self::Overloaded | Self::Unserved => "The server is busy.",
+            Self::PlainHttp => {
+                "This port speaks HTTPS, and the request came without TLS. Use https:// instead of http://."
+            }
+            Self::PrefixMismatch => {
+                "Configuration problem: the request is not below the path at which the application is mounted."
+            }
+            Self::ProxyForbidden => "The PROXY protocol is not allowed from here.",
+            Self::TooManyFields => "The request has too many header fields.",
+            Self::UnknownCoding => "The transfer coding is not implemented.",
+            Self::UnsupportedVersion => "The HTTP version is not supported.",
+            Self::UriTooLong => "The request line is too long.",
+        }
+    }
+}

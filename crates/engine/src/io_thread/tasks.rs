@@ -1,0 +1,91 @@
+//! The tasks that every I/O thread has: one hands events over, one looks at the ring while JavaScript works, one moves the
+//! clock.
+
+use std::future;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::{task, time};
+
+use super::{read_ring, wake_ending};
+use crate::access::AccessLog;
+use crate::connection::come_up;
+use crate::context::Context;
+
+/// Hands the events of a turn over, behind every task that was ready at the first of them, and looks at the sockets again
+/// as long as that brings more: on a busy machine the switches between the threads cost more than anything else here.
+pub(super) async fn flusher(ctx: Rc<Context>) {
+    loop {
+        future::poll_fn(|cx| {
+            if !ctx.batch.borrow().is_empty() {
+                return Poll::Ready(());
+            }
+            *ctx.flusher.borrow_mut() = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+        // A lone request is not kept waiting for others.
+        let mut gathered = 0;
+        for _ in 0..GATHER_TURNS {
+            let len = ctx.batch.borrow().text.len();
+            if len == gathered || !ctx.serves_several() {
+                break;
+            }
+            gathered = len;
+            task::yield_now().await;
+        }
+        ctx.crossing.hand_over(&mut ctx.batch.borrow_mut());
+        ctx.crossing.clock_stale.store(true, Ordering::Relaxed);
+        // An answer waits for another request's handler only where there is another.
+        if ctx.serves_several() {
+            ctx.watch.notify_one();
+        }
+        ctx.tunnelled.set(0);
+    }
+}
+
+/// While JavaScript works on a batch: no finished answer must wait for another request's slow handler.
+pub(super) async fn watcher(ctx: Rc<Context>) {
+    loop {
+        ctx.watch.notified().await;
+        while ctx.crossing.is_batch_out() {
+            let takes = ctx.crossing.takes();
+            time::sleep(WATCH_EVERY).await;
+            if read_ring(&ctx) || takes != ctx.crossing.takes() {
+                wake_ending(&ctx);
+            }
+        }
+        // What JavaScript wrote last comes before the question whether it has answered.
+        read_ring(&ctx);
+        wake_ending(&ctx);
+    }
+}
+
+/// Moves the wheel and writes the logs out, as long as there are connections: an idle worker sleeps.
+pub(super) async fn clock(ctx: Rc<Context>) {
+    loop {
+        if ctx.connections.borrow().len() == 0 {
+            ctx.crossing.shrink(true);
+            ctx.first_connection.notified().await;
+        }
+        time::sleep(TICK).await;
+        ctx.flush_logs();
+        ctx.crossing.shrink(false);
+        let news = ctx.access.borrow_mut().as_mut().and_then(AccessLog::take_news);
+        for text in news.into_iter().chain(ctx.admission.take_news(ctx.now_ms())) {
+            ctx.tell(|batch| batch.trouble(&text));
+        }
+        ctx.refresh_clock();
+        let now = ctx.now_ms();
+        come_up(&ctx, now);
+    }
+}
+
+/// Looks at the sockets for more, before what there is goes to JavaScript.
+const GATHER_TURNS: usize = 4;
+/// How often the ring is looked at while JavaScript works on a batch.
+const WATCH_EVERY: Duration = Duration::from_millis(1);
+/// The resolution of the deadlines.
+const TICK: Duration = Duration::from_millis(100);
