@@ -12,7 +12,7 @@ import { logAnswer, logTunnel } from './access.ts'
 import { answerBadRequest } from './bad-request.ts'
 import { noteHandler, noteResult } from './errors.ts'
 import type { RequestConstructor, ResponseConstructor } from './express.ts'
-import { constructorOf, ExpressWatch } from './express.ts'
+import { ExpressWatch } from './express.ts'
 import { Forwarding } from './forwarding.ts'
 import {
   capturesRejections,
@@ -32,11 +32,12 @@ export class NodeDispatch {
   /** The operator has, and not the program, whose server is node's own. */
   readonly #limitsConnections: boolean
   /** Requests that another event than 'request' has brought already. */
-  readonly #looked = new WeakSet<http.IncomingMessage>()
+  #looked: WeakSet<http.IncomingMessage> | undefined
   readonly #server: http.Server
   readonly #options: EngineOptions
   readonly #accessLog: AccessLog | undefined
   readonly #forwarding: Forwarding | undefined
+  readonly #constructors: Constructors | undefined
 
   constructor(server: http.Server, options: EngineOptions) {
     this.#server = server
@@ -46,24 +47,18 @@ export class NodeDispatch {
     if (rules !== undefined) this.#forwarding = new Forwarding(rules)
     this.#accessLog = openAccessLog(options.config)
     const dispatch = this
-    function emit(this: http.Server, name: string, ...args: unknown[]): boolean {
-      const [req, res] = args as [http.IncomingMessage, http.ServerResponse]
-      if (name === 'request') return dispatch.#request(req, res)
-      if (name === 'upgrade' || name === 'connect') {
-        if (!dispatch.#upgrade(req)) return true
-      } else if (name === 'checkContinue' || name === 'checkExpectation') {
-        if (dispatch.#refuses(req, res)) return true
-        // The program may pass it on as a request.
-        dispatch.#looked.add(req)
-      } else if (name === 'clientError' && this.listenerCount(name) === 0) {
-        answerBadRequest(...(args as [NodeJS.ErrnoException, Socket]))
-        return true
+    // Nothing is gathered for the event that nearly all are.
+    function emit(this: http.Server, name: string, first: unknown, second: unknown): boolean {
+      if (name === 'request') {
+        return dispatch.#request(first as http.IncomingMessage, second as http.ServerResponse)
       }
-      return Reflect.apply(http.Server.prototype.emit, this, [name, ...args])
+      // biome-ignore lint/complexity/noArguments: rest parameters would make an array for every request.
+      return dispatch.#other(this, name, arguments)
     }
     // Not enumerable: the program that prints its server sees what it would see on node.
     Object.defineProperty(server, 'emit', { value: emit, writable: true, configurable: true })
-    chooseConstructors(server, emit)
+    this.#constructors = Constructors.of(server, emit)
+    this.#constructors?.follow(serverInternals(server)._events.request)
   }
 
   /** Writes what is collected of the access log. */
@@ -79,6 +74,23 @@ export class NodeDispatch {
   drain(): void {
     this.#draining = true
     for (const tunnel of this.tunnels.values()) tunnel.leave()
+  }
+
+  /** Every event but 'request'. */
+  #other(server: http.Server, name: string, args: IArguments): boolean {
+    const [, first, second] = args
+    if (name === 'upgrade' || name === 'connect') {
+      if (!this.#upgrade(first)) return true
+    } else if (name === 'checkContinue' || name === 'checkExpectation') {
+      if (this.#refuses(first, second)) return true
+      // The program may pass it on as a request.
+      this.#looked ??= new WeakSet()
+      this.#looked.add(first)
+    } else if (name === 'clientError' && server.listenerCount(name) === 0) {
+      answerBadRequest(first, second)
+      return true
+    }
+    return Reflect.apply(http.Server.prototype.emit, server, args)
   }
 
   /** Whether the application hears of it. */
@@ -114,10 +126,11 @@ export class NodeDispatch {
 
   #request(req: http.IncomingMessage, res: http.ServerResponse): boolean {
     const { config } = this.#options
-    if (!this.#looked.delete(req) && this.#refuses(req, res)) return true
+    if (this.#looked?.delete(req) !== true && this.#refuses(req, res)) return true
     if (config.request_timeout > 0) limitAnswer(req, res, config.request_timeout * 1000)
     noteHandler(res)
     const listener = serverInternals(this.#server)._events.request
+    this.#constructors?.follow(listener)
     // One listener and nobody in between: called as `emit` would, but with its result in hand.
     const direct =
       typeof listener === 'function' &&
@@ -132,25 +145,56 @@ export class NodeDispatch {
   }
 }
 
-/** Node's server takes its constructors from two symbols; those that `createServer` was given are kept. */
-function chooseConstructors(server: http.Server, emit: unknown): void {
-  if (kIncomingMessage === undefined || kServerResponse === undefined) return
-  const slots = server as unknown as Record<symbol, unknown>
-  if (slots[kIncomingMessage] !== http.IncomingMessage) return
-  if (slots[kServerResponse] !== http.ServerResponse) return
-  const watch = new ExpressWatch(server, emit, (request, response) => ({
-    Request: constructorOf<RequestConstructor>(http.IncomingMessage, request),
-    Response: constructorOf<ResponseConstructor>(http.ServerResponse, response),
-  }))
-  // Node looks the constructors up for each request: a getter lets it call its own where nothing is gained.
-  Object.defineProperties(server, {
-    [kIncomingMessage]: {
-      get: () => watch.current()?.Request ?? http.IncomingMessage,
-      configurable: true,
-    },
-    [kServerResponse]: {
-      get: () => watch.current()?.Response ?? http.ServerResponse,
-      configurable: true,
-    },
-  })
+/**
+ * Node's server takes its constructors from two symbols, for each request. Those that `createServer` was given are kept.
+ * They are assigned and not made getters, which would turn the server into a dictionary for V8.
+ */
+class Constructors {
+  readonly #slots: Record<symbol, unknown>
+  readonly #watch: ExpressWatch
+  #listener: unknown
+
+  constructor(server: http.Server, emit: unknown) {
+    this.#slots = server as unknown as Record<symbol, unknown>
+    this.#watch = new ExpressWatch(server, emit, (request, response) => ({
+      Request: this.#orNodes<RequestConstructor>(http.IncomingMessage, request),
+      Response: this.#orNodes<ResponseConstructor>(http.ServerResponse, response),
+    }))
+  }
+
+  static of(server: http.Server, emit: unknown): Constructors | undefined {
+    if (kIncomingMessage === undefined || kServerResponse === undefined) return undefined
+    const slots = server as unknown as Record<symbol, unknown>
+    if (slots[kIncomingMessage] !== http.IncomingMessage) return undefined
+    if (slots[kServerResponse] !== http.ServerResponse) return undefined
+    return new Constructors(server, emit)
+  }
+
+  /** Looks whether Express listens, from the next request on, where the listener is another than before. */
+  follow(listener: unknown): void {
+    if (listener === this.#listener) return
+    this.#listener = listener
+    const { Request, Response } = this.#watch.prototypes() ?? {}
+    if (kIncomingMessage !== undefined) {
+      this.#slots[kIncomingMessage] = Request ?? http.IncomingMessage
+    }
+    if (kServerResponse !== undefined) {
+      this.#slots[kServerResponse] = Response ?? http.ServerResponse
+    }
+  }
+
+  /** Makes what node makes once something can run before Express. */
+  #orNodes<C>(parent: unknown, prototype: object): C {
+    const Node = parent as new (first: unknown, second: unknown) => object
+    const initialize = parent as (this: object, first: unknown, second: unknown) => void
+    const watch = this.#watch
+    function Instance(this: object, first: unknown, second: unknown): object | undefined {
+      if (watch.current() === undefined) return new Node(first, second)
+      initialize.call(this, first, second)
+      return undefined
+    }
+    Instance.prototype = prototype
+    Object.setPrototypeOf(Instance, Node)
+    return Instance as unknown as C
+  }
 }

@@ -43,12 +43,17 @@ export class ExpressWatch {
     this.#make = make
   }
 
+  /** What the server's listener has, whether or not something can run before it. */
+  prototypes(): Prototypes | undefined {
+    const listener = serverInternals(this.#server)._events.request
+    if (listener !== this.#listener) this.#look(listener)
+    return this.#prototypes
+  }
+
   /** Asked before every request, since an application may change its listeners at any time. */
   current(): Prototypes | undefined {
     const events = serverInternals(this.#server)._events
-    const listener = events.request
-    if (listener !== this.#listener) this.#look(listener)
-    if (this.#prototypes === undefined) return undefined
+    if (this.prototypes() === undefined) return undefined
     const alone =
       this.#server.emit === this.#emit &&
       http.Server.prototype.emit === originalEmit &&

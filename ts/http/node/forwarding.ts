@@ -35,7 +35,7 @@ export class Forwarding {
   readonly #prefix: string
   /** The names of the fields that say something of the client, in small letters, and how long they are. */
   readonly #telling: ReadonlySet<string>
-  readonly #lengths: ReadonlySet<number>
+  readonly #lengths: readonly (true | undefined)[]
 
   constructor(rules: EngineRules) {
     this.#rules = rules
@@ -49,7 +49,9 @@ export class Forwarding {
     this.#schemes = schemes
     this.#prefix = normalPrefix(rules.rootPath)
     this.#telling = new Set([...schemes.map(([name]) => name), ...CLIENT_FIELDS])
-    this.#lengths = new Set([...this.#telling].map((name) => name.length))
+    const lengths: (true | undefined)[] = []
+    for (const name of this.#telling) lengths[name.length] = true
+    this.#lengths = lengths
   }
 
   /** Changes the request to what the application is to see; returns the status with which it is refused, or 0. */
@@ -79,7 +81,7 @@ export class Forwarding {
     for (let i = 0; i < raw.length; i += 2) {
       const name = raw[i] ?? ''
       if (name.includes('_')) return true
-      if (this.#lengths.has(name.length) && this.#telling.has(name.toLowerCase())) return true
+      if (this.#lengths[name.length] === true && this.#telling.has(name.toLowerCase())) return true
     }
     return false
   }
