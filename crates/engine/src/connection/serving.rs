@@ -144,7 +144,13 @@ impl Connection {
             )?;
             taken += count;
             match progress {
-                Progress::Preface => shared.set_proxied(self.guard.proxied()),
+                Progress::Preface => {
+                    shared.set_proxied(self.guard.proxied());
+                    // What follows may be another protocol.
+                    if self.awaits_preface {
+                        break;
+                    }
+                }
                 Progress::Head => {
                     gate.begin_head(&head);
                     // What may be a body is not read as one before JavaScript has said that this is no upgrade.

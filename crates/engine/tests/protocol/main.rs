@@ -7,6 +7,7 @@ mod deadlines;
 mod golden;
 mod harness;
 mod http2;
+mod http2_ends;
 mod http2_floods;
 mod http2_standing;
 mod keep_alive;

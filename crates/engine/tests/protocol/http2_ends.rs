@@ -1,0 +1,155 @@
+//! What begins and ends a connection of HTTP/2, and what ends some of its streams for the sake of others.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::ext::Protocol;
+use http::Request;
+use monoceros_engine::addresses::AddressList;
+use monoceros_engine::limits::Limits;
+use monoceros_engine::rules::ProxyProtocol;
+
+use crate::harness::{
+    Answer, Client, Engine, Event, LENGTH, OPENING, ask, block, echo, frame, get, http2_client,
+    silent, with_client, with_http2,
+};
+
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// Close, 1012.
+const RESTART: &[u8] = &[0x88, 2, 3, 0xf4];
+const PIECE: usize = 60_000;
+
+#[test]
+fn so_many_requests_are_answered_on_a_connection_and_then_it_ends() {
+    let limits = Limits { connection_requests: 3, ..Limits::default() };
+    let mut engine = Engine::with_limits(with_http2(limits), echo());
+    let address = engine.address;
+    let (statuses, has_ended) = with_client(&mut engine, move || {
+        http2_client(address, async |client| {
+            let mut statuses = Vec::new();
+            for _ in 0..3 {
+                statuses.push(ask(&client, get("/"), b"").await.status);
+            }
+            // It is told so behind its last answer.
+            tokio::time::sleep(Duration::from_millis(200)).await;
+            (statuses, client.ready().await.is_err())
+        })
+    });
+    assert_eq!((statuses, has_ended), (vec![200; 3], true));
+    engine.until("it is closed", |engine| (engine.js.io.counters()[0] == 0).then_some(()));
+}
+
+#[test]
+fn a_drain_closes_a_websocket_of_a_stream() {
+    let mut engine = Engine::with_limits(with_http2(Limits::default()), silent());
+    let address = engine.address;
+    let client = std::thread::spawn(move || {
+        http2_client(address, async |client| {
+            ask(&client, get("/hello"), b"").await;
+            let mut client = client.ready().await.unwrap();
+            let mut request = Request::connect("http://x/chat").body(()).unwrap();
+            request.extensions_mut().insert(Protocol::from_static("websocket"));
+            let (response, mut stream) = client.send_request(request, false).unwrap();
+            let response = response.await.unwrap();
+            let received = tokio::spawn(async { Answer::read(response).await.body });
+            // As a client does that is told to go: it closes, too.
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            stream.send_data(Bytes::from_static(&[0x88, 0x80, 1, 2, 3, 4]), true).unwrap();
+            received.await.unwrap()
+        })
+    });
+    let hello = engine.request_to("/hello");
+    engine.js.reply(hello, "");
+    let id = engine.request_to("/chat");
+    engine.js.tunnel(id, true);
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        Sec-WebSocket-Accept: x\r\n\r\n";
+    engine.js.data(id, [switch.as_bytes(), b"\x82\x02ab"].concat().as_slice());
+    engine.js.wake();
+    engine.settle();
+    engine.js.io.drain();
+    engine.event("its end", |event| (*event == Event::End(id, String::new())).then_some(()));
+    engine.js.end(id, false);
+    engine.until("the client ends", |_| client.is_finished().then_some(()));
+    assert_eq!(client.join().unwrap(), [b"\x82\x02ab", RESTART].concat());
+    engine.event("no connection is left", |event| (*event == Event::Idle).then_some(()));
+}
+
+#[test]
+fn what_a_proxy_tells_stands_before_the_preface() {
+    let mut limits = with_http2(Limits::default());
+    limits.rules.proxy_protocol = ProxyProtocol::V1;
+    limits.rules.proxies = AddressList::parse("127.0.0.1").unwrap();
+    let told = b"PROXY TCP4 192.0.2.7 192.0.2.1 4660 80\r\n";
+    let head = frame(1, END_STREAM | END_HEADERS, 1, &block(&[]));
+    let all = [told, OPENING, &head].concat();
+    for step in [1, all.len()] {
+        let mut engine = Engine::with_limits(limits.clone(), echo());
+        let mut client = Client::connect(&engine);
+        for piece in all.chunks(step) {
+            client.send(&mut engine, piece);
+        }
+        let remote = engine.event("the connection", |event| match event {
+            Event::Connection { remote, remote_port, .. } => Some((remote.clone(), *remote_port)),
+            _ => None,
+        });
+        assert_eq!(remote, ("192.0.2.7".to_owned(), 4660));
+        engine.request_to("/");
+    }
+}
+
+#[test]
+fn at_the_bound_of_memory_slow_streams_are_reset_and_others_are_served() {
+    let limits = Limits { buffer_memory: 10 * PIECE, ..Limits::default() };
+    let mut engine = Engine::with_limits(
+        with_http2(limits),
+        Box::new(|js, event| match event {
+            Event::Request(request) if request.target == "/" => {
+                js.head_with_length(request.id, 200, "", LENGTH, PIECE as u32);
+                js.large(request.id, vec![b'x'; PIECE]);
+                js.end(request.id, true);
+            }
+            Event::Request(request) => js.reply(request.id, "served"),
+            _ => {}
+        }),
+    );
+    let closed = |window: u32| frame(4, 0, 0, &[&[0, 4][..], &window.to_be_bytes()].concat());
+    let mut readers = Vec::new();
+    for _ in 0..5 {
+        let mut reader = Client::connect(&engine);
+        reader.send(&mut engine, [OPENING, &closed(0)].concat());
+        for stream in [1, 3, 5, 7] {
+            let head = frame(1, END_STREAM | END_HEADERS, stream, &block(&[]));
+            reader.send(&mut engine, head);
+            engine.settle();
+        }
+        readers.push(reader);
+    }
+    engine.event("the log hears of it", |event| match event {
+        Event::Trouble(text) => text.contains("buffer_memory=600000").then_some(()),
+        _ => None,
+    });
+    engine.settle();
+    let kept = readers.iter_mut().map(Client::take).filter(|taken| !has_reset(taken)).count();
+    assert!((1..5).contains(&kept), "{kept} of 5 are left alone");
+    let address = engine.address;
+    let answer = with_client(&mut engine, move || {
+        http2_client(address, async |client| {
+            ask(&client, get("/other"), b"").await.text().to_owned()
+        })
+    });
+    assert_eq!(answer, "served");
+}
+
+/// Whether a stream has been reset with `ENHANCE_YOUR_CALM`.
+fn has_reset(mut frames: &[u8]) -> bool {
+    while let [a, b, c, kind, _, _, _, _, _, rest @ ..] = frames {
+        let length = usize::from(*a) << 16 | usize::from(*b) << 8 | usize::from(*c);
+        if *kind == 3 && rest.starts_with(&[0, 0, 0, 11]) {
+            return true;
+        }
+        frames = &rest[length.min(rest.len())..];
+    }
+    false
+}
