@@ -68,7 +68,7 @@ fn a_drain_closes_a_websocket_of_a_stream() {
     engine.js.data(id, [switch.as_bytes(), b"\x82\x02ab"].concat().as_slice());
     engine.js.wake();
     engine.settle();
-    engine.js.io.drain();
+    engine.js.io.drain(IDLE_DRAIN_TIME);
     engine.event("its end", |event| (*event == Event::End(id, String::new())).then_some(()));
     engine.js.end(id, false);
     engine.until("the client ends", |_| client.is_finished().then_some(()));
