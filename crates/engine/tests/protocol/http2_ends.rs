@@ -6,7 +6,7 @@ use bytes::Bytes;
 use h2::ext::Protocol;
 use http::Request;
 use monoceros_engine::addresses::AddressList;
-use monoceros_engine::limits::Limits;
+use monoceros_engine::limits::{IDLE_DRAIN_TIME, Limits};
 use monoceros_engine::rules::ProxyProtocol;
 
 use crate::harness::{
