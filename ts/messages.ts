@@ -36,6 +36,8 @@ export interface ListenerMessage {
   readonly address: string
   /** TLS is spoken there. */
   readonly secure: boolean
+  /** It would be with a certificate, which the program may have where the settings name none. */
+  readonly maySecure: boolean
 }
 
 /** From the arbiter to a worker. */

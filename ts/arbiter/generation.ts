@@ -27,8 +27,13 @@ export interface Generation {
 }
 
 /** Whether TLS is spoken at a listener: its address may say so, else it is where there is a certificate. */
-export function isSecure({ bind, port }: Listener, tls: KeptTls | undefined): boolean {
-  return tls !== undefined && port !== undefined && !bind.trim().startsWith('http://')
+export function isSecure(listener: Listener, tls: KeptTls | undefined): boolean {
+  return tls !== undefined && maySecure(listener)
+}
+
+/** Whether TLS is spoken there once there is a certificate. */
+export function maySecure({ bind, port }: Listener): boolean {
+  return port !== undefined && !bind.trim().startsWith('http://')
 }
 
 /** The address of a listener, as in the log. */

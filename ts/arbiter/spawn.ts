@@ -13,7 +13,7 @@ import { processTitle } from '../process/title.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
 import type { Config } from '../settings/config.ts'
 import { memoryLimit } from '../settings/cpus.ts'
-import { type Generation, isSecure, shownAddress } from './generation.ts'
+import { type Generation, isSecure, maySecure, shownAddress } from './generation.ts'
 import { heapFlags } from './heap.ts'
 
 // The same extension as this file: .ts when the sources run, .js in dist/.
@@ -80,6 +80,7 @@ export function bootMessage(
       fd: firstListener + index,
       address: shownAddress(listener, generation),
       secure: isSecure(listener, generation.tls),
+      maySecure: maySecure(listener),
     })),
     ...(generation.tls === undefined ? {} : { tls: generation.tls.material }),
     ticketSecrets: generation.ticketSecrets.list,

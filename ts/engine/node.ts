@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import net from 'node:net'
 import tls from 'node:tls'
 import { NodeDispatch } from '../http/node/dispatch.ts'
-import { serverInternals, socketInternals } from '../http/node/internals.ts'
+import { connectionEvent, serverInternals, socketInternals } from '../http/node/internals.ts'
 import { type Given, programLimits } from '../http/node/program-limits.ts'
 import { prepareServer } from '../http/node/server.ts'
 import type { TlsMaterial } from '../tls/material.ts'
@@ -211,7 +211,7 @@ class NodeEngine implements Engine {
     serverInternals(front)._connections--
     serverInternals(server)._connections++
     socketInternals(socket)._server = server
-    server.emit('connection', socket)
+    server.emit(connectionEvent(server), socket)
   }
 
   #disconnect(socket: Socket): void {

@@ -7,6 +7,7 @@ import { pathToFileURL } from 'node:url'
 import type { Target } from '../engine/engine.ts'
 import { monocerosError } from '../errors.ts'
 import type { FetchFunction } from './fetch.ts'
+import { isHttpsServer } from './node/internals.ts'
 import type { Captured } from './node/listen.ts'
 
 export interface DetectOptions {
@@ -80,7 +81,7 @@ async function targetOf(
 }
 
 async function nodeTarget(value: unknown, style: Style): Promise<Target | undefined> {
-  if (value instanceof http.Server) return { style: 'node', server: value }
+  if (isServer(value)) return { style: 'node', server: value }
   if (style === 'auto' && isFunction(property(value, 'fetch'))) return undefined
   if (isFunction(value)) {
     // A fetch function takes one argument; Express, Connect and Koa's callback take two or three.
@@ -104,7 +105,7 @@ async function serverOf(value: unknown): Promise<http.Server | undefined> {
   const server = isFunction(getHttpServer)
     ? getHttpServer.call(value)
     : (property(value, 'server') ?? property(value, 'listener'))
-  if (!(server instanceof http.Server)) return undefined
+  if (!isServer(server)) return undefined
   for (const name of ['ready', 'init', 'initialize']) {
     const start = property(value, name)
     if (!isFunction(start)) continue
@@ -112,6 +113,10 @@ async function serverOf(value: unknown): Promise<http.Server | undefined> {
     break
   }
   return server
+}
+
+function isServer(value: unknown): value is http.Server {
+  return value instanceof http.Server || isHttpsServer(value)
 }
 
 function fetchTarget(value: unknown): Target | undefined {

@@ -36,7 +36,7 @@ import type { WorkerHooks } from './hooks.ts'
 import { pretendIpc } from './ipc.ts'
 import { type Lifespan, lifespanOf } from './lifespan.ts'
 import { printSynchronously } from './printing.ts'
-import { secure, secureOptions } from './secure.ts'
+import { secure, secureByProgram, secureOptions } from './secure.ts'
 import { loadTarget } from './target.ts'
 import { watchUncaught } from './uncaught.ts'
 import { startWatcher } from './watcher.ts'
@@ -145,6 +145,10 @@ export class Worker {
     this.#development?.tellLoaded()
     let heartbeat: Heartbeat
     try {
+      const listeners = await secureByProgram(target, message, {
+        log,
+        changed: (ticketSecrets) => secure(this.#engine, log, { type: 'secure', ticketSecrets }),
+      })
       this.#engine = await createEngine({
         config,
         given: new Set(given),
@@ -157,7 +161,7 @@ export class Worker {
       this.#board = this.#openBoard(message, this.#engine)
       heartbeat = startHeartbeat(this.#system, this.#board, config.timeout * 1_000)
       this.#system.every(TITLE_MS, () => this.#showFigures())
-      await this.#engine.serve(target, message.listeners)
+      await this.#engine.serve(target, listeners)
       secure(this.#engine, log)
     } catch (thrown) {
       if (thrown instanceof MonocerosError) throw thrown

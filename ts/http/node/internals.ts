@@ -177,6 +177,20 @@ export const connectionListener = someServer.listeners('connection')[0] as (
   socket: net.Socket,
 ) => void
 
+/** Whether it is a server of node:https, told without loading that: its parser listens behind the handshake. */
+export function isHttpsServer(server: unknown): server is http.Server {
+  return (
+    server instanceof net.Server &&
+    !(server instanceof http.Server) &&
+    server.listeners('secureConnection').includes(connectionListener)
+  )
+}
+
+/** What a server emits with each of its sockets. */
+export function connectionEvent(server: net.Server): 'connection' | 'secureConnection' {
+  return isHttpsServer(server) ? 'secureConnection' : 'connection'
+}
+
 /** `setupListenHandle`, which every way to listen calls as the property `_listen2`. */
 export const setupListenHandle: SetupListen = serverInternals(
   net.Server.prototype as unknown as net.Server,

@@ -5,8 +5,9 @@
 
 import type { Server } from 'node:http'
 import http from 'node:http'
+import net from 'node:net'
 import type { ServerHandle } from './internals.ts'
-import { serverInternals, setupListenHandle } from './internals.ts'
+import { isHttpsServer, serverInternals, setupListenHandle } from './internals.ts'
 import { type ListenCall, StandIn } from './stand-in.ts'
 
 export interface CaptureOptions {
@@ -43,6 +44,12 @@ export function captureListen(options: CaptureOptions): Captured {
   prototype._listen2 = function listen2(address, port, addressType, backlog, fd, flags) {
     capture.giveHandle(this, { address, port, addressType }, flags)
     // With a handle node does not bind; all else that listening means is node's own code.
+    setupListenHandle.call(this, address, port, addressType, backlog, fd, flags)
+  }
+  // Servers of node:https are none of http's: they are found among all.
+  const every = serverInternals(net.Server.prototype as unknown as Server)
+  every._listen2 = function listen2(address, port, addressType, backlog, fd, flags) {
+    if (isHttpsServer(this)) capture.giveHandle(this, { address, port, addressType }, flags)
     setupListenHandle.call(this, address, port, addressType, backlog, fd, flags)
   }
   return capture
@@ -89,6 +96,7 @@ class Capture implements Captured {
 
   release(): void {
     Reflect.deleteProperty(http.Server.prototype, '_listen2')
+    serverInternals(net.Server.prototype as unknown as Server)._listen2 = setupListenHandle
   }
 
   giveHandle(server: Server, call: ListenCall, flags: number | undefined): void {

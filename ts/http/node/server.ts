@@ -7,7 +7,13 @@ import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
 import type { Connection, Exchange } from '../../engine/exchange.ts'
 import { refusedError } from './errors.ts'
-import { connectionListener, nodeMajor, serverInternals } from './internals.ts'
+import {
+  connectionEvent,
+  connectionListener,
+  isHttpsServer,
+  nodeMajor,
+  serverInternals,
+} from './internals.ts'
 import { listenInName } from './listen.ts'
 import { type Given, setOn } from './program-limits.ts'
 import type { ServerSocket } from './socket.ts'
@@ -58,18 +64,18 @@ const kServed = Symbol('monoceros.served')
 
 type OurServer = http.Server & { [kServed]?: ServedServer }
 
-let installed = false
+const installed = new WeakSet<object>()
 
 /**
  * Replaces what node does by its parsers' list of connections; called once, before the application loads, so that what
- * a program puts over the methods stays on top.
+ * a program puts over the methods stays on top. Servers of node:https have copies of the methods.
  */
-export function installServerMethods(): void {
-  if (installed) return
-  installed = true
-  const prototype = http.Server.prototype as unknown as OurServer
-  const { closeIdleConnections, closeAllConnections } = prototype
-  const { _emitCloseIfDrained } = serverInternals(prototype)
+export function installServerMethods(prototype: object = http.Server.prototype): void {
+  if (installed.has(prototype)) return
+  installed.add(prototype)
+  const ours = prototype as OurServer
+  const { closeIdleConnections, closeAllConnections } = ours
+  const { _emitCloseIfDrained } = serverInternals(ours)
   const methods = {
     closeIdleConnections(this: OurServer) {
       closeIdleConnections.call(this)
@@ -91,6 +97,8 @@ export function installServerMethods(): void {
 export class ServedServer {
   readonly server: http.Server
   side: EngineSide | undefined
+  /** With which it hears of a socket. */
+  readonly #event: string
   readonly #connections = new Set<Connection>()
   /** Those that `unref` has been called for: they do not keep the process. */
   readonly #unheld = new WeakSet<Connection>()
@@ -101,7 +109,9 @@ export class ServedServer {
 
   constructor(server: http.Server) {
     this.server = server
-    passOurSockets(server)
+    this.#event = connectionEvent(server)
+    if (isHttpsServer(server)) installServerMethods(prototypeWith(server, 'closeIdleConnections'))
+    passOurSockets(server, this.#event)
     Object.defineProperty(server, kServed, { value: this, configurable: true })
   }
 
@@ -136,7 +146,7 @@ export class ServedServer {
     internals._connections++
     side?.hold()
     // Node's own listener is the one that is always there.
-    if (server.listenerCount('connection') > 1 || server.timeout > 0) this.connect(connection)
+    if (server.listenerCount(this.#event) > 1 || server.timeout > 0) this.connect(connection)
   }
 
   /** The socket of a connection, made when it is first needed; undefined when the connection is refused. */
@@ -146,7 +156,7 @@ export class ServedServer {
     const socket = createSocket(this, connection)
     connection.attachment = socket
     if (socketCreated.hasSubscribers) socketCreated.publish({ socket })
-    if (server.listenerCount('connection') > 1) server.emit('connection', socket)
+    if (server.listenerCount(this.#event) > 1) server.emit(this.#event, socket)
     socketAnnounced(socket)
     return socket
   }
@@ -241,10 +251,17 @@ function addressesOf(connection: Connection): object {
 }
 
 /** Node's listener would put its parser on our sockets; those that a program brings itself still get it. */
-function passOurSockets(server: http.Server): void {
-  if (!server.listeners('connection').includes(connectionListener)) return
-  server.removeListener('connection', connectionListener)
-  server.prependListener('connection', (socket) => {
+function passOurSockets(server: http.Server, event: string): void {
+  if (!server.listeners(event).includes(connectionListener)) return
+  server.removeListener(event, connectionListener)
+  server.prependListener(event, (socket) => {
     if (!isServerSocket(socket)) connectionListener.call(server, socket)
   })
+}
+
+/** The prototype of an object that has a method of its own. */
+function prototypeWith(object: object, method: string): object {
+  let prototype: object = object
+  while (!Object.hasOwn(prototype, method)) prototype = Object.getPrototypeOf(prototype)
+  return prototype
 }

@@ -1,0 +1,106 @@
+// `https.createServer(options, app).listen()`: the program's own certificate, on the sockets of the arbiter.
+import { createRequire } from 'node:module'
+import test, { type ExecutionContext } from 'ava'
+
+import { ENGINES, type Program, startProgram } from '../process/program.ts'
+import { Certificates } from './certificates.ts'
+import { meet } from './client.ts'
+
+const READ = `const { readFileSync } = require('node:fs')
+const https = require('node:https')
+const shown = (name) => ({ cert: readFileSync(name + '.pem'), key: readFileSync(name + '.key') })`
+
+const EXPRESS = `${READ}
+const app = require(${JSON.stringify(createRequire(import.meta.url).resolve('express'))})()
+let sockets = 0
+app.get('/', (req, res) => {
+  const { encrypted, authorized } = req.socket
+  const { subject } = req.socket.getPeerCertificate()
+  const told = { secure: req.secure, encrypted, authorized, client: subject?.CN ?? null, sockets, isServer: req.socket.server === server }
+  const body = JSON.stringify(told)
+  res.set('Content-Length', body.length).send(body)
+})`
+
+function start(
+  t: ExecutionContext,
+  certificates: Certificates,
+  { app, engine, args = [] }: { app: string; engine: string; args?: readonly string[] },
+): Program {
+  return startProgram(t, {
+    files: { ...certificates.files(), 'app.cjs': app },
+    args: ['./app.cjs', '--engine', engine, '-b', '127.0.0.1:0', ...args],
+  })
+}
+
+async function portOf(program: Program): Promise<number> {
+  const [, port] = await program.line(/Listening at: https?:\/\/127\.0\.0\.1:(\d+)/)
+  return Number(port)
+}
+
+for (const engine of ENGINES) {
+  test(`Express on an https server shows the program's certificate, by every worker (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one')
+    const app = `${EXPRESS}
+      const server = https.createServer(shown('one'), app)
+      server.on('secureConnection', () => { sockets += 1 })
+      server.listen(8443)`
+    const program = start(t, certificates, { app, engine, args: ['-w', '2'] })
+    const port = await portOf(program)
+    await program.line(/TLS: the program's own certificate is shown at https:/)
+    for (let time = 0; time < 4; time += 1) {
+      const { shown, body } = await meet(port)
+      t.is(shown, 'one')
+      t.like(body, { secure: true, encrypted: true, client: null, isServer: true })
+      t.true(Number(body.sockets) > 0)
+    }
+  })
+
+  test(`its clients are asked for certificates as the program says (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one').authority('ca').issued('good', 'ca')
+    const app = `${EXPRESS}
+      const asks = { ca: readFileSync('ca.pem'), requestCert: true, rejectUnauthorized: false }
+      const server = https.createServer({ ...shown('one'), ...asks, maxVersion: 'TLSv1.2' }, app).listen(8443)`
+    const port = await portOf(start(t, certificates, { app, engine }))
+    const client = { cert: certificates.text('good.pem'), key: certificates.text('good.key') }
+    const known = await meet(port, client)
+    t.is(known.protocol, 'TLSv1.2')
+    t.like(known.body, { authorized: true, client: 'good' })
+    t.like((await meet(port)).body, { authorized: false, client: null })
+  })
+
+  test(`a program may give its server another certificate while it runs (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one').selfSigned('two')
+    const app = `${READ}
+      const server = https.createServer(shown('one'), (req, res) => {
+        server.setSecureContext(shown('two'))
+        res.setHeader('Content-Length', 2).end('{}')
+      }).listen(8443)`
+    const port = await portOf(start(t, certificates, { app, engine }))
+    t.is((await meet(port)).shown, 'one')
+    t.is((await meet(port)).shown, 'two')
+  })
+
+  test(`what the settings name stands above the program's certificate (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one').selfSigned('two')
+    const app = `${EXPRESS}\nconst server = https.createServer(shown('one'), app).listen(8443)`
+    const args = ['--certfile', 'two.pem', '--keyfile', 'two.key']
+    const program = start(t, certificates, { app, engine, args })
+    t.is((await meet(await portOf(program))).shown, 'two')
+    await program.line(/the certificate of the settings stands above/)
+  })
+}
+
+const REFUSED: Readonly<Record<string, readonly [string, RegExp]>> = {
+  'names of its own': ['{ ...shown("one"), SNICallback() {} }', /SNICallback cannot be honoured/],
+  'no certificate': ['{}', /the program's https server.*cert and key are needed/],
+}
+
+for (const [what, [options, words]] of Object.entries(REFUSED)) {
+  test(`an https server with ${what} is met with words`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one')
+    const app = `${READ}\nhttps.createServer(${options}, (req, res) => res.end()).listen(8443)`
+    const program = start(t, certificates, { app, engine: 'auto' })
+    await program.line(words)
+    t.pass()
+  })
+}

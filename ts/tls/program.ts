@@ -1,0 +1,56 @@
+/** TLS as a program's own `https.createServer(options)` asks for it. */
+import type { Server } from 'node:http'
+import https from 'node:https'
+
+import { monocerosError } from '../errors.ts'
+import type { TlsMaterial } from './material.ts'
+import { materialOfOptions, type TlsOptions, unsupportedOptions } from './options.ts'
+
+const WHERE = "the program's https server"
+
+/** What node keeps of the options on a server of node:https. */
+interface SecureServer extends TlsOptions {
+  readonly _contexts?: readonly unknown[]
+  readonly [field: symbol]: unknown
+}
+
+/** What of it the engine has nothing for is refused, in words that say what there is in its place. */
+export function materialOfServer(
+  server: Server,
+  rest: Pick<TlsMaterial, 'strictEnds' | 'protocols'>,
+): TlsMaterial {
+  const options = server as unknown as SecureServer
+  const unsupported = unsupportedOptions(options)
+  if (hasOwnNames(options)) unsupported.push('SNICallback')
+  if ((options._contexts ?? []).length > 0) unsupported.push('addContext()')
+  if (unsupported.length > 0) {
+    throw monocerosError(
+      'ERR_TLS_OPTIONS',
+      WHERE,
+      `${unsupported.join(', ')} cannot be honoured; certfile, keyfile and certificates of the settings stand above the program`,
+    )
+  }
+  return materialOfOptions(options, { where: WHERE, ...rest })
+}
+
+/** Node puts its own function where a program gives none. */
+function hasOwnNames(server: SecureServer): boolean {
+  const untouched = https.createServer() as unknown as SecureServer
+  const symbol = Object.getOwnPropertySymbols(untouched).find(
+    ({ description }) => description === 'snicallback',
+  )
+  return symbol !== undefined && server[symbol] !== untouched[symbol]
+}
+
+/** Calls back whenever the program gives its server other options, as one that renews its certificate does. */
+export function followOptions(server: Server, changed: () => void): void {
+  const { setSecureContext } = server as unknown as { setSecureContext(options: object): void }
+  Object.defineProperty(server, 'setSecureContext', {
+    configurable: true,
+    writable: true,
+    value(this: Server, options: object) {
+      setSecureContext.call(this, options)
+      changed()
+    },
+  })
+}
