@@ -1,33 +1,14 @@
-// Every command of docs/faq.md and the simple ones of docs/deploy.md, as they stand there.
+// Every command of docs/faq.md, as it stands there.
 
 import { execFile } from 'node:child_process'
-import { readFileSync } from 'node:fs'
 import { promisify } from 'node:util'
 import test, { type ExecutionContext } from 'ava'
 
 import { shellWords } from '../../ts/settings/shell-words.ts'
 import { appSource, type Program, startProgram, until } from '../process/program.ts'
+import { sectionsOf } from './sections.ts'
 
 const execute = promisify(execFile)
-
-interface Section {
-  readonly title: string
-  readonly commands: readonly string[]
-}
-
-/** The commands below each heading: lines that are indented, without what a comment says of them. */
-function sectionsOf(page: string): Section[] {
-  const text = readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8')
-  return text
-    .split(/^## /m)
-    .slice(1)
-    .map((section) => ({
-      title: section.split('\n', 1)[0] ?? '',
-      commands: [...section.matchAll(/^ {4}(\S.*?)(?: {2,}#.*)?$/gm)].map(
-        (match) => match[1] ?? '',
-      ),
-    }))
-}
 
 interface Check {
   /** What the log says, in this order, once all commands have run. */

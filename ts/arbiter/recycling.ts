@@ -2,6 +2,7 @@
 
 import type { System } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
+import { seconds } from './deaths.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 /** What one worker may do, with its share of chance, so that workers of one age do not leave at one time. */
@@ -56,10 +57,6 @@ export class Recycling {
     this.#nextUncaughtMs = nowMs + UNCAUGHT_PAUSE_MS
     return 'an error was not caught (on_uncaught "recycle")'
   }
-}
-
-function seconds(ms: number): string {
-  return `${Math.round(ms / 100) / 10}s`
 }
 
 function mebibytes(bytes: number): string {

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crate::in_hand::{RequestInHand, requests_in_hand};
 use crate::json::Object;
-use system_call::describe_system_call;
+use system_call::{count_waits, describe_system_call};
 
 /// A watcher as the watched thread holds it.
 #[derive(Clone)]
@@ -86,10 +86,16 @@ impl Watcher {
         ask(self);
         let mut stack = self.wait(CALL_WAIT);
         let mut call = if stack.is_none() { describe_system_call() } else { None };
-        // A thread that computes is at times seen waiting for the helpers of its own garbage collection.
-        if stack.is_none() && call.as_ref().is_none_or(|call| call.starts_with("futex")) {
+        // A thread that computes is at times seen waiting for the helpers of its own garbage collection: if it is, it has
+        // waited more than once.
+        let is_futex = |call: &String| call.starts_with("futex");
+        if stack.is_none() && call.as_ref().is_none_or(is_futex) {
+            let waits = count_waits();
             stack = self.wait(STACK_WAIT);
             call = if stack.is_none() { describe_system_call() } else { None };
+            if call.as_ref().is_some_and(is_futex) && count_waits() != waits {
+                call = None;
+            }
         }
         let requests = requests_in_hand(REQUESTS_WAIT);
         if stack.is_none() && call.is_none() {

@@ -17,6 +17,13 @@ pub(super) fn describe_system_call() -> Option<String> {
     Some(format!("{name}({}){place}", subject(&name, &args)))
 }
 
+/// How often the thread has begun to wait so far.
+pub(super) fn count_waits() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
+    count.trim().parse().ok()
+}
+
 /// "running", or -1 for a thread that is stopped outside of a call, is none.
 fn parse(line: &str) -> Option<(String, Vec<u64>)> {
     let mut words = line.split_whitespace();
