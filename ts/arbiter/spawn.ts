@@ -83,7 +83,7 @@ export function bootMessage(
       maySecure: maySecure(listener),
     })),
     ...(generation.tls === undefined ? {} : { tls: generation.tls.material }),
-    ticketSecrets: generation.ticketSecrets.list,
+    ticketSecrets: generation.tls === undefined ? [] : generation.ticketSecrets.list,
     kickFds: board.kickFds.map((_, index) => firstKick + index),
     ...(generation.config.capture_output
       ? { output: { stdout: firstOutput, stderr: firstOutput + 1 } }

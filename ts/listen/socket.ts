@@ -3,7 +3,6 @@
  * and listens; without it node's own handle binds (as node:cluster does) and the first worker makes it listen.
  */
 
-import { lookup } from 'node:dns/promises'
 import { lstatSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { resolve } from 'node:path'
@@ -93,6 +92,8 @@ async function openOnce(bind: string, address: Address, options: ListenOptions):
 // Gunicorn opens a name on IPv4; here IPv6 is taken when a name has nothing else.
 async function resolveHost(host: string): Promise<string> {
   if (/^[\d.]+$/.test(host) || host.includes(':')) return host
+  // Loaded only where there is a name to look up.
+  const { lookup } = process.getBuiltinModule('node:dns/promises')
   const addresses = await lookup(host, { all: true })
   return (addresses.find(({ family }) => family === 4) ?? addresses[0])?.address ?? host
 }

@@ -1,5 +1,4 @@
 /** The certificate of `dev_tls`: made when it is first needed and kept, so that a browser has to be told once. */
-import { X509Certificate } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
@@ -41,6 +40,7 @@ export function developmentFiles(env: NodeJS.ProcessEnv, date: Date): Developmen
 }
 
 function isGood({ certfile, keyfile }: DevelopmentFiles, date: Date): boolean {
+  const { X509Certificate } = process.getBuiltinModule('node:crypto')
   try {
     const { validTo } = new X509Certificate(readFileSync(certfile))
     readFileSync(keyfile)

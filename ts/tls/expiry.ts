@@ -1,5 +1,4 @@
 /** Says of certificates that they expire soon, have expired or are not valid yet: when that comes, and once a day. */
-import { X509Certificate } from 'node:crypto'
 
 import type { Logger } from '../log/logger.ts'
 import type { TlsCertificate, TlsMaterial } from './material.ts'
@@ -66,6 +65,7 @@ function standingOf({ fromMs, toMs }: Validity, nowMs: number): Standing {
 }
 
 function validityOf({ chain, names }: TlsCertificate): Validity {
+  const { X509Certificate } = process.getBuiltinModule('node:crypto')
   const { validFrom, validTo, subject } = new X509Certificate(chain)
   const name = names.join(', ') || subject
   return { name, fromMs: Date.parse(validFrom), toMs: Date.parse(validTo) }

@@ -1,5 +1,5 @@
 /** TLS as programs ask node for it, the options of `tls.createServer`, to what both engines read. */
-import tls from 'node:tls'
+import type tls from 'node:tls'
 
 import { monocerosError } from '../errors.ts'
 import { certified, readChain, readKey } from './certificate.ts'
@@ -99,7 +99,7 @@ function clientsOf(options: TlsOptions): TlsClients | undefined {
   const { cert_reqs: wish, requestCert, rejectUnauthorized } = options
   if (wish === undefined ? requestCert !== true : wish === 0) return undefined
   // As node: whoever names no authorities gets those that browsers have.
-  const authorities = options.ca === undefined ? tls.rootCertificates : texts(options.ca)
+  const authorities = options.ca === undefined ? rootCertificates() : texts(options.ca)
   const lenient = wish === undefined && rejectUnauthorized === false
   return {
     authorities: authorities.join('\n'),
@@ -127,4 +127,9 @@ function textOf(value: unknown): string {
   return ArrayBuffer.isView(value)
     ? Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('utf8')
     : String(value)
+}
+
+// Loaded only where it is asked for: the module is 8 MB.
+function rootCertificates(): readonly string[] {
+  return process.getBuiltinModule('node:tls').rootCertificates
 }

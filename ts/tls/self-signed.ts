@@ -2,7 +2,7 @@
  * A certificate that vouches for itself, for development: made here, so that it needs no program on the machine. X.509 is
  * a few nested values of ASN.1 (RFC 5280); what is cryptographic in it is node's.
  */
-import { createHash, generateKeyPairSync, type KeyObject, randomBytes, sign } from 'node:crypto'
+import type { KeyObject } from 'node:crypto'
 import { isIP } from 'node:net'
 
 export interface SelfSigned {
@@ -43,6 +43,7 @@ export function selfSigned(
   names: readonly string[],
   validity: { from: Date; to: Date },
 ): SelfSigned {
+  const { generateKeyPairSync, sign } = process.getBuiltinModule('node:crypto')
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const name = sequence(
     value(TAG.SET, sequence(oid(OID.COMMON_NAME), value(TAG.UTF8, Buffer.from(names[0] ?? '')))),
@@ -67,7 +68,9 @@ export function selfSigned(
 }
 
 function extensions(names: readonly string[], publicKey: KeyObject): Buffer[] {
-  const id = createHash('sha1')
+  const id = process
+    .getBuiltinModule('node:crypto')
+    .createHash('sha1')
     .update(publicKey.export({ type: 'spki', format: 'der' }))
     .digest()
   return [
@@ -105,7 +108,7 @@ function addressBytes(address: string): number[] {
 
 /** Positive, and not the same again. */
 function serialNumber(): Buffer {
-  const bytes = randomBytes(16)
+  const bytes = process.getBuiltinModule('node:crypto').randomBytes(16)
   bytes[0] = 0x40 | (bytes.readUInt8(0) & 0x3f)
   return bytes
 }

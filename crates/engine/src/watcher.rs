@@ -86,16 +86,20 @@ impl Watcher {
         ask(self);
         let mut stack = self.wait(CALL_WAIT);
         let mut call = if stack.is_none() { describe_system_call() } else { None };
-        // A thread that computes is at times seen waiting for the helpers of its own garbage collection: if it is, it has
-        // waited more than once.
+        // A thread that computes is at times seen waiting for the helpers of its own garbage collection. One that is stuck
+        // does not begin to wait anew.
         let is_futex = |call: &String| call.starts_with("futex");
-        if stack.is_none() && call.as_ref().is_none_or(is_futex) {
+        for _ in 0..LOOKS {
+            if stack.is_some() || call.as_ref().is_some_and(|call| !is_futex(call)) {
+                break;
+            }
             let waits = count_waits();
             stack = self.wait(STACK_WAIT);
             call = if stack.is_none() { describe_system_call() } else { None };
-            if call.as_ref().is_some_and(is_futex) && count_waits() != waits {
-                call = None;
+            if call.as_ref().is_none_or(is_futex) && count_waits() == waits {
+                break;
             }
+            call = call.filter(|call| !is_futex(call));
         }
         let requests = requests_in_hand(REQUESTS_WAIT);
         if stack.is_none() && call.is_none() {
@@ -152,6 +156,8 @@ const CALL_WAIT: Duration = Duration::from_millis(100);
 /// A stack comes within milliseconds; a thread that has not answered for this long after the first wait does not run
 /// JavaScript.
 const STACK_WAIT: Duration = Duration::from_millis(300);
+/// A thread that waits for others is looked at so often.
+const LOOKS: usize = 3;
 /// Native code that V8 does not interrupt (JSON.parse of a text as long as texts can be) ends within this time.
 const NATIVE_WAIT: Duration = Duration::from_secs(8);
 /// For the I/O thread to tell what is in hand.
