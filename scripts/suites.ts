@@ -16,6 +16,7 @@ import { ROOT } from './command.ts'
 type Results = Map<string, { readonly passed: boolean; readonly text: string }>
 
 const REGISTER = join(ROOT, 'dist/register/register.js')
+const MOCHA_REPORTER = join(ROOT, 'scripts/mocha-reporter.cjs')
 
 interface Runner {
   /** A part of the package's own `test` script by which it is known. */
@@ -27,18 +28,20 @@ interface Runner {
 const runners: readonly Runner[] = [
   {
     mark: /\bmocha\b/,
-    command: (script) => {
+    command: (script, output) => {
       const given = /\bmocha\b(.*)$/.exec(script)?.[1] ?? ''
       const kept = given.replace(/--(?:reporter[ =]\S+|bail|no-exit|exit)/g, '')
-      return `mocha --exit ${kept} --reporter tap`
+      return `SUITE_RESULTS=${output} mocha --exit ${kept} --reporter ${MOCHA_REPORTER}`
     },
-    // Told line by line, so that a test that never ends costs no other's result.
-    read: (printed) => {
+    read: (_printed, output) => {
       const results: Results = new Map()
-      for (const [, verdict, title = ''] of printed.matchAll(/^(ok|not ok) \d+ (.*)$/gm)) {
-        if (title.includes('# SKIP')) continue
-        const text = verdict === 'ok' ? '' : firstWords(printed, title)
-        results.set(title, { passed: verdict === 'ok', text })
+      const text = existsSync(output) ? readFileSync(output, 'utf8') : ''
+      for (const line of text.split('\n').filter((each) => each !== '')) {
+        const { title, passed, text } = JSON.parse(line) as MochaResult
+        // Some suites give several tests one name.
+        let name = title
+        for (let nth = 2; results.has(name); nth++) name = `${title} (${nth})`
+        results.set(name, { passed, text })
       }
       return results
     },
@@ -81,6 +84,12 @@ const runners: readonly Runner[] = [
   },
 ]
 
+interface MochaResult {
+  readonly title: string
+  readonly passed: boolean
+  readonly text: string
+}
+
 interface VitestReport {
   readonly testResults: readonly {
     name: string
@@ -90,12 +99,6 @@ interface VitestReport {
 
 interface LabReport {
   readonly tests: Record<string, readonly { title: string; err: unknown }[]>
-}
-
-/** What stands below a failed test. */
-function firstWords(printed: string, title: string): string {
-  const rest = printed.slice(printed.indexOf(title) + title.length + 1)
-  return rest.slice(0, rest.indexOf('\n')).trim()
 }
 
 /** Node's TAP: a test's name is that of all it stands in; the nesting is told by the indentation. */

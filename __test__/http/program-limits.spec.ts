@@ -5,7 +5,7 @@ import type { Engine } from '../../ts/engine/engine.ts'
 import { createNativeEngine } from '../../ts/engine/native.ts'
 import { createNodeEngine } from '../../ts/engine/node.ts'
 import { native } from '../../ts/native/index.ts'
-import { get, RawClient, request } from './client.ts'
+import { get, RawClient, request, sleep } from './client.ts'
 import { bind, bindNatively, config, log, said } from './engines.ts'
 
 const engines: Engine[] = []
@@ -103,6 +103,49 @@ for (const [name, start] of Object.entries(makes)) {
     t.regex(await ask(await start(program({ maxHeadersCount: 500 }), [])), /\r\n152$/)
     const port = await start(program({ maxHeadersCount: 500 }), ['limit_request_fields'])
     t.regex(await ask(port), /^HTTP\/1.1 431 /)
+  })
+
+  test(`${name}: a head as large as the program's maxHeaderSize, unless the operator gave a limit`, async (t) => {
+    const sized = (maxHeaderSize: number) =>
+      http.createServer({ maxHeaderSize }, (req, res) => res.end(`${req.rawHeaders.length / 2}`))
+    const ask = async (port: number, length: number) =>
+      new RawClient(port).send(get('/', `x: ${'y'.repeat(length)}`)).untilClosed()
+    t.regex(await ask(await start(program(), []), 10_000), /^HTTP\/1.1 431 /)
+    const large = await start(sized(32_768), [])
+    t.regex(await ask(large, 10_000), /\r\n3$/)
+    t.regex(await ask(large, 40_000), /^HTTP\/1.1 431 /)
+    t.regex(await ask(await start(sized(1_024), []), 2_000), /^HTTP\/1.1 431 /)
+    const port = await start(sized(32_768), ['limit_request_field_size'])
+    t.regex(await ask(port, 10_000), /^HTTP\/1.1 431 /)
+  })
+
+  test(`${name}: a body has the program's requestTimeout, unless the operator gave a body_timeout`, async (t) => {
+    const timed = () =>
+      Object.assign(
+        http.createServer({ connectionsCheckingInterval: 100 }, (req, res) => {
+          req.resume().on('end', () => res.end())
+        }),
+        { headersTimeout: 300, requestTimeout: 300 },
+      )
+    const half = request('POST', '/', ['Content-Length: 4'], 'ab')
+    const slow = new RawClient(await start(timed(), [])).send(half)
+    t.regex(await slow.untilClosed(), /^HTTP\/1.1 408 /)
+    if (name === 'node') return
+    const kept = new RawClient(await start(timed(), ['body_timeout'])).send(half)
+    await sleep(1_500)
+    t.regex(await kept.send('cd').untilReceived('\r\n\r\n'), /^HTTP\/1.1 200 /)
+    kept.destroy()
+  })
+
+  test(`${name}: the program's timeout ends a connection on which nothing happens`, async (t) => {
+    const server = http.createServer(() => {})
+    server.timeout = 200
+    const silent = new RawClient(await start(server, [])).send(get('/'))
+    t.is(await silent.untilClosed(), '')
+    const heard = http.createServer(() => {})
+    heard.setTimeout(200, (socket) => socket.end('HTTP/1.1 504 Late\r\nContent-Length: 0\r\n\r\n'))
+    const told = new RawClient(await start(heard, [])).send(get('/'))
+    t.regex(await told.untilClosed(), /^HTTP\/1.1 504 Late/)
   })
 
   test(`${name}: maxRequestsPerSocket of the program, unless the operator gave a number`, async (t) => {

@@ -23,6 +23,8 @@ pub struct EngineSettings {
     pub limit_request_line: u32,
     pub limit_request_fields: u32,
     pub limit_request_field_size: u32,
+    /// Of a whole head; without it what its parts come to.
+    pub head_bytes: Option<u32>,
     pub limit_request_body: f64,
     pub request_buffer_size: f64,
     pub request_buffer_time: f64,
@@ -93,6 +95,7 @@ pub(crate) fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
         request_line: settings.limit_request_line as usize,
         request_fields: settings.limit_request_fields as usize,
         request_field_size: settings.limit_request_field_size as usize,
+        head_bytes: settings.head_bytes.unwrap_or(0) as usize,
         request_body: settings.limit_request_body.max(0.0) as u64,
         keepalive: seconds(settings.keepalive),
         handshake: settings.handshake_timeout.map_or(unset.handshake, seconds),

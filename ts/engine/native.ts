@@ -129,6 +129,10 @@ class ProgramSide implements EngineSide {
       headerTimeout: program.headerTimeout ?? settings.headerTimeout,
       bodyTimeout: program.bodyTimeout ?? settings.bodyTimeout,
       limitRequestFields: Math.max(program.fields ?? 0, settings.limitRequestFields),
+      // A program that says how large a head may be does not mean that each line of it has to be short.
+      limitRequestLine: program.headBytes ?? settings.limitRequestLine,
+      limitRequestFieldSize: program.headBytes ?? settings.limitRequestFieldSize,
+      headBytes: program.headBytes,
     })
   }
 

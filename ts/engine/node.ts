@@ -237,13 +237,20 @@ function limitServer(server: http.Server, config: EngineConfig, given: Given): E
   const program = programLimits(server, { keepalive: config.keepalive, given })
   const fields = Math.max(program.fields ?? 0, config.limit_request_fields)
   if (program.fields === undefined) server.maxHeadersCount = null
-  const head = config.limit_request_line + fields * config.limit_request_field_size
-  Object.assign(server, { maxHeaderSize: Math.min(head, MAX_HEAD_BYTES) })
+  const line = program.headBytes ?? config.limit_request_line
+  const field = program.headBytes ?? config.limit_request_field_size
+  const head = program.headBytes ?? Math.min(line + fields * field, MAX_HEAD_BYTES)
+  Object.assign(server, { maxHeaderSize: head })
   if (program.headerTimeout === undefined) server.headersTimeout = config.header_timeout * 1000
   if (given.has('limit_requests_per_connection')) {
     server.maxRequestsPerSocket = config.limit_requests_per_connection
   }
-  return { ...config, limit_request_fields: fields }
+  return {
+    ...config,
+    limit_request_line: line,
+    limit_request_fields: fields,
+    limit_request_field_size: field,
+  }
 }
 
 /** An answer whose head is not yet decided says `Connection: close`. */

@@ -181,6 +181,8 @@ export interface EngineSettings {
   limitRequestLine: number
   limitRequestFields: number
   limitRequestFieldSize: number
+  /** Of a whole head; without it what its parts come to. */
+  headBytes?: number
   limitRequestBody: number
   requestBufferSize: number
   requestBufferTime: number

@@ -25,6 +25,8 @@ export interface ProgramLimits {
   readonly headerTimeout: number | undefined
   readonly bodyTimeout: number | undefined
   readonly fields: number | undefined
+  /** Of a whole head, of which node has no limits for a part. */
+  readonly headBytes: number | undefined
 }
 
 /** What node adds to `keepAliveTimeout` where the version has no option for it. */
@@ -46,7 +48,15 @@ export function programLimits(
     headerTimeout: seconds(value('headersTimeout', 'header_timeout')),
     bodyTimeout: seconds(value('requestTimeout', 'body_timeout')),
     fields: value('maxHeadersCount', 'limit_request_fields'),
+    headBytes: headBytes(server, given),
   }
+}
+
+/** `maxHeaderSize` of `createServer`; the operator has two settings in its place. */
+function headBytes(server: http.Server, given: Given): number | undefined {
+  if (given.has('limit_request_line') || given.has('limit_request_field_size')) return undefined
+  const { maxHeaderSize = 0 } = serverInternals(server)
+  return maxHeaderSize > 0 ? maxHeaderSize : undefined
 }
 
 /** What the program has set a property to; undefined where it is as node made it, or no limit. */
