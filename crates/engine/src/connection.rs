@@ -125,6 +125,7 @@ impl Connection {
         });
         let shared = made.into_inner().unwrap_or_else(|| Shared::new(ctx.clone(), 0, tag, peer));
         shared.wait(shared.limits().header);
+        shared.set_proxied(arrival.told());
         if ctx.announce {
             shared.tell_connection(&stream);
         }
@@ -132,7 +133,9 @@ impl Connection {
         if ctx.draining.get() {
             shared.drain();
         }
-        Self::resumed(shared, arrival, stream, false)
+        // What a proxy tells stands before the handshake.
+        let in_http = stream.is_secure();
+        Self::resumed(shared, arrival, stream, in_http)
     }
 
     /// Begins to wait, or goes on with it. `in_http` says that a head is the next to come.

@@ -1,6 +1,7 @@
 //! An accepted connection as it is counted: on the scoreboard, in its client's share, among the descriptors. It is counted
 //! from its accept on, whether it becomes one that is served or not.
 
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::Shared;
@@ -16,12 +17,14 @@ pub(crate) struct Arrival {
     tag: u32,
     /// What it takes of its client's share.
     place: Place,
+    /// The client and what it had connected to, as a proxy told it before the handshake of TLS.
+    told: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl Arrival {
     /// Of a connection that the acceptor and the admission have counted.
     pub fn new(ctx: Rc<Context>, (peer, tag): (PeerAddr, u32), place: Place) -> Self {
-        Self { ctx, peer, tag, place }
+        Self { ctx, peer, tag, place, told: None }
     }
 
     pub fn ctx(&self) -> &Rc<Context> {
@@ -36,6 +39,15 @@ impl Arrival {
     /// Which server of the program the connection is for.
     pub fn tag(&self) -> u32 {
         self.tag
+    }
+
+    pub fn told(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.told
+    }
+
+    /// Notes what a proxy has told.
+    pub fn tell(&mut self, told: Option<(SocketAddr, SocketAddr)>) {
+        self.told = told;
     }
 
     /// It ends before anything was served.

@@ -20,6 +20,8 @@ use crate::connection::{self, Arrival};
 use crate::context::Context;
 use crate::guard::Refusal;
 use crate::limits::IDLE_DRAIN_TIME;
+use crate::proxy::{self, Preface};
+use crate::rules::ProxyProtocol;
 use crate::stream::Stream;
 
 /// Those that are under way, the oldest first.
@@ -143,6 +145,8 @@ struct Handshake {
     stage: Stage,
     /// What has been read before rustls got anything.
     first: Vec<u8>,
+    /// A proxy may tell of the client first.
+    awaits_proxy: bool,
 }
 
 enum Stage {
@@ -161,17 +165,28 @@ pub(crate) fn begin(arrival: Arrival, socket: TcpStream) {
     let until = ctx.deadline(ctx.limits_of(arrival.tag()).handshake);
     let entry = ctx.handshakes.enter(until);
     let (stage, first) = (Stage::Silent(socket, server), Vec::new());
-    let handshake = Handshake { ctx, arrival: Some(arrival), entry, stage, first };
+    let awaits_proxy = ctx.limits_of(arrival.tag()).rules.proxy_protocol != ProxyProtocol::Off;
+    let handshake = Handshake { ctx, arrival: Some(arrival), entry, stage, first, awaits_proxy };
     tokio::task::spawn_local(handshake);
 }
 
 impl Handshake {
     fn step(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         if let Stage::Silent(socket, _) = &mut self.stage {
-            let mut first = [0; FIRST_READ];
-            let count = ready!(poll_socket(socket, cx, &mut first))?;
-            let Some(&byte) = first[..count].first() else {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            let byte = loop {
+                let mut first = [0; FIRST_READ];
+                let count = ready!(poll_socket(socket, cx, &mut first))?;
+                if count == 0 {
+                    return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                }
+                self.first.extend_from_slice(&first[..count]);
+                if self.awaits_proxy && !hear_proxy(&mut self.first, self.arrival.as_mut())? {
+                    continue;
+                }
+                self.awaits_proxy = false;
+                if let Some(&byte) = self.first.first() {
+                    break byte;
+                }
             };
             let Stage::Silent(socket, server) = std::mem::replace(&mut self.stage, Stage::Handed)
             else {
@@ -182,7 +197,6 @@ impl Handshake {
                 self.hand_over(Stream::Tcp(socket), Some(Refusal::PlainHttp));
                 return Poll::Ready(Ok(()));
             }
-            self.first = first[..count].to_vec();
             self.stage = Stage::Speaking(Box::new(TlsStream::new(socket, &server)?));
         }
         if let Stage::Speaking(stream) = &mut self.stage {
@@ -198,6 +212,24 @@ impl Handshake {
         if let Some(arrival) = self.arrival.take() {
             connection::serve(arrival, stream, refusal);
         }
+    }
+}
+
+/// Takes what a proxy tells off the beginning; false where it has not come whole. Whoever may not tell is cut: an answer
+/// would have to be encrypted.
+fn hear_proxy(first: &mut Vec<u8>, arrival: Option<&mut Arrival>) -> io::Result<bool> {
+    let Some(arrival) = arrival else { return Ok(true) };
+    let limits = arrival.ctx().limits_of(arrival.tag());
+    let may_tell = limits.rules.proxies.trusts(&arrival.peer());
+    match proxy::read(first, limits.rules.proxy_protocol, may_tell) {
+        Ok(Preface::More) => Ok(false),
+        Ok(Preface::Absent) => Ok(true),
+        Ok(Preface::Header { len, told }) => {
+            first.drain(..len);
+            arrival.tell(told);
+            Ok(true)
+        }
+        Err(_) => Err(io::ErrorKind::InvalidData.into()),
     }
 }
 

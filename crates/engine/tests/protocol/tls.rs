@@ -2,14 +2,18 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
+use monoceros_engine::addresses::AddressList;
 use monoceros_engine::limits::Limits;
+use monoceros_engine::rules::ProxyProtocol;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::harness::{
-    Engine, Identity, LENGTH, SecureClient, echo, secure_listener, when_complete, with_client,
+    Engine, Event, Identity, LENGTH, SecureClient, echo, secure_listener, when_complete,
+    with_client,
 };
 
 #[test]
@@ -33,6 +37,55 @@ fn requests_are_served_over_both_versions() {
         assert_eq!(answers, [Ok("GET /1\n".into()), Ok("GET /2\n".into())]);
         assert_eq!(protocol.as_deref(), Some(&b"http/1.1"[..]));
     }
+}
+
+#[test]
+fn what_a_proxy_tells_stands_before_the_handshake() {
+    let mut limits = Limits::default();
+    limits.rules.proxy_protocol = ProxyProtocol::Auto;
+    limits.rules.proxies = AddressList::parse("127.0.0.1").unwrap();
+    let line = b"PROXY TCP4 192.0.2.7 192.0.2.1 4660 443\r\n".to_vec();
+    let binary =
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc0\0\x02\x01\x12\x34\x01\xbb".to_vec();
+    for told in [line, binary, Vec::new()] {
+        let identity = Identity::new(&["localhost"]);
+        let config = identity.client();
+        let mut engine = Engine::with_limits(limits.clone(), echo());
+        let address = secure_listener(&engine, &identity.material());
+        let is_told = !told.is_empty();
+        let answer = with_client(&mut engine, move || {
+            let mut socket = TcpStream::connect(address).unwrap();
+            for byte in told {
+                socket.write_all(&[byte]).unwrap();
+            }
+            SecureClient::on(socket, Arc::new(config), "localhost").unwrap().ask(get("/")).unwrap()
+        });
+        assert_eq!(answer, b"GET /\n");
+        let client = engine.event("the connection", |event| match event {
+            Event::Connection { remote, remote_port, .. } => Some((remote.clone(), *remote_port)),
+            _ => None,
+        });
+        assert_eq!(client == ("192.0.2.7".to_owned(), 4660), is_told);
+    }
+}
+
+#[test]
+fn whoever_may_not_tell_of_a_client_is_cut() {
+    let mut limits = Limits::default();
+    limits.rules.proxy_protocol = ProxyProtocol::V1;
+    limits.rules.proxies = AddressList::parse("192.0.2.1").unwrap();
+    let identity = Identity::new(&["localhost"]);
+    let mut engine = Engine::with_limits(limits, echo());
+    let address = secure_listener(&engine, &identity.material());
+    let received = with_client(&mut engine, move || {
+        let mut socket = TcpStream::connect(address).unwrap();
+        socket.write_all(b"PROXY TCP4 192.0.2.7 192.0.2.1 4660 443\r\n").unwrap();
+        let mut received = Vec::new();
+        let end = socket.read_to_end(&mut received);
+        // The end, or a reset.
+        (received.len(), end.unwrap_or(0))
+    });
+    assert_eq!(received, (0, 0));
 }
 
 #[test]

@@ -84,7 +84,15 @@ impl SecureClient {
         config: Arc<ClientConfig>,
         name: &'static str,
     ) -> io::Result<Self> {
-        let socket = TcpStream::connect(address)?;
+        Self::on(TcpStream::connect(address)?, config, name)
+    }
+
+    /// The same on a socket on which something has been said before.
+    pub fn on(
+        socket: TcpStream,
+        config: Arc<ClientConfig>,
+        name: &'static str,
+    ) -> io::Result<Self> {
         socket.set_read_timeout(Some(PATIENCE))?;
         let tls = ClientConnection::new(config, ServerName::try_from(name).unwrap())
             .map_err(io::Error::other)?;
