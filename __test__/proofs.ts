@@ -116,6 +116,8 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   proc_name: `${P}/identity.spec.ts › a worker's title is whole in ps`,
   keyfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
   certfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
+  ocsp_file:
+    'tls/staple.spec.ts › clients that ask are told what the authority says of the certificate',
   keyfile_password: 'tls/names.spec.ts › keys of each form are read, encrypted ones by a password',
   certificates: 'tls/names.spec.ts › of three certificates a client gets the one for the name',
   tls_min_version: 'tls/names.spec.ts › versions and ciphers are those of the settings',

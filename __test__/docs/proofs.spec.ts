@@ -17,7 +17,7 @@ import {
 const ROOT = fileURLToPath(new URL('../../', import.meta.url))
 
 /** Settings of which no test looks at more than that they are read. */
-const UNPROVED: readonly string[] = ['ocsp_file', 'suppress_ragged_eofs']
+const UNPROVED: readonly string[] = ['suppress_ragged_eofs']
 
 const all = [
   ...Object.values(SETTING_PROOFS),
