@@ -139,7 +139,7 @@ export const SSL_ROWS = {
     default: 1000,
     status: 'built',
     reads: 'worker',
-    doc: 'How many handshakes of TLS a worker has under way at most. One more ends the one that has taken longest, so that clients that stall hold up nobody.',
+    doc: 'How many handshakes of TLS a worker has under way at most. One more ends the one that has taken longest, if that is a second or more, so that clients that stall hold up nobody and many that come at once are let in; of four times as many one ends in any case.',
   },
   do_handshake_on_connect: {
     section: 'SSL',

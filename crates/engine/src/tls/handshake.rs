@@ -34,6 +34,7 @@ pub(crate) struct Handshakes {
 
 /// One of them, as the queue has it: it stays there until its time is over.
 struct Entry {
+    begun: u64,
     until: Cell<u64>,
     state: Cell<State>,
     waker: RefCell<Option<Waker>>,
@@ -64,12 +65,20 @@ impl Handshakes {
 
     /// Ends the one that has taken longest, and says whether there was one.
     pub fn end_oldest(&self) -> bool {
+        self.end_oldest_since(u64::MAX)
+    }
+
+    /// The same, if it has been [`YOUNG_MS`] by `now`.
+    fn end_oldest_since(&self, now: u64) -> bool {
         let queue = self.queue.borrow();
         let Some(oldest) = queue.iter().find(|entry| entry.state.get() == State::Open) else {
             return false;
         };
-        oldest.cut();
-        true
+        let is_old = oldest.begun + YOUNG_MS <= now;
+        if is_old {
+            oldest.cut();
+        }
+        is_old
     }
 
     /// The worker ends: they get no longer than an idle connection does.
@@ -81,11 +90,16 @@ impl Handshakes {
         self.changed.notify_one();
     }
 
-    fn enter(&self, until: u64) -> Rc<Entry> {
-        if self.open.get() >= self.most {
+    fn enter(&self, now: u64, until: u64) -> Rc<Entry> {
+        let open = self.open.get();
+        if open >= self.most.saturating_mul(CROWD) {
             self.end_oldest();
+        } else if open >= self.most {
+            // Many that come at once do not stall: they have not had time to.
+            self.end_oldest_since(now);
         }
         let entry = Rc::new(Entry {
+            begun: now,
             until: Cell::new(until),
             state: Cell::new(State::Open),
             waker: RefCell::default(),
@@ -163,7 +177,7 @@ pub(crate) fn begin(arrival: Arrival, socket: TcpStream) {
         return arrival.lost();
     };
     let until = ctx.deadline(ctx.limits_of(arrival.tag()).handshake);
-    let entry = ctx.handshakes.enter(until);
+    let entry = ctx.handshakes.enter(ctx.now_ms(), until);
     let (stage, first) = (Stage::Silent(socket, server), Vec::new());
     let awaits_proxy = ctx.limits_of(arrival.tag()).rules.proxy_protocol != ProxyProtocol::Off;
     let handshake = Handshake { ctx, arrival: Some(arrival), entry, stage, first, awaits_proxy };
@@ -263,5 +277,9 @@ impl Drop for Handshake {
     }
 }
 
+/// A handshake that is younger is not ended for another one.
+const YOUNG_MS: u64 = 1_000;
+/// Unless there are so many times as many as there may be.
+const CROWD: usize = 4;
 /// Most hellos are shorter; the rest of a longer one is read behind it.
 const FIRST_READ: usize = 2_048;

@@ -1,6 +1,6 @@
 //! TLS: handshakes of every kind, and HTTP behind them.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -191,6 +191,8 @@ fn one_handshake_too_many_ends_the_oldest() {
     let address = secure_listener(&engine, &identity.material());
     let mut stalled = stall(address, 1);
     engine.settle();
+    // Younger ones may only be about to go on.
+    std::thread::sleep(Duration::from_millis(1_200));
     stalled.extend(stall(address, 4));
     let oldest = stalled.remove(0);
     // The handshake deadline is ten seconds: by it the client's patience would be at its end.
@@ -199,6 +201,30 @@ fn one_handshake_too_many_ends_the_oldest() {
         SecureClient::connect(address, config).unwrap().ask(get("/")).unwrap()
     });
     assert_eq!(answer, b"GET /\n");
+}
+
+#[test]
+fn handshakes_that_come_at_once_are_no_stalled_ones_up_to_four_times_as_many() {
+    let identity = Identity::new(&["localhost"]);
+    let limits = Limits { handshakes: 4, ..Limits::default() };
+    let config = identity.client();
+    let mut engine = Engine::with_limits(limits, echo());
+    let address = secure_listener(&engine, &identity.material());
+    let mut stalled = stall(address, 1);
+    engine.settle();
+    stalled.extend(stall(address, 14));
+    let answer = with_client(&mut engine, move || {
+        SecureClient::connect(address, config).unwrap().ask(get("/")).unwrap()
+    });
+    assert_eq!(answer, b"GET /\n");
+    let oldest = stalled.remove(0);
+    oldest.set_nonblocking(true).unwrap();
+    let waits =
+        (&oldest).read(&mut [0; 9]).is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(waits);
+    stalled.extend(stall(address, 3));
+    oldest.set_nonblocking(false).unwrap();
+    assert_eq!(with_client(&mut engine, move || end_of(oldest)), 0);
 }
 
 fn get(path: &str) -> String {
