@@ -37,11 +37,14 @@ for (const [name, create] of Object.entries(engines)) {
     t.is(engine.counters().busy, 0)
     t.true(seen.requests > COUNT / 4, `${seen.requests} requests`)
     t.deepEqual(seen.errors, [])
-    t.is(await connections(server), 0)
+    // JavaScript hears of the last ones a turn behind the counters.
+    let open = Number.NaN
+    await until(() => {
+      server.getConnections((_error, count) => {
+        open = count
+      })
+      return open === 0
+    })
     t.regex(await exchange(port, get('/now')), /now$/)
   })
-}
-
-function connections(server: http.Server): Promise<number> {
-  return new Promise((resolve) => server.getConnections((_error, count) => resolve(count)))
 }

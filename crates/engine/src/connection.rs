@@ -107,6 +107,8 @@ pub(crate) struct Connection {
     acknowledged: u64,
     /// Nothing is held but what the task itself is.
     rests: bool,
+    /// The client has said that it asks for nothing more, and all that it asked for has been read.
+    client_is_done: bool,
     /// Bytes that are read and thrown away at the end.
     linger: usize,
     /// It may still turn out to speak HTTP/2.
@@ -161,6 +163,7 @@ impl Connection {
             output: Pace::OFF,
             acknowledged: 0,
             rests: false,
+            client_is_done: false,
             linger: MAX_DRAIN,
             awaits_preface: false,
             http2: None,

@@ -59,6 +59,10 @@ impl Connection {
         if !self.shared.closes_early() {
             self.shared.abort();
         }
+        if self.client_is_done && !self.stream.is_secure() {
+            // Nothing can come that a close would answer with a reset.
+            return Turn::Gone;
+        }
         match self.stream.poll_shutdown(cx) {
             Poll::Ready(Ok(())) => {}
             // TLS has something to say first.

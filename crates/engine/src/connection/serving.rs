@@ -193,6 +193,7 @@ impl Connection {
         // By now hyper has read all that the guard released. If it ever had not, nothing behind could be trusted.
         let at_its_end = self.guard.is_complete() && shared.gate.borrow().pending() == 0;
         if shared.close.get() || !at_its_end {
+            self.client_is_done = at_its_end && !current.keep_alive && self.carry.is_empty();
             return Turn::Flush;
         }
         self.end_exchange(current.plain, cx);

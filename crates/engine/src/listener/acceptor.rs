@@ -109,6 +109,7 @@ impl AcceptLoop {
     }
 
     pub(super) fn run(mut self) {
+        poller::be_patient();
         let mut again = false;
         loop {
             let ready = match self.wait(again) {

@@ -148,6 +148,26 @@ fn a_close_in_the_list_of_connection_ends_it_after_the_answer() {
 }
 
 #[test]
+fn who_says_close_in_a_whole_request_is_not_waited_for() {
+    let limits = Limits { linger: Duration::from_secs(60), ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, echo());
+    let closed =
+        |engine: &Engine| engine.count(|event| matches!(event, Event::ConnectionClosed(_)));
+    let mut client = Client::connect(&engine);
+    client.ask(&mut engine, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    // The client has not closed its side.
+    engine.until("it is gone", |engine| (closed(engine) == 1).then_some(()));
+    assert_eq!(client.end(&mut engine), End::Closed);
+    // With something behind it there is a wait, or what comes would be answered by a reset.
+    let mut talker = Client::connect(&engine);
+    let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n";
+    assert_eq!(talker.ask(&mut engine, request).status, 200);
+    assert_eq!(talker.end(&mut engine), End::Closed);
+    engine.settle();
+    assert_eq!(closed(&engine), 1);
+}
+
+#[test]
 fn what_only_looks_like_close_does_not_end_it() {
     let mut engine = Engine::new(echo());
     let mut client = Client::connect(&engine);
