@@ -195,7 +195,7 @@ console.log(['| what happens | answered | lost | |', '|---|---|---|---|', ...row
 process.exitCode = failed ? 1 : 0
 
 async function play({ title, args = [], installed, run }: Scenario): Promise<void> {
-  const stage = await open(args, installed)
+  const stage = await open(args, installed === undefined ? {} : { installed })
   const result = await run(stage).catch((error: unknown) => `FAILED: ${String(error)}`)
   await new Promise((done) => setTimeout(done, 500))
   const { answered, restarted, lost } = await stage.load.stop()
@@ -211,7 +211,8 @@ function seeds(): number[] {
 }
 
 async function playChaos(seed: number): Promise<void> {
-  const stage = await open([])
+  // Some of these signals end a worker at once, with what it has in hand.
+  const stage = await open([], { losesNothing: false })
   const { program, name } = stage
   const sent = await sendChaos(program, { seed, signals: 200, pauseMs: 60, name })
   const result = await settleAfterChaos(program, { name, workers: WORKERS }).then(
@@ -292,7 +293,10 @@ function install(directory: string, name: string): void {
   renameSync(join(directory, 'next'), join(directory, 'current'))
 }
 
-async function open(args: readonly string[], installed?: string): Promise<Stage> {
+async function open(
+  args: readonly string[],
+  { installed, losesNothing = true }: { installed?: string; losesNothing?: boolean } = {},
+): Promise<Stage> {
   const directory = mkdtempSync(join(tmpdir(), 'monoceros-soak-'))
   if (installed !== undefined) install(directory, 'first')
   const name = `soak-${process.pid}`
@@ -315,7 +319,10 @@ async function open(args: readonly string[], installed?: string): Promise<Stage>
   program.write('app.cjs', APP)
   program.write('monoceros.config.json', JSON.stringify({ bind: baseBinds() }))
   await program.ready(WORKERS)
-  return { program, name, load: startMixedLoad(program.port, (why) => sayLost(program, why)) }
+  const load = startMixedLoad(program.port, (why) => {
+    if (losesNothing) sayLost(program, why)
+  })
+  return { program, name, load }
 }
 
 /** With what the arbiter did last. */
@@ -355,7 +362,9 @@ async function upgrade(program: Program): Promise<number> {
 }
 
 function addRow(title: string, answered: number, lost: readonly string[], result?: string): void {
-  const reasons = [...new Set(lost)].slice(0, 3).join('; ')
+  // What is known of each beside the reason has been said.
+  const kinds = lost.map((why) => why.split(';', 1)[0] ?? '')
+  const reasons = [...new Set(kinds)].slice(0, 3).join('; ')
   const row = `| ${title} | ${answered} | ${lost.length} | ${[result, reasons].filter(Boolean).join('; ')} |`
   rows.push(row)
   console.log(row)
