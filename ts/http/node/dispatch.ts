@@ -10,7 +10,7 @@ import { rulesOf } from '../../engine/rules.ts'
 import { type AccessLog, openAccessLog } from '../../log/access.ts'
 import { logAnswer, logTunnel } from './access.ts'
 import { answerBadRequest } from './bad-request.ts'
-import { noteHandler, noteResult } from './errors.ts'
+import { noteHandler, noteResult, noteReturn } from './errors.ts'
 import type { RequestConstructor, ResponseConstructor } from './express.ts'
 import { ExpressWatch } from './express.ts'
 import { Forwarding } from './forwarding.ts'
@@ -137,9 +137,12 @@ export class NodeDispatch {
       http.Server.prototype.emit === originalEmit &&
       !capturesRejections(this.#server)
     if (!direct) {
-      return Reflect.apply(http.Server.prototype.emit, this.#server, ['request', req, res])
+      const heard = Reflect.apply(http.Server.prototype.emit, this.#server, ['request', req, res])
+      noteReturn(res)
+      return heard
     }
     const result: unknown = (listener as http.RequestListener).call(this.#server, req, res)
+    noteReturn(res)
     if (result !== undefined) noteResult(result, res)
     return true
   }

@@ -24,6 +24,14 @@ let forgetting = false
 /** Says that the handler of a response is about to run. */
 export function noteHandler(response: FailedResponse): void {
   inHand = response
+}
+
+/** Says that it has returned: what it has answered already needs nobody to remember it, and no job to forget it. */
+export function noteReturn(response: FailedResponse): void {
+  if (response.writableEnded) {
+    inHand = undefined
+    return
+  }
   if (forgetting) return
   forgetting = true
   setImmediate(forget)
@@ -68,8 +76,12 @@ export function noteResult(result: unknown, response: FailedResponse): void {
 
 /** A handler threw, and no listener of the program's own took it: its client gets a 500. */
 export function answerThrown(): void {
-  if (inHand !== undefined) answerFailure(inHand)
-  else exchangeInHand()?.owner?.onThrown?.()
+  if (inHand === undefined) {
+    exchangeInHand()?.owner?.onThrown?.()
+    return
+  }
+  answerFailure(inHand)
+  inHand = undefined
 }
 
 /** A promise was rejected, and nobody took it: if a handler returned it, its client gets a 500. */
