@@ -218,7 +218,7 @@ impl Connection {
         if out.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        let sent = out.poll_send(&mut self.stream, cx);
+        let sent = out.poll_send(&mut self.stream, cx, self.shared.ctx.burst());
         drop(out);
         match sent {
             Poll::Pending => self.output_waits(),

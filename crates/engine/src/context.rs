@@ -16,7 +16,10 @@ use crate::connection::{Collecting, Connected, Lot, Shared};
 use crate::crossing::Crossing;
 use crate::exchange::Answer;
 use crate::inbound::Batch;
-use crate::limits::{ALL_BODY_CREDIT, BODY_CREDIT, IDLE_DRAIN_TIME, Limits, MOST_BODY_CREDIT};
+use crate::limits::{
+    ALL_BODY_CREDIT, ALL_BURSTS, BODY_CREDIT, IDLE_DRAIN_TIME, LEAST_BURST, Limits,
+    MOST_BODY_CREDIT, MOST_BURST,
+};
 use crate::memory::Memory;
 use crate::places::Places;
 use crate::request::Head;
@@ -248,6 +251,12 @@ impl Context {
         let share = ALL_BODY_CREDIT / self.exchanges.borrow().len().max(1);
         let most = if self.memory.is_short() { BODY_CREDIT } else { MOST_BODY_CREDIT };
         share.clamp(BODY_CREDIT, most)
+    }
+
+    /// Bytes of an answer that are sent before other connections have their turn: with hundreds that all take as fast as
+    /// we send, nobody is to wait for megabytes of each.
+    pub fn burst(&self) -> usize {
+        (ALL_BURSTS / self.exchanges.borrow().len().max(1)).clamp(LEAST_BURST, MOST_BURST)
     }
 
     /// Whether more than one request is in hand, tunnels counted where they have something to say.

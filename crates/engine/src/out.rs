@@ -93,11 +93,16 @@ impl Out {
         self.queue.push_back(Queued { bytes, lent });
     }
 
-    /// Sends until nothing is left or the socket takes no more.
-    pub fn poll_send(&mut self, stream: &mut Stream, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Sends until nothing is left, the socket takes no more, or `most` bytes are sent and others have their turn.
+    pub fn poll_send(
+        &mut self,
+        stream: &mut Stream,
+        cx: &mut Context<'_>,
+        most: usize,
+    ) -> Poll<io::Result<()>> {
         let mut burst = 0;
         while self.len > 0 {
-            if burst >= MOST_BURST {
+            if burst >= most {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -105,13 +110,19 @@ impl Out {
                 stream.poll_write(cx, &[io::IoSlice::new(&self.tail[self.sent..])])
             } else {
                 let mut slices = [io::IoSlice::new(&[]); MAX_SLICES];
-                let mut used = 0;
+                let (mut used, mut is_cut) = (0, false);
                 for (slot, piece) in slices.iter_mut().zip(&self.queue) {
                     let from = if used == 0 { self.sent } else { 0 };
-                    *slot = io::IoSlice::new(&piece.bytes[from..]);
+                    // A socket takes megabytes in one call, which others would have to wait for.
+                    let to = piece.bytes.len().min(from + most);
+                    *slot = io::IoSlice::new(&piece.bytes[from..to]);
                     used += 1;
+                    is_cut = to < piece.bytes.len();
+                    if is_cut {
+                        break;
+                    }
                 }
-                if used < MAX_SLICES && !self.tail.is_empty() {
+                if !is_cut && used < MAX_SLICES && !self.tail.is_empty() {
                     slices[used] = io::IoSlice::new(&self.tail);
                     used += 1;
                 }
@@ -168,8 +179,6 @@ impl Out {
 
 /// Copying fewer bytes costs less than a slice of their own.
 const COPY_BELOW: usize = 4_096;
-/// What a client that reads as fast as we send gets before others have their turn.
-const MOST_BURST: usize = 1 << 20;
 /// Slices of one `writev`.
 const MAX_SLICES: usize = 16;
 /// A larger buffer is given back once it is empty.
