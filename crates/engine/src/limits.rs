@@ -220,7 +220,7 @@ pub const ALL_BURSTS: usize = 4 << 20;
 /// Bytes that one connection sends at a time at least, however many there are.
 pub const LEAST_BURST: usize = 32_768;
 /// The same at most: in one call a socket takes megabytes.
-pub const MOST_BURST: usize = 262_144;
+pub const MOST_BURST: usize = 1 << 20;
 /// A piece of a streamed body at most: more at a time would save little, and less would cost an event for each.
 pub const MAX_PIECE: usize = 131_072;
 /// Bytes that wait between the socket and hyper, and bytes of pipelined requests behind the one in hand.
