@@ -1,7 +1,7 @@
 // `npm run build && npx tsx scripts/secure.ts [proof...]`: TLS and HTTP/2 of the real command under load, from outside.
 //
 //   resumption   clients that come back are known to whichever of 4 workers they meet (95 %)
-//   handshakes   20,000 in all, at most 4,000 open, half of them stalled: others are served within 250 ms
+//   handshakes   20,000 in all, half of them stalled (2,000 open at a time, 40 others beside): others within 250 ms
 //   renewal      a certificate is replaced on disk, and by HUP: the new one is shown, and no request is lost
 //   reload       three HUP and a TERM while streams of HTTP/2 come and go: none is lost
 //
