@@ -7,6 +7,7 @@
 mod answer;
 mod arrival;
 mod body;
+mod books;
 mod carry;
 mod clocks;
 mod closing;
@@ -46,6 +47,7 @@ pub(crate) use arrival::Arrival;
 use carry::Carry;
 pub(crate) use collecting::{Collecting, collector};
 use current::Current;
+pub(crate) use current::LogFacts;
 use http2::Session;
 pub(crate) use lot::{Lot, attend};
 use pace::Pace;

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::access::AccessLog;
 use crate::admission::Admission;
-use crate::connection::{Collecting, Connected, Lot, Shared};
+use crate::connection::{Collecting, Connected, LogFacts, Lot, Shared};
 use crate::crossing::Crossing;
 use crate::exchange::Answer;
 use crate::inbound::Batch;
@@ -42,6 +42,14 @@ pub(crate) struct Context {
     pub announce: bool,
     pub crossing: Arc<Crossing>,
     pub access: RefCell<Option<AccessLog>>,
+    /// What it knew of requests that have ended: memory for the next.
+    #[expect(
+        clippy::vec_box,
+        reason = "it moves in and out of an exchange, which has none without a log"
+    )]
+    pub log_facts: RefCell<Vec<Box<LogFacts>>>,
+    /// Of this process, asked of the system once.
+    pub pid: u32,
     pub statsd: RefCell<Option<Statsd>>,
     /// Events of this turn, until the flusher hands them over.
     pub batch: RefCell<Batch>,
@@ -106,6 +114,8 @@ impl Context {
             announce,
             crossing,
             access: RefCell::new(access),
+            log_facts: RefCell::default(),
+            pid: std::process::id(),
             statsd: RefCell::new(statsd),
             batch: RefCell::default(),
             flusher: RefCell::default(),

@@ -113,8 +113,8 @@ impl Atom {
     fn render(self, entry: &Entry<'_>, time: &str, line: &mut Vec<u8>) {
         match self {
             Atom::BodyBytes => number(line, entry.body_bytes),
-            Atom::Microseconds => number(line, entry.duration.as_micros()),
-            Atom::Milliseconds => number(line, entry.duration.as_millis()),
+            Atom::Microseconds => number(line, entry.duration.as_micros() as u64),
+            Atom::Milliseconds => number(line, entry.duration.as_millis() as u64),
             Atom::Method => escape(line, entry.method),
             Atom::None => line.push(b'-'),
             Atom::Path => escape(line, &decode_percent(split_target(entry.target).0)),
@@ -133,7 +133,7 @@ impl Atom {
                 let (seconds, micros) = (entry.duration.as_secs(), entry.duration.subsec_micros());
                 put(line, format_args!("{seconds}.{micros:06}"));
             }
-            Atom::Status => number(line, entry.status),
+            Atom::Status => number(line, entry.status.into()),
             Atom::Target => escape(line, entry.target),
             Atom::Time => line.extend_from_slice(time.as_bytes()),
             Atom::User => or_dash(line, user(entry).as_deref()),
@@ -280,6 +280,10 @@ fn or_dash(line: &mut Vec<u8>, value: Option<&[u8]>) {
 }
 
 fn escape(line: &mut Vec<u8>, value: &[u8]) {
+    // Nearly every value is as it is to be.
+    if value.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+        return line.extend_from_slice(value);
+    }
     for byte in value {
         match byte {
             b'"' | b'\\' => line.extend_from_slice(&[b'\\', *byte]),
@@ -289,8 +293,17 @@ fn escape(line: &mut Vec<u8>, value: &[u8]) {
     }
 }
 
-fn number(line: &mut Vec<u8>, value: impl std::fmt::Display) {
-    put(line, format_args!("{value}"));
+fn number(line: &mut Vec<u8>, value: u64) {
+    let (mut digits, mut value) = ([0; 20], value);
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            return line.extend_from_slice(&digits[at..]);
+        }
+    }
 }
 
 fn put(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {

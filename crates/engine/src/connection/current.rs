@@ -62,7 +62,8 @@ pub(super) struct Current {
 }
 
 /// What the access log needs at the end of an exchange.
-pub(super) struct LogFacts {
+#[derive(Default)]
+pub(crate) struct LogFacts {
     pub(super) head: Vec<u8>,
     pub(super) method: Span,
     pub(super) target: Span,
@@ -72,6 +73,27 @@ pub(super) struct LogFacts {
     /// As a trusted proxy told it for this request.
     pub(super) client: Option<SocketAddr>,
     pub(super) response_fields: Vec<u8>,
+}
+
+impl LogFacts {
+    /// Takes over what is known of a request that begins; its memory may have served another.
+    fn begin(&mut self, head: &Head, bytes: &[u8], version: &'static [u8]) {
+        self.head.clear();
+        self.head.extend_from_slice(&bytes[..head.len]);
+        self.fields.clone_from(&head.fields);
+        self.response_fields.clear();
+        (self.method, self.target, self.client) = (head.method, head.target, head.client);
+        self.version = version;
+    }
+
+    /// Gives its memory to another exchange, if it is no more than most need.
+    pub(super) fn pass_on(self: Box<Self>, ctx: &Context) {
+        let mut spare = ctx.log_facts.borrow_mut();
+        let bytes = self.head.capacity() + self.response_fields.capacity();
+        if spare.len() < MOST_SPARE && bytes <= MOST_SPARE_BYTES {
+            spare.push(self);
+        }
+    }
 }
 
 impl Current {
@@ -85,15 +107,9 @@ impl Current {
     ) -> Self {
         let has_body = head.framing != Framing::None;
         let log = ctx.access.borrow().as_ref().map(|_| {
-            Box::new(LogFacts {
-                head: bytes[..head.len].to_vec(),
-                method: head.method,
-                target: head.target,
-                version,
-                fields: head.fields.clone(),
-                client: head.client,
-                response_fields: Vec::new(),
-            })
+            let mut facts = ctx.log_facts.borrow_mut().pop().unwrap_or_default();
+            facts.begin(head, bytes, version);
+            facts
         });
         Self {
             id,
@@ -160,3 +176,8 @@ impl Current {
         self.ended && self.body_done && !self.notify
     }
 }
+
+/// Facts for the log that are kept for the next requests.
+const MOST_SPARE: usize = 64;
+/// The memory of each at most.
+const MOST_SPARE_BYTES: usize = 4_096;

@@ -67,7 +67,7 @@ impl Shared {
             duration: Duration::ZERO,
             request_fields: &fault.fields.iter().map(field).collect::<Vec<_>>(),
             response_fields: b"",
-            pid: std::process::id(),
+            pid: self.ctx.pid,
         });
     }
 }

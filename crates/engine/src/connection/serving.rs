@@ -188,8 +188,11 @@ impl Connection {
     /// Ends the exchange in hand and makes ready for the next.
     fn finish(&mut self, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
-        let Some(current) = shared.current.take() else { return Turn::Again };
+        let Some(mut current) = shared.current.take() else { return Turn::Again };
         shared.close_books(&current);
+        if let Some(facts) = current.log.take() {
+            facts.pass_on(&shared.ctx);
+        }
         // By now hyper has read all that the guard released. If it ever had not, nothing behind could be trusted.
         let at_its_end = self.guard.is_complete() && shared.gate.borrow().pending() == 0;
         if shared.close.get() || !at_its_end {
