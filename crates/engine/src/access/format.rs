@@ -7,6 +7,7 @@
 use std::io::Write;
 
 use super::{Entry, json};
+use crate::encoder::decimal;
 
 /// A compiled `access_log_format`.
 #[derive(Clone, Debug)]
@@ -112,9 +113,9 @@ impl AccessFormat {
 impl Atom {
     fn render(self, entry: &Entry<'_>, time: &str, line: &mut Vec<u8>) {
         match self {
-            Atom::BodyBytes => number(line, entry.body_bytes),
-            Atom::Microseconds => number(line, entry.duration.as_micros() as u64),
-            Atom::Milliseconds => number(line, entry.duration.as_millis() as u64),
+            Atom::BodyBytes => decimal(line, entry.body_bytes),
+            Atom::Microseconds => decimal(line, entry.duration.as_micros() as u64),
+            Atom::Milliseconds => decimal(line, entry.duration.as_millis() as u64),
             Atom::Method => escape(line, entry.method),
             Atom::None => line.push(b'-'),
             Atom::Path => escape(line, &decode_percent(split_target(entry.target).0)),
@@ -128,12 +129,12 @@ impl Atom {
                 escape(line, entry.version);
             }
             Atom::Remote => or_dash(line, entry.remote.map(str::as_bytes)),
-            Atom::Seconds => number(line, entry.duration.as_secs()),
+            Atom::Seconds => decimal(line, entry.duration.as_secs()),
             Atom::SecondsDecimal => {
                 let (seconds, micros) = (entry.duration.as_secs(), entry.duration.subsec_micros());
                 put(line, format_args!("{seconds}.{micros:06}"));
             }
-            Atom::Status => number(line, entry.status.into()),
+            Atom::Status => decimal(line, entry.status.into()),
             Atom::Target => escape(line, entry.target),
             Atom::Time => line.extend_from_slice(time.as_bytes()),
             Atom::User => or_dash(line, user(entry).as_deref()),
@@ -289,19 +290,6 @@ fn escape(line: &mut Vec<u8>, value: &[u8]) {
             b'"' | b'\\' => line.extend_from_slice(&[b'\\', *byte]),
             b' '..=b'~' => line.push(*byte),
             _ => put(line, format_args!("\\u{byte:04x}")),
-        }
-    }
-}
-
-fn number(line: &mut Vec<u8>, value: u64) {
-    let (mut digits, mut value) = ([0; 20], value);
-    let mut at = digits.len();
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            return line.extend_from_slice(&digits[at..]);
         }
     }
 }

@@ -2,7 +2,7 @@
 //! left to be read in its body, only counted: hyper agreed with the guard on its length. So the socket is read straight
 //! into what JavaScript gets, past the guard's buffers and hyper's.
 
-use std::task::{Context, Poll};
+use std::task::Context;
 
 use super::{Connection, Turn, service};
 use crate::limits::MAX_PIECE;
@@ -52,19 +52,10 @@ impl Connection {
             return Turn::Wait;
         }
         let mut piece = shared.ctx.crossing.bodies.take();
-        let count = match self.stream.poll_read(cx, &mut piece.room()[..most]) {
-            Poll::Pending => {
-                self.input_waits();
-                return Turn::Wait;
-            }
-            Poll::Ready(Err(_)) => return Turn::Gone,
-            Poll::Ready(Ok(0)) => {
-                self.input_ended = true;
-                return self.on_end();
-            }
-            Poll::Ready(Ok(count)) => count,
+        let count = match self.receive(cx, &mut piece.room()[..most]) {
+            Ok(count) => count,
+            Err(turn) => return turn,
         };
-        self.input_moved(count);
         self.guard.pass_body(count);
         if let Some(current) = shared.current.borrow_mut().as_mut() {
             service::piece(&shared, current, piece.filled(count));

@@ -83,20 +83,11 @@ impl Connection {
             return Turn::Wait;
         }
         let mut scratch = shared.ctx.scratch.borrow_mut();
-        let count = match self.stream.poll_read(cx, &mut scratch) {
-            Poll::Pending => {
-                self.input_waits();
-                return Turn::Wait;
-            }
-            Poll::Ready(Err(_)) => return Turn::Gone,
-            Poll::Ready(Ok(0)) => {
-                self.input_ended = true;
-                return self.on_end();
-            }
-            Poll::Ready(Ok(count)) => count,
+        let count = match self.receive(cx, &mut scratch) {
+            Ok(count) => count,
+            Err(turn) => return turn,
         };
         let input = &scratch[..count];
-        self.input_moved(count);
         if !self.carry.is_empty() || !self.may_release() || self.awaits_preface {
             self.carry.push(input);
             drop(scratch);
@@ -117,6 +108,25 @@ impl Connection {
         }
         self.head_begins();
         Turn::Again
+    }
+
+    /// Reads what the client has sent into `buf`. Where there is nothing, or an end, that is the turn.
+    pub(super) fn receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Result<usize, Turn> {
+        match self.stream.poll_read(cx, buf) {
+            Poll::Pending => {
+                self.input_waits();
+                Err(Turn::Wait)
+            }
+            Poll::Ready(Err(_)) => Err(Turn::Gone),
+            Poll::Ready(Ok(0)) => {
+                self.input_ended = true;
+                Err(self.on_end())
+            }
+            Poll::Ready(Ok(count)) => {
+                self.input_moved(count);
+                Ok(count)
+            }
+        }
     }
 
     /// Whether the guard may look at more input: it waits for a head and nobody is in hand, or it is inside a body.
