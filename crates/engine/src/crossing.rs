@@ -135,14 +135,7 @@ impl Crossing {
 
     /// Puts a piece of an answer beside the ring.
     pub fn push_large(&self, bytes: &[u8]) {
-        let piece = if bytes.len() > self.answers.size() {
-            Bytes::copy_from_slice(bytes)
-        } else {
-            let mut piece = self.answers.take();
-            piece.room()[..bytes.len()].copy_from_slice(bytes);
-            piece.filled(bytes.len())
-        };
-        self.lend(piece);
+        self.lend(self.answers.copy(bytes));
     }
 
     /// The same with memory that need not be copied.

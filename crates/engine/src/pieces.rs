@@ -28,9 +28,20 @@ impl Pieces {
         }
     }
 
-    /// The size of each.
-    pub fn size(&self) -> usize {
-        self.size
+    /// A copy of `bytes`, in a buffer if they fill most of one.
+    pub fn copy(self: &Arc<Self>, bytes: &[u8]) -> Bytes {
+        if bytes.len() > self.size || !self.fills(bytes.len()) {
+            return Bytes::copy_from_slice(bytes);
+        }
+        let mut piece = self.take();
+        piece.room()[..bytes.len()].copy_from_slice(bytes);
+        piece.filled(bytes.len())
+    }
+
+    /// Whether so many bytes are worth a buffer: they may be kept for long, and must not hold one that is many times as
+    /// large.
+    fn fills(&self, count: usize) -> bool {
+        count >= self.size / 4 * 3
     }
 
     /// A buffer.
@@ -84,10 +95,9 @@ impl Piece {
         &mut self.bytes
     }
 
-    /// The first `count` bytes, which have been written. Few are copied: they may be kept for long, and must not hold a
-    /// buffer that is many times as large.
+    /// The first `count` bytes, which have been written. Few are copied out.
     pub fn filled(mut self, count: usize) -> Bytes {
-        if count < self.bytes.len() / 4 * 3 {
+        if !self.pieces.fills(count) {
             return Bytes::copy_from_slice(&self.bytes[..count]);
         }
         self.filled = count;
