@@ -116,6 +116,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   proc_name: `${P}/identity.spec.ts › a worker's title is whole in ps`,
   keyfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
   certfile: 'tls/serving.spec.ts › with a certificate an address speaks TLS',
+  suppress_ragged_eofs: 'tls/ragged.spec.ts › an end without close_notify',
   ocsp_file:
     'tls/staple.spec.ts › clients that ask are told what the authority says of the certificate',
   keyfile_password: 'tls/names.spec.ts › keys of each form are read, encrypted ones by a password',
@@ -189,14 +190,19 @@ export const HOOK_PROOFS: Record<HookName, string> = {
   ssl_context: 'tls/development.spec.ts › the hook ssl_context returns options of TLS',
 }
 
-/** Of lines of the log: of all that have a counterpart in Gunicorn. */
+/** Of lines of the log. */
 export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
+  openFiles: 'docs/faq.spec.ts › How can I raise the number of open files?',
+  notTold: `${P}/systemd.spec.ts › whoever cannot be told is no reason not to serve`,
+  noNotify: `${P}/systemd.spec.ts › whoever cannot be told is no reason not to serve`,
   socketFromSystemd: `${P}/systemd.spec.ts › serves the socket that it was given, and not what bind says`,
   starting: `${P}/identity.spec.ts › the application sees its worker, its instance, the port and no channel of node`,
   listening: `${P}/systemd.spec.ts › serves the socket that it was given, and not what bind says`,
   engine: `${P}/blocked.spec.ts › without the addon a thread of JavaScript says where`,
   addressInUse: `${P}/failures.spec.ts › a port in use: 1, after five tries`,
   bindAgain: `${P}/failures.spec.ts › TERM while the port is waited for: 0`,
+  furtherListening: `${P}/further.spec.ts › every worker listens on the further server's port, through a reload`,
+  furtherFailed: `${P}/further.spec.ts › a further port that is taken is the program's to deal with`,
   signal: `${P}/output.spec.ts › a logger of the operator writes the error log, in arbiter and workers`,
   booting: `${P}/failures.spec.ts › max_requests replaces a worker once its successor is ready`,
   ready: `${P}/signals.spec.ts › HUP takes new settings: workers, environment, addresses`,
@@ -213,6 +219,7 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   recycled: `${P}/failures.spec.ts › max_requests replaces a worker once its successor is ready`,
   blocked: `${P}/failures.spec.ts › a blocked event loop is ended after timeout and replaced`,
   blockedIn: `${P}/blocked.spec.ts › a place in a file with a source map is the place in what was written`,
+  blockedCall: `${P}/blocked.spec.ts › blocked in the system call openat`,
   blockedNative:
     'arbiter/arbiter.spec.ts › what the watcher found is said before a blocked worker is aborted',
   inHand:
@@ -222,6 +229,13 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   reloaded: `${P}/signals.spec.ts › HUP takes new settings: workers, environment, addresses`,
   reloadFailed: `${P}/binds.spec.ts › a port that is taken at a reload: a message, and the old set serves on`,
   changed: `${P}/reload.spec.ts › a file that is saved is served, and nothing is lost`,
+  watching: `${P}/reload.spec.ts › a file that is saved is served, and nothing is lost`,
+  watchBroken:
+    'arbiter/reloader.spec.ts › a watch that cannot begin is said once, and all else goes on',
+  backlogUnknown: `${P}/statsd.spec.ts › without the addon nobody knows what waits in the kernel, which is said once`,
+  upgradeBegins: `${P}/upgrade.spec.ts › USR2 and TERM to the old arbiter lose nothing`,
+  takingOver: `${P}/upgrade.spec.ts › USR2 and TERM to the old arbiter lose nothing`,
+  upgradeEnded: `${P}/upgrade.spec.ts › a new arbiter that cannot start leaves the old one as it is`,
   upgradeServes: `${P}/upgrade.spec.ts › the old arbiter is killed: the new one has everything`,
   promoted: `${P}/upgrade.spec.ts › USR2 and TERM to the old arbiter lose nothing`,
   refused: `${P}/upgrade.spec.ts › USR2 and TERM to the old arbiter lose nothing`,
@@ -236,7 +250,16 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
     'arbiter/arbiter.spec.ts › a start whose application fails ends with its exit status and one message',
   hookFailed: `${P}/hooks.spec.ts › hooks come in their order and in their process`,
   unexpected: 'arbiter/arbiter.spec.ts › settings that cannot be read leave everything as it is',
+  worksOn: `${P}/blocked.spec.ts › without the addon a thread of JavaScript says where`,
+  watcher: `${P}/blocked.spec.ts › without the addon a thread of JavaScript says where`,
+  serverClosed: `${P}/further.spec.ts › a worker whose program closes its server accepts nothing until it listens again`,
   uncaught: `${P}/output.spec.ts › both logs as JSON, whatever is in them`,
   rejected: `${P}/failures.spec.ts › a handler that throws or rejects answers 500, and the worker goes on`,
   requestFailed: 'http/errors.spec.ts › is answered and logged',
+  bodyFailed: 'http/errors.spec.ts › a body that fails is cut off and logged',
+  backgroundFailed: `${P}/background.spec.ts › work that fails is logged, and nothing else happens`,
+  shutdownFailed: `${P}/hooks.spec.ts › a shutdown that fails is logged, and the worker ends all the same`,
 }
+
+/** Of what no test can bring about: a file system that stops telling of changes, a thread that fails. */
+export const UNPROVED_LINES: readonly LogLineName[] = ['watchFailed', 'watcherEnded']

@@ -233,6 +233,8 @@ export interface Stage {
   /** With `reload`: what was told to be watched, and how a file changes. */
   readonly watched: string[]
   change: (...files: string[]) => void
+  /** Why a watch cannot begin. */
+  noWatch: Error | undefined
 }
 
 /** Starts an arbiter on a fake system. */
@@ -250,6 +252,7 @@ export async function startArbiter(
   const stage = {
     nextLoad: {} as Partial<Config> | Error,
     change: (..._files: string[]) => {},
+    noWatch: undefined as Error | undefined,
   }
   const parts: ArbiterParts = {
     resolved: resolved(settings),
@@ -279,6 +282,7 @@ export async function startArbiter(
     },
     prepareLogs: () => {},
     openWatch: async (_config, options) => {
+      if (stage.noWatch !== undefined) throw stage.noWatch
       stage.change = (...files) => options.onChange(files)
       return {
         add: (files) => void watched.push(...files),

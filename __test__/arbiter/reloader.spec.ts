@@ -61,3 +61,19 @@ test('a reload that turns it off ends the watch', async (t) => {
   await allReady(stage)
   t.deepEqual(stage.watched, ['closed'])
 })
+
+test('a watch that cannot begin is said once, and all else goes on', async (t) => {
+  const stage = await startArbiter({ workers: 1 })
+  await allReady(stage)
+  stage.noWatch = new Error('no watcher is installed')
+  stage.nextLoad = { reload: true }
+  await stage.system.signal('HUP')
+  await allReady(stage)
+  for (const child of stage.system.living) {
+    child.says({ type: 'loaded', files: ['/app/a.js'], isWhole: true })
+  }
+  await settle()
+  const said = stage.log.filter((line) => line.includes('Changes are not noticed'))
+  t.deepEqual(said, ['error Changes are not noticed: Error: no watcher is installed'])
+  t.true(stage.system.living.length > 0)
+})

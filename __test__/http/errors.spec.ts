@@ -21,8 +21,21 @@ const fetch: Target = {
     if (request.url.endsWith('/throw')) throw new Error('thrown')
     if (request.url.endsWith('/promise')) return Promise.reject(new Error('promise'))
     if (request.url.endsWith('/nothing')) return undefined as never
+    if (request.url.endsWith('/body')) return new Response(failingBody())
     return new Response('ok')
   },
+}
+
+/** Sends a piece, and fails. */
+function failingBody(): ReadableStream {
+  let pulls = 0
+  return new ReadableStream({
+    async pull(controller) {
+      pulls += 1
+      if (pulls === 2) throw new Error('no more')
+      controller.enqueue(new TextEncoder().encode('piece'))
+    },
+  })
 }
 
 function raise(text: string): never {
@@ -64,6 +77,17 @@ for (const [name, start] of Object.entries(engines)) {
     const { port, close } = await start(http.createServer(listener))
     const answer = await exchange(port, get('/sent'))
     t.false(answer.endsWith('0\r\n\r\n'))
+    close()
+  })
+
+  test.serial(`${name}: a body that fails is cut off and logged`, async (t) => {
+    const { port, close } = await start(fetch)
+    said.length = 0
+    uncaught.length = 0
+    const answer = await exchange(port, get('/body'))
+    t.false(answer.endsWith('0\r\n\r\n'), answer)
+    t.deepEqual(uncaught, [])
+    t.deepEqual(said, ['the body of the answer to GET /body failed: Error: no more'])
     close()
   })
 

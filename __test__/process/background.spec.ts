@@ -3,6 +3,8 @@ import { ENGINES, serveArgs, startProgram } from './program.ts'
 
 const APP = `export default {
   fetch(request, env, context) {
+    if (request.url.endsWith('/fails')) context.waitUntil(Promise.reject(new Error('no queue')))
+    else 
     context.waitUntil(new Promise((resolve) => setTimeout(() => {
       console.error('the work has ended')
       resolve()
@@ -28,5 +30,15 @@ for (const engine of ENGINES) {
     program.signal('SIGTERM')
     t.is(await program.exited, 0)
     t.notRegex(program.log, /the work has ended/)
+  })
+
+  test.serial(`${engine}: work that fails is logged, and nothing else happens`, async (t) => {
+    const args = serveArgs(engine, '-w', '1').with(0, './app.mjs')
+    const program = await startProgram(t, { args, files: { 'app.mjs': APP } }).ready(1)
+    t.is((await program.get('/fails')).body, 'answered')
+    await program.line(
+      /\[ERROR\] waitUntil\(\) rejected\n(.*\n)*?Error: no queue\n +at Object\.fetch/,
+    )
+    t.is((await program.get('/0')).body, 'answered')
   })
 }

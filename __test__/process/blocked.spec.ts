@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
 import test from 'ava'
 
-import { ENGINES, type Program, serveArgs, startProgram, until } from './program.ts'
+import { ENGINES, type Program, serveArgs, startProgram, until, WITHOUT_ADDON } from './program.ts'
 
 const TIMEOUT_S = 2
 
@@ -98,21 +98,15 @@ function busy() { for (;;) ; }
 })
 
 test.serial('without the addon a thread of JavaScript says where', async (t) => {
-  const hide = `const Module = require('node:module')
-const load = Module._load
-Module._load = function (request, ...more) {
-  if (request.endsWith('/binding.cjs')) throw new Error('hidden')
-  return load.call(this, request, ...more)
-}
-`
   const program = startProgram(t, {
-    files: { 'app.cjs': APPLICATION, 'hide.cjs': hide },
+    files: { 'app.cjs': APPLICATION, ...WITHOUT_ADDON.files },
     args: serveArgs('auto', '-w', '1', '-t', String(TIMEOUT_S)),
-    env: { NODE_OPTIONS: '--require ./hide.cjs' },
+    env: WITHOUT_ADDON.env,
   })
   await program.ready(1)
   t.regex(program.log, /Using engine: node \(the addon does not load: hidden\)/)
   await watched(program, 1)
+  t.regex(program.log, /\[DEBUG\] engine=node/)
   const blocked = t.throwsAsync(program.get('/busy'))
   await program.line(/is blocked in JavaScript:\n(.*\n)*? +at .*busy \(.*app\.cjs:4:\d+\)/)
   await blocked

@@ -55,6 +55,7 @@ for (const engine of ENGINES) {
       const program = await startProgram(t, { files: { 'app.cjs': source(metrics) }, args }).ready(
         2,
       )
+      t.true(program.log.includes(`Listening for the application at: 127.0.0.1:${metrics}`))
       t.is((await told(program.port)).what, 'main')
       const stop = startLoad({ port: metrics, keepAlive: 0, fresh: 4, path: '/1' })
       const seen = new Set<number>()
@@ -107,6 +108,18 @@ withAddon('an address is closed when no worker listens there any more', async (t
       ),
     'the end of the address',
   )
+  t.is((await told(program.port)).what, 'main')
+})
+
+withAddon("a further port that is taken is the program's to deal with", async (t) => {
+  const holder = net.createServer().listen(0, '127.0.0.1')
+  t.teardown(() => holder.close())
+  await once(holder, 'listening')
+  const { port } = holder.address() as AddressInfo
+  const args = serveArgs('native', '-w', '1')
+  const program = await startProgram(t, { files: { 'app.cjs': source(port) }, args }).ready(1)
+  await until(() => program.log.includes('further Error: listen EADDRINUSE'), "the program's error")
+  t.regex(program.log, new RegExp(`\\[DEBUG\\] 127\\.0\\.0\\.1:${port}: .*in use`))
   t.is((await told(program.port)).what, 'main')
 })
 

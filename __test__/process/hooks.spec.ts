@@ -98,6 +98,19 @@ for (const engine of ENGINES) {
     t.is(await program.exited, 0)
     t.deepEqual(notes(program), [['shutdown']])
   })
+
+  test.serial(
+    `${engine}: a shutdown that fails is logged, and the worker ends all the same`,
+    async (t) => {
+      const source = `module.exports = (req, res) => res.end()
+        module.exports.shutdown = async () => { throw new Error('no database') }`
+      const options = { files: { 'app.cjs': source }, args: serveArgs(engine, '-w', '1') }
+      const program = await startProgram(t, options).ready(1)
+      program.signal('SIGTERM')
+      t.is(await program.exited, 0)
+      t.regex(program.log, /The shutdown of the application failed\n(.*\n)*?Error: no database/)
+    },
+  )
 }
 
 test.serial('worker_abort is called at ABRT, and the worker ends with 1', async (t) => {

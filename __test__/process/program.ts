@@ -57,6 +57,20 @@ export function appSource(version: string): string {
   }`
 }
 
+/** As on a platform without a binary. */
+export const WITHOUT_ADDON = {
+  files: {
+    'hide.cjs': `const Module = require('node:module')
+const load = Module._load
+Module._load = function (request, ...more) {
+  if (request.endsWith('/binding.cjs')) throw new Error('hidden')
+  return load.call(this, request, ...more)
+}
+`,
+  },
+  env: { NODE_OPTIONS: '--require ./hide.cjs' },
+}
+
 export class Program {
   readonly directory: string
   readonly child: ChildProcess

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
-import { appSource, ENGINES, serveArgs, startProgram, until } from './program.ts'
+import { appSource, ENGINES, serveArgs, startProgram, until, WITHOUT_ADDON } from './program.ts'
 import { type Receiver, udpReceiver } from './receivers.ts'
 
 for (const engine of ENGINES) {
@@ -55,6 +55,23 @@ testNative('what waits in the kernel is told each second', async (t) => {
   process.kill(worker ?? 0, 'SIGCONT')
   for (const answer of answers) t.is((await answer).status, 200)
 })
+
+test.serial(
+  'without the addon nobody knows what waits in the kernel, which is said once',
+  async (t) => {
+    const statsd = await udpReceiver(t)
+    const program = startProgram(t, {
+      files: { 'app.cjs': appSource('1'), ...WITHOUT_ADDON.files },
+      args: serveArgs('auto', '--statsd-host', statsd.address, '--enable-backlog-metric'),
+      env: WITHOUT_ADDON.env,
+    })
+    await program.ready(1)
+    await program.line(/enable_backlog_metric has no effect: the addon is not loaded/)
+    // It is looked at each second.
+    await new Promise((done) => setTimeout(done, 2_500))
+    t.is(program.log.match(/enable_backlog_metric/g)?.length, 1)
+  },
+)
 
 test.serial('a reload leaves no socket behind', async (t) => {
   const statsd = await udpReceiver(t)

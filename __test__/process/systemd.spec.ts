@@ -18,6 +18,7 @@ import {
   serveArgs,
   startProgram,
   until,
+  WITHOUT_ADDON,
 } from './program.ts'
 
 // LISTEN_PID is the process's own, so a shell sets it just before it becomes the program.
@@ -136,6 +137,23 @@ testNotify('a start that fails never says ready', async (t) => {
   await systemd.hears(/^STOPPING=1/)
   t.false(systemd.heard.some((message) => message.includes('READY')))
 })
+
+for (const [name, without, says] of [
+  ['with the addon', { files: {}, env: {} }, /\[DEBUG\] systemd was not told: .*ENOENT/],
+  ['without it', WITHOUT_ADDON, /\[WARNING\] NOTIFY_SOCKET is set, but without the addon/],
+] as const) {
+  const run = native === null && without !== WITHOUT_ADDON ? test.serial.skip : test.serial
+  run(`whoever cannot be told is no reason not to serve, ${name}`, async (t) => {
+    const args = serveArgs('auto', '-w', '1')
+    const env = { ...without.env, NOTIFY_SOCKET: '/nowhere/notify' }
+    const files = { 'app.cjs': appSource('1'), ...without.files }
+    const program = await startProgram(t, { files, args, env }).ready(1)
+    t.is((await program.who()).version, '1')
+    await until(() => says.test(program.log), 'the line')
+    program.signal('SIGTERM')
+    t.is(await program.exited, 0)
+  })
+}
 
 interface Systemd {
   readonly address: string

@@ -38,6 +38,7 @@ for (const engine of ENGINES) {
     const stop = startLoad({ port: program.port, keepAlive: 12, fresh: 4, path: '/slow/5' })
     program.write('app.cjs', appSource('2'))
     const newer = await upgrade(t, program)
+    t.true(program.log.includes(`Taking over from the arbiter (pid: ${program.pid})`))
     t.is(readFileSync(at('pid'), 'utf8'), `${program.pid}\n`)
     t.is(readFileSync(at('pid.2'), 'utf8'), `${newer}\n`)
     program.signal('SIGHUP')

@@ -13,8 +13,15 @@ import type { Logger } from '../log/logger.ts'
 import type { Config } from '../settings/config.ts'
 import { globBase, globPattern, isGlob } from '../settings/glob.ts'
 
-/** An editor writes a file in several steps, and `git checkout` many files. */
-const GATHER_MS = 30
+/**
+ * Chokidar passes over what happens to a file so shortly after a change of it that it has told: whoever reads the file
+ * before that would miss its next change.
+ */
+const PASSED_OVER_MS = 50
+/** Changes are told once none follows for this long: an editor saves in several steps, `git checkout` many files. */
+const SETTLE_MS = PASSED_OVER_MS + 10
+/** But so often where files are written all the time. */
+const GATHER_MS = 500
 const POLL_MS = 500
 
 export interface SourceWatch {
@@ -31,7 +38,9 @@ export interface WatchOptions {
   readonly onChange: (files: readonly string[]) => void
 }
 
-export type OpenSourceWatch = (config: Config, options: WatchOptions) => Promise<SourceWatch>
+type WatchSettings = Pick<Config, 'reload_engine' | 'reload_extra_files' | 'chdir'>
+
+export type OpenSourceWatch = (config: WatchSettings, options: WatchOptions) => Promise<SourceWatch>
 
 /** Loads the watcher, which nobody needs without `reload`, and begins. */
 export const openSourceWatch: OpenSourceWatch = async (config, options) => {
@@ -45,16 +54,18 @@ export const openSourceWatch: OpenSourceWatch = async (config, options) => {
 type Accepts = (path: string) => boolean
 
 class Watch implements SourceWatch {
-  readonly #config: Config
+  readonly #config: WatchSettings
   readonly #options: WatchOptions
   readonly #watch: (path: string, options: ChokidarOptions) => FSWatcher
   readonly #watchers = new Map<string, FSWatcher>()
   readonly #known = new Set<string>()
   #isWhole = true
-  #changed = new Set<string>()
+  /** When each was noted. */
+  readonly #changed = new Map<string, number>()
+  #timer: NodeJS.Timeout | undefined
 
   constructor(
-    config: Config,
+    config: WatchSettings,
     options: WatchOptions,
     watch: (path: string, options: ChokidarOptions) => FSWatcher,
   ) {
@@ -85,6 +96,7 @@ class Watch implements SourceWatch {
   }
 
   close(): void {
+    clearTimeout(this.#timer)
     for (const watcher of this.#watchers.values()) void watcher.close()
     this.#watchers.clear()
   }
@@ -133,14 +145,26 @@ class Watch implements SourceWatch {
   #note(event: string, path: string, accepts: Accepts): void {
     const file = resolve(path)
     if (event.endsWith('Dir') || !accepts(file)) return
-    if (this.#changed.size === 0) setTimeout(() => this.#tell(), GATHER_MS)
-    this.#changed.add(file)
+    if (this.#changed.size === 0) this.#tellLater(performance.now())
+    this.#changed.set(file, performance.now())
   }
 
-  #tell(): void {
-    const files = [...this.#changed]
-    this.#changed = new Set()
-    this.#options.onChange(files)
+  #tellLater(sinceMs: number): void {
+    this.#timer = setTimeout(() => this.#tell(sinceMs), SETTLE_MS)
+  }
+
+  #tell(sinceMs: number): void {
+    const now = performance.now()
+    const settled = [...this.#changed]
+      .filter(([, notedAtMs]) => now - notedAtMs >= PASSED_OVER_MS)
+      .map(([file]) => file)
+    if (settled.length < this.#changed.size && now - sinceMs < GATHER_MS) {
+      this.#tellLater(sinceMs)
+      return
+    }
+    for (const file of settled) this.#changed.delete(file)
+    if (this.#changed.size > 0) this.#tellLater(now)
+    if (settled.length > 0) this.#options.onChange(settled)
   }
 }
 

@@ -37,6 +37,7 @@ const UNHEARD = [
   'write_min_rate',
   'linger_timeout',
   'limit_connections_per_address',
+  'limit_handshakes',
   'request_buffer_size',
   'request_buffer_time',
   'buffer_memory',
@@ -149,7 +150,10 @@ class NodeEngine implements Engine {
         'the engine on node:http speaks HTTP/1.1 only, not HTTP/2: see docs/engines.md',
       )
     }
-    const vain = UNHEARD.filter((name) => given.has(name) && !NOTHING.includes(config[name]))
+    const vain: string[] = UNHEARD.filter(
+      (name) => given.has(name) && !NOTHING.includes(config[name]),
+    )
+    if (this.#options.tls?.strictEnds === true) vain.push('suppress_ragged_eofs')
     if (vain.length === 0) return
     this.#options.log.warning(
       `the engine on node:http does not know ${vain.join(', ')}: see docs/engines.md`,

@@ -1,0 +1,63 @@
+// Connections that end without the word for it (close_notify), which whoever can cut a line can do as well.
+import net from 'node:net'
+import tls from 'node:tls'
+import test from 'ava'
+
+import { ENGINES, startProgram } from '../process/program.ts'
+import { Certificates } from './certificates.ts'
+
+const APP = `
+  const server = require('http').createServer((req, res) => res.end('ok'))
+  server.on('upgrade', (req, socket) => {
+    socket.on('end', () => console.error('seen: the end'))
+    socket.on('error', ({ code }) => console.error('seen:', code))
+    socket.resume()
+    socket.write('HTTP/1.1 101 Switching Protocols\\r\\nUpgrade: echo\\r\\nConnection: Upgrade\\r\\n\\r\\n')
+  })
+  server.listen(3000)`
+
+const UPGRADE = 'GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n'
+
+for (const engine of ENGINES) {
+  for (const [isSuppressed, seen] of [
+    [true, 'the end'],
+    // Node's TLS does not tell one end from the other.
+    [false, engine === 'native' ? 'ECONNRESET' : 'the end'],
+  ] as const) {
+    test(`an end without close_notify, suppress_ragged_eofs ${isSuppressed}: ${seen} (${engine})`, async (t) => {
+      const certificates = new Certificates(t).selfSigned('one')
+      const program = startProgram(t, {
+        files: {
+          ...certificates.files(),
+          'app.cjs': APP,
+          'monoceros.config.mjs': `export default { suppress_ragged_eofs: ${isSuppressed} }`,
+        },
+        args: [
+          ...['./app.cjs', '--engine', engine, '-b', '127.0.0.1:0', '-w', '1'],
+          ...['--certfile', 'one.pem', '--keyfile', 'one.key'],
+        ],
+      })
+      const [, port] = await program.line(/Listening at: https:\/\/127\.0\.0\.1:(\d+)/)
+      await endRagged(Number(port))
+      const [, what] = await program.line(/seen: (.*)/)
+      t.is(what, seen)
+      const isVain = engine === 'node' && !isSuppressed
+      t.is(/node:http does not know suppress_ragged_eofs: see/.test(program.log), isVain)
+    })
+  }
+}
+
+/** Has a connection upgraded, and ends the socket below TLS. */
+function endRagged(port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const raw = net.connect(port, '127.0.0.1')
+    const secure = tls.connect({ socket: raw, rejectUnauthorized: false })
+    secure.setTimeout(20_000, () => secure.destroy(new Error('no answer')))
+    secure.on('error', reject)
+    secure.write(UPGRADE)
+    secure.once('data', () => {
+      raw.end()
+      resolve()
+    })
+  })
+}
