@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use monoceros_engine::access::{AccessFormat, Entry};
+use monoceros_engine::access::{AccessFormat, Entry, RequestFields};
 
 /// Makes a format and an entry of an input, whose sections stand between lines of two dashes: format, method, target,
 /// version, client, fields of the request, fields of the answer.
@@ -27,7 +27,7 @@ pub fn check(input: &[u8]) {
         status: input.len() as u16,
         body_bytes: u64::MAX,
         duration: Duration::from_micros(input.len() as u64 * 999_999),
-        request_fields: &fields,
+        request_fields: RequestFields::Pairs(&fields),
         response_fields: section(6),
         pid: u32::MAX,
     };

@@ -16,6 +16,7 @@ use std::time::Duration;
 pub use format::AccessFormat;
 pub use syslog::Syslog;
 
+use crate::request::Span;
 use clock::Clock;
 use sink::Sink;
 
@@ -37,11 +38,37 @@ pub struct Entry<'a> {
     /// From the request's head to the answer's end.
     pub duration: Duration,
     /// Name and value of each field of the request.
-    pub request_fields: &'a [(&'a [u8], &'a [u8])],
+    pub request_fields: RequestFields<'a>,
     /// The answer's fields as they were sent, `Name: value\r\n` each.
     pub response_fields: &'a [u8],
     /// Of the worker.
     pub pid: u32,
+}
+
+/// The fields of a request, in the order in which they came.
+#[derive(Clone, Copy, Debug)]
+pub enum RequestFields<'a> {
+    /// Name and value of each.
+    Pairs(&'a [(&'a [u8], &'a [u8])]),
+    /// Where name and value of each stand in a head.
+    Spans {
+        /// The bytes that the spans are ranges of.
+        head: &'a [u8],
+        /// Name and value of each.
+        fields: &'a [(Span, Span)],
+    },
+}
+
+impl<'a> RequestFields<'a> {
+    /// Name and value of each.
+    pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let (pairs, spans, head) = match self {
+            Self::Pairs(pairs) => (pairs, &[][..], &[][..]),
+            Self::Spans { head, fields } => (&[][..], fields, head),
+        };
+        let spans = spans.iter().map(|(name, value)| (name.of(head), value.of(head)));
+        pairs.iter().copied().chain(spans)
+    }
 }
 
 /// An open access log.
@@ -192,7 +219,7 @@ mod tests {
             status: 200,
             body_bytes: 5,
             duration: Duration::from_millis(2),
-            request_fields: &[],
+            request_fields: RequestFields::Pairs(&[]),
             response_fields: b"",
             pid: 41,
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monoceros_engine::access::{AccessFormat, Entry};
+use monoceros_engine::access::{AccessFormat, Entry, RequestFields};
 use serde_json::{Value, json};
 
 fn rendered(entry: &Entry<'_>) -> Value {
@@ -22,12 +22,12 @@ fn entry() -> Entry<'static> {
         status: 200,
         body_bytes: 5,
         duration: Duration::from_micros(2_345),
-        request_fields: &[
+        request_fields: RequestFields::Pairs(&[
             (b"Host", b"example.org"),
             (b"authorization", b"Basic YW5uOnNlY3JldA=="),
             (b"X-Forwarded-For", b"10.0.0.1"),
             (b"x-forwarded-for", b"10.0.0.2"),
-        ],
+        ]),
         response_fields: b"",
         pid: 41,
     }
@@ -50,7 +50,8 @@ fn no_value_can_forge_a_line_or_a_member() {
     let hostile = b"a\",\"status\":500,\"x\":\"\\\r\n\x1b[2J\xff";
     let fields: &[(&[u8], &[u8])] =
         &[(b"user-agent", hostile), (b"referer", "\u{1f600}".as_bytes())];
-    let value = rendered(&Entry { request_fields: fields, remote: None, ..entry() });
+    let value =
+        rendered(&Entry { request_fields: RequestFields::Pairs(fields), remote: None, ..entry() });
     assert_eq!(value["status"], 200);
     assert_eq!(value["user_agent"], "a\",\"status\":500,\"x\":\"\\\r\n\u{1b}[2J\u{ff}");
     assert_eq!(value["referer"], "\u{1f600}");

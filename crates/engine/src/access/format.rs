@@ -79,11 +79,16 @@ impl AccessFormat {
                 let shown: String = rest[at..].chars().take(16).collect();
                 format!("%(name)s or %% must follow at {shown:?}")
             })?;
-            if !text.is_empty() {
-                parts.push(Part::Text(std::mem::take(&mut text)));
-            }
-            parts.push(part(name));
             rest = behind;
+            match part(name) {
+                Part::Atom(Atom::None) => text.push(b'-'),
+                part => {
+                    if !text.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut text)));
+                    }
+                    parts.push(part);
+                }
+            }
         }
         text.extend_from_slice(rest.as_bytes());
         if !text.is_empty() {
@@ -100,7 +105,7 @@ impl AccessFormat {
                 Part::Atom(atom) => atom.render(entry, time, line),
                 Part::Json => json::render(entry, time, line),
                 Part::RequestField(name) => {
-                    fields(line, name, entry.request_fields.iter().copied());
+                    fields(line, name, entry.request_fields.iter());
                 }
                 Part::ResponseField(name) => {
                     fields(line, name, split_fields(entry.response_fields));
@@ -281,8 +286,9 @@ fn or_dash(line: &mut Vec<u8>, value: Option<&[u8]>) {
 }
 
 fn escape(line: &mut Vec<u8>, value: &[u8]) {
-    // Nearly every value is as it is to be.
-    if value.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\')) {
+    // Nearly every value is as it is to be; all of it is looked at, which the compiler does many bytes at a time.
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+    if value.iter().fold(true, |all, byte| all & plain(*byte)) {
         return line.extend_from_slice(value);
     }
     for byte in value {

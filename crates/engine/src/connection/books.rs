@@ -1,7 +1,7 @@
 //! The end of an exchange in the books: the table of those in hand, the counters, the access log.
 
 use super::{Current, Shared};
-use crate::access::Entry;
+use crate::access::{Entry, RequestFields};
 
 impl Shared {
     /// Takes the exchange out of the table, counts and logs it.
@@ -24,20 +24,6 @@ impl Shared {
             return;
         }
         if let (Some(facts), Some(log)) = (&current.log, self.ctx.access.borrow_mut().as_mut()) {
-            let pairs = facts.fields.iter();
-            let pairs = pairs.map(|(name, value)| (name.of(&facts.head), value.of(&facts.head)));
-            // Few have more fields than find room here.
-            let (mut few, many): ([_; FEW_FIELDS], Vec<_>);
-            let request_fields = if facts.fields.len() <= FEW_FIELDS {
-                few = [(&b""[..], &b""[..]); FEW_FIELDS];
-                for (place, pair) in few.iter_mut().zip(pairs) {
-                    *place = pair;
-                }
-                &few[..facts.fields.len()]
-            } else {
-                many = pairs.collect();
-                &many
-            };
             let client = facts.client.map(|client| client.ip().to_canonical().to_string());
             let remote = client.as_deref().unwrap_or_else(|| self.remote());
             log.log(&Entry {
@@ -48,13 +34,10 @@ impl Shared {
                 status: current.status,
                 body_bytes: current.sent_bytes,
                 duration: elapsed,
-                request_fields,
+                request_fields: RequestFields::Spans { head: &facts.head, fields: &facts.fields },
                 response_fields: &facts.response_fields,
                 pid: self.ctx.pid,
             });
         }
     }
 }
-
-/// Fields of a request that the access log sees without memory of their own.
-const FEW_FIELDS: usize = 32;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Shared;
-use crate::access::Entry;
+use crate::access::{Entry, RequestFields};
 use crate::encoder;
 use crate::guard::{Fault, Refusal};
 use crate::request::Span;
@@ -56,7 +56,6 @@ impl Shared {
         let mut access = self.ctx.access.borrow_mut();
         let Some(log) = access.as_mut() else { return };
         let part = |span: Span| if span.is_empty() { b"-" } else { span.of(&fault.bytes) };
-        let field = |(name, value): &(Span, Span)| (name.of(&fault.bytes), value.of(&fault.bytes));
         log.log(&Entry {
             remote: Some(self.remote()).filter(|remote| !remote.is_empty()),
             method: part(fault.method),
@@ -65,7 +64,7 @@ impl Shared {
             status: refusal.status(),
             body_bytes: sent,
             duration: Duration::ZERO,
-            request_fields: &fault.fields.iter().map(field).collect::<Vec<_>>(),
+            request_fields: RequestFields::Spans { head: &fault.bytes, fields: &fault.fields },
             response_fields: b"",
             pid: self.ctx.pid,
         });

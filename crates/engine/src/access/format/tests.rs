@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::access::RequestFields;
 
 const TIME: &str = "[24/Nov/2026:14:17:00 +0000]";
 
@@ -15,7 +16,7 @@ fn entry() -> Entry<'static> {
         status: 201,
         body_bytes: 0,
         duration: Duration::new(90_061, 234_567_891),
-        request_fields: &[
+        request_fields: RequestFields::Pairs(&[
             (b"Host", b"example.org"),
             (b"REFERER", b"http://from/"),
             (b"User-Agent", b"curl/8 \"x\""),
@@ -23,7 +24,7 @@ fn entry() -> Entry<'static> {
             (b"X-Forwarded-For", b"1.1.1.1"),
             (b"x-forwarded-for", b"2.2.2.2"),
             (b"X-Empty", b""),
-        ],
+        ]),
         response_fields: b"Content-Type: text/plain\r\nSet-Cookie: a=1\r\nset-cookie:b=2\r\n",
         pid: 41,
     }
@@ -71,7 +72,12 @@ fn every_atom_has_gunicorns_value() {
 
 #[test]
 fn what_is_not_there_is_a_dash() {
-    let bare = Entry { remote: None, request_fields: &[], response_fields: b"", ..entry() };
+    let bare = Entry {
+        remote: None,
+        request_fields: RequestFields::Pairs(&[]),
+        response_fields: b"",
+        ..entry()
+    };
     let format = "%(h)s %(u)s %(f)s %(a)s %({x}i)s %({x}o)s %({NOT_SET_ANYWHERE}e)s %(Z)s %({x}y)s";
     assert_eq!(render(format, &bare), "- - - - - - - - -");
     assert_eq!(render("%({x-empty}i)s", &entry()), "-");
@@ -101,7 +107,7 @@ fn no_value_can_end_a_line_or_a_string() {
     let forged = Entry {
         method: b"G\"T",
         target: b"/%0A%22?\n\"",
-        request_fields: fields,
+        request_fields: RequestFields::Pairs(fields),
         response_fields: b"X: a\"\x0bb\r\n",
         ..entry()
     };
@@ -168,7 +174,7 @@ fn only_sound_basic_credentials_name_a_user() {
     ] {
         let fields: &[(&[u8], &[u8])] = &[(b"authorization", value.as_bytes())];
         assert_eq!(
-            render("%(u)s", &Entry { request_fields: fields, ..entry() }),
+            render("%(u)s", &Entry { request_fields: RequestFields::Pairs(fields), ..entry() }),
             expected,
             "{value}"
         );
