@@ -51,6 +51,8 @@ struct State {
 #[derive(Default)]
 struct Taken {
     batch: Batch,
+    /// Bytes of its text that JavaScript has.
+    read: usize,
     /// How many of its pieces JavaScript has.
     pieces: usize,
 }
@@ -106,14 +108,18 @@ impl Bridge {
         io.as_ref().map(call).ok_or_else(|| failed(Error::closed()))
     }
 
-    /// Takes the next batch and gives its text to `read`; `None` when nothing waits.
+    /// Takes the next part of a batch, or the next batch, and gives its text to `read`; `None` when nothing waits.
     pub(crate) fn take<T>(&self, env: Env, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
-        let mut taken = self.state.batch.borrow_mut();
-        taken.batch.clear();
-        taken.pieces = 0;
-        self.state.io.borrow().as_ref()?.take(&mut taken.batch);
-        lent::release(env, &self.state.returned);
-        (!taken.batch.is_empty()).then(|| read(&taken.batch.text))
+        let taken = &mut *self.state.batch.borrow_mut();
+        if taken.read == taken.batch.text.len() {
+            taken.batch.clear();
+            (taken.read, taken.pieces) = (0, 0);
+            self.state.io.borrow().as_ref()?.take(&mut taken.batch);
+            lent::release(env, &self.state.returned);
+        }
+        let start = taken.read;
+        taken.read = taken.batch.part_end(start);
+        (start < taken.read).then(|| read(&taken.batch.text[start..taken.read]))
     }
 
     /// The next piece of a body in the batch that was taken last.

@@ -31,6 +31,9 @@ export function exchangeInHand(): Exchange | undefined {
   return inHand
 }
 
+/** A text that is no shorter may be a part of its batch: `PART` of `inbound.rs`. */
+const PART_BYTES = 4_096
+
 /** Batches that are taken before the event loop has its turn for timers and other descriptors. */
 const BATCHES_A_TURN = 8
 
@@ -85,9 +88,11 @@ export class Crossing {
     }
   }
 
-  /** Takes the next batch; what was answered meanwhile is sent while this one is worked on. */
+  /** Takes the next batch, or the next part of one; what was answered meanwhile is sent while this is worked on. */
   #take(): boolean {
-    this.#ring.wake()
+    // More of the same batch may follow, of which few answers are worth no call.
+    if (this.#text.length < PART_BYTES) this.#ring.wake()
+    else this.#ring.wakeInBatch()
     this.#text = this.#engine.take() ?? ''
     this.#at = 0
     return this.#text !== ''

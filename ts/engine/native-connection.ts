@@ -1,7 +1,7 @@
 /** Connections of the native engine, and the streams of those that have several. */
 import type { Connection, ExchangeHandler } from './exchange.ts'
 import type { NativeExchange } from './native-exchange.ts'
-import { OUT, u16 } from './records.ts'
+import { copyOf, OUT, u16 } from './records.ts'
 import type { Ring } from './ring.ts'
 import { SecureFacts } from './secure-facts.ts'
 
@@ -22,14 +22,6 @@ type Beginning = { readonly text: string; readonly at: number } | NativeConnecti
 
 /** Most connections come to the same address: its text is kept once. */
 let lastLocal = ''
-
-/** A text of its own: V8 keeps a longer slice as a view of the whole text that it was cut from. */
-function copyOf(slice: string): string {
-  return slice.length < SLICE_MIN ? slice : ` ${slice}`.slice(1)
-}
-
-/** V8 copies what is shorter. */
-const SLICE_MIN = 13
 
 export class NativeConnection implements Connection {
   /** The connection's, or the exchange's if this is a stream. */

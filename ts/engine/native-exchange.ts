@@ -3,7 +3,7 @@ import { Backlog } from './backlog.ts'
 import { DISCARDS, type Exchange, type ExchangeOwner, LENGTH, NO_BODY } from './exchange.ts'
 import type { NativeConnection, Peer } from './native-connection.ts'
 import { NativeTunnel } from './native-tunnel.ts'
-import { METHODS, OUT, REQUEST, TOLD_BYTES, u16, u32 } from './records.ts'
+import { copyOf, METHODS, OUT, REQUEST, TOLD_BYTES, u16, u32 } from './records.ts'
 import { fitsRing, isLendable, type Ring } from './ring.ts'
 
 /** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
@@ -103,7 +103,7 @@ export class NativeExchange implements Exchange {
 
   get url(): string {
     const start = this.#urlAt
-    return this.#text.slice(start, start + u16(this.#text, this.#at + 1))
+    return copyOf(this.#text.slice(start, start + u16(this.#text, this.#at + 1)))
   }
 
   /** Where the target begins; the fields stand behind it. */
@@ -148,7 +148,7 @@ export class NativeExchange implements Exchange {
   get prefix(): string {
     if (!this.#told) return ''
     const end = this.#end - TOLD_BYTES
-    return this.#text.slice(end - u16(this.#text, end + 5), end)
+    return copyOf(this.#text.slice(end - u16(this.#text, end + 5), end))
   }
 
   /** The client as a trusted proxy told it. */
@@ -158,7 +158,7 @@ export class NativeExchange implements Exchange {
     const family = this.#told ? text.charCodeAt(end) : 0
     if (family === 0) return undefined
     const until = end - u16(text, end + 5)
-    const address = text.slice(until - text.charCodeAt(end + 4), until)
+    const address = copyOf(text.slice(until - text.charCodeAt(end + 4), until))
     return [address, u16(text, end + 1) || undefined, family === 4 ? 'IPv4' : 'IPv6']
   }
 
@@ -175,7 +175,9 @@ export class NativeExchange implements Exchange {
     const raw: string[] = new Array(u16(text, at + 3) * 2)
     for (let index = 0; index < raw.length; index++) {
       const end = start + u16(text, lengths)
-      raw[index] = text.slice(start, end)
+      const part = text.slice(start, end)
+      // Names become keys, which are texts of their own; values are what programs keep.
+      raw[index] = (index & 1) === 0 ? part : copyOf(part)
       start = end
       lengths += 2
     }

@@ -30,6 +30,14 @@ impl Batch {
         self.text.is_empty()
     }
 
+    /// Where the part ends that begins at `from`: what JavaScript gets as one text, which lives as long as anything
+    /// that was cut out of it.
+    #[must_use]
+    pub fn part_end(&self, from: usize) -> usize {
+        let next = self.requests.partition_point(|&(_, at)| (at as usize) < from + PART);
+        self.requests.get(next).map_or(self.text.len(), |&(_, at)| at as usize)
+    }
+
     /// Bytes of it all.
     pub(crate) fn size(&self) -> usize {
         self.text.len() + self.piece_bytes
@@ -261,6 +269,8 @@ pub(crate) struct ConnectionFacts<'a> {
     pub http2: bool,
 }
 
+/// Bytes after which a text ends with the next request: for those of most clients ten or more stand in one.
+const PART: usize = 4_096;
 /// Larger texts are given back after a flood.
 const KEEP: usize = 1 << 20;
 /// Methods that cross as their place in this list; `ts/engine/records.ts` has the same list.
@@ -278,3 +288,20 @@ const STREAM_CLOSED: u8 = 10;
 /// As a request, but it is not to be served: its time ran out while it waited.
 const WITHDRAWN: u8 = 15;
 const REFUSED: u8 = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_ends_with_the_next_request_behind_its_length() {
+        let requests = vec![(1, 0), (2, 1_000), (3, 5_000), (4, 9_000)];
+        let mut batch = Batch { text: vec![0; 10_000], requests, ..Batch::default() };
+        assert_eq!(batch.part_end(0), 5_000);
+        assert_eq!(batch.part_end(5_000), 10_000);
+        batch.requests.clear();
+        assert_eq!(batch.part_end(0), 10_000);
+        batch.clear();
+        assert_eq!(batch.part_end(0), 0);
+    }
+}

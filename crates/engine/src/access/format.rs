@@ -287,7 +287,7 @@ fn or_dash(line: &mut Vec<u8>, value: Option<&[u8]>) {
 
 fn escape(line: &mut Vec<u8>, value: &[u8]) {
     // Nearly every value is as it is to be; all of it is looked at, which the compiler does many bytes at a time.
-    let plain = |byte: u8| matches!(byte, b' '..=b'~') & (byte != b'"') & (byte != b'\\');
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     if value.iter().fold(true, |all, byte| all & plain(*byte)) {
         return line.extend_from_slice(value);
     }
