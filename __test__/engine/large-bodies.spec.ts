@@ -45,7 +45,10 @@ else {
     t.is((await ask(port, { method: 'POST', body })).toString(), 'as it was')
   })
 
-  test.serial('as long as write says that there is room, a buffer may be used again', async (t) => {
+  // From Node 26 on, here as there, what is written in one turn is held until its end, and so must not change before.
+  const untilTheTurn = Number(process.versions.node.split('.')[0]) >= 26
+  const testOfReuse = untilTheTurn ? test.serial.skip : test.serial
+  testOfReuse('as long as write says that there is room, a buffer may be used again', async (t) => {
     let written = 0
     const server = http.createServer((_req, res) => {
       const piece = Buffer.alloc(100_000)

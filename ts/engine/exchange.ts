@@ -43,6 +43,9 @@ export interface ExchangeOwner {
   onThrown?(): void
 }
 
+/** The fields of an answer: `Name: value` lines as one text, or names and values in turn, which costs less to write. */
+export type Fields = string | readonly string[]
+
 export interface Exchange {
   readonly connection: Connection
   owner: ExchangeOwner | undefined
@@ -74,12 +77,12 @@ export interface Exchange {
   respond(
     status: number,
     reason: string | undefined,
-    fields: string,
+    fields: Fields,
     flags: number,
     body: string | Uint8Array | undefined,
     encoding: BufferEncoding,
   ): void
-  head(status: number, reason: string | undefined, fields: string, flags: number): void
+  head(status: number, reason: string | undefined, fields: Fields, flags: number): void
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean
   trailers(fields: string): void
   /**

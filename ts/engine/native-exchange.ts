@@ -1,6 +1,13 @@
 /** Exchanges of the native engine, over the records of the crossing. */
 import { Backlog } from './backlog.ts'
-import { DISCARDS, type Exchange, type ExchangeOwner, LENGTH, NO_BODY } from './exchange.ts'
+import {
+  DISCARDS,
+  type Exchange,
+  type ExchangeOwner,
+  type Fields,
+  LENGTH,
+  NO_BODY,
+} from './exchange.ts'
 import type { NativeConnection, Peer } from './native-connection.ts'
 import { NativeTunnel } from './native-tunnel.ts'
 import { copyOf, METHODS, OUT, REQUEST, TOLD_BYTES, u16, u32 } from './records.ts'
@@ -90,40 +97,24 @@ export class NativeExchange implements Exchange {
   }
 
   get upgrade(): boolean {
-    return (this.#flags & REQUEST.UPGRADE) !== 0
+    return (flagsOf(this.#text, this.#at) & REQUEST.UPGRADE) !== 0
   }
 
   get expects(): boolean {
-    return (this.#flags & REQUEST.EXPECTS) !== 0
-  }
-
-  get #flags(): number {
-    return this.#text.charCodeAt(this.#at - 1)
+    return (flagsOf(this.#text, this.#at) & REQUEST.EXPECTS) !== 0
   }
 
   get url(): string {
-    const start = this.#urlAt
-    return copyOf(this.#text.slice(start, start + u16(this.#text, this.#at + 1)))
-  }
-
-  /** Where the target begins; the fields stand behind it. */
-  get #urlAt(): number {
     const text = this.#text
-    const at = this.#at
-    const fields = u16(text, at + 3)
-    return text.charCodeAt(at) !== 0 ? at + 5 + fields * 4 : at + 7 + fields * 4 + u16(text, at + 5)
-  }
-
-  /** Where the lengths of names and values begin. */
-  get #lengthsAt(): number {
-    return this.#text.charCodeAt(this.#at) !== 0 ? this.#at + 5 : this.#at + 7
+    const start = urlAt(text, this.#at)
+    return copyOf(text.slice(start, start + u16(text, this.#at + 1)))
   }
 
   get host(): string | undefined {
     const text = this.#text
     const at = this.#at
-    let lengths = this.#lengthsAt
-    let start = this.#urlAt + u16(text, at + 1)
+    let lengths = lengthsAt(text, at)
+    let start = urlAt(text, at) + u16(text, at + 1)
     for (let left = u16(text, at + 3); left > 0; left--) {
       const name = u16(text, lengths)
       const value = start + name
@@ -135,43 +126,37 @@ export class NativeExchange implements Exchange {
     return undefined
   }
 
-  /** The record ends with what a proxy told and where the application is mounted. */
-  get #told(): boolean {
-    return (this.#flags & REQUEST.TOLD) !== 0
-  }
-
   /** A trusted proxy says that the client speaks https. */
   get secure(): boolean {
-    return this.#told && this.#text.charCodeAt(this.#end - TOLD_BYTES + 3) !== 0
+    const text = this.#text
+    const at = this.#at
+    return isTold(text, at) && text.charCodeAt(endOf(text, at) - TOLD_BYTES + 3) !== 0
   }
 
   get prefix(): string {
-    if (!this.#told) return ''
-    const end = this.#end - TOLD_BYTES
-    return copyOf(this.#text.slice(end - u16(this.#text, end + 5), end))
+    const text = this.#text
+    const at = this.#at
+    if (!isTold(text, at)) return ''
+    const end = endOf(text, at) - TOLD_BYTES
+    return copyOf(text.slice(end - u16(text, end + 5), end))
   }
 
   /** The client as a trusted proxy told it. */
   get client(): Peer | undefined {
     const text = this.#text
-    const end = this.#end - TOLD_BYTES
-    const family = this.#told ? text.charCodeAt(end) : 0
+    const end = endOf(text, this.#at) - TOLD_BYTES
+    const family = isTold(text, this.#at) ? text.charCodeAt(end) : 0
     if (family === 0) return undefined
     const until = end - u16(text, end + 5)
     const address = copyOf(text.slice(until - text.charCodeAt(end + 4), until))
     return [address, u16(text, end + 1) || undefined, family === 4 ? 'IPv4' : 'IPv6']
   }
 
-  /** Where the record ends: its length stands before what this begins with. */
-  get #end(): number {
-    return this.#at - 5 + u32(this.#text, this.#at - 9)
-  }
-
   rawHeaders(): string[] {
     const text = this.#text
     const at = this.#at
-    let lengths = this.#lengthsAt
-    let start = this.#urlAt + u16(text, at + 1)
+    let lengths = lengthsAt(text, at)
+    let start = urlAt(text, at) + u16(text, at + 1)
     const raw: string[] = new Array(u16(text, at + 3) * 2)
     for (let index = 0; index < raw.length; index++) {
       const end = start + u16(text, lengths)
@@ -196,7 +181,7 @@ export class NativeExchange implements Exchange {
   respond(
     status: number,
     reason: string | undefined,
-    fields: string,
+    fields: Fields,
     flags: number,
     body: string | Uint8Array | undefined,
     encoding: BufferEncoding,
@@ -227,7 +212,7 @@ export class NativeExchange implements Exchange {
     this.end((flags & NO_BODY) === 0 ? bytes : undefined)
   }
 
-  head(status: number, reason: string | undefined, fields: string, flags: number): void {
+  head(status: number, reason: string | undefined, fields: Fields, flags: number): void {
     this.#ring.head(OUT.HEAD, this.id, status, reason, fields, flags, undefined, true)
   }
 
@@ -374,6 +359,34 @@ export class NativeExchange implements Exchange {
     if (!this.ended || this.bodyOpen || this.#asked > 0) return
     if (this.#live[this.#place] === this) this.#live[this.#place] = undefined
   }
+}
+
+// Functions and not private accessors, each read of which is a call into V8's runtime.
+
+/** The flags of a request's record, which stand before its fixed part. */
+function flagsOf(text: string, at: number): number {
+  return text.charCodeAt(at - 1)
+}
+
+/** Where the target begins; the fields stand behind it. */
+function urlAt(text: string, at: number): number {
+  const lengths = lengthsAt(text, at) + u16(text, at + 3) * 4
+  return text.charCodeAt(at) !== 0 ? lengths : lengths + u16(text, at + 5)
+}
+
+/** Where the lengths of names and values begin. */
+function lengthsAt(text: string, at: number): number {
+  return text.charCodeAt(at) !== 0 ? at + 5 : at + 7
+}
+
+/** The record ends with what a proxy told and where the application is mounted. */
+function isTold(text: string, at: number): boolean {
+  return (flagsOf(text, at) & REQUEST.TOLD) !== 0
+}
+
+/** Where the record ends: its length stands before what `at` is the place of. */
+function endOf(text: string, at: number): number {
+  return at - 5 + u32(text, at - 9)
 }
 
 /** Compared without making a string of it; each letter is 32 less where it is a capital. */

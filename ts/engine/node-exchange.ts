@@ -8,7 +8,7 @@ import type { Socket } from 'node:net'
 import { isView } from '../http/node/forwarding.ts'
 import { responseInternals } from '../http/node/internals.ts'
 import type { Mounted } from '../http/node/mount.ts'
-import type { Connection, Exchange, ExchangeHandler, ExchangeOwner } from './exchange.ts'
+import type { Connection, Exchange, ExchangeHandler, ExchangeOwner, Fields } from './exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from './exchange.ts'
 
 /** A server whose requests are exchanges for `handler`. */
@@ -193,7 +193,7 @@ class NodeExchange {
   respond(
     status: number,
     reason: string | undefined,
-    fields: string,
+    fields: Fields,
     flags: number,
     body: string | Uint8Array | undefined,
     encoding: BufferEncoding,
@@ -202,7 +202,7 @@ class NodeExchange {
     if (flags & LENGTH) {
       const length = body === undefined ? 0 : Buffer.byteLength(body, encoding)
       // Node tells the length of a body only where it sends one.
-      if (flags & NO_BODY) block += `Content-Length: ${length}\r\n`
+      if (flags & NO_BODY) block = [...flatFields(fields), 'Content-Length', `${length}`]
       else responseInternals(this.#res)._contentLength = length
     }
     this.head(status, reason, block, flags)
@@ -210,7 +210,7 @@ class NodeExchange {
     this.#res.end(body ?? '', encoding)
   }
 
-  head(status: number, reason: string | undefined, fields: string, flags: number): void {
+  head(status: number, reason: string | undefined, fields: Fields, flags: number): void {
     const res = this.#res
     const internals = responseInternals(res)
     res.sendDate = (flags & DATE) !== 0
@@ -219,7 +219,11 @@ class NodeExchange {
     internals._removedContLen = (flags & LENGTH) === 0
     internals._removedTE = (flags & (CHUNKED | CHUNKED_SILENT)) === 0
     // One flat array: names may repeat, and their order stays.
-    res.writeHead(status, reason ?? STATUS_CODES[status] ?? 'unknown', flatFields(fields))
+    res.writeHead(
+      status,
+      reason ?? STATUS_CODES[status] ?? 'unknown',
+      flatFields(fields) as string[],
+    )
   }
 
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean {
@@ -272,7 +276,8 @@ let lastFields = ''
 let lastFlat: string[] = []
 
 /** `Name: value` lines as node's flat array, which nobody changes: many answers have the fields of the one before. */
-function flatFields(fields: string): string[] {
+function flatFields(fields: Fields): readonly string[] {
+  if (typeof fields !== 'string') return fields
   if (fields === lastFields) return lastFlat
   const flat: string[] = []
   for (let at = 0; at < fields.length; ) {

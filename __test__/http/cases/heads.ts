@@ -15,6 +15,23 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   'end with bytes': (res) => res.end(Buffer.from('hello')),
   'end with a Uint8Array': (res) => res.end(new Uint8Array([104, 105])),
   'end with text beyond ASCII': (res) => res.end('gr\u00fc\u00df \u2603'),
+  'end with null in place of an encoding and a callback': (res) => {
+    const end = res.end as (...args: unknown[]) => ServerResponse
+    return end.call(res.writeHead(200, { 'Content-Length': 5 }), 'hello', null, null)
+  },
+  'end with text whose last letter is beyond ASCII': (res) => res.end('hello \ud83d\ude00'),
+  'end with long text beyond ASCII': (res) => res.end('\u00fc'.repeat(500)),
+  'values short, long, of numbers and several': (res) => {
+    res.setHeader('A', '')
+    res.setHeader('B', 'b'.repeat(100))
+    res.setHeader('C', 13)
+    res.setHeader('Set-Cookie', ['a=1', 'b=2'])
+    res.end('x')
+  },
+  'writeHead with such values': (res) => {
+    const values = { a: '', b: 'b'.repeat(100), c: 13, 'set-cookie': ['a=1', 'b=2'] }
+    res.writeHead(200, values).end('x')
+  },
   'end with latin1': (res) => res.end('\u00e9', 'latin1'),
   'end with base64': (res) => res.end('aGVsbG8=', 'base64'),
   'write, then end': (res) => {

@@ -56,6 +56,33 @@ export const objects: Scenarios = {
     Object.getPrototypeOf(res) === http.ServerResponse.prototype,
   ]),
 
+  'listeners of a response come and go': seen((_req, res) => {
+    const told: unknown[] = []
+    const listener = () => {}
+    // Node has a listener of its own for 'finish'.
+    const names = () => told.push(res.eventNames().filter((name) => name !== 'finish'))
+    names()
+    res.on('removeListener', (name) => told.push(name))
+    res.on('drain', listener).on('close', listener).on('constructor', listener)
+    names()
+    res.removeListener('close', listener).off('constructor', listener)
+    names()
+    res.once('drain', listener).removeListener('drain', listener)
+    names()
+    res.removeAllListeners('drain')
+    told.push(res.emit('toString'), res.emit('drain'), res.listenerCount('drain'))
+    res.removeAllListeners('removeListener')
+    names()
+    return told
+  }),
+
+  'the only listener of a response goes without a word to itself': seen((_req, res) => {
+    const told: unknown[] = []
+    const listener = (name: unknown) => told.push(name)
+    res.on('removeListener', listener).removeListener('removeListener', listener)
+    return [told, res.listenerCount('removeListener'), res.emit('removeListener', 'x')]
+  }),
+
   'they are so after a swap of prototypes, and their methods work': seen((req, res) => {
     Object.setPrototypeOf(req, swapped.request)
     Object.setPrototypeOf(res, swapped.response)

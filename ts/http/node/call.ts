@@ -3,7 +3,7 @@
  * the life-cycle events in node's order.
  */
 import { channel } from 'node:diagnostics_channel'
-import type { Exchange, ExchangeOwner } from '../../engine/exchange.ts'
+import type { Exchange, ExchangeOwner, Fields } from '../../engine/exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY } from '../../engine/exchange.ts'
 import type { InHand } from './brand.ts'
 import { CorkedWrites } from './corked.ts'
@@ -43,8 +43,9 @@ export class Call implements ExchangeOwner, InHand {
   /** How far the head is: UNDECIDED, SIMPLE or RENDERED. */
   head = UNDECIDED
   status = 0
-  reason = ''
-  fields = ''
+  /** The status code's own phrase where it is undefined. */
+  reason: string | undefined = undefined
+  fields: Fields = ''
   flags = 0
   /** The body goes in chunks; the engine frames them. */
   chunked = false

@@ -82,17 +82,3 @@ function descends(value: unknown, prototype: object): value is object {
     Object.prototype.isPrototypeOf.call(prototype, value)
   )
 }
-
-/**
- * A plain function that calls node's constructor on an object of its own: `Reflect.construct` costs more than it saves.
- * V8 sizes new objects by the chain of constructors, hence the prototype of the function itself.
- */
-export function constructorOf<C>(parent: unknown, prototype: object): C {
-  const initialize = parent as (this: object, first: unknown, second: unknown) => void
-  function Instance(this: object, first: unknown, second: unknown) {
-    initialize.call(this, first, second)
-  }
-  Instance.prototype = prototype
-  Object.setPrototypeOf(Instance, initialize)
-  return Instance as unknown as C
-}

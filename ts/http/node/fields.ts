@@ -15,12 +15,12 @@ const INVALID_NAME = -2
 
 export type FieldMap = Record<string, [name: string, value: unknown]>
 
-/** The text of the block that was rendered last: a second result without an object for each request. */
-export let renderedFields = ''
+/** What was rendered last, names and values in turn: a second result without an object for each request. */
+export let renderedFields: string[] = []
 
 /** Renders `res[kOutHeaders]`, whose names and values `setHeader` has checked. */
 export function renderMap(map: FieldMap): number {
-  let text = ''
+  const list: string[] = []
   let has = 0
   for (const key in map) {
     const entry = map[key]
@@ -29,28 +29,28 @@ export function renderMap(map: FieldMap): number {
     if (kind === NOT_SIMPLE) return NOT_SIMPLE
     has |= kind
     const value = entry[1]
-    if (typeof value === 'string') text += `${entry[0]}: ${value}\r\n`
-    else if (Array.isArray(value)) for (const one of value) text += `${entry[0]}: ${one}\r\n`
-    else text += `${entry[0]}: ${value}\r\n`
+    if (typeof value === 'string') list.push(entry[0], value)
+    else if (Array.isArray(value)) for (const one of value) list.push(entry[0], `${one}`)
+    else list.push(entry[0], `${value}`)
   }
-  renderedFields = text
+  renderedFields = list
   return has
 }
 
 /** Renders the object given to `writeHead`, checking names and values as node does. */
 export function renderObject(object: Record<string, unknown>): number {
-  let text = ''
+  const list: string[] = []
   let has = 0
   for (const name in object) {
     const kind = checkedNames.get(name) ?? checkName(name)
     const value = object[name]
     if (kind < 0 || !Object.hasOwn(object, name)) return NOT_SIMPLE
     has |= kind
-    if (isPlain(value)) text += `${name}: ${value}\r\n`
+    if (isPlain(value)) list.push(name, `${value}`)
     else if (!Array.isArray(value) || !value.every(isPlain)) return NOT_SIMPLE
-    else for (const one of value) text += `${name}: ${one}\r\n`
+    else for (const one of value) list.push(name, `${one}`)
   }
-  renderedFields = text
+  renderedFields = list
   return has
 }
 

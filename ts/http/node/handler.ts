@@ -8,9 +8,10 @@ import type { Connection, Exchange, ExchangeHandler } from '../../engine/exchang
 import { expectationOf, expectsContinue } from '../../engine/expectation.ts'
 import { kCall } from './brand.ts'
 import { Call } from './call.ts'
+import { constructorsOf } from './constructors.ts'
 import { noteResult } from './errors.ts'
 import type { Prototypes, RequestConstructor, ResponseConstructor } from './express.ts'
-import { constructorOf, ExpressWatch } from './express.ts'
+import { ExpressWatch } from './express.ts'
 import { installMethods } from './install.ts'
 import type { NodeRequest, NodeResponse, ServerInternals } from './internals.ts'
 import {
@@ -256,13 +257,6 @@ function ownConstructors(internals: ServerInternals): Prototypes | undefined {
   const Response = internals[kServerResponse]
   if (Request === http.IncomingMessage && Response === http.ServerResponse) return undefined
   return { Request: Request as RequestConstructor, Response: Response as ResponseConstructor }
-}
-
-function constructorsOf(request: object, response: object): Prototypes {
-  return {
-    Request: constructorOf<RequestConstructor>(http.IncomingMessage, request),
-    Response: constructorOf<ResponseConstructor>(http.ServerResponse, response),
-  }
 }
 
 const plain = constructorsOf(http.IncomingMessage.prototype, http.ServerResponse.prototype)

@@ -164,6 +164,9 @@ export const kWritableFinished = symbolOf(someResponse, 'kWritableFinished')
 /** The callbacks of `end`, from Node 24; before that they are listeners of 'finish'. */
 export const kEndCallbacks = symbolOf(someResponse, 'kEndCallbacks')
 
+/** Whether an emitter began with an object of listeners that was there already. */
+export const kShapeMode = symbolOf(new EventEmitter(), 'shapeMode')
+
 const kCapture = symbolOf(new EventEmitter(), 'kCapture')
 
 /** Whether an emitter handles the rejections of its listeners itself (`captureRejections`). */

@@ -89,7 +89,7 @@ function end(this: OurResponse, chunk?: unknown, encoding?: unknown, callback?: 
   const call = this[kCall]
   if (call === undefined) return original.end.call(this, chunk, encoding, callback)
   if (
-    callback === undefined &&
+    (callback === undefined || callback === null) &&
     (encoding === undefined || encoding === null || encoding === 'utf8') &&
     (typeof chunk === 'string' || chunk instanceof Uint8Array || chunk === undefined) &&
     !this.finished &&
@@ -216,7 +216,7 @@ function decideSimply(
   else if ((has & HAS_LENGTH) === 0) call.chunked = true
   call.head = SIMPLE
   call.status = status
-  call.reason = reason
+  call.reason = status === 200 && reason === 'OK' ? undefined : reason
   call.fields = renderedFields
   call.flags = flags
   res._header = RESPONSE_LINE
