@@ -10,6 +10,7 @@ import type { ChokidarOptions, FSWatcher } from 'chokidar'
 
 import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
+import { system } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
 import { globBase, globPattern, isGlob } from '../settings/glob.ts'
 
@@ -145,8 +146,8 @@ class Watch implements SourceWatch {
   #note(event: string, path: string, accepts: Accepts): void {
     const file = resolve(path)
     if (event.endsWith('Dir') || !accepts(file)) return
-    if (this.#changed.size === 0) this.#tellLater(performance.now())
-    this.#changed.set(file, performance.now())
+    if (this.#changed.size === 0) this.#tellLater(system.now())
+    this.#changed.set(file, system.now())
   }
 
   #tellLater(sinceMs: number): void {
@@ -154,7 +155,7 @@ class Watch implements SourceWatch {
   }
 
   #tell(sinceMs: number): void {
-    const now = performance.now()
+    const now = system.now()
     const settled = [...this.#changed]
       .filter(([, notedAtMs]) => now - notedAtMs >= PASSED_OVER_MS)
       .map(([file]) => file)
