@@ -1,16 +1,23 @@
+import { countAbandoned, countStanding } from './garbage.ts'
+
 /**
  * What the engine has not taken yet of an answer: references to the application's own bytes and no copy, so that two
  * hundred slow readers of one large buffer cost that buffer once.
  */
 export class Backlog {
-  /** Bytes of the parts that no other answer has waited with: what the application keeps for all is not its clients'. */
-  #fresh = 0
   #parts: Uint8Array[] = []
+  /** What each part takes of memory for this answer alone. */
+  #weights: number[] = []
   /** The part at the front, and how much of it is gone. */
   #first = 0
   #taken = 0
   /** Bytes that are left. */
   length = 0
+  /**
+   * Bytes of the parts that no other answer has waited with: what the application keeps for all is not its clients'. A
+   * part that is sent by half is whole in memory.
+   */
+  fresh = 0
   /** What follows all of it, to be lent to the engine. */
   last: Uint8Array | undefined
   /** The answer is complete behind these bytes. */
@@ -21,14 +28,18 @@ export class Backlog {
   push(bytes: Uint8Array, counted = false): void {
     this.#parts.push(bytes)
     this.length += bytes.length
-    if (!counted || SEEN.has(bytes.buffer)) return
+    const weight = counted && !SEEN.has(bytes.buffer) ? bytes.length : 0
+    this.#weights.push(weight)
+    if (weight === 0) return
     SEEN.add(bytes.buffer)
-    this.#fresh += bytes.length
+    this.fresh += weight
+    countStanding(weight)
   }
 
-  /** Bytes that are there for this answer alone. */
-  get fresh(): number {
-    return Math.min(this.#fresh, this.length)
+  /** Nothing of it is wanted any more. */
+  giveUp(): void {
+    countAbandoned(this.fresh)
+    this.fresh = 0
   }
 
   /** Takes the next piece out: at most `most` bytes, and never of two parts. */
@@ -48,10 +59,14 @@ export class Backlog {
 
   /** Lets go of the part at the front; the list is cut only now and then, since that copies it. */
   #pass(): void {
+    const weight = this.#weights[this.#first] ?? 0
+    this.fresh -= weight
+    countStanding(-weight)
     this.#parts[this.#first++] = EMPTY
     this.#taken = 0
     if (this.#first < CUT_AT && this.#first < this.#parts.length) return
     this.#parts = this.#parts.slice(this.#first)
+    this.#weights = this.#weights.slice(this.#first)
     this.#first = 0
   }
 }

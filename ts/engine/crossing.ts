@@ -9,13 +9,13 @@ import { AsyncResource } from 'node:async_hooks'
 import type { NativeEngine } from '../native/index.ts'
 import type { Exchange, ExchangeHandler } from './exchange.ts'
 import { meetUnheard } from './expectation.ts'
+import { countBodyBytes } from './garbage.ts'
 import { NativeConnection, SECURE } from './native-connection.ts'
 import { type Live, NativeExchange } from './native-exchange.ts'
 import type { NativeTunnel } from './native-tunnel.ts'
 import { IN, PLACE_MASK, REQUEST, u16, u32 } from './records.ts'
 import type { Ring } from './ring.ts'
 import { secureFactsLength } from './secure-facts.ts'
-import { countBodyBytes } from './young-garbage.ts'
 
 /** From Node 24 on an async scope is empty of what handlers entered, whichever resource opens it. */
 const SHARED_SCOPE = Number(process.versions.node.split('.')[0]) >= 24

@@ -305,6 +305,7 @@ export class NativeExchange implements Exchange {
 
   reset(): void {
     this.ended = true
+    this.#backlog?.giveUp()
     this.#backlog = undefined
     this.#ring.command(OUT.RESET, this.id)
   }
@@ -313,6 +314,7 @@ export class NativeExchange implements Exchange {
   aborted(): void {
     this.ended = true
     this.bodyOpen = false
+    this.#backlog?.giveUp()
     this.#backlog = undefined
     this.owner?.onAborted()
   }

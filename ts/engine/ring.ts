@@ -5,8 +5,8 @@
 import type { NativeEngine } from '../native/index.ts'
 import { system } from '../process/system.ts'
 import type { Fields } from './exchange.ts'
+import { countBodyBytes } from './garbage.ts'
 import { LENT, OUT, RECORD_BYTES, RING_DATA, WORD } from './records.ts'
-import { countBodyBytes } from './young-garbage.ts'
 
 /** Bytes of records that fit; a power of two. */
 const RING_BYTES = 1 << 20

@@ -58,14 +58,25 @@ fn whoever_takes_answers_is_served_on() {
     let mut client = stalling(&mut engine);
     engine.settle();
     let before = engine.received().len();
-    // The windows of the connection and of all streams.
-    let open = |stream: u32| frame(8, 0, stream, &(4u32 << 20).to_be_bytes());
-    let all: Vec<u8> = (0..MANY).flat_map(|number| open(number * 2 + 1)).collect();
-    client.send(&mut engine, [open(0), all].concat());
+    client.send(&mut engine, all_windows());
     engine.until("more begin", |engine| {
         client.take();
         (engine.received().len() > before + 4).then_some(())
     });
+}
+
+#[test]
+fn what_the_system_takes_for_a_client_that_does_not_read_begins_little() {
+    let mut engine = engine(Limits::default(), answers_by_pieces());
+    let mut client = stalling(&mut engine);
+    client.send(&mut engine, all_windows());
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_millis(100));
+        engine.settle();
+    }
+    // Some megabytes are in the system's buffers.
+    let begun = engine.received().len();
+    assert!((3..16).contains(&begun), "{begun}");
 }
 
 #[test]
@@ -119,6 +130,31 @@ fn large_answers() -> crate::harness::Handler {
     })
 }
 
+/// The same, as JavaScript does it: a window at a time, and whole in memory until its end.
+fn answers_by_pieces() -> crate::harness::Handler {
+    let mut left = std::collections::HashMap::new();
+    Box::new(move |js, event| {
+        let id = match event {
+            Event::Request(request) => {
+                js.head_with_length(request.id, 200, "", LENGTH, LARGE);
+                left.insert(request.id, LARGE);
+                request.id
+            }
+            Event::Drained(id) => *id,
+            _ => return,
+        };
+        let Some(left) = left.get_mut(&id).filter(|left| **left > 0) else { return };
+        js.large(id, vec![b'x'; WINDOW]);
+        *left -= WINDOW as u32;
+        js.held(id, if *left > 0 { LARGE } else { 0 });
+        if *left > 0 {
+            js.notify(id);
+        } else {
+            js.end(id, true);
+        }
+    })
+}
+
 /// A client that asks for many answers at once and opens no window.
 fn stalling(engine: &mut Engine) -> Client {
     let mut client = Client::connect(engine);
@@ -129,6 +165,14 @@ fn stalling(engine: &mut Engine) -> Client {
     client.send(engine, [OPENING, &settings, &asked].concat());
     engine.event("one has begun", |event| matches!(event, Event::Request(_)).then_some(()));
     client
+}
+
+/// Opens the windows of the connection and of all streams.
+fn all_windows() -> Vec<u8> {
+    let open = |stream: u32| frame(8, 0, stream, &(4u32 << 20).to_be_bytes());
+    let all: Vec<u8> = (0..MANY).flat_map(|number| open(number * 2 + 1)).collect();
+    // A connection may have no more than 2 GiB.
+    [(0..16).flat_map(|_| open(0)).collect(), all].concat()
 }
 
 /// How many heads of answers there are in what has come.

@@ -55,6 +55,8 @@ pub(super) struct Exchange {
     pub(super) kept: Cell<usize>,
     /// Bytes of the answer that JavaScript holds.
     pub(super) behind: Cell<usize>,
+    /// The most that these have been.
+    pub(super) most_behind: Cell<usize>,
     /// The answer has begun, and is complete, so that what it weighs is known.
     pub(super) answers: Cell<bool>,
     pub(super) weighed: Cell<bool>,
@@ -120,6 +122,7 @@ impl Exchange {
             begun: Cell::new(0),
             kept: Cell::new(0),
             behind: Cell::new(0),
+            most_behind: Cell::new(0),
             answers: Cell::new(false),
             weighed: Cell::new(false),
         })

@@ -94,15 +94,20 @@ impl Streams {
         if held + self.len() * standing.expected.get() < MOST_STANDING {
             return true;
         }
-        standing.doubt(now);
+        let all = self.all();
+        if all.iter().any(|one| one.keeps_waiting(now)) {
+            standing.doubt(now);
+        }
         let expected = standing.expected.get();
-        let weight: usize = self.all().iter().map(|one| one.weight(now, expected)).sum();
+        let weight: usize = all.iter().map(|one| one.weight(now, expected)).sum();
         weight < MOST_STANDING
     }
 
-    /// Whoever reads, if slowly, gets on: one more may begin for so many bytes as are known to have arrived.
+    /// Whoever reads, if slowly, gets on: one more may begin for so many bytes as are known to have arrived. What a
+    /// client's system takes by itself, which is a few megabytes, is no reason to hold much more for it.
     fn has_read(&self, arrived: u64) -> bool {
-        let reads = arrived.saturating_sub(self.standing.passed.get()) >= ONE_MORE;
+        let price = ONE_MORE.max(self.standing.behind.get() as u64);
+        let reads = arrived.saturating_sub(self.standing.passed.get()) >= price;
         if reads {
             self.standing.passed.set(arrived);
         }
@@ -172,6 +177,7 @@ impl Exchange {
     pub(super) fn set_behind(&self, bytes: usize) {
         let Some(streams) = self.streams.upgrade().filter(|_| !self.is_closed()) else { return };
         let before = self.behind.replace(bytes);
+        self.most_behind.set(self.most_behind.get().max(bytes));
         let standing = &streams.standing;
         standing.behind.set(standing.behind.get() + bytes - before);
         if bytes > standing.expected.get() {
@@ -186,9 +192,16 @@ impl Exchange {
             && !self.weighed.replace(true)
             && let Some(streams) = self.streams.upgrade()
         {
-            let weight = self.unsent.bytes() + self.behind.get();
+            // It is complete when little of it is left.
+            let weight = self.unsent.bytes().max(self.most_behind.get());
             streams.standing.learn(weight, self.shared.ctx.now_ms());
         }
+    }
+
+    /// Its answer is overdue.
+    fn keeps_waiting(&self, now: u64) -> bool {
+        let waits = self.start.get() == Start::Begun && !self.answers.get();
+        waits && now >= self.begun.get() + EXPECTED_MS
     }
 
     fn weight(&self, now: u64, expected: usize) -> usize {
@@ -245,7 +258,7 @@ const MOST_OF_ONE: usize = 1 << 20;
 const LEAST_OF_ONE: usize = 16_384;
 /// An answer is expected for so long.
 const EXPECTED_MS: u64 = 100;
-/// Beyond the bound one more begins for each so many bytes that the client takes.
+/// Beyond the bound one more begins for each so many bytes that the client takes, or as many as JavaScript holds.
 const ONE_MORE: u64 = 262_144;
 /// An answer of which nothing has been taken for so long stands.
 const STANDS_MS: u64 = 2_000;
