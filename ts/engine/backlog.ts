@@ -1,9 +1,9 @@
-import { countAbandoned, countStanding } from './garbage.ts'
-
 /**
  * What the engine has not taken yet of an answer: references to the application's own bytes and no copy, so that two
  * hundred slow readers of one large buffer cost that buffer once.
  */
+import { countAbandoned, countStanding } from './garbage.ts'
+
 export class Backlog {
   #parts: Uint8Array[] = []
   /** What each part takes of memory for this answer alone. */
