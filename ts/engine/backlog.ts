@@ -37,7 +37,7 @@ export class Backlog {
   }
 
   /** Nothing of it is wanted any more. */
-  giveUp(): void {
+  giveUp(): undefined {
     countAbandoned(this.fresh)
     this.fresh = 0
   }

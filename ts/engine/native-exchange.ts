@@ -305,8 +305,7 @@ export class NativeExchange implements Exchange {
 
   reset(): void {
     this.ended = true
-    this.#backlog?.giveUp()
-    this.#backlog = undefined
+    this.#backlog = this.#backlog?.giveUp()
     this.#ring.command(OUT.RESET, this.id)
   }
 
@@ -314,8 +313,7 @@ export class NativeExchange implements Exchange {
   aborted(): void {
     this.ended = true
     this.bodyOpen = false
-    this.#backlog?.giveUp()
-    this.#backlog = undefined
+    this.#backlog = this.#backlog?.giveUp()
     this.owner?.onAborted()
   }
 
