@@ -15,10 +15,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use monoceros_engine::access::AccessLog;
 use monoceros_engine::error::Error;
-use monoceros_engine::inbound::Batch;
+use monoceros_engine::inbound::{Batch, Piece};
 use monoceros_engine::io_thread::{IoThread, Options};
 use monoceros_engine::lent::Returned;
 use monoceros_engine::limits::Limits;
@@ -122,12 +121,12 @@ impl Bridge {
         (start < taken.read).then(|| read(&taken.batch.text[start..taken.read]))
     }
 
-    /// The next piece of a body in the batch that was taken last.
-    pub(crate) fn piece(&self) -> Bytes {
+    /// Gives `read` the next piece of a body in the batch that was taken last.
+    pub(crate) fn piece<T>(&self, read: impl FnOnce(Piece<'_>) -> T) -> T {
         let taken = &mut *self.state.batch.borrow_mut();
-        let piece = taken.batch.chunks.get_mut(taken.pieces).map(std::mem::take);
+        let number = taken.pieces;
         taken.pieces += 1;
-        piece.unwrap_or_default()
+        read(taken.batch.piece(number))
     }
 
     /// Lends a Buffer to the I/O thread as the next piece beside the ring; says whether it could.

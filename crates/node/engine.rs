@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use monoceros_engine::error::Error;
 use monoceros_engine::in_hand;
+use monoceros_engine::inbound::Piece;
 use monoceros_engine::listener::Seat;
 use monoceros_engine::rules::Rules;
 use monoceros_engine::scoreboard::Board;
@@ -71,15 +72,16 @@ impl Engine {
     /// The next piece of a body that the text of the last batch refers to.
     #[napi(catch_unwind)]
     pub fn piece<'env>(&self, env: &'env Env) -> napi::Result<BufferSlice<'env>, String> {
-        let piece = self.bridge.piece();
-        let buffer = if piece.len() < SHARE_FROM {
-            BufferSlice::copy_from(env, &piece)
-        } else {
-            let (data, len) = (piece.as_ptr().cast_mut(), piece.len());
-            // SAFETY: the bytes live until JavaScript has let go of the Buffer, nobody else has them, and no two pieces
-            // share any.
-            unsafe { BufferSlice::from_external(env, data, len, piece, |_, piece| drop(piece)) }
-        };
+        let buffer = self.bridge.piece(|piece| match piece {
+            Piece::Short(bytes) => BufferSlice::copy_from(env, bytes),
+            Piece::Own(bytes) if bytes.len() < SHARE_FROM => BufferSlice::copy_from(env, &bytes),
+            Piece::Own(bytes) => {
+                let (data, len) = (bytes.as_ptr().cast_mut(), bytes.len());
+                // SAFETY: the bytes live until JavaScript has let go of the Buffer, nobody else has them, and no two
+                // pieces share any.
+                unsafe { BufferSlice::from_external(env, data, len, bytes, |_, bytes| drop(bytes)) }
+            }
+        });
         buffer.map_err(|error| napi::Error::new("ERR_ENGINE_SYSTEM".into(), error.reason.clone()))
     }
 

@@ -4,6 +4,8 @@
 //! strings out of it only when somebody asks. `ts/engine/records.ts` reads what is written here. All numbers are
 //! little-endian.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 
 use crate::request::{Head, Prefix};
@@ -16,14 +18,48 @@ pub struct Batch {
     /// The records.
     pub text: Vec<u8>,
     /// Pieces of request bodies, in the order in which the records refer to them.
-    pub chunks: Vec<Bytes>,
+    pieces: Vec<Kept>,
+    /// The bytes of those that are short.
+    short: Vec<u8>,
     /// The requests, and where in the text their records begin: until JavaScript takes it, one may be withdrawn.
     requests: Vec<(u32, u32)>,
     /// Bytes of the pieces.
     piece_bytes: usize,
 }
 
+/// A piece of a request body.
+#[derive(Debug)]
+pub enum Piece<'a> {
+    /// Short: to be copied.
+    Short(&'a [u8]),
+    /// Nobody else's.
+    Own(Bytes),
+}
+
+/// Short pieces are copied: memory for each would be taken by one thread and given back by another, and a piece of what
+/// hyper has read keeps hyper from reading there again.
+#[derive(Debug)]
+enum Kept {
+    Short(Range<usize>),
+    Own(Bytes),
+}
+
 impl Batch {
+    /// The piece of this number, from 0; one of its own is taken out.
+    pub fn piece(&mut self, number: usize) -> Piece<'_> {
+        match self.pieces.get_mut(number) {
+            Some(Kept::Short(range)) => Piece::Short(&self.short[range.clone()]),
+            Some(Kept::Own(bytes)) => Piece::Own(std::mem::take(bytes)),
+            None => Piece::Short(&[]),
+        }
+    }
+
+    /// How many pieces there are.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        self.pieces.len()
+    }
+
     /// Whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -46,11 +82,14 @@ impl Batch {
     /// Empties the batch and keeps its memory, unless a flood made it large.
     pub fn clear(&mut self) {
         self.text.clear();
-        self.chunks.clear();
+        self.pieces.clear();
+        self.short.clear();
         self.requests.clear();
         self.piece_bytes = 0;
-        if self.text.capacity() > KEEP {
-            self.text = Vec::new();
+        for bytes in [&mut self.text, &mut self.short] {
+            if bytes.capacity() > KEEP {
+                *bytes = Vec::new();
+            }
         }
     }
 
@@ -62,7 +101,12 @@ impl Batch {
             let before = self.text.len() as u32;
             self.requests.extend(other.requests.iter().map(|&(id, at)| (id, at + before)));
             self.text.extend_from_slice(&other.text);
-            self.chunks.append(&mut other.chunks);
+            let before = self.short.len();
+            self.short.extend_from_slice(&other.short);
+            self.pieces.extend(other.pieces.drain(..).map(|piece| match piece {
+                Kept::Short(range) => Kept::Short(range.start + before..range.end + before),
+                own @ Kept::Own(_) => own,
+            }));
             self.piece_bytes += other.piece_bytes;
         }
         other.clear();
@@ -113,8 +157,7 @@ impl Batch {
         let body_kind = match body {
             RequestBody::None => 0,
             RequestBody::Whole(whole) => {
-                self.piece_bytes += whole.len();
-                self.chunks.push(whole);
+                self.keep(whole);
                 1
             }
             RequestBody::Streams => 2,
@@ -129,7 +172,7 @@ impl Batch {
             | u8::from(ahead.is_some()) << 5
             | u8::from(head.expects) << 6
             | u8::from(told) << 7;
-        self.chunks.extend(ahead);
+        ahead.into_iter().for_each(|bytes| self.keep(bytes));
         self.requests.push((id, self.text.len() as u32));
         self.start(REQUEST, id);
         let length_at = self.text.len();
@@ -184,8 +227,7 @@ impl Batch {
     /// A piece of a streamed request body.
     pub(crate) fn data(&mut self, id: u32, piece: Bytes) {
         self.start(DATA, id);
-        self.piece_bytes += piece.len();
-        self.chunks.push(piece);
+        self.keep(piece);
     }
 
     /// The end of a streamed request body, with its raw trailer lines.
@@ -219,8 +261,7 @@ impl Batch {
     pub(crate) fn refused(&mut self, connection: u32, kind: u8, packet: Bytes) {
         self.start(REFUSED, connection);
         self.text.push(kind);
-        self.piece_bytes += packet.len();
-        self.chunks.push(packet);
+        self.keep(packet);
     }
 
     /// A sentence for the error log.
@@ -229,6 +270,16 @@ impl Batch {
         self.start(TROUBLE, 0);
         self.u16(text.len() as u16);
         self.text.extend_from_slice(text);
+    }
+
+    fn keep(&mut self, piece: Bytes) {
+        self.piece_bytes += piece.len();
+        if piece.len() > SHORT {
+            return self.pieces.push(Kept::Own(piece));
+        }
+        let start = self.short.len();
+        self.short.extend_from_slice(&piece);
+        self.pieces.push(Kept::Short(start..self.short.len()));
     }
 
     fn start(&mut self, kind: u8, id: u32) {
@@ -271,7 +322,9 @@ pub(crate) struct ConnectionFacts<'a> {
 
 /// Bytes after which a text ends with the next request: for those of most clients ten or more stand in one.
 const PART: usize = 4_096;
-/// Larger texts are given back after a flood.
+/// Up to here a piece is copied.
+const SHORT: usize = 4_096;
+/// What is larger is given back after a flood.
 const KEEP: usize = 1 << 20;
 /// Methods that cross as their place in this list; `ts/engine/records.ts` has the same list.
 const METHODS: [&[u8]; 7] = [b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH"];

@@ -17,7 +17,7 @@ import {
   nodeMajor,
   originalEmit,
 } from './internals.ts'
-import { closeQuietly } from './request.ts'
+import { closeQuietly, giveFlowing } from './request.ts'
 import { leave, type ServerSocket } from './socket.ts'
 
 /** Nothing is decided of the head. */
@@ -92,6 +92,10 @@ export class Call implements ExchangeOwner, InHand {
     const { exchange, req } = this
     if (this.#bodyGiven || exchange.bodyKind === 2) return
     this.#bodyGiven = true
+    if (giveFlowing(req, exchange.body)) {
+      req.complete = true
+      return
+    }
     if (exchange.body !== undefined) req.push(exchange.body)
     req.complete = true
     req.push(null)

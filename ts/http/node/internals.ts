@@ -71,6 +71,14 @@ export interface RequestInternals {
 
 /** The flags of a readable stream; plain fields or accessors over a bit field, by version. */
 export interface ReadableState {
+  /** A linked list before Node 22, an array from there on. */
+  buffer: { push(piece: Buffer): unknown }
+  length: number
+  flowing: boolean | null
+  decoder: unknown
+  /** `_read` is at work and has pushed nothing yet. */
+  reading: boolean
+  sync: boolean
   readingMore: boolean
   resumeScheduled: boolean
   ended: boolean

@@ -227,7 +227,7 @@ impl Engine {
             if self.batch.is_empty() {
                 break;
             }
-            for event in records::read(&self.batch) {
+            for event in records::read(&mut self.batch) {
                 if !self.is_fence(&event) {
                     (self.handler)(&mut self.js, &event);
                     self.events.push(event);

@@ -1,7 +1,7 @@
 //! Reads what the engine hands over, as `ts/engine/crossing.ts` does.
 
 use bytes::Bytes;
-use monoceros_engine::inbound::Batch;
+use monoceros_engine::inbound::{Batch, Piece};
 
 /// One record of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,8 +54,14 @@ pub enum RequestBody {
 }
 
 /// All records of a batch.
-pub fn read(batch: &Batch) -> Vec<Event> {
-    let mut reader = Reader { text: &batch.text, at: 0, chunks: batch.chunks.iter() };
+pub fn read(batch: &mut Batch) -> Vec<Event> {
+    let pieces: Vec<_> = (0..batch.pieces())
+        .map(|number| match batch.piece(number) {
+            Piece::Short(bytes) => Bytes::copy_from_slice(bytes),
+            Piece::Own(bytes) => bytes,
+        })
+        .collect();
+    let mut reader = Reader { text: &batch.text, at: 0, chunks: pieces.iter() };
     let mut events = Vec::new();
     while reader.at < reader.text.len() {
         events.push(reader.event());
