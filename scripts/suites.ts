@@ -167,7 +167,7 @@ interface RunOptions {
 }
 
 function runCommand(command: string, run: RunOptions): Promise<string> {
-  const bins = [join(run.checkout, 'node_modules/.bin'), dirname(run.node), process.env.PATH]
+  const bins = [...programsOf(run.checkout), dirname(run.node), process.env.PATH]
   const child = spawn('bash', ['-c', command], {
     cwd: run.checkout,
     env: { ...process.env, NODE_OPTIONS: run.options, PATH: bins.join(':') },
@@ -180,6 +180,12 @@ function runCommand(command: string, run: RunOptions): Promise<string> {
     printed += data
   })
   return new Promise((done) => child.on('close', () => done(printed)))
+}
+
+/** Where npm looks for the programs of a package, which may be one of a workspace. */
+function programsOf(folder: string): string[] {
+  const parent = dirname(folder)
+  return [join(folder, 'node_modules/.bin'), ...(parent === folder ? [] : programsOf(parent))]
 }
 
 function report(name: string, stock: Results, ours: Results): void {

@@ -46,6 +46,17 @@ const examples: Readonly<Record<string, Example>> = {
     expected: /Fastify/,
   },
   hono: { app: 'app.js', asked: [get('/'), get('/missing'), post('/echo')], expected: /from Hono/ },
+  h3: { app: 'app.js', asked: [get('/'), get('/missing'), post('/echo')], expected: /from h3/ },
+  elysia: {
+    app: 'app.js',
+    asked: [get('/'), get('/missing'), post('/echo')],
+    expected: /from Elysia/,
+  },
+  'itty-router': {
+    app: 'app.js',
+    asked: [get('/'), get('/missing'), post('/echo')],
+    expected: /from itty-router/,
+  },
   esm: { app: 'app.mjs:app', asked: [get('/')], expected: /has \d+ lines/ },
   typescript: { app: 'app.ts', asked: [get('/a')], expected: /"hello":"TypeScript"/ },
   streaming: { app: 'app.js', asked: [get('/events'), post('/')], expected: /data: 3/ },
