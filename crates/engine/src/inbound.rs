@@ -172,7 +172,9 @@ impl Batch {
             | u8::from(ahead.is_some()) << 5
             | u8::from(head.expects) << 6
             | u8::from(told) << 7;
-        ahead.into_iter().for_each(|bytes| self.keep(bytes));
+        if let Some(bytes) = ahead {
+            self.keep(bytes);
+        }
         self.requests.push((id, self.text.len() as u32));
         self.start(REQUEST, id);
         let length_at = self.text.len();
