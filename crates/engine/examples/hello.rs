@@ -50,7 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             if batch.is_empty() {
                 break;
             }
-            for event in records::read(&batch) {
+            for event in records::read(&mut batch) {
                 if let Event::Request(request) = event {
                     let flags = DATE | CONNECTION | LENGTH;
                     let fields = "content-type: text/plain\r\n";
