@@ -220,6 +220,9 @@ impl Connection {
         if out.is_empty() {
             return Poll::Ready(Ok(()));
         }
+        if out.len() <= SMALL_END && self.shared.ends_now() {
+            self.stream.hold_next();
+        }
         let sent = out.poll_send(&mut self.stream, cx, self.shared.ctx.burst());
         drop(out);
         match sent {
@@ -350,5 +353,7 @@ pub(crate) fn serve(arrival: Arrival, stream: Stream, refusal: Option<Refusal>) 
     tokio::task::spawn_local(Task(Some(connection)));
 }
 
+/// The end of the last answer that goes with the end of its connection: a longer one has filled records before.
+const SMALL_END: usize = 16_384;
 /// Turns of a connection before others get theirs.
 const MAX_TURNS: usize = 16;

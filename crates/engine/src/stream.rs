@@ -72,6 +72,20 @@ impl Stream {
         }
     }
 
+    /// What is written next is the last of the connection, and may wait for its end.
+    pub fn hold_next(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.hold_next();
+        }
+    }
+
+    /// Nothing is written for a while: sends what has waited for that.
+    pub fn send_held(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.send_held();
+        }
+    }
+
     /// Half-closes: the peer reads to the end of what was sent.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {

@@ -1,5 +1,6 @@
 //! TLS: what a server shows and asks is made in `config.rs` (certificates by name in `names.rs`, certificates of clients in
-//! `clients.rs`, sessions in `tickets.rs`), a connection's handshake is `handshake.rs`, its records are `stream.rs`, and what
+//! `clients.rs`, sessions in `tickets.rs`), a connection's handshake is `handshake.rs` (`hello.rs` looks at
+//! its first message), its records are `stream.rs`, and what
 //! an application may ask of it `facts.rs`. Everything cryptographic is rustls' and aws-lc's.
 
 mod buffers;
@@ -7,6 +8,7 @@ mod clients;
 mod config;
 mod facts;
 mod handshake;
+mod hello;
 mod names;
 mod stream;
 mod tickets;

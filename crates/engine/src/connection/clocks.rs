@@ -108,6 +108,7 @@ impl Connection {
     /// Gives back every buffer, where the task must stay. What is given back is made again with the next request, which
     /// costs too much to be done behind each.
     fn rest(&mut self) {
+        self.stream.send_held();
         if self.shared.out.borrow_mut().park() {
             self.hyper = None;
             self.hyper_behind = false;

@@ -40,16 +40,7 @@ impl Connection {
     /// Sends what is left and half-closes.
     pub(super) fn flush(&mut self, cx: &mut Context<'_>) -> Turn {
         match self.send(cx) {
-            Poll::Pending => {
-                if self.shared.due.replace(false) {
-                    if self.output_expired(self.shared.ctx.now_ms()) {
-                        self.stream.reset_on_close();
-                        return Turn::Gone;
-                    }
-                    self.arm_flush();
-                }
-                return Turn::Wait;
-            }
+            Poll::Pending => return self.flush_waits(),
             Poll::Ready(Err(_)) => return Turn::Gone,
             Poll::Ready(Ok(())) => {}
         }
@@ -66,7 +57,7 @@ impl Connection {
         match self.stream.poll_shutdown(cx) {
             Poll::Ready(Ok(())) => {}
             // TLS has something to say first.
-            Poll::Pending => return Turn::Wait,
+            Poll::Pending => return self.flush_waits(),
             // The peer is gone.
             Poll::Ready(Err(_)) => return Turn::Gone,
         }
@@ -75,6 +66,17 @@ impl Connection {
         shared.wait(shared.limits().linger);
         shared.set_deadline_at(shared.waits_until.get());
         Turn::Again
+    }
+
+    fn flush_waits(&mut self) -> Turn {
+        if self.shared.due.replace(false) {
+            if self.output_expired(self.shared.ctx.now_ms()) {
+                self.stream.reset_on_close();
+                return Turn::Gone;
+            }
+            self.arm_flush();
+        }
+        Turn::Wait
     }
 
     /// Reads until the client has closed too, within bounds.

@@ -191,6 +191,14 @@ impl Shared {
         self.current.borrow().as_ref().is_some_and(Current::is_finished)
     }
 
+    /// Whether the connection ends behind what is to be sent.
+    pub(super) fn ends_now(&self) -> bool {
+        self.close.get()
+            && self.current.borrow().as_ref().is_some_and(|current| {
+                current.ended && current.body_done && current.tunnel.is_none()
+            })
+    }
+
     /// Whether the answer is complete, said that the connection ends, and leaves a body that nobody wants.
     pub(super) fn closes_early(&self) -> bool {
         self.close.get()

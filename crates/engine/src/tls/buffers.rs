@@ -35,6 +35,34 @@ pub(super) fn encode(
     written > 0
 }
 
+/// Gives `out` to the socket, as far as that takes it.
+pub(super) fn drain(
+    out: &mut Vec<u8>,
+    mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<()>> {
+    let mut sent = 0;
+    let result = loop {
+        if sent == out.len() {
+            break Poll::Ready(Ok(()));
+        }
+        match write(&out[sent..]) {
+            Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+            Poll::Ready(Ok(count)) => sent += count,
+            Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
+            Poll::Pending => break Poll::Pending,
+        }
+    };
+    if sent == out.len() {
+        out.clear();
+        if out.capacity() > KEEP {
+            *out = Vec::new();
+        }
+    } else {
+        out.drain(..sent);
+    }
+    result
+}
+
 /// Reads what the socket has; 0 is its end.
 pub(super) fn poll_socket(
     socket: &mut TcpStream,
@@ -56,5 +84,7 @@ pub(super) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     })
 }
 
+/// A larger buffer is given back once it is empty.
+const KEEP: usize = 1_024;
 /// Four full records with what TLS adds to them.
 const SCRATCH_BYTES: usize = 66_560;

@@ -8,9 +8,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{NoClientAuth, NoServerSessionStorage};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
-use rustls::{Error, InconsistentKeys, ServerConfig, SupportedProtocolVersion, crypto};
+use rustls::{
+    Error, InconsistentKeys, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, crypto,
+};
 
 use super::clients::Clients;
+use super::hello::prefers_chacha;
 use super::names::Certificates;
 use super::tickets::Tickets;
 
@@ -27,7 +30,8 @@ pub struct Material {
     pub only_tls13: bool,
     /// No TLS 1.3.
     pub only_tls12: bool,
-    /// The cipher suites by their numbers, the preferred one first; all of rustls', and the client's choice, without any.
+    /// The cipher suites by their numbers, the preferred one first; without any all of rustls', of which those with AES-128
+    /// are taken first, and `ChaCha20` with clients that name it first.
     pub ciphers: Vec<u16>,
     /// Whether clients are asked for a certificate, and which ones count.
     pub clients: Option<ClientMaterial>,
@@ -64,7 +68,9 @@ pub struct ClientMaterial {
 /// TLS as a server does it. Connections that have begun keep the one they began with.
 #[derive(Clone, Debug)]
 pub struct Server {
-    pub(crate) config: Arc<ServerConfig>,
+    config: Arc<ServerConfig>,
+    /// The same with the ciphers of the client's choice.
+    by_client: Arc<ServerConfig>,
     pub(crate) strict_ends: bool,
     pub(super) clients: Option<Arc<Clients>>,
 }
@@ -98,16 +104,26 @@ impl Server {
         };
         let mut config = builder.with_cert_resolver(Arc::new(Certificates::new(certificates)));
         config.alpn_protocols.clone_from(&material.protocols);
-        // Who names them names them in order; else whoever has no AES in hardware may say so.
-        config.ignore_client_order = !material.ciphers.is_empty();
+        config.ignore_client_order = true;
         // Sessions travel in tickets alone, which every worker reads.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        if material.ticket_keys.is_empty() {
-            config.send_tls13_tickets = 0;
-        } else {
+        // One for each handshake: a client that opens several connections at once may show it in each.
+        config.send_tls13_tickets = usize::from(!material.ticket_keys.is_empty());
+        if !material.ticket_keys.is_empty() {
             config.ticketer = Arc::new(Tickets::new(&material.ticket_keys)?);
         }
-        Ok(Self { config: Arc::new(config), strict_ends: material.strict_ends, clients })
+        // Who names them names them in order; else whoever has no AES in hardware may say so.
+        let mut by_client = config.clone();
+        by_client.ignore_client_order = !material.ciphers.is_empty();
+        let (config, by_client) = (Arc::new(config), Arc::new(by_client));
+        let strict_ends = material.strict_ends;
+        Ok(Self { config, by_client, strict_ends, clients })
+    }
+
+    /// What a connection gets whose client begins with these bytes.
+    pub(super) fn config_for(&self, first: &[u8]) -> Arc<ServerConfig> {
+        let chosen = if prefers_chacha(first) { &self.by_client } else { &self.config };
+        chosen.clone()
     }
 }
 
@@ -163,5 +179,23 @@ fn certified(
     Ok(certified)
 }
 
-static PROVIDER: LazyLock<Arc<CryptoProvider>> =
-    LazyLock::new(|| Arc::new(crypto::aws_lc_rs::default_provider()));
+/// AES-128 stands before AES-256: it is as good for a connection, and goes with SHA-256, for which processors have
+/// instructions. Nearly all that a handshake costs beside its keys is hashing, and SHA-384 takes six times as long.
+static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
+    let mut provider = crypto::aws_lc_rs::default_provider();
+    provider.cipher_suites.sort_by_key(|suite| !is_aes_128(*suite));
+    Arc::new(provider)
+});
+
+fn is_aes_128(suite: SupportedCipherSuite) -> bool {
+    use rustls::CipherSuite::{
+        TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+        TLS13_AES_128_GCM_SHA256,
+    };
+    matches!(
+        suite.suite(),
+        TLS13_AES_128_GCM_SHA256
+            | TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256
+            | TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256
+    )
+}

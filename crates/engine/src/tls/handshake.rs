@@ -211,7 +211,7 @@ impl Handshake {
                 self.hand_over(Stream::Tcp(socket), Some(Refusal::PlainHttp));
                 return Poll::Ready(Ok(()));
             }
-            self.stage = Stage::Speaking(Box::new(TlsStream::new(socket, &server)?));
+            self.stage = Stage::Speaking(Box::new(TlsStream::new(socket, &server, &self.first)?));
         }
         if let Stage::Speaking(stream) = &mut self.stage {
             ready!(stream.poll_handshake(cx, &mut self.first))?;

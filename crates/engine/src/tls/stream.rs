@@ -6,13 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use rustls::HandshakeKind;
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
+use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::io::AsyncWrite;
 use tokio::net::TcpStream;
 
-use super::buffers::{encode, encode_data, poll_socket, with_scratch};
+use super::buffers::{drain, encode, encode_data, poll_socket, with_scratch};
 use super::clients::{Clients, Verdict};
 use super::{Server, names};
 
@@ -28,6 +28,9 @@ pub(crate) struct TlsStream {
     out: Vec<u8>,
     /// Plaintext that `poll_send` has encrypted and not yet reported as written.
     owed: usize,
+    /// What is in `out` goes with what follows, and not before.
+    holds: bool,
+    holds_next: bool,
     input: Input,
     /// Our `close_notify` is in `out` or sent.
     closed: bool,
@@ -54,9 +57,10 @@ enum Input {
 }
 
 impl TlsStream {
-    pub fn new(socket: TcpStream, server: &Server) -> io::Result<Self> {
+    /// `first` is what has come of the client's hello.
+    pub fn new(socket: TcpStream, server: &Server, first: &[u8]) -> io::Result<Self> {
         let tls =
-            UnbufferedServerConnection::new(server.config.clone()).map_err(io::Error::other)?;
+            UnbufferedServerConnection::new(server.config_for(first)).map_err(io::Error::other)?;
         Ok(Self {
             socket,
             tls,
@@ -64,6 +68,8 @@ impl TlsStream {
             plain: Vec::new(),
             out: Vec::new(),
             owed: 0,
+            holds: false,
+            holds_next: false,
             input: Input::Open,
             closed: false,
             strict: server.strict_ends,
@@ -85,7 +91,12 @@ impl TlsStream {
             self.after_step(cx, result)?;
         }
         loop {
-            ready!(self.poll_drain(cx))?;
+            // What TLS 1.3 has to say then is a ticket, for which nobody waits: it goes with the first answer.
+            self.holds = !self.tls.is_handshaking()
+                && self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
+            if !self.holds {
+                ready!(self.poll_drain(cx))?;
+            }
             if !self.tls.is_handshaking() {
                 return Poll::Ready(self.judge_client());
             }
@@ -161,7 +172,7 @@ impl TlsStream {
                 }
                 Poll::Ready(self.take_in(&mut scratch[..count], buf))
             }));
-            if !self.out.is_empty() {
+            if !self.out.is_empty() && !self.holds {
                 // What is left is sent by the next write or the next read.
                 let _ = self.poll_drain(cx)?;
             }
@@ -252,10 +263,14 @@ impl TlsStream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if self.owed == 0 {
-            ready!(self.poll_drain(cx))?;
+            if !std::mem::take(&mut self.holds) {
+                ready!(self.poll_drain(cx))?;
+            }
             self.owed = self.encrypt(slices)?;
         }
-        ready!(self.poll_drain(cx))?;
+        if !std::mem::take(&mut self.holds_next) {
+            ready!(self.poll_drain(cx))?;
+        }
         Poll::Ready(Ok(std::mem::take(&mut self.owed)))
     }
 
@@ -265,7 +280,9 @@ impl TlsStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(self.poll_drain(cx))?;
+        if !std::mem::take(&mut self.holds) {
+            ready!(self.poll_drain(cx))?;
+        }
         let count = self.encrypt(slices)?;
         // The caller flushes, or writes again.
         let _ = self.poll_drain(cx)?;
@@ -307,27 +324,24 @@ impl TlsStream {
 
     /// Sends what is encrypted.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let mut sent = 0;
-        let result = loop {
-            if sent == self.out.len() {
-                break Poll::Ready(Ok(()));
-            }
-            match Pin::new(&mut self.socket).poll_write(cx, &self.out[sent..]) {
-                Poll::Ready(Ok(0)) => break Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(count)) => sent += count,
-                Poll::Ready(Err(error)) => break Poll::Ready(Err(error)),
-                Poll::Pending => break Poll::Pending,
-            }
-        };
-        if sent == self.out.len() {
-            self.out.clear();
-            if self.out.capacity() > KEEP {
-                self.out = Vec::new();
-            }
-        } else {
-            self.out.drain(..sent);
+        self.holds = false;
+        drain(&mut self.out, |bytes| Pin::new(&mut self.socket).poll_write(cx, bytes))
+    }
+
+    /// What is written next is the last: it goes with the end.
+    pub fn hold_next(&mut self) {
+        self.holds_next = true;
+    }
+
+    /// Sends what was to go with an answer, as none comes; what the socket does not take waits for one all the same.
+    pub fn send_held(&mut self) {
+        if std::mem::take(&mut self.holds) {
+            let socket = &self.socket;
+            let _ = drain(&mut self.out, |bytes| match socket.try_write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                result => Poll::Ready(result),
+            });
         }
-        result
     }
 
     /// Says that nothing more comes, and half-closes.
@@ -383,5 +397,3 @@ const MAX_PLAIN: usize = 65_536;
 const MAX_HANDSHAKE: usize = 81_920;
 /// What may wait for the socket before nothing more is read.
 const MAX_PENDING: usize = 65_536;
-/// A larger buffer is given back once it is empty.
-const KEEP: usize = 1_024;

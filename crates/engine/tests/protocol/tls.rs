@@ -142,6 +142,60 @@ fn a_handshake_may_come_byte_by_byte() {
 }
 
 #[test]
+fn aes_128_is_taken_unless_the_client_likes_chacha_best() {
+    use rustls::CipherSuite::{TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256};
+    use rustls::crypto::aws_lc_rs::cipher_suite::{
+        TLS13_AES_128_GCM_SHA256 as AES_128, TLS13_AES_256_GCM_SHA384 as AES_256,
+        TLS13_CHACHA20_POLY1305_SHA256 as CHACHA,
+    };
+    let identity = Identity::new(&["localhost"]);
+    let mut engine = Engine::new(echo());
+    let address = secure_listener(&engine, &identity.material());
+    let orders = [
+        (vec![AES_256, CHACHA, AES_128], TLS13_AES_128_GCM_SHA256),
+        (vec![CHACHA, AES_128, AES_256], TLS13_CHACHA20_POLY1305_SHA256),
+    ];
+    for (cipher_suites, expected) in orders {
+        let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+        provider.cipher_suites = cipher_suites;
+        let mut roots = RootCertStore::empty();
+        roots.add(identity.der.clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(&[&TLS13])
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let taken = with_client(&mut engine, move || {
+            let mut client = SecureClient::connect(address, config).unwrap();
+            client.ask(get("/")).unwrap();
+            client.stream.conn.negotiated_cipher_suite().unwrap().suite()
+        });
+        assert_eq!(taken, expected);
+    }
+}
+
+#[test]
+fn a_ticket_goes_with_the_first_answer_or_where_none_comes_a_moment_later() {
+    let identity = Identity::new(&["localhost"]);
+    let mut engine = Engine::new(echo());
+    let material =
+        monoceros_engine::tls::Material { ticket_keys: vec![vec![7; 48]], ..identity.material() };
+    let address = secure_listener(&engine, &material);
+    let config = Arc::new(identity.client());
+    let (silent, tickets, end) = with_client(&mut engine, move || {
+        let mut client = SecureClient::connect_as(address, config.clone(), "localhost").unwrap();
+        let silent = client.stream.sock.read(&mut [0; 4_096]).unwrap();
+        let mut client = SecureClient::connect_as(address, config, "localhost").unwrap();
+        client.ask("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+        let tickets = client.stream.conn.tls13_tickets_received();
+        // The end is told as TLS has it, or this is an error.
+        (silent, tickets, client.stream.read(&mut [0; 10]).map_err(|error| error.kind()))
+    });
+    assert!(silent > 100, "{silent}");
+    assert_eq!((tickets, end), (1, Ok(0)));
+}
+
+#[test]
 fn http_without_tls_is_told_so() {
     let identity = Identity::new(&["localhost"]);
     let mut engine = Engine::new(echo());
