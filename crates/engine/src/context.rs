@@ -16,6 +16,7 @@ use crate::connection::{Collecting, Connected, LogFacts, Lot, Shared};
 use crate::crossing::Crossing;
 use crate::exchange::Answer;
 use crate::inbound::Batch;
+use crate::leftovers::Leftovers;
 use crate::limits::{
     ALL_BODY_CREDIT, ALL_BURSTS, BODY_CREDIT, IDLE_DRAIN_TIME, LEAST_BURST, Limits,
     MOST_BODY_CREDIT, MOST_BURST,
@@ -82,6 +83,7 @@ pub(crate) struct Context {
     pub tunnels: Cell<usize>,
     /// Pieces of tunnels in the batch.
     pub tunnelled: Cell<usize>,
+    pub leftovers: Leftovers,
     /// Connections whose task has something to do after the ring was read.
     pub dirty: RefCell<Vec<Rc<Shared>>>,
     /// Connections that wait for JavaScript to pass what it was told.
@@ -134,6 +136,7 @@ impl Context {
             idle_drain: Cell::new(IDLE_DRAIN_TIME),
             tunnels: Cell::new(0),
             tunnelled: Cell::new(0),
+            leftovers: Leftovers::default(),
             dirty: RefCell::default(),
             ending: RefCell::default(),
             watch: Notify::new(),

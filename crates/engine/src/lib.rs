@@ -27,6 +27,7 @@ pub mod in_hand;
 pub mod inbound;
 pub mod io_thread;
 mod json;
+mod leftovers;
 pub mod lent;
 pub mod limits;
 pub mod listener;

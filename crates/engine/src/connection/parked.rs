@@ -182,6 +182,7 @@ pub(super) fn park(connection: Connection) {
     if let Some(connected) = ctx.connections.borrow_mut().find_mut(id) {
         *connected = Connected::Parked(Box::new(parked));
     }
+    ctx.leftovers.count();
 }
 
 impl Connection {

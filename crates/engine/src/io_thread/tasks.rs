@@ -73,6 +73,7 @@ pub(super) async fn clock(ctx: Rc<Context>) {
         time::sleep(TICK).await;
         ctx.flush_logs();
         ctx.crossing.shrink(false);
+        ctx.leftovers.sweep();
         let news = ctx.access.borrow_mut().as_mut().and_then(AccessLog::take_news);
         for text in news.into_iter().chain(ctx.admission.take_news(ctx.now_ms())) {
             ctx.tell(|batch| batch.trouble(&text));
