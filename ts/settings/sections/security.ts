@@ -142,7 +142,7 @@ export const SECURITY_ROWS = {
     default: 500,
     status: 'built',
     reads: 'worker',
-    doc: 'Bytes a second that a client must take of an answer that waits for it, once 20 seconds have passed. Then as write_timeout. Against readers in drips (slow read). 0 is no limit.',
+    doc: 'Bytes a second that a client must take of an answer that waits for it, once 20 seconds have passed. Then as write_timeout. What the kernels of both sides took at the start counts, so that readers in drips (slow read) last about as long as write_timeout. 0 is no limit.',
   },
   linger_timeout: {
     section: 'Security',
