@@ -1,5 +1,5 @@
-// `npm run build`: the addon by cargo, then dist/: declarations by the TypeScript compiler, modules by esbuild. What is up
-// to date is left alone.
+// `npm run build [-- --ring]`: the addon by cargo (with ring's cryptography where aws-lc cannot be built), then dist/:
+// declarations by the TypeScript compiler, modules by esbuild. What is up to date is left alone.
 
 import {
   copyFileSync,
@@ -19,6 +19,7 @@ export type Profile = 'quick' | 'release'
 
 const NATIVE = join(ROOT, 'dist', 'native')
 const ADDON_SOURCES = ['crates', 'build.rs', 'Cargo.toml', 'Cargo.lock', 'rust-toolchain.toml']
+const FEATURES = process.argv.includes('--ring') ? ['--no-default-features', '--features=ring'] : []
 const DIST_SOURCES = ['ts', 'tsconfig.json', 'scripts/build.ts']
 
 /**
@@ -81,6 +82,7 @@ async function buildAddon(profile: Profile): Promise<boolean> {
   mkdirSync(NATIVE, { recursive: true })
   const { status } = await runBin('napi', [
     ...['build', '--platform', '--profile', profile, '--output-dir', 'dist/native'],
+    ...FEATURES,
     ...['--js', 'binding.cjs', '--dts', '../../ts/native/binding.d.cts'],
   ])
   if (status === 0) writeStamp('addon', stampOf(profile))
@@ -88,7 +90,7 @@ async function buildAddon(profile: Profile): Promise<boolean> {
 }
 
 function stampOf(profile: Profile): string {
-  return `${profile} ${fingerprint(ADDON_SOURCES)}`
+  return [profile, fingerprint(ADDON_SOURCES), ...FEATURES].join(' ')
 }
 
 /** Why cargo cannot build the addon here, or nothing if it can. */

@@ -1,11 +1,13 @@
 //! TLS: what a server shows and asks is made in `config.rs` (certificates by name in `names.rs`, certificates of clients in
 //! `clients.rs`, sessions in `tickets.rs`), a connection's handshake is `handshake.rs` (`hello.rs` looks at
 //! its first message), its records are `stream.rs`, and what
-//! an application may ask of it `facts.rs`. Everything cryptographic is rustls' and aws-lc's.
+//! an application may ask of it `facts.rs`. Everything cryptographic is rustls' and aws-lc's, or
+//! ring's (`cryptography.rs`).
 
 mod buffers;
 mod clients;
 mod config;
+mod cryptography;
 mod facts;
 mod handshake;
 mod hello;

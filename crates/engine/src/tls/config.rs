@@ -9,10 +9,11 @@ use rustls::server::{NoClientAuth, NoServerSessionStorage};
 use rustls::sign::CertifiedKey;
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    Error, InconsistentKeys, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion, crypto,
+    Error, InconsistentKeys, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
 };
 
 use super::clients::Clients;
+use super::cryptography::default_provider;
 use super::hello::prefers_chacha;
 use super::names::Certificates;
 use super::tickets::Tickets;
@@ -182,7 +183,7 @@ fn certified(
 /// AES-128 stands before AES-256: it is as good for a connection, and goes with SHA-256, for which processors have
 /// instructions. Nearly all that a handshake costs beside its keys is hashing, and SHA-384 takes six times as long.
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
-    let mut provider = crypto::aws_lc_rs::default_provider();
+    let mut provider = default_provider();
     provider.cipher_suites.sort_by_key(|suite| !is_aes_128(*suite));
     Arc::new(provider)
 });

@@ -1,9 +1,10 @@
 //! Session tickets with keys that the arbiter makes and rotates: whichever worker a client comes back to, its session is
 //! known there.
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::rand;
 use rustls::server::ProducesTickets;
+
+use super::cryptography::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use super::cryptography::rand::{SecureRandom, SystemRandom};
 
 /// The keys, the one that makes tickets first.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl ProducesTickets for Tickets {
         let Key { name, key } = self.keys.first()?;
         // Of a key's half day no nonce comes twice: there are 2^96, and a key makes far fewer than 2^32 tickets.
         let mut nonce = [0; NONCE_LEN];
-        rand::fill(&mut nonce).ok()?;
+        SystemRandom::new().fill(&mut nonce).ok()?;
         let mut ticket = Vec::with_capacity(NAME + NONCE_LEN + plain.len() + TAG);
         ticket.extend_from_slice(name);
         ticket.extend_from_slice(&nonce);
