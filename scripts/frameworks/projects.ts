@@ -236,30 +236,57 @@ app.listen(3000)
     ],
     page: /browser router/,
   },
+  // A chat: what one says all of its worker hear, as many workers as there are; between them an adapter would carry it.
   'socket.io': {
     packages: ['socket.io@4', 'socket.io-client@4'],
     files: {
       'server.cjs': `
+const fs = require('node:fs')
 const http = require('node:http')
 const { Server } = require('socket.io')
-const server = http.createServer((req, res) => res.end('plain'))
-new Server(server).on('connection', (socket) => {
-  socket.on('say', (text, done) => done(text.toUpperCase() + ' by ' + socket.conn.transport.name))
+const server = http.createServer((req, res) => res.setHeader('content-type', 'text/html').end(fs.readFileSync('chat.html')))
+const io = new Server(server)
+io.on('connection', (socket) => {
+  socket.on('join', (joined) => joined(process.pid))
+  socket.on('say', (text) => io.emit('said', text + ' by ' + socket.conn.transport.name))
 })
 server.listen(3000)
 `,
+      'chat.html': `
+<p>nothing</p>
+<script src="/socket.io/socket.io.js"></script>
+<script>
+const socket = io({ transports: ['websocket'] })
+socket.on('said', (text) => { document.querySelector('p').textContent = 'browser hears ' + text })
+socket.on('connect', () => socket.emit('say', 'hello'))
+</script>
+`,
       'client.cjs': `
 const { io } = require('socket.io-client')
-const socket = io('http://127.0.0.1:' + process.argv[2], { transports: ['websocket'], reconnection: false })
-socket.on('connect_error', (error) => { console.log(String(error)); socket.close() })
-socket.on('connect', () => socket.emit('say', 'hi', (text) => {
-  console.log(text === 'HI by websocket' ? 'ok' : text)
-  socket.close()
-}))
+const url = 'http://127.0.0.1:' + process.argv[2]
+const guests = []
+function end(text) {
+  console.log(text)
+  for (const guest of guests) guest.close()
+}
+function join() {
+  const guest = io(url, { transports: ['websocket'], reconnection: false, forceNew: true })
+  guests.push(guest)
+  guest.on('connect_error', (error) => end(String(error)))
+  guest.on('connect', () => guest.emit('join', (pid) => {
+    guest.pid = pid
+    const other = guests.find((it) => it !== guest && it.pid === pid)
+    if (other === undefined) return guests.length < 20 ? join() : end('nobody meets')
+    other.on('said', (text) => end(text === 'hi by websocket' ? 'ok' : text))
+    guest.emit('say', 'hi')
+  }))
+}
+join()
 `,
     },
     app: 'server.cjs',
-    asked: [{ path: '/', expected: /^plain$/ }],
+    asked: [{ path: '/', expected: /socket\.io\.js/ }],
+    page: /browser hears hello by websocket/,
     client: 'client.cjs',
   },
   opentelemetry: {
