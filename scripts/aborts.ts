@@ -44,7 +44,11 @@ async function serve({ count, upgrades }: Wanted): Promise<void> {
   engine.close()
 
   async function quiet(): Promise<void> {
-    await until(() => engine.counters().connections === 0 && seen.closed === seen.requests)
+    const isOver = () => engine.counters().connections === 0 && seen.closed === seen.requests
+    await until(isOver).catch((error: unknown) => {
+      console.log('something stays', engine.counters(), seen, figures())
+      throw error
+    })
     globalThis.gc?.()
   }
 }

@@ -42,6 +42,8 @@ export class Crossing {
   readonly #engine: NativeEngine
   readonly #handlers: Map<number, ExchangeHandler>
   readonly #live: Live = []
+  /** Those whose places others have, and who are still to hear that all of theirs has gone, by their ids. */
+  readonly #displaced = new Map<number, NativeExchange | NativeTunnel>()
   readonly #connections: (NativeConnection | undefined)[] = []
   /** Streams of HTTP/2, by the places of their exchanges. */
   readonly #streams: (NativeConnection | undefined)[] = []
@@ -122,8 +124,7 @@ export class Crossing {
       }
       case IN.DRAINED:
         this.#at = at + 5
-        this.#find(id)?.drained()
-        return
+        return this.#drained(id)
       case IN.ABORTED:
         this.#at = at + 5
         return this.#aborted(id)
@@ -195,6 +196,8 @@ export class Crossing {
       body,
     )
     if ((flags & REQUEST.TOLD) !== 0 || connection.forwards) connection.forward(exchange)
+    const before = this.#live[place]
+    if (before?.isFull === true) this.#displaced.set(before.id, before)
     this.#live[place] = exchange
     inHand = exchange
     const handler = connection.handler
@@ -223,6 +226,14 @@ export class Crossing {
     this.#streams[id & PLACE_MASK] = stream
     stream.handler.onConnection?.(stream)
     return stream
+  }
+
+  /** The engine answers whoever asks, also when it has given the place of the exchange away meanwhile. */
+  #drained(id: number): void {
+    const displaced = this.#displaced.get(id)
+    if (displaced === undefined) return this.#find(id)?.drained()
+    this.#displaced.delete(id)
+    displaced.gone()
   }
 
   #aborted(id: number): void {

@@ -10,7 +10,8 @@ import {
 } from './exchange.ts'
 import type { NativeConnection, Peer } from './native-connection.ts'
 import { NativeTunnel } from './native-tunnel.ts'
-import { copyOf, METHODS, OUT, REQUEST, TOLD_BYTES, u16, u32 } from './records.ts'
+import { copyOf, METHODS, OUT, REQUEST, TOLD_BYTES, u16 } from './records.ts'
+import { endOf, flagsOf, isHost, isTold, lengthsAt, urlAt } from './request-record.ts'
 import { fitsRing, isLendable, type Ring } from './ring.ts'
 
 /** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
@@ -340,6 +341,12 @@ export class NativeExchange implements Exchange {
     this.#forget()
   }
 
+  /** The engine has nothing left of it: everything has been sent. */
+  gone(): void {
+    this.#asked = this.#handed
+    this.drained()
+  }
+
   /** The last piece of the request body has come. */
   bodyEnded(rawTrailers: string[]): void {
     this.bodyOpen = false
@@ -359,42 +366,4 @@ export class NativeExchange implements Exchange {
     if (!this.ended || this.bodyOpen || this.#asked > 0) return
     if (this.#live[this.#place] === this) this.#live[this.#place] = undefined
   }
-}
-
-// Functions and not private accessors, each read of which is a call into V8's runtime.
-
-/** The flags of a request's record, which stand before its fixed part. */
-function flagsOf(text: string, at: number): number {
-  return text.charCodeAt(at - 1)
-}
-
-/** Where the target begins; the fields stand behind it. */
-function urlAt(text: string, at: number): number {
-  const lengths = lengthsAt(text, at) + u16(text, at + 3) * 4
-  return text.charCodeAt(at) !== 0 ? lengths : lengths + u16(text, at + 5)
-}
-
-/** Where the lengths of names and values begin. */
-function lengthsAt(text: string, at: number): number {
-  return text.charCodeAt(at) !== 0 ? at + 5 : at + 7
-}
-
-/** The record ends with what a proxy told and where the application is mounted. */
-function isTold(text: string, at: number): boolean {
-  return (flagsOf(text, at) & REQUEST.TOLD) !== 0
-}
-
-/** Where the record ends: its length stands before what `at` is the place of. */
-function endOf(text: string, at: number): number {
-  return at - 5 + u32(text, at - 9)
-}
-
-/** Compared without making a string of it; each letter is 32 less where it is a capital. */
-function isHost(text: string, at: number): boolean {
-  return (
-    (text.charCodeAt(at) | 32) === 104 &&
-    (text.charCodeAt(at + 1) | 32) === 111 &&
-    (text.charCodeAt(at + 2) | 32) === 115 &&
-    (text.charCodeAt(at + 3) | 32) === 116
-  )
 }

@@ -39,6 +39,11 @@ export class NativeTunnel implements Tunnel {
     ring.command(OUT.TUNNEL, id, 1)
   }
 
+  /** Something has been asked about, and not answered. */
+  get isFull(): boolean {
+    return this.#asked > 0
+  }
+
   consume(bytes: number): void {
     this.#taken += bytes
     if (this.#taken < CREDIT_PORTION || !this.bodyOpen) return
@@ -80,6 +85,12 @@ export class NativeTunnel implements Tunnel {
     if (waits || this.#unsent >= ASK_AT) this.#ask()
     if (!waits) this.owner?.onDrain()
     this.#forget()
+  }
+
+  /** The engine has nothing left of it: everything has been sent. */
+  gone(): void {
+    this.#asked = this.#unsent
+    this.drained()
   }
 
   /** The client has ended its side. */
