@@ -1,5 +1,5 @@
 /**
- * The I/O thread of this JavaScript environment: the ring, the crossing and the socket that wakes JavaScript, for any
+ * The I/O thread of this JavaScript environment: the ring, the crossing and the pipe that wakes JavaScript, for any
  * number of servers that come and go.
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
@@ -77,7 +77,7 @@ export class IoThread {
   }
 }
 
-/** Calls `run` whenever the engine has written to its end of the socket pair; keeps the process alive meanwhile. */
+/** Calls `run` whenever the engine has written to its end of the pipe; keeps the process alive meanwhile. */
 function wakerOf(fd: number, run: () => void): Socket {
   const callback = (): boolean => {
     run()
