@@ -5,42 +5,20 @@ import type { Engine, EngineConfig, EngineLog, Target } from '../../ts/engine/en
 import { createNativeEngine } from '../../ts/engine/native.ts'
 import { createNodeEngine } from '../../ts/engine/node.ts'
 import { native } from '../../ts/native/index.ts'
+import { DEFAULTS } from '../settings/defaults.ts'
 import { KEEP_ALIVE_SECONDS, type Running } from './suite.ts'
 
 export const config: EngineConfig = {
-  engine: 'auto',
+  ...DEFAULTS,
   keepalive: KEEP_ALIVE_SECONDS,
-  worker_connections: 1000,
   accesslog: null,
   access_log_format: '%(h)s',
-  limit_request_line: 4094,
-  limit_request_fields: 100,
-  limit_request_field_size: 8190,
-  limit_request_body: 0,
-  request_buffer_size: 65_536,
-  request_buffer_time: 0.1,
-  buffer_memory: 268_435_456,
-  response_buffer_size: 131_072,
-  limit_requests_per_connection: 0,
-  limit_connections_per_address: 0,
-  header_timeout: 30,
-  body_timeout: 30,
-  body_min_rate: 500,
-  request_timeout: 0,
-  write_timeout: 60,
-  write_min_rate: 500,
-  linger_timeout: 2,
-  permit_unconventional_http_method: false,
-  casefold_http_method: false,
   // As the oracle: every name is kept.
   header_map: 'dangerous',
+  // No proxy is believed.
   forwarded_allow_ips: '',
   secure_scheme_headers: {},
   forwarder_headers: '',
-  forwarded_headers: 'off',
-  root_path: '',
-  proxy_protocol: 'off',
-  proxy_allow_ips: '',
 }
 
 /** What engines and handlers have said. */

@@ -1,10 +1,11 @@
 // What every setting is where nobody gives it, but for `chdir`, which is the directory of the start.
 
-import { HOOK_NAMES } from '../../ts/hooks/table.ts'
+import { HOOK_NAMES, type HookName } from '../../ts/hooks/table.ts'
+import type { Config } from '../../ts/settings/config.ts'
 
 const FORMAT = '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"'
 
-export const DEFAULTS = {
+export const DEFAULTS: Omit<Config, 'chdir' | Exclude<HookName, 'ssl_context'>> = {
   config: null,
   app: null,
   bind: ['127.0.0.1:8000'],

@@ -3,31 +3,9 @@ import type { EngineConfig } from '../../../ts/engine/engine.ts'
 import type { ExchangeHandler } from '../../../ts/engine/exchange.ts'
 import { createNativeEngine } from '../../../ts/engine/native.ts'
 import { native } from '../../../ts/native/index.ts'
+import { DEFAULTS } from '../../settings/defaults.ts'
 
-export const CONFIG: EngineConfig = {
-  engine: 'native',
-  keepalive: 75,
-  worker_connections: 1000,
-  accesslog: null,
-  access_log_format: '%(h)s',
-  limit_request_line: 4094,
-  limit_request_fields: 100,
-  limit_request_field_size: 8190,
-  limit_request_body: 0,
-  request_buffer_size: 65_536,
-  request_buffer_time: 0.1,
-  buffer_memory: 268_435_456,
-  response_buffer_size: 131_072,
-  limit_requests_per_connection: 0,
-  limit_connections_per_address: 0,
-  header_timeout: 30,
-  body_timeout: 30,
-  body_min_rate: 500,
-  request_timeout: 0,
-  write_timeout: 60,
-  write_min_rate: 500,
-  linger_timeout: 2,
-}
+export const CONFIG: EngineConfig = { ...DEFAULTS, engine: 'native', accesslog: null }
 
 const log = {
   debug: () => {},
