@@ -25,8 +25,26 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     res.setHeader('A', '')
     res.setHeader('B', 'b'.repeat(100))
     res.setHeader('C', 13)
+    res.setHeader('D', '')
     res.setHeader('Set-Cookie', ['a=1', 'b=2'])
     res.end('x')
+  },
+  'a value beyond ASCII, then text': (res) =>
+    res.setHeader('a', `\u00e9${'\u00ff'.repeat(80)}`).end('x'),
+  'a value beyond ASCII, then bytes': (res) => res.setHeader('a', '\u00e9').end(Buffer.from('x')),
+  'a value beyond ASCII, then latin1': (res) => res.setHeader('a', '\u00e9').end('x', 'latin1'),
+  'a value beyond ASCII, then nothing': (res) => res.setHeader('a', ['\u00e9', 'b']).end(),
+  'a value beyond ASCII, then pieces': (res) => {
+    res.setHeader('a', '\u00e9').write('x')
+    res.end('y')
+  },
+  'a value beyond ASCII, a length, then pieces': (res) => {
+    res.setHeader('a', '\u00e9').setHeader('Content-Length', 2).write('x')
+    res.end('y')
+  },
+  'writeHead with a value beyond ASCII': (res) => res.writeHead(200, { a: '\u00e9' }).end('x'),
+  'writeHead with a value beyond ASCII and a length': (res) => {
+    res.writeHead(200, { a: '\u00e9', 'Content-Length': 1 }).end('x')
   },
   'writeHead with such values': (res) => {
     const values = { a: '', b: 'b'.repeat(100), c: 13, 'set-cookie': ['a=1', 'b=2'] }

@@ -47,6 +47,8 @@ export class Call implements ExchangeOwner, InHand {
   reason: string | undefined = undefined
   fields: Fields = ''
   flags = 0
+  /** A field has been set that node has to render. */
+  exact = false
   /** The body goes in chunks; the engine frames them. */
   chunked = false
   headSent = false
@@ -167,7 +169,7 @@ export class Call implements ExchangeOwner, InHand {
         return true
       }
     }
-    if (!this.headSent) this.#sendHead()
+    if (!this.headSent) this.#sendHead(data, encoding)
     const room = data.length === 0 || this.exchange.write(data, encoding ?? 'utf8')
     if (!this.ending && callback) this.afterWrite(callback)
     return room
@@ -302,19 +304,22 @@ export class Call implements ExchangeOwner, InHand {
     if (nodeMajor >= 24) this.#finishCallback?.(error)
   }
 
-  #sendHead(): void {
-    this.#decideHead()
+  #sendHead(first?: Body, encoding?: Encoding): void {
+    this.#decideHead(first, encoding)
     this.exchange.head(this.status, this.reason, this.fields, this.flags)
   }
 
   #sendWhole(body: Body | undefined, encoding: Encoding): void {
-    this.#decideHead()
+    this.#decideHead(body, encoding)
     const { status, reason, fields, flags } = this
     this.exchange.respond(status, reason, fields, flags, body, encoding ?? 'utf8')
   }
 
-  /** Brings what was set aside, or what node has rendered, into the shape of the engine's commands. */
-  #decideHead(): void {
+  /**
+   * Brings what was set aside, or what node has rendered, into the shape of the engine's commands. Node writes the head
+   * and a first text as one, and so in the encoding of that text.
+   */
+  #decideHead(first?: Body, encoding?: Encoding): void {
     const { res } = this
     this.headSent = true
     res._headerSent = true
@@ -322,13 +327,14 @@ export class Call implements ExchangeOwner, InHand {
       if (this.chunked) this.flags |= CHUNKED
       return
     }
-    // `HTTP/1.1 200 OK\r\nName: value\r\n...\r\n\r\n`. The status is taken from here too, for `res.statusCode` may
-    // have been set since, without effect.
+    // `HTTP/1.1 200 OK\r\nName: value\r\n...\r\n\r\n`. Whatever has been set since is without effect.
     const header = res._header ?? ''
     const end = header.indexOf('\r\n')
     this.status = Number(header.slice(STATUS_AT, STATUS_AT + 3))
     this.reason = header.slice(STATUS_AT + 4, end)
-    this.fields = header.slice(end + 2, -2)
+    const fields = header.slice(end + 2, -2)
+    const isUtf8 = typeof first === 'string' && (!encoding || encoding === 'utf8') && !this.chunked
+    this.fields = isUtf8 ? Buffer.from(fields).toString('latin1') : fields
     this.flags = this.chunked ? CHUNKED_SILENT : 0
     if (res._last) this.flags |= CLOSE
     if (!res._hasBody) this.flags |= NO_BODY

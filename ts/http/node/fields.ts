@@ -54,13 +54,13 @@ export function renderObject(object: Record<string, unknown>): number {
   return has
 }
 
-/** A value that node accepts; of any other its own check has to say what is wrong. */
+/** A value that node accepts, and writes as it is; of any other its own methods decide. */
 function isPlain(value: unknown): value is string | number {
   return typeof value === 'string' ? !UNSAFE.test(value) : typeof value === 'number'
 }
 
-/** Node's own rule for values (`checkInvalidHeaderChar`). */
-const UNSAFE = /[^\t\x20-\x7e\x80-\xff]/
+/** Node's own rule for values (`checkInvalidHeaderChar`) allows letters beyond ASCII too, in one of two encodings. */
+const UNSAFE = /[^\t\x20-\x7e]/
 
 /** An application has few field names; the bound is for one that makes them from its input. */
 const MAX_CHECKED_NAMES = 512
@@ -76,7 +76,8 @@ FieldStore.prototype = Object.create(null)
 
 /** Sets a simple field; false when node's own method has to check it. */
 export function storeField(map: FieldMap, name: unknown, value: unknown): boolean {
-  if (typeof name !== 'string' || !isPlain(value)) return false
+  if (typeof name !== 'string') return false
+  if (!isPlain(value) && !(Array.isArray(value) && value.every(isPlain))) return false
   let lowered = loweredNames.get(name)
   if (lowered === undefined) {
     if (checkName(name) === INVALID_NAME) return false

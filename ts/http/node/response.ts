@@ -136,6 +136,7 @@ function setHeader(this: OurResponse, name: unknown, value: unknown): OurRespons
   const before = this[kOutHeaders] as FieldMap | null
   const map = before ?? new Store()
   if (patchedBefore || !storeField(map, name, value)) {
+    this[kCall].exact = true
     return original.setHeader.call(this, name, value)
   }
   if (before === null) this[kOutHeaders] = map
@@ -192,7 +193,7 @@ function decideSimply(
   object: unknown,
   givenReason?: string,
 ): boolean {
-  if (!(status >= 200 && status <= 999) || res[kUniqueHeaders]) return false
+  if (!(status >= 200 && status <= 999) || res[kUniqueHeaders] || call.exact) return false
   if (!res.useChunkedEncodingByDefault || res.maxRequestsOnConnectionReached) return false
   if (res._maxRequestsPerSocket > 0 || res._removedTE || res.strictContentLength) return false
   const map = res[kOutHeaders] as FieldMap | null
