@@ -23,7 +23,7 @@ fn large_answers_that_are_not_taken_hold_back_what_is_asked_behind_them() {
     std::thread::sleep(Duration::from_millis(300));
     engine.settle();
     let begun = engine.received().len();
-    assert!((3..=6).contains(&begun), "{begun}");
+    assert!((2..=5).contains(&begun), "{begun}");
     // Another client has answers all the same.
     assert_eq!(statuses(&mut engine, 20), vec![200; 20]);
     client.send(&mut engine, frame(7, 0, 0, &[0; 8]));

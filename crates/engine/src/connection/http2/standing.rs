@@ -251,7 +251,7 @@ impl Session {
 }
 
 /// Bytes of answers of a connection that stand, or are expected: with more no further one is begun.
-const MOST_STANDING: usize = 3 << 20;
+const MOST_STANDING: usize = 2 << 20;
 /// One answer counts as no more: whoever loads something huge can do something else beside it.
 const MOST_OF_ONE: usize = 1 << 20;
 /// And as no less, as long as there is none: all of the usual hundred streams may begin.
