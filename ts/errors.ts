@@ -299,6 +299,13 @@ export const ERRORS = {
       `engine "native" cannot be had here: ${why}. Use engine "auto" or "node".`,
     advice: 'docs/engines.md says what the engine on node:http cannot do.',
   },
+  ERR_FIELDS_TOO_LONG: {
+    exit: 3,
+    page: 'engines.md',
+    text: (bytes: number, most: number) =>
+      `the fields of an answer take ${bytes} bytes, and at most ${most} can be sent.`,
+    advice: 'No client takes so much. Send what is so long as the body of the answer.',
+  },
   ERR_APP_EXPORT_MISSING: {
     exit: 4,
     page: 'frameworks.md',

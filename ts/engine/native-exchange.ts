@@ -12,7 +12,7 @@ import type { NativeConnection, Peer } from './native-connection.ts'
 import { NativeTunnel } from './native-tunnel.ts'
 import { copyOf, METHODS, OUT, REQUEST, TOLD_BYTES, u16 } from './records.ts'
 import { endOf, flagsOf, isHost, isTold, lengthsAt, urlAt } from './request-record.ts'
-import { fitsRing, isLendable, type Ring } from './ring.ts'
+import { assertFits, fitsRing, isLendable, type Ring } from './ring.ts'
 
 /** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
 const STREAM_WINDOW = 65_536
@@ -235,7 +235,10 @@ export class NativeExchange implements Exchange {
 
   trailers(fields: string): void {
     if (this.#backlog === undefined) this.#ring.data(OUT.TRAILERS, this.id, fields, true)
-    else this.#backlog.trailers += fields
+    else {
+      this.#backlog.trailers += fields
+      assertFits(this.#backlog.trailers.length)
+    }
   }
 
   end(chunk?: string | Uint8Array, encoding: BufferEncoding = 'utf8'): void {

@@ -2,6 +2,7 @@
  * The writing end of the ring: answers go into memory that the I/O thread reads by itself
  * (`docs/design/crossing.md`). A record is never broken at the end of the memory.
  */
+import { monocerosError } from '../errors.ts'
 import type { NativeEngine } from '../native/index.ts'
 import { system } from '../process/system.ts'
 import type { Fields } from './exchange.ts'
@@ -10,6 +11,9 @@ import { LENT, OUT, RECORD_BYTES, RING_DATA, WORD } from './records.ts'
 
 /** Bytes of records that fit; a power of two. */
 const RING_BYTES = 1 << 20
+
+/** The longest record: whatever of the memory's end has to be left empty, it finds room. */
+const MOST_RECORD_BYTES = RING_BYTES / 2
 
 /** Strings and bytes beyond this go beside the ring, copied once into the engine's own memory. */
 const RING_PIECE_BYTES = 16_384
@@ -190,6 +194,8 @@ export class Ring {
 
   /** Finds room for `count` bytes in one piece and returns where. */
   #reserve(count: number): number {
+    // Only fields can be so long: bodies go beside the ring in time.
+    assertFits(count)
     const size = (count + 3) & ~3
     let at = this.#tail & (RING_BYTES - 1)
     const pad = at + size > RING_BYTES ? RING_BYTES - at : 0
@@ -253,6 +259,13 @@ function writeText(bytes: WritableBuffer, text: string, at: number): number {
     bytes[at + index] = code
   }
   return length
+}
+
+/** Throws for a record that never finds room. */
+export function assertFits(bytes: number): void {
+  if (bytes > MOST_RECORD_BYTES) {
+    throw monocerosError('ERR_FIELDS_TOO_LONG', bytes, MOST_RECORD_BYTES)
+  }
 }
 
 /**
