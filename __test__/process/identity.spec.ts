@@ -14,7 +14,9 @@ for (const engine of ENGINES) {
     const args = serveArgs(engine, '-w', '1', '-n', LONG_NAME)
     const program = await startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(1)
     const [worker = 0] = program.workers()
-    t.is(titleOf(worker), `monoceros: worker [${LONG_NAME}] serving, 0 in flight`)
+    const shown = `monoceros: worker [${LONG_NAME}] serving, 0 in flight`
+    // The worker says that it is ready before it changes its title.
+    await until(() => titleOf(worker) === shown, 'the title of the worker')
     // Without the addon the arbiter's title has only the room of its own arguments.
     if (native === null) return
     const whole = `monoceros: arbiter [${LONG_NAME}] 1 worker, 0 in flight`
