@@ -10,7 +10,7 @@ import {
 } from './exchange.ts'
 import type { NativeConnection, Peer } from './native-connection.ts'
 import { NativeTunnel } from './native-tunnel.ts'
-import { copyOf, METHODS, OUT, REQUEST, TOLD_BYTES, u16 } from './records.ts'
+import { copyOf, METHODS, OUT, RECORD_BYTES, REQUEST, TOLD_BYTES, u16 } from './records.ts'
 import { endOf, flagsOf, isHost, isTold, lengthsAt, urlAt } from './request-record.ts'
 import { assertFits, fitsRing, isLendable, type Ring } from './ring.ts'
 
@@ -176,7 +176,7 @@ export class NativeExchange implements Exchange {
   }
 
   inform(status: number, reason: string, fields: string): void {
-    this.#ring.head(OUT.INFORM, this.id, status, reason, fields, 0, undefined, true)
+    this.#head(OUT.INFORM, status, reason, fields, 0)
   }
 
   respond(
@@ -191,30 +191,40 @@ export class NativeExchange implements Exchange {
     const latin1 = encoding === 'latin1'
     if (small && (latin1 || encoding === 'utf8' || typeof body !== 'string') && !this.bodyOpen) {
       const kept = (flags & NO_BODY) !== 0 && (flags & LENGTH) === 0 ? undefined : body
-      this.#ring.head(OUT.RESPOND, this.id, status, reason, fields, flags, kept, latin1)
+      this.#head(OUT.RESPOND, status, reason, fields, flags, kept, latin1)
       this.ended = true
       this.#forget()
       return
     }
     const bytes = typeof body === 'string' ? Buffer.from(body, encoding) : body
-    this.#ring.head(
-      OUT.HEAD,
-      this.id,
-      status,
-      reason,
-      fields,
-      // Nobody has looked at the body yet, and this is the whole answer: whether the connection can be kept depends on
-      // how much of it is still to come, and the head has to say so.
-      this.#consumed ? flags : flags | DISCARDS,
-      undefined,
-      true,
-      bytes?.length ?? 0,
-    )
+    // Nobody has looked at the body yet, and this is the whole answer: whether the connection can be kept depends on how
+    // much of it is still to come, and the head has to say so.
+    const told = this.#consumed ? flags : flags | DISCARDS
+    this.#head(OUT.HEAD, status, reason, fields, told, undefined, true, bytes?.length ?? 0)
     this.end((flags & NO_BODY) === 0 ? bytes : undefined)
   }
 
   head(status: number, reason: string | undefined, fields: Fields, flags: number): void {
-    this.#ring.head(OUT.HEAD, this.id, status, reason, fields, flags, undefined, true)
+    this.#head(OUT.HEAD, status, reason, fields, flags)
+  }
+
+  /** Throws for fields that never find room; the client, who would wait for the answer, is cut off. */
+  #head(
+    kind: number,
+    status: number,
+    reason: string | undefined,
+    fields: Fields,
+    flags: number,
+    body?: string | Uint8Array,
+    latin1 = true,
+    length = 0,
+  ): void {
+    try {
+      this.#ring.head(kind, this.id, status, reason, fields, flags, body, latin1, length)
+    } catch (error) {
+      this.reset()
+      throw error
+    }
   }
 
   write(chunk: string | Uint8Array, encoding: BufferEncoding = 'utf8'): boolean {
@@ -234,11 +244,14 @@ export class NativeExchange implements Exchange {
   }
 
   trailers(fields: string): void {
-    if (this.#backlog === undefined) this.#ring.data(OUT.TRAILERS, this.id, fields, true)
-    else {
-      this.#backlog.trailers += fields
-      assertFits(this.#backlog.trailers.length)
+    try {
+      assertFits(RECORD_BYTES + fields.length + (this.#backlog?.trailers.length ?? 0))
+    } catch (error) {
+      this.reset()
+      throw error
     }
+    if (this.#backlog === undefined) this.#ring.data(OUT.TRAILERS, this.id, fields, true)
+    else this.#backlog.trailers += fields
   }
 
   end(chunk?: string | Uint8Array, encoding: BufferEncoding = 'utf8'): void {
