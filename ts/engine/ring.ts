@@ -84,7 +84,8 @@ export class Ring {
   }
 
   /**
-   * Writes a head with a body that fits; `body` of undefined is none. Returns the body's length. For `HEAD` and `INFORM` records `length` is the value of Content-Length.
+   * Writes a head with a body that fits; `body` of undefined is none. Returns the body's length. For `HEAD` and `INFORM`
+   * records `length` is the value of Content-Length. Throws for fields that never find room.
    */
   head(
     kind: number,
