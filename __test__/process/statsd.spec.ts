@@ -1,6 +1,6 @@
 // statsd from outside: Gunicorn's names, counters that are right, tags and prefix.
 
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
@@ -47,9 +47,13 @@ testNative('what waits in the kernel is told each second', async (t) => {
   })
   await program.ready(1)
   await until(() => values(statsd, 'gunicorn.backlog').includes(0), 'an empty queue')
-  // A stopped worker takes nothing.
+  // A stopped worker takes nothing, once each of its threads has stopped.
   const [worker] = program.workers()
   process.kill(worker ?? 0, 'SIGSTOP')
+  const threads = `/proc/${worker}/task`
+  const stopped = (thread: string) =>
+    /\) T /.test(readFileSync(`${threads}/${thread}/stat`, 'utf8'))
+  await until(() => readdirSync(threads).every(stopped), 'the threads of the worker to stop')
   const answers = [1, 2, 3].map(() => program.get('/hello'))
   await until(() => values(statsd, 'gunicorn.backlog').includes(3), 'three connections that wait')
   process.kill(worker ?? 0, 'SIGCONT')
