@@ -54,6 +54,12 @@ pub(crate) struct Context {
     pub statsd: RefCell<Option<Statsd>>,
     /// Events of this turn, until the flusher hands them over.
     pub batch: RefCell<Batch>,
+    /// There is something in the batch that JavaScript is woken for.
+    due: Cell<bool>,
+    /// There is something in it that may wait a while for something else to go with.
+    pub waits_for_company: Notify,
+    /// JavaScript is woken for all there is: a program that has ended a server waits for its connections' ends.
+    pub prompt: Cell<bool>,
     pub flusher: RefCell<Option<Waker>>,
     /// The exchanges in hand.
     pub exchanges: RefCell<Places<Rc<dyn Answer>>>,
@@ -120,6 +126,9 @@ impl Context {
             pid: std::process::id(),
             statsd: RefCell::new(statsd),
             batch: RefCell::default(),
+            due: Cell::new(false),
+            waits_for_company: Notify::new(),
+            prompt: Cell::new(false),
             flusher: RefCell::default(),
             exchanges: RefCell::default(),
             writing: Cell::new(0),
@@ -279,14 +288,52 @@ impl Context {
 
     /// Adds events to the batch and makes sure that the flusher runs behind the tasks that are ready now.
     pub fn tell(&self, add: impl FnOnce(&mut Batch)) {
+        add(&mut self.batch.borrow_mut());
+        if !self.due.replace(true) {
+            self.wake_flusher();
+        }
+    }
+
+    /// Adds events that nobody waits for: they go with others, within [`COMPANY_TIME`]. Waking JavaScript for the
+    /// end of each short connection costs as much as waking it for its request.
+    pub fn tell_in_passing(&self, add: impl FnOnce(&mut Batch)) {
+        if self.prompt.get() || self.due.get() {
+            return self.tell(add);
+        }
         let mut batch = self.batch.borrow_mut();
-        let first = batch.is_empty();
+        if batch.is_empty() {
+            self.waits_for_company.notify_one();
+        }
         add(&mut batch);
-        if first && let Some(flusher) = self.flusher.borrow().as_ref() {
+    }
+
+    /// Whether the batch is to be handed over.
+    pub fn has_news(&self) -> bool {
+        self.due.get()
+    }
+
+    /// Hands over what has waited for company, if it still does.
+    pub fn end_wait_for_company(&self) {
+        if !self.batch.borrow().is_empty() && !self.due.replace(true) {
+            self.wake_flusher();
+        }
+    }
+
+    /// Hands the batch over.
+    pub fn hand_over(&self) {
+        self.due.set(false);
+        self.crossing.hand_over(&mut self.batch.borrow_mut());
+    }
+
+    fn wake_flusher(&self) {
+        if let Some(flusher) = self.flusher.borrow().as_ref() {
             flusher.wake_by_ref();
         }
     }
 }
+
+/// So long the end of a connection waits for a request to go to JavaScript with.
+pub(crate) const COMPANY_TIME: Duration = Duration::from_millis(4);
 
 /// The value of `Date`, made once a second (RFC 9110 section 5.6.7).
 pub(crate) struct Date {

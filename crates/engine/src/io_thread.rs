@@ -33,7 +33,7 @@ use crate::shutdown::{drain, end_process};
 use crate::statsd::Statsd;
 use crate::tls::{Server, ender};
 use commands::obey;
-use tasks::{clock, flusher, watcher};
+use tasks::{clock, companion, flusher, watcher};
 
 /// What an I/O thread is started with.
 pub struct Options {
@@ -257,6 +257,7 @@ impl Drop for IoThread {
 async fn run(ctx: Rc<Context>) {
     task::spawn_local(flusher(ctx.clone()));
     task::spawn_local(watcher(ctx.clone()));
+    task::spawn_local(companion(ctx.clone()));
     task::spawn_local(clock(ctx.clone()));
     task::spawn_local(collector(ctx.clone()));
     task::spawn_local(shedder(ctx.clone()));
@@ -268,6 +269,8 @@ async fn run(ctx: Rc<Context>) {
             match control {
                 Control::Configure { tag, limits } => ctx.set_limits(tag, Some(*limits)),
                 Control::Forget { tag } => {
+                    ctx.prompt.set(true);
+                    ctx.end_wait_for_company();
                     ctx.set_limits(tag, None);
                     ctx.set_tls(tag, None);
                 }

@@ -19,7 +19,7 @@ impl Connection {
             Some(_) => {}
         }
         // What is told must have been handed over before JavaScript can have passed it.
-        if self.end_seen_at.is_none() && ctx.batch.borrow().is_empty() {
+        if self.end_seen_at.is_none() && !ctx.has_news() {
             self.end_seen_at = Some(ctx.crossing.takes());
         }
         let passed = self.end_seen_at.is_some_and(|seen_at| ctx.crossing.has_passed(seen_at));

@@ -213,7 +213,7 @@ pub(crate) fn destroy(ctx: &Context, id: u32, reset: bool) {
                 stream::reset_on_close(&parked.fd);
             }
             if parked.told {
-                ctx.tell(|batch| batch.connection_closed(id));
+                ctx.tell_in_passing(|batch| batch.connection_closed(id));
             }
             let removed = connections.remove(id);
             drop(connections);
@@ -243,7 +243,7 @@ pub(crate) fn give_way(ctx: &Context, id: u32) {
 /// Takes a connection out of the table, and tells JavaScript if that knows of it.
 pub(super) fn closed(ctx: &Context, shared: &Shared) {
     if shared.told.get() {
-        ctx.tell(|batch| batch.connection_closed(shared.id));
+        ctx.tell_in_passing(|batch| batch.connection_closed(shared.id));
     }
     let removed = ctx.connections.borrow_mut().remove(shared.id);
     drop(removed);

@@ -12,14 +12,14 @@ use tokio::{task, time};
 use super::{read_ring, wake_ending};
 use crate::access::AccessLog;
 use crate::connection::come_up;
-use crate::context::Context;
+use crate::context::{COMPANY_TIME, Context};
 
 /// Hands the events of a turn over, behind every task that was ready at the first of them, and looks at the sockets again
 /// as long as that brings more: on a busy machine the switches between the threads cost more than anything else here.
 pub(super) async fn flusher(ctx: Rc<Context>) {
     loop {
         future::poll_fn(|cx| {
-            if !ctx.batch.borrow().is_empty() {
+            if ctx.has_news() {
                 return Poll::Ready(());
             }
             *ctx.flusher.borrow_mut() = Some(cx.waker().clone());
@@ -36,13 +36,22 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
             gathered = len;
             task::yield_now().await;
         }
-        ctx.crossing.hand_over(&mut ctx.batch.borrow_mut());
+        ctx.hand_over();
         ctx.crossing.clock_stale.store(true, Ordering::Relaxed);
         // An answer waits for another request's handler only where there is another.
         if ctx.serves_several() {
             ctx.watch.notify_one();
         }
         ctx.tunnelled.set(0);
+    }
+}
+
+/// Sees that what waits for something else to go with does not wait for long.
+pub(super) async fn companion(ctx: Rc<Context>) {
+    loop {
+        ctx.waits_for_company.notified().await;
+        time::sleep(COMPANY_TIME).await;
+        ctx.end_wait_for_company();
     }
 }
 
