@@ -15,7 +15,6 @@ mod collecting;
 mod current;
 mod holding;
 mod http2;
-mod lot;
 mod pace;
 mod parked;
 mod reader;
@@ -41,6 +40,7 @@ use crate::guard::{Fault, Guard, Refusal};
 use crate::limits::{MAX_DRAIN, MAX_LINGER, PARK_AFTER, READ_AHEAD};
 use crate::listener::{Accepted, PeerAddr};
 use crate::request::Framing;
+use crate::sockets::Held;
 use crate::stream::Stream;
 use crate::tls;
 pub(crate) use arrival::Arrival;
@@ -49,7 +49,6 @@ pub(crate) use collecting::{Collecting, collector};
 use current::Current;
 pub(crate) use current::LogFacts;
 use http2::Session;
-pub(crate) use lot::{Lot, attend};
 use pace::Pace;
 pub(crate) use parked::{Connected, come_up, destroy, disconnect, give_way, resume};
 use reader::Hyper;
@@ -311,8 +310,15 @@ impl Drop for Task {
     }
 }
 
+/// Begins with the connections that the acceptor has left.
+pub(crate) fn begin_accepted(ctx: &Rc<Context>) {
+    for accepted in ctx.crossing.take_accepted() {
+        begin(ctx, accepted);
+    }
+}
+
 /// Begins with an accepted connection: with its handshake where it has one.
-pub(crate) fn begin(ctx: &Rc<Context>, accepted: Accepted) {
+fn begin(ctx: &Rc<Context>, accepted: Accepted) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
     let (entry, place) = ctx.admission.enter(ctx, &accepted);
     let arrival = Arrival::new(ctx.clone(), (accepted.peer, accepted.tag), place);
@@ -321,21 +327,15 @@ pub(crate) fn begin(ctx: &Rc<Context>, accepted: Accepted) {
         arrival.lost();
         return ctx.crossing.descriptor_freed();
     }
-    match Stream::adopt(accepted.fd, unix) {
-        Ok(Stream::Tcp(socket)) if accepted.secure => {
-            if entry == Entry::Stays {
-                tls::begin(arrival, socket);
-            } else {
-                // Without a handshake nothing can be said.
-                arrival.lost();
-            }
-        }
-        Ok(stream) => {
-            let refusal = (entry == Entry::Refused).then_some(Refusal::Overloaded);
-            serve(arrival, stream, refusal);
-        }
-        // The socket is gone already.
-        Err(_) => arrival.lost(),
+    let socket = Held::new(accepted.fd, &ctx.sockets).serve(!unix);
+    if !accepted.secure {
+        let refusal = (entry == Entry::Refused).then_some(Refusal::Overloaded);
+        serve(arrival, Stream::Plain(socket), refusal);
+    } else if entry == Entry::Stays {
+        tls::begin(arrival, socket);
+    } else {
+        // Without a handshake nothing can be said.
+        arrival.lost();
     }
 }
 

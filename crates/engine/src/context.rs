@@ -6,14 +6,15 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Waker;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
 use crate::access::AccessLog;
 use crate::admission::Admission;
-use crate::connection::{Collecting, Connected, LogFacts, Lot, Shared};
+use crate::connection::{Collecting, Connected, LogFacts, Shared};
 use crate::crossing::Crossing;
+use crate::date::Date;
 use crate::exchange::Answer;
 use crate::inbound::Batch;
 use crate::leftovers::Leftovers;
@@ -24,6 +25,7 @@ use crate::limits::{
 use crate::memory::Memory;
 use crate::places::Places;
 use crate::request::Head;
+use crate::sockets::Sockets;
 use crate::statsd::Statsd;
 use crate::tls::{Handshakes, Server};
 use crate::wheel::Wheel;
@@ -72,8 +74,7 @@ pub(crate) struct Context {
     pub memory: Memory,
     pub admission: Admission,
     pub connections: RefCell<Places<Connected>>,
-    /// The sockets of those that wait.
-    pub lot: Lot,
+    pub sockets: Rc<Sockets>,
     /// The head that the guard has just read: valid until the task that read it returns.
     pub head: RefCell<Head>,
     /// Where sockets are read into, so that an idle connection holds no buffer.
@@ -107,7 +108,7 @@ impl Context {
         announce: bool,
         crossing: Arc<Crossing>,
         (access, statsd): (Option<AccessLog>, Option<Statsd>),
-        lot: Lot,
+        sockets: Sockets,
     ) -> Self {
         let memory = Memory::new(&limits);
         let admission = Admission::new();
@@ -135,7 +136,7 @@ impl Context {
             standing: Cell::new(0),
             collecting: Collecting::default(),
             connections: RefCell::default(),
-            lot,
+            sockets: Rc::new(sockets),
             head: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             date: RefCell::new(Date::now()),
@@ -335,79 +336,5 @@ impl Context {
 /// So long the end of a connection waits for a request to go to JavaScript with.
 pub(crate) const COMPANY_TIME: Duration = Duration::from_millis(4);
 
-/// The value of `Date`, made once a second (RFC 9110 section 5.6.7).
-pub(crate) struct Date {
-    second: u64,
-    text: [u8; 29],
-}
-
-impl Date {
-    fn now() -> Self {
-        let mut date = Self { second: u64::MAX, text: [0; 29] };
-        date.refresh();
-        date
-    }
-
-    /// The text for this second.
-    pub fn refresh(&mut self) -> &[u8] {
-        // A clock before 1970 is a clock that is not set.
-        let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        if second != self.second {
-            self.second = second;
-            self.text = http_date(second);
-        }
-        &self.text
-    }
-
-    pub fn text(&self) -> &[u8] {
-        &self.text
-    }
-}
-
-fn http_date(second: u64) -> [u8; 29] {
-    let days = second / 86_400;
-    // Days to a date, by eras of 400 years that start on 1 March (Howard Hinnant, chrono-compatible algorithms).
-    let shifted = days + 719_468;
-    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let mut text = *b"Thu, 01 Jan 1970 00:00:00 GMT";
-    text[..3].copy_from_slice(DAYS[(days % 7) as usize]);
-    text[8..11].copy_from_slice(MONTHS[month as usize - 1]);
-    let mut two = |at: usize, value: u64| {
-        text[at] = b'0' + (value / 10 % 10) as u8;
-        text[at + 1] = b'0' + (value % 10) as u8;
-    };
-    two(5, day);
-    two(12, year / 100);
-    two(14, year % 100);
-    two(17, second / 3_600 % 24);
-    two(20, second / 60 % 60);
-    two(23, second % 60);
-    text
-}
-
 /// A read takes this much at most.
 const SCRATCH: usize = 65_536;
-/// The first of January 1970 was a Thursday.
-const DAYS: [&[u8; 3]; 7] = [b"Thu", b"Fri", b"Sat", b"Sun", b"Mon", b"Tue", b"Wed"];
-const MONTHS: [&[u8; 3]; 12] = [
-    b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec",
-];
-
-#[cfg(test)]
-mod tests {
-    use super::http_date;
-
-    #[test]
-    fn dates_are_those_of_rfc_9110() {
-        assert_eq!(&http_date(784_111_777), b"Sun, 06 Nov 1994 08:49:37 GMT");
-        assert_eq!(&http_date(951_782_400), b"Tue, 29 Feb 2000 00:00:00 GMT");
-        assert_eq!(&http_date(1_795_564_800), b"Wed, 25 Nov 2026 00:00:00 GMT");
-    }
-}

@@ -19,6 +19,7 @@ use crate::listener::{Accepted, Shortage};
 use crate::pieces::Pieces;
 use crate::ring::Ring;
 use crate::scoreboard::{SlotRef, monotonic_us};
+use crate::sockets::Entrance;
 use crate::tls::Server;
 
 /// The meeting place of the threads.
@@ -43,6 +44,9 @@ pub(crate) struct Crossing {
     pub answers: Arc<Pieces>,
     control: Mutex<Vec<Control>>,
     accepted: Mutex<Vec<Accepted>>,
+    entrance: Entrance,
+    /// The I/O thread looks into `accepted` by itself.
+    ticks: AtomicBool,
     shortage: OnceLock<Shortage>,
     notify: Notify,
     wake_javascript: Box<dyn Fn() + Send + Sync>,
@@ -81,7 +85,12 @@ pub(crate) enum Control {
 }
 
 impl Crossing {
-    pub fn new(ring: Ring, slot: SlotRef, wake_javascript: Box<dyn Fn() + Send + Sync>) -> Self {
+    pub fn new(
+        ring: Ring,
+        slot: SlotRef,
+        entrance: Entrance,
+        wake_javascript: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
         Self {
             handoff: Mutex::default(),
             waiting: AtomicUsize::new(0),
@@ -95,6 +104,8 @@ impl Crossing {
             answers: Arc::new(Pieces::new(LARGE_PIECE)),
             control: Mutex::default(),
             accepted: Mutex::default(),
+            entrance,
+            ticks: AtomicBool::new(false),
             shortage: OnceLock::new(),
             notify: Notify::new(),
             wake_javascript,
@@ -127,10 +138,30 @@ impl Crossing {
         }
     }
 
-    /// Gives accepted connections to the I/O thread.
+    /// Leaves accepted connections to the I/O thread, which looks here when one of them has something to read, and with
+    /// each tick: it is woken for a crowd, and where it does not tick.
     pub fn accept(&self, mut batch: Vec<Accepted>) {
-        lock(&self.accepted).append(&mut batch);
-        self.wake();
+        // Whoever is told of a socket finds it here.
+        let mut accepted = lock(&self.accepted);
+        batch.retain(|each| {
+            let entered = self.entrance.enter(&each.fd).is_ok();
+            if !entered {
+                // For want of memory: it is closed.
+                self.slot.connection_closed();
+            }
+            entered
+        });
+        accepted.append(&mut batch);
+        let is_crowd = accepted.len() >= CROWD;
+        drop(accepted);
+        if is_crowd || !self.ticks.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// Says whether the I/O thread looks for accepted connections by itself. Before it does not, it looks once more.
+    pub fn set_ticks(&self, on: bool) {
+        self.ticks.store(on, Ordering::SeqCst);
     }
 
     /// Puts a piece of an answer beside the ring.
@@ -262,6 +293,8 @@ impl Crossing {
     }
 }
 
+/// So many accepted connections are begun with at once: the limits on connections hold for none before that.
+const CROWD: usize = 8;
 /// Pieces of answers come in this size where a stream makes them: node's streams read files so.
 const LARGE_PIECE: usize = 65_536;
 

@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::task;
 
 use crate::access::AccessLog;
-use crate::connection::{Lot, attend, begin, collector, disconnect};
+use crate::connection::{begin_accepted, collector, disconnect};
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
@@ -30,6 +30,7 @@ use crate::memory::shedder;
 use crate::ring::Ring;
 use crate::scoreboard::Board;
 use crate::shutdown::{drain, end_process};
+use crate::sockets::{self, Sockets, attend};
 use crate::statsd::Statsd;
 use crate::tls::{Server, ender};
 use commands::obey;
@@ -76,7 +77,9 @@ impl IoThread {
         };
         let slot = seat.slot.clone();
         options.ring.set_window(options.limits.response_buffer as u32);
-        let crossing = Arc::new(Crossing::new(options.ring, slot, options.wake_javascript));
+        let (poll, entrance) = Sockets::make()?;
+        let crossing =
+            Arc::new(Crossing::new(options.ring, slot, entrance, options.wake_javascript));
         in_hand::register(&crossing);
         let max_busy = u32::try_from(options.limits.worker_connections).unwrap_or(u32::MAX);
         let [taken, orphaned, trouble, shortage] = std::array::from_fn(|_| crossing.clone());
@@ -105,17 +108,28 @@ impl IoThread {
                 .on_thread_park(move || parked.before_sleep())
                 .on_thread_unpark(move || unparked.after_sleep())
                 .build_local(LocalOptions::default());
-            let (runtime, lot) = match runtime.and_then(|runtime| Ok((runtime, Lot::new()?))) {
-                Ok(made) => made,
+            let runtime = match runtime {
+                Ok(runtime) => runtime,
                 Err(error) => {
                     // The receiver waits below.
                     let _ = report.send(Err(error));
                     return;
                 }
             };
-            let _ = report.send(Ok(()));
-            let ctx = Rc::new(Context::new(limits, announce, shared, logs, lot));
-            runtime.block_on(run(ctx));
+            let sockets = Sockets::new(poll);
+            let ctx = Rc::new(Context::new(limits, announce, shared, logs, sockets));
+            runtime.block_on(async {
+                let set = match sockets::watch(&ctx) {
+                    Ok(set) => set,
+                    Err(error) => {
+                        let _ = report.send(Err(error));
+                        return;
+                    }
+                };
+                let _ = report.send(Ok(()));
+                task::spawn_local(attend(ctx.clone(), set));
+                run(ctx).await;
+            });
         })?;
         started.recv().map_err(|_| Error::closed())??;
         Ok(Self { crossing, acceptor, thread: Some(thread) })
@@ -262,9 +276,10 @@ async fn run(ctx: Rc<Context>) {
     task::spawn_local(collector(ctx.clone()));
     task::spawn_local(shedder(ctx.clone()));
     task::spawn_local(ender(ctx.clone()));
-    task::spawn_local(attend(ctx.clone()));
     loop {
         ctx.crossing.woken().await;
+        // Before what is asked of all connections.
+        begin_accepted(&ctx);
         for control in ctx.crossing.take_control() {
             match control {
                 Control::Configure { tag, limits } => ctx.set_limits(tag, Some(*limits)),
@@ -304,9 +319,6 @@ async fn run(ctx: Rc<Context>) {
                     return;
                 }
             }
-        }
-        for connection in ctx.crossing.take_accepted() {
-            begin(&ctx, connection);
         }
         read_ring(&ctx);
         wake_ending(&ctx);

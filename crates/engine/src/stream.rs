@@ -1,59 +1,42 @@
 //! The transport of a connection: TCP, a unix socket, or TLS on TCP.
 
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
 
 use crate::ring::SocketWish;
+use crate::sockets::Socket;
 use crate::tls::TlsStream;
 use crate::unacknowledged::unacknowledged;
 
-/// A connected, non-blocking socket on the I/O thread.
+/// What a connection reads from and writes to.
 pub(crate) enum Stream {
-    Tcp(TcpStream),
+    /// TCP or a unix socket.
+    Plain(Socket),
     /// Behind its handshake.
     Tls(Box<TlsStream>),
-    Unix(UnixStream),
 }
 
 impl Stream {
-    /// Takes over an accepted, non-blocking descriptor.
-    pub fn adopt(fd: OwnedFd, unix: bool) -> io::Result<Self> {
-        if unix {
-            return Ok(Self::Unix(UnixStream::from_std(fd.into())?));
-        }
-        Ok(Self::Tcp(TcpStream::from_std(fd.into())?))
-    }
-
-    /// Whether [`Self::release`] gives all that there is: TLS has a state of its own.
-    pub fn can_be_released(&self) -> bool {
-        self.tls().is_none()
-    }
-
-    /// Gives the descriptor back, which nobody watches any more.
-    pub fn release(self) -> io::Result<OwnedFd> {
+    /// The socket, if it can be parked: TLS has a state of its own.
+    pub fn parkable(&self) -> Option<&Socket> {
         match self {
-            Self::Tcp(stream) => Ok(stream.into_std()?.into()),
-            Self::Unix(stream) => Ok(stream.into_std()?.into()),
-            Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+            Self::Plain(socket) => Some(socket).filter(|socket| socket.can_park()),
+            Self::Tls(_) => None,
         }
     }
 
     /// Reads what is there: `Ready(0)` is the end of input.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
-        let result = match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buf),
-            Self::Tls(stream) => return stream.poll_read(cx, buf.initialize_unfilled()),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, &mut buf),
-        };
-        result.map_ok(|()| buf.filled().len())
+        match self {
+            Self::Plain(socket) => socket.poll_read(cx, buf),
+            Self::Tls(stream) => stream.poll_read(cx, buf),
+        }
     }
 
     /// Writes as much as the socket takes. After `Pending` the same bytes are to be given again.
@@ -62,13 +45,9 @@ impl Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        // One slice is the rule, and `send` is cheaper than `writev`.
-        match (self, slices) {
-            (Self::Tcp(stream), [one]) => Pin::new(stream).poll_write(cx, one),
-            (Self::Unix(stream), [one]) => Pin::new(stream).poll_write(cx, one),
-            (Self::Tls(stream), slices) => stream.poll_send(cx, slices),
-            (Self::Tcp(stream), many) => Pin::new(stream).poll_write_vectored(cx, many),
-            (Self::Unix(stream), many) => Pin::new(stream).poll_write_vectored(cx, many),
+        match self {
+            Self::Plain(socket) => socket.poll_write(cx, slices),
+            Self::Tls(stream) => stream.poll_send(cx, slices),
         }
     }
 
@@ -89,28 +68,26 @@ impl Stream {
     /// Half-closes: the peer reads to the end of what was sent.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Plain(socket) => socket.shutdown(),
             Self::Tls(stream) => stream.poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 
     /// Bytes written that the peer's side has not acknowledged.
     pub fn unacknowledged(&self) -> u64 {
+        unacknowledged(self.socket().as_fd()) + self.tls().map_or(0, |tls| tls.pending() as u64)
+    }
+
+    fn socket(&self) -> &Socket {
         match self {
-            Self::Tcp(stream) => unacknowledged(stream.as_fd()),
-            Self::Tls(stream) => unacknowledged(stream.socket().as_fd()) + stream.pending() as u64,
-            Self::Unix(stream) => unacknowledged(stream.as_fd()),
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.socket(),
         }
     }
 
     /// The TCP socket, if there is one.
-    fn tcp(&self) -> Option<&TcpStream> {
-        match self {
-            Self::Tcp(stream) => Some(stream),
-            Self::Tls(stream) => Some(stream.socket()),
-            Self::Unix(_) => None,
-        }
+    fn tcp(&self) -> Option<&Socket> {
+        Some(self.socket()).filter(|socket| socket.is_tcp())
     }
 
     /// Whether what crosses the network is encrypted.
@@ -122,7 +99,7 @@ impl Stream {
     pub fn tls(&self) -> Option<&TlsStream> {
         match self {
             Self::Tls(stream) => Some(stream),
-            _ => None,
+            Self::Plain(_) => None,
         }
     }
 
@@ -130,7 +107,7 @@ impl Stream {
     pub fn protocol(&self) -> Option<&[u8]> {
         match self {
             Self::Tls(stream) => stream.protocol(),
-            _ => None,
+            Self::Plain(_) => None,
         }
     }
 
@@ -162,17 +139,12 @@ impl Stream {
 
     /// Whether the peer has sent a reset, where nobody reads who would hear of it.
     pub fn is_reset(&self) -> bool {
-        let error = match self {
-            Self::Tcp(stream) => stream.take_error(),
-            Self::Tls(stream) => stream.socket().take_error(),
-            Self::Unix(stream) => stream.take_error(),
-        };
-        error.is_ok_and(|error| error.is_some())
+        self.socket().take_error().is_ok_and(|error| error.is_some())
     }
 
     /// The address of our end; `None` on a unix socket.
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
-        self.tcp()?.local_addr().ok()
+        self.tcp()?.local_address()
     }
 }
 
@@ -191,15 +163,9 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => {
-                let count = ready!(stream.poll_read(cx, buf.initialize_unfilled()))?;
-                buf.advance(count);
-                Poll::Ready(Ok(()))
-            }
-        }
+        let count = ready!(Stream::poll_read(self.get_mut(), cx, buf.initialize_unfilled()))?;
+        buf.advance(count);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -209,11 +175,7 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Tls(stream) => stream.poll_take(cx, &[io::IoSlice::new(buf)]),
-        }
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -222,8 +184,7 @@ impl AsyncWrite for Stream {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Plain(socket) => socket.poll_write(cx, slices),
             Self::Tls(stream) => stream.poll_take(cx, slices),
         }
     }
@@ -234,8 +195,8 @@ impl AsyncWrite for Stream {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
+            Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => stream.poll_drain(cx),
-            _ => Poll::Ready(Ok(())),
         }
     }
 

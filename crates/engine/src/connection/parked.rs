@@ -2,7 +2,6 @@
 //! it has no task, no buffer and no registration of its own. Its first byte makes a connection of it again.
 
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use tokio::task;
@@ -13,6 +12,7 @@ use crate::context::Context;
 use crate::limits::Limits;
 use crate::listener::PeerAddr;
 use crate::places::place_of;
+use crate::sockets::Held;
 use crate::stream::{self, Stream};
 
 /// A connection in the table: with a task, or waiting without one.
@@ -24,7 +24,7 @@ pub(crate) enum Connected {
 /// What is kept of a connection that waits.
 pub(crate) struct Parked {
     pub(super) arrival: Arrival,
-    pub(super) fd: OwnedFd,
+    pub(super) held: Held,
     pub(super) limits: Rc<Limits>,
     /// The client and what it had connected to, as the PROXY protocol told it.
     pub(super) proxied: Option<Box<(PeerAddr, SocketAddr)>>,
@@ -118,8 +118,7 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<Shared>> {
     let before = std::mem::replace(connected, Connected::Serving(shared.clone()));
     drop(connections);
     let Connected::Parked(parked) = before else { return Some(shared) };
-    let Parked { arrival, fd, limits, proxied, waits_until, requests, told, in_http } = *parked;
-    ctx.lot.forget(&fd);
+    let Parked { arrival, held, limits, proxied, waits_until, requests, told, in_http } = *parked;
     shared.limits.replace(limits);
     shared.requests.set(requests);
     shared.told.set(told);
@@ -128,10 +127,7 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<Shared>> {
         shared.peer.set(client);
         shared.proxied.set(Some(local));
     }
-    let Ok(stream) = Stream::adopt(fd, matches!(peer, PeerAddr::Unix)) else {
-        closed(ctx, &shared);
-        return None;
-    };
+    let stream = Stream::Plain(held.serve(matches!(peer, PeerAddr::Ip(_))));
     let connection = Connection::resumed(shared.clone(), arrival, stream, in_http);
     task::spawn_local(super::Task(Some(connection)));
     Some(shared)
@@ -164,13 +160,11 @@ pub(super) fn park(connection: Connection) {
     let (ctx, id) = (shared.ctx.clone(), shared.id);
     // It may still be in a list of those to wake.
     shared.waker.take();
-    let fd = match stream.release() {
-        Ok(fd) if ctx.lot.watch(&fd, id).is_ok() => fd,
-        _ => return closed(&ctx, &shared),
-    };
+    let Stream::Plain(socket) = stream else { return closed(&ctx, &shared) };
+    let held = socket.park(id);
     let parked = Parked {
         arrival,
-        fd,
+        held,
         limits: shared.limits(),
         proxied: shared.proxied.get().map(|local| Box::new((shared.peer.get(), local))),
         waits_until: shared.waits_until.get(),
@@ -189,8 +183,7 @@ impl Connection {
     /// Whether nothing but a request can come next, and nobody has something to say to the task.
     pub(super) fn can_park(&self) -> bool {
         let shared = &self.shared;
-        self.stream.can_be_released()
-            && shared.ctx.lot.is_watched()
+        self.stream.parkable().is_some()
             && self.carry.is_empty()
             && self.guard.awaits_head()
             && !self.input_ended
@@ -210,7 +203,7 @@ pub(crate) fn destroy(ctx: &Context, id: u32, reset: bool) {
         Some(Connected::Serving(shared)) => shared.destroy(),
         Some(Connected::Parked(parked)) => {
             if reset {
-                stream::reset_on_close(&parked.fd);
+                stream::reset_on_close(&parked.held);
             }
             if parked.told {
                 ctx.tell_in_passing(|batch| batch.connection_closed(id));

@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::{task, time};
+use tokio::time;
 
 use super::{read_ring, wake_ending};
 use crate::access::AccessLog;
-use crate::connection::come_up;
+use crate::connection::{begin_accepted, come_up};
 use crate::context::{COMPANY_TIME, Context};
+use crate::sockets::Sockets;
 
 /// Hands the events of a turn over, behind every task that was ready at the first of them, and looks at the sockets again
 /// as long as that brings more: on a busy machine the switches between the threads cost more than anything else here.
@@ -34,7 +35,8 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
                 break;
             }
             gathered = len;
-            task::yield_now().await;
+            Sockets::look(&ctx);
+            behind_others().await;
         }
         ctx.hand_over();
         ctx.crossing.clock_stale.store(true, Ordering::Relaxed);
@@ -44,6 +46,19 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
         }
         ctx.tunnelled.set(0);
     }
+}
+
+/// Goes on behind the tasks that are ready now.
+async fn behind_others() {
+    let mut is_behind = false;
+    future::poll_fn(|cx| {
+        if std::mem::replace(&mut is_behind, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// Sees that what waits for something else to go with does not wait for long.
@@ -75,11 +90,19 @@ pub(super) async fn watcher(ctx: Rc<Context>) {
 /// Moves the wheel and writes the logs out, as long as there are connections: an idle worker sleeps.
 pub(super) async fn clock(ctx: Rc<Context>) {
     loop {
-        if ctx.connections.borrow().len() == 0 {
-            ctx.crossing.shrink(true);
-            ctx.first_connection.notified().await;
+        let has_none = || ctx.connections.borrow().len() == 0;
+        if has_none() {
+            ctx.crossing.set_ticks(false);
+            begin_accepted(&ctx);
+            if has_none() {
+                ctx.crossing.shrink(true);
+                ctx.first_connection.notified().await;
+            }
         }
+        // A connection of which JavaScript is to hear at once wakes the thread.
+        ctx.crossing.set_ticks(!ctx.announce);
         time::sleep(TICK).await;
+        begin_accepted(&ctx);
         ctx.flush_logs();
         ctx.crossing.shrink(false);
         ctx.leftovers.sweep();

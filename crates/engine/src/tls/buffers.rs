@@ -2,12 +2,9 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::Poll;
 
 use rustls::unbuffered::{EncodeError, EncodeTlsData};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio::net::TcpStream;
 
 /// A message of a handshake, an alert or new keys.
 pub(super) fn encode_data<Data>(out: &mut Vec<u8>, mut data: EncodeTlsData<'_, Data>) {
@@ -61,16 +58,6 @@ pub(super) fn drain(
         out.drain(..sent);
     }
     result
-}
-
-/// Reads what the socket has; 0 is its end.
-pub(super) fn poll_socket(
-    socket: &mut TcpStream,
-    cx: &mut Context<'_>,
-    room: &mut [u8],
-) -> Poll<io::Result<usize>> {
-    let mut buf = ReadBuf::new(room);
-    Pin::new(socket).poll_read(cx, &mut buf).map_ok(|()| buf.filled().len())
 }
 
 /// One buffer a thread for what is on its way: no connection needs it between two turns.

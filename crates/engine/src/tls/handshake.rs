@@ -10,11 +10,9 @@ use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker, ready};
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time;
 
-use super::buffers::poll_socket;
 use super::{Server, TlsStream};
 use crate::connection::{self, Arrival};
 use crate::context::Context;
@@ -22,6 +20,7 @@ use crate::guard::Refusal;
 use crate::limits::IDLE_DRAIN_TIME;
 use crate::proxy::{self, Preface};
 use crate::rules::ProxyProtocol;
+use crate::sockets::Socket;
 use crate::stream::Stream;
 
 /// Those that are under way, the oldest first.
@@ -165,13 +164,13 @@ struct Handshake {
 
 enum Stage {
     /// Nothing has come: until it does, the connection is no more than its socket.
-    Silent(TcpStream, Rc<Server>),
+    Silent(Socket, Rc<Server>),
     Speaking(Box<TlsStream>),
     Handed,
 }
 
 /// Begins the handshake of an accepted connection.
-pub(crate) fn begin(arrival: Arrival, socket: TcpStream) {
+pub(crate) fn begin(arrival: Arrival, socket: Socket) {
     let ctx = arrival.ctx().clone();
     let Some(server) = ctx.tls_of(arrival.tag()) else {
         return arrival.lost();
@@ -189,7 +188,7 @@ impl Handshake {
         if let Stage::Silent(socket, _) = &mut self.stage {
             let byte = loop {
                 let mut first = [0; FIRST_READ];
-                let count = ready!(poll_socket(socket, cx, &mut first))?;
+                let count = ready!(socket.poll_read(cx, &mut first))?;
                 if count == 0 {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
@@ -208,7 +207,7 @@ impl Handshake {
             };
             if byte.is_ascii_alphabetic() || byte == b'\r' || byte == b'\n' {
                 // No TLS begins so, while every HTTP request does.
-                self.hand_over(Stream::Tcp(socket), Some(Refusal::PlainHttp));
+                self.hand_over(Stream::Plain(socket), Some(Refusal::PlainHttp));
                 return Poll::Ready(Ok(()));
             }
             self.stage = Stage::Speaking(Box::new(TlsStream::new(socket, &server, &self.first)?));

@@ -2,23 +2,21 @@
 //! what is kept between two turns is ours to say: nothing, unless a record has come in part or the socket is full.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
 use rustls::{HandshakeKind, ProtocolVersion};
-use tokio::io::AsyncWrite;
-use tokio::net::TcpStream;
 
-use super::buffers::{drain, encode, encode_data, poll_socket, with_scratch};
+use super::buffers::{drain, encode, encode_data, with_scratch};
 use super::clients::{Clients, Verdict};
 use super::{Server, names};
+use crate::sockets::Socket;
 
 /// A TCP connection that speaks TLS, from the first byte of its handshake on.
 pub(crate) struct TlsStream {
-    socket: TcpStream,
+    socket: Socket,
     pub(super) tls: UnbufferedServerConnection,
     /// Received and not yet a whole record, or a handshake message in several.
     carry: Vec<u8>,
@@ -58,7 +56,7 @@ enum Input {
 
 impl TlsStream {
     /// `first` is what has come of the client's hello.
-    pub fn new(socket: TcpStream, server: &Server, first: &[u8]) -> io::Result<Self> {
+    pub fn new(socket: Socket, server: &Server, first: &[u8]) -> io::Result<Self> {
         let tls =
             UnbufferedServerConnection::new(server.config_for(first)).map_err(io::Error::other)?;
         Ok(Self {
@@ -104,7 +102,7 @@ impl TlsStream {
                 return Poll::Ready(Err(io::Error::other("the handshake is too long")));
             }
             let result = with_scratch(|scratch| {
-                let count = ready!(poll_socket(&mut self.socket, cx, &mut scratch[..SMALL_READ]))?;
+                let count = ready!(self.socket.poll_read(cx, &mut scratch[..SMALL_READ]))?;
                 if count == 0 {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
@@ -165,7 +163,7 @@ impl TlsStream {
             }
             let count = ready!(with_scratch(|scratch| {
                 let room = buf.len().clamp(SMALL_READ, scratch.len());
-                let count = ready!(poll_socket(&mut self.socket, cx, &mut scratch[..room]))?;
+                let count = ready!(self.socket.poll_read(cx, &mut scratch[..room]))?;
                 if count == 0 {
                     self.input = Input::Cut;
                     return Poll::Ready(Ok(0));
@@ -325,7 +323,7 @@ impl TlsStream {
     /// Sends what is encrypted.
     pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.holds = false;
-        drain(&mut self.out, |bytes| Pin::new(&mut self.socket).poll_write(cx, bytes))
+        drain(&mut self.out, |bytes| self.socket.poll_write(cx, &[io::IoSlice::new(bytes)]))
     }
 
     /// What is written next is the last: it goes with the end.
@@ -337,10 +335,11 @@ impl TlsStream {
     pub fn send_held(&mut self) {
         if std::mem::take(&mut self.holds) {
             let socket = &self.socket;
-            let _ = drain(&mut self.out, |bytes| match socket.try_write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
-                result => Poll::Ready(result),
-            });
+            let _ =
+                drain(&mut self.out, |bytes| match socket.try_write(&[io::IoSlice::new(bytes)]) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+                    result => Poll::Ready(result),
+                });
         }
     }
 
@@ -357,10 +356,10 @@ impl TlsStream {
             }
         }
         ready!(self.poll_drain(cx))?;
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        self.socket.shutdown()
     }
 
-    pub fn socket(&self) -> &TcpStream {
+    pub fn socket(&self) -> &Socket {
         &self.socket
     }
 

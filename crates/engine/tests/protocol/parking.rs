@@ -48,6 +48,22 @@ fn javascript_cuts_a_parked_connection() {
 }
 
 #[test]
+fn a_connection_that_says_nothing_is_found_while_others_are_served() {
+    let header = Duration::from_millis(600);
+    let limits = Limits { header, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, echo());
+    let mut used = Client::connect(&engine);
+    used.ask(&mut engine, GET);
+    // Nobody is woken for this one.
+    let mut silent = Client::connect(&engine);
+    let begun = Instant::now();
+    assert_eq!(silent.end(&mut engine), End::Closed);
+    let took = begun.elapsed();
+    assert!(took >= header && took < header + Duration::from_secs(2), "{took:?}");
+    used.ask(&mut engine, GET);
+}
+
+#[test]
 fn a_parked_connection_ends_in_its_time() {
     let (header, keepalive) = (Duration::from_millis(600), Duration::from_millis(900));
     let limits = Limits { header, keepalive, keepalive_grace: Duration::ZERO, ..Limits::default() };

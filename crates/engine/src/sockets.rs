@@ -1,0 +1,355 @@
+//! The sockets of an I/O thread: one set of the system's for all of them, within the runtime's.
+//!
+//! A socket is put into it once, by whoever accepts it, and is watched for reading alone until it takes no more. It stays
+//! there until it is closed: a connection that parks or comes back costs no call, and one that is accepted wakes nobody
+//! before its first byte is there. The runtime's own sockets are put in by the thread that serves them, wake it to say
+//! that they can be written to, and are taken out and in again for each park.
+
+#![expect(unsafe_code, reason = "tokio takes a descriptor that it does not own by number")]
+
+use std::cell::{Cell, RefCell};
+use std::io::{self, Read};
+use std::net::{Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::task::{Context as TaskContext, Poll, Waker, ready};
+use std::time::Duration;
+
+use mio::event::Event;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Registry, Token};
+use socket2::SockRef;
+use tokio::io::unix::AsyncFd;
+use tokio::task::{self, coop};
+
+use crate::connection::{begin_accepted, resume};
+use crate::context::Context;
+
+/// The set, and who is told of each descriptor in it.
+pub(crate) struct Sockets {
+    poll: RefCell<mio::Poll>,
+    events: RefCell<Events>,
+    /// By descriptor: the system gives the lowest free number.
+    watched: RefCell<Vec<Watched>>,
+}
+
+#[derive(Clone, Default)]
+enum Watched {
+    /// Not here, or just accepted.
+    #[default]
+    Nobody,
+    Serves(Rc<Readiness>),
+    /// The connection with this id waits without a task.
+    Parked(u32),
+}
+
+/// What is known of a socket since it was tried last, and who waits for more.
+#[derive(Default)]
+struct Readiness {
+    readable: Cell<bool>,
+    /// The client's side has ended: whatever is read, there is more to hear.
+    ended: Cell<bool>,
+    full: Cell<bool>,
+    /// The set tells when it can be written to.
+    tells_room: Cell<bool>,
+    reader: RefCell<Option<Waker>>,
+    writer: RefCell<Option<Waker>>,
+}
+
+/// A connected, non-blocking socket in the set.
+pub(crate) struct Socket {
+    readiness: Rc<Readiness>,
+    held: Held,
+    is_tcp: bool,
+}
+
+/// A descriptor in the set, which it leaves when this is dropped.
+pub(crate) struct Held {
+    fd: OwnedFd,
+    sockets: Rc<Sockets>,
+}
+
+/// Puts accepted sockets into the set, on whatever thread.
+pub(crate) struct Entrance(Registry);
+
+impl Entrance {
+    /// From now on the thread of the set wakes when the socket has something to read.
+    pub fn enter(&self, fd: &OwnedFd) -> io::Result<()> {
+        let fd = fd.as_raw_fd();
+        self.0.register(&mut SourceFd(&fd), Token(fd as usize), Interest::READABLE)
+    }
+}
+
+impl Sockets {
+    pub fn new(poll: mio::Poll) -> Self {
+        let events = RefCell::new(Events::with_capacity(EVENTS));
+        Self { poll: RefCell::new(poll), events, watched: RefCell::default() }
+    }
+
+    /// A set and its entrance.
+    pub fn make() -> io::Result<(mio::Poll, Entrance)> {
+        let poll = mio::Poll::new()?;
+        let entrance = Entrance(poll.registry().try_clone()?);
+        Ok((poll, entrance))
+    }
+
+    /// Tells whoever waits for a socket what has become of it, without waiting. Says whether there may be more.
+    pub fn look(ctx: &Rc<Context>) -> bool {
+        let sockets = &ctx.sockets;
+        let mut events = sockets.events.borrow_mut();
+        if sockets.poll.borrow_mut().poll(&mut events, Some(Duration::ZERO)).is_err() {
+            return false;
+        }
+        let mut count = 0;
+        for event in &*events {
+            count += 1;
+            sockets.tell(ctx, event);
+        }
+        count == EVENTS
+    }
+
+    fn tell(&self, ctx: &Rc<Context>, event: &Event) {
+        let fd = event.token().0;
+        let mut watched = self.watched(fd);
+        if matches!(watched, Watched::Nobody) {
+            // Whoever has put it in has left it where this finds it.
+            begin_accepted(ctx);
+            watched = self.watched(fd);
+        }
+        match watched {
+            Watched::Serves(readiness) => readiness.note(event),
+            Watched::Parked(id) => {
+                resume(ctx, id);
+                if let Watched::Serves(readiness) = self.watched(fd) {
+                    readiness.note(event);
+                }
+            }
+            // It was closed after the system had told of it.
+            Watched::Nobody => {}
+        }
+    }
+
+    fn watched(&self, fd: usize) -> Watched {
+        self.watched.borrow().get(fd).cloned().unwrap_or_default()
+    }
+
+    fn set(&self, fd: RawFd, value: Watched) {
+        let mut watched = self.watched.borrow_mut();
+        let place = fd as usize;
+        if place >= watched.len() {
+            watched.resize(place + 1, Watched::Nobody);
+        }
+        watched[place] = value;
+    }
+}
+
+/// The set as the runtime watches it: by number, for the set itself is in the context.
+pub(crate) type WatchedSet = AsyncFd<RawFd>;
+
+/// Lets the runtime watch the set. What this returns must not outlive the context.
+pub(crate) fn watch(ctx: &Context) -> io::Result<WatchedSet> {
+    let fd = ctx.sockets.poll.borrow().as_raw_fd();
+    // SAFETY: the set is the context's, which whoever watches it holds: the descriptor is open for longer than that.
+    Ok(unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) }?)
+}
+
+/// Looks at the sockets whenever the system has something to tell of them.
+pub(crate) async fn attend(ctx: Rc<Context>, set: WatchedSet) {
+    // An error means that the runtime ends.
+    while let Ok(mut ready) = set.readable().await {
+        if !Sockets::look(&ctx) {
+            ready.clear_ready();
+        }
+        task::yield_now().await;
+    }
+}
+
+impl Readiness {
+    fn note(&self, event: &Event) {
+        let ended = event.is_read_closed() || event.is_error();
+        if ended {
+            self.ended.set(true);
+        }
+        if ended || event.is_readable() {
+            self.readable.set(true);
+            wake(&self.reader);
+        }
+        if event.is_writable() || event.is_write_closed() || event.is_error() {
+            self.full.set(false);
+            wake(&self.writer);
+        }
+    }
+}
+
+fn wake(waiting: &RefCell<Option<Waker>>) {
+    if let Some(waker) = waiting.borrow().as_ref() {
+        waker.wake_by_ref();
+    }
+}
+
+fn wait<T>(waiting: &RefCell<Option<Waker>>, cx: &TaskContext<'_>) -> Poll<T> {
+    let mut waiting = waiting.borrow_mut();
+    if waiting.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+        *waiting = Some(cx.waker().clone());
+    }
+    Poll::Pending
+}
+
+impl Held {
+    /// A descriptor that has entered the set.
+    pub fn new(fd: OwnedFd, sockets: &Rc<Sockets>) -> Self {
+        Self { fd, sockets: sockets.clone() }
+    }
+
+    /// Its socket. Whether there is something to read already is found out by reading.
+    pub fn serve(self, is_tcp: bool) -> Socket {
+        let readiness = Rc::new(Readiness::default());
+        self.sockets.set(self.fd.as_raw_fd(), Watched::Serves(readiness.clone()));
+        Socket { readiness, held: self, is_tcp }
+    }
+}
+
+impl AsFd for Held {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Drop for Held {
+    /// Before the system gives the number to another one.
+    fn drop(&mut self) {
+        self.sockets.set(self.fd.as_raw_fd(), Watched::Nobody);
+    }
+}
+
+impl Socket {
+    /// Whether the next thing to happen to it will be told.
+    pub fn can_park(&self) -> bool {
+        !self.readiness.readable.get()
+    }
+
+    /// Lets go of all but the descriptor: when there is something to read the connection with this id comes back.
+    pub fn park(self, id: u32) -> Held {
+        self.held.sockets.set(self.held.fd.as_raw_fd(), Watched::Parked(id));
+        self.held
+    }
+
+    /// Reads what is there: `Ready(0)` is the end of input.
+    pub fn poll_read(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        let turn = ready!(coop::poll_proceed(cx));
+        let readiness = &self.readiness;
+        while readiness.readable.get() {
+            match (&*SockRef::from(&self.held)).read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    readiness.readable.set(false);
+                    // What was told was of one before it that had the same number.
+                    readiness.ended.set(false);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => {
+                    turn.made_progress();
+                    // The set tells of what comes from now on.
+                    if result.as_ref().is_ok_and(|count| *count < buf.len()) {
+                        readiness.readable.set(readiness.ended.get());
+                    }
+                    return Poll::Ready(result);
+                }
+            }
+        }
+        wait(&readiness.reader, cx)
+    }
+
+    /// Writes as much as the socket takes.
+    pub fn poll_write(
+        &mut self,
+        cx: &mut TaskContext<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let turn = ready!(coop::poll_proceed(cx));
+        match self.try_write(slices) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait(&self.readiness.writer, cx)
+            }
+            result => {
+                turn.made_progress();
+                Poll::Ready(result)
+            }
+        }
+    }
+
+    /// The same for whoever does not wait.
+    pub fn try_write(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
+        let readiness = &self.readiness;
+        if readiness.full.get() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        loop {
+            let socket = SockRef::from(&self.held);
+            // One slice is the rule, and `send` is cheaper than `sendmsg`.
+            let (len, result) = match slices {
+                [one] => (one.len(), socket.send_with_flags(one, FLAGS)),
+                many => (
+                    many.iter().map(|slice| slice.len()).sum(),
+                    socket.send_vectored_with_flags(many, FLAGS),
+                ),
+            };
+            match result {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(ref error) if error.kind() == io::ErrorKind::WouldBlock => self.is_full()?,
+                Ok(count) if count < len => self.is_full()?,
+                _ => {}
+            }
+            return result;
+        }
+    }
+
+    /// It takes no more: the set tells when it does again, from the first time on.
+    fn is_full(&self) -> io::Result<()> {
+        let readiness = &self.readiness;
+        readiness.full.set(true);
+        if !readiness.tells_room.replace(true) {
+            let fd = self.held.fd.as_raw_fd();
+            let both = Interest::READABLE | Interest::WRITABLE;
+            let poll = self.held.sockets.poll.borrow();
+            poll.registry().reregister(&mut SourceFd(&fd), Token(fd as usize), both)?;
+        }
+        Ok(())
+    }
+
+    /// Half-closes: the peer reads to the end of what was sent.
+    pub fn shutdown(&self) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&self.held).shutdown(Shutdown::Write))
+    }
+
+    /// The error that the socket has met since it was asked last.
+    pub fn take_error(&self) -> io::Result<Option<io::Error>> {
+        SockRef::from(&self.held).take_error()
+    }
+
+    pub fn is_tcp(&self) -> bool {
+        self.is_tcp
+    }
+
+    /// The address of our end, of TCP.
+    pub fn local_address(&self) -> Option<SocketAddr> {
+        SockRef::from(&self.held).local_addr().ok()?.as_socket()
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.held.as_fd()
+    }
+}
+
+/// Sockets that are told of at once.
+const EVENTS: usize = 256;
+/// A peer that is gone is an error here and no signal to the process.
+#[cfg(target_os = "linux")]
+const FLAGS: i32 = libc::MSG_NOSIGNAL;
+#[cfg(not(target_os = "linux"))]
+const FLAGS: i32 = 0;
