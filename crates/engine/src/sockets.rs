@@ -61,6 +61,8 @@ pub(crate) struct Socket {
     readiness: Rc<Readiness>,
     held: Held,
     is_tcp: bool,
+    /// What is written next is followed by the end at once.
+    ends: Cell<bool>,
 }
 
 /// A descriptor in the set, which it leaves when this is dropped.
@@ -205,7 +207,7 @@ impl Held {
     pub fn serve(self, is_tcp: bool) -> Socket {
         let readiness = Rc::new(Readiness::default());
         self.sockets.set(self.fd.as_raw_fd(), Watched::Serves(readiness.clone()));
-        Socket { readiness, held: self, is_tcp }
+        Socket { readiness, held: self, is_tcp, ends: Cell::new(false) }
     }
 }
 
@@ -263,6 +265,11 @@ impl Socket {
         wait(&readiness.reader, cx)
     }
 
+    /// What is written next is followed by [`Self::shutdown`] or a close in the same turn, and goes in one packet with it.
+    pub fn end_with_next(&self) {
+        self.ends.set(true);
+    }
+
     /// Writes as much as the socket takes.
     pub fn poll_write(
         &mut self,
@@ -287,14 +294,15 @@ impl Socket {
         if readiness.full.get() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
+        let flags = if self.ends.take() { FLAGS | MORE } else { FLAGS };
         loop {
             let socket = SockRef::from(&self.held);
             // One slice is the rule, and `send` is cheaper than `sendmsg`.
             let (len, result) = match slices {
-                [one] => (one.len(), socket.send_with_flags(one, FLAGS)),
+                [one] => (one.len(), socket.send_with_flags(one, flags)),
                 many => (
                     many.iter().map(|slice| slice.len()).sum(),
-                    socket.send_vectored_with_flags(many, FLAGS),
+                    socket.send_vectored_with_flags(many, flags),
                 ),
             };
             match result {
@@ -353,3 +361,8 @@ const EVENTS: usize = 256;
 const FLAGS: i32 = libc::MSG_NOSIGNAL;
 #[cfg(not(target_os = "linux"))]
 const FLAGS: i32 = 0;
+/// More comes at once: the end, for which the last packet waits. Elsewhere the end is a packet of its own.
+#[cfg(target_os = "linux")]
+const MORE: i32 = libc::MSG_MORE;
+#[cfg(not(target_os = "linux"))]
+const MORE: i32 = 0;

@@ -53,8 +53,9 @@ impl Stream {
 
     /// What is written next is the last of the connection, and may wait for its end.
     pub fn hold_next(&mut self) {
-        if let Self::Tls(stream) = self {
-            stream.hold_next();
+        match self {
+            Self::Plain(socket) => socket.end_with_next(),
+            Self::Tls(stream) => stream.hold_next(),
         }
     }
 

@@ -355,6 +355,7 @@ impl TlsStream {
                 });
             }
         }
+        self.socket.end_with_next();
         ready!(self.poll_drain(cx))?;
         self.socket.shutdown()
     }
