@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use monoceros_engine::access::AccessLog;
 use monoceros_engine::error::Error;
-use monoceros_engine::inbound::{Batch, Piece};
+use monoceros_engine::inbound::{Batch, Piece, Place};
 use monoceros_engine::io_thread::{IoThread, Options};
 use monoceros_engine::lent::Returned;
 use monoceros_engine::limits::Limits;
@@ -60,10 +60,18 @@ struct State {
 #[derive(Default)]
 struct Taken {
     batch: Batch,
-    /// Bytes of its text that JavaScript has.
-    read: usize,
-    /// How many of its pieces JavaScript has.
+    /// Where the part ends that JavaScript has.
+    end: Place,
+    /// How many of the batch's pieces JavaScript has.
     pieces: usize,
+}
+
+/// What JavaScript gets when it asks for a piece.
+pub(crate) enum Given<T> {
+    /// The piece.
+    Made(T),
+    /// So many pieces are in the memory that it has brought.
+    Copied(u32),
 }
 
 impl Bridge {
@@ -120,23 +128,30 @@ impl Bridge {
     /// Takes the next part of a batch, or the next batch, and gives its text to `read`; `None` when nothing waits.
     pub(crate) fn take<T>(&self, env: Env, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
         let taken = &mut *self.state.batch.borrow_mut();
-        if taken.read == taken.batch.text.len() {
+        if taken.end.text == taken.batch.text.len() {
             taken.batch.clear();
-            (taken.read, taken.pieces) = (0, 0);
+            taken.end = Place::default();
             self.state.io.borrow().as_ref()?.take(&mut taken.batch);
             lent::release(env, &self.state.returned);
         }
-        let start = taken.read;
-        taken.read = taken.batch.part_end(start);
-        (start < taken.read).then(|| read(&taken.batch.text[start..taken.read]))
+        let start = taken.end;
+        taken.end = taken.batch.part_end(start.text);
+        // Whatever JavaScript has not asked for, each part begins with the first of its own pieces.
+        taken.pieces = start.pieces;
+        (start.text < taken.end.text).then(|| read(&taken.batch.text[start.text..taken.end.text]))
     }
 
-    /// Gives `read` the next piece of a body in the batch that was taken last.
-    pub(crate) fn piece<T>(&self, read: impl FnOnce(Piece<'_>) -> T) -> T {
+    /// Copies the next pieces of bodies in the part that was taken last into `room`, or gives `read` the one that is
+    /// next, where it is not short.
+    pub(crate) fn piece<T>(&self, room: &mut [u8], read: impl FnOnce(Piece<'_>) -> T) -> Given<T> {
         let taken = &mut *self.state.batch.borrow_mut();
         let number = taken.pieces;
-        taken.pieces += 1;
-        read(taken.batch.piece(number))
+        let copied = taken.batch.copy_short(number, taken.end.pieces, room);
+        taken.pieces += copied.max(1);
+        if copied > 0 {
+            return Given::Copied(copied as u32);
+        }
+        Given::Made(read(taken.batch.piece(number)))
     }
 
     /// Lends a Buffer to the I/O thread as the next piece beside the ring; says whether it could.

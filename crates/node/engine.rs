@@ -9,11 +9,11 @@ use monoceros_engine::inbound::Piece;
 use monoceros_engine::listener::Seat;
 use monoceros_engine::rules::Rules;
 use monoceros_engine::scoreboard::Board;
-use napi::bindgen_prelude::{BufferSlice, Object, Uint8Array};
+use napi::bindgen_prelude::{BufferSlice, Either, Object, Uint8Array, Uint8ArraySlice};
 use napi::{Env, JsString, JsValue};
 use napi_derive::napi;
 
-use crate::bridge::Bridge;
+use crate::bridge::{Bridge, Given};
 use crate::rules::rules;
 use crate::settings::{EngineSettings, ServerLimits, access_log, limits, server_limits, statsd};
 use crate::system_error::system_error;
@@ -69,10 +69,17 @@ impl Engine {
         text.map_err(|error| napi::Error::new("ERR_ENGINE_SYSTEM".into(), error.reason.clone()))
     }
 
-    /// The next piece of a body that the text of the last batch refers to.
+    /// The next piece of a body that the text of the last part refers to. Short ones are copied into `room` instead, as
+    /// many as there are, each behind its length in two bytes, and their number is returned.
     #[napi(catch_unwind)]
-    pub fn piece<'env>(&self, env: &'env Env) -> napi::Result<BufferSlice<'env>, String> {
-        let buffer = self.bridge.piece(|piece| match piece {
+    pub fn piece<'env>(
+        &self,
+        env: &'env Env,
+        mut room: Uint8ArraySlice<'_>,
+    ) -> napi::Result<Either<BufferSlice<'env>, u32>, String> {
+        // SAFETY: on JavaScript's thread, which alone has the memory, and runs nothing meanwhile.
+        let room = unsafe { room.as_mut() };
+        let given = self.bridge.piece(room, |piece| match piece {
             Piece::Short(bytes) => BufferSlice::copy_from(env, bytes),
             Piece::Own(bytes) if bytes.len() < SHARE_FROM => BufferSlice::copy_from(env, &bytes),
             Piece::Own(bytes) => {
@@ -82,7 +89,12 @@ impl Engine {
                 unsafe { BufferSlice::from_external(env, data, len, bytes, |_, bytes| drop(bytes)) }
             }
         });
-        buffer.map_err(|error| napi::Error::new("ERR_ENGINE_SYSTEM".into(), error.reason.clone()))
+        match given {
+            Given::Copied(count) => Ok(Either::B(count)),
+            Given::Made(buffer) => buffer.map(Either::A).map_err(|error| {
+                napi::Error::new("ERR_ENGINE_SYSTEM".into(), error.reason.clone())
+            }),
+        }
     }
 
     /// Takes over a listening descriptor and accepts from it for the server `tag`: with TLS, if it is `secure`.

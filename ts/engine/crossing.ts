@@ -13,6 +13,7 @@ import { countBodyBytes } from './garbage.ts'
 import { NativeConnection, SECURE } from './native-connection.ts'
 import { type Live, NativeExchange } from './native-exchange.ts'
 import type { NativeTunnel } from './native-tunnel.ts'
+import { Pieces } from './pieces.ts'
 import { IN, PLACE_MASK, REQUEST, u16, u32 } from './records.ts'
 import type { Ring } from './ring.ts'
 import { secureFactsLength } from './secure-facts.ts'
@@ -40,6 +41,7 @@ const BATCHES_A_TURN = 8
 export class Crossing {
   readonly #ring: Ring
   readonly #engine: NativeEngine
+  readonly #pieces: Pieces
   readonly #handlers: Map<number, ExchangeHandler>
   readonly #live: Live = []
   /** Those whose places others have, and who are still to hear that all of theirs has gone, by their ids. */
@@ -62,6 +64,7 @@ export class Crossing {
   ) {
     this.#ring = ring
     this.#engine = engine
+    this.#pieces = new Pieces(engine)
     this.#handlers = handlers
     this.#onIdle = onIdle
     this.#onTrouble = onTrouble
@@ -96,6 +99,7 @@ export class Crossing {
     if (this.#text.length < PART_BYTES) this.#ring.wake()
     else this.#ring.wakeInBatch()
     this.#text = this.#engine.take() ?? ''
+    this.#pieces.restart()
     this.#at = 0
     return this.#text !== ''
   }
@@ -110,7 +114,7 @@ export class Crossing {
         return this.#request(id, at + 5)
       case IN.DATA: {
         this.#at = at + 5
-        const chunk = this.#engine.piece()
+        const chunk = this.#pieces.next()
         const exchange = this.#find(id)
         if (exchange === undefined) return
         countBodyBytes(chunk.length)
@@ -153,13 +157,13 @@ export class Crossing {
         // A request whose time ran out before this thread came for it: answered, and none of its body is wanted.
         this.#at = at + 9 + u32(text, at + 5)
         const flags = text.charCodeAt(at + 13)
-        if (hasWholeBody(flags)) this.#engine.piece()
-        if ((flags & REQUEST.AHEAD) !== 0) this.#engine.piece()
+        if (hasWholeBody(flags)) this.#pieces.next()
+        if ((flags & REQUEST.AHEAD) !== 0) this.#pieces.next()
         return
       }
       case IN.REFUSED: {
         this.#at = at + 6
-        const packet = this.#engine.piece()
+        const packet = this.#pieces.next()
         const connection = this.#connections[id & PLACE_MASK]
         connection?.handler.onRefused?.(connection, text.charCodeAt(at + 5), packet)
         return
@@ -179,7 +183,8 @@ export class Crossing {
     const text = this.#text
     this.#at = at + 4 + u32(text, at)
     const flags = text.charCodeAt(at + 8)
-    const body = hasWholeBody(flags) ? this.#engine.piece() : undefined
+    const body = hasWholeBody(flags) ? this.#pieces.next() : undefined
+    const ahead = (flags & REQUEST.AHEAD) !== 0 ? this.#pieces.next() : undefined
     const told = this.#connections[u32(text, at + 4) & PLACE_MASK]
     if (told === undefined) return
     const place = id & PLACE_MASK
@@ -206,7 +211,7 @@ export class Crossing {
       resource.runInAsyncScope(handler.onExchange, handler, exchange)
       return
     }
-    exchange.ahead = (flags & REQUEST.AHEAD) !== 0 ? this.#engine.piece() : undefined
+    exchange.ahead = ahead
     if (!handler.decides && !meetUnheard(exchange)) return
     resource.runInAsyncScope(handler.onExchange, handler, exchange)
     exchange.decline()

@@ -17,8 +17,11 @@ export declare class Engine {
   get wakeFd(): number
   /** The next batch of events as one latin1 text; undefined when nothing waits. */
   take(): string | undefined
-  /** The next piece of a body that the text of the last batch refers to. */
-  piece(): Buffer
+  /**
+   * The next piece of a body that the text of the last part refers to. Short ones are copied into `room` instead, as
+   * many as there are, each behind its length in two bytes, and their number is returned.
+   */
+  piece(room: Uint8Array): Buffer | number
   /** Takes over a listening descriptor and accepts from it for the server `tag`: with TLS, if it is `secure`. */
   listen(fd: number, tag: number, secure?: boolean | undefined | null): void
   /** Says how the server `tag` does TLS with connections that begin from now on. */

@@ -21,10 +21,29 @@ pub struct Batch {
     pieces: Vec<Kept>,
     /// The bytes of those that are short.
     short: Vec<u8>,
-    /// The requests, and where in the text their records begin: until JavaScript takes it, one may be withdrawn.
-    requests: Vec<(u32, u32)>,
+    /// The requests, and where their records begin: until JavaScript takes it, one may be withdrawn.
+    requests: Vec<Begun>,
     /// Bytes of the pieces.
     piece_bytes: usize,
+}
+
+/// Where the record of a request begins.
+#[derive(Debug)]
+struct Begun {
+    id: u32,
+    /// In the text.
+    at: u32,
+    /// Among the pieces.
+    piece: u32,
+}
+
+/// A place in a batch: how much of it stands before.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Place {
+    /// Bytes of text.
+    pub text: usize,
+    /// Pieces.
+    pub pieces: usize,
 }
 
 /// A piece of a request body.
@@ -54,6 +73,24 @@ impl Batch {
         }
     }
 
+    /// Copies pieces from `number` to `end` into `room`, the length of each before it in two bytes, until one finds no
+    /// room or is not short. Returns how many.
+    #[must_use]
+    pub fn copy_short(&self, number: usize, end: usize, room: &mut [u8]) -> usize {
+        let pieces = self.pieces.get(number..end.min(self.pieces.len())).unwrap_or_default();
+        let mut at = 0;
+        for (count, piece) in pieces.iter().enumerate() {
+            let Kept::Short(range) = piece else { return count };
+            let bytes = &self.short[range.clone()];
+            let Some(room) = room.get_mut(at..at + 2 + bytes.len()) else { return count };
+            let (length, rest) = room.split_at_mut(2);
+            length.copy_from_slice(&(bytes.len() as u16).to_le_bytes());
+            rest.copy_from_slice(bytes);
+            at += 2 + bytes.len();
+        }
+        pieces.len()
+    }
+
     /// How many pieces there are.
     #[must_use]
     pub fn pieces(&self) -> usize {
@@ -66,12 +103,16 @@ impl Batch {
         self.text.is_empty()
     }
 
-    /// Where the part ends that begins at `from`: what JavaScript gets as one text, which lives as long as anything
-    /// that was cut out of it.
+    /// Where the part ends whose text begins at `from`: what JavaScript gets as one text, which lives as long as
+    /// anything that was cut out of it.
     #[must_use]
-    pub fn part_end(&self, from: usize) -> usize {
-        let next = self.requests.partition_point(|&(_, at)| (at as usize) < from + PART);
-        self.requests.get(next).map_or(self.text.len(), |&(_, at)| at as usize)
+    pub fn part_end(&self, from: usize) -> Place {
+        let next = self.requests.partition_point(|request| (request.at as usize) < from + PART);
+        let end = Place { text: self.text.len(), pieces: self.pieces.len() };
+        self.requests.get(next).map_or(end, |request| Place {
+            text: request.at as usize,
+            pieces: request.piece as usize,
+        })
     }
 
     /// Bytes of it all.
@@ -98,8 +139,12 @@ impl Batch {
         if self.is_empty() {
             std::mem::swap(self, other);
         } else {
-            let before = self.text.len() as u32;
-            self.requests.extend(other.requests.iter().map(|&(id, at)| (id, at + before)));
+            let (before, pieces) = (self.text.len() as u32, self.pieces.len() as u32);
+            self.requests.extend(other.requests.iter().map(|&Begun { id, at, piece }| Begun {
+                id,
+                at: at + before,
+                piece: piece + pieces,
+            }));
             self.text.extend_from_slice(&other.text);
             let before = self.short.len();
             self.short.extend_from_slice(&other.short);
@@ -114,10 +159,10 @@ impl Batch {
 
     /// Makes the record of a request one that JavaScript passes over; says whether it was here.
     pub(crate) fn withdraw(&mut self, id: u32) -> bool {
-        let Some(&(_, at)) = self.requests.iter().find(|request| request.0 == id) else {
+        let Some(begun) = self.requests.iter().find(|request| request.id == id) else {
             return false;
         };
-        self.text[at as usize] = WITHDRAWN;
+        self.text[begun.at as usize] = WITHDRAWN;
         true
     }
 
@@ -154,6 +199,8 @@ impl Batch {
         ahead: Option<Bytes>,
         rules: &Rules,
     ) {
+        let (at, piece) = (self.text.len() as u32, self.pieces.len() as u32);
+        self.requests.push(Begun { id, at, piece });
         let body_kind = match body {
             RequestBody::None => 0,
             RequestBody::Whole(whole) => {
@@ -175,7 +222,6 @@ impl Batch {
         if let Some(bytes) = ahead {
             self.keep(bytes);
         }
-        self.requests.push((id, self.text.len() as u32));
         self.start(REQUEST, id);
         let length_at = self.text.len();
         self.u32(0);
@@ -350,13 +396,53 @@ mod tests {
 
     #[test]
     fn a_part_ends_with_the_next_request_behind_its_length() {
-        let requests = vec![(1, 0), (2, 1_000), (3, 5_000), (4, 9_000)];
+        let begun = |id, at, piece| Begun { id, at, piece };
+        let requests = vec![begun(1, 0, 0), begun(2, 1_000, 1), begun(3, 5_000, 2)];
         let mut batch = Batch { text: vec![0; 10_000], requests, ..Batch::default() };
-        assert_eq!(batch.part_end(0), 5_000);
-        assert_eq!(batch.part_end(5_000), 10_000);
+        for _ in 0..4 {
+            batch.keep(Bytes::from_static(b"body"));
+        }
+        let end = Place { text: 10_000, pieces: 4 };
+        assert_eq!(batch.part_end(0), Place { text: 5_000, pieces: 2 });
+        assert_eq!(batch.part_end(5_000), end);
         batch.requests.clear();
-        assert_eq!(batch.part_end(0), 10_000);
+        assert_eq!(batch.part_end(0), end);
         batch.clear();
-        assert_eq!(batch.part_end(0), 0);
+        assert_eq!(batch.part_end(0), Place::default());
+    }
+
+    #[test]
+    fn short_pieces_are_copied_as_far_as_there_is_room() {
+        let mut batch = Batch::default();
+        batch.keep(Bytes::from_static(b"one"));
+        batch.keep(Bytes::from_static(b""));
+        batch.keep(Bytes::from_static(b"three"));
+        batch.keep(Bytes::from(vec![0; SHORT + 1]));
+        batch.keep(Bytes::from_static(b"five"));
+        let mut room = [0xff; 13];
+        assert_eq!(batch.copy_short(0, 5, &mut room), 2);
+        assert_eq!(room[..8], *b"\x03\0one\0\0\xff");
+        let mut room = [0xff; 64];
+        assert_eq!(batch.copy_short(0, 5, &mut room), 3);
+        assert_eq!(batch.copy_short(0, 1, &mut room), 1);
+        assert_eq!(batch.copy_short(3, 5, &mut room), 0);
+        assert_eq!(batch.copy_short(4, 9, &mut room), 1);
+        assert_eq!(batch.copy_short(6, 5, &mut room), 0);
+        assert_eq!(room[..6], *b"\x04\0five");
+    }
+
+    #[test]
+    fn a_batch_behind_another_keeps_its_requests_and_pieces_in_place() {
+        let mut first = Batch::default();
+        first.keep(Bytes::from_static(b"one"));
+        first.text.extend_from_slice(&[1; 6_000]);
+        let mut second = Batch { text: vec![2; 10], ..Batch::default() };
+        second.keep(Bytes::from_static(b"two"));
+        second.requests.push(Begun { id: 7, at: 4, piece: 1 });
+        first.append(&mut second);
+        assert_eq!(first.part_end(0), Place { text: 6_004, pieces: 2 });
+        let mut room = [0; 16];
+        assert_eq!(first.copy_short(0, 2, &mut room), 2);
+        assert_eq!(room[..10], *b"\x03\0one\x03\0two");
     }
 }
