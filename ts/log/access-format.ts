@@ -7,7 +7,7 @@
 import { isUtf8 } from 'node:buffer'
 
 import { monocerosError } from '../errors.ts'
-import { processId } from '../process/system.ts'
+import { processId, wallClock } from '../process/system.ts'
 import { formatAccessTime, formatLogTime } from './time.ts'
 
 /** What one finished exchange tells. Strings hold one byte a character, as node's own. */
@@ -36,7 +36,7 @@ export const ATOMS: Readonly<Record<string, Part>> = {
   h: (entry) => orDash(entry.remoteAddress),
   l: NONE,
   u: (entry) => orDash(basicUser(entry.request('authorization'))),
-  t: () => `[${formatAccessTime()}]`,
+  t: () => accessTime(),
   r: (entry) => escaped(`${entry.method} ${entry.url} ${entry.protocol}`),
   m: (entry) => escaped(entry.method),
   U: (entry) => escaped(percentDecoded(splitTarget(entry.url).path)),
@@ -69,16 +69,39 @@ const WSGI: Readonly<Record<string, Part | undefined>> = {
 export function compileAccessFormat(format: string): Part {
   if (format === 'json') return jsonLine
   const parts: Part[] = []
+  /** What stands before each part. */
+  const texts: string[] = []
   let rest = format
   for (let at = rest.indexOf('%'); at !== -1; at = rest.indexOf('%')) {
     const match = /^%(?:\(([^)]*)\)[sd]|%)/.exec(rest.slice(at))
     if (match === null) throw monocerosError('ERR_ACCESS_FORMAT', rest.slice(at, at + 16))
-    const text = rest.slice(0, at)
-    parts.push(() => text, match[1] === undefined ? () => '%' : part(match[1]))
+    texts.push(rest.slice(0, at))
+    parts.push(match[1] === undefined ? () => '%' : part(match[1]))
     rest = rest.slice(at + match[0].length)
   }
   const end = rest
-  return (entry) => parts.map((render) => render(entry)).join('') + end
+  return (entry) => {
+    let line = ''
+    for (let index = 0; index < parts.length; index++) {
+      line += texts[index]
+      line += parts[index]?.(entry)
+    }
+    return line + end
+  }
+}
+
+let timeSecond = 0
+let timeText = ''
+
+/** The time as the log shows it, made once a second. */
+function accessTime(): string {
+  const now = wallClock()
+  const second = Math.floor(now.getTime() / 1_000)
+  if (second !== timeSecond) {
+    timeSecond = second
+    timeText = `[${formatAccessTime(now)}]`
+  }
+  return timeText
 }
 
 function part(name: string): Part {
@@ -149,7 +172,11 @@ function orDash(value: string | undefined): string {
   return value === undefined || value === '' ? '-' : escaped(value)
 }
 
+const UNSAFE = /["\\]|[^ -~]/
+
 function escaped(value: string): string {
+  // Most have nothing of it, and looking costs less than replacing.
+  if (!UNSAFE.test(value)) return value
   return value.replace(/["\\]|[^ -~]/g, (char) => {
     if (char === '"' || char === '\\') return `\\${char}`
     return `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`

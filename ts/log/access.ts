@@ -68,7 +68,18 @@ interface FileLog {
 
 function openFileLog(target: string): FileLog {
   let boom = openBoom(target)
+  // Collected here: sonic-boom counts the bytes of all that it has collected with every line.
+  let lines = ''
+  let timer: NodeJS.Timeout | undefined
+  const hand = () => {
+    clearTimeout(timer)
+    timer = undefined
+    const text = lines
+    lines = ''
+    if (text !== '') boom.write(text)
+  }
   const flush = () => {
+    hand()
     try {
       boom.flushSync()
     } catch {
@@ -76,7 +87,11 @@ function openFileLog(target: string): FileLog {
     }
   }
   return {
-    write: (line) => void boom.write(line),
+    write: (line) => {
+      lines += line
+      if (lines.length >= COLLECT_BYTES) hand()
+      else timer ??= setTimeout(hand, COLLECT_MS).unref()
+    },
     flush,
     reopen: () => {
       if (descriptorOf(target) !== undefined) return
@@ -90,7 +105,7 @@ function openFileLog(target: string): FileLog {
 }
 
 const STDOUT_FD = 1
-// Below what sonic-boom writes at once (16 KiB), as it demands.
+// With a line more it is below what sonic-boom writes at once (16 KiB), nearly always.
 const COLLECT_BYTES = 8_192
 const COLLECT_MS = 100
 // Beyond this the disk or the reader does not keep up: lines are dropped, not memory.
@@ -100,9 +115,7 @@ function openBoom(target: string): SonicBoom {
   const { SonicBoom } = createRequire(import.meta.url)('sonic-boom') as typeof import('sonic-boom')
   const boom = new SonicBoom({
     fd: descriptorOf(target) ?? openFile(target),
-    minLength: COLLECT_BYTES,
     maxLength: MAX_WAITING_BYTES,
-    periodicFlush: COLLECT_MS,
     sync: false,
   })
   // A reader that has gone must not end a worker that still serves.
