@@ -43,8 +43,9 @@ pub(super) fn be_patient() {
 
 /// Whether one of the listeners has a connection in its queue.
 pub(super) fn any_pending<'a>(listeners: impl Iterator<Item = &'a OwnedFd>) -> bool {
-    let mut polled: Vec<libc::pollfd> = listeners.map(|fd| interest(fd, libc::POLLIN)).collect();
-    poll(&mut polled, 0).is_ok_and(|ready| ready > 0)
+    listeners
+        .map(|fd| interest(fd, libc::POLLIN))
+        .any(|each| poll(&mut [each], 0).is_ok_and(|ready| ready > 0))
 }
 
 /// Writes to an event descriptor, which wakes the process that waits for it.
