@@ -8,6 +8,7 @@ import type { TestFn } from 'ava'
 import { bodies } from './cases/bodies.ts'
 import { clientErrors } from './cases/client-errors.ts'
 import { expectations } from './cases/expectations.ts'
+import { flows } from './cases/flowing.ts'
 import { heads } from './cases/heads.ts'
 import { lives } from './cases/lives.ts'
 import { objects } from './cases/objects.ts'
@@ -47,6 +48,7 @@ const ALL: Scenarios = {
   ...expectations,
   ...sockets,
   ...streams,
+  ...flows,
   ...upgrades,
 }
 

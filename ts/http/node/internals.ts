@@ -58,6 +58,7 @@ export interface SocketInternals {
 
 /** `http.IncomingMessage` with the fields that its methods and the parser share. */
 export interface RequestInternals {
+  _events: Record<string | symbol, unknown>
   _eventsCount: number
   _consuming: boolean
   _dumped: boolean
@@ -86,6 +87,8 @@ export interface ReadableState {
   destroyed: boolean
   closed: boolean
   closeEmitted: boolean
+  errored: unknown
+  autoDestroy: boolean
 }
 
 /** `http.ServerResponse` with the fields that its methods share. */

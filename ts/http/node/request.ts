@@ -7,7 +7,7 @@ import type { Exchange } from '../../engine/exchange.ts'
 import type { InHand } from './brand.ts'
 import { kCall } from './brand.ts'
 import type { RequestConstructor } from './express.ts'
-import type { NodeRequest } from './internals.ts'
+import type { NodeRequest, ReadableState } from './internals.ts'
 import { nodeMajor } from './internals.ts'
 import { mount } from './mount.ts'
 import type { ServerSocket } from './socket.ts'
@@ -70,10 +70,31 @@ export function giveFlowing(request: NodeRequest, body: Buffer | undefined): boo
   if (body !== undefined && body.length > 0) {
     state.buffer.push(body)
     state.length += body.length
+    // A program that pauses with the body in hand is not to hear of its end yet, and a stream that knows its end would
+    // schedule it with each of two further looks.
+    process.nextTick(endFlowing, request, state)
+    return true
   }
   state.reading = false
   state.ended = true
   return true
+}
+
+/**
+ * The end of a stream that had its whole body in the tick before, as node's `endReadableNT` has it; if it flows no more,
+ * or nobody but node knows what is to be done, the end is pushed as node's parser does.
+ */
+function endFlowing(request: NodeRequest, state: ReadableState): void {
+  const isRead = state.flowing === true && state.length === 0 && !state.endEmitted
+  if (!isRead || state.destroyed || state.errored || request._events.readable !== undefined) {
+    request.push(null)
+    return
+  }
+  state.reading = false
+  state.ended = true
+  state.endEmitted = true
+  request.emit('end')
+  if (state.autoDestroy) request.destroy()
 }
 
 /** A finished request that nobody listens to: its end and close without the ticks that only listeners would notice. */
