@@ -12,7 +12,7 @@ use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll, Waker, ready};
+use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use mio::event::Event;
@@ -20,7 +20,7 @@ use mio::unix::SourceFd;
 use mio::{Events, Interest, Registry, Token};
 use socket2::SockRef;
 use tokio::io::unix::AsyncFd;
-use tokio::task::{self, coop};
+use tokio::task;
 
 use crate::connection::{begin_accepted, resume};
 use crate::context::Context;
@@ -33,7 +33,7 @@ pub(crate) struct Sockets {
     watched: RefCell<Vec<Watched>>,
 }
 
-#[derive(Clone, Default)]
+#[derive(Default)]
 enum Watched {
     /// Not here, or just accepted.
     #[default]
@@ -112,34 +112,29 @@ impl Sockets {
 
     fn tell(&self, ctx: &Rc<Context>, event: &Event) {
         let fd = event.token().0;
-        let mut watched = self.watched(fd);
-        if matches!(watched, Watched::Nobody) {
-            // Whoever has put it in has left it where this finds it.
-            begin_accepted(ctx);
-            watched = self.watched(fd);
-        }
-        match watched {
-            Watched::Serves(readiness) => readiness.note(event),
-            Watched::Parked(id) => {
-                resume(ctx, id);
-                if let Watched::Serves(readiness) = self.watched(fd) {
-                    readiness.note(event);
+        // Twice: what was accepted is left where this finds it, and then, like one that was parked, serves.
+        for _ in 0..2 {
+            let watched = self.watched.borrow();
+            match watched.get(fd) {
+                Some(Watched::Serves(readiness)) => return readiness.note(event),
+                Some(&Watched::Parked(id)) => {
+                    drop(watched);
+                    resume(ctx, id);
+                }
+                Some(Watched::Nobody) | None => {
+                    drop(watched);
+                    begin_accepted(ctx);
                 }
             }
-            // It was closed after the system had told of it.
-            Watched::Nobody => {}
         }
-    }
-
-    fn watched(&self, fd: usize) -> Watched {
-        self.watched.borrow().get(fd).cloned().unwrap_or_default()
+        // It was closed after the system had told of it.
     }
 
     fn set(&self, fd: RawFd, value: Watched) {
         let mut watched = self.watched.borrow_mut();
         let place = fd as usize;
         if place >= watched.len() {
-            watched.resize(place + 1, Watched::Nobody);
+            watched.resize_with(place + 1, Watched::default);
         }
         watched[place] = value;
     }
@@ -242,7 +237,6 @@ impl Socket {
         cx: &mut TaskContext<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
-        let turn = ready!(coop::poll_proceed(cx));
         let readiness = &self.readiness;
         while readiness.readable.get() {
             match (&*SockRef::from(&self.held)).read(buf) {
@@ -253,7 +247,6 @@ impl Socket {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
-                    turn.made_progress();
                     // The set tells of what comes from now on.
                     if result.as_ref().is_ok_and(|count| *count < buf.len()) {
                         readiness.readable.set(readiness.ended.get());
@@ -276,15 +269,11 @@ impl Socket {
         cx: &mut TaskContext<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let turn = ready!(coop::poll_proceed(cx));
         match self.try_write(slices) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 wait(&self.readiness.writer, cx)
             }
-            result => {
-                turn.made_progress();
-                Poll::Ready(result)
-            }
+            result => Poll::Ready(result),
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::coop;
 
 use crate::ring::SocketWish;
 use crate::sockets::Socket;
@@ -156,7 +157,7 @@ pub(crate) fn reset_on_close(socket: &impl AsFd) {
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
-/// As tokio and what is built on it sees a stream. A write that says how much it took has taken it, even if TLS still holds
+/// As tokio and what is built on it sees a stream, which lets others have their turn after some reads and writes. A write that says how much it took has taken it, even if TLS still holds
 /// some of it: a flush sends that.
 impl AsyncRead for Stream {
     fn poll_read(
@@ -164,7 +165,9 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        let turn = ready!(coop::poll_proceed(cx));
         let count = ready!(Stream::poll_read(self.get_mut(), cx, buf.initialize_unfilled()))?;
+        turn.made_progress();
         buf.advance(count);
         Poll::Ready(Ok(()))
     }
@@ -184,10 +187,13 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
+        let turn = ready!(coop::poll_proceed(cx));
+        let count = ready!(match self.get_mut() {
             Self::Plain(socket) => socket.poll_write(cx, slices),
             Self::Tls(stream) => stream.poll_take(cx, slices),
-        }
+        });
+        turn.made_progress();
+        Poll::Ready(count)
     }
 
     fn is_write_vectored(&self) -> bool {
