@@ -322,10 +322,11 @@ impl Socket {
     /// cache before the client reads it. A client that is far away needs the buffer that the system gives it.
     fn bound_send_buffer(&self) {
         let socket = SockRef::from(&self.held);
+        let is_large = socket.send_buffer_size().is_ok_and(|size| size > LOCAL_SEND_BUFFER);
         let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
-        if peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
-            // Refused, it stays as it is.
-            let _ = socket.set_send_buffer_size(LOCAL_SEND_BUFFER);
+        if is_large && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
+            // Linux takes twice as much, for what it keeps with the bytes. Refused, it stays as it is.
+            let _ = socket.set_send_buffer_size(LOCAL_SEND_BUFFER / 2);
         }
     }
 
@@ -357,8 +358,8 @@ impl AsFd for Socket {
 
 /// Sockets that are told of at once.
 const EVENTS: usize = 256;
-/// Linux takes twice as much, for what it keeps with the bytes.
-const LOCAL_SEND_BUFFER: usize = 262_144;
+/// Less than the caches of processors, and some packets of the loopback.
+const LOCAL_SEND_BUFFER: usize = 524_288;
 /// A peer that is gone is an error here and no signal to the process.
 #[cfg(target_os = "linux")]
 const FLAGS: i32 = libc::MSG_NOSIGNAL;
