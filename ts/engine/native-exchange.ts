@@ -11,7 +11,7 @@ import {
 import type { NativeConnection, Peer } from './native-connection.ts'
 import { NativeTunnel } from './native-tunnel.ts'
 import { copyOf, METHODS, OUT, RECORD_BYTES, REQUEST, TOLD_BYTES, u16 } from './records.ts'
-import { endOf, flagsOf, isHost, isTold, lengthsAt, urlAt } from './request-record.ts'
+import { endOf, flagsOf, isAt, isHost, isTold, lengthsAt, urlAt } from './request-record.ts'
 import { assertFits, fitsRing, isLendable, type Ring } from './ring.ts'
 
 /** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
@@ -25,6 +25,9 @@ const LARGE_BYTES = 65_536
 
 /** The exchanges that may still hear of something, by their place. */
 export type Live = (NativeExchange | NativeTunnel | undefined)[]
+
+/** Most requests name the host that the one before named: the same string is neither made anew nor compared further. */
+let lastHost = ''
 
 export class NativeExchange implements Exchange {
   readonly connection: NativeConnection
@@ -120,7 +123,10 @@ export class NativeExchange implements Exchange {
       const name = u16(text, lengths)
       const value = start + name
       const end = value + u16(text, lengths + 2)
-      if (name === 4 && isHost(text, start)) return text.slice(value, end)
+      if (name === 4 && isHost(text, start)) {
+        if (!isAt(text, value, end, lastHost)) lastHost = copyOf(text.slice(value, end))
+        return lastHost
+      }
       start = end
       lengths += 4
     }

@@ -7,6 +7,8 @@ import type { NativeEngine } from '../native/index.ts'
 /** Room for the pieces of one part of a batch, mostly; more come with the next call. */
 const ROOM_BYTES = 65_536
 
+const { allocUnsafeSlow } = Buffer
+
 export class Pieces {
   readonly #engine: NativeEngine
   readonly #room = Buffer.alloc(ROOM_BYTES)
@@ -34,7 +36,7 @@ export class Pieces {
     const room = this.#room
     const start = this.#at + 2
     const length = (room[start - 2] as number) | ((room[start - 1] as number) << 8)
-    const piece = Buffer.allocUnsafeSlow(length)
+    const piece = allocUnsafeSlow(length)
     room.copy(piece, 0, start, start + length)
     this.#at = start + length
     this.#left--

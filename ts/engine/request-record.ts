@@ -41,3 +41,12 @@ export function isHost(text: string, at: number): boolean {
     (text.charCodeAt(at + 3) | 32) === 116
   )
 }
+
+/** Whether what stands from `start` to `end` is `wanted`, without making a string of it. */
+export function isAt(text: string, start: number, end: number, wanted: string): boolean {
+  if (end - start !== wanted.length) return false
+  for (let at = start; at < end; at++) {
+    if (text.charCodeAt(at) !== wanted.charCodeAt(at - start)) return false
+  }
+  return true
+}

@@ -33,6 +33,9 @@ const NO_REASON = -1
 /** Requests of a batch between two looks at the clock, which costs as much as a field. */
 const CLOCK_EVERY = 4
 
+/** So far behind, what was written is still there, whatever is written next with no more than that beside its fields. */
+const FRESH_BYTES = RING_BYTES / 8
+
 /** A text this short is written faster from here than by a call into C++. */
 const SHORT_TEXT = 64
 
@@ -43,6 +46,8 @@ interface WritableBuffer extends Buffer {
   latin1Write: Latin1Writer
   utf8Write: Latin1Writer
 }
+
+const NO_LINES: readonly string[] = []
 
 export class Ring {
   /** All of the memory, as the engine takes it. */
@@ -60,6 +65,11 @@ export class Ring {
   #wokenAt = 0
   #unclocked = 0
   #scheduled = false
+  /** Fields that were written as lines, where, and how long those are: answers that follow have the same mostly. */
+  #lines: readonly string[] = NO_LINES
+  #linesAt = 0
+  #linesTail = 0
+  #linesLength = 0
   readonly #wakeLater = (): void => {
     this.#scheduled = false
     this.wake()
@@ -101,12 +111,16 @@ export class Ring {
     const reasonLength = reason === undefined ? 0 : reason.length
     const bodyMost =
       body === undefined ? 0 : typeof body === 'string' ? body.length * 3 : body.length
-    const fieldsMost = typeof fields === 'string' ? fields.length : linesLength(fields)
+    const isText = typeof fields === 'string'
+    const isShort = bodyMost + reasonLength < FRESH_BYTES
+    const isRepeated = !isText && isShort && this.#wroteLines(fields)
+    const fieldsMost = isText ? fields.length : isRepeated ? this.#linesLength : linesLength(fields)
     const most = RECORD_BYTES + fieldsMost + reasonLength + bodyMost
     const at = this.#reserve(most)
     const bytes = this.#bytes
     let end = at + RECORD_BYTES
-    if (typeof fields !== 'string') writeLines(bytes, fields, end)
+    if (isRepeated) this.#repeatLines(end)
+    else if (!isText) this.#writeLines(fields, end, fieldsMost)
     else if (fieldsMost > 0) bytes.latin1Write(fields, end, fieldsMost)
     end += fieldsMost
     if (reason !== undefined && reasonLength > 0)
@@ -181,6 +195,34 @@ export class Ring {
     this.wake()
     this.#wokenAt = system.now()
     Atomics.store(this.#header, WORD.BATCH, 0)
+  }
+
+  /** Whether the lines of these fields are those that were written last, and are still there. */
+  #wroteLines(fields: readonly string[]): boolean {
+    const lines = this.#lines
+    const { length } = fields
+    if (length !== lines.length || ((this.#tail - this.#linesTail) | 0) >= FRESH_BYTES) return false
+    for (let index = 0; index < length; index++) if (fields[index] !== lines[index]) return false
+    return true
+  }
+
+  /** Copies the lines that were written last, by words: fields begin at one, and what follows them is written behind. */
+  #repeatLines(at: number): void {
+    const words = this.#words
+    const end = (at + this.#linesLength + 3) >> 2
+    for (let to = at >> 2, from = this.#linesAt >> 2; to < end; to++, from++) {
+      words[to] = words[from] as number
+    }
+    this.#linesAt = at
+    this.#linesTail = this.#tail
+  }
+
+  #writeLines(fields: readonly string[], at: number, length: number): void {
+    writeLines(this.#bytes, fields, at)
+    this.#lines = fields
+    this.#linesAt = at
+    this.#linesTail = this.#tail
+    this.#linesLength = length
   }
 
   #prefix(at: number, first: number, id: number, a: number, b: number, c: number): void {

@@ -56,8 +56,18 @@ export function renderObject(object: Record<string, unknown>): number {
 
 /** A value that node accepts, and writes as it is; of any other its own methods decide. */
 function isPlain(value: unknown): value is string | number {
-  return typeof value === 'string' ? !UNSAFE.test(value) : typeof value === 'number'
+  if (typeof value !== 'string') return typeof value === 'number'
+  const { length } = value
+  if (length > SHORT_VALUE) return !UNSAFE.test(value)
+  for (let index = 0; index < length; index++) {
+    const code = value.charCodeAt(index)
+    if (code < 0x20 || code > 0x7e) return code === 0x09 && !UNSAFE.test(value)
+  }
+  return true
 }
+
+/** A value this short is looked through faster from here than by an expression. */
+const SHORT_VALUE = 32
 
 /** Node's own rule for values (`checkInvalidHeaderChar`) allows letters beyond ASCII too, in one of two encodings. */
 const UNSAFE = /[^\t\x20-\x7e]/
