@@ -99,8 +99,9 @@ impl Sockets {
     pub fn look(ctx: &Rc<Context>) -> bool {
         let sockets = &ctx.sockets;
         let mut events = sockets.events.borrow_mut();
-        if sockets.poll.borrow_mut().poll(&mut events, Some(Duration::ZERO)).is_err() {
-            return false;
+        if let Err(error) = sockets.poll.borrow_mut().poll(&mut events, Some(Duration::ZERO)) {
+            // After a signal nothing has been told yet.
+            return error.kind() == io::ErrorKind::Interrupted;
         }
         let mut count = 0;
         for event in &*events {
