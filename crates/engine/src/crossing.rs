@@ -164,6 +164,13 @@ impl Crossing {
         self.ticks.store(on, Ordering::SeqCst);
     }
 
+    /// Makes the I/O thread begin with the connections that nobody was woken for, if there are any.
+    pub fn wake_for_accepted(&self) {
+        if !lock(&self.accepted).is_empty() {
+            self.wake();
+        }
+    }
+
     /// Puts a piece of an answer beside the ring.
     pub fn push_large(&self, bytes: &[u8]) {
         self.lend(self.answers.copy(bytes));

@@ -278,8 +278,6 @@ async fn run(ctx: Rc<Context>) {
     task::spawn_local(ender(ctx.clone()));
     loop {
         ctx.crossing.woken().await;
-        // Before what is asked of all connections.
-        begin_accepted(&ctx);
         for control in ctx.crossing.take_control() {
             match control {
                 Control::Configure { tag, limits } => ctx.set_limits(tag, Some(*limits)),
@@ -290,13 +288,18 @@ async fn run(ctx: Rc<Context>) {
                     ctx.set_tls(tag, None);
                 }
                 Control::Secure { tag, server } => ctx.set_tls(tag, Some(*server)),
-                Control::Drain(idle) => drain(&ctx, idle),
+                Control::Drain(idle) => {
+                    begin_accepted(&ctx);
+                    drain(&ctx, idle);
+                }
                 Control::MakeRoom => ctx.admission.run_short(&ctx),
                 Control::Disconnect { tag, idle_only } => {
+                    begin_accepted(&ctx);
                     disconnect(&ctx, |one| one.belongs_to(tag) && !(idle_only && one.is_busy()));
                 }
                 Control::TellRefusals { tag, on } => ctx.tell_refusals(tag, on),
                 Control::Orphaned => {
+                    begin_accepted(&ctx);
                     drain(&ctx, IDLE_DRAIN_TIME);
                     task::spawn_local(end_process(ctx.clone()));
                 }
@@ -320,6 +323,8 @@ async fn run(ctx: Rc<Context>) {
                 }
             }
         }
+        // Behind what was asked before: how a server does TLS, say, before its first connection.
+        begin_accepted(&ctx);
         read_ring(&ctx);
         wake_ending(&ctx);
     }

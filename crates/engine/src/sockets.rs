@@ -22,7 +22,7 @@ use socket2::SockRef;
 use tokio::io::unix::AsyncFd;
 use tokio::task;
 
-use crate::connection::{begin_accepted, resume};
+use crate::connection::resume;
 use crate::context::Context;
 
 /// The set, and who is told of each descriptor in it.
@@ -35,9 +35,12 @@ pub(crate) struct Sockets {
 
 #[derive(Default)]
 enum Watched {
-    /// Not here, or just accepted.
     #[default]
     Nobody,
+    /// It was accepted, and has something to read before it has been begun with.
+    Early {
+        ended: bool,
+    },
     Serves(Rc<Readiness>),
     /// The connection with this id waits without a task.
     Parked(u32),
@@ -113,31 +116,32 @@ impl Sockets {
 
     fn tell(&self, ctx: &Rc<Context>, event: &Event) {
         let fd = event.token().0;
-        // Twice: what was accepted is left where this finds it, and then, like one that was parked, serves.
-        for _ in 0..2 {
-            let watched = self.watched.borrow();
-            match watched.get(fd) {
-                Some(Watched::Serves(readiness)) => return readiness.note(event),
-                Some(&Watched::Parked(id)) => {
-                    drop(watched);
-                    resume(ctx, id);
-                }
-                Some(Watched::Nobody) | None => {
-                    drop(watched);
-                    begin_accepted(ctx);
+        let watched = self.watched.borrow();
+        match watched.get(fd) {
+            Some(Watched::Serves(readiness)) => readiness.note(event),
+            Some(&Watched::Parked(id)) => {
+                drop(watched);
+                resume(ctx, id);
+                if let Some(Watched::Serves(readiness)) = self.watched.borrow().get(fd) {
+                    readiness.note(event);
                 }
             }
+            // Or it was closed after the system had told of it: then the next one with this number reads once in vain.
+            Some(Watched::Nobody | Watched::Early { .. }) | None => {
+                drop(watched);
+                self.set(fd, Watched::Early { ended: has_ended(event) });
+                ctx.crossing.wake();
+            }
         }
-        // It was closed after the system had told of it.
     }
 
-    fn set(&self, fd: RawFd, value: Watched) {
+    /// Says who is told of a descriptor, and returns who was.
+    fn set(&self, fd: usize, value: Watched) -> Watched {
         let mut watched = self.watched.borrow_mut();
-        let place = fd as usize;
-        if place >= watched.len() {
-            watched.resize_with(place + 1, Watched::default);
+        if fd >= watched.len() {
+            watched.resize_with(fd + 1, Watched::default);
         }
-        watched[place] = value;
+        std::mem::replace(&mut watched[fd], value)
     }
 }
 
@@ -164,7 +168,7 @@ pub(crate) async fn attend(ctx: Rc<Context>, set: WatchedSet) {
 
 impl Readiness {
     fn note(&self, event: &Event) {
-        let ended = event.is_read_closed() || event.is_error();
+        let ended = has_ended(event);
         if ended {
             self.ended.set(true);
         }
@@ -177,6 +181,10 @@ impl Readiness {
             wake(&self.writer);
         }
     }
+}
+
+fn has_ended(event: &Event) -> bool {
+    event.is_read_closed() || event.is_error()
 }
 
 fn wake(waiting: &RefCell<Option<Waker>>) {
@@ -199,11 +207,20 @@ impl Held {
         Self { fd, sockets: sockets.clone() }
     }
 
-    /// Its socket. Whether there is something to read already is found out by reading.
+    /// Its socket.
     pub fn serve(self, is_tcp: bool) -> Socket {
         let readiness = Rc::new(Readiness::default());
-        self.sockets.set(self.fd.as_raw_fd(), Watched::Serves(readiness.clone()));
+        let before = self.watched_by(Watched::Serves(readiness.clone()));
+        if let Watched::Early { ended } = before {
+            readiness.readable.set(true);
+            readiness.ended.set(ended);
+        }
         Socket { readiness, held: self, is_tcp, ends: Cell::new(false) }
+    }
+
+    /// Says who is told of it, and returns who was.
+    fn watched_by(&self, watched: Watched) -> Watched {
+        self.sockets.set(self.fd.as_raw_fd() as usize, watched)
     }
 }
 
@@ -216,7 +233,7 @@ impl AsFd for Held {
 impl Drop for Held {
     /// Before the system gives the number to another one.
     fn drop(&mut self) {
-        self.sockets.set(self.fd.as_raw_fd(), Watched::Nobody);
+        self.watched_by(Watched::Nobody);
     }
 }
 
@@ -228,7 +245,7 @@ impl Socket {
 
     /// Lets go of all but the descriptor: when there is something to read the connection with this id comes back.
     pub fn park(self, id: u32) -> Held {
-        self.held.sockets.set(self.held.fd.as_raw_fd(), Watched::Parked(id));
+        self.held.watched_by(Watched::Parked(id));
         self.held
     }
 

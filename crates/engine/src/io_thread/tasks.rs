@@ -11,7 +11,7 @@ use tokio::time;
 
 use super::{read_ring, wake_ending};
 use crate::access::AccessLog;
-use crate::connection::{begin_accepted, come_up};
+use crate::connection::come_up;
 use crate::context::{COMPANY_TIME, Context};
 use crate::sockets::Sockets;
 
@@ -90,19 +90,16 @@ pub(super) async fn watcher(ctx: Rc<Context>) {
 /// Moves the wheel and writes the logs out, as long as there are connections: an idle worker sleeps.
 pub(super) async fn clock(ctx: Rc<Context>) {
     loop {
-        let has_none = || ctx.connections.borrow().len() == 0;
-        if has_none() {
+        if ctx.connections.borrow().len() == 0 {
             ctx.crossing.set_ticks(false);
-            begin_accepted(&ctx);
-            if has_none() {
-                ctx.crossing.shrink(true);
-                ctx.first_connection.notified().await;
-            }
+            ctx.crossing.wake_for_accepted();
+            ctx.crossing.shrink(true);
+            ctx.first_connection.notified().await;
         }
         // A connection of which JavaScript is to hear at once wakes the thread.
         ctx.crossing.set_ticks(!ctx.announce);
         time::sleep(TICK).await;
-        begin_accepted(&ctx);
+        ctx.crossing.wake_for_accepted();
         ctx.flush_logs();
         ctx.crossing.shrink(false);
         ctx.leftovers.sweep();
