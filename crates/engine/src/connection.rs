@@ -310,15 +310,8 @@ impl Drop for Task {
     }
 }
 
-/// Begins with the connections that the acceptor has left.
-pub(crate) fn begin_accepted(ctx: &Rc<Context>) {
-    for accepted in ctx.crossing.take_accepted() {
-        begin(ctx, accepted);
-    }
-}
-
 /// Begins with an accepted connection: with its handshake where it has one.
-fn begin(ctx: &Rc<Context>, accepted: Accepted) {
+pub(crate) fn begin(ctx: &Rc<Context>, accepted: Accepted) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
     let (entry, place) = ctx.admission.enter(ctx, &accepted);
     let arrival = Arrival::new(ctx.clone(), (accepted.peer, accepted.tag), place);

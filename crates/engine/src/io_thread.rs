@@ -17,7 +17,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::task;
 
 use crate::access::AccessLog;
-use crate::connection::{begin_accepted, collector, disconnect};
+use crate::connection::{begin, collector, disconnect};
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
@@ -25,7 +25,7 @@ use crate::in_hand;
 use crate::inbound::Batch;
 use crate::lent::Returned;
 use crate::limits::{IDLE_DRAIN_TIME, Limits};
-use crate::listener::{Acceptor, AcceptorHandle, AcceptorOptions, Seat};
+use crate::listener::{Accepted, Acceptor, AcceptorHandle, AcceptorOptions, Seat};
 use crate::memory::shedder;
 use crate::ring::Ring;
 use crate::scoreboard::Board;
@@ -278,10 +278,13 @@ async fn run(ctx: Rc<Context>) {
     task::spawn_local(ender(ctx.clone()));
     loop {
         ctx.crossing.woken().await;
+        // What was asked before one of them was accepted, say how its server does TLS, is read after this and done first.
+        let mut accepted = ctx.crossing.take_accepted();
         for control in ctx.crossing.take_control() {
             match control {
                 Control::Configure { tag, limits } => ctx.set_limits(tag, Some(*limits)),
                 Control::Forget { tag } => {
+                    begin_all(&ctx, &mut accepted);
                     ctx.prompt.set(true);
                     ctx.end_wait_for_company();
                     ctx.set_limits(tag, None);
@@ -289,17 +292,17 @@ async fn run(ctx: Rc<Context>) {
                 }
                 Control::Secure { tag, server } => ctx.set_tls(tag, Some(*server)),
                 Control::Drain(idle) => {
-                    begin_accepted(&ctx);
+                    begin_all(&ctx, &mut accepted);
                     drain(&ctx, idle);
                 }
                 Control::MakeRoom => ctx.admission.run_short(&ctx),
                 Control::Disconnect { tag, idle_only } => {
-                    begin_accepted(&ctx);
+                    begin_all(&ctx, &mut accepted);
                     disconnect(&ctx, |one| one.belongs_to(tag) && !(idle_only && one.is_busy()));
                 }
                 Control::TellRefusals { tag, on } => ctx.tell_refusals(tag, on),
                 Control::Orphaned => {
-                    begin_accepted(&ctx);
+                    begin_all(&ctx, &mut accepted);
                     drain(&ctx, IDLE_DRAIN_TIME);
                     task::spawn_local(end_process(ctx.clone()));
                 }
@@ -323,10 +326,19 @@ async fn run(ctx: Rc<Context>) {
                 }
             }
         }
-        // Behind what was asked before: how a server does TLS, say, before its first connection.
-        begin_accepted(&ctx);
+        for each in accepted {
+            begin(&ctx, each);
+        }
         read_ring(&ctx);
         wake_ending(&ctx);
+    }
+}
+
+/// Begins with all connections that have been accepted, of which something is asked now.
+fn begin_all(ctx: &Rc<Context>, accepted: &mut Vec<Accepted>) {
+    accepted.append(&mut ctx.crossing.take_accepted());
+    for each in accepted.drain(..) {
+        begin(ctx, each);
     }
 }
 
