@@ -157,8 +157,8 @@ pub(crate) fn reset_on_close(socket: &impl AsFd) {
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
-/// As tokio and what is built on it sees a stream, which lets others have their turn after some reads and writes. A write that says how much it took has taken it, even if TLS still holds
-/// some of it: a flush sends that.
+/// As tokio and what is built on it sees a stream, which lets others have their turn after some reads and writes. A write
+/// that says how much it took has taken it, even if TLS still holds some of it: a flush sends that.
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
