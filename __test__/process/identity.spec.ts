@@ -17,6 +17,7 @@ for (const engine of ENGINES) {
     const shown = `monoceros: worker [${LONG_NAME}] serving, 0 in flight`
     // The worker says that it is ready before it changes its title.
     await until(() => titleOf(worker) === shown, 'the title of the worker')
+    t.pass('the title is whole')
     // Without the addon the arbiter's title has only the room of its own arguments.
     if (native === null) return
     const whole = `monoceros: arbiter [${LONG_NAME}] 1 worker, 0 in flight`

@@ -116,6 +116,9 @@ export class Program {
       throw new Error(`${String(error)}\n${this.log}`)
     })
     this.#read += match.index + match[0].length
+    // Without the addon it is the workers that listen, so nobody can connect before one is ready.
+    if (native === null && match[0].startsWith('Listening at'))
+      await until(() => this.log.includes('Worker ready', this.#read), 'a worker that listens')
     return match
   }
 
