@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -19,6 +20,17 @@ const TSX = new URL('../../node_modules/tsx/dist/esm/index.mjs', import.meta.url
 
 // `npm test` builds first, and what is built starts five times as fast.
 const COMMAND = existsSync(BUILT) ? [BUILT] : ['--import', TSX, join(ROOT, 'ts/cli/main.ts')]
+
+/** Waits until a client is let in at the last address of the line, if it has a port. */
+async function someoneListens(line: string): Promise<void> {
+  const port = /:(\d+)\D*$/.exec(line)?.[1]
+  const isOpen = () =>
+    new Promise<true | undefined>((done) => {
+      const socket = connect(Number(port), '127.0.0.1', () => done(socket.destroy() && true))
+      socket.on('error', () => done(undefined))
+    })
+  if (port !== undefined) await until(isOpen, 'somebody who listens')
+}
 
 /** Long enough for a loaded machine with two cores; no test waits for it unless it fails. */
 const WAIT_MS = 30_000
@@ -116,9 +128,8 @@ export class Program {
       throw new Error(`${String(error)}\n${this.log}`)
     })
     this.#read += match.index + match[0].length
-    // Without the addon it is the workers that listen, so nobody can connect before one is ready.
-    if (native === null && match[0].startsWith('Listening at'))
-      await until(() => this.log.includes('Worker ready', this.#read), 'a worker that listens')
+    // Without the addon it is the workers that listen, and nobody does when the arbiter says so.
+    if (native === null && match[0].startsWith('Listening at')) await someoneListens(match[0])
     return match
   }
 
