@@ -24,11 +24,12 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// The socket, if it can be parked: TLS has a state of its own.
-    pub fn parkable(&self) -> Option<&Socket> {
+    /// Whether its descriptor is all that need be kept, and the next thing to happen to that will be told: TLS has a
+    /// state of its own.
+    pub fn can_park(&self) -> bool {
         match self {
-            Self::Plain(socket) => Some(socket).filter(|socket| socket.can_park()),
-            Self::Tls(_) => None,
+            Self::Plain(socket) => socket.can_park(),
+            Self::Tls(_) => false,
         }
     }
 

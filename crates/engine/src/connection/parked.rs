@@ -183,7 +183,7 @@ impl Connection {
     /// Whether nothing but a request can come next, and nobody has something to say to the task.
     pub(super) fn can_park(&self) -> bool {
         let shared = &self.shared;
-        self.stream.parkable().is_some()
+        self.stream.can_park()
             && self.carry.is_empty()
             && self.guard.awaits_head()
             && !self.input_ended
