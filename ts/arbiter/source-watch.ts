@@ -139,8 +139,16 @@ class Watch implements SourceWatch {
     })
     this.#watchers.set(key, watcher)
     watcher.on('error', (error) => say(log, 'watchFailed', key, String(error)))
-    watcher.on('ready', () => say(log, 'watching', key))
+    watcher.on('ready', () => this.#sayReady(key))
     return watcher
+  }
+
+  /** A poll knows a change by what it saw before: its first look at each file may end after `'ready'`. */
+  #sayReady(key: string): void {
+    const waitMs = this.#config.reload_engine === 'poll' ? POLL_MS : 0
+    setTimeout(() => {
+      if (this.#watchers.has(key)) say(this.#options.log, 'watching', key)
+    }, waitMs).unref()
   }
 
   #note(event: string, path: string, accepts: Accepts): void {
