@@ -22,6 +22,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use crate::connection::Arrival;
 use crate::context::Context;
 use crate::exchange::Answer;
+use crate::executor;
 use crate::inbound::RequestBody;
 use crate::request::{Head, Span};
 use crate::ring::ResponseHead;
@@ -41,7 +42,7 @@ pub(crate) fn is_chosen() -> bool {
 /// Serves a connection to its end.
 pub(crate) fn serve(arrival: Arrival, stream: Stream) {
     let ctx = arrival.ctx().clone();
-    tokio::task::spawn_local(async move {
+    executor::spawn(async move {
         let service = service_fn(|request| exchange(&ctx, request));
         // What becomes of the connection is the client's business; the bench counts answers.
         let _ = http1::Builder::new()

@@ -36,6 +36,7 @@ use bytes::Bytes;
 
 use crate::admission::Entry;
 use crate::context::Context;
+use crate::executor;
 use crate::guard::{Fault, Guard, Refusal};
 use crate::limits::{MAX_DRAIN, MAX_LINGER, PARK_AFTER, READ_AHEAD};
 use crate::listener::{Accepted, PeerAddr};
@@ -332,6 +333,12 @@ pub(crate) fn begin(ctx: &Rc<Context>, accepted: Accepted) {
     }
 }
 
+/// Ends an accepted connection before anything was read of it.
+pub(crate) fn lose(ctx: &Rc<Context>, accepted: &Accepted) {
+    let (_, place) = ctx.admission.enter(ctx, accepted);
+    Arrival::new(ctx.clone(), (accepted.peer, accepted.tag), place).lost();
+}
+
 /// Serves HTTP on a connection, or refuses to.
 pub(crate) fn serve(arrival: Arrival, stream: Stream, refusal: Option<Refusal>) {
     #[cfg(feature = "bare")]
@@ -343,7 +350,7 @@ pub(crate) fn serve(arrival: Arrival, stream: Stream, refusal: Option<Refusal>) 
         connection.refuse(refusal);
         connection.begin_flush();
     }
-    tokio::task::spawn_local(Task(Some(connection)));
+    executor::spawn(Task(Some(connection)));
 }
 
 /// The end of the last answer that goes with the end of its connection: a longer one has filled records before.

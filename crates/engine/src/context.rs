@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
@@ -27,6 +26,7 @@ use crate::places::Places;
 use crate::request::Head;
 use crate::sockets::Sockets;
 use crate::statsd::Statsd;
+use crate::timers::Timers;
 use crate::tls::{Handshakes, Server};
 use crate::wheel::Wheel;
 
@@ -81,6 +81,7 @@ pub(crate) struct Context {
     pub scratch: RefCell<Box<[u8]>>,
     pub date: RefCell<Date>,
     pub wheel: RefCell<Wheel>,
+    pub timers: Timers,
     /// Wakes the clock, which stands still without connections.
     pub first_connection: Notify,
     pub draining: Cell<bool>,
@@ -97,6 +98,10 @@ pub(crate) struct Context {
     pub ending: RefCell<Vec<Rc<Shared>>>,
     /// Makes the I/O thread look every millisecond, as long as JavaScript works on a batch.
     pub watch: Notify,
+    /// The thread is to stop.
+    pub stops: Cell<bool>,
+    /// It has waited, or worked for a while, since its clock was read.
+    pub clock_stale: Cell<bool>,
     now: Cell<Instant>,
     now_ms: Cell<u64>,
     started: Instant,
@@ -141,6 +146,7 @@ impl Context {
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             date: RefCell::new(Date::now()),
             wheel: RefCell::new(Wheel::new(0)),
+            timers: Timers::default(),
             first_connection: Notify::new(),
             draining: Cell::new(false),
             idle_drain: Cell::new(IDLE_DRAIN_TIME),
@@ -150,6 +156,8 @@ impl Context {
             dirty: RefCell::default(),
             ending: RefCell::default(),
             watch: Notify::new(),
+            stops: Cell::new(false),
+            clock_stale: Cell::new(true),
             now: Cell::new(Instant::now()),
             now_ms: Cell::new(0),
             started: Instant::now(),
@@ -215,7 +223,7 @@ impl Context {
 
     /// The time of this turn: read once after each sleep and each batch, since a request asks for it several times.
     pub fn now(&self) -> Instant {
-        if self.crossing.clock_stale.load(Ordering::Relaxed) {
+        if self.clock_stale.get() {
             self.refresh_clock();
         }
         self.now.get()
@@ -223,7 +231,7 @@ impl Context {
 
     /// Reads the clock anew.
     pub fn refresh_clock(&self) {
-        self.crossing.clock_stale.store(false, Ordering::Relaxed);
+        self.clock_stale.set(false);
         let now = Instant::now();
         self.now.set(now);
         self.now_ms.set(self.ms(now));
@@ -232,7 +240,7 @@ impl Context {
 
     /// Milliseconds since the thread started: the clock of the deadlines.
     pub fn now_ms(&self) -> u64 {
-        if self.crossing.clock_stale.load(Ordering::Relaxed) {
+        if self.clock_stale.get() {
             self.refresh_clock();
         }
         self.now_ms.get()

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::Notify;
 
 use crate::in_hand::RequestInHand;
 use crate::inbound::Batch;
@@ -48,11 +47,12 @@ pub(crate) struct Crossing {
     /// The I/O thread looks into `accepted` by itself.
     ticks: AtomicBool,
     shortage: OnceLock<Shortage>,
-    notify: Notify,
+    /// Somebody has asked something of the I/O thread that it has not looked for yet.
+    asked: AtomicBool,
+    /// The I/O thread waits, or is about to.
+    asleep: AtomicBool,
     wake_javascript: Box<dyn Fn() + Send + Sync>,
     pub slot: SlotRef,
-    /// The I/O thread has slept since its clock was read.
-    pub clock_stale: AtomicBool,
 }
 
 /// What the JavaScript thread (or the acceptor) asks of the I/O thread.
@@ -70,6 +70,8 @@ pub(crate) enum Control {
     Drain(Duration),
     /// Close the connections of one server: the idle ones or all.
     Disconnect { tag: u32, idle_only: bool },
+    /// Close a connection that could not enter the set, for want of memory.
+    Lose(Accepted),
     /// Close a connection that nobody waits for: another one waits for its descriptor.
     MakeRoom,
     /// The arbiter is gone: finish what is in hand within a short while, then end the process.
@@ -107,10 +109,10 @@ impl Crossing {
             entrance,
             ticks: AtomicBool::new(false),
             shortage: OnceLock::new(),
-            notify: Notify::new(),
+            asked: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
             wake_javascript,
             slot,
-            clock_stale: AtomicBool::new(true),
         }
     }
 
@@ -140,18 +142,16 @@ impl Crossing {
 
     /// Leaves accepted connections to the I/O thread, which looks here when one of them has something to read, and with
     /// each tick: it is woken for a crowd, and where it does not tick.
-    pub fn accept(&self, mut batch: Vec<Accepted>) {
+    pub fn accept(&self, batch: Vec<Accepted>) {
         // Whoever is told of a socket finds it here.
         let mut accepted = lock(&self.accepted);
-        batch.retain(|each| {
-            let entered = self.entrance.enter(&each.fd).is_ok();
-            if !entered {
-                // For want of memory: it is closed.
-                self.slot.connection_closed();
+        for each in batch {
+            if self.entrance.enter(&each.fd).is_ok() {
+                accepted.push(each);
+            } else {
+                self.ask(Control::Lose(each));
             }
-            entered
-        });
-        accepted.append(&mut batch);
+        }
         let is_crowd = accepted.len() >= CROWD;
         drop(accepted);
         if is_crowd || !self.ticks.load(Ordering::SeqCst) {
@@ -183,12 +183,16 @@ impl Crossing {
 
     /// Makes the I/O thread look here and at the ring.
     pub fn wake(&self) {
-        self.notify.notify_one();
+        self.asked.store(true, Ordering::SeqCst);
+        // It says that it sleeps first and looks whether it was asked then: one of the two sees the other.
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            self.entrance.wake();
+        }
     }
 
-    /// Waits for the next [`Self::wake`]: the I/O thread's side of all the above.
-    pub async fn woken(&self) {
-        self.notify.notified().await;
+    /// Whether there has been a [`Self::wake`] since this was asked last: the I/O thread's side of all the above.
+    pub fn was_woken(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::SeqCst)
     }
 
     pub fn take_control(&self) -> Vec<Control> {
@@ -280,23 +284,25 @@ impl Crossing {
             || self.ring.in_batch()
     }
 
-    /// The last look before the thread sleeps: from here on JavaScript sees that it has to wake it.
-    pub fn before_sleep(&self) {
+    /// The last look before the thread sleeps: from here on whoever wants something of it sees that it has to be woken.
+    /// Says whether nobody does.
+    pub fn may_sleep(&self) -> bool {
+        self.asleep.store(true, Ordering::SeqCst);
         self.ring.set_sleeping(true);
         if self.ring.is_pending() {
-            self.ring.set_sleeping(false);
-            self.wake();
+            self.asked.store(true, Ordering::SeqCst);
         }
         // Nothing else may wake JavaScript for a long time.
         if self.returned.waits() {
             self.wake_javascript();
         }
+        !self.asked.load(Ordering::SeqCst)
     }
 
-    /// The thread has slept.
-    pub fn after_sleep(&self) {
+    /// The thread has slept, or may not.
+    pub fn end_sleep(&self) {
+        self.asleep.store(false, Ordering::Relaxed);
         self.ring.set_sleeping(false);
-        self.clock_stale.store(true, Ordering::Relaxed);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The I/O thread of a JavaScript environment: a current-thread runtime, the ring's task, the flusher, the wheel.
+//! The I/O thread of a JavaScript environment: one loop over what it is asked, its tasks, its sockets and its timers.
 //!
 //! [`IoThread`] is the JavaScript thread's handle on it. It starts with the first listener, carries any number of
 //! servers that come and go, and is stopped and joined by the environment's cleanup.
@@ -10,17 +10,14 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
-
-use bytes::Bytes;
-use tokio::runtime::{Builder, LocalOptions};
-use tokio::task;
+use std::time::{Duration, Instant};
 
 use crate::access::AccessLog;
-use crate::connection::{begin, collector, disconnect};
+use crate::connection::{begin, collector, disconnect, lose};
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
+use crate::executor::{self, spawn};
 use crate::in_hand;
 use crate::inbound::Batch;
 use crate::lent::Returned;
@@ -30,9 +27,10 @@ use crate::memory::shedder;
 use crate::ring::Ring;
 use crate::scoreboard::Board;
 use crate::shutdown::{drain, end_process};
-use crate::sockets::{self, Sockets, attend};
+use crate::sockets::Sockets;
 use crate::statsd::Statsd;
 use crate::tls::{Server, ender};
+use bytes::Bytes;
 use commands::obey;
 use tasks::{clock, companion, flusher, watcher};
 
@@ -99,39 +97,11 @@ impl IoThread {
         crossing.set_shortage(acceptor.shortage());
         let (limits, announce) = (options.limits, options.announce);
         let logs = (options.access, options.statsd);
-        let (shared, (report, started)) = (crossing.clone(), std::sync::mpsc::sync_channel(1));
+        let shared = crossing.clone();
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
-            let (parked, unparked) = (shared.clone(), shared.clone());
-            let runtime = Builder::new_current_thread()
-                .enable_io()
-                .enable_time()
-                .on_thread_park(move || parked.before_sleep())
-                .on_thread_unpark(move || unparked.after_sleep())
-                .build_local(LocalOptions::default());
-            let runtime = match runtime {
-                Ok(runtime) => runtime,
-                Err(error) => {
-                    // The receiver waits below.
-                    let _ = report.send(Err(error));
-                    return;
-                }
-            };
             let sockets = Sockets::new(poll);
-            let ctx = Rc::new(Context::new(limits, announce, shared, logs, sockets));
-            runtime.block_on(async {
-                let set = match sockets::watch(&ctx) {
-                    Ok(set) => set,
-                    Err(error) => {
-                        let _ = report.send(Err(error));
-                        return;
-                    }
-                };
-                let _ = report.send(Ok(()));
-                task::spawn_local(attend(ctx.clone(), set));
-                run(ctx).await;
-            });
+            run(&Rc::new(Context::new(limits, announce, shared, logs, sockets)));
         })?;
-        started.recv().map_err(|_| Error::closed())??;
         Ok(Self { crossing, acceptor, thread: Some(thread) })
     }
 
@@ -267,76 +237,116 @@ impl Drop for IoThread {
     }
 }
 
-/// The thread's tasks: this one serves the ring and the requests of other threads.
-async fn run(ctx: Rc<Context>) {
-    task::spawn_local(flusher(ctx.clone()));
-    task::spawn_local(watcher(ctx.clone()));
-    task::spawn_local(companion(ctx.clone()));
-    task::spawn_local(clock(ctx.clone()));
-    task::spawn_local(collector(ctx.clone()));
-    task::spawn_local(shedder(ctx.clone()));
-    task::spawn_local(ender(ctx.clone()));
-    loop {
-        ctx.crossing.woken().await;
-        // What was asked before one of them was accepted, say how its server does TLS, is read after this and done first.
-        let mut accepted = ctx.crossing.take_accepted();
-        for control in ctx.crossing.take_control() {
-            match control {
-                Control::Configure { tag, limits } => ctx.set_limits(tag, Some(*limits)),
-                Control::Forget { tag } => {
-                    begin_all(&ctx, &mut accepted);
-                    ctx.prompt.set(true);
-                    ctx.end_wait_for_company();
-                    ctx.set_limits(tag, None);
-                    ctx.set_tls(tag, None);
-                }
-                Control::Secure { tag, server } => ctx.set_tls(tag, Some(*server)),
-                Control::Drain(idle) => {
-                    begin_all(&ctx, &mut accepted);
-                    drain(&ctx, idle);
-                }
-                Control::MakeRoom => ctx.admission.run_short(&ctx),
-                Control::Disconnect { tag, idle_only } => {
-                    begin_all(&ctx, &mut accepted);
-                    disconnect(&ctx, |one| one.belongs_to(tag) && !(idle_only && one.is_busy()));
-                }
-                Control::TellRefusals { tag, on } => ctx.tell_refusals(tag, on),
-                Control::Orphaned => {
-                    begin_all(&ctx, &mut accepted);
-                    drain(&ctx, IDLE_DRAIN_TIME);
-                    task::spawn_local(end_process(ctx.clone()));
-                }
-                Control::InHand(reply) => in_hand::answer(&ctx, &reply),
-                Control::Reopen => {
-                    let reopened = ctx.access.borrow_mut().as_mut().map(AccessLog::reopen);
-                    if let Some(Err(error)) = reopened {
-                        let text = format!("the access log stays the old file: {error}");
-                        ctx.tell(|batch| batch.trouble(&text));
-                    }
-                }
-                Control::Trouble(text) => ctx.tell(|batch| batch.trouble(&text)),
-                Control::Stop => {
-                    read_ring(&ctx);
-                    // One turn for the connections that the ring has woken.
-                    task::yield_now().await;
-                    ctx.flush_logs();
-                    // They have no task that would end with the thread.
-                    disconnect(&ctx, |one| one.serving().is_none());
-                    return;
+/// The thread's loop: what it is asked, then a turn of its tasks, then the sockets and the timers. It waits only when no
+/// task has anything to do.
+fn run(ctx: &Rc<Context>) {
+    spawn(flusher(ctx.clone()));
+    spawn(watcher(ctx.clone()));
+    spawn(companion(ctx.clone()));
+    spawn(clock(ctx.clone()));
+    spawn(collector(ctx.clone()));
+    spawn(shedder(ctx.clone()));
+    spawn(ender(ctx.clone()));
+    while !ctx.stops.get() {
+        executor::run_turn();
+        if executor::is_busy() {
+            look(ctx);
+        } else {
+            wait(ctx);
+        }
+        ctx.clock_stale.set(true);
+        ctx.timers.wake_due(ctx.now());
+    }
+    stop(ctx);
+}
+
+/// Waits until there is something to do: for a socket, for a timer, or for somebody who asks.
+fn wait(ctx: &Rc<Context>) {
+    let crossing = &ctx.crossing;
+    let time =
+        if crossing.may_sleep() { ctx.timers.rest(Instant::now()) } else { Some(Duration::ZERO) };
+    Sockets::look(ctx, time);
+    crossing.end_sleep();
+    attend_asked(ctx);
+}
+
+/// Looks at the sockets, and at what the thread is asked.
+fn look(ctx: &Rc<Context>) {
+    Sockets::look(ctx, Some(Duration::ZERO));
+    attend_asked(ctx);
+}
+
+fn attend_asked(ctx: &Rc<Context>) {
+    if ctx.crossing.was_woken() {
+        attend(ctx);
+    }
+}
+
+/// Does what other threads have asked for.
+fn attend(ctx: &Rc<Context>) {
+    // What was asked before one of them was accepted, say how its server does TLS, is read after this and done first.
+    let mut accepted = ctx.crossing.take_accepted();
+    for control in ctx.crossing.take_control() {
+        match control {
+            Control::Configure { tag, limits } => ctx.set_limits(tag, Some(*limits)),
+            Control::Forget { tag } => {
+                begin_all(ctx, &mut accepted);
+                ctx.prompt.set(true);
+                ctx.end_wait_for_company();
+                ctx.set_limits(tag, None);
+                ctx.set_tls(tag, None);
+            }
+            Control::Secure { tag, server } => ctx.set_tls(tag, Some(*server)),
+            Control::Drain(idle) => {
+                begin_all(ctx, &mut accepted);
+                drain(ctx, idle);
+            }
+            Control::Lose(accepted) => lose(ctx, &accepted),
+            Control::MakeRoom => ctx.admission.run_short(ctx),
+            Control::Disconnect { tag, idle_only } => {
+                begin_all(ctx, &mut accepted);
+                disconnect(ctx, |one| one.belongs_to(tag) && !(idle_only && one.is_busy()));
+            }
+            Control::TellRefusals { tag, on } => ctx.tell_refusals(tag, on),
+            Control::Orphaned => {
+                begin_all(ctx, &mut accepted);
+                drain(ctx, IDLE_DRAIN_TIME);
+                spawn(end_process(ctx.clone()));
+            }
+            Control::InHand(reply) => in_hand::answer(ctx, &reply),
+            Control::Reopen => {
+                let reopened = ctx.access.borrow_mut().as_mut().map(AccessLog::reopen);
+                if let Some(Err(error)) = reopened {
+                    let text = format!("the access log stays the old file: {error}");
+                    ctx.tell(|batch| batch.trouble(&text));
                 }
             }
+            Control::Trouble(text) => ctx.tell(|batch| batch.trouble(&text)),
+            Control::Stop => ctx.stops.set(true),
         }
-        for each in accepted {
-            begin(&ctx, each);
-        }
-        read_ring(&ctx);
-        wake_ending(&ctx);
     }
+    begin_each(ctx, &mut accepted);
+    read_ring(ctx);
+    wake_ending(ctx);
+}
+
+/// Ends everything where it stands.
+fn stop(ctx: &Rc<Context>) {
+    // What the ring has brought goes out as far as the sockets take it.
+    executor::run_ready();
+    ctx.flush_logs();
+    // They have no task that would end with the thread.
+    disconnect(ctx, |one| one.serving().is_none());
+    executor::end_all();
 }
 
 /// Begins with all connections that have been accepted, of which something is asked now.
 fn begin_all(ctx: &Rc<Context>, accepted: &mut Vec<Accepted>) {
     accepted.append(&mut ctx.crossing.take_accepted());
+    begin_each(ctx, accepted);
+}
+
+fn begin_each(ctx: &Rc<Context>, accepted: &mut Vec<Accepted>) {
     for each in accepted.drain(..) {
         begin(ctx, each);
     }

@@ -11,10 +11,10 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
-use tokio::task;
 
 use crate::context::Context;
 use crate::crossing::Crossing;
+use crate::executor::behind_others;
 use crate::limits::{Limits, MAX_WINDOW, MIN_WINDOW, READ_AHEAD};
 
 /// What is held now, and the bound.
@@ -116,7 +116,7 @@ pub(crate) async fn shedder(ctx: Rc<Context>) {
             shed = 0;
         }
         // They end in turns of their own.
-        task::yield_now().await;
+        behind_others().await;
     }
 }
 

@@ -2,13 +2,12 @@
 #![allow(unsafe_code, reason = "ending the process at once is a system call of its own")]
 
 use std::rc::Rc;
-use std::time::Duration;
-
-use tokio::time::{self, Instant};
+use std::time::{Duration, Instant};
 
 use crate::context::Context;
 use crate::inbound::Batch;
 use crate::io_thread::read_ring;
+use crate::timers::sleep;
 
 /// Lets every connection end soon, one that waits for a request after `idle`; tells JavaScript when none is left.
 pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
@@ -31,7 +30,7 @@ pub(crate) async fn end_process(ctx: Rc<Context>) {
     let end = Instant::now() + ORPHAN_TIME;
     let is_busy = || ctx.connections.borrow().iter().any(|(_, connected)| connected.is_busy());
     while is_busy() && Instant::now() < end {
-        time::sleep(LOOK_EVERY).await;
+        sleep(&ctx, LOOK_EVERY).await;
         read_ring(&ctx);
     }
     ctx.flush_logs();

@@ -1,26 +1,21 @@
-//! The sockets of an I/O thread: one set of the system's for all of them, within the runtime's.
+//! The sockets of an I/O thread: one set of the system's for all of them, in which the thread waits.
 //!
 //! A socket is put into it once, by whoever accepts it, and is watched for reading alone until it takes no more. It stays
 //! there until it is closed: a connection that parks or comes back costs no call, and one that is accepted wakes nobody
-//! before its first byte is there. The runtime's own sockets are put in by the thread that serves them, wake it to say
-//! that they can be written to, and are taken out and in again for each park.
-
-#![expect(unsafe_code, reason = "tokio takes a descriptor that it does not own by number")]
+//! before its first byte is there.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Registry, Token};
+use mio::{Events, Interest, Registry, Token, Waker as Alarm};
 use socket2::SockRef;
-use tokio::io::unix::AsyncFd;
-use tokio::task;
 
 use crate::connection::resume;
 use crate::context::Context;
@@ -74,14 +69,23 @@ pub(crate) struct Held {
     sockets: Rc<Sockets>,
 }
 
-/// Puts accepted sockets into the set, on whatever thread.
-pub(crate) struct Entrance(Registry);
+/// What other threads have of the set.
+pub(crate) struct Entrance {
+    registry: Registry,
+    alarm: Alarm,
+}
 
 impl Entrance {
     /// From now on the thread of the set wakes when the socket has something to read.
     pub fn enter(&self, fd: &OwnedFd) -> io::Result<()> {
         let fd = fd.as_raw_fd();
-        self.0.register(&mut SourceFd(&fd), Token(fd as usize), Interest::READABLE)
+        self.registry.register(&mut SourceFd(&fd), Token(fd as usize), Interest::READABLE)
+    }
+
+    /// Ends the wait of the thread of the set, or its next one.
+    pub fn wake(&self) {
+        // The counter behind it is full only if the thread has been woken already.
+        let _ = self.alarm.wake();
     }
 }
 
@@ -94,24 +98,26 @@ impl Sockets {
     /// A set and its entrance.
     pub fn make() -> io::Result<(mio::Poll, Entrance)> {
         let poll = mio::Poll::new()?;
-        let entrance = Entrance(poll.registry().try_clone()?);
-        Ok((poll, entrance))
+        let registry = poll.registry().try_clone()?;
+        let alarm = Alarm::new(&registry, ALARM)?;
+        Ok((poll, Entrance { registry, alarm }))
     }
 
-    /// Tells whoever waits for a socket what has become of it, without waiting. Says whether there may be more.
-    pub fn look(ctx: &Rc<Context>) -> bool {
+    /// Tells whoever waits for a socket what has become of it. Waits so long at most for something to tell of; `None` is
+    /// without end.
+    pub fn look(ctx: &Rc<Context>, time: Option<Duration>) {
         let sockets = &ctx.sockets;
         let mut events = sockets.events.borrow_mut();
-        if let Err(error) = sockets.poll.borrow_mut().poll(&mut events, Some(Duration::ZERO)) {
-            // After a signal nothing has been told yet.
-            return error.kind() == io::ErrorKind::Interrupted;
+        let told = sockets.poll.borrow_mut().poll(&mut events, time);
+        if time != Some(Duration::ZERO) {
+            ctx.clock_stale.set(true);
         }
-        let mut count = 0;
-        for event in &*events {
-            count += 1;
-            sockets.tell(ctx, event);
+        // After a signal nothing has been told yet.
+        if told.is_ok() {
+            for event in events.iter().filter(|event| event.token() != ALARM) {
+                sockets.tell(ctx, event);
+            }
         }
-        count == EVENTS
     }
 
     fn tell(&self, ctx: &Rc<Context>, event: &Event) {
@@ -142,27 +148,6 @@ impl Sockets {
             watched.resize_with(fd + 1, Watched::default);
         }
         std::mem::replace(&mut watched[fd], value)
-    }
-}
-
-/// The set as the runtime watches it: by number, for the set itself is in the context.
-pub(crate) type WatchedSet = AsyncFd<RawFd>;
-
-/// Lets the runtime watch the set. What this returns must not outlive the context.
-pub(crate) fn watch(ctx: &Context) -> io::Result<WatchedSet> {
-    let fd = ctx.sockets.poll.borrow().as_raw_fd();
-    // SAFETY: the set is the context's, which whoever watches it holds: the descriptor is open for longer than that.
-    Ok(unsafe { AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE) }?)
-}
-
-/// Looks at the sockets whenever the system has something to tell of them.
-pub(crate) async fn attend(ctx: Rc<Context>, set: WatchedSet) {
-    // An error means that the runtime ends.
-    while let Ok(mut ready) = set.readable().await {
-        if !Sockets::look(&ctx) {
-            ready.clear_ready();
-        }
-        task::yield_now().await;
     }
 }
 
@@ -374,6 +359,8 @@ impl AsFd for Socket {
     }
 }
 
+/// What is told of it is that somebody has woken the thread.
+const ALARM: Token = Token(usize::MAX);
 /// Sockets that are told of at once.
 const EVENTS: usize = 256;
 /// Less than the caches of processors, and some packets of the loopback.

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::task::coop;
 
+use crate::executor;
 use crate::ring::SocketWish;
 use crate::sockets::Socket;
 use crate::tls::TlsStream;
@@ -166,9 +166,8 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let turn = ready!(coop::poll_proceed(cx));
+        ready!(executor::poll_proceed(cx));
         let count = ready!(Stream::poll_read(self.get_mut(), cx, buf.initialize_unfilled()))?;
-        turn.made_progress();
         buf.advance(count);
         Poll::Ready(Ok(()))
     }
@@ -188,13 +187,11 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let turn = ready!(coop::poll_proceed(cx));
-        let count = ready!(match self.get_mut() {
+        ready!(executor::poll_proceed(cx));
+        match self.get_mut() {
             Self::Plain(socket) => socket.poll_write(cx, slices),
             Self::Tls(stream) => stream.poll_take(cx, slices),
-        });
-        turn.made_progress();
-        Poll::Ready(count)
+        }
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::Shared;
 use crate::admission::Place;
 use crate::context::Context;
+use crate::executor;
 use crate::inbound::Batch;
 use crate::listener::PeerAddr;
 
@@ -66,7 +67,7 @@ impl Drop for Arrival {
         if ctx.crossing.lacks_descriptors() {
             // Once this one's is free, which is behind this function.
             let crossing = ctx.crossing.clone();
-            tokio::task::spawn_local(async move { crossing.descriptor_freed() });
+            executor::spawn(async move { crossing.descriptor_freed() });
         }
         if ctx.draining.get() && ctx.has_no_connections() {
             ctx.tell(Batch::idle);

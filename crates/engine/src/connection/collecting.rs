@@ -7,11 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time;
 
 use super::{Connected, Current, Shared};
 use crate::context::Context;
 use crate::request::Head;
+use crate::timers::sleep;
 
 /// The requests that wait, in the order in which their time ends.
 #[derive(Default)]
@@ -92,7 +92,7 @@ pub(crate) async fn collector(ctx: Rc<Context>) {
         };
         let now = ctx.now_ms();
         if until > now {
-            time::sleep(Duration::from_millis(until - now)).await;
+            sleep(&ctx, Duration::from_millis(until - now)).await;
             continue;
         }
         let Some(waiting) = ctx.collecting.queue.borrow_mut().pop_front() else { continue };

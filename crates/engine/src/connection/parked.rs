@@ -4,11 +4,10 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use tokio::task;
-
 use super::{Arrival, Connection, Shared};
 use crate::admission::Wait;
 use crate::context::Context;
+use crate::executor;
 use crate::limits::Limits;
 use crate::listener::PeerAddr;
 use crate::places::place_of;
@@ -129,7 +128,7 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<Shared>> {
     }
     let stream = Stream::Plain(held.serve(matches!(peer, PeerAddr::Ip(_))));
     let connection = Connection::resumed(shared.clone(), arrival, stream, in_http);
-    task::spawn_local(super::Task(Some(connection)));
+    executor::spawn(super::Task(Some(connection)));
     Some(shared)
 }
 

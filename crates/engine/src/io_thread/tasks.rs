@@ -3,17 +3,15 @@
 
 use std::future;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::time;
-
-use super::{read_ring, wake_ending};
+use super::{look, read_ring, wake_ending};
 use crate::access::AccessLog;
 use crate::connection::come_up;
 use crate::context::{COMPANY_TIME, Context};
-use crate::sockets::Sockets;
+use crate::executor::behind_others;
+use crate::timers::sleep;
 
 /// Hands the events of a turn over, behind every task that was ready at the first of them, and looks at the sockets again
 /// as long as that brings more: on a busy machine the switches between the threads cost more than anything else here.
@@ -35,11 +33,11 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
                 break;
             }
             gathered = len;
-            Sockets::look(&ctx);
+            look(&ctx);
             behind_others().await;
         }
         ctx.hand_over();
-        ctx.crossing.clock_stale.store(true, Ordering::Relaxed);
+        ctx.clock_stale.set(true);
         // An answer waits for another request's handler only where there is another.
         if ctx.serves_several() {
             ctx.watch.notify_one();
@@ -48,24 +46,11 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
     }
 }
 
-/// Goes on behind the tasks that are ready now.
-async fn behind_others() {
-    let mut is_behind = false;
-    future::poll_fn(|cx| {
-        if std::mem::replace(&mut is_behind, true) {
-            return Poll::Ready(());
-        }
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 /// Sees that what waits for something else to go with does not wait for long.
 pub(super) async fn companion(ctx: Rc<Context>) {
     loop {
         ctx.waits_for_company.notified().await;
-        time::sleep(COMPANY_TIME).await;
+        sleep(&ctx, COMPANY_TIME).await;
         ctx.end_wait_for_company();
     }
 }
@@ -76,7 +61,7 @@ pub(super) async fn watcher(ctx: Rc<Context>) {
         ctx.watch.notified().await;
         while ctx.crossing.is_batch_out() {
             let takes = ctx.crossing.takes();
-            time::sleep(WATCH_EVERY).await;
+            sleep(&ctx, WATCH_EVERY).await;
             if read_ring(&ctx) || takes != ctx.crossing.takes() {
                 wake_ending(&ctx);
             }
@@ -98,7 +83,7 @@ pub(super) async fn clock(ctx: Rc<Context>) {
         }
         // A connection of which JavaScript is to hear at once wakes the thread.
         ctx.crossing.set_ticks(!ctx.announce);
-        time::sleep(TICK).await;
+        sleep(&ctx, TICK).await;
         ctx.crossing.wake_for_accepted();
         ctx.flush_logs();
         ctx.crossing.shrink(false);

@@ -11,17 +11,18 @@ use std::task::{Context as TaskContext, Poll, Waker, ready};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time;
 
 use super::{Server, TlsStream};
 use crate::connection::{self, Arrival};
 use crate::context::Context;
+use crate::executor;
 use crate::guard::Refusal;
 use crate::limits::IDLE_DRAIN_TIME;
 use crate::proxy::{self, Preface};
 use crate::rules::ProxyProtocol;
 use crate::sockets::Socket;
 use crate::stream::Stream;
+use crate::timers::within;
 
 /// Those that are under way, the oldest first.
 pub(crate) struct Handshakes {
@@ -137,9 +138,8 @@ pub(crate) async fn ender(ctx: Rc<Context>) {
         let now = ctx.now_ms();
         if until > now {
             // Sooner only if all get less time.
-            let _ =
-                time::timeout(Duration::from_millis(until - now), handshakes.changed.notified())
-                    .await;
+            let _ = within(&ctx, Duration::from_millis(until - now), handshakes.changed.notified())
+                .await;
             continue;
         }
         let Some(entry) = handshakes.queue.borrow_mut().pop_front() else { continue };
@@ -180,7 +180,7 @@ pub(crate) fn begin(arrival: Arrival, socket: Socket) {
     let (stage, first) = (Stage::Silent(socket, server), Vec::new());
     let awaits_proxy = ctx.limits_of(arrival.tag()).rules.proxy_protocol != ProxyProtocol::Off;
     let handshake = Handshake { ctx, arrival: Some(arrival), entry, stage, first, awaits_proxy };
-    tokio::task::spawn_local(handshake);
+    executor::spawn(handshake);
 }
 
 impl Handshake {
