@@ -4,7 +4,15 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'ava'
 
-import { appSource, ENGINES, type Program, serveArgs, startProgram, until } from './program.ts'
+import {
+  appSource,
+  ENGINES,
+  type Program,
+  serveArgs,
+  someoneListens,
+  startProgram,
+  until,
+} from './program.ts'
 
 const PRINTS = `
 const { writeSync } = require('node:fs')
@@ -35,8 +43,9 @@ for (const engine of ENGINES) {
     await until(() => logged(program).some((line) => line.includes('Booting')), 'the start')
     const [pid] = await until(() => {
       const all = program.workers()
-      return all.length === 1 && existsSync(join(program.directory, 'a.sock')) ? all : undefined
+      return all.length === 1 ? all : undefined
     }, 'the worker')
+    await someoneListens({ path: join(program.directory, 'a.sock') })
     await ask(program, '/print/20000')
     const printed = () => logged(program).filter((line) => line.includes('] [STDOUT] line '))
     await until(() => printed().length === 20_000, 'every line')

@@ -21,15 +21,14 @@ const TSX = new URL('../../node_modules/tsx/dist/esm/index.mjs', import.meta.url
 // `npm test` builds first, and what is built starts five times as fast.
 const COMMAND = existsSync(BUILT) ? [BUILT] : ['--import', TSX, join(ROOT, 'ts/cli/main.ts')]
 
-/** Waits until a client is let in at the last address of the line, if it has a port. */
-async function someoneListens(line: string): Promise<void> {
-  const port = /:(\d+)\D*$/.exec(line)?.[1]
+/** Waits until a client is let in at a port of this machine, or at a path. */
+export async function someoneListens(at: { port: number } | { path: string }): Promise<void> {
   const isOpen = () =>
     new Promise<true | undefined>((done) => {
-      const socket = connect(Number(port), '127.0.0.1', () => done(socket.destroy() && true))
+      const socket = connect(at, () => done(socket.destroy() && true))
       socket.on('error', () => done(undefined))
     })
-  if (port !== undefined) await until(isOpen, 'somebody who listens')
+  await until(isOpen, 'somebody who listens')
 }
 
 /** Long enough for a loaded machine with two cores; no test waits for it unless it fails. */
@@ -129,7 +128,10 @@ export class Program {
     })
     this.#read += match.index + match[0].length
     // Without the addon it is the workers that listen, and nobody does when the arbiter says so.
-    if (native === null && match[0].startsWith('Listening at')) await someoneListens(match[0])
+    if (native === null && match[0].startsWith('Listening at')) {
+      const port = /:(\d+)\D*$/.exec(match[0])?.[1]
+      if (port !== undefined) await someoneListens({ port: Number(port) })
+    }
     return match
   }
 

@@ -3,7 +3,9 @@
  * listening net.Server would take connections away from the workers). The first worker's listen() makes it listen.
  */
 
+import { renameSync } from 'node:fs'
 import net from 'node:net'
+import { dirname, join } from 'node:path'
 import { getSystemErrorName } from 'node:util'
 
 import { systemError } from '../errors.ts'
@@ -32,11 +34,23 @@ const createServerHandle = (net as unknown as { _createServerHandle: CreateServe
 export const nodeBinder: Binder = {
   tcp: ({ host, port }) =>
     tcpSocket(made(createServerHandle(host, port, host.includes(':') ? 6 : 4))),
-  unix: (path) => socket(made(createServerHandle(path, -1, -1)), { kind: 'unix', path }),
+  unix: (path) => socket(unixHandle(path), { kind: 'unix', path }),
   adopt(fd) {
     const handle = made(createServerHandle(null, 0, -1, fd))
     return handle.getsockname === undefined ? socket(handle, { kind: 'fd', fd }) : tcpSocket(handle)
   },
+}
+
+/**
+ * A handle removes the file that it was bound to when it is closed, which is at the end of its process at the latest: a
+ * new arbiter that has taken the socket over would lose it. So it is bound beside the name and then moved there.
+ */
+function unixHandle(path: string): Handle {
+  if (path.startsWith('\0')) return made(createServerHandle(path, -1, -1))
+  const beside = join(dirname(path), `.${process.pid}`)
+  const handle = made(createServerHandle(beside, -1, -1))
+  renameSync(beside, path)
+  return handle
 }
 
 function tcpSocket(handle: Handle): BoundSocket {
