@@ -2,27 +2,29 @@
 //! hyper reads exactly the same, and both see its end at the same byte; or it refuses it, for its scheme or authority. A
 //! request that one of two readers hides in the body of another is how requests are smuggled.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use hyper::body::{Body, Incoming};
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
-use monoceros_engine::gate::{Gate, Gated, mask};
 use monoceros_engine::guard::{Guard, Progress};
 use monoceros_engine::limits::Limits;
-use monoceros_engine::request::{Framing, Head};
+use monoceros_engine::request::Head;
 
 /// A message as one of the two read it.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Message {
     method: Vec<u8>,
-    /// Only of the origin form, as the gate gives it, and without a fragment, which hyper cuts off.
+    /// Only of the origin form, with a letter for each byte that hyper would not take, and without a fragment, which it
+    /// cuts off.
     target: Option<Vec<u8>>,
     minor: u8,
     /// Lower case, sorted by name; values of one name in their order.
@@ -39,49 +41,55 @@ pub fn check(input: &[u8]) {
 /// As `check`; how many messages both have read.
 pub fn compared(input: &[u8]) -> usize {
     let mut count = 0;
-    for (released, head, message) in released(input) {
+    for (sent, head, message) in released(input) {
         let keep_alive = head.keep_alive;
-        let read = read_by_hyper(&[&released, CANARY].concat(), &head);
+        let read = read_by_hyper(&[&masked(&sent, &head), CANARY].concat());
         let mut read = read.into_iter();
         let Some(first) = read.next() else {
             // hyper has an opinion of its own on schemes and authorities; it is all that it may refuse.
-            let text = String::from_utf8_lossy(&released);
-            assert!(!head.target.of(&released).starts_with(b"/"), "refused: {text:?}");
+            let text = String::from_utf8_lossy(&sent);
+            assert!(!head.target.of(&sent).starts_with(b"/"), "refused: {text:?}");
             continue;
         };
         count += 1;
-        assert_eq!(first, message, "read otherwise: {:?}", String::from_utf8_lossy(&released));
+        assert_eq!(first, message, "read otherwise: {:?}", String::from_utf8_lossy(&sent));
         let behind = read.next();
         if keep_alive {
             let canary = behind.as_ref().and_then(|next| next.target.as_deref());
-            assert_eq!(canary, Some(&b"/canary"[..]), "another end: {released:?}, {behind:?}");
+            assert_eq!(canary, Some(&b"/canary"[..]), "another end: {sent:?}, {behind:?}");
         }
     }
     count
 }
 
-/// The messages that the guard releases whole, with their bytes and heads.
+/// The messages that the guard releases whole, as they were sent, with their heads.
 fn released(input: &[u8]) -> Vec<(Vec<u8>, Head, Message)> {
     let limits = Limits::default();
     let mut messages = Vec::new();
     let mut guard = Guard::new();
-    let (mut head, mut gate, mut rest) = (Head::default(), Vec::new(), input);
-    while let Ok((taken, progress)) = guard.advance(rest, &mut gate, &mut head, &limits) {
-        rest = &rest[taken..];
+    let mut head = Head::default();
+    let (mut text, mut body, mut begin, mut at) = (Vec::new(), Vec::new(), 0, 0);
+    loop {
+        let into = if guard.awaits_head() { &mut text } else { &mut body };
+        let Ok((taken, progress)) = guard.advance(&input[at..], into, &mut head, &limits) else {
+            break;
+        };
+        at += taken;
         if guard.is_complete() {
-            let message = read_by_hand(&head, &gate, guard.trailers());
-            messages.push((std::mem::take(&mut gate), head.clone(), message));
+            let message = message_of(&head, &text, std::mem::take(&mut body), guard.trailers());
+            messages.push((input[begin..at].to_vec(), head.clone(), message));
+            text.clear();
+            begin = at;
             guard.next();
-        } else if taken == 0 || (rest.is_empty() && progress == Progress::More) {
+        } else if taken == 0 || (at == input.len() && progress == Progress::More) {
             break;
         }
     }
     messages
 }
 
-/// What the guard said of a head, and the body by the simplest decoder there is.
-fn read_by_hand(head: &Head, bytes: &[u8], trailers: &[u8]) -> Message {
-    let body = &bytes[head.len..];
+/// What the guard made of a message.
+fn message_of(head: &Head, bytes: &[u8], body: Vec<u8>, trailers: &[u8]) -> Message {
     let fields = head.fields.iter().map(|(name, value)| (name.of(bytes), value.of(bytes)));
     let lines = trailers.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     let trailers = lines.map(|line| {
@@ -97,32 +105,73 @@ fn read_by_hand(head: &Head, bytes: &[u8], trailers: &[u8]) -> Message {
         }),
         minor: head.minor,
         fields: sorted(fields),
-        body: if head.framing == Framing::Chunked { decode(body) } else { body.to_vec() },
+        body,
         trailers: sorted(trailers),
     }
 }
 
-fn decode(mut chunks: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    loop {
-        let digits = chunks.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let size = std::str::from_utf8(&chunks[..digits]).expect("digits");
-        let size = usize::from_str_radix(size, 16).expect("the guard has read all of it");
-        let line = chunks.iter().position(|&byte| byte == b'\n').expect("a line ends") + 1;
-        if size == 0 {
-            return body;
+/// A message as hyper gets it. Its type for targets refuses bytes that RFC 3986 has no place for, which the guard takes;
+/// hyper splits no line and finds no end by one of them.
+fn masked(sent: &[u8], head: &Head) -> Vec<u8> {
+    let mut masked = sent.to_vec();
+    for byte in &mut masked[head.target.start as usize..head.target.end as usize] {
+        *byte = mask(*byte);
+    }
+    masked
+}
+
+fn mask(byte: u8) -> u8 {
+    if b"\"<>\\^`{|}".contains(&byte) { b'x' } else { byte }
+}
+
+/// Everything that a client has sent, and will ever send.
+struct Sent {
+    bytes: Vec<u8>,
+    position: usize,
+    /// Nothing was left when hyper asked last.
+    is_read: Rc<Cell<bool>>,
+}
+
+impl Read for Sent {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let count = buf.remaining().min(self.bytes.len() - self.position);
+        self.is_read.set(count == 0);
+        if count == 0 {
+            return Poll::Pending;
         }
-        body.extend_from_slice(&chunks[line..line + size]);
-        chunks = &chunks[line + size + 2..];
+        let end = self.position + count;
+        buf.put_slice(&self.bytes[self.position..end]);
+        self.position = end;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Sent {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(buf.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
     }
 }
 
 /// What hyper reads of bytes that begin with a head, up to what it refuses.
-fn read_by_hyper(bytes: &[u8], head: &Head) -> Vec<Message> {
-    let mut gated = Gated::default();
-    gated.bytes.extend_from_slice(bytes);
-    gated.begin_head(head);
-    let gated = Rc::new(RefCell::new(gated));
+fn read_by_hyper(bytes: &[u8]) -> Vec<Message> {
+    let is_read = Rc::new(Cell::new(false));
+    let sent = Sent { bytes: bytes.to_vec(), position: 0, is_read: is_read.clone() };
     let read: Rc<RefCell<Vec<Message>>> = Rc::default();
     let service = service_fn(|request: Request<Incoming>| {
         let read = read.clone();
@@ -133,21 +182,19 @@ fn read_by_hyper(bytes: &[u8], head: &Head) -> Vec<Message> {
             Ok::<_, Infallible>(Response::new(String::new()))
         }
     });
-    // As the engine sets it up.
     let mut connection = pin!(
         http1::Builder::new()
             .auto_date_header(false)
             .header_read_timeout(None)
             .half_close(true)
             .max_buf_size(Limits::default().head_size().max(65_536))
-            .serve_connection(Gate(gated.clone()), service)
+            .serve_connection(sent, service)
     );
     let mut context = Context::from_waker(Waker::noop());
     // Everything is in memory: when all of it is read, a few polls more bring to an end what can come to one.
     let mut left = POLLS_BEHIND;
     while left > 0 && connection.as_mut().poll(&mut context).is_pending() {
-        let gated = gated.borrow();
-        left = if gated.waiting && gated.pending() == 0 { left - 1 } else { POLLS_BEHIND };
+        left = if is_read.get() { left - 1 } else { POLLS_BEHIND };
     }
     read.take()
 }

@@ -1,6 +1,6 @@
 //! What must hold for a chunked body, whatever a client sends: the guard finds the end that the grammar of RFC 9112
-//! section 7.1 gives it, wherever the bytes are cut, and hyper decodes what a second decoder does. Here is that second
-//! decoder: it takes the body line by line, knows nothing of the guard, and is as simple as the grammar.
+//! section 7.1 gives it, wherever the bytes are cut, and decodes what hyper does and what a third decoder does. Here is
+//! that third one: it takes the body line by line, knows nothing of the guard, and is as simple as the grammar.
 
 use crate::{agreement, guard};
 
@@ -12,11 +12,12 @@ pub fn check(input: &[u8]) {
     let reading = guard::read(&message, message.len());
     let expected = read(body);
     match expected {
-        Read::Whole(end) => {
-            let released = &reading.released[HEAD.len().min(reading.released.len())..];
+        Read::Whole(end, data) => {
             let text = String::from_utf8_lossy(body);
             assert!(reading.complete > 0, "not taken: {text:?}, {:?}", reading.refusal);
-            assert!(released.starts_with(&body[..end]), "another end: {text:?}");
+            let alone = guard::read(&message[..HEAD.len() + end], message.len());
+            assert_eq!((alone.complete, alone.taken), (1, HEAD.len() + end), "its end: {text:?}");
+            assert_eq!(alone.released, [HEAD, &data].concat(), "decoded otherwise: {text:?}");
         }
         Read::More | Read::Refused => {
             assert_eq!(reading.complete, 0, "taken: {:?}", String::from_utf8_lossy(body));
@@ -27,10 +28,10 @@ pub fn check(input: &[u8]) {
 }
 
 /// What the grammar says of bytes that a body begins with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Debug, Eq, PartialEq)]
 enum Read {
-    /// It ends here.
-    Whole(usize),
+    /// It ends here, and carries this.
+    Whole(usize, Vec<u8>),
     /// It has not ended.
     More,
     /// It is none.
@@ -38,7 +39,7 @@ enum Read {
 }
 
 fn read(body: &[u8]) -> Read {
-    let mut at = 0;
+    let (mut at, mut data) = (0, Vec::new());
     loop {
         let Some(line) = line(&body[at..]) else { return Read::More };
         let Some(size) = size(strip(line)) else { return Read::Refused };
@@ -50,7 +51,10 @@ fn read(body: &[u8]) -> Read {
             return Read::More;
         };
         match body.get(end..end.saturating_add(2)) {
-            Some(b"\r\n") => at = end + 2,
+            Some(b"\r\n") => {
+                data.extend_from_slice(&body[at..end]);
+                at = end + 2;
+            }
             Some(_) => return Read::Refused,
             None => return Read::More,
         }
@@ -59,7 +63,7 @@ fn read(body: &[u8]) -> Read {
         let Some(line) = line(&body[at..]) else { return Read::More };
         at += line.len();
         match strip(line) {
-            [] => return Read::Whole(at),
+            [] => return Read::Whole(at, data),
             field if line.ends_with(b"\r\n") && is_trailer(field) => {}
             _ => return Read::Refused,
         }

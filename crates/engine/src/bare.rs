@@ -1,5 +1,5 @@
-//! hyper alone on the socket, behind the same crossing: what the guard, the gate, the encoder and all deadlines cost is
-//! the difference from this. It is there for the bench only (feature `bare`) and carries requests without a body.
+//! hyper alone on the socket, behind the same crossing: what the guard, the encoder and all deadlines cost is the
+//! difference from this. It is there for the bench only (feature `bare`) and carries requests without a body.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;

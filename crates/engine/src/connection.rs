@@ -1,14 +1,13 @@
 //! One HTTP/1 connection: a task that owns the socket, and the state it shares with the ring's task.
 //!
-//! The task reads, lets the guard release one message into the gate, polls hyper, and sends what the encoder wrote.
+//! The task reads, lets the guard release one message, passes it on to JavaScript, and sends what the encoder wrote.
 //! Commands of JavaScript reach the shared state through [`Answer`](crate::exchange::Answer) and wake the task once
-//! a turn. `serving.rs` is a turn, `reader.rs` hyper's part of it, `clocks.rs` every deadline, `closing.rs` the end.
+//! a turn. `serving.rs` is a turn, `reader.rs` what JavaScript hears in it, `clocks.rs` every deadline, `closing.rs` the end.
 
 mod answer;
 mod arrival;
 mod body;
 mod books;
-mod carry;
 mod clocks;
 mod closing;
 mod collecting;
@@ -19,7 +18,6 @@ mod pace;
 mod parked;
 mod reader;
 mod refused;
-mod service;
 mod serving;
 mod shared;
 mod tunnel;
@@ -35,6 +33,7 @@ use std::task::{Context as TaskContext, Poll};
 use bytes::Bytes;
 
 use crate::admission::Entry;
+use crate::carry::Carry;
 use crate::context::Context;
 use crate::executor;
 use crate::guard::{Fault, Guard, Refusal};
@@ -45,14 +44,12 @@ use crate::sockets::Held;
 use crate::stream::Stream;
 use crate::tls;
 pub(crate) use arrival::Arrival;
-use carry::Carry;
 pub(crate) use collecting::{Collecting, collector};
 use current::Current;
 pub(crate) use current::LogFacts;
 use http2::Session;
 use pace::Pace;
 pub(crate) use parked::{Connected, come_up, destroy, disconnect, give_way, resume};
-use reader::Hyper;
 pub(crate) use shared::Shared;
 
 /// Where a connection is in its life.
@@ -92,9 +89,6 @@ pub(crate) struct Connection {
     stream: Stream,
     phase: Phase,
     guard: Guard,
-    hyper: Option<Pin<Box<Hyper>>>,
-    /// hyper has not heard yet that the last exchange has ended: it does when the next message is there.
-    hyper_behind: bool,
     /// Bytes that the guard could not take yet: a head in pieces, or pipelined requests.
     carry: Carry,
     /// The client has ended its side.
@@ -156,8 +150,6 @@ impl Connection {
             stream,
             phase: Phase::Serving,
             guard,
-            hyper: None,
-            hyper_behind: false,
             carry: Carry::default(),
             input_ended: false,
             end_seen_at: None,
@@ -252,8 +244,8 @@ impl Connection {
         if current.as_ref().is_some_and(|current| current.framing != Framing::None) {
             return self.guard.body_fault();
         }
-        // The head is in the gate as it was released.
-        Fault::of_head(&self.shared.gate.borrow().bytes)
+        // The head is there as it was released.
+        Fault::of_head(&self.shared.released.borrow().head)
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Turn {

@@ -1,12 +1,13 @@
-//! What stands between the socket and hyper: it sees every byte first, releases one message at a time and refuses
-//! what it does not understand; it never repairs. A fault here can therefore only make the engine stricter than
-//! hyper, never laxer: hyper reads again whatever is released.
+//! What stands between the socket and all else: it sees every byte first, releases one message at a time and refuses
+//! what it does not understand; it never repairs. Every head is read a second time, by a parser of other make
+//! (`second.rs`): a fault here can only make the engine stricter than that, never laxer.
 
 mod chunked;
 mod fault;
 mod head;
 mod other_protocols;
 mod refusal;
+mod second;
 mod syntax;
 
 use std::net::SocketAddr;
@@ -17,7 +18,7 @@ pub use fault::{Fault, Media};
 pub(crate) use other_protocols::read_trailers;
 pub use refusal::Refusal;
 use syntax::capitals;
-pub(crate) use syntax::{check_host, is_token, is_uri};
+pub(crate) use syntax::{check_host, is_token};
 
 use crate::forwarding;
 use crate::limits::Limits;
@@ -95,8 +96,9 @@ impl Guard {
         }
     }
 
-    /// Looks at `input`, appends what may go to hyper to `gate`, and returns how many bytes it took and what they
-    /// came to. The spans of `head` are ranges of `gate`, which must be empty when a head begins.
+    /// Looks at `input`, appends to `released` what it is the next of, a whole head or bytes of a body without their
+    /// framing, and returns how many bytes it took and what they came to. The spans of `head` are ranges of `released`,
+    /// which must be empty when a head begins.
     ///
     /// # Errors
     ///
@@ -104,11 +106,11 @@ impl Guard {
     pub fn advance(
         &mut self,
         input: &[u8],
-        gate: &mut Vec<u8>,
+        released: &mut Vec<u8>,
         head: &mut Head,
         limits: &Limits,
     ) -> Result<(usize, Progress), Refusal> {
-        let result = self.step(input, gate, head, limits);
+        let result = self.step(input, released, head, limits);
         if result.is_err() {
             self.fault = Some(Box::new(match &self.state {
                 State::Head { .. } => Fault::of_head(input),
@@ -122,7 +124,7 @@ impl Guard {
     fn step(
         &mut self,
         input: &[u8],
-        gate: &mut Vec<u8>,
+        released: &mut Vec<u8>,
         head: &mut Head,
         limits: &Limits,
     ) -> Result<(usize, Progress), Refusal> {
@@ -147,6 +149,7 @@ impl Guard {
                 let folded = limits.rules.casefold_method.then(|| capitals(&input[..len]));
                 let bytes = folded.as_deref().unwrap_or(&input[..len]);
                 head::parse(bytes, head, limits, self.trusted.then_some(self.telling))?;
+                second::agree(head, bytes)?;
                 let state = match head.framing {
                     Framing::None => State::Complete,
                     Framing::Length(length) => {
@@ -161,12 +164,12 @@ impl Guard {
                     self.remembered = Remembered::of(head, bytes);
                 }
                 self.state = state;
-                gate.extend_from_slice(bytes);
+                released.extend_from_slice(bytes);
                 Ok((len, Progress::Head))
             }
             State::Length(rest) => {
                 let taken = usize::try_from(*rest).unwrap_or(usize::MAX).min(input.len());
-                gate.extend_from_slice(&input[..taken]);
+                released.extend_from_slice(&input[..taken]);
                 *rest -= taken as u64;
                 if *rest > 0 {
                     return Ok((taken, Progress::More));
@@ -175,8 +178,7 @@ impl Guard {
                 Ok((taken, Progress::Complete))
             }
             State::Chunked(chunks) => {
-                let (taken, complete) = chunks.advance(input, limits)?;
-                gate.extend_from_slice(&input[..taken]);
+                let (taken, complete) = chunks.advance(input, released, limits)?;
                 if !complete {
                     return Ok((taken, Progress::More));
                 }

@@ -55,8 +55,7 @@ pub enum Piece<'a> {
     Own(Bytes),
 }
 
-/// Short pieces are copied: memory for each would be taken by one thread and given back by another, and a piece of what
-/// hyper has read keeps hyper from reading there again.
+/// Short pieces are copied: memory for each would be taken by one thread and given back by another.
 #[derive(Debug)]
 enum Kept {
     Short(Range<usize>),

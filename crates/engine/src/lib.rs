@@ -2,8 +2,7 @@
 //!
 //! The life of a connection, in the order of the modules: the **acceptor** thread takes it from a shared listener
 //! and hands it to the **I/O thread**, where one task owns it. The **guard** sees every byte first and releases one
-//! message at a time through the **gate** to hyper, which reads it again; when both agree, an **exchange** begins and
-//! crosses to JavaScript in the next **batch**. What JavaScript answers arrives in the **ring**, is written by the
+//! message at a time; an **exchange** begins and crosses to JavaScript in the next **batch**. What JavaScript answers arrives in the **ring**, is written by the
 //! **encoder** and leaves with the connection's task.
 
 #![deny(unsafe_code)]
@@ -14,6 +13,7 @@ pub mod addresses;
 mod admission;
 #[cfg(feature = "bare")]
 pub mod bare;
+mod carry;
 mod connection;
 mod context;
 mod crossing;
@@ -23,7 +23,6 @@ pub mod error;
 mod exchange;
 mod executor;
 mod forwarding;
-pub mod gate;
 pub mod guard;
 pub mod in_hand;
 pub mod inbound;
@@ -39,6 +38,7 @@ pub mod outlet;
 mod pieces;
 mod places;
 pub mod proxy;
+mod released;
 pub mod request;
 pub mod ring;
 pub mod rules;

@@ -199,11 +199,11 @@ pub const FLOOD_TIME: Duration = Duration::from_secs(10);
 const FOREVER: Duration = Duration::from_secs(1 << 31);
 /// Lengths of a line cross to JavaScript in 16 bits.
 pub const MAX_LINE: usize = 65_535;
-/// The most header fields any setting allows: hyper's map has room for no more, and panics if it is asked for it.
+/// The most header fields any setting allows: a head of more would take megabytes to be read.
 pub const MAX_FIELDS: usize = 24_576;
 /// A chunk-size line with its extensions: nobody needs longer ones, an attacker sends them for ever.
 pub const MAX_CHUNK_LINE: usize = 4_096;
-/// The trailer section of a request, all lines together: below what hyper takes (16 KiB).
+/// The trailer section of a request, all lines together.
 pub const MAX_TRAILERS: usize = 16_000;
 /// Bytes of an answer that are taken ahead of the client at least, however short memory is.
 pub const MIN_WINDOW: usize = 16_384;
@@ -223,7 +223,7 @@ pub const LEAST_BURST: usize = 32_768;
 pub const MOST_BURST: usize = 1 << 20;
 /// A piece of a streamed body at most: more at a time would save little, and less would cost an event for each.
 pub const MAX_PIECE: usize = 131_072;
-/// Bytes that wait between the socket and hyper, and bytes of pipelined requests behind the one in hand.
+/// Bytes of a body that wait between the guard and JavaScript, and bytes of pipelined requests behind the one in hand.
 pub const READ_AHEAD: usize = 65_536;
 /// What [`Limits::discard`] is, unless a program's own server keeps node's habits.
 pub const MAX_DISCARD: u64 = 1_048_576;

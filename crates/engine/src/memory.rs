@@ -82,7 +82,7 @@ impl Memory {
         self.short.get()
     }
 
-    /// Bytes of a connection that may wait between the socket and hyper.
+    /// Bytes of a body that may wait between the guard and JavaScript.
     pub fn read_ahead(&self) -> usize {
         if self.short.get() { MIN_WINDOW } else { READ_AHEAD }
     }

@@ -68,8 +68,6 @@ pub struct Head {
     pub method: Span,
     /// The request target as sent.
     pub target: Span,
-    /// It has bytes that no URI is written with (RFC 3986), but that can be printed.
-    pub odd_target: bool,
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.
     pub minor: u8,
     /// Names and values, values without surrounding white space.

@@ -1,10 +1,12 @@
 //! The body of a request as JavaScript streams it. Once a request with a `Content-Length` has crossed there is nothing
-//! left to be read in its body, only counted: hyper agreed with the guard on its length. So the socket is read straight
-//! into what JavaScript gets, past the guard's buffers and hyper's.
+//! left to be read in its body, only counted. So the socket is read straight into what JavaScript gets, past the guard's
+//! buffers.
 
 use std::task::Context;
 
-use super::{Connection, Turn, service};
+use bytes::Bytes;
+
+use super::{Connection, Current, Shared, Turn};
 use crate::limits::MAX_PIECE;
 use crate::request::Framing;
 
@@ -21,15 +23,12 @@ impl Connection {
         else {
             return false;
         };
-        // What hyper still has on its way has been released by the guard and is not yet counted.
-        let all_crossed =
-            current.body_bytes + left == length && shared.gate.borrow().pending() == 0;
+        // What is still on its way has been released by the guard and is not yet counted.
+        let all_crossed = current.body_bytes + left == length;
         if !current.delivered || current.undecided || !all_crossed || !self.carry.is_empty() {
             return false;
         }
         current.direct = true;
-        self.hyper = None;
-        self.hyper_behind = false;
         true
     }
 
@@ -58,7 +57,7 @@ impl Connection {
         };
         self.guard.pass_body(count);
         if let Some(current) = shared.current.borrow_mut().as_mut() {
-            service::piece(&shared, current, piece.filled(count));
+            self::piece(&shared, current, piece.filled(count));
             if self.guard.is_complete() {
                 current.body_done = true;
             }
@@ -70,4 +69,42 @@ impl Connection {
         self.exchange_begins();
         Turn::Again
     }
+}
+
+/// Gives JavaScript a piece of a body, or counts it where nobody wants it.
+pub(super) fn piece(shared: &Shared, current: &mut Current, data: Bytes) {
+    if current.discard {
+        return discard(shared, current, data.len());
+    }
+    current.body_bytes += data.len() as u64;
+    current.credit = current.credit.saturating_sub(data.len());
+    if current.delivered {
+        shared.ctx.tell(|batch| {
+            for piece in pieces(data) {
+                batch.data(current.id, piece);
+            }
+        });
+    } else {
+        current.collected_len += data.len();
+        current.collected.push(data);
+    }
+}
+
+/// Bytes of a body that nobody wants.
+pub(super) fn discard(shared: &Shared, current: &mut Current, count: usize) {
+    current.body_bytes += count as u64;
+    current.discarded += count as u64;
+    if current.discarded > shared.limits().discard {
+        // Closing costs less than reading on; the answer said nothing of it, and the lingering lets it be read.
+        shared.close.set(true);
+        current.body_done = true;
+    }
+}
+
+/// Cuts data into what crosses at once.
+pub(super) fn pieces(mut data: Bytes) -> impl Iterator<Item = Bytes> {
+    std::iter::from_fn(move || {
+        let piece = data.split_to(data.len().min(MAX_PIECE));
+        (!piece.is_empty()).then_some(piece)
+    })
 }

@@ -110,9 +110,7 @@ impl Connection {
     fn rest(&mut self) {
         self.stream.send_held();
         if self.shared.out.borrow_mut().park() {
-            self.hyper = None;
-            self.hyper_behind = false;
-            self.shared.gate.borrow_mut().park();
+            self.shared.released.borrow_mut().park();
             self.rests = true;
         }
     }

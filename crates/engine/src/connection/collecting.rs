@@ -46,7 +46,7 @@ impl Shared {
     pub(super) fn keep_head(&self, current: &mut Current) {
         if current.kept.is_none() {
             let head = self.ctx.head.borrow();
-            let bytes = self.gate.borrow().bytes[..head.len].to_vec();
+            let bytes = self.released.borrow().head.clone();
             current.kept = Some(Box::new(KeptHead { head: head.clone(), bytes }));
         }
     }

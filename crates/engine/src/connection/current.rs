@@ -28,7 +28,7 @@ pub(super) struct Current {
     pub(super) collects: bool,
     /// The head, where it has waited.
     pub(super) kept: Option<Box<KeptHead>>,
-    /// What is left of its body is read past hyper.
+    /// What is left of its body is read past the guard.
     pub(super) direct: bool,
     pub(super) credit: usize,
     pub(super) body_bytes: u64,
@@ -41,8 +41,6 @@ pub(super) struct Current {
     pub(super) discard_until: u64,
     /// What the framing says of the body's length.
     pub(super) framing: Framing,
-    /// hyper keeps the connection behind it as surely as we do.
-    pub(super) plain: bool,
     pub(super) status: u16,
     pub(super) head_sent: bool,
     pub(super) chunked: bool,
@@ -139,7 +137,6 @@ impl Current {
             discarded: 0,
             discard_until: u64::MAX,
             framing: head.framing,
-            plain: head.minor == 1 && !head.upgrade,
             status: 0,
             head_sent: false,
             chunked: false,

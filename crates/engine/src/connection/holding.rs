@@ -15,8 +15,8 @@ impl Connection {
         let current = shared.current.borrow();
         let collected = current.as_ref().map_or(0, |current| current.collected_len);
         shared.set_writing(unsent && current.is_none() && self.http2.is_none());
-        let gate = if self.http2.is_some() { 0 } else { shared.gate.borrow().pending() };
-        shared.hold(held + collected + self.carry.len() + gate + self.http2_held());
+        let released = shared.released.borrow().body.len();
+        shared.hold(held + collected + self.carry.len() + released + self.http2_held());
     }
 
     /// The connection is to make room: with an answer while JavaScript does not have its request and nothing has been

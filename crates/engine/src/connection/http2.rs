@@ -181,20 +181,19 @@ impl Connection {
         let shared = self.shared.clone();
         let (parts, body) = request.into_parts();
         let is_ended = body.is_end_stream();
-        let mut gate = shared.gate.borrow_mut();
-        gate.compact();
-        gate.bytes.clear();
+        let mut released = shared.released.borrow_mut();
+        released.begin();
         let limits = shared.limits();
         shared.requests.set(shared.requests.get().saturating_add(1));
-        let mut read = head::write(&parts, is_ended, &limits.rules, &mut gate.bytes);
+        let mut read = head::write(&parts, is_ended, &limits.rules, &mut released.head);
         if read.is_ok() {
             let mut head = shared.ctx.head.borrow_mut();
-            read = self.guard.read_head(&gate.bytes, &mut head, &limits);
+            read = self.guard.read_head(&released.head, &mut head, &limits);
             if read.is_ok() {
                 read = self.settle_head(&mut head, &parts, is_ended);
             }
         }
-        drop(gate);
+        drop(released);
         match read {
             Ok(()) => self.open_stream(session, &parts.method, body, respond),
             Err(refusal) => self.refuse_stream(session, respond, refusal, &parts.method),
@@ -244,10 +243,10 @@ impl Connection {
         let ctx = &shared.ctx;
         shared.tell_connection(&self.stream);
         let (current, media) = {
-            let (head, gate) = (ctx.head.borrow(), shared.gate.borrow());
-            let mut current = Current::new(ctx, 0, &head, &gate.bytes, VERSION);
+            let (head, released) = (ctx.head.borrow(), shared.released.borrow());
+            let mut current = Current::new(ctx, 0, &head, &released.head, VERSION);
             current.keep_alive = true;
-            (current, Fault::of_head(&gate.bytes).media)
+            (current, Fault::of_head(&released.head).media)
         };
         let has_body = !current.body_done || current.undecided;
         let beginning = Beginning {
@@ -284,7 +283,7 @@ impl Connection {
         method: &Method,
     ) {
         let shared = &self.shared;
-        let mut fault = Fault::of_head(&shared.gate.borrow().bytes);
+        let mut fault = Fault::of_head(&shared.released.borrow().head);
         fault.is_head = method == Method::HEAD;
         fault.set_version(VERSION);
         let unsent = Unsent::new(usize::MAX, session.streams.totals.clone());

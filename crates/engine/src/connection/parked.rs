@@ -189,7 +189,7 @@ impl Connection {
             && !shared.is_busy()
             && !shared.dirty.get()
             && !shared.close.get()
-            && shared.gate.borrow().pending() == 0
+            && shared.released.borrow().body.is_empty()
     }
 }
 

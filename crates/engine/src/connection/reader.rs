@@ -1,103 +1,68 @@
-//! hyper behind the gate: it reads again what the guard has released.
+//! From what the guard has released to what JavaScript hears: an exchange begins with the head, and its body follows as
+//! far as JavaScript's credit goes.
 
 use std::rc::Rc;
-use std::task::Context;
 
-use hyper::server::conn::http1;
+use bytes::Bytes;
 
-use super::service::Service;
-use super::{Connection, Shared};
-use crate::gate::Gate;
+use super::{Connection, Current, Shared, body};
+use crate::admission;
 use crate::guard::Refusal;
-
-pub(super) type Hyper = http1::Connection<Gate, Service>;
+use crate::limits::MAX_PIECE;
+use crate::request::Framing;
 
 impl Connection {
-    /// Polls hyper until it has seen what was released; then the request in hand crosses, whole if it can.
-    pub(super) fn poll_hyper(&mut self, cx: &mut Context<'_>) -> Result<(), Refusal> {
-        let shared = self.shared.clone();
+    /// Begins the exchange of a head that has just been released, if there is room for it.
+    pub(super) fn begin_exchange(&mut self) -> Result<(), Refusal> {
+        let shared = &self.shared;
         shared.tell_connection(&self.stream);
-        let hyper = self.hyper.get_or_insert_with(|| Box::pin(connect(&shared)));
-        let behind = std::mem::take(&mut self.hyper_behind);
-        shared.token.set(behind);
-        for _ in 0..MAX_POLLS {
-            let ended = hyper.as_mut().get_mut().poll_without_shutdown(cx).is_ready();
-            if let Some(refusal) = shared.refusal.take() {
-                return Err(refusal);
-            }
-            if behind && shared.token.replace(false) {
-                // It still waits for something of a request that is over for us.
-                return Err(Refusal::Disagreement);
-            }
-            if ended {
-                self.hyper = None;
-                // hyper has seen less in the message than the guard, or more.
-                let mut current = shared.current.borrow_mut();
-                return match current.as_mut() {
-                    Some(current) if current.body_done => {
-                        shared.deliver(current, self.guard.trailers());
-                        Ok(())
-                    }
-                    _ => Err(Refusal::Disagreement),
-                };
-            }
-            let mut current = shared.current.borrow_mut();
-            // A whole head was released, and hyper has not made a request of it.
-            let current = current.as_mut().ok_or(Refusal::Disagreement)?;
-            let waits = !current.body_done && !current.delivered && self.guard.is_complete();
-            if waits && current.collected_len < shared.ctx.memory.request_buffer().max(1) {
-                continue;
-            }
-            if shared.may_collect(current) {
-                shared.collect(current);
-            } else {
-                shared.deliver(current, self.guard.trailers());
-            }
-            return Ok(());
+        let ctx = &shared.ctx;
+        let head = ctx.head.borrow();
+        let in_hand = ctx.in_hand() - usize::from(shared.writing.get());
+        let overloaded = in_hand >= ctx.limits.worker_connections;
+        let has_body = head.framing != Framing::None;
+        let overloaded = overloaded && !admission::make_way(ctx);
+        if overloaded || (has_body && ctx.memory.is_full(&ctx.crossing)) {
+            return Err(Refusal::Overloaded);
         }
-        if let Some(current) = shared.current.borrow_mut().as_mut() {
-            shared.deliver(current, self.guard.trailers());
-        }
+        let id = ctx.exchanges.borrow_mut().insert_with(|_| shared.clone());
+        ctx.crossing.slot.request_started();
+        let version: &[u8] = if head.minor == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
+        shared.deadline.set(u64::MAX);
+        shared.requests.set(shared.requests.get().saturating_add(1));
+        let released = shared.released.borrow();
+        *shared.current.borrow_mut() = Some(Current::new(ctx, id, &head, &released.head, version));
         Ok(())
     }
 
-    /// Lets hyper know that the exchange has ended: with the next message, where it is sure to go on as we do.
-    pub(super) fn end_exchange(&mut self, plain: bool, cx: &mut Context<'_>) {
-        if plain {
-            self.hyper_behind = self.hyper.is_some();
-            return;
-        }
-        let shared = &self.shared;
-        shared.token.set(true);
-        if let Some(hyper) = &mut self.hyper {
-            let ended = hyper.as_mut().get_mut().poll_without_shutdown(cx).is_ready();
-            if ended || shared.token.get() {
-                // hyper will not go on where we do (it closes what it has not read whole): a fresh state reads on.
-                self.hyper = None;
+    /// Passes on what has come of the body; the request itself crosses with it, whole if it can.
+    pub(super) fn pass_on(&mut self) {
+        let shared: &Rc<Shared> = &self.shared;
+        let mut current = shared.current.borrow_mut();
+        let Some(current) = current.as_mut() else { return };
+        let mut released = shared.released.borrow_mut();
+        let came = &mut released.body;
+        while !current.body_done {
+            let wanted = if current.discard { came.len() } else { current.credit.min(came.len()) };
+            if wanted == 0 {
+                // The framing says where it ends, and nothing of it is left.
+                current.body_done = came.is_empty() && self.guard.is_complete();
+                break;
             }
+            if current.discard {
+                body::discard(shared, current, wanted);
+                came.pass(wanted);
+                continue;
+            }
+            let piece = Bytes::copy_from_slice(&came.unread()[..wanted.min(MAX_PIECE)]);
+            came.pass(piece.len());
+            body::piece(shared, current, piece);
         }
-        shared.token.set(false);
+        drop(released);
+        if shared.may_collect(current) {
+            shared.collect(current);
+        } else {
+            shared.deliver(current, self.guard.trailers());
+        }
     }
 }
-
-/// hyper as the reader behind the gate: it writes no byte, keeps no time and never drains by itself.
-fn connect(shared: &Rc<Shared>) -> Hyper {
-    let mut builder = http1::Builder::new();
-    builder
-        .auto_date_header(false)
-        .header_read_timeout(None)
-        // The gate never ends; without this hyper asks it whether it has at each poll.
-        .half_close(true)
-        .max_buf_size(HYPER_BUFFER.max(shared.limits().head_size()));
-    if shared.limits().request_fields > HYPER_FIELDS {
-        builder.max_headers(shared.limits().request_fields);
-    }
-    builder.serve_connection(Gate(shared.gate.clone()), Service::new(shared.clone()))
-}
-
-/// Polls of hyper within one turn while a small body passes through its channel.
-const MAX_POLLS: usize = 32;
-/// hyper's smallest useful buffer bound.
-const HYPER_BUFFER: usize = 65_536;
-/// Up to here hyper keeps the fields on its stack.
-const HYPER_FIELDS: usize = 100;

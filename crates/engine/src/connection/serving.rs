@@ -30,7 +30,7 @@ impl Connection {
             None => (false, false, true),
         };
         if finished {
-            return self.finish(cx);
+            return self.finish();
         }
         if !body_done {
             if shared.closes_early() {
@@ -39,10 +39,8 @@ impl Connection {
             if self.is_direct() {
                 return self.read_body(cx);
             }
-            // hyper wakes this task when its body channel moves, JavaScript when it has given credit.
-            if let Err(refusal) = self.poll_hyper(cx) {
-                return self.refuse(refusal);
-            }
+            // JavaScript may have given credit.
+            self.pass_on();
             if shared.is_finished() {
                 return Turn::Again;
             }
@@ -64,7 +62,7 @@ impl Connection {
             carry.pass(taken);
             self.carry = carry;
             if taken > 0 {
-                return self.after_release(cx);
+                return self.after_release();
             }
         }
         self.read(cx)
@@ -78,7 +76,7 @@ impl Connection {
         // A head may be as long as its limits allow; behind a request in hand no more than a few need wait.
         let is_head = shared.current.borrow().is_none();
         let most = READ_AHEAD.max(if is_head { shared.limits().head_size() } else { 0 });
-        if self.carry.len() > most || shared.gate.borrow().pending() >= READ_AHEAD {
+        if self.carry.len() > most || shared.released.borrow().body.len() >= READ_AHEAD {
             self.input_pauses();
             return Turn::Wait;
         }
@@ -104,7 +102,7 @@ impl Connection {
         self.carry.push(&input[taken..]);
         drop(scratch);
         if taken > 0 {
-            return self.after_release(cx);
+            return self.after_release();
         }
         self.head_begins();
         Turn::Again
@@ -133,7 +131,7 @@ impl Connection {
     fn may_release(&self) -> bool {
         if self.guard.in_message() {
             return !self.shared.is_undecided()
-                && self.shared.gate.borrow().pending() < self.shared.ctx.memory.read_ahead();
+                && self.shared.released.borrow().body.len() < self.shared.ctx.memory.read_ahead();
         }
         self.shared.current.borrow().is_none() && !self.guard.is_complete()
     }
@@ -141,17 +139,17 @@ impl Connection {
     /// Lets the guard look at the input and returns how much it took.
     fn release(&mut self, input: &[u8]) -> Result<usize, Refusal> {
         let shared = &self.shared;
-        let mut gate = shared.gate.borrow_mut();
+        let released = &mut *shared.released.borrow_mut();
         let mut head = shared.ctx.head.borrow_mut();
-        gate.compact();
         let mut taken = 0;
-        while taken < input.len() && gate.pending() < READ_AHEAD {
-            let (count, progress) = self.guard.advance(
-                &input[taken..],
-                &mut gate.bytes,
-                &mut head,
-                &shared.limits(),
-            )?;
+        if self.guard.awaits_head() {
+            released.begin();
+        }
+        while taken < input.len() && released.body.len() < READ_AHEAD {
+            let awaits_head = self.guard.awaits_head();
+            let into = if awaits_head { &mut released.head } else { released.body.end() };
+            let (count, progress) =
+                self.guard.advance(&input[taken..], into, &mut head, &shared.limits())?;
             taken += count;
             match progress {
                 Progress::Preface => {
@@ -162,7 +160,6 @@ impl Connection {
                     }
                 }
                 Progress::Head => {
-                    gate.begin_head(&head);
                     // What may be a body is not read as one before JavaScript has said that this is no upgrade.
                     if self.guard.is_complete() || head.upgrade {
                         break;
@@ -179,37 +176,36 @@ impl Connection {
         Ok(taken)
     }
 
-    /// Gives what was released to hyper and the request to JavaScript.
-    fn after_release(&mut self, cx: &mut Context<'_>) -> Turn {
+    /// Gives what was released to JavaScript.
+    fn after_release(&mut self) -> Turn {
         if self.guard.awaits_head() {
             // No more than what may stand before the first request.
             return Turn::Again;
         }
         self.shared.note_ahead(self.carry.unread());
-        match self.poll_hyper(cx) {
-            Ok(()) => {
-                self.exchange_begins();
-                Turn::Again
-            }
-            Err(refusal) => self.refuse(refusal),
+        if self.shared.current.borrow().is_none()
+            && let Err(refusal) = self.begin_exchange()
+        {
+            return self.refuse(refusal);
         }
+        self.pass_on();
+        self.exchange_begins();
+        Turn::Again
     }
 
     /// Ends the exchange in hand and makes ready for the next.
-    fn finish(&mut self, cx: &mut Context<'_>) -> Turn {
+    fn finish(&mut self) -> Turn {
         let shared = self.shared.clone();
         let Some(mut current) = shared.current.take() else { return Turn::Again };
         shared.close_books(&current);
         if let Some(facts) = current.log.take() {
             facts.pass_on(&shared.ctx);
         }
-        // By now hyper has read all that the guard released. If it ever had not, nothing behind could be trusted.
-        let at_its_end = self.guard.is_complete() && shared.gate.borrow().pending() == 0;
+        let at_its_end = self.guard.is_complete() && shared.released.borrow().body.is_empty();
         if shared.close.get() || !at_its_end {
             self.client_is_done = at_its_end && !current.keep_alive && self.carry.is_empty();
             return Turn::Flush;
         }
-        self.end_exchange(current.plain, cx);
         self.guard.next();
         self.end_seen_at = None;
         self.begin_wait();

@@ -10,16 +10,15 @@ use bytes::Bytes;
 
 use super::http2::Streams;
 use super::wishes::Wishes;
-use super::{Connected, Current, service};
+use super::{Connected, Current, body};
 use crate::context::Context;
-use crate::gate::Gated;
-use crate::guard::Refusal;
 use crate::in_hand::Label;
 use crate::inbound::{ConnectionFacts, RequestBody};
 use crate::limits::Limits;
 use crate::listener::PeerAddr;
 use crate::out::Out;
 use crate::places::place_of;
+use crate::released::Released;
 use crate::ring::SocketWish;
 use crate::stream::Stream;
 
@@ -32,15 +31,13 @@ pub(crate) struct Shared {
     /// The server's.
     pub(crate) limits: RefCell<Rc<Limits>>,
     pub(super) waker: RefCell<Option<Waker>>,
-    pub(super) gate: Rc<RefCell<Gated>>,
+    pub(super) released: RefCell<Released>,
     pub(super) out: RefCell<Out>,
     pub(super) current: RefCell<Option<Current>>,
     /// JavaScript knows of this connection.
     pub(super) told: Cell<bool>,
     /// Already among the connections to wake after the ring has been read.
     pub(super) dirty: Cell<bool>,
-    /// The exchange in hand has ended: hyper's service may resolve.
-    pub(super) token: Cell<bool>,
     /// The connection ends after the answer in hand.
     pub(super) close: Cell<bool>,
     /// The connection is cut, whatever is unsent.
@@ -49,8 +46,6 @@ pub(crate) struct Shared {
     pub(super) by_reset: Cell<bool>,
     /// What the application wants of the socket, until the connection's task runs; 0 for nothing.
     pub(super) wishes: Wishes,
-    /// Why the message in hand is refused, as hyper's service found.
-    pub(super) refusal: Cell<Option<Refusal>>,
     /// On the clock of the context; `u64::MAX` for none.
     pub(super) deadline: Cell<u64>,
     /// The wheel has found it passed.
@@ -92,17 +87,15 @@ impl Shared {
             id,
             tag,
             waker: RefCell::default(),
-            gate: Rc::default(),
+            released: RefCell::default(),
             out: RefCell::default(),
             current: RefCell::default(),
             told: Cell::new(false),
             dirty: Cell::new(false),
-            token: Cell::new(false),
             close: Cell::new(false),
             cut: Cell::new(false),
             by_reset: Cell::new(false),
             wishes: Wishes::default(),
-            refusal: Cell::new(None),
             deadline: Cell::new(u64::MAX),
             due: Cell::new(false),
             waits_until: Cell::new(u64::MAX),
@@ -272,17 +265,17 @@ impl Shared {
             (false, _) => RequestBody::Streams,
         };
         let kept = current.kept.take();
-        let (shared_head, gate) = (self.ctx.head.borrow(), self.gate.borrow());
+        let (shared_head, released) = (self.ctx.head.borrow(), self.released.borrow());
         let (head, bytes) = match &kept {
             Some(kept) => (&kept.head, &kept.bytes),
-            None => (&*shared_head, &gate.bytes),
+            None => (&*shared_head, &released.head),
         };
         let ahead = if head.upgrade { self.ahead.take() } else { None };
         current.ahead = ahead.as_ref().map_or(0, |ahead| ahead.len());
         self.ctx.tell(|batch| {
             let rules = &self.limits.borrow().rules;
             batch.request((current.id, self.id), head, bytes, body, ahead.map(Bytes::from), rules);
-            for piece in current.collected.drain(..).flat_map(service::pieces) {
+            for piece in current.collected.drain(..).flat_map(body::pieces) {
                 batch.data(current.id, piece);
             }
             if !whole && current.body_done {

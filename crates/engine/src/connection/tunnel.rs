@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::websocket::{Frames, RESTART};
-use super::{Connection, Current, Shared, Turn, service};
+use super::{Connection, Current, Shared, Turn, body};
 use crate::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
 
 /// What an exchange keeps once it is a tunnel.
@@ -236,8 +236,6 @@ impl Connection {
 
     /// The socket and what was read behind the head are JavaScript's now.
     fn leave_http(&mut self, told: usize) {
-        self.hyper = None;
-        self.hyper_behind = false;
         self.carry.pass(told);
         self.input.stop();
         // The wheel finds out which clock it is when it comes up.
@@ -308,7 +306,7 @@ impl Shared {
         current.body_bytes += bytes.len() as u64;
         self.ctx.tunnelled.set(self.ctx.tunnelled.get() + 1);
         self.ctx.tell(|batch| {
-            for piece in service::pieces(bytes) {
+            for piece in body::pieces(bytes) {
                 batch.data(current.id, piece);
             }
         });

@@ -1,4 +1,4 @@
-//! Where a chunked body ends (RFC 9112 section 7.1). It only finds the way; hyper decodes.
+//! A chunked body (RFC 9112 section 7.1): its data, its trailers, and where it ends.
 
 use memchr::memchr;
 
@@ -51,10 +51,11 @@ impl Chunks {
         &self.trailers
     }
 
-    /// Takes bytes of the body and says how many belonged to it and whether it has ended.
+    /// Takes bytes of the body, appends its data to `data`, and says how many belonged to it and whether it has ended.
     pub(super) fn advance(
         &mut self,
         input: &[u8],
+        data: &mut Vec<u8>,
         limits: &Limits,
     ) -> Result<(usize, bool), Refusal> {
         let mut taken = 0;
@@ -65,6 +66,7 @@ impl Chunks {
                 At::Data(left) => {
                     let count = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                     let left = left - count as u64;
+                    data.extend_from_slice(&rest[..count]);
                     self.at = if left == 0 { At::DataEnd(0) } else { At::Data(left) };
                     count
                 }
@@ -223,26 +225,29 @@ const FORBIDDEN: [&[u8]; 11] = [
 mod tests {
     use super::*;
 
+    /// How many bytes belonged to a body, its data, and its trailers if it has ended.
+    type Read = (usize, Vec<u8>, Option<Vec<u8>>);
+
     /// Runs the body through in pieces of `step` bytes.
-    fn run(body: &[u8], step: usize) -> Result<(usize, bool, Vec<u8>), Refusal> {
+    fn run(body: &[u8], step: usize) -> Result<Read, Refusal> {
         let mut chunks = Chunks::new();
-        let (mut total, mut done) = (0, false);
+        let (mut total, mut data) = (0, Vec::new());
         for piece in body.chunks(step) {
-            let (taken, complete) = chunks.advance(piece, &Limits::default())?;
+            let (taken, complete) = chunks.advance(piece, &mut data, &Limits::default())?;
             total += taken;
-            done = complete;
-            if done {
-                break;
+            if complete {
+                return Ok((total, data, Some(chunks.trailers().to_vec())));
             }
         }
-        Ok((total, done, chunks.trailers().to_vec()))
+        Ok((total, data, None))
     }
 
     #[test]
-    fn the_end_is_found_whatever_the_pieces() {
+    fn data_and_end_are_found_whatever_the_pieces() {
         let body = b"3\r\nabc\r\n1;x=y\r\nz\r\n0\r\nA: b\r\n\r\nGET";
         for step in 1..body.len() {
-            assert_eq!(run(body, step).unwrap(), (body.len() - 3, true, b"A: b\r\n".to_vec()));
+            let read = (body.len() - 3, b"abcz".to_vec(), Some(b"A: b\r\n".to_vec()));
+            assert_eq!(run(body, step).unwrap(), read, "{step}");
         }
     }
 
@@ -267,7 +272,7 @@ mod tests {
             assert_eq!(run(body, 1).unwrap_err(), Refusal::BadChunk, "{body:?}");
         }
         for body in ["1;a\r\nz\r\n0\r\n\r\n", "1 ; a = \"b \\\" c\";d=e\r\nz\r\n0;f\r\n\r\n"] {
-            assert!(run(body.as_bytes(), 3).unwrap().1, "{body:?}");
+            assert!(run(body.as_bytes(), 3).unwrap().2.is_some(), "{body:?}");
         }
         assert_eq!(run(b"0\r\nHost: x\r\n\r\n", 5).unwrap_err(), Refusal::BadTrailer);
     }

@@ -3,7 +3,7 @@
 use memchr::{memchr, memchr_iter, memmem, memrchr};
 
 use super::Refusal;
-use super::syntax::{CLASS, ODD, TARGETS, UNDERSCORE, UNUSUAL, check_host};
+use super::syntax::{CLASS, TARGETS, UNDERSCORE, UNUSUAL, check_host};
 use crate::forwarding::Noted;
 use crate::limits::Limits;
 use crate::request::{Framing, Head, Span};
@@ -173,16 +173,9 @@ fn request_line(
         _ => return Err(Refusal::BadRequestLine),
     };
     // Behind the version: the preface of HTTP/2 is refused for that, not for its target.
-    let mut seen = 0;
-    let printable = head.target.of(input).iter().all(|&byte| {
-        let class = TARGETS[byte as usize];
-        seen |= class;
-        class != 0
-    });
-    if !printable {
+    if !head.target.of(input).iter().all(|&byte| TARGETS[byte as usize]) {
         return Err(Refusal::BadTarget);
     }
-    head.odd_target = seen & ODD != 0;
     self::target(head.target, head.method.of(input), input)
 }
 

@@ -34,7 +34,7 @@ impl Guard {
 pub(crate) fn read_trailers(lines: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
     let mut chunks = Chunks::new();
     let text = [b"0\r\n", lines, b"\r\n"].concat();
-    let (taken, is_complete) = chunks.advance(&text, limits)?;
+    let (taken, is_complete) = chunks.advance(&text, &mut Vec::new(), limits)?;
     if taken < text.len() || !is_complete {
         return Err(Refusal::BadTrailer);
     }

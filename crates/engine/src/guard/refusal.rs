@@ -33,7 +33,7 @@ pub enum Refusal {
     BodyTimeout,
     /// The body is longer than `limit_request_body`.
     BodyTooLarge,
-    /// hyper read the message otherwise than the guard.
+    /// Two readers have read the head differently.
     Disagreement,
     /// The head did not arrive in time.
     HeadTimeout,

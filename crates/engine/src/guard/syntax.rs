@@ -63,11 +63,6 @@ pub(crate) fn is_token(byte: u8) -> bool {
     CLASS[byte as usize] & TOKEN != 0
 }
 
-/// The characters that a URI is written with (RFC 3986 section 2), of which a target should be made.
-pub(crate) fn is_uri(byte: u8) -> bool {
-    TARGETS[byte as usize] == PLAIN
-}
-
 const TOKEN: u8 = 1;
 /// The underscore.
 pub(super) const UNDERSCORE: u8 = 2;
@@ -75,8 +70,6 @@ pub(super) const UNDERSCORE: u8 = 2;
 pub(super) const UNUSUAL: u8 = 4;
 const PLAIN: u8 = 1;
 const PERCENT: u8 = 2;
-/// No URI is written with it (RFC 3986), but clients do.
-pub(super) const ODD: u8 = 2;
 
 /// The characters of a token, with what else they are; 0 for all others, where a scan ends.
 pub(super) static CLASS: [u8; 256] = {
@@ -91,10 +84,16 @@ static HOSTS: [u8; 256] = {
     mark(mark(letters, b"-._~!$&'()*+;=", PLAIN), b"%", PERCENT)
 };
 
-/// The characters of targets: unreserved and reserved ones of RFC 3986 and the percent sign, and all else that can be printed.
-pub(super) static TARGETS: [u8; 256] = {
-    let letters = mark([0; 256], ALPHANUMERIC, PLAIN);
-    mark(mark(letters, b"-._~:/?#[]@!$&'()*+,;=%", PLAIN), b"\"<>\\^`{|}", ODD)
+/// The characters of targets: all that can be printed. Some of them no URI is written with (RFC 3986), but clients send
+/// them all the same, and node and Gunicorn take them.
+pub(super) static TARGETS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = b'!';
+    while byte <= b'~' {
+        table[byte as usize] = true;
+        byte += 1;
+    }
+    table
 };
 
 const ALPHANUMERIC: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";

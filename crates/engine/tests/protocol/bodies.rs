@@ -106,7 +106,7 @@ fn without_credit_the_engine_stops_reading() {
     let id = engine.request_to("/");
     let body = vec![b'x'; SIZE];
     let mut sent = send_until_stuck(&mut engine, &mut client, &body);
-    // The credit, 64 KiB before hyper and in it, twice the kernel's few.
+    // The credit, 64 KiB behind the guard, twice the kernel's few.
     assert!(sent < MOST_BODY_CREDIT + 340_000, "{sent} bytes were taken without credit");
     let crossed = engine.received()[0].body.len();
     assert!(

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::exchange::Exchange;
 use super::head;
-use crate::connection::{Current, service};
+use crate::connection::{Current, body};
 use crate::guard::{Refusal, read_trailers};
 
 /// What a look at a body came to.
@@ -165,7 +165,7 @@ impl Exchange {
         current.credit = current.credit.saturating_sub(len);
         if current.delivered {
             self.shared.ctx.tell(|batch| {
-                for piece in service::pieces(data) {
+                for piece in body::pieces(data) {
                     batch.data(current.id, piece);
                 }
             });

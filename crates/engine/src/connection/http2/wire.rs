@@ -9,8 +9,8 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::carry::Carry;
 use crate::connection::Shared;
-use crate::connection::carry::Carry;
 use crate::limits::READ_AHEAD;
 
 /// Bytes of the client that h2 has not read.

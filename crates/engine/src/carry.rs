@@ -1,8 +1,8 @@
-//! Bytes that the guard could not take yet: a head in pieces, or pipelined requests behind the one in hand.
+//! Bytes on their way through a connection: what the guard could not take yet, and bodies that JavaScript could not.
 
 /// A buffer that is filled behind and taken from in front, each byte moved at most twice.
 #[derive(Default)]
-pub(super) struct Carry {
+pub(crate) struct Carry {
     bytes: Vec<u8>,
     /// What stands before it has been taken.
     at: usize,
@@ -22,12 +22,24 @@ impl Carry {
     }
 
     pub fn push(&mut self, input: &[u8]) {
+        self.end().extend_from_slice(input);
+    }
+
+    /// Where more is appended.
+    pub fn end(&mut self) -> &mut Vec<u8> {
         // As much as is moved has been taken before: a long row of short requests costs no more than its length.
         if self.at > self.bytes.len() / 2 {
             self.bytes.drain(..self.at);
             self.at = 0;
         }
-        self.bytes.extend_from_slice(input);
+        &mut self.bytes
+    }
+
+    /// Gives its memory back, if it is empty.
+    pub fn park(&mut self) {
+        if self.is_empty() {
+            self.bytes = Vec::new();
+        }
     }
 
     /// The first `count` unread bytes have been taken.
