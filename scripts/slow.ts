@@ -4,7 +4,7 @@
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { childrenOf, residentBytes } from '../bench/processors.ts'
@@ -62,11 +62,14 @@ const drip = (first: string, byte: string) => (port: number, ended: () => void) 
   })
 }
 
+const readers = new Set<Socket>()
+
 /** Its end is the application's to tell: a client that does not read does not hear of a reset. */
 const reader = (path: string) => (port: number) => {
   const socket = connect({ port, host: '127.0.0.1' }, () => {
     socket.write(`GET ${path} HTTP/1.1\r\nHost: x\r\n\r\n`)
   })
+  readers.add(socket)
   const timer = setInterval(() => socket.read(100), 1_000)
   socket.on('error', () => {})
   socket.on('close', () => clearInterval(timer))
@@ -152,6 +155,8 @@ async function measure(style: string, kinds: readonly Kind[]): Promise<void> {
       console.log(`  ${what.padEnd(22)}${figure.padEnd(40)}${held ? 'holds' : 'DOES NOT HOLD'}`)
     }
   } finally {
+    // They would read for hours what the kernel holds for them.
+    for (const socket of readers) socket.destroy()
     await program.stop()
     rmSync(directory, { recursive: true })
   }
