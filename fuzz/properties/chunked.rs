@@ -59,12 +59,14 @@ fn read(body: &[u8]) -> Read {
             None => return Read::More,
         }
     }
+    let mut trailers = 0;
     loop {
         let Some(line) = line(&body[at..]) else { return Read::More };
         at += line.len();
         match strip(line) {
             [] => return Read::Whole(at, data),
-            field if line.ends_with(b"\r\n") && is_trailer(field) => {}
+            _ if trailers == MAX_TRAILERS => return Read::Refused,
+            field if line.ends_with(b"\r\n") && is_trailer(field) => trailers += 1,
             _ => return Read::Refused,
         }
     }
@@ -141,6 +143,8 @@ fn is_control(byte: u8) -> bool {
 
 const HEAD: &[u8] = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
 const MAX_BYTES: usize = 1_500;
+/// The one limit that fits into that.
+const MAX_TRAILERS: usize = 100;
 const NEVER_TRAILERS: [&str; 11] = [
     "host",
     "content-length",
