@@ -6,6 +6,7 @@ import { setTimeout } from 'node:timers/promises'
 import test from 'ava'
 
 import { type AccessEntry, openAccessLog } from '../../ts/log/access.ts'
+import { until } from '../process/program.ts'
 import { temporaryDirectory } from '../temporary.ts'
 
 function entry(url: string): AccessEntry {
@@ -30,9 +31,7 @@ function openLog(path: string) {
 
 /** What is in a file once something is: a thread of node's pool writes it, which an exit waits for. */
 async function written(path: string): Promise<string> {
-  for (let tries = 0; tries < 250 && readFileSync(path, 'utf8') === ''; tries++)
-    await setTimeout(20)
-  return readFileSync(path, 'utf8')
+  return until(() => readFileSync(path, 'utf8'), `a line in ${path}`)
 }
 
 test('a lone line is written within a moment, without a flush', async (t) => {
@@ -55,7 +54,7 @@ test('thousands of lines, one of them longer than a write, come whole and in ord
   await setTimeout(50)
   log.flush()
   const lines = () => readFileSync(path, 'utf8').split('\n')
-  for (let tries = 0; tries < 250 && lines().length <= urls.length; tries++) await setTimeout(20)
+  await until(() => lines().length > urls.length, 'every line')
   t.deepEqual(lines(), [...urls.map((url) => `GET ${url}`), ''])
 })
 
