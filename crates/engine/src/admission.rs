@@ -11,6 +11,7 @@ use crate::connection::give_way;
 use crate::context::Context;
 use crate::limits::Limits;
 use crate::listener::{Accepted, PeerAddr, descriptor_limit};
+use crate::request::{Framing, Head};
 use crate::rules::ProxyProtocol;
 
 /// What is known of those that are there.
@@ -192,9 +193,15 @@ fn make_room(ctx: &Context) -> bool {
     true
 }
 
+/// Whether there is room for another request beside so many that are in hand, and for its body.
+pub(crate) fn takes(ctx: &Context, others: usize, head: &Head) -> bool {
+    (others < ctx.limits.worker_connections || make_way(ctx))
+        && (head.framing == Framing::None || !ctx.memory.is_full(&ctx.crossing))
+}
+
 /// Ends the answer whose client has taken nothing for longest, so that another request takes its place among those in
 /// hand: readers that stand still would hold all of them until `write_timeout`. False where all clients read.
-pub(crate) fn make_way(ctx: &Context) -> bool {
+fn make_way(ctx: &Context) -> bool {
     let connections = ctx.connections.borrow();
     let readers = connections.iter().filter_map(|(_, one)| one.serving());
     let readers = readers.filter(|shared| !shared.is_shed());

@@ -1,5 +1,7 @@
 //! Bytes on their way through a connection: what the guard could not take yet, and bodies that JavaScript could not.
 
+use bytes::Bytes;
+
 /// A buffer that is filled behind and taken from in front, each byte moved at most twice.
 #[derive(Default)]
 pub(crate) struct Carry {
@@ -40,6 +42,13 @@ impl Carry {
         if self.is_empty() {
             self.bytes = Vec::new();
         }
+    }
+
+    /// Takes so many bytes at most.
+    pub fn take(&mut self, most: usize) -> Bytes {
+        let piece = Bytes::copy_from_slice(&self.unread()[..most.min(self.len())]);
+        self.pass(piece.len());
+        piece
     }
 
     /// The first `count` unread bytes have been taken.

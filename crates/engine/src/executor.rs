@@ -40,19 +40,10 @@ impl Tasks {
     /// Runs what is ready, so many tasks at most. A task that panics has ended: its hook has reported it, and whoever it
     /// served is gone with it.
     fn run(&self, most: usize) {
-        let mut left = most;
-        while left > 0 {
-            let ended_well = catch_unwind(AssertUnwindSafe(|| {
-                while left > 0 {
-                    let Some(task) = self.next() else { return left = 0 };
-                    left -= 1;
-                    self.budget.set(BUDGET);
-                    task.run();
-                }
-            }));
-            if ended_well.is_ok() {
-                return;
-            }
+        for _ in 0..most {
+            let Some(task) = self.next() else { return };
+            self.budget.set(BUDGET);
+            let _ = catch_unwind(AssertUnwindSafe(|| task.run()));
         }
     }
 }
@@ -107,10 +98,10 @@ pub(crate) fn is_busy() -> bool {
 /// Ends all tasks where they stand: the thread ends.
 pub(crate) fn end_all() {
     TASKS.with(|tasks| {
-        let alive =
+        let alive: Vec<_> =
             tasks.alive.borrow_mut().iter_mut().filter_map(|(_, task)| task.take()).collect();
         // A task that is dropped is ready once more, in which it ends.
-        drop::<Vec<_>>(alive);
+        drop(alive);
         while is_busy() {
             run_ready();
         }

@@ -249,12 +249,13 @@ fn run(ctx: &Rc<Context>) {
     spawn(ender(ctx.clone()));
     while !ctx.stops.get() {
         executor::run_turn();
+        // The turn has taken a while, and a wait does.
+        ctx.clock_stale.set(true);
         if executor::is_busy() {
             look(ctx);
         } else {
             wait(ctx);
         }
-        ctx.clock_stale.set(true);
         ctx.timers.wake_due(ctx.now());
     }
     stop(ctx);

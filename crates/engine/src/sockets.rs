@@ -108,12 +108,8 @@ impl Sockets {
     pub fn look(ctx: &Rc<Context>, time: Option<Duration>) {
         let sockets = &ctx.sockets;
         let mut events = sockets.events.borrow_mut();
-        let told = sockets.poll.borrow_mut().poll(&mut events, time);
-        if time != Some(Duration::ZERO) {
-            ctx.clock_stale.set(true);
-        }
         // After a signal nothing has been told yet.
-        if told.is_ok() {
+        if sockets.poll.borrow_mut().poll(&mut events, time).is_ok() {
             for event in events.iter().filter(|event| event.token() != ALARM) {
                 sockets.tell(ctx, event);
             }

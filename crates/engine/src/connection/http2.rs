@@ -223,10 +223,7 @@ impl Connection {
         }
         let says_https = parts.uri.scheme_str() == Some("https");
         head.secure |= says_https && self.guard.is_trusting() && !self.stream.is_secure();
-        let is_full = head.framing != Framing::None && ctx.memory.is_full(&ctx.crossing);
-        let is_overloaded =
-            ctx.in_hand() >= ctx.limits.worker_connections && !admission::make_way(ctx);
-        if is_overloaded || is_full {
+        if !admission::takes(ctx, ctx.in_hand(), head) {
             return Err(Refusal::Overloaded);
         }
         Ok(())

@@ -1,15 +1,10 @@
 //! From what the guard has released to what JavaScript hears: an exchange begins with the head, and its body follows as
 //! far as JavaScript's credit goes.
 
-use std::rc::Rc;
-
-use bytes::Bytes;
-
-use super::{Connection, Current, Shared, body};
+use super::{Connection, Current, body};
 use crate::admission;
 use crate::guard::Refusal;
 use crate::limits::MAX_PIECE;
-use crate::request::Framing;
 
 impl Connection {
     /// Begins the exchange of a head that has just been released, if there is room for it.
@@ -18,11 +13,8 @@ impl Connection {
         shared.tell_connection(&self.stream);
         let ctx = &shared.ctx;
         let head = ctx.head.borrow();
-        let in_hand = ctx.in_hand() - usize::from(shared.writing.get());
-        let overloaded = in_hand >= ctx.limits.worker_connections;
-        let has_body = head.framing != Framing::None;
-        let overloaded = overloaded && !admission::make_way(ctx);
-        if overloaded || (has_body && ctx.memory.is_full(&ctx.crossing)) {
+        let others = ctx.in_hand() - usize::from(shared.writing.get());
+        if !admission::takes(ctx, others, &head) {
             return Err(Refusal::Overloaded);
         }
         let id = ctx.exchanges.borrow_mut().insert_with(|_| shared.clone());
@@ -37,26 +29,25 @@ impl Connection {
 
     /// Passes on what has come of the body; the request itself crosses with it, whole if it can.
     pub(super) fn pass_on(&mut self) {
-        let shared: &Rc<Shared> = &self.shared;
+        let shared = &self.shared;
         let mut current = shared.current.borrow_mut();
         let Some(current) = current.as_mut() else { return };
         let mut released = shared.released.borrow_mut();
         let came = &mut released.body;
         while !current.body_done {
-            let wanted = if current.discard { came.len() } else { current.credit.min(came.len()) };
-            if wanted == 0 {
-                // The framing says where it ends, and nothing of it is left.
-                current.body_done = came.is_empty() && self.guard.is_complete();
+            if came.is_empty() {
+                // The framing says where it ends.
+                current.body_done = self.guard.is_complete();
                 break;
             }
             if current.discard {
-                body::discard(shared, current, wanted);
-                came.pass(wanted);
-                continue;
+                body::discard(shared, current, came.len());
+                came.pass(came.len());
+            } else if current.credit == 0 {
+                break;
+            } else {
+                body::piece(shared, current, came.take(current.credit.min(MAX_PIECE)));
             }
-            let piece = Bytes::copy_from_slice(&came.unread()[..wanted.min(MAX_PIECE)]);
-            came.pass(piece.len());
-            body::piece(shared, current, piece);
         }
         drop(released);
         if shared.may_collect(current) {

@@ -249,9 +249,7 @@ impl Connection {
             return Turn::Wait;
         }
         if !self.carry.is_empty() {
-            let count = current.credit.min(self.carry.len());
-            let piece = Bytes::copy_from_slice(&self.carry.unread()[..count]);
-            self.carry.pass(count);
+            let piece = self.carry.take(current.credit);
             shared.take_in(current, piece);
             return Turn::Again;
         }
