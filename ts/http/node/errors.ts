@@ -146,8 +146,11 @@ const REFUSALS: readonly (readonly [code: string, reason: string])[] = [
   ['HPE_INVALID_TRANSFER_ENCODING', 'Request has invalid `Transfer-Encoding`'],
   ['HPE_INVALID_VERSION', 'Invalid HTTP version'],
   ['HPE_HEADER_OVERFLOW', 'Header overflow'],
+  ['ERR_HTTP_REQUEST_TIMEOUT', 'Request timeout'],
+  ['HPE_UNEXPECTED_CONTENT_LENGTH', 'Content-Length already present'],
+  ['HPE_INVALID_EOF_STATE', 'Invalid EOF state'],
 ]
-const TIMED_OUT = REFUSALS.length + 1
+const TIMED_OUT = 10
 
 /** What 'clientError' tells of a refusal; undefined for one that node's parser would not have made. */
 export function refusedError(kind: number, rawPacket: Buffer): Error | undefined {

@@ -33,12 +33,28 @@ pub(super) fn end(
             return Err(Refusal::BadLineEnd);
         }
         check_length(input, line, line_feed + 1 - line, limits)?;
+        if line <= start(input) && line_feed > start(input) {
+            let (from, to) = (start(input), line_feed - 1);
+            request_line(input, from, to, &mut Head::default(), &limits.rules)?;
+        }
         line = line_feed + 1;
     }
     *scanned = input.len();
+    check_begin(&input[start(input)..])?;
     // One byte more is to come at least.
     check_length(input, line, input.len() + 1 - line, limits)?;
     if input.len() > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(None) }
+}
+
+/// What is no method is found with its first bytes: whoever speaks another protocol does not wait for the end of a head.
+fn check_begin(line: &[u8]) -> Result<(), Refusal> {
+    match line.iter().position(|&byte| CLASS[byte as usize] == 0) {
+        // The end of a line is looked at when it is whole.
+        Some(at) if !matches!((at, line[at]), (_, b'\r' | b'\n') | (1.., b' ')) => {
+            Err(Refusal::BadMethod)
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether the line at `line` may have `length` bytes with its end.
@@ -156,9 +172,7 @@ fn request_line(
     });
     let method = method.ok_or(Refusal::BadRequestLine)?;
     if method == 0 || line[method] != b' ' {
-        // Without any space it is no request line at all.
-        let spaced = memchr(b' ', line).is_some();
-        return Err(if spaced { Refusal::BadMethod } else { Refusal::BadRequestLine });
+        return Err(Refusal::BadMethod);
     }
     // Every registered method is so; anything else is most often an attack on a reader that folds cases.
     if !rules.any_method && (seen & UNUSUAL != 0 || !(3..=20).contains(&method)) {
@@ -296,7 +310,7 @@ impl Facts {
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
                 if self.length.is_some() {
-                    return Err(Refusal::BadContentLength);
+                    return Err(Refusal::RepeatedContentLength);
                 }
                 self.length = Some(decimal(value).ok_or(Refusal::BadContentLength)?);
             }
@@ -313,17 +327,17 @@ impl Facts {
     }
 
     fn conclude(self, head: &mut Head, input: &[u8]) -> Result<(), Refusal> {
-        // RFC 9112 section 3.2: exactly one Host on HTTP/1.1, never two.
-        let upgrade = self.upgrade && self.upgrade_listed;
-        if self.host.is_none() && head.minor == 1 && !(self.any_host && upgrade) {
-            return Err(Refusal::BadHost);
-        }
         if self.transfer_encoding {
             // RFC 9112 section 6.1: both headers are an attack or a mistake, and 1.0 knows no codings.
             if self.length.is_some() || head.minor == 0 {
                 return Err(Refusal::BadTransferEncoding);
             }
             debug_assert!(self.chunked);
+        }
+        // RFC 9112 section 3.2: exactly one Host on HTTP/1.1, never two.
+        let upgrade = self.upgrade && self.upgrade_listed;
+        if self.host.is_none() && head.minor == 1 && !(self.any_host && upgrade) {
+            return Err(Refusal::BadHost);
         }
         head.accept = self.accept;
         head.framing = match (self.chunked, self.length) {

@@ -5,7 +5,7 @@
 pub enum Refusal {
     /// The chunked framing of the body is broken or its lines are too long.
     BadChunk,
-    /// `Content-Length` is not a plain number, or there is more than one.
+    /// `Content-Length` is not a plain number.
     BadContentLength,
     /// A header field line is malformed.
     BadField,
@@ -45,6 +45,10 @@ pub enum Refusal {
     UriTooLong,
     /// JavaScript was too busy to take the request in time.
     Unserved,
+    /// The client has ended its side in the middle of a head.
+    CutShort,
+    /// There is more than one `Content-Length`.
+    RepeatedContentLength,
     /// A transfer coding that nobody here decodes.
     UnknownCoding,
     /// Not HTTP/1.0 or HTTP/1.1.
@@ -78,6 +82,17 @@ impl Refusal {
         }
     }
 
+    /// The status code with which node would refuse the same.
+    #[must_use]
+    pub fn status_on_node(self) -> u16 {
+        match self.status() {
+            // There is one limit for a whole head.
+            414 => 431,
+            status @ (408 | 431 | 503 | 504) => status,
+            _ => 400,
+        }
+    }
+
     /// What it is for JavaScript, whose list of node's errors is in this order; 0 for what node has none for.
     #[must_use]
     pub fn kind(self) -> u8 {
@@ -92,6 +107,8 @@ impl Refusal {
             Self::UnsupportedVersion => 8,
             Self::FieldTooLarge | Self::TooManyFields | Self::UriTooLong => 9,
             Self::BodyTimeout | Self::HeadTimeout => 10,
+            Self::RepeatedContentLength => 11,
+            Self::CutShort => 12,
             _ => 0,
         }
     }
@@ -102,7 +119,7 @@ impl Refusal {
         match self {
             Self::AnswerTimeout => "The application has not answered in time.",
             Self::BadChunk => "The chunked body is malformed.",
-            Self::BadContentLength => "Content-Length is malformed or repeated.",
+            Self::BadContentLength => "Content-Length is malformed.",
             Self::BadField => "A header field is malformed or not allowed.",
             Self::BadForwarding => "The forwarding fields are malformed or contradict each other.",
             Self::BadHost => "The Host header field is missing, repeated or malformed.",
@@ -115,6 +132,7 @@ impl Refusal {
             Self::BadTransferEncoding => "Transfer-Encoding is malformed or not allowed here.",
             Self::BodyTimeout => "The request body did not arrive in time.",
             Self::BodyTooLarge => "The request body is too large.",
+            Self::CutShort => "The request ends in the middle of its head.",
             Self::Disagreement => "The request is ambiguous.",
             Self::FieldTooLarge => "A header field is too large.",
             Self::HeadTimeout => "The request did not arrive in time.",
@@ -126,6 +144,7 @@ impl Refusal {
                 "Configuration problem: the request is not below the path at which the application is mounted."
             }
             Self::ProxyForbidden => "The PROXY protocol is not allowed from here.",
+            Self::RepeatedContentLength => "Content-Length is repeated.",
             Self::TooManyFields => "The request has too many header fields.",
             Self::UnknownCoding => "The transfer coding is not implemented.",
             Self::UnsupportedVersion => "The HTTP version is not supported.",

@@ -54,7 +54,7 @@ fn each_fault_has_its_refusal() {
         ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: +1\r\n\r\n", Refusal::BadContentLength),
         (
             "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
-            Refusal::BadContentLength,
+            Refusal::RepeatedContentLength,
         ),
         (
             "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -72,6 +72,26 @@ fn each_fault_has_its_refusal() {
         ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xyz\r\n\r\n", Refusal::UnknownCoding),
     ] {
         assert_eq!(read(text).unwrap_err(), refusal, "{text:?}");
+    }
+}
+
+/// Whoever speaks another protocol, or garbles the first line, is not waited for.
+#[test]
+fn a_bad_begin_is_refused_before_the_head_is_whole() {
+    for (text, refusal) in [
+        ("\u{16}\u{3}\u{1}\u{2}", Refusal::BadMethod),
+        ("\r\nG@", Refusal::BadMethod),
+        (" GET", Refusal::BadMethod),
+        ("oops\r\n", Refusal::BadRequestLine),
+        ("GET / HTTP/9.9\r\n", Refusal::UnsupportedVersion),
+        ("\r\nGET x HTTP/1.1\r\nHost", Refusal::BadTarget),
+    ] {
+        let found = end(text.as_bytes(), &mut 0, &Limits::default());
+        assert_eq!(found.unwrap_err(), refusal, "{text:?}");
+        assert_eq!(read(&format!("{text}\r\n\r\n")).unwrap_err(), refusal, "{text:?}");
+    }
+    for text in ["G", "GET", "GET /", "GET / HTTP/1.1\r", "\r", "\r\n", "GET / HTTP/1.1\r\nHo"] {
+        assert_eq!(end(text.as_bytes(), &mut 0, &Limits::default()), Ok(None), "{text:?}");
     }
 }
 
