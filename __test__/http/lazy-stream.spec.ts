@@ -18,6 +18,7 @@ function made(): Made {
   const ends = { heard: 0, wished: 0 }
   const owner = {
     server: http.createServer(),
+    highWaterMark: 65_536,
     onSocketDestroyed: () => void ends.heard++,
     onSocketRef: () => {},
   }

@@ -13,6 +13,7 @@ import { heads } from './cases/heads.ts'
 import { lives } from './cases/lives.ts'
 import { objects } from './cases/objects.ts'
 import { refusals } from './cases/refusals.ts'
+import { seldom } from './cases/seldom.ts'
 import { servers } from './cases/servers.ts'
 import { sockets } from './cases/sockets.ts'
 import { streams } from './cases/streams.ts'
@@ -47,6 +48,7 @@ const ALL: Scenarios = {
   ...servers,
   ...expectations,
   ...sockets,
+  ...seldom,
   ...streams,
   ...flows,
   ...upgrades,

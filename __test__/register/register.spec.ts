@@ -38,6 +38,7 @@ const programs: Readonly<Record<string, string>> = {
   unref: 'the process ends when what is left is unreferenced',
   limits: "a server's limits are its own",
   unread: 'a body that nobody reads is read on, and the connection serves on',
+  refused: "what is no request is refused in node's words or the program's",
   sockets: 'resets and options reach the sockets of the kernel',
   throws: 'a throw of a handler kills the process as on node',
   rejects: 'a rejection reaches the listeners of the program',

@@ -30,6 +30,8 @@ pub struct EngineSettings {
     pub request_buffer_time: f64,
     pub buffer_memory: f64,
     pub response_buffer_size: f64,
+    /// A client that has ended its side is answered all the same.
+    pub half_open: Option<bool>,
     /// Whether a connection is told when it is accepted, and not with its first request.
     pub announce: Option<bool>,
     pub limit_requests_per_connection: u32,
@@ -86,6 +88,8 @@ pub struct ServerLimits {
     /// The head as a whole.
     pub head_bytes: u32,
     pub fields: u32,
+    /// A client that has ended its side is answered all the same.
+    pub half_open: bool,
 }
 
 pub(crate) fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
@@ -115,6 +119,7 @@ pub(crate) fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
         request_buffer_time: Duration::from_secs_f64(settings.request_buffer_time.clamp(0.0, 1e9)),
         buffer_memory: settings.buffer_memory.max(0.0) as usize,
         response_buffer: settings.response_buffer_size.max(0.0) as usize,
+        half_open: settings.half_open.unwrap_or(false),
         http2: settings.http2.as_ref().map(http2).unwrap_or_default(),
         ..unset
     }
@@ -140,6 +145,8 @@ pub(crate) fn server_limits(own: &ServerLimits) -> Limits {
         // Node reads on until the client has sent all, however long that is.
         discard: u64::MAX,
         discard_time: seconds(own.body_timeout),
+        as_node: true,
+        half_open: own.half_open,
         ..Limits::default()
     }
     .bounded()

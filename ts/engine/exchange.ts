@@ -29,6 +29,8 @@ export interface Connection {
   destroy(): void
   /** The client gets a reset. */
   reset(): void
+  /** What the program says to what was refused, where that is its to say; `end` when nothing follows. */
+  answer?(bytes: Uint8Array, end: boolean): void
   setNoDelay(on: boolean): void
   /** `seconds` before the first probe; 0 leaves the system's. */
   setKeepAlive(on: boolean, seconds: number): void

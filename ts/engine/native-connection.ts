@@ -2,7 +2,7 @@
 import type { Connection, ExchangeHandler } from './exchange.ts'
 import type { NativeExchange } from './native-exchange.ts'
 import { copyOf, OUT, u16 } from './records.ts'
-import type { Ring } from './ring.ts'
+import { RING_PIECE_BYTES, type Ring } from './ring.ts'
 import { SecureFacts } from './secure-facts.ts'
 
 type Family = 'IPv4' | 'IPv6' | undefined
@@ -111,6 +111,13 @@ export class NativeConnection implements Connection {
   reset(): void {
     if (this.isStream) this.destroy()
     else this.#ring.command(OUT.DESTROY, this.id, 1)
+  }
+
+  answer(bytes: Uint8Array, end: boolean): void {
+    for (let at = 0; at < bytes.length; at += RING_PIECE_BYTES) {
+      this.#ring.data(OUT.ANSWER, this.id, bytes.subarray(at, at + RING_PIECE_BYTES), true)
+    }
+    if (end) this.#ring.command(OUT.ANSWER, this.id, 1)
   }
 
   // A stream shares its socket with others.

@@ -133,6 +133,7 @@ class ProgramSide implements EngineSide {
       limitRequestLine: program.headBytes ?? settings.limitRequestLine,
       limitRequestFieldSize: program.headBytes ?? settings.limitRequestFieldSize,
       headBytes: program.headBytes,
+      halfOpen: program.halfOpen,
     })
   }
 

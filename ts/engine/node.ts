@@ -171,7 +171,8 @@ class NodeEngine implements Engine {
   /** A server in front of each descriptor, since a node server has only one; it hands the connections on. */
   #listen(server: http.Server, { fd, address, secure }: ListenerInfo): void {
     const { tls: material } = this.#options
-    const options = { allowHalfOpen: true, noDelay: true }
+    const { highWaterMark } = serverInternals(server)
+    const options = { allowHalfOpen: true, noDelay: true, highWaterMark }
     const front =
       secure === true && material !== undefined
         ? this.#secureFront(material, options)

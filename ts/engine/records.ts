@@ -19,6 +19,7 @@ export const OUT = {
   TUNNEL: 12,
   SOCKET: 13,
   HELD: 14,
+  ANSWER: 15,
 } as const
 
 /** Records that the I/O thread sends. */

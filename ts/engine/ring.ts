@@ -16,7 +16,7 @@ const RING_BYTES = 1 << 20
 const MOST_RECORD_BYTES = RING_BYTES / 2
 
 /** Strings and bytes beyond this go beside the ring, copied once into the engine's own memory. */
-const RING_PIECE_BYTES = 16_384
+export const RING_PIECE_BYTES = 16_384
 
 /** A piece of an answer's end that is at least as long as this is sent from where it is. */
 const LEND_BYTES = 65_536

@@ -191,6 +191,8 @@ export interface EngineSettings {
   requestBufferTime: number
   bufferMemory: number
   responseBufferSize: number
+  /** A client that has ended its side is answered all the same. */
+  halfOpen?: boolean
   /** Whether a connection is told when it is accepted, and not with its first request. */
   announce?: boolean
   limitRequestsPerConnection: number
@@ -284,6 +286,8 @@ export interface ServerLimits {
   /** The head as a whole. */
   headBytes: number
   fields: number
+  /** A client that has ended its side is answered all the same. */
+  halfOpen: boolean
 }
 
 /**

@@ -50,12 +50,16 @@ pub(crate) use current::LogFacts;
 use http2::Session;
 use pace::Pace;
 pub(crate) use parked::{Connected, come_up, destroy, disconnect, give_way, resume};
+use refused::Refused;
+pub(crate) use refused::answer_refused;
 pub(crate) use shared::Shared;
 
 /// Where a connection is in its life.
 enum Phase {
     /// Requests are read and answered.
     Serving,
+    /// The last one has been refused, and the program answers that.
+    Refused,
     /// The last answer is being sent; then the connection is half closed.
     Flushing,
     /// Half closed; what the client still sends is thrown away, so that it reads the answer.
@@ -190,6 +194,7 @@ impl Connection {
         for _ in 0..MAX_TURNS {
             let turn = match self.phase {
                 Phase::Serving => self.serve(cx),
+                Phase::Refused => self.await_answer(cx),
                 Phase::Flushing => self.flush(cx),
                 Phase::Lingering => self.linger(cx),
             };
@@ -252,7 +257,9 @@ impl Connection {
         // A client that is in the middle of a body reads the answer behind it.
         let in_body = refusal == Refusal::BodyTooLarge || self.guard.in_message();
         self.linger = if in_body { MAX_DRAIN } else { MAX_LINGER };
-        if self.shared.ctx.tells_refusals(self.shared.tag) {
+        // On node it is for the program to say something, and whether it listens is found out there.
+        let is_answered = refusal.kind() > 0 && self.shared.limits().as_node;
+        if is_answered || self.shared.ctx.tells_refusals(self.shared.tag) {
             self.shared.tell_connection(&self.stream);
             let unread = self.carry.unread();
             let packet = Bytes::copy_from_slice(&unread[..unread.len().min(READ_AHEAD)]);
@@ -260,8 +267,14 @@ impl Connection {
             self.shared.ctx.tell(|batch| batch.refused(self.shared.id, kind, packet));
         }
         let fault = self.guard.take_fault().unwrap_or_else(|| Box::new(self.fault()));
+        if is_answered {
+            self.shared.refused.set(Refused::Waits);
+            self.shared.wait(self.shared.limits().header);
+            self.shared.set_deadline_at(self.shared.waits_until.get());
+            self.phase = Phase::Refused;
+        }
         self.shared.refuse(refusal, &fault);
-        Turn::Flush
+        if is_answered { Turn::Again } else { Turn::Flush }
     }
 }
 

@@ -81,6 +81,12 @@ pub fn refusal(refusal: Refusal, media: Media) -> (String, String) {
     (format!("Content-Type: {kind}\r\n{retry}"), body)
 }
 
+/// Writes the answer to a refused request as node has it.
+pub fn bare_refusal(out: &mut Vec<u8>, status: u16) {
+    status_line(out, status, None);
+    out.extend_from_slice(b"Connection: close\r\n\r\n");
+}
+
 /// Seconds: what is full now is most often not full in a moment, and a longer wait would be felt by a person.
 const RETRY_AFTER: &str = "Retry-After: 1\r\n";
 

@@ -62,6 +62,11 @@ pub struct Limits {
     pub buffer_memory: usize,
     /// Bytes of an answer that are taken from JavaScript ahead of the client: what a reader that stands still costs.
     pub response_buffer: usize,
+    /// The clients of a server of the program's own meet node's habits: what is refused is answered with its status and
+    /// without a word, a head that is cut short as well, and any number of empty lines may stand before a request.
+    pub as_node: bool,
+    /// A client that has ended its side is answered however late that is, as node does with `httpAllowHalfOpen`.
+    pub half_open: bool,
     /// The bounds of HTTP/2.
     pub http2: Http2Limits,
     /// How requests are read within these bounds.
@@ -173,6 +178,8 @@ impl Default for Limits {
             request_buffer: 65_536,
             request_buffer_time: Duration::from_millis(100),
             buffer_memory: 256 << 20,
+            as_node: false,
+            half_open: false,
             http2: Http2Limits::default(),
             rules: Rules::default(),
         }

@@ -125,6 +125,13 @@ impl SocketWish {
 pub enum Command<'a> {
     /// Credit for so many further bytes of request body.
     Credit(u32),
+    /// The program's own answer to what was refused on the connection with this id.
+    Answer {
+        /// Bytes as they are.
+        bytes: &'a [u8],
+        /// Nothing follows.
+        end: bool,
+    },
     /// Body bytes.
     Data(&'a [u8]),
     /// Close the connection with this id.
@@ -299,6 +306,7 @@ fn record(rest: &[u8], each: &mut impl FnMut(u32, Command<'_>)) -> Option<usize>
         DESTROY => each(id, Command::Destroy { reset: flags & 1 != 0 }),
         SOCKET => each(id, Command::Socket(SocketWish::read(flags, c))),
         HELD => each(id, Command::Held(c)),
+        ANSWER => each(id, Command::Answer { bytes: fields, end: flags & 1 != 0 }),
         TUNNEL => each(id, Command::Tunnel { taken: flags & 1 != 0 }),
         _ => return None,
     }
@@ -324,3 +332,4 @@ const DESTROY: u8 = 11;
 const TUNNEL: u8 = 12;
 const SOCKET: u8 = 13;
 const HELD: u8 = 14;
+const ANSWER: u8 = 15;

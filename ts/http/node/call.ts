@@ -83,7 +83,7 @@ export class Call implements ExchangeOwner, InHand {
     if (exchange.bodyKind === 2) {
       const credit = this.#credit
       this.#credit = 0
-      if (credit > 0) this.#consume(credit)
+      if (credit > 0) this.exchange.consume(credit)
       return
     }
     this.#giveBody()
@@ -105,14 +105,12 @@ export class Call implements ExchangeOwner, InHand {
 
   onData(chunk: Buffer): void {
     const { req, socket } = this
+    // Node reads no more of a socket that the program has destroyed.
+    if (socket.destroyed) return
     if (socket.timeout) socket._unrefTimer()
     // Like node's parser: a body that nobody wants is thrown away, and one that is not read is not asked for further.
-    if (req._dumped || req.destroyed || req.push(chunk)) this.#consume(chunk.length)
+    if (req._dumped || req.destroyed || req.push(chunk)) this.exchange.consume(chunk.length)
     else this.#credit += chunk.length
-  }
-
-  #consume(bytes: number): void {
-    this.exchange.consume(bytes)
   }
 
   onEnd(rawTrailers: string[]): void {
@@ -252,6 +250,12 @@ export class Call implements ExchangeOwner, InHand {
     if (this.exchange.isFull) return
     this.done = true
     const { req, res, socket } = this
+    // They find the socket as they would on node, where it is still the response's.
+    this.#runWriteCallbacks()
+    if (nodeMajor >= 24) {
+      res[kWritableFinished] = true
+      if (res[kEndCallbacks] !== null) runEndCallbacks(res)
+    }
     if (responseFinish.hasSubscribers) {
       responseFinish.publish({ request: req, response: res, socket, server: socket.server })
     }
@@ -262,15 +266,10 @@ export class Call implements ExchangeOwner, InHand {
     if (res._last) socket.last = true
     // A timeout that the program set is over with its request; between two the engine keeps the time.
     if (socket.timeout) socket.setTimeout(0)
-    this.#runWriteCallbacks()
     if (this.#finishCallback) {
       process.nextTick(emitClose, res)
       this.#finishCallback(null)
       return
-    }
-    if (nodeMajor >= 24) {
-      res[kWritableFinished] = true
-      if (res[kEndCallbacks] !== null) runEndCallbacks(res)
     }
     if (res._eventsCount === 0 && res.emit === originalEmit) {
       // Nobody would hear: what the listeners of 'close' would find is all that is left to do.

@@ -45,6 +45,7 @@ export function nodeHandler(
 
 /** The same for a server that listens on an address of its own. */
 export function ownHandler(served: ServedServer): ExchangeHandler {
+  served.answersRefusals = true
   return new NodeHandler(served, false)
 }
 
@@ -72,7 +73,7 @@ class NodeHandler implements ExchangeHandler {
     this.#internals = serverInternals(server)
     this.#served = served
     this.#options = {
-      highWaterMark: 65_536,
+      highWaterMark: served.highWaterMark,
       rejectNonStandardBodyWrites: this.#internals.rejectNonStandardBodyWrites ?? false,
     }
     this.#keepAliveTimeout = server.keepAliveTimeout

@@ -1,4 +1,4 @@
-/** Interim answers (1xx), which node's methods write as text. */
+/** Interim answers (1xx), which node's methods, and programs, write as text. */
 import type { Body } from './internals.ts'
 
 export interface Inform {
@@ -7,12 +7,27 @@ export interface Inform {
   readonly fields: string
 }
 
-const HEAD = /^HTTP\/1\.1 (1\d\d) ([^\r\n]*)\r\n([\s\S]*)\r\n$/
+const BEGIN = /^HTTP\/1\.1 1\d\d /
+const HEAD = /^HTTP\/1\.1 (1\d\d) ([^\r\n]*)\r\n((?:[^\r\n]+\r\n)*)\r\n$/
 
-/** The parts of an interim answer's head, or undefined when the data are no such. */
-export function informOf(data: Body): Inform | undefined {
+/** A longer head is none. */
+const MOST_LENGTH = 65_536
+
+/** What has come of heads that are written in parts, by who writes them. */
+const begun = new WeakMap<object, string>()
+
+/** The interim answer that is complete with this, 'part' as long as it is not, and undefined for anything else. */
+export function informOf(writer: object, data: Body): Inform | 'part' | undefined {
   if (typeof data !== 'string') return undefined
-  const match = HEAD.exec(data)
+  const before = begun.get(writer) ?? ''
+  if (before === '' && !BEGIN.test(data)) return undefined
+  const text = before + data
+  const match = HEAD.exec(text)
+  if (match === null && text.length <= MOST_LENGTH) {
+    begun.set(writer, text)
+    return 'part'
+  }
+  begun.delete(writer)
   if (match === null) return undefined
   return { status: Number(match[1]), reason: match[2] ?? '', fields: match[3] ?? '' }
 }

@@ -37,6 +37,9 @@ export interface ServerInternals {
   _emitCloseIfDrained(): void
   _listen2: SetupListen
   readonly maxRequestsPerSocket: number | undefined
+  readonly httpAllowHalfOpen: boolean | undefined
+  /** Of the sockets of its connections. */
+  readonly highWaterMark: number | undefined
   readonly shouldUpgradeCallback: ((req: http.IncomingMessage) => unknown) | undefined
   readonly joinDuplicateHeaders: boolean | undefined
   readonly rejectNonStandardBodyWrites: boolean | undefined

@@ -15,8 +15,14 @@ import { type EngineSide, ServedServer } from './server.ts'
 /** A server that has listened once keeps what it was given: it may listen again. */
 const served = new WeakMap<http.Server, ServedServer>()
 
+/** Node itself was told to read what is no HTTP. */
+const isLax = [...process.execArgv, process.env.NODE_OPTIONS]
+  .join(' ')
+  .includes('--insecure-http-parser')
+
 /** Whether the engine can serve all that the server asks for; what it cannot stays node's own. */
 export function canServe(server: http.Server): boolean {
+  if (isLax) return false
   const { insecureHTTPParser, httpValidation, requireHostHeader } = serverInternals(server)
   if (insecureHTTPParser === true || requireHostHeader === false) return false
   return httpValidation === undefined || httpValidation === 'strict'
@@ -148,10 +154,12 @@ function limitsOf(server: http.Server): NativeServerLimits {
   return {
     keepalive: secondsOf(server.keepAliveTimeout),
     keepaliveGrace: keepsAlive ? (keepAliveTimeoutBuffer ?? KEEP_ALIVE_BUFFER_MS) / 1_000 : 0,
-    headerTimeout: secondsOf(server.headersTimeout),
+    // Node's time for a request runs while its head comes, too.
+    headerTimeout: Math.min(secondsOf(server.headersTimeout), secondsOf(server.requestTimeout)),
     bodyTimeout: secondsOf(server.requestTimeout),
     headBytes: maxHeaderSize || http.maxHeaderSize,
     fields: MAX_FIELDS,
+    halfOpen: serverInternals(server).httpAllowHalfOpen === true,
   }
 }
 

@@ -13,7 +13,7 @@ type Name =
   | 'maxRequestsPerSocket'
 
 /** What a server of this Node has that nobody has touched. */
-const untouched = http.createServer()
+export const untouched = http.createServer()
 
 /** The names of the settings that the operator gave, from wherever. */
 export type Given = ReadonlySet<string>
@@ -27,6 +27,8 @@ export interface ProgramLimits {
   readonly fields: number | undefined
   /** Of a whole head, of which node has no limits for a part. */
   readonly headBytes: number | undefined
+  /** `httpAllowHalfOpen`: a client that has ended its side is answered all the same. */
+  readonly halfOpen: true | undefined
 }
 
 /** What node adds to `keepAliveTimeout` where the version has no option for it. */
@@ -49,6 +51,7 @@ export function programLimits(
     bodyTimeout: seconds(value('requestTimeout', 'body_timeout')),
     fields: value('maxHeadersCount', 'limit_request_fields'),
     headBytes: headBytes(server, given),
+    halfOpen: serverInternals(server).httpAllowHalfOpen === true || undefined,
   }
 }
 

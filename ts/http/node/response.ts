@@ -278,15 +278,16 @@ function _finish(this: OurResponse): void {
 function _writeRaw(
   this: OurResponse,
   data: Body,
-  encoding?: Encoding,
-  callback?: WriteCallback,
+  second?: Encoding | WriteCallback,
+  third?: WriteCallback,
 ): boolean {
+  const [encoding, callback] = typeof second === 'function' ? [null, second] : [second, third]
   const call = this[kCall]
   if (call === undefined) return original.writeRaw.call(this, data, encoding, callback)
-  const inform = informOf(data)
+  const inform = informOf(call, data)
   if (inform === undefined) return call.send(data, encoding, callback)
   if (call.socket.destroyed) return false
-  call.exchange.inform(inform.status, inform.reason, inform.fields)
+  if (inform !== 'part') call.exchange.inform(inform.status, inform.reason, inform.fields)
   if (callback) call.afterWrite(callback)
   return true
 }

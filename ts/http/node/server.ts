@@ -6,6 +6,7 @@
 import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
 import type { Connection, Exchange } from '../../engine/exchange.ts'
+import { answerBadRequest } from './bad-request.ts'
 import { refusedError } from './errors.ts'
 import {
   connectionEvent,
@@ -15,7 +16,7 @@ import {
   serverInternals,
 } from './internals.ts'
 import { listenInName } from './listen.ts'
-import { type Given, setOn } from './program-limits.ts'
+import { type Given, setOn, untouched } from './program-limits.ts'
 import type { ServerSocket } from './socket.ts'
 import {
   createSocket,
@@ -94,9 +95,15 @@ export function installServerMethods(prototype: object = http.Server.prototype):
   }
 }
 
+/** Bytes written and not yet gone, from which on `write()` says false, unless the program has its own: the engine's. */
+const HIGH_WATER_MARK = 65_536
+
 export class ServedServer {
   readonly server: http.Server
+  readonly highWaterMark: number
   side: EngineSide | undefined
+  /** What the engine refuses is for the program to answer where it listens for 'clientError', as on node. */
+  answersRefusals = false
   /** With which it hears of a socket. */
   readonly #event: string
   readonly #connections = new Set<Connection>()
@@ -109,6 +116,11 @@ export class ServedServer {
 
   constructor(server: http.Server) {
     this.server = server
+    const { highWaterMark } = serverInternals(server)
+    this.highWaterMark =
+      highWaterMark === serverInternals(untouched).highWaterMark
+        ? HIGH_WATER_MARK
+        : (highWaterMark ?? HIGH_WATER_MARK)
     this.#event = connectionEvent(server)
     if (isHttpsServer(server)) installServerMethods(prototypeWith(server, 'closeIdleConnections'))
     passOurSockets(server, this.#event)
@@ -161,15 +173,16 @@ export class ServedServer {
     return socket
   }
 
-  /** The engine has refused what came, and answered: whoever listens for 'clientError' is told. */
+  /** The engine has refused what came, and answered, unless that is the program's: who listens for 'clientError' is told. */
   refused(connection: Connection, kind: number, packet: Buffer): void {
     const { server } = this
     const error = refusedError(kind, packet)
-    if (error === undefined || server.listenerCount('clientError') === 0) return
+    if (error === undefined) return
     const socket = (connection.attachment as ServerSocket | undefined) ?? this.connect(connection)
     if (socket === undefined || socket.destroyed) return
-    socketRefused(socket)
-    server.emit('clientError', error, socket)
+    socketRefused(socket, !this.answersRefusals)
+    const isHeard = server.emit('clientError', error, socket)
+    if (!isHeard && this.answersRefusals) answerBadRequest(error, socket)
   }
 
   /** The application takes the connection of an exchange over. */

@@ -14,6 +14,13 @@ import type { NodeResponse } from './internals.ts'
 import { defineLazily, definer, endStream } from './lazy-stream.ts'
 import { RawAnswer } from './raw.ts'
 import { secureConstructor } from './secure-socket.ts'
+import {
+  abortRequest,
+  abortResponse,
+  onError,
+  onReadableStreamEnd,
+  onTimeout,
+} from './socket-listeners.ts'
 import type { SocketTunnel, Written } from './tunnel.ts'
 
 export interface ServerSocket extends net.Socket {
@@ -38,17 +45,16 @@ export interface ServerSocket extends net.Socket {
 
 interface SocketOwner {
   readonly server: net.Server
+  /** Bytes that a stream of its connections holds. */
+  readonly highWaterMark: number
   /** The socket is destroyed, from whichever side; its exchange hears of it with 'close'. */
   onSocketDestroyed(socket: ServerSocket): void
   /** The program says whether the connection keeps the process alive. */
   onSocketRef(socket: ServerSocket, isHeld: boolean): void
 }
 
-/**
- * Bytes written and not yet gone, from which on `write()` says false: the engine's high-water mark. 'close' is emitted
- * by `_destroy`, as in node, to tell whether there was an error.
- */
-const OPTIONS = { allowHalfOpen: true, autoDestroy: true, emitClose: false, highWaterMark: 65_536 }
+/** 'close' is emitted by `_destroy`, as in node, to tell whether there was an error. */
+const OPTIONS = { allowHalfOpen: true, autoDestroy: true, emitClose: false }
 
 const kOwner = Symbol('monoceros.owner')
 const kConnection = Symbol('monoceros.connection')
@@ -88,7 +94,7 @@ interface Fields {
   _handle: null
   _hadError: boolean
   _httpMessage: NodeResponse | null
-  readonly _writableState: { readonly length: number }
+  readonly _writableState: { readonly length: number; readonly ending: boolean }
 }
 
 type This = ServerSocket & Fields
@@ -136,7 +142,9 @@ export function socketAnnounced(socket: ServerSocket): void {
 
 function becomeStream(socket: This): void {
   socket[kIsStream] = true
-  ;(Duplex as unknown as (this: This, options: object) => void).call(socket, OPTIONS)
+  const { highWaterMark } = socket[kOwner]
+  const begin = Duplex as unknown as (this: This, options: object) => void
+  begin.call(socket, { ...OPTIONS, highWaterMark })
   socket.on('timeout', onTimeout)
   socket.on('error', onError)
   socket.on('close', abortRequest)
@@ -167,9 +175,12 @@ export function socketClosed(socket: ServerSocket): void {
   if (!tunnel.isOver) socket.destroy()
 }
 
-/** The engine has answered what it refused and ends the connection: nothing that the program does reaches it any more. */
-export function socketRefused(socket: ServerSocket): void {
-  ;(socket as This)[kClosed] = true
+/**
+ * What came last has been refused. Unless the program answers that, the engine has, and ends the connection: nothing that
+ * the program does reaches it any more.
+ */
+export function socketRefused(socket: ServerSocket, isAnswered: boolean): void {
+  ;(socket as This)[kClosed] = isAnswered
   socket.refused = true
 }
 
@@ -196,6 +207,8 @@ export function openTunnel(socket: ServerSocket, tunnel: SocketTunnel): void {
   socket.removeListener('error', onError)
   socket.removeListener('close', abortRequest)
   socket.removeListener('close', abortResponse)
+  // The one listener that a socket of node's has of its own.
+  socket.on('end', onReadableStreamEnd)
   // As node leaves it: whoever comes first decides how it is read.
   Object.assign(socket, { readableFlowing: null })
 }
@@ -204,8 +217,11 @@ export function isServerSocket(socket: unknown): socket is ServerSocket {
   return typeof socket === 'object' && socket !== null && kOwner in socket
 }
 
-define('readableHighWaterMark', () => OPTIONS.highWaterMark)
-define('writableHighWaterMark', () => OPTIONS.highWaterMark)
+for (const name of ['readableHighWaterMark', 'writableHighWaterMark']) {
+  define(name, function highWaterMark() {
+    return this[kOwner].highWaterMark
+  })
+}
 define('connection', function connection() {
   return this[kConnection]
 })
@@ -240,6 +256,9 @@ define('writableLength', function writableLength() {
   return exchange?.isFull === true ? exchange.outstanding : 0
 })
 define('pending', () => false)
+define('writableEnded', function writableEnded() {
+  return this.last || this._writableState?.ending === true
+})
 // Whatever `httpVersion` says to frameworks that speak another language from 2 on.
 define('alpnProtocol', function alpnProtocol() {
   return this[kConnection].isStream === true ? 'h2' : undefined
@@ -308,6 +327,10 @@ const methods = {
   _write(this: This, chunk: Buffer, encoding: BufferEncoding, callback: () => void): void {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.write(chunk, encoding, callback)
+    if (this.refused) {
+      if (!this[kClosed]) this[kConnection].answer?.(chunk, false)
+      return callback()
+    }
     const call = this[kCall]
     if (call !== undefined && !this[kClosed]) {
       this[kRaw] ??= new RawAnswer(call)
@@ -323,7 +346,9 @@ const methods = {
   _final(this: This, callback: () => void): void {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.final(callback)
-    if (!this[kClosed] && this[kRaw]?.end() !== true) cut(this)
+    if (this.refused) {
+      if (!this[kClosed]) this[kConnection].answer?.(new Uint8Array(), true)
+    } else if (!this[kClosed] && this[kRaw]?.end() !== true) cut(this)
     callback()
   },
 
@@ -345,6 +370,7 @@ Object.assign(Socket.prototype, {
   last: false,
   connecting: false,
   allowHalfOpen: true,
+  parser: null,
   _parent: null,
   _handle: null,
   _hadError: false,
@@ -367,29 +393,6 @@ function cut(socket: This): void {
   else socket[kConnection].destroy()
 }
 
-// Node's rules: whoever listens to 'timeout' decides, else the connection ends.
-function onTimeout(this: This): void {
-  const request = this[kCall]?.req
-  const heard = [
-    request !== undefined && !request.complete && request.emit('timeout', this),
-    this._httpMessage?.emit('timeout', this),
-    this.server.emit('timeout', this),
-  ]
-  if (!heard.some(Boolean)) this.destroy()
-}
-
-function onError(this: This, error: Error): void {
-  this.server.emit('clientError', error, this)
-}
-
 function emitClose(socket: This, hadError: boolean): void {
   socket.emit('close', hadError)
-}
-
-function abortRequest(this: This): void {
-  this[kCall]?.abortRequest()
-}
-
-function abortResponse(this: This): void {
-  this[kCall]?.abortResponse()
 }

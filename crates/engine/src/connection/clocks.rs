@@ -162,7 +162,7 @@ impl Connection {
         shared.set_deadline_at(shared.waits_until.get());
     }
 
-    fn in_head(&self) -> bool {
+    pub(super) fn in_head(&self) -> bool {
         !self.carry.is_empty()
     }
 

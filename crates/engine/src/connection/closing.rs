@@ -3,21 +3,34 @@
 use std::task::{Context, Poll};
 
 use super::{Connection, Phase, Shared, Turn};
+use crate::guard::Refusal;
 
 impl Connection {
     /// The client has ended its side. As on node it counts as gone while an answer is due; but what a handler says at
     /// once, before node would see the end, still goes out (`printf 'GET ...' | nc` reads its answer).
     pub(super) fn on_end(&mut self) -> Turn {
+        let awaits_head = self.shared.current.borrow().is_none() && self.in_head();
+        if awaits_head && self.shared.limits().as_node {
+            return self.refuse(Refusal::CutShort);
+        }
         let shared = &self.shared;
-        let ctx = &shared.ctx;
         match shared.current.borrow().as_ref() {
             None => return Turn::Flush,
             // Its body will never be whole.
             Some(_) if self.guard.in_message() => return Turn::Gone,
             // Credit or the socket moves it on.
             Some(current) if !current.body_done || current.ended => return Turn::Wait,
+            // What it has asked for is answered.
+            Some(_) if shared.limits().half_open => return Turn::Wait,
             Some(_) => {}
         }
+        if self.has_been_passed() { Turn::Gone } else { Turn::Wait }
+    }
+
+    /// Whether JavaScript has had its turn since the client's end was seen, and has written nothing that is not read yet.
+    /// Until it has, the connection is woken to look again.
+    pub(super) fn has_been_passed(&mut self) -> bool {
+        let ctx = &self.shared.ctx;
         // What is told must have been handed over before JavaScript can have passed it.
         if self.end_seen_at.is_none() && !ctx.has_news() {
             self.end_seen_at = Some(ctx.crossing.takes());
@@ -25,11 +38,11 @@ impl Connection {
         let passed = self.end_seen_at.is_some_and(|seen_at| ctx.crossing.has_passed(seen_at));
         // In this order: an answer that JavaScript has written on its way is found in the ring.
         if passed && !ctx.crossing.ring.is_pending() {
-            return Turn::Gone;
+            return true;
         }
-        ctx.ending.borrow_mut().push(shared.clone());
+        ctx.ending.borrow_mut().push(self.shared.clone());
         ctx.watch.notify_one();
-        Turn::Wait
+        false
     }
 
     pub(super) fn begin_flush(&mut self) {

@@ -139,6 +139,7 @@ impl Connection {
     /// Lets the guard look at the input and returns how much it took.
     fn release(&mut self, input: &[u8]) -> Result<usize, Refusal> {
         let shared = &self.shared;
+        let limits = shared.limits();
         let released = &mut *shared.released.borrow_mut();
         let mut head = shared.ctx.head.borrow_mut();
         let mut taken = 0;
@@ -147,9 +148,14 @@ impl Connection {
         }
         while taken < input.len() && released.body.len() < READ_AHEAD {
             let awaits_head = self.guard.awaits_head();
+            if awaits_head && limits.as_node {
+                while input[taken..].starts_with(b"\r\n") {
+                    taken += 2;
+                }
+            }
             let into = if awaits_head { &mut released.head } else { released.body.end() };
             let (count, progress) =
-                self.guard.advance(&input[taken..], into, &mut head, &shared.limits())?;
+                self.guard.advance(&input[taken..], into, &mut head, &limits)?;
             taken += count;
             match progress {
                 Progress::Preface => {

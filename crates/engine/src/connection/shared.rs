@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::http2::Streams;
+use super::refused::Refused;
 use super::wishes::Wishes;
 use super::{Connected, Current, body};
 use crate::context::Context;
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     pub(super) shed: Cell<bool>,
     /// That has not been seen to yet.
     pub(super) leaves: Cell<bool>,
+    /// Whose answer a refusal waits for.
+    pub(super) refused: Cell<Refused>,
     /// An answer is complete and not sent.
     pub(super) writing: Cell<bool>,
     /// The requests in hand of a connection that speaks HTTP/2.
@@ -109,6 +112,7 @@ impl Shared {
             stalled_since: Cell::new(u64::MAX),
             shed: Cell::new(false),
             leaves: Cell::new(false),
+            refused: Cell::new(Refused::Nothing),
             writing: Cell::new(false),
             streams: OnceCell::new(),
             me: me.clone(),

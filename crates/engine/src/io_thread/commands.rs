@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use crate::connection::{destroy, resume};
+use crate::connection::{answer_refused, destroy, resume};
 use crate::context::Context;
 use crate::ring::Command;
 
@@ -10,7 +10,7 @@ use crate::ring::Command;
 pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
     // The piece belongs to this record, whether its exchange still lives or not.
     let piece = if let Command::Large { .. } = command { ctx.crossing.pop_large() } else { None };
-    if let Command::Destroy { .. } | Command::Socket(_) = command {
+    if let Command::Answer { .. } | Command::Destroy { .. } | Command::Socket(_) = command {
         return obey_for_connection(ctx, id, &command);
     }
     let exchanges = ctx.exchanges.borrow();
@@ -39,12 +39,13 @@ pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
         Command::Notify => answer.notify(),
         Command::Held(bytes) => answer.held(bytes as usize),
         Command::Tunnel { taken } => answer.tunnel(taken),
-        Command::Destroy { .. } | Command::Socket(_) => {}
+        Command::Answer { .. } | Command::Destroy { .. } | Command::Socket(_) => {}
     }
 }
 
 fn obey_for_connection(ctx: &Rc<Context>, id: u32, command: &Command<'_>) {
     match command {
+        Command::Answer { bytes, end } => answer_refused(ctx, id, bytes, *end),
         Command::Destroy { reset } => destroy(ctx, id, *reset),
         Command::Socket(wish) => {
             if let Some(shared) = resume(ctx, id) {

@@ -1,5 +1,9 @@
 //! Clients that go away, stop reading or stop sending, and JavaScript that hears of it or does so itself.
 
+use std::time::Duration;
+
+use monoceros_engine::limits::Limits;
+
 use crate::harness::{
     CHUNKED, CONNECTION, Client, End, Engine, Event, LENGTH, Setup, echo, silent,
 };
@@ -148,6 +152,23 @@ fn a_client_that_half_closes_at_once_and_gets_no_answer_aborts_the_request() {
         engine.until("the connection ends", |_| client.has_ended().then_some(()));
         engine.events.clear();
     }
+}
+
+#[test]
+fn a_client_that_half_closes_reads_late_answers_where_the_program_allows_that() {
+    let limits = Limits { half_open: true, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, format!("{GET}{}", GET.replace("GET /", "GET /two")));
+    client.half_close();
+    for path in ["/", "/two"] {
+        let id = engine.request_to(path);
+        std::thread::sleep(Duration::from_millis(50));
+        engine.js.respond(id, 200, "", CONNECTION | LENGTH, path.as_bytes());
+        engine.js.wake();
+        assert_eq!(client.response(&mut engine).text(), path);
+    }
+    assert_eq!(client.end(&mut engine), End::Closed);
 }
 
 #[test]

@@ -1,0 +1,107 @@
+/** What few programs look at, and some packages and test suites do. */
+import http from 'node:http'
+import type { Duplex } from 'node:stream'
+import { exchange, get, RawClient, request, sleep, until } from '../client.ts'
+import type { Scenarios } from '../suite.ts'
+
+export const seldom: Scenarios = {
+  'a write calls back while the response has its socket': async ({ serve }) => {
+    const log: unknown[] = []
+    const port = await serve((_req, res) => {
+      res.write('okay', () => log.push(['written', res.socket === null]))
+      res.end(() => log.push(['ended', res.socket === null]))
+    })
+    const answer = await exchange(port, get('/'))
+    await until(() => log.length === 2)
+    return [answer, log]
+  },
+  'no data behind the destruction of the response': async ({ serve }) => {
+    const log: string[] = []
+    const port = await serve((req, res) => {
+      req.on('data', (data) => {
+        log.push(`${data}`)
+        res.destroy()
+      })
+      req.on('error', () => {})
+      req.on('close', () => log.push('close'))
+    })
+    const client = new RawClient(port)
+    client.send(request('POST', '/', ['Content-Length: 500'], 'hello'))
+    await until(() => log.length > 0)
+    client.send('world')
+    await client.untilClosed()
+    await until(() => log.includes('close'))
+    return log
+  },
+  'an interim answer that is written in parts': async ({ serve }) => {
+    const log: string[] = []
+    const port = await serve((_req, res) => {
+      const raw = res as unknown as { _writeRaw(text: string, callback?: () => void): void }
+      raw._writeRaw('HTTP/1.1 102 Processing\r\n')
+      raw._writeRaw('Foo: Bar\r\n')
+      raw._writeRaw('\r\n', () => log.push('written'))
+      res.end('other')
+    })
+    return [await exchange(port, get('/')), log]
+  },
+  'the end of a socket with its last answer': async ({ serve }) => {
+    const log: unknown[] = []
+    const port = await serve((req, res) => {
+      const { socket } = req
+      res.on('finish', () => log.push(socket.writableEnded))
+      res.end('x')
+    })
+    const kept = new RawClient(port).send(request('GET', '/', []))
+    await kept.untilReceived('x')
+    kept.destroy()
+    await exchange(port, 'GET / HTTP/1.0\r\nHost: x\r\n\r\n')
+    await until(() => log.length === 2)
+    return log
+  },
+  'an error that a program emits at its socket': async ({ serve }) => {
+    const log: string[] = []
+    const port = await serve((req, res) => {
+      req.socket.on('close', (hadError) => log.push(`close ${hadError}`))
+      if (req.url === '/begun') res.write('begun', fail)
+      else fail()
+      function fail(): void {
+        req.socket.emit('error', new Error('mine'))
+      }
+    })
+    const answers = [await exchange(port, get('/begun')), await exchange(port, get('/'))]
+    await until(() => log.length === 2)
+    return [answers, log]
+  },
+  'who listens to a socket that a program takes over': async ({ serve }) => {
+    let counts: unknown
+    const server = http.createServer()
+    server.on('connect', (_req, socket: Duplex) => {
+      const names = ['close', 'drain', 'data', 'end', 'error', 'timeout']
+      counts = [names.map((name) => socket.listenerCount(name)), Reflect.get(socket, 'parser')]
+      socket.end('HTTP/1.1 200 OK\r\n\r\n')
+    })
+    const port = await serve(server)
+    await exchange(port, 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n')
+    return counts
+  },
+  'the high-water mark that a server was made with': async ({ serve }) => {
+    let marks: unknown
+    const server = http.createServer({ highWaterMark: 131_072 }, (req, res) => {
+      const { socket } = req
+      marks = [req.readableHighWaterMark, res.writableHighWaterMark, socket.writableHighWaterMark]
+      res.end()
+    })
+    await exchange(await serve(server), get('/'))
+    return marks
+  },
+  'a client that has ended its side, where the server allows that': async ({ serve }) => {
+    const server = http.createServer((req, res) => setTimeout(() => res.end(req.url), 30))
+    Reflect.set(server, 'httpAllowHalfOpen', true)
+    const client = new RawClient(await serve(server))
+    client.send(request('GET', '/one', []) + request('GET', '/two', []))
+    client.socket.end()
+    const answer = await client.untilClosed()
+    await sleep(10)
+    return [answer.includes('/one'), answer.includes('/two')]
+  },
+}

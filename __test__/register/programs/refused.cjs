@@ -1,0 +1,100 @@
+// What is no request is refused in node's words, or in the program's.
+const http = require('node:http')
+const net = require('node:net')
+const { once } = require('node:events')
+
+const options = { connectionsCheckingInterval: 50 }
+const limits = { headersTimeout: 300, requestTimeout: 300 }
+
+async function exchange(server, parts, { ends = false } = {}) {
+  const client = net.connect({
+    port: server.address().port,
+    host: '127.0.0.1',
+    allowHalfOpen: true,
+  })
+  let received = ''
+  client.setEncoding('latin1').on('data', (data) => {
+    received += data
+  })
+  const ended = once(client, 'end')
+  for (const part of parts) {
+    client.write(part)
+    await new Promise((resolve) => setTimeout(resolve, 50))
+  }
+  if (ends) client.end()
+  await ended
+  client.destroy()
+  return received.replace(/Date: [^\r]*/g, 'Date: D')
+}
+
+const get = 'GET / HTTP/1.1\r\nHost: x\r\n'
+const REQUESTS = {
+  'a bad method': ['G@T / HTTP/1.1\r\nHost: x\r\n\r\n'],
+  'a bad version': ['GET / HTTP/9.9\r\nHost: x\r\n\r\n'],
+  'a bad field': [`${get}a b: c\r\n\r\n`],
+  'a head that is too long': [`${get}a: ${'x'.repeat(20_000)}\r\n\r\n`],
+  'two lengths': ['POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx'],
+  'a length and a coding': [
+    'POST / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n',
+  ],
+  'a head that does not come': [get],
+  'empty lines between requests': [
+    `${get}\r\n`,
+    '\r\n',
+    '\r\n\r\n',
+    `${get}Connection: close\r\n\r\n`,
+  ],
+}
+
+async function main() {
+  for (const [name, parts] of Object.entries(REQUESTS)) {
+    const server = Object.assign(
+      http.createServer(options, (_req, res) => res.end('x')),
+      limits,
+    )
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    console.log(name, JSON.stringify(await exchange(server, parts)))
+    server.once('clientError', (error, socket) => {
+      console.log(error.code, error instanceof Error, socket.writable)
+      socket.end('HTTP/1.1 418 Mine\r\n\r\nmine')
+    })
+    console.log('heard', JSON.stringify(await exchange(server, parts)))
+    server.close()
+  }
+
+  const server = http.createServer((req, res) => req.resume().on('error', () => {}) && res)
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const cut = ['GET / HTTP/1.1\r\nContent-Length:']
+  console.log('cut short', JSON.stringify(await exchange(server, cut, { ends: true })))
+  const log = (error) => console.log(error.code)
+  server.on('clientError', log)
+  const bad = REQUESTS['a length and a coding']
+  console.log('without a word', JSON.stringify(await exchange(server, bad, { ends: true })))
+  server.off('clientError', log)
+  server.once('clientError', (error, socket) => {
+    log(error)
+    socket.destroy()
+  })
+  console.log('destroyed', JSON.stringify(await exchange(server, REQUESTS['a bad field'])))
+  server.once('clientError', (error, socket) => {
+    log(error)
+    socket.write('HTTP/1.1 400 Mine\r\n\r\n')
+    socket.end('x'.repeat(100_000), () => socket.destroy())
+  })
+  const long = await exchange(server, REQUESTS['a bad field'])
+  console.log('a long answer', long.length, long.slice(0, 25))
+  server.once('clientError', (error, socket) => {
+    log(error)
+    socket.end('HTTP/1.1 400 In the body\r\n\r\n')
+  })
+  const body = [
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n',
+    'zz\r\n',
+  ]
+  console.log('a bad chunk', JSON.stringify(await exchange(server, body)))
+  server.close()
+}
+
+main()

@@ -1,0 +1,33 @@
+/** What node's own listeners on a server's socket do, under their names: packages look for some of them. */
+import type { ServerSocket } from './socket.ts'
+
+/** Whoever listens to 'timeout' decides, else the connection ends. */
+export function onTimeout(this: ServerSocket): void {
+  const request = this.call?.req
+  const heard = [
+    request !== undefined && !request.complete && request.emit('timeout', this),
+    this._httpMessage?.emit('timeout', this),
+    this.server.emit('timeout', this),
+  ]
+  if (!heard.some(Boolean)) this.destroy()
+}
+
+/** Of errors that a program emits itself: the engine tells of its own otherwise. */
+export function onError(this: ServerSocket, error: Error): void {
+  if (this.server.emit('clientError', error, this)) return
+  if (this.writable && this._httpMessage?._headerSent !== true) this.write(BAD_REQUEST)
+  this.destroy(error)
+}
+
+/** With `allowHalfOpen` there is nothing to do: it is there to be counted. */
+export function onReadableStreamEnd(): void {}
+
+export function abortRequest(this: ServerSocket): void {
+  this.call?.abortRequest()
+}
+
+export function abortResponse(this: ServerSocket): void {
+  this.call?.abortResponse()
+}
+
+const BAD_REQUEST = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n'
