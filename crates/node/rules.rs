@@ -25,6 +25,7 @@ pub(crate) fn rules(settings: &EngineRules) -> napi::Result<Rules, String> {
     Ok(Rules {
         any_method: settings.permit_unconventional_http_method,
         casefold_method: settings.casefold_http_method,
+        methods: Vec::new(),
         any_host: false,
         underscores: match settings.header_map.as_str() {
             "refuse" => Underscores::Refuse,

@@ -90,6 +90,8 @@ pub struct ServerLimits {
     pub fields: u32,
     /// A client that has ended its side is answered all the same.
     pub half_open: bool,
+    /// The methods that are taken.
+    pub methods: Vec<String>,
 }
 
 pub(crate) fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
@@ -127,9 +129,13 @@ pub(crate) fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
 }
 
 pub(crate) fn server_limits(own: &ServerLimits) -> Limits {
+    let mut methods: Vec<_> = own.methods.iter().map(|name| name.as_bytes().to_vec()).collect();
+    methods.sort();
+    // Node keeps every name, and looks at no value of `Host`.
+    let rules =
+        Rules { methods, underscores: Underscores::Keep, any_host: true, ..Rules::default() };
     Limits {
-        // Node keeps every name, and looks at no value of `Host`.
-        rules: Rules { underscores: Underscores::Keep, any_host: true, ..Rules::default() },
+        rules,
         request_line: 0,
         request_fields: own.fields as usize,
         request_field_size: 0,

@@ -288,6 +288,8 @@ export interface ServerLimits {
   fields: number
   /** A client that has ended its side is answered all the same. */
   halfOpen: boolean
+  /** The methods that are taken. */
+  methods: Array<string>
 }
 
 /**

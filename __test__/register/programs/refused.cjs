@@ -30,6 +30,7 @@ async function exchange(server, parts, { ends = false } = {}) {
 const get = 'GET / HTTP/1.1\r\nHost: x\r\n'
 const REQUESTS = {
   'a bad method': ['G@T / HTTP/1.1\r\nHost: x\r\n\r\n'],
+  'a method that node does not know': ['UNKNOWN_METHOD / HTTP/1.1\r\nHost: x\r\n\r\n'],
   'a bad version': ['GET / HTTP/9.9\r\nHost: x\r\n\r\n'],
   'a bad field': [`${get}a b: c\r\n\r\n`],
   'a head that is too long': [`${get}a: ${'x'.repeat(20_000)}\r\n\r\n`],

@@ -194,7 +194,7 @@ impl Batch {
         (id, connection): (u32, u32),
         head: &Head,
         bytes: &[u8],
-        body: RequestBody,
+        body: RequestBody<'_>,
         ahead: Option<Bytes>,
         rules: &Rules,
     ) {
@@ -202,6 +202,10 @@ impl Batch {
         self.requests.push(Begun { id, at, piece });
         let body_kind = match body {
             RequestBody::None => 0,
+            RequestBody::Short(whole) => {
+                self.keep_short(whole);
+                1
+            }
             RequestBody::Whole(whole) => {
                 self.keep(whole);
                 1
@@ -320,12 +324,17 @@ impl Batch {
     }
 
     fn keep(&mut self, piece: Bytes) {
-        self.piece_bytes += piece.len();
-        if piece.len() > SHORT {
-            return self.pieces.push(Kept::Own(piece));
+        if piece.len() <= SHORT {
+            return self.keep_short(&piece);
         }
+        self.piece_bytes += piece.len();
+        self.pieces.push(Kept::Own(piece));
+    }
+
+    fn keep_short(&mut self, piece: &[u8]) {
+        self.piece_bytes += piece.len();
         let start = self.short.len();
-        self.short.extend_from_slice(&piece);
+        self.short.extend_from_slice(piece);
         self.pieces.push(Kept::Short(start..self.short.len()));
     }
 
@@ -344,9 +353,11 @@ impl Batch {
 }
 
 /// How the body of a request crosses.
-pub(crate) enum RequestBody {
+pub(crate) enum RequestBody<'a> {
     /// There is none.
     None,
+    /// All of it, with the head, and no longer than [`SHORT`].
+    Short(&'a [u8]),
     /// All of it, with the head.
     Whole(Bytes),
     /// In pieces that follow.
@@ -370,7 +381,7 @@ pub(crate) struct ConnectionFacts<'a> {
 /// Bytes after which a text ends with the next request: for those of most clients ten or more stand in one.
 const PART: usize = 4_096;
 /// Up to here a piece is copied.
-const SHORT: usize = 4_096;
+pub(crate) const SHORT: usize = 4_096;
 /// What is larger is given back after a flood.
 const KEEP: usize = 1 << 20;
 /// Methods that cross as their place in this list; `ts/engine/records.ts` has the same list.

@@ -8,6 +8,8 @@ use crate::addresses::AddressList;
 pub struct Rules {
     /// Methods of any length and letters (Gunicorn `permit_unconventional_http_method`).
     pub any_method: bool,
+    /// The methods that are taken, in order; empty for all. Node's parser has a list of them.
+    pub methods: Vec<Vec<u8>>,
     /// Methods become capitals before anybody sees them (Gunicorn `casefold_http_method`).
     pub casefold_method: bool,
     /// `Host` may be anything, an upgrade needs none, and a target in absolute form does not replace it: node's rules,
@@ -86,6 +88,7 @@ impl Default for Rules {
     fn default() -> Self {
         Self {
             any_method: false,
+            methods: Vec::new(),
             casefold_method: false,
             any_host: false,
             underscores: Underscores::default(),

@@ -159,6 +159,7 @@ function limitsOf(server: http.Server): NativeServerLimits {
     bodyTimeout: secondsOf(server.requestTimeout),
     headBytes: maxHeaderSize || http.maxHeaderSize,
     fields: MAX_FIELDS,
+    methods: http.METHODS,
     halfOpen: serverInternals(server).httpAllowHalfOpen === true,
   }
 }

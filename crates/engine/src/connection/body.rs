@@ -76,8 +76,7 @@ pub(super) fn piece(shared: &Shared, current: &mut Current, data: Bytes) {
     if current.discard {
         return discard(shared, current, data.len());
     }
-    current.body_bytes += data.len() as u64;
-    current.credit = current.credit.saturating_sub(data.len());
+    count(current, data.len());
     if current.delivered {
         shared.ctx.tell(|batch| {
             for piece in pieces(data) {
@@ -88,6 +87,12 @@ pub(super) fn piece(shared: &Shared, current: &mut Current, data: Bytes) {
         current.collected_len += data.len();
         current.collected.push(data);
     }
+}
+
+/// Counts bytes of a body that JavaScript gets.
+pub(super) fn count(current: &mut Current, count: usize) {
+    current.body_bytes += count as u64;
+    current.credit = current.credit.saturating_sub(count);
 }
 
 /// Bytes of a body that nobody wants.

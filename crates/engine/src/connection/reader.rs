@@ -4,6 +4,7 @@
 use super::{Connection, Current, body};
 use crate::admission;
 use crate::guard::Refusal;
+use crate::inbound::SHORT;
 use crate::limits::MAX_PIECE;
 
 impl Connection {
@@ -34,6 +35,11 @@ impl Connection {
         let Some(current) = current.as_mut() else { return };
         let mut released = shared.released.borrow_mut();
         let came = &mut released.body;
+        let at_once = if self.is_short_whole(current, came.len()) { came.len() } else { 0 };
+        if at_once > 0 {
+            body::count(current, at_once);
+            current.body_done = true;
+        }
         while !current.body_done {
             if came.is_empty() {
                 // The framing says where it ends.
@@ -54,6 +60,16 @@ impl Connection {
             shared.collect(current);
         } else {
             shared.deliver(current, self.guard.trailers());
+            shared.released.borrow_mut().body.pass(at_once);
         }
+    }
+
+    /// Whether so many bytes are all of a body, and few: then they cross from where they are.
+    fn is_short_whole(&self, current: &Current, count: usize) -> bool {
+        let is_first = !current.delivered && current.collected.is_empty() && !current.discard;
+        is_first
+            && (1..=SHORT.min(current.credit)).contains(&count)
+            && self.guard.is_complete()
+            && self.guard.trailers().is_empty()
     }
 }

@@ -263,13 +263,15 @@ impl Shared {
         current.collected_len = 0;
         let whole = current.body_done && trailers.is_empty();
         current.end_told = current.body_done;
+        let released = self.released.borrow();
         let body = match (whole, current.collected.is_empty()) {
-            (true, true) => RequestBody::None,
+            (true, true) if released.body.is_empty() => RequestBody::None,
+            (true, true) => RequestBody::Short(released.body.unread()),
             (true, false) => RequestBody::Whole(joined(&mut current.collected)),
             (false, _) => RequestBody::Streams,
         };
         let kept = current.kept.take();
-        let (shared_head, released) = (self.ctx.head.borrow(), self.released.borrow());
+        let shared_head = self.ctx.head.borrow();
         let (head, bytes) = match &kept {
             Some(kept) => (&kept.head, &kept.bytes),
             None => (&*shared_head, &released.head),

@@ -175,6 +175,12 @@ fn request_line(
         return Err(Refusal::BadMethod);
     }
     // Every registered method is so; anything else is most often an attack on a reader that folds cases.
+    let is_listed = |method: &[u8]| {
+        rules.methods.binary_search_by(|known| known.as_slice().cmp(method)).is_ok()
+    };
+    if !rules.methods.is_empty() && !is_listed(&line[..method]) {
+        return Err(Refusal::BadMethod);
+    }
     if !rules.any_method && (seen & UNUSUAL != 0 || !(3..=20).contains(&method)) {
         return Err(Refusal::BadMethod);
     }

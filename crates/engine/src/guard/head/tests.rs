@@ -27,6 +27,18 @@ fn any_host_is_read_where_the_program_listens_itself() {
 }
 
 #[test]
+fn a_list_of_methods_holds_no_other() {
+    let methods = ["GET", "M-SEARCH"].map(|name| name.as_bytes().to_vec()).to_vec();
+    let limits = Limits { rules: Rules { methods, ..Rules::default() }, ..Limits::default() };
+    let check = |method: &str| {
+        let text = format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n");
+        parse(text.as_bytes(), &mut Head::default(), &limits, None)
+    };
+    assert_eq!((check("GET"), check("M-SEARCH")), (Ok(()), Ok(())));
+    assert_eq!((check("GETS"), check("get")), (Err(Refusal::BadMethod), Err(Refusal::BadMethod)));
+}
+
+#[test]
 fn a_plain_get_is_read() {
     let text = "GET /a?b HTTP/1.1\r\nHost: x\r\nX-Y:  z \r\n\r\n";
     let head = read(text).unwrap();
