@@ -200,18 +200,16 @@ impl Batch {
     ) {
         let (at, piece) = (self.text.len() as u32, self.pieces.len() as u32);
         self.requests.push(Begun { id, at, piece });
-        let body_kind = match body {
+        let body_kind = match &body {
             RequestBody::None => 0,
-            RequestBody::Short(whole) => {
-                self.keep_short(whole);
-                1
-            }
-            RequestBody::Whole(whole) => {
-                self.keep(whole);
-                1
-            }
+            RequestBody::Short(_) | RequestBody::Whole(_) => 1,
             RequestBody::Streams => 2,
         };
+        match body {
+            RequestBody::Short(whole) => self.keep_short(whole),
+            RequestBody::Whole(whole) => self.keep(whole),
+            RequestBody::None | RequestBody::Streams => {}
+        }
         let method = head.method.of(bytes);
         let known = METHODS.iter().position(|known| *known == method).map_or(0, |at| at as u8 + 1);
         let told = head.secure || head.client.is_some() || head.prefix != Prefix::None;
