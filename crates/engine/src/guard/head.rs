@@ -33,26 +33,30 @@ pub(super) fn end(
             return Err(Refusal::BadLineEnd);
         }
         check_length(input, line, line_feed + 1 - line, limits)?;
-        if line <= start(input) && line_feed > start(input) {
+        if limits.as_node && line <= start(input) && line_feed > start(input) {
             let (from, to) = (start(input), line_feed - 1);
             request_line(input, from, to, &mut Head::default(), &limits.rules)?;
         }
         line = line_feed + 1;
     }
     *scanned = input.len();
-    check_begin(&input[start(input)..])?;
+    check_begin(&input[start(input)..], limits.as_node)?;
     // One byte more is to come at least.
     check_length(input, line, input.len() + 1 - line, limits)?;
     if input.len() > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(None) }
 }
 
-/// What is no method is found with its first bytes: whoever speaks another protocol does not wait for the end of a head.
-fn check_begin(line: &[u8]) -> Result<(), Refusal> {
-    match line.iter().position(|&byte| CLASS[byte as usize] == 0) {
+/// Bytes that no text begins with are found at once: whoever speaks TLS, say, does not wait for the end of a head. What is
+/// text and no method is found then by node alone: with the whole head there is an `Accept` to answer by.
+fn check_begin(line: &[u8], as_node: bool) -> Result<(), Refusal> {
+    let is_wrong = |at: usize, byte: u8| match byte {
         // The end of a line is looked at when it is whole.
-        Some(at) if !matches!((at, line[at]), (_, b'\r' | b'\n') | (1.., b' ')) => {
-            Err(Refusal::BadMethod)
-        }
+        b'\r' | b'\n' => false,
+        b' ' if at > 0 => false,
+        byte => as_node || byte < b' ' || byte >= 0x7f,
+    };
+    match line.iter().position(|&byte| CLASS[byte as usize] == 0) {
+        Some(at) if is_wrong(at, line[at]) => Err(Refusal::BadMethod),
         _ => Ok(()),
     }
 }

@@ -87,23 +87,26 @@ fn each_fault_has_its_refusal() {
     }
 }
 
-/// Whoever speaks another protocol, or garbles the first line, is not waited for.
+/// Whoever speaks another protocol is not waited for; on node neither is who garbles the request line.
 #[test]
 fn a_bad_begin_is_refused_before_the_head_is_whole() {
-    for (text, refusal) in [
-        ("\u{16}\u{3}\u{1}\u{2}", Refusal::BadMethod),
-        ("\r\nG@", Refusal::BadMethod),
-        (" GET", Refusal::BadMethod),
-        ("oops\r\n", Refusal::BadRequestLine),
-        ("GET / HTTP/9.9\r\n", Refusal::UnsupportedVersion),
-        ("\r\nGET x HTTP/1.1\r\nHost", Refusal::BadTarget),
+    let as_node = Limits { as_node: true, ..Limits::default() };
+    for (text, refusal, by_all) in [
+        ("\u{16}\u{3}\u{1}\u{2}", Refusal::BadMethod, true),
+        ("\r\nGE\u{7f}", Refusal::BadMethod, true),
+        ("\r\nG@", Refusal::BadMethod, false),
+        (" GET", Refusal::BadMethod, false),
+        ("oops\r\n", Refusal::BadRequestLine, false),
+        ("GET / HTTP/9.9\r\n", Refusal::UnsupportedVersion, false),
+        ("\r\nGET x HTTP/1.1\r\nHost", Refusal::BadTarget, false),
     ] {
-        let found = end(text.as_bytes(), &mut 0, &Limits::default());
-        assert_eq!(found.unwrap_err(), refusal, "{text:?}");
+        let found = |limits: &Limits| end(text.as_bytes(), &mut 0, limits);
+        assert_eq!(found(&as_node), Err(refusal), "{text:?}");
+        assert_eq!(found(&Limits::default()), if by_all { Err(refusal) } else { Ok(None) });
         assert_eq!(read(&format!("{text}\r\n\r\n")).unwrap_err(), refusal, "{text:?}");
     }
     for text in ["G", "GET", "GET /", "GET / HTTP/1.1\r", "\r", "\r\n", "GET / HTTP/1.1\r\nHo"] {
-        assert_eq!(end(text.as_bytes(), &mut 0, &Limits::default()), Ok(None), "{text:?}");
+        assert_eq!(end(text.as_bytes(), &mut 0, &as_node), Ok(None), "{text:?}");
     }
 }
 
