@@ -1,6 +1,7 @@
 /**
- * The answer to what is no request, where it is ours to give and the program does not listen to 'clientError': node's own, but the connection is half-closed behind it and read for a while. Node closes at once, which resets the
- * answer away from a client that is still sending.
+ * The answer to what is no request, where it is ours to give and the program does not listen to 'clientError': node's
+ * own, but the connection is half-closed behind it and read for a while. Node closes at once, which resets the answer
+ * away from a client that is still sending.
  */
 import type { Socket } from 'node:net'
 import { socketInternals } from './internals.ts'

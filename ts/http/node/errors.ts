@@ -150,6 +150,7 @@ const REFUSALS: readonly (readonly [code: string, reason: string])[] = [
   ['HPE_UNEXPECTED_CONTENT_LENGTH', 'Content-Length already present'],
   ['HPE_INVALID_EOF_STATE', 'Invalid EOF state'],
 ]
+/** The kind of the one that has no packet. */
 const TIMED_OUT = 10
 
 /** What 'clientError' tells of a refusal; undefined for one that node's parser would not have made. */
