@@ -40,7 +40,7 @@ function failure(file: string, run: Run, options: string): Promise<string | unde
   })
   return new Promise((done) => {
     child.on('close', (code, signal) => {
-      const said = errors.split('\n').find((line) => /Error|Mismatched/.test(line))
+      const said = errors.split('\n').find((line) => /^\w*(?:Error|Mismatched)/.test(line))
       if (code === 0) done(undefined)
       else done(signal === null ? (said ?? `exit ${code}`) : `ended by ${signal}`)
     })
