@@ -53,7 +53,7 @@ fn check_begin(line: &[u8], as_node: bool) -> Result<(), Refusal> {
         // The end of a line is looked at when it is whole.
         b'\r' | b'\n' => false,
         b' ' if at > 0 => false,
-        byte => as_node || byte < b' ' || byte >= 0x7f,
+        byte => as_node || !(b' '..0x7f).contains(&byte),
     };
     match line.iter().position(|&byte| CLASS[byte as usize] == 0) {
         Some(at) if is_wrong(at, line[at]) => Err(Refusal::BadMethod),
