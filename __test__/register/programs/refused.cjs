@@ -69,6 +69,11 @@ async function main() {
   await once(server, 'listening')
   const cut = ['GET / HTTP/1.1\r\nContent-Length:']
   console.log('cut short', JSON.stringify(await exchange(server, cut, { ends: true })))
+  server.once('clientError', (error, socket) => {
+    console.log(error.code, error.message, 'rawPacket' in error)
+    socket.destroy()
+  })
+  console.log('and heard', JSON.stringify(await exchange(server, cut, { ends: true })))
   const log = (error) => console.log(error.code)
   server.on('clientError', log)
   const bad = REQUESTS['a length and a coding']

@@ -18,6 +18,11 @@ const STATUSES: Readonly<Record<string, string>> = {
 /** Sockets that have been answered: the parser complains of every byte that still comes. */
 const answered = new WeakSet<Socket>()
 
+/** Node's words for an error with this code. */
+export function bareAnswer(code = ''): string {
+  return `HTTP/1.1 ${STATUSES[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`
+}
+
 export function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   if (answered.has(socket)) return
   const begun = socketInternals(socket)._httpMessage?._headerSent === true
@@ -27,7 +32,7 @@ export function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): 
     return
   }
   answered.add(socket)
-  socket.end(`HTTP/1.1 ${STATUSES[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`)
+  socket.end(bareAnswer(code))
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)
   socket.once('close', () => clearTimeout(timer))
 }

@@ -135,38 +135,35 @@ export function invalidEnd(): Error {
   })
 }
 
+/** What node's parser says of a mistake, with the bytes in which it was. */
+function parseError(code: string, reason: string): (rawPacket: Buffer) => Error {
+  return (rawPacket) =>
+    Object.assign(new Error(`Parse Error: ${reason}`), { bytesParsed: 0, code, reason, rawPacket })
+}
+
+function requestTimeout(): Error {
+  return Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
+}
+
 /** Node's errors for what is refused, in the order of the engine's kinds; there is none for the rest. */
-const REFUSALS: readonly (readonly [code: string, reason: string])[] = [
-  ['HPE_INVALID_CHUNK_SIZE', 'Invalid character in chunk size'],
-  ['HPE_INVALID_CONTENT_LENGTH', 'Invalid character in Content-Length'],
-  ['HPE_INVALID_HEADER_TOKEN', 'Invalid header token'],
-  ['HPE_CR_EXPECTED', 'Missing expected CR'],
-  ['HPE_INVALID_METHOD', 'Invalid method encountered'],
-  ['HPE_INVALID_URL', 'Invalid characters in url'],
-  ['HPE_INVALID_TRANSFER_ENCODING', 'Request has invalid `Transfer-Encoding`'],
-  ['HPE_INVALID_VERSION', 'Invalid HTTP version'],
-  ['HPE_HEADER_OVERFLOW', 'Header overflow'],
-  ['ERR_HTTP_REQUEST_TIMEOUT', 'Request timeout'],
-  ['HPE_UNEXPECTED_CONTENT_LENGTH', 'Content-Length already present'],
-  ['HPE_INVALID_EOF_STATE', 'Invalid EOF state'],
+const REFUSALS: readonly ((rawPacket: Buffer) => Error)[] = [
+  parseError('HPE_INVALID_CHUNK_SIZE', 'Invalid character in chunk size'),
+  parseError('HPE_INVALID_CONTENT_LENGTH', 'Invalid character in Content-Length'),
+  parseError('HPE_INVALID_HEADER_TOKEN', 'Invalid header token'),
+  parseError('HPE_CR_EXPECTED', 'Missing expected CR'),
+  parseError('HPE_INVALID_METHOD', 'Invalid method encountered'),
+  parseError('HPE_INVALID_URL', 'Invalid characters in url'),
+  parseError('HPE_INVALID_TRANSFER_ENCODING', 'Request has invalid `Transfer-Encoding`'),
+  parseError('HPE_INVALID_VERSION', 'Invalid HTTP version'),
+  parseError('HPE_HEADER_OVERFLOW', 'Header overflow'),
+  requestTimeout,
+  parseError('HPE_UNEXPECTED_CONTENT_LENGTH', 'Content-Length already present'),
+  invalidEnd,
 ]
-/** The kind of the one that has no packet. */
-const TIMED_OUT = 10
 
 /** What 'clientError' tells of a refusal; undefined for one that node's parser would not have made. */
 export function refusedError(kind: number, rawPacket: Buffer): Error | undefined {
-  if (kind === TIMED_OUT) {
-    return Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
-  }
-  const found = REFUSALS[kind - 1]
-  if (found === undefined) return undefined
-  const [code, reason] = found
-  return Object.assign(new Error(`Parse Error: ${reason}`), {
-    bytesParsed: 0,
-    code,
-    reason,
-    rawPacket,
-  })
+  return REFUSALS[kind - 1]?.(rawPacket)
 }
 
 /** What the callbacks of writes get that can no longer be done. */

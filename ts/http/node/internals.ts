@@ -39,7 +39,7 @@ export interface ServerInternals {
   readonly maxRequestsPerSocket: number | undefined
   readonly httpAllowHalfOpen: boolean | undefined
   /** Of the sockets of its connections. */
-  readonly highWaterMark: number | undefined
+  readonly highWaterMark: number
   readonly shouldUpgradeCallback: ((req: http.IncomingMessage) => unknown) | undefined
   readonly joinDuplicateHeaders: boolean | undefined
   readonly rejectNonStandardBodyWrites: boolean | undefined

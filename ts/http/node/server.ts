@@ -116,11 +116,8 @@ export class ServedServer {
 
   constructor(server: http.Server) {
     this.server = server
-    const { highWaterMark } = serverInternals(server)
-    this.highWaterMark =
-      highWaterMark === serverInternals(untouched).highWaterMark
-        ? HIGH_WATER_MARK
-        : (highWaterMark ?? HIGH_WATER_MARK)
+    const [own, nodes] = [server, untouched].map((each) => serverInternals(each).highWaterMark)
+    this.highWaterMark = own === undefined || own === nodes ? HIGH_WATER_MARK : own
     this.#event = connectionEvent(server)
     if (isHttpsServer(server)) installServerMethods(prototypeWith(server, 'closeIdleConnections'))
     passOurSockets(server, this.#event)

@@ -1,4 +1,5 @@
 /** What node's own listeners on a server's socket do, under their names: packages look for some of them. */
+import { bareAnswer } from './bad-request.ts'
 import type { ServerSocket } from './socket.ts'
 
 /** Whoever listens to 'timeout' decides, else the connection ends. */
@@ -13,9 +14,9 @@ export function onTimeout(this: ServerSocket): void {
 }
 
 /** Of errors that a program emits itself: the engine tells of its own otherwise. */
-export function onError(this: ServerSocket, error: Error): void {
+export function onError(this: ServerSocket, error: NodeJS.ErrnoException): void {
   if (this.server.emit('clientError', error, this)) return
-  if (this.writable && this._httpMessage?._headerSent !== true) this.write(BAD_REQUEST)
+  if (this.writable && this._httpMessage?._headerSent !== true) this.write(bareAnswer(error.code))
   this.destroy(error)
 }
 
@@ -29,5 +30,3 @@ export function abortRequest(this: ServerSocket): void {
 export function abortResponse(this: ServerSocket): void {
   this.call?.abortResponse()
 }
-
-const BAD_REQUEST = 'HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n'

@@ -327,12 +327,11 @@ const methods = {
   _write(this: This, chunk: Buffer, encoding: BufferEncoding, callback: () => void): void {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.write(chunk, encoding, callback)
-    if (this.refused) {
-      if (!this[kClosed]) this[kConnection].answer?.(chunk, false)
-      return callback()
-    }
     const call = this[kCall]
-    if (call !== undefined && !this[kClosed]) {
+    if (this[kClosed]) return callback()
+    if (this.refused) {
+      this[kConnection].answer?.(chunk, false)
+    } else if (call !== undefined) {
       this[kRaw] ??= new RawAnswer(call)
       this[kRaw].write(chunk)
     }
@@ -346,9 +345,9 @@ const methods = {
   _final(this: This, callback: () => void): void {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.final(callback)
-    if (this.refused) {
-      if (!this[kClosed]) this[kConnection].answer?.(new Uint8Array(), true)
-    } else if (!this[kClosed] && this[kRaw]?.end() !== true) cut(this)
+    if (this[kClosed]) return callback()
+    if (this.refused) this[kConnection].answer?.(new Uint8Array(), true)
+    else if (this[kRaw]?.end() !== true) cut(this)
     callback()
   },
 

@@ -47,16 +47,17 @@ impl Connection {
         if is_over || shared.refused.get() == Refused::Answered {
             return Turn::Flush;
         }
-        let mut scratch = shared.ctx.scratch.borrow_mut();
-        while self.linger > 0 && !self.input_ended {
-            match self.stream.poll_read(cx, &mut scratch) {
-                Poll::Pending => break,
+        if self.linger > 0 && !self.input_ended {
+            match self.stream.poll_read(cx, &mut shared.ctx.scratch.borrow_mut()) {
+                Poll::Pending => {}
                 Poll::Ready(Err(_)) => return Turn::Gone,
                 Poll::Ready(Ok(0)) => self.input_ended = true,
-                Poll::Ready(Ok(count)) => self.linger = self.linger.saturating_sub(count),
+                Poll::Ready(Ok(count)) => {
+                    self.linger = self.linger.saturating_sub(count);
+                    return Turn::Again;
+                }
             }
         }
-        drop(scratch);
         // Then node ends its side as well, as soon as the program has had its turn.
         let ends = self.input_ended && !shared.limits().half_open;
         if ends && self.has_been_passed() { Turn::Flush } else { Turn::Wait }

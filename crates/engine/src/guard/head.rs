@@ -27,20 +27,20 @@ pub(super) fn end(
         return if len > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(Some(len)) };
     }
     // What can be refused before the end is: a client that never ends its head gets its answer early.
+    let begin = start(input);
     let mut line = memrchr(b'\n', &input[..*scanned]).map_or(0, |at| at + 1);
     for line_feed in memchr_iter(b'\n', &input[*scanned..]).map(|at| *scanned + at) {
         if line_feed == 0 || input[line_feed - 1] != b'\r' {
             return Err(Refusal::BadLineEnd);
         }
         check_length(input, line, line_feed + 1 - line, limits)?;
-        if limits.as_node && line <= start(input) && line_feed > start(input) {
-            let (from, to) = (start(input), line_feed - 1);
-            request_line(input, from, to, &mut Head::default(), &limits.rules)?;
+        if limits.as_node && line <= begin && line_feed > begin {
+            request_line(input, begin, line_feed - 1, &mut Head::default(), &limits.rules)?;
         }
         line = line_feed + 1;
     }
     *scanned = input.len();
-    check_begin(&input[start(input)..], limits.as_node)?;
+    check_begin(&input[begin..], limits.as_node)?;
     // One byte more is to come at least.
     check_length(input, line, input.len() + 1 - line, limits)?;
     if input.len() > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(None) }
