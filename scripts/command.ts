@@ -16,6 +16,8 @@ export interface CommandOptions {
   readonly env?: NodeJS.ProcessEnv
   /** Whether the output is shown as it comes; it is kept in any case. */
   readonly show?: boolean
+  /** A program that runs for longer is killed. */
+  readonly seconds?: number
 }
 
 /** Runs a program to its end; a program that cannot be started has status 127, as in a shell. */
@@ -24,8 +26,10 @@ export function run(
   args: readonly string[],
   options: CommandOptions = {},
 ): Promise<CommandResult> {
-  const { cwd = ROOT, env = process.env, show = true } = options
+  const { cwd = ROOT, env = process.env, show = true, seconds } = options
   const spawnOptions: SpawnOptions = { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] }
+  if (seconds !== undefined)
+    Object.assign(spawnOptions, { timeout: seconds * 1_000, killSignal: 'SIGKILL' })
   return new Promise((resolve) => {
     const child = spawn(program, args, spawnOptions)
     const chunks: Buffer[] = []

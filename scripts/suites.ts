@@ -11,11 +11,8 @@ import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { ROOT } from './command.ts'
+import { REGISTER, type Results, report } from './comparison.ts'
 
-/** The results of a run: whether each test passed, and what it said else. */
-type Results = Map<string, { readonly passed: boolean; readonly text: string }>
-
-const REGISTER = join(ROOT, 'dist/register/register.js')
 const MOCHA_REPORTER = join(ROOT, 'scripts/mocha-reporter.cjs')
 
 interface Runner {
@@ -188,19 +185,4 @@ function programsOf(folder: string): string[] {
   return [join(folder, 'node_modules/.bin'), ...(parent === folder ? [] : programsOf(parent))]
 }
 
-function report(name: string, stock: Results, ours: Results): void {
-  const passed = [...stock].filter(([, result]) => result.passed).map(([title]) => title)
-  const lost = passed.filter((title) => ours.get(title)?.passed !== true)
-  const share = ((passed.length - lost.length) / passed.length) * 100
-  console.log(
-    `${name}: ${stock.size} tests, ${passed.length} pass on node ${process.version}, ` +
-      `${passed.length - lost.length} of them here (${share.toFixed(1)} %)`,
-  )
-  for (const title of lost) {
-    const line = ours.get(title)?.text.split('\n')[0] ?? 'did not run'
-    console.log(`  lost: ${title}${line === '' ? '' : `: ${line}`}`)
-  }
-}
-
-if (!existsSync(REGISTER)) throw new TypeError('dist/ is missing: npm run build')
 await main()
