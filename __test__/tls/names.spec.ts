@@ -30,6 +30,21 @@ for (const engine of ENGINES) {
     t.like((await meet(port)).body, { name: false, alpn: false })
   })
 
+  test(`HTTP/1.0 is agreed on by its name, and a client that knows no protocol of ours is told so (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one')
+    const args = ['--certfile', 'one.pem', '--keyfile', 'one.key']
+    const { port } = await startSecure(t, certificates, { args, engine })
+    t.like((await meet(port, { ALPNProtocols: ['http/1.0'] })).body, { alpn: 'http/1.0' })
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      // Without an alert it would be ECONNRESET.
+      t.regex(
+        await refusal(port, { ALPNProtocols: ['gopher'], maxVersion }),
+        /^(EPROTO|ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL)$/,
+        maxVersion,
+      )
+    }
+  })
+
   test(`of two certificates with the same names the client's kind of key decides (${engine})`, async (t) => {
     const certificates = new Certificates(t)
       .selfSigned('ec', { host: 'same.test' })

@@ -1,5 +1,7 @@
 import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
 import https from 'node:https'
+import tls from 'node:tls'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
@@ -52,6 +54,31 @@ onNative('curl is served over TLS 1.2 and 1.3, and told where it forgets the s',
   }
   const told = curl('-i', `http://127.0.0.1:${port}/`)
   t.regex(told, /^HTTP\/1\.1 400 [\s\S]*Use https:\/\//)
+})
+
+onNative('a client that asks for one answer has it with the end and close_notify', async (t) => {
+  const certificates = new Certificates(t).selfSigned('one')
+  const program = startProgram(t, {
+    files: {
+      ...certificates.files(),
+      // Of HTTP/1.0 no length says where it ends, so curl fails where no close_notify does.
+      'app.cjs': `module.exports = (req, res) => { res.write('one '); setImmediate(() => res.end('two')) }`,
+    },
+    args: ['./app.cjs', '-b', '127.0.0.1:0', '--linger-timeout', '60', ...SHOWN],
+  })
+  const [, port] = await program.line(/Listening at: https:\/\/127\.0\.0\.1:(\d+)/)
+  const trust = ['--cacert', certificates.path('one.pem')]
+  const args = ['-sS', '--http1.0', ...trust, `https://127.0.0.1:${port}/`]
+  t.is(execFileSync('curl', args).toString(), 'one two')
+
+  // Nor does the connection wait for the client's end, as it would for another client's.
+  const socket = tls.connect({ port: Number(port), rejectUnauthorized: false, allowHalfOpen: true })
+  socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
+  await once(socket.resume(), 'end')
+  const writing = setInterval(() => socket.write('more'), 10)
+  t.teardown(() => clearInterval(writing))
+  const [error] = await once(socket, 'error')
+  t.regex(error.code, /^(ECONNRESET|EPIPE)$/)
 })
 
 const REFUSED: readonly [string, readonly string[], RegExp][] = [

@@ -6,15 +6,18 @@ export interface ProtocolConfig {
   readonly http2_cleartext: string | null
 }
 
-const ALPN: Readonly<Record<string, string>> = { h1: 'http/1.1', h2: 'h2' }
+/** HTTP/1 by its names in ALPN: a client that knows 1.0 alone, or is told to, names only that. */
+export const HTTP1_ALPN: readonly string[] = ['http/1.1', 'http/1.0']
 
-/** What TLS offers by ALPN, the preferred one first. HTTP/1.1 is always there. */
+const ALPN: Readonly<Record<string, readonly string[]>> = { h1: HTTP1_ALPN, h2: ['h2'] }
+
+/** What TLS offers by ALPN, the preferred one first. HTTP/1 is always there. */
 export function alpnProtocols({
   http_protocols,
 }: Pick<ProtocolConfig, 'http_protocols'>): string[] {
   const names = splitNames(http_protocols ?? 'h2,h1')
-  const protocols = names.map((name) => ALPN[name] ?? name)
-  return names.includes('h1') ? protocols : [...protocols, 'http/1.1']
+  const protocols = names.flatMap((name) => ALPN[name] ?? name)
+  return names.includes('h1') ? protocols : [...protocols, ...HTTP1_ALPN]
 }
 
 /** How HTTP/2 is spoken without TLS: beside HTTP/1.1, where a client begins with it, or alone. */

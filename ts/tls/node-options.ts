@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto'
 import tls from 'node:tls'
 
+import { HTTP1_ALPN } from '../engine/protocols.ts'
 import { CIPHERS } from './ciphers.ts'
 import type { TlsCertificate, TlsMaterial } from './material.ts'
 import { ticketKeys } from './ticket-keys.ts'
@@ -29,8 +30,8 @@ export function nodeTlsOptions(
     ...(keys === undefined ? {} : { ticketKeys: keys }),
     sessionTimeout: SESSION_SECONDS,
     sessionIdContext: SESSION_CONTEXT,
-    // HTTP/1.1 is all that there is here.
-    ALPNProtocols: ['http/1.1'],
+    // HTTP/1 is all that there is here.
+    ALPNProtocols: [...HTTP1_ALPN],
     requestCert: clients !== undefined,
     rejectUnauthorized: clients?.required === true && !clients.lenient,
     SNICallback(asked, callback) {

@@ -10,10 +10,10 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::executor;
+use crate::kernel_queues::{unacknowledged, unread};
 use crate::ring::SocketWish;
 use crate::sockets::Socket;
 use crate::tls::TlsStream;
-use crate::unacknowledged::unacknowledged;
 
 /// What a connection reads from and writes to.
 pub(crate) enum Stream {
@@ -68,12 +68,23 @@ impl Stream {
         }
     }
 
+    /// Says what a protocol below HTTP has to say before a close.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => stream.poll_end(cx),
+        }
+    }
+
     /// Half-closes: the peer reads to the end of what was sent.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(socket) => socket.shutdown(),
-            Self::Tls(stream) => stream.poll_shutdown(cx),
-        }
+        ready!(self.poll_end(cx))?;
+        self.socket().shutdown()
+    }
+
+    /// Whether the peer has sent something that nobody has read: a close would answer that with a reset.
+    pub fn has_unread(&self) -> bool {
+        unread(self.socket().as_fd()) > 0
     }
 
     /// Bytes written that the peer's side has not acknowledged.

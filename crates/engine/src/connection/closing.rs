@@ -63,11 +63,12 @@ impl Connection {
         if !self.shared.closes_early() {
             self.shared.abort();
         }
-        if self.client_is_done && !self.stream.is_secure() {
-            // Nothing can come that a close would answer with a reset.
-            return Turn::Gone;
-        }
-        match self.stream.poll_shutdown(cx) {
+        // Nothing can come then whose answer, a reset, would be in the way of ours. A `close_notify` comes when all has
+        // been read.
+        let closes = self.client_is_done && !self.stream.has_unread();
+        let end = if closes { self.stream.poll_end(cx) } else { self.stream.poll_shutdown(cx) };
+        match end {
+            Poll::Ready(Ok(())) if closes => return Turn::Gone,
             Poll::Ready(Ok(())) => {}
             // TLS has something to say first.
             Poll::Pending => return self.flush_waits(),

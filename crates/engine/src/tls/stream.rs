@@ -237,13 +237,12 @@ impl TlsStream {
             taken += discard;
             if let Some(error) = failure {
                 self.input = Input::Failed;
-                // The alert that says so comes by another call; after it none is allowed.
-                if self.tls.wants_write() {
+                // The alert that says so comes by another call, behind what it is an alert to; after it none is allowed.
+                while self.tls.wants_write() {
                     let UnbufferedStatus { state, .. } =
                         self.tls.process_tls_records(&mut input[taken..]);
-                    if let Ok(ConnectionState::EncodeTlsData(data)) = state {
-                        encode_data(&mut self.out, data);
-                    }
+                    let Ok(ConnectionState::EncodeTlsData(data)) = state else { break };
+                    encode_data(&mut self.out, data);
                 }
                 return (input.len(), Err(io::Error::new(io::ErrorKind::InvalidData, error)));
             }
@@ -343,8 +342,8 @@ impl TlsStream {
         }
     }
 
-    /// Says that nothing more comes, and half-closes.
-    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    /// Says that nothing more comes.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !std::mem::replace(&mut self.closed, true) && self.input != Input::Failed {
             let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut self.carry);
             if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
@@ -356,8 +355,7 @@ impl TlsStream {
             }
         }
         self.socket.end_with_next();
-        ready!(self.poll_drain(cx))?;
-        self.socket.shutdown()
+        self.poll_drain(cx)
     }
 
     pub fn socket(&self) -> &Socket {

@@ -1,0 +1,21 @@
+//! What the kernel holds of a connection: written and not yet acknowledged, received and not yet read.
+#![allow(unsafe_code, reason = "no library has these ioctls")]
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Bytes written to the socket that the peer's side has not acknowledged; 0 where the kernel does not say.
+pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> u64 {
+    count(fd, libc::TIOCOUTQ)
+}
+
+/// Bytes that the peer has sent and nobody has read; 0 where the kernel does not say.
+pub(crate) fn unread(fd: BorrowedFd<'_>) -> u64 {
+    count(fd, libc::FIONREAD)
+}
+
+fn count(fd: BorrowedFd<'_>, request: libc::Ioctl) -> u64 {
+    let mut count: libc::c_int = 0;
+    // SAFETY: the descriptor is open, and both requests write one int.
+    let result = unsafe { libc::ioctl(fd.as_raw_fd(), request, &mut count) };
+    if result == 0 { count.max(0) as u64 } else { 0 }
+}
