@@ -1,6 +1,8 @@
 import { execFileSync } from 'node:child_process'
 import { once } from 'node:events'
 import https from 'node:https'
+import net from 'node:net'
+import { setTimeout } from 'node:timers/promises'
 import tls from 'node:tls'
 import test from 'ava'
 
@@ -34,6 +36,26 @@ for (const engine of ENGINES) {
     t.deepEqual(JSON.parse(answer), { encrypted: true, size: 300_000 })
     const { body } = await get({ port: Number(plain) })
     t.deepEqual(JSON.parse(body), { encrypted: false, size: 0 })
+  })
+}
+
+for (const engine of ENGINES) {
+  test(`a record that cannot be read is answered by an alert (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one')
+    const program = startProgram(t, {
+      files: { ...certificates.files(), 'app.cjs': APP },
+      args: ['./app.cjs', '--engine', engine, '-b', '127.0.0.1:0', ...SHOWN],
+    })
+    const [, port] = await program.line(/Listening at: https:\/\/127\.0\.0\.1:(\d+)/)
+    const socket = net.connect(Number(port), '127.0.0.1')
+    const secure = tls.connect({ socket, rejectUnauthorized: false })
+    await once(secure, 'secureConnect')
+    // Behind the handshake, and before the ticket that waits for an answer.
+    await setTimeout(50)
+    // Application data of TLS, 32 bytes of it, which nobody has encrypted.
+    socket.write(Buffer.concat([Buffer.from([23, 3, 3, 0, 32]), Buffer.alloc(32)]))
+    const [error] = await once(secure.resume(), 'error')
+    t.regex(error.code, /ALERT_BAD_RECORD_MAC/)
   })
 }
 

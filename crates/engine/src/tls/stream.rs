@@ -170,7 +170,8 @@ impl TlsStream {
                 }
                 Poll::Ready(self.take_in(&mut scratch[..count], buf))
             }));
-            if !self.out.is_empty() && !self.holds {
+            // An alert waits for nothing.
+            if !self.out.is_empty() && (!self.holds || count.is_err()) {
                 // What is left is sent by the next write or the next read.
                 let _ = self.poll_drain(cx)?;
             }
