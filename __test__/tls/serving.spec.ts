@@ -86,7 +86,7 @@ onNative('a client that asks for one answer has it with the end and close_notify
       // Of HTTP/1.0 no length says where it ends, so curl fails where no close_notify does.
       'app.cjs': `module.exports = (req, res) => { res.write('one '); setImmediate(() => res.end('two')) }`,
     },
-    args: ['./app.cjs', '-b', '127.0.0.1:0', '--linger-timeout', '60', ...SHOWN],
+    args: ['./app.cjs', '-b', '127.0.0.1:0', '--linger-timeout', '600', ...SHOWN],
   })
   const [, port] = await program.line(/Listening at: https:\/\/127\.0\.0\.1:(\d+)/)
   const trust = ['--cacert', certificates.path('one.pem')]
@@ -94,7 +94,8 @@ onNative('a client that asks for one answer has it with the end and close_notify
   t.is(execFileSync('curl', args).toString(), 'one two')
 
   // Nor does the connection wait for the client's end, as it would for another client's.
-  const socket = tls.connect({ port: Number(port), rejectUnauthorized: false, allowHalfOpen: true })
+  const tcp = net.connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true })
+  const socket = tls.connect({ socket: tcp, rejectUnauthorized: false })
   socket.write('GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n')
   await once(socket.resume(), 'end')
   const writing = setInterval(() => socket.write('more'), 10)
