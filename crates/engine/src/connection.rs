@@ -283,12 +283,7 @@ impl Future for Task {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Some(connection) = self.0.as_mut() else { return Poll::Ready(()) };
-        {
-            let mut waker = connection.shared.waker.borrow_mut();
-            if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-                *waker = Some(cx.waker().clone());
-            }
-        }
+        connection.shared.task.note(cx);
         let end = connection.turns(cx);
         connection.settle();
         match end {

@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -15,6 +14,7 @@ use crate::connection::{Collecting, Connected, LogFacts, Shared};
 use crate::crossing::Crossing;
 use crate::date::Date;
 use crate::exchange::Answer;
+use crate::executor::Waiting;
 use crate::inbound::Batch;
 use crate::leftovers::Leftovers;
 use crate::limits::{
@@ -62,7 +62,7 @@ pub(crate) struct Context {
     pub waits_for_company: Notify,
     /// JavaScript is woken for all there is: a program that has ended a server waits for its connections' ends.
     pub prompt: Cell<bool>,
-    pub flusher: RefCell<Option<Waker>>,
+    pub flusher: Waiting,
     /// The exchanges in hand.
     pub exchanges: RefCell<Places<Rc<dyn Answer>>>,
     /// Connections whose answer is complete and not sent.
@@ -135,7 +135,7 @@ impl Context {
             due: Cell::new(false),
             waits_for_company: Notify::new(),
             prompt: Cell::new(false),
-            flusher: RefCell::default(),
+            flusher: Waiting::default(),
             exchanges: RefCell::default(),
             writing: Cell::new(0),
             standing: Cell::new(0),
@@ -299,7 +299,7 @@ impl Context {
     pub fn tell(&self, add: impl FnOnce(&mut Batch)) {
         add(&mut self.batch.borrow_mut());
         if !self.due.replace(true) {
-            self.wake_flusher();
+            self.flusher.wake();
         }
     }
 
@@ -324,7 +324,7 @@ impl Context {
     /// Hands over what has waited for company, if it still does.
     pub fn end_wait_for_company(&self) {
         if !self.batch.borrow().is_empty() && !self.due.replace(true) {
-            self.wake_flusher();
+            self.flusher.wake();
         }
     }
 
@@ -332,12 +332,6 @@ impl Context {
     pub fn hand_over(&self) {
         self.due.set(false);
         self.crossing.hand_over(&mut self.batch.borrow_mut());
-    }
-
-    fn wake_flusher(&self) {
-        if let Some(flusher) = self.flusher.borrow().as_ref() {
-            flusher.wake_by_ref();
-        }
     }
 }
 

@@ -7,7 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::{self, Future};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::task::{Context, Poll};
+use std::process;
+use std::task::{Context, Poll, Waker};
+use std::thread;
 
 use async_task::{Runnable, Task};
 use slab::Slab;
@@ -60,6 +62,32 @@ impl Drop for Place {
     }
 }
 
+/// The task that waits for something, as whoever brings that about knows it.
+#[derive(Default)]
+pub(crate) struct Waiting(RefCell<Option<Waker>>);
+
+impl Waiting {
+    /// It is the task of this context.
+    pub fn note(&self, cx: &Context<'_>) {
+        let mut known = self.0.borrow_mut();
+        if known.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            *known = Some(cx.waker().clone());
+        }
+    }
+
+    /// It goes on behind the tasks that are ready now.
+    pub fn wake(&self) {
+        if let Some(waker) = self.0.borrow().as_ref() {
+            waker.wake_by_ref();
+        }
+    }
+
+    /// Nobody waits any more.
+    pub fn forget(&self) {
+        self.0.take();
+    }
+}
+
 /// Runs a future on this thread, behind the tasks that are ready now. It is woken on this thread only: another one asks
 /// through the crossing.
 pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
@@ -75,6 +103,26 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
         tasks.alive.borrow_mut()[at] = Some(task);
         runnable.schedule();
     });
+}
+
+/// The same for what the thread is nothing without.
+pub(crate) fn spawn_vital(future: impl Future<Output = ()> + 'static) {
+    spawn(async move {
+        let _vital = Vital;
+        future.await;
+    });
+}
+
+/// Whoever has this must not panic: without its loop and some of its tasks the thread would serve nobody, in a process
+/// that looks alive. A process that has ended has a successor.
+pub(crate) struct Vital;
+
+impl Drop for Vital {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            process::abort();
+        }
+    }
 }
 
 /// Runs a turn: what is ready, but not for so long that nobody looks at the sockets.
@@ -142,9 +190,13 @@ const BUDGET: u32 = 128;
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::process::ExitStatusExt;
     use std::rc::Rc;
 
     use super::*;
+
+    /// Says to the process that it is the one to panic.
+    const PANICS: &str = "MONOCEROS_TEST_PANICS";
 
     /// Says what has happened so far.
     #[derive(Clone, Default)]
@@ -205,6 +257,20 @@ mod tests {
         run_turn();
         assert_eq!(said.so_far(), ["dropped", "other"]);
         assert_eq!(live(), 0);
+    }
+
+    #[test]
+    fn a_vital_task_that_panics_ends_the_process() {
+        if std::env::var_os(PANICS).is_some() {
+            spawn_vital(async { panic!("as a fault of ours would") });
+            return run_turn();
+        }
+        let child = process::Command::new(std::env::current_exe().expect("this runs"))
+            .args(["--exact", "executor::tests::a_vital_task_that_panics_ends_the_process"])
+            .env(PANICS, "1")
+            .output()
+            .expect("it can run again");
+        assert_eq!(child.status.signal(), Some(libc::SIGABRT));
     }
 
     #[test]

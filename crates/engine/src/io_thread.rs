@@ -17,7 +17,7 @@ use crate::connection::{begin, collector, disconnect, lose};
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
-use crate::executor::{self, spawn};
+use crate::executor::{self, Vital, spawn, spawn_vital};
 use crate::in_hand;
 use crate::inbound::Batch;
 use crate::lent::Returned;
@@ -240,13 +240,14 @@ impl Drop for IoThread {
 /// The thread's loop: what it is asked, then a turn of its tasks, then the sockets and the timers. It waits only when no
 /// task has anything to do.
 fn run(ctx: &Rc<Context>) {
-    spawn(flusher(ctx.clone()));
-    spawn(watcher(ctx.clone()));
-    spawn(companion(ctx.clone()));
-    spawn(clock(ctx.clone()));
-    spawn(collector(ctx.clone()));
-    spawn(shedder(ctx.clone()));
-    spawn(ender(ctx.clone()));
+    let _vital = Vital;
+    spawn_vital(flusher(ctx.clone()));
+    spawn_vital(watcher(ctx.clone()));
+    spawn_vital(companion(ctx.clone()));
+    spawn_vital(clock(ctx.clone()));
+    spawn_vital(collector(ctx.clone()));
+    spawn_vital(shedder(ctx.clone()));
+    spawn_vital(ender(ctx.clone()));
     while !ctx.stops.get() {
         executor::run_turn();
         // The turn has taken a while, and a wait does.

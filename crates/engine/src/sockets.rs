@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll, Waker};
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use mio::event::Event;
@@ -19,6 +19,7 @@ use socket2::SockRef;
 
 use crate::connection::resume;
 use crate::context::Context;
+use crate::executor::Waiting;
 
 /// The set, and who is told of each descriptor in it.
 pub(crate) struct Sockets {
@@ -50,8 +51,8 @@ struct Readiness {
     full: Cell<bool>,
     /// The set tells when it can be written to.
     tells_room: Cell<bool>,
-    reader: RefCell<Option<Waker>>,
-    writer: RefCell<Option<Waker>>,
+    reader: Waiting,
+    writer: Waiting,
 }
 
 /// A connected, non-blocking socket in the set.
@@ -155,31 +156,17 @@ impl Readiness {
         }
         if ended || event.is_readable() {
             self.readable.set(true);
-            wake(&self.reader);
+            self.reader.wake();
         }
         if event.is_writable() || event.is_write_closed() || event.is_error() {
             self.full.set(false);
-            wake(&self.writer);
+            self.writer.wake();
         }
     }
 }
 
 fn has_ended(event: &Event) -> bool {
     event.is_read_closed() || event.is_error()
-}
-
-fn wake(waiting: &RefCell<Option<Waker>>) {
-    if let Some(waker) = waiting.borrow().as_ref() {
-        waker.wake_by_ref();
-    }
-}
-
-fn wait<T>(waiting: &RefCell<Option<Waker>>, cx: &TaskContext<'_>) -> Poll<T> {
-    let mut waiting = waiting.borrow_mut();
-    if waiting.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-        *waiting = Some(cx.waker().clone());
-    }
-    Poll::Pending
 }
 
 impl Held {
@@ -254,7 +241,8 @@ impl Socket {
                 }
             }
         }
-        wait(&readiness.reader, cx)
+        readiness.reader.note(cx);
+        Poll::Pending
     }
 
     /// What is written next is followed by [`Self::shutdown`] or a close in the same turn, and goes in one packet with it.
@@ -270,7 +258,8 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         match self.try_write(slices) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                wait(&self.readiness.writer, cx)
+                self.readiness.writer.note(cx);
+                Poll::Pending
             }
             result => Poll::Ready(result),
         }

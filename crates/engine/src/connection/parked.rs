@@ -158,7 +158,7 @@ pub(super) fn park(connection: Connection) {
     let Connection { shared, arrival, stream, guard, .. } = connection;
     let (ctx, id) = (shared.ctx.clone(), shared.id);
     // It may still be in a list of those to wake.
-    shared.waker.take();
+    shared.task.forget();
     let Stream::Plain(socket) = stream else { return closed(&ctx, &shared) };
     let held = socket.park(id);
     let parked = Parked {

@@ -3,7 +3,6 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
-use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use super::refused::Refused;
 use super::wishes::Wishes;
 use super::{Connected, Current, body};
 use crate::context::Context;
+use crate::executor::Waiting;
 use crate::in_hand::Label;
 use crate::inbound::{ConnectionFacts, RequestBody};
 use crate::limits::Limits;
@@ -31,7 +31,7 @@ pub(crate) struct Shared {
     pub(super) tag: u32,
     /// The server's.
     pub(crate) limits: RefCell<Rc<Limits>>,
-    pub(super) waker: RefCell<Option<Waker>>,
+    pub(super) task: Waiting,
     pub(super) released: RefCell<Released>,
     pub(super) out: RefCell<Out>,
     pub(super) current: RefCell<Option<Current>>,
@@ -89,7 +89,7 @@ impl Shared {
             ctx,
             id,
             tag,
-            waker: RefCell::default(),
+            task: Waiting::default(),
             released: RefCell::default(),
             out: RefCell::default(),
             current: RefCell::default(),
@@ -152,9 +152,7 @@ impl Shared {
     /// Wakes the connection's task.
     pub fn wake(&self) {
         self.dirty.set(false);
-        if let Some(waker) = self.waker.borrow().as_ref() {
-            waker.wake_by_ref();
-        }
+        self.task.wake();
     }
 
     /// The wheel's entry has come up: says when it has to again.

@@ -1,13 +1,24 @@
 //! What JavaScript has written into the ring, done to the exchange or connection that it is for.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crate::connection::{answer_refused, destroy, resume};
 use crate::context::Context;
 use crate::ring::Command;
 
-/// Does what one record says.
+/// Does what one record says. A panic is a fault of ours, which its hook has reported; it ends the exchange that the
+/// record is of, and no other.
 pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
+    let done = catch_unwind(AssertUnwindSafe(|| carry_out(ctx, id, command)));
+    if done.is_err()
+        && let Some(answer) = ctx.exchanges.borrow().find(id)
+    {
+        answer.reset();
+    }
+}
+
+fn carry_out(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
     // The piece belongs to this record, whether its exchange still lives or not.
     let piece = if let Command::Large { .. } = command { ctx.crossing.pop_large() } else { None };
     if let Command::Answer { .. } | Command::Destroy { .. } | Command::Socket(_) = command {

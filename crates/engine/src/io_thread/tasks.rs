@@ -21,7 +21,7 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
             if ctx.has_news() {
                 return Poll::Ready(());
             }
-            *ctx.flusher.borrow_mut() = Some(cx.waker().clone());
+            ctx.flusher.note(cx);
             Poll::Pending
         })
         .await;

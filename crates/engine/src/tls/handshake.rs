@@ -7,7 +7,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context as TaskContext, Poll, Waker, ready};
+use std::task::{Context as TaskContext, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use super::{Server, TlsStream};
 use crate::connection::{self, Arrival};
 use crate::context::Context;
-use crate::executor;
+use crate::executor::{self, Waiting};
 use crate::guard::Refusal;
 use crate::limits::IDLE_DRAIN_TIME;
 use crate::proxy::{self, Preface};
@@ -37,7 +37,7 @@ struct Entry {
     begun: u64,
     until: Cell<u64>,
     state: Cell<State>,
-    waker: RefCell<Option<Waker>>,
+    task: Waiting,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -102,7 +102,7 @@ impl Handshakes {
             begun: now,
             until: Cell::new(until),
             state: Cell::new(State::Open),
-            waker: RefCell::default(),
+            task: Waiting::default(),
         });
         self.open.set(self.open.get() + 1);
         let mut queue = self.queue.borrow_mut();
@@ -120,9 +120,7 @@ impl Handshakes {
 impl Entry {
     fn cut(&self) {
         self.state.set(State::Cut);
-        if let Some(waker) = self.waker.borrow().as_ref() {
-            waker.wake_by_ref();
-        }
+        self.task.wake();
     }
 }
 
@@ -255,10 +253,7 @@ impl Future for Handshake {
         }
         let step = self.step(cx);
         if step.is_pending() {
-            let mut waker = self.entry.waker.borrow_mut();
-            if waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-                *waker = Some(cx.waker().clone());
-            }
+            self.entry.task.note(cx);
             return Poll::Pending;
         }
         Poll::Ready(())
@@ -268,7 +263,7 @@ impl Future for Handshake {
 impl Drop for Handshake {
     fn drop(&mut self) {
         self.entry.state.set(State::Over);
-        self.entry.waker.take();
+        self.entry.task.forget();
         let handshakes = &self.ctx.handshakes;
         handshakes.open.set(handshakes.open.get() - 1);
         let Some(arrival) = self.arrival.take() else { return };
