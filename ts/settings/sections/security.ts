@@ -97,7 +97,7 @@ export const SECURITY_ROWS = {
     default: 30,
     status: 'built',
     reads: 'worker',
-    doc: "How long a request head may take, from the connection's accept or the head's first byte to its end; no byte starts the time again. Then 408. Against clients that send a head byte by byte to hold a connection (slowloris). 0 is no limit.",
+    doc: "How long a request head may take, from the connection's accept or the head's first byte to its end; no byte starts the time again. Then 408; a client that has sent nothing is closed without an answer, as a browser might take that for one to a later request. Against clients that send a head byte by byte to hold a connection (slowloris). 0 is no limit.",
   },
   body_timeout: {
     section: 'Security',
