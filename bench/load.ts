@@ -55,9 +55,13 @@ export async function loadObstacle(
   return undefined
 }
 
-/** Runs the load to its end. */
-export async function drive(generator: Generator, load: Load): Promise<Seen> {
-  const [program, ...args] = pinned(LOAD_CPU, command(generator, load))
+/** Runs the load to its end; `cpu` is null where it may run on all processors. */
+export async function drive(
+  generator: Generator,
+  load: Load,
+  { cpu = LOAD_CPU }: { cpu?: number | null } = {},
+): Promise<Seen> {
+  const [program, ...args] = pinned(cpu, command(generator, load))
   // The script of wrk reads the size from here.
   const env = { ...process.env, JSON_BYTES: `${load.jsonBytes ?? 0}` }
   const { status, output } = await run(program ?? '', args, { show: false, env })

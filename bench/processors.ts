@@ -9,9 +9,9 @@ export const LOAD_CPU = 1
 /** Linux counts processor time in ticks of this many microseconds for every program that asks (USER_HZ is 100). */
 const TICK_US = 10_000
 
-/** The command that runs another one on one processor. */
-export function pinned(cpu: number, command: readonly string[]): string[] {
-  return ['taskset', '-c', `${cpu}`, ...command]
+/** The command that runs another one on one processor, or on all. */
+export function pinned(cpu: number | null, command: readonly string[]): string[] {
+  return cpu === null ? [...command] : ['taskset', '-c', `${cpu}`, ...command]
 }
 
 /** Why this machine cannot measure, or nothing if it can. */

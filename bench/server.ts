@@ -60,13 +60,14 @@ export async function startServer(
   return await startProcess(command, port, subject)
 }
 
-/** Starts any program that will listen on a port. */
+/** Starts any program that will listen on a port; `cpu` is null where it may run on all processors. */
 export async function startProcess(
   command: readonly string[],
   port: number,
   subject: Subject,
+  { cpu = SERVER_CPU }: { cpu?: number | null } = {},
 ): Promise<Server> {
-  const [program, ...args] = pinned(SERVER_CPU, command)
+  const [program, ...args] = pinned(cpu, command)
   const env = { ...process.env, PORT: `${port}`, NODE_ENV: 'production' }
   const child = spawn(program ?? '', args, { stdio: ['ignore', 'pipe', 'pipe'], env })
   let output = ''

@@ -28,6 +28,8 @@ pub struct EngineSeat {
     pub slot: u32,
     /// The event descriptors of all slots, in order.
     pub kick_fds: Vec<i32>,
+    /// The workers have more busy threads than processors.
+    pub crowded: bool,
 }
 
 /// The native engine of one JavaScript environment.
@@ -240,7 +242,7 @@ fn place(seat: EngineSeat) -> napi::Result<Seat, String> {
     let board =
         Board::open(seat.fd, seat.slots).map_err(|error| system_error("scoreboard", "", &error))?;
     let slot = board.slot(seat.slot).map_err(|error| system_error("scoreboard", "", &error))?;
-    Ok(Seat { slot, kicks: seat.kick_fds })
+    Ok(Seat { slot, kicks: seat.kick_fds, crowded: seat.crowded })
 }
 
 /// An error of the engine with its code.

@@ -89,6 +89,8 @@ export interface EngineBoard {
   readonly slots: number
   readonly slot: number
   readonly kickFds: readonly number[]
+  /** The workers have more busy threads than processors. */
+  readonly crowded: boolean
 }
 
 export interface EngineOptions {

@@ -173,6 +173,8 @@ export interface EngineSeat {
   slot: number
   /** The event descriptors of all slots, in order. */
   kickFds: Array<number>
+  /** The workers have more busy threads than processors. */
+  crowded: boolean
 }
 
 /** The settings that the engine reads. Numbers are bytes, counts or seconds as in `docs/settings.md`. */

@@ -1,5 +1,7 @@
 /** The life of a worker: booting, ready, draining, gone. */
+
 import type { Server } from 'node:http'
+import { availableParallelism } from 'node:os'
 import { createEngine } from '../engine/auto.ts'
 import { backgroundEnded } from '../engine/background.ts'
 import type { Engine, Target } from '../engine/engine.ts'
@@ -153,7 +155,10 @@ export class Worker {
         config,
         given: new Set(given),
         log,
-        board: native === null ? undefined : { fd: BOARD_FD, slots, slot, kickFds },
+        board:
+          native === null
+            ? undefined
+            : { fd: BOARD_FD, slots, slot, kickFds, crowded: isCrowded(config.workers) },
         lifelineFd: CHANNEL_FD,
         ...secureOptions(message),
       })
@@ -374,4 +379,9 @@ export class Worker {
 function withoutCapture({ config, output }: BootMessage): Config {
   if (output === undefined || config.accesslog !== '-') return config
   return { ...config, accesslog: `fd://${output.stdout}` }
+}
+
+/** Whether the workers have more busy threads, two each, than there are processors for them. */
+function isCrowded(workers: number): boolean {
+  return workers > 1 && workers * 2 > availableParallelism()
 }

@@ -25,6 +25,7 @@ use crate::limits::{IDLE_DRAIN_TIME, Limits};
 use crate::listener::{Accepted, Acceptor, AcceptorHandle, AcceptorOptions, Seat};
 use crate::memory::shedder;
 use crate::ring::Ring;
+use crate::scheduling::be_patient;
 use crate::scoreboard::Board;
 use crate::shutdown::{drain, end_process};
 use crate::sockets::Sockets;
@@ -71,9 +72,9 @@ impl IoThread {
         // Without an arbiter there is nobody to share with; the counters are kept all the same.
         let seat = match options.seat {
             Some(seat) => seat,
-            None => Seat { slot: Board::create(1)?.slot(1)?, kicks: Vec::new() },
+            None => Seat { slot: Board::create(1)?.slot(1)?, kicks: Vec::new(), crowded: false },
         };
-        let slot = seat.slot.clone();
+        let (slot, crowded) = (seat.slot.clone(), seat.crowded);
         options.ring.set_window(options.limits.response_buffer as u32);
         let (poll, entrance) = Sockets::make()?;
         let crossing =
@@ -99,6 +100,9 @@ impl IoThread {
         let logs = (options.access, options.statsd);
         let shared = crossing.clone();
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
+            if crowded {
+                be_patient();
+            }
             let sockets = Sockets::new(poll);
             run(&Rc::new(Context::new(limits, announce, shared, logs, sockets)));
         })?;

@@ -43,6 +43,7 @@ mod released;
 pub mod request;
 pub mod ring;
 pub mod rules;
+mod scheduling;
 pub mod scoreboard;
 mod shutdown;
 mod sockets;

@@ -78,6 +78,8 @@ pub struct Seat {
     /// workers do not share their listeners (each has its own, by `SO_REUSEPORT`), so that nothing
     /// may be left to others.
     pub kicks: Vec<RawFd>,
+    /// The workers have more busy threads than processors: this one's I/O thread interrupts none of them.
+    pub crowded: bool,
 }
 
 /// Starts acceptors.

@@ -10,6 +10,7 @@ use super::accept::{Outcome, accept};
 use super::gate::{ANSWER_US, Gate, Kick, Verdict, stands_still};
 use super::poller::{self, Poller, Ready};
 use super::{Accepted, AcceptorOptions, Command, Mailbox};
+use crate::scheduling::be_patient;
 use crate::scoreboard::{SlotRef, monotonic_us};
 
 /// All that the thread has.
@@ -109,7 +110,7 @@ impl AcceptLoop {
     }
 
     pub(super) fn run(mut self) {
-        poller::be_patient();
+        be_patient();
         let mut again = false;
         loop {
             let ready = match self.wait(again) {

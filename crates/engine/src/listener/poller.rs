@@ -25,22 +25,6 @@ pub(super) struct Ready {
     pub(super) orphaned: bool,
 }
 
-/// Lets this thread interrupt nobody on its processor: on a busy one it runs when the thread that serves is done with its
-/// turn, and then takes all that has come meanwhile. On an idle one it runs at once, as ever.
-pub(super) fn be_patient() {
-    #[cfg(target_os = "linux")]
-    {
-        let parameter = libc::sched_param { sched_priority: 0 };
-        // SAFETY: no pointers but one to a live value of our own. Whoever has chosen another policy for the process keeps
-        // it, and a system that refuses leaves things as they are.
-        unsafe {
-            if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
-                libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameter);
-            }
-        }
-    }
-}
-
 /// Whether one of the listeners has a connection in its queue.
 pub(super) fn any_pending<'a>(listeners: impl Iterator<Item = &'a OwnedFd>) -> bool {
     listeners

@@ -91,7 +91,7 @@ pub fn work() -> ! {
     let listener = unsafe { OwnedFd::from_raw_fd(FIRST_FD + 1) };
     let kicks = (FIRST_FD + 2..).take(SLOTS as usize).collect();
     let options = AcceptorOptions {
-        seat: Some(Seat { slot: slot.clone(), kicks }),
+        seat: Some(Seat { slot: slot.clone(), kicks, crowded: false }),
         lifeline: None,
         max_busy: u32::MAX,
         on_orphaned: Box::new(|| {}),

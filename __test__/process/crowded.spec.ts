@@ -1,0 +1,37 @@
+// How a worker's I/O thread stands to the others on its processor, as the system says.
+import { readdirSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import test from 'ava'
+
+import { native } from '../../ts/native/index.ts'
+import { startProgram } from './program.ts'
+
+const onLinux = native !== null && process.platform === 'linux' ? test : test.skip
+const SCHED_OTHER = 0
+const SCHED_BATCH = 3
+
+onLinux(
+  'an I/O thread interrupts nobody where there are more threads than processors',
+  async (t) => {
+    const many = Math.max(2, availableParallelism())
+    t.deepEqual(await policies(many), Array(many).fill(SCHED_BATCH))
+    t.deepEqual(await policies(1), [SCHED_OTHER])
+
+    async function policies(workers: number): Promise<number[]> {
+      const program = startProgram(t, {
+        files: { 'app.cjs': 'module.exports = (req, res) => res.end()' },
+        args: ['./app.cjs', '-b', '127.0.0.1:0', '-w', `${workers}`, '--log-level', 'debug'],
+      })
+      for (let ready = 0; ready < workers; ready += 1) await program.line(/Worker ready/)
+      return program.workers().map(policyOf)
+    }
+  },
+)
+
+/** Field 41 of `/proc/PID/task/TID/stat`. */
+function policyOf(pid: number): number {
+  const tasks = `/proc/${pid}/task`
+  const stats = readdirSync(tasks).map((tid) => readFileSync(`${tasks}/${tid}/stat`, 'utf8'))
+  const stat = stats.find((text) => text.includes('(monoceros-io)')) ?? ''
+  return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[38])
+}

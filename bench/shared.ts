@@ -1,0 +1,72 @@
+// `npx tsx bench/shared.ts [--node VERSION|PATH] [--workers N] [--connections LIST] [--rounds N] [--seconds N]`: workers and
+// load on the same processors, nothing pinned, as where a proxy stands beside them. Requests a second against node:cluster
+// with as many workers: what the switches between threads cost when there are more of them than processors.
+
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { ROOT } from '../scripts/command.ts'
+import { compileAll } from './compiled.ts'
+import { spread } from './figures.ts'
+import { chooseGenerator, drive, type Seen } from './load.ts'
+import { findNode } from './nodes.ts'
+import { type Server, startProcess } from './server.ts'
+
+const PORT = 19_480
+const APPS = join(ROOT, 'bench/apps')
+
+const { values } = parseArgs({
+  options: {
+    node: { type: 'string', default: process.execPath },
+    workers: { type: 'string', default: String(availableParallelism()) },
+    connections: { type: 'string', default: '1,16,64,256' },
+    rounds: { type: 'string', default: '7' },
+    seconds: { type: 'string', default: '1' },
+  },
+})
+
+await compileAll()
+const { path, version } = await findNode(values.node)
+const { workers } = values
+const generator = await chooseGenerator(undefined)
+const commands = [
+  [path, join(APPS, 'cluster.js'), workers],
+  [path, join(ROOT, 'dist/cli/main.js'), join(APPS, 'idle.js'), '-w', workers],
+]
+const servers: Server[] = []
+for (const [index, command] of commands.entries()) {
+  const port = PORT + index
+  const bound = index === 0 ? command : [...command, '-b', `127.0.0.1:${port}`]
+  const subject = { name: 'req-res', engine: index === 0 ? 'plain' : 'native' } as const
+  servers.push(await startProcess(bound, port, subject, { cpu: null }))
+}
+
+console.log(`Node ${version}, ${workers} workers on ${availableParallelism()} processors\n`)
+console.log(
+  '| connections | requests/s of node:cluster | of ours | ratio | median latency, us | ours | 99 %, us | ours |',
+)
+console.log('| --- | --- | --- | --- | --- | --- | --- | --- |')
+try {
+  for (const connections of values.connections.split(',').map(Number)) await measure(connections)
+} finally {
+  for (const server of servers) await server.stop()
+}
+
+async function measure(connections: number): Promise<void> {
+  const seen: Seen[][] = servers.map(() => [])
+  for (let round = 0; round < Number(values.rounds); round += 1) {
+    for (const [index, { port }] of servers.entries()) {
+      const seconds = Number(values.seconds)
+      const load = { port, connections, seconds, close: false, path: '/' }
+      seen[index]?.push(await drive(generator, load, { cpu: null }))
+    }
+  }
+  const [theirs = [], ours = []] = seen
+  const ratio = spread(ours.map((one, at) => one.perSecond / (theirs[at]?.perSecond ?? Number.NaN)))
+  const [rates, halves, tails] = (['perSecond', 'p50us', 'p99us'] as const).map((figure) =>
+    seen.map((samples) => spread(samples.map((one) => one[figure])).median.toFixed(0)),
+  )
+  const spreadText = `**${ratio.median.toFixed(2)}** (${ratio.least.toFixed(2)} to ${ratio.most.toFixed(2)})`
+  const [rate, half, tail] = [rates, halves, tails].map((pair) => pair?.join(' | '))
+  console.log(`| ${connections} | ${rate} | ${spreadText} | ${half} | ${tail} |`)
+}
