@@ -29,17 +29,17 @@ await compileAll()
 const { path, version } = await findNode(values.node)
 const { workers } = values
 const generator = await chooseGenerator(undefined)
-const commands = [
-  [path, join(APPS, 'cluster.js'), workers],
-  [path, join(ROOT, 'dist/cli/main.js'), join(APPS, 'idle.js'), '-w', workers],
+const served = [
+  join(ROOT, 'dist/cli/main.js'),
+  join(APPS, 'idle.js'),
+  '-b',
+  `127.0.0.1:${PORT + 1}`,
 ]
+const commands = [
+  { engine: 'plain', command: [path, join(APPS, 'cluster.js'), workers] },
+  { engine: 'native', command: [path, ...served, '-w', workers] },
+] as const
 const servers: Server[] = []
-for (const [index, command] of commands.entries()) {
-  const port = PORT + index
-  const bound = index === 0 ? command : [...command, '-b', `127.0.0.1:${port}`]
-  const subject = { name: 'req-res', engine: index === 0 ? 'plain' : 'native' } as const
-  servers.push(await startProcess(bound, port, subject, { cpu: null }))
-}
 
 console.log(`Node ${version}, ${workers} workers on ${availableParallelism()} processors\n`)
 console.log(
@@ -47,6 +47,10 @@ console.log(
 )
 console.log('| --- | --- | --- | --- | --- | --- | --- | --- |')
 try {
+  for (const [index, { engine, command }] of commands.entries()) {
+    const subject = { name: 'req-res', engine } as const
+    servers.push(await startProcess(command, PORT + index, subject, { cpu: null }))
+  }
   for (const connections of values.connections.split(',').map(Number)) await measure(connections)
 } finally {
   for (const server of servers) await server.stop()

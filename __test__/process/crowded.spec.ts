@@ -22,8 +22,7 @@ onLinux(
         files: { 'app.cjs': 'module.exports = (req, res) => res.end()' },
         args: ['./app.cjs', '-b', '127.0.0.1:0', '-w', `${workers}`, '--log-level', 'debug'],
       })
-      for (let ready = 0; ready < workers; ready += 1) await program.line(/Worker ready/)
-      return program.workers().map(policyOf)
+      return (await program.ready(workers)).workers().map(policyOf)
     }
   },
 )

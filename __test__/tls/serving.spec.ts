@@ -9,6 +9,7 @@ import test from 'ava'
 import { native } from '../../ts/native/index.ts'
 import { ENGINES, get, startProgram } from '../process/program.ts'
 import { Certificates } from './certificates.ts'
+import { startSecure } from './client.ts'
 
 const APP = `module.exports = (req, res) => {
   let size = 0
@@ -37,17 +38,11 @@ for (const engine of ENGINES) {
     const { body } = await get({ port: Number(plain) })
     t.deepEqual(JSON.parse(body), { encrypted: false, size: 0 })
   })
-}
 
-for (const engine of ENGINES) {
   test(`a record that cannot be read is answered by an alert (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one')
-    const program = startProgram(t, {
-      files: { ...certificates.files(), 'app.cjs': APP },
-      args: ['./app.cjs', '--engine', engine, '-b', '127.0.0.1:0', ...SHOWN],
-    })
-    const [, port] = await program.line(/Listening at: https:\/\/127\.0\.0\.1:(\d+)/)
-    const socket = net.connect(Number(port), '127.0.0.1')
+    const { port } = await startSecure(t, certificates, { args: SHOWN, engine })
+    const socket = net.connect(port, '127.0.0.1')
     const secure = tls.connect({ socket, rejectUnauthorized: false })
     await once(secure, 'secureConnect')
     // Behind the handshake, and before the ticket that waits for an answer.

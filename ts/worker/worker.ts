@@ -1,5 +1,4 @@
 /** The life of a worker: booting, ready, draining, gone. */
-
 import type { Server } from 'node:http'
 import { availableParallelism } from 'node:os'
 import { createEngine } from '../engine/auto.ts'

@@ -17,7 +17,7 @@ use crate::connection::{begin, collector, disconnect, lose};
 use crate::context::Context;
 use crate::crossing::{Control, Crossing};
 use crate::error::Error;
-use crate::executor::{self, Vital, spawn, spawn_vital};
+use crate::executor::{self, Vital, spawn_vital};
 use crate::in_hand;
 use crate::inbound::Batch;
 use crate::lent::Returned;
@@ -317,7 +317,7 @@ fn attend(ctx: &Rc<Context>) {
             Control::Orphaned => {
                 begin_all(ctx, &mut accepted);
                 drain(ctx, IDLE_DRAIN_TIME);
-                spawn(end_process(ctx.clone()));
+                spawn_vital(end_process(ctx.clone()));
             }
             Control::InHand(reply) => in_hand::answer(ctx, &reply),
             Control::Reopen => {

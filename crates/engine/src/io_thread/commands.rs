@@ -7,23 +7,31 @@ use crate::connection::{answer_refused, destroy, resume};
 use crate::context::Context;
 use crate::ring::Command;
 
-/// Does what one record says. A panic is a fault of ours, which its hook has reported; it ends the exchange that the
-/// record is of, and no other.
+/// Does what one record says. A panic is a fault of ours, which its hook has reported; it ends the exchange or connection
+/// that the record is for, and no other.
 pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
-    let done = catch_unwind(AssertUnwindSafe(|| carry_out(ctx, id, command)));
-    if done.is_err()
-        && let Some(answer) = ctx.exchanges.borrow().find(id)
-    {
+    let for_connection =
+        matches!(command, Command::Answer { .. } | Command::Destroy { .. } | Command::Socket(_));
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        if for_connection {
+            obey_for_connection(ctx, id, &command);
+        } else {
+            obey_for_exchange(ctx, id, command);
+        }
+    }));
+    if done.is_ok() {
+        return;
+    }
+    if for_connection {
+        destroy(ctx, id, true);
+    } else if let Some(answer) = ctx.exchanges.borrow().find(id) {
         answer.reset();
     }
 }
 
-fn carry_out(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
+fn obey_for_exchange(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
     // The piece belongs to this record, whether its exchange still lives or not.
     let piece = if let Command::Large { .. } = command { ctx.crossing.pop_large() } else { None };
-    if let Command::Answer { .. } | Command::Destroy { .. } | Command::Socket(_) = command {
-        return obey_for_connection(ctx, id, &command);
-    }
     let exchanges = ctx.exchanges.borrow();
     let Some(answer) = exchanges.find(id) else {
         // Whoever asks is answered: the question may come behind the end, when nothing is left to wait for.
