@@ -113,8 +113,8 @@ pub(crate) fn spawn_vital(future: impl Future<Output = ()> + 'static) {
     });
 }
 
-/// Whoever has this must not panic: without its loop and some of its tasks the thread would serve nobody, in a process
-/// that looks alive. A process that has ended has a successor.
+/// Whoever has this must not panic: without the acceptor, or the I/O thread's loop and some of its tasks, a process that
+/// looks alive would serve nobody. One that has ended has a successor.
 pub(crate) struct Vital;
 
 impl Drop for Vital {

@@ -27,6 +27,7 @@ pub use bind::{
     LocalAddress, TcpOptions, adopt, bind_tcp, bind_unix, listen_on, local_address, waiting,
 };
 
+use crate::executor::Vital;
 use crate::scoreboard::{Board, SlotRef};
 use acceptor::AcceptLoop;
 
@@ -152,8 +153,10 @@ impl Acceptor {
             Arc::clone(&mailbox),
             Box::new(accepted),
         )?;
-        let thread =
-            thread::Builder::new().name("acceptor".to_owned()).spawn(move || accept_loop.run())?;
+        let thread = thread::Builder::new().name("acceptor".to_owned()).spawn(move || {
+            let _vital = Vital;
+            accept_loop.run();
+        })?;
         Ok(AcceptorHandle { mailbox, slot, thread: Some(thread) })
     }
 }
@@ -191,10 +194,9 @@ impl AcceptorHandle {
         self.send(Command::Stop);
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
-            // A panic in a callback has been reported by the panic hook, on the thread itself.
-            && thread.join().is_err()
         {
-            self.mailbox.close();
+            // A panic there would have ended the process.
+            let _ = thread.join();
         }
     }
 

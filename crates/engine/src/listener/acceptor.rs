@@ -365,7 +365,7 @@ impl AcceptLoop {
 }
 
 impl Drop for AcceptLoop {
-    /// Also when a callback panicked: nobody shall wait for this thread any more.
+    /// Nobody shall wait for this thread any more.
     fn drop(&mut self) {
         self.close(|_| true);
         self.mailbox.close();
