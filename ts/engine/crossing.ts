@@ -142,7 +142,9 @@ export class Crossing {
         this.#at = at + 5
         const connection = this.#connections[id & PLACE_MASK]
         this.#connections[id & PLACE_MASK] = undefined
-        if (connection?.multiplexes === false) connection.handler.onConnectionClosed?.(connection)
+        if (connection === undefined) return
+        connection.closed = true
+        if (!connection.multiplexes) connection.handler.onConnectionClosed?.(connection)
         return
       }
       case IN.STREAM_CLOSED: {
@@ -150,6 +152,7 @@ export class Crossing {
         const stream = this.#streams[id & PLACE_MASK]
         if (stream?.id !== id) return
         this.#streams[id & PLACE_MASK] = undefined
+        stream.closed = true
         stream.handler.onConnectionClosed?.(stream)
         return
       }

@@ -36,6 +36,8 @@ export class NativeConnection implements Connection {
   /** It shows what a proxy told of the client of the request in hand. */
   forwards = false
   attachment: unknown = undefined
+  /** The engine has forgotten it, and in time gives its id to another. */
+  closed = false
   readonly handler: ExchangeHandler
   /** What TLS knows, whatever a proxy tells. */
   readonly secure: SecureFacts | undefined
@@ -105,29 +107,32 @@ export class NativeConnection implements Connection {
   }
 
   destroy(): void {
-    this.#ring.command(this.isStream ? OUT.RESET : OUT.DESTROY, this.id)
+    this.#command(this.isStream ? OUT.RESET : OUT.DESTROY)
   }
 
   reset(): void {
     if (this.isStream) this.destroy()
-    else this.#ring.command(OUT.DESTROY, this.id, 1)
+    else this.#command(OUT.DESTROY, 1)
   }
 
   answer(bytes: Uint8Array, end: boolean): void {
+    if (this.closed) return
     for (let at = 0; at < bytes.length; at += RING_PIECE_BYTES) {
       this.#ring.data(OUT.ANSWER, this.id, bytes.subarray(at, at + RING_PIECE_BYTES), true)
     }
-    if (end) this.#ring.command(OUT.ANSWER, this.id, 1)
+    if (end) this.#command(OUT.ANSWER, 1)
   }
 
   // A stream shares its socket with others.
   setNoDelay(on: boolean): void {
-    if (this.isStream) return
-    this.#ring.command(OUT.SOCKET, this.id, on ? 1 : 0)
+    if (!this.isStream) this.#command(OUT.SOCKET, on ? 1 : 0)
   }
 
   setKeepAlive(on: boolean, seconds: number): void {
-    if (this.isStream) return
-    this.#ring.command(OUT.SOCKET, this.id, on ? 3 : 2, seconds)
+    if (!this.isStream) this.#command(OUT.SOCKET, on ? 3 : 2, seconds)
+  }
+
+  #command(kind: number, flags = 0, value = 0): void {
+    if (!this.closed) this.#ring.command(kind, this.id, flags, value)
   }
 }

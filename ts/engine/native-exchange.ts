@@ -56,6 +56,7 @@ export class NativeExchange implements Exchange {
   /** What the engine knows of that. */
   #held = 0
   #consumed = false
+  #aborted = false
   /** The end of the answer is lent: it is over when that has been sent. */
   #lends = false
 
@@ -327,6 +328,8 @@ export class NativeExchange implements Exchange {
   }
 
   reset(): void {
+    // The engine has forgotten it, and in time gives its id to another.
+    if (this.#aborted) return
     this.ended = true
     this.#backlog = this.#backlog?.giveUp()
     this.#ring.command(OUT.RESET, this.id)
@@ -334,6 +337,7 @@ export class NativeExchange implements Exchange {
 
   /** The client is gone: nothing is read or sent any more. */
   aborted(): void {
+    this.#aborted = true
     this.ended = true
     this.bodyOpen = false
     this.#backlog = this.#backlog?.giveUp()

@@ -332,6 +332,9 @@ impl Context {
     pub fn hand_over(&self) {
         self.due.set(false);
         self.crossing.hand_over(&mut self.batch.borrow_mut());
+        let takes = self.crossing.takes();
+        self.exchanges.borrow_mut().told(takes);
+        self.connections.borrow_mut().told(takes);
     }
 }
 

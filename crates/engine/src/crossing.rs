@@ -212,7 +212,6 @@ impl Crossing {
     pub fn take_batch(&self, batch: &mut Batch) {
         let takes = self.takes.fetch_add(1, Ordering::SeqCst) + 1;
         self.swap(batch);
-        self.slot.set_waiting_since(0);
         if !batch.is_empty() {
             return self.ring.begin_batch();
         }
@@ -230,6 +229,8 @@ impl Crossing {
         let mut handoff = lock(&self.handoff);
         mem::swap(batch, &mut handoff);
         self.waiting.store(0, Ordering::Relaxed);
+        // Before another turn's events can begin to wait.
+        self.slot.set_waiting_since(0);
     }
 
     /// Lets go of memory that pieces have not needed for a while; of all of it while nobody is connected.

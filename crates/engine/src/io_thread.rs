@@ -198,15 +198,13 @@ impl IoThread {
     /// When it has not within [`RING_TIME`]: it never waits for anybody, so that is a fault.
     pub fn wait_for_space(&self) -> Result<(), Error> {
         let before = self.crossing.ring.position();
-        let step = Duration::from_micros(50);
-        let mut waited = Duration::ZERO;
-        while waited < RING_TIME {
+        let until = Instant::now() + RING_TIME;
+        while Instant::now() < until {
             self.wake();
-            thread::sleep(step);
+            thread::sleep(Duration::from_micros(50));
             if self.crossing.ring.position() != before {
                 return Ok(());
             }
-            waited += step;
         }
         Err(Error::ring_full())
     }

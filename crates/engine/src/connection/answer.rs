@@ -106,7 +106,7 @@ impl Answer for Shared {
             current.discard = discard;
             if discard && !current.body_done {
                 current.discard_until = self.ctx.deadline(self.limits().discard_time);
-                self.set_deadline_at(current.discard_until);
+                self.look_again_at(current.discard_until);
             }
         });
     }

@@ -2,7 +2,7 @@
 //! it comes up. Deadlines only ever move later while bytes move, so nothing is set anew for a byte.
 
 use super::pace::{Bounds, Pace};
-use super::{Connection, Phase, Turn};
+use super::{Connection, Current, Phase, Turn};
 use crate::guard::Refusal;
 use crate::limits::PARK_AFTER;
 
@@ -115,6 +115,12 @@ impl Connection {
         }
     }
 
+    /// Sets the wheel to when the next request, or the rest of its head, is due.
+    fn arm_head(&self) {
+        let until = self.shared.waits_until.get();
+        self.shared.set_deadline_at(until.min(self.output_deadline(self.shared.ctx.now_ms())));
+    }
+
     /// Sets the wheel to the earliest deadline.
     fn arm(&self, now: u64) {
         let shared = &self.shared;
@@ -141,7 +147,7 @@ impl Connection {
         self.rests = false;
         if !self.carry.is_empty() {
             shared.wait(limits.header);
-            return shared.set_deadline_at(shared.waits_until.get());
+            return self.arm_head();
         }
         let idle = if shared.ctx.draining.get() {
             shared.ctx.idle_drain.get().min(limits.keepalive)
@@ -159,14 +165,15 @@ impl Connection {
         if shared.requests.get() > 0 && !shared.ctx.draining.get() {
             shared.wait(shared.limits().header);
         }
-        shared.set_deadline_at(shared.waits_until.get());
+        self.arm_head();
     }
 
     pub(super) fn in_head(&self) -> bool {
         !self.carry.is_empty()
     }
 
-    /// The request in hand has begun to be read; only a body that is still to come needs a clock.
+    /// The request in hand has begun to be read; a body that is still to come needs a clock, and so does an answer before
+    /// it that its client has not taken.
     pub(super) fn exchange_begins(&mut self) {
         if self.guard.in_message() {
             if self.input.is_off() {
@@ -177,7 +184,7 @@ impl Connection {
             return;
         }
         self.input.stop();
-        if !self.shared.limits().answer.is_zero() {
+        if !self.shared.limits().answer.is_zero() || !self.output.is_off() {
             self.arm(self.shared.ctx.now_ms());
         }
     }
@@ -209,27 +216,17 @@ impl Connection {
     }
 
     fn input_bounds(&self) -> Bounds {
-        let limits = self.shared.limits();
-        Bounds::new(limits.body, limits.body_rate, limits.grace)
+        Bounds::of_body(&self.shared.limits())
     }
 
     fn discard_deadline(&self) -> u64 {
-        self.shared.current.borrow().as_ref().map_or(u64::MAX, |current| current.discard_until)
+        self.shared.current.borrow().as_ref().map_or(u64::MAX, Current::discard_deadline)
     }
 
-    /// When the head of the answer is due: so long after the last byte of the request, or after the last one that
-    /// JavaScript let us read.
     pub(super) fn answer_deadline(&self) -> u64 {
-        let shared = &self.shared;
-        let limit = shared.limits().answer.as_millis() as u64;
         let client_owes = self.input.is_running() && self.guard.in_message();
-        if limit == 0 || client_owes {
-            return u64::MAX;
-        }
-        match shared.current.borrow().as_ref() {
-            Some(current) if !current.head_sent => {
-                shared.ctx.ms(current.started).max(self.input.last()) + limit
-            }
+        match self.shared.current.borrow().as_ref() {
+            Some(current) if !client_owes => current.answer_deadline(&self.shared, self.input),
             _ => u64::MAX,
         }
     }
@@ -242,10 +239,7 @@ impl Connection {
         let now = self.shared.ctx.now_ms();
         self.output.start(now, self.output_bounds());
         self.shared.stalled_since.set(now);
-        let deadline = self.output_deadline(now);
-        if deadline < self.shared.deadline.get() {
-            self.shared.set_deadline_at(deadline);
-        }
+        self.shared.look_again_at(self.output_deadline(now));
     }
 
     /// Everything is sent.
@@ -292,8 +286,7 @@ impl Connection {
     }
 
     fn output_bounds(&self) -> Bounds {
-        let limits = self.shared.limits();
-        Bounds::new(limits.write, limits.write_rate, limits.grace)
+        Bounds::of_answer(&self.shared.limits())
     }
 
     /// Sets the wheel for the last answer of the connection.

@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::Shared;
 use super::collecting::KeptHead;
+use super::pace::Pace;
 use super::tunnel::Tunnel;
 use crate::context::Context;
 use crate::in_hand::Label;
@@ -37,7 +39,7 @@ pub(super) struct Current {
     pub(super) end_told: bool,
     pub(super) discard: bool,
     pub(super) discarded: u64,
-    /// A body that nobody wants has so long to pass; `u64::MAX` for one that is wanted.
+    /// See [`Self::discard_deadline`].
     pub(super) discard_until: u64,
     /// What the framing says of the body's length.
     pub(super) framing: Framing,
@@ -161,6 +163,21 @@ impl Current {
         // JavaScript need not hear of its end.
         self.delivered = !withdrawn;
         withdrawn
+    }
+
+    /// When a body that nobody wants must have come.
+    pub(super) fn discard_deadline(&self) -> u64 {
+        if self.body_done { u64::MAX } else { self.discard_until }
+    }
+
+    /// When the head of the answer is due: so long after the last byte of the request, or after the last one that
+    /// JavaScript let us read.
+    pub(super) fn answer_deadline(&self, shared: &Shared, input: Pace) -> u64 {
+        let limit = shared.limits().answer.as_millis() as u64;
+        if limit == 0 || self.head_sent {
+            return u64::MAX;
+        }
+        shared.ctx.ms(self.started).max(input.last()) + limit
     }
 
     /// What is told of it while it is not answered.

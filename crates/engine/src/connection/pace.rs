@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::limits::Limits;
+
 /// The bounds of one direction; zero turns either off.
 #[derive(Clone, Copy)]
 pub(super) struct Bounds {
@@ -14,7 +16,17 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub fn new(silence: Duration, rate: u64, grace: Duration) -> Self {
+    /// Of what a client sends behind its head.
+    pub fn of_body(limits: &Limits) -> Self {
+        Self::new(limits.body, limits.body_rate, limits.grace)
+    }
+
+    /// Of what it takes.
+    pub fn of_answer(limits: &Limits) -> Self {
+        Self::new(limits.write, limits.write_rate, limits.grace)
+    }
+
+    fn new(silence: Duration, rate: u64, grace: Duration) -> Self {
         Self { silence: silence.as_millis() as u64, rate, grace: grace.as_millis() as u64 }
     }
 }

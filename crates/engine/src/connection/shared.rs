@@ -247,6 +247,13 @@ impl Shared {
         self.ctx.wheel.borrow_mut().insert(place_of(self.id), deadline);
     }
 
+    /// Comes up by then.
+    pub(super) fn look_again_at(&self, at: u64) {
+        if at < self.deadline.get() {
+            self.set_deadline_at(at);
+        }
+    }
+
     /// Hands the request over as far as it has arrived, and later the end of its body. Where the head has not been
     /// kept, the one in the context must still be this request's when this is called first.
     pub(super) fn deliver(&self, current: &mut Current, trailers: &[u8]) {

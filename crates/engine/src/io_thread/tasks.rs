@@ -92,10 +92,25 @@ pub(super) async fn clock(ctx: Rc<Context>) {
         for text in news.into_iter().chain(ctx.admission.take_news(ctx.now_ms())) {
             ctx.tell(|batch| batch.trouble(&text));
         }
+        renew_places(&ctx);
         ctx.refresh_clock();
         let now = ctx.now_ms();
         come_up(&ctx, now);
     }
+}
+
+/// Lets the ids come again whose ends JavaScript has heard of.
+fn renew_places(ctx: &Rc<Context>) {
+    let has_passed = |takes| ctx.crossing.has_passed(takes);
+    let exchanges = ctx.exchanges.borrow_mut().rested(has_passed);
+    let connections = ctx.connections.borrow_mut().rested(has_passed);
+    if exchanges.is_empty() && connections.is_empty() {
+        return;
+    }
+    // What JavaScript wrote before it heard of them is in the ring, and meant for those that had the ids.
+    read_ring(ctx);
+    ctx.exchanges.borrow_mut().renew(exchanges);
+    ctx.connections.borrow_mut().renew(connections);
 }
 
 /// Looks at the sockets for more, before what there is goes to JavaScript.

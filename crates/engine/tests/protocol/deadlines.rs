@@ -201,6 +201,33 @@ fn a_complete_answer_that_nobody_reads_is_given_up_too() {
 }
 
 #[test]
+fn a_client_that_asks_for_more_and_reads_nothing_is_given_up_too() {
+    let limits = Limits { write: SHORT, ..Limits::default() };
+    let setup = Setup { limits, small_buffers: true, ..Setup::default() };
+    let answer = vec![b'x'; 60_000];
+    let mut engine = Engine::start(
+        setup,
+        Box::new(move |js, event| {
+            if let Event::Request(request) = event
+                && request.target == "/"
+            {
+                js.respond(request.id, 200, "", CONNECTION | LENGTH, &answer);
+            }
+        }),
+    );
+    for last in ["", "GET /never HTTP/1.1\r\nHost: x\r\n\r\n", "GET /half HTTP/1.1\r\n"] {
+        let mut clients: Vec<_> = (1..30).map(|_| Client::with_small_buffers(&engine)).collect();
+        for (count, client) in clients.iter_mut().enumerate() {
+            client.send(&mut engine, GET.repeat(count + 1) + last);
+        }
+        engine.until("they are served", |engine| (engine.received().len() >= 29).then_some(()));
+        engine
+            .until("the connections go", |engine| (engine.js.io.counters()[0] == 0).then_some(()));
+        engine.events.clear();
+    }
+}
+
+#[test]
 fn a_client_that_reads_in_drips_is_reset() {
     let limits = Limits { write_rate: 50_000_000, grace: SHORT, ..Limits::default() };
     let mut engine = small(limits);
@@ -251,6 +278,25 @@ fn a_slow_reader_of_a_whole_answer_is_not_idle() {
     let_a_deadline_pass(&mut engine);
     assert_eq!(client.response(&mut engine).body.len(), 500_000);
     assert_eq!(client.end(&mut engine), End::Closed);
+}
+
+#[test]
+fn an_early_answer_may_take_long_once_the_body_has_come() {
+    let limits = Limits { discard_time: SHORT, header: SHORT * 2, ..Limits::default() };
+    let mut engine = small(limits);
+    let mut client = Client::with_small_buffers(&engine);
+    client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
+    let id = engine.request_to("/");
+    engine.js.head(id, 200, "", CHUNKED);
+    engine.js.data(id, &vec![b'x'; 900_000]);
+    engine.js.notify(id);
+    engine.js.end(id, true);
+    engine.js.wake();
+    client.send(&mut engine, "defghij");
+    let_a_deadline_pass(&mut engine);
+    assert_eq!(client.response(&mut engine).body.len(), 900_000);
+    assert_eq!(client.ask(&mut engine, "BAD\r\n\r\n").status, 400);
+    assert_eq!(engine.count(|event| *event == Event::Aborted(id)), 0);
 }
 
 #[test]

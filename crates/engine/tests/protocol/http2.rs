@@ -210,6 +210,34 @@ fn an_early_answer_comes_whole_and_the_rest_of_the_body_does_not_interest() {
 }
 
 #[test]
+fn an_early_answer_may_take_long_once_the_body_has_come() {
+    let discard_time = Duration::from_millis(200);
+    let limits = with_http2(Limits { discard_time, ..Limits::default() });
+    let answer = pattern(200_000);
+    let mut engine = Engine::with_limits(
+        limits,
+        Box::new(move |js, event| {
+            if let Event::Request(request) = event {
+                js.respond_early(request.id, 200, "", LENGTH, &answer);
+            }
+        }),
+    );
+    let address = engine.address;
+    let body = with_client(&mut engine, move || {
+        http2_client(address, async |client| {
+            let mut client = client.ready().await.unwrap();
+            let (response, mut stream) = client.send_request(post("/"), false).unwrap();
+            let response = response.await.unwrap();
+            stream.send_data(Bytes::from_static(b"the rest"), true).unwrap();
+            // No window is opened meanwhile; streams are looked at every two seconds.
+            tokio::time::sleep(Duration::from_millis(2_500)).await;
+            Answer::read(response).await.body
+        })
+    });
+    assert_eq!(body, pattern(200_000));
+}
+
+#[test]
 fn refusals_are_answers_of_their_stream_alone() {
     let mut limits = Limits { request_body: 1_000, request_line: 100, ..Limits::default() };
     limits.request_fields = 10;

@@ -48,24 +48,19 @@ impl Exchange {
     }
 
     fn input_bounds(&self) -> Bounds {
-        let limits = self.shared.limits();
-        Bounds::new(limits.body, limits.body_rate, limits.grace)
+        Bounds::of_body(&self.shared.limits())
     }
 
     /// When it has to be looked at again, whatever happens.
     pub fn deadline(&self) -> u64 {
         let current = self.current.borrow();
-        let limit = self.shared.limits().answer.as_millis() as u64;
         let input = self.input.get();
         let takes_over = current.tunnel.is_some();
         let body = if takes_over { u64::MAX } else { input.deadline(self.input_bounds()) };
         let client_owes = !takes_over && input.is_running() && !current.body_done;
-        let answer = if limit == 0 || client_owes || current.head_sent {
-            u64::MAX
-        } else {
-            self.shared.ctx.ms(current.started).max(input.last()) + limit
-        };
-        body.min(answer).min(current.discard_until).min(self.leaves_by.get())
+        let answer =
+            if client_owes { u64::MAX } else { current.answer_deadline(&self.shared, input) };
+        body.min(answer).min(current.discard_deadline()).min(self.leaves_by.get())
     }
 
     /// Looks which deadline has passed, and ends it if one has. Says whether the client has not taken its answer.
@@ -81,7 +76,7 @@ impl Exchange {
 
     fn look_at_request(&self, now: u64) {
         let current = self.current.borrow();
-        if !current.body_done && current.discard_until <= now {
+        if current.discard_deadline() <= now {
             drop(current);
             // Complete as far as it was wanted: the reset says that nothing is wrong.
             return self.close(true);
@@ -101,8 +96,7 @@ impl Exchange {
 
     /// Whether the client has taken too little of the answer: its windows are its own to open.
     fn output_expired(&self, now: u64) -> bool {
-        let limits = self.shared.limits();
-        let bounds = Bounds::new(limits.write, limits.write_rate, limits.grace);
+        let bounds = Bounds::of_answer(&self.shared.limits());
         let moved = self.unsent.take_moved();
         let mut pace = self.output.get();
         if self.unsent.bytes() == 0 {
@@ -121,13 +115,6 @@ impl Shared {
     /// Sees to it that the wheel comes up for a stream.
     pub(super) fn watch(&self, exchange: &Exchange) {
         self.look_again_at(exchange.deadline().min(self.ctx.now_ms() + LOOK_EVERY_MS));
-    }
-
-    /// Comes up by then.
-    pub(super) fn look_again_at(&self, at: u64) {
-        if at < self.deadline.get() {
-            self.set_deadline_at(at);
-        }
     }
 
     /// No stream is open: from here on the connection waits for the next, whose head may have begun.
