@@ -125,7 +125,10 @@ impl AccessLog {
             self.flush();
         }
         let full = self.buffer.len() >= BUFFER_MAX;
-        self.lost += u64::from(full && self.sink.is_some());
+        if full && self.sink.is_some() {
+            self.lost += 1;
+            self.fails("nobody reads it");
+        }
         if full && self.syslog.is_none() {
             return;
         }
@@ -158,14 +161,23 @@ impl AccessLog {
                 self.news =
                     Some(format!("the access log is written again; {lost} lines were lost"));
             }
-            Err(error) if !self.failing => {
-                self.failing = true;
-                self.news = Some(format!(
-                    "the access log cannot be written: {error}; {BUFFER_MAX} bytes of lines wait for it, more are lost"
-                ));
-            }
-            _ => {}
+            Err(error) => self.fails(&error.to_string()),
+            Ok(()) => {}
         }
+    }
+
+    fn fails(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.failing, true) {
+            self.news = Some(format!(
+                "the access log cannot be written: {why}; {BUFFER_MAX} bytes of lines wait for it, more are lost"
+            ));
+        }
+    }
+
+    /// Whether lines wait for whoever takes them.
+    #[must_use]
+    pub fn has_unwritten(&self) -> bool {
+        !self.buffer.is_empty() || self.syslog.as_ref().is_some_and(Syslog::has_unsent)
     }
 
     /// What there is to tell about the log itself, once for each change.
@@ -294,6 +306,26 @@ mod tests {
         assert!(log.take_news().unwrap().contains("0 lines were lost"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "200\n200\n200\n");
         fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn lines_that_are_lost_because_nobody_reads_are_told() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let format = AccessFormat::compile("%(r)s").unwrap();
+        let target = format!("fd://{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+        let mut log = AccessLog::open(&target, format).unwrap();
+        drop(writer);
+        while log.lost() < 3 {
+            log.log(&entry());
+        }
+        assert!(log.take_news().unwrap().contains("nobody reads it"));
+        let read = std::thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
+        while log.has_unwritten() {
+            log.flush();
+        }
+        assert!(log.take_news().unwrap().ends_with("; 3 lines were lost"));
+        drop(log);
+        assert!(read.join().unwrap().unwrap() > BUFFER_MAX as u64);
     }
 
     #[test]

@@ -51,7 +51,7 @@ use http2::Session;
 use pace::Pace;
 pub(crate) use parked::{Connected, come_up, destroy, disconnect, give_way, resume};
 use refused::Refused;
-pub(crate) use refused::answer_refused;
+pub(crate) use refused::{answer_refused, is_refused};
 pub(crate) use shared::Shared;
 
 /// Where a connection is in its life.

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -267,6 +268,21 @@ impl Context {
         }
     }
 
+    /// Whether the access log has lines that nobody has taken.
+    pub fn has_unwritten(&self) -> bool {
+        self.access.borrow().as_ref().is_some_and(AccessLog::has_unwritten)
+    }
+
+    /// Writes out what is collected at the end, when whoever reads the access log gets a while for it.
+    pub fn finish_logs(&self) {
+        let until = Instant::now() + LOG_TIME;
+        self.flush_logs();
+        while self.has_unwritten() && Instant::now() < until {
+            thread::sleep(LOOK_EVERY);
+            self.flush_logs();
+        }
+    }
+
     /// Writes out what is collected for the logs and for statsd.
     pub fn flush_logs(&self) {
         if let Some(access) = self.access.borrow_mut().as_mut() {
@@ -340,6 +356,10 @@ impl Context {
 
 /// So long the end of a connection waits for a request to go to JavaScript with.
 pub(crate) const COMPANY_TIME: Duration = Duration::from_millis(4);
+
+/// At the end of the thread a slow reader of the access log is waited for so long, and looked at so often.
+const LOG_TIME: Duration = Duration::from_secs(1);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A read takes this much at most.
 const SCRATCH: usize = 65_536;

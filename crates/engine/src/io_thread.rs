@@ -338,10 +338,10 @@ fn attend(ctx: &Rc<Context>) {
 fn stop(ctx: &Rc<Context>) {
     // What the ring has brought goes out as far as the sockets take it.
     executor::run_ready();
-    ctx.flush_logs();
     // They have no task that would end with the thread.
     disconnect(ctx, |one| one.serving().is_none());
     executor::end_all();
+    ctx.finish_logs();
 }
 
 /// Begins with all connections that have been accepted, of which something is asked now.

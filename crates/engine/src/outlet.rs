@@ -100,6 +100,12 @@ impl Outlet {
         }
     }
 
+    /// Whether something waits in a stream.
+    #[must_use]
+    pub fn has_unsent(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
     /// Whether the messages of this outlet are lines of a stream.
     #[must_use]
     pub fn is_stream(&self) -> bool {

@@ -33,7 +33,7 @@ pub(crate) async fn end_process(ctx: Rc<Context>) {
         sleep(&ctx, LOOK_EVERY).await;
         read_ring(&ctx);
     }
-    ctx.flush_logs();
+    ctx.finish_logs();
     // Not `exit`: its handlers would wait for JavaScript, which may be blocked.
     // SAFETY: ends the process at once; nothing of it is used afterwards.
     unsafe { libc::_exit(0) }

@@ -27,6 +27,10 @@ impl Syslog {
         self.outlet.send(&self.message);
     }
 
+    pub(super) fn has_unsent(&self) -> bool {
+        self.outlet.has_unsent()
+    }
+
     pub(super) fn flush(&mut self) {
         self.outlet.flush();
     }

@@ -11,6 +11,7 @@ use crate::ring::ResponseHead;
 impl Answer for Shared {
     fn inform(&self, head: &ResponseHead<'_>) {
         self.with_current(|current| {
+            current.informs(head.status);
             if !current.head_sent {
                 self.out
                     .borrow_mut()
@@ -24,6 +25,7 @@ impl Answer for Shared {
             if std::mem::replace(&mut current.head_sent, true) {
                 return;
             }
+            current.expects = false;
             let ctx = &self.ctx;
             let limits = self.limits();
             let limit = limits.connection_requests;

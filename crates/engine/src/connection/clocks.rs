@@ -177,9 +177,7 @@ impl Connection {
     pub(super) fn exchange_begins(&mut self) {
         if self.guard.in_message() {
             if self.input.is_off() {
-                let now = self.shared.ctx.now_ms();
-                self.input.start(now, self.input_bounds());
-                self.arm(now);
+                self.input_waits();
             }
             return;
         }
@@ -191,11 +189,18 @@ impl Connection {
 
     /// The client is asked for more of a body.
     pub(super) fn input_waits(&mut self) {
-        if !self.input.is_off() && self.guard.in_message() && !self.input.is_running() {
-            let now = self.shared.ctx.now_ms();
-            self.input.resume(now);
-            self.arm(now);
+        if !self.guard.in_message() || self.input.is_running() {
+            return;
         }
+        let now = self.shared.ctx.now_ms();
+        if self.input.is_paused() {
+            self.input.resume(now);
+        } else if self.shared.current.borrow().as_ref().is_some_and(Current::owes_body) {
+            self.input.start(now, self.input_bounds());
+        } else {
+            return;
+        }
+        self.arm(now);
     }
 
     /// It is not: JavaScript has not given credit.

@@ -16,8 +16,12 @@ impl Connection {
         let shared = &self.shared;
         match shared.current.borrow().as_ref() {
             None => return Turn::Flush,
-            // Its body will never be whole.
-            Some(_) if self.guard.in_message() => return Turn::Gone,
+            // Its body will never be whole, unless that has come and waits for JavaScript to say whether it is one.
+            Some(current) if self.guard.in_message() && !current.undecided => {
+                if current.ended {
+                    return Turn::Flush;
+                }
+            }
             // Credit or the socket moves it on.
             Some(current) if !current.body_done || current.ended => return Turn::Wait,
             // What it has asked for is answered.

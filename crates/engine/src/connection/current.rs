@@ -34,6 +34,8 @@ pub(super) struct Current {
     pub(super) direct: bool,
     pub(super) credit: usize,
     pub(super) body_bytes: u64,
+    /// The client waits for the word to send its body.
+    pub(super) expects: bool,
     pub(super) body_done: bool,
     /// JavaScript knows that the body is complete.
     pub(super) end_told: bool,
@@ -133,6 +135,7 @@ impl Current {
                 ctx.body_credit().max(ctx.limits.request_buffer)
             },
             body_bytes: 0,
+            expects: head.expects,
             body_done: !has_body,
             end_told: false,
             discard: false,
@@ -165,6 +168,16 @@ impl Current {
         withdrawn
     }
 
+    /// An interim answer: the client may have its word.
+    pub(super) fn informs(&mut self, status: u16) {
+        self.expects &= status != CONTINUE;
+    }
+
+    /// Whether the client owes its body: not while it waits for the word to send it (RFC 9110 section 10.1.1).
+    pub(super) fn owes_body(&self) -> bool {
+        !self.expects || self.body_bytes > 0
+    }
+
     /// When a body that nobody wants must have come.
     pub(super) fn discard_deadline(&self) -> u64 {
         if self.body_done { u64::MAX } else { self.discard_until }
@@ -191,6 +204,8 @@ impl Current {
     }
 }
 
+/// The status that is the word to send a body.
+const CONTINUE: u16 = 100;
 /// Facts for the log that are kept for the next requests.
 const MOST_SPARE: usize = 64;
 /// The memory of each at most.

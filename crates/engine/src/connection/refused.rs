@@ -14,8 +14,10 @@ use crate::ring::HeadFlags;
 /// Who answers what has been refused on a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Refused {
-    /// Nothing has been, or the engine does.
+    /// Nothing has been.
     Nothing,
+    /// The engine has, and ends the connection.
+    ByEngine,
     /// The program does, as on node.
     Waits,
     /// It has.
@@ -34,6 +36,14 @@ pub(crate) fn answer_refused(ctx: &Context, id: u32, bytes: &[u8], end: bool) {
         shared.refused.set(Refused::Answered);
     }
     shared.touch();
+}
+
+/// Whether the engine has answered a client that it ends the connection of. JavaScript, which hears that the rest of the
+/// request will not come, destroys the connection then: the client is still to read the answer.
+pub(crate) fn is_refused(ctx: &Context, id: u32) -> bool {
+    let connections = ctx.connections.borrow();
+    let shared = connections.find(id).and_then(Connected::serving);
+    shared.is_some_and(|shared| shared.refused.get() == Refused::ByEngine)
 }
 
 impl Connection {
@@ -92,6 +102,7 @@ impl Shared {
         if self.refused.get() == Refused::Waits {
             return 0;
         }
+        self.refused.set(Refused::ByEngine);
         if self.limits().as_node {
             let status = self.status_of(refusal);
             self.out.borrow_mut().append(|out| encoder::bare_refusal(out, status));

@@ -189,6 +189,7 @@ impl Connection {
             return Turn::Again;
         }
         self.shared.note_ahead(self.carry.unread());
+        self.end_seen_at = None;
         if self.shared.current.borrow().is_none()
             && let Err(refusal) = self.begin_exchange()
         {
@@ -213,7 +214,6 @@ impl Connection {
             return Turn::Flush;
         }
         self.guard.next();
-        self.end_seen_at = None;
         self.begin_wait();
         Turn::Again
     }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use crate::connection::{answer_refused, destroy, resume};
+use crate::connection::{answer_refused, destroy, is_refused, resume};
 use crate::context::Context;
 use crate::ring::Command;
 
@@ -65,6 +65,7 @@ fn obey_for_exchange(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
 fn obey_for_connection(ctx: &Rc<Context>, id: u32, command: &Command<'_>) {
     match command {
         Command::Answer { bytes, end } => answer_refused(ctx, id, bytes, *end),
+        Command::Destroy { .. } if is_refused(ctx, id) => {}
         Command::Destroy { reset } => destroy(ctx, id, *reset),
         Command::Socket(wish) => {
             if let Some(shared) = resume(ctx, id) {

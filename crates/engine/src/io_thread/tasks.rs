@@ -72,10 +72,11 @@ pub(super) async fn watcher(ctx: Rc<Context>) {
     }
 }
 
-/// Moves the wheel and writes the logs out, as long as there are connections: an idle worker sleeps.
+/// Moves the wheel and writes the logs out, as long as there are connections or lines that nobody has taken: an idle worker
+/// sleeps.
 pub(super) async fn clock(ctx: Rc<Context>) {
     loop {
-        if ctx.connections.borrow().len() == 0 {
+        if ctx.connections.borrow().len() == 0 && !ctx.has_unwritten() {
             ctx.crossing.set_ticks(false);
             ctx.crossing.wake_for_accepted();
             ctx.crossing.shrink(true);

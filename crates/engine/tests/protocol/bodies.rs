@@ -185,6 +185,24 @@ fn after_an_early_answer_a_huge_rest_ends_the_connection_and_the_answer_is_read(
 }
 
 #[test]
+fn an_early_answer_reaches_a_client_that_has_ended_its_side_in_the_body() {
+    let mut engine = Engine::new(Box::new(|js, event| {
+        if let Event::Request(request) = event {
+            js.respond_early(request.id, 403, "", CONNECTION | LENGTH | DISCARDS, b"no");
+        }
+    }));
+    for framing in ["Content-Length: 100000", "Transfer-Encoding: chunked"] {
+        let mut client = Client::connect(&engine);
+        let head =
+            format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\nExpect: 100-continue\r\n\r\n");
+        assert_eq!(client.try_send(head.as_bytes()), head.len());
+        client.half_close();
+        assert_eq!(client.response(&mut engine).text(), "no");
+        assert_eq!(client.end(&mut engine), End::Closed);
+    }
+}
+
+#[test]
 fn an_early_answer_says_close_where_the_rest_is_long_or_unknown() {
     let long = format!("Content-Length: {}", 10 * MEBIBYTE);
     for (framing, rest, connection) in [

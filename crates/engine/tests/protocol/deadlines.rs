@@ -62,6 +62,31 @@ fn a_body_that_stops_is_answered_408_and_aborted() {
 }
 
 #[test]
+fn a_client_that_waits_for_the_word_to_send_its_body_has_time_from_then_on() {
+    let limits = Limits { body: SHORT, header: SHORT * 2, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    for says_continue in [true, false] {
+        let mut client = Client::connect(&engine);
+        client.send(
+            &mut engine,
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n",
+        );
+        let id = engine.request_to("/");
+        let_a_deadline_pass(&mut engine);
+        if says_continue {
+            engine.js.inform(id, 100, "");
+            engine.js.wake();
+            assert_eq!(client.response(&mut engine).status, 100);
+        } else {
+            client.send(&mut engine, "abc");
+        }
+        assert_eq!(client.response(&mut engine).status, 408);
+        engine.aborted(id);
+        engine.events.clear();
+    }
+}
+
+#[test]
 fn a_body_that_comes_in_drips_is_answered_408() {
     let limits = Limits { body_rate: 10_000, grace: SHORT, header: SHORT * 2, ..Limits::default() };
     let mut engine = Engine::with_limits(limits, silent());

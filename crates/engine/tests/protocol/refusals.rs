@@ -64,6 +64,27 @@ fn a_refusal_says_what_is_wrong() {
 }
 
 #[test]
+fn javascript_does_not_cut_off_a_client_that_is_refused_in_its_body() {
+    let limits = Limits { request_body: 4, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    let mut client = Client::connect(&engine);
+    client.send(
+        &mut engine,
+        "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+    );
+    let id = engine.request_to("/");
+    let connection = engine.received()[0].request.connection;
+    client.send(&mut engine, "100000\r\n");
+    engine.aborted(id);
+    engine.js.destroy(connection);
+    engine.js.wake();
+    engine.settle();
+    client.send(&mut engine, vec![b'x'; 1_000_000]);
+    assert_eq!(client.response(&mut engine).status, 413);
+    assert_eq!(client.end(&mut engine), End::Closed);
+}
+
+#[test]
 fn a_refusal_comes_behind_the_answers_to_earlier_requests() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);

@@ -1,10 +1,13 @@
 //! What is around a connection: unix sockets, the access log, several servers.
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
+use std::sync::mpsc::channel;
+use std::time::Duration;
 
 use monoceros_engine::access::{AccessFormat, AccessLog};
 
@@ -42,6 +45,44 @@ fn a_unix_socket_is_served_and_has_no_addresses() {
     };
     assert_eq!((*tag, *remote_port, *local_port), (TAG + 10, 0, 0));
     assert_eq!((remote.as_str(), local.as_str()), ("", ""));
+}
+
+#[test]
+fn what_a_slow_reader_of_the_access_log_has_not_taken_is_not_forgotten() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let format = AccessFormat::compile("%(r)s").unwrap();
+    let access = AccessLog::open(&format!("fd://{}", writer.as_raw_fd()), format).unwrap();
+    drop(writer);
+    let mut engine = Engine::start(Setup { access: Some(access), ..Setup::default() }, echo());
+    // More than the pipe holds, each time.
+    let request = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(3_980));
+    let serve = |engine: &mut Engine| {
+        let mut client = Client::connect(engine);
+        (0..50).for_each(|_| drop(client.ask(engine, &request)));
+        drop(client);
+        engine
+            .until("the client has left", |engine| (engine.js.io.counters()[0] == 0).then_some(()));
+        std::thread::sleep(Duration::from_millis(300));
+    };
+    let (begin, begins) = channel();
+    let (take, taken) = channel();
+    std::thread::spawn(move || {
+        for (at, line) in BufReader::new(reader).lines().enumerate() {
+            if at % 50 == 0 {
+                begins.recv().unwrap();
+            }
+            take.send(line.unwrap()).unwrap();
+        }
+    });
+    let next = || taken.recv_timeout(Duration::from_secs(10)).ok();
+    let read = || (0..50).map_while(|_| next()).filter(|line| line.starts_with("GET /aa")).count();
+    serve(&mut engine);
+    begin.send(()).unwrap();
+    assert_eq!(read(), 50);
+    serve(&mut engine);
+    begin.send(()).unwrap();
+    drop(engine);
+    assert_eq!(read(), 50);
 }
 
 #[test]

@@ -49,6 +49,19 @@ fn a_request_that_is_declined_is_an_ordinary_one() {
 }
 
 #[test]
+fn a_client_that_has_ended_its_side_gets_the_answer_to_a_declined_request_with_a_body() {
+    let mut engine = Engine::new(echo());
+    let mut client = Client::connect(&engine);
+    client.send(
+        &mut engine,
+        "POST /up HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\nok",
+    );
+    client.half_close();
+    assert_eq!(client.response(&mut engine).text(), "POST /up\nok");
+    assert_eq!(client.end(&mut engine), End::Closed);
+}
+
+#[test]
 fn a_body_belongs_to_the_tunnel_once_it_is_one() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);

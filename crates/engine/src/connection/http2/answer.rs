@@ -16,6 +16,7 @@ pub(super) struct Handle(pub Rc<Exchange>);
 impl Answer for Handle {
     fn inform(&self, head: &ResponseHead<'_>) {
         let exchange = &self.0;
+        exchange.current.borrow_mut().informs(head.status);
         if !exchange.current.borrow().head_sent
             && let Some(response) = fields::interim(head.status, head.fields)
             && let Some(sending) = exchange.sending.borrow_mut().as_mut()
@@ -32,6 +33,7 @@ impl Answer for Handle {
         if std::mem::replace(&mut current.head_sent, true) {
             return;
         }
+        current.expects = false;
         current.status = head.status;
         current.no_body = head.flags.no_body();
         if let Some(log) = &mut current.log {

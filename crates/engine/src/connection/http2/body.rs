@@ -107,7 +107,7 @@ impl Exchange {
             }
             match body.poll_data(cx) {
                 Poll::Pending => {
-                    self.resume_input();
+                    self.resume_input(current);
                     break;
                 }
                 Poll::Ready(Some(Ok(data))) => {

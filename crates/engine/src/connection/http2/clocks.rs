@@ -8,7 +8,7 @@ use h2::Reason;
 use super::Session;
 use super::exchange::Exchange;
 use crate::connection::pace::Bounds;
-use crate::connection::{Connection, Shared, Turn};
+use crate::connection::{Connection, Current, Shared, Turn};
 use crate::guard::Refusal;
 use crate::limits::IDLE_DRAIN_TIME;
 
@@ -20,13 +20,13 @@ impl Exchange {
     }
 
     /// The client is asked for more of a body.
-    pub fn resume_input(&self) {
+    pub fn resume_input(&self, current: &Current) {
         let now = self.shared.ctx.now_ms();
         let mut pace = self.input.get();
-        if pace.is_off() {
-            pace.start(now, self.input_bounds());
-        } else {
+        if !pace.is_off() {
             pace.resume(now);
+        } else if current.owes_body() {
+            pace.start(now, self.input_bounds());
         }
         self.input.set(pace);
     }
