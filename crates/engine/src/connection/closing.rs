@@ -119,6 +119,10 @@ impl Shared {
     /// Begins the drain.
     pub fn drain(&self) {
         self.drain_tunnel();
+        if self.streams.get().is_some() {
+            // Its client is told at once.
+            self.wake();
+        }
         self.hasten();
     }
 

@@ -66,7 +66,6 @@ impl Connection {
         self.awaits_preface = false;
         let first = std::mem::take(&mut self.carry);
         let mut session = Session::new(&self.shared);
-        self.shared.wait_for_stream(u64::MAX, false);
         self.take_frames(&mut session, first.unread());
         self.http2 = Some(Box::new(session));
         true
@@ -93,29 +92,33 @@ impl Connection {
         }
         if shared.ctx.draining.get() && !session.is_leaving() {
             session.leave();
-            session.streams.all().iter().for_each(|exchange| exchange.drain());
-            session.flush();
+            session.streams.all().iter().for_each(Exchange::drain);
         }
-        let had_streams = !session.streams.is_empty();
-        session.flush();
+        let waited = session.streams.is_empty() && !session.is_opening();
+        let resets = session.flush();
         let was_full = self.is_full(session);
         let reads = match self.read_frames(session, cx) {
             Ok(reads) => reads,
             Err(turn) => return turn,
         };
-        loop {
-            match session.poll(cx) {
-                Poll::Ready(Some(incoming)) => self.begin_stream(session, incoming),
-                Poll::Ready(None) => {
-                    self.shared.abort_streams();
-                    return Turn::Flush;
-                }
-                Poll::Pending => break,
+        let mut is_open = self.poll_session(session, cx);
+        if is_open && !resets.is_empty() {
+            // Behind what they have said, as far as that could be sent.
+            for (exchange, reason) in resets {
+                exchange.cut(reason);
             }
+            is_open = self.poll_session(session, cx);
+        }
+        if !is_open {
+            self.shared.abort_streams();
+            return Turn::Flush;
+        }
+        if session.frames.take_acknowledged() {
+            session.streams.all().iter().for_each(Exchange::renew_window);
         }
         session.poll_streams(&shared);
         session.begin_waiting(&shared, || self.arrived());
-        if session.streams.is_empty() && had_streams {
+        if session.streams.is_empty() && !session.is_opening() && !waited {
             shared.wait_for_stream(session.head_until, session.is_leaving());
         }
         if self.send(cx).is_ready_error() {
@@ -125,6 +128,17 @@ impl Connection {
         let blocked = std::mem::take(&mut session.pipe.borrow_mut().blocked);
         let has_room_again = (was_full || blocked) && !self.is_full(session);
         if reads || has_room_again { Turn::Again } else { Turn::Wait }
+    }
+
+    /// Lets h2 work, and begins the streams that have come. Says whether the connection goes on.
+    fn poll_session(&mut self, session: &mut Session, cx: &mut Context<'_>) -> bool {
+        loop {
+            match session.poll(cx) {
+                Poll::Ready(Some(incoming)) => self.begin_stream(session, incoming),
+                Poll::Ready(None) => return false,
+                Poll::Pending => return true,
+            }
+        }
     }
 
     /// Reads for h2; says whether there may be more.

@@ -54,6 +54,7 @@ impl Connection {
             return Turn::Again;
         }
         if is_known && !self.carry.is_empty() && self.may_release() {
+            let begun = self.guard.begins_head();
             let mut carry = std::mem::take(&mut self.carry);
             let taken = match self.release(carry.unread()) {
                 Ok(taken) => taken,
@@ -63,6 +64,10 @@ impl Connection {
             self.carry = carry;
             if taken > 0 {
                 return self.after_release();
+            }
+            // No proxy has said anything: what has come is the client's, in whichever protocol.
+            if !begun && self.guard.begins_head() {
+                return Turn::Again;
             }
         }
         self.read(cx)

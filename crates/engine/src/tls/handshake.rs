@@ -17,7 +17,6 @@ use crate::connection::{self, Arrival};
 use crate::context::Context;
 use crate::executor::{self, Waiting};
 use crate::guard::Refusal;
-use crate::limits::IDLE_DRAIN_TIME;
 use crate::proxy::{self, Preface};
 use crate::rules::ProxyProtocol;
 use crate::sockets::Socket;
@@ -83,7 +82,7 @@ impl Handshakes {
 
     /// The worker ends: they get no longer than an idle connection does.
     pub fn drain(&self, ctx: &Context) {
-        let soon = ctx.deadline(IDLE_DRAIN_TIME);
+        let soon = ctx.deadline(ctx.idle_drain.get());
         for entry in self.queue.borrow().iter() {
             entry.until.set(entry.until.get().min(soon));
         }

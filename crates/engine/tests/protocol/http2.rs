@@ -13,6 +13,10 @@ use crate::harness::{
     frame, get, http2_client, post, silent, when_complete, with_client, with_http2,
 };
 
+const END_HEADERS: u8 = 4;
+/// Of settings.
+const ACK: u8 = 1;
+
 #[test]
 fn streams_are_answered_whichever_is_ready_first() {
     let mut engine = http2(silent());
@@ -166,31 +170,6 @@ fn a_client_that_resets_a_stream_aborts_its_request_and_no_other() {
 }
 
 #[test]
-fn an_answer_that_is_cut_is_a_reset() {
-    let mut engine = http2(when_complete(|js, received| {
-        js.head(received.request.id, 200, "", 0);
-        js.data(received.request.id, b"part");
-        js.reset(received.request.id);
-    }));
-    let address = engine.address;
-    let reason = with_client(&mut engine, move || {
-        http2_client(address, async |client| {
-            let mut client = client.ready().await.unwrap();
-            let response = client.send_request(get("/"), true).unwrap().0;
-            let failure = match response.await {
-                Ok(response) => match response.into_body().data().await {
-                    Some(Err(error)) => error,
-                    other => panic!("no reset: {other:?}"),
-                },
-                Err(error) => error,
-            };
-            failure.reason()
-        })
-    });
-    assert_eq!(reason, Some(Reason::INTERNAL_ERROR));
-}
-
-#[test]
 fn an_early_answer_comes_whole_and_the_rest_of_the_body_does_not_interest() {
     let mut engine = http2(Box::new(|js, event| {
         if let Event::Request(request) = event {
@@ -235,6 +214,47 @@ fn an_early_answer_may_take_long_once_the_body_has_come() {
         })
     });
     assert_eq!(body, pattern(200_000));
+}
+
+#[test]
+fn a_body_that_was_begun_under_the_usual_window_goes_on_under_a_smaller_one() {
+    let mut limits = with_http2(Limits::default());
+    limits.http2.window = 1_000;
+    let mut engine = Engine::with_limits(limits, echo());
+    let mut client = Client::connect(&engine);
+    // Less than what h2 tells of by itself, and more than the window that the client learns of behind it.
+    let head = frame(1, END_HEADERS, 1, &block(&[]));
+    client.send(&mut engine, [OPENING, &head, &frame(0, 0, 1, &pattern(16_000))].concat());
+    engine.request_to("/");
+    client.send(&mut engine, frame(4, ACK, 0, b""));
+    let update = frame(8, 0, 1, &[0, 0]);
+    let mut received = Vec::new();
+    engine.until("the window is opened", |_| {
+        received.append(&mut client.take());
+        received.windows(update.len() - 3).any(|seen| seen == &update[3..]).then_some(())
+    });
+}
+
+#[test]
+fn an_answer_that_is_cut_is_a_reset_behind_what_was_said() {
+    let mut engine = http2(Box::new(|js, event| {
+        if let Event::Request(request) = event {
+            js.head(request.id, 200, "", 0);
+            js.data(request.id, b"said");
+            js.reset(request.id);
+        }
+    }));
+    let address = engine.address;
+    let (said, reason) = with_client(&mut engine, move || {
+        http2_client(address, async |client| {
+            let mut client = client.ready().await.unwrap();
+            let (response, _) = client.send_request(get("/"), true).unwrap();
+            let mut body = response.await.unwrap().into_body();
+            let said = body.data().await.unwrap().unwrap();
+            (said, body.data().await.unwrap().unwrap_err().reason())
+        })
+    });
+    assert_eq!((&said[..], reason), (&b"said"[..], Some(Reason::INTERNAL_ERROR)));
 }
 
 #[test]
@@ -340,7 +360,7 @@ fn a_websocket_is_an_upgrade_for_the_application() {
     assert!(has("upgrade") && has("connection") && has("sec-websocket-key"));
     engine.js.tunnel(id, true);
     let switch = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Accept: x\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
+        Sec-WebSocket-Accept: ZicETiRVCZjrUwzmNEnaU18cW78=\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
     engine.js.data(id, [switch.as_bytes(), b"\x81\x04pong"].concat().as_slice());
     engine.event("ping", |event| match event {
         Event::Data(of, bytes) => (*of == id && &bytes[..] == b"ping").then_some(()),

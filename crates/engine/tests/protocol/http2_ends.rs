@@ -1,12 +1,12 @@
 //! What begins and ends a connection of HTTP/2, and what ends some of its streams for the sake of others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use h2::ext::Protocol;
 use http::Request;
 use monoceros_engine::addresses::AddressList;
-use monoceros_engine::limits::{IDLE_DRAIN_TIME, Limits};
+use monoceros_engine::limits::{Cleartext, IDLE_DRAIN_TIME, Limits};
 use monoceros_engine::rules::ProxyProtocol;
 
 use crate::harness::{
@@ -19,6 +19,8 @@ const END_HEADERS: u8 = 4;
 /// Close, 1012.
 const RESTART: &[u8] = &[0x88, 2, 3, 0xf4];
 const PIECE: usize = 60_000;
+/// Bytes of a client's preface.
+const PREFACE: usize = 24;
 
 #[test]
 fn so_many_requests_are_answered_on_a_connection_and_then_it_ends() {
@@ -51,12 +53,15 @@ fn a_drain_closes_a_websocket_of_a_stream() {
             let mut request = Request::connect("http://x/chat").body(()).unwrap();
             request.extensions_mut().insert(Protocol::from_static("websocket"));
             let (response, mut stream) = client.send_request(request, false).unwrap();
-            let response = response.await.unwrap();
-            let received = tokio::spawn(async { Answer::read(response).await.body });
+            let mut body = response.await.unwrap().into_body();
+            let mut received = Vec::new();
+            while !received.ends_with(RESTART) {
+                received.extend_from_slice(&body.data().await.unwrap().unwrap());
+            }
             // As a client does that is told to go: it closes, too.
-            tokio::time::sleep(Duration::from_millis(500)).await;
             stream.send_data(Bytes::from_static(&[0x88, 0x80, 1, 2, 3, 4]), true).unwrap();
-            received.await.unwrap()
+            while body.data().await.is_some_and(|piece| piece.unwrap().is_empty()) {}
+            received
         })
     });
     let hello = engine.request_to("/hello");
@@ -69,7 +74,9 @@ fn a_drain_closes_a_websocket_of_a_stream() {
     engine.js.wake();
     engine.settle();
     engine.js.io.drain(IDLE_DRAIN_TIME);
+    let begun = Instant::now();
     engine.event("its end", |event| (*event == Event::End(id, String::new())).then_some(()));
+    assert!(begun.elapsed() < IDLE_DRAIN_TIME / 2, "it is told at once");
     engine.js.end(id, false);
     engine.until("the client ends", |_| client.is_finished().then_some(()));
     assert_eq!(client.join().unwrap(), [b"\x82\x02ab", RESTART].concat());
@@ -96,6 +103,44 @@ fn what_a_proxy_tells_stands_before_the_preface() {
         });
         assert_eq!(remote, ("192.0.2.7".to_owned(), 4660));
         engine.request_to("/");
+    }
+}
+
+#[test]
+fn a_client_of_which_no_proxy_has_told_is_served_in_both_protocols() {
+    let mut limits = with_http2(Limits::default());
+    limits.rules.proxy_protocol = ProxyProtocol::Auto;
+    limits.rules.proxies = AddressList::parse("127.0.0.1").unwrap();
+    let head = frame(1, END_STREAM | END_HEADERS, 1, &block(&[]));
+    for all in [[OPENING, &head].concat(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()] {
+        for step in [1, 20, all.len()] {
+            let mut engine = Engine::with_limits(limits.clone(), echo());
+            let mut client = Client::connect(&engine);
+            for piece in all.chunks(step) {
+                client.send(&mut engine, piece);
+            }
+            engine.request_to("/");
+        }
+    }
+}
+
+#[test]
+fn a_preface_that_does_not_come_whole_is_not_waited_for() {
+    for length in [1, PREFACE - 1] {
+        let mut limits = with_http2(Limits::default());
+        limits.http2.cleartext = Cleartext::Alone;
+        limits.header = Duration::from_millis(300);
+        let mut engine = Engine::with_limits(limits.clone(), silent());
+        let mut client = Client::connect(&engine);
+        client.send(&mut engine, &OPENING[..length]);
+        client.rest(&mut engine);
+        limits.header = Duration::from_secs(60);
+        let mut engine = Engine::with_limits(limits, silent());
+        let mut client = Client::connect(&engine);
+        client.send(&mut engine, &OPENING[..length]);
+        engine.until("it is connected", |engine| (engine.js.io.counters()[0] == 1).then_some(()));
+        engine.js.io.drain(Duration::from_millis(300));
+        client.rest(&mut engine);
     }
 }
 

@@ -94,6 +94,14 @@ impl Exchange {
         Ok(())
     }
 
+    /// Our settings hold from now on. h2 takes a smaller window off those of the open streams, and would tell of what
+    /// they lack only with the next byte that is read of them: it is asked to look.
+    pub fn renew_window(self: &Rc<Self>) {
+        if let Some(body) = self.receiving.borrow_mut().as_mut() {
+            let _ = body.flow_control().release_capacity(0);
+        }
+    }
+
     fn read(&self, current: &mut Current) -> Look {
         let mut receiving = self.receiving.borrow_mut();
         let cx = &mut Context::from_waker(&self.waker);

@@ -10,7 +10,6 @@ use super::exchange::Exchange;
 use crate::connection::pace::Bounds;
 use crate::connection::{Connection, Current, Shared, Turn};
 use crate::guard::Refusal;
-use crate::limits::IDLE_DRAIN_TIME;
 
 impl Exchange {
     pub fn pause_input(&self) {
@@ -121,7 +120,7 @@ impl Shared {
     pub(super) fn wait_for_stream(&self, head_until: u64, is_leaving: bool) {
         let limits = self.limits();
         let idle = if is_leaving || self.ctx.draining.get() {
-            IDLE_DRAIN_TIME.min(limits.keepalive)
+            self.ctx.idle_drain.get().min(limits.keepalive)
         } else {
             limits.keepalive + limits.keepalive_grace
         };
@@ -138,6 +137,9 @@ impl Connection {
             Err(turn) => return turn,
         };
         let shared = self.shared.clone();
+        if session.is_opening() && shared.waits_until.get() <= now {
+            return Some(Turn::Gone);
+        }
         let streams = session.streams.clone();
         let had_streams = !streams.is_empty();
         let mut one_stands = false;
@@ -159,7 +161,7 @@ impl Connection {
                 session.end(Reason::NO_ERROR);
             } else {
                 session.leave();
-                shared.wait(IDLE_DRAIN_TIME);
+                shared.wait(shared.ctx.idle_drain.get());
             }
         }
         self.arm_http2(session, now);

@@ -155,19 +155,21 @@ impl Exchange {
         self.shared.touch();
     }
 
-    /// Gives what JavaScript has said to h2.
-    pub fn flush(&self) {
+    /// Gives what JavaScript has said to h2. Returns why it is to be reset behind that, if it is.
+    pub fn flush(&self) -> Option<Reason> {
         self.dirty.set(false);
-        if let Some(reason) = self.reset.take() {
-            return self.cut(reason);
-        }
         if self.send().is_err() {
             // The client has reset it, or the connection is gone.
-            return self.close(true);
+            self.close(true);
+            return None;
         }
-        self.weigh(&self.current.borrow());
-        self.poll_body();
-        self.finish();
+        let reset = self.reset.take();
+        if reset.is_none() {
+            self.weigh(&self.current.borrow());
+            self.poll_body();
+            self.finish();
+        }
+        reset
     }
 
     fn send(&self) -> Result<(), h2::Error> {

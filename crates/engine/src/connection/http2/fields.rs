@@ -52,7 +52,7 @@ pub(super) fn read(lines: &[u8], fields: &mut HeaderMap) {
 }
 
 fn is_of_connection(name: &HeaderName) -> bool {
-    const OTHERS: [&str; 3] = ["keep-alive", "proxy-connection", "http2-settings"];
+    const OTHERS: [&str; 4] = ["keep-alive", "proxy-connection", "http2-settings", "te"];
     [CONNECTION, TRANSFER_ENCODING, UPGRADE].contains(name) || OTHERS.contains(&name.as_str())
 }
 

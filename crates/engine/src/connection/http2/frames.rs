@@ -15,6 +15,8 @@ pub(super) struct Frames {
     preface: usize,
     /// A block of header fields has begun and not ended: no other frame may stand before its end.
     in_block: bool,
+    /// The client has taken our settings over since this was asked last.
+    acknowledged: bool,
     increment: u32,
     idle: Bucket,
     resets: Bucket,
@@ -58,6 +60,11 @@ impl Frames {
         self.resets.count(now, limits.resets)
     }
 
+    /// Whether our settings have been acknowledged since this was asked last.
+    pub fn take_acknowledged(&mut self) -> bool {
+        std::mem::take(&mut self.acknowledged)
+    }
+
     /// Whether a block of header fields has come in part.
     pub fn is_within_block(&self) -> bool {
         self.in_block || (self.payload > 0 && matches!(self.head[3], HEADERS | CONTINUATION))
@@ -89,6 +96,7 @@ impl Frames {
         let (kind, flags) = (self.head[3], self.head[4]);
         let is_empty = self.payload == 0;
         self.increment = 0;
+        self.acknowledged |= kind == SETTINGS && flags & ACK != 0;
         let brings_nothing = match kind {
             DATA => is_empty && flags & END_STREAM == 0,
             HEADERS | CONTINUATION => {
@@ -133,8 +141,10 @@ pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
 const WINDOW_UPDATE: u8 = 8;
 const CONTINUATION: u8 = 9;
+const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 /// Clients give back windows by kilobytes.

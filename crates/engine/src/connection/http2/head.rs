@@ -2,7 +2,7 @@
 //! alike.
 
 use h2::ext::Protocol;
-use http::header::{CONTENT_LENGTH, COOKIE, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
@@ -41,7 +41,7 @@ pub(super) fn write(
     host(parts, authority, out)?;
     fields(&parts.headers, out)?;
     if let Some(protocol) = protocol {
-        upgrade(protocol, out)?;
+        upgrade(protocol, &parts.headers, out)?;
     } else if !is_ended && !is_connect && !parts.headers.contains_key(CONTENT_LENGTH) {
         // Frameworks look for a body by this field where there is no length.
         field(b"transfer-encoding", b"chunked", out)?;
@@ -78,6 +78,7 @@ fn fields(headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Refusal> {
             // RFC 9113 section 8.2.3: one field may have been sent as several, and is one again for HTTP/1.1.
             if !std::mem::replace(&mut has_cookie, true) {
                 let values = headers.get_all(COOKIE).iter().map(|value| value.as_bytes());
+                let values = values.filter(|value| !value.is_empty());
                 field(b"cookie", &values.collect::<Vec<_>>().join(&b"; "[..]), out)?;
             }
         } else if name != HOST {
@@ -100,12 +101,14 @@ fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What a handshake of HTTP/1.1 has and that of RFC 8441 has not. A key is made up: the answer to it is not sent.
-fn upgrade(protocol: &Protocol, out: &mut Vec<u8>) -> Result<(), Refusal> {
+/// What a handshake of HTTP/1.1 has and that of RFC 8441 has not. A key is made up where a proxy has not passed one on, and
+/// the answer to it is not sent.
+fn upgrade(protocol: &Protocol, headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Refusal> {
     field(b"connection", b"Upgrade", out)?;
     field(b"upgrade", protocol.as_str().as_bytes(), out)?;
-    if protocol.as_str().eq_ignore_ascii_case("websocket") {
-        field(b"sec-websocket-key", b"bW9ub2Nlcm9zLWh0dHAvMg==", out)?;
+    let has_key = headers.contains_key(SEC_WEBSOCKET_KEY);
+    if protocol.as_str().eq_ignore_ascii_case("websocket") && !has_key {
+        field(b"sec-websocket-key", MADE_UP_KEY, out)?;
     }
     Ok(())
 }
@@ -117,6 +120,10 @@ pub(super) fn trailer_lines(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
     // Which `fields` leaves out.
     if headers.contains_key(HOST) { Err(Refusal::BadTrailer) } else { Ok(lines) }
 }
+
+/// The key of a WebSocket that came without, and what every server answers it with (RFC 6455 section 4.2.2).
+const MADE_UP_KEY: &[u8] = b"bW9ub2Nlcm9zLWh0dHAvMg==";
+pub(super) const MADE_UP_ACCEPT: &str = "ZicETiRVCZjrUwzmNEnaU18cW78=";
 
 #[cfg(test)]
 mod tests;

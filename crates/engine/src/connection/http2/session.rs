@@ -10,6 +10,7 @@ use h2::server::{self, Handshake, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
 
+use super::exchange::Exchange;
 use super::frames::Frames;
 use super::piece::Piece;
 use super::streams::Streams;
@@ -107,11 +108,15 @@ impl Session {
         self.head_until = u64::MAX;
     }
 
-    /// Gives what JavaScript has said to h2.
-    pub fn flush(&self) {
+    /// Gives what JavaScript has said to h2, and returns the streams that are to be reset behind it.
+    pub(super) fn flush(&self) -> Vec<(Rc<Exchange>, Reason)> {
+        let mut resets = Vec::new();
         for exchange in self.streams.take_dirty() {
-            exchange.flush();
+            if let Some(reason) = exchange.flush() {
+                resets.push((exchange, reason));
+            }
         }
+        resets
     }
 
     /// Looks at the streams that h2 has woken.

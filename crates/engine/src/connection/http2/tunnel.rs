@@ -1,8 +1,13 @@
 //! A stream that has left HTTP: CONNECT (RFC 9113 section 8.5), and what HTTP/1 does by an upgrade (RFC 8441). The
 //! application answers with the head of HTTP/1.1, as there.
 
+use std::rc::Rc;
+
+use http::header::SEC_WEBSOCKET_ACCEPT;
+
 use super::exchange::{Exchange, Sending};
 use super::fields;
+use super::head::MADE_UP_ACCEPT;
 use crate::connection::Current;
 use crate::connection::tunnel::{Answered, Said, Tunnel};
 use crate::connection::websocket::{Frames, RESTART};
@@ -40,14 +45,15 @@ impl Exchange {
         let head = std::mem::take(head);
         let answered = Answered::read(&head[..end.unwrap_or(0)]);
         let is_switch = answered.status == 101;
-        // RFC 8441 section 5.1: 200 is what 101 is on HTTP/1.1, and the made-up key has no answer.
+        // RFC 8441 section 5.1: 200 is what 101 is on HTTP/1.1, and a made-up key has no answer.
         let status = if is_switch { 200 } else { answered.status };
         let Some(mut response) = fields::interim(status, answered.fields) else {
             self.reset.set(Some(h2::Reason::INTERNAL_ERROR));
             return;
         };
-        if is_switch {
-            response.headers_mut().remove("sec-websocket-accept");
+        let accepts = response.headers().get(SEC_WEBSOCKET_ACCEPT);
+        if is_switch && accepts.is_some_and(|accept| accept == MADE_UP_ACCEPT) {
+            response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
         }
         sending.head = Some(response);
         tunnel.said =
@@ -66,7 +72,7 @@ impl Exchange {
     }
 
     /// The worker drains: a WebSocket is closed with a frame of the engine's own (RFC 6455 section 7.4).
-    pub fn drain(&self) {
+    pub fn drain(self: &Rc<Self>) {
         let mut current = self.current.borrow_mut();
         let mut sending = self.sending.borrow_mut();
         let (Some(tunnel), Some(sending)) = (&mut current.tunnel, sending.as_mut()) else { return };
@@ -74,6 +80,7 @@ impl Exchange {
         if let Said::WebSocket(_) = tunnel.said {
             self.leave_soon();
             add(&mut current, sending, b"");
+            self.note();
         }
     }
 

@@ -1,7 +1,7 @@
 //! Requests of HTTP/2 and what becomes of them.
 
 use h2::ext::Protocol;
-use http::Request;
+use http::{HeaderValue, Request};
 
 use super::*;
 
@@ -21,7 +21,7 @@ fn written(parts: &Parts, is_ended: bool) -> Result<String, Refusal> {
 
 #[test]
 fn a_request_is_written_as_http_1_has_it() {
-    let fields = [("cookie", "a=1"), ("accept", "*/*"), ("cookie", "b=2")];
+    let fields = [("cookie", "a=1"), ("accept", "*/*"), ("cookie", ""), ("cookie", "b=2")];
     assert_eq!(
         written(&parts("GET", "https://a.example:8443/x?y=z", &fields), true).unwrap(),
         "GET /x?y=z HTTP/1.1\r\nhost: a.example:8443\r\ncookie: a=1; b=2\r\naccept: */*\r\n\r\n"
@@ -69,6 +69,11 @@ fn an_extended_connect_is_an_upgrade_for_the_application() {
     assert!(text.starts_with("GET /chat HTTP/1.1\r\nhost: a\r\nsec-websocket-version: 13\r\n"));
     assert!(text.contains("\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: "));
     assert!(!text.contains("transfer-encoding"));
+    // A proxy may have passed the client's own on.
+    parts.headers.insert("sec-websocket-key", HeaderValue::from_static("own"));
+    let text = written(&parts, false).unwrap();
+    assert_eq!(text.matches("sec-websocket-key: ").count(), 1, "{text}");
+    assert!(text.contains("sec-websocket-key: own\r\n"));
 }
 
 #[test]
