@@ -64,8 +64,9 @@ pub fn check(input: &[u8]) {
 fn expected(fields: &[(&str, &[u8])], trusted: &AddressList) -> Option<SocketAddr> {
     let values = fields.iter().filter(|(name, _)| *name == "X-Forwarded-For");
     let mut client = None;
-    for item in values.flat_map(|(_, value)| value.split(|&byte| byte == b',')) {
-        let address = std::str::from_utf8(item.trim_ascii()).ok().and_then(node);
+    let items = values.flat_map(|(_, value)| value.split(|&byte| byte == b','));
+    for item in items.map(<[u8]>::trim_ascii).filter(|item| !item.is_empty()) {
+        let address = std::str::from_utf8(item).ok().and_then(node);
         client = match (address, client) {
             (None, _) => None,
             // Behind a client only trusted proxies may have added themselves.

@@ -152,7 +152,7 @@ fn x_forwarded(rules: &Rules, input: &[u8], head: &Head) -> Result<Client, Refus
     Ok(client)
 }
 
-/// The items of the lists of a name, from right to left.
+/// The items of the lists of a name, from right to left; empty ones count for nothing (RFC 9110 section 5.6.1.2).
 fn items<'a>(input: &'a [u8], head: &'a Head, name: &'a [u8]) -> impl Iterator<Item = Span> + 'a {
     let fields = head.fields.iter().rev();
     let named = fields.filter(move |(field, _)| field.of(input).eq_ignore_ascii_case(name));
@@ -166,6 +166,7 @@ fn items<'a>(input: &'a [u8], head: &'a Head, name: &'a [u8]) -> impl Iterator<I
             let start = comma.map_or(from, |at| from + at + 1);
             Some(trimmed(input, start..until))
         })
+        .filter(|item| !item.is_empty())
     })
 }
 
@@ -216,11 +217,13 @@ struct Element {
 fn parse(input: &[u8], value: Span, elements: &mut Vec<Element>) -> Result<(), Refusal> {
     let (mut at, end) = (value.start as usize, value.end as usize);
     let mut element = Element::default();
+    let mut has_pairs = false;
     loop {
         at = skip_space(input, at, end);
         let name = at;
         at += input[at..end].iter().take_while(|&&byte| crate::guard::is_token(byte)).count();
         if at > name {
+            has_pairs = true;
             let name = &input[name..at];
             if at == end || input[at] != b'=' {
                 return Err(Refusal::BadForwarding);
@@ -246,10 +249,12 @@ fn parse(input: &[u8], value: Span, elements: &mut Vec<Element>) -> Result<(), R
                 if elements.len() == MAX_HOPS {
                     return Err(Refusal::BadForwarding);
                 }
-                elements.push(std::mem::take(&mut element));
+                let element = std::mem::take(&mut element);
+                // An empty one counts for nothing (RFC 9110 section 5.6.1.2).
+                elements.extend(std::mem::take(&mut has_pairs).then_some(element));
             }
             None => {
-                elements.push(element);
+                elements.extend(has_pairs.then_some(element));
                 return Ok(());
             }
             Some(_) => return Err(Refusal::BadForwarding),

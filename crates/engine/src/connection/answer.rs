@@ -12,7 +12,8 @@ impl Answer for Shared {
     fn inform(&self, head: &ResponseHead<'_>) {
         self.with_current(|current| {
             current.informs(head.status);
-            if !current.head_sent {
+            // RFC 9110 section 15.2: none to a client of HTTP/1.0.
+            if !current.head_sent && current.takes_interim {
                 self.out
                     .borrow_mut()
                     .append(|out| encoder::inform(out, head.status, head.reason, head.fields));

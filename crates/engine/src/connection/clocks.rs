@@ -168,8 +168,9 @@ impl Connection {
         self.arm_head();
     }
 
+    /// Empty lines may stand before a head, and none need follow (RFC 9112 section 2.2).
     pub(super) fn in_head(&self) -> bool {
-        !self.carry.is_empty()
+        !self.carry.unread().iter().all(|byte| matches!(byte, b'\r' | b'\n'))
     }
 
     /// The request in hand has begun to be read; a body that is still to come needs a clock, and so does an answer before

@@ -45,6 +45,8 @@ pub(super) struct Current {
     pub(super) discard_until: u64,
     /// What the framing says of the body's length.
     pub(super) framing: Framing,
+    /// The client understands interim answers.
+    pub(super) takes_interim: bool,
     pub(super) status: u16,
     pub(super) head_sent: bool,
     pub(super) chunked: bool,
@@ -142,6 +144,7 @@ impl Current {
             discarded: 0,
             discard_until: u64::MAX,
             framing: head.framing,
+            takes_interim: head.minor == 1,
             status: 0,
             head_sent: false,
             chunked: false,

@@ -302,7 +302,7 @@ impl Facts {
             }
             6 if name.eq_ignore_ascii_case(b"accept") => self.accept = Some(span),
             6 if name.eq_ignore_ascii_case(b"expect") => self.expect = true,
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade |= !value.is_empty(),
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 for option in value.split(|&byte| byte == b',') {
                     let option = option.trim_ascii();
