@@ -238,6 +238,7 @@ export const ERRORS = {
     page: 'deploy.md',
     text: (setting: string, name: string) =>
       `${setting} must be the name or number of one that the system knows, got "${name}".`,
+    advice: 'A number that the system does not know as a user needs `group` beside it.',
   },
   ERR_USER: {
     exit: 1,

@@ -5,7 +5,15 @@ import { join } from 'node:path'
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
-import { appSource, ENGINES, get, serveArgs, startProgram, until } from './program.ts'
+import {
+  appSource,
+  ENGINES,
+  get,
+  serveArgs,
+  startProgram,
+  until,
+  WITHOUT_ADDON,
+} from './program.ts'
 
 const isRoot = process.getuid?.() === 0 && process.platform === 'linux'
 const testRoot = isRoot ? test.serial : test.serial.skip
@@ -15,6 +23,17 @@ const WHO = `module.exports = (req, res) => res.end(JSON.stringify({
 const NOBODY = idsOf('nobody')
 
 for (const engine of ENGINES) {
+  testRoot(`${engine}: a user by number has the group that is the user's own`, async (t) => {
+    const program = startProgram(t, {
+      files: { 'app.cjs': WHO },
+      args: serveArgs(engine, '-w', '1', '-u', String(NOBODY.uid)),
+    })
+    chmodSync(program.directory, 0o755)
+    await program.ready(1)
+    const { uid, gid, groups } = JSON.parse((await program.get()).body)
+    t.deepEqual([uid, gid, groups], [NOBODY.uid, NOBODY.gid, [NOBODY.gid]])
+  })
+
   testRoot(`${engine}: workers are the user and have none of the groups of root`, async (t) => {
     const program = startProgram(t, {
       files: { 'app.cjs': WHO },
@@ -54,6 +73,33 @@ testRoot('numbers and a group of its own are taken, and all groups of the user',
   const { uid, gid, groups } = JSON.parse((await program.get()).body)
   t.deepEqual([uid, gid], [NOBODY.uid, 12345])
   t.false(groups.includes(0))
+})
+
+testRoot('a number that the system does not know needs a group beside it', async (t) => {
+  const options = (...more: string[]) => ({
+    files: { 'app.cjs': WHO },
+    args: serveArgs('auto', '-w', '1', '-u', '54321', ...more),
+  })
+  const refused = startProgram(t, options())
+  t.is(await refused.exited, 1)
+  await refused.line(/user must be the name or number of one that the system knows, got "54321"/)
+  const program = startProgram(t, options('-g', '12345'))
+  chmodSync(program.directory, 0o755)
+  await program.ready(1)
+  const { uid, gid, groups } = JSON.parse((await program.get()).body)
+  t.deepEqual([uid, gid, groups], [54321, 12345, [12345]])
+})
+
+testRoot("without the addon a number is looked up in the system's own file", async (t) => {
+  const program = startProgram(t, {
+    files: { ...WITHOUT_ADDON.files, 'app.cjs': WHO },
+    env: WITHOUT_ADDON.env,
+    args: serveArgs('node', '-w', '1', '-u', String(NOBODY.uid)),
+  })
+  chmodSync(program.directory, 0o755)
+  await program.ready(1)
+  const { uid, gid } = JSON.parse((await program.get()).body)
+  t.deepEqual([uid, gid], [NOBODY.uid, NOBODY.gid])
 })
 
 test.serial(

@@ -175,6 +175,14 @@ pub fn user_ids(name: String) -> napi::Result<Option<UserIds>, String> {
     Ok(found.map(|(uid, gid)| UserIds { uid, gid }))
 }
 
+/// Finds a user by number.
+#[napi(catch_unwind)]
+pub fn user_ids_of(uid: u32) -> napi::Result<Option<UserIds>, String> {
+    let found = users::user_numbered(uid)
+        .map_err(|error| system_error("getpwuid", &uid.to_string(), &error))?;
+    Ok(found.map(|(uid, gid)| UserIds { uid, gid }))
+}
+
 /// Finds a group by name.
 #[napi(catch_unwind)]
 pub fn group_id(name: String) -> napi::Result<Option<u32>, String> {

@@ -413,6 +413,9 @@ export interface UserIds {
   gid: number
 }
 
+/** Finds a user by number. */
+export declare function userIdsOf(uid: number): UserIds | null
+
 /** The version of the package that the binary was built for. */
 export declare function version(): string
 

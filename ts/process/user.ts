@@ -20,12 +20,19 @@ export interface UserSettings {
 }
 
 const UNCHANGED = -1
+/** The largest id: to the system, all bits set is "unchanged". */
+const MAX_ID = 0xffff_fffe
 
 /** The ids that the settings name, or undefined when they name none; an unknown name is an error. */
 export function ownerOf({ user, group }: UserSettings): Owner | undefined {
   if (user === null && group === null) return undefined
-  const ids = user === null ? { uid: UNCHANGED, gid: UNCHANGED } : userIds(user)
-  return { uid: ids.uid, gid: group === null ? ids.gid : groupId(group) }
+  const gid = group === null ? undefined : groupId(group)
+  if (user === null) return { uid: UNCHANGED, gid: gid ?? UNCHANGED }
+  // A number needs no entry in the system's database where the group does not come from there.
+  const uid = numberOf(user)
+  if (uid !== undefined && gid !== undefined) return { uid, gid }
+  const ids = userIds(user)
+  return { uid: ids.uid, gid: gid ?? ids.gid }
 }
 
 /** Makes this process the user's; for good. */
@@ -69,17 +76,31 @@ export function prepareFile(path: string, owner: Owner | undefined): void {
 
 // The user's own group comes with the user, as systemd has it: with Gunicorn the workers keep the group of root.
 function userIds(user: string): Owner {
-  if (/^\d+$/.test(user)) return { uid: Number(user), gid: UNCHANGED }
-  const ids = native === null ? fromPasswd(user) : native.userIds(user)
+  const uid = numberOf(user)
+  const ids = uid === undefined ? idsByName(user) : idsByNumber(uid)
   if (ids === null || ids === undefined) throw monocerosError('ERR_USER_UNKNOWN', 'user', user)
   return ids
 }
 
+function idsByName(user: string): Owner | null | undefined {
+  return native === null ? fromPasswd(([name]) => name === user) : native.userIds(user)
+}
+
+function idsByNumber(uid: number): Owner | null | undefined {
+  if (native !== null) return native.userIdsOf(uid)
+  return fromPasswd((entry) => entry[2] === String(uid))
+}
+
 function groupId(group: string): number {
-  if (/^\d+$/.test(group)) return Number(group)
+  const number = numberOf(group)
+  if (number !== undefined) return number
   const gid = native === null ? fromGroups(group) : native.groupId(group)
   if (gid === undefined || gid === null) throw monocerosError('ERR_USER_UNKNOWN', 'group', group)
   return gid
+}
+
+function numberOf(text: string): number | undefined {
+  return /^\d+$/.test(text) && Number(text) <= MAX_ID ? Number(text) : undefined
 }
 
 // Missing in the types. initgroups(3) wants a name; Node finds it for a number.
@@ -91,17 +112,17 @@ function initgroups(user: string, gid: number): void {
 }
 
 // Without the addon: the system's own files, not LDAP and its like.
-function fromPasswd(name: string): Owner | undefined {
-  const [, , uid, gid] = entryOf('/etc/passwd', name) ?? []
+function fromPasswd(isWanted: (entry: string[]) => boolean): Owner | undefined {
+  const [, , uid, gid] = entryOf('/etc/passwd', isWanted) ?? []
   return uid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) }
 }
 
-function fromGroups(name: string): number | undefined {
-  const gid = entryOf('/etc/group', name)?.[2]
+function fromGroups(group: string): number | undefined {
+  const gid = entryOf('/etc/group', ([name]) => name === group)?.[2]
   return gid === undefined ? undefined : Number(gid)
 }
 
-function entryOf(path: string, name: string): string[] | undefined {
+function entryOf(path: string, isWanted: (entry: string[]) => boolean): string[] | undefined {
   const lines = readFileSync(path, 'utf8').split('\n')
-  return lines.find((line) => line.startsWith(`${name}:`))?.split(':')
+  return lines.map((line) => line.split(':')).find(isWanted)
 }

@@ -1,4 +1,4 @@
-//! Users and groups by name, as the system's own database has them (files, LDAP and whatever else is configured).
+//! Users and groups, as the system's own database has them (files, LDAP and whatever else is configured).
 
 use std::ffi::{CString, c_char};
 use std::{io, mem, ptr};
@@ -6,14 +6,28 @@ use std::{io, mem, ptr};
 /// The ids of a user and of the user's own group; `None` when there is no such user.
 pub(super) fn user(name: &str) -> io::Result<Option<(u32, u32)>> {
     let name = CString::new(name)?;
+    ids(|entry, (text, len), found| {
+        // SAFETY: a C string, and memory for the answer that lives through the call.
+        unsafe { libc::getpwnam_r(name.as_ptr(), entry, text, len, found) }
+    })
+}
+
+/// The same of the user that has this number.
+pub(super) fn user_numbered(uid: u32) -> io::Result<Option<(u32, u32)>> {
+    ids(|entry, (text, len), found| {
+        // SAFETY: memory for the answer that lives through the call.
+        unsafe { libc::getpwuid_r(uid, entry, text, len, found) }
+    })
+}
+
+fn ids(
+    mut ask: impl FnMut(*mut libc::passwd, (*mut c_char, usize), *mut *mut libc::passwd) -> i32,
+) -> io::Result<Option<(u32, u32)>> {
     look_up(|buffer| {
         // SAFETY: all zeroes is a valid passwd: numbers and null pointers.
         let mut entry: libc::passwd = unsafe { mem::zeroed() };
         let mut found = ptr::null_mut();
-        let (text, len) = (buffer.as_mut_ptr(), buffer.len());
-        // SAFETY: a C string, and memory for the answer that lives through the call.
-        let status =
-            unsafe { libc::getpwnam_r(name.as_ptr(), &raw mut entry, text, len, &raw mut found) };
+        let status = ask(&raw mut entry, (buffer.as_mut_ptr(), buffer.len()), &raw mut found);
         (status, (!found.is_null()).then_some((entry.pw_uid, entry.pw_gid)))
     })
 }
