@@ -1,5 +1,5 @@
 // Config files of every format, and that a reload sees their changes.
-import { writeFileSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
 import test, { type ExecutionContext } from 'ava'
@@ -37,6 +37,27 @@ for (const [name, text] of Object.entries(FORMATS)) {
     t.is((await resolve(t, cwd, argv)).values.workers, 4)
   })
 }
+
+test('a byte order mark before JSON is passed over', async (t) => {
+  const cwd = directoryWith(t, {
+    'monoceros.config.json': '\uFEFF{"workers": 3, "logconfig_json": "log.json"}',
+    'log.json': '\uFEFF{"loglevel": "debug"}',
+  })
+  const { values } = await resolve(t, cwd)
+  t.is(values.workers, 3)
+  t.is(values.loglevel, 'debug')
+})
+
+test('an error says its line, whatever the directory is called', async (t) => {
+  const cwd = join(directoryWith(t), 'sp ace ünï#%41')
+  mkdirSync(cwd)
+  for (const extension of ['mjs', 'cjs']) {
+    const name = `settings.${extension}`
+    writeFileSync(join(cwd, name), '\n\nthrow new Error("no luck")')
+    const error = await t.throwsAsync(resolve(t, cwd, ['-c', name]))
+    t.regex(error.message, /no luck \(line 3\)$/)
+  }
+})
 
 test('TypeScript with import and export is loaded in a package of CommonJS too', async (t) => {
   const cwd = directoryWith(t, {

@@ -1,4 +1,6 @@
 // What must hold for every row of the table.
+import { readFileSync } from 'node:fs'
+
 import test from 'ava'
 
 import {
@@ -131,6 +133,20 @@ test('every default is a value that its own kind accepts', (t) => {
     const parsed = row.kind.schema.safeParse(row.default)
     t.true(parsed.success, name)
     t.deepEqual(parsed.data, row.default, name)
+  }
+})
+
+test('no number is larger than what the addon takes', (t) => {
+  const declared = ['settings', 'protocols'].map((name) =>
+    readFileSync(new URL(`../../crates/node/${name}.rs`, import.meta.url), 'utf8'),
+  )
+  const fields = declared.join('').matchAll(/pub (\w+): (?:Option<)?u32/g)
+  const names = [...fields].flatMap(([, field]) => [field, `http2_${field}`])
+  const rows = ROWS.filter(([name]) => names.includes(name))
+  t.true(rows.length > 10)
+  for (const [name, row] of rows) {
+    const parsed = row.kind.schema.safeParse(2 ** 32)
+    t.true(!parsed.success || Number(parsed.data) < 2 ** 32, name)
   }
 })
 

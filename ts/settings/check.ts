@@ -1,7 +1,7 @@
 /**
  * One given value against its row: converted, checked, or refused with a message that says what to do.
  */
-import { isDeepStrictEqual } from 'node:util'
+import { inspect, isDeepStrictEqual } from 'node:util'
 
 import { monocerosError } from '../errors.ts'
 import type { Kind } from './kinds.ts'
@@ -92,8 +92,19 @@ function badValue(given: Given, kind: Kind, candidate: unknown): Error {
 
 function shown(value: unknown): string {
   if (typeof value === 'function') return 'a function'
-  const text = JSON.stringify(value) ?? String(value)
+  const text = jsonOf(value) ?? inspect(value, { breakLength: Number.POSITIVE_INFINITY })
   return text.length > LONGEST_VALUE ? `${text.slice(0, LONGEST_VALUE)}...` : text
+}
+
+// JSON makes null of NaN and Infinity, and throws at a bigint and at what a getter throws.
+function jsonOf(value: unknown): string | undefined {
+  if (typeof value === 'number') return undefined
+  try {
+    return JSON.stringify(value)
+  } catch {
+    // What is no JSON is shown as it is.
+    return undefined
+  }
 }
 
 function isOneOf(word: string, words: readonly string[]): boolean {

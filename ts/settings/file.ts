@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { extname, join, relative, resolve } from 'node:path'
 
-import { monocerosError } from '../errors.ts'
+import { MonocerosError, monocerosError } from '../errors.ts'
 import { oneOf } from './kinds.ts'
 import type { Given, Layer } from './layer.ts'
 import { explainFailure, loadData, loadModule, loadTypeScript } from './load.ts'
@@ -50,7 +50,14 @@ export async function fileLayer({ path, label }: FoundFile): Promise<Layer> {
   if (load === undefined) {
     throw monocerosError('ERR_CONFIG_FILE_KIND', label, oneOf(Object.keys(LOADERS)))
   }
-  return settingsLayer(settingsOf(await loadOrExplain(load, { path, label }), label), label)
+  const loaded = await load(path).catch((error) => explain(error, { path, label }))
+  try {
+    return settingsLayer(settingsOf(loaded, label), label)
+  } catch (error) {
+    // A getter.
+    if (error instanceof MonocerosError) throw error
+    return explain(error, { path, label })
+  }
 }
 
 /** The settings of an object, which came from wherever the label says. */
@@ -88,19 +95,9 @@ function resolveModule(name: string, cwd: string): string {
   }
 }
 
-async function loadOrExplain(
-  load: (path: string) => Promise<unknown>,
-  { path, label }: FoundFile,
-): Promise<unknown> {
-  try {
-    return await load(path)
-  } catch (error) {
-    throw monocerosError(
-      'ERR_CONFIG_FILE_BROKEN',
-      label,
-      await explainFailure(error, path),
-    ).causedBy(error)
-  }
+async function explain(error: unknown, { path, label }: FoundFile): Promise<never> {
+  const problem = await explainFailure(error, path)
+  throw monocerosError('ERR_CONFIG_FILE_BROKEN', label, problem).causedBy(error)
 }
 
 // A module's default export, else (as in Gunicorn's files) its named ones.

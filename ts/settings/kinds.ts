@@ -8,7 +8,6 @@ import type { HookName } from '../hooks/table.ts'
 import type { HookFunctions } from '../hooks/types.ts'
 import { parseAddress } from '../listen/address.ts'
 import { addressListProblem } from '../listen/address-list.ts'
-import { compileAccessFormat } from '../log/access-format.ts'
 import { availableCpus } from './cpus.ts'
 
 /** The name of a header field (RFC 9110 section 5.6.2). */
@@ -60,6 +59,9 @@ const GUNICORN_WORKER_CLASSES = [
   'asgi',
 ]
 
+/** The most that the native engine counts to. */
+export const MAX_COUNT = 4_294_967_295
+
 /** A whole number between two bounds. */
 export function integer(
   min: number,
@@ -105,13 +107,19 @@ export function secondsFrom(min: number): Kind<number, number> {
 export const seconds = secondsFrom(0)
 
 /** A number of bytes, or text with a unit: 64k, 10m, 1g (powers of 1024). */
-export const bytes: Kind<number, number> = {
-  schema: z.int().check(z.minimum(0)),
-  allowed: 'a number of bytes of 0 or more, with k, m or g for powers of 1024',
-  unit: 'bytes',
-  meta: 'BYTES',
-  fromText: bytesFromText,
+export function bytesUpTo(max: number): Kind<number, number> {
+  const bounds = max === Number.MAX_SAFE_INTEGER ? 'of 0 or more' : `from 0 to ${max}`
+  return {
+    schema: z.int().check(z.minimum(0), z.maximum(max)),
+    allowed: `a number of bytes ${bounds}, with k, m or g for powers of 1024`,
+    unit: 'bytes',
+    meta: 'BYTES',
+    fromText: bytesFromText,
+  }
 }
+
+/** As many bytes as anybody likes. */
+export const bytes = bytesUpTo(Number.MAX_SAFE_INTEGER)
 
 /** A number of workers, or `auto`, which becomes the number of processors this process may use. */
 export const workerCount: Kind<number, number | 'auto'> = {
@@ -135,16 +143,24 @@ export const bool: Kind<boolean, boolean> = {
 /** Any text that is not empty. */
 export function text(meta = 'TEXT'): Kind<string, string> {
   return {
-    schema: z.string().check(z.minLength(1)),
+    schema: plainText.check(z.minLength(1)),
     allowed: 'a text that is not empty',
     meta,
     fromText: asIs,
+    problem: nulProblem,
   }
 }
 
 /** Any text. */
 export function textOrEmpty(meta: string): Kind<string, string> {
-  return { schema: z.string(), allowed: 'a text', meta, fromText: asIs }
+  return { schema: plainText, allowed: 'a text', meta, fromText: asIs, problem: nulProblem }
+}
+
+// Paths, names and arguments go to the system, where a text ends at a NUL.
+const plainText = z.string().check(z.refine((given) => nulProblem(given) === undefined))
+
+function nulProblem(given: string): string | undefined {
+  return given.includes('\0') ? 'no text may hold a NUL' : undefined
 }
 
 /** One of a few words. */
@@ -176,14 +192,16 @@ export function list({
   item,
   meta,
   separator,
+  least = 0,
 }: {
   item: Item
   meta: string
   separator: string
+  least?: number
 }): Kind<string[], string | string[]> {
   return {
     schema: z.union([
-      z.array(item.schema),
+      z.array(item.schema).check(z.minLength(least)),
       z.pipe(
         item.schema,
         z.transform((one) => [one]),
@@ -201,7 +219,8 @@ export function list({
 
 /** A list of any texts. */
 export function textList(meta: string): Kind<string[], string | string[]> {
-  return list({ item: { schema: z.string(), allowed: 'a list of texts' }, meta, separator: ',' })
+  const item = { schema: plainText, allowed: 'texts', problem: nulProblem }
+  return list({ item, meta, separator: ',' })
 }
 
 /** An address to listen on. */
@@ -278,14 +297,6 @@ export function splitNames(names: string): string[] {
     .filter((name) => name !== '')
 }
 
-/** A format of access lines. */
-export const accessFormat: Kind<string, string> = {
-  schema: z.string().check(z.minLength(1), z.refine(compiles)),
-  allowed: 'a format in which each percent sign begins %(NAME)s or %%',
-  meta: 'FORMAT',
-  fromText: asIs,
-}
-
 /** A file mode, octal as in a shell. */
 export const octal: Kind<number, number> = {
   schema: z.int().check(z.minimum(0), z.maximum(0o7777)),
@@ -330,7 +341,7 @@ export function hookOf<N extends HookName>(): Kind<HookFunctions[N] | string | n
 }
 
 function isText(value: unknown): boolean {
-  return typeof value === 'string' && value !== ''
+  return typeof value === 'string' && value !== '' && nulProblem(value) === undefined
 }
 
 /** Words as an enumeration: `"a", "b" or "c"`. */
@@ -360,16 +371,6 @@ function boolFromText(given: string): unknown {
 
 function isModulePath(value: string): boolean {
   return /^[.]{0,2}[/]./.test(value) || /[.][cm]?[jt]s$/.test(value)
-}
-
-function compiles(format: string): boolean {
-  try {
-    compileAccessFormat(format)
-    return true
-  } catch {
-    // What is wrong with it, the words for the kind say.
-    return false
-  }
 }
 
 function addressProblem(text: string): string | undefined {

@@ -54,7 +54,12 @@ function isCommonJsByPackage(path: string): boolean {
 
 /** Reads JSON. */
 export async function loadData(path: string): Promise<unknown> {
-  return JSON.parse(readFileSync(path, 'utf8'))
+  return parseData(readFileSync(path, 'utf8'))
+}
+
+/** Text to a value. Editors put a byte order mark there, and RFC 8259 section 8.1 lets a reader pass over it. */
+export function parseData(text: string): unknown {
+  return JSON.parse(text.replace(/^\uFEFF/, ''))
 }
 
 /** One line that says why a file did not load, and where in it. */
@@ -68,7 +73,9 @@ export async function explainFailure(error: unknown, path: string): Promise<stri
 }
 
 function lineIn(stack: string, path: string): string | undefined {
-  const places = stack.split(path).slice(1)
+  // A module's frames have the URL, with all but plain ASCII encoded.
+  const names = [path, pathToFileURL(path).href]
+  const places = names.flatMap((name) => stack.split(name).slice(1))
   return places
     .map((rest) => /^(?:\?[^:]*)?:(\d+)/.exec(rest)?.[1])
     .find((line) => line !== undefined)

@@ -7,6 +7,7 @@ import { resolve } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
 import type { Given, Layer } from './layer.ts'
+import { parseData } from './load.ts'
 import { ROWS, type RowName } from './names.ts'
 import { didYouMean } from './nearest.ts'
 
@@ -45,7 +46,7 @@ function readObject(given: Given, path: string, cwd: string): unknown {
     throw monocerosError('ERR_LOG_CONFIG', given.subject, "the file is one for Python's logging")
   }
   try {
-    return JSON.parse(text)
+    return parseData(text)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
     throw monocerosError('ERR_LOG_CONFIG', given.subject, problem).causedBy(cause)

@@ -1,6 +1,7 @@
 /** The kinds of value that only settings of the logs have. */
 import * as z from 'zod/mini'
 
+import { compileAccessFormat } from '../log/access-format.ts'
 import { isStatsdHost } from '../log/statsd.ts'
 import { isSyslogAddress } from '../log/syslog.ts'
 import type { Kind } from './kinds.ts'
@@ -19,4 +20,22 @@ export const statsdAddress: Kind<string, string> = {
   allowed: 'HOST, HOST:PORT or unix://PATH',
   meta: 'ADDRESS',
   fromText: (text) => text,
+}
+
+/** A format of access lines. */
+export const accessFormat: Kind<string, string> = {
+  schema: z.string().check(z.minLength(1), z.refine(compiles)),
+  allowed: 'a format in which each percent sign begins %(NAME)s or %%',
+  meta: 'FORMAT',
+  fromText: (text) => text,
+}
+
+function compiles(format: string): boolean {
+  try {
+    compileAccessFormat(format)
+    return true
+  } catch {
+    // What is wrong with it, the words for the kind say.
+    return false
+  }
 }

@@ -49,6 +49,7 @@ export function defaultText(row: Row): string | undefined {
   const { default: value, kind } = row
   if (value === null || value === '' || value === false) return undefined
   if (Array.isArray(value)) return value.length === 0 ? undefined : value.join(', ')
+  if (typeof value === 'object') return JSON.stringify(value)
   const unit = kind.unit === undefined || value === 0 ? '' : ` ${kind.unit}`
   return `${value}${unit}`
 }

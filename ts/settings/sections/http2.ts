@@ -1,7 +1,7 @@
 /** The settings of "HTTP/2". */
 import * as z from 'zod/mini'
 
-import { bytes, choice, integer, type Kind, orNull, splitNames } from '../kinds.ts'
+import { bytesUpTo, choice, integer, type Kind, MAX_COUNT, orNull, splitNames } from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
 const NO_UPGRADE =
@@ -75,7 +75,7 @@ export const HTTP2_ROWS = {
   http2_max_header_list_size: {
     section: 'HTTP/2',
     flags: ['--http2-max-header-list-size'],
-    kind: bytes,
+    kind: bytesUpTo(MAX_COUNT),
     default: 65_536,
     status: 'built',
     reads: 'worker',
@@ -84,7 +84,7 @@ export const HTTP2_ROWS = {
   http2_max_resets: {
     section: 'HTTP/2',
     flags: ['--http2-max-resets'],
-    kind: integer(0, 4_294_967_295),
+    kind: integer(0, MAX_COUNT),
     default: 1000,
     status: 'built',
     reads: 'worker',
@@ -93,7 +93,7 @@ export const HTTP2_ROWS = {
   http2_max_idle_frames: {
     section: 'HTTP/2',
     flags: ['--http2-max-idle-frames'],
-    kind: integer(0, 4_294_967_295),
+    kind: integer(0, MAX_COUNT),
     default: 10_000,
     status: 'built',
     reads: 'worker',

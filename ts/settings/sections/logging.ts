@@ -1,7 +1,7 @@
 /** The settings of "Logging". */
 import { FACILITIES } from '../../log/syslog.ts'
-import { accessFormat, bool, choice, orNull, record, text, textOrEmpty } from '../kinds.ts'
-import { statsdAddress, syslogAddress } from '../log-kinds.ts'
+import { bool, choice, orNull, record, text, textOrEmpty } from '../kinds.ts'
+import { accessFormat, statsdAddress, syslogAddress } from '../log-kinds.ts'
 import type { Row } from '../rows.ts'
 
 export const LOGGING_ROWS = {

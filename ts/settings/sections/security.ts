@@ -1,5 +1,5 @@
 /** The settings of "Security". */
-import { bytes, integer, limit, seconds } from '../kinds.ts'
+import { bytes, integer, limit, MAX_COUNT, seconds } from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
 // The native engine's lengths of a line have 16 bits.
@@ -75,7 +75,7 @@ export const SECURITY_ROWS = {
   limit_requests_per_connection: {
     section: 'Security',
     flags: ['--limit-requests-per-connection'],
-    kind: integer(0, 4_294_967_295),
+    kind: integer(0, MAX_COUNT),
     default: 0,
     status: 'built',
     reads: 'worker',
@@ -84,7 +84,7 @@ export const SECURITY_ROWS = {
   limit_connections_per_address: {
     section: 'Security',
     flags: ['--limit-connections-per-address'],
-    kind: integer(0, 4_294_967_295),
+    kind: integer(0, MAX_COUNT),
     default: 0,
     status: 'built',
     reads: 'worker',

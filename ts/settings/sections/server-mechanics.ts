@@ -100,7 +100,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: "The user that workers run as, by name or number, with that user's own group unless group names another (a number that the system does not know needs one). The arbiter keeps its own rights. Log files and unix sockets are given to the user.",
+    doc: "The user that workers run as, by name or number, with that user's own group unless group names another. A number that the system does not know needs a group. The arbiter keeps its own rights. Log files and unix sockets are given to the user.",
   },
   group: {
     section: 'Server Mechanics',

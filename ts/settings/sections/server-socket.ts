@@ -6,7 +6,7 @@ export const SERVER_SOCKET_ROWS = {
   bind: {
     section: 'Server Socket',
     flags: ['-b', '--bind'],
-    kind: list({ item: address, meta: 'ADDRESS', separator: ',' }),
+    kind: list({ item: address, meta: 'ADDRESS', separator: ',', least: 1 }),
     default: ['127.0.0.1:8000'],
     defaultFrom: {
       variable: 'PORT',

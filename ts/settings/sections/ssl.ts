@@ -1,5 +1,5 @@
 /** The settings of "SSL". */
-import { bool, choice, integer, orNull, seconds, text, textList } from '../kinds.ts'
+import { bool, choice, integer, MAX_COUNT, orNull, seconds, text, textList } from '../kinds.ts'
 import type { Row } from '../rows.ts'
 import { cipherNames, passwordPlace } from '../secure-kinds.ts'
 
@@ -135,7 +135,7 @@ export const SSL_ROWS = {
   limit_handshakes: {
     section: 'SSL',
     flags: ['--limit-handshakes'],
-    kind: integer(1),
+    kind: integer(1, MAX_COUNT),
     default: 1000,
     status: 'built',
     reads: 'worker',

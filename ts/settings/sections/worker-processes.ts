@@ -1,5 +1,14 @@
 /** The settings of "Worker Processes". */
-import { bytes, choice, integer, seconds, secondsFrom, workerClass, workerCount } from '../kinds.ts'
+import {
+  bytes,
+  choice,
+  integer,
+  MAX_COUNT,
+  seconds,
+  secondsFrom,
+  workerClass,
+  workerCount,
+} from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
 export const WORKER_PROCESSES_ROWS = {
@@ -40,7 +49,7 @@ export const WORKER_PROCESSES_ROWS = {
   worker_connections: {
     section: 'Worker Processes',
     flags: ['--worker-connections'],
-    kind: integer(0),
+    kind: integer(0, MAX_COUNT),
     default: 1000,
     status: 'built',
     reads: 'worker',
