@@ -326,8 +326,8 @@ export const ERRORS = {
   ERR_WORKER_CLASS: {
     exit: 1,
     page: 'frameworks.md',
-    text: (path: string, got: string) =>
-      `worker_class must be auto, node, fetch or a module whose default export is a function, got "${path}" with ${got}.`,
+    text: (path: string, problem: string) =>
+      `worker_class must be auto, node, fetch or a module whose default export is a function, got "${path}": ${problem}`,
   },
 } as const satisfies Record<string, ErrorRow>
 

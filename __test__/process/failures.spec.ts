@@ -93,6 +93,55 @@ test.serial('a module that exports nothing and never listens: 4', failsToStart, 
   says: /App failed to load/,
 })
 
+for (const engine of ENGINES) {
+  test.serial(`${engine}: an access log that cannot be opened: 1`, failsToStart, {
+    files: { 'app.cjs': appSource('1') },
+    args: ['app.cjs', '--engine', engine, '--access-logfile', 'nowhere/access.log'],
+    exit: 1,
+    says: /accesslog must be a file that can be appended to, got "nowhere\/access\.log" \(.*ENOENT/,
+  })
+}
+
+test.serial('a worker_class that is not there, or no function: 1', async (t) => {
+  const files = { 'app.cjs': appSource('1'), 'adapter.cjs': 'module.exports = 5' }
+  for (const [module, says] of [
+    ['./missing.cjs', /got "\.\/missing\.cjs": Error \[ERR_MODULE_NOT_FOUND\]/],
+    ['./adapter.cjs', /got "\.\/adapter\.cjs": that is a number\./],
+  ] as const) {
+    const program = startProgram(t, { files, args: serveArgs('auto', '-k', module) })
+    t.is(await program.exited, 1)
+    await program.line(says)
+  }
+})
+
+test.serial('a log that is broken at HUP is named, and the old workers serve on', async (t) => {
+  const config = (more: object) =>
+    JSON.stringify({ app: './app.cjs', bind: ['127.0.0.1:0'], loglevel: 'debug', ...more })
+  const logger = 'export default class { constructor() { throw new Error("no log") } log() {} }'
+  const program = startProgram(t, {
+    files: {
+      'app.cjs': appSource('1'),
+      'logger.mjs': logger,
+      'monoceros.config.json': config({}),
+    },
+  })
+  await program.ready(1)
+  const { pid } = await program.who()
+  for (const [broken, says] of [
+    [{ errorlog: 'nowhere/error.log' }, /errorlog must be a file that can be appended to/],
+    [{ accesslog: 'nowhere/access.log' }, /accesslog must be a file that can be appended to/],
+    [{ logger_class: './logger.mjs' }, /logger_class must be .*\n?Error: no log/],
+  ] as const) {
+    program.write('monoceros.config.json', config(broken))
+    program.signal('SIGHUP')
+    await program.line(says)
+    await program.line(/Reload failed; the old workers keep serving/)
+    t.is((await program.who()).pid, pid)
+  }
+  t.notRegex(program.log, /at .*\/(ts|dist)\//)
+  t.notRegex(program.log, /node:internal/)
+})
+
 test.serial('a port in use: 1, after five tries', async (t) => {
   const holder = net.createServer().listen(0, '127.0.0.1')
   t.teardown(() => holder.close())

@@ -113,6 +113,26 @@ for (const engine of ENGINES) {
   )
 }
 
+test.serial(
+  'a promise of worker_exit is waited for, and the end of the engine is no error',
+  async (t) => {
+    const config = `import { setTimeout } from 'node:timers/promises'
+    export default {
+      async worker_exit(server, worker) {
+        await setTimeout(900)
+        worker.log.warning('left after ' + worker.nr)
+      }
+    }`
+    const program = await started(t, 'auto', config).ready(1)
+    await program.who()
+    // The figures in the title are looked at once a second.
+    program.signal('SIGTERM')
+    await program.line(/left after 1/)
+    t.is(await program.exited, 0)
+    t.notRegex(program.log, /Uncaught error/)
+  },
+)
+
 test.serial('worker_abort is called at ABRT, and the worker ends with 1', async (t) => {
   const config = `export default { worker_abort: (worker) => worker.log.warning('aborted ' + worker.nr) }`
   const program = await started(t, 'auto', config).ready(1)

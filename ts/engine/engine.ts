@@ -132,6 +132,7 @@ export interface Engine {
   hasten(idleMs: number): void
   /** Cuts every connection. */
   close(): void
+  /** After `close` they are what they were then. */
   counters(): EngineCounters
   /** Opens the access log by its name again. */
   reopenLog(): void

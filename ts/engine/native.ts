@@ -1,5 +1,6 @@
 /** The native engine of a worker: sockets and HTTP on a Rust I/O thread. */
 import type { Server } from 'node:http'
+import { monocerosError } from '../errors.ts'
 import { programLimits } from '../http/node/program-limits.ts'
 import type { EngineSide } from '../http/node/server.ts'
 import { statsdTarget } from '../log/statsd.ts'
@@ -16,14 +17,13 @@ import { rulesOf } from './rules.ts'
 /** Starts the I/O thread; nothing is accepted before `serve`. */
 export function createNativeEngine(options: EngineOptions): Engine {
   let onIdle = (): void => {}
-  const thread = new IoThread({
-    settings: settingsOf(options),
-    board: options.board,
-    lifelineFd: options.lifelineFd,
-    onIdle: () => onIdle(),
-    onTrouble: (text) => options.log.error(text),
-  })
+  const thread = startThread(options, () => onIdle())
   const { engine } = thread
+  let last: EngineCounters | undefined
+  const count = (): EngineCounters => {
+    const [connections = 0, busy = 0, requests = 0] = engine.counters()
+    return { connections, busy, requests }
+  }
   let secure = (_tls: TlsMaterial, _secrets: readonly string[]): void => {}
 
   return {
@@ -70,6 +70,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
     hasten: (idleMs) => engine.drain(idleMs),
 
     close(): void {
+      last ??= count()
       thread.stop()
     },
 
@@ -79,14 +80,26 @@ export function createNativeEngine(options: EngineOptions): Engine {
       if (tls !== undefined) secure(tls, secrets)
     },
 
-    counters(): EngineCounters {
-      const [connections = 0, busy = 0, requests = 0] = engine.counters()
-      return { connections, busy, requests }
-    },
+    counters: () => last ?? count(),
   }
 }
 
-/** The addon's types know no lists that cannot be changed. */
+function startThread(options: EngineOptions, onIdle: () => void): IoThread {
+  try {
+    return new IoThread({
+      settings: settingsOf(options),
+      board: options.board,
+      lifelineFd: options.lifelineFd,
+      onIdle,
+      onTrouble: (text) => options.log.error(text),
+    })
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause)
+    // The access log is the one file that it opens.
+    if (!problem.startsWith('open ')) throw cause
+    throw monocerosError('ERR_LOG_FILE', 'accesslog', String(options.config.accesslog), problem)
+  }
+}
 
 /** The engine as the program's server needs it: its limits are the operator's, the program's or ours, in this order. */
 class ProgramSide implements EngineSide {

@@ -6,6 +6,7 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Target } from '../engine/engine.ts'
 import { monocerosError } from '../errors.ts'
+import { describeThrown } from '../log/thrown.ts'
 import type { FetchFunction } from './fetch.ts'
 import { isHttpsServer } from './node/internals.ts'
 import type { Captured } from './node/listen.ts'
@@ -28,15 +29,23 @@ export async function detectTarget(exports: unknown, options: DetectOptions): Pr
     return targetOf((await pickExport(exports, options)).value, workerClass, options)
   // A module given as worker_class is an adapter: it gets what the application exports and returns a server,
   // a listener or a fetch function.
-  const adapter = unwrapDefault(await import(pathToFileURL(resolve(workerClass)).href))
+  const adapter = unwrapDefault(await loadAdapter(workerClass))
   if (typeof adapter !== 'function') {
-    throw monocerosError('ERR_WORKER_CLASS', workerClass, describe(adapter))
+    throw monocerosError('ERR_WORKER_CLASS', workerClass, `that is ${describe(adapter)}.`)
   }
   const application =
     exportName === undefined && captured.server !== undefined
       ? captured.server
       : (await pickExport(exports, options)).value
   return targetOf(await adapter(application), 'auto', options)
+}
+
+async function loadAdapter(path: string): Promise<unknown> {
+  try {
+    return await import(pathToFileURL(resolve(path)).href)
+  } catch (thrown) {
+    throw monocerosError('ERR_WORKER_CLASS', path, describeThrown(thrown)).causedBy(thrown)
+  }
 }
 
 function isStyle(workerClass: string): workerClass is Style {

@@ -90,6 +90,8 @@ export class Worker {
     }
     this.#channel.onClose(() => this.#handleOrphaned())
     this.#channel.onMessage((message) => {
+      // The engine is closed.
+      if (this.#state === 'gone') return
       if (message.type === 'reopen') this.#reopenLogs()
       else if (message.type === 'restart') this.#restart()
       else if (message.type === 'hasten') this.#hasten()
@@ -107,15 +109,15 @@ export class Worker {
     const stderr = message.output?.stderr
     const logged = stderr === undefined ? {} : { stderr }
     if (message.output !== undefined) printSynchronously()
-    await prepareLogger(config).catch((error) => this.#fail(error, message))
-    if (this.#state !== 'booting') return
-    const log = createLogger(config, logged)
-    this.#log = log
-    this.#bootOver = watchUncaught(this.#system, log, {
-      onBoot: (thrown) => this.#fail(thrown, message),
-      onUncaught: () => this.#handleUncaught(config.on_uncaught),
-    })
     try {
+      await prepareLogger(config)
+      if (this.#state !== 'booting') return
+      const log = createLogger(config, logged)
+      this.#log = log
+      this.#bootOver = watchUncaught(this.#system, log, {
+        onBoot: (thrown) => this.#fail(thrown, message),
+        onUncaught: () => this.#handleUncaught(config.on_uncaught),
+      })
       await this.#loadHooks(message, log)
       await this.#hooks?.boot('post_fork')
       // Before the application is loaded, and before the engine has threads.
@@ -200,17 +202,20 @@ export class Worker {
 
   // Loaded only where there are any: an idle worker is small.
   async #loadHooks(message: BootMessage, log: Logger): Promise<void> {
-    if (message.hooks.length === 0 || message.check) return
+    if (message.hooks.length === 0) return
     const { loadWorkerHooks } = await import('./hooks.ts')
-    this.#hooks = await loadWorkerHooks(message, {
+    const hooks = await loadWorkerHooks(message, {
       log,
       requests: () => this.#engine?.counters().requests ?? 0,
       alive: () => this.#state === 'ready',
       beat: () => this.#board?.beat(),
     })
-    if (this.#hooks.has('worker_abort')) {
+    // A check finds out whether they load, and calls none.
+    if (message.check) return
+    this.#hooks = hooks
+    if (hooks.has('worker_abort')) {
       this.#system.onSignal('ABRT', () => {
-        this.#hooks?.call('worker_abort')
+        hooks.call('worker_abort')
         this.#exit(1)
       })
     }
@@ -267,10 +272,10 @@ export class Worker {
       thrown instanceof MonocerosError
         ? thrown
         : monocerosError('ERR_APP_BROKEN', app ?? '', describeThrown(thrown)).causedBy(thrown)
+    const log = this.#log
     const page = this.#isExcused ? undefined : this.#development?.excuse(error)
-    if (page !== undefined) {
+    if (page !== undefined && log !== undefined) {
       this.#isExcused = true
-      const log = this.#log ?? createLogger(boot.config)
       page.then((target) => this.#serve(boot, target, log)).catch((e) => this.#fail(e, boot))
       return
     }
