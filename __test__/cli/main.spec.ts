@@ -19,13 +19,15 @@ const TSX = import.meta.resolve('tsx')
 
 function monoceros(
   argv: string[],
-  { cwd, env = {} }: { cwd: string; env?: Record<string, string> },
+  { cwd, env = {}, deaf = false }: { cwd: string; env?: Record<string, string>; deaf?: boolean },
 ): Promise<Outcome> {
   const child = spawn(process.execPath, ['--import', TSX, MAIN, ...argv], {
     cwd,
     env: { PATH: process.env.PATH, PWD: cwd, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  // Nobody reads what it prints.
+  if (deaf) child.stdout.destroy()
   const texts = { out: '', err: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     texts.out += text
@@ -139,5 +141,14 @@ for (const [what, file, text] of [
     const { status, err } = await monoceros(['--check-config', file], { cwd })
     t.is(status, 1)
     t.regex(err, text)
+  })
+}
+
+for (const argument of ['--help', '--version', '--print-config']) {
+  test(`${argument} to a reader who has gone is no error`, async (t) => {
+    const cwd = directoryWith(t)
+    const { status, err } = await monoceros([argument], { cwd, deaf: true })
+    t.is(status, argument === '--print-config' ? 1 : 0)
+    t.notRegex(err, /EPIPE/)
   })
 }

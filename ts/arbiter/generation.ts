@@ -1,6 +1,5 @@
 /** A generation: one reading of the settings with the sockets they name. A reload makes a new one beside the old. */
 
-import { monocerosError } from '../errors.ts'
 import { adoptListener, type Listener, type ListenOptions, openListener } from '../listen/socket.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
@@ -68,10 +67,6 @@ export function generationOpener(
   return async ({ values: config, origins, file: configFile }, earlier) => {
     const options = listenOptions(config)
     const tls = openTls(config, { ...context, sslContext: context.hooks?.sslContextOf(config) })
-    const wanting = config.bind.find(
-      (bind) => tls === undefined && bind.trim().startsWith('https://'),
-    )
-    if (wanting !== undefined) throw monocerosError('ERR_TLS_CERTIFICATE', `the address ${wanting}`)
     const kept =
       earlier?.listeners ?? inherited.listeners.map((handed) => adoptListener(handed, options))
     const binds = inherited.activated ? kept.map(({ bind }) => bind) : config.bind

@@ -33,13 +33,18 @@ export function openTls(config: Config, { log, system, sslContext }: Opening): K
     )
   }
   const settings = { ...config, ...files }
-  return KeptTls.open((readFile) => {
+  const kept = KeptTls.open((readFile) => {
     const material = readMaterial(settings, { readFile, sslContext })
     if (material === undefined || native === null || config.engine === 'node') return material
     const problem = native.tlsProblem(nativeMaterial(material, []))
     if (problem != null) throw monocerosError('ERR_TLS_MATERIAL', problem)
     return material
   })
+  const wanting = config.bind.find((bind) => bind.trim().startsWith('https://'))
+  if (kept === undefined && wanting !== undefined) {
+    throw monocerosError('ERR_TLS_CERTIFICATE', `the address ${wanting}`)
+  }
+  return kept
 }
 
 function readMaterial(

@@ -18,8 +18,7 @@ async function main(argv: readonly string[]): Promise<number> {
   try {
     const { parseArgv } = await import('../settings/argv.ts')
     const { help, version } = parseArgv(argv)
-    if (help) return await printHelp()
-    if (version) return print(`monoceros (version ${packageVersion()})\n`)
+    if (help || version) return await printText(help)
     const { start } = await import('./start.ts')
     return await start({ argv, entry: process.argv[1] ?? '', args: argv })
   } catch (error) {
@@ -29,13 +28,10 @@ async function main(argv: readonly string[]): Promise<number> {
   }
 }
 
-async function printHelp(): Promise<number> {
-  const { helpText } = await import('../settings/print.ts')
-  return print(helpText())
-}
-
-function print(text: string): number {
-  process.stdout.write(text)
+async function printText(help: boolean): Promise<number> {
+  const { print } = await import('./print.ts')
+  if (help) print((await import('../settings/print.ts')).helpText())
+  else print(`monoceros (version ${packageVersion()})\n`)
   return 0
 }
 

@@ -10,6 +10,7 @@ import {
   requireApplication,
   resolveConfig,
 } from '../settings/config.ts'
+import { print } from './print.ts'
 
 export interface StartOptions {
   /** The command line as far as it has settings. */
@@ -29,9 +30,9 @@ export async function start({ argv, entry, args, embedded }: StartOptions): Prom
   const source = { argv, env: { ...process.env }, cwd, ...given }
   const first = await resolveConfig(source)
   const { print_config: printConfig, check_config: checkConfig } = first.values
-  if (printConfig) process.stdout.write((await import('../settings/print.ts')).configText(first))
+  if (printConfig) print((await import('../settings/print.ts')).configText(first))
   requireApplication(first)
-  if (printConfig || checkConfig) return checkOnly(first)
+  if (printConfig || checkConfig) return (await import('./check.ts')).checkConfig(first)
 
   const program = { entry, args, cwd }
   // An arbiter that takes over is a daemon already, if the one before it was.
@@ -48,14 +49,6 @@ export async function start({ argv, entry, args, embedded }: StartOptions): Prom
   }
   const { runArbiter } = await import('../arbiter/run.ts')
   return runArbiter(load, { program, handover })
-}
-
-async function checkOnly({ values, warnings }: ResolvedConfig): Promise<number> {
-  for (const warning of warnings) process.stderr.write(`monoceros: warning: ${warning}\n`)
-  const { openTls } = await import('../arbiter/tls.ts')
-  openTls(values, { system: (await import('../process/system.ts')).system })
-  const { checkApplication } = await import('../arbiter/check.ts')
-  return (await checkApplication(values)) === 0 ? 0 : 1
 }
 
 // A shell's own name for the directory, symbolic links kept, when it is the same directory: a deployment that moves

@@ -89,8 +89,8 @@ async function openOnce(bind: string, address: Address, options: ListenOptions):
   return listener(bind, binder.tcp({ ...address, host }, options))
 }
 
-// Gunicorn opens a name on IPv4; here IPv6 is taken when a name has nothing else.
-async function resolveHost(host: string): Promise<string> {
+/** The address of a host. Gunicorn opens a name on IPv4; here IPv6 is taken when a name has nothing else. */
+export async function resolveHost(host: string): Promise<string> {
   if (/^[\d.]+$/.test(host) || host.includes(':')) return host
   // Loaded only where there is a name to look up.
   const { lookup } = process.getBuiltinModule('node:dns/promises')
@@ -180,7 +180,8 @@ function listener(bind: string, { fd, bound, close }: BoundSocket): Listener {
   }
 }
 
-function bindError(address: Address, error: unknown): unknown {
+/** What failed at an address, in words where the system has only a code. */
+export function bindError(address: Address, error: unknown): unknown {
   const code = errorCode(error)
   if (code === undefined || code.startsWith('ERR_')) return error
   return monocerosError('ERR_BIND', shown(address), EXPLAINED[code] ?? code).causedBy(error)

@@ -67,7 +67,7 @@ export const DEBUGGING_ROWS = {
     status: 'built',
     reads: 'command line',
     sources: ['flag'],
-    doc: 'Checks the settings and loads the application, then exits: 0 when all is well.',
+    doc: 'Checks the settings and loads the application, then exits: 0 when all is well. Hooks, certificates, hosts and the directories of logs, pidfile and unix sockets are looked at too; no address is opened, so one in use by the server that runs is no fault.',
   },
   print_config: {
     section: 'Debugging',
