@@ -56,6 +56,19 @@ test.serial(
   },
 )
 
+test.serial("the arbiter's debugger is not its workers', however its port is given", async (t) => {
+  const [first, second] = [await freePorts(), await freePorts()]
+  const program = startProgram(t, {
+    files: { 'app.cjs': appSource('1') },
+    args: serveArgs('auto', '-w', '1'),
+    flags: ['--inspect-port', String(first), '--inspect'],
+    env: { NODE_OPTIONS: `--no-warnings --inspect-port ${second}` },
+  })
+  await program.ready(1)
+  t.is((await program.who()).version, '1')
+  t.is(program.log.match(/Debugger listening/g)?.length, 1)
+})
+
 test.serial(
   '--inspect-brk: the worker waits for a debugger before it loads the application',
   async (t) => {

@@ -37,6 +37,8 @@ const WAIT_MS = 30_000
 export interface ProgramOptions {
   readonly files?: Record<string, string>
   readonly args?: readonly string[]
+  /** Of Node, before the command. */
+  readonly flags?: readonly string[]
   readonly env?: Record<string, string>
   /** What runs the command, instead of nothing. */
   readonly command?: readonly string[]
@@ -95,6 +97,7 @@ export class Program {
     const [file = process.execPath, ...args] = [
       ...(options.command ?? []),
       process.execPath,
+      ...(options.flags ?? []),
       ...(options.entry === undefined ? COMMAND : [options.entry]),
       ...(options.args ?? []),
     ]

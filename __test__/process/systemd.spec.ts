@@ -63,6 +63,25 @@ for (const engine of ENGINES) {
   )
 }
 
+test.serial(
+  'descriptors that are no sockets, or far too many, are an error of the start',
+  async (t) => {
+    for (const [count, says] of [
+      ['2', /cannot listen at fd:\/\/3: the descriptor is not /],
+      ['99999999999', /cannot listen at LISTEN_FDS=99999999999: at most 1024 sockets/],
+    ] as const) {
+      const program = startProgram(t, {
+        files: { 'app.cjs': appSource('1') },
+        args: serveArgs('auto', '-w', '1'),
+        command: ['sh', '-c', `LISTEN_PID=$$ LISTEN_FDS=${count} exec "$@" 3</dev/null`, '-'],
+      })
+      t.is(await program.exited, 1)
+      await program.line(says)
+      t.notRegex(program.log, /Unexpected error/)
+    }
+  },
+)
+
 test.serial('sockets that were meant for another process are left alone', async (t) => {
   const program = startProgram(t, {
     files: { 'app.cjs': appSource('1') },

@@ -143,5 +143,8 @@ function workerEnvironment(
 }
 
 function withoutInspect(options: string): string {
-  return options.replaceAll(/(?:^|\s)--inspect(?:-\w+)?(?:=\S*)?(?=\s|$)/g, '')
+  const valued = /(?:^|\s)--(?:inspect-port|debug-port|inspect-publish-uid)(?:=|\s+)\S+/g
+  return options
+    .replaceAll(valued, '')
+    .replaceAll(/(?:^|\s)--inspect(?:-\w+)?(?:=\S*)?(?=\s|$)/g, '')
 }

@@ -117,7 +117,12 @@ export function adoptListener(
   options: ListenOptions,
 ): Listener {
   const binder = native === null ? nodeBinder : nativeBinder(native)
-  const bound = binder.adopt(fd, options)
+  let bound: BoundSocket
+  try {
+    bound = binder.adopt(fd, options)
+  } catch (error) {
+    throw bindError({ kind: 'fd', fd }, error)
+  }
   return path === undefined ? listener(bind, bound) : fileListener(bind, bound, path)
 }
 

@@ -3,6 +3,7 @@
  * notification socket (`sd_notify(3)`) and the watchdog (`sd_watchdog_enabled(3)`).
  */
 
+import { monocerosError } from '../errors.ts'
 import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { native } from '../native/index.ts'
@@ -16,6 +17,8 @@ export interface ActivatedSocket {
 }
 
 const FIRST_FD = 3
+/** Workers inherit each of them. */
+const MAX_SOCKETS = 1024
 
 /** Takes the sockets that were meant for this process out of the environment, so that no child thinks they are its. */
 export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): ActivatedSocket[] {
@@ -24,6 +27,10 @@ export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): Activ
     delete env[name]
   const count = Number(LISTEN_FDS)
   if (Number(LISTEN_PID) !== pid || !Number.isInteger(count) || count < 1) return []
+  if (count > MAX_SOCKETS) {
+    const reason = `at most ${MAX_SOCKETS} sockets can be taken from systemd`
+    throw monocerosError('ERR_BIND', `LISTEN_FDS=${LISTEN_FDS}`, reason)
+  }
   const names = (LISTEN_FDNAMES ?? '').split(':')
   return Array.from({ length: count }, (_, index) => ({
     fd: FIRST_FD + index,

@@ -277,8 +277,14 @@ const TITLE_ROOM = 160
 
 // A debugger's port can only be opened once, so a worker does not inherit it.
 function nodeFlags(): string[] {
-  return process.execArgv.filter((flag) => !/^--inspect/.test(flag))
+  const isValue = (index: number) => DEBUGGER_VALUES.includes(process.execArgv[index - 1] ?? '')
+  return process.execArgv.filter(
+    (flag, index) => !/^--(inspect|debug-port)/.test(flag) && !isValue(index),
+  )
 }
+
+/** Their value may be a word of its own; the one of --inspect is behind an equals sign. */
+const DEBUGGER_VALUES = ['--inspect-port', '--debug-port', '--inspect-publish-uid']
 
 function wrapChild(child: ChildProcess): Child {
   const channel = child.stdio[CHANNEL_FD] as Socket | null | undefined
