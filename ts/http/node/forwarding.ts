@@ -4,7 +4,7 @@
  * parser is first.
  */
 import type { IncomingMessage } from 'node:http'
-import { isIP } from 'node:net'
+import { isIP, SocketAddress } from 'node:net'
 import type { EngineRules } from '../../engine/rules.ts'
 import { AddressList } from '../../listen/address-list.ts'
 import { parseForwarded } from './forwarded.ts'
@@ -22,8 +22,19 @@ interface Client {
 /** `forwarded_headers` says which of them is believed. */
 const CLIENT_FIELDS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host']
 
-/** A name or an address, with an optional port: no user, no path, no list. */
-export const HOST = /^(?:\[[\da-f:.v]+\]|[\w\-.~!$&'()*+;=%]*)(?::\d{0,5})?$/i
+const HOST = /^(?:\[([^\]%]*)\]|(?:[\w\-.~!$&'()*+;=]|%[\da-f]{2})*)(?::(\d{0,5}))?$/i
+const FUTURE_ADDRESS = /^v[\da-f]+\.[\w\-.~!$&'()*+;=:]+$/i
+const MAX_PORT = 65_535
+/** More proxies than anybody has. */
+const MAX_HOPS = 64
+
+/** A name or an address, with an optional port: no user, no path, no list (RFC 3986 section 3.2.2). */
+export function isHost(text: string): boolean {
+  const parts = HOST.exec(text)
+  if (parts === null || Number(parts[2] ?? 0) > MAX_PORT) return false
+  const [, literal] = parts
+  return literal === undefined || isIP(literal) === 6 || FUTURE_ADDRESS.test(literal)
+}
 
 const NOBODY: Client = { address: undefined, host: undefined, secure: undefined }
 
@@ -67,9 +78,9 @@ export class Forwarding {
       if (client === undefined || secure === 'disagree') return BAD_REQUEST
       show(req, client.address, secure === true)
       if (client.host !== undefined) setField(req, 'host', client.host)
-      const told = this.#toldPrefix(req)
+      const [told, again] = this.#toldPrefixes(req)
       if (told !== undefined) {
-        if (!/^(\/(?!\/)[^?#\\]*)?$/.test(told)) return BAD_REQUEST
+        if (again !== undefined || !/^(\/(?!\/)[^?#\\]*)?$/.test(told)) return BAD_REQUEST
         prefix = normalPrefix(told)
       }
     }
@@ -118,9 +129,9 @@ export class Forwarding {
     }
   }
 
-  #toldPrefix(req: IncomingMessage): string | undefined {
-    if (!this.#forwarder.has('script_name') && !this.#forwarder.has('*')) return undefined
-    return valuesOf(req, 'script_name')[0]
+  #toldPrefixes(req: IncomingMessage): string[] {
+    const isTaken = this.#forwarder.has('script_name') || this.#forwarder.has('*')
+    return isTaken ? valuesOf(req, 'script_name') : []
   }
 
   /** The client by the field that is believed; undefined when the fields are bad or contradict each other. */
@@ -133,8 +144,9 @@ export class Forwarding {
     if (listed.address !== undefined && standard.address !== undefined) {
       if (listed.address !== standard.address) return undefined
     }
-    const client = forwardedHeaders === 'forwarded' ? standard : listed
-    return client.host === undefined || HOST.test(client.host) ? client : undefined
+    const bad = [listed, standard].some(({ host }) => host !== undefined && !isHost(host))
+    if (bad) return undefined
+    return forwardedHeaders === 'forwarded' ? standard : listed
   }
 
   #xForwarded(req: IncomingMessage): Client {
@@ -146,7 +158,7 @@ export class Forwarding {
       if (said === undefined) break
       address = said
       hops++
-      if (!this.#trusted.contains(said)) break
+      if (hops === MAX_HOPS || !this.#trusted.contains(said)) break
     }
     if (address === undefined) return NOBODY
     const hosts = valuesOf(req, 'x-forwarded-host').flatMap((value) => value.split(','))
@@ -154,10 +166,11 @@ export class Forwarding {
   }
 
   #standard(req: IncomingMessage): Client | undefined {
-    const elements = valuesOf(req, 'forwarded').map(parseForwarded)
+    const elements = valuesOf(req, 'forwarded').flatMap((value) => parseForwarded(value) ?? [null])
+    if (elements.length > MAX_HOPS || elements.includes(null)) return undefined
     let client = NOBODY
-    for (const element of elements.reverse().flatMap((list) => list?.reverse() ?? [undefined])) {
-      if (element === undefined) return undefined
+    for (const element of elements.reverse()) {
+      if (element === null) return undefined
       const address = nodeAddress(element.for ?? '')
       if (address === undefined) break
       const proto = element.proto?.toLowerCase()
@@ -186,12 +199,22 @@ function agreed(said: Iterable<boolean | undefined>): boolean | undefined | 'dis
   return known
 }
 
-/** The address of `192.0.2.1:80`, `[2001:db8::1]:80` and the like. */
+const NODE = /^(?:\[(?<literal>[^\]]*)\]|(?<dotted>[^:]*))(?::(?<port>\d+))?$/
+
+/** The address of `192.0.2.1:80`, `[2001:db8::1]:80` and the like, in the one form that it has. */
 function nodeAddress(text: string): string | undefined {
-  if (isIP(text) !== 0) return text
-  const parts = /^(?:\[([^\]]*)\]|([^:]*))(?::\d+)?$/.exec(text)
-  const address = parts?.[1] ?? parts?.[2] ?? ''
-  return isIP(address) !== 0 ? address : undefined
+  if (isIP(text) !== 0) return canonical(text)
+  const { literal, dotted, port = '0' } = NODE.exec(text)?.groups ?? {}
+  if (Number(port) > MAX_PORT) return undefined
+  if (literal !== undefined) return isIP(literal) === 6 ? canonical(literal) : undefined
+  return dotted !== undefined && isIP(dotted) === 4 ? dotted : undefined
+}
+
+// A zone is one of this machine's and not of the client's.
+function canonical(address: string): string | undefined {
+  if (isIP(address) === 4) return address
+  if (address.includes('%')) return undefined
+  return new SocketAddress({ address, family: 'ipv6' }).address
 }
 
 function valuesOf(req: IncomingMessage, name: string): string[] {

@@ -1,7 +1,7 @@
 /** What node's parser does not know of limits and RFC 9112 (node engine only): checked when a head is complete. */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { EngineConfig } from '../../engine/engine.ts'
-import { HOST } from './forwarding.ts'
+import { isHost } from './forwarding.ts'
 
 /** ` HTTP/1.1` and the blank before the target count, as Gunicorn counts the whole line. */
 const LINE_OVERHEAD = ' '.length + ' HTTP/1.1'.length
@@ -17,7 +17,7 @@ export function refusalOf(req: IncomingMessage, config: EngineConfig): number {
   if (config.limit_request_line > 0 && line > config.limit_request_line) return 414
   if (url === '*' && method !== 'OPTIONS') return 400
   // RFC 9112 section 3.2.3: a host and a port, and nothing else.
-  if (method === 'CONNECT' && !(HOST.test(url) && /.:\d+$/.test(url))) return 400
+  if (method === 'CONNECT' && !(isHost(url) && /.:\d+$/.test(url))) return 400
   if (rawHeaders.length > config.limit_request_fields * 2) return 431
   const fields = fieldRefusal(req, config.limit_request_field_size || Number.POSITIVE_INFINITY)
   if (fields !== 0) return fields
@@ -35,7 +35,7 @@ function fieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, size: n
     if (name.length + value.length + FIELD_OVERHEAD > size) return 431
     // Three names are looked at, and each has a length of its own. A second one is another reader's only one.
     if (name.length === 4 && name.toLowerCase() === 'host') {
-      if (hasHost || !isHost(value)) return 400
+      if (hasHost || !isHostOfMany(value)) return 400
       hasHost = true
     } else if (name.length === 12 && name.toLowerCase() === 'content-type') {
       if (hasType) return 400
@@ -53,9 +53,9 @@ function fieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, size: n
 let lastHost = ''
 
 /** Most requests name the host that the one before named. */
-function isHost(value: string): boolean {
+function isHostOfMany(value: string): boolean {
   if (value === lastHost) return true
-  if (!HOST.test(value)) return false
+  if (!isHost(value)) return false
   lastHost = value
   return true
 }
