@@ -1,7 +1,8 @@
 // The number of processors that `workers: auto` means, from files as the kernel writes them.
 import test from 'ava'
 
-import { availableCpus, cpuQuota, type ReadText } from '../../ts/settings/cpus.ts'
+import type { ReadText } from '../../ts/process/control-groups.ts'
+import { availableCpus, cpuQuota } from '../../ts/settings/cpus.ts'
 
 function system(files: Record<string, string>): ReadText {
   return (path) => files[path]

@@ -13,6 +13,7 @@ import { native, nativeFailure } from '../native/index.ts'
 import { type Program, system } from '../process/system.ts'
 import { setTitle } from '../process/title.ts'
 import { ownerOf, prepareFile } from '../process/user.ts'
+import { packageVersion } from '../process/version.ts'
 import { type ArbiterBoard, slotsFor } from '../scoreboard/board.ts'
 import { MessageBoard } from '../scoreboard/messages.ts'
 import { SharedBoard } from '../scoreboard/shared.ts'
@@ -154,10 +155,4 @@ function engineForLog({ engine }: Config): string {
     return `node${why}`
   }
   return 'native'
-}
-
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
-  const { version } = JSON.parse(text) as { version: string }
-  return version
 }

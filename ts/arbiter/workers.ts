@@ -1,6 +1,5 @@
 /** The set of workers, by age and slot. No input or output. */
 
-import type { Generation } from './generation.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 export class Workers {
@@ -25,10 +24,6 @@ export class Workers {
 
   live(): WorkerHandle[] {
     return this.list().filter((worker) => worker.isLive())
-  }
-
-  of(generation: Generation): WorkerHandle[] {
-    return this.live().filter((worker) => worker.generation === generation)
   }
 
   /** The lowest slot that nobody has; undefined when all are taken. */

@@ -2,7 +2,6 @@
 /**
  * The command: arguments to settings to the arbiter, and the exit status of all that.
  */
-import { readFileSync } from 'node:fs'
 import { setFlagsFromString } from 'node:v8'
 
 import { MonocerosError } from '../errors.ts'
@@ -31,12 +30,6 @@ async function main(argv: readonly string[]): Promise<number> {
 async function printText(help: boolean): Promise<number> {
   const { print } = await import('./print.ts')
   if (help) print((await import('../settings/print.ts')).helpText())
-  else print(`monoceros (version ${packageVersion()})\n`)
+  else print(`monoceros (version ${(await import('../process/version.ts')).packageVersion()})\n`)
   return 0
-}
-
-function packageVersion(): string {
-  const file = new URL('../../package.json', import.meta.url)
-  const { version } = JSON.parse(readFileSync(file, 'utf8')) as { version: string }
-  return version
 }

@@ -15,7 +15,7 @@ import { CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } fro
 export function serveExchanges(handler: ExchangeHandler): http.Server {
   return http.createServer((req, res) => {
     const exchange = new NodeExchange(req, res)
-    handler.onExchange(exchange as unknown as Exchange)
+    handler.onExchange(exchange as PlainExchange as Exchange)
     exchange.start()
   })
 }
@@ -46,7 +46,7 @@ function onRequestEnd(this: RequestOf): void {
 
 function ignore(): void {}
 
-class NodeConnection implements Omit<Connection, never> {
+class NodeConnection implements Connection {
   readonly id = ++lastConnection
   readonly #socket: Socket
   attachment: unknown = undefined
@@ -108,7 +108,10 @@ class NodeConnection implements Omit<Connection, never> {
   }
 }
 
-class NodeExchange {
+/** Expectations and upgrades are node's own here: whoever serves exchanges of node asks for none of it. */
+type PlainExchange = Omit<Exchange, 'expects' | 'ahead' | 'tunnel'>
+
+class NodeExchange implements PlainExchange {
   readonly connection: NodeConnection
   owner: ExchangeOwner | undefined
   readonly method: string

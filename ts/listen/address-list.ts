@@ -1,6 +1,8 @@
 /** Lists of addresses as settings hold them: single ones, networks in CIDR form, or everybody. */
 import { BlockList, isIP } from 'node:net'
 
+import { addressBytes } from './address-bytes.ts'
+
 const EVERYBODY = '*'
 
 /** The part of a list that is neither an address nor a network; a network has no bits behind its prefix. */
@@ -51,36 +53,10 @@ function isNetwork(part: string): boolean {
   const family = isIP(address)
   if (family === 0 || more.length > 0 || address.includes('%')) return false
   if (length === undefined) return true
-  const bits = family === 4 ? 32 : 128
-  if (!/^\d{1,3}$/.test(length) || Number(length) > bits) return false
-  return hostBits(address, family, bits - Number(length)) === 0n
-}
-
-/** The bits of an address behind its prefix. */
-function hostBits(address: string, family: number, count: number): bigint {
-  const value = family === 4 ? ipv4(address) : ipv6(address)
-  return value & ((1n << BigInt(count)) - 1n)
-}
-
-function ipv4(address: string): bigint {
-  return address.split('.').reduce((sum, part) => (sum << 8n) | BigInt(part), 0n)
-}
-
-function ipv6(address: string): bigint {
-  const dotted = /^(.*:)(\d+\.\d+\.\d+\.\d+)$/.exec(address)
-  const tail = dotted === null ? 0n : ipv4(dotted[2] ?? '')
-  const text =
-    dotted === null
-      ? address
-      : `${dotted[1]}${(tail >> 16n).toString(16)}:${(tail & 0xffffn).toString(16)}`
-  const [head = '', rest] = text.split('::')
-  const groups = (part: string) => (part === '' ? [] : part.split(':'))
-  const left = groups(head)
-  const right = groups(rest ?? '')
-  const zeros =
-    rest === undefined ? [] : new Array<string>(8 - left.length - right.length).fill('0')
-  return [...left, ...zeros, ...right].reduce(
-    (sum, group) => (sum << 16n) | BigInt(`0x${group}`),
-    0n,
-  )
+  const bits = Number(length)
+  if (!/^\d{1,3}$/.test(length) || bits > (family === 4 ? 32 : 128)) return false
+  return addressBytes(address).every((byte, at) => {
+    const free = Math.min(8, Math.max(0, (at + 1) * 8 - bits))
+    return (byte & ((1 << free) - 1)) === 0
+  })
 }

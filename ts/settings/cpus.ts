@@ -3,13 +3,9 @@
  * the quota of its control group, which `os.availableParallelism` does not see on every Node that we support. Memory:
  * the limit of its control group.
  */
-import { readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-
-export type ReadText = (path: string) => string | undefined
-
-const CGROUP = '/sys/fs/cgroup'
+import { CGROUP, groupsOf, type ReadText, readIfThere } from '../process/control-groups.ts'
 
 /** The number of workers that `auto` means: at least 1. */
 export function availableCpus(
@@ -42,13 +38,10 @@ function least(
   controller: string,
   { v2, v1 }: { v2: Limit; v1: Limit },
 ): number | undefined {
-  const groups = (read('/proc/self/cgroup') ?? '').split('\n').map((line) => line.split(':'))
   const limits: number[] = []
-  for (const [, controllers, ...path] of groups) {
-    const isV2 = controllers === ''
-    if (!isV2 && !(controllers ?? '').split(',').includes(controller)) continue
-    for (const directory of upwards(path.join(':'))) {
-      const limit = isV2 ? v2(directory, read) : v1(directory, read)
+  for (const { isUnified, path } of groupsOf(controller, read)) {
+    for (const directory of upwards(path)) {
+      const limit = isUnified ? v2(directory, read) : v1(directory, read)
       if (limit !== undefined) limits.push(limit)
     }
   }
@@ -87,13 +80,4 @@ function ratio(quota: string | undefined, period: string | undefined): number | 
 function bytes(text: string | undefined): number | undefined {
   const limit = Number(text?.trim() || Number.NaN)
   return limit > 0 && limit < Number.MAX_SAFE_INTEGER ? limit : undefined
-}
-
-function readIfThere(path: string): string | undefined {
-  try {
-    return readFileSync(path, 'utf8')
-  } catch {
-    // Not Linux, another cgroup version or no permission: then there is no limit that we could know.
-    return undefined
-  }
 }

@@ -5,6 +5,8 @@
 import type { KeyObject } from 'node:crypto'
 import { isIP } from 'node:net'
 
+import { addressBytes } from '../listen/address-bytes.ts'
+
 export interface SelfSigned {
   readonly certificate: string
   readonly key: string
@@ -92,18 +94,6 @@ function extension(id: string, content: Buffer, { critical = false } = {}): Buff
 function alternative(name: string): Buffer {
   if (isIP(name) === 0) return value(TAG.DNS_NAME, Buffer.from(name, 'ascii'))
   return value(TAG.IP_ADDRESS, Buffer.from(addressBytes(name)))
-}
-
-function addressBytes(address: string): number[] {
-  if (isIP(address) === 4) return address.split('.').map(Number)
-  const [head = '', tail] = address.split('::')
-  const groups = (part: string) => (part === '' ? [] : part.split(':'))
-  const [before, after] = [groups(head), groups(tail ?? '')]
-  const zeros = Array.from({ length: 8 - before.length - after.length }, () => '0')
-  return [...before, ...zeros, ...after].flatMap((group) => {
-    const number = Number.parseInt(group, 16)
-    return [number >> 8, number & 0xff]
-  })
 }
 
 /** Positive, and not the same again. */

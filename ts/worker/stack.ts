@@ -6,8 +6,8 @@
 import { mapStack } from './source-map.ts'
 
 /** One write to a socket pair is not mixed with another's when it is this short. */
-const MAX_STACK_CHARS = 12_000
-const MAX_FRAMES = 50
+export const MAX_STACK_CHARS = 12_000
+export const MAX_FRAMES = 50
 
 // As it is before the application is loaded.
 const { captureStackTrace } = Error

@@ -10,6 +10,7 @@ import { workerData } from 'node:worker_threads'
 
 import { CHANNEL_FD, encodeMessage, type WorkerMessage } from '../messages.ts'
 import { mapStack } from './source-map.ts'
+import { MAX_FRAMES, MAX_STACK_CHARS } from './stack.ts'
 import type { WatcherData } from './watcher.ts'
 
 const { beats, timeoutMs } = workerData as WatcherData
@@ -19,14 +20,12 @@ const counter = new Int32Array(beats)
 const STACK_WAIT_MS = 400
 /** Native code that V8 does not interrupt (JSON.parse of a text as long as texts can be) ends within this time. */
 const NATIVE_WAIT_MS = 8_000
-/** One write to a socket pair is not mixed with another's when it is this short. */
-const MAX_STACK_CHARS = 12_000
 
 // Runs on the blocked thread, on top of what blocks it: its own stack is therefore the one that is looked for.
 // The limit and the formatter belong to the application and are put back.
 const STACK_OF_CALLER = `(() => {
   const { stackTraceLimit, prepareStackTrace } = Error
-  Error.stackTraceLimit = 50
+  Error.stackTraceLimit = ${MAX_FRAMES}
   Error.prepareStackTrace = undefined
   try {
     const at = {}

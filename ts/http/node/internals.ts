@@ -5,7 +5,6 @@
 import { EventEmitter } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
-import type { Readable } from 'node:stream'
 
 /** What a server reaches its descriptor through: node's `TCP` and `Pipe`, or a stand-in. */
 export interface ServerHandle {
@@ -141,10 +140,6 @@ export function socketInternals(socket: net.Socket): SocketInternals {
 
 export function responseInternals(response: http.ServerResponse): NodeResponse {
   return response as unknown as NodeResponse
-}
-
-export function requestInternals(request: Readable): NodeRequest {
-  return request as unknown as NodeRequest
 }
 
 /** The symbol under which node keeps a private field; a symbol that no object has where this version has no such. */

@@ -1,0 +1,41 @@
+// Whom the kernel has killed for want of memory, from files as it writes them.
+import test from 'ava'
+
+import { memoryKills } from '../../ts/process/memory.ts'
+
+function system(files: Record<string, string>): (path: string) => string | undefined {
+  return (path) => files[path]
+}
+
+const EVENTS = 'low 0\nhigh 0\nmax 9\noom 4\noom_kill 3\noom_group_kill 0\n'
+const CONTROL = 'oom_kill_disable 0\nunder_oom 0\noom_kill 2\n'
+
+test('v2: the count of the own group', (t) => {
+  const read = system({
+    '/proc/self/cgroup': '0::/system.slice/web.service\n',
+    '/sys/fs/cgroup/system.slice/web.service/memory.events': EVENTS,
+    '/sys/fs/cgroup/system.slice/memory.events': EVENTS.replace('3', '7'),
+  })
+  t.is(memoryKills(read), 3)
+})
+
+test('v2: in a container the group is at the root of the mount', (t) => {
+  const read = system({
+    '/proc/self/cgroup': '0::/docker/0123\n',
+    '/sys/fs/cgroup/memory.events': EVENTS,
+  })
+  t.is(memoryKills(read), 3)
+})
+
+test('v1: memory has a tree of its own', (t) => {
+  const read = system({
+    '/proc/self/cgroup': '5:cpu,cpuacct:/x\n4:memory:/web\n0::/x\n',
+    '/sys/fs/cgroup/memory/web/memory.oom_control': CONTROL,
+  })
+  t.is(memoryKills(read), 2)
+})
+
+test('where nobody counts it is not known', (t) => {
+  t.is(memoryKills(system({})), undefined)
+  t.is(memoryKills(system({ '/proc/self/cgroup': '0::/\n' })), undefined)
+})
