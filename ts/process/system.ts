@@ -277,14 +277,15 @@ const TITLE_ROOM = 160
 
 // A debugger's port can only be opened once, so a worker does not inherit it.
 function nodeFlags(): string[] {
-  const isValue = (index: number) => DEBUGGER_VALUES.includes(process.execArgv[index - 1] ?? '')
-  return process.execArgv.filter(
-    (flag, index) => !/^--(inspect|debug-port)/.test(flag) && !isValue(index),
+  const { execArgv } = process
+  return execArgv.filter(
+    (flag, at) => !DEBUGGER.test(flag) && !DEBUGGER_WITH_VALUE.test(execArgv[at - 1] ?? ''),
   )
 }
 
-/** Their value may be a word of its own; the one of --inspect is behind an equals sign. */
-const DEBUGGER_VALUES = ['--inspect-port', '--debug-port', '--inspect-publish-uid']
+const DEBUGGER = /^--(?:inspect|debug-port)/
+/** The value of these may be the next word; that of the others stands behind an equals sign. */
+const DEBUGGER_WITH_VALUE = /^--(?:inspect-port|debug-port|inspect-publish-uid)$/
 
 function wrapChild(child: ChildProcess): Child {
   const channel = child.stdio[CHANNEL_FD] as Socket | null | undefined
