@@ -130,7 +130,10 @@ test.serial('a log that is broken at HUP is named, and the old workers serve on'
   for (const [broken, says] of [
     [{ errorlog: 'nowhere/error.log' }, /errorlog must be a file that can be appended to/],
     [{ accesslog: 'nowhere/access.log' }, /accesslog must be a file that can be appended to/],
-    [{ logger_class: './logger.mjs' }, /logger_class must be .*\n?Error: no log/],
+    [
+      { logger_class: './logger.mjs' },
+      /logger_class must be .*, got "\.\/logger\.mjs": Error: no log/,
+    ],
   ] as const) {
     program.write('monoceros.config.json', config(broken))
     program.signal('SIGHUP')

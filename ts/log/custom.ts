@@ -41,7 +41,13 @@ export interface CustomLogger {
   reopen(): void
 }
 
-const prepared = new WeakMap<object, LoggerClass>()
+const prepared = new WeakMap<object, Prepared>()
+
+interface Prepared {
+  /** The setting. */
+  readonly spec: string
+  readonly LoggerOfOperator: LoggerClass
+}
 
 /** Loads the module that the settings name. */
 export async function prepareLogger(options: {
@@ -67,23 +73,25 @@ export async function prepareLogger(options: {
   if (typeof exported !== 'function' || typeof exported.prototype?.log !== 'function') {
     throw monocerosError('ERR_LOGGER_CLASS', spec, 'it exports no class with a method log')
   }
-  prepared.set(options, exported as LoggerClass)
+  prepared.set(options, { spec, LoggerOfOperator: exported as LoggerClass })
 }
 
-function construct(LoggerOfOperator: LoggerClass, options: object): InstanceType<LoggerClass> {
+function construct(
+  { spec, LoggerOfOperator }: Prepared,
+  options: object,
+): InstanceType<LoggerClass> {
   try {
     return new LoggerOfOperator(options)
   } catch (thrown) {
-    const name = LoggerOfOperator.name
-    throw monocerosError('ERR_LOGGER_CLASS', name, describeThrown(thrown)).causedBy(thrown)
+    throw monocerosError('ERR_LOGGER_CLASS', spec, describeThrown(thrown)).causedBy(thrown)
   }
 }
 
 /** The logger of settings that `prepareLogger` has seen. */
 export function customLogger(options: object): CustomLogger | undefined {
-  const LoggerOfOperator = prepared.get(options)
-  if (LoggerOfOperator === undefined) return undefined
-  const logger = construct(LoggerOfOperator, options)
+  const own = prepared.get(options)
+  if (own === undefined) return undefined
+  const logger = construct(own, options)
   return {
     write(record) {
       try {
