@@ -10,7 +10,7 @@ use monoceros_engine::limits::{Cleartext, Http2Limits, IDLE_DRAIN_TIME, Limits};
 
 use crate::harness::{
     Answer, CONNECTION, Client, DATE, Engine, Event, Handler, LENGTH, OPENING, ask, block, echo,
-    frame, get, http2_client, post, silent, when_complete, with_client, with_http2,
+    frame, get, http2_client, pattern, post, silent, when_complete, with_client, with_http2,
 };
 
 const END_HEADERS: u8 = 4;
@@ -35,45 +35,6 @@ fn streams_are_answered_whichever_is_ready_first() {
     engine.js.reply(first, "1");
     engine.until("the client ends", |_| client.is_finished().then_some(()));
     assert_eq!(client.join().unwrap(), ["1", "2"]);
-}
-
-#[test]
-fn a_hundred_bodies_at_a_time_come_through_in_both_directions() {
-    let mut engine = http2(echo());
-    let address = engine.address;
-    let answers = with_client(&mut engine, move || {
-        http2_client(address, async |client| {
-            let mut all = Vec::new();
-            for number in 0..100_usize {
-                let client = client.clone();
-                all.push(tokio::spawn(async move {
-                    ask(&client, post("/"), &pattern(number * 1_000)).await
-                }));
-            }
-            let mut answers = Vec::new();
-            for one in all {
-                answers.push(one.await.unwrap().body);
-            }
-            answers
-        })
-    });
-    for (number, answer) in answers.iter().enumerate() {
-        assert!(answer.strip_prefix(b"POST /\n") == Some(&pattern(number * 1_000)), "{number}");
-    }
-}
-
-#[test]
-fn a_long_body_goes_by_credit_in_both_directions() {
-    let mut engine = http2(when_complete(|js, received| {
-        js.head(received.request.id, 200, "", 0);
-        js.large(received.request.id, received.body.clone());
-        js.end(received.request.id, false);
-    }));
-    let address = engine.address;
-    let answer = with_client(&mut engine, move || {
-        http2_client(address, async |client| ask(&client, post("/"), &pattern(5_000_000)).await)
-    });
-    assert!(answer.body == pattern(5_000_000));
 }
 
 #[test]
@@ -167,94 +128,6 @@ fn a_client_that_resets_a_stream_aborts_its_request_and_no_other() {
     engine.js.reply(stays, "here");
     engine.until("the client ends", |_| client.is_finished().then_some(()));
     assert_eq!(client.join().unwrap().text(), "here");
-}
-
-#[test]
-fn an_early_answer_comes_whole_and_the_rest_of_the_body_does_not_interest() {
-    let mut engine = http2(Box::new(|js, event| {
-        if let Event::Request(request) = event {
-            js.respond_early(request.id, 413, "", LENGTH, b"too much");
-        }
-    }));
-    let address = engine.address;
-    let answer = with_client(&mut engine, move || {
-        http2_client(address, async |client| {
-            let mut client = client.ready().await.unwrap();
-            let (response, mut stream) = client.send_request(post("/"), false).unwrap();
-            stream.send_data(Bytes::from(pattern(2_000_000)), false).unwrap();
-            Answer::read(response.await.unwrap()).await
-        })
-    });
-    assert_eq!((answer.status, answer.text()), (413, "too much"));
-}
-
-#[test]
-fn an_early_answer_may_take_long_once_the_body_has_come() {
-    let discard_time = Duration::from_millis(200);
-    let limits = with_http2(Limits { discard_time, ..Limits::default() });
-    let answer = pattern(200_000);
-    let mut engine = Engine::with_limits(
-        limits,
-        Box::new(move |js, event| {
-            if let Event::Request(request) = event {
-                js.respond_early(request.id, 200, "", LENGTH, &answer);
-            }
-        }),
-    );
-    let address = engine.address;
-    let body = with_client(&mut engine, move || {
-        http2_client(address, async |client| {
-            let mut client = client.ready().await.unwrap();
-            let (response, mut stream) = client.send_request(post("/"), false).unwrap();
-            let response = response.await.unwrap();
-            stream.send_data(Bytes::from_static(b"the rest"), true).unwrap();
-            // No window is opened meanwhile; streams are looked at every two seconds.
-            tokio::time::sleep(Duration::from_millis(2_500)).await;
-            Answer::read(response).await.body
-        })
-    });
-    assert_eq!(body, pattern(200_000));
-}
-
-#[test]
-fn a_body_that_was_begun_under_the_usual_window_goes_on_under_a_smaller_one() {
-    let mut limits = with_http2(Limits::default());
-    limits.http2.window = 1_000;
-    let mut engine = Engine::with_limits(limits, echo());
-    let mut client = Client::connect(&engine);
-    // Less than what h2 tells of by itself, and more than the window that the client learns of behind it.
-    let head = frame(1, END_HEADERS, 1, &block(&[]));
-    client.send(&mut engine, [OPENING, &head, &frame(0, 0, 1, &pattern(16_000))].concat());
-    engine.request_to("/");
-    client.send(&mut engine, frame(4, ACK, 0, b""));
-    let update = frame(8, 0, 1, &[0, 0]);
-    let mut received = Vec::new();
-    engine.until("the window is opened", |_| {
-        received.append(&mut client.take());
-        received.windows(update.len() - 3).any(|seen| seen == &update[3..]).then_some(())
-    });
-}
-
-#[test]
-fn an_answer_that_is_cut_is_a_reset_behind_what_was_said() {
-    let mut engine = http2(Box::new(|js, event| {
-        if let Event::Request(request) = event {
-            js.head(request.id, 200, "", 0);
-            js.data(request.id, b"said");
-            js.reset(request.id);
-        }
-    }));
-    let address = engine.address;
-    let (said, reason) = with_client(&mut engine, move || {
-        http2_client(address, async |client| {
-            let mut client = client.ready().await.unwrap();
-            let (response, _) = client.send_request(get("/"), true).unwrap();
-            let mut body = response.await.unwrap().into_body();
-            let said = body.data().await.unwrap().unwrap();
-            (said, body.data().await.unwrap().unwrap_err().reason())
-        })
-    });
-    assert_eq!((&said[..], reason), (&b"said"[..], Some(Reason::INTERNAL_ERROR)));
 }
 
 #[test]
@@ -413,8 +286,4 @@ fn where_it_is_not_spoken_its_preface_is_a_bad_request() {
 
 fn http2(handler: Handler) -> Engine {
     Engine::with_limits(with_http2(Limits::default()), handler)
-}
-
-fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at % 251) as u8).collect()
 }

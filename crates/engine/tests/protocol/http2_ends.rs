@@ -10,8 +10,8 @@ use monoceros_engine::limits::{Cleartext, IDLE_DRAIN_TIME, Limits};
 use monoceros_engine::rules::ProxyProtocol;
 
 use crate::harness::{
-    Answer, Client, Engine, Event, LENGTH, OPENING, ask, block, echo, frame, get, http2_client,
-    silent, with_client, with_http2,
+    Client, Engine, Event, LENGTH, OPENING, ask, block, echo, frame, get, http2_client, silent,
+    with_client, with_http2,
 };
 
 const END_STREAM: u8 = 1;

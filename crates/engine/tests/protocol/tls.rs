@@ -12,7 +12,7 @@ use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 
 use crate::harness::{
-    Engine, Event, Identity, LENGTH, SecureClient, echo, secure_listener, when_complete,
+    Engine, Event, Identity, LENGTH, SecureClient, echo, pattern, secure_listener, when_complete,
     with_client,
 };
 
@@ -283,10 +283,6 @@ fn handshakes_that_come_at_once_are_no_stalled_ones_up_to_four_times_as_many() {
 
 fn get(path: &str) -> String {
     format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")
-}
-
-fn pattern(len: usize) -> Vec<u8> {
-    (0..len).map(|at| (at * 31 % 251) as u8).collect()
 }
 
 /// Sends bytes and reads to the end of the connection.

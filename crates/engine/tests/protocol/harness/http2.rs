@@ -45,6 +45,11 @@ pub fn post(path: &str) -> Request<()> {
     Request::post(format!("http://x{path}")).body(()).unwrap()
 }
 
+/// A body of which no part looks like another near it.
+pub fn pattern(length: usize) -> Vec<u8> {
+    (0..length).map(|at| (at % 251) as u8).collect()
+}
+
 /// Asks for something and reads the whole answer.
 pub async fn ask(client: &SendRequest<Bytes>, request: Request<()>, body: &[u8]) -> Answer {
     let mut ready = client.clone().ready().await.unwrap();
