@@ -35,8 +35,8 @@ export async function checkApplication(
       if (message.type === 'ready') end()
       if (message.type === 'failed') end(message)
     })
-    child.onExit(({ code, signal }) =>
-      failed(monocerosError('ERR_WORKER_BOOT_EXIT', child.pid, signal ?? `code ${code}`)),
+    child.onExit(({ code, signal, error }) =>
+      failed(monocerosError('ERR_WORKER_BOOT_EXIT', child.pid, error ?? signal ?? `code ${code}`)),
     )
     child.send(bootMessage(context, { slotGeneration: 1, check: true, age: 1, requestLimit: 0 }))
   })

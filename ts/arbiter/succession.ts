@@ -94,7 +94,7 @@ export class Succession {
       if (type === 'ready') queue.push({ type: 'successorReady', pid })
     })
     successor.onExit((exit) => queue.push({ type: 'successorExit', pid, exit }))
-    say(log, 'upgradeBegins', pid)
+    if (pid > 0) say(log, 'upgradeBegins', pid)
   }
 
   /** TTIN and TTOU stop a process that has no handlers yet; only another one can wake it. */

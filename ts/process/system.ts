@@ -4,6 +4,7 @@
  */
 
 import type { ChildProcess } from 'node:child_process'
+import { EventEmitter } from 'node:events'
 import { existsSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { getPriority, setPriority } from 'node:os'
@@ -206,19 +207,37 @@ function spawnChild(options: SpawnOptions): Child {
   const printed = capture ? 'pipe' : 'inherit'
   // Loaded only where it is used: a worker starts nothing.
   const { spawn } = process.getBuiltinModule('node:child_process')
-  const child = spawn(process.execPath, [...nodeFlags(), ...flags, script], {
-    // Node can only write a title over what argv had at the start: the padding is the room for it.
-    argv0: title.padEnd(TITLE_ROOM),
-    cwd,
-    env,
-    // In a session of its own: node sets every signal back to its default when it starts, and to a process in nobody's
-    // session the kernel does not do the default of TTIN, TTOU and TSTP, which would stop it until it has handlers. And
-    // what a terminal sends to its processes comes to the arbiter alone, who passes on what is meant.
-    detached: true,
-    stdio: ['inherit', printed, printed, 'pipe', ...fds],
-  })
+  const child = started(() =>
+    spawn(process.execPath, [...nodeFlags(), ...flags, script], {
+      // Node can only write a title over what argv had at the start: the padding is the room for it.
+      argv0: title.padEnd(TITLE_ROOM),
+      cwd,
+      env,
+      // In a session of its own: node sets every signal back to its default when it starts, and to a process in nobody's
+      // session the kernel does not do the default of TTIN, TTOU and TSTP, which would stop it until it has handlers. And
+      // what a terminal sends to its processes comes to the arbiter alone, who passes on what is meant.
+      detached: true,
+      stdio: ['inherit', printed, printed, 'pipe', ...fds],
+    }),
+  )
   if (child.pid !== undefined) schedule(child.pid, options)
   return wrapChild(child)
+}
+
+/** A process, or what there is instead of one that could not be started. */
+type Started = EventEmitter &
+  Partial<Pick<ChildProcess, 'pid' | 'stdio' | 'stdout' | 'stderr' | 'unref'>>
+
+// Of the system's refusals node emits five (of which two leave a process without streams) and throws the others (E2BIG,
+// ENOMEM, ETXTBSY, ...), as it does with what cannot be an argument or a variable. Here all of them are an end.
+function started(spawn: () => ChildProcess): Started {
+  try {
+    return spawn()
+  } catch (thrown) {
+    const child = new EventEmitter()
+    process.nextTick(() => child.emit('error', thrown))
+    return child
+  }
 }
 
 // Threads take it over from the one that starts them, and this early there is only one.
@@ -235,19 +254,21 @@ function spawnSelf({ program, env, fds, detached }: SelfOptions): Successor {
   // After an update of Node the binary that runs may be gone; the name that it was called by leads to the new one.
   const node = existsSync(process.execPath) ? process.execPath : process.argv0
   const { spawn } = process.getBuiltinModule('node:child_process')
-  const child = spawn(node, [...nodeFlags(), program.entry, ...program.args], {
-    cwd: program.cwd,
-    env,
-    detached: detached !== undefined,
-    stdio: [
-      ...(detached === undefined
-        ? (['inherit', 'inherit', 'inherit'] as const)
-        : ['ignore' as const, ...detached]),
-      'pipe',
-      ...fds,
-    ],
-  })
-  const channel = child.stdio[CHANNEL_FD] as Socket | null | undefined
+  const child = started(() =>
+    spawn(node, [...nodeFlags(), program.entry, ...program.args], {
+      cwd: program.cwd,
+      env,
+      detached: detached !== undefined,
+      stdio: [
+        ...(detached === undefined
+          ? (['inherit', 'inherit', 'inherit'] as const)
+          : ['ignore' as const, ...detached]),
+        'pipe',
+        ...fds,
+      ],
+    }),
+  )
+  const channel = child.stdio?.[CHANNEL_FD] as Socket | null | undefined
   channel?.on('error', () => {})
   channel?.setEncoding('utf8')
   return {
@@ -255,7 +276,7 @@ function spawnSelf({ program, env, fds, detached }: SelfOptions): Successor {
     onMessage: (callback) => void channel?.on('data', messageDecoder<SuccessorMessage>(callback)),
     onExit: (callback) => watchExit(child, callback),
     release() {
-      child.unref()
+      child.unref?.()
       channel?.destroy()
     },
   }
@@ -287,9 +308,9 @@ const DEBUGGER = /^--(?:inspect|debug-port)/
 /** The value of these may be the next word; that of the others stands behind an equals sign. */
 const DEBUGGER_WITH_VALUE = /^--(?:inspect-port|debug-port|inspect-publish-uid)$/
 
-function wrapChild(child: ChildProcess): Child {
-  const channel = child.stdio[CHANNEL_FD] as Socket | null | undefined
-  const sharing = child.stdio.at(SHARING_FD) as Socket | null | undefined
+function wrapChild(child: Started): Child {
+  const channel = child.stdio?.[CHANNEL_FD] as Socket | null | undefined
+  const sharing = child.stdio?.at(SHARING_FD) as Socket | null | undefined
   for (const socket of [channel, sharing]) {
     // A worker that dies while we write to it is reported by its exit.
     socket?.on('error', () => {})
@@ -321,7 +342,7 @@ function wrapChild(child: ChildProcess): Child {
     },
     onExit: (callback) => watchExit(child, callback),
     release() {
-      child.unref()
+      child.unref?.()
       channel?.destroy()
       sharing?.destroy()
     },
@@ -332,14 +353,14 @@ function wrapChild(child: ChildProcess): Child {
 // behind may hold the channel open, so after 'exit' it is waited for only shortly.
 const CHANNEL_CLOSE_WAIT_MS = 250
 
-function watchExit(child: ChildProcess, callback: (exit: ChildExit) => void): void {
+function watchExit(child: Started, callback: (exit: ChildExit) => void): void {
   let told = false
   const tell = (exit: ChildExit) => {
     if (told) return
     told = true
     callback(exit)
   }
-  child.on('exit', (code, signal) => {
+  child.on('exit', (code: number | null, signal: NodeJS.Signals | null) => {
     const exit = { code, signal: withoutSig(signal) }
     const timer = setTimeout(() => tell(exit), CHANNEL_CLOSE_WAIT_MS)
     child.on('close', () => {
@@ -347,8 +368,9 @@ function watchExit(child: ChildProcess, callback: (exit: ChildExit) => void): vo
       tell(exit)
     })
   })
-  child.on('error', (error) => {
-    if (child.pid === undefined) tell({ code: null, signal: null, error: error.message })
+  child.on('error', (thrown: unknown) => {
+    const error = thrown instanceof Error ? thrown.message : String(thrown)
+    if (child.pid === undefined) tell({ code: null, signal: null, error })
   })
 }
 
