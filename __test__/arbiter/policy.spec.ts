@@ -9,10 +9,18 @@ const KILLED = { slot: 1, fromOutside: true, servedMs: 2_000 }
 
 test('a first crash soon after ready waits a second, each further one twice as long, at most 30 s', (t) => {
   const policy = new RestartPolicy()
-  const pauses = Array.from({ length: 7 }, () => policy.record(CRASH, 0))
+  const pauses = Array.from({ length: 7 }, () => policy.record(CRASH, policy.retryAtMs()))
   t.deepEqual(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
-  t.false(policy.maySpawn(29_999))
-  t.true(policy.maySpawn(30_000))
+  t.false(policy.maySpawn(90_999))
+  t.true(policy.maySpawn(91_000))
+})
+
+test('workers that end together have one pause', (t) => {
+  const policy = new RestartPolicy()
+  const pauses = [0, 10, 20, 999].map((nowMs) => policy.record(CRASH, nowMs))
+  t.deepEqual(pauses, [1_000, 0, 0, 0])
+  t.is(policy.retryAtMs(), 1_000)
+  t.is(policy.record(CRASH, 1_500), 2_000)
 })
 
 test('a worker that served ten seconds is replaced at once, and the pauses begin anew', (t) => {

@@ -94,6 +94,14 @@ test('the new one has names of its own until the old one has ended', async (t) =
   t.deepEqual(stage.closed, ['127.0.0.1:8000'])
 })
 
+test('a pidfile stays where chdir was when it was written', async (t) => {
+  const parent = { kind: 'upgrade', pid: 900, link: new FakeParent() } as const
+  const stage = await startArbiter({ pidfile: 'a.pid', chdir: '/run' }, { parent })
+  parent.link.gone()
+  await settle()
+  t.deepEqual(stage.pidfiles, ['/run/a.pid.2', '/run/a.pid.2 > /run/a.pid'])
+})
+
 test('the new one is ended: the files of its sockets are those of the old one', async (t) => {
   const parent = { kind: 'upgrade', pid: 900, link: new FakeParent() } as const
   const stage = await startArbiter({}, { parent })

@@ -75,6 +75,7 @@ export class Arbiter {
       reports: {
         onReady: (worker) => this.#handleReady(worker),
         onBootFailure: (worker, failure) => this.#handleBootFailure(worker, failure),
+        isTrial: ({ generation }) => generation === this.#rollout.trial,
         isLast: () => this.#life === 'stopping' && this.#succession.successor === undefined,
         onLoaded: (message) => this.#reloader.noteLoaded(message),
         beforeSpawn: (age) => parts.hooks.beforeSpawn(age, system.pid),

@@ -18,8 +18,8 @@ export class Deaths {
     this.#memoryKills = system.memoryKills()
   }
 
-  /** Says how a worker has ended, and takes note of it. */
-  lament(worker: WorkerHandle): void {
+  /** Says how a worker has ended. */
+  say(worker: WorkerHandle): void {
     const { pid, aborted, exit } = worker
     const signal = exit?.signal ?? undefined
     if (signal === 'KILL') say(this.#log, aborted ? 'killed' : this.#whyKilled(), pid)
@@ -27,7 +27,6 @@ export class Deaths {
     else if (signal === 'TERM') say(this.#log, 'endedByTerm', pid)
     else if (signal !== undefined) say(this.#log, 'endedBySignal', pid, signal)
     else say(this.#log, 'exited', pid, worker.exitToLog())
-    this.record(worker, worker.endedFromOutside() && !worker.aborted)
   }
 
   /** Takes note of an unwanted end or a failed boot, and says when that delays the next start. */

@@ -34,7 +34,7 @@ export class Headcount {
 
   /** As the settings say. */
   reset(workers: number): void {
-    this.#set(this.#allowed(workers))
+    this.#set(this.#sayAllowed(workers))
   }
 
   /** One more; after a rest the first one. */
@@ -56,18 +56,20 @@ export class Headcount {
   }
 
   #resize(wanted: number): void {
-    const allowed = this.#allowed(wanted)
-    if (allowed !== wanted) {
-      say(this.#log, 'workersStay', allowed, wanted, this.#most)
-    }
     this.#resting = false
-    this.#set(allowed)
+    this.#set(this.#sayAllowed(wanted))
   }
 
   #set(wanted: number): void {
     const before = this.#wanted
     this.#wanted = wanted
     this.#onChange(wanted, before)
+  }
+
+  #sayAllowed(wanted: number): number {
+    const allowed = this.#allowed(wanted)
+    if (allowed !== wanted) say(this.#log, 'workersStay', allowed, wanted, this.#most)
+    return allowed
   }
 
   #allowed(wanted: number): number {

@@ -3,6 +3,8 @@
  * started it, both end in `.2`; after that one's end they are renamed.
  */
 
+import { resolve } from 'node:path'
+
 import { processTitle } from '../process/title.ts'
 import type { Config } from '../settings/config.ts'
 import type { Pidfile } from './pidfile.ts'
@@ -10,6 +12,7 @@ import { instanceName } from './spawn.ts'
 
 export interface IdentityParts {
   readonly setTitle: (title: string) => void
+  /** With a whole path: `chdir` may be another after a reload. */
   readonly createPidfile: (path: string) => Pidfile
 }
 
@@ -31,7 +34,7 @@ export class Identity {
   take(config: Config): void {
     this.#name = instanceName(config)
     this.show('')
-    const path = config.pidfile ?? undefined
+    const path = config.pidfile === null ? undefined : resolve(config.chdir, config.pidfile)
     if (path === this.#pidfile?.path) return
     const file = path === undefined ? undefined : this.#parts.createPidfile(path + this.#suffix)
     this.#pidfile?.file.remove()

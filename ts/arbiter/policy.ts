@@ -1,6 +1,7 @@
 /**
  * When a worker that ended may be replaced. A death from outside is replaced at once; workers that end by themselves
- * soon after they were ready, or that fail to boot, are replaced after a pause that doubles. No clock of its own.
+ * soon after they were ready, or that fail to boot, are replaced after a pause that doubles. Workers that end together,
+ * as they do for want of a database, have one pause together. No clock of its own.
  */
 
 /** How a worker came to its end. */
@@ -27,7 +28,7 @@ export class RestartPolicy {
   #retryAtMs = 0
   readonly #outside = new Map<number, number[]>()
 
-  /** Takes note of an unwanted end; returns the pause before the next start, 0 for none. */
+  /** Takes note of an unwanted end; returns the pause that it begins before the next start, 0 for none. */
   record(death: Death, nowMs: number): number {
     if (death.fromOutside && !this.#loops(death.slot, nowMs)) return 0
     const stable = !death.fromOutside && (death.servedMs ?? 0) >= STABLE_AFTER_MS
@@ -35,6 +36,7 @@ export class RestartPolicy {
       this.#failures = 0
       return 0
     }
+    if (!this.maySpawn(nowMs)) return 0
     const delayMs = Math.min(FIRST_DELAY_MS * 2 ** this.#failures, MAX_DELAY_MS)
     this.#failures += 1
     this.#retryAtMs = nowMs + delayMs

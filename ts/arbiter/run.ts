@@ -74,7 +74,7 @@ export async function runArbiter(
       notifier: createNotifier(system, log),
       prepareLogs,
       processors: availableCpus(),
-      createPidfile: (path) => createPidfile(system, resolve(values.chdir, path)),
+      createPidfile: (path) => createPidfile(system, path),
       openWatch: openSourceWatch,
       reapOrphans: orphanReaper(system.pid, native),
       version: packageVersion(),

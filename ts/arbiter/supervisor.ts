@@ -32,6 +32,8 @@ import { Workers } from './workers.ts'
 export interface SupervisorReports {
   /** Whether everybody ends, and no other arbiter serves. */
   isLast(): boolean
+  /** Whether a reload tries its settings with this worker: then its end is that of the reload. */
+  isTrial(worker: WorkerHandle): boolean
   onReady(worker: WorkerHandle): void
   onBootFailure(worker: WorkerHandle, failure: BootFailure): void
   /** Before a worker is started: what hooks add to it. */
@@ -243,7 +245,8 @@ export class Supervisor {
     noteLeaving: (worker) => {
       say(this.#log, 'leaving', worker.pid, String(worker.leavesBy))
       this.#startDrain(worker)
-      this.deaths.record(worker, true)
+      if (this.#reports.isTrial(worker)) this.#failBoot(worker, `was sent SIG${worker.leavesBy}`)
+      else this.deaths.record(worker, true)
     },
     terminate: (worker) => {
       this.#startDrain(worker)
@@ -291,10 +294,11 @@ export class Supervisor {
     bootFailed: (worker) => {
       this.#bury(worker)
       if (worker.failure !== undefined) return
-      if (worker.endedFromOutside()) return this.#lament(worker)
-      const error = monocerosError('ERR_WORKER_BOOT_EXIT', worker.pid, worker.exitToLog())
-      worker.failure = { text: error.message, exit: error.exit }
-      this.#reportFailure(worker)
+      const isOutside = worker.endedFromOutside()
+      if (isOutside && !this.#reports.isTrial(worker)) return this.#lament(worker)
+      // For want of memory, perhaps: that is said as well.
+      if (isOutside) this.deaths.say(worker)
+      this.#failBoot(worker, worker.exitToLog())
     },
     crashed: (worker) => {
       this.#bury(worker)
@@ -318,6 +322,12 @@ export class Supervisor {
     this.#system.kill(worker.pid, 'ABRT')
   }
 
+  #failBoot(worker: WorkerHandle, how: string): void {
+    const error = monocerosError('ERR_WORKER_BOOT_EXIT', worker.pid, how)
+    worker.failure = { text: error.message, exit: error.exit }
+    this.#reportFailure(worker)
+  }
+
   #reportFailure(worker: WorkerHandle): void {
     if (worker.failure !== undefined) this.#reports.onBootFailure(worker, worker.failure)
   }
@@ -334,7 +344,8 @@ export class Supervisor {
   #lament(worker: WorkerHandle): void {
     // It may have left connections in the kernel's queue that the others believed to be its.
     this.#board.kickAll()
-    this.deaths.lament(worker)
+    this.deaths.say(worker)
+    this.deaths.record(worker, worker.endedFromOutside() && !worker.aborted)
   }
 
   #checkServing(worker: WorkerHandle, { requests }: SlotReading): void {
