@@ -130,6 +130,13 @@ export const ERRORS = {
     page: 'hooks.md',
     text: (name: string, thrown: string) => `the hook ${name} failed:\n${thrown}`,
   },
+  ERR_RELOAD_TIMEOUT: {
+    exit: 1,
+    page: 'signals.md',
+    text: (seconds: number) =>
+      `the config file or the hook on_reload was not done within boot_timeout (${seconds}s).`,
+    advice: 'It waits for something that does not come.',
+  },
   ERR_CHDIR: {
     exit: 1,
     page: 'deploy.md',

@@ -35,7 +35,7 @@ export const SIGNALS = {
     arbiter: 'quit',
     worker: 'quit',
     arbiterDoc:
-      'Quick stop: workers end without finishing. During a graceful stop it shortens the time left to 2 seconds. Exit status 0.',
+      'Quick stop: workers end without finishing, within 2 seconds. During a graceful stop it shortens the time left to 2 seconds. Exit status 0.',
     workerDoc: 'Exits at once with 0; what is in flight is cut.',
   },
   QUIT: {

@@ -68,6 +68,18 @@ test('INT quits at once; during a graceful stop it leaves two seconds, a second 
   t.is(await stage.status, 0)
 })
 
+test('INT gives a worker that is blocked two seconds, and no more for a second INT', async (t) => {
+  const stage = await startArbiter({ workers: 1 })
+  await allReady(stage)
+  await stage.system.signal('INT')
+  await stage.system.pass(1_500)
+  await stage.system.signal('INT')
+  await stage.system.pass(600)
+  t.deepEqual(sent(stage), [['QUIT', 'QUIT', 'KILL']])
+  await endAll(stage, { signal: 'KILL' })
+  t.is(await stage.status, 0)
+})
+
 test('HUP replaces one worker after the other, each successor ready first', async (t) => {
   const stage = await startArbiter()
   const { system } = stage

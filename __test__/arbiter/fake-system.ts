@@ -2,6 +2,7 @@
 // sent to them.
 
 import { Arbiter } from '../../ts/arbiter/arbiter.ts'
+import { EventQueue } from '../../ts/arbiter/events.ts'
 import type { Generation } from '../../ts/arbiter/generation.ts'
 import { ArbiterHooks } from '../../ts/arbiter/hooks.ts'
 import type { ArbiterParts } from '../../ts/arbiter/parts.ts'
@@ -131,7 +132,7 @@ export class FakeSystem implements System {
   pause = () => new Promise<void>(() => {})
   every = () => () => {}
   listeners = () => 1
-  onUncaught = () => {}
+  onUncaught = () => () => {}
   onRejection = () => {}
   passOn = () => {}
 
@@ -229,7 +230,9 @@ export interface Stage {
   readonly titles: string[]
   readonly pidfiles: string[]
   /** What the next reload reads; an error is thrown. */
-  nextLoad: Partial<Config> | Error
+  nextLoad: Partial<Config> | Error | 'never'
+  /** Why the logs cannot be made. */
+  logTrouble: Error | undefined
   /** With `reload`: what was told to be watched, and how a file changes. */
   readonly watched: string[]
   change: (...files: string[]) => void
@@ -250,20 +253,30 @@ export async function startArbiter(
   const closed: string[] = []
   const watched: string[] = []
   const stage = {
-    nextLoad: {} as Partial<Config> | Error,
+    nextLoad: {} as Stage['nextLoad'],
+    logTrouble: undefined as Error | undefined,
     change: (..._files: string[]) => {},
     noWatch: undefined as Error | undefined,
   }
+  const queue = new EventQueue()
+  const hooks = new ArbiterHooks(fakeLog(log))
+  const first = resolved(settings)
+  await hooks.prepare(first)
+  queue.hear(system)
   const parts: ArbiterParts = {
-    resolved: resolved(settings),
+    queue,
+    resolved: first,
     load: async () => {
       if (stage.nextLoad instanceof Error) throw stage.nextLoad
-      return resolved({ ...settings, ...stage.nextLoad })
+      if (stage.nextLoad === 'never') await new Promise(() => {})
+      const again = resolved({ ...settings, ...Object(stage.nextLoad) })
+      await hooks.prepare(again)
+      return again
     },
     open: async ({ values }, earlier) => fakeGeneration(values, earlier, closed),
     board: new MessageBoard(system, 32),
     log: fakeLog(log),
-    hooks: new ArbiterHooks(fakeLog(log)),
+    hooks,
     setTitle: (title) => void titles.push(title),
     createPidfile(path) {
       pidfiles.push(path)
@@ -280,7 +293,9 @@ export async function startArbiter(
       tick: () => {},
       dueMs: () => Number.POSITIVE_INFINITY,
     },
-    prepareLogs: () => {},
+    prepareLogs() {
+      if (stage.logTrouble !== undefined) throw stage.logTrouble
+    },
     openWatch: async (_config, options) => {
       if (stage.noWatch !== undefined) throw stage.noWatch
       stage.change = (...files) => options.onChange(files)

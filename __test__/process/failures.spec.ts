@@ -1,6 +1,6 @@
 // One test for each way to fail, on the real command: what the log says, the exit status, who goes on serving.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
@@ -159,6 +159,22 @@ test.serial('a port in use: 1, after five tries', async (t) => {
   t.is(program.log.match(/Connection in use: 127\.0\.0\.1:\d+/g)?.length, 5)
   t.is(program.log.match(/Retrying in 1 second\./g)?.length, 4)
 })
+
+test.serial(
+  'signals while the application is checked wait, and TERM ends the check: 0',
+  async (t) => {
+    const source = `require('node:fs').writeFileSync('loading', ''); for (;;);`
+    const args = ['app.cjs', '-b', '127.0.0.1:0', '--preload']
+    const program = startProgram(t, { files: { 'app.cjs': source }, args })
+    await until(() => existsSync(join(program.directory, 'loading')), 'the application')
+    const [check = 0] = program.workers()
+    for (const signal of ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGTTIN', 'SIGTERM'] as const) {
+      program.signal(signal)
+    }
+    t.is(await program.exited, 0)
+    await until(() => !isAlive(check), 'the end of the check')
+  },
+)
 
 test.serial('TERM while the port is waited for: 0', async (t) => {
   const holder = net.createServer().listen(0, '127.0.0.1')

@@ -208,10 +208,39 @@ test.serial('an exception in on_reload gives the reload up', async (t) => {
   const program = await started(t, 'auto', thrower('on_reload')).ready(1)
   const { pid } = await program.who()
   program.signal('SIGHUP')
-  await program.line(/Exception in the hook on_reload\nError: thrown by a hook/)
+  await program.line(/the hook on_reload failed:\nError: thrown by a hook/)
   await program.line(/Reload failed; the old workers keep serving/)
   t.is((await program.who()).pid, pid)
 })
+
+test.serial(
+  'TERM ends a start whose on_starting waits, and what that has left running',
+  async (t) => {
+    const config = `export default { on_starting: () => new Promise((done) => setTimeout(done, 60_000)) }`
+    const program = started(t, 'auto', config)
+    await program.line(/Starting monoceros/)
+    program.signal('SIGTERM')
+    t.is(await program.exited, 0)
+    t.notRegex(program.log, /Listening at/)
+  },
+)
+
+test.serial(
+  'an error of what a hook has left running is logged, and nothing else happens',
+  async (t) => {
+    const config = `export default { when_ready() {
+    setTimeout(() => { throw new Error('thrown by a timer') })
+    Promise.reject(new Error('rejected and not caught'))
+  } }`
+    const program = await started(t, 'auto', config).ready(1)
+    await until(() => program.log.match(/Unexpected error\n/g)?.length === 2, 'both of them')
+    t.regex(program.log, /Error: thrown by a timer/)
+    t.regex(program.log, /Error: rejected and not caught/)
+    t.is((await program.who()).version, '1')
+    program.signal('SIGTERM')
+    t.is(await program.exited, 0)
+  },
+)
 
 test.serial('exceptions in other hooks are logged, and nothing else happens', async (t) => {
   const names = ['pre_fork', 'child_exit', 'on_exit', 'worker_exit', 'worker_int', 'post_request']

@@ -3,12 +3,12 @@
  * one step nearer to the wanted one. It never waits inside a decision and runs no code of the application.
  */
 import { assertNever, MonocerosError } from '../errors.ts'
-import { say } from '../log/log-lines.ts'
+import { say, sayThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
-import { ARBITER_SIGNALS, SIGNALS, type SignalName } from '../signals.ts'
+import { SIGNALS, type SignalName } from '../signals.ts'
 import { Clock } from './clock.ts'
-import { type ArbiterEvent, EventQueue } from './events.ts'
+import type { ArbiterEvent, EventQueue } from './events.ts'
 import { FurtherListeners } from './further.ts'
 import { type Generation, shownAddresses } from './generation.ts'
 import { Headcount } from './headcount.ts'
@@ -23,8 +23,6 @@ import { Supervisor } from './supervisor.ts'
 import { Upkeep } from './upkeep.ts'
 import type { BootFailure, WorkerHandle } from './worker-handle.ts'
 
-/** How long a quick stop may take after a second signal, and the stop after a failed start. */
-const QUICK_STOP_MS = 2_000
 /** Gunicorn's exit code of a worker whose application has no such callable. */
 const APP_LOAD_ERROR = 4
 
@@ -32,7 +30,7 @@ export class Arbiter {
   readonly #system: System
   readonly #parts: ArbiterParts
   readonly #log: Logger
-  readonly #queue = new EventQueue()
+  readonly #queue: EventQueue
   readonly #clock: Clock
   readonly #supervisor: Supervisor
   readonly #rollout: Rollout
@@ -45,6 +43,8 @@ export class Arbiter {
   /** What a signal asked for that the phase did not allow yet. */
   readonly #remembered = new Set<Request>()
   #life: 'starting' | 'running' | 'stopping' = 'starting'
+  /** The hooks of the start have been called: workers may start. */
+  #begun = false
   /** As many workers as wanted have been ready once. */
   #announced = false
   #status = 0
@@ -54,19 +54,20 @@ export class Arbiter {
     this.#system = system
     this.#parts = parts
     this.#log = parts.log
+    this.#queue = parts.queue
     this.#further = new FurtherListeners(parts.log, parts.further)
     this.#clock = new Clock(system, this.#queue)
-    const { log, board } = parts
-    const queue = this.#queue
+    const { log, board, queue } = parts
     const { workers } = parts.resolved.values
     this.#headcount = new Headcount(log, { workers, slots: board.slots }, (now, before) =>
       parts.hooks.call('nworkers_changed', now, before),
     )
-    this.#succession = new Succession(system, { ...parts, queue })
+    this.#succession = new Succession(system, parts)
     this.#identity = new Identity(parts, { succeeding: this.#succession.elder !== undefined })
-    this.#reloader = new Reloader({ ...parts, queue, cwd: parts.program.cwd })
+    this.#reloader = new Reloader({ ...parts, cwd: parts.program.cwd })
     this.#rollout = new Rollout({
-      ...{ log, queue, open: parts.open, load: parts.load },
+      ...{ system, log, queue, open: parts.open, load: parts.load },
+      prepare: (generation) => this.#prepare(generation),
       ownsFiles: () => !this.#succession.isShared,
       onCurrent: (generation, previous) => this.#handleCurrent(generation, previous),
     })
@@ -92,19 +93,19 @@ export class Arbiter {
 
   /** Runs until it is told to stop; the result is the exit status. */
   async run(): Promise<number> {
-    const { resolved, version } = this.#parts
+    const { resolved, version, hooks } = this.#parts
     say(this.#log, 'starting', version)
-    // Before anybody can read in the pidfile whom to send one.
-    for (const signal of ARBITER_SIGNALS) {
-      this.#system.onSignal(signal, () => this.#queue.push({ type: 'signal', signal }))
-    }
     this.#identity.take(resolved.values)
-    await this.#parts.hooks.begin(resolved, this.#headcount.wanted)
-    this.#succession.watch()
-    this.#rollout.start(resolved)
+    // Of a timer or a promise that a hook has left behind: no reason to end a server that serves.
+    const forget = this.#system.onUncaught((thrown) =>
+      sayThrown(this.#log, { name: 'unexpected', thrown }),
+    )
     try {
+      this.#succession.watch()
+      this.#rollout.start(resolved, () => hooks.begin(resolved, this.#headcount.wanted))
       return await this.#loop()
     } finally {
+      forget()
       this.#clock.stop()
       this.#reloader.close()
       this.#identity.release()
@@ -121,7 +122,8 @@ export class Arbiter {
     }
     say(this.#log, this.#reason === undefined ? 'stopped' : 'stoppedBadly')
     if (this.#reason !== undefined) say(this.#log, 'reason', this.#reason)
-    await this.#parts.hooks.end(this.#system)
+    const end = this.#parts.hooks.end(this.#system)
+    await Promise.race([end, this.#queue.asked('quit')])
     return this.#status
   }
 
@@ -131,9 +133,13 @@ export class Arbiter {
         return this.#handleSignal(event.signal)
       case 'opened':
         if (this.#life === 'stopping') return this.#rollout.discard(event.generation)
-        return this.#handleOpened(event.generation, event.warnings)
+        this.#parts.hooks.use(event.generation.config)
+        return this.#rollout.handleOpened(event.generation, event.warnings)
       case 'openFailed':
         return this.#handleOpenFailed(event.error)
+      case 'begun':
+        this.#begun = true
+        return
       case 'message':
         return this.#supervisor.handleMessage(event.worker, event.message)
       case 'exit':
@@ -160,7 +166,7 @@ export class Arbiter {
   /** Steps towards the wanted workers until something must happen first. */
   #reconcile(): void {
     const { current } = this.#rollout
-    if (this.#life === 'stopping' || current === undefined) return
+    if (this.#life === 'stopping' || current === undefined || !this.#begun) return
     for (;;) {
       const nowMs = this.#system.now()
       const step = nextStep({
@@ -276,7 +282,6 @@ export class Arbiter {
   #hurry(): void {
     say(this.#log, 'hurry')
     for (const worker of this.#supervisor.workers.list()) this.#supervisor.apply(worker, 'quit')
-    this.#supervisor.hurry(QUICK_STOP_MS)
   }
 
   /** The start has failed: there is nothing to keep. */
@@ -284,7 +289,6 @@ export class Arbiter {
     this.#status = status
     this.#reason = reason
     this.#stop('quit')
-    this.#supervisor.hurry(QUICK_STOP_MS)
   }
 
   #reopenLogs(): void {
@@ -298,28 +302,20 @@ export class Arbiter {
     this.#supervisor.reopenLogs()
   }
 
-  #handleOpened(generation: Generation, warnings: readonly string[]): void {
-    const { current } = this.#rollout
-    const { hooks } = this.#parts
-    hooks.use(generation.config)
-    if (current === undefined || !hooks.call('on_reload').failed) {
-      return this.#rollout.handleOpened(generation, warnings)
-    }
-    hooks.use(current.config)
-    this.#rollout.discard(generation)
-    this.#abandoned(undefined)
+  /** Beside the loop, which goes on: hooks may wait for something. */
+  async #prepare({ config }: Generation): Promise<void> {
+    this.#parts.prepareLogs(config)
+    if (this.#rollout.current !== undefined) await this.#parts.hooks.wait(config, 'on_reload')
   }
 
   #handleOpenFailed(error: unknown): void {
     if (this.#life === 'stopping') return
-    if (this.#rollout.current !== undefined) return this.#abandoned(error)
+    if (this.#begun) {
+      this.#rollout.abandon(error)
+      return this.#announce()
+    }
     this.#rollout.say(error)
     this.#halt(error instanceof MonocerosError ? error.exit : 1, undefined)
-  }
-
-  #abandoned(error: unknown): void {
-    this.#rollout.abandon(error)
-    this.#announce()
   }
 
   #handleReady(worker: WorkerHandle): void {
@@ -347,7 +343,10 @@ export class Arbiter {
         failure.exit === APP_LOAD_ERROR ? 'App failed to load.' : 'Worker failed to boot.'
       return this.#halt(failure.exit, reason)
     }
-    if (this.#rollout.handleBootFailure(worker)) return this.#announce()
+    if (this.#rollout.handleBootFailure(worker)) {
+      if (this.#rollout.current !== undefined) this.#parts.hooks.use(this.#rollout.current.config)
+      return this.#announce()
+    }
     this.#supervisor.deaths.record(worker, false)
     if (this.#remembered.has('reload')) this.#rollout.end()
   }
@@ -358,17 +357,18 @@ export class Arbiter {
       say(this.#log, 'listening', shownAddresses(generation), this.#system.pid)
     this.#reloader.follow(generation)
     if (previous === undefined) {
-      this.#parts.prepareLogs(config)
       sayListening()
       say(this.#log, 'engine', this.#parts.engine)
-      if (this.#parts.hooks.call('when_ready').failed) this.#halt(1, 'A hook failed.')
+      this.#parts.hooks.wait(config, 'when_ready').then(
+        () => this.#queue.push({ type: 'begun' }),
+        (error: unknown) => this.#queue.push({ type: 'openFailed', error }),
+      )
       return
     }
     this.#headcount.reset(config.workers)
     this.#supervisor.deaths.policy.reset()
     try {
       this.#log.configure(config)
-      this.#parts.prepareLogs(config)
       this.#identity.take(config)
     } catch (error) {
       // A log or pidfile that cannot be written is no reason to end a server that serves.

@@ -11,10 +11,11 @@ import type { Generation } from './generation.ts'
 import { bootMessage, spawnWorker } from './spawn.ts'
 import type { BootFailure } from './worker-handle.ts'
 
-/** 0 when the application loads, else the status of its failure; the log says why. */
+/** 0 when the application loads or nobody wants to know any more, else the status of its failure; the log says why. */
 export async function checkApplication(
   config: Config,
   log: Logger = createLogger(config),
+  stopped?: Promise<void>,
 ): Promise<number> {
   const ticketSecrets = new TicketSecrets()
   const generation: Generation = { number: 1, config, given: [], listeners: [], ticketSecrets }
@@ -38,6 +39,7 @@ export async function checkApplication(
     child.onExit(({ code, signal, error }) =>
       failed(monocerosError('ERR_WORKER_BOOT_EXIT', child.pid, error ?? signal ?? `code ${code}`)),
     )
+    stopped?.then(() => end())
     child.send(bootMessage(context, { slotGeneration: 1, check: true, age: 1, requestLimit: 0 }))
   })
   if (child.pid !== undefined) system.kill(child.pid, 'KILL')

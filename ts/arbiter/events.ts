@@ -1,8 +1,8 @@
 /** Everything that can happen to the arbiter, as one queue. Callbacks only push; the loop takes one at a time. */
 
 import type { WorkerMessage } from '../messages.ts'
-import type { ChildExit } from '../process/system.ts'
-import type { SignalName } from '../signals.ts'
+import type { ChildExit, System } from '../process/system.ts'
+import { ARBITER_SIGNALS, type ArbiterRole, SIGNALS, type SignalName } from '../signals.ts'
 import type { Generation } from './generation.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
@@ -16,6 +16,8 @@ export type ArbiterEvent =
     }
   /** The settings could not be read or the addresses not be opened. */
   | { readonly type: 'openFailed'; readonly error: unknown }
+  /** The hook `when_ready` has returned: workers may start. */
+  | { readonly type: 'begun' }
   | { readonly type: 'message'; readonly worker: WorkerHandle; readonly message: WorkerMessage }
   | { readonly type: 'exit'; readonly worker: WorkerHandle; readonly exit: ChildExit }
   /** The new arbiter that this one has started serves. */
@@ -30,11 +32,29 @@ export type ArbiterEvent =
 
 export class EventQueue {
   readonly #events: ArbiterEvent[] = []
-  #wake: (() => void) | undefined
+  #waiting: (() => void)[] = []
 
   push(event: ArbiterEvent): void {
     this.#events.push(event)
-    this.#wake?.()
+    const waiting = this.#waiting
+    this.#waiting = []
+    for (const wake of waiting) wake()
+  }
+
+  /** From now on signals are events. */
+  hear(system: System): void {
+    for (const signal of ARBITER_SIGNALS) {
+      system.onSignal(signal, () => this.push({ type: 'signal', signal }))
+    }
+  }
+
+  /** Resolves when a signal with one of these meanings has come. It stays in the queue. */
+  async asked(...roles: readonly ArbiterRole[]): Promise<void> {
+    const isAsked = () =>
+      this.#events.some(
+        (event) => event.type === 'signal' && roles.includes(SIGNALS[event.signal].arbiter),
+      )
+    while (!isAsked()) await this.#more()
   }
 
   /** The oldest event; waits when there is none. */
@@ -42,9 +62,13 @@ export class EventQueue {
     for (;;) {
       const event = this.#events.shift()
       if (event !== undefined) return event
-      await new Promise<void>((wake) => {
-        this.#wake = wake
-      })
+      await this.#more()
     }
+  }
+
+  #more(): Promise<void> {
+    return new Promise((wake) => {
+      this.#waiting.push(wake)
+    })
   }
 }

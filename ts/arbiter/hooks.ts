@@ -59,8 +59,8 @@ export class ArbiterHooks {
   /** The hooks of the start, before anything listens. */
   async begin({ values }: ResolvedConfig, wanted: number): Promise<void> {
     this.use(values)
-    await this.#start('nworkers_changed', wanted, null)
-    await this.#start('on_starting')
+    await this.wait(values, 'nworkers_changed', wanted, null)
+    await this.wait(values, 'on_starting')
   }
 
   /** The last hook; a promise is waited for, but not for ever. */
@@ -69,6 +69,19 @@ export class ArbiterHooks {
     if (!(value instanceof Promise)) return
     const limitMs = Number(this.#server?.cfg.graceful_timeout) * 1_000
     await Promise.race([value.catch(() => {}), system.pause(limitMs)])
+  }
+
+  /** Calls a hook of these settings, used or not yet, and waits for it; what it throws or rejects with is an error. */
+  async wait(
+    values: ResolvedConfig['values'],
+    name: HookName,
+    ...details: unknown[]
+  ): Promise<void> {
+    try {
+      await this.#prepared.get(values)?.get(name)?.(this.#server, ...details)
+    } catch (thrown) {
+      throw monocerosError('ERR_HOOK_FAILED', name, describeThrown(thrown)).causedBy(thrown)
+    }
   }
 
   /** Calls a hook, if there is one. What it throws or rejects with is logged. */
@@ -89,15 +102,6 @@ export class ArbiterHooks {
   beforeSpawn(age: number, ppid: number): SpawnAdditions {
     const { value } = this.call('pre_fork', { pid: 0, ppid, age })
     return typeof value === 'object' && value !== null ? value : {}
-  }
-
-  /** Calls a hook of the start and waits for it; a failure ends the start. */
-  async #start(name: HookName, ...details: unknown[]): Promise<void> {
-    try {
-      await this.#table.get(name)?.(this.#server, ...details)
-    } catch (thrown) {
-      throw monocerosError('ERR_HOOK_FAILED', name, describeThrown(thrown)).causedBy(thrown)
-    }
   }
 
   #sayFailed(name: HookName, thrown: unknown): void {

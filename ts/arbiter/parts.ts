@@ -5,6 +5,7 @@ import type { Logger } from '../log/logger.ts'
 import type { Parent, Program } from '../process/system.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
+import type { EventQueue } from './events.ts'
 import type { HandedFurther } from './further.ts'
 import type { OpenGeneration } from './generation.ts'
 import type { ArbiterHooks } from './hooks.ts'
@@ -12,6 +13,8 @@ import type { IdentityParts } from './identity.ts'
 import type { OpenSourceWatch } from './source-watch.ts'
 
 export interface ArbiterParts extends IdentityParts {
+  /** Where signals come as events already. */
+  readonly queue: EventQueue
   readonly resolved: ResolvedConfig
   /** Reads the settings again, at a reload. */
   readonly load: () => Promise<ResolvedConfig>

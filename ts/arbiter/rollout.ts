@@ -3,9 +3,10 @@
  * then tried with one worker, and only then replaces it; until it has proved good, nothing of the old is touched.
  */
 
-import { MonocerosError } from '../errors.ts'
+import { MonocerosError, monocerosError } from '../errors.ts'
 import { say, sayThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
+import type { System } from '../process/system.ts'
 import type { ResolvedConfig } from '../settings/config.ts'
 import type { EventQueue } from './events.ts'
 import { closeExcept, type Generation, type OpenGeneration } from './generation.ts'
@@ -19,11 +20,14 @@ type Stage =
   | { readonly name: 'rolling'; readonly previous: Generation }
 
 export interface RolloutParts {
+  readonly system: System
   readonly log: Logger
   readonly queue: EventQueue
   readonly open: OpenGeneration
   /** Reads the settings again. */
   readonly load: () => Promise<ResolvedConfig>
+  /** What must go well before a worker is started with settings whose addresses are open. */
+  readonly prepare: (generation: Generation) => Promise<void>
   /** Whether the file of a unix socket that is closed goes too: not while another arbiter has the socket. */
   readonly ownsFiles: () => boolean
   /** The generation is what everything is started with from now on. */
@@ -34,6 +38,7 @@ export class Rollout {
   readonly #parts: RolloutParts
   #current: Generation | undefined
   #stage: Stage | undefined
+  #isClosed = false
 
   constructor(parts: RolloutParts) {
     this.#parts = parts
@@ -53,9 +58,12 @@ export class Rollout {
     return this.#stage !== undefined
   }
 
-  /** Opens the first generation. */
-  start(resolved: ResolvedConfig): void {
-    this.#openGeneration(async () => resolved)
+  /** Opens the first generation, after the hooks of the start. */
+  start(resolved: ResolvedConfig, begin: () => Promise<void>): void {
+    this.#openGeneration(async () => {
+      await begin()
+      return resolved
+    })
   }
 
   reload(): void {
@@ -108,6 +116,7 @@ export class Rollout {
 
   /** At a stop: every address is closed, and what a reload was about to do is forgotten. */
   closeAll(): void {
+    this.#isClosed = true
     if (this.#stage?.name === 'trial') this.#close(this.#stage.generation, this.#current)
     if (this.#stage?.name === 'rolling') this.#close(this.#stage.previous, this.#current)
     if (this.#current !== undefined) this.#close(this.#current, undefined)
@@ -128,11 +137,33 @@ export class Rollout {
   #openGeneration(load: () => Promise<ResolvedConfig>): void {
     const { queue } = this.#parts
     const open = async () => {
-      const resolved = await load()
-      const generation = await this.#parts.open(resolved, this.#current)
+      const earlier = this.#current
+      const resolved = await this.#inTime(load)
+      if (this.#isClosed) return
+      const generation = await this.#parts.open(resolved, earlier)
+      try {
+        await this.#inTime(() => this.#parts.prepare(generation))
+      } catch (error) {
+        this.#close(generation, earlier)
+        throw error
+      }
+      if (this.#isClosed) return this.#close(generation, earlier)
       queue.push({ type: 'opened', generation, warnings: resolved.warnings })
     }
     open().catch((error: unknown) => queue.push({ type: 'openFailed', error }))
+  }
+
+  // Code of the operator may wait for something that never comes, and no other reload is taken meanwhile. Whoever waits
+  // for a start sees that it does not go on, and can end it.
+  async #inTime<T>(step: () => Promise<T>): Promise<T> {
+    const seconds = this.#current?.config.boot_timeout
+    if (seconds === undefined) return step()
+    let cancel = () => {}
+    const late = new Promise<never>((_, fail) => {
+      const error = monocerosError('ERR_RELOAD_TIMEOUT', seconds)
+      cancel = this.#parts.system.after(seconds * 1_000, () => fail(error))
+    })
+    return Promise.race([step(), late]).finally(() => cancel())
   }
 
   #abandon(): void {

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
-import { MonocerosError } from '../errors.ts'
+import { MonocerosError, monocerosError } from '../errors.ts'
 import { backlogWarning } from '../listen/queue.ts'
 import { createNotifier, takeActivatedSockets } from '../listen/systemd.ts'
 import { prepareLogger } from '../log/custom.ts'
@@ -21,6 +21,7 @@ import type { Config, ResolvedConfig } from '../settings/config.ts'
 import { availableCpus } from '../settings/cpus.ts'
 import { Arbiter } from './arbiter.ts'
 import { checkApplication } from './check.ts'
+import { EventQueue } from './events.ts'
 import { generationOpener } from './generation.ts'
 import type { Handover } from './handover.ts'
 import { ArbiterHooks } from './hooks.ts'
@@ -42,6 +43,9 @@ export async function runArbiter(
   { program, handover }: Start,
 ): Promise<number> {
   const parent = ancestor(handover)
+  // First of all: until then a signal does what the system does by default, and a check may take as long as it likes.
+  const queue = new EventQueue()
+  queue.hear(system)
   // An error of the start goes to whoever waits for the daemon, too.
   const tell = (text: string) => parent?.link.send({ type: 'trouble', text })
   try {
@@ -51,17 +55,17 @@ export async function runArbiter(
     const log = echoing(createLogger(values), handover?.kind === 'daemon' ? tell : undefined)
     // With `reload` a failure is a page and no end.
     if (values.preload_app && !values.reload) {
-      const status = await checkApplication(values, log)
+      const status = await checkApplication(values, log, queue.asked('stop', 'quit'))
       if (status !== 0) return status
     }
     const openFiles = openFilesLimit()
     say(log, 'openFiles', openFiles.text)
-    const queue = backlogWarning(values.backlog)
-    if (queue !== undefined) log.warning(queue)
+    const warning = backlogWarning(values.backlog)
+    if (warning !== undefined) log.warning(warning)
     const hooks = new ArbiterHooks(log)
     await hooks.prepare(resolved)
     return await new Arbiter(system, {
-      ...{ resolved, log, program, parent, setTitle, hooks },
+      ...{ resolved, log, queue, program, parent, setTitle, hooks },
       load: async () => {
         const again = await load()
         await prepareLogger(again.values)
@@ -125,8 +129,16 @@ function openingParts(
 /** Makes the logs and gives them to the user of the workers, who could not make them. */
 function prepareLogs(config: Config): void {
   const owner = ownerOf(config)
-  for (const path of [config.errorlog, config.accesslog]) {
-    if (path !== null && path !== '-') prepareFile(resolve(config.chdir, path), owner)
+  for (const name of ['errorlog', 'accesslog'] as const) {
+    const path = config[name]
+    if (path === null || path === '-') continue
+    try {
+      prepareFile(resolve(config.chdir, path), owner)
+    } catch (error) {
+      if (error instanceof MonocerosError) throw error
+      const problem = error instanceof Error ? error.message : String(error)
+      throw monocerosError('ERR_LOG_FILE', name, path, problem).causedBy(error)
+    }
   }
 }
 

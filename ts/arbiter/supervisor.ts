@@ -53,6 +53,8 @@ export interface SupervisorParts {
 
 /** Between ABRT and KILL, and for a worker that could not load its application to end. */
 const LAST_CHANCE_MS = 1_000
+/** How long a quick stop may take: nothing is finished in it, and the hook `worker_exit` has a second. */
+const QUICK_STOP_MS = 2_000
 /** A worker ends its drain by itself at `graceful_timeout`; KILL comes a little later. */
 const DRAIN_SLACK_MS = 500
 
@@ -146,11 +148,6 @@ export class Supervisor {
     if (found.final) return this.apply(worker, 'explained')
     // Its successor has been started; the process itself need not end before its stack is known.
     if (worker.state === 'blocked') worker.deadlineMs = this.#in(NATIVE_EXPLANATION_WAIT_MS)
-  }
-
-  /** Gives every worker at most so long from now. */
-  hurry(limitMs: number): void {
-    for (const worker of this.workers.list()) worker.deadlineMs = this.#in(limitMs)
   }
 
   /** Ends all workers, for their code has changed. */
@@ -260,7 +257,11 @@ export class Supervisor {
     hasten: (worker) => this.#hasten(worker),
     interrupt: (worker) => {
       worker.leavingSinceMs ??= this.#system.now()
-      worker.deadlineMs ??= this.#in(worker.generation.config.graceful_timeout * 1_000)
+      // Of a worker that is told twice the first deadline stays.
+      worker.deadlineMs = Math.min(
+        worker.deadlineMs ?? Number.POSITIVE_INFINITY,
+        this.#in(QUICK_STOP_MS),
+      )
       this.#system.kill(worker.pid, 'QUIT')
     },
     abortBoot: (worker) => {

@@ -12,6 +12,8 @@ enableCompileCache()
 for (const flag of ['--no-opt', '--no-maglev']) setFlagsFromString(flag)
 
 process.exitCode = await main(process.argv.slice(2))
+// What a hook has left running does not hold the process, and what is on its way out has a moment.
+setTimeout(() => process.exit(), 1_000).unref()
 
 async function main(argv: readonly string[]): Promise<number> {
   try {

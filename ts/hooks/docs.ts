@@ -22,9 +22,10 @@ export default defineConfig({
 
 A hook may also be a text, \`./hooks.js:name\` (relative to \`chdir\`), which is how a JSON file or the environment names one.
 
-The arbiter calls its hooks itself; it goes on with its other work only when a function returns, so keep them short. Workers
-are processes of their own: they load the config file themselves, once, and only when it has a hook of theirs. Nothing that
-a hook of the arbiter has in memory reaches a worker; hand over variables by \`pre_fork\`.
+The arbiter calls its hooks itself; it goes on with its other work only when a function returns, so keep them short. An
+error in what a hook leaves running (a timer, a promise that nobody waits for) is logged as \`Unexpected error\`, and the
+arbiter goes on. Workers are processes of their own: they load the config file themselves, once, and only when it has a hook
+of theirs. Nothing that a hook of the arbiter has in memory reaches a worker; hand over variables by \`pre_fork\`.
 
 \`server\` has \`pid\`, \`log\`, \`cfg\` (all settings), \`num_workers\`, \`timeout\` and \`address\`; in the arbiter also \`LISTENERS\`,
 \`WORKERS\` (by process id) and \`kill_worker(pid, signal)\`. \`worker\` has \`pid\`, \`ppid\` and \`age\`; in its own process also \`nr\`

@@ -27,13 +27,13 @@ export const HOOKS = {
   on_reload: {
     process: 'arbiter',
     arguments: ['server'],
-    doc: 'Called in a reload when settings are read and addresses are open, before new workers start.',
+    doc: 'Called in a reload when settings are read and addresses are open, before new workers start. A promise is waited for, for boot_timeout.',
     failure: 'It is logged and the reload is given up: the old workers serve on.',
   },
   when_ready: {
     process: 'arbiter',
     arguments: ['server'],
-    doc: 'Called when the arbiter listens, before the first workers start.',
+    doc: 'Called when the arbiter listens, before the first workers start. A promise is waited for.',
     failure: ENDS_START,
   },
   pre_fork: {
@@ -69,7 +69,7 @@ export const HOOKS = {
   pre_exec: {
     process: 'arbiter',
     arguments: ['server'],
-    doc: 'Called at USR2 before a new arbiter is started.',
+    doc: 'Called at USR2 before a new arbiter is started. A promise is not waited for, and its rejection only logged.',
     failure: 'It is logged and no new arbiter is started.',
   },
   pre_request: {
@@ -111,7 +111,7 @@ export const HOOKS = {
   on_exit: {
     process: 'arbiter',
     arguments: ['server'],
-    doc: 'Called before the arbiter ends, when all workers have gone. A promise is waited for, for graceful_timeout.',
+    doc: 'Called before the arbiter ends, when all workers have gone. A promise is waited for, for graceful_timeout or until INT or QUIT.',
     failure: 'It is logged; the exit status stays.',
   },
 } as const satisfies Record<string, HookRow>

@@ -53,7 +53,8 @@ export interface System {
   /** The other end of what `spawnSelf` gives to the process that it starts. */
   openParent(): Parent
   exit(status: number): never
-  onUncaught(callback: (thrown: unknown) => void): void
+  /** The returned function takes it back. */
+  onUncaught(callback: (thrown: unknown) => void): () => void
   onRejection(callback: (reason: unknown, promise: unknown) => void): void
   /** How many listen to what nobody caught, we included. */
   listeners(event: 'uncaughtException' | 'unhandledRejection'): number
@@ -181,7 +182,10 @@ export const system: System = {
   spawnSelf,
   openParent,
   exit: (status) => process.exit(status),
-  onUncaught: (callback) => void process.on('uncaughtException', callback),
+  onUncaught(callback) {
+    process.on('uncaughtException', callback)
+    return () => process.off('uncaughtException', callback)
+  },
   onRejection: (callback) => void process.on('unhandledRejection', callback),
   listeners: (event) => process.listenerCount(event),
   passOn(reason) {
