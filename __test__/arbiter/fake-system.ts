@@ -347,10 +347,11 @@ function fakeGeneration(
     (bind, index) =>
       earlier?.listeners.find((listener) => listener.bind === bind) ?? {
         bind,
-        fd: 50 + index,
+        fd: 50 + index + 10 * (earlier?.number ?? 0),
         address: `http://${bind}`,
         port: 8000 + index,
         path: undefined,
+        take: () => {},
         close: ({ unlink }: { unlink: boolean }) =>
           void closed.push(unlink ? bind : `${bind} (kept)`),
       },

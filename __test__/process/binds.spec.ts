@@ -1,6 +1,6 @@
 // A reload whose settings name other addresses: opened and closed without touching the others.
 
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import test from 'ava'
@@ -49,6 +49,52 @@ test.serial('a port that is taken at a reload: a message, and the old set serves
   program.signal('SIGHUP')
   await program.line(/Reload complete/)
   t.is((await get({ port, path: '/' })).status, 200)
+})
+
+test.serial('the same addresses in other words are the same sockets', async (t) => {
+  const config = (...bind: string[]) => JSON.stringify({ app: './app.cjs', workers: 1, bind })
+  const files = {
+    'app.cjs': appSource('1'),
+    'monoceros.config.json': config('127.0.0.1:0', 'unix:a.sock'),
+  }
+  const program = await startProgram(t, { files, args: ['--log-level', 'debug'] }).ready(1)
+  const path = join(program.directory, 'a.sock')
+  const { ino } = statSync(path)
+  for (const host of ['localhost', 'http://127.0.0.1', '127.0.0.1']) {
+    await reload(program, config(`${host}:${program.port}`, `unix:${path}`))
+    t.is((await program.who()).version, '1')
+    t.is((await get({ socketPath: path })).status, 200)
+  }
+  t.is(statSync(path).ino, ino)
+  t.is(program.log.match(/Listening at/g)?.length, 1)
+  t.notRegex(program.log, /Connection in use/)
+})
+
+test.serial(
+  'a port of ours at all addresses needs a restart, and the message says so',
+  async (t) => {
+    const config = (bind: string) => JSON.stringify({ app: './app.cjs', workers: 1, bind })
+    const files = { 'app.cjs': appSource('1'), 'monoceros.config.json': config('127.0.0.1:0') }
+    const program = await startProgram(t, { files, args: ['--log-level', 'debug'] }).ready(1)
+    program.write('monoceros.config.json', config(`:${program.port}`))
+    program.signal('SIGHUP')
+    await program.line(
+      /cannot listen at 0\.0\.0\.0:\d+: this server itself listens at http:\/\/127\.0\.0\.1:\d+, .*restart it/,
+    )
+    await program.line(/Reload failed/)
+    t.is((await program.who()).version, '1')
+  },
+)
+
+test.serial('the mode of a unix socket that stays is that of the new umask', async (t) => {
+  const config = (umask: number) =>
+    JSON.stringify({ app: './app.cjs', bind: ['127.0.0.1:0', 'unix:a.sock'], umask })
+  const files = { 'app.cjs': appSource('1'), 'monoceros.config.json': config(0o077) }
+  const program = await startProgram(t, { files, args: ['--log-level', 'debug'] }).ready(1)
+  const mode = () => statSync(join(program.directory, 'a.sock')).mode & 0o777
+  t.is(mode(), 0o700)
+  await reload(program, config(0o007))
+  t.is(mode(), 0o770)
 })
 
 async function reload(program: Program, config: string): Promise<void> {

@@ -10,7 +10,7 @@ import { SIGNALS, type SignalName } from '../signals.ts'
 import { Clock } from './clock.ts'
 import type { ArbiterEvent, EventQueue } from './events.ts'
 import { FurtherListeners } from './further.ts'
-import { type Generation, shownAddresses } from './generation.ts'
+import { type Generation, hasSocket, shownAddresses, takeKept } from './generation.ts'
 import { Headcount } from './headcount.ts'
 import { Identity } from './identity.ts'
 import type { ArbiterParts } from './parts.ts'
@@ -370,11 +370,12 @@ export class Arbiter {
     try {
       this.#log.configure(config)
       this.#identity.take(config)
+      takeKept(generation, previous)
     } catch (error) {
       // A log or pidfile that cannot be written is no reason to end a server that serves.
       this.#rollout.say(error)
     }
-    if (listeners.some((listener) => !previous.listeners.includes(listener))) sayListening()
+    if (listeners.some((listener) => !hasSocket(previous.listeners, listener))) sayListening()
   }
 
   #finishReload(): void {

@@ -1,6 +1,13 @@
 /** A generation: one reading of the settings with the sockets they name. A reload makes a new one beside the old. */
 
-import { adoptListener, type Listener, type ListenOptions, openListener } from '../listen/socket.ts'
+import { monocerosError } from '../errors.ts'
+import {
+  adoptListener,
+  findListener,
+  type Listener,
+  type ListenOptions,
+  openListener,
+} from '../listen/socket.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { ownerOf } from '../process/user.ts'
@@ -74,10 +81,12 @@ export function generationOpener(
     const listeners: Listener[] = []
     try {
       for (const bind of binds) {
-        const known = kept.find((listener) => listener.bind === bind)
-        const listener = known ?? (await openListener(context, bind, options))
+        const free = kept.filter((listener) => !hasSocket(listeners, listener))
+        const known = await findListener(free, bind, options)
+        const listener = known ?? (await openListener({ ...context, held: kept }, bind, options))
         if (known === undefined) opened.push(listener)
-        listeners.push(listener)
+        // The words say more than the address: whether TLS is spoken there.
+        listeners.push({ ...listener, bind })
       }
     } catch (error) {
       for (const listener of opened) listener.close({ unlink: true })
@@ -95,7 +104,22 @@ function givenNames(origins: ResolvedConfig['origins']): string[] {
 
 // The older arbiter still serves on them.
 function closeUnused(handed: readonly Listener[], used: readonly Listener[]): void {
-  for (const listener of handed) if (!used.includes(listener)) listener.close({ unlink: false })
+  for (const listener of handed) {
+    if (!hasSocket(used, listener)) listener.close({ unlink: false })
+  }
+}
+
+/** Whether a socket is one of these, whatever words its address was given in. */
+export function hasSocket(listeners: readonly Listener[], { fd }: Listener): boolean {
+  return listeners.some((listener) => listener.fd === fd)
+}
+
+/** Gives the sockets that stay what the new settings say of them. */
+export function takeKept({ config, listeners }: Generation, previous: Generation): void {
+  const options = listenOptions(config)
+  for (const listener of listeners) {
+    if (hasSocket(previous.listeners, listener)) listener.take(options)
+  }
 }
 
 /** Closes what one generation has and another has not. */
@@ -105,7 +129,7 @@ export function closeExcept(
   how: { unlink: boolean },
 ): void {
   for (const listener of generation.listeners) {
-    if (kept?.listeners.includes(listener) !== true) listener.close(how)
+    if (!hasSocket(kept?.listeners ?? [], listener)) listener.close(how)
   }
 }
 

@@ -26,6 +26,8 @@ export function nativeBinder(native: Native): Binder {
       native.adoptListener(fd, backlog)
       return socket(fd)
     },
+    // The descriptor that comes with it is not needed: it is the same socket.
+    relisten: (fd, { backlog }) => native.closeFd(native.listenOn(fd, backlog)),
   }
 }
 

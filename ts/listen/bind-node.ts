@@ -39,6 +39,8 @@ export const nodeBinder: Binder = {
     const handle = made(createServerHandle(null, 0, -1, fd))
     return handle.getsockname === undefined ? socket(handle, { kind: 'fd', fd }) : tcpSocket(handle)
   },
+  // The listen() of each new worker does it.
+  relisten() {},
 }
 
 /**

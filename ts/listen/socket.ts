@@ -3,7 +3,7 @@
  * and listens; without it node's own handle binds (as node:cluster does) and the first worker makes it listen.
  */
 
-import { lstatSync, unlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
 import { connect } from 'node:net'
 import { resolve } from 'node:path'
 
@@ -15,6 +15,7 @@ import { errorCode, type System } from '../process/system.ts'
 import { giveAway, type Owner } from '../process/user.ts'
 import {
   type Address,
+  ANY_HOST,
   formatAddress,
   formatHostPort,
   parseAddress,
@@ -26,7 +27,7 @@ import { nodeBinder } from './bind-node.ts'
 
 /** One open listening socket. */
 export interface Listener {
-  /** The setting's text: what tells at a reload whether an address is new. */
+  /** The setting's text. */
   readonly bind: string
   readonly fd: number
   /** As in the log, with the real port. */
@@ -35,6 +36,8 @@ export interface Listener {
   readonly port: number | undefined
   /** Of a unix socket whose file goes with it. */
   readonly path: string | undefined
+  /** Takes what a reload may say anew of a socket that stays: the queue, and the mode and owner of a file. */
+  take(options: ListenOptions): void
   /** Closes this process's descriptor; with `unlink` a unix socket's file goes too, when it is still this socket's. */
   close(how: { unlink: boolean }): void
 }
@@ -55,14 +58,40 @@ export interface Binder {
   tcp(address: TcpAddress, options: ListenOptions): BoundSocket
   unix(path: string, options: ListenOptions): BoundSocket
   adopt(fd: number, options: ListenOptions): BoundSocket
+  /** Changes the backlog of a socket that is open. */
+  relisten(fd: number, options: ListenOptions): void
 }
 
 const BIND_TRIES = 5
 const BIND_RETRY_MS = 1_000
 
-/** Opens one address; an address in use is tried five times, one second apart. */
+/**
+ * The one of these that is open at an address already, whatever words it was given in: `:80` is `0.0.0.0:80`, and of a
+ * relative path `chdir` is a part.
+ */
+export async function findListener(
+  listeners: readonly Listener[],
+  bind: string,
+  options: ListenOptions,
+): Promise<Listener | undefined> {
+  const address = parseAddress(bind)
+  if (address.kind === 'unix' && !address.path.startsWith('\0')) {
+    const path = resolve(options.chdir, address.path)
+    return listeners.find((listener) => listener.path === path)
+  }
+  const named = listeners.find((listener) => listener.bind === bind)
+  if (named !== undefined || address.kind !== 'tcp') return named
+  const there = listeners.filter(({ port }) => port === address.port)
+  if (there.length === 0) return undefined
+  // A name that nobody knows is an error when it is opened.
+  const host = await resolveHost(address.host).catch(() => address.host)
+  const real = formatAddress({ kind: 'tcp', host, port: address.port })
+  return there.find((listener) => listener.address === real)
+}
+
+/** Opens one address; an address in use is tried five times, one second apart, unless it is we who use it. */
 export async function openListener(
-  { system, log }: { system: System; log: Logger },
+  { system, log, held = [] }: { system: System; log: Logger; held?: readonly Listener[] },
   bind: string,
   options: ListenOptions,
 ): Promise<Listener> {
@@ -73,6 +102,11 @@ export async function openListener(
       return await openOnce(bind, address, options)
     } catch (error) {
       if (errorCode(error) !== 'EADDRINUSE') throw bindError(address, error)
+      const own = held.find((listener) => overlap(listener, address))
+      if (own !== undefined) {
+        const reason = `this server itself listens at ${own.address}, and both cannot be open beside each other, as in a reload; restart it`
+        throw monocerosError('ERR_BIND', shown(address), reason)
+      }
       say(log, 'addressInUse', shown(address))
       if (attempt === BIND_TRIES) throw monocerosError('ERR_ADDRESS_IN_USE', shown(address))
       say(log, 'bindAgain')
@@ -81,12 +115,24 @@ export async function openListener(
   }
 }
 
+// One is the port at all addresses of this machine, the other at one of them.
+function overlap(listener: Listener, address: Address): boolean {
+  if (address.kind !== 'tcp' || listener.port !== address.port) return false
+  const open = parseAddress(listener.address)
+  return [address.host, open.kind === 'tcp' ? open.host : ''].some((host) => ANY_HOSTS.has(host))
+}
+
+const ANY_HOSTS: ReadonlySet<string> = new Set([ANY_HOST, '::'])
+
 async function openOnce(bind: string, address: Address, options: ListenOptions): Promise<Listener> {
-  const binder = native === null ? nodeBinder : nativeBinder(native)
-  if (address.kind === 'fd') return listener(bind, binder.adopt(address.fd, options))
-  if (address.kind === 'unix') return openUnix(bind, address, { binder, options })
+  if (address.kind === 'fd') return listener(bind, binder().adopt(address.fd, options))
+  if (address.kind === 'unix') return openUnix(bind, address, options)
   const host = await resolveHost(address.host)
-  return listener(bind, binder.tcp({ ...address, host }, options))
+  return listener(bind, binder().tcp({ ...address, host }, options))
+}
+
+function binder(): Binder {
+  return native === null ? nodeBinder : nativeBinder(native)
 }
 
 /** The address of a host. Gunicorn opens a name on IPv4; here IPv6 is taken when a name has nothing else. */
@@ -101,12 +147,12 @@ export async function resolveHost(host: string): Promise<string> {
 async function openUnix(
   bind: string,
   address: UnixAddress,
-  { binder, options }: { binder: Binder; options: ListenOptions },
+  options: ListenOptions,
 ): Promise<Listener> {
-  if (address.path.startsWith('\0')) return listener(bind, binder.unix(address.path, options))
+  if (address.path.startsWith('\0')) return listener(bind, binder().unix(address.path, options))
   const path = resolve(options.chdir, address.path)
   await removeStale(path)
-  const bound = withMask(options.umask, () => binder.unix(path, options))
+  const bound = withMask(options.umask, () => binder().unix(path, options))
   if (options.owner !== undefined) giveAway(path, options.owner)
   return fileListener(bind, bound, path)
 }
@@ -116,10 +162,9 @@ export function adoptListener(
   { bind, fd, path }: { bind: string; fd: number; path?: string },
   options: ListenOptions,
 ): Listener {
-  const binder = native === null ? nodeBinder : nativeBinder(native)
   let bound: BoundSocket
   try {
-    bound = binder.adopt(fd, options)
+    bound = binder().adopt(fd, options)
   } catch (error) {
     throw bindError({ kind: 'fd', fd }, error)
   }
@@ -138,15 +183,21 @@ function withMask<T>(umask: number, bind: () => T): T {
 
 function fileListener(bind: string, bound: BoundSocket, path: string): Listener {
   const ino = lstatSync(path, { throwIfNoEntry: false })?.ino
+  // Somebody else may have put a socket of another kind there: that one stays as it is.
+  const isOurs = () => ino !== undefined && lstatSync(path, { throwIfNoEntry: false })?.ino === ino
   const opened = listener(bind, bound)
   return {
     ...opened,
     address: formatAddress({ kind: 'unix', path }),
     path,
+    take(options) {
+      opened.take(options)
+      if (!isOurs()) return
+      chmodSync(path, 0o777 & ~options.umask)
+      if (options.owner !== undefined) giveAway(path, options.owner)
+    },
     close({ unlink }) {
-      // Somebody else may have put a socket of another kind there: that one stays.
-      const entry = unlink ? lstatSync(path, { throwIfNoEntry: false }) : undefined
-      if (entry !== undefined && entry.ino === ino) unlinkSync(path)
+      if (unlink && isOurs()) unlinkSync(path)
       opened.close({ unlink })
     },
   }
@@ -181,6 +232,7 @@ function listener(bind: string, { fd, bound, close }: BoundSocket): Listener {
     address: formatAddress(bound),
     port: bound.kind === 'tcp' ? bound.port : undefined,
     path: undefined,
+    take: (options) => binder().relisten(fd, options),
     close: () => close(),
   }
 }
