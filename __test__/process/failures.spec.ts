@@ -5,6 +5,7 @@ import net from 'node:net'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 
+import { native } from '../../ts/native/index.ts'
 import {
   appSource,
   ENGINES,
@@ -328,6 +329,21 @@ for (const engine of ENGINES) {
     },
   )
 }
+
+const withAddon = native === null ? test.serial.skip : test.serial
+
+// Without the addon nobody can end it.
+withAddon("the arbiter's death ends a worker that is blocked in post_fork", async (t) => {
+  const config = `import { writeFileSync } from 'node:fs'
+    export default { post_fork() { writeFileSync('forked', ''); for (;;); } }`
+  const files = { 'app.cjs': appSource('1'), 'monoceros.config.mjs': config }
+  const program = startProgram(t, { files, args: serveArgs('auto', '-w', '1') })
+  await until(() => existsSync(join(program.directory, 'forked')), 'the hook')
+  const [worker = 0] = program.workers()
+  program.signal('SIGKILL')
+  await until(() => !isAlive(worker), 'the end of the worker')
+  t.false(isAlive(worker))
+})
 
 test.serial('a script that listens late is waited for', async (t) => {
   const source = `const http = require('node:http')

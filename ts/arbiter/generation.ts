@@ -1,6 +1,5 @@
 /** A generation: one reading of the settings with the sockets they name. A reload makes a new one beside the old. */
 
-import { monocerosError } from '../errors.ts'
 import {
   adoptListener,
   findListener,

@@ -118,11 +118,13 @@ export class Worker {
         onBoot: (thrown) => this.#fail(thrown, message),
         onUncaught: () => this.#handleUncaught(config.on_uncaught),
       })
+      // Until the engine is there nobody sees the arbiter's end while the event loop is blocked, as by a debugger.
+      native?.endWithParent(this.#arbiterPid)
       await this.#loadHooks(message, log)
       await this.#hooks?.boot('post_fork')
       // Before the application is loaded, and before the engine has threads.
       becomeUser(config)
-      // Until the engine is there nobody sees the arbiter's end while the event loop is blocked, as by a debugger.
+      // Again: the system forgets it with the user.
       if (native?.endWithParent(this.#arbiterPid) === false) return this.#exit(0)
       await this.#startDevelopment(message)
       this.#further = new FurtherServers(this.#channel, { isCheck: message.check })
