@@ -3,7 +3,7 @@
  * one step nearer to the wanted one. It never waits inside a decision and runs no code of the application.
  */
 import { assertNever, MonocerosError } from '../errors.ts'
-import { say, sayThrown } from '../log/log-lines.ts'
+import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { SIGNALS, type SignalName } from '../signals.ts'
@@ -96,16 +96,13 @@ export class Arbiter {
     const { resolved, version, hooks } = this.#parts
     say(this.#log, 'starting', version)
     this.#identity.take(resolved.values)
-    // Of a timer or a promise that a hook has left behind: no reason to end a server that serves.
-    const forget = this.#system.onUncaught((thrown) =>
-      sayThrown(this.#log, { name: 'unexpected', thrown }),
-    )
+    const release = hooks.catchStrays(this.#system)
     try {
       this.#succession.watch()
       this.#rollout.start(resolved, () => hooks.begin(resolved, this.#headcount.wanted))
       return await this.#loop()
     } finally {
-      forget()
+      release()
       this.#clock.stop()
       this.#reloader.close()
       this.#identity.release()

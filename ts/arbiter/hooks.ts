@@ -63,6 +63,18 @@ export class ArbiterHooks {
     await this.wait(values, 'on_starting')
   }
 
+  /**
+   * From now on an error of a timer or a promise that a hook has left behind is logged, which is no reason to end a server
+   * that serves; until the returned function is called.
+   */
+  catchStrays(system: System): () => void {
+    return system.onUncaught((thrown) => {
+      // A program with the arbiter in it may listen itself: then it decides.
+      if (system.listeners('uncaughtException') > 1) return
+      sayThrown(this.#log, { name: 'unexpected', thrown })
+    })
+  }
+
   /** The last hook; a promise is waited for, but not for ever. */
   async end(system: System): Promise<void> {
     const { value } = this.call('on_exit')
