@@ -324,7 +324,7 @@ export class Supervisor {
   }
 
   #failBoot(worker: WorkerHandle, how: string): void {
-    const error = monocerosError('ERR_WORKER_BOOT_EXIT', worker.pid, how)
+    const error = monocerosError('ERR_WORKER_BOOT_EXIT', worker.child.pid, how)
     worker.failure = { text: error.message, exit: error.exit }
     this.#reportFailure(worker)
   }
