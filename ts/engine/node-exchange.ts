@@ -122,8 +122,9 @@ class NodeExchange implements PlainExchange {
   readonly upgrade: boolean = false
   readonly bodyKind: 0 | 1 | 2
   readonly body: Buffer | undefined = undefined
-  ended = false
   #drains = false
+  /** Somebody reads the request's body. */
+  #consumed = false
   readonly #req: IncomingMessage
   readonly #res: ServerResponse
 
@@ -147,6 +148,9 @@ class NodeExchange implements PlainExchange {
     if (!this.ended) {
       res[kExchange] = this
       res.on('close', onResponseClose)
+    } else if (!this.#consumed) {
+      // Node throws away a body that nobody looks at.
+      return
     }
     if (this.bodyKind === 0) return
     req[kExchange] = this
@@ -158,6 +162,7 @@ class NodeExchange implements PlainExchange {
 
   onClose(): void {
     if (!this.#res.writableFinished) this.owner?.onAborted()
+    else if (!this.#consumed) this.#req.off('data', onRequestData).resume()
   }
 
   onData(chunk: Buffer): void {
@@ -183,6 +188,7 @@ class NodeExchange implements PlainExchange {
   }
 
   consume(_bytes: number): void {
+    this.#consumed = true
     this.#req.resume()
   }
 
@@ -204,12 +210,12 @@ class NodeExchange implements PlainExchange {
     let block = fields
     if (flags & LENGTH) {
       const length = body === undefined ? 0 : Buffer.byteLength(body, encoding)
-      // Node tells the length of a body only where it sends one.
-      if (flags & NO_BODY) block = [...flatFields(fields), 'Content-Length', `${length}`]
+      // Node tells the length of a body only where it sends one, and to HTTP/1.1.
+      const untold = (flags & NO_BODY) !== 0 || this.httpVersionMinor === 0
+      if (untold) block = [...flatFields(fields), 'Content-Length', `${length}`]
       else responseInternals(this.#res)._contentLength = length
     }
     this.head(status, reason, block, flags)
-    this.ended = true
     this.#res.end(body ?? '', encoding)
   }
 
@@ -248,12 +254,16 @@ class NodeExchange implements PlainExchange {
   }
 
   end(chunk?: string | Uint8Array, encoding?: BufferEncoding): void {
-    this.ended = true
     this.#res.end(chunk, encoding ?? 'utf8')
   }
 
   reset(): void {
     this.connection.destroy()
+  }
+
+  /** Also where the response was ended past the owner: with a 500, after a throw that nobody took. */
+  get ended(): boolean {
+    return this.#res.writableEnded
   }
 
   get outstanding(): number {

@@ -1,7 +1,7 @@
 /** Fetch style: an application that takes a `Request` and returns a `Response`. */
 
 import type { Exchange, ExchangeHandler, ExchangeOwner } from '../engine/exchange.ts'
-import { CONNECTION, DATE, LENGTH } from '../engine/exchange.ts'
+import { CONNECTION, DATE, LENGTH, NO_BODY } from '../engine/exchange.ts'
 import { sayThrown } from '../log/log-lines.ts'
 import type { RequestBody } from './fetch/body.ts'
 import { RequestBody as Body } from './fetch/body.ts'
@@ -65,11 +65,12 @@ class FetchHandler implements ExchangeHandler {
       this.#fail(call, thrown)
       return
     }
-    if (answer instanceof Promise) this.#answerLater(call, answer)
-    else this.#send(call, answer)
+    // Whatever else it is may be a promise that is not of the language's own kind.
+    if (answer instanceof Response) this.#send(call, answer)
+    else this.#answerLater(call, answer)
   }
 
-  async #answerLater(call: FetchCall, answer: Promise<Response>): Promise<void> {
+  async #answerLater(call: FetchCall, answer: Response | Promise<Response>): Promise<void> {
     try {
       this.#send(call, await answer)
     } catch (thrown) {
@@ -78,16 +79,18 @@ class FetchHandler implements ExchangeHandler {
   }
 
   #send(call: FetchCall, response: Response): void {
-    if (call.aborted || call.answered) {
+    if (call.aborted || call.exchange.ended) {
       response?.body?.cancel().catch(() => {})
       return
     }
-    if (!isResponse(response)) {
-      this.#fail(call, notAResponse(response))
+    let streaming: Promise<void> | undefined
+    try {
+      streaming = sendResponse(call, responseOf(response))
+    } catch (thrown) {
+      this.#fail(call, thrown)
       return
     }
     call.answered = true
-    const streaming = sendResponse(call, response)
     streaming?.catch((thrown: unknown) => {
       if (call.aborted) return
       sayThrown(this.#log, { name: 'bodyFailed', thrown }, called(call))
@@ -98,8 +101,7 @@ class FetchHandler implements ExchangeHandler {
   #fail(call: FetchCall, thrown: unknown): void {
     if (call.aborted) return
     sayThrown(this.#log, { name: 'requestFailed', thrown }, called(call))
-    if (call.answered) call.exchange.reset()
-    else refuse(call.exchange, 500, 'Internal Server Error')
+    call.onThrown()
   }
 }
 
@@ -108,6 +110,7 @@ class FetchCall implements ExchangeOwner, Incoming, Sending {
   readonly exchange: Exchange
   readonly url: string
   aborted = false
+  /** The head of the answer has gone. */
   answered = false
   headers: LazyHeaders | undefined = undefined
   native: Request | undefined = undefined
@@ -152,10 +155,10 @@ class FetchCall implements ExchangeOwner, Incoming, Sending {
   }
 
   onThrown(): void {
-    if (this.aborted) return
-    if (this.answered) this.exchange.reset()
-    else refuse(this.exchange, 500, 'Internal Server Error')
-    this.answered = true
+    const { exchange } = this
+    if (this.aborted || exchange.ended) return
+    if (this.answered) exchange.reset()
+    else refuse(exchange, 500, 'Internal Server Error')
   }
 
   onAborted(): void {
@@ -168,12 +171,14 @@ class FetchCall implements ExchangeOwner, Incoming, Sending {
   }
 }
 
-/** By its shape: a polyfill's response will do. */
-function isResponse(value: unknown): value is Response {
-  return (
-    value instanceof Response ||
-    (typeof value === 'object' && value !== null && 'status' in value && 'headers' in value)
-  )
+/** What a fetch function has answered with; of a response of another make, a polyfill's, native looks at every part. */
+function responseOf(value: unknown): Response {
+  if (value instanceof Response) return value
+  const isLikeOne =
+    typeof value === 'object' && value !== null && 'status' in value && 'headers' in value
+  if (!isLikeOne) throw notAResponse(value)
+  const { body, status, statusText, headers } = value as Response
+  return new Response(body, { status, statusText, headers })
 }
 
 function called({ exchange }: FetchCall): string {
@@ -181,5 +186,6 @@ function called({ exchange }: FetchCall): string {
 }
 
 function refuse(exchange: Exchange, status: number, text: string): void {
-  exchange.respond(status, undefined, PLAIN_TEXT, DATE | CONNECTION | LENGTH, text, 'utf8')
+  const flags = DATE | CONNECTION | LENGTH | (exchange.method === 'HEAD' ? NO_BODY : 0)
+  exchange.respond(status, undefined, PLAIN_TEXT, flags, text, 'utf8')
 }

@@ -1,5 +1,6 @@
 /** The body of a request in fetch style: whole where somebody wants it whole, a stream with backpressure else. */
 import type { Exchange } from '../../engine/exchange.ts'
+import { bodyDiscarded } from '../node/errors.ts'
 
 type Waiting = { resolve: (bytes: Uint8Array) => void; reject: (reason: unknown) => void }
 
@@ -9,6 +10,9 @@ export class RequestBody {
   readonly #chunks: Uint8Array[] = []
   #held = 0
   #ended: boolean
+  /** Somebody has begun to read: the engine waits for us to take all of it, also behind the answer. */
+  #isRead = false
+  #cancelled = false
   #failure: unknown
   #failed = false
   #whole: Waiting | undefined
@@ -22,7 +26,7 @@ export class RequestBody {
 
   /** All of it, once. */
   bytes(): Promise<Uint8Array> {
-    this.used = true
+    this.#use()
     if (this.#failed) return Promise.reject(this.#failure)
     if (this.#ended) return Promise.resolve(this.#join())
     this.#giveBack()
@@ -33,14 +37,15 @@ export class RequestBody {
 
   /** A stream that asks the client for no more than its reader takes. */
   stream(): ReadableStream<Uint8Array> {
-    this.used = true
+    this.#use()
     const source = {
       type: 'bytes' as const,
       start: (controller: ReadableByteStreamController) => this.#start(controller),
       pull: () => this.#giveBack(),
       cancel: () => {
         this.#controller = undefined
-        this.#giveBack()
+        this.#cancelled = true
+        if (this.#isRead) this.#giveBack()
       },
     }
     return new ReadableStream(source, { highWaterMark: 0 })
@@ -48,7 +53,9 @@ export class RequestBody {
 
   onData(chunk: Uint8Array): void {
     this.#held += chunk.length
-    if (this.#controller !== undefined) {
+    if (this.#cancelled) {
+      if (this.#isRead) this.#giveBack()
+    } else if (this.#controller !== undefined) {
       this.#controller.enqueue(copied(chunk))
     } else {
       this.#chunks.push(chunk)
@@ -58,6 +65,8 @@ export class RequestBody {
   }
 
   onEnd(): void {
+    // Not all of it has come here.
+    if (this.#isDiscarded) return this.fail(bodyDiscarded())
     this.#ended = true
     closeStream(this.#controller)
     this.#controller = undefined
@@ -75,6 +84,16 @@ export class RequestBody {
     this.#whole = undefined
   }
 
+  #use(): void {
+    this.used = true
+    if (this.#isDiscarded) this.fail(bodyDiscarded())
+  }
+
+  /** What nobody has begun to read is thrown away with the end of the answer. */
+  get #isDiscarded(): boolean {
+    return this.#exchange.ended && !this.#isRead
+  }
+
   #start(controller: ReadableByteStreamController): void {
     if (this.#failed) {
       controller.error(this.#failure)
@@ -90,7 +109,8 @@ export class RequestBody {
   #giveBack(): void {
     const held = this.#held
     this.#held = 0
-    if (held > 0) this.#exchange.consume(held)
+    if (held > 0 || !this.#isRead) this.#exchange.consume(held)
+    this.#isRead = true
   }
 
   #join(): Uint8Array {

@@ -2,6 +2,7 @@
 
 import type { Exchange } from '../../engine/exchange.ts'
 import { CHUNKED, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../../engine/exchange.ts'
+import { bodyUnusable, notBytes, statusNotSent } from '../node/errors.ts'
 import { isQuick, onlyType, pairsOf, quickBody } from './response.ts'
 
 /** What sending needs of the call. */
@@ -21,34 +22,43 @@ interface Head {
   readonly length: number | undefined
 }
 
-/** Answers; the promise of a streaming body rejects when the application's stream fails. */
+/**
+ * Answers, or throws before anything is sent; the promise of a streaming body rejects when the application's stream
+ * fails.
+ */
 export function sendResponse(sending: Sending, response: Response): Promise<void> | undefined {
   const { exchange } = sending
   const { status } = response
   const silent = exchange.method === 'HEAD' || status === 204 || status === 304
-  if (isQuick(response)) {
-    const body = quickBody(response) ?? undefined
-    const head = headOf(response, silent)
-    const length = status === 204 || status === 304 ? 0 : LENGTH
-    const own = body === undefined && head.length !== undefined
-    const fields = own ? withLength(head) : head.fields
-    const flags = own ? head.flags : head.flags | length
-    exchange.respond(status, reasonOf(response), fields, flags, body, 'utf8')
-    return undefined
-  }
   const head = headOf(response, silent)
-  const { body } = response
-  if (body !== null && !silent) return sendStream(sending, response, head, body)
-  // A HEAD of a stream has no length that one could know; one without a body at all has.
-  const length = status === 204 || status === 304 || body !== null ? 0 : LENGTH
-  const own = head.length === undefined ? length : 0
-  const fields = withLength(head)
-  exchange.respond(status, reasonOf(response), fields, head.flags | own, undefined, 'utf8')
-  body?.cancel().catch(ignore)
+  let body: string | Uint8Array | undefined
+  let stream: ReadableStream<Uint8Array> | null = null
+  if (isQuick(response)) {
+    body = quickBody(response) ?? undefined
+  } else {
+    assertSendable(response)
+    stream = response.body
+    if (stream !== null && !silent) return sendStream(sending, response, head, stream)
+  }
+  let { fields, flags } = head
+  if (status !== 204) {
+    // Only where none is sent may it be the length of a body that another request would get (RFC 9110 section 8.6).
+    if (silent && body === undefined && head.length !== undefined) fields = withLength(head)
+    // A HEAD of a stream has no length that one could know; one without a body at all has.
+    else if (status !== 304 && stream === null) flags |= LENGTH
+  }
+  exchange.respond(status, reasonOf(response), fields, flags, body, 'utf8')
+  stream?.cancel().catch(ignore)
   return undefined
 }
 
-async function sendStream(
+/** What a quick response cannot be otherwise. */
+function assertSendable({ status, bodyUsed, body }: Response): void {
+  if (!(status >= 200 && status <= 599)) throw statusNotSent(status)
+  if (bodyUsed || body?.locked) throw bodyUnusable()
+}
+
+function sendStream(
   sending: Sending,
   response: Response,
   head: Head,
@@ -56,21 +66,35 @@ async function sendStream(
 ): Promise<void> {
   const { exchange } = sending
   const reader = body.getReader()
+  let { fields, flags } = head
+  if (head.length !== undefined) fields = withLength(head)
+  else if (exchange.httpVersionMinor === 1) flags |= CHUNKED
+  // HTTP/1.0 knows no chunks: the body ends with the connection (RFC 9112 section 6.3).
+  else flags |= CLOSE
+  exchange.head(response.status, reasonOf(response), fields, flags)
   sending.reader = reader
-  const framing = head.length === undefined ? CHUNKED : 0
-  exchange.head(response.status, reasonOf(response), withLength(head), head.flags | framing)
-  let left = head.length ?? Number.POSITIVE_INFINITY
+  return pump(sending, reader, head.length)
+}
+
+async function pump(
+  sending: Sending,
+  reader: ReadableStreamDefaultReader<unknown>,
+  length: number | undefined,
+): Promise<void> {
+  const { exchange } = sending
+  let left = length ?? Number.POSITIVE_INFINITY
   for (;;) {
     const { done, value } = await reader.read()
     if (sending.aborted) return
     if (done) break
+    if (!(value instanceof Uint8Array)) throw notBytes(value)
     left -= value.length
     // What the application announced cannot be kept: the client must not take the answer for a whole one.
     if (left < 0) break
     if (value.length > 0 && !exchange.write(value)) await sending.room()
     if (sending.aborted) return
   }
-  if (left === 0 || head.length === undefined) exchange.end()
+  if (left === 0 || length === undefined) exchange.end()
   else exchange.reset()
 }
 

@@ -55,7 +55,11 @@ export function absoluteUrl(
 /** Absolute form (`GET http://a/b`) wins over Host; `*` and CONNECT's authority have no path to show. */
 function parsed(text: string, origin: string): string | undefined {
   const url = parse(text)
-  if (url === undefined || !/^https?:$/.test(url.protocol)) return `${origin}/`
+  if (url === undefined || !url.pathname.startsWith('/')) return `${origin}/`
+  // A resource of another scheme (`GET ftp://a/b`, asked of a proxy) is shown below ours: a Request knows no other.
+  if (!/^https?:$/.test(url.protocol)) return parsed(origin + url.pathname + url.search, origin)
+  // No field of a request may have them (RFC 9110 section 4.2.4), and a Request takes none.
+  if (url.username !== '' || url.password !== '') return undefined
   url.hash = ''
   return url.href
 }

@@ -187,3 +187,19 @@ export function bodyUnusable(): TypeError {
 export function notAResponse(value: unknown): TypeError {
   return new TypeError(`the fetch function must return a Response, got ${typeof value}`)
 }
+/** What a reading of a body gets that comes too late. */
+export function bodyDiscarded(): TypeError {
+  return new TypeError('Body is unusable: the answer was complete before it was read')
+}
+
+
+/** What it says of a response that is none to send, as `Response.error()` is. */
+export function statusNotSent(status: unknown): RangeError {
+  return new RangeError(`the status of a Response must be 200 to 599, got ${status}`)
+}
+
+/** What the body of a response has to be made of, as for native's own readers of it. */
+export function notBytes(value: unknown): TypeError {
+  const kind = value === null ? 'null' : (value?.constructor?.name ?? typeof value)
+  return new TypeError(`the stream of a Response must give Uint8Array, got ${kind}`)
+}
