@@ -3,12 +3,17 @@ import test from 'ava'
 import type { Target } from '../../ts/engine/engine.ts'
 import { answerRejected, answerThrown } from '../../ts/http/node/errors.ts'
 import { native } from '../../ts/native/index.ts'
-import { exchange, get } from './client.ts'
+import { exchange, get, request } from './client.ts'
 import { said, startNative, startNode, stopNative } from './engines.ts'
 
 /** What fails, and where; the rest of the program goes on. */
 const listener: http.RequestListener = (req, res) => {
   if (req.url === '/throw') throw new Error('thrown')
+  if (req.url === '/head') res.writeHead(200, { a: 'b\nc' })
+  if (req.url === '/phrase') {
+    res.statusMessage = 'Fine'
+    throw new Error('phrase')
+  }
   if (req.url === '/tick') process.nextTick(() => raise('tick'))
   else if (req.url === '/sent') res.write('x', () => raise('sent'))
   else if (req.url === '/promise') return Promise.reject(new Error('promise'))
@@ -73,10 +78,25 @@ for (const [name, start] of Object.entries(engines)) {
     })
   }
 
+  for (const where of ['head', 'phrase']) {
+    test.serial(`${name}: nothing of a ${where} that did not go stays`, async (t) => {
+      const { port, close } = await start(http.createServer(listener))
+      t.regex(await exchange(port, get(`/${where}`)), /^HTTP\/1.1 500 Internal Server Error\r\n/)
+      close()
+    })
+  }
+
   test.serial(`${name}: an answer begun is cut off`, async (t) => {
     const { port, close } = await start(http.createServer(listener))
     const answer = await exchange(port, get('/sent'))
     t.false(answer.endsWith('0\r\n\r\n'))
+    close()
+  })
+
+  test.serial(`${name}: what comes behind a throw is answered, or the client knows`, async (t) => {
+    const { port, close } = await start(http.createServer(listener))
+    const answer = await exchange(port, request('GET', '/throw', []) + get('/'))
+    t.regex(answer, /^HTTP\/1.1 500 .*\r\n(?:[^\r]+\r\n)*(?:Connection: close\r\n|[\s\S]*ok$)/)
     close()
   })
 

@@ -23,6 +23,15 @@ interface FailedStart {
   readonly says: RegExp
 }
 
+/** Throws past its own promise, once behind an answer that is complete. */
+const FETCH_JOBS = `exports.fetch = (request) => {
+  const { pathname } = new URL(request.url)
+  const fail = () => { throw new Error(pathname) }
+  if (pathname === '/tick' || pathname === '/both') process.nextTick(fail)
+  if (pathname === '/job') queueMicrotask(fail)
+  return pathname === '/tick' || pathname === '/job' ? new Promise(() => {}) : new Response('ok')
+}`
+
 // One message, with the application's own stack at most.
 const failsToStart = test.macro(async (t: ExecutionContext, start: FailedStart) => {
   const args = [...(start.args ?? ['app.cjs']), '-b', '127.0.0.1:0', '-w', '2']
@@ -259,6 +268,18 @@ for (const engine of ENGINES) {
       t.is((await program.who()).pid, pid)
     },
   )
+
+  test.serial(`${engine}: what a job of a fetch function throws answers 500`, async (t) => {
+    const args = serveArgs(engine, '-w', '1', '--on-uncaught', 'continue')
+    const program = await startProgram(t, { files: { 'app.cjs': FETCH_JOBS }, args }).ready(1)
+    for (const path of ['/tick', '/job']) {
+      t.is((await program.get(path)).status, 500, path)
+      await program.line(new RegExp(`Uncaught error in the application\\nError: ${path}`))
+    }
+    t.is((await program.get('/both')).status, 200)
+    await program.line(/Uncaught error in the application\nError: \/both/)
+    t.is((await program.get('/')).status, 200)
+  })
 
   test.serial(`${engine}: after an uncaught error a successor comes first`, async (t) => {
     const program = await started(t, engine, '-w', '1')

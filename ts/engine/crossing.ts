@@ -27,7 +27,7 @@ const runJobs = (process as unknown as { _tickCallback(): void })._tickCallback.
 
 let inHand: Exchange | undefined
 
-/** The exchange whose handler, or whose jobs, run now; after a throw the one that threw. */
+/** The exchange whose handler, listeners or jobs run now; after a throw the one that threw. */
 export function exchangeInHand(): Exchange | undefined {
   return inHand
 }
@@ -115,7 +115,7 @@ export class Crossing {
       case IN.DATA: {
         this.#at = at + 5
         const chunk = this.#pieces.next()
-        const exchange = this.#find(id)
+        const exchange = this.#hold(id)
         if (exchange === undefined) return
         countBodyBytes(chunk.length)
         return exchange.owner?.onData(chunk)
@@ -123,7 +123,7 @@ export class Crossing {
       case IN.END: {
         const length = u16(text, at + 5)
         this.#at = at + 7 + length
-        this.#find(id)?.bodyEnded(trailersOf(text.slice(at + 7, at + 7 + length)))
+        this.#hold(id)?.bodyEnded(trailersOf(text.slice(at + 7, at + 7 + length)))
         return
       }
       case IN.DRAINED:
@@ -239,7 +239,7 @@ export class Crossing {
   /** The engine answers whoever asks, also when it has given the place of the exchange away meanwhile. */
   #drained(id: number): void {
     const displaced = this.#displaced.get(id)
-    if (displaced === undefined) return this.#find(id)?.drained()
+    if (displaced === undefined) return this.#hold(id)?.drained()
     this.#displaced.delete(id)
     displaced.gone()
   }
@@ -252,6 +252,13 @@ export class Crossing {
   }
 
   #find(id: number): NativeExchange | NativeTunnel | undefined {
+  /** What a listener of the body or of 'drain' throws is its exchange's, too. */
+  #hold(id: number): NativeExchange | NativeTunnel | undefined {
+    const exchange = this.#find(id)
+    if (exchange instanceof NativeExchange) inHand = exchange
+    return exchange
+  }
+
     const exchange = this.#live[id & PLACE_MASK]
     return exchange?.id === id ? exchange : undefined
   }

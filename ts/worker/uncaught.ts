@@ -3,9 +3,7 @@
  * hand gets a 500, the log gets the stack, and the worker goes on.
  */
 
-import { exchangeInHand } from '../engine/crossing.ts'
-import { Call } from '../http/node/call.ts'
-import { answerFailure, answerRejected, answerThrown } from '../http/node/errors.ts'
+import { answerRejected, answerThrown } from '../http/node/errors.ts'
 import { sayThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
@@ -27,7 +25,7 @@ export function watchUncaught(
   system.onUncaught((thrown) => {
     if (others('uncaughtException')) return
     if (booting) return onBoot(thrown)
-    answerInHand()
+    answerThrown()
     sayThrown(log, { name: 'uncaught', thrown })
     onUncaught()
   })
@@ -43,13 +41,4 @@ export function watchUncaught(
   return () => {
     booting = false
   }
-}
-
-/** A 500 to whom the throw belongs: the native engine knows the exchange, the other one the response. */
-function answerInHand(): void {
-  const exchange = exchangeInHand()
-  if (exchange === undefined) return answerThrown()
-  if (exchange.owner instanceof Call) answerFailure(exchange.owner.res)
-  // Of a bare handler nobody knows what it has sent.
-  else if (!exchange.ended) exchange.reset()
 }

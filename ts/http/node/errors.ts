@@ -4,13 +4,11 @@
  */
 import type { ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
+import type { Exchange } from '../../engine/exchange.ts'
 
-/** Who has to do with the exchange in hand, as far as an engine can tell. */
-export interface ThrownFor {
-  onThrown?(): void
-}
+type ExchangeInHand = Pick<Exchange, 'owner' | 'ended' | 'reset'>
 
-let exchangeInHand: () => { readonly owner: ThrownFor | undefined } | undefined = () => undefined
+let exchangeInHand: () => ExchangeInHand | undefined = () => undefined
 
 /** The native engine's dispatcher knows which exchange it has in hand. */
 export function askForExchangeInHand(ask: typeof exchangeInHand): void {
@@ -74,12 +72,21 @@ export function noteResult(result: unknown, response: FailedResponse): void {
   if (result instanceof Promise && !Stamp.has(result)) new Stamp(result, response)
 }
 
-/** A handler threw, and no listener of the program's own took it: its client gets a 500. */
+/**
+ * A handler or one of its jobs threw, and no listener of the program's own took it: its client gets a 500. The native
+ * engine knows the exchange that the throw belongs to, the other one the response.
+ */
 export function answerThrown(): void {
-  if (inHand === undefined) {
-    exchangeInHand()?.owner?.onThrown?.()
+  const exchange = exchangeInHand()
+  if (exchange !== undefined) {
+    if (exchange.owner?.onThrown !== undefined) exchange.owner.onThrown()
+    // Of a bare handler nobody knows what it has sent.
+    else if (!exchange.ended) exchange.reset()
     return
   }
+  if (inHand === undefined) return
+  // Node's parser, out of which the handler has thrown, reads nothing further.
+  inHand.shouldKeepAlive = false
   answerFailure(inHand)
   inHand = undefined
 }
@@ -99,10 +106,15 @@ type FailedResponse = Pick<
   | 'getHeaderNames'
   | 'removeHeader'
   | 'statusCode'
+  | 'statusMessage'
+  | 'shouldKeepAlive'
   | 'end'
 >
 
-/** What node does itself for `captureRejections`: 500 without the headers set so far, or the end of the connection. */
+/**
+ * What node does itself for `captureRejections`: 500 without the headers set so far, or the end of the connection. The
+ * phrase of another status goes too; a `writeHead` that throws has set it.
+ */
 export function answerFailure(response: FailedResponse): void {
   if (response.writableEnded || response.destroyed) return
   if (response.headersSent) {
@@ -111,6 +123,7 @@ export function answerFailure(response: FailedResponse): void {
   }
   for (const name of response.getHeaderNames()) response.removeHeader(name)
   response.statusCode = 500
+  response.statusMessage = ''
   response.end(STATUS_CODES[500])
 }
 
@@ -183,15 +196,15 @@ export function bodyUnusable(): TypeError {
   return new TypeError('Body is unusable: Body has already been read')
 }
 
-/** What a fetch function's caller says of anything but a response. */
-export function notAResponse(value: unknown): TypeError {
-  return new TypeError(`the fetch function must return a Response, got ${typeof value}`)
-}
 /** What a reading of a body gets that comes too late. */
 export function bodyDiscarded(): TypeError {
   return new TypeError('Body is unusable: the answer was complete before it was read')
 }
 
+/** What a fetch function's caller says of anything but a response. */
+export function notAResponse(value: unknown): TypeError {
+  return new TypeError(`the fetch function must return a Response, got ${typeof value}`)
+}
 
 /** What it says of a response that is none to send, as `Response.error()` is. */
 export function statusNotSent(status: unknown): RangeError {
