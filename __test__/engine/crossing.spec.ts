@@ -1,7 +1,7 @@
 import test from 'ava'
-import { Crossing } from '../../ts/engine/crossing.ts'
+import { Crossing, exchangeInHand } from '../../ts/engine/crossing.ts'
 import type { Exchange, ExchangeHandler, ExchangeOwner } from '../../ts/engine/exchange.ts'
-import { IN, OUT, RECORD_BYTES, RING_DATA, WORD } from '../../ts/engine/records.ts'
+import { IN, OUT, RECORD_BYTES, REQUEST, RING_DATA, WORD } from '../../ts/engine/records.ts'
 import { Ring } from '../../ts/engine/ring.ts'
 import type { NativeEngine } from '../../ts/native/index.ts'
 
@@ -53,10 +53,14 @@ const u32 = (value: number): string => u16(value & 0xffff) + u16(value >>> 16)
 const record = (kind: number, id: number, rest = ''): string =>
   String.fromCharCode(kind) + u32(id) + rest
 /** Without an address: over a unix socket. */
-const connection = record(IN.CONNECTION, CONNECTION, `${u32(TAG)}\0${u16(0)}${u16(0)}\0\0`)
+const connectionTo = (tag: number): string =>
+  record(IN.CONNECTION, CONNECTION, `${u32(tag)}\0${u16(0)}${u16(0)}\0\0`)
+const connection = connectionTo(TAG)
+/** Set in a request's flags where its body is still to come. */
+const BODY_COMES = 2 << REQUEST.BODY_SHIFT
 /** A GET of `/`, without fields. */
-function request(id: number): string {
-  const text = `${u32(CONNECTION)}\u0003\u0001${u16(1)}${u16(0)}/`
+function request(id: number, flags = 3): string {
+  const text = `${u32(CONNECTION)}${String.fromCharCode(flags)}\u0001${u16(1)}${u16(0)}/`
   return record(IN.REQUEST, id, u32(text.length) + text)
 }
 
@@ -112,4 +116,25 @@ test('a connection that has been taken over is told so too', (t) => {
   stage.take(connection, request(5))
   stage.take(record(IN.END, 5, u16(0)), request(5 + PLACES), record(IN.DRAINED, 5))
   t.deepEqual(heard, ['tunnel end', 'tunnel drain'])
+})
+
+test('a listener of a body throws for its exchange', (t) => {
+  let taken: Exchange | undefined
+  const stage = staged({
+    onExchange(exchange) {
+      taken = exchange
+      const onEnd = () => assertNever('thrown')
+      exchange.owner = { ...listener([], ''), onEnd }
+    },
+  })
+  stage.take(connection, request(5, 3 | BODY_COMES))
+  t.is(exchangeInHand(), undefined)
+  t.throws(() => stage.take(record(IN.END, 5, u16(0))), { message: 'thrown' })
+  t.is(exchangeInHand(), taken)
+})
+
+test('a connection of a server that has been forgotten is reset', (t) => {
+  const stage = staged({ onExchange: () => t.fail() })
+  stage.take(connectionTo(TAG + 1), request(5))
+  t.deepEqual(stage.written(), [[OUT.DESTROY, CONNECTION]])
 })

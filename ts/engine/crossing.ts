@@ -14,7 +14,7 @@ import { NativeConnection, SECURE } from './native-connection.ts'
 import { type Live, NativeExchange } from './native-exchange.ts'
 import type { NativeTunnel } from './native-tunnel.ts'
 import { Pieces } from './pieces.ts'
-import { IN, PLACE_MASK, REQUEST, u16, u32 } from './records.ts'
+import { IN, OUT, PLACE_MASK, REQUEST, u16, u32 } from './records.ts'
 import type { Ring } from './ring.ts'
 import { secureFactsLength } from './secure-facts.ts'
 
@@ -222,7 +222,8 @@ export class Crossing {
 
   #connection(id: number, text: string, at: number): void {
     const handler = this.#handlers.get(u32(text, at))
-    if (handler === undefined) return
+    // Its server has been forgotten: nobody would ever answer.
+    if (handler === undefined) return this.#ring.command(OUT.DESTROY, id, 1)
     const connection = new NativeConnection(this.#ring, handler, id, { text, at: at + 4 })
     this.#connections[id & PLACE_MASK] = connection
     if (!connection.multiplexes) handler.onConnection?.(connection)
@@ -251,7 +252,6 @@ export class Crossing {
     exchange.aborted()
   }
 
-  #find(id: number): NativeExchange | NativeTunnel | undefined {
   /** What a listener of the body or of 'drain' throws is its exchange's, too. */
   #hold(id: number): NativeExchange | NativeTunnel | undefined {
     const exchange = this.#find(id)
@@ -259,6 +259,7 @@ export class Crossing {
     return exchange
   }
 
+  #find(id: number): NativeExchange | NativeTunnel | undefined {
     const exchange = this.#live[id & PLACE_MASK]
     return exchange?.id === id ? exchange : undefined
   }
