@@ -7,6 +7,7 @@ import type { Scenario, Scenarios } from '../suite.ts'
 
 type Program = (req: IncomingMessage, res: ServerResponse, log: string[]) => void
 
+const HINTS = 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n'
 const EVENTS = ['end', 'close', 'error', 'timeout', 'finish']
 
 /** Logs the events of a connection, and what the program logs; over when the socket has closed. */
@@ -206,6 +207,19 @@ export const sockets: Scenarios = {
       log.push('written')
       req.socket.end(() => log.push('ended'))
     })
+  }),
+  'raw interim answers before the answers of a connection': async ({ serve }) => {
+    const port = await serve((req, res) => {
+      req.socket.write(HINTS + HINTS.slice(0, 20))
+      req.socket.write(HINTS.slice(20))
+      setTimeout(() => res.end(req.url), 20)
+    })
+    const client = new RawClient(port).send(request('GET', '/1', []))
+    await client.untilReceived('\r\n\r\n/1')
+    return masked(await client.send(get('/2')).untilClosed())
+  },
+  'a raw interim answer before a raw one': watched((req) => {
+    req.socket.end(`${HINTS}HTTP/1.1 201 Made\r\nContent-Length: 2\r\n\r\nok`)
   }),
   'raw bytes behind the head of an answer': watched((_req, res) => {
     res.writeHead(200, { 'content-length': 6 })

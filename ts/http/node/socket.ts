@@ -332,7 +332,7 @@ const methods = {
     if (this.refused) {
       this[kConnection].answer?.(chunk, false)
     } else if (call !== undefined) {
-      this[kRaw] ??= new RawAnswer(call)
+      if (this[kRaw]?.call !== call) this[kRaw] = new RawAnswer(call)
       this[kRaw].write(chunk)
     }
     callback()
