@@ -1,4 +1,5 @@
-/** The line of the access log for an exchange of the engine on node:http. */
+/** The lines of the access log for the engine on node:http: of answers, and of connections that were taken over. */
+import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { NodeTunnel } from '../../engine/node-tunnel.ts'
 import type { AccessLog } from '../../log/access.ts'
@@ -6,38 +7,50 @@ import { system } from '../../process/system.ts'
 import { responseInternals } from './internals.ts'
 import type { Mounted } from './mount.ts'
 
+/** What there is to say when it is over. */
+interface Answered {
+  /** 0 where nothing was answered, which leaves no line. */
+  readonly status: number
+  /** As it was written. */
+  readonly head: string
+  /** `overSocket` is what has gone over the socket behind the head. */
+  bodyBytes(overSocket: number): number
+}
+
 /** Logs the answer when it is over, whether it was sent whole or the client has gone. */
 export function logAnswer(log: AccessLog, req: IncomingMessage, res: ServerResponse): void {
-  const startedMs = system.now()
-  const { socket, method = '' } = req
-  const { originalUrl, url = '' } = req as Mounted
-  const { remoteAddress } = socket
-  const writtenBefore = socket.bytesWritten
-  res.on('close', () => {
-    const header = responseInternals(res)._header ?? ''
-    log.log({
-      remoteAddress,
-      method,
-      url: originalUrl ?? url,
-      protocol: `HTTP/${req.httpVersion}`,
-      status: res.statusCode,
-      bodyBytes: bodyBytes(res, socket.bytesWritten - writtenBefore - header.length),
-      durationUs: (system.now() - startedMs) * 1000,
-      request: (name) => joined(req.headers[name]),
-      response: (name) => fieldOf(header, name),
-    })
+  logWhenClosed(log, req, res, () => {
+    const { _header: head } = responseInternals(res)
+    return {
+      status: head ? res.statusCode : 0,
+      head: head ?? '',
+      bodyBytes: (overSocket) => bodyBytes(res, overSocket),
+    }
   })
 }
 
-/** Logs a connection that the application has taken over, when it is over; one that it never answered leaves no line. */
+/** Logs a connection that the application has taken over, when it is over. */
 export function logTunnel(log: AccessLog, req: IncomingMessage, tunnel: NodeTunnel): void {
+  logWhenClosed(log, req, req.socket, () => ({
+    status: tunnel.status,
+    head: tunnel.head,
+    bodyBytes: (overSocket) => Math.max(0, overSocket),
+  }))
+}
+
+function logWhenClosed(
+  log: AccessLog,
+  req: IncomingMessage,
+  closing: EventEmitter,
+  answered: () => Answered,
+): void {
   const startedMs = system.now()
   const { socket, method = '' } = req
   const { originalUrl, url = '' } = req as Mounted
   const { remoteAddress } = socket
   const writtenBefore = socket.bytesWritten
-  socket.once('close', () => {
-    const { status, head } = tunnel
+  closing.once('close', () => {
+    const { status, head, bodyBytes } = answered()
     if (status === 0) return
     log.log({
       remoteAddress,
@@ -45,7 +58,7 @@ export function logTunnel(log: AccessLog, req: IncomingMessage, tunnel: NodeTunn
       url: originalUrl ?? url,
       protocol: `HTTP/${req.httpVersion}`,
       status,
-      bodyBytes: Math.max(0, socket.bytesWritten - writtenBefore - head.length),
+      bodyBytes: bodyBytes(socket.bytesWritten - writtenBefore - head.length),
       durationUs: (system.now() - startedMs) * 1000,
       request: (name) => joined(req.headers[name]),
       response: (name) => fieldOf(head, name),
