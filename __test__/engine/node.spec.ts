@@ -72,13 +72,17 @@ test('the access log has a line for each answer', async (t) => {
   t.teardown(() => rmSync(directory, { recursive: true }))
   const accesslog = join(directory, 'access')
   const { engine, port } = await start(
-    (_req, res) => res.writeHead(201, { 'X-A': 'b' }).end('hello'),
+    (req, res) => {
+      if (req.url === '/never') req.socket.destroy()
+      else res.writeHead(201, { 'X-A': 'b' }).end('hello')
+    },
     {
       accesslog,
       access_log_format: '%(h)s "%(r)s" %(s)s %(B)s %({host}i)s %({x-a}o)s',
     },
   )
   await exchange(port, request('HEAD', '/h', ['Connection: close']))
+  t.is(await exchange(port, get('/never')), '')
   await exchange(port, 'GET /a?b HTTP/1.0\r\nHost: test\r\n\r\n')
   await sleep(20)
   engine.close()
