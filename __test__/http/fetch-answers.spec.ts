@@ -63,6 +63,11 @@ const framed: Readonly<Record<string, Framed>> = {
     get: `${OK}Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n`,
     head: `${OK}\r\n`,
   },
+  'a field of trailers, which there are none of': {
+    fetch: () => new Response('abc', { headers: { trailer: 'x' } }),
+    get: `${OK}Content-Length: 3\r\n\r\nabc`,
+    head: `${OK}Content-Length: 3\r\n\r\n`,
+  },
   'a throw': {
     fetch: () => {
       throw new Error('no')
@@ -180,6 +185,25 @@ for (const [name, start] of Object.entries(engines)) {
       t.notRegex(answer, /(?:\r\n0\r\n\r\n|next)$/)
       t.is(said.length, 1)
       t.regex(said[0] ?? '', /GET \/ failed: TypeError: the stream .* must give Uint8Array, got /)
+      close()
+    })
+  }
+
+  for (const [length, gave] of [
+    ['3', 5],
+    ['6', 5],
+  ] as const) {
+    test.serial(`${name}: a length of ${length} for ${gave} bytes is an error`, async (t) => {
+      const headers = { 'content-length': length }
+      const fetch = () => new Response(stream(bytes('12345')), { headers })
+      const { port, close } = await start(withNext(fetch))
+      said.length = 0
+      t.notRegex(await exchange(port, request('GET', '/', []) + get('/next')), /next$/)
+      t.is(said.length, 1)
+      t.regex(
+        said[0] ?? '',
+        new RegExp(`the Content-Length .* is ${length}, .* gave ${gave} bytes`),
+      )
       close()
     })
   }

@@ -2,7 +2,7 @@
 
 import type { Exchange } from '../../engine/exchange.ts'
 import { CHUNKED, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../../engine/exchange.ts'
-import { bodyUnusable, notBytes, statusNotSent } from '../node/errors.ts'
+import { bodyUnusable, notBytes, otherLength, statusNotSent } from '../node/errors.ts'
 import { isQuick, onlyType, pairsOf, quickBody } from './response.ts'
 
 /** What sending needs of the call. */
@@ -82,20 +82,19 @@ async function pump(
   length: number | undefined,
 ): Promise<void> {
   const { exchange } = sending
-  let left = length ?? Number.POSITIVE_INFINITY
+  let sent = 0
   for (;;) {
     const { done, value } = await reader.read()
     if (sending.aborted) return
     if (done) break
     if (!(value instanceof Uint8Array)) throw notBytes(value)
-    left -= value.length
-    // What the application announced cannot be kept: the client must not take the answer for a whole one.
-    if (left < 0) break
+    sent += value.length
+    if (length !== undefined && sent > length) throw otherLength(length, sent)
     if (value.length > 0 && !exchange.write(value)) await sending.room()
     if (sending.aborted) return
   }
-  if (left === 0 || length === undefined) exchange.end()
-  else exchange.reset()
+  if (length !== undefined && sent < length) throw otherLength(length, sent)
+  exchange.end()
 }
 
 /** The fields that are the application's; those that frame and govern the connection are the engine's. */
@@ -115,6 +114,8 @@ function headOf(response: Response, silent: boolean): Head {
         continue
       case 'keep-alive':
       case 'transfer-encoding':
+      // A Response has none.
+      case 'trailer':
         continue
       case 'date':
         flags &= ~DATE

@@ -211,6 +211,13 @@ export function statusNotSent(status: unknown): RangeError {
   return new RangeError(`the status of a Response must be 200 to 599, got ${status}`)
 }
 
+/** A length that the client has been told cannot be kept: it must not take the answer for a whole one. */
+export function otherLength(length: number, sent: number): RangeError {
+  return new RangeError(
+    `the Content-Length of a Response is ${length}, its stream gave ${sent} bytes`,
+  )
+}
+
 /** What the body of a response has to be made of, as for native's own readers of it. */
 export function notBytes(value: unknown): TypeError {
   const kind = value === null ? 'null' : (value?.constructor?.name ?? typeof value)
