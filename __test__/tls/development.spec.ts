@@ -1,9 +1,12 @@
 // Certificates that no file of the settings holds: the one for development, and those of the hook. On both engines.
 import { execFileSync } from 'node:child_process'
-import { copyFileSync, readFileSync, statSync } from 'node:fs'
-import { join } from 'node:path'
-import test from 'ava'
+import { createPrivateKey, X509Certificate } from 'node:crypto'
+import { copyFileSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import test, { type ExecutionContext } from 'ava'
 
+import { developmentFiles } from '../../ts/tls/development.ts'
+import { selfSigned } from '../../ts/tls/self-signed.ts'
 import { ENGINES, startProgram, until } from '../process/program.ts'
 import { Certificates } from './certificates.ts'
 import { meet, refusal, SHOWING_APP, startSecure } from './client.ts'
@@ -65,6 +68,48 @@ for (const engine of ENGINES) {
     }, 'the new certificate')
     t.is(other, 'two')
   })
+}
+
+/** One pair of files for all servers of a user, which may start at once. */
+function developmentPair(t: ExecutionContext) {
+  const { directory } = new Certificates(t)
+  const make = (date = new Date()) => developmentFiles({ XDG_CACHE_HOME: directory }, date)
+  const belongs = () => {
+    const { certfile, keyfile } = make()
+    const key = createPrivateKey(readFileSync(keyfile))
+    return new X509Certificate(readFileSync(certfile)).checkPrivateKey(key)
+  }
+  return { ...make(), make, belongs }
+}
+
+test('a development certificate that is made anew is for the key that is there', (t) => {
+  const { certfile, keyfile, make, belongs } = developmentPair(t)
+  const [certificate, key] = [readFileSync(certfile, 'utf8'), readFileSync(keyfile, 'utf8')]
+  make(new Date(Date.now() + 360 * 86_400_000))
+  t.not(readFileSync(certfile, 'utf8'), certificate)
+  t.is(readFileSync(keyfile, 'utf8'), key)
+  t.true(belongs())
+  // As where another server has just placed its key.
+  rmSync(certfile)
+  t.true(belongs())
+  t.is(readFileSync(keyfile, 'utf8'), key)
+  t.deepEqual(readdirSync(dirname(keyfile)).sort(), ['localhost.key', 'localhost.pem'])
+})
+
+for (const [what, text] of [
+  ['is of another certificate', () => selfSigned(['other'], always()).key],
+  ['is empty', () => ''],
+  ['is none', () => 'no key'],
+] as const) {
+  test(`a development key that ${what} does not stay for the certificate`, (t) => {
+    const { keyfile, belongs } = developmentPair(t)
+    writeFileSync(keyfile, text())
+    t.true(belongs())
+  })
+}
+
+function always() {
+  return { from: new Date(0), to: new Date(Date.now() + 86_400_000) }
 }
 
 for (const [what, hook, text] of [

@@ -1,10 +1,19 @@
 /** The certificate of `dev_tls`: made when it is first needed and kept, so that a browser has to be told once. */
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import type { KeyObject } from 'node:crypto'
+import {
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
 import { problemOf, refused } from './certificate.ts'
-import { selfSigned } from './self-signed.ts'
+import { canSign, newKey, selfSigned } from './self-signed.ts'
 
 const NAMES = ['localhost', '127.0.0.1', '::1']
 const DAY_MS = 86_400_000
@@ -30,8 +39,7 @@ export function developmentFiles(env: NodeJS.ProcessEnv, date: Date): Developmen
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const from = new Date(date.getTime() - DAY_MS)
     const to = new Date(from.getTime() + DAYS * DAY_MS)
-    const { certificate, key } = selfSigned(NAMES, { from, to })
-    replace(files.keyfile, key)
+    const { certificate } = selfSigned(NAMES, { from, to }, keptKey(files.keyfile))
     replace(files.certfile, certificate)
     return files
   } catch (error) {
@@ -42,18 +50,60 @@ export function developmentFiles(env: NodeJS.ProcessEnv, date: Date): Developmen
 function isGood({ certfile, keyfile }: DevelopmentFiles, date: Date): boolean {
   const { X509Certificate } = process.getBuiltinModule('node:crypto')
   try {
-    const { validTo } = new X509Certificate(readFileSync(certfile))
-    readFileSync(keyfile)
-    return Date.parse(validTo) - date.getTime() > LEAST_DAYS * DAY_MS
+    const certificate = new X509Certificate(readFileSync(certfile))
+    const key = readKey(keyfile)
+    if (key === undefined || !certificate.checkPrivateKey(key)) return false
+    return Date.parse(certificate.validTo) - date.getTime() > LEAST_DAYS * DAY_MS
   } catch {
     // Not there, or nothing that can be read.
     return false
   }
 }
 
-/** Whole or not at all: several servers may start at once. */
+/**
+ * The key that is there, else a new one. Of several servers that start at once the first one's stays, and the
+ * certificates of all are for it, so whichever is there in the end belongs to it.
+ */
+function keptKey(path: string): KeyObject {
+  const kept = readKey(path)
+  if (kept !== undefined && canSign(kept)) return kept
+  const key = newKey()
+  const text = key.export({ type: 'pkcs8', format: 'pem' }) as string
+  // What is there and no such key is replaced.
+  if (existsSync(path)) replace(path, text)
+  else place(path, text)
+  return readKey(path) ?? key
+}
+
+function readKey(path: string): KeyObject | undefined {
+  const { createPrivateKey } = process.getBuiltinModule('node:crypto')
+  try {
+    return createPrivateKey(readFileSync(path))
+  } catch {
+    // Not there, or none.
+    return undefined
+  }
+}
+
+/** Whole or not at all. */
 function replace(path: string, text: string): void {
+  renameSync(written(path, text), path)
+}
+
+/** The same, where nobody else has come first. */
+function place(path: string, text: string): void {
+  const temporary = written(path, text)
+  try {
+    linkSync(temporary, path)
+  } catch {
+    // Somebody has, or the file system has no links.
+    if (!existsSync(path)) return renameSync(temporary, path)
+  }
+  rmSync(temporary)
+}
+
+function written(path: string, text: string): string {
   const temporary = `${path}.${process.pid}`
   writeFileSync(temporary, text, { mode: 0o600 })
-  renameSync(temporary, path)
+  return temporary
 }

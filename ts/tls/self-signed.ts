@@ -4,13 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto'
 import { isIP } from 'node:net'
-
 import { addressBytes } from '../listen/address-bytes.ts'
-
-export interface SelfSigned {
-  readonly certificate: string
-  readonly key: string
-}
 
 /** Tags of ASN.1 (X.680), and those that RFC 5280 gives to parts of a certificate. */
 const TAG = {
@@ -40,13 +34,29 @@ const OID = {
   SUBJECT_KEY_ID: '551d0e',
 } as const
 
+export interface SelfSigned {
+  readonly certificate: string
+  readonly key: string
+}
+
+export function newKey(): KeyObject {
+  const { generateKeyPairSync } = process.getBuiltinModule('node:crypto')
+  return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
+}
+
+/** Whether a key is of the kind that signs here. */
+export function canSign({ asymmetricKeyDetails }: KeyObject): boolean {
+  return asymmetricKeyDetails?.namedCurve === 'prime256v1'
+}
+
 /** Makes one for names and addresses, the first of which is its subject. */
 export function selfSigned(
   names: readonly string[],
   validity: { from: Date; to: Date },
+  privateKey = newKey(),
 ): SelfSigned {
-  const { generateKeyPairSync, sign } = process.getBuiltinModule('node:crypto')
-  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const { createPublicKey, sign } = process.getBuiltinModule('node:crypto')
+  const publicKey = createPublicKey(privateKey)
   const name = sequence(
     value(TAG.SET, sequence(oid(OID.COMMON_NAME), value(TAG.UTF8, Buffer.from(names[0] ?? '')))),
   )
