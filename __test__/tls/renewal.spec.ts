@@ -89,6 +89,10 @@ for (const engine of ENGINES) {
       return outcome === 'let in' ? null : outcome
     }, 'the client is refused')
     t.not(last, 'let in')
+    // With another certificate the session of the one before is no obstacle.
+    certificates.issued('good', 'ca')
+    const renewed = { cert: certificates.text('good.pem'), key: certificates.text('good.key') }
+    t.like((await meet(port, { ...renewed, session })).body, { client: 'good', reused: false })
   })
 }
 

@@ -83,7 +83,8 @@ export function bootMessage(
       maySecure: maySecure(listener),
     })),
     ...(generation.tls === undefined ? {} : { tls: generation.tls.material }),
-    ticketSecrets: generation.tls === undefined ? [] : generation.ticketSecrets.list,
+    // The program may have a certificate of its own.
+    ticketSecrets: generation.listeners.some(maySecure) ? generation.ticketSecrets.list : [],
     kickFds: board.kickFds.map((_, index) => firstKick + index),
     ...(generation.config.capture_output
       ? { output: { stdout: firstOutput, stderr: firstOutput + 1 } }

@@ -39,7 +39,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
         // Only where TLS is spoken: the cryptography of node is large.
         const { ticketKeys } = await import('../tls/ticket-keys.ts')
         secure = (tls, secrets) =>
-          engine.secure(tag, nativeMaterial(tls, ticketKeys(secrets, tls, { judgesResumed: true })))
+          engine.secure(tag, nativeMaterial(tls, ticketKeys(secrets, tls)))
         secure(options.tls, options.ticketSecrets ?? [])
       }
       for (const { fd, secure } of listeners) engine.listen(fd, tag, secure)

@@ -24,7 +24,7 @@ export function nodeTlsOptions(
   // All kinds of keys for the names of the first: what is found by a name comes beside these before Node 24.
   const ours = certificates.filter((one) => one.names.join() === first?.names.join())
   const contexts = new Map<string, tls.SecureContext>()
-  const [keys] = ticketKeys(secrets, material, { judgesResumed: false })
+  const [keys] = ticketKeys(secrets, material)
   return {
     ...contextOptions(material, ours),
     ...(keys === undefined ? {} : { ticketKeys: keys }),

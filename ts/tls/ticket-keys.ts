@@ -6,15 +6,14 @@ import type { TlsMaterial } from './material.ts'
 /** 16 bytes of name and 32 of key, as node has them. */
 const KEY_BYTES = 48
 
-/** Servers that ask different things of their clients have different keys: a session of one is none of the other's. */
-export function ticketKeys(
-  secrets: readonly string[],
-  { clients }: TlsMaterial,
-  { judgesResumed }: { judgesResumed: boolean },
-): Buffer[] {
-  // Where a session is not judged by the newest list of what is revoked, a new list ends all sessions.
-  const asked = JSON.stringify({ ...clients, ...(judgesResumed ? { revocations: '' } : {}) })
-  const salt = createHash('sha256').update(asked).digest()
+/**
+ * Servers that ask different things of their clients have different keys: a session of one is none of the other's. So a
+ * new list of what is revoked ends all sessions: a client that comes back with one shows the certificate that it has now.
+ */
+export function ticketKeys(secrets: readonly string[], { clients }: TlsMaterial): Buffer[] {
+  const salt = createHash('sha256')
+    .update(JSON.stringify({ ...clients }))
+    .digest()
   return secrets.map((secret) => {
     const key = hkdfSync('sha256', Buffer.from(secret, 'base64'), salt, 'tickets', KEY_BYTES)
     return Buffer.from(key)

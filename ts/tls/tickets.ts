@@ -3,6 +3,8 @@
  * to whichever worker it comes back to; also after a reload, and to workers that came later.
  */
 
+import { closeSync, openSync, readSync } from 'node:fs'
+
 /** How long tickets are made with one key: a day at most goes by until its tickets are read no more. */
 const TURN_MS = 12 * 3_600_000
 const SECRET_BYTES = 32
@@ -19,7 +21,7 @@ export class TicketSecrets {
 
   /** Makes a new one when it is time, and says whether it was. */
   turn(nowMs: number): boolean {
-    // Nobody has asked for one: TLS is not spoken.
+    // Nobody has asked for one: no address can speak TLS.
     if (this.#list === undefined) return false
     this.#turnedMs ??= nowMs
     if (nowMs - this.#turnedMs < TURN_MS) return false
@@ -29,8 +31,22 @@ export class TicketSecrets {
   }
 }
 
+/**
+ * The kernel gives so few bytes at once and whole (urandom(4)). Node's cryptography would be most of a megabyte of an
+ * arbiter that speaks no TLS, and every one makes a secret: the program may have a certificate.
+ */
 function newSecret(): string {
-  // Loaded only where TLS is spoken: an idle arbiter is small.
-  const { randomBytes } = process.getBuiltinModule('node:crypto')
-  return randomBytes(SECRET_BYTES).toString('base64')
+  const bytes = Buffer.alloc(SECRET_BYTES)
+  try {
+    const fd = openSync('/dev/urandom', 'r')
+    try {
+      readSync(fd, bytes)
+    } finally {
+      closeSync(fd)
+    }
+  } catch {
+    // A directory that was made the root need not have the device.
+    process.getBuiltinModule('node:crypto').randomFillSync(bytes)
+  }
+  return bytes.toString('base64')
 }
