@@ -1,7 +1,7 @@
 // Certificates of clients, on both engines.
 import test, { type ExecutionContext } from 'ava'
 
-import { ENGINES } from '../process/program.ts'
+import { ENGINES, startProgram } from '../process/program.ts'
 import { Certificates } from './certificates.ts'
 import { meet, refusal, startSecure } from './client.ts'
 
@@ -37,6 +37,48 @@ for (const engine of ENGINES) {
       }
       t.not(await refusal(port, { maxVersion }), 'let in')
     }
+  })
+
+  test(`a program sees the client's authorities up to the one that vouches for itself (${engine})`, async (t) => {
+    const certificates = withClients(t)
+    certificates.write(
+      'all.pem',
+      certificates.text('stranger.pem') + certificates.text('other.pem'),
+    )
+    const app = `const { readFileSync } = require('node:fs')
+      const read = (name) => readFileSync(name)
+      const asks = { ca: read('ca.pem'), requestCert: true, rejectUnauthorized: false }
+      const shown = { cert: read('one.pem'), key: read('one.key') }
+      require('node:https').createServer({ ...shown, ...asks }, (req, res) => {
+        const names = []
+        const certificate = req.socket.getPeerCertificate(true)
+        for (let one = certificate, last; one !== last; one = one.issuerCertificate) {
+          names.push(one?.subject.CN)
+          last = one
+        }
+        const issuer = req.socket.getPeerX509Certificate().issuerCertificate?.subject
+        const body = JSON.stringify({ names, issuer, error: req.socket.authorizationError })
+        res.setHeader('Connection', 'close').end(body)
+      }).listen(8443)`
+    const program = startProgram(t, {
+      files: { ...certificates.files(), 'app.cjs': app },
+      args: ['./app.cjs', '--engine', engine, '-b', '127.0.0.1:0'],
+    })
+    const [, port] = await program.line(/Listening at: http:\/\/127\.0\.0\.1:(\d+)/)
+    const seen = async (cert: string, key: string) => {
+      const client = { cert: certificates.text(cert), key: certificates.text(key) }
+      return (await meet(Number(port), client)).body
+    }
+    t.deepEqual(await seen('good.pem', 'good.key'), { names: ['good', 'ca'], error: null })
+    t.deepEqual(await seen('all.pem', 'stranger.key'), {
+      names: ['stranger', 'other'],
+      issuer: 'CN=other',
+      error: 'SELF_SIGNED_CERT_IN_CHAIN',
+    })
+    t.deepEqual(await seen('one.pem', 'one.key'), {
+      names: ['one'],
+      error: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+    })
   })
 
   test(`a certificate may be optional: none is no obstacle, and a wrong one is (${engine})`, async (t) => {

@@ -6,6 +6,7 @@ import type { EngineSide } from '../http/node/server.ts'
 import { statsdTarget } from '../log/statsd.ts'
 import { accessSyslog } from '../log/syslog.ts'
 import type { NativeEngine, NativeEngineSettings } from '../native/index.ts'
+import { keepAuthorities } from '../tls/authorities.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 import { nativeMaterial } from '../tls/native-material.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from './engine.ts'
@@ -38,8 +39,10 @@ export function createNativeEngine(options: EngineOptions): Engine {
       if (options.tls !== undefined) {
         // Only where TLS is spoken: the cryptography of node is large.
         const { ticketKeys } = await import('../tls/ticket-keys.ts')
-        secure = (tls, secrets) =>
+        secure = (tls, secrets) => {
           engine.secure(tag, nativeMaterial(tls, ticketKeys(secrets, tls)))
+          keepAuthorities(tls.clients?.authorities)
+        }
         secure(options.tls, options.ticketSecrets ?? [])
       }
       for (const { fd, secure } of listeners) engine.listen(fd, tag, secure)

@@ -4,7 +4,7 @@
  */
 import type { KeyObject, X509Certificate } from 'node:crypto'
 
-import { monocerosError } from '../errors.ts'
+import { MonocerosError, monocerosError } from '../errors.ts'
 import { errorCode } from '../process/system.ts'
 import type { TlsCertificate } from './material.ts'
 
@@ -21,8 +21,6 @@ export interface Chain {
   readonly first: X509Certificate
 }
 
-const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g
-
 /** The certificates of a text in PEM, the server's own first. */
 export function readChain(text: string, source: Source): Chain {
   const [first, ...others] = readCertificates(text, source)
@@ -36,10 +34,27 @@ export function readChain(text: string, source: Source): Chain {
 export function readCertificates(text: string, source: Source): X509Certificate[] {
   const { X509Certificate } = process.getBuiltinModule('node:crypto')
   try {
-    return (text.match(CERTIFICATE) ?? []).map((block) => new X509Certificate(block))
+    return wholeBlocks(text, 'CERTIFICATE', source).map((block) => new X509Certificate(block))
   } catch (error) {
+    if (error instanceof MonocerosError) throw error
     throw refused(source, problemOf(error), error)
   }
+}
+
+/** The blocks of one kind in a text in PEM. */
+export function pemBlocks(text: string, label: string): string[] {
+  return text.match(new RegExp(`-----BEGIN ${label}-----[^-]+-----END ${label}-----`, 'g')) ?? []
+}
+
+/** The same; a block that is cut off, as by a copy that was not finished, is none to leave out in silence. */
+export function wholeBlocks(text: string, label: string, source: Source): string[] {
+  const blocks = pemBlocks(text, label)
+  for (const mark of ['BEGIN', 'END']) {
+    if (text.split(`-----${mark} ${label}-----`).length - 1 !== blocks.length) {
+      throw refused(source, `a block of PEM, ${label}, is cut off`)
+    }
+  }
+  return blocks
 }
 
 /** The first private key of a text in PEM: PKCS #8, PKCS #1 or SEC 1, encrypted or not. */

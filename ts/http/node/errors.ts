@@ -191,6 +191,12 @@ export function socketEncoding(): Error {
   return Object.assign(new Error(text), { code: 'ERR_HTTP_SOCKET_ENCODING' })
 }
 
+/** What a method says that the engine has nothing for. */
+export function notImplemented(method: string): Error {
+  const text = `The ${method}() method is not implemented`
+  return Object.assign(new Error(text), { code: 'ERR_METHOD_NOT_IMPLEMENTED' })
+}
+
 /** What a second reading of a body gets, in native's words. */
 export function bodyUnusable(): TypeError {
   return new TypeError('Body is unusable: Body has already been read')

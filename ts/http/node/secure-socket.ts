@@ -1,11 +1,13 @@
 /** What a socket of node:tls has beside those of node:net, by what the engine knows of the handshake. */
 import type { X509Certificate } from 'node:crypto'
 import { createRequire } from 'node:module'
-import type { DetailedPeerCertificate, PeerCertificate } from 'node:tls'
+import type { DetailedPeerCertificate } from 'node:tls'
 
 import type { Connection } from '../../engine/exchange.ts'
 import type { SecureFacts } from '../../engine/secure-facts.ts'
+import { authorityOf } from '../../tls/authorities.ts'
 import { cipherOf } from '../../tls/ciphers.ts'
+import { notImplemented } from './errors.ts'
 
 // Loaded by those alone who speak TLS.
 const require = createRequire(import.meta.url)
@@ -18,6 +20,9 @@ interface This {
 const PROTOCOLS: Readonly<Record<number, string>> = { 771: 'TLSv1.2', 772: 'TLSv1.3' }
 
 const SELF_SIGNED = 'DEPTH_ZERO_SELF_SIGNED_CERT'
+const SELF_SIGNED_ABOVE = 'SELF_SIGNED_CERT_IN_CHAIN'
+/** Also of one that may vouch for others, as `openssl req -x509` makes them, and vouches for itself. */
+const REJECTED = 'CERT_REJECTED'
 const UNKNOWN_ISSUER = 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'
 
 type Base = ((this: never, ...details: never[]) => void) & { readonly prototype: object }
@@ -51,10 +56,10 @@ const members = {
   },
   get authorizationError(): string | null {
     const { error, chain } = facts(this)
-    const [own] = chain
-    if (error !== UNKNOWN_ISSUER || chain.length !== 1 || own === undefined) return error || null
-    const certificate = readCertificate(own)
-    return certificate.checkIssued(certificate) ? SELF_SIGNED : error
+    if (error !== UNKNOWN_ISSUER && error !== REJECTED) return error || null
+    const last = wholeChain(chain).at(-1)
+    if (last === undefined || !last.checkIssued(last) || authorityOf(last)) return error
+    return chain.length === 1 ? SELF_SIGNED : SELF_SIGNED_ABOVE
   },
   get servername(): string | false {
     return facts(this).serverName || false
@@ -73,28 +78,56 @@ const members = {
   },
   getPeerCertificate(this: This, detailed = false): object | null {
     if (this.destroyed) return null
-    const [own, ...issuers] = facts(this).chain.map(readCertificate)
+    const { chain } = facts(this)
+    const [own] = chain
     if (own === undefined) return {}
-    const shown: PeerCertificate = own.toLegacyObject()
-    if (!detailed) return shown
-    let last = shown as DetailedPeerCertificate
-    for (const issuer of issuers) {
-      last.issuerCertificate = issuer.toLegacyObject() as DetailedPeerCertificate
-      last = last.issuerCertificate
+    if (!detailed) return readCertificate(own).toLegacyObject()
+    const certificates = wholeChain(chain)
+    const shown = certificates.map((one) => one.toLegacyObject() as DetailedPeerCertificate)
+    for (const [index, one] of shown.entries()) {
+      const isOwnIssuer = certificates[index]?.checkIssued(certificates[index]) === true
+      const issuer = isOwnIssuer ? one : shown[index + 1]
+      if (issuer !== undefined) one.issuerCertificate = issuer
     }
-    return shown
+    return shown[0] ?? {}
   },
   getPeerX509Certificate(): X509Certificate | undefined {
-    const [own] = facts(this).chain
-    return own === undefined ? undefined : readCertificate(own)
+    const certificates = facts(this).chain.map(readCertificate)
+    // Those that the client has sent, as on node.
+    for (const [index, one] of certificates.entries()) {
+      const value = certificates[index + 1]
+      Object.defineProperty(one, 'issuerCertificate', { value, configurable: true })
+    }
+    return certificates[0]
   },
   isSessionReused(): boolean {
     return facts(this).isResumed
   },
 
+  // The secret stays with the engine.
+  exportKeyingMaterial(): never {
+    throw notImplemented('exportKeyingMaterial')
+  },
+
   // The engine decides how records are cut, and TLS 1.3 has no renegotiation.
   setMaxSendFragment: (): boolean => false,
   disableRenegotiation(): void {},
+}
+
+/** Each with its issuer behind it as far as it is known: what the client has sent, then its authority here. */
+function wholeChain(chain: readonly Buffer[]): X509Certificate[] {
+  const [own, ...others] = chain.map(readCertificate)
+  if (own === undefined) return []
+  const whole = [own]
+  for (let last = own; !last.checkIssued(last); ) {
+    const at = others.findIndex((one) => last.checkIssued(one))
+    const [issuer = authorityOf(last)] = at < 0 ? [] : others.splice(at, 1)
+    // Two authorities may have issued each other.
+    if (issuer === undefined || whole.includes(issuer)) break
+    whole.push(issuer)
+    last = issuer
+  }
+  return whole
 }
 
 function readCertificate(der: Buffer): X509Certificate {
