@@ -2,7 +2,7 @@
 import test from 'ava'
 
 import { CIPHERS } from '../../ts/tls/ciphers.ts'
-import { ENGINES, startProgram } from '../process/program.ts'
+import { ENGINES } from '../process/program.ts'
 import { Certificates } from './certificates.ts'
 import { meet, refusal, startSecure } from './client.ts'
 
@@ -138,79 +138,5 @@ for (const engine of ENGINES) {
     const { protocol, cipher } = await meet(named.port, { servername: 'rsa.test' })
     t.is(protocol, 'TLSv1.2')
     t.is(cipher, 'TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256')
-  })
-}
-
-const REFUSED: readonly [string, readonly string[], RegExp][] = [
-  [
-    'an encrypted key without a password',
-    ['--certfile', 'one.pem', '--keyfile', 'locked.key'],
-    /keyfile cannot be used, got ".*locked\.key": the key is encrypted: keyfile_password says/,
-  ],
-  [
-    'a wrong password',
-    ['--certfile', 'one.pem', '--keyfile', 'locked.key', '--keyfile-password', 'file:one.pem'],
-    /keyfile cannot be used, got ".*locked\.key": the key is encrypted, and the password is not the right one/,
-  ],
-  [
-    'a variable that is not there',
-    ['--certfile', 'one.pem', '--keyfile', 'one.key', '--keyfile-password', 'env:NOBODY'],
-    /keyfile_password cannot be used, got "env:NOBODY": there is no such variable/,
-  ],
-  [
-    'a password in the setting itself',
-    ['--certfile', 'one.pem', '--keyfile-password', 'secret'],
-    /--keyfile-password must be env:NAME or file:PATH/,
-  ],
-  [
-    'a cipher that nobody knows',
-    ['--certfile', 'one.pem', '--keyfile', 'one.key', '--ciphers', 'HIGH:!aNULL'],
-    /--ciphers must be names .* of TLS_AES_256_GCM_SHA384, .*ECDHE-RSA-CHACHA20-POLY1305, got "HIGH:!aNULL"/,
-  ],
-  [
-    'ciphers without a version',
-    [
-      ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--tls-min-version', '1.3'],
-      ...['--ciphers', 'ECDHE-RSA-AES128-GCM-SHA256'],
-    ],
-    /ciphers ECDHE-RSA-AES128-GCM-SHA256 leaves no version of TLS/,
-  ],
-  [
-    'TLS 1.1',
-    ['--tls-min-version', '1.1'],
-    /--tls-min-version must be "1\.2" or "1\.3", got "1\.1"/,
-  ],
-  [
-    'clients without authorities',
-    ['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '2'],
-    /cert_reqs=2 needs the authorities that vouch for clients/,
-  ],
-  [
-    'authorities without a certificate of our own',
-    ['--ca-certs', 'one.pem', '--cert-reqs', '2'],
-    /ca_certs needs a certificate/,
-  ],
-  [
-    'a list of what is revoked that is none',
-    [
-      ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '1'],
-      ...['--ca-certs', 'one.pem', '--crl-file', 'one.pem'],
-    ],
-    /crl_file cannot be used, got ".*one\.pem": it has no list of revoked certificates/,
-  ],
-]
-
-for (const [what, args, text] of REFUSED) {
-  test(`${what} is refused at the start`, async (t) => {
-    const certificates = new Certificates(t).selfSigned('one')
-    certificates.openssl(
-      ...['pkcs8', '-topk8', '-in', 'one.key', '-passout', 'pass:secret', '-out', 'locked.key'],
-    )
-    const program = startProgram(t, {
-      files: { ...certificates.files(), 'app.cjs': '' },
-      args: ['./app.cjs', '-b', '127.0.0.1:0', ...args],
-    })
-    await program.line(text)
-    t.is(await program.exited, 1)
   })
 }

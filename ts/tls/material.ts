@@ -17,6 +17,7 @@ import {
   readKey,
   refused,
   type Source,
+  wholeBlocks,
 } from './certificate.ts'
 import { type CipherSuite, findCipher, splitCiphers } from './ciphers.ts'
 
@@ -87,8 +88,14 @@ export function readTls(
   const files = new Files(config, readFile)
   const password = files.password()
   const named = namedCertificates(config)
+  // Of one certificate: those of `certificates` have their own.
+  for (const name of ['keyfile', 'ocsp_file'] as const) {
+    if (config.certfile === null && config[name] !== null) {
+      throw monocerosError('ERR_TLS_CERTIFICATE', name)
+    }
+  }
   if (named.length === 0) {
-    for (const name of ['keyfile', 'ca_certs', 'crl_file', 'ocsp_file'] as const) {
+    for (const name of ['ca_certs', 'crl_file'] as const) {
       if (config[name] !== null) throw monocerosError('ERR_TLS_CERTIFICATE', name)
     }
     if (config.cert_reqs > 0) throw monocerosError('ERR_TLS_CERTIFICATE', 'cert_reqs')
@@ -170,29 +177,31 @@ class Files {
   }
 
   clients(): TlsClients | undefined {
-    const { ca_certs: authorities, crl_file: revocations, cert_reqs: wish } = this.#config
+    const { ca_certs, crl_file, cert_reqs: wish } = this.#config
+    // What is named is read, also where nobody is asked: a wrong name shows before it matters.
+    const authorities = ca_certs === null ? undefined : this.#authorities(ca_certs)
+    const revocations = crl_file === null ? '' : this.#revocations(crl_file)
     if (wish === 0) return undefined
-    if (authorities === null) throw monocerosError('ERR_TLS_AUTHORITIES', wish)
-    const source = this.#source('ca_certs', authorities)
+    if (authorities === undefined) throw monocerosError('ERR_TLS_AUTHORITIES', wish)
+    return { authorities, revocations, required: wish === 2, lenient: false }
+  }
+
+  #authorities(path: string): string {
+    const source = this.#source('ca_certs', path)
     const text = this.#text(source)
     if (readCertificates(text, source).length === 0) {
       throw refused(source, 'it has no certificate in PEM')
     }
-    return {
-      authorities: text,
-      revocations: revocations === null ? '' : this.#revocations(revocations),
-      required: wish === 2,
-      lenient: false,
-    }
+    return text
   }
 
   #revocations(path: string): string {
     const source = this.#source('crl_file', path)
-    const text = this.#text(source)
-    if (!text.includes('-----BEGIN X509 CRL-----')) {
+    const lists = wholeBlocks(this.#text(source), 'X509 CRL', source)
+    if (lists.length === 0) {
       throw refused(source, 'it has no list of revoked certificates in PEM')
     }
-    return text
+    return lists.join('\n')
   }
 
   /** `env:NAME` or `file:PATH`: no setting holds the password itself. */
