@@ -63,6 +63,22 @@ export async function refusal(port: number, options: tls.ConnectionOptions): Pro
   return 'let in'
 }
 
+/** What the authority says of the certificate, as the handshake has it. */
+export function stapleFor(port: number, options: tls.ConnectionOptions): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    const socket = tls.connect({
+      ...{ port, host: '127.0.0.1', requestOCSP: true, rejectUnauthorized: false },
+      ...options,
+    })
+    socket.setTimeout(20_000, () => socket.destroy(new Error('nothing was said')))
+    socket.on('error', reject)
+    socket.on('OCSPResponse', (said: Buffer) => {
+      socket.destroy()
+      resolve(said)
+    })
+  })
+}
+
 /** An application that answers with what it sees of its client. */
 export const SHOWING_APP = `module.exports = (req, res) => {
   const { socket } = req

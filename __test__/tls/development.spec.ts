@@ -3,13 +3,16 @@ import { execFileSync } from 'node:child_process'
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import { copyFileSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import type tls from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 
 import { developmentFiles } from '../../ts/tls/development.ts'
 import { selfSigned } from '../../ts/tls/self-signed.ts'
 import { ENGINES, startProgram, until } from '../process/program.ts'
 import { Certificates } from './certificates.ts'
-import { meet, refusal, SHOWING_APP, startSecure } from './client.ts'
+import { meet, refusal, SHOWING_APP, stapleFor, startSecure } from './client.ts'
+
+const CIPHER = 'TLS_AES_256_GCM_SHA384'
 
 for (const engine of ENGINES) {
   test(`--dev-tls makes a certificate for localhost, once, and says where it is (${engine})`, async (t) => {
@@ -34,6 +37,41 @@ for (const engine of ENGINES) {
     const again = await startSecure(t, new Certificates(t), how)
     t.is((await meet(again.port, { ...strict, servername: 'localhost' })).shown, 'localhost')
     t.is(readFileSync(path, 'utf8'), ca)
+  })
+
+  test(`what the hook ssl_context has of the settings says what they say (${engine})`, async (t) => {
+    const certificates = new Certificates(t).authority('ca').issued('one', 'ca')
+    certificates.write('one.der', 'what the authority says')
+    const program = startProgram(t, {
+      files: {
+        ...certificates.files(),
+        'app.cjs': SHOWING_APP,
+        'monoceros.config.mjs': `import { readFileSync } from 'node:fs'
+          export default {
+            certfile: 'one.pem',
+            keyfile: 'one.key',
+            ocsp_file: 'one.der',
+            ciphers: 'TLS_AES_256_GCM_SHA384:ECDHE-ECDSA-CHACHA20-POLY1305',
+            ssl_context: (config, defaults) =>
+              ({ ...defaults(), requestCert: true, ca: readFileSync('ca.pem') }),
+          }`,
+      },
+      args: ['./app.cjs', '--engine', engine, '-b', '127.0.0.1:0'],
+    })
+    const [, port] = await program.line(/Listening at: https:\/\/127\.0\.0\.1:(\d+)/)
+    const client = { cert: certificates.text('one.pem'), key: certificates.text('one.key') }
+    const suites = { 'TLSv1.2': 'TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256', 'TLSv1.3': CIPHER }
+    for (const [version, cipher] of Object.entries(suites)) {
+      const maxVersion = version as tls.SecureVersion
+      t.is((await meet(Number(port), { ...client, maxVersion })).cipher, cipher)
+    }
+    for (const ciphers of ['ECDHE-ECDSA-AES128-GCM-SHA256', 'ECDHE-ECDSA-AES256-GCM-SHA384']) {
+      const options = { ...client, ciphers, maxVersion: 'TLSv1.2' } as const
+      t.not(await refusal(Number(port), options), 'let in', ciphers)
+    }
+    t.not(await refusal(Number(port), {}), 'let in', 'no certificate')
+    const said = await stapleFor(Number(port), { ...client, maxVersion: 'TLSv1.3' })
+    t.is(said.toString(), 'what the authority says')
   })
 
   test(`the hook ssl_context returns options of TLS, those of the settings if it likes (${engine})`, async (t) => {
@@ -119,6 +157,11 @@ for (const [what, hook, text] of [
     '() => undefined',
     /ssl_context: it must return options of tls\.createServer/,
   ],
+  [
+    'names no cipher that there is',
+    "() => ({ cert: readFileSync('one.pem'), key: readFileSync('one.key'), ciphers: 'NOTHING' })",
+    /ssl_context: ciphers NOTHING names no suite that there is/,
+  ],
   ['wants what there is not', '() => ({ pfx: "x" })', /ssl_context: pfx cannot be honoured/],
   ['has no certificate', '() => ({})', /ssl_context: cert and key are needed/],
   ['asks for settings that there are not', '(c, d) => d()', /ssl_context needs a certificate/],
@@ -126,8 +169,10 @@ for (const [what, hook, text] of [
   test(`a hook ssl_context that ${what} ends the start`, async (t) => {
     const program = startProgram(t, {
       files: {
+        ...new Certificates(t).selfSigned('one').files(),
         'app.cjs': SHOWING_APP,
-        'monoceros.config.mjs': `export default { ssl_context: ${hook} }`,
+        'monoceros.config.mjs': `import { readFileSync } from 'node:fs'
+          export default { ssl_context: ${hook} }`,
       },
       args: ['./app.cjs', '-b', '127.0.0.1:0'],
     })

@@ -68,6 +68,55 @@ for (const engine of ENGINES) {
     t.like((await meet(port)).body, { authorized: false, client: null })
   })
 
+  test(`its clients come back by a session, with whichever worker they meet (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one')
+    const app = `${EXPRESS}\nconst server = https.createServer(shown('one'), app).listen(8443)`
+    const program = start(t, certificates, { app, engine, args: ['-w', '3'] })
+    const port = await portOf(program)
+    for (let ready = 0; ready < 3; ready += 1) await program.line(/certificate is shown at https:/)
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      const { session } = await meet(port, { maxVersion })
+      const all = Array.from({ length: 12 }, () => meet(port, { session, maxVersion }))
+      t.true((await Promise.all(all)).every(({ reused }) => reused))
+    }
+  })
+
+  test(`ciphers of TLS 1.2 leave TLS 1.3 as it is (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one')
+    const app = `${EXPRESS}
+      const ciphers = 'ECDHE-ECDSA-AES256-GCM-SHA384:!aNULL'
+      const server = https.createServer({ ...shown('one'), ciphers }, app).listen(8443)`
+    const port = await portOf(start(t, certificates, { app, engine }))
+    t.is((await meet(port)).protocol, 'TLSv1.3')
+    const { cipher } = await meet(port, { maxVersion: 'TLSv1.2' })
+    t.is(cipher, 'TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384')
+  })
+
+  test(`a version that secureOptions switch off is not spoken (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one')
+    const app = `${EXPRESS}
+      const secureOptions = require('node:constants').SSL_OP_NO_TLSv1_3
+      const server = https.createServer({ ...shown('one'), secureOptions }, app).listen(8443)`
+    const port = await portOf(start(t, certificates, { app, engine }))
+    t.is((await meet(port)).protocol, 'TLSv1.2')
+  })
+
+  test(`names that it adds while it runs are refused (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one').selfSigned('two')
+    const app = `${READ}
+      const server = https.createServer(shown('one'), (req, res) => {
+        let code
+        try {
+          server.addContext('two.test', shown('two'))
+        } catch (error) {
+          code = error.code
+        }
+        res.setHeader('Connection', 'close').end(JSON.stringify({ code }))
+      }).listen(8443)`
+    const port = await portOf(start(t, certificates, { app, engine }))
+    t.like((await meet(port)).body, { code: 'ERR_TLS_OPTIONS' })
+  })
+
   test(`a program may give its server another certificate while it runs (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one').selfSigned('two')
     const app = `${READ}
@@ -92,6 +141,14 @@ for (const engine of ENGINES) {
 
 const REFUSED: Readonly<Record<string, readonly [string, RegExp]>> = {
   'names of its own': ['{ ...shown("one"), SNICallback() {} }', /SNICallback cannot be honoured/],
+  'no version that there is': [
+    '{ ...shown("one"), minVersion: "TLSv1", maxVersion: "TLSv1.1" }',
+    /the program's https server: .*maxVersion.* leave no version of TLS/,
+  ],
+  'no cipher that there is': [
+    '{ ...shown("one"), ciphers: "ECDHE-RSA-AES128-SHA" }',
+    /the program's https server: ciphers ECDHE-RSA-AES128-SHA names no suite/,
+  ],
   'no certificate': ['{}', /the program's https server.*cert and key are needed/],
 }
 

@@ -1,10 +1,10 @@
 // What an authority says of a certificate (OCSP) goes to whoever asks for it with the handshake.
 import { readFileSync } from 'node:fs'
-import tls from 'node:tls'
 import test from 'ava'
 
 import { ENGINES, startProgram } from '../process/program.ts'
 import { Certificates } from './certificates.ts'
+import { stapleFor } from './client.ts'
 
 const APP = `module.exports = (req, res) => res.end('ok')`
 
@@ -26,22 +26,7 @@ for (const engine of ENGINES) {
     const [, port] = await program.line(/Listening at: https:\/\/127\.0\.0\.1:(\d+)/)
     const said = readFileSync(certificates.path('one.ocsp'))
     for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
-      t.deepEqual(await stapleFor(Number(port), maxVersion), said)
+      t.deepEqual(await stapleFor(Number(port), { maxVersion }), said)
     }
-  })
-}
-
-function stapleFor(port: number, maxVersion: tls.SecureVersion): Promise<Buffer> {
-  return new Promise((resolve, reject) => {
-    const socket = tls.connect({
-      ...{ port, host: '127.0.0.1', requestOCSP: true, maxVersion },
-      rejectUnauthorized: false,
-    })
-    socket.setTimeout(20_000, () => socket.destroy(new Error('nothing was said')))
-    socket.on('error', reject)
-    socket.on('OCSPResponse', (said: Buffer) => {
-      socket.destroy()
-      resolve(said)
-    })
   })
 }

@@ -52,9 +52,11 @@ function readMaterial(
   { readFile, sslContext }: { readFile: ReadFile; sslContext: Hook | undefined },
 ): TlsMaterial | undefined {
   if (sslContext === undefined) return readTls(config, readFile)
+  let known: TlsMaterial['certificates'] = []
   const ofSettings = () => {
     const material = readTls(config, readFile)
     if (material === undefined) throw monocerosError('ERR_TLS_CERTIFICATE', 'ssl_context')
+    known = material.certificates
     return optionsOfMaterial(material, config.cert_reqs)
   }
   let options: unknown
@@ -75,6 +77,7 @@ function readMaterial(
     where: 'ssl_context',
     strictEnds: !config.suppress_ragged_eofs,
     protocols: alpnProtocols(config),
+    known,
   })
 }
 

@@ -45,6 +45,24 @@ export function cipherOf(number: number): CipherSuite | undefined {
   return CIPHERS.find((one) => one.number === number)
 }
 
+/**
+ * The suites of a list in OpenSSL's language, as far as it names those that there are; undefined where it names none. As
+ * with node a list without a suite of TLS 1.3 leaves those as they are, and one of nothing else means TLS 1.3 alone.
+ */
+export function suitesOf(names: readonly string[]): readonly CipherSuite[] | undefined {
+  const known = names.map(findCipher).filter((one): one is CipherSuite => one !== undefined)
+  const ofVersion = (version: CipherSuite['version'], from = known) =>
+    from.filter((one) => one.version === version)
+  const isWide = names.some((name) => WIDE.includes(name.toUpperCase()))
+  const [newer, older] = [ofVersion('1.3'), ofVersion('1.2')]
+  if (isWide && older.length === 0) older.push(...ofVersion('1.2', [...CIPHERS]))
+  if (newer.length === 0 && older.length === 0) return undefined
+  return [...(newer.length === 0 ? ofVersion('1.3', [...CIPHERS]) : newer), ...older]
+}
+
+/** Words of OpenSSL that stand for all that is here, among others. */
+const WIDE = ['DEFAULT', 'ALL', 'HIGH']
+
 /** Whether all names of a list are known, and there are any. */
 export function areCiphers(list: string): boolean {
   const names = splitCiphers(list)

@@ -3,8 +3,8 @@ import type tls from 'node:tls'
 
 import { monocerosError } from '../errors.ts'
 import { certified, readChain, readKey } from './certificate.ts'
-import { type CipherSuite, findCipher, splitCiphers } from './ciphers.ts'
-import type { TlsClients, TlsMaterial } from './material.ts'
+import { CIPHERS, cipherOf, findCipher, splitCiphers, suitesOf } from './ciphers.ts'
+import type { TlsCertificate, TlsClients, TlsMaterial, TlsVersion } from './material.ts'
 
 export type TlsOptions = Pick<
   tls.TlsOptions,
@@ -16,6 +16,7 @@ export type TlsOptions = Pick<
   | 'ciphers'
   | 'minVersion'
   | 'maxVersion'
+  | 'secureOptions'
   | 'requestCert'
   | 'rejectUnauthorized'
 > & {
@@ -40,14 +41,16 @@ const UNSUPPORTED = [
   'clientCertEngine',
 ]
 
-/** `where` names who gave the options, for the words of an error. */
+interface Given extends Pick<TlsMaterial, 'strictEnds' | 'protocols'> {
+  /** Who gave the options, for the words of an error. */
+  readonly where: string
+  /** Those of the settings: what their authorities say of them goes with them wherever they are shown. */
+  readonly known?: readonly TlsCertificate[]
+}
+
 export function materialOfOptions(
   options: TlsOptions,
-  {
-    where,
-    strictEnds,
-    protocols,
-  }: Pick<TlsMaterial, 'strictEnds' | 'protocols'> & { where: string },
+  { where, strictEnds, protocols, known = [] }: Given,
 ): TlsMaterial {
   const unsupported = unsupportedOptions(options)
   if (unsupported.length > 0) {
@@ -64,32 +67,62 @@ export function materialOfOptions(
   const certificates = chains.map((chain) => {
     const key = keys.find((one) => chain.first.checkPrivateKey(one))
     if (key === undefined) throw monocerosError('ERR_TLS_MISMATCH', 'key', 'cert')
-    return certified(chain, key)
+    const staple = known.find((one) => one.chain.startsWith(chain.first.toString()))?.staple
+    return certified(chain, key, staple === undefined ? undefined : Buffer.from(staple, 'base64'))
   })
   return {
     certificates,
     protocols,
     strictEnds,
-    minVersion: options.minVersion === 'TLSv1.3' ? '1.3' : '1.2',
-    maxVersion: options.maxVersion === 'TLSv1.2' ? '1.2' : '1.3',
-    // Of a list in OpenSSL's language what is known here is taken; all that is here is strong.
-    ciphers: splitCiphers(options.ciphers ?? '')
-      .map(findCipher)
-      .filter((one): one is CipherSuite => one !== undefined)
-      .map(({ number }) => number),
+    ...versionsOf(options, where),
     clients: clientsOf(options),
   }
 }
 
+/** Bits of `secureOptions` that switch a version off (openssl/ssl.h). */
+const NO_TLS12 = 0x0800_0000
+const NO_TLS13 = 0x2000_0000
+
+/** What is older than TLS 1.2 is not there: asking for no more than that asks for nothing. */
+function versionsOf(
+  { ciphers: wish, minVersion, maxVersion, secureOptions = 0 }: TlsOptions,
+  where: string,
+): Pick<TlsMaterial, 'minVersion' | 'maxVersion' | 'ciphers'> {
+  const names = splitCiphers(wish ?? '')
+  const suites = names.length === 0 ? CIPHERS : suitesOf(names)
+  if (suites === undefined) {
+    throw monocerosError('ERR_TLS_OPTIONS', where, `ciphers ${wish} names no suite that there is`)
+  }
+  const versions = (['1.2', '1.3'] as const).filter(
+    (version) =>
+      version >= (minVersion?.slice(4) ?? '') &&
+      version <= (maxVersion?.slice(4) ?? '1.3') &&
+      (secureOptions & (version === '1.2' ? NO_TLS12 : NO_TLS13)) === 0 &&
+      suites.some((suite) => suite.version === version),
+  )
+  const [first, last]: (TlsVersion | undefined)[] = [versions[0], versions.at(-1)]
+  if (first === undefined || last === undefined) {
+    const asked = 'minVersion, maxVersion, secureOptions and ciphers'
+    throw monocerosError('ERR_TLS_OPTIONS', where, `${asked} leave no version of TLS`)
+  }
+  // Where none is named they stand in no order of anybody's.
+  const isNamed = names.some((name) => findCipher(name) !== undefined)
+  const ciphers = isNamed ? suites.map(({ number }) => number) : []
+  return { minVersion: first, maxVersion: last, ciphers }
+}
+
 /** The options that say what a material says. */
 export function optionsOfMaterial(material: TlsMaterial, certReqs: number): TlsOptions {
-  const { certificates, clients, minVersion, maxVersion } = material
+  const { certificates, ciphers, clients, minVersion, maxVersion } = material
+  const suites = ciphers.flatMap((number) => cipherOf(number)?.openssl ?? [])
   return {
     cert: certificates.map(({ chain }) => chain),
     key: certificates.map(({ key }) => key),
     minVersion: `TLSv${minVersion}`,
     maxVersion: `TLSv${maxVersion}`,
-    cert_reqs: certReqs,
+    ...(suites.length === 0 ? {} : { ciphers: suites.join(':') }),
+    // Where the settings ask nobody, `requestCert` has a say.
+    ...(certReqs === 0 ? {} : { cert_reqs: certReqs }),
     ...(clients === undefined ? {} : { ca: clients.authorities }),
     ...(clients === undefined || clients.revocations === '' ? {} : { crl: clients.revocations }),
   }

@@ -23,13 +23,7 @@ export function materialOfServer(
   const unsupported = unsupportedOptions(options)
   if (hasOwnNames(options)) unsupported.push('SNICallback')
   if ((options._contexts ?? []).length > 0) unsupported.push('addContext()')
-  if (unsupported.length > 0) {
-    throw monocerosError(
-      'ERR_TLS_OPTIONS',
-      WHERE,
-      `${unsupported.join(', ')} cannot be honoured; certfile, keyfile and certificates of the settings stand above the program`,
-    )
-  }
+  if (unsupported.length > 0) throw notHonoured(unsupported)
   return materialOfOptions(options, { where: WHERE, ...rest })
 }
 
@@ -42,15 +36,30 @@ function hasOwnNames(server: SecureServer): boolean {
   return symbol !== undefined && server[symbol] !== untouched[symbol]
 }
 
-/** Calls back whenever the program gives its server other options, as one that renews its certificate does. */
+/**
+ * Calls back whenever the program gives its server other options, as one that renews its certificate does. Names that it
+ * adds are refused as they are at the start: it would go on as if they were shown.
+ */
 export function followOptions(server: Server, changed: () => void): void {
   const { setSecureContext } = server as unknown as { setSecureContext(options: object): void }
-  Object.defineProperty(server, 'setSecureContext', {
-    configurable: true,
-    writable: true,
-    value(this: Server, options: object) {
+  const methods = {
+    setSecureContext(this: Server, options: object) {
       setSecureContext.call(this, options)
       changed()
     },
-  })
+    addContext() {
+      throw notHonoured(['addContext()'])
+    },
+  }
+  for (const [name, value] of Object.entries(methods)) {
+    Object.defineProperty(server, name, { value, writable: true, configurable: true })
+  }
+}
+
+function notHonoured(names: readonly string[]): Error {
+  return monocerosError(
+    'ERR_TLS_OPTIONS',
+    WHERE,
+    `${names.join(', ')} cannot be honoured; certfile, keyfile and certificates of the settings stand above the program`,
+  )
 }
