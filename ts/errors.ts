@@ -182,7 +182,7 @@ export const ERRORS = {
     page: 'tls.md',
     text: (problem: string) => `TLS cannot be spoken with these settings: ${problem}.`,
     advice:
-      'A key is of a kind that the native engine has not: RSA of 2048 to 8192 bits, ECDSA with P-256, P-384 or P-521, and Ed25519 are those that it has.',
+      'Mostly a key is of a kind that the native engine has not: RSA of 2048 to 8192 bits, ECDSA with P-256, P-384 or P-521, and Ed25519 are those that it has.',
   },
   ERR_TLS_OPTIONS: {
     exit: 1,

@@ -39,6 +39,29 @@ for (const engine of ENGINES) {
     }
   })
 
+  test(`each of several lists of what is revoked counts (${engine})`, async (t) => {
+    const certificates = withClients(t).issued('gone', 'other').revoked('other', 'gone')
+    const lists = [certificates.text('other.crl'), certificates.text('ca.crl')]
+    certificates.write('both.pem', certificates.text('ca.pem') + certificates.text('other.pem'))
+    const client = (name: string) => ({
+      cert: certificates.text(`${name}.pem`),
+      key: certificates.text(`${name}.key`),
+    })
+    for (const texts of [lists, lists.reverse()]) {
+      certificates.write('both.crl', texts.join(''))
+      const { port } = await startSecure(t, certificates, {
+        args: [...SHOWN.slice(0, -1), 'both.pem', '--cert-reqs', '2', '--crl-file', 'both.crl'],
+        engine,
+      })
+      for (const name of ['good', 'stranger']) {
+        t.like((await meet(port, client(name))).body, { authorized: true, client: name })
+      }
+      for (const name of ['lost', 'gone']) {
+        t.not(await refusal(port, client(name)), 'let in', name)
+      }
+    }
+  })
+
   test(`a program sees the client's authorities up to the one that vouches for itself (${engine})`, async (t) => {
     const certificates = withClients(t)
     certificates.write(

@@ -24,6 +24,8 @@ for (const engine of ENGINES) {
     for (const name of ['two.test', 'a.b.two.test', 'nobody.test', '']) {
       t.is(await shown(name), 'one', name)
     }
+    // The root's dot says nothing.
+    t.is(await shown('a.two.test.'), 'two')
     const { body } = await meet(port, { servername: 'three.test', ALPNProtocols: ['http/1.1'] })
     t.like(body, { isTls: true, encrypted: true, name: 'three.test', alpn: 'http/1.1' })
     t.like(body, { authorized: false, error: null, reused: false })
@@ -48,6 +50,36 @@ for (const engine of ENGINES) {
   test(`of two certificates with the same names the client's kind of key decides (${engine})`, async (t) => {
     const certificates = new Certificates(t)
       .selfSigned('ec', { host: 'same.test' })
+      .selfSigned('rsa', { host: 'same.test', key: 'rsa' })
+    const args = ['--certificate', 'ec.pem:ec.key', '--certificate', 'rsa.pem:rsa.key']
+    const { port } = await startSecure(t, certificates, { args, engine })
+    const asking = (sigalgs: string) => meet(port, { servername: 'same.test', sigalgs })
+    t.is((await asking('ecdsa_secp256r1_sha256')).shown, 'ec')
+    t.is((await asking('rsa_pss_rsae_sha256')).shown, 'rsa')
+  })
+
+  test(`of two certificates with keys of one kind the first is shown for a name of both (${engine})`, async (t) => {
+    const certificates = new Certificates(t)
+      .selfSigned('first', { host: 'a.test,DNS:both.test' })
+      .selfSigned('again', { host: 'a.test,DNS:both.test' })
+      .selfSigned('other', { host: 'b.test,DNS:both.test' })
+      .selfSigned('third', { host: 'c.test,DNS:d.test' })
+      .selfSigned('fourth', { host: 'd.test,DNS:e.test' })
+    const names = ['first', 'again', 'other', 'third', 'fourth']
+    const args = names.flatMap((name) => ['--certificate', `${name}.pem:${name}.key`])
+    const { port } = await startSecure(t, certificates, { args, engine })
+    const shown = async (servername: string) => (await meet(port, { servername })).shown
+    t.is(await shown('a.test'), 'first')
+    t.is(await shown('both.test'), 'first')
+    t.is(await shown('b.test'), 'other')
+    t.is(await shown('c.test'), 'third')
+    t.is(await shown('d.test'), 'third')
+    t.is(await shown('e.test'), 'fourth')
+  })
+
+  test(`of two certificates that share some names the client's kind of key decides (${engine})`, async (t) => {
+    const certificates = new Certificates(t)
+      .selfSigned('ec', { host: 'same.test,DNS:www.same.test' })
       .selfSigned('rsa', { host: 'same.test', key: 'rsa' })
     const args = ['--certificate', 'ec.pem:ec.key', '--certificate', 'rsa.pem:rsa.key']
     const { port } = await startSecure(t, certificates, { args, engine })

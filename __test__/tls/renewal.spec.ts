@@ -67,6 +67,30 @@ for (const engine of ENGINES) {
     t.not(after.body.pid, body.pid)
   })
 
+  test(`a list of what is revoked that cannot be read leaves the one before in use (${engine})`, async (t) => {
+    const certificates = new Certificates(t)
+      .selfSigned('one')
+      .authority('ca')
+      .issued('good', 'ca')
+      .revoked('ca')
+    const client = { cert: certificates.text('good.pem'), key: certificates.text('good.key') }
+    const args = [...SHOWN, '--ca-certs', 'ca.pem', '--cert-reqs', '2', '--crl-file', 'ca.crl']
+    const { program, port } = await startSecure(t, certificates, { args, engine })
+    const mark = 'X509 CRL-----\n'
+    program.write('ca.crl', `-----BEGIN ${mark}bm8gbGlzdA==\n-----END ${mark}`)
+    await program.line(
+      /\[ERROR\] TLS: .*ca\.crl changed and cannot be used.*: crl_file cannot be used/,
+    )
+    program.signal('SIGHUP')
+    await program.line(/crl_file cannot be used, got ".*\/ca\.crl"/)
+    await program.line(/Reload failed; the old workers keep serving/)
+    const { body } = await meet(port, client)
+    // Whoever comes later gets what is in use.
+    process.kill(Number(body.pid), 'SIGKILL')
+    await program.line(/Worker ready/)
+    t.like((await meet(port, client)).body, { authorized: true })
+  })
+
   test(`a client that has been revoked since does not come back by its session (${engine})`, async (t) => {
     const certificates = new Certificates(t)
       .selfSigned('one')

@@ -9,7 +9,7 @@ import test from 'ava'
 import { native } from '../../ts/native/index.ts'
 import { ENGINES, get, startProgram } from '../process/program.ts'
 import { Certificates } from './certificates.ts'
-import { startSecure } from './client.ts'
+import { meet, startSecure } from './client.ts'
 
 const APP = `module.exports = (req, res) => {
   let size = 0
@@ -37,6 +37,43 @@ for (const engine of ENGINES) {
     t.deepEqual(JSON.parse(answer), { encrypted: true, size: 300_000 })
     const { body } = await get({ port: Number(plain) })
     t.deepEqual(JSON.parse(body), { encrypted: false, size: 0 })
+  })
+
+  test(`a client that stalls in its handshake is cut (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one')
+    const args = [...SHOWN, '--handshake-timeout', '3', '--worker-connections', '2']
+    const { port } = await startSecure(t, certificates, { args, engine })
+    const silent = [0, 1, 2].map(() => net.connect(port, '127.0.0.1').resume())
+    await Promise.all(silent.map((socket) => once(socket, 'close')))
+    t.is((await meet(port)).shown, 'one')
+  })
+
+  test(`a handshake that is under way outlives a reload (${engine})`, async (t) => {
+    const certificates = new Certificates(t).selfSigned('one')
+    const { program, port } = await startSecure(t, certificates, { args: SHOWN, engine })
+    for (const maxVersion of ['TLSv1.2', 'TLSv1.3'] as const) {
+      // Holds back what the server says of the handshake until the reload is complete.
+      let release = (): void => {}
+      const held = new Promise<void>((resolve) => {
+        release = resolve
+      })
+      const between = net.createServer((client) => {
+        const server = net.connect(port, '127.0.0.1')
+        client.on('error', () => {}).pipe(server.on('error', () => {}))
+        server.once('readable', async () => {
+          program.signal('SIGHUP')
+          await program.line(/Worker ready/)
+          release()
+        })
+        held.then(() => server.pipe(client))
+      })
+      between.listen(0, '127.0.0.1')
+      await once(between, 'listening')
+      t.teardown(() => between.close())
+      const { port: way } = between.address() as net.AddressInfo
+      t.is((await meet(way, { maxVersion })).protocol, maxVersion)
+      await program.line(/Reload complete/)
+    }
   })
 
   test(`a record that cannot be read is answered by an alert (${engine})`, async (t) => {

@@ -1,5 +1,7 @@
 /** TLS in the arbiter: what the settings name is read here, and what is new reaches the workers without a restart. */
 
+import { resolve } from 'node:path'
+
 import { MonocerosError, monocerosError } from '../errors.ts'
 import type { Hook } from '../hooks/load.ts'
 import type { Logger } from '../log/logger.ts'
@@ -7,10 +9,12 @@ import { describeThrown } from '../log/thrown.ts'
 import { native } from '../native/index.ts'
 import type { System } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
+import { refused } from '../tls/certificate.ts'
 import { developmentFiles } from '../tls/development.ts'
 import { KeptTls } from '../tls/kept.ts'
 import { alpnProtocols, type ReadFile, readTls, type TlsMaterial } from '../tls/material.ts'
 import { nativeMaterial } from '../tls/native-material.ts'
+import { nodeProblem } from '../tls/node-context.ts'
 import { materialOfOptions, optionsOfMaterial } from '../tls/options.ts'
 import type { Generation } from './generation.ts'
 import type { Workers } from './workers.ts'
@@ -35,10 +39,20 @@ export function openTls(config: Config, { log, system, sslContext }: Opening): K
   const settings = { ...config, ...files }
   const kept = KeptTls.open((readFile) => {
     const material = readMaterial(settings, { readFile, sslContext })
-    if (material === undefined || native === null || config.engine === 'node') return material
-    const problem = native.tlsProblem(nativeMaterial(material, []))
-    if (problem != null) throw monocerosError('ERR_TLS_MATERIAL', problem)
-    return material
+    if (material === undefined) return undefined
+    const problem =
+      native === null || config.engine === 'node'
+        ? nodeProblem(material)
+        : native.tlsProblem(nativeMaterial(material, []))
+    if (problem == null) return material
+    const { crl_file: path } = config
+    if (path !== null && /\bCRL\b/.test(problem)) {
+      throw refused(
+        { setting: 'crl_file', path: resolve(config.chdir, path) },
+        `lists are read that are PEM and of version 2 (RFC 5280): ${problem}`,
+      )
+    }
+    throw monocerosError('ERR_TLS_MATERIAL', problem)
   })
   const wanting = config.bind.find((bind) => bind.trim().startsWith('https://'))
   if (kept === undefined && wanting !== undefined) {

@@ -67,11 +67,15 @@ export function createNodeEngine(options: EngineOptions): Engine {
 class NodeEngine implements Engine {
   readonly name = 'node'
   readonly #options: EngineOptions
+  /** All that are accepted; with TLS what is below it, so also one whose handshake is under way. */
+  readonly #accepted = new Set<Socket>()
+  /** Those that the application has, as it has them. */
   readonly #sockets = new Set<Socket>()
   readonly #fronts: net.Server[] = []
   #dispatch: NodeDispatch | undefined
   #drained: (() => void) | undefined
   #idle: NodeJS.Timeout | undefined
+  #idleMs = 0
   #tls: { material: TlsMaterial; sni: NonNullable<tls.TlsOptions['SNICallback']> } | undefined
 
   constructor(options: EngineOptions) {
@@ -107,10 +111,8 @@ class NodeEngine implements Engine {
     for (const socket of this.#sockets) lastAnswer(socket)
     this.hasten(Math.min(idleMs, graceMs))
     // Whoever holds a socket still hears of its end; the last of them ends the drain.
-    const grace = setTimeout(() => {
-      for (const socket of this.#sockets) socket.destroy()
-    }, graceMs)
-    if (this.#sockets.size === 0) this.#drained?.()
+    const grace = setTimeout(() => this.#destroyAll(), graceMs)
+    this.#lookDrained()
     await gone
     clearTimeout(this.#idle)
     clearTimeout(grace)
@@ -118,13 +120,14 @@ class NodeEngine implements Engine {
   }
 
   hasten(idleMs: number): void {
+    this.#idleMs = idleMs
     clearTimeout(this.#idle)
     this.#idle = setTimeout(() => this.#endIdle(), idleMs)
   }
 
   close(): void {
     for (const front of this.#fronts) front.close()
-    for (const socket of this.#sockets) socket.destroy()
+    this.#destroyAll()
     this.#dispatch?.flush()
     this.#drained?.()
   }
@@ -134,7 +137,7 @@ class NodeEngine implements Engine {
     for (const socket of this.#sockets) if (socketInternals(socket)._httpMessage) busy++
     busy += this.#dispatch?.tunnels.size ?? 0
     const requests = this.#dispatch?.requests ?? 0
-    return { connections: this.#sockets.size, busy, requests }
+    return { connections: this.#accepted.size, busy, requests }
   }
 
   reopenLog(): void {
@@ -177,7 +180,7 @@ class NodeEngine implements Engine {
       secure === true && material !== undefined
         ? this.#secureFront(material, options)
         : net.createServer(options)
-    front.maxConnections = this.#options.config.worker_connections
+    front.on('connection', (socket: Socket) => this.#accept(socket))
     const event = front instanceof tls.Server ? 'secureConnection' : 'connection'
     front.on(event, (socket: Socket) => {
       const isRefused =
@@ -185,7 +188,7 @@ class NodeEngine implements Engine {
         socket instanceof tls.TLSSocket &&
         refuses(this.#tls.material, socket)
       if (isRefused) socket.destroy()
-      else this.#connect(server, front, socket)
+      else if (!socket.destroyed) this.#connect(server, front, socket)
     })
     front.on('error', (error) => this.#options.log.exception(`listening on ${address}`, error))
     front.listen({ fd })
@@ -203,14 +206,29 @@ class NodeEngine implements Engine {
       handshakeTimeout: seconds === 0 ? MAX_TIMEOUT_MS : seconds * 1000,
       SNICallback: (name, callback) => this.#tls?.sni(name, callback),
     })
+    // As node's own https server, without which a handshake that takes too long is only told.
+    front.on('tlsClientError', (_error, socket) => socket.destroy())
     front.on('OCSPRequest', (certificate, _issuer, callback) =>
       callback(null, this.#tls === undefined ? null : stapleOf(this.#tls.material, certificate)),
     )
     return front
   }
 
+  #accept(socket: Socket): void {
+    this.#accepted.add(socket)
+    socket.once('close', () => {
+      this.#accepted.delete(socket)
+      this.#lookDrained()
+    })
+    // A front's own limit counts none that it has handed on, and those that say nothing.
+    const { worker_connections: limit } = this.#options.config
+    if (limit > 0 && this.counters().busy >= limit) socket.destroy()
+  }
+
   #connect(server: http.Server, front: net.Server, socket: Socket): void {
     this.#sockets.add(socket)
+    // The handshake has ended in a drain: this one has not been idle yet.
+    if (this.#drained !== undefined) this.hasten(this.#idleMs)
     socket.once('close', () => this.#disconnect(socket))
     // Node counts a connection on the server that `_server` names, and lets close() wait for it there.
     serverInternals(front)._connections--
@@ -221,7 +239,15 @@ class NodeEngine implements Engine {
 
   #disconnect(socket: Socket): void {
     this.#sockets.delete(socket)
-    if (this.#sockets.size === 0) this.#drained?.()
+    this.#lookDrained()
+  }
+
+  #lookDrained(): void {
+    if (this.#sockets.size === 0 && this.#accepted.size === 0) this.#drained?.()
+  }
+
+  #destroyAll(): void {
+    for (const socket of [...this.#sockets, ...this.#accepted]) socket.destroy()
   }
 
   #endIdle(): void {

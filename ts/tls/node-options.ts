@@ -3,8 +3,8 @@ import { X509Certificate } from 'node:crypto'
 import tls from 'node:tls'
 
 import { HTTP1_ALPN } from '../engine/protocols.ts'
-import { CIPHERS } from './ciphers.ts'
-import type { TlsCertificate, TlsMaterial } from './material.ts'
+import type { TlsMaterial } from './material.ts'
+import { contextOptions, shownFirst } from './node-context.ts'
 import { ticketKeys } from './ticket-keys.ts'
 
 /** A day, as the keys of tickets are kept. */
@@ -20,13 +20,10 @@ export function nodeTlsOptions(
 ): tls.TlsOptions & { SNICallback: NonNullable<tls.TlsOptions['SNICallback']> } {
   const { certificates, clients } = material
   const names = certificates.map((one) => one.names)
-  const [first] = certificates
-  // All kinds of keys for the names of the first: what is found by a name comes beside these before Node 24.
-  const ours = certificates.filter((one) => one.names.join() === first?.names.join())
   const contexts = new Map<string, tls.SecureContext>()
   const [keys] = ticketKeys(secrets, material)
   return {
-    ...contextOptions(material, ours),
+    ...contextOptions(material, shownFirst(material)),
     ...(keys === undefined ? {} : { ticketKeys: keys }),
     sessionTimeout: SESSION_SECONDS,
     sessionIdContext: SESSION_CONTEXT,
@@ -35,7 +32,8 @@ export function nodeTlsOptions(
     requestCert: clients !== undefined,
     rejectUnauthorized: clients?.required === true && !clients.lenient,
     SNICallback(asked, callback) {
-      const places = placesFor(names, asked.toLowerCase())
+      // A dot at the end is the root's and says nothing.
+      const places = placesFor(names, asked.toLowerCase().replace(/\.$/, ''))
       if (places.length === 0 || places.includes(0)) return callback(null)
       const id = places.join()
       let context = contexts.get(id)
@@ -59,31 +57,6 @@ export function refuses({ clients }: TlsMaterial, socket: tls.TLSSocket): boolea
 export function stapleOf({ certificates }: TlsMaterial, shown: Buffer): Buffer | null {
   const certificate = certificates.find(({ chain }) => new X509Certificate(chain).raw.equals(shown))
   return certificate?.staple === undefined ? null : Buffer.from(certificate.staple, 'base64')
-}
-
-function contextOptions(
-  material: TlsMaterial,
-  certificates: readonly TlsCertificate[],
-): tls.SecureContextOptions {
-  const { clients, ciphers, minVersion, maxVersion } = material
-  const suites =
-    ciphers.length === 0 ? CIPHERS : CIPHERS.filter(({ number }) => ciphers.includes(number))
-  const rank = ({ number }: { number: number }) => ciphers.indexOf(number)
-  // Of two with keys of one kind OpenSSL takes the last, and we the first.
-  const shown = [...certificates].reverse()
-  return {
-    cert: shown.map(({ chain }) => chain),
-    key: shown.map(({ key }) => key),
-    ciphers: [...suites]
-      .sort((a, b) => rank(a) - rank(b))
-      .map(({ openssl }) => openssl)
-      .join(':'),
-    honorCipherOrder: ciphers.length > 0,
-    minVersion: `TLSv${minVersion}`,
-    maxVersion: `TLSv${maxVersion}`,
-    ...(clients === undefined ? {} : { ca: clients.authorities }),
-    ...(clients === undefined || clients.revocations === '' ? {} : { crl: clients.revocations }),
-  }
 }
 
 /** Where the certificates for a name are: those with the very name, else those with a star for its first label. */
