@@ -61,6 +61,23 @@ test('limits are checked', async (t) => {
   engine.close()
 })
 
+test('worker_connections counts requests in hand, and 0 is no limit', async (t) => {
+  for (const limit of [2, 0]) {
+    const { engine, port } = await start(
+      (req, res) => {
+        if (req.url === '/') res.end('quick')
+      },
+      { worker_connections: limit },
+    )
+    const clients = [1, 2, 3].map(() => new RawClient(port).send(request('GET', '/', [])))
+    for (const client of clients) t.regex(await client.untilReceived('quick'), / 200 /)
+    for (const client of clients.slice(1)) client.send(request('GET', '/held', []))
+    while (engine.counters().busy < 2) await sleep(10)
+    t.is((await exchange(port, get('/'))) === '', limit === 2)
+    engine.close()
+  }
+})
+
 test('keepalive 0 ends every connection', async (t) => {
   const { engine, port } = await start((_req, res) => res.end('x'), { keepalive: 0 })
   t.regex(await exchange(port, request('GET', '/', [])), /Connection: close/)

@@ -75,7 +75,7 @@ for (const engine of ENGINES) {
       require('node:https').createServer({ ...shown, ...asks }, (req, res) => {
         const names = []
         const certificate = req.socket.getPeerCertificate(true)
-        for (let one = certificate, last; one !== last; one = one.issuerCertificate) {
+        for (let one = certificate, last; one !== last; one = one?.issuerCertificate) {
           names.push(one?.subject.CN)
           last = one
         }

@@ -43,7 +43,10 @@ for (const engine of ENGINES) {
     const certificates = new Certificates(t).selfSigned('one')
     const args = [...SHOWN, '--handshake-timeout', '3', '--worker-connections', '2']
     const { port } = await startSecure(t, certificates, { args, engine })
-    const silent = [0, 1, 2].map(() => net.connect(port, '127.0.0.1').resume())
+    const silent = [0, 1, 2].map(() => {
+      const socket = net.connect(port, '127.0.0.1').resume()
+      return socket.setTimeout(20_000, () => socket.destroy(new Error('not cut')))
+    })
     await Promise.all(silent.map((socket) => once(socket, 'close')))
     t.is((await meet(port)).shown, 'one')
   })
