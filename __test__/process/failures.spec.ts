@@ -1,6 +1,6 @@
 // One test for each way to fail, on the real command: what the log says, the exit status, who goes on serving.
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import net from 'node:net'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
@@ -155,21 +155,6 @@ test.serial('a log that is broken at HUP is named, and the old workers serve on'
   t.notRegex(program.log, /node:internal/)
 })
 
-test.serial('a port in use: 1, after five tries', async (t) => {
-  const holder = net.createServer().listen(0, '127.0.0.1')
-  t.teardown(() => holder.close())
-  await until(() => holder.listening, 'the other server')
-  const { port } = holder.address() as net.AddressInfo
-  const program = startProgram(t, {
-    files: { 'app.cjs': appSource('1') },
-    args: ['app.cjs', '-b', `127.0.0.1:${port}`],
-  })
-  t.is(await program.exited, 1)
-  await program.line(/cannot listen at 127\.0\.0\.1:\d+: the address is in use/)
-  t.is(program.log.match(/Connection in use: 127\.0\.0\.1:\d+/g)?.length, 5)
-  t.is(program.log.match(/Retrying in 1 second\./g)?.length, 4)
-})
-
 test.serial(
   'signals while the application is checked wait, and TERM ends the check: 0',
   async (t) => {
@@ -185,34 +170,6 @@ test.serial(
     await until(() => !isAlive(check), 'the end of the check')
   },
 )
-
-test.serial('TERM while the port is waited for: 0', async (t) => {
-  const holder = net.createServer().listen(0, '127.0.0.1')
-  t.teardown(() => holder.close())
-  await until(() => holder.listening, 'the other server')
-  const { port } = holder.address() as net.AddressInfo
-  const args = ['app.cjs', '-b', `127.0.0.1:${port}`]
-  const program = startProgram(t, { files: { 'app.cjs': appSource('1') }, args })
-  await program.line(/Retrying in 1 second/)
-  program.signal('SIGTERM')
-  t.is(await program.exited, 0)
-})
-
-test.serial('a pidfile of a living process: 1; of a dead one it is replaced', async (t) => {
-  const options = {
-    files: { 'app.cjs': appSource('1'), pid: `${process.ppid}\n` },
-    args: serveArgs('auto', '-p', 'pid'),
-  }
-  const refused = startProgram(t, options)
-  t.is(await refused.exited, 1)
-  await refused.line(new RegExp(`pidfile .*pid belongs to process ${process.ppid}`))
-  const taken = startProgram(t, {
-    ...options,
-    files: { ...options.files, pid: `${refused.pid}\n` },
-  })
-  await taken.ready(1)
-  t.is((await taken.who()).version, '1')
-})
 
 for (const engine of ENGINES) {
   test.serial(`${engine}: a killed worker is replaced at once`, async (t) => {
@@ -373,29 +330,6 @@ test.serial('a script that listens late is waited for', async (t) => {
   const args = serveArgs('auto', '-w', '1')
   const program = await startProgram(t, { files: { 'app.cjs': source }, args }).ready(1)
   t.is((await program.get()).body, 'late')
-})
-
-test.serial('a stale unix socket is replaced, one that answers is not', async (t) => {
-  const options = {
-    files: { 'app.cjs': appSource('1') },
-    args: ['app.cjs', '-b', 'unix:app.sock', '--log-level', 'debug'],
-  }
-  const first = startProgram(t, options)
-  await first.line(/Worker ready/)
-  const path = join(first.directory, 'app.sock')
-  const other = startProgram(t, { ...options, args: ['app.cjs', '-b', `unix:${path}`] })
-  t.is(await other.exited, 1)
-  await other.line(/the address is in use/)
-  const workers = first.workers()
-  first.signal('SIGKILL')
-  await until(() => !workers.some(isAlive), 'the workers to end')
-  const third = startProgram(t, { ...options, args: ['app.cjs', '-b', `unix:${path}`] })
-  await third.line(/Listening at: unix:.*app\.sock/)
-  writeFileSync(join(first.directory, 'plain'), '')
-  const plain = join(first.directory, 'plain')
-  const fourth = startProgram(t, { ...options, args: ['app.cjs', '-b', `unix:${plain}`] })
-  t.is(await fourth.exited, 1)
-  await fourth.line(/the file is no socket/)
 })
 
 async function started(t: ExecutionContext, engine: string, ...more: string[]): Promise<Program> {

@@ -51,9 +51,6 @@ pub struct Totals {
     pub latency_sum_us: f64,
     /// Bucket i: requests below 2^i microseconds that bucket i - 1 does not hold; the last: the rest.
     pub latency_buckets: Vec<f64>,
-    /// From a request's head to JavaScript's taking it, in all.
-    pub queued_sum_us: f64,
-    pub queued_buckets: Vec<f64>,
 }
 
 #[napi]
@@ -152,7 +149,7 @@ impl Scoreboard {
 
     #[napi(catch_unwind)]
     pub fn totals(&self) -> Totals {
-        let Tally { accepted, requests, bytes_in, bytes_out, status, latency, queued } =
+        let Tally { accepted, requests, bytes_in, bytes_out, status, latency } =
             self.board.totals();
         Totals {
             accepted: accepted as f64,
@@ -162,8 +159,6 @@ impl Scoreboard {
             status: floats(&status),
             latency_sum_us: latency.sum_us as f64,
             latency_buckets: floats(&latency.buckets),
-            queued_sum_us: queued.sum_us as f64,
-            queued_buckets: floats(&queued.buckets),
         }
     }
 
@@ -180,10 +175,6 @@ impl Scoreboard {
             latency: Distribution {
                 sum_us: earlier.latency_sum_us as u64,
                 buckets: counts(&earlier.latency_buckets),
-            },
-            queued: Distribution {
-                sum_us: earlier.queued_sum_us as u64,
-                buckets: counts(&earlier.queued_buckets),
             },
         });
     }

@@ -399,9 +399,6 @@ export interface Totals {
   latencySumUs: number
   /** Bucket i: requests below 2^i microseconds that bucket i - 1 does not hold; the last: the rest. */
   latencyBuckets: Array<number>
-  /** From a request's head to JavaScript's taking it, in all. */
-  queuedSumUs: number
-  queuedBuckets: Array<number>
 }
 
 /** Finds a user by name. */

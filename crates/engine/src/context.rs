@@ -20,7 +20,7 @@ use crate::inbound::Batch;
 use crate::leftovers::Leftovers;
 use crate::limits::{
     ALL_BODY_CREDIT, ALL_BURSTS, BODY_CREDIT, IDLE_DRAIN_TIME, LEAST_BURST, Limits,
-    MOST_BODY_CREDIT, MOST_BURST,
+    MOST_BODY_CREDIT, MOST_BURST, share,
 };
 use crate::memory::Memory;
 use crate::places::Places;
@@ -295,15 +295,14 @@ impl Context {
 
     /// Bytes of a body that may be on their way to JavaScript at a time.
     pub fn body_credit(&self) -> usize {
-        let share = ALL_BODY_CREDIT / self.exchanges.borrow().len().max(1);
         let most = if self.memory.is_short() { BODY_CREDIT } else { MOST_BODY_CREDIT };
-        share.clamp(BODY_CREDIT, most)
+        share(ALL_BODY_CREDIT, self.exchanges.borrow().len(), BODY_CREDIT, most)
     }
 
     /// Bytes of an answer that are sent before other connections have their turn: with hundreds that all take as fast as
     /// we send, nobody is to wait for megabytes of each.
     pub fn burst(&self) -> usize {
-        (ALL_BURSTS / self.exchanges.borrow().len().max(1)).clamp(LEAST_BURST, MOST_BURST)
+        share(ALL_BURSTS, self.exchanges.borrow().len(), LEAST_BURST, MOST_BURST)
     }
 
     /// Whether more than one request is in hand, tunnels counted where they have something to say.

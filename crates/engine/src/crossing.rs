@@ -65,7 +65,6 @@ pub(crate) enum Control {
     Secure { tag: u32, server: Box<Server> },
     /// Tell JavaScript, or do not, of what is refused to clients of a server.
     TellRefusals { tag: u32, on: bool },
-    /// Let every connection end soon.
     /// End every connection soon, idle ones after so long; asked again it only shortens that.
     Drain(Duration),
     /// Close the connections of one server: the idle ones or all.

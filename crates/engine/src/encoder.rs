@@ -1,6 +1,6 @@
 //! HTTP/1 out: heads, chunk framing, trailers, interim responses. Every byte of an answer is written here.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use crate::guard::{Media, Refusal};
 use crate::ring::HeadFlags;
@@ -99,9 +99,8 @@ pub fn inform(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>, fields: &[u
 
 /// Writes the size line of a chunk; the data and [`CRLF`] follow.
 pub fn chunk_size(out: &mut Vec<u8>, size: usize) {
-    let mut text = Text(out);
     // Writing to a Vec cannot fail.
-    let _ = write!(text, "{size:x}\r\n");
+    let _ = write!(out, "{size:x}\r\n");
 }
 
 /// Writes the last chunk with the trailer section.
@@ -209,16 +208,6 @@ pub fn default_reason(status: u16) -> &'static [u8] {
         510 => b"Not Extended",
         511 => b"Network Authentication Required",
         _ => b"unknown",
-    }
-}
-
-/// Lets `write!` append to bytes.
-struct Text<'a>(&'a mut Vec<u8>);
-
-impl std::fmt::Write for Text<'_> {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 }
 

@@ -222,6 +222,15 @@ pub const BODY_CREDIT: usize = 65_536;
 pub const MOST_BODY_CREDIT: usize = 524_288;
 /// Those of all requests together, while nobody has less than [`BODY_CREDIT`].
 pub const ALL_BODY_CREDIT: usize = 16 << 20;
+/// What each of so many has of something that all share, between two bounds.
+pub fn share(all: usize, among: usize, least: usize, most: usize) -> usize {
+    (all / among.max(1)).clamp(least, most)
+}
+
+/// Bytes of answers that are taken ahead of all clients, before each connection has no more than `response_buffer`.
+pub const ALL_WINDOWS: usize = 4 << 20;
+/// Times `response_buffer` that one has at most.
+pub const MOST_WINDOWS: usize = 4;
 /// Bytes of answers that a round of all connections sends, while nobody sends less than [`LEAST_BURST`].
 pub const ALL_BURSTS: usize = 4 << 20;
 /// Bytes that one connection sends at a time at least, however many there are.

@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::context::Context;
 use crate::crossing::Crossing;
 use crate::executor::behind_others;
-use crate::limits::{Limits, MAX_WINDOW, MIN_WINDOW, READ_AHEAD};
+use crate::limits::{ALL_WINDOWS, Limits, MAX_WINDOW, MIN_WINDOW, MOST_WINDOWS, READ_AHEAD, share};
 
 /// What is held now, and the bound.
 pub(crate) struct Memory {
@@ -68,8 +68,8 @@ impl Memory {
         if self.short.get() {
             return MIN_WINDOW;
         }
-        let share = FEW_HOLD / holders.max(1);
-        share.clamp(self.window, MOST_WINDOWS.saturating_mul(self.window).min(MAX_WINDOW))
+        let most = MOST_WINDOWS.saturating_mul(self.window).min(MAX_WINDOW);
+        share(ALL_WINDOWS, holders, self.window, most)
     }
 
     /// Whether nothing more may be held that can be refused.
@@ -153,10 +153,6 @@ fn shed_some(ctx: &Context) -> usize {
     shed
 }
 
-/// Connections share so much ahead of them, before each has no more than `response_buffer`.
-const FEW_HOLD: usize = 4 << 20;
-/// Times `response_buffer` that one has at most.
-const MOST_WINDOWS: usize = 4;
 /// Whoever has held something for so long is slow.
 const SLOW_MS: u64 = 1_000;
 /// The log hears of it at most so often.

@@ -13,6 +13,7 @@ mod mapping;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
 use cells::Header;
@@ -67,8 +68,6 @@ pub struct Tally {
     pub status: [u64; 5],
     /// From the request's head to the answer's end.
     pub latency: Distribution,
-    /// From the request's head to JavaScript's taking it.
-    pub queued: Distribution,
 }
 
 /// A histogram over powers of two: bucket `i` holds the values below `2^i` microseconds that
@@ -248,10 +247,7 @@ impl SlotRef {
 
     /// Called by the I/O thread.
     pub fn connection_closed(&self) {
-        // Saturating: one miscounted close must not look like four billion connections, which
-        // would keep this worker from ever accepting again.
-        let lower = |count: u32| Some(count.saturating_sub(1));
-        let _ = self.cells().connections.fetch_update(Relaxed, Relaxed, lower);
+        lower(&self.cells().connections);
     }
 
     /// Called by the I/O thread.
@@ -262,8 +258,7 @@ impl SlotRef {
     /// Called by the I/O thread. `us` runs from the request's head to the answer's end.
     pub fn request_finished(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
         let cells = self.cells();
-        let lower = |count: u32| Some(count.saturating_sub(1));
-        let _ = cells.busy.fetch_update(Relaxed, Relaxed, lower);
+        lower(&cells.busy);
         cells.counted.request(status, bytes_in, bytes_out, us);
     }
 
@@ -275,8 +270,7 @@ impl SlotRef {
 
     /// Called by the I/O thread when the client has taken it, or is gone.
     pub fn answer_sent(&self) {
-        let lower = |count: u32| Some(count.saturating_sub(1));
-        let _ = self.cells().busy.fetch_update(Relaxed, Relaxed, lower);
+        lower(&self.cells().busy);
     }
 
     /// Called by the I/O thread when a request has to wait for others of its connection: nobody is busy with it.
@@ -287,11 +281,6 @@ impl SlotRef {
     /// Called by the I/O thread when it waits no more.
     pub fn request_goes_on(&self) {
         self.answer_waits();
-    }
-
-    /// Called by the I/O thread when JavaScript takes a request that has waited `us` for it.
-    pub fn request_taken(&self, us: u64) {
-        self.cells().counted.queued.record(us);
     }
 
     /// Called by the I/O thread: since when (on `monotonic_us() / 1000`) the oldest request waits
@@ -336,6 +325,12 @@ impl SlotRef {
     }
 }
 
+/// Saturating: one miscounted close must not look like four billion connections, which would keep this worker from ever
+/// accepting again.
+fn lower(cell: &AtomicU32) {
+    let _ = cell.fetch_update(Relaxed, Relaxed, |count| Some(count.saturating_sub(1)));
+}
+
 impl Tally {
     /// Adds another tally to this one.
     pub fn add(&mut self, other: &Tally) {
@@ -347,7 +342,6 @@ impl Tally {
             *mine += theirs;
         }
         self.latency.add(&other.latency);
-        self.queued.add(&other.queued);
     }
 }
 

@@ -50,14 +50,6 @@ impl Wheel {
         self.link(node, tick);
     }
 
-    /// Takes the key's entry out. Not necessary: an owner that is gone may as well answer `None`.
-    pub fn remove(&mut self, key: u32) {
-        let node = node_of(key);
-        if self.nodes.get(node).is_some_and(|entry| entry.tick != ABSENT) {
-            self.unlink(node);
-        }
-    }
-
     /// Calls `due` with every key whose entry has come up. What it returns is the key's next deadline;
     /// with `None` the key has no entry any more.
     pub fn advance(&mut self, now_ms: u64, mut due: impl FnMut(u32) -> Option<u64>) {
@@ -215,16 +207,6 @@ mod tests {
         keys.sort_unstable();
         assert_eq!(keys, (0..50).collect::<Vec<_>>());
         assert_eq!(due_at(&mut wheel, 100_000_000), [99]);
-    }
-
-    #[test]
-    fn removed_keys_do_not_come_up() {
-        let mut wheel = Wheel::new(0);
-        (0..3).for_each(|key| wheel.insert(key, 500));
-        wheel.remove(1);
-        wheel.remove(1);
-        wheel.remove(77);
-        assert_eq!(due_at(&mut wheel, 500), [0, 2]);
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(super) cut: Cell<bool>,
     /// Cut by a reset.
     pub(super) by_reset: Cell<bool>,
-    /// What the application wants of the socket, until the connection's task runs; 0 for nothing.
+    /// What the application wants of the socket, until the connection's task runs.
     pub(super) wishes: Wishes,
     /// On the clock of the context; `u64::MAX` for none.
     pub(super) deadline: Cell<u64>,

@@ -21,7 +21,7 @@ impl Wishes {
         });
     }
 
-    /// Takes them, in the order in which they do not matter to each other.
+    /// Takes them, in any order: none depends on another.
     pub fn take(&self) -> impl Iterator<Item = SocketWish> {
         let bits = self.0.take();
         let is = |shift: u32| bits >> shift & 1 == 1;

@@ -151,8 +151,8 @@ fn slack(least: u32) -> u32 {
     (least / 10).max(1)
 }
 
-/// Whether a process is stopped, by a signal or a debugger, or has ended (`proc_pid_stat(5)`). Whatever
-/// cannot be read is taken for running.
+/// Whether a process is stopped, by a signal or a debugger, or has ended (`proc_pid_stat(5)`). One of which that cannot
+/// be read is taken for running.
 pub(super) fn stands_still(pid: u32) -> bool {
     match std::fs::read(format!("/proc/{pid}/stat")) {
         // The state follows the name, which is in parentheses and may hold any byte.

@@ -69,7 +69,6 @@ pub(super) struct CountedCells {
     bytes_out: AtomicU64,
     status: [AtomicU64; 5],
     latency: DistributionCells,
-    pub(super) queued: DistributionCells,
 }
 
 #[repr(C)]
@@ -183,7 +182,6 @@ impl CountedCells {
             bytes_out: self.bytes_out.load(Relaxed),
             status: self.status.each_ref().map(|class| class.load(Relaxed)),
             latency: self.latency.read(),
-            queued: self.queued.read(),
         }
     }
 
@@ -195,7 +193,6 @@ impl CountedCells {
             cell.store(value, Relaxed);
         }
         self.latency.write(&tally.latency);
-        self.queued.write(&tally.queued);
     }
 }
 

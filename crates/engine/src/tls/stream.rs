@@ -312,11 +312,8 @@ impl TlsStream {
         let Ok(ConnectionState::WriteTraffic(mut traffic)) = state else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
-        let is_done = encode(&mut self.out, |room| match traffic.encrypt(plain, room) {
-            Ok(count) => Ok(count),
-            Err(EncryptError::InsufficientSize(size)) => Err(Some(size.required_size)),
-            Err(EncryptError::EncryptExhausted) => Err(None),
-        });
+        let is_done =
+            encode(&mut self.out, |room| traffic.encrypt(plain, room).map_err(room_needed));
         if is_done { Ok(plain.len()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
 
@@ -348,11 +345,7 @@ impl TlsStream {
         if !std::mem::replace(&mut self.closed, true) && self.input != Input::Failed {
             let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut self.carry);
             if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
-                encode(&mut self.out, |room| match traffic.queue_close_notify(room) {
-                    Ok(count) => Ok(count),
-                    Err(EncryptError::InsufficientSize(size)) => Err(Some(size.required_size)),
-                    Err(EncryptError::EncryptExhausted) => Err(None),
-                });
+                encode(&mut self.out, |room| traffic.queue_close_notify(room).map_err(room_needed));
             }
         }
         self.socket.end_with_next();
@@ -385,6 +378,14 @@ impl TlsStream {
 
     pub fn verdict(&self) -> Verdict {
         self.verdict
+    }
+}
+
+/// What rustls lacks of room, if it is that.
+fn room_needed(error: EncryptError) -> Option<usize> {
+    match error {
+        EncryptError::InsufficientSize(size) => Some(size.required_size),
+        EncryptError::EncryptExhausted => None,
     }
 }
 

@@ -132,6 +132,17 @@ fn an_answer_without_framing_ends_with_the_connection() {
 }
 
 #[test]
+fn a_client_of_http_1_0_gets_no_interim_answer() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    client.send(&mut engine, "GET / HTTP/1.0\r\nHost: x\r\n\r\n");
+    let id = engine.request_to("/");
+    engine.js.inform(id, 103, "Link: </a.css>; rel=preload\r\n");
+    engine.js.reply(id, "final");
+    assert_eq!(client.response(&mut engine).status, 200);
+}
+
+#[test]
 fn interim_answers_come_before_the_final_one() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);

@@ -13,10 +13,6 @@ use crate::harness::{
     frame, get, http2_client, pattern, post, silent, when_complete, with_client, with_http2,
 };
 
-const END_HEADERS: u8 = 4;
-/// Of settings.
-const ACK: u8 = 1;
-
 #[test]
 fn streams_are_answered_whichever_is_ready_first() {
     let mut engine = http2(silent());
