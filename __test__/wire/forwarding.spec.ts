@@ -105,6 +105,7 @@ const GROUPS: readonly Group[] = [
         seen: { address: '192.0.2.7' },
       },
       { says: ['X-Forwarded-For: 10.3.3.3, 10.1.2.3'], seen: { address: '10.3.3.3' } },
+      { says: ['X-Forwarded-For: , 192.0.2.7,, ,'], seen: { address: '192.0.2.7' } },
       {
         says: ['X-Forwarded-For: 2001:db8:2::7, 2001:db8:1::1'],
         seen: { address: '2001:db8:2::7', family: 'IPv6' },
@@ -171,6 +172,7 @@ const GROUPS: readonly Group[] = [
       },
       { says: ['Forwarded: for=6.6.6.6, for=unknown'], seen: { address: PROXY } },
       { says: ['Forwarded: for=_hidden'], seen: { address: PROXY } },
+      { says: ['Forwarded: , for=192.0.2.7, ,'], seen: { address: '192.0.2.7' } },
       { says: ['Forwarded: for="192.0.2.7, for=192.0.2.8'], seen: 400 },
       { says: ['Forwarded: for=192.0.2.7;for=192.0.2.8'], seen: 400 },
       { says: ['Forwarded: for=192.0.2.7;proto=gopher'], seen: 400 },

@@ -3,7 +3,9 @@
 
 use std::io;
 use std::mem::{MaybeUninit, zeroed};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+#[cfg(not(target_os = "linux"))]
+use std::os::fd::AsRawFd;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// Room for one control message with one descriptor.
@@ -82,7 +84,7 @@ fn receive(socket: RawFd) -> io::Result<(u32, Option<OwnedFd>)> {
     message.msg_control = control.0.as_mut_ptr().cast();
     message.msg_controllen = control.0.len() as _;
     // SAFETY: everything that the message points to lives until the call is over.
-    let received = unsafe { libc::recvmsg(socket, &raw mut message, ONCE) };
+    let received = unsafe { libc::recvmsg(socket, &raw mut message, ONCE | CLOSED_ON_EXEC) };
     if received < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -92,6 +94,7 @@ fn receive(socket: RawFd) -> io::Result<(u32, Option<OwnedFd>)> {
         let has = !head.is_null() && (*head).cmsg_type == libc::SCM_RIGHTS;
         has.then(|| OwnedFd::from_raw_fd(libc::CMSG_DATA(head).cast::<RawFd>().read_unaligned()))
     };
+    #[cfg(not(target_os = "linux"))]
     if let Some(fd) = &fd {
         close_on_exec(fd)?;
     }
@@ -101,6 +104,7 @@ fn receive(socket: RawFd) -> io::Result<(u32, Option<OwnedFd>)> {
     Ok((u32::from_ne_bytes(bytes), fd))
 }
 
+#[cfg(not(target_os = "linux"))]
 fn close_on_exec(fd: &OwnedFd) -> io::Result<()> {
     // SAFETY: no pointers, and the descriptor is open.
     let result = unsafe { libc::fcntl(fd.as_raw_fd(), libc::F_SETFD, libc::FD_CLOEXEC) };
@@ -125,6 +129,11 @@ const QUIETLY: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 const QUIETLY: i32 = libc::MSG_DONTWAIT;
 
 const ONCE: i32 = libc::MSG_DONTWAIT;
+/// At once, so that no child of another thread inherits it; macOS has no such flag.
+#[cfg(target_os = "linux")]
+const CLOSED_ON_EXEC: i32 = libc::MSG_CMSG_CLOEXEC;
+#[cfg(not(target_os = "linux"))]
+const CLOSED_ON_EXEC: i32 = 0;
 
 #[cfg(test)]
 mod tests {

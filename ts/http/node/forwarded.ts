@@ -29,7 +29,8 @@ export function parseForwarded(value: string): ForwardedElement[] | undefined {
       element[key] = quoted ?? token ?? ''
     }
     if (behind !== ';') {
-      elements.push(element)
+      // An empty one counts for nothing (RFC 9110 section 5.6.1.2).
+      if (Object.keys(element).length > 0) elements.push(element)
       element = {}
     }
     if (behind === '') return elements

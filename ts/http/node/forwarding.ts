@@ -150,19 +150,19 @@ export class Forwarding {
   }
 
   #xForwarded(req: IncomingMessage): Client {
-    const items = valuesOf(req, 'x-forwarded-for').flatMap((value) => value.split(','))
+    const items = itemsOf(req, 'x-forwarded-for')
     let address: string | undefined
     let hops = 0
     for (const item of items.reverse()) {
-      const said = nodeAddress(item.trim())
+      const said = nodeAddress(item)
       if (said === undefined) break
       address = said
       hops++
       if (hops === MAX_HOPS || !this.#trusted.contains(said)) break
     }
     if (address === undefined) return NOBODY
-    const hosts = valuesOf(req, 'x-forwarded-host').flatMap((value) => value.split(','))
-    return { address, host: hosts.reverse().slice(0, hops).at(-1)?.trim(), secure: undefined }
+    const hosts = itemsOf(req, 'x-forwarded-host')
+    return { address, host: hosts.reverse().slice(0, hops).at(-1), secure: undefined }
   }
 
   #standard(req: IncomingMessage): Client | undefined {
@@ -224,6 +224,12 @@ function valuesOf(req: IncomingMessage, name: string): string[] {
     if (rawHeaders[i]?.toLowerCase() === name) values.push(rawHeaders[i + 1] ?? '')
   }
   return values
+}
+
+/** The items of the lists of a name; empty ones count for nothing (RFC 9110 section 5.6.1.2). */
+function itemsOf(req: IncomingMessage, name: string): string[] {
+  const items = valuesOf(req, name).flatMap((value) => value.split(','))
+  return items.map((item) => item.trim()).filter((item) => item !== '')
 }
 
 /**
