@@ -138,6 +138,8 @@ const CLOSED_ON_EXEC: i32 = 0;
 #[cfg(test)]
 mod tests {
     use std::io::Read;
+    #[cfg(target_os = "linux")]
+    use std::os::fd::AsRawFd;
     use std::os::unix::net::UnixStream;
     use std::thread;
 
