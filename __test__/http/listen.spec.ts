@@ -100,6 +100,19 @@ test.serial('a further server on another port really listens', async (t) => {
   captured.release()
 })
 
+test.serial('the application is who calls first, also with a host that is looked up', async (t) => {
+  const captured = capture()
+  const port = await freePort()
+  const main = http.createServer(listener).listen(PORT, '0.0.0.0')
+  const metrics = http.createServer(listener).listen(port)
+  await Promise.all([main, metrics].map((server) => once(server, 'listening')))
+  t.is(captured.server, main)
+  t.true(await isOpen(port))
+  metrics.close()
+  main.close()
+  captured.release()
+})
+
 test.serial(
   'port 0 is a real one, and the application only when nobody else listens',
   async (t) => {

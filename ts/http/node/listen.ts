@@ -52,8 +52,14 @@ export function captureListen(options: CaptureOptions): Captured {
     if (isHttpsServer(this)) capture.giveHandle(this, { address, port, addressType }, flags)
     setupListenHandle.call(this, address, port, addressType, backlog, fd, flags)
   }
+  net.Server.prototype.listen = function listen(this: net.Server, ...args: unknown[]) {
+    if (this instanceof http.Server || isHttpsServer(this)) capture.noteCall(this, args[0])
+    return Reflect.apply(originalListen, this, args)
+  }
   return capture
 }
+
+const originalListen = net.Server.prototype.listen
 
 /** Makes a server that does not listen believe that it does, as an exported `http.Server` has to be. */
 export function listenInName(server: Server, publicAddress: string): void {
@@ -73,6 +79,8 @@ class Capture implements Captured {
   readonly #further: FurtherHandle
   #main: Server | undefined
   #mainCall: ListenCall | undefined
+  /** Has called `listen()` before all others, and may still wait for an address of its host. */
+  #claimant: Server | undefined
   /** Listened on port 0 for real: taken as the application only when nobody else listens. */
   #onPortZero: Server | undefined
 
@@ -97,6 +105,18 @@ class Capture implements Captured {
   release(): void {
     Reflect.deleteProperty(http.Server.prototype, '_listen2')
     serverInternals(net.Server.prototype as unknown as Server)._listen2 = setupListenHandle
+    net.Server.prototype.listen = originalListen
+  }
+
+  /**
+   * The first that calls is the application. It is noted here, since node looks a host up before it comes to `_listen2`,
+   * even one that is an address: a server without a host would overtake it.
+   */
+  noteCall(server: Server, first: unknown): void {
+    const asked = typeof first === 'object' && first !== null ? Reflect.get(first, 'port') : first
+    const port = Number(asked)
+    if (!(port > 0 && port <= MAX_PORT)) return
+    if (this.#listenPort === 0 || port === this.#listenPort) this.#claimant ??= server
   }
 
   giveHandle(server: Server, call: ListenCall, flags: number | undefined): void {
@@ -117,7 +137,8 @@ class Capture implements Captured {
   }
 
   #isMain(server: Server, { port }: ListenCall): boolean {
-    if (this.#main !== undefined) return this.#main === server
+    const first = this.#main ?? this.#claimant
+    if (first !== undefined) return first === server
     return this.#listenPort === 0 || port === this.#listenPort
   }
 
@@ -130,6 +151,8 @@ class Capture implements Captured {
     return call.port === main.port || call.port === this.#publicPort
   }
 }
+
+const MAX_PORT = 65_535
 
 /** Node's address type of a unix socket path. */
 const PATH = -1
