@@ -60,3 +60,18 @@ test('bytes of one answer count, and those that have waited with another do not'
   second.push(Buffer.alloc(50_000), true)
   t.is(second.fresh, 50_000)
 })
+
+test('memory that has been given away is no piece, and what may be resized is copied', (t) => {
+  const backlog = new Backlog()
+  const given = new Uint8Array(1_000)
+  backlog.push(given)
+  t.is(backlog.take(100).length, 100)
+  structuredClone(given.buffer, { transfer: [given.buffer] })
+  t.is(backlog.length, 900)
+  t.is(backlog.take(100).length, 0)
+  const resizable = Reflect.construct(ArrayBuffer, [1_000, { maxByteLength: 2_000 }])
+  const other = new Backlog()
+  other.push(new Uint8Array(resizable).fill(65))
+  resizable.resize(10)
+  t.deepEqual(other.take(2_000), Buffer.alloc(1_000, 65))
+})

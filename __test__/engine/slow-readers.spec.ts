@@ -61,6 +61,29 @@ else {
     },
   )
 
+  test.serial(
+    'an answer whose memory is given away while it waits ends, and no other',
+    async (t) => {
+      const events: string[] = []
+      const server = http.createServer((req, res) => {
+        if (req.url !== '/') return res.end('served')
+        const given = new Uint8Array(BODY)
+        for (const event of ['finish', 'close']) res.on(event, () => events.push(event))
+        res.write(given)
+        structuredClone(given.buffer, { transfer: [given.buffer] })
+        return res.end()
+      })
+      const { port } = await startNative(server)
+      const reader = new Reader(port)
+      await reader.started
+      reader.resume()
+      t.true((await reader.body()).length < BODY.length)
+      await until(() => events.length > 0, 'the close')
+      t.deepEqual(events, ['close'])
+      t.is(await (await fetch(`http://127.0.0.1:${port}/other`)).text(), 'served')
+    },
+  )
+
   test.serial('a client that goes leaves no answer behind', async (t) => {
     const closed: boolean[] = []
     const server = http.createServer((_req, res) => {

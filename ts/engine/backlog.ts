@@ -3,11 +3,18 @@
  * hundred slow readers of one large buffer cost that buffer once.
  */
 import { countAbandoned, countStanding } from './garbage.ts'
+import { isResizable } from './ring.ts'
+
+interface Part {
+  readonly bytes: Uint8Array
+  /** As it was given: memory that the program transfers has no bytes any more. */
+  readonly length: number
+  /** What it takes of memory for this answer alone. */
+  readonly weight: number
+}
 
 export class Backlog {
-  #parts: Uint8Array[] = []
-  /** What each part takes of memory for this answer alone. */
-  #weights: number[] = []
+  #parts: Part[] = []
   /** The part at the front, and how much of it is gone. */
   #first = 0
   #taken = 0
@@ -25,11 +32,12 @@ export class Backlog {
   trailers = ''
 
   /** Adds bytes; whether they are there for this answer alone is found out if they are `counted`. */
-  push(bytes: Uint8Array, counted = false): void {
-    this.#parts.push(bytes)
-    this.length += bytes.length
-    const weight = counted && !SEEN.has(bytes.buffer) ? bytes.length : 0
-    this.#weights.push(weight)
+  push(given: Uint8Array, counted = false): void {
+    const bytes = isResizable(given) ? Buffer.from(given) : given
+    const { length } = bytes
+    const weight = counted && !SEEN.has(bytes.buffer) ? length : 0
+    this.#parts.push({ bytes, length, weight })
+    this.length += length
     if (weight === 0) return
     SEEN.add(bytes.buffer)
     this.fresh += weight
@@ -42,31 +50,28 @@ export class Backlog {
     this.fresh = 0
   }
 
-  /** Takes the next piece out: at most `most` bytes, and never of two parts. */
+  /** Takes the next piece out: at most `most` bytes, and never of two parts; an empty one where its memory is gone. */
   take(most: number): Uint8Array {
     const part = this.#parts[this.#first]
-    if (part === undefined) return EMPTY
+    if (part === undefined || part.bytes.length < part.length) return EMPTY
+    const { bytes, length } = part
     const from = this.#taken
     const piece =
-      from === 0 && part.length <= most
-        ? part
-        : part.subarray(from, Math.min(from + most, part.length))
+      from === 0 && length <= most ? bytes : bytes.subarray(from, Math.min(from + most, length))
     this.#taken = from + piece.length
     this.length -= piece.length
-    if (this.#taken >= part.length) this.#pass()
+    if (this.#taken >= length) this.#pass(part)
     return piece
   }
 
   /** Lets go of the part at the front; the list is cut only now and then, since that copies it. */
-  #pass(): void {
-    const weight = this.#weights[this.#first] ?? 0
+  #pass({ weight }: Part): void {
     this.fresh -= weight
     countStanding(-weight)
-    this.#parts[this.#first++] = EMPTY
+    this.#parts[this.#first++] = PASSED
     this.#taken = 0
     if (this.#first < CUT_AT && this.#first < this.#parts.length) return
     this.#parts = this.#parts.slice(this.#first)
-    this.#weights = this.#weights.slice(this.#first)
     this.#first = 0
   }
 }
@@ -75,6 +80,7 @@ export class Backlog {
 const SEEN = new WeakSet<ArrayBufferLike>()
 
 const EMPTY = new Uint8Array(0)
+const PASSED: Part = { bytes: EMPTY, length: 0, weight: 0 }
 
 /** Passed parts that the list holds at most. */
 const CUT_AT = 1_024

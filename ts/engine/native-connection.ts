@@ -99,7 +99,7 @@ export class NativeConnection implements Connection {
 
   /** Shows the client of a request. Those of a connection come one after the other, each perhaps of another client. */
   forward(exchange: NativeExchange): void {
-    const { secure, client } = exchange
+    const { secure, client } = exchange.told
     this.#own ??= [this.remoteAddress, this.remotePort, this.remoteFamily]
     this.encrypted = secure || (this.#kind & SECURE) !== 0
     this.forwards = secure || client !== undefined

@@ -1,4 +1,5 @@
 /** Exchanges of the native engine, over the records of the crossing. */
+import { AsyncResource } from 'node:async_hooks'
 import { Backlog } from './backlog.ts'
 import {
   DISCARDS,
@@ -10,8 +11,16 @@ import {
 } from './exchange.ts'
 import type { NativeConnection, Peer } from './native-connection.ts'
 import { NativeTunnel } from './native-tunnel.ts'
-import { copyOf, METHODS, OUT, RECORD_BYTES, REQUEST, TOLD_BYTES, u16 } from './records.ts'
-import { endOf, flagsOf, isAt, isHost, isTold, lengthsAt, urlAt } from './request-record.ts'
+import { copyOf, METHODS, OUT, RECORD_BYTES, REQUEST, u16 } from './records.ts'
+import {
+  clientOf,
+  flagsOf,
+  hostOf,
+  isSecure,
+  lengthsAt,
+  prefixOf,
+  urlAt,
+} from './request-record.ts'
 import { assertFits, fitsRing, isLendable, type Ring } from './ring.ts'
 
 /** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
@@ -25,9 +34,6 @@ const LARGE_BYTES = 65_536
 
 /** The exchanges that may still hear of something, by their place. */
 export type Live = (NativeExchange | NativeTunnel | undefined)[]
-
-/** Most requests name the host that the one before named: the same string is neither made anew nor compared further. */
-let lastHost = ''
 
 export class NativeExchange implements Exchange {
   readonly connection: NativeConnection
@@ -56,9 +62,12 @@ export class NativeExchange implements Exchange {
   /** What the engine knows of that. */
   #held = 0
   #consumed = false
-  #aborted = false
+  /** It has been reset, or the client has gone. */
+  #isLost = false
   /** The end of the answer is lent: it is over when that has been sent. */
   #lends = false
+  /** The async context of who has to wait for room, and then hears of it; an ordinary answer needs none. */
+  #scope: AsyncResource | undefined = undefined
 
   constructor(
     ring: Ring,
@@ -116,48 +125,16 @@ export class NativeExchange implements Exchange {
   }
 
   get host(): string | undefined {
-    const text = this.#text
-    const at = this.#at
-    let lengths = lengthsAt(text, at)
-    let start = urlAt(text, at) + u16(text, at + 1)
-    for (let left = u16(text, at + 3); left > 0; left--) {
-      const name = u16(text, lengths)
-      const value = start + name
-      const end = value + u16(text, lengths + 2)
-      if (name === 4 && isHost(text, start)) {
-        if (!isAt(text, value, end, lastHost)) lastHost = copyOf(text.slice(value, end))
-        return lastHost
-      }
-      start = end
-      lengths += 4
-    }
-    return undefined
+    return hostOf(this.#text, this.#at)
   }
 
-  /** A trusted proxy says that the client speaks https. */
-  get secure(): boolean {
-    const text = this.#text
-    const at = this.#at
-    return isTold(text, at) && text.charCodeAt(endOf(text, at) - TOLD_BYTES + 3) !== 0
+  /** What a trusted proxy told of the client: whether it speaks https, and who it is. */
+  get told(): { secure: boolean; client: Peer | undefined } {
+    return { secure: isSecure(this.#text, this.#at), client: clientOf(this.#text, this.#at) }
   }
 
   get prefix(): string {
-    const text = this.#text
-    const at = this.#at
-    if (!isTold(text, at)) return ''
-    const end = endOf(text, at) - TOLD_BYTES
-    return copyOf(text.slice(end - u16(text, end + 5), end))
-  }
-
-  /** The client as a trusted proxy told it. */
-  get client(): Peer | undefined {
-    const text = this.#text
-    const end = endOf(text, this.#at) - TOLD_BYTES
-    const family = isTold(text, this.#at) ? text.charCodeAt(end) : 0
-    if (family === 0) return undefined
-    const until = end - u16(text, end + 5)
-    const address = copyOf(text.slice(until - text.charCodeAt(end + 4), until))
-    return [address, u16(text, end + 1) || undefined, family === 4 ? 'IPv4' : 'IPv6']
+    return prefixOf(this.#text, this.#at)
   }
 
   rawHeaders(): string[] {
@@ -269,9 +246,13 @@ export class NativeExchange implements Exchange {
     else this.#backlog.ended = true
   }
 
-  /** Writes what nothing follows: a long one is lent, and so needs no room in the engine. */
+  /**
+   * Writes what nothing follows: a long one is lent, and so needs no room in the engine. Not under TLS: what a program
+   * transfers meanwhile and drops is an error to the kernel, but the end of a process that encrypts it.
+   */
   #writeLast(chunk: string | Uint8Array, encoding: BufferEncoding): void {
-    if (this.connection.isStream || !isLendable(chunk)) {
+    const { secure, isStream } = this.connection
+    if (secure !== undefined || isStream || !isLendable(chunk)) {
       this.write(chunk, encoding)
       return
     }
@@ -308,11 +289,14 @@ export class NativeExchange implements Exchange {
     while (backlog.length > 0) {
       if (this.#handed >= window) return this.#ask()
       const piece = backlog.take(Math.min(window - this.#handed, LARGE_BYTES))
+      // The program has given its memory away.
+      if (piece.length === 0) return this.reset()
       if (fitsRing(piece)) ring.data(OUT.DATA, this.id, piece, true)
       else ring.large(this.id, piece)
       this.#handed += piece.length
     }
     this.#backlog = undefined
+    if (backlog.last?.length === 0) return this.reset()
     if (backlog.last !== undefined) this.#lend(backlog.last)
     if (backlog.trailers !== '') this.trailers(backlog.trailers)
     if (backlog.ended) this.#complete()
@@ -329,7 +313,8 @@ export class NativeExchange implements Exchange {
 
   reset(): void {
     // The engine has forgotten it, and in time gives its id to another.
-    if (this.#aborted) return
+    if (this.#isLost) return
+    this.#isLost = true
     this.ended = true
     this.#backlog = this.#backlog?.giveUp()
     this.#ring.command(OUT.RESET, this.id)
@@ -337,7 +322,7 @@ export class NativeExchange implements Exchange {
 
   /** The client is gone: nothing is read or sent any more. */
   aborted(): void {
-    this.#aborted = true
+    this.#isLost = true
     this.ended = true
     this.bodyOpen = false
     this.#backlog = this.#backlog?.giveUp()
@@ -362,8 +347,9 @@ export class NativeExchange implements Exchange {
       this.#handOver(this.#backlog)
       this.#tellHeld()
     } else if (this.#handed >= this.#window || (this.#lends && this.#handed > 0)) this.#ask()
-    if (this.#asked > 0) return
-    this.owner?.onDrain()
+    if (this.#asked > 0 || this.#isLost) return
+    const { owner } = this
+    if (owner !== undefined) this.#scope?.runInAsyncScope(owner.onDrain, owner)
     this.#forget()
   }
 
@@ -384,6 +370,7 @@ export class NativeExchange implements Exchange {
   #ask(): void {
     if (this.#asked > 0) return
     this.#asked = this.#handed
+    this.#scope ??= new AsyncResource('MONOCEROSANSWER')
     this.#ring.command(OUT.NOTIFY, this.id)
   }
 

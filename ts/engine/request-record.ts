@@ -2,7 +2,8 @@
  * Where what is in the record of a request, as `inbound.rs` writes it: `at` is where its fixed part begins, behind its
  * flags.
  */
-import { REQUEST, u16, u32 } from './records.ts'
+import type { Peer } from './native-connection.ts'
+import { copyOf, REQUEST, TOLD_BYTES, u16, u32 } from './records.ts'
 
 // Functions and not private accessors, each read of which is a call into V8's runtime.
 
@@ -23,17 +24,60 @@ export function lengthsAt(text: string, at: number): number {
 }
 
 /** The record ends with what a proxy told and where the application is mounted. */
-export function isTold(text: string, at: number): boolean {
+function isTold(text: string, at: number): boolean {
   return (flagsOf(text, at) & REQUEST.TOLD) !== 0
 }
 
 /** Where the record ends: its length stands before what `at` is the place of. */
-export function endOf(text: string, at: number): number {
+function endOf(text: string, at: number): number {
   return at - 5 + u32(text, at - 9)
 }
 
+/** A trusted proxy says that the client speaks https. */
+export function isSecure(text: string, at: number): boolean {
+  return isTold(text, at) && text.charCodeAt(endOf(text, at) - TOLD_BYTES + 3) !== 0
+}
+
+/** Where the application is mounted; empty for the root. */
+export function prefixOf(text: string, at: number): string {
+  if (!isTold(text, at)) return ''
+  const end = endOf(text, at) - TOLD_BYTES
+  return copyOf(text.slice(end - u16(text, end + 5), end))
+}
+
+/** The client as a trusted proxy told it. */
+export function clientOf(text: string, at: number): Peer | undefined {
+  const end = endOf(text, at) - TOLD_BYTES
+  const family = isTold(text, at) ? text.charCodeAt(end) : 0
+  if (family === 0) return undefined
+  const until = end - u16(text, end + 5)
+  const address = copyOf(text.slice(until - text.charCodeAt(end + 4), until))
+  return [address, u16(text, end + 1) || undefined, family === 4 ? 'IPv4' : 'IPv6']
+}
+
+/** Most requests name the host that the one before named: the same string is neither made anew nor compared further. */
+let lastHost = ''
+
+/** The value of the Host field. */
+export function hostOf(text: string, at: number): string | undefined {
+  let lengths = lengthsAt(text, at)
+  let start = urlAt(text, at) + u16(text, at + 1)
+  for (let left = u16(text, at + 3); left > 0; left--) {
+    const name = u16(text, lengths)
+    const value = start + name
+    const end = value + u16(text, lengths + 2)
+    if (name === 4 && isHost(text, start)) {
+      if (!isAt(text, value, end, lastHost)) lastHost = copyOf(text.slice(value, end))
+      return lastHost
+    }
+    start = end
+    lengths += 4
+  }
+  return undefined
+}
+
 /** Compared without making a string of it; each letter is 32 less where it is a capital. */
-export function isHost(text: string, at: number): boolean {
+function isHost(text: string, at: number): boolean {
   return (
     (text.charCodeAt(at) | 32) === 104 &&
     (text.charCodeAt(at + 1) | 32) === 111 &&
@@ -43,7 +87,7 @@ export function isHost(text: string, at: number): boolean {
 }
 
 /** Whether what stands from `start` to `end` is `wanted`, without making a string of it. */
-export function isAt(text: string, start: number, end: number, wanted: string): boolean {
+function isAt(text: string, start: number, end: number, wanted: string): boolean {
   if (end - start !== wanted.length) return false
   for (let at = start; at < end; at++) {
     if (text.charCodeAt(at) !== wanted.charCodeAt(at - start)) return false

@@ -319,8 +319,12 @@ export function isLendable(bytes: string | Uint8Array): boolean {
   if (bytes.length < LEND_BYTES) return false
   // It becomes a Buffer that nobody else has.
   if (typeof bytes === 'string') return true
-  const { buffer } = bytes as { buffer: ArrayBuffer & { resizable?: boolean } }
-  return buffer instanceof ArrayBuffer && buffer.resizable !== true
+  return bytes.buffer instanceof ArrayBuffer && !isResizable(bytes)
+}
+
+/** Whether the memory may grow and shrink. */
+export function isResizable({ buffer }: Uint8Array): boolean {
+  return (buffer as { resizable?: boolean }).resizable === true
 }
 
 /** Whether a record can hold it. */
