@@ -1,7 +1,7 @@
 /** What few programs look at, and some packages and test suites do. */
 import http from 'node:http'
 import type { Duplex } from 'node:stream'
-import { exchange, get, RawClient, request, sleep, until } from '../client.ts'
+import { exchange, get, masked, RawClient, request, sleep, until } from '../client.ts'
 import type { Scenarios } from '../suite.ts'
 
 export const seldom: Scenarios = {
@@ -31,6 +31,39 @@ export const seldom: Scenarios = {
     client.send('world')
     await client.untilClosed()
     await until(() => log.includes('close'))
+    return log
+  },
+  'the head goes with an empty write': async ({ serve }) => {
+    const answers: http.ServerResponse[] = []
+    const port = await serve((_req, res) => {
+      res.writeHead(200, { 'Content-Type': 'text/event-stream' })
+      res.write('')
+      answers.push(res)
+    })
+    const client = new RawClient(port).send(get('/'))
+    await client.untilReceived('\r\n\r\n')
+    answers[0]?.end('event')
+    return masked(await client.untilClosed())
+  },
+  // Node 24 and newer.
+  'the signal of a request is over with its answer': async ({ serve }) => {
+    const log: unknown[] = []
+    const port = await serve((req, res) => {
+      const { signal } = req as { signal?: AbortSignal }
+      signal?.addEventListener('abort', () => log.push(`abort of ${req.url}`))
+      req.socket.once('close', () => {
+        log.push(signal?.aborted, (req as { signal?: AbortSignal }).signal?.aborted)
+      })
+      if (req.url !== '/left') setTimeout(() => res.end('x'), req.url === '/late' ? 10 : 0)
+    })
+    for (const path of ['/', '/late', '/left']) {
+      const client = new RawClient(port).send(request('GET', path, []))
+      if (path === '/left') await sleep(20)
+      else await client.untilReceived('x')
+      const before = log.length
+      client.destroy()
+      await until(() => log.length > before + 1)
+    }
     return log
   },
   'an interim answer that is written in parts': async ({ serve }) => {

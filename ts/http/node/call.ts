@@ -6,10 +6,11 @@ import { channel } from 'node:diagnostics_channel'
 import type { Exchange, ExchangeOwner, Fields } from '../../engine/exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY } from '../../engine/exchange.ts'
 import type { InHand } from './brand.ts'
-import { CorkedWrites } from './corked.ts'
+import { CORKS_CHUNKS, CorkedWrites, MERGES_TICKS } from './corked.ts'
 import { answerFailure, connectionReset, invalidEnd, streamDestroyed } from './errors.ts'
 import type { Body, Encoding, NodeRequest, NodeResponse, WriteCallback } from './internals.ts'
 import {
+  detachSignal,
   kCorked,
   kEndCallbacks,
   kNeedDrain,
@@ -26,10 +27,6 @@ export const UNDECIDED = 0
 export const SIMPLE = 1
 /** Node has rendered the head into `res._header`. */
 export const RENDERED = 2
-
-/** Writes of a corked answer are one chunk from Node 22 on, those of one tick from Node 26 on. */
-const CORKS_CHUNKS = nodeMajor >= 22
-const MERGES_TICKS = nodeMajor >= 26
 
 const STATUS_AT = 'HTTP/1.1 '.length
 
@@ -188,8 +185,10 @@ export class Call implements ExchangeOwner, InHand {
   /** `uncork` has run, or `end`: what was held back goes as one chunk. */
   uncorked(): void {
     const corked = this.#corked
-    if (corked === undefined || corked.length === 0 || this.socket.destroyed) return
+    if (corked === undefined || this.socket.destroyed) return
+    // The head goes also where nothing but an empty text has been written.
     if (!this.headSent) this.#sendHead()
+    if (corked.length === 0) return
     const callbacks = corked.callbacks()
     const room = this.exchange.write(corked.take())
     for (const callback of callbacks) if (callback) this.afterWrite(callback)
@@ -250,6 +249,7 @@ export class Call implements ExchangeOwner, InHand {
     if (this.exchange.isFull) return
     this.done = true
     const { req, res, socket } = this
+    detachSignal(req)
     // They find the socket as they would on node, where it is still the response's.
     this.#runWriteCallbacks()
     if (nodeMajor >= 24) {

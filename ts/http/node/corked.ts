@@ -1,8 +1,9 @@
-/**
- * Writes of a corked answer, which become one chunk: from Node 22 on where the program corks, from Node 26 on all of one
- * tick.
- */
-import type { Body, Encoding, WriteCallback } from './internals.ts'
+/** Writes of a corked answer, which become one chunk. */
+import { type Body, type Encoding, nodeMajor, type WriteCallback } from './internals.ts'
+
+/** From Node 22 on that is so where the program corks, from Node 26 on with all of one tick. */
+export const CORKS_CHUNKS = nodeMajor >= 22
+export const MERGES_TICKS = nodeMajor >= 26
 
 type Write = readonly [data: Body, encoding: Encoding, callback: WriteCallback]
 

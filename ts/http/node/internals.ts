@@ -173,6 +173,13 @@ export const kWritableFinished = symbolOf(someResponse, 'kWritableFinished')
 /** The callbacks of `end`, from Node 24; before that they are listeners of 'finish'. */
 export const kEndCallbacks = symbolOf(someResponse, 'kEndCallbacks')
 
+const kDetachAbortSignal = symbolOf(http.IncomingMessage.prototype, 'kDetachAbortSignal')
+
+/** Ends the tie of `req.signal` to its connection, which is there from Node 24. */
+export function detachSignal(request: NodeRequest): void {
+  ;(request as unknown as Record<symbol, (() => void) | undefined>)[kDetachAbortSignal]?.()
+}
+
 /** Whether an emitter began with an object of listeners that was there already. */
 export const kShapeMode = symbolOf(new EventEmitter(), 'shapeMode')
 
