@@ -134,6 +134,7 @@ export class FakeSystem implements System {
   listeners = () => 1
   onUncaught = () => () => {}
   onRejection = () => {}
+  atExit = () => {}
   passOn = () => {}
 
   after(delayMs: number, callback: () => void): () => void {

@@ -40,6 +40,7 @@ const programs: Readonly<Record<string, string>> = {
   unread: 'a body that nobody reads is read on, and the connection serves on',
   refused: "what is no request is refused in node's words or the program's",
   sockets: 'resets and options reach the sockets of the kernel',
+  exits: 'an answer goes out though its callback ends the process',
   throws: 'a throw of a handler kills the process as on node',
   rejects: 'a rejection reaches the listeners of the program',
   threads: 'servers live in worker threads',

@@ -6,6 +6,7 @@ import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { monocerosError } from '../errors.ts'
 import { askForExchangeInHand } from '../http/node/errors.ts'
 import { type NativeEngine, type NativeEngineSettings, native } from '../native/index.ts'
+import { system } from '../process/system.ts'
 import { Crossing, exchangeInHand } from './crossing.ts'
 import type { EngineBoard } from './engine.ts'
 import type { ExchangeHandler } from './exchange.ts'
@@ -39,6 +40,8 @@ export class IoThread {
     const crossing = new Crossing(ring, this.engine, this.#handlers, onIdle, onTrouble)
     this.#waker = wakerOf(this.engine.wakeFd, crossing.run)
     askForExchangeInHand(exchangeInHand)
+    // A program that ends the process from a callback of its answer has handed that over, as on node.
+    system.atExit(() => ring.settle())
   }
 
   /** The number under which the engine knows a server, whose exchanges `handler` takes. */

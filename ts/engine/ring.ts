@@ -27,6 +27,9 @@ const WAKE_BYTES = 65_536
 /** The I/O thread is not woken more often than this in the middle of a batch. */
 const WAKE_INTERVAL_MS = 0.2
 
+/** With many clients the I/O thread may not come to sleep. */
+const MOST_SETTLE_MS = 100
+
 /** `reason` of a head that takes the status code's own phrase. */
 const NO_REASON = -1
 
@@ -195,6 +198,22 @@ export class Ring {
     this.wake()
     this.#wokenAt = system.now()
     Atomics.store(this.#header, WORD.BATCH, 0)
+  }
+
+  /** The process ends: waits, but not for long, until the I/O thread sleeps and so has sent what the sockets take. */
+  settle(): void {
+    this.endBatch()
+    const pause = new Int32Array(new SharedArrayBuffer(4))
+    for (let waitedMs = 0; waitedMs < MOST_SETTLE_MS && !this.#isSettled; waitedMs++) {
+      Atomics.wait(pause, 0, 0, 1)
+    }
+  }
+
+  get #isSettled(): boolean {
+    const header = this.#header
+    return (
+      Atomics.load(header, WORD.HEAD) === this.#tail && Atomics.load(header, WORD.SLEEPING) === 1
+    )
   }
 
   /** Whether the lines of these fields are those that were written last, and are still there. */

@@ -53,6 +53,8 @@ export interface System {
   /** The other end of what `spawnSelf` gives to the process that it starts. */
   openParent(): Parent
   exit(status: number): never
+  /** Calls back when this process ends, also where a program or an error ends it; nothing may be waited for. */
+  atExit(callback: () => void): void
   /** The returned function takes it back. */
   onUncaught(callback: (thrown: unknown) => void): () => void
   onRejection(callback: (reason: unknown, promise: unknown) => void): void
@@ -182,6 +184,7 @@ export const system: System = {
   spawnSelf,
   openParent,
   exit: (status) => process.exit(status),
+  atExit: (callback) => void process.on('exit', callback),
   onUncaught(callback) {
     process.on('uncaughtException', callback)
     return () => process.off('uncaughtException', callback)

@@ -164,6 +164,18 @@ export const servers: Scenarios = {
     await sleep(30)
     return [count, log]
   },
+  'a server that closes right behind an answer sends all of it': async ({ serve }) => {
+    const lengths: number[] = []
+    for (const length of [1, 6_000_000]) {
+      const server = http.createServer((_req, res) => {
+        res.end(Buffer.alloc(length))
+        server.close()
+      })
+      const answer = await exchange(await serve(server), get('/'))
+      lengths.push(answer.length - answer.indexOf('\r\n\r\n') - 4)
+    }
+    return lengths
+  },
   'an Upgrade without a listener is an ordinary request': async ({ serve }) => {
     const port = await serve((req, res) =>
       res.end(`${Reflect.get(req, 'upgrade')} ${req.headers.upgrade}`),

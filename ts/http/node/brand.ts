@@ -11,6 +11,8 @@ export interface InHand {
   readonly req: NodeRequest
   /** The head of the answer has gone to the engine. */
   readonly headSent: boolean
+  /** The handler is running. */
+  readonly inHandler: boolean
   /** The application wants more of the request's body. */
   read(): void
   finish(): void

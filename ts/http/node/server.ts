@@ -241,12 +241,17 @@ export class ServedServer {
   }
 }
 
-/** As node counts: without a request in hand; one that has never had any is idle from Node 26 on. */
+/**
+ * As node counts: without a request in hand; one that has never had any is idle from Node 26 on. An answer that has ended
+ * is in hand until the handler has returned, and until the engine has all of it.
+ */
 function isIdle({ attachment }: Connection): boolean {
   const socket = attachment as ServerSocket | undefined
   if (socket?.tunnel !== undefined) return false
   if (socket === undefined || socket.requests === 0) return nodeMajor >= 26
-  return socket._httpMessage === null || socket._httpMessage.finished
+  const { _httpMessage, call } = socket
+  if (_httpMessage === null || call === undefined) return true
+  return _httpMessage.finished && !call.inHandler && !call.exchange.isFull
 }
 
 function isUpgraded({ attachment }: Connection): boolean {
