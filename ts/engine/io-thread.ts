@@ -27,6 +27,7 @@ const WAKE_BYTES = 16
 export class IoThread {
   readonly engine: NativeEngine
   readonly #handlers = new Map<number, ExchangeHandler>()
+  readonly #ring: Ring
   readonly #waker: Socket
   #nextTag = 0
   #holds = 0
@@ -40,8 +41,10 @@ export class IoThread {
     const crossing = new Crossing(ring, this.engine, this.#handlers, onIdle, onTrouble)
     this.#waker = wakerOf(this.engine.wakeFd, crossing.run)
     askForExchangeInHand(exchangeInHand)
-    // A program that ends the process from a callback of its answer has handed that over, as on node.
-    system.atExit(() => ring.settle())
+    this.#ring = ring
+    if (running === undefined) system.atExit(settleAll)
+    running ??= new Set()
+    running.add(ring)
   }
 
   /** The number under which the engine knows a server, whose exchanges `handler` takes. */
@@ -75,9 +78,18 @@ export class IoThread {
   }
 
   stop(): void {
+    running?.delete(this.#ring)
     this.engine.stop()
     this.#waker.destroy()
   }
+}
+
+/** The rings of the threads that run, once there has been one. */
+let running: Set<Ring> | undefined
+
+/** A program that ends the process from a callback of its answer has handed that over, as on node. */
+function settleAll(): void {
+  for (const ring of running ?? []) ring.settle()
 }
 
 /** Calls `run` whenever the engine has written to its end of the pipe; keeps the process alive meanwhile. */

@@ -1,7 +1,7 @@
 /** The native engine of a worker: sockets and HTTP on a Rust I/O thread. */
 import type { Server } from 'node:http'
 import { monocerosError } from '../errors.ts'
-import { programLimits } from '../http/node/program-limits.ts'
+import { programLimits, REFUSES_FIELDS } from '../http/node/program-limits.ts'
 import type { EngineSide } from '../http/node/server.ts'
 import { statsdTarget } from '../log/statsd.ts'
 import { accessSyslog } from '../log/syslog.ts'
@@ -144,7 +144,7 @@ class ProgramSide implements EngineSide {
       keepaliveGrace: program.keepaliveGrace,
       headerTimeout: program.headerTimeout ?? settings.headerTimeout,
       bodyTimeout: program.bodyTimeout ?? settings.bodyTimeout,
-      limitRequestFields: Math.max(program.fields ?? 0, settings.limitRequestFields),
+      limitRequestFields: fieldsOf(program.fields, settings.limitRequestFields),
       // A program that says how large a head may be does not mean that each line of it has to be short.
       limitRequestLine: program.headBytes ?? settings.limitRequestLine,
       limitRequestFieldSize: program.headBytes ?? settings.limitRequestFieldSize,
@@ -156,6 +156,11 @@ class ProgramSide implements EngineSide {
   tellRefusals(on: boolean): void {
     if (this.#tag !== undefined) this.#engine.tellRefusals(this.#tag, on)
   }
+}
+
+function fieldsOf(programs: number | undefined, ours: number): number {
+  if (programs === undefined) return ours
+  return REFUSES_FIELDS ? programs : Math.max(programs, ours)
 }
 
 function settingsOf({ config }: EngineOptions): NativeEngineSettings {

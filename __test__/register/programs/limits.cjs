@@ -26,6 +26,14 @@ async function main() {
   console.log((await talk(small, long)).split('\r\n')[0])
   console.log((await talk(large, `${long}`)).replace(/Date: .*?\r\n/, ''))
   console.log((await talk(large, `${get}X: ${'y'.repeat(17_000)}\r\n\r\n`)).split('\r\n')[0])
+  const few = http.createServer((req, res) => res.end(`${Object.keys(req.headers).length}`))
+  few.listen(0, '127.0.0.1')
+  few.maxHeadersCount = 4
+  await once(few, 'listening')
+  console.log(
+    (await talk(few, `${get}Connection: close\r\n${'A: b\r\n'.repeat(9)}\r\n`)).slice(0, 12),
+  )
+  few.close()
   large.keepAliveTimeout = 0
   console.log(await talk(large, `${get}Connection: close\r\n\r\n`).then((text) => text.length > 0))
   small.close()

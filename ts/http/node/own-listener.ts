@@ -9,7 +9,7 @@ import { type NativeServerLimits, native } from '../../native/index.ts'
 import { ownHandler } from './handler.ts'
 import type { ServerHandle } from './internals.ts'
 import { serverInternals } from './internals.ts'
-import { KEEP_ALIVE_BUFFER_MS } from './program-limits.ts'
+import { KEEP_ALIVE_BUFFER_MS, REFUSES_FIELDS } from './program-limits.ts'
 import { type EngineSide, ServedServer } from './server.ts'
 
 /** A server that has listened once keeps what it was given: it may listen again. */
@@ -158,13 +158,13 @@ function limitsOf(server: http.Server): NativeServerLimits {
     headerTimeout: Math.min(secondsOf(server.headersTimeout), secondsOf(server.requestTimeout)),
     bodyTimeout: secondsOf(server.requestTimeout),
     headBytes: maxHeaderSize || http.maxHeaderSize,
-    fields: MAX_FIELDS,
+    fields: (REFUSES_FIELDS && server.maxHeadersCount) || MAX_FIELDS,
     methods: http.METHODS,
     halfOpen: serverInternals(server).httpAllowHalfOpen === true,
   }
 }
 
-/** Node's parser drops what is beyond; here it is refused. */
+/** Node's own. Before Node 22 its parser drops what is beyond; here it is refused. */
 const MAX_FIELDS = 2_000
 
 function secondsOf(ms: number): number {

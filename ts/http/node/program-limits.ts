@@ -3,7 +3,7 @@
  * defaults. Zero is no limit on node: here it leaves ours, since nothing a client does may last for ever.
  */
 import http from 'node:http'
-import { serverInternals } from './internals.ts'
+import { nodeMajor, serverInternals } from './internals.ts'
 
 type Name =
   | 'keepAliveTimeout'
@@ -33,6 +33,9 @@ export interface ProgramLimits {
 
 /** What node adds to `keepAliveTimeout` where the version has no option for it. */
 export const KEEP_ALIVE_BUFFER_MS = 1_000
+
+/** From Node 22 on what has more fields than `maxHeadersCount` is refused; before, node drops what is beyond. */
+export const REFUSES_FIELDS = nodeMajor >= 22
 
 /** `keepalive` is the setting, which the server shows where nobody has set another. */
 export function programLimits(
