@@ -18,6 +18,13 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   'end with bytes': (res) => res.end(Buffer.from('hello')),
   'end with a Uint8Array': (res) => res.end(new Uint8Array([104, 105])),
   'end with text beyond ASCII': (res) => res.end('gr\u00fc\u00df \u2603'),
+  'a status that is a fraction': (res) => {
+    res.statusCode = 404.9
+    res.end('x')
+  },
+  'a status that is a text': (res) => {
+    Object.assign(res, { statusCode: '404' }).end()
+  },
   'end with null in place of an encoding and a callback': (res) => {
     const end = res.end as (...args: unknown[]) => ServerResponse
     return end.call(res.writeHead(200, { 'Content-Length': 5 }), 'hello', null, null)

@@ -34,6 +34,15 @@ async function main() {
     (await talk(few, `${get}Connection: close\r\n${'A: b\r\n'.repeat(9)}\r\n`)).slice(0, 12),
   )
   few.close()
+  const idle = http.createServer(() => {})
+  idle.setTimeout(200, (socket) => {
+    console.log('timeout')
+    socket.destroy()
+  })
+  idle.listen(0, '127.0.0.1')
+  await once(idle, 'listening')
+  console.log(await talk(idle, ''))
+  idle.close()
   large.keepAliveTimeout = 0
   console.log(await talk(large, `${get}Connection: close\r\n\r\n`).then((text) => text.length > 0))
   small.close()

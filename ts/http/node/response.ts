@@ -120,7 +120,7 @@ function endSimply(res: OurResponse, call: Call, chunk: string | Uint8Array | un
     }
   }
   // In chunks, what follows the head is node's to decide; it is rare, as an explicit head has its length mostly.
-  if (call.chunked) return false
+  if (call.chunked || res[kCorked]) return false
   call.headSent = true
   res._headerSent = true
   res.finished = true
@@ -189,10 +189,12 @@ function writeHead(this: OurResponse, status: unknown, reason?: unknown, fields?
 function decideSimply(
   res: OurResponse,
   call: Call,
-  status: number,
+  given: number,
   object: unknown,
   givenReason?: string,
 ): boolean {
+  // As node: what a program has put there may be a text or a fraction.
+  const status = given | 0
   if (!(status >= 200 && status <= 999) || res[kUniqueHeaders] || call.exact) return false
   if (!res.useChunkedEncodingByDefault || res.maxRequestsOnConnectionReached) return false
   if (res._maxRequestsPerSocket > 0 || res._removedTE || res.strictContentLength) return false

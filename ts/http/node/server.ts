@@ -164,6 +164,7 @@ export class ServedServer {
     if (this.#dropped.has(connection)) return undefined
     const socket = createSocket(this, connection)
     connection.attachment = socket
+    if (server.timeout > 0) socket.setTimeout(server.timeout)
     if (socketCreated.hasSubscribers) socketCreated.publish({ socket })
     if (server.listenerCount(this.#event) > 1) server.emit(this.#event, socket)
     socketAnnounced(socket)

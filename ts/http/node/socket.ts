@@ -274,6 +274,8 @@ define('bytesWritten', function bytesWritten() {
 const methods = {
   address(this: This): object {
     const { localAddress, localPort, localFamily } = this[kConnection]
+    // A socket with a path has no address.
+    if (localAddress === undefined) return {}
     return { address: localAddress, port: localPort, family: localFamily }
   },
 
