@@ -247,12 +247,14 @@ export class NativeExchange implements Exchange {
   }
 
   /**
-   * Writes what nothing follows: a long one is lent, and so needs no room in the engine. Not under TLS: what a program
-   * transfers meanwhile and drops is an error to the kernel, but the end of a process that encrypts it.
+   * Writes what nothing follows: a long one is lent, and so needs no room in the engine. Under TLS that is for text alone:
+   * bytes that a program transfers meanwhile and drops are an error to the kernel, but the end of a process that encrypts
+   * them.
    */
   #writeLast(chunk: string | Uint8Array, encoding: BufferEncoding): void {
     const { secure, isStream } = this.connection
-    if (secure !== undefined || isStream || !isLendable(chunk)) {
+    const mayVanish = secure !== undefined && typeof chunk !== 'string'
+    if (mayVanish || isStream || !isLendable(chunk)) {
       this.write(chunk, encoding)
       return
     }
