@@ -143,8 +143,9 @@ export class FakeSystem implements System {
     return () => this.#timers.delete(timer)
   }
 
-  onSignal(signal: SignalName, callback: () => void): void {
+  onSignal(signal: SignalName, callback: () => void): () => void {
     this.#signals.set(signal, callback)
+    return () => this.#signals.delete(signal)
   }
 
   kill(pid: number, signal: string): boolean {

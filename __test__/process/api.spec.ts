@@ -23,11 +23,17 @@ function example(start: string): string {
 function started(
   t: ExecutionContext,
   source: string,
-  options: { args?: string[]; env?: Record<string, string>; files?: Record<string, string> } = {},
+  options: {
+    flags?: string[]
+    args?: string[]
+    env?: Record<string, string>
+    files?: Record<string, string>
+  } = {},
 ): Program {
   return startProgram(t, {
     files: { 'app.js': appSource('1'), 'serve.mjs': source, ...options.files },
     entry: 'serve.mjs',
+    flags: options.flags ?? [],
     args: options.args ?? [],
     env: options.env ?? {},
     prepare(directory) {
@@ -73,6 +79,15 @@ test.serial('command line, environment, named config file, program: in this orde
   await program.ready(1)
   t.regex(program.log, /says 6 5 9 1/)
   t.is((await program.who()).env, 'of the command line')
+})
+
+test.serial('a program that is given as text is not run by its workers', async (t) => {
+  const program = started(t, '', { flags: ['--input-type=module', '-e', PRINTS] })
+  await program.ready(1)
+  t.is((await program.who()).version, '1')
+  t.is(program.log.match(/Starting monoceros/g)?.length, 1)
+  program.signal('SIGTERM')
+  t.is(await program.exited, 0)
 })
 
 test.serial('no config file is looked for, and USR2 starts the program again', async (t) => {

@@ -364,13 +364,18 @@ export class Arbiter {
     }
     this.#headcount.reset(config.workers)
     this.#supervisor.deaths.policy.reset()
-    try {
-      this.#log.configure(config)
-      this.#identity.take(config)
-      takeKept(generation, previous)
-    } catch (error) {
-      // A log or pidfile that cannot be written is no reason to end a server that serves.
-      this.#rollout.say(error)
+    const steps = [
+      () => takeKept(generation, previous),
+      () => this.#log.configure(config),
+      () => this.#identity.take(config),
+    ]
+    for (const step of steps) {
+      try {
+        step()
+      } catch (error) {
+        // A log or pidfile that cannot be written is no reason to end a server that serves.
+        this.#rollout.say(error)
+      }
     }
     if (listeners.some((listener) => !hasSocket(previous.listeners, listener))) sayListening()
   }

@@ -41,10 +41,13 @@ export class EventQueue {
     for (const wake of waiting) wake()
   }
 
-  /** From now on signals are events. */
-  hear(system: System): void {
-    for (const signal of ARBITER_SIGNALS) {
-      system.onSignal(signal, () => this.push({ type: 'signal', signal }))
+  /** From now on signals are events, until the returned function is called. */
+  hear(system: System): () => void {
+    const heard = ARBITER_SIGNALS.map((signal) =>
+      system.onSignal(signal, () => this.push({ type: 'signal', signal })),
+    )
+    return () => {
+      for (const takeBack of heard) takeBack()
     }
   }
 

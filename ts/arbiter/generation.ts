@@ -115,9 +115,9 @@ export function hasSocket(listeners: readonly Listener[], { fd }: Listener): boo
 
 /** Gives the sockets that stay what the new settings say of them. */
 export function takeKept({ config, listeners }: Generation, previous: Generation): void {
-  const options = listenOptions(config)
+  const [options, before] = [listenOptions(config), listenOptions(previous.config)]
   for (const listener of listeners) {
-    if (hasSocket(previous.listeners, listener)) listener.take(options)
+    if (hasSocket(previous.listeners, listener)) listener.take(options, before)
   }
 }
 

@@ -35,23 +35,28 @@ export interface Start {
   readonly program: Program
   /** What the process that started this one has handed over. */
   readonly handover: Handover | undefined
+  /** The process is a program's, which has its signals back at the end. */
+  readonly embedded: boolean
 }
 
 /** Runs an arbiter until it is told to stop; the result is the exit status. `load` is called again at each reload. */
 export async function runArbiter(
   load: () => Promise<ResolvedConfig>,
-  { program, handover }: Start,
+  { program, handover, embedded }: Start,
 ): Promise<number> {
   const parent = ancestor(handover)
   // First of all: until then a signal does what the system does by default, and a check may take as long as it likes.
   const queue = new EventQueue()
-  queue.hear(system)
+  const deaf = queue.hear(system)
+  // What a program of the settings loads may never be there.
+  const isStoppedBefore = (step: Promise<unknown>) =>
+    Promise.race([step.then(() => false), queue.asked('stop', 'quit').then(() => true)])
   // An error of the start goes to whoever waits for the daemon, too.
   const tell = (text: string) => parent?.link.send({ type: 'trouble', text })
   try {
     const resolved = await load()
     const { values } = resolved
-    await prepareLogger(values)
+    if (await isStoppedBefore(prepareLogger(values))) return 0
     const log = echoing(createLogger(values), handover?.kind === 'daemon' ? tell : undefined)
     // With `reload` a failure is a page and no end.
     if (values.preload_app && !values.reload) {
@@ -63,7 +68,7 @@ export async function runArbiter(
     const warning = backlogWarning(values.backlog)
     if (warning !== undefined) log.warning(warning)
     const hooks = new ArbiterHooks(log)
-    await hooks.prepare(resolved)
+    if (await isStoppedBefore(hooks.prepare(resolved))) return 0
     return await new Arbiter(system, {
       ...{ resolved, log, queue, program, parent, setTitle, hooks },
       load: async () => {
@@ -88,6 +93,8 @@ export async function runArbiter(
     if (handover?.kind === 'daemon' && error instanceof MonocerosError) tell(error.message)
     parent?.link.close()
     throw error
+  } finally {
+    if (embedded) deaf()
   }
 }
 

@@ -48,7 +48,7 @@ export async function start({ argv, entry, args, embedded }: StartOptions): Prom
     return resolved
   }
   const { runArbiter } = await import('../arbiter/run.ts')
-  return runArbiter(load, { program, handover })
+  return runArbiter(load, { program, handover, embedded: embedded !== undefined })
 }
 
 // A shell's own name for the directory, symbolic links kept, when it is the same directory: a deployment that moves

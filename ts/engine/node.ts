@@ -69,6 +69,8 @@ class NodeEngine implements Engine {
   readonly #options: EngineOptions
   /** All that are accepted; with TLS what is below it, so also one whose handshake is under way. */
   readonly #accepted = new Set<Socket>()
+  /** Of these, those whose handshake is under way. */
+  readonly #shaking = new Set<Socket>()
   /** Those that the application has, as it has them. */
   readonly #sockets = new Set<Socket>()
   readonly #fronts: net.Server[] = []
@@ -180,9 +182,10 @@ class NodeEngine implements Engine {
       secure === true && material !== undefined
         ? this.#secureFront(material, options)
         : net.createServer(options)
-    front.on('connection', (socket: Socket) => this.#accept(socket))
-    const event = front instanceof tls.Server ? 'secureConnection' : 'connection'
-    front.on(event, (socket: Socket) => {
+    const isSecure = front instanceof tls.Server
+    front.on('connection', (socket: Socket) => this.#accept(socket, isSecure))
+    front.on(isSecure ? 'secureConnection' : 'connection', (socket: Socket) => {
+      this.#shaking.delete(socketInternals(socket)._parent ?? socket)
       const isRefused =
         this.#tls !== undefined &&
         socket instanceof tls.TLSSocket &&
@@ -214,10 +217,12 @@ class NodeEngine implements Engine {
     return front
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, isSecure: boolean): void {
     this.#accepted.add(socket)
+    if (isSecure) this.#shaking.add(socket)
     socket.once('close', () => {
       this.#accepted.delete(socket)
+      this.#shaking.delete(socket)
       this.#lookDrained()
     })
     // A front's own limit counts none that it has handed on, and those that say nothing.
@@ -251,6 +256,7 @@ class NodeEngine implements Engine {
   }
 
   #endIdle(): void {
+    for (const socket of this.#shaking) socket.destroy()
     for (const socket of this.#sockets) {
       const message = socketInternals(socket)._httpMessage
       // An answer that has promised keep-alive already is the last one all the same.

@@ -81,7 +81,7 @@ export const HOOKS = {
   post_request: {
     process: 'worker',
     arguments: ['worker', 'req', 'environ', 'resp'],
-    doc: 'Called after each request, also after one that failed. The environ has the facts of WSGI: REQUEST_METHOD, PATH_INFO, QUERY_STRING and so on.',
+    doc: 'Called after each request, also after one that failed. The environ has REQUEST_METHOD, PATH_INFO, QUERY_STRING, RAW_URI, SERVER_PROTOCOL and REMOTE_ADDR.',
     failure: IS_LOGGED_BY_WORKER,
   },
   child_exit: {

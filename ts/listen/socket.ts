@@ -4,7 +4,7 @@
  */
 
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
-import { connect } from 'node:net'
+import { connect, isIPv6, SocketAddress } from 'node:net'
 import { resolve } from 'node:path'
 
 import { monocerosError, systemError } from '../errors.ts'
@@ -36,8 +36,11 @@ export interface Listener {
   readonly port: number | undefined
   /** Of a unix socket whose file goes with it. */
   readonly path: string | undefined
-  /** Takes what a reload may say anew of a socket that stays: the queue, and the mode and owner of a file. */
-  take(options: ListenOptions): void
+  /**
+   * Takes what a reload says anew of a socket that stays: the queue, and the mode and owner of a file. Where they are as
+   * they were, an operator may have given it others.
+   */
+  take(options: ListenOptions, before: ListenOptions): void
   /** Closes this process's descriptor; with `unlink` a unix socket's file goes too, when it is still this socket's. */
   close(how: { unlink: boolean }): void
 }
@@ -115,14 +118,13 @@ export async function openListener(
   }
 }
 
-// One is the port at all addresses of this machine, the other at one of them.
+// One is the port at all addresses of this machine, the other at one of them; those of IPv6 are those of IPv4, too.
 function overlap(listener: Listener, address: Address): boolean {
   if (address.kind !== 'tcp' || listener.port !== address.port) return false
   const open = parseAddress(listener.address)
-  return [address.host, open.kind === 'tcp' ? open.host : ''].some((host) => ANY_HOSTS.has(host))
+  const hosts = [address.host, open.kind === 'tcp' ? open.host : '']
+  return hosts.includes('::') || (hosts.includes(ANY_HOST) && !hosts.some(isIPv6))
 }
-
-const ANY_HOSTS: ReadonlySet<string> = new Set([ANY_HOST, '::'])
 
 async function openOnce(bind: string, address: Address, options: ListenOptions): Promise<Listener> {
   if (address.kind === 'fd') return listener(bind, binder().adopt(address.fd, options))
@@ -137,6 +139,7 @@ function binder(): Binder {
 
 /** The address of a host. Gunicorn opens a name on IPv4; here IPv6 is taken when a name has nothing else. */
 export async function resolveHost(host: string): Promise<string> {
+  if (isIPv6(host)) return new SocketAddress({ address: host, family: 'ipv6' }).address
   if (/^[\d.]+$/.test(host) || host.includes(':')) return host
   // Loaded only where there is a name to look up.
   const { lookup } = process.getBuiltinModule('node:dns/promises')
@@ -190,11 +193,13 @@ function fileListener(bind: string, bound: BoundSocket, path: string): Listener 
     ...opened,
     address: formatAddress({ kind: 'unix', path }),
     path,
-    take(options) {
-      opened.take(options)
+    take(options, before) {
+      opened.take(options, before)
       if (!isOurs()) return
-      chmodSync(path, 0o777 & ~options.umask)
-      if (options.owner !== undefined) giveAway(path, options.owner)
+      const { umask, owner } = options
+      if (umask !== before.umask) chmodSync(path, 0o777 & ~umask)
+      const isNew = owner?.uid !== before.owner?.uid || owner?.gid !== before.owner?.gid
+      if (owner !== undefined && isNew) giveAway(path, owner)
     },
     close({ unlink }) {
       if (unlink && isOurs()) unlinkSync(path)

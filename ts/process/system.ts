@@ -38,7 +38,8 @@ export interface System {
   pause(delayMs: number): Promise<void>
   /** Calls back again and again; does not hold the process. */
   every(intervalMs: number, callback: () => void): () => void
-  onSignal(signal: SignalName, callback: () => void): void
+  /** The returned function takes it back. */
+  onSignal(signal: SignalName, callback: () => void): () => void
   /** Sends a signal; false when there is no such process. */
   kill(pid: number, signal: SignalName | 'KILL' | 'CONT'): boolean
   /** Whether a process with this id exists, ours or not. */
@@ -159,6 +160,7 @@ export const system: System = {
   },
   onSignal(signal, callback) {
     process.on(`SIG${signal}`, callback)
+    return () => process.off(`SIG${signal}`, callback)
   },
   kill(pid, signal) {
     // 0 is a process that could not be started; to the system it is everybody in this group.
@@ -303,17 +305,19 @@ function openParent(): Parent {
 
 const TITLE_ROOM = 160
 
-// A debugger's port can only be opened once, so a worker does not inherit it.
+// A debugger's port can only be opened once, and a program that was given as text runs here and not in each worker.
 function nodeFlags(): string[] {
   const { execArgv } = process
   return execArgv.filter(
-    (flag, at) => !DEBUGGER.test(flag) && !DEBUGGER_WITH_VALUE.test(execArgv[at - 1] ?? ''),
+    (flag, at) => !OWN.test(flag) && !OWN_WITH_VALUE.test(execArgv[at - 1] ?? ''),
   )
 }
 
-const DEBUGGER = /^--(?:inspect|debug-port)/
+const OWN =
+  /^(?:--inspect|--debug-port|(?:-|-[epic]|-pe|--(?:eval|print|input-type|interactive|check))(?:=|$))/
 /** The value of these may be the next word; that of the others stands behind an equals sign. */
-const DEBUGGER_WITH_VALUE = /^--(?:inspect-port|debug-port|inspect-publish-uid)$/
+const OWN_WITH_VALUE =
+  /^(?:--(?:inspect-port|debug-port|inspect-publish-uid|eval|print|input-type)|-[ep]|-pe)$/
 
 function wrapChild(child: Started): Child {
   const channel = child.stdio?.[CHANNEL_FD] as Socket | null | undefined

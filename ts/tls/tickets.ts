@@ -40,12 +40,13 @@ function newSecret(): string {
   try {
     const fd = openSync('/dev/urandom', 'r')
     try {
-      readSync(fd, bytes)
+      // In a directory that was made the root it may be a file of nothing.
+      if (readSync(fd, bytes) !== SECRET_BYTES) throw new RangeError('too few random bytes')
     } finally {
       closeSync(fd)
     }
   } catch {
-    // A directory that was made the root need not have the device.
+    // Nor need it be there at all.
     process.getBuiltinModule('node:crypto').randomFillSync(bytes)
   }
   return bytes.toString('base64')

@@ -109,7 +109,7 @@ export class WorkerHooks {
     const hook = this.#table.get('post_request')
     if (hook === undefined) return
     try {
-      const environ = hook.length > 2 ? environOf(request) : {}
+      const environ = environOf(request)
       const value = hook(this.#worker, request, environ, response)
       if (value instanceof Promise) value.catch((thrown) => this.#sayFailed('post_request', thrown))
     } catch (thrown) {

@@ -357,7 +357,7 @@ impl Context {
 pub(crate) const COMPANY_TIME: Duration = Duration::from_millis(4);
 
 /// At the end of the thread a slow reader of the access log is waited for so long, and looked at so often.
-const LOG_TIME: Duration = Duration::from_secs(1);
+const LOG_TIME: Duration = Duration::from_millis(250);
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// A read takes this much at most.

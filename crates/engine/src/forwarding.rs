@@ -245,17 +245,18 @@ fn parse(input: &[u8], value: Span, elements: &mut Vec<Element>) -> Result<(), R
         at = skip_space(input, at, end);
         match input[at..end].first() {
             Some(b';') => {}
-            Some(b',') => {
-                if elements.len() == MAX_HOPS {
-                    return Err(Refusal::BadForwarding);
-                }
+            end @ (Some(b',') | None) => {
                 let element = std::mem::take(&mut element);
                 // An empty one counts for nothing (RFC 9110 section 5.6.1.2).
-                elements.extend(std::mem::take(&mut has_pairs).then_some(element));
-            }
-            None => {
-                elements.extend(has_pairs.then_some(element));
-                return Ok(());
+                if std::mem::take(&mut has_pairs) {
+                    if elements.len() == MAX_HOPS {
+                        return Err(Refusal::BadForwarding);
+                    }
+                    elements.push(element);
+                }
+                if end.is_none() {
+                    return Ok(());
+                }
             }
             Some(_) => return Err(Refusal::BadForwarding),
         }

@@ -100,10 +100,10 @@ impl Outlet {
         }
     }
 
-    /// Whether something waits in a stream.
+    /// Whether something waits for a receiver that is there.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
-        !self.pending.is_empty()
+        self.socket.is_some() && !self.pending.is_empty()
     }
 
     /// Whether the messages of this outlet are lines of a stream.

@@ -16,10 +16,10 @@ pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
     for (id, connected) in ctx.connections.borrow_mut().iter_mut() {
         connected.drain(ctx, id, begins);
     }
+    ctx.handshakes.drain(ctx);
     if !begins {
         return;
     }
-    ctx.handshakes.drain(ctx);
     if ctx.has_no_connections() {
         ctx.tell(Batch::idle);
     }

@@ -54,6 +54,8 @@ export interface ServerInternals {
 export interface SocketInternals {
   _httpMessage: (http.ServerResponse & ResponseInternals) | null
   _server: net.Server | null
+  /** What TLS is spoken over. */
+  _parent: net.Socket | null
   server: net.Server | null
   _unrefTimer(): void
 }

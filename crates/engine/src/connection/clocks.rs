@@ -180,9 +180,12 @@ impl Connection {
             if self.input.is_off() {
                 self.input_waits();
             }
-            return;
+            if !self.input.is_off() {
+                return;
+            }
+        } else {
+            self.input.stop();
         }
-        self.input.stop();
         if !self.shared.limits().answer.is_zero() || !self.output.is_off() {
             self.arm(self.shared.ctx.now_ms());
         }

@@ -46,9 +46,15 @@ impl Clients {
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| unreadable(&error))?;
         let names: Vec<_> = authorities.iter().filter_map(|one| Some(names_of(one)?.0)).collect();
-        let (links, ends): (Vec<_>, Vec<_>) = authorities.into_iter().partition(|one| {
+        let is_link = |one: &CertificateDer<'_>| {
             names_of(one).is_some_and(|(own, issuer)| own != issuer && names.contains(&issuer))
-        });
+        };
+        // Two that have issued each other are an end both.
+        let (links, ends): (Vec<_>, Vec<_>) = if authorities.iter().all(is_link) {
+            (Vec::new(), authorities)
+        } else {
+            authorities.into_iter().partition(is_link)
+        };
         let mut roots = RootCertStore::empty();
         for authority in ends {
             roots.add(authority).map_err(|error| unreadable(&error))?;

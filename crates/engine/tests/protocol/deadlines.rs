@@ -87,6 +87,21 @@ fn a_client_that_waits_for_the_word_to_send_its_body_has_time_from_then_on() {
 }
 
 #[test]
+fn a_client_that_waits_for_the_word_to_send_its_body_waits_no_longer_than_for_an_answer() {
+    let limits = Limits { answer: SHORT, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
+    for step in [head.len(), 20] {
+        let mut client = Client::connect(&engine);
+        for piece in head.as_bytes().chunks(step) {
+            client.send(&mut engine, piece);
+            engine.settle();
+        }
+        assert_eq!(client.response(&mut engine).status, 504);
+    }
+}
+
+#[test]
 fn a_body_that_comes_in_drips_is_answered_408() {
     let limits = Limits { body_rate: 10_000, grace: SHORT, header: SHORT * 2, ..Limits::default() };
     let mut engine = Engine::with_limits(limits, silent());
