@@ -364,19 +364,17 @@ export class Arbiter {
     }
     this.#headcount.reset(config.workers)
     this.#supervisor.deaths.policy.reset()
-    const steps = [
-      () => takeKept(generation, previous),
-      () => this.#log.configure(config),
-      () => this.#identity.take(config),
-    ]
-    for (const step of steps) {
+    // A log or pidfile that cannot be written is no reason to end a server that serves.
+    const attempt = (step: () => void) => {
       try {
         step()
       } catch (error) {
-        // A log or pidfile that cannot be written is no reason to end a server that serves.
         this.#rollout.say(error)
       }
     }
+    attempt(() => takeKept(generation, previous))
+    attempt(() => this.#log.configure(config))
+    attempt(() => this.#identity.take(config))
     if (listeners.some((listener) => !hasSocket(previous.listeners, listener))) sayListening()
   }
 

@@ -28,7 +28,7 @@ A setting can be given in five places; a later one wins:
 4. \`MONOCEROS_CMD_ARGS\`, a variable with flags, split as a shell does,
 5. the command line.
 
-\`monoceros ${flagOf('print_config')}\` prints the value of every setting and where it comes from; \`${flagOf('check_config')}\` checks them and
+\`monoceros app.js ${flagOf('print_config')}\` prints the value of every setting and where it comes from; \`${flagOf('check_config')}\` checks them and
 loads the application. An unknown name or a bad value ends the start with exit status 1, an unknown flag with 2.
 
 ## The config file

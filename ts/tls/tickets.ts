@@ -37,17 +37,18 @@ export class TicketSecrets {
  */
 function newSecret(): string {
   const bytes = Buffer.alloc(SECRET_BYTES)
+  let count = 0
   try {
     const fd = openSync('/dev/urandom', 'r')
     try {
-      // In a directory that was made the root it may be a file of nothing.
-      if (readSync(fd, bytes) !== SECRET_BYTES) throw new RangeError('too few random bytes')
+      count = readSync(fd, bytes)
     } finally {
       closeSync(fd)
     }
   } catch {
-    // Nor need it be there at all.
-    process.getBuiltinModule('node:crypto').randomFillSync(bytes)
+    count = 0
   }
+  // In a directory that was made the root it need not be there, and may be a file of nothing.
+  if (count !== SECRET_BYTES) process.getBuiltinModule('node:crypto').randomFillSync(bytes)
   return bytes.toString('base64')
 }

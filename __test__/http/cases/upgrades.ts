@@ -1,7 +1,10 @@
 /** Connections that the application takes over: 'upgrade' and 'connect', and the socket that it gets. */
+import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
+import tls from 'node:tls'
+import { selfSigned } from '../../../ts/tls/self-signed.ts'
 import { exchange, get, RawClient, request } from '../client.ts'
 import type { Scenarios } from '../suite.ts'
 
@@ -38,7 +41,40 @@ function eventsOf(socket: net.Socket): { log: string[]; closed: Promise<void> } 
   return { log, closed }
 }
 
+/** Both sides of a connection that speaks TLS inside what a request has opened. */
+async function tlsInside(port: number, head: string): Promise<unknown> {
+  const socket = net.connect({ port, host: '127.0.0.1' })
+  socket.write(head)
+  await once(socket, 'data')
+  const inner = tls.connect({ socket, rejectUnauthorized: false })
+  await once(inner, 'secureConnect')
+  inner.write('hello')
+  const [echoed] = await once(inner, 'data')
+  socket.destroy()
+  return String(echoed)
+}
+
 export const upgrades: Scenarios = {
+  'TLS inside what a CONNECT or an upgrade has opened': async ({ serve }) => {
+    const to = new Date(Date.now() + 3_600_000)
+    const { certificate: cert, key } = selfSigned(['inner.test'], { from: new Date(0), to })
+    const speak = (socket: Duplex, answer: string) => {
+      socket.write(answer)
+      new tls.TLSSocket(socket as net.Socket, { isServer: true, cert, key }).on(
+        'data',
+        function echo(this: tls.TLSSocket, data) {
+          this.write(data)
+        },
+      )
+    }
+    const opened = server((_req, socket) => speak(socket, SWITCHING))
+    opened.on('connect', (_req, socket) => speak(socket, 'HTTP/1.1 200 OK\r\n\r\n'))
+    const port = await serve(opened)
+    return [
+      await tlsInside(port, 'CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n'),
+      await tlsInside(port, request('GET', '/', UPGRADE)),
+    ]
+  },
   'an upgrade goes to who listens, with all that node gives': async ({ serve }) => {
     let seen: unknown
     const port = await serve(

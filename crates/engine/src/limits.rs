@@ -119,7 +119,7 @@ impl Limits {
         if self.buffer_memory == 0 {
             self.buffer_memory = usize::MAX;
         }
-        for deadline in [&mut self.header, &mut self.handshake] {
+        for deadline in [&mut self.header, &mut self.handshake, &mut self.discard_time] {
             if deadline.is_zero() {
                 *deadline = FOREVER;
             }

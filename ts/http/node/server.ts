@@ -185,6 +185,8 @@ export class ServedServer {
 
   /** The application takes the connection of an exchange over. */
   upgrade(socket: ServerSocket, exchange: Exchange): void {
+    // As on node, where the sockets of tls.Server end with their clients.
+    if (this.#event === 'secureConnection') socket.allowHalfOpen = false
     openTunnel(socket, new SocketTunnel(socket, exchange.tunnel(), exchange.ahead?.length ?? 0))
   }
 

@@ -23,6 +23,14 @@ export function onError(this: ServerSocket, error: NodeJS.ErrnoException): void 
 /** With `allowHalfOpen` there is nothing to do: it is there to be counted. */
 export function onReadableStreamEnd(): void {}
 
+/**
+ * Who speaks TLS over a socket without a handle takes it for one that is still connecting, and waits for 'connect': a
+ * socket that a program has taken over says so to whoever asks.
+ */
+export function onNewListener(this: ServerSocket, event: string | symbol): void {
+  if (event === 'connect') setImmediate(() => this.emit('connect'))
+}
+
 export function abortRequest(this: ServerSocket): void {
   this.call?.abortRequest()
 }

@@ -18,6 +18,7 @@ import {
   abortRequest,
   abortResponse,
   onError,
+  onNewListener,
   onReadableStreamEnd,
   onTimeout,
 } from './socket-listeners.ts'
@@ -208,7 +209,7 @@ export function openTunnel(socket: ServerSocket, tunnel: SocketTunnel): void {
   socket.removeListener('close', abortRequest)
   socket.removeListener('close', abortResponse)
   // The one listener that a socket of node's has of its own.
-  socket.on('end', onReadableStreamEnd)
+  socket.on('end', onReadableStreamEnd).on('newListener', onNewListener)
   // As node leaves it: whoever comes first decides how it is read.
   Object.assign(socket, { readableFlowing: null })
 }

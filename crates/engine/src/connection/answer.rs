@@ -107,10 +107,8 @@ impl Answer for Shared {
                 self.out.borrow_mut().append(|out| encoder::last_chunk(out, &trailers));
             }
             current.discard = discard;
-            if discard && !current.body_done {
-                current.discard_until = self.ctx.deadline(self.limits().discard_time);
-                self.look_again_at(current.discard_until);
-            }
+            current.awaits_rest(self);
+            self.look_again_at(current.discard_deadline());
         });
     }
 

@@ -77,6 +77,7 @@ pub(super) fn piece(shared: &Shared, current: &mut Current, data: Bytes) {
         return discard(shared, current, data.len());
     }
     count(current, data.len());
+    current.awaits_rest(shared);
     if current.delivered {
         shared.ctx.tell(|batch| {
             for piece in pieces(data) {

@@ -181,7 +181,19 @@ impl Current {
         !self.expects || self.body_bytes > 0
     }
 
-    /// When a body that nobody wants must have come.
+    /// The answer is complete. What is left of the body has so long to come, and where somebody reads on, each of its
+    /// pieces: a connection must not stay for a reader that has stopped.
+    pub(super) fn awaits_rest(&mut self, shared: &Shared) {
+        if !self.ended || self.body_done || self.tunnel.is_some() {
+            return;
+        }
+        let limits = shared.limits();
+        let idle = limits.keepalive + limits.keepalive_grace;
+        let time = if self.discard { limits.discard_time } else { limits.discard_time.min(idle) };
+        self.discard_until = shared.ctx.deadline(time);
+    }
+
+    /// When what is left of a body behind its answer must have come.
     pub(super) fn discard_deadline(&self) -> u64 {
         if self.body_done { u64::MAX } else { self.discard_until }
     }

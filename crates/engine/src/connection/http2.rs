@@ -105,7 +105,7 @@ impl Connection {
         if is_open && !resets.is_empty() {
             // Behind what they have said, as far as that could be sent.
             for (exchange, reason) in resets {
-                exchange.cut(reason);
+                exchange.cut(if exchange.has_gone() { Reason::NO_ERROR } else { reason });
             }
             is_open = self.poll_session(session, cx);
         }

@@ -194,14 +194,14 @@ impl Shared {
             })
     }
 
-    /// Whether the answer is complete, said that the connection ends, and leaves a body that nobody wants.
+    /// Whether the answer is complete, said that the connection ends, and leaves a body: nobody reads on, as on node.
     pub(super) fn closes_early(&self) -> bool {
         self.close.get()
             && self
                 .current
                 .borrow()
                 .as_ref()
-                .is_some_and(|current| current.ended && current.discard && !current.notify)
+                .is_some_and(|current| current.ended && !current.body_done && !current.notify)
     }
 
     /// The requests that are not answered yet.

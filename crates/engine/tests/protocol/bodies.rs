@@ -1,9 +1,11 @@
 //! Bodies of requests: how they cross, by credit, and what becomes of those that nobody wants.
 
+use std::time::Duration;
+
 use monoceros_engine::limits::{BODY_CREDIT, Limits, MAX_PIECE, MOST_BODY_CREDIT};
 
 use crate::harness::{
-    CONNECTION, Client, DISCARDS, End, Engine, Event, LENGTH, RequestBody, Setup, silent,
+    CLOSE, CONNECTION, Client, DISCARDS, End, Engine, Event, LENGTH, RequestBody, Setup, silent,
     when_complete,
 };
 
@@ -260,6 +262,33 @@ fn after_an_early_answer_the_rest_may_still_be_wanted() {
     assert_eq!(client.response(&mut engine).status, 200);
     client.send(&mut engine, "def");
     assert_eq!(engine.requests(1)[0].body, b"abcdef");
+}
+
+#[test]
+fn behind_its_answer_nobody_waits_for_a_reader_that_has_stopped() {
+    let limits = Limits { discard_time: Duration::from_millis(300), ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    for framing in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
+        for (flags, leaves) in [(0, false), (0, true), (CLOSE, false), (CLOSE, true)] {
+            let mut client = Client::connect(&engine);
+            client.send(&mut engine, format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n"));
+            client.send(&mut engine, [b"80000\r\n".to_vec(), vec![b'x'; 300_000]].concat());
+            let id = engine.request_to("/");
+            // It has begun to read, and gives no credit.
+            engine.js.head(id, 413, "", CONNECTION | LENGTH | flags);
+            engine.js.end(id, false);
+            assert_eq!(client.response(&mut engine).status, 413);
+            if leaves {
+                drop(client);
+            } else {
+                assert_eq!(client.end(&mut engine), End::Closed);
+            }
+            engine.until("the connection goes", |engine| {
+                (engine.js.io.counters()[..2] == [0, 0]).then_some(())
+            });
+            engine.events.clear();
+        }
+    }
 }
 
 #[test]

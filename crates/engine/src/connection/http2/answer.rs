@@ -97,17 +97,16 @@ impl Answer for Handle {
                 exchange.reset.set(Some(Reason::INTERNAL_ERROR));
             }
             current.discard = discard && current.tunnel.is_none();
-            if current.discard && !current.body_done {
-                current.discard_until =
-                    exchange.shared.ctx.deadline(exchange.shared.limits().discard_time);
-            }
+            current.awaits_rest(&exchange.shared);
         }
         drop(current);
         exchange.note();
     }
 
     fn reset(&self) {
-        self.0.reset.set(Some(Reason::INTERNAL_ERROR));
+        // RFC 8441 section 5: so a tunnel is cut.
+        let is_tunnel = self.0.current.borrow().tunnel.is_some();
+        self.0.reset.set(Some(if is_tunnel { Reason::CANCEL } else { Reason::INTERNAL_ERROR }));
         self.0.note();
     }
 

@@ -171,6 +171,7 @@ impl Exchange {
             return Ok(());
         }
         current.credit = current.credit.saturating_sub(len);
+        current.awaits_rest(&self.shared);
         if current.delivered {
             self.shared.ctx.tell(|batch| {
                 for piece in body::pieces(data) {

@@ -223,6 +223,12 @@ impl Exchange {
         }
     }
 
+    /// Whether all of the answer has been sent: nothing is wrong with it then (RFC 9113 section 8.1).
+    pub fn has_gone(&self) -> bool {
+        let sending = self.sending.borrow();
+        self.unsent.bytes() == 0 && sending.as_ref().is_none_or(|sending| sending.ended)
+    }
+
     /// Bytes that are held for it here and in h2.
     pub fn held(&self) -> usize {
         let current = self.current.borrow();
