@@ -1,10 +1,10 @@
 /** Gets the functions of hooks: from the settings, from the config file, or from modules that the settings name. */
 
-import { extname, resolve } from 'node:path'
+import { resolve } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
 import { describeThrown } from '../log/thrown.ts'
-import { loadModule, loadTypeScript } from '../settings/load.ts'
+import { loadModuleAnew } from '../settings/load.ts'
 import type { HookName } from './table.ts'
 
 /** A hook as a plain function: what each gets, the types of the config file say. */
@@ -26,7 +26,7 @@ export async function loadHooks(
 
 /** The functions of those names that a config file has. */
 export async function hooksOfFile(path: string, names: readonly HookName[]): Promise<HookTable> {
-  const loaded = asObject(await loadFile(path))
+  const loaded = asObject(await loadModuleAnew(path))
   const settings = 'default' in loaded ? asObject(loaded.default) : loaded
   const table = new Map<HookName, Hook>()
   for (const name of names) {
@@ -40,17 +40,13 @@ async function loadHook(name: HookName, spec: string, directory: string): Promis
   const [, path = spec, exportName] = /^(.+?)(?::([A-Za-z_$][\w$]*))?$/.exec(spec) ?? []
   let loaded: Record<string, unknown>
   try {
-    loaded = asObject(await loadFile(resolve(directory, path)))
+    loaded = asObject(await loadModuleAnew(resolve(directory, path)))
   } catch (thrown) {
     throw monocerosError('ERR_HOOK_LOAD', name, spec, describeThrown(thrown)).causedBy(thrown)
   }
   const hook = loaded[exportName ?? 'default'] ?? asObject(loaded.default)[exportName ?? '']
   if (!isHook(hook)) throw monocerosError('ERR_HOOK_LOAD', name, spec, 'there is no such function')
   return hook
-}
-
-function loadFile(path: string): Promise<unknown> {
-  return /^\.[mc]?ts$/.test(extname(path)) ? loadTypeScript(path) : loadModule(path)
 }
 
 function isHook(value: unknown): value is Hook {

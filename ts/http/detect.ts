@@ -3,10 +3,10 @@
  */
 import http from 'node:http'
 import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import type { Target } from '../engine/engine.ts'
 import { monocerosError } from '../errors.ts'
 import { describeThrown } from '../log/thrown.ts'
+import { loadModule } from '../settings/load.ts'
 import type { FetchFunction } from './fetch.ts'
 import { isHttpsServer } from './node/internals.ts'
 import type { Captured } from './node/listen.ts'
@@ -42,7 +42,7 @@ export async function detectTarget(exports: unknown, options: DetectOptions): Pr
 
 async function loadAdapter(path: string): Promise<unknown> {
   try {
-    return await import(pathToFileURL(resolve(path)).href)
+    return await loadModule(resolve(path))
   } catch (thrown) {
     throw monocerosError('ERR_WORKER_CLASS', path, describeThrown(thrown)).causedBy(thrown)
   }

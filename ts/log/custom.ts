@@ -4,10 +4,10 @@
  */
 
 import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 
 import { monocerosError } from '../errors.ts'
 import { processId, wallClock } from '../process/system.ts'
+import { loadModule } from '../settings/load.ts'
 import type { LogLevel } from './levels.ts'
 import { describeThrown } from './thrown.ts'
 
@@ -60,10 +60,7 @@ export async function prepareLogger(options: {
   const [path, name] = match === null ? [spec, 'default'] : [match[1] ?? spec, match[2] ?? '']
   let exported: unknown
   try {
-    const module = (await import(pathToFileURL(resolve(chdir, path)).href)) as Record<
-      string,
-      unknown
-    >
+    const module = (await loadModule(resolve(chdir, path))) as Record<string, unknown>
     // A CommonJS module's named exports may be on its default one only.
     const inner = module.default as Record<string, unknown> | undefined
     exported = module[name] ?? inner?.[name]

@@ -8,17 +8,17 @@ import { extname, join, relative, resolve } from 'node:path'
 import { MonocerosError, monocerosError } from '../errors.ts'
 import { oneOf } from './kinds.ts'
 import type { Given, Layer } from './layer.ts'
-import { explainFailure, loadData, loadModule, loadTypeScript } from './load.ts'
+import { explainFailure, loadData, loadModuleAnew } from './load.ts'
 import { knownNames, rowNamed } from './names.ts'
 import { didYouMean } from './nearest.ts'
 
 const LOADERS: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
-  '.js': loadModule,
-  '.mjs': loadModule,
-  '.cjs': loadModule,
-  '.ts': loadTypeScript,
-  '.mts': loadTypeScript,
-  '.cts': loadTypeScript,
+  '.js': loadModuleAnew,
+  '.mjs': loadModuleAnew,
+  '.cjs': loadModuleAnew,
+  '.ts': loadModuleAnew,
+  '.mts': loadModuleAnew,
+  '.cts': loadModuleAnew,
   '.json': loadData,
 }
 

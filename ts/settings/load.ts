@@ -1,45 +1,91 @@
 /**
- * Loads one file of JavaScript, TypeScript or JSON, anew each time it is asked to.
+ * Loads one file of JavaScript, TypeScript or JSON: the config file, and whatever settings name.
  */
 import { execFile } from 'node:child_process'
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, extname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { inspect } from 'node:util'
+
+import type { JitiOptions } from 'jiti'
 
 const require = createRequire(import.meta.url)
 
 const CHECK_TIMEOUT_MS = 5000
 
+const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx'])
+
 let loads = 0
 
-/** Loads JavaScript by Node itself, whatever kind of module it is. */
+/** Loads a module, whatever kind it is of, as an import does: once a process. */
 export async function loadModule(path: string): Promise<unknown> {
-  // CommonJS modules are cached by their path, others by their URL. An old one stays in memory: a few KB a reload.
-  delete require.cache[realpathSync(path)]
-  loads += 1
-  return import(`${pathToFileURL(path).href}?load=${loads}`)
+  const url = pathToFileURL(path).href
+  return TYPESCRIPT.has(extname(path)) ? loadTypeScript(path, { url }) : import(url)
 }
 
-/** Loads TypeScript by Node itself where it strips types and understands the file, else by jiti. */
-export async function loadTypeScript(path: string): Promise<unknown> {
-  const strips = 'typescript' in process.features && Boolean(process.features.typescript)
-  if (!strips || isCommonJsByPackage(path)) return loadByJiti(path)
+/** The same, anew each time. */
+export async function loadModuleAnew(path: string): Promise<unknown> {
+  loads += 1
+  const url = `${pathToFileURL(path).href}?load=${loads}`
+  // CommonJS modules are cached by their path, others by their URL. An old one stays in memory: a few KB a reload.
+  delete require.cache[realpathSync(path)]
+  if (!TYPESCRIPT.has(extname(path))) return import(url)
+  return loadTypeScript(path, { url, moduleCache: false, fsCache: false })
+}
+
+interface TypeScriptOptions extends Pick<JitiOptions, 'moduleCache' | 'fsCache'> {
+  readonly url: string
+}
+
+// By Node itself where it strips types and needs to do no more than that, else by jiti, which compiles.
+async function loadTypeScript(
+  path: string,
+  { url, ...caches }: TypeScriptOptions,
+): Promise<unknown> {
+  if (!stripsTypes() || isCommonJsByPackage(path)) return loadByJiti(path, caches)
+  let hasBegun = false
   try {
-    return await loadModule(path)
+    return await importWatched(url, () => {
+      hasBegun = true
+    })
   } catch (error) {
-    if (BEYOND_STRIPPING.includes(codeOf(error))) return loadByJiti(path)
+    // Before any module has run, a second load does nothing twice. That is where Node meets what compilers take:
+    // imports without an extension or with that of the output, types imported like values, decorators, .tsx.
+    // Only CommonJS meets an enum later, at a require().
+    if (!hasBegun || codeOf(error) === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
+      return loadByJiti(path, caches)
+    }
     throw error
   }
 }
 
-// What is more than types (enum, namespace), and imports without an extension, as compilers take them.
-const BEYOND_STRIPPING: readonly unknown[] = [
-  'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX',
-  'ERR_INVALID_TYPESCRIPT_SYNTAX',
-  'ERR_MODULE_NOT_FOUND',
-]
+function stripsTypes(): boolean {
+  return 'typescript' in process.features && Boolean(process.features.typescript)
+}
+
+// Modules run in the order of their imports, after all have been found and linked (ECMA-262 section 16.2.1.6): a first
+// one tells that the others' turn has come. It has no file and cannot import ours, so it tells by a channel of Node's.
+async function importWatched(url: string, onBegin: () => void): Promise<unknown> {
+  loads += 1
+  const name = `monoceros.load.${loads}`
+  const first = sourceUrl(
+    `import { channel } from 'node:diagnostics_channel'; channel('${name}').publish(undefined)`,
+  )
+  const both = sourceUrl(`import '${first}'; import ${JSON.stringify(url)}`)
+  subscribe(name, onBegin)
+  try {
+    await import(both)
+  } finally {
+    unsubscribe(name, onBegin)
+  }
+  return import(url)
+}
+
+function sourceUrl(source: string): string {
+  return `data:text/javascript,${encodeURIComponent(source).replaceAll("'", '%27')}`
+}
 
 // In a package of "type": "commonjs" (what npm init writes) Node takes a .ts file for CommonJS, while people write
 // import and export in it, as their compiler allows.
@@ -50,6 +96,21 @@ function isCommonJsByPackage(path: string): boolean {
     if (existsSync(manifest)) return /"type"\s*:\s*"commonjs"/.test(readFileSync(manifest, 'utf8'))
     if (directory === dirname(directory)) return false
   }
+}
+
+async function loadByJiti(
+  path: string,
+  caches: Pick<JitiOptions, 'moduleCache' | 'fsCache'>,
+): Promise<unknown> {
+  const { createJiti } = await import('jiti')
+  const jsx = { runtime: 'automatic' } as const
+  return createJiti(pathToFileURL(path).href, { ...caches, jsx, interopDefault: false }).import(
+    path,
+  )
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
 /** Reads JSON. */
@@ -99,15 +160,4 @@ function lineOfPosition(message: string, path: string): string | undefined {
   const position = /at position (\d+)$/.exec(message)?.[1]
   if (position === undefined) return undefined
   return String(readFileSync(path, 'utf8').slice(0, Number(position)).split('\n').length)
-}
-
-async function loadByJiti(path: string): Promise<unknown> {
-  const { createJiti } = await import('jiti')
-  return createJiti(path, { moduleCache: false, fsCache: false, interopDefault: false }).import(
-    path,
-  )
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && 'code' in error ? error.code : undefined
 }

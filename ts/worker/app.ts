@@ -2,12 +2,11 @@
 
 import { existsSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { extname, join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { join, resolve } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
 import { describeThrown } from '../log/thrown.ts'
-import { errorCode } from '../process/system.ts'
+import { loadModule } from '../settings/load.ts'
 
 /** A loaded module and which of its exports is meant. */
 export interface LoadedApplication {
@@ -36,14 +35,13 @@ export async function loadApplication(app: string, directory: string): Promise<L
   // Programs find out by it that they were started and not imported, and where they are.
   process.argv[1] = file
   try {
-    return { exports: await importModule(file), exportName }
+    return { exports: await loadModule(file), exportName }
   } catch (thrown) {
     throw monocerosError('ERR_APP_BROKEN', app, describeThrown(thrown)).causedBy(thrown)
   }
 }
 
-const EXTENSIONS = ['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts']
-const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx'])
+const EXTENSIONS = ['.js', '.mjs', '.cjs', '.ts', '.mts', '.cts', '.tsx']
 
 function findFile(path: string): string | undefined {
   if (isFile(path)) return path
@@ -61,25 +59,4 @@ function findFile(path: string): string | undefined {
 
 function isFile(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFile() === true
-}
-
-async function importModule(file: string): Promise<unknown> {
-  if (!TYPESCRIPT.has(extname(file))) return import(pathToFileURL(file).href)
-  if (!stripsTypes()) return importWithJiti(file)
-  try {
-    return await import(pathToFileURL(file).href)
-  } catch (error) {
-    // Enums, namespaces and parameter properties are more than types: node leaves them to others.
-    if (errorCode(error) === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') return importWithJiti(file)
-    throw error
-  }
-}
-
-function stripsTypes(): boolean {
-  return 'typescript' in process.features && Boolean(process.features.typescript)
-}
-
-async function importWithJiti(file: string): Promise<unknown> {
-  const { createJiti } = await import('jiti')
-  return createJiti(pathToFileURL(file).href, { interopDefault: false }).import(file)
 }
