@@ -54,9 +54,24 @@ test('the JSON schema takes what the settings take and refuses what they refuse'
     {},
     { $schema: 'x', workers: 'auto', bind: ':1', wsgi_app: 'a.js' },
     { workers: 3, bind: [':1', ':2'], accesslog: null, engine: 'node', timeout: 0.5 },
+    {
+      limit_request_body: '10m',
+      max_worker_memory: '1.5 GiB',
+      umask: '007',
+      when_ready: './h.js:a',
+    },
+    { limit_request_body: 10, umask: 0o27 },
   ]
   for (const config of accepted) t.true(schema.safeParse(config).success, JSON.stringify(config))
-  const refused = [{ worker: 3 }, { workers: -1 }, { engine: 'steam' }, { check_config: true }]
+  const refused = [
+    { worker: 3 },
+    { workers: -1 },
+    { engine: 'steam' },
+    { check_config: true },
+    { limit_request_body: 'much' },
+    { limit_request_body: -1 },
+    { umask: '9' },
+  ]
   for (const config of refused) t.false(schema.safeParse(config).success, JSON.stringify(config))
 })
 

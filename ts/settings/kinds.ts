@@ -4,14 +4,16 @@
  */
 import * as z from 'zod/mini'
 
-import type { HookName } from '../hooks/table.ts'
-import type { HookFunctions } from '../hooks/types.ts'
 import { parseAddress } from '../listen/address.ts'
 import { addressListProblem } from '../listen/address-list.ts'
 import { availableCpus } from './cpus.ts'
 
 /** The name of a header field (RFC 9110 section 5.6.2). */
 const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/
+
+// Without flags, which a JSON schema has no place for.
+const BYTES = /^(\d+(?:\.\d+)?)\s*([kKmMgG])?(?:[iI]?[bB])?$/
+const OCTAL = /^(0o?)?[0-7]+$/
 
 export interface Kind<Out = unknown, In = unknown> {
   /** Checks a value and completes it; the type of the config file and the JSON schema come from its input side. */
@@ -107,10 +109,10 @@ export function secondsFrom(min: number): Kind<number, number> {
 export const seconds = secondsFrom(0)
 
 /** A number of bytes, or text with a unit: 64k, 10m, 1g (powers of 1024). */
-export function bytesUpTo(max: number): Kind<number, number> {
+export function bytesUpTo(max: number): Kind<number, number | string> {
   const bounds = max === Number.MAX_SAFE_INTEGER ? 'of 0 or more' : `from 0 to ${max}`
   return {
-    schema: z.int().check(z.minimum(0), z.maximum(max)),
+    ...wholeOrText(max, BYTES),
     allowed: `a number of bytes ${bounds}, with k, m or g for powers of 1024`,
     unit: 'bytes',
     meta: 'BYTES',
@@ -298,12 +300,11 @@ export function splitNames(names: string): string[] {
 }
 
 /** A file mode, octal as in a shell. */
-export const octal: Kind<number, number> = {
-  schema: z.int().check(z.minimum(0), z.maximum(0o7777)),
+export const octal: Kind<number, number | string> = {
+  ...wholeOrText(0o7777, OCTAL),
   allowed: 'a file mode from 0 to 07777',
   meta: 'MODE',
-  fromText: (given) =>
-    /^(0o?)?[0-7]+$/.test(given) ? Number.parseInt(given.replace('o', ''), 8) : given,
+  fromText: (given) => (OCTAL.test(given) ? Number.parseInt(given.replace('o', ''), 8) : given),
 }
 
 /** An object of texts. */
@@ -314,34 +315,27 @@ export const record: Kind<Record<string, unknown>, Record<string, unknown>> = {
   fromText: jsonFromText,
 }
 
-/** The same kind, or null: not set. */
-export function orNull<O, I>(kind: Kind<O, I>): Kind<O | null, I | null> {
-  return { ...kind, schema: z.nullable(kind.schema) }
-}
-
-/** A function, or the path of a module that exports one. Not JSON, so no row of this kind reaches a worker as it is. */
-export const callable: Kind<unknown, unknown> = {
-  schema: z.unknown(),
-  allowed: 'a function or the path of a module',
-  meta: 'MODULE',
-  fromText: asIs,
-}
-
-/** A hook: a function, or text that says where one is. */
-export function hookOf<N extends HookName>(): Kind<HookFunctions[N] | string | null> {
+// A number that people also write as text in a config file. When the schema sees it, it is a number.
+function wholeOrText(
+  maximum: number,
+  { source: pattern }: RegExp,
+): Pick<Kind<number, number | string>, 'schema' | 'json'> {
+  const schema = z.int().check(z.minimum(0), z.maximum(maximum))
   return {
-    schema: z.custom<HookFunctions[N] | string | null>(
-      (value) => value === null || typeof value === 'function' || isText(value),
-    ) as Kind<HookFunctions[N] | string | null>['schema'],
-    allowed: 'a function or FILE:EXPORT',
-    meta: 'FILE:EXPORT',
-    json: { type: 'string' },
-    fromText: asIs,
+    schema: schema as Kind<number, number | string>['schema'],
+    json: {
+      anyOf: [
+        { type: 'integer', minimum: 0, maximum },
+        { type: 'string', pattern },
+      ],
+    },
   }
 }
 
-function isText(value: unknown): boolean {
-  return typeof value === 'string' && value !== '' && nulProblem(value) === undefined
+/** The same kind, or null: not set. */
+export function orNull<O, I>(kind: Kind<O, I>): Kind<O | null, I | null> {
+  const json = kind.json === undefined ? undefined : { anyOf: [kind.json, { type: 'null' }] }
+  return { ...kind, json, schema: z.nullable(kind.schema) }
 }
 
 /** Words as an enumeration: `"a", "b" or "c"`. */
@@ -356,7 +350,7 @@ function numberFromText(given: string): unknown {
 }
 
 function bytesFromText(given: string): unknown {
-  const match = /^(\d+(?:\.\d+)?)\s*([kmg])?(?:i?b)?$/i.exec(given.trim())
+  const match = BYTES.exec(given.trim())
   if (match === null) return numberFromText(given)
   const power = ['', 'k', 'm', 'g'].indexOf((match[2] ?? '').toLowerCase())
   return Math.round(Number(match[1]) * 1024 ** power)

@@ -24,6 +24,9 @@ export type TlsOptions = Pick<
   readonly cert_reqs?: number | undefined
 }
 
+/** What the settings ask for, in those words: every certificate as a text, and its key at the same place. */
+export type TlsOptionsOfSettings = TlsOptions & { cert: string[]; key: string[] }
+
 /** What is asked for that the engine has nothing for. */
 export function unsupportedOptions(options: object): string[] {
   const given = options as Record<string, unknown>
@@ -112,7 +115,7 @@ function versionsOf(
 }
 
 /** The options that say what a material says. */
-export function optionsOfMaterial(material: TlsMaterial, certReqs: number): TlsOptions {
+export function optionsOfMaterial(material: TlsMaterial, certReqs: number): TlsOptionsOfSettings {
   const { certificates, ciphers, clients, minVersion, maxVersion } = material
   const suites = ciphers.flatMap((number) => cipherOf(number)?.openssl ?? [])
   return {

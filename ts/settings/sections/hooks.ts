@@ -1,6 +1,6 @@
 /** The settings of "Hooks". */
 import { HOOKS, type HookName } from '../../hooks/table.ts'
-import { callable, hookOf } from '../kinds.ts'
+import { callable, hookOf } from '../hook-kinds.ts'
 import type { Row } from '../rows.ts'
 
 export const HOOKS_ROWS = {
