@@ -47,7 +47,7 @@ export default defineConfig({
 \`\`\`
 
 A JSON file may name its schema: \`"$schema": "./node_modules/monoceros/docs/settings.schema.json"\`.
-TypeScript is loaded by Node where it strips types by itself, else by jiti.
+TypeScript is run by Node where it strips types and the file needs no more than that, else compiled by jiti.
 
 ## The environment
 
