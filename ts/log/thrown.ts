@@ -15,7 +15,13 @@ export function describeThrown(thrown: unknown): string {
 
 /** The lines that are not frames of this program or of node's inside. */
 export function withoutOwnFrames(lines: readonly string[]): string[] {
-  return lines.filter((line) => !isOwnFrame(line))
+  const kept: string[] = []
+  for (const line of lines) {
+    if (!isOwnFrame(line)) kept.push(line)
+    // The last frame opens the error's own properties.
+    else if (line.endsWith(' {')) kept.push(`${kept.pop() ?? ''} {`)
+  }
+  return kept
 }
 
 function isOwnFrame(line: string): boolean {
