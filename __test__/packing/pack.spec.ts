@@ -18,6 +18,7 @@ import { promisify } from 'node:util'
 import anyTest, { type TestFn } from 'ava'
 import { addonPath } from '../../scripts/build.ts'
 import { ROOT } from '../../scripts/command.ts'
+import { ERRORS } from '../../ts/errors.ts'
 
 interface Context {
   /** A copy of the repository, so that nothing that packing writes is seen by a test that runs beside this one. */
@@ -79,18 +80,23 @@ withAddon(
   },
 )
 
-withAddon('the packed package holds no binary, no source and no test', async (t) => {
-  const { stdout } = await execute('tar', ['-tf', t.context.tarballs.main])
-  const files = stdout.trim().split('\n')
-  t.true(files.includes('package/dist/cli/main.js'))
-  t.true(files.includes('package/dist/native/binding.cjs'))
-  t.deepEqual(
-    files.filter(
-      (file) => /\.node$|\/ts\/|__test__|crates|\.tsx?$/.test(file) && !/\.d\.c?ts$/.test(file),
-    ),
-    [],
-  )
-})
+withAddon(
+  'the packed package holds the pages that messages name, no binary, no source and no test',
+  async (t) => {
+    const { stdout } = await execute('tar', ['-tf', t.context.tarballs.main])
+    const files = stdout.trim().split('\n')
+    t.true(files.includes('package/dist/cli/main.js'))
+    t.true(files.includes('package/dist/native/binding.cjs'))
+    for (const { page } of Object.values(ERRORS))
+      t.true(files.includes(`package/docs/${page}`), page)
+    t.deepEqual(
+      files.filter(
+        (file) => /\.node$|\/ts\/|__test__|crates|\.tsx?$/.test(file) && !/\.d\.c?ts$/.test(file),
+      ),
+      [],
+    )
+  },
+)
 
 withAddon(
   'installed with its platform package it serves on the native engine, and no script ran',
