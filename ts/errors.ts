@@ -102,6 +102,12 @@ export const ERRORS = {
     text: (path: string, got: string) =>
       `config file ${path} must export an object of settings (export default defineConfig({ ... })), got ${got}.`,
   },
+  ERR_MODULE_UNSETTLED: {
+    exit: 1,
+    page: 'settings.md',
+    text: (path: string, seconds: number) =>
+      `${path} has not finished loading after ${seconds} s: a top-level await in it, or in what it imports, has not settled.`,
+  },
   ERR_APP_NONE: {
     exit: 1,
     page: 'frameworks.md',

@@ -51,3 +51,13 @@ test.serial('opens no address, makes no file and calls no hook of a worker', asy
   t.is(await program.exited, 0, program.log)
   t.deepEqual(readdirSync(program.directory).sort(), Object.keys(files).sort())
 })
+
+test.serial('exits 1 for the native engine where its binary does not load', async (t) => {
+  const program = startProgram(t, {
+    files: { 'app.mjs': APPLICATION },
+    args: ['--check-config', '--engine', 'native', './app.mjs'],
+    env: { NAPI_RS_NATIVE_LIBRARY_PATH: '/nope.node' },
+  })
+  t.is(await program.exited, 1)
+  await program.line(/engine "native" cannot be had here/)
+})

@@ -28,6 +28,7 @@ function started(
     args?: string[]
     env?: Record<string, string>
     files?: Record<string, string>
+    command?: string[]
   } = {},
 ): Program {
   return startProgram(t, {
@@ -36,6 +37,7 @@ function started(
     flags: options.flags ?? [],
     args: options.args ?? [],
     env: options.env ?? {},
+    command: options.command ?? [],
     prepare(directory) {
       mkdirSync(join(directory, 'node_modules'))
       symlinkSync(ROOT, join(directory, 'node_modules/monoceros'))
@@ -79,6 +81,15 @@ test.serial('command line, environment, named config file, program: in this orde
   await program.ready(1)
   t.regex(program.log, /says 6 5 9 1/)
   t.is((await program.who()).env, 'of the command line')
+})
+
+test.serial('asked for its version, it prints that and serves nobody', async (t) => {
+  const program = started(t, PRINTS, {
+    args: ['--version'],
+    command: ['sh', '-c', 'exec "$@" >&2', 'sh'],
+  })
+  t.is(await program.exited, 0)
+  t.regex(program.log, /^monoceros \(version [\d.]+\)\n$/)
 })
 
 test.serial('a program that is given as text is not run by its workers', async (t) => {

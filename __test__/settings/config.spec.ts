@@ -291,3 +291,9 @@ test('defineConfig knows names and types, and returns what it is given', (t) => 
   // @ts-expect-error: not built yet.
   t.deepEqual(defineConfig({ dirty_threads: 2 }), { dirty_threads: 2 })
 })
+
+test('--inspect takes a value by = alone, and leaves what follows it', async (t) => {
+  const { values } = await resolveConfig({ argv: ['--inspect', './app.js'], env: {}, cwd: '/' })
+  t.is(values.inspect, '127.0.0.1:9229')
+  t.is(values.app, './app.js')
+})

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 import test from 'ava'
 
-import { explainFailure } from '../../ts/settings/load.ts'
+import { explainFailure, loadModuleAnew } from '../../ts/settings/load.ts'
 import { directoryWith } from './directory.ts'
 
 test('the line of a syntax error in a module is found, though Node does not tell it', async (t) => {
@@ -32,4 +32,13 @@ test('the line of any other error comes from its stack, also behind a query', as
 test('a parser that repeats its name, and what is no error, are shown once', async (t) => {
   t.is(await explainFailure(new Error('ParseError: no\n more'), '/a'), 'ParseError: no')
   t.is(await explainFailure({ no: 1 }, '/a'), 'it threw { no: 1 }')
+})
+
+test('a module whose top-level await never settles has a time', async (t) => {
+  const cwd = directoryWith(t, { 'endless.mjs': 'await new Promise(() => {})\n' })
+  const path = join(cwd, 'endless.mjs')
+  await t.throwsAsync(loadModuleAnew(path, 50), {
+    code: 'ERR_MODULE_UNSETTLED',
+    message: `${path} has not finished loading after 0.05 s: a top-level await in it, or in what it imports, has not settled.`,
+  })
 })

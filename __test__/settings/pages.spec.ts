@@ -75,6 +75,11 @@ test('the JSON schema takes what the settings take and refuses what they refuse'
   for (const config of refused) t.false(schema.safeParse(config).success, JSON.stringify(config))
 })
 
+test('--print-config shows a file mode as it is written', async (t) => {
+  const resolved = await resolveConfig({ argv: ['-m', '027', './app.js'], env: {}, cwd: '/' })
+  t.regex(configText(resolved), /^umask += 027 {2}#/m)
+})
+
 test('--print-config shows every setting by name with its value and origin', async (t) => {
   const env = { PORT: '9000', MONOCEROS_CMD_ARGS: '--backlog 3', MONOCEROS_LOGLEVEL: 'debug' }
   const resolved = await resolveConfig({ argv: ['-w', '3', './app.js'], env, cwd: '/' })

@@ -19,9 +19,8 @@ setTimeout(() => process.exit(), LAST_WORDS_MS).unref()
 
 async function main(argv: readonly string[]): Promise<number> {
   try {
-    const { parseArgv } = await import('../settings/argv.ts')
-    const { help, version } = parseArgv(argv)
-    if (help || version) return await printText(help)
+    const { printInformation } = await import('./print.ts')
+    if (await printInformation(argv)) return 0
     const { start } = await import('./start.ts')
     return await start({ argv, entry: process.argv[1] ?? '', args: argv })
   } catch (error) {
@@ -29,11 +28,4 @@ async function main(argv: readonly string[]): Promise<number> {
     process.stderr.write(`monoceros: error: ${error.message}\n`)
     return error.exit
   }
-}
-
-async function printText(help: boolean): Promise<number> {
-  const { print } = await import('./print.ts')
-  if (help) print((await import('../settings/print.ts')).helpText())
-  else print(`monoceros (version ${(await import('../process/version.ts')).packageVersion()})\n`)
-  return 0
 }

@@ -1,5 +1,16 @@
 /** What the command prints on standard output. */
 import { errorCode } from '../process/system.ts'
+import { parseArgv } from '../settings/argv.ts'
+
+/** Prints the help or the version where the arguments ask for it, and says whether they did: then nothing is served. */
+export async function printInformation(argv: readonly string[]): Promise<boolean> {
+  const { help, version } = parseArgv(argv)
+  if (help) print((await import('../settings/print.ts')).helpText())
+  else if (version) {
+    print(`monoceros (version ${(await import('../process/version.ts')).packageVersion()})\n`)
+  }
+  return help || version
+}
 
 export function print(text: string): void {
   process.stdout.once('error', (error) => {

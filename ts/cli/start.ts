@@ -4,6 +4,8 @@
 import { statSync } from 'node:fs'
 
 import { takeHandover } from '../arbiter/handover.ts'
+import { monocerosError } from '../errors.ts'
+import { native, nativeFailure } from '../native/index.ts'
 import {
   type ConfigFile,
   type ResolvedConfig,
@@ -32,6 +34,9 @@ export async function start({ argv, entry, args, embedded }: StartOptions): Prom
   const { print_config: printConfig, check_config: checkConfig } = first.values
   if (printConfig) print((await import('../settings/print.ts')).configText(first))
   requireApplication(first)
+  if (first.values.engine === 'native' && native === null) {
+    throw monocerosError('ERR_ENGINE_NATIVE', String(nativeFailure))
+  }
   if (printConfig || checkConfig) return (await import('./check.ts')).checkConfig(first)
 
   const program = { entry, args, cwd }

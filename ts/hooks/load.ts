@@ -2,7 +2,7 @@
 
 import { resolve } from 'node:path'
 
-import { monocerosError } from '../errors.ts'
+import { MonocerosError, monocerosError } from '../errors.ts'
 import { describeThrown } from '../log/thrown.ts'
 import { loadModuleAnew } from '../settings/load.ts'
 import type { HookName } from './table.ts'
@@ -42,6 +42,7 @@ async function loadHook(name: HookName, spec: string, directory: string): Promis
   try {
     loaded = asObject(await loadModuleAnew(resolve(directory, path)))
   } catch (thrown) {
+    if (thrown instanceof MonocerosError) throw thrown
     throw monocerosError('ERR_HOOK_LOAD', name, spec, describeThrown(thrown)).causedBy(thrown)
   }
   const hook = loaded[exportName ?? 'default'] ?? asObject(loaded.default)[exportName ?? '']

@@ -52,7 +52,7 @@ export function parseArgv(argv: readonly string[], where = ''): CommandLine {
       })
     }
   }
-  parse(program, argv)
+  parse(program, argv.map(withBareValue))
 
   const given = [...texts].map(([name, { flag, values }]): Given => {
     return { name, value: valueIn(rowOf(name), values), subject: flag + where }
@@ -60,6 +60,12 @@ export function parseArgv(argv: readonly string[], where = ''): CommandLine {
   const app = program.args[0]
   if (app !== undefined) given.push({ name: 'app', value: app, subject: `the application${where}` })
   return { help: asked.has('help'), version: asked.has('version'), given }
+}
+
+// Commander would take the next argument for the value.
+function withBareValue(argument: string): string {
+  const row = ROWS.find(([, { flags }]) => flags?.some((flag) => flag === argument))?.[1]
+  return row?.kind.onlyInline === true ? `${argument}=${row.kind.bareFlag}` : argument
 }
 
 // Commander pairs one short and one long flag; every further spelling is an option of its own.

@@ -17,6 +17,7 @@ export const inspectAddress: Kind<string, string> = {
   meta: '[HOST:]PORT',
   fromText: (text) => text,
   bareFlag: `${DEFAULT_HOST}:${DEFAULT_PORT}`,
+  onlyInline: true,
 }
 
 function completeAddress(text: string): string | undefined {

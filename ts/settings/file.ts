@@ -54,8 +54,7 @@ export async function fileLayer({ path, label }: FoundFile): Promise<Layer> {
   try {
     return settingsLayer(settingsOf(loaded, label), label)
   } catch (error) {
-    // A getter.
-    if (error instanceof MonocerosError) throw error
+    // What we refuse, or a getter of the file's.
     return explain(error, { path, label })
   }
 }
@@ -96,6 +95,7 @@ function resolveModule(name: string, cwd: string): string {
 }
 
 async function explain(error: unknown, { path, label }: FoundFile): Promise<never> {
+  if (error instanceof MonocerosError) throw error
   const problem = await explainFailure(error, path)
   throw monocerosError('ERR_CONFIG_FILE_BROKEN', label, problem).causedBy(error)
 }

@@ -25,6 +25,8 @@ export interface Kind<Out = unknown, In = unknown> {
   readonly meta: string
   /** Text to what the schema checks; what is not of this kind stays text, and the schema refuses it. */
   readonly fromText: (text: string) => unknown
+  /** The value as --print-config shows it, where that is not JSON. */
+  toText?(value: Out): string
   /** For the JSON schema, where the schema itself is more than JSON can say. */
   readonly json?: object
   /** A flag of this kind may be repeated, and its values together make the list. */
@@ -35,6 +37,8 @@ export interface Kind<Out = unknown, In = unknown> {
   }
   /** The flag's value may be left out: it then means this text. */
   readonly bareFlag?: string
+  /** Only `--flag=value` gives such a flag a value, as in Node's own flags: what follows it is the application. */
+  readonly onlyInline?: true
   /** The words to compare a wrong value with. */
   readonly words?: readonly string[]
   /** Words that will be values one day. */
@@ -305,6 +309,7 @@ export const octal: Kind<number, number | string> = {
   allowed: 'a file mode from 0 to 07777',
   meta: 'MODE',
   fromText: (given) => (OCTAL.test(given) ? Number.parseInt(given.replace('o', ''), 8) : given),
+  toText: (mode) => (mode === 0 ? '0' : `0${mode.toString(8)}`),
 }
 
 /** An object of texts. */

@@ -11,9 +11,13 @@ import { inspect } from 'node:util'
 
 import type { JitiOptions } from 'jiti'
 
+import { monocerosError } from '../errors.ts'
+
 const require = createRequire(import.meta.url)
 
 const CHECK_TIMEOUT_MS = 5000
+/** For what settings name, which may ask a vault; an application has `boot_timeout`. */
+const LOAD_LIMIT_MS = 30_000
 
 const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx'])
 
@@ -25,8 +29,19 @@ export async function loadModule(path: string): Promise<unknown> {
   return TYPESCRIPT.has(extname(path)) ? loadTypeScript(path, { url }) : import(url)
 }
 
-/** The same, anew each time. */
-export async function loadModuleAnew(path: string): Promise<unknown> {
+/** The same, anew each time, and within a time: Node ends a start that waits for nothing else, without a word. */
+export async function loadModuleAnew(path: string, limitMs = LOAD_LIMIT_MS): Promise<unknown> {
+  let cancel = () => {}
+  const late = new Promise<never>((_, reject) => {
+    const timer = setTimeout(() => {
+      reject(monocerosError('ERR_MODULE_UNSETTLED', path, limitMs / 1_000))
+    }, limitMs)
+    cancel = () => clearTimeout(timer)
+  })
+  return Promise.race([importAnew(path), late]).finally(cancel)
+}
+
+async function importAnew(path: string): Promise<unknown> {
   loads += 1
   const url = `${pathToFileURL(path).href}?load=${loads}`
   // CommonJS modules are cached by their path, others by their URL. An old one stays in memory: a few KB a reload.

@@ -36,11 +36,15 @@ export function configText({ values, origins }: ResolvedConfig): string {
   const entries = Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1))
   const origin: Readonly<Record<string, string>> = origins
   const names = Math.max(...entries.map(([name]) => name.length))
-  const texts = entries.map(([name, value]) => `${name.padEnd(names)} = ${valueText(value)}`)
+  const kinds = new Map<string, Row['kind']>(ROWS.map(([name, { kind }]) => [name, kind]))
+  const texts = entries.map(([name, value]) => {
+    return `${name.padEnd(names)} = ${valueText(value, kinds.get(name))}`
+  })
   return entries.map(([name], index) => `${texts[index]}  # ${origin[name]}\n`).join('')
 }
 
-function valueText(value: unknown): string {
+function valueText(value: unknown, kind: Row['kind'] | undefined): string {
+  if (value !== null && kind?.toText !== undefined) return kind.toText(value)
   return typeof value === 'function' ? `<${value.name}()>` : JSON.stringify(value)
 }
 
