@@ -227,7 +227,8 @@ class NodeEngine implements Engine {
     })
     // A front's own limit counts none that it has handed on, and those that say nothing.
     const { worker_connections: limit } = this.#options.config
-    if (limit > 0 && this.counters().busy >= limit) socket.destroy()
+    if (limit === 0 || this.#accepted.size <= limit) return
+    if (this.counters().busy >= limit) socket.destroy()
   }
 
   #connect(server: http.Server, front: net.Server, socket: Socket): void {
