@@ -272,6 +272,8 @@ impl Connection {
             self.shared.wait(self.shared.limits().header);
             self.shared.set_deadline_at(self.shared.waits_until.get());
             self.phase = Phase::Refused;
+        } else if self.is_no_preface(refusal, &fault) {
+            self.shared.refused.set(Refused::Silently);
         }
         self.shared.refuse(refusal, &fault);
         if is_answered { Turn::Again } else { Turn::Flush }

@@ -71,6 +71,17 @@ impl Connection {
         true
     }
 
+    /// Whether a client has begun with what is neither the preface nor a line with a version of HTTP/1. An answer of
+    /// HTTP/1 would be no frame to it, and an invalid preface needs none (RFC 9113 section 3.4).
+    pub(super) fn is_no_preface(&self, refusal: Refusal, fault: &Fault) -> bool {
+        let is_line = matches!(
+            refusal,
+            Refusal::BadRequestLine | Refusal::BadMethod | Refusal::UnsupportedVersion
+        );
+        let first = self.shared.requests.get() == 0 && self.may_be_http2();
+        is_line && first && !fault.bytes.windows(5).any(|part| part == b"HTTP/")
+    }
+
     /// A turn of a connection of HTTP/2.
     pub(super) fn multiplex(&mut self, cx: &mut Context<'_>) -> Turn {
         let Some(mut session) = self.http2.take() else { return Turn::Gone };

@@ -18,6 +18,8 @@ pub(super) enum Refused {
     Nothing,
     /// The engine has, and ends the connection.
     ByEngine,
+    /// The engine ends the connection and says nothing.
+    Silently,
     /// The program does, as on node.
     Waits,
     /// It has.
@@ -99,7 +101,7 @@ impl Shared {
 
     /// Writes the answer to a refused request and returns how long its body is.
     fn say(&self, refusal: Refusal, fault: &Fault) -> u64 {
-        if self.refused.get() == Refused::Waits {
+        if matches!(self.refused.get(), Refused::Waits | Refused::Silently) {
             return 0;
         }
         self.refused.set(Refused::ByEngine);

@@ -125,6 +125,30 @@ fn a_client_of_which_no_proxy_has_told_is_served_in_both_protocols() {
 }
 
 #[test]
+fn an_invalid_preface_has_no_answer_where_both_protocols_are_spoken() {
+    const INVALID: &str = "INVALID CONNECTION PREFACE\r\n\r\n";
+    let mut engine = Engine::with_limits(with_http2(Limits::default()), echo());
+    for step in [1, INVALID.len()] {
+        let mut client = Client::connect(&engine);
+        for piece in INVALID.as_bytes().chunks(step) {
+            client.send(&mut engine, piece);
+        }
+        assert_eq!(client.rest(&mut engine), b"");
+    }
+    // Who names a version, or has spoken HTTP/1 before, reads what was wrong.
+    for (before, wrong) in
+        [("", "GET  / HTTP/1.1\r\n\r\n"), ("GET / HTTP/1.1\r\nHost: x\r\n\r\n", INVALID)]
+    {
+        let mut client = Client::connect(&engine);
+        client.send(&mut engine, [before, wrong].concat());
+        if !before.is_empty() {
+            assert_eq!(client.response(&mut engine).status, 200);
+        }
+        assert_eq!(client.response(&mut engine).status, 400);
+    }
+}
+
+#[test]
 fn a_preface_that_does_not_come_whole_is_not_waited_for() {
     for length in [1, PREFACE - 1] {
         let mut limits = with_http2(Limits::default());
