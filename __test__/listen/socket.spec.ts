@@ -9,7 +9,7 @@ import test from 'ava'
 
 import { nativeBinder } from '../../ts/listen/bind-native.ts'
 import { nodeBinder } from '../../ts/listen/bind-node.ts'
-import { type ListenOptions, openListener } from '../../ts/listen/socket.ts'
+import { type ListenOptions, openListener, resolveHost } from '../../ts/listen/socket.ts'
 import { native } from '../../ts/native/index.ts'
 import { FakeSystem, fakeLog } from '../arbiter/fake-system.ts'
 import { temporaryDirectory } from '../temporary.ts'
@@ -69,6 +69,11 @@ for (const [name, binder] of BINDERS) {
     kept.add(made).add(adopted)
   })
 }
+
+test('an address of IPv6 has one form, and keeps the zone without which it cannot be opened', async (t) => {
+  t.is(await resolveHost('0:0:0:0:0:0:0:1'), '::1')
+  t.is(await resolveHost('fe80::1%eth0'), 'fe80::1%eth0')
+})
 
 test('a listener knows its text, address and port, and its file goes with it', async (t) => {
   const chdir = temporaryDirectory('socket')

@@ -139,7 +139,10 @@ function binder(): Binder {
 
 /** The address of a host. Gunicorn opens a name on IPv4; here IPv6 is taken when a name has nothing else. */
 export async function resolveHost(host: string): Promise<string> {
-  if (isIPv6(host)) return new SocketAddress({ address: host, family: 'ipv6' }).address
+  // A zone would be lost, without which a link-local address cannot be opened (RFC 4007).
+  if (isIPv6(host) && !host.includes('%')) {
+    return new SocketAddress({ address: host, family: 'ipv6' }).address
+  }
   if (/^[\d.]+$/.test(host) || host.includes(':')) return host
   // Loaded only where there is a name to look up.
   const { lookup } = process.getBuiltinModule('node:dns/promises')
