@@ -254,6 +254,51 @@ for (const [name, start] of Object.entries(engines)) {
     close()
   })
 
+  test.serial(
+    `${name}: a stream that is read from the same turn on is read to its end`,
+    async (t) => {
+      const read: number[] = []
+      const fetch: FetchFunction = (req) => {
+        let length = 0
+        const sink = new WritableStream<Uint8Array>({
+          write(chunk) {
+            length += chunk.length
+          },
+          close() {
+            read.push(length)
+          },
+        })
+        req.body?.pipeTo(sink)
+        return new Response('early')
+      }
+      const { port, close } = await start({ style: 'fetch', fetch })
+      const client = new RawClient(port)
+      client.send(request('POST', '/', [`Content-Length: ${LONG.length}`], LONG.slice(0, 5_000)))
+      await client.untilReceived('early')
+      client.send(LONG.slice(5_000))
+      await until(() => read.length === 1)
+      t.deepEqual(read, [LONG.length])
+      client.destroy()
+      close()
+    },
+  )
+
+  test.serial(`${name}: a stream that nobody began to read is no short one later`, async (t) => {
+    const late: (ReadableStream<Uint8Array> | null)[] = []
+    const fetch: FetchFunction = (req) => {
+      late.push(req.body)
+      return new Response('early')
+    }
+    const { port, close } = await start({ style: 'fetch', fetch })
+    const client = new RawClient(port)
+    client.send(request('POST', '/', [`Content-Length: ${LONG.length}`], LONG.slice(0, 5_000)))
+    await client.untilReceived('early')
+    const message = /the answer was complete before it was read/
+    await t.throwsAsync(async () => new Response(late[0]).text(), { message })
+    client.destroy()
+    close()
+  })
+
   test.serial(`${name}: the path of a target of another scheme is kept`, async (t) => {
     const { port, close } = await start(withNext((req) => new Response(req.url)))
     const asked = (target: string) =>

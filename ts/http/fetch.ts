@@ -84,6 +84,7 @@ class FetchHandler implements ExchangeHandler {
       return
     }
     let streaming: Promise<void> | undefined
+    call.body?.answering()
     try {
       streaming = sendResponse(call, responseOf(response))
     } catch (thrown) {

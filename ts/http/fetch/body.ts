@@ -17,6 +17,7 @@ export class RequestBody {
   #failed = false
   #whole: Waiting | undefined
   #controller: ReadableByteStreamController | undefined
+  #stream: ReadableStream<Uint8Array> | undefined
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange
@@ -48,7 +49,16 @@ export class RequestBody {
         if (this.#isRead) this.#giveBack()
       },
     }
-    return new ReadableStream(source, { highWaterMark: 0 })
+    this.#stream = new ReadableStream(source, { highWaterMark: 0 })
+    return this.#stream
+  }
+
+  /**
+   * The answer is about to be complete. Whoever has a reader of the stream has begun to read: a stream that was made in the
+   * same job asks for more only in the next one.
+   */
+  answering(): void {
+    if (this.#stream?.locked === true) this.#giveBack()
   }
 
   onData(chunk: Uint8Array): void {
@@ -107,6 +117,8 @@ export class RequestBody {
   }
 
   #giveBack(): void {
+    // What was not here by then has gone, and what the reader has would look whole.
+    if (this.#isDiscarded) return this.fail(bodyDiscarded())
     const held = this.#held
     this.#held = 0
     if (held > 0 || !this.#isRead) this.#exchange.consume(held)
