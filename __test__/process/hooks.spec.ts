@@ -242,6 +242,16 @@ test.serial(
   },
 )
 
+test.serial(
+  'on_exit has graceful_timeout for what never comes, and the status stays',
+  async (t) => {
+    const config = `export default { graceful_timeout: 1, on_exit: () => new Promise(() => {}) }`
+    const program = await started(t, 'auto', config).ready(1)
+    program.signal('SIGTERM')
+    t.is(await program.exited, 0)
+  },
+)
+
 test.serial('exceptions in other hooks are logged, and nothing else happens', async (t) => {
   const names = ['pre_fork', 'child_exit', 'on_exit', 'worker_exit', 'worker_int', 'post_request']
   const bodies = names.map((name) => `${name}() { throw new Error('thrown by a hook') }`)

@@ -119,8 +119,7 @@ export class Arbiter {
     }
     say(this.#log, this.#reason === undefined ? 'stopped' : 'stoppedBadly')
     if (this.#reason !== undefined) say(this.#log, 'reason', this.#reason)
-    const end = this.#parts.hooks.end(this.#system)
-    await Promise.race([end, this.#queue.asked('quit')])
+    await this.#parts.hooks.end(this.#system, this.#queue.asked('quit'))
     return this.#status
   }
 

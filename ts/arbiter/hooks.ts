@@ -75,12 +75,16 @@ export class ArbiterHooks {
     })
   }
 
-  /** The last hook; a promise is waited for, but not for ever. */
-  async end(system: System): Promise<void> {
+  /** The last hook; a promise is waited for, but not for ever, and not any more when a quick stop is asked for. */
+  async end(system: System, quit: Promise<void>): Promise<void> {
     const { value } = this.call('on_exit')
     if (!(value instanceof Promise)) return
-    const limitMs = Number(this.#server?.cfg.graceful_timeout) * 1_000
-    await Promise.race([value.catch(() => {}), system.pause(limitMs)])
+    let cancel = () => {}
+    // A timer that holds the process: what the hook waits for need not.
+    const late = new Promise<void>((done) => {
+      cancel = system.after(Number(this.#server?.cfg.graceful_timeout) * 1_000, done)
+    })
+    await Promise.race([value.catch(() => {}), late, quit]).finally(() => cancel())
   }
 
   /** Calls a hook of these settings, used or not yet, and waits for it; what it throws or rejects with is an error. */
