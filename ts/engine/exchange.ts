@@ -37,6 +37,8 @@ export interface Connection {
 }
 
 export interface ExchangeOwner {
+  /** Somebody reads the request's body, or is about to: it is not thrown away when the answer has ended. */
+  readonly reads?: boolean
   onData(chunk: Buffer): void
   onEnd(rawTrailers: string[]): void
   onDrain(): void

@@ -7,6 +7,7 @@ import { monocerosError } from '../errors.ts'
 import { askForExchangeInHand } from '../http/node/errors.ts'
 import { type NativeEngine, type NativeEngineSettings, native } from '../native/index.ts'
 import { system } from '../process/system.ts'
+import { concludeAll } from './conclusion.ts'
 import { Crossing, exchangeInHand } from './crossing.ts'
 import type { EngineBoard } from './engine.ts'
 import type { ExchangeHandler } from './exchange.ts'
@@ -89,6 +90,7 @@ let running: Set<Ring> | undefined
 
 /** A program that ends the process from a callback of its answer has handed that over, as on node. */
 function settleAll(): void {
+  concludeAll()
   for (const ring of running ?? []) ring.settle()
 }
 

@@ -1,4 +1,6 @@
 /** Connections of the native engine, and the streams of those that have several. */
+
+import type { Conclusion } from './conclusion.ts'
 import type { Connection, ExchangeHandler } from './exchange.ts'
 import type { NativeExchange } from './native-exchange.ts'
 import { copyOf, OUT, u16 } from './records.ts'
@@ -38,6 +40,8 @@ export class NativeConnection implements Connection {
   attachment: unknown = undefined
   /** The engine has forgotten it, and in time gives its id to another. */
   closed = false
+  /** What the engine may not know yet of the last answer. */
+  concluding: Conclusion | undefined = undefined
   readonly handler: ExchangeHandler
   /** What TLS knows, whatever a proxy tells. */
   readonly secure: SecureFacts | undefined
@@ -107,12 +111,14 @@ export class NativeConnection implements Connection {
   }
 
   destroy(): void {
+    this.concluding?.tell()
     this.#command(this.isStream ? OUT.RESET : OUT.DESTROY)
   }
 
   reset(): void {
-    if (this.isStream) this.destroy()
-    else this.#command(OUT.DESTROY, 1)
+    if (this.isStream) return this.destroy()
+    this.concluding?.tell()
+    this.#command(OUT.DESTROY, 1)
   }
 
   answer(bytes: Uint8Array, end: boolean): void {

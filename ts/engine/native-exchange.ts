@@ -1,6 +1,7 @@
 /** Exchanges of the native engine, over the records of the crossing. */
 import { AsyncResource } from 'node:async_hooks'
 import { Backlog } from './backlog.ts'
+import { Conclusion } from './conclusion.ts'
 import {
   DISCARDS,
   type Exchange,
@@ -17,8 +18,8 @@ import {
   flagsOf,
   hostOf,
   isSecure,
-  lengthsAt,
   prefixOf,
+  rawHeadersOf,
   urlAt,
 } from './request-record.ts'
 import { assertFits, fitsRing, isLendable, type Ring } from './ring.ts'
@@ -62,6 +63,7 @@ export class NativeExchange implements Exchange {
   /** What the engine knows of that. */
   #held = 0
   #consumed = false
+  #conclusion: Conclusion | undefined = undefined
   /** It has been reset, or the client has gone. */
   #isLost = false
   /** The end of the answer is lent: it is over when that has been sent. */
@@ -107,7 +109,7 @@ export class NativeExchange implements Exchange {
   }
 
   get isFull(): boolean {
-    return this.#asked > 0
+    return this.#asked > 0 || this.#conclusion?.isWaiting === true
   }
 
   get upgrade(): boolean {
@@ -138,20 +140,7 @@ export class NativeExchange implements Exchange {
   }
 
   rawHeaders(): string[] {
-    const text = this.#text
-    const at = this.#at
-    let lengths = lengthsAt(text, at)
-    let start = urlAt(text, at) + u16(text, at + 1)
-    const raw: string[] = new Array(u16(text, at + 3) * 2)
-    for (let index = 0; index < raw.length; index++) {
-      const end = start + u16(text, lengths)
-      const part = text.slice(start, end)
-      // Names become keys, which are texts of their own; values are what programs keep.
-      raw[index] = (index & 1) === 0 ? part : copyOf(part)
-      start = end
-      lengths += 2
-    }
-    return raw
+    return rawHeadersOf(this.#text, this.#at)
   }
 
   consume(bytes: number): void {
@@ -180,12 +169,15 @@ export class NativeExchange implements Exchange {
       this.#forget()
       return
     }
+    this.ended = true
     const bytes = typeof body === 'string' ? Buffer.from(body, encoding) : body
-    // Nobody has looked at the body yet, and this is the whole answer: whether the connection can be kept depends on how
-    // much of it is still to come, and the head has to say so.
-    const told = this.#consumed ? flags : flags | DISCARDS
-    this.#head(OUT.HEAD, status, reason, fields, told, undefined, true, bytes?.length ?? 0)
-    this.end((flags & NO_BODY) === 0 ? bytes : undefined)
+    this.#conclude(() => {
+      // Nobody has looked at the body yet, and this is the whole answer: whether the connection can be kept depends on how
+      // much of it is still to come, and the head has to say so.
+      const told = this.#consumed ? flags : flags | DISCARDS
+      this.#head(OUT.HEAD, status, reason, fields, told, undefined, true, bytes?.length ?? 0)
+      this.#end((flags & NO_BODY) === 0 ? bytes : undefined)
+    })
   }
 
   head(status: number, reason: string | undefined, fields: Fields, flags: number): void {
@@ -241,6 +233,10 @@ export class NativeExchange implements Exchange {
   end(chunk?: string | Uint8Array, encoding: BufferEncoding = 'utf8'): void {
     if (this.ended) return
     this.ended = true
+    this.#end(chunk, encoding)
+  }
+
+  #end(chunk?: string | Uint8Array, encoding: BufferEncoding = 'utf8'): void {
     if (chunk !== undefined && chunk.length > 0) this.#writeLast(chunk, encoding)
     if (this.#backlog === undefined) this.#complete()
     else this.#backlog.ended = true
@@ -272,10 +268,27 @@ export class NativeExchange implements Exchange {
 
   /** Says that the answer is complete: everything of it has been handed over. */
   #complete(): void {
-    // A body that somebody reads is read to its end; one that nobody has looked at is not worth crossing.
-    const discard = !this.bodyOpen || !this.#consumed
-    this.#ring.command(OUT.END, this.id, discard ? 1 : 0)
-    this.#forget()
+    this.#conclude(() => {
+      // A body that somebody reads is read to its end; one that nobody has looked at is not worth crossing.
+      this.#ring.command(OUT.END, this.id, this.bodyOpen && this.#consumed ? 0 : 1)
+      this.#forget()
+    })
+  }
+
+  /** Tells the engine what ends the answer: behind the turn where that depends on whether somebody reads the body. */
+  #conclude(tell: () => void): void {
+    const looks = this.bodyOpen && !this.#consumed && this.#conclusion === undefined
+    if (!looks || this.#reads()) return tell()
+    this.#conclusion = new Conclusion(() => {
+      this.#reads()
+      tell()
+    })
+    this.connection.concluding = this.#conclusion
+  }
+
+  #reads(): boolean {
+    this.#consumed ||= this.owner?.reads === true
+    return this.#consumed
   }
 
   /** Bytes that the engine takes ahead of the client. */
@@ -316,18 +329,21 @@ export class NativeExchange implements Exchange {
   reset(): void {
     // The engine has forgotten it, and in time gives its id to another.
     if (this.#isLost) return
+    this.#lose()
+    this.#ring.command(OUT.RESET, this.id)
+  }
+
+  #lose(): void {
     this.#isLost = true
     this.ended = true
     this.#backlog = this.#backlog?.giveUp()
-    this.#ring.command(OUT.RESET, this.id)
+    this.#conclusion?.drop()
   }
 
   /** The client is gone: nothing is read or sent any more. */
   aborted(): void {
-    this.#isLost = true
-    this.ended = true
+    this.#lose()
     this.bodyOpen = false
-    this.#backlog = this.#backlog?.giveUp()
     this.owner?.onAborted()
   }
 

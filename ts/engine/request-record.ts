@@ -19,7 +19,7 @@ export function urlAt(text: string, at: number): number {
 }
 
 /** Where the lengths of names and values begin. */
-export function lengthsAt(text: string, at: number): number {
+function lengthsAt(text: string, at: number): number {
   return text.charCodeAt(at) !== 0 ? at + 5 : at + 7
 }
 
@@ -53,6 +53,22 @@ export function clientOf(text: string, at: number): Peer | undefined {
   const until = end - u16(text, end + 5)
   const address = copyOf(text.slice(until - text.charCodeAt(end + 4), until))
   return [address, u16(text, end + 1) || undefined, family === 4 ? 'IPv4' : 'IPv6']
+}
+
+/** Names and values in turn. */
+export function rawHeadersOf(text: string, at: number): string[] {
+  let lengths = lengthsAt(text, at)
+  let start = urlAt(text, at) + u16(text, at + 1)
+  const raw: string[] = new Array(u16(text, at + 3) * 2)
+  for (let index = 0; index < raw.length; index++) {
+    const end = start + u16(text, lengths)
+    const part = text.slice(start, end)
+    // Names become keys, which are texts of their own; values are what programs keep.
+    raw[index] = (index & 1) === 0 ? part : copyOf(part)
+    start = end
+    lengths += 2
+  }
+  return raw
 }
 
 /** Most requests name the host that the one before named: the same string is neither made anew nor compared further. */

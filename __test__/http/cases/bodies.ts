@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable, Writable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { exchange, get, RawClient, request, sleep } from '../client.ts'
+import { exchange, get, RawClient, request, sleep, until } from '../client.ts'
 import type { Scenario, Scenarios } from '../suite.ts'
 
 type Reader = (req: IncomingMessage, res: ServerResponse) => unknown
@@ -28,6 +28,73 @@ async function collect(req: IncomingMessage): Promise<string> {
   let text = ''
   for await (const chunk of req) text += chunk
   return text
+}
+
+type Read = (text: string) => void
+
+/** How a body is begun to be read in the turn of the answer. */
+const beginnings: Readonly<Record<string, (req: IncomingMessage, read: Read) => unknown>> = {
+  data(req, read) {
+    let text = ''
+    req.on('data', (chunk) => {
+      text += chunk
+    })
+    req.on('end', () => read(text))
+  },
+  pipe(req, read) {
+    let text = ''
+    const sink = new Writable({
+      write(chunk, _encoding, callback) {
+        text += chunk
+        callback()
+      },
+      final(callback) {
+        read(text)
+        callback()
+      },
+    })
+    req.pipe(sink)
+  },
+  'for await': (req, read) => collect(req).then(read),
+}
+
+/** The answer is given in one turn, and most of the body comes behind it: all of it is read. */
+function readBehind(begin: (req: IncomingMessage, read: Read) => unknown): Scenario {
+  const orders: Reader[] = [
+    (_req, res) => res.end('early'),
+    (_req, res) => {
+      res.write('ear')
+      res.end('ly')
+    },
+  ]
+  return async ({ serve }) => {
+    const told: string[] = []
+    for (const answer of orders) {
+      for (const isFirst of [true, false]) {
+        const texts: string[] = []
+        const port = await serve((req, res) => {
+          if (req.url === '/next') return void res.end(`${texts}`)
+          if (!isFirst) answer(req, res)
+          begin(req, (text) => texts.push(text))
+          if (isFirst) answer(req, res)
+        })
+        for (const [fields, first, rest] of [
+          ['Content-Length: 11', 'hello', ' world'],
+          ['Transfer-Encoding: chunked', '5\r\nhello\r\n', '6\r\n world\r\n0\r\n\r\n'],
+        ] as const) {
+          const client = new RawClient(port).send(request('POST', '/', [fields], first))
+          await client.untilReceived('ly')
+          await sleep(20)
+          const before = texts.length
+          client.send(rest)
+          await until(() => texts.length > before)
+          client.send(get('/next'))
+          told.push((await client.untilClosed()).replace(/Date: [^\r]*/g, 'Date: D'))
+        }
+      }
+    }
+    return told
+  }
 }
 
 /** So much that it cannot be on its way at once. */
@@ -63,6 +130,12 @@ export const bodies: Scenarios = {
     })
     req.on('end', () => res.end(text))
   }),
+  ...Object.fromEntries(
+    Object.entries(beginnings).map(([name, begin]) => [
+      `read by ${name}, from the turn of the answer on`,
+      readBehind(begin),
+    ]),
+  ),
   'read with pauses': posted((req, res) => {
     let text = ''
     req.on('data', (chunk) => {

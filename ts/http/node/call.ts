@@ -12,13 +12,13 @@ import type { Body, Encoding, NodeRequest, NodeResponse, WriteCallback } from '.
 import {
   detachSignal,
   kCorked,
-  kEndCallbacks,
   kNeedDrain,
   kWritableFinished,
   nodeMajor,
   originalEmit,
+  runEndCallbacks,
 } from './internals.ts'
-import { closeQuietly, giveFlowing } from './request.ts'
+import { closeQuietly, giveFlowing, isRead } from './request.ts'
 import { leave, type ServerSocket } from './socket.ts'
 
 /** Nothing is decided of the head. */
@@ -72,6 +72,10 @@ export class Call implements ExchangeOwner, InHand {
     this.socket = socket
     this.req = req
     this.res = res
+  }
+
+  get reads(): boolean {
+    return isRead(this.req) && !this.req._dumped
   }
 
   /** The application wants more of the request's body. */
@@ -229,7 +233,8 @@ export class Call implements ExchangeOwner, InHand {
    */
   finishSoon(): void {
     const { req } = this
-    if (this.inHandler && req._eventsCount === 0 && !req._readableState.resumeScheduled) {
+    const isUsed = req._eventsCount > 0 || req._readableState.resumeScheduled
+    if (this.inHandler && !isUsed && !this.exchange.isFull) {
       this.ended = true
       this.finishesOnReturn = true
     } else {
@@ -254,12 +259,12 @@ export class Call implements ExchangeOwner, InHand {
     this.#runWriteCallbacks()
     if (nodeMajor >= 24) {
       res[kWritableFinished] = true
-      if (res[kEndCallbacks] !== null) runEndCallbacks(res)
+      runEndCallbacks(res)
     }
     if (responseFinish.hasSubscribers) {
       responseFinish.publish({ request: req, response: res, socket, server: socket.server })
     }
-    if (!req._consuming && !req._readableState.resumeScheduled) this.#dump()
+    if (!isRead(req)) this.#dump()
     socket._httpMessage = null
     socket.call = undefined
     res.socket = null
@@ -382,13 +387,6 @@ function ignore(): void {}
 
 function runWriteCallbacks(call: Call): void {
   call.runWriteCallbacks()
-}
-
-/** They come before 'finish', and each once. */
-function runEndCallbacks(res: NodeResponse): void {
-  const callbacks = res[kEndCallbacks] as ((error: null) => void)[]
-  res[kEndCallbacks] = null
-  for (const callback of callbacks) callback(null)
 }
 
 function emitClose(res: NodeResponse): void {

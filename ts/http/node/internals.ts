@@ -86,6 +86,7 @@ export interface ReadableState {
   sync: boolean
   readingMore: boolean
   resumeScheduled: boolean
+  readableListening: boolean
   ended: boolean
   endEmitted: boolean
   destroyed: boolean
@@ -174,6 +175,13 @@ export const kWritableFinished = symbolOf(someResponse, 'kWritableFinished')
 
 /** The callbacks of `end`, from Node 24; before that they are listeners of 'finish'. */
 export const kEndCallbacks = symbolOf(someResponse, 'kEndCallbacks')
+
+/** They come before 'finish', and each once. */
+export function runEndCallbacks(response: NodeResponse): void {
+  const callbacks = response[kEndCallbacks] as ((error: null) => void)[] | null
+  response[kEndCallbacks] = null
+  for (const callback of callbacks ?? []) callback(null)
+}
 
 const kDetachAbortSignal = symbolOf(http.IncomingMessage.prototype, 'kDetachAbortSignal')
 

@@ -57,6 +57,11 @@ export function installRequestMethods(): void {
   }
 }
 
+/** Whether somebody has begun to read a body, or begins to with the next tick: node asks that before it throws one away. */
+export function isRead({ _consuming, _readableState: state }: NodeRequest): boolean {
+  return _consuming || state.resumeScheduled || state.readableListening
+}
+
 const originalPush = http.IncomingMessage.prototype.push
 
 /**
