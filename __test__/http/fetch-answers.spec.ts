@@ -299,6 +299,22 @@ for (const [name, start] of Object.entries(engines)) {
     close()
   })
 
+  test.serial(
+    `${name}: a clone that nobody reads holds the connection up for nobody`,
+    async (t) => {
+      const fetch: FetchFunction = async (req) => {
+        if (req.url.endsWith('/next')) return new Response('next')
+        req.clone()
+        await null
+        return new Response('early')
+      }
+      const { port, close } = await start({ style: 'fetch', fetch })
+      const posted = request('POST', '/', [`Content-Length: ${LONG.length}`], LONG)
+      t.regex(await exchange(port, posted + get('/next')), /early[\s\S]*next$/)
+      close()
+    },
+  )
+
   test.serial(`${name}: the path of a target of another scheme is kept`, async (t) => {
     const { port, close } = await start(withNext((req) => new Response(req.url)))
     const asked = (target: string) =>

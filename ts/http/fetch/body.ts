@@ -17,7 +17,8 @@ export class RequestBody {
   #failed = false
   #whole: Waiting | undefined
   #controller: ReadableByteStreamController | undefined
-  #stream: ReadableStream<Uint8Array> | undefined
+  /** The stream in the job that has made it, before it asks for anything. */
+  #newStream: ReadableStream<Uint8Array> | undefined
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange
@@ -49,16 +50,17 @@ export class RequestBody {
         if (this.#isRead) this.#giveBack()
       },
     }
-    this.#stream = new ReadableStream(source, { highWaterMark: 0 })
-    return this.#stream
+    const stream: ReadableStream<Uint8Array> = new ReadableStream(source, { highWaterMark: 0 })
+    this.#newStream = stream
+    queueMicrotask(() => {
+      this.#newStream = undefined
+    })
+    return stream
   }
 
-  /**
-   * The answer is about to be complete. Whoever has a reader of the stream has begun to read: a stream that was made in the
-   * same job asks for more only in the next one.
-   */
+  /** The answer is about to be complete. Whoever has a reader of a new stream counts as reading. */
   answering(): void {
-    if (this.#stream?.locked === true) this.#giveBack()
+    if (this.#newStream?.locked === true) this.#giveBack()
   }
 
   onData(chunk: Uint8Array): void {
