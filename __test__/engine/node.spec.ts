@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 import { createNodeEngine } from '../../ts/engine/node.ts'
-import { exchange, get, RawClient, request, sleep } from '../http/client.ts'
+import { exchange, get, RawClient, request, sleep, until } from '../http/client.ts'
 import { bind, config, log } from '../http/engines.ts'
 
 /** An engine with other settings than the suite's. */
@@ -24,7 +24,7 @@ test('a drain answers what is in flight and what comes late, each with Connectio
   const idle = new RawClient(port).send(request('GET', '/', []))
   t.regex(await idle.untilReceived('quick'), /Connection: keep-alive/)
   const slow = new RawClient(port).send(request('GET', '/slow', []))
-  await sleep(50)
+  await until(() => engine.counters().busy === 1)
   const drained = engine.drain(5_000, 2_000)
   idle.send(request('GET', '/', []))
   t.regex(await idle.untilClosed(), /Connection: close\r\nContent-Length: 5\r\n\r\nquick$/)
@@ -37,8 +37,7 @@ test('a drain answers what is in flight and what comes late, each with Connectio
 test('a drain ends when its time is over', async (t) => {
   const { engine, port } = await start(() => {})
   const client = new RawClient(port).send(request('GET', '/', []))
-  await sleep(50)
-  t.is(engine.counters().busy, 1)
+  await until(() => engine.counters().busy === 1)
   await engine.drain(100, 100)
   t.is(await client.untilClosed(), '')
 })
