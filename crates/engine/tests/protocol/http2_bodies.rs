@@ -11,6 +11,7 @@ use crate::harness::{
     http2_client, pattern, post, when_complete, with_client, with_http2,
 };
 
+const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 /// Of settings.
 const ACK: u8 = 1;
@@ -140,6 +141,35 @@ fn an_answer_that_is_cut_is_a_reset_behind_what_was_said() {
         })
     });
     assert_eq!((&said[..], reason), (&b"said"[..], Some(Reason::INTERNAL_ERROR)));
+}
+
+#[test]
+fn what_is_on_its_way_behind_a_hundred_resets_is_no_mistake_of_the_client() {
+    let mut engine = http2(Box::new(|js, event| {
+        if let Event::Request(request) = event
+            && request.target == "/"
+        {
+            js.reset(request.id);
+        }
+    }));
+    let mut client = Client::connect(&engine);
+    let streams = (1..200).step_by(2);
+    let heads = streams.clone().flat_map(|at| frame(1, END_HEADERS, at, &block(&[])));
+    client.send(&mut engine, [OPENING, &heads.collect::<Vec<_>>()].concat());
+    let mut received = Vec::new();
+    engine.until("all are reset", |_| {
+        received.append(&mut client.take());
+        let resets = received.windows(5).filter(|seen| *seen == [0, 0, 4, 3, 0]).count();
+        (resets == 100).then_some(())
+    });
+    for _ in 0..30 {
+        let pieces = streams.clone().flat_map(|at| frame(0, 0, at, &pattern(1_000)));
+        client.send(&mut engine, pieces.collect::<Vec<_>>());
+    }
+    // `GET /last`, as `block` has `GET /`.
+    let last = [&[0x82, 0x86, 0x04, 5], &b"/last"[..], &[0x01, 1, b'x']].concat();
+    client.send(&mut engine, frame(1, END_STREAM | END_HEADERS, 201, &last));
+    engine.request_to("/last");
 }
 
 fn http2(handler: Handler) -> Engine {

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use h2::server::{self, Handshake, SendResponse};
 use h2::{Reason, RecvStream};
@@ -157,10 +158,17 @@ fn builder(limits: &Http2Limits) -> server::Builder {
         .max_header_list_size(limits.header_list)
         // Beyond it a client has opened and reset more than it may have open: we have not even seen them.
         .max_pending_accept_reset_streams(limits.streams.min(limits.resets) as usize)
+        .max_concurrent_reset_streams(limits.streams.saturating_mul(REMEMBERED) as usize)
+        .reset_stream_duration(REMEMBERED_TIME)
         .enable_connect_protocol();
     builder
 }
 
+/// A client goes on sending until it hears of a reset (RFC 9113 section 5.1), and what comes for a stream that nobody
+/// remembers is a mistake of its own, of which h2 forgives a connection few. So as many are remembered as can be open at
+/// once, several times over, and until a slow client's window has come.
+const REMEMBERED: u32 = 4;
+const REMEMBERED_TIME: Duration = Duration::from_secs(10);
 /// The window of the connection is that of so many streams.
 const WINDOWS: u32 = 16;
 const MAX_WINDOW: u32 = (1 << 31) - 1;
