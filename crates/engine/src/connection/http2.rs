@@ -19,9 +19,11 @@ mod wire;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
+use h2::ext::Protocol;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::Method;
+use http::request::Parts;
 
 use self::answer::Handle;
 use self::exchange::{Beginning, Exchange, say};
@@ -220,7 +222,7 @@ impl Connection {
         }
         drop(released);
         match read {
-            Ok(()) => self.open_stream(session, &parts.method, body, respond),
+            Ok(()) => self.open_stream(session, &parts, body, respond),
             Err(refusal) => self.refuse_stream(session, respond, refusal, &parts.method),
         }
         if limits.connection_requests > 0 && shared.requests.get() >= limits.connection_requests {
@@ -229,12 +231,7 @@ impl Connection {
     }
 
     /// What of a head is otherwise than on HTTP/1, and whether there is room for it.
-    fn settle_head(
-        &self,
-        head: &mut Head,
-        parts: &http::request::Parts,
-        is_ended: bool,
-    ) -> Result<(), Refusal> {
+    fn settle_head(&self, head: &mut Head, parts: &Parts, is_ended: bool) -> Result<(), Refusal> {
         let (shared, ctx) = (&self.shared, &self.shared.ctx);
         let limits = shared.limits();
         if let Framing::Length(length) = head.framing
@@ -257,7 +254,7 @@ impl Connection {
     fn open_stream(
         &mut self,
         session: &mut Session,
-        method: &Method,
+        parts: &Parts,
         body: RecvStream,
         respond: SendResponse<Piece>,
     ) {
@@ -276,7 +273,8 @@ impl Connection {
             respond,
             body: has_body.then_some(body),
             media,
-            is_head: method == Method::HEAD,
+            is_head: parts.method == Method::HEAD,
+            is_extended: parts.extensions.get::<Protocol>().is_some(),
         };
         let streams = &session.streams;
         let exchange = streams.insert_with(|place, waker| {

@@ -246,6 +246,41 @@ fn a_websocket_is_an_upgrade_for_the_application() {
 }
 
 #[test]
+fn a_page_in_the_place_of_a_websocket_is_no_success() {
+    let mut engine = http2(Box::new(|js, event| {
+        let Event::Request(request) = event else { return };
+        match request.target.as_str() {
+            "/page" => js.respond(request.id, 200, "X-A: 1\r\n", LENGTH, b"page"),
+            "/refused" => js.respond(request.id, 403, "", LENGTH, b"no"),
+            "/raw" => {
+                js.tunnel(request.id, true);
+                js.data(request.id, b"HTTP/1.1 200 OK\r\nX-A: 1\r\n\r\npage");
+                js.end(request.id, false);
+            }
+            _ => js.reply(request.id, ""),
+        }
+    }));
+    let address = engine.address;
+    let answers = with_client(&mut engine, move || {
+        http2_client(address, async |client| {
+            ask(&client, get("/hello"), b"").await;
+            let mut answers = Vec::new();
+            for path in ["/page", "/refused", "/raw"] {
+                let mut client = client.clone().ready().await.unwrap();
+                let mut request = Request::connect(format!("http://x{path}")).body(()).unwrap();
+                request.extensions_mut().insert(Protocol::from_static("websocket"));
+                let (response, _stream) = client.send_request(request, false).unwrap();
+                answers.push(Answer::read(response.await.unwrap()).await);
+            }
+            answers
+        })
+    });
+    let told: Vec<_> = answers.iter().map(|answer| (answer.status, answer.text())).collect();
+    assert_eq!(told, [(501, "page"), (403, "no"), (501, "page")]);
+    assert_eq!((answers[0].field("x-a"), answers[2].field("x-a")), (Some("1"), Some("1")));
+}
+
+#[test]
 fn without_the_preface_http_1_is_spoken_beside_it() {
     let mut engine = http2(echo());
     let mut client = Client::connect(&engine);

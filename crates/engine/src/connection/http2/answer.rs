@@ -34,6 +34,7 @@ impl Answer for Handle {
             return;
         }
         current.expects = false;
+        let head = &ResponseHead { status: exchange.told(head.status), ..*head };
         current.status = head.status;
         current.no_body = head.flags.no_body();
         if let Some(log) = &mut current.log {

@@ -48,6 +48,8 @@ pub(super) struct Exchange {
     pub(super) leaves_by: Cell<u64>,
     pub(super) media: Media,
     is_head: bool,
+    /// It asks for a WebSocket, or something else that is no HTTP (RFC 8441).
+    is_extended: bool,
     /// How far its request has come, and since when JavaScript has it.
     pub(super) start: Cell<Start>,
     pub(super) begun: Cell<u64>,
@@ -82,6 +84,7 @@ pub(super) struct Beginning {
     pub body: Option<RecvStream>,
     pub media: Media,
     pub is_head: bool,
+    pub is_extended: bool,
 }
 
 impl Exchange {
@@ -92,7 +95,7 @@ impl Exchange {
         waker: Waker,
         beginning: Beginning,
     ) -> Rc<Self> {
-        let Beginning { current, respond, body, media, is_head } = beginning;
+        let Beginning { current, respond, body, media, is_head, is_extended } = beginning;
         Rc::new(Self {
             shared,
             streams: Rc::downgrade(streams),
@@ -118,6 +121,7 @@ impl Exchange {
             leaves_by: Cell::new(u64::MAX),
             media,
             is_head,
+            is_extended,
             start: Cell::default(),
             begun: Cell::new(0),
             kept: Cell::new(0),
@@ -138,6 +142,12 @@ impl Exchange {
 
     pub fn is_closed(&self) -> bool {
         self.sending.borrow().is_none()
+    }
+
+    /// The status that its client is told. To whoever asks for a WebSocket each 2xx says that there is one (RFC 8441 section
+    /// 5), while on HTTP/1 a page says that there is none: 501 is what RFC 9220 section 3 has for that.
+    pub fn told(&self, status: u16) -> u16 {
+        if self.is_extended && (200..300).contains(&status) { 501 } else { status }
     }
 
     /// The request, if it is not answered yet.

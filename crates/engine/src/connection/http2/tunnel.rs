@@ -46,7 +46,7 @@ impl Exchange {
         let answered = Answered::read(&head[..end.unwrap_or(0)]);
         let is_switch = answered.status == 101;
         // RFC 8441 section 5.1: 200 is what 101 is on HTTP/1.1, and a made-up key has no answer.
-        let status = if is_switch { 200 } else { answered.status };
+        let status = if is_switch { 200 } else { self.told(answered.status) };
         let Some(mut response) = fields::interim(status, answered.fields) else {
             self.reset.set(Some(h2::Reason::INTERNAL_ERROR));
             return;
