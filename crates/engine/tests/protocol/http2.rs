@@ -281,6 +281,19 @@ fn a_page_in_the_place_of_a_websocket_is_no_success() {
 }
 
 #[test]
+fn an_answer_of_204_tells_no_length() {
+    let mut engine = http2(when_complete(|js, received| {
+        js.respond(received.request.id, 204, "Content-Length: 5\r\nX-A: 1\r\n", 64, b"");
+    }));
+    let address = engine.address;
+    let answer = with_client(&mut engine, move || {
+        http2_client(address, async |client| ask(&client, get("/"), b"").await)
+    });
+    assert_eq!((answer.status, answer.field("x-a")), (204, Some("1")));
+    assert_eq!(answer.field("content-length"), None);
+}
+
+#[test]
 fn without_the_preface_http_1_is_spoken_beside_it() {
     let mut engine = http2(echo());
     let mut client = Client::connect(&engine);

@@ -21,6 +21,10 @@ pub(super) fn head(
     if let Some(length) = length.filter(|_| head.flags.length()) {
         fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
+    if head.status == 204 {
+        // RFC 9110 section 8.6 forbids it, and while clients of HTTP/1 pass over it, those of HTTP/2 reset the stream.
+        fields.remove(CONTENT_LENGTH);
+    }
     Some(response)
 }
 
