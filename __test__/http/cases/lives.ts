@@ -191,6 +191,20 @@ export const lives: Scenarios = {
     return log
   },
 
+  'a long answer that is given at once comes whole to a client that has ended its side': async ({
+    serve,
+  }) => {
+    const port = await serve((_req, res) => {
+      res.setHeader('Content-Length', 1_000_000)
+      for (let piece = 0; piece < 10; piece++) res.write(Buffer.alloc(100_000, 'x'))
+      res.end()
+    })
+    const client = new RawClient(port)
+    client.socket.end(request('GET', '/', []))
+    const answer = await client.untilClosed()
+    return answer.length - answer.indexOf('\r\n\r\n')
+  },
+
   'the client leaves before the answer': left(
     () => {},
     get('/'),

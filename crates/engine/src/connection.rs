@@ -231,12 +231,14 @@ impl Connection {
     }
 
     /// Everything is sent: JavaScript hears of it if it asked.
-    fn notify_sent(&self) {
+    fn notify_sent(&mut self) {
         let mut current = self.shared.current.borrow_mut();
         if let Some(current) = current.as_mut()
             && std::mem::take(&mut current.notify)
         {
             self.shared.ctx.tell(|batch| batch.drained(current.id));
+            // It has a turn behind that, also where the client has ended its side.
+            self.end_seen_at = None;
         }
     }
 

@@ -26,6 +26,8 @@ impl Connection {
             Some(current) if !current.body_done || current.ended => return Turn::Wait,
             // What it has asked for is answered.
             Some(_) if shared.limits().half_open => return Turn::Wait,
+            // JavaScript waits for room, and has perhaps been given all of the answer already.
+            Some(current) if current.notify => return Turn::Wait,
             Some(_) => {}
         }
         if self.has_been_passed() { Turn::Gone } else { Turn::Wait }

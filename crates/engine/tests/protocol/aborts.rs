@@ -187,6 +187,37 @@ fn a_client_that_half_closes_reads_the_rest_of_an_answer_that_is_complete() {
 }
 
 #[test]
+fn a_client_that_half_closes_reads_an_answer_that_was_given_at_once_and_waits_for_room() {
+    // Whether the system takes each piece at once or not.
+    for (small_buffers, piece) in [(true, 300_000), (false, 20_000)] {
+        let setup = Setup { small_buffers, ..Setup::default() };
+        let mut pieces = 10;
+        let mut engine = Engine::start(
+            setup,
+            Box::new(move |js, event| {
+                let id = match event {
+                    Event::Request(request) => {
+                        let length = format!("Content-Length: {}\r\n", 10 * piece);
+                        js.head(request.id, 200, &length, CONNECTION);
+                        request.id
+                    }
+                    Event::Drained(id) => *id,
+                    _ => return,
+                };
+                pieces -= 1;
+                js.large(id, vec![b'x'; piece]);
+                if pieces == 0 { js.end(id, false) } else { js.notify(id) }
+            }),
+        );
+        let mut client = Client::with_small_buffers(&engine);
+        client.send(&mut engine, GET);
+        client.half_close();
+        assert_eq!(client.response(&mut engine).body.len(), 10 * piece);
+        assert_eq!(client.end(&mut engine), End::Closed);
+    }
+}
+
+#[test]
 fn a_client_that_does_not_read_gets_no_further_requests_taken() {
     let setup = Setup { small_buffers: true, ..Setup::default() };
     let mut engine = Engine::start(
