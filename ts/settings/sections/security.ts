@@ -88,7 +88,7 @@ export const SECURITY_ROWS = {
     default: 0,
     status: 'built',
     reads: 'worker',
-    doc: 'How many connections of one address a worker takes. Against a client that uses up its descriptors. Of IPv6 addresses the first 64 bits count. A connection over the limit is answered 503 with Retry-After and closed; while as many as that still read their answer, further ones are closed at once. The log says so at most once a second. Peers in forwarded_allow_ips are not counted (with proxy_protocol neither are those in proxy_allow_ips), since their connections are those of many clients. 0 is no limit.',
+    doc: 'How many connections of one address a worker takes. Against a client that uses up its descriptors. Of IPv6 addresses the first 64 bits count. A connection over the limit is answered 503 with Retry-After and closed; while as many as that still read their answer, further ones are closed at once, as are those that speak TLS, whose answer would cost a handshake. The log says so at most once a second. Peers in forwarded_allow_ips are not counted (with proxy_protocol neither are those in proxy_allow_ips), since their connections are those of many clients. 0 is no limit.',
   },
   header_timeout: {
     section: 'Security',
