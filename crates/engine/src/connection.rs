@@ -105,6 +105,8 @@ pub(crate) struct Connection {
     output: Pace,
     /// How much the client's side had acknowledged when that was looked at last.
     acknowledged: u64,
+    /// What may be a whole head is not looked at before the client has taken more of its answers.
+    holds_back: bool,
     /// Nothing is held but what the task itself is.
     rests: bool,
     /// The client has said that it asks for nothing more, and all that it asked for has been read.
@@ -160,6 +162,7 @@ impl Connection {
             input: Pace::OFF,
             output: Pace::OFF,
             acknowledged: 0,
+            holds_back: false,
             rests: false,
             client_is_done: false,
             linger: MAX_DRAIN,

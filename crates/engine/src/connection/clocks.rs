@@ -89,6 +89,10 @@ impl Connection {
     fn wait_expired(&mut self, now: u64) -> Option<Turn> {
         let shared = self.shared.clone();
         if self.in_head() {
+            if self.holds_back {
+                // The client is late with its reading, if with anything, and that has a clock of its own.
+                shared.wait(shared.limits().header);
+            }
             return (shared.waits_until.get() <= now).then(|| self.refuse(Refusal::HeadTimeout));
         }
         if !shared.out.borrow().is_empty() {

@@ -46,7 +46,8 @@ impl Connection {
             }
         }
         // A client that does not read its answers gets no further ones made.
-        if !in_hand && shared.out.borrow().len() > READ_AHEAD {
+        self.holds_back = !in_hand && shared.out.borrow().len() > READ_AHEAD;
+        if self.holds_back {
             return Turn::Wait;
         }
         let is_known = !self.awaits_preface || self.carry.is_empty() || self.look_for_preface();

@@ -321,6 +321,23 @@ fn a_slow_reader_of_a_whole_answer_is_not_idle() {
 }
 
 #[test]
+fn a_request_behind_answers_that_are_read_slowly_is_not_late() {
+    let mut engine = small(Limits { header: SHORT, ..Limits::default() });
+    let mut client = Client::with_small_buffers(&engine);
+    client.send(&mut engine, GET.repeat(2) + "GET /half HTTP/1.1\r\n");
+    for _ in 0..2 {
+        let id = engine.request_to("/");
+        engine.events.clear();
+        engine.js.respond(id, 200, "", CONNECTION | LENGTH, &vec![b'x'; 500_000]);
+        engine.js.wake();
+        let_a_deadline_pass(&mut engine);
+        let response = client.response(&mut engine);
+        assert_eq!((response.status, response.body.len()), (200, 500_000));
+    }
+    assert_eq!(client.response(&mut engine).status, 408);
+}
+
+#[test]
 fn an_early_answer_may_take_long_once_the_body_has_come() {
     let limits = Limits { discard_time: SHORT, header: SHORT * 2, ..Limits::default() };
     let mut engine = small(limits);
