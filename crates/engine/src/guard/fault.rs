@@ -136,7 +136,8 @@ fn media(accept: &[u8]) -> Media {
         // A range that is no more than `*/*` is no wish.
         let wish =
             if found.1 == 1 { (found.0, 1, 0, media) } else { (found.0, found.1, found.2, media) };
-        if (wish.0, wish.1, wish.2) > (best.0, best.1, best.2) {
+        // What has no quality is not acceptable.
+        if wish.0 > 0 && (wish.0, wish.1, wish.2) > (best.0, best.1, best.2) {
             best = wish;
         }
     }
@@ -180,6 +181,8 @@ mod tests {
             ("text/html;q=0.3, application/json;q=0.7", Media::Json),
             ("text/html;q=0, */*", Media::Text),
             ("text/*;q=0.9, application/json;q=0.1", Media::Text),
+            ("application/json;q=0", Media::Text),
+            ("text/plain;q=0, text/html;q=0.0, application/*;q=0.001", Media::Json),
             ("image/png", Media::Text),
             ("text/html;q=x", Media::Html),
             (",;,q=,", Media::Text),
