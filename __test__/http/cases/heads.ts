@@ -120,6 +120,17 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     res.statusMessage = 'Fine'
     res.end('x')
   },
+  'a reason beyond ASCII, then text': (res) => {
+    res.statusMessage = '\u00fcbel'
+    res.end('x')
+  },
+  'a reason beyond ASCII, then bytes': (res) => {
+    res.statusMessage = '\u00fcbel'
+    res.end(Buffer.from('x'))
+  },
+  'writeHead with a reason beyond ASCII': (res) => res.writeHead(404, '\u00fcbel').end('x'),
+  'writeHead with a reason beyond ASCII, then nothing': (res) =>
+    res.writeHead(404, '\u00fcbel').end(),
   'an empty reason': (res) => {
     res.statusMessage = ''
     res.end('x')

@@ -335,10 +335,10 @@ export class Call implements ExchangeOwner, InHand {
     const header = res._header ?? ''
     const end = header.indexOf('\r\n')
     this.status = Number(header.slice(STATUS_AT, STATUS_AT + 3))
-    this.reason = header.slice(STATUS_AT + 4, end)
-    const fields = header.slice(end + 2, -2)
     const isUtf8 = typeof first === 'string' && (!encoding || encoding === 'utf8') && !this.chunked
-    this.fields = isUtf8 ? Buffer.from(fields).toString('latin1') : fields
+    const written = (text: string) => (isUtf8 ? Buffer.from(text).toString('latin1') : text)
+    this.reason = written(header.slice(STATUS_AT + 4, end))
+    this.fields = written(header.slice(end + 2, -2))
     this.flags = this.chunked ? CHUNKED_SILENT : 0
     if (res._last) this.flags |= CLOSE
     if (!res._hasBody) this.flags |= NO_BODY

@@ -238,7 +238,8 @@ function isPlainReason(reason: string): boolean {
   return !UNSAFE_REASON.test(reason)
 }
 
-const UNSAFE_REASON = /[^\t\x20-\x7e\x80-\xff]/
+/** As with values of fields, letters beyond ASCII go in one of two encodings. */
+const UNSAFE_REASON = /[^\t\x20-\x7e]/
 
 function _storeHeader(this: OurResponse, firstLine: string, fields: unknown): void {
   const call = this[kCall]
