@@ -5,6 +5,14 @@ import { native, nativeFailure } from '../../ts/native/index.ts'
 import { startNative, stopNative } from '../http/engines.ts'
 import { until } from '../process/program.ts'
 
+/** What a program does to the socket of an answer that is on its way, when it has given it or when that has finished. */
+const ENDINGS = [
+  ['given', 'end'],
+  ['given', 'destroySoon'],
+  ['finish', 'end'],
+  ['finish', 'destroySoon'],
+  ['finish', 'destroy'],
+] as const
 const READERS = 20
 const BODY = Buffer.alloc(8 << 20, 'abcdefghijklmnopqrstuvwxyz0123456789')
 
@@ -87,6 +95,46 @@ else {
     },
   )
 
+  for (const [when, method] of ENDINGS) {
+    test.serial(
+      `an answer arrives whole where its socket meets ${method}() at '${when}'`,
+      async (t) => {
+        const server = http.createServer(({ socket }, res) => {
+          res.once(when, () => socket[method]())
+          res.write(BODY.subarray(0, BODY.length / 2))
+          res.end(BODY.subarray(BODY.length / 2))
+          res.emit('given')
+        })
+        const { port } = await startNative(server)
+        const reader = new Reader(port, 'keep-alive')
+        await reader.started
+        reader.resume()
+        const body = Buffer.from(dechunked(await reader.body()), 'latin1')
+        t.true(body.equals(BODY), `${body.length} bytes`)
+      },
+    )
+  }
+
+  test.serial(
+    'a client that ends behind a socket that waits for its answer is let go',
+    async (t) => {
+      const closed: string[] = []
+      const server = http.createServer((req, res) => {
+        // Who listens to the ends of the socket hears them in node's order.
+        for (const event of ['end', 'finish', 'close'])
+          req.socket.on(event, () => closed.push(event))
+        res.end(BODY)
+        req.socket.end()
+      })
+      const { port } = await startNative(server)
+      const reader = new Reader(port)
+      await reader.started
+      reader.destroy()
+      await until(() => closed.includes('close'), 'the close')
+      t.false(closed.includes('finish'))
+    },
+  )
+
   test.serial('a client that goes leaves no answer behind', async (t) => {
     const closed: boolean[] = []
     const server = http.createServer((_req, res) => {
@@ -102,6 +150,19 @@ else {
   })
 }
 
+/** The data of chunks, as far as they have come. */
+function dechunked(bytes: Buffer): string {
+  const text = bytes.toString('latin1')
+  let data = ''
+  for (let at = 0; ; ) {
+    const line = text.indexOf('\r\n', at)
+    const size = line < 0 ? 0 : Number.parseInt(text.slice(at, line), 16)
+    if (size === 0) return data
+    data += text.slice(line + 2, line + 2 + size)
+    at = line + 2 + size + 2
+  }
+}
+
 /** A client that asks, reads the first bytes, and then stands still until it is told to go on. */
 class Reader {
   readonly #socket: net.Socket
@@ -110,9 +171,9 @@ class Reader {
   /** Resolves with the first bytes. */
   readonly started: Promise<void>
 
-  constructor(port: number) {
+  constructor(port: number, connection = 'close') {
     this.#socket = net.connect(port, '127.0.0.1')
-    this.#socket.write('GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n')
+    this.#socket.write(`GET / HTTP/1.1\r\nHost: test\r\nConnection: ${connection}\r\n\r\n`)
     this.started = new Promise((resolve) => {
       this.#socket.on('data', (piece) => {
         this.#pieces.push(piece)

@@ -22,7 +22,8 @@ function made(): Made {
     onSocketDestroyed: () => void ends.heard++,
     onSocketRef: () => {},
   }
-  const connection = { destroy: () => void ends.wished++ } as unknown as Connection
+  const wish = () => void ends.wished++
+  const connection = { destroy: wish, end: wish } as unknown as Connection
   const socket = createSocket(owner, connection)
   socketAnnounced(socket)
   return { socket, ends }

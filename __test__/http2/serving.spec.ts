@@ -217,6 +217,29 @@ onNative('a WebSocket comes by an extended CONNECT, and ws sees an upgrade', asy
   t.is(await closed, 1005)
 })
 
+onNative('what the program destroys of a WebSocket is reset', async (t) => {
+  const server = http.createServer((_req, res) => void res.end('plain'))
+  server.on('upgrade', (_req, socket) => {
+    socket.write(
+      'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n',
+    )
+    socket.on('data', () => socket.destroy())
+  })
+  const client = await serve(t, server)
+  await client.ask('/')
+  const stream = client.request({
+    ':method': 'CONNECT',
+    ':protocol': 'websocket',
+    ':path': '/chat',
+    'sec-websocket-version': '13',
+  })
+  await once(stream, 'response')
+  stream.on('error', () => {}).resume()
+  stream.write(textFrame('go'))
+  await once(stream, 'close')
+  t.not(stream.rstCode, 0)
+})
+
 onNative('large bodies are intact in both directions', async (t) => {
   const client = await serve(t, (req, res) => void req.pipe(res))
   const body = randomBytes(8_000_000)

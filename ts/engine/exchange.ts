@@ -27,6 +27,8 @@ export interface Connection {
   readonly secure: SecureFacts | undefined
   attachment: unknown
   destroy(): void
+  /** It ends behind the answers that have been given. */
+  end(): void
   /** The client gets a reset. */
   reset(): void
   /** What the program says to what was refused, where that is its to say; `end` when nothing follows. */

@@ -42,6 +42,7 @@ export class NativeConnection implements Connection {
   closed = false
   /** What the engine may not know yet of the last answer. */
   concluding: Conclusion | undefined = undefined
+  #isEnded = false
   readonly handler: ExchangeHandler
   /** What TLS knows, whatever a proxy tells. */
   readonly secure: SecureFacts | undefined
@@ -113,6 +114,14 @@ export class NativeConnection implements Connection {
   destroy(): void {
     this.concluding?.tell()
     this.#command(this.isStream ? OUT.RESET : OUT.DESTROY)
+  }
+
+  // A stream ends with its answer.
+  end(): void {
+    if (this.#isEnded) return
+    this.#isEnded = true
+    this.concluding?.tell()
+    if (!this.isStream) this.#command(OUT.LEAVE)
   }
 
   reset(): void {

@@ -95,6 +95,10 @@ class NodeConnection implements Connection {
     this.#socket.destroy()
   }
 
+  end(): void {
+    this.#socket.destroySoon()
+  }
+
   reset(): void {
     this.#socket.resetAndDestroy()
   }

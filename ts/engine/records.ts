@@ -20,6 +20,7 @@ export const OUT = {
   SOCKET: 13,
   HELD: 14,
   ANSWER: 15,
+  LEAVE: 16,
 } as const
 
 /** Records that the I/O thread sends. */

@@ -49,7 +49,7 @@ use current::Current;
 pub(crate) use current::LogFacts;
 use http2::Session;
 use pace::Pace;
-pub(crate) use parked::{Connected, come_up, destroy, disconnect, give_way, resume};
+pub(crate) use parked::{Connected, come_up, destroy, disconnect, give_way, leave, resume};
 use refused::Refused;
 pub(crate) use refused::{answer_refused, is_refused};
 pub(crate) use shared::Shared;
@@ -186,6 +186,9 @@ impl Connection {
                 self.stream.reset_on_close();
             }
             return Poll::Ready(End::Gone);
+        }
+        if self.shared.finishes.take() && matches!(self.phase, Phase::Serving) {
+            self.begin_flush();
         }
         if self.shared.leaves.take() {
             match self.leave() {

@@ -139,6 +139,8 @@ pub enum Command<'a> {
         /// The client is to get a reset.
         reset: bool,
     },
+    /// Close the connection with this id behind what has been written on it.
+    Leave,
     /// The answer is complete; the flag says whether the rest of the request body is unwanted.
     End {
         /// Throw the rest of the request body away.
@@ -308,6 +310,7 @@ fn record(rest: &[u8], each: &mut impl FnMut(u32, Command<'_>)) -> Option<usize>
         HELD => each(id, Command::Held(c)),
         ANSWER => each(id, Command::Answer { bytes: fields, end: flags & 1 != 0 }),
         TUNNEL => each(id, Command::Tunnel { taken: flags & 1 != 0 }),
+        LEAVE => each(id, Command::Leave),
         _ => return None,
     }
     Some((RECORD + payload).next_multiple_of(4))
@@ -333,3 +336,4 @@ const TUNNEL: u8 = 12;
 const SOCKET: u8 = 13;
 const HELD: u8 = 14;
 const ANSWER: u8 = 15;
+const LEAVE: u8 = 16;

@@ -14,6 +14,7 @@ import type { NodeResponse } from './internals.ts'
 import { defineLazily, definer, endStream } from './lazy-stream.ts'
 import { RawAnswer } from './raw.ts'
 import { secureConstructor } from './secure-socket.ts'
+import { answersFirst, isEnding } from './socket-end.ts'
 import {
   abortRequest,
   abortResponse,
@@ -188,7 +189,7 @@ export function socketRefused(socket: ServerSocket, isAnswered: boolean): void {
 /** The client has gone, or its last answer has; whoever listens hears the ends of both directions first, as in node. */
 export function leave(socket: ServerSocket): void {
   if (socket.destroyed) return
-  if (socket.listenerCount('end') + socket.listenerCount('finish') === 0) {
+  if (socket.listenerCount('end') + socket.listenerCount('finish') === 0 || isEnding(socket)) {
     socket.destroy()
     return
   }
@@ -238,17 +239,13 @@ define(
 define('tunnel', function tunnel() {
   return this[kTunnel]
 })
-for (const name of [
-  'remoteAddress',
-  'remotePort',
-  'remoteFamily',
-  'localAddress',
-  'localPort',
-  'localFamily',
-] as const) {
-  define(name, function fact() {
-    return this[kConnection][name]
-  })
+for (const side of ['remote', 'local'] as const) {
+  for (const fact of ['Address', 'Port', 'Family'] as const) {
+    const name = `${side}${fact}` as const
+    define(name, function sideFact() {
+      return this[kConnection][name]
+    })
+  }
 }
 define('writableLength', function writableLength() {
   if (this[kTunnel] !== undefined) return this._writableState.length
@@ -349,6 +346,7 @@ const methods = {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.final(callback)
     if (this[kClosed]) return callback()
+    if (!this[kReset] && answersFirst(this, () => this._final(callback))) return
     if (this.refused) this[kConnection].answer?.(new Uint8Array(), true)
     else if (this[kRaw]?.end() !== true) cut(this)
     callback()
@@ -392,6 +390,7 @@ for (const [name, value] of Object.entries(methods)) {
 
 function cut(socket: This): void {
   if (socket[kReset]) socket[kConnection].reset()
+  else if (socket[kCall] === undefined && !socket[kTunnel]) socket[kConnection].end()
   else socket[kConnection].destroy()
 }
 

@@ -214,6 +214,16 @@ pub(crate) fn destroy(ctx: &Context, id: u32, reset: bool) {
     }
 }
 
+/// Ends a connection behind what has been written on it.
+pub(crate) fn leave(ctx: &Context, id: u32) {
+    if let Some(Connected::Serving(shared)) = ctx.connections.borrow().find(id)
+        && shared.has_answered()
+    {
+        return shared.finish();
+    }
+    destroy(ctx, id, false);
+}
+
 /// Cuts the connections for which `which` says so.
 pub(crate) fn disconnect(ctx: &Context, which: impl Fn(&Connected) -> bool) {
     let connections = ctx.connections.borrow();

@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(super) close: Cell<bool>,
     /// The connection is cut, whatever is unsent.
     pub(super) cut: Cell<bool>,
+    /// The application has ended it: nothing follows what has been written.
+    pub(super) finishes: Cell<bool>,
     /// Cut by a reset.
     pub(super) by_reset: Cell<bool>,
     /// What the application wants of the socket, until the connection's task runs.
@@ -97,6 +99,7 @@ impl Shared {
             dirty: Cell::new(false),
             close: Cell::new(false),
             cut: Cell::new(false),
+            finishes: Cell::new(false),
             by_reset: Cell::new(false),
             wishes: Wishes::default(),
             deadline: Cell::new(u64::MAX),
@@ -223,6 +226,20 @@ impl Shared {
     pub fn destroy_by_reset(&self) {
         self.by_reset.set(true);
         self.destroy();
+    }
+
+    /// Whether an answer is complete that may not have been sent; never of one whose requests are streams.
+    pub(super) fn has_answered(&self) -> bool {
+        let current = self.current.borrow();
+        self.streams.get().is_none()
+            && current.as_ref().map_or(!self.out.borrow().is_empty(), |current| current.ended)
+    }
+
+    /// Ends the connection behind what has been written.
+    pub(super) fn finish(&self) {
+        self.close.set(true);
+        self.finishes.set(true);
+        self.touch();
     }
 
     /// Notes what the application wants of the socket.

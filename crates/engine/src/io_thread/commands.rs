@@ -3,15 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use crate::connection::{answer_refused, destroy, is_refused, resume};
+use crate::connection::{answer_refused, destroy, is_refused, leave, resume};
 use crate::context::Context;
 use crate::ring::Command;
 
 /// Does what one record says. A panic is a fault of ours, which its hook has reported; it ends the exchange or connection
 /// that the record is for, and no other.
 pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
-    let for_connection =
-        matches!(command, Command::Answer { .. } | Command::Destroy { .. } | Command::Socket(_));
+    let for_connection = matches!(
+        command,
+        Command::Answer { .. } | Command::Destroy { .. } | Command::Leave | Command::Socket(_)
+    );
     let done = catch_unwind(AssertUnwindSafe(|| {
         if for_connection {
             obey_for_connection(ctx, id, &command);
@@ -58,15 +60,16 @@ fn obey_for_exchange(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
         Command::Notify => answer.notify(),
         Command::Held(bytes) => answer.held(bytes as usize),
         Command::Tunnel { taken } => answer.tunnel(taken),
-        Command::Answer { .. } | Command::Destroy { .. } | Command::Socket(_) => {}
+        Command::Answer { .. } | Command::Destroy { .. } | Command::Leave | Command::Socket(_) => {}
     }
 }
 
 fn obey_for_connection(ctx: &Rc<Context>, id: u32, command: &Command<'_>) {
     match command {
         Command::Answer { bytes, end } => answer_refused(ctx, id, bytes, *end),
-        Command::Destroy { .. } if is_refused(ctx, id) => {}
+        Command::Destroy { .. } | Command::Leave if is_refused(ctx, id) => {}
         Command::Destroy { reset } => destroy(ctx, id, *reset),
+        Command::Leave => leave(ctx, id),
         Command::Socket(wish) => {
             if let Some(shared) = resume(ctx, id) {
                 shared.wish(*wish);

@@ -1,0 +1,21 @@
+/** A program that ends the socket of a request behind its answer: as on node, what has been written goes out first. */
+import { kCall } from './brand.ts'
+import type { ServerSocket } from './socket.ts'
+
+/** Whether the answer in hand is complete and still on its way: then `end` runs when it has gone, or its client has. */
+export function answersFirst(socket: ServerSocket, end: () => void): boolean {
+  const isOnItsWay = isAnswered(socket)
+  if (isOnItsWay) socket._httpMessage?.once('close', end)
+  return isOnItsWay
+}
+
+/** The program has ended the socket, which waits for the answer in hand. */
+export function isEnding(socket: ServerSocket): boolean {
+  return isAnswered(socket) && socket.writableEnded
+}
+
+/** A response that the program has made itself and put on the socket is none of an exchange. */
+function isAnswered({ _httpMessage, call }: ServerSocket): boolean {
+  if (_httpMessage?.writableEnded !== true || call === undefined) return false
+  return Reflect.get(_httpMessage, kCall) === call
+}
