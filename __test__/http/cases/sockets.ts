@@ -72,6 +72,16 @@ export const sockets: Scenarios = {
     Reflect.get(socket, '_httpMessage') instanceof http.ServerResponse,
     socket.bytesWritten,
   ]),
+  'a program keeps what it likes on a socket': async ({ serve }) => {
+    const names = ['call', 'connection', 'last', 'refused', 'requests', 'secured', 'tunnel']
+    const port = await serve(({ socket }, res) => {
+      const kept = socket as unknown as Record<string, unknown>
+      const before = names.map((name) => kept[name])
+      for (const name of names) kept[name] = `${kept[name] ?? ''}+`
+      res.end(JSON.stringify([before, names.map((name) => kept[name]), socket.writableEnded]))
+    })
+    return exchange(port, request('GET', '/', []) + get('/'))
+  },
   'methods of the socket return the socket': found((socket) => [
     socket.setTimeout(0) === socket,
     socket.setNoDelay(true) === socket,

@@ -5,7 +5,7 @@
 import { channel } from 'node:diagnostics_channel'
 import type { Exchange, ExchangeOwner, Fields } from '../../engine/exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY } from '../../engine/exchange.ts'
-import type { InHand } from './brand.ts'
+import { type InHand, kCall, kLast, kRefused } from './brand.ts'
 import { CORKS_CHUNKS, CorkedWrites, MERGES_TICKS } from './corked.ts'
 import { answerFailure, connectionReset, invalidEnd, streamDestroyed } from './errors.ts'
 import type { Body, Encoding, NodeRequest, NodeResponse, WriteCallback } from './internals.ts'
@@ -137,8 +137,8 @@ export class Call implements ExchangeOwner, InHand {
   onAborted(): void {
     const { server } = this.socket
     // Node's parser finds the end of its input in the middle of a message.
-    const { destroyed, refused } = this.socket
-    if (this.exchange.bodyKind === 2 && !this.req.complete && !destroyed && !refused) {
+    const { destroyed, [kRefused]: isRefused } = this.socket
+    if (this.exchange.bodyKind === 2 && !this.req.complete && !destroyed && !isRefused) {
       server.emit('clientError', invalidEnd(), this.socket)
     }
     // Everything else follows from the socket's 'close', as in node.
@@ -266,9 +266,9 @@ export class Call implements ExchangeOwner, InHand {
     }
     if (!isRead(req)) this.#dump()
     socket._httpMessage = null
-    socket.call = undefined
+    socket[kCall] = undefined
     res.socket = null
-    if (res._last) socket.last = true
+    if (res._last) socket[kLast] = true
     // A timeout that the program set is over with its request; between two the engine keeps the time.
     if (socket.timeout) socket.setTimeout(0)
     if (this.#finishCallback) {

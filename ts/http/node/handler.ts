@@ -6,7 +6,7 @@ import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
 import type { Connection, Exchange, ExchangeHandler } from '../../engine/exchange.ts'
 import { expectationOf, expectsContinue } from '../../engine/expectation.ts'
-import { kCall } from './brand.ts'
+import { kCall, kRequests, kSecured } from './brand.ts'
 import { Call } from './call.ts'
 import { constructorsOf } from './constructors.ts'
 import { noteResult } from './errors.ts'
@@ -116,7 +116,7 @@ class NodeHandler implements ExchangeHandler {
     const socket =
       (connection.attachment as ServerSocket | undefined) ?? this.#served.connect(connection)
     if (socket === undefined) return
-    if (connection.encrypted !== socket.secured) showEncrypted(socket, connection.encrypted)
+    if (connection.encrypted !== socket[kSecured]) showEncrypted(socket, connection.encrypted)
     const constructors = this.#express?.current() ?? this.#constructors
     if (exchange.upgrade && this.#upgrade(exchange, socket, constructors)) return
     const req = createRequest(constructors.Request, socket, exchange)
@@ -153,7 +153,7 @@ class NodeHandler implements ExchangeHandler {
       socket.destroy()
       return true
     }
-    socket.call?.finish()
+    socket[kCall]?.finish()
     this.#served.upgrade(socket, exchange)
     req.upgrade = true
     req.complete = true
@@ -169,9 +169,9 @@ class NodeHandler implements ExchangeHandler {
   /** What node copies from the server and the connection to a response. */
   #prepare(exchange: Exchange, socket: ServerSocket, res: NodeResponse, call: Call): void {
     const server = this.#server
-    socket.call?.finish()
-    socket.call = call
-    socket.requests++
+    socket[kCall]?.finish()
+    socket[kCall] = call
+    socket[kRequests]++
     this.noteListeners()
     if (server.timeout > 0 && !socket.timeout) socket.setTimeout(server.timeout)
     if (server.keepAliveTimeout !== this.#keepAliveTimeout) this.#noteLimits()
@@ -219,8 +219,8 @@ class NodeHandler implements ExchangeHandler {
     const server = this.#server
     const limit = server.maxRequestsPerSocket ?? 0
     if (limit > 0) {
-      res.maxRequestsOnConnectionReached = limit <= call.socket.requests
-      if (limit < call.socket.requests) {
+      res.maxRequestsOnConnectionReached = limit <= call.socket[kRequests]
+      if (limit < call.socket[kRequests]) {
         server.emit('dropRequest', req, call.socket)
         res.writeHead(503).end()
         return

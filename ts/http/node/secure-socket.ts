@@ -7,13 +7,14 @@ import type { Connection } from '../../engine/exchange.ts'
 import type { SecureFacts } from '../../engine/secure-facts.ts'
 import { authorityOf } from '../../tls/authorities.ts'
 import { cipherOf } from '../../tls/ciphers.ts'
+import { kConnection, kSecured } from './brand.ts'
 import { notImplemented } from './errors.ts'
 
 // Loaded by those alone who speak TLS.
 const require = createRequire(import.meta.url)
 
 interface This {
-  readonly connection: Connection
+  readonly [kConnection]: Connection
   readonly destroyed: boolean
 }
 
@@ -31,7 +32,7 @@ type Base = ((this: never, ...details: never[]) => void) & { readonly prototype:
 export function secureConstructor(base: Base): object {
   function SecureSocket(this: object, ...details: unknown[]): void {
     Reflect.apply(base, this, details)
-    Object.assign(this, { encrypted: true, secured: true })
+    Object.assign(this, { encrypted: true, [kSecured]: true })
   }
   SecureSocket.prototype = securePrototype(base.prototype)
   return SecureSocket
@@ -136,5 +137,5 @@ function readCertificate(der: Buffer): X509Certificate {
 }
 
 function facts(socket: unknown): SecureFacts {
-  return (socket as { connection: { secure: SecureFacts } }).connection.secure
+  return (socket as { [kConnection]: { secure: SecureFacts } })[kConnection].secure
 }

@@ -7,6 +7,7 @@ import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
 import type { Connection, Exchange } from '../../engine/exchange.ts'
 import { answerBadRequest } from './bad-request.ts'
+import { kCall, kConnection, kRequests, kTunnel } from './brand.ts'
 import { refusedError } from './errors.ts'
 import {
   connectionEvent,
@@ -202,11 +203,11 @@ export class ServedServer {
     else socketClosed(socket)
   }
 
-  onSocketDestroyed({ connection }: ServerSocket): void {
+  onSocketDestroyed({ [kConnection]: connection }: ServerSocket): void {
     this.#leave(connection)
   }
 
-  onSocketRef({ connection }: ServerSocket, isHeld: boolean): void {
+  onSocketRef({ [kConnection]: connection }: ServerSocket, isHeld: boolean): void {
     if (this.side === undefined || !this.#connections.has(connection)) return
     if (this.#unheld.has(connection) !== isHeld) return
     if (isHeld) {
@@ -250,15 +251,15 @@ export class ServedServer {
  */
 function isIdle({ attachment }: Connection): boolean {
   const socket = attachment as ServerSocket | undefined
-  if (socket?.tunnel !== undefined) return false
-  if (socket === undefined || socket.requests === 0) return nodeMajor >= 26
-  const { _httpMessage, call } = socket
+  if (socket?.[kTunnel] !== undefined) return false
+  if (socket === undefined || socket[kRequests] === 0) return nodeMajor >= 26
+  const { _httpMessage, [kCall]: call } = socket
   if (_httpMessage === null || call === undefined) return true
   return _httpMessage.finished && !call.inHandler && !call.exchange.isFull
 }
 
 function isUpgraded({ attachment }: Connection): boolean {
-  return (attachment as ServerSocket | undefined)?.tunnel !== undefined
+  return (attachment as ServerSocket | undefined)?.[kTunnel] !== undefined
 }
 
 /** What node tells the listeners of 'drop'. */

@@ -15,7 +15,7 @@ export function isEnding(socket: ServerSocket): boolean {
 }
 
 /** A response that the program has made itself and put on the socket is none of an exchange. */
-function isAnswered({ _httpMessage, call }: ServerSocket): boolean {
+function isAnswered({ _httpMessage, [kCall]: call }: ServerSocket): boolean {
   if (_httpMessage?.writableEnded !== true || call === undefined) return false
   return Reflect.get(_httpMessage, kCall) === call
 }

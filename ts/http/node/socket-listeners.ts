@@ -1,10 +1,11 @@
 /** What node's own listeners on a server's socket do, under their names: packages look for some of them. */
 import { bareAnswer } from './bad-request.ts'
+import { kCall } from './brand.ts'
 import type { ServerSocket } from './socket.ts'
 
 /** Whoever listens to 'timeout' decides, else the connection ends. */
 export function onTimeout(this: ServerSocket): void {
-  const request = this.call?.req
+  const request = this[kCall]?.req
   const heard = [
     request !== undefined && !request.complete && request.emit('timeout', this),
     this._httpMessage?.emit('timeout', this),
@@ -32,9 +33,9 @@ export function onNewListener(this: ServerSocket, event: string | symbol): void 
 }
 
 export function abortRequest(this: ServerSocket): void {
-  this.call?.abortRequest()
+  this[kCall]?.abortRequest()
 }
 
 export function abortResponse(this: ServerSocket): void {
-  this.call?.abortResponse()
+  this[kCall]?.abortResponse()
 }

@@ -8,7 +8,16 @@
 import net from 'node:net'
 import { Duplex } from 'node:stream'
 import type { Connection } from '../../engine/exchange.ts'
-import type { InHand } from './brand.ts'
+import {
+  type InHand,
+  kCall,
+  kConnection,
+  kLast,
+  kRefused,
+  kRequests,
+  kSecured,
+  kTunnel,
+} from './brand.ts'
 import { socketEncoding } from './errors.ts'
 import type { NodeResponse } from './internals.ts'
 import { defineLazily, definer, endStream } from './lazy-stream.ts'
@@ -26,20 +35,20 @@ import {
 import type { SocketTunnel, Written } from './tunnel.ts'
 
 export interface ServerSocket extends net.Socket {
-  readonly connection: Connection
+  readonly [kConnection]: Connection
   server: net.Server
   /** The exchange that is not yet answered. */
-  call: InHand | undefined
+  [kCall]: InHand | undefined
   /** Requests so far. */
-  requests: number
+  [kRequests]: number
   /** It shows itself as encrypted. */
-  secured: boolean
+  [kSecured]: boolean
   /** The answer that ends the connection has been given. */
-  last: boolean
+  [kLast]: boolean
   /** What came last has been refused, and the program told. */
-  refused: boolean
+  [kRefused]: boolean
   /** The bytes, once the application has taken the connection over. */
-  tunnel: SocketTunnel | undefined
+  [kTunnel]: SocketTunnel | undefined
   _httpMessage: NodeResponse | null
   _hadError: boolean
   _unrefTimer(): void
@@ -59,11 +68,8 @@ interface SocketOwner {
 const OPTIONS = { allowHalfOpen: true, autoDestroy: true, emitClose: false }
 
 const kOwner = Symbol('monoceros.owner')
-const kConnection = Symbol('monoceros.connection')
-const kCall = Symbol('monoceros.call')
 const kClosed = Symbol('monoceros.closed')
 const kRaw = Symbol('monoceros.raw')
-const kTunnel = Symbol('monoceros.tunnel')
 const kReset = Symbol('monoceros.reset')
 const kNoDelay = Symbol('monoceros.noDelay')
 const kKeepAlive = Symbol('monoceros.keepAlive')
@@ -73,10 +79,8 @@ const kGone = Symbol('monoceros.gone')
 interface Fields {
   [kOwner]: SocketOwner
   [kConnection]: Connection
-  [kCall]: InHand | undefined
   [kClosed]: boolean
   [kRaw]: RawAnswer | undefined
-  [kTunnel]: SocketTunnel | undefined
   /** The client is to get a reset. */
   [kReset]: boolean
   /** What the kernel's socket has been told last: seconds, or -1 for off. */
@@ -87,9 +91,6 @@ interface Fields {
   /** It has been destroyed without that. */
   [kGone]: boolean
   server: net.Server
-  requests: number
-  secured: boolean
-  last: boolean
   connecting: boolean
   allowHalfOpen: boolean
   _parent: null
@@ -108,7 +109,7 @@ function Socket(this: This, owner: SocketOwner, connection: Connection) {
   this[kConnection] = connection
   this[kCall] = undefined
   this.server = owner.server
-  this.requests = 0
+  this[kRequests] = 0
   this._httpMessage = null
 }
 
@@ -158,15 +159,15 @@ function becomeStream(socket: This): void {
 export function showEncrypted(socket: ServerSocket, encrypted: boolean): void {
   if (encrypted) Object.assign(socket, { encrypted })
   else Reflect.deleteProperty(socket, 'encrypted')
-  socket.secured = encrypted
+  socket[kSecured] = encrypted
 }
 
 /** The engine has closed the connection: it needs no telling, and may use the number for the next one already. */
 export function socketClosed(socket: ServerSocket): void {
   const own = socket as This
   own[kClosed] = true
-  const { tunnel } = socket
-  if (!own[kIsStream] && socket.call === undefined) {
+  const tunnel = own[kTunnel]
+  if (!own[kIsStream] && own[kCall] === undefined) {
     if (own[kGone]) return
     // Nobody listens.
     own[kGone] = true
@@ -183,7 +184,7 @@ export function socketClosed(socket: ServerSocket): void {
  */
 export function socketRefused(socket: ServerSocket, isAnswered: boolean): void {
   ;(socket as This)[kClosed] = isAnswered
-  socket.refused = true
+  socket[kRefused] = true
 }
 
 /** The client has gone, or its last answer has; whoever listens hears the ends of both directions first, as in node. */
@@ -193,7 +194,7 @@ export function leave(socket: ServerSocket): void {
     socket.destroy()
     return
   }
-  if (socket.last) {
+  if (socket[kLast]) {
     socket.destroySoon()
     return
   }
@@ -224,21 +225,6 @@ for (const name of ['readableHighWaterMark', 'writableHighWaterMark']) {
     return this[kOwner].highWaterMark
   })
 }
-define('connection', function connection() {
-  return this[kConnection]
-})
-define(
-  'call',
-  function call() {
-    return this[kCall]
-  },
-  function setCall(this: This, call: InHand | undefined) {
-    this[kCall] = call
-  },
-)
-define('tunnel', function tunnel() {
-  return this[kTunnel]
-})
 for (const side of ['remote', 'local'] as const) {
   for (const fact of ['Address', 'Port', 'Family'] as const) {
     const name = `${side}${fact}` as const
@@ -255,7 +241,7 @@ define('writableLength', function writableLength() {
 })
 define('pending', () => false)
 define('writableEnded', function writableEnded() {
-  return this.last || this._writableState?.ending === true
+  return this[kLast] || this._writableState?.ending === true
 })
 // Whatever `httpVersion` says to frameworks that speak another language from 2 on.
 define('alpnProtocol', function alpnProtocol() {
@@ -329,7 +315,7 @@ const methods = {
     if (tunnel !== undefined) return tunnel.write(chunk, encoding, callback)
     const call = this[kCall]
     if (this[kClosed]) return callback()
-    if (this.refused) {
+    if (this[kRefused]) {
       this[kConnection].answer?.(chunk, false)
     } else if (call !== undefined) {
       if (this[kRaw]?.call !== call) this[kRaw] = new RawAnswer(call)
@@ -347,7 +333,7 @@ const methods = {
     if (tunnel !== undefined) return tunnel.final(callback)
     if (this[kClosed]) return callback()
     if (!this[kReset] && answersFirst(this, () => this._final(callback))) return
-    if (this.refused) this[kConnection].answer?.(new Uint8Array(), true)
+    if (this[kRefused]) this[kConnection].answer?.(new Uint8Array(), true)
     else if (this[kRaw]?.end() !== true) cut(this)
     callback()
   },
@@ -365,9 +351,9 @@ const methods = {
 
 // What every socket begins with: the engine sets TCP_NODELAY. On the prototype, since hardly any changes it.
 Object.assign(Socket.prototype, {
-  refused: false,
-  secured: false,
-  last: false,
+  [kRefused]: false,
+  [kSecured]: false,
+  [kLast]: false,
   connecting: false,
   allowHalfOpen: true,
   parser: null,
