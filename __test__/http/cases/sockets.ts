@@ -134,6 +134,29 @@ export const sockets: Scenarios = {
     await until(() => log.includes('s.close') && log.includes('ECONNRESET'))
     return log
   },
+  'an upload that is broken off is an error of the socket': async ({ serve }) => {
+    const logs: string[][] = []
+    const port = await serve((req, res) => {
+      const log: string[] = []
+      logs.push(log)
+      for (const name of req.url === '/end' ? ['end', 'error', 'close'] : ['error', 'close']) {
+        req.socket.on(name, (value) => log.push(`k.${name} ${value?.code ?? value ?? ''}`))
+      }
+      req.on('data', () => log.push('data'))
+      req.on('aborted', () => log.push('aborted'))
+      req.on('error', (error: NodeJS.ErrnoException) => log.push(`r.error ${error.code}`))
+      for (const name of ['finish', 'close']) res.on(name, () => log.push(`s.${name}`))
+    })
+    for (const [index, path] of ['/', '/end'].entries()) {
+      const heard = (start: string) => logs[index]?.some((line) => line.startsWith(start)) === true
+      const client = new RawClient(port)
+      client.send(request('POST', path, ['Content-Length: 500'], 'hello'))
+      await until(() => heard('data'))
+      client.socket.end()
+      await until(() => heard('r.error') && heard('k.close'))
+    }
+    return logs
+  },
   'destroy of the socket after the head': watched((req, res, log) => {
     for (const name of ['finish', 'close', 'error']) res.on(name, () => log.push(`s.${name}`))
     res.write('begun')

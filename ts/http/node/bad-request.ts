@@ -31,6 +31,12 @@ export function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): 
     socket.destroy(error)
     return
   }
+  if (code === 'HPE_INVALID_EOF_STATE') {
+    // The client has ended its side, and sends nothing that could reset the answer: as node.
+    socket.write(bareAnswer(code))
+    socket.destroy(error)
+    return
+  }
   answered.add(socket)
   socket.end(bareAnswer(code))
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)

@@ -19,7 +19,7 @@ import {
   runEndCallbacks,
 } from './internals.ts'
 import { closeQuietly, giveFlowing, isRead } from './request.ts'
-import { leave, type ServerSocket } from './socket.ts'
+import { fail, leave, type ServerSocket } from './socket.ts'
 
 /** Nothing is decided of the head. */
 export const UNDECIDED = 0
@@ -139,7 +139,8 @@ export class Call implements ExchangeOwner, InHand {
     // Node's parser finds the end of its input in the middle of a message.
     const { destroyed, [kRefused]: isRefused } = this.socket
     if (this.exchange.bodyKind === 2 && !this.req.complete && !destroyed && !isRefused) {
-      server.emit('clientError', invalidEnd(), this.socket)
+      const error = invalidEnd()
+      if (!server.emit('clientError', error, this.socket)) return fail(this.socket, error)
     }
     // Everything else follows from the socket's 'close', as in node.
     leave(this.socket)

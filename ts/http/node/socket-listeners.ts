@@ -21,6 +21,9 @@ export function onError(this: ServerSocket, error: NodeJS.ErrnoException): void 
   this.destroy(error)
 }
 
+/** The server has heard of it: it is no reason to end a process. */
+export function onHeardError(): void {}
+
 /** With `allowHalfOpen` there is nothing to do: it is there to be counted. */
 export function onReadableStreamEnd(): void {}
 

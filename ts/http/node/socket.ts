@@ -28,6 +28,7 @@ import {
   abortRequest,
   abortResponse,
   onError,
+  onHeardError,
   onNewListener,
   onReadableStreamEnd,
   onTimeout,
@@ -201,6 +202,18 @@ export function leave(socket: ServerSocket): void {
   socket.push(null)
   socket.read(0)
   socket.end()
+}
+
+/** The client has gone in the middle of a message, which nobody has heard by 'clientError': the socket tells it, as on node. */
+export function fail(socket: ServerSocket, error: Error): void {
+  socket.removeListener('error', onError).on('error', onHeardError)
+  if (socket.listenerCount('end') === 0) {
+    socket.destroy(error)
+    return
+  }
+  socket.prependOnceListener('end', () => socket.destroy(error))
+  socket.push(null)
+  socket.read(0)
 }
 
 /** The application has taken the connection over: from here on its errors and timeouts are its own. */
