@@ -1,9 +1,10 @@
 import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
+import type { Socket } from 'node:net'
 import test from 'ava'
 import express from 'express'
 import { native } from '../../ts/native/index.ts'
-import { exchange, get } from './client.ts'
+import { exchange, get, request } from './client.ts'
 import { startNative, startNode, stopNative } from './engines.ts'
 import { startOracle } from './suite.ts'
 
@@ -105,6 +106,25 @@ for (const [name, start] of Object.entries(engines)) {
     server.emit = ((...args: unknown[]) => Reflect.apply(emit, server, args)) as typeof emit
     await exchange(port, get('/'))
     t.deepEqual(seen, NOT_ALONE)
+    close()
+  })
+
+  test.serial(`${name}: an upgrade beside Express gets node's prototype`, async (t) => {
+    const { app, seen } = application()
+    const server = http.createServer(app)
+    const requests: http.IncomingMessage[] = []
+    for (const event of ['upgrade', 'connect']) {
+      server.on(event, (req: http.IncomingMessage, socket: Socket) => {
+        requests.push(Object.assign(req, { query: 'mine' }))
+        socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n')
+      })
+    }
+    const { port, close } = await start(server)
+    await exchange(port, request('GET', '/', ['Connection: Upgrade', 'Upgrade: x']))
+    await exchange(port, request('CONNECT', 'a:1', []))
+    t.deepEqual(requests.map(Object.getPrototypeOf), Array(2).fill(http.IncomingMessage.prototype))
+    await exchange(port, get('/'))
+    t.deepEqual(seen, ALONE)
     close()
   })
 

@@ -97,6 +97,8 @@ export class NodeDispatch {
   #upgrade(req: http.IncomingMessage): boolean {
     const { socket } = req
     this.requests++
+    // Express does not hear of it: who does may assign `req.query`, which is a getter of Express's prototype.
+    if (this.#constructors !== undefined) Object.setPrototypeOf(req, http.IncomingMessage.prototype)
     const refusal = this.#forwarding?.apply(req) || refusalOf(req, this.#options.config)
     if (refusal !== 0) {
       socket.end(`HTTP/1.1 ${refusal} ${http.STATUS_CODES[refusal]}\r\nConnection: close\r\n\r\n`)

@@ -117,8 +117,8 @@ class NodeHandler implements ExchangeHandler {
       (connection.attachment as ServerSocket | undefined) ?? this.#served.connect(connection)
     if (socket === undefined) return
     if (connection.encrypted !== socket[kSecured]) showEncrypted(socket, connection.encrypted)
+    if (exchange.upgrade && this.#upgrade(exchange, socket)) return
     const constructors = this.#express?.current() ?? this.#constructors
-    if (exchange.upgrade && this.#upgrade(exchange, socket, constructors)) return
     const req = createRequest(constructors.Request, socket, exchange)
     const internals = this.#internals
     if (internals.joinDuplicateHeaders) req.joinDuplicateHeaders = true
@@ -144,9 +144,10 @@ class NodeHandler implements ExchangeHandler {
   }
 
   /** Gives the connection to whoever listens for 'upgrade' or 'connect'; false where the request is an ordinary one. */
-  #upgrade(exchange: Exchange, socket: ServerSocket, { Request }: Prototypes): boolean {
+  #upgrade(exchange: Exchange, socket: ServerSocket): boolean {
     const server = this.#server
-    const req = createRequest(Request, socket, exchange)
+    // Never with the prototypes of Express, which does not hear of it: who does may assign `req.query`.
+    const req = createRequest(this.#constructors.Request, socket, exchange)
     const event = req.method === 'CONNECT' ? 'connect' : 'upgrade'
     if (event === 'upgrade' && !wantsUpgrade(server, req)) return false
     if (server.listenerCount(event) === 0) {
