@@ -8,6 +8,17 @@ import { exchange, get, RawClient, request, sleep } from '../client.ts'
 import type { Scenarios } from '../suite.ts'
 
 export const servers: Scenarios = {
+  'a replaced emit hears of connections and requests': async ({ serve }) => {
+    const log: string[] = []
+    const server = http.createServer((_req, res) => res.end())
+    const { emit } = server
+    server.emit = (name: string | symbol, ...values: unknown[]) => {
+      if (name === 'connection' || name === 'request') log.push(name)
+      return Reflect.apply(emit, server, [name, ...values])
+    }
+    await exchange(await serve(server), request('GET', '/', []) + get('/'))
+    return log
+  },
   'connection comes once, before its first request': async ({ serve }) => {
     const log: string[] = []
     let socket: unknown

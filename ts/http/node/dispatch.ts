@@ -38,6 +38,8 @@ export class NodeDispatch {
   readonly #accessLog: AccessLog | undefined
   readonly #forwarding: Forwarding | undefined
   readonly #constructors: Constructors | undefined
+  /** The program has put it over its server's `emit`. */
+  readonly #programs: http.Server['emit'] | undefined
 
   constructor(server: http.Server, options: EngineOptions) {
     this.#server = server
@@ -46,6 +48,7 @@ export class NodeDispatch {
     const rules = rulesOf(options.config)
     if (rules !== undefined) this.#forwarding = new Forwarding(rules)
     this.#accessLog = openAccessLog(options.config)
+    if (Object.hasOwn(server, 'emit')) this.#programs = server.emit
     const dispatch = this
     // Nothing is gathered for the event that nearly all are.
     function emit(this: http.Server, name: string, first: unknown, second: unknown): boolean {
@@ -57,7 +60,7 @@ export class NodeDispatch {
     }
     // Not enumerable: the program that prints its server sees what it would see on node.
     Object.defineProperty(server, 'emit', { value: emit, writable: true, configurable: true })
-    this.#constructors = Constructors.of(server, emit)
+    if (this.#programs === undefined) this.#constructors = Constructors.of(server, emit)
     this.#constructors?.follow(serverInternals(server)._events.request)
   }
 
@@ -90,7 +93,11 @@ export class NodeDispatch {
       answerBadRequest(first, second)
       return true
     }
-    return Reflect.apply(http.Server.prototype.emit, server, args)
+    return Reflect.apply(this.#emit, server, args)
+  }
+
+  get #emit(): http.Server['emit'] {
+    return this.#programs ?? http.Server.prototype.emit
   }
 
   /** Whether the application hears of it. */
@@ -136,10 +143,10 @@ export class NodeDispatch {
     // One listener and nobody in between: called as `emit` would, but with its result in hand.
     const direct =
       typeof listener === 'function' &&
-      http.Server.prototype.emit === originalEmit &&
+      this.#emit === originalEmit &&
       !capturesRejections(this.#server)
     if (!direct) {
-      const heard = Reflect.apply(http.Server.prototype.emit, this.#server, ['request', req, res])
+      const heard = Reflect.apply(this.#emit, this.#server, ['request', req, res])
       noteReturn(res)
       return heard
     }

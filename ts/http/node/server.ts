@@ -14,6 +14,7 @@ import {
   connectionListener,
   isHttpsServer,
   nodeMajor,
+  originalEmit,
   serverInternals,
 } from './internals.ts'
 import { listenInName } from './listen.ts'
@@ -155,8 +156,7 @@ export class ServedServer {
     this.#connections.add(connection)
     internals._connections++
     side?.hold()
-    // Node's own listener is the one that is always there.
-    if (server.listenerCount(this.#event) > 1 || server.timeout > 0) this.connect(connection)
+    if (this.#hearsSockets() || server.timeout > 0) this.connect(connection)
   }
 
   /** The socket of a connection, made when it is first needed; undefined when the connection is refused. */
@@ -167,7 +167,7 @@ export class ServedServer {
     connection.attachment = socket
     if (server.timeout > 0) socket.setTimeout(server.timeout)
     if (socketCreated.hasSubscribers) socketCreated.publish({ socket })
-    if (server.listenerCount(this.#event) > 1) server.emit(this.#event, socket)
+    if (this.#hearsSockets()) server.emit(this.#event, socket)
     socketAnnounced(socket)
     return socket
   }
@@ -224,6 +224,12 @@ export class ServedServer {
     const wasWaiting = this.#told < this.#accepted
     this.#accepted += accepted
     if (!wasWaiting && this.#told < this.#accepted) this.side?.hold()
+  }
+
+  /** Node's own listener is the one that is always there; who has replaced `emit` hears of every event. */
+  #hearsSockets(): boolean {
+    const { server } = this
+    return server.listenerCount(this.#event) > 1 || server.emit !== originalEmit
   }
 
   #leave(connection: Connection): void {
