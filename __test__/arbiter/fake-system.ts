@@ -135,6 +135,7 @@ export class FakeSystem implements System {
   onUncaught = () => () => {}
   onRejection = () => {}
   atExit = () => {}
+  onIdle = () => {}
   passOn = () => {}
 
   after(delayMs: number, callback: () => void): () => void {

@@ -59,8 +59,10 @@ export interface System {
   /** The returned function takes it back. */
   onUncaught(callback: (thrown: unknown) => void): () => void
   onRejection(callback: (reason: unknown, promise: unknown) => void): void
-  /** How many listen to what nobody caught, we included. */
-  listeners(event: 'uncaughtException' | 'unhandledRejection'): number
+  /** Calls back when nothing is left that this process waits for. */
+  onIdle(callback: () => void): void
+  /** How many listen, we included. */
+  listeners(event: 'uncaughtException' | 'unhandledRejection' | 'SIGTERM'): number
   /** Gives a rejection to those who listen to exceptions, as node does. */
   passOn(reason: unknown): void
 }
@@ -187,6 +189,7 @@ export const system: System = {
   openParent,
   exit: (status) => process.exit(status),
   atExit: (callback) => void process.on('exit', callback),
+  onIdle: (callback) => void process.once('beforeExit', callback),
   onUncaught(callback) {
     process.on('uncaughtException', callback)
     return () => process.off('uncaughtException', callback)

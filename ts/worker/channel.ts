@@ -17,6 +17,8 @@ export interface Channel {
   onMessage(callback: (message: ArbiterMessage) => void): void
   /** The arbiter's end is closed: it is dead. */
   onClose(callback: () => void): void
+  /** From now on it does not keep the process. */
+  letGo(): void
 }
 
 /** Beats that an arbiter in trouble does not read are dropped rather than collected. */
@@ -38,5 +40,6 @@ export function openChannel(): Channel {
       socket.on('end', callback)
       socket.on('close', callback)
     },
+    letGo: () => void socket.unref(),
   }
 }

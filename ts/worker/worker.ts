@@ -31,6 +31,7 @@ import type { Config } from '../settings/config.ts'
 import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import type { Channel } from './channel.ts'
 import type { Development } from './development.ts'
+import { farewellOf } from './farewell.ts'
 import { FurtherServers } from './further.ts'
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import type { WorkerHooks } from './hooks.ts'
@@ -181,7 +182,7 @@ export class Worker {
     this.#board.setState('accepting')
     this.#channel.send({ type: 'ready', engine: this.#engine.name })
     // When the first requests have been answered.
-    this.#system.after(FLUSH_CACHE_MS, flushCompileCache)
+    void this.#system.pause(FLUSH_CACHE_MS).then(flushCompileCache)
     this.#showFigures()
     // Behind `ready`: a thread takes milliseconds to start, and nobody needs to wait for this one.
     heartbeat.follow(startWatcher(log, config.timeout * 1_000))
@@ -313,7 +314,7 @@ export class Worker {
   #leave(signal: SignalName): void {
     this.#sayLeaving(signal)
     if (this.#state === 'booting') return this.#exit(0)
-    if (this.#state === 'ready') void this.#drain(this.#graceMs)
+    if (this.#state === 'ready') void this.#drain(this.#graceMs, FOREVER, farewellOf(this.#system))
   }
 
   // The arbiter knows when the signal was its own. Else it starts a successor now and not after the drain, and an end
@@ -345,17 +346,23 @@ export class Worker {
     if (this.#state === 'draining') this.#engine?.hasten(IDLE_DRAIN_MS)
   }
 
-  async #drain(graceMs: number, enough = FOREVER): Promise<void> {
+  async #drain(graceMs: number, enough = FOREVER, farewell?: Promise<void>): Promise<void> {
     this.#state = 'draining'
     this.#board?.setState('draining')
     this.#showFigures()
     // An engine that fails to drain must not keep the process.
     const drained = this.#engine?.drain(graceMs, this.#idleMs).catch(() => {})
     const closed = this.#further?.drain(graceMs)
-    this.#system.after(graceMs, () => this.#exit(0))
+    void this.#system.pause(graceMs).then(() => this.#exit(0))
     await Promise.race([Promise.all([drained, closed]), enough])
     await backgroundEnded()
     if (this.#log !== undefined) await this.#lifespan?.shutdown(this.#log)
+    if (farewell !== undefined) {
+      // What is left is the application's own.
+      this.#engine?.close()
+      this.#channel.letGo()
+      await farewell
+    }
     this.#exit(0)
   }
 

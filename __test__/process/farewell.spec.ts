@@ -1,0 +1,63 @@
+// What an application does at TERM by itself.
+
+import test from 'ava'
+import { ENGINES, serveArgs, startProgram } from './program.ts'
+
+const app = (listener: string) => `
+const server = require('node:http').createServer((req, res) => res.end('hello'))
+const pool = setInterval(() => {}, 1_000)
+process.once('SIGTERM', ${listener})
+server.listen(3000)
+`
+
+const CASES = {
+  'its clean-up is waited for until it ends the process': `() => {
+    server.close(() => setTimeout(() => {
+      console.error('all is stored')
+      process.exit(0)
+    }, 300))
+  }`,
+  'its clean-up is waited for until nothing is left to do': `() => {
+    clearInterval(pool)
+    setTimeout(() => console.error('all is stored'), 300)
+  }`,
+  'its clean-up is waited for until it sends the signal again': `() => {
+    setTimeout(() => {
+      console.error('all is stored')
+      process.kill(process.pid, 'SIGTERM')
+    }, 300)
+  }`,
+}
+
+for (const engine of ENGINES) {
+  const args = serveArgs(engine, '-w', '1').with(0, './app.cjs')
+  for (const [title, listener] of Object.entries(CASES)) {
+    test.serial(`${engine}: ${title}`, async (t) => {
+      const files = { 'app.cjs': app(listener) }
+      const program = await startProgram(t, { args, files }).ready(1)
+      t.is((await program.get('/')).body, 'hello')
+      program.signal('SIGTERM')
+      await program.line(/all is stored/)
+      t.is(await program.exited, 0)
+      t.notRegex(program.log, /killing|SIGKILL/)
+    })
+  }
+
+  test.serial(`${engine}: it has no longer than graceful_timeout`, async (t) => {
+    const files = { 'app.cjs': app(`() => console.error('never')`) }
+    const limited = serveArgs(engine, '-w', '1', '--graceful-timeout', '1').with(0, './app.cjs')
+    const program = await startProgram(t, { args: limited, files }).ready(1)
+    program.signal('SIGTERM')
+    await program.line(/never/)
+    t.is(await program.exited, 0)
+  })
+
+  test.serial(`${engine}: where it only closes its server the worker ends at once`, async (t) => {
+    const files = { 'app.cjs': app('() => { clearInterval(pool); server.close() }') }
+    const program = await startProgram(t, { args, files }).ready(1)
+    const begun = performance.now()
+    program.signal('SIGTERM')
+    t.is(await program.exited, 0)
+    t.true(performance.now() - begun < 10_000)
+  })
+}
