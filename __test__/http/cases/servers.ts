@@ -8,6 +8,26 @@ import { exchange, get, RawClient, request, sleep } from '../client.ts'
 import type { Scenarios } from '../suite.ts'
 
 export const servers: Scenarios = {
+  // Node 24 and newer.
+  'a body that no field names is over with optimizeEmptyRequests': async ({ serve }) => {
+    const log: unknown[] = []
+    const options = { optimizeEmptyRequests: true } as http.ServerOptions
+    const server = http.createServer(options, (req, res) => {
+      log.push([req.url, req.readableEnded, req.destroyed, req.closed])
+      for (const name of ['end', 'close']) req.on(name, () => log.push(`${req.url} ${name}`))
+      req.resume()
+      setTimeout(() => res.end('answer'), 10)
+    })
+    const port = await serve(server)
+    const close = 'Connection: close'
+    const answers = [
+      await exchange(port, get('/')),
+      await exchange(port, request('POST', '/0', [close, 'Content-Length: 0'])),
+      await exchange(port, request('POST', '/3', [close, 'Content-Length: 3'], 'abc')),
+    ]
+    await sleep(20)
+    return [answers, log]
+  },
   'a replaced emit hears of connections and requests': async ({ serve }) => {
     const log: string[] = []
     const server = http.createServer((_req, res) => res.end())

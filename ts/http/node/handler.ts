@@ -17,12 +17,13 @@ import type { NodeRequest, NodeResponse, ServerInternals } from './internals.ts'
 import {
   capturesRejections,
   kIncomingMessage,
+  kOptimizeEmptyRequests,
   kServerResponse,
   kUniqueHeaders,
   originalEmit,
   serverInternals,
 } from './internals.ts'
-import { createRequest } from './request.ts'
+import { closeQuietly, createRequest } from './request.ts'
 import type { EngineSide, Serving } from './server.ts'
 import { prepareServer, ServedServer } from './server.ts'
 import type { ServerSocket } from './socket.ts'
@@ -122,6 +123,7 @@ class NodeHandler implements ExchangeHandler {
     const req = createRequest(constructors.Request, socket, exchange)
     const internals = this.#internals
     if (internals.joinDuplicateHeaders) req.joinDuplicateHeaders = true
+    if (internals[kOptimizeEmptyRequests] === true) closeEmpty(req)
     const res = new constructors.Response(req, this.#options) as unknown as NodeResponse
     const call = new Call(exchange, socket, req, res)
     exchange.owner = call
@@ -244,6 +246,14 @@ class NodeHandler implements ExchangeHandler {
       res.writeHead(417).end()
     }
   }
+}
+
+/** As node for servers with `optimizeEmptyRequests`: 'end' and 'close' of a request that names no body never come. */
+function closeEmpty(req: NodeRequest): void {
+  const { headers } = req
+  if ('content-length' in headers || 'transfer-encoding' in headers) return
+  closeQuietly(req)
+  req._consuming = true
 }
 
 /** From Node 24 a server may say which; before, and without a word of it, whoever listens wants all. */

@@ -161,6 +161,9 @@ export const kServerResponse = symbolOf(someServer, 'ServerResponse')
 /** The fields that the option `uniqueHeaders` names; on the server, and node copies it to each response. */
 export const kUniqueHeaders = symbolOf(someServer, 'kUniqueHeaders')
 
+/** Whether requests without a field of a body begin with one that has been read; from Node 24. */
+export const kOptimizeEmptyRequests = symbolOf(someServer, 'OptimizeEmptyRequestsOption')
+
 /** The fields set so far, `{ [lower-cased name]: [name, value] }`, or null. */
 export const kOutHeaders = symbolOf(someResponse, 'kOutHeaders')
 
