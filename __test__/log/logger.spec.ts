@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { inspect } from 'node:util'
 import test from 'ava'
 
 import { createLogger, type LogLevel } from '../../ts/log/logger.ts'
@@ -51,6 +52,52 @@ test('an exception that is no error is shown as a value', (t) => {
   t.regex(text(), /thrown: \{ answer: 42 \}\n$/)
 })
 
+// What inspect() itself cannot show without an error.
+const UNSHOWABLE: Record<string, [thrown: unknown, shown: RegExp]> = {
+  'a proxy that answers nothing': [
+    new Proxy(
+      {},
+      {
+        get: () => {
+          throw new Error('not this')
+        },
+        getPrototypeOf: () => {
+          throw new Error('nor this')
+        },
+      },
+    ),
+    /thrown: Proxy \[/,
+  ],
+  'an object with an inspection that fails': [
+    {
+      [inspect.custom]() {
+        throw new Error('not this')
+      },
+    },
+    /thrown: \{/,
+  ],
+  'an error whose stack cannot be read': [
+    Object.defineProperty(new Error('x'), 'stack', {
+      get() {
+        throw new Error('not this')
+      },
+    }),
+    /thrown: a value that cannot be shown \(object\)/,
+  ],
+  undefined: [undefined, /thrown: undefined/],
+}
+
+for (const [title, [thrown, shown]] of Object.entries(UNSHOWABLE)) {
+  for (const format of ['text', 'json'] as const) {
+    test(`${title} is logged, as ${format}`, (t) => {
+      const { log, text } = opened('error', format)
+      t.notThrows(() => log.exception('Uncaught', thrown))
+      t.regex(text(), /Uncaught/)
+      t.regex(text(), shown)
+    })
+  }
+}
+
 test('a new target is used from the next line on; one that cannot be opened changes nothing', (t) => {
   const first = opened('info')
   const second = join(first.dir, 'second.log')
@@ -64,9 +111,9 @@ test('a new target is used from the next line on; one that cannot be opened chan
   t.regex(readFileSync(second, 'utf8'), /now second\n$/)
 })
 
-function opened(loglevel: LogLevel) {
+function opened(loglevel: LogLevel, error_log_format: 'text' | 'json' = 'text') {
   const dir = temporaryDirectory('log')
-  const log = createLogger({ errorlog: 'error.log', loglevel, chdir: dir })
+  const log = createLogger({ errorlog: 'error.log', loglevel, error_log_format, chdir: dir })
   return { dir, log, text: () => readFileSync(join(dir, 'error.log'), 'utf8') }
 }
 

@@ -226,6 +226,19 @@ for (const engine of ENGINES) {
     },
   )
 
+  test.serial(`${engine}: what cannot be shown answers 500 and is logged`, async (t) => {
+    const source = `module.exports = (req, res) => {
+      if (req.url !== '/') throw new Proxy({}, { getPrototypeOf() { throw new Error('not this') } })
+      res.end(String(process.pid))
+    }`
+    const args = serveArgs(engine, '-w', '1', '--on-uncaught', 'continue')
+    const program = await startProgram(t, { files: { 'app.cjs': source }, args }).ready(1)
+    const { body: pid } = await program.get('/')
+    t.is((await program.get('/thrown')).status, 500)
+    await program.line(/Uncaught error in the application\nthrown: /)
+    t.is((await program.get('/')).body, pid)
+  })
+
   test.serial(`${engine}: what a job of a fetch function throws answers 500`, async (t) => {
     const args = serveArgs(engine, '-w', '1', '--on-uncaught', 'continue')
     const program = await startProgram(t, { files: { 'app.cjs': FETCH_JOBS }, args }).ready(1)

@@ -144,8 +144,14 @@ function jsonOptions({ stdTimeFunctions }: typeof import('pino').pino) {
 /** An error as applications' own pino shows it, without the frames of this program. */
 function errorObject(thrown: unknown): object {
   const stack = describeThrown(thrown)
-  if (!(thrown instanceof Error)) return { type: typeof thrown, message: stack, stack }
-  return { type: thrown.name, message: thrown.message, stack }
+  try {
+    if (thrown instanceof Error) {
+      return { type: String(thrown.name), message: String(thrown.message), stack }
+    }
+  } catch {
+    // A proxy, or a getter that throws: shown as what is no error.
+  }
+  return { type: typeof thrown, message: stack, stack }
 }
 
 function openTarget({ errorlog, chdir }: LogFileOptions, stderr: number): number {

@@ -10,6 +10,7 @@ import { LogFile } from './log-file.ts'
 import { messageOf } from './record.ts'
 import { Statsd, type StatsdOptions, statsdTarget } from './statsd.ts'
 import { Syslog, type SyslogOptions } from './syslog.ts'
+import { describeThrown } from './thrown.ts'
 
 export { LEVELS, type LogLevel } from './levels.ts'
 
@@ -92,7 +93,9 @@ class ErrorLog implements Logger {
 
   exception(message: string, thrown: unknown): void {
     this.#targets.statsd?.increment('gunicorn.log.exception')
-    this.#write('error', message, thrown)
+    // Nothing else would say so: `Promise.reject()`.
+    const text = thrown === undefined ? `${message}\n${describeThrown(thrown)}` : message
+    this.#write('error', text, thrown)
   }
 
   output(pid: number, stream: OutputStream, line: string): void {

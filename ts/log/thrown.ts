@@ -9,8 +9,22 @@ const OWN_PATH = fileURLToPath(OWN_URL)
 
 /** The whole error as node would print it, causes and own properties included, without our frames. */
 export function describeThrown(thrown: unknown): string {
-  const text = thrown instanceof Error ? inspect(thrown) : `thrown: ${inspect(thrown)}`
-  return withoutOwnFrames(text.split('\n')).join('\n')
+  return withoutOwnFrames(textOf(thrown).split('\n')).join('\n')
+}
+
+// Programs throw whatever they like: proxies, errors whose stack is a getter, objects with an inspection of their own.
+// Who cannot be shown must not end the process that has caught it.
+function textOf(thrown: unknown): string {
+  try {
+    return thrown instanceof Error ? inspect(thrown) : `thrown: ${inspect(thrown)}`
+  } catch {
+    // Once more, without any code of the program's.
+  }
+  try {
+    return `thrown: ${inspect(thrown, { customInspect: false, showProxy: true })}`
+  } catch {
+    return `thrown: a value that cannot be shown (${typeof thrown})`
+  }
 }
 
 /** The lines that are not frames of this program or of node's inside. */
