@@ -1,13 +1,15 @@
 // Gunicorn's form of a line, levels, stacks, and that no line waits in memory.
 
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { inspect } from 'node:util'
 import test from 'ava'
 
 import { createLogger, type LogLevel } from '../../ts/log/logger.ts'
 import { temporaryDirectory } from '../temporary.ts'
+
+const LOGGER = new URL('../../ts/log/logger.ts', import.meta.url).href
 
 test('a line has the time with its offset, the process id, the level and the message', (t) => {
   const { log, text } = opened('info')
@@ -117,11 +119,29 @@ function opened(loglevel: LogLevel, error_log_format: 'text' | 'json' = 'text') 
   return { dir, log, text: () => readFileSync(join(dir, 'error.log'), 'utf8') }
 }
 
+const testFull = existsSync('/dev/full') ? test : test.skip
+
+testFull('lines that find no place on a full disk take no memory', (t) => {
+  const program = `
+    import { createLogger } from ${JSON.stringify(LOGGER)}
+    for (const error_log_format of ['text', 'json']) {
+      const log = createLogger({ errorlog: '/dev/full', error_log_format, loglevel: 'info', chdir: '.' })
+      for (let count = 0; count < 40_000; count += 1) log.error(count + 'x'.repeat(2_000))
+    }
+  `
+  const { stderr, status } = spawnSync(
+    process.execPath,
+    ['--max-old-space-size=48', ...process.execArgv, '--input-type=module', ...['--eval', program]],
+    { encoding: 'utf8' },
+  )
+  t.is(status, 0, stderr.slice(0, 1_000))
+  t.is(stderr.match(/cannot be written \(ENOSPC/g)?.length, 2)
+})
+
 test('a process without a free descriptor still writes its lines', (t) => {
-  const logger = new URL('../../ts/log/logger.ts', import.meta.url).href
   const program = `
     import { openSync } from 'node:fs'
-    import { createLogger } from ${JSON.stringify(logger)}
+    import { createLogger } from ${JSON.stringify(LOGGER)}
     const log = createLogger({ errorlog: '-', loglevel: 'info', chdir: '.' })
     let code
     try {

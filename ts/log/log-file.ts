@@ -29,6 +29,8 @@ export class LogFile {
   #write: ((record: LogRecord) => void) | undefined
   #boom: SonicBoom | undefined
   #failing = false
+  /** Of lines that could not be written. */
+  #waitingBytes = 0
 
   /** Throws ERR_LOG_FILE when it cannot be opened. */
   constructor(options: LogFileOptions, stderr: number) {
@@ -55,7 +57,7 @@ export class LogFile {
       ? `${JSON.stringify({ level: 'info', time, pid, stream, msg: line })}\n`
       : textLine(pid, stream, line)
     if (this.#boom === undefined) this.#writePlainly(text)
-    else this.#boom.write(text)
+    else this.#put(this.#boom, text)
   }
 
   /** Opens the file by its name again; when that fails it throws and the old one stays. */
@@ -65,6 +67,7 @@ export class LogFile {
     this.#fd = fd
     this.#boom = undefined
     this.#write = undefined
+    this.#waitingBytes = 0
   }
 
   close(): void {
@@ -88,8 +91,9 @@ export class LogFile {
   /** Once for each time that it begins to fail: on standard error, since there is no other place left. */
   #complain(problem: string): void {
     const { errorlog } = this.#options
-    if (this.#failing || errorlog === '-') return
+    if (this.#failing) return
     this.#failing = true
+    if (errorlog === '-') return
     const text = `the error log ${errorlog} cannot be written (${problem}); serving goes on`
     try {
       writeSync(this.#stderr, textLine(processId(), 'error', text))
@@ -105,16 +109,26 @@ export class LogFile {
     boom.on('error', (error: Error) => this.#complain(error.message))
     boom.on('drain', () => {
       this.#failing = false
+      this.#waitingBytes = 0
     })
-    const write = this.#isJson
-      ? jsonWriter(boom)
-      : (record: LogRecord) => boom.write(textOf(record))
+    const put = (text: string) => this.#put(boom, text)
+    const write = this.#isJson ? jsonWriter(put) : (record: LogRecord) => put(textOf(record))
     this.#boom = boom
     return write
   }
+
+  // It keeps what cannot be written and tries again with the next line; where that goes on, lines are lost, not memory.
+  #put(boom: SonicBoom, text: string): void {
+    const isLost = this.#failing && this.#waitingBytes + text.length > MAX_WAITING_BYTES
+    if (this.#failing && !isLost) this.#waitingBytes += text.length
+    boom.write(isLost ? '' : text)
+  }
 }
 
-function jsonWriter(boom: SonicBoom): (record: LogRecord) => void {
+/** What a disk that is full or a reader that has gone may hold. */
+const MAX_WAITING_BYTES = 1024 * 1024
+
+function jsonWriter(put: (text: string) => void): (record: LogRecord) => void {
   const { pino } = require('pino') as typeof import('pino')
   const log: Pino<LogLevel> = pino<LogLevel>(
     {
@@ -124,7 +138,7 @@ function jsonWriter(boom: SonicBoom): (record: LogRecord) => void {
       useOnlyCustomLevels: true,
       ...jsonOptions(pino),
     },
-    boom,
+    { write: put },
   )
   return ({ level, message, thrown }) => {
     if (thrown === undefined) log[level](message)
