@@ -1,6 +1,17 @@
 // The logs from outside: rotation by rename and USR1 under load, and disks that take no more.
 
-import { existsSync, readdirSync, readFileSync, renameSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+} from 'node:fs'
+import http from 'node:http'
 import { join } from 'node:path'
 import test from 'ava'
 
@@ -56,6 +67,80 @@ for (const engine of ENGINES) {
     await program.get()
     await until(() => lines(program, 'access.log').length === 1, 'the line')
     t.is(lines(program, 'access.1').length, 0)
+  })
+}
+
+for (const engine of ENGINES) {
+  test.serial(
+    `${engine}: a FIFO that nobody reads yet, or any more, holds up nobody`,
+    async (t) => {
+      const program = startProgram(t, {
+        files: { 'app.cjs': appSource('1') },
+        prepare: (directory) => {
+          for (const name of ['access', 'error']) execFileSync('mkfifo', [join(directory, name)])
+        },
+        args: [
+          ...['app.cjs', '-b', 'unix:a.sock', '--engine', engine, '-w', '1'],
+          ...['--access-logfile', 'access', '--error-logfile', 'error'],
+        ],
+      })
+      const isAnswered = () => answers(at(program, 'a.sock'))
+      await until(isAnswered, 'an answer without a reader')
+      for (const round of ['first', 'second']) {
+        const [access, error] = ['access', 'error'].map((name) => new Reader(at(program, name)))
+        await until(isAnswered, 'an answer')
+        await until(() => access?.text.includes('" 200 '), `the access line of the ${round}`)
+        program.signal('SIGHUP')
+        await until(
+          () => error?.text.includes('Reload complete'),
+          `the line of the ${round} reload`,
+        )
+        access?.close()
+        error?.close()
+        program.signal('SIGUSR1')
+        await until(isAnswered, 'an answer when the readers have gone')
+      }
+      program.signal('SIGTERM')
+      t.is(await program.exited, 0)
+    },
+  )
+}
+
+/** The reader of a FIFO, which does not wait for a writer. */
+class Reader {
+  readonly #fd: number
+  readonly #timer: NodeJS.Timeout
+  text = ''
+
+  constructor(path: string) {
+    this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    this.#timer = setInterval(() => this.#read(), 20)
+  }
+
+  close(): void {
+    clearInterval(this.#timer)
+    closeSync(this.#fd)
+  }
+
+  #read(): void {
+    const buffer = Buffer.alloc(65_536)
+    try {
+      this.text += buffer.toString('latin1', 0, readSync(this.#fd, buffer))
+    } catch {
+      // EAGAIN: nothing there yet.
+    }
+  }
+}
+
+/** Whether somebody answers at a unix socket within a second. */
+function answers(path: string): Promise<boolean> {
+  return new Promise((done) => {
+    const request = http.get({ socketPath: path, timeout: 1_000, agent: false }, (response) => {
+      response.resume()
+      done(response.statusCode === 200)
+    })
+    request.on('timeout', () => request.destroy())
+    request.on('error', () => done(false))
   })
 }
 

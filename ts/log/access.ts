@@ -3,12 +3,12 @@
  * hot path.
  */
 
-import { openSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { SonicBoom } from 'sonic-boom'
 
 import { monocerosError } from '../errors.ts'
 import { type AccessEntry, compileAccessFormat } from './access-format.ts'
+import { openForAppending } from './append.ts'
 import { type Outlet, openOutlet } from './outlet.ts'
 import { RequestFigures, type StatsdOptions, statsdTarget } from './statsd.ts'
 import { accessSyslog, type SyslogOptions } from './syslog.ts'
@@ -131,7 +131,7 @@ function descriptorOf(target: string): number | undefined {
 
 function openFile(path: string): number {
   try {
-    return openSync(path, 'a', 0o644)
+    return openForAppending(path)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
     throw monocerosError('ERR_LOG_FILE', 'accesslog', path, problem).causedBy(cause)

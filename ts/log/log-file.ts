@@ -1,6 +1,6 @@
 /** The file of the error log, or standard error: lines of text or pino's JSON on sonic-boom, loaded with the first line. */
 
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { resolve } from 'node:path'
 import type { Logger as Pino } from 'pino'
@@ -8,6 +8,7 @@ import type { SonicBoom } from 'sonic-boom'
 
 import { monocerosError } from '../errors.ts'
 import { processId, wallClock } from '../process/system.ts'
+import { openForAppending } from './append.ts'
 import { LEVELS, type LogLevel } from './levels.ts'
 import { type LogRecord, textLine, textOf } from './record.ts'
 import { describeThrown } from './thrown.ts'
@@ -172,7 +173,7 @@ function openTarget({ errorlog, chdir }: LogFileOptions, stderr: number): number
   if (errorlog === '-') return stderr
   const path = resolve(chdir, errorlog)
   try {
-    return openSync(path, 'a', 0o644)
+    return openForAppending(path)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
     throw monocerosError('ERR_LOG_FILE', 'errorlog', path, problem).causedBy(cause)

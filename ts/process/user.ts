@@ -3,9 +3,10 @@
  * pidfile; each worker gives them up before it loads the application, and before it has threads of its own.
  */
 
-import { chownSync, closeSync, openSync, readFileSync } from 'node:fs'
+import { chownSync, closeSync, readFileSync } from 'node:fs'
 
 import { monocerosError } from '../errors.ts'
+import { isFifo, openForAppending } from '../log/append.ts'
 import { native } from '../native/index.ts'
 
 /** Who files of the workers belong to; -1 leaves one of the two as it is. */
@@ -70,7 +71,8 @@ export function giveAway(path: string, { uid, gid }: Owner): void {
 /** Makes the log files that workers will open, so that they may. */
 export function prepareFile(path: string, owner: Owner | undefined): void {
   if (owner === undefined) return
-  closeSync(openSync(path, 'a', 0o644))
+  // A reader of a FIFO that is let in would see its end at once.
+  if (!isFifo(path)) closeSync(openForAppending(path))
   giveAway(path, owner)
 }
 

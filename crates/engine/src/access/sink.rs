@@ -2,9 +2,10 @@
 
 #![expect(unsafe_code, reason = "poll, to ask a pipe for room; descriptors by number")]
 
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 
 pub(super) struct Sink {
     file: File,
@@ -81,8 +82,16 @@ fn duplicate(number: &str) -> io::Result<File> {
 }
 
 fn append(path: &str) -> io::Result<File> {
+    // Closed when the writing end is open.
+    let _reader = read_end(path);
     // The standard library opens with CLOEXEC, and O_APPEND keeps the lines of several workers whole.
     OpenOptions::new().append(true).create(true).open(path)
+}
+
+/// The reading end of a FIFO: open(2) of the other one would wait for a reader, and the whole worker with it.
+fn read_end(path: &str) -> Option<File> {
+    fs::metadata(path).ok().filter(|data| data.file_type().is_fifo())?;
+    OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()
 }
 
 /// As many whole lines as a pipe takes without mixing them with another process's, or a piece of a line
