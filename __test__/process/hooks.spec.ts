@@ -16,9 +16,11 @@ import {
 } from './program.ts'
 
 // Each hook notes its name, its process and what it was given.
-const CONFIG = `import { appendFileSync } from 'node:fs'
+const NOTE = `import { appendFileSync } from 'node:fs'
 const note = (name, ...details) =>
-  appendFileSync('notes', [name, process.pid, ...details].join(' ') + '\\n')
+  appendFileSync('notes', [name, process.pid, ...details].join(' ') + '\\n')`
+
+const CONFIG = `${NOTE}
 export default {
   on_starting: async (server) => { await null; note('on_starting', server.pid, server.num_workers) },
   nworkers_changed: (server, now, before) => note('nworkers_changed', now, before),
@@ -83,6 +85,29 @@ for (const engine of ENGINES) {
       ...['worker_exit', 'child_exit', 'worker_int', 'worker_exit', 'child_exit', 'on_exit'],
     ])
   })
+
+  test.serial(
+    `${engine}: the query of the environ is all behind the first question mark`,
+    async (t) => {
+      const config = `${NOTE}
+    export default {
+      post_request: (worker, req, { PATH_INFO, QUERY_STRING, RAW_URI }) =>
+        note('post_request', PATH_INFO, QUERY_STRING, RAW_URI),
+    }`
+      const program = await started(t, engine, config).ready(1)
+      const targets = ['/a?to=/b?c=1&d=?', '/a?', '/a']
+      for (const target of targets) await program.get(target)
+      await until(() => notes(program).length === targets.length, 'the notes')
+      t.deepEqual(
+        notes(program).map(([, , ...details]) => details),
+        [
+          ['/a', 'to=/b?c=1&d=?', '/a?to=/b?c=1&d=?'],
+          ['/a', '', '/a?'],
+          ['/a', '', '/a'],
+        ],
+      )
+    },
+  )
 
   test.serial(`${engine}: startup and shutdown of the application are waited for`, async (t) => {
     const source = `const { appendFileSync } = require('node:fs')

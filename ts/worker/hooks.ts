@@ -174,11 +174,11 @@ function workerOf(message: BootMessage, facts: WorkerFacts): HookOwnWorker {
 function environOf(request: HookRequest): Readonly<Record<string, string>> {
   const message = 'httpVersion' in request ? request : undefined
   const target = message?.url ?? request.url?.replace(/^[^:]+:\/\/[^/]+/, '') ?? ''
-  const [path = '', query = ''] = target.split('?', 2)
+  const [path = ''] = target.split('?', 1)
   return {
     REQUEST_METHOD: request.method ?? '',
     PATH_INFO: path,
-    QUERY_STRING: query,
+    QUERY_STRING: target.slice(path.length + 1),
     RAW_URI: target,
     SERVER_PROTOCOL: `HTTP/${message?.httpVersion ?? '1.1'}`,
     REMOTE_ADDR: message?.socket?.remoteAddress ?? '',
