@@ -1,6 +1,6 @@
 // Hooks of a real config file, in their processes and in their order, and the application's own startup and shutdown.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test, { type ExecutionContext } from 'ava'
 
@@ -108,6 +108,28 @@ for (const engine of ENGINES) {
       )
     },
   )
+
+  test.serial(`${engine}: a second INT calls no hook again, and cuts none off`, async (t) => {
+    const config = `${NOTE}
+    import { setTimeout } from 'node:timers/promises'
+    export default {
+      worker_int: () => note('worker_int'),
+      async worker_exit() {
+        note('worker_exit')
+        await setTimeout(600)
+        note('done')
+      },
+    }`
+    const program = await started(t, engine, config).ready(1)
+    program.signal('SIGINT')
+    await until(() => existsSync(join(program.directory, 'notes')), 'the first hook')
+    program.signal('SIGINT')
+    t.is(await program.exited, 0)
+    t.deepEqual(
+      notes(program).map(([name]) => name),
+      ['worker_int', 'worker_exit', 'done'],
+    )
+  })
 
   test.serial(`${engine}: startup and shutdown of the application are waited for`, async (t) => {
     const source = `const { appendFileSync } = require('node:fs')

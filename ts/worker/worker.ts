@@ -301,6 +301,8 @@ export class Worker {
   }
 
   #handleSignal(signal: SignalName): void {
+    // Whoever ends already, and perhaps waits for a hook, does so in a second: a second INT calls no hook again.
+    if (this.#state === 'gone') return
     const role = SIGNALS[signal].worker
     if (role === 'drain') this.#leave(signal)
     if (role === 'quit') {
