@@ -4,6 +4,7 @@
  */
 
 import type { HookName } from './hooks/table.ts'
+import type { Collectors } from './log/collectors.ts'
 import type { Config } from './settings/config.ts'
 import type { SignalName } from './signals.ts'
 import type { TlsMaterial } from './tls/material.ts'
@@ -67,6 +68,8 @@ export interface BootMessage {
   readonly config: Config
   /** The settings that the operator gave, from wherever. */
   readonly given: readonly string[]
+  /** Where the names of syslog and statsd led to when the settings were read. */
+  readonly collectors: Collectors
   readonly listeners: readonly ListenerMessage[]
   /** What TLS needs, where it is spoken. */
   readonly tls?: TlsMaterial

@@ -7,6 +7,7 @@ import {
   type ListenOptions,
   openListener,
 } from '../listen/socket.ts'
+import { type Collectors, findCollectors } from '../log/collectors.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { ownerOf } from '../process/user.ts'
@@ -25,6 +26,8 @@ export interface Generation {
   /** Where the settings were read from, for the workers' hooks. */
   readonly configFile?: string | undefined
   readonly listeners: readonly Listener[]
+  /** Where the names of syslog and statsd led to when the settings were read. */
+  readonly collectors?: Collectors
   /** What TLS needs, if any of the listeners speaks it. */
   readonly tls?: KeptTls | undefined
   /** Of all generations of this arbiter. */
@@ -73,6 +76,7 @@ export function generationOpener(
   return async ({ values: config, origins, file: configFile }, earlier) => {
     const options = listenOptions(config)
     const tls = openTls(config, { ...context, sslContext: context.hooks?.sslContextOf(config) })
+    const collectors = await findCollectors(config)
     const kept =
       earlier?.listeners ?? inherited.listeners.map((handed) => adoptListener(handed, options))
     const binds = inherited.activated ? kept.map(({ bind }) => bind) : config.bind
@@ -93,7 +97,8 @@ export function generationOpener(
     }
     if (earlier === undefined) closeUnused(kept, listeners)
     const number = (earlier?.number ?? 0) + 1
-    return { number, config, given: givenNames(origins), configFile, listeners, tls, ticketSecrets }
+    const facts = { number, config, given: givenNames(origins), configFile, collectors }
+    return { ...facts, listeners, tls, ticketSecrets }
   }
 }
 

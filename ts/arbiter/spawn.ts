@@ -76,6 +76,7 @@ export function bootMessage(
     generation: slotGeneration,
     config: generation.config,
     given: generation.given,
+    collectors: generation.collectors ?? {},
     listeners: generation.listeners.map((listener, index) => ({
       fd: firstListener + index,
       address: shownAddress(listener, generation),

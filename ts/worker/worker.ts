@@ -6,6 +6,7 @@ import { backgroundEnded } from '../engine/background.ts'
 import type { Engine, Target } from '../engine/engine.ts'
 import { MonocerosError, monocerosError } from '../errors.ts'
 import { followListening } from '../http/node/stand-in.ts'
+import { findCollectors } from '../log/collectors.ts'
 import { prepareLogger } from '../log/custom.ts'
 import { say } from '../log/log-lines.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
@@ -101,7 +102,9 @@ export class Worker {
     })
   }
 
-  async #boot(message: BootMessage): Promise<void> {
+  async #boot(first: BootMessage): Promise<void> {
+    const collectors = await findCollectors(first.config, first.collectors)
+    const message = { ...first, config: { ...first.config, ...collectors } }
     const { config } = message
     this.#name = config.proc_name ?? config.app ?? 'monoceros'
     this.#showFigures()
