@@ -84,6 +84,8 @@ export interface BootMessage {
   readonly age: number
   /** Requests after which it is replaced; 0 for never. */
   readonly requestLimit: number
+  /** A worker has served with these settings before. */
+  readonly hasServed: boolean
   /** The worker's own hooks that are set; their functions do not travel. */
   readonly hooks: readonly HookName[]
   /** Where the functions are. */

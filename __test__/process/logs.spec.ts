@@ -5,11 +5,13 @@ import {
   closeSync,
   constants,
   existsSync,
+  mkdirSync,
   openSync,
   readdirSync,
   readFileSync,
   readSync,
   renameSync,
+  rmSync,
 } from 'node:fs'
 import http from 'node:http'
 import { join } from 'node:path'
@@ -104,6 +106,48 @@ for (const engine of ENGINES) {
       t.is(await program.exited, 0)
     },
   )
+}
+
+for (const engine of ENGINES) {
+  test.serial(`${engine}: a worker is replaced although its access log has gone`, async (t) => {
+    const program = startProgram(t, {
+      files: { 'app.cjs': appSource('1') },
+      prepare: (directory) => mkdirSync(join(directory, 'logs')),
+      args: serveArgs(engine, '-w', '1', '--access-logfile', 'logs/access'),
+    })
+    const { pid } = await (await program.ready(1)).who()
+    rmSync(at(program, 'logs'), { recursive: true })
+    process.kill(pid, 'SIGKILL')
+    await program.line(/accesslog must be a file that can be appended to, got "logs\/access"/)
+    await program.line(/Worker ready/)
+    t.not((await program.who()).pid, pid)
+    // What nobody has served with is a mistake.
+    program.signal('SIGHUP')
+    await program.line(/Reload failed; the old workers keep serving/)
+    mkdirSync(at(program, 'logs'))
+    program.signal('SIGHUP')
+    await program.line(/Reload complete/)
+    await program.get('/again')
+    await until(() => lines(program, 'logs/access').length === 1, 'the line')
+  })
+
+  test.serial(`${engine}: a worker is replaced although its error log has gone`, async (t) => {
+    const program = startProgram(t, {
+      files: { 'app.cjs': appSource('1') },
+      prepare: (directory) => mkdirSync(join(directory, 'logs')),
+      args: [
+        ...['app.cjs', '-b', 'unix:a.sock', '--engine', engine],
+        ...['--error-logfile', 'logs/error'],
+      ],
+    })
+    await until(() => answers(at(program, 'a.sock')), 'an answer')
+    rmSync(at(program, 'logs'), { recursive: true })
+    for (const pid of program.workers()) process.kill(pid, 'SIGKILL')
+    await program.line(/errorlog must be a file that can be appended to, got ".*\/logs\/error"/)
+    await until(() => answers(at(program, 'a.sock')), 'an answer of the successor')
+    program.signal('SIGTERM')
+    t.is(await program.exited, 0)
+  })
 }
 
 /** The reader of a FIFO, which does not wait for a writer. */

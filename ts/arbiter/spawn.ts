@@ -60,12 +60,13 @@ export interface BootDetails {
   readonly check: boolean
   readonly age: number
   readonly requestLimit: number
+  readonly hasServed?: boolean
 }
 
 /** The first message, with the numbers that the descriptors have in the worker. */
 export function bootMessage(
   { board, generation, slot }: { board: ArbiterBoard; generation: Generation; slot: number },
-  { slotGeneration, check, age, requestLimit }: BootDetails,
+  { slotGeneration, check, age, requestLimit, hasServed = false }: BootDetails,
 ): BootMessage {
   const firstListener = SHARING_FD + 1
   const firstKick = firstListener + generation.listeners.length
@@ -93,6 +94,7 @@ export function bootMessage(
     slots: board.slots,
     age,
     requestLimit,
+    hasServed,
     hooks: WORKER_HOOKS.filter((name) => (generation.config[name] ?? null) !== null),
     ...(generation.configFile === undefined ? {} : { configFile: generation.configFile }),
     check,

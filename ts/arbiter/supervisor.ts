@@ -68,6 +68,7 @@ export class Supervisor {
   readonly #reports: SupervisorReports
   readonly #recycling: Recycling
   readonly #further: FurtherListeners
+  readonly #served = new WeakSet<Generation>()
   #started = 0
 
   constructor(system: System, parts: SupervisorParts) {
@@ -100,9 +101,9 @@ export class Supervisor {
     child.onExit((exit) => this.#queue.push({ type: 'exit', worker, exit }))
     if (child.pid === undefined) return true
     const slotGeneration = this.#board.claim(slot, child.pid)
-    child.send(
-      bootMessage(context, { slotGeneration, check: false, age, requestLimit: allowance.requests }),
-    )
+    const requestLimit = allowance.requests
+    const hasServed = this.#served.has(generation)
+    child.send(bootMessage(context, { slotGeneration, check: false, age, requestLimit, hasServed }))
     say(this.#log, 'booting', child.pid)
     return true
   }
@@ -232,6 +233,7 @@ export class Supervisor {
     welcome: (worker) => {
       worker.readyAtMs = this.#system.now()
       worker.deadlineMs = undefined
+      this.#served.add(worker.generation)
       say(this.#log, 'ready', worker.pid)
       this.#reports.onReady(worker)
     },

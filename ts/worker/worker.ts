@@ -9,7 +9,7 @@ import { followListening } from '../http/node/stand-in.ts'
 import { findCollectors } from '../log/collectors.ts'
 import { prepareLogger } from '../log/custom.ts'
 import { say } from '../log/log-lines.ts'
-import { createLogger, type Logger } from '../log/logger.ts'
+import type { Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown.ts'
 import {
   BOARD_FD,
@@ -28,7 +28,6 @@ import { becomeUser } from '../process/user.ts'
 import type { WorkerBoard } from '../scoreboard/board.ts'
 import { ChannelBoard } from '../scoreboard/messages.ts'
 import { SharedWorkerBoard } from '../scoreboard/shared.ts'
-import type { Config } from '../settings/config.ts'
 import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import type { Channel } from './channel.ts'
 import type { Development } from './development.ts'
@@ -38,6 +37,7 @@ import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import type { WorkerHooks } from './hooks.ts'
 import { pretendIpc } from './ipc.ts'
 import { type Lifespan, lifespanOf } from './lifespan.ts'
+import { openErrorLog, withAccessLog } from './logs.ts'
 import { printSynchronously } from './printing.ts'
 import { secure, secureByProgram, secureOptions } from './secure.ts'
 import { loadTarget } from './target.ts'
@@ -110,13 +110,11 @@ export class Worker {
     this.#showFigures()
     this.#graceMs = config.graceful_timeout * 1_000
     pretendIpc()
-    const stderr = message.output?.stderr
-    const logged = stderr === undefined ? {} : { stderr }
     if (message.output !== undefined) printSynchronously()
     try {
       await prepareLogger(config)
       if (this.#state !== 'booting') return
-      const log = createLogger(config, logged)
+      const log = openErrorLog(message)
       this.#log = log
       this.#bootOver = watchUncaught(this.#system, log, {
         onBoot: (thrown) => this.#fail(thrown, message),
@@ -148,7 +146,7 @@ export class Worker {
 
   async #serve(message: BootMessage, target: Target, log: Logger): Promise<void> {
     const { given, slot, slots, kickFds } = message
-    const config = withoutCapture(message)
+    const config = withAccessLog(message, log)
     // From the first request on an error is a request's and no failure to boot.
     this.#bootOver()
     this.#development?.tellLoaded()
@@ -391,12 +389,6 @@ export class Worker {
     if (!(pending instanceof Promise)) return this.#system.exit(status)
     void Promise.race([pending, this.#elapsed(EXIT_HOOK_MS)]).then(() => this.#system.exit(status))
   }
-}
-
-/** The access log of standard output goes to the arbiter's, if the worker's own is captured. */
-function withoutCapture({ config, output }: BootMessage): Config {
-  if (output === undefined || config.accesslog !== '-') return config
-  return { ...config, accesslog: `fd://${output.stdout}` }
 }
 
 /** Whether the workers have more busy threads, two each, than there are processors for them. */
