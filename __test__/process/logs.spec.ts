@@ -131,6 +131,24 @@ for (const engine of ENGINES) {
     await until(() => lines(program, 'logs/access').length === 1, 'the line')
   })
 
+  test.serial(`${engine}: USR1 opens the access log although the error log has gone`, async (t) => {
+    const program = startProgram(t, {
+      files: { 'app.cjs': appSource('1') },
+      prepare: (directory) => mkdirSync(join(directory, 'logs')),
+      args: [
+        ...['app.cjs', '-b', 'unix:a.sock', '--engine', engine],
+        ...['--access-logfile', 'access', '--error-logfile', 'logs/error'],
+      ],
+    })
+    await until(() => answers(at(program, 'a.sock')), 'an answer')
+    rmSync(at(program, 'logs'), { recursive: true })
+    renameSync(at(program, 'access'), at(program, 'access.1'))
+    program.signal('SIGUSR1')
+    await until(() => existsSync(at(program, 'access')), 'the new file')
+    t.true(await answers(at(program, 'a.sock')))
+    await until(() => lines(program, 'access').length === 1, 'the line')
+  })
+
   test.serial(`${engine}: a worker is replaced although its error log has gone`, async (t) => {
     const program = startProgram(t, {
       files: { 'app.cjs': appSource('1') },

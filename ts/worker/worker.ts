@@ -242,12 +242,13 @@ export class Worker {
   }
 
   #reopenLogs(): void {
-    try {
-      this.#log?.reopen()
-      this.#engine?.reopenLog()
-    } catch (error) {
-      // The old files stay in use.
-      this.#log?.error(error instanceof Error ? error.message : String(error))
+    // One that cannot be opened, and stays as it is, is no reason for the other to stay.
+    for (const reopen of [() => this.#log?.reopen(), () => this.#engine?.reopenLog()]) {
+      try {
+        reopen()
+      } catch (error) {
+        this.#log?.error(error instanceof Error ? error.message : String(error))
+      }
     }
   }
 
