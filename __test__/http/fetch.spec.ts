@@ -227,6 +227,17 @@ const cases: Readonly<Record<string, Case>> = {
     asked: request('POST', '/', ['Content-Length: 7', 'Connection: close'], '{"a":1}'),
     answer: /\{"a":1\}$/,
   },
+  'a body that has been read': {
+    fetch: async (req) => {
+      await req.text()
+      const again = [() => req.clone(), () => req.text(), () => req.formData(), () => req.blob()]
+      const told = again.map(async (read) => read())
+      const refused = await Promise.allSettled(told)
+      return Response.json([req.bodyUsed, ...refused.map(({ status }) => status)])
+    },
+    asked: POST,
+    answer: /\[true,"rejected","rejected","rejected","rejected"\]$/,
+  },
   'a body not read': { fetch: () => new Response('x'), asked: POST, answer: /\r\n\r\nx$/ },
   'who asks': {
     fetch: (_req, env) =>

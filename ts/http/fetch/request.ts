@@ -127,12 +127,15 @@ export class LazyRequest {
       headers: LazyHeaders.unwrap(this.#headers) as Headers,
       signal: incoming.signal(),
     }
+    const isUsed = incoming.body?.used === true
     if (this.#mayHaveBody()) {
       incoming.body ??= new RequestBody(incoming.exchange)
-      init.body = incoming.body.used ? usedStream() : incoming.body.stream()
+      init.body = isUsed ? usedStream() : incoming.body.stream()
       init.duplex = 'half'
     }
     incoming.native = new NativeRequest(incoming.url, init)
+    // Native refuses to read it again, and takes no stream that has been read.
+    if (isUsed) incoming.native.body?.cancel().catch(ignore)
     LazyHeaders.adopt(this.#headers, incoming.native.headers)
     return incoming.native
   }
@@ -152,7 +155,9 @@ for (const name of Object.getOwnPropertyNames(NativeRequest.prototype)) {
 Reflect.deleteProperty(LazyRequest.prototype, 'constructor')
 Object.setPrototypeOf(LazyRequest.prototype, NativeRequest.prototype)
 
-/** A body that has been read before the request became native: native refuses to read it again. */
+/** In place of a body that has been read before the request became native. */
 function usedStream(): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({ start: (controller) => controller.close() })
 }
+
+function ignore(): void {}
