@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import test from 'ava'
 import type { FetchFunction } from '../../ts/http/fetch.ts'
 import { native } from '../../ts/native/index.ts'
-import { exchange, get, RawClient, request, sleep } from './client.ts'
+import { exchange, get, RawClient, request, sleep, until } from './client.ts'
 import { startNative, startNode, stopNative } from './engines.ts'
 
 const engines = { node: startNode, ...(native === null ? {} : { native: startNative }) }
@@ -285,6 +285,24 @@ for (const [name, start] of Object.entries(engines)) {
       client.destroy()
       for (let waited = 0; heard.length < 2 && waited < 100; waited++) await sleep(20)
       t.deepEqual(heard.sort(), ['aborted', 'cancelled'])
+      close()
+    },
+  )
+
+  test.serial(
+    `${name}: a body that is read behind the answer fails when the client goes`,
+    async (t) => {
+      const failed: unknown[] = []
+      const fetch: FetchFunction = (req) => {
+        req.text().catch((reason: unknown) => failed.push(reason))
+        return new Response('early')
+      }
+      const { port, close } = await start({ style: 'fetch', fetch })
+      const client = new RawClient(port).send(request('POST', '/', ['Content-Length: 9'], 'part'))
+      await client.untilReceived('early')
+      client.destroy()
+      await until(() => failed.length > 0)
+      t.like(failed[0], { code: 'ECONNRESET' })
       close()
     },
   )

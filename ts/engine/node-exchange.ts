@@ -26,6 +26,7 @@ const kExchange = Symbol('monoceros.exchange')
 
 type RequestOf = IncomingMessage & { [kExchange]?: NodeExchange }
 type AnswerOf = ServerResponse & { [kExchange]?: NodeExchange }
+type SocketOf = Socket & { [kExchange]?: NodeExchange }
 
 // One function for all, where a closure an exchange would cost more than the answer's head.
 function onResponseClose(this: AnswerOf): void {
@@ -42,6 +43,10 @@ function onRequestData(this: RequestOf, chunk: Buffer): void {
 
 function onRequestEnd(this: RequestOf): void {
   this[kExchange]?.onEnd()
+}
+
+function onSocketClose(this: SocketOf): void {
+  this[kExchange]?.onLost()
 }
 
 function ignore(): void {}
@@ -149,13 +154,10 @@ class NodeExchange implements PlainExchange {
   start(): void {
     const res: AnswerOf = this.#res
     const req: RequestOf = this.#req
-    if (!this.ended) {
-      res[kExchange] = this
-      res.on('close', onResponseClose)
-    } else if (!this.#consumed) {
-      // Node throws away a body that nobody looks at.
-      return
-    }
+    // Node throws away a body that nobody looks at.
+    if (this.ended && !this.#consumed) return
+    res[kExchange] = this
+    res.on('close', onResponseClose)
     if (this.bodyKind === 0) return
     req[kExchange] = this
     // Its errors are the client's absence, which 'close' of the response reports.
@@ -167,6 +169,19 @@ class NodeExchange implements PlainExchange {
   onClose(): void {
     if (!this.#res.writableFinished) this.owner?.onAborted()
     else if (!this.#consumed) this.#req.off('data', onRequestData).resume()
+    else if (!this.#req.complete) this.#followSocket()
+  }
+
+  /** Node tells a request whose answer has gone nothing any more, not even that its body will not come. */
+  #followSocket(): void {
+    const socket: SocketOf = this.#req.socket
+    socket[kExchange] = this
+    if (socket.destroyed) this.onLost()
+    else socket.once('close', onSocketClose)
+  }
+
+  onLost(): void {
+    if (!this.#req.complete) this.owner?.onAborted()
   }
 
   onData(chunk: Buffer): void {
@@ -175,6 +190,7 @@ class NodeExchange implements PlainExchange {
   }
 
   onEnd(): void {
+    this.#req.socket.off('close', onSocketClose)
     this.owner?.onEnd(this.#req.rawTrailers)
   }
 
