@@ -57,6 +57,13 @@ const cases: Readonly<Record<string, Case>> = {
       `HTTP/1.1 200 OK\r\na: b\r\n${TEXT}${END}Content-Length: 3\r\n\r\n\u00e2\u0098\u0083`,
     ),
   },
+  'a field beyond ASCII beside text': {
+    fetch: () => new Response('\u00e9', { headers: { a: '\u00e9' } }),
+    asked: get('/'),
+    answer: exactly(
+      `HTTP/1.1 200 OK\r\na: \u00e9\r\n${TEXT}${END}Content-Length: 2\r\n\r\n\u00c3\u00a9`,
+    ),
+  },
   bytes: {
     fetch: () => new Response(Buffer.from('hello'), { status: 201, statusText: 'Made' }),
     asked: get('/'),

@@ -21,6 +21,7 @@ export function serveExchanges(handler: ExchangeHandler): http.Server {
 }
 
 let lastConnection = 0
+const PLAIN = /^[\r\n\t -~]*$/
 const kConnection = Symbol('monoceros.connection')
 const kExchange = Symbol('monoceros.exchange')
 
@@ -236,7 +237,10 @@ class NodeExchange implements PlainExchange {
       else responseInternals(this.#res)._contentLength = length
     }
     this.head(status, reason, block, flags)
-    this.#res.end(body ?? '', encoding)
+    // Node writes a head and the text behind it as one, in the text's encoding; a field's is latin1.
+    const { _header: head } = responseInternals(this.#res)
+    const isPlain = typeof body !== 'string' || !head || PLAIN.test(head)
+    this.#res.end(isPlain ? (body ?? '') : Buffer.from(body, encoding), encoding)
   }
 
   head(status: number, reason: string | undefined, fields: Fields, flags: number): void {
