@@ -10,6 +10,7 @@ const APP = `module.exports = (req, res) => res.end(JSON.stringify({
   baseUrl: 'baseUrl' in req ? req.baseUrl : null,
   originalUrl: 'originalUrl' in req ? req.originalUrl : null,
   address: req.socket.remoteAddress,
+  port: req.socket.remotePort ?? null,
   family: req.socket.remoteFamily,
   secure: req.socket.encrypted === true,
   host: req.headers.host,
@@ -98,7 +99,10 @@ const GROUPS: readonly Group[] = [
       ...['--forwarded-allow-ips', '127.0.0.1,10.0.0.0/8,2001:db8:1::/48'],
     ],
     cases: [
-      { says: ['X-Forwarded-For: 192.0.2.7'], seen: { address: '192.0.2.7', family: 'IPv4' } },
+      {
+        says: ['X-Forwarded-For: 192.0.2.7'],
+        seen: { address: '192.0.2.7', port: null, family: 'IPv4' },
+      },
       { says: ['X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.1.2.3'], seen: { address: '192.0.2.7' } },
       {
         says: ['X-Forwarded-For: 6.6.6.6', 'X-Forwarded-For: 192.0.2.7,10.1.2.3'],
@@ -111,8 +115,8 @@ const GROUPS: readonly Group[] = [
         seen: { address: '2001:db8:2::7', family: 'IPv6' },
       },
       { says: ['X-Forwarded-For: "[2001:db8:2::7]:5"'], seen: { address: PROXY } },
-      { says: ['X-Forwarded-For: [2001:db8:2::7]:5'], seen: { address: '2001:db8:2::7' } },
-      { says: ['X-Forwarded-For: 192.0.2.7:5000'], seen: { address: '192.0.2.7' } },
+      { says: ['X-Forwarded-For: [2001:db8:2::7]:5'], seen: { address: '2001:db8:2::7', port: 5 } },
+      { says: ['X-Forwarded-For: 192.0.2.7:5000'], seen: { address: '192.0.2.7', port: 5000 } },
       { says: ['X-Forwarded-For: 6.6.6.6, unknown'], seen: { address: PROXY } },
       { says: ['X-Forwarded-For: unknown, 10.1.2.3'], seen: { address: '10.1.2.3' } },
       { says: ['X-Forwarded-For: '], seen: { address: PROXY } },

@@ -13,8 +13,14 @@ import { type Mounted, mount, pathStart } from './mount.ts'
 const BAD_REQUEST = 400
 const MISCONFIGURED = 500
 
+interface Node {
+  readonly address: string
+  /** 0 where none is told. */
+  readonly port: number
+}
+
 interface Client {
-  readonly address: string | undefined
+  readonly node: Node | undefined
   readonly host: string | undefined
   readonly secure: boolean | undefined
 }
@@ -36,7 +42,7 @@ export function isHost(text: string): boolean {
   return literal === undefined || isIP(literal) === 6 || FUTURE_ADDRESS.test(literal)
 }
 
-const NOBODY: Client = { address: undefined, host: undefined, secure: undefined }
+const NOBODY: Client = { node: undefined, host: undefined, secure: undefined }
 
 export class Forwarding {
   readonly #rules: EngineRules
@@ -76,7 +82,7 @@ export class Forwarding {
       const client = this.#client(req)
       const secure = agreed([...this.#saidSchemes(req), client?.secure])
       if (client === undefined || secure === 'disagree') return BAD_REQUEST
-      show(req, client.address, secure === true)
+      show(req, client.node, secure === true)
       if (client.host !== undefined) setField(req, 'host', client.host)
       const [told, again] = this.#toldPrefixes(req)
       if (told !== undefined) {
@@ -141,8 +147,8 @@ export class Forwarding {
     const listed = this.#xForwarded(req)
     const standard = this.#standard(req)
     if (standard === undefined) return undefined
-    if (listed.address !== undefined && standard.address !== undefined) {
-      if (listed.address !== standard.address) return undefined
+    if (listed.node !== undefined && standard.node !== undefined) {
+      if (listed.node.address !== standard.node.address) return undefined
     }
     const bad = [listed, standard].some(({ host }) => host !== undefined && !isHost(host))
     if (bad) return undefined
@@ -151,18 +157,18 @@ export class Forwarding {
 
   #xForwarded(req: IncomingMessage): Client {
     const items = itemsOf(req, 'x-forwarded-for')
-    let address: string | undefined
+    let node: Node | undefined
     let hops = 0
     for (const item of items.reverse()) {
-      const said = nodeAddress(item)
+      const said = nodeOf(item)
       if (said === undefined) break
-      address = said
+      node = said
       hops++
-      if (hops === MAX_HOPS || !this.#trusted.contains(said)) break
+      if (hops === MAX_HOPS || !this.#trusted.contains(said.address)) break
     }
-    if (address === undefined) return NOBODY
+    if (node === undefined) return NOBODY
     const hosts = itemsOf(req, 'x-forwarded-host')
-    return { address, host: hosts.reverse().slice(0, hops).at(-1), secure: undefined }
+    return { node, host: hosts.reverse().slice(0, hops).at(-1), secure: undefined }
   }
 
   #standard(req: IncomingMessage): Client | undefined {
@@ -171,13 +177,13 @@ export class Forwarding {
     let client = NOBODY
     for (const element of elements.reverse()) {
       if (element === null) return undefined
-      const address = nodeAddress(element.for ?? '')
-      if (address === undefined) break
+      const node = nodeOf(element.for ?? '')
+      if (node === undefined) break
       const proto = element.proto?.toLowerCase()
       if (proto !== undefined && proto !== 'https' && proto !== 'http') return undefined
       const secure = proto === undefined ? undefined : proto === 'https'
-      client = { address, host: element.host, secure }
-      if (!this.#trusted.contains(address)) break
+      client = { node, host: element.host, secure }
+      if (!this.#trusted.contains(node.address)) break
     }
     return client
   }
@@ -201,13 +207,17 @@ function agreed(said: Iterable<boolean | undefined>): boolean | undefined | 'dis
 
 const NODE = /^(?:\[(?<literal>[^\]]*)\]|(?<dotted>[^:]*))(?::(?<port>\d+))?$/
 
-/** The address of `192.0.2.1:80`, `[2001:db8::1]:80` and the like, in the one form that it has. */
-function nodeAddress(text: string): string | undefined {
-  if (isIP(text) !== 0) return canonical(text)
-  const { literal, dotted, port = '0' } = NODE.exec(text)?.groups ?? {}
-  if (Number(port) > MAX_PORT) return undefined
-  if (literal !== undefined) return isIP(literal) === 6 ? canonical(literal) : undefined
-  return dotted !== undefined && isIP(dotted) === 4 ? dotted : undefined
+/** What `192.0.2.1:80`, `[2001:db8::1]:80` and the like say, the address in the one form that it has. */
+function nodeOf(text: string): Node | undefined {
+  if (isIP(text) !== 0) return nodeAt(text, 0)
+  const { literal, dotted = '', port = '0' } = NODE.exec(text)?.groups ?? {}
+  const isOne = literal === undefined ? isIP(dotted) === 4 : isIP(literal) === 6
+  return isOne && Number(port) <= MAX_PORT ? nodeAt(literal ?? dotted, Number(port)) : undefined
+}
+
+function nodeAt(text: string, port: number): Node | undefined {
+  const address = canonical(text)
+  return address === undefined ? undefined : { address, port }
 }
 
 // A zone is one of this machine's and not of the client's.
@@ -236,12 +246,12 @@ function itemsOf(req: IncomingMessage, name: string): string[] {
  * The socket as a request shows it: node has several requests of a connection in hand at once, each perhaps of another
  * client. All but the facts is the socket's own.
  */
-function show(req: IncomingMessage, address: string | undefined, secure: boolean): void {
+function show(req: IncomingMessage, node: Node | undefined, secure: boolean): void {
   const facts = new Map<PropertyKey, unknown>()
-  if (address !== undefined) {
-    facts.set('remoteAddress', address)
-    facts.set('remoteFamily', isIP(address) === 4 ? 'IPv4' : 'IPv6')
-    facts.set('remotePort', undefined)
+  if (node !== undefined) {
+    facts.set('remoteAddress', node.address)
+    facts.set('remoteFamily', isIP(node.address) === 4 ? 'IPv4' : 'IPv6')
+    facts.set('remotePort', node.port === 0 ? undefined : node.port)
   }
   if (secure) facts.set('encrypted', true)
   if (facts.size === 0) return
