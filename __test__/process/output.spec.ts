@@ -179,3 +179,15 @@ async function ask(program: Program, path: string): Promise<void> {
   const { get } = await import('./program.ts')
   await get({ socketPath: join(program.directory, 'a.sock'), path })
 }
+
+test.serial('where a deprecation is an error, nothing of ours is deprecated', async (t) => {
+  const program = startProgram(t, {
+    files: { 'app.cjs': appSource('1') },
+    args: serveArgs('auto'),
+    flags: ['--pending-deprecation', '--throw-deprecation'],
+  })
+  await program.ready(0)
+  const { pid } = await program.who()
+  t.is((await program.who()).pid, pid)
+  t.notRegex(program.log, /Deprecation/)
+})

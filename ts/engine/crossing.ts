@@ -23,7 +23,13 @@ const SHARED_SCOPE = Number(process.versions.node.split('.')[0]) >= 24
 const scope = new AsyncResource('HTTPINCOMINGMESSAGE')
 
 /** What runs the nextTick and promise jobs of a request before the next handler, as Node does after each callback. */
-const runJobs = (process as unknown as { _tickCallback(): void })._tickCallback.bind(process)
+const runJobs = unwrapped((process as unknown as { _tickCallback(): void })._tickCallback)
+
+/** With --pending-deprecation Node hands out a function that warns first; the one that it calls is its prototype. */
+function unwrapped(run: () => void): () => void {
+  const inner: unknown = Object.getPrototypeOf(run)
+  return inner === Function.prototype ? run : (inner as () => void)
+}
 
 let inHand: Exchange | undefined
 
