@@ -135,3 +135,31 @@ export const ready = (server: { log: { info(text: string): void } }): void => se
   t.is((await program.get()).body, 'served')
   t.regex(program.log, /^\[served\] hook served$/m)
 })
+
+/** With a compiler that the operator registers, whose tsconfig.json says what decorators are. */
+for (const [kind, manifest] of Object.entries({
+  'ES modules': MODULE,
+  CommonJS: COMMON,
+  none: '{}',
+})) {
+  test.serial(`a loader that is registered compiles the application: ${kind}`, async (t) => {
+    const program = startProgram(t, {
+      files: {
+        ...FILES,
+        'package.json': manifest,
+        'tsconfig.json': `{ "compilerOptions": { "experimentalDecorators": true, "paths": { "#/*": ["./*"] } } }`,
+        'app.ts': `import { TEXT } from '#/plain'
+function named(_target: unknown, _name: string, found: PropertyDescriptor) {
+  const value = found.value
+  found.value = () => value() + ' by a loader'
+}
+class Answer { @named static text() { return TEXT } }
+${answer('Answer.text()')}`,
+      },
+      env: { NODE_OPTIONS: `--import=${import.meta.resolve('tsx')}` },
+      args: ['app.ts', '-b', '127.0.0.1:0'],
+    })
+    await program.ready(0)
+    t.is((await program.get()).body, 'served by a loader')
+  })
+}

@@ -47,7 +47,8 @@ export default defineConfig({
 \`\`\`
 
 A JSON file may name its schema: \`"$schema": "./node_modules/monoceros/docs/settings.schema.json"\`.
-TypeScript is run by Node where it strips types and the file needs no more than that, else compiled by jiti.
+TypeScript is run by a loader where one is registered (\`NODE_OPTIONS="--import tsx"\`), by Node where it strips types and the
+file needs no more than that, else compiled by jiti.
 
 ## The environment
 

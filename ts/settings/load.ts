@@ -54,30 +54,28 @@ interface TypeScriptOptions extends Pick<JitiOptions, 'moduleCache' | 'fsCache'>
   readonly url: string
 }
 
-// By Node itself where it strips types and needs to do no more than that, else by jiti, which compiles.
+// By an import, which is Node's where it strips types and that is enough, and the loader's that the operator has
+// registered (tsx, ts-node, swc-node); else compiled.
 async function loadTypeScript(
   path: string,
   { url, ...caches }: TypeScriptOptions,
 ): Promise<unknown> {
-  if (!stripsTypes() || isCommonJsByPackage(path)) return loadByJiti(path, caches)
+  const type = packageType(path)
+  if (type === 'commonjs') return compiled(path, { type, ...caches })
   let hasBegun = false
   try {
     return await importWatched(url, () => {
       hasBegun = true
     })
   } catch (error) {
-    // Before any module has run, a second load does nothing twice. That is where Node meets what compilers take:
-    // imports without an extension or with that of the output, types imported like values, decorators, .tsx.
+    // Before any module has run, a second load does nothing twice. That is where Node 20 meets all TypeScript, and
+    // later ones meet what compilers take: imports without an extension or with that of the output, types imported like values, decorators, .tsx.
     // Only CommonJS meets an enum later, at a require().
     if (!hasBegun || codeOf(error) === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
-      return loadByJiti(path, caches)
+      return compiled(path, { type, ...caches })
     }
     throw error
   }
-}
-
-function stripsTypes(): boolean {
-  return 'typescript' in process.features && Boolean(process.features.typescript)
 }
 
 // Modules run in the order of their imports, after all have been found and linked (ECMA-262 section 16.2.1.6): a first
@@ -104,13 +102,26 @@ function sourceUrl(source: string): string {
 
 // In a package of "type": "commonjs" (what npm init writes) Node takes a .ts file for CommonJS, while people write
 // import and export in it, as their compiler allows.
-function isCommonJsByPackage(path: string): boolean {
-  if (!path.endsWith('.ts')) return false
+function packageType(path: string): string | undefined {
+  if (!path.endsWith('.ts')) return undefined
   for (let directory = dirname(path); ; directory = dirname(directory)) {
     const manifest = join(directory, 'package.json')
-    if (existsSync(manifest)) return /"type"\s*:\s*"commonjs"/.test(readFileSync(manifest, 'utf8'))
-    if (directory === dirname(directory)) return false
+    if (existsSync(manifest)) {
+      return /"type"\s*:\s*"(\w+)"/.exec(readFileSync(manifest, 'utf8'))?.[1]
+    }
+    if (directory === dirname(directory)) return undefined
   }
+}
+
+interface CompiledOptions extends Pick<JitiOptions, 'moduleCache' | 'fsCache'> {
+  readonly type: string | undefined
+}
+
+// Node has nothing for these extensions itself: what is there is a compiler of the operator's, which knows the
+// project's tsconfig.json.
+async function compiled(path: string, { type, ...caches }: CompiledOptions): Promise<unknown> {
+  const isOthers = type !== 'module' && require.extensions[extname(path)] !== undefined
+  return isOthers ? require(path) : loadByJiti(path, caches)
 }
 
 async function loadByJiti(
