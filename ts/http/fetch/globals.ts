@@ -3,6 +3,7 @@
  * `instanceof`, by extending them or by what their methods do (`__test__/http/globals.spec.ts`); what they save is the
  * streams and headers that nobody looks at. Workers of other styles keep native's.
  */
+import { noteFetched } from './fetched.ts'
 import { LazyRequest } from './request.ts'
 import { installQuickResponse } from './response.ts'
 
@@ -31,7 +32,7 @@ function RequestOf(this: unknown, input: unknown, init?: RequestInit): Request {
 }
 
 function fetch(input: unknown, init?: RequestInit): Promise<Response> {
-  return nativeFetch(LazyRequest.unwrap(input) as Request, init)
+  return nativeFetch(LazyRequest.unwrap(input) as Request, init).then(noteFetched)
 }
 
 function define(target: object, name: string, value: unknown): void {

@@ -3,6 +3,7 @@
 import type { Exchange } from '../../engine/exchange.ts'
 import { CHUNKED, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../../engine/exchange.ts'
 import { bodyUnusable, notBytes, otherLength, statusNotSent } from '../node/errors.ts'
+import { isDecoded } from './fetched.ts'
 import { isQuick, onlyType, pairsOf, quickBody } from './response.ts'
 
 /** What sending needs of the call. */
@@ -30,22 +31,24 @@ export function sendResponse(sending: Sending, response: Response): Promise<void
   const { exchange } = sending
   const { status } = response
   const silent = exchange.method === 'HEAD' || status === 204 || status === 304
-  const head = headOf(response, silent)
   let body: string | Uint8Array | undefined
   let stream: ReadableStream<Uint8Array> | null = null
+  let decoded = false
   if (isQuick(response)) {
     body = quickBody(response) ?? undefined
   } else {
     assertSendable(response)
     stream = response.body
-    if (stream !== null && !silent) return sendStream(sending, response, head, stream)
+    decoded = isDecoded(response)
   }
+  const head = headOf(response, { silent, decoded })
+  if (stream !== null && !silent) return sendStream(sending, response, head, stream)
   let { fields, flags } = head
   if (status !== 204) {
     // Only where none is sent may it be the length of a body that another request would get (RFC 9110 section 8.6).
     if (silent && body === undefined && head.length !== undefined) fields = withLength(head)
     // A HEAD of a stream has no length that one could know; one without a body at all has.
-    else if (status !== 304 && stream === null) flags |= LENGTH
+    else if (status !== 304 && stream === null && !(silent && decoded)) flags |= LENGTH
   }
   exchange.respond(status, reasonOf(response), fields, flags, body, 'utf8')
   stream?.cancel().catch(ignore)
@@ -98,13 +101,17 @@ async function pump(
 }
 
 /** The fields that are the application's; those that frame and govern the connection are the engine's. */
-function headOf(response: Response, silent: boolean): Head {
+function headOf(
+  response: Response,
+  { silent, decoded }: { silent: boolean; decoded: boolean },
+): Head {
   let fields = ''
   let flags = DATE | CONNECTION | (silent ? NO_BODY : 0)
   let length: number | undefined
   const type = onlyType(response)
   if (type !== undefined) return { fields: fieldOfType(type), flags, length }
   for (const [name, value] of pairsOf(response)) {
+    if (decoded && (name === 'content-encoding' || name === 'content-length')) continue
     switch (name) {
       case 'content-length':
         length = /^\d+$/.test(value) ? Number(value) : undefined
