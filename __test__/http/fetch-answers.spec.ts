@@ -22,6 +22,7 @@ function stream(...chunks: unknown[]): ReadableStream {
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const FIVE = { headers: { 'content-length': '5' } }
 const OK = 'HTTP/1.1 200 OK\r\n'
+const WAITING = `${OK}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n`
 const FAILED = 'HTTP/1.1 500 Internal Server Error\r\nContent-Length: 21\r\n\r\n'
 const FAILED_TEXT = `${FAILED}Internal Server Error`
 
@@ -207,6 +208,14 @@ for (const [name, start] of Object.entries(engines)) {
       close()
     })
   }
+
+  test.serial(`${name}: the head of a stream does not wait for its first bytes`, async (t) => {
+    const { port, close } = await start(withNext(() => new Response(new ReadableStream())))
+    const client = new RawClient(port).send(get('/'))
+    t.is(bare(await client.untilReceived('\r\n\r\n')), WAITING)
+    client.destroy()
+    close()
+  })
 
   test.serial(`${name}: a body that is given up holds the connection up for nobody`, async (t) => {
     const fetch: FetchFunction = async (req) => {

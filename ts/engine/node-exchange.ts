@@ -50,6 +50,10 @@ function onSocketClose(this: SocketOf): void {
   this[kExchange]?.onLost()
 }
 
+function flushHead(res: ServerResponse): void {
+  if (!responseInternals(res)._headerSent) res.flushHeaders()
+}
+
 function ignore(): void {}
 
 class NodeConnection implements Connection {
@@ -236,14 +240,20 @@ class NodeExchange implements PlainExchange {
       if (untold) block = [...flatFields(fields), 'Content-Length', `${length}`]
       else responseInternals(this.#res)._contentLength = length
     }
-    this.head(status, reason, block, flags)
+    this.#writeHead(status, reason, block, flags)
     // Node writes a head and the text behind it as one, in the text's encoding; a field's is latin1.
     const { _header: head } = responseInternals(this.#res)
     const isPlain = typeof body !== 'string' || !head || PLAIN.test(head)
     this.#res.end(isPlain ? (body ?? '') : Buffer.from(body, encoding), encoding)
   }
 
+  /** Node keeps a head back until there is something of the body, which may be long in coming. */
   head(status: number, reason: string | undefined, fields: Fields, flags: number): void {
+    this.#writeHead(status, reason, fields, flags)
+    setImmediate(flushHead, this.#res)
+  }
+
+  #writeHead(status: number, reason: string | undefined, fields: Fields, flags: number): void {
     const res = this.#res
     const internals = responseInternals(res)
     res.sendDate = (flags & DATE) !== 0
