@@ -15,7 +15,7 @@ export function refusalOf(req: IncomingMessage, config: EngineConfig): number {
   if (httpVersionMajor !== 1 || httpVersionMinor > 1) return 505
   const line = method.length + url.length + LINE_OVERHEAD
   if (config.limit_request_line > 0 && line > config.limit_request_line) return 414
-  if (url === '*' && method !== 'OPTIONS') return 400
+  if (!url.startsWith('/') && method !== 'CONNECT' && !isTarget(url, method)) return 400
   // RFC 9112 section 3.2.3: a host and a port, and nothing else.
   if (method === 'CONNECT' && !(isHost(url) && /.:\d+$/.test(url))) return 400
   if (rawHeaders.length > config.limit_request_fields * 2) return 431
@@ -23,6 +23,13 @@ export function refusalOf(req: IncomingMessage, config: EngineConfig): number {
   if (fields !== 0) return fields
   if (config.limit_request_body > 0) return bodyRefusal(req, config.limit_request_body)
   return 0
+}
+
+/** RFC 9112 section 3.2: an asterisk, or a scheme and a host; with a user before that it is meant to deceive. */
+function isTarget(url: string, method: string): boolean {
+  if (url === '*') return method === 'OPTIONS'
+  const host = /^[a-z][a-z\d+.-]*:\/\/([^/?#]+)/i.exec(url)?.[1]
+  return host !== undefined && !host.startsWith(':') && isHost(host)
 }
 
 function fieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, size: number): number {
