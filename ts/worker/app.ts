@@ -7,6 +7,7 @@ import { join, resolve } from 'node:path'
 import { monocerosError } from '../errors.ts'
 import { describeThrown } from '../log/thrown.ts'
 import { loadModule } from '../settings/load.ts'
+import { makeMain } from './main-module.ts'
 
 /** A loaded module and which of its exports is meant. */
 export interface LoadedApplication {
@@ -32,8 +33,7 @@ export async function loadApplication(app: string, directory: string): Promise<L
   const { path, exportName } = splitApplication(app)
   const file = findFile(resolve(directory, path))
   if (file === undefined) throw monocerosError('ERR_APP_MISSING', app, resolve(directory, path))
-  // Programs find out by it that they were started and not imported, and where they are.
-  process.argv[1] = file
+  makeMain(file)
   try {
     return { exports: await loadModule(file), exportName }
   } catch (thrown) {

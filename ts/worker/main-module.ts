@@ -1,0 +1,59 @@
+/** What tells a program that it is the one that was started: `require.main`, `import.meta.main`, `process.argv`. */
+
+import { readFileSync, realpathSync } from 'node:fs'
+import module from 'node:module'
+import { pathToFileURL } from 'node:url'
+
+/** Missing in the types of the oldest Node. */
+interface Hooking {
+  registerHooks?(hooks: { load: LoadHook }): { deregister(): void }
+}
+
+type LoadHook = (
+  url: string,
+  context: unknown,
+  next: (url: string, context: unknown) => LoadedSource,
+) => LoadedSource
+
+interface LoadedSource {
+  readonly format?: string | null
+  readonly source?: string | NodeJS.TypedArray | ArrayBuffer | null
+}
+
+/** To be called before the file is loaded, by whatever loads it. */
+export function makeMain(file: string): void {
+  process.argv[1] = file
+  const path = realpathSync(file)
+  answerRequireMain(path)
+  // Whoever does not ask is loaded as ever.
+  if ('main' in import.meta && readFileSync(path, 'utf8').includes('import.meta.main')) {
+    answerMetaMain(pathToFileURL(path).href)
+  }
+}
+
+// Node gives `process.mainModule` to each CommonJS module as its `require.main`. When the program's own gets it, that is
+// in the cache already. An ES module never is: there `require.main` is undefined, as on node.
+function answerRequireMain(path: string): void {
+  const { cache } = module.createRequire(import.meta.url)
+  Object.defineProperty(process, 'mainModule', {
+    ...{ configurable: true, enumerable: true },
+    get: () => cache[path],
+    set: (value: unknown) => {
+      Object.defineProperty(process, 'mainModule', { value, writable: true })
+    },
+  })
+}
+
+// Node says it of the module only that it starts with. On the first line it moves none of the others.
+function answerMetaMain(main: string): void {
+  const hooks = (module as Hooking).registerHooks?.({
+    load(url, context, next) {
+      const loaded = next(url, context)
+      if (url !== main) return loaded
+      hooks?.deregister()
+      if (!loaded.format?.startsWith('module') || loaded.source == null) return loaded
+      const text = Buffer.from(loaded.source as Uint8Array).toString()
+      return { ...loaded, source: text.replace(/^(#!.*\n)?/, '$1import.meta.main = true; ') }
+    },
+  })
+}
