@@ -12,7 +12,7 @@ const APP = `module.exports = (req, res) => res.end(JSON.stringify({
   address: req.socket.remoteAddress,
   port: req.socket.remotePort ?? null,
   family: req.socket.remoteFamily,
-  secure: req.socket.encrypted === true,
+  secure: 'encrypted' in req.socket && req.socket.encrypted,
   host: req.headers.host,
   fields: req.rawHeaders.filter((_, at) => at % 2 === 0).join(),
 }))`

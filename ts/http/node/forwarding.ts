@@ -257,6 +257,8 @@ function show(req: IncomingMessage, node: Node | undefined, secure: boolean): vo
   if (facts.size === 0) return
   req.socket = new Proxy(req.socket, {
     get: (socket, name) => (facts.has(name) ? facts.get(name) : Reflect.get(socket, name)),
+    // Some ask first whether there is such a fact, as of a socket that may be plain.
+    has: (socket, name) => facts.has(name) || Reflect.has(socket, name),
     set: (socket, name, value) => Reflect.set(socket, name, value),
   })
   views.add(req.socket)
