@@ -336,6 +336,12 @@ export const ERRORS = {
           : 'an http.Server, a function of (req, res) or of Request, an application of a framework, or an object with fetch'
       }. A script may also call listen().`,
   },
+  ERR_APP_CLUSTER: {
+    exit: 4,
+    page: 'frameworks.md',
+    text: () =>
+      'the application starts workers of its own by node:cluster and serves nothing itself; Monoceros starts the workers: give it what those do.',
+  },
   ERR_WORKER_CLASS: {
     exit: 1,
     page: 'frameworks.md',

@@ -103,6 +103,16 @@ test.serial('a module that exports nothing and never listens: 4', failsToStart, 
   says: /App failed to load/,
 })
 
+test.serial('a program that starts workers by node:cluster: 4', failsToStart, {
+  files: {
+    'app.cjs': `const cluster = require('node:cluster')
+if (cluster.isPrimary) cluster.fork()
+else require('node:http').createServer().listen(0)`,
+  },
+  exit: 4,
+  says: /\[ERROR\] the application starts workers of its own by node:cluster/,
+})
+
 for (const engine of ENGINES) {
   test.serial(`${engine}: an access log that cannot be opened: 1`, failsToStart, {
     files: { 'app.cjs': appSource('1') },

@@ -25,9 +25,16 @@ export async function awaitListen(
   let idleRounds = 0
   for (let waitedMs = 0; waitedMs < limitMs; waitedMs += ROUND_MS) {
     if ((await captured.wait(ROUND_MS)) !== undefined) return
-    idleRounds = isIdle(baseline) ? idleRounds + 1 : 0
+    idleRounds = isIdle(baseline) || hasCluster() ? idleRounds + 1 : 0
     if (idleRounds >= IDLE_ROUNDS) return
   }
+}
+
+/** Whether the program leaves serving to workers that it has started itself. */
+export function hasCluster(): boolean {
+  // Loaded only where an application is waited for.
+  const workers: unknown = Reflect.get(process.getBuiltinModule('node:cluster'), 'workers')
+  return Object.keys(workers ?? {}).length > 0
 }
 
 function isIdle(baseline: Baseline): boolean {

@@ -1,13 +1,14 @@
 /** The application of a worker: loaded, and found out what it is. */
 
 import type { Target } from '../engine/engine.ts'
+import { monocerosError } from '../errors.ts'
 import { detectTarget } from '../http/detect.ts'
 import { installMethods } from '../http/node/install.ts'
 import { captureListen } from '../http/node/listen.ts'
 import type { BootMessage } from '../messages.ts'
 import { native } from '../native/index.ts'
 import { loadApplication } from './app.ts'
-import { awaitListen, takeBaseline } from './awaiting.ts'
+import { awaitListen, hasCluster, takeBaseline } from './awaiting.ts'
 import type { FurtherServers } from './further.ts'
 
 /** Of `boot_timeout`, what is left to report that the program never listened. */
@@ -43,7 +44,8 @@ export async function loadTarget(
   } catch (error) {
     // Nothing usable is exported: the program may still be on its way to listen().
     await awaitListen(captured, baseline, config.boot_timeout * 1_000 - REPORT_MS)
-    if (captured.server === undefined) throw error
+    if (captured.server === undefined)
+      throw hasCluster() ? monocerosError('ERR_APP_CLUSTER') : error
     return detect()
   }
 }
