@@ -87,6 +87,29 @@ test.serial('a server that has closed listens again', async (t) => {
   captured.release()
 })
 
+test.serial('a program that looks whether its port is free finds that it is', async (t) => {
+  // As it is in a worker: the arbiter has it.
+  const taken = net.createServer().listen(0, '0.0.0.0')
+  await once(taken, 'listening')
+  const { port } = taken.address() as AddressInfo
+  const captured = captureListen({ publicAddress: `http://127.0.0.1:${port}` })
+  const probe = net.createServer().listen(port, '127.0.0.1')
+  await once(probe, 'listening')
+  t.is((probe.address() as AddressInfo).port, port)
+  probe.close()
+  await once(probe, 'close')
+  t.is(captured.server, undefined)
+  const server = http.createServer(listener).listen(port)
+  await once(server, 'listening')
+  t.is(captured.server, server)
+  server.close()
+  captured.release()
+  const strange = net.createServer().listen(port, '127.0.0.1')
+  const [error] = await once(strange, 'error')
+  t.is(error.code, 'EADDRINUSE')
+  taken.close()
+})
+
 test.serial('a further server on another port really listens', async (t) => {
   const captured = capture()
   const main = http.createServer(listener).listen(PORT)

@@ -50,6 +50,7 @@ export function captureListen(options: CaptureOptions): Captured {
   const every = serverInternals(net.Server.prototype as unknown as Server)
   every._listen2 = function listen2(address, port, addressType, backlog, fd, flags) {
     if (isHttpsServer(this)) capture.giveHandle(this, { address, port, addressType }, flags)
+    else capture.givePublic(this, { address, port, addressType })
     setupListenHandle.call(this, address, port, addressType, backlog, fd, flags)
   }
   net.Server.prototype.listen = function listen(this: net.Server, ...args: unknown[]) {
@@ -134,6 +135,15 @@ class Capture implements Captured {
     } else if (call.addressType !== PATH) {
       internals._handle = this.#further(server, call, flags)
     }
+  }
+
+  /** Many look by a server of node:net first whether `process.env.PORT` is free: for this program it is. */
+  givePublic(server: net.Server, call: ListenCall): void {
+    const internals = serverInternals(server as Server)
+    if (Object.getPrototypeOf(server) !== net.Server.prototype || internals._handle !== null) return
+    const isPublic = call.port !== 0 && call.port === this.#publicPort
+    if (!isPublic || call.addressType === PATH || call.addressType === null) return
+    internals._handle = new StandIn(server as Server, call, this.#publicPort)
   }
 
   #isMain(server: Server, { port }: ListenCall): boolean {
