@@ -1,4 +1,5 @@
 import http from 'node:http'
+import net from 'node:net'
 import test from 'ava'
 import { createNativeEngine } from '../../ts/engine/native.ts'
 import { createNodeEngine } from '../../ts/engine/node.ts'
@@ -46,5 +47,30 @@ for (const [name, create] of Object.entries(engines)) {
       return open === 0
     })
     t.regex(await exchange(port, get('/now')), /now$/)
+  })
+}
+
+if (native !== null) {
+  test.serial('native: nothing is held of a client whose upgrade was refused', async (t) => {
+    const server = http.createServer((_req, res) => void res.end('ok'))
+    // It reads nothing of what has come, and so never hears of the end.
+    server.on('upgrade', (_req, socket) => socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n'))
+    const { fd, port } = bindNatively()
+    const engine = createNativeEngine({ config, log })
+    t.teardown(() => engine.close())
+    await engine.serve({ style: 'node', server }, [{ fd, address: `http://127.0.0.1:${port}` }])
+    const client = net.connect(port, '127.0.0.1')
+    client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+    client.once('data', () => client.end('and more'))
+    await new Promise((resolve) => client.on('close', resolve))
+    await until(() => engine.counters().connections === 0)
+    let open = Number.NaN
+    await until(() => {
+      server.getConnections((_error, count) => {
+        open = count
+      })
+      return open === 0
+    })
+    t.is(engine.counters().busy, 0)
   })
 }

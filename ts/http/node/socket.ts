@@ -175,8 +175,8 @@ export function socketClosed(socket: ServerSocket): void {
     return own[kOwner].onSocketDestroyed(socket)
   }
   if (tunnel === undefined) return leave(socket)
-  // What has arrived is read to its end, as from a socket of node's.
-  if (!tunnel.isOver) socket.destroy()
+  // What has arrived is read to its end, as from a socket of node's; but if nobody does, nobody holds it.
+  return tunnel.isOver ? own[kOwner].onSocketDestroyed(socket) : void socket.destroy()
 }
 
 /**

@@ -94,19 +94,12 @@ impl Answer for Shared {
 
     fn end(&self, discard: bool) {
         self.with_current(|current| {
-            if std::mem::replace(&mut current.ended, true) || current.tunnel.is_some() {
+            if std::mem::replace(&mut current.ended, true) {
                 return;
             }
-            current.undecided = false;
-            if !current.head_sent {
-                // Nothing was said and nothing will be: cutting the connection is the only honest answer.
-                self.cut.set(true);
+            if current.tunnel.is_none() {
+                self.complete(current, discard);
             }
-            if current.chunked {
-                let trailers = std::mem::take(&mut current.trailers);
-                self.out.borrow_mut().append(|out| encoder::last_chunk(out, &trailers));
-            }
-            current.discard = discard;
             current.awaits_rest(self);
             self.look_again_at(current.discard_deadline());
         });
@@ -131,6 +124,20 @@ impl Answer for Shared {
 }
 
 impl Shared {
+    /// The answer is complete.
+    fn complete(&self, current: &mut Current, discard: bool) {
+        current.undecided = false;
+        if !current.head_sent {
+            // Nothing was said and nothing will be: cutting the connection is the only honest answer.
+            self.cut.set(true);
+        }
+        if current.chunked {
+            let trailers = std::mem::take(&mut current.trailers);
+            self.out.borrow_mut().append(|out| encoder::last_chunk(out, &trailers));
+        }
+        current.discard = discard;
+    }
+
     /// A piece of the body that need not be copied.
     fn piece(&self, bytes: Bytes, lent: bool) {
         self.with_current(|current| {

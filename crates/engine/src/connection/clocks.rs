@@ -62,7 +62,7 @@ impl Connection {
     }
 
     /// The connection is a tunnel: its application has to answer, its client to take what is sent and, once its
-    /// WebSocket is closed, to close too.
+    /// WebSocket is closed, or it has been refused, to close too.
     pub(super) fn on_tunnel_deadline(&mut self) -> Option<Turn> {
         let shared = self.shared.clone();
         shared.due.set(false);
@@ -71,7 +71,7 @@ impl Connection {
             self.stream.reset_on_close();
             return Some(Turn::Gone);
         }
-        if shared.waits_until.get().min(self.answer_deadline()) <= now {
+        if self.tunnel_deadline() <= now {
             shared.abort();
             return Some(Turn::Flush);
         }
@@ -79,10 +79,13 @@ impl Connection {
         None
     }
 
+    fn tunnel_deadline(&self) -> u64 {
+        self.shared.waits_until.get().min(self.answer_deadline()).min(self.discard_deadline())
+    }
+
     /// Sets the wheel for a tunnel.
     pub(super) fn arm_tunnel(&self, now: u64) {
-        let waits = self.shared.waits_until.get().min(self.answer_deadline());
-        self.shared.set_deadline_at(waits.min(self.output_deadline(now)));
+        self.shared.set_deadline_at(self.tunnel_deadline().min(self.output_deadline(now)));
     }
 
     /// None is.

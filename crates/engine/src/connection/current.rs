@@ -182,9 +182,10 @@ impl Current {
     }
 
     /// The answer is complete. What is left of the body has so long to come, and where somebody reads on, each of its
-    /// pieces: a connection must not stay for a reader that has stopped.
+    /// pieces: a connection must not stay for a reader that has stopped. A tunnel goes on by half.
     pub(super) fn awaits_rest(&mut self, shared: &Shared) {
-        if !self.ended || self.body_done || self.tunnel.is_some() {
+        let goes_on = self.tunnel.as_ref().is_some_and(|tunnel| !tunnel.is_refusal(self.status));
+        if !self.ended || self.body_done || goes_on {
             return;
         }
         let limits = shared.limits();

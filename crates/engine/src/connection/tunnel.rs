@@ -181,6 +181,15 @@ impl Tunnel {
         }
     }
 
+    /// Whether an application that has ended its side has not taken the connection over, but refused to: the answer is an
+    /// ordinary one then, or there is none, and nothing of the client is waited for.
+    pub(super) fn is_refusal(&self, status: u16) -> bool {
+        match &self.said {
+            Said::Head(head) => head.is_empty(),
+            Said::WebSocket(_) | Said::Bytes => status >= 300,
+        }
+    }
+
     /// How long the application took to answer, once it has.
     pub fn answered(&self) -> Option<Duration> {
         self.answered
@@ -302,6 +311,7 @@ impl Shared {
     fn take_in(&self, current: &mut Current, bytes: Bytes) {
         current.credit -= bytes.len();
         current.body_bytes += bytes.len() as u64;
+        current.awaits_rest(self);
         self.ctx.tunnelled.set(self.ctx.tunnelled.get() + 1);
         self.ctx.tell(|batch| {
             for piece in body::pieces(bytes) {

@@ -294,6 +294,32 @@ fn an_answer_of_204_tells_no_length() {
 }
 
 #[test]
+fn a_client_whose_websocket_is_refused_does_not_stay() {
+    let limits = Limits { discard_time: Duration::from_millis(300), ..Limits::default() };
+    let mut engine = Engine::with_limits(with_http2(limits), silent());
+    let address = engine.address;
+    let client = std::thread::spawn(move || {
+        http2_client(address, async |client| {
+            let request = Request::connect("x:80").body(()).unwrap();
+            let mut client = client.ready().await.unwrap();
+            let (response, mut stream) = client.send_request(request, false).unwrap();
+            let status = Answer::read(response.await.unwrap()).await.status;
+            // Its own side stays open.
+            let reset = std::future::poll_fn(|cx| stream.poll_reset(cx)).await.unwrap();
+            (status, reset)
+        })
+    });
+    let id = engine.request_to("x:80");
+    engine.js.tunnel(id, true);
+    engine.js.data(id, b"HTTP/1.1 403 Forbidden\r\n\r\n");
+    engine.js.end(id, false);
+    engine.js.wake();
+    engine.aborted(id);
+    engine.until("the client ends", |_| client.is_finished().then_some(()));
+    assert_eq!(client.join().unwrap(), (403, Reason::NO_ERROR));
+}
+
+#[test]
 fn without_the_preface_http_1_is_spoken_beside_it() {
     let mut engine = http2(echo());
     let mut client = Client::connect(&engine);

@@ -1,6 +1,8 @@
 //! Requests that ask for an upgrade, CONNECT, and what goes through once JavaScript has taken the connection over.
 
-use monoceros_engine::limits::IDLE_DRAIN_TIME;
+use std::time::Duration;
+
+use monoceros_engine::limits::{IDLE_DRAIN_TIME, Limits};
 
 use crate::harness::{Client, End, Engine, Event, RequestBody, SMALL, Setup, echo, silent};
 
@@ -121,6 +123,34 @@ fn our_side_ends_first_and_the_client_goes_on() {
     until_crossed(&mut engine, id, b"and back");
     drop(client);
     until_idle(&mut engine);
+}
+
+#[test]
+fn a_client_that_is_refused_does_not_stay_and_one_that_is_not_does() {
+    let short = Duration::from_millis(300);
+    let limits = Limits { discard_time: short, linger: short, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    let (mut half, half_id) = tunnel(&mut engine, UPGRADE);
+    engine.js.data(half_id, SWITCHING);
+    engine.js.end(half_id, false);
+    engine.js.wake();
+    until_received(&mut engine, &mut half, SWITCHING);
+    for answer in ["HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", ""] {
+        // More than anybody reads, or nothing.
+        for sent in [0, 300_000] {
+            let (mut client, id) = tunnel(&mut engine, UPGRADE);
+            engine.js.data(id, answer.as_bytes());
+            engine.js.end(id, false);
+            client.send(&mut engine, vec![b'x'; sent]);
+            until_received(&mut engine, &mut client, answer.as_bytes());
+            engine.aborted(id);
+            engine.until("the connection goes", |engine| {
+                (engine.js.io.counters()[..2] == [1, 1]).then_some(())
+            });
+        }
+    }
+    half.send(&mut engine, "goes on");
+    until_crossed(&mut engine, half_id, b"goes on");
 }
 
 #[test]
