@@ -50,6 +50,29 @@ for (const [name, create] of Object.entries(engines)) {
   })
 }
 
+for (const [name, create] of Object.entries(engines)) {
+  test(`${name}: a client whose upgrade was refused does not stay`, async (t) => {
+    const server = http.createServer((_req, res) => void res.end('ok'))
+    const gone = new Promise((resolve) => {
+      server.on('upgrade', (_req, socket) => {
+        socket.on('error', () => {}).on('close', resolve)
+        socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n')
+      })
+    })
+    const { fd, port } = name === 'native' ? bindNatively() : bind()
+    const engine = create({ config, log })
+    t.teardown(() => engine.close())
+    await engine.serve({ style: 'node', server }, [{ fd, address: `http://127.0.0.1:${port}` }])
+    const client = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+    t.teardown(() => client.destroy())
+    client.write('GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
+    client.resume()
+    await gone
+    await until(() => engine.counters().busy === 0)
+    t.pass()
+  })
+}
+
 if (native !== null) {
   test.serial('native: nothing is held of a client whose upgrade was refused', async (t) => {
     const server = http.createServer((_req, res) => void res.end('ok'))

@@ -8,7 +8,7 @@ import { Frames, RESTART } from './frames.ts'
 /** The head of the application's answer is looked for in so many of its bytes. */
 const MAX_HEAD_BYTES = 16_384
 
-/** A client may take so long to answer the close of its WebSocket. */
+/** A client may take so long to answer the close of its WebSocket, or to go when it is refused. */
 const CLOSE_MS = 5_000
 
 type Callback = (error?: Error | null) => void
@@ -78,7 +78,25 @@ export class NodeTunnel {
     const callback = args.find((it) => typeof it === 'function') as Callback | undefined
     const hasChunk = typeof chunk !== 'function' && chunk !== undefined && chunk !== null
     if (hasChunk) this.#onWrite(chunk, typeof encoding === 'string' ? (encoding as 'utf8') : 'utf8')
+    if (this.#isRefusal && !this.#socket.writableEnded) this.#letGo()
     return this.#end.call(this.#socket, callback)
+  }
+
+  /** The application has answered that it does not take the connection over, or nothing. */
+  get #isRefusal(): boolean {
+    return this.status >= 300 || this.head === ''
+  }
+
+  /** A client that stays counts as in hand: it has a while, and for each piece that it still sends another. */
+  #letGo(): void {
+    const socket = this.#socket
+    let { bytesRead } = socket
+    const timer = setInterval(() => {
+      if (socket.bytesRead === bytesRead) socket.destroy()
+      bytesRead = socket.bytesRead
+    }, CLOSE_MS)
+    timer.unref()
+    socket.once('close', () => clearInterval(timer))
   }
 
   /** Returns how many of the bytes go to the client. */
