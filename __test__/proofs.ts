@@ -253,6 +253,7 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   worksOn: `${P}/blocked.spec.ts › without the addon a thread of JavaScript says where`,
   watcher: `${P}/blocked.spec.ts › without the addon a thread of JavaScript says where`,
   serverClosed: `${P}/further.spec.ts › a worker whose program closes its server accepts nothing until it listens again`,
+  applicationStays: `${P}/farewell.spec.ts › it has no longer than graceful_timeout`,
   uncaught: `${P}/output.spec.ts › both logs as JSON, whatever is in them`,
   rejected: `${P}/failures.spec.ts › a handler that throws or rejects answers 500, and the worker goes on`,
   requestFailed: 'http/errors.spec.ts › is answered and logged',

@@ -1,7 +1,10 @@
 // What an application does at TERM by itself.
 
+import { createRequire } from 'node:module'
 import test from 'ava'
 import { ENGINES, serveArgs, startProgram } from './program.ts'
+
+const SIGNAL_EXIT = createRequire(import.meta.url).resolve('signal-exit')
 
 const app = (listener: string) => `
 const server = require('node:http').createServer((req, res) => res.end('hello'))
@@ -50,6 +53,16 @@ for (const engine of ENGINES) {
     program.signal('SIGTERM')
     await program.line(/never/)
     t.is(await program.exited, 0)
+    t.regex(program.log, /\[WARNING\] The application listens to SIGTERM and has not ended/)
+  })
+
+  test.serial(`${engine}: signal-exit, which others bring along, is not waited for`, async (t) => {
+    const source = `require(${JSON.stringify(SIGNAL_EXIT)}).onExit(() => {})\n${app('() => {}')}`
+    const files = { 'app.cjs': source.replace(/process\.once.*/, '') }
+    const program = await startProgram(t, { args, files }).ready(1)
+    program.signal('SIGTERM')
+    t.is(await program.exited, 0)
+    t.notRegex(program.log, /has not ended/)
   })
 
   test.serial(`${engine}: where it only closes its server the worker ends at once`, async (t) => {

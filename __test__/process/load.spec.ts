@@ -29,6 +29,22 @@ for (const engine of ENGINES) {
     t.is((await program.who()).version, '3')
   })
 
+  test.serial(`${engine}: HUP loses nothing where the program closes its server`, async (t) => {
+    const source = `const server = require('node:http').createServer((req, res) => res.end('hello'))
+process.on('SIGTERM', () => server.close(() => process.exit(0)))
+server.listen(3000)`
+    const args = serveArgs(engine, '-w', '2', '--graceful-timeout', '10')
+    const program = await startProgram(t, { files: { 'app.cjs': source }, args }).ready(2)
+    const stop = startLoad({ port: program.port, keepAlive: 32, fresh: 0, pauseMs: 1 })
+    for (let count = 0; count < 3; count += 1) {
+      program.signal('SIGHUP')
+      await program.line(/Reload complete/)
+    }
+    const { answered, lost } = await stop()
+    t.deepEqual(lost, [])
+    t.true(answered > 100, `${answered} answered`)
+  })
+
   test.serial(`${engine}: TERM under load answers all that is in flight`, async (t) => {
     const args = serveArgs(engine, '-w', '2')
     const program = await startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(2)

@@ -5,6 +5,7 @@ import { programLimits, REFUSES_FIELDS } from '../http/node/program-limits.ts'
 import type { EngineSide } from '../http/node/server.ts'
 import { statsdTarget } from '../log/statsd.ts'
 import { accessSyslog } from '../log/syslog.ts'
+import { IDLE_DRAIN_MS } from '../messages.ts'
 import type { NativeEngine, NativeEngineSettings } from '../native/index.ts'
 import { keepAuthorities } from '../tls/authorities.ts'
 import type { TlsMaterial } from '../tls/material.ts'
@@ -26,6 +27,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
     return { connections, busy, requests }
   }
   let secure = (_tls: TlsMaterial, _secrets: readonly string[]): void => {}
+  let drain = (idleMs: number): void => engine.drain(idleMs)
 
   return {
     name: 'native',
@@ -35,6 +37,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
       const handler = await handlerOf(target, options, { listeners, side })
       const tag = thread.add(handler)
       side?.begin(tag)
+      if (side !== null) drain = (idleMs) => side.drain(idleMs)
       handler.onServing?.()
       if (options.tls !== undefined) {
         // Only where TLS is spoken: the cryptography of node is large.
@@ -66,11 +69,11 @@ export function createNativeEngine(options: EngineOptions): Engine {
           clearTimeout(timer)
           resolve()
         }
-        engine.drain(idleMs)
+        drain(idleMs)
       })
     },
 
-    hasten: (idleMs) => engine.drain(idleMs),
+    hasten: (idleMs) => drain(idleMs),
 
     close(): void {
       last ??= count()
@@ -111,6 +114,8 @@ class ProgramSide implements EngineSide {
   readonly #server: Server
   #tag: number | undefined
   #differs = false
+  /** While the worker drains: how long a connection may wait for a request. */
+  #idleMs: number | undefined
 
   constructor(engine: NativeEngine, options: EngineOptions, server: Server) {
     this.#engine = engine
@@ -121,6 +126,19 @@ class ProgramSide implements EngineSide {
   begin(tag: number): void {
     this.#tag = tag
     this.onLimitsChanged()
+  }
+
+  drain(idleMs: number): void {
+    this.#idleMs = idleMs
+    this.#engine.drain(idleMs)
+  }
+
+  // A program that listens to TERM closes its server there. On each connection that looks idle a request may be on its
+  // way: it is answered, as the last one.
+  closesIdle(): boolean {
+    if (this.#idleMs === undefined) return false
+    this.drain(Math.min(this.#idleMs, IDLE_DRAIN_MS))
+    return true
   }
 
   // The worker lives as long as its arbiter wants.

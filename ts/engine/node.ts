@@ -10,6 +10,7 @@ import { NodeDispatch } from '../http/node/dispatch.ts'
 import { connectionEvent, serverInternals, socketInternals } from '../http/node/internals.ts'
 import { type Given, programLimits } from '../http/node/program-limits.ts'
 import { prepareServer } from '../http/node/server.ts'
+import { IDLE_DRAIN_MS } from '../messages.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 import { nodeTlsOptions, refuses, stapleOf } from '../tls/node-options.ts'
 import type {
@@ -74,6 +75,7 @@ class NodeEngine implements Engine {
   /** Those that the application has, as it has them. */
   readonly #sockets = new Set<Socket>()
   readonly #fronts: net.Server[] = []
+  #server: http.Server | undefined
   #dispatch: NodeDispatch | undefined
   #drained: (() => void) | undefined
   #idle: NodeJS.Timeout | undefined
@@ -89,6 +91,7 @@ class NodeEngine implements Engine {
     const { config, given = new Set() } = this.#options
     const address = listeners[0]?.address ?? ''
     prepareServer(server, { keepalive: config.keepalive, given, address })
+    this.#server = server
     const limited = limitServer(server, config, given)
     this.#warn(given)
     this.#dispatch = new NodeDispatch(server, { ...this.#options, config: limited })
@@ -112,6 +115,7 @@ class NodeEngine implements Engine {
     })
     for (const socket of this.#sockets) lastAnswer(socket)
     this.hasten(Math.min(idleMs, graceMs))
+    if (this.#server !== undefined) this.#closeIdleOf(this.#server)
     // Whoever holds a socket still hears of its end; the last of them ends the drain.
     const grace = setTimeout(() => this.#destroyAll(), graceMs)
     this.#lookDrained()
@@ -119,6 +123,15 @@ class NodeEngine implements Engine {
     clearTimeout(this.#idle)
     clearTimeout(grace)
     this.#dispatch?.flush()
+  }
+
+  // A program that listens to TERM closes its server there. On each connection that looks idle a request may be on its
+  // way: it is answered, as the last one.
+  #closeIdleOf(server: http.Server): void {
+    Object.defineProperty(server, 'closeIdleConnections', {
+      ...{ configurable: true, writable: true },
+      value: () => this.hasten(Math.min(this.#idleMs, IDLE_DRAIN_MS)),
+    })
   }
 
   hasten(idleMs: number): void {

@@ -223,6 +223,10 @@ export const LOG_LINES = {
     'warning',
     () => 'The application has closed its server: this worker accepts nothing',
   ),
+  applicationStays: worker(
+    'warning',
+    () => 'The application listens to SIGTERM and has not ended within graceful_timeout',
+  ),
   uncaught: thrown(
     'worker',
     () => 'Uncaught error in the application',

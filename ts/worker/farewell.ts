@@ -2,17 +2,53 @@
  * What the application does by itself when its worker is told to stop. On node a program that listens to TERM ends when it
  * says so, or when nothing is left to do; so it does here, within `graceful_timeout`.
  */
+import { say } from '../log/log-lines.ts'
+import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
-/** Resolves when the application has done what it does at TERM; undefined where it does not listen. */
-export function farewellOf(system: System): Promise<void> | undefined {
+/** Waits until the application has done what it does at TERM. */
+export type Farewell = () => Promise<void>
+
+/** To be called when TERM has come; undefined where the application does not listen. */
+export function farewellOf(
+  system: System,
+  { log, limitMs }: { log: Logger | undefined; limitMs: number },
+): Farewell | undefined {
   // One is the worker's.
-  if (system.listeners('SIGTERM') < 2) return undefined
-  return new Promise((done) => {
+  if (!isHeard(system, 1)) return undefined
+  let isAwaited = false
+  void system.pause(limitMs).then(() => {
+    if (isAwaited && log !== undefined) say(log, 'applicationStays')
+  })
+  const said = new Promise<void>((done) => {
     system.onIdle(done)
     // Many take their listener away when they are done, and send the signal again to end as without it.
     system.onSignal('TERM', () => {
-      if (system.listeners('SIGTERM') === 2) done()
+      if (!isHeard(system, 2)) done()
     })
   })
+  return () => {
+    isAwaited = true
+    return said
+  }
+}
+
+/** Whether the application listens to TERM beside so many listeners of ours. */
+function isHeard(system: System, ours: number): boolean {
+  return system.listeners('SIGTERM') > ours + passiveListeners()
+}
+
+/**
+ * The listeners of the package signal-exit, which others bring along: they end a process to whose signals nobody else
+ * listens, which a worker's is not, and so do nothing here. Its copies count themselves, up to version 3 and from 4 on.
+ */
+function passiveListeners(): number {
+  const emitters: unknown[] = [
+    Reflect.get(process, '__signal_exit_emitter__'),
+    Reflect.get(globalThis, Symbol.for('signal-exit emitter')),
+  ]
+  return emitters.reduce((sum: number, emitter) => {
+    const { count } = (emitter ?? {}) as { count?: unknown }
+    return sum + (typeof count === 'number' ? count : 0)
+  }, 0)
 }

@@ -31,7 +31,7 @@ import { SharedWorkerBoard } from '../scoreboard/shared.ts'
 import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import type { Channel } from './channel.ts'
 import type { Development } from './development.ts'
-import { farewellOf } from './farewell.ts'
+import { type Farewell, farewellOf } from './farewell.ts'
 import { FurtherServers } from './further.ts'
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import type { WorkerHooks } from './hooks.ts'
@@ -318,7 +318,9 @@ export class Worker {
   #leave(signal: SignalName): void {
     this.#sayLeaving(signal)
     if (this.#state === 'booting') return this.#exit(0)
-    if (this.#state === 'ready') void this.#drain(this.#graceMs, FOREVER, farewellOf(this.#system))
+    if (this.#state !== 'ready') return
+    const farewell = farewellOf(this.#system, { log: this.#log, limitMs: this.#graceMs })
+    void this.#drain(this.#graceMs, FOREVER, farewell)
   }
 
   // The arbiter knows when the signal was its own. Else it starts a successor now and not after the drain, and an end
@@ -350,7 +352,7 @@ export class Worker {
     if (this.#state === 'draining') this.#engine?.hasten(IDLE_DRAIN_MS)
   }
 
-  async #drain(graceMs: number, enough = FOREVER, farewell?: Promise<void>): Promise<void> {
+  async #drain(graceMs: number, enough = FOREVER, farewell?: Farewell): Promise<void> {
     this.#state = 'draining'
     this.#board?.setState('draining')
     this.#showFigures()
@@ -365,7 +367,7 @@ export class Worker {
       // What is left is the application's own.
       this.#engine?.close()
       this.#channel.letGo()
-      await farewell
+      await farewell()
     }
     this.#exit(0)
   }

@@ -51,6 +51,8 @@ export interface EngineSide {
   onLimitsChanged(): void
   /** Whether somebody listens for what the engine refuses. */
   tellRefusals(on: boolean): void
+  /** Whether it ends the connections that wait for a request by itself. */
+  closesIdle?(): boolean
 }
 
 /** Makes a server one that listens, in all that the application can see. */
@@ -127,6 +129,7 @@ export class ServedServer {
   }
 
   closeIdle(): void {
+    if (this.side?.closesIdle?.() === true) return
     for (const connection of this.#connections) if (isIdle(connection)) this.#cut(connection)
   }
 
