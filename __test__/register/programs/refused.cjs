@@ -100,6 +100,11 @@ async function main() {
     'zz\r\n',
   ]
   console.log('a bad chunk', JSON.stringify(await exchange(server, body)))
+  server.once('request', ({ socket }) => {
+    socket.on('error', (error) => console.log('its socket hears of', error.code))
+  })
+  // A size that has begun wrongly is none, also before its line has ended.
+  console.log('and unheard', JSON.stringify(await exchange(server, [body[0], 'W'])))
   server.close()
 }
 

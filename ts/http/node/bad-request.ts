@@ -4,24 +4,15 @@
  * away from a client that is still sending.
  */
 import type { Socket } from 'node:net'
+import { bareAnswer } from './bare-answer.ts'
 import { socketInternals } from './internals.ts'
+import { onError, onHeardError } from './socket-listeners.ts'
 
 /** How long a client may still send what nobody reads. */
 const LINGER_MS = 1_000
 
-const STATUSES: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: '413 Payload Too Large',
-  ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
-}
-
 /** Sockets that have been answered: the parser complains of every byte that still comes. */
 const answered = new WeakSet<Socket>()
-
-/** Node's words for an error with this code. */
-export function bareAnswer(code = ''): string {
-  return `HTTP/1.1 ${STATUSES[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`
-}
 
 export function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   if (answered.has(socket)) return
@@ -39,6 +30,18 @@ export function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): 
   }
   answered.add(socket)
   socket.end(bareAnswer(code))
+  tellError(socket, error)
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)
   socket.once('close', () => clearTimeout(timer))
+}
+
+/** Node destroys the socket with the error: whoever follows its life hears of that at once, and nobody else. */
+function tellError(socket: Socket, error: Error): void {
+  for (const listener of socket.listeners('error') as ((error: Error) => void)[]) {
+    // Node's own, and ours in its place.
+    const isServers = listener.name === 'socketOnError' || listener === onError
+    if (isServers) socket.removeListener('error', listener)
+  }
+  socket.on('error', onHeardError)
+  process.nextTick(() => socket.emit('error', error))
 }

@@ -1,5 +1,5 @@
 /** What node's own listeners on a server's socket do, under their names: packages look for some of them. */
-import { bareAnswer } from './bad-request.ts'
+import { bareAnswer } from './bare-answer.ts'
 import { kCall } from './brand.ts'
 import type { ServerSocket } from './socket.ts'
 

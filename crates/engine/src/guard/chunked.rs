@@ -108,7 +108,9 @@ impl Chunks {
     fn size(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
         let (count, whole) = self.gather(rest, MAX_CHUNK_LINE, Refusal::BadChunk)?;
         if !whole {
-            return Ok(count);
+            // Whatever follows, it is no size: whoever has gone out of step need not send a line to hear of it.
+            let is_size = self.line.first().is_none_or(u8::is_ascii_hexdigit);
+            return if is_size { Ok(count) } else { Err(Refusal::BadChunk) };
         }
         let line = &self.line[..self.line.len() - 2];
         let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
@@ -254,7 +256,8 @@ mod tests {
     #[test]
     fn broken_chunks_are_refused() {
         for body in [
-            &b"x\r\n"[..],
+            &b"x"[..],
+            b"x\r\n",
             b"\r\n",
             b"3\nabc",
             b"1\r\nab",
