@@ -5,6 +5,9 @@
 import { countAbandoned, countStanding } from './garbage.ts'
 import { isResizable } from './ring.ts'
 
+/** The engine hears of what is held for a stream when it is so much more or less. */
+export const HELD_STEP = 65_536
+
 interface Part {
   readonly bytes: Uint8Array
   /** As it was given: memory that the program transfers has no bytes any more. */

@@ -1,6 +1,6 @@
 /** Exchanges of the native engine, over the records of the crossing. */
 import { AsyncResource } from 'node:async_hooks'
-import { Backlog } from './backlog.ts'
+import { Backlog, HELD_STEP } from './backlog.ts'
 import { Conclusion } from './conclusion.ts'
 import {
   DISCARDS,
@@ -22,13 +22,10 @@ import {
   rawHeadersOf,
   urlAt,
 } from './request-record.ts'
-import { assertFits, fitsRing, isLendable, type Ring } from './ring.ts'
+import { assertFits, fitsRing, isLendable, ownedOf, type Ring } from './ring.ts'
 
 /** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
 const STREAM_WINDOW = 65_536
-
-/** The engine hears of what is held for a stream when it is so much more or less. */
-const HELD_STEP = 65_536
 
 /** The engine keeps memory for pieces of this size. */
 const LARGE_BYTES = 65_536
@@ -170,14 +167,16 @@ export class NativeExchange implements Exchange {
       return
     }
     this.ended = true
-    const bytes = typeof body === 'string' ? Buffer.from(body, encoding) : body
-    this.#conclude(() => {
+    const bytes = typeof body === 'string' ? Buffer.from(body, encoding) : ownedOf(body)
+    const length = bytes?.length ?? 0
+    const tell = () => {
       // Nobody has looked at the body yet, and this is the whole answer: whether the connection can be kept depends on how
       // much of it is still to come, and the head has to say so.
       const told = this.#consumed ? flags : flags | DISCARDS
-      this.#head(OUT.HEAD, status, reason, fields, told, undefined, true, bytes?.length ?? 0)
+      this.#head(OUT.HEAD, status, reason, fields, told, undefined, true, length)
       this.#end((flags & NO_BODY) === 0 ? bytes : undefined)
-    })
+    }
+    this.#conclude(tell)
   }
 
   head(status: number, reason: string | undefined, fields: Fields, flags: number): void {

@@ -160,6 +160,25 @@ export const bodies: Scenarios = {
   'as a web stream': posted(async (req, res) => {
     res.end(await new Response(Readable.toWeb(req) as ReadableStream).text())
   }),
+  'not read, and the memory of the answer used again in its turn': async ({ serve }) => {
+    const scratch = Buffer.alloc(40_000)
+    const port = await serve((req, res) => {
+      const length = Number(req.url?.slice(1))
+      res.end(scratch.fill('a').subarray(0, length))
+      scratch.fill('b')
+    })
+    const told: string[] = []
+    for (const length of [10, 40_000]) {
+      const client = new RawClient(port)
+      const body = ['Content-Length: 200000', 'Connection: close']
+      client.send(request('POST', `/${length}`, body, 'begun'))
+      const answer = await client.untilReceived('aaaaaaaaaa')
+      told.push(answer.slice(answer.indexOf('\r\n\r\n')).slice(0, 14))
+      client.send('x'.repeat(200_000 - 5))
+      told.push(digest((await client.untilClosed()).replace(/^[\s\S]*\r\n\r\n/, '')))
+    }
+    return told
+  },
   'not read': posted((_req, res) => res.end('unread')),
   'not read, and answered later': posted((_req, res) => setTimeout(() => res.end('unread'), 30)),
   'unread bodies do not stand in the way of the next request': async ({ serve }) => {
