@@ -3,7 +3,7 @@
 import http from 'node:http'
 import test from 'ava'
 import { native, nativeFailure } from '../../ts/native/index.ts'
-import { exchange, get } from '../http/client.ts'
+import { exchange, get, request } from '../http/client.ts'
 import { startNative, stopNative } from '../http/engines.ts'
 import { until } from '../process/program.ts'
 
@@ -34,14 +34,19 @@ else {
     const most = await exchange(port, get(`/h${HALF_A_MEBIBYTE - 1_000}`))
     t.true(most.endsWith('sent'))
     t.true(most.length > HALF_A_MEBIBYTE - 1_000)
+    const unread = ['Content-Length: 200000']
     for (const path of ['/h', '/t']) {
       for (const length of [HALF_A_MEBIBYTE, 4 * HALF_A_MEBIBYTE]) {
-        seen.length = 0
-        const answer = await exchange(port, get(`${path}${length}`))
-        t.false(answer.includes('x'.repeat(1_000)))
-        await until(() => seen.includes('close'), `the end of ${path}`, 3_000)
-        t.deepEqual(seen, ['ERR_FIELDS_TOO_LONG', 'close'], path)
-        t.regex(await exchange(port, get('/')), /ok$/)
+        const target = `${path}${length}`
+        // Also where the end of an answer may wait for a reader of the body.
+        for (const asked of [get(target), request('POST', target, unread, 'begun')]) {
+          seen.length = 0
+          const answer = await exchange(port, asked)
+          t.false(answer.includes('x'.repeat(1_000)))
+          await until(() => seen.includes('close'), `the end of ${path}`, 3_000)
+          t.deepEqual(seen, ['ERR_FIELDS_TOO_LONG', 'close'], path)
+          t.regex(await exchange(port, get('/')), /ok$/)
+        }
       }
     }
     close()

@@ -22,7 +22,7 @@ import {
   rawHeadersOf,
   urlAt,
 } from './request-record.ts'
-import { assertFits, fitsRing, isLendable, ownedOf, type Ring } from './ring.ts'
+import { assertFits, fitsHead, fitsRing, isLendable, ownedOf, type Ring } from './ring.ts'
 
 /** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
 const STREAM_WINDOW = 65_536
@@ -176,7 +176,8 @@ export class NativeExchange implements Exchange {
       this.#head(OUT.HEAD, status, reason, fields, told, undefined, true, length)
       this.#end((flags & NO_BODY) === 0 ? bytes : undefined)
     }
-    this.#conclude(tell)
+    // What throws does so here: behind the turn nobody could catch it.
+    return fitsHead(reason, fields) ? this.#conclude(tell) : tell()
   }
 
   head(status: number, reason: string | undefined, fields: Fields, flags: number): void {

@@ -355,3 +355,9 @@ export function isResizable({ buffer }: Uint8Array): boolean {
 export function fitsRing(chunk: string | Uint8Array): boolean {
   return (typeof chunk === 'string' ? chunk.length * 3 : chunk.length) <= RING_PIECE_BYTES
 }
+
+/** Whether a record can hold a head. */
+export function fitsHead(reason: string | undefined, fields: Fields): boolean {
+  const length = typeof fields === 'string' ? fields.length : linesLength(fields)
+  return RECORD_BYTES + length + (reason?.length ?? 0) <= MOST_RECORD_BYTES
+}
