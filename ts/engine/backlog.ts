@@ -34,6 +34,10 @@ export class Backlog {
   ended = false
   trailers = ''
 
+  get left(): number {
+    return this.length + (this.last?.length ?? 0)
+  }
+
   /** Adds bytes; whether they are there for this answer alone is found out if they are `counted`. */
   push(given: Uint8Array, counted = false): void {
     const bytes = isResizable(given) ? Buffer.from(given) : given

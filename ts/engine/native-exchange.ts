@@ -101,8 +101,7 @@ export class NativeExchange implements Exchange {
   }
 
   get outstanding(): number {
-    const backlog = this.#backlog
-    return this.#handed + (backlog === undefined ? 0 : backlog.length + (backlog.last?.length ?? 0))
+    return this.#asked === 0 ? 0 : this.#handed + (this.#backlog?.left ?? 0)
   }
 
   get isFull(): boolean {

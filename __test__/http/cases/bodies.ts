@@ -179,6 +179,22 @@ export const bodies: Scenarios = {
     }
     return told
   },
+  'not read, and what is left of the answer in its turn': async ({ serve }) => {
+    const told: unknown[] = []
+    const port = await serve((req, res) => {
+      if (req.url === '/pieces') res.write('pieces')
+      res.end('over')
+      told.push(res.writableFinished, res.writableLength, req.socket.writableLength)
+    })
+    for (const path of ['/pieces', '/whole']) {
+      const client = new RawClient(port).send(
+        request('POST', path, ['Content-Length: 200000'], 'begun'),
+      )
+      await client.untilReceived('over')
+      client.destroy()
+    }
+    return told
+  },
   'not read': posted((_req, res) => res.end('unread')),
   'not read, and answered later': posted((_req, res) => setTimeout(() => res.end('unread'), 30)),
   'unread bodies do not stand in the way of the next request': async ({ serve }) => {
