@@ -57,6 +57,25 @@ pub fn head(
     out.extend_from_slice(b"\r\n");
 }
 
+/// Fields among which somebody else has said that the connection goes on, where it ends.
+#[must_use]
+pub fn closing(fields: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(fields.len());
+    for line in fields.split_inclusive(|&byte| byte == b'\n') {
+        let mut parts = line.splitn(2, |&byte| byte == b':');
+        let mut is = |text: &[u8]| {
+            parts.next().is_some_and(|part| part.trim_ascii().eq_ignore_ascii_case(text))
+        };
+        if is(b"connection") {
+            let goes_on = is(b"keep-alive");
+            out.extend_from_slice(if goes_on { &b"Connection: close\r\n"[..] } else { line });
+        } else if !line.get(..11).is_some_and(|name| name.eq_ignore_ascii_case(b"keep-alive:")) {
+            out.extend_from_slice(line);
+        }
+    }
+    out
+}
+
 /// The fields and the body that tell a client what was wrong with its request, in the form that it reads best.
 #[must_use]
 pub fn refusal(refusal: Refusal, media: Media) -> (String, String) {

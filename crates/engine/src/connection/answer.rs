@@ -1,5 +1,7 @@
 //! JavaScript's side of an exchange on HTTP/1: commands become bytes in the out queue.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 
 use super::{Current, Shared};
@@ -42,8 +44,16 @@ impl Answer for Shared {
             current.status = head.status;
             current.no_body = head.flags.no_body();
             current.chunked = head.flags.frames_chunks() && !current.no_body;
+            // Node has rendered them, which knows nothing of a drain, a limit or a body that is still to come.
+            let says_otherwise =
+                close && current.keep_alive && !head.flags.close() && !head.flags.connection();
+            let fields = if says_otherwise {
+                Cow::Owned(encoder::closing(head.fields))
+            } else {
+                Cow::Borrowed(head.fields)
+            };
             if let Some(log) = &mut current.log {
-                log.response_fields.extend_from_slice(head.fields);
+                log.response_fields.extend_from_slice(&fields);
             }
             let date = ctx.date.borrow();
             let decision = Decision {
@@ -53,7 +63,7 @@ impl Answer for Shared {
                 length: length.filter(|_| head.flags.length()),
             };
             self.out.borrow_mut().append(|out| {
-                encoder::head(out, head.status, head.reason, head.fields, head.flags, &decision);
+                encoder::head(out, head.status, head.reason, &fields, head.flags, &decision);
             });
         });
     }
