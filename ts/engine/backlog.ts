@@ -8,6 +8,9 @@ import { isResizable } from './ring.ts'
 /** The engine hears of what is held for a stream when it is so much more or less. */
 export const HELD_STEP = 65_536
 
+/** The engine keeps memory for pieces of this size. */
+export const LARGE_BYTES = 65_536
+
 interface Part {
   readonly bytes: Uint8Array
   /** As it was given: memory that the program transfers has no bytes any more. */

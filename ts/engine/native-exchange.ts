@@ -1,6 +1,6 @@
 /** Exchanges of the native engine, over the records of the crossing. */
 import { AsyncResource } from 'node:async_hooks'
-import { Backlog, HELD_STEP } from './backlog.ts'
+import { Backlog, HELD_STEP, LARGE_BYTES } from './backlog.ts'
 import { Conclusion } from './conclusion.ts'
 import {
   DISCARDS,
@@ -22,13 +22,10 @@ import {
   rawHeadersOf,
   urlAt,
 } from './request-record.ts'
-import { assertFits, fitsHead, fitsRing, isLendable, ownedOf, type Ring } from './ring.ts'
+import { assertFits, fitsHead, fitsRing, isLendable, type Ring } from './ring.ts'
 
 /** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
 const STREAM_WINDOW = 65_536
-
-/** The engine keeps memory for pieces of this size. */
-const LARGE_BYTES = 65_536
 
 /** The exchanges that may still hear of something, by their place. */
 export type Live = (NativeExchange | NativeTunnel | undefined)[]
@@ -166,13 +163,14 @@ export class NativeExchange implements Exchange {
       return
     }
     this.ended = true
-    const bytes = typeof body === 'string' ? Buffer.from(body, encoding) : ownedOf(body)
-    const length = bytes?.length ?? 0
+    let bytes = typeof body === 'string' ? Buffer.from(body, encoding) : body
+    // Behind the turn the program may have used its memory again, or given it away.
+    if (bytes !== undefined && bytes === body && this.#waits) bytes = Buffer.from(bytes)
     const tell = () => {
       // Nobody has looked at the body yet, and this is the whole answer: whether the connection can be kept depends on how
       // much of it is still to come, and the head has to say so.
       const told = this.#consumed ? flags : flags | DISCARDS
-      this.#head(OUT.HEAD, status, reason, fields, told, undefined, true, length)
+      this.#head(OUT.HEAD, status, reason, fields, told, undefined, true, bytes?.length ?? 0)
       this.#end((flags & NO_BODY) === 0 ? bytes : undefined)
     }
     // What throws does so here: behind the turn nobody could catch it.
@@ -276,13 +274,16 @@ export class NativeExchange implements Exchange {
 
   /** Tells the engine what ends the answer: behind the turn where that depends on whether somebody reads the body. */
   #conclude(tell: () => void): void {
-    const looks = this.bodyOpen && !this.#consumed && this.#conclusion === undefined
-    if (!looks || this.#reads()) return tell()
+    if (!this.#waits) return tell()
     this.#conclusion = new Conclusion(() => {
       this.#reads()
       tell()
     })
     this.connection.concluding = this.#conclusion
+  }
+
+  get #waits(): boolean {
+    return this.bodyOpen && this.#conclusion === undefined && !this.#reads()
   }
 
   #reads(): boolean {

@@ -341,11 +341,6 @@ export function isLendable(bytes: string | Uint8Array): boolean {
   return bytes.buffer instanceof ArrayBuffer && !isResizable(bytes)
 }
 
-/** What is handed over later than it is given: the program may use the memory of a short answer again at once. */
-export function ownedOf(bytes: Uint8Array | undefined): Uint8Array | undefined {
-  return bytes === undefined || isLendable(bytes) ? bytes : Buffer.from(bytes)
-}
-
 /** Whether the memory may grow and shrink. */
 export function isResizable({ buffer }: Uint8Array): boolean {
   return (buffer as { resizable?: boolean }).resizable === true

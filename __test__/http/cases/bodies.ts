@@ -164,11 +164,14 @@ export const bodies: Scenarios = {
     const scratch = Buffer.alloc(40_000)
     const port = await serve((req, res) => {
       const length = Number(req.url?.slice(1))
-      res.end(scratch.fill('a').subarray(0, length))
-      scratch.fill('b')
+      const isLong = length > scratch.length
+      const memory = isLong ? Buffer.alloc(length) : scratch
+      res.end(memory.fill('a').subarray(0, length))
+      if (isLong) structuredClone(memory.buffer, { transfer: [memory.buffer as ArrayBuffer] })
+      else memory.fill('b')
     })
     const told: string[] = []
-    for (const length of [10, 40_000]) {
+    for (const length of [10, 40_000, 100_000]) {
       const client = new RawClient(port)
       const body = ['Content-Length: 200000', 'Connection: close']
       client.send(request('POST', `/${length}`, body, 'begun'))
