@@ -30,6 +30,10 @@ const CASES = {
       process.kill(process.pid, 'SIGTERM')
     }, 300)
   }`,
+  'what begins when nothing else is left is waited for': `() => {
+    clearInterval(pool)
+    process.once('beforeExit', () => setTimeout(() => console.error('all is stored'), 300))
+  }`,
 }
 
 for (const engine of ENGINES) {

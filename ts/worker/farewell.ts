@@ -21,7 +21,12 @@ export function farewellOf(
     if (isAwaited && log !== undefined) say(log, 'applicationStays')
   })
   const said = new Promise<void>((done) => {
-    system.onIdle(done)
+    system.onIdle(() => {
+      // Others may begin something at that moment, which node would do before it ends: one more turn, and it is the end
+      // when nothing is left again.
+      system.onIdle(done)
+      system.after(0, () => {})
+    })
     // Many take their listener away when they are done, and send the signal again to end as without it.
     system.onSignal('TERM', () => {
       if (!isHeard(system, 2)) done()
