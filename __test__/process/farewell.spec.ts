@@ -36,6 +36,12 @@ const CASES = {
   }`,
 }
 
+// As its versions 3 and 4 do it: they look whether all who listen are theirs.
+const SIGNAL_EXIT = {
+  3: `const all = process.__signal_exit_emitter__ = { count: 1 }`,
+  4: `const all = globalThis[Symbol.for('signal-exit emitter')] = { count: 1 }`,
+}
+
 for (const engine of ENGINES) {
   const args = serveArgs(engine, '-w', '1').with(0, './app.cjs')
   for (const [title, listener] of Object.entries(CASES)) {
@@ -77,4 +83,18 @@ for (const engine of ENGINES) {
     t.is(await program.exited, 0)
     t.true(performance.now() - begun < 10_000)
   })
+
+  for (const [version, emitter] of Object.entries(SIGNAL_EXIT)) {
+    test.serial(`${engine}: signal-exit ${version} alone is not waited for`, async (t) => {
+      const listener = `() => {
+        if (process.listeners('SIGTERM').length === all.count) process.kill(process.pid, 'SIGTERM')
+      }`
+      const files = { 'app.cjs': `${emitter}${app(listener)}` }
+      const program = await startProgram(t, { args, files }).ready(1)
+      const begun = performance.now()
+      program.signal('SIGTERM')
+      t.is(await program.exited, 0)
+      t.true(performance.now() - begun < 10_000)
+    })
+  }
 }
