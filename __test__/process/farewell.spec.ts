@@ -84,6 +84,18 @@ for (const engine of ENGINES) {
     t.true(performance.now() - begun < 10_000)
   })
 
+  for (const failure of ["throw new Error('no clean-up')", "Promise.reject('no clean-up')"]) {
+    test.serial(`${engine}: who fails in it is not waited for: ${failure}`, async (t) => {
+      const files = { 'app.cjs': app(`() => { ${failure} }`) }
+      const program = await startProgram(t, { args, files }).ready(1)
+      const begun = performance.now()
+      program.signal('SIGTERM')
+      await program.line(/no clean-up/)
+      t.is(await program.exited, 0)
+      t.true(performance.now() - begun < 10_000)
+    })
+  }
+
   for (const [version, emitter] of Object.entries(SIGNAL_EXIT)) {
     test.serial(`${engine}: signal-exit ${version} alone is not waited for`, async (t) => {
       const listener = `() => {

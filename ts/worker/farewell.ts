@@ -6,8 +6,12 @@ import { say } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
-/** Waits until the application has done what it does at TERM. */
-export type Farewell = () => Promise<void>
+export interface Farewell {
+  /** Resolves when the application has done what it does at TERM. */
+  wait(): Promise<void>
+  /** Nothing more is expected of it. */
+  giveUp(): void
+}
 
 /** To be called when TERM has come; undefined where the application does not listen. */
 export function farewellOf(
@@ -20,7 +24,9 @@ export function farewellOf(
   void system.pause(limitMs).then(() => {
     if (isAwaited && log !== undefined) say(log, 'applicationStays')
   })
-  const said = new Promise<void>((done) => {
+  let giveUp = () => {}
+  const over = new Promise<void>((done) => {
+    giveUp = done
     system.onIdle(() => {
       // Others may begin something at that moment, which node would do before it ends: one more turn, and it is the end
       // when nothing is left again.
@@ -32,10 +38,11 @@ export function farewellOf(
       if (!isHeard(system, 2)) done()
     })
   })
-  return () => {
+  const wait = () => {
     isAwaited = true
-    return said
+    return over
   }
+  return { wait, giveUp }
 }
 
 /** Whether the application listens to TERM beside so many listeners of ours. */

@@ -70,6 +70,7 @@ export class Worker {
   #hooks: WorkerHooks | undefined
   #lifespan: Lifespan | undefined
   #further: FurtherServers | undefined
+  #farewell: Farewell | undefined
   #development: Development | undefined
   /** The application did not load, and a page about that is served. */
   #isExcused = false
@@ -227,6 +228,8 @@ export class Worker {
 
   #handleUncaught(what: 'recycle' | 'continue' | 'exit'): void {
     if (what === 'recycle') this.#channel.send({ type: 'spoiled' })
+    // On node it would be the end of what the application does at TERM, too.
+    if (what !== 'continue') this.#farewell?.giveUp()
     // In the next turn: what is answered now is still sent.
     if (what === 'exit') this.#system.after(0, () => this.#exit(1))
   }
@@ -319,8 +322,8 @@ export class Worker {
     this.#sayLeaving(signal)
     if (this.#state === 'booting') return this.#exit(0)
     if (this.#state !== 'ready') return
-    const farewell = farewellOf(this.#system, { log: this.#log, limitMs: this.#graceMs })
-    void this.#drain(this.#graceMs, FOREVER, farewell)
+    this.#farewell = farewellOf(this.#system, { log: this.#log, limitMs: this.#graceMs })
+    void this.#drain(this.#graceMs)
   }
 
   // The arbiter knows when the signal was its own. Else it starts a successor now and not after the drain, and an end
@@ -352,7 +355,7 @@ export class Worker {
     if (this.#state === 'draining') this.#engine?.hasten(IDLE_DRAIN_MS)
   }
 
-  async #drain(graceMs: number, enough = FOREVER, farewell?: Farewell): Promise<void> {
+  async #drain(graceMs: number, enough = FOREVER): Promise<void> {
     this.#state = 'draining'
     this.#board?.setState('draining')
     this.#showFigures()
@@ -363,17 +366,13 @@ export class Worker {
     await Promise.race([Promise.all([drained, closed]), enough])
     await backgroundEnded()
     if (this.#log !== undefined) await this.#lifespan?.shutdown(this.#log)
-    if (farewell !== undefined) {
+    if (this.#farewell !== undefined) {
       // What is left is the application's own.
       this.#engine?.close()
       this.#channel.letGo()
-      await farewell()
+      await this.#farewell.wait()
     }
     this.#exit(0)
-  }
-
-  #elapsed(ms: number): Promise<void> {
-    return new Promise((done) => void this.#system.after(ms, done))
   }
 
   #handleOrphaned(): void {
@@ -390,7 +389,8 @@ export class Worker {
     this.#engine?.close()
     const pending = hooked ? this.#hooks?.call('worker_exit') : undefined
     if (!(pending instanceof Promise)) return this.#system.exit(status)
-    void Promise.race([pending, this.#elapsed(EXIT_HOOK_MS)]).then(() => this.#system.exit(status))
+    const late = new Promise<void>((done) => void this.#system.after(EXIT_HOOK_MS, done))
+    void Promise.race([pending, late]).then(() => this.#system.exit(status))
   }
 }
 
