@@ -64,15 +64,21 @@ for (const [title, file, source, expected] of PROGRAMS) {
 // Node has it since 22.18 and 24.2.
 const metaTest = hasMetaMain() ? test.serial : test.serial.skip
 
-for (const file of ['app.mjs', 'app.mts']) {
-  metaTest(`a program is started that looks at import.meta.main: ${file}`, async (t) => {
+const META: [string, string][] = [
+  ['app.mjs', 'import.meta.main'],
+  ['app.mts', 'import.meta.main'],
+  ['app.mts', '(import.meta as any).main'],
+]
+
+for (const [file, question] of META) {
+  metaTest(`a program is started that looks at ${question}: ${file}`, async (t) => {
     const program = startProgram(t, {
       files: {
         'other.mjs': 'export const isMain = import.meta.main',
         [file]: `#!/usr/bin/env node
 import http from 'node:http'
 import { isMain } from './other.mjs'
-if (import.meta.main) ${serve(`isMain + ' ' + new Error().stack.includes(':4:')`)}`,
+if (${question}) ${serve(`isMain + ' ' + new Error().stack.includes(':4:')`)}`,
       },
       args: [file, '-b', '127.0.0.1:0'],
     })

@@ -26,9 +26,14 @@ export function makeMain(file: string): void {
   const path = realpathSync(file)
   answerRequireMain(path)
   // Whoever does not ask is loaded as ever.
-  if ('main' in import.meta && readFileSync(path, 'utf8').includes('import.meta.main')) {
+  if ('main' in import.meta && asksMeta(readFileSync(path, 'utf8'))) {
     answerMetaMain(pathToFileURL(path).href)
   }
+}
+
+// Perhaps as `(import.meta as any).main`, or `const { main } = import.meta`.
+function asksMeta(source: string): boolean {
+  return source.includes('import.meta') && /\bmain\b/.test(source)
 }
 
 // Node gives `process.mainModule` to each CommonJS module as its `require.main`. When the program's own gets it, that is
