@@ -355,6 +355,20 @@ test.serial('a script that listens late is waited for', async (t) => {
   t.is((await program.get()).body, 'late')
 })
 
+test.serial('one that has work done by node:cluster meanwhile is, too', async (t) => {
+  const files = {
+    'app.cjs': `const cluster = require('node:cluster')
+    const http = require('node:http')
+    if (cluster.isPrimary) {
+      cluster.fork()
+      setTimeout(() => http.createServer((req, res) => res.end('late')).listen(3000), 2_500)
+    } else setInterval(() => {}, 1_000)`,
+  }
+  const program = startProgram(t, { files, args: ['app.cjs', '-b', '127.0.0.1:0'] })
+  await program.ready(0)
+  t.is((await program.get()).body, 'late')
+})
+
 async function started(t: ExecutionContext, engine: string, ...more: string[]): Promise<Program> {
   const args = serveArgs(engine, ...more)
   return startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(

@@ -9,6 +9,9 @@ const ROUND_MS = 100
 /** So long without anything under way means that nothing will come any more. */
 const IDLE_ROUNDS = 10
 
+/** What node:cluster keeps for its workers: processes, channels, addresses. A program has more than that under way. */
+const OF_CLUSTER = new Set(['ProcessWrap', 'PipeWrap', 'TCPServerWrap', 'PipeServerWrap'])
+
 /** What keeps the process busy now; to be taken before the application is loaded. */
 export type Baseline = ReadonlyMap<string, number>
 
@@ -25,7 +28,7 @@ export async function awaitListen(
   let idleRounds = 0
   for (let waitedMs = 0; waitedMs < limitMs; waitedMs += ROUND_MS) {
     if ((await captured.wait(ROUND_MS)) !== undefined) return
-    idleRounds = isIdle(baseline) || hasCluster() ? idleRounds + 1 : 0
+    idleRounds = isIdle(baseline) ? idleRounds + 1 : 0
     if (idleRounds >= IDLE_ROUNDS) return
   }
 }
@@ -38,7 +41,10 @@ export function hasCluster(): boolean {
 }
 
 function isIdle(baseline: Baseline): boolean {
-  return [...countResources()].every(([type, count]) => count <= (baseline.get(type) ?? 0))
+  const leaves = hasCluster()
+  return [...countResources()].every(([type, count]) => {
+    return count <= (baseline.get(type) ?? 0) || (leaves && OF_CLUSTER.has(type))
+  })
 }
 
 function countResources(): Map<string, number> {
