@@ -26,8 +26,21 @@ export function createNativeEngine(options: EngineOptions): Engine {
     const [connections = 0, busy = 0, requests = 0] = engine.counters()
     return { connections, busy, requests }
   }
+  // The process may outlive it, while the application says farewell: what the arbiter wants then concerns it no more.
+  const isOpen = (): boolean => last === undefined
   let secure = (_tls: TlsMaterial, _secrets: readonly string[]): void => {}
-  let drain = (idleMs: number): void => engine.drain(idleMs)
+  /** While it drains: how long a connection may wait for a request. */
+  let idle: number | undefined
+  const drain = (idleMs: number): void => {
+    idle = idleMs
+    if (isOpen()) engine.drain(idleMs)
+  }
+  // A program that listens to TERM closes its server there. On each connection that looks idle a request may be on its
+  // way: it is answered, as the last one.
+  const closesIdle = (): boolean => {
+    if (idle !== undefined) drain(Math.min(idle, IDLE_DRAIN_MS))
+    return idle !== undefined
+  }
 
   return {
     name: 'native',
@@ -36,8 +49,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
       const side = target.style === 'node' ? new ProgramSide(engine, options, target.server) : null
       const handler = await handlerOf(target, options, { listeners, side })
       const tag = thread.add(handler)
-      side?.begin(tag)
-      if (side !== null) drain = (idleMs) => side.drain(idleMs)
+      side?.begin(tag, closesIdle)
       handler.onServing?.()
       if (options.tls !== undefined) {
         // Only where TLS is spoken: the cryptography of node is large.
@@ -80,10 +92,12 @@ export function createNativeEngine(options: EngineOptions): Engine {
       thread.stop()
     },
 
-    reopenLog: () => engine.reopen(),
+    reopenLog(): void {
+      if (isOpen()) engine.reopen()
+    },
 
     secure(tls, secrets) {
-      if (tls !== undefined) secure(tls, secrets)
+      if (tls !== undefined && isOpen()) secure(tls, secrets)
     },
 
     counters: () => last ?? count(),
@@ -112,10 +126,9 @@ class ProgramSide implements EngineSide {
   readonly #engine: NativeEngine
   readonly #options: EngineOptions
   readonly #server: Server
+  closesIdle: (() => boolean) | undefined
   #tag: number | undefined
   #differs = false
-  /** While the worker drains: how long a connection may wait for a request. */
-  #idleMs: number | undefined
 
   constructor(engine: NativeEngine, options: EngineOptions, server: Server) {
     this.#engine = engine
@@ -123,22 +136,10 @@ class ProgramSide implements EngineSide {
     this.#server = server
   }
 
-  begin(tag: number): void {
+  begin(tag: number, closesIdle: () => boolean): void {
     this.#tag = tag
+    this.closesIdle = closesIdle
     this.onLimitsChanged()
-  }
-
-  drain(idleMs: number): void {
-    this.#idleMs = idleMs
-    this.#engine.drain(idleMs)
-  }
-
-  // A program that listens to TERM closes its server there. On each connection that looks idle a request may be on its
-  // way: it is answered, as the last one.
-  closesIdle(): boolean {
-    if (this.#idleMs === undefined) return false
-    this.drain(Math.min(this.#idleMs, IDLE_DRAIN_MS))
-    return true
   }
 
   // The worker lives as long as its arbiter wants.
