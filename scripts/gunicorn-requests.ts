@@ -77,15 +77,15 @@ const BOTH: readonly Reason[] = [
     names: ['invalid/limit_header_default_01'],
     status: 'served',
   },
-]
-
-const NATIVE: readonly Reason[] = [
-  ...BOTH,
   {
     why: 'a user in a target (RFC 9110 section 4.2.4)',
     names: ['valid/rfc9112_target_absolute_userinfo_01'],
     status: 400,
   },
+]
+
+const NATIVE: readonly Reason[] = [
+  ...BOTH,
   {
     why: 'its body is one byte shorter than its length, and a body cut short is an error, not an end',
     names: ['valid/099'],
