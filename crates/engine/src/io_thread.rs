@@ -267,6 +267,10 @@ fn run(ctx: &Rc<Context>) {
 /// Waits until there is something to do: for a socket, for a timer, or for somebody who asks.
 fn wait(ctx: &Rc<Context>) {
     let crossing = &ctx.crossing;
+    // Before anybody is told that the thread sleeps: what is asked meanwhile is found without a wake.
+    if ctx.handshakes.are_dense(|| ctx.ms(Instant::now())) {
+        thread::sleep(GATHER_TIME);
+    }
     let time =
         if crossing.may_sleep() { ctx.timers.rest(Instant::now()) } else { Some(Duration::ZERO) };
     Sockets::look(ctx, time);
@@ -376,6 +380,10 @@ fn wake_ending(ctx: &Context) {
         shared.wake();
     }
 }
+
+/// Where handshakes are dense, what comes within this time is done together: each of their messages comes alone, and would
+/// wake the thread, and then JavaScript, by itself. Linux adds the thread's timer slack, 50 us more.
+const GATHER_TIME: Duration = Duration::from_micros(100);
 
 /// How long JavaScript waits for space in the ring at most.
 pub const RING_TIME: Duration = Duration::from_secs(2);

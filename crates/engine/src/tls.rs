@@ -12,6 +12,7 @@ mod facts;
 mod handshake;
 mod hello;
 mod names;
+mod pace;
 mod stream;
 mod tickets;
 

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::pace::Pace;
 use super::{Server, TlsStream};
 use crate::connection::{self, Arrival};
 use crate::context::Context;
@@ -29,6 +30,7 @@ pub(crate) struct Handshakes {
     open: Cell<usize>,
     most: usize,
     changed: Notify,
+    pace: Pace,
 }
 
 /// One of them, as the queue has it: it stays there until its time is over.
@@ -54,7 +56,13 @@ impl Handshakes {
             open: Cell::new(0),
             most: most.max(1),
             changed: Notify::new(),
+            pace: Pace::default(),
         }
+    }
+
+    /// Whether several are under way and have come so fast that a message of one is hardly alone for long.
+    pub fn are_dense(&self, now: impl FnOnce() -> u64) -> bool {
+        self.len() >= SEVERAL && self.pace.is_dense(now())
     }
 
     /// How many are under way.
@@ -207,6 +215,7 @@ impl Handshake {
                 self.hand_over(Stream::Plain(socket), Some(Refusal::PlainHttp));
                 return Poll::Ready(Ok(()));
             }
+            self.ctx.handshakes.pace.count(self.ctx.now_ms());
             self.stage = Stage::Speaking(Box::new(TlsStream::new(socket, &server, &self.first)?));
         }
         if let Stage::Speaking(stream) = &mut self.stage {
@@ -274,5 +283,7 @@ impl Drop for Handshake {
 const YOUNG_MS: u64 = 1_000;
 /// Unless there are so many times as many as there may be.
 const CROWD: usize = 4;
+/// With fewer under way each client would only wait longer.
+const SEVERAL: usize = 4;
 /// Most hellos are shorter; the rest of a longer one is read behind it.
 const FIRST_READ: usize = 2_048;
