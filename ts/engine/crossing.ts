@@ -9,7 +9,7 @@ import { AsyncResource } from 'node:async_hooks'
 import type { NativeEngine } from '../native/index.ts'
 import type { Exchange, ExchangeHandler } from './exchange.ts'
 import { meetUnheard } from './expectation.ts'
-import { countBodyBytes } from './garbage.ts'
+import { countReceived } from './garbage.ts'
 import { NativeConnection, SECURE } from './native-connection.ts'
 import { type Live, NativeExchange } from './native-exchange.ts'
 import type { NativeTunnel } from './native-tunnel.ts'
@@ -123,7 +123,7 @@ export class Crossing {
         const chunk = this.#pieces.next()
         const exchange = this.#hold(id)
         if (exchange === undefined) return
-        countBodyBytes(chunk.length)
+        countReceived(chunk.length)
         return exchange.owner?.onData(chunk)
       }
       case IN.END: {

@@ -12,6 +12,9 @@ import { system } from '../process/system.ts'
 /** Body bytes between two collections of the young generation. */
 const COLLECT_EVERY = 8 << 20
 
+/** Less than this is not worth a collection. */
+const LEAST_GROWTH = 4 << 20
+
 /** How much buffers that stand for no client may grow before the whole heap is collected, and how many may be given up. */
 const MOST_GROWTH = 8 << 20
 
@@ -26,7 +29,8 @@ const SWEEP_MS = 20
 
 type Collect = (options?: { type: 'minor' }) => void
 
-let counted = 0
+let received = 0
+let copied = 0
 let abandoned = 0
 /** Bytes that are there for answers whose clients have not taken them. */
 let standing = 0
@@ -37,16 +41,28 @@ let notBefore = 0
 let isDue = false
 let collect: Collect | undefined
 
-/** Counts body bytes that came as buffers, or went in buffers that are done with. */
-export function countBodyBytes(count: number): void {
-  counted += count
-  if (counted < COLLECT_EVERY) return
-  counted = 0
-  collect ??= expose()
-  // Before each collection of the young, so that what these find is the same part of all that is compared.
+/** Counts bytes of a request's body, which came as a buffer. */
+export function countReceived(count: number): void {
+  received += count
+  if (received >= COLLECT_EVERY) collectYoung(look() - least)
+}
+
+/** Counts bytes of an answer that the engine has a copy of: what they were copied from is done with. */
+export function countCopied(count: number): void {
+  copied += count
+  if (copied < COLLECT_EVERY) return
+  copied = 0
   const grown = look() - least
+  // Whoever sends the same buffers again and again leaves no garbage.
+  if (grown >= LEAST_GROWTH) collectYoung(grown)
+}
+
+/** What buffers have grown by is looked at before, so that what it finds is the same part of all that is compared. */
+function collectYoung(grown: number): void {
+  received = 0
+  collect ??= expose()
   collect({ type: 'minor' })
-  if (grown <= MOST_GROWTH || isDue) return
+  if (grown <= COLLECT_EVERY + MOST_GROWTH || isDue) return
   isDue = true
   setImmediate(collectAll)
 }

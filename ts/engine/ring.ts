@@ -6,7 +6,7 @@ import { monocerosError } from '../errors.ts'
 import type { NativeEngine } from '../native/index.ts'
 import { system } from '../process/system.ts'
 import type { Fields } from './exchange.ts'
-import { countBodyBytes } from './garbage.ts'
+import { countCopied } from './garbage.ts'
 import { LENT, OUT, RECORD_BYTES, RING_DATA, WORD } from './records.ts'
 
 /** Bytes of records that fit; a power of two. */
@@ -164,7 +164,7 @@ export class Ring {
   large(id: number, piece: Uint8Array): void {
     this.#engine?.large(piece)
     // The engine has its own copy now: the application's is garbage sooner or later.
-    countBodyBytes(piece.length)
+    countCopied(piece.length)
     this.command(OUT.LARGE, id)
   }
 
