@@ -13,7 +13,7 @@ use bytes::Bytes;
 use crate::in_hand::RequestInHand;
 use crate::inbound::Batch;
 use crate::lent::Returned;
-use crate::limits::{Limits, MAX_PIECE};
+use crate::limits::{Limits, MAX_PIECE, WIDE_PIECE};
 use crate::listener::{Accepted, Shortage};
 use crate::pieces::Pieces;
 use crate::ring::Ring;
@@ -39,6 +39,8 @@ pub(crate) struct Crossing {
     pub returned: Arc<Returned>,
     /// Where bodies are read into that cross in pieces.
     pub bodies: Arc<Pieces>,
+    /// The same for clients that are fast.
+    pub wide_bodies: Arc<Pieces>,
     /// Where pieces of answers are copied into.
     pub answers: Arc<Pieces>,
     control: Mutex<Vec<Control>>,
@@ -102,6 +104,7 @@ impl Crossing {
             large: Mutex::default(),
             returned: Arc::default(),
             bodies: Arc::new(Pieces::new(MAX_PIECE)),
+            wide_bodies: Arc::new(Pieces::new(WIDE_PIECE)),
             answers: Arc::new(Pieces::new(LARGE_PIECE)),
             control: Mutex::default(),
             accepted: Mutex::default(),
@@ -235,6 +238,7 @@ impl Crossing {
     /// Lets go of memory that pieces have not needed for a while; of all of it while nobody is connected.
     pub fn shrink(&self, idle: bool) {
         self.bodies.shrink(idle);
+        self.wide_bodies.shrink(idle);
         self.answers.shrink(idle);
     }
 

@@ -219,7 +219,7 @@ pub const MAX_WINDOW: usize = 1 << 30;
 /// Request body bytes on their way to JavaScript for which it has given no credit back, when many are on their way.
 pub const BODY_CREDIT: usize = 65_536;
 /// The same when few are: each crossing costs two switches of threads, however much crosses.
-pub const MOST_BODY_CREDIT: usize = 524_288;
+pub const MOST_BODY_CREDIT: usize = 1 << 20;
 /// Those of all requests together, while nobody has less than [`BODY_CREDIT`].
 pub const ALL_BODY_CREDIT: usize = 16 << 20;
 /// What each of so many has of something that all share, between two bounds.
@@ -231,14 +231,18 @@ pub fn share(all: usize, among: usize, least: usize, most: usize) -> usize {
 pub const ALL_WINDOWS: usize = 4 << 20;
 /// Times `response_buffer` that one has at most.
 pub const MOST_WINDOWS: usize = 4;
-/// Bytes of answers that a round of all connections sends, while nobody sends less than [`LEAST_BURST`].
-pub const ALL_BURSTS: usize = 4 << 20;
+/// Bytes of answers that a round of all connections sends, while nobody sends less than [`LEAST_BURST`]. No multiple of 64 KiB
+/// by which many divide: see `MOST_AT_ONCE` in `out.rs`.
+pub const ALL_BURSTS: usize = 64 * 122_880;
 /// Bytes that one connection sends at a time at least, however many there are.
 pub const LEAST_BURST: usize = 32_768;
 /// The same at most: in one call a socket takes megabytes.
 pub const MOST_BURST: usize = 1 << 20;
 /// A piece of a streamed body at most: more at a time would save little, and less would cost an event for each.
 pub const MAX_PIECE: usize = 131_072;
+/// The same for a client that fills these as fast as they are read: what it has sent meanwhile is taken at once, so that
+/// room for as much more opens in one go, and it is woken once for all of it.
+pub const WIDE_PIECE: usize = 1 << 20;
 /// Bytes of a body that wait between the guard and JavaScript, and bytes of pipelined requests behind the one in hand.
 pub const READ_AHEAD: usize = 65_536;
 /// What [`Limits::discard`] is, unless a program's own server keeps node's habits.

@@ -71,7 +71,7 @@ impl Pieces {
             return;
         }
         let mut free = self.lock();
-        if free.len() < MOST_FREE {
+        if free.len() < MOST_FREE && free.len() * self.size < MOST_FREE_BYTES {
             free.push(bytes);
         }
     }
@@ -117,8 +117,9 @@ impl Drop for Piece {
     }
 }
 
-/// Free buffers that are kept at most.
+/// Free buffers that are kept at most, and what they may take together.
 const MOST_FREE: usize = 128;
+const MOST_FREE_BYTES: usize = 16 << 20;
 
 #[cfg(test)]
 mod tests {
@@ -136,6 +137,13 @@ mod tests {
         assert_ne!(pieces.take().room().as_ptr(), at);
         drop(bytes);
         assert_eq!(pieces.take().room().as_ptr(), at);
+    }
+
+    #[test]
+    fn wide_buffers_are_kept_up_to_a_number_of_bytes() {
+        let pieces = Arc::new(Pieces::new(MOST_FREE_BYTES / 4));
+        drop((0..6).map(|_| pieces.take()).collect::<Vec<_>>());
+        assert_eq!(pieces.lock().len(), 4);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::task::Context;
 use bytes::Bytes;
 
 use super::{Connection, Current, Shared, Turn};
-use crate::limits::MAX_PIECE;
+use crate::limits::WIDE_PIECE;
 use crate::request::Framing;
 
 impl Connection {
@@ -39,24 +39,27 @@ impl Connection {
         }
         let shared = self.shared.clone();
         let left = self.guard.body_left().unwrap_or(0);
-        let Some((credit, discard)) =
-            shared.current.borrow().as_ref().map(|current| (current.credit, current.discard))
-        else {
+        let Some((credit, fills)) = shared.current.borrow().as_ref().map(|current| {
+            (if current.discard { usize::MAX } else { current.credit }, current.fills)
+        }) else {
             return Turn::Again;
         };
-        let most = if discard { MAX_PIECE } else { credit.min(MAX_PIECE) };
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(most);
+        let most = usize::try_from(left).unwrap_or(usize::MAX).min(credit);
         if most == 0 {
             self.input_pauses();
             return Turn::Wait;
         }
-        let mut piece = shared.ctx.crossing.bodies.take();
+        let crossing = &shared.ctx.crossing;
+        let is_wide = fills && most >= WIDE_PIECE / 4 * 3;
+        let mut piece = if is_wide { &crossing.wide_bodies } else { &crossing.bodies }.take();
+        let most = most.min(piece.room().len());
         let count = match self.receive(cx, &mut piece.room()[..most]) {
             Ok(count) => count,
             Err(turn) => return turn,
         };
         self.guard.pass_body(count);
         if let Some(current) = shared.current.borrow_mut().as_mut() {
+            current.fills = count == most;
             self::piece(&shared, current, piece.filled(count));
             if self.guard.is_complete() {
                 current.body_done = true;
@@ -110,7 +113,7 @@ pub(super) fn discard(shared: &Shared, current: &mut Current, count: usize) {
 /// Cuts data into what crosses at once.
 pub(super) fn pieces(mut data: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || {
-        let piece = data.split_to(data.len().min(MAX_PIECE));
+        let piece = data.split_to(data.len().min(WIDE_PIECE));
         (!piece.is_empty()).then_some(piece)
     })
 }

@@ -32,6 +32,8 @@ pub(super) struct Current {
     pub(super) kept: Option<Box<KeptHead>>,
     /// What is left of its body is read past the guard.
     pub(super) direct: bool,
+    /// Its last piece was full: the next one may be wide.
+    pub(super) fills: bool,
     pub(super) credit: usize,
     pub(super) body_bytes: u64,
     /// The client waits for the word to send its body.
@@ -130,6 +132,7 @@ impl Current {
                 && !ctx.limits.request_buffer_time.is_zero(),
             kept: None,
             direct: false,
+            fills: false,
             // What is tunnelled flows for hours, and on many connections.
             credit: if head.upgrade {
                 BODY_CREDIT

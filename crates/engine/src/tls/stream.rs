@@ -391,8 +391,8 @@ fn room_needed(error: EncryptError) -> Option<usize> {
 
 /// A read has room for at least so much: a smaller one would be many for a record.
 const SMALL_READ: usize = 16_384;
-/// Plaintext that is encrypted at once.
-const MAX_PLAIN: usize = 65_536;
+/// Plaintext that is encrypted at once: three records, which end in the middle of a packet of the loopback (see `out.rs`).
+const MAX_PLAIN: usize = 49_152;
 /// The most that a handshake may have in the air: rustls takes messages of up to 64 KiB.
 const MAX_HANDSHAKE: usize = 81_920;
 /// What may wait for the socket before nothing more is read.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monoceros_engine::limits::{BODY_CREDIT, Limits, MAX_PIECE, MOST_BODY_CREDIT};
+use monoceros_engine::limits::{BODY_CREDIT, Limits, MAX_PIECE, MOST_BODY_CREDIT, WIDE_PIECE};
 
 use crate::harness::{
     CLOSE, CONNECTION, Client, DISCARDS, End, Engine, Event, LENGTH, RequestBody, Setup, silent,
@@ -92,11 +92,30 @@ fn a_huge_body_crosses_by_credit() {
     client.send(&mut engine, head);
     client.send(&mut engine, &body);
     assert_eq!(client.response(&mut engine).text(), format!("5000000 {}", sum(&body)));
-    let largest = engine.events.iter().map(|event| match event {
+    assert!(largest_piece(&engine) <= WIDE_PIECE);
+}
+
+#[test]
+fn a_client_that_is_ahead_is_read_in_wide_pieces() {
+    let mut engine = Engine::new(silent());
+    let mut client = Client::connect(&engine);
+    let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {SIZE}\r\n\r\n");
+    client.send(&mut engine, head);
+    let id = engine.request_to("/");
+    let body = vec![b'x'; SIZE];
+    let sent = send_until_stuck(&mut engine, &mut client, &body);
+    // As much as the engine took before is in the kernel now, and more.
+    engine.js.credit(id, MOST_BODY_CREDIT);
+    send_until_stuck(&mut engine, &mut client, &body[sent..]);
+    assert!(largest_piece(&engine) > MAX_PIECE, "{}", largest_piece(&engine));
+}
+
+fn largest_piece(engine: &Engine) -> usize {
+    let lengths = engine.events.iter().map(|event| match event {
         Event::Data(_, bytes) => bytes.len(),
         _ => 0,
     });
-    assert!(largest.max().unwrap() <= MAX_PIECE);
+    lengths.max().unwrap()
 }
 
 #[test]
