@@ -69,8 +69,8 @@ async function loadTypeScript(
     })
   } catch (error) {
     // Before any module has run, a second load does nothing twice. That is where Node 20 meets all TypeScript, and
-    // later ones meet what compilers take: imports without an extension or with that of the output, types imported like values, decorators, .tsx.
-    // Only CommonJS meets an enum later, at a require().
+    // later ones meet what compilers take: imports without an extension or with that of the output, types imported
+    // like values, decorators, .tsx. Only CommonJS meets an enum later, at a require().
     if (!hasBegun || codeOf(error) === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
       return compiled(path, { type, ...caches })
     }

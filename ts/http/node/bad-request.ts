@@ -6,7 +6,7 @@
 import type { Socket } from 'node:net'
 import { bareAnswer } from './bare-answer.ts'
 import { socketInternals } from './internals.ts'
-import { onError, onHeardError } from './socket-listeners.ts'
+import { stopHearingErrors } from './socket-listeners.ts'
 
 /** How long a client may still send what nobody reads. */
 const LINGER_MS = 1_000
@@ -30,18 +30,9 @@ export function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): 
   }
   answered.add(socket)
   socket.end(bareAnswer(code))
-  tellError(socket, error)
+  // Node destroys the socket with the error: whoever follows its life hears of that at once, and nobody else.
+  stopHearingErrors(socket)
+  process.nextTick(() => socket.emit('error', error))
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)
   socket.once('close', () => clearTimeout(timer))
-}
-
-/** Node destroys the socket with the error: whoever follows its life hears of that at once, and nobody else. */
-function tellError(socket: Socket, error: Error): void {
-  for (const listener of socket.listeners('error') as ((error: Error) => void)[]) {
-    // Node's own, and ours in its place.
-    const isServers = listener.name === 'socketOnError' || listener === onError
-    if (isServers) socket.removeListener('error', listener)
-  }
-  socket.on('error', onHeardError)
-  process.nextTick(() => socket.emit('error', error))
 }

@@ -1,4 +1,5 @@
 /** What node's own listeners on a server's socket do, under their names: packages look for some of them. */
+import type { Socket } from 'node:net'
 import { bareAnswer } from './bare-answer.ts'
 import { kCall } from './brand.ts'
 import type { ServerSocket } from './socket.ts'
@@ -21,8 +22,18 @@ export function onError(this: ServerSocket, error: NodeJS.ErrnoException): void 
   this.destroy(error)
 }
 
-/** The server has heard of it: it is no reason to end a process. */
-export function onHeardError(): void {}
+/** From here on the socket's errors are for whoever else follows its life: the server has heard of them. */
+export function stopHearingErrors(socket: Socket): void {
+  for (const listener of socket.listeners('error') as ((error: Error) => void)[]) {
+    // Node's own, and ours in its place.
+    const isServers = listener.name === 'socketOnError' || listener === onError
+    if (isServers) socket.removeListener('error', listener)
+  }
+  socket.on('error', onHeardError)
+}
+
+/** An error that the server has heard of is no reason to end a process. */
+function onHeardError(): void {}
 
 /** With `allowHalfOpen` there is nothing to do: it is there to be counted. */
 export function onReadableStreamEnd(): void {}

@@ -28,10 +28,10 @@ import {
   abortRequest,
   abortResponse,
   onError,
-  onHeardError,
   onNewListener,
   onReadableStreamEnd,
   onTimeout,
+  stopHearingErrors,
 } from './socket-listeners.ts'
 import type { SocketTunnel, Written } from './tunnel.ts'
 
@@ -206,7 +206,7 @@ export function leave(socket: ServerSocket): void {
 
 /** The client has gone in the middle of a message, which nobody has heard by 'clientError': the socket tells it, as on node. */
 export function fail(socket: ServerSocket, error: Error): void {
-  socket.removeListener('error', onError).on('error', onHeardError)
+  stopHearingErrors(socket)
   if (socket.listenerCount('end') === 0) {
     socket.destroy(error)
     return
