@@ -7,7 +7,7 @@ use std::task::Context;
 use bytes::Bytes;
 
 use super::{Connection, Current, Shared, Turn};
-use crate::limits::WIDE_PIECE;
+use crate::limits::{MAX_PIECE, WIDE_PIECE};
 use crate::request::Framing;
 
 impl Connection {
@@ -40,7 +40,8 @@ impl Connection {
         let shared = self.shared.clone();
         let left = self.guard.body_left().unwrap_or(0);
         let Some((credit, fills)) = shared.current.borrow().as_ref().map(|current| {
-            (if current.discard { usize::MAX } else { current.credit }, current.fills)
+            // Nothing wide is read of what nobody wants: it is to end at its bound.
+            (if current.discard { MAX_PIECE } else { current.credit }, current.fills)
         }) else {
             return Turn::Again;
         };
