@@ -219,7 +219,7 @@ pub const MAX_WINDOW: usize = 1 << 30;
 /// Request body bytes on their way to JavaScript for which it has given no credit back, when many are on their way.
 pub const BODY_CREDIT: usize = 65_536;
 /// The same when few are: each crossing costs two switches of threads, however much crosses.
-pub const MOST_BODY_CREDIT: usize = 983_040;
+pub const MOST_BODY_CREDIT: usize = 917_504;
 /// Those of all requests together, while nobody has less than [`BODY_CREDIT`].
 pub const ALL_BODY_CREDIT: usize = 16 << 20;
 /// What each of so many has of something that all share, between two bounds.

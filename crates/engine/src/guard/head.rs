@@ -304,11 +304,14 @@ impl Facts {
             6 if name.eq_ignore_ascii_case(b"expect") => self.expect = true,
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade |= !value.is_empty(),
             10 if name.eq_ignore_ascii_case(b"connection") => {
+                // What has other bytes is no list of tokens (RFC 9110 section 7.6.1), and readers differ in what they
+                // find in it: it may end the connection, and keep or change nothing.
+                let is_list = value.is_ascii();
                 for option in value.split(|&byte| byte == b',') {
                     let option = option.trim_ascii();
                     self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
-                    self.upgrade_listed |= option.eq_ignore_ascii_case(b"upgrade");
+                    self.keep_alive |= is_list && option.eq_ignore_ascii_case(b"keep-alive");
+                    self.upgrade_listed |= is_list && option.eq_ignore_ascii_case(b"upgrade");
                 }
             }
             12 if name.eq_ignore_ascii_case(b"content-type") => {

@@ -208,6 +208,18 @@ fn http_1_0_closes_unless_it_asks_to_keep_alive() {
 }
 
 #[test]
+fn what_is_no_list_of_tokens_keeps_nothing_and_may_close() {
+    for (minor, list) in [(0, &b"keep-alive,\xcf"[..]), (1, b"\xcf, close")] {
+        let mut engine = Engine::new(echo());
+        let mut client = Client::connect(&engine);
+        let head = format!("GET / HTTP/1.{minor}\r\nHost: x\r\nConnection: ");
+        let response = client.ask(&mut engine, [head.as_bytes(), list, b"\r\n\r\n"].concat());
+        assert_eq!(response.field("Connection"), Some("close"), "{list:?}");
+        assert_eq!(client.end(&mut engine), End::Closed);
+    }
+}
+
+#[test]
 fn the_application_may_end_the_connection() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
