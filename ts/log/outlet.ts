@@ -1,9 +1,11 @@
 /**
  * Where lines leave over a socket: syslog and statsd. With the addon a message is sent before `send` returns, so that the
- * last ones before an exit arrive; without it node sends it in a while. A collector that is away costs lines and no more.
+ * last ones before an exit arrive; without it that holds for datagrams to an address in numbers. A collector that is away
+ * costs lines and no more.
  */
 
-import { connect, type Socket } from 'node:net'
+import type { SocketOptions } from 'node:dgram'
+import { connect, isIP, type Socket } from 'node:net'
 
 import { monocerosError } from '../errors.ts'
 import { native } from '../native/index.ts'
@@ -36,13 +38,14 @@ export function openOutlet(setting: string, address: string): Outlet {
 /** What a stream that nobody takes may hold. */
 const MAX_WAITING_BYTES = 1024 * 1024
 
-// Node knows no datagrams of unix sockets: there a stream is tried.
-function openNodeOutlet(address: string): Outlet {
+/** An outlet without the addon. Node knows no datagrams of unix sockets: there a stream is tried. */
+export function openNodeOutlet(address: string): Outlet {
   const { protocol, host, port, path } = placeOf(address)
   if (protocol === 'udp') {
     // Loaded only where it is used: it is not small.
     const { createSocket } = process.getBuiltinModule('node:dgram')
-    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4').unref()
+    const type = host.includes(':') ? 'udp6' : 'udp4'
+    const socket = createSocket({ type, lookup }).unref()
     socket.on('error', () => {})
     return {
       isStream: false,
@@ -69,6 +72,13 @@ function openNodeOutlet(address: string): Outlet {
     },
     close: () => void socket?.destroy(),
   }
+}
+
+/** Node's own calls back a turn later for numbers too, which is too late for what is sent before an exit. */
+const lookup: NonNullable<SocketOptions['lookup']> = (host, options, callback) => {
+  const family = isIP(host)
+  if (family === 0) process.getBuiltinModule('node:dns').lookup(host, options, callback)
+  else callback(null, host, family)
 }
 
 function placeOf(address: string) {

@@ -1,0 +1,5 @@
+// Sends a datagram without the addon, and is gone.
+import { openNodeOutlet } from '../../../ts/log/outlet.ts'
+
+openNodeOutlet(`udp://${process.argv[2]}`).send('last')
+process.exit()
