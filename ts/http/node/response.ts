@@ -196,13 +196,17 @@ function decideSimply(
   // As node: what a program has put there may be a text or a fraction.
   const status = given | 0
   if (!(status >= 200 && status <= 999) || res[kUniqueHeaders] || call.exact) return false
-  if (!res.useChunkedEncodingByDefault || res.maxRequestsOnConnectionReached) return false
+  if (res.maxRequestsOnConnectionReached) return false
   if (res._maxRequestsPerSocket > 0 || res._removedTE || res.strictContentLength) return false
   const map = res[kOutHeaders] as FieldMap | null
   const has = map === null ? renderGiven(object) : object ? NOT_SIMPLE : renderMap(map)
   if (has === NOT_SIMPLE) return false
   const reason = givenReason ?? (res.statusMessage || STATUS_CODES[status] || 'unknown')
   if (res.statusMessage && !isPlainReason(res.statusMessage)) return false
+
+  // To HTTP/1.0 node tells no length that the program has not told: such an answer ends with the connection.
+  const isCut = !res.useChunkedEncodingByDefault && (has & HAS_LENGTH) === 0
+  if (isCut && res._removedConnection) return false
 
   res.statusCode = status
   res.statusMessage = reason
@@ -211,12 +215,12 @@ function decideSimply(
   let flags = 0
   if (res.sendDate && (has & HAS_DATE) === 0) flags |= DATE
   if (!res._removedConnection) flags |= CONNECTION
-  if (!res.shouldKeepAlive) {
+  if (!res.shouldKeepAlive || isCut) {
     res._last = true
     flags |= CLOSE
   }
   if (!res._hasBody) flags |= NO_BODY
-  else if ((has & HAS_LENGTH) === 0) call.chunked = true
+  else if ((has & HAS_LENGTH) === 0) call.chunked = !isCut
   call.head = SIMPLE
   call.status = status
   call.reason = status === 200 && reason === 'OK' ? undefined : reason
