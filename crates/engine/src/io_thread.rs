@@ -383,7 +383,7 @@ fn wake_ending(ctx: &Context) {
 
 /// Where handshakes are dense, what comes within this time is done together: each of their messages comes alone, and would
 /// wake the thread, and then JavaScript, by itself. Linux adds the thread's timer slack, 50 us more.
-const GATHER_TIME: Duration = Duration::from_micros(100);
+const GATHER_TIME: Duration = Duration::from_micros(200);
 
 /// How long JavaScript waits for space in the ring at most.
 pub const RING_TIME: Duration = Duration::from_secs(2);
