@@ -199,18 +199,18 @@ pub(crate) fn takes(ctx: &Context, others: usize, head: &Head) -> bool {
         && (head.framing == Framing::None || !ctx.memory.is_full(&ctx.crossing))
 }
 
-/// Ends the answer whose client has taken nothing for longest, so that another request takes its place among those in
-/// hand: readers that stand still would hold all of them until `write_timeout`. False where all clients read.
+/// Ends the request whose client has been behind for longest, so that another takes its place among those in hand: bodies
+/// and readers that drip would hold all of them until `body_timeout` and `write_timeout`. False where all clients get on.
 fn make_way(ctx: &Context) -> bool {
     let connections = ctx.connections.borrow();
-    let readers = connections.iter().filter_map(|(_, one)| one.serving());
-    let readers = readers.filter(|shared| !shared.is_shed());
-    let Some(reader) = readers.min_by_key(|shared| shared.stalled_since()) else { return false };
-    // Nobody has stood still for long on a clock that has just begun.
-    if ctx.now_ms() < reader.stalled_since().saturating_add(STALLED_MS) {
+    let others = connections.iter().filter_map(|(_, one)| one.serving());
+    let others = others.filter(|shared| !shared.is_shed());
+    let Some(last) = others.min_by_key(|shared| shared.behind_since()) else { return false };
+    // Nobody has been behind for long on a clock that has just begun.
+    if ctx.now_ms() < last.behind_since().saturating_add(STALLED_MS) {
         return false;
     }
-    reader.shed();
+    last.make_way();
     true
 }
 
@@ -228,7 +228,7 @@ const RESERVE: RawFd = 64;
 /// Of so many connections one goes at a time.
 const ROOM_SHARE: usize = 64;
 const NEWS_EVERY_MS: u64 = 1_000;
-/// A client that reads takes something in this time; progress is looked at each two seconds.
+/// A client that gets on sends or takes something in this time; what it takes is looked at each two seconds.
 pub(crate) const STALLED_MS: u64 = 5_000;
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ export const WORKER_PROCESSES_ROWS = {
     default: 1000,
     status: 'built',
     reads: 'worker',
-    doc: 'How many connections with a request in hand a worker takes at once. At the limit other workers take new ones; where none can, an answer whose client has taken nothing of it for 5 seconds is given up for the new request, else that is answered with 503. 0 is no limit.',
+    doc: 'How many connections with a request in hand a worker takes at once. At the limit other workers take new ones; where none can, the request whose client has been behind for longest, and for 5 seconds, makes way for the new one: one that sends no body or takes no answer, or less of it than body_min_rate or write_min_rate. Without such a one the new request is answered with 503. 0 is no limit.',
   },
   max_requests: {
     section: 'Worker Processes',

@@ -151,6 +151,7 @@ impl Connection {
         let shared = &self.shared;
         let limits = shared.limits();
         self.input = Pace::OFF;
+        self.note_late();
         self.rests = false;
         if !self.carry.is_empty() {
             shared.wait(limits.header);
@@ -192,6 +193,7 @@ impl Connection {
             }
         } else {
             self.input.stop();
+            self.note_late();
         }
         if !self.shared.limits().answer.is_zero() || !self.output.is_off() {
             self.arm(self.shared.ctx.now_ms());
@@ -211,6 +213,7 @@ impl Connection {
         } else {
             return;
         }
+        self.note_late();
         self.arm(now);
     }
 
@@ -219,6 +222,7 @@ impl Connection {
         if self.input.is_running() {
             let now = self.shared.ctx.now_ms();
             self.input.pause(now);
+            self.note_late();
             self.arm(now);
         }
     }
@@ -228,7 +232,13 @@ impl Connection {
             let now = self.shared.ctx.now_ms();
             self.input.resume(now);
             self.input.moved(now, count as u64, self.input_bounds());
+            self.note_late();
         }
+    }
+
+    /// For those who look from outside.
+    fn note_late(&self) {
+        self.shared.late_since.set(self.input.behind_since(self.input_bounds()));
     }
 
     fn input_bounds(&self) -> Bounds {
@@ -282,7 +292,7 @@ impl Connection {
         if acknowledged > self.acknowledged {
             self.output.moved(now, acknowledged - self.acknowledged, bounds);
             self.acknowledged = acknowledged;
-            self.shared.stalled_since.set(now);
+            self.shared.stalled_since.set(self.output.behind_since(bounds));
         }
         self.output.deadline(bounds) <= now
     }

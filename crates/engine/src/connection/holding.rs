@@ -1,7 +1,7 @@
 //! What a connection holds between two turns: bytes, and its place among those that are being answered.
 
 use super::{Connection, Shared, Turn};
-use crate::admission::Wait;
+use crate::admission::{STALLED_MS, Wait};
 use crate::guard::Refusal;
 
 impl Connection {
@@ -19,14 +19,23 @@ impl Connection {
         shared.hold(held + collected + self.carry.len() + released + self.http2_held());
     }
 
-    /// The connection is to make room: with an answer while JavaScript does not have its request and nothing has been
-    /// said, else with a reset, which also throws away what the kernel holds for it.
+    /// The connection is to make room: with an answer where its client is behind with a body, if its place is wanted, and
+    /// while JavaScript does not have its request and nothing has been said; else with a reset, which also throws away what the kernel holds for it.
     pub(super) fn leave(&mut self) -> Turn {
+        let for_request = self.shared.for_request.take();
         if self.http2.is_some() {
-            self.shed_streams();
+            if for_request {
+                self.end_streams_behind();
+            } else {
+                self.shed_streams();
+            }
             return Turn::Wait;
         }
         let shared = &self.shared;
+        let is_late = shared.ctx.now_ms() >= shared.late_since().saturating_add(STALLED_MS);
+        if for_request && is_late && shared.out.borrow().is_empty() {
+            return self.refuse(Refusal::BodyTimeout);
+        }
         let unheard = shared.current.borrow().as_ref().is_none_or(|current| !current.delivered);
         if unheard && shared.out.borrow().is_empty() && !shared.close.get() {
             return self.refuse(Refusal::Overloaded);
@@ -67,17 +76,31 @@ impl Shared {
         self.holds_since.get()
     }
 
-    /// Since when its client has taken nothing of what waits for it, as far as has been looked.
-    pub fn stalled_since(&self) -> u64 {
-        let streams = self.streams.get().map_or(u64::MAX, |streams| streams.stalled_since());
-        self.stalled_since.get().min(streams)
+    /// Since when its client has been behind with a body that nothing has been answered yet, or with taking an answer, as far
+    /// as has been looked.
+    pub fn behind_since(&self) -> u64 {
+        let streams = self.streams.get().map_or(u64::MAX, |streams| streams.behind_since());
+        self.stalled_since.get().min(self.late_since()).min(streams)
+    }
+
+    fn late_since(&self) -> u64 {
+        // The one that is looked at by a turn of its own is the one that asks for a place.
+        let current = self.current.try_borrow();
+        let owes = current.is_ok_and(|it| it.as_ref().is_some_and(|current| !current.head_sent));
+        if owes { self.late_since.get() } else { u64::MAX }
     }
 
     pub fn is_shed(&self) -> bool {
         self.shed.get()
     }
 
-    /// Makes the connection end for the sake of others.
+    /// Makes the connection give its place to another request.
+    pub fn make_way(&self) {
+        self.for_request.set(true);
+        self.shed();
+    }
+
+    /// Makes the connection end for the sake of others, as memory is short.
     pub fn shed(&self) {
         self.shed.set(true);
         self.leaves.set(true);

@@ -335,6 +335,23 @@ impl Connection {
         session.streams.look_at_standing(self.shared.ctx.now_ms());
         self.shared.shed.set(false);
     }
+
+    /// Requests of others are to have the places of those with which the client is behind.
+    pub(super) fn end_streams_behind(&mut self) {
+        let Some(session) = &mut self.http2 else { return };
+        let now = self.shared.ctx.now_ms();
+        let behind_since = now.saturating_sub(STALLED_MS);
+        for exchange in session.streams.all() {
+            if exchange.late_since() <= behind_since {
+                exchange.refuse(Refusal::BodyTimeout);
+            } else if exchange.stalled_since() <= behind_since {
+                exchange.cut(Reason::ENHANCE_YOUR_CALM);
+            }
+        }
+        session.refuse_waiting();
+        session.streams.look_at_standing(now);
+        self.shared.shed.set(false);
+    }
 }
 
 impl Shared {

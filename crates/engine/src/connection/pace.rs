@@ -74,6 +74,17 @@ impl Pace {
         matches!(self.state, State::Paused(_))
     }
 
+    /// Since when the other side has been behind: silent, or beyond what its bytes have bought. `u64::MAX` while nothing is
+    /// expected of it.
+    pub fn behind_since(&self, bounds: Bounds) -> u64 {
+        if !self.is_running() {
+            return u64::MAX;
+        }
+        let paid =
+            if bounds.rate > 0 { self.by_rate.saturating_sub(bounds.grace) } else { u64::MAX };
+        self.last.min(paid)
+    }
+
     /// When bytes moved last; 0 before the first start.
     pub fn last(&self) -> u64 {
         self.last
@@ -169,6 +180,21 @@ mod tests {
         assert_eq!(pace.deadline(BOUNDS), u64::MAX);
         pace.resume(100_000);
         assert_eq!(pace.deadline(BOUNDS), 110_000);
+    }
+
+    #[test]
+    fn who_is_silent_or_drips_is_behind() {
+        let mut pace = Pace::OFF;
+        assert_eq!(pace.behind_since(BOUNDS), u64::MAX);
+        pace.start(1_000, BOUNDS);
+        assert_eq!(pace.behind_since(BOUNDS), 1_000);
+        pace.moved(9_000, 1_000, BOUNDS);
+        assert_eq!(pace.behind_since(BOUNDS), 3_000, "two seconds are paid for");
+        pace.moved(10_000, 1_000_000, BOUNDS);
+        assert_eq!(pace.behind_since(BOUNDS), 10_000, "it may be silent from now on");
+        assert_eq!(pace.behind_since(Bounds { rate: 0, ..BOUNDS }), 10_000);
+        pace.pause(11_000);
+        assert_eq!(pace.behind_since(BOUNDS), u64::MAX);
     }
 
     #[test]

@@ -68,10 +68,14 @@ pub(crate) struct Shared {
     /// Bytes held between two turns, and since when there have been any.
     pub(super) held: Cell<usize>,
     pub(super) holds_since: Cell<u64>,
-    /// Since when its client has taken nothing of what waits for it; `u64::MAX` when nothing does.
+    /// Since when its client has been behind with taking what waits for it; `u64::MAX` when nothing does.
     pub(super) stalled_since: Cell<u64>,
+    /// The same of the body that it owes.
+    pub(super) late_since: Cell<u64>,
     /// It is to end for the sake of others.
     pub(super) shed: Cell<bool>,
+    /// The place of its request is wanted for another.
+    pub(super) for_request: Cell<bool>,
     /// That has not been seen to yet.
     pub(super) leaves: Cell<bool>,
     /// Whose answer a refusal waits for.
@@ -113,7 +117,9 @@ impl Shared {
             held: Cell::new(0),
             holds_since: Cell::new(0),
             stalled_since: Cell::new(u64::MAX),
+            late_since: Cell::new(u64::MAX),
             shed: Cell::new(false),
+            for_request: Cell::new(false),
             leaves: Cell::new(false),
             refused: Cell::new(Refused::Nothing),
             writing: Cell::new(false),

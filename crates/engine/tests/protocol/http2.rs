@@ -180,6 +180,37 @@ fn more_requests_than_the_worker_may_have_in_hand_are_told_so() {
 }
 
 #[test]
+fn a_body_that_does_not_come_makes_way_where_no_more_requests_may_be_in_hand() {
+    let limits = Limits { worker_connections: 1, ..Limits::default() };
+    let mut engine = Engine::with_limits(with_http2(limits), silent());
+    let address = engine.address;
+    let late = std::thread::spawn(move || {
+        http2_client(address, async |client| {
+            let mut client = client.ready().await.unwrap();
+            // Its sending half keeps the body open.
+            let (answer, _body) = client.send_request(post("/late"), false).unwrap();
+            answer.await.unwrap().status().as_u16()
+        })
+    });
+    engine.request_to("/late");
+    let other = std::thread::spawn(move || {
+        http2_client(address, async |client| {
+            let mut statuses = Vec::new();
+            while statuses.last() != Some(&200) {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                statuses.push(ask(&client, get("/other"), b"").await.status);
+            }
+            statuses
+        })
+    });
+    let id = engine.request_to("/other");
+    engine.js.reply(id, "");
+    engine.until("both end", |_| (late.is_finished() && other.is_finished()).then_some(()));
+    assert_eq!(late.join().unwrap(), 408);
+    assert_eq!(other.join().unwrap()[0], 503, "it is not behind at once");
+}
+
+#[test]
 fn a_drain_answers_what_is_in_hand_and_ends_the_connection() {
     let mut engine = http2(silent());
     let address = engine.address;

@@ -208,6 +208,46 @@ fn a_reader_that_stands_still_makes_way_for_a_request_beyond_worker_connections(
 }
 
 #[test]
+fn a_body_that_drips_makes_way_for_a_request_beyond_worker_connections() {
+    let limits = Limits { worker_connections: 3, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, silent());
+    let post = |path: &str, length: usize| {
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n")
+    };
+    let [mut whole, mut steady, mut drip, mut other] = [0; 4].map(|_| Client::connect(&engine));
+    engine.until("all are accepted", |engine| (engine.js.io.counters()[0] == 4).then_some(()));
+    for (client, path, length) in
+        [(&mut whole, "/whole", 4), (&mut steady, "/steady", 99_999), (&mut drip, "/drip", 99_999)]
+    {
+        client.send(&mut engine, post(path, length) + "body");
+        engine.request_to(path);
+    }
+    let request = "GET /other HTTP/1.1\r\nHost: x\r\n\r\n";
+    assert_eq!(other.ask(&mut engine, request).status, 503, "nobody is behind yet");
+    let mut served = loop {
+        std::thread::sleep(Duration::from_millis(50));
+        steady.send(&mut engine, [b'x'; 50]);
+        drip.send(&mut engine, "x");
+        let mut client = Client::connect(&engine);
+        client.send(&mut engine, request);
+        let taken = engine.until("it is taken or refused", |engine| {
+            let taken = engine.received().iter().any(|each| each.request.target == "/other");
+            (taken || client.available() > 0).then_some(taken)
+        });
+        if taken {
+            break client;
+        }
+    };
+    for (path, client) in [("/other", &mut served), ("/whole", &mut whole)] {
+        let id = engine.request_to(path);
+        engine.js.reply(id, path);
+        assert_eq!(client.response(&mut engine).text(), path);
+    }
+    assert_eq!(drip.response(&mut engine).status, 408);
+    assert!(!steady.has_ended());
+}
+
+#[test]
 fn refusals_are_counted_once() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);

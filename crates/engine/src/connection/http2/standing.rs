@@ -11,6 +11,7 @@ use h2::Reason;
 use super::Session;
 use super::exchange::Exchange;
 use super::streams::Streams;
+use crate::connection::pace::Bounds;
 use crate::connection::{Current, Shared};
 use crate::guard::Refusal;
 
@@ -34,8 +35,8 @@ pub(super) struct Standing {
     behind: Cell<usize>,
     /// The same of those that have stood for a while.
     stalled_behind: Cell<usize>,
-    /// Since when the one that has stood longest has stood.
-    stalled_since: Cell<u64>,
+    /// Since when the client has been behind with the request or the answer with which it is furthest behind.
+    behind_since: Cell<u64>,
     /// What an answer is taken for as long as there is none.
     expected: Cell<usize>,
     /// When that has been found, or doubted; `u64::MAX` before.
@@ -51,7 +52,7 @@ impl Default for Standing {
             kept: Cell::new(0),
             behind: Cell::new(0),
             stalled_behind: Cell::new(0),
-            stalled_since: Cell::new(u64::MAX),
+            behind_since: Cell::new(u64::MAX),
             expected: Cell::new(MOST_OF_ONE),
             learnt: Cell::new(u64::MAX),
             passed: Cell::new(0),
@@ -65,8 +66,8 @@ impl Standing {
         self.kept.get() + self.stalled_behind.get()
     }
 
-    pub fn stalled_since(&self) -> u64 {
-        self.stalled_since.get()
+    pub fn behind_since(&self) -> u64 {
+        self.behind_since.get()
     }
 
     /// An answer is complete that weighs so much. Whoever asks for large ones may ask for more of them.
@@ -114,17 +115,17 @@ impl Streams {
         reads
     }
 
-    /// Looks which answers stand, and since when.
+    /// Looks which answers stand, and since when the client is behind.
     pub(super) fn look_at_standing(&self, now: u64) {
         let (mut since, mut behind) = (u64::MAX, 0);
         for exchange in self.all() {
             let stalled = exchange.stalled_since();
-            since = since.min(stalled);
+            since = since.min(stalled).min(exchange.late_since());
             if stalled.saturating_add(STANDS_MS) <= now {
                 behind += exchange.behind.get();
             }
         }
-        self.standing.stalled_since.set(since);
+        self.standing.behind_since.set(since);
         self.standing.stalled_behind.set(behind);
     }
 }
@@ -214,10 +215,17 @@ impl Exchange {
         if now < self.begun.get() + EXPECTED_MS { expected } else { 0 }
     }
 
-    /// Since when its client has taken nothing; `u64::MAX` if nothing waits for it.
+    /// Since when its client has been behind with taking the answer; `u64::MAX` if nothing waits for it.
     pub(super) fn stalled_since(&self) -> u64 {
-        let pace = self.output.get();
-        if pace.is_running() { pace.last() } else { u64::MAX }
+        self.output.get().behind_since(Bounds::of_answer(&self.shared.limits()))
+    }
+
+    /// The same of the body that it owes, unless that has been answered already.
+    pub(super) fn late_since(&self) -> u64 {
+        if self.current.borrow().head_sent {
+            return u64::MAX;
+        }
+        self.input.get().behind_since(Bounds::of_body(&self.shared.limits()))
     }
 }
 

@@ -84,9 +84,9 @@ impl Streams {
         self.len() == 0
     }
 
-    /// Since when the answer that has stood longest has stood.
-    pub fn stalled_since(&self) -> u64 {
-        self.standing.stalled_since()
+    /// Since when the client has been behind with the one with which it is furthest behind.
+    pub fn behind_since(&self) -> u64 {
+        self.standing.behind_since()
     }
 
     /// Those that are not answered yet.
