@@ -221,7 +221,7 @@ pub const BODY_CREDIT: usize = 65_536;
 /// The same when few are: each crossing costs two switches of threads, however much crosses.
 pub const MOST_BODY_CREDIT: usize = 917_504;
 /// Those of all requests together, while nobody has less than [`BODY_CREDIT`].
-pub const ALL_BODY_CREDIT: usize = 16 << 20;
+pub const ALL_BODY_CREDIT: usize = 32 << 20;
 /// What each of so many has of something that all share, between two bounds.
 pub fn share(all: usize, among: usize, least: usize, most: usize) -> usize {
     (all / among.max(1)).clamp(least, most)
@@ -242,7 +242,7 @@ pub const MOST_BURST: usize = 1 << 20;
 pub const MAX_PIECE: usize = 131_072;
 /// The same for a client that fills these as fast as they are read: what it has sent meanwhile is taken at once, so that
 /// room for as much more opens in one go, and it is woken once for all of it.
-pub const WIDE_PIECE: usize = MOST_BODY_CREDIT;
+pub const WIDE_PIECE: usize = 458_752;
 /// Bytes of a body that wait between the guard and JavaScript, and bytes of pipelined requests behind the one in hand.
 pub const READ_AHEAD: usize = 65_536;
 /// What [`Limits::discard`] is, unless a program's own server keeps node's habits.

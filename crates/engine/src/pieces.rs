@@ -7,10 +7,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use crate::limits::ALL_BODY_CREDIT;
+
 /// The free buffers of one I/O thread. JavaScript's thread gives them back.
 pub(crate) struct Pieces {
     size: usize,
-    free: Mutex<Vec<Box<[u8]>>>,
+    free: Mutex<Vec<Vec<u8>>>,
     /// The fewest that were free since this was asked last: so many too many there are.
     spare: AtomicUsize,
     /// Nobody is connected: nothing is worth keeping.
@@ -33,8 +35,11 @@ impl Pieces {
         if bytes.len() > self.size || !self.fills(bytes.len()) {
             return Bytes::copy_from_slice(bytes);
         }
+        // Not by way of its room: that of a new one would be filled with zeros first.
         let mut piece = self.take();
-        piece.room()[..bytes.len()].copy_from_slice(bytes);
+        piece.bytes.clear();
+        piece.bytes.reserve_exact(self.size);
+        piece.bytes.extend_from_slice(bytes);
         piece.filled(bytes.len())
     }
 
@@ -47,10 +52,9 @@ impl Pieces {
     /// A buffer.
     pub fn take(self: &Arc<Self>) -> Piece {
         let mut free = self.lock();
-        let bytes = free.pop();
+        let bytes = free.pop().unwrap_or_default();
         self.spare.fetch_min(free.len(), Ordering::Relaxed);
         drop(free);
-        let bytes = bytes.unwrap_or_else(|| vec![0; self.size].into_boxed_slice());
         Piece { bytes, filled: 0, pieces: self.clone() }
     }
 
@@ -66,17 +70,17 @@ impl Pieces {
         drop(gone);
     }
 
-    fn give_back(&self, bytes: Box<[u8]>) {
+    fn give_back(&self, bytes: Vec<u8>) {
         if self.idle.load(Ordering::Relaxed) {
             return;
         }
         let mut free = self.lock();
-        if free.len() < MOST_FREE && free.len() * self.size < MOST_FREE_BYTES {
+        if free.len() * self.size < MOST_FREE_BYTES {
             free.push(bytes);
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Box<[u8]>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
         // The holders only move values.
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,7 +88,7 @@ impl Pieces {
 
 /// A buffer that goes back when nobody has it any more.
 pub(crate) struct Piece {
-    bytes: Box<[u8]>,
+    bytes: Vec<u8>,
     filled: usize,
     pieces: Arc<Pieces>,
 }
@@ -92,6 +96,11 @@ pub(crate) struct Piece {
 impl Piece {
     /// What can be written into.
     pub fn room(&mut self) -> &mut [u8] {
+        if self.bytes.capacity() == 0 {
+            // What is new from the system has zeros already.
+            self.bytes = vec![0; self.pieces.size];
+        }
+        self.bytes.resize(self.pieces.size, 0);
         &mut self.bytes
     }
 
@@ -117,9 +126,8 @@ impl Drop for Piece {
     }
 }
 
-/// Free buffers that are kept at most, and what they may take together.
-const MOST_FREE: usize = 128;
-const MOST_FREE_BYTES: usize = 16 << 20;
+/// What free buffers may take together.
+const MOST_FREE_BYTES: usize = ALL_BODY_CREDIT;
 
 #[cfg(test)]
 mod tests {
