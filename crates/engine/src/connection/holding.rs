@@ -19,8 +19,9 @@ impl Connection {
         shared.hold(held + collected + self.carry.len() + released + self.http2_held());
     }
 
-    /// The connection is to make room: with an answer where its client is behind with a body, if its place is wanted, and
-    /// while JavaScript does not have its request and nothing has been said; else with a reset, which also throws away what the kernel holds for it.
+    /// The connection is to make room: with an answer where its place is wanted and its client is behind with a body, and
+    /// while JavaScript does not have its request and nothing has been said; else with a reset, which also throws away
+    /// what the kernel holds for it.
     pub(super) fn leave(&mut self) -> Turn {
         let for_request = self.shared.for_request.take();
         if self.http2.is_some() {
