@@ -187,19 +187,9 @@ fn a_reader_that_stands_still_makes_way_for_a_request_beyond_worker_connections(
     let request = "GET /other HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_eq!(other.ask(&mut engine, request).status, 503);
     let [mut reading, mut standing] = readers;
-    let mut served = loop {
-        std::thread::sleep(Duration::from_millis(50));
+    let mut served = sent_until_taken(&mut engine, request, |_| {
         reading.skip(10_000);
-        let mut client = Client::connect(&engine);
-        client.send(&mut engine, request);
-        let taken = engine.until("it is taken or refused", |engine| {
-            let taken = engine.received().iter().any(|each| each.request.target == "/other");
-            (taken || client.available() > 0).then_some(taken)
-        });
-        if taken {
-            break client;
-        }
-    };
+    });
     let id = engine.request_to("/other");
     engine.js.reply(id, "served");
     assert_eq!(served.response(&mut engine).text(), "served");
@@ -224,20 +214,10 @@ fn a_body_that_drips_makes_way_for_a_request_beyond_worker_connections() {
     }
     let request = "GET /other HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_eq!(other.ask(&mut engine, request).status, 503, "nobody is behind yet");
-    let mut served = loop {
-        std::thread::sleep(Duration::from_millis(50));
-        steady.send(&mut engine, [b'x'; 50]);
-        drip.send(&mut engine, "x");
-        let mut client = Client::connect(&engine);
-        client.send(&mut engine, request);
-        let taken = engine.until("it is taken or refused", |engine| {
-            let taken = engine.received().iter().any(|each| each.request.target == "/other");
-            (taken || client.available() > 0).then_some(taken)
-        });
-        if taken {
-            break client;
-        }
-    };
+    let mut served = sent_until_taken(&mut engine, request, |engine| {
+        steady.send(engine, [b'x'; 50]);
+        drip.send(engine, "x");
+    });
     for (path, client) in [("/other", &mut served), ("/whole", &mut whole)] {
         let id = engine.request_to(path);
         engine.js.reply(id, path);
@@ -245,6 +225,27 @@ fn a_body_that_drips_makes_way_for_a_request_beyond_worker_connections() {
     }
     assert_eq!(drip.response(&mut engine).status, 408);
     assert!(!steady.has_ended());
+}
+
+/// The client whose request to `/other` is not refused, after so many that were; `meanwhile` comes before each.
+fn sent_until_taken(
+    engine: &mut Engine,
+    request: &str,
+    mut meanwhile: impl FnMut(&mut Engine),
+) -> Client {
+    loop {
+        std::thread::sleep(Duration::from_millis(50));
+        meanwhile(engine);
+        let mut client = Client::connect(engine);
+        client.send(engine, request);
+        let taken = engine.until("it is taken or refused", |engine| {
+            let taken = engine.received().iter().any(|each| each.request.target == "/other");
+            (taken || client.available() > 0).then_some(taken)
+        });
+        if taken {
+            return client;
+        }
+    }
 }
 
 #[test]
