@@ -68,7 +68,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   print_config:
     'settings/pages.spec.ts › --print-config shows every setting by name with its value and origin',
   preload_app: `${P}/identity.spec.ts › preload_app loads the application first, and ends with its error`,
-  reuse_port: 'crates/engine/src/listener/bind.rs › reuse_port_lets_two_sockets_bind_one_address',
+  reuse_port: 'crates/engine/src/transport/listener/bind.rs › reuse_port_lets_two_sockets_bind_one_address',
   chdir:
     'settings/config.spec.ts › chdir is made absolute, and does not move the search for the config file',
   daemon: `${P}/daemon.spec.ts › the command ends with 0 when the daemon serves`,

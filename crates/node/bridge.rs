@@ -16,20 +16,20 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use monoceros_engine::access::AccessLog;
+use monoceros_engine::bridge::event_batch::{Batch, Piece, Place};
+use monoceros_engine::bridge::ring::Ring;
+use monoceros_engine::buffers::borrowed::Returned;
 use monoceros_engine::error::Error;
-use monoceros_engine::inbound::{Batch, Piece, Place};
-use monoceros_engine::io_thread::{IoThread, Options};
-use monoceros_engine::lent::Returned;
-use monoceros_engine::limits::Limits;
-use monoceros_engine::listener::Seat;
-use monoceros_engine::ring::Ring;
-use monoceros_engine::statsd::Statsd;
+use monoceros_engine::log::access::AccessLog;
+use monoceros_engine::log::statsd::Statsd;
+use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::server::io_thread::{IoThread, Options};
+use monoceros_engine::transport::listener::Seat;
 use napi::bindgen_prelude::Uint8Array;
 use napi::{Env, sys};
 
+use crate::borrowed;
 use crate::engine::failed;
-use crate::lent;
 
 /// An end of a pipe that is written without waiting. A pipe costs each wake less than a pair of sockets, which makes a
 /// buffer of every byte.
@@ -132,7 +132,7 @@ impl Bridge {
             taken.batch.clear();
             taken.end = Place::default();
             self.state.io.borrow().as_ref()?.take(&mut taken.batch);
-            lent::release(env, &self.state.returned);
+            borrowed::release(env, &self.state.returned);
         }
         let start = taken.end;
         taken.end = taken.batch.part_end(start.text);
@@ -156,7 +156,7 @@ impl Bridge {
 
     /// Lends a Buffer to the I/O thread as the next piece beside the ring; says whether it could.
     pub(crate) fn lend(&self, env: Env, piece: sys::napi_value) -> napi::Result<bool, String> {
-        let lent = lent::lend(env, piece, &self.state.returned);
+        let lent = borrowed::lend(env, piece, &self.state.returned);
         let could = lent.is_some();
         self.with(|io| lent.map(|bytes| io.lend(bytes)))?;
         Ok(could)
@@ -166,7 +166,7 @@ impl Bridge {
     pub(crate) fn stop(&self, env: Env) {
         let Some(io) = self.state.io.borrow_mut().take() else { return };
         drop(io);
-        lent::release(env, &self.state.returned);
+        borrowed::release(env, &self.state.returned);
         self.state.ring.borrow_mut().take();
         let context = Rc::as_ptr(&self.state);
         // SAFETY: on the environment's thread; the hook has not run, or there would have been no I/O thread, so its

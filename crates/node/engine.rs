@@ -3,18 +3,18 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
+use monoceros_engine::bridge::event_batch::Piece;
+use monoceros_engine::bridge::in_flight;
 use monoceros_engine::error::Error;
-use monoceros_engine::in_hand;
-use monoceros_engine::inbound::Piece;
-use monoceros_engine::listener::Seat;
-use monoceros_engine::rules::Rules;
+use monoceros_engine::guard::parse_policy::Rules;
 use monoceros_engine::scoreboard::Board;
+use monoceros_engine::transport::listener::Seat;
 use napi::bindgen_prelude::{BufferSlice, Either, Object, Uint8Array, Uint8ArraySlice};
 use napi::{Env, JsString, JsValue};
 use napi_derive::napi;
 
 use crate::bridge::{Bridge, Given};
-use crate::rules::rules;
+use crate::parse_policy::rules;
 use crate::settings::{EngineSettings, ServerLimits, access_log, limits, server_limits, statsd};
 use crate::system_error::system_error;
 use crate::tls::{TlsMaterial, server};
@@ -232,7 +232,7 @@ pub struct RequestInHand {
 /// JavaScript is blocked: it waits for the I/O threads, which never are.
 #[napi(catch_unwind)]
 pub fn requests_in_hand() -> Vec<RequestInHand> {
-    in_hand::requests_in_hand(Duration::from_millis(200))
+    in_flight::requests_in_hand(Duration::from_millis(200))
         .into_iter()
         .map(|one| RequestInHand { request: one.request, age_ms: one.age.as_secs_f64() * 1_000.0 })
         .collect()

@@ -1,12 +1,12 @@
 //! The N-API face of the engine: conversions and calls, no decisions.
 
+mod borrowed;
 pub mod bridge;
 pub mod engine;
-mod lent;
-pub mod outlet;
+pub mod log_socket;
+pub mod parse_policy;
 pub mod process;
 pub mod protocols;
-pub mod rules;
 pub mod scoreboard;
 pub mod settings;
 mod system_error;

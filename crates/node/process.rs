@@ -14,8 +14,8 @@ use std::net::SocketAddr;
 use std::os::fd::IntoRawFd;
 use std::time::Duration;
 
-use monoceros_engine::listener::{self, LocalAddress, TcpOptions};
 use monoceros_engine::scoreboard::monotonic_us;
+use monoceros_engine::transport::listener::{self, LocalAddress, TcpOptions};
 use napi_derive::napi;
 
 use crate::system_error::system_error;

@@ -1,6 +1,6 @@
 //! The settings of the versions of HTTP as JavaScript gives them.
 
-use monoceros_engine::limits::{Cleartext, Http2Limits};
+use monoceros_engine::pressure::limits::{Cleartext, Http2Limits};
 use napi_derive::napi;
 
 /// The bounds of HTTP/2; what is not said is as without a setting.

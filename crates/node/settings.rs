@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use monoceros_engine::access::{AccessFormat, AccessLog, Syslog};
-use monoceros_engine::limits::Limits;
-use monoceros_engine::outlet::Outlet;
-use monoceros_engine::rules::{Rules, Underscores};
-use monoceros_engine::statsd::Statsd;
+use monoceros_engine::guard::parse_policy::{Rules, Underscores};
+use monoceros_engine::log::access::{AccessFormat, AccessLog, Syslog};
+use monoceros_engine::log::socket::Outlet;
+use monoceros_engine::log::statsd::Statsd;
+use monoceros_engine::pressure::limits::Limits;
 use napi_derive::napi;
 
+use crate::parse_policy::EngineRules;
 use crate::protocols::{Http2Settings, http2};
-use crate::rules::EngineRules;
 use crate::system_error::system_error;
 
 /// The settings that the engine reads. Numbers are bytes, counts or seconds as in `docs/settings.md`.

@@ -1,6 +1,6 @@
 //! What TLS needs of a server, as it comes from `ts/tls/`.
 
-use monoceros_engine::tls::{Certificate, ClientMaterial, Material, Server};
+use monoceros_engine::transport::tls::{Certificate, ClientMaterial, Material, Server};
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 

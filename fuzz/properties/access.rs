@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use monoceros_engine::access::{AccessFormat, Entry, RequestFields};
+use monoceros_engine::log::access::{AccessFormat, Entry, RequestFields};
 
 /// Makes a format and an entry of an input, whose sections stand between lines of two dashes: format, method, target,
 /// version, client, fields of the request, fields of the answer.

@@ -15,9 +15,9 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
+use monoceros_engine::exchange::request_head::Head;
 use monoceros_engine::guard::{Guard, Progress};
-use monoceros_engine::limits::Limits;
-use monoceros_engine::request::Head;
+use monoceros_engine::pressure::limits::Limits;
 
 /// A message as one of the two read it.
 #[derive(Debug, Default, Eq, PartialEq)]

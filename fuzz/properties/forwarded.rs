@@ -4,12 +4,12 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use monoceros_engine::addresses::AddressList;
+use monoceros_engine::exchange::request_head::{Head, Prefix};
+use monoceros_engine::guard::addresses::AddressList;
+use monoceros_engine::guard::parse_policy::{Forwarded, Rules};
 use monoceros_engine::guard::{Guard, Progress, Refusal};
-use monoceros_engine::limits::Limits;
-use monoceros_engine::listener::PeerAddr;
-use monoceros_engine::request::{Head, Prefix};
-use monoceros_engine::rules::{Forwarded, Rules};
+use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::transport::listener::PeerAddr;
 
 /// What became of a request.
 #[derive(Debug, Eq, PartialEq)]

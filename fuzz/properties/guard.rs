@@ -1,9 +1,9 @@
 //! What must hold for the guard, whatever a client sends: it never panics, it releases nothing that was not sent, in
 //! its order, and it reads the same however the bytes are cut into packets.
 
+use monoceros_engine::exchange::request_head::Head;
 use monoceros_engine::guard::{Guard, Progress, Refusal};
-use monoceros_engine::limits::Limits;
-use monoceros_engine::request::Head;
+use monoceros_engine::pressure::limits::Limits;
 
 /// What a guard made of a connection's bytes.
 #[derive(Debug, Eq, PartialEq)]

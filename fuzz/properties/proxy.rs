@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use monoceros_engine::guard::Refusal;
-use monoceros_engine::proxy::{Preface, read};
-use monoceros_engine::rules::ProxyProtocol;
+use monoceros_engine::guard::parse_policy::ProxyProtocol;
+use monoceros_engine::guard::proxy_protocol::{Preface, read};
 
 /// The first byte chooses the versions that are looked for.
 pub fn check(input: &[u8]) {

@@ -2,7 +2,7 @@
 //! the memory, ends, and leaves nothing unread. Only a fault of our own JavaScript could write such memory; the I/O
 //! thread has to live through it.
 
-use monoceros_engine::ring::{Command, DATA, HEAD, Ring, TAIL};
+use monoceros_engine::bridge::ring::{Command, DATA, HEAD, Ring, TAIL};
 
 /// Makes a ring's memory of an input: write and read position, then the records.
 pub fn check(input: &[u8]) {

@@ -1,6 +1,6 @@
 /**
  * Where the frames of a WebSocket begin and end, in the bytes that an application sends (RFC 6455 section 5.2); the
- * native engine has the same in `crates/engine/src/connection/websocket.rs`.
+ * native engine has the same in `crates/engine/src/server/connection/websocket.rs`.
  */
 
 /** A close frame with the code 1012, "Service Restart": the client may come back at once. */

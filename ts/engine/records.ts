@@ -1,5 +1,5 @@
 /**
- * The records of the crossing, as `crates/engine/src/ring.rs` and `inbound.rs` have them. Numbers are little-endian.
+ * The records of the crossing, as `crates/engine/src/bridge/ring.rs` and `inbound.rs` have them. Numbers are little-endian.
  */
 
 /** Records that JavaScript writes into the ring. */

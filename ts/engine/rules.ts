@@ -1,4 +1,4 @@
-/** How requests are read: the settings of `crates/engine/src/rules.rs`, for both engines. */
+/** How requests are read: the settings of `crates/engine/src/guard/parse_policy.rs`, for both engines. */
 import { splitNames } from '../settings/kinds.ts'
 
 /** The settings; a `Config` has them. */

@@ -1,4 +1,4 @@
-/** What is known of a connection that speaks TLS, as `crates/engine/src/tls/facts.rs` writes it. */
+/** What is known of a connection that speaks TLS, as `crates/engine/src/transport/tls/info.rs` writes it. */
 import { u32 } from './records.ts'
 
 const FIXED_BYTES = 12

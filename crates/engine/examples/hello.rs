@@ -13,9 +13,9 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 
 use monoceros_engine::bare;
-use monoceros_engine::inbound::Batch;
-use monoceros_engine::io_thread::{IoThread, Options};
-use monoceros_engine::limits::Limits;
+use monoceros_engine::bridge::event_batch::Batch;
+use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::server::io_thread::{IoThread, Options};
 use records::Event;
 use ring::{CONNECTION, DATE, Js, LENGTH, Memory};
 

@@ -19,14 +19,14 @@ use hyper::service::service_fn;
 use hyper::{Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::connection::Arrival;
-use crate::context::Context;
-use crate::exchange::Answer;
-use crate::executor;
-use crate::inbound::RequestBody;
-use crate::request::{Head, Span};
-use crate::ring::ResponseHead;
-use crate::stream::Stream;
+use crate::bridge::event_batch::RequestBody;
+use crate::bridge::ring::ResponseHead;
+use crate::exchange::request_head::{Head, Span};
+use crate::exchange::response_sink::Answer;
+use crate::runtime::executor;
+use crate::server::connection::Arrival;
+use crate::server::context::Context;
+use crate::transport::stream::Stream;
 
 static CHOSEN: AtomicBool = AtomicBool::new(false);
 

@@ -8,48 +8,19 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-pub mod access;
-pub mod addresses;
-mod admission;
 #[cfg(feature = "bare")]
 pub mod bare;
-mod carry;
-mod connection;
-mod context;
-mod crossing;
-mod date;
-pub mod encoder;
+pub mod bridge;
+pub mod buffers;
 pub mod error;
-mod exchange;
-mod executor;
-mod forwarding;
+pub mod exchange;
 pub mod guard;
-pub mod in_hand;
-pub mod inbound;
-pub mod io_thread;
-mod json;
-mod kernel_queues;
-mod leftovers;
-pub mod lent;
-pub mod limits;
-pub mod listener;
-mod memory;
-mod out;
-pub mod outlet;
-mod pieces;
-mod places;
-pub mod proxy;
-mod released;
-pub mod request;
-pub mod ring;
-pub mod rules;
-mod scheduling;
+pub mod http1;
+mod http2;
+pub mod log;
+pub mod pressure;
+pub mod runtime;
 pub mod scoreboard;
-mod shutdown;
-mod sockets;
-pub mod statsd;
-mod stream;
-mod timers;
-pub mod tls;
+pub mod server;
+pub mod transport;
 pub mod watcher;
-pub mod wheel;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monoceros_engine::access::{AccessFormat, Entry, RequestFields};
+use monoceros_engine::log::access::{AccessFormat, Entry, RequestFields};
 use serde_json::{Value, json};
 
 fn rendered(entry: &Entry<'_>) -> Value {

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use monoceros_engine::listener::{Acceptor, AcceptorOptions};
+use monoceros_engine::transport::listener::{Acceptor, AcceptorOptions};
 use socket2::{Domain, Socket, Type};
 
 const CLIENTS: usize = 8;

@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use monoceros_engine::listener::{
+use monoceros_engine::transport::listener::{
     Accepted, Acceptor, AcceptorHandle, AcceptorOptions, PeerAddr, TcpOptions, bind_tcp,
 };
 

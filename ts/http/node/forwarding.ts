@@ -1,6 +1,6 @@
 /**
  * What a trusted proxy says of the client, and the field names that nobody may send, for the engine on node:http; the
- * native one has it in `crates/engine/src/forwarding.rs`. PROXY protocol and methods of other letters are not here: node's
+ * native one has it in `crates/engine/src/guard/forwarding.rs`. PROXY protocol and methods of other letters are not here: node's
  * parser is first.
  */
 import type { IncomingMessage } from 'node:http'

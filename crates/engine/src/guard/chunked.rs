@@ -4,8 +4,8 @@ use memchr::memchr;
 
 use super::syntax::is_token;
 use super::{Refusal, head};
-use crate::limits::{Limits, MAX_CHUNK_LINE, MAX_TRAILERS};
-use crate::rules::Underscores;
+use crate::guard::parse_policy::Underscores;
+use crate::pressure::limits::{Limits, MAX_CHUNK_LINE, MAX_TRAILERS};
 
 /// Where in the chunked body the next byte belongs.
 enum At {

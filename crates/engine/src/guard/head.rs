@@ -7,10 +7,10 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use super::Refusal;
 use super::syntax::{CLASS, TARGETS, UNDERSCORE, UNUSUAL, check_host};
-use crate::forwarding::Noted;
-use crate::limits::Limits;
-use crate::request::{Framing, Head, Span};
-use crate::rules::{Rules, Underscores};
+use crate::exchange::request_head::{Framing, Head, Span};
+use crate::guard::forwarding::Noted;
+use crate::guard::parse_policy::{Rules, Underscores};
+use crate::pressure::limits::Limits;
 
 /// What a head ends with: to make ready for the search takes as long as to search most heads.
 static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));

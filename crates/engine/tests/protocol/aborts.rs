@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monoceros_engine::limits::Limits;
+use monoceros_engine::pressure::limits::Limits;
 
 use crate::harness::{
     CHUNKED, CONNECTION, Client, End, Engine, Event, LENGTH, Setup, echo, silent,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use monoceros_engine::lent::Returned;
+use monoceros_engine::buffers::borrowed::Returned;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use monoceros_engine::limits::{BODY_CREDIT, Limits, MAX_PIECE, MOST_BODY_CREDIT, WIDE_PIECE};
+use monoceros_engine::pressure::limits::{
+    BODY_CREDIT, Limits, MAX_PIECE, MOST_BODY_CREDIT, WIDE_PIECE,
+};
 
 use crate::harness::{
     CLOSE, CONNECTION, Client, DISCARDS, End, Engine, Event, LENGTH, RequestBody, Setup, silent,

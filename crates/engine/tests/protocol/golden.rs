@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use monoceros_engine::addresses::AddressList;
-use monoceros_engine::limits::Limits;
-use monoceros_engine::rules::{Forwarded, ProxyProtocol, Rules, Underscores};
+use monoceros_engine::guard::addresses::AddressList;
+use monoceros_engine::guard::parse_policy::{Forwarded, ProxyProtocol, Rules, Underscores};
+use monoceros_engine::pressure::limits::Limits;
 use serde_json::Value;
 
 use crate::harness::{Client, End, Engine, Received, echo};

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::ext::Protocol;
 use http::{HeaderMap, HeaderValue, Request};
-use monoceros_engine::limits::{Cleartext, Http2Limits, IDLE_DRAIN_TIME, Limits};
+use monoceros_engine::pressure::limits::{Cleartext, Http2Limits, IDLE_DRAIN_TIME, Limits};
 
 use crate::harness::{
     Answer, CONNECTION, Client, DATE, Engine, Event, Handler, LENGTH, OPENING, ask, block, echo,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
-use monoceros_engine::limits::Limits;
+use monoceros_engine::pressure::limits::Limits;
 
 use crate::harness::{
     Answer, Client, Engine, Event, Handler, LENGTH, OPENING, ask, block, echo, frame, get,

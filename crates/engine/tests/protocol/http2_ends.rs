@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use h2::ext::Protocol;
 use http::Request;
-use monoceros_engine::addresses::AddressList;
-use monoceros_engine::limits::{Cleartext, IDLE_DRAIN_TIME, Limits};
-use monoceros_engine::rules::ProxyProtocol;
+use monoceros_engine::guard::addresses::AddressList;
+use monoceros_engine::guard::parse_policy::ProxyProtocol;
+use monoceros_engine::pressure::limits::{Cleartext, IDLE_DRAIN_TIME, Limits};
 
 use crate::harness::{
     Client, Engine, Event, LENGTH, OPENING, ask, block, echo, frame, get, http2_client, silent,

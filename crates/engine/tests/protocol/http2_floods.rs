@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use monoceros_engine::limits::{Http2Limits, Limits};
+use monoceros_engine::pressure::limits::{Http2Limits, Limits};
 
 use crate::harness::{
     Client, Engine, Event, OPENING, ask, block, echo, frame, get, http2_client, post, silent,

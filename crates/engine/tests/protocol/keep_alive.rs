@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use monoceros_engine::limits::Limits;
+use monoceros_engine::pressure::limits::Limits;
 
 use crate::harness::{CLOSE, CONNECTION, Client, End, Engine, Event, LENGTH, TAG, echo, silent};
 

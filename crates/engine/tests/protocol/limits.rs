@@ -1,8 +1,8 @@
 //! Limits are exact: what is at the boundary passes, one more is refused.
 
-use monoceros_engine::addresses::AddressList;
-use monoceros_engine::limits::Limits;
-use monoceros_engine::rules::ProxyProtocol;
+use monoceros_engine::guard::addresses::AddressList;
+use monoceros_engine::guard::parse_policy::ProxyProtocol;
+use monoceros_engine::pressure::limits::Limits;
 
 use crate::harness::{Client, End, Engine, echo};
 

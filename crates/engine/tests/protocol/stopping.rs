@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use monoceros_engine::limits::IDLE_DRAIN_TIME;
+use monoceros_engine::pressure::limits::IDLE_DRAIN_TIME;
 
 use crate::harness::{CHUNKED, Client, End, Engine, Event, TAG, echo, silent};
 

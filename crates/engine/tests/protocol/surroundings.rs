@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use monoceros_engine::access::{AccessFormat, AccessLog};
+use monoceros_engine::log::access::{AccessFormat, AccessLog};
 
 use crate::harness::{Client, Engine, Event, Setup, TAG, echo};
 

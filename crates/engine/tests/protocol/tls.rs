@@ -5,9 +5,9 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
-use monoceros_engine::addresses::AddressList;
-use monoceros_engine::limits::Limits;
-use monoceros_engine::rules::ProxyProtocol;
+use monoceros_engine::guard::addresses::AddressList;
+use monoceros_engine::guard::parse_policy::ProxyProtocol;
+use monoceros_engine::pressure::limits::Limits;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 
@@ -178,8 +178,10 @@ fn aes_128_is_taken_unless_the_client_likes_chacha_best() {
 fn a_ticket_goes_with_the_first_answer_or_where_none_comes_a_moment_later() {
     let identity = Identity::new(&["localhost"]);
     let mut engine = Engine::new(echo());
-    let material =
-        monoceros_engine::tls::Material { ticket_keys: vec![vec![7; 48]], ..identity.material() };
+    let material = monoceros_engine::transport::tls::Material {
+        ticket_keys: vec![vec![7; 48]],
+        ..identity.material()
+    };
     let address = secure_listener(&engine, &material);
     let config = Arc::new(identity.client());
     let (silent, tickets, end) = with_client(&mut engine, move || {

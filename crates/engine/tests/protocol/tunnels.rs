@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monoceros_engine::limits::{IDLE_DRAIN_TIME, Limits};
+use monoceros_engine::pressure::limits::{IDLE_DRAIN_TIME, Limits};
 
 use crate::harness::{Client, End, Engine, Event, RequestBody, SMALL, Setup, echo, silent};
 

@@ -9,10 +9,10 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use monoceros_engine::listener::{
+use monoceros_engine::scoreboard::{Board, State};
+use monoceros_engine::transport::listener::{
     Acceptor, AcceptorOptions, LocalAddress, Seat, TcpOptions, bind_tcp, local_address,
 };
-use monoceros_engine::scoreboard::{Board, State};
 
 /// An arbiter's part: the listener, the board, and the processes.
 pub struct Workers {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::SendRequest;
 use http::{HeaderMap, Request, Response};
-use monoceros_engine::limits::{Cleartext, Http2Limits, Limits};
+use monoceros_engine::pressure::limits::{Cleartext, Http2Limits, Limits};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::time::timeout;

@@ -15,10 +15,10 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use monoceros_engine::access::AccessLog;
-use monoceros_engine::inbound::Batch;
-use monoceros_engine::io_thread::{IoThread, Options};
-use monoceros_engine::limits::Limits;
+use monoceros_engine::bridge::event_batch::Batch;
+use monoceros_engine::log::access::AccessLog;
+use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::server::io_thread::{IoThread, Options};
 use socket2::SockRef;
 
 pub use client::{Client, End, SMALL};

@@ -1,7 +1,7 @@
 //! Reads what the engine hands over, as `ts/engine/crossing.ts` does.
 
 use bytes::Bytes;
-use monoceros_engine::inbound::{Batch, Piece};
+use monoceros_engine::bridge::event_batch::{Batch, Piece};
 
 /// One record of a batch.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use monoceros_engine::io_thread::IoThread;
-use monoceros_engine::ring::{BATCH, DATA, HEAD, RECORD, Ring, SLEEPING, TAIL};
+use monoceros_engine::bridge::ring::{BATCH, DATA, HEAD, RECORD, Ring, SLEEPING, TAIL};
+use monoceros_engine::server::io_thread::IoThread;
 
 /// Flags of a head (`ts/engine/exchange.ts`).
 pub const DATE: u8 = 1;

@@ -1,0 +1,321 @@
+//! What the I/O thread and the other threads share: events on their way to JavaScript, its answers, what is asked of
+//! the I/O thread. Nobody waits here for anybody: every lock is held for a move of values.
+
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::bridge::event_batch::Batch;
+use crate::bridge::in_flight::RequestInHand;
+use crate::bridge::ring::Ring;
+use crate::buffers::borrowed::Returned;
+use crate::buffers::pool::Pieces;
+use crate::pressure::limits::{Limits, MAX_PIECE, WIDE_PIECE};
+use crate::runtime::sockets::Entrance;
+use crate::scoreboard::{SlotRef, monotonic_us};
+use crate::transport::listener::{Accepted, Shortage};
+use crate::transport::tls::Server;
+
+/// The meeting place of the threads.
+pub(crate) struct Crossing {
+    handoff: Mutex<Batch>,
+    /// Bytes in it.
+    waiting: AtomicUsize,
+    /// JavaScript has been woken and has not found the handoff empty since.
+    awake: AtomicBool,
+    /// How often JavaScript has come for a batch.
+    takes: AtomicU64,
+    /// `takes` when it last found nothing.
+    slept_at: AtomicU64,
+    pub ring: Ring,
+    /// Pieces of answers that are too long for the ring.
+    large: Mutex<VecDeque<Bytes>>,
+    /// What has been sent of the memory that JavaScript has lent.
+    pub returned: Arc<Returned>,
+    /// Where bodies are read into that cross in pieces.
+    pub bodies: Arc<Pieces>,
+    /// The same for clients that are fast.
+    pub wide_bodies: Arc<Pieces>,
+    /// Where pieces of answers are copied into.
+    pub answers: Arc<Pieces>,
+    control: Mutex<Vec<Control>>,
+    accepted: Mutex<Vec<Accepted>>,
+    entrance: Entrance,
+    /// The I/O thread looks into `accepted` by itself.
+    ticks: AtomicBool,
+    shortage: OnceLock<Shortage>,
+    /// Somebody has asked something of the I/O thread that it has not looked for yet.
+    asked: AtomicBool,
+    /// The I/O thread waits, or is about to.
+    asleep: AtomicBool,
+    wake_javascript: Box<dyn Fn() + Send + Sync>,
+    pub slot: SlotRef,
+}
+
+/// What the JavaScript thread (or the acceptor) asks of the I/O thread.
+pub(crate) enum Control {
+    /// Give a server limits of its own.
+    Configure { tag: u32, limits: Box<Limits> },
+    /// A server listens no more: forget what is known of it.
+    Forget { tag: u32 },
+    /// Do TLS so for a server.
+    Secure { tag: u32, server: Box<Server> },
+    /// Tell JavaScript, or do not, of what is refused to clients of a server.
+    TellRefusals { tag: u32, on: bool },
+    /// End every connection soon, idle ones after so long; asked again it only shortens that.
+    Drain(Duration),
+    /// Close the connections of one server: the idle ones or all.
+    Disconnect { tag: u32, idle_only: bool },
+    /// Close a connection that could not enter the set, for want of memory.
+    Lose(Accepted),
+    /// Close a connection that nobody waits for: another one waits for its descriptor.
+    MakeRoom,
+    /// The arbiter is gone: finish what is in hand within a short while, then end the process.
+    Orphaned,
+    /// Say which requests are in hand.
+    InHand(SyncSender<Vec<RequestInHand>>),
+    /// Open the access log's file again.
+    Reopen,
+    /// End the thread.
+    Stop,
+    /// Tell the log what went wrong.
+    Trouble(String),
+}
+
+impl Crossing {
+    pub fn new(
+        ring: Ring,
+        slot: SlotRef,
+        entrance: Entrance,
+        wake_javascript: Box<dyn Fn() + Send + Sync>,
+    ) -> Self {
+        Self {
+            handoff: Mutex::default(),
+            waiting: AtomicUsize::new(0),
+            awake: AtomicBool::new(false),
+            takes: AtomicU64::new(0),
+            slept_at: AtomicU64::new(0),
+            ring,
+            large: Mutex::default(),
+            returned: Arc::default(),
+            bodies: Arc::new(Pieces::new(MAX_PIECE)),
+            wide_bodies: Arc::new(Pieces::new(WIDE_PIECE)),
+            answers: Arc::new(Pieces::new(LARGE_PIECE)),
+            control: Mutex::default(),
+            accepted: Mutex::default(),
+            entrance,
+            ticks: AtomicBool::new(false),
+            shortage: OnceLock::new(),
+            asked: AtomicBool::new(false),
+            asleep: AtomicBool::new(false),
+            wake_javascript,
+            slot,
+        }
+    }
+
+    /// Asks something of the I/O thread.
+    pub fn ask(&self, control: Control) {
+        lock(&self.control).push(control);
+        self.wake();
+    }
+
+    /// The acceptor, as far as it waits for descriptors.
+    pub fn set_shortage(&self, shortage: Shortage) {
+        // It is set once, by whoever makes the crossing.
+        let _ = self.shortage.set(shortage);
+    }
+
+    /// Whether the acceptor waits for a descriptor.
+    pub fn lacks_descriptors(&self) -> bool {
+        self.shortage.get().is_some_and(Shortage::is_there)
+    }
+
+    /// The acceptor may try again.
+    pub fn descriptor_freed(&self) {
+        if let Some(shortage) = self.shortage.get() {
+            shortage.end();
+        }
+    }
+
+    /// Leaves accepted connections to the I/O thread, which looks here when one of them has something to read, and with
+    /// each tick: it is woken for a crowd, and where it does not tick.
+    pub fn accept(&self, batch: Vec<Accepted>) {
+        // Whoever is told of a socket finds it here.
+        let mut accepted = lock(&self.accepted);
+        for each in batch {
+            if self.entrance.enter(&each.fd).is_ok() {
+                accepted.push(each);
+            } else {
+                self.ask(Control::Lose(each));
+            }
+        }
+        let is_crowd = accepted.len() >= CROWD;
+        drop(accepted);
+        if is_crowd || !self.ticks.load(Ordering::SeqCst) {
+            self.wake();
+        }
+    }
+
+    /// Says whether the I/O thread looks for accepted connections by itself. Before it does not, it looks once more.
+    pub fn set_ticks(&self, on: bool) {
+        self.ticks.store(on, Ordering::SeqCst);
+    }
+
+    /// Makes the I/O thread begin with the connections that nobody was woken for, if there are any.
+    pub fn wake_for_accepted(&self) {
+        if !lock(&self.accepted).is_empty() {
+            self.wake();
+        }
+    }
+
+    /// Puts a piece of an answer beside the ring.
+    pub fn push_large(&self, bytes: &[u8]) {
+        self.lend(self.answers.copy(bytes));
+    }
+
+    /// The same with memory that need not be copied.
+    pub fn lend(&self, piece: Bytes) {
+        lock(&self.large).push_back(piece);
+    }
+
+    /// Makes the I/O thread look here and at the ring.
+    pub fn wake(&self) {
+        self.asked.store(true, Ordering::SeqCst);
+        // It says that it sleeps first and looks whether it was asked then: one of the two sees the other.
+        if self.asleep.swap(false, Ordering::SeqCst) {
+            self.entrance.wake();
+        }
+    }
+
+    /// Whether there has been a [`Self::wake`] since this was asked last: the I/O thread's side of all the above.
+    pub fn was_woken(&self) -> bool {
+        self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::SeqCst)
+    }
+
+    pub fn take_control(&self) -> Vec<Control> {
+        mem::take(&mut *lock(&self.control))
+    }
+
+    pub fn take_accepted(&self) -> Vec<Accepted> {
+        mem::take(&mut *lock(&self.accepted))
+    }
+
+    pub fn pop_large(&self) -> Option<Bytes> {
+        lock(&self.large).pop_front()
+    }
+
+    /// Takes what waits for JavaScript into `batch`, which must be empty. When nothing waits, JavaScript counts as
+    /// asleep from then on and will be woken; until then it is expected to take again.
+    pub fn take_batch(&self, batch: &mut Batch) {
+        let takes = self.takes.fetch_add(1, Ordering::SeqCst) + 1;
+        self.swap(batch);
+        if !batch.is_empty() {
+            return self.ring.begin_batch();
+        }
+        self.awake.store(false, Ordering::SeqCst);
+        // The I/O thread adds first and looks at the flag then: one of the two sees the other.
+        self.swap(batch);
+        if batch.is_empty() {
+            return self.slept_at.store(takes, Ordering::SeqCst);
+        }
+        self.awake.store(true, Ordering::SeqCst);
+        self.ring.begin_batch();
+    }
+
+    fn swap(&self, batch: &mut Batch) {
+        let mut handoff = lock(&self.handoff);
+        mem::swap(batch, &mut handoff);
+        self.waiting.store(0, Ordering::Relaxed);
+        // Before another turn's events can begin to wait.
+        self.slot.set_waiting_since(0);
+    }
+
+    /// Lets go of memory that pieces have not needed for a while; of all of it while nobody is connected.
+    pub fn shrink(&self, idle: bool) {
+        self.bodies.shrink(idle);
+        self.wide_bodies.shrink(idle);
+        self.answers.shrink(idle);
+    }
+
+    /// Bytes that wait for JavaScript.
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// Hands the events of this turn over and wakes JavaScript, unless it has been woken already.
+    pub fn hand_over(&self, batch: &mut Batch) {
+        let mut handoff = lock(&self.handoff);
+        if handoff.is_empty() {
+            self.slot.set_waiting_since(monotonic_us() / 1_000);
+        }
+        handoff.append(batch);
+        self.waiting.store(handoff.size(), Ordering::Relaxed);
+        drop(handoff);
+        self.wake_javascript();
+    }
+
+    fn wake_javascript(&self) {
+        if !self.awake.swap(true, Ordering::SeqCst) {
+            (self.wake_javascript)();
+        }
+    }
+
+    /// Takes a request back that JavaScript has not taken yet, and says whether that is so.
+    pub fn withdraw(&self, id: u32) -> bool {
+        lock(&self.handoff).withdraw(id)
+    }
+
+    /// How often JavaScript has come for a batch: it has done then what it took before.
+    pub fn takes(&self) -> u64 {
+        self.takes.load(Ordering::SeqCst)
+    }
+
+    /// Whether JavaScript has done all that had been handed over when it had come `takes` times: with the next time it
+    /// took that, unless it was in the middle of taking, and with the one after it had done it. Or it sleeps.
+    pub fn has_passed(&self, takes: u64) -> bool {
+        self.takes() >= takes + 2 || !self.is_batch_out()
+    }
+
+    /// Whether JavaScript works on a batch or is about to.
+    pub fn is_batch_out(&self) -> bool {
+        self.awake.load(Ordering::SeqCst)
+            || self.slept_at.load(Ordering::SeqCst) != self.takes()
+            || self.ring.in_batch()
+    }
+
+    /// The last look before the thread sleeps: from here on whoever wants something of it sees that it has to be woken.
+    /// Says whether nobody does.
+    pub fn may_sleep(&self) -> bool {
+        self.asleep.store(true, Ordering::SeqCst);
+        self.ring.set_sleeping(true);
+        if self.ring.is_pending() {
+            self.asked.store(true, Ordering::SeqCst);
+        }
+        // Nothing else may wake JavaScript for a long time.
+        if self.returned.waits() {
+            self.wake_javascript();
+        }
+        !self.asked.load(Ordering::SeqCst)
+    }
+
+    /// The thread has slept, or may not.
+    pub fn end_sleep(&self) {
+        self.asleep.store(false, Ordering::Relaxed);
+        self.ring.set_sleeping(false);
+    }
+}
+
+/// So many accepted connections are begun with at once: the limits on connections hold for none before that.
+const CROWD: usize = 8;
+/// Pieces of answers come in this size where a stream makes them: node's streams read files so.
+const LARGE_PIECE: usize = 65_536;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The holders only move values: a panic in one leaves them whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,126 @@
+//! Which requests are in hand, for whoever asks while JavaScript is blocked. The question comes from another thread of
+//! the process; the I/O thread, which is never blocked, answers.
+
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use crate::bridge::handoff::{Control, Crossing};
+use crate::exchange::request_head::Head;
+use crate::server::context::Context;
+
+/// A request that is not answered yet.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RequestInHand {
+    /// Method and path, as far as they are kept, without the query. Printable ASCII.
+    pub request: String,
+    /// Since its head arrived.
+    pub age: Duration,
+}
+
+/// The beginning of a request line: enough to tell requests apart, little enough to be copied for each.
+#[derive(Clone, Copy)]
+pub(crate) struct Label {
+    len: u8,
+    bytes: [u8; LABEL_MAX],
+}
+
+impl Label {
+    /// Copies the method, the space and the target.
+    pub fn new(head: &Head, bytes: &[u8]) -> Self {
+        let line = &bytes[head.method.start as usize..head.target.end as usize];
+        let len = line.len().min(LABEL_MAX);
+        let mut label = Self { len: len as u8, bytes: [0; LABEL_MAX] };
+        label.bytes[..len].copy_from_slice(&line[..len]);
+        label
+    }
+
+    /// The text without the query, which may hold secrets.
+    pub fn to_text(self) -> String {
+        let line = &self.bytes[..usize::from(self.len)];
+        let path = line.split(|&byte| byte == b'?').next().unwrap_or_default();
+        let text =
+            path.iter().map(|&byte| if byte.is_ascii_graphic() { char::from(byte) } else { ' ' });
+        let ellipsis = if path.len() == LABEL_MAX { "..." } else { "" };
+        text.chain(ellipsis.chars()).collect()
+    }
+}
+
+/// Asks every I/O thread of this process. Those that do not answer within `limit` are left out.
+#[must_use]
+pub fn requests_in_hand(limit: Duration) -> Vec<RequestInHand> {
+    let threads: Vec<_> = {
+        let mut known = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
+        known.retain(|crossing| crossing.strong_count() > 0);
+        known.iter().filter_map(Weak::upgrade).collect()
+    };
+    let mut all = Vec::new();
+    for crossing in threads {
+        let (reply, answer) = sync_channel(1);
+        crossing.ask(Control::InHand(reply));
+        all.extend(answer.recv_timeout(limit).unwrap_or_default());
+    }
+    all.sort_by_key(|one| std::cmp::Reverse(one.age));
+    all
+}
+
+/// Makes an I/O thread known to those who ask.
+pub(crate) fn register(crossing: &Arc<Crossing>) {
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(crossing));
+}
+
+/// The I/O thread's answer.
+pub(crate) fn answer(ctx: &Context, reply: &SyncSender<Vec<RequestInHand>>) {
+    ctx.refresh_clock();
+    let now = ctx.now();
+    let requests = ctx
+        .connections
+        .borrow()
+        .iter()
+        .filter_map(|(_, connected)| connected.serving())
+        .flat_map(|shared| shared.in_hand())
+        .take(REQUESTS_MAX)
+        .map(|(label, started)| RequestInHand {
+            request: label.to_text(),
+            age: now.duration_since(started),
+        })
+        .collect();
+    // Who asked may have given up.
+    let _ = reply.try_send(requests);
+}
+
+/// The I/O threads of this process: one for each JavaScript environment that serves.
+static THREADS: Mutex<Vec<Weak<Crossing>>> = Mutex::new(Vec::new());
+
+/// Together with its length 64 bytes: one line of the cache.
+const LABEL_MAX: usize = 63;
+/// Nobody reads more of them.
+const REQUESTS_MAX: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exchange::request_head::Span;
+
+    fn label(line: &[u8]) -> String {
+        let space = line.iter().position(|&byte| byte == b' ').unwrap() as u32;
+        let head = Head {
+            method: Span { start: 0, end: space },
+            target: Span { start: space + 1, end: line.len() as u32 },
+            ..Head::default()
+        };
+        Label::new(&head, line).to_text()
+    }
+
+    #[test]
+    fn a_label_is_method_and_path() {
+        assert_eq!(label(b"GET /orders/7?token=secret"), "GET /orders/7");
+    }
+
+    #[test]
+    fn a_label_is_cut_and_printable() {
+        let long = format!("GET /{}", "a".repeat(100));
+        assert_eq!(label(long.as_bytes()), format!("GET /{}...", "a".repeat(58)));
+        assert_eq!(label(b"GET /\x1b[0m"), "GET / [0m");
+    }
+}

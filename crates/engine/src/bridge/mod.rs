@@ -1,0 +1,6 @@
+//! The bridge to JavaScript: batches of events in one direction, the ring of records in the other.
+
+pub mod event_batch;
+pub(crate) mod handoff;
+pub mod in_flight;
+pub mod ring;

@@ -1,0 +1,173 @@
+//! Lists of addresses as settings hold them: single ones, networks in CIDR form, or everybody.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::transport::listener::PeerAddr;
+
+/// The peers that a setting names, such as `forwarded_allow_ips`. The empty list names nobody.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct AddressList {
+    everybody: bool,
+    networks: Vec<Network>,
+}
+
+/// Addresses that agree in their first bits; a single address is a network of one.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Network {
+    bits: u128,
+    mask: u128,
+}
+
+/// What is wrong with the text of a list.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BadAddress(String);
+
+impl AddressList {
+    /// Reads `10.0.0.1, 192.168.0.0/16, ::1` or `*`. A network's address has no bits behind its prefix, as Gunicorn wants
+    /// it: `10.0.0.1/8` is more likely a slip than a wish.
+    ///
+    /// # Errors
+    ///
+    /// The first part that is neither an address nor a network.
+    pub fn parse(text: &str) -> Result<Self, BadAddress> {
+        let mut list = Self::default();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            if part == "*" {
+                list.everybody = true;
+            } else {
+                let network = Network::parse(part).ok_or_else(|| BadAddress(part.to_owned()))?;
+                list.networks.push(network);
+            }
+        }
+        Ok(list)
+    }
+
+    /// Whether the list names this address. An IPv4 address in IPv6 form is the IPv4 address.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        if self.everybody {
+            return true;
+        }
+        let bits = bits(address);
+        self.networks.iter().any(|network| bits & network.mask == network.bits)
+    }
+
+    /// Whether a connection's other side is named. Whoever may open a unix socket has been let in by the file system, so
+    /// it always is, as in Gunicorn.
+    #[must_use]
+    pub fn trusts(&self, peer: &PeerAddr) -> bool {
+        match peer {
+            PeerAddr::Ip(address) => self.contains(address.ip()),
+            PeerAddr::Unix => true,
+        }
+    }
+
+    /// Whether it names nobody.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        !self.everybody && self.networks.is_empty()
+    }
+}
+
+impl Network {
+    fn parse(text: &str) -> Option<Self> {
+        let (address, length) = match text.split_once('/') {
+            Some((address, length)) => (address, Some(length)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let length: u32 = match length {
+            Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                digits.parse().ok()?
+            }
+            Some(_) => return None,
+            None => most,
+        };
+        if length > most {
+            return None;
+        }
+        // IPv4 stands behind the 96 bits that map it into IPv6.
+        let shift = most - length;
+        let mask = u128::MAX.checked_shl(shift).unwrap_or(0);
+        let bits = match address {
+            IpAddr::V4(address) => mapped(address),
+            IpAddr::V6(address) => u128::from(address),
+        };
+        (bits & mask == bits).then_some(Self { bits, mask })
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => mapped(address),
+        IpAddr::V6(address) => u128::from(address),
+    }
+}
+
+fn mapped(address: Ipv4Addr) -> u128 {
+    u128::from(address.to_ipv6_mapped())
+}
+
+impl fmt::Display for BadAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{:?} is no IP address, network or *", self.0)
+    }
+}
+
+impl std::error::Error for BadAddress {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(list: &str, address: &str) -> bool {
+        AddressList::parse(list).unwrap().contains(address.parse().unwrap())
+    }
+
+    #[test]
+    fn addresses_and_networks_are_found() {
+        assert!(names("127.0.0.1,::1", "127.0.0.1"));
+        assert!(names("127.0.0.1, ::1", "::1"));
+        assert!(!names("127.0.0.1,::1", "127.0.0.2"));
+        assert!(names("10.0.0.0/8", "10.255.1.2"));
+        assert!(!names("10.0.0.0/8", "11.0.0.0"));
+        assert!(names("2001:db8::/32", "2001:db8:1::5"));
+        assert!(!names("2001:db8::/32", "2001:db9::"));
+        assert!(names("0.0.0.0/0", "8.8.8.8"));
+        assert!(!names("0.0.0.0/0", "2001:db8::1"), "a network of one family");
+        assert!(names("::/0", "2001:db8::1"));
+        assert!(names("*", "8.8.8.8"));
+        assert!(!names("", "127.0.0.1"));
+    }
+
+    #[test]
+    fn an_ipv4_address_in_ipv6_form_is_the_same_address() {
+        assert!(names("127.0.0.1", "::ffff:127.0.0.1"));
+        assert!(names("::ffff:10.0.0.0/104", "10.1.2.3"));
+    }
+
+    #[test]
+    fn a_unix_socket_is_always_trusted() {
+        assert!(AddressList::default().trusts(&PeerAddr::Unix));
+        assert!(!AddressList::default().trusts(&PeerAddr::Ip("127.0.0.1:1".parse().unwrap())));
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused() {
+        for text in [
+            "localhost",
+            "10.0.0.1/8",
+            "10.0.0.0/33",
+            "10.0.0.0/+8",
+            "::1/129",
+            "1.2.3",
+            "10.0.0.0/",
+        ] {
+            assert!(AddressList::parse(text).is_err(), "{text}");
+        }
+        let error = AddressList::parse("127.0.0.1,proxy").unwrap_err();
+        assert_eq!(error.to_string(), "\"proxy\" is no IP address, network or *");
+    }
+}

@@ -1,0 +1,133 @@
+//! A second reader of every head. What the guard lets through must be the same to a parser of other make, or the request
+//! is refused: a fault of ours could not make two requests of what others read as one.
+
+use std::mem::MaybeUninit;
+
+use httparse::{Header, Status};
+
+use super::Refusal;
+use crate::exchange::request_head::{Framing, Head};
+
+/// Whether both read the same request line, as many fields, the same end, and the same framing of the body.
+///
+/// # Errors
+///
+/// [`Refusal::Disagreement`].
+pub(super) fn agree(head: &Head, bytes: &[u8]) -> Result<(), Refusal> {
+    let count = head.fields.len() + head.dropped;
+    let agrees = if count <= FEW {
+        agrees(head, bytes, count, &mut [const { MaybeUninit::uninit() }; FEW])
+    } else {
+        agrees(head, bytes, count, &mut vec![MaybeUninit::uninit(); count])
+    };
+    if agrees { Ok(()) } else { Err(Refusal::Disagreement) }
+}
+
+fn agrees<'a>(
+    head: &Head,
+    bytes: &'a [u8],
+    count: usize,
+    room: &mut [MaybeUninit<Header<'a>>],
+) -> bool {
+    let mut read = httparse::Request::new(&mut []);
+    read.parse_with_uninit_headers(bytes, room) == Ok(Status::Complete(head.len))
+        && read.method.is_some_and(|method| method.as_bytes() == head.method.of(bytes))
+        && read.path.is_some_and(|path| path.as_bytes() == head.target.of(bytes))
+        && read.version == Some(head.minor)
+        && read.headers.len() == count
+        && framing(read.headers) == Some(head.framing)
+}
+
+/// RFC 9112 section 6.3, of fields that come once at most; `None` for what must not be.
+fn framing(fields: &[Header<'_>]) -> Option<Framing> {
+    let mut framing = None;
+    for field in fields {
+        let is_length = field.name.eq_ignore_ascii_case("content-length");
+        if !is_length && !field.name.eq_ignore_ascii_case("transfer-encoding") {
+            continue;
+        }
+        let said = if is_length {
+            match std::str::from_utf8(field.value).ok()?.parse().ok()? {
+                0 => Framing::None,
+                length => Framing::Length(length),
+            }
+        } else {
+            field.value.eq_ignore_ascii_case(b"chunked").then_some(Framing::Chunked)?
+        };
+        if framing.replace(said).is_some() {
+            return None;
+        }
+    }
+    Some(framing.unwrap_or_default())
+}
+
+/// Up to here the fields are kept on the stack.
+const FEW: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guard::{Guard, Progress};
+    use crate::pressure::limits::Limits;
+
+    /// The head of a request as the guard reads it.
+    fn read(bytes: &[u8]) -> Head {
+        let mut head = Head::default();
+        let result = Guard::new().advance(bytes, &mut Vec::new(), &mut head, &Limits::default());
+        assert_eq!(result, Ok((bytes.len(), Progress::Head)), "{}", bytes.escape_ascii());
+        head
+    }
+
+    #[test]
+    fn what_the_guard_misread_would_be_refused() {
+        const REQUEST: &[u8] = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
+        let right = read(REQUEST);
+        assert_eq!(agree(&right, REQUEST), Ok(()));
+        let wrongs: [fn(&mut Head); 8] = [
+            |head| head.method.end -= 1,
+            |head| head.target.end -= 1,
+            |head| head.minor = 0,
+            |head| head.len -= 2,
+            |head| head.dropped = 1,
+            |head| head.framing = Framing::Length(6),
+            |head| head.framing = Framing::None,
+            |head| head.framing = Framing::Chunked,
+        ];
+        for (number, wrong) in wrongs.into_iter().enumerate() {
+            let mut head = right.clone();
+            wrong(&mut head);
+            assert_eq!(agree(&head, REQUEST), Err(Refusal::Disagreement), "{number}");
+        }
+    }
+
+    #[test]
+    fn lengths_and_codings_are_weighed_again() {
+        for (fields, framing) in [
+            (&[][..], Some(Framing::None)),
+            (&[("Content-Length", "0")], Some(Framing::None)),
+            (&[("content-length", "007")], Some(Framing::Length(7))),
+            (&[("Transfer-Encoding", "Chunked")], Some(Framing::Chunked)),
+            (&[("Transfer-Encoding", "gzip, chunked")], None),
+            (&[("Content-Length", "7"), ("Content-Length", "7")], None),
+            (&[("Content-Length", "7"), ("Transfer-Encoding", "chunked")], None),
+            (&[("Content-Length", "7, 7")], None),
+            (&[("Content-Length", "-7")], None),
+            (&[("Content-Length", "99999999999999999999")], None),
+        ] {
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(name, value)| Header { name, value: value.as_bytes() })
+                .collect();
+            assert_eq!(super::framing(&fields), framing, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn many_fields_are_read_as_few_are() {
+        for count in [1, FEW, FEW + 1, 99] {
+            let fields = "Field: value\r\n".repeat(count - 1);
+            let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+            assert_eq!(read(request.as_bytes()).fields.len(), count);
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! What a trusted proxy says of the client behind it: scheme, address, host and the path of the mount. Nothing of it is
+//! looked at of anybody else.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+
+use memchr::memchr;
+
+use crate::exchange::request_head::{Head, Prefix, Span};
+use crate::guard::Refusal;
+use crate::guard::parse_policy::{Forwarded, Rules};
+
+/// What was noticed while the fields of a request were read.
+#[derive(Default)]
+pub(crate) struct Noted {
+    secure: Option<bool>,
+    forwarded: bool,
+    prefix: Option<Span>,
+}
+
+/// The client as one of the fields tells it.
+#[derive(Default)]
+struct Client {
+    address: Option<SocketAddr>,
+    host: Option<Span>,
+    secure: Option<bool>,
+}
+
+impl Noted {
+    /// Looks at one field of a trusted peer.
+    pub fn note(
+        &mut self,
+        rules: &Rules,
+        input: &[u8],
+        (name, value): (Span, Span),
+    ) -> Result<(), Refusal> {
+        let (name, value) = (name.of(input), value.of(input));
+        if let Some((_, https)) =
+            rules.scheme_fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name))
+        {
+            agreed(&mut self.secure, Some(value == https))?;
+        }
+        self.forwarded |= rules.forwarded != Forwarded::Off
+            && (name.eq_ignore_ascii_case(FORWARDED) || name.eq_ignore_ascii_case(X_FOR));
+        Ok(())
+    }
+
+    /// The mount path that a trusted peer set, told once.
+    pub fn note_prefix(&mut self, value: Span) -> Result<(), Refusal> {
+        match self.prefix.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(Refusal::BadForwarding),
+        }
+    }
+
+    /// Puts into the head what follows for the request. `host` is the place of the Host field.
+    pub fn conclude(
+        self,
+        rules: &Rules,
+        input: &[u8],
+        head: &mut Head,
+        host: Option<usize>,
+    ) -> Result<(), Refusal> {
+        let mut secure = self.secure;
+        if self.forwarded {
+            let x_forwarded = x_forwarded(rules, input, head)?;
+            let standard = standard(rules, input, head)?;
+            let same = x_forwarded.address.map(|address| address.ip())
+                == standard.address.map(|address| address.ip());
+            if x_forwarded.address.is_some() && standard.address.is_some() && !same {
+                return Err(Refusal::BadForwarding);
+            }
+            let client =
+                if rules.forwarded == Forwarded::Standard { standard } else { x_forwarded };
+            agreed(&mut secure, client.secure)?;
+            head.client = client.address;
+            if let (Some(place), Some(value)) = (host, client.host) {
+                head.fields[place].1 = value;
+            }
+        }
+        head.secure = secure == Some(true);
+        prefix(self.prefix, rules, input, head)
+    }
+}
+
+/// Two statements about the scheme must not contradict each other.
+fn agreed(known: &mut Option<bool>, said: Option<bool>) -> Result<(), Refusal> {
+    if known.is_some() && said.is_some() && *known != said {
+        return Err(Refusal::BadForwarding);
+    }
+    *known = known.or(said);
+    Ok(())
+}
+
+/// A request whose path is not below the mount is a mistake of whoever configured it (500, as in Gunicorn).
+fn prefix(told: Option<Span>, rules: &Rules, input: &[u8], head: &mut Head) -> Result<(), Refusal> {
+    let (prefix, kind) = match told {
+        Some(value) => {
+            let text = value.of(input);
+            let length = text.iter().rposition(|&byte| byte != b'/').map_or(0, |at| at + 1);
+            let span = Span { start: value.start, end: value.start + length as u32 };
+            let text = span.of(input);
+            // It becomes a part of paths: what is none of them, or another host's (`//a`), is not taken.
+            let is_path = text.starts_with(b"/")
+                && !text.starts_with(b"//")
+                && text.iter().all(|byte| matches!(byte, 0x21..=0x7e) && !b"?#\\".contains(byte));
+            if !text.is_empty() && !is_path {
+                return Err(Refusal::BadForwarding);
+            }
+            (text, Prefix::Told(span))
+        }
+        None => (&rules.prefix[..], Prefix::Configured),
+    };
+    let target = head.target.of(input);
+    // The asterisk and CONNECT's authority have no path.
+    let Some(path) = path_of(target).filter(|_| !prefix.is_empty()) else { return Ok(()) };
+    match path.strip_prefix(prefix) {
+        Some([] | [b'/' | b'?' | b'#', ..]) => head.prefix = kind,
+        _ => return Err(Refusal::PrefixMismatch),
+    }
+    Ok(())
+}
+
+/// The target from its path on: all of an origin form, behind the authority of an absolute one.
+fn path_of(target: &[u8]) -> Option<&[u8]> {
+    if target.starts_with(b"/") {
+        return Some(target);
+    }
+    let authority = memchr::memmem::find(target, b"://")? + 3;
+    let path = target[authority..].iter().position(|byte| b"/?#".contains(byte));
+    Some(path.map_or(&b""[..], |at| &target[authority + at..]))
+}
+
+/// Reads `X-Forwarded-For` from its right end, where the nearest proxy has written.
+fn x_forwarded(rules: &Rules, input: &[u8], head: &Head) -> Result<Client, Refusal> {
+    let mut client = Client::default();
+    let mut hops = 0;
+    for item in items(input, head, X_FOR) {
+        let Some(address) = node(item.of(input)) else { break };
+        client.address = Some(address);
+        hops += 1;
+        if hops == MAX_HOPS || !rules.trusted.contains(address.ip()) {
+            break;
+        }
+    }
+    if client.address.is_some() {
+        // Proxies that add to the list stand in the same order as in the other one; most set it, once.
+        client.host = items(input, head, X_HOST).take(hops).last();
+        if let Some(host) = client.host {
+            crate::guard::check_host(host.of(input)).map_err(|_| Refusal::BadForwarding)?;
+        }
+    }
+    Ok(client)
+}
+
+/// The items of the lists of a name, from right to left; empty ones count for nothing (RFC 9110 section 5.6.1.2).
+fn items<'a>(input: &'a [u8], head: &'a Head, name: &'a [u8]) -> impl Iterator<Item = Span> + 'a {
+    let fields = head.fields.iter().rev();
+    let named = fields.filter(move |(field, _)| field.of(input).eq_ignore_ascii_case(name));
+    named.flat_map(move |(_, value)| {
+        let mut end = Some(value.end as usize);
+        std::iter::from_fn(move || {
+            let until = end?;
+            let from = value.start as usize;
+            let comma = input[from..until].iter().rposition(|&byte| byte == b',');
+            end = comma.map(|at| from + at);
+            let start = comma.map_or(from, |at| from + at + 1);
+            Some(trimmed(input, start..until))
+        })
+        .filter(|item| !item.is_empty())
+    })
+}
+
+fn trimmed(input: &[u8], range: std::ops::Range<usize>) -> Span {
+    let text = &input[range.clone()];
+    let start = range.start + (text.len() - text.trim_ascii_start().len());
+    Span::new(start..(start + text.trim_ascii().len()))
+}
+
+/// Reads `Forwarded` (RFC 7239 section 4) and takes, from its right end, the first element that names nobody trusted.
+fn standard(rules: &Rules, input: &[u8], head: &Head) -> Result<Client, Refusal> {
+    let mut elements = Vec::new();
+    for (name, value) in &head.fields {
+        if name.of(input).eq_ignore_ascii_case(FORWARDED) {
+            parse(input, *value, &mut elements)?;
+        }
+    }
+    let mut client = Client::default();
+    for element in elements.iter().rev() {
+        // `unknown` and made-up names say that somebody wants to say nothing: what is known so far is all.
+        let Some(address) = element.node.and_then(|node_of| node(node_of.of(input))) else { break };
+        client = Client { address: Some(address), host: element.host, secure: None };
+        client.secure = match element.proto.map(|proto| proto.of(input)) {
+            None => None,
+            Some(proto) if proto.eq_ignore_ascii_case(b"https") => Some(true),
+            Some(proto) if proto.eq_ignore_ascii_case(b"http") => Some(false),
+            Some(_) => return Err(Refusal::BadForwarding),
+        };
+        if !rules.trusted.contains(address.ip()) {
+            break;
+        }
+    }
+    if let Some(host) = client.host {
+        crate::guard::check_host(host.of(input)).map_err(|_| Refusal::BadForwarding)?;
+    }
+    Ok(client)
+}
+
+#[derive(Default)]
+struct Element {
+    node: Option<Span>,
+    host: Option<Span>,
+    proto: Option<Span>,
+}
+
+/// `for=192.0.2.1;proto=https, for="[2001:db8::1]:80"`. A quote that does not end would swallow what a trusted proxy has
+/// added behind it, so nothing malformed is passed over.
+fn parse(input: &[u8], value: Span, elements: &mut Vec<Element>) -> Result<(), Refusal> {
+    let (mut at, end) = (value.start as usize, value.end as usize);
+    let mut element = Element::default();
+    let mut has_pairs = false;
+    loop {
+        at = skip_space(input, at, end);
+        let name = at;
+        at += input[at..end].iter().take_while(|&&byte| crate::guard::is_token(byte)).count();
+        if at > name {
+            has_pairs = true;
+            let name = &input[name..at];
+            if at == end || input[at] != b'=' {
+                return Err(Refusal::BadForwarding);
+            }
+            let (pair, next) = pair_value(input, at + 1, end)?;
+            at = next;
+            let place = match name.to_ascii_lowercase().as_slice() {
+                b"for" => Some(&mut element.node),
+                b"host" => Some(&mut element.host),
+                b"proto" => Some(&mut element.proto),
+                _ => None,
+            };
+            if let Some(place) = place
+                && place.replace(pair).is_some()
+            {
+                return Err(Refusal::BadForwarding);
+            }
+        }
+        at = skip_space(input, at, end);
+        match input[at..end].first() {
+            Some(b';') => {}
+            end @ (Some(b',') | None) => {
+                let element = std::mem::take(&mut element);
+                // An empty one counts for nothing (RFC 9110 section 5.6.1.2).
+                if std::mem::take(&mut has_pairs) {
+                    if elements.len() == MAX_HOPS {
+                        return Err(Refusal::BadForwarding);
+                    }
+                    elements.push(element);
+                }
+                if end.is_none() {
+                    return Ok(());
+                }
+            }
+            Some(_) => return Err(Refusal::BadForwarding),
+        }
+        at += 1;
+    }
+}
+
+/// A token or a quoted string, without its quotes; and where it ends.
+fn pair_value(input: &[u8], at: usize, end: usize) -> Result<(Span, usize), Refusal> {
+    if at < end && input[at] == b'"' {
+        let close = memchr(b'"', &input[at + 1..end]).ok_or(Refusal::BadForwarding)? + at + 1;
+        let inside = &input[at + 1..close];
+        // No address, host or scheme needs a character escaped.
+        if inside.contains(&b'\\') {
+            return Err(Refusal::BadForwarding);
+        }
+        return Ok((Span::new(at + 1..close), close + 1));
+    }
+    // Stricter grammars have no colon and bracket in a token; proxies write them.
+    let length = input[at..end]
+        .iter()
+        .take_while(|&&byte| crate::guard::is_token(byte) || b":[]/".contains(&byte))
+        .count();
+    if length == 0 {
+        return Err(Refusal::BadForwarding);
+    }
+    Ok((Span::new(at..at + length), at + length))
+}
+
+fn skip_space(input: &[u8], at: usize, end: usize) -> usize {
+    at + input[at..end].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`. The port is 0 where none is told.
+fn node(text: &[u8]) -> Option<SocketAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return Some(SocketAddr::new(address, 0));
+    }
+    if let Some(inside) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        return Some(SocketAddr::new(inside.parse::<Ipv6Addr>().ok()?.into(), 0));
+    }
+    text.parse().ok()
+}
+
+/// More proxies than anybody has.
+const MAX_HOPS: usize = 64;
+const FORWARDED: &[u8] = b"forwarded";
+const X_FOR: &[u8] = b"x-forwarded-for";
+const X_HOST: &[u8] = b"x-forwarded-host";
+
+/// The lengths of the names that `note` wants to see, as bits: nearly every other field is passed over by this.
+pub(crate) fn telling_lengths(rules: &Rules) -> u64 {
+    let schemes = rules.scheme_fields.iter().map(|(name, _)| name.len());
+    let clients = [FORWARDED.len(), X_FOR.len()];
+    let clients = clients.into_iter().filter(|_| rules.forwarded != Forwarded::Off);
+    schemes.chain(clients).fold(0, |bits, length| bits | 1 << (length & 63))
+}

@@ -1,0 +1,42 @@
+//! Requests that came by another protocol than HTTP/1 and are written down as HTTP/1.1 has them: the same rules hold.
+
+use super::chunked::Chunks;
+use super::{Guard, Refusal, State, head};
+use crate::exchange::request_head::Head;
+use crate::pressure::limits::Limits;
+
+impl Guard {
+    /// Reads such a head.
+    pub(crate) fn read_head(
+        &self,
+        text: &[u8],
+        head: &mut Head,
+        limits: &Limits,
+    ) -> Result<(), Refusal> {
+        if text.len() > limits.head_size() {
+            return Err(Refusal::FieldTooLarge);
+        }
+        head::parse(text, head, limits, self.trusted.then_some(self.telling))
+    }
+
+    /// Whether the peer's word on the client is believed.
+    pub(crate) fn is_trusting(&self) -> bool {
+        self.trusted
+    }
+
+    /// Whether a head is next, and not what may stand before the first one.
+    pub(crate) fn begins_head(&self) -> bool {
+        matches!(self.state, State::Head { .. })
+    }
+}
+
+/// Reads such trailer lines; what must not be told is left out.
+pub(crate) fn read_trailers(lines: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
+    let mut chunks = Chunks::new();
+    let text = [b"0\r\n", lines, b"\r\n"].concat();
+    let (taken, is_complete) = chunks.advance(&text, &mut Vec::new(), limits)?;
+    if taken < text.len() || !is_complete {
+        return Err(Refusal::BadTrailer);
+    }
+    Ok(chunks.trailers().to_vec())
+}

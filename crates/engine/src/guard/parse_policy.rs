@@ -1,0 +1,104 @@
+//! How requests are read beyond the bounds of `limits.rs`: which methods and field names are taken, and whom the engine
+//! believes about the client behind a proxy. Settings become rules once, at the start.
+
+use crate::guard::addresses::AddressList;
+
+/// What a request may be, and who may say what about it.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Methods of any length and letters (Gunicorn `permit_unconventional_http_method`).
+    pub any_method: bool,
+    /// The methods that are taken, in order; empty for all. Node's parser has a list of them.
+    pub methods: Vec<Vec<u8>>,
+    /// Methods become capitals before anybody sees them (Gunicorn `casefold_http_method`).
+    pub casefold_method: bool,
+    /// `Host` may be anything, an upgrade needs none, and a target in absolute form does not replace it: node's rules,
+    /// for programs that listen by themselves.
+    pub any_host: bool,
+    /// What becomes of field names with an underscore (Gunicorn `header_map`).
+    pub underscores: Underscores,
+    /// Peers whose forwarding fields are believed (Gunicorn `forwarded_allow_ips`).
+    pub trusted: AddressList,
+    /// Fields with underscores that a trusted peer may set, in any case of letters; `*` is all of them.
+    pub forwarder_fields: Vec<Vec<u8>>,
+    /// Fields of a trusted peer that tell the scheme, with the value that means https.
+    pub scheme_fields: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Where a trusted peer tells the client's address and host.
+    pub forwarded: Forwarded,
+    /// The path under which the application is mounted: empty, or with one leading slash and none behind.
+    pub prefix: Vec<u8>,
+    /// Which versions of the PROXY protocol may stand before the first request.
+    pub proxy_protocol: ProxyProtocol,
+    /// Peers that may send it.
+    pub proxies: AddressList,
+}
+
+/// What becomes of a field whose name has an underscore: a program that maps names to variables would take it for the
+/// one with a hyphen.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Underscores {
+    /// It is left out.
+    #[default]
+    Drop,
+    /// The request is refused.
+    Refuse,
+    /// It stays.
+    Keep,
+}
+
+/// The fields that tell the client's address and host.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Forwarded {
+    /// None: the address is the connection's.
+    #[default]
+    Off,
+    /// `X-Forwarded-For` and `X-Forwarded-Host`.
+    XForwarded,
+    /// `Forwarded` (RFC 7239).
+    Standard,
+}
+
+/// The versions of the PROXY protocol that are looked for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum ProxyProtocol {
+    /// None: its first line is a bad request.
+    #[default]
+    Off,
+    /// The line of text.
+    V1,
+    /// The binary header.
+    V2,
+    /// Either.
+    Auto,
+}
+
+impl Rules {
+    /// A mount path as the rules have it: one leading slash, none behind, and empty for the root.
+    #[must_use]
+    pub fn prefix_of(path: &str) -> Vec<u8> {
+        match path.trim_matches('/') {
+            "" => Vec::new(),
+            path => format!("/{path}").into_bytes(),
+        }
+    }
+}
+
+impl Default for Rules {
+    /// What is so without a setting, and trusting nobody.
+    fn default() -> Self {
+        Self {
+            any_method: false,
+            methods: Vec::new(),
+            casefold_method: false,
+            any_host: false,
+            underscores: Underscores::default(),
+            trusted: AddressList::default(),
+            forwarder_fields: Vec::new(),
+            scheme_fields: Vec::new(),
+            forwarded: Forwarded::default(),
+            prefix: Vec::new(),
+            proxy_protocol: ProxyProtocol::default(),
+            proxies: AddressList::default(),
+        }
+    }
+}

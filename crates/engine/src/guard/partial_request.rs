@@ -1,0 +1,214 @@
+//! What can be said of a request that is refused: enough for a line of the access log and for an answer that the client
+//! can read. It is read leniently, within bounds, and only when something was wrong.
+
+use super::head;
+use super::syntax::is_token;
+use crate::exchange::request_head::{Head, Span};
+
+/// The form of the body of a refusal.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Media {
+    /// `text/plain`.
+    #[default]
+    Text,
+    /// `text/html`.
+    Html,
+    /// `application/json`.
+    Json,
+}
+
+/// A refused request as far as it could be read.
+#[derive(Debug, Default)]
+pub struct Fault {
+    /// What the spans are ranges of.
+    pub bytes: Vec<u8>,
+    /// Empty when there is none.
+    pub method: Span,
+    /// Empty when there is none.
+    pub target: Span,
+    /// Such as `HTTP/1.1`; empty when there is none.
+    pub version: Span,
+    /// Those that are well formed.
+    pub fields: Vec<(Span, Span)>,
+    /// What the client would like to read.
+    pub media: Media,
+    /// The answer has no body.
+    pub is_head: bool,
+}
+
+impl Fault {
+    /// Reads what it can of a head that is not right, or not whole.
+    #[must_use]
+    pub fn of_head(input: &[u8]) -> Self {
+        let input = input.strip_prefix(b"\r\n").unwrap_or(input);
+        let mut fault =
+            Self { bytes: input[..input.len().min(MAX_BYTES)].to_vec(), ..Self::default() };
+        let bytes = std::mem::take(&mut fault.bytes);
+        let mut at = 0;
+        for (number, line) in bytes.split(|&byte| byte == b'\n').take(1 + MAX_FIELDS).enumerate() {
+            let end = at + line.strip_suffix(b"\r").unwrap_or(line).len();
+            if end == at {
+                break;
+            }
+            if number == 0 {
+                fault.request_line(&bytes, end);
+            } else if let Ok((name, value, _)) = head::field(&bytes, at, end) {
+                if name.of(&bytes).eq_ignore_ascii_case(b"accept") {
+                    fault.media = media(value.of(&bytes));
+                }
+                fault.fields.push((name, value));
+            }
+            at += line.len() + 1;
+        }
+        fault.is_head = fault.method.of(&bytes) == b"HEAD";
+        fault.bytes = bytes;
+        fault
+    }
+
+    /// The version that the request has come by, where it was written down as another.
+    pub(crate) fn set_version(&mut self, version: &[u8]) {
+        let span = self.version;
+        if span.len() == version.len() {
+            self.bytes[span.start as usize..span.end as usize].copy_from_slice(version);
+        }
+    }
+
+    fn request_line(&mut self, bytes: &[u8], end: usize) {
+        let line = &bytes[..end];
+        let method = line.iter().take_while(|&&byte| is_token(byte)).count();
+        if method == 0 || method > MAX_METHOD || line.get(method) != Some(&b' ') {
+            return;
+        }
+        self.method = Span::new(0..method);
+        let rest = &line[method + 1..];
+        let target = rest.iter().take_while(|&&byte| byte > b' ' && byte != 0x7f).count();
+        self.target = Span::new(method + 1..method + 1 + target.min(MAX_TARGET));
+        if rest.get(target) == Some(&b' ') && rest[target + 1..].starts_with(b"HTTP/") {
+            let version = method + target + 2;
+            self.version = Span::new(version..end.min(version + MAX_VERSION));
+        }
+    }
+}
+
+/// What has to be remembered of a head whose body may still be refused.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Remembered {
+    pub media: Media,
+    pub is_head: bool,
+}
+
+impl Remembered {
+    pub fn of(head: &Head, bytes: &[u8]) -> Self {
+        Self {
+            media: head.accept.map_or(Media::Text, |accept| media(accept.of(bytes))),
+            is_head: head.method.of(bytes) == b"HEAD",
+        }
+    }
+}
+
+/// The form that a value of `Accept` likes best (RFC 9110 section 12.5.1): by its quality, then the one that is named more
+/// exactly, then the one named first; text where nothing speaks for another.
+fn media(accept: &[u8]) -> Media {
+    if accept == b"*/*" {
+        return Media::Text;
+    }
+    let mut best = (0, 0, 0, Media::Text);
+    for (media, kind, all) in FORMS {
+        let mut found = (0, 0, 0);
+        for (place, range) in accept.split(|&byte| byte == b',').take(MAX_RANGES).enumerate() {
+            let mut parts = range.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+            let name = parts.next().unwrap_or_default();
+            let exactness = if name.eq_ignore_ascii_case(kind) {
+                3
+            } else if name.eq_ignore_ascii_case(all) {
+                2
+            } else if name == b"*/*" {
+                1
+            } else {
+                continue;
+            };
+            // The most exact range that fits decides, whatever its quality.
+            if exactness > found.1 {
+                let quality = parts.find_map(quality).unwrap_or(1_000);
+                found = (quality, exactness, MAX_RANGES - place);
+            }
+        }
+        // A range that is no more than `*/*` is no wish.
+        let wish =
+            if found.1 == 1 { (found.0, 1, 0, media) } else { (found.0, found.1, found.2, media) };
+        // What has no quality is not acceptable.
+        if wish.0 > 0 && (wish.0, wish.1, wish.2) > (best.0, best.1, best.2) {
+            best = wish;
+        }
+    }
+    best.3
+}
+
+/// `q=0.5` in thousandths.
+fn quality(parameter: &[u8]) -> Option<u32> {
+    let text = std::str::from_utf8(parameter).ok()?;
+    let number: f32 = text.strip_prefix(['q', 'Q'])?.strip_prefix('=')?.parse().ok()?;
+    Some((number.clamp(0.0, 1.0) * 1_000.0) as u32)
+}
+
+const FORMS: [(Media, &[u8], &[u8]); 3] = [
+    (Media::Text, b"text/plain", b"text/*"),
+    (Media::Html, b"text/html", b"text/*"),
+    (Media::Json, b"application/json", b"application/*"),
+];
+/// Bytes of a head that are looked at.
+const MAX_BYTES: usize = 8_192;
+const MAX_FIELDS: usize = 100;
+const MAX_METHOD: usize = 64;
+const MAX_TARGET: usize = 4_096;
+const MAX_VERSION: usize = 16;
+/// Ranges of an `Accept` value.
+const MAX_RANGES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_is_the_one_that_the_client_likes_best() {
+        for (accept, expected) in [
+            ("", Media::Text),
+            ("*/*", Media::Text),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Media::Html),
+            ("application/json, text/plain, */*", Media::Json),
+            ("application/json", Media::Json),
+            ("APPLICATION/JSON;charset=utf-8", Media::Json),
+            ("text/html;q=0.3, application/json;q=0.7", Media::Json),
+            ("text/html;q=0, */*", Media::Text),
+            ("text/*;q=0.9, application/json;q=0.1", Media::Text),
+            ("application/json;q=0", Media::Text),
+            ("text/plain;q=0, text/html;q=0.0, application/*;q=0.001", Media::Json),
+            ("image/png", Media::Text),
+            ("text/html;q=x", Media::Html),
+            (",;,q=,", Media::Text),
+        ] {
+            assert_eq!(media(accept.as_bytes()), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn as_much_is_read_as_there_is() {
+        let read = |text: &str| {
+            let fault = Fault::of_head(text.as_bytes());
+            let part = |span: Span| String::from_utf8_lossy(span.of(&fault.bytes)).into_owned();
+            (part(fault.method), part(fault.target), part(fault.version), fault.fields.len())
+        };
+        let parts = |method: &str, target: &str, version: &str, fields| {
+            (method.to_owned(), target.to_owned(), version.to_owned(), fields)
+        };
+        assert_eq!(read("GET /a HTTP/1.1\nHost: x\r\n\r\n"), parts("GET", "/a", "HTTP/1.1", 1));
+        assert_eq!(
+            read("GET /a HTTP/9.9\r\nBad Name: x\r\nA: b\r\n"),
+            parts("GET", "/a", "HTTP/9.9", 1)
+        );
+        assert_eq!(read("GET /a"), parts("GET", "/a", "", 0));
+        assert_eq!(read("\0\0\0"), parts("", "", "", 0));
+        assert_eq!(read(""), parts("", "", "", 0));
+        assert_eq!(read("\r\nGET / HTTP/1.1\r\n"), parts("GET", "/", "HTTP/1.1", 0));
+    }
+}

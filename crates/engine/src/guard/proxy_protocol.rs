@@ -1,0 +1,228 @@
+//! The PROXY protocol, versions 1 and 2: who the client is, told by a proxy before the first request of a connection
+//! (`https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt`).
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use memchr::memchr;
+
+use crate::guard::Refusal;
+use crate::guard::parse_policy::ProxyProtocol;
+
+/// What stands at the beginning of a connection.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Preface {
+    /// Too little has come to say.
+    More,
+    /// No PROXY header: it is a request.
+    Absent,
+    /// A header of so many bytes.
+    Header {
+        /// Bytes of the header.
+        len: usize,
+        /// The client and what it had connected to. None when the proxy speaks for itself, or of another kind of socket.
+        told: Option<(SocketAddr, SocketAddr)>,
+    },
+}
+
+/// Reads the header that `input` may begin with. `allowed` says whether the peer may send one.
+///
+/// # Errors
+///
+/// 403 when the peer may not, 400 when the header is malformed.
+pub fn read(input: &[u8], versions: ProxyProtocol, allowed: bool) -> Result<Preface, Refusal> {
+    let v1 = matches!(versions, ProxyProtocol::V1 | ProxyProtocol::Auto);
+    let v2 = matches!(versions, ProxyProtocol::V2 | ProxyProtocol::Auto);
+    for (looked_for, signature) in [(v1, TEXT), (v2, BINARY)] {
+        let common = signature.len().min(input.len());
+        if !looked_for || input[..common] != signature[..common] {
+            continue;
+        }
+        if common < signature.len() {
+            return Ok(Preface::More);
+        }
+        if !allowed {
+            return Err(Refusal::ProxyForbidden);
+        }
+        return if signature == TEXT { text(input) } else { binary(input) };
+    }
+    Ok(Preface::Absent)
+}
+
+/// Version 1: `PROXY TCP4 192.0.2.1 192.0.2.2 56324 443` and CRLF.
+fn text(input: &[u8]) -> Result<Preface, Refusal> {
+    let window = &input[..input.len().min(MAX_TEXT)];
+    let Some(line_feed) = memchr(b'\n', window) else {
+        return if input.len() < MAX_TEXT { Ok(Preface::More) } else { Err(Refusal::BadProxy) };
+    };
+    let line = window[..line_feed].strip_suffix(b"\r").ok_or(Refusal::BadProxy)?;
+    let line = std::str::from_utf8(line).map_err(|_| Refusal::BadProxy)?;
+    let parts: Vec<_> = line.split(' ').collect();
+    let told = match parts[..] {
+        // Whatever follows is to be ignored; Gunicorn refuses this kind, the protocol does not.
+        ["PROXY", "UNKNOWN", ..] => None,
+        ["PROXY", family, source, target, source_port, target_port] => {
+            let source = endpoint(family, source, source_port).ok_or(Refusal::BadProxy)?;
+            let target = endpoint(family, target, target_port).ok_or(Refusal::BadProxy)?;
+            Some((source, target))
+        }
+        _ => return Err(Refusal::BadProxy),
+    };
+    Ok(Preface::Header { len: line_feed + 1, told })
+}
+
+fn endpoint(family: &str, address: &str, port: &str) -> Option<SocketAddr> {
+    let address = match family {
+        "TCP4" => IpAddr::V4(address.parse().ok()?),
+        "TCP6" => IpAddr::V6(address.parse().ok()?),
+        _ => return None,
+    };
+    // Digits only: `parse` would take a sign.
+    let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+    Some(SocketAddr::new(address, port.parse().ok().filter(|_| digits)?))
+}
+
+/// Version 2: signature, version and command, family, length, addresses, and further facts (TLVs), which are passed over.
+fn binary(input: &[u8]) -> Result<Preface, Refusal> {
+    let Some(fixed) = input.get(..FIXED) else { return Ok(Preface::More) };
+    let (command, family) = (fixed[12], fixed[13]);
+    let length = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
+    // Version 2 in the high half; LOCAL and PROXY are the commands.
+    if !matches!(command, 0x20 | 0x21) || length > MAX_BINARY {
+        return Err(Refusal::BadProxy);
+    }
+    let Some(addresses) = input.get(FIXED..FIXED + length) else { return Ok(Preface::More) };
+    let told = match (command, family) {
+        // LOCAL: the proxy speaks for itself, a health check most often.
+        (0x20, _) | (_, UNSPECIFIED | UNIX_STREAM) => None,
+        (_, INET_STREAM) => Some(pair::<4>(addresses, |bytes| Ipv4Addr::from(bytes).into())?),
+        (_, INET6_STREAM) => Some(pair::<16>(addresses, |bytes| Ipv6Addr::from(bytes).into())?),
+        _ => return Err(Refusal::BadProxy),
+    };
+    Ok(Preface::Header { len: FIXED + length, told })
+}
+
+fn pair<const N: usize>(
+    bytes: &[u8],
+    address: impl Fn([u8; N]) -> IpAddr,
+) -> Result<(SocketAddr, SocketAddr), Refusal> {
+    let take = |at: usize, port: usize| {
+        let ip = bytes.get(at..at + N)?.try_into().ok()?;
+        let port = bytes.get(port..port + 2)?.try_into().ok()?;
+        Some(SocketAddr::new(address(ip), u16::from_be_bytes(port)))
+    };
+    take(0, 2 * N).zip(take(N, 2 * N + 2)).ok_or(Refusal::BadProxy)
+}
+
+const TEXT: &[u8] = b"PROXY ";
+const BINARY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+/// The longest line of version 1 with its CRLF, by the specification.
+const MAX_TEXT: usize = 107;
+/// Bytes of version 2 before the addresses.
+const FIXED: usize = 16;
+/// Addresses and further facts of version 2: what proxies send fits many times, a header of 64 KiB is an attack.
+const MAX_BINARY: usize = 4_096;
+const UNSPECIFIED: u8 = 0x00;
+const INET_STREAM: u8 = 0x11;
+const INET6_STREAM: u8 = 0x21;
+const UNIX_STREAM: u8 = 0x31;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(input: &[u8]) -> Option<(String, String)> {
+        match read(input, ProxyProtocol::Auto, true) {
+            Ok(Preface::Header { len, told }) => {
+                assert_eq!(len, input.len());
+                told.map(|(source, target)| (source.to_string(), target.to_string()))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn v2(command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
+        let length = (addresses.len() as u16).to_be_bytes();
+        [BINARY, &[command, family], &length, addresses].concat()
+    }
+
+    const V4: &[u8] = &[192, 168, 1, 10, 192, 168, 1, 1, 0x30, 0x39, 0x01, 0xbb];
+
+    #[test]
+    fn both_versions_tell_the_client() {
+        let expected = Some(("192.168.1.10:12345".to_owned(), "192.168.1.1:443".to_owned()));
+        assert_eq!(told(b"PROXY TCP4 192.168.1.10 192.168.1.1 12345 443\r\n"), expected);
+        assert_eq!(told(&v2(0x21, 0x11, V4)), expected);
+        let with_tlv = [V4, &[4, 0, 3, 1, 2, 3]].concat();
+        assert_eq!(told(&v2(0x21, 0x11, &with_tlv)), expected);
+        let six = told(b"PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n").unwrap();
+        assert_eq!(six.0, "[2001:db8::1]:1");
+        let mut addresses = [0; 36];
+        (addresses[15], addresses[31], addresses[33], addresses[35]) = (1, 2, 1, 2);
+        assert_eq!(told(&v2(0x21, 0x21, &addresses)).unwrap().0, "[::1]:1");
+    }
+
+    #[test]
+    fn unknown_local_and_unspecified_leave_the_address_alone() {
+        assert_eq!(told(b"PROXY UNKNOWN\r\n"), None);
+        assert_eq!(told(b"PROXY UNKNOWN ffff::1 ffff::1 65535 65535\r\n"), None);
+        assert_eq!(told(&v2(0x20, 0x11, V4)), None);
+        assert_eq!(told(&v2(0x20, 0x00, &[])), None);
+        assert_eq!(told(&v2(0x21, 0x00, &[1, 2, 3])), None);
+        assert_eq!(told(&v2(0x21, 0x31, &[0; 216])), None);
+    }
+
+    #[test]
+    fn every_piece_of_a_header_asks_for_more() {
+        for header in [b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n".to_vec(), v2(0x21, 0x11, V4)] {
+            for end in 0..header.len() {
+                let result = read(&header[..end], ProxyProtocol::Auto, true);
+                assert_eq!(result, Ok(Preface::More), "{end}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused() {
+        for line in [
+            "PROXY TCP4 192.168.0.1 192.16...\r\n",
+            "PROXY TCP4 192.168.0.1 192.168.0.11 65iii 100000\r\n",
+            "PROXY TCP4 not-an-ip 192.168.0.11 56324 443\r\n",
+            "PROXY TCP4 ::1 ::1 1 2\r\n",
+            "PROXY TCP6 1.2.3.4 1.2.3.4 1 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 +1 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1 65536\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1 2 \r\n",
+            "PROXY TCP4  1.2.3.4 1.2.3.4 1 2\r\n",
+            "PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n",
+            "PROXY \r\n",
+        ] {
+            let result = read(line.as_bytes(), ProxyProtocol::Auto, true);
+            assert_eq!(result, Err(Refusal::BadProxy), "{line:?}");
+        }
+        let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(MAX_TEXT));
+        assert_eq!(read(long.as_bytes(), ProxyProtocol::V1, true), Err(Refusal::BadProxy));
+        for header in [
+            v2(0x11, 0x11, V4),
+            v2(0x22, 0x11, V4),
+            v2(0x21, 0x12, V4),
+            v2(0x21, 0x11, &V4[1..]),
+            v2(0x21, 0x21, V4),
+            v2(0x21, 0x11, &[0; MAX_BINARY + 1]),
+        ] {
+            assert_eq!(read(&header, ProxyProtocol::Auto, true), Err(Refusal::BadProxy));
+        }
+    }
+
+    #[test]
+    fn only_the_versions_asked_for_are_looked_at_and_only_of_whom_may_send_them() {
+        let (v1, v2) = (b"PROXY UNKNOWN\r\n", v2(0x20, 0, &[]));
+        assert_eq!(read(v1, ProxyProtocol::V2, true), Ok(Preface::Absent));
+        assert_eq!(read(&v2, ProxyProtocol::V1, true), Ok(Preface::Absent));
+        assert_eq!(read(v1, ProxyProtocol::Off, true), Ok(Preface::Absent));
+        assert_eq!(read(v1, ProxyProtocol::Auto, false), Err(Refusal::ProxyForbidden));
+        assert_eq!(read(&v2, ProxyProtocol::Auto, false), Err(Refusal::ProxyForbidden));
+        assert_eq!(read(b"GET / HTTP/1.1\r\n", ProxyProtocol::Auto, true), Ok(Preface::Absent));
+        assert_eq!(read(b"\r\nGET", ProxyProtocol::Auto, true), Ok(Preface::Absent));
+        assert_eq!(read(b"PUT ", ProxyProtocol::Auto, true), Ok(Preface::Absent));
+    }
+}

@@ -1,0 +1,100 @@
+//! Bytes on their way out of a stream: h2 holds them until the client's windows let them go, and they say when they have
+//! gone.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use bytes::{Buf, Bytes};
+
+/// What has been handed to h2 of one answer and not gone.
+pub(crate) struct Unsent {
+    bytes: Cell<usize>,
+    /// Some have gone since the last look.
+    moved: Cell<usize>,
+    place: usize,
+    totals: Rc<Totals>,
+}
+
+/// The same of a whole connection.
+#[derive(Default)]
+pub(crate) struct Totals {
+    bytes: Cell<usize>,
+    /// Places of those of whom everything has gone.
+    gone: RefCell<Vec<usize>>,
+}
+
+impl Totals {
+    pub fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    /// Places whose last byte has gone since the last call.
+    pub fn take_gone(&self) -> Vec<usize> {
+        self.gone.take()
+    }
+}
+
+impl Unsent {
+    pub fn new(place: usize, totals: Rc<Totals>) -> Rc<Self> {
+        Rc::new(Self { bytes: Cell::new(0), moved: Cell::new(0), place, totals })
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.bytes.get()
+    }
+
+    /// How many have gone since the last call.
+    pub fn take_moved(&self) -> usize {
+        self.moved.take()
+    }
+
+    /// Makes them something that counts itself.
+    pub fn piece(self: &Rc<Self>, bytes: Bytes) -> Piece {
+        let totals = &self.totals;
+        self.bytes.set(self.bytes.get() + bytes.len());
+        totals.bytes.set(totals.bytes.get() + bytes.len());
+        Piece { bytes, unsent: self.clone() }
+    }
+
+    fn less(&self, count: usize) {
+        if count == 0 {
+            return;
+        }
+        let left = self.bytes.get() - count;
+        self.bytes.set(left);
+        let totals = &self.totals;
+        totals.bytes.set(totals.bytes.get() - count);
+        if left == 0 {
+            totals.gone.borrow_mut().push(self.place);
+        }
+    }
+}
+
+/// A piece of an answer's body.
+pub(crate) struct Piece {
+    bytes: Bytes,
+    unsent: Rc<Unsent>,
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    fn advance(&mut self, count: usize) {
+        self.bytes.advance(count);
+        self.unsent.moved.set(self.unsent.moved.get() + count);
+        self.unsent.less(count);
+    }
+}
+
+/// A stream that is reset lets go of what it had.
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.unsent.less(self.bytes.len());
+    }
+}

@@ -1,0 +1,340 @@
+//! One stream: a request and its answer. What JavaScript says is kept until the connection's turn, which gives it to h2.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::rc::{Rc, Weak};
+use std::task::Waker;
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, Response};
+
+use super::counted_bytes::{Piece, Unsent};
+use super::fields;
+use super::stream_admission::Start;
+use super::streams::Streams;
+use crate::bridge::in_flight::Label;
+use crate::bridge::ring::HeadFlags;
+use crate::guard::{Fault, Media, Refusal};
+use crate::http1::encoder;
+use crate::server::connection::min_rate::Pace;
+use crate::server::connection::{Current, Shared};
+
+/// A stream from its request's head on.
+pub(crate) struct Exchange {
+    pub(crate) shared: Rc<Shared>,
+    pub(crate) streams: Weak<Streams>,
+    place: usize,
+    pub(crate) current: RefCell<Current>,
+    /// Until it is closed.
+    pub(crate) sending: RefCell<Option<Sending>>,
+    /// Until the request's body has come, or nobody wants it.
+    pub(crate) receiving: RefCell<Option<RecvStream>>,
+    /// The trailers of the request, as lines.
+    pub(crate) trailers: OnceCell<Vec<u8>>,
+    pub(crate) unsent: Rc<Unsent>,
+    pub(crate) waker: Waker,
+    /// The number of the stream on the connection.
+    pub(crate) number: u32,
+    /// Among those of which JavaScript has said something.
+    dirty: Cell<bool>,
+    /// The client is to get a reset.
+    pub(crate) reset: Cell<Option<Reason>>,
+    /// The client's pace in sending the body, and in taking the answer.
+    pub(crate) input: Cell<Pace>,
+    pub(crate) output: Cell<Pace>,
+    /// When it has to be over, once the worker drains; `u64::MAX` before.
+    pub(crate) leaves_by: Cell<u64>,
+    pub(crate) media: Media,
+    is_head: bool,
+    /// It asks for a WebSocket, or something else that is no HTTP (RFC 8441).
+    is_extended: bool,
+    /// How far its request has come, and since when JavaScript has it.
+    pub(crate) start: Cell<Start>,
+    pub(crate) begun: Cell<u64>,
+    /// Bytes of its head, while it waits.
+    pub(crate) kept: Cell<usize>,
+    /// Bytes of the answer that JavaScript holds.
+    pub(crate) behind: Cell<usize>,
+    /// The most that these have been.
+    pub(crate) most_behind: Cell<usize>,
+    /// The answer has begun, and is complete, so that what it weighs is known.
+    pub(crate) answers: Cell<bool>,
+    pub(crate) weighed: Cell<bool>,
+}
+
+/// What is still to be given to h2.
+pub(crate) struct Sending {
+    pub respond: SendResponse<Piece>,
+    /// Once the head has been given.
+    pub stream: Option<SendStream<Piece>>,
+    pub head: Option<Response<()>>,
+    pub pieces: Vec<Bytes>,
+    /// The newest bytes, still being added to.
+    pub tail: Vec<u8>,
+    /// h2 knows that nothing follows.
+    pub ended: bool,
+}
+
+/// What a stream begins with.
+pub(crate) struct Beginning {
+    pub current: Current,
+    pub respond: SendResponse<Piece>,
+    pub body: Option<RecvStream>,
+    pub media: Media,
+    pub is_head: bool,
+    pub is_extended: bool,
+}
+
+impl Exchange {
+    pub fn new(
+        shared: Rc<Shared>,
+        streams: &Rc<Streams>,
+        place: usize,
+        waker: Waker,
+        beginning: Beginning,
+    ) -> Rc<Self> {
+        let Beginning { current, respond, body, media, is_head, is_extended } = beginning;
+        Rc::new(Self {
+            shared,
+            streams: Rc::downgrade(streams),
+            place,
+            current: RefCell::new(current),
+            number: respond.stream_id().as_u32(),
+            sending: RefCell::new(Some(Sending {
+                respond,
+                stream: None,
+                head: None,
+                pieces: Vec::new(),
+                tail: Vec::new(),
+                ended: false,
+            })),
+            receiving: RefCell::new(body),
+            trailers: OnceCell::new(),
+            unsent: Unsent::new(place, streams.totals.clone()),
+            waker,
+            dirty: Cell::new(false),
+            reset: Cell::new(None),
+            input: Cell::new(Pace::OFF),
+            output: Cell::new(Pace::OFF),
+            leaves_by: Cell::new(u64::MAX),
+            media,
+            is_head,
+            is_extended,
+            start: Cell::default(),
+            begun: Cell::new(0),
+            kept: Cell::new(0),
+            behind: Cell::new(0),
+            most_behind: Cell::new(0),
+            answers: Cell::new(false),
+            weighed: Cell::new(false),
+        })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.current.borrow().id
+    }
+
+    pub(crate) fn place(&self) -> usize {
+        self.place
+    }
+
+    pub fn is_closed(&self) -> bool {
+        self.sending.borrow().is_none()
+    }
+
+    /// The status that its client is told. To whoever asks for a WebSocket each 2xx says that there is one (RFC 8441 section
+    /// 5), while on HTTP/1 a page says that there is none: 501 is what RFC 9220 section 3 has for that.
+    pub fn told(&self, status: u16) -> u16 {
+        if self.is_extended && (200..300).contains(&status) { 501 } else { status }
+    }
+
+    /// The request, if it is not answered yet.
+    pub fn in_hand(&self) -> Option<(Label, Instant)> {
+        self.current.try_borrow().ok()?.in_hand()
+    }
+
+    /// Makes the connection's task look at it.
+    pub fn note(self: &Rc<Self>) {
+        if !self.dirty.replace(true)
+            && let Some(streams) = self.streams.upgrade()
+        {
+            streams.note(self.clone());
+        }
+        self.shared.touch();
+    }
+
+    /// Gives what JavaScript has said to h2. Returns why it is to be reset behind that, if it is.
+    pub fn flush(&self) -> Option<Reason> {
+        self.dirty.set(false);
+        if self.send().is_err() {
+            // The client has reset it, or the connection is gone.
+            self.close(true);
+            return None;
+        }
+        let reset = self.reset.take();
+        if reset.is_none() {
+            self.weigh(&self.current.borrow());
+            self.poll_body();
+            self.finish();
+        }
+        reset
+    }
+
+    fn send(&self) -> Result<(), h2::Error> {
+        let current = self.current.borrow();
+        let mut sending = self.sending.borrow_mut();
+        let Some(sending) = sending.as_mut() else { return Ok(()) };
+        if !sending.tail.is_empty() {
+            sending.pieces.push(Bytes::from(std::mem::take(&mut sending.tail)));
+        }
+        let is_last = current.ended && current.trailers.is_empty();
+        if let Some(head) = sending.head.take() {
+            let ends = current.no_body || (is_last && sending.pieces.is_empty());
+            sending.stream = Some(sending.respond.send_response(head, ends)?);
+            sending.ended = ends;
+        }
+        let Some(stream) = sending.stream.as_mut().filter(|_| !sending.ended) else {
+            return Ok(());
+        };
+        let count = sending.pieces.len();
+        for (at, piece) in sending.pieces.drain(..).enumerate() {
+            let ends = is_last && at + 1 == count;
+            stream.send_data(self.unsent.piece(piece), ends)?;
+            sending.ended = ends;
+        }
+        if current.ended && !sending.ended {
+            sending.ended = true;
+            if is_last {
+                stream.send_data(self.unsent.piece(Bytes::new()), true)?;
+            } else {
+                let mut trailers = HeaderMap::new();
+                fields::read(&current.trailers, &mut trailers);
+                stream.send_trailers(trailers)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Everything that was handed over has gone: JavaScript hears of it if it asked, and a stream that has nothing left to
+    /// do is closed.
+    pub fn finish(&self) {
+        if self.unsent.bytes() > 0 || self.is_closed() {
+            return;
+        }
+        let mut current = self.current.borrow_mut();
+        if std::mem::take(&mut current.notify) {
+            self.shared.ctx.tell(|batch| batch.drained(current.id));
+        }
+        if current.is_finished() {
+            drop(current);
+            self.close(false);
+        }
+    }
+
+    /// Whether all of the answer has been sent: nothing is wrong with it then (RFC 9113 section 8.1).
+    pub fn has_gone(&self) -> bool {
+        let sending = self.sending.borrow();
+        self.unsent.bytes() == 0 && sending.as_ref().is_none_or(|sending| sending.ended)
+    }
+
+    /// Bytes that are held for it here and in h2.
+    pub fn held(&self) -> usize {
+        let current = self.current.borrow();
+        self.unsent.bytes() + current.collected_len + self.paused()
+    }
+
+    /// Bytes that h2 holds because JavaScript has given no credit.
+    pub fn paused(&self) -> usize {
+        let current = self.current.borrow();
+        if current.credit > 0 || current.body_done {
+            return 0;
+        }
+        let mut receiving = self.receiving.borrow_mut();
+        receiving.as_mut().map_or(0, |body| body.flow_control().used_capacity())
+    }
+
+    /// Resets the stream; JavaScript hears of it.
+    pub fn cut(&self, reason: Reason) {
+        if let Some(sending) = self.sending.borrow_mut().as_mut() {
+            match &mut sending.stream {
+                Some(stream) => stream.send_reset(reason),
+                None => sending.respond.send_reset(reason),
+            }
+        }
+        self.close(true);
+    }
+
+    /// Answers in JavaScript's place, if nothing has been said; and closes the stream.
+    pub fn refuse(&self, refusal: Refusal) {
+        let mut current = self.current.borrow_mut();
+        if current.head_sent {
+            drop(current);
+            return self.cut(Reason::CANCEL);
+        }
+        let fault = Fault { media: self.media, is_head: self.is_head, ..Fault::default() };
+        if let Some(sending) = self.sending.borrow_mut().as_mut() {
+            current.sent_bytes =
+                say(&self.shared, &mut sending.respond, &self.unsent, refusal, &fault);
+        }
+        current.status = refusal.status();
+        current.head_sent = true;
+        drop(current);
+        self.close(true);
+    }
+
+    /// Takes it out of everything. What h2 has of the answer still goes; what comes of the request does not interest.
+    pub fn close(&self, is_abort: bool) {
+        self.set_behind(0);
+        let Some(sending) = self.sending.take() else { return };
+        drop(self.receiving.take());
+        drop(sending);
+        let current = self.current.borrow();
+        if let Some(streams) = self.streams.upgrade() {
+            streams.remove(self.place);
+            self.stop_waiting(&streams);
+            if !current.delivered {
+                streams.collected.set(streams.collected.get() - current.collected_len);
+            }
+        }
+        self.shared.close_books(&current);
+        if !current.delivered {
+            return;
+        }
+        let heard = !current.ended || current.notify || !current.body_done;
+        self.shared.ctx.tell(|batch| {
+            if is_abort && heard {
+                batch.aborted(current.id);
+            }
+            batch.stream_closed(current.id);
+        });
+    }
+}
+
+/// Writes an answer of the engine's own on a stream and returns how long its body is.
+pub(crate) fn say(
+    shared: &Shared,
+    respond: &mut SendResponse<Piece>,
+    unsent: &Rc<Unsent>,
+    refusal: Refusal,
+    fault: &Fault,
+) -> u64 {
+    let (lines, body) = encoder::refusal(refusal, fault.media);
+    let head = crate::bridge::ring::ResponseHead {
+        status: refusal.status(),
+        reason: None,
+        fields: lines.as_bytes(),
+        flags: HeadFlags::new(1 | 4),
+    };
+    let date = shared.ctx.date.borrow();
+    let Some(head) = fields::head(&head, date.text(), Some(body.len() as u64)) else { return 0 };
+    let length = body.len() as u64;
+    // The client may be gone.
+    if let Ok(mut stream) = respond.send_response(head, fault.is_head)
+        && !fault.is_head
+    {
+        let _ = stream.send_data(unsent.piece(Bytes::from(body)), true);
+    }
+    length
+}

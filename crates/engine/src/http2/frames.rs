@@ -1,0 +1,219 @@
+//! The frames of a client as they pass: their heads alone are looked at (RFC 9113 section 4.1), to count what only costs
+//! and to know whether one has come in part. What is in them is h2's.
+
+use crate::pressure::limits::{FLOOD_TIME, Http2Limits};
+
+/// How far the frames have been looked at.
+#[derive(Default)]
+pub(crate) struct Frames {
+    head: [u8; HEAD],
+    /// Bytes of the head that have come.
+    have: usize,
+    /// Bytes of the payload that are to come.
+    payload: usize,
+    /// Bytes of the preface that have come.
+    preface: usize,
+    /// A block of header fields has begun and not ended: no other frame may stand before its end.
+    in_block: bool,
+    /// The client has taken our settings over since this was asked last.
+    acknowledged: bool,
+    increment: u32,
+    idle: Bucket,
+    resets: Bucket,
+}
+
+/// What a client has done too often, or should not have.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Flood;
+
+impl Frames {
+    /// Looks at what has come.
+    pub fn pass(&mut self, mut input: &[u8], now: u64, limits: &Http2Limits) -> Result<(), Flood> {
+        let preface = (PREFACE.len() - self.preface).min(input.len());
+        self.preface += preface;
+        input = &input[preface..];
+        while let Some(&byte) = input.first() {
+            if self.payload > 0 {
+                input = self.pass_payload(input);
+                if self.payload == 0 {
+                    self.ended(now, limits)?;
+                }
+                continue;
+            }
+            self.head[self.have] = byte;
+            self.have += 1;
+            input = &input[1..];
+            if self.have == HEAD {
+                self.have = 0;
+                self.payload = self.length();
+                self.begun(now, limits)?;
+                if self.payload == 0 {
+                    self.ended(now, limits)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a stream that the client has reset before it was answered.
+    pub fn reset(&mut self, now: u64, limits: &Http2Limits) -> Result<(), Flood> {
+        self.resets.count(now, limits.resets)
+    }
+
+    /// Whether our settings have been acknowledged since this was asked last.
+    pub fn take_acknowledged(&mut self) -> bool {
+        std::mem::take(&mut self.acknowledged)
+    }
+
+    /// Whether a block of header fields has come in part.
+    pub fn is_within_block(&self) -> bool {
+        self.in_block || (self.payload > 0 && matches!(self.head[3], HEADERS | CONTINUATION))
+    }
+
+    /// The stream whose body is coming now.
+    pub fn body_of(&self) -> Option<u32> {
+        let stream = u32::from_be_bytes([self.head[5], self.head[6], self.head[7], self.head[8]]);
+        (self.payload > 0 && self.head[3] == DATA).then_some(stream & 0x7fff_ffff)
+    }
+
+    fn length(&self) -> usize {
+        usize::from(self.head[0]) << 16 | usize::from(self.head[1]) << 8 | usize::from(self.head[2])
+    }
+
+    fn pass_payload<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
+        let count = self.payload.min(input.len());
+        if self.head[3] == WINDOW_UPDATE {
+            for &byte in &input[..count] {
+                self.increment = self.increment << 8 | u32::from(byte);
+            }
+        }
+        self.payload -= count;
+        &input[count..]
+    }
+
+    /// A frame's head has come.
+    fn begun(&mut self, now: u64, limits: &Http2Limits) -> Result<(), Flood> {
+        let (kind, flags) = (self.head[3], self.head[4]);
+        let is_empty = self.payload == 0;
+        self.increment = 0;
+        self.acknowledged |= kind == SETTINGS && flags & ACK != 0;
+        let brings_nothing = match kind {
+            DATA => is_empty && flags & END_STREAM == 0,
+            HEADERS | CONTINUATION => {
+                self.in_block = flags & END_HEADERS == 0;
+                kind == CONTINUATION && is_empty
+            }
+            WINDOW_UPDATE => false,
+            _ => true,
+        };
+        if brings_nothing { self.idle.count(now, limits.idle_frames) } else { Ok(()) }
+    }
+
+    /// The last byte of a frame has come.
+    fn ended(&mut self, now: u64, limits: &Http2Limits) -> Result<(), Flood> {
+        // Whoever asks for an answer in crumbs wants many frames of them (CVE-2019-9511).
+        if self.head[3] == WINDOW_UPDATE && self.increment < SMALL_INCREMENT {
+            return self.idle.count(now, limits.idle_frames);
+        }
+        Ok(())
+    }
+}
+
+/// So many in a time, and then no more.
+#[derive(Default)]
+struct Bucket {
+    since: u64,
+    count: u32,
+}
+
+impl Bucket {
+    fn count(&mut self, now: u64, most: u32) -> Result<(), Flood> {
+        if now >= self.since + FLOOD_TIME.as_millis() as u64 {
+            *self = Self { since: now, count: 0 };
+        }
+        self.count += 1;
+        if self.count > most { Err(Flood) } else { Ok(()) }
+    }
+}
+
+/// What a client begins with (RFC 9113 section 3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HEAD: usize = 9;
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const SETTINGS: u8 = 4;
+const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
+const ACK: u8 = 1;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+/// Clients give back windows by kilobytes.
+const SMALL_INCREMENT: u32 = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
+        let length = (payload.len() as u32).to_be_bytes();
+        [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
+    }
+
+    fn limits() -> Http2Limits {
+        Http2Limits { idle_frames: 3, resets: 1, ..Http2Limits::default() }
+    }
+
+    /// Passes frames in pieces of `step` bytes.
+    fn pass(frames: &[Vec<u8>], step: usize) -> Result<Frames, Flood> {
+        let all = [PREFACE, &frames.concat()].concat();
+        let mut passed = Frames::default();
+        for piece in all.chunks(step) {
+            passed.pass(piece, 0, &limits())?;
+        }
+        Ok(passed)
+    }
+
+    #[test]
+    fn what_brings_nothing_is_counted_whatever_the_pieces() {
+        let ping = frame(6, 0, &[0; 8]);
+        let settings = frame(4, 1, b"");
+        let empty = frame(DATA, 0, b"");
+        let crumb = frame(WINDOW_UPDATE, 0, &[0, 0, 0, 1]);
+        for idle in [ping, settings, empty, crumb] {
+            for step in [1, 2, 9, 1_000] {
+                assert!(pass(&vec![idle.clone(); 3], step).is_ok());
+                assert!(pass(&vec![idle.clone(); 4], step).is_err());
+            }
+        }
+    }
+
+    #[test]
+    fn bodies_windows_and_ends_are_no_flood() {
+        let data = frame(DATA, 0, b"x");
+        let end = frame(DATA, END_STREAM, b"");
+        let window = frame(WINDOW_UPDATE, 0, &[0, 0, 0x40, 0]);
+        for useful in [data, end, window] {
+            assert!(pass(&vec![useful; 100], 7).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_block_or_a_body_in_part_is_known() {
+        let head = frame(HEADERS, 0, b"abc");
+        assert!(pass(std::slice::from_ref(&head), 5).unwrap().is_within_block());
+        let whole = [head, frame(CONTINUATION, END_HEADERS, b"def")];
+        assert!(!pass(&whole, 5).unwrap().is_within_block());
+        let mut body = frame(DATA, 0, b"abc");
+        body.pop();
+        assert_eq!(pass(&[body], 5).unwrap().body_of(), Some(1));
+    }
+
+    #[test]
+    fn a_count_begins_anew_after_its_time() {
+        let mut frames = Frames::default();
+        let end = FLOOD_TIME.as_millis() as u64;
+        assert!(frames.reset(0, &limits()).is_ok());
+        assert!(frames.reset(end - 1, &limits()).is_err());
+        assert!(frames.reset(end, &limits()).is_ok());
+    }
+}

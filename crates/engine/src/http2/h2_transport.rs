@@ -1,0 +1,92 @@
+//! What h2 takes for its socket: it reads what the connection has read and looked at, and what it writes goes the way of
+//! every other answer.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::buffers::read_buffer::Carry;
+use crate::pressure::limits::READ_AHEAD;
+use crate::server::connection::Shared;
+
+/// Bytes of the client that h2 has not read.
+#[derive(Default)]
+pub(crate) struct Pipe {
+    pub bytes: Carry,
+    /// The client has ended its side.
+    pub ended: bool,
+    /// h2 waits for room to write.
+    pub blocked: bool,
+}
+
+/// One end of it, given to h2. Nobody is woken by it: the connection's task asks h2 in each of its turns.
+pub(crate) struct Wire {
+    pub pipe: Rc<RefCell<Pipe>>,
+    pub shared: Rc<Shared>,
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut pipe = self.pipe.borrow_mut();
+        let count = buf.remaining().min(pipe.bytes.len());
+        if count == 0 && !pipe.ended {
+            return Poll::Pending;
+        }
+        buf.put_slice(&pipe.bytes.unread()[..count]);
+        pipe.bytes.pass(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let mut out = self.shared.out.borrow_mut();
+        // A client that does not read makes h2 wait with everything, and us with reading.
+        if out.len() >= READ_AHEAD {
+            self.pipe.borrow_mut().blocked = true;
+            return Poll::Pending;
+        }
+        out.append(|out| out.extend_from_slice(bytes));
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut out = self.shared.out.borrow_mut();
+        if out.len() >= READ_AHEAD {
+            self.pipe.borrow_mut().blocked = true;
+            return Poll::Pending;
+        }
+        let before = out.len();
+        out.append(|out| slices.iter().for_each(|slice| out.extend_from_slice(slice)));
+        Poll::Ready(Ok(out.len() - before))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // The connection flushes, and ends its side behind that.
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,129 @@
+//! A request of HTTP/2 as HTTP/1.1 would have it: the application sees no difference, and the guard's rules hold for both
+//! alike.
+
+use h2::ext::Protocol;
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY};
+use http::request::Parts;
+use http::{HeaderMap, Method};
+
+use crate::guard::Refusal;
+use crate::guard::parse_policy::Rules;
+
+/// Writes the head of a request. `is_ended` says that no body follows.
+pub(crate) fn write(
+    parts: &Parts,
+    is_ended: bool,
+    rules: &Rules,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    let protocol = parts.extensions.get::<Protocol>();
+    let is_connect = parts.method == Method::CONNECT && protocol.is_none();
+    let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
+    // RFC 8441: the stream becomes what HTTP/1 does by an upgrade.
+    let method = if protocol.is_some() { &Method::GET } else { &parts.method };
+    let target = if is_connect {
+        authority.unwrap_or_default()
+    } else {
+        parts.uri.path_and_query().map_or(&b""[..], |path| path.as_str().as_bytes())
+    };
+    // RFC 9113 section 8.3.1: a path, or the asterisk of OPTIONS.
+    let is_path = target.starts_with(b"/") || (target == b"*" && *method == Method::OPTIONS);
+    let is_plain = target.iter().all(|&byte| byte > b' ' && byte != 0x7f);
+    if !(is_connect || is_path) || !is_plain {
+        return Err(Refusal::BadTarget);
+    }
+    for part in [method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
+        out.extend_from_slice(part);
+    }
+    if rules.casefold_method {
+        out[..method.as_str().len()].make_ascii_uppercase();
+    }
+    host(parts, authority, out)?;
+    fields(&parts.headers, out)?;
+    if let Some(protocol) = protocol {
+        upgrade(protocol, &parts.headers, out)?;
+    } else if !is_ended && !is_connect && !parts.headers.contains_key(CONTENT_LENGTH) {
+        // Frameworks look for a body by this field where there is no length.
+        field(b"transfer-encoding", b"chunked", out)?;
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+/// RFC 9113 section 8.3.1: `:authority` is the host; a `host` beside it must say the same.
+fn host(parts: &Parts, authority: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let mut hosts = parts.headers.get_all(HOST).iter().map(|host| host.as_bytes());
+    let told = hosts.next();
+    if hosts.next().is_some() {
+        return Err(Refusal::BadHost);
+    }
+    let host = match (authority, told) {
+        (Some(authority), Some(told)) if !authority.eq_ignore_ascii_case(told) => {
+            return Err(Refusal::BadHost);
+        }
+        (Some(host), _) | (None, Some(host)) => host,
+        (None, None) => return Ok(()),
+    };
+    // A user in it is more likely meant to deceive than to be served (RFC 9110 section 4.2.4).
+    if host.contains(&b'@') {
+        return Err(Refusal::BadHost);
+    }
+    field(b"host", host, out)
+}
+
+fn fields(headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let mut has_cookie = false;
+    for (name, value) in headers {
+        if name == COOKIE {
+            // RFC 9113 section 8.2.3: one field may have been sent as several, and is one again for HTTP/1.1.
+            if !std::mem::replace(&mut has_cookie, true) {
+                let values = headers.get_all(COOKIE).iter().map(|value| value.as_bytes());
+                let values = values.filter(|value| !value.is_empty());
+                field(b"cookie", &values.collect::<Vec<_>>().join(&b"; "[..]), out)?;
+            }
+        } else if name != HOST {
+            field(name.as_str().as_bytes(), value.as_bytes(), out)?;
+        }
+    }
+    Ok(())
+}
+
+/// RFC 9113 section 8.2.1: no control, no white space at either end.
+fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let is_broken = value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
+    if is_space(value.first()) || is_space(value.last()) || is_broken {
+        return Err(Refusal::BadField);
+    }
+    for part in [name, b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+    Ok(())
+}
+
+/// What a handshake of HTTP/1.1 has and that of RFC 8441 has not. A key is made up where a proxy has not passed one on, and
+/// the answer to it is not sent.
+fn upgrade(protocol: &Protocol, headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Refusal> {
+    field(b"connection", b"Upgrade", out)?;
+    field(b"upgrade", protocol.as_str().as_bytes(), out)?;
+    let has_key = headers.contains_key(SEC_WEBSOCKET_KEY);
+    if protocol.as_str().eq_ignore_ascii_case("websocket") && !has_key {
+        field(b"sec-websocket-key", MADE_UP_KEY, out)?;
+    }
+    Ok(())
+}
+
+/// The trailers of a request as the lines of HTTP/1.1.
+pub(crate) fn trailer_lines(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
+    let mut lines = Vec::new();
+    fields(headers, &mut lines).map_err(|_| Refusal::BadTrailer)?;
+    // Which `fields` leaves out.
+    if headers.contains_key(HOST) { Err(Refusal::BadTrailer) } else { Ok(lines) }
+}
+
+/// The key of a WebSocket that came without, and what every server answers it with (RFC 6455 section 4.2.2).
+const MADE_UP_KEY: &[u8] = b"bW9ub2Nlcm9zLWh0dHAvMg==";
+pub(crate) const MADE_UP_ACCEPT: &str = "ZicETiRVCZjrUwzmNEnaU18cW78=";
+
+#[cfg(test)]
+mod tests;

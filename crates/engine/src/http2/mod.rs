@@ -1,0 +1,383 @@
+//! A connection that speaks HTTP/2: the h2 crate behind the same exchange as HTTP/1. The connection's task reads, looks at
+//! the heads of the frames (`frames.rs`), lets h2 read them, and makes an exchange of each stream (`exchange.rs`), whose
+//! request it writes down as HTTP/1.1 would have it (`head.rs`) for the guard. What h2 writes goes into the out queue.
+
+mod counted_bytes;
+mod deadlines;
+mod exchange;
+mod fields;
+mod frames;
+mod h2_transport;
+mod head;
+mod request_body;
+mod response;
+mod session;
+mod stream_admission;
+mod streams;
+mod tunnel;
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use h2::ext::Protocol;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::Method;
+use http::request::Parts;
+
+use self::counted_bytes::{Piece, Unsent};
+use self::exchange::{Beginning, Exchange, say};
+use self::frames::PREFACE;
+use self::response::Handle;
+use self::session::Incoming;
+pub(crate) use self::session::Session;
+pub(crate) use self::streams::Streams;
+use crate::exchange::request_head::{Framing, Head};
+use crate::guard::{Fault, Refusal};
+use crate::pressure::admission::{self, STALLED_MS};
+use crate::pressure::limits::{Cleartext, READ_AHEAD};
+use crate::server::connection::{Connection, Current, Shared, Turn};
+
+impl Connection {
+    /// Whether HTTP/2 may begin here, so that the first bytes have to be looked at for it.
+    pub(crate) fn may_be_http2(&self) -> bool {
+        self.must_be_http2() || self.cleartext() == Cleartext::Beside
+    }
+
+    fn must_be_http2(&self) -> bool {
+        self.stream.protocol() == Some(H2) || self.cleartext() == Cleartext::Alone
+    }
+
+    fn cleartext(&self) -> Cleartext {
+        if self.stream.is_secure() { Cleartext::Off } else { self.shared.limits().http2.cleartext }
+    }
+
+    /// Looks whether what has come first is the preface; `false` where that is not known yet.
+    pub(crate) fn look_for_preface(&mut self) -> bool {
+        if !self.guard.begins_head() {
+            // What a proxy says comes before.
+            return true;
+        }
+        let unread = self.carry.unread();
+        let length = unread.len().min(PREFACE.len());
+        let begins = unread[..length] == PREFACE[..length];
+        if !self.must_be_http2() && (!begins || length < PREFACE.len()) {
+            self.awaits_preface = begins;
+            return !begins;
+        }
+        self.awaits_preface = false;
+        let first = std::mem::take(&mut self.carry);
+        let mut session = Session::new(&self.shared);
+        self.take_frames(&mut session, first.unread());
+        self.http2 = Some(Box::new(session));
+        true
+    }
+
+    /// Whether a client has begun with what is neither the preface nor a line with a version of HTTP/1. An answer of
+    /// HTTP/1 would be no frame to it, and an invalid preface needs none (RFC 9113 section 3.4).
+    pub(crate) fn is_no_preface(&self, refusal: Refusal, fault: &Fault) -> bool {
+        let is_line = matches!(
+            refusal,
+            Refusal::BadRequestLine | Refusal::BadMethod | Refusal::UnsupportedVersion
+        );
+        let first = self.shared.requests.get() == 0 && self.may_be_http2();
+        is_line && first && !fault.bytes.windows(5).any(|part| part == b"HTTP/")
+    }
+
+    /// A turn of a connection of HTTP/2.
+    pub(crate) fn multiplex(&mut self, cx: &mut Context<'_>) -> Turn {
+        let Some(mut session) = self.http2.take() else { return Turn::Gone };
+        let turn = self.turn_of(&mut session, cx);
+        self.http2 = Some(session);
+        turn
+    }
+
+    fn turn_of(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Turn {
+        let shared = self.shared.clone();
+        session.streams.set_task(cx.waker());
+        if self.send(cx).is_ready_error() {
+            return Turn::Gone;
+        }
+        if shared.due.get()
+            && let Some(turn) = self.on_http2_deadline(session)
+        {
+            return turn;
+        }
+        if shared.ctx.draining.get() && !session.is_leaving() {
+            session.leave();
+            session.streams.all().iter().for_each(Exchange::drain);
+        }
+        let waited = session.streams.is_empty() && !session.is_opening();
+        let resets = session.flush();
+        let was_full = self.is_full(session);
+        let reads = match self.read_frames(session, cx) {
+            Ok(reads) => reads,
+            Err(turn) => return turn,
+        };
+        let mut is_open = self.poll_session(session, cx);
+        if is_open && !resets.is_empty() {
+            // Behind what they have said, as far as that could be sent.
+            for (exchange, reason) in resets {
+                exchange.cut(if exchange.has_gone() { Reason::NO_ERROR } else { reason });
+            }
+            is_open = self.poll_session(session, cx);
+        }
+        if !is_open {
+            self.shared.abort_streams();
+            return Turn::Flush;
+        }
+        if session.frames.take_acknowledged() {
+            session.streams.all().iter().for_each(Exchange::renew_window);
+        }
+        session.poll_streams(&shared);
+        session.begin_waiting(&shared, || self.arrived());
+        if session.streams.is_empty() && !session.is_opening() && !waited {
+            shared.wait_for_stream(session.head_until, session.is_leaving());
+        }
+        if self.send(cx).is_ready_error() {
+            return Turn::Gone;
+        }
+        // Nobody else wakes whoever found no room for reading or writing.
+        let blocked = std::mem::take(&mut session.pipe.borrow_mut().blocked);
+        let has_room_again = (was_full || blocked) && !self.is_full(session);
+        if reads || has_room_again { Turn::Again } else { Turn::Wait }
+    }
+
+    /// Lets h2 work, and begins the streams that have come. Says whether the connection goes on.
+    fn poll_session(&mut self, session: &mut Session, cx: &mut Context<'_>) -> bool {
+        loop {
+            match session.poll(cx) {
+                Poll::Ready(Some(incoming)) => self.begin_stream(session, incoming),
+                Poll::Ready(None) => return false,
+                Poll::Pending => return true,
+            }
+        }
+    }
+
+    /// Reads for h2; says whether there may be more.
+    fn read_frames(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<bool, Turn> {
+        if self.is_full(session) || session.pipe.borrow().ended {
+            return Ok(false);
+        }
+        let shared = self.shared.clone();
+        let mut scratch = shared.ctx.scratch.borrow_mut();
+        let count = match self.stream.poll_read(cx, &mut scratch) {
+            Poll::Pending => return Ok(false),
+            Poll::Ready(Err(_)) => return Err(Turn::Gone),
+            Poll::Ready(Ok(count)) => count,
+        };
+        if count == 0 {
+            session.pipe.borrow_mut().ended = true;
+            return Ok(true);
+        }
+        self.take_frames(session, &scratch[..count]);
+        Ok(true)
+    }
+
+    /// Whether so much waits between the socket and h2 that nothing more is read, and little is written.
+    fn is_full(&self, session: &Session) -> bool {
+        session.pipe.borrow().bytes.len() + self.shared.out.borrow().len() >= READ_AHEAD
+    }
+
+    /// Looks at frames of the client and gives them to h2, unless they are a flood.
+    fn take_frames(&self, session: &mut Session, input: &[u8]) {
+        let shared = &self.shared;
+        let (now, limits) = (shared.ctx.now_ms(), shared.limits());
+        let is_flood = session.frames.pass(input, now, &limits.http2).is_err();
+        if !is_flood || session.is_opening() {
+            session.pipe.borrow_mut().bytes.push(input);
+        }
+        if is_flood {
+            return session.end(Reason::ENHANCE_YOUR_CALM);
+        }
+        if let Some(exchange) = session.frames.body_of().and_then(|id| session.streams.numbered(id))
+        {
+            // A large frame comes whole to its stream, however slowly.
+            exchange.input_moved(0);
+        }
+        if !session.frames.is_within_block() {
+            session.head_until = u64::MAX;
+        } else if session.head_until == u64::MAX {
+            session.head_until = shared.ctx.deadline(limits.header);
+            shared.set_deadline_at(session.head_until.min(shared.deadline.get()));
+        }
+    }
+
+    /// Makes an exchange of a stream, or refuses its request.
+    fn begin_stream(&mut self, session: &mut Session, (request, respond): Incoming) {
+        let shared = self.shared.clone();
+        let (parts, body) = request.into_parts();
+        let is_ended = body.is_end_stream();
+        let mut released = shared.released.borrow_mut();
+        released.begin();
+        let limits = shared.limits();
+        shared.requests.set(shared.requests.get().saturating_add(1));
+        let mut read = head::write(&parts, is_ended, &limits.rules, &mut released.head);
+        if read.is_ok() {
+            let mut head = shared.ctx.head.borrow_mut();
+            read = self.guard.read_head(&released.head, &mut head, &limits);
+            if read.is_ok() {
+                read = self.settle_head(&mut head, &parts, is_ended);
+            }
+        }
+        drop(released);
+        match read {
+            Ok(()) => self.open_stream(session, &parts, body, respond),
+            Err(refusal) => self.refuse_stream(session, respond, refusal, &parts.method),
+        }
+        if limits.connection_requests > 0 && shared.requests.get() >= limits.connection_requests {
+            session.leave();
+        }
+    }
+
+    /// What of a head is otherwise than on HTTP/1, and whether there is room for it.
+    fn settle_head(&self, head: &mut Head, parts: &Parts, is_ended: bool) -> Result<(), Refusal> {
+        let (shared, ctx) = (&self.shared, &self.shared.ctx);
+        let limits = shared.limits();
+        if let Framing::Length(length) = head.framing
+            && (is_ended || limits.request_body > 0 && length > limits.request_body)
+        {
+            return Err(if is_ended { Refusal::BadContentLength } else { Refusal::BodyTooLarge });
+        }
+        if !is_ended && head.framing == Framing::None && !head.upgrade {
+            // `Content-Length: 0`, and the end is still to come.
+            head.framing = Framing::Chunked;
+        }
+        let says_https = parts.uri.scheme_str() == Some("https");
+        head.secure |= says_https && self.guard.is_trusting() && !self.stream.is_secure();
+        if !admission::takes(ctx, ctx.in_hand(), head) {
+            return Err(Refusal::Overloaded);
+        }
+        Ok(())
+    }
+
+    fn open_stream(
+        &mut self,
+        session: &mut Session,
+        parts: &Parts,
+        body: RecvStream,
+        respond: SendResponse<Piece>,
+    ) {
+        let shared = &self.shared;
+        let ctx = &shared.ctx;
+        shared.tell_connection(&self.stream);
+        let (current, media) = {
+            let (head, released) = (ctx.head.borrow(), shared.released.borrow());
+            let mut current = Current::new(ctx, 0, &head, &released.head, VERSION);
+            current.keep_alive = true;
+            (current, Fault::of_head(&released.head).media)
+        };
+        let has_body = !current.body_done || current.undecided;
+        let beginning = Beginning {
+            current,
+            respond,
+            body: has_body.then_some(body),
+            media,
+            is_head: parts.method == Method::HEAD,
+            is_extended: parts.extensions.get::<Protocol>().is_some(),
+        };
+        let streams = &session.streams;
+        let exchange = streams.insert_with(|place, waker| {
+            Exchange::new(shared.clone(), streams, place, waker, beginning)
+        });
+        let handle = Rc::new(Handle(exchange.clone()));
+        let id = ctx.exchanges.borrow_mut().insert_with(|_| handle);
+        exchange.current.borrow_mut().id = id;
+        ctx.crossing.slot.request_started();
+        if exchange.poll() {
+            // Reset already.
+            let now = ctx.now_ms();
+            if session.frames.reset(now, &shared.limits().http2).is_err() {
+                session.end(Reason::ENHANCE_YOUR_CALM);
+            }
+        }
+        shared.watch(&exchange);
+    }
+
+    /// Answers a request that never becomes one.
+    fn refuse_stream(
+        &self,
+        session: &Session,
+        mut respond: SendResponse<Piece>,
+        refusal: Refusal,
+        method: &Method,
+    ) {
+        let shared = &self.shared;
+        let mut fault = Fault::of_head(&shared.released.borrow().head);
+        fault.is_head = method == Method::HEAD;
+        fault.set_version(VERSION);
+        let unsent = Unsent::new(usize::MAX, session.streams.totals.clone());
+        let sent = say(shared, &mut respond, &unsent, refusal, &fault);
+        shared.ctx.crossing.slot.request_started();
+        shared.ctx.count(refusal.status(), 0, sent, 0);
+        shared.log_refused(refusal, &fault, sent);
+    }
+
+    /// Bytes that are held for HTTP/2.
+    pub(crate) fn http2_held(&self) -> usize {
+        self.http2.as_ref().map_or(0, |session| session.held())
+    }
+
+    /// The connection is to make room: its slow streams end.
+    pub(crate) fn shed_streams(&mut self) {
+        let Some(session) = &mut self.http2 else { return };
+        let stood_since = self.shared.ctx.now_ms().saturating_sub(STALLED_MS);
+        let (stand, others): (Vec<_>, Vec<_>) = session
+            .streams
+            .all()
+            .into_iter()
+            .filter(|one| one.held() > 0)
+            .partition(|one| one.stalled_since() <= stood_since);
+        for exchange in if stand.is_empty() { others } else { stand } {
+            exchange.cut(Reason::ENHANCE_YOUR_CALM);
+        }
+        session.refuse_waiting();
+        session.streams.look_at_standing(self.shared.ctx.now_ms());
+        self.shared.shed.set(false);
+    }
+
+    /// Requests of others are to have the places of those with which the client is behind.
+    pub(crate) fn end_streams_behind(&mut self) {
+        let Some(session) = &mut self.http2 else { return };
+        let now = self.shared.ctx.now_ms();
+        let behind_since = now.saturating_sub(STALLED_MS);
+        for exchange in session.streams.all() {
+            if exchange.late_since() <= behind_since {
+                exchange.refuse(Refusal::BodyTimeout);
+            } else if exchange.stalled_since() <= behind_since {
+                exchange.cut(Reason::ENHANCE_YOUR_CALM);
+            }
+        }
+        session.refuse_waiting();
+        session.streams.look_at_standing(now);
+        self.shared.shed.set(false);
+    }
+}
+
+impl Shared {
+    /// The connection is gone.
+    pub(crate) fn abort_streams(&self) {
+        let Some(streams) = self.streams.get() else { return };
+        for exchange in streams.all() {
+            exchange.current.borrow_mut().withdraw(&self.ctx);
+            exchange.close(true);
+        }
+        drop(streams.take_dirty());
+    }
+}
+
+/// Whether the socket has failed.
+trait SendResult {
+    fn is_ready_error(&self) -> bool;
+}
+
+impl SendResult for Poll<std::io::Result<()>> {
+    fn is_ready_error(&self) -> bool {
+        matches!(self, Poll::Ready(Err(_)))
+    }
+}
+
+/// As ALPN calls it.
+const H2: &[u8] = b"h2";
+/// As logs call it.
+const VERSION: &[u8] = b"HTTP/2.0";

@@ -1,0 +1,190 @@
+//! The body of a request on its stream: it goes to JavaScript by credit, and what JavaScript does not take stays in the
+//! client's window.
+
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::exchange::Exchange;
+use super::head;
+use crate::guard::{Refusal, read_trailers};
+use crate::server::connection::{Current, request_body};
+
+/// What a look at a body came to.
+enum Look {
+    /// Nothing more for now.
+    Wait,
+    /// The client has reset the stream, or the connection is gone.
+    Reset,
+    Refused(Refusal),
+}
+
+impl Exchange {
+    /// Something has happened to the stream. Says whether the client has reset it before it was answered.
+    pub fn poll(&self) -> bool {
+        self.poll_body();
+        let mut sending = self.sending.borrow_mut();
+        let Some(open) = sending.as_mut() else { return false };
+        let cx = &mut Context::from_waker(&self.waker);
+        let reset = match &mut open.stream {
+            Some(stream) => stream.poll_reset(cx).is_ready(),
+            None => open.respond.poll_reset(cx).is_ready(),
+        };
+        drop(sending);
+        if reset {
+            self.reset_by_client();
+        }
+        reset
+    }
+
+    /// JavaScript need not begin what nobody waits for.
+    fn reset_by_client(&self) {
+        self.current.borrow_mut().withdraw(&self.shared.ctx);
+        self.close(true);
+    }
+
+    /// Takes what has come of the body, as far as JavaScript's credit goes.
+    pub fn poll_body(&self) {
+        if self.is_closed() {
+            return;
+        }
+        let mut current = self.current.borrow_mut();
+        let look = self.read(&mut current);
+        if let Look::Refused(refusal) = look {
+            drop(current);
+            return self.refuse(refusal);
+        }
+        if let Look::Reset = look {
+            drop(current);
+            return self.reset_by_client();
+        }
+        if let Err(refusal) = self.pass_on(&mut current) {
+            drop(current);
+            self.refuse(refusal);
+        }
+    }
+
+    /// JavaScript gets what there is.
+    pub fn stop_collecting(self: &Rc<Self>) {
+        self.current.borrow_mut().collects = false;
+        self.note();
+        self.shared.wake();
+    }
+
+    /// Lets the request cross, whole if it can.
+    fn pass_on(&self, current: &mut Current) -> Result<(), Refusal> {
+        let shared = &self.shared;
+        let trailers = self.trailers.get().map_or(&[][..], Vec::as_slice);
+        if current.delivered {
+            shared.deliver(current, trailers);
+            return Ok(());
+        }
+        if shared.may_collect(current) {
+            shared.collect(current);
+            return Ok(());
+        }
+        if !self.begins(current)? {
+            return Ok(());
+        }
+        if let Some(streams) = self.streams.upgrade() {
+            streams.collected.set(streams.collected.get() - current.collected_len);
+        }
+        shared.deliver(current, trailers);
+        Ok(())
+    }
+
+    /// Our settings hold from now on. h2 takes a smaller window off those of the open streams, and would tell of what
+    /// they lack only with the next byte that is read of them: it is asked to look.
+    pub fn renew_window(self: &Rc<Self>) {
+        if let Some(body) = self.receiving.borrow_mut().as_mut() {
+            let _ = body.flow_control().release_capacity(0);
+        }
+    }
+
+    fn read(&self, current: &mut Current) -> Look {
+        let mut receiving = self.receiving.borrow_mut();
+        let cx = &mut Context::from_waker(&self.waker);
+        while let Some(body) = receiving.as_mut() {
+            if current.body_done || current.undecided {
+                break;
+            }
+            if current.credit == 0 && !current.discard {
+                self.pause_input();
+                break;
+            }
+            match body.poll_data(cx) {
+                Poll::Pending => {
+                    self.resume_input(current);
+                    break;
+                }
+                Poll::Ready(Some(Ok(data))) => {
+                    // The stream is open, or there would be no data.
+                    let _ = body.flow_control().release_capacity(data.len());
+                    if let Err(refusal) = self.piece(current, data) {
+                        return Look::Refused(refusal);
+                    }
+                }
+                Poll::Ready(Some(Err(_))) => return Look::Reset,
+                Poll::Ready(None) => {
+                    match body.poll_trailers(cx) {
+                        Poll::Pending => break,
+                        Poll::Ready(Err(_)) => return Look::Reset,
+                        Poll::Ready(Ok(None)) => {}
+                        Poll::Ready(Ok(Some(fields))) => {
+                            let lines = head::trailer_lines(&fields);
+                            let limits = self.shared.limits();
+                            match lines.and_then(|lines| read_trailers(&lines, &limits)) {
+                                Ok(lines) => drop(self.trailers.set(lines)),
+                                Err(refusal) => return Look::Refused(refusal),
+                            }
+                        }
+                    }
+                    current.body_done = true;
+                }
+            }
+            if current.body_done {
+                *receiving = None;
+                self.stop_input();
+            }
+        }
+        Look::Wait
+    }
+
+    fn piece(&self, current: &mut Current, data: Bytes) -> Result<(), Refusal> {
+        let len = data.len();
+        current.body_bytes += len as u64;
+        self.input_moved(len);
+        if current.tunnel.is_some() {
+            let ctx = &self.shared.ctx;
+            ctx.tunnelled.set(ctx.tunnelled.get() + 1);
+        } else {
+            let most = self.shared.limits().request_body;
+            if most > 0 && current.body_bytes > most {
+                return Err(Refusal::BodyTooLarge);
+            }
+        }
+        if current.discard {
+            current.discarded += len as u64;
+            // A reset costs less than reading on; it says that nothing is wrong (RFC 9113 section 8.1).
+            current.body_done = current.discarded > self.shared.limits().discard;
+            return Ok(());
+        }
+        current.credit = current.credit.saturating_sub(len);
+        current.awaits_rest(&self.shared);
+        if current.delivered {
+            self.shared.ctx.tell(|batch| {
+                for piece in request_body::pieces(data) {
+                    batch.data(current.id, piece);
+                }
+            });
+        } else if len > 0 {
+            if let Some(streams) = self.streams.upgrade() {
+                streams.collected.set(streams.collected.get() + len);
+            }
+            current.collected_len += len;
+            current.collected.push(data);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! h2's side of a connection, and how it ends.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use h2::server::{self, Handshake, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+
+use super::counted_bytes::Piece;
+use super::exchange::Exchange;
+use super::frames::Frames;
+use super::h2_transport::{Pipe, Wire};
+use super::streams::Streams;
+use crate::pressure::limits::Http2Limits;
+use crate::server::connection::Shared;
+
+/// A stream that has begun.
+pub(crate) type Incoming = (Request<RecvStream>, SendResponse<Piece>);
+
+/// What a connection has of HTTP/2.
+pub(crate) struct Session {
+    stage: Stage,
+    pub(crate) pipe: Rc<RefCell<Pipe>>,
+    pub(crate) frames: Frames,
+    pub(crate) streams: Rc<Streams>,
+    /// The client has been told that the connection ends.
+    leaving: bool,
+    /// How it has to end, said before it has begun.
+    ending: Option<Reason>,
+    /// A frame that has begun has to have come by then; `u64::MAX` when none has.
+    pub(crate) head_until: u64,
+}
+
+enum Stage {
+    /// Our settings are on their way, the client's preface is.
+    Opening(Box<Handshake<Wire, Piece>>),
+    Open(Box<server::Connection<Wire, Piece>>),
+}
+
+impl Session {
+    pub fn new(shared: &Rc<Shared>) -> Self {
+        let limits = shared.limits().http2.clone();
+        let streams = shared.streams.get_or_init(|| Rc::new(Streams::new())).clone();
+        let pipe = Rc::new(RefCell::new(Pipe::default()));
+        let wire = Wire { pipe: pipe.clone(), shared: shared.clone() };
+        Self {
+            stage: Stage::Opening(Box::new(builder(&limits).handshake(wire))),
+            pipe,
+            frames: Frames::default(),
+            streams,
+            leaving: false,
+            ending: None,
+            head_until: u64::MAX,
+        }
+    }
+
+    /// Lets h2 read and write, and returns the next stream that has begun; `None` at the end of the connection.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+        if let Stage::Opening(handshake) = &mut self.stage {
+            match Pin::new(handshake.as_mut()).poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(None),
+                Poll::Ready(Ok(connection)) => {
+                    self.stage = Stage::Open(Box::new(connection));
+                    if std::mem::take(&mut self.leaving) {
+                        self.leave();
+                    }
+                    if let Some(reason) = self.ending.take() {
+                        self.end(reason);
+                    }
+                }
+            }
+        }
+        let Stage::Open(connection) = &mut self.stage else { return Poll::Pending };
+        // An error has been told to the client, as far as it can be.
+        connection.poll_accept(cx).map(|next| next.and_then(Result::ok))
+    }
+
+    /// Whether the client's preface has not come whole.
+    pub fn is_opening(&self) -> bool {
+        matches!(self.stage, Stage::Opening(_))
+    }
+
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    /// Lets the client know that it is to open no further streams; those that are open, or on their way, are answered.
+    pub fn leave(&mut self) {
+        if std::mem::replace(&mut self.leaving, true) {
+            return;
+        }
+        if let Stage::Open(connection) = &mut self.stage {
+            connection.graceful_shutdown();
+        }
+    }
+
+    /// Ends the connection now.
+    pub fn end(&mut self, reason: Reason) {
+        match &mut self.stage {
+            Stage::Open(connection) => connection.abrupt_shutdown(reason),
+            Stage::Opening(_) => self.ending = Some(reason),
+        }
+        self.head_until = u64::MAX;
+    }
+
+    /// Gives what JavaScript has said to h2, and returns the streams that are to be reset behind it.
+    pub(crate) fn flush(&self) -> Vec<(Rc<Exchange>, Reason)> {
+        let mut resets = Vec::new();
+        for exchange in self.streams.take_dirty() {
+            if let Some(reason) = exchange.flush() {
+                resets.push((exchange, reason));
+            }
+        }
+        resets
+    }
+
+    /// Looks at the streams that h2 has woken.
+    pub fn poll_streams(&mut self, shared: &Shared) {
+        for place in self.streams.take_woken() {
+            let Some(exchange) = self.streams.at(place) else { continue };
+            if exchange.poll() {
+                let now = shared.ctx.now_ms();
+                if self.frames.reset(now, &shared.limits().http2).is_err() {
+                    self.end(Reason::ENHANCE_YOUR_CALM);
+                }
+            }
+            exchange.finish();
+        }
+        for place in self.streams.totals.take_gone() {
+            if let Some(exchange) = self.streams.at(place) {
+                exchange.finish();
+            }
+        }
+    }
+
+    /// Bytes that are held for the connection.
+    pub fn held(&self) -> usize {
+        let streams = &self.streams;
+        let known = streams.totals.bytes() + streams.collected.get() + streams.standing.held();
+        let paused: usize = streams.all().iter().map(|exchange| exchange.paused()).sum();
+        known + paused + self.pipe.borrow().bytes.len()
+    }
+}
+
+fn builder(limits: &Http2Limits) -> server::Builder {
+    let mut builder = server::Builder::new();
+    builder
+        .initial_window_size(limits.window)
+        .initial_connection_window_size(limits.window.saturating_mul(WINDOWS).min(MAX_WINDOW))
+        .max_concurrent_streams(limits.streams)
+        .max_frame_size(limits.frame)
+        .max_header_list_size(limits.header_list)
+        // Beyond it a client has opened and reset more than it may have open: we have not even seen them.
+        .max_pending_accept_reset_streams(limits.streams.min(limits.resets) as usize)
+        .max_concurrent_reset_streams(limits.streams.saturating_mul(REMEMBERED) as usize)
+        .reset_stream_duration(REMEMBERED_TIME)
+        .enable_connect_protocol();
+    builder
+}
+
+/// A client goes on sending until it hears of a reset (RFC 9113 section 5.1), and what comes for a stream that nobody
+/// remembers is a mistake of its own, of which h2 forgives a connection few. So as many are remembered as can be open at
+/// once, several times over, and until a slow client's window has come.
+const REMEMBERED: u32 = 4;
+const REMEMBERED_TIME: Duration = Duration::from_secs(10);
+/// The window of the connection is that of so many streams.
+const WINDOWS: u32 = 16;
+const MAX_WINDOW: u32 = (1 << 31) - 1;

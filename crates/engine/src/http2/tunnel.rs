@@ -1,0 +1,109 @@
+//! A stream that has left HTTP: CONNECT (RFC 9113 section 8.5), and what HTTP/1 does by an upgrade (RFC 8441). The
+//! application answers with the head of HTTP/1.1, as there.
+
+use std::rc::Rc;
+
+use http::header::SEC_WEBSOCKET_ACCEPT;
+
+use super::exchange::{Exchange, Sending};
+use super::fields;
+use super::head::MADE_UP_ACCEPT;
+use crate::pressure::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
+use crate::server::connection::Current;
+use crate::server::connection::tunnel::{Answered, Said, Tunnel};
+use crate::server::connection::websocket::{Frames, RESTART};
+
+impl Exchange {
+    /// JavaScript takes the stream over, or says that the request is an ordinary one.
+    pub fn decide(&self, current: &mut Current, taken: bool) {
+        if !std::mem::take(&mut current.undecided) || !taken {
+            return;
+        }
+        let ctx = &self.shared.ctx;
+        current.body_done = self.receiving.borrow().is_none();
+        // The client's end is told apart from the head.
+        current.end_told = false;
+        current.tunnel = Some(Box::new(Tunnel::new(ctx.draining.get())));
+        ctx.tunnels.set(ctx.tunnels.get() + 1);
+    }
+
+    /// Takes bytes of the application.
+    pub fn tunnel_data(&self, current: &mut Current, sending: &mut Sending, bytes: &[u8]) {
+        let elapsed = self.shared.ctx.now().duration_since(current.started);
+        let Some(tunnel) = current.tunnel.as_mut().filter(|tunnel| !tunnel.closed) else { return };
+        if current.ended {
+            return;
+        }
+        let Said::Head(head) = &mut tunnel.said else {
+            return add(current, sending, bytes);
+        };
+        head.extend_from_slice(bytes);
+        let end = memchr::memmem::find(head, b"\r\n\r\n").map(|at| at + 4);
+        if end.is_none() && head.len() < MAX_TUNNEL_HEAD {
+            return;
+        }
+        let head = std::mem::take(head);
+        let answered = Answered::read(&head[..end.unwrap_or(0)]);
+        let is_switch = answered.status == 101;
+        // RFC 8441 section 5.1: 200 is what 101 is on HTTP/1.1, and a made-up key has no answer.
+        let status = if is_switch { 200 } else { self.told(answered.status) };
+        let Some(mut response) = fields::interim(status, answered.fields) else {
+            self.reset.set(Some(h2::Reason::INTERNAL_ERROR));
+            return;
+        };
+        let accepts = response.headers().get(SEC_WEBSOCKET_ACCEPT);
+        if is_switch && accepts.is_some_and(|accept| accept == MADE_UP_ACCEPT) {
+            response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
+        }
+        sending.head = Some(response);
+        tunnel.said =
+            if answered.websocket { Said::WebSocket(Frames::default()) } else { Said::Bytes };
+        tunnel.answered = Some(elapsed);
+        let leaves = tunnel.leaving;
+        current.status = status;
+        current.head_sent = true;
+        if let Some(log) = &mut current.log {
+            log.response_fields.extend_from_slice(answered.fields);
+        }
+        add(current, sending, &head[end.unwrap_or(0)..]);
+        if leaves {
+            self.leave_soon();
+        }
+    }
+
+    /// The worker drains: a WebSocket is closed with a frame of the engine's own (RFC 6455 section 7.4).
+    pub fn drain(self: &Rc<Self>) {
+        let mut current = self.current.borrow_mut();
+        let mut sending = self.sending.borrow_mut();
+        let (Some(tunnel), Some(sending)) = (&mut current.tunnel, sending.as_mut()) else { return };
+        tunnel.leaving = true;
+        if let Said::WebSocket(_) = tunnel.said {
+            self.leave_soon();
+            add(&mut current, sending, b"");
+            self.note();
+        }
+    }
+
+    fn leave_soon(&self) {
+        let by = self.shared.ctx.deadline(TUNNEL_CLOSE_TIME);
+        self.leaves_by.set(by);
+        self.shared.set_deadline_at(self.shared.deadline.get().min(by));
+    }
+}
+
+/// Adds bytes of the application to what is sent; behind the frame in hand of a WebSocket that is to end, its close.
+fn add(current: &mut Current, sending: &mut Sending, bytes: &[u8]) {
+    let Some(tunnel) = &mut current.tunnel else { return };
+    let mut count = bytes.len();
+    let mut closes = false;
+    if let Said::WebSocket(frames) = &mut tunnel.said {
+        count = frames.advance(bytes, tunnel.leaving);
+        closes = tunnel.leaving && frames.at_boundary() && !frames.is_closed();
+    }
+    sending.tail.extend_from_slice(&bytes[..count]);
+    current.sent_bytes += count as u64;
+    if closes {
+        tunnel.closed = true;
+        sending.tail.extend_from_slice(&RESTART);
+    }
+}

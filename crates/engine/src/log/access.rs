@@ -1,0 +1,336 @@
+//! The access log: a line for each answer, in Gunicorn's format, written in batches.
+//!
+//! It is written on the I/O thread, so it must not wait: what a pipe does not take stays in a bounded
+//! buffer, and beyond the bound lines are lost and counted. It does not rotate; `reopen` is for whoever
+//! does.
+
+mod clock;
+mod format;
+mod json;
+mod sink;
+mod syslog;
+
+use std::io;
+use std::time::Duration;
+
+pub use format::AccessFormat;
+pub use syslog::Syslog;
+
+use crate::exchange::request_head::Span;
+use clock::Clock;
+use sink::Sink;
+
+/// What there is to tell about one exchange. Bytes are as they came: the log escapes them.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The client's address, if it has one.
+    pub remote: Option<&'a str>,
+    /// As sent.
+    pub method: &'a [u8],
+    /// As sent: path and query, or another form of RFC 9112 section 3.2.
+    pub target: &'a [u8],
+    /// Such as `HTTP/1.1`.
+    pub version: &'a [u8],
+    /// Of the answer.
+    pub status: u16,
+    /// Bytes sent of the answer's body.
+    pub body_bytes: u64,
+    /// From the request's head to the answer's end.
+    pub duration: Duration,
+    /// Name and value of each field of the request.
+    pub request_fields: RequestFields<'a>,
+    /// The answer's fields as they were sent, `Name: value\r\n` each.
+    pub response_fields: &'a [u8],
+    /// Of the worker.
+    pub pid: u32,
+}
+
+/// The fields of a request, in the order in which they came.
+#[derive(Clone, Copy, Debug)]
+pub enum RequestFields<'a> {
+    /// Name and value of each.
+    Pairs(&'a [(&'a [u8], &'a [u8])]),
+    /// Where name and value of each stand in a head.
+    Spans {
+        /// The bytes that the spans are ranges of.
+        head: &'a [u8],
+        /// Name and value of each.
+        fields: &'a [(Span, Span)],
+    },
+}
+
+impl<'a> RequestFields<'a> {
+    /// Name and value of each.
+    pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let (pairs, spans, head) = match self {
+            Self::Pairs(pairs) => (pairs, &[][..], &[][..]),
+            Self::Spans { head, fields } => (&[][..], fields, head),
+        };
+        let spans = spans.iter().map(|(name, value)| (name.of(head), value.of(head)));
+        pairs.iter().copied().chain(spans)
+    }
+}
+
+/// An open access log.
+pub struct AccessLog {
+    format: AccessFormat,
+    /// A file, or standard output.
+    sink: Option<Sink>,
+    syslog: Option<Syslog>,
+    clock: Clock,
+    /// Whole lines that are not written yet.
+    buffer: Vec<u8>,
+    lost: u64,
+    /// The last write failed.
+    failing: bool,
+    news: Option<String>,
+}
+
+impl AccessLog {
+    /// Opens a file to append to, or standard output for `-`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened to append to.
+    pub fn open(target: &str, format: AccessFormat) -> io::Result<Self> {
+        Self::with(Some(target), format, None)
+    }
+
+    /// Opens a file, standard output, or an inherited descriptor for `fd://N`; lines go to syslog as well, or alone.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened to append to.
+    pub fn with(
+        target: Option<&str>,
+        format: AccessFormat,
+        syslog: Option<Syslog>,
+    ) -> io::Result<Self> {
+        let sink = target.map(Sink::open).transpose()?;
+        Ok(Self {
+            format,
+            sink,
+            syslog,
+            clock: Clock::new(),
+            buffer: Vec::new(),
+            lost: 0,
+            failing: false,
+            news: None,
+        })
+    }
+
+    /// Adds a line. It is written when enough have come together, else by `flush`.
+    pub fn log(&mut self, entry: &Entry<'_>) {
+        if self.buffer.len() >= BUFFER_MAX {
+            self.flush();
+        }
+        let full = self.buffer.len() >= BUFFER_MAX;
+        if full && self.sink.is_some() {
+            self.lost += 1;
+            self.fails("nobody reads it");
+        }
+        if full && self.syslog.is_none() {
+            return;
+        }
+        let start = self.buffer.len();
+        self.format.render(entry, self.clock.now(), &mut self.buffer);
+        if let Some(syslog) = &mut self.syslog {
+            syslog.send(&self.buffer[start..]);
+        }
+        if full || self.sink.is_none() {
+            self.buffer.truncate(start);
+            return;
+        }
+        self.buffer.push(b'\n');
+        // Once it is this full, every line tries: a pipe may have room again.
+        if self.buffer.len() >= WRITE_AT {
+            self.flush();
+        }
+    }
+
+    /// Writes what has been logged, as much as can be written without waiting.
+    pub fn flush(&mut self) {
+        if let Some(syslog) = &mut self.syslog {
+            syslog.flush();
+        }
+        let Some(sink) = &mut self.sink else { return };
+        match sink.write(&mut self.buffer) {
+            Ok(()) if self.failing && self.buffer.is_empty() => {
+                self.failing = false;
+                let lost = std::mem::take(&mut self.lost);
+                self.news =
+                    Some(format!("the access log is written again; {lost} lines were lost"));
+            }
+            Err(error) => self.fails(&error.to_string()),
+            Ok(()) => {}
+        }
+    }
+
+    fn fails(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.failing, true) {
+            self.news = Some(format!(
+                "the access log cannot be written: {why}; {BUFFER_MAX} bytes of lines wait for it, more are lost"
+            ));
+        }
+    }
+
+    /// Whether lines wait for whoever takes them.
+    #[must_use]
+    pub fn has_unwritten(&self) -> bool {
+        !self.buffer.is_empty() || self.syslog.as_ref().is_some_and(Syslog::has_unsent)
+    }
+
+    /// What there is to tell about the log itself, once for each change.
+    pub fn take_news(&mut self) -> Option<String> {
+        self.news.take()
+    }
+
+    /// Opens the file by its name again, after it was renamed. If that fails, the old one stays. What the old one did
+    /// not take goes to the new one.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be opened to append to.
+    pub fn reopen(&mut self) -> io::Result<()> {
+        self.flush();
+        self.sink.as_mut().map_or(Ok(()), Sink::reopen)
+    }
+
+    /// How many lines were lost because nobody took them.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.flush();
+    }
+}
+
+/// One write for about two hundred lines.
+const WRITE_AT: usize = 32_768;
+
+/// What a stuck reader of the log may cost in memory, but for one line.
+const BUFFER_MAX: usize = 1_048_576;
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    fn entry() -> Entry<'static> {
+        Entry {
+            remote: Some("192.0.2.1"),
+            method: b"GET",
+            target: b"/a",
+            version: b"HTTP/1.1",
+            status: 200,
+            body_bytes: 5,
+            duration: Duration::from_millis(2),
+            request_fields: RequestFields::Pairs(&[]),
+            response_fields: b"",
+            pid: 41,
+        }
+    }
+
+    fn open(name: &str, format: &str) -> (AccessLog, PathBuf) {
+        let path = std::env::temp_dir().join(format!("access-{}-{name}", std::process::id()));
+        let _ = fs::remove_file(&path);
+        let format = AccessFormat::compile(format).unwrap();
+        (AccessLog::open(path.to_str().unwrap(), format).unwrap(), path)
+    }
+
+    #[test]
+    fn lines_are_appended_at_flush_and_at_drop() {
+        let (mut log, path) = open("append", "%(s)s");
+        fs::write(&path, "before\n").unwrap();
+        log.log(&entry());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before\n");
+        log.flush();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before\n200\n");
+        log.log(&entry());
+        drop(log);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "before\n200\n200\n");
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn many_lines_are_written_without_a_flush() {
+        let (mut log, path) = open("many", "%(r)s");
+        (0..10_000).for_each(|_| log.log(&entry()));
+        assert!(fs::metadata(&path).unwrap().len() > 100_000);
+        drop(log);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "GET /a HTTP/1.1\n".repeat(10_000));
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn reopen_follows_the_name_and_keeps_the_old_file_if_it_cannot() {
+        let (mut log, path) = open("reopen", "%(s)s");
+        let moved = path.with_extension("1");
+        log.log(&entry());
+        fs::rename(&path, &moved).unwrap();
+        log.reopen().unwrap();
+        log.log(&entry());
+        log.flush();
+        assert_eq!(fs::read_to_string(&moved).unwrap(), "200\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "200\n");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(log.reopen().is_err());
+        log.log(&entry());
+        log.flush();
+        assert_eq!(log.lost(), 0);
+        fs::remove_dir(path).unwrap();
+        fs::remove_file(moved).unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_told_once_and_its_lines_wait() {
+        let format = AccessFormat::compile("%(s)s").unwrap();
+        let mut log = AccessLog::open("/dev/full", format).unwrap();
+        for _ in 0..3 {
+            log.log(&entry());
+            log.flush();
+        }
+        assert!(log.take_news().unwrap().contains("No space left on device"));
+        assert_eq!(log.take_news(), None);
+        let (mut file, path) = open("full", "%(s)s");
+        std::mem::swap(&mut log.sink, &mut file.sink);
+        log.flush();
+        assert!(log.take_news().unwrap().contains("0 lines were lost"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "200\n200\n200\n");
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn lines_that_are_lost_because_nobody_reads_are_told() {
+        let (mut reader, writer) = io::pipe().unwrap();
+        let format = AccessFormat::compile("%(r)s").unwrap();
+        let target = format!("fd://{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
+        let mut log = AccessLog::open(&target, format).unwrap();
+        drop(writer);
+        while log.lost() < 3 {
+            log.log(&entry());
+        }
+        assert!(log.take_news().unwrap().contains("nobody reads it"));
+        let read = std::thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
+        while log.has_unwritten() {
+            log.flush();
+        }
+        assert!(log.take_news().unwrap().ends_with("; 3 lines were lost"));
+        drop(log);
+        assert!(read.join().unwrap().unwrap() > BUFFER_MAX as u64);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_an_error() {
+        let format = AccessFormat::compile("").unwrap();
+        assert!(AccessLog::open("/nonexistent/access.log", format).is_err());
+    }
+}

@@ -1,0 +1,341 @@
+//! The format of a line: text with atoms, `%(h)s`, compiled once.
+//!
+//! Whatever a client or an application chose is escaped, so that no value can end a line, end a quoted
+//! string, or look like another field: `"` and `\` get a backslash, and bytes that are not printable
+//! ASCII become `\u00NN`. A format that builds JSON is therefore valid JSON for every request.
+
+use std::io::Write;
+
+use super::{Entry, json};
+use crate::http1::encoder::decimal;
+
+/// A compiled `access_log_format`.
+#[derive(Clone, Debug)]
+pub struct AccessFormat {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Part {
+    Atom(Atom),
+    /// All there is, as one object.
+    Json,
+    RequestField(String),
+    ResponseField(String),
+    Text(Vec<u8>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Atom {
+    BodyBytes,
+    Microseconds,
+    Milliseconds,
+    Method,
+    None,
+    Path,
+    Pid,
+    Query,
+    RequestLine,
+    Remote,
+    Seconds,
+    SecondsDecimal,
+    Status,
+    Target,
+    Time,
+    User,
+    Version,
+}
+
+impl AccessFormat {
+    /// Compiles a format; `json` alone is a line of JSON with all of them. Atoms that nobody knows are `-`, as they are in Gunicorn; what is no atom at
+    /// all is an error that says where.
+    ///
+    /// # Errors
+    ///
+    /// When a percent sign begins neither an atom nor `%%`.
+    ///
+    /// ```
+    /// use monoceros_engine::log::access::AccessFormat;
+    ///
+    /// assert!(AccessFormat::compile(r#"%(h)s "%(r)s" %(s)s %({x-request-id}i)s"#).is_ok());
+    /// assert!(AccessFormat::compile("%h").is_err());
+    /// ```
+    pub fn compile(format: &str) -> Result<Self, String> {
+        if format == "json" {
+            return Ok(Self { parts: vec![Part::Json] });
+        }
+        let mut parts = Vec::new();
+        let mut text = Vec::new();
+        let mut rest = format;
+        while let Some(at) = rest.find('%') {
+            text.extend_from_slice(&rest.as_bytes()[..at]);
+            let after = &rest[at + 1..];
+            if let Some(behind) = after.strip_prefix('%') {
+                text.push(b'%');
+                rest = behind;
+                continue;
+            }
+            let (name, behind) = split_atom(after).ok_or_else(|| {
+                let shown: String = rest[at..].chars().take(16).collect();
+                format!("%(name)s or %% must follow at {shown:?}")
+            })?;
+            rest = behind;
+            match part(name) {
+                Part::Atom(Atom::None) => text.push(b'-'),
+                part => {
+                    if !text.is_empty() {
+                        parts.push(Part::Text(std::mem::take(&mut text)));
+                    }
+                    parts.push(part);
+                }
+            }
+        }
+        text.extend_from_slice(rest.as_bytes());
+        if !text.is_empty() {
+            parts.push(Part::Text(text));
+        }
+        Ok(Self { parts })
+    }
+
+    /// Appends a line without its end; `time` is what `%(t)s` stands for.
+    pub fn render(&self, entry: &Entry<'_>, time: &str, line: &mut Vec<u8>) {
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => line.extend_from_slice(text),
+                Part::Atom(atom) => atom.render(entry, time, line),
+                Part::Json => json::render(entry, time, line),
+                Part::RequestField(name) => {
+                    fields(line, name, entry.request_fields.iter());
+                }
+                Part::ResponseField(name) => {
+                    fields(line, name, split_fields(entry.response_fields));
+                }
+            }
+        }
+    }
+}
+
+impl Atom {
+    fn render(self, entry: &Entry<'_>, time: &str, line: &mut Vec<u8>) {
+        match self {
+            Atom::BodyBytes => decimal(line, entry.body_bytes),
+            Atom::Microseconds => decimal(line, entry.duration.as_micros() as u64),
+            Atom::Milliseconds => decimal(line, entry.duration.as_millis() as u64),
+            Atom::Method => escape(line, entry.method),
+            Atom::None => line.push(b'-'),
+            Atom::Path => escape(line, &decode_percent(split_target(entry.target).0)),
+            Atom::Pid => put(line, format_args!("<{}>", entry.pid)),
+            Atom::Query => escape(line, split_target(entry.target).1),
+            Atom::RequestLine => {
+                escape(line, entry.method);
+                line.push(b' ');
+                escape(line, entry.target);
+                line.push(b' ');
+                escape(line, entry.version);
+            }
+            Atom::Remote => or_dash(line, entry.remote.map(str::as_bytes)),
+            Atom::Seconds => decimal(line, entry.duration.as_secs()),
+            Atom::SecondsDecimal => {
+                let (seconds, micros) = (entry.duration.as_secs(), entry.duration.subsec_micros());
+                put(line, format_args!("{seconds}.{micros:06}"));
+            }
+            Atom::Status => decimal(line, entry.status.into()),
+            Atom::Target => escape(line, entry.target),
+            Atom::Time => line.extend_from_slice(time.as_bytes()),
+            Atom::User => or_dash(line, user(entry).as_deref()),
+            Atom::Version => escape(line, entry.version),
+        }
+    }
+}
+
+/// `(name)s` or `(name)d`, as Python has it, and what is behind it.
+fn split_atom(text: &str) -> Option<(&str, &str)> {
+    let (name, behind) = text.strip_prefix('(')?.split_once(')')?;
+    let behind = behind.strip_prefix(['s', 'd'])?;
+    Some((name, behind))
+}
+
+fn part(name: &str) -> Part {
+    if let Some((field, kind)) = name.strip_prefix('{').and_then(|rest| rest.rsplit_once('}')) {
+        return match kind {
+            "i" => Part::RequestField(field.to_owned()),
+            "o" => Part::ResponseField(field.to_owned()),
+            "e" => environment(field),
+            _ => Part::Atom(Atom::None),
+        };
+    }
+    match name {
+        "f" => Part::RequestField("referer".to_owned()),
+        "a" => Part::RequestField("user-agent".to_owned()),
+        _ => Part::Atom(
+            ATOMS.iter().find(|(known, _)| *known == name).map_or(Atom::None, |row| row.1),
+        ),
+    }
+}
+
+/// The environment of a WSGI request holds facts of the request under these names; anything else is
+/// looked up in the process's own, once.
+fn environment(name: &str) -> Part {
+    if let Some(field) = name.strip_prefix("HTTP_") {
+        return Part::RequestField(field.replace('_', "-"));
+    }
+    if let Some((_, atom)) = WSGI.iter().find(|(known, _)| *known == name) {
+        return Part::Atom(*atom);
+    }
+    let mut text = Vec::new();
+    or_dash(&mut text, std::env::var(name).ok().as_ref().map(String::as_bytes));
+    Part::Text(text)
+}
+
+/// All values of a field, as one list (RFC 9110 section 5.3).
+fn fields<'a>(line: &mut Vec<u8>, name: &str, all: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
+    let start = line.len();
+    for (_, value) in all.filter(|(each, _)| each.eq_ignore_ascii_case(name.as_bytes())) {
+        if line.len() > start {
+            line.extend_from_slice(b", ");
+        }
+        escape(line, value);
+    }
+    if line.len() == start {
+        line.push(b'-');
+    }
+}
+
+fn split_fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    block.split(|byte| *byte == b'\n').filter_map(|field| {
+        let colon = memchr::memchr(b':', field)?;
+        Some((&field[..colon], field[colon + 1..].trim_ascii()))
+    })
+}
+
+/// Path and query of a target. The absolute form begins with a scheme and an authority.
+pub(super) fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
+    let mut rest = target;
+    let scheme = rest.iter().position(|byte| matches!(byte, b':' | b'/' | b'?')).unwrap_or(0);
+    if scheme > 0
+        && let Some(after) = rest[scheme..].strip_prefix(b"://")
+    {
+        let authority = after.iter().position(|byte| matches!(byte, b'/' | b'?'));
+        rest = authority.map_or(b"/", |end| &after[end..]);
+    }
+    match memchr::memchr(b'?', rest) {
+        Some(mark) => (&rest[..mark], &rest[mark + 1..]),
+        None => (rest, b""),
+    }
+}
+
+pub(super) fn decode_percent(text: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, behind @ ..] = rest {
+        let value = match (*first, behind) {
+            (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
+            _ => None,
+        };
+        decoded.push(value.unwrap_or(*first));
+        rest = if value.is_some() { &behind[2..] } else { behind };
+    }
+    decoded
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    (digit as char).to_digit(16).map(|value| value as u8)
+}
+
+/// The user of Basic authentication (RFC 7617).
+pub(super) fn user(entry: &Entry<'_>) -> Option<Vec<u8>> {
+    let mut fields = entry.request_fields.iter();
+    let (_, value) = fields.find(|(name, _)| name.eq_ignore_ascii_case(b"authorization"))?;
+    let (scheme, credentials) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let mut decoded = decode_base64(credentials.trim_ascii())?;
+    let end = memchr::memchr(b':', &decoded)?;
+    decoded.truncate(end);
+    Some(decoded).filter(|user| !user.is_empty())
+}
+
+fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
+    let mut decoded = Vec::with_capacity(text.len() / 4 * 3);
+    let (mut bits, mut count) = (0_u32, 0);
+    for byte in text.iter().take_while(|byte| **byte != b'=') {
+        let value = match byte {
+            b'A'..=b'Z' => byte - b'A',
+            b'a'..=b'z' => byte - b'a' + 26,
+            b'0'..=b'9' => byte - b'0' + 52,
+            b'+' | b'-' => 62,
+            b'/' | b'_' => 63,
+            _ => return None,
+        };
+        bits = bits << 6 | u32::from(value);
+        count += 6;
+        if count >= 8 {
+            count -= 8;
+            decoded.push((bits >> count) as u8);
+        }
+    }
+    Some(decoded)
+}
+
+fn or_dash(line: &mut Vec<u8>, value: Option<&[u8]>) {
+    match value {
+        Some(value) if !value.is_empty() => escape(line, value),
+        _ => line.push(b'-'),
+    }
+}
+
+fn escape(line: &mut Vec<u8>, value: &[u8]) {
+    // Nearly every value is as it is to be; all of it is looked at, which the compiler does many bytes at a time.
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
+    if value.iter().fold(true, |all, byte| all & plain(*byte)) {
+        return line.extend_from_slice(value);
+    }
+    for byte in value {
+        match byte {
+            b'"' | b'\\' => line.extend_from_slice(&[b'\\', *byte]),
+            b' '..=b'~' => line.push(*byte),
+            _ => put(line, format_args!("\\u{byte:04x}")),
+        }
+    }
+}
+
+fn put(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing to memory does not fail.
+    let _ = line.write_fmt(text);
+}
+
+/// Atoms by their name; `f` and `a` are fields of the request.
+const ATOMS: &[(&str, Atom)] = &[
+    ("h", Atom::Remote),
+    ("l", Atom::None),
+    ("u", Atom::User),
+    ("t", Atom::Time),
+    ("r", Atom::RequestLine),
+    ("m", Atom::Method),
+    ("U", Atom::Path),
+    ("q", Atom::Query),
+    ("H", Atom::Version),
+    ("s", Atom::Status),
+    ("b", Atom::BodyBytes),
+    ("B", Atom::BodyBytes),
+    ("T", Atom::Seconds),
+    ("M", Atom::Milliseconds),
+    ("D", Atom::Microseconds),
+    ("L", Atom::SecondsDecimal),
+    ("p", Atom::Pid),
+];
+
+/// What formats written for Gunicorn ask of a request's environment.
+const WSGI: &[(&str, Atom)] = &[
+    ("PATH_INFO", Atom::Path),
+    ("QUERY_STRING", Atom::Query),
+    ("RAW_URI", Atom::Target),
+    ("REMOTE_ADDR", Atom::Remote),
+    ("REQUEST_METHOD", Atom::Method),
+    ("REQUEST_URI", Atom::Target),
+    ("SERVER_PROTOCOL", Atom::Version),
+];
+
+#[cfg(test)]
+mod tests;

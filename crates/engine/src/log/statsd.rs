@@ -1,0 +1,194 @@
+//! What statsd is told of requests: their number, their statuses, how long they took, under Gunicorn's names.
+//!
+//! A request costs two additions and a number kept; the lines are made and sent with each tick of the clock. Of many
+//! requests in one tick a uniform sample of the durations is sent, with its rate.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use crate::log::socket::Outlet;
+
+/// The figures of one I/O thread.
+pub struct Statsd {
+    outlet: Outlet,
+    /// Before each name, with its dot.
+    prefix: String,
+    /// Behind each sample, with its bar; empty without tags.
+    tags: String,
+    requests: u32,
+    statuses: Box<[u32]>,
+    /// The statuses that are not 0.
+    seen: Vec<u16>,
+    durations: Vec<Duration>,
+    random: u64,
+    datagram: String,
+}
+
+impl Statsd {
+    /// Sends to an outlet. `tags` are as dogstatsd has them: `a:b,c:d`.
+    #[must_use]
+    pub fn new(outlet: Outlet, prefix: &str, tags: &str) -> Self {
+        let tags = if tags.is_empty() { String::new() } else { format!("|#{tags}") };
+        Self {
+            outlet,
+            prefix: prefix.to_owned(),
+            tags,
+            requests: 0,
+            statuses: vec![0; STATUSES].into_boxed_slice(),
+            seen: Vec::new(),
+            durations: Vec::with_capacity(SAMPLES),
+            random: 0x9e37_79b9_7f4a_7c15,
+            datagram: String::new(),
+        }
+    }
+
+    /// Takes note of a finished request.
+    pub fn request(&mut self, status: u16, duration: Duration) {
+        self.requests += 1;
+        if let Some(count) = self.statuses.get_mut(status as usize) {
+            if *count == 0 {
+                self.seen.push(status);
+            }
+            *count += 1;
+        }
+        if self.durations.len() < SAMPLES {
+            self.durations.push(duration);
+            return;
+        }
+        // A reservoir: each request of the tick is as likely to be in it as any other.
+        let place = (self.next_random() % u64::from(self.requests)) as usize;
+        if let Some(kept) = self.durations.get_mut(place) {
+            *kept = duration;
+        }
+    }
+
+    /// Sends what there is.
+    pub fn flush(&mut self) {
+        if self.requests == 0 {
+            return;
+        }
+        let requests = std::mem::take(&mut self.requests);
+        self.line(format_args!("gunicorn.requests:{requests}|c|@1.0"));
+        for status in std::mem::take(&mut self.seen) {
+            let count = std::mem::take(&mut self.statuses[status as usize]);
+            self.line(format_args!("gunicorn.request.status.{status}:{count}|c|@1.0"));
+        }
+        let durations = std::mem::take(&mut self.durations);
+        let rate = durations.len() as f64 / f64::from(requests);
+        for duration in &durations {
+            let ms = duration.as_secs_f64() * 1_000.0;
+            if rate < 1.0 {
+                self.line(format_args!("gunicorn.request.duration:{ms:.3}|ms|@{rate:.4}"));
+            } else {
+                self.line(format_args!("gunicorn.request.duration:{ms:.3}|ms"));
+            }
+        }
+        self.durations = durations;
+        self.durations.clear();
+        self.send();
+    }
+
+    fn line(&mut self, sample: std::fmt::Arguments<'_>) {
+        let before = self.datagram.len();
+        // Writing to memory does not fail.
+        let _ = writeln!(self.datagram, "{}{sample}{}", self.prefix, self.tags);
+        if self.datagram.len() > DATAGRAM && before > 0 {
+            let last = self.datagram.split_off(before);
+            self.send();
+            self.datagram = last;
+        }
+    }
+
+    fn send(&mut self) {
+        let samples = self.datagram.trim_end();
+        if !samples.is_empty() {
+            self.outlet.send(samples.as_bytes());
+        }
+        self.datagram.clear();
+    }
+
+    /// xorshift: a sample needs to be even, not secret.
+    fn next_random(&mut self) -> u64 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        self.random
+    }
+}
+
+/// Durations kept in one tick.
+const SAMPLES: usize = 128;
+/// Statuses have three digits.
+const STATUSES: usize = 1_000;
+/// What goes over any network without being cut.
+const DATAGRAM: usize = 1_432;
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    fn pair(prefix: &str, tags: &str) -> (Statsd, UdpSocket) {
+        let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
+        receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let address = format!("udp://{}", receiver.local_addr().unwrap());
+        let outlet = Outlet::open(&address, Duration::ZERO).unwrap();
+        (Statsd::new(outlet, prefix, tags), receiver)
+    }
+
+    fn receive(receiver: &UdpSocket) -> String {
+        let mut buffer = [0; 2_048];
+        let length = receiver.recv(&mut buffer).unwrap();
+        assert!(length <= DATAGRAM);
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_names_are_those_of_gunicorn() {
+        let (mut statsd, receiver) = pair("app.", "a:b,c:d");
+        statsd.request(200, Duration::from_micros(1_500));
+        statsd.request(404, Duration::from_millis(20));
+        statsd.request(200, Duration::from_micros(2));
+        statsd.flush();
+        let expected = "app.gunicorn.requests:3|c|@1.0|#a:b,c:d\n\
+            app.gunicorn.request.status.200:2|c|@1.0|#a:b,c:d\n\
+            app.gunicorn.request.status.404:1|c|@1.0|#a:b,c:d\n\
+            app.gunicorn.request.duration:1.500|ms|#a:b,c:d\n\
+            app.gunicorn.request.duration:20.000|ms|#a:b,c:d\n\
+            app.gunicorn.request.duration:0.002|ms|#a:b,c:d";
+        assert_eq!(receive(&receiver), expected);
+    }
+
+    #[test]
+    fn each_flush_tells_only_what_is_new() {
+        let (mut statsd, receiver) = pair("", "");
+        for status in [200, 500] {
+            statsd.request(status, Duration::from_millis(1));
+            statsd.flush();
+            statsd.flush();
+            let expected = format!(
+                "gunicorn.requests:1|c|@1.0\ngunicorn.request.status.{status}:1|c|@1.0\n\
+                gunicorn.request.duration:1.000|ms"
+            );
+            assert_eq!(receive(&receiver), expected);
+        }
+    }
+
+    #[test]
+    fn of_many_requests_a_sample_of_durations_is_sent_with_its_rate() {
+        let (mut statsd, receiver) = pair("", "");
+        (0..1_280).for_each(|ms| statsd.request(200, Duration::from_millis(ms)));
+        statsd.flush();
+        let mut lines = Vec::new();
+        while lines.len() < 2 + SAMPLES {
+            lines.extend(receive(&receiver).lines().map(str::to_owned));
+        }
+        assert_eq!(lines[0], "gunicorn.requests:1280|c|@1.0");
+        assert!(lines[2..].iter().all(|line| line.ends_with("|ms|@0.1000")));
+        let of = |line: &String| -> f64 { line[26..line.find('|').unwrap()].parse().unwrap() };
+        let mean = lines[2..].iter().map(of).sum::<f64>() / SAMPLES as f64;
+        // Of 0..1280; by a fixed start of the random numbers.
+        assert!((540.0..740.0).contains(&mean), "{mean}");
+    }
+}

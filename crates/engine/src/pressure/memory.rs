@@ -1,0 +1,161 @@
+//! The memory that clients can make a worker hold: what waits to be sent, what has come of requests that JavaScript
+//! does not have, and what waits for JavaScript. Near its bound everybody gets less at a time; at the bound the newest
+//! of the slow ones are shed, so that ordinary requests go on whatever those do.
+//!
+//! Each connection says at the end of a turn what it holds then: an ordinary request holds nothing between two turns,
+//! so it costs a comparison.
+
+use std::cell::Cell;
+use std::cmp::Reverse;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::bridge::handoff::Crossing;
+use crate::pressure::limits::{
+    ALL_WINDOWS, Limits, MAX_WINDOW, MIN_WINDOW, MOST_WINDOWS, READ_AHEAD, share,
+};
+use crate::runtime::executor::behind_others;
+use crate::server::context::Context;
+
+/// What is held now, and the bound.
+pub(crate) struct Memory {
+    limit: usize,
+    window: usize,
+    request_buffer: usize,
+    held: Cell<usize>,
+    /// Connections that hold something.
+    holders: Cell<usize>,
+    /// What JavaScript is told it may hand over of an answer.
+    told: Cell<usize>,
+    /// Near the limit.
+    short: Cell<bool>,
+    beyond: Notify,
+}
+
+impl Memory {
+    pub fn new(limits: &Limits) -> Self {
+        Self {
+            limit: limits.buffer_memory,
+            window: limits.response_buffer,
+            request_buffer: limits.request_buffer,
+            held: Cell::new(0),
+            holders: Cell::new(0),
+            told: Cell::new(limits.response_buffer),
+            short: Cell::new(false),
+            beyond: Notify::new(),
+        }
+    }
+
+    /// A connection that held `before` bytes holds `now` bytes.
+    pub fn change(&self, crossing: &Crossing, before: usize, now: usize) {
+        self.held.set(self.held.get() + now - before);
+        let used = self.used(crossing);
+        let holders = self.holders.get() + usize::from(before == 0) - usize::from(now == 0);
+        self.holders.set(holders);
+        self.short.set(used > self.limit / 4 * 3);
+        let window = self.window_for(holders);
+        if window != self.told.replace(window) {
+            crossing.ring.set_window(window as u32);
+        }
+        if used > self.limit && now > before {
+            self.beyond.notify_one();
+        }
+    }
+
+    /// Bytes of an answer that are taken ahead of its client. While few clients are behind it is more than was set: each
+    /// time that JavaScript has to be asked for more costs two switches of threads.
+    fn window_for(&self, holders: usize) -> usize {
+        if self.short.get() {
+            return MIN_WINDOW;
+        }
+        let most = MOST_WINDOWS.saturating_mul(self.window).min(MAX_WINDOW);
+        share(ALL_WINDOWS, holders, self.window, most)
+    }
+
+    /// Whether nothing more may be held that can be refused.
+    pub fn is_full(&self, crossing: &Crossing) -> bool {
+        self.used(crossing) > self.limit
+    }
+
+    /// Whether it is near the bound.
+    pub fn is_short(&self) -> bool {
+        self.short.get()
+    }
+
+    /// Bytes of a body that may wait between the guard and JavaScript.
+    pub fn read_ahead(&self) -> usize {
+        if self.short.get() { MIN_WINDOW } else { READ_AHEAD }
+    }
+
+    /// Bytes of a body that are collected before JavaScript hears of the request.
+    pub fn request_buffer(&self) -> usize {
+        if self.short.get() { self.request_buffer.min(MIN_WINDOW) } else { self.request_buffer }
+    }
+
+    fn used(&self, crossing: &Crossing) -> usize {
+        self.held.get() + crossing.waiting()
+    }
+}
+
+/// Sheds connections whenever more is held than may be.
+pub(crate) async fn shedder(ctx: Rc<Context>) {
+    let mut told: Option<Instant> = None;
+    let mut shed = 0;
+    loop {
+        ctx.memory.beyond.notified().await;
+        shed += shed_some(&ctx);
+        let now = ctx.now();
+        if shed > 0 && told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
+            told = Some(now);
+            let limit = ctx.memory.limit;
+            ctx.tell(|batch| {
+                batch.trouble(&format!(
+                    "clients hold more than buffer_memory={limit} bytes: {shed} slow connections closed, the newest first"
+                ));
+            });
+            shed = 0;
+        }
+        // They end in turns of their own.
+        behind_others().await;
+    }
+}
+
+/// Ends as many connections as bring the memory well below its bound, and says how many: first of those that have held
+/// something for a while, then of all; the newest first, so that a flood ends itself.
+fn shed_some(ctx: &Context) -> usize {
+    let memory = &ctx.memory;
+    let slow_since = ctx.now_ms().saturating_sub(SLOW_MS);
+    let connections = ctx.connections.borrow();
+    let mut used = memory.used(&ctx.crossing);
+    let mut holders = Vec::new();
+    for shared in connections.iter().filter_map(|(_, connected)| connected.serving()) {
+        if shared.is_shed() {
+            used = used.saturating_sub(shared.held());
+        } else if shared.held() > 0 {
+            let since = shared.holds_since();
+            holders.push((since > slow_since, Reverse(since), shared));
+        }
+    }
+    let goal = memory.limit / 8 * 7;
+    if used <= goal {
+        return 0;
+    }
+    holders.sort_unstable_by_key(|(quick, since, _)| (*quick, *since));
+    let mut shed = 0;
+    for (_, _, shared) in holders {
+        if used <= goal {
+            break;
+        }
+        used = used.saturating_sub(shared.held());
+        shared.shed();
+        shed += 1;
+    }
+    shed
+}
+
+/// Whoever has held something for so long is slow.
+const SLOW_MS: u64 = 1_000;
+/// The log hears of it at most so often.
+const TELL_EVERY: Duration = Duration::from_secs(10);

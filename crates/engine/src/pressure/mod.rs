@@ -1,0 +1,5 @@
+//! The limits of the engine, and what happens when one is reached.
+
+pub(crate) mod admission;
+pub mod limits;
+pub(crate) mod memory;

@@ -1,0 +1,104 @@
+//! A request whose body has not come whole waits for it a little while before JavaScript is woken: a slow client costs
+//! JavaScript nothing, and a form crosses in one event. The time is the same for all, so a queue keeps it.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::{Connected, Current, Shared};
+use crate::exchange::request_head::Head;
+use crate::runtime::timers::sleep;
+use crate::server::context::Context;
+
+/// The requests that wait, in the order in which their time ends.
+#[derive(Default)]
+pub(crate) struct Collecting {
+    queue: RefCell<VecDeque<Waiting>>,
+    first: Notify,
+}
+
+/// Names, not the things themselves: most are over long before their time.
+struct Waiting {
+    until: u64,
+    connection: u32,
+    exchange: u32,
+}
+
+/// A head for which there is a later turn.
+pub(crate) struct KeptHead {
+    pub head: Head,
+    pub bytes: Vec<u8>,
+}
+
+impl Shared {
+    /// Whether the request may still wait for more of its body.
+    pub(crate) fn may_collect(&self, current: &Current) -> bool {
+        current.collects
+            && !current.body_done
+            && !current.delivered
+            && current.collected_len < self.ctx.memory.request_buffer()
+    }
+
+    /// Keeps the head for a later turn. The one in the context must still be this request's when this is called first.
+    pub(crate) fn keep_head(&self, current: &mut Current) {
+        if current.kept.is_none() {
+            let head = self.ctx.head.borrow();
+            let bytes = self.released.borrow().head.clone();
+            current.kept = Some(Box::new(KeptHead { head: head.clone(), bytes }));
+        }
+    }
+
+    /// Lets the request wait.
+    pub(crate) fn collect(&self, current: &mut Current) {
+        if current.kept.is_some() {
+            return;
+        }
+        self.keep_head(current);
+        let ctx = &self.ctx;
+        let until = ctx.deadline(ctx.limits.request_buffer_time);
+        let waiting = Waiting { until, connection: self.id, exchange: current.id };
+        let mut queue = ctx.collecting.queue.borrow_mut();
+        queue.push_back(waiting);
+        if queue.len() == 1 {
+            ctx.collecting.first.notify_one();
+        }
+    }
+
+    /// Its time is over: JavaScript gets what there is.
+    fn stop_collecting(&self, exchange: u32) {
+        if let Some(streams) = self.streams.get() {
+            return streams.stop_collecting(exchange);
+        }
+        if let Some(current) = self.current.borrow_mut().as_mut()
+            && current.id == exchange
+            && !current.delivered
+        {
+            current.collects = false;
+            self.wake();
+        }
+    }
+}
+
+/// Ends the time of those that wait.
+pub(crate) async fn collector(ctx: Rc<Context>) {
+    loop {
+        let next = ctx.collecting.queue.borrow().front().map(|waiting| waiting.until);
+        let Some(until) = next else {
+            ctx.collecting.first.notified().await;
+            continue;
+        };
+        let now = ctx.now_ms();
+        if until > now {
+            sleep(&ctx, Duration::from_millis(until - now)).await;
+            continue;
+        }
+        let Some(waiting) = ctx.collecting.queue.borrow_mut().pop_front() else { continue };
+        let connections = ctx.connections.borrow();
+        if let Some(shared) = connections.find(waiting.connection).and_then(Connected::serving) {
+            shared.stop_collecting(waiting.exchange);
+        }
+    }
+}

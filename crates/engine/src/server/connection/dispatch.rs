@@ -1,0 +1,75 @@
+//! From what the guard has released to what JavaScript hears: an exchange begins with the head, and its body follows as
+//! far as JavaScript's credit goes.
+
+use super::{Connection, Current, request_body};
+use crate::bridge::event_batch::SHORT;
+use crate::guard::Refusal;
+use crate::pressure::admission;
+use crate::pressure::limits::MAX_PIECE;
+
+impl Connection {
+    /// Begins the exchange of a head that has just been released, if there is room for it.
+    pub(crate) fn begin_exchange(&mut self) -> Result<(), Refusal> {
+        let shared = &self.shared;
+        shared.tell_connection(&self.stream);
+        let ctx = &shared.ctx;
+        let head = ctx.head.borrow();
+        let others = ctx.in_hand() - usize::from(shared.writing.get());
+        if !admission::takes(ctx, others, &head) {
+            return Err(Refusal::Overloaded);
+        }
+        let id = ctx.exchanges.borrow_mut().insert_with(|_| shared.clone());
+        ctx.crossing.slot.request_started();
+        let version: &[u8] = if head.minor == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
+        shared.deadline.set(u64::MAX);
+        shared.requests.set(shared.requests.get().saturating_add(1));
+        let released = shared.released.borrow();
+        *shared.current.borrow_mut() = Some(Current::new(ctx, id, &head, &released.head, version));
+        Ok(())
+    }
+
+    /// Passes on what has come of the body; the request itself crosses with it, whole if it can.
+    pub(crate) fn pass_on(&mut self) {
+        let shared = &self.shared;
+        let mut current = shared.current.borrow_mut();
+        let Some(current) = current.as_mut() else { return };
+        let mut released = shared.released.borrow_mut();
+        let came = &mut released.body;
+        let at_once = if self.is_short_whole(current, came.len()) { came.len() } else { 0 };
+        if at_once > 0 {
+            request_body::count(current, at_once);
+            current.body_done = true;
+        }
+        while !current.body_done {
+            if came.is_empty() {
+                // The framing says where it ends.
+                current.body_done = self.guard.is_complete();
+                break;
+            }
+            if current.discard {
+                request_body::discard(shared, current, came.len());
+                came.pass(came.len());
+            } else if current.credit == 0 {
+                break;
+            } else {
+                request_body::piece(shared, current, came.take(current.credit.min(MAX_PIECE)));
+            }
+        }
+        drop(released);
+        if shared.may_collect(current) {
+            shared.collect(current);
+        } else {
+            shared.deliver(current, self.guard.trailers());
+            shared.released.borrow_mut().body.pass(at_once);
+        }
+    }
+
+    /// Whether so many bytes are all of a body, and few: then they cross from where they are.
+    fn is_short_whole(&self, current: &Current, count: usize) -> bool {
+        let is_first = !current.delivered && current.collected.is_empty() && !current.discard;
+        is_first
+            && (1..=SHORT.min(current.credit)).contains(&count)
+            && self.guard.is_complete()
+            && self.guard.trailers().is_empty()
+    }
+}

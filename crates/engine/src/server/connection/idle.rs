@@ -1,0 +1,252 @@
+//! Connections that wait for a request. Such a one is a record and a descriptor in one set that is watched for all of them:
+//! it has no task, no buffer and no registration of its own. Its first byte makes a connection of it again.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use super::{Arrival, Connection, Shared};
+use crate::pressure::admission::Wait;
+use crate::pressure::limits::Limits;
+use crate::runtime::executor;
+use crate::runtime::slot_map::place_of;
+use crate::runtime::sockets::Held;
+use crate::server::context::Context;
+use crate::transport::listener::PeerAddr;
+use crate::transport::stream::{self, Stream};
+
+/// A connection in the table: with a task, or waiting without one.
+pub(crate) enum Connected {
+    Serving(Rc<Shared>),
+    Parked(Box<Parked>),
+}
+
+/// What is kept of a connection that waits.
+pub(crate) struct Parked {
+    pub(crate) arrival: Arrival,
+    pub(crate) held: Held,
+    pub(crate) limits: Rc<Limits>,
+    /// The client and what it had connected to, as the PROXY protocol told it.
+    pub(crate) proxied: Option<Box<(PeerAddr, SocketAddr)>>,
+    /// The end of the wait, on the clock of the context.
+    pub(crate) waits_until: u64,
+    pub(crate) requests: u32,
+    pub(crate) told: bool,
+    /// What may stand before the first head has been read.
+    pub(crate) in_http: bool,
+}
+
+impl Connected {
+    /// The connection that has a task.
+    pub fn serving(&self) -> Option<&Rc<Shared>> {
+        match self {
+            Self::Serving(shared) => Some(shared),
+            Self::Parked(_) => None,
+        }
+    }
+
+    /// Whether it belongs to the server `tag`.
+    pub fn belongs_to(&self, tag: u32) -> bool {
+        match self {
+            Self::Serving(shared) => shared.belongs_to(tag),
+            Self::Parked(parked) => parked.arrival.tag() == tag,
+        }
+    }
+
+    /// Whether a request is in hand or an answer is not sent.
+    pub fn is_busy(&self) -> bool {
+        self.serving().is_some_and(|shared| shared.is_busy())
+    }
+
+    pub fn set_limits(&mut self, limits: &Rc<Limits>) {
+        match self {
+            Self::Serving(shared) => {
+                shared.limits.replace(limits.clone());
+            }
+            Self::Parked(parked) => parked.limits = limits.clone(),
+        }
+    }
+
+    /// What it waits for, if it has no request in hand and nothing to send.
+    pub fn waits(&self) -> Option<Wait> {
+        match self {
+            Self::Serving(shared) => shared.waits(),
+            Self::Parked(parked) if parked.requests == 0 => Some(Wait::Head),
+            Self::Parked(_) => Some(Wait::Next),
+        }
+    }
+
+    /// The end of that wait: the earliest has waited longest.
+    pub fn waits_until(&self) -> u64 {
+        match self {
+            Self::Serving(shared) => shared.waits_until(),
+            Self::Parked(parked) => parked.waits_until,
+        }
+    }
+
+    /// The drain begins, or its end comes nearer: an idle connection gets a while for a request that is on its way.
+    pub fn drain(&mut self, ctx: &Context, id: u32, begins: bool) {
+        match self {
+            Self::Serving(shared) if begins => shared.drain(),
+            Self::Serving(shared) => shared.hasten(),
+            Self::Parked(parked) => {
+                parked.waits_until = parked.waits_until.min(ctx.deadline(ctx.idle_drain.get()));
+                ctx.wheel.borrow_mut().insert(place_of(id), parked.waits_until);
+            }
+        }
+    }
+
+    /// The wheel's entry has come up: says when it has to again; `None` where a task must see to its end.
+    pub fn come_up(&self, now: u64) -> Option<u64> {
+        match self {
+            Self::Serving(shared) => Some(shared.come_up(now)),
+            Self::Parked(parked) => (parked.waits_until > now).then_some(parked.waits_until),
+        }
+    }
+}
+
+/// The connection with this id, which gets a task again if it has none.
+pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<Shared>> {
+    let mut connections = ctx.connections.borrow_mut();
+    let connected = connections.find_mut(id)?;
+    let parked = match connected {
+        Connected::Serving(shared) => return Some(shared.clone()),
+        Connected::Parked(parked) => parked,
+    };
+    let (peer, tag) = (parked.arrival.peer(), parked.arrival.tag());
+    let shared = Shared::new(ctx.clone(), id, tag, peer);
+    let before = std::mem::replace(connected, Connected::Serving(shared.clone()));
+    drop(connections);
+    let Connected::Parked(parked) = before else { return Some(shared) };
+    let Parked { arrival, held, limits, proxied, waits_until, requests, told, in_http } = *parked;
+    shared.limits.replace(limits);
+    shared.requests.set(requests);
+    shared.told.set(told);
+    shared.waits_until.set(waits_until);
+    if let Some((client, local)) = proxied.map(|both| *both) {
+        shared.peer.set(client);
+        shared.proxied.set(Some(local));
+    }
+    let stream = Stream::Plain(held.serve(matches!(peer, PeerAddr::Ip(_))));
+    let connection = Connection::resumed(shared.clone(), arrival, stream, in_http);
+    executor::spawn(super::Task(Some(connection)));
+    Some(shared)
+}
+
+/// Turns the wheel; a connection whose wait is over gets a task that sees to its end.
+pub(crate) fn come_up(ctx: &Rc<Context>, now: u64) {
+    let mut due = Vec::new();
+    let connections = ctx.connections.borrow();
+    let come_up = |place| {
+        let (id, connected) = connections.at(place)?;
+        let next = connected.come_up(now);
+        if next.is_none() {
+            due.push(id);
+        }
+        next
+    };
+    ctx.wheel.borrow_mut().advance(now, come_up);
+    drop(connections);
+    for id in due {
+        if let Some(shared) = resume(ctx, id) {
+            shared.come_up(now);
+        }
+    }
+}
+
+/// Leaves its task: what the table keeps of it is a record.
+pub(crate) fn park(connection: Connection) {
+    let Connection { shared, arrival, stream, guard, .. } = connection;
+    let (ctx, id) = (shared.ctx.clone(), shared.id);
+    // It may still be in a list of those to wake.
+    shared.task.forget();
+    let Stream::Plain(socket) = stream else { return closed(&ctx, &shared) };
+    let held = socket.park(id);
+    let parked = Parked {
+        arrival,
+        held,
+        limits: shared.limits(),
+        proxied: shared.proxied.get().map(|local| Box::new((shared.peer.get(), local))),
+        waits_until: shared.waits_until.get(),
+        requests: shared.requests.get(),
+        told: shared.told.get(),
+        in_http: !guard.awaits_preface(),
+    };
+    shared.set_deadline_at(parked.waits_until);
+    if let Some(connected) = ctx.connections.borrow_mut().find_mut(id) {
+        *connected = Connected::Parked(Box::new(parked));
+    }
+    ctx.leftovers.count();
+}
+
+impl Connection {
+    /// Whether nothing but a request can come next, and nobody has something to say to the task.
+    pub(crate) fn can_park(&self) -> bool {
+        let shared = &self.shared;
+        self.stream.can_park()
+            && self.carry.is_empty()
+            && self.guard.awaits_head()
+            && !self.input_ended
+            && !shared.is_busy()
+            && !shared.dirty.get()
+            && !shared.close.get()
+            && shared.released.borrow().body.is_empty()
+    }
+}
+
+/// Cuts a connection. Without a task it is gone at once.
+pub(crate) fn destroy(ctx: &Context, id: u32, reset: bool) {
+    let mut connections = ctx.connections.borrow_mut();
+    match connections.find(id) {
+        None => {}
+        Some(Connected::Serving(shared)) if reset => shared.destroy_by_reset(),
+        Some(Connected::Serving(shared)) => shared.destroy(),
+        Some(Connected::Parked(parked)) => {
+            if reset {
+                stream::reset_on_close(&parked.held);
+            }
+            if parked.told {
+                ctx.tell_in_passing(|batch| batch.connection_closed(id));
+            }
+            let removed = connections.remove(id);
+            drop(connections);
+            drop(removed);
+        }
+    }
+}
+
+/// Ends a connection behind what has been written on it.
+pub(crate) fn leave(ctx: &Context, id: u32) {
+    if let Some(Connected::Serving(shared)) = ctx.connections.borrow().find(id)
+        && shared.has_answered()
+    {
+        return shared.finish();
+    }
+    destroy(ctx, id, false);
+}
+
+/// Cuts the connections for which `which` says so.
+pub(crate) fn disconnect(ctx: &Context, which: impl Fn(&Connected) -> bool) {
+    let connections = ctx.connections.borrow();
+    let ids: Vec<_> = connections.iter().filter(|(_, one)| which(one)).map(|(id, _)| id).collect();
+    drop(connections);
+    for id in ids {
+        destroy(ctx, id, false);
+    }
+}
+
+/// Makes a connection that nobody waits for go at once.
+pub(crate) fn give_way(ctx: &Context, id: u32) {
+    if let Some(Connected::Serving(shared)) = ctx.connections.borrow().find(id) {
+        return shared.give_way();
+    }
+    destroy(ctx, id, false);
+}
+
+/// Takes a connection out of the table, and tells JavaScript if that knows of it.
+pub(crate) fn closed(ctx: &Context, shared: &Shared) {
+    if shared.told.get() {
+        ctx.tell_in_passing(|batch| batch.connection_closed(shared.id));
+    }
+    let removed = ctx.connections.borrow_mut().remove(shared.id);
+    drop(removed);
+}

@@ -1,0 +1,226 @@
+//! A turn of a connection that reads and answers.
+
+use std::task::{Context, Poll};
+
+use super::{Connection, Turn};
+use crate::guard::{Progress, Refusal};
+use crate::pressure::limits::READ_AHEAD;
+
+impl Connection {
+    pub(crate) fn serve(&mut self, cx: &mut Context<'_>) -> Turn {
+        let shared = self.shared.clone();
+        if shared.is_tunnel() {
+            return self.tunnel(cx);
+        }
+        if self.http2.is_some() {
+            return self.multiplex(cx);
+        }
+        match self.send(cx) {
+            Poll::Ready(Err(_)) => return Turn::Gone,
+            Poll::Ready(Ok(())) => self.notify_sent(),
+            Poll::Pending => {}
+        }
+        if shared.due.get()
+            && let Some(turn) = self.on_deadline()
+        {
+            return turn;
+        }
+        let (in_hand, finished, body_done) = match shared.current.borrow().as_ref() {
+            Some(current) => (true, current.is_finished(), current.body_done),
+            None => (false, false, true),
+        };
+        if finished {
+            return self.finish();
+        }
+        if !body_done {
+            if shared.closes_early() {
+                return Turn::Flush;
+            }
+            if self.is_direct() {
+                return self.read_body(cx);
+            }
+            // JavaScript may have given credit.
+            self.pass_on();
+            if shared.is_finished() {
+                return Turn::Again;
+            }
+        }
+        // A client that does not read its answers gets no further ones made.
+        self.holds_back = !in_hand && shared.out.borrow().len() > READ_AHEAD;
+        if self.holds_back {
+            return Turn::Wait;
+        }
+        let is_known = !self.awaits_preface || self.carry.is_empty() || self.look_for_preface();
+        if self.http2.is_some() {
+            return Turn::Again;
+        }
+        if is_known && !self.carry.is_empty() && self.may_release() {
+            let begun = self.guard.begins_head();
+            let mut carry = std::mem::take(&mut self.carry);
+            let taken = match self.release(carry.unread()) {
+                Ok(taken) => taken,
+                Err(refusal) => return self.refuse(refusal),
+            };
+            carry.pass(taken);
+            self.carry = carry;
+            if taken > 0 {
+                return self.after_release();
+            }
+            // No proxy has said anything: what has come is the client's, in whichever protocol.
+            if !begun && self.guard.begins_head() {
+                return Turn::Again;
+            }
+        }
+        self.read(cx)
+    }
+
+    fn read(&mut self, cx: &mut Context<'_>) -> Turn {
+        if self.input_ended {
+            return self.on_end();
+        }
+        let shared = self.shared.clone();
+        // A head may be as long as its limits allow; behind a request in hand no more than a few need wait.
+        let is_head = shared.current.borrow().is_none();
+        let most = READ_AHEAD.max(if is_head { shared.limits().head_size() } else { 0 });
+        if self.carry.len() > most || shared.released.borrow().body.len() >= READ_AHEAD {
+            self.input_pauses();
+            return Turn::Wait;
+        }
+        let mut scratch = shared.ctx.scratch.borrow_mut();
+        let count = match self.receive(cx, &mut scratch) {
+            Ok(count) => count,
+            Err(turn) => return turn,
+        };
+        let input = &scratch[..count];
+        if !self.carry.is_empty() || !self.may_release() || self.awaits_preface {
+            self.carry.push(input);
+            drop(scratch);
+            if self.awaits_preface {
+                self.head_begins();
+            }
+            // The next turn releases what it can, or reads again: a socket wakes nobody before it was found empty.
+            return Turn::Again;
+        }
+        let taken = match self.release(input) {
+            Ok(taken) => taken,
+            Err(refusal) => return self.refuse(refusal),
+        };
+        self.carry.push(&input[taken..]);
+        drop(scratch);
+        if taken > 0 {
+            return self.after_release();
+        }
+        self.head_begins();
+        Turn::Again
+    }
+
+    /// Reads what the client has sent into `buf`. Where there is nothing, or an end, that is the turn.
+    pub(crate) fn receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Result<usize, Turn> {
+        match self.stream.poll_read(cx, buf) {
+            Poll::Pending => {
+                self.input_waits();
+                Err(Turn::Wait)
+            }
+            Poll::Ready(Err(_)) => Err(Turn::Gone),
+            Poll::Ready(Ok(0)) => {
+                self.input_ended = true;
+                Err(self.on_end())
+            }
+            Poll::Ready(Ok(count)) => {
+                self.input_moved(count);
+                Ok(count)
+            }
+        }
+    }
+
+    /// Whether the guard may look at more input: it waits for a head and nobody is in hand, or it is inside a body.
+    fn may_release(&self) -> bool {
+        if self.guard.in_message() {
+            return !self.shared.is_undecided()
+                && self.shared.released.borrow().body.len() < self.shared.ctx.memory.read_ahead();
+        }
+        self.shared.current.borrow().is_none() && !self.guard.is_complete()
+    }
+
+    /// Lets the guard look at the input and returns how much it took.
+    fn release(&mut self, input: &[u8]) -> Result<usize, Refusal> {
+        let shared = &self.shared;
+        let limits = shared.limits();
+        let released = &mut *shared.released.borrow_mut();
+        let mut head = shared.ctx.head.borrow_mut();
+        let mut taken = 0;
+        if self.guard.awaits_head() {
+            released.begin();
+        }
+        while taken < input.len() && released.body.len() < READ_AHEAD {
+            let awaits_head = self.guard.awaits_head();
+            if awaits_head && limits.as_node {
+                while input[taken..].starts_with(b"\r\n") {
+                    taken += 2;
+                }
+            }
+            let into = if awaits_head { &mut released.head } else { released.body.end() };
+            let (count, progress) =
+                self.guard.advance(&input[taken..], into, &mut head, &limits)?;
+            taken += count;
+            match progress {
+                Progress::Preface => {
+                    shared.set_proxied(self.guard.proxied());
+                    // What follows may be another protocol.
+                    if self.awaits_preface {
+                        break;
+                    }
+                }
+                Progress::Head => {
+                    // What may be a body is not read as one before JavaScript has said that this is no upgrade.
+                    if self.guard.is_complete() || head.upgrade {
+                        break;
+                    }
+                }
+                Progress::Complete => break,
+                Progress::More => {
+                    if count == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Gives what was released to JavaScript.
+    fn after_release(&mut self) -> Turn {
+        if self.guard.awaits_head() {
+            // No more than what may stand before the first request.
+            return Turn::Again;
+        }
+        self.shared.note_ahead(self.carry.unread());
+        self.end_seen_at = None;
+        if self.shared.current.borrow().is_none()
+            && let Err(refusal) = self.begin_exchange()
+        {
+            return self.refuse(refusal);
+        }
+        self.pass_on();
+        self.exchange_begins();
+        Turn::Again
+    }
+
+    /// Ends the exchange in hand and makes ready for the next.
+    fn finish(&mut self) -> Turn {
+        let shared = self.shared.clone();
+        let Some(mut current) = shared.current.take() else { return Turn::Again };
+        shared.close_books(&current);
+        if let Some(facts) = current.log.take() {
+            facts.pass_on(&shared.ctx);
+        }
+        let at_its_end = self.guard.is_complete() && shared.released.borrow().body.is_empty();
+        if shared.close.get() || !at_its_end {
+            self.client_is_done = at_its_end && !current.keep_alive && self.carry.is_empty();
+            return Turn::Flush;
+        }
+        self.guard.next();
+        self.begin_wait();
+        Turn::Again
+    }
+}

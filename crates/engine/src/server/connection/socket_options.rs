@@ -1,0 +1,61 @@
+//! What the application wants of a connection's socket, until the task that owns the socket runs. Thousands of connections
+//! never want anything: it takes four bytes of each.
+
+use std::cell::Cell;
+
+use crate::bridge::ring::SocketWish;
+
+/// The last wish of each kind.
+#[derive(Default)]
+pub(crate) struct Wishes(Cell<u32>);
+
+impl Wishes {
+    pub fn note(&self, wish: SocketWish) {
+        let before = self.0.get();
+        self.0.set(match wish {
+            SocketWish::NoDelay(on) => before & !NO_DELAY | WANTED << u32::from(on),
+            SocketWish::KeepAlive(on, seconds) => {
+                let time = seconds.min(MAX_SECONDS) << SECONDS_SHIFT;
+                before & NO_DELAY | WANTED << (KEEP_ALIVE_SHIFT + u32::from(on)) | time
+            }
+        });
+    }
+
+    /// Takes them, in any order: none depends on another.
+    pub fn take(&self) -> impl Iterator<Item = SocketWish> {
+        let bits = self.0.take();
+        let is = |shift: u32| bits >> shift & 1 == 1;
+        let choice = |off: u32| if is(off + 1) { Some(true) } else { is(off).then_some(false) };
+        let keep_alive =
+            choice(KEEP_ALIVE_SHIFT).map(|on| SocketWish::KeepAlive(on, bits >> SECONDS_SHIFT));
+        choice(0).map(SocketWish::NoDelay).into_iter().chain(keep_alive)
+    }
+}
+
+const WANTED: u32 = 1;
+/// Off and on, a bit each.
+const NO_DELAY: u32 = 0b11;
+const KEEP_ALIVE_SHIFT: u32 = 2;
+const SECONDS_SHIFT: u32 = 4;
+/// What Linux takes at most.
+const MAX_SECONDS: u32 = 32_767;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_wish_of_each_kind_counts() {
+        let wishes = Wishes::default();
+        assert_eq!(wishes.take().count(), 0);
+        wishes.note(SocketWish::NoDelay(true));
+        wishes.note(SocketWish::KeepAlive(true, 90_000));
+        wishes.note(SocketWish::NoDelay(false));
+        let taken: Vec<_> = wishes.take().collect();
+        assert_eq!(taken, [SocketWish::NoDelay(false), SocketWish::KeepAlive(true, MAX_SECONDS)]);
+        wishes.note(SocketWish::KeepAlive(true, 5));
+        wishes.note(SocketWish::KeepAlive(false, 0));
+        assert_eq!(wishes.take().collect::<Vec<_>>(), [SocketWish::KeepAlive(false, 0)]);
+        assert_eq!(wishes.take().count(), 0);
+    }
+}

@@ -1,0 +1,153 @@
+//! Where the frames of a WebSocket begin and end, in the bytes that an application sends (RFC 6455 section 5.2), so that
+//! a close frame of the engine's own stands between two of them. What is inside a frame is never looked at: messages in
+//! fragments and compressed ones are passed over like any other, for a control frame may stand between fragments
+//! (section 5.4).
+
+/// The application's side of a WebSocket.
+#[derive(Default)]
+pub(crate) struct Frames {
+    /// Bytes of a frame's head, which is never longer.
+    head: [u8; MAX_HEAD],
+    /// How many of them have come.
+    have: usize,
+    /// Bytes of the frame's payload that are still to come.
+    payload: u64,
+    /// The application has begun a close frame.
+    closed: bool,
+}
+
+impl Frames {
+    /// Whether the next byte begins a frame.
+    pub fn at_boundary(&self) -> bool {
+        self.have == 0 && self.payload == 0
+    }
+
+    /// Whether the application has said that it closes.
+    pub fn is_closed(&self) -> bool {
+        self.closed
+    }
+
+    /// Passes over bytes; with `to_boundary` only as far as the frame in hand goes. Returns how many.
+    pub fn advance(&mut self, bytes: &[u8], to_boundary: bool) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            if to_boundary && self.at_boundary() {
+                break;
+            }
+            if self.payload > 0 {
+                let rest = (bytes.len() - at) as u64;
+                let count = self.payload.min(rest);
+                self.payload -= count;
+                at += count as usize;
+                continue;
+            }
+            self.head[self.have] = bytes[at];
+            self.have += 1;
+            at += 1;
+            if self.have >= 2 && self.have == self.head_length() {
+                self.closed |= self.head[0] & 0x0f == CLOSE;
+                self.payload = self.payload_length();
+                self.have = 0;
+            }
+        }
+        at
+    }
+
+    /// Two bytes, an extended length, and a mask, which a server does not use.
+    fn head_length(&self) -> usize {
+        let extended = match self.head[1] & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        2 + extended + if self.head[1] & 0x80 == 0 { 0 } else { 4 }
+    }
+
+    fn payload_length(&self) -> u64 {
+        let extended = |count: usize| {
+            self.head[2..2 + count].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+        };
+        match self.head[1] & 0x7f {
+            126 => extended(2),
+            127 => extended(8),
+            short => u64::from(short),
+        }
+    }
+}
+
+/// A close frame with the code 1012, "Service Restart" (IANA's registry for RFC 6455): the client may come back at once.
+pub(crate) const RESTART: [u8; 4] = [0x88, 2, 0x03, 0xf4];
+/// The opcode of a close frame.
+const CLOSE: u8 = 8;
+const MAX_HEAD: usize = 14;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A frame as a server sends it.
+    fn frame(opcode: u8, length: usize) -> Vec<u8> {
+        let mut frame = vec![0x80 | opcode];
+        match length {
+            0..126 => frame.push(length as u8),
+            126..0x1_0000 => {
+                frame.push(126);
+                frame.extend_from_slice(&(length as u16).to_be_bytes());
+            }
+            _ => {
+                frame.push(127);
+                frame.extend_from_slice(&(length as u64).to_be_bytes());
+            }
+        }
+        // What looks like frames inside a frame is none.
+        frame.extend((0..length).map(|at| if at % 2 == 0 { 0x88 } else { 0 }));
+        frame
+    }
+
+    #[test]
+    fn boundaries_are_found_wherever_the_bytes_are_cut() {
+        let lengths = [0, 1, 125, 126, 127, 65_535, 65_536];
+        let stream: Vec<u8> = lengths.iter().flat_map(|&length| frame(2, length)).collect();
+        let mut boundaries = Vec::new();
+        let mut end = 0;
+        for length in lengths {
+            end += frame(2, length).len();
+            boundaries.push(end);
+        }
+        for step in [1, 2, 3, 7, 1_000, stream.len()] {
+            let (mut frames, mut found, mut at) = (Frames::default(), Vec::new(), 0);
+            for mut part in stream.chunks(step) {
+                // From a boundary on, up to the next.
+                while !part.is_empty() {
+                    let first = frames.advance(&part[..1], false);
+                    let count = first + frames.advance(&part[first..], true);
+                    at += count;
+                    part = &part[count..];
+                    if frames.at_boundary() {
+                        found.push(at);
+                    }
+                }
+            }
+            assert_eq!(found, boundaries, "in steps of {step}");
+            assert!(!frames.is_closed());
+        }
+    }
+
+    #[test]
+    fn a_masked_frame_is_passed_over_with_its_mask() {
+        let mut frames = Frames::default();
+        frames.advance(&[0x81, 0x83, 1, 2, 3, 4, 9, 9], false);
+        assert!(!frames.at_boundary());
+        frames.advance(&[9], false);
+        assert!(frames.at_boundary());
+    }
+
+    #[test]
+    fn a_close_frame_is_seen() {
+        let mut frames = Frames::default();
+        frames.advance(&[0x81, 1, 0x88, 0x88], false);
+        assert!(!frames.is_closed());
+        frames.advance(&[2, 3, 0xe8], false);
+        assert!(frames.is_closed() && frames.at_boundary());
+    }
+}

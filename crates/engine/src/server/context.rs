@@ -1,0 +1,364 @@
+//! What every task of one I/O thread shares.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use crate::bridge::event_batch::Batch;
+use crate::bridge::handoff::Crossing;
+use crate::buffers::heap_trim::Leftovers;
+use crate::exchange::request_head::Head;
+use crate::exchange::response_sink::Answer;
+use crate::http1::date::Date;
+use crate::log::access::AccessLog;
+use crate::log::statsd::Statsd;
+use crate::pressure::admission::Admission;
+use crate::pressure::limits::{
+    ALL_BODY_CREDIT, ALL_BURSTS, BODY_CREDIT, IDLE_DRAIN_TIME, LEAST_BURST, Limits,
+    MOST_BODY_CREDIT, MOST_BURST, share,
+};
+use crate::pressure::memory::Memory;
+use crate::runtime::executor::Waiting;
+use crate::runtime::slot_map::Places;
+use crate::runtime::sockets::Sockets;
+use crate::runtime::timers::Timers;
+use crate::runtime::wheel::Wheel;
+use crate::server::connection::{Collecting, Connected, LogFacts, Shared};
+use crate::transport::tls::{Handshakes, Server};
+
+/// The state of an I/O thread.
+pub(crate) struct Context {
+    /// What holds for servers without limits of their own.
+    pub limits: Rc<Limits>,
+    /// The limits of servers that have their own, by tag.
+    servers: RefCell<HashMap<u32, Rc<Limits>>>,
+    /// TLS as a server does it, by tag.
+    secure_servers: RefCell<HashMap<u32, Rc<Server>>>,
+    pub handshakes: Handshakes,
+    /// The servers whose program listens to what is refused; most have nobody who does.
+    refusals_told: RefCell<Vec<u32>>,
+    /// JavaScript hears of a connection when it is accepted, not with its first request.
+    pub announce: bool,
+    pub crossing: Arc<Crossing>,
+    pub access: RefCell<Option<AccessLog>>,
+    /// What it knew of requests that have ended: memory for the next.
+    #[expect(
+        clippy::vec_box,
+        reason = "it moves in and out of an exchange, which has none without a log"
+    )]
+    pub log_facts: RefCell<Vec<Box<LogFacts>>>,
+    /// Of this process, asked of the system once.
+    pub pid: u32,
+    pub statsd: RefCell<Option<Statsd>>,
+    /// Events of this turn, until the flusher hands them over.
+    pub batch: RefCell<Batch>,
+    /// There is something in the batch that JavaScript is woken for.
+    due: Cell<bool>,
+    /// There is something in it that may wait a while for something else to go with.
+    pub waits_for_company: Notify,
+    /// JavaScript is woken for all there is: a program that has ended a server waits for its connections' ends.
+    pub prompt: Cell<bool>,
+    pub flusher: Waiting,
+    /// The exchanges in hand.
+    pub exchanges: RefCell<Places<Rc<dyn Answer>>>,
+    /// Connections whose answer is complete and not sent.
+    pub writing: Cell<usize>,
+    /// Requests of HTTP/2 that wait for answers of their connection to be taken.
+    pub standing: Cell<usize>,
+    /// Requests that wait for their bodies.
+    pub collecting: Collecting,
+    pub memory: Memory,
+    pub admission: Admission,
+    pub connections: RefCell<Places<Connected>>,
+    pub sockets: Rc<Sockets>,
+    /// The head that the guard has just read: valid until the task that read it returns.
+    pub head: RefCell<Head>,
+    /// Where sockets are read into, so that an idle connection holds no buffer.
+    pub scratch: RefCell<Box<[u8]>>,
+    pub date: RefCell<Date>,
+    pub wheel: RefCell<Wheel>,
+    pub timers: Timers,
+    /// Wakes the clock, which stands still without connections.
+    pub first_connection: Notify,
+    pub draining: Cell<bool>,
+    /// So long idle connections are kept while the worker drains.
+    pub idle_drain: Cell<Duration>,
+    /// Exchanges that have become tunnels.
+    pub tunnels: Cell<usize>,
+    /// Pieces of tunnels in the batch.
+    pub tunnelled: Cell<usize>,
+    pub leftovers: Leftovers,
+    /// Connections whose task has something to do after the ring was read.
+    pub dirty: RefCell<Vec<Rc<Shared>>>,
+    /// Connections that wait for JavaScript to pass what it was told.
+    pub ending: RefCell<Vec<Rc<Shared>>>,
+    /// Makes the I/O thread look every millisecond, as long as JavaScript works on a batch.
+    pub watch: Notify,
+    /// The thread is to stop.
+    pub stops: Cell<bool>,
+    /// It has waited, or worked for a while, since its clock was read.
+    pub clock_stale: Cell<bool>,
+    now: Cell<Instant>,
+    now_ms: Cell<u64>,
+    started: Instant,
+}
+
+impl Context {
+    pub fn new(
+        limits: Limits,
+        announce: bool,
+        crossing: Arc<Crossing>,
+        (access, statsd): (Option<AccessLog>, Option<Statsd>),
+        sockets: Sockets,
+    ) -> Self {
+        let memory = Memory::new(&limits);
+        let admission = Admission::new();
+        Self {
+            memory,
+            admission,
+            handshakes: Handshakes::new(limits.handshakes),
+            limits: Rc::new(limits),
+            refusals_told: RefCell::default(),
+            servers: RefCell::default(),
+            secure_servers: RefCell::default(),
+            announce,
+            crossing,
+            access: RefCell::new(access),
+            log_facts: RefCell::default(),
+            pid: std::process::id(),
+            statsd: RefCell::new(statsd),
+            batch: RefCell::default(),
+            due: Cell::new(false),
+            waits_for_company: Notify::new(),
+            prompt: Cell::new(false),
+            flusher: Waiting::default(),
+            exchanges: RefCell::default(),
+            writing: Cell::new(0),
+            standing: Cell::new(0),
+            collecting: Collecting::default(),
+            connections: RefCell::default(),
+            sockets: Rc::new(sockets),
+            head: RefCell::default(),
+            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            date: RefCell::new(Date::now()),
+            wheel: RefCell::new(Wheel::new(0)),
+            timers: Timers::default(),
+            first_connection: Notify::new(),
+            draining: Cell::new(false),
+            idle_drain: Cell::new(IDLE_DRAIN_TIME),
+            tunnels: Cell::new(0),
+            tunnelled: Cell::new(0),
+            leftovers: Leftovers::default(),
+            dirty: RefCell::default(),
+            ending: RefCell::default(),
+            watch: Notify::new(),
+            stops: Cell::new(false),
+            clock_stale: Cell::new(true),
+            now: Cell::new(Instant::now()),
+            now_ms: Cell::new(0),
+            started: Instant::now(),
+        }
+    }
+
+    /// What holds for the connections of a server.
+    pub fn limits_of(&self, tag: u32) -> Rc<Limits> {
+        self.servers.borrow().get(&tag).unwrap_or(&self.limits).clone()
+    }
+
+    /// Gives a server limits of its own, for the connections that it has too; `None` forgets them.
+    pub fn set_limits(&self, tag: u32, limits: Option<Limits>) {
+        let Some(limits) = limits.map(Rc::new) else {
+            self.servers.borrow_mut().remove(&tag);
+            self.tell_refusals(tag, false);
+            return;
+        };
+        for (_, connected) in self.connections.borrow_mut().iter_mut() {
+            if connected.belongs_to(tag) {
+                connected.set_limits(&limits);
+            }
+        }
+        self.servers.borrow_mut().insert(tag, limits);
+    }
+
+    /// TLS as a server does it, for connections that begin now.
+    pub fn tls_of(&self, tag: u32) -> Option<Rc<Server>> {
+        self.secure_servers.borrow().get(&tag).cloned()
+    }
+
+    /// From now on a server does TLS so; `None` forgets it.
+    pub fn set_tls(&self, tag: u32, server: Option<Server>) {
+        match server {
+            Some(server) => self.secure_servers.borrow_mut().insert(tag, Rc::new(server)),
+            None => self.secure_servers.borrow_mut().remove(&tag),
+        };
+    }
+
+    /// Says whether JavaScript hears of what is refused to clients of a server.
+    pub fn tell_refusals(&self, tag: u32, on: bool) {
+        let mut told = self.refusals_told.borrow_mut();
+        told.retain(|each| *each != tag);
+        if on {
+            told.push(tag);
+        }
+    }
+
+    /// Whether it does.
+    pub fn tells_refusals(&self, tag: u32) -> bool {
+        self.refusals_told.borrow().contains(&tag)
+    }
+
+    /// Requests in hand, with the answers that are complete and not sent.
+    pub fn in_hand(&self) -> usize {
+        self.exchanges.borrow().len() - self.standing.get() + self.writing.get()
+    }
+
+    /// Whether nobody is connected.
+    pub fn has_no_connections(&self) -> bool {
+        self.connections.borrow().len() == 0 && self.handshakes.len() == 0
+    }
+
+    /// The time of this turn: read once after each sleep and each batch, since a request asks for it several times.
+    pub fn now(&self) -> Instant {
+        if self.clock_stale.get() {
+            self.refresh_clock();
+        }
+        self.now.get()
+    }
+
+    /// Reads the clock anew.
+    pub fn refresh_clock(&self) {
+        self.clock_stale.set(false);
+        let now = Instant::now();
+        self.now.set(now);
+        self.now_ms.set(self.ms(now));
+        self.date.borrow_mut().refresh();
+    }
+
+    /// Milliseconds since the thread started: the clock of the deadlines.
+    pub fn now_ms(&self) -> u64 {
+        if self.clock_stale.get() {
+            self.refresh_clock();
+        }
+        self.now_ms.get()
+    }
+
+    /// A time on the clock of the deadlines.
+    pub fn ms(&self, time: Instant) -> u64 {
+        time.duration_since(self.started).as_millis() as u64
+    }
+
+    /// The time `after` from now, on the clock of the deadlines.
+    pub fn deadline(&self, after: Duration) -> u64 {
+        self.now_ms() + after.as_millis() as u64
+    }
+
+    /// Counts a request that has ended. `us` runs from its head to the answer's end.
+    pub fn count(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
+        self.crossing.slot.request_finished(status, bytes_in, bytes_out, us);
+        // Without a status its client has left before there was an answer.
+        if status != 0
+            && let Some(statsd) = self.statsd.borrow_mut().as_mut()
+        {
+            statsd.request(status, Duration::from_micros(us));
+        }
+    }
+
+    /// Whether the access log has lines that nobody has taken.
+    pub fn has_unwritten(&self) -> bool {
+        self.access.borrow().as_ref().is_some_and(AccessLog::has_unwritten)
+    }
+
+    /// Writes out what is collected at the end, when whoever reads the access log gets a while for it.
+    pub fn finish_logs(&self) {
+        let until = Instant::now() + LOG_TIME;
+        self.flush_logs();
+        while self.has_unwritten() && Instant::now() < until {
+            thread::sleep(LOOK_EVERY);
+            self.flush_logs();
+        }
+    }
+
+    /// Writes out what is collected for the logs and for statsd.
+    pub fn flush_logs(&self) {
+        if let Some(access) = self.access.borrow_mut().as_mut() {
+            access.flush();
+        }
+        if let Some(statsd) = self.statsd.borrow_mut().as_mut() {
+            statsd.flush();
+        }
+    }
+
+    /// Bytes of a body that may be on their way to JavaScript at a time.
+    pub fn body_credit(&self) -> usize {
+        let most = if self.memory.is_short() { BODY_CREDIT } else { MOST_BODY_CREDIT };
+        share(ALL_BODY_CREDIT, self.exchanges.borrow().len(), BODY_CREDIT, most)
+    }
+
+    /// Bytes of an answer that are sent before other connections have their turn: with hundreds that all take as fast as
+    /// we send, nobody is to wait for megabytes of each.
+    pub fn burst(&self) -> usize {
+        share(ALL_BURSTS, self.exchanges.borrow().len(), LEAST_BURST, MOST_BURST)
+    }
+
+    /// Whether more than one request is in hand, tunnels counted where they have something to say.
+    pub fn serves_several(&self) -> bool {
+        self.exchanges.borrow().len() - self.tunnels.get() + self.tunnelled.get() > 1
+    }
+
+    /// Adds events to the batch and makes sure that the flusher runs behind the tasks that are ready now.
+    pub fn tell(&self, add: impl FnOnce(&mut Batch)) {
+        add(&mut self.batch.borrow_mut());
+        if !self.due.replace(true) {
+            self.flusher.wake();
+        }
+    }
+
+    /// Adds events that nobody waits for: they go with others, within [`COMPANY_TIME`]. Waking JavaScript for the
+    /// end of each short connection costs as much as waking it for its request.
+    pub fn tell_in_passing(&self, add: impl FnOnce(&mut Batch)) {
+        if self.prompt.get() || self.due.get() {
+            return self.tell(add);
+        }
+        let mut batch = self.batch.borrow_mut();
+        if batch.is_empty() {
+            self.waits_for_company.notify_one();
+        }
+        add(&mut batch);
+    }
+
+    /// Whether the batch is to be handed over.
+    pub fn has_news(&self) -> bool {
+        self.due.get()
+    }
+
+    /// Hands over what has waited for company, if it still does.
+    pub fn end_wait_for_company(&self) {
+        if !self.batch.borrow().is_empty() && !self.due.replace(true) {
+            self.flusher.wake();
+        }
+    }
+
+    /// Hands the batch over.
+    pub fn hand_over(&self) {
+        self.due.set(false);
+        self.crossing.hand_over(&mut self.batch.borrow_mut());
+        let takes = self.crossing.takes();
+        self.exchanges.borrow_mut().told(takes);
+        self.connections.borrow_mut().told(takes);
+    }
+}
+
+/// So long the end of a connection waits for a request to go to JavaScript with.
+pub(crate) const COMPANY_TIME: Duration = Duration::from_millis(4);
+
+/// At the end of the thread a slow reader of the access log is waited for so long, and looked at so often.
+const LOG_TIME: Duration = Duration::from_millis(250);
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// A read takes this much at most.
+const SCRATCH: usize = 65_536;

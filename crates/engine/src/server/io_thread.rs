@@ -1,0 +1,389 @@
+//! The I/O thread of a JavaScript environment: one loop over what it is asked, its tasks, its sockets and its timers.
+//!
+//! [`IoThread`] is the JavaScript thread's handle on it. It starts with the first listener, carries any number of
+//! servers that come and go, and is stopped and joined by the environment's cleanup.
+
+mod commands;
+mod tasks;
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::bridge::event_batch::Batch;
+use crate::bridge::handoff::{Control, Crossing};
+use crate::bridge::in_flight;
+use crate::bridge::ring::Ring;
+use crate::buffers::borrowed::Returned;
+use crate::error::Error;
+use crate::log::access::AccessLog;
+use crate::log::statsd::Statsd;
+use crate::pressure::limits::{IDLE_DRAIN_TIME, Limits};
+use crate::pressure::memory::shedder;
+use crate::runtime::executor::{self, Vital, spawn_vital};
+use crate::runtime::sockets::Sockets;
+use crate::runtime::thread_policy::be_patient;
+use crate::scoreboard::Board;
+use crate::server::connection::{begin, collector, disconnect, lose};
+use crate::server::context::Context;
+use crate::server::shutdown::{drain, end_process};
+use crate::transport::listener::{Accepted, Acceptor, AcceptorHandle, AcceptorOptions, Seat};
+use crate::transport::tls::{Server, ender};
+use bytes::Bytes;
+use commands::obey;
+use tasks::{clock, companion, flusher, watcher};
+
+/// What an I/O thread is started with.
+pub struct Options {
+    /// Every bound.
+    pub limits: Limits,
+    /// Tell JavaScript of connections when they are accepted, not with their first request.
+    pub announce: bool,
+    /// Where JavaScript writes its answers.
+    pub ring: Ring,
+    /// The worker's place among others.
+    pub seat: Option<Seat>,
+    /// The socket to the arbiter, watched for its end.
+    pub lifeline: Option<std::os::fd::RawFd>,
+    /// The access log.
+    pub access: Option<AccessLog>,
+    /// Whom requests are counted for.
+    pub statsd: Option<Statsd>,
+    /// Wakes JavaScript, which then calls [`IoThread::take`]. Called on the I/O thread.
+    pub wake_javascript: Box<dyn Fn() + Send + Sync>,
+}
+
+/// The handle of an I/O thread.
+pub struct IoThread {
+    crossing: Arc<Crossing>,
+    acceptor: AcceptorHandle,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl IoThread {
+    /// Starts the I/O thread and the acceptor thread.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system gives no thread or no descriptor.
+    pub fn start(options: Options) -> Result<Self, Error> {
+        // Without an arbiter there is nobody to share with; the counters are kept all the same.
+        let seat = match options.seat {
+            Some(seat) => seat,
+            None => Seat { slot: Board::create(1)?.slot(1)?, kicks: Vec::new(), crowded: false },
+        };
+        let (slot, crowded) = (seat.slot.clone(), seat.crowded);
+        options.ring.set_window(options.limits.response_buffer as u32);
+        let (poll, entrance) = Sockets::make()?;
+        let crossing =
+            Arc::new(Crossing::new(options.ring, slot, entrance, options.wake_javascript));
+        in_flight::register(&crossing);
+        let max_busy = u32::try_from(options.limits.worker_connections).unwrap_or(u32::MAX);
+        let [taken, orphaned, trouble, shortage] = std::array::from_fn(|_| crossing.clone());
+        let acceptor = Acceptor::start(
+            AcceptorOptions {
+                seat: Some(seat),
+                lifeline: options.lifeline,
+                max_busy,
+                on_orphaned: Box::new(move || orphaned.ask(Control::Orphaned)),
+                on_trouble: Box::new(move |error| {
+                    trouble.ask(Control::Trouble(format!("accepting failed: {error}")));
+                }),
+                on_shortage: Box::new(move || shortage.ask(Control::MakeRoom)),
+            },
+            move |batch| taken.accept(batch),
+        )?;
+        crossing.set_shortage(acceptor.shortage());
+        let (limits, announce) = (options.limits, options.announce);
+        let logs = (options.access, options.statsd);
+        let shared = crossing.clone();
+        let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
+            if crowded {
+                be_patient();
+            }
+            let sockets = Sockets::new(poll);
+            run(&Rc::new(Context::new(limits, announce, shared, logs, sockets)));
+        })?;
+        Ok(Self { crossing, acceptor, thread: Some(thread) })
+    }
+
+    /// Accepts connections from a listening descriptor for the server `tag`.
+    pub fn listen(&self, listener: OwnedFd, tag: u32) {
+        self.acceptor.add(listener, tag, false);
+    }
+
+    /// The same for connections that speak TLS, as `secure` has said how.
+    pub fn listen_secure(&self, listener: OwnedFd, tag: u32) {
+        self.acceptor.add(listener, tag, true);
+    }
+
+    /// Does TLS so for the server `tag`: connections that begin from now on.
+    pub fn secure(&self, tag: u32, server: Server) {
+        self.crossing.ask(Control::Secure { tag, server: Box::new(server) });
+    }
+
+    /// Stops accepting for the server `tag`; its connections live on. Returns how many it has accepted: JavaScript
+    /// may still have to hear of some.
+    #[must_use]
+    pub fn unlisten(&self, tag: u32) -> u64 {
+        let accepted = self.acceptor.remove(tag);
+        self.crossing.ask(Control::Forget { tag });
+        accepted
+    }
+
+    /// Gives the server `tag` limits of its own, from now on and for the connections that it has.
+    pub fn configure(&self, tag: u32, limits: Limits) {
+        self.crossing.ask(Control::Configure { tag, limits: Box::new(limits) });
+    }
+
+    /// Says whether JavaScript hears of what is refused to clients of the server `tag`.
+    pub fn tell_refusals(&self, tag: u32, on: bool) {
+        self.crossing.ask(Control::TellRefusals { tag, on });
+    }
+
+    /// Closes the connections of a server, all of them or those without a request in hand.
+    pub fn disconnect(&self, tag: u32, idle_only: bool) {
+        self.crossing.ask(Control::Disconnect { tag, idle_only });
+    }
+
+    /// Takes no more connections until `resume`; they stay in the queue for other workers.
+    pub fn pause(&self) {
+        self.acceptor.pause();
+    }
+
+    /// Ends a pause.
+    pub fn resume(&self) {
+        self.acceptor.resume();
+    }
+
+    /// Closes the listeners and lets every connection end soon, idle ones after `idle`: the batch that says `idle` tells
+    /// when none is left. Called again it shortens the wait of those that are idle.
+    pub fn drain(&self, idle: Duration) {
+        self.acceptor.close_listeners();
+        self.crossing.ask(Control::Drain(idle));
+    }
+
+    /// Opens the access log's file again.
+    pub fn reopen(&self) {
+        self.crossing.ask(Control::Reopen);
+    }
+
+    /// Makes the I/O thread look at the ring.
+    pub fn wake(&self) {
+        self.crossing.wake();
+    }
+
+    /// Puts a piece of an answer beside the ring; a record in the ring refers to it.
+    pub fn large(&self, piece: &[u8]) {
+        self.crossing.push_large(piece);
+    }
+
+    /// The same without a copy: `piece` is dropped when it is sent.
+    pub fn lend(&self, piece: Bytes) {
+        self.crossing.lend(piece);
+    }
+
+    /// Where lent pieces say that they have been dropped. When that is all that there is to tell, JavaScript is woken too.
+    #[must_use]
+    pub fn returned(&self) -> Arc<Returned> {
+        self.crossing.returned.clone()
+    }
+
+    /// Waits until the I/O thread has read on in the ring.
+    ///
+    /// # Errors
+    ///
+    /// When it has not within [`RING_TIME`]: it never waits for anybody, so that is a fault.
+    pub fn wait_for_space(&self) -> Result<(), Error> {
+        let before = self.crossing.ring.position();
+        let until = Instant::now() + RING_TIME;
+        while Instant::now() < until {
+            self.wake();
+            thread::sleep(Duration::from_micros(50));
+            if self.crossing.ring.position() != before {
+                return Ok(());
+            }
+        }
+        Err(Error::ring_full())
+    }
+
+    /// Takes what waits for JavaScript into `batch`, which must be empty. When nothing waits, JavaScript counts as
+    /// asleep from then on and will be woken; until then it is expected to take again.
+    pub fn take(&self, batch: &mut Batch) {
+        self.crossing.take_batch(batch);
+    }
+
+    /// Connections open, requests in hand, requests finished.
+    #[must_use]
+    pub fn counters(&self) -> [u64; 3] {
+        let view = self.crossing.slot.view();
+        [u64::from(view.connections), u64::from(view.busy), view.tally.requests]
+    }
+
+    /// Ends both threads. What the ring holds is read and sent as far as the sockets take it at once.
+    pub fn stop(&mut self) {
+        self.acceptor.stop();
+        self.crossing.ask(Control::Stop);
+        if let Some(thread) = self.thread.take() {
+            // A panic there has been reported by its hook; nothing is left to do here.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for IoThread {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// The thread's loop: what it is asked, then a turn of its tasks, then the sockets and the timers. It waits only when no
+/// task has anything to do.
+fn run(ctx: &Rc<Context>) {
+    let _vital = Vital;
+    spawn_vital(flusher(ctx.clone()));
+    spawn_vital(watcher(ctx.clone()));
+    spawn_vital(companion(ctx.clone()));
+    spawn_vital(clock(ctx.clone()));
+    spawn_vital(collector(ctx.clone()));
+    spawn_vital(shedder(ctx.clone()));
+    spawn_vital(ender(ctx.clone()));
+    while !ctx.stops.get() {
+        executor::run_turn();
+        // The turn has taken a while, and a wait does.
+        ctx.clock_stale.set(true);
+        if executor::is_busy() {
+            look(ctx);
+        } else {
+            wait(ctx);
+        }
+        ctx.timers.wake_due(ctx.now());
+    }
+    stop(ctx);
+}
+
+/// Waits until there is something to do: for a socket, for a timer, or for somebody who asks.
+fn wait(ctx: &Rc<Context>) {
+    let crossing = &ctx.crossing;
+    // Before anybody is told that the thread sleeps: what is asked meanwhile is found without a wake.
+    if ctx.handshakes.are_dense(|| ctx.ms(Instant::now())) {
+        thread::sleep(GATHER_TIME);
+    }
+    let time =
+        if crossing.may_sleep() { ctx.timers.rest(Instant::now()) } else { Some(Duration::ZERO) };
+    Sockets::look(ctx, time);
+    crossing.end_sleep();
+    attend_asked(ctx);
+}
+
+/// Looks at the sockets, and at what the thread is asked.
+fn look(ctx: &Rc<Context>) {
+    Sockets::look(ctx, Some(Duration::ZERO));
+    attend_asked(ctx);
+}
+
+fn attend_asked(ctx: &Rc<Context>) {
+    if ctx.crossing.was_woken() {
+        attend(ctx);
+    }
+}
+
+/// Does what other threads have asked for.
+fn attend(ctx: &Rc<Context>) {
+    // What was asked before one of them was accepted, say how its server does TLS, is read after this and done first.
+    let mut accepted = ctx.crossing.take_accepted();
+    for control in ctx.crossing.take_control() {
+        match control {
+            Control::Configure { tag, limits } => ctx.set_limits(tag, Some(*limits)),
+            Control::Forget { tag } => {
+                begin_all(ctx, &mut accepted);
+                ctx.prompt.set(true);
+                ctx.end_wait_for_company();
+                ctx.set_limits(tag, None);
+                ctx.set_tls(tag, None);
+            }
+            Control::Secure { tag, server } => ctx.set_tls(tag, Some(*server)),
+            Control::Drain(idle) => {
+                begin_all(ctx, &mut accepted);
+                drain(ctx, idle);
+            }
+            Control::Lose(accepted) => lose(ctx, &accepted),
+            Control::MakeRoom => ctx.admission.run_short(ctx),
+            Control::Disconnect { tag, idle_only } => {
+                begin_all(ctx, &mut accepted);
+                disconnect(ctx, |one| one.belongs_to(tag) && !(idle_only && one.is_busy()));
+            }
+            Control::TellRefusals { tag, on } => ctx.tell_refusals(tag, on),
+            Control::Orphaned => {
+                begin_all(ctx, &mut accepted);
+                drain(ctx, IDLE_DRAIN_TIME);
+                spawn_vital(end_process(ctx.clone()));
+            }
+            Control::InHand(reply) => in_flight::answer(ctx, &reply),
+            Control::Reopen => {
+                let reopened = ctx.access.borrow_mut().as_mut().map(AccessLog::reopen);
+                if let Some(Err(error)) = reopened {
+                    let text = format!("the access log stays the old file: {error}");
+                    ctx.tell(|batch| batch.trouble(&text));
+                }
+            }
+            Control::Trouble(text) => ctx.tell(|batch| batch.trouble(&text)),
+            Control::Stop => ctx.stops.set(true),
+        }
+    }
+    begin_each(ctx, &mut accepted);
+    read_ring(ctx);
+    wake_ending(ctx);
+}
+
+/// Ends everything where it stands.
+fn stop(ctx: &Rc<Context>) {
+    // What the ring has brought goes out as far as the sockets take it.
+    executor::run_ready();
+    // They have no task that would end with the thread.
+    disconnect(ctx, |one| one.serving().is_none());
+    executor::end_all();
+    ctx.finish_logs();
+}
+
+/// Begins with all connections that have been accepted, of which something is asked now.
+fn begin_all(ctx: &Rc<Context>, accepted: &mut Vec<Accepted>) {
+    accepted.append(&mut ctx.crossing.take_accepted());
+    begin_each(ctx, accepted);
+}
+
+fn begin_each(ctx: &Rc<Context>, accepted: &mut Vec<Accepted>) {
+    for each in accepted.drain(..) {
+        begin(ctx, each);
+    }
+}
+
+/// Reads what JavaScript wrote and wakes the connections it was for. Says whether there was anything.
+pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
+    let is_pending = ctx.crossing.ring.is_pending();
+    if is_pending {
+        ctx.refresh_clock();
+        ctx.crossing.ring.drain(|id, command| obey(ctx, id, command));
+    }
+    let mut dirty = ctx.dirty.borrow_mut();
+    for shared in dirty.drain(..) {
+        shared.wake();
+    }
+    is_pending
+}
+
+/// Lets connections that wait for JavaScript look again.
+fn wake_ending(ctx: &Context) {
+    for shared in ctx.ending.borrow_mut().drain(..) {
+        shared.wake();
+    }
+}
+
+/// Where handshakes are dense, what comes within this time is done together: each of their messages comes alone, and would
+/// wake the thread, and then JavaScript, by itself. Linux adds the thread's timer slack, 50 us more.
+const GATHER_TIME: Duration = Duration::from_micros(200);
+
+/// How long JavaScript waits for space in the ring at most.
+pub const RING_TIME: Duration = Duration::from_secs(2);

@@ -1,0 +1,222 @@
+//! The transport of a connection: TCP, a unix socket, or TLS on TCP.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::bridge::ring::SocketWish;
+use crate::runtime::executor;
+use crate::runtime::sockets::Socket;
+use crate::transport::socket_queues::{unacknowledged, unread};
+use crate::transport::tls::TlsStream;
+
+/// What a connection reads from and writes to.
+pub(crate) enum Stream {
+    /// TCP or a unix socket.
+    Plain(Socket),
+    /// Behind its handshake.
+    Tls(Box<TlsStream>),
+}
+
+impl Stream {
+    /// Whether its descriptor is all that need be kept, and the next thing to happen to that will be told: TLS has a
+    /// state of its own.
+    pub fn can_park(&self) -> bool {
+        match self {
+            Self::Plain(socket) => socket.can_park(),
+            Self::Tls(_) => false,
+        }
+    }
+
+    /// Reads what is there: `Ready(0)` is the end of input.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(socket) => socket.poll_read(cx, buf),
+            Self::Tls(stream) => stream.poll_read(cx, buf),
+        }
+    }
+
+    /// Writes as much as the socket takes. After `Pending` the same bytes are to be given again.
+    pub fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(socket) => socket.poll_write(cx, slices),
+            Self::Tls(stream) => stream.poll_send(cx, slices),
+        }
+    }
+
+    /// What is written next is the last of the connection, and may wait for its end.
+    pub fn hold_next(&mut self) {
+        match self {
+            Self::Plain(socket) => socket.end_with_next(),
+            Self::Tls(stream) => stream.hold_next(),
+        }
+    }
+
+    /// Nothing is written for a while: sends what has waited for that.
+    pub fn send_held(&mut self) {
+        if let Self::Tls(stream) = self {
+            stream.send_held();
+        }
+    }
+
+    /// Says what a protocol below HTTP has to say before a close.
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => stream.poll_end(cx),
+        }
+    }
+
+    /// Half-closes: the peer reads to the end of what was sent.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_end(cx))?;
+        self.socket().shutdown()
+    }
+
+    /// Whether the peer has sent something that nobody has read: a close would answer that with a reset.
+    pub fn has_unread(&self) -> bool {
+        unread(self.socket().as_fd()) > 0
+    }
+
+    /// Bytes written that the peer's side has not acknowledged.
+    pub fn unacknowledged(&self) -> u64 {
+        unacknowledged(self.socket().as_fd()) + self.tls().map_or(0, |tls| tls.pending() as u64)
+    }
+
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Plain(socket) => socket,
+            Self::Tls(stream) => stream.socket(),
+        }
+    }
+
+    /// The TCP socket, if there is one.
+    fn tcp(&self) -> Option<&Socket> {
+        Some(self.socket()).filter(|socket| socket.is_tcp())
+    }
+
+    /// Whether what crosses the network is encrypted.
+    pub fn is_secure(&self) -> bool {
+        self.tls().is_some()
+    }
+
+    /// Where what crosses the network is encrypted.
+    pub fn tls(&self) -> Option<&TlsStream> {
+        match self {
+            Self::Tls(stream) => Some(stream),
+            Self::Plain(_) => None,
+        }
+    }
+
+    /// The protocol agreed on in the handshake of TLS (ALPN), if one was.
+    pub fn protocol(&self) -> Option<&[u8]> {
+        match self {
+            Self::Tls(stream) => stream.protocol(),
+            Self::Plain(_) => None,
+        }
+    }
+
+    /// When it is dropped the peer gets a reset, and what the kernel still holds for it is thrown away.
+    pub fn reset_on_close(&self) {
+        if let Some(stream) = self.tcp() {
+            reset_on_close(stream);
+        }
+    }
+
+    /// Sets an option of the socket as the application wants it. As on node, what the system refuses is passed over.
+    pub fn grant(&self, wish: SocketWish) {
+        let Some(stream) = self.tcp() else { return };
+        let socket = SockRef::from(stream);
+        let _ = match wish {
+            SocketWish::NoDelay(on) => socket.set_tcp_nodelay(on),
+            SocketWish::KeepAlive(on, 0) => socket.set_keepalive(on),
+            SocketWish::KeepAlive(false, _) => socket.set_keepalive(false),
+            SocketWish::KeepAlive(true, seconds) => {
+                // The interval and the number of the probes are libuv's.
+                let keep_alive = TcpKeepalive::new()
+                    .with_time(Duration::from_secs(seconds.into()))
+                    .with_interval(Duration::from_secs(1))
+                    .with_retries(10);
+                socket.set_tcp_keepalive(&keep_alive)
+            }
+        };
+    }
+
+    /// Whether the peer has sent a reset, where nobody reads who would hear of it.
+    pub fn is_reset(&self) -> bool {
+        self.socket().take_error().is_ok_and(|error| error.is_some())
+    }
+
+    /// The address of our end; `None` on a unix socket.
+    pub fn local_address(&self) -> Option<std::net::SocketAddr> {
+        self.tcp()?.local_address()
+    }
+}
+
+/// When the socket is closed the peer gets a reset.
+pub(crate) fn reset_on_close(socket: &impl AsFd) {
+    // Without it the kernel keeps sending to somebody who does not read, which is only a waste. A unix socket has no such
+    // thing.
+    let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
+}
+
+/// As tokio and what is built on it sees a stream, which lets others have their turn after some reads and writes. A write
+/// that says how much it took has taken it, even if TLS still holds some of it: a flush sends that.
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(executor::poll_proceed(cx));
+        let count = ready!(Stream::poll_read(self.get_mut(), cx, buf.initialize_unfilled()))?;
+        buf.advance(count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[io::IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        ready!(executor::poll_proceed(cx));
+        match self.get_mut() {
+            Self::Plain(socket) => socket.poll_write(cx, slices),
+            Self::Tls(stream) => stream.poll_take(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => stream.poll_drain(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Stream::poll_shutdown(self.get_mut(), cx)
+    }
+}
