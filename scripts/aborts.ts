@@ -9,7 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { abortedProgram, abortedUpgrade, abortMany, type Seen } from '../__test__/http/aborting.ts'
 import { until } from '../__test__/http/client.ts'
 import { bindNatively, config, log } from '../__test__/http/engines.ts'
-import { createNativeEngine } from '../ts/engine/native.ts'
+import { createNativeEngine } from '../ts/engine/native/engine.ts'
 
 const AT_ONCE = 100
 const MOST_BODY = 40_000

@@ -22,7 +22,7 @@ const MAX_LINES = 400
 const MAX_MEDIAN_LINES = 120
 const GENERATED = ['ts/native/binding.d.cts']
 /** The ring asks for the time on the hot path, once or more a request: through an interface that would cost. */
-const SYSTEM = ['ts/process/system.ts', 'ts/engine/ring.ts']
+const SYSTEM = ['ts/process/system.ts', 'ts/engine/native/ring.ts']
 /** The page of all settings is prose round the table, and names a few of them; Node has flags of the same name. */
 const NAMING_FLAGS = ['ts/settings/docs.ts', 'ts/process/inspect.ts']
 const FOLDERS = ['ts', 'crates', 'scripts', 'bench', '__test__', 'examples', 'docs', 'npm', 'fuzz']

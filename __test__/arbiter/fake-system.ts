@@ -2,10 +2,10 @@
 // sent to them.
 
 import { Arbiter } from '../../ts/arbiter/arbiter.ts'
+import type { ArbiterParts } from '../../ts/arbiter/dependencies.ts'
 import { EventQueue } from '../../ts/arbiter/events.ts'
 import type { Generation } from '../../ts/arbiter/generation.ts'
 import { ArbiterHooks } from '../../ts/arbiter/hooks.ts'
-import type { ArbiterParts } from '../../ts/arbiter/parts.ts'
 import { systemError } from '../../ts/errors.ts'
 import type { Logger } from '../../ts/log/logger.ts'
 import type { ArbiterMessage, SuccessorMessage, WorkerMessage } from '../../ts/messages.ts'

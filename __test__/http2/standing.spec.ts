@@ -1,7 +1,7 @@
 import http from 'node:http'
 import test from 'ava'
 
-import { createNativeEngine } from '../../ts/engine/native.ts'
+import { createNativeEngine } from '../../ts/engine/native/engine.ts'
 import { native, nativeFailure } from '../../ts/native/index.ts'
 import { bindNatively, config, log } from '../http/engines.ts'
 import { until } from '../process/program.ts'

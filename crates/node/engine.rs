@@ -1,4 +1,4 @@
-//! The class that `ts/engine/native.ts` drives: one for each JavaScript environment that serves.
+//! The class that `ts/engine/native/engine.ts` drives: one for each JavaScript environment that serves.
 
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
@@ -105,7 +105,7 @@ impl Engine {
         if fd < 0 {
             return Err(napi::Error::new("EBADF".into(), format!("listen EBADF: descriptor {fd}")));
         }
-        // SAFETY: the caller gives the descriptor away; `ts/engine/native.ts` passes each one once.
+        // SAFETY: the caller gives the descriptor away; `ts/engine/native/engine.ts` passes each one once.
         let listener = unsafe { OwnedFd::from_raw_fd(fd) };
         self.bridge.with(|io| {
             if secure == Some(true) {

@@ -8,7 +8,7 @@ import { isatty } from 'node:tty'
 import { monocerosError } from '../errors.ts'
 import { type Program, system } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
-import { handoverEnvironment } from './handover.ts'
+import { handoverEnvironment } from './upgrade-state.ts'
 
 const STDOUT_FD = 1
 const STDERR_FD = 2

@@ -12,11 +12,11 @@ import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { ownerOf } from '../process/user.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
-import type { KeptTls } from '../tls/kept.ts'
 import { TicketSecrets } from '../tls/tickets.ts'
-import type { HandedListener } from './handover.ts'
+import type { KeptTls } from '../tls/watched-files.ts'
 import type { ArbiterHooks } from './hooks.ts'
 import { openTls } from './tls.ts'
+import type { HandedListener } from './upgrade-state.ts'
 
 export interface Generation {
   readonly number: number

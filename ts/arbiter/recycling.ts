@@ -2,7 +2,7 @@
 
 import type { System } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
-import { seconds } from './deaths.ts'
+import { seconds } from './crashes.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 /** What one worker may do, with its share of chance, so that workers of one age do not leave at one time. */

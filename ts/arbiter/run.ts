@@ -21,14 +21,14 @@ import type { Config, ResolvedConfig } from '../settings/config.ts'
 import { availableCpus } from '../settings/cpus.ts'
 import { Arbiter } from './arbiter.ts'
 import { checkApplication } from './check.ts'
+import type { Ancestor } from './dependencies.ts'
 import { EventQueue } from './events.ts'
 import { generationOpener } from './generation.ts'
-import type { Handover } from './handover.ts'
 import { ArbiterHooks } from './hooks.ts'
 import { orphanReaper } from './orphans.ts'
-import type { Ancestor } from './parts.ts'
 import { createPidfile } from './pidfile.ts'
 import { openSourceWatch } from './source-watch.ts'
+import type { Handover } from './upgrade-state.ts'
 
 /** How this process came to be. */
 export interface Start {

@@ -15,14 +15,14 @@ import {
   freshBlockade,
   NATIVE_EXPLANATION_WAIT_MS,
   sayBlockade,
-} from './blockade.ts'
-import { Deaths, seconds } from './deaths.ts'
+} from './block-report.ts'
+import { Deaths, seconds } from './crashes.ts'
 import type { EventQueue } from './events.ts'
-import type { FurtherListeners } from './further.ts'
+import type { FurtherListeners } from './extra-listeners.ts'
 import type { Generation } from './generation.ts'
 import { STABLE_AFTER_MS } from './policy.ts'
+import { BUSY_BOOT_MS, isLeaving, leftBehindAtMs } from './reconcile.ts'
 import { allowanceOf, Recycling } from './recycling.ts'
-import { BUSY_BOOT_MS, isLeaving, leftBehindAtMs } from './reload.ts'
 import { bootMessage, spawnWorker } from './spawn.ts'
 import { STATES, type WorkerAction, type WorkerEvent } from './states.ts'
 import { type BootFailure, WorkerHandle } from './worker-handle.ts'

@@ -3,7 +3,7 @@
  */
 import { statSync } from 'node:fs'
 
-import { takeHandover } from '../arbiter/handover.ts'
+import { takeHandover } from '../arbiter/upgrade-state.ts'
 import { monocerosError } from '../errors.ts'
 import { native, nativeFailure } from '../native/index.ts'
 import {

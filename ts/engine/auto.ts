@@ -16,7 +16,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   }
   if (native !== null) {
     say(options.log, 'worksOn', 'native')
-    return (await import('./native.ts')).createNativeEngine(options)
+    return (await import('./native/engine.ts')).createNativeEngine(options)
   }
   if (wanted === 'native') throw monocerosError('ERR_ENGINE_NATIVE', String(nativeFailure))
   say(options.log, 'worksOn', `node (the native engine does not load: ${String(nativeFailure)})`)
@@ -25,5 +25,5 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
 
 /** Each engine is loaded only where it serves: the other would be memory in every worker. */
 async function createNode(options: EngineOptions): Promise<Engine> {
-  return (await import('./node.ts')).createNodeEngine(options)
+  return (await import('./node/engine.ts')).createNodeEngine(options)
 }

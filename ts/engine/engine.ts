@@ -9,8 +9,8 @@ import type { StatsdOptions } from '../log/statsd.ts'
 import type { SyslogOptions } from '../log/syslog.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 import type { ExchangeHandler } from './exchange.ts'
+import type { RulesConfig } from './parse-policy.ts'
 import type { ProtocolConfig } from './protocols.ts'
-import type { RulesConfig } from './rules.ts'
 
 /** What answers the requests, by the shape the application has. */
 export type Target =

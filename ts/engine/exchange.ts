@@ -1,6 +1,6 @@
 /** The exchange: one request and its answer, as the engine shows it to what serves it. */
 
-import type { SecureFacts } from './secure-facts.ts'
+import type { SecureFacts } from './tls-info.ts'
 
 export const DATE = 1
 export const CONNECTION = 2

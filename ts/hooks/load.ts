@@ -3,7 +3,7 @@
 import { resolve } from 'node:path'
 
 import { MonocerosError, monocerosError } from '../errors.ts'
-import { describeThrown } from '../log/thrown.ts'
+import { describeThrown } from '../log/thrown-value.ts'
 import { loadModuleAnew } from '../settings/load.ts'
 import type { HookName } from './table.ts'
 

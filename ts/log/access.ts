@@ -9,7 +9,7 @@ import type { SonicBoom } from 'sonic-boom'
 import { monocerosError } from '../errors.ts'
 import { type AccessEntry, compileAccessFormat } from './access-format.ts'
 import { openForAppending } from './append.ts'
-import { type Outlet, openOutlet } from './outlet.ts'
+import { type Outlet, openOutlet } from './log-socket.ts'
 import { RequestFigures, type StatsdOptions, statsdTarget } from './statsd.ts'
 import { accessSyslog, type SyslogOptions } from './syslog.ts'
 

@@ -9,7 +9,7 @@ import { monocerosError } from '../errors.ts'
 import { processId, wallClock } from '../process/system.ts'
 import { loadModule } from '../settings/load.ts'
 import type { LogLevel } from './levels.ts'
-import { describeThrown } from './thrown.ts'
+import { describeThrown } from './thrown-value.ts'
 
 /** What a logger of one's own is given for each event. */
 export interface LoggerRecord {

@@ -11,7 +11,7 @@ import { processId, wallClock } from '../process/system.ts'
 import { openForAppending } from './append.ts'
 import { LEVELS, type LogLevel } from './levels.ts'
 import { type LogRecord, textLine, textOf } from './record.ts'
-import { describeThrown } from './thrown.ts'
+import { describeThrown } from './thrown-value.ts'
 
 export interface LogFileOptions {
   readonly errorlog: string

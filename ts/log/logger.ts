@@ -10,7 +10,7 @@ import { LogFile } from './log-file.ts'
 import { messageOf } from './record.ts'
 import { Statsd, type StatsdOptions, statsdTarget } from './statsd.ts'
 import { Syslog, type SyslogOptions } from './syslog.ts'
-import { describeThrown } from './thrown.ts'
+import { describeThrown } from './thrown-value.ts'
 
 export { LEVELS, type LogLevel } from './levels.ts'
 

@@ -2,7 +2,7 @@
 
 import { processId } from '../process/system.ts'
 import type { LogLevel } from './levels.ts'
-import { describeThrown } from './thrown.ts'
+import { describeThrown } from './thrown-value.ts'
 import { formatLogTime } from './time.ts'
 
 export interface LogRecord {

@@ -1,7 +1,7 @@
 /** statsd: figures under Gunicorn's names. What workers send of requests is the engine's; here is all else. */
 
 import { system } from '../process/system.ts'
-import { type Outlet, openOutlet } from './outlet.ts'
+import { type Outlet, openOutlet } from './log-socket.ts'
 
 /** The settings. */
 export interface StatsdOptions {

@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 
 import { processId } from '../process/system.ts'
 import type { LogLevel } from './levels.ts'
-import { type Outlet, openOutlet } from './outlet.ts'
+import { type Outlet, openOutlet } from './log-socket.ts'
 
 /** The settings. */
 export interface SyslogOptions {

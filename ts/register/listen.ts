@@ -1,6 +1,6 @@
 /** Every way in which an `http.Server` comes to listen, on the engine of this environment. */
 import http from 'node:http'
-import { IoThread } from '../engine/io-thread.ts'
+import { IoThread } from '../engine/native/io-thread.ts'
 import type { ServerHandle, ServerInternals } from '../http/node/internals.ts'
 import { createServerHandle, serverInternals, setupListenHandle } from '../http/node/internals.ts'
 import { canServe, serveHandle } from '../http/node/own-listener.ts'

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import { join, resolve } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
-import { describeThrown } from '../log/thrown.ts'
+import { describeThrown } from '../log/thrown-value.ts'
 import { loadModule } from '../settings/load.ts'
 import { makeMain } from './main-module.ts'
 

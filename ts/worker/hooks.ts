@@ -9,7 +9,7 @@ import type { HookName } from '../hooks/table.ts'
 import type { HookOwnWorker, HookRequest, HookResponse, HookServer } from '../hooks/types.ts'
 import { sayThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
-import { describeThrown } from '../log/thrown.ts'
+import { describeThrown } from '../log/thrown-value.ts'
 import type { BootMessage } from '../messages.ts'
 
 /** What the worker tells of itself, of the moment. */

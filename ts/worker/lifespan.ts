@@ -3,7 +3,7 @@
 import { monocerosError } from '../errors.ts'
 import { sayThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
-import { describeThrown } from '../log/thrown.ts'
+import { describeThrown } from '../log/thrown-value.ts'
 
 type Step = () => unknown
 

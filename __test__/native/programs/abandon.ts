@@ -1,5 +1,5 @@
 // Answers stand until their readers are given up; prints the megabytes that buffers took with them, and a while later.
-import { Backlog } from '../../../ts/engine/backlog.ts'
+import { Backlog } from '../../../ts/engine/native/unsent.ts'
 
 const MB = 1_048_576
 const MANY = 40

@@ -1,6 +1,6 @@
 // Counts the collections while the engine copies many megabytes out of one buffer, and out of a new one each time.
 import { PerformanceObserver } from 'node:perf_hooks'
-import { countCopied } from '../../../ts/engine/garbage.ts'
+import { countCopied } from '../../../ts/engine/native/gc-pressure.ts'
 
 const PIECE = 65_536
 const PIECES = 1_024

@@ -1,7 +1,7 @@
 // An engine of its own for a test's program: starts one for a handler on a free port.
 import type { EngineConfig } from '../../../ts/engine/engine.ts'
 import type { ExchangeHandler } from '../../../ts/engine/exchange.ts'
-import { createNativeEngine } from '../../../ts/engine/native.ts'
+import { createNativeEngine } from '../../../ts/engine/native/engine.ts'
 import { native } from '../../../ts/native/index.ts'
 import { DEFAULTS } from '../../settings/defaults.ts'
 

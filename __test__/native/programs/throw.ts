@@ -1,7 +1,7 @@
 // Five requests of one batch, the first of which throws in the way that the argument names. Prints what came of it.
 import { Worker } from 'node:worker_threads'
-import { exchangeInHand } from '../../../ts/engine/crossing.ts'
 import type { Exchange } from '../../../ts/engine/exchange.ts'
+import { exchangeInHand } from '../../../ts/engine/native/dispatcher.ts'
 import { serve } from './engine.ts'
 
 const way = process.argv[2]

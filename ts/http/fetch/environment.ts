@@ -1,5 +1,5 @@
 /** The second and third arguments of a fetch function, in the shapes that applications of other servers look for. */
-import { holdUp } from '../../engine/background.ts'
+import { holdUp } from '../../engine/background-work.ts'
 import type { Connection, Exchange } from '../../engine/exchange.ts'
 
 interface SocketFacts {

@@ -4,7 +4,7 @@
  * away from a client that is still sending.
  */
 import type { Socket } from 'node:net'
-import { bareAnswer } from './bare-answer.ts'
+import { bareAnswer } from './bad-request-text.ts'
 import { socketInternals } from './internals.ts'
 import { stopHearingErrors } from './socket-listeners.ts'
 

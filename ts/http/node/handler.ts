@@ -6,8 +6,6 @@ import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
 import type { Connection, Exchange, ExchangeHandler } from '../../engine/exchange.ts'
 import { expectationOf, expectsContinue } from '../../engine/expectation.ts'
-import { kCall, kRequests, kSecured } from './brand.ts'
-import { Call } from './call.ts'
 import { constructorsOf } from './constructors.ts'
 import { noteResult } from './errors.ts'
 import type { Prototypes, RequestConstructor, ResponseConstructor } from './express.ts'
@@ -23,11 +21,13 @@ import {
   originalEmit,
   serverInternals,
 } from './internals.ts'
+import { Call } from './message-pair.ts'
 import { closeQuietly, createRequest } from './request.ts'
 import type { EngineSide, Serving } from './server.ts'
 import { prepareServer, ServedServer } from './server.ts'
 import type { ServerSocket } from './socket.ts'
 import { showEncrypted } from './socket.ts'
+import { kCall, kRequests, kSecured } from './symbols.ts'
 
 const requestStart = channel('http.server.request.start')
 

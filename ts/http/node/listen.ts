@@ -6,9 +6,9 @@
 import type { Server } from 'node:http'
 import http from 'node:http'
 import net from 'node:net'
+import { type ListenCall, StandIn } from './fake-handle.ts'
 import type { ServerHandle } from './internals.ts'
 import { isHttpsServer, serverInternals, setupListenHandle } from './internals.ts'
-import { type ListenCall, StandIn } from './stand-in.ts'
 
 export interface CaptureOptions {
   /** Where the arbiter listens, as in the log: `http://127.0.0.1:8000` or `unix:/run/app.sock`. */

@@ -4,7 +4,7 @@
  */
 import http from 'node:http'
 import { constants } from 'node:os'
-import type { IoThread } from '../../engine/io-thread.ts'
+import type { IoThread } from '../../engine/native/io-thread.ts'
 import { type NativeServerLimits, native } from '../../native/index.ts'
 import { ownHandler } from './handler.ts'
 import type { ServerHandle } from './internals.ts'

@@ -4,13 +4,13 @@
  */
 import http from 'node:http'
 import type { Exchange } from '../../engine/exchange.ts'
-import type { InHand } from './brand.ts'
-import { kCall } from './brand.ts'
 import type { RequestConstructor } from './express.ts'
 import type { NodeRequest, ReadableState } from './internals.ts'
 import { nodeMajor } from './internals.ts'
-import { mount } from './mount.ts'
+import { mount } from './root-path.ts'
 import type { ServerSocket } from './socket.ts'
+import type { InHand } from './symbols.ts'
+import { kCall } from './symbols.ts'
 
 type OurRequest = NodeRequest & { [kCall]?: InHand }
 

@@ -6,9 +6,6 @@
  */
 import http, { STATUS_CODES } from 'node:http'
 import { CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../../engine/exchange.ts'
-import { kCall } from './brand.ts'
-import type { Call } from './call.ts'
-import { RENDERED, SIMPLE, UNDECIDED } from './call.ts'
 import {
   type FieldMap,
   FieldStore,
@@ -20,9 +17,12 @@ import {
   renderObject,
   storeField,
 } from './fields.ts'
-import { informOf } from './inform.ts'
+import { informOf } from './interim.ts'
 import type { Body, Encoding, NodeResponse, WriteCallback } from './internals.ts'
 import { kCorked, kOutHeaders, kUniqueHeaders } from './internals.ts'
+import type { Call } from './message-pair.ts'
+import { RENDERED, SIMPLE, UNDECIDED } from './message-pair.ts'
+import { kCall } from './symbols.ts'
 
 type OurResponse = NodeResponse & { [kCall]?: Call; statusMessage: string }
 

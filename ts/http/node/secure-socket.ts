@@ -4,11 +4,11 @@ import { createRequire } from 'node:module'
 import type { DetailedPeerCertificate } from 'node:tls'
 
 import type { Connection } from '../../engine/exchange.ts'
-import type { SecureFacts } from '../../engine/secure-facts.ts'
+import type { SecureFacts } from '../../engine/tls-info.ts'
 import { authorityOf } from '../../tls/authorities.ts'
 import { cipherOf } from '../../tls/ciphers.ts'
-import { kConnection, kSecured } from './brand.ts'
 import { notImplemented } from './errors.ts'
+import { kConnection, kSecured } from './symbols.ts'
 
 // Loaded by those alone who speak TLS.
 const require = createRequire(import.meta.url)

@@ -7,7 +7,6 @@ import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
 import type { Connection, Exchange } from '../../engine/exchange.ts'
 import { answerBadRequest } from './bad-request.ts'
-import { kCall, kConnection, kRequests, kTunnel } from './brand.ts'
 import { refusedError } from './errors.ts'
 import {
   connectionEvent,
@@ -28,6 +27,7 @@ import {
   socketClosed,
   socketRefused,
 } from './socket.ts'
+import { kCall, kConnection, kRequests, kTunnel } from './symbols.ts'
 import { SocketTunnel } from './tunnel.ts'
 
 const socketCreated = channel('net.server.socket')

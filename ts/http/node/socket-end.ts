@@ -1,6 +1,7 @@
 /** A program that ends the socket of a request behind its answer: as on node, what has been written goes out first. */
-import { kCall } from './brand.ts'
+
 import type { ServerSocket } from './socket.ts'
+import { kCall } from './symbols.ts'
 
 /** Whether the answer in hand is complete and still on its way: then `end` runs when it has gone, or its client has. */
 export function answersFirst(socket: ServerSocket, end: () => void): boolean {

@@ -1,8 +1,8 @@
 /** What node's own listeners on a server's socket do, under their names: packages look for some of them. */
 import type { Socket } from 'node:net'
-import { bareAnswer } from './bare-answer.ts'
-import { kCall } from './brand.ts'
+import { bareAnswer } from './bad-request-text.ts'
 import type { ServerSocket } from './socket.ts'
+import { kCall } from './symbols.ts'
 
 /** Whoever listens to 'timeout' decides, else the connection ends. */
 export function onTimeout(this: ServerSocket): void {

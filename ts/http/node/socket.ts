@@ -8,20 +8,10 @@
 import net from 'node:net'
 import { Duplex } from 'node:stream'
 import type { Connection } from '../../engine/exchange.ts'
-import {
-  type InHand,
-  kCall,
-  kConnection,
-  kLast,
-  kRefused,
-  kRequests,
-  kSecured,
-  kTunnel,
-} from './brand.ts'
 import { socketEncoding } from './errors.ts'
 import type { NodeResponse } from './internals.ts'
 import { defineLazily, definer, endStream } from './lazy-stream.ts'
-import { RawAnswer } from './raw.ts'
+import { RawAnswer } from './raw-response.ts'
 import { secureConstructor } from './secure-socket.ts'
 import { answersFirst, isEnding } from './socket-end.ts'
 import {
@@ -33,6 +23,16 @@ import {
   onTimeout,
   stopHearingErrors,
 } from './socket-listeners.ts'
+import {
+  type InHand,
+  kCall,
+  kConnection,
+  kLast,
+  kRefused,
+  kRequests,
+  kSecured,
+  kTunnel,
+} from './symbols.ts'
 import type { SocketTunnel, Written } from './tunnel.ts'
 
 export interface ServerSocket extends net.Socket {

@@ -1,7 +1,7 @@
 //! What crosses to JavaScript: the events of one turn of the I/O thread, as one latin1 text and the body pieces.
 //!
 //! A text costs one call to make, whatever it holds; JavaScript reads numbers out of it with `charCodeAt` and cuts
-//! strings out of it only when somebody asks. `ts/engine/records.ts` reads what is written here. All numbers are
+//! strings out of it only when somebody asks. `ts/engine/native/wire.ts` reads what is written here. All numbers are
 //! little-endian.
 
 use std::ops::Range;
@@ -382,7 +382,7 @@ const PART: usize = 4_096;
 pub(crate) const SHORT: usize = 4_096;
 /// What is larger is given back after a flood.
 const KEEP: usize = 1 << 20;
-/// Methods that cross as their place in this list; `ts/engine/records.ts` has the same list.
+/// Methods that cross as their place in this list; `ts/engine/native/wire.ts` has the same list.
 const METHODS: [&[u8]; 7] = [b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH"];
 const REQUEST: u8 = 1;
 const CONNECTION: u8 = 2;

@@ -319,7 +319,7 @@ fn record(rest: &[u8], each: &mut impl FnMut(u32, Command<'_>)) -> Option<usize>
 /// Space is given back to JavaScript at least after so many bytes.
 const RELEASE_EVERY: u32 = 65_536;
 const NO_REASON: u32 = u32::MAX;
-// The kinds of records; `ts/engine/records.ts` has the same list.
+// The kinds of records; `ts/engine/native/wire.ts` has the same list.
 const PAD: u8 = 0;
 const RESPOND: u8 = 1;
 const HEAD_RECORD: u8 = 2;

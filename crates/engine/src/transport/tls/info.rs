@@ -1,4 +1,4 @@
-//! What an application may ask of a connection that speaks TLS; `ts/engine/secure-facts.ts` reads it.
+//! What an application may ask of a connection that speaks TLS; `ts/engine/tls-info.ts` reads it.
 
 use rustls::pki_types::CertificateDer;
 

@@ -1,4 +1,4 @@
-//! Reads what the engine hands over, as `ts/engine/crossing.ts` does.
+//! Reads what the engine hands over, as `ts/engine/native/dispatcher.ts` does.
 
 use bytes::Bytes;
 use monoceros_engine::bridge::event_batch::{Batch, Piece};

@@ -1,4 +1,4 @@
-//! JavaScript's end of the ring, as `ts/engine/ring.ts` writes it, and the commands that go through it.
+//! JavaScript's end of the ring, as `ts/engine/native/ring.ts` writes it, and the commands that go through it.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

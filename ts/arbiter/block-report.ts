@@ -1,0 +1,46 @@
+/** What the log says of a worker whose event loop is blocked, from what its watcher has found. */
+
+import { say } from '../log/log-lines.ts'
+import type { Logger } from '../log/logger.ts'
+import { withoutOwnFrames } from '../log/thrown-value.ts'
+import type { Blockade, RequestInHand } from '../messages.ts'
+import type { WorkerHandle } from './worker-handle.ts'
+
+/** How long the arbiter waits for the watcher, which itself waits a little less for V8. */
+export const EXPLANATION_WAIT_MS = 1_500
+/** The same for native code that V8 cannot interrupt: the watcher has said that it waits for it. */
+export const NATIVE_EXPLANATION_WAIT_MS = 9_000
+/** What was found longer ago belongs to a blockade that ended by itself. */
+const FRESH_MS = 2_000
+const MAX_REQUESTS = 10
+
+/** What the watcher has found of this blockade. */
+export function freshBlockade({ blockade }: WorkerHandle, nowMs: number) {
+  if (blockade === undefined) return undefined
+  const freshMs = blockade.final ? FRESH_MS : NATIVE_EXPLANATION_WAIT_MS
+  return nowMs - blockade.atMs > freshMs ? undefined : blockade
+}
+
+/** Writes it down: one line for each question that an operator has. */
+export function sayBlockade(log: Logger, worker: WorkerHandle, blockade: Blockade): void {
+  const { stack, call, requests } = blockade
+  if (stack !== null) say(log, 'blockedIn', worker.pid, framesOf(stack))
+  else if (call !== null) say(log, 'blockedCall', worker.pid, call)
+  else say(log, 'blockedNative', worker.pid)
+  if (requests.length > 0) say(log, 'inHand', worker.pid, requestsToLog(requests))
+}
+
+function framesOf(stack: string): string {
+  // The first frames are the watcher's own question.
+  const frames = stack.split('\n').filter((line) => /^\s+at (?!<anonymous>:)/.test(line))
+  const own = withoutOwnFrames(frames)
+  return (own.length > 0 ? own : frames).join('\n')
+}
+
+function requestsToLog(requests: readonly RequestInHand[]): string {
+  const shown = requests
+    .slice(0, MAX_REQUESTS)
+    .map(({ request, ageMs }) => `${request} for ${Math.round(ageMs / 100) / 10}s`)
+  const more = requests.length - shown.length
+  return `${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`
+}

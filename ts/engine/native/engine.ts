@@ -1,0 +1,245 @@
+/** The native engine of a worker: sockets and HTTP on a Rust I/O thread. */
+import type { Server } from 'node:http'
+import { monocerosError } from '../../errors.ts'
+import { programLimits, REFUSES_FIELDS } from '../../http/node/program-limits.ts'
+import type { EngineSide } from '../../http/node/server.ts'
+import { statsdTarget } from '../../log/statsd.ts'
+import { accessSyslog } from '../../log/syslog.ts'
+import { IDLE_DRAIN_MS } from '../../messages.ts'
+import type { NativeEngine, NativeEngineSettings } from '../../native/index.ts'
+import { keepAuthorities } from '../../tls/authorities.ts'
+import type { TlsMaterial } from '../../tls/material.ts'
+import { nativeMaterial } from '../../tls/native-material.ts'
+import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from '../engine.ts'
+import type { ExchangeHandler } from '../exchange.ts'
+import { rulesOf } from '../parse-policy.ts'
+import { http2InClear } from '../protocols.ts'
+import { IoThread } from './io-thread.ts'
+
+/** Starts the I/O thread; nothing is accepted before `serve`. */
+export function createNativeEngine(options: EngineOptions): Engine {
+  let onIdle = (): void => {}
+  const thread = startThread(options, () => onIdle())
+  const { engine } = thread
+  let last: EngineCounters | undefined
+  const count = (): EngineCounters => {
+    const [connections = 0, busy = 0, requests = 0] = engine.counters()
+    return { connections, busy, requests }
+  }
+  // The process may outlive it, while the application says farewell: what the arbiter wants then concerns it no more.
+  const isOpen = (): boolean => last === undefined
+  let secure = (_tls: TlsMaterial, _secrets: readonly string[]): void => {}
+  /** While it drains: how long a connection may wait for a request. */
+  let idle: number | undefined
+  const drain = (idleMs: number): void => {
+    idle = idleMs
+    if (isOpen()) engine.drain(idleMs)
+  }
+  // A program that listens to TERM closes its server there. On each connection that looks idle a request may be on its
+  // way: it is answered, as the last one.
+  const closesIdle = (): boolean => {
+    if (idle !== undefined) drain(Math.min(idle, IDLE_DRAIN_MS))
+    return idle !== undefined
+  }
+
+  return {
+    name: 'native',
+
+    async serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void> {
+      const side = target.style === 'node' ? new ProgramSide(engine, options, target.server) : null
+      const handler = await handlerOf(target, options, { listeners, side })
+      const tag = thread.add(handler)
+      side?.begin(tag, closesIdle)
+      handler.onServing?.()
+      if (options.tls !== undefined) {
+        // Only where TLS is spoken: the cryptography of node is large.
+        const { ticketKeys } = await import('../../tls/ticket-keys.ts')
+        secure = (tls, secrets) => {
+          engine.secure(tag, nativeMaterial(tls, ticketKeys(secrets, tls)))
+          keepAuthorities(tls.clients?.authorities)
+        }
+        secure(options.tls, options.ticketSecrets ?? [])
+      }
+      for (const { fd, secure } of listeners) engine.listen(fd, tag, secure)
+    },
+
+    pause: () => engine.pause(),
+
+    resume(): boolean {
+      engine.resume()
+      return true
+    },
+
+    drain(graceMs: number, idleMs: number): Promise<void> {
+      return new Promise((resolve) => {
+        const timer = setTimeout(() => {
+          thread.endTunnels()
+          // Whoever hears of it hears of it before the process ends.
+          setImmediate(resolve)
+        }, graceMs)
+        onIdle = () => {
+          clearTimeout(timer)
+          resolve()
+        }
+        drain(idleMs)
+      })
+    },
+
+    hasten: (idleMs) => drain(idleMs),
+
+    close(): void {
+      last ??= count()
+      thread.stop()
+    },
+
+    reopenLog(): void {
+      if (isOpen()) engine.reopen()
+    },
+
+    secure(tls, secrets) {
+      if (tls !== undefined && isOpen()) secure(tls, secrets)
+    },
+
+    counters: () => last ?? count(),
+  }
+}
+
+function startThread(options: EngineOptions, onIdle: () => void): IoThread {
+  try {
+    return new IoThread({
+      settings: settingsOf(options),
+      board: options.board,
+      lifelineFd: options.lifelineFd,
+      onIdle,
+      onTrouble: (text) => options.log.error(text),
+    })
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause)
+    // The access log is the one file that it opens.
+    if (!problem.startsWith('open ')) throw cause
+    throw monocerosError('ERR_LOG_FILE', 'accesslog', String(options.config.accesslog), problem)
+  }
+}
+
+/** The engine as the program's server needs it: its limits are the operator's, the program's or ours, in this order. */
+class ProgramSide implements EngineSide {
+  readonly #engine: NativeEngine
+  readonly #options: EngineOptions
+  readonly #server: Server
+  closesIdle: (() => boolean) | undefined
+  #tag: number | undefined
+  #differs = false
+
+  constructor(engine: NativeEngine, options: EngineOptions, server: Server) {
+    this.#engine = engine
+    this.#options = options
+    this.#server = server
+  }
+
+  begin(tag: number, closesIdle: () => boolean): void {
+    this.#tag = tag
+    this.closesIdle = closesIdle
+    this.onLimitsChanged()
+  }
+
+  // The worker lives as long as its arbiter wants.
+  hold(): void {}
+
+  release(): void {}
+
+  onLimitsChanged(): void {
+    if (this.#tag === undefined) return
+    const { config, given = new Set() } = this.#options
+    const { keepalive } = config
+    const program = programLimits(this.#server, { keepalive, given })
+    const differs = Object.values(program).some((value) => value !== undefined && value !== 0)
+    // What is as the settings say needs no limits of its own.
+    if (!differs && !this.#differs) return
+    this.#differs = differs
+    const settings = settingsOf(this.#options)
+    this.#engine.limit(this.#tag, {
+      ...settings,
+      keepalive: program.keepalive ?? settings.keepalive,
+      keepaliveGrace: program.keepaliveGrace,
+      headerTimeout: program.headerTimeout ?? settings.headerTimeout,
+      bodyTimeout: program.bodyTimeout ?? settings.bodyTimeout,
+      limitRequestFields: fieldsOf(program.fields, settings.limitRequestFields),
+      // A program that says how large a head may be does not mean that each line of it has to be short.
+      limitRequestLine: program.headBytes ?? settings.limitRequestLine,
+      limitRequestFieldSize: program.headBytes ?? settings.limitRequestFieldSize,
+      headBytes: program.headBytes,
+      halfOpen: program.halfOpen,
+    })
+  }
+
+  tellRefusals(on: boolean): void {
+    if (this.#tag !== undefined) this.#engine.tellRefusals(this.#tag, on)
+  }
+}
+
+function fieldsOf(programs: number | undefined, ours: number): number {
+  if (programs === undefined) return ours
+  return REFUSES_FIELDS ? programs : Math.max(programs, ours)
+}
+
+function settingsOf({ config }: EngineOptions): NativeEngineSettings {
+  const { http_protocols = null, http2_cleartext = null } = config
+  return {
+    keepalive: config.keepalive,
+    workerConnections: config.worker_connections,
+    limitRequestLine: config.limit_request_line,
+    limitRequestFields: config.limit_request_fields,
+    limitRequestFieldSize: config.limit_request_field_size,
+    requestBufferSize: config.request_buffer_size,
+    requestBufferTime: config.request_buffer_time,
+    bufferMemory: config.buffer_memory,
+    responseBufferSize: config.response_buffer_size,
+    limitRequestBody: config.limit_request_body,
+    limitRequestsPerConnection: config.limit_requests_per_connection,
+    limitConnectionsPerAddress: config.limit_connections_per_address,
+    headerTimeout: config.header_timeout,
+    bodyTimeout: config.body_timeout,
+    bodyMinRate: config.body_min_rate,
+    requestTimeout: config.request_timeout,
+    writeTimeout: config.write_timeout,
+    writeMinRate: config.write_min_rate,
+    lingerTimeout: config.linger_timeout,
+    handshakeTimeout: config.handshake_timeout,
+    limitHandshakes: config.limit_handshakes,
+    accesslog: config.accesslog ?? undefined,
+    accessLogFormat: config.access_log_format,
+    syslog: accessSyslog(config),
+    statsd: statsdTarget(config),
+    http2: {
+      cleartext: http2InClear({ http_protocols, http2_cleartext }),
+      maxConcurrentStreams: config.http2_max_concurrent_streams,
+      initialWindowSize: config.http2_initial_window_size,
+      maxFrameSize: config.http2_max_frame_size,
+      maxHeaderListSize: config.http2_max_header_list_size,
+      maxResets: config.http2_max_resets,
+      maxIdleFrames: config.http2_max_idle_frames,
+    },
+    rules: rulesOf(config),
+  }
+}
+
+/** What a style needs is loaded only for it: node's fetch classes alone are 10 MB. */
+async function handlerOf(
+  target: Target,
+  { config, given = new Set(), log }: EngineOptions,
+  { listeners, side }: { listeners: readonly ListenerInfo[]; side: ProgramSide | null },
+): Promise<ExchangeHandler> {
+  switch (target.style) {
+    case 'node': {
+      const { nodeHandler } = await import('../../http/node/handler.ts')
+      const address = listeners[0]?.address ?? ''
+      return nodeHandler(target.server, { keepalive: config.keepalive, given, address }, side)
+    }
+    case 'fetch': {
+      const { fetchHandler } = await import('../../http/fetch.ts')
+      return fetchHandler(target.fetch, log)
+    }
+    case 'exchange':
+      return target.handler
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * The I/O thread of this JavaScript environment: the ring, the crossing and the pipe that wakes JavaScript, for any
+ * number of servers that come and go.
+ */
+import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
+import { monocerosError } from '../../errors.ts'
+import { askForExchangeInHand } from '../../http/node/errors.ts'
+import { type NativeEngine, type NativeEngineSettings, native } from '../../native/index.ts'
+import { system } from '../../process/system.ts'
+import type { EngineBoard } from '../engine.ts'
+import type { ExchangeHandler } from '../exchange.ts'
+import { concludeAll } from './deferred-end.ts'
+import { Crossing, exchangeInHand } from './dispatcher.ts'
+import { Ring } from './ring.ts'
+
+export interface IoThreadOptions {
+  readonly settings: NativeEngineSettings
+  readonly board?: EngineBoard | undefined
+  readonly lifelineFd?: number | undefined
+  /** A draining engine has no connection left. */
+  readonly onIdle: () => void
+  readonly onTrouble: (text: string) => void
+}
+
+/** Wakes that are read at once; the engine writes one before it knows that the last was taken. */
+const WAKE_BYTES = 16
+
+export class IoThread {
+  readonly engine: NativeEngine
+  readonly #handlers = new Map<number, ExchangeHandler>()
+  readonly #ring: Ring
+  readonly #waker: Socket
+  #nextTag = 0
+  #holds = 0
+
+  constructor({ settings, board, lifelineFd, onIdle, onTrouble }: IoThreadOptions) {
+    if (native === null) throw monocerosError('ERR_ENGINE_NATIVE', 'no binary is loaded')
+    const ring = new Ring()
+    const seat = board === undefined ? undefined : { ...board, kickFds: [...board.kickFds] }
+    this.engine = new native.Engine(settings, seat, lifelineFd, ring.memory)
+    ring.attach(this.engine)
+    const crossing = new Crossing(ring, this.engine, this.#handlers, onIdle, onTrouble)
+    this.#waker = wakerOf(this.engine.wakeFd, crossing.run)
+    askForExchangeInHand(exchangeInHand)
+    this.#ring = ring
+    if (running === undefined) system.atExit(settleAll)
+    running ??= new Set()
+    running.add(ring)
+  }
+
+  /** The number under which the engine knows a server, whose exchanges `handler` takes. */
+  add(handler: ExchangeHandler): number {
+    const tag = this.#nextTag++
+    this.#handlers.set(tag, handler)
+    return tag
+  }
+
+  /** Nothing more is accepted for the server; the connections that it has know their handler. */
+  forget(tag: number): void {
+    this.#handlers.delete(tag)
+  }
+
+  /** Ends what applications have taken over: nobody waits for it any longer. */
+  endTunnels(): void {
+    for (const handler of this.#handlers.values()) handler.onStop?.()
+  }
+
+  /** From now on the process lives as long as somebody holds this thread; before, for ever. */
+  letGo(): void {
+    this.#waker.unref()
+  }
+
+  hold(): void {
+    if (this.#holds++ === 0) this.#waker.ref()
+  }
+
+  release(): void {
+    if (--this.#holds === 0) this.#waker.unref()
+  }
+
+  stop(): void {
+    running?.delete(this.#ring)
+    this.engine.stop()
+    this.#waker.destroy()
+  }
+}
+
+/** The rings of the threads that run, once there has been one. */
+let running: Set<Ring> | undefined
+
+/** A program that ends the process from a callback of its answer has handed that over, as on node. */
+function settleAll(): void {
+  concludeAll()
+  for (const ring of running ?? []) ring.settle()
+}
+
+/** Calls `run` whenever the engine has written to its end of the pipe; keeps the process alive meanwhile. */
+function wakerOf(fd: number, run: () => void): Socket {
+  const callback = (): boolean => {
+    run()
+    return true
+  }
+  // One buffer for all reads; the option is in Node's documentation of `net.connect` and missing in the type here.
+  const onread = { buffer: Buffer.alloc(WAKE_BYTES), callback }
+  const options: SocketConstructorOpts & { onread: OnReadOpts } = {
+    fd,
+    readable: true,
+    writable: false,
+    onread,
+  }
+  return new Socket(options)
+}

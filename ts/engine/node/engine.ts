@@ -1,0 +1,325 @@
+/**
+ * The engine for where the native one has no binary: node:http on the arbiter's descriptors. What it cannot do is a
+ * table in docs/engines.md.
+ */
+import type http from 'node:http'
+import type { Socket } from 'node:net'
+import net from 'node:net'
+import tls from 'node:tls'
+import { connectionEvent, serverInternals, socketInternals } from '../../http/node/internals.ts'
+import { type Given, programLimits } from '../../http/node/program-limits.ts'
+import { prepareServer } from '../../http/node/server.ts'
+import { IDLE_DRAIN_MS } from '../../messages.ts'
+import type { TlsMaterial } from '../../tls/material.ts'
+import { nodeTlsOptions, refuses, stapleOf } from '../../tls/node-options.ts'
+import type {
+  Engine,
+  EngineConfig,
+  EngineCounters,
+  EngineOptions,
+  ListenerInfo,
+  Target,
+} from '../engine.ts'
+import { asksForHttp2 } from '../protocols.ts'
+import { NodeDispatch } from './dispatch.ts'
+import { serveExchanges } from './exchange.ts'
+
+/** The longest that a timer of Node takes. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1
+
+/** How long a half-closed connection waits for the client's end. */
+const LINGER_MS = 1000
+
+/** What node:http has nothing for. */
+const UNHEARD = [
+  'body_timeout',
+  'body_min_rate',
+  'write_timeout',
+  'write_min_rate',
+  'linger_timeout',
+  'limit_connections_per_address',
+  'limit_handshakes',
+  'request_buffer_size',
+  'request_buffer_time',
+  'buffer_memory',
+  'response_buffer_size',
+  'proxy_protocol',
+  'proxy_allow_ips',
+  'permit_unconventional_http_method',
+  'casefold_http_method',
+  'http2_max_concurrent_streams',
+  'http2_initial_window_size',
+  'http2_max_frame_size',
+  'http2_max_header_list_size',
+  'http2_max_resets',
+  'http2_max_idle_frames',
+] as const
+
+/** Values that ask for nothing. */
+const NOTHING: readonly unknown[] = [0, false, 'off']
+
+/** Node allocates nothing by this, but reads a head of up to so many bytes. */
+const MAX_HEAD_BYTES = 128 * 1024
+
+export function createNodeEngine(options: EngineOptions): Engine {
+  return new NodeEngine(options)
+}
+
+class NodeEngine implements Engine {
+  readonly name = 'node'
+  readonly #options: EngineOptions
+  /** All that are accepted; with TLS what is below it, so also one whose handshake is under way. */
+  readonly #accepted = new Set<Socket>()
+  /** Of these, those whose handshake is under way. */
+  readonly #shaking = new Set<Socket>()
+  /** Those that the application has, as it has them. */
+  readonly #sockets = new Set<Socket>()
+  readonly #fronts: net.Server[] = []
+  #server: http.Server | undefined
+  #dispatch: NodeDispatch | undefined
+  #drained: (() => void) | undefined
+  #idle: NodeJS.Timeout | undefined
+  #idleMs = 0
+  #tls: { material: TlsMaterial; sni: NonNullable<tls.TlsOptions['SNICallback']> } | undefined
+
+  constructor(options: EngineOptions) {
+    this.#options = options
+  }
+
+  async serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void> {
+    const server = await serverFor(target, this.#options)
+    const { config, given = new Set() } = this.#options
+    const address = listeners[0]?.address ?? ''
+    prepareServer(server, { keepalive: config.keepalive, given, address })
+    this.#server = server
+    const limited = limitServer(server, config, given)
+    this.#warn(given)
+    this.#dispatch = new NodeDispatch(server, { ...this.#options, config: limited })
+    for (const listener of listeners) this.#listen(server, listener)
+  }
+
+  pause(): void {
+    for (const front of this.#fronts) front.close()
+  }
+
+  // Node has closed the descriptors.
+  resume(): boolean {
+    return false
+  }
+
+  async drain(graceMs: number, idleMs: number): Promise<void> {
+    for (const front of this.#fronts) front.close()
+    this.#dispatch?.drain()
+    const gone = new Promise<void>((resolve) => {
+      this.#drained = resolve
+    })
+    for (const socket of this.#sockets) lastAnswer(socket)
+    this.hasten(Math.min(idleMs, graceMs))
+    if (this.#server !== undefined) this.#closeIdleOf(this.#server)
+    // Whoever holds a socket still hears of its end; the last of them ends the drain.
+    const grace = setTimeout(() => this.#destroyAll(), graceMs)
+    this.#lookDrained()
+    await gone
+    clearTimeout(this.#idle)
+    clearTimeout(grace)
+    this.#dispatch?.flush()
+  }
+
+  // A program that listens to TERM closes its server there. On each connection that looks idle a request may be on its
+  // way: it is answered, as the last one.
+  #closeIdleOf(server: http.Server): void {
+    Object.defineProperty(server, 'closeIdleConnections', {
+      ...{ configurable: true, writable: true },
+      value: () => this.hasten(Math.min(this.#idleMs, IDLE_DRAIN_MS)),
+    })
+  }
+
+  hasten(idleMs: number): void {
+    this.#idleMs = idleMs
+    clearTimeout(this.#idle)
+    this.#idle = setTimeout(() => this.#endIdle(), idleMs)
+  }
+
+  close(): void {
+    for (const front of this.#fronts) front.close()
+    this.#destroyAll()
+    this.#dispatch?.flush()
+    this.#drained?.()
+  }
+
+  counters(): EngineCounters {
+    let busy = 0
+    for (const socket of this.#sockets) if (socketInternals(socket)._httpMessage) busy++
+    busy += this.#dispatch?.tunnels.size ?? 0
+    const requests = this.#dispatch?.requests ?? 0
+    return { connections: this.#accepted.size, busy, requests }
+  }
+
+  reopenLog(): void {
+    this.#dispatch?.reopenLog()
+  }
+
+  /** Names the settings that somebody has given in vain. */
+  #warn(given: Given): void {
+    const { config } = this.#options
+    const { http_protocols = null, http2_cleartext = null } = config
+    if (asksForHttp2({ http_protocols }) || http2_cleartext === 'prior-knowledge') {
+      this.#options.log.warning(
+        'the engine on node:http speaks HTTP/1.1 only, not HTTP/2: see docs/engines.md',
+      )
+    }
+    const vain: string[] = UNHEARD.filter(
+      (name) => given.has(name) && !NOTHING.includes(config[name]),
+    )
+    if (this.#options.tls?.strictEnds === true) vain.push('suppress_ragged_eofs')
+    if (vain.length === 0) return
+    this.#options.log.warning(
+      `the engine on node:http does not know ${vain.join(', ')}: see docs/engines.md`,
+    )
+  }
+
+  secure(material: TlsMaterial | undefined, secrets: readonly string[]): void {
+    if (material === undefined) return
+    const options = nodeTlsOptions(material, secrets)
+    for (const front of this.#fronts)
+      if (front instanceof tls.Server) front.setSecureContext(options)
+    this.#tls = { material, sni: options.SNICallback }
+  }
+
+  /** A server in front of each descriptor, since a node server has only one; it hands the connections on. */
+  #listen(server: http.Server, { fd, address, secure }: ListenerInfo): void {
+    const { tls: material } = this.#options
+    const { highWaterMark } = serverInternals(server)
+    const options = { allowHalfOpen: true, noDelay: true, highWaterMark }
+    const front =
+      secure === true && material !== undefined
+        ? this.#secureFront(material, options)
+        : net.createServer(options)
+    const isSecure = front instanceof tls.Server
+    front.on('connection', (socket: Socket) => this.#accept(socket, isSecure))
+    front.on(isSecure ? 'secureConnection' : 'connection', (socket: Socket) => {
+      this.#shaking.delete(socketInternals(socket)._parent ?? socket)
+      const isRefused =
+        this.#tls !== undefined &&
+        socket instanceof tls.TLSSocket &&
+        refuses(this.#tls.material, socket)
+      if (isRefused) socket.destroy()
+      else if (!socket.destroyed) this.#connect(server, front, socket)
+    })
+    front.on('error', (error) => this.#options.log.exception(`listening on ${address}`, error))
+    front.listen({ fd })
+    this.#fronts.push(front)
+  }
+
+  #secureFront(material: TlsMaterial, socketOptions: object): tls.Server {
+    const { config, ticketSecrets = [] } = this.#options
+    const { handshake_timeout: seconds = 0 } = config
+    const options = nodeTlsOptions(material, ticketSecrets)
+    this.#tls = { material, sni: options.SNICallback }
+    const front = tls.createServer({
+      ...socketOptions,
+      ...options,
+      handshakeTimeout: seconds === 0 ? MAX_TIMEOUT_MS : seconds * 1000,
+      SNICallback: (name, callback) => this.#tls?.sni(name, callback),
+    })
+    // As node's own https server, without which a handshake that takes too long is only told.
+    front.on('tlsClientError', (_error, socket) => socket.destroy())
+    front.on('OCSPRequest', (certificate, _issuer, callback) =>
+      callback(null, this.#tls === undefined ? null : stapleOf(this.#tls.material, certificate)),
+    )
+    return front
+  }
+
+  #accept(socket: Socket, isSecure: boolean): void {
+    this.#accepted.add(socket)
+    if (isSecure) this.#shaking.add(socket)
+    socket.once('close', () => {
+      this.#accepted.delete(socket)
+      this.#shaking.delete(socket)
+      this.#lookDrained()
+    })
+    // A front's own limit counts none that it has handed on, and those that say nothing.
+    const { worker_connections: limit } = this.#options.config
+    if (limit === 0 || this.#accepted.size <= limit) return
+    if (this.counters().busy >= limit) socket.destroy()
+  }
+
+  #connect(server: http.Server, front: net.Server, socket: Socket): void {
+    this.#sockets.add(socket)
+    // The handshake has ended in a drain: this one has not been idle yet.
+    if (this.#drained !== undefined) this.hasten(this.#idleMs)
+    socket.once('close', () => this.#disconnect(socket))
+    // Node counts a connection on the server that `_server` names, and lets close() wait for it there.
+    serverInternals(front)._connections--
+    serverInternals(server)._connections++
+    socketInternals(socket)._server = server
+    server.emit(connectionEvent(server), socket)
+  }
+
+  #disconnect(socket: Socket): void {
+    this.#sockets.delete(socket)
+    this.#lookDrained()
+  }
+
+  #lookDrained(): void {
+    if (this.#sockets.size === 0 && this.#accepted.size === 0) this.#drained?.()
+  }
+
+  #destroyAll(): void {
+    for (const socket of [...this.#sockets, ...this.#accepted]) socket.destroy()
+  }
+
+  #endIdle(): void {
+    for (const socket of this.#shaking) socket.destroy()
+    for (const socket of this.#sockets) {
+      const message = socketInternals(socket)._httpMessage
+      // An answer that has promised keep-alive already is the last one all the same.
+      if (message) message._last = true
+      else if (!this.#dispatch?.tunnels.has(socket)) linger(socket)
+    }
+  }
+}
+
+/**
+ * Sets what node has settings for, where the program has not or the operator has. Returns the settings for the rest of
+ * the limits, which is checked for each request.
+ */
+function limitServer(server: http.Server, config: EngineConfig, given: Given): EngineConfig {
+  const program = programLimits(server, { keepalive: config.keepalive, given })
+  const fields = Math.max(program.fields ?? 0, config.limit_request_fields)
+  if (program.fields === undefined) server.maxHeadersCount = null
+  const line = program.headBytes ?? config.limit_request_line
+  const field = program.headBytes ?? config.limit_request_field_size
+  const head = program.headBytes ?? Math.min(line + fields * field, MAX_HEAD_BYTES)
+  Object.assign(server, { maxHeaderSize: head })
+  if (program.headerTimeout === undefined) server.headersTimeout = config.header_timeout * 1000
+  if (given.has('limit_requests_per_connection')) {
+    server.maxRequestsPerSocket = config.limit_requests_per_connection
+  }
+  return {
+    ...config,
+    limit_request_line: line,
+    limit_request_fields: fields,
+    limit_request_field_size: field,
+  }
+}
+
+/** An answer whose head is not yet decided says `Connection: close`. */
+function lastAnswer(socket: Socket): void {
+  const message = socketInternals(socket)._httpMessage
+  if (message && !message._header) message.shouldKeepAlive = false
+}
+
+/** Half-closes: closing outright would reset the connection under a request that is on its way. */
+function linger(socket: Socket): void {
+  socket.end()
+  setTimeout(() => socket.destroy(), LINGER_MS).unref()
+}
+
+async function serverFor(target: Target, { log }: EngineOptions): Promise<http.Server> {
+  if (target.style === 'node') return target.server
+  if (target.style === 'exchange') return serveExchanges(target.handler)
+  // Node's fetch classes are 10 MB: loaded only for whoever uses them.
+  const { fetchHandler } = await import('../../http/fetch.ts')
+  return serveExchanges(fetchHandler(target.fetch, log))
+}

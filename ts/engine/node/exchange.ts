@@ -1,0 +1,339 @@
+/**
+ * Exchanges over node:http, for what is written against the engine's own interface: fetch style and bare handlers.
+ */
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import http, { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { responseInternals } from '../../http/node/internals.ts'
+import type { Mounted } from '../../http/node/root-path.ts'
+import type { Connection, Exchange, ExchangeHandler, ExchangeOwner, Fields } from '../exchange.ts'
+import { CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../exchange.ts'
+import { isView } from './forwarding.ts'
+
+/** A server whose requests are exchanges for `handler`. */
+export function serveExchanges(handler: ExchangeHandler): http.Server {
+  return http.createServer((req, res) => {
+    const exchange = new NodeExchange(req, res)
+    handler.onExchange(exchange as PlainExchange as Exchange)
+    exchange.start()
+  })
+}
+
+let lastConnection = 0
+const PLAIN = /^[\r\n\t -~]*$/
+const kConnection = Symbol('monoceros.connection')
+const kExchange = Symbol('monoceros.exchange')
+
+type RequestOf = IncomingMessage & { [kExchange]?: NodeExchange }
+type AnswerOf = ServerResponse & { [kExchange]?: NodeExchange }
+type SocketOf = Socket & { [kExchange]?: NodeExchange }
+
+// One function for all, where a closure an exchange would cost more than the answer's head.
+function onResponseClose(this: AnswerOf): void {
+  this[kExchange]?.onClose()
+}
+
+function onResponseDrain(this: AnswerOf): void {
+  this[kExchange]?.owner?.onDrain()
+}
+
+function onRequestData(this: RequestOf, chunk: Buffer): void {
+  this[kExchange]?.onData(chunk)
+}
+
+function onRequestEnd(this: RequestOf): void {
+  this[kExchange]?.onEnd()
+}
+
+function onSocketClose(this: SocketOf): void {
+  this[kExchange]?.onLost()
+}
+
+function flushHead(res: ServerResponse): void {
+  if (!responseInternals(res)._headerSent) res.flushHeaders()
+}
+
+function ignore(): void {}
+
+class NodeConnection implements Connection {
+  readonly id = ++lastConnection
+  readonly #socket: Socket
+  attachment: unknown = undefined
+  /** Nobody here makes sockets: these are node's. */
+  readonly secure = undefined
+
+  constructor(socket: Socket) {
+    this.#socket = socket
+  }
+
+  static of(socket: Socket & { [kConnection]?: NodeConnection }): NodeConnection {
+    if (isView(socket)) return new NodeConnection(socket)
+    socket[kConnection] ??= new NodeConnection(socket)
+    return socket[kConnection]
+  }
+
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress
+  }
+
+  get remotePort(): number | undefined {
+    return this.#socket.remotePort
+  }
+
+  get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
+    return this.#socket.remoteFamily as 'IPv4' | 'IPv6' | undefined
+  }
+
+  get localAddress(): string | undefined {
+    return this.#socket.localAddress
+  }
+
+  get localPort(): number | undefined {
+    return this.#socket.localPort
+  }
+
+  get localFamily(): 'IPv4' | 'IPv6' | undefined {
+    return this.#socket.localFamily as 'IPv4' | 'IPv6' | undefined
+  }
+
+  get encrypted(): boolean {
+    return (this.#socket as { encrypted?: boolean }).encrypted === true
+  }
+
+  destroy(): void {
+    this.#socket.destroy()
+  }
+
+  end(): void {
+    this.#socket.destroySoon()
+  }
+
+  reset(): void {
+    this.#socket.resetAndDestroy()
+  }
+
+  setNoDelay(on: boolean): void {
+    this.#socket.setNoDelay(on)
+  }
+
+  setKeepAlive(on: boolean, seconds: number): void {
+    this.#socket.setKeepAlive(on, seconds * 1_000)
+  }
+}
+
+/** Expectations and upgrades are node's own here: whoever serves exchanges of node asks for none of it. */
+type PlainExchange = Omit<Exchange, 'expects' | 'ahead' | 'tunnel'>
+
+class NodeExchange implements PlainExchange {
+  readonly connection: NodeConnection
+  owner: ExchangeOwner | undefined
+  readonly method: string
+  readonly url: string
+  readonly prefix: string
+  readonly httpVersionMinor: 0 | 1
+  readonly keepAlive: boolean
+  readonly upgrade: boolean = false
+  readonly bodyKind: 0 | 1 | 2
+  readonly body: Buffer | undefined = undefined
+  #drains = false
+  /** Somebody reads the request's body. */
+  #consumed = false
+  readonly #req: IncomingMessage
+  readonly #res: ServerResponse
+
+  constructor(req: IncomingMessage, res: ServerResponse) {
+    this.connection = NodeConnection.of(req.socket)
+    this.method = req.method ?? ''
+    const { originalUrl, baseUrl } = req as Mounted
+    this.url = originalUrl ?? req.url ?? ''
+    this.prefix = baseUrl ?? ''
+    this.httpVersionMinor = req.httpVersionMinor === 0 ? 0 : 1
+    this.keepAlive = res.shouldKeepAlive
+    this.bodyKind = hasBody(req.rawHeaders) ? 2 : 0
+    this.#req = req
+    this.#res = res
+  }
+
+  /** Begins to deliver, once the handler has had its chance to become the owner. */
+  start(): void {
+    const res: AnswerOf = this.#res
+    const req: RequestOf = this.#req
+    // Node throws away a body that nobody looks at.
+    if (this.ended && !this.#consumed) return
+    res[kExchange] = this
+    res.on('close', onResponseClose)
+    if (this.bodyKind === 0) return
+    req[kExchange] = this
+    // Its errors are the client's absence, which 'close' of the response reports.
+    req.on('error', ignore)
+    req.on('data', onRequestData)
+    req.on('end', onRequestEnd)
+  }
+
+  onClose(): void {
+    if (!this.#res.writableFinished) this.owner?.onAborted()
+    else if (!this.#consumed) this.#req.off('data', onRequestData).resume()
+    else if (!this.#req.complete) this.#followSocket()
+  }
+
+  /** Node tells a request whose answer has gone nothing any more, not even that its body will not come. */
+  #followSocket(): void {
+    const socket: SocketOf = this.#req.socket
+    socket[kExchange] = this
+    if (socket.destroyed) this.onLost()
+    else socket.once('close', onSocketClose)
+  }
+
+  onLost(): void {
+    if (!this.#req.complete) this.owner?.onAborted()
+  }
+
+  onData(chunk: Buffer): void {
+    this.#req.pause()
+    this.owner?.onData(chunk)
+  }
+
+  onEnd(): void {
+    this.#req.socket.off('close', onSocketClose)
+    this.owner?.onEnd(this.#req.rawTrailers)
+  }
+
+  get host(): string | undefined {
+    const raw = this.#req.rawHeaders
+    for (let i = 0; i < raw.length; i += 2) {
+      const name = raw[i]
+      if (name?.length === 4 && name.toLowerCase() === 'host') return raw[i + 1]
+    }
+    return undefined
+  }
+
+  rawHeaders(): string[] {
+    return this.#req.rawHeaders.slice()
+  }
+
+  consume(_bytes: number): void {
+    this.#consumed = true
+    this.#req.resume()
+  }
+
+  inform(status: number, reason: string | undefined, fields: string): void {
+    responseInternals(this.#res)._writeRaw(
+      `HTTP/1.1 ${status} ${reason ?? STATUS_CODES[status]}\r\n${fields}\r\n`,
+      'latin1',
+    )
+  }
+
+  respond(
+    status: number,
+    reason: string | undefined,
+    fields: Fields,
+    flags: number,
+    body: string | Uint8Array | undefined,
+    encoding: BufferEncoding,
+  ): void {
+    let block = fields
+    if (flags & LENGTH) {
+      const length = body === undefined ? 0 : Buffer.byteLength(body, encoding)
+      // Node tells the length of a body only where it sends one, and to HTTP/1.1.
+      const untold = (flags & NO_BODY) !== 0 || this.httpVersionMinor === 0
+      if (untold) block = [...flatFields(fields), 'Content-Length', `${length}`]
+      else responseInternals(this.#res)._contentLength = length
+    }
+    this.#writeHead(status, reason, block, flags)
+    // Node writes a head and the text behind it as one, in the text's encoding; a field's is latin1.
+    const { _header: head } = responseInternals(this.#res)
+    const isPlain = typeof body !== 'string' || !head || PLAIN.test(head)
+    this.#res.end(isPlain ? (body ?? '') : Buffer.from(body, encoding), encoding)
+  }
+
+  /** Node keeps a head back until there is something of the body, which may be long in coming. */
+  head(status: number, reason: string | undefined, fields: Fields, flags: number): void {
+    this.#writeHead(status, reason, fields, flags)
+    setImmediate(flushHead, this.#res)
+  }
+
+  #writeHead(status: number, reason: string | undefined, fields: Fields, flags: number): void {
+    const res = this.#res
+    const internals = responseInternals(res)
+    res.sendDate = (flags & DATE) !== 0
+    if (flags & CLOSE) res.shouldKeepAlive = false
+    internals._removedConnection = (flags & CONNECTION) === 0
+    internals._removedContLen = (flags & LENGTH) === 0
+    internals._removedTE = (flags & (CHUNKED | CHUNKED_SILENT)) === 0
+    // One flat array: names may repeat, and their order stays.
+    res.writeHead(
+      status,
+      reason ?? STATUS_CODES[status] ?? 'unknown',
+      flatFields(fields) as string[],
+    )
+  }
+
+  write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean {
+    const res: AnswerOf = this.#res
+    const room = res.write(chunk, encoding ?? 'utf8')
+    if (!room && !this.#drains) {
+      this.#drains = true
+      res[kExchange] = this
+      res.on('drain', onResponseDrain)
+    }
+    return room
+  }
+
+  trailers(fields: string): void {
+    const flat = flatFields(fields)
+    const pairs: [string, string][] = []
+    for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] ?? '', flat[i + 1] ?? ''])
+    this.#res.addTrailers(pairs)
+  }
+
+  end(chunk?: string | Uint8Array, encoding?: BufferEncoding): void {
+    this.#res.end(chunk, encoding ?? 'utf8')
+  }
+
+  reset(): void {
+    this.connection.destroy()
+  }
+
+  /** Also where the response was ended past the owner: with a 500, after a throw that nobody took. */
+  get ended(): boolean {
+    return this.#res.writableEnded
+  }
+
+  get outstanding(): number {
+    return this.#res.writableLength
+  }
+
+  get isFull(): boolean {
+    return this.#res.writableNeedDrain
+  }
+}
+
+/** Looked for among the raw fields: `headers` would build an object that an application may never ask for. */
+function hasBody(raw: readonly string[]): boolean {
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = raw[i]?.toLowerCase()
+    if (name === 'transfer-encoding') return true
+    if (name === 'content-length') return raw[i + 1] !== '0'
+  }
+  return false
+}
+
+let lastFields = ''
+let lastFlat: string[] = []
+
+/** `Name: value` lines as node's flat array, which nobody changes: many answers have the fields of the one before. */
+function flatFields(fields: Fields): readonly string[] {
+  if (typeof fields !== 'string') return fields
+  if (fields === lastFields) return lastFlat
+  const flat: string[] = []
+  for (let at = 0; at < fields.length; ) {
+    const colon = fields.indexOf(': ', at)
+    const end = fields.indexOf('\r\n', at)
+    flat.push(fields.slice(at, colon), fields.slice(colon + 2, end))
+    at = end + 2
+  }
+  lastFields = fields
+  lastFlat = flat
+  return flat
+}

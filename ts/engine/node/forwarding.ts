@@ -1,0 +1,296 @@
+/**
+ * What a trusted proxy says of the client, and the field names that nobody may send, for the engine on node:http; the
+ * native one has it in `crates/engine/src/guard/forwarding.rs`. PROXY protocol and methods of other letters are not here: node's
+ * parser is first.
+ */
+import type { IncomingMessage } from 'node:http'
+import { isIP, SocketAddress } from 'node:net'
+import { type Mounted, mount, pathStart } from '../../http/node/root-path.ts'
+import { AddressList } from '../../listen/address-list.ts'
+import type { EngineRules } from '../parse-policy.ts'
+import { parseForwarded } from './forwarded.ts'
+
+const BAD_REQUEST = 400
+const MISCONFIGURED = 500
+
+interface Node {
+  readonly address: string
+  /** 0 where none is told. */
+  readonly port: number
+}
+
+interface Client {
+  readonly node: Node | undefined
+  readonly host: string | undefined
+  readonly secure: boolean | undefined
+}
+
+/** `forwarded_headers` says which of them is believed. */
+const CLIENT_FIELDS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host']
+
+const HOST = /^(?:\[([^\]%]*)\]|(?:[\w\-.~!$&'()*+;=]|%[\da-f]{2})*)(?::(\d{0,5}))?$/i
+const FUTURE_ADDRESS = /^v[\da-f]+\.[\w\-.~!$&'()*+;=:]+$/i
+const MAX_PORT = 65_535
+/** More proxies than anybody has. */
+const MAX_HOPS = 64
+
+/** A name or an address, with an optional port: no user, no path, no list (RFC 3986 section 3.2.2). */
+export function isHost(text: string): boolean {
+  const parts = HOST.exec(text)
+  if (parts === null || Number(parts[2] ?? 0) > MAX_PORT) return false
+  const [, literal] = parts
+  return literal === undefined || isIP(literal) === 6 || FUTURE_ADDRESS.test(literal)
+}
+
+const NOBODY: Client = { node: undefined, host: undefined, secure: undefined }
+
+export class Forwarding {
+  readonly #rules: EngineRules
+  readonly #trusted: AddressList
+  readonly #forwarder: ReadonlySet<string>
+  readonly #schemes: readonly (readonly [string, string])[]
+  readonly #prefix: string
+  /** The names of the fields that say something of the client, in small letters, and how long they are. */
+  readonly #telling: ReadonlySet<string>
+  readonly #lengths: readonly (true | undefined)[]
+
+  constructor(rules: EngineRules) {
+    this.#rules = rules
+    this.#trusted = new AddressList(rules.forwardedAllowIps)
+    this.#forwarder = new Set(rules.forwarderHeaders.map((name) => name.toLowerCase()))
+    const schemes: [string, string][] = []
+    const flat = rules.secureSchemeHeaders
+    for (let i = 0; i + 1 < flat.length; i += 2) {
+      schemes.push([(flat[i] ?? '').toLowerCase(), flat[i + 1] ?? ''])
+    }
+    this.#schemes = schemes
+    this.#prefix = normalPrefix(rules.rootPath)
+    this.#telling = new Set([...schemes.map(([name]) => name), ...CLIENT_FIELDS])
+    const lengths: (true | undefined)[] = []
+    for (const name of this.#telling) lengths[name.length] = true
+    this.#lengths = lengths
+  }
+
+  /** Changes the request to what the application is to see; returns the status with which it is refused, or 0. */
+  apply(req: IncomingMessage): number {
+    // Most requests have no such field: looking an address up in the list costs a tenth of a whole request.
+    if (!this.#says(req.rawHeaders)) return this.#mount(req, this.#prefix)
+    const trusted = this.#trusted.trusts(req.socket.remoteAddress)
+    if (!this.#underscores(req, trusted)) return BAD_REQUEST
+    let prefix = this.#prefix
+    if (trusted) {
+      const client = this.#client(req)
+      const secure = agreed([...this.#saidSchemes(req), client?.secure])
+      if (client === undefined || secure === 'disagree') return BAD_REQUEST
+      show(req, client.node, secure === true)
+      if (client.host !== undefined) setField(req, 'host', client.host)
+      const [told, again] = this.#toldPrefixes(req)
+      if (told !== undefined) {
+        if (again !== undefined || !/^(\/(?!\/)[^?#\\]*)?$/.test(told)) return BAD_REQUEST
+        prefix = normalPrefix(told)
+      }
+    }
+    return this.#mount(req, prefix)
+  }
+
+  /** Whether a field tells of the client or has an underscore in its name. */
+  #says(raw: readonly string[]): boolean {
+    for (let i = 0; i < raw.length; i += 2) {
+      const name = raw[i] ?? ''
+      if (name.includes('_')) return true
+      if (this.#lengths[name.length] === true && this.#telling.has(name.toLowerCase())) return true
+    }
+    return false
+  }
+
+  #mount(req: IncomingMessage, prefix: string): number {
+    if (prefix === '') return 0
+    const target = req.url ?? ''
+    if (target === '*' || req.method === 'CONNECT') return 0
+    const path = target.slice(pathStart(target))
+    const behind = path.charAt(prefix.length)
+    if (!path.startsWith(prefix) || (behind !== '' && !'/?#'.includes(behind))) return MISCONFIGURED
+    mount(req as Mounted, prefix)
+    return 0
+  }
+
+  /** Leaves out, refuses or keeps fields with underscores; false when the request is refused. */
+  #underscores(req: IncomingMessage, trusted: boolean): boolean {
+    const { headerMap } = this.#rules
+    const all = trusted && this.#forwarder.has('*')
+    const dropped = new Set<string>()
+    for (let i = 0; i < req.rawHeaders.length; i += 2) {
+      const name = (req.rawHeaders[i] ?? '').toLowerCase()
+      if (!name.includes('_') || all || (trusted && this.#forwarder.has(name))) continue
+      if (headerMap === 'refuse') return false
+      if (headerMap === 'drop') dropped.add(name)
+    }
+    if (dropped.size > 0) removeFields(req, dropped)
+    return true
+  }
+
+  *#saidSchemes(req: IncomingMessage): Iterable<boolean> {
+    for (const [name, https] of this.#schemes) {
+      for (const value of valuesOf(req, name)) yield value === https
+    }
+  }
+
+  #toldPrefixes(req: IncomingMessage): string[] {
+    const isTaken = this.#forwarder.has('script_name') || this.#forwarder.has('*')
+    return isTaken ? valuesOf(req, 'script_name') : []
+  }
+
+  /** The client by the field that is believed; undefined when the fields are bad or contradict each other. */
+  #client(req: IncomingMessage): Client | undefined {
+    const { forwardedHeaders } = this.#rules
+    if (forwardedHeaders === 'off') return NOBODY
+    const listed = this.#xForwarded(req)
+    const standard = this.#standard(req)
+    if (standard === undefined) return undefined
+    if (listed.node !== undefined && standard.node !== undefined) {
+      if (listed.node.address !== standard.node.address) return undefined
+    }
+    const bad = [listed, standard].some(({ host }) => host !== undefined && !isHost(host))
+    if (bad) return undefined
+    return forwardedHeaders === 'forwarded' ? standard : listed
+  }
+
+  #xForwarded(req: IncomingMessage): Client {
+    const items = itemsOf(req, 'x-forwarded-for')
+    let node: Node | undefined
+    let hops = 0
+    for (const item of items.reverse()) {
+      const said = nodeOf(item)
+      if (said === undefined) break
+      node = said
+      hops++
+      if (hops === MAX_HOPS || !this.#trusted.contains(said.address)) break
+    }
+    if (node === undefined) return NOBODY
+    const hosts = itemsOf(req, 'x-forwarded-host')
+    return { node, host: hosts.reverse().slice(0, hops).at(-1), secure: undefined }
+  }
+
+  #standard(req: IncomingMessage): Client | undefined {
+    const elements = valuesOf(req, 'forwarded').flatMap((value) => parseForwarded(value) ?? [null])
+    if (elements.length > MAX_HOPS || elements.includes(null)) return undefined
+    let client = NOBODY
+    for (const element of elements.reverse()) {
+      if (element === null) return undefined
+      const node = nodeOf(element.for ?? '')
+      if (node === undefined) break
+      const proto = element.proto?.toLowerCase()
+      if (proto !== undefined && proto !== 'https' && proto !== 'http') return undefined
+      const secure = proto === undefined ? undefined : proto === 'https'
+      client = { node, host: element.host, secure }
+      if (!this.#trusted.contains(node.address)) break
+    }
+    return client
+  }
+}
+
+/** One leading slash, none behind. */
+function normalPrefix(path: string): string {
+  const inside = path.replace(/^\/+|\/+$/g, '')
+  return inside === '' ? '' : `/${inside}`
+}
+
+/** What all that is said comes to. */
+function agreed(said: Iterable<boolean | undefined>): boolean | undefined | 'disagree' {
+  let known: boolean | undefined
+  for (const each of said) {
+    if (known !== undefined && each !== undefined && known !== each) return 'disagree'
+    known ??= each
+  }
+  return known
+}
+
+const NODE = /^(?:\[(?<literal>[^\]]*)\]|(?<dotted>[^:]*))(?::(?<port>\d+))?$/
+
+/** What `192.0.2.1:80`, `[2001:db8::1]:80` and the like say, the address in the one form that it has. */
+function nodeOf(text: string): Node | undefined {
+  if (isIP(text) !== 0) return nodeAt(text, 0)
+  const { literal, dotted = '', port = '0' } = NODE.exec(text)?.groups ?? {}
+  const isOne = literal === undefined ? isIP(dotted) === 4 : isIP(literal) === 6
+  return isOne && Number(port) <= MAX_PORT ? nodeAt(literal ?? dotted, Number(port)) : undefined
+}
+
+function nodeAt(text: string, port: number): Node | undefined {
+  const address = canonical(text)
+  return address === undefined ? undefined : { address, port }
+}
+
+// A zone is one of this machine's and not of the client's.
+function canonical(address: string): string | undefined {
+  if (isIP(address) === 4) return address
+  if (address.includes('%')) return undefined
+  return new SocketAddress({ address, family: 'ipv6' }).address
+}
+
+function valuesOf(req: IncomingMessage, name: string): string[] {
+  const { rawHeaders } = req
+  const values: string[] = []
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    if (rawHeaders[i]?.toLowerCase() === name) values.push(rawHeaders[i + 1] ?? '')
+  }
+  return values
+}
+
+/** The items of the lists of a name; empty ones count for nothing (RFC 9110 section 5.6.1.2). */
+function itemsOf(req: IncomingMessage, name: string): string[] {
+  const items = valuesOf(req, name).flatMap((value) => value.split(','))
+  return items.map((item) => item.trim()).filter((item) => item !== '')
+}
+
+/**
+ * The socket as a request shows it: node has several requests of a connection in hand at once, each perhaps of another
+ * client. All but the facts is the socket's own.
+ */
+function show(req: IncomingMessage, node: Node | undefined, secure: boolean): void {
+  const facts = new Map<PropertyKey, unknown>()
+  if (node !== undefined) {
+    facts.set('remoteAddress', node.address)
+    facts.set('remoteFamily', isIP(node.address) === 4 ? 'IPv4' : 'IPv6')
+    facts.set('remotePort', node.port === 0 ? undefined : node.port)
+  }
+  if (secure) facts.set('encrypted', true)
+  if (facts.size === 0) return
+  req.socket = new Proxy(req.socket, {
+    get: (socket, name) => (facts.has(name) ? facts.get(name) : Reflect.get(socket, name)),
+    // Some ask first whether there is such a fact, as of a socket that may be plain.
+    has: (socket, name) => facts.has(name) || Reflect.has(socket, name),
+    set: (socket, name, value) => Reflect.set(socket, name, value),
+  })
+  views.add(req.socket)
+}
+
+const views = new WeakSet<object>()
+
+/** Whether a request shows its socket with another client than the connection's. */
+export function isView(socket: object): boolean {
+  return views.has(socket)
+}
+
+/** Fields as they crossed and as they are looked up; node has read the latter already. */
+function setField(req: IncomingMessage, name: string, value: string): void {
+  const at = req.rawHeaders.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === name)
+  if (at < 0) return
+  req.rawHeaders[at + 1] = value
+  req.headers[name] = value
+}
+
+function removeFields(req: IncomingMessage, names: ReadonlySet<string>): void {
+  const kept: string[] = []
+  for (let i = 0; i + 1 < req.rawHeaders.length; i += 2) {
+    const [name = '', value = ''] = req.rawHeaders.slice(i, i + 2)
+    if (!names.has(name.toLowerCase())) kept.push(name, value)
+  }
+  // Looked at before the lines change, so that node makes it of all of them.
+  const { headers } = req
+  for (const name of names) delete headers[name]
+  req.rawHeaders = kept
+  const counted = Object.getOwnPropertySymbols(req).find(
+    (key) => key.description === 'kHeadersCount',
+  )
+  if (counted !== undefined) Reflect.set(req, counted, kept.length)
+}

@@ -1,0 +1,76 @@
+/** What the arbiter says of TLS while a worker boots or serves: the last word counts. */
+
+import type { Server } from 'node:http'
+
+import type { Engine, ListenerInfo, Target } from '../engine/engine.ts'
+import { alpnProtocols } from '../engine/protocols.ts'
+import { isHttpsServer } from '../http/node/internals.ts'
+import type { Logger } from '../log/logger.ts'
+import type { BootMessage, SecureMessage } from '../messages.ts'
+import type { TlsMaterial } from '../tls/material.ts'
+
+let latest: SecureMessage | undefined
+/** What the program's own https server shows, where the settings name no certificate. */
+let own: TlsMaterial | undefined
+
+/** What an engine begins with. */
+export function secureOptions({ tls, ticketSecrets }: BootMessage) {
+  return { tls: latest?.tls ?? tls ?? own, ticketSecrets: latest?.ticketSecrets ?? ticketSecrets }
+}
+
+/** Connections that begin from now on get what is new; what cannot be used leaves all as it was. */
+export function secure(
+  engine: Engine | undefined,
+  log: Logger | undefined,
+  message = latest,
+): void {
+  latest = message
+  if (message === undefined) return
+  try {
+    engine?.secure(message.tls ?? own, message.ticketSecrets)
+  } catch (error) {
+    log?.error(`TLS stays as it was: ${error instanceof Error ? error.message : error}`)
+  }
+}
+
+/**
+ * Takes over what the program's https server is to show, and says where TLS is spoken then. `changed` is called when the
+ * program gives it other options.
+ */
+export async function secureByProgram(
+  target: Target,
+  message: BootMessage,
+  { log, changed }: { log: Logger; changed: (ticketSecrets: readonly string[]) => void },
+): Promise<readonly ListenerInfo[]> {
+  const { listeners, config, tls, ticketSecrets } = message
+  if (target.style !== 'node' || !isHttpsServer(target.server)) return listeners
+  if (tls !== undefined) {
+    log.info(
+      "TLS: the certificate of the settings stands above the one of the program's https server",
+    )
+    return listeners
+  }
+  const { server } = target
+  // Only for those who need it: the cryptography of node is large.
+  const { followOptions, materialOfServer } = await import('../tls/https-server.ts')
+  const read = (server: Server) =>
+    materialOfServer(server, {
+      protocols: alpnProtocols(config),
+      strictEnds: !config.suppress_ragged_eofs,
+    })
+  own = read(server)
+  followOptions(server, () => {
+    own = read(server)
+    changed(latest?.ticketSecrets ?? ticketSecrets)
+  })
+  const secured = listeners.map((listener) =>
+    listener.maySecure
+      ? { ...listener, secure: true, address: listener.address.replace(/^http:/, 'https:') }
+      : listener,
+  )
+  const shown = secured.filter((listener) => listener.secure === true)
+  log.info(
+    `TLS: the program's own certificate is shown at ${shown.map(({ address }) => address).join(',') || 'no address'}`,
+  )
+  return secured
+}

@@ -1,0 +1,51 @@
+/** The application of a worker: loaded, and found out what it is. */
+
+import type { Target } from '../engine/engine.ts'
+import { monocerosError } from '../errors.ts'
+import { detectTarget } from '../http/detect.ts'
+import { installMethods } from '../http/node/install.ts'
+import { captureListen } from '../http/node/listen.ts'
+import type { BootMessage } from '../messages.ts'
+import { native } from '../native/index.ts'
+import { loadApplication } from './app.ts'
+import { awaitListen, hasCluster, takeBaseline } from './await-listen.ts'
+import type { FurtherServers } from './extra-listeners.ts'
+
+/** Of `boot_timeout`, what is left to report that the program never listened. */
+const REPORT_MS = 1_000
+
+export interface Loaded {
+  readonly target: Target
+  readonly exports: unknown
+}
+
+export async function loadTarget(
+  { config, listeners }: BootMessage,
+  further: FurtherServers,
+): Promise<Loaded> {
+  const publicAddress = listeners[0]?.address ?? 'http://127.0.0.1:8000'
+  // Before the application is loaded, so that whoever patches node's methods (tracers do) wraps ours.
+  if (native !== null && config.engine !== 'node') installMethods()
+  const captured = captureListen({
+    ...{ publicAddress, listenPort: config.listen_port },
+    further: (server, call, flags) => further.handleFor(server, call, flags),
+  })
+  const baseline = takeBaseline()
+  const { exports, exportName } = await loadApplication(config.app ?? '', config.chdir)
+  const detect = async () => ({
+    exports,
+    target: await detectTarget(exports, {
+      ...{ exportName, workerClass: config.worker_class, captured },
+    }),
+  })
+  if (exportName !== undefined || captured.server !== undefined) return detect()
+  try {
+    return await detect()
+  } catch (error) {
+    // Nothing usable is exported: the program may still be on its way to listen().
+    await awaitListen(captured, baseline, config.boot_timeout * 1_000 - REPORT_MS)
+    if (captured.server === undefined)
+      throw hasCluster() ? monocerosError('ERR_APP_CLUSTER') : error
+    return detect()
+  }
+}
