@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use monoceros_engine::bridge::event_batch::{Batch, Piece, Place};
+use monoceros_engine::bridge::event_batch::{BatchPosition, BodyChunk, EventBatch};
 use monoceros_engine::bridge::ring::Ring;
 use monoceros_engine::buffers::borrowed::Returned;
 use monoceros_engine::error::Error;
@@ -59,11 +59,11 @@ struct State {
 
 #[derive(Default)]
 struct Taken {
-    batch: Batch,
+    batch: EventBatch,
     /// Where the part ends that JavaScript has.
-    end: Place,
+    end: BatchPosition,
     /// How many of the batch's pieces JavaScript has.
-    pieces: usize,
+    chunks: usize,
 }
 
 /// What JavaScript gets when it asks for a piece.
@@ -130,33 +130,37 @@ impl Bridge {
         let taken = &mut *self.state.batch.borrow_mut();
         if taken.end.text == taken.batch.text.len() {
             taken.batch.clear();
-            taken.end = Place::default();
+            taken.end = BatchPosition::default();
             self.state.io.borrow().as_ref()?.take(&mut taken.batch);
             borrowed::release(env, &self.state.returned);
         }
         let start = taken.end;
         taken.end = taken.batch.part_end(start.text);
         // Whatever JavaScript has not asked for, each part begins with the first of its own pieces.
-        taken.pieces = start.pieces;
+        taken.chunks = start.chunks;
         (start.text < taken.end.text).then(|| read(&taken.batch.text[start.text..taken.end.text]))
     }
 
     /// Copies the next pieces of bodies in the part that was taken last into `room`, or gives `read` the one that is
     /// next, where it is not short.
-    pub(crate) fn piece<T>(&self, room: &mut [u8], read: impl FnOnce(Piece<'_>) -> T) -> Given<T> {
+    pub(crate) fn chunk<T>(
+        &self,
+        room: &mut [u8],
+        read: impl FnOnce(BodyChunk<'_>) -> T,
+    ) -> Given<T> {
         let taken = &mut *self.state.batch.borrow_mut();
-        let number = taken.pieces;
-        let copied = taken.batch.copy_short(number, taken.end.pieces, room);
-        taken.pieces += copied.max(1);
+        let number = taken.chunks;
+        let copied = taken.batch.copy_short(number, taken.end.chunks, room);
+        taken.chunks += copied.max(1);
         if copied > 0 {
             return Given::Copied(copied as u32);
         }
-        Given::Made(read(taken.batch.piece(number)))
+        Given::Made(read(taken.batch.chunk(number)))
     }
 
     /// Lends a Buffer to the I/O thread as the next piece beside the ring; says whether it could.
-    pub(crate) fn lend(&self, env: Env, piece: sys::napi_value) -> napi::Result<bool, String> {
-        let lent = borrowed::lend(env, piece, &self.state.returned);
+    pub(crate) fn lend(&self, env: Env, chunk: sys::napi_value) -> napi::Result<bool, String> {
+        let lent = borrowed::lend(env, chunk, &self.state.returned);
         let could = lent.is_some();
         self.with(|io| lent.map(|bytes| io.lend(bytes)))?;
         Ok(could)

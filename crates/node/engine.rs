@@ -3,8 +3,7 @@
 use std::os::fd::{FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use monoceros_engine::bridge::event_batch::Piece;
-use monoceros_engine::bridge::in_flight;
+use monoceros_engine::bridge::event_batch::BodyChunk;
 use monoceros_engine::error::Error;
 use monoceros_engine::guard::parse_policy::Rules;
 use monoceros_engine::scoreboard::Board;
@@ -74,17 +73,19 @@ impl Engine {
     /// The next piece of a body that the text of the last part refers to. Short ones are copied into `room` instead, as
     /// many as there are, each behind its length in two bytes, and their number is returned.
     #[napi(catch_unwind)]
-    pub fn piece<'env>(
+    pub fn chunk<'env>(
         &self,
         env: &'env Env,
         mut room: Uint8ArraySlice<'_>,
     ) -> napi::Result<Either<BufferSlice<'env>, u32>, String> {
         // SAFETY: on JavaScript's thread, which alone has the memory, and runs nothing meanwhile.
         let room = unsafe { room.as_mut() };
-        let given = self.bridge.piece(room, |piece| match piece {
-            Piece::Short(bytes) => BufferSlice::copy_from(env, bytes),
-            Piece::Own(bytes) if bytes.len() < SHARE_FROM => BufferSlice::copy_from(env, &bytes),
-            Piece::Own(bytes) => {
+        let given = self.bridge.chunk(room, |chunk| match chunk {
+            BodyChunk::Short(bytes) => BufferSlice::copy_from(env, bytes),
+            BodyChunk::Own(bytes) if bytes.len() < SHARE_FROM => {
+                BufferSlice::copy_from(env, &bytes)
+            }
+            BodyChunk::Own(bytes) => {
                 let (data, len) = (bytes.as_ptr().cast_mut(), bytes.len());
                 // SAFETY: the bytes live until JavaScript has let go of the Buffer, nobody else has them, and no two
                 // pieces share any.
@@ -99,9 +100,14 @@ impl Engine {
         }
     }
 
-    /// Takes over a listening descriptor and accepts from it for the server `tag`: with TLS, if it is `secure`.
+    /// Takes over a listening descriptor and accepts from it for the server `server_id`: with TLS, if it is `secure`.
     #[napi(catch_unwind)]
-    pub fn listen(&self, fd: i32, tag: u32, secure: Option<bool>) -> napi::Result<(), String> {
+    pub fn listen(
+        &self,
+        fd: i32,
+        server_id: u32,
+        secure: Option<bool>,
+    ) -> napi::Result<(), String> {
         if fd < 0 {
             return Err(napi::Error::new("EBADF".into(), format!("listen EBADF: descriptor {fd}")));
         }
@@ -109,49 +115,49 @@ impl Engine {
         let listener = unsafe { OwnedFd::from_raw_fd(fd) };
         self.bridge.with(|io| {
             if secure == Some(true) {
-                io.listen_secure(listener, tag);
+                io.listen_secure(listener, server_id);
             } else {
-                io.listen(listener, tag);
+                io.listen(listener, server_id);
             }
         })
     }
 
-    /// Says how the server `tag` does TLS with connections that begin from now on.
+    /// Says how the server `server_id` does TLS with connections that begin from now on.
     #[napi(catch_unwind)]
-    pub fn secure(&self, tag: u32, material: TlsMaterial) -> napi::Result<(), String> {
+    pub fn set_tls(&self, server_id: u32, material: TlsMaterial) -> napi::Result<(), String> {
         let server = server(material)?;
-        self.bridge.with(|io| io.secure(tag, server))
+        self.bridge.with(|io| io.secure(server_id, server))
     }
 
     /// Closes the listeners of a server; its connections live on. Returns how many it has accepted.
     #[napi(catch_unwind)]
-    pub fn unlisten(&self, tag: u32) -> napi::Result<f64, String> {
-        self.bridge.with(|io| io.unlisten(tag) as f64)
+    pub fn unlisten(&self, server_id: u32) -> napi::Result<f64, String> {
+        self.bridge.with(|io| io.unlisten(server_id) as f64)
     }
 
     /// Gives a server limits of its own, from now on and for the connections that it has.
     #[napi(catch_unwind)]
-    pub fn configure(&self, tag: u32, limits: ServerLimits) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.configure(tag, server_limits(&limits)))
+    pub fn configure(&self, server_id: u32, limits: ServerLimits) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.configure(server_id, server_limits(&limits)))
     }
 
     /// Gives a server the bounds of `settings`, from now on and for the connections that it has.
     #[napi(catch_unwind)]
-    pub fn limit(&self, tag: u32, settings: EngineSettings) -> napi::Result<(), String> {
+    pub fn limit(&self, server_id: u32, settings: EngineSettings) -> napi::Result<(), String> {
         let rules = settings.rules.as_ref().map_or_else(|| Ok(Rules::default()), rules)?;
-        self.bridge.with(|io| io.configure(tag, limits(&settings, rules)))
+        self.bridge.with(|io| io.configure(server_id, limits(&settings, rules)))
     }
 
-    /// Says whether refusals to clients of the server `tag` are told.
+    /// Says whether refusals to clients of the server `server_id` are told.
     #[napi(catch_unwind)]
-    pub fn tell_refusals(&self, tag: u32, on: bool) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.tell_refusals(tag, on))
+    pub fn report_refusals(&self, server_id: u32, on: bool) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.tell_refusals(server_id, on))
     }
 
     /// Closes the connections of a server: all of them or the idle ones.
     #[napi(catch_unwind)]
-    pub fn disconnect(&self, tag: u32, idle_only: bool) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.disconnect(tag, idle_only))
+    pub fn close_connections(&self, server_id: u32, idle_only: bool) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.disconnect(server_id, idle_only))
     }
 
     /// Accepts nothing until `resume`; what comes stays in the queue for other workers.
@@ -175,7 +181,7 @@ impl Engine {
 
     /// Opens the access log's file again.
     #[napi(catch_unwind)]
-    pub fn reopen(&self) -> napi::Result<(), String> {
+    pub fn reopen_log(&self) -> napi::Result<(), String> {
         self.bridge.with(|io| io.reopen())
     }
 
@@ -187,15 +193,15 @@ impl Engine {
 
     /// Copies a piece of an answer that is too long for the ring; the next `LARGE` record refers to it.
     #[napi(catch_unwind)]
-    pub fn large(&self, piece: &[u8]) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.large(piece))
+    pub fn push_large(&self, chunk: &[u8]) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.large(chunk))
     }
 
     /// Lends a piece of an answer until it is sent: it is not copied, and kept alive. The next `LARGE` record with the flag
     /// of lent memory refers to it. False when it cannot be lent.
-    #[napi(catch_unwind, ts_args_type = "piece: Uint8Array")]
-    pub fn lend(&self, env: Env, piece: Object<'_>) -> napi::Result<bool, String> {
-        self.bridge.lend(env, piece.raw())
+    #[napi(catch_unwind, ts_args_type = "chunk: Uint8Array")]
+    pub fn push_borrowed(&self, env: Env, chunk: Object<'_>) -> napi::Result<bool, String> {
+        self.bridge.lend(env, chunk.raw())
     }
 
     /// Waits until the ring has space again.
@@ -219,24 +225,6 @@ impl Engine {
 
 /// From here on a Buffer over our memory costs less than a copy.
 const SHARE_FROM: usize = 16_384;
-
-/// A request that is not answered yet.
-#[napi(object)]
-pub struct RequestInHand {
-    /// Method and path, as far as they are kept.
-    pub request: String,
-    pub age_ms: f64,
-}
-
-/// The requests that the engines of this process have in hand, the oldest first. For a thread that looks on while
-/// JavaScript is blocked: it waits for the I/O threads, which never are.
-#[napi(catch_unwind)]
-pub fn requests_in_hand() -> Vec<RequestInHand> {
-    in_flight::requests_in_hand(Duration::from_millis(200))
-        .into_iter()
-        .map(|one| RequestInHand { request: one.request, age_ms: one.age.as_secs_f64() * 1_000.0 })
-        .collect()
-}
 
 fn place(seat: EngineSeat) -> napi::Result<Seat, String> {
     let board =

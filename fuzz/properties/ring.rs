@@ -2,7 +2,7 @@
 //! the memory, ends, and leaves nothing unread. Only a fault of our own JavaScript could write such memory; the I/O
 //! thread has to live through it.
 
-use monoceros_engine::bridge::ring::{Command, DATA, HEAD, Ring, TAIL};
+use monoceros_engine::bridge::ring::{DATA, HEAD, Ring, RingCommand, TAIL};
 
 /// Makes a ring's memory of an input: write and read position, then the records.
 pub fn check(input: &[u8]) {
@@ -40,13 +40,15 @@ pub fn check(input: &[u8]) {
 }
 
 /// Everything that a command refers to.
-fn parts<'a>(command: &Command<'a>) -> Vec<&'a [u8]> {
+fn parts<'a>(command: &RingCommand<'a>) -> Vec<&'a [u8]> {
     match command {
-        Command::Respond(head, body) => vec![head.fields, head.reason.unwrap_or_default(), body],
-        Command::Head(head, _) | Command::Inform(head) => {
+        RingCommand::Respond(head, body) => {
+            vec![head.fields, head.reason.unwrap_or_default(), body]
+        }
+        RingCommand::Head(head, _) | RingCommand::Interim(head) => {
             vec![head.fields, head.reason.unwrap_or_default()]
         }
-        Command::Data(bytes) | Command::Trailers(bytes) => vec![bytes],
+        RingCommand::Data(bytes) | RingCommand::Trailers(bytes) => vec![bytes],
         _ => Vec::new(),
     }
 }

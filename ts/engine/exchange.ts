@@ -1,6 +1,6 @@
 /** The exchange: one request and its answer, as the engine shows it to what serves it. */
 
-import type { SecureFacts } from './tls-info.ts'
+import type { TlsInfo } from './tls-info.ts'
 
 export const DATE = 1
 export const CONNECTION = 2
@@ -24,7 +24,7 @@ export interface Connection {
   /** It is a stream of HTTP/2, which carries one exchange. */
   readonly isStream?: boolean
   /** What TLS knows of it, if it is spoken here and not by a proxy. */
-  readonly secure: SecureFacts | undefined
+  readonly secure: TlsInfo | undefined
   attachment: unknown
   destroy(): void
   /** It ends behind the answers that have been given. */

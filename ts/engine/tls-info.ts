@@ -7,18 +7,18 @@ const AUTHORIZED = 2
 const RESUMED = 4
 
 /** How many characters of a batch's text the facts take that begin at `at`. */
-export function secureFactsLength(text: string, at: number): number {
+export function tlsInfoLength(text: string, at: number): number {
   const texts = text.charCodeAt(at + 5) + text.charCodeAt(at + 6) + text.charCodeAt(at + 7)
   return FIXED_BYTES + texts + u32(text, at + 8)
 }
 
 /** The facts of one connection. Most are never asked for: they are read out of their bytes when they are. */
-export class SecureFacts {
+export class TlsInfo {
   /** A copy: a part of the batch's text would keep all of it. */
   readonly #bytes: Buffer
 
   constructor(text: string, at: number) {
-    this.#bytes = Buffer.from(text.slice(at, at + secureFactsLength(text, at)), 'latin1')
+    this.#bytes = Buffer.from(text.slice(at, at + tlsInfoLength(text, at)), 'latin1')
   }
 
   /** As on the wire: 0x0304 for TLS 1.3. */

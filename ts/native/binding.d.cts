@@ -21,21 +21,21 @@ export declare class Engine {
    * The next piece of a body that the text of the last part refers to. Short ones are copied into `room` instead, as
    * many as there are, each behind its length in two bytes, and their number is returned.
    */
-  piece(room: Uint8Array): Buffer | number
-  /** Takes over a listening descriptor and accepts from it for the server `tag`: with TLS, if it is `secure`. */
-  listen(fd: number, tag: number, secure?: boolean | undefined | null): void
-  /** Says how the server `tag` does TLS with connections that begin from now on. */
-  secure(tag: number, material: TlsMaterial): void
+  chunk(room: Uint8Array): Buffer | number
+  /** Takes over a listening descriptor and accepts from it for the server `serverId`: with TLS, if it is `secure`. */
+  listen(fd: number, serverId: number, secure?: boolean | undefined | null): void
+  /** Says how the server `serverId` does TLS with connections that begin from now on. */
+  setTls(serverId: number, material: TlsMaterial): void
   /** Closes the listeners of a server; its connections live on. Returns how many it has accepted. */
-  unlisten(tag: number): number
+  unlisten(serverId: number): number
   /** Gives a server limits of its own, from now on and for the connections that it has. */
-  configure(tag: number, limits: ServerLimits): void
+  configure(serverId: number, limits: ServerLimits): void
   /** Gives a server the bounds of `settings`, from now on and for the connections that it has. */
-  limit(tag: number, settings: EngineSettings): void
-  /** Says whether refusals to clients of the server `tag` are told. */
-  tellRefusals(tag: number, on: boolean): void
+  limit(serverId: number, settings: EngineSettings): void
+  /** Says whether refusals to clients of the server `serverId` are told. */
+  reportRefusals(serverId: number, on: boolean): void
   /** Closes the connections of a server: all of them or the idle ones. */
-  disconnect(tag: number, idleOnly: boolean): void
+  closeConnections(serverId: number, idleOnly: boolean): void
   /** Accepts nothing until `resume`; what comes stays in the queue for other workers. */
   pause(): void
   /** Ends a pause. */
@@ -46,16 +46,16 @@ export declare class Engine {
    */
   drain(idleMs: number): void
   /** Opens the access log's file again. */
-  reopen(): void
+  reopenLog(): void
   /** Makes the I/O thread look at the ring. */
   wake(): void
   /** Copies a piece of an answer that is too long for the ring; the next `LARGE` record refers to it. */
-  large(piece: Uint8Array): void
+  pushLarge(chunk: Uint8Array): void
   /**
    * Lends a piece of an answer until it is sent: it is not copied, and kept alive. The next `LARGE` record with the flag
    * of lent memory refers to it. False when it cannot be lent.
    */
-  lend(piece: Uint8Array): boolean
+  pushBorrowed(chunk: Uint8Array): boolean
   /** Waits until the ring has space again. */
   waitForSpace(): void
   /** Connections open, requests in hand, requests finished. */
@@ -256,19 +256,6 @@ export declare function notify(socket: string, message: string): void
 
 /** Waits for a child that has ended; false when there is no such child. */
 export declare function reap(pid: number): boolean
-
-/** A request that is not answered yet. */
-export interface RequestInHand {
-  /** Method and path, as far as they are kept. */
-  request: string
-  ageMs: number
-}
-
-/**
- * The requests that the engines of this process have in hand, the oldest first. For a thread that looks on while
- * JavaScript is blocked: it waits for the I/O threads, which never are.
- */
-export declare function requestsInHand(): Array<RequestInHand>
 
 /** Answers the question `id` of the process at the other end of a socket pair, with a copy of a descriptor or with no. */
 export declare function sendDescriptor(socket: number, id: number, fd?: number | undefined | null): void

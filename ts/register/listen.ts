@@ -92,7 +92,7 @@ function ioThread(): IoThread {
   thread = new IoThread({
     settings: SETTINGS,
     onIdle: () => {},
-    onTrouble: (text) => process.stderr.write(`monoceros/register: ${text}\n`),
+    onFault: (text) => process.stderr.write(`monoceros/register: ${text}\n`),
   })
   thread.letGo()
   return thread

@@ -1,12 +1,12 @@
 import test from 'ava'
-import { Pieces } from '../../../ts/engine/native/body-buffers.ts'
+import { BodyBuffers } from '../../../ts/engine/native/body-buffers.ts'
 import type { NativeEngine } from '../../../ts/native/index.ts'
 
-/** Pieces of an engine that has these: texts are short ones, and Buffers such as it makes itself. */
+/** Body buffers of an engine that has these: texts are short ones, and Buffers such as it makes itself. */
 function piecesOf(...given: (string | Buffer)[]) {
   let calls = 0
   const engine = {
-    piece(room: Uint8Array): Buffer | number {
+    chunk(room: Uint8Array): Buffer | number {
       calls++
       let count = 0
       let at = 0
@@ -22,7 +22,7 @@ function piecesOf(...given: (string | Buffer)[]) {
       return count > 0 ? count : (given.shift() as Buffer)
     },
   } as unknown as NativeEngine
-  return { pieces: new Pieces(engine), calls: () => calls }
+  return { pieces: new BodyBuffers(engine), calls: () => calls }
 }
 
 test('short pieces come many with one call, and in order with those of the engine', (t) => {

@@ -1,6 +1,6 @@
 import test from 'ava'
 import type { Exchange, ExchangeHandler, ExchangeOwner } from '../../../ts/engine/exchange.ts'
-import { Crossing, exchangeInHand } from '../../../ts/engine/native/dispatcher.ts'
+import { currentExchange, Dispatcher } from '../../../ts/engine/native/dispatcher.ts'
 import { Ring } from '../../../ts/engine/native/ring.ts'
 import { IN, OUT, RECORD_BYTES, REQUEST, RING_DATA, WORD } from '../../../ts/engine/native/wire.ts'
 import type { NativeEngine } from '../../../ts/native/index.ts'
@@ -23,11 +23,11 @@ function staged(handler: ExchangeHandler) {
   } as unknown as NativeEngine
   ring.attach(engine)
   const handlers = new Map([[TAG, handler]])
-  const crossing = new Crossing(ring, engine, handlers, () => {}, assertNever)
+  const dispatcher = new Dispatcher(ring, engine, handlers, () => {}, assertNever)
   return {
     take(...records: string[]): void {
       batches.push(records.join(''))
-      crossing.run()
+      dispatcher.run()
     },
     /** Kinds and ids of the records that JavaScript has written. */
     written(): [kind: number, id: number][] {
@@ -128,9 +128,9 @@ test('a listener of a body throws for its exchange', (t) => {
     },
   })
   stage.take(connection, request(5, 3 | BODY_COMES))
-  t.is(exchangeInHand(), undefined)
+  t.is(currentExchange(), undefined)
   t.throws(() => stage.take(record(IN.END, 5, u16(0))), { message: 'thrown' })
-  t.is(exchangeInHand(), taken)
+  t.is(currentExchange(), taken)
 })
 
 test('a connection of a server that has been forgotten is reset', (t) => {

@@ -1,19 +1,19 @@
 import test from 'ava'
-import { Backlog } from '../../../ts/engine/native/unsent.ts'
+import { UnsentQueue } from '../../../ts/engine/native/unsent.ts'
 
 test('pieces come in order, none of two parts and none longer than asked for', (t) => {
-  const backlog = new Backlog()
+  const queue = new UnsentQueue()
   const whole = Buffer.from(Array.from({ length: 3_000 }, (_, index) => index % 251))
   for (const [from, to] of [
     [0, 1],
     [1, 2_000],
     [2_000, 3_000],
   ]) {
-    backlog.push(whole.subarray(from, to))
+    queue.push(whole.subarray(from, to))
   }
-  t.is(backlog.length, 3_000)
+  t.is(queue.length, 3_000)
   const pieces: Uint8Array[] = []
-  while (backlog.length > 0) pieces.push(backlog.take(700))
+  while (queue.length > 0) pieces.push(queue.take(700))
   t.deepEqual(
     pieces.map((piece) => piece.length),
     [1, 700, 700, 599, 700, 300],
@@ -22,39 +22,39 @@ test('pieces come in order, none of two parts and none longer than asked for', (
 })
 
 test('pieces share the memory of what was given', (t) => {
-  const backlog = new Backlog()
+  const queue = new UnsentQueue()
   const part = Buffer.alloc(100)
-  backlog.push(part)
-  t.is(backlog.take(60).buffer, part.buffer)
-  t.is(backlog.take(60).byteOffset, part.byteOffset + 60)
+  queue.push(part)
+  t.is(queue.take(60).buffer, part.buffer)
+  t.is(queue.take(60).byteOffset, part.byteOffset + 60)
 })
 
 test('many parts that come and go leave nothing behind', (t) => {
-  const backlog = new Backlog()
+  const queue = new UnsentQueue()
   const pushed: number[] = []
   const taken: number[] = []
   for (let round = 0; round < 5_000; round++) {
     for (let count = 0; count < 3; count++) {
       pushed.push((round * 3 + count) % 256)
-      backlog.push(Buffer.from([pushed[pushed.length - 1] ?? 0]))
+      queue.push(Buffer.from([pushed[pushed.length - 1] ?? 0]))
     }
-    for (let count = 0; count < 3; count++) taken.push(backlog.take(10)[0] ?? -1)
+    for (let count = 0; count < 3; count++) taken.push(queue.take(10)[0] ?? -1)
   }
   t.deepEqual(taken, pushed)
-  t.is(backlog.length, 0)
-  t.is(backlog.take(10).length, 0)
+  t.is(queue.length, 0)
+  t.is(queue.take(10).length, 0)
 })
 
 test('bytes of one answer count, and those that have waited with another do not', (t) => {
   const shared = Buffer.alloc(100_000)
-  const first = new Backlog()
+  const first = new UnsentQueue()
   first.push(shared, true)
   t.is(first.fresh, 100_000)
   first.take(60_000)
   t.is(first.fresh, 100_000, 'a part that is sent by half is whole in memory')
   first.take(60_000)
   t.is(first.fresh, 0)
-  const second = new Backlog()
+  const second = new UnsentQueue()
   second.push(shared, true)
   t.is(second.fresh, 0)
   second.push(Buffer.alloc(50_000), true)
@@ -62,15 +62,15 @@ test('bytes of one answer count, and those that have waited with another do not'
 })
 
 test('memory that has been given away is no piece, and what may be resized is copied', (t) => {
-  const backlog = new Backlog()
+  const queue = new UnsentQueue()
   const given = new Uint8Array(1_000)
-  backlog.push(given)
-  t.is(backlog.take(100).length, 100)
+  queue.push(given)
+  t.is(queue.take(100).length, 100)
   structuredClone(given.buffer, { transfer: [given.buffer] })
-  t.is(backlog.length, 900)
-  t.is(backlog.take(100).length, 0)
+  t.is(queue.length, 900)
+  t.is(queue.take(100).length, 0)
   const resizable = Reflect.construct(ArrayBuffer, [1_000, { maxByteLength: 2_000 }])
-  const other = new Backlog()
+  const other = new UnsentQueue()
   other.push(new Uint8Array(resizable).fill(65))
   resizable.resize(10)
   t.deepEqual(other.take(2_000), Buffer.alloc(1_000, 65))

@@ -1,20 +1,20 @@
 // Answers stand until their readers are given up; prints the megabytes that buffers took with them, and a while later.
-import { Backlog } from '../../../ts/engine/native/unsent.ts'
+import { UnsentQueue } from '../../../ts/engine/native/unsent.ts'
 
 const MB = 1_048_576
 const MANY = 40
 const megabytes = () => Math.round(process.memoryUsage().arrayBuffers / MB)
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
 
-const standing: Backlog[] = []
+const standing: UnsentQueue[] = []
 for (let count = 0; count < MANY; count += 1) {
-  const backlog = new Backlog()
-  backlog.push(Buffer.alloc(MB, 'x'), true)
-  standing.push(backlog)
+  const queue = new UnsentQueue()
+  queue.push(Buffer.alloc(MB, 'x'), true)
+  standing.push(queue)
   // Old by now, as V8 has it.
   if (count % 10 === 0) await sleep(50)
 }
 const before = megabytes()
-for (const backlog of standing.splice(0)) backlog.giveUp()
+for (const queue of standing.splice(0)) queue.giveUp()
 for (let turn = 0; turn < 100 && megabytes() > before / 2; turn += 1) await sleep(50)
 console.log(JSON.stringify([before, megabytes()]))

@@ -1,7 +1,7 @@
 // Five requests of one batch, the first of which throws in the way that the argument names. Prints what came of it.
 import { Worker } from 'node:worker_threads'
 import type { Exchange } from '../../../ts/engine/exchange.ts'
-import { exchangeInHand } from '../../../ts/engine/native/dispatcher.ts'
+import { currentExchange } from '../../../ts/engine/native/dispatcher.ts'
 import { serve } from './engine.ts'
 
 const way = process.argv[2]
@@ -9,7 +9,7 @@ const errors: string[] = []
 const culprits: (string | undefined)[] = []
 process.on('uncaughtException', (error) => {
   errors.push(error.message)
-  culprits.push(exchangeInHand()?.url)
+  culprits.push(currentExchange()?.url)
 })
 
 const throws: Record<string, () => void> = {

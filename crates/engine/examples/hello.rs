@@ -13,7 +13,7 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 
 use monoceros_engine::bare;
-use monoceros_engine::bridge::event_batch::Batch;
+use monoceros_engine::bridge::event_batch::EventBatch;
 use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::server::io_thread::{IoThread, Options};
 use records::Event;
@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     listener.set_nonblocking(true)?;
     io.listen(listener.into(), 0);
     let mut js = Js::new(io, memory);
-    let (mut batch, mut woken) = (Batch::default(), [0; 64]);
+    let (mut batch, mut woken) = (EventBatch::default(), [0; 64]);
     while wakes.read(&mut woken)? > 0 {
         loop {
             js.io.take(&mut batch);

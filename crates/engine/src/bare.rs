@@ -55,7 +55,7 @@ pub(crate) fn serve(arrival: Arrival, stream: Stream) {
 fn exchange(ctx: &Rc<Context>, request: Request<Incoming>) -> Answering {
     let answer = Rc::new(Pending::default());
     let id = ctx.exchanges.borrow_mut().insert_with(|_| answer.clone());
-    ctx.crossing.slot.request_started();
+    ctx.handoff.slot.request_started();
     let mut bytes = Vec::new();
     let mut head = Head { minor: 1, keep_alive: true, ..Head::default() };
     head.method = append(&mut bytes, request.method().as_str().as_bytes());

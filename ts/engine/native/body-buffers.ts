@@ -9,7 +9,7 @@ const ROOM_BYTES = 65_536
 
 const { allocUnsafeSlow } = Buffer
 
-export class Pieces {
+export class BodyBuffers {
   readonly #engine: NativeEngine
   readonly #room = Buffer.alloc(ROOM_BYTES)
   /** How many of those in the room have not been asked for, and where the next begins. */
@@ -28,7 +28,7 @@ export class Pieces {
   /** The next piece of the part that was taken last. */
   next(): Buffer {
     if (this.#left === 0) {
-      const given = this.#engine.piece(this.#room)
+      const given = this.#engine.chunk(this.#room)
       if (typeof given !== 'number') return given
       this.#left = given
       this.#at = 0

@@ -1,8 +1,8 @@
 /** Connections of the native engine, and the streams of those that have several. */
 
 import type { Connection, ExchangeHandler } from '../exchange.ts'
-import { SecureFacts } from '../tls-info.ts'
-import type { Conclusion } from './deferred-end.ts'
+import { TlsInfo } from '../tls-info.ts'
+import type { DeferredEnd } from './deferred-end.ts'
 import type { NativeExchange } from './exchange.ts'
 import { RING_PIECE_BYTES, type Ring } from './ring.ts'
 import { copyOf, OUT, u16 } from './wire.ts'
@@ -41,11 +41,11 @@ export class NativeConnection implements Connection {
   /** The engine has forgotten it, and in time gives its id to another. */
   closed = false
   /** What the engine may not know yet of the last answer. */
-  concluding: Conclusion | undefined = undefined
+  deferredEnd: DeferredEnd | undefined = undefined
   #isEnded = false
   readonly handler: ExchangeHandler
   /** What TLS knows, whatever a proxy tells. */
-  readonly secure: SecureFacts | undefined
+  readonly secure: TlsInfo | undefined
   readonly #ring: Ring
   /** The client as it connected, while a proxy's word is shown. */
   #own: Peer | undefined
@@ -75,7 +75,7 @@ export class NativeConnection implements Connection {
     const remote = at + 7
     const local = remote + text.charCodeAt(at + 5)
     const facts = local + text.charCodeAt(at + 6)
-    this.secure = this.encrypted ? new SecureFacts(text, facts) : undefined
+    this.secure = this.encrypted ? new TlsInfo(text, facts) : undefined
     if (family === 0) return
     this.remoteFamily = family === 4 ? 'IPv4' : 'IPv6'
     this.localFamily = this.remoteFamily
@@ -112,7 +112,7 @@ export class NativeConnection implements Connection {
   }
 
   destroy(): void {
-    this.concluding?.tell()
+    this.deferredEnd?.tell()
     this.#command(this.isStream ? OUT.RESET : OUT.DESTROY)
   }
 
@@ -120,13 +120,13 @@ export class NativeConnection implements Connection {
   end(): void {
     if (this.#isEnded) return
     this.#isEnded = true
-    this.concluding?.tell()
+    this.deferredEnd?.tell()
     if (!this.isStream) this.#command(OUT.LEAVE)
   }
 
   reset(): void {
     if (this.isStream) return this.destroy()
-    this.concluding?.tell()
+    this.deferredEnd?.tell()
     this.#command(OUT.DESTROY, 1)
   }
 

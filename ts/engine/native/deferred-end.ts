@@ -2,7 +2,7 @@
  * What ends an answer whose request still has a body to come that nobody reads: the engine throws such a body away. As on
  * node it is looked for behind the turn of the answer whether somebody has begun to.
  */
-export class Conclusion {
+export class DeferredEnd {
   #tell: (() => void) | undefined
 
   constructor(tell: () => void) {
@@ -29,13 +29,13 @@ export class Conclusion {
   }
 }
 
-const waiting = new Set<Conclusion>()
+const waiting = new Set<DeferredEnd>()
 
-function conclude(conclusion: Conclusion): void {
+function conclude(conclusion: DeferredEnd): void {
   conclusion.tell()
 }
 
 /** The process ends: nothing comes behind this turn. */
-export function concludeAll(): void {
+export function endAllDeferred(): void {
   for (const conclusion of waiting) conclusion.tell()
 }

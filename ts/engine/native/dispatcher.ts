@@ -9,10 +9,10 @@ import { AsyncResource } from 'node:async_hooks'
 import type { NativeEngine } from '../../native/index.ts'
 import type { Exchange, ExchangeHandler } from '../exchange.ts'
 import { meetUnheard } from '../expectation.ts'
-import { secureFactsLength } from '../tls-info.ts'
-import { Pieces } from './body-buffers.ts'
+import { tlsInfoLength } from '../tls-info.ts'
+import { BodyBuffers } from './body-buffers.ts'
 import { NativeConnection, SECURE } from './connection.ts'
-import { type Live, NativeExchange } from './exchange.ts'
+import { type LiveExchanges, NativeExchange } from './exchange.ts'
 import { countReceived } from './gc-pressure.ts'
 import type { Ring } from './ring.ts'
 import type { NativeTunnel } from './tunnel.ts'
@@ -34,7 +34,7 @@ function unwrapped(run: () => void): () => void {
 let inHand: Exchange | undefined
 
 /** The exchange whose handler, listeners or jobs run now; after a throw the one that threw. */
-export function exchangeInHand(): Exchange | undefined {
+export function currentExchange(): Exchange | undefined {
   return inHand
 }
 
@@ -44,19 +44,19 @@ const PART_BYTES = 4_096
 /** Batches that are taken before the event loop has its turn for timers and other descriptors. */
 const BATCHES_A_TURN = 8
 
-export class Crossing {
+export class Dispatcher {
   readonly #ring: Ring
   readonly #engine: NativeEngine
-  readonly #pieces: Pieces
+  readonly #pieces: BodyBuffers
   readonly #handlers: Map<number, ExchangeHandler>
-  readonly #live: Live = []
+  readonly #live: LiveExchanges = []
   /** Those whose places others have, and who are still to hear that all of theirs has gone, by their ids. */
   readonly #displaced = new Map<number, NativeExchange | NativeTunnel>()
   readonly #connections: (NativeConnection | undefined)[] = []
   /** Streams of HTTP/2, by the places of their exchanges. */
   readonly #streams: (NativeConnection | undefined)[] = []
   readonly #onIdle: () => void
-  readonly #onTrouble: (text: string) => void
+  readonly #onFault: (text: string) => void
   /** The batch at work and how far it has been read. */
   #text = ''
   #at = 0
@@ -66,14 +66,14 @@ export class Crossing {
     engine: NativeEngine,
     handlers: Map<number, ExchangeHandler>,
     onIdle: () => void,
-    onTrouble: (text: string) => void,
+    onFault: (text: string) => void,
   ) {
     this.#ring = ring
     this.#engine = engine
-    this.#pieces = new Pieces(engine)
+    this.#pieces = new BodyBuffers(engine)
     this.#handlers = handlers
     this.#onIdle = onIdle
-    this.#onTrouble = onTrouble
+    this.#onFault = onFault
   }
 
   /** Takes batches as long as they come; called when the engine has woken this thread. */
@@ -141,7 +141,7 @@ export class Crossing {
       case IN.CONNECTION: {
         const end = at + 16 + text.charCodeAt(at + 14) + text.charCodeAt(at + 15)
         const isSecure = (text.charCodeAt(at + 9) & SECURE) !== 0
-        this.#at = isSecure ? end + secureFactsLength(text, end) : end
+        this.#at = isSecure ? end + tlsInfoLength(text, end) : end
         return this.#connection(id, text, at + 5)
       }
       case IN.CONNECTION_CLOSED: {
@@ -180,7 +180,7 @@ export class Crossing {
       case IN.TROUBLE: {
         const length = u16(text, at + 5)
         this.#at = at + 7 + length
-        return this.#onTrouble(text.slice(at + 7, at + 7 + length))
+        return this.#onFault(text.slice(at + 7, at + 7 + length))
       }
       default:
         this.#at = at + 5

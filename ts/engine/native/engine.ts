@@ -48,19 +48,19 @@ export function createNativeEngine(options: EngineOptions): Engine {
     async serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void> {
       const side = target.style === 'node' ? new ProgramSide(engine, options, target.server) : null
       const handler = await handlerOf(target, options, { listeners, side })
-      const tag = thread.add(handler)
-      side?.begin(tag, closesIdle)
+      const serverId = thread.add(handler)
+      side?.begin(serverId, closesIdle)
       handler.onServing?.()
       if (options.tls !== undefined) {
         // Only where TLS is spoken: the cryptography of node is large.
         const { ticketKeys } = await import('../../tls/ticket-keys.ts')
         secure = (tls, secrets) => {
-          engine.secure(tag, nativeMaterial(tls, ticketKeys(secrets, tls)))
+          engine.setTls(serverId, nativeMaterial(tls, ticketKeys(secrets, tls)))
           keepAuthorities(tls.clients?.authorities)
         }
         secure(options.tls, options.ticketSecrets ?? [])
       }
-      for (const { fd, secure } of listeners) engine.listen(fd, tag, secure)
+      for (const { fd, secure } of listeners) engine.listen(fd, serverId, secure)
     },
 
     pause: () => engine.pause(),
@@ -93,7 +93,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
     },
 
     reopenLog(): void {
-      if (isOpen()) engine.reopen()
+      if (isOpen()) engine.reopenLog()
     },
 
     secure(tls, secrets) {
@@ -111,7 +111,7 @@ function startThread(options: EngineOptions, onIdle: () => void): IoThread {
       board: options.board,
       lifelineFd: options.lifelineFd,
       onIdle,
-      onTrouble: (text) => options.log.error(text),
+      onFault: (text) => options.log.error(text),
     })
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
@@ -127,7 +127,7 @@ class ProgramSide implements EngineSide {
   readonly #options: EngineOptions
   readonly #server: Server
   closesIdle: (() => boolean) | undefined
-  #tag: number | undefined
+  #serverId: number | undefined
   #differs = false
 
   constructor(engine: NativeEngine, options: EngineOptions, server: Server) {
@@ -136,8 +136,8 @@ class ProgramSide implements EngineSide {
     this.#server = server
   }
 
-  begin(tag: number, closesIdle: () => boolean): void {
-    this.#tag = tag
+  begin(serverId: number, closesIdle: () => boolean): void {
+    this.#serverId = serverId
     this.closesIdle = closesIdle
     this.onLimitsChanged()
   }
@@ -148,7 +148,7 @@ class ProgramSide implements EngineSide {
   release(): void {}
 
   onLimitsChanged(): void {
-    if (this.#tag === undefined) return
+    if (this.#serverId === undefined) return
     const { config, given = new Set() } = this.#options
     const { keepalive } = config
     const program = programLimits(this.#server, { keepalive, given })
@@ -157,7 +157,7 @@ class ProgramSide implements EngineSide {
     if (!differs && !this.#differs) return
     this.#differs = differs
     const settings = settingsOf(this.#options)
-    this.#engine.limit(this.#tag, {
+    this.#engine.limit(this.#serverId, {
       ...settings,
       keepalive: program.keepalive ?? settings.keepalive,
       keepaliveGrace: program.keepaliveGrace,
@@ -173,7 +173,7 @@ class ProgramSide implements EngineSide {
   }
 
   tellRefusals(on: boolean): void {
-    if (this.#tag !== undefined) this.#engine.tellRefusals(this.#tag, on)
+    if (this.#serverId !== undefined) this.#engine.reportRefusals(this.#serverId, on)
   }
 }
 

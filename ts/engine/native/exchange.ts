@@ -9,7 +9,7 @@ import {
   NO_BODY,
 } from '../exchange.ts'
 import type { NativeConnection, Peer } from './connection.ts'
-import { Conclusion } from './deferred-end.ts'
+import { DeferredEnd } from './deferred-end.ts'
 import {
   clientOf,
   flagsOf,
@@ -21,14 +21,14 @@ import {
 } from './request-record.ts'
 import { assertFits, fitsHead, fitsRing, isLendable, type Ring } from './ring.ts'
 import { NativeTunnel } from './tunnel.ts'
-import { Backlog, HELD_STEP, LARGE_BYTES } from './unsent.ts'
+import { HELD_STEP, LARGE_BYTES, UnsentQueue } from './unsent.ts'
 import { copyOf, METHODS, OUT, RECORD_BYTES, REQUEST, u16 } from './wire.ts'
 
 /** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
 const STREAM_WINDOW = 65_536
 
 /** The exchanges that may still hear of something, by their place. */
-export type Live = (NativeExchange | NativeTunnel | undefined)[]
+export type LiveExchanges = (NativeExchange | NativeTunnel | undefined)[]
 
 export class NativeExchange implements Exchange {
   readonly connection: NativeConnection
@@ -43,7 +43,7 @@ export class NativeExchange implements Exchange {
   /** The rest of the request body may still come. */
   bodyOpen: boolean
   readonly #ring: Ring
-  readonly #live: Live
+  readonly #live: LiveExchanges
   readonly #place: number
   /** The batch's text, and where in it the record's fixed part begins. */
   readonly #text: string
@@ -53,11 +53,11 @@ export class NativeExchange implements Exchange {
   /** Of `#handed`, what the question now on its way is about; 0 when none is. */
   #asked = 0
   /** What the engine has no room for yet. */
-  #backlog: Backlog | undefined = undefined
+  #unsent: UnsentQueue | undefined = undefined
   /** What the engine knows of that. */
   #held = 0
   #consumed = false
-  #conclusion: Conclusion | undefined = undefined
+  #deferredEnd: DeferredEnd | undefined = undefined
   /** It has been reset, or the client has gone. */
   #isLost = false
   /** The end of the answer is lent: it is over when that has been sent. */
@@ -67,7 +67,7 @@ export class NativeExchange implements Exchange {
 
   constructor(
     ring: Ring,
-    live: Live,
+    live: LiveExchanges,
     place: number,
     connection: NativeConnection,
     id: number,
@@ -98,11 +98,11 @@ export class NativeExchange implements Exchange {
   }
 
   get outstanding(): number {
-    return this.#asked === 0 ? 0 : this.#handed + (this.#backlog?.left ?? 0)
+    return this.#asked === 0 ? 0 : this.#handed + (this.#unsent?.left ?? 0)
   }
 
   get isFull(): boolean {
-    return this.#asked > 0 || this.#conclusion?.isWaiting === true
+    return this.#asked > 0 || this.#deferredEnd?.isWaiting === true
   }
 
   get upgrade(): boolean {
@@ -202,13 +202,13 @@ export class NativeExchange implements Exchange {
 
   write(chunk: string | Uint8Array, encoding: BufferEncoding = 'utf8'): boolean {
     const plain = typeof chunk !== 'string' || encoding === 'utf8' || encoding === 'latin1'
-    if (this.#backlog === undefined && plain && fitsRing(chunk)) {
+    if (this.#unsent === undefined && plain && fitsRing(chunk)) {
       this.#handed += this.#ring.data(OUT.DATA, this.id, chunk, encoding === 'latin1')
     } else {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
-      this.#backlog ??= new Backlog()
-      this.#backlog.push(bytes, this.connection.isStream)
-      this.#handOver(this.#backlog)
+      this.#unsent ??= new UnsentQueue()
+      this.#unsent.push(bytes, this.connection.isStream)
+      this.#handOver(this.#unsent)
       this.#tellHeld()
     }
     if (this.#handed < this.#window) return true
@@ -218,13 +218,13 @@ export class NativeExchange implements Exchange {
 
   trailers(fields: string): void {
     try {
-      assertFits(RECORD_BYTES + fields.length + (this.#backlog?.trailers.length ?? 0))
+      assertFits(RECORD_BYTES + fields.length + (this.#unsent?.trailers.length ?? 0))
     } catch (error) {
       this.reset()
       throw error
     }
-    if (this.#backlog === undefined) this.#ring.data(OUT.TRAILERS, this.id, fields, true)
-    else this.#backlog.trailers += fields
+    if (this.#unsent === undefined) this.#ring.data(OUT.TRAILERS, this.id, fields, true)
+    else this.#unsent.trailers += fields
   }
 
   end(chunk?: string | Uint8Array, encoding: BufferEncoding = 'utf8'): void {
@@ -235,8 +235,8 @@ export class NativeExchange implements Exchange {
 
   #end(chunk?: string | Uint8Array, encoding: BufferEncoding = 'utf8'): void {
     if (chunk !== undefined && chunk.length > 0) this.#writeLast(chunk, encoding)
-    if (this.#backlog === undefined) this.#complete()
-    else this.#backlog.ended = true
+    if (this.#unsent === undefined) this.#complete()
+    else this.#unsent.ended = true
   }
 
   /**
@@ -252,8 +252,8 @@ export class NativeExchange implements Exchange {
       return
     }
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
-    if (this.#backlog === undefined) this.#lend(bytes)
-    else this.#backlog.last = bytes
+    if (this.#unsent === undefined) this.#lend(bytes)
+    else this.#unsent.last = bytes
   }
 
   #lend(bytes: Uint8Array): void {
@@ -275,15 +275,15 @@ export class NativeExchange implements Exchange {
   /** Tells the engine what ends the answer: behind the turn where that depends on whether somebody reads the body. */
   #conclude(tell: () => void): void {
     if (!this.#waits) return tell()
-    this.#conclusion = new Conclusion(() => {
+    this.#deferredEnd = new DeferredEnd(() => {
       this.#reads()
       tell()
     })
-    this.connection.concluding = this.#conclusion
+    this.connection.deferredEnd = this.#deferredEnd
   }
 
   get #waits(): boolean {
-    return this.bodyOpen && this.#conclusion === undefined && !this.#reads()
+    return this.bodyOpen && this.#deferredEnd === undefined && !this.#reads()
   }
 
   #reads(): boolean {
@@ -298,29 +298,29 @@ export class NativeExchange implements Exchange {
   }
 
   /** Hands the backlog over as far as the engine has room, and asks for more room where it has not. */
-  #handOver(backlog: Backlog): void {
+  #handOver(queue: UnsentQueue): void {
     const ring = this.#ring
     const window = this.#window
-    while (backlog.length > 0) {
+    while (queue.length > 0) {
       if (this.#handed >= window) return this.#ask()
-      const piece = backlog.take(Math.min(window - this.#handed, LARGE_BYTES))
+      const piece = queue.take(Math.min(window - this.#handed, LARGE_BYTES))
       // The program has given its memory away.
       if (piece.length === 0) return this.reset()
       if (fitsRing(piece)) ring.data(OUT.DATA, this.id, piece, true)
       else ring.large(this.id, piece)
       this.#handed += piece.length
     }
-    this.#backlog = undefined
-    if (backlog.last?.length === 0) return this.reset()
-    if (backlog.last !== undefined) this.#lend(backlog.last)
-    if (backlog.trailers !== '') this.trailers(backlog.trailers)
-    if (backlog.ended) this.#complete()
+    this.#unsent = undefined
+    if (queue.last?.length === 0) return this.reset()
+    if (queue.last !== undefined) this.#lend(queue.last)
+    if (queue.trailers !== '') this.trailers(queue.trailers)
+    if (queue.ended) this.#complete()
   }
 
   /** One connection has many streams: the engine begins no more of them while much is held for those that it has. */
   #tellHeld(): void {
     if (!this.connection.isStream) return
-    const held = this.#backlog === undefined ? 0 : this.#backlog.fresh
+    const held = this.#unsent === undefined ? 0 : this.#unsent.fresh
     if (held === this.#held || (held > 0 && Math.abs(held - this.#held) < HELD_STEP)) return
     this.#held = held
     this.#ring.command(OUT.HELD, this.id, 0, held)
@@ -336,8 +336,8 @@ export class NativeExchange implements Exchange {
   #lose(): void {
     this.#isLost = true
     this.ended = true
-    this.#backlog = this.#backlog?.giveUp()
-    this.#conclusion?.drop()
+    this.#unsent = this.#unsent?.giveUp()
+    this.#deferredEnd?.drop()
   }
 
   /** The client is gone: nothing is read or sent any more. */
@@ -361,8 +361,8 @@ export class NativeExchange implements Exchange {
   drained(): void {
     this.#handed -= this.#asked
     this.#asked = 0
-    if (this.#backlog !== undefined) {
-      this.#handOver(this.#backlog)
+    if (this.#unsent !== undefined) {
+      this.#handOver(this.#unsent)
       this.#tellHeld()
     } else if (this.#handed >= this.#window || (this.#lends && this.#handed > 0)) this.#ask()
     if (this.#asked > 0 || this.#isLost) return

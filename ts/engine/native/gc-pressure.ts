@@ -68,7 +68,7 @@ function collectYoung(grown: number): void {
 }
 
 /** Counts bytes that stand for a client, or do no more. */
-export function countStanding(change: number): void {
+export function countHeld(change: number): void {
   standing += change
 }
 

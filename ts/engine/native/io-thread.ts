@@ -9,8 +9,8 @@ import { type NativeEngine, type NativeEngineSettings, native } from '../../nati
 import { system } from '../../process/system.ts'
 import type { EngineBoard } from '../engine.ts'
 import type { ExchangeHandler } from '../exchange.ts'
-import { concludeAll } from './deferred-end.ts'
-import { Crossing, exchangeInHand } from './dispatcher.ts'
+import { endAllDeferred } from './deferred-end.ts'
+import { currentExchange, Dispatcher } from './dispatcher.ts'
 import { Ring } from './ring.ts'
 
 export interface IoThreadOptions {
@@ -19,7 +19,7 @@ export interface IoThreadOptions {
   readonly lifelineFd?: number | undefined
   /** A draining engine has no connection left. */
   readonly onIdle: () => void
-  readonly onTrouble: (text: string) => void
+  readonly onFault: (text: string) => void
 }
 
 /** Wakes that are read at once; the engine writes one before it knows that the last was taken. */
@@ -30,34 +30,34 @@ export class IoThread {
   readonly #handlers = new Map<number, ExchangeHandler>()
   readonly #ring: Ring
   readonly #waker: Socket
-  #nextTag = 0
+  #nextServerId = 0
   #holds = 0
 
-  constructor({ settings, board, lifelineFd, onIdle, onTrouble }: IoThreadOptions) {
+  constructor({ settings, board, lifelineFd, onIdle, onFault }: IoThreadOptions) {
     if (native === null) throw monocerosError('ERR_ENGINE_NATIVE', 'no binary is loaded')
     const ring = new Ring()
     const seat = board === undefined ? undefined : { ...board, kickFds: [...board.kickFds] }
     this.engine = new native.Engine(settings, seat, lifelineFd, ring.memory)
     ring.attach(this.engine)
-    const crossing = new Crossing(ring, this.engine, this.#handlers, onIdle, onTrouble)
-    this.#waker = wakerOf(this.engine.wakeFd, crossing.run)
-    askForExchangeInHand(exchangeInHand)
+    const dispatcher = new Dispatcher(ring, this.engine, this.#handlers, onIdle, onFault)
+    this.#waker = openWakePipe(this.engine.wakeFd, dispatcher.run)
+    askForExchangeInHand(currentExchange)
     this.#ring = ring
-    if (running === undefined) system.atExit(settleAll)
+    if (running === undefined) system.atExit(settleRings)
     running ??= new Set()
     running.add(ring)
   }
 
   /** The number under which the engine knows a server, whose exchanges `handler` takes. */
   add(handler: ExchangeHandler): number {
-    const tag = this.#nextTag++
-    this.#handlers.set(tag, handler)
-    return tag
+    const serverId = this.#nextServerId++
+    this.#handlers.set(serverId, handler)
+    return serverId
   }
 
   /** Nothing more is accepted for the server; the connections that it has know their handler. */
-  forget(tag: number): void {
-    this.#handlers.delete(tag)
+  forget(serverId: number): void {
+    this.#handlers.delete(serverId)
   }
 
   /** Ends what applications have taken over: nobody waits for it any longer. */
@@ -89,13 +89,13 @@ export class IoThread {
 let running: Set<Ring> | undefined
 
 /** A program that ends the process from a callback of its answer has handed that over, as on node. */
-function settleAll(): void {
-  concludeAll()
+function settleRings(): void {
+  endAllDeferred()
   for (const ring of running ?? []) ring.settle()
 }
 
 /** Calls `run` whenever the engine has written to its end of the pipe; keeps the process alive meanwhile. */
-function wakerOf(fd: number, run: () => void): Socket {
+function openWakePipe(fd: number, run: () => void): Socket {
   const callback = (): boolean => {
     run()
     return true

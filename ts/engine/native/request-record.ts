@@ -24,7 +24,7 @@ function lengthsAt(text: string, at: number): number {
 }
 
 /** The record ends with what a proxy told and where the application is mounted. */
-function isTold(text: string, at: number): boolean {
+function hasClientInfo(text: string, at: number): boolean {
   return (flagsOf(text, at) & REQUEST.TOLD) !== 0
 }
 
@@ -35,12 +35,12 @@ function endOf(text: string, at: number): number {
 
 /** A trusted proxy says that the client speaks https. */
 export function isSecure(text: string, at: number): boolean {
-  return isTold(text, at) && text.charCodeAt(endOf(text, at) - TOLD_BYTES + 3) !== 0
+  return hasClientInfo(text, at) && text.charCodeAt(endOf(text, at) - TOLD_BYTES + 3) !== 0
 }
 
 /** Where the application is mounted; empty for the root. */
 export function prefixOf(text: string, at: number): string {
-  if (!isTold(text, at)) return ''
+  if (!hasClientInfo(text, at)) return ''
   const end = endOf(text, at) - TOLD_BYTES
   return copyOf(text.slice(end - u16(text, end + 5), end))
 }
@@ -48,7 +48,7 @@ export function prefixOf(text: string, at: number): string {
 /** The client as a trusted proxy told it. */
 export function clientOf(text: string, at: number): Peer | undefined {
   const end = endOf(text, at) - TOLD_BYTES
-  const family = isTold(text, at) ? text.charCodeAt(end) : 0
+  const family = hasClientInfo(text, at) ? text.charCodeAt(end) : 0
   if (family === 0) return undefined
   const until = end - u16(text, end + 5)
   const address = copyOf(text.slice(until - text.charCodeAt(end + 4), until))

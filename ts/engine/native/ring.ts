@@ -162,7 +162,7 @@ export class Ring {
 
   /** Writes a record that refers to a piece beside the ring. */
   large(id: number, piece: Uint8Array): void {
-    this.#engine?.large(piece)
+    this.#engine?.pushLarge(piece)
     // The engine has its own copy now: the application's is garbage sooner or later.
     countCopied(piece.length)
     this.command(OUT.LARGE, id)
@@ -170,7 +170,7 @@ export class Ring {
 
   /** Writes a record that refers to a piece which stays where it is until it has been sent. */
   lend(id: number, piece: Uint8Array): void {
-    if (this.#engine?.lend(piece) === true) this.command(OUT.LARGE, id, LENT)
+    if (this.#engine?.pushBorrowed(piece) === true) this.command(OUT.LARGE, id, LENT)
     else this.large(id, piece)
   }
 

@@ -1,6 +1,6 @@
 /** A connection that has left HTTP, on the native engine: its bytes, over the records of the crossing. */
 import type { ExchangeOwner, Tunnel } from '../exchange.ts'
-import type { Live } from './exchange.ts'
+import type { LiveExchanges } from './exchange.ts'
 import { fitsRing, type Ring } from './ring.ts'
 import { OUT } from './wire.ts'
 
@@ -21,16 +21,16 @@ export class NativeTunnel implements Tunnel {
   /** The client's side may still send. */
   bodyOpen = true
   readonly #ring: Ring
-  readonly #live: Live
+  readonly #live: LiveExchanges
   readonly #place: number
   /** Bytes written and not reported as sent. */
-  #unsent = 0
-  /** Of `#unsent`, what the question now on its way is about; 0 when none is. */
+  #unsentBytes = 0
+  /** Of `#unsentBytes`, what the question now on its way is about; 0 when none is. */
   #asked = 0
   /** Bytes taken in, for which no credit has been given back. */
   #taken = 0
 
-  constructor(ring: Ring, live: Live, place: number, id: number) {
+  constructor(ring: Ring, live: LiveExchanges, place: number, id: number) {
     this.#ring = ring
     this.#live = live
     this.#place = place
@@ -54,22 +54,22 @@ export class NativeTunnel implements Tunnel {
   write(chunk: string | Uint8Array, encoding: BufferEncoding): boolean {
     const plain = typeof chunk !== 'string' || encoding === 'utf8' || encoding === 'latin1'
     if (plain && fitsRing(chunk)) {
-      this.#unsent += this.#ring.data(OUT.DATA, this.id, chunk, encoding === 'latin1')
+      this.#unsentBytes += this.#ring.data(OUT.DATA, this.id, chunk, encoding === 'latin1')
     } else {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
       if (fitsRing(bytes)) this.#ring.data(OUT.DATA, this.id, bytes, true)
       else this.#ring.large(this.id, bytes)
-      this.#unsent += bytes.length
+      this.#unsentBytes += bytes.length
     }
-    if (this.#unsent < ASK_AT) return true
+    if (this.#unsentBytes < ASK_AT) return true
     this.#ask()
-    return this.#unsent < HIGH_WATER_MARK
+    return this.#unsentBytes < HIGH_WATER_MARK
   }
 
   end(): boolean {
     this.ended = true
     this.#ring.command(OUT.END, this.id)
-    if (this.#unsent > 0) {
+    if (this.#unsentBytes > 0) {
       this.#ask()
       return false
     }
@@ -79,17 +79,17 @@ export class NativeTunnel implements Tunnel {
 
   /** The engine has sent what was asked about. */
   drained(): void {
-    this.#unsent -= this.#asked
+    this.#unsentBytes -= this.#asked
     this.#asked = 0
-    const waits = this.ended && this.#unsent > 0
-    if (waits || this.#unsent >= ASK_AT) this.#ask()
+    const waits = this.ended && this.#unsentBytes > 0
+    if (waits || this.#unsentBytes >= ASK_AT) this.#ask()
     if (!waits) this.owner?.onDrain()
     this.#forget()
   }
 
   /** The engine has nothing left of it: everything has been sent. */
   gone(): void {
-    this.#asked = this.#unsent
+    this.#asked = this.#unsentBytes
     this.drained()
   }
 
@@ -109,7 +109,7 @@ export class NativeTunnel implements Tunnel {
 
   #ask(): void {
     if (this.#asked > 0) return
-    this.#asked = this.#unsent
+    this.#asked = this.#unsentBytes
     this.#ring.command(OUT.NOTIFY, this.id)
   }
 

@@ -2,7 +2,7 @@
  * What the engine has not taken yet of an answer: references to the application's own bytes and no copy, so that two
  * hundred slow readers of one large buffer cost that buffer once.
  */
-import { countAbandoned, countStanding } from './gc-pressure.ts'
+import { countAbandoned, countHeld } from './gc-pressure.ts'
 import { isResizable } from './ring.ts'
 
 /** The engine hears of what is held for a stream when it is so much more or less. */
@@ -19,7 +19,7 @@ interface Part {
   readonly weight: number
 }
 
-export class Backlog {
+export class UnsentQueue {
   #parts: Part[] = []
   /** The part at the front, and how much of it is gone. */
   #first = 0
@@ -51,7 +51,7 @@ export class Backlog {
     if (weight === 0) return
     SEEN.add(bytes.buffer)
     this.fresh += weight
-    countStanding(weight)
+    countHeld(weight)
   }
 
   /** Nothing of it is wanted any more. */
@@ -77,7 +77,7 @@ export class Backlog {
   /** Lets go of the part at the front; the list is cut only now and then, since that copies it. */
   #pass({ weight }: Part): void {
     this.fresh -= weight
-    countStanding(-weight)
+    countHeld(-weight)
     this.#parts[this.#first++] = PASSED
     this.#taken = 0
     if (this.#first < CUT_AT && this.#first < this.#parts.length) return

@@ -8,11 +8,11 @@ import type { Exchange } from '../../engine/exchange.ts'
 
 type ExchangeInHand = Pick<Exchange, 'owner' | 'ended' | 'reset'>
 
-let exchangeInHand: () => ExchangeInHand | undefined = () => undefined
+let currentExchange: () => ExchangeInHand | undefined = () => undefined
 
 /** The native engine's dispatcher knows which exchange it has in hand. */
-export function askForExchangeInHand(ask: typeof exchangeInHand): void {
-  exchangeInHand = ask
+export function askForExchangeInHand(ask: typeof currentExchange): void {
+  currentExchange = ask
 }
 
 /** The response whose handler runs or has run in this turn of the loop: whose a throw is. */
@@ -77,7 +77,7 @@ export function noteResult(result: unknown, response: FailedResponse): void {
  * engine knows the exchange that the throw belongs to, the other one the response.
  */
 export function answerThrown(): void {
-  const exchange = exchangeInHand()
+  const exchange = currentExchange()
   if (exchange !== undefined) {
     if (exchange.owner?.onThrown !== undefined) exchange.owner.onThrown()
     // Of a bare handler nobody knows what it has sent.

@@ -50,7 +50,7 @@ class Listener implements EngineSide {
   readonly #thread: IoThread
   readonly #fd: number
   #served: ServedServer | undefined
-  #tag: number | undefined
+  #serverId: number | undefined
   #isRef = true
 
   constructor(
@@ -83,36 +83,36 @@ class Listener implements EngineSide {
     known.side = this
     this.#served = known
     const handler = ownHandler(known)
-    this.#tag = this.#thread.add(handler)
+    this.#serverId = this.#thread.add(handler)
     handler.onServing?.()
     this.onLimitsChanged()
     // What the program sets right behind `listen()`.
     setImmediate(() => this.onLimitsChanged())
-    engine.listen(fd, this.#tag)
+    engine.listen(fd, this.#serverId)
     if (this.#isRef) this.hold()
     return 0
   }
 
   readonly close = (callback?: () => void): void => {
-    if (this.#tag !== undefined) {
-      const accepted = this.#thread.engine.unlisten(this.#tag)
+    if (this.#serverId !== undefined) {
+      const accepted = this.#thread.engine.unlisten(this.#serverId)
       this.#served?.listenerClosed(accepted)
       if (this.#isRef) this.release()
-      // Whoever was accepted and not yet heard of asks for its handler by the tag.
-      const tag = this.#tag
-      this.#tag = undefined
-      setTimeout(() => this.#thread.forget(tag), FORGET_MS).unref()
+      // Whoever was accepted and not yet heard of asks for its handler by the serverId.
+      const serverId = this.#serverId
+      this.#serverId = undefined
+      setTimeout(() => this.#thread.forget(serverId), FORGET_MS).unref()
     }
     this.#original.close.call(this.#handle, callback)
   }
 
   readonly ref = (): void => {
-    if (!this.#isRef && this.#tag !== undefined) this.hold()
+    if (!this.#isRef && this.#serverId !== undefined) this.hold()
     this.#isRef = true
   }
 
   readonly unref = (): void => {
-    if (this.#isRef && this.#tag !== undefined) this.release()
+    if (this.#isRef && this.#serverId !== undefined) this.release()
     this.#isRef = false
   }
 
@@ -127,11 +127,12 @@ class Listener implements EngineSide {
   }
 
   onLimitsChanged(): void {
-    if (this.#tag !== undefined) this.#thread.engine.configure(this.#tag, limitsOf(this.#server))
+    if (this.#serverId !== undefined)
+      this.#thread.engine.configure(this.#serverId, limitsOf(this.#server))
   }
 
   tellRefusals(on: boolean): void {
-    if (this.#tag !== undefined) this.#thread.engine.tellRefusals(this.#tag, on)
+    if (this.#serverId !== undefined) this.#thread.engine.reportRefusals(this.#serverId, on)
   }
 }
 

@@ -4,7 +4,7 @@ import { createRequire } from 'node:module'
 import type { DetailedPeerCertificate } from 'node:tls'
 
 import type { Connection } from '../../engine/exchange.ts'
-import type { SecureFacts } from '../../engine/tls-info.ts'
+import type { TlsInfo } from '../../engine/tls-info.ts'
 import { authorityOf } from '../../tls/authorities.ts'
 import { cipherOf } from '../../tls/ciphers.ts'
 import { notImplemented } from './errors.ts'
@@ -136,6 +136,6 @@ function readCertificate(der: Buffer): X509Certificate {
   return new crypto.X509Certificate(der)
 }
 
-function facts(socket: unknown): SecureFacts {
-  return (socket as { [kConnection]: { secure: SecureFacts } })[kConnection].secure
+function facts(socket: unknown): TlsInfo {
+  return (socket as { [kConnection]: { secure: TlsInfo } })[kConnection].secure
 }

@@ -10,45 +10,45 @@ use bytes::Bytes;
 
 use crate::exchange::request_head::{Head, Prefix};
 use crate::guard::parse_policy::Rules;
-use crate::transport::tls::{TlsStream, write_facts};
+use crate::transport::tls::{TlsStream, write_tls_info};
 
 /// Events on their way to JavaScript.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct EventBatch {
     /// The records.
     pub text: Vec<u8>,
     /// Pieces of request bodies, in the order in which the records refer to them.
-    pieces: Vec<Kept>,
+    chunks: Vec<StoredChunk>,
     /// The bytes of those that are short.
     short: Vec<u8>,
     /// The requests, and where their records begin: until JavaScript takes it, one may be withdrawn.
-    requests: Vec<Begun>,
+    requests: Vec<RequestStart>,
     /// Bytes of the pieces.
-    piece_bytes: usize,
+    chunk_bytes: usize,
 }
 
 /// Where the record of a request begins.
 #[derive(Debug)]
-struct Begun {
+struct RequestStart {
     id: u32,
     /// In the text.
     at: u32,
     /// Among the pieces.
-    piece: u32,
+    chunk: u32,
 }
 
 /// A place in a batch: how much of it stands before.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Place {
+pub struct BatchPosition {
     /// Bytes of text.
     pub text: usize,
     /// Pieces.
-    pub pieces: usize,
+    pub chunks: usize,
 }
 
 /// A piece of a request body.
 #[derive(Debug)]
-pub enum Piece<'a> {
+pub enum BodyChunk<'a> {
     /// Short: to be copied.
     Short(&'a [u8]),
     /// Nobody else's.
@@ -57,18 +57,18 @@ pub enum Piece<'a> {
 
 /// Short pieces are copied: memory for each would be taken by one thread and given back by another.
 #[derive(Debug)]
-enum Kept {
+enum StoredChunk {
     Short(Range<usize>),
     Own(Bytes),
 }
 
-impl Batch {
+impl EventBatch {
     /// The piece of this number, from 0; one of its own is taken out.
-    pub fn piece(&mut self, number: usize) -> Piece<'_> {
-        match self.pieces.get_mut(number) {
-            Some(Kept::Short(range)) => Piece::Short(&self.short[range.clone()]),
-            Some(Kept::Own(bytes)) => Piece::Own(std::mem::take(bytes)),
-            None => Piece::Short(&[]),
+    pub fn chunk(&mut self, number: usize) -> BodyChunk<'_> {
+        match self.chunks.get_mut(number) {
+            Some(StoredChunk::Short(range)) => BodyChunk::Short(&self.short[range.clone()]),
+            Some(StoredChunk::Own(bytes)) => BodyChunk::Own(std::mem::take(bytes)),
+            None => BodyChunk::Short(&[]),
         }
     }
 
@@ -76,10 +76,10 @@ impl Batch {
     /// room or is not short. Returns how many.
     #[must_use]
     pub fn copy_short(&self, number: usize, end: usize, room: &mut [u8]) -> usize {
-        let pieces = self.pieces.get(number..end.min(self.pieces.len())).unwrap_or_default();
+        let chunks = self.chunks.get(number..end.min(self.chunks.len())).unwrap_or_default();
         let mut at = 0;
-        for (count, piece) in pieces.iter().enumerate() {
-            let Kept::Short(range) = piece else { return count };
+        for (count, chunk) in chunks.iter().enumerate() {
+            let StoredChunk::Short(range) = chunk else { return count };
             let bytes = &self.short[range.clone()];
             let Some(room) = room.get_mut(at..at + 2 + bytes.len()) else { return count };
             let (length, rest) = room.split_at_mut(2);
@@ -87,13 +87,13 @@ impl Batch {
             rest.copy_from_slice(bytes);
             at += 2 + bytes.len();
         }
-        pieces.len()
+        chunks.len()
     }
 
     /// How many pieces there are.
     #[must_use]
-    pub fn pieces(&self) -> usize {
-        self.pieces.len()
+    pub fn chunk_count(&self) -> usize {
+        self.chunks.len()
     }
 
     /// Whether nothing waits.
@@ -105,27 +105,27 @@ impl Batch {
     /// Where the part ends whose text begins at `from`: what JavaScript gets as one text, which lives as long as
     /// anything that was cut out of it.
     #[must_use]
-    pub fn part_end(&self, from: usize) -> Place {
+    pub fn part_end(&self, from: usize) -> BatchPosition {
         let next = self.requests.partition_point(|request| (request.at as usize) < from + PART);
-        let end = Place { text: self.text.len(), pieces: self.pieces.len() };
-        self.requests.get(next).map_or(end, |request| Place {
+        let end = BatchPosition { text: self.text.len(), chunks: self.chunks.len() };
+        self.requests.get(next).map_or(end, |request| BatchPosition {
             text: request.at as usize,
-            pieces: request.piece as usize,
+            chunks: request.chunk as usize,
         })
     }
 
     /// Bytes of it all.
     pub(crate) fn size(&self) -> usize {
-        self.text.len() + self.piece_bytes
+        self.text.len() + self.chunk_bytes
     }
 
     /// Empties the batch and keeps its memory, unless a flood made it large.
     pub fn clear(&mut self) {
         self.text.clear();
-        self.pieces.clear();
+        self.chunks.clear();
         self.short.clear();
         self.requests.clear();
-        self.piece_bytes = 0;
+        self.chunk_bytes = 0;
         for bytes in [&mut self.text, &mut self.short] {
             if bytes.capacity() > KEEP {
                 *bytes = Vec::new();
@@ -138,20 +138,20 @@ impl Batch {
         if self.is_empty() {
             std::mem::swap(self, other);
         } else {
-            let (before, pieces) = (self.text.len() as u32, self.pieces.len() as u32);
-            self.requests.extend(other.requests.iter().map(|&Begun { id, at, piece }| Begun {
-                id,
-                at: at + before,
-                piece: piece + pieces,
+            let (before, chunks) = (self.text.len() as u32, self.chunks.len() as u32);
+            self.requests.extend(other.requests.iter().map(|&RequestStart { id, at, chunk }| {
+                RequestStart { id, at: at + before, chunk: chunk + chunks }
             }));
             self.text.extend_from_slice(&other.text);
             let before = self.short.len();
             self.short.extend_from_slice(&other.short);
-            self.pieces.extend(other.pieces.drain(..).map(|piece| match piece {
-                Kept::Short(range) => Kept::Short(range.start + before..range.end + before),
-                own @ Kept::Own(_) => own,
+            self.chunks.extend(other.chunks.drain(..).map(|chunk| match chunk {
+                StoredChunk::Short(range) => {
+                    StoredChunk::Short(range.start + before..range.end + before)
+                }
+                own @ StoredChunk::Own(_) => own,
             }));
-            self.piece_bytes += other.piece_bytes;
+            self.chunk_bytes += other.chunk_bytes;
         }
         other.clear();
     }
@@ -166,7 +166,7 @@ impl Batch {
     }
 
     /// A connection, told before its first request.
-    pub(crate) fn connection(&mut self, id: u32, tag: u32, facts: &ConnectionFacts<'_>) {
+    pub(crate) fn connection(&mut self, id: u32, tag: u32, facts: &ConnectionInfo<'_>) {
         self.start(CONNECTION, id);
         self.u32(tag);
         let flags = u8::from(facts.secure.is_some()) << 4 | u8::from(facts.http2) << 5;
@@ -178,7 +178,7 @@ impl Batch {
         self.text.extend_from_slice(facts.remote.as_bytes());
         self.text.extend_from_slice(facts.local.as_bytes());
         if let Some(stream) = facts.secure {
-            write_facts(stream, &mut self.text);
+            write_tls_info(stream, &mut self.text);
         }
     }
 
@@ -198,8 +198,8 @@ impl Batch {
         ahead: Option<Bytes>,
         rules: &Rules,
     ) {
-        let (at, piece) = (self.text.len() as u32, self.pieces.len() as u32);
-        self.requests.push(Begun { id, at, piece });
+        let (at, chunk) = (self.text.len() as u32, self.chunks.len() as u32);
+        self.requests.push(RequestStart { id, at, chunk });
         let body_kind = match &body {
             RequestBody::None => 0,
             RequestBody::Short(_) | RequestBody::Whole(_) => 1,
@@ -274,9 +274,9 @@ impl Batch {
     }
 
     /// A piece of a streamed request body.
-    pub(crate) fn data(&mut self, id: u32, piece: Bytes) {
+    pub(crate) fn data(&mut self, id: u32, chunk: Bytes) {
         self.start(DATA, id);
-        self.keep(piece);
+        self.keep(chunk);
     }
 
     /// The end of a streamed request body, with its raw trailer lines.
@@ -314,26 +314,26 @@ impl Batch {
     }
 
     /// A sentence for the error log.
-    pub(crate) fn trouble(&mut self, text: &str) {
+    pub(crate) fn fault(&mut self, text: &str) {
         let text = &text.as_bytes()[..text.len().min(1_000)];
-        self.start(TROUBLE, 0);
+        self.start(FAULT, 0);
         self.u16(text.len() as u16);
         self.text.extend_from_slice(text);
     }
 
-    fn keep(&mut self, piece: Bytes) {
-        if piece.len() <= SHORT {
-            return self.keep_short(&piece);
+    fn keep(&mut self, chunk: Bytes) {
+        if chunk.len() <= SHORT {
+            return self.keep_short(&chunk);
         }
-        self.piece_bytes += piece.len();
-        self.pieces.push(Kept::Own(piece));
+        self.chunk_bytes += chunk.len();
+        self.chunks.push(StoredChunk::Own(chunk));
     }
 
-    fn keep_short(&mut self, piece: &[u8]) {
-        self.piece_bytes += piece.len();
+    fn keep_short(&mut self, chunk: &[u8]) {
+        self.chunk_bytes += chunk.len();
         let start = self.short.len();
-        self.short.extend_from_slice(piece);
-        self.pieces.push(Kept::Short(start..self.short.len()));
+        self.short.extend_from_slice(chunk);
+        self.chunks.push(StoredChunk::Short(start..self.short.len()));
     }
 
     fn start(&mut self, kind: u8, id: u32) {
@@ -363,7 +363,7 @@ pub(crate) enum RequestBody<'a> {
 }
 
 /// The facts of a connection that JavaScript may ask for.
-pub(crate) struct ConnectionFacts<'a> {
+pub(crate) struct ConnectionInfo<'a> {
     /// 4, 6, or 0 for a unix socket.
     pub family: u8,
     pub remote: &'a str,
@@ -392,7 +392,7 @@ const END: u8 = 5;
 const DRAINED: u8 = 6;
 const ABORTED: u8 = 7;
 const IDLE: u8 = 8;
-const TROUBLE: u8 = 9;
+const FAULT: u8 = 9;
 const STREAM_CLOSED: u8 = 10;
 /// As a request, but it is not to be served: its time ran out while it waited.
 const WITHDRAWN: u8 = 15;
@@ -404,24 +404,24 @@ mod tests {
 
     #[test]
     fn a_part_ends_with_the_next_request_behind_its_length() {
-        let begun = |id, at, piece| Begun { id, at, piece };
+        let begun = |id, at, chunk| RequestStart { id, at, chunk };
         let requests = vec![begun(1, 0, 0), begun(2, 1_000, 1), begun(3, 5_000, 2)];
-        let mut batch = Batch { text: vec![0; 10_000], requests, ..Batch::default() };
+        let mut batch = EventBatch { text: vec![0; 10_000], requests, ..EventBatch::default() };
         for _ in 0..4 {
             batch.keep(Bytes::from_static(b"body"));
         }
-        let end = Place { text: 10_000, pieces: 4 };
-        assert_eq!(batch.part_end(0), Place { text: 5_000, pieces: 2 });
+        let end = BatchPosition { text: 10_000, chunks: 4 };
+        assert_eq!(batch.part_end(0), BatchPosition { text: 5_000, chunks: 2 });
         assert_eq!(batch.part_end(5_000), end);
         batch.requests.clear();
         assert_eq!(batch.part_end(0), end);
         batch.clear();
-        assert_eq!(batch.part_end(0), Place::default());
+        assert_eq!(batch.part_end(0), BatchPosition::default());
     }
 
     #[test]
     fn short_pieces_are_copied_as_far_as_there_is_room() {
-        let mut batch = Batch::default();
+        let mut batch = EventBatch::default();
         batch.keep(Bytes::from_static(b"one"));
         batch.keep(Bytes::from_static(b""));
         batch.keep(Bytes::from_static(b"three"));
@@ -441,14 +441,14 @@ mod tests {
 
     #[test]
     fn a_batch_behind_another_keeps_its_requests_and_pieces_in_place() {
-        let mut first = Batch::default();
+        let mut first = EventBatch::default();
         first.keep(Bytes::from_static(b"one"));
         first.text.extend_from_slice(&[1; 6_000]);
-        let mut second = Batch { text: vec![2; 10], ..Batch::default() };
+        let mut second = EventBatch { text: vec![2; 10], ..EventBatch::default() };
         second.keep(Bytes::from_static(b"two"));
-        second.requests.push(Begun { id: 7, at: 4, piece: 1 });
+        second.requests.push(RequestStart { id: 7, at: 4, chunk: 1 });
         first.append(&mut second);
-        assert_eq!(first.part_end(0), Place { text: 6_004, pieces: 2 });
+        assert_eq!(first.part_end(0), BatchPosition { text: 6_004, chunks: 2 });
         let mut room = [0; 16];
         assert_eq!(first.copy_short(0, 2, &mut room), 2);
         assert_eq!(room[..10], *b"\x03\0one\x03\0two");

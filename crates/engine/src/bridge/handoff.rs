@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::bridge::event_batch::Batch;
-use crate::bridge::in_flight::RequestInHand;
+use crate::bridge::event_batch::EventBatch;
+use crate::bridge::in_flight::InFlightRequest;
 use crate::bridge::ring::Ring;
 use crate::buffers::borrowed::Returned;
 use crate::buffers::pool::Pieces;
@@ -22,10 +22,10 @@ use crate::transport::listener::{Accepted, Shortage};
 use crate::transport::tls::Server;
 
 /// The meeting place of the threads.
-pub(crate) struct Crossing {
-    handoff: Mutex<Batch>,
+pub(crate) struct Handoff {
+    events: Mutex<EventBatch>,
     /// Bytes in it.
-    waiting: AtomicUsize,
+    waiting_bytes: AtomicUsize,
     /// JavaScript has been woken and has not found the handoff empty since.
     awake: AtomicBool,
     /// How often JavaScript has come for a batch.
@@ -38,16 +38,16 @@ pub(crate) struct Crossing {
     /// What has been sent of the memory that JavaScript has lent.
     pub returned: Arc<Returned>,
     /// Where bodies are read into that cross in pieces.
-    pub bodies: Arc<Pieces>,
+    pub body_buffers: Arc<Pieces>,
     /// The same for clients that are fast.
-    pub wide_bodies: Arc<Pieces>,
+    pub wide_body_buffers: Arc<Pieces>,
     /// Where pieces of answers are copied into.
-    pub answers: Arc<Pieces>,
-    control: Mutex<Vec<Control>>,
+    pub response_buffers: Arc<Pieces>,
+    control: Mutex<Vec<ControlMessage>>,
     accepted: Mutex<Vec<Accepted>>,
     entrance: Entrance,
     /// The I/O thread looks into `accepted` by itself.
-    ticks: AtomicBool,
+    polls_accepted: AtomicBool,
     shortage: OnceLock<Shortage>,
     /// Somebody has asked something of the I/O thread that it has not looked for yet.
     asked: AtomicBool,
@@ -58,7 +58,7 @@ pub(crate) struct Crossing {
 }
 
 /// What the JavaScript thread (or the acceptor) asks of the I/O thread.
-pub(crate) enum Control {
+pub(crate) enum ControlMessage {
     /// Give a server limits of its own.
     Configure { tag: u32, limits: Box<Limits> },
     /// A server listens no more: forget what is known of it.
@@ -66,28 +66,28 @@ pub(crate) enum Control {
     /// Do TLS so for a server.
     Secure { tag: u32, server: Box<Server> },
     /// Tell JavaScript, or do not, of what is refused to clients of a server.
-    TellRefusals { tag: u32, on: bool },
+    ReportRefusals { tag: u32, on: bool },
     /// End every connection soon, idle ones after so long; asked again it only shortens that.
     Drain(Duration),
     /// Close the connections of one server: the idle ones or all.
-    Disconnect { tag: u32, idle_only: bool },
+    CloseConnections { tag: u32, idle_only: bool },
     /// Close a connection that could not enter the set, for want of memory.
-    Lose(Accepted),
+    Abort(Accepted),
     /// Close a connection that nobody waits for: another one waits for its descriptor.
-    MakeRoom,
+    FreeDescriptor,
     /// The arbiter is gone: finish what is in hand within a short while, then end the process.
     Orphaned,
     /// Say which requests are in hand.
-    InHand(SyncSender<Vec<RequestInHand>>),
+    ListInFlight(SyncSender<Vec<InFlightRequest>>),
     /// Open the access log's file again.
-    Reopen,
+    ReopenLog,
     /// End the thread.
     Stop,
     /// Tell the log what went wrong.
-    Trouble(String),
+    Fault(String),
 }
 
-impl Crossing {
+impl Handoff {
     pub fn new(
         ring: Ring,
         slot: SlotRef,
@@ -95,21 +95,21 @@ impl Crossing {
         wake_javascript: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
         Self {
-            handoff: Mutex::default(),
-            waiting: AtomicUsize::new(0),
+            events: Mutex::default(),
+            waiting_bytes: AtomicUsize::new(0),
             awake: AtomicBool::new(false),
             takes: AtomicU64::new(0),
             slept_at: AtomicU64::new(0),
             ring,
             large: Mutex::default(),
             returned: Arc::default(),
-            bodies: Arc::new(Pieces::new(MAX_PIECE)),
-            wide_bodies: Arc::new(Pieces::new(WIDE_PIECE)),
-            answers: Arc::new(Pieces::new(LARGE_PIECE)),
+            body_buffers: Arc::new(Pieces::new(MAX_PIECE)),
+            wide_body_buffers: Arc::new(Pieces::new(WIDE_PIECE)),
+            response_buffers: Arc::new(Pieces::new(LARGE_PIECE)),
             control: Mutex::default(),
             accepted: Mutex::default(),
             entrance,
-            ticks: AtomicBool::new(false),
+            polls_accepted: AtomicBool::new(false),
             shortage: OnceLock::new(),
             asked: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
@@ -119,7 +119,7 @@ impl Crossing {
     }
 
     /// Asks something of the I/O thread.
-    pub fn ask(&self, control: Control) {
+    pub fn send(&self, control: ControlMessage) {
         lock(&self.control).push(control);
         self.wake();
     }
@@ -151,19 +151,19 @@ impl Crossing {
             if self.entrance.enter(&each.fd).is_ok() {
                 accepted.push(each);
             } else {
-                self.ask(Control::Lose(each));
+                self.send(ControlMessage::Abort(each));
             }
         }
         let is_crowd = accepted.len() >= CROWD;
         drop(accepted);
-        if is_crowd || !self.ticks.load(Ordering::SeqCst) {
+        if is_crowd || !self.polls_accepted.load(Ordering::SeqCst) {
             self.wake();
         }
     }
 
     /// Says whether the I/O thread looks for accepted connections by itself. Before it does not, it looks once more.
-    pub fn set_ticks(&self, on: bool) {
-        self.ticks.store(on, Ordering::SeqCst);
+    pub fn set_polls_accepted(&self, on: bool) {
+        self.polls_accepted.store(on, Ordering::SeqCst);
     }
 
     /// Makes the I/O thread begin with the connections that nobody was woken for, if there are any.
@@ -175,12 +175,12 @@ impl Crossing {
 
     /// Puts a piece of an answer beside the ring.
     pub fn push_large(&self, bytes: &[u8]) {
-        self.lend(self.answers.copy(bytes));
+        self.push_borrowed(self.response_buffers.copy(bytes));
     }
 
     /// The same with memory that need not be copied.
-    pub fn lend(&self, piece: Bytes) {
-        lock(&self.large).push_back(piece);
+    pub fn push_borrowed(&self, chunk: Bytes) {
+        lock(&self.large).push_back(chunk);
     }
 
     /// Makes the I/O thread look here and at the ring.
@@ -197,7 +197,7 @@ impl Crossing {
         self.asked.load(Ordering::Relaxed) && self.asked.swap(false, Ordering::SeqCst)
     }
 
-    pub fn take_control(&self) -> Vec<Control> {
+    pub fn take_control(&self) -> Vec<ControlMessage> {
         mem::take(&mut *lock(&self.control))
     }
 
@@ -211,7 +211,7 @@ impl Crossing {
 
     /// Takes what waits for JavaScript into `batch`, which must be empty. When nothing waits, JavaScript counts as
     /// asleep from then on and will be woken; until then it is expected to take again.
-    pub fn take_batch(&self, batch: &mut Batch) {
+    pub fn take_batch(&self, batch: &mut EventBatch) {
         let takes = self.takes.fetch_add(1, Ordering::SeqCst) + 1;
         self.swap(batch);
         if !batch.is_empty() {
@@ -227,35 +227,35 @@ impl Crossing {
         self.ring.begin_batch();
     }
 
-    fn swap(&self, batch: &mut Batch) {
-        let mut handoff = lock(&self.handoff);
-        mem::swap(batch, &mut handoff);
-        self.waiting.store(0, Ordering::Relaxed);
+    fn swap(&self, batch: &mut EventBatch) {
+        let mut events = lock(&self.events);
+        mem::swap(batch, &mut events);
+        self.waiting_bytes.store(0, Ordering::Relaxed);
         // Before another turn's events can begin to wait.
         self.slot.set_waiting_since(0);
     }
 
     /// Lets go of memory that pieces have not needed for a while; of all of it while nobody is connected.
     pub fn shrink(&self, idle: bool) {
-        self.bodies.shrink(idle);
-        self.wide_bodies.shrink(idle);
-        self.answers.shrink(idle);
+        self.body_buffers.shrink(idle);
+        self.wide_body_buffers.shrink(idle);
+        self.response_buffers.shrink(idle);
     }
 
     /// Bytes that wait for JavaScript.
-    pub fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Relaxed)
+    pub fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes.load(Ordering::Relaxed)
     }
 
     /// Hands the events of this turn over and wakes JavaScript, unless it has been woken already.
-    pub fn hand_over(&self, batch: &mut Batch) {
-        let mut handoff = lock(&self.handoff);
-        if handoff.is_empty() {
+    pub fn deliver_batch(&self, batch: &mut EventBatch) {
+        let mut events = lock(&self.events);
+        if events.is_empty() {
             self.slot.set_waiting_since(monotonic_us() / 1_000);
         }
-        handoff.append(batch);
-        self.waiting.store(handoff.size(), Ordering::Relaxed);
-        drop(handoff);
+        events.append(batch);
+        self.waiting_bytes.store(events.size(), Ordering::Relaxed);
+        drop(events);
         self.wake_javascript();
     }
 
@@ -267,7 +267,7 @@ impl Crossing {
 
     /// Takes a request back that JavaScript has not taken yet, and says whether that is so.
     pub fn withdraw(&self, id: u32) -> bool {
-        lock(&self.handoff).withdraw(id)
+        lock(&self.events).withdraw(id)
     }
 
     /// How often JavaScript has come for a batch: it has done then what it took before.
@@ -290,7 +290,7 @@ impl Crossing {
 
     /// The last look before the thread sleeps: from here on whoever wants something of it sees that it has to be woken.
     /// Says whether nobody does.
-    pub fn may_sleep(&self) -> bool {
+    pub fn prepare_sleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         self.ring.set_sleeping(true);
         if self.ring.is_pending() {

@@ -5,13 +5,13 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use crate::bridge::handoff::{Control, Crossing};
+use crate::bridge::handoff::{ControlMessage, Handoff};
 use crate::exchange::request_head::Head;
 use crate::server::context::Context;
 
 /// A request that is not answered yet.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct RequestInHand {
+pub struct InFlightRequest {
     /// Method and path, as far as they are kept, without the query. Printable ASCII.
     pub request: String,
     /// Since its head arrived.
@@ -20,12 +20,12 @@ pub struct RequestInHand {
 
 /// The beginning of a request line: enough to tell requests apart, little enough to be copied for each.
 #[derive(Clone, Copy)]
-pub(crate) struct Label {
+pub(crate) struct RequestLabel {
     len: u8,
     bytes: [u8; LABEL_MAX],
 }
 
-impl Label {
+impl RequestLabel {
     /// Copies the method, the space and the target.
     pub fn new(head: &Head, bytes: &[u8]) -> Self {
         let line = &bytes[head.method.start as usize..head.target.end as usize];
@@ -48,16 +48,16 @@ impl Label {
 
 /// Asks every I/O thread of this process. Those that do not answer within `limit` are left out.
 #[must_use]
-pub fn requests_in_hand(limit: Duration) -> Vec<RequestInHand> {
+pub fn in_flight_requests(limit: Duration) -> Vec<InFlightRequest> {
     let threads: Vec<_> = {
         let mut known = THREADS.lock().unwrap_or_else(PoisonError::into_inner);
-        known.retain(|crossing| crossing.strong_count() > 0);
+        known.retain(|handoff| handoff.strong_count() > 0);
         known.iter().filter_map(Weak::upgrade).collect()
     };
     let mut all = Vec::new();
-    for crossing in threads {
+    for handoff in threads {
         let (reply, answer) = sync_channel(1);
-        crossing.ask(Control::InHand(reply));
+        handoff.send(ControlMessage::ListInFlight(reply));
         all.extend(answer.recv_timeout(limit).unwrap_or_default());
     }
     all.sort_by_key(|one| std::cmp::Reverse(one.age));
@@ -65,12 +65,12 @@ pub fn requests_in_hand(limit: Duration) -> Vec<RequestInHand> {
 }
 
 /// Makes an I/O thread known to those who ask.
-pub(crate) fn register(crossing: &Arc<Crossing>) {
-    THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(crossing));
+pub(crate) fn register_thread(handoff: &Arc<Handoff>) {
+    THREADS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(handoff));
 }
 
 /// The I/O thread's answer.
-pub(crate) fn answer(ctx: &Context, reply: &SyncSender<Vec<RequestInHand>>) {
+pub(crate) fn reply_to(ctx: &Context, reply: &SyncSender<Vec<InFlightRequest>>) {
     ctx.refresh_clock();
     let now = ctx.now();
     let requests = ctx
@@ -80,7 +80,7 @@ pub(crate) fn answer(ctx: &Context, reply: &SyncSender<Vec<RequestInHand>>) {
         .filter_map(|(_, connected)| connected.serving())
         .flat_map(|shared| shared.in_hand())
         .take(REQUESTS_MAX)
-        .map(|(label, started)| RequestInHand {
+        .map(|(label, started)| InFlightRequest {
             request: label.to_text(),
             age: now.duration_since(started),
         })
@@ -90,7 +90,7 @@ pub(crate) fn answer(ctx: &Context, reply: &SyncSender<Vec<RequestInHand>>) {
 }
 
 /// The I/O threads of this process: one for each JavaScript environment that serves.
-static THREADS: Mutex<Vec<Weak<Crossing>>> = Mutex::new(Vec::new());
+static THREADS: Mutex<Vec<Weak<Handoff>>> = Mutex::new(Vec::new());
 
 /// Together with its length 64 bytes: one line of the cache.
 const LABEL_MAX: usize = 63;
@@ -109,7 +109,7 @@ mod tests {
             target: Span { start: space + 1, end: line.len() as u32 },
             ..Head::default()
         };
-        Label::new(&head, line).to_text()
+        RequestLabel::new(&head, line).to_text()
     }
 
     #[test]

@@ -106,14 +106,14 @@ pub struct ResponseHead<'a> {
 
 /// An option of a connection's socket, as `setNoDelay` and `setKeepAlive` of node's sockets set it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum SocketWish {
+pub enum SocketOption {
     /// `TCP_NODELAY`.
     NoDelay(bool),
     /// `SO_KEEPALIVE`, with the seconds before the first probe; 0 leaves the system's.
     KeepAlive(bool, u32),
 }
 
-impl SocketWish {
+impl SocketOption {
     fn read(flags: u8, count: u32) -> Self {
         let on = flags & 1 != 0;
         if flags & 2 == 0 { Self::NoDelay(on) } else { Self::KeepAlive(on, count) }
@@ -122,11 +122,11 @@ impl SocketWish {
 
 /// What JavaScript says of an exchange or a connection.
 #[derive(Debug)]
-pub enum Command<'a> {
+pub enum RingCommand<'a> {
     /// Credit for so many further bytes of request body.
     Credit(u32),
     /// The program's own answer to what was refused on the connection with this id.
-    Answer {
+    RawResponse {
         /// Bytes as they are.
         bytes: &'a [u8],
         /// Nothing follows.
@@ -135,12 +135,12 @@ pub enum Command<'a> {
     /// Body bytes.
     Data(&'a [u8]),
     /// Close the connection with this id.
-    Destroy {
+    Abort {
         /// The client is to get a reset.
         reset: bool,
     },
     /// Close the connection with this id behind what has been written on it.
-    Leave,
+    Close,
     /// The answer is complete; the flag says whether the rest of the request body is unwanted.
     End {
         /// Throw the rest of the request body away.
@@ -149,18 +149,18 @@ pub enum Command<'a> {
     /// A final head; `length` is the body's where the flags ask for the field.
     Head(ResponseHead<'a>, u32),
     /// An interim response.
-    Inform(ResponseHead<'a>),
+    Interim(ResponseHead<'a>),
     /// The next piece of the large queue is body of this exchange.
     Large {
         /// It is JavaScript's own memory.
-        lent: bool,
+        borrowed: bool,
     },
     /// Tell when everything written so far has been sent.
     Notify,
     /// JavaScript holds so many bytes of the answer, beside what it has handed over.
-    Held(u32),
+    Unsent(u32),
     /// What the application wants of the kernel's socket of the connection with this id.
-    Socket(SocketWish),
+    SocketOption(SocketOption),
     /// Cut the connection: the answer cannot be completed.
     Reset,
     /// Head, whole body and end.
@@ -239,7 +239,7 @@ impl Ring {
     }
 
     /// Reads every published record.
-    pub fn drain(&self, mut each: impl FnMut(u32, Command<'_>)) {
+    pub fn drain(&self, mut each: impl FnMut(u32, RingCommand<'_>)) {
         let tail = self.word(TAIL).load(Ordering::Acquire);
         let mut head = self.word(HEAD).load(Ordering::Relaxed);
         let mut released = head;
@@ -267,7 +267,7 @@ impl Ring {
 }
 
 /// Hands one record over and returns its length; `None` when it makes no sense.
-fn record(rest: &[u8], each: &mut impl FnMut(u32, Command<'_>)) -> Option<usize> {
+fn record(rest: &[u8], each: &mut impl FnMut(u32, RingCommand<'_>)) -> Option<usize> {
     let word = |index: usize| {
         let bytes = rest.get(index * 4..index * 4 + 4)?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?))
@@ -294,23 +294,23 @@ fn record(rest: &[u8], each: &mut impl FnMut(u32, Command<'_>)) -> Option<usize>
         RESPOND => {
             let body = take(RECORD + payload, c)?;
             payload += body.len();
-            each(id, Command::Respond(head, body));
+            each(id, RingCommand::Respond(head, body));
         }
-        HEAD_RECORD => each(id, Command::Head(head, c)),
-        INFORM => each(id, Command::Inform(head)),
-        DATA_RECORD => each(id, Command::Data(fields)),
-        LARGE => each(id, Command::Large { lent: flags & 1 != 0 }),
-        TRAILERS => each(id, Command::Trailers(fields)),
-        END => each(id, Command::End { discard: flags & 1 != 0 }),
-        RESET => each(id, Command::Reset),
-        CREDIT => each(id, Command::Credit(c)),
-        NOTIFY => each(id, Command::Notify),
-        DESTROY => each(id, Command::Destroy { reset: flags & 1 != 0 }),
-        SOCKET => each(id, Command::Socket(SocketWish::read(flags, c))),
-        HELD => each(id, Command::Held(c)),
-        ANSWER => each(id, Command::Answer { bytes: fields, end: flags & 1 != 0 }),
-        TUNNEL => each(id, Command::Tunnel { taken: flags & 1 != 0 }),
-        LEAVE => each(id, Command::Leave),
+        HEAD_RECORD => each(id, RingCommand::Head(head, c)),
+        INFORM => each(id, RingCommand::Interim(head)),
+        DATA_RECORD => each(id, RingCommand::Data(fields)),
+        LARGE => each(id, RingCommand::Large { borrowed: flags & 1 != 0 }),
+        TRAILERS => each(id, RingCommand::Trailers(fields)),
+        END => each(id, RingCommand::End { discard: flags & 1 != 0 }),
+        RESET => each(id, RingCommand::Reset),
+        CREDIT => each(id, RingCommand::Credit(c)),
+        NOTIFY => each(id, RingCommand::Notify),
+        DESTROY => each(id, RingCommand::Abort { reset: flags & 1 != 0 }),
+        SOCKET => each(id, RingCommand::SocketOption(SocketOption::read(flags, c))),
+        HELD => each(id, RingCommand::Unsent(c)),
+        ANSWER => each(id, RingCommand::RawResponse { bytes: fields, end: flags & 1 != 0 }),
+        TUNNEL => each(id, RingCommand::Tunnel { taken: flags & 1 != 0 }),
+        LEAVE => each(id, RingCommand::Close),
         _ => return None,
     }
     Some((RECORD + payload).next_multiple_of(4))

@@ -14,7 +14,7 @@ use super::counted_bytes::{Piece, Unsent};
 use super::fields;
 use super::stream_admission::Start;
 use super::streams::Streams;
-use crate::bridge::in_flight::Label;
+use crate::bridge::in_flight::RequestLabel;
 use crate::bridge::ring::HeadFlags;
 use crate::guard::{Fault, Media, Refusal};
 use crate::http1::encoder;
@@ -151,7 +151,7 @@ impl Exchange {
     }
 
     /// The request, if it is not answered yet.
-    pub fn in_hand(&self) -> Option<(Label, Instant)> {
+    pub fn in_hand(&self) -> Option<(RequestLabel, Instant)> {
         self.current.try_borrow().ok()?.in_hand()
     }
 

@@ -283,7 +283,7 @@ impl Connection {
         let handle = Rc::new(Handle(exchange.clone()));
         let id = ctx.exchanges.borrow_mut().insert_with(|_| handle);
         exchange.current.borrow_mut().id = id;
-        ctx.crossing.slot.request_started();
+        ctx.handoff.slot.request_started();
         if exchange.poll() {
             // Reset already.
             let now = ctx.now_ms();
@@ -308,7 +308,7 @@ impl Connection {
         fault.set_version(VERSION);
         let unsent = Unsent::new(usize::MAX, session.streams.totals.clone());
         let sent = say(shared, &mut respond, &unsent, refusal, &fault);
-        shared.ctx.crossing.slot.request_started();
+        shared.ctx.handoff.slot.request_started();
         shared.ctx.count(refusal.status(), 0, sent, 0);
         shared.log_refused(refusal, &fault, sent);
     }

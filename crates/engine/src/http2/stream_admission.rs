@@ -154,7 +154,7 @@ impl Exchange {
         standing.kept.set(standing.kept.get() + kept);
         self.start.set(Start::Waits);
         ctx.standing.set(ctx.standing.get() + 1);
-        ctx.crossing.slot.request_stands();
+        ctx.handoff.slot.request_stands();
         standing.waiting.borrow_mut().push_back(me);
         self.shared.look_again_at(now + EXPECTED_MS);
         Ok(false)
@@ -170,7 +170,7 @@ impl Exchange {
         self.begun.set(ctx.now_ms());
         standing.kept.set(standing.kept.get() - self.kept.take());
         ctx.standing.set(ctx.standing.get() - 1);
-        ctx.crossing.slot.request_goes_on();
+        ctx.handoff.slot.request_goes_on();
         standing.waiting.borrow_mut().retain(|one| !std::ptr::eq(&raw const **one, self));
     }
 

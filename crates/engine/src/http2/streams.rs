@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::counted_bytes::Totals;
 use super::exchange::Exchange;
 use super::stream_admission::Standing;
-use crate::bridge::in_flight::Label;
+use crate::bridge::in_flight::RequestLabel;
 
 /// What the connection's task, the ring's task and the streams themselves share.
 pub(crate) struct Streams {
@@ -90,7 +90,7 @@ impl Streams {
     }
 
     /// Those that are not answered yet.
-    pub fn in_hand(&self) -> Vec<(Label, Instant)> {
+    pub fn in_hand(&self) -> Vec<(RequestLabel, Instant)> {
         self.all().iter().filter_map(|exchange| exchange.in_hand()).collect()
     }
 

@@ -196,7 +196,7 @@ fn make_room(ctx: &Context) -> bool {
 /// Whether there is room for another request beside so many that are in hand, and for its body.
 pub(crate) fn takes(ctx: &Context, others: usize, head: &Head) -> bool {
     (others < ctx.limits.worker_connections || make_way(ctx))
-        && (head.framing == Framing::None || !ctx.memory.is_full(&ctx.crossing))
+        && (head.framing == Framing::None || !ctx.memory.is_full(&ctx.handoff))
 }
 
 /// Ends the request whose client has been behind for longest, so that another takes its place among those in hand: bodies

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::bridge::handoff::Crossing;
+use crate::bridge::handoff::Handoff;
 use crate::pressure::limits::{
     ALL_WINDOWS, Limits, MAX_WINDOW, MIN_WINDOW, MOST_WINDOWS, READ_AHEAD, share,
 };
@@ -49,15 +49,15 @@ impl Memory {
     }
 
     /// A connection that held `before` bytes holds `now` bytes.
-    pub fn change(&self, crossing: &Crossing, before: usize, now: usize) {
+    pub fn change(&self, handoff: &Handoff, before: usize, now: usize) {
         self.held.set(self.held.get() + now - before);
-        let used = self.used(crossing);
+        let used = self.used(handoff);
         let holders = self.holders.get() + usize::from(before == 0) - usize::from(now == 0);
         self.holders.set(holders);
         self.short.set(used > self.limit / 4 * 3);
         let window = self.window_for(holders);
         if window != self.told.replace(window) {
-            crossing.ring.set_window(window as u32);
+            handoff.ring.set_window(window as u32);
         }
         if used > self.limit && now > before {
             self.beyond.notify_one();
@@ -75,8 +75,8 @@ impl Memory {
     }
 
     /// Whether nothing more may be held that can be refused.
-    pub fn is_full(&self, crossing: &Crossing) -> bool {
-        self.used(crossing) > self.limit
+    pub fn is_full(&self, handoff: &Handoff) -> bool {
+        self.used(handoff) > self.limit
     }
 
     /// Whether it is near the bound.
@@ -94,8 +94,8 @@ impl Memory {
         if self.short.get() { self.request_buffer.min(MIN_WINDOW) } else { self.request_buffer }
     }
 
-    fn used(&self, crossing: &Crossing) -> usize {
-        self.held.get() + crossing.waiting()
+    fn used(&self, handoff: &Handoff) -> usize {
+        self.held.get() + handoff.waiting_bytes()
     }
 }
 
@@ -111,7 +111,7 @@ pub(crate) async fn shedder(ctx: Rc<Context>) {
             told = Some(now);
             let limit = ctx.memory.limit;
             ctx.tell(|batch| {
-                batch.trouble(&format!(
+                batch.fault(&format!(
                     "clients hold more than buffer_memory={limit} bytes: {shed} slow connections closed, the newest first"
                 ));
             });
@@ -128,7 +128,7 @@ fn shed_some(ctx: &Context) -> usize {
     let memory = &ctx.memory;
     let slow_since = ctx.now_ms().saturating_sub(SLOW_MS);
     let connections = ctx.connections.borrow();
-    let mut used = memory.used(&ctx.crossing);
+    let mut used = memory.used(&ctx.handoff);
     let mut holders = Vec::new();
     for shared in connections.iter().filter_map(|(_, connected)| connected.serving()) {
         if shared.is_shed() {

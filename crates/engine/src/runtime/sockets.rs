@@ -133,7 +133,7 @@ impl Sockets {
             Some(Watched::Nobody | Watched::Early { .. }) | None => {
                 drop(watched);
                 self.set(fd, Watched::Early { ended: has_ended(event) });
-                ctx.crossing.wake();
+                ctx.handoff.wake();
             }
         }
     }

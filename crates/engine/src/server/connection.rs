@@ -328,7 +328,7 @@ pub(crate) fn begin(ctx: &Rc<Context>, accepted: Accepted) {
     if entry == Entry::Closed {
         drop(accepted);
         arrival.lost();
-        return ctx.crossing.descriptor_freed();
+        return ctx.handoff.descriptor_freed();
     }
     let socket = Held::new(accepted.fd, &ctx.sockets).serve(!unix);
     if !accepted.secure {

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-use crate::bridge::event_batch::Batch;
-use crate::bridge::handoff::Crossing;
+use crate::bridge::event_batch::EventBatch;
+use crate::bridge::handoff::Handoff;
 use crate::buffers::heap_trim::Leftovers;
 use crate::exchange::request_head::Head;
 use crate::exchange::response_sink::Answer;
@@ -44,7 +44,7 @@ pub(crate) struct Context {
     refusals_told: RefCell<Vec<u32>>,
     /// JavaScript hears of a connection when it is accepted, not with its first request.
     pub announce: bool,
-    pub crossing: Arc<Crossing>,
+    pub handoff: Arc<Handoff>,
     pub access: RefCell<Option<AccessLog>>,
     /// What it knew of requests that have ended: memory for the next.
     #[expect(
@@ -56,7 +56,7 @@ pub(crate) struct Context {
     pub pid: u32,
     pub statsd: RefCell<Option<Statsd>>,
     /// Events of this turn, until the flusher hands them over.
-    pub batch: RefCell<Batch>,
+    pub batch: RefCell<EventBatch>,
     /// There is something in the batch that JavaScript is woken for.
     due: Cell<bool>,
     /// There is something in it that may wait a while for something else to go with.
@@ -112,7 +112,7 @@ impl Context {
     pub fn new(
         limits: Limits,
         announce: bool,
-        crossing: Arc<Crossing>,
+        handoff: Arc<Handoff>,
         (access, statsd): (Option<AccessLog>, Option<Statsd>),
         sockets: Sockets,
     ) -> Self {
@@ -127,7 +127,7 @@ impl Context {
             servers: RefCell::default(),
             secure_servers: RefCell::default(),
             announce,
-            crossing,
+            handoff,
             access: RefCell::new(access),
             log_facts: RefCell::default(),
             pid: std::process::id(),
@@ -259,7 +259,7 @@ impl Context {
 
     /// Counts a request that has ended. `us` runs from its head to the answer's end.
     pub fn count(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
-        self.crossing.slot.request_finished(status, bytes_in, bytes_out, us);
+        self.handoff.slot.request_finished(status, bytes_in, bytes_out, us);
         // Without a status its client has left before there was an answer.
         if status != 0
             && let Some(statsd) = self.statsd.borrow_mut().as_mut()
@@ -311,7 +311,7 @@ impl Context {
     }
 
     /// Adds events to the batch and makes sure that the flusher runs behind the tasks that are ready now.
-    pub fn tell(&self, add: impl FnOnce(&mut Batch)) {
+    pub fn tell(&self, add: impl FnOnce(&mut EventBatch)) {
         add(&mut self.batch.borrow_mut());
         if !self.due.replace(true) {
             self.flusher.wake();
@@ -320,7 +320,7 @@ impl Context {
 
     /// Adds events that nobody waits for: they go with others, within [`COMPANY_TIME`]. Waking JavaScript for the
     /// end of each short connection costs as much as waking it for its request.
-    pub fn tell_in_passing(&self, add: impl FnOnce(&mut Batch)) {
+    pub fn tell_in_passing(&self, add: impl FnOnce(&mut EventBatch)) {
         if self.prompt.get() || self.due.get() {
             return self.tell(add);
         }
@@ -346,8 +346,8 @@ impl Context {
     /// Hands the batch over.
     pub fn hand_over(&self) {
         self.due.set(false);
-        self.crossing.hand_over(&mut self.batch.borrow_mut());
-        let takes = self.crossing.takes();
+        self.handoff.deliver_batch(&mut self.batch.borrow_mut());
+        let takes = self.handoff.takes();
         self.exchanges.borrow_mut().told(takes);
         self.connections.borrow_mut().told(takes);
     }

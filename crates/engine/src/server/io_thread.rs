@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::bridge::event_batch::Batch;
-use crate::bridge::handoff::{Control, Crossing};
+use crate::bridge::event_batch::EventBatch;
+use crate::bridge::handoff::{ControlMessage, Handoff};
 use crate::bridge::in_flight;
 use crate::bridge::ring::Ring;
 use crate::buffers::borrowed::Returned;
@@ -57,7 +57,7 @@ pub struct Options {
 
 /// The handle of an I/O thread.
 pub struct IoThread {
-    crossing: Arc<Crossing>,
+    handoff: Arc<Handoff>,
     acceptor: AcceptorHandle,
     thread: Option<JoinHandle<()>>,
 }
@@ -77,28 +77,27 @@ impl IoThread {
         let (slot, crowded) = (seat.slot.clone(), seat.crowded);
         options.ring.set_window(options.limits.response_buffer as u32);
         let (poll, entrance) = Sockets::make()?;
-        let crossing =
-            Arc::new(Crossing::new(options.ring, slot, entrance, options.wake_javascript));
-        in_flight::register(&crossing);
+        let handoff = Arc::new(Handoff::new(options.ring, slot, entrance, options.wake_javascript));
+        in_flight::register_thread(&handoff);
         let max_busy = u32::try_from(options.limits.worker_connections).unwrap_or(u32::MAX);
-        let [taken, orphaned, trouble, shortage] = std::array::from_fn(|_| crossing.clone());
+        let [taken, orphaned, faults, shortage] = std::array::from_fn(|_| handoff.clone());
         let acceptor = Acceptor::start(
             AcceptorOptions {
                 seat: Some(seat),
                 lifeline: options.lifeline,
                 max_busy,
-                on_orphaned: Box::new(move || orphaned.ask(Control::Orphaned)),
+                on_orphaned: Box::new(move || orphaned.send(ControlMessage::Orphaned)),
                 on_trouble: Box::new(move |error| {
-                    trouble.ask(Control::Trouble(format!("accepting failed: {error}")));
+                    faults.send(ControlMessage::Fault(format!("accepting failed: {error}")));
                 }),
-                on_shortage: Box::new(move || shortage.ask(Control::MakeRoom)),
+                on_shortage: Box::new(move || shortage.send(ControlMessage::FreeDescriptor)),
             },
             move |batch| taken.accept(batch),
         )?;
-        crossing.set_shortage(acceptor.shortage());
+        handoff.set_shortage(acceptor.shortage());
         let (limits, announce) = (options.limits, options.announce);
         let logs = (options.access, options.statsd);
-        let shared = crossing.clone();
+        let shared = handoff.clone();
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
             if crowded {
                 be_patient();
@@ -106,7 +105,7 @@ impl IoThread {
             let sockets = Sockets::new(poll);
             run(&Rc::new(Context::new(limits, announce, shared, logs, sockets)));
         })?;
-        Ok(Self { crossing, acceptor, thread: Some(thread) })
+        Ok(Self { handoff, acceptor, thread: Some(thread) })
     }
 
     /// Accepts connections from a listening descriptor for the server `tag`.
@@ -121,7 +120,7 @@ impl IoThread {
 
     /// Does TLS so for the server `tag`: connections that begin from now on.
     pub fn secure(&self, tag: u32, server: Server) {
-        self.crossing.ask(Control::Secure { tag, server: Box::new(server) });
+        self.handoff.send(ControlMessage::Secure { tag, server: Box::new(server) });
     }
 
     /// Stops accepting for the server `tag`; its connections live on. Returns how many it has accepted: JavaScript
@@ -129,23 +128,23 @@ impl IoThread {
     #[must_use]
     pub fn unlisten(&self, tag: u32) -> u64 {
         let accepted = self.acceptor.remove(tag);
-        self.crossing.ask(Control::Forget { tag });
+        self.handoff.send(ControlMessage::Forget { tag });
         accepted
     }
 
     /// Gives the server `tag` limits of its own, from now on and for the connections that it has.
     pub fn configure(&self, tag: u32, limits: Limits) {
-        self.crossing.ask(Control::Configure { tag, limits: Box::new(limits) });
+        self.handoff.send(ControlMessage::Configure { tag, limits: Box::new(limits) });
     }
 
     /// Says whether JavaScript hears of what is refused to clients of the server `tag`.
     pub fn tell_refusals(&self, tag: u32, on: bool) {
-        self.crossing.ask(Control::TellRefusals { tag, on });
+        self.handoff.send(ControlMessage::ReportRefusals { tag, on });
     }
 
     /// Closes the connections of a server, all of them or those without a request in hand.
     pub fn disconnect(&self, tag: u32, idle_only: bool) {
-        self.crossing.ask(Control::Disconnect { tag, idle_only });
+        self.handoff.send(ControlMessage::CloseConnections { tag, idle_only });
     }
 
     /// Takes no more connections until `resume`; they stay in the queue for other workers.
@@ -162,33 +161,33 @@ impl IoThread {
     /// when none is left. Called again it shortens the wait of those that are idle.
     pub fn drain(&self, idle: Duration) {
         self.acceptor.close_listeners();
-        self.crossing.ask(Control::Drain(idle));
+        self.handoff.send(ControlMessage::Drain(idle));
     }
 
     /// Opens the access log's file again.
     pub fn reopen(&self) {
-        self.crossing.ask(Control::Reopen);
+        self.handoff.send(ControlMessage::ReopenLog);
     }
 
     /// Makes the I/O thread look at the ring.
     pub fn wake(&self) {
-        self.crossing.wake();
+        self.handoff.wake();
     }
 
     /// Puts a piece of an answer beside the ring; a record in the ring refers to it.
     pub fn large(&self, piece: &[u8]) {
-        self.crossing.push_large(piece);
+        self.handoff.push_large(piece);
     }
 
     /// The same without a copy: `piece` is dropped when it is sent.
     pub fn lend(&self, piece: Bytes) {
-        self.crossing.lend(piece);
+        self.handoff.push_borrowed(piece);
     }
 
     /// Where lent pieces say that they have been dropped. When that is all that there is to tell, JavaScript is woken too.
     #[must_use]
     pub fn returned(&self) -> Arc<Returned> {
-        self.crossing.returned.clone()
+        self.handoff.returned.clone()
     }
 
     /// Waits until the I/O thread has read on in the ring.
@@ -197,12 +196,12 @@ impl IoThread {
     ///
     /// When it has not within [`RING_TIME`]: it never waits for anybody, so that is a fault.
     pub fn wait_for_space(&self) -> Result<(), Error> {
-        let before = self.crossing.ring.position();
+        let before = self.handoff.ring.position();
         let until = Instant::now() + RING_TIME;
         while Instant::now() < until {
             self.wake();
             thread::sleep(Duration::from_micros(50));
-            if self.crossing.ring.position() != before {
+            if self.handoff.ring.position() != before {
                 return Ok(());
             }
         }
@@ -211,21 +210,21 @@ impl IoThread {
 
     /// Takes what waits for JavaScript into `batch`, which must be empty. When nothing waits, JavaScript counts as
     /// asleep from then on and will be woken; until then it is expected to take again.
-    pub fn take(&self, batch: &mut Batch) {
-        self.crossing.take_batch(batch);
+    pub fn take(&self, batch: &mut EventBatch) {
+        self.handoff.take_batch(batch);
     }
 
     /// Connections open, requests in hand, requests finished.
     #[must_use]
     pub fn counters(&self) -> [u64; 3] {
-        let view = self.crossing.slot.view();
+        let view = self.handoff.slot.view();
         [u64::from(view.connections), u64::from(view.busy), view.tally.requests]
     }
 
     /// Ends both threads. What the ring holds is read and sent as far as the sockets take it at once.
     pub fn stop(&mut self) {
         self.acceptor.stop();
-        self.crossing.ask(Control::Stop);
+        self.handoff.send(ControlMessage::Stop);
         if let Some(thread) = self.thread.take() {
             // A panic there has been reported by its hook; nothing is left to do here.
             let _ = thread.join();
@@ -266,15 +265,18 @@ fn run(ctx: &Rc<Context>) {
 
 /// Waits until there is something to do: for a socket, for a timer, or for somebody who asks.
 fn wait(ctx: &Rc<Context>) {
-    let crossing = &ctx.crossing;
+    let handoff = &ctx.handoff;
     // Before anybody is told that the thread sleeps: what is asked meanwhile is found without a wake.
     if ctx.handshakes.are_dense(|| ctx.ms(Instant::now())) {
         thread::sleep(GATHER_TIME);
     }
-    let time =
-        if crossing.may_sleep() { ctx.timers.rest(Instant::now()) } else { Some(Duration::ZERO) };
+    let time = if handoff.prepare_sleep() {
+        ctx.timers.rest(Instant::now())
+    } else {
+        Some(Duration::ZERO)
+    };
     Sockets::look(ctx, time);
-    crossing.end_sleep();
+    handoff.end_sleep();
     attend_asked(ctx);
 }
 
@@ -285,7 +287,7 @@ fn look(ctx: &Rc<Context>) {
 }
 
 fn attend_asked(ctx: &Rc<Context>) {
-    if ctx.crossing.was_woken() {
+    if ctx.handoff.was_woken() {
         attend(ctx);
     }
 }
@@ -293,44 +295,44 @@ fn attend_asked(ctx: &Rc<Context>) {
 /// Does what other threads have asked for.
 fn attend(ctx: &Rc<Context>) {
     // What was asked before one of them was accepted, say how its server does TLS, is read after this and done first.
-    let mut accepted = ctx.crossing.take_accepted();
-    for control in ctx.crossing.take_control() {
+    let mut accepted = ctx.handoff.take_accepted();
+    for control in ctx.handoff.take_control() {
         match control {
-            Control::Configure { tag, limits } => ctx.set_limits(tag, Some(*limits)),
-            Control::Forget { tag } => {
+            ControlMessage::Configure { tag, limits } => ctx.set_limits(tag, Some(*limits)),
+            ControlMessage::Forget { tag } => {
                 begin_all(ctx, &mut accepted);
                 ctx.prompt.set(true);
                 ctx.end_wait_for_company();
                 ctx.set_limits(tag, None);
                 ctx.set_tls(tag, None);
             }
-            Control::Secure { tag, server } => ctx.set_tls(tag, Some(*server)),
-            Control::Drain(idle) => {
+            ControlMessage::Secure { tag, server } => ctx.set_tls(tag, Some(*server)),
+            ControlMessage::Drain(idle) => {
                 begin_all(ctx, &mut accepted);
                 drain(ctx, idle);
             }
-            Control::Lose(accepted) => lose(ctx, &accepted),
-            Control::MakeRoom => ctx.admission.run_short(ctx),
-            Control::Disconnect { tag, idle_only } => {
+            ControlMessage::Abort(accepted) => lose(ctx, &accepted),
+            ControlMessage::FreeDescriptor => ctx.admission.run_short(ctx),
+            ControlMessage::CloseConnections { tag, idle_only } => {
                 begin_all(ctx, &mut accepted);
                 disconnect(ctx, |one| one.belongs_to(tag) && !(idle_only && one.is_busy()));
             }
-            Control::TellRefusals { tag, on } => ctx.tell_refusals(tag, on),
-            Control::Orphaned => {
+            ControlMessage::ReportRefusals { tag, on } => ctx.tell_refusals(tag, on),
+            ControlMessage::Orphaned => {
                 begin_all(ctx, &mut accepted);
                 drain(ctx, IDLE_DRAIN_TIME);
                 spawn_vital(end_process(ctx.clone()));
             }
-            Control::InHand(reply) => in_flight::answer(ctx, &reply),
-            Control::Reopen => {
+            ControlMessage::ListInFlight(reply) => in_flight::reply_to(ctx, &reply),
+            ControlMessage::ReopenLog => {
                 let reopened = ctx.access.borrow_mut().as_mut().map(AccessLog::reopen);
                 if let Some(Err(error)) = reopened {
                     let text = format!("the access log stays the old file: {error}");
-                    ctx.tell(|batch| batch.trouble(&text));
+                    ctx.tell(|batch| batch.fault(&text));
                 }
             }
-            Control::Trouble(text) => ctx.tell(|batch| batch.trouble(&text)),
-            Control::Stop => ctx.stops.set(true),
+            ControlMessage::Fault(text) => ctx.tell(|batch| batch.fault(&text)),
+            ControlMessage::Stop => ctx.stops.set(true),
         }
     }
     begin_each(ctx, &mut accepted);
@@ -350,7 +352,7 @@ fn stop(ctx: &Rc<Context>) {
 
 /// Begins with all connections that have been accepted, of which something is asked now.
 fn begin_all(ctx: &Rc<Context>, accepted: &mut Vec<Accepted>) {
-    accepted.append(&mut ctx.crossing.take_accepted());
+    accepted.append(&mut ctx.handoff.take_accepted());
     begin_each(ctx, accepted);
 }
 
@@ -362,10 +364,10 @@ fn begin_each(ctx: &Rc<Context>, accepted: &mut Vec<Accepted>) {
 
 /// Reads what JavaScript wrote and wakes the connections it was for. Says whether there was anything.
 pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
-    let is_pending = ctx.crossing.ring.is_pending();
+    let is_pending = ctx.handoff.ring.is_pending();
     if is_pending {
         ctx.refresh_clock();
-        ctx.crossing.ring.drain(|id, command| obey(ctx, id, command));
+        ctx.handoff.ring.drain(|id, command| obey(ctx, id, command));
     }
     let mut dirty = ctx.dirty.borrow_mut();
     for shared in dirty.drain(..) {

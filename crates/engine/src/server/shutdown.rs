@@ -4,7 +4,7 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use crate::bridge::event_batch::Batch;
+use crate::bridge::event_batch::EventBatch;
 use crate::runtime::timers::sleep;
 use crate::server::context::Context;
 use crate::server::io_thread::read_ring;
@@ -21,7 +21,7 @@ pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
         return;
     }
     if ctx.has_no_connections() {
-        ctx.tell(Batch::idle);
+        ctx.tell(EventBatch::idle);
     }
 }
 

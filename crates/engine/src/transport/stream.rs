@@ -9,7 +9,7 @@ use std::time::Duration;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::bridge::ring::SocketWish;
+use crate::bridge::ring::SocketOption;
 use crate::runtime::executor;
 use crate::runtime::sockets::Socket;
 use crate::transport::socket_queues::{unacknowledged, unread};
@@ -133,14 +133,14 @@ impl Stream {
     }
 
     /// Sets an option of the socket as the application wants it. As on node, what the system refuses is passed over.
-    pub fn grant(&self, wish: SocketWish) {
+    pub fn grant(&self, wish: SocketOption) {
         let Some(stream) = self.tcp() else { return };
         let socket = SockRef::from(stream);
         let _ = match wish {
-            SocketWish::NoDelay(on) => socket.set_tcp_nodelay(on),
-            SocketWish::KeepAlive(on, 0) => socket.set_keepalive(on),
-            SocketWish::KeepAlive(false, _) => socket.set_keepalive(false),
-            SocketWish::KeepAlive(true, seconds) => {
+            SocketOption::NoDelay(on) => socket.set_tcp_nodelay(on),
+            SocketOption::KeepAlive(on, 0) => socket.set_keepalive(on),
+            SocketOption::KeepAlive(false, _) => socket.set_keepalive(false),
+            SocketOption::KeepAlive(true, seconds) => {
                 // The interval and the number of the probes are libuv's.
                 let keep_alive = TcpKeepalive::new()
                     .with_time(Duration::from_secs(seconds.into()))

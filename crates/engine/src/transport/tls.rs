@@ -18,5 +18,5 @@ mod tickets;
 
 pub use config::{Certificate, ClientMaterial, Material, Server};
 pub(crate) use handshake::{Handshakes, begin, ender};
-pub(crate) use info::write_facts;
+pub(crate) use info::write_tls_info;
 pub(crate) use stream::TlsStream;

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bridge::in_flight::{RequestInHand, requests_in_hand};
+use crate::bridge::in_flight::{InFlightRequest, in_flight_requests};
 use crate::log::json::Object;
 use system_call::{count_waits, describe_system_call};
 
@@ -101,7 +101,7 @@ impl Watcher {
             }
             call = call.filter(|call| !is_futex(call));
         }
-        let requests = requests_in_hand(REQUESTS_WAIT);
+        let requests = in_flight_requests(REQUESTS_WAIT);
         if stack.is_none() && call.is_none() {
             tell(channel, false, None, None, &requests);
             stack = self.wait(NATIVE_WAIT);
@@ -133,7 +133,7 @@ fn tell(
     is_final: bool,
     stack: Option<&str>,
     call: Option<&str>,
-    requests: &[RequestInHand],
+    requests: &[InFlightRequest],
 ) {
     let mut line = Vec::new();
     let mut message = Object::begin(&mut line);

@@ -196,7 +196,7 @@ fn at_the_bound_of_memory_slow_streams_are_reset_and_others_are_served() {
         readers.push(reader);
     }
     engine.event("the log hears of it", |event| match event {
-        Event::Trouble(text) => text.contains("buffer_memory=600000").then_some(()),
+        Event::Fault(text) => text.contains("buffer_memory=600000").then_some(()),
         _ => None,
     });
     engine.settle();

@@ -122,7 +122,7 @@ fn at_the_bound_the_newest_readers_are_shed_and_others_are_served() {
         (open < 13).then_some(())
     });
     engine.event("the log hears of it", |event| match event {
-        Event::Trouble(text) => text.contains("buffer_memory=1000000").then_some(()),
+        Event::Fault(text) => text.contains("buffer_memory=1000000").then_some(()),
         _ => None,
     });
     let mut other = Client::connect(&engine);

@@ -19,7 +19,7 @@ impl Connection {
             return Err(Refusal::Overloaded);
         }
         let id = ctx.exchanges.borrow_mut().insert_with(|_| shared.clone());
-        ctx.crossing.slot.request_started();
+        ctx.handoff.slot.request_started();
         let version: &[u8] = if head.minor == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
         shared.deadline.set(u64::MAX);
         shared.requests.set(shared.requests.get().saturating_add(1));

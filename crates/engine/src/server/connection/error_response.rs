@@ -91,7 +91,7 @@ impl Shared {
             }
             None => {
                 let sent = self.say(refusal, fault);
-                self.ctx.crossing.slot.request_started();
+                self.ctx.handoff.slot.request_started();
                 self.ctx.count(self.status_of(refusal), 0, sent, 0);
                 self.log_refused(refusal, fault, sent);
             }

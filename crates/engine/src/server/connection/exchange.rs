@@ -9,7 +9,7 @@ use super::Shared;
 use super::body_buffering::KeptHead;
 use super::min_rate::Pace;
 use super::tunnel::Tunnel;
-use crate::bridge::in_flight::Label;
+use crate::bridge::in_flight::RequestLabel;
 use crate::exchange::request_head::{Framing, Head, Span};
 use crate::pressure::limits::BODY_CREDIT;
 use crate::server::context::Context;
@@ -20,7 +20,7 @@ pub(crate) struct Current {
     pub(crate) keep_alive: bool,
     pub(crate) started: Instant,
     /// Its beginning, for whoever asks what is in hand.
-    pub(crate) label: Label,
+    pub(crate) label: RequestLabel,
     /// The request has crossed to JavaScript.
     pub(crate) delivered: bool,
     /// Body pieces that wait for the rest, to cross whole.
@@ -121,7 +121,7 @@ impl Current {
             id,
             keep_alive: head.keep_alive,
             started: ctx.now(),
-            label: Label::new(head, bytes),
+            label: RequestLabel::new(head, bytes),
             delivered: false,
             collected: Vec::new(),
             collected_len: 0,
@@ -168,7 +168,7 @@ impl Current {
         if !self.delivered {
             return false;
         }
-        let withdrawn = ctx.batch.borrow_mut().withdraw(self.id) || ctx.crossing.withdraw(self.id);
+        let withdrawn = ctx.batch.borrow_mut().withdraw(self.id) || ctx.handoff.withdraw(self.id);
         // JavaScript need not hear of its end.
         self.delivered = !withdrawn;
         withdrawn
@@ -213,7 +213,7 @@ impl Current {
     }
 
     /// What is told of it while it is not answered.
-    pub(crate) fn in_hand(&self) -> Option<(Label, Instant)> {
+    pub(crate) fn in_hand(&self) -> Option<(RequestLabel, Instant)> {
         (!self.ended).then_some((self.label, self.started))
     }
 

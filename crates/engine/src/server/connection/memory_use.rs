@@ -116,7 +116,7 @@ impl Shared {
         if before == 0 {
             self.holds_since.set(self.ctx.now_ms());
         }
-        self.ctx.memory.change(&self.ctx.crossing, before, now);
+        self.ctx.memory.change(&self.ctx.handoff, before, now);
     }
 
     /// An answer that JavaScript has completed and the client has not taken counts as a request in hand.
@@ -124,7 +124,7 @@ impl Shared {
         if self.writing.replace(writing) == writing {
             return;
         }
-        let (ctx, slot) = (&self.ctx, &self.ctx.crossing.slot);
+        let (ctx, slot) = (&self.ctx, &self.ctx.handoff.slot);
         if writing {
             ctx.writing.set(ctx.writing.get() + 1);
             slot.answer_waits();

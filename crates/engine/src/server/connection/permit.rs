@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use super::Shared;
-use crate::bridge::event_batch::Batch;
+use crate::bridge::event_batch::EventBatch;
 use crate::pressure::admission::Place;
 use crate::runtime::executor;
 use crate::server::context::Context;
@@ -62,15 +62,15 @@ impl Arrival {
 impl Drop for Arrival {
     fn drop(&mut self) {
         let ctx = &self.ctx;
-        ctx.crossing.slot.connection_closed();
+        ctx.handoff.slot.connection_closed();
         ctx.admission.leave(&self.place);
-        if ctx.crossing.lacks_descriptors() {
+        if ctx.handoff.lacks_descriptors() {
             // Once this one's is free, which is behind this function.
-            let crossing = ctx.crossing.clone();
-            executor::spawn(async move { crossing.descriptor_freed() });
+            let handoff = ctx.handoff.clone();
+            executor::spawn(async move { handoff.descriptor_freed() });
         }
         if ctx.draining.get() && ctx.has_no_connections() {
-            ctx.tell(Batch::idle);
+            ctx.tell(EventBatch::idle);
         }
     }
 }

@@ -39,11 +39,11 @@ impl Connection {
         let ctx = &self.shared.ctx;
         // What is told must have been handed over before JavaScript can have passed it.
         if self.end_seen_at.is_none() && !ctx.has_news() {
-            self.end_seen_at = Some(ctx.crossing.takes());
+            self.end_seen_at = Some(ctx.handoff.takes());
         }
-        let passed = self.end_seen_at.is_some_and(|seen_at| ctx.crossing.has_passed(seen_at));
+        let passed = self.end_seen_at.is_some_and(|seen_at| ctx.handoff.has_passed(seen_at));
         // In this order: an answer that JavaScript has written on its way is found in the ring.
-        if passed && !ctx.crossing.ring.is_pending() {
+        if passed && !ctx.handoff.ring.is_pending() {
             return true;
         }
         ctx.ending.borrow_mut().push(self.shared.clone());

@@ -50,9 +50,10 @@ impl Connection {
             self.input_pauses();
             return Turn::Wait;
         }
-        let crossing = &shared.ctx.crossing;
+        let handoff = &shared.ctx.handoff;
         let is_wide = fills && most >= WIDE_PIECE / 4 * 3;
-        let mut piece = if is_wide { &crossing.wide_bodies } else { &crossing.bodies }.take();
+        let mut piece =
+            if is_wide { &handoff.wide_body_buffers } else { &handoff.body_buffers }.take();
         let most = most.min(piece.room().len());
         let count = match self.receive(cx, &mut piece.room()[..most]) {
             Ok(count) => count,

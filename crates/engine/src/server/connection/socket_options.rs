@@ -3,18 +3,18 @@
 
 use std::cell::Cell;
 
-use crate::bridge::ring::SocketWish;
+use crate::bridge::ring::SocketOption;
 
 /// The last wish of each kind.
 #[derive(Default)]
 pub(crate) struct Wishes(Cell<u32>);
 
 impl Wishes {
-    pub fn note(&self, wish: SocketWish) {
+    pub fn note(&self, wish: SocketOption) {
         let before = self.0.get();
         self.0.set(match wish {
-            SocketWish::NoDelay(on) => before & !NO_DELAY | WANTED << u32::from(on),
-            SocketWish::KeepAlive(on, seconds) => {
+            SocketOption::NoDelay(on) => before & !NO_DELAY | WANTED << u32::from(on),
+            SocketOption::KeepAlive(on, seconds) => {
                 let time = seconds.min(MAX_SECONDS) << SECONDS_SHIFT;
                 before & NO_DELAY | WANTED << (KEEP_ALIVE_SHIFT + u32::from(on)) | time
             }
@@ -22,13 +22,13 @@ impl Wishes {
     }
 
     /// Takes them, in any order: none depends on another.
-    pub fn take(&self) -> impl Iterator<Item = SocketWish> {
+    pub fn take(&self) -> impl Iterator<Item = SocketOption> {
         let bits = self.0.take();
         let is = |shift: u32| bits >> shift & 1 == 1;
         let choice = |off: u32| if is(off + 1) { Some(true) } else { is(off).then_some(false) };
         let keep_alive =
-            choice(KEEP_ALIVE_SHIFT).map(|on| SocketWish::KeepAlive(on, bits >> SECONDS_SHIFT));
-        choice(0).map(SocketWish::NoDelay).into_iter().chain(keep_alive)
+            choice(KEEP_ALIVE_SHIFT).map(|on| SocketOption::KeepAlive(on, bits >> SECONDS_SHIFT));
+        choice(0).map(SocketOption::NoDelay).into_iter().chain(keep_alive)
     }
 }
 
@@ -48,14 +48,17 @@ mod tests {
     fn the_last_wish_of_each_kind_counts() {
         let wishes = Wishes::default();
         assert_eq!(wishes.take().count(), 0);
-        wishes.note(SocketWish::NoDelay(true));
-        wishes.note(SocketWish::KeepAlive(true, 90_000));
-        wishes.note(SocketWish::NoDelay(false));
+        wishes.note(SocketOption::NoDelay(true));
+        wishes.note(SocketOption::KeepAlive(true, 90_000));
+        wishes.note(SocketOption::NoDelay(false));
         let taken: Vec<_> = wishes.take().collect();
-        assert_eq!(taken, [SocketWish::NoDelay(false), SocketWish::KeepAlive(true, MAX_SECONDS)]);
-        wishes.note(SocketWish::KeepAlive(true, 5));
-        wishes.note(SocketWish::KeepAlive(false, 0));
-        assert_eq!(wishes.take().collect::<Vec<_>>(), [SocketWish::KeepAlive(false, 0)]);
+        assert_eq!(
+            taken,
+            [SocketOption::NoDelay(false), SocketOption::KeepAlive(true, MAX_SECONDS)]
+        );
+        wishes.note(SocketOption::KeepAlive(true, 5));
+        wishes.note(SocketOption::KeepAlive(false, 0));
+        assert_eq!(wishes.take().collect::<Vec<_>>(), [SocketOption::KeepAlive(false, 0)]);
         assert_eq!(wishes.take().count(), 0);
     }
 }

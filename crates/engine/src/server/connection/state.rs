@@ -10,9 +10,9 @@ use bytes::Bytes;
 use super::error_response::Refused;
 use super::socket_options::Wishes;
 use super::{Connected, Current, request_body};
-use crate::bridge::event_batch::{ConnectionFacts, RequestBody};
-use crate::bridge::in_flight::Label;
-use crate::bridge::ring::SocketWish;
+use crate::bridge::event_batch::{ConnectionInfo, RequestBody};
+use crate::bridge::in_flight::RequestLabel;
+use crate::bridge::ring::SocketOption;
 use crate::buffers::write_queue::Out;
 use crate::http1::parsed_message::Released;
 use crate::http2::Streams;
@@ -130,7 +130,7 @@ impl Shared {
 
     /// JavaScript counts the connections of a server: it hears of one that was lost between the threads, too.
     pub(crate) fn tell_lost(ctx: &Rc<Context>, tag: u32, peer: PeerAddr) {
-        let facts = ConnectionFacts {
+        let facts = ConnectionInfo {
             family: 0,
             remote: "",
             remote_port: 0,
@@ -214,7 +214,7 @@ impl Shared {
     }
 
     /// The requests that are not answered yet.
-    pub fn in_hand(&self) -> Vec<(Label, Instant)> {
+    pub fn in_hand(&self) -> Vec<(RequestLabel, Instant)> {
         if let Some(streams) = self.streams.get() {
             return streams.in_hand();
         }
@@ -249,7 +249,7 @@ impl Shared {
     }
 
     /// Notes what the application wants of the socket.
-    pub fn wish(&self, wish: SocketWish) {
+    pub fn wish(&self, wish: SocketOption) {
         self.wishes.note(wish);
         self.touch();
     }
@@ -350,7 +350,7 @@ impl Shared {
         };
         let local = self.proxied.get().or_else(|| stream.local_address());
         let local_text = local.map(|address| address.ip().to_string()).unwrap_or_default();
-        let facts = ConnectionFacts {
+        let facts = ConnectionInfo {
             family,
             remote: self.remote(),
             remote_port,

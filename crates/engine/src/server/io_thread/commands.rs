@@ -3,16 +3,19 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
-use crate::bridge::ring::Command;
+use crate::bridge::ring::RingCommand;
 use crate::server::connection::{answer_refused, destroy, is_refused, leave, resume};
 use crate::server::context::Context;
 
 /// Does what one record says. A panic is a fault of ours, which its hook has reported; it ends the exchange or connection
 /// that the record is for, and no other.
-pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
+pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     let for_connection = matches!(
         command,
-        Command::Answer { .. } | Command::Destroy { .. } | Command::Leave | Command::Socket(_)
+        RingCommand::RawResponse { .. }
+            | RingCommand::Abort { .. }
+            | RingCommand::Close
+            | RingCommand::SocketOption(_)
     );
     let done = catch_unwind(AssertUnwindSafe(|| {
         if for_connection {
@@ -31,46 +34,50 @@ pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
     }
 }
 
-fn obey_for_exchange(ctx: &Rc<Context>, id: u32, command: Command<'_>) {
+fn obey_for_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     // The piece belongs to this record, whether its exchange still lives or not.
-    let piece = if let Command::Large { .. } = command { ctx.crossing.pop_large() } else { None };
+    let piece =
+        if let RingCommand::Large { .. } = command { ctx.handoff.pop_large() } else { None };
     let exchanges = ctx.exchanges.borrow();
     let Some(answer) = exchanges.find(id) else {
         // Whoever asks is answered: the question may come behind the end, when nothing is left to wait for.
-        if let Command::Notify = command {
+        if let RingCommand::Notify = command {
             ctx.tell(|batch| batch.drained(id));
         }
         return;
     };
     match command {
-        Command::Respond(head, body) => {
+        RingCommand::Respond(head, body) => {
             answer.head(&head, Some(body.len() as u64));
             answer.data(body);
             answer.end(true);
         }
-        Command::Head(head, length) => answer.head(&head, Some(u64::from(length))),
-        Command::Inform(head) => answer.inform(&head),
-        Command::Data(bytes) => answer.data(bytes),
-        Command::Large { lent: false } => answer.large(piece.unwrap_or_default()),
-        Command::Large { lent: true } => answer.lend(piece.unwrap_or_default()),
-        Command::Trailers(fields) => answer.trailers(fields),
-        Command::End { discard } => answer.end(discard),
-        Command::Reset => answer.reset(),
-        Command::Credit(bytes) => answer.credit(bytes),
-        Command::Notify => answer.notify(),
-        Command::Held(bytes) => answer.held(bytes as usize),
-        Command::Tunnel { taken } => answer.tunnel(taken),
-        Command::Answer { .. } | Command::Destroy { .. } | Command::Leave | Command::Socket(_) => {}
+        RingCommand::Head(head, length) => answer.head(&head, Some(u64::from(length))),
+        RingCommand::Interim(head) => answer.inform(&head),
+        RingCommand::Data(bytes) => answer.data(bytes),
+        RingCommand::Large { borrowed: false } => answer.large(piece.unwrap_or_default()),
+        RingCommand::Large { borrowed: true } => answer.lend(piece.unwrap_or_default()),
+        RingCommand::Trailers(fields) => answer.trailers(fields),
+        RingCommand::End { discard } => answer.end(discard),
+        RingCommand::Reset => answer.reset(),
+        RingCommand::Credit(bytes) => answer.credit(bytes),
+        RingCommand::Notify => answer.notify(),
+        RingCommand::Unsent(bytes) => answer.held(bytes as usize),
+        RingCommand::Tunnel { taken } => answer.tunnel(taken),
+        RingCommand::RawResponse { .. }
+        | RingCommand::Abort { .. }
+        | RingCommand::Close
+        | RingCommand::SocketOption(_) => {}
     }
 }
 
-fn obey_for_connection(ctx: &Rc<Context>, id: u32, command: &Command<'_>) {
+fn obey_for_connection(ctx: &Rc<Context>, id: u32, command: &RingCommand<'_>) {
     match command {
-        Command::Answer { bytes, end } => answer_refused(ctx, id, bytes, *end),
-        Command::Destroy { .. } | Command::Leave if is_refused(ctx, id) => {}
-        Command::Destroy { reset } => destroy(ctx, id, *reset),
-        Command::Leave => leave(ctx, id),
-        Command::Socket(wish) => {
+        RingCommand::RawResponse { bytes, end } => answer_refused(ctx, id, bytes, *end),
+        RingCommand::Abort { .. } | RingCommand::Close if is_refused(ctx, id) => {}
+        RingCommand::Abort { reset } => destroy(ctx, id, *reset),
+        RingCommand::Close => leave(ctx, id),
+        RingCommand::SocketOption(wish) => {
             if let Some(shared) = resume(ctx, id) {
                 shared.wish(*wish);
             }

@@ -59,10 +59,10 @@ pub(super) async fn companion(ctx: Rc<Context>) {
 pub(super) async fn watcher(ctx: Rc<Context>) {
     loop {
         ctx.watch.notified().await;
-        while ctx.crossing.is_batch_out() {
-            let takes = ctx.crossing.takes();
+        while ctx.handoff.is_batch_out() {
+            let takes = ctx.handoff.takes();
             sleep(&ctx, WATCH_EVERY).await;
-            if read_ring(&ctx) || takes != ctx.crossing.takes() {
+            if read_ring(&ctx) || takes != ctx.handoff.takes() {
                 wake_ending(&ctx);
             }
         }
@@ -77,21 +77,21 @@ pub(super) async fn watcher(ctx: Rc<Context>) {
 pub(super) async fn clock(ctx: Rc<Context>) {
     loop {
         if ctx.connections.borrow().len() == 0 && !ctx.has_unwritten() {
-            ctx.crossing.set_ticks(false);
-            ctx.crossing.wake_for_accepted();
-            ctx.crossing.shrink(true);
+            ctx.handoff.set_polls_accepted(false);
+            ctx.handoff.wake_for_accepted();
+            ctx.handoff.shrink(true);
             ctx.first_connection.notified().await;
         }
         // A connection of which JavaScript is to hear at once wakes the thread.
-        ctx.crossing.set_ticks(!ctx.announce);
+        ctx.handoff.set_polls_accepted(!ctx.announce);
         sleep(&ctx, TICK).await;
-        ctx.crossing.wake_for_accepted();
+        ctx.handoff.wake_for_accepted();
         ctx.flush_logs();
-        ctx.crossing.shrink(false);
+        ctx.handoff.shrink(false);
         ctx.leftovers.sweep();
         let news = ctx.access.borrow_mut().as_mut().and_then(AccessLog::take_news);
         for text in news.into_iter().chain(ctx.admission.take_news(ctx.now_ms())) {
-            ctx.tell(|batch| batch.trouble(&text));
+            ctx.tell(|batch| batch.fault(&text));
         }
         renew_places(&ctx);
         ctx.refresh_clock();
@@ -102,7 +102,7 @@ pub(super) async fn clock(ctx: Rc<Context>) {
 
 /// Lets the ids come again whose ends JavaScript has heard of.
 fn renew_places(ctx: &Rc<Context>) {
-    let has_passed = |takes| ctx.crossing.has_passed(takes);
+    let has_passed = |takes| ctx.handoff.has_passed(takes);
     let exchanges = ctx.exchanges.borrow_mut().rested(has_passed);
     let connections = ctx.connections.borrow_mut().rested(has_passed);
     if exchanges.is_empty() && connections.is_empty() {

@@ -6,7 +6,7 @@ use super::TlsStream;
 use super::clients::Verdict;
 
 /// Writes the facts behind the record of a connection: numbers first, then texts, then the client's certificates.
-pub(crate) fn write_facts(stream: &TlsStream, out: &mut Vec<u8>) {
+pub(crate) fn write_tls_info(stream: &TlsStream, out: &mut Vec<u8>) {
     let name = limited(stream.server_name().unwrap_or_default().as_bytes());
     let protocol = limited(stream.protocol().unwrap_or_default());
     let (authorized, error) = match stream.verdict() {

@@ -15,7 +15,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use monoceros_engine::bridge::event_batch::Batch;
+use monoceros_engine::bridge::event_batch::EventBatch;
 use monoceros_engine::log::access::AccessLog;
 use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::server::io_thread::{IoThread, Options};
@@ -39,7 +39,7 @@ pub struct Engine {
     /// Everything that has crossed, in order.
     pub events: Vec<Event>,
     handler: Handler,
-    batch: Batch,
+    batch: EventBatch,
     wakes: UnixStream,
     /// Where `settle` connects, and its connections.
     fence: SocketAddr,
@@ -114,7 +114,7 @@ impl Engine {
             address,
             events: Vec::new(),
             handler,
-            batch: Batch::default(),
+            batch: EventBatch::default(),
             wakes,
             fence: fenced,
             fenced: HashSet::new(),

@@ -1,7 +1,7 @@
 //! Reads what the engine hands over, as `ts/engine/native/dispatcher.ts` does.
 
 use bytes::Bytes;
-use monoceros_engine::bridge::event_batch::{Batch, Piece};
+use monoceros_engine::bridge::event_batch::{BodyChunk, EventBatch};
 
 /// One record of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,7 +22,7 @@ pub enum Event {
     Idle,
     Request(Request),
     StreamClosed(u32),
-    Trouble(String),
+    Fault(String),
     /// A request whose time ran out before JavaScript took it.
     Withdrawn(u32),
 }
@@ -54,19 +54,19 @@ pub enum RequestBody {
 }
 
 /// All records of a batch.
-pub fn read(batch: &mut Batch) -> Vec<Event> {
-    let pieces: Vec<_> = (0..batch.pieces())
-        .map(|number| match batch.piece(number) {
-            Piece::Short(bytes) => Bytes::copy_from_slice(bytes),
-            Piece::Own(bytes) => bytes,
+pub fn read(batch: &mut EventBatch) -> Vec<Event> {
+    let chunks: Vec<_> = (0..batch.chunk_count())
+        .map(|number| match batch.chunk(number) {
+            BodyChunk::Short(bytes) => Bytes::copy_from_slice(bytes),
+            BodyChunk::Own(bytes) => bytes,
         })
         .collect();
-    let mut reader = Reader { text: &batch.text, at: 0, chunks: pieces.iter() };
+    let mut reader = Reader { text: &batch.text, at: 0, chunks: chunks.iter() };
     let mut events = Vec::new();
     while reader.at < reader.text.len() {
         events.push(reader.event());
     }
-    assert!(reader.chunks.next().is_none(), "a body piece that no record refers to");
+    assert!(reader.chunks.next().is_none(), "a body chunk that no record refers to");
     events
 }
 
@@ -101,7 +101,7 @@ impl Reader<'_> {
             6 => Event::Drained(id),
             7 => Event::Aborted(id),
             8 => Event::Idle,
-            9 => Event::Trouble(self.counted_text()),
+            9 => Event::Fault(self.counted_text()),
             10 => Event::StreamClosed(id),
             15 => Event::Withdrawn(self.request(id).id),
             _ => panic!("record of unknown kind {kind}"),
@@ -156,7 +156,7 @@ impl Reader<'_> {
     }
 
     fn chunk(&mut self) -> Bytes {
-        self.chunks.next().expect("each reference has its piece").clone()
+        self.chunks.next().expect("each reference has its chunk").clone()
     }
 
     fn counted_text(&mut self) -> String {
