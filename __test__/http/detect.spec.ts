@@ -6,14 +6,18 @@ import { Hono } from 'hono'
 import Koa from 'koa'
 import { MonocerosError } from '../../ts/errors.ts'
 import { detectTarget } from '../../ts/http/detect.ts'
-import type { Captured } from '../../ts/http/node/listen.ts'
+import type { ListenCapture } from '../../ts/http/node/listen.ts'
 
-const nothing: Captured = { server: undefined, wait: async () => undefined, release() {} }
+const nothing: ListenCapture = {
+  server: undefined,
+  waitForServer: async () => undefined,
+  restoreListen() {},
+}
 
 interface Options {
   readonly exportName?: string
   readonly workerClass?: string
-  readonly captured?: Captured
+  readonly captured?: ListenCapture
 }
 
 async function detect(exports: unknown, options: Options = {}) {

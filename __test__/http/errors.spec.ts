@@ -1,7 +1,7 @@
 import http from 'node:http'
 import test from 'ava'
 import type { Target } from '../../ts/engine/engine.ts'
-import { answerRejected, answerThrown } from '../../ts/http/node/errors.ts'
+import { respondToRejection, respondToThrow } from '../../ts/http/node/errors.ts'
 import { native } from '../../ts/native/index.ts'
 import { exchange, get, request } from './client.ts'
 import { said, startNative, startNode, stopNative } from './engines.ts'
@@ -57,11 +57,11 @@ test.before(() => {
   process.removeAllListeners('unhandledRejection')
   process.on('uncaughtException', (error) => {
     uncaught.push(error.message)
-    answerThrown()
+    respondToThrow()
   })
   process.on('unhandledRejection', (reason, promise) => {
     uncaught.push((reason as Error).message)
-    answerRejected(promise)
+    respondToRejection(promise)
   })
 })
 test.after.always(stopNative)

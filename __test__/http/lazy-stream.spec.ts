@@ -3,9 +3,9 @@ import test from 'ava'
 import type { Connection } from '../../ts/engine/exchange.ts'
 import {
   createSocket,
+  noteAnnounced,
+  onConnectionClosed,
   type ServerSocket,
-  socketAnnounced,
-  socketClosed,
 } from '../../ts/http/node/socket.ts'
 
 interface Made {
@@ -25,7 +25,7 @@ function made(): Made {
   const wish = () => void ends.wished++
   const connection = { destroy: wish, end: wish } as unknown as Connection
   const socket = createSocket(owner, connection)
-  socketAnnounced(socket)
+  noteAnnounced(socket)
   return { socket, ends }
 }
 
@@ -60,7 +60,7 @@ test('what is made of a socket makes the socket a stream', (t) => {
 
 test('a connection that ends untouched is told once, and the socket is over for who looks later', (t) => {
   const { socket, ends } = made()
-  socketClosed(socket)
+  onConnectionClosed(socket)
   t.true(socket.destroyed)
   t.false(isStream(socket))
   socket.on('close', () => t.fail())
@@ -72,7 +72,7 @@ test('a connection that ends untouched is told once, and the socket is over for 
 test('who listens hears the end of the connection', async (t) => {
   const { socket, ends } = made()
   const closed = new Promise((resolve) => socket.once('close', resolve))
-  socketClosed(socket)
+  onConnectionClosed(socket)
   t.false(await closed)
   t.deepEqual(ends, { heard: 1, wished: 0 })
 })

@@ -61,7 +61,7 @@ for (const [title, listen] of Object.entries(signatures)) {
     t.false(early)
     t.true(server.listening)
     t.is(captured.server, server)
-    t.is(await captured.wait(0), server)
+    t.is(await captured.waitForServer(0), server)
     const { port, family, address } = server.address() as AddressInfo
     t.is(port, 18_000)
     t.is(family, address.includes(':') ? 'IPv6' : 'IPv4')
@@ -70,7 +70,7 @@ for (const [title, listen] of Object.entries(signatures)) {
     await new Promise((resolve) => server.close(resolve))
     t.false(server.listening)
     t.is(server.address(), null)
-    captured.release()
+    captured.restoreListen()
   })
 }
 
@@ -84,7 +84,7 @@ test.serial('a server that has closed listens again', async (t) => {
   await once(server, 'listening')
   t.is(captured.server, server)
   server.close()
-  captured.release()
+  captured.restoreListen()
 })
 
 test.serial('a program that looks whether its port is free finds that it is', async (t) => {
@@ -103,7 +103,7 @@ test.serial('a program that looks whether its port is free finds that it is', as
   await once(server, 'listening')
   t.is(captured.server, server)
   server.close()
-  captured.release()
+  captured.restoreListen()
   const strange = net.createServer().listen(port, '127.0.0.1')
   const [error] = await once(strange, 'error')
   t.is(error.code, 'EADDRINUSE')
@@ -120,7 +120,7 @@ test.serial('a further server on another port really listens', async (t) => {
   t.regex(await exchange(port, get('/')), /x$/)
   metrics.close()
   main.close()
-  captured.release()
+  captured.restoreListen()
 })
 
 test.serial('the application is who calls first, also with a host that is looked up', async (t) => {
@@ -133,7 +133,7 @@ test.serial('the application is who calls first, also with a host that is looked
   t.true(await isOpen(port))
   metrics.close()
   main.close()
-  captured.release()
+  captured.restoreListen()
 })
 
 test.serial(
@@ -144,9 +144,9 @@ test.serial(
     await once(helper, 'listening')
     t.true(await isOpen((helper.address() as AddressInfo).port))
     t.is(captured.server, undefined)
-    t.is(await captured.wait(50), helper)
+    t.is(await captured.waitForServer(50), helper)
     helper.close()
-    captured.release()
+    captured.restoreListen()
   },
 )
 
@@ -158,7 +158,7 @@ test.serial('https, net and descriptors are left to node', async (t) => {
   t.true(await isOpen(port))
   plain.close()
   t.is(captured.server, undefined)
-  captured.release()
+  captured.restoreListen()
 })
 
 test.serial('Express listens, and its callback is called without an error', async (t) => {
@@ -167,7 +167,7 @@ test.serial('Express listens, and its callback is called without an error', asyn
   t.is(error, undefined)
   t.true(captured.server instanceof http.Server)
   captured.server?.close()
-  captured.release()
+  captured.restoreListen()
 })
 
 test.serial('Fastify listens on localhost, which is two servers there and one here', async (t) => {
@@ -180,11 +180,11 @@ test.serial('Fastify listens on localhost, which is two servers there and one he
   t.regex(await exchange(port, get('/')), /hello$/)
   close()
   await app.close()
-  captured.release()
+  captured.restoreListen()
 })
 
 test.serial('a program that never listens is waited for no longer than told', async (t) => {
   const captured = capture()
-  t.is(await captured.wait(30), undefined)
-  captured.release()
+  t.is(await captured.waitForServer(30), undefined)
+  captured.restoreListen()
 })

@@ -4,7 +4,7 @@
  */
 import type { Server } from 'node:http'
 import type { FetchFunction } from '../http/fetch.ts'
-import type { Given } from '../http/node/program-limits.ts'
+import type { GivenSettings } from '../http/node/program-limits.ts'
 import type { StatsdOptions } from '../log/statsd.ts'
 import type { SyslogOptions } from '../log/syslog.ts'
 import type { TlsMaterial } from '../tls/material.ts'
@@ -96,7 +96,7 @@ export interface EngineBoard {
 export interface EngineOptions {
   readonly config: EngineConfig
   /** The names of the settings that the operator gave; they stand above what the program sets on its server. */
-  readonly given?: Given
+  readonly given?: GivenSettings
   readonly log: EngineLog
   readonly board?: EngineBoard | undefined
   /** The descriptor whose end means that the arbiter is gone (the native engine only). */

@@ -9,14 +9,14 @@ import { describeThrown } from '../log/thrown-value.ts'
 import { loadModule } from '../settings/load.ts'
 import type { FetchFunction } from './fetch.ts'
 import { isHttpsServer } from './node/internals.ts'
-import type { Captured } from './node/listen.ts'
+import type { ListenCapture } from './node/listen.ts'
 
 export interface DetectOptions {
   /** The NAME of `app.js:NAME`. */
   readonly exportName: string | undefined
   /** The setting: `auto`, `node`, `fetch` or the path of a module that turns the application into either. */
   readonly workerClass: string
-  readonly captured: Captured
+  readonly captured: ListenCapture
 }
 
 type Style = 'auto' | 'node' | 'fetch'
@@ -26,18 +26,18 @@ type NodeListener = (request: http.IncomingMessage, response: http.ServerRespons
 export async function detectTarget(exports: unknown, options: DetectOptions): Promise<Target> {
   const { exportName, workerClass, captured } = options
   if (isStyle(workerClass))
-    return targetOf((await pickExport(exports, options)).value, workerClass, options)
+    return toTarget((await pickExport(exports, options)).value, workerClass, options)
   // A module given as worker_class is an adapter: it gets what the application exports and returns a server,
   // a listener or a fetch function.
   const adapter = unwrapDefault(await loadAdapter(workerClass))
   if (typeof adapter !== 'function') {
-    throw monocerosError('ERR_WORKER_CLASS', workerClass, `that is ${describe(adapter)}.`)
+    throw monocerosError('ERR_WORKER_CLASS', workerClass, `that is ${describeValue(adapter)}.`)
   }
   const application =
     exportName === undefined && captured.server !== undefined
       ? captured.server
       : (await pickExport(exports, options)).value
-  return targetOf(await adapter(application), 'auto', options)
+  return toTarget(await adapter(application), 'auto', options)
 }
 
 async function loadAdapter(path: string): Promise<unknown> {
@@ -53,70 +53,72 @@ function isStyle(workerClass: string): workerClass is Style {
 }
 
 /** The named export, else the server that listened, else the default export, else the exports themselves. */
-async function pickExport(exports: unknown, options: DetectOptions): Promise<Picked> {
+async function pickExport(exports: unknown, options: DetectOptions): Promise<PickedExport> {
   const { exportName, captured } = options
   if (exportName !== undefined) {
     const found =
-      property(exports, exportName) ?? property(unwrapDefault(exports), exportName) ?? undefined
+      readProperty(exports, exportName) ??
+      readProperty(unwrapDefault(exports), exportName) ??
+      undefined
     if (found === undefined) {
-      throw monocerosError('ERR_APP_EXPORT_MISSING', exportName, namesOf(exports))
+      throw monocerosError('ERR_APP_EXPORT_MISSING', exportName, listExportNames(exports))
     }
-    return settled(found)
+    return awaitExport(found)
   }
   // A module may export a fetch function and call listen() as well: what listens is meant to be served.
-  return settled(captured.server ?? unwrapDefault(exports))
+  return awaitExport(captured.server ?? unwrapDefault(exports))
 }
 
 /** In an object, since what an asynchronous function returns is awaited if it has a `then`. */
-interface Picked {
+interface PickedExport {
   readonly value: unknown
 }
 
 // A router whose every property is a function (itty-router's) has a `then` that never calls back.
-async function settled(value: unknown): Promise<Picked> {
-  return { value: isFunction(property(value, 'fetch')) ? value : await value }
+async function awaitExport(value: unknown): Promise<PickedExport> {
+  return { value: isFunction(readProperty(value, 'fetch')) ? value : await value }
 }
 
-async function targetOf(
+async function toTarget(
   value: unknown,
   style: Style,
   { exportName }: DetectOptions,
 ): Promise<Target> {
   const target =
-    (style !== 'fetch' && (await nodeTarget(value, style))) ||
-    (style !== 'node' && fetchTarget(value))
+    (style !== 'fetch' && (await toNodeTarget(value, style))) ||
+    (style !== 'node' && toFetchTarget(value))
   if (target) return target
-  throw monocerosError('ERR_APP_NOT_CALLABLE', exportName ?? 'default', describe(value), style)
+  throw monocerosError('ERR_APP_NOT_CALLABLE', exportName ?? 'default', describeValue(value), style)
 }
 
-async function nodeTarget(value: unknown, style: Style): Promise<Target | undefined> {
+async function toNodeTarget(value: unknown, style: Style): Promise<Target | undefined> {
   if (isServer(value)) return { style: 'node', server: value }
-  if (style === 'auto' && isFunction(property(value, 'fetch'))) return undefined
+  if (style === 'auto' && isFunction(readProperty(value, 'fetch'))) return undefined
   if (isFunction(value)) {
     // A fetch function takes one argument; Express, Connect and Koa's callback take two or three.
     if (style === 'auto' && value.length < 2) return undefined
-    return nodeListener(value)
+    return createListenerTarget(value)
   }
-  const server = await serverOf(value)
+  const server = await findServer(value)
   if (server !== undefined) return { style: 'node', server }
   // Koa.
-  const callback = property(value, 'callback')
-  if (isFunction(callback)) return nodeListener(callback.call(value) as NodeListener)
+  const callback = readProperty(value, 'callback')
+  if (isFunction(callback)) return createListenerTarget(callback.call(value) as NodeListener)
   // Polka.
-  const handler = property(value, 'handler')
-  if (isFunction(handler) && handler.length >= 2) return nodeListener(handler.bind(value))
+  const handler = readProperty(value, 'handler')
+  if (isFunction(handler) && handler.length >= 2) return createListenerTarget(handler.bind(value))
   return undefined
 }
 
 /** The server inside a framework's instance, once that is ready: Fastify, Nest, hapi, restify. */
-async function serverOf(value: unknown): Promise<http.Server | undefined> {
-  const getHttpServer = property(value, 'getHttpServer')
+async function findServer(value: unknown): Promise<http.Server | undefined> {
+  const getHttpServer = readProperty(value, 'getHttpServer')
   const server = isFunction(getHttpServer)
     ? getHttpServer.call(value)
-    : (property(value, 'server') ?? property(value, 'listener'))
+    : (readProperty(value, 'server') ?? readProperty(value, 'listener'))
   if (!isServer(server)) return undefined
   for (const name of ['ready', 'init', 'initialize']) {
-    const start = property(value, name)
+    const start = readProperty(value, name)
     if (!isFunction(start)) continue
     await start.call(value)
     break
@@ -128,14 +130,14 @@ function isServer(value: unknown): value is http.Server {
   return value instanceof http.Server || isHttpsServer(value)
 }
 
-function fetchTarget(value: unknown): Target | undefined {
-  const method = property(value, 'fetch')
+function toFetchTarget(value: unknown): Target | undefined {
+  const method = readProperty(value, 'fetch')
   if (isFunction(method)) return { style: 'fetch', fetch: method.bind(value) as FetchFunction }
   if (isFunction(value)) return { style: 'fetch', fetch: value as FetchFunction }
   return undefined
 }
 
-function nodeListener(listener: (...args: never[]) => unknown): Target {
+function createListenerTarget(listener: (...args: never[]) => unknown): Target {
   return { style: 'node', server: http.createServer(listener as http.RequestListener) }
 }
 
@@ -143,15 +145,15 @@ function nodeListener(listener: (...args: never[]) => unknown): Target {
 function unwrapDefault(exports: unknown): unknown {
   let value = exports
   for (let depth = 0; depth < 2; depth++) {
-    if (isFunction(property(value, 'fetch'))) return value
-    const inner = property(value, 'default')
+    if (isFunction(readProperty(value, 'fetch'))) return value
+    const inner = readProperty(value, 'default')
     if (inner === undefined || inner === null) return value
     value = inner
   }
   return value
 }
 
-function property(value: unknown, name: string): unknown {
+function readProperty(value: unknown, name: string): unknown {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined
   return (value as Record<string, unknown>)[name]
 }
@@ -160,7 +162,7 @@ function isFunction(value: unknown): value is (...args: unknown[]) => unknown {
   return typeof value === 'function'
 }
 
-function namesOf(exports: unknown): string {
+function listExportNames(exports: unknown): string {
   const names = new Set<string>()
   for (const value of [exports, unwrapDefault(exports)]) {
     if (typeof value !== 'object' || value === null) continue
@@ -169,7 +171,7 @@ function namesOf(exports: unknown): string {
   return [...names].join(', ') || 'nothing'
 }
 
-function describe(value: unknown): string {
+function describeValue(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value !== 'object')
     return typeof value === 'undefined' ? 'nothing' : `a ${typeof value}`

@@ -5,12 +5,12 @@ import { CONNECTION, DATE, LENGTH, NO_BODY } from '../engine/exchange.ts'
 import { sayThrown } from '../log/log-lines.ts'
 import type { RequestBody } from './fetch/body.ts'
 import { RequestBody as Body } from './fetch/body.ts'
-import { Environment, FetchContext } from './fetch/environment.ts'
+import { FetchContext, FetchEnvironment } from './fetch/environment.ts'
 import { installFetchGlobals } from './fetch/globals.ts'
-import type { Incoming } from './fetch/request.ts'
+import type { IncomingRequest } from './fetch/request.ts'
 import { LazyRequest } from './fetch/request.ts'
 import type { LazyHeaders } from './fetch/request-headers.ts'
-import type { Sending } from './fetch/send.ts'
+import type { OutgoingResponse } from './fetch/send.ts'
 import { sendResponse } from './fetch/send.ts'
 import { absoluteUrl } from './fetch/url.ts'
 import { connectionReset, notAResponse } from './node/errors.ts'
@@ -30,7 +30,7 @@ export interface FetchLog {
 const PLAIN_TEXT = 'content-type: text/plain;charset=UTF-8\r\n'
 
 /** Serves a fetch function. */
-export function fetchHandler(fetch: FetchFunction, log: FetchLog): ExchangeHandler {
+export function createFetchHandler(fetch: FetchFunction, log: FetchLog): ExchangeHandler {
   installFetchGlobals()
   return new FetchHandler(fetch, log)
 }
@@ -51,75 +51,78 @@ class FetchHandler implements ExchangeHandler {
   onExchange(exchange: Exchange): void {
     const url = absoluteUrl(exchange.connection.encrypted, exchange.host, exchange.url)
     if (url === undefined) {
-      refuse(exchange, 400, 'Bad Request')
+      sendError(exchange, 400, 'Bad Request')
       return
     }
-    const call = new FetchCall(exchange, url)
-    exchange.owner = call
-    const request = new LazyRequest(call) as unknown as Request
+    const fetchExchange = new FetchExchange(exchange, url)
+    exchange.owner = fetchExchange
+    const request = new LazyRequest(fetchExchange) as unknown as Request
     let answer: Response | Promise<Response>
     // Fetch applications expect that a throw costs one answer and never the process.
     try {
-      answer = this.#fetch(request, new Environment(exchange), this.#context)
+      answer = this.#fetch(request, new FetchEnvironment(exchange), this.#context)
     } catch (thrown) {
-      this.#fail(call, thrown)
+      this.#fail(fetchExchange, thrown)
       return
     }
     // Whatever else it is may be a promise that is not of the language's own kind.
-    if (answer instanceof Response) this.#send(call, answer)
-    else this.#answerLater(call, answer)
+    if (answer instanceof Response) this.#send(fetchExchange, answer)
+    else this.#sendWhenResolved(fetchExchange, answer)
   }
 
-  async #answerLater(call: FetchCall, answer: Response | Promise<Response>): Promise<void> {
+  async #sendWhenResolved(
+    fetchExchange: FetchExchange,
+    answer: Response | Promise<Response>,
+  ): Promise<void> {
     try {
-      this.#send(call, await answer)
+      this.#send(fetchExchange, await answer)
     } catch (thrown) {
-      this.#fail(call, thrown)
+      this.#fail(fetchExchange, thrown)
     }
   }
 
-  #send(call: FetchCall, response: Response): void {
-    if (call.aborted || call.exchange.ended) {
+  #send(fetchExchange: FetchExchange, response: Response): void {
+    if (fetchExchange.isAborted || fetchExchange.exchange.ended) {
       response?.body?.cancel().catch(() => {})
       return
     }
     let streaming: Promise<void> | undefined
-    call.body?.answering()
+    fetchExchange.body?.noteResponse()
     try {
-      streaming = sendResponse(call, responseOf(response))
+      streaming = sendResponse(fetchExchange, toResponse(response))
     } catch (thrown) {
-      this.#fail(call, thrown)
+      this.#fail(fetchExchange, thrown)
       return
     }
-    call.answered = true
+    fetchExchange.isHeadSent = true
     streaming?.catch((thrown: unknown) => {
-      if (call.aborted) return
-      sayThrown(this.#log, { name: 'bodyFailed', thrown }, called(call))
-      call.exchange.reset()
+      if (fetchExchange.isAborted) return
+      sayThrown(this.#log, { name: 'bodyFailed', thrown }, describeRequest(fetchExchange))
+      fetchExchange.exchange.reset()
     })
   }
 
-  #fail(call: FetchCall, thrown: unknown): void {
-    if (call.aborted) return
-    sayThrown(this.#log, { name: 'requestFailed', thrown }, called(call))
-    call.onThrown()
+  #fail(fetchExchange: FetchExchange, thrown: unknown): void {
+    if (fetchExchange.isAborted) return
+    sayThrown(this.#log, { name: 'requestFailed', thrown }, describeRequest(fetchExchange))
+    fetchExchange.onThrown()
   }
 }
 
 /** One exchange with a fetch function. */
-class FetchCall implements ExchangeOwner, Incoming, Sending {
+class FetchExchange implements ExchangeOwner, IncomingRequest, OutgoingResponse {
   readonly exchange: Exchange
   readonly url: string
-  aborted = false
+  isAborted = false
   /** The head of the answer has gone. */
-  answered = false
+  isHeadSent = false
   headers: LazyHeaders | undefined = undefined
   native: Request | undefined = undefined
   body: RequestBody | undefined = undefined
   reader: ReadableStreamDefaultReader<Uint8Array> | undefined = undefined
   // Nobody but this file sees them, and a private field would cost each call its making.
   controller: AbortController | undefined = undefined
-  roomFound: (() => void) | undefined = undefined
+  onRoom: (() => void) | undefined = undefined
 
   constructor(exchange: Exchange, url: string) {
     this.exchange = exchange
@@ -129,14 +132,14 @@ class FetchCall implements ExchangeOwner, Incoming, Sending {
   signal(): AbortSignal {
     if (this.controller === undefined) {
       this.controller = new AbortController()
-      if (this.aborted) this.controller.abort()
+      if (this.isAborted) this.controller.abort()
     }
     return this.controller.signal
   }
 
-  room(): Promise<void> {
+  waitForRoom(): Promise<void> {
     return new Promise((resolve) => {
-      this.roomFound = resolve
+      this.onRoom = resolve
     })
   }
 
@@ -151,19 +154,19 @@ class FetchCall implements ExchangeOwner, Incoming, Sending {
   }
 
   onDrain(): void {
-    this.roomFound?.()
-    this.roomFound = undefined
+    this.onRoom?.()
+    this.onRoom = undefined
   }
 
   onThrown(): void {
     const { exchange } = this
-    if (this.aborted || exchange.ended) return
-    if (this.answered) exchange.reset()
-    else refuse(exchange, 500, 'Internal Server Error')
+    if (this.isAborted || exchange.ended) return
+    if (this.isHeadSent) exchange.reset()
+    else sendError(exchange, 500, 'Internal Server Error')
   }
 
   onAborted(): void {
-    this.aborted = true
+    this.isAborted = true
     const reason = connectionReset()
     this.body?.fail(reason)
     this.controller?.abort()
@@ -173,7 +176,7 @@ class FetchCall implements ExchangeOwner, Incoming, Sending {
 }
 
 /** What a fetch function has answered with; of a response of another make, a polyfill's, native looks at every part. */
-function responseOf(value: unknown): Response {
+function toResponse(value: unknown): Response {
   if (value instanceof Response) return value
   const isLikeOne =
     typeof value === 'object' && value !== null && 'status' in value && 'headers' in value
@@ -182,11 +185,11 @@ function responseOf(value: unknown): Response {
   return new Response(body, { status, statusText, headers })
 }
 
-function called({ exchange }: FetchCall): string {
+function describeRequest({ exchange }: FetchExchange): string {
   return `${exchange.method} ${exchange.url}`
 }
 
-function refuse(exchange: Exchange, status: number, text: string): void {
+function sendError(exchange: Exchange, status: number, text: string): void {
   const flags = DATE | CONNECTION | LENGTH | (exchange.method === 'HEAD' ? NO_BODY : 0)
   exchange.respond(status, undefined, PLAIN_TEXT, flags, text, 'utf8')
 }

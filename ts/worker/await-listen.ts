@@ -3,7 +3,7 @@
  * waited for as long as it has something under way.
  */
 
-import type { Captured } from '../http/node/listen.ts'
+import type { ListenCapture } from '../http/node/listen.ts'
 
 const ROUND_MS = 100
 /** So long without anything under way means that nothing will come any more. */
@@ -21,13 +21,13 @@ export function takeBaseline(): Baseline {
 
 /** Waits for `listen()` until the program has nothing more to do, or the limit. */
 export async function awaitListen(
-  captured: Captured,
+  captured: ListenCapture,
   baseline: Baseline,
   limitMs: number,
 ): Promise<void> {
   let idleRounds = 0
   for (let waitedMs = 0; waitedMs < limitMs; waitedMs += ROUND_MS) {
-    if ((await captured.wait(ROUND_MS)) !== undefined) return
+    if ((await captured.waitForServer(ROUND_MS)) !== undefined) return
     idleRounds = isIdle(baseline) ? idleRounds + 1 : 0
     if (idleRounds >= IDLE_ROUNDS) return
   }

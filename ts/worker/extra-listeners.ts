@@ -4,7 +4,7 @@
  */
 
 import type { Server } from 'node:http'
-import { type ListenCall, StandIn } from '../http/node/fake-handle.ts'
+import { FakeHandle, type ListenArguments } from '../http/node/fake-handle.ts'
 import type { ServerHandle } from '../http/node/internals.ts'
 import { createServerHandle } from '../http/node/internals.ts'
 import { type FurtherAddress, SHARING_FD } from '../messages.ts'
@@ -33,8 +33,8 @@ export class FurtherServers {
   }
 
   /** What the server listens through; null leaves it to node, who then reports what goes wrong. */
-  handleFor(server: Server, call: ListenCall, flags: number | undefined): ServerHandle | null {
-    if (this.#isCheck) return new StandIn(server, call, 0)
+  handleFor(server: Server, call: ListenArguments, flags: number | undefined): ServerHandle | null {
+    if (this.#isCheck) return new FakeHandle(server, call, 0)
     if (((flags ?? 0) & REUSE_PORT) !== 0) return null
     if (native === null) return firstComes(server, call)
     const address = {
@@ -92,11 +92,11 @@ function connectionsOf(server: Server): number {
 }
 
 /** Without the addon a socket cannot be passed on: the first worker that asks has it, the others believe so. */
-function firstComes(server: Server, call: ListenCall): ServerHandle {
+function firstComes(server: Server, call: ListenArguments): ServerHandle {
   const handle = createServerHandle(call.address, call.port, call.addressType)
-  if (typeof handle === 'number') return new StandIn(server, call, 0)
+  if (typeof handle === 'number') return new FakeHandle(server, call, 0)
   // Of an address in use libuv says so only when it is asked.
   if (handle.getsockname({}) === 0) return handle
   handle.close()
-  return new StandIn(server, call, 0)
+  return new FakeHandle(server, call, 0)
 }

@@ -28,7 +28,7 @@ export async function loadTarget(
   if (native !== null && config.engine !== 'node') installMethods()
   const captured = captureListen({
     ...{ publicAddress, listenPort: config.listen_port },
-    further: (server, call, flags) => further.handleFor(server, call, flags),
+    createExtraHandle: (server, call, flags) => further.handleFor(server, call, flags),
   })
   const baseline = takeBaseline()
   const { exports, exportName } = await loadApplication(config.app ?? '', config.chdir)

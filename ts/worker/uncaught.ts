@@ -3,7 +3,7 @@
  * hand gets a 500, the log gets the stack, and the worker goes on.
  */
 
-import { answerRejected, answerThrown } from '../http/node/errors.ts'
+import { respondToRejection, respondToThrow } from '../http/node/errors.ts'
 import { sayThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
@@ -25,7 +25,7 @@ export function watchUncaught(
   system.onUncaught((thrown) => {
     if (others('uncaughtException')) return
     if (booting) return onBoot(thrown)
-    answerThrown()
+    respondToThrow()
     sayThrown(log, { name: 'uncaught', thrown })
     onUncaught()
   })
@@ -34,7 +34,7 @@ export function watchUncaught(
     // Without a listener for rejections node gives them to those for exceptions.
     if (others('uncaughtException')) return system.passOn(reason)
     if (booting) return onBoot(reason)
-    answerRejected(promise)
+    respondToRejection(promise)
     sayThrown(log, { name: 'rejected', thrown: reason })
     onUncaught()
   })

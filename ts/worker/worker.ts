@@ -5,7 +5,7 @@ import { createEngine } from '../engine/auto.ts'
 import { backgroundEnded } from '../engine/background-work.ts'
 import type { Engine, Target } from '../engine/engine.ts'
 import { MonocerosError, monocerosError } from '../errors.ts'
-import { followListening } from '../http/node/fake-handle.ts'
+import { observeListening } from '../http/node/fake-handle.ts'
 import { findCollectors } from '../log/collectors.ts'
 import { prepareLogger } from '../log/custom.ts'
 import { say } from '../log/log-lines.ts'
@@ -192,13 +192,13 @@ export class Worker {
 
   /** What the program does with its server, the engine does with the addresses. */
   #follow(server: Server, engine: Engine): void {
-    followListening(server, {
-      stopped: () => {
+    observeListening(server, {
+      onClose: () => {
         if (this.#state !== 'ready') return
         if (this.#log !== undefined) say(this.#log, 'serverClosed')
         engine.pause()
       },
-      begun: () => {
+      onListen: () => {
         // Another worker can.
         if (!engine.resume()) this.#channel.send({ type: 'spoiled' })
       },

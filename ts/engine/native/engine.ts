@@ -1,8 +1,8 @@
 /** The native engine of a worker: sockets and HTTP on a Rust I/O thread. */
 import type { Server } from 'node:http'
 import { monocerosError } from '../../errors.ts'
-import { programLimits, REFUSES_FIELDS } from '../../http/node/program-limits.ts'
-import type { EngineSide } from '../../http/node/server.ts'
+import { programLimits, REFUSES_EXTRA_FIELDS } from '../../http/node/program-limits.ts'
+import type { ServingEngine } from '../../http/node/server.ts'
 import { statsdTarget } from '../../log/statsd.ts'
 import { accessSyslog } from '../../log/syslog.ts'
 import { IDLE_DRAIN_MS } from '../../messages.ts'
@@ -122,11 +122,11 @@ function startThread(options: EngineOptions, onIdle: () => void): IoThread {
 }
 
 /** The engine as the program's server needs it: its limits are the operator's, the program's or ours, in this order. */
-class ProgramSide implements EngineSide {
+class ProgramSide implements ServingEngine {
   readonly #engine: NativeEngine
   readonly #options: EngineOptions
   readonly #server: Server
-  closesIdle: (() => boolean) | undefined
+  closesIdleConnections: (() => boolean) | undefined
   #serverId: number | undefined
   #differs = false
 
@@ -138,14 +138,14 @@ class ProgramSide implements EngineSide {
 
   begin(serverId: number, closesIdle: () => boolean): void {
     this.#serverId = serverId
-    this.closesIdle = closesIdle
+    this.closesIdleConnections = closesIdle
     this.onLimitsChanged()
   }
 
   // The worker lives as long as its arbiter wants.
-  hold(): void {}
+  holdProcess(): void {}
 
-  release(): void {}
+  releaseProcess(): void {}
 
   onLimitsChanged(): void {
     if (this.#serverId === undefined) return
@@ -172,14 +172,14 @@ class ProgramSide implements EngineSide {
     })
   }
 
-  tellRefusals(on: boolean): void {
+  reportRefusals(on: boolean): void {
     if (this.#serverId !== undefined) this.#engine.reportRefusals(this.#serverId, on)
   }
 }
 
 function fieldsOf(programs: number | undefined, ours: number): number {
   if (programs === undefined) return ours
-  return REFUSES_FIELDS ? programs : Math.max(programs, ours)
+  return REFUSES_EXTRA_FIELDS ? programs : Math.max(programs, ours)
 }
 
 function settingsOf({ config }: EngineOptions): NativeEngineSettings {
@@ -231,13 +231,13 @@ async function handlerOf(
 ): Promise<ExchangeHandler> {
   switch (target.style) {
     case 'node': {
-      const { nodeHandler } = await import('../../http/node/handler.ts')
+      const { createNodeHandler } = await import('../../http/node/handler.ts')
       const address = listeners[0]?.address ?? ''
-      return nodeHandler(target.server, { keepalive: config.keepalive, given, address }, side)
+      return createNodeHandler(target.server, { keepalive: config.keepalive, given, address }, side)
     }
     case 'fetch': {
-      const { fetchHandler } = await import('../../http/fetch.ts')
-      return fetchHandler(target.fetch, log)
+      const { createFetchHandler } = await import('../../http/fetch.ts')
+      return createFetchHandler(target.fetch, log)
     }
     case 'exchange':
       return target.handler

@@ -4,7 +4,7 @@
  */
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { monocerosError } from '../../errors.ts'
-import { askForExchangeInHand } from '../../http/node/errors.ts'
+import { setCurrentExchangeSource } from '../../http/node/errors.ts'
 import { type NativeEngine, type NativeEngineSettings, native } from '../../native/index.ts'
 import { system } from '../../process/system.ts'
 import type { EngineBoard } from '../engine.ts'
@@ -41,7 +41,7 @@ export class IoThread {
     ring.attach(this.engine)
     const dispatcher = new Dispatcher(ring, this.engine, this.#handlers, onIdle, onFault)
     this.#waker = openWakePipe(this.engine.wakeFd, dispatcher.run)
-    askForExchangeInHand(currentExchange)
+    setCurrentExchangeSource(currentExchange)
     this.#ring = ring
     if (running === undefined) system.atExit(settleRings)
     running ??= new Set()

@@ -2,7 +2,7 @@
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { responseInternals } from '../../http/node/internals.ts'
-import type { Mounted } from '../../http/node/root-path.ts'
+import type { MountedRequest } from '../../http/node/root-path.ts'
 import type { AccessLog } from '../../log/access.ts'
 import { system } from '../../process/system.ts'
 import type { NodeTunnel } from './tunnel.ts'
@@ -46,7 +46,7 @@ function logWhenClosed(
 ): void {
   const startedMs = system.now()
   const { socket, method = '' } = req
-  const { originalUrl, url = '' } = req as Mounted
+  const { originalUrl, url = '' } = req as MountedRequest
   const { remoteAddress } = socket
   const writtenBefore = socket.bytesWritten
   closing.once('close', () => {

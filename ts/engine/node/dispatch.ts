@@ -4,10 +4,10 @@
  */
 import http from 'node:http'
 import type { Socket } from 'node:net'
-import { answerBadRequest } from '../../http/node/bad-request.ts'
-import { noteHandler, noteResult, noteReturn } from '../../http/node/errors.ts'
+import { sendBadRequest } from '../../http/node/bad-request.ts'
+import { noteHandlerResult, noteHandlerReturn, noteHandlerStart } from '../../http/node/errors.ts'
 import type { RequestConstructor, ResponseConstructor } from '../../http/node/express.ts'
-import { ExpressWatch } from '../../http/node/express.ts'
+import { ExpressDetector } from '../../http/node/express.ts'
 import {
   capturesRejections,
   kIncomingMessage,
@@ -90,7 +90,7 @@ export class NodeDispatch {
       this.#looked ??= new WeakSet()
       this.#looked.add(first)
     } else if (name === 'clientError' && server.listenerCount(name) === 0) {
-      answerBadRequest(first, second)
+      sendBadRequest(first, second)
       return true
     }
     return Reflect.apply(this.#emit, server, args)
@@ -137,7 +137,7 @@ export class NodeDispatch {
     const { config } = this.#options
     if (this.#looked?.delete(req) !== true && this.#refuses(req, res)) return true
     if (config.request_timeout > 0) limitAnswer(req, res, config.request_timeout * 1000)
-    noteHandler(res)
+    noteHandlerStart(res)
     const listener = serverInternals(this.#server)._events.request
     this.#constructors?.follow(listener)
     // One listener and nobody in between: called as `emit` would, but with its result in hand.
@@ -147,12 +147,12 @@ export class NodeDispatch {
       !capturesRejections(this.#server)
     if (!direct) {
       const heard = Reflect.apply(this.#emit, this.#server, ['request', req, res])
-      noteReturn(res)
+      noteHandlerReturn(res)
       return heard
     }
     const result: unknown = (listener as http.RequestListener).call(this.#server, req, res)
-    noteReturn(res)
-    if (result !== undefined) noteResult(result, res)
+    noteHandlerReturn(res)
+    if (result !== undefined) noteHandlerResult(result, res)
     return true
   }
 }
@@ -163,12 +163,12 @@ export class NodeDispatch {
  */
 class Constructors {
   readonly #slots: Record<symbol, unknown>
-  readonly #watch: ExpressWatch
+  readonly #watch: ExpressDetector
   #listener: unknown
 
   constructor(server: http.Server, emit: unknown) {
     this.#slots = server as unknown as Record<symbol, unknown>
-    this.#watch = new ExpressWatch(server, emit, (request, response) => ({
+    this.#watch = new ExpressDetector(server, emit, (request, response) => ({
       Request: this.#orNodes<RequestConstructor>(http.IncomingMessage, request),
       Response: this.#orNodes<ResponseConstructor>(http.ServerResponse, response),
     }))
@@ -186,7 +186,7 @@ class Constructors {
   follow(listener: unknown): void {
     if (listener === this.#listener) return
     this.#listener = listener
-    const { Request, Response } = this.#watch.prototypes() ?? {}
+    const { Request, Response } = this.#watch.constructorsOfListener() ?? {}
     if (kIncomingMessage !== undefined) {
       this.#slots[kIncomingMessage] = Request ?? http.IncomingMessage
     }
@@ -201,7 +201,7 @@ class Constructors {
     const initialize = parent as (this: object, first: unknown, second: unknown) => void
     const watch = this.#watch
     function Instance(this: object, first: unknown, second: unknown): object | undefined {
-      if (watch.current() === undefined) return new Node(first, second)
+      if (watch.usableConstructors() === undefined) return new Node(first, second)
       initialize.call(this, first, second)
       return undefined
     }

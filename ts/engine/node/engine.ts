@@ -7,7 +7,7 @@ import type { Socket } from 'node:net'
 import net from 'node:net'
 import tls from 'node:tls'
 import { connectionEvent, serverInternals, socketInternals } from '../../http/node/internals.ts'
-import { type Given, programLimits } from '../../http/node/program-limits.ts'
+import { type GivenSettings, programLimits } from '../../http/node/program-limits.ts'
 import { prepareServer } from '../../http/node/server.ts'
 import { IDLE_DRAIN_MS } from '../../messages.ts'
 import type { TlsMaterial } from '../../tls/material.ts'
@@ -160,7 +160,7 @@ class NodeEngine implements Engine {
   }
 
   /** Names the settings that somebody has given in vain. */
-  #warn(given: Given): void {
+  #warn(given: GivenSettings): void {
     const { config } = this.#options
     const { http_protocols = null, http2_cleartext = null } = config
     if (asksForHttp2({ http_protocols }) || http2_cleartext === 'prior-knowledge') {
@@ -284,7 +284,11 @@ class NodeEngine implements Engine {
  * Sets what node has settings for, where the program has not or the operator has. Returns the settings for the rest of
  * the limits, which is checked for each request.
  */
-function limitServer(server: http.Server, config: EngineConfig, given: Given): EngineConfig {
+function limitServer(
+  server: http.Server,
+  config: EngineConfig,
+  given: GivenSettings,
+): EngineConfig {
   const program = programLimits(server, { keepalive: config.keepalive, given })
   const fields = Math.max(program.fields ?? 0, config.limit_request_fields)
   if (program.fields === undefined) server.maxHeadersCount = null
@@ -320,6 +324,6 @@ async function serverFor(target: Target, { log }: EngineOptions): Promise<http.S
   if (target.style === 'node') return target.server
   if (target.style === 'exchange') return serveExchanges(target.handler)
   // Node's fetch classes are 10 MB: loaded only for whoever uses them.
-  const { fetchHandler } = await import('../../http/fetch.ts')
-  return serveExchanges(fetchHandler(target.fetch, log))
+  const { createFetchHandler } = await import('../../http/fetch.ts')
+  return serveExchanges(createFetchHandler(target.fetch, log))
 }

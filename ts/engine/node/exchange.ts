@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import http, { STATUS_CODES } from 'node:http'
 import type { Socket } from 'node:net'
 import { responseInternals } from '../../http/node/internals.ts'
-import type { Mounted } from '../../http/node/root-path.ts'
+import type { MountedRequest } from '../../http/node/root-path.ts'
 import type { Connection, Exchange, ExchangeHandler, ExchangeOwner, Fields } from '../exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../exchange.ts'
 import { isView } from './forwarding.ts'
@@ -145,7 +145,7 @@ class NodeExchange implements PlainExchange {
   constructor(req: IncomingMessage, res: ServerResponse) {
     this.connection = NodeConnection.of(req.socket)
     this.method = req.method ?? ''
-    const { originalUrl, baseUrl } = req as Mounted
+    const { originalUrl, baseUrl } = req as MountedRequest
     this.url = originalUrl ?? req.url ?? ''
     this.prefix = baseUrl ?? ''
     this.httpVersionMinor = req.httpVersionMinor === 0 ? 0 : 1

@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage } from 'node:http'
 import { isIP, SocketAddress } from 'node:net'
-import { type Mounted, mount, pathStart } from '../../http/node/root-path.ts'
+import { applyRootPath, findPathStart, type MountedRequest } from '../../http/node/root-path.ts'
 import { AddressList } from '../../listen/address-list.ts'
 import type { EngineRules } from '../parse-policy.ts'
 import { parseForwarded } from './forwarded.ts'
@@ -107,10 +107,10 @@ export class Forwarding {
     if (prefix === '') return 0
     const target = req.url ?? ''
     if (target === '*' || req.method === 'CONNECT') return 0
-    const path = target.slice(pathStart(target))
+    const path = target.slice(findPathStart(target))
     const behind = path.charAt(prefix.length)
     if (!path.startsWith(prefix) || (behind !== '' && !'/?#'.includes(behind))) return MISCONFIGURED
-    mount(req as Mounted, prefix)
+    applyRootPath(req as MountedRequest, prefix)
     return 0
   }
 

@@ -2,52 +2,52 @@
 import type { Exchange } from '../../engine/exchange.ts'
 import { bodyDiscarded } from '../node/errors.ts'
 
-type Waiting = { resolve: (bytes: Uint8Array) => void; reject: (reason: unknown) => void }
+type PendingRead = { resolve: (bytes: Uint8Array) => void; reject: (reason: unknown) => void }
 
 export class RequestBody {
-  used = false
+  isUsed = false
   readonly #exchange: Exchange
   readonly #chunks: Uint8Array[] = []
-  #held = 0
-  #ended: boolean
+  #unconsumedBytes = 0
+  #hasEnded: boolean
   /** Somebody has begun to read: the engine waits for us to take all of it, also behind the answer. */
   #isRead = false
-  #cancelled = false
+  #isCancelled = false
   #failure: unknown
-  #failed = false
-  #whole: Waiting | undefined
+  #hasFailed = false
+  #pendingRead: PendingRead | undefined
   #controller: ReadableByteStreamController | undefined
   /** The stream in the job that has made it, before it asks for anything. */
   #newStream: ReadableStream<Uint8Array> | undefined
 
   constructor(exchange: Exchange) {
     this.#exchange = exchange
-    this.#ended = exchange.bodyKind !== 2
+    this.#hasEnded = exchange.bodyKind !== 2
     if (exchange.body !== undefined) this.#chunks.push(exchange.body)
   }
 
   /** All of it, once. */
   bytes(): Promise<Uint8Array> {
-    this.#use()
-    if (this.#failed) return Promise.reject(this.#failure)
-    if (this.#ended) return Promise.resolve(this.#join())
-    this.#giveBack()
+    this.#markUsed()
+    if (this.#hasFailed) return Promise.reject(this.#failure)
+    if (this.#hasEnded) return Promise.resolve(this.#joinChunks())
+    this.#consume()
     return new Promise((resolve, reject) => {
-      this.#whole = { resolve, reject }
+      this.#pendingRead = { resolve, reject }
     })
   }
 
   /** A stream that asks the client for no more than its reader takes. */
   stream(): ReadableStream<Uint8Array> {
-    this.#use()
+    this.#markUsed()
     const source = {
       type: 'bytes' as const,
       start: (controller: ReadableByteStreamController) => this.#start(controller),
-      pull: () => this.#giveBack(),
+      pull: () => this.#consume(),
       cancel: () => {
         this.#controller = undefined
-        this.#cancelled = true
-        if (this.#isRead) this.#giveBack()
+        this.#isCancelled = true
+        if (this.#isRead) this.#consume()
       },
     }
     const stream: ReadableStream<Uint8Array> = new ReadableStream(source, { highWaterMark: 0 })
@@ -59,45 +59,45 @@ export class RequestBody {
   }
 
   /** The answer is about to be complete. Whoever has a reader of a new stream counts as reading. */
-  answering(): void {
-    if (this.#newStream?.locked === true) this.#giveBack()
+  noteResponse(): void {
+    if (this.#newStream?.locked === true) this.#consume()
   }
 
   onData(chunk: Uint8Array): void {
-    this.#held += chunk.length
-    if (this.#cancelled) {
-      if (this.#isRead) this.#giveBack()
+    this.#unconsumedBytes += chunk.length
+    if (this.#isCancelled) {
+      if (this.#isRead) this.#consume()
     } else if (this.#controller !== undefined) {
-      this.#controller.enqueue(copied(chunk))
+      this.#controller.enqueue(copyChunk(chunk))
     } else {
       this.#chunks.push(chunk)
       // Nobody but the whole's reader is known to want more.
-      if (this.#whole !== undefined) this.#giveBack()
+      if (this.#pendingRead !== undefined) this.#consume()
     }
   }
 
   onEnd(): void {
     // Not all of it has come here.
     if (this.#isDiscarded) return this.fail(bodyDiscarded())
-    this.#ended = true
+    this.#hasEnded = true
     closeStream(this.#controller)
     this.#controller = undefined
-    this.#whole?.resolve(this.#join())
-    this.#whole = undefined
+    this.#pendingRead?.resolve(this.#joinChunks())
+    this.#pendingRead = undefined
   }
 
   fail(reason: unknown): void {
-    if (this.#ended) return
-    this.#failed = true
+    if (this.#hasEnded) return
+    this.#hasFailed = true
     this.#failure = reason
     this.#controller?.error(reason)
     this.#controller = undefined
-    this.#whole?.reject(reason)
-    this.#whole = undefined
+    this.#pendingRead?.reject(reason)
+    this.#pendingRead = undefined
   }
 
-  #use(): void {
-    this.used = true
+  #markUsed(): void {
+    this.isUsed = true
     if (this.#isDiscarded) this.fail(bodyDiscarded())
   }
 
@@ -107,34 +107,34 @@ export class RequestBody {
   }
 
   #start(controller: ReadableByteStreamController): void {
-    if (this.#failed) {
+    if (this.#hasFailed) {
       controller.error(this.#failure)
       return
     }
     for (const chunk of this.#chunks.splice(0)) {
-      if (chunk.length > 0) controller.enqueue(copied(chunk))
+      if (chunk.length > 0) controller.enqueue(copyChunk(chunk))
     }
-    if (this.#ended) closeStream(controller)
+    if (this.#hasEnded) closeStream(controller)
     else this.#controller = controller
   }
 
-  #giveBack(): void {
+  #consume(): void {
     // What was not here by then has gone, and what the reader has would look whole.
     if (this.#isDiscarded) return this.fail(bodyDiscarded())
-    const held = this.#held
-    this.#held = 0
+    const held = this.#unconsumedBytes
+    this.#unconsumedBytes = 0
     if (held > 0 || !this.#isRead) this.#exchange.consume(held)
     this.#isRead = true
   }
 
-  #join(): Uint8Array {
+  #joinChunks(): Uint8Array {
     const [only] = this.#chunks
     return this.#chunks.length === 1 && only !== undefined ? only : Buffer.concat(this.#chunks)
   }
 }
 
 /** A byte stream takes the buffer of what it is given for itself; ours may be part of a pool. */
-function copied(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
+function copyChunk(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(chunk)
 }
 

@@ -2,14 +2,14 @@
 import { holdUp } from '../../engine/background-work.ts'
 import type { Connection, Exchange } from '../../engine/exchange.ts'
 
-interface SocketFacts {
+interface PeerAddress {
   readonly remoteAddress: string | undefined
   readonly remotePort: number | undefined
   readonly remoteFamily: 'IPv4' | 'IPv6' | undefined
 }
 
 /** `env`: an object of the request's own, which an application may put its bindings on. */
-export class Environment {
+export class FetchEnvironment {
   readonly #connection: Connection
   /** The path under which the application is mounted; `request.url` has it too. */
   readonly SCRIPT_NAME: string
@@ -20,7 +20,7 @@ export class Environment {
   }
 
   /** As Hono's adapter for node has it, whose `getConnInfo` reads the socket of it. */
-  get incoming(): { socket: SocketFacts } {
+  get incoming(): { socket: PeerAddress } {
     return { socket: this.#connection }
   }
 

@@ -4,29 +4,37 @@
  */
 
 /** The codings that native takes off. */
-const CODINGS = new Set(['gzip', 'x-gzip', 'deflate', 'br', ...(decodesZstd() ? ['zstd'] : [])])
+const DECODED_CODINGS = new Set([
+  'gzip',
+  'x-gzip',
+  'deflate',
+  'br',
+  ...(decodesZstd() ? ['zstd'] : []),
+])
 
 /** Bodies that have been decoded, which an application may put into a response of its own. */
-const decoded = new WeakSet<ReadableStream>()
+const decodedBodies = new WeakSet<ReadableStream>()
 
 /** Remembers the body of a response that native's `fetch` has just made. */
-export function noteFetched(response: Response): Response {
-  if (isCoded(response) && response.body !== null) decoded.add(response.body)
+export function markFetched(response: Response): Response {
+  if (hasDecodedCoding(response) && response.body !== null) decodedBodies.add(response.body)
   return response
 }
 
 /** Whether `Content-Encoding` and `Content-Length` of a response are about what its body was before native had it. */
 export function isDecoded(response: Response): boolean {
   const { type, body } = response
-  if (body !== null && decoded.has(body)) return true
+  if (body !== null && decodedBodies.has(body)) return true
   // The response itself, or a clone, of which the body is another one.
-  return type !== 'default' && isCoded(response)
+  return type !== 'default' && hasDecodedCoding(response)
 }
 
-function isCoded({ headers }: Response): boolean {
+function hasDecodedCoding({ headers }: Response): boolean {
   const codings = headers.get('content-encoding')
   // With one among them that it does not know native decodes nothing.
-  return codings?.split(',').every((coding) => CODINGS.has(coding.trim().toLowerCase())) === true
+  return (
+    codings?.split(',').every((coding) => DECODED_CODINGS.has(coding.trim().toLowerCase())) === true
+  )
 }
 
 function decodesZstd(): boolean {

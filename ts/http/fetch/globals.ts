@@ -3,7 +3,7 @@
  * `instanceof`, by extending them or by what their methods do (`__test__/http/globals.spec.ts`); what they save is the
  * streams and headers that nobody looks at. Workers of other styles keep native's.
  */
-import { noteFetched } from './fetched.ts'
+import { markFetched } from './fetched.ts'
 import { LazyRequest } from './request.ts'
 import { installQuickResponse } from './response.ts'
 
@@ -17,24 +17,24 @@ export function installFetchGlobals(): void {
   if (installed) return
   installed = true
   installQuickResponse()
-  Object.defineProperty(RequestOf, 'name', { value: 'Request' })
-  Object.setPrototypeOf(RequestOf, NativeRequest)
-  RequestOf.prototype = NativeRequest.prototype
-  define(NativeRequest.prototype, 'constructor', RequestOf)
-  define(globalThis, 'Request', RequestOf)
-  define(globalThis, 'fetch', fetch)
+  Object.defineProperty(GlobalRequest, 'name', { value: 'Request' })
+  Object.setPrototypeOf(GlobalRequest, NativeRequest)
+  GlobalRequest.prototype = NativeRequest.prototype
+  defineProperty(NativeRequest.prototype, 'constructor', GlobalRequest)
+  defineProperty(globalThis, 'Request', GlobalRequest)
+  defineProperty(globalThis, 'fetch', fetch)
 }
 
 /** Native looks for its private fields, which a lazy request does not have: it gets the native one. */
-function RequestOf(this: unknown, input: unknown, init?: RequestInit): Request {
+function GlobalRequest(this: unknown, input: unknown, init?: RequestInit): Request {
   if (new.target === undefined) return Reflect.apply(NativeRequest, this, [input, init])
   return Reflect.construct(NativeRequest, [LazyRequest.unwrap(input), init], new.target)
 }
 
 function fetch(input: unknown, init?: RequestInit): Promise<Response> {
-  return nativeFetch(LazyRequest.unwrap(input) as Request, init).then(noteFetched)
+  return nativeFetch(LazyRequest.unwrap(input) as Request, init).then(markFetched)
 }
 
-function define(target: object, name: string, value: unknown): void {
+function defineProperty(target: object, name: string, value: unknown): void {
   Object.defineProperty(target, name, { value, writable: true, configurable: true })
 }

@@ -4,7 +4,7 @@
  */
 
 const NativeHeaders = globalThis.Headers
-const NAME = /^[!#$%&'*+\-.^_`|~\w]+$/
+const FIELD_NAME = /^[!#$%&'*+\-.^_`|~\w]+$/
 
 export class LazyHeaders {
   readonly #raw: readonly string[]
@@ -16,8 +16,8 @@ export class LazyHeaders {
   }
 
   get(name: string): string | null {
-    if (this.#native !== undefined || typeof name !== 'string' || !NAME.test(name)) {
-      return this.#become().get(name)
+    if (this.#native !== undefined || typeof name !== 'string' || !FIELD_NAME.test(name)) {
+      return this.#toNative().get(name)
     }
     const raw = this.#raw
     const wanted = name.toLowerCase()
@@ -33,17 +33,17 @@ export class LazyHeaders {
   }
 
   has(name: string): boolean {
-    if (this.#native !== undefined || typeof name !== 'string' || !NAME.test(name)) {
-      return this.#become().has(name)
+    if (this.#native !== undefined || typeof name !== 'string' || !FIELD_NAME.test(name)) {
+      return this.#toNative().has(name)
     }
     return this.get(name) !== null
   }
 
   [Symbol.iterator](): IterableIterator<[string, string]> {
-    return this.#become().entries()
+    return this.#toNative().entries()
   }
 
-  #become(): Headers {
+  #toNative(): Headers {
     if (this.#native !== undefined) return this.#native
     const headers = new NativeHeaders()
     const raw = this.#raw
@@ -53,13 +53,13 @@ export class LazyHeaders {
   }
 
   /** From here on they are those of the native request, so that what changes in one changes in the other. */
-  static adopt(lazy: LazyHeaders, native: Headers): void {
+  static adoptNative(lazy: LazyHeaders, native: Headers): void {
     lazy.#native = native
   }
 
   /** The native headers of lazy ones; anything else as it is. */
   static unwrap(value: unknown): unknown {
-    return typeof value === 'object' && value !== null && #raw in value ? value.#become() : value
+    return typeof value === 'object' && value !== null && #raw in value ? value.#toNative() : value
   }
 }
 

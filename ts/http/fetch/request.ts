@@ -10,7 +10,7 @@ import { LazyHeaders } from './request-headers.ts'
 const NativeRequest = globalThis.Request
 
 /** What has to be known of a request, and what becomes of it: in one object, of which the request has the only field. */
-export interface Incoming {
+export interface IncomingRequest {
   readonly exchange: Exchange
   readonly url: string
   /** Made when first asked for, and aborted when the client goes. */
@@ -23,16 +23,16 @@ export interface Incoming {
 }
 
 export class LazyRequest {
-  readonly #incoming: Incoming
+  readonly #incoming: IncomingRequest
 
-  constructor(incoming: Incoming) {
+  constructor(incoming: IncomingRequest) {
     this.#incoming = incoming
   }
 
   /** The native request of a lazy one; anything else as it is. */
   static unwrap(value: unknown): unknown {
     return typeof value === 'object' && value !== null && #incoming in value
-      ? value.#become()
+      ? value.#toNative()
       : value
   }
 
@@ -59,12 +59,12 @@ export class LazyRequest {
   }
 
   get body(): ReadableStream<Uint8Array> | null {
-    return this.#mayHaveBody() ? this.#become().body : null
+    return this.#mayHaveBody() ? this.#toNative().body : null
   }
 
   get bodyUsed(): boolean {
     if (this.#native !== undefined) return this.#native.bodyUsed
-    return this.#incoming.body?.used ?? false
+    return this.#incoming.body?.isUsed ?? false
   }
 
   async text(): Promise<string> {
@@ -89,15 +89,15 @@ export class LazyRequest {
   }
 
   blob(): Promise<Blob> {
-    return this.#become().blob()
+    return this.#toNative().blob()
   }
 
   formData(): Promise<FormData> {
-    return this.#become().formData()
+    return this.#toNative().formData()
   }
 
   clone(): Request {
-    return this.#become().clone()
+    return this.#toNative().clone()
   }
 
   get #native(): Request | undefined {
@@ -114,12 +114,12 @@ export class LazyRequest {
     const incoming = this.#incoming
     if (!this.#mayHaveBody()) return Promise.resolve(new Uint8Array())
     incoming.body ??= new RequestBody(incoming.exchange)
-    if (incoming.body.used) return Promise.reject(bodyUnusable())
+    if (incoming.body.isUsed) return Promise.reject(bodyUnusable())
     return incoming.body.bytes()
   }
 
   /** From here on a native request answers everything. */
-  #become(): Request {
+  #toNative(): Request {
     const incoming = this.#incoming
     if (incoming.native !== undefined) return incoming.native
     const init: RequestInit & { duplex?: 'half' } = {
@@ -127,16 +127,16 @@ export class LazyRequest {
       headers: LazyHeaders.unwrap(this.#headers) as Headers,
       signal: incoming.signal(),
     }
-    const isUsed = incoming.body?.used === true
+    const isUsed = incoming.body?.isUsed === true
     if (this.#mayHaveBody()) {
       incoming.body ??= new RequestBody(incoming.exchange)
-      init.body = isUsed ? usedStream() : incoming.body.stream()
+      init.body = isUsed ? createUsedStream() : incoming.body.stream()
       init.duplex = 'half'
     }
     incoming.native = new NativeRequest(incoming.url, init)
     // Native refuses to read it again, and takes no stream that has been read.
-    if (isUsed) incoming.native.body?.cancel().catch(ignore)
-    LazyHeaders.adopt(this.#headers, incoming.native.headers)
+    if (isUsed) incoming.native.body?.cancel().catch(ignoreCancelError)
+    LazyHeaders.adoptNative(this.#headers, incoming.native.headers)
     return incoming.native
   }
 }
@@ -156,8 +156,8 @@ Reflect.deleteProperty(LazyRequest.prototype, 'constructor')
 Object.setPrototypeOf(LazyRequest.prototype, NativeRequest.prototype)
 
 /** In place of a body that has been read before the request became native. */
-function usedStream(): ReadableStream<Uint8Array> {
+function createUsedStream(): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({ start: (controller) => controller.close() })
 }
 
-function ignore(): void {}
+function ignoreCancelError(): void {}

@@ -4,18 +4,18 @@
  * what a quick one has set aside and to make the native one of it when somebody asks for more: `instanceof` holds both
  * ways, classes may extend either, and methods taken from the prototype work on both.
  */
-import { fieldsOf, type Pair } from './response-fields.ts'
+import { type FieldPair, toFieldPairs } from './response-fields.ts'
 
 /** What a response sets aside: nothing, or text and bytes, which are most answers. */
-export type AsideBody = string | Uint8Array | null
+export type QuickBody = string | Uint8Array | null
 
 /** A response as native's members meet it: quick where it has a status of its own. */
-type Any = Response & {
+type AnyResponse = Response & {
   [kStatus]?: number
   [kStatusText]?: string
-  [kBody]?: AsideBody
-  [kFields]?: readonly Pair[] | undefined
-  [kType]?: string | undefined
+  [kBody]?: QuickBody
+  [kFields]?: readonly FieldPair[] | undefined
+  [kContentType]?: string | undefined
   [kHeaders]?: Headers | undefined
   [kNative]?: Response | undefined
 }
@@ -26,55 +26,57 @@ const kBody = Symbol('monoceros.body')
 /** The application's fields, as long as nobody has asked for `headers`. */
 const kFields = Symbol('monoceros.fields')
 /** The Content-Type, where the application has given no fields. */
-const kType = Symbol('monoceros.type')
+const kContentType = Symbol('monoceros.type')
 /** What `headers` has shown. */
 const kHeaders = Symbol('monoceros.headers')
 /** The native response of the body, once somebody has asked for that. */
 const kNative = Symbol('monoceros.native')
 
-const TEXT = 'text/plain;charset=UTF-8'
+const TEXT_TYPE = 'text/plain;charset=UTF-8'
 const JSON_TYPE = 'application/json'
 
-const Native = globalThis.Response
+const NativeResponse = globalThis.Response
 const NativeHeaders = globalThis.Headers
 
 /** The statuses of which native refuses a body. */
-const NULL_BODY = new Set([101, 204, 205, 304])
+const NULL_BODY_STATUSES = new Set([101, 204, 205, 304])
 const PLAIN_REASON = /^[\x20-\x7e]*$/
 
 /** The constructor that stands in for native's. */
-export function QuickResponse(this: Any, body?: unknown, init?: ResponseInit): Response {
+export function QuickResponse(this: AnyResponse, body?: unknown, init?: ResponseInit): Response {
   // Without `new`, and for everything that is not simple, native says what to say.
-  if (new.target === undefined) return Reflect.apply(Native, this, [body, init])
+  if (new.target === undefined) return Reflect.apply(NativeResponse, this, [body, init])
   if (typeof body === 'string') {
-    if (prepare(this, body, init, TEXT)) return this
+    if (initQuickResponse(this, body, init, TEXT_TYPE)) return this
   } else if (body === null || body === undefined) {
-    if (prepare(this, null, init, undefined)) return this
+    if (initQuickResponse(this, null, init, undefined)) return this
   } else if (body instanceof Uint8Array) {
     // The program may change its bytes before they are sent.
-    if (prepare(this, new Uint8Array(body), init, undefined)) return this
+    if (initQuickResponse(this, new Uint8Array(body), init, undefined)) return this
   }
-  return Reflect.construct(Native, [body, init], new.target)
+  return Reflect.construct(NativeResponse, [body, init], new.target)
 }
 
 /** `Response.json` likewise. */
 function json(data: unknown, init?: ResponseInit): Response {
   const text = JSON.stringify(data)
-  if (text === undefined) return Native.json(data, init)
-  const response: Any = Object.create(Native.prototype)
-  return prepare(response, text, init, JSON_TYPE) ? response : Native.json(data, init)
+  if (text === undefined) return NativeResponse.json(data, init)
+  const response: AnyResponse = Object.create(NativeResponse.prototype)
+  return initQuickResponse(response, text, init, JSON_TYPE)
+    ? response
+    : NativeResponse.json(data, init)
 }
 
 /** Makes a response a quick one; false where only native knows what the arguments mean. */
-function prepare(
-  response: Any,
-  body: AsideBody,
+function initQuickResponse(
+  response: AnyResponse,
+  body: QuickBody,
   init: ResponseInit | undefined,
   type: string | undefined,
 ): boolean {
   let status = 200
   let statusText = ''
-  let fields: readonly Pair[] | undefined
+  let fields: readonly FieldPair[] | undefined
   let headers: Headers | undefined
   if (init !== undefined) {
     if (typeof init !== 'object' || init === null) return false
@@ -82,24 +84,27 @@ function prepare(
     if (init.status !== undefined) ({ status } = init)
     if (init.statusText !== undefined) ({ statusText } = init)
     if (!Number.isInteger(status) || status < 200 || status > 599) return false
-    if (body !== null && NULL_BODY.has(status)) return false
+    if (body !== null && NULL_BODY_STATUSES.has(status)) return false
     if (typeof statusText !== 'string' || !PLAIN_REASON.test(statusText)) return false
     if (given !== undefined) {
-      fields = fieldsOf(given, type)
-      if (fields === undefined) headers = copied(given, type)
+      fields = toFieldPairs(given, type)
+      if (fields === undefined) headers = copyHeaders(given, type)
     }
   }
   response[kStatus] = status
   response[kStatusText] = statusText
   response[kBody] = body
   response[kFields] = fields
-  response[kType] = fields === undefined && headers === undefined ? type : undefined
+  response[kContentType] = fields === undefined && headers === undefined ? type : undefined
   response[kHeaders] = headers
   response[kNative] = undefined
   return true
 }
 
-function copied(given: NonNullable<ResponseInit['headers']>, type: string | undefined): Headers {
+function copyHeaders(
+  given: NonNullable<ResponseInit['headers']>,
+  type: string | undefined,
+): Headers {
   const headers = new NativeHeaders(given)
   if (type !== undefined && !headers.has('content-type')) headers.append('content-type', type)
   return headers
@@ -107,37 +112,40 @@ function copied(given: NonNullable<ResponseInit['headers']>, type: string | unde
 
 /** A response that nobody has asked for more than it has itself: its body, and no more than that is to be looked at. */
 export function isQuick(response: Response): boolean {
-  return (response as Any)[kStatus] !== undefined && (response as Any)[kNative] === undefined
+  return (
+    (response as AnyResponse)[kStatus] !== undefined &&
+    (response as AnyResponse)[kNative] === undefined
+  )
 }
 
 /** The body of a quick response. */
-export function quickBody(response: Response): AsideBody {
-  return (response as Any)[kBody] ?? null
+export function quickBody(response: Response): QuickBody {
+  return (response as AnyResponse)[kBody] ?? null
 }
 
 /** The Content-Type of a quick response that has no other field. */
-export function onlyType(response: Response): string | undefined {
-  return (response as Any)[kType]
+export function soleContentType(response: Response): string | undefined {
+  return (response as AnyResponse)[kContentType]
 }
 
 /** The fields of any response, names in lower case and in order. */
-export function pairsOf(response: Response): Iterable<Pair> {
-  return (response as Any)[kFields] ?? response.headers
+export function fieldPairsOf(response: Response): Iterable<FieldPair> {
+  return (response as AnyResponse)[kFields] ?? response.headers
 }
 
 /** From here on the body is native's; undefined for a response that is native anyway. */
-function nativeOf(response: Any): Response | undefined {
+function toNative(response: AnyResponse): Response | undefined {
   if (response[kStatus] === undefined) return undefined
   if (response[kNative] !== undefined) return response[kNative]
   const init = { headers: response.headers }
-  const native = new Native(response[kBody] ?? null, init)
+  const native = new NativeResponse(response[kBody] ?? null, init)
   response[kBody] = null
   response[kNative] = native
   return native
 }
 
 /** What quick responses answer in place of native's getters. */
-const GETTERS: Readonly<Record<string, (response: Any) => unknown>> = {
+const GETTERS: Readonly<Record<string, (response: AnyResponse) => unknown>> = {
   status: (response) => response[kStatus],
   statusText: (response) => response[kStatusText],
   ok: (response) => (response[kStatus] ?? 0) < 300,
@@ -147,52 +155,52 @@ const GETTERS: Readonly<Record<string, (response: Any) => unknown>> = {
   redirected: () => false,
 }
 
-function headersOf(response: Any): Headers {
+function headersOf(response: AnyResponse): Headers {
   if (response[kHeaders] !== undefined) return response[kHeaders]
   const headers = new NativeHeaders()
   for (const [name, value] of response[kFields] ?? []) headers.append(name, value)
-  const type = response[kType]
+  const type = response[kContentType]
   if (type !== undefined) headers.append('content-type', type)
   response[kFields] = undefined
-  response[kType] = undefined
+  response[kContentType] = undefined
   response[kHeaders] = headers
   return headers
 }
 
 /** In place of native's methods; `clone` has to show what the quick one shows. */
-const METHODS: Readonly<Record<string, (response: Any, native: Response) => unknown>> = {
+const METHODS: Readonly<Record<string, (response: AnyResponse, native: Response) => unknown>> = {
   clone(response, native) {
     const { status, statusText, headers } = response
-    return new Native(native.clone().body, { status, statusText, headers })
+    return new NativeResponse(native.clone().body, { status, statusText, headers })
   },
 }
 
 /** Puts the constructor in native's place, and teaches native's members what a quick response is. */
 export function installQuickResponse(): void {
-  if (globalThis.Response !== Native) return
-  const { prototype } = Native
+  if (globalThis.Response !== NativeResponse) return
+  const { prototype } = NativeResponse
   for (const name of Object.getOwnPropertyNames(prototype)) {
     const native = Object.getOwnPropertyDescriptor(prototype, name)
     if (name === 'constructor' || native === undefined) continue
-    Object.defineProperty(prototype, name, taught(name, native))
+    Object.defineProperty(prototype, name, wrapMember(name, native))
   }
   Object.defineProperty(QuickResponse, 'name', { value: 'Response' })
-  define(QuickResponse, 'json', json)
-  Object.setPrototypeOf(QuickResponse, Native)
+  defineProperty(QuickResponse, 'json', json)
+  Object.setPrototypeOf(QuickResponse, NativeResponse)
   QuickResponse.prototype = prototype
-  define(prototype, 'constructor', QuickResponse)
-  define(globalThis, 'Response', QuickResponse)
+  defineProperty(prototype, 'constructor', QuickResponse)
+  defineProperty(globalThis, 'Response', QuickResponse)
 }
 
-function taught(name: string, native: PropertyDescriptor): PropertyDescriptor {
+function wrapMember(name: string, native: PropertyDescriptor): PropertyDescriptor {
   const { get, value } = native
   const quick = GETTERS[name]
   if (get !== undefined) {
     // An object literal gives the function its name.
     const read = {
-      [name](this: Any): unknown {
+      [name](this: AnyResponse): unknown {
         if (quick !== undefined && this[kStatus] !== undefined) return quick(this)
-        return get.call(nativeOf(this) ?? this)
+        return get.call(toNative(this) ?? this)
       },
     }[name]
     return { ...native, get: read }
@@ -200,8 +208,8 @@ function taught(name: string, native: PropertyDescriptor): PropertyDescriptor {
   if (typeof value !== 'function') return native
   const own = METHODS[name]
   const call = {
-    [name](this: Any, ...args: unknown[]): unknown {
-      const inner = nativeOf(this)
+    [name](this: AnyResponse, ...args: unknown[]): unknown {
+      const inner = toNative(this)
       if (inner === undefined) return value.apply(this, args)
       return own === undefined ? value.apply(inner, args) : own(this, inner)
     },
@@ -209,6 +217,6 @@ function taught(name: string, native: PropertyDescriptor): PropertyDescriptor {
   return { ...native, value: call }
 }
 
-function define(target: object, name: string, value: unknown): void {
+function defineProperty(target: object, name: string, value: unknown): void {
   Object.defineProperty(target, name, { value, writable: true, configurable: true })
 }

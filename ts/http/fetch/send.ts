@@ -2,21 +2,21 @@
 
 import type { Exchange } from '../../engine/exchange.ts'
 import { CHUNKED, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../../engine/exchange.ts'
-import { bodyUnusable, notBytes, otherLength, statusNotSent } from '../node/errors.ts'
+import { bodyUnusable, invalidStatus, lengthMismatch, notBytes } from '../node/errors.ts'
 import { isDecoded } from './fetched.ts'
-import { isQuick, onlyType, pairsOf, quickBody } from './response.ts'
+import { fieldPairsOf, isQuick, quickBody, soleContentType } from './response.ts'
 
 /** What sending needs of the call. */
-export interface Sending {
+export interface OutgoingResponse {
   readonly exchange: Exchange
-  readonly aborted: boolean
+  readonly isAborted: boolean
   /** The reader of a streaming body, which is told when the client goes. */
   reader: ReadableStreamDefaultReader<Uint8Array> | undefined
   /** Resolves when there is room again, or the client has gone. */
-  room(): Promise<void>
+  waitForRoom(): Promise<void>
 }
 
-interface Head {
+interface ResponseHead {
   readonly fields: string
   readonly flags: number
   /** The application's own Content-Length. */
@@ -27,10 +27,13 @@ interface Head {
  * Answers, or throws before anything is sent; the promise of a streaming body rejects when the application's stream
  * fails.
  */
-export function sendResponse(sending: Sending, response: Response): Promise<void> | undefined {
+export function sendResponse(
+  sending: OutgoingResponse,
+  response: Response,
+): Promise<void> | undefined {
   const { exchange } = sending
   const { status } = response
-  const silent = exchange.method === 'HEAD' || status === 204 || status === 304
+  const isSilent = exchange.method === 'HEAD' || status === 204 || status === 304
   let body: string | Uint8Array | undefined
   let stream: ReadableStream<Uint8Array> | null = null
   let decoded = false
@@ -41,30 +44,30 @@ export function sendResponse(sending: Sending, response: Response): Promise<void
     stream = response.body
     decoded = isDecoded(response)
   }
-  const head = headOf(response, { silent, decoded })
-  if (stream !== null && !silent) return sendStream(sending, response, head, stream)
+  const head = composeHead(response, { isSilent, decoded })
+  if (stream !== null && !isSilent) return sendStream(sending, response, head, stream)
   let { fields, flags } = head
   if (status !== 204) {
     // Only where none is sent may it be the length of a body that another request would get (RFC 9110 section 8.6).
-    if (silent && body === undefined && head.length !== undefined) fields = withLength(head)
+    if (isSilent && body === undefined && head.length !== undefined) fields = withLength(head)
     // A HEAD of a stream has no length that one could know; one without a body at all has.
-    else if (status !== 304 && stream === null && !(silent && decoded)) flags |= LENGTH
+    else if (status !== 304 && stream === null && !(isSilent && decoded)) flags |= LENGTH
   }
   exchange.respond(status, reasonOf(response), fields, flags, body, 'utf8')
-  stream?.cancel().catch(ignore)
+  stream?.cancel().catch(ignoreCancelError)
   return undefined
 }
 
 /** What a quick response cannot be otherwise. */
 function assertSendable({ status, bodyUsed, body }: Response): void {
-  if (!(status >= 200 && status <= 599)) throw statusNotSent(status)
+  if (!(status >= 200 && status <= 599)) throw invalidStatus(status)
   if (bodyUsed || body?.locked) throw bodyUnusable()
 }
 
 function sendStream(
-  sending: Sending,
+  sending: OutgoingResponse,
   response: Response,
-  head: Head,
+  head: ResponseHead,
   body: ReadableStream<Uint8Array>,
 ): Promise<void> {
   const { exchange } = sending
@@ -80,7 +83,7 @@ function sendStream(
 }
 
 async function pump(
-  sending: Sending,
+  sending: OutgoingResponse,
   reader: ReadableStreamDefaultReader<unknown>,
   length: number | undefined,
 ): Promise<void> {
@@ -88,29 +91,29 @@ async function pump(
   let sent = 0
   for (;;) {
     const { done, value } = await reader.read()
-    if (sending.aborted) return
+    if (sending.isAborted) return
     if (done) break
     if (!(value instanceof Uint8Array)) throw notBytes(value)
     sent += value.length
-    if (length !== undefined && sent > length) throw otherLength(length, sent)
-    if (value.length > 0 && !exchange.write(value)) await sending.room()
-    if (sending.aborted) return
+    if (length !== undefined && sent > length) throw lengthMismatch(length, sent)
+    if (value.length > 0 && !exchange.write(value)) await sending.waitForRoom()
+    if (sending.isAborted) return
   }
-  if (length !== undefined && sent < length) throw otherLength(length, sent)
+  if (length !== undefined && sent < length) throw lengthMismatch(length, sent)
   exchange.end()
 }
 
 /** The fields that are the application's; those that frame and govern the connection are the engine's. */
-function headOf(
+function composeHead(
   response: Response,
-  { silent, decoded }: { silent: boolean; decoded: boolean },
-): Head {
+  { isSilent, decoded }: { isSilent: boolean; decoded: boolean },
+): ResponseHead {
   let fields = ''
-  let flags = DATE | CONNECTION | (silent ? NO_BODY : 0)
+  let flags = DATE | CONNECTION | (isSilent ? NO_BODY : 0)
   let length: number | undefined
-  const type = onlyType(response)
-  if (type !== undefined) return { fields: fieldOfType(type), flags, length }
-  for (const [name, value] of pairsOf(response)) {
+  const type = soleContentType(response)
+  if (type !== undefined) return { fields: contentTypeField(type), flags, length }
+  for (const [name, value] of fieldPairsOf(response)) {
     if (decoded && (name === 'content-encoding' || name === 'content-length')) continue
     switch (name) {
       case 'content-length':
@@ -133,19 +136,19 @@ function headOf(
   return { fields, flags, length }
 }
 
-const TYPES = new Map<string, string>()
+const contentTypeFields = new Map<string, string>()
 
 /** There are two, and a line that is made once is one that is flat already. */
-function fieldOfType(type: string): string {
-  let field = TYPES.get(type)
+function contentTypeField(type: string): string {
+  let field = contentTypeFields.get(type)
   if (field === undefined) {
     field = `content-type: ${type}\r\n`
-    TYPES.set(type, field)
+    contentTypeFields.set(type, field)
   }
   return field
 }
 
-function withLength({ fields, length }: Head): string {
+function withLength({ fields, length }: ResponseHead): string {
   return length === undefined ? fields : `${fields}content-length: ${length}\r\n`
 }
 
@@ -155,4 +158,4 @@ function reasonOf(response: Response): string | undefined {
   return statusText === '' ? undefined : statusText
 }
 
-function ignore(): void {}
+function ignoreCancelError(): void {}

@@ -7,6 +7,6 @@ const STATUSES: Readonly<Record<string, string>> = {
 }
 
 /** Node's words for an error with this code. */
-export function bareAnswer(code = ''): string {
+export function badRequestText(code = ''): string {
   return `HTTP/1.1 ${STATUSES[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`
 }

@@ -4,18 +4,18 @@
  * away from a client that is still sending.
  */
 import type { Socket } from 'node:net'
-import { bareAnswer } from './bad-request-text.ts'
+import { badRequestText } from './bad-request-text.ts'
 import { socketInternals } from './internals.ts'
-import { stopHearingErrors } from './socket-listeners.ts'
+import { detachErrorListeners } from './socket-listeners.ts'
 
 /** How long a client may still send what nobody reads. */
 const LINGER_MS = 1_000
 
 /** Sockets that have been answered: the parser complains of every byte that still comes. */
-const answered = new WeakSet<Socket>()
+const respondedSockets = new WeakSet<Socket>()
 
-export function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (answered.has(socket)) return
+export function sendBadRequest(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (respondedSockets.has(socket)) return
   const begun = socketInternals(socket)._httpMessage?._headerSent === true
   const code = error.code ?? ''
   if (begun || !socket.writable || !/^HPE_|^ERR_HTTP_/.test(code)) {
@@ -24,14 +24,14 @@ export function answerBadRequest(error: NodeJS.ErrnoException, socket: Socket): 
   }
   if (code === 'HPE_INVALID_EOF_STATE') {
     // The client has ended its side, and sends nothing that could reset the answer: as node.
-    socket.write(bareAnswer(code))
+    socket.write(badRequestText(code))
     socket.destroy(error)
     return
   }
-  answered.add(socket)
-  socket.end(bareAnswer(code))
+  respondedSockets.add(socket)
+  socket.end(badRequestText(code))
   // Node destroys the socket with the error: whoever follows its life hears of that at once, and nobody else.
-  stopHearingErrors(socket)
+  detachErrorListeners(socket)
   process.nextTick(() => socket.emit('error', error))
   const timer = setTimeout(() => socket.destroy(), LINGER_MS)
   socket.once('close', () => clearTimeout(timer))

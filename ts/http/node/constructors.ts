@@ -1,17 +1,20 @@
 /** Constructors of requests and responses, for objects that begin as node's and cost less to make. */
 import http from 'node:http'
-import type { Prototypes, RequestConstructor, ResponseConstructor } from './express.ts'
+import type { MessageConstructors, RequestConstructor, ResponseConstructor } from './express.ts'
 import { kShapeMode, nodeMajor } from './internals.ts'
 
 /** Requests and responses with these prototypes. */
-export function constructorsOf(request: object, response: object): Prototypes {
-  return { Request: requestConstructor(request), Response: responseConstructor(response) }
+export function createConstructors(request: object, response: object): MessageConstructors {
+  return {
+    Request: createRequestConstructor(request),
+    Response: createResponseConstructor(response),
+  }
 }
 
 // Plain functions that call node's constructor on an object of their own: `Reflect.construct` costs more than it saves.
 // V8 sizes new objects by the chain of constructors, hence the prototype of the function itself.
 
-function requestConstructor(prototype: object): RequestConstructor {
+function createRequestConstructor(prototype: object): RequestConstructor {
   const initialize = http.IncomingMessage as unknown as Initialize
   function Request(this: object, socket: unknown) {
     initialize.call(this, socket)
@@ -19,7 +22,7 @@ function requestConstructor(prototype: object): RequestConstructor {
   return withPrototype<RequestConstructor>(Request, prototype, initialize)
 }
 
-function responseConstructor(prototype: object): ResponseConstructor {
+function createResponseConstructor(prototype: object): ResponseConstructor {
   const initialize = http.ServerResponse as unknown as Initialize
   function Response(this: Emitter, request: unknown, options: unknown) {
     this._events = new Listeners()

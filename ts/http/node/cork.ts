@@ -2,16 +2,16 @@
 import { type Body, type Encoding, nodeMajor, type WriteCallback } from './internals.ts'
 
 /** From Node 22 on that is so where the program corks, from Node 26 on with all of one tick. */
-export const CORKS_CHUNKS = nodeMajor >= 22
-export const MERGES_TICKS = nodeMajor >= 26
+export const MERGES_CORKED_WRITES = nodeMajor >= 22
+export const MERGES_WRITES_OF_A_TICK = nodeMajor >= 26
 
-type Write = readonly [data: Body, encoding: Encoding, callback: WriteCallback]
+type CorkedWrite = readonly [data: Body, encoding: Encoding, callback: WriteCallback]
 
 export class CorkedWrites {
   length = 0
-  #writes: Write[] = []
+  #writes: CorkedWrite[] = []
 
-  add(...write: Write): void {
+  add(...write: CorkedWrite): void {
     const [data, encoding] = write
     this.#writes.push(write)
     this.length +=
@@ -19,7 +19,7 @@ export class CorkedWrites {
   }
 
   /** All of it as one piece, of which nothing is left here. */
-  take(): Write[0] {
+  takeMerged(): CorkedWrite[0] {
     this.length = 0
     const writes = this.#writes
     this.#writes = []
@@ -33,6 +33,6 @@ export class CorkedWrites {
   }
 }
 
-function bytesOf([data, encoding]: Write): Uint8Array {
+function bytesOf([data, encoding]: CorkedWrite): Uint8Array {
   return typeof data === 'string' ? Buffer.from(data, encoding ?? 'utf8') : data
 }

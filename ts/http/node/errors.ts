@@ -6,41 +6,41 @@ import type { ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Exchange } from '../../engine/exchange.ts'
 
-type ExchangeInHand = Pick<Exchange, 'owner' | 'ended' | 'reset'>
+type CurrentExchange = Pick<Exchange, 'owner' | 'ended' | 'reset'>
 
-let currentExchange: () => ExchangeInHand | undefined = () => undefined
+let findCurrentExchange: () => CurrentExchange | undefined = () => undefined
 
 /** The native engine's dispatcher knows which exchange it has in hand. */
-export function askForExchangeInHand(ask: typeof currentExchange): void {
-  currentExchange = ask
+export function setCurrentExchangeSource(ask: typeof findCurrentExchange): void {
+  findCurrentExchange = ask
 }
 
 /** The response whose handler runs or has run in this turn of the loop: whose a throw is. */
-let inHand: FailedResponse | undefined
-let forgetting = false
+let currentResponse: HandledResponse | undefined
+let isForgetScheduled = false
 
 /** Says that the handler of a response is about to run. */
-export function noteHandler(response: FailedResponse): void {
-  inHand = response
+export function noteHandlerStart(response: HandledResponse): void {
+  currentResponse = response
 }
 
 /** Says that it has returned: what it has answered already needs nobody to remember it, and no job to forget it. */
-export function noteReturn(response: FailedResponse): void {
+export function noteHandlerReturn(response: HandledResponse): void {
   if (response.writableEnded) {
-    inHand = undefined
+    currentResponse = undefined
     return
   }
-  if (forgetting) return
-  forgetting = true
-  setImmediate(forget)
+  if (isForgetScheduled) return
+  isForgetScheduled = true
+  setImmediate(forgetCurrentResponse)
 }
 
-function forget(): void {
-  inHand = undefined
-  forgetting = false
+function forgetCurrentResponse(): void {
+  currentResponse = undefined
+  isForgetScheduled = false
 }
 
-class Returning {
+class ReturnsArgument {
   // A constructor may return any object, and a derived one then puts its private fields on that: invisible to the
   // program that owns the promise, and cheaper than a WeakMap.
   constructor(target: object) {
@@ -49,10 +49,10 @@ class Returning {
   }
 }
 
-class Stamp extends Returning {
-  #response: FailedResponse
+class PromiseStamp extends ReturnsArgument {
+  #response: HandledResponse
 
-  constructor(promise: object, response: FailedResponse) {
+  constructor(promise: object, response: HandledResponse) {
     super(promise)
     this.#response = response
   }
@@ -61,43 +61,44 @@ class Stamp extends Returning {
     return #response in promise
   }
 
-  static read(promise: object): FailedResponse | undefined {
+  static read(promise: object): HandledResponse | undefined {
     return #response in promise ? promise.#response : undefined
   }
 }
 
 /** Remembers for whom a handler returned a promise. */
-export function noteResult(result: unknown, response: FailedResponse): void {
+export function noteHandlerResult(result: unknown, response: HandledResponse): void {
   // A handler may return one promise for many requests; the first has to do.
-  if (result instanceof Promise && !Stamp.has(result)) new Stamp(result, response)
+  if (result instanceof Promise && !PromiseStamp.has(result)) new PromiseStamp(result, response)
 }
 
 /**
  * A handler or one of its jobs threw, and no listener of the program's own took it: its client gets a 500. The native
  * engine knows the exchange that the throw belongs to, the other one the response.
  */
-export function answerThrown(): void {
-  const exchange = currentExchange()
+export function respondToThrow(): void {
+  const exchange = findCurrentExchange()
   if (exchange !== undefined) {
     if (exchange.owner?.onThrown !== undefined) exchange.owner.onThrown()
     // Of a bare handler nobody knows what it has sent.
     else if (!exchange.ended) exchange.reset()
     return
   }
-  if (inHand === undefined) return
+  if (currentResponse === undefined) return
   // Node's parser, out of which the handler has thrown, reads nothing further.
-  inHand.shouldKeepAlive = false
-  answerFailure(inHand)
-  inHand = undefined
+  currentResponse.shouldKeepAlive = false
+  sendServerError(currentResponse)
+  currentResponse = undefined
 }
 
 /** A promise was rejected, and nobody took it: if a handler returned it, its client gets a 500. */
-export function answerRejected(promise: unknown): void {
-  const response = typeof promise === 'object' && promise !== null ? Stamp.read(promise) : undefined
-  if (response !== undefined) answerFailure(response)
+export function respondToRejection(promise: unknown): void {
+  const response =
+    typeof promise === 'object' && promise !== null ? PromiseStamp.read(promise) : undefined
+  if (response !== undefined) sendServerError(response)
 }
 
-type FailedResponse = Pick<
+type HandledResponse = Pick<
   ServerResponse,
   | 'writableEnded'
   | 'destroyed'
@@ -115,7 +116,7 @@ type FailedResponse = Pick<
  * What node does itself for `captureRejections`: 500 without the headers set so far, or the end of the connection. The
  * phrase of another status goes too; a `writeHead` that throws has set it.
  */
-export function answerFailure(response: FailedResponse): void {
+export function sendServerError(response: HandledResponse): void {
   if (response.writableEnded || response.destroyed) return
   if (response.headersSent) {
     response.destroy()
@@ -139,7 +140,7 @@ export function socketReset(): Error {
 }
 
 /** What 'clientError' tells of a message that was broken off. */
-export function invalidEnd(): Error {
+export function invalidEndOfMessage(): Error {
   const reason = 'Invalid EOF state'
   return Object.assign(new Error('Parse Error'), {
     bytesParsed: 0,
@@ -159,7 +160,7 @@ function requestTimeout(): Error {
 }
 
 /** Node's errors for what is refused, in the order of the engine's kinds; there is none for the rest. */
-const REFUSALS: readonly ((rawPacket: Buffer) => Error)[] = [
+const REFUSAL_ERRORS: readonly ((rawPacket: Buffer) => Error)[] = [
   parseError('HPE_INVALID_CHUNK_SIZE', 'Invalid character in chunk size'),
   parseError('HPE_INVALID_CONTENT_LENGTH', 'Invalid character in Content-Length'),
   parseError('HPE_INVALID_HEADER_TOKEN', 'Invalid header token'),
@@ -171,12 +172,12 @@ const REFUSALS: readonly ((rawPacket: Buffer) => Error)[] = [
   parseError('HPE_HEADER_OVERFLOW', 'Header overflow'),
   requestTimeout,
   parseError('HPE_UNEXPECTED_CONTENT_LENGTH', 'Content-Length already present'),
-  invalidEnd,
+  invalidEndOfMessage,
 ]
 
 /** What 'clientError' tells of a refusal; undefined for one that node's parser would not have made. */
-export function refusedError(kind: number, rawPacket: Buffer): Error | undefined {
-  return REFUSALS[kind - 1]?.(rawPacket)
+export function refusalError(kind: number, rawPacket: Buffer): Error | undefined {
+  return REFUSAL_ERRORS[kind - 1]?.(rawPacket)
 }
 
 /** What the callbacks of writes get that can no longer be done. */
@@ -186,7 +187,7 @@ export function streamDestroyed(method: string): Error {
 }
 
 /** What a socket that speaks HTTP says to `setEncoding`. */
-export function socketEncoding(): Error {
+export function encodingNotAllowed(): Error {
   const text = 'Changing the socket encoding is not allowed per RFC7230 Section 3.'
   return Object.assign(new Error(text), { code: 'ERR_HTTP_SOCKET_ENCODING' })
 }
@@ -213,12 +214,12 @@ export function notAResponse(value: unknown): TypeError {
 }
 
 /** What it says of a response that is none to send, as `Response.error()` is. */
-export function statusNotSent(status: unknown): RangeError {
+export function invalidStatus(status: unknown): RangeError {
   return new RangeError(`the status of a Response must be 200 to 599, got ${status}`)
 }
 
 /** A length that the client has been told cannot be kept: it must not take the answer for a whole one. */
-export function otherLength(length: number, sent: number): RangeError {
+export function lengthMismatch(length: number, sent: number): RangeError {
   return new RangeError(
     `the Content-Length of a Response is ${length}, its stream gave ${sent} bytes`,
   )

@@ -16,7 +16,7 @@ export type ResponseConstructor = new (
 ) => http.ServerResponse
 
 /** Constructors of requests and responses that have the prototypes of one application. */
-export interface Prototypes {
+export interface MessageConstructors {
   readonly Request: RequestConstructor
   readonly Response: ResponseConstructor
 }
@@ -25,57 +25,57 @@ const requestStart = channel('http.server.request.start')
 const responseCreated = channel('http.server.response.created')
 
 /** Says for each request whether a server's only listener is an Express application, and gives its constructors. */
-export class ExpressWatch {
+export class ExpressDetector {
   readonly #server: http.Server
-  readonly #emit: unknown
-  readonly #make: (request: object, response: object) => Prototypes
+  readonly #originalEmit: unknown
+  readonly #createConstructors: (request: object, response: object) => MessageConstructors
   #listener: unknown
-  #prototypes: Prototypes | undefined
+  #constructors: MessageConstructors | undefined
 
   /** `emit` is what the server's `emit` is when nobody has replaced it. */
   constructor(
     server: http.Server,
     emit: unknown,
-    make: (request: object, response: object) => Prototypes,
+    make: (request: object, response: object) => MessageConstructors,
   ) {
     this.#server = server
-    this.#emit = emit
-    this.#make = make
+    this.#originalEmit = emit
+    this.#createConstructors = make
   }
 
   /** What the server's listener has, whether or not something can run before it. */
-  prototypes(): Prototypes | undefined {
+  constructorsOfListener(): MessageConstructors | undefined {
     const listener = serverInternals(this.#server)._events.request
-    if (listener !== this.#listener) this.#look(listener)
-    return this.#prototypes
+    if (listener !== this.#listener) this.#inspectListener(listener)
+    return this.#constructors
   }
 
   /** Asked before every request, since an application may change its listeners at any time. */
-  current(): Prototypes | undefined {
+  usableConstructors(): MessageConstructors | undefined {
     const events = serverInternals(this.#server)._events
-    if (this.prototypes() === undefined) return undefined
+    if (this.constructorsOfListener() === undefined) return undefined
     const alone =
-      this.#server.emit === this.#emit &&
+      this.#server.emit === this.#originalEmit &&
       http.Server.prototype.emit === originalEmit &&
       events.checkContinue === undefined &&
       events.checkExpectation === undefined &&
       !requestStart.hasSubscribers &&
       !responseCreated.hasSubscribers
-    return alone ? this.#prototypes : undefined
+    return alone ? this.#constructors : undefined
   }
 
-  #look(listener: unknown): void {
+  #inspectListener(listener: unknown): void {
     this.#listener = listener
-    this.#prototypes = undefined
+    this.#constructors = undefined
     if (typeof listener !== 'function') return
     const { request, response } = listener as { request?: unknown; response?: unknown }
-    if (!descends(request, http.IncomingMessage.prototype)) return
-    if (!descends(response, http.ServerResponse.prototype)) return
-    this.#prototypes = this.#make(request, response)
+    if (!inheritsFrom(request, http.IncomingMessage.prototype)) return
+    if (!inheritsFrom(response, http.ServerResponse.prototype)) return
+    this.#constructors = this.#createConstructors(request, response)
   }
 }
 
-function descends(value: unknown, prototype: object): value is object {
+function inheritsFrom(value: unknown, prototype: object): value is object {
   return (
     typeof value === 'object' &&
     value !== null &&

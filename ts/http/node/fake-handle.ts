@@ -4,44 +4,44 @@ import type { Server } from 'node:http'
 import type { ServerHandle } from './internals.ts'
 
 /** What the application asked for; node passes a path as address with the type -1, and no host as null. */
-export interface ListenCall {
+export interface ListenArguments {
   readonly address: string | null
   readonly port: number | null
   readonly addressType: number | null
 }
 
 /** Who serves a captured server hears when its program closes it, and when it listens again. */
-export interface ListenFollower {
-  stopped(): void
-  begun(): void
+export interface ListenObserver {
+  onClose(): void
+  onListen(): void
 }
 
-const followers = new WeakMap<Server, ListenFollower>()
+const observers = new WeakMap<Server, ListenObserver>()
 
 /** From now on `follower` hears what the program does with its server. */
-export function followListening(server: Server, follower: ListenFollower): void {
-  followers.set(server, follower)
+export function observeListening(server: Server, observer: ListenObserver): void {
+  observers.set(server, observer)
 }
 
-export class StandIn implements ServerHandle {
+export class FakeHandle implements ServerHandle {
   readonly #server: Server
-  readonly #call: ListenCall
-  readonly #port: number
+  readonly #requested: ListenArguments
+  readonly #shownPort: number
 
   /** `port` is the one that is shown; 0 leaves the one that was asked for. */
-  constructor(server: Server, call: ListenCall, port: number) {
+  constructor(server: Server, requested: ListenArguments, port: number) {
     this.#server = server
-    this.#call = call
-    this.#port = port
+    this.#requested = requested
+    this.#shownPort = port
   }
 
   listen(): number {
-    followers.get(this.#server)?.begun()
+    observers.get(this.#server)?.onListen()
     return 0
   }
 
   close(callback?: () => void): void {
-    followers.get(this.#server)?.stopped()
+    observers.get(this.#server)?.onClose()
     if (callback !== undefined) process.nextTick(callback)
   }
 
@@ -52,10 +52,10 @@ export class StandIn implements ServerHandle {
 
   getsockname(out: { address?: string; family?: string; port?: number }): number {
     // Without a host node binds `::`, if the system has IPv6.
-    const address = this.#call.address ?? '::'
+    const address = this.#requested.address ?? '::'
     out.address = address
     out.family = address.includes(':') ? 'IPv6' : 'IPv4'
-    out.port = this.#port === 0 ? (this.#call.port ?? 0) : this.#port
+    out.port = this.#shownPort === 0 ? (this.#requested.port ?? 0) : this.#shownPort
     return 0
   }
 }

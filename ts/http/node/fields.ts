@@ -13,19 +13,19 @@ export const NOT_SIMPLE = -1
 
 const INVALID_NAME = -2
 
-export type FieldMap = Record<string, [name: string, value: unknown]>
+export type StoredFields = Record<string, [name: string, value: unknown]>
 
 /** What was rendered last, names and values in turn: a second result without an object for each request. */
-export let renderedFields: string[] = []
+export let lastRenderedFields: string[] = []
 
 /** Renders `res[kOutHeaders]`, whose names and values `setHeader` has checked. */
-export function renderMap(map: FieldMap): number {
+export function renderStoredFields(map: StoredFields): number {
   const list: string[] = []
   let has = 0
   for (const key in map) {
     const entry = map[key]
     if (entry === undefined) continue
-    const kind = kindOf(key)
+    const kind = fieldKind(key)
     if (kind === NOT_SIMPLE) return NOT_SIMPLE
     has |= kind
     const value = entry[1]
@@ -33,49 +33,49 @@ export function renderMap(map: FieldMap): number {
     else if (Array.isArray(value)) for (const one of value) list.push(entry[0], `${one}`)
     else list.push(entry[0], `${value}`)
   }
-  renderedFields = list
+  lastRenderedFields = list
   return has
 }
 
 /** Renders the object given to `writeHead`, checking names and values as node does. */
-export function renderObject(object: Record<string, unknown>): number {
+export function renderFieldObject(object: Record<string, unknown>): number {
   const list: string[] = []
   let has = 0
   for (const name in object) {
-    const kind = checkedNames.get(name) ?? checkName(name)
+    const kind = knownKinds.get(name) ?? checkFieldName(name)
     const value = object[name]
     if (kind < 0 || !Object.hasOwn(object, name)) return NOT_SIMPLE
     has |= kind
-    if (isPlain(value)) list.push(name, `${value}`)
-    else if (!Array.isArray(value) || !value.every(isPlain)) return NOT_SIMPLE
+    if (isPlainValue(value)) list.push(name, `${value}`)
+    else if (!Array.isArray(value) || !value.every(isPlainValue)) return NOT_SIMPLE
     else for (const one of value) list.push(name, `${one}`)
   }
-  renderedFields = list
+  lastRenderedFields = list
   return has
 }
 
 /** A value that node accepts, and writes as it is; of any other its own methods decide. */
-function isPlain(value: unknown): value is string | number {
+function isPlainValue(value: unknown): value is string | number {
   if (typeof value !== 'string') return typeof value === 'number'
   const { length } = value
-  if (length > SHORT_VALUE) return !UNSAFE.test(value)
+  if (length > MAX_SCANNED_LENGTH) return !UNSAFE_CHARACTER.test(value)
   for (let index = 0; index < length; index++) {
     const code = value.charCodeAt(index)
-    if (code < 0x20 || code > 0x7e) return code === 0x09 && !UNSAFE.test(value)
+    if (code < 0x20 || code > 0x7e) return code === 0x09 && !UNSAFE_CHARACTER.test(value)
   }
   return true
 }
 
 /** A value this short is looked through faster from here than by an expression. */
-const SHORT_VALUE = 32
+const MAX_SCANNED_LENGTH = 32
 
 /** Node's own rule for values (`checkInvalidHeaderChar`) allows letters beyond ASCII too, in one of two encodings. */
-const UNSAFE = /[^\t\x20-\x7e]/
+const UNSAFE_CHARACTER = /[^\t\x20-\x7e]/
 
 /** An application has few field names; the bound is for one that makes them from its input. */
 const MAX_CHECKED_NAMES = 512
-const checkedNames = new Map<string, number>()
-const loweredNames = new Map<string, string>()
+const knownKinds = new Map<string, number>()
+const lowerCaseNames = new Map<string, string>()
 
 /**
  * What `setHeader` fills instead of node's `{ __proto__: null }`, which V8 keeps as a dictionary: filling and listing
@@ -85,33 +85,33 @@ export function FieldStore(this: object): void {}
 FieldStore.prototype = Object.create(null)
 
 /** Sets a simple field; false when node's own method has to check it. */
-export function storeField(map: FieldMap, name: unknown, value: unknown): boolean {
+export function storeField(map: StoredFields, name: unknown, value: unknown): boolean {
   if (typeof name !== 'string') return false
-  if (!isPlain(value) && !(Array.isArray(value) && value.every(isPlain))) return false
-  let lowered = loweredNames.get(name)
+  if (!isPlainValue(value) && !(Array.isArray(value) && value.every(isPlainValue))) return false
+  let lowered = lowerCaseNames.get(name)
   if (lowered === undefined) {
-    if (checkName(name) === INVALID_NAME) return false
+    if (checkFieldName(name) === INVALID_NAME) return false
     lowered = name.toLowerCase()
-    if (loweredNames.size < MAX_CHECKED_NAMES) loweredNames.set(name, lowered)
+    if (lowerCaseNames.size < MAX_CHECKED_NAMES) lowerCaseNames.set(name, lowered)
   }
   map[lowered] = [name, value]
   return true
 }
 
-function checkName(name: string): number {
+function checkFieldName(name: string): number {
   try {
     http.validateHeaderName(name)
   } catch {
     // Node's own method throws the same again, from where the application expects it.
     return INVALID_NAME
   }
-  const kind = kindOf(name.toLowerCase())
-  if (checkedNames.size < MAX_CHECKED_NAMES) checkedNames.set(name, kind)
+  const kind = fieldKind(name.toLowerCase())
+  if (knownKinds.size < MAX_CHECKED_NAMES) knownKinds.set(name, kind)
   return kind
 }
 
 /** By length first: most names are told apart by that alone. */
-function kindOf(name: string): number {
+function fieldKind(name: string): number {
   switch (name.length) {
     case 4:
       return name === 'date' ? HAS_DATE : 0

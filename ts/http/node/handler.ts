@@ -6,10 +6,10 @@ import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
 import type { Connection, Exchange, ExchangeHandler } from '../../engine/exchange.ts'
 import { expectationOf, expectsContinue } from '../../engine/expectation.ts'
-import { constructorsOf } from './constructors.ts'
-import { noteResult } from './errors.ts'
-import type { Prototypes, RequestConstructor, ResponseConstructor } from './express.ts'
-import { ExpressWatch } from './express.ts'
+import { createConstructors } from './constructors.ts'
+import { noteHandlerResult } from './errors.ts'
+import type { MessageConstructors, RequestConstructor, ResponseConstructor } from './express.ts'
+import { ExpressDetector } from './express.ts'
 import { installMethods } from './install.ts'
 import type { NodeRequest, NodeResponse, ServerInternals } from './internals.ts'
 import {
@@ -21,32 +21,32 @@ import {
   originalEmit,
   serverInternals,
 } from './internals.ts'
-import { Call } from './message-pair.ts'
-import { closeQuietly, createRequest } from './request.ts'
-import type { EngineSide, Serving } from './server.ts'
+import { MessagePair } from './message-pair.ts'
+import { closeSilently, createRequest } from './request.ts'
+import type { ServeOptions, ServingEngine } from './server.ts'
 import { prepareServer, ServedServer } from './server.ts'
 import type { ServerSocket } from './socket.ts'
-import { showEncrypted } from './socket.ts'
-import { kCall, kRequests, kSecured } from './symbols.ts'
+import { setEncrypted } from './socket.ts'
+import { kMessagePair, kRequestCount, kShownEncrypted } from './symbols.ts'
 
 const requestStart = channel('http.server.request.start')
 
 /** Serves a server's 'request' listeners. */
-export function nodeHandler(
+export function createNodeHandler(
   server: http.Server,
-  serving?: Serving,
-  side: EngineSide | null = null,
+  serving?: ServeOptions,
+  side: ServingEngine | null = null,
 ): ExchangeHandler {
   installMethods()
   if (serving !== undefined) prepareServer(server, serving)
   const served = new ServedServer(server)
-  served.side = side ?? undefined
+  served.engine = side ?? undefined
   return new NodeHandler(served, serving?.given.has('keepalive') === true)
 }
 
 /** The same for a server that listens on an address of its own. */
-export function ownHandler(served: ServedServer): ExchangeHandler {
-  served.answersRefusals = true
+export function createOwnListenerHandler(served: ServedServer): ExchangeHandler {
+  served.respondsToRefusals = true
   return new NodeHandler(served, false)
 }
 
@@ -57,96 +57,96 @@ class NodeHandler implements ExchangeHandler {
   readonly #server: http.Server
   readonly #internals: ServerInternals
   readonly #served: ServedServer
-  readonly #constructors: Prototypes
-  readonly #express: ExpressWatch | undefined
-  readonly #options: object
-  #inHand: Call | undefined
+  readonly #constructors: MessageConstructors
+  readonly #express: ExpressDetector | undefined
+  readonly #responseOptions: object
+  #currentPair: MessagePair | undefined
   /** As the engine knows it. */
   #keepAliveTimeout: number
   /** It is the operator's, whatever the program sets. */
-  readonly #keepsOperators: boolean
+  readonly #isKeepAliveFixed: boolean
   /** Somebody listens for 'clientError', and the engine knows. */
-  #hearsRefusals = false
+  #reportsRefusals = false
 
   constructor(served: ServedServer, keepsOperators: boolean) {
     const { server } = served
     this.#server = server
     this.#internals = serverInternals(server)
     this.#served = served
-    this.#options = {
+    this.#responseOptions = {
       highWaterMark: served.highWaterMark,
       rejectNonStandardBodyWrites: this.#internals.rejectNonStandardBodyWrites ?? false,
     }
     this.#keepAliveTimeout = server.keepAliveTimeout
-    this.#keepsOperators = keepsOperators
-    const own = ownConstructors(this.#internals)
-    this.#constructors = own ?? plain
+    this.#isKeepAliveFixed = keepsOperators
+    const own = findCustomConstructors(this.#internals)
+    this.#constructors = own ?? plainConstructors
     this.#express =
-      own === undefined ? new ExpressWatch(server, originalEmit, constructorsOf) : undefined
+      own === undefined ? new ExpressDetector(server, originalEmit, createConstructors) : undefined
   }
 
   onServing(): void {
-    this.noteListeners()
+    this.updateRefusalReports()
     // Who listens from the lines behind `listen()` on.
-    setImmediate(() => this.noteListeners())
+    setImmediate(() => this.updateRefusalReports())
   }
 
   /** Looks who listens; the engine does not tell of what nobody would hear. */
-  noteListeners(): void {
+  updateRefusalReports(): void {
     const heard = this.#internals._events.clientError !== undefined
-    if (heard === this.#hearsRefusals) return
-    this.#hearsRefusals = heard
-    this.#served.side?.tellRefusals(heard)
+    if (heard === this.#reportsRefusals) return
+    this.#reportsRefusals = heard
+    this.#served.engine?.reportRefusals(heard)
   }
 
   onConnection(connection: Connection): void {
-    this.noteListeners()
-    this.#served.open(connection)
+    this.updateRefusalReports()
+    this.#served.addConnection(connection)
   }
 
   onRefused(connection: Connection, kind: number, packet: Buffer): void {
-    this.#served.refused(connection, kind, packet)
+    this.#served.onRefused(connection, kind, packet)
   }
 
   onConnectionClosed(connection: Connection): void {
-    this.#served.closed(connection)
+    this.#served.onConnectionClosed(connection)
   }
 
   onExchange(exchange: Exchange): void {
     const { connection } = exchange
     const socket =
-      (connection.attachment as ServerSocket | undefined) ?? this.#served.connect(connection)
+      (connection.attachment as ServerSocket | undefined) ?? this.#served.createSocket(connection)
     if (socket === undefined) return
-    if (connection.encrypted !== socket[kSecured]) showEncrypted(socket, connection.encrypted)
-    if (exchange.upgrade && this.#upgrade(exchange, socket)) return
-    const constructors = this.#express?.current() ?? this.#constructors
+    if (connection.encrypted !== socket[kShownEncrypted]) setEncrypted(socket, connection.encrypted)
+    if (exchange.upgrade && this.#tryUpgrade(exchange, socket)) return
+    const constructors = this.#express?.usableConstructors() ?? this.#constructors
     const req = createRequest(constructors.Request, socket, exchange)
     const internals = this.#internals
     if (internals.joinDuplicateHeaders) req.joinDuplicateHeaders = true
-    if (internals[kOptimizeEmptyRequests] === true) closeEmpty(req)
-    const res = new constructors.Response(req, this.#options) as unknown as NodeResponse
-    const call = new Call(exchange, socket, req, res)
-    exchange.owner = call
-    ;(req as { [kCall]?: Call })[kCall] = call
-    ;(res as { [kCall]?: Call })[kCall] = call
-    this.#prepare(exchange, socket, res, call)
+    if (internals[kOptimizeEmptyRequests] === true) closeEmptyRequest(req)
+    const res = new constructors.Response(req, this.#responseOptions) as unknown as NodeResponse
+    const pair = new MessagePair(exchange, socket, req, res)
+    exchange.owner = pair
+    ;(req as { [kMessagePair]?: MessagePair })[kMessagePair] = pair
+    ;(res as { [kMessagePair]?: MessagePair })[kMessagePair] = pair
+    this.#initPair(exchange, socket, res, pair)
     if (requestStart.hasSubscribers) {
       requestStart.publish({ request: req, response: res, socket, server: this.#server })
     }
     socket._httpMessage = res
     res.socket = socket
     // A handler that threw has left its call here, whose 'finish' may be due.
-    const before = this.#inHand
-    if (before !== undefined) this.#leave(before)
-    this.#inHand = call
-    if (exchange.expects || internals.maxRequestsPerSocket) this.#decideEvent(call, req, res)
-    else this.#request(req, res)
-    this.#leave(call)
-    this.#inHand = undefined
+    const before = this.#currentPair
+    if (before !== undefined) this.#afterHandler(before)
+    this.#currentPair = pair
+    if (exchange.expects || internals.maxRequestsPerSocket) this.#emitByRules(pair, req, res)
+    else this.#emitRequest(req, res)
+    this.#afterHandler(pair)
+    this.#currentPair = undefined
   }
 
   /** Gives the connection to whoever listens for 'upgrade' or 'connect'; false where the request is an ordinary one. */
-  #upgrade(exchange: Exchange, socket: ServerSocket): boolean {
+  #tryUpgrade(exchange: Exchange, socket: ServerSocket): boolean {
     const server = this.#server
     // Never with the prototypes of Express, which does not hear of it: who does may assign `req.query`.
     const req = createRequest(this.#constructors.Request, socket, exchange)
@@ -156,8 +156,8 @@ class NodeHandler implements ExchangeHandler {
       socket.destroy()
       return true
     }
-    socket[kCall]?.finish()
-    this.#served.upgrade(socket, exchange)
+    socket[kMessagePair]?.finish()
+    this.#served.upgradeSocket(socket, exchange)
     req.upgrade = true
     req.complete = true
     req.push(null)
@@ -166,18 +166,18 @@ class NodeHandler implements ExchangeHandler {
   }
 
   onStop(): void {
-    this.#served.destroyUpgraded()
+    this.#served.destroyUpgradedSockets()
   }
 
   /** What node copies from the server and the connection to a response. */
-  #prepare(exchange: Exchange, socket: ServerSocket, res: NodeResponse, call: Call): void {
+  #initPair(exchange: Exchange, socket: ServerSocket, res: NodeResponse, pair: MessagePair): void {
     const server = this.#server
-    socket[kCall]?.finish()
-    socket[kCall] = call
-    socket[kRequests]++
-    this.noteListeners()
+    socket[kMessagePair]?.finish()
+    socket[kMessagePair] = pair
+    socket[kRequestCount]++
+    this.updateRefusalReports()
     if (server.timeout > 0 && !socket.timeout) socket.setTimeout(server.timeout)
-    if (server.keepAliveTimeout !== this.#keepAliveTimeout) this.#noteLimits()
+    if (server.keepAliveTimeout !== this.#keepAliveTimeout) this.#applyKeepAlive()
     res._keepAliveTimeout = this.#keepAliveTimeout
     res._maxRequestsPerSocket = server.maxRequestsPerSocket ?? 0
     res.shouldKeepAlive = exchange.keepAlive
@@ -185,16 +185,16 @@ class NodeHandler implements ExchangeHandler {
     if (unique !== null) res[kUniqueHeaders] = unique
   }
 
-  #noteLimits(): void {
-    if (this.#keepsOperators) {
+  #applyKeepAlive(): void {
+    if (this.#isKeepAliveFixed) {
       this.#server.keepAliveTimeout = this.#keepAliveTimeout
       return
     }
     this.#keepAliveTimeout = this.#server.keepAliveTimeout
-    this.#served.side?.onLimitsChanged()
+    this.#served.engine?.onLimitsChanged()
   }
 
-  #request(req: NodeRequest, res: NodeResponse): void {
+  #emitRequest(req: NodeRequest, res: NodeResponse): void {
     const server = this.#server
     const listener = this.#internals._events.request
     // One listener and nobody in between: called as `emit` would, but with its result in hand.
@@ -207,38 +207,38 @@ class NodeHandler implements ExchangeHandler {
       return
     }
     const result: unknown = listener.call(server, req, res)
-    if (result !== undefined) noteResult(result, res)
+    if (result !== undefined) noteHandlerResult(result, res)
   }
 
   /** The handler has returned: what node's parser does after it, and 'finish' if the answer is complete. */
-  #leave(call: Call): void {
-    call.inHandler = false
-    if (call.exchange.bodyKind !== 2) call.req.complete = true
-    if (call.finishesOnReturn) call.finish()
+  #afterHandler(pair: MessagePair): void {
+    pair.isInHandler = false
+    if (pair.exchange.bodyKind !== 2) pair.req.complete = true
+    if (pair.finishesOnReturn) pair.finish()
   }
 
   /** Node's rules for `maxRequestsPerSocket` and the Expect field. */
-  #decideEvent(call: Call, req: NodeRequest, res: NodeResponse): void {
+  #emitByRules(pair: MessagePair, req: NodeRequest, res: NodeResponse): void {
     const server = this.#server
     const limit = server.maxRequestsPerSocket ?? 0
     if (limit > 0) {
-      res.maxRequestsOnConnectionReached = limit <= call.socket[kRequests]
-      if (limit < call.socket[kRequests]) {
-        server.emit('dropRequest', req, call.socket)
+      res.maxRequestsOnConnectionReached = limit <= pair.socket[kRequestCount]
+      if (limit < pair.socket[kRequestCount]) {
+        server.emit('dropRequest', req, pair.socket)
         res.writeHead(503).end()
         return
       }
     }
-    const expected = call.exchange.expects ? expectationOf(req.rawHeaders) : undefined
+    const expected = pair.exchange.expects ? expectationOf(req.rawHeaders) : undefined
     if (expected === undefined) {
-      this.#request(req, res)
+      this.#emitRequest(req, res)
     } else if (expectsContinue(expected)) {
       res._expect_continue = true
       if (server.listenerCount('checkContinue') > 0) {
         server.emit('checkContinue', req, res)
       } else {
         res.writeContinue()
-        this.#request(req, res)
+        this.#emitRequest(req, res)
       }
     } else if (server.listenerCount('checkExpectation') > 0) {
       server.emit('checkExpectation', req, res)
@@ -249,10 +249,10 @@ class NodeHandler implements ExchangeHandler {
 }
 
 /** As node for servers with `optimizeEmptyRequests`: 'end' and 'close' of a request that names no body never come. */
-function closeEmpty(req: NodeRequest): void {
+function closeEmptyRequest(req: NodeRequest): void {
   const { headers } = req
   if ('content-length' in headers || 'transfer-encoding' in headers) return
-  closeQuietly(req)
+  closeSilently(req)
   req._consuming = true
 }
 
@@ -264,11 +264,14 @@ function wantsUpgrade(server: http.Server, req: NodeRequest): boolean {
 }
 
 /** The constructors that `createServer` was given as options. */
-function ownConstructors(internals: ServerInternals): Prototypes | undefined {
+function findCustomConstructors(internals: ServerInternals): MessageConstructors | undefined {
   const Request = internals[kIncomingMessage]
   const Response = internals[kServerResponse]
   if (Request === http.IncomingMessage && Response === http.ServerResponse) return undefined
   return { Request: Request as RequestConstructor, Response: Response as ResponseConstructor }
 }
 
-const plain = constructorsOf(http.IncomingMessage.prototype, http.ServerResponse.prototype)
+const plainConstructors = createConstructors(
+  http.IncomingMessage.prototype,
+  http.ServerResponse.prototype,
+)

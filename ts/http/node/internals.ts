@@ -146,7 +146,7 @@ export function responseInternals(response: http.ServerResponse): NodeResponse {
 }
 
 /** The symbol under which node keeps a private field; a symbol that no object has where this version has no such. */
-function symbolOf(object: object, description: string): symbol {
+function findSymbol(object: object, description: string): symbol {
   const found = Object.getOwnPropertySymbols(object).find((it) => it.description === description)
   return found ?? Symbol(description)
 }
@@ -155,29 +155,29 @@ const someServer = new http.Server()
 const someResponse = new http.ServerResponse(new http.IncomingMessage(new net.Socket()))
 
 /** Where a server keeps the constructors that `createServer` was given as options. */
-export const kIncomingMessage = symbolOf(someServer, 'IncomingMessage')
-export const kServerResponse = symbolOf(someServer, 'ServerResponse')
+export const kIncomingMessage = findSymbol(someServer, 'IncomingMessage')
+export const kServerResponse = findSymbol(someServer, 'ServerResponse')
 
 /** The fields that the option `uniqueHeaders` names; on the server, and node copies it to each response. */
-export const kUniqueHeaders = symbolOf(someServer, 'kUniqueHeaders')
+export const kUniqueHeaders = findSymbol(someServer, 'kUniqueHeaders')
 
 /** Whether requests without a field of a body begin with one that has been read; from Node 24. */
-export const kOptimizeEmptyRequests = symbolOf(someServer, 'OptimizeEmptyRequestsOption')
+export const kOptimizeEmptyRequests = findSymbol(someServer, 'OptimizeEmptyRequestsOption')
 
 /** The fields set so far, `{ [lower-cased name]: [name, value] }`, or null. */
-export const kOutHeaders = symbolOf(someResponse, 'kOutHeaders')
+export const kOutHeaders = findSymbol(someResponse, 'kOutHeaders')
 
 /** Whether a write returned false and nobody has heard 'drain' since. */
-export const kNeedDrain = symbolOf(someResponse, 'kNeedDrain')
+export const kNeedDrain = findSymbol(someResponse, 'kNeedDrain')
 
 /** How often `cork` was called without its `uncork`; from Node 26 every `write` corks until the next tick. */
-export const kCorked = symbolOf(someResponse, 'corked')
+export const kCorked = findSymbol(someResponse, 'corked')
 
 /** What `writableFinished` says, from Node 24. */
-export const kWritableFinished = symbolOf(someResponse, 'kWritableFinished')
+export const kWritableFinished = findSymbol(someResponse, 'kWritableFinished')
 
 /** The callbacks of `end`, from Node 24; before that they are listeners of 'finish'. */
-export const kEndCallbacks = symbolOf(someResponse, 'kEndCallbacks')
+export const kEndCallbacks = findSymbol(someResponse, 'kEndCallbacks')
 
 /** They come before 'finish', and each once. */
 export function runEndCallbacks(response: NodeResponse): void {
@@ -186,7 +186,7 @@ export function runEndCallbacks(response: NodeResponse): void {
   for (const callback of callbacks ?? []) callback(null)
 }
 
-const kDetachAbortSignal = symbolOf(http.IncomingMessage.prototype, 'kDetachAbortSignal')
+const kDetachAbortSignal = findSymbol(http.IncomingMessage.prototype, 'kDetachAbortSignal')
 
 /** Ends the tie of `req.signal` to its connection, which is there from Node 24. */
 export function detachSignal(request: NodeRequest): void {
@@ -194,9 +194,9 @@ export function detachSignal(request: NodeRequest): void {
 }
 
 /** Whether an emitter began with an object of listeners that was there already. */
-export const kShapeMode = symbolOf(new EventEmitter(), 'shapeMode')
+export const kShapeMode = findSymbol(new EventEmitter(), 'shapeMode')
 
-const kCapture = symbolOf(new EventEmitter(), 'kCapture')
+const kCapture = findSymbol(new EventEmitter(), 'kCapture')
 
 /** Whether an emitter handles the rejections of its listeners itself (`captureRejections`). */
 export function capturesRejections(emitter: EventEmitter): boolean {

@@ -6,23 +6,23 @@ import http from 'node:http'
 import { constants } from 'node:os'
 import type { IoThread } from '../../engine/native/io-thread.ts'
 import { type NativeServerLimits, native } from '../../native/index.ts'
-import { ownHandler } from './handler.ts'
+import { createOwnListenerHandler } from './handler.ts'
 import type { ServerHandle } from './internals.ts'
 import { serverInternals } from './internals.ts'
-import { KEEP_ALIVE_BUFFER_MS, REFUSES_FIELDS } from './program-limits.ts'
-import { type EngineSide, ServedServer } from './server.ts'
+import { KEEP_ALIVE_BUFFER_MS, REFUSES_EXTRA_FIELDS } from './program-limits.ts'
+import { ServedServer, type ServingEngine } from './server.ts'
 
 /** A server that has listened once keeps what it was given: it may listen again. */
-const served = new WeakMap<http.Server, ServedServer>()
+const servedServers = new WeakMap<http.Server, ServedServer>()
 
 /** Node itself was told to read what is no HTTP. */
-const isLax = [...process.execArgv, process.env.NODE_OPTIONS]
+const isParserInsecure = [...process.execArgv, process.env.NODE_OPTIONS]
   .join(' ')
   .includes('--insecure-http-parser')
 
 /** Whether the engine can serve all that the server asks for; what it cannot stays node's own. */
 export function canServe(server: http.Server): boolean {
-  if (isLax) return false
+  if (isParserInsecure) return false
   const { insecureHTTPParser, httpValidation, requireHostHeader } = serverInternals(server)
   if (insecureHTTPParser === true || requireHostHeader === false) return false
   return httpValidation === undefined || httpValidation === 'strict'
@@ -32,7 +32,7 @@ export function canServe(server: http.Server): boolean {
 export function serveHandle(server: http.Server, handle: ServerHandle, thread: IoThread): boolean {
   const { fd } = handle
   if (native === null || typeof fd !== 'number' || fd < 0) return false
-  const listener = new Listener(server, handle, { thread, fd })
+  const listener = new OwnListener(server, handle, { thread, fd })
   // On the handle itself, so that it stays one of node's: it can be sent to a child, and has all its methods.
   for (const name of ['listen', 'close', 'ref', 'unref', 'hasRef'] as const) {
     Object.defineProperty(handle, name, { value: listener[name], configurable: true })
@@ -40,7 +40,7 @@ export function serveHandle(server: http.Server, handle: ServerHandle, thread: I
   return true
 }
 
-class Listener implements EngineSide {
+class OwnListener implements ServingEngine {
   readonly #server: http.Server
   readonly #handle: ServerHandle
   readonly #original: {
@@ -49,7 +49,7 @@ class Listener implements EngineSide {
   }
   readonly #thread: IoThread
   readonly #fd: number
-  #served: ServedServer | undefined
+  #servedServer: ServedServer | undefined
   #serverId: number | undefined
   #isRef = true
 
@@ -78,66 +78,66 @@ class Listener implements EngineSide {
     }
     if (fd === undefined) return -constants.errno.ENOSYS
     const { engine } = this.#thread
-    const known = served.get(this.#server) ?? new ServedServer(this.#server)
-    served.set(this.#server, known)
-    known.side = this
-    this.#served = known
-    const handler = ownHandler(known)
+    const known = servedServers.get(this.#server) ?? new ServedServer(this.#server)
+    servedServers.set(this.#server, known)
+    known.engine = this
+    this.#servedServer = known
+    const handler = createOwnListenerHandler(known)
     this.#serverId = this.#thread.add(handler)
     handler.onServing?.()
     this.onLimitsChanged()
     // What the program sets right behind `listen()`.
     setImmediate(() => this.onLimitsChanged())
     engine.listen(fd, this.#serverId)
-    if (this.#isRef) this.hold()
+    if (this.#isRef) this.holdProcess()
     return 0
   }
 
   readonly close = (callback?: () => void): void => {
     if (this.#serverId !== undefined) {
       const accepted = this.#thread.engine.unlisten(this.#serverId)
-      this.#served?.listenerClosed(accepted)
-      if (this.#isRef) this.release()
+      this.#servedServer?.onListenerClosed(accepted)
+      if (this.#isRef) this.releaseProcess()
       // Whoever was accepted and not yet heard of asks for its handler by the serverId.
       const serverId = this.#serverId
       this.#serverId = undefined
-      setTimeout(() => this.#thread.forget(serverId), FORGET_MS).unref()
+      setTimeout(() => this.#thread.forget(serverId), FORGET_DELAY_MS).unref()
     }
     this.#original.close.call(this.#handle, callback)
   }
 
   readonly ref = (): void => {
-    if (!this.#isRef && this.#serverId !== undefined) this.hold()
+    if (!this.#isRef && this.#serverId !== undefined) this.holdProcess()
     this.#isRef = true
   }
 
   readonly unref = (): void => {
-    if (this.#isRef && this.#serverId !== undefined) this.release()
+    if (this.#isRef && this.#serverId !== undefined) this.releaseProcess()
     this.#isRef = false
   }
 
   readonly hasRef = (): boolean => this.#isRef
 
-  hold(): void {
+  holdProcess(): void {
     this.#thread.hold()
   }
 
-  release(): void {
+  releaseProcess(): void {
     this.#thread.release()
   }
 
   onLimitsChanged(): void {
     if (this.#serverId !== undefined)
-      this.#thread.engine.configure(this.#serverId, limitsOf(this.#server))
+      this.#thread.engine.configure(this.#serverId, limitsOfServer(this.#server))
   }
 
-  tellRefusals(on: boolean): void {
+  reportRefusals(on: boolean): void {
     if (this.#serverId !== undefined) this.#thread.engine.reportRefusals(this.#serverId, on)
   }
 }
 
 /** By then the engine's last word of the server has come, but for a process that stood still: it resets those. */
-const FORGET_MS = 60_000
+const FORGET_DELAY_MS = 60_000
 
 function errnoOf(thrown: unknown): number {
   const code = (thrown as { code?: string }).code ?? ''
@@ -146,10 +146,10 @@ function errnoOf(thrown: unknown): number {
 }
 
 /** For ever, for the engine. */
-const ENDLESS_SECONDS = 1_000_000_000
+const NO_LIMIT_SECONDS = 1_000_000_000
 
 /** A server's limits are node's: what it has set, or node's defaults. */
-function limitsOf(server: http.Server): NativeServerLimits {
+function limitsOfServer(server: http.Server): NativeServerLimits {
   const { maxHeaderSize, keepAliveTimeoutBuffer } = serverInternals(server)
   const keepsAlive = server.keepAliveTimeout > 0
   return {
@@ -159,7 +159,7 @@ function limitsOf(server: http.Server): NativeServerLimits {
     headerTimeout: Math.min(secondsOf(server.headersTimeout), secondsOf(server.requestTimeout)),
     bodyTimeout: secondsOf(server.requestTimeout),
     headBytes: maxHeaderSize || http.maxHeaderSize,
-    fields: (REFUSES_FIELDS && server.maxHeadersCount) || MAX_FIELDS,
+    fields: (REFUSES_EXTRA_FIELDS && server.maxHeadersCount) || MAX_FIELDS,
     methods: http.METHODS,
     halfOpen: serverInternals(server).httpAllowHalfOpen === true,
   }
@@ -169,5 +169,5 @@ function limitsOf(server: http.Server): NativeServerLimits {
 const MAX_FIELDS = 2_000
 
 function secondsOf(ms: number): number {
-  return ms > 0 ? ms / 1_000 : ENDLESS_SECONDS
+  return ms > 0 ? ms / 1_000 : NO_LIMIT_SECONDS
 }

@@ -5,7 +5,7 @@
 import http from 'node:http'
 import { nodeMajor, serverInternals } from './internals.ts'
 
-type Name =
+type LimitName =
   | 'keepAliveTimeout'
   | 'headersTimeout'
   | 'requestTimeout'
@@ -13,10 +13,10 @@ type Name =
   | 'maxRequestsPerSocket'
 
 /** What a server of this Node has that nobody has touched. */
-export const untouched = http.createServer()
+export const defaultServer = http.createServer()
 
 /** The names of the settings that the operator gave, from wherever. */
-export type Given = ReadonlySet<string>
+export type GivenSettings = ReadonlySet<string>
 
 /** What a program has set, in the units of the settings; undefined where it has not, or the operator has. */
 export interface ProgramLimits {
@@ -35,15 +35,15 @@ export interface ProgramLimits {
 export const KEEP_ALIVE_BUFFER_MS = 1_000
 
 /** From Node 22 on what has more fields than `maxHeadersCount` is refused; before, node drops what is beyond. */
-export const REFUSES_FIELDS = nodeMajor >= 22
+export const REFUSES_EXTRA_FIELDS = nodeMajor >= 22
 
 /** `keepalive` is the setting, which the server shows where nobody has set another. */
 export function programLimits(
   server: http.Server,
-  { keepalive, given }: { keepalive: number; given: Given },
+  { keepalive, given }: { keepalive: number; given: GivenSettings },
 ): ProgramLimits {
-  const value = (name: Name, setting: string): number | undefined =>
-    given.has(setting) ? undefined : setOn(server, name)
+  const value = (name: LimitName, setting: string): number | undefined =>
+    given.has(setting) ? undefined : changedLimit(server, name)
   const shownMs = value('keepAliveTimeout', 'keepalive')
   const keepAliveMs = shownMs === keepalive * 1_000 ? undefined : shownMs
   const bufferMs = serverInternals(server).keepAliveTimeoutBuffer ?? KEEP_ALIVE_BUFFER_MS
@@ -59,16 +59,16 @@ export function programLimits(
 }
 
 /** `maxHeaderSize` of `createServer`; the operator has two settings in its place. */
-function headBytes(server: http.Server, given: Given): number | undefined {
+function headBytes(server: http.Server, given: GivenSettings): number | undefined {
   if (given.has('limit_request_line') || given.has('limit_request_field_size')) return undefined
   const { maxHeaderSize = 0 } = serverInternals(server)
   return maxHeaderSize > 0 ? maxHeaderSize : undefined
 }
 
 /** What the program has set a property to; undefined where it is as node made it, or no limit. */
-export function setOn(server: http.Server, name: Name): number | undefined {
+export function changedLimit(server: http.Server, name: LimitName): number | undefined {
   const value = server[name]
-  if (typeof value !== 'number' || value <= 0 || value === untouched[name]) return undefined
+  if (typeof value !== 'number' || value <= 0 || value === defaultServer[name]) return undefined
   return value
 }
 

@@ -4,61 +4,61 @@
  * on a connection that speaks it.
  */
 import { CLOSE } from '../../engine/exchange.ts'
-import type { InHand } from './symbols.ts'
+import type { AttachedPair } from './symbols.ts'
 
-const HEAD = /^HTTP\/1\.[01] (\d{3}) ?([^\r\n]*)\r\n((?:[^\r\n]+\r\n)*)\r\n/
+const RESPONSE_HEAD = /^HTTP\/1\.[01] (\d{3}) ?([^\r\n]*)\r\n((?:[^\r\n]+\r\n)*)\r\n/
 
 /** A longer head is no head. */
 const MAX_HEAD_BYTES = 65_536
 
-export class RawAnswer {
+export class RawResponse {
   /** The program has ended its side; the engine closes the connection behind the last byte. */
-  ended = false
-  readonly call: InHand
-  #pending = ''
-  #headSent = false
+  isEnded = false
+  readonly pair: AttachedPair
+  #unparsed = ''
+  #isHeadSent = false
 
-  constructor(call: InHand) {
-    this.call = call
+  constructor(call: AttachedPair) {
+    this.pair = call
   }
 
   write(chunk: Uint8Array): void {
-    const { exchange, headSent } = this.call
-    if (this.#headSent || headSent) {
+    const { exchange, isHeadSent } = this.pair
+    if (this.#isHeadSent || isHeadSent) {
       exchange.write(chunk)
       return
     }
-    this.#pending += Buffer.from(chunk).toString('latin1')
-    while (!this.#headSent) {
-      const match = HEAD.exec(this.#pending)
+    this.#unparsed += Buffer.from(chunk).toString('latin1')
+    while (!this.#isHeadSent) {
+      const match = RESPONSE_HEAD.exec(this.#unparsed)
       if (match === null) {
-        if (this.#pending.length > MAX_HEAD_BYTES) exchange.connection.destroy()
+        if (this.#unparsed.length > MAX_HEAD_BYTES) exchange.connection.destroy()
         return
       }
-      this.#pending = this.#pending.slice(match[0].length)
+      this.#unparsed = this.#unparsed.slice(match[0].length)
       const [, status, reason = '', fields = ''] = match
-      this.#head(Number(status), reason, fields)
+      this.#sendHead(Number(status), reason, fields)
     }
-    if (this.#pending !== '') exchange.write(this.#pending, 'latin1')
-    this.#pending = ''
+    if (this.#unparsed !== '') exchange.write(this.#unparsed, 'latin1')
+    this.#unparsed = ''
   }
 
   /** Behind an interim answer another head follows, the program's own or node's. */
-  #head(status: number, reason: string, fields: string): void {
-    const { exchange } = this.call
+  #sendHead(status: number, reason: string, fields: string): void {
+    const { exchange } = this.pair
     if (status >= 100 && status < 200 && status !== 101) {
       exchange.inform(status, reason, fields)
       return
     }
-    this.#headSent = true
+    this.#isHeadSent = true
     exchange.head(status, reason, fields, CLOSE)
   }
 
   /** The program ends the connection; false when that is not the end of an answer of its own. */
   end(): boolean {
-    if (!this.#headSent) return false
-    this.ended = true
-    this.call.exchange.end()
+    if (!this.#isHeadSent) return false
+    this.isEnded = true
+    this.pair.exchange.end()
     return true
   }
 }

@@ -7,12 +7,12 @@ import type { Exchange } from '../../engine/exchange.ts'
 import type { RequestConstructor } from './express.ts'
 import type { NodeRequest, ReadableState } from './internals.ts'
 import { nodeMajor } from './internals.ts'
-import { mount } from './root-path.ts'
+import { applyRootPath } from './root-path.ts'
 import type { ServerSocket } from './socket.ts'
-import type { InHand } from './symbols.ts'
-import { kCall } from './symbols.ts'
+import type { AttachedPair } from './symbols.ts'
+import { kMessagePair } from './symbols.ts'
 
-type OurRequest = NodeRequest & { [kCall]?: InHand }
+type OurRequest = NodeRequest & { [kMessagePair]?: AttachedPair }
 
 /** Makes the request of an exchange; its body is read when somebody asks for it. */
 export function createRequest(
@@ -27,7 +27,7 @@ export function createRequest(
   request.method = exchange.method
   request.url = exchange.url
   request.upgrade = false
-  if (exchange.prefix !== '') mount(request, exchange.prefix)
+  if (exchange.prefix !== '') applyRootPath(request, exchange.prefix)
   const lines = exchange.rawHeaders()
   // Node counts the texts of the fields that it shows, and `rawHeaders` has them all.
   const most = (socket.server as http.Server).maxHeadersCount
@@ -44,8 +44,8 @@ export function installRequestMethods(): void {
   installed = true
   const prototype = http.IncomingMessage.prototype as unknown as NodeRequest
   prototype._read = function _read(this: OurRequest, size: number) {
-    const call = this[kCall]
-    if (call === undefined) {
+    const pair = this[kMessagePair]
+    if (pair === undefined) {
       originalRead.call(this, size)
       return
     }
@@ -53,12 +53,12 @@ export function installRequestMethods(): void {
       this._readableState.readingMore = false
       this._consuming = true
     }
-    call.read()
+    pair.readBody()
   }
 }
 
 /** Whether somebody has begun to read a body, or begins to with the next tick: node asks that before it throws one away. */
-export function isRead({ _consuming, _readableState: state }: NodeRequest): boolean {
+export function isBodyRead({ _consuming, _readableState: state }: NodeRequest): boolean {
   return _consuming || state.resumeScheduled || state.readableListening
 }
 
@@ -68,7 +68,7 @@ const originalPush = http.IncomingMessage.prototype.push
  * Gives a whole body, or the end of none, to a stream that flows and is just reading: it looks at what is there as soon
  * as `_read` returns. `push` would have it looked at twice more, in ticks of their own that find nothing to do.
  */
-export function giveFlowing(request: NodeRequest, body: Buffer | undefined): boolean {
+export function pushToFlowing(request: NodeRequest, body: Buffer | undefined): boolean {
   const state = request._readableState
   const flows = state.flowing === true && state.reading && state.sync && state.length === 0
   if (!flows || state.decoder || request.push !== originalPush) return false
@@ -103,7 +103,7 @@ function endFlowing(request: NodeRequest, state: ReadableState): void {
 }
 
 /** A finished request that nobody listens to: its end and close without the ticks that only listeners would notice. */
-export function closeQuietly(request: NodeRequest): void {
+export function closeSilently(request: NodeRequest): void {
   request._dumped = true
   if (nodeMajor >= 24) {
     ;(request as unknown as { _dumpAndCloseReadable(): void })._dumpAndCloseReadable()

@@ -7,24 +7,24 @@
 import http, { STATUS_CODES } from 'node:http'
 import { CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../../engine/exchange.ts'
 import {
-  type FieldMap,
   FieldStore,
   HAS_DATE,
   HAS_LENGTH,
+  lastRenderedFields,
   NOT_SIMPLE,
-  renderedFields,
-  renderMap,
-  renderObject,
+  renderFieldObject,
+  renderStoredFields,
+  type StoredFields,
   storeField,
 } from './fields.ts'
-import { informOf } from './interim.ts'
+import { parseInterim } from './interim.ts'
 import type { Body, Encoding, NodeResponse, WriteCallback } from './internals.ts'
 import { kCorked, kOutHeaders, kUniqueHeaders } from './internals.ts'
-import type { Call } from './message-pair.ts'
-import { RENDERED, SIMPLE, UNDECIDED } from './message-pair.ts'
-import { kCall } from './symbols.ts'
+import type { MessagePair } from './message-pair.ts'
+import { HEAD_RENDERED, HEAD_SIMPLE, HEAD_UNDECIDED } from './message-pair.ts'
+import { kMessagePair } from './symbols.ts'
 
-type OurResponse = NodeResponse & { [kCall]?: Call; statusMessage: string }
+type OurResponse = NodeResponse & { [kMessagePair]?: MessagePair; statusMessage: string }
 
 const prototype = http.ServerResponse.prototype as unknown as OurResponse
 
@@ -44,7 +44,7 @@ const original = {
 /** A head of ours, before the fields: any text that is true, for those who look whether it was sent. */
 const RESPONSE_LINE = 'HTTP/1.1 '
 
-const Store = FieldStore as unknown as new () => FieldMap
+const StoredFieldsConstructor = FieldStore as unknown as new () => StoredFields
 
 let installed = false
 
@@ -52,13 +52,13 @@ let installed = false
  * Somebody (a tracer loaded with --import) has replaced node's methods before us. Theirs are then what we fall back to,
  * and no answer may go past them.
  */
-let patchedBefore = false
+let isPatchedBefore = false
 
 /** Replaces the methods; called once, before the application loads. */
 export function installResponseMethods(): void {
   if (installed) return
   installed = true
-  patchedBefore = isPatched()
+  isPatchedBefore = isPatched()
   const hadWriteHeader = Object.hasOwn(prototype, 'writeHeader')
   Object.assign(prototype, {
     ...{ end, writeHead, setHeader, uncork },
@@ -75,9 +75,9 @@ function isPatched(): boolean {
 }
 
 /** Nothing that takes part in a simple answer has been replaced, on the instance or on a prototype. */
-function isUntouched(res: OurResponse): boolean {
+function hasOriginalMethods(res: OurResponse): boolean {
   return (
-    !patchedBefore &&
+    !isPatchedBefore &&
     res.writeHead === writeHead &&
     res._implicitHeader === original.implicitHeader &&
     res._storeHeader === _storeHeader &&
@@ -86,66 +86,71 @@ function isUntouched(res: OurResponse): boolean {
 }
 
 function end(this: OurResponse, chunk?: unknown, encoding?: unknown, callback?: unknown) {
-  const call = this[kCall]
-  if (call === undefined) return original.end.call(this, chunk, encoding, callback)
+  const pair = this[kMessagePair]
+  if (pair === undefined) return original.end.call(this, chunk, encoding, callback)
   if (
     (callback === undefined || callback === null) &&
     (encoding === undefined || encoding === null || encoding === 'utf8') &&
     (typeof chunk === 'string' || chunk instanceof Uint8Array || chunk === undefined) &&
     !this.finished &&
     !this.destroyed &&
-    !call.headSent &&
-    endSimply(this, call, chunk)
+    !pair.isHeadSent &&
+    endSimply(this, pair, chunk)
   ) {
     return this
   }
-  return endExactly(this, call, chunk, encoding, callback)
+  return endByNode(this, pair, chunk, encoding, callback)
 }
 
 /** Answers with one command; false when node's own method has to decide. */
-function endSimply(res: OurResponse, call: Call, chunk: string | Uint8Array | undefined): boolean {
-  if (!isUntouched(res) || call.socket.destroyed) return false
-  if (call.head === RENDERED) return false
-  if (call.head === UNDECIDED) {
-    if (res._header || !decideSimply(res, call, res.statusCode, undefined)) return false
+function endSimply(
+  res: OurResponse,
+  pair: MessagePair,
+  chunk: string | Uint8Array | undefined,
+): boolean {
+  if (!hasOriginalMethods(res) || pair.socket.destroyed) return false
+  if (pair.headState === HEAD_RENDERED) return false
+  if (pair.headState === HEAD_UNDECIDED) {
+    if (res._header || !composeSimpleHead(res, pair, res.statusCode, undefined)) return false
     // Unlike a head that stands already, this one can still tell the length.
-    if (call.chunked) {
-      call.chunked = false
+    if (pair.isChunked) {
+      pair.isChunked = false
       if (res._removedContLen) {
-        call.head = UNDECIDED
+        pair.headState = HEAD_UNDECIDED
         res._header = null
         return false
       }
-      call.flags |= LENGTH
+      pair.flags |= LENGTH
     }
   }
   // In chunks, what follows the head is node's to decide; it is rare, as an explicit head has its length mostly.
-  if (call.chunked || res[kCorked]) return false
-  call.headSent = true
+  if (pair.isChunked || res[kCorked]) return false
+  pair.isHeadSent = true
   res._headerSent = true
   res.finished = true
-  call.exchange.respond(call.status, call.reason, call.fields, call.flags, chunk, 'utf8')
-  call.ended = true
+  pair.exchange.respond(pair.status, pair.reason, pair.fields, pair.flags, chunk, 'utf8')
+  pair.isResponseEnded = true
   res._finish()
-  call.finishSoon()
+  pair.scheduleFinish()
   return true
 }
 
 function setHeader(this: OurResponse, name: unknown, value: unknown): OurResponse {
-  if (this[kCall] === undefined || this._header) return original.setHeader.call(this, name, value)
-  const before = this[kOutHeaders] as FieldMap | null
-  const map = before ?? new Store()
-  if (patchedBefore || !storeField(map, name, value)) {
-    this[kCall].exact = true
+  if (this[kMessagePair] === undefined || this._header)
+    return original.setHeader.call(this, name, value)
+  const before = this[kOutHeaders] as StoredFields | null
+  const map = before ?? new StoredFieldsConstructor()
+  if (isPatchedBefore || !storeField(map, name, value)) {
+    this[kMessagePair].needsNodeHead = true
     return original.setHeader.call(this, name, value)
   }
   if (before === null) this[kOutHeaders] = map
   return this
 }
 
-function endExactly(
+function endByNode(
   res: OurResponse,
-  call: Call,
+  pair: MessagePair,
   chunk: unknown,
   encoding: unknown,
   callback: unknown,
@@ -154,25 +159,25 @@ function endExactly(
   // Node passes its 'finish' to `_send` only while it believes that the head is still to go.
   const headerSent = res._headerSent
   res._headerSent = false
-  call.ending = true
+  pair.isEnding = true
   try {
     original.end.call(res, chunk, encoding, callback)
   } finally {
-    call.ending = false
+    pair.isEnding = false
     res._headerSent = headerSent
   }
-  if (res.finished) call.complete()
+  if (res.finished) pair.completeResponse()
   return res
 }
 
 function writeHead(this: OurResponse, status: unknown, reason?: unknown, fields?: unknown) {
-  const call = this[kCall]
-  if (call === undefined) return original.writeHead.call(this, status, reason, fields)
+  const pair = this[kMessagePair]
+  if (pair === undefined) return original.writeHead.call(this, status, reason, fields)
   if (
     !this._header &&
     Number.isInteger(status) &&
     (fields === undefined || typeof reason === 'string') &&
-    !patchedBefore &&
+    !isPatchedBefore &&
     this._storeHeader === _storeHeader &&
     typeof this._contentLength !== 'number'
   ) {
@@ -180,33 +185,35 @@ function writeHead(this: OurResponse, status: unknown, reason?: unknown, fields?
     const object = isText ? fields : reason
     if (isText && !isPlainReason(reason))
       return original.writeHead.call(this, status, reason, fields)
-    if (decideSimply(this, call, status as number, object, isText ? reason : undefined)) return this
+    if (composeSimpleHead(this, pair, status as number, object, isText ? reason : undefined))
+      return this
   }
   return original.writeHead.call(this, status, reason, fields)
 }
 
 /** Decides the head without rendering what the engine adds; false when it is not simple, and nothing was changed. */
-function decideSimply(
+function composeSimpleHead(
   res: OurResponse,
-  call: Call,
+  pair: MessagePair,
   given: number,
   object: unknown,
   givenReason?: string,
 ): boolean {
   // As node: what a program has put there may be a text or a fraction.
   const status = given | 0
-  if (!(status >= 200 && status <= 999) || res[kUniqueHeaders] || call.exact) return false
+  if (!(status >= 200 && status <= 999) || res[kUniqueHeaders] || pair.needsNodeHead) return false
   if (res.maxRequestsOnConnectionReached) return false
   if (res._maxRequestsPerSocket > 0 || res._removedTE || res.strictContentLength) return false
-  const map = res[kOutHeaders] as FieldMap | null
-  const has = map === null ? renderGiven(object) : object ? NOT_SIMPLE : renderMap(map)
+  const map = res[kOutHeaders] as StoredFields | null
+  const has =
+    map === null ? renderHeadFields(object) : object ? NOT_SIMPLE : renderStoredFields(map)
   if (has === NOT_SIMPLE) return false
   const reason = givenReason ?? (res.statusMessage || STATUS_CODES[status] || 'unknown')
   if (res.statusMessage && !isPlainReason(res.statusMessage)) return false
 
   // To HTTP/1.0 node tells no length that the program has not told: such an answer ends with the connection.
-  const isCut = !res.useChunkedEncodingByDefault && (has & HAS_LENGTH) === 0
-  if (isCut && res._removedConnection) return false
+  const endsConnection = !res.useChunkedEncodingByDefault && (has & HAS_LENGTH) === 0
+  if (endsConnection && res._removedConnection) return false
 
   res.statusCode = status
   res.statusMessage = reason
@@ -215,25 +222,25 @@ function decideSimply(
   let flags = 0
   if (res.sendDate && (has & HAS_DATE) === 0) flags |= DATE
   if (!res._removedConnection) flags |= CONNECTION
-  if (!res.shouldKeepAlive || isCut) {
+  if (!res.shouldKeepAlive || endsConnection) {
     res._last = true
     flags |= CLOSE
   }
   if (!res._hasBody) flags |= NO_BODY
-  else if ((has & HAS_LENGTH) === 0) call.chunked = !isCut
-  call.head = SIMPLE
-  call.status = status
-  call.reason = status === 200 && reason === 'OK' ? undefined : reason
-  call.fields = renderedFields
-  call.flags = flags
+  else if ((has & HAS_LENGTH) === 0) pair.isChunked = !endsConnection
+  pair.headState = HEAD_SIMPLE
+  pair.status = status
+  pair.reason = status === 200 && reason === 'OK' ? undefined : reason
+  pair.fields = lastRenderedFields
+  pair.flags = flags
   res._header = RESPONSE_LINE
   return true
 }
 
-function renderGiven(object: unknown): number {
-  if (object === undefined || object === null) return renderObject(NO_FIELDS)
+function renderHeadFields(object: unknown): number {
+  if (object === undefined || object === null) return renderFieldObject(NO_FIELDS)
   if (typeof object !== 'object' || Array.isArray(object)) return NOT_SIMPLE
-  return renderObject(object as Record<string, unknown>)
+  return renderFieldObject(object as Record<string, unknown>)
 }
 
 const NO_FIELDS: Record<string, unknown> = {}
@@ -246,12 +253,12 @@ function isPlainReason(reason: string): boolean {
 const UNSAFE_REASON = /[^\t\x20-\x7e]/
 
 function _storeHeader(this: OurResponse, firstLine: string, fields: unknown): void {
-  const call = this[kCall]
+  const pair = this[kMessagePair]
   original.storeHeader.call(this, firstLine, fields)
-  if (call === undefined) return
-  call.head = RENDERED
+  if (pair === undefined) return
+  pair.headState = HEAD_RENDERED
   // The engine frames: with this field false node hands the body over as it is.
-  call.chunked = this.chunkedEncoding
+  pair.isChunked = this.chunkedEncoding
   this.chunkedEncoding = false
 }
 
@@ -262,23 +269,23 @@ function _send(
   callback?: WriteCallback,
   length?: number,
 ): boolean {
-  const call = this[kCall]
-  if (call === undefined) return original.send.call(this, data, encoding, callback, length)
-  return call.send(data, encoding, callback)
+  const pair = this[kMessagePair]
+  if (pair === undefined) return original.send.call(this, data, encoding, callback, length)
+  return pair.send(data, encoding, callback)
 }
 
 /** The engine frames the chunks, so what node would gather behind a cork is gathered by the call. */
 function uncork(this: OurResponse): void {
   original.uncork.call(this)
-  const call = this[kCall]
-  if (call !== undefined && !call.ending && !this[kCorked]) call.uncorked()
+  const pair = this[kMessagePair]
+  if (pair !== undefined && !pair.isEnding && !this[kCorked]) pair.flushCorked()
 }
 
 /** Called by node's `end` when all is handed over; also by one that was called past ours, on the parent's prototype. */
 function _finish(this: OurResponse): void {
   original.finish.call(this)
-  const call = this[kCall]
-  if (call !== undefined && !call.ended && !call.ending) call.completeUnasked()
+  const pair = this[kMessagePair]
+  if (pair !== undefined && !pair.isResponseEnded && !pair.isEnding) pair.completeAfterNodeEnd()
 }
 
 /** Node's 1xx methods write their head as text. */
@@ -289,12 +296,12 @@ function _writeRaw(
   third?: WriteCallback,
 ): boolean {
   const [encoding, callback] = typeof second === 'function' ? [null, second] : [second, third]
-  const call = this[kCall]
-  if (call === undefined) return original.writeRaw.call(this, data, encoding, callback)
-  const inform = informOf(call, data)
-  if (inform === undefined) return call.send(data, encoding, callback)
-  if (call.socket.destroyed) return false
-  if (inform !== 'part') call.exchange.inform(inform.status, inform.reason, inform.fields)
-  if (callback) call.afterWrite(callback)
+  const pair = this[kMessagePair]
+  if (pair === undefined) return original.writeRaw.call(this, data, encoding, callback)
+  const interim = parseInterim(pair, data)
+  if (interim === undefined) return pair.send(data, encoding, callback)
+  if (pair.socket.destroyed) return false
+  if (interim !== 'part') pair.exchange.inform(interim.status, interim.reason, interim.fields)
+  if (callback) pair.callAfterWrite(callback)
   return true
 }

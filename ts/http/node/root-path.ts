@@ -1,7 +1,7 @@
 /** The path under which an application is mounted, as Express and its like find it on a request. */
 
 /** What of a request names its place. */
-export interface Mounted {
+export interface MountedRequest {
   url?: string | undefined
   baseUrl?: string
   originalUrl?: string
@@ -11,9 +11,9 @@ export interface Mounted {
  * Takes the mount path out of `url`, which keeps a slash at least; Express's router begins at `baseUrl`. The engine has
  * made sure that the path of the target begins with it.
  */
-export function mount(request: Mounted, prefix: string): void {
+export function applyRootPath(request: MountedRequest, prefix: string): void {
   const whole = request.url ?? ''
-  const path = pathStart(whole)
+  const path = findPathStart(whole)
   const rest = whole.slice(path + prefix.length)
   request.originalUrl = whole
   request.baseUrl = prefix
@@ -21,7 +21,7 @@ export function mount(request: Mounted, prefix: string): void {
 }
 
 /** Where the path of a target begins: at once, or behind the authority of an absolute form. */
-export function pathStart(target: string): number {
+export function findPathStart(target: string): number {
   if (target.startsWith('/')) return 0
   const authority = target.indexOf('://') + 3
   const length = target.slice(authority).search(/[/?#]/)

@@ -8,12 +8,12 @@ import type { TlsInfo } from '../../engine/tls-info.ts'
 import { authorityOf } from '../../tls/authorities.ts'
 import { cipherOf } from '../../tls/ciphers.ts'
 import { notImplemented } from './errors.ts'
-import { kConnection, kSecured } from './symbols.ts'
+import { kConnection, kShownEncrypted } from './symbols.ts'
 
 // Loaded by those alone who speak TLS.
 const require = createRequire(import.meta.url)
 
-interface This {
+interface ThisSecureSocket {
   readonly [kConnection]: Connection
   readonly destroyed: boolean
 }
@@ -26,19 +26,19 @@ const SELF_SIGNED_ABOVE = 'SELF_SIGNED_CERT_IN_CHAIN'
 const REJECTED = 'CERT_REJECTED'
 const UNKNOWN_ISSUER = 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'
 
-type Base = ((this: never, ...details: never[]) => void) & { readonly prototype: object }
+type BaseConstructor = ((this: never, ...details: never[]) => void) & { readonly prototype: object }
 
 /** `base` as it is for connections that speak TLS: a `tls.TLSSocket` for whoever asks. */
-export function secureConstructor(base: Base): object {
+export function createSecureConstructor(base: BaseConstructor): object {
   function SecureSocket(this: object, ...details: unknown[]): void {
     Reflect.apply(base, this, details)
-    Object.assign(this, { encrypted: true, [kSecured]: true })
+    Object.assign(this, { encrypted: true, [kShownEncrypted]: true })
   }
-  SecureSocket.prototype = securePrototype(base.prototype)
+  SecureSocket.prototype = createSecurePrototype(base.prototype)
   return SecureSocket
 }
 
-function securePrototype(base: object): object {
+function createSecurePrototype(base: object): object {
   const { TLSSocket } = require('node:tls') as typeof import('node:tls')
   return Object.create(TLSSocket.prototype, {
     ...Object.getOwnPropertyDescriptors(base),
@@ -53,37 +53,37 @@ const members = {
   _secureEstablished: true,
 
   get authorized(): boolean {
-    return facts(this).isAuthorized
+    return tlsInfo(this).isAuthorized
   },
   get authorizationError(): string | null {
-    const { error, chain } = facts(this)
+    const { error, chain } = tlsInfo(this)
     if (error !== UNKNOWN_ISSUER && error !== REJECTED) return error || null
-    const last = wholeChain(chain).at(-1)
+    const last = completeChain(chain).at(-1)
     if (last === undefined || !last.checkIssued(last) || authorityOf(last)) return error
     return chain.length === 1 ? SELF_SIGNED : SELF_SIGNED_ABOVE
   },
   get servername(): string | false {
-    return facts(this).serverName || false
+    return tlsInfo(this).serverName || false
   },
   get alpnProtocol(): string | false {
-    return facts(this).protocol || false
+    return tlsInfo(this).protocol || false
   },
 
   getProtocol(): string | null {
-    return PROTOCOLS[facts(this).version] ?? null
+    return PROTOCOLS[tlsInfo(this).version] ?? null
   },
   getCipher(): object {
-    const { cipher, version } = facts(this)
+    const { cipher, version } = tlsInfo(this)
     const suite = cipherOf(cipher)
     return { name: suite?.openssl, standardName: suite?.name, version: PROTOCOLS[version] }
   },
-  getPeerCertificate(this: This, detailed = false): object | null {
+  getPeerCertificate(this: ThisSecureSocket, detailed = false): object | null {
     if (this.destroyed) return null
-    const { chain } = facts(this)
+    const { chain } = tlsInfo(this)
     const [own] = chain
     if (own === undefined) return {}
     if (!detailed) return readCertificate(own).toLegacyObject()
-    const certificates = wholeChain(chain)
+    const certificates = completeChain(chain)
     const shown = certificates.map((one) => one.toLegacyObject() as DetailedPeerCertificate)
     for (const [index, one] of shown.entries()) {
       const isOwnIssuer = certificates[index]?.checkIssued(certificates[index]) === true
@@ -93,7 +93,7 @@ const members = {
     return shown[0] ?? {}
   },
   getPeerX509Certificate(): X509Certificate | undefined {
-    const certificates = facts(this).chain.map(readCertificate)
+    const certificates = tlsInfo(this).chain.map(readCertificate)
     // Those that the client has sent, as on node.
     for (const [index, one] of certificates.entries()) {
       const value = certificates[index + 1]
@@ -102,7 +102,7 @@ const members = {
     return certificates[0]
   },
   isSessionReused(): boolean {
-    return facts(this).isResumed
+    return tlsInfo(this).isResumed
   },
 
   // The secret stays with the engine.
@@ -116,7 +116,7 @@ const members = {
 }
 
 /** Each with its issuer behind it as far as it is known: what the client has sent, then its authority here. */
-function wholeChain(chain: readonly Buffer[]): X509Certificate[] {
+function completeChain(chain: readonly Buffer[]): X509Certificate[] {
   const [own, ...others] = chain.map(readCertificate)
   if (own === undefined) return []
   const whole = [own]
@@ -136,6 +136,6 @@ function readCertificate(der: Buffer): X509Certificate {
   return new crypto.X509Certificate(der)
 }
 
-function facts(socket: unknown): TlsInfo {
+function tlsInfo(socket: unknown): TlsInfo {
   return (socket as { [kConnection]: { secure: TlsInfo } })[kConnection].secure
 }

@@ -6,8 +6,8 @@
 import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
 import type { Connection, Exchange } from '../../engine/exchange.ts'
-import { answerBadRequest } from './bad-request.ts'
-import { refusedError } from './errors.ts'
+import { sendBadRequest } from './bad-request.ts'
+import { refusalError } from './errors.ts'
 import {
   connectionEvent,
   connectionListener,
@@ -16,58 +16,61 @@ import {
   originalEmit,
   serverInternals,
 } from './internals.ts'
-import { listenInName } from './listen.ts'
-import { type Given, setOn, untouched } from './program-limits.ts'
+import { pretendToListen } from './listen.ts'
+import { changedLimit, defaultServer, type GivenSettings } from './program-limits.ts'
 import type { ServerSocket } from './socket.ts'
 import {
   createSocket,
   isServerSocket,
+  noteAnnounced,
+  noteRefusal,
+  onConnectionClosed,
   openTunnel,
-  socketAnnounced,
-  socketClosed,
-  socketRefused,
 } from './socket.ts'
-import { kCall, kConnection, kRequests, kTunnel } from './symbols.ts'
+import { kConnection, kMessagePair, kRequestCount, kTunnel } from './symbols.ts'
 import { SocketTunnel } from './tunnel.ts'
 
 const socketCreated = channel('net.server.socket')
 
 /** What a server is told of where and how it is served. */
-export interface Serving {
+export interface ServeOptions {
   /** Seconds: the setting, or our default. */
   readonly keepalive: number
   /** What the operator gave stands above the application's. */
-  readonly given: Given
+  readonly given: GivenSettings
   /** The first of the addresses, as in the log. */
   readonly address: string
 }
 
 /** What a server needs of the engine beyond its exchanges. */
-export interface EngineSide {
+export interface ServingEngine {
   /** The process lives as long as somebody holds it. */
-  hold(): void
-  release(): void
+  holdProcess(): void
+  releaseProcess(): void
   /** The program has changed the server's time limits. */
   onLimitsChanged(): void
   /** Whether somebody listens for what the engine refuses. */
-  tellRefusals(on: boolean): void
+  reportRefusals(on: boolean): void
   /** Whether it ends the connections that wait for a request by itself. */
-  closesIdle?(): boolean
+  closesIdleConnections?(): boolean
 }
 
 /** Makes a server one that listens, in all that the application can see. */
-export function prepareServer(server: http.Server, { keepalive, given, address }: Serving): void {
-  listenInName(server, address)
-  if (given.has('keepalive') || setOn(server, 'keepAliveTimeout') === undefined) {
+export function prepareServer(
+  server: http.Server,
+  { keepalive, given, address }: ServeOptions,
+): void {
+  pretendToListen(server, address)
+  if (given.has('keepalive') || changedLimit(server, 'keepAliveTimeout') === undefined) {
     server.keepAliveTimeout = keepalive * 1000
   }
   // The engine counts by itself where the operator has said how far.
   if (given.has('limit_requests_per_connection')) server.maxRequestsPerSocket = 0
 }
 
-const kServed = Symbol('monoceros.served')
+const kServedServer = Symbol('monoceros.servedServer')
 
-type OurServer = http.Server & { [kServed]?: ServedServer }
+type OurServer = http.Server & { [kServedServer]?: ServedServer }
 
 const installed = new WeakSet<object>()
 
@@ -84,14 +87,14 @@ export function installServerMethods(prototype: object = http.Server.prototype):
   const methods = {
     closeIdleConnections(this: OurServer) {
       closeIdleConnections.call(this)
-      this[kServed]?.closeIdle()
+      this[kServedServer]?.closeIdleConnections()
     },
     closeAllConnections(this: OurServer) {
       closeAllConnections.call(this)
-      this[kServed]?.closeAll()
+      this[kServedServer]?.closeAllConnections()
     },
     _emitCloseIfDrained(this: OurServer) {
-      if (this[kServed]?.hasHeardOfAll !== false) _emitCloseIfDrained.call(this)
+      if (this[kServedServer]?.hasReceivedAllAccepted !== false) _emitCloseIfDrained.call(this)
     },
   }
   for (const [name, value] of Object.entries(methods)) {
@@ -105,52 +108,55 @@ const HIGH_WATER_MARK = 65_536
 export class ServedServer {
   readonly server: http.Server
   readonly highWaterMark: number
-  side: EngineSide | undefined
+  engine: ServingEngine | undefined
   /** What the engine refuses is for the program to answer where it listens for 'clientError', as on node. */
-  answersRefusals = false
+  respondsToRefusals = false
   /** With which it hears of a socket. */
-  readonly #event: string
+  readonly #connectionEvent: string
   readonly #connections = new Set<Connection>()
   /** Those that `unref` has been called for: they do not keep the process. */
-  readonly #unheld = new WeakSet<Connection>()
-  readonly #dropped = new WeakSet<Connection>()
+  readonly #unrefConnections = new WeakSet<Connection>()
+  readonly #droppedConnections = new WeakSet<Connection>()
   /** Connections ever heard of, and how many the listeners that are closed have accepted. */
-  #told = 0
-  #accepted = 0
+  #reportedCount = 0
+  #acceptedCount = 0
 
   constructor(server: http.Server) {
     this.server = server
-    const [own, nodes] = [server, untouched].map((each) => serverInternals(each).highWaterMark)
+    const [own, nodes] = [server, defaultServer].map((each) => serverInternals(each).highWaterMark)
     this.highWaterMark = own === undefined || own === nodes ? HIGH_WATER_MARK : own
-    this.#event = connectionEvent(server)
-    if (isHttpsServer(server)) installServerMethods(prototypeWith(server, 'closeIdleConnections'))
-    passOurSockets(server, this.#event)
-    Object.defineProperty(server, kServed, { value: this, configurable: true })
+    this.#connectionEvent = connectionEvent(server)
+    if (isHttpsServer(server))
+      installServerMethods(findPrototypeWith(server, 'closeIdleConnections'))
+    keepParserOffOurSockets(server, this.#connectionEvent)
+    Object.defineProperty(server, kServedServer, { value: this, configurable: true })
   }
 
-  closeIdle(): void {
-    if (this.side?.closesIdle?.() === true) return
-    for (const connection of this.#connections) if (isIdle(connection)) this.#cut(connection)
+  closeIdleConnections(): void {
+    if (this.engine?.closesIdleConnections?.() === true) return
+    for (const connection of this.#connections)
+      if (isIdle(connection)) this.#closeConnection(connection)
   }
 
   /** Not what the application has taken over, as on node. */
-  closeAll(): void {
-    for (const connection of this.#connections) if (!isUpgraded(connection)) this.#cut(connection)
+  closeAllConnections(): void {
+    for (const connection of this.#connections)
+      if (!isUpgraded(connection)) this.#closeConnection(connection)
   }
 
   /** Connections that were accepted before the listener closed may still be on their way here. */
-  get hasHeardOfAll(): boolean {
-    return this.#told >= this.#accepted
+  get hasReceivedAllAccepted(): boolean {
+    return this.#reportedCount >= this.#acceptedCount
   }
 
   /** A connection is there. */
-  open(connection: Connection): void {
-    const { server, side } = this
+  addConnection(connection: Connection): void {
+    const { server, engine } = this
     const internals = serverInternals(server)
-    this.#told++
-    if (side !== undefined && this.#told === this.#accepted) side.release()
+    this.#reportedCount++
+    if (engine !== undefined && this.#reportedCount === this.#acceptedCount) engine.releaseProcess()
     if (server.maxConnections != null && internals._connections >= server.maxConnections) {
-      this.#dropped.add(connection)
+      this.#droppedConnections.add(connection)
       connection.destroy()
       server.emit('drop', addressesOf(connection))
       internals._emitCloseIfDrained()
@@ -158,99 +164,101 @@ export class ServedServer {
     }
     this.#connections.add(connection)
     internals._connections++
-    side?.hold()
-    if (this.#hearsSockets() || server.timeout > 0) this.connect(connection)
+    engine?.holdProcess()
+    if (this.#hasSocketListeners() || server.timeout > 0) this.createSocket(connection)
   }
 
   /** The socket of a connection, made when it is first needed; undefined when the connection is refused. */
-  connect(connection: Connection): ServerSocket | undefined {
+  createSocket(connection: Connection): ServerSocket | undefined {
     const { server } = this
-    if (this.#dropped.has(connection)) return undefined
+    if (this.#droppedConnections.has(connection)) return undefined
     const socket = createSocket(this, connection)
     connection.attachment = socket
     if (server.timeout > 0) socket.setTimeout(server.timeout)
     if (socketCreated.hasSubscribers) socketCreated.publish({ socket })
-    if (this.#hearsSockets()) server.emit(this.#event, socket)
-    socketAnnounced(socket)
+    if (this.#hasSocketListeners()) server.emit(this.#connectionEvent, socket)
+    noteAnnounced(socket)
     return socket
   }
 
   /** The engine has refused what came, and answered, unless that is the program's: who listens for 'clientError' is told. */
-  refused(connection: Connection, kind: number, packet: Buffer): void {
+  onRefused(connection: Connection, kind: number, packet: Buffer): void {
     const { server } = this
-    const error = refusedError(kind, packet)
+    const error = refusalError(kind, packet)
     if (error === undefined) return
-    const socket = (connection.attachment as ServerSocket | undefined) ?? this.connect(connection)
+    const socket =
+      (connection.attachment as ServerSocket | undefined) ?? this.createSocket(connection)
     if (socket === undefined || socket.destroyed) return
-    socketRefused(socket, !this.answersRefusals)
+    noteRefusal(socket, !this.respondsToRefusals)
     const isHeard = server.emit('clientError', error, socket)
-    if (!isHeard && this.answersRefusals) answerBadRequest(error, socket)
+    if (!isHeard && this.respondsToRefusals) sendBadRequest(error, socket)
   }
 
   /** The application takes the connection of an exchange over. */
-  upgrade(socket: ServerSocket, exchange: Exchange): void {
+  upgradeSocket(socket: ServerSocket, exchange: Exchange): void {
     // As on node, where the sockets of tls.Server end with their clients.
-    if (this.#event === 'secureConnection') socket.allowHalfOpen = false
+    if (this.#connectionEvent === 'secureConnection') socket.allowHalfOpen = false
     openTunnel(socket, new SocketTunnel(socket, exchange.tunnel(), exchange.ahead?.length ?? 0))
   }
 
   /** Ends what the application has taken over. */
-  destroyUpgraded(): void {
-    for (const connection of this.#connections) if (isUpgraded(connection)) this.#cut(connection)
+  destroyUpgradedSockets(): void {
+    for (const connection of this.#connections)
+      if (isUpgraded(connection)) this.#closeConnection(connection)
   }
 
   /** The engine has closed a connection. */
-  closed(connection: Connection): void {
+  onConnectionClosed(connection: Connection): void {
     const socket = connection.attachment as ServerSocket | undefined
-    if (socket === undefined) this.#leave(connection)
-    else socketClosed(socket)
+    if (socket === undefined) this.#removeConnection(connection)
+    else onConnectionClosed(socket)
   }
 
   onSocketDestroyed({ [kConnection]: connection }: ServerSocket): void {
-    this.#leave(connection)
+    this.#removeConnection(connection)
   }
 
   onSocketRef({ [kConnection]: connection }: ServerSocket, isHeld: boolean): void {
-    if (this.side === undefined || !this.#connections.has(connection)) return
-    if (this.#unheld.has(connection) !== isHeld) return
+    if (this.engine === undefined || !this.#connections.has(connection)) return
+    if (this.#unrefConnections.has(connection) !== isHeld) return
     if (isHeld) {
-      this.#unheld.delete(connection)
-      this.side.hold()
+      this.#unrefConnections.delete(connection)
+      this.engine.holdProcess()
     } else {
-      this.#unheld.add(connection)
-      this.side.release()
+      this.#unrefConnections.add(connection)
+      this.engine.releaseProcess()
     }
   }
 
   /** A listener has closed that had accepted so many connections. */
-  listenerClosed(accepted: number): void {
-    const wasWaiting = this.#told < this.#accepted
-    this.#accepted += accepted
-    if (!wasWaiting && this.#told < this.#accepted) this.side?.hold()
+  onListenerClosed(accepted: number): void {
+    const wasWaiting = this.#reportedCount < this.#acceptedCount
+    this.#acceptedCount += accepted
+    if (!wasWaiting && this.#reportedCount < this.#acceptedCount) this.engine?.holdProcess()
   }
 
   /** Node's own listener is the one that is always there; who has replaced `emit` hears of every event. */
-  #hearsSockets(): boolean {
+  #hasSocketListeners(): boolean {
     const { server } = this
-    return server.listenerCount(this.#event) > 1 || server.emit !== originalEmit
+    return server.listenerCount(this.#connectionEvent) > 1 || server.emit !== originalEmit
   }
 
-  #leave(connection: Connection): void {
+  #removeConnection(connection: Connection): void {
     if (!this.#connections.delete(connection)) return
     const internals = serverInternals(this.server)
     internals._connections--
     internals._emitCloseIfDrained()
-    if (!this.#unheld.has(connection)) this.side?.release()
+    if (!this.#unrefConnections.has(connection)) this.engine?.releaseProcess()
   }
 
-  #cut(connection: Connection): void {
+  #closeConnection(connection: Connection): void {
     const socket = connection.attachment as ServerSocket | undefined
     if (socket !== undefined) {
       socket.destroy()
       return
     }
     connection.destroy()
-    this.#leave(connection)
+    this.#removeConnection(connection)
   }
 }
 
@@ -261,10 +269,10 @@ export class ServedServer {
 function isIdle({ attachment }: Connection): boolean {
   const socket = attachment as ServerSocket | undefined
   if (socket?.[kTunnel] !== undefined) return false
-  if (socket === undefined || socket[kRequests] === 0) return nodeMajor >= 26
-  const { _httpMessage, [kCall]: call } = socket
-  if (_httpMessage === null || call === undefined) return true
-  return _httpMessage.finished && !call.inHandler && !call.exchange.isFull
+  if (socket === undefined || socket[kRequestCount] === 0) return nodeMajor >= 26
+  const { _httpMessage, [kMessagePair]: pair } = socket
+  if (_httpMessage === null || pair === undefined) return true
+  return _httpMessage.finished && !pair.isInHandler && !pair.exchange.isFull
 }
 
 function isUpgraded({ attachment }: Connection): boolean {
@@ -279,7 +287,7 @@ function addressesOf(connection: Connection): object {
 }
 
 /** Node's listener would put its parser on our sockets; those that a program brings itself still get it. */
-function passOurSockets(server: http.Server, event: string): void {
+function keepParserOffOurSockets(server: http.Server, event: string): void {
   if (!server.listeners(event).includes(connectionListener)) return
   server.removeListener(event, connectionListener)
   server.prependListener(event, (socket) => {
@@ -288,7 +296,7 @@ function passOurSockets(server: http.Server, event: string): void {
 }
 
 /** The prototype of an object that has a method of its own. */
-function prototypeWith(object: object, method: string): object {
+function findPrototypeWith(object: object, method: string): object {
   let prototype: object = object
   while (!Object.hasOwn(prototype, method)) prototype = Object.getPrototypeOf(prototype)
   return prototype

@@ -1,12 +1,12 @@
 /** What node's own listeners on a server's socket do, under their names: packages look for some of them. */
 import type { Socket } from 'node:net'
-import { bareAnswer } from './bad-request-text.ts'
+import { badRequestText } from './bad-request-text.ts'
 import type { ServerSocket } from './socket.ts'
-import { kCall } from './symbols.ts'
+import { kMessagePair } from './symbols.ts'
 
 /** Whoever listens to 'timeout' decides, else the connection ends. */
 export function onTimeout(this: ServerSocket): void {
-  const request = this[kCall]?.req
+  const request = this[kMessagePair]?.req
   const heard = [
     request !== undefined && !request.complete && request.emit('timeout', this),
     this._httpMessage?.emit('timeout', this),
@@ -18,22 +18,23 @@ export function onTimeout(this: ServerSocket): void {
 /** Of errors that a program emits itself: the engine tells of its own otherwise. */
 export function onError(this: ServerSocket, error: NodeJS.ErrnoException): void {
   if (this.server.emit('clientError', error, this)) return
-  if (this.writable && this._httpMessage?._headerSent !== true) this.write(bareAnswer(error.code))
+  if (this.writable && this._httpMessage?._headerSent !== true)
+    this.write(badRequestText(error.code))
   this.destroy(error)
 }
 
 /** From here on the socket's errors are for whoever else follows its life: the server has heard of them. */
-export function stopHearingErrors(socket: Socket): void {
+export function detachErrorListeners(socket: Socket): void {
   for (const listener of socket.listeners('error') as ((error: Error) => void)[]) {
     // Node's own, and ours in its place.
     const isServers = listener.name === 'socketOnError' || listener === onError
     if (isServers) socket.removeListener('error', listener)
   }
-  socket.on('error', onHeardError)
+  socket.on('error', ignoreReportedError)
 }
 
 /** An error that the server has heard of is no reason to end a process. */
-function onHeardError(): void {}
+function ignoreReportedError(): void {}
 
 /** With `allowHalfOpen` there is nothing to do: it is there to be counted. */
 export function onReadableStreamEnd(): void {}
@@ -47,9 +48,9 @@ export function onNewListener(this: ServerSocket, event: string | symbol): void 
 }
 
 export function abortRequest(this: ServerSocket): void {
-  this[kCall]?.abortRequest()
+  this[kMessagePair]?.abortRequest()
 }
 
 export function abortResponse(this: ServerSocket): void {
-  this[kCall]?.abortResponse()
+  this[kMessagePair]?.abortResponse()
 }

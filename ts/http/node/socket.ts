@@ -8,46 +8,46 @@
 import net from 'node:net'
 import { Duplex } from 'node:stream'
 import type { Connection } from '../../engine/exchange.ts'
-import { socketEncoding } from './errors.ts'
+import { encodingNotAllowed } from './errors.ts'
 import type { NodeResponse } from './internals.ts'
-import { defineLazily, definer, endStream } from './lazy-stream.ts'
-import { RawAnswer } from './raw-response.ts'
-import { secureConstructor } from './secure-socket.ts'
-import { answersFirst, isEnding } from './socket-end.ts'
+import { accessorDefiner, defineLazyStream, markDestroyed } from './lazy-stream.ts'
+import { RawResponse } from './raw-response.ts'
+import { createSecureConstructor } from './secure-socket.ts'
+import { deferUntilResponseSent, isEndDeferred } from './socket-end.ts'
 import {
   abortRequest,
   abortResponse,
+  detachErrorListeners,
   onError,
   onNewListener,
   onReadableStreamEnd,
   onTimeout,
-  stopHearingErrors,
 } from './socket-listeners.ts'
 import {
-  type InHand,
-  kCall,
+  type AttachedPair,
   kConnection,
-  kLast,
-  kRefused,
-  kRequests,
-  kSecured,
+  kInputRefused,
+  kLastResponseGiven,
+  kMessagePair,
+  kRequestCount,
+  kShownEncrypted,
   kTunnel,
 } from './symbols.ts'
-import type { SocketTunnel, Written } from './tunnel.ts'
+import type { SocketTunnel, StreamChunk } from './tunnel.ts'
 
 export interface ServerSocket extends net.Socket {
   readonly [kConnection]: Connection
   server: net.Server
   /** The exchange that is not yet answered. */
-  [kCall]: InHand | undefined
+  [kMessagePair]: AttachedPair | undefined
   /** Requests so far. */
-  [kRequests]: number
+  [kRequestCount]: number
   /** It shows itself as encrypted. */
-  [kSecured]: boolean
+  [kShownEncrypted]: boolean
   /** The answer that ends the connection has been given. */
-  [kLast]: boolean
+  [kLastResponseGiven]: boolean
   /** What came last has been refused, and the program told. */
-  [kRefused]: boolean
+  [kInputRefused]: boolean
   /** The bytes, once the application has taken the connection over. */
   [kTunnel]: SocketTunnel | undefined
   _httpMessage: NodeResponse | null
@@ -66,31 +66,31 @@ interface SocketOwner {
 }
 
 /** 'close' is emitted by `_destroy`, as in node, to tell whether there was an error. */
-const OPTIONS = { allowHalfOpen: true, autoDestroy: true, emitClose: false }
+const STREAM_OPTIONS = { allowHalfOpen: true, autoDestroy: true, emitClose: false }
 
 const kOwner = Symbol('monoceros.owner')
-const kClosed = Symbol('monoceros.closed')
-const kRaw = Symbol('monoceros.raw')
-const kReset = Symbol('monoceros.reset')
+const kConnectionClosed = Symbol('monoceros.connectionClosed')
+const kRawResponse = Symbol('monoceros.rawResponse')
+const kResetsOnClose = Symbol('monoceros.resetsOnClose')
 const kNoDelay = Symbol('monoceros.noDelay')
-const kKeepAlive = Symbol('monoceros.keepAlive')
+const kKeepAliveSeconds = Symbol('monoceros.keepAliveSeconds')
 const kIsStream = Symbol('monoceros.isStream')
-const kGone = Symbol('monoceros.gone')
+const kDestroyedEarly = Symbol('monoceros.destroyedEarly')
 
-interface Fields {
+interface SocketFields {
   [kOwner]: SocketOwner
   [kConnection]: Connection
-  [kClosed]: boolean
-  [kRaw]: RawAnswer | undefined
+  [kConnectionClosed]: boolean
+  [kRawResponse]: RawResponse | undefined
   /** The client is to get a reset. */
-  [kReset]: boolean
+  [kResetsOnClose]: boolean
   /** What the kernel's socket has been told last: seconds, or -1 for off. */
   [kNoDelay]: boolean
-  [kKeepAlive]: number
+  [kKeepAliveSeconds]: number
   /** It has the state of a stream and an emitter. */
   [kIsStream]: boolean
   /** It has been destroyed without that. */
-  [kGone]: boolean
+  [kDestroyedEarly]: boolean
   server: net.Server
   connecting: boolean
   allowHalfOpen: boolean
@@ -101,16 +101,16 @@ interface Fields {
   readonly _writableState: { readonly length: number; readonly ending: boolean }
 }
 
-type This = ServerSocket & Fields
+type ThisSocket = ServerSocket & SocketFields
 
 // A function and not a class, so that node's socket constructor, which would set up a descriptor, is left out while
 // `instanceof net.Socket` and its timer methods hold. What most connections never change is on the prototype.
-function Socket(this: This, owner: SocketOwner, connection: Connection) {
+function Socket(this: ThisSocket, owner: SocketOwner, connection: Connection) {
   this[kOwner] = owner
   this[kConnection] = connection
-  this[kCall] = undefined
+  this[kMessagePair] = undefined
   this.server = owner.server
-  this[kRequests] = 0
+  this[kRequestCount] = 0
   this._httpMessage = null
 }
 
@@ -119,19 +119,19 @@ Socket.prototype = Object.create(net.Socket.prototype, {
   constructor: { value: net.Socket, writable: true, configurable: true },
 })
 
-const define = definer<This>(Socket.prototype)
-defineLazily(define, { kOwn: kConnection, kIsStream, kGone, becomeStream })
+const defineAccessor = accessorDefiner<ThisSocket>(Socket.prototype)
+defineLazyStream(defineAccessor, { kInstance: kConnection, kIsStream, kDestroyedEarly, initStream })
 
 /** The server's 'connection' listeners have not all seen it. */
 let announcing: ServerSocket | undefined
 
-type Constructor = new (owner: SocketOwner, connection: Connection) => ServerSocket
+type SocketConstructor = new (owner: SocketOwner, connection: Connection) => ServerSocket
 
 /** The socket of a connection, which is announced next. */
 export function createSocket(owner: SocketOwner, connection: Connection): ServerSocket {
-  if (connection.secure !== undefined) secureSocket ??= secureConstructor(Socket)
+  if (connection.secure !== undefined) secureSocket ??= createSecureConstructor(Socket)
   const chosen = connection.secure === undefined ? Socket : secureSocket
-  announcing = new (chosen as unknown as Constructor)(owner, connection)
+  announcing = new (chosen as unknown as SocketConstructor)(owner, connection)
   return announcing
 }
 
@@ -139,63 +139,63 @@ export function createSocket(owner: SocketOwner, connection: Connection): Server
 let secureSocket: object | undefined
 
 /** The server's 'connection' listeners have seen the socket: what they listen to comes before the response's end. */
-export function socketAnnounced(socket: ServerSocket): void {
+export function noteAnnounced(socket: ServerSocket): void {
   announcing = undefined
-  if ((socket as This)[kIsStream]) socket.on('close', abortResponse)
+  if ((socket as ThisSocket)[kIsStream]) socket.on('close', abortResponse)
 }
 
-function becomeStream(socket: This): void {
+function initStream(socket: ThisSocket): void {
   socket[kIsStream] = true
   const { highWaterMark } = socket[kOwner]
-  const begin = Duplex as unknown as (this: This, options: object) => void
-  begin.call(socket, { ...OPTIONS, highWaterMark })
+  const begin = Duplex as unknown as (this: ThisSocket, options: object) => void
+  begin.call(socket, { ...STREAM_OPTIONS, highWaterMark })
   socket.on('timeout', onTimeout)
   socket.on('error', onError)
   socket.on('close', abortRequest)
   if (announcing !== socket) socket.on('close', abortResponse)
-  if (socket[kGone]) endStream(socket)
+  if (socket[kDestroyedEarly]) markDestroyed(socket)
 }
 
 /** What a trusted proxy says of the request in hand. Node's sockets without TLS have no such property: it comes and goes. */
-export function showEncrypted(socket: ServerSocket, encrypted: boolean): void {
+export function setEncrypted(socket: ServerSocket, encrypted: boolean): void {
   if (encrypted) Object.assign(socket, { encrypted })
   else Reflect.deleteProperty(socket, 'encrypted')
-  socket[kSecured] = encrypted
+  socket[kShownEncrypted] = encrypted
 }
 
 /** The engine has closed the connection: it needs no telling, and may use the number for the next one already. */
-export function socketClosed(socket: ServerSocket): void {
-  const own = socket as This
-  own[kClosed] = true
+export function onConnectionClosed(socket: ServerSocket): void {
+  const own = socket as ThisSocket
+  own[kConnectionClosed] = true
   const tunnel = own[kTunnel]
-  if (!own[kIsStream] && own[kCall] === undefined) {
-    if (own[kGone]) return
+  if (!own[kIsStream] && own[kMessagePair] === undefined) {
+    if (own[kDestroyedEarly]) return
     // Nobody listens.
-    own[kGone] = true
+    own[kDestroyedEarly] = true
     return own[kOwner].onSocketDestroyed(socket)
   }
-  if (tunnel === undefined) return leave(socket)
+  if (tunnel === undefined) return closeSocket(socket)
   // What has arrived is read to its end, as from a socket of node's; but if nobody does, nobody holds it.
-  return tunnel.isOver ? own[kOwner].onSocketDestroyed(socket) : void socket.destroy()
+  return tunnel.hasEnded ? own[kOwner].onSocketDestroyed(socket) : void socket.destroy()
 }
 
 /**
  * What came last has been refused. Unless the program answers that, the engine has, and ends the connection: nothing that
  * the program does reaches it any more.
  */
-export function socketRefused(socket: ServerSocket, isAnswered: boolean): void {
-  ;(socket as This)[kClosed] = isAnswered
-  socket[kRefused] = true
+export function noteRefusal(socket: ServerSocket, isAnswered: boolean): void {
+  ;(socket as ThisSocket)[kConnectionClosed] = isAnswered
+  socket[kInputRefused] = true
 }
 
 /** The client has gone, or its last answer has; whoever listens hears the ends of both directions first, as in node. */
-export function leave(socket: ServerSocket): void {
+export function closeSocket(socket: ServerSocket): void {
   if (socket.destroyed) return
-  if (socket.listenerCount('end') + socket.listenerCount('finish') === 0 || isEnding(socket)) {
+  if (socket.listenerCount('end') + socket.listenerCount('finish') === 0 || isEndDeferred(socket)) {
     socket.destroy()
     return
   }
-  if (socket[kLast]) {
+  if (socket[kLastResponseGiven]) {
     socket.destroySoon()
     return
   }
@@ -205,8 +205,8 @@ export function leave(socket: ServerSocket): void {
 }
 
 /** The client has gone in the middle of a message, which nobody has heard by 'clientError': the socket tells it, as on node. */
-export function fail(socket: ServerSocket, error: Error): void {
-  stopHearingErrors(socket)
+export function failSocket(socket: ServerSocket, error: Error): void {
+  detachErrorListeners(socket)
   if (socket.listenerCount('end') === 0) {
     socket.destroy(error)
     return
@@ -218,7 +218,7 @@ export function fail(socket: ServerSocket, error: Error): void {
 
 /** The application has taken the connection over: from here on its errors and timeouts are its own. */
 export function openTunnel(socket: ServerSocket, tunnel: SocketTunnel): void {
-  ;(socket as This)[kTunnel] = tunnel
+  ;(socket as ThisSocket)[kTunnel] = tunnel
   socket.removeListener('timeout', onTimeout)
   socket.removeListener('error', onError)
   socket.removeListener('close', abortRequest)
@@ -234,127 +234,128 @@ export function isServerSocket(socket: unknown): socket is ServerSocket {
 }
 
 for (const name of ['readableHighWaterMark', 'writableHighWaterMark']) {
-  define(name, function highWaterMark() {
+  defineAccessor(name, function highWaterMark() {
     return this[kOwner].highWaterMark
   })
 }
 for (const side of ['remote', 'local'] as const) {
   for (const fact of ['Address', 'Port', 'Family'] as const) {
     const name = `${side}${fact}` as const
-    define(name, function sideFact() {
+    defineAccessor(name, function sideFact() {
       return this[kConnection][name]
     })
   }
 }
-define('writableLength', function writableLength() {
+defineAccessor('writableLength', function writableLength() {
   if (this[kTunnel] !== undefined) return this._writableState.length
   // What the I/O thread has been given counts as written until it says that a client does not keep up.
-  const exchange = this[kCall]?.exchange
+  const exchange = this[kMessagePair]?.exchange
   return exchange?.isFull === true ? exchange.outstanding : 0
 })
-define('pending', () => false)
-define('writableEnded', function writableEnded() {
-  return this[kLast] || this._writableState?.ending === true
+defineAccessor('pending', () => false)
+defineAccessor('writableEnded', function writableEnded() {
+  return this[kLastResponseGiven] || this._writableState?.ending === true
 })
 // Whatever `httpVersion` says to frameworks that speak another language from 2 on.
-define('alpnProtocol', function alpnProtocol() {
+defineAccessor('alpnProtocol', function alpnProtocol() {
   return this[kConnection].isStream === true ? 'h2' : undefined
 })
-define('bytesRead', function bytesRead() {
+defineAccessor('bytesRead', function bytesRead() {
   return this[kTunnel]?.bytesRead ?? 0
 })
-define('bytesWritten', function bytesWritten() {
+defineAccessor('bytesWritten', function bytesWritten() {
   const tunnel = this[kTunnel]
   return tunnel === undefined ? 0 : tunnel.bytesWritten + this._writableState.length
 })
 
 const methods = {
-  address(this: This): object {
+  address(this: ThisSocket): object {
     const { localAddress, localPort, localFamily } = this[kConnection]
     // A socket with a path has no address.
     if (localAddress === undefined) return {}
     return { address: localAddress, port: localPort, family: localFamily }
   },
 
-  setNoDelay(this: This, enable: unknown = true): This {
+  setNoDelay(this: ThisSocket, enable: unknown = true): ThisSocket {
     const on = Boolean(enable)
-    if (on === this[kNoDelay] || this[kClosed] || this.destroyed) return this
+    if (on === this[kNoDelay] || this[kConnectionClosed] || this.destroyed) return this
     this[kNoDelay] = on
     this[kConnection].setNoDelay(on)
     return this
   },
-  setKeepAlive(this: This, enable: unknown = false, initialDelayMs: unknown = 0): This {
+  setKeepAlive(this: ThisSocket, enable: unknown = false, initialDelayMs: unknown = 0): ThisSocket {
     const seconds = enable ? Math.max(0, Math.trunc(Number(initialDelayMs) / 1_000) || 0) : -1
-    if (seconds === this[kKeepAlive] || this[kClosed] || this.destroyed) return this
-    this[kKeepAlive] = seconds
+    if (seconds === this[kKeepAliveSeconds] || this[kConnectionClosed] || this.destroyed)
+      return this
+    this[kKeepAliveSeconds] = seconds
     this[kConnection].setKeepAlive(seconds >= 0, Math.max(0, seconds))
     return this
   },
-  ref(this: This): This {
+  ref(this: ThisSocket): ThisSocket {
     this[kOwner].onSocketRef(this, true)
     return this
   },
-  unref(this: This): This {
+  unref(this: ThisSocket): ThisSocket {
     this[kOwner].onSocketRef(this, false)
     return this
   },
 
   // As node: what has been written before still goes.
-  resetAndDestroy(this: This): This {
-    this[kReset] = true
+  resetAndDestroy(this: ThisSocket): ThisSocket {
+    this[kResetsOnClose] = true
     // A half-close first, as of `destroySoon`, and the client would have gone before the reset.
     if (this[kTunnel] !== undefined) this.destroy()
     else this.destroySoon()
     return this
   },
 
-  destroySoon(this: This): void {
+  destroySoon(this: ThisSocket): void {
     if (this.writable) this.end()
     if (this.writableFinished) this.destroy()
     else this.once('finish', this.destroy)
   },
 
   setEncoding(): never {
-    throw socketEncoding()
+    throw encodingNotAllowed()
   },
 
   // What arrives belongs to the exchanges, and what a program writes itself takes the place of an answer; until it has
   // taken the connection over.
-  _read(this: This): void {
+  _read(this: ThisSocket): void {
     this[kTunnel]?.read()
   },
-  _write(this: This, chunk: Buffer, encoding: BufferEncoding, callback: () => void): void {
+  _write(this: ThisSocket, chunk: Buffer, encoding: BufferEncoding, callback: () => void): void {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.write(chunk, encoding, callback)
-    const call = this[kCall]
-    if (this[kClosed]) return callback()
-    if (this[kRefused]) {
+    const pair = this[kMessagePair]
+    if (this[kConnectionClosed]) return callback()
+    if (this[kInputRefused]) {
       this[kConnection].answer?.(chunk, false)
-    } else if (call !== undefined) {
-      if (this[kRaw]?.call !== call) this[kRaw] = new RawAnswer(call)
-      this[kRaw].write(chunk)
+    } else if (pair !== undefined) {
+      if (this[kRawResponse]?.pair !== pair) this[kRawResponse] = new RawResponse(pair)
+      this[kRawResponse].write(chunk)
     }
     callback()
   },
-  _writev(this: This, chunks: readonly Written[], callback: () => void): void {
+  _writev(this: ThisSocket, chunks: readonly StreamChunk[], callback: () => void): void {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.writev(chunks, callback)
     this._write(Buffer.concat(chunks.map(({ chunk }) => chunk as Buffer)), 'latin1', callback)
   },
-  _final(this: This, callback: () => void): void {
+  _final(this: ThisSocket, callback: () => void): void {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.final(callback)
-    if (this[kClosed]) return callback()
-    if (!this[kReset] && answersFirst(this, () => this._final(callback))) return
-    if (this[kRefused]) this[kConnection].answer?.(new Uint8Array(), true)
-    else if (this[kRaw]?.end() !== true) cut(this)
+    if (this[kConnectionClosed]) return callback()
+    if (!this[kResetsOnClose] && deferUntilResponseSent(this, () => this._final(callback))) return
+    if (this[kInputRefused]) this[kConnection].answer?.(new Uint8Array(), true)
+    else if (this[kRawResponse]?.end() !== true) closeConnection(this)
     callback()
   },
 
-  _destroy(this: This, error: Error | null, callback: (error: Error | null) => void): void {
+  _destroy(this: ThisSocket, error: Error | null, callback: (error: Error | null) => void): void {
     if (error !== null) this._hadError = true
-    if (!this[kClosed] && this[kRaw]?.ended !== true) cut(this)
-    this[kTunnel]?.cancel()
+    if (!this[kConnectionClosed] && this[kRawResponse]?.isEnded !== true) closeConnection(this)
+    this[kTunnel]?.cancelWrites()
     this[kOwner].onSocketDestroyed(this)
     callback(error)
     // Node says 'close' when the system has closed the descriptor: after all jobs, and after 'error'.
@@ -364,35 +365,35 @@ const methods = {
 
 // What every socket begins with: the engine sets TCP_NODELAY. On the prototype, since hardly any changes it.
 Object.assign(Socket.prototype, {
-  [kRefused]: false,
-  [kSecured]: false,
-  [kLast]: false,
+  [kInputRefused]: false,
+  [kShownEncrypted]: false,
+  [kLastResponseGiven]: false,
   connecting: false,
   allowHalfOpen: true,
   parser: null,
   _parent: null,
   _handle: null,
   _hadError: false,
-  [kClosed]: false,
-  [kRaw]: undefined,
+  [kConnectionClosed]: false,
+  [kRawResponse]: undefined,
   [kTunnel]: undefined,
   [kIsStream]: false,
-  [kGone]: false,
-  [kReset]: false,
+  [kDestroyedEarly]: false,
+  [kResetsOnClose]: false,
   [kNoDelay]: true,
-  [kKeepAlive]: -1,
+  [kKeepAliveSeconds]: -1,
 })
 
 for (const [name, value] of Object.entries(methods)) {
   Object.defineProperty(Socket.prototype, name, { value, writable: true, configurable: true })
 }
 
-function cut(socket: This): void {
-  if (socket[kReset]) socket[kConnection].reset()
-  else if (socket[kCall] === undefined && !socket[kTunnel]) socket[kConnection].end()
+function closeConnection(socket: ThisSocket): void {
+  if (socket[kResetsOnClose]) socket[kConnection].reset()
+  else if (socket[kMessagePair] === undefined && !socket[kTunnel]) socket[kConnection].end()
   else socket[kConnection].destroy()
 }
 
-function emitClose(socket: This, hadError: boolean): void {
+function emitClose(socket: ThisSocket, hadError: boolean): void {
   socket.emit('close', hadError)
 }

@@ -7,10 +7,10 @@ import type { ExchangeOwner, Tunnel } from '../../engine/exchange.ts'
 import { socketReset } from './errors.ts'
 import type { ServerSocket } from './socket.ts'
 
-type Callback = (error?: Error | null) => void
+type StreamCallback = (error?: Error | null) => void
 
 /** What a stream hands over at once. */
-export interface Written {
+export interface StreamChunk {
   readonly chunk: string | Uint8Array
   readonly encoding: BufferEncoding
 }
@@ -23,14 +23,14 @@ export class SocketTunnel implements ExchangeOwner {
   /** As each connection on node has one: what a handler of this connection enters no other sees. */
   readonly #scope = new AsyncResource('MONOCEROSTUNNEL')
   /** Bytes that the stream has no room for: given back when it is read. */
-  #unread = 0
+  #unconsumedBytes = 0
   /** Chunks that wait for what was written before, and the first of them that does. */
-  #chunks: readonly Written[] = []
-  #next = 0
-  #onWritten: Callback | undefined
-  #onFlushed: Callback | undefined
-  #inputEnded = false
-  #outputEnded = false
+  #pendingChunks: readonly StreamChunk[] = []
+  #nextChunk = 0
+  #onWritten: StreamCallback | undefined
+  #onFlushed: StreamCallback | undefined
+  #hasInputEnded = false
+  #hasOutputEnded = false
 
   constructor(socket: ServerSocket, tunnel: Tunnel, ahead: number) {
     this.#socket = socket
@@ -40,8 +40,8 @@ export class SocketTunnel implements ExchangeOwner {
   }
 
   /** Both sides have ended in order: what is left is the reader's. */
-  get isOver(): boolean {
-    return this.#inputEnded && this.#outputEnded
+  get hasEnded(): boolean {
+    return this.#hasInputEnded && this.#hasOutputEnded
   }
 
   onData(chunk: Buffer): void {
@@ -49,7 +49,7 @@ export class SocketTunnel implements ExchangeOwner {
   }
 
   onEnd(): void {
-    this.#inputEnded = true
+    this.#hasInputEnded = true
     this.#scope.runInAsyncScope(() => {
       this.#socket.push(null)
       // 'end' comes also where nobody reads, as on node.
@@ -58,7 +58,7 @@ export class SocketTunnel implements ExchangeOwner {
   }
 
   onDrain(): void {
-    this.#scope.runInAsyncScope(this.#feed, this)
+    this.#scope.runInAsyncScope(this.#writePending, this)
   }
 
   /** The client has gone. Whoever listens for errors hears of it; where nobody does, it is no reason to end a process. */
@@ -70,37 +70,37 @@ export class SocketTunnel implements ExchangeOwner {
   }
 
   read(): void {
-    if (this.#unread === 0) return
-    this.#tunnel.consume(this.#unread)
-    this.#unread = 0
+    if (this.#unconsumedBytes === 0) return
+    this.#tunnel.consume(this.#unconsumedBytes)
+    this.#unconsumedBytes = 0
   }
 
-  write(chunk: string | Uint8Array, encoding: BufferEncoding, callback: Callback): void {
+  write(chunk: string | Uint8Array, encoding: BufferEncoding, callback: StreamCallback): void {
     this.#socket._unrefTimer()
     if (this.#send(chunk, encoding)) callback()
     else this.#onWritten = callback
   }
 
-  writev(chunks: readonly Written[], callback: Callback): void {
+  writev(chunks: readonly StreamChunk[], callback: StreamCallback): void {
     this.#socket._unrefTimer()
-    this.#chunks = chunks
-    this.#next = 0
+    this.#pendingChunks = chunks
+    this.#nextChunk = 0
     this.#onWritten = callback
-    this.#feed()
+    this.#writePending()
   }
 
   /** Half-closes, and calls back when the last byte has gone. */
-  final(callback: Callback): void {
-    this.#outputEnded = true
+  final(callback: StreamCallback): void {
+    this.#hasOutputEnded = true
     if (this.#tunnel.end()) callback()
     else this.#onFlushed = callback
   }
 
   /** The socket is destroyed: whoever waits for a write has waited long enough. */
-  cancel(): void {
+  cancelWrites(): void {
     const callback = this.#onWritten
     this.#onWritten = undefined
-    this.#chunks = []
+    this.#pendingChunks = []
     if (callback !== undefined) process.nextTick(callback, null)
   }
 
@@ -110,7 +110,7 @@ export class SocketTunnel implements ExchangeOwner {
     this.bytesRead += chunk.length
     socket._unrefTimer()
     if (socket.push(chunk)) this.#tunnel.consume(chunk.length)
-    else this.#unread += chunk.length
+    else this.#unconsumedBytes += chunk.length
   }
 
   #send(chunk: string | Uint8Array, encoding: BufferEncoding): boolean {
@@ -120,12 +120,12 @@ export class SocketTunnel implements ExchangeOwner {
   }
 
   /** Goes on with what waits, as far as there is room. */
-  #feed(): void {
-    for (const chunks = this.#chunks; this.#next < chunks.length; ) {
-      const { chunk, encoding } = chunks[this.#next++] as Written
+  #writePending(): void {
+    for (const chunks = this.#pendingChunks; this.#nextChunk < chunks.length; ) {
+      const { chunk, encoding } = chunks[this.#nextChunk++] as StreamChunk
       if (!this.#send(chunk, encoding)) return
     }
-    this.#chunks = []
+    this.#pendingChunks = []
     const written = this.#onWritten
     if (written !== undefined) {
       this.#onWritten = undefined
