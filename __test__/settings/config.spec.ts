@@ -241,7 +241,7 @@ test('threads above 1 are taken with a warning, 1 without', async (t) => {
   t.deepEqual((await resolve(t, { argv: ['--threads', '1'] })).warnings, [])
   const { warnings } = await resolve(t, { argv: ['--threads', '4'] })
   t.is(warnings.length, 1)
-  t.regex(warnings[0] ?? '', /^--threads has no effect: JavaScript is one thread/)
+  t.regex(warnings[0] ?? '', /^--threads has no effect: JavaScript runs in one thread/)
 })
 
 test('settings without meaning warn or are passed over, as their rows say', async (t) => {

@@ -11,7 +11,12 @@ export const CONFIG_FILE_ROWS = {
     status: 'built',
     reads: 'command line',
     sources: ['flag', 'environment'],
-    doc: 'The config file. PATH, file:PATH or module:NAME (a package or file that Node would resolve). Without it the first of monoceros.config.js, .mjs, .cjs, .ts and .json in the directory of the start is taken, if there is one. It is loaded again at each HUP; files that it imports are not.',
+    doc:
+      'Path of the config file. ' +
+      'The value is PATH, file:PATH or module:NAME (a package or file that Node resolves). ' +
+      'Without it, Monoceros takes the first of monoceros.config.js, .mjs, .cjs, .ts and .json ' +
+      'that exists in the start directory. ' +
+      'HUP loads the file again, but not the files that it imports.',
   },
   app: {
     section: 'Config File',
@@ -20,6 +25,10 @@ export const CONFIG_FILE_ROWS = {
     default: null,
     status: 'built',
     reads: 'worker',
-    doc: 'The application, when none is named on the command line: FILE or FILE:EXPORT. Relative to chdir. Without EXPORT it is the default export (module.exports of a CommonJS module), or the server that the file starts by listen().',
+    doc:
+      'The application, if the command line names none: FILE or FILE:EXPORT. ' +
+      'The path is relative to chdir. ' +
+      'Without EXPORT, the application is the default export (module.exports of a CommonJS ' +
+      'module) or the server that the file starts with listen().',
   },
 } as const satisfies Record<string, Row>

@@ -9,7 +9,7 @@ export const CONTROL_ROWS = {
     kind: orNull(text('PATH')),
     default: null,
     status: 'later',
-    doc: 'The socket of the control interface.',
+    doc: 'Path of the control socket.',
   },
   control_socket_mode: {
     section: 'Control',
@@ -17,17 +17,17 @@ export const CONTROL_ROWS = {
     kind: octal,
     default: 0o600,
     status: 'later',
-    doc: 'The file mode of the control socket.',
+    doc: 'File mode of the control socket.',
   },
   control_socket_disable: {
     section: 'Control',
     flags: ['--no-control-socket'],
     kind: bool,
     default: false,
-    // There is no control socket yet, which is what this asks for.
+    // There is no control socket yet, so the setting is always fulfilled.
     status: 'none',
     act: 'ignore',
     reason: 'there is no control socket',
-    doc: 'Does without a control socket.',
+    doc: 'Disables the control socket.',
   },
 } as const satisfies Record<string, Row>

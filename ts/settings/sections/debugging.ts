@@ -11,7 +11,10 @@ export const DEBUGGING_ROWS = {
     default: false,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'Restarts workers when a loaded file changes. For development. Connections wait meanwhile, and an application that does not load is answered for by a page that says why. docs/development.md has the details.',
+    doc:
+      'Restarts workers when a loaded file changes, for development. Connections wait meanwhile. ' +
+      'If the application does not load, requests get a page that shows the error. ' +
+      'docs/development.md has the details.',
   },
   reload_engine: {
     section: 'Debugging',
@@ -20,7 +23,10 @@ export const DEBUGGING_ROWS = {
     default: 'auto',
     status: 'built',
     reads: 'arbiter',
-    doc: 'How changes of files are noticed. "auto" and "fs.watch" are told by the kernel; "poll" looks at them twice a second, for file systems of which the kernel tells nothing (network mounts, some containers).',
+    doc:
+      'How changes of files are detected. "auto" and "fs.watch" use notifications of the kernel. ' +
+      '"poll" checks the files twice a second, for file systems without notifications (network ' +
+      'mounts, some containers).',
   },
   reload_extra_files: {
     section: 'Debugging',
@@ -29,7 +35,11 @@ export const DEBUGGING_ROWS = {
     default: [],
     status: 'built',
     reads: 'arbiter',
-    doc: 'A further file whose change restarts workers; repeat the flag for several. A directory means all below it; *, ?, [abc] and ** are understood, and new files that match count. Relative to the directory of the start.',
+    doc:
+      'Additional file whose change restarts workers; repeat the flag for several. ' +
+      'A directory means all files below it. ' +
+      'The patterns *, ?, [abc] and ** are understood, and new files that match count. ' +
+      'Paths are relative to the start directory.',
   },
   inspect: {
     section: 'Debugging',
@@ -38,7 +48,11 @@ export const DEBUGGING_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter',
-    doc: 'Lets a debugger into the workers. PORT or HOST:PORT; without one 127.0.0.1:9229. The second worker has the port above, and so on. timeout and request_timeout are then 0 and boot_timeout is long, unless they are given.',
+    doc:
+      'Opens the workers to a debugger at PORT or HOST:PORT. The default is 127.0.0.1:9229. ' +
+      'The second worker has the next port, and so on. ' +
+      'Unless they are set, timeout and request_timeout become 0 and boot_timeout becomes one ' +
+      'day.',
   },
   inspect_brk: {
     section: 'Debugging',
@@ -47,7 +61,9 @@ export const DEBUGGING_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The same as inspect, and a worker waits for the debugger and stops before it loads the application.',
+    doc:
+      'Like inspect, but each worker waits for the debugger and stops before it loads the ' +
+      'application.',
   },
   spew: {
     section: 'Debugging',
@@ -67,7 +83,11 @@ export const DEBUGGING_ROWS = {
     status: 'built',
     reads: 'command line',
     sources: ['flag'],
-    doc: 'Checks the settings and loads the application, then exits: 0 when all is well. Hooks, certificates, hosts and the directories of logs, pidfile and unix sockets are looked at too; no address is opened, so one in use by the server that runs is no fault.',
+    doc:
+      'Checks the settings, loads the application and exits, with status 0 if all is well. ' +
+      'Hooks, certificates, hosts and the directories of logs, pidfile and unix sockets are ' +
+      'checked, too. ' +
+      'No address is opened, so an address that the running server uses is not an error.',
   },
   print_config: {
     section: 'Debugging',
@@ -77,6 +97,6 @@ export const DEBUGGING_ROWS = {
     status: 'built',
     reads: 'command line',
     sources: ['flag'],
-    doc: 'Prints the value of every setting and where it comes from, then does what --check-config does.',
+    doc: 'Prints the value and origin of every setting, then does what --check-config does.',
   },
 } as const satisfies Record<string, Row>

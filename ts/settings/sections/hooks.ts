@@ -21,9 +21,9 @@ export const HOOKS_ROWS = {
   on_exit: hook('on_exit'),
   ssl_context: hook('ssl_context'),
   on_dirty_starting: laterHook('Called before the task pool starts.'),
-  dirty_post_fork: laterHook('Called first in a process of the task pool.'),
+  dirty_post_fork: laterHook('Called at the start of a process in the task pool.'),
   dirty_worker_init: laterHook(
-    'Called in a process of the task pool when its applications are loaded.',
+    'Called in a process of the task pool after it has loaded its applications.',
   ),
   dirty_worker_exit: laterHook('Called when a process of the task pool exits.'),
 } as const satisfies Record<string, Row>

@@ -4,10 +4,9 @@ import * as z from 'zod/mini'
 import { bytesUpTo, choice, integer, type Kind, MAX_COUNT, orNull, splitNames } from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
-const NO_UPGRADE =
-  'HTTP/2 has no upgrade from HTTP/1.1 any more (RFC 9113): clients without TLS use prior knowledge'
+const NO_UPGRADE = 'RFC 9113 has removed the upgrade from HTTP/1.1 to HTTP/2; use "prior-knowledge"'
 
-/** The versions of HTTP, the preferred one first. */
+/** A list of h1 and h2 without repetition, the preferred protocol first. */
 const protocols: Kind<string, string> = {
   schema: z.string().check(
     z.refine((names) => {
@@ -34,7 +33,11 @@ export const HTTP2_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The protocols, in order of preference. Without it h2,h1 with TLS and h1 without. With h2 in it addresses without TLS, too, speak HTTP/2 with clients that begin with it (prior knowledge); with h2 alone they speak nothing else. With TLS, HTTP/1.1 is always there for clients that do not take HTTP/2.',
+    doc:
+      'Protocols in order of preference. The default is h2,h1 with TLS and h1 without. ' +
+      'If h2 is included, addresses without TLS accept HTTP/2 from clients that begin with it ' +
+      '(prior knowledge). With h2 alone, addresses without TLS accept nothing else. ' +
+      'With TLS, HTTP/1.1 is always available to clients without HTTP/2.',
   },
   http2_cleartext: {
     section: 'HTTP/2',
@@ -43,7 +46,10 @@ export const HTTP2_ROWS = {
     default: null,
     status: 'built',
     reads: 'worker',
-    doc: 'Whether addresses without TLS, too, speak HTTP/2 with clients that begin with it. Without it: if http_protocols names h2. What asks for an upgrade to h2c is an ordinary request.',
+    doc:
+      'Whether addresses without TLS accept HTTP/2 from clients that begin with it. ' +
+      'The default depends on http_protocols: yes if that includes h2. ' +
+      'A request for an upgrade to h2c is an ordinary request.',
   },
   http2_max_concurrent_streams: {
     section: 'HTTP/2',
@@ -52,7 +58,10 @@ export const HTTP2_ROWS = {
     default: 100,
     status: 'built',
     reads: 'worker',
-    doc: 'The requests that a connection may have in hand at a time. A further one is refused so that the client may send it again. Against one client that takes all of a worker.',
+    doc:
+      'Maximum number of in-flight requests per connection. ' +
+      'A further request is refused in a way that lets the client send it again. ' +
+      'Protects against one client that occupies a whole worker.',
   },
   http2_initial_window_size: {
     section: 'HTTP/2',
@@ -61,7 +70,10 @@ export const HTTP2_ROWS = {
     default: 262_144,
     status: 'built',
     reads: 'worker',
-    doc: "Bytes of a request's body that a client may send before the application has read them. A connection has sixteen times as much for all its requests. An upload gets no further than one window in a round trip.",
+    doc:
+      'Number of body bytes that a client may send before the application reads them. ' +
+      'A connection has sixteen times as much for all its requests. ' +
+      'An upload transfers at most one window per round trip.',
   },
   http2_max_frame_size: {
     section: 'HTTP/2',
@@ -70,7 +82,7 @@ export const HTTP2_ROWS = {
     default: 16_384,
     status: 'built',
     reads: 'worker',
-    doc: 'The longest frame that a client may send.',
+    doc: 'Maximum size of a frame from a client.',
   },
   http2_max_header_list_size: {
     section: 'HTTP/2',
@@ -79,7 +91,12 @@ export const HTTP2_ROWS = {
     default: 65_536,
     status: 'built',
     reads: 'worker',
-    doc: 'Bytes of all header fields of a request once they are uncompressed, with 32 more for each. Beyond it 431 is the answer, and far beyond it the connection is ended. Against fields that are small only as long as they are compressed (HPACK bombs), and heads that never end (CONTINUATION floods). 0 is no limit. The limits of requests (limit_request_fields and so on) hold too.',
+    doc:
+      'Maximum uncompressed size of the header fields of a request, plus 32 bytes per field. ' +
+      'A larger request gets a 431; far above the limit, the connection is closed. ' +
+      'Protects against fields that are small only while compressed (HPACK bombs), and heads ' +
+      'that never end (CONTINUATION floods). 0 is no limit. ' +
+      'The request limits (limit_request_fields and so on) apply, too.',
   },
   http2_max_resets: {
     section: 'HTTP/2',
@@ -88,7 +105,11 @@ export const HTTP2_ROWS = {
     default: 1000,
     status: 'built',
     reads: 'worker',
-    doc: 'Requests that a client may take back before they are answered, in 10 seconds on one connection: then the connection is ended. Against clients that begin requests only to take them back (rapid reset, CVE-2023-44487). 0 is no limit.',
+    doc:
+      'Maximum number of requests that a client cancels before the response, per connection and ' +
+      '10 seconds. Then the connection is closed. ' +
+      'Protects against rapid reset, where clients start requests only to cancel them ' +
+      '(CVE-2023-44487). 0 is no limit.',
   },
   http2_max_idle_frames: {
     section: 'HTTP/2',
@@ -97,6 +118,10 @@ export const HTTP2_ROWS = {
     default: 10_000,
     status: 'built',
     reads: 'worker',
-    doc: 'Frames that bring nothing, in 10 seconds on one connection: then the connection is ended. They are PING, SETTINGS, PRIORITY, RST_STREAM, empty DATA and tiny WINDOW_UPDATE. Against floods of them (CVE-2019-9511 to 9518). 0 is no limit.',
+    doc:
+      'Maximum number of frames without content, per connection and 10 seconds. ' +
+      'Then the connection is closed. ' +
+      'These frames are PING, SETTINGS, PRIORITY, RST_STREAM, empty DATA and tiny WINDOW_UPDATE. ' +
+      'Protects against floods of them (CVE-2019-9511 to 9518). 0 is no limit.',
   },
 } as const satisfies Record<string, Row>

@@ -12,7 +12,7 @@ export const LOGGING_ROWS = {
     default: null,
     status: 'built',
     reads: 'worker',
-    doc: 'The file of the access log. "-" is standard output. Without it there is none.',
+    doc: 'Path of the access log. "-" is standard output. Without it, there is no access log.',
   },
   disable_redirect_access_to_syslog: {
     section: 'Logging',
@@ -30,7 +30,9 @@ export const LOGGING_ROWS = {
     default: '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
     status: 'built',
     reads: 'worker',
-    doc: 'The form of a line of the access log. docs/logging.md lists what can stand in it. "json" is an object a line, with everything.',
+    doc:
+      'Format of a line in the access log. docs/logging.md lists the fields. ' +
+      '"json" writes an object per line, with every field.',
   },
   errorlog: {
     section: 'Logging',
@@ -39,7 +41,7 @@ export const LOGGING_ROWS = {
     default: '-',
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The file of the error log. "-" is standard error.',
+    doc: 'Path of the error log. "-" is standard error.',
   },
   error_log_format: {
     section: 'Logging',
@@ -48,7 +50,9 @@ export const LOGGING_ROWS = {
     default: 'text',
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The form of the error log. "text" is Gunicorn\'s, "json" an object a line, for programs that collect logs.',
+    doc:
+      'Format of the error log. "text" is Gunicorn\'s format. ' +
+      '"json" writes an object per line, for programs that collect logs.',
   },
   loglevel: {
     section: 'Logging',
@@ -57,7 +61,7 @@ export const LOGGING_ROWS = {
     default: 'info',
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The least level that is logged: debug, info, warning, error or critical.',
+    doc: 'Minimum level to log: debug, info, warning, error or critical.',
   },
   capture_output: {
     section: 'Logging',
@@ -66,7 +70,10 @@ export const LOGGING_ROWS = {
     default: false,
     status: 'built',
     reads: 'arbiter',
-    doc: 'What workers print goes into the error log. Each line, with the process id and the stream, whatever the level; also what a worker printed last before it was killed.',
+    doc:
+      'Writes what workers print into the error log. ' +
+      'Each line has the process id and the stream, and is written at every loglevel. ' +
+      'The last output of a killed worker is not lost.',
   },
   logger_class: {
     section: 'Logging',
@@ -75,7 +82,10 @@ export const LOGGING_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'A class of your own that writes the error log, in the place of errorlog. FILE or FILE:EXPORT; docs/logging.md shows one. The access log stays as it is.',
+    doc:
+      'A class of your own that writes the error log, instead of errorlog. ' +
+      'The value is FILE or FILE:EXPORT; docs/logging.md has an example. ' +
+      'The access log stays as it is.',
   },
   logconfig: {
     section: 'Logging',
@@ -84,7 +94,10 @@ export const LOGGING_ROWS = {
     default: null,
     status: 'built',
     reads: 'command line',
-    doc: 'A file with the settings of the logs, as a JSON object. They win over the same settings given one by one. A file for the logging module of Python is refused.',
+    doc:
+      'File with the settings of the logs, as a JSON object. ' +
+      'They override the same settings given one by one. ' +
+      "A file for Python's logging module is rejected.",
   },
   logconfig_dict: {
     section: 'Logging',
@@ -92,7 +105,9 @@ export const LOGGING_ROWS = {
     default: {},
     status: 'built',
     reads: 'command line',
-    doc: 'The settings of the logs as one object. It wins over logconfig_json, and that over logconfig.',
+    doc:
+      'The settings of the logs as one object. ' +
+      'It overrides logconfig_json, which overrides logconfig.',
   },
   logconfig_json: {
     section: 'Logging',
@@ -101,7 +116,7 @@ export const LOGGING_ROWS = {
     default: null,
     status: 'built',
     reads: 'command line',
-    doc: 'The same as logconfig. It is an error if the file is not there.',
+    doc: 'The same as logconfig. It is an error if the file does not exist.',
   },
   syslog_addr: {
     section: 'Logging',
@@ -110,7 +125,10 @@ export const LOGGING_ROWS = {
     default: 'udp://localhost:514',
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The address of syslog. udp://HOST:PORT, tcp://HOST:PORT, unix://PATH, unix://PATH#dgram or unix://PATH#stream; on this machine it is mostly unix:///dev/log.',
+    doc:
+      'Address of syslog. ' +
+      'The value is udp://HOST:PORT, tcp://HOST:PORT, unix://PATH, unix://PATH#dgram or ' +
+      'unix://PATH#stream. On the same machine it is usually unix:///dev/log.',
   },
   syslog: {
     section: 'Logging',
@@ -119,7 +137,7 @@ export const LOGGING_ROWS = {
     default: false,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'Sends both logs to syslog too. The access log goes there even if accesslog is not set.',
+    doc: 'Sends both logs to syslog, too. The access log is sent even if accesslog is not set.',
   },
   syslog_prefix: {
     section: 'Logging',
@@ -128,7 +146,10 @@ export const LOGGING_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The program name in syslog. gunicorn.NAME.error and gunicorn.NAME.access are the tags, as filters for Gunicorn know them. Without it the name is proc_name, else the application.',
+    doc:
+      'Program name in syslog. ' +
+      'The tags are gunicorn.NAME.error and gunicorn.NAME.access, so that filters for Gunicorn ' +
+      'match. The default is proc_name, else the name of the application.',
   },
   syslog_facility: {
     section: 'Logging',
@@ -137,7 +158,7 @@ export const LOGGING_ROWS = {
     default: 'user',
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The facility in syslog.',
+    doc: 'Facility in syslog.',
   },
   enable_stdio_inheritance: {
     section: 'Logging',
@@ -146,7 +167,7 @@ export const LOGGING_ROWS = {
     default: false,
     status: 'built',
     reads: 'command line',
-    doc: 'A daemon keeps its standard output and error unless they are terminals.',
+    doc: 'Keeps standard output and error of a daemon open unless they are terminals.',
   },
   statsd_host: {
     section: 'Logging',
@@ -155,7 +176,10 @@ export const LOGGING_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The address of a statsd server. HOST:PORT (8125 if there is no port) or unix://PATH. docs/logging.md lists what is sent.',
+    doc:
+      'Address of a statsd server. ' +
+      'The value is HOST:PORT (the port defaults to 8125) or unix://PATH. ' +
+      'docs/logging.md lists the metrics.',
   },
   dogstatsd_tags: {
     section: 'Logging',
@@ -164,7 +188,9 @@ export const LOGGING_ROWS = {
     default: '',
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'Tags of each statsd sample, with commas between them. KEY:VALUE,KEY:VALUE, as Datadog has them.',
+    doc:
+      'Tags of each statsd sample, separated by commas. ' +
+      "The form is Datadog's: KEY:VALUE,KEY:VALUE.",
   },
   statsd_prefix: {
     section: 'Logging',
@@ -173,7 +199,7 @@ export const LOGGING_ROWS = {
     default: '',
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The beginning of each statsd name. A dot is put behind it.',
+    doc: 'Prefix of each statsd name. A dot is added after it.',
   },
   enable_backlog_metric: {
     section: 'Logging',
@@ -182,6 +208,8 @@ export const LOGGING_ROWS = {
     default: false,
     status: 'built',
     reads: 'arbiter',
-    doc: 'Tells statsd each second how many connections wait in the kernel to be accepted. On Linux, of TCP sockets.',
+    doc:
+      'Reports to statsd each second how many connections wait in the kernel to be accepted. ' +
+      'Linux and TCP sockets only.',
   },
 } as const satisfies Record<string, Row>

@@ -10,7 +10,7 @@ export const PROCESS_NAMING_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: "The name in the titles of the processes. Without it, the application's.",
+    doc: 'Name in the titles of the processes. The default is the name of the application.',
   },
   default_proc_name: {
     section: 'Process Naming',
@@ -18,7 +18,7 @@ export const PROCESS_NAMING_ROWS = {
     default: 'monoceros',
     status: 'none',
     act: 'warn',
-    reason: 'the name of the application is always the default; set proc_name',
-    doc: 'What proc_name is when it is not set.',
+    reason: 'the default is always the name of the application; set proc_name',
+    doc: 'Default of proc_name.',
   },
 } as const satisfies Record<string, Row>

@@ -2,9 +2,9 @@
 import { bytes, integer, limit, MAX_COUNT, seconds } from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
-// The native engine's lengths of a line have 16 bits.
+// The native engine stores the length of a line in 16 bits.
 const MAX_LINE_BYTES = 65_535
-// The native engine's map of fields has room for no more; Gunicorn allows 32768.
+// Capacity of the native engine's header map. Gunicorn allows 32768.
 const MAX_FIELDS = 24_576
 
 export const SECURITY_ROWS = {
@@ -15,7 +15,9 @@ export const SECURITY_ROWS = {
     default: 4094,
     status: 'built',
     reads: 'worker',
-    doc: 'The longest request line, in bytes. Longer ones are answered with 414. 0 and numbers above 65535 mean 65535.',
+    doc:
+      'Maximum size of a request line, in bytes. A longer one gets a 414. ' +
+      '0 and numbers above 65535 mean 65535.',
   },
   limit_request_fields: {
     section: 'Security',
@@ -24,17 +26,21 @@ export const SECURITY_ROWS = {
     default: 100,
     status: 'built',
     reads: 'worker',
-    doc: 'The largest number of header fields of a request. More are answered with 431. 0 and numbers above 24576 mean 24576.',
+    doc:
+      'Maximum number of header fields in a request. A request with more gets a 431. ' +
+      '0 and numbers above 24576 mean 24576.',
   },
   limit_request_field_size: {
     section: 'Security',
-    // Gunicorn's own spelling has an underscore.
+    // Gunicorn spells the flag with an underscore.
     flags: ['--limit-request-field-size', '--limit-request-field_size'],
     kind: limit(MAX_LINE_BYTES, 'bytes'),
     default: 8190,
     status: 'built',
     reads: 'worker',
-    doc: 'The longest header field of a request, in bytes, with its name and line end. Longer ones are answered with 431. 0 and numbers above 65535 mean 65535.',
+    doc:
+      'Maximum size of a header field, in bytes, with its name and line end. ' +
+      'A longer one gets a 431. 0 and numbers above 65535 mean 65535.',
   },
   limit_request_body: {
     section: 'Security',
@@ -43,7 +49,9 @@ export const SECURITY_ROWS = {
     default: 0,
     status: 'built',
     reads: 'worker',
-    doc: 'The largest request body, in bytes; 64k, 10m and 1g are understood. Larger ones are answered with 413. 0 is no limit.',
+    doc:
+      'Maximum size of a request body, in bytes; 64k, 10m and 1g are understood. ' +
+      'A larger one gets a 413. 0 is no limit.',
   },
   request_buffer_size: {
     section: 'Security',
@@ -52,7 +60,11 @@ export const SECURITY_ROWS = {
     default: 65_536,
     status: 'built',
     reads: 'worker',
-    doc: 'How much of a request body the engine collects before the application hears of the request, in bytes; 64k and 1m are understood. A body that is complete by then crosses at once and in one piece, so slow uploads of this size cost the application nothing. 0 turns it off.',
+    doc:
+      'Number of body bytes to buffer before a request is passed to the application. ' +
+      '64k and 1m are understood. ' +
+      'A body that is complete by then is passed at once and in one chunk, so slow uploads of ' +
+      'this size cost the application nothing. 0 turns buffering off.',
   },
   request_buffer_time: {
     section: 'Security',
@@ -61,7 +73,10 @@ export const SECURITY_ROWS = {
     default: 0.1,
     status: 'built',
     reads: 'worker',
-    doc: 'How long the engine waits for that much of a body, in seconds, so that a body that is meant to come bit by bit begins to. 0 turns the waiting off.',
+    doc:
+      'Maximum time to wait for request_buffer_size bytes of a body. ' +
+      'Then the request is passed to the application, so that streamed uploads do not stall. ' +
+      '0 turns waiting off.',
   },
   buffer_memory: {
     section: 'Security',
@@ -70,7 +85,13 @@ export const SECURITY_ROWS = {
     default: 268_435_456,
     status: 'built',
     reads: 'worker',
-    doc: 'How much memory the bytes of clients may take in a worker, in bytes; 64m and 1g are understood. They are answers that are not read, bodies that are not complete and requests that wait for JavaScript. Near it everybody gets smaller pieces; at it the newest of the slow connections are closed (503 where the application has not heard of the request), so that a flood of slow clients cannot use up the memory. 0 is no limit.',
+    doc:
+      'Maximum memory per worker for the data of clients, in bytes; 64m and 1g are understood. ' +
+      'It covers unread responses, incomplete bodies and requests that wait for JavaScript. ' +
+      'Near the limit, all connections get smaller chunks. ' +
+      'At the limit, the newest of the slow connections are closed, with a 503 if the ' +
+      'application has not received the request. ' +
+      'This protects memory against a flood of slow clients. 0 is no limit.',
   },
   limit_requests_per_connection: {
     section: 'Security',
@@ -79,7 +100,10 @@ export const SECURITY_ROWS = {
     default: 0,
     status: 'built',
     reads: 'worker',
-    doc: 'How many requests a connection carries; the last answer says Connection: close, so that clients spread over new workers. 0 is no limit.',
+    doc:
+      'Maximum number of requests per connection. ' +
+      'The last response has Connection: close, so that clients spread over new workers. ' +
+      '0 is no limit.',
   },
   limit_connections_per_address: {
     section: 'Security',
@@ -88,7 +112,17 @@ export const SECURITY_ROWS = {
     default: 0,
     status: 'built',
     reads: 'worker',
-    doc: 'How many connections of one address a worker takes. Against a client that uses up its descriptors. Of IPv6 addresses the first 64 bits count. A connection over the limit is answered 503 with Retry-After and closed; while as many as that still read their answer, further ones are closed at once, as are those that speak TLS, whose answer would cost a handshake. The log says so at most once a second. Peers in forwarded_allow_ips are not counted (with proxy_protocol neither are those in proxy_allow_ips), since their connections are those of many clients. 0 is no limit.',
+    doc:
+      'Maximum number of connections per client address and worker. ' +
+      'Protects against a client that uses up the file descriptors. ' +
+      'Of IPv6 addresses, the first 64 bits count. ' +
+      'A connection over the limit gets a 503 with Retry-After and is closed. ' +
+      'At most as many rejected connections as the limit may read that response; further ones ' +
+      'are closed at once. ' +
+      'TLS connections are also closed at once, since a response would cost a handshake. ' +
+      'The log reports rejections at most once a second. ' +
+      'Peers in forwarded_allow_ips do not count, since their connections belong to many ' +
+      'clients; with proxy_protocol, nor do peers in proxy_allow_ips. 0 is no limit.',
   },
   header_timeout: {
     section: 'Security',
@@ -97,7 +131,13 @@ export const SECURITY_ROWS = {
     default: 30,
     status: 'built',
     reads: 'worker',
-    doc: "How long a request head may take, from the connection's accept or the head's first byte to its end; no byte starts the time again. Then 408; a client that has sent nothing is closed without an answer, as a browser might take that for one to a later request. Against clients that send a head byte by byte to hold a connection (slowloris). 0 is no limit.",
+    doc:
+      'Maximum time to receive a request head, from the accept or its first byte to its end. ' +
+      'Further bytes do not restart the time. A late client gets a 408. ' +
+      'A client that has sent nothing is closed without a response, which a browser might take ' +
+      'for one to a later request. ' +
+      'Protects against clients that send a head byte by byte to hold a connection (slowloris). ' +
+      '0 is no limit.',
   },
   body_timeout: {
     section: 'Security',
@@ -106,7 +146,10 @@ export const SECURITY_ROWS = {
     default: 30,
     status: 'built',
     reads: 'worker',
-    doc: 'How long a request body may bring no byte while the server waits for one. Then 408, and the connection ends. Against clients that announce a body and stop. 0 is no limit.',
+    doc:
+      'Maximum time without a byte of a request body while the server waits for one. ' +
+      'Then the client gets a 408, and the connection is closed. ' +
+      'Protects against clients that announce a body and stop. 0 is no limit.',
   },
   body_min_rate: {
     section: 'Security',
@@ -115,7 +158,10 @@ export const SECURITY_ROWS = {
     default: 500,
     status: 'built',
     reads: 'worker',
-    doc: 'Bytes a second that a request body must bring once 20 seconds have passed; time in which the application does not read counts for nobody. Then 408. Against bodies sent in drips (R.U.D.Y.). 0 is no limit.',
+    doc:
+      'Minimum rate of a request body in bytes per second, after the first 20 seconds. ' +
+      'Time in which the application does not read is not counted. A slower client gets a 408. ' +
+      'Protects against bodies sent in drips (R.U.D.Y.). 0 turns the check off.',
   },
   request_timeout: {
     section: 'Security',
@@ -124,7 +170,12 @@ export const SECURITY_ROWS = {
     default: 0,
     status: 'built',
     reads: 'worker',
-    doc: 'How long the application may take from the whole request to the head of its answer. Then 504 and its AbortSignal fires, or 503 with Retry-After where a busy worker has not even begun. What streams behind its head, and upgrades, are free. Against handlers that never answer. 0 is no limit.',
+    doc:
+      'Maximum time from the complete request to the head of the response. ' +
+      'Then the client gets a 504 and the AbortSignal of the request fires. ' +
+      'If a busy worker has not started the request, the client gets a 503 with Retry-After. ' +
+      'Streaming after the head and upgrades are not limited. ' +
+      'Protects against handlers that never respond. 0 is no limit.',
   },
   write_timeout: {
     section: 'Security',
@@ -133,7 +184,10 @@ export const SECURITY_ROWS = {
     default: 60,
     status: 'built',
     reads: 'worker',
-    doc: 'How long a client may take nothing of an answer that waits for it. Then the connection is reset and the response stream destroyed. Against clients that ask and do not read. 0 is no limit.',
+    doc:
+      'Maximum time for which a client may read nothing of a pending response. ' +
+      'Then the connection is reset and the response stream destroyed. ' +
+      'Protects against clients that send requests and do not read. 0 is no limit.',
   },
   write_min_rate: {
     section: 'Security',
@@ -142,7 +196,12 @@ export const SECURITY_ROWS = {
     default: 500,
     status: 'built',
     reads: 'worker',
-    doc: 'Bytes a second that a client must take of an answer that waits for it, once 20 seconds have passed. Then as write_timeout. What the kernels of both sides took at the start counts, so that readers in drips (slow read) last about as long as write_timeout. 0 is no limit.',
+    doc:
+      'Minimum rate at which a client reads a pending response, in bytes per second, after 20 ' +
+      'seconds. A slower client is treated as in write_timeout. ' +
+      'Bytes that the kernels of both sides buffer at the start count. ' +
+      'So readers in drips (slow read) last about as long as write_timeout. ' +
+      '0 turns the check off.',
   },
   linger_timeout: {
     section: 'Security',
@@ -151,7 +210,12 @@ export const SECURITY_ROWS = {
     default: 2,
     status: 'built',
     reads: 'worker',
-    doc: 'How long a connection is still read after its last answer. What comes is thrown away; a client that still sends would meet a reset, which destroys the answer before it is read. At most 64 KiB behind a refused request, 16 MiB where the client is in the middle of a body.',
+    doc:
+      'Time for which a connection is still read after its last response. The data is discarded. ' +
+      'Without this, a client that is still sending would get a reset, which destroys the ' +
+      'response before it is read. ' +
+      'The limit is 64 KiB after a rejected request, and 16 MiB if the client is in the middle ' +
+      'of a body.',
   },
   response_buffer_size: {
     section: 'Security',
@@ -160,6 +224,14 @@ export const SECURITY_ROWS = {
     default: 131_072,
     status: 'built',
     reads: 'worker',
-    doc: 'How much of an answer the engine takes from the application ahead of its client, in bytes; 64k and 1m are understood. Then write() returns false until the client has taken that, and the rest of a large buffer stays where it is. It is what each client that reads slowly, or not at all, costs in memory; more makes fast downloads a little cheaper. While few clients are behind, the engine takes up to four times as much; a large buffer at the end of an answer is sent from where it is, and takes none of it.',
+    doc:
+      'Maximum number of response bytes that the engine buffers for a client. ' +
+      '64k and 1m are understood. ' +
+      'At the limit, write() returns false until the client has read them, and the rest of a ' +
+      'large buffer is not copied. ' +
+      'This is the memory that each client costs that reads slowly or not at all. ' +
+      'A larger value makes fast downloads slightly cheaper. ' +
+      'While few clients are slow, the engine buffers up to four times as much. ' +
+      'A large buffer at the end of a response is sent without a copy and does not count.',
   },
 } as const satisfies Record<string, Row>

@@ -23,7 +23,11 @@ export const SERVER_MECHANICS_ROWS = {
     default: false,
     status: 'built',
     reads: 'arbiter',
-    doc: 'Loads the application once in a process of its own before workers start, and ends with its error when it does not load. Memory is not shared: V8 cannot fork. What Node compiles is kept for the workers (Node 22.1 and newer).',
+    doc:
+      'Loads the application in a separate process before workers start, to check that it loads. ' +
+      'If it does not load, the start fails with its error. ' +
+      'Memory is not shared: V8 cannot fork. ' +
+      'The code that Node compiles is cached for the workers (Node 22.1 and newer).',
   },
   sendfile: {
     section: 'Server Mechanics',
@@ -31,11 +35,11 @@ export const SERVER_MECHANICS_ROWS = {
     flagTurnsOff: true,
     kind: bool,
     default: true,
-    // Turning it off asks for what is, and leaving it on only for speed.
+    // `false` is the current behaviour, and `true` only asks for speed: neither needs a warning.
     status: 'none',
     act: 'ignore',
     reason: 'the kernel sends no files yet',
-    doc: 'Whether bodies that are files are sent by the kernel.',
+    doc: 'Whether the kernel sends bodies that are files, as by sendfile(2).',
   },
   reuse_port: {
     section: 'Server Mechanics',
@@ -50,11 +54,13 @@ export const SERVER_MECHANICS_ROWS = {
     section: 'Server Mechanics',
     flags: ['--chdir'],
     kind: text('PATH'),
-    // An empty text stands for the directory of the start; a resolved config never has it.
+    // An empty text means the start directory. A resolved config always has the path.
     default: '',
     status: 'built',
     reads: 'arbiter',
-    doc: 'The directory that workers run in. The default is the directory of the start, where the config file is looked for in any case.',
+    doc:
+      'Working directory of the workers. ' +
+      'The default is the start directory, where Monoceros looks for the config file in any case.',
   },
   daemon: {
     section: 'Server Mechanics',
@@ -63,7 +69,10 @@ export const SERVER_MECHANICS_ROWS = {
     default: false,
     status: 'built',
     reads: 'command line',
-    doc: 'Runs in the background: the command ends with 0 when all workers are ready, else with what the start failed with.',
+    doc:
+      'Runs in the background. ' +
+      'The command exits with 0 when all workers are ready, else with the status of the failed ' +
+      'start.',
   },
   raw_env: {
     section: 'Server Mechanics',
@@ -72,7 +81,9 @@ export const SERVER_MECHANICS_ROWS = {
     default: [],
     status: 'built',
     reads: 'arbiter',
-    doc: 'A variable for the environment of the workers; repeat the flag for several. In the environment entries are separated by line ends.',
+    doc:
+      'Variable for the environment of the workers; repeat the flag for several. ' +
+      'In the environment, line ends separate the entries.',
   },
   pidfile: {
     section: 'Server Mechanics',
@@ -81,7 +92,9 @@ export const SERVER_MECHANICS_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter',
-    doc: 'A file that holds the process id of the arbiter. A start is refused while the process that it names lives.',
+    doc:
+      'File for the process id of the arbiter. ' +
+      'The start fails while the process that the file names is running.',
   },
   worker_tmp_dir: {
     section: 'Server Mechanics',
@@ -91,7 +104,7 @@ export const SERVER_MECHANICS_ROWS = {
     status: 'none',
     act: 'warn',
     reason: 'the heartbeat is in shared memory and has no file',
-    doc: 'The directory of heartbeat files.',
+    doc: 'Directory of heartbeat files.',
   },
   user: {
     section: 'Server Mechanics',
@@ -100,7 +113,12 @@ export const SERVER_MECHANICS_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: "The user that workers run as, by name or number, with that user's own group unless group names another. A number that the system does not know needs a group. The arbiter keeps its own rights. Log files and unix sockets are given to the user.",
+    doc:
+      'User that workers run as, by name or number. ' +
+      'The group is that of the user unless group names another. ' +
+      'A number that the system does not know requires group. ' +
+      'The arbiter keeps its own privileges. ' +
+      'Log files and unix sockets become property of the user.',
   },
   group: {
     section: 'Server Mechanics',
@@ -109,7 +127,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The group that workers run as, by name or number.',
+    doc: 'Group that workers run as, by name or number.',
   },
   umask: {
     section: 'Server Mechanics',
@@ -118,7 +136,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: 0,
     status: 'built',
     reads: 'arbiter',
-    doc: 'The mode mask of the files of unix sockets, octal: their mode is 0777 less this.',
+    doc: 'Mode mask of unix socket files, in octal: their mode is 0777 without these bits.',
   },
   initgroups: {
     section: 'Server Mechanics',
@@ -127,7 +145,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: false,
     status: 'built',
     reads: 'worker',
-    doc: 'Takes all groups that the user is a member of, and not only the one of group.',
+    doc: 'Adds all groups that the user is a member of, not only the one of group.',
   },
   tmp_upload_dir: {
     section: 'Server Mechanics',
@@ -136,7 +154,7 @@ export const SERVER_MECHANICS_ROWS = {
     status: 'none',
     act: 'ignore',
     reason: 'Gunicorn never reads it either',
-    doc: 'A directory for uploads.',
+    doc: 'Directory for uploads.',
   },
   secure_scheme_headers: {
     section: 'Server Mechanics',
@@ -148,7 +166,10 @@ export const SERVER_MECHANICS_ROWS = {
     },
     status: 'built',
     reads: 'worker',
-    doc: 'The header fields by which a trusted proxy says that the client speaks https, with the value that means it. Any other value means http; only peers of forwarded_allow_ips are believed. Two that contradict each other are answered with 400. In the environment it is JSON.',
+    doc:
+      'Header fields, with a value each, by which a trusted proxy reports that the client uses ' +
+      'https. Any other value means http. Only peers in forwarded_allow_ips are trusted. ' +
+      'Two fields that contradict each other get a 400. In the environment, the value is JSON.',
   },
   forwarded_allow_ips: {
     section: 'Server Mechanics',
@@ -162,7 +183,10 @@ export const SERVER_MECHANICS_ROWS = {
     },
     status: 'built',
     reads: 'worker',
-    doc: 'The peers whose word on the client is believed: addresses, networks such as 10.0.0.0/8, or * for all. Peers on a unix socket always are. If FORWARDED_ALLOW_IPS is set in the environment, it is the default.',
+    doc:
+      'Peers whose forwarding fields are trusted: addresses, networks such as 10.0.0.0/8, or * ' +
+      'for all. Peers on a unix socket are always trusted. ' +
+      'If the environment sets FORWARDED_ALLOW_IPS, that is the default.',
   },
   forwarded_headers: {
     section: 'Server Mechanics',
@@ -171,7 +195,13 @@ export const SERVER_MECHANICS_ROWS = {
     default: 'off',
     status: 'built',
     reads: 'worker',
-    doc: "Where a trusted proxy tells the client's address and host. X-Forwarded-For and X-Forwarded-Host, or Forwarded (RFC 7239), of the peers in forwarded_allow_ips. The address is the right-most one that is not in forwarded_allow_ips. Which one no default can know: a proxy that does not set the field passes on what the client wrote.",
+    doc:
+      'Header fields from which to take the address and host of the client. ' +
+      '"x-forwarded" reads X-Forwarded-For and X-Forwarded-Host, "forwarded" reads Forwarded ' +
+      '(RFC 7239). Only peers in forwarded_allow_ips are trusted. ' +
+      'The client is the right-most address that is not in forwarded_allow_ips. ' +
+      'There is no safe default: a proxy that does not set the field passes on what the client ' +
+      'sent.',
   },
   pythonpath: {
     section: 'Server Mechanics',
@@ -180,9 +210,8 @@ export const SERVER_MECHANICS_ROWS = {
     default: null,
     status: 'none',
     act: 'refuse',
-    reason:
-      'modules of Node have no search path of this kind; set NODE_PATH with --env for CommonJS modules',
-    doc: 'Directories to look for modules in.',
+    reason: 'Node has no search path of this kind; for CommonJS modules set NODE_PATH with --env',
+    doc: 'Directories to search for modules.',
   },
   paste: {
     section: 'Server Mechanics',
@@ -201,7 +230,10 @@ export const SERVER_MECHANICS_ROWS = {
     default: 'off',
     status: 'built',
     reads: 'worker',
-    doc: "Takes the client's address from a PROXY protocol header before the first request of a connection. Version 1, version 2 or either (auto). A connection without the header is served as it is.",
+    doc:
+      'Takes the address of the client from a PROXY protocol header at the start of a ' +
+      'connection. The value is the accepted version: v1, v2 or either (auto). ' +
+      'A connection without the header is served as usual.',
   },
   proxy_allow_ips: {
     section: 'Server Mechanics',
@@ -210,7 +242,9 @@ export const SERVER_MECHANICS_ROWS = {
     default: '127.0.0.1,::1',
     status: 'built',
     reads: 'worker',
-    doc: 'The peers that may send the PROXY protocol: addresses, networks, or *. From others it is answered with 403.',
+    doc:
+      'Peers that may send the PROXY protocol: addresses, networks, or * for all. ' +
+      'Others get a 403 for it.',
   },
   protocol: {
     section: 'Server Mechanics',
@@ -218,7 +252,7 @@ export const SERVER_MECHANICS_ROWS = {
     kind: choice(['http', 'uwsgi']),
     default: 'http',
     status: 'later',
-    doc: 'The protocol of the listening sockets.',
+    doc: 'Protocol of the listening sockets.',
   },
   uwsgi_allow_ips: {
     section: 'Server Mechanics',
@@ -226,7 +260,7 @@ export const SERVER_MECHANICS_ROWS = {
     kind: text('ADDRESSES'),
     default: '127.0.0.1,::1',
     status: 'later',
-    doc: 'The peers that may speak uwsgi.',
+    doc: 'Peers that may use the uwsgi protocol.',
   },
   raw_paste_global_conf: {
     section: 'Server Mechanics',
@@ -246,7 +280,8 @@ export const SERVER_MECHANICS_ROWS = {
     status: 'none',
     act: 'refuse',
     reason:
-      'a folded field is read in two ways by two readers, which is how requests are smuggled; RFC 9112 section 5.2 lets a server refuse it',
+      'two parsers may read a folded field in two ways, which allows request smuggling; RFC 9112 ' +
+      'section 5.2 lets a server reject it',
     doc: 'Accepts header fields that are folded over several lines.',
   },
   strip_header_spaces: {
@@ -257,7 +292,8 @@ export const SERVER_MECHANICS_ROWS = {
     status: 'none',
     act: 'refuse',
     reason:
-      'a space before the colon must be refused (RFC 9112 section 5.1): it is a known way to smuggle requests',
+      'RFC 9112 section 5.1 requires a server to reject a space before the colon: it allows ' +
+      'request smuggling',
     doc: 'Accepts spaces before the colon of a header field.',
   },
   permit_unconventional_http_method: {
@@ -267,7 +303,9 @@ export const SERVER_MECHANICS_ROWS = {
     default: false,
     status: 'built',
     reads: 'worker',
-    doc: 'Accepts methods with lower-case letters or #, shorter than 3 or longer than 20 characters.',
+    doc:
+      'Accepts methods with lower-case letters or #. ' +
+      'Also accepts methods shorter than 3 or longer than 20 characters.',
   },
   permit_unconventional_http_version: {
     section: 'Server Mechanics',
@@ -276,7 +314,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: false,
     status: 'none',
     act: 'refuse',
-    reason: 'HTTP/1.0 and 1.1 are the only versions of this kind that exist',
+    reason: 'no version of HTTP/1 exists other than 1.0 and 1.1',
     doc: 'Accepts HTTP versions other than 1.0 and 1.1.',
   },
   casefold_http_method: {
@@ -286,7 +324,9 @@ export const SERVER_MECHANICS_ROWS = {
     default: false,
     status: 'built',
     reads: 'worker',
-    doc: 'Turns methods into capitals. Lower-case methods also need permit_unconventional_http_method.',
+    doc:
+      'Converts methods to upper case. ' +
+      'Lower-case methods also need permit_unconventional_http_method.',
   },
   forwarder_headers: {
     section: 'Server Mechanics',
@@ -295,7 +335,10 @@ export const SERVER_MECHANICS_ROWS = {
     default: 'SCRIPT_NAME,PATH_INFO',
     status: 'built',
     reads: 'worker',
-    doc: 'Header fields with underscores in their names that a trusted proxy (forwarded_allow_ips) may set; * is all. SCRIPT_NAME sets the mount path of the request.',
+    doc:
+      'Header fields with underscores in their names that a trusted proxy may set; * means all. ' +
+      'Trusted proxies are those in forwarded_allow_ips. ' +
+      'SCRIPT_NAME sets the mount path of the request.',
   },
   header_map: {
     section: 'Server Mechanics',
@@ -304,7 +347,10 @@ export const SERVER_MECHANICS_ROWS = {
     default: 'drop',
     status: 'built',
     reads: 'worker',
-    doc: 'What happens to header fields with an underscore in the name, which some programs take for the same name with a hyphen. "drop" leaves them out, "refuse" answers 400, "dangerous" keeps them.',
+    doc:
+      'What happens to header fields with an underscore in the name. ' +
+      'Some programs confuse such a name with the same name with a hyphen. ' +
+      '"drop" removes the fields, "refuse" responds with 400, "dangerous" keeps them.',
   },
   root_path: {
     section: 'Server Mechanics',
@@ -313,6 +359,9 @@ export const SERVER_MECHANICS_ROWS = {
     default: '',
     status: 'built',
     reads: 'worker',
-    doc: 'The path under which the application is mounted. Requests for other paths are answered with 500. The application finds it in req.baseUrl, and req.url without it. Without it the variable SCRIPT_NAME of the environment is taken.',
+    doc:
+      'Path under which the application is mounted. Requests for other paths get a 500. ' +
+      'The application finds the path in req.baseUrl, and req.url without it. ' +
+      'If it is not set, SCRIPT_NAME from the environment is used.',
   },
 } as const satisfies Record<string, Row>

@@ -15,7 +15,14 @@ export const SERVER_SOCKET_ROWS = {
     },
     status: 'built',
     reads: 'arbiter',
-    doc: 'The address to listen on; repeat the flag for several. HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT, unix:PATH or fd://NUMBER. A missing port is 8000, a missing host 0.0.0.0. With a certificate TCP addresses speak TLS; http://HOST:PORT does not, and https://HOST:PORT needs one. In the environment addresses are separated by commas. If PORT is set in the environment, the default is 0.0.0.0:$PORT.',
+    doc:
+      'Address to listen on; repeat the flag for several. ' +
+      'An address is HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT, unix:PATH or ' +
+      'fd://NUMBER. The port defaults to 8000, the host to 0.0.0.0. ' +
+      'With a certificate, TCP addresses use TLS. ' +
+      'http://HOST:PORT never uses TLS; https://HOST:PORT requires a certificate. ' +
+      'In the environment, commas separate the addresses. ' +
+      'If the environment sets PORT, the default is 0.0.0.0:$PORT.',
   },
   listen_port: {
     section: 'Server Socket',
@@ -24,7 +31,10 @@ export const SERVER_SOCKET_ROWS = {
     default: 0,
     status: 'built',
     reads: 'worker',
-    doc: 'Which server of a program that has several is served at the addresses: the one that listens on this port. 0 is the first that listens. The others listen on the ports that they ask for, in every worker.',
+    doc:
+      'Port of the server to serve at the bind addresses, if the program has several servers. ' +
+      '0 selects the server that listens first. ' +
+      'The other servers listen on the ports that they ask for, in every worker.',
   },
   backlog: {
     section: 'Server Socket',
@@ -33,6 +43,8 @@ export const SERVER_SOCKET_ROWS = {
     default: 2048,
     status: 'built',
     reads: 'arbiter',
-    doc: 'How many connections may wait in the kernel to be accepted. The kernel caps it (Linux: net.core.somaxconn).',
+    doc:
+      'Maximum number of connections that wait in the kernel to be accepted. ' +
+      'The kernel caps the value (Linux: net.core.somaxconn).',
   },
 } as const satisfies Record<string, Row>

@@ -11,7 +11,9 @@ export const SSL_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter',
-    doc: "The private key of the certificate, in PEM (PKCS #8, PKCS #1 or SEC 1). Without it the certificate's file must hold it too.",
+    doc:
+      'Private key of the certificate, in PEM (PKCS #8, PKCS #1 or SEC 1). ' +
+      'Without it, certfile must contain the key, too.',
   },
   keyfile_password: {
     section: 'SSL',
@@ -20,7 +22,10 @@ export const SSL_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter',
-    doc: 'Where the password of encrypted private keys is: env:NAME for a variable, which workers do not get, or file:PATH. The setting itself never holds it, since settings are printed and logged.',
+    doc:
+      'Where to find the password of encrypted private keys. ' +
+      'env:NAME is a variable, which workers do not get; file:PATH is a file. ' +
+      'The setting never holds the password itself, since settings are printed and logged.',
   },
   certfile: {
     section: 'SSL',
@@ -29,7 +34,10 @@ export const SSL_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter',
-    doc: 'The certificate, in PEM, with those behind it that lead to a known authority. With it every TCP address speaks TLS (HTTPS), but for those that begin with http://; unix sockets do not.',
+    doc:
+      'Certificate, in PEM, followed by its chain to a known authority. ' +
+      'With it, every TCP address uses TLS (HTTPS), except those that begin with http://. ' +
+      'Unix sockets do not use TLS.',
   },
   certificates: {
     section: 'SSL',
@@ -38,7 +46,13 @@ export const SSL_ROWS = {
     default: [],
     status: 'built',
     reads: 'arbiter',
-    doc: 'Further certificates, each shown to clients that ask for one of its names (SNI). CERTFILE:KEYFILE, or CERTFILE alone if it holds the key too; repeat the flag for several. Clients that ask for a name that none has get the first, which is certfile if that is set. Two with the same names and keys of different kinds are chosen from by what the client knows.',
+    doc:
+      'Additional certificate for clients that ask for one of its names (SNI); repeat for ' +
+      'several. The value is CERTFILE:KEYFILE, or CERTFILE alone if it contains the key, too. ' +
+      'Clients that ask for an unknown name get the first certificate, which is certfile if that ' +
+      'is set. ' +
+      'Two certificates may have the same names and keys of different kinds: each client gets ' +
+      'the one that it supports.',
   },
   ocsp_file: {
     section: 'SSL',
@@ -47,7 +61,9 @@ export const SSL_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter',
-    doc: 'What the authority says of the certificate in certfile (an OCSP response, DER), for clients that ask. Whoever fetches it writes it there; a new one is taken without a restart.',
+    doc:
+      'OCSP response (DER) for the certificate in certfile, for clients that ask for it. ' +
+      'A program of yours writes the file; Monoceros reads a new one without a restart.',
   },
   tls_min_version: {
     section: 'SSL',
@@ -56,7 +72,7 @@ export const SSL_ROWS = {
     default: '1.2',
     status: 'built',
     reads: 'arbiter',
-    doc: 'The oldest version of TLS that is spoken. Older ones than 1.2 are broken, and there is no way to turn them on.',
+    doc: 'Oldest version of TLS to accept. Versions before 1.2 are insecure and cannot be enabled.',
   },
   tls_max_version: {
     section: 'SSL',
@@ -65,7 +81,7 @@ export const SSL_ROWS = {
     default: '1.3',
     status: 'built',
     reads: 'arbiter',
-    doc: 'The newest version of TLS that is spoken.',
+    doc: 'Newest version of TLS to accept.',
   },
   dev_tls: {
     section: 'SSL',
@@ -74,7 +90,10 @@ export const SSL_ROWS = {
     default: false,
     status: 'built',
     reads: 'arbiter',
-    doc: 'Speaks TLS with a certificate for localhost that vouches for itself, for development. It is made at the first start and kept below the cache directory of the user; the log says where. A certificate that is named by another setting comes before it.',
+    doc:
+      'Uses TLS with a self-signed certificate for localhost, for development. ' +
+      'It is created at the first start and stored below the cache directory of the user; the ' +
+      'log shows the path. A certificate that another setting names takes precedence.',
   },
   ssl_version: {
     section: 'SSL',
@@ -83,9 +102,8 @@ export const SSL_ROWS = {
     default: null,
     status: 'none',
     act: 'warn',
-    reason:
-      'Gunicorn ignores it too since version 21; tls_min_version and tls_max_version have a meaning',
-    doc: 'The version of TLS.',
+    reason: 'Gunicorn ignores it too since version 21; use tls_min_version and tls_max_version',
+    doc: 'Version of TLS.',
   },
   cert_reqs: {
     section: 'SSL',
@@ -94,7 +112,10 @@ export const SSL_ROWS = {
     default: 0,
     status: 'built',
     reads: 'arbiter',
-    doc: 'Whether clients are asked for a certificate. 0 is no; 1 is yes, but they may show none; 2 is that they must. One that no authority of ca_certs vouches for is refused in the handshake by 1 and by 2.',
+    doc:
+      'Whether clients are asked for a certificate: 0 is no, 1 is optional, 2 is required. ' +
+      'With 1 and 2, the handshake fails for a certificate that no authority in ca_certs vouches ' +
+      'for.',
   },
   ca_certs: {
     section: 'SSL',
@@ -103,7 +124,9 @@ export const SSL_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter',
-    doc: 'The authorities for certificates of clients, in PEM. cert_reqs says whether clients are asked.',
+    doc:
+      'Authorities for the certificates of clients, in PEM. ' +
+      'cert_reqs decides whether clients are asked for one.',
   },
   crl_file: {
     section: 'SSL',
@@ -112,7 +135,11 @@ export const SSL_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter',
-    doc: 'What the authorities of ca_certs have revoked, in PEM. With it every authority in the chain of a client needs a list that has not expired, else the client is refused. A new list is taken without a restart, and counts for sessions that are resumed too.',
+    doc:
+      'Revocation lists of the authorities in ca_certs, in PEM. ' +
+      'With it, every authority in the chain of a client needs a list that has not expired, else ' +
+      'the client is rejected. ' +
+      'A new file is read without a restart and applies to resumed sessions, too.',
   },
   suppress_ragged_eofs: {
     section: 'SSL',
@@ -121,7 +148,11 @@ export const SSL_ROWS = {
     default: true,
     status: 'built',
     reads: 'arbiter',
-    doc: 'Takes the end of a TLS connection without close_notify for its end. A request that is not whole then is none, whatever this says; what it changes is what an application that has taken a connection over (WebSocket, CONNECT) sees: an end, or an abort.',
+    doc:
+      'Treats the end of a TLS connection without close_notify as a regular end. ' +
+      'An incomplete request is discarded in any case. ' +
+      'The setting matters for an application that has taken over a connection (WebSocket, ' +
+      'CONNECT): it sees an end or an abort.',
   },
   handshake_timeout: {
     section: 'SSL',
@@ -130,7 +161,9 @@ export const SSL_ROWS = {
     default: 10,
     status: 'built',
     reads: 'worker',
-    doc: 'How long the handshake of TLS may take, from the accept. Then the connection is cut. Against clients that connect and do not go on. 0 is no limit.',
+    doc:
+      'Maximum time for the TLS handshake, from the accept. Then the connection is closed. ' +
+      'Protects against clients that connect and do not continue. 0 is no limit.',
   },
   limit_handshakes: {
     section: 'SSL',
@@ -139,7 +172,11 @@ export const SSL_ROWS = {
     default: 1000,
     status: 'built',
     reads: 'worker',
-    doc: 'How many handshakes of TLS a worker has under way at most. One more ends the one that has taken longest, if that is a second or more, so that clients that stall hold up nobody and many that come at once are let in; of four times as many one ends in any case.',
+    doc:
+      'Maximum number of TLS handshakes in progress per worker. ' +
+      'One more evicts the oldest, if that has taken a second or more. ' +
+      'So clients that stall hold up no others, and many clients that come at once are let in. ' +
+      'At four times the limit, the oldest is evicted in any case.',
   },
   do_handshake_on_connect: {
     section: 'SSL',
@@ -158,6 +195,10 @@ export const SSL_ROWS = {
     default: null,
     status: 'built',
     reads: 'arbiter',
-    doc: 'The cipher suites of TLS, the preferred one first, by names of OpenSSL or IANA with colons or commas between them. What is named is all that is offered: without a suite of TLS 1.3 there is no TLS 1.3. Without this setting there are all, and the client chooses.',
+    doc:
+      'Cipher suites of TLS, the preferred one first. ' +
+      'The value has names of OpenSSL or IANA, separated by colons or commas. ' +
+      'Only these suites are offered: without a suite of TLS 1.3, there is no TLS 1.3. ' +
+      'The default is all suites, and the client chooses.',
   },
 } as const satisfies Record<string, Row>

@@ -17,7 +17,7 @@ export const TASK_POOL_ROWS = {
     kind: integer(0),
     default: 0,
     status: 'later',
-    doc: 'Processes of the task pool.',
+    doc: 'Number of processes in the task pool.',
   },
   dirty_timeout: {
     section: 'Task Pool',
@@ -25,7 +25,7 @@ export const TASK_POOL_ROWS = {
     kind: seconds,
     default: 300,
     status: 'later',
-    doc: 'How long a task may take.',
+    doc: 'Maximum duration of a task.',
   },
   dirty_threads: {
     section: 'Task Pool',
@@ -33,7 +33,7 @@ export const TASK_POOL_ROWS = {
     kind: integer(0),
     default: 1,
     status: 'later',
-    doc: 'Threads of a process of the task pool.',
+    doc: 'Number of threads per process of the task pool.',
   },
   dirty_graceful_timeout: {
     section: 'Task Pool',
@@ -41,6 +41,6 @@ export const TASK_POOL_ROWS = {
     kind: seconds,
     default: 30,
     status: 'later',
-    doc: 'How long the task pool may finish what it has in hand.',
+    doc: 'Time to finish running tasks before the task pool is killed.',
   },
 } as const satisfies Record<string, Row>

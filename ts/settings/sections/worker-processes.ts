@@ -24,7 +24,10 @@ export const WORKER_PROCESSES_ROWS = {
     },
     status: 'built',
     reads: 'arbiter',
-    doc: 'The number of worker processes. "auto" is the number of processors that this process may use: the quota of its control group (rounded up), at most what the system schedules it on. If WEB_CONCURRENCY is set in the environment, it is the default.',
+    doc:
+      'Number of worker processes. "auto" is the number of processors available to this process. ' +
+      'That is the CPU quota of its control group (rounded up), at most the processors that the ' +
+      'system schedules it on. If the environment sets WEB_CONCURRENCY, that is the default.',
   },
   worker_class: {
     section: 'Worker Processes',
@@ -33,7 +36,11 @@ export const WORKER_PROCESSES_ROWS = {
     default: 'auto',
     status: 'built',
     reads: 'worker',
-    doc: 'How the application is called. "auto" finds it out from what the module exports, "node" calls it with (req, res), "fetch" with a Request. The path of a module names an adapter of your own. Gunicorn\'s names (sync, gthread, gevent and so on) mean "auto", with a warning.',
+    doc:
+      'How a worker calls the application. ' +
+      '"auto" decides by what the module exports, "node" calls it with (req, res), "fetch" with ' +
+      'a Request. The path of a module selects an adapter of your own. ' +
+      'Gunicorn\'s names (sync, gthread, gevent and so on) mean "auto", with a warning.',
   },
   threads: {
     section: 'Worker Processes',
@@ -43,8 +50,8 @@ export const WORKER_PROCESSES_ROWS = {
     status: 'none',
     act: 'warn',
     reason:
-      'JavaScript is one thread a process, and input and output have a thread of their own; use workers',
-    doc: 'Request threads of a worker.',
+      'JavaScript runs in one thread per process, and I/O has a thread of its own; use workers',
+    doc: 'Number of request threads per worker.',
   },
   worker_connections: {
     section: 'Worker Processes',
@@ -53,7 +60,13 @@ export const WORKER_PROCESSES_ROWS = {
     default: 1000,
     status: 'built',
     reads: 'worker',
-    doc: 'How many connections with a request in hand a worker takes at once. At the limit other workers take new ones; where none can, the request whose client has been behind for longest, and for 5 seconds, makes way for the new one: one that sends no body or takes no answer, or less of it than body_min_rate or write_min_rate. Without such a one the new request is answered with 503. 0 is no limit.',
+    doc:
+      'Maximum number of in-flight requests per worker. ' +
+      'At the limit, other workers accept the new connections. ' +
+      'If no other worker can, the worker evicts the client that has stalled longest, for at ' +
+      'least 5 seconds. ' +
+      'A stalled client sends no body, reads no response, or is slower than body_min_rate or ' +
+      'write_min_rate. If no client has stalled, the new request gets a 503. 0 is no limit.',
   },
   max_requests: {
     section: 'Worker Processes',
@@ -62,7 +75,9 @@ export const WORKER_PROCESSES_ROWS = {
     default: 0,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'After how many requests a worker is replaced, against slow leaks. The successor is ready before the old one leaves. 0 is never.',
+    doc:
+      'Number of requests after which a worker is replaced, against slow memory leaks. ' +
+      'The successor is ready before the old worker exits. 0 means never.',
   },
   max_requests_jitter: {
     section: 'Worker Processes',
@@ -71,7 +86,9 @@ export const WORKER_PROCESSES_ROWS = {
     default: 0,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'The most that is added at random to max_requests, for each worker, so that they are not all replaced at the same time.',
+    doc:
+      'Maximum random number added to max_requests, chosen per worker. ' +
+      'It keeps the workers from being replaced at the same time.',
   },
   max_worker_lifetime: {
     section: 'Worker Processes',
@@ -80,7 +97,10 @@ export const WORKER_PROCESSES_ROWS = {
     default: 0,
     status: 'built',
     reads: 'arbiter',
-    doc: 'How long a worker serves before it is replaced, against what grows with time and not with requests. The successor is ready before the old one leaves. 0 is for ever.',
+    doc:
+      'Time after which a worker is replaced. ' +
+      'Use it against resources that grow with time and not with requests. ' +
+      'The successor is ready before the old worker exits. 0 means never.',
   },
   max_worker_lifetime_jitter: {
     section: 'Worker Processes',
@@ -89,7 +109,7 @@ export const WORKER_PROCESSES_ROWS = {
     default: 0,
     status: 'built',
     reads: 'arbiter',
-    doc: 'The most that is added at random to max_worker_lifetime, for each worker.',
+    doc: 'Maximum random time added to max_worker_lifetime, chosen per worker.',
   },
   max_worker_memory: {
     section: 'Worker Processes',
@@ -98,7 +118,10 @@ export const WORKER_PROCESSES_ROWS = {
     default: 0,
     status: 'built',
     reads: 'arbiter',
-    doc: 'The resident memory above which a worker is replaced, before the kernel or V8 end it. The successor is ready before the old one leaves. 0 is no limit. Read from /proc, so on Linux only.',
+    doc:
+      'Resident memory above which a worker is replaced, before the kernel or V8 kills it. ' +
+      'The successor is ready before the old worker exits. 0 is no limit. ' +
+      'Linux only: the value is read from /proc.',
   },
   timeout: {
     section: 'Worker Processes',
@@ -107,7 +130,11 @@ export const WORKER_PROCESSES_ROWS = {
     default: 30,
     status: 'built',
     reads: 'arbiter',
-    doc: 'A worker whose event loop is blocked for longer than this is killed and replaced. It does not limit requests that wait for something. 0 is never.',
+    doc:
+      'Maximum time for which the event loop of a worker may be blocked. ' +
+      'Then the worker is killed and replaced. ' +
+      'Requests that wait for I/O do not block the loop and are not limited. ' +
+      '0 turns the check off.',
   },
   boot_timeout: {
     section: 'Worker Processes',
@@ -116,7 +143,7 @@ export const WORKER_PROCESSES_ROWS = {
     default: 60,
     status: 'built',
     reads: 'arbiter',
-    doc: 'How long a worker may take from its start until the application is ready.',
+    doc: 'Maximum time from the start of a worker until its application is ready.',
   },
   graceful_timeout: {
     section: 'Worker Processes',
@@ -125,7 +152,7 @@ export const WORKER_PROCESSES_ROWS = {
     default: 30,
     status: 'built',
     reads: 'arbiter and worker',
-    doc: 'How long a worker that stops or is replaced may finish what it has in hand, before it is killed.',
+    doc: 'Time to finish in-flight requests before a worker that stops or is replaced is killed.',
   },
   max_surge: {
     section: 'Worker Processes',
@@ -134,7 +161,9 @@ export const WORKER_PROCESSES_ROWS = {
     default: 1,
     status: 'built',
     reads: 'arbiter',
-    doc: 'How many workers more than wanted may serve while a reload replaces them. More is quicker and takes more memory meanwhile.',
+    doc:
+      'Maximum number of extra workers while a reload replaces the old ones. ' +
+      'A larger number makes reloads faster and takes more memory meanwhile.',
   },
   keepalive: {
     section: 'Worker Processes',
@@ -143,7 +172,11 @@ export const WORKER_PROCESSES_ROWS = {
     default: 75,
     status: 'built',
     reads: 'worker',
-    doc: "How long an idle connection is kept for its next request. Gunicorn's 2 seconds are shorter than any load balancer's own idle time, which then sends requests into closing connections; 75 is longer than the usual 60. 0 closes after each response.",
+    doc:
+      'Time that an idle connection stays open for its next request. ' +
+      "Gunicorn's 2 seconds are shorter than the idle timeout of any load balancer, which then " +
+      'sends requests into closing connections. 75 seconds are longer than the usual 60. ' +
+      '0 closes the connection after each response.',
   },
   asgi_loop: {
     section: 'Worker Processes',
@@ -153,7 +186,7 @@ export const WORKER_PROCESSES_ROWS = {
     status: 'none',
     act: 'warn',
     reason: "the event loop is always Node's",
-    doc: 'The event loop of asgi workers.',
+    doc: 'Event loop of ASGI workers.',
   },
   asgi_lifespan: {
     section: 'Worker Processes',
@@ -162,7 +195,11 @@ export const WORKER_PROCESSES_ROWS = {
     default: 'auto',
     status: 'built',
     reads: 'worker',
-    doc: 'Whether the functions that the application exports as startup and shutdown are called. They are waited for: before it serves (within boot_timeout) and after its last request (within graceful_timeout). "auto" calls those that are there, "on" demands one.',
+    doc:
+      'Whether to call the functions that the application exports as startup and shutdown. ' +
+      'startup() finishes before the worker serves (within boot_timeout). ' +
+      'shutdown() runs after the last request (within graceful_timeout). ' +
+      '"auto" calls those that exist, "on" requires at least one.',
   },
   asgi_disconnect_grace_period: {
     section: 'Worker Processes',
@@ -170,7 +207,7 @@ export const WORKER_PROCESSES_ROWS = {
     kind: seconds,
     default: 3,
     status: 'later',
-    doc: 'How long a request may go on after its client has left.',
+    doc: 'Time that a request may continue after its client has disconnected.',
   },
   websocket_max_message_size: {
     section: 'Worker Processes',
@@ -178,7 +215,7 @@ export const WORKER_PROCESSES_ROWS = {
     kind: bytes,
     default: 16_777_216,
     status: 'later',
-    doc: 'The largest WebSocket message.',
+    doc: 'Maximum size of a WebSocket message.',
   },
   http_parser: {
     section: 'Worker Processes',
@@ -188,7 +225,7 @@ export const WORKER_PROCESSES_ROWS = {
     status: 'none',
     act: 'warn',
     reason: 'the setting "engine" chooses between Rust and Node',
-    doc: 'The parser of requests.',
+    doc: 'Parser of HTTP requests.',
   },
   engine: {
     section: 'Worker Processes',
@@ -197,7 +234,9 @@ export const WORKER_PROCESSES_ROWS = {
     default: 'auto',
     status: 'built',
     reads: 'worker',
-    doc: 'What serves HTTP. "native" is the Rust engine, "node" is node:http, "auto" takes the Rust engine where its binary loads.',
+    doc:
+      'HTTP implementation. "native" is the Rust engine, "node" is node:http. ' +
+      '"auto" takes the Rust engine if its binary loads, else node:http.',
   },
   worker_nice: {
     section: 'Worker Processes',
@@ -206,7 +245,9 @@ export const WORKER_PROCESSES_ROWS = {
     default: 0,
     status: 'built',
     reads: 'arbiter',
-    doc: 'What is added to the niceness of workers, as by nice(1): above 0 other programs of the machine go first. Below 0 needs privileges.',
+    doc:
+      'Number added to the niceness of workers, as by nice(1). ' +
+      'Above 0, other programs on the machine take precedence. Below 0 requires privileges.',
   },
   worker_cpu_affinity: {
     section: 'Worker Processes',
@@ -215,7 +256,10 @@ export const WORKER_PROCESSES_ROWS = {
     default: 'off',
     status: 'built',
     reads: 'arbiter',
-    doc: 'Whether each worker keeps to one processor: "auto" gives them the processors that this process may use in turn. It needs the addon.',
+    doc:
+      'Whether each worker is bound to one processor. ' +
+      '"auto" assigns the processors available to this process in turn. ' +
+      'It requires the native addon.',
   },
   on_uncaught: {
     section: 'Worker Processes',
@@ -224,6 +268,10 @@ export const WORKER_PROCESSES_ROWS = {
     default: 'recycle',
     status: 'built',
     reads: 'worker',
-    doc: 'What a worker does after an error that the application did not catch. It is logged, and answered with 500 where nothing was sent. Then "recycle" serves on until a successor is ready (one worker at a time, at most one each 5 seconds), "continue" serves on, and "exit" ends the worker with status 1, as Node does.',
+    doc:
+      'What a worker does after an error that the application did not catch. ' +
+      'The error is logged, and the request gets a 500 if nothing was sent. ' +
+      '"recycle" keeps serving until a successor is ready (one worker at a time, at most one ' +
+      'every 5 seconds). "continue" keeps serving. "exit" exits with status 1, as Node does.',
   },
 } as const satisfies Record<string, Row>
