@@ -48,7 +48,9 @@ export const SERVER_MECHANICS_ROWS = {
     default: false,
     status: 'built',
     reads: 'arbiter',
-    doc: 'Sets SO_REUSEPORT on the listening sockets, so that another server can bind the same address.',
+    doc:
+      'Sets SO_REUSEPORT on the listening sockets. ' +
+      'Another server can then bind the same address.',
   },
   chdir: {
     section: 'Server Mechanics',
