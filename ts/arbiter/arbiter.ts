@@ -3,7 +3,7 @@
  * one step nearer to the wanted one. It never waits inside a decision and runs no code of the application.
  */
 import { assertNever, MonocerosError } from '../errors.ts'
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { SIGNALS, type SignalName } from '../signals.ts'
@@ -94,7 +94,7 @@ export class Arbiter {
   /** Runs until it is told to stop; the result is the exit status. */
   async run(): Promise<number> {
     const { resolved, version, hooks } = this.#parts
-    say(this.#log, 'starting', version)
+    logLine(this.#log, 'starting', version)
     this.#identity.take(resolved.values)
     const release = hooks.catchStrays(this.#system)
     try {
@@ -117,8 +117,8 @@ export class Arbiter {
       this.#doRemembered()
       this.#reconcile()
     }
-    say(this.#log, this.#reason === undefined ? 'stopped' : 'stoppedBadly')
-    if (this.#reason !== undefined) say(this.#log, 'reason', this.#reason)
+    logLine(this.#log, this.#reason === undefined ? 'shutDown' : 'shutDownAfterError')
+    if (this.#reason !== undefined) logLine(this.#log, 'shutdownReason', this.#reason)
     await this.#parts.hooks.end(this.#system, this.#queue.asked('quit'))
     return this.#status
   }
@@ -193,7 +193,7 @@ export class Arbiter {
   }
 
   #handleSignal(signal: SignalName): void {
-    say(this.#log, 'signal', signal.toLowerCase())
+    logLine(this.#log, 'handlingSignal', signal.toLowerCase())
     const role = SIGNALS[signal].arbiter
     if (role !== 'reap' && role !== 'default') this.#react(role, REACTIONS[this.#phase][role])
   }
@@ -223,7 +223,7 @@ export class Arbiter {
         return this.#rest()
       case 'wake':
         this.#headcount.wake()
-        return say(this.#log, 'back')
+        return logLine(this.#log, 'restartingAllWorkers')
       case 'wakeAndReload':
         this.#headcount.wake()
         this.#remembered.add(request)
@@ -262,7 +262,7 @@ export class Arbiter {
 
   #rest(): void {
     if (this.#rollout.current?.config.daemon !== true && this.#succession.successor === undefined) {
-      return say(this.#log, 'restRefused')
+      return logLine(this.#log, 'winchIgnored')
     }
     this.#headcount.rest()
   }
@@ -276,7 +276,7 @@ export class Arbiter {
   }
 
   #hurry(): void {
-    say(this.#log, 'hurry')
+    logLine(this.#log, 'quickShutdown')
     for (const worker of this.#supervisor.workers.list()) this.#supervisor.apply(worker, 'quit')
   }
 
@@ -350,11 +350,11 @@ export class Arbiter {
   #handleCurrent(generation: Generation, previous: Generation | undefined): void {
     const { config, listeners } = generation
     const sayListening = () =>
-      say(this.#log, 'listening', shownAddresses(generation), this.#system.pid)
+      logLine(this.#log, 'listening', shownAddresses(generation), this.#system.pid)
     this.#reloader.follow(generation)
     if (previous === undefined) {
       sayListening()
-      say(this.#log, 'engine', this.#parts.engine)
+      logLine(this.#log, 'usingEngine', this.#parts.engine)
       this.#parts.hooks.wait(config, 'when_ready').then(
         () => this.#queue.push({ type: 'begun' }),
         (error: unknown) => this.#queue.push({ type: 'openFailed', error }),
@@ -381,7 +381,7 @@ export class Arbiter {
     if (!this.#rollout.isRolling) return
     // The last old worker has been told to leave and may not know it yet.
     if (this.#supervisor.someLeave()) return
-    say(this.#log, 'reloaded')
+    logLine(this.#log, 'reloadComplete')
     this.#rollout.end()
     this.#further.closeUnused()
     this.#announce()

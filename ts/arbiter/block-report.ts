@@ -1,6 +1,6 @@
 /** What the log says of a worker whose event loop is blocked, from what its watcher has found. */
 
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { withoutOwnFrames } from '../log/thrown-value.ts'
 import type { Blockade, RequestInHand } from '../messages.ts'
@@ -24,10 +24,10 @@ export function freshBlockade({ blockade }: WorkerHandle, nowMs: number) {
 /** Writes it down: one line for each question that an operator has. */
 export function sayBlockade(log: Logger, worker: WorkerHandle, blockade: Blockade): void {
   const { stack, call, requests } = blockade
-  if (stack !== null) say(log, 'blockedIn', worker.pid, framesOf(stack))
-  else if (call !== null) say(log, 'blockedCall', worker.pid, call)
-  else say(log, 'blockedNative', worker.pid)
-  if (requests.length > 0) say(log, 'inHand', worker.pid, requestsToLog(requests))
+  if (stack !== null) logLine(log, 'blockedInJavaScript', worker.pid, framesOf(stack))
+  else if (call !== null) logLine(log, 'blockedInSystemCall', worker.pid, call)
+  else logLine(log, 'blockedInNativeCode', worker.pid)
+  if (requests.length > 0) logLine(log, 'inFlightRequests', worker.pid, requestsToLog(requests))
 }
 
 function framesOf(stack: string): string {

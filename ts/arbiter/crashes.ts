@@ -1,6 +1,6 @@
 /** Ends that nobody asked for: what the log says of one, and how long the next start waits because of it. */
 
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { RestartPolicy } from './policy.ts'
@@ -22,11 +22,11 @@ export class Deaths {
   say(worker: WorkerHandle): void {
     const { pid, aborted, exit } = worker
     const signal = exit?.signal ?? undefined
-    if (signal === 'KILL') say(this.#log, aborted ? 'killed' : this.#whyKilled(), pid)
-    else if (signal === 'ABRT' && !aborted) say(this.#log, 'heapFull', pid)
-    else if (signal === 'TERM') say(this.#log, 'endedByTerm', pid)
-    else if (signal !== undefined) say(this.#log, 'endedBySignal', pid, signal)
-    else say(this.#log, 'exited', pid, worker.exitToLog())
+    if (signal === 'KILL') logLine(this.#log, aborted ? 'workerKilled' : this.#whyKilled(), pid)
+    else if (signal === 'ABRT' && !aborted) logLine(this.#log, 'workerHeapFull', pid)
+    else if (signal === 'TERM') logLine(this.#log, 'workerTerminated', pid)
+    else if (signal !== undefined) logLine(this.#log, 'workerKilledBySignal', pid, signal)
+    else logLine(this.#log, 'workerExited', pid, worker.exitToLog())
   }
 
   /** Takes note of an unwanted end or a failed boot, and says when that delays the next start. */
@@ -35,16 +35,16 @@ export class Deaths {
     const servedMs = readyAtMs === undefined ? undefined : nowMs - readyAtMs
     const delayMs = this.policy.record({ slot, fromOutside, servedMs }, nowMs)
     if (delayMs > 0) {
-      say(this.#log, 'endsTooSoon', seconds(delayMs))
+      logLine(this.#log, 'restartDelayed', seconds(delayMs))
     }
   }
 
-  #whyKilled(): 'killedFromOutside' | 'killedForMemory' {
+  #whyKilled(): 'workerKilledExternally' | 'workerKilledByOom' {
     const kills = this.#system.memoryKills()
     const before = this.#memoryKills
     this.#memoryKills = kills
     const isCounted = kills !== undefined && before !== undefined && kills > before
-    return isCounted ? 'killedForMemory' : 'killedFromOutside'
+    return isCounted ? 'workerKilledByOom' : 'workerKilledExternally'
   }
 }
 

@@ -6,7 +6,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 
-import { say, sayThrown } from '../log/log-lines.ts'
+import { logLine, logThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { WorkerMessage } from '../messages.ts'
 import type { EventQueue } from './events.ts'
@@ -46,7 +46,7 @@ export class Reloader {
     if (!reload) return
     const onChange = (files: readonly string[]) => queue.push({ type: 'changed', files })
     this.#watch = openWatch(config, { log, cwd, configFile, onChange })
-    this.#watch.catch((thrown: unknown) => sayThrown(log, { name: 'watchBroken', thrown }))
+    this.#watch.catch((thrown: unknown) => logThrown(log, { name: 'watcherFailed', thrown }))
   }
 
   /** A worker has loaded files, or failed to; what is the matter is said once for all workers. */
@@ -63,7 +63,7 @@ export class Reloader {
   /** Says what has changed; the result is whether it is the settings. */
   noteChanged(files: readonly string[]): boolean {
     this.#said.clear()
-    for (const file of files) say(this.#parts.log, 'changed', file)
+    for (const file of files) logLine(this.#parts.log, 'fileChanged', file)
     return this.#configFile !== undefined && files.includes(this.#configFile)
   }
 

@@ -6,7 +6,7 @@
 import { isIP } from 'node:net'
 
 import { formatHostPort } from '../listen/address.ts'
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { FurtherAddress } from '../messages.ts'
 import { native } from '../native/index.ts'
@@ -82,12 +82,12 @@ export class FurtherListeners {
         const fd = native.bindTcp(each, port, config.backlog, config.reuse_port, only)
         const held = { ...address, fd, holders: new Set<WorkerHandle>() }
         this.#held.set(keyOf(address), held)
-        say(this.#log, 'furtherListening', shown)
+        logLine(this.#log, 'extraListening', shown)
         return held
       } catch (error) {
-        say(
+        logLine(
           this.#log,
-          'furtherFailed',
+          'extraListenFailed',
           shown,
           error instanceof Error ? error.message : String(error),
         )

@@ -1,6 +1,6 @@
 /** What the arbiter tells statsd: how many workers there are, and how many connections wait for one. */
 
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { Statsd, statsdTarget } from '../log/statsd.ts'
 import { native } from '../native/index.ts'
@@ -63,6 +63,6 @@ export class Figures {
   #complain(why: string): void {
     if (this.#complained) return
     this.#complained = true
-    say(this.#log, 'backlogUnknown', why)
+    logLine(this.#log, 'backlogMetricUnavailable', why)
   }
 }

@@ -4,7 +4,7 @@ import { monocerosError } from '../errors.ts'
 import { type Hook, type HookTable, loadHooks } from '../hooks/load.ts'
 import { HOOK_NAMES, type HookName, WORKER_HOOKS } from '../hooks/table.ts'
 import type { HookArbiter, SpawnAdditions } from '../hooks/types.ts'
-import { sayThrown } from '../log/log-lines.ts'
+import { logThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown-value.ts'
 import type { System } from '../process/system.ts'
@@ -71,7 +71,7 @@ export class ArbiterHooks {
     return system.onUncaught((thrown) => {
       // A program with the arbiter in it may listen itself: then it decides.
       if (system.listeners('uncaughtException') > 1) return
-      sayThrown(this.#log, { name: 'unexpected', thrown })
+      logThrown(this.#log, { name: 'unexpectedError', thrown })
     })
   }
 
@@ -121,7 +121,7 @@ export class ArbiterHooks {
   }
 
   #sayFailed(name: HookName, thrown: unknown): void {
-    sayThrown(this.#log, { name: 'hookFailed', thrown }, name)
+    logThrown(this.#log, { name: 'hookFailed', thrown }, name)
   }
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { MonocerosError, monocerosError } from '../errors.ts'
-import { say, sayThrown } from '../log/log-lines.ts'
+import { logLine, logThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import type { ResolvedConfig } from '../settings/config.ts'
@@ -130,7 +130,7 @@ export class Rollout {
 
   say(error: unknown): void {
     if (error instanceof MonocerosError) this.#parts.log.error(error.message)
-    else sayThrown(this.#parts.log, { name: 'unexpected', thrown: error })
+    else logThrown(this.#parts.log, { name: 'unexpectedError', thrown: error })
   }
 
   /** Reads settings and opens their addresses beside the loop; the result comes as an event. */
@@ -167,7 +167,7 @@ export class Rollout {
   }
 
   #abandon(): void {
-    say(this.#parts.log, 'reloadFailed')
+    logLine(this.#parts.log, 'reloadFailed')
     this.#stage = undefined
   }
 

@@ -7,7 +7,7 @@ import { MonocerosError, monocerosError } from '../errors.ts'
 import { backlogWarning } from '../listen/queue.ts'
 import { createNotifier, takeActivatedSockets } from '../listen/systemd.ts'
 import { prepareLogger } from '../log/custom.ts'
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import { native, nativeFailure } from '../native/index.ts'
 import { type Program, system } from '../process/system.ts'
@@ -64,7 +64,7 @@ export async function runArbiter(
       if (status !== 0) return status
     }
     const openFiles = openFilesLimit()
-    say(log, 'openFiles', openFiles.text)
+    logLine(log, 'openFileLimit', openFiles.text)
     const warning = backlogWarning(values.backlog)
     if (warning !== undefined) log.warning(warning)
     const hooks = new ArbiterHooks(log)
@@ -125,7 +125,7 @@ function openingParts(
   const listeners = handover?.listeners ?? activated.map(({ fd }) => ({ fd, bind: `fd://${fd}` }))
   const inherited = { listeners, activated: handover?.activated ?? activated.length > 0 }
   for (const { fd, name } of activated) {
-    say(log, 'socketFromSystemd', fd, name === undefined ? '' : ` (${name})`)
+    logLine(log, 'socketFromSystemd', fd, name === undefined ? '' : ` (${name})`)
   }
   return {
     activated: inherited.activated,

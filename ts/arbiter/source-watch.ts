@@ -8,7 +8,7 @@ import { dirname, extname, relative, resolve, sep } from 'node:path'
 
 import type { ChokidarOptions, FSWatcher } from 'chokidar'
 
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { system } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
@@ -138,7 +138,7 @@ class Watch implements SourceWatch {
       ...options,
     })
     this.#watchers.set(key, watcher)
-    watcher.on('error', (error) => say(log, 'watchFailed', key, String(error)))
+    watcher.on('error', (error) => logLine(log, 'watchFailed', key, String(error)))
     watcher.on('ready', () => this.#sayReady(key))
     return watcher
   }
@@ -147,7 +147,7 @@ class Watch implements SourceWatch {
   #sayReady(key: string): void {
     const waitMs = this.#config.reload_engine === 'poll' ? POLL_MS : 0
     setTimeout(() => {
-      if (this.#watchers.has(key)) say(this.#options.log, 'watching', key)
+      if (this.#watchers.has(key)) logLine(this.#options.log, 'watchingPath', key)
     }, waitMs).unref()
   }
 

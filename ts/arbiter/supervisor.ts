@@ -5,7 +5,7 @@
 
 import { assertNever, monocerosError } from '../errors.ts'
 import type { SpawnAdditions } from '../hooks/types.ts'
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { type Blockade, RESTART_MS, type WorkerMessage } from '../messages.ts'
 import type { System } from '../process/system.ts'
@@ -104,7 +104,7 @@ export class Supervisor {
     const requestLimit = allowance.requests
     const hasServed = this.#served.has(generation)
     child.send(bootMessage(context, { slotGeneration, check: false, age, requestLimit, hasServed }))
-    say(this.#log, 'booting', child.pid)
+    logLine(this.#log, 'workerBooting', child.pid)
     return true
   }
 
@@ -234,7 +234,7 @@ export class Supervisor {
       worker.readyAtMs = this.#system.now()
       worker.deadlineMs = undefined
       this.#served.add(worker.generation)
-      say(this.#log, 'ready', worker.pid)
+      logLine(this.#log, 'workerReady', worker.pid)
       this.#reports.onReady(worker)
     },
     noteFailure: (worker) => {
@@ -242,7 +242,7 @@ export class Supervisor {
       this.#reportFailure(worker)
     },
     noteLeaving: (worker) => {
-      say(this.#log, 'leaving', worker.pid, String(worker.leavesBy))
+      logLine(this.#log, 'workerSignaled', worker.pid, String(worker.leavesBy))
       this.#startDrain(worker)
       if (this.#reports.isTrial(worker)) this.#failBoot(worker, `was sent SIG${worker.leavesBy}`)
       else this.deaths.record(worker, true)
@@ -276,7 +276,7 @@ export class Supervisor {
     askWhy: (worker) => {
       const silentMs = this.#silentMs(worker, this.#board.read(worker.slot)) ?? 0
       const { timeout } = worker.generation.config
-      say(this.#log, 'blocked', worker.pid, seconds(silentMs), `${timeout}s`)
+      logLine(this.#log, 'workerTimeout', worker.pid, seconds(silentMs), `${timeout}s`)
       worker.deadlineMs = this.#in(EXPLANATION_WAIT_MS)
       const known = freshBlockade(worker, this.#system.now())
       if (known !== undefined) this.noteBlockade(worker, known)
@@ -287,12 +287,12 @@ export class Supervisor {
       this.#abort(worker)
     },
     kill: (worker) => {
-      say(this.#log, 'killing', worker.pid)
+      logLine(this.#log, 'killingWorker', worker.pid)
       this.#system.kill(worker.pid, 'KILL')
     },
     farewell: (worker) => {
       this.#bury(worker)
-      say(this.#log, 'exiting', worker.pid)
+      logLine(this.#log, 'workerExiting', worker.pid)
     },
     bootFailed: (worker) => {
       this.#bury(worker)
@@ -361,7 +361,7 @@ export class Supervisor {
     const reason = this.#recycling.reason(worker, requests)
     if (reason === undefined) return
     worker.expired = true
-    say(this.#log, 'recycled', worker.pid, reason)
+    logLine(this.#log, 'workerRecycled', worker.pid, reason)
   }
 
   /** How long the worker has been silent, when that is longer than it may be. */

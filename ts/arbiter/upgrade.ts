@@ -3,7 +3,7 @@
  * inherits the listening sockets and goes on from the totals; which of the two ends is the operator's to say.
  */
 
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { ChildExit, Program, Successor, System } from '../process/system.ts'
 import type { ArbiterBoard } from '../scoreboard/board.ts'
@@ -58,7 +58,7 @@ export class Succession {
   watch(): void {
     const { parent, log, queue } = this.#parts
     if (this.#elder === undefined) return
-    say(log, 'takingOver', this.#elder)
+    logLine(log, 'takingOver', this.#elder)
     parent?.link.onGone(() => queue.push({ type: 'promoted' }))
   }
 
@@ -66,7 +66,12 @@ export class Succession {
   start({ listeners }: Generation, further: readonly HandedFurther[]): void {
     const { queue, log, board, program, activated } = this.#parts
     if (this.#system.pid === 1) {
-      return say(log, 'refused', 'USR2', 'with the end of process 1 its container ends too')
+      return logLine(
+        log,
+        'signalRefused',
+        'USR2',
+        'with the end of process 1 its container ends too',
+      )
     }
     const handover = {
       kind: 'upgrade',
@@ -94,7 +99,7 @@ export class Succession {
       if (type === 'ready') queue.push({ type: 'successorReady', pid })
     })
     successor.onExit((exit) => queue.push({ type: 'successorExit', pid, exit }))
-    if (pid > 0) say(log, 'upgradeBegins', pid)
+    if (pid > 0) logLine(log, 'upgradeStarting', pid)
   }
 
   /** TTIN and TTOU stop a process that has no handlers yet; only another one can wake it. */
@@ -108,24 +113,24 @@ export class Succession {
       this.#elder === undefined
         ? `the new arbiter (pid: ${this.successor}) lives; end it or this one first`
         : `the arbiter (pid: ${this.#elder}) that has started this one lives; end it first`
-    say(this.#parts.log, 'refused', signal, other)
+    logLine(this.#parts.log, 'signalRefused', signal, other)
   }
 
   handleSuccessorReady(pid: number): void {
     this.#isStarting = false
-    say(this.#parts.log, 'upgradeServes', pid)
+    logLine(this.#parts.log, 'upgradeReady', pid)
   }
 
   handleSuccessorExit(pid: number, { code, signal, error }: ChildExit): void {
     this.#successor = undefined
     const how = error ?? (signal === null ? `code ${code}` : `SIG${signal}`)
-    say(this.#parts.log, 'upgradeEnded', pid, how)
+    logLine(this.#parts.log, 'upgradeFailed', pid, how)
   }
 
   /** The older one has ended. */
   promote(): void {
     this.#elder = undefined
-    say(this.#parts.log, 'promoted')
+    logLine(this.#parts.log, 'promoted')
   }
 
   /** Tells whoever has started this process that it serves. */

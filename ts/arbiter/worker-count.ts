@@ -1,6 +1,6 @@
 /** How many workers are wanted: by the settings, by TTIN and TTOU, and none while the arbiter rests after WINCH. */
 
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 
 /** Slots that TTIN leaves free, for the overlap of a reload and for slow drains. */
@@ -47,7 +47,7 @@ export class Headcount {
   }
 
   rest(): void {
-    say(this.#log, 'rest')
+    logLine(this.#log, 'stoppingAllWorkers')
     this.#resting = true
   }
 
@@ -68,7 +68,7 @@ export class Headcount {
 
   #sayAllowed(wanted: number): number {
     const allowed = this.#allowed(wanted)
-    if (allowed !== wanted) say(this.#log, 'workersStay', allowed, wanted, this.#most)
+    if (allowed !== wanted) logLine(this.#log, 'workerCountLimited', allowed, wanted, this.#most)
     return allowed
   }
 

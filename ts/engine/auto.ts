@@ -3,7 +3,7 @@
  * log, for all workers; here it is a debug line.
  */
 import { monocerosError } from '../errors.ts'
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import { native, nativeFailure } from '../native/index.ts'
 import type { Engine, EngineOptions } from './engine.ts'
 
@@ -11,15 +11,19 @@ import type { Engine, EngineOptions } from './engine.ts'
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const wanted = options.config.engine
   if (wanted === 'node') {
-    say(options.log, 'worksOn', 'node (asked for by the setting "engine")')
+    logLine(options.log, 'workerEngine', 'node (asked for by the setting "engine")')
     return await createNode(options)
   }
   if (native !== null) {
-    say(options.log, 'worksOn', 'native')
+    logLine(options.log, 'workerEngine', 'native')
     return (await import('./native/engine.ts')).createNativeEngine(options)
   }
   if (wanted === 'native') throw monocerosError('ERR_ENGINE_NATIVE', String(nativeFailure))
-  say(options.log, 'worksOn', `node (the native engine does not load: ${String(nativeFailure)})`)
+  logLine(
+    options.log,
+    'workerEngine',
+    `node (the native engine does not load: ${String(nativeFailure)})`,
+  )
   return await createNode(options)
 }
 

@@ -2,7 +2,7 @@
 
 import type { Exchange, ExchangeHandler, ExchangeOwner } from '../engine/exchange.ts'
 import { CONNECTION, DATE, LENGTH, NO_BODY } from '../engine/exchange.ts'
-import { sayThrown } from '../log/log-lines.ts'
+import { logThrown } from '../log/log-lines.ts'
 import type { RequestBody } from './fetch/body.ts'
 import { RequestBody as Body } from './fetch/body.ts'
 import { FetchContext, FetchEnvironment } from './fetch/environment.ts'
@@ -44,7 +44,7 @@ class FetchHandler implements ExchangeHandler {
     this.#fetch = fetch
     this.#log = log
     this.#context = new FetchContext((thrown) =>
-      sayThrown(log, { name: 'backgroundFailed', thrown }),
+      logThrown(log, { name: 'waitUntilRejected', thrown }),
     )
   }
 
@@ -97,14 +97,14 @@ class FetchHandler implements ExchangeHandler {
     fetchExchange.isHeadSent = true
     streaming?.catch((thrown: unknown) => {
       if (fetchExchange.isAborted) return
-      sayThrown(this.#log, { name: 'bodyFailed', thrown }, describeRequest(fetchExchange))
+      logThrown(this.#log, { name: 'responseBodyFailed', thrown }, describeRequest(fetchExchange))
       fetchExchange.exchange.reset()
     })
   }
 
   #fail(fetchExchange: FetchExchange, thrown: unknown): void {
     if (fetchExchange.isAborted) return
-    sayThrown(this.#log, { name: 'requestFailed', thrown }, describeRequest(fetchExchange))
+    logThrown(this.#log, { name: 'requestFailed', thrown }, describeRequest(fetchExchange))
     fetchExchange.onThrown()
   }
 }

@@ -8,7 +8,7 @@ import { connect, isIPv6, SocketAddress } from 'node:net'
 import { resolve } from 'node:path'
 
 import { monocerosError, systemError } from '../errors.ts'
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { native } from '../native/index.ts'
 import { errorCode, type System } from '../process/system.ts'
@@ -110,9 +110,9 @@ export async function openListener(
         const reason = `this server itself listens at ${own.address}, and both cannot be open beside each other, as in a reload; restart it`
         throw monocerosError('ERR_BIND', shown(address), reason)
       }
-      say(log, 'addressInUse', shown(address))
+      logLine(log, 'addressInUse', shown(address))
       if (attempt === BIND_TRIES) throw monocerosError('ERR_ADDRESS_IN_USE', shown(address))
-      say(log, 'bindAgain')
+      logLine(log, 'retryingBind')
       await system.pause(BIND_RETRY_MS)
     }
   }

@@ -4,7 +4,7 @@
  */
 
 import { monocerosError } from '../errors.ts'
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { native } from '../native/index.ts'
 import type { System } from '../process/system.ts'
@@ -57,7 +57,7 @@ export function createNotifier(system: System, log: Logger): Notifier {
   const { NOTIFY_SOCKET: socket } = system.env
   if (socket === undefined || socket === '') return SILENT
   if (native === null) {
-    say(log, 'noNotify')
+    logLine(log, 'notifyUnavailable')
     return SILENT
   }
   const { notify } = native
@@ -65,7 +65,7 @@ export function createNotifier(system: System, log: Logger): Notifier {
     try {
       notify(socket, message)
     } catch (error) {
-      say(log, 'notTold', String(error))
+      logLine(log, 'notifyFailed', String(error))
     }
   })
 }

@@ -24,13 +24,13 @@ export interface ThrownLine<T extends Text = Text> extends LogLine<T, 'error'> {
 }
 
 export const LOG_LINES = {
-  openFiles: arbiter('debug', (limit: string) => `Open files: ${limit}`),
+  openFileLimit: arbiter('debug', (limit: string) => `Open files: ${limit}`),
   socketFromSystemd: arbiter(
     'debug',
     (fd: number, name: string) => `systemd has opened descriptor ${fd}${name}`,
   ),
-  notTold: arbiter('debug', (problem: string) => `systemd was not told: ${problem}`),
-  noNotify: arbiter(
+  notifyFailed: arbiter('debug', (problem: string) => `systemd was not told: ${problem}`),
+  notifyUnavailable: arbiter(
     'warning',
     () =>
       'NOTIFY_SOCKET is set, but without the addon systemd cannot be told anything; use Type=exec',
@@ -45,167 +45,180 @@ export const LOG_LINES = {
     (addresses: string, pid: number) => `Listening at: ${addresses} (${pid})`,
     'Listening at: ADDRESSES (PID)',
   ),
-  engine: arbiter('info', (engine: string) => `Using engine: ${engine}`, 'Using worker: CLASS'),
+  usingEngine: arbiter(
+    'info',
+    (engine: string) => `Using engine: ${engine}`,
+    'Using worker: CLASS',
+  ),
   addressInUse: arbiter(
     'error',
     (address: string) => `Connection in use: ${address}`,
     'Connection in use: ADDRESS',
   ),
-  bindAgain: arbiter('error', () => 'Retrying in 1 second.', 'Retrying in 1 second.'),
-  furtherListening: arbiter(
+  retryingBind: arbiter('error', () => 'Retrying in 1 second.', 'Retrying in 1 second.'),
+  extraListening: arbiter(
     'info',
     (address: string) => `Listening for the application at: ${address}`,
   ),
-  furtherFailed: arbiter('debug', (address: string, problem: string) => `${address}: ${problem}`),
-  signal: arbiter(
+  extraListenFailed: arbiter(
+    'debug',
+    (address: string, problem: string) => `${address}: ${problem}`,
+  ),
+  handlingSignal: arbiter(
     'info',
     (signal: string) => `Handling signal: ${signal}`,
     'Handling signal: NAME',
   ),
-  booting: arbiter(
+  workerBooting: arbiter(
     'info',
     (pid: number) => `Booting worker with pid: ${pid}`,
     'Booting worker with pid: PID',
   ),
-  ready: arbiter('debug', (pid: number) => `Worker ready (pid:${pid})`),
-  exiting: arbiter(
+  workerReady: arbiter('debug', (pid: number) => `Worker ready (pid:${pid})`),
+  workerExiting: arbiter(
     'info',
     (pid: number) => `Worker exiting (pid: ${pid})`,
     'Worker exiting (pid: PID)',
   ),
-  leaving: arbiter(
+  workerSignaled: arbiter(
     'info',
     (pid: number, signal: string) => `Worker (pid:${pid}) was sent SIG${signal}!`,
     'Worker (pid:PID) was sent SIGNAL!',
   ),
-  endedByTerm: arbiter(
+  workerTerminated: arbiter(
     'info',
     (pid: number) => `Worker (pid:${pid}) was sent SIGTERM!`,
     'Worker (pid:PID) was sent SIGTERM!',
   ),
-  endedBySignal: arbiter(
+  workerKilledBySignal: arbiter(
     'warning',
     (pid: number, signal: string) => `Worker (pid:${pid}) was sent SIG${signal}!`,
     'Worker (pid:PID) was sent SIGNAL!',
   ),
-  killed: arbiter(
+  workerKilled: arbiter(
     'error',
     (pid: number) => `Worker (pid:${pid}) was sent SIGKILL!`,
     'Worker (pid:PID) was sent SIGKILL! Perhaps out of memory?',
   ),
-  killedFromOutside: arbiter(
+  workerKilledExternally: arbiter(
     'error',
     (pid: number) => `Worker (pid:${pid}) was sent SIGKILL! Perhaps out of memory?`,
     'Worker (pid:PID) was sent SIGKILL! Perhaps out of memory?',
   ),
-  killedForMemory: arbiter(
+  workerKilledByOom: arbiter(
     'error',
     (pid: number) =>
       `Worker (pid:${pid}) was sent SIGKILL! The kernel ended it: the memory of its control group is used up`,
     'Worker (pid:PID) was sent SIGKILL! Perhaps out of memory?',
   ),
-  heapFull: arbiter(
+  workerHeapFull: arbiter(
     'error',
     (pid: number) =>
       `Worker (pid:${pid}) was sent SIGABRT! Perhaps its JavaScript heap is full; what it wrote last says so`,
     'Worker (pid:PID) was sent SIGABRT!',
   ),
-  exited: arbiter(
+  workerExited: arbiter(
     'error',
     (pid: number, how: string) => `Worker (pid:${pid}) ${how}`,
     'Worker (pid:PID) exited with code CODE.',
   ),
-  endsTooSoon: arbiter(
+  restartDelayed: arbiter(
     'warning',
     (pause: string) => `Workers end too soon; the next one starts in ${pause}`,
   ),
-  recycled: arbiter(
+  workerRecycled: arbiter(
     'info',
     (pid: number, reason: string) => `Autorestarting worker (pid:${pid}): ${reason}`,
     'Autorestarting worker after current request. (by the worker)',
   ),
-  blocked: arbiter(
+  workerTimeout: arbiter(
     'critical',
     (pid: number, silent: string, timeout: string) =>
       `WORKER TIMEOUT (pid:${pid}): silent for ${silent} > timeout ${timeout}, aborting`,
     'WORKER TIMEOUT (pid:PID)',
   ),
-  blockedIn: arbiter(
+  blockedInJavaScript: arbiter(
     'critical',
     (pid: number, frames: string) => `Worker (pid:${pid}) is blocked in JavaScript:\n${frames}`,
   ),
-  blockedCall: arbiter(
+  blockedInSystemCall: arbiter(
     'critical',
     (pid: number, call: string) => `Worker (pid:${pid}) is blocked in the system call ${call}`,
   ),
-  blockedNative: arbiter(
+  blockedInNativeCode: arbiter(
     'critical',
     (pid: number) =>
       `Worker (pid:${pid}) is busy in native code, and V8 tells no JavaScript stack meanwhile`,
   ),
-  inHand: arbiter(
+  inFlightRequests: arbiter(
     'critical',
     (pid: number, requests: string) => `Worker (pid:${pid}) has in hand: ${requests}`,
   ),
-  killing: arbiter('error', (pid: number) => `Worker (pid:${pid}) did not end in time, killing`),
-  workersStay: arbiter(
+  killingWorker: arbiter(
+    'error',
+    (pid: number) => `Worker (pid:${pid}) did not end in time, killing`,
+  ),
+  workerCountLimited: arbiter(
     'warning',
     (workers: number, wanted: number, most: number) =>
       `workers stays at ${workers}: ${wanted} is not between 1 and ${most}`,
   ),
-  reloaded: arbiter(
+  reloadComplete: arbiter(
     'info',
     () => 'Reload complete: all workers are new',
     'Hang up: Master (at the beginning)',
   ),
   reloadFailed: arbiter('error', () => 'Reload failed; the old workers keep serving'),
-  changed: arbiter(
+  fileChanged: arbiter(
     'info',
     (file: string) => `Worker reloading: ${file} modified`,
     'Worker reloading: FILE modified (by the worker)',
   ),
-  watching: arbiter('debug', (place: string) => `Watching ${place}`),
+  watchingPath: arbiter('debug', (place: string) => `Watching ${place}`),
   watchFailed: arbiter(
     'warning',
     (place: string, problem: string) => `Changes in ${place} are not noticed: ${problem}`,
   ),
-  watchBroken: thrown('arbiter', () => 'Changes are not noticed'),
-  backlogUnknown: arbiter(
+  watcherFailed: thrown('arbiter', () => 'Changes are not noticed'),
+  backlogMetricUnavailable: arbiter(
     'warning',
     (why: string) => `enable_backlog_metric has no effect: ${why}`,
   ),
-  upgradeBegins: arbiter('info', (pid: number) => `Starting a new arbiter (pid: ${pid})`),
+  upgradeStarting: arbiter('info', (pid: number) => `Starting a new arbiter (pid: ${pid})`),
   takingOver: arbiter('info', (pid: number) => `Taking over from the arbiter (pid: ${pid})`),
-  upgradeServes: arbiter(
+  upgradeReady: arbiter(
     'info',
     (pid: number) => `The new arbiter (pid: ${pid}) serves beside this one`,
   ),
-  upgradeEnded: arbiter(
+  upgradeFailed: arbiter(
     'warning',
     (pid: number, how: string) =>
       `The new arbiter (pid: ${pid}) has ended (${how}); this one goes on`,
   ),
   promoted: arbiter('info', () => 'Master has been promoted.', 'Master has been promoted.'),
-  refused: arbiter(
+  signalRefused: arbiter(
     'warning',
     (signal: string, why: string) => `SIG${signal} is refused: ${why}`,
     'USR2 signal ignored. Child exists. (or Parent)',
   ),
-  rest: arbiter(
+  stoppingAllWorkers: arbiter(
     'info',
     () => 'The workers leave; HUP brings them back',
     'graceful stop of workers',
   ),
-  restRefused: arbiter(
+  winchIgnored: arbiter(
     'debug',
     () => 'SIGWINCH is ignored: this is no daemon, and no new arbiter serves',
     'SIGWINCH ignored. Not daemonized',
   ),
-  back: arbiter('info', () => 'The workers come back, with the settings that they had'),
-  hurry: arbiter('info', () => 'Quick shutdown requested'),
-  stopped: arbiter('info', () => 'Shutting down: Master', 'Shutting down: Master'),
-  stoppedBadly: arbiter('error', () => 'Shutting down: Master', 'Shutting down: Master'),
-  reason: arbiter(
+  restartingAllWorkers: arbiter(
+    'info',
+    () => 'The workers come back, with the settings that they had',
+  ),
+  quickShutdown: arbiter('info', () => 'Quick shutdown requested'),
+  shutDown: arbiter('info', () => 'Shutting down: Master', 'Shutting down: Master'),
+  shutDownAfterError: arbiter('error', () => 'Shutting down: Master', 'Shutting down: Master'),
+  shutdownReason: arbiter(
     'error',
     (reason: string) => `Reason: ${reason}`,
     'Reason: Worker failed to boot. (or App failed to load.)',
@@ -215,24 +228,24 @@ export const LOG_LINES = {
     (hook: string) => `Exception in the hook ${hook}`,
     'none of its own: Unhandled exception in main loop, or Exception in worker process',
   ),
-  unexpected: thrown('arbiter', () => 'Unexpected error', 'Unhandled exception in main loop'),
-  worksOn: worker('debug', (engine: string) => `engine=${engine}`),
-  watcher: worker('debug', () => 'Watcher started'),
-  watcherEnded: worker('debug', (problem: string) => `The watcher has ended: ${problem}`),
-  serverClosed: worker(
+  unexpectedError: thrown('arbiter', () => 'Unexpected error', 'Unhandled exception in main loop'),
+  workerEngine: worker('debug', (engine: string) => `engine=${engine}`),
+  blockWatcherStarted: worker('debug', () => 'Watcher started'),
+  blockWatcherFailed: worker('debug', (problem: string) => `The watcher has ended: ${problem}`),
+  serverClosedByApp: worker(
     'warning',
     () => 'The application has closed its server: this worker accepts nothing',
   ),
-  applicationStays: worker(
+  appIgnoresSigterm: worker(
     'warning',
     () => 'The application listens to SIGTERM and has not ended within graceful_timeout',
   ),
-  uncaught: thrown(
+  uncaughtError: thrown(
     'worker',
     () => 'Uncaught error in the application',
     'Error handling request URI',
   ),
-  rejected: thrown(
+  unhandledRejection: thrown(
     'worker',
     () => 'Unhandled rejection in the application',
     'Error handling request URI',
@@ -242,8 +255,11 @@ export const LOG_LINES = {
     (request: string) => `${request} failed`,
     'Error handling request URI',
   ),
-  bodyFailed: thrown('worker', (request: string) => `the body of the answer to ${request} failed`),
-  backgroundFailed: thrown('worker', () => 'waitUntil() rejected'),
+  responseBodyFailed: thrown(
+    'worker',
+    (request: string) => `the body of the answer to ${request} failed`,
+  ),
+  waitUntilRejected: thrown('worker', () => 'waitUntil() rejected'),
   shutdownFailed: thrown('worker', () => 'The shutdown of the application failed'),
 } as const
 
@@ -252,7 +268,7 @@ export type LogLineName = keyof Lines
 type ThrownName = { [N in LogLineName]: Lines[N] extends ThrownLine ? N : never }[LogLineName]
 
 /** Writes a line. */
-export function say<N extends Exclude<LogLineName, ThrownName>>(
+export function logLine<N extends Exclude<LogLineName, ThrownName>>(
   log: Pick<Logger, Lines[N]['level']>,
   name: N,
   ...details: Parameters<Lines[N]['text']>
@@ -263,7 +279,7 @@ export function say<N extends Exclude<LogLineName, ThrownName>>(
 }
 
 /** Writes a line about something thrown, with its stack. */
-export function sayThrown<N extends ThrownName>(
+export function logThrown<N extends ThrownName>(
   log: Pick<Logger, 'exception'>,
   { name, thrown }: { readonly name: N; readonly thrown: unknown },
   ...details: Parameters<Lines[N]['text']>

@@ -2,7 +2,7 @@
  * What the application does by itself when its worker is told to stop. On node a program that listens to TERM ends when it
  * says so, or when nothing is left to do; so it does here, within `graceful_timeout`.
  */
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
@@ -22,7 +22,7 @@ export function farewellOf(
   if (!isHeard(system, 1)) return undefined
   let isAwaited = false
   void system.pause(limitMs).then(() => {
-    if (isAwaited && log !== undefined) say(log, 'applicationStays')
+    if (isAwaited && log !== undefined) logLine(log, 'appIgnoresSigterm')
   })
   let giveUp = () => {}
   const over = new Promise<void>((done) => {

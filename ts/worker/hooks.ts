@@ -7,7 +7,7 @@ import { monocerosError } from '../errors.ts'
 import { type HookTable, hooksOfFile, loadHooks } from '../hooks/load.ts'
 import type { HookName } from '../hooks/table.ts'
 import type { HookOwnWorker, HookRequest, HookResponse, HookServer } from '../hooks/types.ts'
-import { sayThrown } from '../log/log-lines.ts'
+import { logThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown-value.ts'
 import type { BootMessage } from '../messages.ts'
@@ -123,7 +123,7 @@ export class WorkerHooks {
   }
 
   #sayFailed(name: HookName, thrown: unknown): void {
-    sayThrown(this.#log, { name: 'hookFailed', thrown }, name)
+    logThrown(this.#log, { name: 'hookFailed', thrown }, name)
   }
 }
 

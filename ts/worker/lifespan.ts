@@ -1,7 +1,7 @@
 /** The life cycle of an application: what its module exports as `startup` and `shutdown`, each waited for. */
 
 import { monocerosError } from '../errors.ts'
-import { sayThrown } from '../log/log-lines.ts'
+import { logThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown-value.ts'
 
@@ -33,7 +33,7 @@ export function lifespanOf(exports: unknown, mode: 'auto' | 'on' | 'off'): Lifes
       try {
         await shutdown?.()
       } catch (thrown) {
-        sayThrown(log, { name: 'shutdownFailed', thrown })
+        logThrown(log, { name: 'shutdownFailed', thrown })
       }
     },
   }

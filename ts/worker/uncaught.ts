@@ -4,7 +4,7 @@
  */
 
 import { respondToRejection, respondToThrow } from '../http/node/errors.ts'
-import { sayThrown } from '../log/log-lines.ts'
+import { logThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
@@ -26,7 +26,7 @@ export function watchUncaught(
     if (others('uncaughtException')) return
     if (booting) return onBoot(thrown)
     respondToThrow()
-    sayThrown(log, { name: 'uncaught', thrown })
+    logThrown(log, { name: 'uncaughtError', thrown })
     onUncaught()
   })
   system.onRejection((reason, promise) => {
@@ -35,7 +35,7 @@ export function watchUncaught(
     if (others('uncaughtException')) return system.passOn(reason)
     if (booting) return onBoot(reason)
     respondToRejection(promise)
-    sayThrown(log, { name: 'rejected', thrown: reason })
+    logThrown(log, { name: 'unhandledRejection', thrown: reason })
     onUncaught()
   })
   return () => {

@@ -4,7 +4,7 @@
  * it, the thread is one of JavaScript (`watcher-thread.ts`), which costs ten megabytes and cannot name a system call.
  */
 
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { CHANNEL_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
@@ -30,7 +30,7 @@ export function startWatcher(log: Logger, timeoutMs: number): Watcher {
   if (timeoutMs === 0) return { beat() {} }
   const watcher = native?.Watcher.start(timeoutMs, CHANNEL_FD, stackBelow)
   if (watcher == null) return startThread(log, timeoutMs)
-  say(log, 'watcher')
+  logLine(log, 'blockWatcherStarted')
   return watcher
 }
 
@@ -53,8 +53,8 @@ function startThread(log: Logger, timeoutMs: number): Watcher {
     },
   )
   thread.unref()
-  thread.on('online', () => say(log, 'watcher'))
-  thread.on('error', (error) => say(log, 'watcherEnded', error.message))
+  thread.on('online', () => logLine(log, 'blockWatcherStarted'))
+  thread.on('error', (error) => logLine(log, 'blockWatcherFailed', error.message))
   return {
     beat() {
       Atomics.add(counter, 0, 1)

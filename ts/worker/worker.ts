@@ -8,7 +8,7 @@ import { MonocerosError, monocerosError } from '../errors.ts'
 import { observeListening } from '../http/node/fake-handle.ts'
 import { findCollectors } from '../log/collectors.ts'
 import { prepareLogger } from '../log/custom.ts'
-import { say } from '../log/log-lines.ts'
+import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown-value.ts'
 import {
@@ -195,7 +195,7 @@ export class Worker {
     observeListening(server, {
       onClose: () => {
         if (this.#state !== 'ready') return
-        if (this.#log !== undefined) say(this.#log, 'serverClosed')
+        if (this.#log !== undefined) logLine(this.#log, 'serverClosedByApp')
         engine.pause()
       },
       onListen: () => {
