@@ -18,6 +18,7 @@ import { hooksPage } from '../ts/hooks/docs.ts'
 import { settingsPage, settingsSchema } from '../ts/settings/docs.ts'
 import { cell, exampleText, gunicornPage, type Proofs } from '../ts/settings/gunicorn.ts'
 import { isMain } from './command.ts'
+import { rustSettings, typescriptSettings } from './gen-engine-settings.ts'
 
 /** Each generated file and its text. */
 export const GENERATED: readonly { readonly path: string; readonly text: () => string }[] = [
@@ -29,6 +30,8 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
   { path: 'docs/hooks.md', text: () => signed('ts/hooks/table.ts', hooksPage()) },
   { path: 'docs/gunicorn.md', text: () => signed('ts/settings/table.ts', gunicornPage(PROOFS)) },
   { path: 'docs/errors.md', text: () => signed('ts/errors.ts', errorsPage()) },
+  { path: 'crates/engine/src/pressure/settings.rs', text: rustSettings },
+  { path: 'ts/engine/settings.ts', text: typescriptSettings },
 ]
 
 const PROOFS: Proofs = {

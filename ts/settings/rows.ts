@@ -36,11 +36,36 @@ interface AnyRow {
   readonly doc: string
 }
 
+/**
+ * The type of a setting in the native engine: `size` counts bytes in memory, `bytes` counts bytes on the wire (a length or
+ * a rate), `pairs` is an object of texts.
+ */
+export type EngineType =
+  | 'duration'
+  | 'count'
+  | 'size'
+  | 'bytes'
+  | 'flag'
+  | 'choice'
+  | 'text'
+  | 'pairs'
+
+/** How the engines take a setting. `npm run gen` writes the Rust struct and the lists of TypeScript from this column. */
+export interface EngineColumn {
+  readonly type: EngineType
+  /** The value under `monoceros/register`, where it is not the default. */
+  readonly register?: unknown
+  /** `node:http` has no such setting: the TypeScript engine warns where one is given. */
+  readonly node?: 'ignored'
+}
+
 /** A setting that works. */
 export interface BuiltRow extends AnyRow {
   readonly status: 'built'
   /** Which process acts on it. */
   readonly reads: 'command line' | 'arbiter' | 'worker' | 'arbiter and worker'
+  /** The engine reads the setting. */
+  readonly engine?: EngineColumn
   /** A variable of the platform that moves the default, and what its text then stands for. */
   readonly defaultFrom?: {
     readonly variable: string

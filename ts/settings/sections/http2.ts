@@ -58,6 +58,7 @@ export const HTTP2_ROWS = {
     default: 100,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'count', node: 'ignored' },
     doc:
       'Maximum number of in-flight requests per connection. ' +
       'A further request is refused in a way that lets the client send it again. ' +
@@ -70,6 +71,7 @@ export const HTTP2_ROWS = {
     default: 262_144,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'size', node: 'ignored' },
     doc:
       'Number of body bytes that a client may send before the application reads them. ' +
       'A connection has sixteen times as much for all its requests. ' +
@@ -82,6 +84,7 @@ export const HTTP2_ROWS = {
     default: 16_384,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'size', node: 'ignored' },
     doc: 'Maximum size of a frame from a client.',
   },
   http2_max_header_list_size: {
@@ -91,6 +94,7 @@ export const HTTP2_ROWS = {
     default: 65_536,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'size', node: 'ignored' },
     doc:
       'Maximum uncompressed size of the header fields of a request, plus 32 bytes per field. ' +
       'A larger request gets a 431; far above the limit, the connection is closed. ' +
@@ -105,6 +109,7 @@ export const HTTP2_ROWS = {
     default: 1000,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'count', node: 'ignored' },
     doc:
       'Maximum number of requests that a client cancels before the response, per connection and ' +
       '10 seconds. Then the connection is closed. ' +
@@ -118,6 +123,7 @@ export const HTTP2_ROWS = {
     default: 10_000,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'count', node: 'ignored' },
     doc:
       'Maximum number of frames without content, per connection and 10 seconds. ' +
       'Then the connection is closed. ' +

@@ -12,6 +12,7 @@ export const LOGGING_ROWS = {
     default: null,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'text' },
     doc: 'Path of the access log. "-" is standard output. Without it, there is no access log.',
   },
   disable_redirect_access_to_syslog: {
@@ -30,6 +31,7 @@ export const LOGGING_ROWS = {
     default: '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
     status: 'built',
     reads: 'worker',
+    engine: { type: 'text' },
     doc:
       'Format of a line in the access log. docs/logging.md lists the fields. ' +
       '"json" writes an object per line, with every field.',

@@ -15,6 +15,7 @@ export const SECURITY_ROWS = {
     default: 4094,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'size', register: 0 },
     doc:
       'Maximum size of a request line, in bytes. A longer one gets a 414. ' +
       '0 and numbers above 65535 mean 65535.',
@@ -26,6 +27,7 @@ export const SECURITY_ROWS = {
     default: 100,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'count', register: 0 },
     doc:
       'Maximum number of header fields in a request. A request with more gets a 431. ' +
       '0 and numbers above 24576 mean 24576.',
@@ -38,6 +40,7 @@ export const SECURITY_ROWS = {
     default: 8190,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'size', register: 0 },
     doc:
       'Maximum size of a header field, in bytes, with its name and line end. ' +
       'A longer one gets a 431. 0 and numbers above 65535 mean 65535.',
@@ -49,6 +52,7 @@ export const SECURITY_ROWS = {
     default: 0,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'bytes' },
     doc:
       'Maximum size of a request body, in bytes; 64k, 10m and 1g are understood. ' +
       'A larger one gets a 413. 0 is no limit.',
@@ -60,6 +64,7 @@ export const SECURITY_ROWS = {
     default: 65_536,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'size', node: 'ignored' },
     doc:
       'Number of body bytes to buffer before a request is passed to the application. ' +
       '64k and 1m are understood. ' +
@@ -73,6 +78,7 @@ export const SECURITY_ROWS = {
     default: 0.1,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'duration', register: 0, node: 'ignored' },
     doc:
       'Maximum time to wait for request_buffer_size bytes of a body. ' +
       'Then the request is passed to the application, so that streamed uploads do not stall. ' +
@@ -85,6 +91,7 @@ export const SECURITY_ROWS = {
     default: 268_435_456,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'size', register: 0, node: 'ignored' },
     doc:
       'Maximum memory per worker for the data of clients, in bytes; 64m and 1g are understood. ' +
       'It covers unread responses, incomplete bodies and requests that wait for JavaScript. ' +
@@ -100,6 +107,7 @@ export const SECURITY_ROWS = {
     default: 0,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'count' },
     doc:
       'Maximum number of requests per connection. ' +
       'The last response has Connection: close, so that clients spread over new workers. ' +
@@ -112,6 +120,7 @@ export const SECURITY_ROWS = {
     default: 0,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'count', node: 'ignored' },
     doc:
       'Maximum number of connections per client address and worker. ' +
       'Protects against a client that uses up the file descriptors. ' +
@@ -131,6 +140,7 @@ export const SECURITY_ROWS = {
     default: 30,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'duration', register: 0 },
     doc:
       'Maximum time to receive a request head, from the accept or its first byte to its end. ' +
       'Further bytes do not restart the time. A late client gets a 408. ' +
@@ -146,6 +156,7 @@ export const SECURITY_ROWS = {
     default: 30,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'duration', register: 0, node: 'ignored' },
     doc:
       'Maximum time without a byte of a request body while the server waits for one. ' +
       'Then the client gets a 408, and the connection is closed. ' +
@@ -158,6 +169,7 @@ export const SECURITY_ROWS = {
     default: 500,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'bytes', register: 0, node: 'ignored' },
     doc:
       'Minimum rate of a request body in bytes per second, after the first 20 seconds. ' +
       'Time in which the application does not read is not counted. A slower client gets a 408. ' +
@@ -170,6 +182,7 @@ export const SECURITY_ROWS = {
     default: 0,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'duration' },
     doc:
       'Maximum time from the complete request to the head of the response. ' +
       'Then the client gets a 504 and the AbortSignal of the request fires. ' +
@@ -184,6 +197,7 @@ export const SECURITY_ROWS = {
     default: 60,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'duration', register: 0, node: 'ignored' },
     doc:
       'Maximum time for which a client may read nothing of a pending response. ' +
       'Then the connection is reset and the response stream destroyed. ' +
@@ -196,6 +210,7 @@ export const SECURITY_ROWS = {
     default: 500,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'bytes', register: 0, node: 'ignored' },
     doc:
       'Minimum rate at which a client reads a pending response, in bytes per second, after 20 ' +
       'seconds. A slower client is treated as in write_timeout. ' +
@@ -210,6 +225,7 @@ export const SECURITY_ROWS = {
     default: 2,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'duration', node: 'ignored' },
     doc:
       'Time for which a connection is still read after its last response. The data is discarded. ' +
       'Without this, a client that is still sending would get a reset, which destroys the ' +
@@ -224,6 +240,7 @@ export const SECURITY_ROWS = {
     default: 131_072,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'size', register: 65_536, node: 'ignored' },
     doc:
       'Maximum number of response bytes that the engine buffers for a client. ' +
       '64k and 1m are understood. ' +

@@ -168,6 +168,7 @@ export const SERVER_MECHANICS_ROWS = {
     },
     status: 'built',
     reads: 'worker',
+    engine: { type: 'pairs', register: {} },
     doc:
       'Header fields, with a value each, by which a trusted proxy reports that the client uses ' +
       'https. Any other value means http. Only peers in forwarded_allow_ips are trusted. ' +
@@ -185,6 +186,7 @@ export const SERVER_MECHANICS_ROWS = {
     },
     status: 'built',
     reads: 'worker',
+    engine: { type: 'text', register: '' },
     doc:
       'Peers whose forwarding fields are trusted: addresses, networks such as 10.0.0.0/8, or * ' +
       'for all. Peers on a unix socket are always trusted. ' +
@@ -197,6 +199,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: 'off',
     status: 'built',
     reads: 'worker',
+    engine: { type: 'choice' },
     doc:
       'Header fields from which to take the address and host of the client. ' +
       '"x-forwarded" reads X-Forwarded-For and X-Forwarded-Host, "forwarded" reads Forwarded ' +
@@ -232,6 +235,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: 'off',
     status: 'built',
     reads: 'worker',
+    engine: { type: 'choice', node: 'ignored' },
     doc:
       'Takes the address of the client from a PROXY protocol header at the start of a ' +
       'connection. The value is the accepted version: v1, v2 or either (auto). ' +
@@ -244,6 +248,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: '127.0.0.1,::1',
     status: 'built',
     reads: 'worker',
+    engine: { type: 'text', register: '', node: 'ignored' },
     doc:
       'Peers that may send the PROXY protocol: addresses, networks, or * for all. ' +
       'Others get a 403 for it.',
@@ -305,6 +310,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: false,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'flag', node: 'ignored' },
     doc:
       'Accepts methods with lower-case letters or #. ' +
       'Also accepts methods shorter than 3 or longer than 20 characters.',
@@ -326,6 +332,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: false,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'flag', node: 'ignored' },
     doc:
       'Converts methods to upper case. ' +
       'Lower-case methods also need permit_unconventional_http_method.',
@@ -337,6 +344,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: 'SCRIPT_NAME,PATH_INFO',
     status: 'built',
     reads: 'worker',
+    engine: { type: 'text', register: '' },
     doc:
       'Header fields with underscores in their names that a trusted proxy may set; * means all. ' +
       'Trusted proxies are those in forwarded_allow_ips. ' +
@@ -349,6 +357,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: 'drop',
     status: 'built',
     reads: 'worker',
+    engine: { type: 'choice' },
     doc:
       'What happens to header fields with an underscore in the name. ' +
       'Some programs confuse such a name with the same name with a hyphen. ' +
@@ -361,6 +370,7 @@ export const SERVER_MECHANICS_ROWS = {
     default: '',
     status: 'built',
     reads: 'worker',
+    engine: { type: 'text' },
     doc:
       'Path under which the application is mounted. Requests for other paths get a 500. ' +
       'The application finds the path in req.baseUrl, and req.url without it. ' +

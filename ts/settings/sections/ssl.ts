@@ -161,6 +161,7 @@ export const SSL_ROWS = {
     default: 10,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'duration' },
     doc:
       'Maximum time for the TLS handshake, from the accept. Then the connection is closed. ' +
       'Protects against clients that connect and do not continue. 0 is no limit.',
@@ -172,6 +173,7 @@ export const SSL_ROWS = {
     default: 1000,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'count', node: 'ignored' },
     doc:
       'Maximum number of TLS handshakes in progress per worker. ' +
       'One more evicts the oldest, if that has taken a second or more. ' +

@@ -60,6 +60,7 @@ export const WORKER_PROCESSES_ROWS = {
     default: 1000,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'count', register: 0 },
     doc:
       'Maximum number of in-flight requests per worker. ' +
       'At the limit, other workers accept the new connections. ' +
@@ -172,6 +173,7 @@ export const WORKER_PROCESSES_ROWS = {
     default: 75,
     status: 'built',
     reads: 'worker',
+    engine: { type: 'duration', register: 5 },
     doc:
       'Time that an idle connection stays open for its next request. ' +
       "Gunicorn's 2 seconds are shorter than the idle timeout of any load balancer, which then " +

@@ -3,3 +3,5 @@
 pub(crate) mod admission;
 pub mod limits;
 pub(crate) mod memory;
+pub mod setting_value;
+pub mod settings;

@@ -1,0 +1,170 @@
+/**
+ * Writes what the engines know of the settings, from the `engine` column of the settings table: the Rust struct of the
+ * native engine and the lists that TypeScript needs at run time.
+ */
+import { oneOf } from '../ts/settings/kinds.ts'
+import { ROWS } from '../ts/settings/names.ts'
+import type { BuiltRow, EngineColumn } from '../ts/settings/rows.ts'
+
+interface EngineRow {
+  readonly name: string
+  readonly row: BuiltRow
+  readonly column: EngineColumn
+}
+
+const ENGINE_ROWS: readonly EngineRow[] = ROWS.flatMap(([name, row]) =>
+  row.status === 'built' && row.engine !== undefined ? [{ name, row, column: row.engine }] : [],
+)
+
+/** The text of `crates/engine/src/pressure/settings.rs`, as rustfmt leaves it. */
+export function rustSettings(): string {
+  const entries = ENGINE_ROWS.map((each) => {
+    const doc = docComment(firstSentence(each.row.doc), '    ')
+    return `${doc}    ${each.name}: ${rustType(each)} = ${rustDefault(each)};\n`
+  })
+  const choices = ENGINE_ROWS.filter(({ column }) => column.type === 'choice')
+  return `//! The settings that the engine reads, with the names and defaults of \`docs/settings.md\`.
+//!
+//! Written by scripts/gen-engine-settings.ts from ts/settings/table.ts; \`npm run gen\` writes it again.
+
+use std::time::Duration;
+
+use crate::pressure::setting_value::{SettingError, SettingType, SettingValue, choice, settings};
+
+settings! {
+${entries.join('')}}
+${choices.map(rustChoice).join('')}`
+}
+
+/** The text of `ts/engine/settings.ts`. */
+export function typescriptSettings(): string {
+  const values = ENGINE_ROWS.map(({ name, row, column }) => {
+    const value = 'register' in column ? column.register : row.default
+    return `  ${name}: ${typescriptValue(value)},\n`
+  })
+  const ignored = ENGINE_ROWS.filter(({ column }) => column.node === 'ignored')
+  return `/**
+ * The settings that engines read, for code that runs in workers and does not load the table.
+ *
+ * Written by scripts/gen-engine-settings.ts from ts/settings/table.ts; \`npm run gen\` writes it again.
+ */
+import type { EngineSettingName, EngineSettings } from '../settings/engine.ts'
+
+/** Every setting of the engines with its value under \`monoceros/register\`, where Node's own limits hold. */
+export const REGISTER_SETTINGS: EngineSettings = {
+${values.join('')}}
+
+/** The settings for which \`node:http\` has nothing. */
+export const IGNORED_BY_NODE = [
+${ignored.map(({ name }) => `  '${name}',\n`).join('')}] as const satisfies readonly EngineSettingName[]
+`
+}
+
+function rustType({ name, row, column }: EngineRow): string {
+  switch (column.type) {
+    case 'duration':
+      return 'Duration'
+    case 'count':
+      return 'u32'
+    case 'size':
+      return 'usize'
+    case 'bytes':
+      return 'u64'
+    case 'flag':
+      return 'bool'
+    case 'choice':
+      return camelCase(name)
+    case 'text':
+      return row.default === null ? 'Option<String>' : 'String'
+    case 'pairs':
+      return 'Vec<(String, String)>'
+  }
+}
+
+function rustDefault({ name, row, column }: EngineRow): string {
+  const { default: value } = row
+  switch (column.type) {
+    case 'duration':
+      return rustDuration(Number(value))
+    case 'choice':
+      return `${camelCase(name)}::${camelCase(String(value))}`
+    case 'text':
+      return value === null ? 'None' : rustText(String(value))
+    case 'pairs':
+      return rustPairs(Object.entries(value as Record<string, string>))
+    case 'flag':
+      return String(value)
+    default:
+      return grouped(Number(value))
+  }
+}
+
+function rustDuration(seconds: number): string {
+  if (seconds === 0) return 'Duration::ZERO'
+  if (Number.isInteger(seconds)) return `Duration::from_secs(${grouped(seconds)})`
+  return `Duration::from_millis(${grouped(Math.round(seconds * 1_000))})`
+}
+
+function rustText(text: string): string {
+  return text === '' ? 'String::new()' : `${JSON.stringify(text)}.to_owned()`
+}
+
+function rustPairs(pairs: readonly (readonly [string, string])[]): string {
+  if (pairs.length === 0) return 'Vec::new()'
+  const items = pairs.map(([name, value]) => `        (${rustText(name)}, ${rustText(value)}),\n`)
+  return `vec![\n${items.join('')}    ]`
+}
+
+/** The enum of a choice. */
+function rustChoice({ name, row }: EngineRow): string {
+  const words = row.kind.words ?? []
+  const variants = words.map(
+    (word) => `        /// \`${word}\`.\n        ${camelCase(word)} = "${word}",\n`,
+  )
+  return `
+choice! {
+    /// The values of \`${name}\`.
+    ${camelCase(name)}: ${JSON.stringify(oneOf(words))} {
+${variants.join('')}    }
+}
+`
+}
+
+function camelCase(words: string): string {
+  return words.replace(/(?:^|[-_])(\w)/g, (_, letter: string) => letter.toUpperCase())
+}
+
+/** With separators, as clippy asks for. */
+function grouped(value: number): string {
+  return String(value).replace(/\B(?=(\d{3})+$)/g, '_')
+}
+
+function typescriptValue(value: unknown): string {
+  if (typeof value === 'number') return value < 10_000 ? String(value) : grouped(value)
+  if (typeof value === 'string') return `'${value.replaceAll("'", "\\'")}'`
+  if (value !== null && typeof value === 'object' && Object.keys(value).length === 0) return '{}'
+  return JSON.stringify(value)
+}
+
+function firstSentence(doc: string): string {
+  return /^.*?[.](?= [A-Z0-9"]|$)/.exec(doc)?.[0] ?? doc
+}
+
+const COLUMNS = 100
+
+/** Names in snake case, which clippy wants to be marked as code. */
+const SNAKE_CASE = /\b[a-zA-Z]\w*_\w+\b/g
+
+/** A doc comment of Rust, broken at spaces. */
+export function docComment(text: string, indent: string): string {
+  const lines: string[] = []
+  let line = `${indent}///`
+  for (const word of text.replace(SNAKE_CASE, '`$&`').split(' ')) {
+    if (line.length + 1 + word.length > COLUMNS) {
+      lines.push(line)
+      line = `${indent}///`
+    }
+    line += ` ${word}`
+  }
+  return `${[...lines, line].join('\n')}\n`
+}
