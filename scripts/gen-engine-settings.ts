@@ -2,18 +2,18 @@
  * Writes what the engines know of the settings, from the `engine` column of the settings table: the Rust struct of the
  * native engine and the lists that TypeScript needs at run time.
  */
-import { oneOf } from '../ts/settings/kinds.ts'
+import { joinWithOr } from '../ts/settings/kinds.ts'
 import { ROWS } from '../ts/settings/names.ts'
-import type { BuiltRow, EngineColumn } from '../ts/settings/rows.ts'
+import type { EngineColumn, SupportedRow } from '../ts/settings/rows.ts'
 
 interface EngineRow {
   readonly name: string
-  readonly row: BuiltRow
+  readonly row: SupportedRow
   readonly column: EngineColumn
 }
 
 const ENGINE_ROWS: readonly EngineRow[] = ROWS.flatMap(([name, row]) =>
-  row.status === 'built' && row.engine !== undefined ? [{ name, row, column: row.engine }] : [],
+  row.status === 'supported' && row.engine !== undefined ? [{ name, row, column: row.engine }] : [],
 )
 
 /** The text of `crates/engine/src/pressure/settings.rs`, as rustfmt leaves it. */
@@ -124,7 +124,7 @@ function rustChoice({ name, row }: EngineRow): string {
   return `
 choice! {
     /// The values of \`${name}\`.
-    ${camelCase(name)}: ${JSON.stringify(oneOf(words))} {
+    ${camelCase(name)}: ${JSON.stringify(joinWithOr(words))} {
 ${variants.join('')}    }
 }
 `

@@ -36,7 +36,11 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
 
 const PROOFS: Proofs = {
   setting: (name, row) =>
-    ({ built: SETTING_PROOFS[name], later: LATER_PROOF, none: NONE_PROOF })[row.status],
+    ({
+      supported: SETTING_PROOFS[name],
+      planned: LATER_PROOF,
+      inapplicable: NONE_PROOF,
+    })[row.status],
   signal: (name) => SIGNAL_PROOFS[name],
   hook: (name) => HOOK_PROOFS[name],
   line: (name) => LINE_PROOFS[name],
@@ -76,7 +80,7 @@ function errorsPage(): string {
   const rows = Object.entries<ErrorRow>(ERRORS).map(([code, row]) => {
     const advice = row.advice === undefined ? '' : ` ${row.advice}`
     const text = cell(`${exampleText(row.text)}${advice}`)
-    return `| \`${code}\` | ${row.exit} | ${text} | [${row.page}](${row.page}) |\n`
+    return `| \`${code}\` | ${row.exitStatus} | ${text} | [${row.page}](${row.page}) |\n`
   })
   return `# Errors
 

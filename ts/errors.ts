@@ -5,7 +5,7 @@
 
 export interface ErrorRow {
   /** Status of a process that ends because of this error: 1 settings and start, 2 usage, 3 and 4 the application. */
-  readonly exit: 1 | 2 | 3 | 4
+  readonly exitStatus: 1 | 2 | 3 | 4
   /** Where docs/ says more. */
   readonly page: string
   /** What, the value, what is allowed, what to do. */
@@ -17,24 +17,24 @@ export interface ErrorRow {
 
 export const ERRORS = {
   ERR_FLAG_UNKNOWN: {
-    exit: 2,
+    exitStatus: 2,
     page: 'settings.md',
     text: (flag: string, ending: string) =>
       `unknown option ${flag}${ending} --help lists all options.`,
   },
   ERR_FLAG_USAGE: {
-    exit: 2,
+    exitStatus: 2,
     page: 'settings.md',
     text: (what: string) => `${what}. --help lists all options.`,
   },
   ERR_SETTING_UNKNOWN: {
-    exit: 1,
+    exitStatus: 1,
     page: 'settings.md',
     text: (name: string, where: string, ending: string) =>
       `unknown setting "${name}" in ${where}${ending} docs/settings.md lists all settings.`,
   },
   ERR_ENVIRONMENT_UNKNOWN: {
-    exit: 1,
+    exitStatus: 1,
     page: 'settings.md',
     text: (variable: string, ending: string) =>
       `unknown environment variable ${variable}${ending} Names that begin with MONOCEROS_ belong to settings; unset it or rename it.`,
@@ -42,264 +42,264 @@ export const ERRORS = {
       'Variables that Kubernetes sets for a service called "monoceros" (MONOCEROS_PORT, MONOCEROS_SERVICE_HOST and the like) are passed over.',
   },
   ERR_SETTING_VALUE: {
-    exit: 1,
+    exitStatus: 1,
     page: 'settings.md',
     text: (subject: string, allowed: string, got: string, ending: string) =>
       `${subject} must be ${allowed}, got ${got}${ending}`,
   },
   ERR_SETTING_ITEM: {
-    exit: 1,
+    exitStatus: 1,
     page: 'settings.md',
     text: (subject: string, got: string, problem: string) => `${subject} ${got}: ${problem}.`,
   },
   ERR_SETTING_LATER: {
-    exit: 1,
+    exitStatus: 1,
     page: 'gunicorn.md',
     text: (subject: string) =>
       `${subject}: not supported yet; remove it to start without it. docs/settings.md says what is.`,
   },
   ERR_VALUE_LATER: {
-    exit: 1,
+    exitStatus: 1,
     page: 'gunicorn.md',
     text: (subject: string, value: string, allowed: string) =>
       `${subject}: the value "${value}" is not supported yet; now it must be ${allowed}.`,
   },
   ERR_SETTING_REFUSED: {
-    exit: 1,
+    exitStatus: 1,
     page: 'gunicorn.md',
     text: (subject: string, reason: string) => `${subject}: refused, because ${reason}. Remove it.`,
     advice: 'The setting exists in Gunicorn, but taking it and doing nothing would mislead.',
   },
   ERR_CMD_ARGS_QUOTE: {
-    exit: 1,
+    exitStatus: 1,
     page: 'gunicorn.md',
     text: (quote: string) => `MONOCEROS_CMD_ARGS: a ${quote} is opened and never closed.`,
   },
   ERR_CONFIG_FILE_MISSING: {
-    exit: 1,
+    exitStatus: 1,
     page: 'settings.md',
     text: (path: string) => `config file ${path} does not exist.`,
   },
   ERR_CONFIG_FILE_KIND: {
-    exit: 1,
+    exitStatus: 1,
     page: 'settings.md',
     text: (path: string, allowed: string) => `config file ${path} must end in ${allowed}.`,
   },
   ERR_CONFIG_FILE_FORM: {
-    exit: 1,
+    exitStatus: 1,
     page: 'settings.md',
     text: (text: string) =>
       `config "${text}" has no meaning here: give PATH, file:PATH or module:NAME of a JavaScript, TypeScript or JSON file.`,
   },
   ERR_CONFIG_FILE_BROKEN: {
-    exit: 1,
+    exitStatus: 1,
     page: 'settings.md',
     text: (path: string, problem: string) => `config file ${path} cannot be loaded: ${problem}`,
   },
   ERR_CONFIG_FILE_SHAPE: {
-    exit: 1,
+    exitStatus: 1,
     page: 'settings.md',
     text: (path: string, got: string) =>
       `config file ${path} must export an object of settings (export default defineConfig({ ... })), got ${got}.`,
   },
   ERR_MODULE_UNSETTLED: {
-    exit: 1,
+    exitStatus: 1,
     page: 'settings.md',
     text: (path: string, seconds: number) =>
       `${path} has not finished loading after ${seconds} s: a top-level await in it, or in what it imports, has not settled.`,
   },
   ERR_APP_NONE: {
-    exit: 1,
+    exitStatus: 1,
     page: 'frameworks.md',
     text: () =>
       'no application named. Give it as an argument (monoceros ./app.js) or as the setting "app".',
   },
   ERR_HOOK_LOAD: {
-    exit: 1,
+    exitStatus: 1,
     page: 'hooks.md',
     text: (name: string, spec: string, problem: string) =>
       `the hook ${name} must be a function or FILE:EXPORT, got "${spec}": ${problem}`,
   },
   ERR_HOOK_FUNCTION: {
-    exit: 1,
+    exitStatus: 1,
     page: 'hooks.md',
     text: (name: string) =>
       `the hook ${name} runs in workers, which are processes of their own: put it in a config file, or name it as FILE:EXPORT.`,
   },
   ERR_HOOK_FAILED: {
-    exit: 1,
+    exitStatus: 1,
     page: 'hooks.md',
     text: (name: string, thrown: string) => `the hook ${name} failed:\n${thrown}`,
   },
   ERR_HOOK_BOOT: {
-    exit: 3,
+    exitStatus: 3,
     page: 'hooks.md',
     text: (name: string, thrown: string) => `the hook ${name} failed:\n${thrown}`,
   },
   ERR_RELOAD_TIMEOUT: {
-    exit: 1,
+    exitStatus: 1,
     page: 'signals.md',
     text: (seconds: number) =>
       `the config file or the hook on_reload was not done within boot_timeout (${seconds}s).`,
     advice: 'It waits for something that does not come.',
   },
   ERR_CHDIR: {
-    exit: 1,
+    exitStatus: 1,
     page: 'deploy.md',
     text: (subject: string, path: string, problem: string) =>
       `${subject} must be a directory that can be entered, got "${path}" (${problem}).`,
   },
   ERR_BIND: {
-    exit: 1,
+    exitStatus: 1,
     page: 'deploy.md',
     text: (address: string, reason: string) => `cannot listen at ${address}: ${reason}.`,
   },
   ERR_TLS_CERTIFICATE: {
-    exit: 1,
+    exitStatus: 1,
     page: 'tls.md',
     text: (what: string) => `${what} needs a certificate: name one by the setting certfile.`,
   },
   ERR_TLS_FILE: {
-    exit: 1,
+    exitStatus: 1,
     page: 'tls.md',
     text: (setting: string, path: string, problem: string) =>
       `${setting} cannot be used, got "${path}": ${problem}.`,
   },
   ERR_TLS_MISMATCH: {
-    exit: 1,
+    exitStatus: 1,
     page: 'tls.md',
     text: (keyfile: string, certfile: string) =>
       `the private key in ${keyfile} is not the one of the certificate in ${certfile}.`,
   },
   ERR_TLS_AUTHORITIES: {
-    exit: 1,
+    exitStatus: 1,
     page: 'tls.md',
     text: (wish: number) =>
       `cert_reqs=${wish} needs the authorities that vouch for clients: name their file by the setting ca_certs.`,
   },
   ERR_TLS_VERSIONS: {
-    exit: 1,
+    exitStatus: 1,
     page: 'tls.md',
     text: (setting: string, value: unknown, against: string) =>
       `${setting} ${value} leaves no version of TLS, by ${against}.`,
   },
   ERR_TLS_MATERIAL: {
-    exit: 1,
+    exitStatus: 1,
     page: 'tls.md',
     text: (problem: string) => `TLS cannot be spoken with these settings: ${problem}.`,
     advice:
       'Mostly a key is of a kind that the native engine has not: RSA of 2048 to 8192 bits, ECDSA with P-256, P-384 or P-521, and Ed25519 are those that it has.',
   },
   ERR_TLS_OPTIONS: {
-    exit: 1,
+    exitStatus: 1,
     page: 'tls.md',
     text: (where: string, problem: string) => `${where}: ${problem}.`,
     advice: 'docs/tls.md says which options of node:tls have a meaning on the native engine.',
   },
   ERR_ADDRESS_IN_USE: {
-    exit: 1,
+    exitStatus: 1,
     page: 'deploy.md',
     text: (address: string) =>
       `cannot listen at ${address}: the address is in use (5 tries, 1 second apart). Stop the program that holds it, or bind another address.`,
   },
   ERR_LOG_FILE: {
-    exit: 1,
+    exitStatus: 1,
     page: 'logging.md',
     text: (setting: string, path: string, problem: string) =>
       `${setting} must be a file that can be appended to, got "${path}" (${problem}).`,
   },
   ERR_LOG_ADDRESS: {
-    exit: 1,
+    exitStatus: 1,
     page: 'logging.md',
     text: (setting: string, address: string, problem: string) =>
       `${setting} must be an address that is known, got "${address}" (${problem}).`,
     advice: 'Names are looked up at the start. Nobody need listen there yet.',
   },
   ERR_LOG_CONFIG: {
-    exit: 1,
+    exitStatus: 1,
     page: 'logging.md',
     text: (subject: string, problem: string) =>
       `${subject} must be an object of settings of the logs, in JSON where it is a file: ${problem}.`,
     advice: 'docs/logging.md shows one.',
   },
   ERR_LOGGER_CLASS: {
-    exit: 1,
+    exitStatus: 1,
     page: 'logging.md',
     text: (spec: string, problem: string) =>
       `logger_class must be FILE or FILE:EXPORT with a class that has a method log, got "${spec}": ${problem}`,
     advice: 'docs/logging.md shows one.',
   },
   ERR_ACCESS_FORMAT: {
-    exit: 1,
+    exitStatus: 1,
     page: 'logging.md',
     text: (rest: string) =>
       `access_log_format must have %(name)s or %% where it has a percent sign, got "${rest}".`,
   },
   ERR_PIDFILE_TAKEN: {
-    exit: 1,
+    exitStatus: 1,
     page: 'deploy.md',
     text: (path: string, pid: number) =>
       `pidfile ${path} belongs to process ${pid}, which is running. Stop it, or name another pidfile.`,
   },
   ERR_PIDFILE_WRITE: {
-    exit: 1,
+    exitStatus: 1,
     page: 'deploy.md',
     text: (path: string, problem: string) => `pidfile ${path} cannot be written: ${problem}.`,
   },
   ERR_USER_UNKNOWN: {
-    exit: 1,
+    exitStatus: 1,
     page: 'deploy.md',
     text: (setting: string, name: string) =>
       `${setting} must be the name or number of one that the system knows, got "${name}".`,
     advice: 'A number that the system does not know as a user needs `group` beside it.',
   },
   ERR_USER: {
-    exit: 1,
+    exitStatus: 1,
     page: 'deploy.md',
     text: (user: string, group: string, problem: string) =>
       `cannot become user "${user}" and group "${group}": ${problem}.`,
     advice: 'Only root may change to another user. Start as root, or leave `user` and `group` out.',
   },
   ERR_DAEMON: {
-    exit: 1,
+    exitStatus: 1,
     page: 'deploy.md',
     text: (how: string) => `the daemon ended before it was ready: ${how}.`,
     advice: 'Its error log says why; start it without `daemon` to see it in the terminal.',
   },
   ERR_APP_MISSING: {
-    exit: 3,
+    exitStatus: 3,
     page: 'frameworks.md',
     text: (app: string, path: string) => `application ${app} not found: there is no file ${path}.`,
   },
   ERR_APP_BROKEN: {
-    exit: 3,
+    exitStatus: 3,
     page: 'frameworks.md',
     text: (app: string, thrown: string) => `application ${app} failed while loading:\n${thrown}`,
   },
   ERR_APP_STARTUP: {
-    exit: 3,
+    exitStatus: 3,
     page: 'frameworks.md',
     text: (thrown: string) => `the startup of the application failed:\n${thrown}`,
   },
   ERR_APP_LIFESPAN: {
-    exit: 4,
+    exitStatus: 4,
     page: 'frameworks.md',
     text: () => 'asgi_lifespan is "on", and the application exports neither startup nor shutdown.',
   },
   ERR_ENGINE_START: {
-    exit: 3,
+    exitStatus: 3,
     page: 'engines.md',
     text: (thrown: string) => `the engine cannot start:\n${thrown}`,
   },
   ERR_WORKER_BOOT_TIMEOUT: {
-    exit: 3,
+    exitStatus: 3,
     page: 'faq.md',
     text: (pid: number, seconds: number) =>
       `worker (pid:${pid}) was not ready within boot_timeout (${seconds}s).`,
     advice: 'Make the application start faster, or raise `boot_timeout`.',
   },
   ERR_WORKER_BOOT_EXIT: {
-    exit: 3,
+    exitStatus: 3,
     page: 'faq.md',
     text: (pid: number | undefined, how: string) =>
       `worker (pid:${pid ?? '-'}) ended before it was ready: ${how}.`,
@@ -307,27 +307,27 @@ export const ERRORS = {
       'The application ended the process while it was loading, or the process could not be started.',
   },
   ERR_ENGINE_NATIVE: {
-    exit: 1,
+    exitStatus: 1,
     page: 'engines.md',
     text: (why: string) =>
       `engine "native" cannot be had here: ${why}. Use engine "auto" or "node".`,
     advice: 'docs/engines.md says what the engine on node:http cannot do.',
   },
   ERR_FIELDS_TOO_LONG: {
-    exit: 3,
+    exitStatus: 3,
     page: 'engines.md',
     text: (bytes: number, most: number) =>
       `the fields of an answer take ${bytes} bytes, and at most ${most} can be sent.`,
     advice: 'No client takes so much. Send what is so long as the body of the answer.',
   },
   ERR_APP_EXPORT_MISSING: {
-    exit: 4,
+    exitStatus: 4,
     page: 'frameworks.md',
     text: (name: string, names: string) =>
       `the application does not export "${name}"; it exports ${names}.`,
   },
   ERR_APP_NOT_CALLABLE: {
-    exit: 4,
+    exitStatus: 4,
     page: 'frameworks.md',
     text: (name: string, got: string, style: string) =>
       `the export "${name}" of the application is ${got}; it must be ${
@@ -337,13 +337,13 @@ export const ERRORS = {
       }. A script may also call listen().`,
   },
   ERR_APP_CLUSTER: {
-    exit: 4,
+    exitStatus: 4,
     page: 'frameworks.md',
     text: () =>
       'the application starts workers of its own by node:cluster and serves nothing itself; Monoceros starts the workers: give it what those do.',
   },
   ERR_WORKER_CLASS: {
-    exit: 1,
+    exitStatus: 1,
     page: 'frameworks.md',
     text: (path: string, problem: string) =>
       `worker_class must be auto, node, fetch or a module whose default export is a function, got "${path}": ${problem}`,
@@ -361,11 +361,11 @@ export class MonocerosError extends Error {
     super(text)
     this.name = 'MonocerosError'
     this.code = code
-    this.exit = ERRORS[code].exit
+    this.exit = ERRORS[code].exitStatus
   }
 
   /** Keeps what was thrown below as the cause. */
-  causedBy(cause: unknown): this {
+  withCause(cause: unknown): this {
     this.cause = cause
     return this
   }

@@ -1,7 +1,7 @@
 // Patterns of file names.
 import test from 'ava'
 
-import { globBase, globPattern, isGlob } from '../../ts/settings/glob.ts'
+import { globBase, globToRegExp, isGlob } from '../../ts/settings/glob.ts'
 
 const CASES: readonly (readonly [pattern: string, path: string, matches: boolean])[] = [
   ['/a/*.html', '/a/b.html', true],
@@ -20,7 +20,7 @@ const CASES: readonly (readonly [pattern: string, path: string, matches: boolean
 
 for (const [pattern, path, matches] of CASES) {
   test(`${pattern} ${matches ? 'matches' : 'does not match'} ${path}`, (t) => {
-    t.is(globPattern(pattern).test(path), matches)
+    t.is(globToRegExp(pattern).test(path), matches)
   })
 }
 

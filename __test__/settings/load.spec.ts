@@ -3,7 +3,7 @@ import { join } from 'node:path'
 
 import test from 'ava'
 
-import { explainFailure, loadModuleAnew } from '../../ts/settings/load.ts'
+import { describeLoadError, loadFreshModule } from '../../ts/settings/load.ts'
 import { directoryWith } from './directory.ts'
 
 test('the line of a syntax error in a module is found, though Node does not tell it', async (t) => {
@@ -12,7 +12,7 @@ test('the line of a syntax error in a module is found, though Node does not tell
   })
   const error = new SyntaxError("Unexpected token '{'")
   t.is(
-    await explainFailure(error, join(cwd, 'broken.mjs')),
+    await describeLoadError(error, join(cwd, 'broken.mjs')),
     "SyntaxError: Unexpected token '{' (line 3)",
   )
 })
@@ -20,24 +20,27 @@ test('the line of a syntax error in a module is found, though Node does not tell
 test('a syntax error of a file that this one imports has no line of this one', async (t) => {
   const cwd = directoryWith(t, { 'sound.mjs': 'import "./broken.mjs"\n' })
   const error = new SyntaxError('Unexpected end of input')
-  t.is(await explainFailure(error, join(cwd, 'sound.mjs')), 'SyntaxError: Unexpected end of input')
+  t.is(
+    await describeLoadError(error, join(cwd, 'sound.mjs')),
+    'SyntaxError: Unexpected end of input',
+  )
 })
 
 test('the line of any other error comes from its stack, also behind a query', async (t) => {
   const error = new TypeError('no')
   error.stack = 'TypeError: no\n    at f (node:x:1:2)\n    at file:///srv/a.mjs?load=3:12:7\n'
-  t.is(await explainFailure(error, '/srv/a.mjs'), 'TypeError: no (line 12)')
+  t.is(await describeLoadError(error, '/srv/a.mjs'), 'TypeError: no (line 12)')
 })
 
 test('a parser that repeats its name, and what is no error, are shown once', async (t) => {
-  t.is(await explainFailure(new Error('ParseError: no\n more'), '/a'), 'ParseError: no')
-  t.is(await explainFailure({ no: 1 }, '/a'), 'it threw { no: 1 }')
+  t.is(await describeLoadError(new Error('ParseError: no\n more'), '/a'), 'ParseError: no')
+  t.is(await describeLoadError({ no: 1 }, '/a'), 'it threw { no: 1 }')
 })
 
 test('a module whose top-level await never settles has a time', async (t) => {
   const cwd = directoryWith(t, { 'endless.mjs': 'await new Promise(() => {})\n' })
   const path = join(cwd, 'endless.mjs')
-  await t.throwsAsync(loadModuleAnew(path, 50), {
+  await t.throwsAsync(loadFreshModule(path, 50), {
     code: 'ERR_MODULE_UNSETTLED',
     message: `${path} has not finished loading after 0.05 s: a top-level await in it, or in what it imports, has not settled.`,
   })

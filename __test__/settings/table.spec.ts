@@ -5,9 +5,9 @@ import test from 'ava'
 
 import {
   ENVIRONMENT_PREFIX,
+  findSettingName,
   ROWS,
-  rowNamed,
-  rowOfVariable,
+  settingNameOfVariable,
   variableOf,
 } from '../../ts/settings/names.ts'
 import { defaultText, firstSentence } from '../../ts/settings/print.ts'
@@ -66,7 +66,7 @@ test('the rows of a section stand in one place, in the order of the documentatio
 test('all 120 settings of Gunicorn are known', (t) => {
   t.is(GUNICORN.length, 120)
   t.deepEqual(
-    GUNICORN.filter((name) => rowNamed(name) === undefined),
+    GUNICORN.filter((name) => findSettingName(name) === undefined),
     [],
   )
 })
@@ -80,7 +80,7 @@ test('the rows stand in the order of the documentation of Gunicorn', (t) => {
 })
 
 test('the settings that work are those that are meant to', (t) => {
-  const built = ROWS.filter(([, row]) => row.status === 'built').map(([name]) => name as string)
+  const built = ROWS.filter(([, row]) => row.status === 'supported').map(([name]) => name as string)
   t.deepEqual(built.toSorted(), BUILT.toSorted())
 })
 
@@ -114,7 +114,7 @@ test('names and environment variables are unique and lead back to their row', (t
   t.is(new Set(names).size, names.length)
   for (const [name] of ROWS) {
     t.regex(variableOf(name), new RegExp(`^${ENVIRONMENT_PREFIX}[A-Z0-9_]+$`))
-    t.is(rowOfVariable(variableOf(name)), name)
+    t.is(settingNameOfVariable(variableOf(name)), name)
   }
 })
 
@@ -122,7 +122,7 @@ test('every doc text is made of sentences, and the first can stand alone', (t) =
   for (const [name, row] of ROWS) {
     t.regex(row.doc, /^[A-Z"].*\.$/, name)
     t.true(firstSentence(row.doc).length <= 140, name)
-    if (row.status === 'none') t.notRegex(row.reason, /\.$/, name)
+    if (row.status === 'inapplicable') t.notRegex(row.reason, /\.$/, name)
   }
 })
 
@@ -166,6 +166,6 @@ test('every kind says what is allowed, and every value that a flag takes has a n
   for (const [name, row] of ROWS) {
     t.regex(row.kind.allowed, /\w/, name)
     const isSwitch = row.kind.fromText('true') === true
-    t.is(row.kind.meta === '', isSwitch, name)
+    t.is(row.kind.placeholder === '', isSwitch, name)
   }
 })

@@ -27,7 +27,7 @@ function given(name: RowName, value: unknown) {
 }
 
 for (const [name, row] of ROWS) {
-  if (row.status === 'later') {
+  if (row.status === 'planned') {
     test(`a setting that is not built yet is refused by its name: ${name}`, async (t) => {
       const value = otherThanDefault(row)
       t.not(value, undefined)
@@ -36,18 +36,18 @@ for (const [name, row] of ROWS) {
       t.true(error?.message.includes(name))
     })
   }
-  if (row.status === 'none') {
+  if (row.status === 'inapplicable') {
     test(`a setting without meaning does what its row says: ${name}`, async (t) => {
       const value = otherThanDefault(row)
       t.not(value, undefined)
       const result = await given(name, value).catch((error: unknown) => error)
-      if (row.act === 'refuse') {
+      if (row.whenSet === 'reject') {
         t.true(result instanceof MonocerosError && result.message.includes(row.reason))
         return
       }
       const { warnings } = result as Awaited<ReturnType<typeof given>>
       const warned = warnings.some((line) => line.includes(name) && line.includes(row.reason))
-      t.is(warned, row.act === 'warn')
+      t.is(warned, row.whenSet === 'warn')
     })
   }
 }

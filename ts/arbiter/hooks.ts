@@ -96,7 +96,7 @@ export class ArbiterHooks {
     try {
       await this.#prepared.get(values)?.get(name)?.(this.#server, ...details)
     } catch (thrown) {
-      throw monocerosError('ERR_HOOK_FAILED', name, describeThrown(thrown)).causedBy(thrown)
+      throw monocerosError('ERR_HOOK_FAILED', name, describeThrown(thrown)).withCause(thrown)
     }
   }
 

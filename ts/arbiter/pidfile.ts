@@ -89,7 +89,7 @@ function removeStale(system: System, path: string): void {
 function writeError(path: string, cause: unknown): unknown {
   if (cause instanceof MonocerosError) return cause
   const problem = cause instanceof Error ? cause.message : String(cause)
-  return monocerosError('ERR_PIDFILE_WRITE', path, problem).causedBy(cause)
+  return monocerosError('ERR_PIDFILE_WRITE', path, problem).withCause(cause)
 }
 
 function readPid(path: string): number | undefined {

@@ -144,7 +144,7 @@ function prepareLogs(config: Config): void {
     } catch (error) {
       if (error instanceof MonocerosError) throw error
       const problem = error instanceof Error ? error.message : String(error)
-      throw monocerosError('ERR_LOG_FILE', name, path, problem).causedBy(error)
+      throw monocerosError('ERR_LOG_FILE', name, path, problem).withCause(error)
     }
   }
 }

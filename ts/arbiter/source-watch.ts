@@ -12,7 +12,7 @@ import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { system } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
-import { globBase, globPattern, isGlob } from '../settings/glob.ts'
+import { globBase, globToRegExp, isGlob } from '../settings/glob.ts'
 
 /**
  * Chokidar passes over what happens to a file so shortly after a change of it that it has told: whoever reads the file
@@ -82,7 +82,7 @@ class Watch implements SourceWatch {
     for (const path of this.#config.reload_extra_files) {
       const full = resolve(cwd, path)
       if (isGlob(full)) {
-        const pattern = globPattern(full)
+        const pattern = globToRegExp(full)
         this.#below(globBase(full), (file) => pattern.test(file))
       } else if (statSync(full, { throwIfNoEntry: false })?.isDirectory() === true) {
         this.#below(full, () => true)

@@ -78,7 +78,7 @@ function readMaterial(
     options = sslContext(config, ofSettings)
   } catch (thrown) {
     if (thrown instanceof MonocerosError) throw thrown
-    throw monocerosError('ERR_HOOK_FAILED', 'ssl_context', describeThrown(thrown)).causedBy(thrown)
+    throw monocerosError('ERR_HOOK_FAILED', 'ssl_context', describeThrown(thrown)).withCause(thrown)
   }
   if (typeof options !== 'object' || options === null || options instanceof Promise) {
     throw monocerosError(

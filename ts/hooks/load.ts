@@ -4,7 +4,7 @@ import { resolve } from 'node:path'
 
 import { MonocerosError, monocerosError } from '../errors.ts'
 import { describeThrown } from '../log/thrown-value.ts'
-import { loadModuleAnew } from '../settings/load.ts'
+import { loadFreshModule } from '../settings/load.ts'
 import type { HookName } from './table.ts'
 
 /** A hook as a plain function: what each gets, the types of the config file say. */
@@ -26,7 +26,7 @@ export async function loadHooks(
 
 /** The functions of those names that a config file has. */
 export async function hooksOfFile(path: string, names: readonly HookName[]): Promise<HookTable> {
-  const loaded = asObject(await loadModuleAnew(path))
+  const loaded = asObject(await loadFreshModule(path))
   const settings = 'default' in loaded ? asObject(loaded.default) : loaded
   const table = new Map<HookName, Hook>()
   for (const name of names) {
@@ -40,10 +40,10 @@ async function loadHook(name: HookName, spec: string, directory: string): Promis
   const [, path = spec, exportName] = /^(.+?)(?::([A-Za-z_$][\w$]*))?$/.exec(spec) ?? []
   let loaded: Record<string, unknown>
   try {
-    loaded = asObject(await loadModuleAnew(resolve(directory, path)))
+    loaded = asObject(await loadFreshModule(resolve(directory, path)))
   } catch (thrown) {
     if (thrown instanceof MonocerosError) throw thrown
-    throw monocerosError('ERR_HOOK_LOAD', name, spec, describeThrown(thrown)).causedBy(thrown)
+    throw monocerosError('ERR_HOOK_LOAD', name, spec, describeThrown(thrown)).withCause(thrown)
   }
   const hook = loaded[exportName ?? 'default'] ?? asObject(loaded.default)[exportName ?? '']
   if (!isHook(hook)) throw monocerosError('ERR_HOOK_LOAD', name, spec, 'there is no such function')

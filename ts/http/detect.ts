@@ -44,7 +44,7 @@ async function loadAdapter(path: string): Promise<unknown> {
   try {
     return await loadModule(resolve(path))
   } catch (thrown) {
-    throw monocerosError('ERR_WORKER_CLASS', path, describeThrown(thrown)).causedBy(thrown)
+    throw monocerosError('ERR_WORKER_CLASS', path, describeThrown(thrown)).withCause(thrown)
   }
 }
 

@@ -249,7 +249,7 @@ function listener(bind: string, { fd, bound, close }: BoundSocket): Listener {
 export function bindError(address: Address, error: unknown): unknown {
   const code = errorCode(error)
   if (code === undefined || code.startsWith('ERR_')) return error
-  return monocerosError('ERR_BIND', shown(address), EXPLAINED[code] ?? code).causedBy(error)
+  return monocerosError('ERR_BIND', shown(address), EXPLAINED[code] ?? code).withCause(error)
 }
 
 const EXPLAINED: Record<string, string | undefined> = {

@@ -134,6 +134,6 @@ function openFile(path: string): number {
     return openForAppending(path)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
-    throw monocerosError('ERR_LOG_FILE', 'accesslog', path, problem).causedBy(cause)
+    throw monocerosError('ERR_LOG_FILE', 'accesslog', path, problem).withCause(cause)
   }
 }

@@ -65,7 +65,7 @@ export async function prepareLogger(options: {
     const inner = module.default as Record<string, unknown> | undefined
     exported = module[name] ?? inner?.[name]
   } catch (thrown) {
-    throw monocerosError('ERR_LOGGER_CLASS', spec, describeThrown(thrown)).causedBy(thrown)
+    throw monocerosError('ERR_LOGGER_CLASS', spec, describeThrown(thrown)).withCause(thrown)
   }
   if (typeof exported !== 'function' || typeof exported.prototype?.log !== 'function') {
     throw monocerosError('ERR_LOGGER_CLASS', spec, 'it exports no class with a method log')
@@ -80,7 +80,7 @@ function construct(
   try {
     return new LoggerOfOperator(options)
   } catch (thrown) {
-    throw monocerosError('ERR_LOGGER_CLASS', spec, describeThrown(thrown)).causedBy(thrown)
+    throw monocerosError('ERR_LOGGER_CLASS', spec, describeThrown(thrown)).withCause(thrown)
   }
 }
 

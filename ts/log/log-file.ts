@@ -176,6 +176,6 @@ function openTarget({ errorlog, chdir }: LogFileOptions, stderr: number): number
     return openForAppending(path)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
-    throw monocerosError('ERR_LOG_FILE', 'errorlog', path, problem).causedBy(cause)
+    throw monocerosError('ERR_LOG_FILE', 'errorlog', path, problem).withCause(cause)
   }
 }

@@ -31,7 +31,7 @@ export function openOutlet(setting: string, address: string): Outlet {
     }
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
-    throw monocerosError('ERR_LOG_ADDRESS', setting, address, problem).causedBy(cause)
+    throw monocerosError('ERR_LOG_ADDRESS', setting, address, problem).withCause(cause)
   }
 }
 

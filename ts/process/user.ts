@@ -52,7 +52,7 @@ export function becomeUser(settings: UserSettings & { readonly initgroups: boole
     if (uid !== UNCHANGED && uid !== process.getuid?.()) process.setuid?.(uid)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
-    throw monocerosError('ERR_USER', settings.user ?? '', settings.group ?? '', problem).causedBy(
+    throw monocerosError('ERR_USER', settings.user ?? '', settings.group ?? '', problem).withCause(
       cause,
     )
   }
@@ -64,7 +64,7 @@ export function giveAway(path: string, { uid, gid }: Owner): void {
     chownSync(path, uid, gid)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
-    throw monocerosError('ERR_USER', String(uid), String(gid), problem).causedBy(cause)
+    throw monocerosError('ERR_USER', String(uid), String(gid), problem).withCause(cause)
   }
 }
 

@@ -10,7 +10,7 @@ import type {
 } from 'commander'
 
 import { monocerosError } from '../errors.ts'
-import type { Given } from './layer.ts'
+import type { SettingEntry } from './layer.ts'
 import { ROWS, type RowName, rowOf } from './names.ts'
 import { didYouMean } from './nearest.ts'
 import type { Row } from './rows.ts'
@@ -23,7 +23,7 @@ const { Command, CommanderError, Option } = createRequire(import.meta.url)(
 export interface CommandLine {
   readonly help: boolean
   readonly version: boolean
-  readonly given: readonly Given[]
+  readonly given: readonly SettingEntry[]
 }
 
 export const HELP_FLAGS = ['-h', '--help'] as const
@@ -47,14 +47,14 @@ export function parseArgv(argv: readonly string[], where = ''): CommandLine {
       const flags = `${short === undefined ? '' : `${short}, `}${long}${argumentOf(row)}`
       addOption(program, new Option(flags), (value) => {
         const entry = texts.get(name) ?? { flag: long, values: [] }
-        entry.values.push(value ?? row.kind.bareFlag ?? true)
+        entry.values.push(value ?? row.kind.bareFlagValue ?? true)
         texts.set(name, entry)
       })
     }
   }
   parse(program, argv.map(withBareValue))
 
-  const given = [...texts].map(([name, { flag, values }]): Given => {
+  const given = [...texts].map(([name, { flag, values }]): SettingEntry => {
     return { name, value: valueIn(rowOf(name), values), subject: flag + where }
   })
   const app = program.args[0]
@@ -65,7 +65,7 @@ export function parseArgv(argv: readonly string[], where = ''): CommandLine {
 // Commander would take the next argument for the value.
 function withBareValue(argument: string): string {
   const row = ROWS.find(([, { flags }]) => flags?.some((flag) => flag === argument))?.[1]
-  return row?.kind.onlyInline === true ? `${argument}=${row.kind.bareFlag}` : argument
+  return row?.kind.requiresEqualsSign === true ? `${argument}=${row.kind.bareFlagValue}` : argument
 }
 
 // Commander pairs one short and one long flag; every further spelling is an option of its own.
@@ -77,8 +77,8 @@ function spellings(row: Row): { short?: string; long: string }[] {
 }
 
 function argumentOf(row: Row): string {
-  if (row.kind.meta === '') return ''
-  return row.kind.bareFlag === undefined ? ' <value>' : ' [value]'
+  if (row.kind.placeholder === '') return ''
+  return row.kind.bareFlagValue === undefined ? ' <value>' : ' [value]'
 }
 
 // The event tells each occurrence with its text, which commander's own store of values does not; it also keeps

@@ -4,12 +4,12 @@
 import { inspect, isDeepStrictEqual } from 'node:util'
 
 import { monocerosError } from '../errors.ts'
-import type { Kind } from './kinds.ts'
-import { oneOf } from './kinds.ts'
-import type { Given, Layer } from './layer.ts'
+import type { ValueKind } from './kinds.ts'
+import { joinWithOr } from './kinds.ts'
+import type { SettingEntry, SettingsLayer } from './layer.ts'
 import { rowOf } from './names.ts'
 import { didYouMean } from './nearest.ts'
-import type { LaterRow, NoneRow, Row } from './rows.ts'
+import type { InapplicableRow, PlannedRow, Row } from './rows.ts'
 
 const LONGEST_VALUE = 200
 
@@ -20,10 +20,10 @@ export type Checked =
   | { readonly use: false; readonly warning?: string }
 
 /** Checks one value of a layer; what is not built yet or has no meaning is not to be used. */
-export function checkGiven(given: Given, source: Layer['source']): Checked {
+export function checkGiven(given: SettingEntry, source: SettingsLayer['source']): Checked {
   const row = rowOf(given.name)
-  if (row.status === 'later') return checkLater(given, row)
-  if (row.status === 'none') return checkNone(given, row)
+  if (row.status === 'planned') return checkPlanned(given, row)
+  if (row.status === 'inapplicable') return checkInapplicable(given, row)
   if (row.sources !== undefined && !isOneOf(source, row.sources)) {
     const places = row.sources.map((known) => PLACES[known])
     const reason = `it can only be given ${places.join(' or ')}`
@@ -32,17 +32,18 @@ export function checkGiven(given: Given, source: Layer['source']): Checked {
   return { use: true, ...checkValue(given, row) }
 }
 
-function checkLater(given: Given, row: LaterRow): Checked {
+function checkPlanned(given: SettingEntry, row: PlannedRow): Checked {
   const parsed = row.kind.schema.safeParse(fromText(row.kind, given.value))
   // What asks for the default asks for nothing.
   if (parsed.success && isDefault(parsed.data, row)) return { use: false }
   throw monocerosError('ERR_SETTING_LATER', given.subject)
 }
 
-function checkNone(given: Given, row: NoneRow): Checked {
+function checkInapplicable(given: SettingEntry, row: InapplicableRow): Checked {
   const { value } = checkValue(given, row)
-  if (row.act === 'ignore' || isDefault(value, row)) return { use: false }
-  if (row.act === 'refuse') throw monocerosError('ERR_SETTING_REFUSED', given.subject, row.reason)
+  if (row.whenSet === 'ignore' || isDefault(value, row)) return { use: false }
+  if (row.whenSet === 'reject')
+    throw monocerosError('ERR_SETTING_REFUSED', given.subject, row.reason)
   return { use: false, warning: `${given.subject} has no effect: ${row.reason}.` }
 }
 
@@ -50,11 +51,11 @@ function isDefault(value: unknown, row: Row): boolean {
   return value === null || isDeepStrictEqual(value, row.default)
 }
 
-function checkValue(given: Given, row: Row): { value: unknown; warning?: string } {
+function checkValue(given: SettingEntry, row: Row): { value: unknown; warning?: string } {
   const { kind } = row
   const { value, warning } = translate(given, kind)
-  if (typeof value === 'string' && isOneOf(value.toLowerCase(), kind.laterWords ?? [])) {
-    throw monocerosError('ERR_VALUE_LATER', given.subject, value, oneOf(kind.words ?? []))
+  if (typeof value === 'string' && isOneOf(value.toLowerCase(), kind.plannedWords ?? [])) {
+    throw monocerosError('ERR_VALUE_LATER', given.subject, value, joinWithOr(kind.words ?? []))
   }
   const candidate = fromText(kind, value)
   const parsed = kind.schema.safeParse(candidate)
@@ -63,11 +64,11 @@ function checkValue(given: Given, row: Row): { value: unknown; warning?: string 
 }
 
 // Only a text as a whole is converted: the items of a list are texts by nature.
-function fromText(kind: Kind, value: unknown): unknown {
+function fromText(kind: ValueKind, value: unknown): unknown {
   return typeof value === 'string' ? kind.fromText(value) : value
 }
 
-function translate(given: Given, kind: Kind): { value: unknown; warning?: string } {
+function translate(given: SettingEntry, kind: ValueKind): { value: unknown; warning?: string } {
   const { value, subject } = given
   const meaning = typeof value === 'string' ? kind.translate?.(value) : undefined
   if (meaning === undefined) return { value }
@@ -75,19 +76,19 @@ function translate(given: Given, kind: Kind): { value: unknown; warning?: string
   return { value: meaning, warning }
 }
 
-function badValue(given: Given, kind: Kind, candidate: unknown): Error {
+function badValue(given: SettingEntry, kind: ValueKind, candidate: unknown): Error {
   const { subject, made } = given
   if (made !== undefined) {
     return monocerosError('ERR_SETTING_VALUE', subject, made.allowed, shown(made.from), '.')
   }
   const whole = typeof candidate === 'string' ? kind.problem?.(candidate) : undefined
-  const culprit = kind.list?.culprit(candidate) ?? { value: candidate, problem: whole }
-  if (culprit.problem !== undefined) {
-    return monocerosError('ERR_SETTING_ITEM', subject, shown(culprit.value), culprit.problem)
+  const invalid = kind.list?.findInvalidItem(candidate) ?? { value: candidate, problem: whole }
+  if (invalid.problem !== undefined) {
+    return monocerosError('ERR_SETTING_ITEM', subject, shown(invalid.value), invalid.problem)
   }
-  const word = typeof culprit.value === 'string' ? culprit.value : ''
+  const word = typeof invalid.value === 'string' ? invalid.value : ''
   const ending = didYouMean(word, kind.words ?? [])
-  return monocerosError('ERR_SETTING_VALUE', subject, kind.allowed, shown(culprit.value), ending)
+  return monocerosError('ERR_SETTING_VALUE', subject, kind.allowed, shown(invalid.value), ending)
 }
 
 function shown(value: unknown): string {

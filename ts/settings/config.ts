@@ -9,10 +9,10 @@ import type { z } from 'zod/mini'
 import { monocerosError } from '../errors.ts'
 import { parseArgv } from './argv.ts'
 import { checkGiven } from './check.ts'
-import { requireFiles, settleDebugged } from './development.ts'
+import { applyDebuggerDefaults, requireExtraFiles } from './development.ts'
 import { type Environment, environmentLayer } from './environment.ts'
 import { fileLayer, findConfigFile, settingsLayer } from './file.ts'
-import type { Given, Layer } from './layer.ts'
+import type { SettingEntry, SettingsLayer } from './layer.ts'
 import { logConfigLayers } from './log-config.ts'
 import { ROWS, type RowName } from './names.ts'
 import { shellWords } from './shell-words.ts'
@@ -25,7 +25,7 @@ type NameOf<Status> = {
 }[keyof Table]
 
 /** The name of a setting that works. */
-export type SettingName = NameOf<'built'>
+export type SettingName = NameOf<'supported'>
 
 type FileName = {
   [Name in SettingName]: Table[Name] extends { sources: unknown } ? never : Name
@@ -73,13 +73,13 @@ export async function resolveConfig({
   cwd,
   embedded,
 }: ConfigSource): Promise<ResolvedConfig> {
-  const commandLine: Layer = {
+  const commandLine: SettingsLayer = {
     origin: 'command line',
     source: 'flag',
     given: parseArgv(argv).given,
   }
   const words = shellWords(env.MONOCEROS_CMD_ARGS ?? '')
-  const commandArgs: Layer = {
+  const commandArgs: SettingsLayer = {
     origin: 'MONOCEROS_CMD_ARGS',
     source: 'flag',
     given: parseArgv(words, ' in MONOCEROS_CMD_ARGS').given,
@@ -105,12 +105,12 @@ export function requireApplication(resolved: ResolvedConfig): ResolvedConfig {
   return resolved
 }
 
-function settle(layers: readonly Layer[], cwd: string): ResolvedConfig {
+function settle(layers: readonly SettingsLayer[], cwd: string): ResolvedConfig {
   const values: Record<string, unknown> = {}
   const origins: Record<string, string> = {}
   const warnings = new Set<string>()
   for (const [name, row] of ROWS) {
-    if (row.status !== 'built') continue
+    if (row.status !== 'supported') continue
     values[name] = row.default
     origins[name] = 'default'
   }
@@ -122,15 +122,17 @@ function settle(layers: readonly Layer[], cwd: string): ResolvedConfig {
       if (checked.warning !== undefined) warnings.add(checked.warning)
       if (!checked.use) continue
       if (given.name === 'reload_extra_files') {
-        requireFiles(checked.value, { subject: given.subject, cwd })
+        requireExtraFiles(checked.value, { subject: given.subject, cwd })
       }
       values[given.name] =
-        given.name === 'chdir' ? enterable(String(checked.value), { given, cwd }) : checked.value
+        given.name === 'chdir'
+          ? requireDirectory(String(checked.value), { given, cwd })
+          : checked.value
       origins[given.name] =
         layer.source === 'flag' || layer.source === 'file' ? layer.origin : given.subject
     }
   }
-  settleDebugged(values, origins)
+  applyDebuggerDefaults(values, origins)
   for (const value of Object.values(values)) Object.freeze(value)
   // The one place where the complete object becomes its type: the loop above went through the same table.
   return {
@@ -141,10 +143,10 @@ function settle(layers: readonly Layer[], cwd: string): ResolvedConfig {
 }
 
 // Defaults that a platform's variable moves, unless the setting is given: PORT may mean something else then.
-function defaultLayer(env: Environment, layers: readonly Layer[]): Layer {
-  const given: Given[] = []
+function defaultLayer(env: Environment, layers: readonly SettingsLayer[]): SettingsLayer {
+  const given: SettingEntry[] = []
   for (const [name, row] of ROWS) {
-    if (row.status !== 'built' || row.defaultFrom === undefined) continue
+    if (row.status !== 'supported' || row.defaultFrom === undefined) continue
     const { variable, toText, allowed } = row.defaultFrom
     const from = env[variable]
     if (from === undefined || from === '' || isGiven(name, layers)) continue
@@ -153,18 +155,21 @@ function defaultLayer(env: Environment, layers: readonly Layer[]): Layer {
   return { origin: 'default', source: 'default', given }
 }
 
-function isGiven(name: RowName, layers: readonly Layer[]): boolean {
+function isGiven(name: RowName, layers: readonly SettingsLayer[]): boolean {
   return layers.some((layer) => layer.given.some((given) => given.name === name))
 }
 
-function lastText(name: RowName, layers: readonly Layer[]): string | undefined {
+function lastText(name: RowName, layers: readonly SettingsLayer[]): string | undefined {
   const value = layers
     .flatMap((layer) => layer.given)
     .findLast((given) => given.name === name)?.value
   return typeof value === 'string' ? value : undefined
 }
 
-function enterable(path: string, { given, cwd }: { given: Given; cwd: string }): string {
+function requireDirectory(
+  path: string,
+  { given, cwd }: { given: SettingEntry; cwd: string },
+): string {
   const directory = resolve(cwd, path)
   const stats = statSync(directory, { throwIfNoEntry: false })
   if (stats === undefined)

@@ -1,23 +1,23 @@
 /** The kinds of value that only settings for development have. */
 import * as z from 'zod/mini'
 
-import type { Kind } from './kinds.ts'
+import type { ValueKind } from './kinds.ts'
 
 const DEFAULT_HOST = '127.0.0.1'
 const DEFAULT_PORT = 9229
 const MAX_PORT = 65_535
 
 /** Where a debugger connects: always HOST:PORT, whatever of it was given. */
-export const inspectAddress: Kind<string, string> = {
+export const inspectAddress: ValueKind<string, string> = {
   schema: z.pipe(
     z.string().check(z.refine((text) => completeAddress(text) !== undefined)),
     z.transform((text) => completeAddress(text) ?? text),
   ),
   allowed: 'PORT or HOST:PORT, with a port from 0 to 65535',
-  meta: '[HOST:]PORT',
+  placeholder: '[HOST:]PORT',
   fromText: (text) => text,
-  bareFlag: `${DEFAULT_HOST}:${DEFAULT_PORT}`,
-  onlyInline: true,
+  bareFlagValue: `${DEFAULT_HOST}:${DEFAULT_PORT}`,
+  requiresEqualsSign: true,
 }
 
 function completeAddress(text: string): string | undefined {

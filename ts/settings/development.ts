@@ -6,7 +6,10 @@ import { monocerosError } from '../errors.ts'
 import { isGlob } from './glob.ts'
 
 /** Extra files must be there; a pattern may wait for files that match. */
-export function requireFiles(paths: unknown, { subject, cwd }: { subject: string; cwd: string }) {
+export function requireExtraFiles(
+  paths: unknown,
+  { subject, cwd }: { subject: string; cwd: string },
+) {
   if (!Array.isArray(paths)) return
   const missing = paths.find((path) => !isGlob(path) && !existsSync(resolve(cwd, path)))
   if (missing === undefined) return
@@ -18,20 +21,20 @@ export function requireFiles(paths: unknown, { subject, cwd }: { subject: string
 const DEBUGGED_BOOT_SECONDS = 86_400
 
 /** Of a worker that a debugger has stopped nobody knows whether it is blocked. */
-const WHILE_DEBUGGED: Readonly<Record<string, number>> = {
+const DEBUGGER_DEFAULTS: Readonly<Record<string, number>> = {
   timeout: 0,
   request_timeout: 0,
   boot_timeout: DEBUGGED_BOOT_SECONDS,
 }
 
 /** Settles what nobody has given, where workers are debugged. */
-export function settleDebugged(
+export function applyDebuggerDefaults(
   values: Record<string, unknown>,
   origins: Record<string, string>,
 ): void {
   const name = ['inspect', 'inspect_brk'].find((setting) => values[setting] !== null)
   if (name === undefined) return
-  for (const [setting, value] of Object.entries(WHILE_DEBUGGED)) {
+  for (const [setting, value] of Object.entries(DEBUGGER_DEFAULTS)) {
     if (origins[setting] !== 'default') continue
     values[setting] = value
     origins[setting] = name

@@ -4,16 +4,16 @@
 import { z } from 'zod/mini'
 
 import { OTHER_VARIABLES } from './environment.ts'
-import type { Kind } from './kinds.ts'
+import type { ValueKind } from './kinds.ts'
 import { flagOf, ROWS, type RowName, variableOf } from './names.ts'
 import { defaultText } from './print.ts'
 import {
-  type BuiltRow,
-  type LaterRow,
-  type NoneRow,
+  type InapplicableRow,
+  type PlannedRow,
   type Row,
   SECTIONS,
   type Section,
+  type SupportedRow,
 } from './rows.ts'
 
 type Named<R extends Row> = readonly [RowName, R]
@@ -60,10 +60,10 @@ const LATER_INTRO =
   'Known from Gunicorn and not supported yet; whoever gives one gets an error that names it:'
 const NONE_INTRO = 'Known from Gunicorn and without meaning here:'
 
-const ACTS: Readonly<Record<NoneRow['act'], string>> = {
+const ACTS: Readonly<Record<InapplicableRow['whenSet'], string>> = {
   ignore: 'taken and passed over',
   warn: 'taken with a warning',
-  refuse: 'refused',
+  reject: 'refused',
 }
 
 /** The text of docs/settings.md. */
@@ -79,7 +79,7 @@ export function settingsPage(): string {
 export function settingsSchema(): object {
   const properties: Record<string, unknown> = { $schema: { type: 'string' } }
   for (const [name, row] of ROWS) {
-    if (row.status !== 'built' || row.sources !== undefined) continue
+    if (row.status !== 'supported' || row.sources !== undefined) continue
     const { $schema: _, ...schema } = jsonOf(row.kind)
     const usual = row.default === '' ? {} : { default: row.default }
     for (const known of [name, ...(row.aliases ?? [])]) {
@@ -96,15 +96,19 @@ export function settingsSchema(): object {
   }
 }
 
-function jsonOf({ json, schema }: Kind): { $schema?: unknown } {
+function jsonOf({ json, schema }: ValueKind): { $schema?: unknown } {
   return json ?? z.toJSONSchema(schema, { io: 'input' })
 }
 
 function sectionPage(section: Section): string {
   const rows = ROWS.filter(([, row]) => row.section === section)
-  const built = rows.filter((named): named is Named<BuiltRow> => named[1].status === 'built')
-  const later = rows.filter((named): named is Named<LaterRow> => named[1].status === 'later')
-  const none = rows.filter((named): named is Named<NoneRow> => named[1].status === 'none')
+  const built = rows.filter(
+    (named): named is Named<SupportedRow> => named[1].status === 'supported',
+  )
+  const later = rows.filter((named): named is Named<PlannedRow> => named[1].status === 'planned')
+  const none = rows.filter(
+    (named): named is Named<InapplicableRow> => named[1].status === 'inapplicable',
+  )
   return [
     `\n## ${section}\n`,
     ...built.map(builtPage),
@@ -113,33 +117,33 @@ function sectionPage(section: Section): string {
   ].join('')
 }
 
-function builtPage([name, row]: Named<BuiltRow>): string {
+function builtPage([name, row]: Named<SupportedRow>): string {
   const facts = [
     row.flags === undefined ? undefined : `Flags: ${flagsOf(row)}.`,
     row.aliases === undefined ? undefined : `Also called: ${quoteAll(row.aliases)}.`,
     row.sources?.includes('environment') === false
       ? undefined
       : `Environment: \`${variableOf(name)}\`.`,
-    `Value: ${row.kind.meta === '' ? 'true or false' : escapeBars(valueWords(row))}.`,
+    `Value: ${row.kind.placeholder === '' ? 'true or false' : escapeBars(valueWords(row))}.`,
     `Default: ${defaultWords(row)}.`,
-    `Read by: ${row.reads}.`,
+    `Read by: ${row.readBy}.`,
   ].filter((fact) => fact !== undefined)
   return `\n### ${name}\n\n${row.doc}\n\n${facts.map((fact) => `- ${fact}\n`).join('')}`
 }
 
-function laterLine([name, row]: Named<LaterRow>): string {
+function laterLine([name, row]: Named<PlannedRow>): string {
   return `- \`${name}\`${flagsAfter(row)}: ${row.doc}\n`
 }
 
-function noneLine([name, row]: Named<NoneRow>): string {
-  return `- \`${name}\`${flagsAfter(row)}: ${ACTS[row.act]}, because ${row.reason}.\n`
+function noneLine([name, row]: Named<InapplicableRow>): string {
+  return `- \`${name}\`${flagsAfter(row)}: ${ACTS[row.whenSet]}, because ${row.reason}.\n`
 }
 
 function valueWords(row: Row): string {
   return row.kind.list === undefined ? row.kind.allowed : `a list of ${row.kind.allowed}`
 }
 
-function defaultWords(row: BuiltRow): string {
+function defaultWords(row: SupportedRow): string {
   const usual = defaultText(row)
   const moved =
     row.defaultFrom === undefined ? '' : `, or what \`${row.defaultFrom.variable}\` says`

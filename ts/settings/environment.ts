@@ -2,8 +2,14 @@
  * Settings from the environment: `MONOCEROS_<NAME>`.
  */
 import { monocerosError } from '../errors.ts'
-import type { Given, Layer } from './layer.ts'
-import { ENVIRONMENT_PREFIX, knownNames, rowOf, rowOfVariable, variableOf } from './names.ts'
+import type { SettingEntry, SettingsLayer } from './layer.ts'
+import {
+  ENVIRONMENT_PREFIX,
+  knownNames,
+  rowOf,
+  settingNameOfVariable,
+  variableOf,
+} from './names.ts'
 import { didYouMean } from './nearest.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -20,11 +26,11 @@ export const OTHER_VARIABLES: Readonly<Record<string, string>> = {
 const KUBERNETES = /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$/
 
 /** The settings among the variables. */
-export function environmentLayer(env: Environment): Layer {
-  const given: Given[] = []
+export function environmentLayer(env: Environment): SettingsLayer {
+  const given: SettingEntry[] = []
   for (const [variable, text] of Object.entries(env)) {
     if (!variable.startsWith(ENVIRONMENT_PREFIX) || variable in OTHER_VARIABLES) continue
-    const name = rowOfVariable(variable)
+    const name = settingNameOfVariable(variable)
     if (name === undefined && KUBERNETES.test(variable)) continue
     if (name === undefined) throw unknownVariable(variable)
     // Empty is what `docker run -e X=` and compose files give for "not set".

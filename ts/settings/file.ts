@@ -6,20 +6,20 @@ import { createRequire } from 'node:module'
 import { extname, join, relative, resolve } from 'node:path'
 
 import { MonocerosError, monocerosError } from '../errors.ts'
-import { oneOf } from './kinds.ts'
-import type { Given, Layer } from './layer.ts'
-import { explainFailure, loadData, loadModuleAnew } from './load.ts'
-import { knownNames, rowNamed } from './names.ts'
+import { joinWithOr } from './kinds.ts'
+import type { SettingEntry, SettingsLayer } from './layer.ts'
+import { describeLoadError, loadFreshModule, loadJson } from './load.ts'
+import { findSettingName, knownNames } from './names.ts'
 import { didYouMean } from './nearest.ts'
 
 const LOADERS: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
-  '.js': loadModuleAnew,
-  '.mjs': loadModuleAnew,
-  '.cjs': loadModuleAnew,
-  '.ts': loadModuleAnew,
-  '.mts': loadModuleAnew,
-  '.cts': loadModuleAnew,
-  '.json': loadData,
+  '.js': loadFreshModule,
+  '.mjs': loadFreshModule,
+  '.cjs': loadFreshModule,
+  '.ts': loadFreshModule,
+  '.mts': loadFreshModule,
+  '.cts': loadFreshModule,
+  '.json': loadJson,
 }
 
 /** Searched for in this order when no config file is named. */
@@ -45,10 +45,10 @@ export function findConfigFile(named: string | undefined, cwd: string): FoundFil
 }
 
 /** The settings that a config file exports. */
-export async function fileLayer({ path, label }: FoundFile): Promise<Layer> {
+export async function fileLayer({ path, label }: FoundFile): Promise<SettingsLayer> {
   const load = LOADERS[extname(path)]
   if (load === undefined) {
-    throw monocerosError('ERR_CONFIG_FILE_KIND', label, oneOf(Object.keys(LOADERS)))
+    throw monocerosError('ERR_CONFIG_FILE_KIND', label, joinWithOr(Object.keys(LOADERS)))
   }
   const loaded = await load(path).catch((error) => explain(error, { path, label }))
   try {
@@ -60,12 +60,12 @@ export async function fileLayer({ path, label }: FoundFile): Promise<Layer> {
 }
 
 /** The settings of an object, which came from wherever the label says. */
-export function settingsLayer(settings: object, label: string): Layer {
-  const given: Given[] = []
+export function settingsLayer(settings: object, label: string): SettingsLayer {
+  const given: SettingEntry[] = []
   for (const [written, value] of Object.entries(settings)) {
     // What a JSON file says to an editor.
     if (written === '$schema') continue
-    const name = rowNamed(written)
+    const name = findSettingName(written)
     if (name === undefined) {
       const ending = didYouMean(written, knownNames())
       throw monocerosError('ERR_SETTING_UNKNOWN', written, label, ending)
@@ -90,14 +90,14 @@ function resolveModule(name: string, cwd: string): string {
   try {
     return createRequire(join(cwd, 'monoceros.config.js')).resolve(name)
   } catch (error) {
-    throw monocerosError('ERR_CONFIG_FILE_MISSING', `module:${name}`).causedBy(error)
+    throw monocerosError('ERR_CONFIG_FILE_MISSING', `module:${name}`).withCause(error)
   }
 }
 
 async function explain(error: unknown, { path, label }: FoundFile): Promise<never> {
   if (error instanceof MonocerosError) throw error
-  const problem = await explainFailure(error, path)
-  throw monocerosError('ERR_CONFIG_FILE_BROKEN', label, problem).causedBy(error)
+  const problem = await describeLoadError(error, path)
+  throw monocerosError('ERR_CONFIG_FILE_BROKEN', label, problem).withCause(error)
 }
 
 // A module's default export, else (as in Gunicorn's files) its named ones.

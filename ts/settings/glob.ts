@@ -16,7 +16,7 @@ export function globBase(pattern: string): string {
 }
 
 /** What matches, as an expression over whole paths. */
-export function globPattern(pattern: string): RegExp {
+export function globToRegExp(pattern: string): RegExp {
   const source = pattern.replace(
     /(\/\*\*(?=\/))|(\*\*)|(\*)|(\?)|\[(!?)([^\]/]+)\]|([\\^$.|+(){}[\]])/g,
     (_all, directories, anything, stars, one, not, set, plain) => {

@@ -58,7 +58,7 @@ export function gunicornPage(proofs: Proofs): string {
     const { process, doc, failure } = HOOKS[name]
     return `| \`${name}\` | ${process} | ${cell(doc)} | ${cell(failure)} | ${test(proofs.hook(name))} |\n`
   })
-  const later = ROWS.filter(([, row]) => row.section === 'Hooks' && row.status === 'later').map(
+  const later = ROWS.filter(([, row]) => row.section === 'Hooks' && row.status === 'planned').map(
     ([name, row]) =>
       `| \`${name}\` | | Not built yet; an error names it. ${cell(row.doc)} | | ${test(proofs.setting(name, row))} |\n`,
   )
@@ -81,15 +81,15 @@ export function gunicornPage(proofs: Proofs): string {
 }
 
 function verdict(row: Row): string {
-  if (row.status === 'built') return 'works'
-  return row.status === 'later' ? 'not yet' : 'no meaning'
+  if (row.status === 'supported') return 'works'
+  return row.status === 'planned' ? 'not yet' : 'no meaning'
 }
 
 function what(row: Row): string {
-  if (row.status === 'built') return row.doc
-  if (row.status === 'later') return `${row.doc} Not built yet; an error names it.`
-  const acts = { ignore: 'Taken and passed over', warn: 'Taken with a warning', refuse: 'Refused' }
-  return `${acts[row.act]}: ${row.reason}.`
+  if (row.status === 'supported') return row.doc
+  if (row.status === 'planned') return `${row.doc} Not built yet; an error names it.`
+  const acts = { ignore: 'Taken and passed over', warn: 'Taken with a warning', reject: 'Refused' }
+  return `${acts[row.whenSet]}: ${row.reason}.`
 }
 
 function test(proof: string | undefined): string {

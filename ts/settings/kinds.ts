@@ -15,14 +15,14 @@ const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/
 const BYTES = /^(\d+(?:\.\d+)?)\s*([kKmMgG])?(?:[iI]?[bB])?$/
 const OCTAL = /^(0o?)?[0-7]+$/
 
-export interface Kind<Out = unknown, In = unknown> {
+export interface ValueKind<Out = unknown, In = unknown> {
   /** Checks a value and completes it; the type of the config file and the JSON schema come from its input side. */
   readonly schema: z.ZodMiniType<Out, In>
   /** Completes "must be ...". */
   readonly allowed: string
   readonly unit?: 'seconds' | 'bytes'
   /** What stands for the value in --help; empty for a switch. */
-  readonly meta: string
+  readonly placeholder: string
   /** Text to what the schema checks; what is not of this kind stays text, and the schema refuses it. */
   readonly fromText: (text: string) => unknown
   /** The value as --print-config shows it, where that is not JSON. */
@@ -33,16 +33,16 @@ export interface Kind<Out = unknown, In = unknown> {
   readonly list?: {
     readonly environmentSeparator: string
     /** The item that makes a refused value wrong, and why, where that is known. */
-    readonly culprit: (value: unknown) => { value: unknown; problem?: string } | undefined
+    readonly findInvalidItem: (value: unknown) => { value: unknown; problem?: string } | undefined
   }
   /** The flag's value may be left out: it then means this text. */
-  readonly bareFlag?: string
+  readonly bareFlagValue?: string
   /** Only `--flag=value` gives such a flag a value, as in Node's own flags: what follows it is the application. */
-  readonly onlyInline?: true
+  readonly requiresEqualsSign?: true
   /** The words to compare a wrong value with. */
   readonly words?: readonly string[]
   /** Words that will be values one day. */
-  readonly laterWords?: readonly string[]
+  readonly plannedWords?: readonly string[]
   /** Why a text is refused, where there is more to say than what is allowed. */
   readonly problem?: (text: string) => string | undefined
   /** What a foreign word means here; taken with a warning. */
@@ -72,54 +72,54 @@ export const MAX_COUNT = 4_294_967_295
 export function integer(
   min: number,
   max = Number.MAX_SAFE_INTEGER,
-  meta = 'N',
-): Kind<number, number> {
+  placeholder = 'N',
+): ValueKind<number, number> {
   const bounds = max === Number.MAX_SAFE_INTEGER ? `of ${min} or more` : `from ${min} to ${max}`
   return {
     schema: z.int().check(z.minimum(min), z.maximum(max)),
     allowed: `an integer ${bounds}`,
-    unit: meta === 'BYTES' ? 'bytes' : undefined,
-    meta,
+    unit: placeholder === 'BYTES' ? 'bytes' : undefined,
+    placeholder,
     fromText: numberFromText,
   }
 }
 
 /** A limit that cannot be turned off: 0 and what is above the most mean the most. */
-export function limit(most: number, unit?: 'bytes'): Kind<number, number> {
+export function cappedLimit(maximum: number, unit?: 'bytes'): ValueKind<number, number> {
   return {
     schema: z.pipe(
       z.int().check(z.minimum(0)),
-      z.transform((value) => (value === 0 ? most : Math.min(value, most))),
+      z.transform((value) => (value === 0 ? maximum : Math.min(value, maximum))),
     ),
     allowed: 'an integer of 0 or more',
     unit,
-    meta: unit === undefined ? 'N' : 'BYTES',
+    placeholder: unit === undefined ? 'N' : 'BYTES',
     fromText: numberFromText,
   }
 }
 
 /** A time; fractions are allowed. */
-export function secondsFrom(min: number): Kind<number, number> {
+export function secondsAtLeast(min: number): ValueKind<number, number> {
   return {
     schema: z.number().check(z.minimum(min), z.maximum(MAX_SECONDS)),
     allowed: `a number of seconds from ${min} to ${MAX_SECONDS}`,
     unit: 'seconds',
-    meta: 'SECONDS',
+    placeholder: 'SECONDS',
     fromText: numberFromText,
   }
 }
 
 /** A time that may be 0. */
-export const seconds = secondsFrom(0)
+export const seconds = secondsAtLeast(0)
 
 /** A number of bytes, or text with a unit: 64k, 10m, 1g (powers of 1024). */
-export function bytesUpTo(max: number): Kind<number, number | string> {
+export function bytesUpTo(max: number): ValueKind<number, number | string> {
   const bounds = max === Number.MAX_SAFE_INTEGER ? 'of 0 or more' : `from 0 to ${max}`
   return {
-    ...wholeOrText(max, BYTES),
+    ...integerOrText(max, BYTES),
     allowed: `a number of bytes ${bounds}, with k, m or g for powers of 1024`,
     unit: 'bytes',
-    meta: 'BYTES',
+    placeholder: 'BYTES',
     fromText: bytesFromText,
   }
 }
@@ -128,38 +128,44 @@ export function bytesUpTo(max: number): Kind<number, number | string> {
 export const bytes = bytesUpTo(Number.MAX_SAFE_INTEGER)
 
 /** A number of workers, or `auto`, which becomes the number of processors this process may use. */
-export const workerCount: Kind<number, number | 'auto'> = {
+export const workerCount: ValueKind<number, number | 'auto'> = {
   schema: z.pipe(
     z.union([z.int().check(z.minimum(0), z.maximum(MAX_WORKERS)), z.literal('auto')]),
     z.transform((value) => (value === 'auto' ? availableCpus() : value)),
   ),
   allowed: `an integer from 0 to ${MAX_WORKERS} or "auto"`,
-  meta: 'N|auto',
+  placeholder: 'N|auto',
   fromText: numberFromText,
 }
 
 /** On or off. */
-export const bool: Kind<boolean, boolean> = {
+export const bool: ValueKind<boolean, boolean> = {
   schema: z.boolean(),
   allowed: 'true or false (in the environment also 1, 0, yes, no, on, off)',
-  meta: '',
+  placeholder: '',
   fromText: boolFromText,
 }
 
 /** Any text that is not empty. */
-export function text(meta = 'TEXT'): Kind<string, string> {
+export function text(placeholder = 'TEXT'): ValueKind<string, string> {
   return {
     schema: plainText.check(z.minLength(1)),
     allowed: 'a text that is not empty',
-    meta,
-    fromText: asIs,
+    placeholder,
+    fromText: keepText,
     problem: nulProblem,
   }
 }
 
 /** Any text. */
-export function textOrEmpty(meta: string): Kind<string, string> {
-  return { schema: plainText, allowed: 'a text', meta, fromText: asIs, problem: nulProblem }
+export function textOrEmpty(placeholder: string): ValueKind<string, string> {
+  return {
+    schema: plainText,
+    allowed: 'a text',
+    placeholder,
+    fromText: keepText,
+    problem: nulProblem,
+  }
 }
 
 // Paths, names and arguments go to the system, where a text ends at a NUL.
@@ -172,21 +178,21 @@ function nulProblem(given: string): string | undefined {
 /** One of a few words. */
 export function choice<const W extends string, const L extends string = never>(
   words: readonly W[],
-  { later = [], bareFlag }: { later?: readonly L[]; bareFlag?: W | L } = {},
-): Kind<W, W> {
+  { later = [], bareFlagValue }: { later?: readonly L[]; bareFlagValue?: W | L } = {},
+): ValueKind<W, W> {
   return {
     schema: z.enum(words),
-    allowed: oneOf(words),
-    meta: words.join('|'),
+    allowed: joinWithOr(words),
+    placeholder: words.join('|'),
     fromText: (word) => word.toLowerCase(),
     words,
-    laterWords: later,
-    bareFlag,
+    plannedWords: later,
+    bareFlagValue,
   }
 }
 
 /** What a list holds. */
-export interface Item {
+export interface ListItem {
   readonly schema: z.ZodMiniType<string, string>
   readonly allowed: string
   /** Why a text is not such an item. */
@@ -196,15 +202,15 @@ export interface Item {
 /** A list of texts; one text alone is a list of one. */
 export function list({
   item,
-  meta,
+  placeholder,
   separator,
   least = 0,
 }: {
-  item: Item
-  meta: string
+  item: ListItem
+  placeholder: string
   separator: string
   least?: number
-}): Kind<string[], string | string[]> {
+}): ValueKind<string[], string | string[]> {
   return {
     schema: z.union([
       z.array(item.schema).check(z.minLength(least)),
@@ -214,23 +220,23 @@ export function list({
       ),
     ]),
     allowed: item.allowed,
-    meta,
-    fromText: asIs,
+    placeholder,
+    fromText: keepText,
     list: {
       environmentSeparator: separator,
-      culprit: (value) => culpritOf(item, Array.isArray(value) ? value : [value]),
+      findInvalidItem: (value) => findInvalidItem(item, Array.isArray(value) ? value : [value]),
     },
   }
 }
 
 /** A list of any texts. */
-export function textList(meta: string): Kind<string[], string | string[]> {
+export function textList(placeholder: string): ValueKind<string[], string | string[]> {
   const item = { schema: plainText, allowed: 'texts', problem: nulProblem }
-  return list({ item, meta, separator: ',' })
+  return list({ item, placeholder, separator: ',' })
 }
 
 /** An address to listen on. */
-export const address: Item = {
+export const bindAddress: ListItem = {
   schema: z.string().check(z.refine((text) => addressProblem(text) === undefined)),
   allowed:
     'HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT (or http:// or https://), unix:PATH or fd://NUMBER',
@@ -238,19 +244,19 @@ export const address: Item = {
 }
 
 /** A variable for an environment. */
-export const environmentEntry: Item = {
+export const environmentEntry: ListItem = {
   schema: z.string().check(z.regex(/^[^=\0]+=[^\0]*$/)),
   allowed: 'KEY=VALUE',
 }
 
 /** How the application is called; the words of Gunicorn are translated. */
-export const workerClass: Kind<string, string> = {
+export const workerClass: ValueKind<string, string> = {
   schema: z
     .string()
     .check(z.refine((value) => WORKER_CLASSES.includes(value) || isModulePath(value))),
-  allowed: `${oneOf(WORKER_CLASSES)}, or the path of a module (./adapter.js)`,
-  meta: 'auto|node|fetch|MODULE',
-  fromText: asIs,
+  allowed: `${joinWithOr(WORKER_CLASSES)}, or the path of a module (./adapter.js)`,
+  placeholder: 'auto|node|fetch|MODULE',
+  fromText: keepText,
   words: WORKER_CLASSES,
   translate: (value) => {
     const known = GUNICORN_WORKER_CLASSES.includes(value) || /^(egg:|gunicorn[.])/.test(value)
@@ -259,40 +265,40 @@ export const workerClass: Kind<string, string> = {
 }
 
 /** Peers by their addresses. */
-export const addresses: Kind<string, string> = {
+export const peerAddresses: ValueKind<string, string> = {
   schema: z.string().check(z.refine((list) => addressListProblem(list) === undefined)),
   allowed: 'IP addresses and networks (10.0.0.0/8) with commas between them, or *',
-  meta: 'ADDRESSES',
-  fromText: asIs,
+  placeholder: 'ADDRESSES',
+  fromText: keepText,
 }
 
 /** A path of a URL. */
-export const mountPath: Kind<string, string> = {
+export const mountPath: ValueKind<string, string> = {
   schema: z.string().check(
     z.regex(/^[!-~]*$/),
     z.refine((path) => !/[?#\\]|\/\//.test(path)),
   ),
   allowed: 'a path such as /app',
-  meta: 'PATH',
-  fromText: asIs,
+  placeholder: 'PATH',
+  fromText: keepText,
 }
 
 /** Names of header fields with a value each; in the environment as JSON. */
-export const fieldValues: Kind<Record<string, string>, Record<string, string>> = {
+export const headerFieldValues: ValueKind<Record<string, string>, Record<string, string>> = {
   schema: z.record(z.string().check(z.regex(TOKEN)), z.string()),
   allowed: 'an object of header names and values',
-  meta: 'JSON',
+  placeholder: 'JSON',
   fromText: jsonFromText,
 }
 
 /** Names of header fields with commas between them. */
-export const fieldNames: Kind<string, string> = {
+export const headerFieldNames: ValueKind<string, string> = {
   schema: z
     .string()
     .check(z.refine((names) => splitNames(names).every((name) => TOKEN.test(name)))),
   allowed: 'header names with commas between them, or *',
-  meta: 'NAMES',
-  fromText: asIs,
+  placeholder: 'NAMES',
+  fromText: keepText,
 }
 
 /** The names of a list. */
@@ -304,30 +310,30 @@ export function splitNames(names: string): string[] {
 }
 
 /** A file mode, octal as in a shell. */
-export const octal: Kind<number, number | string> = {
-  ...wholeOrText(0o7777, OCTAL),
+export const octal: ValueKind<number, number | string> = {
+  ...integerOrText(0o7777, OCTAL),
   allowed: 'a file mode from 0 to 07777',
-  meta: 'MODE',
+  placeholder: 'MODE',
   fromText: (given) => (OCTAL.test(given) ? Number.parseInt(given.replace('o', ''), 8) : given),
   toText: (mode) => (mode === 0 ? '0' : `0${mode.toString(8)}`),
 }
 
 /** An object of texts. */
-export const record: Kind<Record<string, unknown>, Record<string, unknown>> = {
+export const jsonObject: ValueKind<Record<string, unknown>, Record<string, unknown>> = {
   schema: z.record(z.string(), z.unknown()),
   allowed: 'an object',
-  meta: 'JSON',
+  placeholder: 'JSON',
   fromText: jsonFromText,
 }
 
 // A number that people also write as text in a config file. When the schema sees it, it is a number.
-function wholeOrText(
+function integerOrText(
   maximum: number,
   { source: pattern }: RegExp,
-): Pick<Kind<number, number | string>, 'schema' | 'json'> {
+): Pick<ValueKind<number, number | string>, 'schema' | 'json'> {
   const schema = z.int().check(z.minimum(0), z.maximum(maximum))
   return {
-    schema: schema as Kind<number, number | string>['schema'],
+    schema: schema as ValueKind<number, number | string>['schema'],
     json: {
       anyOf: [
         { type: 'integer', minimum: 0, maximum },
@@ -338,13 +344,13 @@ function wholeOrText(
 }
 
 /** The same kind, or null: not set. */
-export function orNull<O, I>(kind: Kind<O, I>): Kind<O | null, I | null> {
+export function orNull<O, I>(kind: ValueKind<O, I>): ValueKind<O | null, I | null> {
   const json = kind.json === undefined ? undefined : { anyOf: [kind.json, { type: 'null' }] }
   return { ...kind, json, schema: z.nullable(kind.schema) }
 }
 
 /** Words as an enumeration: `"a", "b" or "c"`. */
-export function oneOf(words: readonly string[]): string {
+export function joinWithOr(words: readonly string[]): string {
   const quoted = words.map((word) => `"${word}"`)
   const last = quoted.pop() ?? ''
   return quoted.length === 0 ? last : `${quoted.join(', ')} or ${last}`
@@ -377,7 +383,7 @@ function addressProblem(text: string): string | undefined {
   return parsed.kind === 'invalid' ? parsed.reason : undefined
 }
 
-function culpritOf(item: Item, values: readonly unknown[]) {
+function findInvalidItem(item: ListItem, values: readonly unknown[]) {
   const value = values.find((one) => !item.schema.safeParse(one).success)
   if (value === undefined) return undefined
   return { value, problem: typeof value === 'string' ? item.problem?.(value) : undefined }
@@ -392,6 +398,6 @@ function jsonFromText(given: string): unknown {
   }
 }
 
-function asIs(given: string): unknown {
+function keepText(given: string): unknown {
   return given
 }

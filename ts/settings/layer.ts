@@ -3,7 +3,7 @@
  */
 import type { RowName } from './names.ts'
 
-export interface Given {
+export interface SettingEntry {
   readonly name: RowName
   /** Text and lists of text are still to be converted. */
   readonly value: unknown
@@ -13,8 +13,8 @@ export interface Given {
   readonly made?: { readonly allowed: string; readonly from: string }
 }
 
-export interface Layer {
+export interface SettingsLayer {
   readonly origin: string
   readonly source: 'default' | 'file' | 'environment' | 'flag'
-  readonly given: readonly Given[]
+  readonly given: readonly SettingEntry[]
 }

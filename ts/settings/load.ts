@@ -17,7 +17,7 @@ const require = createRequire(import.meta.url)
 
 const CHECK_TIMEOUT_MS = 5000
 /** For what settings name, which may ask a vault; an application has `boot_timeout`. */
-const LOAD_LIMIT_MS = 30_000
+const LOAD_TIMEOUT_MS = 30_000
 
 const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx'])
 
@@ -30,7 +30,7 @@ export async function loadModule(path: string): Promise<unknown> {
 }
 
 /** The same, anew each time, and within a time: Node ends a start that waits for nothing else, without a word. */
-export async function loadModuleAnew(path: string, limitMs = LOAD_LIMIT_MS): Promise<unknown> {
+export async function loadFreshModule(path: string, limitMs = LOAD_TIMEOUT_MS): Promise<unknown> {
   let cancel = () => {}
   const late = new Promise<never>((_, reject) => {
     const timer = setTimeout(() => {
@@ -38,10 +38,10 @@ export async function loadModuleAnew(path: string, limitMs = LOAD_LIMIT_MS): Pro
     }, limitMs)
     cancel = () => clearTimeout(timer)
   })
-  return Promise.race([importAnew(path), late]).finally(cancel)
+  return Promise.race([importFresh(path), late]).finally(cancel)
 }
 
-async function importAnew(path: string): Promise<unknown> {
+async function importFresh(path: string): Promise<unknown> {
   loads += 1
   const url = `${pathToFileURL(path).href}?load=${loads}`
   // CommonJS modules are cached by their path, others by their URL. An old one stays in memory: a few KB a reload.
@@ -64,7 +64,7 @@ async function loadTypeScript(
   if (type === 'commonjs') return compiled(path, { type, ...caches })
   let hasBegun = false
   try {
-    return await importWatched(url, () => {
+    return await importAndNotify(url, () => {
       hasBegun = true
     })
   } catch (error) {
@@ -80,7 +80,7 @@ async function loadTypeScript(
 
 // Modules run in the order of their imports, after all have been found and linked (ECMA-262 section 16.2.1.6): a first
 // one tells that the others' turn has come. It has no file and cannot import ours, so it tells by a channel of Node's.
-async function importWatched(url: string, onBegin: () => void): Promise<unknown> {
+async function importAndNotify(url: string, onBegin: () => void): Promise<unknown> {
   loads += 1
   const name = `monoceros.load.${loads}`
   const first = sourceUrl(
@@ -140,17 +140,17 @@ function codeOf(error: unknown): unknown {
 }
 
 /** Reads JSON. */
-export async function loadData(path: string): Promise<unknown> {
-  return parseData(readFileSync(path, 'utf8'))
+export async function loadJson(path: string): Promise<unknown> {
+  return parseJson(readFileSync(path, 'utf8'))
 }
 
 /** Text to a value. Editors put a byte order mark there, and RFC 8259 section 8.1 lets a reader pass over it. */
-export function parseData(text: string): unknown {
+export function parseJson(text: string): unknown {
   return JSON.parse(text.replace(/^\uFEFF/, ''))
 }
 
 /** One line that says why a file did not load, and where in it. */
-export async function explainFailure(error: unknown, path: string): Promise<string> {
+export async function describeLoadError(error: unknown, path: string): Promise<string> {
   if (!(error instanceof Error)) return `it threw ${inspect(error)}`
   const [first = ''] = error.message.split('\n')
   // Some parsers repeat their name in the message.

@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
-import type { Given, Layer } from './layer.ts'
-import { parseData } from './load.ts'
+import type { SettingEntry, SettingsLayer } from './layer.ts'
+import { parseJson } from './load.ts'
 import { ROWS, type RowName } from './names.ts'
 import { didYouMean } from './nearest.ts'
 
@@ -22,7 +22,7 @@ const NAMES: readonly RowName[] = ROWS.filter(
 const PYTHON = ['version', 'formatters', 'handlers', 'loggers', 'root', 'disable_existing_loggers']
 
 /** The layers above all others. */
-export function logConfigLayers(layers: readonly Layer[], cwd: string): Layer[] {
+export function logConfigLayers(layers: readonly SettingsLayer[], cwd: string): SettingsLayer[] {
   return FORMS.flatMap((form) => {
     const given = layers.flatMap((layer) => layer.given).findLast(({ name }) => name === form)
     if (given === undefined || given.value === null) return []
@@ -34,27 +34,27 @@ export function logConfigLayers(layers: readonly Layer[], cwd: string): Layer[] 
   })
 }
 
-function readObject(given: Given, path: string, cwd: string): unknown {
+function readObject(given: SettingEntry, path: string, cwd: string): unknown {
   let text: string
   try {
     text = readFileSync(resolve(cwd, path), 'utf8')
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
-    throw monocerosError('ERR_LOG_CONFIG', given.subject, problem).causedBy(cause)
+    throw monocerosError('ERR_LOG_CONFIG', given.subject, problem).withCause(cause)
   }
   if (/^\s*\[/.test(text)) {
     throw monocerosError('ERR_LOG_CONFIG', given.subject, "the file is one for Python's logging")
   }
   try {
-    return parseData(text)
+    return parseJson(text)
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)
-    throw monocerosError('ERR_LOG_CONFIG', given.subject, problem).causedBy(cause)
+    throw monocerosError('ERR_LOG_CONFIG', given.subject, problem).withCause(cause)
   }
 }
 
 // In the environment the object is JSON.
-function objectOf(given: Given): unknown {
+function objectOf(given: SettingEntry): unknown {
   if (typeof given.value !== 'string') return given.value
   try {
     return JSON.parse(given.value)
@@ -64,7 +64,7 @@ function objectOf(given: Given): unknown {
   }
 }
 
-function settingsOf(value: unknown, label: string): Given[] {
+function settingsOf(value: unknown, label: string): SettingEntry[] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw monocerosError('ERR_LOG_CONFIG', label, 'it is no object of settings')
   }

@@ -17,12 +17,12 @@ for (const [name, row] of ROWS) {
 }
 
 /** The setting that a config file calls so, aliases included. */
-export function rowNamed(name: string): RowName | undefined {
+export function findSettingName(name: string): RowName | undefined {
   return byName.get(name)
 }
 
 /** The setting that an environment variable is for. */
-export function rowOfVariable(variable: string): RowName | undefined {
+export function settingNameOfVariable(variable: string): RowName | undefined {
   const name = variable.slice(ENVIRONMENT_PREFIX.length)
   return name === name.toUpperCase() ? byName.get(name.toLowerCase()) : undefined
 }

@@ -3,7 +3,7 @@
  */
 import type { ResolvedConfig } from './config.ts'
 import { flagOf, ROWS } from './names.ts'
-import { type BuiltRow, type Row, SECTIONS, type Section } from './rows.ts'
+import { type Row, SECTIONS, type Section, type SupportedRow } from './rows.ts'
 
 const HELP_COLUMNS = 100
 const FLAGS_COLUMNS = 38
@@ -16,9 +16,10 @@ APP is FILE or FILE:EXPORT, as in ./app.js or ./server.js:app.
 `
 
 const foot = () => `
-Settings may also stand in a config file (monoceros.config.js, .mjs, .cjs, .ts, .json or ${flagOf('config')}), in
-the environment as MONOCEROS_<NAME>, and as flags in MONOCEROS_CMD_ARGS. Later ones win: default, file,
-environment, MONOCEROS_CMD_ARGS, command line. docs/settings.md describes each.
+Settings can also come from a config file (monoceros.config.js, .mjs, .cjs, .ts, .json or
+${flagOf('config')}), from the environment as MONOCEROS_<NAME>, and from flags in MONOCEROS_CMD_ARGS.
+A later source wins: default, file, environment, MONOCEROS_CMD_ARGS, command line.
+docs/settings.md describes each setting.
 `
 
 /** The text of --help. */
@@ -60,17 +61,17 @@ export function defaultText(row: Row): string | undefined {
 
 function sectionHelp(section: Section): string {
   const rows = ROWS.map(([, row]) => row).filter(
-    (row): row is BuiltRow => row.status === 'built' && row.section === section,
+    (row): row is SupportedRow => row.status === 'supported' && row.section === section,
   )
   const entries = rows.filter((row) => row.flags !== undefined).map(rowHelp)
   return entries.length === 0 ? '' : `\n${section}:\n${entries.join('')}`
 }
 
-function rowHelp(row: BuiltRow): string {
+function rowHelp(row: SupportedRow): string {
   const [first = '', second] = row.flags ?? []
   const names =
     first.startsWith('--') || second === undefined ? `    ${first}` : `${first}, ${second}`
-  const flags = row.kind.meta === '' ? names : `${names} ${row.kind.meta}`
+  const flags = row.kind.placeholder === '' ? names : `${names} ${row.kind.placeholder}`
   const usual = defaultText(row)
   // A format is longer than the line that explains it.
   const suffix = usual === undefined || usual.includes('%') ? '' : ` [${usual}]`

@@ -1,7 +1,7 @@
 /**
  * What a row of the settings table says. The rows themselves are in `table.ts`.
  */
-import type { Kind } from './kinds.ts'
+import type { ValueKind } from './kinds.ts'
 
 export const SECTIONS = [
   'Config File',
@@ -29,7 +29,7 @@ interface AnyRow {
   readonly flagTurnsOff?: true
   /** Further names in config files and, in capitals, in the environment. */
   readonly aliases?: readonly string[]
-  readonly kind: Kind
+  readonly kind: ValueKind
   /** A complete value, as the schema gives it. */
   readonly default: unknown
   /** Sentences, each with its full stop; the first one alone is the line in --help. */
@@ -60,10 +60,10 @@ export interface EngineColumn {
 }
 
 /** A setting that works. */
-export interface BuiltRow extends AnyRow {
-  readonly status: 'built'
+export interface SupportedRow extends AnyRow {
+  readonly status: 'supported'
   /** Which process acts on it. */
-  readonly reads: 'command line' | 'arbiter' | 'worker' | 'arbiter and worker'
+  readonly readBy: 'command line' | 'arbiter' | 'worker' | 'arbiter and worker'
   /** The engine reads the setting. */
   readonly engine?: EngineColumn
   /** A variable of the platform that moves the default, and what its text then stands for. */
@@ -77,16 +77,16 @@ export interface BuiltRow extends AnyRow {
 }
 
 /** A setting of Gunicorn that will work one day and is refused by name until then. */
-export interface LaterRow extends AnyRow {
-  readonly status: 'later'
+export interface PlannedRow extends AnyRow {
+  readonly status: 'planned'
 }
 
 /** A setting of Gunicorn that cannot mean anything here. */
-export interface NoneRow extends AnyRow {
-  readonly status: 'none'
-  readonly act: 'ignore' | 'warn' | 'refuse'
+export interface InapplicableRow extends AnyRow {
+  readonly status: 'inapplicable'
+  readonly whenSet: 'ignore' | 'warn' | 'reject'
   /** Completes "..., because". */
   readonly reason: string
 }
 
-export type Row = BuiltRow | LaterRow | NoneRow
+export type Row = SupportedRow | PlannedRow | InapplicableRow

@@ -2,21 +2,21 @@
 import * as z from 'zod/mini'
 
 import { areCiphers, CIPHERS } from '../tls/ciphers.ts'
-import type { Kind } from './kinds.ts'
+import type { ValueKind } from './kinds.ts'
 
 /** Cipher suites of TLS. */
-export const cipherNames: Kind<string, string> = {
+export const cipherNames: ValueKind<string, string> = {
   schema: z.string().check(z.refine(areCiphers)),
   allowed: `names with colons between them of ${CIPHERS.map(({ openssl }) => openssl).join(', ')}`,
-  meta: 'NAMES',
+  placeholder: 'NAMES',
   fromText: (names) => names,
   words: CIPHERS.flatMap(({ name, openssl }) => [openssl, name]),
 }
 
 /** Where a password is. */
-export const passwordPlace: Kind<string, string> = {
+export const passwordSource: ValueKind<string, string> = {
   schema: z.string().check(z.regex(/^(env:\w+|file:.+)$/)),
   allowed: 'env:NAME or file:PATH, which say where the password is',
-  meta: 'env:NAME|file:PATH',
+  placeholder: 'env:NAME|file:PATH',
   fromText: (where) => where,
 }

@@ -101,7 +101,7 @@ export function namesOf({ subject, subjectAltName }: X509Certificate): string[] 
 
 export function refused({ setting, path }: Source, problem: string, cause?: unknown): Error {
   const error = monocerosError('ERR_TLS_FILE', setting, path, problem)
-  return cause === undefined ? error : error.causedBy(cause)
+  return cause === undefined ? error : error.withCause(cause)
 }
 
 /** What was wrong with a file, in words. */

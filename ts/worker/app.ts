@@ -37,7 +37,7 @@ export async function loadApplication(app: string, directory: string): Promise<L
   try {
     return { exports: await loadModule(file), exportName }
   } catch (thrown) {
-    throw monocerosError('ERR_APP_BROKEN', app, describeThrown(thrown)).causedBy(thrown)
+    throw monocerosError('ERR_APP_BROKEN', app, describeThrown(thrown)).withCause(thrown)
   }
 }
 

@@ -42,7 +42,7 @@ export class WorkerHooks {
     try {
       await this.#table.get(name)?.(...this.#details(name))
     } catch (thrown) {
-      throw monocerosError('ERR_HOOK_BOOT', name, describeThrown(thrown)).causedBy(thrown)
+      throw monocerosError('ERR_HOOK_BOOT', name, describeThrown(thrown)).withCause(thrown)
     }
   }
 

@@ -26,7 +26,7 @@ export function lifespanOf(exports: unknown, mode: 'auto' | 'on' | 'off'): Lifes
       try {
         await startup?.()
       } catch (thrown) {
-        throw monocerosError('ERR_APP_STARTUP', describeThrown(thrown)).causedBy(thrown)
+        throw monocerosError('ERR_APP_STARTUP', describeThrown(thrown)).withCause(thrown)
       }
     },
     async shutdown(log) {

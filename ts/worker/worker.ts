@@ -176,7 +176,7 @@ export class Worker {
       secure(this.#engine, log)
     } catch (thrown) {
       if (thrown instanceof MonocerosError) throw thrown
-      throw monocerosError('ERR_ENGINE_START', describeThrown(thrown)).causedBy(thrown)
+      throw monocerosError('ERR_ENGINE_START', describeThrown(thrown)).withCause(thrown)
     }
     if (this.#state !== 'booting') return
     if (target.style === 'node') this.#follow(target.server, this.#engine)
@@ -279,7 +279,7 @@ export class Worker {
     const error =
       thrown instanceof MonocerosError
         ? thrown
-        : monocerosError('ERR_APP_BROKEN', app ?? '', describeThrown(thrown)).causedBy(thrown)
+        : monocerosError('ERR_APP_BROKEN', app ?? '', describeThrown(thrown)).withCause(thrown)
     const log = this.#log
     const page = this.#isExcused ? undefined : this.#development?.excuse(error)
     if (page !== undefined && log !== undefined) {

@@ -8,8 +8,8 @@ export const CONFIG_FILE_ROWS = {
     flags: ['-c', '--config'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'built',
-    reads: 'command line',
+    status: 'supported',
+    readBy: 'command line',
     sources: ['flag', 'environment'],
     doc:
       'Path of the config file. ' +
@@ -23,8 +23,8 @@ export const CONFIG_FILE_ROWS = {
     aliases: ['wsgi_app'],
     kind: orNull(text('APP')),
     default: null,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     doc:
       'The application, if the command line names none: FILE or FILE:EXPORT. ' +
       'The path is relative to chdir. ' +

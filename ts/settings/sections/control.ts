@@ -8,7 +8,7 @@ export const CONTROL_ROWS = {
     flags: ['--control-socket'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'later',
+    status: 'planned',
     doc: 'Path of the control socket.',
   },
   control_socket_mode: {
@@ -16,7 +16,7 @@ export const CONTROL_ROWS = {
     flags: ['--control-socket-mode'],
     kind: octal,
     default: 0o600,
-    status: 'later',
+    status: 'planned',
     doc: 'File mode of the control socket.',
   },
   control_socket_disable: {
@@ -25,8 +25,8 @@ export const CONTROL_ROWS = {
     kind: bool,
     default: false,
     // There is no control socket yet, so the setting is always fulfilled.
-    status: 'none',
-    act: 'ignore',
+    status: 'inapplicable',
+    whenSet: 'ignore',
     reason: 'there is no control socket',
     doc: 'Disables the control socket.',
   },

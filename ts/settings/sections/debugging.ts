@@ -9,8 +9,8 @@ export const DEBUGGING_ROWS = {
     flags: ['--reload'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'Restarts workers when a loaded file changes, for development. Connections wait meanwhile. ' +
       'If the application does not load, requests get a page that shows the error. ' +
@@ -21,8 +21,8 @@ export const DEBUGGING_ROWS = {
     flags: ['--reload-engine'],
     kind: { ...choice(['auto', 'poll', 'fs.watch']), translate: watchEngineOfGunicorn },
     default: 'auto',
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'How changes of files are detected. "auto" and "fs.watch" use notifications of the kernel. ' +
       '"poll" checks the files twice a second, for file systems without notifications (network ' +
@@ -33,8 +33,8 @@ export const DEBUGGING_ROWS = {
     flags: ['--reload-extra-file'],
     kind: textList('PATH'),
     default: [],
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Additional file whose change restarts workers; repeat the flag for several. ' +
       'A directory means all files below it. ' +
@@ -46,8 +46,8 @@ export const DEBUGGING_ROWS = {
     flags: ['--inspect'],
     kind: orNull(inspectAddress),
     default: null,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Opens the workers to a debugger at PORT or HOST:PORT. The default is 127.0.0.1:9229. ' +
       'The second worker has the next port, and so on. ' +
@@ -59,8 +59,8 @@ export const DEBUGGING_ROWS = {
     flags: ['--inspect-brk'],
     kind: orNull(inspectAddress),
     default: null,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'Like inspect, but each worker waits for the debugger and stops before it loads the ' +
       'application.',
@@ -70,8 +70,8 @@ export const DEBUGGING_ROWS = {
     flags: ['--spew'],
     kind: bool,
     default: false,
-    status: 'none',
-    act: 'warn',
+    status: 'inapplicable',
+    whenSet: 'warn',
     reason: 'V8 has no cheap hook for each line; use inspect',
     doc: 'Prints every line that is executed.',
   },
@@ -80,8 +80,8 @@ export const DEBUGGING_ROWS = {
     flags: ['--check-config'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'command line',
+    status: 'supported',
+    readBy: 'command line',
     sources: ['flag'],
     doc:
       'Checks the settings, loads the application and exits, with status 0 if all is well. ' +
@@ -94,8 +94,8 @@ export const DEBUGGING_ROWS = {
     flags: ['--print-config'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'command line',
+    status: 'supported',
+    readBy: 'command line',
     sources: ['flag'],
     doc: 'Prints the value and origin of every setting, then does what --check-config does.',
   },

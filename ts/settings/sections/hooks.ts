@@ -1,6 +1,6 @@
 /** The settings of "Hooks". */
 import { HOOKS, type HookName } from '../../hooks/table.ts'
-import { callable, hookOf } from '../hook-kinds.ts'
+import { hookFunction, hookOf } from '../hook-kinds.ts'
 import type { Row } from '../rows.ts'
 
 export const HOOKS_ROWS = {
@@ -29,11 +29,11 @@ export const HOOKS_ROWS = {
 } as const satisfies Record<string, Row>
 
 function hook<const N extends HookName>(name: N) {
-  const { doc, process: reads } = HOOKS[name]
+  const { doc, process: readBy } = HOOKS[name]
   const kind = hookOf<N>()
-  return { section: 'Hooks', kind, default: null, status: 'built', reads, doc } as const
+  return { section: 'Hooks', kind, default: null, status: 'supported', readBy, doc } as const
 }
 
 function laterHook(doc: string) {
-  return { section: 'Hooks', kind: callable, default: null, status: 'later', doc } as const
+  return { section: 'Hooks', kind: hookFunction, default: null, status: 'planned', doc } as const
 }

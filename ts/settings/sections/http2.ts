@@ -1,13 +1,21 @@
 /** The settings of "HTTP/2". */
 import * as z from 'zod/mini'
 
-import { bytesUpTo, choice, integer, type Kind, MAX_COUNT, orNull, splitNames } from '../kinds.ts'
+import {
+  bytesUpTo,
+  choice,
+  integer,
+  MAX_COUNT,
+  orNull,
+  splitNames,
+  type ValueKind,
+} from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
 const NO_UPGRADE = 'RFC 9113 has removed the upgrade from HTTP/1.1 to HTTP/2; use "prior-knowledge"'
 
 /** A list of h1 and h2 without repetition, the preferred protocol first. */
-const protocols: Kind<string, string> = {
+const protocols: ValueKind<string, string> = {
   schema: z.string().check(
     z.refine((names) => {
       const each = splitNames(names)
@@ -16,7 +24,7 @@ const protocols: Kind<string, string> = {
     }),
   ),
   allowed: '"h1", "h2", "h1,h2" or "h2,h1"',
-  meta: 'h2,h1',
+  placeholder: 'h2,h1',
   fromText: (names) => names.toLowerCase(),
 }
 
@@ -31,8 +39,8 @@ export const HTTP2_ROWS = {
     flags: ['--http-protocols'],
     kind: orNull(protocols),
     default: null,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'Protocols in order of preference. The default is h2,h1 with TLS and h1 without. ' +
       'If h2 is included, addresses without TLS accept HTTP/2 from clients that begin with it ' +
@@ -44,8 +52,8 @@ export const HTTP2_ROWS = {
     flags: ['--http2-cleartext'],
     kind: orNull(cleartext),
     default: null,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     doc:
       'Whether addresses without TLS accept HTTP/2 from clients that begin with it. ' +
       'The default depends on http_protocols: yes if that includes h2. ' +
@@ -56,8 +64,8 @@ export const HTTP2_ROWS = {
     flags: ['--http2-max-concurrent-streams'],
     kind: integer(1, 100_000),
     default: 100,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'count', node: 'ignored' },
     doc:
       'Maximum number of in-flight requests per connection. ' +
@@ -69,8 +77,8 @@ export const HTTP2_ROWS = {
     flags: ['--http2-initial-window-size'],
     kind: integer(1, 2_147_483_647, 'BYTES'),
     default: 262_144,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'size', node: 'ignored' },
     doc:
       'Number of body bytes that a client may send before the application reads them. ' +
@@ -82,8 +90,8 @@ export const HTTP2_ROWS = {
     flags: ['--http2-max-frame-size'],
     kind: integer(16_384, 16_777_215, 'BYTES'),
     default: 16_384,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'size', node: 'ignored' },
     doc: 'Maximum size of a frame from a client.',
   },
@@ -92,8 +100,8 @@ export const HTTP2_ROWS = {
     flags: ['--http2-max-header-list-size'],
     kind: bytesUpTo(MAX_COUNT),
     default: 65_536,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'size', node: 'ignored' },
     doc:
       'Maximum uncompressed size of the header fields of a request, plus 32 bytes per field. ' +
@@ -107,8 +115,8 @@ export const HTTP2_ROWS = {
     flags: ['--http2-max-resets'],
     kind: integer(0, MAX_COUNT),
     default: 1000,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'count', node: 'ignored' },
     doc:
       'Maximum number of requests that a client cancels before the response, per connection and ' +
@@ -121,8 +129,8 @@ export const HTTP2_ROWS = {
     flags: ['--http2-max-idle-frames'],
     kind: integer(0, MAX_COUNT),
     default: 10_000,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'count', node: 'ignored' },
     doc:
       'Maximum number of frames without content, per connection and 10 seconds. ' +

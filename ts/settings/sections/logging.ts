@@ -1,6 +1,6 @@
 /** The settings of "Logging". */
 import { FACILITIES } from '../../log/syslog.ts'
-import { bool, choice, orNull, record, text, textOrEmpty } from '../kinds.ts'
+import { bool, choice, jsonObject, orNull, text, textOrEmpty } from '../kinds.ts'
 import { accessFormat, statsdAddress, syslogAddress } from '../log-kinds.ts'
 import type { Row } from '../rows.ts'
 
@@ -10,8 +10,8 @@ export const LOGGING_ROWS = {
     flags: ['--access-logfile'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'text' },
     doc: 'Path of the access log. "-" is standard output. Without it, there is no access log.',
   },
@@ -20,8 +20,8 @@ export const LOGGING_ROWS = {
     flags: ['--disable-redirect-access-to-syslog'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     doc: 'Keeps the access log out of syslog.',
   },
   access_log_format: {
@@ -29,8 +29,8 @@ export const LOGGING_ROWS = {
     flags: ['--access-logformat', '--access-log-format'],
     kind: accessFormat,
     default: '%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s"',
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'text' },
     doc:
       'Format of a line in the access log. docs/logging.md lists the fields. ' +
@@ -41,8 +41,8 @@ export const LOGGING_ROWS = {
     flags: ['--error-logfile', '--log-file'],
     kind: text('PATH'),
     default: '-',
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc: 'Path of the error log. "-" is standard error.',
   },
   error_log_format: {
@@ -50,8 +50,8 @@ export const LOGGING_ROWS = {
     flags: ['--error-logformat', '--error-log-format'],
     kind: choice(['text', 'json']),
     default: 'text',
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'Format of the error log. "text" is Gunicorn\'s format. ' +
       '"json" writes an object per line, for programs that collect logs.',
@@ -61,8 +61,8 @@ export const LOGGING_ROWS = {
     flags: ['--log-level'],
     kind: choice(['debug', 'info', 'warning', 'error', 'critical']),
     default: 'info',
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc: 'Minimum level to log: debug, info, warning, error or critical.',
   },
   capture_output: {
@@ -70,8 +70,8 @@ export const LOGGING_ROWS = {
     flags: ['--capture-output'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Writes what workers print into the error log. ' +
       'Each line has the process id and the stream, and is written at every loglevel. ' +
@@ -82,8 +82,8 @@ export const LOGGING_ROWS = {
     flags: ['--logger-class'],
     kind: orNull(text('FILE:EXPORT')),
     default: null,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'A class of your own that writes the error log, instead of errorlog. ' +
       'The value is FILE or FILE:EXPORT; docs/logging.md has an example. ' +
@@ -94,8 +94,8 @@ export const LOGGING_ROWS = {
     flags: ['--log-config'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'built',
-    reads: 'command line',
+    status: 'supported',
+    readBy: 'command line',
     doc:
       'File with the settings of the logs, as a JSON object. ' +
       'They override the same settings given one by one. ' +
@@ -103,10 +103,10 @@ export const LOGGING_ROWS = {
   },
   logconfig_dict: {
     section: 'Logging',
-    kind: record,
+    kind: jsonObject,
     default: {},
-    status: 'built',
-    reads: 'command line',
+    status: 'supported',
+    readBy: 'command line',
     doc:
       'The settings of the logs as one object. ' +
       'It overrides logconfig_json, which overrides logconfig.',
@@ -116,8 +116,8 @@ export const LOGGING_ROWS = {
     flags: ['--log-config-json'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'built',
-    reads: 'command line',
+    status: 'supported',
+    readBy: 'command line',
     doc: 'The same as logconfig. It is an error if the file does not exist.',
   },
   syslog_addr: {
@@ -125,8 +125,8 @@ export const LOGGING_ROWS = {
     flags: ['--log-syslog-to'],
     kind: syslogAddress,
     default: 'udp://localhost:514',
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'Address of syslog. ' +
       'The value is udp://HOST:PORT, tcp://HOST:PORT, unix://PATH, unix://PATH#dgram or ' +
@@ -137,8 +137,8 @@ export const LOGGING_ROWS = {
     flags: ['--log-syslog'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc: 'Sends both logs to syslog, too. The access log is sent even if accesslog is not set.',
   },
   syslog_prefix: {
@@ -146,8 +146,8 @@ export const LOGGING_ROWS = {
     flags: ['--log-syslog-prefix'],
     kind: orNull(text('NAME')),
     default: null,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'Program name in syslog. ' +
       'The tags are gunicorn.NAME.error and gunicorn.NAME.access, so that filters for Gunicorn ' +
@@ -156,10 +156,10 @@ export const LOGGING_ROWS = {
   syslog_facility: {
     section: 'Logging',
     flags: ['--log-syslog-facility'],
-    kind: { ...choice(FACILITIES), meta: 'NAME' },
+    kind: { ...choice(FACILITIES), placeholder: 'NAME' },
     default: 'user',
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc: 'Facility in syslog.',
   },
   enable_stdio_inheritance: {
@@ -167,8 +167,8 @@ export const LOGGING_ROWS = {
     flags: ['-R', '--enable-stdio-inheritance'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'command line',
+    status: 'supported',
+    readBy: 'command line',
     doc: 'Keeps standard output and error of a daemon open unless they are terminals.',
   },
   statsd_host: {
@@ -176,8 +176,8 @@ export const LOGGING_ROWS = {
     flags: ['--statsd-host'],
     kind: orNull(statsdAddress),
     default: null,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'Address of a statsd server. ' +
       'The value is HOST:PORT (the port defaults to 8125) or unix://PATH. ' +
@@ -188,8 +188,8 @@ export const LOGGING_ROWS = {
     flags: ['--dogstatsd-tags'],
     kind: textOrEmpty('TAGS'),
     default: '',
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'Tags of each statsd sample, separated by commas. ' +
       "The form is Datadog's: KEY:VALUE,KEY:VALUE.",
@@ -199,8 +199,8 @@ export const LOGGING_ROWS = {
     flags: ['--statsd-prefix'],
     kind: textOrEmpty('PREFIX'),
     default: '',
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc: 'Prefix of each statsd name. A dot is added after it.',
   },
   enable_backlog_metric: {
@@ -208,8 +208,8 @@ export const LOGGING_ROWS = {
     flags: ['--enable-backlog-metric'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Reports to statsd each second how many connections wait in the kernel to be accepted. ' +
       'Linux and TCP sockets only.',

@@ -1,5 +1,5 @@
 /** The settings of "Security". */
-import { bytes, integer, limit, MAX_COUNT, seconds } from '../kinds.ts'
+import { bytes, cappedLimit, integer, MAX_COUNT, seconds } from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
 // The native engine stores the length of a line in 16 bits.
@@ -11,10 +11,10 @@ export const SECURITY_ROWS = {
   limit_request_line: {
     section: 'Security',
     flags: ['--limit-request-line'],
-    kind: limit(MAX_LINE_BYTES, 'bytes'),
+    kind: cappedLimit(MAX_LINE_BYTES, 'bytes'),
     default: 4094,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'size', register: 0 },
     doc:
       'Maximum size of a request line, in bytes. A longer one gets a 414. ' +
@@ -23,10 +23,10 @@ export const SECURITY_ROWS = {
   limit_request_fields: {
     section: 'Security',
     flags: ['--limit-request-fields'],
-    kind: limit(MAX_FIELDS),
+    kind: cappedLimit(MAX_FIELDS),
     default: 100,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'count', register: 0 },
     doc:
       'Maximum number of header fields in a request. A request with more gets a 431. ' +
@@ -36,10 +36,10 @@ export const SECURITY_ROWS = {
     section: 'Security',
     // Gunicorn spells the flag with an underscore.
     flags: ['--limit-request-field-size', '--limit-request-field_size'],
-    kind: limit(MAX_LINE_BYTES, 'bytes'),
+    kind: cappedLimit(MAX_LINE_BYTES, 'bytes'),
     default: 8190,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'size', register: 0 },
     doc:
       'Maximum size of a header field, in bytes, with its name and line end. ' +
@@ -50,8 +50,8 @@ export const SECURITY_ROWS = {
     flags: ['--limit-request-body'],
     kind: bytes,
     default: 0,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'bytes' },
     doc:
       'Maximum size of a request body, in bytes; 64k, 10m and 1g are understood. ' +
@@ -62,8 +62,8 @@ export const SECURITY_ROWS = {
     flags: ['--request-buffer-size'],
     kind: bytes,
     default: 65_536,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'size', node: 'ignored' },
     doc:
       'Number of body bytes to buffer before a request is passed to the application. ' +
@@ -76,8 +76,8 @@ export const SECURITY_ROWS = {
     flags: ['--request-buffer-time'],
     kind: seconds,
     default: 0.1,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'duration', register: 0, node: 'ignored' },
     doc:
       'Maximum time to wait for request_buffer_size bytes of a body. ' +
@@ -89,8 +89,8 @@ export const SECURITY_ROWS = {
     flags: ['--buffer-memory'],
     kind: bytes,
     default: 268_435_456,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'size', register: 0, node: 'ignored' },
     doc:
       'Maximum memory per worker for the data of clients, in bytes; 64m and 1g are understood. ' +
@@ -105,8 +105,8 @@ export const SECURITY_ROWS = {
     flags: ['--limit-requests-per-connection'],
     kind: integer(0, MAX_COUNT),
     default: 0,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'count' },
     doc:
       'Maximum number of requests per connection. ' +
@@ -118,8 +118,8 @@ export const SECURITY_ROWS = {
     flags: ['--limit-connections-per-address'],
     kind: integer(0, MAX_COUNT),
     default: 0,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'count', node: 'ignored' },
     doc:
       'Maximum number of connections per client address and worker. ' +
@@ -138,8 +138,8 @@ export const SECURITY_ROWS = {
     flags: ['--header-timeout'],
     kind: seconds,
     default: 30,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'duration', register: 0 },
     doc:
       'Maximum time to receive a request head, from the accept or its first byte to its end. ' +
@@ -154,8 +154,8 @@ export const SECURITY_ROWS = {
     flags: ['--body-timeout'],
     kind: seconds,
     default: 30,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'duration', register: 0, node: 'ignored' },
     doc:
       'Maximum time without a byte of a request body while the server waits for one. ' +
@@ -167,8 +167,8 @@ export const SECURITY_ROWS = {
     flags: ['--body-min-rate'],
     kind: integer(0),
     default: 500,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'bytes', register: 0, node: 'ignored' },
     doc:
       'Minimum rate of a request body in bytes per second, after the first 20 seconds. ' +
@@ -180,8 +180,8 @@ export const SECURITY_ROWS = {
     flags: ['--request-timeout'],
     kind: seconds,
     default: 0,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'duration' },
     doc:
       'Maximum time from the complete request to the head of the response. ' +
@@ -195,8 +195,8 @@ export const SECURITY_ROWS = {
     flags: ['--write-timeout'],
     kind: seconds,
     default: 60,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'duration', register: 0, node: 'ignored' },
     doc:
       'Maximum time for which a client may read nothing of a pending response. ' +
@@ -208,8 +208,8 @@ export const SECURITY_ROWS = {
     flags: ['--write-min-rate'],
     kind: integer(0),
     default: 500,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'bytes', register: 0, node: 'ignored' },
     doc:
       'Minimum rate at which a client reads a pending response, in bytes per second, after 20 ' +
@@ -223,8 +223,8 @@ export const SECURITY_ROWS = {
     flags: ['--linger-timeout'],
     kind: seconds,
     default: 2,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'duration', node: 'ignored' },
     doc:
       'Time for which a connection is still read after its last response. The data is discarded. ' +
@@ -238,8 +238,8 @@ export const SECURITY_ROWS = {
     flags: ['--response-buffer-size'],
     kind: bytes,
     default: 131_072,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'size', register: 65_536, node: 'ignored' },
     doc:
       'Maximum number of response bytes that the engine buffers for a client. ' +

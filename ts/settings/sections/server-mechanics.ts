@@ -1,15 +1,15 @@
 /** The settings of "Server Mechanics". */
 import {
-  addresses,
   bool,
   choice,
   environmentEntry,
-  fieldNames,
-  fieldValues,
+  headerFieldNames,
+  headerFieldValues,
   list,
   mountPath,
   octal,
   orNull,
+  peerAddresses,
   text,
   textList,
 } from '../kinds.ts'
@@ -21,8 +21,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--preload'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Loads the application in a separate process before workers start, to check that it loads. ' +
       'If it does not load, the start fails with its error. ' +
@@ -36,8 +36,8 @@ export const SERVER_MECHANICS_ROWS = {
     kind: bool,
     default: true,
     // `false` is the current behaviour, and `true` only asks for speed: neither needs a warning.
-    status: 'none',
-    act: 'ignore',
+    status: 'inapplicable',
+    whenSet: 'ignore',
     reason: 'the kernel sends no files yet',
     doc: 'Whether the kernel sends bodies that are files, as by sendfile(2).',
   },
@@ -46,8 +46,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--reuse-port'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Sets SO_REUSEPORT on the listening sockets. ' +
       'Another server can then bind the same address.',
@@ -58,8 +58,8 @@ export const SERVER_MECHANICS_ROWS = {
     kind: text('PATH'),
     // An empty text means the start directory. A resolved config always has the path.
     default: '',
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Working directory of the workers. ' +
       'The default is the start directory, where Monoceros looks for the config file in any case.',
@@ -69,8 +69,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['-D', '--daemon'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'command line',
+    status: 'supported',
+    readBy: 'command line',
     doc:
       'Runs in the background. ' +
       'The command exits with 0 when all workers are ready, else with the status of the failed ' +
@@ -79,10 +79,10 @@ export const SERVER_MECHANICS_ROWS = {
   raw_env: {
     section: 'Server Mechanics',
     flags: ['-e', '--env'],
-    kind: list({ item: environmentEntry, meta: 'KEY=VALUE', separator: '\n' }),
+    kind: list({ item: environmentEntry, placeholder: 'KEY=VALUE', separator: '\n' }),
     default: [],
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Variable for the environment of the workers; repeat the flag for several. ' +
       'In the environment, line ends separate the entries.',
@@ -92,8 +92,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['-p', '--pid', '--pidfile'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'File for the process id of the arbiter. ' +
       'The start fails while the process that the file names is running.',
@@ -103,8 +103,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--worker-tmp-dir'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'none',
-    act: 'warn',
+    status: 'inapplicable',
+    whenSet: 'warn',
     reason: 'the heartbeat is in shared memory and has no file',
     doc: 'Directory of heartbeat files.',
   },
@@ -113,8 +113,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['-u', '--user'],
     kind: orNull(text('USER')),
     default: null,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'User that workers run as, by name or number. ' +
       'The group is that of the user unless group names another. ' +
@@ -127,8 +127,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['-g', '--group'],
     kind: orNull(text('GROUP')),
     default: null,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc: 'Group that workers run as, by name or number.',
   },
   umask: {
@@ -136,8 +136,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['-m', '--umask'],
     kind: octal,
     default: 0,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc: 'Mode mask of unix socket files, in octal: their mode is 0777 without these bits.',
   },
   initgroups: {
@@ -145,29 +145,29 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--initgroups'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     doc: 'Adds all groups that the user is a member of, not only the one of group.',
   },
   tmp_upload_dir: {
     section: 'Server Mechanics',
     kind: orNull(text('PATH')),
     default: null,
-    status: 'none',
-    act: 'ignore',
+    status: 'inapplicable',
+    whenSet: 'ignore',
     reason: 'Gunicorn never reads it either',
     doc: 'Directory for uploads.',
   },
   secure_scheme_headers: {
     section: 'Server Mechanics',
-    kind: fieldValues,
+    kind: headerFieldValues,
     default: {
       'X-FORWARDED-PROTOCOL': 'ssl',
       'X-FORWARDED-PROTO': 'https',
       'X-FORWARDED-SSL': 'on',
     },
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'pairs', register: {} },
     doc:
       'Header fields, with a value each, by which a trusted proxy reports that the client uses ' +
@@ -177,15 +177,15 @@ export const SERVER_MECHANICS_ROWS = {
   forwarded_allow_ips: {
     section: 'Server Mechanics',
     flags: ['--forwarded-allow-ips'],
-    kind: addresses,
+    kind: peerAddresses,
     default: '127.0.0.1,::1',
     defaultFrom: {
       variable: 'FORWARDED_ALLOW_IPS',
       toText: (list) => list,
       allowed: 'IP addresses and networks (10.0.0.0/8) with commas between them, or *',
     },
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'text', register: '' },
     doc:
       'Peers whose forwarding fields are trusted: addresses, networks such as 10.0.0.0/8, or * ' +
@@ -197,8 +197,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--forwarded-headers'],
     kind: choice(['off', 'x-forwarded', 'forwarded']),
     default: 'off',
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'choice' },
     doc:
       'Header fields from which to take the address and host of the client. ' +
@@ -213,8 +213,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--pythonpath'],
     kind: orNull(text('PATHS')),
     default: null,
-    status: 'none',
-    act: 'refuse',
+    status: 'inapplicable',
+    whenSet: 'reject',
     reason: 'Node has no search path of this kind; for CommonJS modules set NODE_PATH with --env',
     doc: 'Directories to search for modules.',
   },
@@ -223,18 +223,18 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--paste', '--paster'],
     kind: orNull(text('FILE')),
     default: null,
-    status: 'none',
-    act: 'refuse',
+    status: 'inapplicable',
+    whenSet: 'reject',
     reason: 'it loads a Python application',
     doc: 'A PasteDeploy application.',
   },
   proxy_protocol: {
     section: 'Server Mechanics',
     flags: ['--proxy-protocol'],
-    kind: choice(['off', 'v1', 'v2', 'auto'], { bareFlag: 'auto' }),
+    kind: choice(['off', 'v1', 'v2', 'auto'], { bareFlagValue: 'auto' }),
     default: 'off',
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'choice', node: 'ignored' },
     doc:
       'Takes the address of the client from a PROXY protocol header at the start of a ' +
@@ -244,10 +244,10 @@ export const SERVER_MECHANICS_ROWS = {
   proxy_allow_ips: {
     section: 'Server Mechanics',
     flags: ['--proxy-allow-from'],
-    kind: addresses,
+    kind: peerAddresses,
     default: '127.0.0.1,::1',
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'text', register: '', node: 'ignored' },
     doc:
       'Peers that may send the PROXY protocol: addresses, networks, or * for all. ' +
@@ -258,7 +258,7 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--protocol'],
     kind: choice(['http', 'uwsgi']),
     default: 'http',
-    status: 'later',
+    status: 'planned',
     doc: 'Protocol of the listening sockets.',
   },
   uwsgi_allow_ips: {
@@ -266,7 +266,7 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--uwsgi-allow-from'],
     kind: text('ADDRESSES'),
     default: '127.0.0.1,::1',
-    status: 'later',
+    status: 'planned',
     doc: 'Peers that may use the uwsgi protocol.',
   },
   raw_paste_global_conf: {
@@ -274,8 +274,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--paste-global'],
     kind: textList('KEY=VALUE'),
     default: [],
-    status: 'none',
-    act: 'refuse',
+    status: 'inapplicable',
+    whenSet: 'reject',
     reason: 'it belongs to PasteDeploy, which loads Python applications',
     doc: 'Values for a PasteDeploy application.',
   },
@@ -284,8 +284,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--permit-obsolete-folding'],
     kind: bool,
     default: false,
-    status: 'none',
-    act: 'refuse',
+    status: 'inapplicable',
+    whenSet: 'reject',
     reason:
       'two parsers may read a folded field in two ways, which allows request smuggling; RFC 9112 ' +
       'section 5.2 lets a server reject it',
@@ -296,8 +296,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--strip-header-spaces'],
     kind: bool,
     default: false,
-    status: 'none',
-    act: 'refuse',
+    status: 'inapplicable',
+    whenSet: 'reject',
     reason:
       'RFC 9112 section 5.1 requires a server to reject a space before the colon: it allows ' +
       'request smuggling',
@@ -308,8 +308,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--permit-unconventional-http-method'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'flag', node: 'ignored' },
     doc:
       'Accepts methods with lower-case letters or #. ' +
@@ -320,8 +320,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--permit-unconventional-http-version'],
     kind: bool,
     default: false,
-    status: 'none',
-    act: 'refuse',
+    status: 'inapplicable',
+    whenSet: 'reject',
     reason: 'no version of HTTP/1 exists other than 1.0 and 1.1',
     doc: 'Accepts HTTP versions other than 1.0 and 1.1.',
   },
@@ -330,8 +330,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--casefold-http-method'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'flag', node: 'ignored' },
     doc:
       'Converts methods to upper case. ' +
@@ -340,10 +340,10 @@ export const SERVER_MECHANICS_ROWS = {
   forwarder_headers: {
     section: 'Server Mechanics',
     flags: ['--forwarder-headers'],
-    kind: fieldNames,
+    kind: headerFieldNames,
     default: 'SCRIPT_NAME,PATH_INFO',
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'text', register: '' },
     doc:
       'Header fields with underscores in their names that a trusted proxy may set; * means all. ' +
@@ -355,8 +355,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--header-map'],
     kind: choice(['drop', 'refuse', 'dangerous']),
     default: 'drop',
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'choice' },
     doc:
       'What happens to header fields with an underscore in the name. ' +
@@ -368,8 +368,8 @@ export const SERVER_MECHANICS_ROWS = {
     flags: ['--root-path'],
     kind: mountPath,
     default: '',
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'text' },
     doc:
       'Path under which the application is mounted. Requests for other paths get a 500. ' +

@@ -1,20 +1,20 @@
 /** The settings of "Server Socket". */
-import { address, integer, list } from '../kinds.ts'
+import { bindAddress, integer, list } from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
 export const SERVER_SOCKET_ROWS = {
   bind: {
     section: 'Server Socket',
     flags: ['-b', '--bind'],
-    kind: list({ item: address, meta: 'ADDRESS', separator: ',', least: 1 }),
+    kind: list({ item: bindAddress, placeholder: 'ADDRESS', separator: ',', least: 1 }),
     default: ['127.0.0.1:8000'],
     defaultFrom: {
       variable: 'PORT',
       toText: (port) => `0.0.0.0:${port}`,
       allowed: 'a port number from 0 to 65535',
     },
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Address to listen on; repeat the flag for several. ' +
       'An address is HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT, unix:PATH or ' +
@@ -29,8 +29,8 @@ export const SERVER_SOCKET_ROWS = {
     flags: ['--listen-port'],
     kind: integer(0, 65_535),
     default: 0,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     doc:
       'Port of the server to serve at the bind addresses, if the program has several servers. ' +
       '0 selects the server that listens first. ' +
@@ -41,8 +41,8 @@ export const SERVER_SOCKET_ROWS = {
     flags: ['--backlog'],
     kind: integer(0, 2_147_483_647),
     default: 2048,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Maximum number of connections that wait in the kernel to be accepted. ' +
       'The kernel caps the value (Linux: net.core.somaxconn).',

@@ -1,7 +1,7 @@
 /** The settings of "SSL". */
 import { bool, choice, integer, MAX_COUNT, orNull, seconds, text, textList } from '../kinds.ts'
 import type { Row } from '../rows.ts'
-import { cipherNames, passwordPlace } from '../secure-kinds.ts'
+import { cipherNames, passwordSource } from '../secure-kinds.ts'
 
 export const SSL_ROWS = {
   keyfile: {
@@ -9,8 +9,8 @@ export const SSL_ROWS = {
     flags: ['--keyfile'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Private key of the certificate, in PEM (PKCS #8, PKCS #1 or SEC 1). ' +
       'Without it, certfile must contain the key, too.',
@@ -18,10 +18,10 @@ export const SSL_ROWS = {
   keyfile_password: {
     section: 'SSL',
     flags: ['--keyfile-password'],
-    kind: orNull(passwordPlace),
+    kind: orNull(passwordSource),
     default: null,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Where to find the password of encrypted private keys. ' +
       'env:NAME is a variable, which workers do not get; file:PATH is a file. ' +
@@ -32,8 +32,8 @@ export const SSL_ROWS = {
     flags: ['--certfile'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Certificate, in PEM, followed by its chain to a known authority. ' +
       'With it, every TCP address uses TLS (HTTPS), except those that begin with http://. ' +
@@ -44,8 +44,8 @@ export const SSL_ROWS = {
     flags: ['--certificate'],
     kind: textList('CERTFILE[:KEYFILE[:OCSPFILE]]'),
     default: [],
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Additional certificate for clients that ask for one of its names (SNI); repeat for ' +
       'several. The value is CERTFILE:KEYFILE, or CERTFILE alone if it contains the key, too. ' +
@@ -59,8 +59,8 @@ export const SSL_ROWS = {
     flags: ['--ocsp-file'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'OCSP response (DER) for the certificate in certfile, for clients that ask for it. ' +
       'A program of yours writes the file; Monoceros reads a new one without a restart.',
@@ -70,8 +70,8 @@ export const SSL_ROWS = {
     flags: ['--tls-min-version'],
     kind: choice(['1.2', '1.3']),
     default: '1.2',
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc: 'Oldest version of TLS to accept. Versions before 1.2 are insecure and cannot be enabled.',
   },
   tls_max_version: {
@@ -79,8 +79,8 @@ export const SSL_ROWS = {
     flags: ['--tls-max-version'],
     kind: choice(['1.2', '1.3']),
     default: '1.3',
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc: 'Newest version of TLS to accept.',
   },
   dev_tls: {
@@ -88,8 +88,8 @@ export const SSL_ROWS = {
     flags: ['--dev-tls'],
     kind: bool,
     default: false,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Uses TLS with a self-signed certificate for localhost, for development. ' +
       'It is created at the first start and stored below the cache directory of the user; the ' +
@@ -100,8 +100,8 @@ export const SSL_ROWS = {
     flags: ['--ssl-version'],
     kind: orNull(text('VERSION')),
     default: null,
-    status: 'none',
-    act: 'warn',
+    status: 'inapplicable',
+    whenSet: 'warn',
     reason: 'Gunicorn ignores it too since version 21; use tls_min_version and tls_max_version',
     doc: 'Version of TLS.',
   },
@@ -110,8 +110,8 @@ export const SSL_ROWS = {
     flags: ['--cert-reqs'],
     kind: integer(0, 2),
     default: 0,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Whether clients are asked for a certificate: 0 is no, 1 is optional, 2 is required. ' +
       'With 1 and 2, the handshake fails for a certificate that no authority in ca_certs vouches ' +
@@ -122,8 +122,8 @@ export const SSL_ROWS = {
     flags: ['--ca-certs'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Authorities for the certificates of clients, in PEM. ' +
       'cert_reqs decides whether clients are asked for one.',
@@ -133,8 +133,8 @@ export const SSL_ROWS = {
     flags: ['--crl-file'],
     kind: orNull(text('PATH')),
     default: null,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Revocation lists of the authorities in ca_certs, in PEM. ' +
       'With it, every authority in the chain of a client needs a list that has not expired, else ' +
@@ -146,8 +146,8 @@ export const SSL_ROWS = {
     flags: ['--suppress-ragged-eofs'],
     kind: bool,
     default: true,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Treats the end of a TLS connection without close_notify as a regular end. ' +
       'An incomplete request is discarded in any case. ' +
@@ -159,8 +159,8 @@ export const SSL_ROWS = {
     flags: ['--handshake-timeout'],
     kind: seconds,
     default: 10,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'duration' },
     doc:
       'Maximum time for the TLS handshake, from the accept. Then the connection is closed. ' +
@@ -171,8 +171,8 @@ export const SSL_ROWS = {
     flags: ['--limit-handshakes'],
     kind: integer(1, MAX_COUNT),
     default: 1000,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'count', node: 'ignored' },
     doc:
       'Maximum number of TLS handshakes in progress per worker. ' +
@@ -185,8 +185,8 @@ export const SSL_ROWS = {
     flags: ['--do-handshake-on-connect'],
     kind: bool,
     default: false,
-    status: 'none',
-    act: 'warn',
+    status: 'inapplicable',
+    whenSet: 'warn',
     reason: 'the handshake never blocks anything',
     doc: 'When the handshake takes place.',
   },
@@ -195,8 +195,8 @@ export const SSL_ROWS = {
     flags: ['--ciphers'],
     kind: orNull(cipherNames),
     default: null,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Cipher suites of TLS, the preferred one first. ' +
       'The value has names of OpenSSL or IANA, separated by colons or commas. ' +

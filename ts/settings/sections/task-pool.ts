@@ -8,7 +8,7 @@ export const TASK_POOL_ROWS = {
     flags: ['--dirty-app'],
     kind: textList('MODULE'),
     default: [],
-    status: 'later',
+    status: 'planned',
     doc: 'Applications of the task pool.',
   },
   dirty_workers: {
@@ -16,7 +16,7 @@ export const TASK_POOL_ROWS = {
     flags: ['--dirty-workers'],
     kind: integer(0),
     default: 0,
-    status: 'later',
+    status: 'planned',
     doc: 'Number of processes in the task pool.',
   },
   dirty_timeout: {
@@ -24,7 +24,7 @@ export const TASK_POOL_ROWS = {
     flags: ['--dirty-timeout'],
     kind: seconds,
     default: 300,
-    status: 'later',
+    status: 'planned',
     doc: 'Maximum duration of a task.',
   },
   dirty_threads: {
@@ -32,7 +32,7 @@ export const TASK_POOL_ROWS = {
     flags: ['--dirty-threads'],
     kind: integer(0),
     default: 1,
-    status: 'later',
+    status: 'planned',
     doc: 'Number of threads per process of the task pool.',
   },
   dirty_graceful_timeout: {
@@ -40,7 +40,7 @@ export const TASK_POOL_ROWS = {
     flags: ['--dirty-graceful-timeout'],
     kind: seconds,
     default: 30,
-    status: 'later',
+    status: 'planned',
     doc: 'Time to finish running tasks before the task pool is killed.',
   },
 } as const satisfies Record<string, Row>

@@ -5,7 +5,7 @@ import {
   integer,
   MAX_COUNT,
   seconds,
-  secondsFrom,
+  secondsAtLeast,
   workerClass,
   workerCount,
 } from '../kinds.ts'
@@ -22,8 +22,8 @@ export const WORKER_PROCESSES_ROWS = {
       toText: (count) => count,
       allowed: 'an integer from 0 to 1024 or "auto"',
     },
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Number of worker processes. "auto" is the number of processors available to this process. ' +
       'That is the CPU quota of its control group (rounded up), at most the processors that the ' +
@@ -34,8 +34,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['-k', '--worker-class'],
     kind: workerClass,
     default: 'auto',
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     doc:
       'How a worker calls the application. ' +
       '"auto" decides by what the module exports, "node" calls it with (req, res), "fetch" with ' +
@@ -47,8 +47,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--threads'],
     kind: integer(0),
     default: 1,
-    status: 'none',
-    act: 'warn',
+    status: 'inapplicable',
+    whenSet: 'warn',
     reason:
       'JavaScript runs in one thread per process, and I/O has a thread of its own; use workers',
     doc: 'Number of request threads per worker.',
@@ -58,8 +58,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--worker-connections'],
     kind: integer(0, MAX_COUNT),
     default: 1000,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'count', register: 0 },
     doc:
       'Maximum number of in-flight requests per worker. ' +
@@ -74,8 +74,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--max-requests'],
     kind: integer(0),
     default: 0,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'Number of requests after which a worker is replaced, against slow memory leaks. ' +
       'The successor is ready before the old worker exits. 0 means never.',
@@ -85,8 +85,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--max-requests-jitter'],
     kind: integer(0),
     default: 0,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc:
       'Maximum random number added to max_requests, chosen per worker. ' +
       'It keeps the workers from being replaced at the same time.',
@@ -96,8 +96,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--max-worker-lifetime'],
     kind: seconds,
     default: 0,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Time after which a worker is replaced. ' +
       'Use it against resources that grow with time and not with requests. ' +
@@ -108,8 +108,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--max-worker-lifetime-jitter'],
     kind: seconds,
     default: 0,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc: 'Maximum random time added to max_worker_lifetime, chosen per worker.',
   },
   max_worker_memory: {
@@ -117,8 +117,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--max-worker-memory'],
     kind: bytes,
     default: 0,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Resident memory above which a worker is replaced, before the kernel or V8 kills it. ' +
       'The successor is ready before the old worker exits. 0 is no limit. ' +
@@ -129,8 +129,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['-t', '--timeout'],
     kind: seconds,
     default: 30,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Maximum time for which the event loop of a worker may be blocked. ' +
       'Then the worker is killed and replaced. ' +
@@ -140,10 +140,10 @@ export const WORKER_PROCESSES_ROWS = {
   boot_timeout: {
     section: 'Worker Processes',
     flags: ['--boot-timeout'],
-    kind: secondsFrom(0.1),
+    kind: secondsAtLeast(0.1),
     default: 60,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc: 'Maximum time from the start of a worker until its application is ready.',
   },
   graceful_timeout: {
@@ -151,8 +151,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--graceful-timeout'],
     kind: seconds,
     default: 30,
-    status: 'built',
-    reads: 'arbiter and worker',
+    status: 'supported',
+    readBy: 'arbiter and worker',
     doc: 'Time to finish in-flight requests before a worker that stops or is replaced is killed.',
   },
   max_surge: {
@@ -160,8 +160,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--max-surge'],
     kind: integer(1, 1024),
     default: 1,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Maximum number of extra workers while a reload replaces the old ones. ' +
       'A larger number makes reloads faster and takes more memory meanwhile.',
@@ -171,8 +171,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--keep-alive', '--keepalive'],
     kind: seconds,
     default: 75,
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     engine: { type: 'duration', register: 5 },
     doc:
       'Time that an idle connection stays open for its next request. ' +
@@ -185,8 +185,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--asgi-loop'],
     kind: choice(['auto', 'asyncio', 'uvloop']),
     default: 'auto',
-    status: 'none',
-    act: 'warn',
+    status: 'inapplicable',
+    whenSet: 'warn',
     reason: "the event loop is always Node's",
     doc: 'Event loop of ASGI workers.',
   },
@@ -195,8 +195,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--asgi-lifespan'],
     kind: choice(['auto', 'on', 'off']),
     default: 'auto',
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     doc:
       'Whether to call the functions that the application exports as startup and shutdown. ' +
       'startup() finishes before the worker serves (within boot_timeout). ' +
@@ -208,7 +208,7 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--asgi-disconnect-grace-period'],
     kind: seconds,
     default: 3,
-    status: 'later',
+    status: 'planned',
     doc: 'Time that a request may continue after its client has disconnected.',
   },
   websocket_max_message_size: {
@@ -216,7 +216,7 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--websocket-max-message-size'],
     kind: bytes,
     default: 16_777_216,
-    status: 'later',
+    status: 'planned',
     doc: 'Maximum size of a WebSocket message.',
   },
   http_parser: {
@@ -224,8 +224,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--http-parser'],
     kind: choice(['auto', 'fast', 'python']),
     default: 'auto',
-    status: 'none',
-    act: 'warn',
+    status: 'inapplicable',
+    whenSet: 'warn',
     reason: 'the setting "engine" chooses between Rust and Node',
     doc: 'Parser of HTTP requests.',
   },
@@ -234,8 +234,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--engine'],
     kind: choice(['auto', 'native', 'node']),
     default: 'auto',
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     doc:
       'HTTP implementation. "native" is the Rust engine, "node" is node:http. ' +
       '"auto" takes the Rust engine if its binary loads, else node:http.',
@@ -245,8 +245,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--worker-nice'],
     kind: integer(-20, 19),
     default: 0,
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Number added to the niceness of workers, as by nice(1). ' +
       'Above 0, other programs on the machine take precedence. Below 0 requires privileges.',
@@ -256,8 +256,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--worker-cpu-affinity'],
     kind: choice(['off', 'auto']),
     default: 'off',
-    status: 'built',
-    reads: 'arbiter',
+    status: 'supported',
+    readBy: 'arbiter',
     doc:
       'Whether each worker is bound to one processor. ' +
       '"auto" assigns the processors available to this process in turn. ' +
@@ -268,8 +268,8 @@ export const WORKER_PROCESSES_ROWS = {
     flags: ['--on-uncaught'],
     kind: choice(['recycle', 'continue', 'exit']),
     default: 'recycle',
-    status: 'built',
-    reads: 'worker',
+    status: 'supported',
+    readBy: 'worker',
     doc:
       'What a worker does after an error that the application did not catch. ' +
       'The error is logged, and the request gets a 500 if nothing was sent. ' +
