@@ -1,17 +1,17 @@
 /**
- * Every error that Monoceros reports, as one table: code, exit status of the process that ends with it, text.
- * `docs/errors.md` is generated from it, so the page and the program cannot disagree.
+ * The table of all errors that Monoceros reports, with code, exit status and text.
+ * `npm run gen` writes `docs/errors.md` from it, so the page always matches the program.
  */
 
 export interface ErrorRow {
-  /** Status of a process that ends because of this error: 1 settings and start, 2 usage, 3 and 4 the application. */
+  /** Exit status of the process: 1 settings and start, 2 usage, 3 and 4 the application. */
   readonly exitStatus: 1 | 2 | 3 | 4
-  /** Where docs/ says more. */
+  /** The page below `docs/` that explains the feature. */
   readonly page: string
-  /** What, the value, what is allowed, what to do. */
-  // biome-ignore lint/suspicious/noExplicitAny: parameters are contravariant, and rows differ in theirs.
+  /** Makes the message: what happened, the value, what is allowed, what to do. */
+  // biome-ignore lint/suspicious/noExplicitAny: the rows have different parameters.
   readonly text: (...details: any[]) => string
-  /** For `docs/errors.md`: what to do about it, where the text alone does not say it. */
+  /** A remedy or cause for `docs/errors.md` that the message itself does not have. */
   readonly advice?: string
 }
 
@@ -19,8 +19,8 @@ export const ERRORS = {
   ERR_FLAG_UNKNOWN: {
     exitStatus: 2,
     page: 'settings.md',
-    text: (flag: string, ending: string) =>
-      `unknown option ${flag}${ending} --help lists all options.`,
+    text: (flag: string, suggestion: string) =>
+      `unknown option ${flag}${suggestion} --help lists all options.`,
   },
   ERR_FLAG_USAGE: {
     exitStatus: 2,
@@ -30,22 +30,24 @@ export const ERRORS = {
   ERR_SETTING_UNKNOWN: {
     exitStatus: 1,
     page: 'settings.md',
-    text: (name: string, where: string, ending: string) =>
-      `unknown setting "${name}" in ${where}${ending} docs/settings.md lists all settings.`,
+    text: (name: string, where: string, suggestion: string) =>
+      `unknown setting "${name}" in ${where}${suggestion} docs/settings.md lists all settings.`,
   },
   ERR_ENVIRONMENT_UNKNOWN: {
     exitStatus: 1,
     page: 'settings.md',
-    text: (variable: string, ending: string) =>
-      `unknown environment variable ${variable}${ending} Names that begin with MONOCEROS_ belong to settings; unset it or rename it.`,
+    text: (variable: string, suggestion: string) =>
+      `unknown environment variable ${variable}${suggestion} ` +
+      'Names that begin with MONOCEROS_ are reserved for settings; unset or rename the variable.',
     advice:
-      'Variables that Kubernetes sets for a service called "monoceros" (MONOCEROS_PORT, MONOCEROS_SERVICE_HOST and the like) are passed over.',
+      'Variables that Kubernetes sets for a service called "monoceros" are ignored, ' +
+      'such as MONOCEROS_PORT and MONOCEROS_SERVICE_HOST.',
   },
   ERR_SETTING_VALUE: {
     exitStatus: 1,
     page: 'settings.md',
-    text: (subject: string, allowed: string, got: string, ending: string) =>
-      `${subject} must be ${allowed}, got ${got}${ending}`,
+    text: (subject: string, allowed: string, got: string, suggestion: string) =>
+      `${subject} must be ${allowed}, got ${got}${suggestion}`,
   },
   ERR_SETTING_ITEM: {
     exitStatus: 1,
@@ -56,24 +58,26 @@ export const ERRORS = {
     exitStatus: 1,
     page: 'gunicorn.md',
     text: (subject: string) =>
-      `${subject}: not supported yet; remove it to start without it. docs/settings.md says what is.`,
+      `${subject} is not supported yet; remove it to start without it. ` +
+      'docs/settings.md lists the supported settings.',
   },
   ERR_VALUE_LATER: {
     exitStatus: 1,
     page: 'gunicorn.md',
     text: (subject: string, value: string, allowed: string) =>
-      `${subject}: the value "${value}" is not supported yet; now it must be ${allowed}.`,
+      `${subject}: the value "${value}" is not supported yet; it must be ${allowed}.`,
   },
   ERR_SETTING_REFUSED: {
     exitStatus: 1,
     page: 'gunicorn.md',
-    text: (subject: string, reason: string) => `${subject}: refused, because ${reason}. Remove it.`,
-    advice: 'The setting exists in Gunicorn, but taking it and doing nothing would mislead.',
+    text: (subject: string, reason: string) => `${subject} cannot be used: ${reason}. Remove it.`,
+    advice: 'The setting exists in Gunicorn. To ignore it here would be misleading.',
   },
   ERR_CMD_ARGS_QUOTE: {
     exitStatus: 1,
     page: 'gunicorn.md',
-    text: (quote: string) => `MONOCEROS_CMD_ARGS: a ${quote} is opened and never closed.`,
+    text: (quote: string) =>
+      `MONOCEROS_CMD_ARGS has a ${quote} that is not closed; close it or escape it with \\.`,
   },
   ERR_CONFIG_FILE_MISSING: {
     exitStatus: 1,
@@ -89,7 +93,8 @@ export const ERRORS = {
     exitStatus: 1,
     page: 'settings.md',
     text: (text: string) =>
-      `config "${text}" has no meaning here: give PATH, file:PATH or module:NAME of a JavaScript, TypeScript or JSON file.`,
+      `config must be PATH, file:PATH or module:NAME of a JavaScript, TypeScript or JSON file, ` +
+      `got "${text}".`,
   },
   ERR_CONFIG_FILE_BROKEN: {
     exitStatus: 1,
@@ -100,19 +105,22 @@ export const ERRORS = {
     exitStatus: 1,
     page: 'settings.md',
     text: (path: string, got: string) =>
-      `config file ${path} must export an object of settings (export default defineConfig({ ... })), got ${got}.`,
+      `config file ${path} must export an object of settings ` +
+      `(export default defineConfig({ ... })), got ${got}.`,
   },
   ERR_MODULE_UNSETTLED: {
     exitStatus: 1,
     page: 'settings.md',
     text: (path: string, seconds: number) =>
-      `${path} has not finished loading after ${seconds} s: a top-level await in it, or in what it imports, has not settled.`,
+      `${path} did not load within ${seconds} s: ` +
+      'a top-level await in it or in one of its imports has not settled.',
   },
   ERR_APP_NONE: {
     exitStatus: 1,
     page: 'frameworks.md',
     text: () =>
-      'no application named. Give it as an argument (monoceros ./app.js) or as the setting "app".',
+      'no application is given. ' +
+      'Name it as an argument (monoceros ./app.js) or in the setting "app".',
   },
   ERR_HOOK_LOAD: {
     exitStatus: 1,
@@ -124,7 +132,8 @@ export const ERRORS = {
     exitStatus: 1,
     page: 'hooks.md',
     text: (name: string) =>
-      `the hook ${name} runs in workers, which are processes of their own: put it in a config file, or name it as FILE:EXPORT.`,
+      `the hook ${name} runs in workers, which are separate processes: ` +
+      'define it in a config file, or give it as FILE:EXPORT.',
   },
   ERR_HOOK_FAILED: {
     exitStatus: 1,
@@ -140,8 +149,8 @@ export const ERRORS = {
     exitStatus: 1,
     page: 'signals.md',
     text: (seconds: number) =>
-      `the config file or the hook on_reload was not done within boot_timeout (${seconds}s).`,
-    advice: 'It waits for something that does not come.',
+      `the config file or the hook on_reload did not finish within boot_timeout (${seconds}s).`,
+    advice: 'The code waits for something that never completes.',
   },
   ERR_CHDIR: {
     exitStatus: 1,
@@ -157,50 +166,52 @@ export const ERRORS = {
   ERR_TLS_CERTIFICATE: {
     exitStatus: 1,
     page: 'tls.md',
-    text: (what: string) => `${what} needs a certificate: name one by the setting certfile.`,
+    text: (what: string) => `${what} needs a certificate: set certfile.`,
   },
   ERR_TLS_FILE: {
     exitStatus: 1,
     page: 'tls.md',
     text: (setting: string, path: string, problem: string) =>
-      `${setting} cannot be used, got "${path}": ${problem}.`,
+      `${setting} "${path}" cannot be used: ${problem}.`,
   },
   ERR_TLS_MISMATCH: {
     exitStatus: 1,
     page: 'tls.md',
     text: (keyfile: string, certfile: string) =>
-      `the private key in ${keyfile} is not the one of the certificate in ${certfile}.`,
+      `the private key in ${keyfile} does not match the certificate in ${certfile}.`,
   },
   ERR_TLS_AUTHORITIES: {
     exitStatus: 1,
     page: 'tls.md',
-    text: (wish: number) =>
-      `cert_reqs=${wish} needs the authorities that vouch for clients: name their file by the setting ca_certs.`,
+    text: (certReqs: number) =>
+      `cert_reqs=${certReqs} needs the authorities for client certificates: set ca_certs.`,
   },
   ERR_TLS_VERSIONS: {
     exitStatus: 1,
     page: 'tls.md',
-    text: (setting: string, value: unknown, against: string) =>
-      `${setting} ${value} leaves no version of TLS, by ${against}.`,
+    text: (setting: string, value: unknown, others: string) =>
+      `${setting} ${value} excludes every version of TLS permitted by ${others}.`,
   },
   ERR_TLS_MATERIAL: {
     exitStatus: 1,
     page: 'tls.md',
-    text: (problem: string) => `TLS cannot be spoken with these settings: ${problem}.`,
+    text: (problem: string) => `TLS cannot be used with these settings: ${problem}.`,
     advice:
-      'Mostly a key is of a kind that the native engine has not: RSA of 2048 to 8192 bits, ECDSA with P-256, P-384 or P-521, and Ed25519 are those that it has.',
+      'The usual cause is a kind of key that the native engine does not support. ' +
+      'It supports RSA of 2048 to 8192 bits, ECDSA with P-256, P-384 or P-521, and Ed25519.',
   },
   ERR_TLS_OPTIONS: {
     exitStatus: 1,
     page: 'tls.md',
     text: (where: string, problem: string) => `${where}: ${problem}.`,
-    advice: 'docs/tls.md says which options of node:tls have a meaning on the native engine.',
+    advice: 'docs/tls.md lists the options of node:tls that the native engine supports.',
   },
   ERR_ADDRESS_IN_USE: {
     exitStatus: 1,
     page: 'deploy.md',
     text: (address: string) =>
-      `cannot listen at ${address}: the address is in use (5 tries, 1 second apart). Stop the program that holds it, or bind another address.`,
+      `cannot listen at ${address}: the address is in use (5 tries, 1 second apart). ` +
+      'Stop the program that uses it, or bind another address.',
   },
   ERR_LOG_FILE: {
     exitStatus: 1,
@@ -212,34 +223,36 @@ export const ERRORS = {
     exitStatus: 1,
     page: 'logging.md',
     text: (setting: string, address: string, problem: string) =>
-      `${setting} must be an address that is known, got "${address}" (${problem}).`,
-    advice: 'Names are looked up at the start. Nobody need listen there yet.',
+      `${setting} must be an address that can be resolved, got "${address}" (${problem}).`,
+    advice: 'Names are resolved at the start. No server needs to listen at the address yet.',
   },
   ERR_LOG_CONFIG: {
     exitStatus: 1,
     page: 'logging.md',
     text: (subject: string, problem: string) =>
-      `${subject} must be an object of settings of the logs, in JSON where it is a file: ${problem}.`,
-    advice: 'docs/logging.md shows one.',
+      `${subject} must be an object of log settings, in JSON if it is a file: ${problem}.`,
+    advice: 'docs/logging.md has an example.',
   },
   ERR_LOGGER_CLASS: {
     exitStatus: 1,
     page: 'logging.md',
     text: (spec: string, problem: string) =>
-      `logger_class must be FILE or FILE:EXPORT with a class that has a method log, got "${spec}": ${problem}`,
-    advice: 'docs/logging.md shows one.',
+      `logger_class must be FILE or FILE:EXPORT of a class with a method log, ` +
+      `got "${spec}": ${problem}`,
+    advice: 'docs/logging.md has an example.',
   },
   ERR_ACCESS_FORMAT: {
     exitStatus: 1,
     page: 'logging.md',
     text: (rest: string) =>
-      `access_log_format must have %(name)s or %% where it has a percent sign, got "${rest}".`,
+      `access_log_format must have %(name)s or %% for each percent sign, got "${rest}".`,
   },
   ERR_PIDFILE_TAKEN: {
     exitStatus: 1,
     page: 'deploy.md',
     text: (path: string, pid: number) =>
-      `pidfile ${path} belongs to process ${pid}, which is running. Stop it, or name another pidfile.`,
+      `pidfile ${path} belongs to process ${pid}, which is running. ` +
+      'Stop it, or set another pidfile.',
   },
   ERR_PIDFILE_WRITE: {
     exitStatus: 1,
@@ -250,21 +263,22 @@ export const ERRORS = {
     exitStatus: 1,
     page: 'deploy.md',
     text: (setting: string, name: string) =>
-      `${setting} must be the name or number of one that the system knows, got "${name}".`,
-    advice: 'A number that the system does not know as a user needs `group` beside it.',
+      `${setting} must be a name or number that the system knows, got "${name}".`,
+    advice: 'A number that the system does not know as a user also needs `group`.',
   },
   ERR_USER: {
     exitStatus: 1,
     page: 'deploy.md',
     text: (user: string, group: string, problem: string) =>
-      `cannot become user "${user}" and group "${group}": ${problem}.`,
-    advice: 'Only root may change to another user. Start as root, or leave `user` and `group` out.',
+      `cannot switch to user "${user}" and group "${group}": ${problem}.`,
+    advice:
+      'Only root may switch to another user. Start as root, or leave `user` and `group` unset.',
   },
   ERR_DAEMON: {
     exitStatus: 1,
     page: 'deploy.md',
-    text: (how: string) => `the daemon ended before it was ready: ${how}.`,
-    advice: 'Its error log says why; start it without `daemon` to see it in the terminal.',
+    text: (how: string) => `the daemon exited before it was ready: ${how}.`,
+    advice: 'Its error log has the reason; start without `daemon` to see it in the terminal.',
   },
   ERR_APP_MISSING: {
     exitStatus: 3,
@@ -284,7 +298,7 @@ export const ERRORS = {
   ERR_APP_LIFESPAN: {
     exitStatus: 4,
     page: 'frameworks.md',
-    text: () => 'asgi_lifespan is "on", and the application exports neither startup nor shutdown.',
+    text: () => 'asgi_lifespan is "on", but the application exports neither startup nor shutdown.',
   },
   ERR_ENGINE_START: {
     exitStatus: 3,
@@ -302,23 +316,22 @@ export const ERRORS = {
     exitStatus: 3,
     page: 'faq.md',
     text: (pid: number | undefined, how: string) =>
-      `worker (pid:${pid ?? '-'}) ended before it was ready: ${how}.`,
-    advice:
-      'The application ended the process while it was loading, or the process could not be started.',
+      `worker (pid:${pid ?? '-'}) did not become ready: ${how}.`,
+    advice: 'The application exited while it was loading, or the process could not be started.',
   },
   ERR_ENGINE_NATIVE: {
     exitStatus: 1,
     page: 'engines.md',
     text: (why: string) =>
-      `engine "native" cannot be had here: ${why}. Use engine "auto" or "node".`,
-    advice: 'docs/engines.md says what the engine on node:http cannot do.',
+      `engine "native" is not available here: ${why}. Use engine "auto" or "node".`,
+    advice: 'docs/engines.md lists what the engine on node:http does not support.',
   },
   ERR_FIELDS_TOO_LONG: {
     exitStatus: 3,
     page: 'engines.md',
-    text: (bytes: number, most: number) =>
-      `the fields of an answer take ${bytes} bytes, and at most ${most} can be sent.`,
-    advice: 'No client takes so much. Send what is so long as the body of the answer.',
+    text: (bytes: number, limit: number) =>
+      `the header fields of a response take ${bytes} bytes; at most ${limit} can be sent.`,
+    advice: 'No client accepts that much. Send long values in the body of the response.',
   },
   ERR_APP_EXPORT_MISSING: {
     exitStatus: 4,
@@ -333,26 +346,29 @@ export const ERRORS = {
       `the export "${name}" of the application is ${got}; it must be ${
         style === 'fetch'
           ? 'a fetch function or an object with one'
-          : 'an http.Server, a function of (req, res) or of Request, an application of a framework, or an object with fetch'
+          : 'an http.Server, a function of (req, res) or of Request, ' +
+            'an application of a framework, or an object with fetch'
       }. A script may also call listen().`,
   },
   ERR_APP_CLUSTER: {
     exitStatus: 4,
     page: 'frameworks.md',
     text: () =>
-      'the application starts workers of its own by node:cluster and serves nothing itself; Monoceros starts the workers: give it what those do.',
+      'the application starts its own workers with node:cluster and serves nothing itself. ' +
+      'Monoceros starts the workers: name the program that they run.',
   },
   ERR_WORKER_CLASS: {
     exitStatus: 1,
     page: 'frameworks.md',
     text: (path: string, problem: string) =>
-      `worker_class must be auto, node, fetch or a module whose default export is a function, got "${path}": ${problem}`,
+      `worker_class must be auto, node, fetch or a module whose default export is a function, ` +
+      `got "${path}": ${problem}`,
   },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS
 
-/** An error that Monoceros itself reports: its text is for people, its code for programs. */
+/** An error that Monoceros itself reports: the message is for people, the code for programs. */
 export class MonocerosError extends Error {
   readonly code: ErrorCode
   readonly exit: number
@@ -364,14 +380,14 @@ export class MonocerosError extends Error {
     this.exit = ERRORS[code].exitStatus
   }
 
-  /** Keeps what was thrown below as the cause. */
+  /** Sets the error that led to this one as `cause`, and returns this error. */
   withCause(cause: unknown): this {
     this.cause = cause
     return this
   }
 }
 
-/** Makes the error of one row of the table. */
+/** Makes the error for a code of the table; `details` are the parameters of the row's `text`. */
 export function monocerosError<C extends ErrorCode>(
   code: C,
   ...details: Parameters<(typeof ERRORS)[C]['text']>
@@ -380,12 +396,12 @@ export function monocerosError<C extends ErrorCode>(
   return new MonocerosError(code, row.text(...details))
 }
 
-/** An error of the system with its code, as node's own functions throw them. */
+/** Makes an error with a system code such as `EACCES`, in the form that Node's functions throw. */
 export function systemError(code: string, subject: string): Error & { readonly code: string } {
   return Object.assign(new Error(`${code}: ${subject}`), { code })
 }
 
-/** The end of a `switch` over a union: a member that was forgotten does not compile. */
+/** Ends a `switch` over a union. A missing case does not compile. */
 export function assertNever(value: never): never {
   throw new TypeError(`unexpected ${JSON.stringify(value)}`)
 }

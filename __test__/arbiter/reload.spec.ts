@@ -16,7 +16,7 @@ for (const signal of ['KILL', 'TERM']) {
     await settle()
     t.is(system.children.length, 2)
     const said = stage.log.join('\n')
-    t.true(said.includes(`ended before it was ready: was sent SIG${signal}.`))
+    t.true(said.includes(`did not become ready: was sent SIG${signal}.`))
     t.is(stage.log.at(-1), FAILED)
     // It says nothing about the workers that serve: their successors wait for nothing.
     t.notRegex(said, /end too soon/)

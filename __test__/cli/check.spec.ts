@@ -59,5 +59,5 @@ test.serial('exits 1 for the native engine where its binary does not load', asyn
     env: { NAPI_RS_NATIVE_LIBRARY_PATH: '/nope.node' },
   })
   t.is(await program.exited, 1)
-  await program.line(/engine "native" cannot be had here/)
+  await program.line(/engine "native" is not available here/)
 })

@@ -80,11 +80,11 @@ test('a bad value exits 1', async (t) => {
 
 test('a setting that is not built yet exits 1 and is named', async (t) => {
   const outcome = await monoceros(['--dirty-threads', '2', 'app.js'], { cwd: directoryWith(t) })
-  refused(t, outcome, 1, /^monoceros: error: --dirty-threads: not supported yet/)
+  refused(t, outcome, 1, /^monoceros: error: --dirty-threads is not supported yet/)
 })
 
 test('no application exits 1', async (t) => {
-  refused(t, await monoceros([], { cwd: directoryWith(t) }), 1, /no application named/)
+  refused(t, await monoceros([], { cwd: directoryWith(t) }), 1, /no application is given/)
 })
 
 test('a config file with broken syntax exits 1 and the line is named', async (t) => {
@@ -104,7 +104,7 @@ test('--print-config prints every setting with its origin, then asks for an appl
   const cwd = directoryWith(t, { 'monoceros.config.json': '{"timeout": 5}' })
   const { status, out, err } = await monoceros(['--print-config', '-w', '3'], { cwd })
   t.is(status, 1)
-  t.regex(err, /no application named/)
+  t.regex(err, /no application is given/)
   t.regex(out, /^timeout += 5 {2}# monoceros\.config\.json$/m)
   t.regex(out, /^workers += 3 {2}# command line$/m)
   t.regex(out, /^chdir += ".*" {2}# default$/m)

@@ -38,7 +38,7 @@ for (const engine of ENGINES) {
     t.is((await program.get('/hello')).status, 200)
     program.signal('SIGTERM')
     t.is(await program.exited, 0)
-    t.notRegex(program.log, /must be an address that is known/)
+    t.notRegex(program.log, /must be an address that can be resolved/)
     await receiver.message(/gunicorn\.requests:1\|c/)
     await receiver.message(/gunicorn\.app\.cjs\.access: .*"GET \/hello /)
   })

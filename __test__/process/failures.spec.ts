@@ -67,7 +67,7 @@ test.serial('an application that is not there: 3', failsToStart, {
 test.serial('an application that ends the process while loading: 3', failsToStart, {
   files: { 'app.cjs': 'process.exit(7)' },
   exit: 3,
-  says: /worker \(pid:\d+\) ended before it was ready: exited with code 7/,
+  says: /worker \(pid:\d+\) did not become ready: exited with code 7/,
 })
 
 test.serial('an application that rejects while loading: 3', failsToStart, {

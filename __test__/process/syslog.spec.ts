@@ -114,5 +114,8 @@ testNames('a name that nobody knows ends the start', async (t) => {
     args: serveArgs('auto', '--log-syslog', '--log-syslog-to', 'udp://nobody.invalid:514'),
   })
   t.is(await program.exited, 1)
-  t.regex(program.log, /syslog_addr must be an address that is known, got "udp:\/\/nobody\.invalid/)
+  t.regex(
+    program.log,
+    /syslog_addr must be an address that can be resolved, got "udp:\/\/nobody\.invalid/,
+  )
 })

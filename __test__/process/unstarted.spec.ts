@@ -34,9 +34,7 @@ test.serial('a worker that cannot be started in a reload leaves the old ones', a
   const program = await startProgram(t, { files, args: serveArgs('auto', '-w', '1') }).ready(1)
   const { pid } = await program.who()
   program.signal('SIGHUP')
-  await program.line(
-    /worker \(pid:-\) ended before it was ready: it could not be started: spawn E2BIG/,
-  )
+  await program.line(/worker \(pid:-\) did not become ready: it could not be started: spawn E2BIG/)
   await program.line(/Reload failed; the old workers keep serving/)
   t.is((await program.who()).pid, pid)
   program.signal('SIGTERM')

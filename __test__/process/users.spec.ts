@@ -82,7 +82,7 @@ testRoot('a number that the system does not know needs a group beside it', async
   })
   const refused = startProgram(t, options())
   t.is(await refused.exited, 1)
-  await refused.line(/user must be the name or number of one that the system knows, got "54321"/)
+  await refused.line(/user must be a name or number that the system knows, got "54321"/)
   const program = startProgram(t, options('-g', '12345'))
   chmodSync(program.directory, 0o755)
   await program.ready(1)
@@ -108,9 +108,7 @@ test.serial(
     const files = { 'app.cjs': appSource('1') }
     const bad = startProgram(t, { files, args: serveArgs('auto', '-u', 'no-such-user') })
     t.is(await bad.exited, 1)
-    await bad.line(
-      /user must be the name or number of one that the system knows, got "no-such-user"/,
-    )
+    await bad.line(/user must be a name or number that the system knows, got "no-such-user"/)
     const config = (more: object) =>
       JSON.stringify({ app: './app.cjs', bind: ['127.0.0.1:0'], ...more })
     const program = startProgram(t, {

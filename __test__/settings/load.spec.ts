@@ -42,6 +42,6 @@ test('a module whose top-level await never settles has a time', async (t) => {
   const path = join(cwd, 'endless.mjs')
   await t.throwsAsync(loadFreshModule(path, 50), {
     code: 'ERR_MODULE_UNSETTLED',
-    message: `${path} has not finished loading after 0.05 s: a top-level await in it, or in what it imports, has not settled.`,
+    message: `${path} did not load within 0.05 s: a top-level await in it or in one of its imports has not settled.`,
   })
 })

@@ -8,17 +8,17 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
   [
     'an encrypted key without a password',
     ['--certfile', 'one.pem', '--keyfile', 'locked.key'],
-    /keyfile cannot be used, got ".*locked\.key": the key is encrypted: keyfile_password says/,
+    /keyfile ".*locked\.key" cannot be used: the key is encrypted: keyfile_password says/,
   ],
   [
     'a wrong password',
     ['--certfile', 'one.pem', '--keyfile', 'locked.key', '--keyfile-password', 'file:one.pem'],
-    /keyfile cannot be used, got ".*locked\.key": the key is encrypted, and the password is not the right one/,
+    /keyfile ".*locked\.key" cannot be used: the key is encrypted, and the password is not the right one/,
   ],
   [
     'a variable that is not there',
     ['--certfile', 'one.pem', '--keyfile', 'one.key', '--keyfile-password', 'env:NOBODY'],
-    /keyfile_password cannot be used, got "env:NOBODY": there is no such variable/,
+    /keyfile_password "env:NOBODY" cannot be used: there is no such variable/,
   ],
   [
     'a password in the setting itself',
@@ -36,7 +36,7 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
       ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--tls-min-version', '1.3'],
       ...['--ciphers', 'ECDHE-RSA-AES128-GCM-SHA256'],
     ],
-    /ciphers ECDHE-RSA-AES128-GCM-SHA256 leaves no version of TLS/,
+    /ciphers ECDHE-RSA-AES128-GCM-SHA256 excludes every version of TLS/,
   ],
   [
     'TLS 1.1',
@@ -46,7 +46,7 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
   [
     'clients without authorities',
     ['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '2'],
-    /cert_reqs=2 needs the authorities that vouch for clients/,
+    /cert_reqs=2 needs the authorities for client certificates/,
   ],
   [
     'authorities without a certificate of our own',
@@ -56,7 +56,7 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
   [
     'authorities that are not there, though nobody is asked',
     ['--certfile', 'one.pem', '--keyfile', 'one.key', '--ca-certs', 'none.pem'],
-    /ca_certs cannot be used, got ".*none\.pem": there is no such file/,
+    /ca_certs ".*none\.pem" cannot be used: there is no such file/,
   ],
   [
     'what an authority says of no certificate',
@@ -66,7 +66,7 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
   [
     'a certificate whose issuer is cut off',
     ['--certfile', 'cut.pem', '--keyfile', 'one.key'],
-    /certfile cannot be used, got ".*cut\.pem": a block of PEM, CERTIFICATE, is cut off/,
+    /certfile ".*cut\.pem" cannot be used: a block of PEM, CERTIFICATE, is cut off/,
   ],
   [
     'a list of what is revoked that is cut off',
@@ -74,7 +74,7 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
       ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '1'],
       ...['--ca-certs', 'one.pem', '--crl-file', 'cut.crl'],
     ],
-    /crl_file cannot be used, got ".*cut\.crl": a block of PEM, X509 CRL, is cut off/,
+    /crl_file ".*cut\.crl" cannot be used: a block of PEM, X509 CRL, is cut off/,
   ],
   [
     'a list of what is revoked that is none',
@@ -82,7 +82,7 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
       ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '1'],
       ...['--ca-certs', 'one.pem', '--crl-file', 'one.pem'],
     ],
-    /crl_file cannot be used, got ".*one\.pem": it has no list of revoked certificates/,
+    /crl_file ".*one\.pem" cannot be used: it has no list of revoked certificates/,
   ],
 ]
 

@@ -144,17 +144,17 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
   [
     'a certificate that is not there',
     ['--certfile', 'none.pem'],
-    /certfile cannot be used, got ".*none\.pem": there is no such file/,
+    /certfile ".*none\.pem" cannot be used: there is no such file/,
   ],
   [
     'a certificate without its key',
     ['--certfile', 'one.pem'],
-    /certfile cannot be used, got ".*one\.pem": it has no private key in PEM/,
+    /certfile ".*one\.pem" cannot be used: it has no private key in PEM/,
   ],
   [
     'the key of another certificate',
     ['--certfile', 'one.pem', '--keyfile', 'two.key'],
-    /the private key in two\.key is not the one of the certificate in one\.pem/,
+    /the private key in two\.key does not match the certificate in one\.pem/,
   ],
   [
     'https without a certificate',

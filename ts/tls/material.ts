@@ -147,7 +147,12 @@ function versionsOf(config: TlsConfig): Pick<TlsMaterial, 'minVersion' | 'maxVer
   if (!has('1.3')) maxVersion = '1.2'
   const lowest = has('1.2') ? minVersion : '1.3'
   if (minVersion > maxVersion || lowest > maxVersion) {
-    throw monocerosError('ERR_TLS_VERSIONS', 'ciphers', config.ciphers, 'the versions of TLS')
+    throw monocerosError(
+      'ERR_TLS_VERSIONS',
+      'ciphers',
+      config.ciphers,
+      'tls_min_version and tls_max_version',
+    )
   }
   return { minVersion: lowest, maxVersion, ciphers: suites.map(({ number }) => number) }
 }
