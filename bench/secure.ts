@@ -1,8 +1,8 @@
 // The certificate of a run: made for it, and the same for every server.
 
 import { alpnProtocols, type TlsMaterial } from '../ts/tls/material.ts'
-import { materialOfOptions } from '../ts/tls/options.ts'
-import { selfSigned } from '../ts/tls/self-signed.ts'
+import { materialFromOptions } from '../ts/tls/options.ts'
+import { createSelfSigned } from '../ts/tls/self-signed.ts'
 
 export interface Identity {
   readonly cert: string
@@ -13,7 +13,7 @@ const DAY_MS = 86_400_000
 
 export function makeIdentity(): Identity {
   const now = Date.now()
-  const { certificate, key } = selfSigned(['localhost', '127.0.0.1'], {
+  const { certificate, key } = createSelfSigned(['localhost', '127.0.0.1'], {
     from: new Date(now - DAY_MS),
     to: new Date(now + 30 * DAY_MS),
   })
@@ -22,8 +22,8 @@ export function makeIdentity(): Identity {
 
 /** TLS as the arbiter would hand it to a worker. */
 export function materialOf(identity: Identity, protocols: string | null): TlsMaterial {
-  return materialOfOptions(identity, {
-    ...{ where: 'bench', strictEnds: false },
-    protocols: alpnProtocols({ http_protocols: protocols }),
+  return materialFromOptions(identity, {
+    ...{ source: 'bench', requiresCloseNotify: false },
+    alpnProtocols: alpnProtocols({ http_protocols: protocols }),
   })
 }

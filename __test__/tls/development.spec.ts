@@ -6,8 +6,8 @@ import { dirname, join } from 'node:path'
 import type tls from 'node:tls'
 import test, { type ExecutionContext } from 'ava'
 
-import { developmentFiles } from '../../ts/tls/development.ts'
-import { selfSigned } from '../../ts/tls/self-signed.ts'
+import { ensureDevCertificate } from '../../ts/tls/development.ts'
+import { createSelfSigned } from '../../ts/tls/self-signed.ts'
 import { ENGINES, startProgram, until } from '../process/program.ts'
 import { Certificates } from './certificates.ts'
 import { meet, refusal, SHOWING_APP, stapleFor, startSecure } from './client.ts'
@@ -111,7 +111,7 @@ for (const engine of ENGINES) {
 /** One pair of files for all servers of a user, which may start at once. */
 function developmentPair(t: ExecutionContext) {
   const { directory } = new Certificates(t)
-  const make = (date = new Date()) => developmentFiles({ XDG_CACHE_HOME: directory }, date)
+  const make = (date = new Date()) => ensureDevCertificate({ XDG_CACHE_HOME: directory }, date)
   const belongs = () => {
     const { certfile, keyfile } = make()
     const key = createPrivateKey(readFileSync(keyfile))
@@ -135,7 +135,7 @@ test('a development certificate that is made anew is for the key that is there',
 })
 
 for (const [what, text] of [
-  ['is of another certificate', () => selfSigned(['other'], always()).key],
+  ['is of another certificate', () => createSelfSigned(['other'], always()).key],
   ['is empty', () => ''],
   ['is none', () => 'no key'],
 ] as const) {

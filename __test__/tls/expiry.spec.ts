@@ -1,7 +1,7 @@
 import test from 'ava'
 
 import type { Logger } from '../../ts/log/logger.ts'
-import { ExpiryWatch } from '../../ts/tls/expiry.ts'
+import { ExpiryMonitor } from '../../ts/tls/expiry.ts'
 import type { TlsMaterial } from '../../ts/tls/material.ts'
 import { TicketSecrets } from '../../ts/tls/tickets.ts'
 import { Certificates } from './certificates.ts'
@@ -16,11 +16,11 @@ test('what is said of a certificate comes when its time does, and then once a da
     warning: (line: string) => lines.push(line),
     error: (line: string) => lines.push(line),
   } as unknown as Logger
-  const watch = new ExpiryWatch()
+  const watch = new ExpiryMonitor()
   const nowMs = Date.now()
   const look = (days: number) => {
     lines.length = 0
-    watch.look(material as unknown as TlsMaterial, new Date(nowMs + days * DAY_MS), log)
+    watch.logExpiry(material as unknown as TlsMaterial, new Date(nowMs + days * DAY_MS), log)
     return lines.map((line) => line.replace(/\d{4}-\d\d-\d\dT[\d:]+Z/, 'TIME'))
   }
   t.deepEqual(look(-1), [
@@ -44,13 +44,13 @@ test('what is said of a certificate comes when its time does, and then once a da
 test('a secret of tickets makes them for half a day and reads them for another', (t) => {
   const secrets = new TicketSecrets()
   const hour = 3_600_000
-  const [first] = secrets.list
-  t.false(secrets.turn(5))
-  t.false(secrets.turn(12 * hour))
-  t.deepEqual(secrets.list, [first])
-  t.true(secrets.turn(12 * hour + 5))
-  t.is(secrets.list.length, 2)
-  t.is(secrets.list[1], first)
-  t.true(secrets.turn(24 * hour + 5))
-  t.false(secrets.list.includes(first ?? ''))
+  const [first] = secrets.secrets
+  t.false(secrets.rotate(5))
+  t.false(secrets.rotate(12 * hour))
+  t.deepEqual(secrets.secrets, [first])
+  t.true(secrets.rotate(12 * hour + 5))
+  t.is(secrets.secrets.length, 2)
+  t.is(secrets.secrets[1], first)
+  t.true(secrets.rotate(24 * hour + 5))
+  t.false(secrets.secrets.includes(first ?? ''))
 })

@@ -1,7 +1,7 @@
 // Certificates by name, keys of every form, versions and ciphers: on both engines.
 import test from 'ava'
 
-import { CIPHERS } from '../../ts/tls/ciphers.ts'
+import { CIPHER_SUITES } from '../../ts/tls/ciphers.ts'
 import { ENGINES } from '../process/program.ts'
 import { Certificates } from './certificates.ts'
 import { meet, refusal, startSecure } from './client.ts'
@@ -125,7 +125,7 @@ for (const engine of ENGINES) {
       .selfSigned('rsa', { host: 'rsa.test', key: 'rsa' })
     const shown = ['--certificate', 'ec.pem:ec.key', '--certificate', 'rsa.pem:rsa.key']
     const all = await startSecure(t, certificates, { args: shown, engine })
-    for (const { openssl, name, version } of CIPHERS) {
+    for (const { opensslName: openssl, ianaName: name, version } of CIPHER_SUITES) {
       const servername = openssl.includes('RSA') ? 'rsa.test' : 'ec.test'
       const only = version === '1.3' ? name : openssl
       const host = openssl.includes('ECDHE-ECDSA') ? 'ec.test' : servername

@@ -5,12 +5,12 @@ import { dirname, join } from 'node:path'
 import test from 'ava'
 
 import { type ErrorCode, MonocerosError } from '../../ts/errors.ts'
-import { loadApplication, splitApplication } from '../../ts/worker/app.ts'
+import { loadApplication, parseApplicationPath } from '../../ts/worker/app.ts'
 import { temporaryDirectory } from '../temporary.ts'
 
 const splits = test.macro({
   exec: (t, app: string, path: string, exportName: string | undefined) =>
-    t.deepEqual(splitApplication(app), { path, exportName }),
+    t.deepEqual(parseApplicationPath(app), { path, exportName }),
   title: (_, app) => `${app} is split`,
 })
 

@@ -23,17 +23,17 @@ test('without pre_request and post_request the application is served as it is', 
   const before = server.listeners('request')
   const target: Target = { style: 'node', server }
   const hooks = hooksWith('post_fork')
-  t.is(hooks.attach(target), target)
+  t.is(hooks.wrapTarget(target), target)
   t.deepEqual(server.listeners('request'), before)
-  t.is(hooks.attach(fetch), fetch)
+  t.is(hooks.wrapTarget(fetch), fetch)
 })
 
 for (const name of ['pre_request', 'post_request'] as const) {
   test(`with ${name} something is round the application`, (t) => {
     const server = http.createServer(() => {})
     const before = server.listeners('request')
-    hooksWith(name).attach({ style: 'node', server })
+    hooksWith(name).wrapTarget({ style: 'node', server })
     t.notDeepEqual(server.listeners('request'), before)
-    t.not(hooksWith(name).attach(fetch), fetch)
+    t.not(hooksWith(name).wrapTarget(fetch), fetch)
   })
 }

@@ -13,7 +13,7 @@ import type { System } from '../process/system.ts'
 import { ownerOf } from '../process/user.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
 import { TicketSecrets } from '../tls/tickets.ts'
-import type { KeptTls } from '../tls/watched-files.ts'
+import type { WatchedTlsFiles } from '../tls/watched-files.ts'
 import type { ArbiterHooks } from './hooks.ts'
 import { openTls } from './tls.ts'
 import type { HandedListener } from './upgrade-state.ts'
@@ -29,13 +29,13 @@ export interface Generation {
   /** Where the names of syslog and statsd led to when the settings were read. */
   readonly collectors?: Collectors
   /** What TLS needs, if any of the listeners speaks it. */
-  readonly tls?: KeptTls | undefined
+  readonly tls?: WatchedTlsFiles | undefined
   /** Of all generations of this arbiter. */
   readonly ticketSecrets: TicketSecrets
 }
 
 /** Whether TLS is spoken at a listener: its address may say so, else it is where there is a certificate. */
-export function isSecure(listener: Listener, tls: KeptTls | undefined): boolean {
+export function isSecure(listener: Listener, tls: WatchedTlsFiles | undefined): boolean {
   return tls !== undefined && maySecure(listener)
 }
 

@@ -86,7 +86,7 @@ export function bootMessage(
     })),
     ...(generation.tls === undefined ? {} : { tls: generation.tls.material }),
     // The program may have a certificate of its own.
-    ticketSecrets: generation.listeners.some(maySecure) ? generation.ticketSecrets.list : [],
+    ticketSecrets: generation.listeners.some(maySecure) ? generation.ticketSecrets.secrets : [],
     kickFds: board.kickFds.map((_, index) => firstKick + index),
     ...(generation.config.capture_output
       ? { output: { stdout: firstOutput, stderr: firstOutput + 1 } }

@@ -9,13 +9,13 @@ import { describeThrown } from '../log/thrown-value.ts'
 import { native } from '../native/index.ts'
 import type { System } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
-import { refused } from '../tls/certificate.ts'
-import { developmentFiles } from '../tls/development.ts'
-import { alpnProtocols, type ReadFile, readTls, type TlsMaterial } from '../tls/material.ts'
-import { nativeMaterial } from '../tls/native-material.ts'
-import { nodeProblem } from '../tls/node-context.ts'
-import { materialOfOptions, optionsOfMaterial } from '../tls/options.ts'
-import { KeptTls } from '../tls/watched-files.ts'
+import { tlsFileError } from '../tls/certificate.ts'
+import { ensureDevCertificate } from '../tls/development.ts'
+import { alpnProtocols, type ReadFile, readTlsMaterial, type TlsMaterial } from '../tls/material.ts'
+import { toNativeMaterial } from '../tls/native-material.ts'
+import { findNodeTlsProblem } from '../tls/node-context.ts'
+import { materialFromOptions, optionsFromMaterial } from '../tls/options.ts'
+import { WatchedTlsFiles } from '../tls/watched-files.ts'
 import type { Generation } from './generation.ts'
 import type { Workers } from './workers.ts'
 
@@ -27,27 +27,30 @@ interface Opening {
 }
 
 /** Reads what the settings name; throws what cannot be used, so that no worker meets it. */
-export function openTls(config: Config, { log, system, sslContext }: Opening): KeptTls | undefined {
+export function openTls(
+  config: Config,
+  { log, system, sslContext }: Opening,
+): WatchedTlsFiles | undefined {
   const { certfile, certificates, dev_tls: isDevelopment } = config
   const isMade = isDevelopment && certfile === null && certificates.length === 0
-  const files = isMade ? developmentFiles(system.env, system.date()) : {}
+  const files = isMade ? ensureDevCertificate(system.env, system.date()) : {}
   if ('certfile' in files) {
     log?.info(
       `TLS: the development certificate is ${files.certfile}: clients must be told to trust it`,
     )
   }
   const settings = { ...config, ...files }
-  const kept = KeptTls.open((readFile) => {
+  const kept = WatchedTlsFiles.open((readFile) => {
     const material = readMaterial(settings, { readFile, sslContext })
     if (material === undefined) return undefined
     const problem =
       native === null || config.engine === 'node'
-        ? nodeProblem(material)
-        : native.tlsProblem(nativeMaterial(material, []))
+        ? findNodeTlsProblem(material)
+        : native.tlsProblem(toNativeMaterial(material, []))
     if (problem == null) return material
     const { crl_file: path } = config
     if (path !== null && /\bCRL\b/.test(problem)) {
-      throw refused(
+      throw tlsFileError(
         { setting: 'crl_file', path: resolve(config.chdir, path) },
         `lists are read that are PEM and of version 2 (RFC 5280): ${problem}`,
       )
@@ -65,13 +68,13 @@ function readMaterial(
   config: Config,
   { readFile, sslContext }: { readFile: ReadFile; sslContext: Hook | undefined },
 ): TlsMaterial | undefined {
-  if (sslContext === undefined) return readTls(config, readFile)
+  if (sslContext === undefined) return readTlsMaterial(config, readFile)
   let known: TlsMaterial['certificates'] = []
   const ofSettings = () => {
-    const material = readTls(config, readFile)
+    const material = readTlsMaterial(config, readFile)
     if (material === undefined) throw monocerosError('ERR_TLS_CERTIFICATE', 'ssl_context')
     known = material.certificates
-    return optionsOfMaterial(material, config.cert_reqs)
+    return optionsFromMaterial(material, config.cert_reqs)
   }
   let options: unknown
   try {
@@ -87,11 +90,11 @@ function readMaterial(
       'it must return options of tls.createServer',
     )
   }
-  return materialOfOptions(options, {
-    where: 'ssl_context',
-    strictEnds: !config.suppress_ragged_eofs,
-    protocols: alpnProtocols(config),
-    known,
+  return materialFromOptions(options, {
+    source: 'ssl_context',
+    requiresCloseNotify: !config.suppress_ragged_eofs,
+    alpnProtocols: alpnProtocols(config),
+    settingsCertificates: known,
   })
 }
 
@@ -102,15 +105,15 @@ export function renewTls(
 ): void {
   if (current === undefined) return
   const { tls, ticketSecrets } = current
-  const hasTurned = ticketSecrets.turn(system.now())
-  const isOther = tls?.look(system.date(), log) === true
+  const hasTurned = ticketSecrets.rotate(system.now())
+  const isOther = tls?.checkForChanges(system.date(), log) === true
   if (!hasTurned && !isOther) return
   for (const { child, generation } of workers.list()) {
     if (!hasTurned && generation !== current) continue
     const material = generation.tls?.material
     child.send({
       type: 'secure',
-      ticketSecrets: ticketSecrets.list,
+      ticketSecrets: ticketSecrets.secrets,
       ...(material === undefined ? {} : { tls: material }),
     })
   }

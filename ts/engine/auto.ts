@@ -12,7 +12,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   const wanted = options.config.engine
   if (wanted === 'node') {
     logLine(options.log, 'workerEngine', 'node (asked for by the setting "engine")')
-    return await createNode(options)
+    return await loadNodeEngine(options)
   }
   if (native !== null) {
     logLine(options.log, 'workerEngine', 'native')
@@ -24,10 +24,10 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     'workerEngine',
     `node (the native engine does not load: ${String(nativeFailure)})`,
   )
-  return await createNode(options)
+  return await loadNodeEngine(options)
 }
 
 /** Each engine is loaded only where it serves: the other would be memory in every worker. */
-async function createNode(options: EngineOptions): Promise<Engine> {
+async function loadNodeEngine(options: EngineOptions): Promise<Engine> {
   return (await import('./node/engine.ts')).createNodeEngine(options)
 }

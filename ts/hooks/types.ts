@@ -3,7 +3,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
 import type { Logger } from '../log/logger.ts'
-import type { TlsOptions, TlsOptionsOfSettings } from '../tls/options.ts'
+import type { ProgramTlsOptions, SettingsTlsOptions } from '../tls/options.ts'
 import type { HookName } from './table.ts'
 
 /** The arbiter, as hooks see it. */
@@ -87,7 +87,7 @@ export interface HookFunctions extends Record<HookName, (...details: never[]) =>
   nworkers_changed(server: HookArbiter, new_value: number, old_value: number | null): void
   ssl_context(
     config: Readonly<Record<string, unknown>>,
-    default_ssl_context_factory: () => TlsOptionsOfSettings,
-  ): TlsOptions
+    default_ssl_context_factory: () => SettingsTlsOptions,
+  ): ProgramTlsOptions
   on_exit(server: HookArbiter): Done
 }

@@ -1,16 +1,16 @@
 /** The kinds of value that only settings of TLS have. */
 import * as z from 'zod/mini'
 
-import { areCiphers, CIPHERS } from '../tls/ciphers.ts'
+import { CIPHER_SUITES, isKnownCipherList } from '../tls/ciphers.ts'
 import type { ValueKind } from './kinds.ts'
 
 /** Cipher suites of TLS. */
 export const cipherNames: ValueKind<string, string> = {
-  schema: z.string().check(z.refine(areCiphers)),
-  allowed: `names with colons between them of ${CIPHERS.map(({ openssl }) => openssl).join(', ')}`,
+  schema: z.string().check(z.refine(isKnownCipherList)),
+  allowed: `names with colons between them of ${CIPHER_SUITES.map(({ opensslName }) => opensslName).join(', ')}`,
   placeholder: 'NAMES',
   fromText: (names) => names,
-  words: CIPHERS.flatMap(({ name, openssl }) => [openssl, name]),
+  words: CIPHER_SUITES.flatMap(({ ianaName, opensslName }) => [opensslName, ianaName]),
 }
 
 /** Where a password is. */

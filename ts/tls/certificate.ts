@@ -9,58 +9,58 @@ import { errorCode } from '../process/system.ts'
 import type { TlsCertificate } from './material.ts'
 
 /** Where something was read, for the words of an error. */
-export interface Source {
+export interface PemSource {
   /** The setting, or what stands for one. */
   readonly setting: string
   readonly path: string
 }
 
-export interface Chain {
+export interface CertificateChain {
   readonly pem: string
   /** The server's own. */
-  readonly first: X509Certificate
+  readonly leaf: X509Certificate
 }
 
 /** The certificates of a text in PEM, the server's own first. */
-export function readChain(text: string, source: Source): Chain {
+export function readCertificateChain(text: string, source: PemSource): CertificateChain {
   const [first, ...others] = readCertificates(text, source)
-  if (first === undefined) throw refused(source, 'it has no certificate in PEM')
-  return { pem: [first, ...others].map((one) => one.toString()).join(''), first }
+  if (first === undefined) throw tlsFileError(source, 'it has no certificate in PEM')
+  return { pem: [first, ...others].map((one) => one.toString()).join(''), leaf: first }
 }
 
 // Node's cryptography is loaded where it is used: an arbiter without TLS is smaller by a megabyte.
 
 /** All certificates of a text in PEM. */
-export function readCertificates(text: string, source: Source): X509Certificate[] {
+export function readCertificates(text: string, source: PemSource): X509Certificate[] {
   const { X509Certificate } = process.getBuiltinModule('node:crypto')
   try {
-    return wholeBlocks(text, 'CERTIFICATE', source).map((block) => new X509Certificate(block))
+    return readPemBlocks(text, 'CERTIFICATE', source).map((block) => new X509Certificate(block))
   } catch (error) {
     if (error instanceof MonocerosError) throw error
-    throw refused(source, problemOf(error), error)
+    throw tlsFileError(source, describeFileProblem(error), error)
   }
 }
 
 /** The blocks of one kind in a text in PEM. */
-export function pemBlocks(text: string, label: string): string[] {
+export function findPemBlocks(text: string, label: string): string[] {
   return text.match(new RegExp(`-----BEGIN ${label}-----[^-]+-----END ${label}-----`, 'g')) ?? []
 }
 
 /** The same; a block that is cut off, as by a copy that was not finished, is none to leave out in silence. */
-export function wholeBlocks(text: string, label: string, source: Source): string[] {
-  const blocks = pemBlocks(text, label)
+export function readPemBlocks(text: string, label: string, source: PemSource): string[] {
+  const blocks = findPemBlocks(text, label)
   for (const mark of ['BEGIN', 'END']) {
     if (text.split(`-----${mark} ${label}-----`).length - 1 !== blocks.length) {
-      throw refused(source, `a block of PEM, ${label}, is cut off`)
+      throw tlsFileError(source, `a block of PEM, ${label}, is cut off`)
     }
   }
   return blocks
 }
 
 /** The first private key of a text in PEM: PKCS #8, PKCS #1 or SEC 1, encrypted or not. */
-export function readKey(text: string, source: Source, passphrase?: string): KeyObject {
+export function readPrivateKey(text: string, source: PemSource, passphrase?: string): KeyObject {
   if (!text.includes('PRIVATE KEY-----')) {
-    throw refused(source, 'it has no private key in PEM')
+    throw tlsFileError(source, 'it has no private key in PEM')
   }
   const { createPrivateKey } = process.getBuiltinModule('node:crypto')
   try {
@@ -69,27 +69,38 @@ export function readKey(text: string, source: Source, passphrase?: string): KeyO
     const code = errorCode(error)
     const isLocked = code === 'ERR_MISSING_PASSPHRASE' || passphrase === undefined
     if (isLocked && text.includes('ENCRYPTED')) {
-      throw refused(source, 'the key is encrypted: keyfile_password says where its password is')
+      throw tlsFileError(
+        source,
+        'the key is encrypted: keyfile_password says where its password is',
+      )
     }
     if (passphrase !== undefined && text.includes('ENCRYPTED')) {
-      throw refused(source, 'the key is encrypted, and the password is not the right one', error)
+      throw tlsFileError(
+        source,
+        'the key is encrypted, and the password is not the right one',
+        error,
+      )
     }
-    throw refused(source, problemOf(error), error)
+    throw tlsFileError(source, describeFileProblem(error), error)
   }
 }
 
 /** What both engines need of a certificate with its key. */
-export function certified(chain: Chain, key: KeyObject, staple?: Buffer): TlsCertificate {
+export function createTlsCertificate(
+  chain: CertificateChain,
+  key: KeyObject,
+  staple?: Buffer,
+): TlsCertificate {
   return {
     chain: chain.pem,
     key: key.export({ type: 'pkcs8', format: 'pem' }) as string,
-    names: namesOf(chain.first),
-    ...(staple === undefined ? {} : { staple: staple.toString('base64') }),
+    hostNames: hostNamesOf(chain.leaf),
+    ...(staple === undefined ? {} : { ocspResponse: staple.toString('base64') }),
   }
 }
 
 /** The names of hosts that a certificate is for; the common name counts where there is no other (RFC 6125). */
-export function namesOf({ subject, subjectAltName }: X509Certificate): string[] {
+export function hostNamesOf({ subject, subjectAltName }: X509Certificate): string[] {
   const names = (subjectAltName ?? '')
     .split(', ')
     .flatMap((one) => /^DNS:([\w.*-]+)$/.exec(one)?.[1] ?? [])
@@ -99,18 +110,22 @@ export function namesOf({ subject, subjectAltName }: X509Certificate): string[] 
   )
 }
 
-export function refused({ setting, path }: Source, problem: string, cause?: unknown): Error {
+export function tlsFileError(
+  { setting, path }: PemSource,
+  problem: string,
+  cause?: unknown,
+): Error {
   const error = monocerosError('ERR_TLS_FILE', setting, path, problem)
   return cause === undefined ? error : error.withCause(cause)
 }
 
 /** What was wrong with a file, in words. */
-export function problemOf(error: unknown): string {
+export function describeFileProblem(error: unknown): string {
   const said = error instanceof Error ? error.message : String(error)
-  return READABLE[errorCode(error) ?? ''] ?? said
+  return PROBLEMS_BY_CODE[errorCode(error) ?? ''] ?? said
 }
 
-const READABLE: Record<string, string | undefined> = {
+const PROBLEMS_BY_CODE: Record<string, string | undefined> = {
   ENOENT: 'there is no such file',
   EACCES: 'permission denied',
   EISDIR: 'it is a directory',

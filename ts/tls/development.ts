@@ -12,48 +12,48 @@ import {
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-import { problemOf, refused } from './certificate.ts'
-import { canSign, newKey, selfSigned } from './self-signed.ts'
+import { describeFileProblem, tlsFileError } from './certificate.ts'
+import { createSelfSigned, createSigningKey, isSigningKey } from './self-signed.ts'
 
-const NAMES = ['localhost', '127.0.0.1', '::1']
+const HOST_NAMES = ['localhost', '127.0.0.1', '::1']
 const DAY_MS = 86_400_000
 /** Browsers refuse certificates that are good for much longer. */
-const DAYS = 365
+const VALIDITY_DAYS = 365
 /** One that ends sooner is made anew. */
-const LEAST_DAYS = 7
+const MIN_DAYS_LEFT = 7
 
-export interface DevelopmentFiles {
+export interface DevCertificateFiles {
   readonly certfile: string
   readonly keyfile: string
 }
 
 /** Where certificate and key are; they are made if they are not there. */
-export function developmentFiles(env: NodeJS.ProcessEnv, date: Date): DevelopmentFiles {
+export function ensureDevCertificate(env: NodeJS.ProcessEnv, date: Date): DevCertificateFiles {
   const directory = join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'monoceros')
   const files = {
     certfile: join(directory, 'localhost.pem'),
     keyfile: join(directory, 'localhost.key'),
   }
-  if (isGood(files, date)) return files
+  if (isUsable(files, date)) return files
   try {
     mkdirSync(directory, { recursive: true, mode: 0o700 })
     const from = new Date(date.getTime() - DAY_MS)
-    const to = new Date(from.getTime() + DAYS * DAY_MS)
-    const { certificate } = selfSigned(NAMES, { from, to }, keptKey(files.keyfile))
-    replace(files.certfile, certificate)
+    const to = new Date(from.getTime() + VALIDITY_DAYS * DAY_MS)
+    const { certificate } = createSelfSigned(HOST_NAMES, { from, to }, ensureKey(files.keyfile))
+    replaceFile(files.certfile, certificate)
     return files
   } catch (error) {
-    throw refused({ setting: 'dev_tls', path: directory }, problemOf(error), error)
+    throw tlsFileError({ setting: 'dev_tls', path: directory }, describeFileProblem(error), error)
   }
 }
 
-function isGood({ certfile, keyfile }: DevelopmentFiles, date: Date): boolean {
+function isUsable({ certfile, keyfile }: DevCertificateFiles, date: Date): boolean {
   const { X509Certificate } = process.getBuiltinModule('node:crypto')
   try {
     const certificate = new X509Certificate(readFileSync(certfile))
-    const key = readKey(keyfile)
+    const key = readKeyFile(keyfile)
     if (key === undefined || !certificate.checkPrivateKey(key)) return false
-    return Date.parse(certificate.validTo) - date.getTime() > LEAST_DAYS * DAY_MS
+    return Date.parse(certificate.validTo) - date.getTime() > MIN_DAYS_LEFT * DAY_MS
   } catch {
     // Not there, or nothing that can be read.
     return false
@@ -64,18 +64,18 @@ function isGood({ certfile, keyfile }: DevelopmentFiles, date: Date): boolean {
  * The key that is there, else a new one. Of several servers that start at once the first one's stays, and the
  * certificates of all are for it, so whichever is there in the end belongs to it.
  */
-function keptKey(path: string): KeyObject {
-  const kept = readKey(path)
-  if (kept !== undefined && canSign(kept)) return kept
-  const key = newKey()
+function ensureKey(path: string): KeyObject {
+  const kept = readKeyFile(path)
+  if (kept !== undefined && isSigningKey(kept)) return kept
+  const key = createSigningKey()
   const text = key.export({ type: 'pkcs8', format: 'pem' }) as string
   // What is there and no such key is replaced.
-  if (existsSync(path)) replace(path, text)
-  else place(path, text)
-  return readKey(path) ?? key
+  if (existsSync(path)) replaceFile(path, text)
+  else createFile(path, text)
+  return readKeyFile(path) ?? key
 }
 
-function readKey(path: string): KeyObject | undefined {
+function readKeyFile(path: string): KeyObject | undefined {
   const { createPrivateKey } = process.getBuiltinModule('node:crypto')
   try {
     return createPrivateKey(readFileSync(path))
@@ -86,13 +86,13 @@ function readKey(path: string): KeyObject | undefined {
 }
 
 /** Whole or not at all. */
-function replace(path: string, text: string): void {
-  renameSync(written(path, text), path)
+function replaceFile(path: string, text: string): void {
+  renameSync(writeTemporaryFile(path, text), path)
 }
 
 /** The same, where nobody else has come first. */
-function place(path: string, text: string): void {
-  const temporary = written(path, text)
+function createFile(path: string, text: string): void {
+  const temporary = writeTemporaryFile(path, text)
   try {
     linkSync(temporary, path)
   } catch {
@@ -102,7 +102,7 @@ function place(path: string, text: string): void {
   rmSync(temporary)
 }
 
-function written(path: string, text: string): string {
+function writeTemporaryFile(path: string, text: string): string {
   const temporary = `${path}.${process.pid}`
   writeFileSync(temporary, text, { mode: 0o600 })
   return temporary

@@ -5,8 +5,8 @@ import type { TlsCertificate, TlsMaterial } from './material.ts'
 
 const DAY_MS = 86_400_000
 /** Whoever renews in time has done so before the last quarter of a certificate's time, and before the last three weeks. */
-const LAST_PART = 4
-const SOON_MS = 21 * DAY_MS
+const LIFETIME_DIVISOR = 4
+const MAX_WARNING_MS = 21 * DAY_MS
 
 interface Validity {
   readonly name: string
@@ -14,63 +14,67 @@ interface Validity {
   readonly toMs: number
 }
 
-type Standing = 'good' | 'soon' | 'expired' | 'early'
+type ExpiryState = 'good' | 'soon' | 'expired' | 'early'
 
-export class ExpiryWatch {
+export class ExpiryMonitor {
   #material: TlsMaterial | undefined
   #validities: readonly Validity[] = []
-  #standings = ''
-  #saidMs = 0
+  #loggedStates = ''
+  #loggedMs = 0
 
-  look(material: TlsMaterial, date: Date, log: Logger): void {
+  logExpiry(material: TlsMaterial, date: Date, log: Logger): void {
     if (material !== this.#material) {
       this.#material = material
       this.#validities = material.certificates.map(validityOf)
     }
     const nowMs = date.getTime()
-    const standings = this.#validities.map((one) => standingOf(one, nowMs))
-    if (standings.join() === this.#standings && nowMs - this.#saidMs < DAY_MS) return
-    this.#standings = standings.join()
-    this.#saidMs = nowMs
+    const standings = this.#validities.map((one) => expiryStateOf(one, nowMs))
+    if (standings.join() === this.#loggedStates && nowMs - this.#loggedMs < DAY_MS) return
+    this.#loggedStates = standings.join()
+    this.#loggedMs = nowMs
     for (const [index, validity] of this.#validities.entries()) {
-      say(standings[index] ?? 'good', { validity, nowMs, log })
+      logState(standings[index] ?? 'good', { validity, nowMs, log })
     }
   }
 }
 
-function say(
-  standing: Standing,
+function logState(
+  standing: ExpiryState,
   { validity, nowMs, log }: { validity: Validity; nowMs: number; log: Logger },
 ): void {
   const { name, fromMs, toMs } = validity
   const days = Math.floor((toMs - nowMs) / DAY_MS)
   if (standing === 'soon') {
     const left = days === 0 ? 'within a day' : `in ${days} day${days === 1 ? '' : 's'}`
-    log.warning(`TLS: the certificate of ${name} expires ${left}, at ${dateOf(toMs)}: renew it`)
+    log.warning(`TLS: the certificate of ${name} expires ${left}, at ${formatDate(toMs)}: renew it`)
   }
   if (standing === 'expired') {
-    log.error(`TLS: the certificate of ${name} has expired, at ${dateOf(toMs)}: clients refuse it`)
+    log.error(
+      `TLS: the certificate of ${name} has expired, at ${formatDate(toMs)}: clients refuse it`,
+    )
   }
   if (standing === 'early') {
     log.error(
-      `TLS: the certificate of ${name} is valid from ${dateOf(fromMs)} on: clients refuse it`,
+      `TLS: the certificate of ${name} is valid from ${formatDate(fromMs)} on: clients refuse it`,
     )
   }
 }
 
-function standingOf({ fromMs, toMs }: Validity, nowMs: number): Standing {
+function expiryStateOf({ fromMs, toMs }: Validity, nowMs: number): ExpiryState {
   if (nowMs >= toMs) return 'expired'
   if (nowMs < fromMs) return 'early'
-  return toMs - nowMs < Math.min(SOON_MS, (toMs - fromMs) / LAST_PART) ? 'soon' : 'good'
+  return toMs - nowMs < Math.min(MAX_WARNING_MS, (toMs - fromMs) / LIFETIME_DIVISOR)
+    ? 'soon'
+    : 'good'
 }
 
-function validityOf({ chain, names }: TlsCertificate): Validity {
+function validityOf({ chain, hostNames: names }: TlsCertificate): Validity {
   const { X509Certificate } = process.getBuiltinModule('node:crypto')
   const { validFrom, validTo, subject } = new X509Certificate(chain)
   const name = names.join(', ') || subject
   return { name, fromMs: Date.parse(validFrom), toMs: Date.parse(validTo) }
 }
 
-function dateOf(ms: number): string {
+function formatDate(ms: number): string {
   return new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z')
 }

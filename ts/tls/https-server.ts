@@ -4,31 +4,31 @@ import https from 'node:https'
 
 import { monocerosError } from '../errors.ts'
 import type { TlsMaterial } from './material.ts'
-import { materialOfOptions, type TlsOptions, unsupportedOptions } from './options.ts'
+import { listUnsupportedOptions, materialFromOptions, type ProgramTlsOptions } from './options.ts'
 
 const WHERE = "the program's https server"
 
 /** What node keeps of the options on a server of node:https. */
-interface SecureServer extends TlsOptions {
+interface SecureServer extends ProgramTlsOptions {
   readonly _contexts?: readonly unknown[]
   readonly [field: symbol]: unknown
 }
 
 /** What of it the engine has nothing for is refused, in words that say what there is in its place. */
-export function materialOfServer(
+export function materialFromServer(
   server: Server,
-  rest: Pick<TlsMaterial, 'strictEnds' | 'protocols'>,
+  rest: Pick<TlsMaterial, 'requiresCloseNotify' | 'alpnProtocols'>,
 ): TlsMaterial {
   const options = server as unknown as SecureServer
-  const unsupported = unsupportedOptions(options)
-  if (hasOwnNames(options)) unsupported.push('SNICallback')
+  const unsupported = listUnsupportedOptions(options)
+  if (hasOwnSniCallback(options)) unsupported.push('SNICallback')
   if ((options._contexts ?? []).length > 0) unsupported.push('addContext()')
-  if (unsupported.length > 0) throw notHonoured(unsupported)
-  return materialOfOptions(options, { where: WHERE, ...rest })
+  if (unsupported.length > 0) throw unsupportedOptionsError(unsupported)
+  return materialFromOptions(options, { source: WHERE, ...rest })
 }
 
 /** Node puts its own function where a program gives none. */
-function hasOwnNames(server: SecureServer): boolean {
+function hasOwnSniCallback(server: SecureServer): boolean {
   const untouched = https.createServer() as unknown as SecureServer
   const symbol = Object.getOwnPropertySymbols(untouched).find(
     ({ description }) => description === 'snicallback',
@@ -40,7 +40,7 @@ function hasOwnNames(server: SecureServer): boolean {
  * Calls back whenever the program gives its server other options, as one that renews its certificate does. Names that it
  * adds are refused as they are at the start: it would go on as if they were shown.
  */
-export function followOptions(server: Server, changed: () => void): void {
+export function watchServerOptions(server: Server, changed: () => void): void {
   const { setSecureContext } = server as unknown as { setSecureContext(options: object): void }
   const methods = {
     setSecureContext(this: Server, options: object) {
@@ -48,7 +48,7 @@ export function followOptions(server: Server, changed: () => void): void {
       changed()
     },
     addContext() {
-      throw notHonoured(['addContext()'])
+      throw unsupportedOptionsError(['addContext()'])
     },
   }
   for (const [name, value] of Object.entries(methods)) {
@@ -56,7 +56,7 @@ export function followOptions(server: Server, changed: () => void): void {
   }
 }
 
-function notHonoured(names: readonly string[]): Error {
+function unsupportedOptionsError(names: readonly string[]): Error {
   return monocerosError(
     'ERR_TLS_OPTIONS',
     WHERE,

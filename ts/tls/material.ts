@@ -9,32 +9,32 @@ import { alpnProtocols } from '../engine/protocols.ts'
 import { monocerosError } from '../errors.ts'
 import type { Config } from '../settings/config.ts'
 import {
-  type Chain,
-  certified,
-  problemOf,
+  type CertificateChain,
+  createTlsCertificate,
+  describeFileProblem,
+  type PemSource,
+  readCertificateChain,
   readCertificates,
-  readChain,
-  readKey,
-  refused,
-  type Source,
-  wholeBlocks,
+  readPemBlocks,
+  readPrivateKey,
+  tlsFileError,
 } from './certificate.ts'
-import { type CipherSuite, findCipher, splitCiphers } from './ciphers.ts'
+import { type CipherSuite, findCipherByName, splitCipherList } from './ciphers.ts'
 
 /** All in PEM; keys are PKCS #8 and without a password. */
 export interface TlsMaterial {
   /** The first is the one for clients that ask for no name that another has. */
   readonly certificates: readonly TlsCertificate[]
   /** The protocols offered by ALPN, the preferred one first. */
-  readonly protocols: readonly string[]
+  readonly alpnProtocols: readonly string[]
   /** The end of a connection without close_notify is an error. */
-  readonly strictEnds: boolean
+  readonly requiresCloseNotify: boolean
   readonly minVersion: TlsVersion
   readonly maxVersion: TlsVersion
   /** Their numbers, the preferred one first; all, as the client likes, when there is none. */
   readonly ciphers: readonly number[]
   /** Whether clients are asked for a certificate. */
-  readonly clients?: TlsClients | undefined
+  readonly clientAuth?: TlsClientAuth | undefined
 }
 
 export type TlsVersion = '1.2' | '1.3'
@@ -44,19 +44,19 @@ export interface TlsCertificate {
   readonly chain: string
   readonly key: string
   /** The names that it is shown for. */
-  readonly names: readonly string[]
+  readonly hostNames: readonly string[]
   /** What its authority says of it (OCSP), in base64. */
-  readonly staple?: string
+  readonly ocspResponse?: string
 }
 
-export interface TlsClients {
+export interface TlsClientAuth {
   readonly authorities: string
   /** Lists of what is revoked; with any, each authority needs one. */
-  readonly revocations: string
+  readonly crls: string
   /** Without a certificate there is no connection. */
-  readonly required: boolean
+  readonly isRequired: boolean
   /** One that does not count is the application's to judge; no setting says so, but programs may. */
-  readonly lenient: boolean
+  readonly acceptsUntrusted: boolean
 }
 
 export type TlsConfig = Pick<
@@ -81,13 +81,13 @@ export type TlsConfig = Pick<
 export type ReadFile = (path: string) => Buffer
 
 /** Undefined when the settings name no certificate. */
-export function readTls(
+export function readTlsMaterial(
   config: TlsConfig,
   readFile: ReadFile = readFileSync,
 ): TlsMaterial | undefined {
-  const files = new Files(config, readFile)
+  const files = new TlsFileReader(config, readFile)
   const password = files.password()
-  const named = namedCertificates(config)
+  const named = listCertificates(config)
   // Of one certificate: those of `certificates` have their own.
   for (const name of ['keyfile', 'ocsp_file'] as const) {
     if (config.certfile === null && config[name] !== null) {
@@ -103,10 +103,10 @@ export function readTls(
   }
   return {
     certificates: named.map((one) => files.certificate(one, password)),
-    protocols: alpnProtocols(config),
-    strictEnds: !config.suppress_ragged_eofs,
+    alpnProtocols: alpnProtocols(config),
+    requiresCloseNotify: !config.suppress_ragged_eofs,
     ...versionsOf(config),
-    clients: files.clients(),
+    clientAuth: files.clients(),
   }
 }
 
@@ -118,7 +118,7 @@ interface NamedCertificate {
   readonly ocspFile: string | null
 }
 
-function namedCertificates(config: TlsConfig): NamedCertificate[] {
+function listCertificates(config: TlsConfig): NamedCertificate[] {
   const { certfile, keyfile, ocsp_file: ocspFile } = config
   const first =
     certfile === null
@@ -138,8 +138,8 @@ function versionsOf(config: TlsConfig): Pick<TlsMaterial, 'minVersion' | 'maxVer
   if (minVersion > maxVersion) {
     throw monocerosError('ERR_TLS_VERSIONS', 'tls_min_version', minVersion, 'tls_max_version')
   }
-  const suites = splitCiphers(config.ciphers ?? '')
-    .map(findCipher)
+  const suites = splitCipherList(config.ciphers ?? '')
+    .map(findCipherByName)
     .filter((one): one is CipherSuite => one !== undefined)
   if (suites.length === 0) return { minVersion, maxVersion, ciphers: [] }
   // What is named is all there is: a version without a suite is none.
@@ -157,7 +157,7 @@ function versionsOf(config: TlsConfig): Pick<TlsMaterial, 'minVersion' | 'maxVer
   return { minVersion: lowest, maxVersion, ciphers: suites.map(({ number }) => number) }
 }
 
-class Files {
+class TlsFileReader {
   readonly #config: TlsConfig
   readonly #readFile: ReadFile
 
@@ -170,41 +170,41 @@ class Files {
     const { certfile, keyfile, ocspFile } = named
     const source = this.#source(named.setting, certfile)
     const text = this.#text(source)
-    const chain = readChain(text, source)
+    const chain = readCertificateChain(text, source)
     const keySource = keyfile === null ? source : this.#source(named.keySetting, keyfile)
     const keyText = keyfile === null ? text : this.#text(keySource)
-    const key = readKey(keyText, keySource, password)
-    if (!chain.first.checkPrivateKey(key)) {
+    const key = readPrivateKey(keyText, keySource, password)
+    if (!chain.leaf.checkPrivateKey(key)) {
       throw monocerosError('ERR_TLS_MISMATCH', keyfile ?? certfile, certfile)
     }
     const staple = ocspFile === null ? undefined : this.#bytes(this.#source('ocsp_file', ocspFile))
-    return certified(chain, key, staple)
+    return createTlsCertificate(chain, key, staple)
   }
 
-  clients(): TlsClients | undefined {
+  clients(): TlsClientAuth | undefined {
     const { ca_certs, crl_file, cert_reqs: wish } = this.#config
     // What is named is read, also where nobody is asked: a wrong name shows before it matters.
     const authorities = ca_certs === null ? undefined : this.#authorities(ca_certs)
     const revocations = crl_file === null ? '' : this.#revocations(crl_file)
     if (wish === 0) return undefined
     if (authorities === undefined) throw monocerosError('ERR_TLS_AUTHORITIES', wish)
-    return { authorities, revocations, required: wish === 2, lenient: false }
+    return { authorities, crls: revocations, isRequired: wish === 2, acceptsUntrusted: false }
   }
 
   #authorities(path: string): string {
     const source = this.#source('ca_certs', path)
     const text = this.#text(source)
     if (readCertificates(text, source).length === 0) {
-      throw refused(source, 'it has no certificate in PEM')
+      throw tlsFileError(source, 'it has no certificate in PEM')
     }
     return text
   }
 
   #revocations(path: string): string {
     const source = this.#source('crl_file', path)
-    const lists = wholeBlocks(this.#text(source), 'X509 CRL', source)
+    const lists = readPemBlocks(this.#text(source), 'X509 CRL', source)
     if (lists.length === 0) {
-      throw refused(source, 'it has no list of revoked certificates in PEM')
+      throw tlsFileError(source, 'it has no list of revoked certificates in PEM')
     }
     return lists.join('\n')
   }
@@ -219,26 +219,26 @@ class Files {
     }
     const password = process.env[rest]
     if (password === undefined) {
-      throw refused({ setting: 'keyfile_password', path: where }, 'there is no such variable')
+      throw tlsFileError({ setting: 'keyfile_password', path: where }, 'there is no such variable')
     }
     return password
   }
 
-  #source(setting: string, path: string): Source {
+  #source(setting: string, path: string): PemSource {
     return { setting, path: resolve(this.#config.chdir, path) }
   }
 
-  #text(source: Source): string {
+  #text(source: PemSource): string {
     return this.#bytes(source).toString('utf8')
   }
 
-  #bytes(source: Source): Buffer {
+  #bytes(source: PemSource): Buffer {
     try {
       return this.#readFile(source.path)
     } catch (error) {
-      throw refused(source, problemOf(error), error)
+      throw tlsFileError(source, describeFileProblem(error), error)
     }
   }
 }
 
-export { alpnProtocols, type Chain }
+export { alpnProtocols, type CertificateChain as Chain }

@@ -1,20 +1,26 @@
-/** TLS as the native engine takes it. */
+/** Converts TLS material to the form that the native engine takes. */
 import type { NativeTlsMaterial } from '../native/index.ts'
-import type { TlsMaterial } from './material.ts'
+import type { TlsClientAuth, TlsMaterial } from './material.ts'
 
-export function nativeMaterial(material: TlsMaterial, ticketKeys: Buffer[]): NativeTlsMaterial {
-  const { certificates, protocols, strictEnds, minVersion, maxVersion, ciphers, clients } = material
+export function toNativeMaterial(material: TlsMaterial, ticketKeys: Buffer[]): NativeTlsMaterial {
+  const { certificates, minVersion, maxVersion, clientAuth } = material
   return {
-    certificates: certificates.map(({ chain, key, names, staple }) => ({
-      ...{ chain, key, names: [...names] },
-      staple: staple === undefined ? undefined : Buffer.from(staple, 'base64'),
+    certificates: certificates.map(({ chain, key, hostNames, ocspResponse }) => ({
+      chain,
+      key,
+      names: [...hostNames],
+      staple: ocspResponse === undefined ? undefined : Buffer.from(ocspResponse, 'base64'),
     })),
-    protocols: [...protocols],
-    strictEnds,
+    protocols: [...material.alpnProtocols],
+    strictEnds: material.requiresCloseNotify,
     onlyTls13: minVersion === '1.3',
     onlyTls12: maxVersion === '1.2',
-    ciphers: [...ciphers],
-    clients,
+    ciphers: [...material.ciphers],
+    clients: clientAuth && toNativeClients(clientAuth),
     ticketKeys,
   }
+}
+
+function toNativeClients({ authorities, crls, isRequired, acceptsUntrusted }: TlsClientAuth) {
+  return { authorities, revocations: crls, required: isRequired, lenient: acceptsUntrusted }
 }

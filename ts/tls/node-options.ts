@@ -4,42 +4,42 @@ import tls from 'node:tls'
 
 import { HTTP1_ALPN } from '../engine/protocols.ts'
 import type { TlsMaterial } from './material.ts'
-import { contextOptions, shownFirst } from './node-context.ts'
-import { ticketKeys } from './ticket-keys.ts'
+import { defaultCertificates, secureContextOptions } from './node-context.ts'
+import { deriveTicketKeys } from './ticket-keys.ts'
 
 /** A day, as the keys of tickets are kept. */
-const SESSION_SECONDS = 86_400
+const SESSION_TIMEOUT_SECONDS = 86_400
 
 /** What all servers of one worker say: else node takes the command line, which workers may differ in. */
-const SESSION_CONTEXT = 'monoceros'
+const SESSION_ID_CONTEXT = 'monoceros'
 
 /** Options of a server; a client that shows no valid certificate is for `refuses` to judge. */
-export function nodeTlsOptions(
+export function createNodeTlsOptions(
   material: TlsMaterial,
   secrets: readonly string[],
 ): tls.TlsOptions & { SNICallback: NonNullable<tls.TlsOptions['SNICallback']> } {
-  const { certificates, clients } = material
-  const names = certificates.map((one) => one.names)
+  const { certificates, clientAuth } = material
+  const names = certificates.map((one) => one.hostNames)
   const contexts = new Map<string, tls.SecureContext>()
-  const [keys] = ticketKeys(secrets, material)
+  const [keys] = deriveTicketKeys(secrets, material)
   return {
-    ...contextOptions(material, shownFirst(material)),
+    ...secureContextOptions(material, defaultCertificates(material)),
     ...(keys === undefined ? {} : { ticketKeys: keys }),
-    sessionTimeout: SESSION_SECONDS,
-    sessionIdContext: SESSION_CONTEXT,
+    sessionTimeout: SESSION_TIMEOUT_SECONDS,
+    sessionIdContext: SESSION_ID_CONTEXT,
     // HTTP/1 is all that there is here.
     ALPNProtocols: [...HTTP1_ALPN],
-    requestCert: clients !== undefined,
-    rejectUnauthorized: clients?.required === true && !clients.lenient,
+    requestCert: clientAuth !== undefined,
+    rejectUnauthorized: clientAuth?.isRequired === true && !clientAuth.acceptsUntrusted,
     SNICallback(asked, callback) {
       // A dot at the end is the root's and says nothing.
-      const places = placesFor(names, asked.toLowerCase().replace(/\.$/, ''))
+      const places = findCertificateIndexes(names, asked.toLowerCase().replace(/\.$/, ''))
       if (places.length === 0 || places.includes(0)) return callback(null)
       const id = places.join()
       let context = contexts.get(id)
       if (context === undefined) {
         const chosen = places.flatMap((place) => certificates[place] ?? [])
-        context = tls.createSecureContext(contextOptions(material, chosen))
+        context = tls.createSecureContext(secureContextOptions(material, chosen))
         contexts.set(id, context)
       }
       callback(null, context)
@@ -48,19 +48,24 @@ export function nodeTlsOptions(
 }
 
 /** Whether a client is refused that has been let through: `cert_reqs` 1 lets in who shows none, and only them. */
-export function refuses({ clients }: TlsMaterial, socket: tls.TLSSocket): boolean {
-  if (clients === undefined || clients.lenient || socket.authorized) return false
-  return clients.required || socket.getPeerX509Certificate() !== undefined
+export function isClientRejected(
+  { clientAuth }: TlsMaterial,
+  socket: tls.TLSSocket,
+): boolean {
+  if (clientAuth === undefined || clientAuth.acceptsUntrusted || socket.authorized) return false
+  return clientAuth.isRequired || socket.getPeerX509Certificate() !== undefined
 }
 
 /** What the authority of a certificate says of it, if there is such a thing. */
-export function stapleOf({ certificates }: TlsMaterial, shown: Buffer): Buffer | null {
+export function findOcspResponse({ certificates }: TlsMaterial, shown: Buffer): Buffer | null {
   const certificate = certificates.find(({ chain }) => new X509Certificate(chain).raw.equals(shown))
-  return certificate?.staple === undefined ? null : Buffer.from(certificate.staple, 'base64')
+  return certificate?.ocspResponse === undefined
+    ? null
+    : Buffer.from(certificate.ocspResponse, 'base64')
 }
 
 /** Where the certificates for a name are: those with the very name, else those with a star for its first label. */
-function placesFor(names: readonly (readonly string[])[], asked: string): number[] {
+function findCertificateIndexes(names: readonly (readonly string[])[], asked: string): number[] {
   const having = (name: string) =>
     names.flatMap((some, place) => (some.includes(name) ? [place] : []))
   const exact = having(asked)

@@ -2,11 +2,17 @@
 import type tls from 'node:tls'
 
 import { monocerosError } from '../errors.ts'
-import { certified, readChain, readKey } from './certificate.ts'
-import { CIPHERS, cipherOf, findCipher, splitCiphers, suitesOf } from './ciphers.ts'
-import type { TlsCertificate, TlsClients, TlsMaterial, TlsVersion } from './material.ts'
+import { createTlsCertificate, readCertificateChain, readPrivateKey } from './certificate.ts'
+import {
+  CIPHER_SUITES,
+  findCipherByName,
+  findCipherByNumber,
+  resolveCipherList,
+  splitCipherList,
+} from './ciphers.ts'
+import type { TlsCertificate, TlsClientAuth, TlsMaterial, TlsVersion } from './material.ts'
 
-export type TlsOptions = Pick<
+export type ProgramTlsOptions = Pick<
   tls.TlsOptions,
   | 'cert'
   | 'key'
@@ -25,15 +31,15 @@ export type TlsOptions = Pick<
 }
 
 /** What the settings ask for, in those words: every certificate as a text, and its key at the same place. */
-export type TlsOptionsOfSettings = TlsOptions & { cert: string[]; key: string[] }
+export type SettingsTlsOptions = ProgramTlsOptions & { cert: string[]; key: string[] }
 
 /** What is asked for that the engine has nothing for. */
-export function unsupportedOptions(options: object): string[] {
+export function listUnsupportedOptions(options: object): string[] {
   const given = options as Record<string, unknown>
-  return UNSUPPORTED.filter((name) => given[name] !== undefined && given[name] !== null)
+  return UNSUPPORTED_OPTIONS.filter((name) => given[name] !== undefined && given[name] !== null)
 }
 
-const UNSUPPORTED = [
+const UNSUPPORTED_OPTIONS = [
   'pfx',
   'SNICallback',
   'ALPNCallback',
@@ -44,41 +50,52 @@ const UNSUPPORTED = [
   'clientCertEngine',
 ]
 
-interface Given extends Pick<TlsMaterial, 'strictEnds' | 'protocols'> {
+interface OptionsContext extends Pick<TlsMaterial, 'requiresCloseNotify' | 'alpnProtocols'> {
   /** Who gave the options, for the words of an error. */
-  readonly where: string
+  readonly source: string
   /** Those of the settings: what their authorities say of them goes with them wherever they are shown. */
-  readonly known?: readonly TlsCertificate[]
+  readonly settingsCertificates?: readonly TlsCertificate[]
 }
 
-export function materialOfOptions(
-  options: TlsOptions,
-  { where, strictEnds, protocols, known = [] }: Given,
+export function materialFromOptions(
+  options: ProgramTlsOptions,
+  {
+    source: where,
+    requiresCloseNotify: strictEnds,
+    alpnProtocols: protocols,
+    settingsCertificates: known = [],
+  }: OptionsContext,
 ): TlsMaterial {
-  const unsupported = unsupportedOptions(options)
+  const unsupported = listUnsupportedOptions(options)
   if (unsupported.length > 0) {
     throw monocerosError('ERR_TLS_OPTIONS', where, `${unsupported.join(', ')} cannot be honoured`)
   }
   const source = (path: string) => ({ setting: where, path })
-  const keys = pems(options.key).map((one) =>
-    readKey(one.text, source('key'), one.passphrase ?? options.passphrase),
+  const keys = readPemOption(options.key).map((one) =>
+    readPrivateKey(one.text, source('key'), one.passphrase ?? options.passphrase),
   )
-  const chains = pems(options.cert).map(({ text }) => readChain(text, source('cert')))
+  const chains = readPemOption(options.cert).map(({ text }) =>
+    readCertificateChain(text, source('cert')),
+  )
   if (chains.length === 0 || keys.length === 0) {
     throw monocerosError('ERR_TLS_OPTIONS', where, 'cert and key are needed')
   }
   const certificates = chains.map((chain) => {
-    const key = keys.find((one) => chain.first.checkPrivateKey(one))
+    const key = keys.find((one) => chain.leaf.checkPrivateKey(one))
     if (key === undefined) throw monocerosError('ERR_TLS_MISMATCH', 'key', 'cert')
-    const staple = known.find((one) => one.chain.startsWith(chain.first.toString()))?.staple
-    return certified(chain, key, staple === undefined ? undefined : Buffer.from(staple, 'base64'))
+    const staple = known.find((one) => one.chain.startsWith(chain.leaf.toString()))?.ocspResponse
+    return createTlsCertificate(
+      chain,
+      key,
+      staple === undefined ? undefined : Buffer.from(staple, 'base64'),
+    )
   })
   return {
     certificates,
-    protocols,
-    strictEnds,
+    alpnProtocols: protocols,
+    requiresCloseNotify: strictEnds,
     ...versionsOf(options, where),
-    clients: clientsOf(options),
+    clientAuth: clientAuthOf(options),
   }
 }
 
@@ -88,11 +105,11 @@ const NO_TLS13 = 0x2000_0000
 
 /** What is older than TLS 1.2 is not there: asking for no more than that asks for nothing. */
 function versionsOf(
-  { ciphers: wish, minVersion, maxVersion, secureOptions = 0 }: TlsOptions,
+  { ciphers: wish, minVersion, maxVersion, secureOptions = 0 }: ProgramTlsOptions,
   where: string,
 ): Pick<TlsMaterial, 'minVersion' | 'maxVersion' | 'ciphers'> {
-  const names = splitCiphers(wish ?? '')
-  const suites = names.length === 0 ? CIPHERS : suitesOf(names)
+  const names = splitCipherList(wish ?? '')
+  const suites = names.length === 0 ? CIPHER_SUITES : resolveCipherList(names)
   if (suites === undefined) {
     throw monocerosError('ERR_TLS_OPTIONS', where, `ciphers ${wish} names no suite that there is`)
   }
@@ -109,15 +126,15 @@ function versionsOf(
     throw monocerosError('ERR_TLS_OPTIONS', where, `${asked} leave no version of TLS`)
   }
   // Where none is named they stand in no order of anybody's.
-  const isNamed = names.some((name) => findCipher(name) !== undefined)
+  const isNamed = names.some((name) => findCipherByName(name) !== undefined)
   const ciphers = isNamed ? suites.map(({ number }) => number) : []
   return { minVersion: first, maxVersion: last, ciphers }
 }
 
 /** The options that say what a material says. */
-export function optionsOfMaterial(material: TlsMaterial, certReqs: number): TlsOptionsOfSettings {
-  const { certificates, ciphers, clients, minVersion, maxVersion } = material
-  const suites = ciphers.flatMap((number) => cipherOf(number)?.openssl ?? [])
+export function optionsFromMaterial(material: TlsMaterial, certReqs: number): SettingsTlsOptions {
+  const { certificates, ciphers, clientAuth, minVersion, maxVersion } = material
+  const suites = ciphers.flatMap((number) => findCipherByNumber(number)?.opensslName ?? [])
   return {
     cert: certificates.map(({ chain }) => chain),
     key: certificates.map(({ key }) => key),
@@ -126,31 +143,31 @@ export function optionsOfMaterial(material: TlsMaterial, certReqs: number): TlsO
     ...(suites.length === 0 ? {} : { ciphers: suites.join(':') }),
     // Where the settings ask nobody, `requestCert` has a say.
     ...(certReqs === 0 ? {} : { cert_reqs: certReqs }),
-    ...(clients === undefined ? {} : { ca: clients.authorities }),
-    ...(clients === undefined || clients.revocations === '' ? {} : { crl: clients.revocations }),
+    ...(clientAuth === undefined ? {} : { ca: clientAuth.authorities }),
+    ...(clientAuth === undefined || clientAuth.crls === '' ? {} : { crl: clientAuth.crls }),
   }
 }
 
-function clientsOf(options: TlsOptions): TlsClients | undefined {
+function clientAuthOf(options: ProgramTlsOptions): TlsClientAuth | undefined {
   const { cert_reqs: wish, requestCert, rejectUnauthorized } = options
   if (wish === undefined ? requestCert !== true : wish === 0) return undefined
   // As node: whoever names no authorities gets those that browsers have.
-  const authorities = options.ca === undefined ? rootCertificates() : texts(options.ca)
+  const authorities = options.ca === undefined ? rootCertificates() : pemTexts(options.ca)
   const lenient = wish === undefined && rejectUnauthorized === false
   return {
     authorities: authorities.join('\n'),
-    revocations: texts(options.crl).join('\n'),
-    required: wish === undefined ? !lenient : wish === 2,
-    lenient,
+    crls: pemTexts(options.crl).join('\n'),
+    isRequired: wish === undefined ? !lenient : wish === 2,
+    acceptsUntrusted: lenient,
   }
 }
 
-function texts(value: unknown): string[] {
-  return pems(value).map(({ text }) => text)
+function pemTexts(value: unknown): string[] {
+  return readPemOption(value).map(({ text }) => text)
 }
 
 /** One or several, each a text, its bytes, or an object with a password. */
-function pems(value: unknown): { text: string; passphrase?: string | undefined }[] {
+function readPemOption(value: unknown): { text: string; passphrase?: string | undefined }[] {
   if (value === undefined || value === null) return []
   return (Array.isArray(value) ? value : [value]).map((one) => {
     if (typeof one === 'string' || ArrayBuffer.isView(one)) return { text: textOf(one) }

@@ -34,47 +34,50 @@ const OID = {
   SUBJECT_KEY_ID: '551d0e',
 } as const
 
-export interface SelfSigned {
+export interface SelfSignedCertificate {
   readonly certificate: string
   readonly key: string
 }
 
-export function newKey(): KeyObject {
+export function createSigningKey(): KeyObject {
   const { generateKeyPairSync } = process.getBuiltinModule('node:crypto')
   return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
 }
 
 /** Whether a key is of the kind that signs here. */
-export function canSign({ asymmetricKeyDetails }: KeyObject): boolean {
+export function isSigningKey({ asymmetricKeyDetails }: KeyObject): boolean {
   return asymmetricKeyDetails?.namedCurve === 'prime256v1'
 }
 
 /** Makes one for names and addresses, the first of which is its subject. */
-export function selfSigned(
+export function createSelfSigned(
   names: readonly string[],
   validity: { from: Date; to: Date },
-  privateKey = newKey(),
-): SelfSigned {
+  privateKey = createSigningKey(),
+): SelfSignedCertificate {
   const { createPublicKey, sign } = process.getBuiltinModule('node:crypto')
   const publicKey = createPublicKey(privateKey)
-  const name = sequence(
-    value(TAG.SET, sequence(oid(OID.COMMON_NAME), value(TAG.UTF8, Buffer.from(names[0] ?? '')))),
+  const name = derSequence(
+    derValue(
+      TAG.SET,
+      derSequence(derOid(OID.COMMON_NAME), derValue(TAG.UTF8, Buffer.from(names[0] ?? ''))),
+    ),
   )
-  const algorithm = sequence(oid(OID.ECDSA_SHA256))
-  const body = sequence(
-    value(TAG.VERSION, value(TAG.INTEGER, Buffer.from([2]))),
-    value(TAG.INTEGER, serialNumber()),
+  const algorithm = derSequence(derOid(OID.ECDSA_SHA256))
+  const body = derSequence(
+    derValue(TAG.VERSION, derValue(TAG.INTEGER, Buffer.from([2]))),
+    derValue(TAG.INTEGER, serialNumber()),
     algorithm,
     name,
-    sequence(time(validity.from), time(validity.to)),
+    derSequence(derTime(validity.from), derTime(validity.to)),
     name,
     publicKey.export({ type: 'spki', format: 'der' }),
-    value(TAG.EXTENSIONS, sequence(...extensions(names, publicKey))),
+    derValue(TAG.EXTENSIONS, derSequence(...extensions(names, publicKey))),
   )
   const signature = sign('sha256', body, privateKey)
-  const certificate = sequence(body, algorithm, bitString(signature))
+  const certificate = derSequence(body, algorithm, derBitString(signature))
   return {
-    certificate: pem('CERTIFICATE', certificate),
+    certificate: toPem('CERTIFICATE', certificate),
     key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
   }
 }
@@ -86,24 +89,24 @@ function extensions(names: readonly string[], publicKey: KeyObject): Buffer[] {
     .update(publicKey.export({ type: 'spki', format: 'der' }))
     .digest()
   return [
-    extension(OID.SUBJECT_ALT_NAME, sequence(...names.map(alternative))),
+    extension(OID.SUBJECT_ALT_NAME, derSequence(...names.map(subjectAltName))),
     // It can stand among the authorities of a browser and vouch for nobody else.
-    extension(OID.BASIC_CONSTRAINTS, sequence(), { critical: true }),
+    extension(OID.BASIC_CONSTRAINTS, derSequence(), { critical: true }),
     // digitalSignature.
-    extension(OID.KEY_USAGE, value(TAG.BIT_STRING, Buffer.from([7, 0x80])), { critical: true }),
-    extension(OID.EXTENDED_KEY_USAGE, sequence(oid(OID.SERVER_AUTH))),
-    extension(OID.SUBJECT_KEY_ID, value(TAG.OCTET_STRING, id)),
+    extension(OID.KEY_USAGE, derValue(TAG.BIT_STRING, Buffer.from([7, 0x80])), { critical: true }),
+    extension(OID.EXTENDED_KEY_USAGE, derSequence(derOid(OID.SERVER_AUTH))),
+    extension(OID.SUBJECT_KEY_ID, derValue(TAG.OCTET_STRING, id)),
   ]
 }
 
 function extension(id: string, content: Buffer, { critical = false } = {}): Buffer {
-  const marks = critical ? [value(TAG.BOOLEAN, Buffer.from([0xff]))] : []
-  return sequence(oid(id), ...marks, value(TAG.OCTET_STRING, content))
+  const marks = critical ? [derValue(TAG.BOOLEAN, Buffer.from([0xff]))] : []
+  return derSequence(derOid(id), ...marks, derValue(TAG.OCTET_STRING, content))
 }
 
-function alternative(name: string): Buffer {
-  if (isIP(name) === 0) return value(TAG.DNS_NAME, Buffer.from(name, 'ascii'))
-  return value(TAG.IP_ADDRESS, Buffer.from(addressBytes(name)))
+function subjectAltName(name: string): Buffer {
+  if (isIP(name) === 0) return derValue(TAG.DNS_NAME, Buffer.from(name, 'ascii'))
+  return derValue(TAG.IP_ADDRESS, Buffer.from(addressBytes(name)))
 }
 
 /** Positive, and not the same again. */
@@ -114,31 +117,31 @@ function serialNumber(): Buffer {
 }
 
 /** RFC 5280 wants the short form before 2050; what is made here is not valid for so long. */
-function time(date: Date): Buffer {
+function derTime(date: Date): Buffer {
   const text = date.toISOString().replace(/[-:T]|\.\d+/g, '')
-  return value(TAG.UTC_TIME, Buffer.from(text.slice(2), 'ascii'))
+  return derValue(TAG.UTC_TIME, Buffer.from(text.slice(2), 'ascii'))
 }
 
-function oid(hex: string): Buffer {
-  return value(TAG.OID, Buffer.from(hex, 'hex'))
+function derOid(hex: string): Buffer {
+  return derValue(TAG.OID, Buffer.from(hex, 'hex'))
 }
 
-function bitString(bytes: Buffer): Buffer {
-  return value(TAG.BIT_STRING, Buffer.concat([Buffer.from([0]), bytes]))
+function derBitString(bytes: Buffer): Buffer {
+  return derValue(TAG.BIT_STRING, Buffer.concat([Buffer.from([0]), bytes]))
 }
 
-function sequence(...parts: Buffer[]): Buffer {
-  return value(TAG.SEQUENCE, Buffer.concat(parts))
+function derSequence(...parts: Buffer[]): Buffer {
+  return derValue(TAG.SEQUENCE, Buffer.concat(parts))
 }
 
-function value(tag: number, content: Buffer): Buffer {
+function derValue(tag: number, content: Buffer): Buffer {
   const { length } = content
   const size =
     length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff]
   return Buffer.concat([Buffer.from([tag, ...size]), content])
 }
 
-function pem(label: string, der: Buffer): string {
+function toPem(label: string, der: Buffer): string {
   const lines = der.toString('base64').match(/.{1,64}/g) ?? []
   return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`
 }

@@ -6,27 +6,27 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 
 /** How long tickets are made with one key: a day at most goes by until its tickets are read no more. */
-const TURN_MS = 12 * 3_600_000
+const ROTATION_MS = 12 * 3_600_000
 const SECRET_BYTES = 32
 
 export class TicketSecrets {
-  #list: readonly string[] | undefined
-  #turnedMs: number | undefined
+  #secrets: readonly string[] | undefined
+  #rotatedMs: number | undefined
 
   /** In base64; the first makes tickets, all read them. */
-  get list(): readonly string[] {
-    this.#list ??= [newSecret()]
-    return this.#list
+  get secrets(): readonly string[] {
+    this.#secrets ??= [createSecret()]
+    return this.#secrets
   }
 
   /** Makes a new one when it is time, and says whether it was. */
-  turn(nowMs: number): boolean {
+  rotate(nowMs: number): boolean {
     // Nobody has asked for one: no address can speak TLS.
-    if (this.#list === undefined) return false
-    this.#turnedMs ??= nowMs
-    if (nowMs - this.#turnedMs < TURN_MS) return false
-    this.#turnedMs = nowMs
-    this.#list = [newSecret(), ...this.list.slice(0, 1)]
+    if (this.#secrets === undefined) return false
+    this.#rotatedMs ??= nowMs
+    if (nowMs - this.#rotatedMs < ROTATION_MS) return false
+    this.#rotatedMs = nowMs
+    this.#secrets = [createSecret(), ...this.secrets.slice(0, 1)]
     return true
   }
 }
@@ -35,7 +35,7 @@ export class TicketSecrets {
  * The kernel gives so few bytes at once and whole (urandom(4)). Node's cryptography would be most of a megabyte of an
  * arbiter that speaks no TLS, and every one makes a secret: the program may have a certificate.
  */
-function newSecret(): string {
+function createSecret(): string {
   const bytes = Buffer.alloc(SECRET_BYTES)
   let count = 0
   try {

@@ -5,32 +5,32 @@
 import { readFileSync, statSync } from 'node:fs'
 
 import type { Logger } from '../log/logger.ts'
-import { ExpiryWatch } from './expiry.ts'
+import { ExpiryMonitor } from './expiry.ts'
 import type { ReadFile, TlsMaterial } from './material.ts'
 
 /** Makes the material, and reads files by nothing but what it is given; undefined when there is no TLS. */
-export type ReadTls = (readFile: ReadFile) => TlsMaterial | undefined
+export type TlsReader = (readFile: ReadFile) => TlsMaterial | undefined
 
-export class KeptTls {
-  readonly #read: ReadTls
+export class WatchedTlsFiles {
+  readonly #read: TlsReader
   #material: TlsMaterial
   /** As of each file that was read, by path. */
-  #files: Map<string, string>
+  #fingerprints: Map<string, string>
   /** What the files were like when they were last found changed: they are read when they have come to rest. */
-  #moving: string | undefined
-  readonly #expiry = new ExpiryWatch()
+  #unsettled: string | undefined
+  readonly #expiry = new ExpiryMonitor()
 
-  private constructor(read: ReadTls, material: TlsMaterial, files: Map<string, string>) {
+  private constructor(read: TlsReader, material: TlsMaterial, files: Map<string, string>) {
     this.#read = read
     this.#material = material
-    this.#files = files
+    this.#fingerprints = files
   }
 
   /** Undefined when there is no TLS; throws when something cannot be used. */
-  static open(read: ReadTls): KeptTls | undefined {
+  static open(read: TlsReader): WatchedTlsFiles | undefined {
     const files = new Map<string, string>()
-    const material = read(noting(files))
-    return material === undefined ? undefined : new KeptTls(read, material, files)
+    const material = read(recordingReader(files))
+    return material === undefined ? undefined : new WatchedTlsFiles(read, material, files)
   }
 
   get material(): TlsMaterial {
@@ -38,32 +38,34 @@ export class KeptTls {
   }
 
   /** Looks at files and dates, and says whether the material is another from now on. */
-  look(date: Date, log: Logger): boolean {
-    const isOther = this.#lookAtFiles(log)
-    this.#expiry.look(this.#material, date, log)
+  checkForChanges(date: Date, log: Logger): boolean {
+    const isOther = this.#rereadChangedFiles(log)
+    this.#expiry.logExpiry(this.#material, date, log)
     return isOther
   }
 
-  #lookAtFiles(log: Logger): boolean {
-    const now = [...this.#files.keys()].map((path) => [path, likeness(path)] as const)
-    const changed = now.filter(([path, likeness]) => this.#files.get(path) !== likeness)
+  #rereadChangedFiles(log: Logger): boolean {
+    const now = [...this.#fingerprints.keys()].map((path) => [path, likeness(path)] as const)
+    const changed = now.filter(
+      ([path, fingerprintOf]) => this.#fingerprints.get(path) !== fingerprintOf,
+    )
     if (changed.length === 0) {
-      this.#moving = undefined
+      this.#unsettled = undefined
       return false
     }
     const moving = JSON.stringify(now)
-    if (moving !== this.#moving) {
+    if (moving !== this.#unsettled) {
       // Certificate and key may come one after the other.
-      this.#moving = moving
+      this.#unsettled = moving
       return false
     }
-    this.#moving = undefined
+    this.#unsettled = undefined
     const paths = changed.map(([path]) => path).join(', ')
     // Also when it fails: the same files would fail again.
     const files = new Map(now)
-    this.#files = files
+    this.#fingerprints = files
     try {
-      const material = this.#read(noting(files))
+      const material = this.#read(recordingReader(files))
       if (material === undefined || JSON.stringify(material) === JSON.stringify(this.#material)) {
         return false
       }
@@ -79,7 +81,7 @@ export class KeptTls {
 }
 
 /** Reads files and notes what they are like. */
-function noting(files: Map<string, string>): ReadFile {
+function recordingReader(files: Map<string, string>): ReadFile {
   return (path) => {
     // Before it is read: whoever changes it meanwhile is noticed.
     files.set(path, likeness(path))

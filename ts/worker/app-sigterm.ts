@@ -6,20 +6,20 @@ import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
-export interface Farewell {
+export interface AppSigterm {
   /** Resolves when the application has done what it does at TERM. */
-  wait(): Promise<void>
+  waitUntilDone(): Promise<void>
   /** Nothing more is expected of it. */
-  giveUp(): void
+  stopWaiting(): void
 }
 
 /** To be called when TERM has come; undefined where the application does not listen. */
-export function farewellOf(
+export function watchAppSigterm(
   system: System,
   { log, limitMs }: { log: Logger | undefined; limitMs: number },
-): Farewell | undefined {
+): AppSigterm | undefined {
   // One is the worker's.
-  if (!isHeard(system, 1)) return undefined
+  if (!appListensToTerm(system, 1)) return undefined
   let isAwaited = false
   void system.pause(limitMs).then(() => {
     if (isAwaited && log !== undefined) logLine(log, 'appIgnoresSigterm')
@@ -35,26 +35,26 @@ export function farewellOf(
     })
     // Many take their listener away when they are done, and send the signal again to end as without it.
     system.onSignal('TERM', () => {
-      if (!isHeard(system, 2)) done()
+      if (!appListensToTerm(system, 2)) done()
     })
   })
   const wait = () => {
     isAwaited = true
     return over
   }
-  return { wait, giveUp }
+  return { waitUntilDone: wait, stopWaiting: giveUp }
 }
 
 /** Whether the application listens to TERM beside so many listeners of ours. */
-function isHeard(system: System, ours: number): boolean {
-  return system.listeners('SIGTERM') > ours + passiveListeners()
+function appListensToTerm(system: System, ours: number): boolean {
+  return system.listeners('SIGTERM') > ours + countPassiveListeners()
 }
 
 /**
  * The listeners of the package signal-exit, which others bring along: they end a process to whose signals nobody else
  * listens, which a worker's is not, and so do nothing here. Its copies count themselves, up to version 3 and from 4 on.
  */
-function passiveListeners(): number {
+function countPassiveListeners(): number {
   const emitters: unknown[] = [
     Reflect.get(process, '__signal_exit_emitter__'),
     Reflect.get(globalThis, Symbol.for('signal-exit emitter')),

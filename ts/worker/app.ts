@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path'
 import { monocerosError } from '../errors.ts'
 import { describeThrown } from '../log/thrown-value.ts'
 import { loadModule } from '../settings/load.ts'
-import { makeMain } from './main-module.ts'
+import { setMainModule } from './main-module.ts'
 
 /** A loaded module and which of its exports is meant. */
 export interface LoadedApplication {
@@ -22,7 +22,7 @@ export interface ApplicationPath {
 }
 
 /** Splits `./app.js:name`; a colon inside a directory's name is none of ours. */
-export function splitApplication(app: string): ApplicationPath {
+export function parseApplicationPath(app: string): ApplicationPath {
   const match = /^(.+):([A-Za-z_$][\w$]*)$/.exec(app)
   if (match?.[1] === undefined) return { path: app, exportName: undefined }
   return { path: match[1], exportName: match[2] }
@@ -30,10 +30,10 @@ export function splitApplication(app: string): ApplicationPath {
 
 /** Loads it; every way to fail is one error of the table. */
 export async function loadApplication(app: string, directory: string): Promise<LoadedApplication> {
-  const { path, exportName } = splitApplication(app)
+  const { path, exportName } = parseApplicationPath(app)
   const file = findFile(resolve(directory, path))
   if (file === undefined) throw monocerosError('ERR_APP_MISSING', app, resolve(directory, path))
-  makeMain(file)
+  setMainModule(file)
   try {
     return { exports: await loadModule(file), exportName }
   } catch (thrown) {

@@ -5,45 +5,45 @@
 
 import type { ListenCapture } from '../http/node/listen.ts'
 
-const ROUND_MS = 100
+const POLL_INTERVAL_MS = 100
 /** So long without anything under way means that nothing will come any more. */
-const IDLE_ROUNDS = 10
+const MAX_IDLE_POLLS = 10
 
 /** What node:cluster keeps for its workers: processes, channels, addresses. A program has more than that under way. */
-const OF_CLUSTER = new Set(['ProcessWrap', 'PipeWrap', 'TCPServerWrap', 'PipeServerWrap'])
+const CLUSTER_RESOURCES = new Set(['ProcessWrap', 'PipeWrap', 'TCPServerWrap', 'PipeServerWrap'])
 
 /** What keeps the process busy now; to be taken before the application is loaded. */
-export type Baseline = ReadonlyMap<string, number>
+export type ResourceBaseline = ReadonlyMap<string, number>
 
-export function takeBaseline(): Baseline {
+export function countResourcesAtStart(): ResourceBaseline {
   return countResources()
 }
 
 /** Waits for `listen()` until the program has nothing more to do, or the limit. */
 export async function awaitListen(
   captured: ListenCapture,
-  baseline: Baseline,
+  baseline: ResourceBaseline,
   limitMs: number,
 ): Promise<void> {
   let idleRounds = 0
-  for (let waitedMs = 0; waitedMs < limitMs; waitedMs += ROUND_MS) {
-    if ((await captured.waitForServer(ROUND_MS)) !== undefined) return
+  for (let waitedMs = 0; waitedMs < limitMs; waitedMs += POLL_INTERVAL_MS) {
+    if ((await captured.waitForServer(POLL_INTERVAL_MS)) !== undefined) return
     idleRounds = isIdle(baseline) ? idleRounds + 1 : 0
-    if (idleRounds >= IDLE_ROUNDS) return
+    if (idleRounds >= MAX_IDLE_POLLS) return
   }
 }
 
 /** Whether the program leaves serving to workers that it has started itself. */
-export function hasCluster(): boolean {
+export function hasClusterWorkers(): boolean {
   // Loaded only where an application is waited for.
   const workers: unknown = Reflect.get(process.getBuiltinModule('node:cluster'), 'workers')
   return Object.keys(workers ?? {}).length > 0
 }
 
-function isIdle(baseline: Baseline): boolean {
-  const leaves = hasCluster()
+function isIdle(baseline: ResourceBaseline): boolean {
+  const leaves = hasClusterWorkers()
   return [...countResources()].every(([type, count]) => {
-    return count <= (baseline.get(type) ?? 0) || (leaves && OF_CLUSTER.has(type))
+    return count <= (baseline.get(type) ?? 0) || (leaves && CLUSTER_RESOURCES.has(type))
   })
 }
 

@@ -18,11 +18,11 @@ export interface Channel {
   /** The arbiter's end is closed: it is dead. */
   onClose(callback: () => void): void
   /** From now on it does not keep the process. */
-  letGo(): void
+  unref(): void
 }
 
 /** Beats that an arbiter in trouble does not read are dropped rather than collected. */
-const MAX_WAITING_BYTES = 64 * 1024
+const MAX_QUEUED_BYTES = 64 * 1024
 
 /** Opens the channel that the arbiter left on descriptor 3. */
 export function openChannel(): Channel {
@@ -32,7 +32,7 @@ export function openChannel(): Channel {
   socket.on('error', () => {})
   return {
     send(message) {
-      if (socket.writableLength < MAX_WAITING_BYTES) socket.write(encodeMessage(message))
+      if (socket.writableLength < MAX_QUEUED_BYTES) socket.write(encodeMessage(message))
     },
     sendLast: (message, callback) => void socket.write(encodeMessage(message), () => callback()),
     onMessage: (callback) => void socket.on('data', messageDecoder<ArbiterMessage>(callback)),
@@ -40,6 +40,6 @@ export function openChannel(): Channel {
       socket.on('end', callback)
       socket.on('close', callback)
     },
-    letGo: () => void socket.unref(),
+    unref: () => void socket.unref(),
   }
 }

@@ -7,21 +7,21 @@ import type { MonocerosError } from '../errors.ts'
 import type { WorkerMessage } from '../messages.ts'
 import { inspectAddressOf } from '../process/inspect.ts'
 import type { System } from '../process/system.ts'
-import { explainFailure, failurePage } from './failure-page.ts'
+import { createFailureServer, explainFailure } from './failure-page.ts'
 import { recordModules } from './modules.ts'
 
-export interface Development {
+export interface DevelopmentMode {
   /** Tells the arbiter what has been loaded so far. */
-  tellLoaded(): void
+  reportLoadedFiles(): void
   /** What is served in the place of an application that does not load, once. */
-  excuse(error: MonocerosError): Promise<Target> | undefined
+  createFailureTarget(error: MonocerosError): Promise<Target> | undefined
 }
 
 /** Begins to record which modules are loaded. */
-export function startDevelopment(
+export function startDevelopmentMode(
   system: System,
   send: (message: WorkerMessage) => void,
-): Development {
+): DevelopmentMode {
   const all: string[] = []
   const record = recordModules(system, (files, isWhole) => {
     all.push(...files)
@@ -29,23 +29,23 @@ export function startDevelopment(
   })
   let excused = false
   return {
-    tellLoaded: () => record.tell(),
-    excuse(error) {
+    reportLoadedFiles: () => record.reportNewFiles(),
+    createFailureTarget(error) {
       if (excused) return undefined
       excused = true
-      record.tell()
+      record.reportNewFiles()
       // The application's own file is there even if nothing was recorded.
       return explainFailure(error, [...all, process.argv[1] ?? '']).then((failure) => {
         // What it did not come to load is not known: any file may be the one that mends it.
         send({ type: 'loaded', files: [], isWhole: false, failure })
-        return failurePage(failure)
+        return createFailureServer(failure)
       })
     },
   }
 }
 
 /** Waits until a debugger is there, and stops before the application is loaded. */
-export function breakForDebugger(address: string, slot: number): void {
+export function waitForDebugger(address: string, slot: number): void {
   const { host, port } = inspectAddressOf(address, slot)
   // Whoever connects finds it waiting: a debugger that comes before would let it run on.
   inspector.open(port, host, true)

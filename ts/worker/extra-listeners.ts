@@ -12,14 +12,14 @@ import { native } from '../native/index.ts'
 import type { Channel } from './channel.ts'
 
 /** How long the arbiter's answer is waited for, in seconds: it comes at once, unless the arbiter is stopped. */
-const ANSWER_LIMIT = 5
+const RESPONSE_TIMEOUT_SECONDS = 5
 /** While a worker drains, how often it is looked whether the further servers have any connection left. */
-const LOOK_MS = 50
+const POLL_INTERVAL_MS = 50
 /** Node's flag of a server that takes no IPv4, and the one of a server that shares its port by itself. */
 const IPV6_ONLY = 1
 const REUSE_PORT = 2
 
-export class FurtherServers {
+export class ExtraServers {
   readonly #channel: Channel
   /** The application is only looked at: nothing is opened. */
   readonly #isCheck: boolean
@@ -33,10 +33,14 @@ export class FurtherServers {
   }
 
   /** What the server listens through; null leaves it to node, who then reports what goes wrong. */
-  handleFor(server: Server, call: ListenArguments, flags: number | undefined): ServerHandle | null {
+  createHandle(
+    server: Server,
+    call: ListenArguments,
+    flags: number | undefined,
+  ): ServerHandle | null {
     if (this.#isCheck) return new FakeHandle(server, call, 0)
     if (((flags ?? 0) & REUSE_PORT) !== 0) return null
-    if (native === null) return firstComes(server, call)
+    if (native === null) return bindOrPretend(server, call)
     const address = {
       host: call.address,
       port: call.port ?? 0,
@@ -64,11 +68,11 @@ export class FurtherServers {
   async drain(graceMs: number): Promise<void> {
     const servers = [...this.#servers.keys()]
     for (const stop of this.#servers.values()) stop()
-    for (let waited = 0; waited < graceMs; waited += LOOK_MS) {
-      const left = servers.filter((server) => connectionsOf(server) > 0)
+    for (let waited = 0; waited < graceMs; waited += POLL_INTERVAL_MS) {
+      const left = servers.filter((server) => countConnections(server) > 0)
       if (left.length === 0) return
       for (const server of left) server.closeIdleConnections()
-      await new Promise((resolve) => setTimeout(resolve, LOOK_MS))
+      await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS))
     }
   }
 
@@ -76,7 +80,7 @@ export class FurtherServers {
     const id = ++this.#questions
     const question = `${JSON.stringify({ type: 'listen', id, ...address })}\n`
     try {
-      const fd = native?.askForDescriptor(SHARING_FD, question, id, ANSWER_LIMIT)
+      const fd = native?.askForDescriptor(SHARING_FD, question, id, RESPONSE_TIMEOUT_SECONDS)
       if (fd == null) return null
       const handle = createServerHandle(null, null, null, fd)
       return typeof handle === 'number' ? null : handle
@@ -87,12 +91,12 @@ export class FurtherServers {
   }
 }
 
-function connectionsOf(server: Server): number {
+function countConnections(server: Server): number {
   return (server as unknown as { _connections: number })._connections
 }
 
 /** Without the addon a socket cannot be passed on: the first worker that asks has it, the others believe so. */
-function firstComes(server: Server, call: ListenArguments): ServerHandle {
+function bindOrPretend(server: Server, call: ListenArguments): ServerHandle {
   const handle = createServerHandle(call.address, call.port, call.addressType)
   if (typeof handle === 'number') return new FakeHandle(server, call, 0)
   // Of an address in use libuv says so only when it is asked.

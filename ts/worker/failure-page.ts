@@ -12,14 +12,14 @@ import type { Target } from '../engine/engine.ts'
 import type { MonocerosError } from '../errors.ts'
 
 /** A server that answers everything with 500 and the text: as a page to browsers, else as it is. */
-export function failurePage(text: string): Target {
+export function createFailureServer(text: string): Target {
   const server = http.createServer((req, res) => {
     const asPage = req.headers.accept?.includes('text/html') === true
     res.writeHead(500, {
       'content-type': `text/${asPage ? 'html' : 'plain'}; charset=utf-8`,
       'cache-control': 'no-store',
     })
-    res.end(asPage ? pageOf(text) : `${text}\n`)
+    res.end(asPage ? renderPage(text) : `${text}\n`)
   })
   return { style: 'node', server }
 }
@@ -29,18 +29,18 @@ export async function explainFailure(
   { message, cause }: MonocerosError,
   files: readonly string[],
 ): Promise<string> {
-  const modules = withImported(files.filter(isModule))
+  const modules = findImportedModules(files.filter(isJavaScript))
   if (!(cause instanceof SyntaxError) || modules.some((file) => message.includes(file)))
     return message
   const flags = ['--experimental-vm-modules', '--no-warnings', '--input-type=module']
-  const broken = await outputOfNode([...flags, '--eval', PARSER, ...modules])
+  const broken = await runNode([...flags, '--eval', PARSE_SCRIPT, ...modules])
   if (broken === '') return message
   // The file with the line, the line itself and a mark below it; then what is known already.
-  const [place] = (await outputOfNode(['--check', broken])).split('\n\n')
+  const [place] = (await runNode(['--check', broken])).split('\n\n')
   return `${message}\n\n${place}`
 }
 
-function outputOfNode(args: readonly string[]): Promise<string> {
+function runNode(args: readonly string[]): Promise<string> {
   return new Promise((done) => {
     const options = { timeout: PARSE_TIMEOUT_MS, env: { ...process.env, NODE_OPTIONS: '' } }
     execFile(process.execPath, args, options, (_failed, out, errors) =>
@@ -53,7 +53,7 @@ const PARSE_TIMEOUT_MS = 5_000
 const MAX_MODULES = 500
 
 // Prints the first that does not parse. A process of its own, since it needs a flag.
-const PARSER = `
+const PARSE_SCRIPT = `
 import { readFileSync } from 'node:fs'
 import vm from 'node:vm'
 for (const file of process.argv.slice(1)) {
@@ -66,12 +66,12 @@ for (const file of process.argv.slice(1)) {
   }
 }`
 
-function isModule(file: string): boolean {
+function isJavaScript(file: string): boolean {
   return /\.m?js$/.test(file)
 }
 
 // Node 20 does not say which ES modules it loads: they are found by their names in the texts.
-function withImported(files: readonly string[]): string[] {
+function findImportedModules(files: readonly string[]): string[] {
   const found = new Set(files)
   for (const file of found) {
     if (found.size > MAX_MODULES || !existsSync(file)) continue
@@ -80,25 +80,25 @@ function withImported(files: readonly string[]): string[] {
       /\b(import|from)\s*\(?\s*['"](\.{1,2}\/[^'"]+)['"]/g,
     )) {
       const path = resolve(dirname(file), name)
-      if (isModule(path) && existsSync(path)) found.add(path)
+      if (isJavaScript(path) && existsSync(path)) found.add(path)
     }
   }
   return [...found]
 }
 
-function pageOf(text: string): string {
+function renderPage(text: string): string {
   return `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
 <title>The application does not load</title>
 <style>body { font: 16px sans-serif; margin: 2em } pre { white-space: pre-wrap }</style>
 <h1>The application does not load</h1>
-<pre>${escaped(text)}</pre>
+<pre>${escapeHtml(text)}</pre>
 <p>It is loaded again as soon as a file of it changes.</p>
 </html>
 `
 }
 
-function escaped(text: string): string {
+function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;')
 }

@@ -8,13 +8,13 @@ const MAX_INTERVAL_MS = 1_000
 const BEATS_PER_TIMEOUT = 3
 
 /** Whoever wants to know of each beat. */
-export interface BeatFollower {
+export interface BeatObserver {
   beat(): void
 }
 
 export interface Heartbeat {
   /** From now on each beat is told to this one too. */
-  follow(follower: BeatFollower): void
+  addObserver(follower: BeatObserver): void
 }
 
 /** Beats until the process ends. */
@@ -23,7 +23,7 @@ export function startHeartbeat(
   board: Pick<WorkerBoard, 'beat'>,
   timeoutMs: number,
 ): Heartbeat {
-  const followers: BeatFollower[] = [board]
+  const followers: BeatObserver[] = [board]
   const wanted = timeoutMs / BEATS_PER_TIMEOUT
   const intervalMs = timeoutMs > 0 ? Math.min(MAX_INTERVAL_MS, wanted) : MAX_INTERVAL_MS
   board.beat()
@@ -31,7 +31,7 @@ export function startHeartbeat(
     for (const follower of followers) follower.beat()
   })
   return {
-    follow(follower) {
+    addObserver(follower) {
       followers.push(follower)
       follower.beat()
     },

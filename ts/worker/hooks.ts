@@ -13,11 +13,11 @@ import { describeThrown } from '../log/thrown-value.ts'
 import type { BootMessage } from '../messages.ts'
 
 /** What the worker tells of itself, of the moment. */
-export interface WorkerFacts {
+export interface WorkerInfo {
   readonly log: Logger
-  readonly requests: () => number
-  readonly alive: () => boolean
-  readonly beat: () => void
+  readonly countRequests: () => number
+  readonly isServing: () => boolean
+  readonly sendHeartbeat: () => void
 }
 
 export class WorkerHooks {
@@ -26,11 +26,11 @@ export class WorkerHooks {
   readonly #server: HookServer
   readonly #worker: HookOwnWorker
 
-  constructor(table: HookTable, message: BootMessage, facts: WorkerFacts) {
+  constructor(table: HookTable, message: BootMessage, facts: WorkerInfo) {
     this.#table = table
     this.#log = facts.log
-    this.#server = serverOf(message, facts.log)
-    this.#worker = workerOf(message, facts)
+    this.#server = describeServer(message, facts.log)
+    this.#worker = describeWorker(message, facts)
   }
 
   has(name: HookName): boolean {
@@ -38,52 +38,52 @@ export class WorkerHooks {
   }
 
   /** A hook of the boot: waited for, and its failure is one of the boot. */
-  async boot(name: 'post_fork' | 'post_worker_init'): Promise<void> {
+  async callBootHook(name: 'post_fork' | 'post_worker_init'): Promise<void> {
     try {
-      await this.#table.get(name)?.(...this.#details(name))
+      await this.#table.get(name)?.(...this.#argumentsOf(name))
     } catch (thrown) {
       throw monocerosError('ERR_HOOK_BOOT', name, describeThrown(thrown)).withCause(thrown)
     }
   }
 
   /** A hook of the end: its failure is logged. */
-  call(name: 'worker_int' | 'worker_abort' | 'worker_exit'): unknown {
+  callHook(name: 'worker_int' | 'worker_abort' | 'worker_exit'): unknown {
     try {
-      const value = this.#table.get(name)?.(...this.#details(name))
-      if (value instanceof Promise) return value.catch((thrown) => this.#sayFailed(name, thrown))
+      const value = this.#table.get(name)?.(...this.#argumentsOf(name))
+      if (value instanceof Promise) return value.catch((thrown) => this.#logFailure(name, thrown))
       return value
     } catch (thrown) {
-      this.#sayFailed(name, thrown)
+      this.#logFailure(name, thrown)
       return undefined
     }
   }
 
   /** Puts pre_request and post_request round each request. */
-  attach(target: Target): Target {
+  wrapTarget(target: Target): Target {
     if (!this.has('pre_request') && !this.has('post_request')) return target
-    if (target.style === 'node') this.#attachToServer(target.server)
+    if (target.style === 'node') this.#wrapServer(target.server)
     if (target.style !== 'fetch') return target
     const { fetch } = target
     const around = async (request: Request, ...rest: [unknown?, unknown?]): Promise<Response> => {
       let response: Response | undefined
       try {
-        const allowed = this.#before(request)
+        const allowed = this.#callPreRequest(request)
         response = allowed ? await fetch(request, ...rest) : new Response(null, { status: 500 })
         return response
       } finally {
-        this.#after(request, response)
+        this.#callPostRequest(request, response)
       }
     }
     return { style: 'fetch', fetch: around }
   }
 
   // One listener in the place of those that were there, so that a refused request reaches none of them.
-  #attachToServer(server: Server): void {
+  #wrapServer(server: Server): void {
     const listeners = server.listeners('request')
     server.removeAllListeners('request')
     server.on('request', (req: IncomingMessage, res: ServerResponse) => {
-      if (this.has('post_request')) res.once('close', () => this.#after(req, res))
-      if (!this.#before(req)) {
+      if (this.has('post_request')) res.once('close', () => this.#callPostRequest(req, res))
+      if (!this.#callPreRequest(req)) {
         res.statusCode = 500
         res.end(http.STATUS_CODES[500])
         return undefined
@@ -95,34 +95,35 @@ export class WorkerHooks {
     })
   }
 
-  #before(request: HookRequest): boolean {
+  #callPreRequest(request: HookRequest): boolean {
     try {
       this.#table.get('pre_request')?.(this.#worker, request)
       return true
     } catch (thrown) {
-      this.#sayFailed('pre_request', thrown)
+      this.#logFailure('pre_request', thrown)
       return false
     }
   }
 
-  #after(request: HookRequest, response: HookResponse): void {
+  #callPostRequest(request: HookRequest, response: HookResponse): void {
     const hook = this.#table.get('post_request')
     if (hook === undefined) return
     try {
-      const environ = environOf(request)
+      const environ = createEnviron(request)
       const value = hook(this.#worker, request, environ, response)
-      if (value instanceof Promise) value.catch((thrown) => this.#sayFailed('post_request', thrown))
+      if (value instanceof Promise)
+        value.catch((thrown) => this.#logFailure('post_request', thrown))
     } catch (thrown) {
-      this.#sayFailed('post_request', thrown)
+      this.#logFailure('post_request', thrown)
     }
   }
 
-  #details(name: HookName): unknown[] {
+  #argumentsOf(name: HookName): unknown[] {
     const withServer = name === 'post_fork' || name === 'worker_exit'
     return withServer ? [this.#server, this.#worker] : [this.#worker]
   }
 
-  #sayFailed(name: HookName, thrown: unknown): void {
+  #logFailure(name: HookName, thrown: unknown): void {
     logThrown(this.#log, { name: 'hookFailed', thrown }, name)
   }
 }
@@ -130,7 +131,7 @@ export class WorkerHooks {
 /** Loads the functions: those that the arbiter saw in the config file, and those that are modules. */
 export async function loadWorkerHooks(
   message: BootMessage,
-  facts: WorkerFacts,
+  facts: WorkerInfo,
 ): Promise<WorkerHooks> {
   const { hooks, configFile, config } = message
   const inFile = hooks.filter((name) => typeof config[name] !== 'string')
@@ -140,7 +141,7 @@ export async function loadWorkerHooks(
   return new WorkerHooks(table, message, facts)
 }
 
-function serverOf({ config, listeners }: BootMessage, log: Logger): HookServer {
+function describeServer({ config, listeners }: BootMessage, log: Logger): HookServer {
   return {
     log,
     cfg: config,
@@ -151,27 +152,27 @@ function serverOf({ config, listeners }: BootMessage, log: Logger): HookServer {
   }
 }
 
-function workerOf(message: BootMessage, facts: WorkerFacts): HookOwnWorker {
+function describeWorker(message: BootMessage, facts: WorkerInfo): HookOwnWorker {
   return {
     pid: process.pid,
     ppid: process.ppid,
     age: message.age,
     get nr() {
-      return facts.requests()
+      return facts.countRequests()
     },
     max_requests: message.requestLimit,
     get alive() {
-      return facts.alive()
+      return facts.isServing()
     },
     log: facts.log,
     cfg: message.config,
     sockets: message.listeners.map(({ address }) => address),
-    notify: facts.beat,
+    notify: facts.sendHeartbeat,
   }
 }
 
 /** The facts that WSGI gives under these names. */
-function environOf(request: HookRequest): Readonly<Record<string, string>> {
+function createEnviron(request: HookRequest): Readonly<Record<string, string>> {
   const message = 'httpVersion' in request ? request : undefined
   const target = message?.url ?? request.url?.replace(/^[^:]+:\/\/[^/]+/, '') ?? ''
   const [path = ''] = target.split('?', 1)

@@ -9,25 +9,28 @@ import type { Logger } from '../log/logger.ts'
 import type { BootMessage, SecureMessage } from '../messages.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 
-let latest: SecureMessage | undefined
+let latestMessage: SecureMessage | undefined
 /** What the program's own https server shows, where the settings name no certificate. */
-let own: TlsMaterial | undefined
+let programMaterial: TlsMaterial | undefined
 
 /** What an engine begins with. */
-export function secureOptions({ tls, ticketSecrets }: BootMessage) {
-  return { tls: latest?.tls ?? tls ?? own, ticketSecrets: latest?.ticketSecrets ?? ticketSecrets }
+export function currentTls({ tls, ticketSecrets }: BootMessage) {
+  return {
+    tls: latestMessage?.tls ?? tls ?? programMaterial,
+    ticketSecrets: latestMessage?.ticketSecrets ?? ticketSecrets,
+  }
 }
 
 /** Connections that begin from now on get what is new; what cannot be used leaves all as it was. */
-export function secure(
+export function applyTls(
   engine: Engine | undefined,
   log: Logger | undefined,
-  message = latest,
+  message = latestMessage,
 ): void {
-  latest = message
+  latestMessage = message
   if (message === undefined) return
   try {
-    engine?.secure(message.tls ?? own, message.ticketSecrets)
+    engine?.secure(message.tls ?? programMaterial, message.ticketSecrets)
   } catch (error) {
     log?.error(`TLS stays as it was: ${error instanceof Error ? error.message : error}`)
   }
@@ -37,7 +40,7 @@ export function secure(
  * Takes over what the program's https server is to show, and says where TLS is spoken then. `changed` is called when the
  * program gives it other options.
  */
-export async function secureByProgram(
+export async function applyServerTls(
   target: Target,
   message: BootMessage,
   { log, changed }: { log: Logger; changed: (ticketSecrets: readonly string[]) => void },
@@ -52,16 +55,18 @@ export async function secureByProgram(
   }
   const { server } = target
   // Only for those who need it: the cryptography of node is large.
-  const { followOptions, materialOfServer } = await import('../tls/https-server.ts')
+  const { watchServerOptions: followOptions, materialFromServer: materialOfServer } = await import(
+    '../tls/https-server.ts'
+  )
   const read = (server: Server) =>
     materialOfServer(server, {
-      protocols: alpnProtocols(config),
-      strictEnds: !config.suppress_ragged_eofs,
+      alpnProtocols: alpnProtocols(config),
+      requiresCloseNotify: !config.suppress_ragged_eofs,
     })
-  own = read(server)
+  programMaterial = read(server)
   followOptions(server, () => {
-    own = read(server)
-    changed(latest?.ticketSecrets ?? ticketSecrets)
+    programMaterial = read(server)
+    changed(latestMessage?.ticketSecrets ?? ticketSecrets)
   })
   const secured = listeners.map((listener) =>
     listener.maySecure

@@ -5,7 +5,7 @@ import { logThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown-value.ts'
 
-type Step = () => unknown
+type LifespanFunction = () => unknown
 
 export interface Lifespan {
   /** Before the first request; a failure is one of the boot. */
@@ -15,9 +15,9 @@ export interface Lifespan {
 }
 
 /** Finds the exports; `on` demands that there is at least one of them. */
-export function lifespanOf(exports: unknown, mode: 'auto' | 'on' | 'off'): Lifespan {
-  const startup = mode === 'off' ? undefined : stepOf(exports, 'startup')
-  const shutdown = mode === 'off' ? undefined : stepOf(exports, 'shutdown')
+export function findLifespan(exports: unknown, mode: 'auto' | 'on' | 'off'): Lifespan {
+  const startup = mode === 'off' ? undefined : findLifespanFunction(exports, 'startup')
+  const shutdown = mode === 'off' ? undefined : findLifespanFunction(exports, 'shutdown')
   if (mode === 'on' && startup === undefined && shutdown === undefined) {
     throw monocerosError('ERR_APP_LIFESPAN')
   }
@@ -40,9 +40,9 @@ export function lifespanOf(exports: unknown, mode: 'auto' | 'on' | 'off'): Lifes
 }
 
 // Of a CommonJS module too: what an application inherits (a method of a framework) is not meant.
-function stepOf(exports: unknown, name: string): Step | undefined {
+function findLifespanFunction(exports: unknown, name: string): LifespanFunction | undefined {
   const value = ownValue(exports, name) ?? ownValue(ownValue(exports, 'default'), name)
-  return typeof value === 'function' ? (value as Step) : undefined
+  return typeof value === 'function' ? (value as LifespanFunction) : undefined
 }
 
 function ownValue(holder: unknown, name: string): unknown {

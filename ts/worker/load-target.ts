@@ -8,29 +8,29 @@ import { captureListen } from '../http/node/listen.ts'
 import type { BootMessage } from '../messages.ts'
 import { native } from '../native/index.ts'
 import { loadApplication } from './app.ts'
-import { awaitListen, hasCluster, takeBaseline } from './await-listen.ts'
-import type { FurtherServers } from './extra-listeners.ts'
+import { awaitListen, countResourcesAtStart, hasClusterWorkers } from './await-listen.ts'
+import type { ExtraServers } from './extra-listeners.ts'
 
 /** Of `boot_timeout`, what is left to report that the program never listened. */
-const REPORT_MS = 1_000
+const REPORTING_TIME_MS = 1_000
 
-export interface Loaded {
+export interface LoadedTarget {
   readonly target: Target
   readonly exports: unknown
 }
 
 export async function loadTarget(
   { config, listeners }: BootMessage,
-  further: FurtherServers,
-): Promise<Loaded> {
+  further: ExtraServers,
+): Promise<LoadedTarget> {
   const publicAddress = listeners[0]?.address ?? 'http://127.0.0.1:8000'
   // Before the application is loaded, so that whoever patches node's methods (tracers do) wraps ours.
   if (native !== null && config.engine !== 'node') installMethods()
   const captured = captureListen({
     ...{ publicAddress, listenPort: config.listen_port },
-    createExtraHandle: (server, call, flags) => further.handleFor(server, call, flags),
+    createExtraHandle: (server, call, flags) => further.createHandle(server, call, flags),
   })
-  const baseline = takeBaseline()
+  const baseline = countResourcesAtStart()
   const { exports, exportName } = await loadApplication(config.app ?? '', config.chdir)
   const detect = async () => ({
     exports,
@@ -43,9 +43,9 @@ export async function loadTarget(
     return await detect()
   } catch (error) {
     // Nothing usable is exported: the program may still be on its way to listen().
-    await awaitListen(captured, baseline, config.boot_timeout * 1_000 - REPORT_MS)
+    await awaitListen(captured, baseline, config.boot_timeout * 1_000 - REPORTING_TIME_MS)
     if (captured.server === undefined)
-      throw hasCluster() ? monocerosError('ERR_APP_CLUSTER') : error
+      throw hasClusterWorkers() ? monocerosError('ERR_APP_CLUSTER') : error
     return detect()
   }
 }

@@ -27,7 +27,7 @@ export function openErrorLog({ config, output, hasServed }: BootMessage): Logger
 }
 
 /** The settings for the engine; the access log of standard output goes to the arbiter's, if the worker's own is captured. */
-export function withAccessLog({ config, output, hasServed }: BootMessage, log: Logger): Config {
+export function resolveAccessLog({ config, output, hasServed }: BootMessage, log: Logger): Config {
   const { accesslog } = config
   if (accesslog === '-' && output !== undefined) {
     return { ...config, accesslog: `fd://${output.stdout}` }

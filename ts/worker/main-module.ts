@@ -5,7 +5,7 @@ import module from 'node:module'
 import { pathToFileURL } from 'node:url'
 
 /** Missing in the types of the oldest Node. */
-interface Hooking {
+interface ModuleWithLoadHooks {
   registerHooks?(hooks: { load: LoadHook }): { deregister(): void }
 }
 
@@ -21,24 +21,24 @@ interface LoadedSource {
 }
 
 /** To be called before the file is loaded, by whatever loads it. */
-export function makeMain(file: string): void {
+export function setMainModule(file: string): void {
   process.argv[1] = file
   const path = realpathSync(file)
-  answerRequireMain(path)
+  defineRequireMain(path)
   // Whoever does not ask is loaded as ever.
-  if ('main' in import.meta && asksMeta(readFileSync(path, 'utf8'))) {
-    answerMetaMain(pathToFileURL(path).href)
+  if ('main' in import.meta && readsImportMetaMain(readFileSync(path, 'utf8'))) {
+    defineImportMetaMain(pathToFileURL(path).href)
   }
 }
 
 // Perhaps as `(import.meta as any).main`, or `const { main } = import.meta`.
-function asksMeta(source: string): boolean {
+function readsImportMetaMain(source: string): boolean {
   return source.includes('import.meta') && /\bmain\b/.test(source)
 }
 
 // Node gives `process.mainModule` to each CommonJS module as its `require.main`. When the program's own gets it, that is
 // in the cache already. An ES module never is: there `require.main` is undefined, as on node.
-function answerRequireMain(path: string): void {
+function defineRequireMain(path: string): void {
   const { cache } = module.createRequire(import.meta.url)
   Object.defineProperty(process, 'mainModule', {
     ...{ configurable: true, enumerable: true },
@@ -50,8 +50,8 @@ function answerRequireMain(path: string): void {
 }
 
 // Node says it of the module only that it starts with. On the first line it moves none of the others.
-function answerMetaMain(main: string): void {
-  const hooks = (module as Hooking).registerHooks?.({
+function defineImportMetaMain(main: string): void {
+  const hooks = (module as ModuleWithLoadHooks).registerHooks?.({
     load(url, context, next) {
       const loaded = next(url, context)
       if (url !== main) return loaded

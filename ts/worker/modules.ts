@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url'
 import type { System } from '../process/system.ts'
 
 /** Missing in the types of the oldest Node. */
-interface Hooking {
+interface ModuleWithResolveHooks {
   registerHooks?(hooks: {
     resolve(
       specifier: string,
@@ -21,28 +21,28 @@ interface Hooking {
 }
 
 /** What is loaded together is told together. */
-const GATHER_MS = 50
+const REPORT_DELAY_MS = 50
 /** How often CommonJS modules are looked for that have come later. */
-const SWEEP_MS = 1_000
+const CACHE_SCAN_MS = 1_000
 
 const OWN_PATH = fileURLToPath(new URL('../', import.meta.url))
 const OWN_PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url))
 
-export interface ModuleRecord {
+export interface ModuleRecorder {
   /** Tells what is not told yet. */
-  tell(): void
+  reportNewFiles(): void
 }
 
 /** Begins to listen; each file is told once. `isWhole` is false on a Node that does not say which ES modules it loads. */
 export function recordModules(
   system: System,
   tell: (files: string[], isWhole: boolean) => void,
-): ModuleRecord {
+): ModuleRecorder {
   const known = new Set<string>()
   let fresh: string[] = []
   let told = false
   let cancel: (() => void) | undefined
-  const { registerHooks } = module as Hooking
+  const { registerHooks } = module as ModuleWithResolveHooks
   const flush = () => {
     cancel?.()
     cancel = undefined
@@ -53,7 +53,7 @@ export function recordModules(
     fresh = []
   }
   const note = (path: string) => {
-    if (known.has(path) || !isOfApplication(path)) return
+    if (known.has(path) || !isApplicationFile(path)) return
     known.add(path)
     fresh.push(path)
   }
@@ -62,16 +62,16 @@ export function recordModules(
       const resolved = next(specifier, context)
       if (resolved.url.startsWith('file:')) {
         note(fileURLToPath(resolved.url))
-        cancel ??= system.after(GATHER_MS, flush)
+        cancel ??= system.after(REPORT_DELAY_MS, flush)
       }
       return resolved
     },
   })
-  system.every(SWEEP_MS, flush)
-  return { tell: flush }
+  system.every(CACHE_SCAN_MS, flush)
+  return { reportNewFiles: flush }
 }
 
-function isOfApplication(path: string): boolean {
+function isApplicationFile(path: string): boolean {
   return (
     isAbsolute(path) &&
     !path.includes(`${sep}node_modules${sep}`) &&

@@ -6,23 +6,23 @@ import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /** Larger maps are not read: the thread that reads them has little memory. */
-const MAX_BYTES = 8 * 1024 * 1024
+const MAX_FILE_BYTES = 8 * 1024 * 1024
 
 /** Translates each frame that can be translated; the others stay. */
 export function mapStack(stack: string): string {
-  const maps = new Map<string, LoadedMap | undefined>()
+  const maps = new Map<string, LoadedSourceMap | undefined>()
   return stack
     .split('\n')
     .map((line) => mapLine(line, maps))
     .join('\n')
 }
 
-interface LoadedMap {
+interface LoadedSourceMap {
   readonly map: SourceMap
   readonly directory: string
 }
 
-function mapLine(line: string, maps: Map<string, LoadedMap | undefined>): string {
+function mapLine(line: string, maps: Map<string, LoadedSourceMap | undefined>): string {
   const [, before, place, row, column, after] =
     /^(\s+at (?:.*\()?)((?:file:\/\/)?\/[^()]*?):(\d+):(\d+)(\)?)$/.exec(line) ?? []
   if (before === undefined || place === undefined) return line
@@ -37,15 +37,15 @@ function mapLine(line: string, maps: Map<string, LoadedMap | undefined>): string
   return `${before}${written}${after}`
 }
 
-function loadMap(file: string): LoadedMap | undefined {
+function loadMap(file: string): LoadedSourceMap | undefined {
   try {
-    const link = lastLink(readSmall(file))
+    const link = findSourceMapUrl(readSmallFile(file))
     if (link === undefined) return undefined
     const data = /^data:application\/json[^,]*?(;base64)?,(.*)$/.exec(link)
     const path = resolve(dirname(file), link)
     const text =
       data === null
-        ? readSmall(path)
+        ? readSmallFile(path)
         : Buffer.from(data[2] ?? '', data[1] === undefined ? 'utf8' : 'base64').toString()
     return { map: new SourceMap(JSON.parse(text)), directory: dirname(data === null ? path : file) }
   } catch {
@@ -54,10 +54,10 @@ function loadMap(file: string): LoadedMap | undefined {
   }
 }
 
-function lastLink(text: string): string | undefined {
+function findSourceMapUrl(text: string): string | undefined {
   return [...text.matchAll(/^\/\/[#@] sourceMappingURL=(\S+)\s*$/gm)].at(-1)?.[1]
 }
 
-function readSmall(path: string): string {
-  return statSync(path).size > MAX_BYTES ? '' : readFileSync(path, 'utf8')
+function readSmallFile(path: string): string {
+  return statSync(path).size > MAX_FILE_BYTES ? '' : readFileSync(path, 'utf8')
 }

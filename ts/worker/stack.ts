@@ -14,14 +14,14 @@ const { captureStackTrace } = Error
 const settings: { stackTraceLimit: number; prepareStackTrace?: unknown } = Error
 
 /** The frames below this one, in the places of the sources that were written. */
-export function stackBelow(): string {
+export function captureCallerStack(): string {
   // The limit and the formatter belong to the application and are put back.
   const { stackTraceLimit, prepareStackTrace } = settings
   try {
     settings.stackTraceLimit = MAX_FRAMES
     settings.prepareStackTrace = undefined
     const at: { stack?: string } = {}
-    captureStackTrace(at, stackBelow)
+    captureStackTrace(at, captureCallerStack)
     return mapStack(at.stack ?? '').slice(0, MAX_STACK_CHARS)
   } finally {
     settings.stackTraceLimit = stackTraceLimit

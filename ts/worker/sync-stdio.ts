@@ -1,7 +1,7 @@
 /** What the application prints, where the arbiter captures it. */
 
 /** A stream on a socket, as node has it inside. */
-interface StreamInside {
+interface StreamInternals {
   readonly _handle?: { setBlocking?(blocking: boolean): unknown } | null
 }
 
@@ -9,8 +9,8 @@ interface StreamInside {
  * Makes standard output and error wait for the arbiter, as a file would. Node would keep in memory what a socket does not
  * take at once, and a program that ends itself or is killed would lose it.
  */
-export function printSynchronously(): void {
-  for (const stream of [process.stdout, process.stderr] as StreamInside[]) {
+export function makeStdioBlocking(): void {
+  for (const stream of [process.stdout, process.stderr] as StreamInternals[]) {
     stream._handle?.setBlocking?.(true)
   }
 }

@@ -8,17 +8,17 @@ import { logThrown } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
-export interface UncaughtReports {
+export interface UncaughtHandlers {
   readonly onBoot: (thrown: unknown) => void
   /** After the boot; it has been logged and answered. */
   readonly onUncaught: () => void
 }
 
 /** Begins to listen; `onBoot` takes what is thrown until the returned function says that the worker is ready. */
-export function watchUncaught(
+export function handleUncaughtErrors(
   system: System,
   log: Logger,
-  { onBoot, onUncaught }: UncaughtReports,
+  { onBoot, onUncaught }: UncaughtHandlers,
 ): () => void {
   let booting = true
   const others = (event: 'uncaughtException' | 'unhandledRejection') => system.listeners(event) > 1

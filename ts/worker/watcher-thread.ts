@@ -11,9 +11,9 @@ import { workerData } from 'node:worker_threads'
 import { CHANNEL_FD, encodeMessage, type WorkerMessage } from '../messages.ts'
 import { mapStack } from './source-map.ts'
 import { MAX_FRAMES, MAX_STACK_CHARS } from './stack.ts'
-import type { WatcherData } from './watcher.ts'
+import type { WatcherThreadData } from './watcher.ts'
 
-const { beats, timeoutMs } = workerData as WatcherData
+const { beats, timeoutMs } = workerData as WatcherThreadData
 const counter = new Int32Array(beats)
 
 /** A stack comes within milliseconds; a thread that has not answered for this long does not run JavaScript. */
@@ -23,7 +23,7 @@ const NATIVE_WAIT_MS = 8_000
 
 // Runs on the blocked thread, on top of what blocks it: its own stack is therefore the one that is looked for.
 // The limit and the formatter belong to the application and are put back.
-const STACK_OF_CALLER = `(() => {
+const CAPTURE_STACK_SCRIPT = `(() => {
   const { stackTraceLimit, prepareStackTrace } = Error
   Error.stackTraceLimit = ${MAX_FRAMES}
   Error.prepareStackTrace = undefined
@@ -58,26 +58,26 @@ async function watch(): Promise<never> {
 async function report(): Promise<void> {
   const session = new Session()
   session.connectToMainThread()
-  const answer = stackOf(session)
+  const answer = requestStack(session)
   const found = { call: null, requests: [] }
-  let stack = await within(STACK_WAIT_MS, answer)
+  let stack = await waitAtMost(STACK_WAIT_MS, answer)
   if (stack === undefined) {
-    tell({ type: 'blocked', final: false, stack: null, ...found })
-    stack = await within(NATIVE_WAIT_MS, answer)
+    send({ type: 'blocked', final: false, stack: null, ...found })
+    stack = await waitAtMost(NATIVE_WAIT_MS, answer)
   }
   const mapped = stack === undefined ? null : mapStack(stack).slice(0, MAX_STACK_CHARS)
-  tell({ type: 'blocked', final: true, stack: mapped, ...found })
+  send({ type: 'blocked', final: true, stack: mapped, ...found })
   session.disconnect()
 }
 
-interface Evaluated {
+interface EvaluateReply {
   readonly result?: { readonly value?: unknown }
 }
 
-function stackOf(session: Session): Promise<string | undefined> {
+function requestStack(session: Session): Promise<string | undefined> {
   return new Promise((done) => {
-    const parameters = { expression: STACK_OF_CALLER, returnByValue: true, silent: true }
-    session.post('Runtime.evaluate', parameters, (_error, reply: Evaluated | undefined) => {
+    const parameters = { expression: CAPTURE_STACK_SCRIPT, returnByValue: true, silent: true }
+    session.post('Runtime.evaluate', parameters, (_error, reply: EvaluateReply | undefined) => {
       const value = reply?.result?.value
       done(typeof value === 'string' ? value : undefined)
     })
@@ -85,7 +85,7 @@ function stackOf(session: Session): Promise<string | undefined> {
 }
 
 // The timer also keeps this thread's loop turning, which the inspector's answer needs.
-function within<T>(limitMs: number, promise: Promise<T>): Promise<T | undefined> {
+function waitAtMost<T>(limitMs: number, promise: Promise<T>): Promise<T | undefined> {
   return new Promise((done) => {
     const timer = setTimeout(() => done(undefined), limitMs)
     void promise.then((value) => {
@@ -95,7 +95,7 @@ function within<T>(limitMs: number, promise: Promise<T>): Promise<T | undefined>
   })
 }
 
-function tell(message: WorkerMessage): void {
+function send(message: WorkerMessage): void {
   try {
     writeSync(CHANNEL_FD, encodeMessage(message))
   } catch {

@@ -8,37 +8,37 @@ import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { CHANNEL_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
-import { stackBelow } from './stack.ts'
+import { captureCallerStack } from './stack.ts'
 
 /** What the thread of JavaScript starts with. */
-export interface WatcherData {
+export interface WatcherThreadData {
   /** Counts the beats of the event loop. */
   readonly beats: SharedArrayBuffer
   readonly timeoutMs: number
 }
 
-export interface Watcher {
+export interface EventLoopWatcher {
   /** The event loop turns. */
   beat(): void
 }
 
 // Limits, not reservations: a young generation this small is most of what keeps the thread small.
-const LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 }
+const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 }
 
 /** Starts the thread; without a timeout nobody would act on what it finds, so there is none. */
-export function startWatcher(log: Logger, timeoutMs: number): Watcher {
+export function startWatcher(log: Logger, timeoutMs: number): EventLoopWatcher {
   if (timeoutMs === 0) return { beat() {} }
-  const watcher = native?.Watcher.start(timeoutMs, CHANNEL_FD, stackBelow)
+  const watcher = native?.Watcher.start(timeoutMs, CHANNEL_FD, captureCallerStack)
   if (watcher == null) return startThread(log, timeoutMs)
   logLine(log, 'blockWatcherStarted')
   return watcher
 }
 
-function startThread(log: Logger, timeoutMs: number): Watcher {
+function startThread(log: Logger, timeoutMs: number): EventLoopWatcher {
   const fromSources = import.meta.url.endsWith('.ts')
   const beats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
   const counter = new Int32Array(beats)
-  const data: WatcherData = { beats, timeoutMs }
+  const data: WatcherThreadData = { beats, timeoutMs }
   // Loaded only where it is used: an idle worker is small.
   const { Worker } = process.getBuiltinModule('node:worker_threads')
   const thread = new Worker(
@@ -49,7 +49,7 @@ function startThread(log: Logger, timeoutMs: number): Watcher {
       env: {},
       execArgv: fromSources ? process.execArgv : [],
       trackUnmanagedFds: false,
-      resourceLimits: LIMITS,
+      resourceLimits: RESOURCE_LIMITS,
     },
   )
   thread.unref()

@@ -29,19 +29,19 @@ import type { WorkerBoard } from '../scoreboard/board.ts'
 import { ChannelBoard } from '../scoreboard/messages.ts'
 import { SharedWorkerBoard } from '../scoreboard/shared.ts'
 import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
-import { type Farewell, farewellOf } from './app-sigterm.ts'
+import { type AppSigterm, watchAppSigterm } from './app-sigterm.ts'
 import type { Channel } from './channel.ts'
-import type { Development } from './development.ts'
-import { FurtherServers } from './extra-listeners.ts'
+import type { DevelopmentMode } from './development.ts'
+import { ExtraServers } from './extra-listeners.ts'
 import { type Heartbeat, startHeartbeat } from './heartbeat.ts'
 import type { WorkerHooks } from './hooks.ts'
-import { secure, secureByProgram, secureOptions } from './https-servers.ts'
-import { pretendIpc } from './ipc-shim.ts'
-import { type Lifespan, lifespanOf } from './lifespan.ts'
+import { applyServerTls, applyTls, currentTls } from './https-servers.ts'
+import { installIpcShim } from './ipc-shim.ts'
+import { findLifespan, type Lifespan } from './lifespan.ts'
 import { loadTarget } from './load-target.ts'
-import { openErrorLog, withAccessLog } from './logs.ts'
-import { printSynchronously } from './sync-stdio.ts'
-import { watchUncaught } from './uncaught.ts'
+import { openErrorLog, resolveAccessLog } from './logs.ts'
+import { makeStdioBlocking } from './sync-stdio.ts'
+import { handleUncaughtErrors } from './uncaught.ts'
 import { startWatcher } from './watcher.ts'
 
 /** After the arbiter's death: the port is free at once, what is in flight has this long. */
@@ -69,9 +69,9 @@ export class Worker {
   #log: Logger | undefined
   #hooks: WorkerHooks | undefined
   #lifespan: Lifespan | undefined
-  #further: FurtherServers | undefined
-  #farewell: Farewell | undefined
-  #development: Development | undefined
+  #further: ExtraServers | undefined
+  #farewell: AppSigterm | undefined
+  #development: DevelopmentMode | undefined
   /** The application did not load, and a page about that is served. */
   #isExcused = false
   #bootOver = () => {}
@@ -98,7 +98,7 @@ export class Worker {
       if (message.type === 'reopen') this.#reopenLogs()
       else if (message.type === 'restart') this.#restart()
       else if (message.type === 'hasten') this.#hasten()
-      else if (message.type === 'secure') secure(this.#engine, this.#log, message)
+      else if (message.type === 'secure') applyTls(this.#engine, this.#log, message)
       else void this.#boot(message)
     })
   }
@@ -110,34 +110,34 @@ export class Worker {
     this.#name = config.proc_name ?? config.app ?? 'monoceros'
     this.#showFigures()
     this.#graceMs = config.graceful_timeout * 1_000
-    pretendIpc()
-    if (message.output !== undefined) printSynchronously()
+    installIpcShim()
+    if (message.output !== undefined) makeStdioBlocking()
     try {
       await prepareLogger(config)
       if (this.#state !== 'booting') return
       const log = openErrorLog(message)
       this.#log = log
-      this.#bootOver = watchUncaught(this.#system, log, {
+      this.#bootOver = handleUncaughtErrors(this.#system, log, {
         onBoot: (thrown) => this.#fail(thrown, message),
         onUncaught: () => this.#handleUncaught(config.on_uncaught),
       })
       // Until the engine is there nobody sees the arbiter's end while the event loop is blocked, as by a debugger.
       native?.endWithParent(this.#arbiterPid)
       await this.#loadHooks(message, log)
-      await this.#hooks?.boot('post_fork')
+      await this.#hooks?.callBootHook('post_fork')
       // Before the application is loaded, and before the engine has threads.
       becomeUser(config)
       // Again: the system forgets it with the user.
       if (native?.endWithParent(this.#arbiterPid) === false) return this.#exit(0)
       await this.#startDevelopment(message)
-      this.#further = new FurtherServers(this.#channel, { isCheck: message.check })
+      this.#further = new ExtraServers(this.#channel, { isCheck: message.check })
       const { target: loaded, exports } = await loadTarget(message, this.#further)
-      this.#lifespan = lifespanOf(exports, config.asgi_lifespan)
+      this.#lifespan = findLifespan(exports, config.asgi_lifespan)
       if (this.#state !== 'booting') return
       if (message.check) return this.#channel.send({ type: 'ready', engine: config.engine })
       await this.#lifespan.startup()
-      await this.#hooks?.boot('post_worker_init')
-      const target = this.#hooks?.attach(loaded) ?? loaded
+      await this.#hooks?.callBootHook('post_worker_init')
+      const target = this.#hooks?.wrapTarget(loaded) ?? loaded
       if (this.#state !== 'booting' || this.#isExcused) return
       await this.#serve(message, target, log)
     } catch (error) {
@@ -147,15 +147,15 @@ export class Worker {
 
   async #serve(message: BootMessage, target: Target, log: Logger): Promise<void> {
     const { given, slot, slots, kickFds } = message
-    const config = withAccessLog(message, log)
+    const config = resolveAccessLog(message, log)
     // From the first request on an error is a request's and no failure to boot.
     this.#bootOver()
-    this.#development?.tellLoaded()
+    this.#development?.reportLoadedFiles()
     let heartbeat: Heartbeat
     try {
-      const listeners = await secureByProgram(target, message, {
+      const listeners = await applyServerTls(target, message, {
         log,
-        changed: (ticketSecrets) => secure(this.#engine, log, { type: 'secure', ticketSecrets }),
+        changed: (ticketSecrets) => applyTls(this.#engine, log, { type: 'secure', ticketSecrets }),
       })
       this.#engine = await createEngine({
         config,
@@ -166,14 +166,14 @@ export class Worker {
             ? undefined
             : { fd: BOARD_FD, slots, slot, kickFds, crowded: isCrowded(config.workers) },
         lifelineFd: CHANNEL_FD,
-        ...secureOptions(message),
+        ...currentTls(message),
       })
       native?.endWithParent()
       this.#board = this.#openBoard(message, this.#engine)
       heartbeat = startHeartbeat(this.#system, this.#board, config.timeout * 1_000)
       this.#system.every(TITLE_MS, () => this.#showFigures())
       await this.#engine.serve(target, listeners)
-      secure(this.#engine, log)
+      applyTls(this.#engine, log)
     } catch (thrown) {
       if (thrown instanceof MonocerosError) throw thrown
       throw monocerosError('ERR_ENGINE_START', describeThrown(thrown)).withCause(thrown)
@@ -187,7 +187,7 @@ export class Worker {
     void this.#system.pause(FLUSH_CACHE_MS).then(flushCompileCache)
     this.#showFigures()
     // Behind `ready`: a thread takes milliseconds to start, and nobody needs to wait for this one.
-    heartbeat.follow(startWatcher(log, config.timeout * 1_000))
+    heartbeat.addObserver(startWatcher(log, config.timeout * 1_000))
   }
 
   /** What the program does with its server, the engine does with the addresses. */
@@ -211,16 +211,16 @@ export class Worker {
     const { loadWorkerHooks } = await import('./hooks.ts')
     const hooks = await loadWorkerHooks(message, {
       log,
-      requests: () => this.#engine?.counters().requests ?? 0,
-      alive: () => this.#state === 'ready',
-      beat: () => this.#board?.beat(),
+      countRequests: () => this.#engine?.counters().requests ?? 0,
+      isServing: () => this.#state === 'ready',
+      sendHeartbeat: () => this.#board?.beat(),
     })
     // A check finds out whether they load, and calls none.
     if (message.check) return
     this.#hooks = hooks
     if (hooks.has('worker_abort')) {
       this.#system.onSignal('ABRT', () => {
-        hooks.call('worker_abort')
+        hooks.callHook('worker_abort')
         this.#exit(1)
       })
     }
@@ -229,7 +229,7 @@ export class Worker {
   #handleUncaught(what: 'recycle' | 'continue' | 'exit'): void {
     if (what === 'recycle') this.#channel.send({ type: 'spoiled' })
     // On node it would be the end of what the application does at TERM, too.
-    if (what !== 'continue') this.#farewell?.giveUp()
+    if (what !== 'continue') this.#farewell?.stopWaiting()
     // In the next turn: what is answered now is still sent.
     if (what === 'exit') this.#system.after(0, () => this.#exit(1))
   }
@@ -281,7 +281,7 @@ export class Worker {
         ? thrown
         : monocerosError('ERR_APP_BROKEN', app ?? '', describeThrown(thrown)).withCause(thrown)
     const log = this.#log
-    const page = this.#isExcused ? undefined : this.#development?.excuse(error)
+    const page = this.#isExcused ? undefined : this.#development?.createFailureTarget(error)
     if (page !== undefined && log !== undefined) {
       this.#isExcused = true
       page.then((target) => this.#serve(boot, target, log)).catch((e) => this.#fail(e, boot))
@@ -297,7 +297,8 @@ export class Worker {
   // Loaded only where it is asked for.
   async #startDevelopment({ config, check, slot }: BootMessage): Promise<void> {
     if (check || !(config.reload || config.inspect_brk !== null)) return
-    const { breakForDebugger, startDevelopment } = await import('./development.ts')
+    const { waitForDebugger: breakForDebugger, startDevelopmentMode: startDevelopment } =
+      await import('./development.ts')
     if (config.reload) {
       const send = (message: WorkerMessage) => this.#channel.send(message)
       this.#development = startDevelopment(this.#system, send)
@@ -312,7 +313,7 @@ export class Worker {
     if (role === 'drain') this.#leave(signal)
     if (role === 'quit') {
       this.#sayLeaving(signal)
-      this.#hooks?.call('worker_int')
+      this.#hooks?.callHook('worker_int')
       this.#exit(0)
     }
     if (role === 'reopen') this.#reopenLogs()
@@ -322,7 +323,7 @@ export class Worker {
     this.#sayLeaving(signal)
     if (this.#state === 'booting') return this.#exit(0)
     if (this.#state !== 'ready') return
-    this.#farewell = farewellOf(this.#system, { log: this.#log, limitMs: this.#graceMs })
+    this.#farewell = watchAppSigterm(this.#system, { log: this.#log, limitMs: this.#graceMs })
     void this.#drain(this.#graceMs)
   }
 
@@ -338,7 +339,7 @@ export class Worker {
   #restart(): void {
     if (this.#state === 'booting') return this.#exit(0)
     if (this.#state !== 'ready') return
-    this.#hooks?.call('worker_int')
+    this.#hooks?.callHook('worker_int')
     let idleLooks = 0
     const idle = new Promise<void>((done) => {
       this.#system.every(IDLE_LOOK_MS, () => {
@@ -369,8 +370,8 @@ export class Worker {
     if (this.#farewell !== undefined) {
       // What is left is the application's own.
       this.#engine?.close()
-      this.#channel.letGo()
-      await this.#farewell.wait()
+      this.#channel.unref()
+      await this.#farewell.waitUntilDone()
     }
     this.#exit(0)
   }
@@ -387,7 +388,7 @@ export class Worker {
     this.#state = 'gone'
     this.#board?.setState('gone')
     this.#engine?.close()
-    const pending = hooked ? this.#hooks?.call('worker_exit') : undefined
+    const pending = hooked ? this.#hooks?.callHook('worker_exit') : undefined
     if (!(pending instanceof Promise)) return this.#system.exit(status)
     const late = new Promise<void>((done) => void this.#system.after(EXIT_HOOK_MS, done))
     void Promise.race([pending, late]).then(() => this.#system.exit(status))

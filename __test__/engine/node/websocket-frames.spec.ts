@@ -1,5 +1,5 @@
 import test from 'ava'
-import { Frames } from '../../../ts/engine/node/websocket-frames.ts'
+import { WebSocketFrames } from '../../../ts/engine/node/websocket-frames.ts'
 
 /** A frame as a server sends it; what looks like frames inside it is none. */
 function frame(length: number): Buffer {
@@ -29,32 +29,32 @@ for (const step of [1, 2, 3, 7, 1_000, 1_000_000]) {
     const stream = Buffer.concat(parts)
     const expected: number[] = []
     for (const part of parts) expected.push((expected.at(-1) ?? 0) + part.length)
-    const frames = new Frames()
+    const frames = new WebSocketFrames()
     const found: number[] = []
     let at = 0
     for (let start = 0; start < stream.length; start += step) {
       const piece = stream.subarray(start, start + step)
       for (let done = 0; done < piece.length; ) {
         // From a boundary on, up to the next.
-        const first = frames.advance(piece.subarray(done, done + 1), false)
-        const count = first + frames.advance(piece.subarray(done + first), true)
+        const first = frames.skip(piece.subarray(done, done + 1), false)
+        const count = first + frames.skip(piece.subarray(done + first), true)
         done += count
         at += count
-        if (frames.atBoundary) found.push(at)
+        if (frames.isAtBoundary) found.push(at)
       }
     }
     t.deepEqual(found, expected)
-    t.false(frames.isClosed)
+    t.false(frames.hasCloseFrame)
   })
 }
 
 test('a masked frame and a close frame', (t) => {
-  const frames = new Frames()
-  frames.advance(Buffer.from([0x81, 0x83, 1, 2, 3, 4, 9, 9]), false)
-  t.false(frames.atBoundary)
-  frames.advance(Buffer.from([9, 0x88, 2, 3]), false)
-  t.true(frames.isClosed)
-  t.false(frames.atBoundary)
-  frames.advance(Buffer.from([0xe8]), false)
-  t.true(frames.atBoundary)
+  const frames = new WebSocketFrames()
+  frames.skip(Buffer.from([0x81, 0x83, 1, 2, 3, 4, 9, 9]), false)
+  t.false(frames.isAtBoundary)
+  frames.skip(Buffer.from([9, 0x88, 2, 3]), false)
+  t.true(frames.hasCloseFrame)
+  t.false(frames.isAtBoundary)
+  frames.skip(Buffer.from([0xe8]), false)
+  t.true(frames.isAtBoundary)
 })

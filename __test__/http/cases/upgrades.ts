@@ -4,7 +4,7 @@ import http from 'node:http'
 import net from 'node:net'
 import type { Duplex } from 'node:stream'
 import tls from 'node:tls'
-import { selfSigned } from '../../../ts/tls/self-signed.ts'
+import { createSelfSigned } from '../../../ts/tls/self-signed.ts'
 import { exchange, get, RawClient, request } from '../client.ts'
 import type { Scenarios } from '../suite.ts'
 
@@ -57,7 +57,7 @@ async function tlsInside(port: number, head: string): Promise<unknown> {
 export const upgrades: Scenarios = {
   'TLS inside what a CONNECT or an upgrade has opened': async ({ serve }) => {
     const to = new Date(Date.now() + 3_600_000)
-    const { certificate: cert, key } = selfSigned(['inner.test'], { from: new Date(0), to })
+    const { certificate: cert, key } = createSelfSigned(['inner.test'], { from: new Date(0), to })
     const speak = (socket: Duplex, answer: string) => {
       socket.write(answer)
       new tls.TLSSocket(socket as net.Socket, { isServer: true, cert, key }).on(

@@ -7,9 +7,9 @@ import { statsdTarget } from '../../log/statsd.ts'
 import { accessSyslog } from '../../log/syslog.ts'
 import { IDLE_DRAIN_MS } from '../../messages.ts'
 import type { NativeEngine, NativeEngineSettings } from '../../native/index.ts'
-import { keepAuthorities } from '../../tls/authorities.ts'
+import { setClientAuthorities } from '../../tls/authorities.ts'
 import type { TlsMaterial } from '../../tls/material.ts'
-import { nativeMaterial } from '../../tls/native-material.ts'
+import { toNativeMaterial } from '../../tls/native-material.ts'
 import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from '../engine.ts'
 import type { ExchangeHandler } from '../exchange.ts'
 import { rulesOf } from '../parse-policy.ts'
@@ -53,10 +53,10 @@ export function createNativeEngine(options: EngineOptions): Engine {
       handler.onServing?.()
       if (options.tls !== undefined) {
         // Only where TLS is spoken: the cryptography of node is large.
-        const { ticketKeys } = await import('../../tls/ticket-keys.ts')
+        const { deriveTicketKeys: ticketKeys } = await import('../../tls/ticket-keys.ts')
         secure = (tls, secrets) => {
-          engine.setTls(serverId, nativeMaterial(tls, ticketKeys(secrets, tls)))
-          keepAuthorities(tls.clients?.authorities)
+          engine.setTls(serverId, toNativeMaterial(tls, ticketKeys(secrets, tls)))
+          setClientAuthorities(tls.clientAuth?.authorities)
         }
         secure(options.tls, options.ticketSecrets ?? [])
       }

@@ -8,23 +8,23 @@ import { system } from '../../process/system.ts'
 import type { NodeTunnel } from './tunnel.ts'
 
 /** What there is to say when it is over. */
-interface Answered {
+interface LoggedResponse {
   /** 0 where nothing was answered, which leaves no line. */
   readonly status: number
   /** As it was written. */
   readonly head: string
   /** `overSocket` is what has gone over the socket behind the head. */
-  bodyBytes(overSocket: number): number
+  countBodyBytes(overSocket: number): number
 }
 
 /** Logs the answer when it is over, whether it was sent whole or the client has gone. */
-export function logAnswer(log: AccessLog, req: IncomingMessage, res: ServerResponse): void {
+export function logResponse(log: AccessLog, req: IncomingMessage, res: ServerResponse): void {
   logWhenClosed(log, req, res, () => {
     const { _header: head } = responseInternals(res)
     return {
       status: head ? res.statusCode : 0,
       head: head ?? '',
-      bodyBytes: (overSocket) => bodyBytes(res, overSocket),
+      countBodyBytes: (overSocket) => bodyBytes(res, overSocket),
     }
   })
 }
@@ -34,7 +34,7 @@ export function logTunnel(log: AccessLog, req: IncomingMessage, tunnel: NodeTunn
   logWhenClosed(log, req, req.socket, () => ({
     status: tunnel.status,
     head: tunnel.head,
-    bodyBytes: (overSocket) => Math.max(0, overSocket),
+    countBodyBytes: (overSocket) => Math.max(0, overSocket),
   }))
 }
 
@@ -42,7 +42,7 @@ function logWhenClosed(
   log: AccessLog,
   req: IncomingMessage,
   closing: EventEmitter,
-  answered: () => Answered,
+  answered: () => LoggedResponse,
 ): void {
   const startedMs = system.now()
   const { socket, method = '' } = req
@@ -50,7 +50,7 @@ function logWhenClosed(
   const { remoteAddress } = socket
   const writtenBefore = socket.bytesWritten
   closing.once('close', () => {
-    const { status, head, bodyBytes } = answered()
+    const { status, head, countBodyBytes: bodyBytes } = answered()
     if (status === 0) return
     log.log({
       remoteAddress,
@@ -60,8 +60,8 @@ function logWhenClosed(
       status,
       bodyBytes: bodyBytes(socket.bytesWritten - writtenBefore - head.length),
       durationUs: (system.now() - startedMs) * 1000,
-      request: (name) => joined(req.headers[name]),
-      response: (name) => fieldOf(head, name),
+      request: (name) => joinValues(req.headers[name]),
+      response: (name) => findField(head, name),
     })
   })
 }
@@ -73,11 +73,11 @@ function bodyBytes(res: ServerResponse, overSocket: number): number {
   return res.writableFinished ? (_contentLength ?? overSocket) : overSocket
 }
 
-function joined(value: string | string[] | undefined): string | undefined {
+function joinValues(value: string | string[] | undefined): string | undefined {
   return typeof value === 'object' ? value.join(', ') : value
 }
 
-function fieldOf(header: string, name: string): string | undefined {
+function findField(header: string, name: string): string | undefined {
   const values = header
     .split('\r\n')
     .filter((line) => line.slice(0, name.length + 1).toLowerCase() === `${name}:`)

@@ -11,7 +11,7 @@ import { type GivenSettings, programLimits } from '../../http/node/program-limit
 import { prepareServer } from '../../http/node/server.ts'
 import { IDLE_DRAIN_MS } from '../../messages.ts'
 import type { TlsMaterial } from '../../tls/material.ts'
-import { nodeTlsOptions, refuses, stapleOf } from '../../tls/node-options.ts'
+import { createNodeTlsOptions, findOcspResponse, isClientRejected } from '../../tls/node-options.ts'
 import type {
   Engine,
   EngineConfig,
@@ -21,8 +21,8 @@ import type {
   Target,
 } from '../engine.ts'
 import { asksForHttp2 } from '../protocols.ts'
-import { NodeDispatch } from './dispatch.ts'
-import { serveExchanges } from './exchange.ts'
+import { NodeDispatcher } from './dispatch.ts'
+import { createExchangeServer } from './exchange.ts'
 
 /** The longest that a timer of Node takes. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1
@@ -31,7 +31,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1
 const LINGER_MS = 1000
 
 /** What node:http has nothing for. */
-const UNHEARD = [
+const UNSUPPORTED_SETTINGS = [
   'body_timeout',
   'body_min_rate',
   'write_timeout',
@@ -56,7 +56,7 @@ const UNHEARD = [
 ] as const
 
 /** Values that ask for nothing. */
-const NOTHING: readonly unknown[] = [0, false, 'off']
+const DISABLING_VALUES: readonly unknown[] = [0, false, 'off']
 
 /** Node allocates nothing by this, but reads a head of up to so many bytes. */
 const MAX_HEAD_BYTES = 128 * 1024
@@ -71,14 +71,14 @@ class NodeEngine implements Engine {
   /** All that are accepted; with TLS what is below it, so also one whose handshake is under way. */
   readonly #accepted = new Set<Socket>()
   /** Of these, those whose handshake is under way. */
-  readonly #shaking = new Set<Socket>()
+  readonly #handshaking = new Set<Socket>()
   /** Those that the application has, as it has them. */
   readonly #sockets = new Set<Socket>()
-  readonly #fronts: net.Server[] = []
+  readonly #frontServers: net.Server[] = []
   #server: http.Server | undefined
-  #dispatch: NodeDispatch | undefined
-  #drained: (() => void) | undefined
-  #idle: NodeJS.Timeout | undefined
+  #dispatcher: NodeDispatcher | undefined
+  #resolveDrain: (() => void) | undefined
+  #idleTimer: NodeJS.Timeout | undefined
   #idleMs = 0
   #tls: { material: TlsMaterial; sni: NonNullable<tls.TlsOptions['SNICallback']> } | undefined
 
@@ -87,19 +87,19 @@ class NodeEngine implements Engine {
   }
 
   async serve(target: Target, listeners: readonly ListenerInfo[]): Promise<void> {
-    const server = await serverFor(target, this.#options)
+    const server = await createServerFor(target, this.#options)
     const { config, given = new Set() } = this.#options
     const address = listeners[0]?.address ?? ''
     prepareServer(server, { keepalive: config.keepalive, given, address })
     this.#server = server
-    const limited = limitServer(server, config, given)
-    this.#warn(given)
-    this.#dispatch = new NodeDispatch(server, { ...this.#options, config: limited })
+    const limited = applyServerLimits(server, config, given)
+    this.#logUnsupportedSettings(given)
+    this.#dispatcher = new NodeDispatcher(server, { ...this.#options, config: limited })
     for (const listener of listeners) this.#listen(server, listener)
   }
 
   pause(): void {
-    for (const front of this.#fronts) front.close()
+    for (const front of this.#frontServers) front.close()
   }
 
   // Node has closed the descriptors.
@@ -108,26 +108,26 @@ class NodeEngine implements Engine {
   }
 
   async drain(graceMs: number, idleMs: number): Promise<void> {
-    for (const front of this.#fronts) front.close()
-    this.#dispatch?.drain()
+    for (const front of this.#frontServers) front.close()
+    this.#dispatcher?.drain()
     const gone = new Promise<void>((resolve) => {
-      this.#drained = resolve
+      this.#resolveDrain = resolve
     })
-    for (const socket of this.#sockets) lastAnswer(socket)
+    for (const socket of this.#sockets) markLastResponse(socket)
     this.hasten(Math.min(idleMs, graceMs))
-    if (this.#server !== undefined) this.#closeIdleOf(this.#server)
+    if (this.#server !== undefined) this.#replaceCloseIdleConnections(this.#server)
     // Whoever holds a socket still hears of its end; the last of them ends the drain.
     const grace = setTimeout(() => this.#destroyAll(), graceMs)
-    this.#lookDrained()
+    this.#resolveIfDrained()
     await gone
-    clearTimeout(this.#idle)
+    clearTimeout(this.#idleTimer)
     clearTimeout(grace)
-    this.#dispatch?.flush()
+    this.#dispatcher?.flush()
   }
 
   // A program that listens to TERM closes its server there. On each connection that looks idle a request may be on its
   // way: it is answered, as the last one.
-  #closeIdleOf(server: http.Server): void {
+  #replaceCloseIdleConnections(server: http.Server): void {
     Object.defineProperty(server, 'closeIdleConnections', {
       ...{ configurable: true, writable: true },
       value: () => this.hasten(Math.min(this.#idleMs, IDLE_DRAIN_MS)),
@@ -136,31 +136,31 @@ class NodeEngine implements Engine {
 
   hasten(idleMs: number): void {
     this.#idleMs = idleMs
-    clearTimeout(this.#idle)
-    this.#idle = setTimeout(() => this.#endIdle(), idleMs)
+    clearTimeout(this.#idleTimer)
+    this.#idleTimer = setTimeout(() => this.#closeIdleConnections(), idleMs)
   }
 
   close(): void {
-    for (const front of this.#fronts) front.close()
+    for (const front of this.#frontServers) front.close()
     this.#destroyAll()
-    this.#dispatch?.flush()
-    this.#drained?.()
+    this.#dispatcher?.flush()
+    this.#resolveDrain?.()
   }
 
   counters(): EngineCounters {
     let busy = 0
     for (const socket of this.#sockets) if (socketInternals(socket)._httpMessage) busy++
-    busy += this.#dispatch?.tunnels.size ?? 0
-    const requests = this.#dispatch?.requests ?? 0
+    busy += this.#dispatcher?.tunnels.size ?? 0
+    const requests = this.#dispatcher?.requestCount ?? 0
     return { connections: this.#accepted.size, busy, requests }
   }
 
   reopenLog(): void {
-    this.#dispatch?.reopenLog()
+    this.#dispatcher?.reopenLog()
   }
 
   /** Names the settings that somebody has given in vain. */
-  #warn(given: GivenSettings): void {
+  #logUnsupportedSettings(given: GivenSettings): void {
     const { config } = this.#options
     const { http_protocols = null, http2_cleartext = null } = config
     if (asksForHttp2({ http_protocols }) || http2_cleartext === 'prior-knowledge') {
@@ -168,10 +168,10 @@ class NodeEngine implements Engine {
         'the engine on node:http speaks HTTP/1.1 only, not HTTP/2: see docs/engines.md',
       )
     }
-    const vain: string[] = UNHEARD.filter(
-      (name) => given.has(name) && !NOTHING.includes(config[name]),
+    const vain: string[] = UNSUPPORTED_SETTINGS.filter(
+      (name) => given.has(name) && !DISABLING_VALUES.includes(config[name]),
     )
-    if (this.#options.tls?.strictEnds === true) vain.push('suppress_ragged_eofs')
+    if (this.#options.tls?.requiresCloseNotify === true) vain.push('suppress_ragged_eofs')
     if (vain.length === 0) return
     this.#options.log.warning(
       `the engine on node:http does not know ${vain.join(', ')}: see docs/engines.md`,
@@ -180,8 +180,8 @@ class NodeEngine implements Engine {
 
   secure(material: TlsMaterial | undefined, secrets: readonly string[]): void {
     if (material === undefined) return
-    const options = nodeTlsOptions(material, secrets)
-    for (const front of this.#fronts)
+    const options = createNodeTlsOptions(material, secrets)
+    for (const front of this.#frontServers)
       if (front instanceof tls.Server) front.setSecureContext(options)
     this.#tls = { material, sni: options.SNICallback }
   }
@@ -193,28 +193,28 @@ class NodeEngine implements Engine {
     const options = { allowHalfOpen: true, noDelay: true, highWaterMark }
     const front =
       secure === true && material !== undefined
-        ? this.#secureFront(material, options)
+        ? this.#createTlsServer(material, options)
         : net.createServer(options)
     const isSecure = front instanceof tls.Server
     front.on('connection', (socket: Socket) => this.#accept(socket, isSecure))
     front.on(isSecure ? 'secureConnection' : 'connection', (socket: Socket) => {
-      this.#shaking.delete(socketInternals(socket)._parent ?? socket)
+      this.#handshaking.delete(socketInternals(socket)._parent ?? socket)
       const isRefused =
         this.#tls !== undefined &&
         socket instanceof tls.TLSSocket &&
-        refuses(this.#tls.material, socket)
+        isClientRejected(this.#tls.material, socket)
       if (isRefused) socket.destroy()
-      else if (!socket.destroyed) this.#connect(server, front, socket)
+      else if (!socket.destroyed) this.#handOver(server, front, socket)
     })
     front.on('error', (error) => this.#options.log.exception(`listening on ${address}`, error))
     front.listen({ fd })
-    this.#fronts.push(front)
+    this.#frontServers.push(front)
   }
 
-  #secureFront(material: TlsMaterial, socketOptions: object): tls.Server {
+  #createTlsServer(material: TlsMaterial, socketOptions: object): tls.Server {
     const { config, ticketSecrets = [] } = this.#options
     const { handshake_timeout: seconds = 0 } = config
-    const options = nodeTlsOptions(material, ticketSecrets)
+    const options = createNodeTlsOptions(material, ticketSecrets)
     this.#tls = { material, sni: options.SNICallback }
     const front = tls.createServer({
       ...socketOptions,
@@ -225,18 +225,21 @@ class NodeEngine implements Engine {
     // As node's own https server, without which a handshake that takes too long is only told.
     front.on('tlsClientError', (_error, socket) => socket.destroy())
     front.on('OCSPRequest', (certificate, _issuer, callback) =>
-      callback(null, this.#tls === undefined ? null : stapleOf(this.#tls.material, certificate)),
+      callback(
+        null,
+        this.#tls === undefined ? null : findOcspResponse(this.#tls.material, certificate),
+      ),
     )
     return front
   }
 
   #accept(socket: Socket, isSecure: boolean): void {
     this.#accepted.add(socket)
-    if (isSecure) this.#shaking.add(socket)
+    if (isSecure) this.#handshaking.add(socket)
     socket.once('close', () => {
       this.#accepted.delete(socket)
-      this.#shaking.delete(socket)
-      this.#lookDrained()
+      this.#handshaking.delete(socket)
+      this.#resolveIfDrained()
     })
     // A front's own limit counts none that it has handed on, and those that say nothing.
     const { worker_connections: limit } = this.#options.config
@@ -244,11 +247,11 @@ class NodeEngine implements Engine {
     if (this.counters().busy >= limit) socket.destroy()
   }
 
-  #connect(server: http.Server, front: net.Server, socket: Socket): void {
+  #handOver(server: http.Server, front: net.Server, socket: Socket): void {
     this.#sockets.add(socket)
     // The handshake has ended in a drain: this one has not been idle yet.
-    if (this.#drained !== undefined) this.hasten(this.#idleMs)
-    socket.once('close', () => this.#disconnect(socket))
+    if (this.#resolveDrain !== undefined) this.hasten(this.#idleMs)
+    socket.once('close', () => this.#forgetSocket(socket))
     // Node counts a connection on the server that `_server` names, and lets close() wait for it there.
     serverInternals(front)._connections--
     serverInternals(server)._connections++
@@ -256,26 +259,26 @@ class NodeEngine implements Engine {
     server.emit(connectionEvent(server), socket)
   }
 
-  #disconnect(socket: Socket): void {
+  #forgetSocket(socket: Socket): void {
     this.#sockets.delete(socket)
-    this.#lookDrained()
+    this.#resolveIfDrained()
   }
 
-  #lookDrained(): void {
-    if (this.#sockets.size === 0 && this.#accepted.size === 0) this.#drained?.()
+  #resolveIfDrained(): void {
+    if (this.#sockets.size === 0 && this.#accepted.size === 0) this.#resolveDrain?.()
   }
 
   #destroyAll(): void {
     for (const socket of [...this.#sockets, ...this.#accepted]) socket.destroy()
   }
 
-  #endIdle(): void {
-    for (const socket of this.#shaking) socket.destroy()
+  #closeIdleConnections(): void {
+    for (const socket of this.#handshaking) socket.destroy()
     for (const socket of this.#sockets) {
       const message = socketInternals(socket)._httpMessage
       // An answer that has promised keep-alive already is the last one all the same.
       if (message) message._last = true
-      else if (!this.#dispatch?.tunnels.has(socket)) linger(socket)
+      else if (!this.#dispatcher?.tunnels.has(socket)) linger(socket)
     }
   }
 }
@@ -284,7 +287,7 @@ class NodeEngine implements Engine {
  * Sets what node has settings for, where the program has not or the operator has. Returns the settings for the rest of
  * the limits, which is checked for each request.
  */
-function limitServer(
+function applyServerLimits(
   server: http.Server,
   config: EngineConfig,
   given: GivenSettings,
@@ -309,7 +312,7 @@ function limitServer(
 }
 
 /** An answer whose head is not yet decided says `Connection: close`. */
-function lastAnswer(socket: Socket): void {
+function markLastResponse(socket: Socket): void {
   const message = socketInternals(socket)._httpMessage
   if (message && !message._header) message.shouldKeepAlive = false
 }
@@ -320,10 +323,10 @@ function linger(socket: Socket): void {
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
 }
 
-async function serverFor(target: Target, { log }: EngineOptions): Promise<http.Server> {
+async function createServerFor(target: Target, { log }: EngineOptions): Promise<http.Server> {
   if (target.style === 'node') return target.server
-  if (target.style === 'exchange') return serveExchanges(target.handler)
+  if (target.style === 'exchange') return createExchangeServer(target.handler)
   // Node's fetch classes are 10 MB: loaded only for whoever uses them.
   const { createFetchHandler } = await import('../../http/fetch.ts')
-  return serveExchanges(createFetchHandler(target.fetch, log))
+  return createExchangeServer(createFetchHandler(target.fetch, log))
 }

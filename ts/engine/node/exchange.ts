@@ -9,45 +9,45 @@ import { responseInternals } from '../../http/node/internals.ts'
 import type { MountedRequest } from '../../http/node/root-path.ts'
 import type { Connection, Exchange, ExchangeHandler, ExchangeOwner, Fields } from '../exchange.ts'
 import { CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../exchange.ts'
-import { isView } from './forwarding.ts'
+import { isSocketView } from './forwarding.ts'
 
 /** A server whose requests are exchanges for `handler`. */
-export function serveExchanges(handler: ExchangeHandler): http.Server {
+export function createExchangeServer(handler: ExchangeHandler): http.Server {
   return http.createServer((req, res) => {
     const exchange = new NodeExchange(req, res)
-    handler.onExchange(exchange as PlainExchange as Exchange)
+    handler.onExchange(exchange as BasicExchange as Exchange)
     exchange.start()
   })
 }
 
 let lastConnection = 0
-const PLAIN = /^[\r\n\t -~]*$/
+const ASCII_HEAD = /^[\r\n\t -~]*$/
 const kConnection = Symbol('monoceros.connection')
 const kExchange = Symbol('monoceros.exchange')
 
-type RequestOf = IncomingMessage & { [kExchange]?: NodeExchange }
-type AnswerOf = ServerResponse & { [kExchange]?: NodeExchange }
-type SocketOf = Socket & { [kExchange]?: NodeExchange }
+type ExchangeRequest = IncomingMessage & { [kExchange]?: NodeExchange }
+type ExchangeResponse = ServerResponse & { [kExchange]?: NodeExchange }
+type ExchangeSocket = Socket & { [kExchange]?: NodeExchange }
 
 // One function for all, where a closure an exchange would cost more than the answer's head.
-function onResponseClose(this: AnswerOf): void {
+function onResponseClose(this: ExchangeResponse): void {
   this[kExchange]?.onClose()
 }
 
-function onResponseDrain(this: AnswerOf): void {
+function onResponseDrain(this: ExchangeResponse): void {
   this[kExchange]?.owner?.onDrain()
 }
 
-function onRequestData(this: RequestOf, chunk: Buffer): void {
+function onRequestData(this: ExchangeRequest, chunk: Buffer): void {
   this[kExchange]?.onData(chunk)
 }
 
-function onRequestEnd(this: RequestOf): void {
+function onRequestEnd(this: ExchangeRequest): void {
   this[kExchange]?.onEnd()
 }
 
-function onSocketClose(this: SocketOf): void {
-  this[kExchange]?.onLost()
+function onSocketClose(this: ExchangeSocket): void {
+  this[kExchange]?.onSocketClose()
 }
 
 function flushHead(res: ServerResponse): void {
@@ -68,7 +68,7 @@ class NodeConnection implements Connection {
   }
 
   static of(socket: Socket & { [kConnection]?: NodeConnection }): NodeConnection {
-    if (isView(socket)) return new NodeConnection(socket)
+    if (isSocketView(socket)) return new NodeConnection(socket)
     socket[kConnection] ??= new NodeConnection(socket)
     return socket[kConnection]
   }
@@ -123,9 +123,9 @@ class NodeConnection implements Connection {
 }
 
 /** Expectations and upgrades are node's own here: whoever serves exchanges of node asks for none of it. */
-type PlainExchange = Omit<Exchange, 'expects' | 'ahead' | 'tunnel'>
+type BasicExchange = Omit<Exchange, 'expects' | 'ahead' | 'tunnel'>
 
-class NodeExchange implements PlainExchange {
+class NodeExchange implements BasicExchange {
   readonly connection: NodeConnection
   owner: ExchangeOwner | undefined
   readonly method: string
@@ -136,9 +136,9 @@ class NodeExchange implements PlainExchange {
   readonly upgrade: boolean = false
   readonly bodyKind: 0 | 1 | 2
   readonly body: Buffer | undefined = undefined
-  #drains = false
+  #listensToDrain = false
   /** Somebody reads the request's body. */
-  #consumed = false
+  #isBodyRead = false
   readonly #req: IncomingMessage
   readonly #res: ServerResponse
 
@@ -157,10 +157,10 @@ class NodeExchange implements PlainExchange {
 
   /** Begins to deliver, once the handler has had its chance to become the owner. */
   start(): void {
-    const res: AnswerOf = this.#res
-    const req: RequestOf = this.#req
+    const res: ExchangeResponse = this.#res
+    const req: ExchangeRequest = this.#req
     // Node throws away a body that nobody looks at.
-    if (this.ended && !this.#consumed) return
+    if (this.ended && !this.#isBodyRead) return
     res[kExchange] = this
     res.on('close', onResponseClose)
     if (this.bodyKind === 0) return
@@ -173,19 +173,19 @@ class NodeExchange implements PlainExchange {
 
   onClose(): void {
     if (!this.#res.writableFinished) this.owner?.onAborted()
-    else if (!this.#consumed) this.#req.off('data', onRequestData).resume()
-    else if (!this.#req.complete) this.#followSocket()
+    else if (!this.#isBodyRead) this.#req.off('data', onRequestData).resume()
+    else if (!this.#req.complete) this.#watchSocket()
   }
 
   /** Node tells a request whose answer has gone nothing any more, not even that its body will not come. */
-  #followSocket(): void {
-    const socket: SocketOf = this.#req.socket
+  #watchSocket(): void {
+    const socket: ExchangeSocket = this.#req.socket
     socket[kExchange] = this
-    if (socket.destroyed) this.onLost()
+    if (socket.destroyed) this.onSocketClose()
     else socket.once('close', onSocketClose)
   }
 
-  onLost(): void {
+  onSocketClose(): void {
     if (!this.#req.complete) this.owner?.onAborted()
   }
 
@@ -213,7 +213,7 @@ class NodeExchange implements PlainExchange {
   }
 
   consume(_bytes: number): void {
-    this.#consumed = true
+    this.#isBodyRead = true
     this.#req.resume()
   }
 
@@ -237,13 +237,13 @@ class NodeExchange implements PlainExchange {
       const length = body === undefined ? 0 : Buffer.byteLength(body, encoding)
       // Node tells the length of a body only where it sends one, and to HTTP/1.1.
       const untold = (flags & NO_BODY) !== 0 || this.httpVersionMinor === 0
-      if (untold) block = [...flatFields(fields), 'Content-Length', `${length}`]
+      if (untold) block = [...toFlatFields(fields), 'Content-Length', `${length}`]
       else responseInternals(this.#res)._contentLength = length
     }
     this.#writeHead(status, reason, block, flags)
     // Node writes a head and the text behind it as one, in the text's encoding; a field's is latin1.
     const { _header: head } = responseInternals(this.#res)
-    const isPlain = typeof body !== 'string' || !head || PLAIN.test(head)
+    const isPlain = typeof body !== 'string' || !head || ASCII_HEAD.test(head)
     this.#res.end(isPlain ? (body ?? '') : Buffer.from(body, encoding), encoding)
   }
 
@@ -265,15 +265,15 @@ class NodeExchange implements PlainExchange {
     res.writeHead(
       status,
       reason ?? STATUS_CODES[status] ?? 'unknown',
-      flatFields(fields) as string[],
+      toFlatFields(fields) as string[],
     )
   }
 
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean {
-    const res: AnswerOf = this.#res
+    const res: ExchangeResponse = this.#res
     const room = res.write(chunk, encoding ?? 'utf8')
-    if (!room && !this.#drains) {
-      this.#drains = true
+    if (!room && !this.#listensToDrain) {
+      this.#listensToDrain = true
       res[kExchange] = this
       res.on('drain', onResponseDrain)
     }
@@ -281,7 +281,7 @@ class NodeExchange implements PlainExchange {
   }
 
   trailers(fields: string): void {
-    const flat = flatFields(fields)
+    const flat = toFlatFields(fields)
     const pairs: [string, string][] = []
     for (let i = 0; i + 1 < flat.length; i += 2) pairs.push([flat[i] ?? '', flat[i + 1] ?? ''])
     this.#res.addTrailers(pairs)
@@ -323,7 +323,7 @@ let lastFields = ''
 let lastFlat: string[] = []
 
 /** `Name: value` lines as node's flat array, which nobody changes: many answers have the fields of the one before. */
-function flatFields(fields: Fields): readonly string[] {
+function toFlatFields(fields: Fields): readonly string[] {
   if (typeof fields !== 'string') return fields
   if (fields === lastFields) return lastFlat
   const flat: string[] = []

@@ -13,14 +13,14 @@ import { parseForwarded } from './forwarded.ts'
 const BAD_REQUEST = 400
 const MISCONFIGURED = 500
 
-interface Node {
+interface ForwardedNode {
   readonly address: string
   /** 0 where none is told. */
   readonly port: number
 }
 
-interface Client {
-  readonly node: Node | undefined
+interface ForwardedClient {
+  readonly node: ForwardedNode | undefined
   readonly host: string | undefined
   readonly secure: boolean | undefined
 }
@@ -42,68 +42,72 @@ export function isHost(text: string): boolean {
   return literal === undefined || isIP(literal) === 6 || FUTURE_ADDRESS.test(literal)
 }
 
-const NOBODY: Client = { node: undefined, host: undefined, secure: undefined }
+const NO_CLIENT: ForwardedClient = { node: undefined, host: undefined, secure: undefined }
 
-export class Forwarding {
+export class ForwardedHeaders {
   readonly #rules: EngineRules
   readonly #trusted: AddressList
-  readonly #forwarder: ReadonlySet<string>
+  readonly #forwarderHeaders: ReadonlySet<string>
   readonly #schemes: readonly (readonly [string, string])[]
   readonly #prefix: string
   /** The names of the fields that say something of the client, in small letters, and how long they are. */
-  readonly #telling: ReadonlySet<string>
-  readonly #lengths: readonly (true | undefined)[]
+  readonly #forwardingFields: ReadonlySet<string>
+  readonly #fieldNameLengths: readonly (true | undefined)[]
 
   constructor(rules: EngineRules) {
     this.#rules = rules
     this.#trusted = new AddressList(rules.forwardedAllowIps)
-    this.#forwarder = new Set(rules.forwarderHeaders.map((name) => name.toLowerCase()))
+    this.#forwarderHeaders = new Set(rules.forwarderHeaders.map((name) => name.toLowerCase()))
     const schemes: [string, string][] = []
     const flat = rules.secureSchemeHeaders
     for (let i = 0; i + 1 < flat.length; i += 2) {
       schemes.push([(flat[i] ?? '').toLowerCase(), flat[i + 1] ?? ''])
     }
     this.#schemes = schemes
-    this.#prefix = normalPrefix(rules.rootPath)
-    this.#telling = new Set([...schemes.map(([name]) => name), ...CLIENT_FIELDS])
+    this.#prefix = normalizePrefix(rules.rootPath)
+    this.#forwardingFields = new Set([...schemes.map(([name]) => name), ...CLIENT_FIELDS])
     const lengths: (true | undefined)[] = []
-    for (const name of this.#telling) lengths[name.length] = true
-    this.#lengths = lengths
+    for (const name of this.#forwardingFields) lengths[name.length] = true
+    this.#fieldNameLengths = lengths
   }
 
   /** Changes the request to what the application is to see; returns the status with which it is refused, or 0. */
   apply(req: IncomingMessage): number {
     // Most requests have no such field: looking an address up in the list costs a tenth of a whole request.
-    if (!this.#says(req.rawHeaders)) return this.#mount(req, this.#prefix)
+    if (!this.#hasForwardingFields(req.rawHeaders)) return this.#applyPrefix(req, this.#prefix)
     const trusted = this.#trusted.trusts(req.socket.remoteAddress)
-    if (!this.#underscores(req, trusted)) return BAD_REQUEST
+    if (!this.#applyHeaderMap(req, trusted)) return BAD_REQUEST
     let prefix = this.#prefix
     if (trusted) {
-      const client = this.#client(req)
-      const secure = agreed([...this.#saidSchemes(req), client?.secure])
+      const client = this.#findClient(req)
+      const secure = findAgreement([...this.#forwardedSchemes(req), client?.secure])
       if (client === undefined || secure === 'disagree') return BAD_REQUEST
-      show(req, client.node, secure === true)
+      replaceSocket(req, client.node, secure === true)
       if (client.host !== undefined) setField(req, 'host', client.host)
-      const [told, again] = this.#toldPrefixes(req)
+      const [told, again] = this.#forwardedPrefixes(req)
       if (told !== undefined) {
         if (again !== undefined || !/^(\/(?!\/)[^?#\\]*)?$/.test(told)) return BAD_REQUEST
-        prefix = normalPrefix(told)
+        prefix = normalizePrefix(told)
       }
     }
-    return this.#mount(req, prefix)
+    return this.#applyPrefix(req, prefix)
   }
 
   /** Whether a field tells of the client or has an underscore in its name. */
-  #says(raw: readonly string[]): boolean {
+  #hasForwardingFields(raw: readonly string[]): boolean {
     for (let i = 0; i < raw.length; i += 2) {
       const name = raw[i] ?? ''
       if (name.includes('_')) return true
-      if (this.#lengths[name.length] === true && this.#telling.has(name.toLowerCase())) return true
+      if (
+        this.#fieldNameLengths[name.length] === true &&
+        this.#forwardingFields.has(name.toLowerCase())
+      )
+        return true
     }
     return false
   }
 
-  #mount(req: IncomingMessage, prefix: string): number {
+  #applyPrefix(req: IncomingMessage, prefix: string): number {
     if (prefix === '') return 0
     const target = req.url ?? ''
     if (target === '*' || req.method === 'CONNECT') return 0
@@ -115,13 +119,13 @@ export class Forwarding {
   }
 
   /** Leaves out, refuses or keeps fields with underscores; false when the request is refused. */
-  #underscores(req: IncomingMessage, trusted: boolean): boolean {
+  #applyHeaderMap(req: IncomingMessage, trusted: boolean): boolean {
     const { headerMap } = this.#rules
-    const all = trusted && this.#forwarder.has('*')
+    const all = trusted && this.#forwarderHeaders.has('*')
     const dropped = new Set<string>()
     for (let i = 0; i < req.rawHeaders.length; i += 2) {
       const name = (req.rawHeaders[i] ?? '').toLowerCase()
-      if (!name.includes('_') || all || (trusted && this.#forwarder.has(name))) continue
+      if (!name.includes('_') || all || (trusted && this.#forwarderHeaders.has(name))) continue
       if (headerMap === 'refuse') return false
       if (headerMap === 'drop') dropped.add(name)
     }
@@ -129,23 +133,23 @@ export class Forwarding {
     return true
   }
 
-  *#saidSchemes(req: IncomingMessage): Iterable<boolean> {
+  *#forwardedSchemes(req: IncomingMessage): Iterable<boolean> {
     for (const [name, https] of this.#schemes) {
       for (const value of valuesOf(req, name)) yield value === https
     }
   }
 
-  #toldPrefixes(req: IncomingMessage): string[] {
-    const isTaken = this.#forwarder.has('script_name') || this.#forwarder.has('*')
+  #forwardedPrefixes(req: IncomingMessage): string[] {
+    const isTaken = this.#forwarderHeaders.has('script_name') || this.#forwarderHeaders.has('*')
     return isTaken ? valuesOf(req, 'script_name') : []
   }
 
   /** The client by the field that is believed; undefined when the fields are bad or contradict each other. */
-  #client(req: IncomingMessage): Client | undefined {
+  #findClient(req: IncomingMessage): ForwardedClient | undefined {
     const { forwardedHeaders } = this.#rules
-    if (forwardedHeaders === 'off') return NOBODY
-    const listed = this.#xForwarded(req)
-    const standard = this.#standard(req)
+    if (forwardedHeaders === 'off') return NO_CLIENT
+    const listed = this.#readXForwarded(req)
+    const standard = this.#readForwarded(req)
     if (standard === undefined) return undefined
     if (listed.node !== undefined && standard.node !== undefined) {
       if (listed.node.address !== standard.node.address) return undefined
@@ -155,29 +159,29 @@ export class Forwarding {
     return forwardedHeaders === 'forwarded' ? standard : listed
   }
 
-  #xForwarded(req: IncomingMessage): Client {
+  #readXForwarded(req: IncomingMessage): ForwardedClient {
     const items = itemsOf(req, 'x-forwarded-for')
-    let node: Node | undefined
+    let node: ForwardedNode | undefined
     let hops = 0
     for (const item of items.reverse()) {
-      const said = nodeOf(item)
+      const said = parseNode(item)
       if (said === undefined) break
       node = said
       hops++
       if (hops === MAX_HOPS || !this.#trusted.contains(said.address)) break
     }
-    if (node === undefined) return NOBODY
+    if (node === undefined) return NO_CLIENT
     const hosts = itemsOf(req, 'x-forwarded-host')
     return { node, host: hosts.reverse().slice(0, hops).at(-1), secure: undefined }
   }
 
-  #standard(req: IncomingMessage): Client | undefined {
+  #readForwarded(req: IncomingMessage): ForwardedClient | undefined {
     const elements = valuesOf(req, 'forwarded').flatMap((value) => parseForwarded(value) ?? [null])
     if (elements.length > MAX_HOPS || elements.includes(null)) return undefined
-    let client = NOBODY
+    let client = NO_CLIENT
     for (const element of elements.reverse()) {
       if (element === null) return undefined
-      const node = nodeOf(element.for ?? '')
+      const node = parseNode(element.for ?? '')
       if (node === undefined) break
       const proto = element.proto?.toLowerCase()
       if (proto !== undefined && proto !== 'https' && proto !== 'http') return undefined
@@ -190,13 +194,13 @@ export class Forwarding {
 }
 
 /** One leading slash, none behind. */
-function normalPrefix(path: string): string {
+function normalizePrefix(path: string): string {
   const inside = path.replace(/^\/+|\/+$/g, '')
   return inside === '' ? '' : `/${inside}`
 }
 
 /** What all that is said comes to. */
-function agreed(said: Iterable<boolean | undefined>): boolean | undefined | 'disagree' {
+function findAgreement(said: Iterable<boolean | undefined>): boolean | undefined | 'disagree' {
   let known: boolean | undefined
   for (const each of said) {
     if (known !== undefined && each !== undefined && known !== each) return 'disagree'
@@ -208,20 +212,20 @@ function agreed(said: Iterable<boolean | undefined>): boolean | undefined | 'dis
 const NODE = /^(?:\[(?<literal>[^\]]*)\]|(?<dotted>[^:]*))(?::(?<port>\d+))?$/
 
 /** What `192.0.2.1:80`, `[2001:db8::1]:80` and the like say, the address in the one form that it has. */
-function nodeOf(text: string): Node | undefined {
-  if (isIP(text) !== 0) return nodeAt(text, 0)
+function parseNode(text: string): ForwardedNode | undefined {
+  if (isIP(text) !== 0) return createNode(text, 0)
   const { literal, dotted = '', port = '0' } = NODE.exec(text)?.groups ?? {}
   const isOne = literal === undefined ? isIP(dotted) === 4 : isIP(literal) === 6
-  return isOne && Number(port) <= MAX_PORT ? nodeAt(literal ?? dotted, Number(port)) : undefined
+  return isOne && Number(port) <= MAX_PORT ? createNode(literal ?? dotted, Number(port)) : undefined
 }
 
-function nodeAt(text: string, port: number): Node | undefined {
-  const address = canonical(text)
+function createNode(text: string, port: number): ForwardedNode | undefined {
+  const address = canonicalAddress(text)
   return address === undefined ? undefined : { address, port }
 }
 
 // A zone is one of this machine's and not of the client's.
-function canonical(address: string): string | undefined {
+function canonicalAddress(address: string): string | undefined {
   if (isIP(address) === 4) return address
   if (address.includes('%')) return undefined
   return new SocketAddress({ address, family: 'ipv6' }).address
@@ -246,7 +250,11 @@ function itemsOf(req: IncomingMessage, name: string): string[] {
  * The socket as a request shows it: node has several requests of a connection in hand at once, each perhaps of another
  * client. All but the facts is the socket's own.
  */
-function show(req: IncomingMessage, node: Node | undefined, secure: boolean): void {
+function replaceSocket(
+  req: IncomingMessage,
+  node: ForwardedNode | undefined,
+  secure: boolean,
+): void {
   const facts = new Map<PropertyKey, unknown>()
   if (node !== undefined) {
     facts.set('remoteAddress', node.address)
@@ -261,14 +269,14 @@ function show(req: IncomingMessage, node: Node | undefined, secure: boolean): vo
     has: (socket, name) => facts.has(name) || Reflect.has(socket, name),
     set: (socket, name, value) => Reflect.set(socket, name, value),
   })
-  views.add(req.socket)
+  socketViews.add(req.socket)
 }
 
-const views = new WeakSet<object>()
+const socketViews = new WeakSet<object>()
 
 /** Whether a request shows its socket with another client than the connection's. */
-export function isView(socket: object): boolean {
-  return views.has(socket)
+export function isSocketView(socket: object): boolean {
+  return socketViews.has(socket)
 }
 
 /** Fields as they crossed and as they are looked up; node has read the latter already. */

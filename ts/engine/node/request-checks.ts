@@ -10,7 +10,7 @@ const LINE_OVERHEAD = ' '.length + ' HTTP/1.1'.length
 const FIELD_OVERHEAD = ': \r\n'.length
 
 /** The status with which a request is refused, or 0. */
-export function refusalOf(req: IncomingMessage, config: EngineConfig): number {
+export function findRefusalStatus(req: IncomingMessage, config: EngineConfig): number {
   const { method = '', url = '', rawHeaders, httpVersionMajor, httpVersionMinor } = req
   if (httpVersionMajor !== 1 || httpVersionMinor > 1) return 505
   const line = method.length + url.length + LINE_OVERHEAD
@@ -19,9 +19,9 @@ export function refusalOf(req: IncomingMessage, config: EngineConfig): number {
   // RFC 9112 section 3.2.3: a host and a port, and nothing else.
   if (method === 'CONNECT' && !(isHost(url) && /.:\d+$/.test(url))) return 400
   if (rawHeaders.length > config.limit_request_fields * 2) return 431
-  const fields = fieldRefusal(req, config.limit_request_field_size || Number.POSITIVE_INFINITY)
+  const fields = findFieldRefusal(req, config.limit_request_field_size || Number.POSITIVE_INFINITY)
   if (fields !== 0) return fields
-  if (config.limit_request_body > 0) return bodyRefusal(req, config.limit_request_body)
+  if (config.limit_request_body > 0) return findBodyRefusal(req, config.limit_request_body)
   return 0
 }
 
@@ -32,7 +32,7 @@ function isTarget(url: string, method: string): boolean {
   return host !== undefined && !host.startsWith(':') && isHost(host)
 }
 
-function fieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, size: number): number {
+function findFieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, size: number): number {
   let hasHost = false
   let hasType = false
   let hasCoding = false
@@ -42,7 +42,7 @@ function fieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, size: n
     if (name.length + value.length + FIELD_OVERHEAD > size) return 431
     // Three names are looked at, and each has a length of its own. A second one is another reader's only one.
     if (name.length === 4 && name.toLowerCase() === 'host') {
-      if (hasHost || !isHostOfMany(value)) return 400
+      if (hasHost || !isRepeatedHost(value)) return 400
       hasHost = true
     } else if (name.length === 12 && name.toLowerCase() === 'content-type') {
       if (hasType) return 400
@@ -60,14 +60,14 @@ function fieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, size: n
 let lastHost = ''
 
 /** Most requests name the host that the one before named. */
-function isHostOfMany(value: string): boolean {
+function isRepeatedHost(value: string): boolean {
   if (value === lastHost) return true
   if (!isHost(value)) return false
   lastHost = value
   return true
 }
 
-function bodyRefusal(req: IncomingMessage, limit: number): number {
+function findBodyRefusal(req: IncomingMessage, limit: number): number {
   const length = req.headers['content-length']
   if (length !== undefined) return Number(length) > limit ? 413 : 0
   if (req.headers['transfer-encoding'] === undefined) return 0
@@ -84,7 +84,11 @@ function bodyRefusal(req: IncomingMessage, limit: number): number {
 }
 
 /** Answers 504 past the application, and ends the connection, if the head of its answer is not there in time. */
-export function limitAnswer(req: IncomingMessage, res: ServerResponse, limitMs: number): void {
+export function limitResponseTime(
+  req: IncomingMessage,
+  res: ServerResponse,
+  limitMs: number,
+): void {
   const start = (): void => {
     const timer = setTimeout(() => {
       if (res.headersSent || res.destroyed) return

@@ -3,13 +3,13 @@
  * written to it is looked at, for the access log and so that a drain can close a WebSocket between two frames.
  */
 import type { Socket } from 'node:net'
-import { Frames, RESTART } from './websocket-frames.ts'
+import { RESTART_FRAME, WebSocketFrames } from './websocket-frames.ts'
 
 /** The head of the application's answer is looked for in so many of its bytes. */
 const MAX_HEAD_BYTES = 16_384
 
 /** A client may take so long to answer the close of its WebSocket, or to go when it is refused. */
-const CLOSE_MS = 5_000
+const CLOSE_TIMEOUT_MS = 5_000
 
 type Callback = (error?: Error | null) => void
 type WriteMethod = (
@@ -28,10 +28,10 @@ export class NodeTunnel {
   readonly #write: WriteMethod
   readonly #end: (callback?: Callback) => Socket
   /** Undefined before the head has ended, and null where no WebSocket follows. */
-  #frames: Frames | null | undefined
-  #leaving = false
+  #frames: WebSocketFrames | null | undefined
+  #isDraining = false
   /** The engine has closed the WebSocket: nothing of the application's follows. */
-  #closed = false
+  #hasSentClose = false
 
   constructor(socket: Socket) {
     this.#socket = socket
@@ -44,10 +44,10 @@ export class NodeTunnel {
   }
 
   /** The worker drains: a WebSocket is told; others go on. */
-  leave(): void {
-    this.#leaving = true
+  drain(): void {
+    this.#isDraining = true
     if (!this.#frames) return
-    this.#leaveSoon()
+    this.#closeAfterTimeout()
     this.#closeWebSocket(this.#frames)
   }
 
@@ -66,10 +66,10 @@ export class NodeTunnel {
     }
     if (this.#frames === null) return this.#write.call(socket, chunk, name, done)
     const bytes = isText ? Buffer.from(chunk, name) : chunk
-    const count = this.#closed ? 0 : this.#look(bytes)
+    const count = this.#hasSentClose ? 0 : this.#inspect(bytes)
     const isWhole = count === bytes.length
     const room = this.#write.call(socket, isWhole ? bytes : bytes.subarray(0, count), name, done)
-    if (this.#leaving && this.#frames) this.#closeWebSocket(this.#frames)
+    if (this.#isDraining && this.#frames) this.#closeWebSocket(this.#frames)
     return room
   }
 
@@ -78,7 +78,7 @@ export class NodeTunnel {
     const callback = args.find((it) => typeof it === 'function') as Callback | undefined
     const hasChunk = typeof chunk !== 'function' && chunk !== undefined && chunk !== null
     if (hasChunk) this.#onWrite(chunk, typeof encoding === 'string' ? (encoding as 'utf8') : 'utf8')
-    if (this.#isRefusal && !this.#socket.writableEnded) this.#letGo()
+    if (this.#isRefusal && !this.#socket.writableEnded) this.#destroyWhenIdle()
     return this.#end.call(this.#socket, callback)
   }
 
@@ -88,19 +88,19 @@ export class NodeTunnel {
   }
 
   /** A client that stays counts as in hand: it has a while, and for each piece that it still sends another. */
-  #letGo(): void {
+  #destroyWhenIdle(): void {
     const socket = this.#socket
     let { bytesRead } = socket
     const timer = setInterval(() => {
       if (socket.bytesRead === bytesRead) socket.destroy()
       bytesRead = socket.bytesRead
-    }, CLOSE_MS)
+    }, CLOSE_TIMEOUT_MS)
     timer.unref()
     socket.once('close', () => clearInterval(timer))
   }
 
   /** Returns how many of the bytes go to the client. */
-  #look(bytes: Uint8Array): number {
+  #inspect(bytes: Uint8Array): number {
     let start = 0
     if (this.#frames === undefined) {
       const before = this.head.length
@@ -110,23 +110,23 @@ export class NodeTunnel {
       this.head = this.head.slice(0, end + 4)
       this.status = Number(/^HTTP\/1\.1 (\d{3})/.exec(this.head)?.[1] ?? 0)
       const isWebSocket = this.status === 101 && /^upgrade:\s*websocket\s*$/im.test(this.head)
-      this.#frames = isWebSocket ? new Frames() : null
-      if (isWebSocket && this.#leaving) this.#leaveSoon()
+      this.#frames = isWebSocket ? new WebSocketFrames() : null
+      if (isWebSocket && this.#isDraining) this.#closeAfterTimeout()
       start = end + 4 - before
     }
     if (!this.#frames) return bytes.length
-    return start + this.#frames.advance(bytes.subarray(start), this.#leaving)
+    return start + this.#frames.skip(bytes.subarray(start), this.#isDraining)
   }
 
-  #closeWebSocket(frames: Frames): void {
-    if (this.#closed || !frames.atBoundary || frames.isClosed) return
-    this.#closed = true
-    this.#write.call(this.#socket, RESTART)
+  #closeWebSocket(frames: WebSocketFrames): void {
+    if (this.#hasSentClose || !frames.isAtBoundary || frames.hasCloseFrame) return
+    this.#hasSentClose = true
+    this.#write.call(this.#socket, RESTART_FRAME)
   }
 
-  #leaveSoon(): void {
+  #closeAfterTimeout(): void {
     const socket = this.#socket
-    const timer = setTimeout(() => socket.destroySoon(), CLOSE_MS)
+    const timer = setTimeout(() => socket.destroySoon(), CLOSE_TIMEOUT_MS)
     socket.once('close', () => clearTimeout(timer))
   }
 }

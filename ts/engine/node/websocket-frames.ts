@@ -4,50 +4,50 @@
  */
 
 /** A close frame with the code 1012, "Service Restart": the client may come back at once. */
-export const RESTART: Buffer = Buffer.from([0x88, 2, 0x03, 0xf4])
+export const RESTART_FRAME: Buffer = Buffer.from([0x88, 2, 0x03, 0xf4])
 
-const CLOSE = 8
-const MAX_HEAD = 14
+const CLOSE_OPCODE = 8
+const MAX_HEAD_BYTES = 14
 
-export class Frames {
+export class WebSocketFrames {
   /** The application has begun a close frame. */
-  isClosed = false
-  readonly #head = new Uint8Array(MAX_HEAD)
+  hasCloseFrame = false
+  readonly #head = new Uint8Array(MAX_HEAD_BYTES)
   /** Bytes of a frame's head that have come. */
-  #have = 0
+  #headBytes = 0
   /** Bytes of its payload that are still to come. */
-  #payload = 0
+  #payloadBytesLeft = 0
 
   /** Whether the next byte begins a frame. */
-  get atBoundary(): boolean {
-    return this.#have === 0 && this.#payload === 0
+  get isAtBoundary(): boolean {
+    return this.#headBytes === 0 && this.#payloadBytesLeft === 0
   }
 
   /** Passes over bytes, only as far as the frame in hand goes if `toBoundary`. Returns how many. */
-  advance(bytes: Uint8Array, toBoundary: boolean): number {
+  skip(bytes: Uint8Array, toBoundary: boolean): number {
     let at = 0
-    while (at < bytes.length && !(toBoundary && this.atBoundary)) {
-      if (this.#payload > 0) {
-        const count = Math.min(this.#payload, bytes.length - at)
-        this.#payload -= count
+    while (at < bytes.length && !(toBoundary && this.isAtBoundary)) {
+      if (this.#payloadBytesLeft > 0) {
+        const count = Math.min(this.#payloadBytesLeft, bytes.length - at)
+        this.#payloadBytesLeft -= count
         at += count
         continue
       }
-      this.#head[this.#have++] = bytes[at++] ?? 0
-      if (this.#have >= 2 && this.#have === this.#headLength()) this.#begin()
+      this.#head[this.#headBytes++] = bytes[at++] ?? 0
+      if (this.#headBytes >= 2 && this.#headBytes === this.#headLength()) this.#startPayload()
     }
     return at
   }
 
-  #begin(): void {
+  #startPayload(): void {
     const [first = 0, second = 0] = this.#head
-    if ((first & 0x0f) === CLOSE) this.isClosed = true
+    if ((first & 0x0f) === CLOSE_OPCODE) this.hasCloseFrame = true
     const short = second & 0x7f
     const extended = short === 126 ? 2 : short === 127 ? 8 : 0
-    this.#payload = extended === 0 ? short : 0
+    this.#payloadBytesLeft = extended === 0 ? short : 0
     for (let i = 2; i < 2 + extended; i++)
-      this.#payload = this.#payload * 256 + (this.#head[i] ?? 0)
-    this.#have = 0
+      this.#payloadBytesLeft = this.#payloadBytesLeft * 256 + (this.#head[i] ?? 0)
+    this.#headBytes = 0
   }
 
   #headLength(): number {

@@ -5,8 +5,8 @@ import type { DetailedPeerCertificate } from 'node:tls'
 
 import type { Connection } from '../../engine/exchange.ts'
 import type { TlsInfo } from '../../engine/tls-info.ts'
-import { authorityOf } from '../../tls/authorities.ts'
-import { cipherOf } from '../../tls/ciphers.ts'
+import { findIssuer } from '../../tls/authorities.ts'
+import { findCipherByNumber } from '../../tls/ciphers.ts'
 import { notImplemented } from './errors.ts'
 import { kConnection, kShownEncrypted } from './symbols.ts'
 
@@ -59,7 +59,7 @@ const members = {
     const { error, chain } = tlsInfo(this)
     if (error !== UNKNOWN_ISSUER && error !== REJECTED) return error || null
     const last = completeChain(chain).at(-1)
-    if (last === undefined || !last.checkIssued(last) || authorityOf(last)) return error
+    if (last === undefined || !last.checkIssued(last) || findIssuer(last)) return error
     return chain.length === 1 ? SELF_SIGNED : SELF_SIGNED_ABOVE
   },
   get servername(): string | false {
@@ -74,8 +74,8 @@ const members = {
   },
   getCipher(): object {
     const { cipher, version } = tlsInfo(this)
-    const suite = cipherOf(cipher)
-    return { name: suite?.openssl, standardName: suite?.name, version: PROTOCOLS[version] }
+    const suite = findCipherByNumber(cipher)
+    return { name: suite?.opensslName, standardName: suite?.ianaName, version: PROTOCOLS[version] }
   },
   getPeerCertificate(this: ThisSecureSocket, detailed = false): object | null {
     if (this.destroyed) return null
@@ -122,7 +122,7 @@ function completeChain(chain: readonly Buffer[]): X509Certificate[] {
   const whole = [own]
   for (let last = own; !last.checkIssued(last); ) {
     const at = others.findIndex((one) => last.checkIssued(one))
-    const [issuer = authorityOf(last)] = at < 0 ? [] : others.splice(at, 1)
+    const [issuer = findIssuer(last)] = at < 0 ? [] : others.splice(at, 1)
     // Two authorities may have issued each other.
     if (issuer === undefined || whole.includes(issuer)) break
     whole.push(issuer)
