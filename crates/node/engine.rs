@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use monoceros_engine::bridge::event_batch::BodyChunk;
 use monoceros_engine::error::Error;
-use monoceros_engine::guard::parse_policy::Rules;
+use monoceros_engine::guard::parse_policy::ParsePolicy;
 use monoceros_engine::scoreboard::Board;
 use monoceros_engine::transport::listener::Seat;
 use napi::bindgen_prelude::{BufferSlice, Either, Object, Uint8Array, Uint8ArraySlice};
@@ -13,7 +13,7 @@ use napi::{Env, JsString, JsValue};
 use napi_derive::napi;
 
 use crate::bridge::{Bridge, Given};
-use crate::parse_policy::rules;
+use crate::parse_policy::parse_policy;
 use crate::settings::{EngineSettings, ServerLimits, access_log, limits, server_limits, statsd};
 use crate::system_error::system_error;
 use crate::tls::{TlsMaterial, server};
@@ -50,8 +50,9 @@ impl Engine {
     ) -> napi::Result<Self, String> {
         let logs = (access_log(&settings)?, settings.statsd.as_ref().map(statsd).transpose()?);
         let seat = seat.map(place).transpose()?;
-        let rules = settings.rules.as_ref().map_or_else(|| Ok(Rules::default()), rules)?;
-        let announced = (limits(&settings, rules), settings.announce.unwrap_or(false));
+        let parse_policy =
+            settings.rules.as_ref().map_or_else(|| Ok(ParsePolicy::default()), parse_policy)?;
+        let announced = (limits(&settings, parse_policy), settings.announce.unwrap_or(false));
         Bridge::start(env, announced, logs, seat, lifeline_fd, ring)
             .map(|bridge| Self { bridge })
             .map_err(failed)
@@ -144,8 +145,9 @@ impl Engine {
     /// Gives a server the bounds of `settings`, from now on and for the connections that it has.
     #[napi(catch_unwind)]
     pub fn limit(&self, server_id: u32, settings: EngineSettings) -> napi::Result<(), String> {
-        let rules = settings.rules.as_ref().map_or_else(|| Ok(Rules::default()), rules)?;
-        self.bridge.with(|io| io.configure(server_id, limits(&settings, rules)))
+        let parse_policy =
+            settings.rules.as_ref().map_or_else(|| Ok(ParsePolicy::default()), parse_policy)?;
+        self.bridge.with(|io| io.configure(server_id, limits(&settings, parse_policy)))
     }
 
     /// Says whether refusals to clients of the server `server_id` are told.

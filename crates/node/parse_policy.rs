@@ -1,7 +1,9 @@
 //! How requests are read, as the settings say it.
 
 use monoceros_engine::guard::addresses::AddressList;
-use monoceros_engine::guard::parse_policy::{Forwarded, ProxyProtocol, Rules, Underscores};
+use monoceros_engine::guard::parse_policy::{
+    ForwardedSyntax, ParsePolicy, ProxyProtocol, UnderscorePolicy,
+};
 use napi_derive::napi;
 
 /// The settings of the same names.
@@ -21,37 +23,37 @@ pub struct EngineRules {
 }
 
 /// The rules that the engine knows; `ts/settings/kinds.ts` has checked the words and the lists.
-pub(crate) fn rules(settings: &EngineRules) -> napi::Result<Rules, String> {
-    Ok(Rules {
-        any_method: settings.permit_unconventional_http_method,
-        casefold_method: settings.casefold_http_method,
-        methods: Vec::new(),
-        any_host: false,
-        underscores: match settings.header_map.as_str() {
-            "refuse" => Underscores::Refuse,
-            "dangerous" => Underscores::Keep,
-            _ => Underscores::Drop,
+pub(crate) fn parse_policy(settings: &EngineRules) -> napi::Result<ParsePolicy, String> {
+    Ok(ParsePolicy {
+        permit_unconventional_http_method: settings.permit_unconventional_http_method,
+        casefold_http_method: settings.casefold_http_method,
+        allowed_methods: Vec::new(),
+        accepts_any_host: false,
+        header_map: match settings.header_map.as_str() {
+            "refuse" => UnderscorePolicy::Refuse,
+            "dangerous" => UnderscorePolicy::Keep,
+            _ => UnderscorePolicy::Drop,
         },
-        trusted: addresses(&settings.forwarded_allow_ips)?,
-        forwarder_fields: settings.forwarder_headers.iter().map(|name| bytes(name)).collect(),
-        scheme_fields: settings
+        forwarded_allow_ips: addresses(&settings.forwarded_allow_ips)?,
+        forwarder_headers: settings.forwarder_headers.iter().map(|name| bytes(name)).collect(),
+        secure_scheme_headers: settings
             .secure_scheme_headers
             .chunks_exact(2)
             .map(|pair| (bytes(&pair[0]), bytes(&pair[1])))
             .collect(),
-        forwarded: match settings.forwarded_headers.as_str() {
-            "x-forwarded" => Forwarded::XForwarded,
-            "forwarded" => Forwarded::Standard,
-            _ => Forwarded::Off,
+        forwarded_headers: match settings.forwarded_headers.as_str() {
+            "x-forwarded" => ForwardedSyntax::XForwarded,
+            "forwarded" => ForwardedSyntax::Rfc7239,
+            _ => ForwardedSyntax::Off,
         },
-        prefix: Rules::prefix_of(&settings.root_path),
+        root_path: ParsePolicy::normalize_root_path(&settings.root_path),
         proxy_protocol: match settings.proxy_protocol.as_str() {
             "v1" => ProxyProtocol::V1,
             "v2" => ProxyProtocol::V2,
             "auto" => ProxyProtocol::Auto,
             _ => ProxyProtocol::Off,
         },
-        proxies: addresses(&settings.proxy_allow_ips)?,
+        proxy_allow_ips: addresses(&settings.proxy_allow_ips)?,
     })
 }
 

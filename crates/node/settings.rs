@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monoceros_engine::guard::parse_policy::{Rules, Underscores};
+use monoceros_engine::guard::parse_policy::{ParsePolicy, UnderscorePolicy};
 use monoceros_engine::log::access::{AccessFormat, AccessLog, Syslog};
 use monoceros_engine::log::socket::Outlet;
 use monoceros_engine::log::statsd::Statsd;
@@ -94,10 +94,10 @@ pub struct ServerLimits {
     pub methods: Vec<String>,
 }
 
-pub(crate) fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
+pub(crate) fn limits(settings: &EngineSettings, parse_policy: ParsePolicy) -> Limits {
     let unset = Limits::default();
     Limits {
-        rules,
+        parse_policy,
         request_line: settings.limit_request_line as usize,
         request_fields: settings.limit_request_fields as usize,
         request_field_size: settings.limit_request_field_size as usize,
@@ -129,13 +129,18 @@ pub(crate) fn limits(settings: &EngineSettings, rules: Rules) -> Limits {
 }
 
 pub(crate) fn server_limits(own: &ServerLimits) -> Limits {
-    let mut methods: Vec<_> = own.methods.iter().map(|name| name.as_bytes().to_vec()).collect();
-    methods.sort();
+    let mut allowed_methods: Vec<_> =
+        own.methods.iter().map(|name| name.as_bytes().to_vec()).collect();
+    allowed_methods.sort();
     // Node keeps every name, and looks at no value of `Host`.
-    let rules =
-        Rules { methods, underscores: Underscores::Keep, any_host: true, ..Rules::default() };
+    let parse_policy = ParsePolicy {
+        allowed_methods,
+        header_map: UnderscorePolicy::Keep,
+        accepts_any_host: true,
+        ..ParsePolicy::default()
+    };
     Limits {
-        rules,
+        parse_policy,
         request_line: 0,
         request_fields: own.fields as usize,
         request_field_size: 0,

@@ -15,7 +15,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response, Version};
-use monoceros_engine::exchange::request_head::Head;
+use monoceros_engine::exchange::request_head::RequestHead;
 use monoceros_engine::guard::{Guard, Progress};
 use monoceros_engine::pressure::limits::Limits;
 
@@ -42,7 +42,7 @@ pub fn check(input: &[u8]) {
 pub fn compared(input: &[u8]) -> usize {
     let mut count = 0;
     for (sent, head, message) in released(input) {
-        let keep_alive = head.keep_alive;
+        let keep_alive = head.allows_keep_alive;
         let read = read_by_hyper(&[&masked(&sent, &head), CANARY].concat());
         let mut read = read.into_iter();
         let Some(first) = read.next() else {
@@ -63,11 +63,11 @@ pub fn compared(input: &[u8]) -> usize {
 }
 
 /// The messages that the guard releases whole, as they were sent, with their heads.
-fn released(input: &[u8]) -> Vec<(Vec<u8>, Head, Message)> {
+fn released(input: &[u8]) -> Vec<(Vec<u8>, RequestHead, Message)> {
     let limits = Limits::default();
     let mut messages = Vec::new();
     let mut guard = Guard::new();
-    let mut head = Head::default();
+    let mut head = RequestHead::default();
     let (mut text, mut body, mut begin, mut at) = (Vec::new(), Vec::new(), 0, 0);
     loop {
         let into = if guard.awaits_head() { &mut text } else { &mut body };
@@ -89,7 +89,7 @@ fn released(input: &[u8]) -> Vec<(Vec<u8>, Head, Message)> {
 }
 
 /// What the guard made of a message.
-fn message_of(head: &Head, bytes: &[u8], body: Vec<u8>, trailers: &[u8]) -> Message {
+fn message_of(head: &RequestHead, bytes: &[u8], body: Vec<u8>, trailers: &[u8]) -> Message {
     let fields = head.fields.iter().map(|(name, value)| (name.of(bytes), value.of(bytes)));
     let lines = trailers.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     let trailers = lines.map(|line| {
@@ -103,7 +103,7 @@ fn message_of(head: &Head, bytes: &[u8], body: Vec<u8>, trailers: &[u8]) -> Mess
             let visible = target.split(|&byte| byte == b'#').next().unwrap_or_default();
             visible.iter().copied().map(mask).collect()
         }),
-        minor: head.minor,
+        minor: head.minor_version,
         fields: sorted(fields),
         body,
         trailers: sorted(trailers),
@@ -112,7 +112,7 @@ fn message_of(head: &Head, bytes: &[u8], body: Vec<u8>, trailers: &[u8]) -> Mess
 
 /// A message as hyper gets it. Its type for targets refuses bytes that RFC 3986 has no place for, which the guard takes;
 /// hyper splits no line and finds no end by one of them.
-fn masked(sent: &[u8], head: &Head) -> Vec<u8> {
+fn masked(sent: &[u8], head: &RequestHead) -> Vec<u8> {
     let mut masked = sent.to_vec();
     for byte in &mut masked[head.target.start as usize..head.target.end as usize] {
         *byte = mask(*byte);

@@ -4,9 +4,9 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use monoceros_engine::exchange::request_head::{Head, Prefix};
+use monoceros_engine::exchange::request_head::{RequestHead, RootPath};
 use monoceros_engine::guard::addresses::AddressList;
-use monoceros_engine::guard::parse_policy::{Forwarded, Rules};
+use monoceros_engine::guard::parse_policy::{ForwardedSyntax, ParsePolicy};
 use monoceros_engine::guard::{Guard, Progress, Refusal};
 use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::transport::listener::PeerAddr;
@@ -24,8 +24,8 @@ struct Told {
 /// rest is the value.
 pub fn check(input: &[u8]) {
     let Some((&first, rest)) = input.split_first() else { return };
-    let forwarded =
-        [Forwarded::Off, Forwarded::XForwarded, Forwarded::Standard][first as usize % 3];
+    let forwarded = [ForwardedSyntax::Off, ForwardedSyntax::XForwarded, ForwardedSyntax::Rfc7239]
+        [first as usize % 3];
     let fields = fields(rest);
     let mut message = format!("GET {PREFIX}/a HTTP/1.1\r\nHost: own.test\r\n").into_bytes();
     for (name, value) in &fields {
@@ -54,9 +54,11 @@ pub fn check(input: &[u8]) {
         );
     }
     match forwarded {
-        Forwarded::Off => assert_eq!(told.client, None),
-        Forwarded::XForwarded => assert_eq!(told.client, expected(&fields, &limits.rules.trusted)),
-        Forwarded::Standard => {}
+        ForwardedSyntax::Off => assert_eq!(told.client, None),
+        ForwardedSyntax::XForwarded => {
+            assert_eq!(told.client, expected(&fields, &limits.parse_policy.forwarded_allow_ips))
+        }
+        ForwardedSyntax::Rfc7239 => {}
     }
 }
 
@@ -92,25 +94,25 @@ fn fields(input: &[u8]) -> Vec<(&'static str, &[u8])> {
         .collect()
 }
 
-fn limits(forwarded: Forwarded) -> Limits {
+fn limits(forwarded_headers: ForwardedSyntax) -> Limits {
     let list = |text| AddressList::parse(text).expect("it is a list");
-    let rules = Rules {
-        trusted: list("127.0.0.1, 10.0.0.0/8, ::1, 2001:db8::/32"),
-        forwarder_fields: vec![b"SCRIPT_NAME".to_vec()],
-        scheme_fields: vec![
+    let parse_policy = ParsePolicy {
+        forwarded_allow_ips: list("127.0.0.1, 10.0.0.0/8, ::1, 2001:db8::/32"),
+        forwarder_headers: vec![b"SCRIPT_NAME".to_vec()],
+        secure_scheme_headers: vec![
             (b"X-Forwarded-Proto".to_vec(), b"https".to_vec()),
             (b"X-Forwarded-Ssl".to_vec(), b"on".to_vec()),
         ],
-        forwarded,
-        ..Rules::default()
+        forwarded_headers,
+        ..ParsePolicy::default()
     };
-    Limits { rules, ..Limits::default() }
+    Limits { parse_policy, ..Limits::default() }
 }
 
 fn read(message: &[u8], piece: usize, limits: &Limits, peer: &str) -> Result<Told, Refusal> {
     let peer = PeerAddr::Ip(peer.parse().expect("an address"));
-    let mut guard = Guard::for_peer(&limits.rules, &peer);
-    let (mut head, mut gate, mut waiting) = (Head::default(), Vec::new(), Vec::new());
+    let mut guard = Guard::for_peer(&limits.parse_policy, &peer);
+    let (mut head, mut gate, mut waiting) = (RequestHead::default(), Vec::new(), Vec::new());
     for chunk in message.chunks(piece.max(1)) {
         waiting.extend_from_slice(chunk);
         let (taken, progress) = guard.advance(&waiting, &mut gate, &mut head, limits)?;
@@ -118,11 +120,11 @@ fn read(message: &[u8], piece: usize, limits: &Limits, peer: &str) -> Result<Tol
         if progress == Progress::Head {
             let host = head.fields.iter().find(|(name, _)| name.of(&gate) == b"Host");
             let host = host.map_or(&b""[..], |(_, value)| value.of(&gate)).to_vec();
-            let prefix = match head.prefix {
-                Prefix::Told(span) => Some(span.of(&gate).to_vec()),
+            let prefix = match head.root_path {
+                RootPath::FromProxy(span) => Some(span.of(&gate).to_vec()),
                 _ => None,
             };
-            return Ok(Told { client: head.client, secure: head.secure, host, prefix });
+            return Ok(Told { client: head.client_addr, secure: head.is_secure, host, prefix });
         }
     }
     Err(Refusal::HeadTimeout)

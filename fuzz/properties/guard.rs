@@ -1,7 +1,7 @@
 //! What must hold for the guard, whatever a client sends: it never panics, it releases nothing that was not sent, in
 //! its order, and it reads the same however the bytes are cut into packets.
 
-use monoceros_engine::exchange::request_head::Head;
+use monoceros_engine::exchange::request_head::RequestHead;
 use monoceros_engine::guard::{Guard, Progress, Refusal};
 use monoceros_engine::pressure::limits::Limits;
 
@@ -74,7 +74,7 @@ fn read_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Reading {
     let mut reading =
         Reading { heads: Vec::new(), complete: 0, refusal: None, released: Vec::new(), taken: 0 };
     let mut guard = Guard::new();
-    let (mut head, mut gate, mut waiting) = (Head::default(), Vec::new(), Vec::new());
+    let (mut head, mut gate, mut waiting) = (RequestHead::default(), Vec::new(), Vec::new());
     for chunk in pieces {
         waiting.extend_from_slice(chunk);
         loop {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use monoceros_engine::guard::Refusal;
 use monoceros_engine::guard::parse_policy::ProxyProtocol;
-use monoceros_engine::guard::proxy_protocol::{Preface, read};
+use monoceros_engine::guard::proxy_protocol::{ProxyHeader, read};
 
 /// The first byte chooses the versions that are looked for.
 pub fn check(input: &[u8]) {
@@ -16,23 +16,23 @@ pub fn check(input: &[u8]) {
     for end in (0..bytes.len().min(MAX_CUTS)).chain([bytes.len()]) {
         let now = read(&bytes[..end], versions, true);
         assert!(said.is_none_or(|said| said == now), "{said:?}, then {now:?} of {bytes:?}");
-        if now != Ok(Preface::More) {
+        if now != Ok(ProxyHeader::Incomplete) {
             said = Some(now);
         }
-        if let Ok(Preface::Header { len, .. }) = now {
+        if let Ok(ProxyHeader::Present { len, .. }) = now {
             assert!(len <= end && len <= 16 + 4_096, "{len} of {end} bytes");
         }
     }
     let forbidden = read(bytes, versions, false);
     match whole {
-        Ok(Preface::Absent) => assert_eq!(forbidden, whole),
-        Ok(Preface::More) => assert!(forbidden == whole || forbidden == FORBIDDEN),
+        Ok(ProxyHeader::Absent) => assert_eq!(forbidden, whole),
+        Ok(ProxyHeader::Incomplete) => assert!(forbidden == whole || forbidden == FORBIDDEN),
         _ => assert_eq!(forbidden, FORBIDDEN),
     }
-    if let Ok(Preface::Header { told: Some(told), .. }) = whole {
+    if let Ok(ProxyHeader::Present { told: Some(told), .. }) = whole {
         let line = line(told);
         let again = read(line.as_bytes(), ProxyProtocol::V1, true);
-        let expected = Ok(Preface::Header { len: line.len(), told: Some(told) });
+        let expected = Ok(ProxyHeader::Present { len: line.len(), told: Some(told) });
         assert_eq!(again, expected, "another meaning: {line:?}");
     }
 }
@@ -44,6 +44,6 @@ fn line((source, target): (SocketAddr, SocketAddr)) -> String {
     format!("PROXY {family} {from} {to} {} {}\r\n", source.port(), target.port())
 }
 
-const FORBIDDEN: Result<Preface, Refusal> = Err(Refusal::ProxyForbidden);
+const FORBIDDEN: Result<ProxyHeader, Refusal> = Err(Refusal::ProxyProtocolForbidden);
 /// Cuts that are tried; a header of version 2 can be longer, but not more interesting.
 const MAX_CUTS: usize = 300;

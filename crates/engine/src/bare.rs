@@ -21,8 +21,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::bridge::event_batch::RequestBody;
 use crate::bridge::ring::ResponseHead;
-use crate::exchange::request_head::{Head, Span};
-use crate::exchange::response_sink::Answer;
+use crate::exchange::request_head::{RequestHead, Span};
+use crate::exchange::response_sink::ResponseSink;
 use crate::runtime::executor;
 use crate::server::connection::Arrival;
 use crate::server::context::Context;
@@ -57,7 +57,8 @@ fn exchange(ctx: &Rc<Context>, request: Request<Incoming>) -> Answering {
     let id = ctx.exchanges.borrow_mut().insert_with(|_| answer.clone());
     ctx.handoff.slot.request_started();
     let mut bytes = Vec::new();
-    let mut head = Head { minor: 1, keep_alive: true, ..Head::default() };
+    let mut head =
+        RequestHead { minor_version: 1, allows_keep_alive: true, ..RequestHead::default() };
     head.method = append(&mut bytes, request.method().as_str().as_bytes());
     let target = request.uri().path_and_query().map_or("*", |target| target.as_str());
     head.target = append(&mut bytes, target.as_bytes());
@@ -65,8 +66,8 @@ fn exchange(ctx: &Rc<Context>, request: Request<Incoming>) -> Answering {
         let name = append(&mut bytes, name.as_str().as_bytes());
         head.fields.push((name, append(&mut bytes, value.as_bytes())));
     }
-    let rules = &ctx.limits.rules;
-    ctx.tell(|batch| batch.request((id, 0), &head, &bytes, RequestBody::None, None, rules));
+    let policy = &ctx.limits.parse_policy;
+    ctx.tell(|batch| batch.request((id, 0), &head, &bytes, RequestBody::None, None, policy));
     Answering { ctx: ctx.clone(), id, answer }
 }
 
@@ -84,7 +85,7 @@ struct Pending {
     waker: RefCell<Option<Waker>>,
 }
 
-impl Answer for Pending {
+impl ResponseSink for Pending {
     fn head(&self, head: &ResponseHead<'_>, _: Option<u64>) {
         let mut response = self.response.borrow_mut();
         *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or_default();

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::exchange::request_head::{Head, Prefix};
-use crate::guard::parse_policy::Rules;
+use crate::exchange::request_head::{RequestHead, RootPath};
+use crate::guard::parse_policy::ParsePolicy;
 use crate::transport::tls::{TlsStream, write_tls_info};
 
 /// Events on their way to JavaScript.
@@ -192,11 +192,11 @@ impl EventBatch {
     pub(crate) fn request(
         &mut self,
         (id, connection): (u32, u32),
-        head: &Head,
+        head: &RequestHead,
         bytes: &[u8],
         body: RequestBody<'_>,
         ahead: Option<Bytes>,
-        rules: &Rules,
+        policy: &ParsePolicy,
     ) {
         let (at, chunk) = (self.text.len() as u32, self.chunks.len() as u32);
         self.requests.push(RequestStart { id, at, chunk });
@@ -212,13 +212,13 @@ impl EventBatch {
         }
         let method = head.method.of(bytes);
         let known = METHODS.iter().position(|known| *known == method).map_or(0, |at| at as u8 + 1);
-        let told = head.secure || head.client.is_some() || head.prefix != Prefix::None;
-        let flags = head.minor
-            | u8::from(head.keep_alive) << 1
-            | u8::from(head.upgrade) << 2
+        let told = head.is_secure || head.client_addr.is_some() || head.root_path != RootPath::Root;
+        let flags = head.minor_version
+            | u8::from(head.allows_keep_alive) << 1
+            | u8::from(head.is_upgrade) << 2
             | body_kind << 3
             | u8::from(ahead.is_some()) << 5
-            | u8::from(head.expects) << 6
+            | u8::from(head.has_expect) << 6
             | u8::from(told) << 7;
         if let Some(bytes) = ahead {
             self.keep(bytes);
@@ -247,7 +247,7 @@ impl EventBatch {
             self.text.extend_from_slice(value.of(bytes));
         }
         if told {
-            self.told(head, bytes, rules);
+            self.told(head, bytes, policy);
         }
         // Only known now: so that JavaScript can pass over a record without reading its fields.
         let length = (self.text.len() - length_at - 4) as u32;
@@ -256,19 +256,19 @@ impl EventBatch {
 
     /// What a proxy told and where the application is mounted, at the end of the record and read from there: most
     /// requests have nothing of it.
-    fn told(&mut self, head: &Head, bytes: &[u8], rules: &Rules) {
-        let prefix = match head.prefix {
-            Prefix::None => &[][..],
-            Prefix::Configured => &rules.prefix,
-            Prefix::Told(span) => span.of(bytes),
+    fn told(&mut self, head: &RequestHead, bytes: &[u8], policy: &ParsePolicy) {
+        let prefix = match head.root_path {
+            RootPath::Root => &[][..],
+            RootPath::Configured => &policy.root_path,
+            RootPath::FromProxy(span) => span.of(bytes),
         };
-        let ip = head.client.map(|client| client.ip().to_canonical());
+        let ip = head.client_addr.map(|client| client.ip().to_canonical());
         let address = ip.map(|ip| ip.to_string()).unwrap_or_default();
         self.text.extend_from_slice(address.as_bytes());
         self.text.extend_from_slice(prefix);
         self.text.push(ip.map_or(0, |ip| if ip.is_ipv4() { 4 } else { 6 }));
-        self.u16(head.client.map_or(0, |client| client.port()));
-        self.text.push(u8::from(head.secure));
+        self.u16(head.client_addr.map_or(0, |client| client.port()));
+        self.text.push(u8::from(head.is_secure));
         self.text.push(address.len() as u8);
         self.u16(prefix.len() as u16);
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::bridge::handoff::{ControlMessage, Handoff};
-use crate::exchange::request_head::Head;
+use crate::exchange::request_head::RequestHead;
 use crate::server::context::Context;
 
 /// A request that is not answered yet.
@@ -27,7 +27,7 @@ pub(crate) struct RequestLabel {
 
 impl RequestLabel {
     /// Copies the method, the space and the target.
-    pub fn new(head: &Head, bytes: &[u8]) -> Self {
+    pub fn new(head: &RequestHead, bytes: &[u8]) -> Self {
         let line = &bytes[head.method.start as usize..head.target.end as usize];
         let len = line.len().min(LABEL_MAX);
         let mut label = Self { len: len as u8, bytes: [0; LABEL_MAX] };
@@ -104,10 +104,10 @@ mod tests {
 
     fn label(line: &[u8]) -> String {
         let space = line.iter().position(|&byte| byte == b' ').unwrap() as u32;
-        let head = Head {
+        let head = RequestHead {
             method: Span { start: 0, end: space },
             target: Span { start: space + 1, end: line.len() as u32 },
-            ..Head::default()
+            ..RequestHead::default()
         };
         RequestLabel::new(&head, line).to_text()
     }

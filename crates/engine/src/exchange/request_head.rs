@@ -51,50 +51,50 @@ pub enum Framing {
 
 /// The path at which the application is mounted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Prefix {
+pub enum RootPath {
     /// The root.
     #[default]
-    None,
+    Root,
     /// The one of the rules.
     Configured,
     /// What a trusted peer told.
-    Told(Span),
+    FromProxy(Span),
 }
 
 /// A parsed head. It is made once a thread and filled anew for each request.
 #[derive(Clone, Debug, Default)]
-pub struct Head {
+pub struct RequestHead {
     /// The method, a token.
     pub method: Span,
     /// The request target as sent.
     pub target: Span,
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.
-    pub minor: u8,
+    pub minor_version: u8,
     /// Names and values, values without surrounding white space.
     pub fields: Vec<(Span, Span)>,
     /// How the body is framed.
     pub framing: Framing,
     /// Whether the client lets the connection live on (RFC 9112 section 9.3).
-    pub keep_alive: bool,
+    pub allows_keep_alive: bool,
     /// An `Expect` field on HTTP/1.1: what it asks for is answered where the application can have a say.
-    pub expects: bool,
+    pub has_expect: bool,
     /// Fields that were left out of `fields`.
-    pub dropped: usize,
+    pub dropped_fields: usize,
     /// The value of `Accept`, the last one.
     pub accept: Option<Span>,
     /// A trusted peer says that the client speaks https.
-    pub secure: bool,
+    pub is_secure: bool,
     /// The client's address as a trusted peer tells it; port 0 when it tells none.
-    pub client: Option<SocketAddr>,
+    pub client_addr: Option<SocketAddr>,
     /// The path at which the application is mounted, with which the target begins.
-    pub prefix: Prefix,
+    pub root_path: RootPath,
     /// `Connection: upgrade` with an `Upgrade` field, or CONNECT: JavaScript may take the connection over.
-    pub upgrade: bool,
+    pub is_upgrade: bool,
     /// Bytes of the whole head.
     pub len: usize,
 }
 
-impl Head {
+impl RequestHead {
     pub(crate) fn clear(&mut self) {
         let mut fields = std::mem::take(&mut self.fields);
         fields.clear();

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use crate::bridge::ring::ResponseHead;
 
 /// What a protocol does with JavaScript's side of an exchange. HTTP/1 is one implementation.
-pub(crate) trait Answer {
+pub(crate) trait ResponseSink {
     fn inform(&self, head: &ResponseHead<'_>);
     fn head(&self, head: &ResponseHead<'_>, length: Option<u64>);
     fn data(&self, bytes: &[u8]);

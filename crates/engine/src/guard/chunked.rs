@@ -4,11 +4,11 @@ use memchr::memchr;
 
 use super::syntax::is_token;
 use super::{Refusal, head};
-use crate::guard::parse_policy::Underscores;
+use crate::guard::parse_policy::UnderscorePolicy;
 use crate::pressure::limits::{Limits, MAX_CHUNK_LINE, MAX_TRAILERS};
 
 /// Where in the chunked body the next byte belongs.
-enum At {
+enum ChunkedState {
     /// In a size line, of which `line` holds what came so far.
     Size,
     /// In the data of a chunk.
@@ -22,8 +22,8 @@ enum At {
 }
 
 /// The progress through one chunked body.
-pub(super) struct Chunks {
-    at: At,
+pub(super) struct ChunkedDecoder {
+    at: ChunkedState,
     line: Vec<u8>,
     trailers: Vec<u8>,
     trailer_bytes: usize,
@@ -31,10 +31,10 @@ pub(super) struct Chunks {
     total: u64,
 }
 
-impl Chunks {
+impl ChunkedDecoder {
     pub(super) fn new() -> Self {
         Self {
-            at: At::Size,
+            at: ChunkedState::Size,
             line: Vec::new(),
             trailers: Vec::new(),
             trailer_bytes: 0,
@@ -44,7 +44,7 @@ impl Chunks {
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        matches!(self.at, At::End)
+        matches!(self.at, ChunkedState::End)
     }
 
     pub(super) fn trailers(&self) -> &[u8] {
@@ -62,23 +62,24 @@ impl Chunks {
         while taken < input.len() && !self.is_complete() {
             let rest = &input[taken..];
             taken += match self.at {
-                At::Size => self.size(rest, limits)?,
-                At::Data(left) => {
+                ChunkedState::Size => self.size(rest, limits)?,
+                ChunkedState::Data(left) => {
                     let count = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                     let left = left - count as u64;
                     data.extend_from_slice(&rest[..count]);
-                    self.at = if left == 0 { At::DataEnd(0) } else { At::Data(left) };
+                    self.at =
+                        if left == 0 { ChunkedState::DataEnd(0) } else { ChunkedState::Data(left) };
                     count
                 }
-                At::DataEnd(seen) => {
+                ChunkedState::DataEnd(seen) => {
                     if rest[0] != b"\r\n"[seen as usize] {
                         return Err(Refusal::BadChunk);
                     }
-                    self.at = if seen == 1 { At::Size } else { At::DataEnd(1) };
+                    self.at = if seen == 1 { ChunkedState::Size } else { ChunkedState::DataEnd(1) };
                     1
                 }
-                At::Trailers => self.trailer(rest, limits)?,
-                At::End => 0,
+                ChunkedState::Trailers => self.trailer(rest, limits)?,
+                ChunkedState::End => 0,
             };
         }
         Ok((taken, self.is_complete()))
@@ -127,7 +128,7 @@ impl Chunks {
             return Err(Refusal::BodyTooLarge);
         }
         self.line.clear();
-        self.at = if size == 0 { At::Trailers } else { At::Data(size) };
+        self.at = if size == 0 { ChunkedState::Trailers } else { ChunkedState::Data(size) };
         Ok(count)
     }
 
@@ -139,7 +140,7 @@ impl Chunks {
         }
         let line = std::mem::take(&mut self.line);
         if line == b"\r\n" {
-            self.at = At::End;
+            self.at = ChunkedState::End;
             return Ok(count);
         }
         let field = head::field(&line, 0, line.len() - 2);
@@ -156,9 +157,9 @@ impl Chunks {
             return Err(Refusal::FieldTooLarge);
         }
         // A proxy's word is in the head: nobody is trusted to set such a name behind the body.
-        match limits.rules.underscores {
-            Underscores::Drop if underscored => {}
-            Underscores::Refuse if underscored => return Err(Refusal::BadTrailer),
+        match limits.parse_policy.header_map {
+            UnderscorePolicy::Drop if underscored => {}
+            UnderscorePolicy::Refuse if underscored => return Err(Refusal::BadTrailer),
             _ => self.trailers.extend_from_slice(&line),
         }
         Ok(count)
@@ -232,7 +233,7 @@ mod tests {
 
     /// Runs the body through in pieces of `step` bytes.
     fn run(body: &[u8], step: usize) -> Result<Read, Refusal> {
-        let mut chunks = Chunks::new();
+        let mut chunks = ChunkedDecoder::new();
         let (mut total, mut data) = (0, Vec::new());
         for piece in body.chunks(step) {
             let (taken, complete) = chunks.advance(piece, &mut data, &Limits::default())?;

@@ -6,25 +6,25 @@ use std::mem::MaybeUninit;
 use httparse::{Header, Status};
 
 use super::Refusal;
-use crate::exchange::request_head::{Framing, Head};
+use crate::exchange::request_head::{Framing, RequestHead};
 
 /// Whether both read the same request line, as many fields, the same end, and the same framing of the body.
 ///
 /// # Errors
 ///
-/// [`Refusal::Disagreement`].
-pub(super) fn agree(head: &Head, bytes: &[u8]) -> Result<(), Refusal> {
-    let count = head.fields.len() + head.dropped;
+/// [`Refusal::ParserDisagreement`].
+pub(super) fn agree(head: &RequestHead, bytes: &[u8]) -> Result<(), Refusal> {
+    let count = head.fields.len() + head.dropped_fields;
     let agrees = if count <= FEW {
         agrees(head, bytes, count, &mut [const { MaybeUninit::uninit() }; FEW])
     } else {
         agrees(head, bytes, count, &mut vec![MaybeUninit::uninit(); count])
     };
-    if agrees { Ok(()) } else { Err(Refusal::Disagreement) }
+    if agrees { Ok(()) } else { Err(Refusal::ParserDisagreement) }
 }
 
 fn agrees<'a>(
-    head: &Head,
+    head: &RequestHead,
     bytes: &'a [u8],
     count: usize,
     room: &mut [MaybeUninit<Header<'a>>],
@@ -33,7 +33,7 @@ fn agrees<'a>(
     read.parse_with_uninit_headers(bytes, room) == Ok(Status::Complete(head.len))
         && read.method.is_some_and(|method| method.as_bytes() == head.method.of(bytes))
         && read.path.is_some_and(|path| path.as_bytes() == head.target.of(bytes))
-        && read.version == Some(head.minor)
+        && read.version == Some(head.minor_version)
         && read.headers.len() == count
         && framing(read.headers) == Some(head.framing)
 }
@@ -71,8 +71,8 @@ mod tests {
     use crate::pressure::limits::Limits;
 
     /// The head of a request as the guard reads it.
-    fn read(bytes: &[u8]) -> Head {
-        let mut head = Head::default();
+    fn read(bytes: &[u8]) -> RequestHead {
+        let mut head = RequestHead::default();
         let result = Guard::new().advance(bytes, &mut Vec::new(), &mut head, &Limits::default());
         assert_eq!(result, Ok((bytes.len(), Progress::Head)), "{}", bytes.escape_ascii());
         head
@@ -83,12 +83,12 @@ mod tests {
         const REQUEST: &[u8] = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
         let right = read(REQUEST);
         assert_eq!(agree(&right, REQUEST), Ok(()));
-        let wrongs: [fn(&mut Head); 8] = [
+        let wrongs: [fn(&mut RequestHead); 8] = [
             |head| head.method.end -= 1,
             |head| head.target.end -= 1,
-            |head| head.minor = 0,
+            |head| head.minor_version = 0,
             |head| head.len -= 2,
-            |head| head.dropped = 1,
+            |head| head.dropped_fields = 1,
             |head| head.framing = Framing::Length(6),
             |head| head.framing = Framing::None,
             |head| head.framing = Framing::Chunked,
@@ -96,7 +96,7 @@ mod tests {
         for (number, wrong) in wrongs.into_iter().enumerate() {
             let mut head = right.clone();
             wrong(&mut head);
-            assert_eq!(agree(&head, REQUEST), Err(Refusal::Disagreement), "{number}");
+            assert_eq!(agree(&head, REQUEST), Err(Refusal::ParserDisagreement), "{number}");
         }
     }
 

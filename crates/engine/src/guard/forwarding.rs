@@ -5,13 +5,13 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use memchr::memchr;
 
-use crate::exchange::request_head::{Head, Prefix, Span};
+use crate::exchange::request_head::{RequestHead, RootPath, Span};
 use crate::guard::Refusal;
-use crate::guard::parse_policy::{Forwarded, Rules};
+use crate::guard::parse_policy::{ForwardedSyntax, ParsePolicy};
 
 /// What was noticed while the fields of a request were read.
 #[derive(Default)]
-pub(crate) struct Noted {
+pub(crate) struct ForwardingFields {
     secure: Option<bool>,
     forwarded: bool,
     prefix: Option<Span>,
@@ -25,21 +25,21 @@ struct Client {
     secure: Option<bool>,
 }
 
-impl Noted {
+impl ForwardingFields {
     /// Looks at one field of a trusted peer.
     pub fn note(
         &mut self,
-        rules: &Rules,
+        policy: &ParsePolicy,
         input: &[u8],
         (name, value): (Span, Span),
     ) -> Result<(), Refusal> {
         let (name, value) = (name.of(input), value.of(input));
         if let Some((_, https)) =
-            rules.scheme_fields.iter().find(|(field, _)| field.eq_ignore_ascii_case(name))
+            policy.secure_scheme_headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name))
         {
             agreed(&mut self.secure, Some(value == https))?;
         }
-        self.forwarded |= rules.forwarded != Forwarded::Off
+        self.forwarded |= policy.forwarded_headers != ForwardedSyntax::Off
             && (name.eq_ignore_ascii_case(FORWARDED) || name.eq_ignore_ascii_case(X_FOR));
         Ok(())
     }
@@ -55,30 +55,33 @@ impl Noted {
     /// Puts into the head what follows for the request. `host` is the place of the Host field.
     pub fn conclude(
         self,
-        rules: &Rules,
+        policy: &ParsePolicy,
         input: &[u8],
-        head: &mut Head,
+        head: &mut RequestHead,
         host: Option<usize>,
     ) -> Result<(), Refusal> {
         let mut secure = self.secure;
         if self.forwarded {
-            let x_forwarded = x_forwarded(rules, input, head)?;
-            let standard = standard(rules, input, head)?;
+            let x_forwarded = x_forwarded(policy, input, head)?;
+            let standard = standard(policy, input, head)?;
             let same = x_forwarded.address.map(|address| address.ip())
                 == standard.address.map(|address| address.ip());
             if x_forwarded.address.is_some() && standard.address.is_some() && !same {
                 return Err(Refusal::BadForwarding);
             }
-            let client =
-                if rules.forwarded == Forwarded::Standard { standard } else { x_forwarded };
+            let client = if policy.forwarded_headers == ForwardedSyntax::Rfc7239 {
+                standard
+            } else {
+                x_forwarded
+            };
             agreed(&mut secure, client.secure)?;
-            head.client = client.address;
+            head.client_addr = client.address;
             if let (Some(place), Some(value)) = (host, client.host) {
                 head.fields[place].1 = value;
             }
         }
-        head.secure = secure == Some(true);
-        prefix(self.prefix, rules, input, head)
+        head.is_secure = secure == Some(true);
+        prefix(self.prefix, policy, input, head)
     }
 }
 
@@ -92,7 +95,12 @@ fn agreed(known: &mut Option<bool>, said: Option<bool>) -> Result<(), Refusal> {
 }
 
 /// A request whose path is not below the mount is a mistake of whoever configured it (500, as in Gunicorn).
-fn prefix(told: Option<Span>, rules: &Rules, input: &[u8], head: &mut Head) -> Result<(), Refusal> {
+fn prefix(
+    told: Option<Span>,
+    policy: &ParsePolicy,
+    input: &[u8],
+    head: &mut RequestHead,
+) -> Result<(), Refusal> {
     let (prefix, kind) = match told {
         Some(value) => {
             let text = value.of(input);
@@ -106,16 +114,16 @@ fn prefix(told: Option<Span>, rules: &Rules, input: &[u8], head: &mut Head) -> R
             if !text.is_empty() && !is_path {
                 return Err(Refusal::BadForwarding);
             }
-            (text, Prefix::Told(span))
+            (text, RootPath::FromProxy(span))
         }
-        None => (&rules.prefix[..], Prefix::Configured),
+        None => (&policy.root_path[..], RootPath::Configured),
     };
     let target = head.target.of(input);
     // The asterisk and CONNECT's authority have no path.
     let Some(path) = path_of(target).filter(|_| !prefix.is_empty()) else { return Ok(()) };
     match path.strip_prefix(prefix) {
-        Some([] | [b'/' | b'?' | b'#', ..]) => head.prefix = kind,
-        _ => return Err(Refusal::PrefixMismatch),
+        Some([] | [b'/' | b'?' | b'#', ..]) => head.root_path = kind,
+        _ => return Err(Refusal::OutsideRootPath),
     }
     Ok(())
 }
@@ -131,14 +139,14 @@ fn path_of(target: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads `X-Forwarded-For` from its right end, where the nearest proxy has written.
-fn x_forwarded(rules: &Rules, input: &[u8], head: &Head) -> Result<Client, Refusal> {
+fn x_forwarded(policy: &ParsePolicy, input: &[u8], head: &RequestHead) -> Result<Client, Refusal> {
     let mut client = Client::default();
     let mut hops = 0;
     for item in items(input, head, X_FOR) {
         let Some(address) = node(item.of(input)) else { break };
         client.address = Some(address);
         hops += 1;
-        if hops == MAX_HOPS || !rules.trusted.contains(address.ip()) {
+        if hops == MAX_HOPS || !policy.forwarded_allow_ips.contains(address.ip()) {
             break;
         }
     }
@@ -153,7 +161,11 @@ fn x_forwarded(rules: &Rules, input: &[u8], head: &Head) -> Result<Client, Refus
 }
 
 /// The items of the lists of a name, from right to left; empty ones count for nothing (RFC 9110 section 5.6.1.2).
-fn items<'a>(input: &'a [u8], head: &'a Head, name: &'a [u8]) -> impl Iterator<Item = Span> + 'a {
+fn items<'a>(
+    input: &'a [u8],
+    head: &'a RequestHead,
+    name: &'a [u8],
+) -> impl Iterator<Item = Span> + 'a {
     let fields = head.fields.iter().rev();
     let named = fields.filter(move |(field, _)| field.of(input).eq_ignore_ascii_case(name));
     named.flat_map(move |(_, value)| {
@@ -177,7 +189,7 @@ fn trimmed(input: &[u8], range: std::ops::Range<usize>) -> Span {
 }
 
 /// Reads `Forwarded` (RFC 7239 section 4) and takes, from its right end, the first element that names nobody trusted.
-fn standard(rules: &Rules, input: &[u8], head: &Head) -> Result<Client, Refusal> {
+fn standard(policy: &ParsePolicy, input: &[u8], head: &RequestHead) -> Result<Client, Refusal> {
     let mut elements = Vec::new();
     for (name, value) in &head.fields {
         if name.of(input).eq_ignore_ascii_case(FORWARDED) {
@@ -195,7 +207,7 @@ fn standard(rules: &Rules, input: &[u8], head: &Head) -> Result<Client, Refusal>
             Some(proto) if proto.eq_ignore_ascii_case(b"http") => Some(false),
             Some(_) => return Err(Refusal::BadForwarding),
         };
-        if !rules.trusted.contains(address.ip()) {
+        if !policy.forwarded_allow_ips.contains(address.ip()) {
             break;
         }
     }
@@ -309,9 +321,9 @@ const X_FOR: &[u8] = b"x-forwarded-for";
 const X_HOST: &[u8] = b"x-forwarded-host";
 
 /// The lengths of the names that `note` wants to see, as bits: nearly every other field is passed over by this.
-pub(crate) fn telling_lengths(rules: &Rules) -> u64 {
-    let schemes = rules.scheme_fields.iter().map(|(name, _)| name.len());
+pub(crate) fn telling_lengths(policy: &ParsePolicy) -> u64 {
+    let schemes = policy.secure_scheme_headers.iter().map(|(name, _)| name.len());
     let clients = [FORWARDED.len(), X_FOR.len()];
-    let clients = clients.into_iter().filter(|_| rules.forwarded != Forwarded::Off);
+    let clients = clients.into_iter().filter(|_| policy.forwarded_headers != ForwardedSyntax::Off);
     schemes.chain(clients).fold(0, |bits, length| bits | 1 << (length & 63))
 }

@@ -7,9 +7,9 @@ use memchr::{memchr, memchr_iter, memrchr};
 
 use super::Refusal;
 use super::syntax::{CLASS, TARGETS, UNDERSCORE, UNUSUAL, check_host};
-use crate::exchange::request_head::{Framing, Head, Span};
-use crate::guard::forwarding::Noted;
-use crate::guard::parse_policy::{Rules, Underscores};
+use crate::exchange::request_head::{Framing, RequestHead, Span};
+use crate::guard::forwarding::ForwardingFields;
+use crate::guard::parse_policy::{ParsePolicy, UnderscorePolicy};
 use crate::pressure::limits::Limits;
 
 /// What a head ends with: to make ready for the search takes as long as to search most heads.
@@ -35,7 +35,13 @@ pub(super) fn end(
         }
         check_length(input, line, line_feed + 1 - line, limits)?;
         if limits.as_node && line <= begin && line_feed > begin {
-            request_line(input, begin, line_feed - 1, &mut Head::default(), &limits.rules)?;
+            request_line(
+                input,
+                begin,
+                line_feed - 1,
+                &mut RequestHead::default(),
+                &limits.parse_policy,
+            )?;
         }
         line = line_feed + 1;
     }
@@ -80,51 +86,51 @@ fn start(input: &[u8]) -> usize {
 /// of the client; there is none for any other peer.
 pub(super) fn parse(
     input: &[u8],
-    head: &mut Head,
+    head: &mut RequestHead,
     limits: &Limits,
     telling: Option<u64>,
 ) -> Result<(), Refusal> {
     head.clear();
     head.len = input.len();
-    let rules = &limits.rules;
+    let policy = &limits.parse_policy;
     let start = start(input);
     let line = line_end(input, start)?;
     if line - start > limits.request_line {
         return Err(Refusal::UriTooLong);
     }
-    let authority = request_line(input, start, line, head, rules)?;
+    let authority = request_line(input, start, line, head, policy)?;
     let lengths = telling.unwrap_or(0);
-    let mut facts = Facts { any_host: rules.any_host, ..Facts::default() };
-    let mut noted = Noted::default();
+    let mut facts = KnownFields { any_host: policy.accepts_any_host, ..KnownFields::default() };
+    let mut noted = ForwardingFields::default();
     let mut at = line + 2;
     while at + 2 < input.len() {
         let end = line_end(input, at)?;
         if end + 2 - at > limits.request_field_size {
             return Err(Refusal::FieldTooLarge);
         }
-        if head.fields.len() + head.dropped == limits.request_fields {
+        if head.fields.len() + head.dropped_fields == limits.request_fields {
             return Err(Refusal::TooManyFields);
         }
         let (name, value, underscored) = field(input, at, end)?;
         at = end + 2;
-        if underscored && !keeps(name.of(input), value, telling.is_some(), rules, &mut noted)? {
-            head.dropped += 1;
+        if underscored && !keeps(name.of(input), value, telling.is_some(), policy, &mut noted)? {
+            head.dropped_fields += 1;
             continue;
         }
         facts.note(name.of(input), value, head.fields.len(), input)?;
         if lengths >> (name.len() & 63) & 1 == 1 {
-            noted.note(rules, input, (name, value))?;
+            noted.note(policy, input, (name, value))?;
         }
         head.fields.push((name, value));
     }
     let host = facts.host;
     facts.conclude(head, input)?;
     // RFC 9112 section 3.2.2: the authority of an absolute form stands for whatever Host says.
-    if let (Some(place), Some(authority), false) = (host, authority, rules.any_host) {
+    if let (Some(place), Some(authority), false) = (host, authority, policy.accepts_any_host) {
         head.fields[place].1 = authority;
     }
-    if telling.is_some() || !rules.prefix.is_empty() {
-        noted.conclude(rules, input, head, host)?;
+    if telling.is_some() || !policy.root_path.is_empty() {
+        noted.conclude(policy, input, head, host)?;
     }
     Ok(())
 }
@@ -134,20 +140,20 @@ fn keeps(
     name: &[u8],
     value: Span,
     trusted: bool,
-    rules: &Rules,
-    noted: &mut Noted,
+    policy: &ParsePolicy,
+    noted: &mut ForwardingFields,
 ) -> Result<bool, Refusal> {
     let listed = |field: &Vec<u8>| field == b"*" || field.eq_ignore_ascii_case(name);
-    if trusted && rules.forwarder_fields.iter().any(listed) {
+    if trusted && policy.forwarder_headers.iter().any(listed) {
         if name.eq_ignore_ascii_case(b"script_name") {
             noted.note_prefix(value)?;
         }
         return Ok(true);
     }
-    match rules.underscores {
-        Underscores::Drop => Ok(false),
-        Underscores::Refuse => Err(Refusal::BadField),
-        Underscores::Keep => Ok(true),
+    match policy.header_map {
+        UnderscorePolicy::Drop => Ok(false),
+        UnderscorePolicy::Refuse => Err(Refusal::BadField),
+        UnderscorePolicy::Keep => Ok(true),
     }
 }
 
@@ -164,8 +170,8 @@ fn request_line(
     input: &[u8],
     start: usize,
     end: usize,
-    head: &mut Head,
-    rules: &Rules,
+    head: &mut RequestHead,
+    policy: &ParsePolicy,
 ) -> Result<Option<Span>, Refusal> {
     let line = &input[start..end];
     let mut seen = 0;
@@ -180,19 +186,21 @@ fn request_line(
     }
     // Every registered method is so; anything else is most often an attack on a reader that folds cases.
     let is_listed = |method: &[u8]| {
-        rules.methods.binary_search_by(|known| known.as_slice().cmp(method)).is_ok()
+        policy.allowed_methods.binary_search_by(|known| known.as_slice().cmp(method)).is_ok()
     };
-    if !rules.methods.is_empty() && !is_listed(&line[..method]) {
+    if !policy.allowed_methods.is_empty() && !is_listed(&line[..method]) {
         return Err(Refusal::BadMethod);
     }
-    if !rules.any_method && (seen & UNUSUAL != 0 || !(3..=20).contains(&method)) {
+    if !policy.permit_unconventional_http_method
+        && (seen & UNUSUAL != 0 || !(3..=20).contains(&method))
+    {
         return Err(Refusal::BadMethod);
     }
     let target = memchr(b' ', &line[method + 1..]).ok_or(Refusal::BadRequestLine)? + method + 1;
     let version = &line[target + 1..];
     head.method = Span::new(start..start + method);
     head.target = Span::new(start + method + 1..start + target);
-    head.minor = match version {
+    head.minor_version = match version {
         b"HTTP/1.1" => 1,
         b"HTTP/1.0" => 0,
         [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
@@ -272,7 +280,7 @@ pub(super) fn field(input: &[u8], start: usize, end: usize) -> Result<(Span, Spa
 
 /// What the fields say about framing and connection, gathered while they are read.
 #[derive(Default)]
-struct Facts {
+struct KnownFields {
     any_host: bool,
     length: Option<u64>,
     chunked: bool,
@@ -287,7 +295,7 @@ struct Facts {
     expect: bool,
 }
 
-impl Facts {
+impl KnownFields {
     fn note(&mut self, name: &[u8], span: Span, place: usize, input: &[u8]) -> Result<(), Refusal> {
         let value = span.of(input);
         // The length sorts out nearly every other name before a comparison.
@@ -339,17 +347,17 @@ impl Facts {
         Ok(())
     }
 
-    fn conclude(self, head: &mut Head, input: &[u8]) -> Result<(), Refusal> {
+    fn conclude(self, head: &mut RequestHead, input: &[u8]) -> Result<(), Refusal> {
         if self.transfer_encoding {
             // RFC 9112 section 6.1: both headers are an attack or a mistake, and 1.0 knows no codings.
-            if self.length.is_some() || head.minor == 0 {
+            if self.length.is_some() || head.minor_version == 0 {
                 return Err(Refusal::BadTransferEncoding);
             }
             debug_assert!(self.chunked);
         }
         // RFC 9112 section 3.2: exactly one Host on HTTP/1.1, never two.
         let upgrade = self.upgrade && self.upgrade_listed;
-        if self.host.is_none() && head.minor == 1 && !(self.any_host && upgrade) {
+        if self.host.is_none() && head.minor_version == 1 && !(self.any_host && upgrade) {
             return Err(Refusal::BadHost);
         }
         head.accept = self.accept;
@@ -359,10 +367,11 @@ impl Facts {
             (false, Some(length)) => Framing::Length(length),
         };
         let connect = head.method.of(input) == b"CONNECT";
-        head.keep_alive = !self.close && (head.minor == 1 || self.keep_alive) && !connect;
+        head.allows_keep_alive =
+            !self.close && (head.minor_version == 1 || self.keep_alive) && !connect;
         // RFC 9110 sections 10.1.1 and 7.8: neither field means anything on HTTP/1.0.
-        head.expects = self.expect && head.minor == 1;
-        head.upgrade = upgrade && head.minor == 1 || connect;
+        head.has_expect = self.expect && head.minor_version == 1;
+        head.is_upgrade = upgrade && head.minor_version == 1 || connect;
         Ok(())
     }
 }
@@ -390,9 +399,13 @@ fn coding(value: &[u8]) -> Result<bool, Refusal> {
     }
     if chunked != 1 || !last.eq_ignore_ascii_case(b"chunked") {
         let known = chunked > 0 || value.is_empty();
-        return Err(if known { Refusal::BadTransferEncoding } else { Refusal::UnknownCoding });
+        return Err(if known {
+            Refusal::BadTransferEncoding
+        } else {
+            Refusal::UnknownTransferCoding
+        });
     }
-    Err(Refusal::UnknownCoding)
+    Err(Refusal::UnknownTransferCoding)
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! Requests that came by another protocol than HTTP/1 and are written down as HTTP/1.1 has them: the same rules hold.
 
-use super::chunked::Chunks;
-use super::{Guard, Refusal, State, head};
-use crate::exchange::request_head::Head;
+use super::chunked::ChunkedDecoder;
+use super::{Guard, GuardState, Refusal, head};
+use crate::exchange::request_head::RequestHead;
 use crate::pressure::limits::Limits;
 
 impl Guard {
@@ -10,7 +10,7 @@ impl Guard {
     pub(crate) fn read_head(
         &self,
         text: &[u8],
-        head: &mut Head,
+        head: &mut RequestHead,
         limits: &Limits,
     ) -> Result<(), Refusal> {
         if text.len() > limits.head_size() {
@@ -26,13 +26,13 @@ impl Guard {
 
     /// Whether a head is next, and not what may stand before the first one.
     pub(crate) fn begins_head(&self) -> bool {
-        matches!(self.state, State::Head { .. })
+        matches!(self.state, GuardState::Head { .. })
     }
 }
 
 /// Reads such trailer lines; what must not be told is left out.
 pub(crate) fn read_trailers(lines: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
-    let mut chunks = Chunks::new();
+    let mut chunks = ChunkedDecoder::new();
     let text = [b"0\r\n", lines, b"\r\n"].concat();
     let (taken, is_complete) = chunks.advance(&text, &mut Vec::new(), limits)?;
     if taken < text.len() || !is_complete {

@@ -16,17 +16,17 @@ mod syntax;
 
 use std::net::SocketAddr;
 
-use chunked::Chunks;
+use chunked::ChunkedDecoder;
 pub(crate) use http2_head::read_trailers;
-use partial_request::Remembered;
-pub use partial_request::{Fault, Media};
+use partial_request::ErrorContext;
+pub use partial_request::{ErrorFormat, PartialRequest};
 pub use refusal::Refusal;
 use syntax::capitals;
 pub(crate) use syntax::{check_host, is_token};
 
-use crate::exchange::request_head::{Framing, Head};
-use crate::guard::parse_policy::{ProxyProtocol, Rules};
-use crate::guard::proxy_protocol::Preface;
+use crate::exchange::request_head::{Framing, RequestHead};
+use crate::guard::parse_policy::{ParsePolicy, ProxyProtocol};
+use crate::guard::proxy_protocol::ProxyHeader;
 use crate::pressure::limits::Limits;
 use crate::transport::listener::PeerAddr;
 
@@ -34,7 +34,7 @@ use crate::transport::listener::PeerAddr;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Progress {
     /// What may stand before the first request is through: [`Guard::proxied`] says what it told.
-    Preface,
+    ProxyHeader,
     /// All input was looked at and more is needed.
     More,
     /// A head was released; body bytes may follow in further calls.
@@ -43,22 +43,22 @@ pub enum Progress {
     Complete,
 }
 
-enum State {
+enum GuardState {
     /// Before the first head, where a header of the PROXY protocol may stand.
-    Preface,
+    ProxyHeader,
     /// Before or inside a head; `scanned` bytes of it hold no end.
     Head { scanned: usize },
     /// Inside a body of known length.
     Length(u64),
     /// Inside a chunked body.
-    Chunked(Chunks),
+    Chunked(ChunkedDecoder),
     /// The message has been released whole; nothing more until [`Guard::next`].
     Complete,
 }
 
 /// The guard of one connection.
 pub struct Guard {
-    state: State,
+    state: GuardState,
     /// The peer's word on the client is believed.
     trusted: bool,
     /// The peer may send the PROXY protocol.
@@ -66,8 +66,8 @@ pub struct Guard {
     /// Lengths of the field names that say something of the client, as bits; none of a peer that is not trusted.
     telling: u64,
     proxied: Option<(SocketAddr, SocketAddr)>,
-    remembered: Remembered,
-    fault: Option<Box<Fault>>,
+    remembered: ErrorContext,
+    fault: Option<Box<PartialRequest>>,
 }
 
 impl Guard {
@@ -75,26 +75,26 @@ impl Guard {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            state: State::Head { scanned: 0 },
+            state: GuardState::Head { scanned: 0 },
             trusted: false,
             may_proxy: false,
             telling: 0,
             proxied: None,
-            remembered: Remembered::default(),
+            remembered: ErrorContext::default(),
             fault: None,
         }
     }
 
     /// The guard of a connection from `peer`.
     #[must_use]
-    pub fn for_peer(rules: &Rules, peer: &PeerAddr) -> Self {
-        let trusted = rules.trusted.trusts(peer);
-        let preface = rules.proxy_protocol != ProxyProtocol::Off;
+    pub fn for_peer(policy: &ParsePolicy, peer: &PeerAddr) -> Self {
+        let trusted = policy.forwarded_allow_ips.trusts(peer);
+        let preface = policy.proxy_protocol != ProxyProtocol::Off;
         Self {
-            state: if preface { State::Preface } else { State::Head { scanned: 0 } },
+            state: if preface { GuardState::ProxyHeader } else { GuardState::Head { scanned: 0 } },
             trusted,
-            may_proxy: preface && rules.proxies.trusts(peer),
-            telling: if trusted { forwarding::telling_lengths(rules) } else { 0 },
+            may_proxy: preface && policy.proxy_allow_ips.trusts(peer),
+            telling: if trusted { forwarding::telling_lengths(policy) } else { 0 },
             ..Self::new()
         }
     }
@@ -110,14 +110,14 @@ impl Guard {
         &mut self,
         input: &[u8],
         released: &mut Vec<u8>,
-        head: &mut Head,
+        head: &mut RequestHead,
         limits: &Limits,
     ) -> Result<(usize, Progress), Refusal> {
         let result = self.step(input, released, head, limits);
         if result.is_err() {
             self.fault = Some(Box::new(match &self.state {
-                State::Head { .. } => Fault::of_head(input),
-                State::Preface => Fault::default(),
+                GuardState::Head { .. } => PartialRequest::of_head(input),
+                GuardState::ProxyHeader => PartialRequest::default(),
                 _ => self.body_fault(),
             }));
         }
@@ -128,79 +128,83 @@ impl Guard {
         &mut self,
         input: &[u8],
         released: &mut Vec<u8>,
-        head: &mut Head,
+        head: &mut RequestHead,
         limits: &Limits,
     ) -> Result<(usize, Progress), Refusal> {
         match &mut self.state {
-            State::Preface => {
-                let preface =
-                    proxy_protocol::read(input, limits.rules.proxy_protocol, self.may_proxy)?;
+            GuardState::ProxyHeader => {
+                let preface = proxy_protocol::read(
+                    input,
+                    limits.parse_policy.proxy_protocol,
+                    self.may_proxy,
+                )?;
                 let taken = match preface {
-                    Preface::More => return Ok((0, Progress::More)),
-                    Preface::Absent => 0,
-                    Preface::Header { len, told } => {
+                    ProxyHeader::Incomplete => return Ok((0, Progress::More)),
+                    ProxyHeader::Absent => 0,
+                    ProxyHeader::Present { len, told } => {
                         self.proxied = told;
                         len
                     }
                 };
-                self.state = State::Head { scanned: 0 };
-                Ok((taken, Progress::Preface))
+                self.state = GuardState::Head { scanned: 0 };
+                Ok((taken, Progress::ProxyHeader))
             }
-            State::Head { scanned } => {
+            GuardState::Head { scanned } => {
                 let Some(len) = head::end(input, scanned, limits)? else {
                     return Ok((0, Progress::More));
                 };
-                let folded = limits.rules.casefold_method.then(|| capitals(&input[..len]));
+                let folded =
+                    limits.parse_policy.casefold_http_method.then(|| capitals(&input[..len]));
                 let bytes = folded.as_deref().unwrap_or(&input[..len]);
                 head::parse(bytes, head, limits, self.trusted.then_some(self.telling))?;
                 cross_check::agree(head, bytes)?;
                 let state = match head.framing {
-                    Framing::None => State::Complete,
+                    Framing::None => GuardState::Complete,
                     Framing::Length(length) => {
                         if limits.request_body > 0 && length > limits.request_body {
                             return Err(Refusal::BodyTooLarge);
                         }
-                        State::Length(length)
+                        GuardState::Length(length)
                     }
-                    Framing::Chunked => State::Chunked(Chunks::new()),
+                    Framing::Chunked => GuardState::Chunked(ChunkedDecoder::new()),
                 };
                 if head.framing != Framing::None {
-                    self.remembered = Remembered::of(head, bytes);
+                    self.remembered = ErrorContext::of(head, bytes);
                 }
                 self.state = state;
                 released.extend_from_slice(bytes);
                 Ok((len, Progress::Head))
             }
-            State::Length(rest) => {
+            GuardState::Length(rest) => {
                 let taken = usize::try_from(*rest).unwrap_or(usize::MAX).min(input.len());
                 released.extend_from_slice(&input[..taken]);
                 *rest -= taken as u64;
                 if *rest > 0 {
                     return Ok((taken, Progress::More));
                 }
-                self.state = State::Complete;
+                self.state = GuardState::Complete;
                 Ok((taken, Progress::Complete))
             }
-            State::Chunked(chunks) => {
+            GuardState::Chunked(chunks) => {
                 let (taken, complete) = chunks.advance(input, released, limits)?;
                 if !complete {
                     return Ok((taken, Progress::More));
                 }
                 Ok((taken, Progress::Complete))
             }
-            State::Complete => Ok((0, Progress::Complete)),
+            GuardState::Complete => Ok((0, Progress::Complete)),
         }
     }
 
     /// Whether nothing of a message has been released: a head, or what may stand before it, is waited for.
     #[must_use]
     pub fn awaits_head(&self) -> bool {
-        matches!(self.state, State::Head { .. } | State::Preface)
+        matches!(self.state, GuardState::Head { .. } | GuardState::ProxyHeader)
     }
 
     /// Whether what may stand before the first head is still to come.
     pub(crate) fn awaits_preface(&self) -> bool {
-        matches!(self.state, State::Preface)
+        matches!(self.state, GuardState::ProxyHeader)
     }
 
     /// The client and what it had connected to, as the PROXY protocol told it.
@@ -211,13 +215,13 @@ impl Guard {
 
     /// What is remembered of the request whose body is refused.
     #[must_use]
-    pub fn body_fault(&self) -> Fault {
-        let Remembered { media, is_head } = self.remembered;
-        Fault { media, is_head, ..Fault::default() }
+    pub fn body_fault(&self) -> PartialRequest {
+        let ErrorContext { media, is_head } = self.remembered;
+        PartialRequest { media, is_head, ..PartialRequest::default() }
     }
 
     /// What could be read of the request that was refused last.
-    pub fn take_fault(&mut self) -> Option<Box<Fault>> {
+    pub fn take_fault(&mut self) -> Option<Box<PartialRequest>> {
         self.fault.take()
     }
 
@@ -225,8 +229,8 @@ impl Guard {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         match &self.state {
-            State::Complete => true,
-            State::Chunked(chunks) => chunks.is_complete(),
+            GuardState::Complete => true,
+            GuardState::Chunked(chunks) => chunks.is_complete(),
             _ => false,
         }
     }
@@ -235,7 +239,7 @@ impl Guard {
     #[must_use]
     pub fn in_message(&self) -> bool {
         match &self.state {
-            State::Head { .. } | State::Preface => false,
+            GuardState::Head { .. } | GuardState::ProxyHeader => false,
             _ => !self.is_complete(),
         }
     }
@@ -244,18 +248,18 @@ impl Guard {
     #[must_use]
     pub fn body_left(&self) -> Option<u64> {
         match &self.state {
-            State::Length(rest) => Some(*rest),
-            State::Chunked(chunks) if !chunks.is_complete() => None,
+            GuardState::Length(rest) => Some(*rest),
+            GuardState::Chunked(chunks) if !chunks.is_complete() => None,
             _ => Some(0),
         }
     }
 
     /// Bytes of a body of known length have come that are not to be released: there is nothing in them to be read.
     pub(crate) fn pass_body(&mut self, count: usize) {
-        if let State::Length(rest) = &mut self.state {
+        if let GuardState::Length(rest) = &mut self.state {
             *rest = rest.saturating_sub(count as u64);
             if *rest == 0 {
-                self.state = State::Complete;
+                self.state = GuardState::Complete;
             }
         }
     }
@@ -264,14 +268,14 @@ impl Guard {
     #[must_use]
     pub fn trailers(&self) -> &[u8] {
         match &self.state {
-            State::Chunked(chunks) => chunks.trailers(),
+            GuardState::Chunked(chunks) => chunks.trailers(),
             _ => &[],
         }
     }
 
     /// Waits for the next head.
     pub fn next(&mut self) {
-        self.state = State::Head { scanned: 0 };
+        self.state = GuardState::Head { scanned: 0 };
     }
 }
 

@@ -5,38 +5,38 @@ use crate::guard::addresses::AddressList;
 
 /// What a request may be, and who may say what about it.
 #[derive(Clone, Debug)]
-pub struct Rules {
+pub struct ParsePolicy {
     /// Methods of any length and letters (Gunicorn `permit_unconventional_http_method`).
-    pub any_method: bool,
+    pub permit_unconventional_http_method: bool,
     /// The methods that are taken, in order; empty for all. Node's parser has a list of them.
-    pub methods: Vec<Vec<u8>>,
+    pub allowed_methods: Vec<Vec<u8>>,
     /// Methods become capitals before anybody sees them (Gunicorn `casefold_http_method`).
-    pub casefold_method: bool,
+    pub casefold_http_method: bool,
     /// `Host` may be anything, an upgrade needs none, and a target in absolute form does not replace it: node's rules,
     /// for programs that listen by themselves.
-    pub any_host: bool,
+    pub accepts_any_host: bool,
     /// What becomes of field names with an underscore (Gunicorn `header_map`).
-    pub underscores: Underscores,
+    pub header_map: UnderscorePolicy,
     /// Peers whose forwarding fields are believed (Gunicorn `forwarded_allow_ips`).
-    pub trusted: AddressList,
+    pub forwarded_allow_ips: AddressList,
     /// Fields with underscores that a trusted peer may set, in any case of letters; `*` is all of them.
-    pub forwarder_fields: Vec<Vec<u8>>,
+    pub forwarder_headers: Vec<Vec<u8>>,
     /// Fields of a trusted peer that tell the scheme, with the value that means https.
-    pub scheme_fields: Vec<(Vec<u8>, Vec<u8>)>,
+    pub secure_scheme_headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where a trusted peer tells the client's address and host.
-    pub forwarded: Forwarded,
+    pub forwarded_headers: ForwardedSyntax,
     /// The path under which the application is mounted: empty, or with one leading slash and none behind.
-    pub prefix: Vec<u8>,
+    pub root_path: Vec<u8>,
     /// Which versions of the PROXY protocol may stand before the first request.
     pub proxy_protocol: ProxyProtocol,
     /// Peers that may send it.
-    pub proxies: AddressList,
+    pub proxy_allow_ips: AddressList,
 }
 
 /// What becomes of a field whose name has an underscore: a program that maps names to variables would take it for the
 /// one with a hyphen.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Underscores {
+pub enum UnderscorePolicy {
     /// It is left out.
     #[default]
     Drop,
@@ -48,14 +48,14 @@ pub enum Underscores {
 
 /// The fields that tell the client's address and host.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Forwarded {
+pub enum ForwardedSyntax {
     /// None: the address is the connection's.
     #[default]
     Off,
     /// `X-Forwarded-For` and `X-Forwarded-Host`.
     XForwarded,
     /// `Forwarded` (RFC 7239).
-    Standard,
+    Rfc7239,
 }
 
 /// The versions of the PROXY protocol that are looked for.
@@ -72,10 +72,10 @@ pub enum ProxyProtocol {
     Auto,
 }
 
-impl Rules {
+impl ParsePolicy {
     /// A mount path as the rules have it: one leading slash, none behind, and empty for the root.
     #[must_use]
-    pub fn prefix_of(path: &str) -> Vec<u8> {
+    pub fn normalize_root_path(path: &str) -> Vec<u8> {
         match path.trim_matches('/') {
             "" => Vec::new(),
             path => format!("/{path}").into_bytes(),
@@ -83,22 +83,22 @@ impl Rules {
     }
 }
 
-impl Default for Rules {
+impl Default for ParsePolicy {
     /// What is so without a setting, and trusting nobody.
     fn default() -> Self {
         Self {
-            any_method: false,
-            methods: Vec::new(),
-            casefold_method: false,
-            any_host: false,
-            underscores: Underscores::default(),
-            trusted: AddressList::default(),
-            forwarder_fields: Vec::new(),
-            scheme_fields: Vec::new(),
-            forwarded: Forwarded::default(),
-            prefix: Vec::new(),
+            permit_unconventional_http_method: false,
+            allowed_methods: Vec::new(),
+            casefold_http_method: false,
+            accepts_any_host: false,
+            header_map: UnderscorePolicy::default(),
+            forwarded_allow_ips: AddressList::default(),
+            forwarder_headers: Vec::new(),
+            secure_scheme_headers: Vec::new(),
+            forwarded_headers: ForwardedSyntax::default(),
+            root_path: Vec::new(),
             proxy_protocol: ProxyProtocol::default(),
-            proxies: AddressList::default(),
+            proxy_allow_ips: AddressList::default(),
         }
     }
 }

@@ -3,11 +3,11 @@
 
 use super::head;
 use super::syntax::is_token;
-use crate::exchange::request_head::{Head, Span};
+use crate::exchange::request_head::{RequestHead, Span};
 
 /// The form of the body of a refusal.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Media {
+pub enum ErrorFormat {
     /// `text/plain`.
     #[default]
     Text,
@@ -19,7 +19,7 @@ pub enum Media {
 
 /// A refused request as far as it could be read.
 #[derive(Debug, Default)]
-pub struct Fault {
+pub struct PartialRequest {
     /// What the spans are ranges of.
     pub bytes: Vec<u8>,
     /// Empty when there is none.
@@ -31,12 +31,12 @@ pub struct Fault {
     /// Those that are well formed.
     pub fields: Vec<(Span, Span)>,
     /// What the client would like to read.
-    pub media: Media,
+    pub media: ErrorFormat,
     /// The answer has no body.
     pub is_head: bool,
 }
 
-impl Fault {
+impl PartialRequest {
     /// Reads what it can of a head that is not right, or not whole.
     #[must_use]
     pub fn of_head(input: &[u8]) -> Self {
@@ -92,15 +92,15 @@ impl Fault {
 
 /// What has to be remembered of a head whose body may still be refused.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Remembered {
-    pub media: Media,
+pub(super) struct ErrorContext {
+    pub media: ErrorFormat,
     pub is_head: bool,
 }
 
-impl Remembered {
-    pub fn of(head: &Head, bytes: &[u8]) -> Self {
+impl ErrorContext {
+    pub fn of(head: &RequestHead, bytes: &[u8]) -> Self {
         Self {
-            media: head.accept.map_or(Media::Text, |accept| media(accept.of(bytes))),
+            media: head.accept.map_or(ErrorFormat::Text, |accept| media(accept.of(bytes))),
             is_head: head.method.of(bytes) == b"HEAD",
         }
     }
@@ -108,11 +108,11 @@ impl Remembered {
 
 /// The form that a value of `Accept` likes best (RFC 9110 section 12.5.1): by its quality, then the one that is named more
 /// exactly, then the one named first; text where nothing speaks for another.
-fn media(accept: &[u8]) -> Media {
+fn media(accept: &[u8]) -> ErrorFormat {
     if accept == b"*/*" {
-        return Media::Text;
+        return ErrorFormat::Text;
     }
-    let mut best = (0, 0, 0, Media::Text);
+    let mut best = (0, 0, 0, ErrorFormat::Text);
     for (media, kind, all) in FORMS {
         let mut found = (0, 0, 0);
         for (place, range) in accept.split(|&byte| byte == b',').take(MAX_RANGES).enumerate() {
@@ -151,10 +151,10 @@ fn quality(parameter: &[u8]) -> Option<u32> {
     Some((number.clamp(0.0, 1.0) * 1_000.0) as u32)
 }
 
-const FORMS: [(Media, &[u8], &[u8]); 3] = [
-    (Media::Text, b"text/plain", b"text/*"),
-    (Media::Html, b"text/html", b"text/*"),
-    (Media::Json, b"application/json", b"application/*"),
+const FORMS: [(ErrorFormat, &[u8], &[u8]); 3] = [
+    (ErrorFormat::Text, b"text/plain", b"text/*"),
+    (ErrorFormat::Html, b"text/html", b"text/*"),
+    (ErrorFormat::Json, b"application/json", b"application/*"),
 ];
 /// Bytes of a head that are looked at.
 const MAX_BYTES: usize = 8_192;
@@ -172,20 +172,20 @@ mod tests {
     #[test]
     fn the_form_is_the_one_that_the_client_likes_best() {
         for (accept, expected) in [
-            ("", Media::Text),
-            ("*/*", Media::Text),
-            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", Media::Html),
-            ("application/json, text/plain, */*", Media::Json),
-            ("application/json", Media::Json),
-            ("APPLICATION/JSON;charset=utf-8", Media::Json),
-            ("text/html;q=0.3, application/json;q=0.7", Media::Json),
-            ("text/html;q=0, */*", Media::Text),
-            ("text/*;q=0.9, application/json;q=0.1", Media::Text),
-            ("application/json;q=0", Media::Text),
-            ("text/plain;q=0, text/html;q=0.0, application/*;q=0.001", Media::Json),
-            ("image/png", Media::Text),
-            ("text/html;q=x", Media::Html),
-            (",;,q=,", Media::Text),
+            ("", ErrorFormat::Text),
+            ("*/*", ErrorFormat::Text),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", ErrorFormat::Html),
+            ("application/json, text/plain, */*", ErrorFormat::Json),
+            ("application/json", ErrorFormat::Json),
+            ("APPLICATION/JSON;charset=utf-8", ErrorFormat::Json),
+            ("text/html;q=0.3, application/json;q=0.7", ErrorFormat::Json),
+            ("text/html;q=0, */*", ErrorFormat::Text),
+            ("text/*;q=0.9, application/json;q=0.1", ErrorFormat::Text),
+            ("application/json;q=0", ErrorFormat::Text),
+            ("text/plain;q=0, text/html;q=0.0, application/*;q=0.001", ErrorFormat::Json),
+            ("image/png", ErrorFormat::Text),
+            ("text/html;q=x", ErrorFormat::Html),
+            (",;,q=,", ErrorFormat::Text),
         ] {
             assert_eq!(media(accept.as_bytes()), expected, "{accept}");
         }
@@ -194,7 +194,7 @@ mod tests {
     #[test]
     fn as_much_is_read_as_there_is() {
         let read = |text: &str| {
-            let fault = Fault::of_head(text.as_bytes());
+            let fault = PartialRequest::of_head(text.as_bytes());
             let part = |span: Span| String::from_utf8_lossy(span.of(&fault.bytes)).into_owned();
             (part(fault.method), part(fault.target), part(fault.version), fault.fields.len())
         };

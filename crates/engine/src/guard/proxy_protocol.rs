@@ -10,13 +10,13 @@ use crate::guard::parse_policy::ProxyProtocol;
 
 /// What stands at the beginning of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Preface {
+pub enum ProxyHeader {
     /// Too little has come to say.
-    More,
+    Incomplete,
     /// No PROXY header: it is a request.
     Absent,
     /// A header of so many bytes.
-    Header {
+    Present {
         /// Bytes of the header.
         len: usize,
         /// The client and what it had connected to. None when the proxy speaks for itself, or of another kind of socket.
@@ -29,7 +29,7 @@ pub enum Preface {
 /// # Errors
 ///
 /// 403 when the peer may not, 400 when the header is malformed.
-pub fn read(input: &[u8], versions: ProxyProtocol, allowed: bool) -> Result<Preface, Refusal> {
+pub fn read(input: &[u8], versions: ProxyProtocol, allowed: bool) -> Result<ProxyHeader, Refusal> {
     let v1 = matches!(versions, ProxyProtocol::V1 | ProxyProtocol::Auto);
     let v2 = matches!(versions, ProxyProtocol::V2 | ProxyProtocol::Auto);
     for (looked_for, signature) in [(v1, TEXT), (v2, BINARY)] {
@@ -38,36 +38,40 @@ pub fn read(input: &[u8], versions: ProxyProtocol, allowed: bool) -> Result<Pref
             continue;
         }
         if common < signature.len() {
-            return Ok(Preface::More);
+            return Ok(ProxyHeader::Incomplete);
         }
         if !allowed {
-            return Err(Refusal::ProxyForbidden);
+            return Err(Refusal::ProxyProtocolForbidden);
         }
         return if signature == TEXT { text(input) } else { binary(input) };
     }
-    Ok(Preface::Absent)
+    Ok(ProxyHeader::Absent)
 }
 
 /// Version 1: `PROXY TCP4 192.0.2.1 192.0.2.2 56324 443` and CRLF.
-fn text(input: &[u8]) -> Result<Preface, Refusal> {
+fn text(input: &[u8]) -> Result<ProxyHeader, Refusal> {
     let window = &input[..input.len().min(MAX_TEXT)];
     let Some(line_feed) = memchr(b'\n', window) else {
-        return if input.len() < MAX_TEXT { Ok(Preface::More) } else { Err(Refusal::BadProxy) };
+        return if input.len() < MAX_TEXT {
+            Ok(ProxyHeader::Incomplete)
+        } else {
+            Err(Refusal::BadProxyHeader)
+        };
     };
-    let line = window[..line_feed].strip_suffix(b"\r").ok_or(Refusal::BadProxy)?;
-    let line = std::str::from_utf8(line).map_err(|_| Refusal::BadProxy)?;
+    let line = window[..line_feed].strip_suffix(b"\r").ok_or(Refusal::BadProxyHeader)?;
+    let line = std::str::from_utf8(line).map_err(|_| Refusal::BadProxyHeader)?;
     let parts: Vec<_> = line.split(' ').collect();
     let told = match parts[..] {
         // Whatever follows is to be ignored; Gunicorn refuses this kind, the protocol does not.
         ["PROXY", "UNKNOWN", ..] => None,
         ["PROXY", family, source, target, source_port, target_port] => {
-            let source = endpoint(family, source, source_port).ok_or(Refusal::BadProxy)?;
-            let target = endpoint(family, target, target_port).ok_or(Refusal::BadProxy)?;
+            let source = endpoint(family, source, source_port).ok_or(Refusal::BadProxyHeader)?;
+            let target = endpoint(family, target, target_port).ok_or(Refusal::BadProxyHeader)?;
             Some((source, target))
         }
-        _ => return Err(Refusal::BadProxy),
+        _ => return Err(Refusal::BadProxyHeader),
     };
-    Ok(Preface::Header { len: line_feed + 1, told })
+    Ok(ProxyHeader::Present { len: line_feed + 1, told })
 }
 
 fn endpoint(family: &str, address: &str, port: &str) -> Option<SocketAddr> {
@@ -82,23 +86,25 @@ fn endpoint(family: &str, address: &str, port: &str) -> Option<SocketAddr> {
 }
 
 /// Version 2: signature, version and command, family, length, addresses, and further facts (TLVs), which are passed over.
-fn binary(input: &[u8]) -> Result<Preface, Refusal> {
-    let Some(fixed) = input.get(..FIXED) else { return Ok(Preface::More) };
+fn binary(input: &[u8]) -> Result<ProxyHeader, Refusal> {
+    let Some(fixed) = input.get(..FIXED) else { return Ok(ProxyHeader::Incomplete) };
     let (command, family) = (fixed[12], fixed[13]);
     let length = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
     // Version 2 in the high half; LOCAL and PROXY are the commands.
     if !matches!(command, 0x20 | 0x21) || length > MAX_BINARY {
-        return Err(Refusal::BadProxy);
+        return Err(Refusal::BadProxyHeader);
     }
-    let Some(addresses) = input.get(FIXED..FIXED + length) else { return Ok(Preface::More) };
+    let Some(addresses) = input.get(FIXED..FIXED + length) else {
+        return Ok(ProxyHeader::Incomplete);
+    };
     let told = match (command, family) {
         // LOCAL: the proxy speaks for itself, a health check most often.
         (0x20, _) | (_, UNSPECIFIED | UNIX_STREAM) => None,
         (_, INET_STREAM) => Some(pair::<4>(addresses, |bytes| Ipv4Addr::from(bytes).into())?),
         (_, INET6_STREAM) => Some(pair::<16>(addresses, |bytes| Ipv6Addr::from(bytes).into())?),
-        _ => return Err(Refusal::BadProxy),
+        _ => return Err(Refusal::BadProxyHeader),
     };
-    Ok(Preface::Header { len: FIXED + length, told })
+    Ok(ProxyHeader::Present { len: FIXED + length, told })
 }
 
 fn pair<const N: usize>(
@@ -110,7 +116,7 @@ fn pair<const N: usize>(
         let port = bytes.get(port..port + 2)?.try_into().ok()?;
         Some(SocketAddr::new(address(ip), u16::from_be_bytes(port)))
     };
-    take(0, 2 * N).zip(take(N, 2 * N + 2)).ok_or(Refusal::BadProxy)
+    take(0, 2 * N).zip(take(N, 2 * N + 2)).ok_or(Refusal::BadProxyHeader)
 }
 
 const TEXT: &[u8] = b"PROXY ";
@@ -132,7 +138,7 @@ mod tests {
 
     fn told(input: &[u8]) -> Option<(String, String)> {
         match read(input, ProxyProtocol::Auto, true) {
-            Ok(Preface::Header { len, told }) => {
+            Ok(ProxyHeader::Present { len, told }) => {
                 assert_eq!(len, input.len());
                 told.map(|(source, target)| (source.to_string(), target.to_string()))
             }
@@ -176,7 +182,7 @@ mod tests {
         for header in [b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n".to_vec(), v2(0x21, 0x11, V4)] {
             for end in 0..header.len() {
                 let result = read(&header[..end], ProxyProtocol::Auto, true);
-                assert_eq!(result, Ok(Preface::More), "{end}");
+                assert_eq!(result, Ok(ProxyHeader::Incomplete), "{end}");
             }
         }
     }
@@ -197,10 +203,10 @@ mod tests {
             "PROXY \r\n",
         ] {
             let result = read(line.as_bytes(), ProxyProtocol::Auto, true);
-            assert_eq!(result, Err(Refusal::BadProxy), "{line:?}");
+            assert_eq!(result, Err(Refusal::BadProxyHeader), "{line:?}");
         }
         let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(MAX_TEXT));
-        assert_eq!(read(long.as_bytes(), ProxyProtocol::V1, true), Err(Refusal::BadProxy));
+        assert_eq!(read(long.as_bytes(), ProxyProtocol::V1, true), Err(Refusal::BadProxyHeader));
         for header in [
             v2(0x11, 0x11, V4),
             v2(0x22, 0x11, V4),
@@ -209,20 +215,20 @@ mod tests {
             v2(0x21, 0x21, V4),
             v2(0x21, 0x11, &[0; MAX_BINARY + 1]),
         ] {
-            assert_eq!(read(&header, ProxyProtocol::Auto, true), Err(Refusal::BadProxy));
+            assert_eq!(read(&header, ProxyProtocol::Auto, true), Err(Refusal::BadProxyHeader));
         }
     }
 
     #[test]
     fn only_the_versions_asked_for_are_looked_at_and_only_of_whom_may_send_them() {
         let (v1, v2) = (b"PROXY UNKNOWN\r\n", v2(0x20, 0, &[]));
-        assert_eq!(read(v1, ProxyProtocol::V2, true), Ok(Preface::Absent));
-        assert_eq!(read(&v2, ProxyProtocol::V1, true), Ok(Preface::Absent));
-        assert_eq!(read(v1, ProxyProtocol::Off, true), Ok(Preface::Absent));
-        assert_eq!(read(v1, ProxyProtocol::Auto, false), Err(Refusal::ProxyForbidden));
-        assert_eq!(read(&v2, ProxyProtocol::Auto, false), Err(Refusal::ProxyForbidden));
-        assert_eq!(read(b"GET / HTTP/1.1\r\n", ProxyProtocol::Auto, true), Ok(Preface::Absent));
-        assert_eq!(read(b"\r\nGET", ProxyProtocol::Auto, true), Ok(Preface::Absent));
-        assert_eq!(read(b"PUT ", ProxyProtocol::Auto, true), Ok(Preface::Absent));
+        assert_eq!(read(v1, ProxyProtocol::V2, true), Ok(ProxyHeader::Absent));
+        assert_eq!(read(&v2, ProxyProtocol::V1, true), Ok(ProxyHeader::Absent));
+        assert_eq!(read(v1, ProxyProtocol::Off, true), Ok(ProxyHeader::Absent));
+        assert_eq!(read(v1, ProxyProtocol::Auto, false), Err(Refusal::ProxyProtocolForbidden));
+        assert_eq!(read(&v2, ProxyProtocol::Auto, false), Err(Refusal::ProxyProtocolForbidden));
+        assert_eq!(read(b"GET / HTTP/1.1\r\n", ProxyProtocol::Auto, true), Ok(ProxyHeader::Absent));
+        assert_eq!(read(b"\r\nGET", ProxyProtocol::Auto, true), Ok(ProxyHeader::Absent));
+        assert_eq!(read(b"PUT ", ProxyProtocol::Auto, true), Ok(ProxyHeader::Absent));
     }
 }

@@ -18,7 +18,7 @@ pub enum Refusal {
     /// The method is not a token.
     BadMethod,
     /// The header of the PROXY protocol is malformed.
-    BadProxy,
+    BadProxyHeader,
     /// The request line has not three parts with single spaces between them.
     BadRequestLine,
     /// The request target has none of the four forms.
@@ -28,13 +28,13 @@ pub enum Refusal {
     /// `Transfer-Encoding` where it must not be, or not `chunked` once and last.
     BadTransferEncoding,
     /// JavaScript has not begun to answer in time.
-    AnswerTimeout,
+    ResponseTimeout,
     /// The body did not come in time, or too slowly.
     BodyTimeout,
     /// The body is longer than `limit_request_body`.
     BodyTooLarge,
     /// Two readers have read the head differently.
-    Disagreement,
+    ParserDisagreement,
     /// The head did not arrive in time.
     HeadTimeout,
     /// A field line is longer than `limit_request_field_size`, or the trailers are too long.
@@ -44,21 +44,21 @@ pub enum Refusal {
     /// The request line is longer than `limit_request_line`.
     UriTooLong,
     /// JavaScript was too busy to take the request in time.
-    Unserved,
+    DispatchTimeout,
     /// The client has ended its side in the middle of a head.
-    CutShort,
+    TruncatedHead,
     /// There is more than one `Content-Length`.
     RepeatedContentLength,
     /// A transfer coding that nobody here decodes.
-    UnknownCoding,
+    UnknownTransferCoding,
     /// Not HTTP/1.0 or HTTP/1.1.
     UnsupportedVersion,
     /// HTTP without TLS where TLS is spoken.
-    PlainHttp,
+    PlainHttpOnTlsPort,
     /// The peer may not send the PROXY protocol.
-    ProxyForbidden,
+    ProxyProtocolForbidden,
     /// The target is not below the path at which the application is mounted.
-    PrefixMismatch,
+    OutsideRootPath,
     /// As many requests in hand as `worker_connections` allows.
     Overloaded,
 }
@@ -71,11 +71,11 @@ impl Refusal {
             Self::BodyTooLarge => 413,
             Self::FieldTooLarge | Self::TooManyFields => 431,
             Self::BodyTimeout | Self::HeadTimeout => 408,
-            Self::AnswerTimeout => 504,
-            Self::Overloaded | Self::Unserved => 503,
-            Self::PrefixMismatch => 500,
-            Self::ProxyForbidden => 403,
-            Self::UnknownCoding => 501,
+            Self::ResponseTimeout => 504,
+            Self::Overloaded | Self::DispatchTimeout => 503,
+            Self::OutsideRootPath => 500,
+            Self::ProxyProtocolForbidden => 403,
+            Self::UnknownTransferCoding => 501,
             Self::UnsupportedVersion => 505,
             Self::UriTooLong => 414,
             _ => 400,
@@ -103,12 +103,12 @@ impl Refusal {
             Self::BadLineEnd => 4,
             Self::BadMethod | Self::BadRequestLine => 5,
             Self::BadTarget => 6,
-            Self::BadTransferEncoding | Self::UnknownCoding => 7,
+            Self::BadTransferEncoding | Self::UnknownTransferCoding => 7,
             Self::UnsupportedVersion => 8,
             Self::FieldTooLarge | Self::TooManyFields | Self::UriTooLong => 9,
             Self::BodyTimeout | Self::HeadTimeout => 10,
             Self::RepeatedContentLength => 11,
-            Self::CutShort => 12,
+            Self::TruncatedHead => 12,
             _ => 0,
         }
     }
@@ -117,7 +117,7 @@ impl Refusal {
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
-            Self::AnswerTimeout => "The application has not answered in time.",
+            Self::ResponseTimeout => "The application has not answered in time.",
             Self::BadChunk => "The chunked body is malformed.",
             Self::BadContentLength => "Content-Length is malformed.",
             Self::BadField => "A header field is malformed or not allowed.",
@@ -125,28 +125,28 @@ impl Refusal {
             Self::BadHost => "The Host header field is missing, repeated or malformed.",
             Self::BadLineEnd => "A line does not end in CRLF.",
             Self::BadMethod => "The method is malformed.",
-            Self::BadProxy => "The PROXY protocol header is malformed.",
+            Self::BadProxyHeader => "The PROXY protocol header is malformed.",
             Self::BadRequestLine => "The request line is malformed.",
             Self::BadTarget => "The request target is malformed.",
             Self::BadTrailer => "A trailer field is malformed or not allowed.",
             Self::BadTransferEncoding => "Transfer-Encoding is malformed or not allowed here.",
             Self::BodyTimeout => "The request body did not arrive in time.",
             Self::BodyTooLarge => "The request body is too large.",
-            Self::CutShort => "The request ends in the middle of its head.",
-            Self::Disagreement => "The request is ambiguous.",
+            Self::TruncatedHead => "The request ends in the middle of its head.",
+            Self::ParserDisagreement => "The request is ambiguous.",
             Self::FieldTooLarge => "A header field is too large.",
             Self::HeadTimeout => "The request did not arrive in time.",
-            Self::Overloaded | Self::Unserved => "The server is busy.",
-            Self::PlainHttp => {
+            Self::Overloaded | Self::DispatchTimeout => "The server is busy.",
+            Self::PlainHttpOnTlsPort => {
                 "This port speaks HTTPS, and the request came without TLS. Use https:// instead of http://."
             }
-            Self::PrefixMismatch => {
+            Self::OutsideRootPath => {
                 "Configuration problem: the request is not below the path at which the application is mounted."
             }
-            Self::ProxyForbidden => "The PROXY protocol is not allowed from here.",
+            Self::ProxyProtocolForbidden => "The PROXY protocol is not allowed from here.",
             Self::RepeatedContentLength => "Content-Length is repeated.",
             Self::TooManyFields => "The request has too many header fields.",
-            Self::UnknownCoding => "The transfer coding is not implemented.",
+            Self::UnknownTransferCoding => "The transfer coding is not implemented.",
             Self::UnsupportedVersion => "The HTTP version is not supported.",
             Self::UriTooLong => "The request line is too long.",
         }

@@ -3,11 +3,11 @@
 use std::io::Write as _;
 
 use crate::bridge::ring::HeadFlags;
-use crate::guard::{Media, Refusal};
+use crate::guard::{ErrorFormat, Refusal};
 
 /// What the connection decides about a head.
 #[derive(Clone, Copy, Debug)]
-pub struct Decision<'a> {
+pub struct HeadOptions<'a> {
     /// The connection ends after this answer.
     pub close: bool,
     /// Seconds for `Keep-Alive: timeout=`, when the connection lives on.
@@ -25,7 +25,7 @@ pub fn head(
     reason: Option<&[u8]>,
     fields: &[u8],
     flags: HeadFlags,
-    decision: &Decision<'_>,
+    decision: &HeadOptions<'_>,
 ) {
     status_line(out, status, reason);
     out.extend_from_slice(fields);
@@ -78,20 +78,20 @@ pub fn closing(fields: &[u8]) -> Vec<u8> {
 
 /// The fields and the body that tell a client what was wrong with its request, in the form that it reads best.
 #[must_use]
-pub fn refusal(refusal: Refusal, media: Media) -> (String, String) {
+pub fn refusal(refusal: Refusal, media: ErrorFormat) -> (String, String) {
     let (status, text) = (refusal.status(), refusal.text());
     let reason = String::from_utf8_lossy(default_reason(status));
     // The texts are ours and have nothing that HTML or JSON would want escaped.
     let (kind, body) = match media {
-        Media::Text => ("text/plain; charset=utf-8", format!("{text}\n")),
-        Media::Html => (
+        ErrorFormat::Text => ("text/plain; charset=utf-8", format!("{text}\n")),
+        ErrorFormat::Html => (
             "text/html; charset=utf-8",
             format!(
                 "<!DOCTYPE html>\n<html>\n<head><title>{status} {reason}</title></head>\n\
                  <body><h1>{reason}</h1><p>{text}</p></body>\n</html>\n"
             ),
         ),
-        Media::Json => (
+        ErrorFormat::Json => (
             "application/json",
             format!("{{\"status\":{status},\"error\":\"{reason}\",\"message\":\"{text}\"}}\n"),
         ),
@@ -240,7 +240,8 @@ mod tests {
     #[test]
     fn added_fields_come_in_nodes_order() {
         let mut out = Vec::new();
-        let decision = Decision { close: false, keepalive_secs: 75, date: b"now", length: Some(5) };
+        let decision =
+            HeadOptions { close: false, keepalive_secs: 75, date: b"now", length: Some(5) };
         head(&mut out, 200, None, b"X-a: 1\r\n", HeadFlags::new(1 | 2 | 4), &decision);
         assert_eq!(
             String::from_utf8(out).unwrap(),

@@ -5,13 +5,13 @@ use crate::buffers::read_buffer::Carry;
 
 /// The message in hand of a connection.
 #[derive(Default)]
-pub(crate) struct Released {
+pub(crate) struct ParsedMessage {
     /// The spans of the head are ranges of it.
     pub head: Vec<u8>,
     pub body: Carry,
 }
 
-impl Released {
+impl ParsedMessage {
     /// Makes ready for another head.
     pub fn begin(&mut self) {
         self.head.clear();

@@ -7,23 +7,23 @@ use std::rc::Rc;
 use bytes::{Buf, Bytes};
 
 /// What has been handed to h2 of one answer and not gone.
-pub(crate) struct Unsent {
+pub(crate) struct UnsentBytes {
     bytes: Cell<usize>,
     /// Some have gone since the last look.
     moved: Cell<usize>,
     place: usize,
-    totals: Rc<Totals>,
+    totals: Rc<ConnectionUnsent>,
 }
 
 /// The same of a whole connection.
 #[derive(Default)]
-pub(crate) struct Totals {
+pub(crate) struct ConnectionUnsent {
     bytes: Cell<usize>,
     /// Places of those of whom everything has gone.
     gone: RefCell<Vec<usize>>,
 }
 
-impl Totals {
+impl ConnectionUnsent {
     pub fn bytes(&self) -> usize {
         self.bytes.get()
     }
@@ -34,8 +34,8 @@ impl Totals {
     }
 }
 
-impl Unsent {
-    pub fn new(place: usize, totals: Rc<Totals>) -> Rc<Self> {
+impl UnsentBytes {
+    pub fn new(place: usize, totals: Rc<ConnectionUnsent>) -> Rc<Self> {
         Rc::new(Self { bytes: Cell::new(0), moved: Cell::new(0), place, totals })
     }
 
@@ -49,11 +49,11 @@ impl Unsent {
     }
 
     /// Makes them something that counts itself.
-    pub fn piece(self: &Rc<Self>, bytes: Bytes) -> Piece {
+    pub fn piece(self: &Rc<Self>, bytes: Bytes) -> CountedBytes {
         let totals = &self.totals;
         self.bytes.set(self.bytes.get() + bytes.len());
         totals.bytes.set(totals.bytes.get() + bytes.len());
-        Piece { bytes, unsent: self.clone() }
+        CountedBytes { bytes, unsent: self.clone() }
     }
 
     fn less(&self, count: usize) {
@@ -71,12 +71,12 @@ impl Unsent {
 }
 
 /// A piece of an answer's body.
-pub(crate) struct Piece {
+pub(crate) struct CountedBytes {
     bytes: Bytes,
-    unsent: Rc<Unsent>,
+    unsent: Rc<UnsentBytes>,
 }
 
-impl Buf for Piece {
+impl Buf for CountedBytes {
     fn remaining(&self) -> usize {
         self.bytes.len()
     }
@@ -93,7 +93,7 @@ impl Buf for Piece {
 }
 
 /// A stream that is reset lets go of what it had.
-impl Drop for Piece {
+impl Drop for CountedBytes {
     fn drop(&mut self) {
         self.unsent.less(self.bytes.len());
     }

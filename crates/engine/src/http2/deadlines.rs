@@ -6,12 +6,12 @@ use std::rc::Rc;
 use h2::Reason;
 
 use super::Session;
-use super::exchange::Exchange;
+use super::exchange::StreamExchange;
 use crate::guard::Refusal;
 use crate::server::connection::min_rate::Bounds;
 use crate::server::connection::{Connection, Current, Shared, Turn};
 
-impl Exchange {
+impl StreamExchange {
     pub fn pause_input(&self) {
         let mut pace = self.input.get();
         pace.pause(self.shared.ctx.now_ms());
@@ -89,7 +89,7 @@ impl Exchange {
             let mut current = self.current.borrow_mut();
             let waited = !current.delivered || current.withdraw(&self.shared.ctx);
             drop(current);
-            self.refuse(if waited { Refusal::Unserved } else { Refusal::AnswerTimeout });
+            self.refuse(if waited { Refusal::DispatchTimeout } else { Refusal::ResponseTimeout });
         }
     }
 
@@ -112,7 +112,7 @@ impl Exchange {
 
 impl Shared {
     /// Sees to it that the wheel comes up for a stream.
-    pub(crate) fn watch(&self, exchange: &Exchange) {
+    pub(crate) fn watch(&self, exchange: &StreamExchange) {
         self.look_again_at(exchange.deadline().min(self.ctx.now_ms() + LOOK_EVERY_MS));
     }
 
@@ -174,7 +174,7 @@ impl Connection {
         let next = if streams.is_empty() {
             shared.waits_until.get()
         } else {
-            let first = streams.iter().map(Rc::as_ref).map(Exchange::deadline).min();
+            let first = streams.iter().map(Rc::as_ref).map(StreamExchange::deadline).min();
             first.unwrap_or(u64::MAX).min(now + LOOK_EVERY_MS)
         };
         shared.set_deadline_at(

@@ -10,30 +10,30 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Response};
 
-use super::counted_bytes::{Piece, Unsent};
+use super::counted_bytes::{CountedBytes, UnsentBytes};
 use super::fields;
-use super::stream_admission::Start;
+use super::stream_admission::AdmissionState;
 use super::streams::Streams;
 use crate::bridge::in_flight::RequestLabel;
 use crate::bridge::ring::HeadFlags;
-use crate::guard::{Fault, Media, Refusal};
+use crate::guard::{ErrorFormat, PartialRequest, Refusal};
 use crate::http1::encoder;
 use crate::server::connection::min_rate::Pace;
 use crate::server::connection::{Current, Shared};
 
 /// A stream from its request's head on.
-pub(crate) struct Exchange {
+pub(crate) struct StreamExchange {
     pub(crate) shared: Rc<Shared>,
     pub(crate) streams: Weak<Streams>,
     place: usize,
     pub(crate) current: RefCell<Current>,
     /// Until it is closed.
-    pub(crate) sending: RefCell<Option<Sending>>,
+    pub(crate) sending: RefCell<Option<StreamOutput>>,
     /// Until the request's body has come, or nobody wants it.
     pub(crate) receiving: RefCell<Option<RecvStream>>,
     /// The trailers of the request, as lines.
     pub(crate) trailers: OnceCell<Vec<u8>>,
-    pub(crate) unsent: Rc<Unsent>,
+    pub(crate) unsent: Rc<UnsentBytes>,
     pub(crate) waker: Waker,
     /// The number of the stream on the connection.
     pub(crate) number: u32,
@@ -46,12 +46,12 @@ pub(crate) struct Exchange {
     pub(crate) output: Cell<Pace>,
     /// When it has to be over, once the worker drains; `u64::MAX` before.
     pub(crate) leaves_by: Cell<u64>,
-    pub(crate) media: Media,
+    pub(crate) media: ErrorFormat,
     is_head: bool,
     /// It asks for a WebSocket, or something else that is no HTTP (RFC 8441).
     is_extended: bool,
     /// How far its request has come, and since when JavaScript has it.
-    pub(crate) start: Cell<Start>,
+    pub(crate) start: Cell<AdmissionState>,
     pub(crate) begun: Cell<u64>,
     /// Bytes of its head, while it waits.
     pub(crate) kept: Cell<usize>,
@@ -65,10 +65,10 @@ pub(crate) struct Exchange {
 }
 
 /// What is still to be given to h2.
-pub(crate) struct Sending {
-    pub respond: SendResponse<Piece>,
+pub(crate) struct StreamOutput {
+    pub respond: SendResponse<CountedBytes>,
     /// Once the head has been given.
-    pub stream: Option<SendStream<Piece>>,
+    pub stream: Option<SendStream<CountedBytes>>,
     pub head: Option<Response<()>>,
     pub pieces: Vec<Bytes>,
     /// The newest bytes, still being added to.
@@ -78,31 +78,31 @@ pub(crate) struct Sending {
 }
 
 /// What a stream begins with.
-pub(crate) struct Beginning {
+pub(crate) struct NewStream {
     pub current: Current,
-    pub respond: SendResponse<Piece>,
+    pub respond: SendResponse<CountedBytes>,
     pub body: Option<RecvStream>,
-    pub media: Media,
+    pub media: ErrorFormat,
     pub is_head: bool,
     pub is_extended: bool,
 }
 
-impl Exchange {
+impl StreamExchange {
     pub fn new(
         shared: Rc<Shared>,
         streams: &Rc<Streams>,
         place: usize,
         waker: Waker,
-        beginning: Beginning,
+        new_stream: NewStream,
     ) -> Rc<Self> {
-        let Beginning { current, respond, body, media, is_head, is_extended } = beginning;
+        let NewStream { current, respond, body, media, is_head, is_extended } = new_stream;
         Rc::new(Self {
             shared,
             streams: Rc::downgrade(streams),
             place,
             current: RefCell::new(current),
             number: respond.stream_id().as_u32(),
-            sending: RefCell::new(Some(Sending {
+            sending: RefCell::new(Some(StreamOutput {
                 respond,
                 stream: None,
                 head: None,
@@ -112,7 +112,7 @@ impl Exchange {
             })),
             receiving: RefCell::new(body),
             trailers: OnceCell::new(),
-            unsent: Unsent::new(place, streams.totals.clone()),
+            unsent: UnsentBytes::new(place, streams.totals.clone()),
             waker,
             dirty: Cell::new(false),
             reset: Cell::new(None),
@@ -273,7 +273,11 @@ impl Exchange {
             drop(current);
             return self.cut(Reason::CANCEL);
         }
-        let fault = Fault { media: self.media, is_head: self.is_head, ..Fault::default() };
+        let fault = PartialRequest {
+            media: self.media,
+            is_head: self.is_head,
+            ..PartialRequest::default()
+        };
         if let Some(sending) = self.sending.borrow_mut().as_mut() {
             current.sent_bytes =
                 say(&self.shared, &mut sending.respond, &self.unsent, refusal, &fault);
@@ -315,10 +319,10 @@ impl Exchange {
 /// Writes an answer of the engine's own on a stream and returns how long its body is.
 pub(crate) fn say(
     shared: &Shared,
-    respond: &mut SendResponse<Piece>,
-    unsent: &Rc<Unsent>,
+    respond: &mut SendResponse<CountedBytes>,
+    unsent: &Rc<UnsentBytes>,
     refusal: Refusal,
-    fault: &Fault,
+    fault: &PartialRequest,
 ) -> u64 {
     let (lines, body) = encoder::refusal(refusal, fault.media);
     let head = crate::bridge::ring::ResponseHead {

@@ -5,7 +5,7 @@ use crate::pressure::limits::{FLOOD_TIME, Http2Limits};
 
 /// How far the frames have been looked at.
 #[derive(Default)]
-pub(crate) struct Frames {
+pub(crate) struct FrameScanner {
     head: [u8; HEAD],
     /// Bytes of the head that have come.
     have: usize,
@@ -18,15 +18,15 @@ pub(crate) struct Frames {
     /// The client has taken our settings over since this was asked last.
     acknowledged: bool,
     increment: u32,
-    idle: Bucket,
-    resets: Bucket,
+    idle: FloodCounter,
+    resets: FloodCounter,
 }
 
 /// What a client has done too often, or should not have.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Flood;
 
-impl Frames {
+impl FrameScanner {
     /// Looks at what has come.
     pub fn pass(&mut self, mut input: &[u8], now: u64, limits: &Http2Limits) -> Result<(), Flood> {
         let preface = (PREFACE.len() - self.preface).min(input.len());
@@ -121,12 +121,12 @@ impl Frames {
 
 /// So many in a time, and then no more.
 #[derive(Default)]
-struct Bucket {
+struct FloodCounter {
     since: u64,
     count: u32,
 }
 
-impl Bucket {
+impl FloodCounter {
     fn count(&mut self, now: u64, most: u32) -> Result<(), Flood> {
         if now >= self.since + FLOOD_TIME.as_millis() as u64 {
             *self = Self { since: now, count: 0 };
@@ -164,9 +164,9 @@ mod tests {
     }
 
     /// Passes frames in pieces of `step` bytes.
-    fn pass(frames: &[Vec<u8>], step: usize) -> Result<Frames, Flood> {
+    fn pass(frames: &[Vec<u8>], step: usize) -> Result<FrameScanner, Flood> {
         let all = [PREFACE, &frames.concat()].concat();
-        let mut passed = Frames::default();
+        let mut passed = FrameScanner::default();
         for piece in all.chunks(step) {
             passed.pass(piece, 0, &limits())?;
         }
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_count_begins_anew_after_its_time() {
-        let mut frames = Frames::default();
+        let mut frames = FrameScanner::default();
         let end = FLOOD_TIME.as_millis() as u64;
         assert!(frames.reset(0, &limits()).is_ok());
         assert!(frames.reset(end - 1, &limits()).is_err());

@@ -15,7 +15,7 @@ use crate::server::connection::Shared;
 
 /// Bytes of the client that h2 has not read.
 #[derive(Default)]
-pub(crate) struct Pipe {
+pub(crate) struct H2Input {
     pub bytes: Carry,
     /// The client has ended its side.
     pub ended: bool,
@@ -24,12 +24,12 @@ pub(crate) struct Pipe {
 }
 
 /// One end of it, given to h2. Nobody is woken by it: the connection's task asks h2 in each of its turns.
-pub(crate) struct Wire {
-    pub pipe: Rc<RefCell<Pipe>>,
+pub(crate) struct H2Transport {
+    pub pipe: Rc<RefCell<H2Input>>,
     pub shared: Rc<Shared>,
 }
 
-impl AsyncRead for Wire {
+impl AsyncRead for H2Transport {
     fn poll_read(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -46,7 +46,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl AsyncWrite for H2Transport {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,

@@ -7,13 +7,13 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 
 use crate::guard::Refusal;
-use crate::guard::parse_policy::Rules;
+use crate::guard::parse_policy::ParsePolicy;
 
 /// Writes the head of a request. `is_ended` says that no body follows.
 pub(crate) fn write(
     parts: &Parts,
     is_ended: bool,
-    rules: &Rules,
+    policy: &ParsePolicy,
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let protocol = parts.extensions.get::<Protocol>();
@@ -35,7 +35,7 @@ pub(crate) fn write(
     for part in [method.as_str().as_bytes(), b" ", target, b" HTTP/1.1\r\n"] {
         out.extend_from_slice(part);
     }
-    if rules.casefold_method {
+    if policy.casefold_http_method {
         out[..method.as_str().len()].make_ascii_uppercase();
     }
     host(parts, authority, out)?;

@@ -25,15 +25,15 @@ use h2::{Reason, RecvStream};
 use http::Method;
 use http::request::Parts;
 
-use self::counted_bytes::{Piece, Unsent};
-use self::exchange::{Beginning, Exchange, say};
+use self::counted_bytes::{CountedBytes, UnsentBytes};
+use self::exchange::{NewStream, StreamExchange, say};
 use self::frames::PREFACE;
-use self::response::Handle;
+use self::response::StreamSink;
 use self::session::Incoming;
 pub(crate) use self::session::Session;
 pub(crate) use self::streams::Streams;
-use crate::exchange::request_head::{Framing, Head};
-use crate::guard::{Fault, Refusal};
+use crate::exchange::request_head::{Framing, RequestHead};
+use crate::guard::{PartialRequest, Refusal};
 use crate::pressure::admission::{self, STALLED_MS};
 use crate::pressure::limits::{Cleartext, READ_AHEAD};
 use crate::server::connection::{Connection, Current, Shared, Turn};
@@ -75,7 +75,7 @@ impl Connection {
 
     /// Whether a client has begun with what is neither the preface nor a line with a version of HTTP/1. An answer of
     /// HTTP/1 would be no frame to it, and an invalid preface needs none (RFC 9113 section 3.4).
-    pub(crate) fn is_no_preface(&self, refusal: Refusal, fault: &Fault) -> bool {
+    pub(crate) fn is_no_preface(&self, refusal: Refusal, fault: &PartialRequest) -> bool {
         let is_line = matches!(
             refusal,
             Refusal::BadRequestLine | Refusal::BadMethod | Refusal::UnsupportedVersion
@@ -105,7 +105,7 @@ impl Connection {
         }
         if shared.ctx.draining.get() && !session.is_leaving() {
             session.leave();
-            session.streams.all().iter().for_each(Exchange::drain);
+            session.streams.all().iter().for_each(StreamExchange::drain);
         }
         let waited = session.streams.is_empty() && !session.is_opening();
         let resets = session.flush();
@@ -127,7 +127,7 @@ impl Connection {
             return Turn::Flush;
         }
         if session.frames.take_acknowledged() {
-            session.streams.all().iter().for_each(Exchange::renew_window);
+            session.streams.all().iter().for_each(StreamExchange::renew_window);
         }
         session.poll_streams(&shared);
         session.begin_waiting(&shared, || self.arrived());
@@ -212,7 +212,7 @@ impl Connection {
         released.begin();
         let limits = shared.limits();
         shared.requests.set(shared.requests.get().saturating_add(1));
-        let mut read = head::write(&parts, is_ended, &limits.rules, &mut released.head);
+        let mut read = head::write(&parts, is_ended, &limits.parse_policy, &mut released.head);
         if read.is_ok() {
             let mut head = shared.ctx.head.borrow_mut();
             read = self.guard.read_head(&released.head, &mut head, &limits);
@@ -231,7 +231,12 @@ impl Connection {
     }
 
     /// What of a head is otherwise than on HTTP/1, and whether there is room for it.
-    fn settle_head(&self, head: &mut Head, parts: &Parts, is_ended: bool) -> Result<(), Refusal> {
+    fn settle_head(
+        &self,
+        head: &mut RequestHead,
+        parts: &Parts,
+        is_ended: bool,
+    ) -> Result<(), Refusal> {
         let (shared, ctx) = (&self.shared, &self.shared.ctx);
         let limits = shared.limits();
         if let Framing::Length(length) = head.framing
@@ -239,12 +244,12 @@ impl Connection {
         {
             return Err(if is_ended { Refusal::BadContentLength } else { Refusal::BodyTooLarge });
         }
-        if !is_ended && head.framing == Framing::None && !head.upgrade {
+        if !is_ended && head.framing == Framing::None && !head.is_upgrade {
             // `Content-Length: 0`, and the end is still to come.
             head.framing = Framing::Chunked;
         }
         let says_https = parts.uri.scheme_str() == Some("https");
-        head.secure |= says_https && self.guard.is_trusting() && !self.stream.is_secure();
+        head.is_secure |= says_https && self.guard.is_trusting() && !self.stream.is_secure();
         if !admission::takes(ctx, ctx.in_hand(), head) {
             return Err(Refusal::Overloaded);
         }
@@ -256,7 +261,7 @@ impl Connection {
         session: &mut Session,
         parts: &Parts,
         body: RecvStream,
-        respond: SendResponse<Piece>,
+        respond: SendResponse<CountedBytes>,
     ) {
         let shared = &self.shared;
         let ctx = &shared.ctx;
@@ -265,10 +270,10 @@ impl Connection {
             let (head, released) = (ctx.head.borrow(), shared.released.borrow());
             let mut current = Current::new(ctx, 0, &head, &released.head, VERSION);
             current.keep_alive = true;
-            (current, Fault::of_head(&released.head).media)
+            (current, PartialRequest::of_head(&released.head).media)
         };
         let has_body = !current.body_done || current.undecided;
-        let beginning = Beginning {
+        let new_stream = NewStream {
             current,
             respond,
             body: has_body.then_some(body),
@@ -278,9 +283,9 @@ impl Connection {
         };
         let streams = &session.streams;
         let exchange = streams.insert_with(|place, waker| {
-            Exchange::new(shared.clone(), streams, place, waker, beginning)
+            StreamExchange::new(shared.clone(), streams, place, waker, new_stream)
         });
-        let handle = Rc::new(Handle(exchange.clone()));
+        let handle = Rc::new(StreamSink(exchange.clone()));
         let id = ctx.exchanges.borrow_mut().insert_with(|_| handle);
         exchange.current.borrow_mut().id = id;
         ctx.handoff.slot.request_started();
@@ -298,15 +303,15 @@ impl Connection {
     fn refuse_stream(
         &self,
         session: &Session,
-        mut respond: SendResponse<Piece>,
+        mut respond: SendResponse<CountedBytes>,
         refusal: Refusal,
         method: &Method,
     ) {
         let shared = &self.shared;
-        let mut fault = Fault::of_head(&shared.released.borrow().head);
+        let mut fault = PartialRequest::of_head(&shared.released.borrow().head);
         fault.is_head = method == Method::HEAD;
         fault.set_version(VERSION);
-        let unsent = Unsent::new(usize::MAX, session.streams.totals.clone());
+        let unsent = UnsentBytes::new(usize::MAX, session.streams.totals.clone());
         let sent = say(shared, &mut respond, &unsent, refusal, &fault);
         shared.ctx.handoff.slot.request_started();
         shared.ctx.count(refusal.status(), 0, sent, 0);

@@ -6,21 +6,21 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use super::exchange::Exchange;
+use super::exchange::StreamExchange;
 use super::head;
 use crate::guard::{Refusal, read_trailers};
 use crate::server::connection::{Current, request_body};
 
 /// What a look at a body came to.
-enum Look {
+enum BodyPoll {
     /// Nothing more for now.
-    Wait,
+    Pending,
     /// The client has reset the stream, or the connection is gone.
     Reset,
     Refused(Refusal),
 }
 
-impl Exchange {
+impl StreamExchange {
     /// Something has happened to the stream. Says whether the client has reset it before it was answered.
     pub fn poll(&self) -> bool {
         self.poll_body();
@@ -51,11 +51,11 @@ impl Exchange {
         }
         let mut current = self.current.borrow_mut();
         let look = self.read(&mut current);
-        if let Look::Refused(refusal) = look {
+        if let BodyPoll::Refused(refusal) = look {
             drop(current);
             return self.refuse(refusal);
         }
-        if let Look::Reset = look {
+        if let BodyPoll::Reset = look {
             drop(current);
             return self.reset_by_client();
         }
@@ -102,7 +102,7 @@ impl Exchange {
         }
     }
 
-    fn read(&self, current: &mut Current) -> Look {
+    fn read(&self, current: &mut Current) -> BodyPoll {
         let mut receiving = self.receiving.borrow_mut();
         let cx = &mut Context::from_waker(&self.waker);
         while let Some(body) = receiving.as_mut() {
@@ -122,21 +122,21 @@ impl Exchange {
                     // The stream is open, or there would be no data.
                     let _ = body.flow_control().release_capacity(data.len());
                     if let Err(refusal) = self.piece(current, data) {
-                        return Look::Refused(refusal);
+                        return BodyPoll::Refused(refusal);
                     }
                 }
-                Poll::Ready(Some(Err(_))) => return Look::Reset,
+                Poll::Ready(Some(Err(_))) => return BodyPoll::Reset,
                 Poll::Ready(None) => {
                     match body.poll_trailers(cx) {
                         Poll::Pending => break,
-                        Poll::Ready(Err(_)) => return Look::Reset,
+                        Poll::Ready(Err(_)) => return BodyPoll::Reset,
                         Poll::Ready(Ok(None)) => {}
                         Poll::Ready(Ok(Some(fields))) => {
                             let lines = head::trailer_lines(&fields);
                             let limits = self.shared.limits();
                             match lines.and_then(|lines| read_trailers(&lines, &limits)) {
                                 Ok(lines) => drop(self.trailers.set(lines)),
-                                Err(refusal) => return Look::Refused(refusal),
+                                Err(refusal) => return BodyPoll::Refused(refusal),
                             }
                         }
                     }
@@ -148,7 +148,7 @@ impl Exchange {
                 self.stop_input();
             }
         }
-        Look::Wait
+        BodyPoll::Pending
     }
 
     fn piece(&self, current: &mut Current, data: Bytes) -> Result<(), Refusal> {

@@ -5,15 +5,15 @@ use std::rc::Rc;
 use bytes::Bytes;
 use h2::Reason;
 
-use super::exchange::Exchange;
+use super::exchange::StreamExchange;
 use super::fields;
 use crate::bridge::ring::ResponseHead;
-use crate::exchange::response_sink::Answer;
+use crate::exchange::response_sink::ResponseSink;
 
 /// An exchange as the table of exchanges has it.
-pub(crate) struct Handle(pub Rc<Exchange>);
+pub(crate) struct StreamSink(pub Rc<StreamExchange>);
 
-impl Answer for Handle {
+impl ResponseSink for StreamSink {
     fn inform(&self, head: &ResponseHead<'_>) {
         let exchange = &self.0;
         exchange.current.borrow_mut().informs(head.status);

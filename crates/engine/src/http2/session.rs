@@ -11,22 +11,22 @@ use h2::server::{self, Handshake, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
 
-use super::counted_bytes::Piece;
-use super::exchange::Exchange;
-use super::frames::Frames;
-use super::h2_transport::{Pipe, Wire};
+use super::counted_bytes::CountedBytes;
+use super::exchange::StreamExchange;
+use super::frames::FrameScanner;
+use super::h2_transport::{H2Input, H2Transport};
 use super::streams::Streams;
 use crate::pressure::limits::Http2Limits;
 use crate::server::connection::Shared;
 
 /// A stream that has begun.
-pub(crate) type Incoming = (Request<RecvStream>, SendResponse<Piece>);
+pub(crate) type Incoming = (Request<RecvStream>, SendResponse<CountedBytes>);
 
 /// What a connection has of HTTP/2.
 pub(crate) struct Session {
-    stage: Stage,
-    pub(crate) pipe: Rc<RefCell<Pipe>>,
-    pub(crate) frames: Frames,
+    stage: SessionState,
+    pub(crate) pipe: Rc<RefCell<H2Input>>,
+    pub(crate) frames: FrameScanner,
     pub(crate) streams: Rc<Streams>,
     /// The client has been told that the connection ends.
     leaving: bool,
@@ -36,22 +36,22 @@ pub(crate) struct Session {
     pub(crate) head_until: u64,
 }
 
-enum Stage {
+enum SessionState {
     /// Our settings are on their way, the client's preface is.
-    Opening(Box<Handshake<Wire, Piece>>),
-    Open(Box<server::Connection<Wire, Piece>>),
+    Opening(Box<Handshake<H2Transport, CountedBytes>>),
+    Open(Box<server::Connection<H2Transport, CountedBytes>>),
 }
 
 impl Session {
     pub fn new(shared: &Rc<Shared>) -> Self {
         let limits = shared.limits().http2.clone();
         let streams = shared.streams.get_or_init(|| Rc::new(Streams::new())).clone();
-        let pipe = Rc::new(RefCell::new(Pipe::default()));
-        let wire = Wire { pipe: pipe.clone(), shared: shared.clone() };
+        let pipe = Rc::new(RefCell::new(H2Input::default()));
+        let wire = H2Transport { pipe: pipe.clone(), shared: shared.clone() };
         Self {
-            stage: Stage::Opening(Box::new(builder(&limits).handshake(wire))),
+            stage: SessionState::Opening(Box::new(builder(&limits).handshake(wire))),
             pipe,
-            frames: Frames::default(),
+            frames: FrameScanner::default(),
             streams,
             leaving: false,
             ending: None,
@@ -61,12 +61,12 @@ impl Session {
 
     /// Lets h2 read and write, and returns the next stream that has begun; `None` at the end of the connection.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
-        if let Stage::Opening(handshake) = &mut self.stage {
+        if let SessionState::Opening(handshake) = &mut self.stage {
             match Pin::new(handshake.as_mut()).poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => return Poll::Ready(None),
                 Poll::Ready(Ok(connection)) => {
-                    self.stage = Stage::Open(Box::new(connection));
+                    self.stage = SessionState::Open(Box::new(connection));
                     if std::mem::take(&mut self.leaving) {
                         self.leave();
                     }
@@ -76,14 +76,14 @@ impl Session {
                 }
             }
         }
-        let Stage::Open(connection) = &mut self.stage else { return Poll::Pending };
+        let SessionState::Open(connection) = &mut self.stage else { return Poll::Pending };
         // An error has been told to the client, as far as it can be.
         connection.poll_accept(cx).map(|next| next.and_then(Result::ok))
     }
 
     /// Whether the client's preface has not come whole.
     pub fn is_opening(&self) -> bool {
-        matches!(self.stage, Stage::Opening(_))
+        matches!(self.stage, SessionState::Opening(_))
     }
 
     pub fn is_leaving(&self) -> bool {
@@ -95,7 +95,7 @@ impl Session {
         if std::mem::replace(&mut self.leaving, true) {
             return;
         }
-        if let Stage::Open(connection) = &mut self.stage {
+        if let SessionState::Open(connection) = &mut self.stage {
             connection.graceful_shutdown();
         }
     }
@@ -103,14 +103,14 @@ impl Session {
     /// Ends the connection now.
     pub fn end(&mut self, reason: Reason) {
         match &mut self.stage {
-            Stage::Open(connection) => connection.abrupt_shutdown(reason),
-            Stage::Opening(_) => self.ending = Some(reason),
+            SessionState::Open(connection) => connection.abrupt_shutdown(reason),
+            SessionState::Opening(_) => self.ending = Some(reason),
         }
         self.head_until = u64::MAX;
     }
 
     /// Gives what JavaScript has said to h2, and returns the streams that are to be reset behind it.
-    pub(crate) fn flush(&self) -> Vec<(Rc<Exchange>, Reason)> {
+    pub(crate) fn flush(&self) -> Vec<(Rc<StreamExchange>, Reason)> {
         let mut resets = Vec::new();
         for exchange in self.streams.take_dirty() {
             if let Some(reason) = exchange.flush() {

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use h2::Reason;
 
 use super::Session;
-use super::exchange::Exchange;
+use super::exchange::StreamExchange;
 use super::streams::Streams;
 use crate::guard::Refusal;
 use crate::server::connection::min_rate::Bounds;
@@ -17,18 +17,18 @@ use crate::server::connection::{Current, Shared};
 
 /// How far a request has come on its way to JavaScript.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(crate) enum Start {
+pub(crate) enum AdmissionState {
     /// It may still wait for its body.
     #[default]
-    Before,
+    Undecided,
     /// Others of its connection have to be taken first.
-    Waits,
-    Begun,
+    Waiting,
+    Admitted,
 }
 
 /// What stands of a connection, and what waits for that.
-pub(crate) struct Standing {
-    waiting: RefCell<VecDeque<Rc<Exchange>>>,
+pub(crate) struct StreamAdmission {
+    waiting: RefCell<VecDeque<Rc<StreamExchange>>>,
     /// Bytes of heads that wait.
     kept: Cell<usize>,
     /// Bytes of answers that JavaScript holds.
@@ -45,7 +45,7 @@ pub(crate) struct Standing {
     passed: Cell<u64>,
 }
 
-impl Default for Standing {
+impl Default for StreamAdmission {
     fn default() -> Self {
         Self {
             waiting: RefCell::default(),
@@ -60,7 +60,7 @@ impl Default for Standing {
     }
 }
 
-impl Standing {
+impl StreamAdmission {
     /// Bytes that are held because of clients that do not read.
     pub fn held(&self) -> usize {
         self.kept.get() + self.stalled_behind.get()
@@ -130,17 +130,17 @@ impl Streams {
     }
 }
 
-impl Exchange {
+impl StreamExchange {
     /// Whether its request may cross now; it waits from here on if it may not.
     pub(crate) fn begins(&self, current: &mut Current) -> Result<bool, Refusal> {
-        if self.start.get() != Start::Before {
-            return Ok(self.start.get() == Start::Begun);
+        if self.start.get() != AdmissionState::Undecided {
+            return Ok(self.start.get() == AdmissionState::Admitted);
         }
         let Some(streams) = self.streams.upgrade() else { return Ok(true) };
         let (ctx, standing) = (&self.shared.ctx, &streams.standing);
         let now = ctx.now_ms();
         if standing.waiting.borrow().is_empty() && streams.has_room(now) {
-            self.start.set(Start::Begun);
+            self.start.set(AdmissionState::Admitted);
             self.begun.set(now);
             return Ok(true);
         }
@@ -152,7 +152,7 @@ impl Exchange {
         let kept = current.kept.as_ref().map_or(0, |kept| kept.bytes.len() * KEPT_TIMES);
         self.kept.set(kept);
         standing.kept.set(standing.kept.get() + kept);
-        self.start.set(Start::Waits);
+        self.start.set(AdmissionState::Waiting);
         ctx.standing.set(ctx.standing.get() + 1);
         ctx.handoff.slot.request_stands();
         standing.waiting.borrow_mut().push_back(me);
@@ -162,11 +162,11 @@ impl Exchange {
 
     /// It waits no more.
     pub(crate) fn stop_waiting(&self, streams: &Streams) {
-        if self.start.get() != Start::Waits {
+        if self.start.get() != AdmissionState::Waiting {
             return;
         }
         let (ctx, standing) = (&self.shared.ctx, &streams.standing);
-        self.start.set(Start::Begun);
+        self.start.set(AdmissionState::Admitted);
         self.begun.set(ctx.now_ms());
         standing.kept.set(standing.kept.get() - self.kept.take());
         ctx.standing.set(ctx.standing.get() - 1);
@@ -201,12 +201,12 @@ impl Exchange {
 
     /// Its answer is overdue.
     fn keeps_waiting(&self, now: u64) -> bool {
-        let waits = self.start.get() == Start::Begun && !self.answers.get();
+        let waits = self.start.get() == AdmissionState::Admitted && !self.answers.get();
         waits && now >= self.begun.get() + EXPECTED_MS
     }
 
     fn weight(&self, now: u64, expected: usize) -> usize {
-        if self.start.get() != Start::Begun {
+        if self.start.get() != AdmissionState::Admitted {
             return 0;
         }
         if self.answers.get() {

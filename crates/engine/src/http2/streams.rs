@@ -7,45 +7,45 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Wake, Waker};
 use std::time::Instant;
 
-use super::counted_bytes::Totals;
-use super::exchange::Exchange;
-use super::stream_admission::Standing;
+use super::counted_bytes::ConnectionUnsent;
+use super::exchange::StreamExchange;
+use super::stream_admission::StreamAdmission;
 use crate::bridge::in_flight::RequestLabel;
 
 /// What the connection's task, the ring's task and the streams themselves share.
 pub(crate) struct Streams {
     /// A place is used again once its stream has closed.
-    places: RefCell<Vec<Place>>,
+    places: RefCell<Vec<StreamSlot>>,
     free: RefCell<Vec<usize>>,
     /// Those of which JavaScript has said something.
-    dirty: RefCell<Vec<Rc<Exchange>>>,
-    woken: Arc<Woken>,
-    pub(crate) totals: Rc<Totals>,
-    pub(crate) standing: Standing,
+    dirty: RefCell<Vec<Rc<StreamExchange>>>,
+    woken: Arc<WokenStreams>,
+    pub(crate) totals: Rc<ConnectionUnsent>,
+    pub(crate) standing: StreamAdmission,
     /// Bytes of bodies that JavaScript does not have.
     pub(crate) collected: Cell<usize>,
 }
 
-struct Place {
-    exchange: Option<Rc<Exchange>>,
-    alarm: Arc<Alarm>,
+struct StreamSlot {
+    exchange: Option<Rc<StreamExchange>>,
+    alarm: Arc<StreamWaker>,
 }
 
 /// The places that h2 has woken since the last look.
 #[derive(Default)]
-struct Woken {
+struct WokenStreams {
     places: Mutex<Vec<usize>>,
     task: Mutex<Option<Waker>>,
 }
 
 /// How h2 wakes one of them.
-struct Alarm {
+struct StreamWaker {
     place: usize,
     rung: AtomicBool,
-    woken: Arc<Woken>,
+    woken: Arc<WokenStreams>,
 }
 
-impl Wake for Alarm {
+impl Wake for StreamWaker {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }
@@ -70,7 +70,7 @@ impl Streams {
             dirty: RefCell::default(),
             woken: Arc::default(),
             totals: Rc::default(),
-            standing: Standing::default(),
+            standing: StreamAdmission::default(),
             collected: Cell::new(0),
         }
     }
@@ -95,20 +95,20 @@ impl Streams {
     }
 
     /// All of them. What is done to one may close it.
-    pub(crate) fn all(&self) -> Vec<Rc<Exchange>> {
+    pub(crate) fn all(&self) -> Vec<Rc<StreamExchange>> {
         self.places.borrow().iter().filter_map(|place| place.exchange.clone()).collect()
     }
 
     /// Keeps a stream that is made for its place.
     pub(crate) fn insert_with(
         &self,
-        make: impl FnOnce(usize, Waker) -> Rc<Exchange>,
-    ) -> Rc<Exchange> {
+        make: impl FnOnce(usize, Waker) -> Rc<StreamExchange>,
+    ) -> Rc<StreamExchange> {
         let mut places = self.places.borrow_mut();
         let at = self.free.borrow_mut().pop().unwrap_or_else(|| {
             let (place, woken) = (places.len(), self.woken.clone());
-            let alarm = Arc::new(Alarm { place, rung: AtomicBool::new(false), woken });
-            places.push(Place { exchange: None, alarm });
+            let alarm = Arc::new(StreamWaker { place, rung: AtomicBool::new(false), woken });
+            places.push(StreamSlot { exchange: None, alarm });
             place
         });
         let exchange = make(at, Waker::from(places[at].alarm.clone()));
@@ -125,7 +125,7 @@ impl Streams {
     }
 
     /// The stream at a place: that may be another than was there when the place was noted.
-    pub(crate) fn at(&self, place: usize) -> Option<Rc<Exchange>> {
+    pub(crate) fn at(&self, place: usize) -> Option<Rc<StreamExchange>> {
         self.places.borrow().get(place)?.exchange.clone()
     }
 
@@ -138,7 +138,7 @@ impl Streams {
     }
 
     /// The stream with a number of the connection's.
-    pub(crate) fn numbered(&self, number: u32) -> Option<Rc<Exchange>> {
+    pub(crate) fn numbered(&self, number: u32) -> Option<Rc<StreamExchange>> {
         let places = self.places.borrow();
         let mut open = places.iter().filter_map(|place| place.exchange.as_ref());
         open.find(|one| one.number == number).cloned()
@@ -166,11 +166,11 @@ impl Streams {
     }
 
     /// JavaScript has said something of a stream.
-    pub(crate) fn note(&self, exchange: Rc<Exchange>) {
+    pub(crate) fn note(&self, exchange: Rc<StreamExchange>) {
         self.dirty.borrow_mut().push(exchange);
     }
 
-    pub(crate) fn take_dirty(&self) -> Vec<Rc<Exchange>> {
+    pub(crate) fn take_dirty(&self) -> Vec<Rc<StreamExchange>> {
         self.dirty.take()
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use http::header::SEC_WEBSOCKET_ACCEPT;
 
-use super::exchange::{Exchange, Sending};
+use super::exchange::{StreamExchange, StreamOutput};
 use super::fields;
 use super::head::MADE_UP_ACCEPT;
 use crate::pressure::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
@@ -13,7 +13,7 @@ use crate::server::connection::Current;
 use crate::server::connection::tunnel::{Answered, Said, Tunnel};
 use crate::server::connection::websocket::{Frames, RESTART};
 
-impl Exchange {
+impl StreamExchange {
     /// JavaScript takes the stream over, or says that the request is an ordinary one.
     pub fn decide(&self, current: &mut Current, taken: bool) {
         if !std::mem::take(&mut current.undecided) || !taken {
@@ -28,7 +28,7 @@ impl Exchange {
     }
 
     /// Takes bytes of the application.
-    pub fn tunnel_data(&self, current: &mut Current, sending: &mut Sending, bytes: &[u8]) {
+    pub fn tunnel_data(&self, current: &mut Current, sending: &mut StreamOutput, bytes: &[u8]) {
         let elapsed = self.shared.ctx.now().duration_since(current.started);
         let Some(tunnel) = current.tunnel.as_mut().filter(|tunnel| !tunnel.closed) else { return };
         if current.ended {
@@ -92,7 +92,7 @@ impl Exchange {
 }
 
 /// Adds bytes of the application to what is sent; behind the frame in hand of a WebSocket that is to end, its close.
-fn add(current: &mut Current, sending: &mut Sending, bytes: &[u8]) {
+fn add(current: &mut Current, sending: &mut StreamOutput, bytes: &[u8]) {
     let Some(tunnel) = &mut current.tunnel else { return };
     let mut count = bytes.len();
     let mut closes = false;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::exchange::request_head::{Framing, Head};
+use crate::exchange::request_head::{Framing, RequestHead};
 use crate::guard::parse_policy::ProxyProtocol;
 use crate::pressure::limits::Limits;
 use crate::server::connection::give_way;
@@ -148,10 +148,11 @@ impl Entry {
 
 /// The address that a connection is counted by. Proxies are not: theirs are the connections of many clients.
 fn counted_as(limits: &Limits, peer: &PeerAddr) -> Option<IpAddr> {
-    let rules = &limits.rules;
+    let policy = &limits.parse_policy;
     let PeerAddr::Ip(address) = peer else { return None };
-    let proxies = rules.proxy_protocol != ProxyProtocol::Off && rules.proxies.trusts(peer);
-    if limits.connections_per_address == 0 || rules.trusted.trusts(peer) || proxies {
+    let proxies =
+        policy.proxy_protocol != ProxyProtocol::Off && policy.proxy_allow_ips.trusts(peer);
+    if limits.connections_per_address == 0 || policy.forwarded_allow_ips.trusts(peer) || proxies {
         return None;
     }
     Some(client_of(address.ip()))
@@ -194,7 +195,7 @@ fn make_room(ctx: &Context) -> bool {
 }
 
 /// Whether there is room for another request beside so many that are in hand, and for its body.
-pub(crate) fn takes(ctx: &Context, others: usize, head: &Head) -> bool {
+pub(crate) fn takes(ctx: &Context, others: usize, head: &RequestHead) -> bool {
     (others < ctx.limits.worker_connections || make_way(ctx))
         && (head.framing == Framing::None || !ctx.memory.is_full(&ctx.handoff))
 }

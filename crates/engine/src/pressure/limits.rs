@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::guard::parse_policy::Rules;
+use crate::guard::parse_policy::ParsePolicy;
 
 /// The bounds that an operator sets, checked once by [`Limits::bounded`].
 #[derive(Clone, Debug)]
@@ -70,7 +70,7 @@ pub struct Limits {
     /// The bounds of HTTP/2.
     pub http2: Http2Limits,
     /// How requests are read within these bounds.
-    pub rules: Rules,
+    pub parse_policy: ParsePolicy,
 }
 
 /// The bounds of a connection of HTTP/2, which has many requests in hand at a time.
@@ -181,7 +181,7 @@ impl Default for Limits {
             as_node: false,
             half_open: false,
             http2: Http2Limits::default(),
-            rules: Rules::default(),
+            parse_policy: ParsePolicy::default(),
         }
     }
 }

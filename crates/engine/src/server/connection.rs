@@ -1,7 +1,7 @@
 //! One HTTP/1 connection: a task that owns the socket, and the state it shares with the ring's task.
 //!
 //! The task reads, lets the guard release one message, passes it on to JavaScript, and sends what the encoder wrote.
-//! Commands of JavaScript reach the shared state through [`Answer`](crate::exchange::response_sink::Answer) and wake the task once
+//! Commands of JavaScript reach the shared state through [`ResponseSink`](crate::exchange::response_sink::ResponseSink) and wake the task once
 //! a turn. `serving.rs` is a turn, `reader.rs` what JavaScript hears in it, `clocks.rs` every deadline, `closing.rs` the end.
 
 pub(crate) mod accounting;
@@ -33,7 +33,7 @@ use bytes::Bytes;
 
 use crate::buffers::read_buffer::Carry;
 use crate::exchange::request_head::Framing;
-use crate::guard::{Fault, Guard, Refusal};
+use crate::guard::{Guard, PartialRequest, Refusal};
 use crate::http2::Session;
 use crate::pressure::admission::Entry;
 use crate::pressure::limits::{MAX_DRAIN, MAX_LINGER, PARK_AFTER, READ_AHEAD};
@@ -143,7 +143,7 @@ impl Connection {
 
     /// Begins to wait, or goes on with it. `in_http` says that a head is the next to come.
     fn resumed(shared: Rc<Shared>, arrival: Arrival, stream: Stream, in_http: bool) -> Self {
-        let mut guard = Guard::for_peer(&shared.limits().rules, &arrival.peer());
+        let mut guard = Guard::for_peer(&shared.limits().parse_policy, &arrival.peer());
         if in_http {
             guard.next();
         }
@@ -248,16 +248,16 @@ impl Connection {
     }
 
     /// What can be said of a request that is refused by another than the guard.
-    fn fault(&self) -> Fault {
+    fn fault(&self) -> PartialRequest {
         if self.guard.awaits_head() {
-            return Fault::of_head(self.carry.unread());
+            return PartialRequest::of_head(self.carry.unread());
         }
         let current = self.shared.current.borrow();
         if current.as_ref().is_some_and(|current| current.framing != Framing::None) {
             return self.guard.body_fault();
         }
         // The head is there as it was released.
-        Fault::of_head(&self.shared.released.borrow().head)
+        PartialRequest::of_head(&self.shared.released.borrow().head)
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Turn {

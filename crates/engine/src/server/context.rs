@@ -12,8 +12,8 @@ use tokio::sync::Notify;
 use crate::bridge::event_batch::EventBatch;
 use crate::bridge::handoff::Handoff;
 use crate::buffers::heap_trim::Leftovers;
-use crate::exchange::request_head::Head;
-use crate::exchange::response_sink::Answer;
+use crate::exchange::request_head::RequestHead;
+use crate::exchange::response_sink::ResponseSink;
 use crate::http1::date::Date;
 use crate::log::access::AccessLog;
 use crate::log::statsd::Statsd;
@@ -65,7 +65,7 @@ pub(crate) struct Context {
     pub prompt: Cell<bool>,
     pub flusher: Waiting,
     /// The exchanges in hand.
-    pub exchanges: RefCell<Places<Rc<dyn Answer>>>,
+    pub exchanges: RefCell<Places<Rc<dyn ResponseSink>>>,
     /// Connections whose answer is complete and not sent.
     pub writing: Cell<usize>,
     /// Requests of HTTP/2 that wait for answers of their connection to be taken.
@@ -77,7 +77,7 @@ pub(crate) struct Context {
     pub connections: RefCell<Places<Connected>>,
     pub sockets: Rc<Sockets>,
     /// The head that the guard has just read: valid until the task that read it returns.
-    pub head: RefCell<Head>,
+    pub head: RefCell<RequestHead>,
     /// Where sockets are read into, so that an idle connection holds no buffer.
     pub scratch: RefCell<Box<[u8]>>,
     pub date: RefCell<Date>,

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use monoceros_engine::guard::addresses::AddressList;
-use monoceros_engine::guard::parse_policy::{Forwarded, ProxyProtocol, Rules, Underscores};
+use monoceros_engine::guard::parse_policy::{
+    ForwardedSyntax, ParsePolicy, ProxyProtocol, UnderscorePolicy,
+};
 use monoceros_engine::pressure::limits::Limits;
 use serde_json::Value;
 
@@ -108,22 +110,27 @@ impl Case {
     fn limits(&self) -> Option<Limits> {
         let mut limits = Limits::default();
         for (name, value) in self.expected.get("settings")?.as_object().expect("an object") {
-            let rules = &mut limits.rules;
+            let policy = &mut limits.parse_policy;
             match name.as_str() {
-                "permit_unconventional_http_method" => rules.any_method = value == true,
-                "casefold_http_method" => rules.casefold_method = value == true,
-                "header_map" if value == "refuse" => rules.underscores = Underscores::Refuse,
-                "header_map" => rules.underscores = Underscores::Keep,
-                "forwarded_allow_ips" => rules.trusted = list(value),
-                "forwarder_headers" => rules.forwarder_fields = names(value),
-                "secure_scheme_headers" => rules.scheme_fields = pairs(value),
-                "forwarded_headers" if value == "forwarded" => {
-                    rules.forwarded = Forwarded::Standard;
+                "permit_unconventional_http_method" => {
+                    policy.permit_unconventional_http_method = value == true
                 }
-                "forwarded_headers" => rules.forwarded = Forwarded::XForwarded,
-                "root_path" => rules.prefix = Rules::prefix_of(value.as_str().expect("a path")),
-                "proxy_protocol" => rules.proxy_protocol = ProxyProtocol::Auto,
-                "proxy_allow_ips" => rules.proxies = list(value),
+                "casefold_http_method" => policy.casefold_http_method = value == true,
+                "header_map" if value == "refuse" => policy.header_map = UnderscorePolicy::Refuse,
+                "header_map" => policy.header_map = UnderscorePolicy::Keep,
+                "forwarded_allow_ips" => policy.forwarded_allow_ips = list(value),
+                "forwarder_headers" => policy.forwarder_headers = names(value),
+                "secure_scheme_headers" => policy.secure_scheme_headers = pairs(value),
+                "forwarded_headers" if value == "forwarded" => {
+                    policy.forwarded_headers = ForwardedSyntax::Rfc7239;
+                }
+                "forwarded_headers" => policy.forwarded_headers = ForwardedSyntax::XForwarded,
+                "root_path" => {
+                    policy.root_path =
+                        ParsePolicy::normalize_root_path(value.as_str().expect("a path"))
+                }
+                "proxy_protocol" => policy.proxy_protocol = ProxyProtocol::Auto,
+                "proxy_allow_ips" => policy.proxy_allow_ips = list(value),
                 _ => self.bound(&mut limits, name, value),
             }
         }

@@ -86,8 +86,8 @@ fn a_drain_closes_a_websocket_of_a_stream() {
 #[test]
 fn what_a_proxy_tells_stands_before_the_preface() {
     let mut limits = with_http2(Limits::default());
-    limits.rules.proxy_protocol = ProxyProtocol::V1;
-    limits.rules.proxies = AddressList::parse("127.0.0.1").unwrap();
+    limits.parse_policy.proxy_protocol = ProxyProtocol::V1;
+    limits.parse_policy.proxy_allow_ips = AddressList::parse("127.0.0.1").unwrap();
     let told = b"PROXY TCP4 192.0.2.7 192.0.2.1 4660 80\r\n";
     let head = frame(1, END_STREAM | END_HEADERS, 1, &block(&[]));
     let all = [told, OPENING, &head].concat();
@@ -109,8 +109,8 @@ fn what_a_proxy_tells_stands_before_the_preface() {
 #[test]
 fn a_client_of_which_no_proxy_has_told_is_served_in_both_protocols() {
     let mut limits = with_http2(Limits::default());
-    limits.rules.proxy_protocol = ProxyProtocol::Auto;
-    limits.rules.proxies = AddressList::parse("127.0.0.1").unwrap();
+    limits.parse_policy.proxy_protocol = ProxyProtocol::Auto;
+    limits.parse_policy.proxy_allow_ips = AddressList::parse("127.0.0.1").unwrap();
     let head = frame(1, END_STREAM | END_HEADERS, 1, &block(&[]));
     for all in [[OPENING, &head].concat(), b"GET / HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()] {
         for step in [1, 20, all.len()] {

@@ -173,16 +173,16 @@ fn the_connections_of_an_address_are_limited_exactly() {
 #[test]
 fn proxies_are_not_counted() {
     let mut limits = Limits { connections_per_address: 1, ..Limits::default() };
-    limits.rules.trusted = AddressList::parse("127.0.0.0/8").unwrap();
+    limits.parse_policy.forwarded_allow_ips = AddressList::parse("127.0.0.0/8").unwrap();
     let mut engine = Engine::with_limits(limits.clone(), echo());
     let mut clients = [0; 4].map(|_| Client::connect(&engine));
     for client in &mut clients {
         let request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
         assert_eq!(client.ask(&mut engine, request).status, 200);
     }
-    limits.rules.trusted = AddressList::default();
-    limits.rules.proxy_protocol = ProxyProtocol::V1;
-    limits.rules.proxies = AddressList::parse("127.0.0.1").unwrap();
+    limits.parse_policy.forwarded_allow_ips = AddressList::default();
+    limits.parse_policy.proxy_protocol = ProxyProtocol::V1;
+    limits.parse_policy.proxy_allow_ips = AddressList::parse("127.0.0.1").unwrap();
     let mut engine = Engine::with_limits(limits, echo());
     let mut clients = [0; 4].map(|_| Client::connect(&engine));
     for client in &mut clients {

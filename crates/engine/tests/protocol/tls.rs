@@ -42,8 +42,8 @@ fn requests_are_served_over_both_versions() {
 #[test]
 fn what_a_proxy_tells_stands_before_the_handshake() {
     let mut limits = Limits::default();
-    limits.rules.proxy_protocol = ProxyProtocol::Auto;
-    limits.rules.proxies = AddressList::parse("127.0.0.1").unwrap();
+    limits.parse_policy.proxy_protocol = ProxyProtocol::Auto;
+    limits.parse_policy.proxy_allow_ips = AddressList::parse("127.0.0.1").unwrap();
     let line = b"PROXY TCP4 192.0.2.7 192.0.2.1 4660 443\r\n".to_vec();
     let binary =
         b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc0\0\x02\x01\x12\x34\x01\xbb".to_vec();
@@ -72,8 +72,8 @@ fn what_a_proxy_tells_stands_before_the_handshake() {
 #[test]
 fn whoever_may_not_tell_of_a_client_is_cut() {
     let mut limits = Limits::default();
-    limits.rules.proxy_protocol = ProxyProtocol::V1;
-    limits.rules.proxies = AddressList::parse("192.0.2.1").unwrap();
+    limits.parse_policy.proxy_protocol = ProxyProtocol::V1;
+    limits.parse_policy.proxy_allow_ips = AddressList::parse("192.0.2.1").unwrap();
     let identity = Identity::new(&["localhost"]);
     let mut engine = Engine::with_limits(limits, echo());
     let address = secure_listener(&engine, &identity.material());

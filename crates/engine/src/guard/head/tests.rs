@@ -2,17 +2,20 @@
 
 use super::*;
 
-fn read(text: &str) -> Result<Head, Refusal> {
-    let mut head = Head::default();
+fn read(text: &str) -> Result<RequestHead, Refusal> {
+    let mut head = RequestHead::default();
     parse(text.as_bytes(), &mut head, &Limits::default(), None).map(|()| head)
 }
 
 /// Node's rules on `Host`, for programs that listen by themselves.
 #[test]
 fn any_host_is_read_where_the_program_listens_itself() {
-    let lax = Limits { rules: Rules { any_host: true, ..Rules::default() }, ..Limits::default() };
+    let lax = Limits {
+        parse_policy: ParsePolicy { accepts_any_host: true, ..ParsePolicy::default() },
+        ..Limits::default()
+    };
     let node = |text: &str| {
-        let mut head = Head::default();
+        let mut head = RequestHead::default();
         parse(text.as_bytes(), &mut head, &lax, None)?;
         let (_, host) = head.fields.first().copied().unwrap_or_default();
         Ok(String::from_utf8_lossy(host.of(text.as_bytes())).into_owned())
@@ -28,11 +31,14 @@ fn any_host_is_read_where_the_program_listens_itself() {
 
 #[test]
 fn a_list_of_methods_holds_no_other() {
-    let methods = ["GET", "M-SEARCH"].map(|name| name.as_bytes().to_vec()).to_vec();
-    let limits = Limits { rules: Rules { methods, ..Rules::default() }, ..Limits::default() };
+    let allowed_methods = ["GET", "M-SEARCH"].map(|name| name.as_bytes().to_vec()).to_vec();
+    let limits = Limits {
+        parse_policy: ParsePolicy { allowed_methods, ..ParsePolicy::default() },
+        ..Limits::default()
+    };
     let check = |method: &str| {
         let text = format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n");
-        parse(text.as_bytes(), &mut Head::default(), &limits, None)
+        parse(text.as_bytes(), &mut RequestHead::default(), &limits, None)
     };
     assert_eq!((check("GET"), check("M-SEARCH")), (Ok(()), Ok(())));
     assert_eq!((check("GETS"), check("get")), (Err(Refusal::BadMethod), Err(Refusal::BadMethod)));
@@ -45,7 +51,7 @@ fn a_plain_get_is_read() {
     assert_eq!(head.method.of(text.as_bytes()), b"GET");
     assert_eq!(head.target.of(text.as_bytes()), b"/a?b");
     assert_eq!(head.fields[1].1.of(text.as_bytes()), b"z");
-    assert!(head.keep_alive && head.framing == Framing::None);
+    assert!(head.allows_keep_alive && head.framing == Framing::None);
 }
 
 #[test]
@@ -75,13 +81,16 @@ fn each_fault_has_its_refusal() {
         ("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", Refusal::BadTransferEncoding),
         (
             "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
-            Refusal::UnknownCoding,
+            Refusal::UnknownTransferCoding,
         ),
         (
             "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, chunked\r\n\r\n",
             Refusal::BadTransferEncoding,
         ),
-        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xyz\r\n\r\n", Refusal::UnknownCoding),
+        (
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xyz\r\n\r\n",
+            Refusal::UnknownTransferCoding,
+        ),
     ] {
         assert_eq!(read(text).unwrap_err(), refusal, "{text:?}");
     }
@@ -114,7 +123,7 @@ fn a_bad_begin_is_refused_before_the_head_is_whole() {
 fn limits_are_exact() {
     let limits =
         Limits { request_line: 16, request_fields: 2, request_field_size: 12, ..Limits::default() };
-    let check = |text: &str| parse(text.as_bytes(), &mut Head::default(), &limits, None);
+    let check = |text: &str| parse(text.as_bytes(), &mut RequestHead::default(), &limits, None);
     assert_eq!(check("GET /ab HTTP/1.1\r\nHost: x\r\n\r\n"), Ok(()));
     assert_eq!(check("GET /abc HTTP/1.1\r\nHost: x\r\n\r\n"), Err(Refusal::UriTooLong));
     assert_eq!(check("GET /ab HTTP/1.1\r\nHost: 1234\r\n\r\n"), Ok(()));
@@ -209,13 +218,14 @@ fn hosts_are_those_of_rfc_3986() {
 
 #[test]
 fn methods_are_conventional_unless_permitted() {
-    let limits = |any_method| {
-        let rules = Rules { any_method, ..Rules::default() };
-        Limits { rules, ..Limits::default() }
+    let limits = |permit_unconventional_http_method| {
+        let parse_policy =
+            ParsePolicy { permit_unconventional_http_method, ..ParsePolicy::default() };
+        Limits { parse_policy, ..Limits::default() }
     };
     for method in ["get", "A", "AB", "GE#T", "ABCDEFGHIJKLMNOPQRSTU", "G\u{e9}T", "G@T", ""] {
         let text = format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n");
-        let parse = |any| parse(text.as_bytes(), &mut Head::default(), &limits(any), None);
+        let parse = |any| parse(text.as_bytes(), &mut RequestHead::default(), &limits(any), None);
         assert!(parse(false).is_err(), "{method}");
         assert_eq!(parse(true).is_ok(), !method.contains(['@', '\u{e9}']) && !method.is_empty());
     }
@@ -224,8 +234,8 @@ fn methods_are_conventional_unless_permitted() {
 #[test]
 fn expectations_are_of_http_1_1() {
     let text = |version: &str| format!("GET / {version}\r\nHost: x\r\nExpect: tea\r\n\r\n");
-    assert!(read(&text("HTTP/1.1")).unwrap().expects);
-    assert!(!read(&text("HTTP/1.0")).unwrap().expects);
+    assert!(read(&text("HTTP/1.1")).unwrap().has_expect);
+    assert!(!read(&text("HTTP/1.0")).unwrap().has_expect);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{Connected, Current, Shared};
-use crate::exchange::request_head::Head;
+use crate::exchange::request_head::RequestHead;
 use crate::runtime::timers::sleep;
 use crate::server::context::Context;
 
@@ -29,7 +29,7 @@ struct Waiting {
 
 /// A head for which there is a later turn.
 pub(crate) struct KeptHead {
-    pub head: Head,
+    pub head: RequestHead,
     pub bytes: Vec<u8>,
 }
 

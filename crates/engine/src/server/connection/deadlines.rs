@@ -55,7 +55,7 @@ impl Connection {
         }
         if self.answer_deadline() <= now {
             let waited = shared.withdraw();
-            let refusal = if waited { Refusal::Unserved } else { Refusal::AnswerTimeout };
+            let refusal = if waited { Refusal::DispatchTimeout } else { Refusal::ResponseTimeout };
             return Some(self.refuse(refusal));
         }
         None

@@ -20,7 +20,7 @@ impl Connection {
         }
         let id = ctx.exchanges.borrow_mut().insert_with(|_| shared.clone());
         ctx.handoff.slot.request_started();
-        let version: &[u8] = if head.minor == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
+        let version: &[u8] = if head.minor_version == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
         shared.deadline.set(u64::MAX);
         shared.requests.set(shared.requests.get().saturating_add(1));
         let released = shared.released.borrow();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Connected, Connection, Shared, Turn};
 use crate::bridge::ring::HeadFlags;
 use crate::exchange::request_head::Span;
-use crate::guard::{Fault, Refusal};
+use crate::guard::{PartialRequest, Refusal};
 use crate::http1::encoder;
 use crate::log::access::{Entry, RequestFields};
 use crate::server::context::Context;
@@ -78,7 +78,7 @@ impl Connection {
 
 impl Shared {
     /// Writes an answer of the engine's own, unless the program does, and ends the connection behind it.
-    pub(crate) fn refuse(&self, refusal: Refusal, fault: &Fault) {
+    pub(crate) fn refuse(&self, refusal: Refusal, fault: &PartialRequest) {
         self.close.set(true);
         match self.current.borrow_mut().as_mut() {
             // An answer is on its way: nothing can be said any more.
@@ -100,7 +100,7 @@ impl Shared {
     }
 
     /// Writes the answer to a refused request and returns how long its body is.
-    fn say(&self, refusal: Refusal, fault: &Fault) -> u64 {
+    fn say(&self, refusal: Refusal, fault: &PartialRequest) -> u64 {
         if matches!(self.refused.get(), Refused::Waits | Refused::Silently) {
             return 0;
         }
@@ -113,7 +113,7 @@ impl Shared {
         let (fields, body) = encoder::refusal(refusal, fault.media);
         let flags = HeadFlags::new(1 | 2 | 4 | 32);
         let date = self.ctx.date.borrow();
-        let decision = encoder::Decision {
+        let decision = encoder::HeadOptions {
             close: true,
             keepalive_secs: 0,
             date: date.text(),
@@ -132,7 +132,7 @@ impl Shared {
     }
 
     /// A line for a request that never became one, with as much as could be read.
-    pub(crate) fn log_refused(&self, refusal: Refusal, fault: &Fault, sent: u64) {
+    pub(crate) fn log_refused(&self, refusal: Refusal, fault: &PartialRequest, sent: u64) {
         let mut access = self.ctx.access.borrow_mut();
         let Some(log) = access.as_mut() else { return };
         let part = |span: Span| if span.is_empty() { b"-" } else { span.of(&fault.bytes) };

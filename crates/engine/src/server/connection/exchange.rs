@@ -10,7 +10,7 @@ use super::body_buffering::KeptHead;
 use super::min_rate::Pace;
 use super::tunnel::Tunnel;
 use crate::bridge::in_flight::RequestLabel;
-use crate::exchange::request_head::{Framing, Head, Span};
+use crate::exchange::request_head::{Framing, RequestHead, Span};
 use crate::pressure::limits::BODY_CREDIT;
 use crate::server::context::Context;
 
@@ -83,12 +83,12 @@ pub(crate) struct LogFacts {
 
 impl LogFacts {
     /// Takes over what is known of a request that begins; its memory may have served another.
-    fn begin(&mut self, head: &Head, bytes: &[u8], version: &'static [u8]) {
+    fn begin(&mut self, head: &RequestHead, bytes: &[u8], version: &'static [u8]) {
         self.head.clear();
         self.head.extend_from_slice(&bytes[..head.len]);
         self.fields.clone_from(&head.fields);
         self.response_fields.clear();
-        (self.method, self.target, self.client) = (head.method, head.target, head.client);
+        (self.method, self.target, self.client) = (head.method, head.target, head.client_addr);
         self.version = version;
     }
 
@@ -107,7 +107,7 @@ impl Current {
     pub(crate) fn new(
         ctx: &Context,
         id: u32,
-        head: &Head,
+        head: &RequestHead,
         bytes: &[u8],
         version: &'static [u8],
     ) -> Self {
@@ -119,7 +119,7 @@ impl Current {
         });
         Self {
             id,
-            keep_alive: head.keep_alive,
+            keep_alive: head.allows_keep_alive,
             started: ctx.now(),
             label: RequestLabel::new(head, bytes),
             delivered: false,
@@ -127,27 +127,27 @@ impl Current {
             collected_len: 0,
             // Who waits for the word to send a body, or to speak another protocol, waits for JavaScript.
             collects: has_body
-                && !head.expects
-                && !head.upgrade
+                && !head.has_expect
+                && !head.is_upgrade
                 && !ctx.limits.request_buffer_time.is_zero(),
             kept: None,
             direct: false,
             fills: false,
             // What is tunnelled flows for hours, and on many connections.
-            credit: if head.upgrade {
+            credit: if head.is_upgrade {
                 BODY_CREDIT
             } else {
                 ctx.body_credit().max(ctx.limits.request_buffer)
             },
             body_bytes: 0,
-            expects: head.expects,
+            expects: head.has_expect,
             body_done: !has_body,
             end_told: false,
             discard: false,
             discarded: 0,
             discard_until: u64::MAX,
             framing: head.framing,
-            takes_interim: head.minor == 1,
+            takes_interim: head.minor_version == 1,
             status: 0,
             head_sent: false,
             chunked: false,
@@ -156,7 +156,7 @@ impl Current {
             sent_bytes: 0,
             ended: false,
             notify: false,
-            undecided: head.upgrade,
+            undecided: head.is_upgrade,
             ahead: 0,
             tunnel: None,
             log,

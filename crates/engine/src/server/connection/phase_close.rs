@@ -11,7 +11,7 @@ impl Connection {
     pub(crate) fn on_end(&mut self) -> Turn {
         let awaits_head = self.shared.current.borrow().is_none() && self.in_head();
         if awaits_head && self.shared.limits().as_node {
-            return self.refuse(Refusal::CutShort);
+            return self.refuse(Refusal::TruncatedHead);
         }
         let shared = &self.shared;
         match shared.current.borrow().as_ref() {

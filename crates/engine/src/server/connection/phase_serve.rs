@@ -164,7 +164,7 @@ impl Connection {
                 self.guard.advance(&input[taken..], into, &mut head, &limits)?;
             taken += count;
             match progress {
-                Progress::Preface => {
+                Progress::ProxyHeader => {
                     shared.set_proxied(self.guard.proxied());
                     // What follows may be another protocol.
                     if self.awaits_preface {
@@ -173,7 +173,7 @@ impl Connection {
                 }
                 Progress::Head => {
                     // What may be a body is not read as one before JavaScript has said that this is no upgrade.
-                    if self.guard.is_complete() || head.upgrade {
+                    if self.guard.is_complete() || head.is_upgrade {
                         break;
                     }
                 }

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use super::{Current, Shared};
 use crate::bridge::ring::ResponseHead;
 use crate::exchange::request_head::Framing;
-use crate::exchange::response_sink::Answer;
-use crate::http1::encoder::{self, Decision};
+use crate::exchange::response_sink::ResponseSink;
+use crate::http1::encoder::{self, HeadOptions};
 
-impl Answer for Shared {
+impl ResponseSink for Shared {
     fn inform(&self, head: &ResponseHead<'_>) {
         self.with_current(|current| {
             current.informs(head.status);
@@ -56,7 +56,7 @@ impl Answer for Shared {
                 log.response_fields.extend_from_slice(&fields);
             }
             let date = ctx.date.borrow();
-            let decision = Decision {
+            let decision = HeadOptions {
                 close,
                 keepalive_secs: limits.keepalive.as_secs(),
                 date: date.text(),

@@ -14,7 +14,7 @@ use crate::bridge::event_batch::{ConnectionInfo, RequestBody};
 use crate::bridge::in_flight::RequestLabel;
 use crate::bridge::ring::SocketOption;
 use crate::buffers::write_queue::Out;
-use crate::http1::parsed_message::Released;
+use crate::http1::parsed_message::ParsedMessage;
 use crate::http2::Streams;
 use crate::pressure::limits::Limits;
 use crate::runtime::executor::Waiting;
@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     /// The server's.
     pub(crate) limits: RefCell<Rc<Limits>>,
     pub(crate) task: Waiting,
-    pub(crate) released: RefCell<Released>,
+    pub(crate) released: RefCell<ParsedMessage>,
     pub(crate) out: RefCell<Out>,
     pub(crate) current: RefCell<Option<Current>>,
     /// JavaScript knows of this connection.
@@ -304,11 +304,11 @@ impl Shared {
             Some(kept) => (&kept.head, &kept.bytes),
             None => (&*shared_head, &released.head),
         };
-        let ahead = if head.upgrade { self.ahead.take() } else { None };
+        let ahead = if head.is_upgrade { self.ahead.take() } else { None };
         current.ahead = ahead.as_ref().map_or(0, |ahead| ahead.len());
         self.ctx.tell(|batch| {
-            let rules = &self.limits.borrow().rules;
-            batch.request((current.id, self.id), head, bytes, body, ahead.map(Bytes::from), rules);
+            let policy = &self.limits.borrow().parse_policy;
+            batch.request((current.id, self.id), head, bytes, body, ahead.map(Bytes::from), policy);
             for piece in current.collected.drain(..).flat_map(request_body::pieces) {
                 batch.data(current.id, piece);
             }

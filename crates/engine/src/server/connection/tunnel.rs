@@ -302,7 +302,8 @@ impl Shared {
 
     /// Keeps what has come behind the head that was just released, if it asks for an upgrade: it crosses with it.
     pub(crate) fn note_ahead(&self, carry: &[u8]) {
-        if self.ctx.head.borrow().upgrade && self.current.borrow().is_none() && !carry.is_empty() {
+        if self.ctx.head.borrow().is_upgrade && self.current.borrow().is_none() && !carry.is_empty()
+        {
             self.ahead.set(Some(carry.into()));
         }
     }

@@ -16,7 +16,7 @@ use super::handshake_rate::Pace;
 use super::{Server, TlsStream};
 use crate::guard::Refusal;
 use crate::guard::parse_policy::ProxyProtocol;
-use crate::guard::proxy_protocol::{self, Preface};
+use crate::guard::proxy_protocol::{self, ProxyHeader};
 use crate::runtime::executor::{self, Waiting};
 use crate::runtime::sockets::Socket;
 use crate::runtime::timers::within;
@@ -183,7 +183,8 @@ pub(crate) fn begin(arrival: Arrival, socket: Socket) {
     let until = ctx.deadline(ctx.limits_of(arrival.tag()).handshake);
     let entry = ctx.handshakes.enter(ctx.now_ms(), until);
     let (stage, first) = (Stage::Silent(socket, server), Vec::new());
-    let awaits_proxy = ctx.limits_of(arrival.tag()).rules.proxy_protocol != ProxyProtocol::Off;
+    let awaits_proxy =
+        ctx.limits_of(arrival.tag()).parse_policy.proxy_protocol != ProxyProtocol::Off;
     let handshake = Handshake { ctx, arrival: Some(arrival), entry, stage, first, awaits_proxy };
     executor::spawn(handshake);
 }
@@ -212,7 +213,7 @@ impl Handshake {
             };
             if byte.is_ascii_alphabetic() || byte == b'\r' || byte == b'\n' {
                 // No TLS begins so, while every HTTP request does.
-                self.hand_over(Stream::Plain(socket), Some(Refusal::PlainHttp));
+                self.hand_over(Stream::Plain(socket), Some(Refusal::PlainHttpOnTlsPort));
                 return Poll::Ready(Ok(()));
             }
             self.ctx.handshakes.pace.count(self.ctx.now_ms());
@@ -239,11 +240,11 @@ impl Handshake {
 fn hear_proxy(first: &mut Vec<u8>, arrival: Option<&mut Arrival>) -> io::Result<bool> {
     let Some(arrival) = arrival else { return Ok(true) };
     let limits = arrival.ctx().limits_of(arrival.tag());
-    let may_tell = limits.rules.proxies.trusts(&arrival.peer());
-    match proxy_protocol::read(first, limits.rules.proxy_protocol, may_tell) {
-        Ok(Preface::More) => Ok(false),
-        Ok(Preface::Absent) => Ok(true),
-        Ok(Preface::Header { len, told }) => {
+    let may_tell = limits.parse_policy.proxy_allow_ips.trusts(&arrival.peer());
+    match proxy_protocol::read(first, limits.parse_policy.proxy_protocol, may_tell) {
+        Ok(ProxyHeader::Incomplete) => Ok(false),
+        Ok(ProxyHeader::Absent) => Ok(true),
+        Ok(ProxyHeader::Present { len, told }) => {
             first.drain(..len);
             arrival.tell(told);
             Ok(true)
