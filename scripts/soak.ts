@@ -357,7 +357,7 @@ async function reload(program: Program, bind?: readonly string[]): Promise<void>
 async function upgrade(program: Program): Promise<number> {
   program.signal('SIGUSR2')
   const [, pid] = await program.line(/Starting a new arbiter \(pid: (\d+)\)/)
-  await program.line(/serves beside this one/)
+  await program.line(/is serving beside this one/)
   return Number(pid)
 }
 

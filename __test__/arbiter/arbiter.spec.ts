@@ -265,7 +265,7 @@ test('what the watcher found is said before a blocked worker is aborted', async 
   t.deepEqual(worker?.signals, ['ABRT'])
   const said = stage.log.join('\n')
   t.regex(said, /blocked in JavaScript:\n {4}at spin \(\/app\/app\.js:4:10\)\n/)
-  t.regex(said, /has in hand: GET \/spin for 3s/)
+  t.regex(said, /has requests in flight: GET \/spin for 3s/)
 })
 
 test('a kill that the control group counts is named', async (t) => {
@@ -274,7 +274,7 @@ test('a kill that the control group counts is named', async (t) => {
   await allReady(stage)
   system.oomKills = 1
   await end(system.children[0], { signal: 'KILL' })
-  t.regex(stage.log.join('\n'), /SIGKILL! The kernel ended it: the memory of its control group/)
+  t.regex(stage.log.join('\n'), /SIGKILL! The kernel killed it: its control group is out of memory/)
   await allReady(stage)
   await end(system.children[1], { signal: 'KILL' })
   t.regex(stage.log.join('\n'), /SIGKILL! Perhaps out of memory\?/)

@@ -73,7 +73,7 @@ test('a watch that cannot begin is said once, and all else goes on', async (t) =
     child.says({ type: 'loaded', files: ['/app/a.js'], isWhole: true })
   }
   await settle()
-  const said = stage.log.filter((line) => line.includes('Changes are not noticed'))
-  t.deepEqual(said, ['error Changes are not noticed: Error: no watcher is installed'])
+  const said = stage.log.filter((line) => line.includes('Cannot watch for changes'))
+  t.deepEqual(said, ['error Cannot watch for changes: Error: no watcher is installed'])
   t.true(stage.system.living.length > 0)
 })

@@ -74,7 +74,7 @@ test('a config file or an on_reload that never ends is given up after boot_timeo
     await stage.system.pass(19_000)
     t.false(stage.log.includes(FAILED))
     await stage.system.pass(1_100)
-    t.regex(stage.log.join('\n'), /not done within boot_timeout \(20s\)/)
+    t.regex(stage.log.join('\n'), /did not finish within boot_timeout \(20s\)/)
     t.is(stage.log.at(-1), FAILED)
   }
   stage.nextLoad = {}

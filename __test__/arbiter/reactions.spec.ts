@@ -72,7 +72,7 @@ const SEEN: Record<Reaction, (change: Change) => boolean> = {
   upgrade: ({ successors }) => successors === 1,
   rest: ({ said, sent }) =>
     said.includes('SIGWINCH is ignored') ||
-    (said.includes('The workers leave') && sent.length === 2),
+    (said.includes('Stopping all workers') && sent.length === 2),
   wake: ({ started, told }) => started === 2 && !told.includes('reloading'),
   wakeAndReload: ({ started, told }) => started >= 2 && told.includes('reloading'),
   remember: (change) => isQuiet(change),

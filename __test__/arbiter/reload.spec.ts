@@ -19,7 +19,7 @@ for (const signal of ['KILL', 'TERM']) {
     t.true(said.includes(`did not become ready: was sent SIG${signal}.`))
     t.is(stage.log.at(-1), FAILED)
     // It says nothing about the workers that serve: their successors wait for nothing.
-    t.notRegex(said, /end too soon/)
+    t.notRegex(said, /exit too soon/)
     system.children[0]?.ends({ signal: 'KILL' })
     await settle()
     t.is(system.living.length, 1)

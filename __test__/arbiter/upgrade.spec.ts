@@ -53,7 +53,9 @@ test('the new one ends while the old one rests: the workers come back', async (t
   await settle()
   t.is(stage.system.living.length, 2)
   t.true(
-    stage.log.includes('warning The new arbiter (pid: 2000) has ended (code 3); this one goes on'),
+    stage.log.includes(
+      'warning The new arbiter (pid: 2000) exited (code 3); this one keeps serving',
+    ),
   )
 })
 

@@ -107,7 +107,7 @@ for (const [name, start] of Object.entries(engines)) {
     const answer = await exchange(port, get('/body'))
     t.false(answer.endsWith('0\r\n\r\n'), answer)
     t.deepEqual(uncaught, [])
-    t.deepEqual(said, ['the body of the answer to GET /body failed: Error: no more'])
+    t.deepEqual(said, ['the response body of GET /body failed: Error: no more'])
     close()
   })
 

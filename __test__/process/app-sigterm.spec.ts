@@ -59,7 +59,7 @@ for (const engine of ENGINES) {
     program.signal('SIGTERM')
     await program.line(/never/)
     t.is(await program.exited, 0)
-    t.regex(program.log, /\[WARNING\] The application listens to SIGTERM and has not ended/)
+    t.regex(program.log, /\[WARNING\] The application handles SIGTERM, but did not exit/)
   })
 
   test.serial(

@@ -65,7 +65,9 @@ for (const engine of ENGINES) {
       t.true(Number(silent) < TIMEOUT_S + 1, `noticed after ${silent}s`)
       await program.line(new RegExp(`Worker \\(pid:${pid}\\) is ${says.source}`))
       if (engine === 'native') {
-        await program.line(new RegExp(`Worker \\(pid:${pid}\\) has in hand: GET /${way} for [12]`))
+        await program.line(
+          new RegExp(`Worker \\(pid:${pid}\\) has requests in flight: GET /${way} for [12]`),
+        )
       }
       // Somebody answers at any time, and it is never the blocked one.
       t.not((await program.get()).body, pid)

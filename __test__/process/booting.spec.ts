@@ -78,7 +78,7 @@ test.serial('a new arbiter that TTIN has stopped is woken', async (t) => {
     'the new arbiter',
   )
   process.kill(newer, 'SIGTTIN')
-  await program.line(/The new arbiter \(pid: \d+\) serves beside this one/)
+  await program.line(/The new arbiter \(pid: \d+\) is serving beside this one/)
   process.kill(newer, 'SIGTERM')
   await program.line(/The new arbiter .* has ended/)
   t.pass()

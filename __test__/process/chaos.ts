@@ -71,7 +71,10 @@ export async function settleAfterChaos(
     const before = program.log.length
     kill(program.pid, 'SIGHUP')
     const answer = await until(
-      () => /Reload complete|is refused|The workers come back/.exec(program.log.slice(before))?.[0],
+      () =>
+        /Reload complete|is refused|Starting all workers again/.exec(
+          program.log.slice(before),
+        )?.[0],
       'the reload',
       90_000,
     )

@@ -191,7 +191,7 @@ for (const engine of ENGINES) {
     )
     await program.line(/Worker ready/)
     t.is(program.workers().length, 2)
-    t.notRegex(program.log, /end too soon/)
+    t.notRegex(program.log, /exit too soon/)
   })
 
   test.serial(

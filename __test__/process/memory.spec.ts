@@ -27,7 +27,7 @@ for (const engine of ENGINES) {
       await program.line(
         new RegExp(`Worker \\(pid:${pid}\\) was sent SIGABRT! Perhaps its .* heap`),
       )
-      await program.line(new RegExp(`Workers end too soon; the next one starts in ${pause}`))
+      await program.line(new RegExp(`Workers exit too soon; the next one starts in ${pause}`))
       t.not((await program.get()).body, pid)
       await program.line(/Worker ready/)
     }
@@ -55,7 +55,7 @@ testGroup('a worker that the kernel ends for want of memory is named so', async 
   await program.ready(2)
   const pid = await endBy(t, program, '/buffers')
   await program.line(
-    new RegExp(`Worker \\(pid:${pid}\\) was sent SIGKILL! The kernel ended it: the memory of its`),
+    new RegExp(`Worker \\(pid:${pid}\\) was sent SIGKILL! The kernel killed it: its control group`),
   )
   await program.line(/Worker ready/)
   t.not((await program.get()).body, pid)

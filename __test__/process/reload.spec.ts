@@ -202,7 +202,7 @@ test.serial(
     const blocked = program.get('/block').catch(() => {})
     await new Promise((done) => setTimeout(done, 100))
     program.write('app.cjs', source('newest'))
-    await program.line(/did not end in time, killing/)
+    await program.line(/did not exit in time, killing/)
     t.is((await program.get()).body, 'newest')
     await blocked
   },

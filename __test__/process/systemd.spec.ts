@@ -43,7 +43,7 @@ for (const engine of ENGINES) {
         inherit: [fd],
       })
       close()
-      await program.line(/systemd has opened descriptor 3 \(web\)/)
+      await program.line(/Using descriptor 3 \(web\) from systemd/)
       await program.line(new RegExp(`Listening at: http://127\\.0\\.0\\.1:${port} `))
       await program.line(/Worker ready/)
       t.is((await get({ port, path: '/' })).body, '')
@@ -55,7 +55,7 @@ for (const engine of ENGINES) {
       const newer = Number(pid)
       t.teardown(() => endFamily(newer))
       await program.line(new RegExp(`Listening at: http://127\\.0\\.0\\.1:${port} \\(${newer}\\)`))
-      await program.line(/serves beside this one/)
+      await program.line(/is serving beside this one/)
       program.signal('SIGTERM')
       t.is(await program.exited, 0)
       t.is((await get({ port, path: '/' })).status, 200)
@@ -138,7 +138,7 @@ testNotify('systemd is told whom to watch after an upgrade', async (t) => {
   const [, pid] = await program.line(/Starting a new arbiter \(pid: (\d+)\)/)
   const newer = Number(pid)
   t.teardown(() => endFamily(newer))
-  await program.line(/serves beside this one/)
+  await program.line(/is serving beside this one/)
   program.signal('SIGTERM')
   await systemd.hears(new RegExp(`^MAINPID=${newer}\\nREADY=1\\n`))
   t.is(await program.exited, 0)
@@ -158,7 +158,7 @@ testNotify('a start that fails never says ready', async (t) => {
 })
 
 for (const [name, without, says] of [
-  ['with the addon', { files: {}, env: {} }, /\[DEBUG\] systemd was not told: .*ENOENT/],
+  ['with the addon', { files: {}, env: {} }, /\[DEBUG\] Cannot notify systemd: .*ENOENT/],
   ['without it', WITHOUT_ADDON, /\[WARNING\] NOTIFY_SOCKET is set, but without the addon/],
 ] as const) {
   const run = native === null && without !== WITHOUT_ADDON ? test.serial.skip : test.serial

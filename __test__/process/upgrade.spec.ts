@@ -74,11 +74,11 @@ for (const engine of ENGINES) {
     )
     t.deepEqual(childrenOf(program.pid), [newer])
     program.signal('SIGHUP')
-    await program.line(/The workers come back/)
+    await program.line(/Starting all workers again/)
     await program.line(/Worker ready/)
     await program.line(/Worker ready/)
     process.kill(newer, 'SIGTERM')
-    await program.line(/The new arbiter \(pid: \d+\) has ended \(code 0\); this one goes on/)
+    await program.line(/The new arbiter \(pid: \d+\) exited \(code 0\); this one keeps serving/)
     const { lost } = await stop()
     t.deepEqual(lost, [])
     t.true(existsSync(join(program.directory, 'a.sock')))
@@ -95,7 +95,7 @@ test.serial('a new arbiter that cannot start leaves the old one as it is', async
   program.write('app.cjs', 'throw new Error("half a deployment")')
   program.signal('SIGUSR2')
   await program.line(/Error: half a deployment/)
-  await program.line(/The new arbiter \(pid: \d+\) has ended \(code 3\); this one goes on/)
+  await program.line(/The new arbiter \(pid: \d+\) exited \(code 3\); this one keeps serving/)
   t.is((await program.who()).version, '1')
 })
 
@@ -148,6 +148,6 @@ async function upgrade(t: ExecutionContext, program: Program): Promise<number> {
     for (const member of family) if (isAlive(member)) process.kill(member, 'SIGKILL')
     await until(() => family.every((member) => !isAlive(member)), 'the end of the new arbiter')
   })
-  await program.line(/The new arbiter \(pid: \d+\) serves beside this one/)
+  await program.line(/The new arbiter \(pid: \d+\) is serving beside this one/)
   return newer
 }

@@ -1,11 +1,12 @@
 /**
- * Every line of its own that the arbiter or a worker writes into the error log, as one table: who, level, text, and the
- * line of Gunicorn that says the same. `docs/gunicorn.md` shows it. The texts of errors are in `errors.ts`.
+ * The table of all lines that the arbiter and the workers themselves write to the error log.
+ * A row has the process, the level, the text and Gunicorn's equivalent. `docs/gunicorn.md` lists
+ * them. The texts of errors are in `errors.ts`.
  */
 
 import type { Logger } from './logger.ts'
 
-// biome-ignore lint/suspicious/noExplicitAny: parameters are contravariant, and rows differ in theirs.
+// biome-ignore lint/suspicious/noExplicitAny: the rows have different parameters.
 type Text = (...details: any[]) => string
 
 type Level = 'debug' | 'info' | 'warning' | 'error' | 'critical'
@@ -14,11 +15,11 @@ export interface LogLine<T extends Text = Text, L extends Level = Level> {
   readonly by: 'arbiter' | 'worker' | 'both'
   readonly level: L
   readonly text: T
-  /** What Gunicorn writes. */
+  /** Gunicorn's line for the same event; undefined where Gunicorn logs nothing. */
   readonly gunicorn: string | undefined
 }
 
-/** A line that the stack of something thrown follows. */
+/** A line that is followed by the stack of a thrown value. */
 export interface ThrownLine<T extends Text = Text> extends LogLine<T, 'error'> {
   readonly stack: true
 }
@@ -27,13 +28,12 @@ export const LOG_LINES = {
   openFileLimit: arbiter('debug', (limit: string) => `Open files: ${limit}`),
   socketFromSystemd: arbiter(
     'debug',
-    (fd: number, name: string) => `systemd has opened descriptor ${fd}${name}`,
+    (fd: number, name: string) => `Using descriptor ${fd}${name} from systemd`,
   ),
-  notifyFailed: arbiter('debug', (problem: string) => `systemd was not told: ${problem}`),
+  notifyFailed: arbiter('debug', (problem: string) => `Cannot notify systemd: ${problem}`),
   notifyUnavailable: arbiter(
     'warning',
-    () =>
-      'NOTIFY_SOCKET is set, but without the addon systemd cannot be told anything; use Type=exec',
+    () => 'NOTIFY_SOCKET is set, but systemd cannot be notified without the addon; use Type=exec',
   ),
   starting: arbiter(
     'info',
@@ -62,7 +62,8 @@ export const LOG_LINES = {
   ),
   extraListenFailed: arbiter(
     'debug',
-    (address: string, problem: string) => `${address}: ${problem}`,
+    (address: string, problem: string) =>
+      `Cannot listen for the application at ${address}: ${problem}`,
   ),
   handlingSignal: arbiter(
     'info',
@@ -108,13 +109,15 @@ export const LOG_LINES = {
   workerKilledByOom: arbiter(
     'error',
     (pid: number) =>
-      `Worker (pid:${pid}) was sent SIGKILL! The kernel ended it: the memory of its control group is used up`,
+      `Worker (pid:${pid}) was sent SIGKILL! ` +
+      'The kernel killed it: its control group is out of memory',
     'Worker (pid:PID) was sent SIGKILL! Perhaps out of memory?',
   ),
   workerHeapFull: arbiter(
     'error',
     (pid: number) =>
-      `Worker (pid:${pid}) was sent SIGABRT! Perhaps its JavaScript heap is full; what it wrote last says so`,
+      `Worker (pid:${pid}) was sent SIGABRT! ` +
+      'Perhaps its JavaScript heap is full; see its last output',
     'Worker (pid:PID) was sent SIGABRT!',
   ),
   workerExited: arbiter(
@@ -124,7 +127,7 @@ export const LOG_LINES = {
   ),
   restartDelayed: arbiter(
     'warning',
-    (pause: string) => `Workers end too soon; the next one starts in ${pause}`,
+    (pause: string) => `Workers exit too soon; the next one starts in ${pause}`,
   ),
   workerRecycled: arbiter(
     'info',
@@ -148,15 +151,15 @@ export const LOG_LINES = {
   blockedInNativeCode: arbiter(
     'critical',
     (pid: number) =>
-      `Worker (pid:${pid}) is busy in native code, and V8 tells no JavaScript stack meanwhile`,
+      `Worker (pid:${pid}) is busy in native code, so V8 cannot report a JavaScript stack`,
   ),
   inFlightRequests: arbiter(
     'critical',
-    (pid: number, requests: string) => `Worker (pid:${pid}) has in hand: ${requests}`,
+    (pid: number, requests: string) => `Worker (pid:${pid}) has requests in flight: ${requests}`,
   ),
   killingWorker: arbiter(
     'error',
-    (pid: number) => `Worker (pid:${pid}) did not end in time, killing`,
+    (pid: number) => `Worker (pid:${pid}) did not exit in time, killing`,
   ),
   workerCountLimited: arbiter(
     'warning',
@@ -177,9 +180,9 @@ export const LOG_LINES = {
   watchingPath: arbiter('debug', (place: string) => `Watching ${place}`),
   watchFailed: arbiter(
     'warning',
-    (place: string, problem: string) => `Changes in ${place} are not noticed: ${problem}`,
+    (place: string, problem: string) => `Cannot watch ${place} for changes: ${problem}`,
   ),
-  watcherFailed: thrown('arbiter', () => 'Changes are not noticed'),
+  watcherFailed: thrown('arbiter', () => 'Cannot watch for changes'),
   backlogMetricUnavailable: arbiter(
     'warning',
     (why: string) => `enable_backlog_metric has no effect: ${why}`,
@@ -188,12 +191,12 @@ export const LOG_LINES = {
   takingOver: arbiter('info', (pid: number) => `Taking over from the arbiter (pid: ${pid})`),
   upgradeReady: arbiter(
     'info',
-    (pid: number) => `The new arbiter (pid: ${pid}) serves beside this one`,
+    (pid: number) => `The new arbiter (pid: ${pid}) is serving beside this one`,
   ),
   upgradeFailed: arbiter(
     'warning',
     (pid: number, how: string) =>
-      `The new arbiter (pid: ${pid}) has ended (${how}); this one goes on`,
+      `The new arbiter (pid: ${pid}) exited (${how}); this one keeps serving`,
   ),
   promoted: arbiter('info', () => 'Master has been promoted.', 'Master has been promoted.'),
   signalRefused: arbiter(
@@ -203,17 +206,17 @@ export const LOG_LINES = {
   ),
   stoppingAllWorkers: arbiter(
     'info',
-    () => 'The workers leave; HUP brings them back',
+    () => 'Stopping all workers; HUP starts them again',
     'graceful stop of workers',
   ),
   winchIgnored: arbiter(
     'debug',
-    () => 'SIGWINCH is ignored: this is no daemon, and no new arbiter serves',
+    () => 'SIGWINCH is ignored: this is not a daemon, and no new arbiter is serving',
     'SIGWINCH ignored. Not daemonized',
   ),
   restartingAllWorkers: arbiter(
     'info',
-    () => 'The workers come back, with the settings that they had',
+    () => 'Starting all workers again, with their previous settings',
   ),
   quickShutdown: arbiter('info', () => 'Quick shutdown requested'),
   shutDown: arbiter('info', () => 'Shutting down: Master', 'Shutting down: Master'),
@@ -231,14 +234,14 @@ export const LOG_LINES = {
   unexpectedError: thrown('arbiter', () => 'Unexpected error', 'Unhandled exception in main loop'),
   workerEngine: worker('debug', (engine: string) => `engine=${engine}`),
   blockWatcherStarted: worker('debug', () => 'Watcher started'),
-  blockWatcherFailed: worker('debug', (problem: string) => `The watcher has ended: ${problem}`),
+  blockWatcherFailed: worker('debug', (problem: string) => `The watcher failed: ${problem}`),
   serverClosedByApp: worker(
     'warning',
-    () => 'The application has closed its server: this worker accepts nothing',
+    () => 'The application has closed its server: this worker accepts no connections',
   ),
   appIgnoresSigterm: worker(
     'warning',
-    () => 'The application listens to SIGTERM and has not ended within graceful_timeout',
+    () => 'The application handles SIGTERM, but did not exit within graceful_timeout',
   ),
   uncaughtError: thrown(
     'worker',
@@ -257,7 +260,7 @@ export const LOG_LINES = {
   ),
   responseBodyFailed: thrown(
     'worker',
-    (request: string) => `the body of the answer to ${request} failed`,
+    (request: string) => `the response body of ${request} failed`,
   ),
   waitUntilRejected: thrown('worker', () => 'waitUntil() rejected'),
   shutdownFailed: thrown('worker', () => 'The shutdown of the application failed'),
@@ -267,18 +270,18 @@ type Lines = typeof LOG_LINES
 export type LogLineName = keyof Lines
 type ThrownName = { [N in LogLineName]: Lines[N] extends ThrownLine ? N : never }[LogLineName]
 
-/** Writes a line. */
+/** Logs the line of a table row; `details` are the parameters of the row's `text`. */
 export function logLine<N extends Exclude<LogLineName, ThrownName>>(
   log: Pick<Logger, Lines[N]['level']>,
   name: N,
   ...details: Parameters<Lines[N]['text']>
 ): void {
   const { level, text }: LogLine = LOG_LINES[name]
-  // It can do what this line needs.
+  // `log` has the method of this row's level, as its type requires.
   ;(log as Pick<Logger, Level>)[level](text(...details))
 }
 
-/** Writes a line about something thrown, with its stack. */
+/** Logs the line of a table row about a thrown value, with its stack. */
 export function logThrown<N extends ThrownName>(
   log: Pick<Logger, 'exception'>,
   { name, thrown }: { readonly name: N; readonly thrown: unknown },

@@ -22,9 +22,9 @@ export declare class Engine {
    * many as there are, each behind its length in two bytes, and their number is returned.
    */
   chunk(room: Uint8Array): Buffer | number
-  /** Takes over a listening descriptor and accepts from it for the server `serverId`: with TLS, if it is `secure`. */
+  /** Takes over a listening descriptor and accepts from it for the server `server_id`: with TLS, if it is `secure`. */
   listen(fd: number, serverId: number, secure?: boolean | undefined | null): void
-  /** Says how the server `serverId` does TLS with connections that begin from now on. */
+  /** Says how the server `server_id` does TLS with connections that begin from now on. */
   setTls(serverId: number, material: TlsMaterial): void
   /** Closes the listeners of a server; its connections live on. Returns how many it has accepted. */
   unlisten(serverId: number): number
@@ -32,7 +32,7 @@ export declare class Engine {
   configure(serverId: number, limits: ServerLimits): void
   /** Gives a server the bounds of `settings`, from now on and for the connections that it has. */
   limit(serverId: number, settings: EngineSettings): void
-  /** Says whether refusals to clients of the server `serverId` are told. */
+  /** Says whether refusals to clients of the server `server_id` are told. */
   reportRefusals(serverId: number, on: boolean): void
   /** Closes the connections of a server: all of them or the idle ones. */
   closeConnections(serverId: number, idleOnly: boolean): void
