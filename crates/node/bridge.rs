@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use monoceros_engine::bridge::event_batch::{BatchPosition, BodyChunk, EventBatch};
 use monoceros_engine::bridge::ring::Ring;
-use monoceros_engine::buffers::borrowed::Returned;
+use monoceros_engine::buffers::borrowed::ReturnedBuffers;
 use monoceros_engine::error::Error;
 use monoceros_engine::log::access::AccessLog;
 use monoceros_engine::log::statsd::Statsd;
@@ -52,7 +52,7 @@ struct State {
     /// Taken from the I/O thread and being read by JavaScript.
     batch: RefCell<Taken>,
     /// What has been sent of the memory lent to the I/O thread.
-    returned: Arc<Returned>,
+    returned: Arc<ReturnedBuffers>,
     /// Keeps the ring's memory alive: the I/O thread reads it until it is joined.
     ring: RefCell<Option<Uint8Array>>,
 }

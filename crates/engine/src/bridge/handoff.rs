@@ -13,10 +13,10 @@ use bytes::Bytes;
 use crate::bridge::event_batch::EventBatch;
 use crate::bridge::in_flight::InFlightRequest;
 use crate::bridge::ring::Ring;
-use crate::buffers::borrowed::Returned;
-use crate::buffers::pool::Pieces;
+use crate::buffers::borrowed::ReturnedBuffers;
+use crate::buffers::pool::BufferPool;
 use crate::pressure::limits::{Limits, MAX_PIECE, WIDE_PIECE};
-use crate::runtime::sockets::Entrance;
+use crate::runtime::sockets::SocketRegistrar;
 use crate::scoreboard::{SlotRef, monotonic_us};
 use crate::transport::listener::{Accepted, Shortage};
 use crate::transport::tls::Server;
@@ -36,16 +36,16 @@ pub(crate) struct Handoff {
     /// Pieces of answers that are too long for the ring.
     large: Mutex<VecDeque<Bytes>>,
     /// What has been sent of the memory that JavaScript has lent.
-    pub returned: Arc<Returned>,
+    pub returned: Arc<ReturnedBuffers>,
     /// Where bodies are read into that cross in pieces.
-    pub body_buffers: Arc<Pieces>,
+    pub body_buffers: Arc<BufferPool>,
     /// The same for clients that are fast.
-    pub wide_body_buffers: Arc<Pieces>,
+    pub wide_body_buffers: Arc<BufferPool>,
     /// Where pieces of answers are copied into.
-    pub response_buffers: Arc<Pieces>,
+    pub response_buffers: Arc<BufferPool>,
     control: Mutex<Vec<ControlMessage>>,
     accepted: Mutex<Vec<Accepted>>,
-    entrance: Entrance,
+    registrar: SocketRegistrar,
     /// The I/O thread looks into `accepted` by itself.
     polls_accepted: AtomicBool,
     shortage: OnceLock<Shortage>,
@@ -91,7 +91,7 @@ impl Handoff {
     pub fn new(
         ring: Ring,
         slot: SlotRef,
-        entrance: Entrance,
+        registrar: SocketRegistrar,
         wake_javascript: Box<dyn Fn() + Send + Sync>,
     ) -> Self {
         Self {
@@ -103,12 +103,12 @@ impl Handoff {
             ring,
             large: Mutex::default(),
             returned: Arc::default(),
-            body_buffers: Arc::new(Pieces::new(MAX_PIECE)),
-            wide_body_buffers: Arc::new(Pieces::new(WIDE_PIECE)),
-            response_buffers: Arc::new(Pieces::new(LARGE_PIECE)),
+            body_buffers: Arc::new(BufferPool::new(MAX_PIECE)),
+            wide_body_buffers: Arc::new(BufferPool::new(WIDE_PIECE)),
+            response_buffers: Arc::new(BufferPool::new(LARGE_PIECE)),
             control: Mutex::default(),
             accepted: Mutex::default(),
-            entrance,
+            registrar,
             polls_accepted: AtomicBool::new(false),
             shortage: OnceLock::new(),
             asked: AtomicBool::new(false),
@@ -148,7 +148,7 @@ impl Handoff {
         // Whoever is told of a socket finds it here.
         let mut accepted = lock(&self.accepted);
         for each in batch {
-            if self.entrance.enter(&each.fd).is_ok() {
+            if self.registrar.register(&each.fd).is_ok() {
                 accepted.push(each);
             } else {
                 self.send(ControlMessage::Abort(each));
@@ -188,7 +188,7 @@ impl Handoff {
         self.asked.store(true, Ordering::SeqCst);
         // It says that it sleeps first and looks whether it was asked then: one of the two sees the other.
         if self.asleep.swap(false, Ordering::SeqCst) {
-            self.entrance.wake();
+            self.registrar.wake();
         }
     }
 
@@ -297,7 +297,7 @@ impl Handoff {
             self.asked.store(true, Ordering::SeqCst);
         }
         // Nothing else may wake JavaScript for a long time.
-        if self.returned.waits() {
+        if self.returned.has_any() {
             self.wake_javascript();
         }
         !self.asked.load(Ordering::SeqCst)

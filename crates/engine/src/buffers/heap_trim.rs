@@ -8,21 +8,21 @@ use std::cell::Cell;
 
 /// Counts those that go to rest.
 #[derive(Default)]
-pub(crate) struct Leftovers {
+pub(crate) struct HeapTrimmer {
     rested: Cell<usize>,
     before: Cell<usize>,
 }
 
-impl Leftovers {
+impl HeapTrimmer {
     /// One has gone to rest.
-    pub fn count(&self) {
+    pub fn count_idle(&self) {
         self.rested.set(self.rested.get() + 1);
     }
 
     /// Called at each tick: gives memory back once a crowd has gone to rest and nobody follows.
-    pub fn sweep(&self) {
+    pub fn trim_if_due(&self) {
         if self.is_due() {
-            give_back();
+            trim_heap();
         }
     }
 
@@ -40,14 +40,14 @@ impl Leftovers {
 const CROWD: usize = 1_000;
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn give_back() {
+fn trim_heap() {
     // SAFETY: takes a number, and locks what it looks at.
     unsafe { libc::malloc_trim(0) };
 }
 
 /// Other allocators give back by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn give_back() {}
+fn trim_heap() {}
 
 #[cfg(test)]
 mod tests {
@@ -55,14 +55,14 @@ mod tests {
 
     #[test]
     fn it_is_due_once_for_a_crowd_that_nobody_follows() {
-        let leftovers = Leftovers::default();
-        (1..CROWD).for_each(|_| leftovers.count());
-        assert!(!leftovers.is_due() && !leftovers.is_due());
-        leftovers.count();
-        assert!(!leftovers.is_due());
-        leftovers.count();
-        assert!(!leftovers.is_due());
-        assert!(leftovers.is_due());
-        assert!(!leftovers.is_due());
+        let heap_trimmer = HeapTrimmer::default();
+        (1..CROWD).for_each(|_| heap_trimmer.count_idle());
+        assert!(!heap_trimmer.is_due() && !heap_trimmer.is_due());
+        heap_trimmer.count_idle();
+        assert!(!heap_trimmer.is_due());
+        heap_trimmer.count_idle();
+        assert!(!heap_trimmer.is_due());
+        assert!(heap_trimmer.is_due());
+        assert!(!heap_trimmer.is_due());
     }
 }

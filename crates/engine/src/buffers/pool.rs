@@ -1,5 +1,5 @@
-//! Memory for pieces of bodies that cross to JavaScript: a socket is read straight into what JavaScript gets, and what its
-//! garbage collector gives back is read into again. Fresh memory for each piece would be given back to the system and
+//! Memory for pool of bodies that cross to JavaScript: a socket is read straight into what JavaScript gets, and what its
+//! garbage collector gives back is read into again. Fresh memory for each buffer would be given back to the system and
 //! faulted in page by page, which cost as much as the reading.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::pressure::limits::ALL_BODY_CREDIT;
 
 /// The free buffers of one I/O thread. JavaScript's thread gives them back.
-pub(crate) struct Pieces {
+pub(crate) struct BufferPool {
     size: usize,
     free: Mutex<Vec<Vec<u8>>>,
     /// The fewest that were free since this was asked last: so many too many there are.
@@ -19,7 +19,7 @@ pub(crate) struct Pieces {
     idle: AtomicBool,
 }
 
-impl Pieces {
+impl BufferPool {
     /// Buffers of `size` bytes each.
     pub fn new(size: usize) -> Self {
         Self {
@@ -32,30 +32,30 @@ impl Pieces {
 
     /// A copy of `bytes`, in a buffer if they fill most of one.
     pub fn copy(self: &Arc<Self>, bytes: &[u8]) -> Bytes {
-        if bytes.len() > self.size || !self.fills(bytes.len()) {
+        if bytes.len() > self.size || !self.fills_buffer(bytes.len()) {
             return Bytes::copy_from_slice(bytes);
         }
         // Not by way of its room: that of a new one would be filled with zeros first.
-        let mut piece = self.take();
-        piece.bytes.clear();
-        piece.bytes.reserve_exact(self.size);
-        piece.bytes.extend_from_slice(bytes);
-        piece.filled(bytes.len())
+        let mut buffer = self.take();
+        buffer.bytes.clear();
+        buffer.bytes.reserve_exact(self.size);
+        buffer.bytes.extend_from_slice(bytes);
+        buffer.into_bytes(bytes.len())
     }
 
     /// Whether so many bytes are worth a buffer: they may be kept for long, and must not hold one that is many times as
     /// large.
-    fn fills(&self, count: usize) -> bool {
+    fn fills_buffer(&self, count: usize) -> bool {
         count >= self.size / 4 * 3
     }
 
     /// A buffer.
-    pub fn take(self: &Arc<Self>) -> Piece {
+    pub fn take(self: &Arc<Self>) -> PooledBuffer {
         let mut free = self.lock();
         let bytes = free.pop().unwrap_or_default();
         self.spare.fetch_min(free.len(), Ordering::Relaxed);
         drop(free);
-        Piece { bytes, filled: 0, pieces: self.clone() }
+        PooledBuffer { bytes, filled: 0, pool: self.clone() }
     }
 
     /// Called now and then: lets go of what has not been needed since the last call, and of everything once `idle`.
@@ -70,12 +70,12 @@ impl Pieces {
         drop(gone);
     }
 
-    fn give_back(&self, bytes: Vec<u8>) {
+    fn recycle(&self, bytes: Vec<u8>) {
         if self.idle.load(Ordering::Relaxed) {
             return;
         }
         let mut free = self.lock();
-        if free.len() * self.size < MOST_FREE_BYTES {
+        if free.len() * self.size < MAX_FREE_BYTES {
             free.push(bytes);
         }
     }
@@ -87,26 +87,26 @@ impl Pieces {
 }
 
 /// A buffer that goes back when nobody has it any more.
-pub(crate) struct Piece {
+pub(crate) struct PooledBuffer {
     bytes: Vec<u8>,
     filled: usize,
-    pieces: Arc<Pieces>,
+    pool: Arc<BufferPool>,
 }
 
-impl Piece {
+impl PooledBuffer {
     /// What can be written into.
-    pub fn room(&mut self) -> &mut [u8] {
+    pub fn space(&mut self) -> &mut [u8] {
         if self.bytes.capacity() == 0 {
             // What is new from the system has zeros already.
-            self.bytes = vec![0; self.pieces.size];
+            self.bytes = vec![0; self.pool.size];
         }
-        self.bytes.resize(self.pieces.size, 0);
+        self.bytes.resize(self.pool.size, 0);
         &mut self.bytes
     }
 
     /// The first `count` bytes, which have been written. Few are copied out.
-    pub fn filled(mut self, count: usize) -> Bytes {
-        if !self.pieces.fills(count) {
+    pub fn into_bytes(mut self, count: usize) -> Bytes {
+        if !self.pool.fills_buffer(count) {
             return Bytes::copy_from_slice(&self.bytes[..count]);
         }
         self.filled = count;
@@ -114,20 +114,20 @@ impl Piece {
     }
 }
 
-impl AsRef<[u8]> for Piece {
+impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.bytes[..self.filled]
     }
 }
 
-impl Drop for Piece {
+impl Drop for PooledBuffer {
     fn drop(&mut self) {
-        self.pieces.give_back(std::mem::take(&mut self.bytes));
+        self.pool.recycle(std::mem::take(&mut self.bytes));
     }
 }
 
 /// What free buffers may take together.
-const MOST_FREE_BYTES: usize = ALL_BODY_CREDIT;
+const MAX_FREE_BYTES: usize = ALL_BODY_CREDIT;
 
 #[cfg(test)]
 mod tests {
@@ -137,46 +137,46 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_when_its_bytes_are_let_go() {
-        let pieces = Arc::new(Pieces::new(SIZE));
-        let mut piece = pieces.take();
-        piece.room()[..SIZE].fill(7);
-        let (at, bytes) = (piece.room().as_ptr(), piece.filled(SIZE));
+        let pool = Arc::new(BufferPool::new(SIZE));
+        let mut buffer = pool.take();
+        buffer.space()[..SIZE].fill(7);
+        let (at, bytes) = (buffer.space().as_ptr(), buffer.into_bytes(SIZE));
         assert_eq!(bytes.len(), SIZE);
-        assert_ne!(pieces.take().room().as_ptr(), at);
+        assert_ne!(pool.take().space().as_ptr(), at);
         drop(bytes);
-        assert_eq!(pieces.take().room().as_ptr(), at);
+        assert_eq!(pool.take().space().as_ptr(), at);
     }
 
     #[test]
     fn wide_buffers_are_kept_up_to_a_number_of_bytes() {
-        let pieces = Arc::new(Pieces::new(MOST_FREE_BYTES / 4));
-        drop((0..6).map(|_| pieces.take()).collect::<Vec<_>>());
-        assert_eq!(pieces.lock().len(), 4);
+        let pool = Arc::new(BufferPool::new(MAX_FREE_BYTES / 4));
+        drop((0..6).map(|_| pool.take()).collect::<Vec<_>>());
+        assert_eq!(pool.lock().len(), 4);
     }
 
     #[test]
     fn few_bytes_hold_no_buffer() {
-        let pieces = Arc::new(Pieces::new(SIZE));
-        let mut piece = pieces.take();
-        piece.room()[..3].copy_from_slice(b"abc");
-        let bytes = piece.filled(3);
-        assert_eq!((&bytes[..], pieces.lock().len()), (&b"abc"[..], 1));
+        let pool = Arc::new(BufferPool::new(SIZE));
+        let mut buffer = pool.take();
+        buffer.space()[..3].copy_from_slice(b"abc");
+        let bytes = buffer.into_bytes(3);
+        assert_eq!((&bytes[..], pool.lock().len()), (&b"abc"[..], 1));
     }
 
     #[test]
     fn what_is_not_needed_is_let_go() {
-        let pieces = Arc::new(Pieces::new(SIZE));
-        let several: Vec<_> = (0..5).map(|_| pieces.take()).collect();
+        let pool = Arc::new(BufferPool::new(SIZE));
+        let several: Vec<_> = (0..5).map(|_| pool.take()).collect();
         drop(several);
         // Two of the five are in use at a time from here on.
-        pieces.shrink(false);
+        pool.shrink(false);
         for _ in 0..10 {
-            drop((pieces.take(), pieces.take()));
+            drop((pool.take(), pool.take()));
         }
-        pieces.shrink(false);
-        assert_eq!(pieces.lock().len(), 2);
-        pieces.shrink(true);
-        drop(pieces.take());
-        assert_eq!(pieces.lock().len(), 0);
+        pool.shrink(false);
+        assert_eq!(pool.lock().len(), 2);
+        pool.shrink(true);
+        drop(pool.take());
+        assert_eq!(pool.lock().len(), 0);
     }
 }

@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 /// A buffer that is filled behind and taken from in front, each byte moved at most twice.
 #[derive(Default)]
-pub(crate) struct Carry {
+pub(crate) struct ReadBuffer {
     bytes: Vec<u8>,
     /// What stands before it has been taken.
     at: usize,
 }
 
-impl Carry {
+impl ReadBuffer {
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
@@ -24,11 +24,11 @@ impl Carry {
     }
 
     pub fn push(&mut self, input: &[u8]) {
-        self.end().extend_from_slice(input);
+        self.tail_mut().extend_from_slice(input);
     }
 
     /// Where more is appended.
-    pub fn end(&mut self) -> &mut Vec<u8> {
+    pub fn tail_mut(&mut self) -> &mut Vec<u8> {
         // As much as is moved has been taken before: a long row of short requests costs no more than its length.
         if self.at > self.bytes.len() / 2 {
             self.bytes.drain(..self.at);
@@ -38,7 +38,7 @@ impl Carry {
     }
 
     /// Gives its memory back, if it is empty.
-    pub fn park(&mut self) {
+    pub fn release_if_empty(&mut self) {
         if self.is_empty() {
             self.bytes = Vec::new();
         }
@@ -47,17 +47,17 @@ impl Carry {
     /// Takes so many bytes at most.
     pub fn take(&mut self, most: usize) -> Bytes {
         let piece = Bytes::copy_from_slice(&self.unread()[..most.min(self.len())]);
-        self.pass(piece.len());
+        self.consume(piece.len());
         piece
     }
 
     /// The first `count` unread bytes have been taken.
-    pub fn pass(&mut self, count: usize) {
+    pub fn consume(&mut self, count: usize) {
         self.at += count;
         if self.at == self.bytes.len() {
             self.at = 0;
             self.bytes.clear();
-            if self.bytes.capacity() > KEEP {
+            if self.bytes.capacity() > MAX_RETAINED_READ_BUFFER_BYTES {
                 self.bytes = Vec::new();
             }
         }
@@ -65,7 +65,7 @@ impl Carry {
 }
 
 /// A larger buffer is given back once it is empty.
-const KEEP: usize = 4_096;
+const MAX_RETAINED_READ_BUFFER_BYTES: usize = 4_096;
 
 #[cfg(test)]
 mod tests {
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_is_pushed_comes_out_in_order_whatever_the_pieces() {
-        let mut carry = Carry::default();
+        let mut carry = ReadBuffer::default();
         let (mut pushed, mut taken) = (0u32, 0u32);
         for round in 0..2_000u32 {
             for _ in 0..round % 7 {
@@ -82,7 +82,7 @@ mod tests {
             }
             for _ in 0..(round % 5).min(carry.len() as u32 / 4) {
                 assert_eq!(carry.unread()[..4], taken.to_le_bytes());
-                carry.pass(4);
+                carry.consume(4);
                 taken += 1;
             }
             assert_eq!(carry.len() as u32, (pushed - taken) * 4);
@@ -91,9 +91,9 @@ mod tests {
 
     #[test]
     fn a_large_buffer_is_given_back() {
-        let mut carry = Carry::default();
-        carry.push(&[0; 2 * KEEP]);
-        carry.pass(2 * KEEP);
+        let mut carry = ReadBuffer::default();
+        carry.push(&[0; 2 * MAX_RETAINED_READ_BUFFER_BYTES]);
+        carry.consume(2 * MAX_RETAINED_READ_BUFFER_BYTES);
         assert!(carry.is_empty() && carry.bytes.capacity() == 0);
     }
 }

@@ -10,28 +10,28 @@ use crate::transport::stream::Stream;
 
 /// The out queue of a connection. Its length is bounded by the credit that JavaScript respects.
 #[derive(Default)]
-pub(crate) struct Out {
+pub(crate) struct WriteQueue {
     /// Pieces before `tail`, in order.
-    queue: VecDeque<Queued>,
+    queue: VecDeque<QueuedChunk>,
     /// The newest bytes, still being added to.
     tail: Vec<u8>,
     /// How much of the front piece (or of `tail`, when the queue is empty) has been sent.
     sent: usize,
     len: usize,
     /// Of `len`, what is JavaScript's memory.
-    lent: usize,
+    borrowed_len: usize,
     /// Bytes that the socket has taken since it was opened.
-    total: u64,
+    total_sent: u64,
 }
 
 /// A piece that is not copied into `tail`.
-struct Queued {
+struct QueuedChunk {
     bytes: Bytes,
     /// It is JavaScript's memory, which is there whether we send it or not.
-    lent: bool,
+    is_borrowed: bool,
 }
 
-impl Out {
+impl WriteQueue {
     /// Bytes that have not been sent.
     pub fn len(&self) -> usize {
         self.len
@@ -42,19 +42,19 @@ impl Out {
     }
 
     /// Bytes of memory that are held for what has not been sent.
-    pub fn held(&self) -> usize {
-        self.len - self.lent
+    pub fn owned_len(&self) -> usize {
+        self.len - self.borrowed_len
     }
 
     /// Bytes that the socket has taken so far.
-    pub fn total(&self) -> u64 {
-        self.total
+    pub fn total_sent(&self) -> u64 {
+        self.total_sent
     }
 
     /// Gives its memory back if nothing waits, and says so.
-    pub fn park(&mut self) -> bool {
+    pub fn release_if_empty(&mut self) -> bool {
         if self.is_empty() {
-            *self = Self { total: self.total, ..Self::default() };
+            *self = Self { total_sent: self.total_sent, ..Self::default() };
         }
         self.is_empty()
     }
@@ -68,29 +68,29 @@ impl Out {
 
     /// Adds a piece without copying it when it is large enough to be worth a slice of its own.
     pub fn push(&mut self, piece: Bytes) {
-        if piece.len() < COPY_BELOW {
+        if piece.len() < MIN_UNCOPIED_BYTES {
             return self.append(|tail| tail.extend_from_slice(&piece));
         }
         self.enqueue(piece, false);
     }
 
     /// Adds a piece of JavaScript's memory.
-    pub fn lend(&mut self, piece: Bytes) {
-        self.lent += piece.len();
+    pub fn push_borrowed(&mut self, piece: Bytes) {
+        self.borrowed_len += piece.len();
         self.enqueue(piece, true);
     }
 
-    fn enqueue(&mut self, bytes: Bytes, lent: bool) {
+    fn enqueue(&mut self, bytes: Bytes, is_borrowed: bool) {
         // An empty tail is no reason to touch `sent`: that is the front piece's then.
         if !self.tail.is_empty() {
             if self.queue.is_empty() {
                 self.drop_sent();
             }
             let tail = Bytes::from(std::mem::take(&mut self.tail));
-            self.queue.push_back(Queued { bytes: tail, lent: false });
+            self.queue.push_back(QueuedChunk { bytes: tail, is_borrowed: false });
         }
         self.len += bytes.len();
-        self.queue.push_back(Queued { bytes, lent });
+        self.queue.push_back(QueuedChunk { bytes, is_borrowed });
     }
 
     /// Sends until nothing is left, the socket takes no more, or `most` bytes are sent and others have their turn.
@@ -108,7 +108,7 @@ impl Out {
             }
             // A socket takes megabytes in one call, which others would have to wait for.
             let mut slices = [io::IoSlice::new(&[]); MAX_SLICES];
-            let used = self.next(most.min(MOST_AT_ONCE), &mut slices);
+            let used = self.next(most.min(MAX_WRITE_BYTES), &mut slices);
             match stream.poll_write(cx, &slices[..used]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(count)) => {
@@ -141,11 +141,11 @@ impl Out {
 
     fn advance(&mut self, mut count: usize) {
         self.len -= count;
-        self.total += count as u64;
+        self.total_sent += count as u64;
         while let Some(front) = self.queue.front() {
             let left = front.bytes.len() - self.sent;
-            if front.lent {
-                self.lent -= count.min(left);
+            if front.is_borrowed {
+                self.borrowed_len -= count.min(left);
             }
             if count < left {
                 self.sent += count;
@@ -159,10 +159,10 @@ impl Out {
         if self.sent == self.tail.len() {
             self.sent = 0;
             self.tail.clear();
-            if self.tail.capacity() > KEEP {
+            if self.tail.capacity() > MAX_RETAINED_TAIL_BYTES {
                 self.tail = Vec::new();
             }
-        } else if self.sent >= KEEP && self.sent >= self.tail.len() / 2 {
+        } else if self.sent >= MAX_RETAINED_TAIL_BYTES && self.sent >= self.tail.len() / 2 {
             // A client that is always a little behind must not make the buffer grow with all that it has read.
             self.drop_sent();
         }
@@ -176,22 +176,22 @@ impl Out {
 }
 
 /// Copying fewer bytes costs less than a slice of their own.
-const COPY_BELOW: usize = 4_096;
+const MIN_UNCOPIED_BYTES: usize = 4_096;
 /// Bytes of one call. The loopback has packets of 65,483 bytes, and calls that fill some of them and begin another with a few
 /// bytes, as those of 64 or 128 KiB do, cost up to twice as much, since the client is woken for those too. So a call
 /// ends short of the end of its second packet.
-const MOST_AT_ONCE: usize = 122_880;
+const MAX_WRITE_BYTES: usize = 122_880;
 /// Slices of one `writev`.
 const MAX_SLICES: usize = 16;
 /// A larger buffer is given back once it is empty.
-const KEEP: usize = 8_192;
+const MAX_RETAINED_TAIL_BYTES: usize = 8_192;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     /// What would be sent from here on.
-    fn unsent(out: &Out) -> Vec<u8> {
+    fn unsent(out: &WriteQueue) -> Vec<u8> {
         let mut all = out.queue.iter().map(|piece| &piece.bytes[..]).collect::<Vec<_>>();
         all.push(&out.tail);
         all.concat().split_off(out.sent)
@@ -199,24 +199,27 @@ mod tests {
 
     #[test]
     fn a_large_piece_behind_a_half_sent_one_repeats_nothing() {
-        let mut out = Out::default();
-        out.push(Bytes::from(vec![1; COPY_BELOW]));
+        let mut out = WriteQueue::default();
+        out.push(Bytes::from(vec![1; MIN_UNCOPIED_BYTES]));
         out.advance(1_000);
-        out.push(Bytes::from(vec![2; COPY_BELOW]));
-        assert_eq!(out.len(), 2 * COPY_BELOW - 1_000);
-        assert_eq!(unsent(&out), [vec![1; COPY_BELOW - 1_000], vec![2; COPY_BELOW]].concat());
+        out.push(Bytes::from(vec![2; MIN_UNCOPIED_BYTES]));
+        assert_eq!(out.len(), 2 * MIN_UNCOPIED_BYTES - 1_000);
+        assert_eq!(
+            unsent(&out),
+            [vec![1; MIN_UNCOPIED_BYTES - 1_000], vec![2; MIN_UNCOPIED_BYTES]].concat()
+        );
     }
 
     #[test]
     fn every_byte_is_sent_once_and_in_order() {
-        let mut out = Out::default();
+        let mut out = WriteQueue::default();
         let (mut model, mut random, mut next) = (Vec::new(), 0x9e37_79b9_7f4a_7c15_u64, 0u8);
         for _ in 0..2_000 {
             // xorshift: the same run each time.
             random ^= random << 13;
             random ^= random >> 7;
             random ^= random << 17;
-            let size = (random >> 8) as usize % (2 * COPY_BELOW);
+            let size = (random >> 8) as usize % (2 * MIN_UNCOPIED_BYTES);
             if random.is_multiple_of(5) || out.len() > 50_000 {
                 let count = size.min(out.len());
                 out.advance(count);
@@ -228,21 +231,21 @@ mod tests {
                 if random.is_multiple_of(2) {
                     out.push(Bytes::from(piece));
                 } else if random.is_multiple_of(3) {
-                    out.lend(Bytes::from(piece));
+                    out.push_borrowed(Bytes::from(piece));
                 } else {
                     out.append(|tail| tail.extend_from_slice(&piece));
                 }
             }
             assert_eq!(out.len(), model.len());
             assert!(unsent(&out) == model);
-            assert!(out.held() <= out.len());
+            assert!(out.owned_len() <= out.len());
         }
     }
 
     #[test]
     fn a_call_sends_what_is_next_and_no_more_than_there_is_room_for() {
-        let mut out = Out::default();
-        let sent = |out: &Out, room| {
+        let mut out = WriteQueue::default();
+        let sent = |out: &WriteQueue, room| {
             let mut slices = [io::IoSlice::new(&[]); MAX_SLICES];
             let used = out.next(room, &mut slices);
             let sent: Vec<u8> = slices[..used].iter().flat_map(|slice| slice.to_vec()).collect();
@@ -255,35 +258,38 @@ mod tests {
         out.advance(50);
         assert_eq!(sent(&out, 40), (1, 40));
         assert_eq!(sent(&out, 50), (1, 50));
-        assert_eq!(sent(&out, MOST_AT_ONCE), (3, MOST_AT_ONCE));
+        assert_eq!(sent(&out, MAX_WRITE_BYTES), (3, MAX_WRITE_BYTES));
         assert_eq!(sent(&out, 1 << 20), (5, out.len()));
         out.advance(out.len() - 30);
-        assert_eq!(sent(&out, MOST_AT_ONCE), (1, 30));
-        (0..40).for_each(|_| out.push(Bytes::from(vec![6; COPY_BELOW])));
-        assert_eq!(sent(&out, 1 << 20), (MAX_SLICES, 30 + (MAX_SLICES - 1) * COPY_BELOW));
+        assert_eq!(sent(&out, MAX_WRITE_BYTES), (1, 30));
+        (0..40).for_each(|_| out.push(Bytes::from(vec![6; MIN_UNCOPIED_BYTES])));
+        assert_eq!(sent(&out, 1 << 20), (MAX_SLICES, 30 + (MAX_SLICES - 1) * MIN_UNCOPIED_BYTES));
     }
 
     #[test]
     fn what_is_lent_is_not_held() {
-        let mut out = Out::default();
+        let mut out = WriteQueue::default();
         out.append(|tail| tail.extend_from_slice(&[1; 100]));
-        out.lend(Bytes::from(vec![2; 10_000]));
-        out.push(Bytes::from(vec![3; COPY_BELOW]));
-        assert_eq!((out.len(), out.held()), (10_100 + COPY_BELOW, 100 + COPY_BELOW));
+        out.push_borrowed(Bytes::from(vec![2; 10_000]));
+        out.push(Bytes::from(vec![3; MIN_UNCOPIED_BYTES]));
+        assert_eq!(
+            (out.len(), out.owned_len()),
+            (10_100 + MIN_UNCOPIED_BYTES, 100 + MIN_UNCOPIED_BYTES)
+        );
         out.advance(5_000);
-        assert_eq!((out.len(), out.held()), (5_100 + COPY_BELOW, COPY_BELOW));
+        assert_eq!((out.len(), out.owned_len()), (5_100 + MIN_UNCOPIED_BYTES, MIN_UNCOPIED_BYTES));
         out.advance(5_100);
-        assert_eq!((out.len(), out.held()), (COPY_BELOW, COPY_BELOW));
+        assert_eq!((out.len(), out.owned_len()), (MIN_UNCOPIED_BYTES, MIN_UNCOPIED_BYTES));
     }
 
     #[test]
     fn a_reader_that_is_always_behind_costs_no_more_than_it_is_behind() {
-        let mut out = Out::default();
+        let mut out = WriteQueue::default();
         out.append(|tail| tail.extend_from_slice(&[0; 1_000]));
         for _ in 0..10_000 {
             out.append(|tail| tail.extend_from_slice(&[0; 1_000]));
             out.advance(1_000);
         }
-        assert!(out.tail.capacity() <= 8 * KEEP, "{}", out.tail.capacity());
+        assert!(out.tail.capacity() <= 8 * MAX_RETAINED_TAIL_BYTES, "{}", out.tail.capacity());
     }
 }

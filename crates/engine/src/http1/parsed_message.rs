@@ -1,14 +1,14 @@
 //! What the guard has released of a message and JavaScript has not got yet: its head, and its body as far as it has come,
 //! without the framing.
 
-use crate::buffers::read_buffer::Carry;
+use crate::buffers::read_buffer::ReadBuffer;
 
 /// The message in hand of a connection.
 #[derive(Default)]
 pub(crate) struct ParsedMessage {
     /// The spans of the head are ranges of it.
     pub head: Vec<u8>,
-    pub body: Carry,
+    pub body: ReadBuffer,
 }
 
 impl ParsedMessage {
@@ -23,7 +23,7 @@ impl ParsedMessage {
     /// Gives its memory back; everything has been read.
     pub fn park(&mut self) {
         self.head = Vec::new();
-        self.body.park();
+        self.body.release_if_empty();
     }
 }
 

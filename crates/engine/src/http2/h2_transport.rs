@@ -9,14 +9,14 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::buffers::read_buffer::Carry;
+use crate::buffers::read_buffer::ReadBuffer;
 use crate::pressure::limits::READ_AHEAD;
 use crate::server::connection::Shared;
 
 /// Bytes of the client that h2 has not read.
 #[derive(Default)]
 pub(crate) struct H2Input {
-    pub bytes: Carry,
+    pub bytes: ReadBuffer,
     /// The client has ended its side.
     pub ended: bool,
     /// h2 waits for room to write.
@@ -41,7 +41,7 @@ impl AsyncRead for H2Transport {
             return Poll::Pending;
         }
         buf.put_slice(&pipe.bytes.unread()[..count]);
-        pipe.bytes.pass(count);
+        pipe.bytes.consume(count);
         Poll::Ready(Ok(()))
     }
 }

@@ -16,7 +16,7 @@ use crate::bridge::handoff::Handoff;
 use crate::pressure::limits::{
     ALL_WINDOWS, Limits, MAX_WINDOW, MIN_WINDOW, MOST_WINDOWS, READ_AHEAD, share,
 };
-use crate::runtime::executor::behind_others;
+use crate::runtime::executor::yield_now;
 use crate::server::context::Context;
 
 /// What is held now, and the bound.
@@ -118,7 +118,7 @@ pub(crate) async fn shedder(ctx: Rc<Context>) {
             shed = 0;
         }
         // They end in turns of their own.
-        behind_others().await;
+        yield_now().await;
     }
 }
 

@@ -64,9 +64,9 @@ impl Drop for Place {
 
 /// The task that waits for something, as whoever brings that about knows it.
 #[derive(Default)]
-pub(crate) struct Waiting(RefCell<Option<Waker>>);
+pub(crate) struct TaskWaker(RefCell<Option<Waker>>);
 
-impl Waiting {
+impl TaskWaker {
     /// It is the task of this context.
     pub fn note(&self, cx: &Context<'_>) {
         let mut known = self.0.borrow_mut();
@@ -106,18 +106,18 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
 }
 
 /// The same for what the thread is nothing without.
-pub(crate) fn spawn_vital(future: impl Future<Output = ()> + 'static) {
+pub(crate) fn spawn_critical(future: impl Future<Output = ()> + 'static) {
     spawn(async move {
-        let _vital = Vital;
+        let _abort = AbortOnPanic;
         future.await;
     });
 }
 
 /// Whoever has this must not panic: without the acceptor, or the I/O thread's loop and some of its tasks, a process that
 /// looks alive would serve nobody. One that has ended has a successor.
-pub(crate) struct Vital;
+pub(crate) struct AbortOnPanic;
 
-impl Drop for Vital {
+impl Drop for AbortOnPanic {
     fn drop(&mut self) {
         if thread::panicking() {
             process::abort();
@@ -144,7 +144,7 @@ pub(crate) fn is_busy() -> bool {
 }
 
 /// Ends all tasks where they stand: the thread ends.
-pub(crate) fn end_all() {
+pub(crate) fn cancel_all() {
     TASKS.with(|tasks| {
         let alive: Vec<_> =
             tasks.alive.borrow_mut().iter_mut().filter_map(|(_, task)| task.take()).collect();
@@ -157,7 +157,7 @@ pub(crate) fn end_all() {
 }
 
 /// Goes on behind the tasks that are ready now.
-pub(crate) async fn behind_others() {
+pub(crate) async fn yield_now() {
     let mut is_behind = false;
     future::poll_fn(|cx| {
         if std::mem::replace(&mut is_behind, true) {
@@ -170,7 +170,7 @@ pub(crate) async fn behind_others() {
 }
 
 /// Whether the task that asks may go on with what has no end of its own; else it goes on behind the others.
-pub(crate) fn poll_proceed(cx: &Context<'_>) -> Poll<()> {
+pub(crate) fn poll_budget(cx: &Context<'_>) -> Poll<()> {
     TASKS.with(|tasks| match tasks.budget.get() {
         0 => {
             cx.waker().wake_by_ref();
@@ -232,7 +232,7 @@ mod tests {
             let said = said.clone();
             spawn(async move {
                 said.say(first);
-                behind_others().await;
+                yield_now().await;
                 said.say(second);
             });
         }
@@ -260,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn a_vital_task_that_panics_ends_the_process() {
+    fn a_critical_task_that_panics_ends_the_process() {
         if std::env::var_os(PANICS).is_some() {
-            spawn_vital(async { panic!("as a fault of ours would") });
+            spawn_critical(async { panic!("as a fault of ours would") });
             return run_turn();
         }
         let child = process::Command::new(std::env::current_exe().expect("this runs"))
-            .args(["--exact", "executor::tests::a_vital_task_that_panics_ends_the_process"])
+            .args(["--exact", "runtime::executor::tests::a_critical_task_that_panics_ends_the_process"])
             .env(PANICS, "1")
             .output()
             .expect("it can run again");
@@ -280,12 +280,12 @@ mod tests {
         spawn(async move {
             loop {
                 counts.set(counts.get() + 1);
-                behind_others().await;
+                yield_now().await;
             }
         });
         run_turn();
         assert_eq!(count.get(), TURN);
-        end_all();
+        cancel_all();
         assert!(!is_busy());
         assert_eq!(live(), 0);
     }
@@ -300,7 +300,7 @@ mod tests {
         });
         run_turn();
         assert_eq!(said.so_far(), [""; 0]);
-        end_all();
+        cancel_all();
         assert_eq!(said.so_far(), ["dropped"]);
         assert_eq!(live(), 0);
     }
@@ -310,7 +310,7 @@ mod tests {
         let reads = Rc::new(Cell::new(0));
         let counts = reads.clone();
         spawn(future::poll_fn(move |cx| {
-            while poll_proceed(cx).is_ready() {
+            while poll_budget(cx).is_ready() {
                 counts.set(counts.get() + 1);
             }
             Poll::<()>::Pending
@@ -319,6 +319,6 @@ mod tests {
         assert_eq!(reads.get(), BUDGET);
         run_ready();
         assert_eq!(reads.get(), 2 * BUDGET);
-        end_all();
+        cancel_all();
     }
 }

@@ -1,42 +1,42 @@
-//! What one I/O thread has of a kind, by id: a place, which is small and reused because JavaScript keeps its side in an
-//! array, and a generation, so that what JavaScript says of one that has gone meanwhile meets nobody. A place whose
+//! What one I/O thread has of a kind, by id: a slot, which is small and reused because JavaScript keeps its side in an
+//! array, and a generation, so that what JavaScript says of one that has gone meanwhile meets nobody. A slot whose
 //! generations have all been used rests until JavaScript has heard of the end of each: clients that come and go while
 //! JavaScript is blocked must not bring an id around to another's that is still in its hands.
 
 use std::collections::VecDeque;
 
 /// A table of what has an id.
-pub(crate) struct Places<T> {
+pub(crate) struct SlotMap<T> {
     all: Vec<(u32, Option<T>)>,
     free: Vec<u32>,
     len: usize,
-    /// Places without a generation left.
-    worn: Vec<u32>,
-    /// Those of whose ends JavaScript has been told, and how often it had come for a batch by then.
-    resting: VecDeque<(u64, u32)>,
+    /// SlotMap without a generation left.
+    exhausted: Vec<u32>,
+    /// Those of whose ends JavaScript has been quarantine_exhausted, and how often it had come for a batch by then.
+    quarantined: VecDeque<(u64, u32)>,
 }
 
-impl<T> Default for Places<T> {
+impl<T> Default for SlotMap<T> {
     fn default() -> Self {
         Self {
             all: Vec::new(),
             free: Vec::new(),
             len: 0,
-            worn: Vec::new(),
-            resting: VecDeque::new(),
+            exhausted: Vec::new(),
+            quarantined: VecDeque::new(),
         }
     }
 }
 
-impl<T> Places<T> {
+impl<T> SlotMap<T> {
     /// Enters what is made with its id, and returns the id.
     pub fn insert_with(&mut self, make: impl FnOnce(u32) -> T) -> u32 {
-        let place = self.free.pop().unwrap_or_else(|| {
+        let slot = self.free.pop().unwrap_or_else(|| {
             self.all.push((0, None));
             self.all.len() as u32 - 1
         });
-        let (generation, held) = &mut self.all[place as usize];
-        let id = *generation << PLACE_BITS | place;
+        let (generation, held) = &mut self.all[slot as usize];
+        let id = *generation << SLOT_BITS | slot;
         *held = Some(make(id));
         self.len += 1;
         id
@@ -44,60 +44,60 @@ impl<T> Places<T> {
 
     /// Forgets what has this id.
     pub fn remove(&mut self, id: u32) -> Option<T> {
-        let place = place_of(id);
-        let (generation, held) = self.all.get_mut(place as usize)?;
-        if *generation != id >> PLACE_BITS {
+        let slot = slot_of(id);
+        let (generation, held) = self.all.get_mut(slot as usize)?;
+        if *generation != id >> SLOT_BITS {
             return None;
         }
         let removed = held.take()?;
         *generation = (*generation + 1) & GENERATION_MASK;
         self.len -= 1;
-        if *generation == 0 { &mut self.worn } else { &mut self.free }.push(place);
+        if *generation == 0 { &mut self.exhausted } else { &mut self.free }.push(slot);
         Some(removed)
     }
 
     /// All ends so far are in what JavaScript takes next; it has come for `takes` batches.
-    pub fn told(&mut self, takes: u64) {
-        self.resting.extend(self.worn.drain(..).map(|place| (takes, place)));
+    pub fn quarantine_exhausted(&mut self, takes: u64) {
+        self.quarantined.extend(self.exhausted.drain(..).map(|slot| (takes, slot)));
     }
 
-    /// Takes the places out that have rested enough.
-    pub fn rested(&mut self, has_passed: impl Fn(u64) -> bool) -> Vec<u32> {
-        let enough = self.resting.iter().take_while(|(takes, _)| has_passed(*takes)).count();
-        self.resting.drain(..enough).map(|(_, place)| place).collect()
+    /// Takes the map out that have reusable enough.
+    pub fn take_reusable(&mut self, has_passed: impl Fn(u64) -> bool) -> Vec<u32> {
+        let enough = self.quarantined.iter().take_while(|(takes, _)| has_passed(*takes)).count();
+        self.quarantined.drain(..enough).map(|(_, slot)| slot).collect()
     }
 
-    /// Gives such places out again.
-    pub fn renew(&mut self, places: Vec<u32>) {
-        self.free.extend(places);
+    /// Gives such map out again.
+    pub fn reuse(&mut self, map: Vec<u32>) {
+        self.free.extend(map);
     }
 
     /// What has this id, if it is still there.
     pub fn find(&self, id: u32) -> Option<&T> {
-        let (generation, held) = self.all.get(place_of(id) as usize)?;
-        if *generation == id >> PLACE_BITS { held.as_ref() } else { None }
+        let (generation, held) = self.all.get(slot_of(id) as usize)?;
+        if *generation == id >> SLOT_BITS { held.as_ref() } else { None }
     }
 
     /// The same, to be changed.
     pub fn find_mut(&mut self, id: u32) -> Option<&mut T> {
-        let (generation, held) = self.all.get_mut(place_of(id) as usize)?;
-        if *generation == id >> PLACE_BITS { held.as_mut() } else { None }
+        let (generation, held) = self.all.get_mut(slot_of(id) as usize)?;
+        if *generation == id >> SLOT_BITS { held.as_mut() } else { None }
     }
 
-    /// What is at a place, with its id.
-    pub fn at(&self, place: u32) -> Option<(u32, &T)> {
-        let (generation, held) = self.all.get(place as usize)?;
-        Some((*generation << PLACE_BITS | place, held.as_ref()?))
+    /// What is at a slot, with its id.
+    pub fn at(&self, slot: u32) -> Option<(u32, &T)> {
+        let (generation, held) = self.all.get(slot as usize)?;
+        Some((*generation << SLOT_BITS | slot, held.as_ref()?))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..self.all.len() as u32).filter_map(|place| self.at(place))
+        (0..self.all.len() as u32).filter_map(|slot| self.at(slot))
     }
 
     /// All of them, to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
-        self.all.iter_mut().enumerate().filter_map(|(place, (generation, held))| {
-            Some((*generation << PLACE_BITS | place as u32, held.as_mut()?))
+        self.all.iter_mut().enumerate().filter_map(|(slot, (generation, held))| {
+            Some((*generation << SLOT_BITS | slot as u32, held.as_mut()?))
         })
     }
 
@@ -107,15 +107,15 @@ impl<T> Places<T> {
     }
 }
 
-/// The place in an id.
-pub(crate) fn place_of(id: u32) -> u32 {
-    id & PLACE_MASK
+/// The slot in an id.
+pub(crate) fn slot_of(id: u32) -> u32 {
+    id & SLOT_MASK
 }
 
 /// A million at once, and an id that is a small integer in V8 (31 bits).
-const PLACE_BITS: u32 = 20;
-const PLACE_MASK: u32 = (1 << PLACE_BITS) - 1;
-const GENERATION_MASK: u32 = (1 << (31 - PLACE_BITS)) - 1;
+const SLOT_BITS: u32 = 20;
+const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
+const GENERATION_MASK: u32 = (1 << (31 - SLOT_BITS)) - 1;
 
 #[cfg(test)]
 mod tests {
@@ -123,48 +123,48 @@ mod tests {
 
     #[test]
     fn a_place_is_used_again_under_another_id() {
-        let mut places = Places::default();
-        let first = places.insert_with(|id| ("first", id));
-        let second = places.insert_with(|id| ("second", id));
-        assert_eq!(places.find(first), Some(&("first", first)));
-        assert_eq!(places.remove(first), Some(("first", first)));
-        let third = places.insert_with(|id| ("third", id));
-        assert_eq!((place_of(third), third == first), (place_of(first), false));
-        assert_eq!(places.find(first), None);
-        assert_eq!(places.remove(first), None);
-        assert_eq!(places.at(place_of(third)), Some((third, &("third", third))));
-        assert_eq!(places.find(second), Some(&("second", second)));
-        assert_eq!(places.iter().map(|(id, _)| id).collect::<Vec<_>>(), [third, second]);
-        assert_eq!(places.len(), 2);
+        let mut map = SlotMap::default();
+        let first = map.insert_with(|id| ("first", id));
+        let second = map.insert_with(|id| ("second", id));
+        assert_eq!(map.find(first), Some(&("first", first)));
+        assert_eq!(map.remove(first), Some(("first", first)));
+        let third = map.insert_with(|id| ("third", id));
+        assert_eq!((slot_of(third), third == first), (slot_of(first), false));
+        assert_eq!(map.find(first), None);
+        assert_eq!(map.remove(first), None);
+        assert_eq!(map.at(slot_of(third)), Some((third, &("third", third))));
+        assert_eq!(map.find(second), Some(&("second", second)));
+        assert_eq!(map.iter().map(|(id, _)| id).collect::<Vec<_>>(), [third, second]);
+        assert_eq!(map.len(), 2);
     }
 
     #[test]
     fn ids_stay_small_integers_however_often_a_place_is_used() {
-        let mut places = Places::default();
+        let mut map = SlotMap::default();
         for takes in 0..10_000 {
-            let id = places.insert_with(|_| ());
-            assert!(id < 1 << 31 && places.remove(id).is_some());
-            places.told(takes);
-            let rested = places.rested(|_| true);
-            places.renew(rested);
+            let id = map.insert_with(|_| ());
+            assert!(id < 1 << 31 && map.remove(id).is_some());
+            map.quarantine_exhausted(takes);
+            let reusable = map.take_reusable(|_| true);
+            map.reuse(reusable);
         }
-        assert_eq!((places.all.len(), places.len()), (1, 0));
+        assert_eq!((map.all.len(), map.len()), (1, 0));
     }
 
     #[test]
     fn no_id_comes_again_before_javascript_has_heard_of_its_end() {
-        let mut places = Places::default();
+        let mut map = SlotMap::default();
         let mut seen = std::collections::HashSet::new();
         for _ in 0..10_000 {
-            let id = places.insert_with(|_| ());
+            let id = map.insert_with(|_| ());
             assert!(seen.insert(id), "{id} came again");
-            places.remove(id);
+            map.remove(id);
         }
-        assert_eq!(places.all.len(), 5);
-        assert_eq!(places.rested(|_| true), []);
-        places.told(7);
-        assert_eq!(places.rested(|takes| takes < 7), []);
-        assert_eq!(places.rested(|takes| takes == 7), [0, 1, 2, 3]);
-        assert_eq!(places.len(), 0);
+        assert_eq!(map.all.len(), 5);
+        assert_eq!(map.take_reusable(|_| true), []);
+        map.quarantine_exhausted(7);
+        assert_eq!(map.take_reusable(|takes| takes < 7), []);
+        assert_eq!(map.take_reusable(|takes| takes == 7), [0, 1, 2, 3]);
+        assert_eq!(map.len(), 0);
     }
 }

@@ -14,32 +14,32 @@ use std::time::Duration;
 
 use mio::event::Event;
 use mio::unix::SourceFd;
-use mio::{Events, Interest, Registry, Token, Waker as Alarm};
+use mio::{Events, Interest, Registry, Token, Waker};
 use socket2::SockRef;
 
-use crate::runtime::executor::Waiting;
+use crate::runtime::executor::TaskWaker;
 use crate::server::connection::resume;
 use crate::server::context::Context;
 
 /// The set, and who is told of each descriptor in it.
-pub(crate) struct Sockets {
+pub(crate) struct SocketSet {
     poll: RefCell<mio::Poll>,
     events: RefCell<Events>,
     /// By descriptor: the system gives the lowest free number.
-    watched: RefCell<Vec<Watched>>,
+    watched: RefCell<Vec<Watch>>,
 }
 
 #[derive(Default)]
-enum Watched {
+enum Watch {
     #[default]
-    Nobody,
+    Unassigned,
     /// It was accepted, and has something to read before it has been begun with.
-    Early {
+    Unclaimed {
         ended: bool,
     },
-    Serves(Rc<Readiness>),
+    Served(Rc<Readiness>),
     /// The connection with this id waits without a task.
-    Parked(u32),
+    Idle(u32),
 }
 
 /// What is known of a socket since it was tried last, and who waits for more.
@@ -50,35 +50,35 @@ struct Readiness {
     ended: Cell<bool>,
     full: Cell<bool>,
     /// The set tells when it can be written to.
-    tells_room: Cell<bool>,
-    reader: Waiting,
-    writer: Waiting,
+    is_watched_for_write: Cell<bool>,
+    reader: TaskWaker,
+    writer: TaskWaker,
 }
 
 /// A connected, non-blocking socket in the set.
 pub(crate) struct Socket {
     readiness: Rc<Readiness>,
-    held: Held,
+    fd: RegisteredFd,
     is_tcp: bool,
     /// What is written next is followed by the end at once.
-    ends: Cell<bool>,
+    is_next_write_last: Cell<bool>,
 }
 
 /// A descriptor in the set, which it leaves when this is dropped.
-pub(crate) struct Held {
+pub(crate) struct RegisteredFd {
     fd: OwnedFd,
-    sockets: Rc<Sockets>,
+    sockets: Rc<SocketSet>,
 }
 
 /// What other threads have of the set.
-pub(crate) struct Entrance {
+pub(crate) struct SocketRegistrar {
     registry: Registry,
-    alarm: Alarm,
+    waker: Waker,
 }
 
-impl Entrance {
+impl SocketRegistrar {
     /// From now on the thread of the set wakes when the socket has something to read.
-    pub fn enter(&self, fd: &OwnedFd) -> io::Result<()> {
+    pub fn register(&self, fd: &OwnedFd) -> io::Result<()> {
         let fd = fd.as_raw_fd();
         self.registry.register(&mut SourceFd(&fd), Token(fd as usize), Interest::READABLE)
     }
@@ -86,63 +86,63 @@ impl Entrance {
     /// Ends the wait of the thread of the set, or its next one.
     pub fn wake(&self) {
         // The counter behind it is full only if the thread has been woken already.
-        let _ = self.alarm.wake();
+        let _ = self.waker.wake();
     }
 }
 
-impl Sockets {
+impl SocketSet {
     pub fn new(poll: mio::Poll) -> Self {
-        let events = RefCell::new(Events::with_capacity(EVENTS));
+        let events = RefCell::new(Events::with_capacity(MAX_EVENTS));
         Self { poll: RefCell::new(poll), events, watched: RefCell::default() }
     }
 
-    /// A set and its entrance.
-    pub fn make() -> io::Result<(mio::Poll, Entrance)> {
+    /// A set and its registrar.
+    pub fn create() -> io::Result<(mio::Poll, SocketRegistrar)> {
         let poll = mio::Poll::new()?;
         let registry = poll.registry().try_clone()?;
-        let alarm = Alarm::new(&registry, ALARM)?;
-        Ok((poll, Entrance { registry, alarm }))
+        let waker = Waker::new(&registry, WAKE_TOKEN)?;
+        Ok((poll, SocketRegistrar { registry, waker }))
     }
 
     /// Tells whoever waits for a socket what has become of it. Waits so long at most for something to tell of; `None` is
     /// without end.
-    pub fn look(ctx: &Rc<Context>, time: Option<Duration>) {
+    pub fn dispatch_events(ctx: &Rc<Context>, time: Option<Duration>) {
         let sockets = &ctx.sockets;
         let mut events = sockets.events.borrow_mut();
         // After a signal nothing has been told yet.
         if sockets.poll.borrow_mut().poll(&mut events, time).is_ok() {
-            for event in events.iter().filter(|event| event.token() != ALARM) {
-                sockets.tell(ctx, event);
+            for event in events.iter().filter(|event| event.token() != WAKE_TOKEN) {
+                sockets.dispatch(ctx, event);
             }
         }
     }
 
-    fn tell(&self, ctx: &Rc<Context>, event: &Event) {
+    fn dispatch(&self, ctx: &Rc<Context>, event: &Event) {
         let fd = event.token().0;
         let watched = self.watched.borrow();
         match watched.get(fd) {
-            Some(Watched::Serves(readiness)) => readiness.note(event),
-            Some(&Watched::Parked(id)) => {
+            Some(Watch::Served(readiness)) => readiness.note(event),
+            Some(&Watch::Idle(id)) => {
                 drop(watched);
                 resume(ctx, id);
-                if let Some(Watched::Serves(readiness)) = self.watched.borrow().get(fd) {
+                if let Some(Watch::Served(readiness)) = self.watched.borrow().get(fd) {
                     readiness.note(event);
                 }
             }
             // Or it was closed after the system had told of it: then the next one with this number reads once in vain.
-            Some(Watched::Nobody | Watched::Early { .. }) | None => {
+            Some(Watch::Unassigned | Watch::Unclaimed { .. }) | None => {
                 drop(watched);
-                self.set(fd, Watched::Early { ended: has_ended(event) });
+                self.set_watch(fd, Watch::Unclaimed { ended: has_ended(event) });
                 ctx.handoff.wake();
             }
         }
     }
 
     /// Says who is told of a descriptor, and returns who was.
-    fn set(&self, fd: usize, value: Watched) -> Watched {
+    fn set_watch(&self, fd: usize, value: Watch) -> Watch {
         let mut watched = self.watched.borrow_mut();
         if fd >= watched.len() {
-            watched.resize_with(fd + 1, Watched::default);
+            watched.resize_with(fd + 1, Watch::default);
         }
         std::mem::replace(&mut watched[fd], value)
     }
@@ -169,52 +169,52 @@ fn has_ended(event: &Event) -> bool {
     event.is_read_closed() || event.is_error()
 }
 
-impl Held {
+impl RegisteredFd {
     /// A descriptor that has entered the set.
-    pub fn new(fd: OwnedFd, sockets: &Rc<Sockets>) -> Self {
+    pub fn new(fd: OwnedFd, sockets: &Rc<SocketSet>) -> Self {
         Self { fd, sockets: sockets.clone() }
     }
 
     /// Its socket.
-    pub fn serve(self, is_tcp: bool) -> Socket {
+    pub fn into_socket(self, is_tcp: bool) -> Socket {
         let readiness = Rc::new(Readiness::default());
-        let before = self.watched_by(Watched::Serves(readiness.clone()));
-        if let Watched::Early { ended } = before {
+        let before = self.replace_watch(Watch::Served(readiness.clone()));
+        if let Watch::Unclaimed { ended } = before {
             readiness.readable.set(true);
             readiness.ended.set(ended);
         }
-        Socket { readiness, held: self, is_tcp, ends: Cell::new(false) }
+        Socket { readiness, fd: self, is_tcp, is_next_write_last: Cell::new(false) }
     }
 
     /// Says who is told of it, and returns who was.
-    fn watched_by(&self, watched: Watched) -> Watched {
-        self.sockets.set(self.fd.as_raw_fd() as usize, watched)
+    fn replace_watch(&self, watched: Watch) -> Watch {
+        self.sockets.set_watch(self.fd.as_raw_fd() as usize, watched)
     }
 }
 
-impl AsFd for Held {
+impl AsFd for RegisteredFd {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
 }
 
-impl Drop for Held {
+impl Drop for RegisteredFd {
     /// Before the system gives the number to another one.
     fn drop(&mut self) {
-        self.watched_by(Watched::Nobody);
+        self.replace_watch(Watch::Unassigned);
     }
 }
 
 impl Socket {
     /// Whether the next thing to happen to it will be told.
-    pub fn can_park(&self) -> bool {
+    pub fn can_make_idle(&self) -> bool {
         !self.readiness.readable.get()
     }
 
     /// Lets go of all but the descriptor: when there is something to read the connection with this id comes back.
-    pub fn park(self, id: u32) -> Held {
-        self.held.watched_by(Watched::Parked(id));
-        self.held
+    pub fn make_idle(self, id: u32) -> RegisteredFd {
+        self.fd.replace_watch(Watch::Idle(id));
+        self.fd
     }
 
     /// Reads what is there: `Ready(0)` is the end of input.
@@ -225,7 +225,7 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         let readiness = &self.readiness;
         while readiness.readable.get() {
-            match (&*SockRef::from(&self.held)).read(buf) {
+            match (&*SockRef::from(&self.fd)).read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     readiness.readable.set(false);
                     // What was told was of one before it that had the same number.
@@ -246,8 +246,8 @@ impl Socket {
     }
 
     /// What is written next is followed by [`Self::shutdown`] or a close in the same turn, and goes in one packet with it.
-    pub fn end_with_next(&self) {
-        self.ends.set(true);
+    pub fn mark_next_write_last(&self) {
+        self.is_next_write_last.set(true);
     }
 
     /// Writes as much as the socket takes.
@@ -271,9 +271,10 @@ impl Socket {
         if readiness.full.get() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let flags = if self.ends.take() { FLAGS | MORE } else { FLAGS };
+        let flags =
+            if self.is_next_write_last.take() { SEND_FLAGS | MORE_FOLLOWS } else { SEND_FLAGS };
         loop {
-            let socket = SockRef::from(&self.held);
+            let socket = SockRef::from(&self.fd);
             // One slice is the rule, and `send` is cheaper than `sendmsg`.
             let (len, result) = match slices {
                 [one] => (one.len(), socket.send_with_flags(one, flags)),
@@ -284,8 +285,8 @@ impl Socket {
             };
             match result {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(ref error) if error.kind() == io::ErrorKind::WouldBlock => self.is_full()?,
-                Ok(count) if count < len => self.is_full()?,
+                Err(ref error) if error.kind() == io::ErrorKind::WouldBlock => self.mark_full()?,
+                Ok(count) if count < len => self.mark_full()?,
                 _ => {}
             }
             return result;
@@ -293,13 +294,13 @@ impl Socket {
     }
 
     /// It takes no more: the set tells when it does again, from the first time on.
-    fn is_full(&self) -> io::Result<()> {
+    fn mark_full(&self) -> io::Result<()> {
         let readiness = &self.readiness;
         readiness.full.set(true);
-        if !readiness.tells_room.replace(true) {
-            let fd = self.held.fd.as_raw_fd();
+        if !readiness.is_watched_for_write.replace(true) {
+            let fd = self.fd.fd.as_raw_fd();
             let both = Interest::READABLE | Interest::WRITABLE;
-            let poll = self.held.sockets.poll.borrow();
+            let poll = self.fd.sockets.poll.borrow();
             poll.registry().reregister(&mut SourceFd(&fd), Token(fd as usize), both)?;
             self.bound_send_buffer();
         }
@@ -309,23 +310,24 @@ impl Socket {
     /// To a client on this machine the way is short: what the system would let its buffer grow to leaves the processor's
     /// cache before the client reads it. A client that is far away needs the buffer that the system gives it.
     fn bound_send_buffer(&self) {
-        let socket = SockRef::from(&self.held);
-        let is_large = socket.send_buffer_size().is_ok_and(|size| size > LOCAL_SEND_BUFFER);
+        let socket = SockRef::from(&self.fd);
+        let is_large =
+            socket.send_buffer_size().is_ok_and(|size| size > MAX_LOOPBACK_SEND_BUFFER_BYTES);
         let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
         if is_large && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
             // Linux takes twice as much, for what it keeps with the bytes. Refused, it stays as it is.
-            let _ = socket.set_send_buffer_size(LOCAL_SEND_BUFFER / 2);
+            let _ = socket.set_send_buffer_size(MAX_LOOPBACK_SEND_BUFFER_BYTES / 2);
         }
     }
 
     /// Half-closes: the peer reads to the end of what was sent.
     pub fn shutdown(&self) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&self.held).shutdown(Shutdown::Write))
+        Poll::Ready(SockRef::from(&self.fd).shutdown(Shutdown::Write))
     }
 
     /// The error that the socket has met since it was asked last.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        SockRef::from(&self.held).take_error()
+        SockRef::from(&self.fd).take_error()
     }
 
     pub fn is_tcp(&self) -> bool {
@@ -334,29 +336,29 @@ impl Socket {
 
     /// The address of our end, of TCP.
     pub fn local_address(&self) -> Option<SocketAddr> {
-        SockRef::from(&self.held).local_addr().ok()?.as_socket()
+        SockRef::from(&self.fd).local_addr().ok()?.as_socket()
     }
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.held.as_fd()
+        self.fd.as_fd()
     }
 }
 
 /// What is told of it is that somebody has woken the thread.
-const ALARM: Token = Token(usize::MAX);
-/// Sockets that are told of at once.
-const EVENTS: usize = 256;
+const WAKE_TOKEN: Token = Token(usize::MAX);
+/// SocketSet that are told of at once.
+const MAX_EVENTS: usize = 256;
 /// Less than the caches of processors, and some packets of the loopback.
-const LOCAL_SEND_BUFFER: usize = 524_288;
+const MAX_LOOPBACK_SEND_BUFFER_BYTES: usize = 524_288;
 /// A peer that is gone is an error here and no signal to the process.
 #[cfg(target_os = "linux")]
-const FLAGS: i32 = libc::MSG_NOSIGNAL;
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
 #[cfg(not(target_os = "linux"))]
-const FLAGS: i32 = 0;
+const SEND_FLAGS: i32 = 0;
 /// More comes at once: the end, for which the last packet waits. Elsewhere the end is a packet of its own.
 #[cfg(target_os = "linux")]
-const MORE: i32 = libc::MSG_MORE;
+const MORE_FOLLOWS: i32 = libc::MSG_MORE;
 #[cfg(not(target_os = "linux"))]
-const MORE: i32 = 0;
+const MORE_FOLLOWS: i32 = 0;

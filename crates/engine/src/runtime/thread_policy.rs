@@ -3,7 +3,7 @@
 
 /// Lets this thread interrupt nobody on its processor: on a busy one it runs when the thread that runs there is done with
 /// its turn or its slice, and then does all that has come meanwhile. On an idle one it runs at once, as ever.
-pub(crate) fn be_patient() {
+pub(crate) fn use_batch_scheduling() {
     #[cfg(target_os = "linux")]
     {
         let parameter = libc::sched_param { sched_priority: 0 };

@@ -24,7 +24,7 @@ impl Timers {
     }
 
     /// How long nobody has to be woken.
-    pub fn rest(&self, now: Instant) -> Option<Duration> {
+    pub fn time_until_next(&self, now: Instant) -> Option<Duration> {
         let (until, _) = *self.waiting.borrow().first_key_value()?.0;
         Some(until.saturating_duration_since(now))
     }
@@ -54,7 +54,7 @@ pub(crate) fn sleep(ctx: &Context, time: Duration) -> Sleep<'_> {
 }
 
 /// What the future comes to, if it does within the time.
-pub(crate) async fn within<T>(
+pub(crate) async fn with_timeout<T>(
     ctx: &Context,
     time: Duration,
     future: impl Future<Output = T>,
@@ -101,13 +101,13 @@ mod tests {
         for sleep in &mut sleeps {
             assert!(sleep.as_mut().poll(&mut cx).is_pending());
         }
-        assert_eq!(timers.rest(begin), Some(Duration::from_secs(30)));
+        assert_eq!(timers.time_until_next(begin), Some(Duration::from_secs(30)));
         timers.wake_due(after(29_999));
         assert_eq!(timers.waiting.borrow().len(), 3);
         timers.wake_due(after(30_000));
-        assert_eq!(timers.rest(after(31_000)), Some(Duration::from_secs(29)));
-        assert_eq!(timers.rest(after(61_000)), Some(Duration::ZERO));
+        assert_eq!(timers.time_until_next(after(31_000)), Some(Duration::from_secs(29)));
+        assert_eq!(timers.time_until_next(after(61_000)), Some(Duration::ZERO));
         drop(sleeps);
-        assert_eq!(timers.rest(begin), None);
+        assert_eq!(timers.time_until_next(begin), None);
     }
 }

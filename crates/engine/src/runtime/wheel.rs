@@ -6,7 +6,7 @@
 
 /// Entries by key. Keys are meant to be small and reused, as connection ids are: the wheel keeps twelve
 /// bytes for each up to the highest.
-pub struct Wheel {
+pub struct TimerWheel {
     /// First a ring of sentinels, one a slot, then the keys' entries: lists are circular, so that an
     /// entry can leave its list without knowing which it is.
     nodes: Vec<Node>,
@@ -23,7 +23,7 @@ struct Node {
     tick: u32,
 }
 
-impl Wheel {
+impl TimerWheel {
     /// An empty wheel on a clock that shows `now_ms`.
     #[must_use]
     pub fn new(now_ms: u64) -> Self {
@@ -132,7 +132,7 @@ mod tests {
 
     use super::*;
 
-    fn due_at(wheel: &mut Wheel, now_ms: u64) -> Vec<u32> {
+    fn due_at(wheel: &mut TimerWheel, now_ms: u64) -> Vec<u32> {
         let mut keys = Vec::new();
         wheel.advance(now_ms, |key| {
             keys.push(key);
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_deadline_comes_up_once_within_a_tick_and_never_early() {
-        let mut wheel = Wheel::new(12_345);
+        let mut wheel = TimerWheel::new(12_345);
         wheel.insert(3, 12_501);
         assert_eq!(due_at(&mut wheel, 12_501), []);
         assert_eq!(due_at(&mut wheel, 12_599), []);
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn a_deadline_in_the_past_comes_up_at_the_next_tick() {
-        let mut wheel = Wheel::new(1_000);
+        let mut wheel = TimerWheel::new(1_000);
         wheel.insert(0, 10);
         assert_eq!(due_at(&mut wheel, 1_099), []);
         assert_eq!(due_at(&mut wheel, 1_100), [0]);
@@ -162,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_later_deadline_is_asked_of_the_owner_when_the_entry_comes_up() {
-        let mut wheel = Wheel::new(0);
+        let mut wheel = TimerWheel::new(0);
         wheel.insert(5, 200);
         wheel.insert(5, 10_000);
         assert_eq!(wheel.len(), 1);
@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn an_earlier_deadline_moves_the_entry() {
-        let mut wheel = Wheel::new(0);
+        let mut wheel = TimerWheel::new(0);
         wheel.insert(5, 10_000);
         wheel.insert(5, 300);
         assert_eq!((wheel.len(), due_at(&mut wheel, 300)), (1, vec![5]));
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn deadlines_beyond_a_round_wait_for_theirs() {
-        let mut wheel = Wheel::new(0);
+        let mut wheel = TimerWheel::new(0);
         let hour_ms = 3_600_000;
         wheel.insert(1, hour_ms);
         wheel.insert(2, u64::MAX);
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn after_a_long_sleep_everything_due_comes_up() {
-        let mut wheel = Wheel::new(0);
+        let mut wheel = TimerWheel::new(0);
         (0..50).for_each(|key| wheel.insert(key, u64::from(key) * 10_000));
         wheel.insert(99, 100_000_000);
         let mut keys = due_at(&mut wheel, 50_000_000);
@@ -213,7 +213,7 @@ mod tests {
     fn a_hundred_thousand_entries_come_up_each_in_its_time() {
         const KEYS: u32 = 100_000;
         let deadline = |key: u32| u64::from(key.wrapping_mul(2_654_435_761) % 300_000);
-        let mut wheel = Wheel::new(0);
+        let mut wheel = TimerWheel::new(0);
         (0..KEYS).for_each(|key| wheel.insert(key, deadline(key)));
         let capacity = wheel.nodes.capacity();
         let mut second: HashMap<u32, u64> = HashMap::new();

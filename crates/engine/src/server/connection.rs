@@ -31,14 +31,14 @@ use std::task::{Context as TaskContext, Poll};
 
 use bytes::Bytes;
 
-use crate::buffers::read_buffer::Carry;
+use crate::buffers::read_buffer::ReadBuffer;
 use crate::exchange::request_head::Framing;
 use crate::guard::{Guard, PartialRequest, Refusal};
 use crate::http2::Session;
 use crate::pressure::admission::Entry;
 use crate::pressure::limits::{MAX_DRAIN, MAX_LINGER, PARK_AFTER, READ_AHEAD};
 use crate::runtime::executor;
-use crate::runtime::sockets::Held;
+use crate::runtime::sockets::RegisteredFd;
 use crate::server::context::Context;
 use crate::transport::listener::{Accepted, PeerAddr};
 use crate::transport::stream::Stream;
@@ -93,7 +93,7 @@ pub(crate) struct Connection {
     pub(crate) phase: Phase,
     pub(crate) guard: Guard,
     /// Bytes that the guard could not take yet: a head in pieces, or pipelined requests.
-    pub(crate) carry: Carry,
+    pub(crate) carry: ReadBuffer,
     /// The client has ended its side.
     pub(crate) input_ended: bool,
     /// Where JavaScript was when an end of input was found with this exchange in hand.
@@ -155,7 +155,7 @@ impl Connection {
             stream,
             phase: Phase::Serving,
             guard,
-            carry: Carry::default(),
+            carry: ReadBuffer::default(),
             input_ended: false,
             end_seen_at: None,
             input: Pace::OFF,
@@ -176,7 +176,7 @@ impl Connection {
     /// Turns of the connection until there is nothing to do.
     fn turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<End> {
         for wish in self.shared.wishes.take() {
-            self.stream.grant(wish);
+            self.stream.set_option(wish);
         }
         if self.shared.cut.get() {
             // What was written before goes out as far as the socket takes it now, as node's writes do at once.
@@ -223,7 +223,7 @@ impl Connection {
             return Poll::Ready(Ok(()));
         }
         if out.len() <= SMALL_END && self.shared.ends_now() {
-            self.stream.hold_next();
+            self.stream.mark_next_write_last();
         }
         let sent = out.poll_send(&mut self.stream, cx, self.shared.ctx.burst());
         drop(out);
@@ -330,7 +330,7 @@ pub(crate) fn begin(ctx: &Rc<Context>, accepted: Accepted) {
         arrival.lost();
         return ctx.handoff.descriptor_freed();
     }
-    let socket = Held::new(accepted.fd, &ctx.sockets).serve(!unix);
+    let socket = RegisteredFd::new(accepted.fd, &ctx.sockets).into_socket(!unix);
     if !accepted.secure {
         let refusal = (entry == Entry::Refused).then_some(Refusal::Overloaded);
         serve(arrival, Stream::Plain(socket), refusal);

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use crate::bridge::event_batch::EventBatch;
 use crate::bridge::handoff::Handoff;
-use crate::buffers::heap_trim::Leftovers;
+use crate::buffers::heap_trim::HeapTrimmer;
 use crate::exchange::request_head::RequestHead;
 use crate::exchange::response_sink::ResponseSink;
 use crate::http1::date::Date;
@@ -23,11 +23,11 @@ use crate::pressure::limits::{
     MOST_BODY_CREDIT, MOST_BURST, share,
 };
 use crate::pressure::memory::Memory;
-use crate::runtime::executor::Waiting;
-use crate::runtime::slot_map::Places;
-use crate::runtime::sockets::Sockets;
+use crate::runtime::executor::TaskWaker;
+use crate::runtime::slot_map::SlotMap;
+use crate::runtime::sockets::SocketSet;
 use crate::runtime::timers::Timers;
-use crate::runtime::wheel::Wheel;
+use crate::runtime::wheel::TimerWheel;
 use crate::server::connection::{Collecting, Connected, LogFacts, Shared};
 use crate::transport::tls::{Handshakes, Server};
 
@@ -63,9 +63,9 @@ pub(crate) struct Context {
     pub waits_for_company: Notify,
     /// JavaScript is woken for all there is: a program that has ended a server waits for its connections' ends.
     pub prompt: Cell<bool>,
-    pub flusher: Waiting,
+    pub flusher: TaskWaker,
     /// The exchanges in hand.
-    pub exchanges: RefCell<Places<Rc<dyn ResponseSink>>>,
+    pub exchanges: RefCell<SlotMap<Rc<dyn ResponseSink>>>,
     /// Connections whose answer is complete and not sent.
     pub writing: Cell<usize>,
     /// Requests of HTTP/2 that wait for answers of their connection to be taken.
@@ -74,14 +74,14 @@ pub(crate) struct Context {
     pub collecting: Collecting,
     pub memory: Memory,
     pub admission: Admission,
-    pub connections: RefCell<Places<Connected>>,
-    pub sockets: Rc<Sockets>,
+    pub connections: RefCell<SlotMap<Connected>>,
+    pub sockets: Rc<SocketSet>,
     /// The head that the guard has just read: valid until the task that read it returns.
     pub head: RefCell<RequestHead>,
     /// Where sockets are read into, so that an idle connection holds no buffer.
     pub scratch: RefCell<Box<[u8]>>,
     pub date: RefCell<Date>,
-    pub wheel: RefCell<Wheel>,
+    pub wheel: RefCell<TimerWheel>,
     pub timers: Timers,
     /// Wakes the clock, which stands still without connections.
     pub first_connection: Notify,
@@ -92,7 +92,7 @@ pub(crate) struct Context {
     pub tunnels: Cell<usize>,
     /// Pieces of tunnels in the batch.
     pub tunnelled: Cell<usize>,
-    pub leftovers: Leftovers,
+    pub heap_trimmer: HeapTrimmer,
     /// Connections whose task has something to do after the ring was read.
     pub dirty: RefCell<Vec<Rc<Shared>>>,
     /// Connections that wait for JavaScript to pass what it was told.
@@ -114,7 +114,7 @@ impl Context {
         announce: bool,
         handoff: Arc<Handoff>,
         (access, statsd): (Option<AccessLog>, Option<Statsd>),
-        sockets: Sockets,
+        sockets: SocketSet,
     ) -> Self {
         let memory = Memory::new(&limits);
         let admission = Admission::new();
@@ -136,7 +136,7 @@ impl Context {
             due: Cell::new(false),
             waits_for_company: Notify::new(),
             prompt: Cell::new(false),
-            flusher: Waiting::default(),
+            flusher: TaskWaker::default(),
             exchanges: RefCell::default(),
             writing: Cell::new(0),
             standing: Cell::new(0),
@@ -146,14 +146,14 @@ impl Context {
             head: RefCell::default(),
             scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
             date: RefCell::new(Date::now()),
-            wheel: RefCell::new(Wheel::new(0)),
+            wheel: RefCell::new(TimerWheel::new(0)),
             timers: Timers::default(),
             first_connection: Notify::new(),
             draining: Cell::new(false),
             idle_drain: Cell::new(IDLE_DRAIN_TIME),
             tunnels: Cell::new(0),
             tunnelled: Cell::new(0),
-            leftovers: Leftovers::default(),
+            heap_trimmer: HeapTrimmer::default(),
             dirty: RefCell::default(),
             ending: RefCell::default(),
             watch: Notify::new(),
@@ -348,8 +348,8 @@ impl Context {
         self.due.set(false);
         self.handoff.deliver_batch(&mut self.batch.borrow_mut());
         let takes = self.handoff.takes();
-        self.exchanges.borrow_mut().told(takes);
-        self.connections.borrow_mut().told(takes);
+        self.exchanges.borrow_mut().quarantine_exhausted(takes);
+        self.connections.borrow_mut().quarantine_exhausted(takes);
     }
 }
 

@@ -16,15 +16,15 @@ use crate::bridge::event_batch::EventBatch;
 use crate::bridge::handoff::{ControlMessage, Handoff};
 use crate::bridge::in_flight;
 use crate::bridge::ring::Ring;
-use crate::buffers::borrowed::Returned;
+use crate::buffers::borrowed::ReturnedBuffers;
 use crate::error::Error;
 use crate::log::access::AccessLog;
 use crate::log::statsd::Statsd;
 use crate::pressure::limits::{IDLE_DRAIN_TIME, Limits};
 use crate::pressure::memory::shedder;
-use crate::runtime::executor::{self, Vital, spawn_vital};
-use crate::runtime::sockets::Sockets;
-use crate::runtime::thread_policy::be_patient;
+use crate::runtime::executor::{self, AbortOnPanic, spawn_critical};
+use crate::runtime::sockets::SocketSet;
+use crate::runtime::thread_policy::use_batch_scheduling;
 use crate::scoreboard::Board;
 use crate::server::connection::{begin, collector, disconnect, lose};
 use crate::server::context::Context;
@@ -76,8 +76,9 @@ impl IoThread {
         };
         let (slot, crowded) = (seat.slot.clone(), seat.crowded);
         options.ring.set_window(options.limits.response_buffer as u32);
-        let (poll, entrance) = Sockets::make()?;
-        let handoff = Arc::new(Handoff::new(options.ring, slot, entrance, options.wake_javascript));
+        let (poll, registrar) = SocketSet::create()?;
+        let handoff =
+            Arc::new(Handoff::new(options.ring, slot, registrar, options.wake_javascript));
         in_flight::register_thread(&handoff);
         let max_busy = u32::try_from(options.limits.worker_connections).unwrap_or(u32::MAX);
         let [taken, orphaned, faults, shortage] = std::array::from_fn(|_| handoff.clone());
@@ -100,9 +101,9 @@ impl IoThread {
         let shared = handoff.clone();
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
             if crowded {
-                be_patient();
+                use_batch_scheduling();
             }
-            let sockets = Sockets::new(poll);
+            let sockets = SocketSet::new(poll);
             run(&Rc::new(Context::new(limits, announce, shared, logs, sockets)));
         })?;
         Ok(Self { handoff, acceptor, thread: Some(thread) })
@@ -186,7 +187,7 @@ impl IoThread {
 
     /// Where lent pieces say that they have been dropped. When that is all that there is to tell, JavaScript is woken too.
     #[must_use]
-    pub fn returned(&self) -> Arc<Returned> {
+    pub fn returned(&self) -> Arc<ReturnedBuffers> {
         self.handoff.returned.clone()
     }
 
@@ -241,14 +242,14 @@ impl Drop for IoThread {
 /// The thread's loop: what it is asked, then a turn of its tasks, then the sockets and the timers. It waits only when no
 /// task has anything to do.
 fn run(ctx: &Rc<Context>) {
-    let _vital = Vital;
-    spawn_vital(flusher(ctx.clone()));
-    spawn_vital(watcher(ctx.clone()));
-    spawn_vital(companion(ctx.clone()));
-    spawn_vital(clock(ctx.clone()));
-    spawn_vital(collector(ctx.clone()));
-    spawn_vital(shedder(ctx.clone()));
-    spawn_vital(ender(ctx.clone()));
+    let _abort = AbortOnPanic;
+    spawn_critical(flusher(ctx.clone()));
+    spawn_critical(watcher(ctx.clone()));
+    spawn_critical(companion(ctx.clone()));
+    spawn_critical(clock(ctx.clone()));
+    spawn_critical(collector(ctx.clone()));
+    spawn_critical(shedder(ctx.clone()));
+    spawn_critical(ender(ctx.clone()));
     while !ctx.stops.get() {
         executor::run_turn();
         // The turn has taken a while, and a wait does.
@@ -271,18 +272,18 @@ fn wait(ctx: &Rc<Context>) {
         thread::sleep(GATHER_TIME);
     }
     let time = if handoff.prepare_sleep() {
-        ctx.timers.rest(Instant::now())
+        ctx.timers.time_until_next(Instant::now())
     } else {
         Some(Duration::ZERO)
     };
-    Sockets::look(ctx, time);
+    SocketSet::dispatch_events(ctx, time);
     handoff.end_sleep();
     attend_asked(ctx);
 }
 
 /// Looks at the sockets, and at what the thread is asked.
 fn look(ctx: &Rc<Context>) {
-    Sockets::look(ctx, Some(Duration::ZERO));
+    SocketSet::dispatch_events(ctx, Some(Duration::ZERO));
     attend_asked(ctx);
 }
 
@@ -321,7 +322,7 @@ fn attend(ctx: &Rc<Context>) {
             ControlMessage::Orphaned => {
                 begin_all(ctx, &mut accepted);
                 drain(ctx, IDLE_DRAIN_TIME);
-                spawn_vital(end_process(ctx.clone()));
+                spawn_critical(end_process(ctx.clone()));
             }
             ControlMessage::ListInFlight(reply) => in_flight::reply_to(ctx, &reply),
             ControlMessage::ReopenLog => {
@@ -346,7 +347,7 @@ fn stop(ctx: &Rc<Context>) {
     executor::run_ready();
     // They have no task that would end with the thread.
     disconnect(ctx, |one| one.serving().is_none());
-    executor::end_all();
+    executor::cancel_all();
     ctx.finish_logs();
 }
 

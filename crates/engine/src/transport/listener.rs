@@ -27,7 +27,7 @@ pub use bind::{
     LocalAddress, TcpOptions, adopt, bind_tcp, bind_unix, listen_on, local_address, waiting,
 };
 
-use crate::runtime::executor::Vital;
+use crate::runtime::executor::AbortOnPanic;
 use crate::scoreboard::{Board, SlotRef};
 use acceptor::AcceptLoop;
 
@@ -154,7 +154,7 @@ impl Acceptor {
             Box::new(accepted),
         )?;
         let thread = thread::Builder::new().name("acceptor".to_owned()).spawn(move || {
-            let _vital = Vital;
+            let _abort = AbortOnPanic;
             accept_loop.run();
         })?;
         Ok(AcceptorHandle { mailbox, slot, thread: Some(thread) })

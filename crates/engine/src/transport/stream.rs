@@ -26,9 +26,9 @@ pub(crate) enum Stream {
 impl Stream {
     /// Whether its descriptor is all that need be kept, and the next thing to happen to that will be told: TLS has a
     /// state of its own.
-    pub fn can_park(&self) -> bool {
+    pub fn can_make_idle(&self) -> bool {
         match self {
-            Self::Plain(socket) => socket.can_park(),
+            Self::Plain(socket) => socket.can_make_idle(),
             Self::Tls(_) => false,
         }
     }
@@ -54,31 +54,31 @@ impl Stream {
     }
 
     /// What is written next is the last of the connection, and may wait for its end.
-    pub fn hold_next(&mut self) {
+    pub fn mark_next_write_last(&mut self) {
         match self {
-            Self::Plain(socket) => socket.end_with_next(),
-            Self::Tls(stream) => stream.hold_next(),
+            Self::Plain(socket) => socket.mark_next_write_last(),
+            Self::Tls(stream) => stream.mark_next_write_last(),
         }
     }
 
     /// Nothing is written for a while: sends what has waited for that.
-    pub fn send_held(&mut self) {
+    pub fn flush_held(&mut self) {
         if let Self::Tls(stream) = self {
-            stream.send_held();
+            stream.flush_held();
         }
     }
 
     /// Says what a protocol below HTTP has to say before a close.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
-            Self::Tls(stream) => stream.poll_end(cx),
+            Self::Tls(stream) => stream.poll_close_notify(cx),
         }
     }
 
     /// Half-closes: the peer reads to the end of what was sent.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.poll_end(cx))?;
+        ready!(self.poll_close_notify(cx))?;
         self.socket().shutdown()
     }
 
@@ -133,10 +133,10 @@ impl Stream {
     }
 
     /// Sets an option of the socket as the application wants it. As on node, what the system refuses is passed over.
-    pub fn grant(&self, wish: SocketOption) {
+    pub fn set_option(&self, option: SocketOption) {
         let Some(stream) = self.tcp() else { return };
         let socket = SockRef::from(stream);
-        let _ = match wish {
+        let _ = match option {
             SocketOption::NoDelay(on) => socket.set_tcp_nodelay(on),
             SocketOption::KeepAlive(on, 0) => socket.set_keepalive(on),
             SocketOption::KeepAlive(false, _) => socket.set_keepalive(false),
@@ -177,7 +177,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        ready!(executor::poll_proceed(cx));
+        ready!(executor::poll_budget(cx));
         let count = ready!(Stream::poll_read(self.get_mut(), cx, buf.initialize_unfilled()))?;
         buf.advance(count);
         Poll::Ready(Ok(()))
@@ -198,10 +198,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        ready!(executor::poll_proceed(cx));
+        ready!(executor::poll_budget(cx));
         match self.get_mut() {
             Self::Plain(socket) => socket.poll_write(cx, slices),
-            Self::Tls(stream) => stream.poll_take(cx, slices),
+            Self::Tls(stream) => stream.poll_write_buffered(cx, slices),
         }
     }
 
@@ -212,7 +212,7 @@ impl AsyncWrite for Stream {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(_) => Poll::Ready(Ok(())),
-            Self::Tls(stream) => stream.poll_drain(cx),
+            Self::Tls(stream) => stream.poll_flush_output(cx),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use monoceros_engine::buffers::borrowed::Returned;
+use monoceros_engine::buffers::borrowed::ReturnedBuffers;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::mpsc;
@@ -296,15 +296,15 @@ fn an_answer_leaves_while_a_handler_holds_javascript() {
 }
 
 /// Bytes that JavaScript lends; they say when nobody sends them any more.
-struct Lent(Vec<u8>, Arc<Returned>);
+struct BorrowedBuffer(Vec<u8>, Arc<ReturnedBuffers>);
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for BorrowedBuffer {
     fn as_ref(&self) -> &[u8] {
         &self.0
     }
 }
 
-impl Drop for Lent {
+impl Drop for BorrowedBuffer {
     fn drop(&mut self) {
         self.1.push(self.0.len());
     }
@@ -320,7 +320,7 @@ fn lent_memory_is_sent_from_where_it_is_and_comes_back() {
     let returned = engine.js.io.returned();
     engine.js.head_with_length(id, 200, "", CONNECTION | LENGTH, body.len() as u32);
     engine.js.data(id, &body[..1_000]);
-    engine.js.lend(id, Lent(body[1_000..].to_vec(), returned.clone()));
+    engine.js.lend(id, BorrowedBuffer(body[1_000..].to_vec(), returned.clone()));
     engine.js.notify(id);
     engine.js.end(id, true);
     assert!(client.response(&mut engine).body == body);
@@ -335,7 +335,7 @@ fn lent_memory_comes_back_when_its_client_goes() {
     let id = asked(&mut engine, &mut client, "GET");
     let returned = engine.js.io.returned();
     engine.js.head_with_length(id, 200, "", CONNECTION | LENGTH, 3_000_000);
-    engine.js.lend(id, Lent(vec![b'x'; 3_000_000], returned.clone()));
+    engine.js.lend(id, BorrowedBuffer(vec![b'x'; 3_000_000], returned.clone()));
     engine.js.notify(id);
     engine.js.end(id, true);
     engine.until("a part arrives", |_| (client.available() > 10_000).then_some(()));

@@ -89,7 +89,7 @@ mod tests {
             ("XST-05:45", "[24/Nov/2026:20:02:00 +0545]"),
             ("XST+03:30", "[24/Nov/2026:10:47:00 -0330]"),
         ] {
-            let name = "access::clock::tests::times_are_in_the_zone_of_the_process";
+            let name = "log::access::clock::tests::times_are_in_the_zone_of_the_process";
             let mut again = Command::new(std::env::current_exe().unwrap());
             again.args(["--exact", name]).env("TZ", zone).env("MONOCEROS_TEST_TIME", expected);
             let output = again.output().unwrap();

@@ -115,8 +115,8 @@ impl Connection {
     /// Gives back every buffer, where the task must stay. What is given back is made again with the next request, which
     /// costs too much to be done behind each.
     fn rest(&mut self) {
-        self.stream.send_held();
-        if self.shared.out.borrow_mut().park() {
+        self.stream.flush_held();
+        if self.shared.out.borrow_mut().release_if_empty() {
             self.shared.released.borrow_mut().park();
             self.rests = true;
         }
@@ -299,7 +299,7 @@ impl Connection {
 
     /// Bytes that the client's side has acknowledged: the kernel takes hundreds of kilobytes that nobody reads.
     pub(crate) fn arrived(&self) -> u64 {
-        self.shared.out.borrow().total().saturating_sub(self.stream.unacknowledged())
+        self.shared.out.borrow().total_sent().saturating_sub(self.stream.unacknowledged())
     }
 
     /// When to look at the client's progress again.

@@ -48,7 +48,7 @@ impl Connection {
             }
             if current.discard {
                 request_body::discard(shared, current, came.len());
-                came.pass(came.len());
+                came.consume(came.len());
             } else if current.credit == 0 {
                 break;
             } else {
@@ -60,7 +60,7 @@ impl Connection {
             shared.collect(current);
         } else {
             shared.deliver(current, self.guard.trailers());
-            shared.released.borrow_mut().body.pass(at_once);
+            shared.released.borrow_mut().body.consume(at_once);
         }
     }
 

@@ -8,8 +8,8 @@ use super::{Arrival, Connection, Shared};
 use crate::pressure::admission::Wait;
 use crate::pressure::limits::Limits;
 use crate::runtime::executor;
-use crate::runtime::slot_map::place_of;
-use crate::runtime::sockets::Held;
+use crate::runtime::slot_map::slot_of;
+use crate::runtime::sockets::RegisteredFd;
 use crate::server::context::Context;
 use crate::transport::listener::PeerAddr;
 use crate::transport::stream::{self, Stream};
@@ -23,7 +23,7 @@ pub(crate) enum Connected {
 /// What is kept of a connection that waits.
 pub(crate) struct Parked {
     pub(crate) arrival: Arrival,
-    pub(crate) held: Held,
+    pub(crate) held: RegisteredFd,
     pub(crate) limits: Rc<Limits>,
     /// The client and what it had connected to, as the PROXY protocol told it.
     pub(crate) proxied: Option<Box<(PeerAddr, SocketAddr)>>,
@@ -90,7 +90,7 @@ impl Connected {
             Self::Serving(shared) => shared.hasten(),
             Self::Parked(parked) => {
                 parked.waits_until = parked.waits_until.min(ctx.deadline(ctx.idle_drain.get()));
-                ctx.wheel.borrow_mut().insert(place_of(id), parked.waits_until);
+                ctx.wheel.borrow_mut().insert(slot_of(id), parked.waits_until);
             }
         }
     }
@@ -126,7 +126,7 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<Shared>> {
         shared.peer.set(client);
         shared.proxied.set(Some(local));
     }
-    let stream = Stream::Plain(held.serve(matches!(peer, PeerAddr::Ip(_))));
+    let stream = Stream::Plain(held.into_socket(matches!(peer, PeerAddr::Ip(_))));
     let connection = Connection::resumed(shared.clone(), arrival, stream, in_http);
     executor::spawn(super::Task(Some(connection)));
     Some(shared)
@@ -160,7 +160,7 @@ pub(crate) fn park(connection: Connection) {
     // It may still be in a list of those to wake.
     shared.task.forget();
     let Stream::Plain(socket) = stream else { return closed(&ctx, &shared) };
-    let held = socket.park(id);
+    let held = socket.make_idle(id);
     let parked = Parked {
         arrival,
         held,
@@ -175,14 +175,14 @@ pub(crate) fn park(connection: Connection) {
     if let Some(connected) = ctx.connections.borrow_mut().find_mut(id) {
         *connected = Connected::Parked(Box::new(parked));
     }
-    ctx.leftovers.count();
+    ctx.heap_trimmer.count_idle();
 }
 
 impl Connection {
     /// Whether nothing but a request can come next, and nobody has something to say to the task.
     pub(crate) fn can_park(&self) -> bool {
         let shared = &self.shared;
-        self.stream.can_park()
+        self.stream.can_make_idle()
             && self.carry.is_empty()
             && self.guard.awaits_head()
             && !self.input_ended

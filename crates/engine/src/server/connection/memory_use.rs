@@ -10,7 +10,7 @@ impl Connection {
         let shared = &self.shared;
         let (unsent, held) = {
             let out = shared.out.borrow();
-            (!out.is_empty(), out.held())
+            (!out.is_empty(), out.owned_len())
         };
         let current = shared.current.borrow();
         let collected = current.as_ref().map_or(0, |current| current.collected_len);

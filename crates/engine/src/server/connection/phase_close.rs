@@ -72,7 +72,8 @@ impl Connection {
         // Nothing can come then whose answer, a reset, would be in the way of ours. A `close_notify` comes when all has
         // been read.
         let closes = self.client_is_done && !self.stream.has_unread();
-        let end = if closes { self.stream.poll_end(cx) } else { self.stream.poll_shutdown(cx) };
+        let end =
+            if closes { self.stream.poll_close_notify(cx) } else { self.stream.poll_shutdown(cx) };
         match end {
             Poll::Ready(Ok(())) if closes => return Turn::Gone,
             Poll::Ready(Ok(())) => {}

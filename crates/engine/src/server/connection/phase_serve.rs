@@ -61,7 +61,7 @@ impl Connection {
                 Ok(taken) => taken,
                 Err(refusal) => return self.refuse(refusal),
             };
-            carry.pass(taken);
+            carry.consume(taken);
             self.carry = carry;
             if taken > 0 {
                 return self.after_release();
@@ -159,7 +159,7 @@ impl Connection {
                     taken += 2;
                 }
             }
-            let into = if awaits_head { &mut released.head } else { released.body.end() };
+            let into = if awaits_head { &mut released.head } else { released.body.tail_mut() };
             let (count, progress) =
                 self.guard.advance(&input[taken..], into, &mut head, &limits)?;
             taken += count;

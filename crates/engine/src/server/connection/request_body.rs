@@ -54,15 +54,15 @@ impl Connection {
         let is_wide = fills && most >= WIDE_PIECE / 4 * 3;
         let mut piece =
             if is_wide { &handoff.wide_body_buffers } else { &handoff.body_buffers }.take();
-        let most = most.min(piece.room().len());
-        let count = match self.receive(cx, &mut piece.room()[..most]) {
+        let most = most.min(piece.space().len());
+        let count = match self.receive(cx, &mut piece.space()[..most]) {
             Ok(count) => count,
             Err(turn) => return turn,
         };
         self.guard.pass_body(count);
         if let Some(current) = shared.current.borrow_mut().as_mut() {
             current.fills = count == most;
-            self::piece(&shared, current, piece.filled(count));
+            self::piece(&shared, current, piece.into_bytes(count));
             if self.guard.is_complete() {
                 current.body_done = true;
             }

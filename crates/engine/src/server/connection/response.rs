@@ -164,7 +164,7 @@ impl Shared {
                 out.append(|out| encoder::chunk_size(out, bytes.len()));
             }
             if lent {
-                out.lend(bytes);
+                out.push_borrowed(bytes);
             } else {
                 out.push(bytes);
             }

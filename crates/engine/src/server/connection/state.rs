@@ -13,12 +13,12 @@ use super::{Connected, Current, request_body};
 use crate::bridge::event_batch::{ConnectionInfo, RequestBody};
 use crate::bridge::in_flight::RequestLabel;
 use crate::bridge::ring::SocketOption;
-use crate::buffers::write_queue::Out;
+use crate::buffers::write_queue::WriteQueue;
 use crate::http1::parsed_message::ParsedMessage;
 use crate::http2::Streams;
 use crate::pressure::limits::Limits;
-use crate::runtime::executor::Waiting;
-use crate::runtime::slot_map::place_of;
+use crate::runtime::executor::TaskWaker;
+use crate::runtime::slot_map::slot_of;
 use crate::server::context::Context;
 use crate::transport::listener::PeerAddr;
 use crate::transport::stream::Stream;
@@ -31,9 +31,9 @@ pub(crate) struct Shared {
     pub(crate) tag: u32,
     /// The server's.
     pub(crate) limits: RefCell<Rc<Limits>>,
-    pub(crate) task: Waiting,
+    pub(crate) task: TaskWaker,
     pub(crate) released: RefCell<ParsedMessage>,
-    pub(crate) out: RefCell<Out>,
+    pub(crate) out: RefCell<WriteQueue>,
     pub(crate) current: RefCell<Option<Current>>,
     /// JavaScript knows of this connection.
     pub(crate) told: Cell<bool>,
@@ -95,7 +95,7 @@ impl Shared {
             ctx,
             id,
             tag,
-            task: Waiting::default(),
+            task: TaskWaker::default(),
             released: RefCell::default(),
             out: RefCell::default(),
             current: RefCell::default(),
@@ -267,7 +267,7 @@ impl Shared {
     pub(crate) fn set_deadline_at(&self, deadline: u64) {
         self.deadline.set(deadline);
         // By place and not by id: the wheel has room for each key up to the highest.
-        self.ctx.wheel.borrow_mut().insert(place_of(self.id), deadline);
+        self.ctx.wheel.borrow_mut().insert(slot_of(self.id), deadline);
     }
 
     /// Comes up by then.

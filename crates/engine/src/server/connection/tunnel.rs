@@ -245,7 +245,7 @@ impl Connection {
 
     /// The socket and what was read behind the head are JavaScript's now.
     fn leave_http(&mut self, told: usize) {
-        self.carry.pass(told);
+        self.carry.consume(told);
         self.input.stop();
         // The wheel finds out which clock it is when it comes up.
         self.shared.due.set(true);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{look, read_ring, wake_ending};
 use crate::log::access::AccessLog;
-use crate::runtime::executor::behind_others;
+use crate::runtime::executor::yield_now;
 use crate::runtime::timers::sleep;
 use crate::server::connection::come_up;
 use crate::server::context::{COMPANY_TIME, Context};
@@ -34,7 +34,7 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
             }
             gathered = len;
             look(&ctx);
-            behind_others().await;
+            yield_now().await;
         }
         ctx.hand_over();
         ctx.clock_stale.set(true);
@@ -88,7 +88,7 @@ pub(super) async fn clock(ctx: Rc<Context>) {
         ctx.handoff.wake_for_accepted();
         ctx.flush_logs();
         ctx.handoff.shrink(false);
-        ctx.leftovers.sweep();
+        ctx.heap_trimmer.trim_if_due();
         let news = ctx.access.borrow_mut().as_mut().and_then(AccessLog::take_news);
         for text in news.into_iter().chain(ctx.admission.take_news(ctx.now_ms())) {
             ctx.tell(|batch| batch.fault(&text));
@@ -103,15 +103,15 @@ pub(super) async fn clock(ctx: Rc<Context>) {
 /// Lets the ids come again whose ends JavaScript has heard of.
 fn renew_places(ctx: &Rc<Context>) {
     let has_passed = |takes| ctx.handoff.has_passed(takes);
-    let exchanges = ctx.exchanges.borrow_mut().rested(has_passed);
-    let connections = ctx.connections.borrow_mut().rested(has_passed);
+    let exchanges = ctx.exchanges.borrow_mut().take_reusable(has_passed);
+    let connections = ctx.connections.borrow_mut().take_reusable(has_passed);
     if exchanges.is_empty() && connections.is_empty() {
         return;
     }
     // What JavaScript wrote before it heard of them is in the ring, and meant for those that had the ids.
     read_ring(ctx);
-    ctx.exchanges.borrow_mut().renew(exchanges);
-    ctx.connections.borrow_mut().renew(connections);
+    ctx.exchanges.borrow_mut().reuse(exchanges);
+    ctx.connections.borrow_mut().reuse(connections);
 }
 
 /// Looks at the sockets for more, before what there is goes to JavaScript.

@@ -10,7 +10,7 @@ use super::accept::{Outcome, accept};
 use super::balancer::{ANSWER_US, Gate, Kick, Verdict, stands_still};
 use super::poller::{self, Poller, Ready};
 use super::{Accepted, AcceptorOptions, Command, Mailbox};
-use crate::runtime::thread_policy::be_patient;
+use crate::runtime::thread_policy::use_batch_scheduling;
 use crate::scoreboard::{SlotRef, monotonic_us};
 
 /// All that the thread has.
@@ -110,7 +110,7 @@ impl AcceptLoop {
     }
 
     pub(super) fn run(mut self) {
-        be_patient();
+        use_batch_scheduling();
         let mut again = false;
         loop {
             let ready = match self.wait(again) {

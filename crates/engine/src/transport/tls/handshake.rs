@@ -17,9 +17,9 @@ use super::{Server, TlsStream};
 use crate::guard::Refusal;
 use crate::guard::parse_policy::ProxyProtocol;
 use crate::guard::proxy_protocol::{self, ProxyHeader};
-use crate::runtime::executor::{self, Waiting};
+use crate::runtime::executor::{self, TaskWaker};
 use crate::runtime::sockets::Socket;
-use crate::runtime::timers::within;
+use crate::runtime::timers::with_timeout;
 use crate::server::connection::{self, Arrival};
 use crate::server::context::Context;
 use crate::transport::stream::Stream;
@@ -38,7 +38,7 @@ struct Entry {
     begun: u64,
     until: Cell<u64>,
     state: Cell<State>,
-    task: Waiting,
+    task: TaskWaker,
 }
 
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -109,7 +109,7 @@ impl Handshakes {
             begun: now,
             until: Cell::new(until),
             state: Cell::new(State::Open),
-            task: Waiting::default(),
+            task: TaskWaker::default(),
         });
         self.open.set(self.open.get() + 1);
         let mut queue = self.queue.borrow_mut();
@@ -143,8 +143,12 @@ pub(crate) async fn ender(ctx: Rc<Context>) {
         let now = ctx.now_ms();
         if until > now {
             // Sooner only if all get less time.
-            let _ = within(&ctx, Duration::from_millis(until - now), handshakes.changed.notified())
-                .await;
+            let _ = with_timeout(
+                &ctx,
+                Duration::from_millis(until - now),
+                handshakes.changed.notified(),
+            )
+            .await;
             continue;
         }
         let Some(entry) = handshakes.queue.borrow_mut().pop_front() else { continue };

@@ -93,7 +93,7 @@ impl TlsStream {
             self.holds = !self.tls.is_handshaking()
                 && self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
             if !self.holds {
-                ready!(self.poll_drain(cx))?;
+                ready!(self.poll_flush_output(cx))?;
             }
             if !self.tls.is_handshaking() {
                 return Poll::Ready(self.judge_client());
@@ -138,7 +138,7 @@ impl TlsStream {
     /// An alert that says what was wrong goes out as far as the socket takes it at once.
     fn after_step(&mut self, cx: &mut Context<'_>, result: io::Result<()>) -> io::Result<()> {
         if result.is_err() {
-            let _ = self.poll_drain(cx);
+            let _ = self.poll_flush_output(cx);
         }
         result
     }
@@ -159,7 +159,7 @@ impl TlsStream {
             }
             // Whoever asks for new keys without reading the answers has to read first.
             if self.out.len() > MAX_PENDING {
-                ready!(self.poll_drain(cx))?;
+                ready!(self.poll_flush_output(cx))?;
             }
             let count = ready!(with_scratch(|scratch| {
                 let room = buf.len().clamp(SMALL_READ, scratch.len());
@@ -173,7 +173,7 @@ impl TlsStream {
             // An alert waits for nothing.
             if !self.out.is_empty() && (!self.holds || count.is_err()) {
                 // What is left is sent by the next write or the next read.
-                let _ = self.poll_drain(cx)?;
+                let _ = self.poll_flush_output(cx)?;
             }
             match count {
                 Ok(0) => {}
@@ -262,28 +262,28 @@ impl TlsStream {
     ) -> Poll<io::Result<usize>> {
         if self.owed == 0 {
             if !std::mem::take(&mut self.holds) {
-                ready!(self.poll_drain(cx))?;
+                ready!(self.poll_flush_output(cx))?;
             }
             self.owed = self.encrypt(slices)?;
         }
         if !std::mem::take(&mut self.holds_next) {
-            ready!(self.poll_drain(cx))?;
+            ready!(self.poll_flush_output(cx))?;
         }
         Poll::Ready(Ok(std::mem::take(&mut self.owed)))
     }
 
     /// Writes plaintext: what is taken is held here until the socket takes it.
-    pub fn poll_take(
+    pub fn poll_write_buffered(
         &mut self,
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         if !std::mem::take(&mut self.holds) {
-            ready!(self.poll_drain(cx))?;
+            ready!(self.poll_flush_output(cx))?;
         }
         let count = self.encrypt(slices)?;
         // The caller flushes, or writes again.
-        let _ = self.poll_drain(cx)?;
+        let _ = self.poll_flush_output(cx)?;
         Poll::Ready(Ok(count))
     }
 
@@ -318,18 +318,18 @@ impl TlsStream {
     }
 
     /// Sends what is encrypted.
-    pub fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_flush_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.holds = false;
         drain(&mut self.out, |bytes| self.socket.poll_write(cx, &[io::IoSlice::new(bytes)]))
     }
 
     /// What is written next is the last: it goes with the end.
-    pub fn hold_next(&mut self) {
+    pub fn mark_next_write_last(&mut self) {
         self.holds_next = true;
     }
 
     /// Sends what was to go with an answer, as none comes; what the socket does not take waits for one all the same.
-    pub fn send_held(&mut self) {
+    pub fn flush_held(&mut self) {
         if std::mem::take(&mut self.holds) {
             let socket = &self.socket;
             let _ =
@@ -341,15 +341,15 @@ impl TlsStream {
     }
 
     /// Says that nothing more comes.
-    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !std::mem::replace(&mut self.closed, true) && self.input != Input::Failed {
             let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut self.carry);
             if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
                 encode(&mut self.out, |room| traffic.queue_close_notify(room).map_err(room_needed));
             }
         }
-        self.socket.end_with_next();
-        self.poll_drain(cx)
+        self.socket.mark_next_write_last();
+        self.poll_flush_output(cx)
     }
 
     pub fn socket(&self) -> &Socket {
