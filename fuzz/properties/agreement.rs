@@ -70,7 +70,7 @@ fn released(input: &[u8]) -> Vec<(Vec<u8>, RequestHead, Message)> {
     let mut head = RequestHead::default();
     let (mut text, mut body, mut begin, mut at) = (Vec::new(), Vec::new(), 0, 0);
     loop {
-        let into = if guard.awaits_head() { &mut text } else { &mut body };
+        let into = if guard.is_awaiting_head() { &mut text } else { &mut body };
         let Ok((taken, progress)) = guard.advance(&input[at..], into, &mut head, &limits) else {
             break;
         };
@@ -80,7 +80,7 @@ fn released(input: &[u8]) -> Vec<(Vec<u8>, RequestHead, Message)> {
             messages.push((input[begin..at].to_vec(), head.clone(), message));
             text.clear();
             begin = at;
-            guard.next();
+            guard.start_next_message();
         } else if taken == 0 || (at == input.len() && progress == Progress::More) {
             break;
         }

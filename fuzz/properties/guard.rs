@@ -94,7 +94,7 @@ fn read_pieces<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Reading {
                     reading.taken += taken;
                     if guard.is_complete() {
                         reading.complete += 1;
-                        guard.next();
+                        guard.start_next_message();
                     } else if taken == 0 || progress == Progress::More {
                         break;
                     }

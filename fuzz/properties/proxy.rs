@@ -29,10 +29,10 @@ pub fn check(input: &[u8]) {
         Ok(ProxyHeader::Incomplete) => assert!(forbidden == whole || forbidden == FORBIDDEN),
         _ => assert_eq!(forbidden, FORBIDDEN),
     }
-    if let Ok(ProxyHeader::Present { told: Some(told), .. }) = whole {
+    if let Ok(ProxyHeader::Present { addresses: Some(told), .. }) = whole {
         let line = line(told);
         let again = read(line.as_bytes(), ProxyProtocol::V1, true);
-        let expected = Ok(ProxyHeader::Present { len: line.len(), told: Some(told) });
+        let expected = Ok(ProxyHeader::Present { len: line.len(), addresses: Some(told) });
         assert_eq!(again, expected, "another meaning: {line:?}");
     }
 }

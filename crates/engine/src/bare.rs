@@ -86,7 +86,7 @@ struct Pending {
 }
 
 impl ResponseSink for Pending {
-    fn head(&self, head: &ResponseHead<'_>, _: Option<u64>) {
+    fn send_head(&self, head: &ResponseHead<'_>, _: Option<u64>) {
         let mut response = self.response.borrow_mut();
         *response.status_mut() = StatusCode::from_u16(head.status).unwrap_or_default();
         for line in head.fields.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
@@ -100,7 +100,7 @@ impl ResponseSink for Pending {
         }
     }
 
-    fn data(&self, bytes: &[u8]) {
+    fn send_data(&self, bytes: &[u8]) {
         self.response.borrow_mut().body_mut().0 = Some(Bytes::copy_from_slice(bytes));
     }
 
@@ -111,13 +111,13 @@ impl ResponseSink for Pending {
         }
     }
 
-    fn inform(&self, _: &ResponseHead<'_>) {}
-    fn large(&self, _: Bytes) {}
-    fn trailers(&self, _: &[u8]) {}
-    fn reset(&self) {}
-    fn credit(&self, _: u32) {}
-    fn notify(&self) {}
-    fn tunnel(&self, _: bool) {}
+    fn send_interim(&self, _: &ResponseHead<'_>) {}
+    fn send_large(&self, _: Bytes) {}
+    fn add_trailers(&self, _: &[u8]) {}
+    fn abort(&self) {}
+    fn grant_credit(&self, _: u32) {}
+    fn notify_when_sent(&self) {}
+    fn decide_upgrade(&self, _: bool) {}
 }
 
 /// hyper's wait for it.

@@ -8,7 +8,7 @@ use crate::transport::listener::PeerAddr;
 /// The peers that a setting names, such as `forwarded_allow_ips`. The empty list names nobody.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AddressList {
-    everybody: bool,
+    contains_all: bool,
     networks: Vec<Network>,
 }
 
@@ -34,7 +34,7 @@ impl AddressList {
         let mut list = Self::default();
         for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
             if part == "*" {
-                list.everybody = true;
+                list.contains_all = true;
             } else {
                 let network = Network::parse(part).ok_or_else(|| BadAddress(part.to_owned()))?;
                 list.networks.push(network);
@@ -46,10 +46,10 @@ impl AddressList {
     /// Whether the list names this address. An IPv4 address in IPv6 form is the IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        if self.everybody {
+        if self.contains_all {
             return true;
         }
-        let bits = bits(address);
+        let bits = to_ipv6_bits(address);
         self.networks.iter().any(|network| bits & network.mask == network.bits)
     }
 
@@ -66,7 +66,7 @@ impl AddressList {
     /// Whether it names nobody.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        !self.everybody && self.networks.is_empty()
+        !self.contains_all && self.networks.is_empty()
     }
 }
 
@@ -92,21 +92,21 @@ impl Network {
         let shift = most - length;
         let mask = u128::MAX.checked_shl(shift).unwrap_or(0);
         let bits = match address {
-            IpAddr::V4(address) => mapped(address),
+            IpAddr::V4(address) => map_to_ipv6(address),
             IpAddr::V6(address) => u128::from(address),
         };
         (bits & mask == bits).then_some(Self { bits, mask })
     }
 }
 
-fn bits(address: IpAddr) -> u128 {
+fn to_ipv6_bits(address: IpAddr) -> u128 {
     match address {
-        IpAddr::V4(address) => mapped(address),
+        IpAddr::V4(address) => map_to_ipv6(address),
         IpAddr::V6(address) => u128::from(address),
     }
 }
 
-fn mapped(address: Ipv4Addr) -> u128 {
+fn map_to_ipv6(address: Ipv4Addr) -> u128 {
     u128::from(address.to_ipv6_mapped())
 }
 

@@ -23,28 +23,28 @@ enum ChunkedState {
 
 /// The progress through one chunked body.
 pub(super) struct ChunkedDecoder {
-    at: ChunkedState,
+    state: ChunkedState,
     line: Vec<u8>,
     trailers: Vec<u8>,
     trailer_bytes: usize,
     trailer_lines: usize,
-    total: u64,
+    body_length: u64,
 }
 
 impl ChunkedDecoder {
     pub(super) fn new() -> Self {
         Self {
-            at: ChunkedState::Size,
+            state: ChunkedState::Size,
             line: Vec::new(),
             trailers: Vec::new(),
             trailer_bytes: 0,
             trailer_lines: 0,
-            total: 0,
+            body_length: 0,
         }
     }
 
     pub(super) fn is_complete(&self) -> bool {
-        matches!(self.at, ChunkedState::End)
+        matches!(self.state, ChunkedState::End)
     }
 
     pub(super) fn trailers(&self) -> &[u8] {
@@ -61,13 +61,13 @@ impl ChunkedDecoder {
         let mut taken = 0;
         while taken < input.len() && !self.is_complete() {
             let rest = &input[taken..];
-            taken += match self.at {
-                ChunkedState::Size => self.size(rest, limits)?,
+            taken += match self.state {
+                ChunkedState::Size => self.take_size_line(rest, limits)?,
                 ChunkedState::Data(left) => {
                     let count = usize::try_from(left).unwrap_or(usize::MAX).min(rest.len());
                     let left = left - count as u64;
                     data.extend_from_slice(&rest[..count]);
-                    self.at =
+                    self.state =
                         if left == 0 { ChunkedState::DataEnd(0) } else { ChunkedState::Data(left) };
                     count
                 }
@@ -75,10 +75,11 @@ impl ChunkedDecoder {
                     if rest[0] != b"\r\n"[seen as usize] {
                         return Err(Refusal::BadChunk);
                     }
-                    self.at = if seen == 1 { ChunkedState::Size } else { ChunkedState::DataEnd(1) };
+                    self.state =
+                        if seen == 1 { ChunkedState::Size } else { ChunkedState::DataEnd(1) };
                     1
                 }
-                ChunkedState::Trailers => self.trailer(rest, limits)?,
+                ChunkedState::Trailers => self.take_trailer_line(rest, limits)?,
                 ChunkedState::End => 0,
             };
         }
@@ -86,7 +87,7 @@ impl ChunkedDecoder {
     }
 
     /// Gathers a line; true when it is whole.
-    fn gather(
+    fn gather_line(
         &mut self,
         rest: &[u8],
         most: usize,
@@ -106,8 +107,8 @@ impl ChunkedDecoder {
         Ok((count, whole))
     }
 
-    fn size(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
-        let (count, whole) = self.gather(rest, MAX_CHUNK_LINE, Refusal::BadChunk)?;
+    fn take_size_line(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
+        let (count, whole) = self.gather_line(rest, MAX_CHUNK_LINE, Refusal::BadChunk)?;
         if !whole {
             // Whatever follows, it is no size: whoever has gone out of step need not send a line to hear of it.
             let is_size = self.line.first().is_none_or(u8::is_ascii_hexdigit);
@@ -118,34 +119,35 @@ impl ChunkedDecoder {
         if digits == 0 || digits > 16 {
             return Err(Refusal::BadChunk);
         }
-        extensions(&line[digits..])?;
+        check_extensions(&line[digits..])?;
         let size = line[..digits].iter().fold(0u64, |sum, &digit| {
             // `is_ascii_hexdigit` above: a digit of base 16.
             sum << 4 | u64::from((digit as char).to_digit(16).unwrap_or(0))
         });
-        self.total = self.total.checked_add(size).ok_or(Refusal::BadChunk)?;
-        if limits.request_body > 0 && self.total > limits.request_body {
+        self.body_length = self.body_length.checked_add(size).ok_or(Refusal::BadChunk)?;
+        if limits.request_body > 0 && self.body_length > limits.request_body {
             return Err(Refusal::BodyTooLarge);
         }
         self.line.clear();
-        self.at = if size == 0 { ChunkedState::Trailers } else { ChunkedState::Data(size) };
+        self.state = if size == 0 { ChunkedState::Trailers } else { ChunkedState::Data(size) };
         Ok(count)
     }
 
-    fn trailer(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
+    fn take_trailer_line(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
         let most = MAX_TRAILERS.min(limits.request_field_size);
-        let (count, whole) = self.gather(rest, most, Refusal::FieldTooLarge)?;
+        let (count, whole) = self.gather_line(rest, most, Refusal::FieldTooLarge)?;
         if !whole {
             return Ok(count);
         }
         let line = std::mem::take(&mut self.line);
         if line == b"\r\n" {
-            self.at = ChunkedState::End;
+            self.state = ChunkedState::End;
             return Ok(count);
         }
-        let field = head::field(&line, 0, line.len() - 2);
+        let field = head::parse_field_line(&line, 0, line.len() - 2);
         let (name, _, underscored) = field.map_err(|_| Refusal::BadTrailer)?;
-        if FORBIDDEN.iter().any(|forbidden| name.of(&line).eq_ignore_ascii_case(forbidden)) {
+        if FORBIDDEN_TRAILERS.iter().any(|forbidden| name.of(&line).eq_ignore_ascii_case(forbidden))
+        {
             return Err(Refusal::BadTrailer);
         }
         self.trailer_lines += 1;
@@ -168,16 +170,16 @@ impl ChunkedDecoder {
 
 /// RFC 9112 section 7.1.1: `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`, and no white space behind
 /// the last of them.
-fn extensions(line: &[u8]) -> Result<(), Refusal> {
+fn check_extensions(line: &[u8]) -> Result<(), Refusal> {
     let mut rest = line;
     while !rest.is_empty() {
         rest = skip_space(rest).strip_prefix(b";").ok_or(Refusal::BadChunk)?;
-        rest = token(skip_space(rest))?;
+        rest = skip_token(skip_space(rest))?;
         if let Some(value) = skip_space(rest).strip_prefix(b"=") {
             let value = skip_space(value);
             rest = match value {
-                [b'"', inside @ ..] => quoted(inside)?,
-                _ => token(value)?,
+                [b'"', inside @ ..] => skip_quoted(inside)?,
+                _ => skip_token(value)?,
             };
         }
     }
@@ -190,7 +192,7 @@ fn skip_space(line: &[u8]) -> &[u8] {
 }
 
 /// What is behind the token that the line begins with.
-fn token(line: &[u8]) -> Result<&[u8], Refusal> {
+fn skip_token(line: &[u8]) -> Result<&[u8], Refusal> {
     match line.iter().take_while(|&&byte| is_token(byte)).count() {
         0 => Err(Refusal::BadChunk),
         count => Ok(&line[count..]),
@@ -198,7 +200,7 @@ fn token(line: &[u8]) -> Result<&[u8], Refusal> {
 }
 
 /// What is behind the end of a quoted string (RFC 9110 section 5.6.4).
-fn quoted(mut inside: &[u8]) -> Result<&[u8], Refusal> {
+fn skip_quoted(mut inside: &[u8]) -> Result<&[u8], Refusal> {
     loop {
         inside = match inside {
             [b'"', rest @ ..] => return Ok(rest),
@@ -210,7 +212,7 @@ fn quoted(mut inside: &[u8]) -> Result<&[u8], Refusal> {
 }
 
 /// RFC 9110 section 6.5.1: fields of framing, routing, the connection and authentication are never trailers.
-const FORBIDDEN: [&[u8]; 11] = [
+const FORBIDDEN_TRAILERS: [&[u8]; 11] = [
     b"host",
     b"content-length",
     b"transfer-encoding",
@@ -233,13 +235,13 @@ mod tests {
 
     /// Runs the body through in pieces of `step` bytes.
     fn run(body: &[u8], step: usize) -> Result<Read, Refusal> {
-        let mut chunks = ChunkedDecoder::new();
+        let mut decoder = ChunkedDecoder::new();
         let (mut total, mut data) = (0, Vec::new());
         for piece in body.chunks(step) {
-            let (taken, complete) = chunks.advance(piece, &mut data, &Limits::default())?;
+            let (taken, complete) = decoder.advance(piece, &mut data, &Limits::default())?;
             total += taken;
             if complete {
-                return Ok((total, data, Some(chunks.trailers().to_vec())));
+                return Ok((total, data, Some(decoder.trailers().to_vec())));
             }
         }
         Ok((total, data, None))

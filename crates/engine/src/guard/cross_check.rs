@@ -13,17 +13,22 @@ use crate::exchange::request_head::{Framing, RequestHead};
 /// # Errors
 ///
 /// [`Refusal::ParserDisagreement`].
-pub(super) fn agree(head: &RequestHead, bytes: &[u8]) -> Result<(), Refusal> {
+pub(super) fn check_agreement(head: &RequestHead, bytes: &[u8]) -> Result<(), Refusal> {
     let count = head.fields.len() + head.dropped_fields;
-    let agrees = if count <= FEW {
-        agrees(head, bytes, count, &mut [const { MaybeUninit::uninit() }; FEW])
+    let is_same = if count <= MAX_FIELDS_ON_STACK {
+        is_same_request(
+            head,
+            bytes,
+            count,
+            &mut [const { MaybeUninit::uninit() }; MAX_FIELDS_ON_STACK],
+        )
     } else {
-        agrees(head, bytes, count, &mut vec![MaybeUninit::uninit(); count])
+        is_same_request(head, bytes, count, &mut vec![MaybeUninit::uninit(); count])
     };
-    if agrees { Ok(()) } else { Err(Refusal::ParserDisagreement) }
+    if is_same { Ok(()) } else { Err(Refusal::ParserDisagreement) }
 }
 
-fn agrees<'a>(
+fn is_same_request<'a>(
     head: &RequestHead,
     bytes: &'a [u8],
     count: usize,
@@ -62,7 +67,7 @@ fn framing(fields: &[Header<'_>]) -> Option<Framing> {
 }
 
 /// Up to here the fields are kept on the stack.
-const FEW: usize = 64;
+const MAX_FIELDS_ON_STACK: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -82,7 +87,7 @@ mod tests {
     fn what_the_guard_misread_would_be_refused() {
         const REQUEST: &[u8] = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
         let right = read(REQUEST);
-        assert_eq!(agree(&right, REQUEST), Ok(()));
+        assert_eq!(check_agreement(&right, REQUEST), Ok(()));
         let wrongs: [fn(&mut RequestHead); 8] = [
             |head| head.method.end -= 1,
             |head| head.target.end -= 1,
@@ -96,7 +101,11 @@ mod tests {
         for (number, wrong) in wrongs.into_iter().enumerate() {
             let mut head = right.clone();
             wrong(&mut head);
-            assert_eq!(agree(&head, REQUEST), Err(Refusal::ParserDisagreement), "{number}");
+            assert_eq!(
+                check_agreement(&head, REQUEST),
+                Err(Refusal::ParserDisagreement),
+                "{number}"
+            );
         }
     }
 
@@ -124,7 +133,7 @@ mod tests {
 
     #[test]
     fn many_fields_are_read_as_few_are() {
-        for count in [1, FEW, FEW + 1, 99] {
+        for count in [1, MAX_FIELDS_ON_STACK, MAX_FIELDS_ON_STACK + 1, 99] {
             let fields = "Field: value\r\n".repeat(count - 1);
             let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
             assert_eq!(read(request.as_bytes()).fields.len(), count);

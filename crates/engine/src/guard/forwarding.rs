@@ -12,22 +12,22 @@ use crate::guard::parse_policy::{ForwardedSyntax, ParsePolicy};
 /// What was noticed while the fields of a request were read.
 #[derive(Default)]
 pub(crate) struct ForwardingFields {
-    secure: Option<bool>,
-    forwarded: bool,
-    prefix: Option<Span>,
+    is_secure: Option<bool>,
+    has_client_fields: bool,
+    script_name: Option<Span>,
 }
 
 /// The client as one of the fields tells it.
 #[derive(Default)]
-struct Client {
+struct ForwardedClient {
     address: Option<SocketAddr>,
     host: Option<Span>,
-    secure: Option<bool>,
+    is_secure: Option<bool>,
 }
 
 impl ForwardingFields {
     /// Looks at one field of a trusted peer.
-    pub fn note(
+    pub fn record(
         &mut self,
         policy: &ParsePolicy,
         input: &[u8],
@@ -37,56 +37,56 @@ impl ForwardingFields {
         if let Some((_, https)) =
             policy.secure_scheme_headers.iter().find(|(field, _)| field.eq_ignore_ascii_case(name))
         {
-            agreed(&mut self.secure, Some(value == https))?;
+            merge_scheme(&mut self.is_secure, Some(value == https))?;
         }
-        self.forwarded |= policy.forwarded_headers != ForwardedSyntax::Off
-            && (name.eq_ignore_ascii_case(FORWARDED) || name.eq_ignore_ascii_case(X_FOR));
+        self.has_client_fields |= policy.forwarded_headers != ForwardedSyntax::Off
+            && (name.eq_ignore_ascii_case(FORWARDED) || name.eq_ignore_ascii_case(X_FORWARDED_FOR));
         Ok(())
     }
 
     /// The mount path that a trusted peer set, told once.
-    pub fn note_prefix(&mut self, value: Span) -> Result<(), Refusal> {
-        match self.prefix.replace(value) {
+    pub fn record_script_name(&mut self, value: Span) -> Result<(), Refusal> {
+        match self.script_name.replace(value) {
             None => Ok(()),
             Some(_) => Err(Refusal::BadForwarding),
         }
     }
 
     /// Puts into the head what follows for the request. `host` is the place of the Host field.
-    pub fn conclude(
+    pub fn apply_to(
         self,
         policy: &ParsePolicy,
         input: &[u8],
         head: &mut RequestHead,
-        host: Option<usize>,
+        host_index: Option<usize>,
     ) -> Result<(), Refusal> {
-        let mut secure = self.secure;
-        if self.forwarded {
-            let x_forwarded = x_forwarded(policy, input, head)?;
-            let standard = standard(policy, input, head)?;
+        let mut is_secure = self.is_secure;
+        if self.has_client_fields {
+            let x_forwarded = read_x_forwarded(policy, input, head)?;
+            let forwarded = read_forwarded(policy, input, head)?;
             let same = x_forwarded.address.map(|address| address.ip())
-                == standard.address.map(|address| address.ip());
-            if x_forwarded.address.is_some() && standard.address.is_some() && !same {
+                == forwarded.address.map(|address| address.ip());
+            if x_forwarded.address.is_some() && forwarded.address.is_some() && !same {
                 return Err(Refusal::BadForwarding);
             }
             let client = if policy.forwarded_headers == ForwardedSyntax::Rfc7239 {
-                standard
+                forwarded
             } else {
                 x_forwarded
             };
-            agreed(&mut secure, client.secure)?;
+            merge_scheme(&mut is_secure, client.is_secure)?;
             head.client_addr = client.address;
-            if let (Some(place), Some(value)) = (host, client.host) {
-                head.fields[place].1 = value;
+            if let (Some(index), Some(value)) = (host_index, client.host) {
+                head.fields[index].1 = value;
             }
         }
-        head.is_secure = secure == Some(true);
-        prefix(self.prefix, policy, input, head)
+        head.is_secure = is_secure == Some(true);
+        apply_root_path(self.script_name, policy, input, head)
     }
 }
 
 /// Two statements about the scheme must not contradict each other.
-fn agreed(known: &mut Option<bool>, said: Option<bool>) -> Result<(), Refusal> {
+fn merge_scheme(known: &mut Option<bool>, said: Option<bool>) -> Result<(), Refusal> {
     if known.is_some() && said.is_some() && *known != said {
         return Err(Refusal::BadForwarding);
     }
@@ -95,13 +95,13 @@ fn agreed(known: &mut Option<bool>, said: Option<bool>) -> Result<(), Refusal> {
 }
 
 /// A request whose path is not below the mount is a mistake of whoever configured it (500, as in Gunicorn).
-fn prefix(
-    told: Option<Span>,
+fn apply_root_path(
+    script_name: Option<Span>,
     policy: &ParsePolicy,
     input: &[u8],
     head: &mut RequestHead,
 ) -> Result<(), Refusal> {
-    let (prefix, kind) = match told {
+    let (prefix, kind) = match script_name {
         Some(value) => {
             let text = value.of(input);
             let length = text.iter().rposition(|&byte| byte != b'/').map_or(0, |at| at + 1);
@@ -120,7 +120,7 @@ fn prefix(
     };
     let target = head.target.of(input);
     // The asterisk and CONNECT's authority have no path.
-    let Some(path) = path_of(target).filter(|_| !prefix.is_empty()) else { return Ok(()) };
+    let Some(path) = path_of_target(target).filter(|_| !prefix.is_empty()) else { return Ok(()) };
     match path.strip_prefix(prefix) {
         Some([] | [b'/' | b'?' | b'#', ..]) => head.root_path = kind,
         _ => return Err(Refusal::OutsideRootPath),
@@ -129,7 +129,7 @@ fn prefix(
 }
 
 /// The target from its path on: all of an origin form, behind the authority of an absolute one.
-fn path_of(target: &[u8]) -> Option<&[u8]> {
+fn path_of_target(target: &[u8]) -> Option<&[u8]> {
     if target.starts_with(b"/") {
         return Some(target);
     }
@@ -139,11 +139,15 @@ fn path_of(target: &[u8]) -> Option<&[u8]> {
 }
 
 /// Reads `X-Forwarded-For` from its right end, where the nearest proxy has written.
-fn x_forwarded(policy: &ParsePolicy, input: &[u8], head: &RequestHead) -> Result<Client, Refusal> {
-    let mut client = Client::default();
+fn read_x_forwarded(
+    policy: &ParsePolicy,
+    input: &[u8],
+    head: &RequestHead,
+) -> Result<ForwardedClient, Refusal> {
+    let mut client = ForwardedClient::default();
     let mut hops = 0;
-    for item in items(input, head, X_FOR) {
-        let Some(address) = node(item.of(input)) else { break };
+    for item in list_items_reversed(input, head, X_FORWARDED_FOR) {
+        let Some(address) = parse_node(item.of(input)) else { break };
         client.address = Some(address);
         hops += 1;
         if hops == MAX_HOPS || !policy.forwarded_allow_ips.contains(address.ip()) {
@@ -152,7 +156,7 @@ fn x_forwarded(policy: &ParsePolicy, input: &[u8], head: &RequestHead) -> Result
     }
     if client.address.is_some() {
         // Proxies that add to the list stand in the same order as in the other one; most set it, once.
-        client.host = items(input, head, X_HOST).take(hops).last();
+        client.host = list_items_reversed(input, head, X_FORWARDED_HOST).take(hops).last();
         if let Some(host) = client.host {
             crate::guard::check_host(host.of(input)).map_err(|_| Refusal::BadForwarding)?;
         }
@@ -161,7 +165,7 @@ fn x_forwarded(policy: &ParsePolicy, input: &[u8], head: &RequestHead) -> Result
 }
 
 /// The items of the lists of a name, from right to left; empty ones count for nothing (RFC 9110 section 5.6.1.2).
-fn items<'a>(
+fn list_items_reversed<'a>(
     input: &'a [u8],
     head: &'a RequestHead,
     name: &'a [u8],
@@ -189,19 +193,25 @@ fn trimmed(input: &[u8], range: std::ops::Range<usize>) -> Span {
 }
 
 /// Reads `Forwarded` (RFC 7239 section 4) and takes, from its right end, the first element that names nobody trusted.
-fn standard(policy: &ParsePolicy, input: &[u8], head: &RequestHead) -> Result<Client, Refusal> {
+fn read_forwarded(
+    policy: &ParsePolicy,
+    input: &[u8],
+    head: &RequestHead,
+) -> Result<ForwardedClient, Refusal> {
     let mut elements = Vec::new();
     for (name, value) in &head.fields {
         if name.of(input).eq_ignore_ascii_case(FORWARDED) {
-            parse(input, *value, &mut elements)?;
+            parse_forwarded(input, *value, &mut elements)?;
         }
     }
-    let mut client = Client::default();
+    let mut client = ForwardedClient::default();
     for element in elements.iter().rev() {
         // `unknown` and made-up names say that somebody wants to say nothing: what is known so far is all.
-        let Some(address) = element.node.and_then(|node_of| node(node_of.of(input))) else { break };
-        client = Client { address: Some(address), host: element.host, secure: None };
-        client.secure = match element.proto.map(|proto| proto.of(input)) {
+        let Some(address) = element.node.and_then(|node_of| parse_node(node_of.of(input))) else {
+            break;
+        };
+        client = ForwardedClient { address: Some(address), host: element.host, is_secure: None };
+        client.is_secure = match element.proto.map(|proto| proto.of(input)) {
             None => None,
             Some(proto) if proto.eq_ignore_ascii_case(b"https") => Some(true),
             Some(proto) if proto.eq_ignore_ascii_case(b"http") => Some(false),
@@ -218,7 +228,7 @@ fn standard(policy: &ParsePolicy, input: &[u8], head: &RequestHead) -> Result<Cl
 }
 
 #[derive(Default)]
-struct Element {
+struct ForwardedElement {
     node: Option<Span>,
     host: Option<Span>,
     proto: Option<Span>,
@@ -226,9 +236,13 @@ struct Element {
 
 /// `for=192.0.2.1;proto=https, for="[2001:db8::1]:80"`. A quote that does not end would swallow what a trusted proxy has
 /// added behind it, so nothing malformed is passed over.
-fn parse(input: &[u8], value: Span, elements: &mut Vec<Element>) -> Result<(), Refusal> {
+fn parse_forwarded(
+    input: &[u8],
+    value: Span,
+    elements: &mut Vec<ForwardedElement>,
+) -> Result<(), Refusal> {
     let (mut at, end) = (value.start as usize, value.end as usize);
-    let mut element = Element::default();
+    let mut element = ForwardedElement::default();
     let mut has_pairs = false;
     loop {
         at = skip_space(input, at, end);
@@ -240,7 +254,7 @@ fn parse(input: &[u8], value: Span, elements: &mut Vec<Element>) -> Result<(), R
             if at == end || input[at] != b'=' {
                 return Err(Refusal::BadForwarding);
             }
-            let (pair, next) = pair_value(input, at + 1, end)?;
+            let (pair, next) = parse_pair_value(input, at + 1, end)?;
             at = next;
             let place = match name.to_ascii_lowercase().as_slice() {
                 b"for" => Some(&mut element.node),
@@ -277,7 +291,7 @@ fn parse(input: &[u8], value: Span, elements: &mut Vec<Element>) -> Result<(), R
 }
 
 /// A token or a quoted string, without its quotes; and where it ends.
-fn pair_value(input: &[u8], at: usize, end: usize) -> Result<(Span, usize), Refusal> {
+fn parse_pair_value(input: &[u8], at: usize, end: usize) -> Result<(Span, usize), Refusal> {
     if at < end && input[at] == b'"' {
         let close = memchr(b'"', &input[at + 1..end]).ok_or(Refusal::BadForwarding)? + at + 1;
         let inside = &input[at + 1..close];
@@ -303,7 +317,7 @@ fn skip_space(input: &[u8], at: usize, end: usize) -> usize {
 }
 
 /// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`. The port is 0 where none is told.
-fn node(text: &[u8]) -> Option<SocketAddr> {
+fn parse_node(text: &[u8]) -> Option<SocketAddr> {
     let text = std::str::from_utf8(text).ok()?;
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(SocketAddr::new(address, 0));
@@ -317,13 +331,13 @@ fn node(text: &[u8]) -> Option<SocketAddr> {
 /// More proxies than anybody has.
 const MAX_HOPS: usize = 64;
 const FORWARDED: &[u8] = b"forwarded";
-const X_FOR: &[u8] = b"x-forwarded-for";
-const X_HOST: &[u8] = b"x-forwarded-host";
+const X_FORWARDED_FOR: &[u8] = b"x-forwarded-for";
+const X_FORWARDED_HOST: &[u8] = b"x-forwarded-host";
 
 /// The lengths of the names that `note` wants to see, as bits: nearly every other field is passed over by this.
-pub(crate) fn telling_lengths(policy: &ParsePolicy) -> u64 {
+pub(crate) fn forwarding_name_lengths(policy: &ParsePolicy) -> u64 {
     let schemes = policy.secure_scheme_headers.iter().map(|(name, _)| name.len());
-    let clients = [FORWARDED.len(), X_FOR.len()];
+    let clients = [FORWARDED.len(), X_FORWARDED_FOR.len()];
     let clients = clients.into_iter().filter(|_| policy.forwarded_headers != ForwardedSyntax::Off);
     schemes.chain(clients).fold(0, |bits, length| bits | 1 << (length & 63))
 }

@@ -6,7 +6,7 @@ use memchr::memmem::{self, Finder};
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::Refusal;
-use super::syntax::{CLASS, TARGETS, UNDERSCORE, UNUSUAL, check_host};
+use super::syntax::{TARGET_BYTES, TOKEN_CLASS, UNDERSCORE, UNUSUAL, check_host};
 use crate::exchange::request_head::{Framing, RequestHead, Span};
 use crate::guard::forwarding::ForwardingFields;
 use crate::guard::parse_policy::{ParsePolicy, UnderscorePolicy};
@@ -16,7 +16,7 @@ use crate::pressure::limits::Limits;
 static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
 /// Finds the end of the head that `input` begins with. `scanned` remembers how far earlier calls looked.
-pub(super) fn end(
+pub(super) fn find_head_end(
     input: &[u8],
     scanned: &mut usize,
     limits: &Limits,
@@ -27,15 +27,15 @@ pub(super) fn end(
         return if len > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(Some(len)) };
     }
     // What can be refused before the end is: a client that never ends its head gets its answer early.
-    let begin = start(input);
+    let begin = request_line_start(input);
     let mut line = memrchr(b'\n', &input[..*scanned]).map_or(0, |at| at + 1);
     for line_feed in memchr_iter(b'\n', &input[*scanned..]).map(|at| *scanned + at) {
         if line_feed == 0 || input[line_feed - 1] != b'\r' {
             return Err(Refusal::BadLineEnd);
         }
-        check_length(input, line, line_feed + 1 - line, limits)?;
+        check_line_length(input, line, line_feed + 1 - line, limits)?;
         if limits.as_node && line <= begin && line_feed > begin {
-            request_line(
+            parse_request_line(
                 input,
                 begin,
                 line_feed - 1,
@@ -46,30 +46,35 @@ pub(super) fn end(
         line = line_feed + 1;
     }
     *scanned = input.len();
-    check_begin(&input[begin..], limits.as_node)?;
+    check_first_bytes(&input[begin..], limits.as_node)?;
     // One byte more is to come at least.
-    check_length(input, line, input.len() + 1 - line, limits)?;
+    check_line_length(input, line, input.len() + 1 - line, limits)?;
     if input.len() > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(None) }
 }
 
 /// Bytes that no text begins with are found at once: whoever speaks TLS, say, does not wait for the end of a head. What is
 /// text and no method is found then by node alone: with the whole head there is an `Accept` to answer by.
-fn check_begin(line: &[u8], as_node: bool) -> Result<(), Refusal> {
+fn check_first_bytes(line: &[u8], as_node: bool) -> Result<(), Refusal> {
     let is_wrong = |at: usize, byte: u8| match byte {
         // The end of a line is looked at when it is whole.
         b'\r' | b'\n' => false,
         b' ' if at > 0 => false,
         byte => as_node || !(b' '..0x7f).contains(&byte),
     };
-    match line.iter().position(|&byte| CLASS[byte as usize] == 0) {
+    match line.iter().position(|&byte| TOKEN_CLASS[byte as usize] == 0) {
         Some(at) if is_wrong(at, line[at]) => Err(Refusal::BadMethod),
         _ => Ok(()),
     }
 }
 
 /// Whether the line at `line` may have `length` bytes with its end.
-fn check_length(input: &[u8], line: usize, length: usize, limits: &Limits) -> Result<(), Refusal> {
-    let (most, refusal) = if line <= start(input) {
+fn check_line_length(
+    input: &[u8],
+    line: usize,
+    length: usize,
+    limits: &Limits,
+) -> Result<(), Refusal> {
+    let (most, refusal) = if line <= request_line_start(input) {
         (limits.request_line + 2, Refusal::UriTooLong)
     } else {
         (limits.request_field_size, Refusal::FieldTooLarge)
@@ -78,7 +83,7 @@ fn check_length(input: &[u8], line: usize, length: usize, limits: &Limits) -> Re
 }
 
 /// Where the request line begins (RFC 9112 section 2.2: one empty line before it is ignored).
-fn start(input: &[u8]) -> usize {
+fn request_line_start(input: &[u8]) -> usize {
     if input.starts_with(b"\r\n") { 2 } else { 0 }
 }
 
@@ -88,20 +93,21 @@ pub(super) fn parse(
     input: &[u8],
     head: &mut RequestHead,
     limits: &Limits,
-    telling: Option<u64>,
+    forwarding_name_lengths: Option<u64>,
 ) -> Result<(), Refusal> {
     head.clear();
     head.len = input.len();
     let policy = &limits.parse_policy;
-    let start = start(input);
+    let start = request_line_start(input);
     let line = line_end(input, start)?;
     if line - start > limits.request_line {
         return Err(Refusal::UriTooLong);
     }
-    let authority = request_line(input, start, line, head, policy)?;
-    let lengths = telling.unwrap_or(0);
-    let mut facts = KnownFields { any_host: policy.accepts_any_host, ..KnownFields::default() };
-    let mut noted = ForwardingFields::default();
+    let authority = parse_request_line(input, start, line, head, policy)?;
+    let lengths = forwarding_name_lengths.unwrap_or(0);
+    let mut known =
+        KnownFields { accepts_any_host: policy.accepts_any_host, ..KnownFields::default() };
+    let mut forwarding = ForwardingFields::default();
     let mut at = line + 2;
     while at + 2 < input.len() {
         let end = line_end(input, at)?;
@@ -111,42 +117,50 @@ pub(super) fn parse(
         if head.fields.len() + head.dropped_fields == limits.request_fields {
             return Err(Refusal::TooManyFields);
         }
-        let (name, value, underscored) = field(input, at, end)?;
+        let (name, value, underscored) = parse_field_line(input, at, end)?;
         at = end + 2;
-        if underscored && !keeps(name.of(input), value, telling.is_some(), policy, &mut noted)? {
+        if underscored
+            && !keeps_underscored(
+                name.of(input),
+                value,
+                forwarding_name_lengths.is_some(),
+                policy,
+                &mut forwarding,
+            )?
+        {
             head.dropped_fields += 1;
             continue;
         }
-        facts.note(name.of(input), value, head.fields.len(), input)?;
+        known.record(name.of(input), value, head.fields.len(), input)?;
         if lengths >> (name.len() & 63) & 1 == 1 {
-            noted.note(policy, input, (name, value))?;
+            forwarding.record(policy, input, (name, value))?;
         }
         head.fields.push((name, value));
     }
-    let host = facts.host;
-    facts.conclude(head, input)?;
+    let host = known.host_index;
+    known.apply_to(head, input)?;
     // RFC 9112 section 3.2.2: the authority of an absolute form stands for whatever Host says.
     if let (Some(place), Some(authority), false) = (host, authority, policy.accepts_any_host) {
         head.fields[place].1 = authority;
     }
-    if telling.is_some() || !policy.root_path.is_empty() {
-        noted.conclude(policy, input, head, host)?;
+    if forwarding_name_lengths.is_some() || !policy.root_path.is_empty() {
+        forwarding.apply_to(policy, input, head, host)?;
     }
     Ok(())
 }
 
 /// Whether a field whose name has an underscore stays.
-fn keeps(
+fn keeps_underscored(
     name: &[u8],
     value: Span,
     trusted: bool,
     policy: &ParsePolicy,
-    noted: &mut ForwardingFields,
+    forwarding: &mut ForwardingFields,
 ) -> Result<bool, Refusal> {
     let listed = |field: &Vec<u8>| field == b"*" || field.eq_ignore_ascii_case(name);
     if trusted && policy.forwarder_headers.iter().any(listed) {
         if name.eq_ignore_ascii_case(b"script_name") {
-            noted.note_prefix(value)?;
+            forwarding.record_script_name(value)?;
         }
         return Ok(true);
     }
@@ -166,7 +180,7 @@ fn line_end(input: &[u8], from: usize) -> Result<usize, Refusal> {
 }
 
 /// Reads the request line; an authority in an absolute form is returned.
-fn request_line(
+fn parse_request_line(
     input: &[u8],
     start: usize,
     end: usize,
@@ -176,7 +190,7 @@ fn request_line(
     let line = &input[start..end];
     let mut seen = 0;
     let method = line.iter().position(|&byte| {
-        let class = CLASS[byte as usize];
+        let class = TOKEN_CLASS[byte as usize];
         seen |= class;
         class == 0
     });
@@ -211,14 +225,14 @@ fn request_line(
         _ => return Err(Refusal::BadRequestLine),
     };
     // Behind the version: the preface of HTTP/2 is refused for that, not for its target.
-    if !head.target.of(input).iter().all(|&byte| TARGETS[byte as usize]) {
+    if !head.target.of(input).iter().all(|&byte| TARGET_BYTES[byte as usize]) {
         return Err(Refusal::BadTarget);
     }
-    self::target(head.target, head.method.of(input), input)
+    parse_target(head.target, head.method.of(input), input)
 }
 
 /// RFC 9112 section 3.2: origin-form, absolute-form, authority-form (CONNECT only), asterisk-form (OPTIONS only).
-fn target(span: Span, method: &[u8], input: &[u8]) -> Result<Option<Span>, Refusal> {
+fn parse_target(span: Span, method: &[u8], input: &[u8]) -> Result<Option<Span>, Refusal> {
     let target = span.of(input);
     match (method, target) {
         (b"CONNECT", _) => {
@@ -227,13 +241,13 @@ fn target(span: Span, method: &[u8], input: &[u8]) -> Result<Option<Span>, Refus
             if complete { Ok(None) } else { Err(Refusal::BadTarget) }
         }
         (_, [b'/', ..]) | (b"OPTIONS", b"*") => Ok(None),
-        _ => absolute(span, input).map(Some),
+        _ => parse_absolute_form(span, input).map(Some),
     }
 }
 
 /// The authority of an absolute form: a scheme, and a host with an optional port. With a user before it, it is more
 /// likely meant to deceive than to be served (RFC 9110 section 4.2.4).
-fn absolute(span: Span, input: &[u8]) -> Result<Span, Refusal> {
+fn parse_absolute_form(span: Span, input: &[u8]) -> Result<Span, Refusal> {
     let target = span.of(input);
     let scheme = memmem::find(target, b"://").ok_or(Refusal::BadTarget)?;
     let named = target[..scheme].iter().enumerate().all(|(at, byte)| {
@@ -252,11 +266,15 @@ fn absolute(span: Span, input: &[u8]) -> Result<Span, Refusal> {
 
 /// One field line: a token, a colon at once, and a value without controls (RFC 9112 section 5). A line that starts
 /// with white space is obsolete folding and has no token. The last of the three says whether the name has an underscore.
-pub(super) fn field(input: &[u8], start: usize, end: usize) -> Result<(Span, Span, bool), Refusal> {
+pub(super) fn parse_field_line(
+    input: &[u8],
+    start: usize,
+    end: usize,
+) -> Result<(Span, Span, bool), Refusal> {
     let line = &input[start..end];
     let mut seen = 0;
     let colon = line.iter().position(|&byte| {
-        let class = CLASS[byte as usize];
+        let class = TOKEN_CLASS[byte as usize];
         seen |= class;
         class == 0
     });
@@ -281,103 +299,112 @@ pub(super) fn field(input: &[u8], start: usize, end: usize) -> Result<(Span, Spa
 /// What the fields say about framing and connection, gathered while they are read.
 #[derive(Default)]
 struct KnownFields {
-    any_host: bool,
-    length: Option<u64>,
-    chunked: bool,
-    transfer_encoding: bool,
-    host: Option<usize>,
-    types: usize,
+    accepts_any_host: bool,
+    content_length: Option<u64>,
+    is_chunked: bool,
+    has_transfer_encoding: bool,
+    host_index: Option<usize>,
+    content_types: usize,
     accept: Option<Span>,
-    close: bool,
-    keep_alive: bool,
-    upgrade_listed: bool,
-    upgrade: bool,
-    expect: bool,
+    lists_close: bool,
+    lists_keep_alive: bool,
+    lists_upgrade: bool,
+    has_upgrade: bool,
+    has_expect: bool,
 }
 
 impl KnownFields {
-    fn note(&mut self, name: &[u8], span: Span, place: usize, input: &[u8]) -> Result<(), Refusal> {
+    fn record(
+        &mut self,
+        name: &[u8],
+        span: Span,
+        index: usize,
+        input: &[u8],
+    ) -> Result<(), Refusal> {
         let value = span.of(input);
         // The length sorts out nearly every other name before a comparison.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
-                if self.host.replace(place).is_some() {
+                if self.host_index.replace(index).is_some() {
                     return Err(Refusal::BadHost);
                 }
-                if !self.any_host {
+                if !self.accepts_any_host {
                     check_host(value)?;
                 }
             }
             6 if name.eq_ignore_ascii_case(b"accept") => self.accept = Some(span),
-            6 if name.eq_ignore_ascii_case(b"expect") => self.expect = true,
-            7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade |= !value.is_empty(),
+            6 if name.eq_ignore_ascii_case(b"expect") => self.has_expect = true,
+            7 if name.eq_ignore_ascii_case(b"upgrade") => self.has_upgrade |= !value.is_empty(),
             10 if name.eq_ignore_ascii_case(b"connection") => {
                 // What has other bytes is no list of tokens (RFC 9110 section 7.6.1), and readers differ in what they
                 // find in it: it may end the connection, and keep or change nothing.
                 let is_list = value.is_ascii();
                 for option in value.split(|&byte| byte == b',') {
                     let option = option.trim_ascii();
-                    self.close |= option.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= is_list && option.eq_ignore_ascii_case(b"keep-alive");
-                    self.upgrade_listed |= is_list && option.eq_ignore_ascii_case(b"upgrade");
+                    self.lists_close |= option.eq_ignore_ascii_case(b"close");
+                    self.lists_keep_alive |= is_list && option.eq_ignore_ascii_case(b"keep-alive");
+                    self.lists_upgrade |= is_list && option.eq_ignore_ascii_case(b"upgrade");
                 }
             }
             12 if name.eq_ignore_ascii_case(b"content-type") => {
                 // Two readers would take different ones, as with Host (RFC 9110 section 5.3).
-                self.types += 1;
-                if self.types > 1 {
+                self.content_types += 1;
+                if self.content_types > 1 {
                     return Err(Refusal::BadField);
                 }
             }
             14 if name.eq_ignore_ascii_case(b"content-length") => {
-                if self.length.is_some() {
+                if self.content_length.is_some() {
                     return Err(Refusal::RepeatedContentLength);
                 }
-                self.length = Some(decimal(value).ok_or(Refusal::BadContentLength)?);
+                self.content_length = Some(parse_decimal(value).ok_or(Refusal::BadContentLength)?);
             }
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
-                if self.transfer_encoding {
+                if self.has_transfer_encoding {
                     return Err(Refusal::BadTransferEncoding);
                 }
-                self.transfer_encoding = true;
-                self.chunked = coding(value)?;
+                self.has_transfer_encoding = true;
+                self.is_chunked = parse_transfer_coding(value)?;
             }
             _ => {}
         }
         Ok(())
     }
 
-    fn conclude(self, head: &mut RequestHead, input: &[u8]) -> Result<(), Refusal> {
-        if self.transfer_encoding {
+    fn apply_to(self, head: &mut RequestHead, input: &[u8]) -> Result<(), Refusal> {
+        if self.has_transfer_encoding {
             // RFC 9112 section 6.1: both headers are an attack or a mistake, and 1.0 knows no codings.
-            if self.length.is_some() || head.minor_version == 0 {
+            if self.content_length.is_some() || head.minor_version == 0 {
                 return Err(Refusal::BadTransferEncoding);
             }
-            debug_assert!(self.chunked);
+            debug_assert!(self.is_chunked);
         }
         // RFC 9112 section 3.2: exactly one Host on HTTP/1.1, never two.
-        let upgrade = self.upgrade && self.upgrade_listed;
-        if self.host.is_none() && head.minor_version == 1 && !(self.any_host && upgrade) {
+        let upgrade = self.has_upgrade && self.lists_upgrade;
+        if self.host_index.is_none()
+            && head.minor_version == 1
+            && !(self.accepts_any_host && upgrade)
+        {
             return Err(Refusal::BadHost);
         }
         head.accept = self.accept;
-        head.framing = match (self.chunked, self.length) {
+        head.framing = match (self.is_chunked, self.content_length) {
             (true, _) => Framing::Chunked,
             (false, None | Some(0)) => Framing::None,
             (false, Some(length)) => Framing::Length(length),
         };
         let connect = head.method.of(input) == b"CONNECT";
         head.allows_keep_alive =
-            !self.close && (head.minor_version == 1 || self.keep_alive) && !connect;
+            !self.lists_close && (head.minor_version == 1 || self.lists_keep_alive) && !connect;
         // RFC 9110 sections 10.1.1 and 7.8: neither field means anything on HTTP/1.0.
-        head.has_expect = self.expect && head.minor_version == 1;
+        head.has_expect = self.has_expect && head.minor_version == 1;
         head.is_upgrade = upgrade && head.minor_version == 1 || connect;
         Ok(())
     }
 }
 
 /// Digits only: no sign, no list, no space.
-fn decimal(value: &[u8]) -> Option<u64> {
+fn parse_decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return None;
     }
@@ -387,7 +414,7 @@ fn decimal(value: &[u8]) -> Option<u64> {
 }
 
 /// `chunked`, once and alone: 400 where it is not last or repeated, 501 for a coding nobody here decodes.
-fn coding(value: &[u8]) -> Result<bool, Refusal> {
+fn parse_transfer_coding(value: &[u8]) -> Result<bool, Refusal> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(true);
     }

@@ -17,11 +17,11 @@ mod syntax;
 use std::net::SocketAddr;
 
 use chunked::ChunkedDecoder;
-pub(crate) use http2_head::read_trailers;
+pub(crate) use http2_head::read_http2_trailers;
 use partial_request::ErrorContext;
 pub use partial_request::{ErrorFormat, PartialRequest};
 pub use refusal::Refusal;
-use syntax::capitals;
+use syntax::with_uppercase_method;
 pub(crate) use syntax::{check_host, is_token};
 
 use crate::exchange::request_head::{Framing, RequestHead};
@@ -33,7 +33,7 @@ use crate::transport::listener::PeerAddr;
 /// What a call of [`Guard::advance`] came to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Progress {
-    /// What may stand before the first request is through: [`Guard::proxied`] says what it told.
+    /// What may stand before the first request is through: [`Guard::proxied_addresses`] says what it told.
     ProxyHeader,
     /// All input was looked at and more is needed.
     More,
@@ -52,7 +52,7 @@ enum GuardState {
     Length(u64),
     /// Inside a chunked body.
     Chunked(ChunkedDecoder),
-    /// The message has been released whole; nothing more until [`Guard::next`].
+    /// The message has been released whole; nothing more until [`Guard::start_next_message`].
     Complete,
 }
 
@@ -60,14 +60,14 @@ enum GuardState {
 pub struct Guard {
     state: GuardState,
     /// The peer's word on the client is believed.
-    trusted: bool,
+    trusts_peer: bool,
     /// The peer may send the PROXY protocol.
-    may_proxy: bool,
+    may_send_proxy_header: bool,
     /// Lengths of the field names that say something of the client, as bits; none of a peer that is not trusted.
-    telling: u64,
-    proxied: Option<(SocketAddr, SocketAddr)>,
-    remembered: ErrorContext,
-    fault: Option<Box<PartialRequest>>,
+    forwarding_name_lengths: u64,
+    proxied_addresses: Option<(SocketAddr, SocketAddr)>,
+    error_context: ErrorContext,
+    partial_request: Option<Box<PartialRequest>>,
 }
 
 impl Guard {
@@ -76,25 +76,29 @@ impl Guard {
     pub fn new() -> Self {
         Self {
             state: GuardState::Head { scanned: 0 },
-            trusted: false,
-            may_proxy: false,
-            telling: 0,
-            proxied: None,
-            remembered: ErrorContext::default(),
-            fault: None,
+            trusts_peer: false,
+            may_send_proxy_header: false,
+            forwarding_name_lengths: 0,
+            proxied_addresses: None,
+            error_context: ErrorContext::default(),
+            partial_request: None,
         }
     }
 
     /// The guard of a connection from `peer`.
     #[must_use]
     pub fn for_peer(policy: &ParsePolicy, peer: &PeerAddr) -> Self {
-        let trusted = policy.forwarded_allow_ips.trusts(peer);
+        let trusts_peer = policy.forwarded_allow_ips.trusts(peer);
         let preface = policy.proxy_protocol != ProxyProtocol::Off;
         Self {
             state: if preface { GuardState::ProxyHeader } else { GuardState::Head { scanned: 0 } },
-            trusted,
-            may_proxy: preface && policy.proxy_allow_ips.trusts(peer),
-            telling: if trusted { forwarding::telling_lengths(policy) } else { 0 },
+            trusts_peer,
+            may_send_proxy_header: preface && policy.proxy_allow_ips.trusts(peer),
+            forwarding_name_lengths: if trusts_peer {
+                forwarding::forwarding_name_lengths(policy)
+            } else {
+                0
+            },
             ..Self::new()
         }
     }
@@ -105,7 +109,7 @@ impl Guard {
     ///
     /// # Errors
     ///
-    /// The refusal; the connection must not be read any further as HTTP. [`Guard::take_fault`] tells of the request.
+    /// The refusal; the connection must not be read any further as HTTP. [`Guard::take_partial_request`] tells of the request.
     pub fn advance(
         &mut self,
         input: &[u8],
@@ -115,10 +119,10 @@ impl Guard {
     ) -> Result<(usize, Progress), Refusal> {
         let result = self.step(input, released, head, limits);
         if result.is_err() {
-            self.fault = Some(Box::new(match &self.state {
+            self.partial_request = Some(Box::new(match &self.state {
                 GuardState::Head { .. } => PartialRequest::of_head(input),
                 GuardState::ProxyHeader => PartialRequest::default(),
-                _ => self.body_fault(),
+                _ => self.body_error_context(),
             }));
         }
         result
@@ -136,13 +140,13 @@ impl Guard {
                 let preface = proxy_protocol::read(
                     input,
                     limits.parse_policy.proxy_protocol,
-                    self.may_proxy,
+                    self.may_send_proxy_header,
                 )?;
                 let taken = match preface {
                     ProxyHeader::Incomplete => return Ok((0, Progress::More)),
                     ProxyHeader::Absent => 0,
-                    ProxyHeader::Present { len, told } => {
-                        self.proxied = told;
+                    ProxyHeader::Present { len, addresses } => {
+                        self.proxied_addresses = addresses;
                         len
                     }
                 };
@@ -150,14 +154,21 @@ impl Guard {
                 Ok((taken, Progress::ProxyHeader))
             }
             GuardState::Head { scanned } => {
-                let Some(len) = head::end(input, scanned, limits)? else {
+                let Some(len) = head::find_head_end(input, scanned, limits)? else {
                     return Ok((0, Progress::More));
                 };
-                let folded =
-                    limits.parse_policy.casefold_http_method.then(|| capitals(&input[..len]));
+                let folded = limits
+                    .parse_policy
+                    .casefold_http_method
+                    .then(|| with_uppercase_method(&input[..len]));
                 let bytes = folded.as_deref().unwrap_or(&input[..len]);
-                head::parse(bytes, head, limits, self.trusted.then_some(self.telling))?;
-                cross_check::agree(head, bytes)?;
+                head::parse(
+                    bytes,
+                    head,
+                    limits,
+                    self.trusts_peer.then_some(self.forwarding_name_lengths),
+                )?;
+                cross_check::check_agreement(head, bytes)?;
                 let state = match head.framing {
                     Framing::None => GuardState::Complete,
                     Framing::Length(length) => {
@@ -169,7 +180,7 @@ impl Guard {
                     Framing::Chunked => GuardState::Chunked(ChunkedDecoder::new()),
                 };
                 if head.framing != Framing::None {
-                    self.remembered = ErrorContext::of(head, bytes);
+                    self.error_context = ErrorContext::of(head, bytes);
                 }
                 self.state = state;
                 released.extend_from_slice(bytes);
@@ -185,8 +196,8 @@ impl Guard {
                 self.state = GuardState::Complete;
                 Ok((taken, Progress::Complete))
             }
-            GuardState::Chunked(chunks) => {
-                let (taken, complete) = chunks.advance(input, released, limits)?;
+            GuardState::Chunked(decoder) => {
+                let (taken, complete) = decoder.advance(input, released, limits)?;
                 if !complete {
                     return Ok((taken, Progress::More));
                 }
@@ -198,31 +209,31 @@ impl Guard {
 
     /// Whether nothing of a message has been released: a head, or what may stand before it, is waited for.
     #[must_use]
-    pub fn awaits_head(&self) -> bool {
+    pub fn is_awaiting_head(&self) -> bool {
         matches!(self.state, GuardState::Head { .. } | GuardState::ProxyHeader)
     }
 
     /// Whether what may stand before the first head is still to come.
-    pub(crate) fn awaits_preface(&self) -> bool {
+    pub(crate) fn is_awaiting_proxy_header(&self) -> bool {
         matches!(self.state, GuardState::ProxyHeader)
     }
 
     /// The client and what it had connected to, as the PROXY protocol told it.
     #[must_use]
-    pub fn proxied(&self) -> Option<(SocketAddr, SocketAddr)> {
-        self.proxied
+    pub fn proxied_addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.proxied_addresses
     }
 
     /// What is remembered of the request whose body is refused.
     #[must_use]
-    pub fn body_fault(&self) -> PartialRequest {
-        let ErrorContext { media, is_head } = self.remembered;
-        PartialRequest { media, is_head, ..PartialRequest::default() }
+    pub fn body_error_context(&self) -> PartialRequest {
+        let ErrorContext { format, is_head_request } = self.error_context;
+        PartialRequest { format, is_head_request, ..PartialRequest::default() }
     }
 
     /// What could be read of the request that was refused last.
-    pub fn take_fault(&mut self) -> Option<Box<PartialRequest>> {
-        self.fault.take()
+    pub fn take_partial_request(&mut self) -> Option<Box<PartialRequest>> {
+        self.partial_request.take()
     }
 
     /// Whether the message in hand has been released whole.
@@ -230,14 +241,14 @@ impl Guard {
     pub fn is_complete(&self) -> bool {
         match &self.state {
             GuardState::Complete => true,
-            GuardState::Chunked(chunks) => chunks.is_complete(),
+            GuardState::Chunked(decoder) => decoder.is_complete(),
             _ => false,
         }
     }
 
     /// Whether a message has begun that has not been released whole.
     #[must_use]
-    pub fn in_message(&self) -> bool {
+    pub fn is_in_message(&self) -> bool {
         match &self.state {
             GuardState::Head { .. } | GuardState::ProxyHeader => false,
             _ => !self.is_complete(),
@@ -246,16 +257,16 @@ impl Guard {
 
     /// Body bytes that the framing says are still to come; `None` when it cannot say.
     #[must_use]
-    pub fn body_left(&self) -> Option<u64> {
+    pub fn remaining_body(&self) -> Option<u64> {
         match &self.state {
             GuardState::Length(rest) => Some(*rest),
-            GuardState::Chunked(chunks) if !chunks.is_complete() => None,
+            GuardState::Chunked(decoder) if !decoder.is_complete() => None,
             _ => Some(0),
         }
     }
 
     /// Bytes of a body of known length have come that are not to be released: there is nothing in them to be read.
-    pub(crate) fn pass_body(&mut self, count: usize) {
+    pub(crate) fn skip_body(&mut self, count: usize) {
         if let GuardState::Length(rest) = &mut self.state {
             *rest = rest.saturating_sub(count as u64);
             if *rest == 0 {
@@ -268,13 +279,13 @@ impl Guard {
     #[must_use]
     pub fn trailers(&self) -> &[u8] {
         match &self.state {
-            GuardState::Chunked(chunks) => chunks.trailers(),
+            GuardState::Chunked(decoder) => decoder.trailers(),
             _ => &[],
         }
     }
 
     /// Waits for the next head.
-    pub fn next(&mut self) {
+    pub fn start_next_message(&mut self) {
         self.state = GuardState::Head { scanned: 0 };
     }
 }

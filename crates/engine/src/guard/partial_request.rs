@@ -31,9 +31,9 @@ pub struct PartialRequest {
     /// Those that are well formed.
     pub fields: Vec<(Span, Span)>,
     /// What the client would like to read.
-    pub media: ErrorFormat,
+    pub format: ErrorFormat,
     /// The answer has no body.
-    pub is_head: bool,
+    pub is_head_request: bool,
 }
 
 impl PartialRequest {
@@ -42,7 +42,7 @@ impl PartialRequest {
     pub fn of_head(input: &[u8]) -> Self {
         let input = input.strip_prefix(b"\r\n").unwrap_or(input);
         let mut fault =
-            Self { bytes: input[..input.len().min(MAX_BYTES)].to_vec(), ..Self::default() };
+            Self { bytes: input[..input.len().min(MAX_HEAD_BYTES)].to_vec(), ..Self::default() };
         let bytes = std::mem::take(&mut fault.bytes);
         let mut at = 0;
         for (number, line) in bytes.split(|&byte| byte == b'\n').take(1 + MAX_FIELDS).enumerate() {
@@ -51,16 +51,16 @@ impl PartialRequest {
                 break;
             }
             if number == 0 {
-                fault.request_line(&bytes, end);
-            } else if let Ok((name, value, _)) = head::field(&bytes, at, end) {
+                fault.parse_request_line(&bytes, end);
+            } else if let Ok((name, value, _)) = head::parse_field_line(&bytes, at, end) {
                 if name.of(&bytes).eq_ignore_ascii_case(b"accept") {
-                    fault.media = media(value.of(&bytes));
+                    fault.format = negotiate_format(value.of(&bytes));
                 }
                 fault.fields.push((name, value));
             }
             at += line.len() + 1;
         }
-        fault.is_head = fault.method.of(&bytes) == b"HEAD";
+        fault.is_head_request = fault.method.of(&bytes) == b"HEAD";
         fault.bytes = bytes;
         fault
     }
@@ -73,7 +73,7 @@ impl PartialRequest {
         }
     }
 
-    fn request_line(&mut self, bytes: &[u8], end: usize) {
+    fn parse_request_line(&mut self, bytes: &[u8], end: usize) {
         let line = &bytes[..end];
         let method = line.iter().take_while(|&&byte| is_token(byte)).count();
         if method == 0 || method > MAX_METHOD || line.get(method) != Some(&b' ') {
@@ -93,29 +93,32 @@ impl PartialRequest {
 /// What has to be remembered of a head whose body may still be refused.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ErrorContext {
-    pub media: ErrorFormat,
-    pub is_head: bool,
+    pub format: ErrorFormat,
+    pub is_head_request: bool,
 }
 
 impl ErrorContext {
     pub fn of(head: &RequestHead, bytes: &[u8]) -> Self {
         Self {
-            media: head.accept.map_or(ErrorFormat::Text, |accept| media(accept.of(bytes))),
-            is_head: head.method.of(bytes) == b"HEAD",
+            format: head
+                .accept
+                .map_or(ErrorFormat::Text, |accept| negotiate_format(accept.of(bytes))),
+            is_head_request: head.method.of(bytes) == b"HEAD",
         }
     }
 }
 
 /// The form that a value of `Accept` likes best (RFC 9110 section 12.5.1): by its quality, then the one that is named more
 /// exactly, then the one named first; text where nothing speaks for another.
-fn media(accept: &[u8]) -> ErrorFormat {
+fn negotiate_format(accept: &[u8]) -> ErrorFormat {
     if accept == b"*/*" {
         return ErrorFormat::Text;
     }
     let mut best = (0, 0, 0, ErrorFormat::Text);
-    for (media, kind, all) in FORMS {
+    for (format, kind, all) in FORMATS {
         let mut found = (0, 0, 0);
-        for (place, range) in accept.split(|&byte| byte == b',').take(MAX_RANGES).enumerate() {
+        for (place, range) in accept.split(|&byte| byte == b',').take(MAX_ACCEPT_RANGES).enumerate()
+        {
             let mut parts = range.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
             let name = parts.next().unwrap_or_default();
             let exactness = if name.eq_ignore_ascii_case(kind) {
@@ -129,41 +132,44 @@ fn media(accept: &[u8]) -> ErrorFormat {
             };
             // The most exact range that fits decides, whatever its quality.
             if exactness > found.1 {
-                let quality = parts.find_map(quality).unwrap_or(1_000);
-                found = (quality, exactness, MAX_RANGES - place);
+                let quality = parts.find_map(parse_quality).unwrap_or(1_000);
+                found = (quality, exactness, MAX_ACCEPT_RANGES - place);
             }
         }
         // A range that is no more than `*/*` is no wish.
-        let wish =
-            if found.1 == 1 { (found.0, 1, 0, media) } else { (found.0, found.1, found.2, media) };
+        let rank = if found.1 == 1 {
+            (found.0, 1, 0, format)
+        } else {
+            (found.0, found.1, found.2, format)
+        };
         // What has no quality is not acceptable.
-        if wish.0 > 0 && (wish.0, wish.1, wish.2) > (best.0, best.1, best.2) {
-            best = wish;
+        if rank.0 > 0 && (rank.0, rank.1, rank.2) > (best.0, best.1, best.2) {
+            best = rank;
         }
     }
     best.3
 }
 
 /// `q=0.5` in thousandths.
-fn quality(parameter: &[u8]) -> Option<u32> {
+fn parse_quality(parameter: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(parameter).ok()?;
     let number: f32 = text.strip_prefix(['q', 'Q'])?.strip_prefix('=')?.parse().ok()?;
     Some((number.clamp(0.0, 1.0) * 1_000.0) as u32)
 }
 
-const FORMS: [(ErrorFormat, &[u8], &[u8]); 3] = [
+const FORMATS: [(ErrorFormat, &[u8], &[u8]); 3] = [
     (ErrorFormat::Text, b"text/plain", b"text/*"),
     (ErrorFormat::Html, b"text/html", b"text/*"),
     (ErrorFormat::Json, b"application/json", b"application/*"),
 ];
 /// Bytes of a head that are looked at.
-const MAX_BYTES: usize = 8_192;
+const MAX_HEAD_BYTES: usize = 8_192;
 const MAX_FIELDS: usize = 100;
 const MAX_METHOD: usize = 64;
 const MAX_TARGET: usize = 4_096;
 const MAX_VERSION: usize = 16;
 /// Ranges of an `Accept` value.
-const MAX_RANGES: usize = 32;
+const MAX_ACCEPT_RANGES: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -187,7 +193,7 @@ mod tests {
             ("text/html;q=x", ErrorFormat::Html),
             (",;,q=,", ErrorFormat::Text),
         ] {
-            assert_eq!(media(accept.as_bytes()), expected, "{accept}");
+            assert_eq!(negotiate_format(accept.as_bytes()), expected, "{accept}");
         }
     }
 

@@ -20,7 +20,7 @@ pub enum ProxyHeader {
         /// Bytes of the header.
         len: usize,
         /// The client and what it had connected to. None when the proxy speaks for itself, or of another kind of socket.
-        told: Option<(SocketAddr, SocketAddr)>,
+        addresses: Option<(SocketAddr, SocketAddr)>,
     },
 }
 
@@ -32,7 +32,7 @@ pub enum ProxyHeader {
 pub fn read(input: &[u8], versions: ProxyProtocol, allowed: bool) -> Result<ProxyHeader, Refusal> {
     let v1 = matches!(versions, ProxyProtocol::V1 | ProxyProtocol::Auto);
     let v2 = matches!(versions, ProxyProtocol::V2 | ProxyProtocol::Auto);
-    for (looked_for, signature) in [(v1, TEXT), (v2, BINARY)] {
+    for (looked_for, signature) in [(v1, V1_SIGNATURE), (v2, V2_SIGNATURE)] {
         let common = signature.len().min(input.len());
         if !looked_for || input[..common] != signature[..common] {
             continue;
@@ -43,16 +43,16 @@ pub fn read(input: &[u8], versions: ProxyProtocol, allowed: bool) -> Result<Prox
         if !allowed {
             return Err(Refusal::ProxyProtocolForbidden);
         }
-        return if signature == TEXT { text(input) } else { binary(input) };
+        return if signature == V1_SIGNATURE { parse_v1(input) } else { parse_v2(input) };
     }
     Ok(ProxyHeader::Absent)
 }
 
 /// Version 1: `PROXY TCP4 192.0.2.1 192.0.2.2 56324 443` and CRLF.
-fn text(input: &[u8]) -> Result<ProxyHeader, Refusal> {
-    let window = &input[..input.len().min(MAX_TEXT)];
+fn parse_v1(input: &[u8]) -> Result<ProxyHeader, Refusal> {
+    let window = &input[..input.len().min(MAX_V1_HEADER_BYTES)];
     let Some(line_feed) = memchr(b'\n', window) else {
-        return if input.len() < MAX_TEXT {
+        return if input.len() < MAX_V1_HEADER_BYTES {
             Ok(ProxyHeader::Incomplete)
         } else {
             Err(Refusal::BadProxyHeader)
@@ -61,20 +61,22 @@ fn text(input: &[u8]) -> Result<ProxyHeader, Refusal> {
     let line = window[..line_feed].strip_suffix(b"\r").ok_or(Refusal::BadProxyHeader)?;
     let line = std::str::from_utf8(line).map_err(|_| Refusal::BadProxyHeader)?;
     let parts: Vec<_> = line.split(' ').collect();
-    let told = match parts[..] {
+    let addresses = match parts[..] {
         // Whatever follows is to be ignored; Gunicorn refuses this kind, the protocol does not.
         ["PROXY", "UNKNOWN", ..] => None,
         ["PROXY", family, source, target, source_port, target_port] => {
-            let source = endpoint(family, source, source_port).ok_or(Refusal::BadProxyHeader)?;
-            let target = endpoint(family, target, target_port).ok_or(Refusal::BadProxyHeader)?;
+            let source =
+                parse_endpoint(family, source, source_port).ok_or(Refusal::BadProxyHeader)?;
+            let target =
+                parse_endpoint(family, target, target_port).ok_or(Refusal::BadProxyHeader)?;
             Some((source, target))
         }
         _ => return Err(Refusal::BadProxyHeader),
     };
-    Ok(ProxyHeader::Present { len: line_feed + 1, told })
+    Ok(ProxyHeader::Present { len: line_feed + 1, addresses })
 }
 
-fn endpoint(family: &str, address: &str, port: &str) -> Option<SocketAddr> {
+fn parse_endpoint(family: &str, address: &str, port: &str) -> Option<SocketAddr> {
     let address = match family {
         "TCP4" => IpAddr::V4(address.parse().ok()?),
         "TCP6" => IpAddr::V6(address.parse().ok()?),
@@ -86,28 +88,32 @@ fn endpoint(family: &str, address: &str, port: &str) -> Option<SocketAddr> {
 }
 
 /// Version 2: signature, version and command, family, length, addresses, and further facts (TLVs), which are passed over.
-fn binary(input: &[u8]) -> Result<ProxyHeader, Refusal> {
-    let Some(fixed) = input.get(..FIXED) else { return Ok(ProxyHeader::Incomplete) };
+fn parse_v2(input: &[u8]) -> Result<ProxyHeader, Refusal> {
+    let Some(fixed) = input.get(..V2_FIXED_BYTES) else { return Ok(ProxyHeader::Incomplete) };
     let (command, family) = (fixed[12], fixed[13]);
     let length = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
     // Version 2 in the high half; LOCAL and PROXY are the commands.
-    if !matches!(command, 0x20 | 0x21) || length > MAX_BINARY {
+    if !matches!(command, 0x20 | 0x21) || length > MAX_V2_ADDRESS_BYTES {
         return Err(Refusal::BadProxyHeader);
     }
-    let Some(addresses) = input.get(FIXED..FIXED + length) else {
+    let Some(addresses) = input.get(V2_FIXED_BYTES..V2_FIXED_BYTES + length) else {
         return Ok(ProxyHeader::Incomplete);
     };
-    let told = match (command, family) {
+    let addresses = match (command, family) {
         // LOCAL: the proxy speaks for itself, a health check most often.
         (0x20, _) | (_, UNSPECIFIED | UNIX_STREAM) => None,
-        (_, INET_STREAM) => Some(pair::<4>(addresses, |bytes| Ipv4Addr::from(bytes).into())?),
-        (_, INET6_STREAM) => Some(pair::<16>(addresses, |bytes| Ipv6Addr::from(bytes).into())?),
+        (_, INET_STREAM) => {
+            Some(parse_address_pair::<4>(addresses, |bytes| Ipv4Addr::from(bytes).into())?)
+        }
+        (_, INET6_STREAM) => {
+            Some(parse_address_pair::<16>(addresses, |bytes| Ipv6Addr::from(bytes).into())?)
+        }
         _ => return Err(Refusal::BadProxyHeader),
     };
-    Ok(ProxyHeader::Present { len: FIXED + length, told })
+    Ok(ProxyHeader::Present { len: V2_FIXED_BYTES + length, addresses })
 }
 
-fn pair<const N: usize>(
+fn parse_address_pair<const N: usize>(
     bytes: &[u8],
     address: impl Fn([u8; N]) -> IpAddr,
 ) -> Result<(SocketAddr, SocketAddr), Refusal> {
@@ -119,14 +125,14 @@ fn pair<const N: usize>(
     take(0, 2 * N).zip(take(N, 2 * N + 2)).ok_or(Refusal::BadProxyHeader)
 }
 
-const TEXT: &[u8] = b"PROXY ";
-const BINARY: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
+const V1_SIGNATURE: &[u8] = b"PROXY ";
+const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The longest line of version 1 with its CRLF, by the specification.
-const MAX_TEXT: usize = 107;
+const MAX_V1_HEADER_BYTES: usize = 107;
 /// Bytes of version 2 before the addresses.
-const FIXED: usize = 16;
+const V2_FIXED_BYTES: usize = 16;
 /// Addresses and further facts of version 2: what proxies send fits many times, a header of 64 KiB is an attack.
-const MAX_BINARY: usize = 4_096;
+const MAX_V2_ADDRESS_BYTES: usize = 4_096;
 const UNSPECIFIED: u8 = 0x00;
 const INET_STREAM: u8 = 0x11;
 const INET6_STREAM: u8 = 0x21;
@@ -138,9 +144,9 @@ mod tests {
 
     fn told(input: &[u8]) -> Option<(String, String)> {
         match read(input, ProxyProtocol::Auto, true) {
-            Ok(ProxyHeader::Present { len, told }) => {
+            Ok(ProxyHeader::Present { len, addresses }) => {
                 assert_eq!(len, input.len());
-                told.map(|(source, target)| (source.to_string(), target.to_string()))
+                addresses.map(|(source, target)| (source.to_string(), target.to_string()))
             }
             other => panic!("{other:?}"),
         }
@@ -148,7 +154,7 @@ mod tests {
 
     fn v2(command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
         let length = (addresses.len() as u16).to_be_bytes();
-        [BINARY, &[command, family], &length, addresses].concat()
+        [V2_SIGNATURE, &[command, family], &length, addresses].concat()
     }
 
     const V4: &[u8] = &[192, 168, 1, 10, 192, 168, 1, 1, 0x30, 0x39, 0x01, 0xbb];
@@ -205,7 +211,7 @@ mod tests {
             let result = read(line.as_bytes(), ProxyProtocol::Auto, true);
             assert_eq!(result, Err(Refusal::BadProxyHeader), "{line:?}");
         }
-        let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(MAX_TEXT));
+        let long = format!("PROXY UNKNOWN {}\r\n", "x".repeat(MAX_V1_HEADER_BYTES));
         assert_eq!(read(long.as_bytes(), ProxyProtocol::V1, true), Err(Refusal::BadProxyHeader));
         for header in [
             v2(0x11, 0x11, V4),
@@ -213,7 +219,7 @@ mod tests {
             v2(0x21, 0x12, V4),
             v2(0x21, 0x11, &V4[1..]),
             v2(0x21, 0x21, V4),
-            v2(0x21, 0x11, &[0; MAX_BINARY + 1]),
+            v2(0x21, 0x11, &[0; MAX_V2_ADDRESS_BYTES + 1]),
         ] {
             assert_eq!(read(&header, ProxyProtocol::Auto, true), Err(Refusal::BadProxyHeader));
         }

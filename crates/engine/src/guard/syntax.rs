@@ -16,7 +16,7 @@ pub(crate) fn check_host(value: &[u8]) -> Result<usize, Refusal> {
     } else {
         let mut seen = 0;
         let end = value.iter().position(|&byte| {
-            let class = HOSTS[byte as usize];
+            let class = HOST_CLASS[byte as usize];
             seen |= class;
             class == 0
         });
@@ -36,7 +36,7 @@ pub(crate) fn check_host(value: &[u8]) -> Result<usize, Refusal> {
 fn is_ip_literal(inside: &[u8]) -> bool {
     if let [b'v' | b'V', rest @ ..] = inside {
         let version = rest.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
-        let named = |byte: &u8| *byte == b':' || HOSTS[*byte as usize] & PLAIN != 0;
+        let named = |byte: &u8| *byte == b':' || HOST_CLASS[*byte as usize] & PLAIN != 0;
         return version > 0
             && rest.get(version) == Some(&b'.')
             && rest.len() > version + 1
@@ -60,7 +60,7 @@ fn is_port(digits: &[u8]) -> bool {
 
 /// RFC 9110 section 5.6.2.
 pub(crate) fn is_token(byte: u8) -> bool {
-    CLASS[byte as usize] & TOKEN != 0
+    TOKEN_CLASS[byte as usize] & TOKEN != 0
 }
 
 const TOKEN: u8 = 1;
@@ -72,21 +72,21 @@ const PLAIN: u8 = 1;
 const PERCENT: u8 = 2;
 
 /// The characters of a token, with what else they are; 0 for all others, where a scan ends.
-pub(super) static CLASS: [u8; 256] = {
+pub(super) static TOKEN_CLASS: [u8; 256] = {
     let letters = mark([0; 256], ALPHANUMERIC, TOKEN);
     let lower = mark(letters, b"abcdefghijklmnopqrstuvwxyz#", UNUSUAL);
     mark(mark(lower, b"!#$%&'*+-.^_`|~", TOKEN), b"_", UNDERSCORE)
 };
 
 /// The characters of a host's name (RFC 3986: unreserved, sub-delims, percent-encoded).
-static HOSTS: [u8; 256] = {
+static HOST_CLASS: [u8; 256] = {
     let letters = mark([0; 256], ALPHANUMERIC, PLAIN);
     mark(mark(letters, b"-._~!$&'()*+;=", PLAIN), b"%", PERCENT)
 };
 
 /// The characters of targets: all that can be printed. Some of them no URI is written with (RFC 3986), but clients send
 /// them all the same, and node and Gunicorn take them.
-pub(super) static TARGETS: [bool; 256] = {
+pub(super) static TARGET_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = b'!';
     while byte <= b'~' {
@@ -107,8 +107,8 @@ const fn mark(mut table: [u8; 256], bytes: &[u8], class: u8) -> [u8; 256] {
     table
 }
 
-/// The head with its method in capitals.
-pub(super) fn capitals(input: &[u8]) -> Vec<u8> {
+/// The head with its method in with_uppercase_method.
+pub(super) fn with_uppercase_method(input: &[u8]) -> Vec<u8> {
     let mut head = input.to_vec();
     let method = head.iter().position(|&byte| byte == b' ').unwrap_or(0);
     head[..method].make_ascii_uppercase();

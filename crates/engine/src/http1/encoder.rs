@@ -9,7 +9,7 @@ use crate::guard::{ErrorFormat, Refusal};
 #[derive(Clone, Copy, Debug)]
 pub struct HeadOptions<'a> {
     /// The connection ends after this answer.
-    pub close: bool,
+    pub closes: bool,
     /// Seconds for `Keep-Alive: timeout=`, when the connection lives on.
     pub keepalive_secs: u64,
     /// The cached value of `Date`.
@@ -19,36 +19,36 @@ pub struct HeadOptions<'a> {
 }
 
 /// Writes a final head. The order of the added fields is node's: Date, Connection, Keep-Alive, then the framing.
-pub fn head(
+pub fn write_head(
     out: &mut Vec<u8>,
     status: u16,
     reason: Option<&[u8]>,
     fields: &[u8],
     flags: HeadFlags,
-    decision: &HeadOptions<'_>,
+    options: &HeadOptions<'_>,
 ) {
-    status_line(out, status, reason);
+    write_status_line(out, status, reason);
     out.extend_from_slice(fields);
     if flags.date() {
         out.extend_from_slice(b"Date: ");
-        out.extend_from_slice(decision.date);
+        out.extend_from_slice(options.date);
         out.extend_from_slice(b"\r\n");
     }
     if flags.connection() {
-        if decision.close {
+        if options.closes {
             out.extend_from_slice(b"Connection: close\r\n");
         } else {
             out.extend_from_slice(b"Connection: keep-alive\r\n");
-            if decision.keepalive_secs < ENDLESS_SECS {
+            if options.keepalive_secs < MAX_ADVERTISED_KEEPALIVE_SECS {
                 out.extend_from_slice(b"Keep-Alive: timeout=");
-                decimal(out, decision.keepalive_secs);
+                write_decimal(out, options.keepalive_secs);
                 out.extend_from_slice(b"\r\n");
             }
         }
     }
-    if let Some(length) = decision.length {
+    if let Some(length) = options.length {
         out.extend_from_slice(b"Content-Length: ");
-        decimal(out, length);
+        write_decimal(out, length);
         out.extend_from_slice(b"\r\n");
     }
     if flags.chunked() {
@@ -59,7 +59,7 @@ pub fn head(
 
 /// Fields among which somebody else has said that the connection goes on, where it ends.
 #[must_use]
-pub fn closing(fields: &[u8]) -> Vec<u8> {
+pub fn rewrite_as_closing(fields: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(fields.len());
     for line in fields.split_inclusive(|&byte| byte == b'\n') {
         let mut parts = line.splitn(2, |&byte| byte == b':');
@@ -78,11 +78,11 @@ pub fn closing(fields: &[u8]) -> Vec<u8> {
 
 /// The fields and the body that tell a client what was wrong with its request, in the form that it reads best.
 #[must_use]
-pub fn refusal(refusal: Refusal, media: ErrorFormat) -> (String, String) {
+pub fn refusal_content(refusal: Refusal, format: ErrorFormat) -> (String, String) {
     let (status, text) = (refusal.status(), refusal.text());
     let reason = String::from_utf8_lossy(default_reason(status));
     // The texts are ours and have nothing that HTML or JSON would want escaped.
-    let (kind, body) = match media {
+    let (kind, body) = match format {
         ErrorFormat::Text => ("text/plain; charset=utf-8", format!("{text}\n")),
         ErrorFormat::Html => (
             "text/html; charset=utf-8",
@@ -101,8 +101,8 @@ pub fn refusal(refusal: Refusal, media: ErrorFormat) -> (String, String) {
 }
 
 /// Writes the answer to a refused request as node has it.
-pub fn bare_refusal(out: &mut Vec<u8>, status: u16) {
-    status_line(out, status, None);
+pub fn write_bare_refusal(out: &mut Vec<u8>, status: u16) {
+    write_status_line(out, status, None);
     out.extend_from_slice(b"Connection: close\r\n\r\n");
 }
 
@@ -110,20 +110,20 @@ pub fn bare_refusal(out: &mut Vec<u8>, status: u16) {
 const RETRY_AFTER: &str = "Retry-After: 1\r\n";
 
 /// Writes an interim response (1xx).
-pub fn inform(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>, fields: &[u8]) {
-    status_line(out, status, reason);
+pub fn write_interim_head(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>, fields: &[u8]) {
+    write_status_line(out, status, reason);
     out.extend_from_slice(fields);
     out.extend_from_slice(b"\r\n");
 }
 
 /// Writes the size line of a chunk; the data and [`CRLF`] follow.
-pub fn chunk_size(out: &mut Vec<u8>, size: usize) {
+pub fn write_chunk_size(out: &mut Vec<u8>, size: usize) {
     // Writing to a Vec cannot fail.
     let _ = write!(out, "{size:x}\r\n");
 }
 
 /// Writes the last chunk with the trailer section.
-pub fn last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
+pub fn write_last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
     out.extend_from_slice(b"0\r\n");
     out.extend_from_slice(trailers);
     out.extend_from_slice(CRLF);
@@ -132,20 +132,20 @@ pub fn last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
 /// The end of a line and of a chunk's data.
 pub const CRLF: &[u8] = b"\r\n";
 
-fn status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) {
+fn write_status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) {
     // node answers HTTP/1.1 whatever the minor version of the request (RFC 9110 section 6.2 lets it).
     if status == 200 && reason.is_none() {
         return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     }
     out.extend_from_slice(b"HTTP/1.1 ");
-    decimal(out, u64::from(status));
+    write_decimal(out, u64::from(status));
     out.push(b' ');
     out.extend_from_slice(reason.unwrap_or_else(|| default_reason(status)));
     out.extend_from_slice(b"\r\n");
 }
 
 /// Writes a number in decimal digits.
-pub(crate) fn decimal(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn write_decimal(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
     loop {
@@ -231,7 +231,7 @@ pub fn default_reason(status: u16) -> &'static [u8] {
 }
 
 /// Who keeps idle connections for longer has no end in mind that a client should hear of.
-const ENDLESS_SECS: u64 = 1_000_000_000;
+const MAX_ADVERTISED_KEEPALIVE_SECS: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -240,9 +240,9 @@ mod tests {
     #[test]
     fn added_fields_come_in_nodes_order() {
         let mut out = Vec::new();
-        let decision =
-            HeadOptions { close: false, keepalive_secs: 75, date: b"now", length: Some(5) };
-        head(&mut out, 200, None, b"X-a: 1\r\n", HeadFlags::new(1 | 2 | 4), &decision);
+        let options =
+            HeadOptions { closes: false, keepalive_secs: 75, date: b"now", length: Some(5) };
+        write_head(&mut out, 200, None, b"X-a: 1\r\n", HeadFlags::new(1 | 2 | 4), &options);
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "HTTP/1.1 200 OK\r\nX-a: 1\r\nDate: now\r\nConnection: keep-alive\r\nKeep-Alive: timeout=75\r\nContent-Length: 5\r\n\r\n"
@@ -252,8 +252,8 @@ mod tests {
     #[test]
     fn chunks_are_framed_in_hex() {
         let mut out = Vec::new();
-        chunk_size(&mut out, 255);
-        last_chunk(&mut out, b"A: b\r\n");
+        write_chunk_size(&mut out, 255);
+        write_last_chunk(&mut out, b"A: b\r\n");
         assert_eq!(out, b"ff\r\n0\r\nA: b\r\n\r\n");
     }
 }

@@ -13,19 +13,19 @@ pub(crate) struct ParsedMessage {
 
 impl ParsedMessage {
     /// Makes ready for another head.
-    pub fn begin(&mut self) {
+    pub fn start_head(&mut self) {
         self.head.clear();
-        if self.head.capacity() > KEEP {
+        if self.head.capacity() > MAX_KEPT_HEAD_CAPACITY {
             self.head = Vec::new();
         }
     }
 
     /// Gives its memory back; everything has been read.
-    pub fn park(&mut self) {
+    pub fn free_buffers(&mut self) {
         self.head = Vec::new();
         self.body.release_if_empty();
     }
 }
 
 /// A larger buffer is given back with the next head.
-const KEEP: usize = 8_192;
+const MAX_KEPT_HEAD_CAPACITY: usize = 8_192;

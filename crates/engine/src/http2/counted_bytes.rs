@@ -10,8 +10,8 @@ use bytes::{Buf, Bytes};
 pub(crate) struct UnsentBytes {
     bytes: Cell<usize>,
     /// Some have gone since the last look.
-    moved: Cell<usize>,
-    place: usize,
+    sent: Cell<usize>,
+    slot: usize,
     totals: Rc<ConnectionUnsent>,
 }
 
@@ -20,7 +20,7 @@ pub(crate) struct UnsentBytes {
 pub(crate) struct ConnectionUnsent {
     bytes: Cell<usize>,
     /// Places of those of whom everything has gone.
-    gone: RefCell<Vec<usize>>,
+    sent_slots: RefCell<Vec<usize>>,
 }
 
 impl ConnectionUnsent {
@@ -29,14 +29,14 @@ impl ConnectionUnsent {
     }
 
     /// Places whose last byte has gone since the last call.
-    pub fn take_gone(&self) -> Vec<usize> {
-        self.gone.take()
+    pub fn take_sent_slots(&self) -> Vec<usize> {
+        self.sent_slots.take()
     }
 }
 
 impl UnsentBytes {
-    pub fn new(place: usize, totals: Rc<ConnectionUnsent>) -> Rc<Self> {
-        Rc::new(Self { bytes: Cell::new(0), moved: Cell::new(0), place, totals })
+    pub fn new(slot: usize, totals: Rc<ConnectionUnsent>) -> Rc<Self> {
+        Rc::new(Self { bytes: Cell::new(0), sent: Cell::new(0), slot, totals })
     }
 
     pub fn bytes(&self) -> usize {
@@ -44,19 +44,19 @@ impl UnsentBytes {
     }
 
     /// How many have gone since the last call.
-    pub fn take_moved(&self) -> usize {
-        self.moved.take()
+    pub fn take_sent(&self) -> usize {
+        self.sent.take()
     }
 
     /// Makes them something that counts itself.
-    pub fn piece(self: &Rc<Self>, bytes: Bytes) -> CountedBytes {
+    pub fn count(self: &Rc<Self>, bytes: Bytes) -> CountedBytes {
         let totals = &self.totals;
         self.bytes.set(self.bytes.get() + bytes.len());
         totals.bytes.set(totals.bytes.get() + bytes.len());
         CountedBytes { bytes, unsent: self.clone() }
     }
 
-    fn less(&self, count: usize) {
+    fn subtract(&self, count: usize) {
         if count == 0 {
             return;
         }
@@ -65,7 +65,7 @@ impl UnsentBytes {
         let totals = &self.totals;
         totals.bytes.set(totals.bytes.get() - count);
         if left == 0 {
-            totals.gone.borrow_mut().push(self.place);
+            totals.sent_slots.borrow_mut().push(self.slot);
         }
     }
 }
@@ -87,14 +87,14 @@ impl Buf for CountedBytes {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        self.unsent.moved.set(self.unsent.moved.get() + count);
-        self.unsent.less(count);
+        self.unsent.sent.set(self.unsent.sent.get() + count);
+        self.unsent.subtract(count);
     }
 }
 
 /// A stream that is reset lets go of what it had.
 impl Drop for CountedBytes {
     fn drop(&mut self) {
-        self.unsent.less(self.bytes.len());
+        self.unsent.subtract(self.bytes.len());
     }
 }

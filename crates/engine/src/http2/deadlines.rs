@@ -13,37 +13,37 @@ use crate::server::connection::{Connection, Current, Shared, Turn};
 
 impl StreamExchange {
     pub fn pause_input(&self) {
-        let mut pace = self.input.get();
-        pace.pause(self.shared.ctx.now_ms());
-        self.input.set(pace);
+        let mut rate = self.body_rate.get();
+        rate.pause(self.shared.ctx.now_ms());
+        self.body_rate.set(rate);
     }
 
     /// The client is asked for more of a body.
     pub fn resume_input(&self, current: &Current) {
         let now = self.shared.ctx.now_ms();
-        let mut pace = self.input.get();
-        if !pace.is_off() {
-            pace.resume(now);
+        let mut rate = self.body_rate.get();
+        if !rate.is_off() {
+            rate.resume(now);
         } else if current.owes_body() {
-            pace.start(now, self.input_bounds());
+            rate.start(now, self.input_bounds());
         }
-        self.input.set(pace);
+        self.body_rate.set(rate);
     }
 
     pub fn input_moved(&self, count: usize) {
         let now = self.shared.ctx.now_ms();
-        let mut pace = self.input.get();
-        if !pace.is_off() {
-            pace.resume(now);
-            pace.moved(now, count as u64, self.input_bounds());
-            self.input.set(pace);
+        let mut rate = self.body_rate.get();
+        if !rate.is_off() {
+            rate.resume(now);
+            rate.moved(now, count as u64, self.input_bounds());
+            self.body_rate.set(rate);
         }
     }
 
     pub fn stop_input(&self) {
-        let mut pace = self.input.get();
-        pace.stop();
-        self.input.set(pace);
+        let mut rate = self.body_rate.get();
+        rate.stop();
+        self.body_rate.set(rate);
     }
 
     fn input_bounds(&self) -> Bounds {
@@ -53,27 +53,27 @@ impl StreamExchange {
     /// When it has to be looked at again, whatever happens.
     pub fn deadline(&self) -> u64 {
         let current = self.current.borrow();
-        let input = self.input.get();
+        let body_rate = self.body_rate.get();
         let takes_over = current.tunnel.is_some();
-        let body = if takes_over { u64::MAX } else { input.deadline(self.input_bounds()) };
-        let client_owes = !takes_over && input.is_running() && !current.body_done;
+        let body = if takes_over { u64::MAX } else { body_rate.deadline(self.input_bounds()) };
+        let client_owes = !takes_over && body_rate.is_running() && !current.body_done;
         let answer =
-            if client_owes { u64::MAX } else { current.answer_deadline(&self.shared, input) };
-        body.min(answer).min(current.discard_deadline()).min(self.leaves_by.get())
+            if client_owes { u64::MAX } else { current.answer_deadline(&self.shared, body_rate) };
+        body.min(answer).min(current.discard_deadline()).min(self.drain_deadline.get())
     }
 
     /// Looks which deadline has passed, and ends it if one has. Says whether the client has not taken its answer.
-    fn look(&self, now: u64) -> bool {
-        let stands = self.output_expired(now);
-        if stands || self.leaves_by.get() <= now {
-            self.cut(Reason::CANCEL);
+    fn check_deadlines(&self, now: u64) -> bool {
+        let is_stalled = self.is_output_expired(now);
+        if is_stalled || self.drain_deadline.get() <= now {
+            self.abort(Reason::CANCEL);
         } else {
-            self.look_at_request(now);
+            self.check_request_deadlines(now);
         }
-        stands
+        is_stalled
     }
 
-    fn look_at_request(&self, now: u64) {
+    fn check_request_deadlines(&self, now: u64) {
         let current = self.current.borrow();
         if current.discard_deadline() <= now {
             drop(current);
@@ -82,7 +82,7 @@ impl StreamExchange {
         }
         let is_tunnel = current.tunnel.is_some();
         drop(current);
-        if !is_tunnel && self.input.get().deadline(self.input_bounds()) <= now {
+        if !is_tunnel && self.body_rate.get().deadline(self.input_bounds()) <= now {
             return self.refuse(Refusal::BodyTimeout);
         }
         if self.deadline() <= now {
@@ -94,38 +94,38 @@ impl StreamExchange {
     }
 
     /// Whether the client has taken too little of the answer: its windows are its own to open.
-    fn output_expired(&self, now: u64) -> bool {
+    fn is_output_expired(&self, now: u64) -> bool {
         let bounds = Bounds::of_answer(&self.shared.limits());
-        let moved = self.unsent.take_moved();
-        let mut pace = self.output.get();
+        let moved = self.unsent.take_sent();
+        let mut rate = self.response_rate.get();
         if self.unsent.bytes() == 0 {
-            pace.stop();
-        } else if pace.is_off() {
-            pace.start(now, bounds);
+            rate.stop();
+        } else if rate.is_off() {
+            rate.start(now, bounds);
         } else if moved > 0 {
-            pace.moved(now, moved as u64, bounds);
+            rate.moved(now, moved as u64, bounds);
         }
-        self.output.set(pace);
-        pace.deadline(bounds) <= now
+        self.response_rate.set(rate);
+        rate.deadline(bounds) <= now
     }
 }
 
 impl Shared {
     /// Sees to it that the wheel comes up for a stream.
-    pub(crate) fn watch(&self, exchange: &StreamExchange) {
-        self.look_again_at(exchange.deadline().min(self.ctx.now_ms() + LOOK_EVERY_MS));
+    pub(crate) fn watch_stream(&self, exchange: &StreamExchange) {
+        self.look_again_at(exchange.deadline().min(self.ctx.now_ms() + STREAM_CHECK_INTERVAL_MS));
     }
 
     /// No stream is open: from here on the connection waits for the next, whose head may have begun.
-    pub(crate) fn wait_for_stream(&self, head_until: u64, is_leaving: bool) {
+    pub(crate) fn wait_for_next_stream(&self, header_block_deadline: u64, is_draining: bool) {
         let limits = self.limits();
-        let idle = if is_leaving || self.ctx.draining.get() {
+        let idle = if is_draining || self.ctx.draining.get() {
             self.ctx.idle_drain.get().min(limits.keepalive)
         } else {
             limits.keepalive + limits.keepalive_grace
         };
         self.wait(idle);
-        self.set_deadline_at(self.waits_until.get().min(head_until));
+        self.set_deadline_at(self.waits_until.get().min(header_block_deadline));
     }
 }
 
@@ -137,51 +137,51 @@ impl Connection {
             Err(turn) => return turn,
         };
         let shared = self.shared.clone();
-        if session.is_opening() && shared.waits_until.get() <= now {
+        if session.is_handshaking() && shared.waits_until.get() <= now {
             return Some(Turn::Gone);
         }
         let streams = session.streams.clone();
         let had_streams = !streams.is_empty();
-        let mut one_stands = false;
+        let mut has_stalled = false;
         for exchange in streams.all() {
-            one_stands |= exchange.look(now);
+            has_stalled |= exchange.check_deadlines(now);
         }
-        if one_stands {
+        if has_stalled {
             session.refuse_waiting();
         }
-        streams.look_at_standing(now);
+        streams.update_stalled(now);
         if had_streams && streams.is_empty() {
-            shared.wait_for_stream(session.head_until, session.is_leaving());
+            shared.wait_for_next_stream(session.header_block_deadline, session.is_draining());
         }
-        if session.head_until <= now {
+        if session.header_block_deadline <= now {
             // RFC 9113 section 10.5: a head that does not end.
-            session.end(Reason::ENHANCE_YOUR_CALM);
+            session.abort(Reason::ENHANCE_YOUR_CALM);
         } else if streams.is_empty() && shared.waits_until.get() <= now {
-            if session.is_leaving() {
-                session.end(Reason::NO_ERROR);
+            if session.is_draining() {
+                session.abort(Reason::NO_ERROR);
             } else {
-                session.leave();
+                session.drain();
                 shared.wait(shared.ctx.idle_drain.get());
             }
         }
-        self.arm_http2(session, now);
+        self.arm_http2_timer(session, now);
         None
     }
 
-    fn arm_http2(&self, session: &Session, now: u64) {
+    fn arm_http2_timer(&self, session: &Session, now: u64) {
         let shared = &self.shared;
         let streams = session.streams.all();
         let next = if streams.is_empty() {
             shared.waits_until.get()
         } else {
             let first = streams.iter().map(Rc::as_ref).map(StreamExchange::deadline).min();
-            first.unwrap_or(u64::MAX).min(now + LOOK_EVERY_MS)
+            first.unwrap_or(u64::MAX).min(now + STREAM_CHECK_INTERVAL_MS)
         };
         shared.set_deadline_at(
-            next.max(now + 1).min(session.head_until).min(self.output_deadline(now)),
+            next.max(now + 1).min(session.header_block_deadline).min(self.output_deadline(now)),
         );
     }
 }
 
 /// How often streams are looked at for what moves in them.
-const LOOK_EVERY_MS: u64 = 2_000;
+const STREAM_CHECK_INTERVAL_MS: u64 = 2_000;

@@ -25,10 +25,10 @@ use crate::server::connection::{Current, Shared};
 pub(crate) struct StreamExchange {
     pub(crate) shared: Rc<Shared>,
     pub(crate) streams: Weak<Streams>,
-    place: usize,
+    slot: usize,
     pub(crate) current: RefCell<Current>,
     /// Until it is closed.
-    pub(crate) sending: RefCell<Option<StreamOutput>>,
+    pub(crate) output: RefCell<Option<StreamOutput>>,
     /// Until the request's body has come, or nobody wants it.
     pub(crate) receiving: RefCell<Option<RecvStream>>,
     /// The trailers of the request, as lines.
@@ -42,26 +42,26 @@ pub(crate) struct StreamExchange {
     /// The client is to get a reset.
     pub(crate) reset: Cell<Option<Reason>>,
     /// The client's pace in sending the body, and in taking the answer.
-    pub(crate) input: Cell<Pace>,
-    pub(crate) output: Cell<Pace>,
+    pub(crate) body_rate: Cell<Pace>,
+    pub(crate) response_rate: Cell<Pace>,
     /// When it has to be over, once the worker drains; `u64::MAX` before.
-    pub(crate) leaves_by: Cell<u64>,
-    pub(crate) media: ErrorFormat,
-    is_head: bool,
+    pub(crate) drain_deadline: Cell<u64>,
+    pub(crate) error_format: ErrorFormat,
+    is_head_request: bool,
     /// It asks for a WebSocket, or something else that is no HTTP (RFC 8441).
-    is_extended: bool,
+    is_extended_connect: bool,
     /// How far its request has come, and since when JavaScript has it.
-    pub(crate) start: Cell<AdmissionState>,
-    pub(crate) begun: Cell<u64>,
+    pub(crate) admission_state: Cell<AdmissionState>,
+    pub(crate) admitted_at: Cell<u64>,
     /// Bytes of its head, while it waits.
-    pub(crate) kept: Cell<usize>,
+    pub(crate) waiting_head_bytes: Cell<usize>,
     /// Bytes of the answer that JavaScript holds.
-    pub(crate) behind: Cell<usize>,
+    pub(crate) buffered_in_js: Cell<usize>,
     /// The most that these have been.
-    pub(crate) most_behind: Cell<usize>,
+    pub(crate) max_buffered_in_js: Cell<usize>,
     /// The answer has begun, and is complete, so that what it weighs is known.
-    pub(crate) answers: Cell<bool>,
-    pub(crate) weighed: Cell<bool>,
+    pub(crate) has_response: Cell<bool>,
+    pub(crate) is_size_recorded: Cell<bool>,
 }
 
 /// What is still to be given to h2.
@@ -70,7 +70,7 @@ pub(crate) struct StreamOutput {
     /// Once the head has been given.
     pub stream: Option<SendStream<CountedBytes>>,
     pub head: Option<Response<()>>,
-    pub pieces: Vec<Bytes>,
+    pub chunks: Vec<Bytes>,
     /// The newest bytes, still being added to.
     pub tail: Vec<u8>,
     /// h2 knows that nothing follows.
@@ -82,53 +82,60 @@ pub(crate) struct NewStream {
     pub current: Current,
     pub respond: SendResponse<CountedBytes>,
     pub body: Option<RecvStream>,
-    pub media: ErrorFormat,
-    pub is_head: bool,
-    pub is_extended: bool,
+    pub error_format: ErrorFormat,
+    pub is_head_request: bool,
+    pub is_extended_connect: bool,
 }
 
 impl StreamExchange {
     pub fn new(
         shared: Rc<Shared>,
         streams: &Rc<Streams>,
-        place: usize,
+        slot: usize,
         waker: Waker,
         new_stream: NewStream,
     ) -> Rc<Self> {
-        let NewStream { current, respond, body, media, is_head, is_extended } = new_stream;
+        let NewStream {
+            current,
+            respond,
+            body,
+            error_format,
+            is_head_request,
+            is_extended_connect,
+        } = new_stream;
         Rc::new(Self {
             shared,
             streams: Rc::downgrade(streams),
-            place,
+            slot,
             current: RefCell::new(current),
             number: respond.stream_id().as_u32(),
-            sending: RefCell::new(Some(StreamOutput {
+            output: RefCell::new(Some(StreamOutput {
                 respond,
                 stream: None,
                 head: None,
-                pieces: Vec::new(),
+                chunks: Vec::new(),
                 tail: Vec::new(),
                 ended: false,
             })),
             receiving: RefCell::new(body),
             trailers: OnceCell::new(),
-            unsent: UnsentBytes::new(place, streams.totals.clone()),
+            unsent: UnsentBytes::new(slot, streams.totals.clone()),
             waker,
             dirty: Cell::new(false),
             reset: Cell::new(None),
-            input: Cell::new(Pace::OFF),
-            output: Cell::new(Pace::OFF),
-            leaves_by: Cell::new(u64::MAX),
-            media,
-            is_head,
-            is_extended,
-            start: Cell::default(),
-            begun: Cell::new(0),
-            kept: Cell::new(0),
-            behind: Cell::new(0),
-            most_behind: Cell::new(0),
-            answers: Cell::new(false),
-            weighed: Cell::new(false),
+            body_rate: Cell::new(Pace::OFF),
+            response_rate: Cell::new(Pace::OFF),
+            drain_deadline: Cell::new(u64::MAX),
+            error_format,
+            is_head_request,
+            is_extended_connect,
+            admission_state: Cell::default(),
+            admitted_at: Cell::new(0),
+            waiting_head_bytes: Cell::new(0),
+            buffered_in_js: Cell::new(0),
+            max_buffered_in_js: Cell::new(0),
+            has_response: Cell::new(false),
+            is_size_recorded: Cell::new(false),
         })
     }
 
@@ -136,31 +143,31 @@ impl StreamExchange {
         self.current.borrow().id
     }
 
-    pub(crate) fn place(&self) -> usize {
-        self.place
+    pub(crate) fn slot(&self) -> usize {
+        self.slot
     }
 
     pub fn is_closed(&self) -> bool {
-        self.sending.borrow().is_none()
+        self.output.borrow().is_none()
     }
 
     /// The status that its client is told. To whoever asks for a WebSocket each 2xx says that there is one (RFC 8441 section
     /// 5), while on HTTP/1 a page says that there is none: 501 is what RFC 9220 section 3 has for that.
-    pub fn told(&self, status: u16) -> u16 {
-        if self.is_extended && (200..300).contains(&status) { 501 } else { status }
+    pub fn visible_status(&self, status: u16) -> u16 {
+        if self.is_extended_connect && (200..300).contains(&status) { 501 } else { status }
     }
 
     /// The request, if it is not answered yet.
-    pub fn in_hand(&self) -> Option<(RequestLabel, Instant)> {
+    pub fn in_flight(&self) -> Option<(RequestLabel, Instant)> {
         self.current.try_borrow().ok()?.in_hand()
     }
 
     /// Makes the connection's task look at it.
-    pub fn note(self: &Rc<Self>) {
+    pub fn mark_dirty(self: &Rc<Self>) {
         if !self.dirty.replace(true)
             && let Some(streams) = self.streams.upgrade()
         {
-            streams.note(self.clone());
+            streams.push_dirty(self.clone());
         }
         self.shared.touch();
     }
@@ -175,42 +182,42 @@ impl StreamExchange {
         }
         let reset = self.reset.take();
         if reset.is_none() {
-            self.weigh(&self.current.borrow());
+            self.record_response(&self.current.borrow());
             self.poll_body();
-            self.finish();
+            self.finish_if_sent();
         }
         reset
     }
 
     fn send(&self) -> Result<(), h2::Error> {
         let current = self.current.borrow();
-        let mut sending = self.sending.borrow_mut();
-        let Some(sending) = sending.as_mut() else { return Ok(()) };
-        if !sending.tail.is_empty() {
-            sending.pieces.push(Bytes::from(std::mem::take(&mut sending.tail)));
+        let mut output = self.output.borrow_mut();
+        let Some(output) = output.as_mut() else { return Ok(()) };
+        if !output.tail.is_empty() {
+            output.chunks.push(Bytes::from(std::mem::take(&mut output.tail)));
         }
         let is_last = current.ended && current.trailers.is_empty();
-        if let Some(head) = sending.head.take() {
-            let ends = current.no_body || (is_last && sending.pieces.is_empty());
-            sending.stream = Some(sending.respond.send_response(head, ends)?);
-            sending.ended = ends;
+        if let Some(head) = output.head.take() {
+            let ends = current.no_body || (is_last && output.chunks.is_empty());
+            output.stream = Some(output.respond.send_response(head, ends)?);
+            output.ended = ends;
         }
-        let Some(stream) = sending.stream.as_mut().filter(|_| !sending.ended) else {
+        let Some(stream) = output.stream.as_mut().filter(|_| !output.ended) else {
             return Ok(());
         };
-        let count = sending.pieces.len();
-        for (at, piece) in sending.pieces.drain(..).enumerate() {
+        let count = output.chunks.len();
+        for (at, piece) in output.chunks.drain(..).enumerate() {
             let ends = is_last && at + 1 == count;
-            stream.send_data(self.unsent.piece(piece), ends)?;
-            sending.ended = ends;
+            stream.send_data(self.unsent.count(piece), ends)?;
+            output.ended = ends;
         }
-        if current.ended && !sending.ended {
-            sending.ended = true;
+        if current.ended && !output.ended {
+            output.ended = true;
             if is_last {
-                stream.send_data(self.unsent.piece(Bytes::new()), true)?;
+                stream.send_data(self.unsent.count(Bytes::new()), true)?;
             } else {
                 let mut trailers = HeaderMap::new();
-                fields::read(&current.trailers, &mut trailers);
+                fields::parse_lines(&current.trailers, &mut trailers);
                 stream.send_trailers(trailers)?;
             }
         }
@@ -219,7 +226,7 @@ impl StreamExchange {
 
     /// Everything that was handed over has gone: JavaScript hears of it if it asked, and a stream that has nothing left to
     /// do is closed.
-    pub fn finish(&self) {
+    pub fn finish_if_sent(&self) {
         if self.unsent.bytes() > 0 || self.is_closed() {
             return;
         }
@@ -234,19 +241,19 @@ impl StreamExchange {
     }
 
     /// Whether all of the answer has been sent: nothing is wrong with it then (RFC 9113 section 8.1).
-    pub fn has_gone(&self) -> bool {
-        let sending = self.sending.borrow();
-        self.unsent.bytes() == 0 && sending.as_ref().is_none_or(|sending| sending.ended)
+    pub fn is_fully_sent(&self) -> bool {
+        let output = self.output.borrow();
+        self.unsent.bytes() == 0 && output.as_ref().is_none_or(|output| output.ended)
     }
 
     /// Bytes that are held for it here and in h2.
-    pub fn held(&self) -> usize {
+    pub fn held_bytes(&self) -> usize {
         let current = self.current.borrow();
-        self.unsent.bytes() + current.collected_len + self.paused()
+        self.unsent.bytes() + current.collected_len + self.paused_bytes()
     }
 
     /// Bytes that h2 holds because JavaScript has given no credit.
-    pub fn paused(&self) -> usize {
+    pub fn paused_bytes(&self) -> usize {
         let current = self.current.borrow();
         if current.credit > 0 || current.body_done {
             return 0;
@@ -256,11 +263,11 @@ impl StreamExchange {
     }
 
     /// Resets the stream; JavaScript hears of it.
-    pub fn cut(&self, reason: Reason) {
-        if let Some(sending) = self.sending.borrow_mut().as_mut() {
-            match &mut sending.stream {
+    pub fn abort(&self, reason: Reason) {
+        if let Some(output) = self.output.borrow_mut().as_mut() {
+            match &mut output.stream {
                 Some(stream) => stream.send_reset(reason),
-                None => sending.respond.send_reset(reason),
+                None => output.respond.send_reset(reason),
             }
         }
         self.close(true);
@@ -271,16 +278,16 @@ impl StreamExchange {
         let mut current = self.current.borrow_mut();
         if current.head_sent {
             drop(current);
-            return self.cut(Reason::CANCEL);
+            return self.abort(Reason::CANCEL);
         }
         let fault = PartialRequest {
-            media: self.media,
-            is_head: self.is_head,
+            format: self.error_format,
+            is_head_request: self.is_head_request,
             ..PartialRequest::default()
         };
-        if let Some(sending) = self.sending.borrow_mut().as_mut() {
+        if let Some(output) = self.output.borrow_mut().as_mut() {
             current.sent_bytes =
-                say(&self.shared, &mut sending.respond, &self.unsent, refusal, &fault);
+                send_refusal(&self.shared, &mut output.respond, &self.unsent, refusal, &fault);
         }
         current.status = refusal.status();
         current.head_sent = true;
@@ -290,13 +297,13 @@ impl StreamExchange {
 
     /// Takes it out of everything. What h2 has of the answer still goes; what comes of the request does not interest.
     pub fn close(&self, is_abort: bool) {
-        self.set_behind(0);
-        let Some(sending) = self.sending.take() else { return };
+        self.set_buffered_in_js(0);
+        let Some(output) = self.output.take() else { return };
         drop(self.receiving.take());
-        drop(sending);
+        drop(output);
         let current = self.current.borrow();
         if let Some(streams) = self.streams.upgrade() {
-            streams.remove(self.place);
+            streams.remove(self.slot);
             self.stop_waiting(&streams);
             if !current.delivered {
                 streams.collected.set(streams.collected.get() - current.collected_len);
@@ -306,9 +313,9 @@ impl StreamExchange {
         if !current.delivered {
             return;
         }
-        let heard = !current.ended || current.notify || !current.body_done;
+        let is_awaited = !current.ended || current.notify || !current.body_done;
         self.shared.ctx.tell(|batch| {
-            if is_abort && heard {
+            if is_abort && is_awaited {
                 batch.aborted(current.id);
             }
             batch.stream_closed(current.id);
@@ -317,14 +324,14 @@ impl StreamExchange {
 }
 
 /// Writes an answer of the engine's own on a stream and returns how long its body is.
-pub(crate) fn say(
+pub(crate) fn send_refusal(
     shared: &Shared,
     respond: &mut SendResponse<CountedBytes>,
     unsent: &Rc<UnsentBytes>,
     refusal: Refusal,
     fault: &PartialRequest,
 ) -> u64 {
-    let (lines, body) = encoder::refusal(refusal, fault.media);
+    let (lines, body) = encoder::refusal_content(refusal, fault.format);
     let head = crate::bridge::ring::ResponseHead {
         status: refusal.status(),
         reason: None,
@@ -332,13 +339,15 @@ pub(crate) fn say(
         flags: HeadFlags::new(1 | 4),
     };
     let date = shared.ctx.date.borrow();
-    let Some(head) = fields::head(&head, date.text(), Some(body.len() as u64)) else { return 0 };
+    let Some(head) = fields::final_head(&head, date.text(), Some(body.len() as u64)) else {
+        return 0;
+    };
     let length = body.len() as u64;
     // The client may be gone.
-    if let Ok(mut stream) = respond.send_response(head, fault.is_head)
-        && !fault.is_head
+    if let Ok(mut stream) = respond.send_response(head, fault.is_head_request)
+        && !fault.is_head_request
     {
-        let _ = stream.send_data(unsent.piece(Bytes::from(body)), true);
+        let _ = stream.send_data(unsent.count(Bytes::from(body)), true);
     }
     length
 }

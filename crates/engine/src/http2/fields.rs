@@ -8,12 +8,12 @@ use http::{HeaderMap, Response, StatusCode};
 use crate::bridge::ring::ResponseHead;
 
 /// The final head. What the engine adds stands where HTTP/1.1 has it.
-pub(crate) fn head(
+pub(crate) fn final_head(
     head: &ResponseHead<'_>,
     date: &[u8],
     length: Option<u64>,
 ) -> Option<Response<()>> {
-    let mut response = interim(head.status, head.fields)?;
+    let mut response = bare_head(head.status, head.fields)?;
     let fields = response.headers_mut();
     if head.flags.date() {
         fields.insert(DATE, HeaderValue::from_bytes(date).ok()?);
@@ -29,17 +29,17 @@ pub(crate) fn head(
 }
 
 /// A head with nothing added, as 1xx has it. There is none for a status that HTTP has not.
-pub(crate) fn interim(status: u16, lines: &[u8]) -> Option<Response<()>> {
+pub(crate) fn bare_head(status: u16, lines: &[u8]) -> Option<Response<()>> {
     let mut response = Response::new(());
     // RFC 9113 section 8.6: 101 has no meaning here.
     *response.status_mut() = StatusCode::from_u16(status).ok().filter(|&status| status != 101)?;
-    read(lines, response.headers_mut());
+    parse_lines(lines, response.headers_mut());
     Some(response)
 }
 
 /// Reads `Name: value` lines, each ended by CRLF. Fields that speak of the connection are left out (RFC 9113 section
 /// 8.2.2), and so is what cannot be sent: JavaScript has checked names and values.
-pub(crate) fn read(lines: &[u8], fields: &mut HeaderMap) {
+pub(crate) fn parse_lines(lines: &[u8], fields: &mut HeaderMap) {
     let mut rest = lines;
     while let Some(end) = memchr::memchr(b'\n', rest) {
         let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
@@ -47,7 +47,7 @@ pub(crate) fn read(lines: &[u8], fields: &mut HeaderMap) {
         let Some(colon) = memchr::memchr(b':', line) else { continue };
         let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii());
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(&line[..colon]), value)
-            && !is_of_connection(&name)
+            && !is_connection_specific(&name)
         {
             // More than the map takes is more than any client does.
             let _ = fields.try_append(name, value);
@@ -55,7 +55,7 @@ pub(crate) fn read(lines: &[u8], fields: &mut HeaderMap) {
     }
 }
 
-fn is_of_connection(name: &HeaderName) -> bool {
+fn is_connection_specific(name: &HeaderName) -> bool {
     const OTHERS: [&str; 4] = ["keep-alive", "proxy-connection", "http2-settings", "te"];
     [CONNECTION, TRANSFER_ENCODING, UPGRADE].contains(name) || OTHERS.contains(&name.as_str())
 }
@@ -68,7 +68,7 @@ mod tests {
     fn fields_of_the_connection_are_left_out_and_others_keep_their_order() {
         let lines = b"X-One: 1\r\nConnection: close\r\nKeep-Alive: timeout=5\r\nSet-Cookie: a\r\n\
             Transfer-Encoding: chunked\r\nUpgrade: h2c\r\nSet-Cookie: b=\xe9\r\n";
-        let response = interim(200, lines).unwrap();
+        let response = bare_head(200, lines).unwrap();
         let fields: Vec<_> = response
             .headers()
             .iter()
@@ -81,8 +81,8 @@ mod tests {
 
     #[test]
     fn a_status_that_cannot_be_sent_makes_no_head() {
-        assert!(interim(101, b"").is_none());
-        assert!(interim(99, b"").is_none());
-        assert!(interim(103, b"").is_some());
+        assert!(bare_head(101, b"").is_none());
+        assert!(bare_head(99, b"").is_none());
+        assert!(bare_head(103, b"").is_some());
     }
 }

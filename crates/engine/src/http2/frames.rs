@@ -28,7 +28,7 @@ pub(crate) struct Flood;
 
 impl FrameScanner {
     /// Looks at what has come.
-    pub fn pass(&mut self, mut input: &[u8], now: u64, limits: &Http2Limits) -> Result<(), Flood> {
+    pub fn scan(&mut self, mut input: &[u8], now: u64, limits: &Http2Limits) -> Result<(), Flood> {
         let preface = (PREFACE.len() - self.preface).min(input.len());
         self.preface += preface;
         input = &input[preface..];
@@ -56,22 +56,22 @@ impl FrameScanner {
     }
 
     /// Counts a stream that the client has reset before it was answered.
-    pub fn reset(&mut self, now: u64, limits: &Http2Limits) -> Result<(), Flood> {
+    pub fn count_reset(&mut self, now: u64, limits: &Http2Limits) -> Result<(), Flood> {
         self.resets.count(now, limits.resets)
     }
 
     /// Whether our settings have been acknowledged since this was asked last.
-    pub fn take_acknowledged(&mut self) -> bool {
+    pub fn take_settings_ack(&mut self) -> bool {
         std::mem::take(&mut self.acknowledged)
     }
 
     /// Whether a block of header fields has come in part.
-    pub fn is_within_block(&self) -> bool {
+    pub fn is_in_header_block(&self) -> bool {
         self.in_block || (self.payload > 0 && matches!(self.head[3], HEADERS | CONTINUATION))
     }
 
     /// The stream whose body is coming now.
-    pub fn body_of(&self) -> Option<u32> {
+    pub fn current_data_stream(&self) -> Option<u32> {
         let stream = u32::from_be_bytes([self.head[5], self.head[6], self.head[7], self.head[8]]);
         (self.payload > 0 && self.head[3] == DATA).then_some(stream & 0x7fff_ffff)
     }
@@ -168,7 +168,7 @@ mod tests {
         let all = [PREFACE, &frames.concat()].concat();
         let mut passed = FrameScanner::default();
         for piece in all.chunks(step) {
-            passed.pass(piece, 0, &limits())?;
+            passed.scan(piece, 0, &limits())?;
         }
         Ok(passed)
     }
@@ -200,20 +200,20 @@ mod tests {
     #[test]
     fn a_block_or_a_body_in_part_is_known() {
         let head = frame(HEADERS, 0, b"abc");
-        assert!(pass(std::slice::from_ref(&head), 5).unwrap().is_within_block());
+        assert!(pass(std::slice::from_ref(&head), 5).unwrap().is_in_header_block());
         let whole = [head, frame(CONTINUATION, END_HEADERS, b"def")];
-        assert!(!pass(&whole, 5).unwrap().is_within_block());
+        assert!(!pass(&whole, 5).unwrap().is_in_header_block());
         let mut body = frame(DATA, 0, b"abc");
         body.pop();
-        assert_eq!(pass(&[body], 5).unwrap().body_of(), Some(1));
+        assert_eq!(pass(&[body], 5).unwrap().current_data_stream(), Some(1));
     }
 
     #[test]
     fn a_count_begins_anew_after_its_time() {
         let mut frames = FrameScanner::default();
         let end = FLOOD_TIME.as_millis() as u64;
-        assert!(frames.reset(0, &limits()).is_ok());
-        assert!(frames.reset(end - 1, &limits()).is_err());
-        assert!(frames.reset(end, &limits()).is_ok());
+        assert!(frames.count_reset(0, &limits()).is_ok());
+        assert!(frames.count_reset(end - 1, &limits()).is_err());
+        assert!(frames.count_reset(end, &limits()).is_ok());
     }
 }

@@ -18,14 +18,14 @@ use crate::server::connection::Shared;
 pub(crate) struct H2Input {
     pub bytes: ReadBuffer,
     /// The client has ended its side.
-    pub ended: bool,
+    pub is_eof: bool,
     /// h2 waits for room to write.
-    pub blocked: bool,
+    pub is_write_blocked: bool,
 }
 
 /// One end of it, given to h2. Nobody is woken by it: the connection's task asks h2 in each of its turns.
 pub(crate) struct H2Transport {
-    pub pipe: Rc<RefCell<H2Input>>,
+    pub input: Rc<RefCell<H2Input>>,
     pub shared: Rc<Shared>,
 }
 
@@ -35,13 +35,13 @@ impl AsyncRead for H2Transport {
         _: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let mut pipe = self.pipe.borrow_mut();
-        let count = buf.remaining().min(pipe.bytes.len());
-        if count == 0 && !pipe.ended {
+        let mut input = self.input.borrow_mut();
+        let count = buf.remaining().min(input.bytes.len());
+        if count == 0 && !input.is_eof {
             return Poll::Pending;
         }
-        buf.put_slice(&pipe.bytes.unread()[..count]);
-        pipe.bytes.consume(count);
+        buf.put_slice(&input.bytes.unread()[..count]);
+        input.bytes.consume(count);
         Poll::Ready(Ok(()))
     }
 }
@@ -55,7 +55,7 @@ impl AsyncWrite for H2Transport {
         let mut out = self.shared.out.borrow_mut();
         // A client that does not read makes h2 wait with everything, and us with reading.
         if out.len() >= READ_AHEAD {
-            self.pipe.borrow_mut().blocked = true;
+            self.input.borrow_mut().is_write_blocked = true;
             return Poll::Pending;
         }
         out.append(|out| out.extend_from_slice(bytes));
@@ -69,7 +69,7 @@ impl AsyncWrite for H2Transport {
     ) -> Poll<io::Result<usize>> {
         let mut out = self.shared.out.borrow_mut();
         if out.len() >= READ_AHEAD {
-            self.pipe.borrow_mut().blocked = true;
+            self.input.borrow_mut().is_write_blocked = true;
             return Poll::Pending;
         }
         let before = out.len();

@@ -26,7 +26,7 @@ use http::Method;
 use http::request::Parts;
 
 use self::counted_bytes::{CountedBytes, UnsentBytes};
-use self::exchange::{NewStream, StreamExchange, say};
+use self::exchange::{NewStream, StreamExchange, send_refusal};
 use self::frames::PREFACE;
 use self::response::StreamSink;
 use self::session::Incoming;
@@ -40,11 +40,11 @@ use crate::server::connection::{Connection, Current, Shared, Turn};
 
 impl Connection {
     /// Whether HTTP/2 may begin here, so that the first bytes have to be looked at for it.
-    pub(crate) fn may_be_http2(&self) -> bool {
-        self.must_be_http2() || self.cleartext() == Cleartext::Beside
+    pub(crate) fn may_use_http2(&self) -> bool {
+        self.must_use_http2() || self.cleartext() == Cleartext::Beside
     }
 
-    fn must_be_http2(&self) -> bool {
+    fn must_use_http2(&self) -> bool {
         self.stream.protocol() == Some(H2) || self.cleartext() == Cleartext::Alone
     }
 
@@ -53,46 +53,46 @@ impl Connection {
     }
 
     /// Looks whether what has come first is the preface; `false` where that is not known yet.
-    pub(crate) fn look_for_preface(&mut self) -> bool {
-        if !self.guard.begins_head() {
+    pub(crate) fn detect_preface(&mut self) -> bool {
+        if !self.guard.is_at_head() {
             // What a proxy says comes before.
             return true;
         }
         let unread = self.carry.unread();
         let length = unread.len().min(PREFACE.len());
         let begins = unread[..length] == PREFACE[..length];
-        if !self.must_be_http2() && (!begins || length < PREFACE.len()) {
+        if !self.must_use_http2() && (!begins || length < PREFACE.len()) {
             self.awaits_preface = begins;
             return !begins;
         }
         self.awaits_preface = false;
         let first = std::mem::take(&mut self.carry);
         let mut session = Session::new(&self.shared);
-        self.take_frames(&mut session, first.unread());
+        self.accept_frames(&mut session, first.unread());
         self.http2 = Some(Box::new(session));
         true
     }
 
     /// Whether a client has begun with what is neither the preface nor a line with a version of HTTP/1. An answer of
     /// HTTP/1 would be no frame to it, and an invalid preface needs none (RFC 9113 section 3.4).
-    pub(crate) fn is_no_preface(&self, refusal: Refusal, fault: &PartialRequest) -> bool {
+    pub(crate) fn is_invalid_preface(&self, refusal: Refusal, fault: &PartialRequest) -> bool {
         let is_line = matches!(
             refusal,
             Refusal::BadRequestLine | Refusal::BadMethod | Refusal::UnsupportedVersion
         );
-        let first = self.shared.requests.get() == 0 && self.may_be_http2();
+        let first = self.shared.requests.get() == 0 && self.may_use_http2();
         is_line && first && !fault.bytes.windows(5).any(|part| part == b"HTTP/")
     }
 
     /// A turn of a connection of HTTP/2.
-    pub(crate) fn multiplex(&mut self, cx: &mut Context<'_>) -> Turn {
+    pub(crate) fn serve_http2(&mut self, cx: &mut Context<'_>) -> Turn {
         let Some(mut session) = self.http2.take() else { return Turn::Gone };
-        let turn = self.turn_of(&mut session, cx);
+        let turn = self.run_http2_turn(&mut session, cx);
         self.http2 = Some(session);
         turn
     }
 
-    fn turn_of(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Turn {
+    fn run_http2_turn(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
         session.streams.set_task(cx.waker());
         if self.send(cx).is_ready_error() {
@@ -103,13 +103,13 @@ impl Connection {
         {
             return turn;
         }
-        if shared.ctx.draining.get() && !session.is_leaving() {
-            session.leave();
-            session.streams.all().iter().for_each(StreamExchange::drain);
+        if shared.ctx.draining.get() && !session.is_draining() {
+            session.drain();
+            session.streams.all().iter().for_each(StreamExchange::drain_tunnel);
         }
-        let waited = session.streams.is_empty() && !session.is_opening();
+        let waited = session.streams.is_empty() && !session.is_handshaking();
         let resets = session.flush();
-        let was_full = self.is_full(session);
+        let was_backlogged = self.is_backlogged(session);
         let reads = match self.read_frames(session, cx) {
             Ok(reads) => reads,
             Err(turn) => return turn,
@@ -118,7 +118,7 @@ impl Connection {
         if is_open && !resets.is_empty() {
             // Behind what they have said, as far as that could be sent.
             for (exchange, reason) in resets {
-                exchange.cut(if exchange.has_gone() { Reason::NO_ERROR } else { reason });
+                exchange.abort(if exchange.is_fully_sent() { Reason::NO_ERROR } else { reason });
             }
             is_open = self.poll_session(session, cx);
         }
@@ -126,20 +126,20 @@ impl Connection {
             self.shared.abort_streams();
             return Turn::Flush;
         }
-        if session.frames.take_acknowledged() {
+        if session.frames.take_settings_ack() {
             session.streams.all().iter().for_each(StreamExchange::renew_window);
         }
         session.poll_streams(&shared);
-        session.begin_waiting(&shared, || self.arrived());
-        if session.streams.is_empty() && !session.is_opening() && !waited {
-            shared.wait_for_stream(session.head_until, session.is_leaving());
+        session.admit_waiting(&shared, || self.arrived());
+        if session.streams.is_empty() && !session.is_handshaking() && !waited {
+            shared.wait_for_next_stream(session.header_block_deadline, session.is_draining());
         }
         if self.send(cx).is_ready_error() {
             return Turn::Gone;
         }
         // Nobody else wakes whoever found no room for reading or writing.
-        let blocked = std::mem::take(&mut session.pipe.borrow_mut().blocked);
-        let has_room_again = (was_full || blocked) && !self.is_full(session);
+        let blocked = std::mem::take(&mut session.input.borrow_mut().is_write_blocked);
+        let has_room_again = (was_backlogged || blocked) && !self.is_backlogged(session);
         if reads || has_room_again { Turn::Again } else { Turn::Wait }
     }
 
@@ -156,7 +156,7 @@ impl Connection {
 
     /// Reads for h2; says whether there may be more.
     fn read_frames(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<bool, Turn> {
-        if self.is_full(session) || session.pipe.borrow().ended {
+        if self.is_backlogged(session) || session.input.borrow().is_eof {
             return Ok(false);
         }
         let shared = self.shared.clone();
@@ -167,39 +167,42 @@ impl Connection {
             Poll::Ready(Ok(count)) => count,
         };
         if count == 0 {
-            session.pipe.borrow_mut().ended = true;
+            session.input.borrow_mut().is_eof = true;
             return Ok(true);
         }
-        self.take_frames(session, &scratch[..count]);
+        self.accept_frames(session, &scratch[..count]);
         Ok(true)
     }
 
     /// Whether so much waits between the socket and h2 that nothing more is read, and little is written.
-    fn is_full(&self, session: &Session) -> bool {
-        session.pipe.borrow().bytes.len() + self.shared.out.borrow().len() >= READ_AHEAD
+    fn is_backlogged(&self, session: &Session) -> bool {
+        session.input.borrow().bytes.len() + self.shared.out.borrow().len() >= READ_AHEAD
     }
 
     /// Looks at frames of the client and gives them to h2, unless they are a flood.
-    fn take_frames(&self, session: &mut Session, input: &[u8]) {
+    fn accept_frames(&self, session: &mut Session, input: &[u8]) {
         let shared = &self.shared;
         let (now, limits) = (shared.ctx.now_ms(), shared.limits());
-        let is_flood = session.frames.pass(input, now, &limits.http2).is_err();
-        if !is_flood || session.is_opening() {
-            session.pipe.borrow_mut().bytes.push(input);
+        let is_flood = session.frames.scan(input, now, &limits.http2).is_err();
+        if !is_flood || session.is_handshaking() {
+            session.input.borrow_mut().bytes.push(input);
         }
         if is_flood {
-            return session.end(Reason::ENHANCE_YOUR_CALM);
+            return session.abort(Reason::ENHANCE_YOUR_CALM);
         }
-        if let Some(exchange) = session.frames.body_of().and_then(|id| session.streams.numbered(id))
+        if let Some(exchange) = session
+            .frames
+            .current_data_stream()
+            .and_then(|id| session.streams.find_by_stream_id(id))
         {
             // A large frame comes whole to its stream, however slowly.
             exchange.input_moved(0);
         }
-        if !session.frames.is_within_block() {
-            session.head_until = u64::MAX;
-        } else if session.head_until == u64::MAX {
-            session.head_until = shared.ctx.deadline(limits.header);
-            shared.set_deadline_at(session.head_until.min(shared.deadline.get()));
+        if !session.frames.is_in_header_block() {
+            session.header_block_deadline = u64::MAX;
+        } else if session.header_block_deadline == u64::MAX {
+            session.header_block_deadline = shared.ctx.deadline(limits.header);
+            shared.set_deadline_at(session.header_block_deadline.min(shared.deadline.get()));
         }
     }
 
@@ -208,30 +211,30 @@ impl Connection {
         let shared = self.shared.clone();
         let (parts, body) = request.into_parts();
         let is_ended = body.is_end_stream();
-        let mut released = shared.released.borrow_mut();
-        released.begin();
+        let mut message = shared.parsed_message.borrow_mut();
+        message.start_head();
         let limits = shared.limits();
         shared.requests.set(shared.requests.get().saturating_add(1));
-        let mut read = head::write(&parts, is_ended, &limits.parse_policy, &mut released.head);
+        let mut read = head::write(&parts, is_ended, &limits.parse_policy, &mut message.head);
         if read.is_ok() {
             let mut head = shared.ctx.head.borrow_mut();
-            read = self.guard.read_head(&released.head, &mut head, &limits);
+            read = self.guard.read_http2_head(&message.head, &mut head, &limits);
             if read.is_ok() {
-                read = self.settle_head(&mut head, &parts, is_ended);
+                read = self.check_http2_head(&mut head, &parts, is_ended);
             }
         }
-        drop(released);
+        drop(message);
         match read {
             Ok(()) => self.open_stream(session, &parts, body, respond),
             Err(refusal) => self.refuse_stream(session, respond, refusal, &parts.method),
         }
         if limits.connection_requests > 0 && shared.requests.get() >= limits.connection_requests {
-            session.leave();
+            session.drain();
         }
     }
 
     /// What of a head is otherwise than on HTTP/1, and whether there is room for it.
-    fn settle_head(
+    fn check_http2_head(
         &self,
         head: &mut RequestHead,
         parts: &Parts,
@@ -249,7 +252,7 @@ impl Connection {
             head.framing = Framing::Chunked;
         }
         let says_https = parts.uri.scheme_str() == Some("https");
-        head.is_secure |= says_https && self.guard.is_trusting() && !self.stream.is_secure();
+        head.is_secure |= says_https && self.guard.trusts_peer() && !self.stream.is_secure();
         if !admission::takes(ctx, ctx.in_hand(), head) {
             return Err(Refusal::Overloaded);
         }
@@ -266,24 +269,24 @@ impl Connection {
         let shared = &self.shared;
         let ctx = &shared.ctx;
         shared.tell_connection(&self.stream);
-        let (current, media) = {
-            let (head, released) = (ctx.head.borrow(), shared.released.borrow());
-            let mut current = Current::new(ctx, 0, &head, &released.head, VERSION);
+        let (current, error_format) = {
+            let (head, message) = (ctx.head.borrow(), shared.parsed_message.borrow());
+            let mut current = Current::new(ctx, 0, &head, &message.head, VERSION);
             current.keep_alive = true;
-            (current, PartialRequest::of_head(&released.head).media)
+            (current, PartialRequest::of_head(&message.head).format)
         };
         let has_body = !current.body_done || current.undecided;
         let new_stream = NewStream {
             current,
             respond,
             body: has_body.then_some(body),
-            media,
-            is_head: parts.method == Method::HEAD,
-            is_extended: parts.extensions.get::<Protocol>().is_some(),
+            error_format,
+            is_head_request: parts.method == Method::HEAD,
+            is_extended_connect: parts.extensions.get::<Protocol>().is_some(),
         };
         let streams = &session.streams;
-        let exchange = streams.insert_with(|place, waker| {
-            StreamExchange::new(shared.clone(), streams, place, waker, new_stream)
+        let exchange = streams.insert_with(|slot, waker| {
+            StreamExchange::new(shared.clone(), streams, slot, waker, new_stream)
         });
         let handle = Rc::new(StreamSink(exchange.clone()));
         let id = ctx.exchanges.borrow_mut().insert_with(|_| handle);
@@ -292,11 +295,11 @@ impl Connection {
         if exchange.poll() {
             // Reset already.
             let now = ctx.now_ms();
-            if session.frames.reset(now, &shared.limits().http2).is_err() {
-                session.end(Reason::ENHANCE_YOUR_CALM);
+            if session.frames.count_reset(now, &shared.limits().http2).is_err() {
+                session.abort(Reason::ENHANCE_YOUR_CALM);
             }
         }
-        shared.watch(&exchange);
+        shared.watch_stream(&exchange);
     }
 
     /// Answers a request that never becomes one.
@@ -308,53 +311,53 @@ impl Connection {
         method: &Method,
     ) {
         let shared = &self.shared;
-        let mut fault = PartialRequest::of_head(&shared.released.borrow().head);
-        fault.is_head = method == Method::HEAD;
+        let mut fault = PartialRequest::of_head(&shared.parsed_message.borrow().head);
+        fault.is_head_request = method == Method::HEAD;
         fault.set_version(VERSION);
         let unsent = UnsentBytes::new(usize::MAX, session.streams.totals.clone());
-        let sent = say(shared, &mut respond, &unsent, refusal, &fault);
+        let sent = send_refusal(shared, &mut respond, &unsent, refusal, &fault);
         shared.ctx.handoff.slot.request_started();
         shared.ctx.count(refusal.status(), 0, sent, 0);
         shared.log_refused(refusal, &fault, sent);
     }
 
     /// Bytes that are held for HTTP/2.
-    pub(crate) fn http2_held(&self) -> usize {
-        self.http2.as_ref().map_or(0, |session| session.held())
+    pub(crate) fn http2_held_bytes(&self) -> usize {
+        self.http2.as_ref().map_or(0, |session| session.held_bytes())
     }
 
     /// The connection is to make room: its slow streams end.
-    pub(crate) fn shed_streams(&mut self) {
+    pub(crate) fn evict_slow_streams(&mut self) {
         let Some(session) = &mut self.http2 else { return };
-        let stood_since = self.shared.ctx.now_ms().saturating_sub(STALLED_MS);
-        let (stand, others): (Vec<_>, Vec<_>) = session
+        let stalled_before = self.shared.ctx.now_ms().saturating_sub(STALLED_MS);
+        let (stalled, others): (Vec<_>, Vec<_>) = session
             .streams
             .all()
             .into_iter()
-            .filter(|one| one.held() > 0)
-            .partition(|one| one.stalled_since() <= stood_since);
-        for exchange in if stand.is_empty() { others } else { stand } {
-            exchange.cut(Reason::ENHANCE_YOUR_CALM);
+            .filter(|one| one.held_bytes() > 0)
+            .partition(|one| one.response_stalled_since() <= stalled_before);
+        for exchange in if stalled.is_empty() { others } else { stalled } {
+            exchange.abort(Reason::ENHANCE_YOUR_CALM);
         }
         session.refuse_waiting();
-        session.streams.look_at_standing(self.shared.ctx.now_ms());
+        session.streams.update_stalled(self.shared.ctx.now_ms());
         self.shared.shed.set(false);
     }
 
     /// Requests of others are to have the places of those with which the client is behind.
-    pub(crate) fn end_streams_behind(&mut self) {
+    pub(crate) fn evict_lagging_streams(&mut self) {
         let Some(session) = &mut self.http2 else { return };
         let now = self.shared.ctx.now_ms();
-        let behind_since = now.saturating_sub(STALLED_MS);
+        let lagging_since = now.saturating_sub(STALLED_MS);
         for exchange in session.streams.all() {
-            if exchange.late_since() <= behind_since {
+            if exchange.body_late_since() <= lagging_since {
                 exchange.refuse(Refusal::BodyTimeout);
-            } else if exchange.stalled_since() <= behind_since {
-                exchange.cut(Reason::ENHANCE_YOUR_CALM);
+            } else if exchange.response_stalled_since() <= lagging_since {
+                exchange.abort(Reason::ENHANCE_YOUR_CALM);
             }
         }
         session.refuse_waiting();
-        session.streams.look_at_standing(now);
+        session.streams.update_stalled(now);
         self.shared.shed.set(false);
     }
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::exchange::StreamExchange;
 use super::head;
-use crate::guard::{Refusal, read_trailers};
+use crate::guard::{Refusal, read_http2_trailers};
 use crate::server::connection::{Current, request_body};
 
 /// What a look at a body came to.
@@ -24,22 +24,22 @@ impl StreamExchange {
     /// Something has happened to the stream. Says whether the client has reset it before it was answered.
     pub fn poll(&self) -> bool {
         self.poll_body();
-        let mut sending = self.sending.borrow_mut();
-        let Some(open) = sending.as_mut() else { return false };
+        let mut output = self.output.borrow_mut();
+        let Some(open) = output.as_mut() else { return false };
         let cx = &mut Context::from_waker(&self.waker);
         let reset = match &mut open.stream {
             Some(stream) => stream.poll_reset(cx).is_ready(),
             None => open.respond.poll_reset(cx).is_ready(),
         };
-        drop(sending);
+        drop(output);
         if reset {
-            self.reset_by_client();
+            self.on_client_reset();
         }
         reset
     }
 
     /// JavaScript need not begin what nobody waits for.
-    fn reset_by_client(&self) {
+    fn on_client_reset(&self) {
         self.current.borrow_mut().withdraw(&self.shared.ctx);
         self.close(true);
     }
@@ -50,30 +50,30 @@ impl StreamExchange {
             return;
         }
         let mut current = self.current.borrow_mut();
-        let look = self.read(&mut current);
-        if let BodyPoll::Refused(refusal) = look {
+        let outcome = self.read_body(&mut current);
+        if let BodyPoll::Refused(refusal) = outcome {
             drop(current);
             return self.refuse(refusal);
         }
-        if let BodyPoll::Reset = look {
+        if let BodyPoll::Reset = outcome {
             drop(current);
-            return self.reset_by_client();
+            return self.on_client_reset();
         }
-        if let Err(refusal) = self.pass_on(&mut current) {
+        if let Err(refusal) = self.dispatch_when_admitted(&mut current) {
             drop(current);
             self.refuse(refusal);
         }
     }
 
     /// JavaScript gets what there is.
-    pub fn stop_collecting(self: &Rc<Self>) {
+    pub fn stop_buffering_body(self: &Rc<Self>) {
         self.current.borrow_mut().collects = false;
-        self.note();
+        self.mark_dirty();
         self.shared.wake();
     }
 
     /// Lets the request cross, whole if it can.
-    fn pass_on(&self, current: &mut Current) -> Result<(), Refusal> {
+    fn dispatch_when_admitted(&self, current: &mut Current) -> Result<(), Refusal> {
         let shared = &self.shared;
         let trailers = self.trailers.get().map_or(&[][..], Vec::as_slice);
         if current.delivered {
@@ -84,7 +84,7 @@ impl StreamExchange {
             shared.collect(current);
             return Ok(());
         }
-        if !self.begins(current)? {
+        if !self.try_admit(current)? {
             return Ok(());
         }
         if let Some(streams) = self.streams.upgrade() {
@@ -102,7 +102,7 @@ impl StreamExchange {
         }
     }
 
-    fn read(&self, current: &mut Current) -> BodyPoll {
+    fn read_body(&self, current: &mut Current) -> BodyPoll {
         let mut receiving = self.receiving.borrow_mut();
         let cx = &mut Context::from_waker(&self.waker);
         while let Some(body) = receiving.as_mut() {
@@ -121,7 +121,7 @@ impl StreamExchange {
                 Poll::Ready(Some(Ok(data))) => {
                     // The stream is open, or there would be no data.
                     let _ = body.flow_control().release_capacity(data.len());
-                    if let Err(refusal) = self.piece(current, data) {
+                    if let Err(refusal) = self.take_chunk(current, data) {
                         return BodyPoll::Refused(refusal);
                     }
                 }
@@ -134,7 +134,7 @@ impl StreamExchange {
                         Poll::Ready(Ok(Some(fields))) => {
                             let lines = head::trailer_lines(&fields);
                             let limits = self.shared.limits();
-                            match lines.and_then(|lines| read_trailers(&lines, &limits)) {
+                            match lines.and_then(|lines| read_http2_trailers(&lines, &limits)) {
                                 Ok(lines) => drop(self.trailers.set(lines)),
                                 Err(refusal) => return BodyPoll::Refused(refusal),
                             }
@@ -151,7 +151,7 @@ impl StreamExchange {
         BodyPoll::Pending
     }
 
-    fn piece(&self, current: &mut Current, data: Bytes) -> Result<(), Refusal> {
+    fn take_chunk(&self, current: &mut Current, data: Bytes) -> Result<(), Refusal> {
         let len = data.len();
         current.body_bytes += len as u64;
         self.input_moved(len);

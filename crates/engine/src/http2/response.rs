@@ -14,77 +14,77 @@ use crate::exchange::response_sink::ResponseSink;
 pub(crate) struct StreamSink(pub Rc<StreamExchange>);
 
 impl ResponseSink for StreamSink {
-    fn inform(&self, head: &ResponseHead<'_>) {
+    fn send_interim(&self, head: &ResponseHead<'_>) {
         let exchange = &self.0;
         exchange.current.borrow_mut().informs(head.status);
         if !exchange.current.borrow().head_sent
-            && let Some(response) = fields::interim(head.status, head.fields)
-            && let Some(sending) = exchange.sending.borrow_mut().as_mut()
+            && let Some(response) = fields::bare_head(head.status, head.fields)
+            && let Some(output) = exchange.output.borrow_mut().as_mut()
         {
             // What is no 1xx is not sent, as on HTTP/1 it would break the connection.
-            let _ = sending.respond.send_informational(response);
+            let _ = output.respond.send_informational(response);
         }
-        exchange.note();
+        exchange.mark_dirty();
     }
 
-    fn head(&self, head: &ResponseHead<'_>, length: Option<u64>) {
+    fn send_head(&self, head: &ResponseHead<'_>, length: Option<u64>) {
         let exchange = &self.0;
         let mut current = exchange.current.borrow_mut();
         if std::mem::replace(&mut current.head_sent, true) {
             return;
         }
         current.expects = false;
-        let head = &ResponseHead { status: exchange.told(head.status), ..*head };
+        let head = &ResponseHead { status: exchange.visible_status(head.status), ..*head };
         current.status = head.status;
         current.no_body = head.flags.no_body();
         if let Some(log) = &mut current.log {
             log.response_fields.extend_from_slice(head.fields);
         }
-        let response = fields::head(head, exchange.shared.ctx.date.borrow().text(), length);
+        let response = fields::final_head(head, exchange.shared.ctx.date.borrow().text(), length);
         if response.is_none() {
             exchange.reset.set(Some(Reason::INTERNAL_ERROR));
         }
-        if let Some(sending) = exchange.sending.borrow_mut().as_mut() {
-            sending.head = response;
+        if let Some(output) = exchange.output.borrow_mut().as_mut() {
+            output.head = response;
         }
-        exchange.note();
+        exchange.mark_dirty();
     }
 
-    fn data(&self, bytes: &[u8]) {
+    fn send_data(&self, bytes: &[u8]) {
         let exchange = &self.0;
         let mut current = exchange.current.borrow_mut();
-        let mut sending = exchange.sending.borrow_mut();
-        let Some(sending) = sending.as_mut() else { return };
+        let mut output = exchange.output.borrow_mut();
+        let Some(output) = output.as_mut() else { return };
         if current.tunnel.is_some() {
-            exchange.tunnel_data(&mut current, sending, bytes);
+            exchange.send_tunnel_data(&mut current, output, bytes);
         } else if current.takes_data(bytes.len()) {
-            if sending.tail.is_empty() {
+            if output.tail.is_empty() {
                 // Exactly as long as it is, so that it becomes a piece without another copy.
-                sending.tail = bytes.to_vec();
+                output.tail = bytes.to_vec();
             } else {
-                sending.tail.extend_from_slice(bytes);
+                output.tail.extend_from_slice(bytes);
             }
         }
-        exchange.note();
+        exchange.mark_dirty();
     }
 
-    fn large(&self, bytes: Bytes) {
+    fn send_large(&self, bytes: Bytes) {
         let exchange = &self.0;
         let mut current = exchange.current.borrow_mut();
-        let mut sending = exchange.sending.borrow_mut();
-        let Some(sending) = sending.as_mut() else { return };
+        let mut output = exchange.output.borrow_mut();
+        let Some(output) = output.as_mut() else { return };
         if current.tunnel.is_some() {
-            exchange.tunnel_data(&mut current, sending, &bytes);
+            exchange.send_tunnel_data(&mut current, output, &bytes);
         } else if current.takes_data(bytes.len()) {
-            if !sending.tail.is_empty() {
-                sending.pieces.push(Bytes::from(std::mem::take(&mut sending.tail)));
+            if !output.tail.is_empty() {
+                output.chunks.push(Bytes::from(std::mem::take(&mut output.tail)));
             }
-            sending.pieces.push(bytes);
+            output.chunks.push(bytes);
         }
-        exchange.note();
+        exchange.mark_dirty();
     }
 
-    fn trailers(&self, fields: &[u8]) {
+    fn add_trailers(&self, fields: &[u8]) {
         self.0.current.borrow_mut().trailers.extend_from_slice(fields);
     }
 
@@ -101,37 +101,37 @@ impl ResponseSink for StreamSink {
             current.awaits_rest(&exchange.shared);
         }
         drop(current);
-        exchange.note();
+        exchange.mark_dirty();
     }
 
-    fn reset(&self) {
+    fn abort(&self) {
         // RFC 8441 section 5: so a tunnel is cut.
         let is_tunnel = self.0.current.borrow().tunnel.is_some();
         self.0.reset.set(Some(if is_tunnel { Reason::CANCEL } else { Reason::INTERNAL_ERROR }));
-        self.0.note();
+        self.0.mark_dirty();
     }
 
-    fn credit(&self, bytes: u32) {
+    fn grant_credit(&self, bytes: u32) {
         let mut current = self.0.current.borrow_mut();
         current.credit = current.credit.saturating_add(bytes as usize);
         drop(current);
-        self.0.note();
+        self.0.mark_dirty();
     }
 
-    fn tunnel(&self, taken: bool) {
+    fn decide_upgrade(&self, taken: bool) {
         let mut current = self.0.current.borrow_mut();
-        self.0.decide(&mut current, taken);
+        self.0.take_over_stream(&mut current, taken);
         drop(current);
-        self.0.note();
+        self.0.mark_dirty();
     }
 
-    fn held(&self, bytes: usize) {
-        self.0.set_behind(bytes);
-        self.0.note();
+    fn set_buffered_in_js(&self, bytes: usize) {
+        self.0.set_buffered_in_js(bytes);
+        self.0.mark_dirty();
     }
 
-    fn notify(&self) {
+    fn notify_when_sent(&self) {
         self.0.current.borrow_mut().notify = true;
-        self.0.note();
+        self.0.mark_dirty();
     }
 }

@@ -24,21 +24,21 @@ pub(crate) type Incoming = (Request<RecvStream>, SendResponse<CountedBytes>);
 
 /// What a connection has of HTTP/2.
 pub(crate) struct Session {
-    stage: SessionState,
-    pub(crate) pipe: Rc<RefCell<H2Input>>,
+    state: SessionState,
+    pub(crate) input: Rc<RefCell<H2Input>>,
     pub(crate) frames: FrameScanner,
     pub(crate) streams: Rc<Streams>,
     /// The client has been told that the connection ends.
-    leaving: bool,
+    is_draining: bool,
     /// How it has to end, said before it has begun.
-    ending: Option<Reason>,
+    pending_abort: Option<Reason>,
     /// A frame that has begun has to have come by then; `u64::MAX` when none has.
-    pub(crate) head_until: u64,
+    pub(crate) header_block_deadline: u64,
 }
 
 enum SessionState {
     /// Our settings are on their way, the client's preface is.
-    Opening(Box<Handshake<H2Transport, CountedBytes>>),
+    Handshaking(Box<Handshake<H2Transport, CountedBytes>>),
     Open(Box<server::Connection<H2Transport, CountedBytes>>),
 }
 
@@ -46,67 +46,67 @@ impl Session {
     pub fn new(shared: &Rc<Shared>) -> Self {
         let limits = shared.limits().http2.clone();
         let streams = shared.streams.get_or_init(|| Rc::new(Streams::new())).clone();
-        let pipe = Rc::new(RefCell::new(H2Input::default()));
-        let wire = H2Transport { pipe: pipe.clone(), shared: shared.clone() };
+        let input = Rc::new(RefCell::new(H2Input::default()));
+        let transport = H2Transport { input: input.clone(), shared: shared.clone() };
         Self {
-            stage: SessionState::Opening(Box::new(builder(&limits).handshake(wire))),
-            pipe,
+            state: SessionState::Handshaking(Box::new(builder(&limits).handshake(transport))),
+            input,
             frames: FrameScanner::default(),
             streams,
-            leaving: false,
-            ending: None,
-            head_until: u64::MAX,
+            is_draining: false,
+            pending_abort: None,
+            header_block_deadline: u64::MAX,
         }
     }
 
     /// Lets h2 read and write, and returns the next stream that has begun; `None` at the end of the connection.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
-        if let SessionState::Opening(handshake) = &mut self.stage {
+        if let SessionState::Handshaking(handshake) = &mut self.state {
             match Pin::new(handshake.as_mut()).poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => return Poll::Ready(None),
                 Poll::Ready(Ok(connection)) => {
-                    self.stage = SessionState::Open(Box::new(connection));
-                    if std::mem::take(&mut self.leaving) {
-                        self.leave();
+                    self.state = SessionState::Open(Box::new(connection));
+                    if std::mem::take(&mut self.is_draining) {
+                        self.drain();
                     }
-                    if let Some(reason) = self.ending.take() {
-                        self.end(reason);
+                    if let Some(reason) = self.pending_abort.take() {
+                        self.abort(reason);
                     }
                 }
             }
         }
-        let SessionState::Open(connection) = &mut self.stage else { return Poll::Pending };
+        let SessionState::Open(connection) = &mut self.state else { return Poll::Pending };
         // An error has been told to the client, as far as it can be.
         connection.poll_accept(cx).map(|next| next.and_then(Result::ok))
     }
 
     /// Whether the client's preface has not come whole.
-    pub fn is_opening(&self) -> bool {
-        matches!(self.stage, SessionState::Opening(_))
+    pub fn is_handshaking(&self) -> bool {
+        matches!(self.state, SessionState::Handshaking(_))
     }
 
-    pub fn is_leaving(&self) -> bool {
-        self.leaving
+    pub fn is_draining(&self) -> bool {
+        self.is_draining
     }
 
     /// Lets the client know that it is to open no further streams; those that are open, or on their way, are answered.
-    pub fn leave(&mut self) {
-        if std::mem::replace(&mut self.leaving, true) {
+    pub fn drain(&mut self) {
+        if std::mem::replace(&mut self.is_draining, true) {
             return;
         }
-        if let SessionState::Open(connection) = &mut self.stage {
+        if let SessionState::Open(connection) = &mut self.state {
             connection.graceful_shutdown();
         }
     }
 
     /// Ends the connection now.
-    pub fn end(&mut self, reason: Reason) {
-        match &mut self.stage {
+    pub fn abort(&mut self, reason: Reason) {
+        match &mut self.state {
             SessionState::Open(connection) => connection.abrupt_shutdown(reason),
-            SessionState::Opening(_) => self.ending = Some(reason),
+            SessionState::Handshaking(_) => self.pending_abort = Some(reason),
         }
-        self.head_until = u64::MAX;
+        self.header_block_deadline = u64::MAX;
     }
 
     /// Gives what JavaScript has said to h2, and returns the streams that are to be reset behind it.
@@ -122,29 +122,30 @@ impl Session {
 
     /// Looks at the streams that h2 has woken.
     pub fn poll_streams(&mut self, shared: &Shared) {
-        for place in self.streams.take_woken() {
-            let Some(exchange) = self.streams.at(place) else { continue };
+        for slot in self.streams.take_woken_slots() {
+            let Some(exchange) = self.streams.at(slot) else { continue };
             if exchange.poll() {
                 let now = shared.ctx.now_ms();
-                if self.frames.reset(now, &shared.limits().http2).is_err() {
-                    self.end(Reason::ENHANCE_YOUR_CALM);
+                if self.frames.count_reset(now, &shared.limits().http2).is_err() {
+                    self.abort(Reason::ENHANCE_YOUR_CALM);
                 }
             }
-            exchange.finish();
+            exchange.finish_if_sent();
         }
-        for place in self.streams.totals.take_gone() {
-            if let Some(exchange) = self.streams.at(place) {
-                exchange.finish();
+        for slot in self.streams.totals.take_sent_slots() {
+            if let Some(exchange) = self.streams.at(slot) {
+                exchange.finish_if_sent();
             }
         }
     }
 
     /// Bytes that are held for the connection.
-    pub fn held(&self) -> usize {
+    pub fn held_bytes(&self) -> usize {
         let streams = &self.streams;
-        let known = streams.totals.bytes() + streams.collected.get() + streams.standing.held();
-        let paused: usize = streams.all().iter().map(|exchange| exchange.paused()).sum();
-        known + paused + self.pipe.borrow().bytes.len()
+        let known =
+            streams.totals.bytes() + streams.collected.get() + streams.admission.held_bytes();
+        let paused: usize = streams.all().iter().map(|exchange| exchange.paused_bytes()).sum();
+        known + paused + self.input.borrow().bytes.len()
     }
 }
 

@@ -15,33 +15,33 @@ use crate::bridge::in_flight::RequestLabel;
 /// What the connection's task, the ring's task and the streams themselves share.
 pub(crate) struct Streams {
     /// A place is used again once its stream has closed.
-    places: RefCell<Vec<StreamSlot>>,
+    slots: RefCell<Vec<StreamSlot>>,
     free: RefCell<Vec<usize>>,
     /// Those of which JavaScript has said something.
     dirty: RefCell<Vec<Rc<StreamExchange>>>,
     woken: Arc<WokenStreams>,
     pub(crate) totals: Rc<ConnectionUnsent>,
-    pub(crate) standing: StreamAdmission,
+    pub(crate) admission: StreamAdmission,
     /// Bytes of bodies that JavaScript does not have.
     pub(crate) collected: Cell<usize>,
 }
 
 struct StreamSlot {
     exchange: Option<Rc<StreamExchange>>,
-    alarm: Arc<StreamWaker>,
+    waker: Arc<StreamWaker>,
 }
 
 /// The places that h2 has woken since the last look.
 #[derive(Default)]
 struct WokenStreams {
-    places: Mutex<Vec<usize>>,
+    slots: Mutex<Vec<usize>>,
     task: Mutex<Option<Waker>>,
 }
 
 /// How h2 wakes one of them.
 struct StreamWaker {
-    place: usize,
-    rung: AtomicBool,
+    slot: usize,
+    is_queued: AtomicBool,
     woken: Arc<WokenStreams>,
 }
 
@@ -51,11 +51,11 @@ impl Wake for StreamWaker {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        if self.rung.swap(true, Ordering::Relaxed) {
+        if self.is_queued.swap(true, Ordering::Relaxed) {
             return;
         }
         let woken = &self.woken;
-        woken.places.lock().unwrap_or_else(PoisonError::into_inner).push(self.place);
+        woken.slots.lock().unwrap_or_else(PoisonError::into_inner).push(self.slot);
         if let Some(task) = woken.task.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
             task.wake_by_ref();
         }
@@ -65,19 +65,19 @@ impl Wake for StreamWaker {
 impl Streams {
     pub fn new() -> Self {
         Self {
-            places: RefCell::default(),
+            slots: RefCell::default(),
             free: RefCell::default(),
             dirty: RefCell::default(),
             woken: Arc::default(),
             totals: Rc::default(),
-            standing: StreamAdmission::default(),
+            admission: StreamAdmission::default(),
             collected: Cell::new(0),
         }
     }
 
     /// How many are in hand.
     pub fn len(&self) -> usize {
-        self.places.borrow().len() - self.free.borrow().len()
+        self.slots.borrow().len() - self.free.borrow().len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -85,18 +85,18 @@ impl Streams {
     }
 
     /// Since when the client has been behind with the one with which it is furthest behind.
-    pub fn behind_since(&self) -> u64 {
-        self.standing.behind_since()
+    pub fn lagging_since(&self) -> u64 {
+        self.admission.lagging_since()
     }
 
     /// Those that are not answered yet.
-    pub fn in_hand(&self) -> Vec<(RequestLabel, Instant)> {
-        self.all().iter().filter_map(|exchange| exchange.in_hand()).collect()
+    pub fn in_flight(&self) -> Vec<(RequestLabel, Instant)> {
+        self.all().iter().filter_map(|exchange| exchange.in_flight()).collect()
     }
 
     /// All of them. What is done to one may close it.
     pub(crate) fn all(&self) -> Vec<Rc<StreamExchange>> {
-        self.places.borrow().iter().filter_map(|place| place.exchange.clone()).collect()
+        self.slots.borrow().iter().filter_map(|slot| slot.exchange.clone()).collect()
     }
 
     /// Keeps a stream that is made for its place.
@@ -104,43 +104,43 @@ impl Streams {
         &self,
         make: impl FnOnce(usize, Waker) -> Rc<StreamExchange>,
     ) -> Rc<StreamExchange> {
-        let mut places = self.places.borrow_mut();
+        let mut slots = self.slots.borrow_mut();
         let at = self.free.borrow_mut().pop().unwrap_or_else(|| {
-            let (place, woken) = (places.len(), self.woken.clone());
-            let alarm = Arc::new(StreamWaker { place, rung: AtomicBool::new(false), woken });
-            places.push(StreamSlot { exchange: None, alarm });
-            place
+            let (slot, woken) = (slots.len(), self.woken.clone());
+            let waker = Arc::new(StreamWaker { slot, is_queued: AtomicBool::new(false), woken });
+            slots.push(StreamSlot { exchange: None, waker });
+            slot
         });
-        let exchange = make(at, Waker::from(places[at].alarm.clone()));
-        places[at].exchange = Some(exchange.clone());
+        let exchange = make(at, Waker::from(slots[at].waker.clone()));
+        slots[at].exchange = Some(exchange.clone());
         exchange
     }
 
-    pub(crate) fn remove(&self, place: usize) {
-        if let Some(place_of) = self.places.borrow_mut().get_mut(place)
-            && place_of.exchange.take().is_some()
+    pub(crate) fn remove(&self, slot: usize) {
+        if let Some(entry) = self.slots.borrow_mut().get_mut(slot)
+            && entry.exchange.take().is_some()
         {
-            self.free.borrow_mut().push(place);
+            self.free.borrow_mut().push(slot);
         }
     }
 
     /// The stream at a place: that may be another than was there when the place was noted.
-    pub(crate) fn at(&self, place: usize) -> Option<Rc<StreamExchange>> {
-        self.places.borrow().get(place)?.exchange.clone()
+    pub(crate) fn at(&self, slot: usize) -> Option<Rc<StreamExchange>> {
+        self.slots.borrow().get(slot)?.exchange.clone()
     }
 
     /// The request of an exchange has waited for its body long enough.
-    pub fn stop_collecting(&self, id: u32) {
+    pub fn stop_buffering_body(&self, id: u32) {
         let waiting = self.all().into_iter().find(|exchange| exchange.id() == id);
         if let Some(exchange) = waiting {
-            exchange.stop_collecting();
+            exchange.stop_buffering_body();
         }
     }
 
     /// The stream with a number of the connection's.
-    pub(crate) fn numbered(&self, number: u32) -> Option<Rc<StreamExchange>> {
-        let places = self.places.borrow();
-        let mut open = places.iter().filter_map(|place| place.exchange.as_ref());
+    pub(crate) fn find_by_stream_id(&self, number: u32) -> Option<Rc<StreamExchange>> {
+        let slots = self.slots.borrow();
+        let mut open = slots.iter().filter_map(|slot| slot.exchange.as_ref());
         open.find(|one| one.number == number).cloned()
     }
 
@@ -153,20 +153,20 @@ impl Streams {
     }
 
     /// The places that h2 has woken.
-    pub(crate) fn take_woken(&self) -> Vec<usize> {
+    pub(crate) fn take_woken_slots(&self) -> Vec<usize> {
         let taken = {
-            let mut places = self.woken.places.lock().unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *places)
+            let mut slots = self.woken.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *slots)
         };
-        let places = self.places.borrow();
-        for place in taken.iter().filter_map(|&place| places.get(place)) {
-            place.alarm.rung.store(false, Ordering::Relaxed);
+        let slots = self.slots.borrow();
+        for slot in taken.iter().filter_map(|&slot| slots.get(slot)) {
+            slot.waker.is_queued.store(false, Ordering::Relaxed);
         }
         taken
     }
 
     /// JavaScript has said something of a stream.
-    pub(crate) fn note(&self, exchange: Rc<StreamExchange>) {
+    pub(crate) fn push_dirty(&self, exchange: Rc<StreamExchange>) {
         self.dirty.borrow_mut().push(exchange);
     }
 

@@ -15,7 +15,7 @@ use crate::server::connection::websocket::{Frames, RESTART};
 
 impl StreamExchange {
     /// JavaScript takes the stream over, or says that the request is an ordinary one.
-    pub fn decide(&self, current: &mut Current, taken: bool) {
+    pub fn take_over_stream(&self, current: &mut Current, taken: bool) {
         if !std::mem::take(&mut current.undecided) || !taken {
             return;
         }
@@ -28,14 +28,14 @@ impl StreamExchange {
     }
 
     /// Takes bytes of the application.
-    pub fn tunnel_data(&self, current: &mut Current, sending: &mut StreamOutput, bytes: &[u8]) {
+    pub fn send_tunnel_data(&self, current: &mut Current, output: &mut StreamOutput, bytes: &[u8]) {
         let elapsed = self.shared.ctx.now().duration_since(current.started);
         let Some(tunnel) = current.tunnel.as_mut().filter(|tunnel| !tunnel.closed) else { return };
         if current.ended {
             return;
         }
         let Said::Head(head) = &mut tunnel.said else {
-            return add(current, sending, bytes);
+            return queue_tunnel_bytes(current, output, bytes);
         };
         head.extend_from_slice(bytes);
         let end = memchr::memmem::find(head, b"\r\n\r\n").map(|at| at + 4);
@@ -46,8 +46,8 @@ impl StreamExchange {
         let answered = Answered::read(&head[..end.unwrap_or(0)]);
         let is_switch = answered.status == 101;
         // RFC 8441 section 5.1: 200 is what 101 is on HTTP/1.1, and a made-up key has no answer.
-        let status = if is_switch { 200 } else { self.told(answered.status) };
-        let Some(mut response) = fields::interim(status, answered.fields) else {
+        let status = if is_switch { 200 } else { self.visible_status(answered.status) };
+        let Some(mut response) = fields::bare_head(status, answered.fields) else {
             self.reset.set(Some(h2::Reason::INTERNAL_ERROR));
             return;
         };
@@ -55,7 +55,7 @@ impl StreamExchange {
         if is_switch && accepts.is_some_and(|accept| accept == MADE_UP_ACCEPT) {
             response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
         }
-        sending.head = Some(response);
+        output.head = Some(response);
         tunnel.said =
             if answered.websocket { Said::WebSocket(Frames::default()) } else { Said::Bytes };
         tunnel.answered = Some(elapsed);
@@ -65,34 +65,34 @@ impl StreamExchange {
         if let Some(log) = &mut current.log {
             log.response_fields.extend_from_slice(answered.fields);
         }
-        add(current, sending, &head[end.unwrap_or(0)..]);
+        queue_tunnel_bytes(current, output, &head[end.unwrap_or(0)..]);
         if leaves {
-            self.leave_soon();
+            self.start_drain_deadline();
         }
     }
 
     /// The worker drains: a WebSocket is closed with a frame of the engine's own (RFC 6455 section 7.4).
-    pub fn drain(self: &Rc<Self>) {
+    pub fn drain_tunnel(self: &Rc<Self>) {
         let mut current = self.current.borrow_mut();
-        let mut sending = self.sending.borrow_mut();
-        let (Some(tunnel), Some(sending)) = (&mut current.tunnel, sending.as_mut()) else { return };
+        let mut output = self.output.borrow_mut();
+        let (Some(tunnel), Some(output)) = (&mut current.tunnel, output.as_mut()) else { return };
         tunnel.leaving = true;
         if let Said::WebSocket(_) = tunnel.said {
-            self.leave_soon();
-            add(&mut current, sending, b"");
-            self.note();
+            self.start_drain_deadline();
+            queue_tunnel_bytes(&mut current, output, b"");
+            self.mark_dirty();
         }
     }
 
-    fn leave_soon(&self) {
+    fn start_drain_deadline(&self) {
         let by = self.shared.ctx.deadline(TUNNEL_CLOSE_TIME);
-        self.leaves_by.set(by);
+        self.drain_deadline.set(by);
         self.shared.set_deadline_at(self.shared.deadline.get().min(by));
     }
 }
 
 /// Adds bytes of the application to what is sent; behind the frame in hand of a WebSocket that is to end, its close.
-fn add(current: &mut Current, sending: &mut StreamOutput, bytes: &[u8]) {
+fn queue_tunnel_bytes(current: &mut Current, output: &mut StreamOutput, bytes: &[u8]) {
     let Some(tunnel) = &mut current.tunnel else { return };
     let mut count = bytes.len();
     let mut closes = false;
@@ -100,10 +100,10 @@ fn add(current: &mut Current, sending: &mut StreamOutput, bytes: &[u8]) {
         count = frames.advance(bytes, tunnel.leaving);
         closes = tunnel.leaving && frames.at_boundary() && !frames.is_closed();
     }
-    sending.tail.extend_from_slice(&bytes[..count]);
+    output.tail.extend_from_slice(&bytes[..count]);
     current.sent_bytes += count as u64;
     if closes {
         tunnel.closed = true;
-        sending.tail.extend_from_slice(&RESTART);
+        output.tail.extend_from_slice(&RESTART);
     }
 }

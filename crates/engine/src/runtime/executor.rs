@@ -266,7 +266,10 @@ mod tests {
             return run_turn();
         }
         let child = process::Command::new(std::env::current_exe().expect("this runs"))
-            .args(["--exact", "runtime::executor::tests::a_critical_task_that_panics_ends_the_process"])
+            .args([
+                "--exact",
+                "runtime::executor::tests::a_critical_task_that_panics_ends_the_process",
+            ])
             .env(PANICS, "1")
             .output()
             .expect("it can run again");

@@ -274,12 +274,12 @@ impl SlotRef {
     }
 
     /// Called by the I/O thread when a request has to wait for others of its connection: nobody is busy with it.
-    pub fn request_stands(&self) {
+    pub fn stream_waits(&self) {
         self.answer_sent();
     }
 
     /// Called by the I/O thread when it waits no more.
-    pub fn request_goes_on(&self) {
+    pub fn stream_admitted(&self) {
         self.answer_waits();
     }
 

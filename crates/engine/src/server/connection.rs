@@ -145,7 +145,7 @@ impl Connection {
     fn resumed(shared: Rc<Shared>, arrival: Arrival, stream: Stream, in_http: bool) -> Self {
         let mut guard = Guard::for_peer(&shared.limits().parse_policy, &arrival.peer());
         if in_http {
-            guard.next();
+            guard.start_next_message();
         }
         let soon = shared.ctx.deadline(PARK_AFTER);
         shared.set_deadline_at(shared.waits_until.get().min(soon));
@@ -169,7 +169,7 @@ impl Connection {
             http2: None,
         };
         connection.awaits_preface =
-            connection.shared.requests.get() == 0 && connection.may_be_http2();
+            connection.shared.requests.get() == 0 && connection.may_use_http2();
         connection
     }
 
@@ -249,20 +249,20 @@ impl Connection {
 
     /// What can be said of a request that is refused by another than the guard.
     fn fault(&self) -> PartialRequest {
-        if self.guard.awaits_head() {
+        if self.guard.is_awaiting_head() {
             return PartialRequest::of_head(self.carry.unread());
         }
         let current = self.shared.current.borrow();
         if current.as_ref().is_some_and(|current| current.framing != Framing::None) {
-            return self.guard.body_fault();
+            return self.guard.body_error_context();
         }
         // The head is there as it was released.
-        PartialRequest::of_head(&self.shared.released.borrow().head)
+        PartialRequest::of_head(&self.shared.parsed_message.borrow().head)
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Turn {
         // A client that is in the middle of a body reads the answer behind it.
-        let in_body = refusal == Refusal::BodyTooLarge || self.guard.in_message();
+        let in_body = refusal == Refusal::BodyTooLarge || self.guard.is_in_message();
         self.linger = if in_body { MAX_DRAIN } else { MAX_LINGER };
         // On node it is for the program to say something, and whether it listens is found out there.
         let is_answered = refusal.kind() > 0 && self.shared.limits().as_node;
@@ -273,13 +273,13 @@ impl Connection {
             let kind = refusal.kind();
             self.shared.ctx.tell(|batch| batch.refused(self.shared.id, kind, packet));
         }
-        let fault = self.guard.take_fault().unwrap_or_else(|| Box::new(self.fault()));
+        let fault = self.guard.take_partial_request().unwrap_or_else(|| Box::new(self.fault()));
         if is_answered {
             self.shared.refused.set(Refused::Waits);
             self.shared.wait(self.shared.limits().header);
             self.shared.set_deadline_at(self.shared.waits_until.get());
             self.phase = Phase::Refused;
-        } else if self.is_no_preface(refusal, &fault) {
+        } else if self.is_invalid_preface(refusal, &fault) {
             self.shared.refused.set(Refused::Silently);
         }
         self.shared.refuse(refusal, &fault);

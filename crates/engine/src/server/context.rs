@@ -69,7 +69,7 @@ pub(crate) struct Context {
     /// Connections whose answer is complete and not sent.
     pub writing: Cell<usize>,
     /// Requests of HTTP/2 that wait for answers of their connection to be taken.
-    pub standing: Cell<usize>,
+    pub waiting_streams: Cell<usize>,
     /// Requests that wait for their bodies.
     pub collecting: Collecting,
     pub memory: Memory,
@@ -139,7 +139,7 @@ impl Context {
             flusher: TaskWaker::default(),
             exchanges: RefCell::default(),
             writing: Cell::new(0),
-            standing: Cell::new(0),
+            waiting_streams: Cell::new(0),
             collecting: Collecting::default(),
             connections: RefCell::default(),
             sockets: Rc::new(sockets),
@@ -214,7 +214,7 @@ impl Context {
 
     /// Requests in hand, with the answers that are complete and not sent.
     pub fn in_hand(&self) -> usize {
-        self.exchanges.borrow().len() - self.standing.get() + self.writing.get()
+        self.exchanges.borrow().len() - self.waiting_streams.get() + self.writing.get()
     }
 
     /// Whether nobody is connected.

@@ -109,13 +109,13 @@ fn a_bad_begin_is_refused_before_the_head_is_whole() {
         ("GET / HTTP/9.9\r\n", Refusal::UnsupportedVersion, false),
         ("\r\nGET x HTTP/1.1\r\nHost", Refusal::BadTarget, false),
     ] {
-        let found = |limits: &Limits| end(text.as_bytes(), &mut 0, limits);
+        let found = |limits: &Limits| find_head_end(text.as_bytes(), &mut 0, limits);
         assert_eq!(found(&as_node), Err(refusal), "{text:?}");
         assert_eq!(found(&Limits::default()), if by_all { Err(refusal) } else { Ok(None) });
         assert_eq!(read(&format!("{text}\r\n\r\n")).unwrap_err(), refusal, "{text:?}");
     }
     for text in ["G", "GET", "GET /", "GET / HTTP/1.1\r", "\r", "\r\n", "GET / HTTP/1.1\r\nHo"] {
-        assert_eq!(end(text.as_bytes(), &mut 0, &as_node), Ok(None), "{text:?}");
+        assert_eq!(find_head_end(text.as_bytes(), &mut 0, &as_node), Ok(None), "{text:?}");
     }
 }
 
@@ -253,10 +253,10 @@ fn a_line_that_is_too_long_is_refused_before_the_head_ends_whether_it_is_whole_o
         ("GET / HTTP/1.1\r\nA: 456789\r\n", Some(Refusal::FieldTooLarge)),
         ("GET / HTTP/1.1\r\nA: 456789\r\nB: c", Some(Refusal::FieldTooLarge)),
     ] {
-        let whole = end(input.as_bytes(), &mut 0, &limits).err();
+        let whole = find_head_end(input.as_bytes(), &mut 0, &limits).err();
         let mut scanned = 0;
         let pieces = (1..=input.len())
-            .find_map(|to| end(&input.as_bytes()[..to], &mut scanned, &limits).err());
+            .find_map(|to| find_head_end(&input.as_bytes()[..to], &mut scanned, &limits).err());
         assert_eq!((whole, pieces), (refusal, refusal), "{input:?}");
     }
 }

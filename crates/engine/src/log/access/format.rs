@@ -7,7 +7,7 @@
 use std::io::Write;
 
 use super::{Entry, json};
-use crate::http1::encoder::decimal;
+use crate::http1::encoder::write_decimal;
 
 /// A compiled `access_log_format`.
 #[derive(Clone, Debug)]
@@ -118,9 +118,9 @@ impl AccessFormat {
 impl Atom {
     fn render(self, entry: &Entry<'_>, time: &str, line: &mut Vec<u8>) {
         match self {
-            Atom::BodyBytes => decimal(line, entry.body_bytes),
-            Atom::Microseconds => decimal(line, entry.duration.as_micros() as u64),
-            Atom::Milliseconds => decimal(line, entry.duration.as_millis() as u64),
+            Atom::BodyBytes => write_decimal(line, entry.body_bytes),
+            Atom::Microseconds => write_decimal(line, entry.duration.as_micros() as u64),
+            Atom::Milliseconds => write_decimal(line, entry.duration.as_millis() as u64),
             Atom::Method => escape(line, entry.method),
             Atom::None => line.push(b'-'),
             Atom::Path => escape(line, &decode_percent(split_target(entry.target).0)),
@@ -134,12 +134,12 @@ impl Atom {
                 escape(line, entry.version);
             }
             Atom::Remote => or_dash(line, entry.remote.map(str::as_bytes)),
-            Atom::Seconds => decimal(line, entry.duration.as_secs()),
+            Atom::Seconds => write_decimal(line, entry.duration.as_secs()),
             Atom::SecondsDecimal => {
                 let (seconds, micros) = (entry.duration.as_secs(), entry.duration.subsec_micros());
                 put(line, format_args!("{seconds}.{micros:06}"));
             }
-            Atom::Status => decimal(line, entry.status.into()),
+            Atom::Status => write_decimal(line, entry.status.into()),
             Atom::Target => escape(line, entry.target),
             Atom::Time => line.extend_from_slice(time.as_bytes()),
             Atom::User => or_dash(line, user(entry).as_deref()),

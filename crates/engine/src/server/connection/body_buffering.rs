@@ -46,7 +46,7 @@ impl Shared {
     pub(crate) fn keep_head(&self, current: &mut Current) {
         if current.kept.is_none() {
             let head = self.ctx.head.borrow();
-            let bytes = self.released.borrow().head.clone();
+            let bytes = self.parsed_message.borrow().head.clone();
             current.kept = Some(Box::new(KeptHead { head: head.clone(), bytes }));
         }
     }
@@ -70,7 +70,7 @@ impl Shared {
     /// Its time is over: JavaScript gets what there is.
     fn stop_collecting(&self, exchange: u32) {
         if let Some(streams) = self.streams.get() {
-            return streams.stop_collecting(exchange);
+            return streams.stop_buffering_body(exchange);
         }
         if let Some(current) = self.current.borrow_mut().as_mut()
             && current.id == exchange

@@ -117,7 +117,7 @@ impl Connection {
     fn rest(&mut self) {
         self.stream.flush_held();
         if self.shared.out.borrow_mut().release_if_empty() {
-            self.shared.released.borrow_mut().park();
+            self.shared.parsed_message.borrow_mut().free_buffers();
             self.rests = true;
         }
     }
@@ -184,7 +184,7 @@ impl Connection {
     /// The request in hand has begun to be read; a body that is still to come needs a clock, and so does an answer before
     /// it that its client has not taken.
     pub(crate) fn exchange_begins(&mut self) {
-        if self.guard.in_message() {
+        if self.guard.is_in_message() {
             if self.input.is_off() {
                 self.input_waits();
             }
@@ -202,7 +202,7 @@ impl Connection {
 
     /// The client is asked for more of a body.
     pub(crate) fn input_waits(&mut self) {
-        if !self.guard.in_message() || self.input.is_running() {
+        if !self.guard.is_in_message() || self.input.is_running() {
             return;
         }
         let now = self.shared.ctx.now_ms();
@@ -250,7 +250,7 @@ impl Connection {
     }
 
     pub(crate) fn answer_deadline(&self) -> u64 {
-        let client_owes = self.input.is_running() && self.guard.in_message();
+        let client_owes = self.input.is_running() && self.guard.is_in_message();
         match self.shared.current.borrow().as_ref() {
             Some(current) if !client_owes => current.answer_deadline(&self.shared, self.input),
             _ => u64::MAX,

@@ -23,8 +23,8 @@ impl Connection {
         let version: &[u8] = if head.minor_version == 1 { b"HTTP/1.1" } else { b"HTTP/1.0" };
         shared.deadline.set(u64::MAX);
         shared.requests.set(shared.requests.get().saturating_add(1));
-        let released = shared.released.borrow();
-        *shared.current.borrow_mut() = Some(Current::new(ctx, id, &head, &released.head, version));
+        let message = shared.parsed_message.borrow();
+        *shared.current.borrow_mut() = Some(Current::new(ctx, id, &head, &message.head, version));
         Ok(())
     }
 
@@ -33,8 +33,8 @@ impl Connection {
         let shared = &self.shared;
         let mut current = shared.current.borrow_mut();
         let Some(current) = current.as_mut() else { return };
-        let mut released = shared.released.borrow_mut();
-        let came = &mut released.body;
+        let mut message = shared.parsed_message.borrow_mut();
+        let came = &mut message.body;
         let at_once = if self.is_short_whole(current, came.len()) { came.len() } else { 0 };
         if at_once > 0 {
             request_body::count(current, at_once);
@@ -55,12 +55,12 @@ impl Connection {
                 request_body::piece(shared, current, came.take(current.credit.min(MAX_PIECE)));
             }
         }
-        drop(released);
+        drop(message);
         if shared.may_collect(current) {
             shared.collect(current);
         } else {
             shared.deliver(current, self.guard.trailers());
-            shared.released.borrow_mut().body.consume(at_once);
+            shared.parsed_message.borrow_mut().body.consume(at_once);
         }
     }
 

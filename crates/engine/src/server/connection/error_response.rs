@@ -107,21 +107,21 @@ impl Shared {
         self.refused.set(Refused::ByEngine);
         if self.limits().as_node {
             let status = self.status_of(refusal);
-            self.out.borrow_mut().append(|out| encoder::bare_refusal(out, status));
+            self.out.borrow_mut().append(|out| encoder::write_bare_refusal(out, status));
             return 0;
         }
-        let (fields, body) = encoder::refusal(refusal, fault.media);
+        let (fields, body) = encoder::refusal_content(refusal, fault.format);
         let flags = HeadFlags::new(1 | 2 | 4 | 32);
         let date = self.ctx.date.borrow();
-        let decision = encoder::HeadOptions {
-            close: true,
+        let options = encoder::HeadOptions {
+            closes: true,
             keepalive_secs: 0,
             date: date.text(),
             length: Some(body.len() as u64),
         };
-        let body = if fault.is_head { "" } else { &body };
+        let body = if fault.is_head_request { "" } else { &body };
         self.out.borrow_mut().append(|out| {
-            encoder::head(out, refusal.status(), None, fields.as_bytes(), flags, &decision);
+            encoder::write_head(out, refusal.status(), None, fields.as_bytes(), flags, &options);
             out.extend_from_slice(body.as_bytes());
         });
         body.len() as u64

@@ -169,7 +169,7 @@ pub(crate) fn park(connection: Connection) {
         waits_until: shared.waits_until.get(),
         requests: shared.requests.get(),
         told: shared.told.get(),
-        in_http: !guard.awaits_preface(),
+        in_http: !guard.is_awaiting_proxy_header(),
     };
     shared.set_deadline_at(parked.waits_until);
     if let Some(connected) = ctx.connections.borrow_mut().find_mut(id) {
@@ -184,12 +184,12 @@ impl Connection {
         let shared = &self.shared;
         self.stream.can_make_idle()
             && self.carry.is_empty()
-            && self.guard.awaits_head()
+            && self.guard.is_awaiting_head()
             && !self.input_ended
             && !shared.is_busy()
             && !shared.dirty.get()
             && !shared.close.get()
-            && shared.released.borrow().body.is_empty()
+            && shared.parsed_message.borrow().body.is_empty()
     }
 }
 

@@ -15,8 +15,8 @@ impl Connection {
         let current = shared.current.borrow();
         let collected = current.as_ref().map_or(0, |current| current.collected_len);
         shared.set_writing(unsent && current.is_none() && self.http2.is_none());
-        let released = shared.released.borrow().body.len();
-        shared.hold(held + collected + self.carry.len() + released + self.http2_held());
+        let message = shared.parsed_message.borrow().body.len();
+        shared.hold(held + collected + self.carry.len() + message + self.http2_held_bytes());
     }
 
     /// The connection is to make room: with an answer where its place is wanted and its client is behind with a body, and
@@ -26,9 +26,9 @@ impl Connection {
         let for_request = self.shared.for_request.take();
         if self.http2.is_some() {
             if for_request {
-                self.end_streams_behind();
+                self.evict_lagging_streams();
             } else {
-                self.shed_streams();
+                self.evict_slow_streams();
             }
             return Turn::Wait;
         }
@@ -80,7 +80,7 @@ impl Shared {
     /// Since when its client has been behind with a body that nothing has been answered yet, or with taking an answer, as far
     /// as has been looked.
     pub fn behind_since(&self) -> u64 {
-        let streams = self.streams.get().map_or(u64::MAX, |streams| streams.behind_since());
+        let streams = self.streams.get().map_or(u64::MAX, |streams| streams.lagging_since());
         self.stalled_since.get().min(self.late_since()).min(streams)
     }
 

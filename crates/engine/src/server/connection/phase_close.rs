@@ -17,7 +17,7 @@ impl Connection {
         match shared.current.borrow().as_ref() {
             None => return Turn::Flush,
             // Its body will never be whole, unless that has come and waits for JavaScript to say whether it is one.
-            Some(current) if self.guard.in_message() && !current.undecided => {
+            Some(current) if self.guard.is_in_message() && !current.undecided => {
                 if current.ended {
                     return Turn::Flush;
                 }

@@ -13,7 +13,7 @@ impl Connection {
             return self.tunnel(cx);
         }
         if self.http2.is_some() {
-            return self.multiplex(cx);
+            return self.serve_http2(cx);
         }
         match self.send(cx) {
             Poll::Ready(Err(_)) => return Turn::Gone,
@@ -50,12 +50,12 @@ impl Connection {
         if self.holds_back {
             return Turn::Wait;
         }
-        let is_known = !self.awaits_preface || self.carry.is_empty() || self.look_for_preface();
+        let is_known = !self.awaits_preface || self.carry.is_empty() || self.detect_preface();
         if self.http2.is_some() {
             return Turn::Again;
         }
         if is_known && !self.carry.is_empty() && self.may_release() {
-            let begun = self.guard.begins_head();
+            let begun = self.guard.is_at_head();
             let mut carry = std::mem::take(&mut self.carry);
             let taken = match self.release(carry.unread()) {
                 Ok(taken) => taken,
@@ -67,7 +67,7 @@ impl Connection {
                 return self.after_release();
             }
             // No proxy has said anything: what has come is the client's, in whichever protocol.
-            if !begun && self.guard.begins_head() {
+            if !begun && self.guard.is_at_head() {
                 return Turn::Again;
             }
         }
@@ -82,7 +82,7 @@ impl Connection {
         // A head may be as long as its limits allow; behind a request in hand no more than a few need wait.
         let is_head = shared.current.borrow().is_none();
         let most = READ_AHEAD.max(if is_head { shared.limits().head_size() } else { 0 });
-        if self.carry.len() > most || shared.released.borrow().body.len() >= READ_AHEAD {
+        if self.carry.len() > most || shared.parsed_message.borrow().body.len() >= READ_AHEAD {
             self.input_pauses();
             return Turn::Wait;
         }
@@ -135,9 +135,10 @@ impl Connection {
 
     /// Whether the guard may look at more input: it waits for a head and nobody is in hand, or it is inside a body.
     fn may_release(&self) -> bool {
-        if self.guard.in_message() {
+        if self.guard.is_in_message() {
             return !self.shared.is_undecided()
-                && self.shared.released.borrow().body.len() < self.shared.ctx.memory.read_ahead();
+                && self.shared.parsed_message.borrow().body.len()
+                    < self.shared.ctx.memory.read_ahead();
         }
         self.shared.current.borrow().is_none() && !self.guard.is_complete()
     }
@@ -146,26 +147,26 @@ impl Connection {
     fn release(&mut self, input: &[u8]) -> Result<usize, Refusal> {
         let shared = &self.shared;
         let limits = shared.limits();
-        let released = &mut *shared.released.borrow_mut();
+        let message = &mut *shared.parsed_message.borrow_mut();
         let mut head = shared.ctx.head.borrow_mut();
         let mut taken = 0;
-        if self.guard.awaits_head() {
-            released.begin();
+        if self.guard.is_awaiting_head() {
+            message.start_head();
         }
-        while taken < input.len() && released.body.len() < READ_AHEAD {
-            let awaits_head = self.guard.awaits_head();
+        while taken < input.len() && message.body.len() < READ_AHEAD {
+            let awaits_head = self.guard.is_awaiting_head();
             if awaits_head && limits.as_node {
                 while input[taken..].starts_with(b"\r\n") {
                     taken += 2;
                 }
             }
-            let into = if awaits_head { &mut released.head } else { released.body.tail_mut() };
+            let into = if awaits_head { &mut message.head } else { message.body.tail_mut() };
             let (count, progress) =
                 self.guard.advance(&input[taken..], into, &mut head, &limits)?;
             taken += count;
             match progress {
                 Progress::ProxyHeader => {
-                    shared.set_proxied(self.guard.proxied());
+                    shared.set_proxied(self.guard.proxied_addresses());
                     // What follows may be another protocol.
                     if self.awaits_preface {
                         break;
@@ -190,7 +191,7 @@ impl Connection {
 
     /// Gives what was released to JavaScript.
     fn after_release(&mut self) -> Turn {
-        if self.guard.awaits_head() {
+        if self.guard.is_awaiting_head() {
             // No more than what may stand before the first request.
             return Turn::Again;
         }
@@ -214,12 +215,12 @@ impl Connection {
         if let Some(facts) = current.log.take() {
             facts.pass_on(&shared.ctx);
         }
-        let at_its_end = self.guard.is_complete() && shared.released.borrow().body.is_empty();
+        let at_its_end = self.guard.is_complete() && shared.parsed_message.borrow().body.is_empty();
         if shared.close.get() || !at_its_end {
             self.client_is_done = at_its_end && !current.keep_alive && self.carry.is_empty();
             return Turn::Flush;
         }
-        self.guard.next();
+        self.guard.start_next_message();
         self.begin_wait();
         Turn::Again
     }

@@ -19,7 +19,7 @@ impl Connection {
         if current.direct {
             return true;
         }
-        let (Framing::Length(length), Some(left)) = (current.framing, self.guard.body_left())
+        let (Framing::Length(length), Some(left)) = (current.framing, self.guard.remaining_body())
         else {
             return false;
         };
@@ -38,7 +38,7 @@ impl Connection {
             return self.on_end();
         }
         let shared = self.shared.clone();
-        let left = self.guard.body_left().unwrap_or(0);
+        let left = self.guard.remaining_body().unwrap_or(0);
         let Some((credit, fills)) = shared.current.borrow().as_ref().map(|current| {
             // Nothing wide is read of what nobody wants: it is to end at its bound.
             (if current.discard { MAX_PIECE } else { current.credit }, current.fills)
@@ -59,7 +59,7 @@ impl Connection {
             Ok(count) => count,
             Err(turn) => return turn,
         };
-        self.guard.pass_body(count);
+        self.guard.skip_body(count);
         if let Some(current) = shared.current.borrow_mut().as_mut() {
             current.fills = count == most;
             self::piece(&shared, current, piece.into_bytes(count));

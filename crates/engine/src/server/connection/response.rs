@@ -11,19 +11,19 @@ use crate::exchange::response_sink::ResponseSink;
 use crate::http1::encoder::{self, HeadOptions};
 
 impl ResponseSink for Shared {
-    fn inform(&self, head: &ResponseHead<'_>) {
+    fn send_interim(&self, head: &ResponseHead<'_>) {
         self.with_current(|current| {
             current.informs(head.status);
             // RFC 9110 section 15.2: none to a client of HTTP/1.0.
             if !current.head_sent && current.takes_interim {
-                self.out
-                    .borrow_mut()
-                    .append(|out| encoder::inform(out, head.status, head.reason, head.fields));
+                self.out.borrow_mut().append(|out| {
+                    encoder::write_interim_head(out, head.status, head.reason, head.fields)
+                });
             }
         });
     }
 
-    fn head(&self, head: &ResponseHead<'_>, length: Option<u64>) {
+    fn send_head(&self, head: &ResponseHead<'_>, length: Option<u64>) {
         self.with_current(|current| {
             if std::mem::replace(&mut current.head_sent, true) {
                 return;
@@ -48,7 +48,7 @@ impl ResponseSink for Shared {
             let says_otherwise =
                 close && current.keep_alive && !head.flags.close() && !head.flags.connection();
             let fields = if says_otherwise {
-                Cow::Owned(encoder::closing(head.fields))
+                Cow::Owned(encoder::rewrite_as_closing(head.fields))
             } else {
                 Cow::Borrowed(head.fields)
             };
@@ -56,19 +56,19 @@ impl ResponseSink for Shared {
                 log.response_fields.extend_from_slice(&fields);
             }
             let date = ctx.date.borrow();
-            let decision = HeadOptions {
-                close,
+            let options = HeadOptions {
+                closes: close,
                 keepalive_secs: limits.keepalive.as_secs(),
                 date: date.text(),
                 length: length.filter(|_| head.flags.length()),
             };
             self.out.borrow_mut().append(|out| {
-                encoder::head(out, head.status, head.reason, &fields, head.flags, &decision);
+                encoder::write_head(out, head.status, head.reason, &fields, head.flags, &options);
             });
         });
     }
 
-    fn data(&self, bytes: &[u8]) {
+    fn send_data(&self, bytes: &[u8]) {
         self.with_current(|current| {
             if current.tunnel.is_some() {
                 let count = self.look_at_tunnel(current, bytes);
@@ -80,7 +80,7 @@ impl ResponseSink for Shared {
             }
             self.out.borrow_mut().append(|out| {
                 if current.chunked {
-                    encoder::chunk_size(out, bytes.len());
+                    encoder::write_chunk_size(out, bytes.len());
                 }
                 out.extend_from_slice(bytes);
                 if current.chunked {
@@ -90,15 +90,15 @@ impl ResponseSink for Shared {
         });
     }
 
-    fn large(&self, bytes: Bytes) {
+    fn send_large(&self, bytes: Bytes) {
         self.piece(bytes, false);
     }
 
-    fn lend(&self, bytes: Bytes) {
+    fn send_borrowed(&self, bytes: Bytes) {
         self.piece(bytes, true);
     }
 
-    fn trailers(&self, fields: &[u8]) {
+    fn add_trailers(&self, fields: &[u8]) {
         self.with_current(|current| current.trailers.extend_from_slice(fields));
     }
 
@@ -115,20 +115,20 @@ impl ResponseSink for Shared {
         });
     }
 
-    fn reset(&self) {
+    fn abort(&self) {
         self.cut.set(true);
         self.touch();
     }
 
-    fn credit(&self, bytes: u32) {
+    fn grant_credit(&self, bytes: u32) {
         self.with_current(|current| current.credit = current.credit.saturating_add(bytes as usize));
     }
 
-    fn tunnel(&self, taken: bool) {
+    fn decide_upgrade(&self, taken: bool) {
         self.with_current(|current| self.decide_upgrade(current, taken));
     }
 
-    fn notify(&self) {
+    fn notify_when_sent(&self) {
         self.with_current(|current| current.notify = true);
     }
 }
@@ -143,7 +143,7 @@ impl Shared {
         }
         if current.chunked {
             let trailers = std::mem::take(&mut current.trailers);
-            self.out.borrow_mut().append(|out| encoder::last_chunk(out, &trailers));
+            self.out.borrow_mut().append(|out| encoder::write_last_chunk(out, &trailers));
         }
         current.discard = discard;
     }
@@ -161,7 +161,7 @@ impl Shared {
             }
             let mut out = self.out.borrow_mut();
             if current.chunked {
-                out.append(|out| encoder::chunk_size(out, bytes.len()));
+                out.append(|out| encoder::write_chunk_size(out, bytes.len()));
             }
             if lent {
                 out.push_borrowed(bytes);

@@ -32,7 +32,7 @@ pub(crate) struct Shared {
     /// The server's.
     pub(crate) limits: RefCell<Rc<Limits>>,
     pub(crate) task: TaskWaker,
-    pub(crate) released: RefCell<ParsedMessage>,
+    pub(crate) parsed_message: RefCell<ParsedMessage>,
     pub(crate) out: RefCell<WriteQueue>,
     pub(crate) current: RefCell<Option<Current>>,
     /// JavaScript knows of this connection.
@@ -96,7 +96,7 @@ impl Shared {
             id,
             tag,
             task: TaskWaker::default(),
-            released: RefCell::default(),
+            parsed_message: RefCell::default(),
             out: RefCell::default(),
             current: RefCell::default(),
             told: Cell::new(false),
@@ -216,7 +216,7 @@ impl Shared {
     /// The requests that are not answered yet.
     pub fn in_hand(&self) -> Vec<(RequestLabel, Instant)> {
         if let Some(streams) = self.streams.get() {
-            return streams.in_hand();
+            return streams.in_flight();
         }
         let Ok(current) = self.current.try_borrow() else { return Vec::new() };
         current.as_ref().and_then(Current::in_hand).into_iter().collect()
@@ -291,10 +291,10 @@ impl Shared {
         current.collected_len = 0;
         let whole = current.body_done && trailers.is_empty();
         current.end_told = current.body_done;
-        let released = self.released.borrow();
+        let message = self.parsed_message.borrow();
         let body = match (whole, current.collected.is_empty()) {
-            (true, true) if released.body.is_empty() => RequestBody::None,
-            (true, true) => RequestBody::Short(released.body.unread()),
+            (true, true) if message.body.is_empty() => RequestBody::None,
+            (true, true) => RequestBody::Short(message.body.unread()),
             (true, false) => RequestBody::Whole(joined(&mut current.collected)),
             (false, _) => RequestBody::Streams,
         };
@@ -302,7 +302,7 @@ impl Shared {
         let shared_head = self.ctx.head.borrow();
         let (head, bytes) = match &kept {
             Some(kept) => (&kept.head, &kept.bytes),
-            None => (&*shared_head, &released.head),
+            None => (&*shared_head, &message.head),
         };
         let ahead = if head.is_upgrade { self.ahead.take() } else { None };
         current.ahead = ahead.as_ref().map_or(0, |ahead| ahead.len());

@@ -30,7 +30,7 @@ pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     if for_connection {
         destroy(ctx, id, true);
     } else if let Some(answer) = ctx.exchanges.borrow().find(id) {
-        answer.reset();
+        answer.abort();
     }
 }
 
@@ -48,22 +48,22 @@ fn obey_for_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     };
     match command {
         RingCommand::Respond(head, body) => {
-            answer.head(&head, Some(body.len() as u64));
-            answer.data(body);
+            answer.send_head(&head, Some(body.len() as u64));
+            answer.send_data(body);
             answer.end(true);
         }
-        RingCommand::Head(head, length) => answer.head(&head, Some(u64::from(length))),
-        RingCommand::Interim(head) => answer.inform(&head),
-        RingCommand::Data(bytes) => answer.data(bytes),
-        RingCommand::Large { borrowed: false } => answer.large(piece.unwrap_or_default()),
-        RingCommand::Large { borrowed: true } => answer.lend(piece.unwrap_or_default()),
-        RingCommand::Trailers(fields) => answer.trailers(fields),
+        RingCommand::Head(head, length) => answer.send_head(&head, Some(u64::from(length))),
+        RingCommand::Interim(head) => answer.send_interim(&head),
+        RingCommand::Data(bytes) => answer.send_data(bytes),
+        RingCommand::Large { borrowed: false } => answer.send_large(piece.unwrap_or_default()),
+        RingCommand::Large { borrowed: true } => answer.send_borrowed(piece.unwrap_or_default()),
+        RingCommand::Trailers(fields) => answer.add_trailers(fields),
         RingCommand::End { discard } => answer.end(discard),
-        RingCommand::Reset => answer.reset(),
-        RingCommand::Credit(bytes) => answer.credit(bytes),
-        RingCommand::Notify => answer.notify(),
-        RingCommand::Unsent(bytes) => answer.held(bytes as usize),
-        RingCommand::Tunnel { taken } => answer.tunnel(taken),
+        RingCommand::Reset => answer.abort(),
+        RingCommand::Credit(bytes) => answer.grant_credit(bytes),
+        RingCommand::Notify => answer.notify_when_sent(),
+        RingCommand::Unsent(bytes) => answer.set_buffered_in_js(bytes as usize),
+        RingCommand::Tunnel { taken } => answer.decide_upgrade(taken),
         RingCommand::RawResponse { .. }
         | RingCommand::Abort { .. }
         | RingCommand::Close

@@ -248,9 +248,9 @@ fn hear_proxy(first: &mut Vec<u8>, arrival: Option<&mut Arrival>) -> io::Result<
     match proxy_protocol::read(first, limits.parse_policy.proxy_protocol, may_tell) {
         Ok(ProxyHeader::Incomplete) => Ok(false),
         Ok(ProxyHeader::Absent) => Ok(true),
-        Ok(ProxyHeader::Present { len, told }) => {
+        Ok(ProxyHeader::Present { len, addresses }) => {
             first.drain(..len);
-            arrival.tell(told);
+            arrival.tell(addresses);
             Ok(true)
         }
         Err(_) => Err(io::ErrorKind::InvalidData.into()),
