@@ -2,7 +2,9 @@
 
 import test from 'ava'
 import { ROOT } from '../../scripts/command.ts'
-import { CHECKS, readSources, source } from '../../scripts/tidy.ts'
+import { faultOf } from '../../scripts/tidy/commits.ts'
+import { readSources, source } from '../../scripts/tidy/sources.ts'
+import { CHECKS } from '../../scripts/tidy.ts'
 
 const sources = readSources(ROOT)
 
@@ -33,6 +35,14 @@ const OFFENCES: ReadonlyArray<[sentence: string, path: string, text: string]> = 
   ['a relative link', 'docs/a.md', '[gone](./no-such-page.md)\n'],
   ['a relative link', 'ARCHITECTURE.md', 'see `ts/no-such-file.ts`\n'],
   ['the dependencies on platform', 'package.json', '{ "optionalDependencies": {} }\n'],
+  ['a wing of the engine', 'crates/engine/src/buffers/a.rs', '//! x\nuse crate::server::A;\n'],
+  ['a wing of the engine', 'crates/engine/src/guard/a.rs', '//! x\nfn a() { crate::http2::b() }\n'],
+  ['sources and pages', 'docs/a.md', 'The request that is in hand.\n'],
+  ['sources and pages', 'ts/worker/a.ts', '// Whoever has this.\n'],
+  ['sources and pages', 'crates/engine/src/a.rs', '//! What runs behind the turn.\n'],
+  ['a line has at most', 'ts/worker/a.ts', `// ${'x'.repeat(98)}\n`],
+  ['a line has at most', 'docs/a.md', `${'x '.repeat(51)}\n`],
+  ['ts/ has at most', 'ts/worker/a.ts', `// x\n${'a(b as C)\n'.repeat(91)}`],
 ]
 
 for (const [start, path, text] of OFFENCES) {
@@ -41,6 +51,31 @@ for (const [start, path, text] of OFFENCES) {
     t.truthy(check?.find([source(path, text)]).length)
   })
 }
+
+test('a proxy that the server is behind is no fault', (t) => {
+  const check = CHECKS.find(({ sentence }) => sentence.startsWith('sources and pages'))
+  t.deepEqual(check?.find([source('docs/a.md', 'Run it behind a load balancer.\n')]), [])
+})
+
+test('a commit subject is imperative, short, and begins with its area', (t) => {
+  for (const subject of [
+    'arbiter: keep old workers when a reload fails',
+    'engine, http: close the connection after a refusal',
+  ]) {
+    t.deepEqual(faultOf(subject), [], subject)
+  }
+  for (const subject of [
+    'keep old workers',
+    'arbiter: old workers are kept',
+    'arbiter: the old workers stay',
+    'arbiter: keeps old workers',
+    'arbiter: Keep old workers',
+    'arbiter: keep what is in hand',
+    `arbiter: keep ${'x'.repeat(60)}`,
+  ]) {
+    t.is(faultOf(subject).length, 1, subject)
+  }
+})
 
 test('a median over the budget is found where no single file is', (t) => {
   const check = CHECKS.find(({ sentence }) => sentence.startsWith('no source is longer'))
