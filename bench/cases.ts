@@ -75,8 +75,8 @@ export const CASES: Readonly<Record<CaseName, Case>> = {
     against: REQ_RES,
   },
   guard: {
-    title: 'the engine without Node',
-    app: 'hello',
+    title: 'the engine without Node, against hyper',
+    app: 'engine',
     engines: ['hyper', 'crate'],
     against: { name: 'guard', engine: 'hyper' },
   },

@@ -9,7 +9,7 @@ import { ROOT, run } from '../scripts/command.ts'
 const FOLDER = join(ROOT, 'target', 'bench')
 const APPS = join(ROOT, 'bench', 'apps')
 
-/** Where a compiled program lies: `floor`, `load`, `sockets`, `hello`, or `serve.js`. */
+/** Where a compiled program lies: `floor`, `load`, `sockets`, `engine`, `hyper`, or `serve.js`. */
 export function compiled(name: string): string {
   return join(FOLDER, name)
 }
@@ -28,12 +28,16 @@ export async function compileAll(): Promise<void> {
   writeFileSync(compiled('package.json'), '{ "type": "module" }\n')
 }
 
-/** Compiles the engine without Node: `hello`. */
+/** Compiles the servers without Node: `engine`, and `hyper` to compare it with. */
 export async function compileCrate(): Promise<void> {
-  const what = ['--package', 'monoceros-engine', '--features', 'bare', '--example', 'hello']
-  const { status } = await run('cargo', ['build', '--release', ...what])
-  if (status !== 0) throw new Error('cargo could not build the example "hello" of the engine')
-  copyFileSync(join(ROOT, 'target', 'release', 'examples', 'hello'), compiled('hello'))
+  const manifest = join(ROOT, 'bench', 'engine', 'Cargo.toml')
+  const target = join(ROOT, 'target', 'bench-engine')
+  const where = ['--manifest-path', manifest, '--target-dir', target]
+  const { status } = await run('cargo', ['build', '--release', ...where])
+  if (status !== 0) throw new Error(`cargo could not build ${manifest}`)
+  for (const name of ['engine', 'hyper']) {
+    copyFileSync(join(target, 'release', name), compiled(name))
+  }
 }
 
 // An application of the bench imports our own modules as they are built, not as they are written.

@@ -28,8 +28,8 @@ export interface ServerOptions {
 /** The servers without JavaScript: a program, and what follows its port. */
 const ALONE: Partial<Record<EngineName, readonly [string, ...string[]]>> = {
   floor: ['floor'],
-  crate: ['hello'],
-  hyper: ['hello', 'bare'],
+  crate: ['engine'],
+  hyper: ['hyper'],
 }
 
 /** Starts the server of a subject and waits until it answers. */

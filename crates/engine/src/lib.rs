@@ -8,8 +8,6 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
-#[cfg(feature = "bare")]
-pub mod bare;
 pub mod bridge;
 pub mod buffers;
 pub mod error;

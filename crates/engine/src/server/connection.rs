@@ -350,10 +350,6 @@ pub(crate) fn lose(ctx: &Rc<Context>, accepted: &Accepted) {
 
 /// Serves HTTP on a connection, or refuses to.
 pub(crate) fn serve(arrival: Arrival, stream: Stream, refusal: Option<Refusal>) {
-    #[cfg(feature = "bare")]
-    if crate::bare::is_chosen() {
-        return crate::bare::serve(arrival, stream);
-    }
     let mut connection = Connection::new(arrival, stream);
     if let Some(refusal) = refusal {
         connection.refuse(refusal);

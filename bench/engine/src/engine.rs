@@ -1,10 +1,10 @@
-//! The engine as the bench measures it without Node: `hello PORT` answers every request from a thread that plays
-//! JavaScript; `hello PORT bare` does the same with hyper alone on the socket.
+//! The engine without Node, as the bench measures it: a second thread takes the part of JavaScript.
+//! `engine PORT` serves until it is killed.
 
-#[path = "../tests/protocol/harness/records.rs"]
+#[path = "../../../crates/engine/tests/protocol/harness/records.rs"]
 mod records;
-#[path = "../tests/protocol/harness/ring.rs"]
-#[expect(dead_code, reason = "tests say and hear more")]
+#[path = "../../../crates/engine/tests/protocol/harness/ring.rs"]
+#[expect(dead_code, reason = "tests send and receive more kinds of records")]
 mod ring;
 
 use std::error::Error;
@@ -12,7 +12,6 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 
-use monoceros_engine::bare;
 use monoceros_engine::bridge::event_batch::EventBatch;
 use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::server::io_thread::{IoThread, Options};
@@ -20,11 +19,7 @@ use records::Event;
 use ring::{CONNECTION, DATE, Js, LENGTH, Memory};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let port: u16 = arguments.next().ok_or("which port?")?.parse()?;
-    if arguments.next().as_deref() == Some("bare") {
-        bare::choose();
-    }
+    let port: u16 = std::env::args().nth(1).ok_or("usage: engine PORT")?.parse()?;
     let (mut wakes, waker) = UnixStream::pair()?;
     waker.set_nonblocking(true)?;
     let memory = Memory::new(1 << 20);
@@ -36,7 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         lifeline: None,
         access: None,
         statsd: None,
-        // A full pipe holds a wake already.
+        // A full pipe already holds a wake.
         wake_javascript: Box::new(move || drop((&waker).write(&[0]))),
     })?;
     let listener = TcpListener::bind(("127.0.0.1", port))?;
