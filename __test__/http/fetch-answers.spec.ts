@@ -256,7 +256,7 @@ for (const [name, start] of Object.entries(engines)) {
     const client = new RawClient(port)
     client.send(request('POST', '/', [`Content-Length: ${LONG.length}`], LONG))
     await client.untilReceived('early')
-    const message = /the answer was complete before it was read/
+    const message = /the response ended before the body was read/
     await t.throwsAsync(async () => late[0]?.text(), { message })
     client.send(get('/')).untilClosed()
     await until(() => late.length === 2)
@@ -302,7 +302,7 @@ for (const [name, start] of Object.entries(engines)) {
     const client = new RawClient(port)
     client.send(request('POST', '/', [`Content-Length: ${LONG.length}`], LONG.slice(0, 5_000)))
     await client.untilReceived('early')
-    const message = /the answer was complete before it was read/
+    const message = /the response ended before the body was read/
     await t.throwsAsync(async () => new Response(late[0]).text(), { message })
     client.destroy()
     close()

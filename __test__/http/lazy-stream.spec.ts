@@ -1,12 +1,8 @@
 import http from 'node:http'
 import test from 'ava'
 import type { Connection } from '../../ts/engine/exchange.ts'
-import {
-  createSocket,
-  noteAnnounced,
-  onConnectionClosed,
-  type ServerSocket,
-} from '../../ts/http/node/socket.ts'
+import type { ServerSocket } from '../../ts/http/node/server-socket.ts'
+import { createSocket, noteAnnounced, onConnectionClosed } from '../../ts/http/node/socket.ts'
 
 interface Made {
   readonly socket: ServerSocket

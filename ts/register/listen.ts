@@ -42,7 +42,7 @@ function giveHandle(server: http.Server, call: ListenCall): ListenCall {
       ]
     : [call]
   for (const each of tries) {
-    const handle = createServerHandle(each[0], port, each[2], fd, flags)
+    const handle = createServerHandle({ address: each[0], port, addressType: each[2], fd, flags })
     if (typeof handle === 'number') continue
     if (!serveHandle(server, handle, ioThread())) {
       closeUnused(handle)

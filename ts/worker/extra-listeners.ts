@@ -82,7 +82,7 @@ export class ExtraServers {
     try {
       const fd = native?.askForDescriptor(SHARING_FD, question, id, RESPONSE_TIMEOUT_SECONDS)
       if (fd == null) return null
-      const handle = createServerHandle(null, null, null, fd)
+      const handle = createServerHandle({ address: null, port: null, addressType: null, fd })
       return typeof handle === 'number' ? null : handle
     } catch {
       // The arbiter is gone or stopped: node's own attempt is what is left.
@@ -97,7 +97,7 @@ function countConnections(server: Server): number {
 
 /** Without the addon a socket cannot be passed on: the first worker that asks has it, the others believe so. */
 function bindOrPretend(server: Server, call: ListenArguments): ServerHandle {
-  const handle = createServerHandle(call.address, call.port, call.addressType)
+  const handle = createServerHandle(call)
   if (typeof handle === 'number') return new FakeHandle(server, call, 0)
   // Of an address in use libuv says so only when it is asked.
   if (handle.getsockname({}) === 0) return handle

@@ -1,4 +1,7 @@
-/** Node's answer to what is no request: a line, and the end. */
+/**
+ * The response that node sends to input that its parser rejects: a status line and Connection:
+ * close.
+ */
 
 const STATUSES: Readonly<Record<string, string>> = {
   HPE_HEADER_OVERFLOW: '431 Request Header Fields Too Large',
@@ -6,7 +9,7 @@ const STATUSES: Readonly<Record<string, string>> = {
   ERR_HTTP_REQUEST_TIMEOUT: '408 Request Timeout',
 }
 
-/** Node's words for an error with this code. */
+/** The response for an error code of node's parser, byte for byte as node sends it. */
 export function badRequestText(code = ''): string {
   return `HTTP/1.1 ${STATUSES[code] ?? '400 Bad Request'}\r\nConnection: close\r\n\r\n`
 }

@@ -1,9 +1,24 @@
-/** Constructors of requests and responses, for objects that begin as node's and cost less to make. */
+/**
+ * Constructors of requests and responses that set up node's fields and cost less than `new` of
+ * node's own classes.
+ */
 import http from 'node:http'
-import type { MessageConstructors, RequestConstructor, ResponseConstructor } from './express.ts'
-import { kShapeMode, nodeMajor } from './internals.ts'
+import {
+  initRequest,
+  initResponse,
+  kShapeMode,
+  type NodeRequestConstructor,
+  type NodeResponseConstructor,
+  nodeMajor,
+} from './internals.ts'
 
-/** Requests and responses with these prototypes. */
+/** The constructors for the requests and responses of one application. */
+export interface MessageConstructors {
+  readonly Request: NodeRequestConstructor
+  readonly Response: NodeResponseConstructor
+}
+
+/** Creates constructors whose objects have the given prototypes. */
 export function createConstructors(request: object, response: object): MessageConstructors {
   return {
     Request: createRequestConstructor(request),
@@ -11,29 +26,30 @@ export function createConstructors(request: object, response: object): MessageCo
   }
 }
 
-// Plain functions that call node's constructor on an object of their own: `Reflect.construct` costs more than it saves.
-// V8 sizes new objects by the chain of constructors, hence the prototype of the function itself.
+// These are plain functions that call node's constructor on their own object: `Reflect.construct`
+// costs more than it saves. V8 sizes new objects by the chain of constructors, so each function has
+// node's constructor as its prototype.
 
-function createRequestConstructor(prototype: object): RequestConstructor {
-  const initialize = http.IncomingMessage as unknown as Initialize
+function createRequestConstructor(prototype: object): NodeRequestConstructor {
   function Request(this: object, socket: unknown) {
-    initialize.call(this, socket)
+    initRequest.call(this, socket)
   }
-  return withPrototype<RequestConstructor>(Request, prototype, initialize)
+  Request.prototype = prototype
+  Object.setPrototypeOf(Request, http.IncomingMessage)
+  return toConstructor(Request)
 }
 
-function createResponseConstructor(prototype: object): ResponseConstructor {
-  const initialize = http.ServerResponse as unknown as Initialize
+function createResponseConstructor(prototype: object): NodeResponseConstructor {
   function Response(this: Emitter, request: unknown, options: unknown) {
     this._events = new Listeners()
     this._eventsCount = 0
-    initialize.call(this, request, options)
-    if (REMOVES_SILENTLY) this[kShapeMode] = false
+    initResponse.call(this, request, options)
+    if (SHAPED_EMITTERS_REMOVE_SILENTLY) this[kShapeMode] = false
   }
-  return withPrototype<ResponseConstructor>(Response, prototype, initialize)
+  Response.prototype = prototype
+  Object.setPrototypeOf(Response, http.ServerResponse)
+  return toConstructor(Response)
 }
-
-type Initialize = (this: object, ...args: unknown[]) => void
 
 interface Emitter {
   _events: object
@@ -41,19 +57,25 @@ interface Emitter {
   [shapeMode: symbol]: unknown
 }
 
-function withPrototype<C>(made: unknown, prototype: object, parent: unknown): C {
-  const constructed = made as { prototype: object }
-  constructed.prototype = prototype
-  Object.setPrototypeOf(constructed, parent as object)
-  return made as C
+/**
+ * Types a plain function as the constructor that it is. TypeScript gives a construct signature to
+ * classes alone, and these functions must not be classes: a class calls its parent's constructor
+ * with `new`.
+ */
+export function toConstructor<C>(initialize: object): C {
+  return initialize as C
 }
 
 /**
- * What holds the listeners, in place of node's `{ __proto__: null }`, which V8 keeps as a dictionary from the start: a
- * request on which Koa listens four times costs a twentieth less with it. Node's streams begin with one that has a shape too.
+ * The object that holds the listeners, in place of node's `{ __proto__: null }`, which V8 keeps as
+ * a dictionary from the start. A request to Koa, which adds four listeners, costs a twentieth less
+ * with it. Node's streams use such an object too.
  */
-const Listeners = function Listeners(this: object): void {} as unknown as new () => object
+const Listeners = toConstructor<new () => object>(function Listeners(this: object): void {})
 Listeners.prototype = Object.create(null)
 
-/** Before Node 22 emitters that begin with a shape do not tell 'removeListener' of an event's only listener. */
-const REMOVES_SILENTLY = nodeMajor < 22
+/**
+ * Before Node 22 an emitter in shape mode does not emit 'removeListener' for the only listener of
+ * an event.
+ */
+const SHAPED_EMITTERS_REMOVE_SILENTLY = nodeMajor < 22

@@ -1,13 +1,16 @@
-/** Writes of a corked answer, which become one chunk. */
+/** The writes of a corked response, which are sent as one chunk. */
 import { type Body, type Encoding, nodeMajor, type WriteCallback } from './internals.ts'
 
-/** From Node 22 on that is so where the program corks, from Node 26 on with all of one tick. */
+/** From Node 22, the writes between `cork` and `uncork` make one chunk. */
 export const MERGES_CORKED_WRITES = nodeMajor >= 22
+/** From Node 26, all writes of a tick make one chunk. */
 export const MERGES_WRITES_OF_A_TICK = nodeMajor >= 26
 
 type CorkedWrite = readonly [data: Body, encoding: Encoding, callback: WriteCallback]
 
+/** A queue of writes. */
 export class CorkedWrites {
+  /** The size of the queue, in bytes. */
   length = 0
   #writes: CorkedWrite[] = []
 
@@ -18,8 +21,8 @@ export class CorkedWrites {
       typeof data === 'string' ? Buffer.byteLength(data, encoding ?? 'utf8') : data.length
   }
 
-  /** All of it as one piece, of which nothing is left here. */
-  takeMerged(): CorkedWrite[0] {
+  /** Empties the queue and returns its bytes as one chunk. */
+  takeMerged(): Body {
     this.length = 0
     const writes = this.#writes
     this.#writes = []
@@ -28,6 +31,7 @@ export class CorkedWrites {
     return Buffer.concat(writes.map(bytesOf))
   }
 
+  /** The callbacks of the queued writes, in order. */
   callbacks(): WriteCallback[] {
     return this.#writes.map(([, , callback]) => callback)
   }

@@ -1,6 +1,9 @@
 /**
- * Which request an error of the application belongs to, so that its client gets a 500 where nothing was sent. Nothing
- * is caught for that: the program's own listeners see every error as on node.
+ * The errors of requests and responses, with node's codes, and the 500 response for an error of the
+ * application.
+ *
+ * Errors of the application are not caught for that: its own listeners get every error, as on node.
+ * This module only remembers which response an error belongs to.
  */
 import type { ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
@@ -10,21 +13,31 @@ type CurrentExchange = Pick<Exchange, 'owner' | 'ended' | 'reset'>
 
 let findCurrentExchange: () => CurrentExchange | undefined = () => undefined
 
-/** The native engine's dispatcher knows which exchange it has in hand. */
-export function setCurrentExchangeSource(ask: typeof findCurrentExchange): void {
-  findCurrentExchange = ask
+/**
+ * Sets the function that returns the exchange whose handler is running. The native engine's
+ * dispatcher knows it.
+ */
+export function setCurrentExchangeSource(find: typeof findCurrentExchange): void {
+  findCurrentExchange = find
 }
 
-/** The response whose handler runs or has run in this turn of the loop: whose a throw is. */
+/**
+ * The response whose handler has run in this turn of the event loop. An error that is thrown
+ * belongs to it.
+ */
 let currentResponse: HandledResponse | undefined
+/** Whether `forgetCurrentResponse` is scheduled. */
 let isForgetScheduled = false
 
-/** Says that the handler of a response is about to run. */
+/** Notes that the handler of a response is about to run. */
 export function noteHandlerStart(response: HandledResponse): void {
   currentResponse = response
 }
 
-/** Says that it has returned: what it has answered already needs nobody to remember it, and no job to forget it. */
+/**
+ * Notes that the handler has returned. If it has ended the response, no later error can belong to
+ * it.
+ */
 export function noteHandlerReturn(response: HandledResponse): void {
   if (response.writableEnded) {
     currentResponse = undefined
@@ -40,15 +53,18 @@ function forgetCurrentResponse(): void {
   isForgetScheduled = false
 }
 
+/** A base class whose derived classes add their private fields to the given object. */
 class ReturnsArgument {
-  // A constructor may return any object, and a derived one then puts its private fields on that: invisible to the
-  // program that owns the promise, and cheaper than a WeakMap.
+  // A constructor may return any object, and a derived class then adds its private fields to that
+  // object. The fields are invisible to the application, which owns the promise, and cost less than
+  // a WeakMap.
   constructor(target: object) {
-    // biome-ignore lint/correctness/noConstructorReturn: the whole point, see above.
+    // biome-ignore lint/correctness/noConstructorReturn: this is the purpose, see above.
     return target
   }
 }
 
+/** Adds a response to a promise as a private field. */
 class PromiseStamp extends ReturnsArgument {
   #response: HandledResponse
 
@@ -66,38 +82,39 @@ class PromiseStamp extends ReturnsArgument {
   }
 }
 
-/** Remembers for whom a handler returned a promise. */
+/** Remembers the response for which a handler returned a promise. */
 export function noteHandlerResult(result: unknown, response: HandledResponse): void {
-  // A handler may return one promise for many requests; the first has to do.
+  // A handler may return the same promise for many requests. The first response gets the 500.
   if (result instanceof Promise && !PromiseStamp.has(result)) new PromiseStamp(result, response)
 }
 
 /**
- * A handler or one of its jobs threw, and no listener of the program's own took it: its client gets a 500. The native
- * engine knows the exchange that the throw belongs to, the other one the response.
+ * Sends a 500 response after an uncaught error of a handler, or of a job that it queued. The native
+ * engine knows the exchange that the error belongs to, the TypeScript engine knows the response.
  */
 export function respondToThrow(): void {
   const exchange = findCurrentExchange()
   if (exchange !== undefined) {
     if (exchange.owner?.onThrown !== undefined) exchange.owner.onThrown()
-    // Of a bare handler nobody knows what it has sent.
+    // A handler that uses the exchange directly may have sent a part of a response.
     else if (!exchange.ended) exchange.reset()
     return
   }
   if (currentResponse === undefined) return
-  // Node's parser, out of which the handler has thrown, reads nothing further.
+  // The error has left node's parser, which reads nothing more from this connection.
   currentResponse.shouldKeepAlive = false
   sendServerError(currentResponse)
   currentResponse = undefined
 }
 
-/** A promise was rejected, and nobody took it: if a handler returned it, its client gets a 500. */
+/** Sends a 500 response after an unhandled rejection, if a handler returned the promise. */
 export function respondToRejection(promise: unknown): void {
   const response =
     typeof promise === 'object' && promise !== null ? PromiseStamp.read(promise) : undefined
   if (response !== undefined) sendServerError(response)
 }
 
+/** What is used of a response to send a 500. */
 type HandledResponse = Pick<
   ServerResponse,
   | 'writableEnded'
@@ -113,8 +130,9 @@ type HandledResponse = Pick<
 >
 
 /**
- * What node does itself for `captureRejections`: 500 without the headers set so far, or the end of the connection. The
- * phrase of another status goes too; a `writeHead` that throws has set it.
+ * Sends a 500 response without the fields set so far, or destroys a response whose head is sent.
+ * Node does the same for `captureRejections`. The reason phrase is reset, too: a `writeHead` that
+ * throws may have set it.
  */
 export function sendServerError(response: HandledResponse): void {
   if (response.writableEnded || response.destroyed) return
@@ -128,18 +146,18 @@ export function sendServerError(response: HandledResponse): void {
   response.end(STATUS_CODES[500])
 }
 
-/** What node's pending requests get when their connection is lost. */
+/** The error of a pending request whose connection is lost, as on node. */
 export function connectionReset(): Error {
   return Object.assign(new Error('aborted'), { code: 'ECONNRESET' })
 }
 
-/** What a raw socket gets when its client is lost, in node's words. */
+/** The error of an upgraded socket whose connection is lost, with node's text. */
 export function socketReset(): Error {
   const text = 'read ECONNRESET'
   return Object.assign(new Error(text), { code: 'ECONNRESET', errno: -104, syscall: 'read' })
 }
 
-/** What 'clientError' tells of a message that was broken off. */
+/** The error that 'clientError' gets for a request whose connection closed before its end. */
 export function invalidEndOfMessage(): Error {
   const reason = 'Invalid EOF state'
   return Object.assign(new Error('Parse Error'), {
@@ -149,17 +167,23 @@ export function invalidEndOfMessage(): Error {
   })
 }
 
-/** What node's parser says of a mistake, with the bytes in which it was. */
+/**
+ * Creates the error of node's parser for invalid input. `rawPacket` has the bytes with the error.
+ */
 function parseError(code: string, reason: string): (rawPacket: Buffer) => Error {
   return (rawPacket) =>
     Object.assign(new Error(`Parse Error: ${reason}`), { bytesParsed: 0, code, reason, rawPacket })
 }
 
+/** Node's error for a request that exceeds `requestTimeout`. */
 function requestTimeout(): Error {
   return Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
 }
 
-/** Node's errors for what is refused, in the order of the engine's kinds; there is none for the rest. */
+/**
+ * Node's errors for refused input. The engine's kind is the index plus one; higher kinds have no
+ * such error.
+ */
 const REFUSAL_ERRORS: readonly ((rawPacket: Buffer) => Error)[] = [
   parseError('HPE_INVALID_CHUNK_SIZE', 'Invalid character in chunk size'),
   parseError('HPE_INVALID_CONTENT_LENGTH', 'Invalid character in Content-Length'),
@@ -175,57 +199,63 @@ const REFUSAL_ERRORS: readonly ((rawPacket: Buffer) => Error)[] = [
   invalidEndOfMessage,
 ]
 
-/** What 'clientError' tells of a refusal; undefined for one that node's parser would not have made. */
+/**
+ * The error that 'clientError' gets for refused input; undefined if node's parser would have
+ * accepted it.
+ */
 export function refusalError(kind: number, rawPacket: Buffer): Error | undefined {
   return REFUSAL_ERRORS[kind - 1]?.(rawPacket)
 }
 
-/** What the callbacks of writes get that can no longer be done. */
+/** The error for callbacks of writes to a destroyed stream. */
 export function streamDestroyed(method: string): Error {
   const text = `Cannot call ${method} after a stream was destroyed`
   return Object.assign(new Error(text), { code: 'ERR_STREAM_DESTROYED' })
 }
 
-/** What a socket that speaks HTTP says to `setEncoding`. */
+/** The error that `setEncoding` of an HTTP socket throws. */
 export function encodingNotAllowed(): Error {
   const text = 'Changing the socket encoding is not allowed per RFC7230 Section 3.'
   return Object.assign(new Error(text), { code: 'ERR_HTTP_SOCKET_ENCODING' })
 }
 
-/** What a method says that the engine has nothing for. */
+/** The error of a method that the engine does not support. */
 export function notImplemented(method: string): Error {
   const text = `The ${method}() method is not implemented`
   return Object.assign(new Error(text), { code: 'ERR_METHOD_NOT_IMPLEMENTED' })
 }
 
-/** What a second reading of a body gets, in native's words. */
+/** The error for a second read of a body, with the text of node's own `fetch` classes. */
 export function bodyUnusable(): TypeError {
   return new TypeError('Body is unusable: Body has already been read')
 }
 
-/** What a reading of a body gets that comes too late. */
+/** The error for reading a body after the response. */
 export function bodyDiscarded(): TypeError {
-  return new TypeError('Body is unusable: the answer was complete before it was read')
+  return new TypeError('Body is unusable: the response ended before the body was read')
 }
 
-/** What a fetch function's caller says of anything but a response. */
+/** The error for a fetch function that returns something other than a `Response`. */
 export function notAResponse(value: unknown): TypeError {
   return new TypeError(`the fetch function must return a Response, got ${typeof value}`)
 }
 
-/** What it says of a response that is none to send, as `Response.error()` is. */
+/** The error for a `Response` with a status that cannot be sent, such as `Response.error()`. */
 export function invalidStatus(status: unknown): RangeError {
   return new RangeError(`the status of a Response must be 200 to 599, got ${status}`)
 }
 
-/** A length that the client has been told cannot be kept: it must not take the answer for a whole one. */
+/**
+ * The error for a body whose length differs from its Content-Length. The client must not take it
+ * for a whole one.
+ */
 export function lengthMismatch(length: number, sent: number): RangeError {
   return new RangeError(
     `the Content-Length of a Response is ${length}, its stream gave ${sent} bytes`,
   )
 }
 
-/** What the body of a response has to be made of, as for native's own readers of it. */
+/** The error for a chunk of a `Response` stream that is no `Uint8Array`. */
 export function notBytes(value: unknown): TypeError {
   const kind = value === null ? 'null' : (value?.constructor?.name ?? typeof value)
   return new TypeError(`the stream of a Response must give Uint8Array, got ${kind}`)

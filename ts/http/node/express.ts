@@ -1,8 +1,11 @@
 /**
- * Express's prototypes from the start. Express sets the prototype of every request and response; V8 of Node 20 and 22
- * then builds new hidden classes for each and every inline cache misses, which is most of what Express costs there.
- * Setting the prototype that an object has already costs nothing, so where nothing can run before Express the objects
- * are constructed with its prototypes. Nothing is learned from traffic: code before Express that assigns `req.query`
+ * Finds out whether requests can be constructed with Express's prototypes. Express sets the
+ * prototype of every request and response. V8 of Node 20 and 22 then builds hidden classes for each
+ * object and every inline cache misses, which is most of what Express costs there. Setting the
+ * prototype that an object already has costs nothing.
+ *
+ * So the objects get Express's prototypes at construction, where no other code can run before
+ * Express. Nothing is inferred from earlier requests: code before Express that assigns `req.query`
  * would meet Express's getters.
  */
 import { channel } from 'node:diagnostics_channel'
@@ -15,63 +18,70 @@ export type ResponseConstructor = new (
   options?: object,
 ) => http.ServerResponse
 
-/** Constructors of requests and responses that have the prototypes of one application. */
-export interface MessageConstructors {
-  readonly Request: RequestConstructor
-  readonly Response: ResponseConstructor
-}
-
 const requestStart = channel('http.server.request.start')
 const responseCreated = channel('http.server.response.created')
 
-/** Says for each request whether a server's only listener is an Express application, and gives its constructors. */
-export class ExpressDetector {
+/**
+ * Watches the 'request' listener of a server. `Constructors` is what `create` makes of the two
+ * prototypes of an Express application.
+ */
+export class ExpressDetector<
+  Constructors = { Request: RequestConstructor; Response: ResponseConstructor },
+> {
   readonly #server: http.Server
   readonly #originalEmit: unknown
-  readonly #createConstructors: (request: object, response: object) => MessageConstructors
+  readonly #create: (request: object, response: object) => Constructors
   #listener: unknown
-  #constructors: MessageConstructors | undefined
+  #constructors: Constructors | undefined
 
-  /** `emit` is what the server's `emit` is when nobody has replaced it. */
+  /** `emit` is the server's `emit` as long as no code has replaced it. */
   constructor(
     server: http.Server,
     emit: unknown,
-    make: (request: object, response: object) => MessageConstructors,
+    create: (request: object, response: object) => Constructors,
   ) {
     this.#server = server
     this.#originalEmit = emit
-    this.#createConstructors = make
+    this.#create = create
   }
 
-  /** What the server's listener has, whether or not something can run before it. */
-  constructorsOfListener(): MessageConstructors | undefined {
+  /**
+   * Returns the constructors if the only 'request' listener is an Express application. Other code
+   * may run before it.
+   */
+  constructorsOfListener(): Constructors | undefined {
     const listener = serverInternals(this.#server)._events.request
     if (listener !== this.#listener) this.#inspectListener(listener)
     return this.#constructors
   }
 
-  /** Asked before every request, since an application may change its listeners at any time. */
-  usableConstructors(): MessageConstructors | undefined {
+  /**
+   * Returns the constructors if an Express application is the only listener and no other code can
+   * run before it. Call this for every request: an application may change its listeners at any
+   * time.
+   */
+  usableConstructors(): Constructors | undefined {
     const events = serverInternals(this.#server)._events
     if (this.constructorsOfListener() === undefined) return undefined
-    const alone =
+    const isAlone =
       this.#server.emit === this.#originalEmit &&
       http.Server.prototype.emit === originalEmit &&
       events.checkContinue === undefined &&
       events.checkExpectation === undefined &&
       !requestStart.hasSubscribers &&
       !responseCreated.hasSubscribers
-    return alone ? this.#constructors : undefined
+    return isAlone ? this.#constructors : undefined
   }
 
   #inspectListener(listener: unknown): void {
     this.#listener = listener
     this.#constructors = undefined
     if (typeof listener !== 'function') return
-    const { request, response } = listener as { request?: unknown; response?: unknown }
+    const request: unknown = Reflect.get(listener, 'request')
     if (!inheritsFrom(request, http.IncomingMessage.prototype)) return
+    const response: unknown = Reflect.get(listener, 'response')
     if (!inheritsFrom(response, http.ServerResponse.prototype)) return
-    this.#constructors = this.#createConstructors(request, response)
+    this.#constructors = this.#create(request, response)
   }
 }
 

@@ -1,38 +1,37 @@
-/** A handle without a descriptor: what a captured server has, and all that node's server code asks of one. */
+/** A server handle without a descriptor, for servers whose connections come from the engine. */
 
-import type { Server } from 'node:http'
-import type { ServerHandle } from './internals.ts'
+import type net from 'node:net'
+import type { HandleAddress, ServerHandle } from './internals.ts'
 
-/** What the application asked for; node passes a path as address with the type -1, and no host as null. */
-export interface ListenArguments {
-  readonly address: string | null
-  readonly port: number | null
-  readonly addressType: number | null
-}
+/** The address that an application passes to `listen`, as node's private code passes it on. */
+export type ListenArguments = Pick<HandleAddress, 'address' | 'port' | 'addressType'>
 
-/** Who serves a captured server hears when its program closes it, and when it listens again. */
+/** Callbacks for what the application does with a server that has a `FakeHandle`. */
 export interface ListenObserver {
+  /** The application has closed the server. */
   onClose(): void
+  /** The application has called `listen` on the server, again after a close. */
   onListen(): void
 }
 
-const observers = new WeakMap<Server, ListenObserver>()
+const observers = new WeakMap<net.Server, ListenObserver>()
 
-/** From now on `follower` hears what the program does with its server. */
-export function observeListening(server: Server, observer: ListenObserver): void {
+/** Notifies `observer` of every later `listen` and `close` of the server. */
+export function observeListening(server: net.Server, observer: ListenObserver): void {
   observers.set(server, observer)
 }
 
+/** Has what node calls on the handle of a listening server, and opens nothing. */
 export class FakeHandle implements ServerHandle {
-  readonly #server: Server
+  readonly #server: net.Server
   readonly #requested: ListenArguments
   readonly #shownPort: number
 
-  /** `port` is the one that is shown; 0 leaves the one that was asked for. */
-  constructor(server: Server, requested: ListenArguments, port: number) {
+  /** `shownPort` is the port that `server.address()` returns; 0 shows the requested port. */
+  constructor(server: net.Server, requested: ListenArguments, shownPort: number) {
     this.#server = server
     this.#requested = requested
-    this.#shownPort = port
+    this.#shownPort = shownPort
   }
 
   listen(): number {
@@ -45,13 +44,14 @@ export class FakeHandle implements ServerHandle {
     if (callback !== undefined) process.nextTick(callback)
   }
 
-  // The process lives on by the engine's sockets and the arbiter's channel, not by this.
+  // The engine's sockets and the channel to the arbiter keep the process alive, so a fake handle
+  // need not.
   ref(): void {}
 
   unref(): void {}
 
   getsockname(out: { address?: string; family?: string; port?: number }): number {
-    // Without a host node binds `::`, if the system has IPv6.
+    // Without a host node binds `::` if the system has IPv6.
     const address = this.#requested.address ?? '::'
     out.address = address
     out.family = address.includes(':') ? 'IPv6' : 'IPv4'

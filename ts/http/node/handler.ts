@@ -1,14 +1,13 @@
 /**
- * Node style on an engine: each exchange becomes a real `IncomingMessage` and `ServerResponse`, which the application's
- * server emits as 'request'.
+ * Serves an application of style `node` on an engine. Each exchange becomes a real
+ * `IncomingMessage` and `ServerResponse`, which the application's server emits as 'request'.
  */
 import { channel } from 'node:diagnostics_channel'
 import http from 'node:http'
 import type { Connection, Exchange, ExchangeHandler } from '../../engine/exchange.ts'
 import { expectationOf, expectsContinue } from '../../engine/expectation.ts'
-import { createConstructors } from './constructors.ts'
+import { createConstructors, type MessageConstructors } from './constructors.ts'
 import { noteHandlerResult } from './errors.ts'
-import type { MessageConstructors, RequestConstructor, ResponseConstructor } from './express.ts'
 import { ExpressDetector } from './express.ts'
 import { installMethods } from './install.ts'
 import type { NodeRequest, NodeResponse, ServerInternals } from './internals.ts'
@@ -19,32 +18,33 @@ import {
   kServerResponse,
   kUniqueHeaders,
   originalEmit,
+  serverConstructors,
   serverInternals,
 } from './internals.ts'
 import { MessagePair } from './message-pair.ts'
 import { closeSilently, createRequest } from './request.ts'
-import type { ServeOptions, ServingEngine } from './server.ts'
-import { prepareServer, ServedServer } from './server.ts'
-import type { ServerSocket } from './socket.ts'
+import type { OurResponse } from './response.ts'
+import { prepareServer, ServedServer, type ServeOptions, type ServingEngine } from './server.ts'
+import { type ServerSocket, socketOf } from './server-socket.ts'
 import { setEncrypted } from './socket.ts'
 import { kMessagePair, kRequestCount, kShownEncrypted } from './symbols.ts'
 
 const requestStart = channel('http.server.request.start')
 
-/** Serves a server's 'request' listeners. */
+/** Creates the handler for the server of an application that the engine serves. */
 export function createNodeHandler(
   server: http.Server,
-  serving?: ServeOptions,
-  side: ServingEngine | null = null,
+  options?: ServeOptions,
+  engine: ServingEngine | null = null,
 ): ExchangeHandler {
   installMethods()
-  if (serving !== undefined) prepareServer(server, serving)
+  if (options !== undefined) prepareServer(server, options)
   const served = new ServedServer(server)
-  served.engine = side ?? undefined
-  return new NodeHandler(served, serving?.given.has('keepalive') === true)
+  served.engine = engine ?? undefined
+  return new NodeHandler(served, options?.given.has('keepalive') === true)
 }
 
-/** The same for a server that listens on an address of its own. */
+/** Creates the handler for a server that listens on an address of its own. */
 export function createOwnListenerHandler(served: ServedServer): ExchangeHandler {
   served.respondsToRefusals = true
   return new NodeHandler(served, false)
@@ -58,17 +58,18 @@ class NodeHandler implements ExchangeHandler {
   readonly #internals: ServerInternals
   readonly #served: ServedServer
   readonly #constructors: MessageConstructors
-  readonly #express: ExpressDetector | undefined
+  readonly #express: ExpressDetector<MessageConstructors> | undefined
   readonly #responseOptions: object
+  /** The pair whose handler runs, or has thrown. */
   #currentPair: MessagePair | undefined
-  /** As the engine knows it. */
+  /** The server's `keepAliveTimeout` that the engine uses. */
   #keepAliveTimeout: number
-  /** It is the operator's, whatever the program sets. */
+  /** Whether the operator gave `keepalive`, so that the application cannot change it. */
   readonly #isKeepAliveFixed: boolean
-  /** Somebody listens for 'clientError', and the engine knows. */
+  /** Whether the engine reports refused input, since 'clientError' has a listener. */
   #reportsRefusals = false
 
-  constructor(served: ServedServer, keepsOperators: boolean) {
+  constructor(served: ServedServer, isKeepAliveFixed: boolean) {
     const { server } = served
     this.#server = server
     this.#internals = serverInternals(server)
@@ -78,8 +79,8 @@ class NodeHandler implements ExchangeHandler {
       rejectNonStandardBodyWrites: this.#internals.rejectNonStandardBodyWrites ?? false,
     }
     this.#keepAliveTimeout = server.keepAliveTimeout
-    this.#isKeepAliveFixed = keepsOperators
-    const own = findCustomConstructors(this.#internals)
+    this.#isKeepAliveFixed = isKeepAliveFixed
+    const own = findCustomConstructors(server)
     this.#constructors = own ?? plainConstructors
     this.#express =
       own === undefined ? new ExpressDetector(server, originalEmit, createConstructors) : undefined
@@ -87,16 +88,19 @@ class NodeHandler implements ExchangeHandler {
 
   onServing(): void {
     this.updateRefusalReports()
-    // Who listens from the lines behind `listen()` on.
+    // Finds the listeners that the application adds in the lines after `listen()`.
     setImmediate(() => this.updateRefusalReports())
   }
 
-  /** Looks who listens; the engine does not tell of what nobody would hear. */
+  /**
+   * Turns the engine's reports of refused input on or off, when 'clientError' gets its first or
+   * loses its last listener.
+   */
   updateRefusalReports(): void {
-    const heard = this.#internals._events.clientError !== undefined
-    if (heard === this.#reportsRefusals) return
-    this.#reportsRefusals = heard
-    this.#served.engine?.reportRefusals(heard)
+    const isWanted = this.#internals._events.clientError !== undefined
+    if (isWanted === this.#reportsRefusals) return
+    this.#reportsRefusals = isWanted
+    this.#served.engine?.reportRefusals(isWanted)
   }
 
   onConnection(connection: Connection): void {
@@ -114,8 +118,7 @@ class NodeHandler implements ExchangeHandler {
 
   onExchange(exchange: Exchange): void {
     const { connection } = exchange
-    const socket =
-      (connection.attachment as ServerSocket | undefined) ?? this.#served.createSocket(connection)
+    const socket = socketOf(connection) ?? this.#served.createSocket(connection)
     if (socket === undefined) return
     if (connection.encrypted !== socket[kShownEncrypted]) setEncrypted(socket, connection.encrypted)
     if (exchange.upgrade && this.#tryUpgrade(exchange, socket)) return
@@ -124,18 +127,18 @@ class NodeHandler implements ExchangeHandler {
     const internals = this.#internals
     if (internals.joinDuplicateHeaders) req.joinDuplicateHeaders = true
     if (internals[kOptimizeEmptyRequests] === true) closeEmptyRequest(req)
-    const res = new constructors.Response(req, this.#responseOptions) as unknown as NodeResponse
+    const res: OurResponse = new constructors.Response(req, this.#responseOptions)
     const pair = new MessagePair(exchange, socket, req, res)
     exchange.owner = pair
-    ;(req as { [kMessagePair]?: MessagePair })[kMessagePair] = pair
-    ;(res as { [kMessagePair]?: MessagePair })[kMessagePair] = pair
-    this.#initPair(exchange, socket, res, pair)
+    req[kMessagePair] = pair
+    res[kMessagePair] = pair
+    this.#initPair(pair)
     if (requestStart.hasSubscribers) {
       requestStart.publish({ request: req, response: res, socket, server: this.#server })
     }
     socket._httpMessage = res
     res.socket = socket
-    // A handler that threw has left its call here, whose 'finish' may be due.
+    // A handler that threw has left its pair here; 'finish' may be due for it.
     const before = this.#currentPair
     if (before !== undefined) this.#afterHandler(before)
     this.#currentPair = pair
@@ -145,10 +148,14 @@ class NodeHandler implements ExchangeHandler {
     this.#currentPair = undefined
   }
 
-  /** Gives the connection to whoever listens for 'upgrade' or 'connect'; false where the request is an ordinary one. */
+  /**
+   * Emits 'upgrade' or 'connect' and gives the connection to their listener. Returns false if the
+   * request is to be served as an ordinary one.
+   */
   #tryUpgrade(exchange: Exchange, socket: ServerSocket): boolean {
     const server = this.#server
-    // Never with the prototypes of Express, which does not hear of it: who does may assign `req.query`.
+    // Not with the prototypes of Express: it gets no such event, and a listener that does may
+    // assign `req.query`.
     const req = createRequest(this.#constructors.Request, socket, exchange)
     const event = req.method === 'CONNECT' ? 'connect' : 'upgrade'
     if (event === 'upgrade' && !wantsUpgrade(server, req)) return false
@@ -169,8 +176,12 @@ class NodeHandler implements ExchangeHandler {
     this.#served.destroyUpgradedSockets()
   }
 
-  /** What node copies from the server and the connection to a response. */
-  #initPair(exchange: Exchange, socket: ServerSocket, res: NodeResponse, pair: MessagePair): void {
+  /**
+   * Makes the pair the socket's current one, and sets the fields that node sets from the server and
+   * the connection.
+   */
+  #initPair(pair: MessagePair): void {
+    const { exchange, socket, res } = pair
     const server = this.#server
     socket[kMessagePair]?.finish()
     socket[kMessagePair] = pair
@@ -185,6 +196,7 @@ class NodeHandler implements ExchangeHandler {
     if (unique !== null) res[kUniqueHeaders] = unique
   }
 
+  /** Applies a `keepAliveTimeout` that the application has changed, or restores the operator's. */
   #applyKeepAlive(): void {
     if (this.#isKeepAliveFixed) {
       this.#server.keepAliveTimeout = this.#keepAliveTimeout
@@ -194,10 +206,12 @@ class NodeHandler implements ExchangeHandler {
     this.#served.engine?.onLimitsChanged()
   }
 
+  /** Emits 'request', and notes the result of its only listener. */
   #emitRequest(req: NodeRequest, res: NodeResponse): void {
     const server = this.#server
     const listener = this.#internals._events.request
-    // One listener and nobody in between: called as `emit` would, but with its result in hand.
+    // A single listener, and an `emit` that is node's: it is called as `emit` would, and its result
+    // is available.
     if (
       typeof listener !== 'function' ||
       server.emit !== originalEmit ||
@@ -210,14 +224,20 @@ class NodeHandler implements ExchangeHandler {
     if (result !== undefined) noteHandlerResult(result, res)
   }
 
-  /** The handler has returned: what node's parser does after it, and 'finish' if the answer is complete. */
+  /**
+   * Does what node's parser does after the handler has returned. Emits 'finish' if the response is
+   * complete.
+   */
   #afterHandler(pair: MessagePair): void {
     pair.isInHandler = false
     if (pair.exchange.bodyKind !== 2) pair.req.complete = true
     if (pair.finishesOnReturn) pair.finish()
   }
 
-  /** Node's rules for `maxRequestsPerSocket` and the Expect field. */
+  /**
+   * Emits the event that node would emit, by its rules for `maxRequestsPerSocket` and the Expect
+   * field.
+   */
   #emitByRules(pair: MessagePair, req: NodeRequest, res: NodeResponse): void {
     const server = this.#server
     const limit = server.maxRequestsPerSocket ?? 0
@@ -248,7 +268,10 @@ class NodeHandler implements ExchangeHandler {
   }
 }
 
-/** As node for servers with `optimizeEmptyRequests`: 'end' and 'close' of a request that names no body never come. */
+/**
+ * Closes a request that has neither Content-Length nor Transfer-Encoding. With
+ * `optimizeEmptyRequests` node does not emit 'end' and 'close' for it.
+ */
 function closeEmptyRequest(req: NodeRequest): void {
   const { headers } = req
   if ('content-length' in headers || 'transfer-encoding' in headers) return
@@ -256,19 +279,23 @@ function closeEmptyRequest(req: NodeRequest): void {
   req._consuming = true
 }
 
-/** From Node 24 a server may say which; before, and without a word of it, whoever listens wants all. */
+/**
+ * Whether the server takes an upgrade. `shouldUpgradeCallback`, from Node 24, decides for each
+ * request. Without it a listener of 'upgrade' takes all.
+ */
 function wantsUpgrade(server: http.Server, req: NodeRequest): boolean {
   const { shouldUpgradeCallback } = serverInternals(server)
   if (typeof shouldUpgradeCallback !== 'function') return server.listenerCount('upgrade') > 0
   return Boolean(shouldUpgradeCallback.call(server, req))
 }
 
-/** The constructors that `createServer` was given as options. */
-function findCustomConstructors(internals: ServerInternals): MessageConstructors | undefined {
-  const Request = internals[kIncomingMessage]
-  const Response = internals[kServerResponse]
+/**
+ * Returns the constructors that `createServer` was given as options; undefined if they are node's.
+ */
+function findCustomConstructors(server: http.Server): MessageConstructors | undefined {
+  const { [kIncomingMessage]: Request, [kServerResponse]: Response } = serverInternals(server)
   if (Request === http.IncomingMessage && Response === http.ServerResponse) return undefined
-  return { Request: Request as RequestConstructor, Response: Response as ResponseConstructor }
+  return serverConstructors(server)
 }
 
 const plainConstructors = createConstructors(

@@ -1,23 +1,33 @@
-/** Interim answers (1xx), which node's methods, and programs, write as text. */
+/**
+ * Parses interim responses (1xx, RFC 9110 section 15.2). Node's methods and applications write them
+ * as text; the engine takes status, reason and fields.
+ */
 import type { Body } from './internals.ts'
 
 export interface InterimResponse {
   readonly status: number
   readonly reason: string
+  /** Lines of `Name: value`, each with its line end. */
   readonly fields: string
 }
 
 const INTERIM_START = /^HTTP\/1\.1 1\d\d /
 const INTERIM_HEAD = /^HTTP\/1\.1 (1\d\d) ([^\r\n]*)\r\n((?:[^\r\n]+\r\n)*)\r\n$/
 
-/** A longer head is none. */
+/** Text longer than this is no interim response. */
 const MAX_HEAD_LENGTH = 65_536
 
-/** What has come of heads that are written in parts, by who writes them. */
+/** The text so far of heads that are written in parts, by the writer. */
 const incompleteHeads = new WeakMap<object, string>()
 
-/** The interim answer that is complete with this, 'part' as long as it is not, and undefined for anything else. */
-export function parseInterim(writer: object, data: Body): InterimResponse | 'part' | undefined {
+/**
+ * Parses the text that `writer` writes. Returns the interim response that is now complete,
+ * 'incomplete' if more of its head must follow, and undefined for any other data.
+ */
+export function parseInterim(
+  writer: object,
+  data: Body,
+): InterimResponse | 'incomplete' | undefined {
   if (typeof data !== 'string') return undefined
   const before = incompleteHeads.get(writer) ?? ''
   if (before === '' && !INTERIM_START.test(data)) return undefined
@@ -25,7 +35,7 @@ export function parseInterim(writer: object, data: Body): InterimResponse | 'par
   const match = INTERIM_HEAD.exec(text)
   if (match === null && text.length <= MAX_HEAD_LENGTH) {
     incompleteHeads.set(writer, text)
-    return 'part'
+    return 'incomplete'
   }
   incompleteHeads.delete(writer)
   if (match === null) return undefined

@@ -1,54 +1,65 @@
 /**
- * A duplex stream that becomes one when somebody first asks for it: until then the object has none of a stream's state,
- * which is most of what a stream weighs, and answers what is asked of each request without it.
+ * Makes an object a duplex stream only when it is first used as one. Until then the object has none
+ * of a stream's state, which is most of a stream's memory, and still answers what is read of it for
+ * each request.
  */
 import { Duplex } from 'node:stream'
+
+/** The object has the state of a stream and of an emitter. */
+export const kIsStream: unique symbol = Symbol('monoceros.isStream')
+/** The object was destroyed before it became a stream. */
+export const kDestroyedEarly: unique symbol = Symbol('monoceros.destroyedEarly')
+
+/** The fields of an object that can become a stream. The last three exist once it has. */
+export interface LazyStream {
+  [kIsStream]: boolean
+  [kDestroyedEarly]: boolean
+  readonly _events?: object
+  readonly _readableState?: object
+  readonly _writableState?: object
+}
 
 /** Defines an accessor on a prototype. */
 export type DefineAccessor<This> = (
   name: string,
   get: (this: This) => unknown,
-  set?: (this: This, value: never) => void,
+  set?: (this: This, value: unknown) => void,
 ) => void
 
+/** Returns a function that defines accessors on `prototype`. */
 export function accessorDefiner<This>(prototype: object): DefineAccessor<This> {
   return (name, get, set) =>
-    Object.defineProperty(prototype, name, { get, set, configurable: true } as PropertyDescriptor)
+    Object.defineProperty(prototype, name, { get, set, configurable: true })
 }
 
 interface LazyStreamOptions<This> {
-  /** What only the objects themselves have, not their prototype nor what is made of them. */
+  /**
+   * A property that only the objects themselves have: neither their prototype nor objects that
+   * inherit from them.
+   */
   readonly kInstance: symbol
-  /** Where they say that they are streams, and that they have been destroyed before they were. */
-  readonly kIsStream: symbol
-  readonly kDestroyedEarly: symbol
+  /** Sets the state of a stream and `kIsStream`. */
   initStream(stream: This): void
 }
 
-type StreamFields = Record<string | symbol, unknown>
-
 const destroyedAccessor = Object.getOwnPropertyDescriptor(Duplex.prototype, 'destroyed')
 
-export function defineLazyStream<This extends object>(
+/** Defines the accessors that make an object a stream when its state is first read. */
+export function defineLazyStream<This extends LazyStream>(
   defineAccessor: DefineAccessor<This>,
-  {
-    kInstance: kOwn,
-    kIsStream,
-    kDestroyedEarly: kGone,
-    initStream: becomeStream,
-  }: LazyStreamOptions<This>,
+  { kInstance, initStream }: LazyStreamOptions<This>,
 ): void {
-  // Node's code and the packages round it reach a stream's state by these names.
+  // Node's code and packages for it read a stream's state by these names.
   for (const name of ['_events', '_readableState', '_writableState'] as const) {
     defineAccessor(
       name,
       function state(this: This) {
-        const stream = findInstance(this, kOwn)
+        const stream = findInstance(this, kInstance)
         if (stream === undefined || stream[kIsStream]) return undefined
-        becomeStream(stream as This)
+        initStream(stream)
         return stream[name]
       },
-      function setState(this: This, value: never) {
+      function setState(this: This, value: unknown) {
         const own = { value, writable: true, enumerable: true, configurable: true }
         Object.defineProperty(this, name, own)
       },
@@ -57,27 +68,25 @@ export function defineLazyStream<This extends object>(
   defineAccessor(
     'destroyed',
     function isDestroyed(this: This) {
-      const fields = this as StreamFields
-      return fields[kIsStream] ? destroyedAccessor?.get?.call(this) : fields[kGone]
+      return this[kIsStream] ? destroyedAccessor?.get?.call(this) : this[kDestroyedEarly]
     },
-    function setDestroyed(this: This, value: never) {
-      if (!(this as StreamFields)[kIsStream]) becomeStream(this)
+    function setDestroyed(this: This, value: unknown) {
+      if (!this[kIsStream]) initStream(this)
       destroyedAccessor?.set?.call(this, value)
     },
   )
 }
 
-/** The object itself where it is seen through one that was made of it; nothing for the prototype. */
-function findInstance(seen: object, kOwn: symbol): StreamFields | undefined {
-  let found: object | null = seen
-  while (found !== null && !Object.hasOwn(found, kOwn)) found = Object.getPrototypeOf(found)
-  return (found as StreamFields | null) ?? undefined
+/** Returns the instance that `object` is or inherits from; undefined for the prototype. */
+function findInstance<This extends object>(object: This, kInstance: symbol): This | undefined {
+  let found: This | null = object
+  while (found !== null && !Object.hasOwn(found, kInstance)) found = Object.getPrototypeOf(found)
+  return found ?? undefined
 }
 
-/** Makes a stream one that has been destroyed and has said so. */
-export function markDestroyed(stream: object): void {
-  const { _readableState, _writableState } = stream as StreamFields
-  const over = { destroyed: true, closed: true, closeEmitted: true }
-  Object.assign(_readableState as object, over)
-  Object.assign(_writableState as object, over)
+/** Marks a new stream as destroyed, with 'close' already emitted. */
+export function markDestroyed({ _readableState, _writableState }: LazyStream): void {
+  const state = { destroyed: true, closed: true, closeEmitted: true }
+  if (_readableState !== undefined) Object.assign(_readableState, state)
+  if (_writableState !== undefined) Object.assign(_writableState, state)
 }

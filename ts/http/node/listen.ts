@@ -1,21 +1,25 @@
 /**
- * Captures `listen()` of an application's http servers: the call succeeds as on node, but no port is opened, since the
- * arbiter's sockets serve the application.
+ * Captures the calls of `listen()` on an application's http servers. The call succeeds as on node,
+ * but opens no port: the arbiter's sockets serve the application.
  */
 
-import type { Server } from 'node:http'
-import http from 'node:http'
+import http, { type Server } from 'node:http'
 import net from 'node:net'
 import { FakeHandle, type ListenArguments } from './fake-handle.ts'
 import type { ServerHandle } from './internals.ts'
 import { isHttpsServer, serverInternals, setupListenHandle } from './internals.ts'
 
 export interface CaptureOptions {
-  /** Where the arbiter listens, as in the log: `http://127.0.0.1:8000` or `unix:/run/app.sock`. */
+  /**
+   * The arbiter's first address as the log shows it: `http://127.0.0.1:8000` or
+   * `unix:/run/app.sock`.
+   */
   readonly publicAddress: string
-  /** The port by which a program's own server is known among several; 0 is the first that listens. */
+  /**
+   * The port that identifies the application's main server; 0 takes the first server that listens.
+   */
   readonly listenPort?: number
-  /** What a further server listens through; null is whatever node makes. */
+  /** Creates the handle of a server beside the main one; null lets node bind it. */
   readonly createExtraHandle?: CreateExtraHandle
 }
 
@@ -25,30 +29,45 @@ type CreateExtraHandle = (
   flags: number | undefined,
 ) => ServerHandle | null
 
-/** What became of the application's calls of `listen()`. */
+/** A running capture of `listen()` calls. */
 export interface ListenCapture {
-  /** The application's server: the first that listened, once one has. */
+  /** The application's main server; undefined until it listens. */
   readonly server: Server | undefined
-  /** Resolves when a server has listened (and has someone to answer requests), or after `ms` without one. */
+  /**
+   * Resolves when the main server listens and has a 'request' listener, or to undefined after `ms`.
+   */
   waitForServer(ms: number): Promise<Server | undefined>
-  /** Takes the capture out again; servers that listen already are not touched. */
+  /** Restores node's `listen`. Servers that listen already are not changed. */
   restoreListen(): void
 }
 
 const POLL_MS = 10
 
-/** Begins to capture; the application must be loaded after this. */
+/** Starts to capture. Call this before the application loads. */
 export function captureListen(options: CaptureOptions): ListenCapture {
   const capture = new Capture(options)
-  const prototype = serverInternals(http.Server.prototype as unknown as Server)
-  prototype._listen2 = function listen2(address, port, addressType, backlog, fd, flags) {
+  serverInternals(http.Server.prototype)._listen2 = function listen2(
+    address,
+    port,
+    addressType,
+    backlog,
+    fd,
+    flags,
+  ) {
     capture.assignHandle(this, { address, port, addressType }, flags)
-    // With a handle node does not bind; all else that listening means is node's own code.
+    // A server that has a handle does not bind. Node's own code does the rest of `listen`.
     setupListenHandle.call(this, address, port, addressType, backlog, fd, flags)
   }
-  // Servers of node:https are none of http's: they are found among all.
-  const every = serverInternals(net.Server.prototype as unknown as Server)
-  every._listen2 = function listen2(address, port, addressType, backlog, fd, flags) {
+  // A server of node:https is a tls.Server and no http.Server, so it is found among all servers of
+  // node:net.
+  serverInternals(net.Server.prototype)._listen2 = function listen2(
+    address,
+    port,
+    addressType,
+    backlog,
+    fd,
+    flags,
+  ) {
     if (isHttpsServer(this)) capture.assignHandle(this, { address, port, addressType }, flags)
     else capture.assignPublicHandle(this, { address, port, addressType })
     setupListenHandle.call(this, address, port, addressType, backlog, fd, flags)
@@ -62,7 +81,10 @@ export function captureListen(options: CaptureOptions): ListenCapture {
 
 const originalListen = net.Server.prototype.listen
 
-/** Makes a server that does not listen believe that it does, as an exported `http.Server` has to be. */
+/**
+ * Makes a server that does not listen appear to listen on `publicAddress`: an application may
+ * export its server.
+ */
 export function pretendToListen(server: Server, publicAddress: string): void {
   if (serverInternals(server)._handle !== null) return
   const port = portOf(publicAddress)
@@ -80,19 +102,15 @@ class Capture implements ListenCapture {
   readonly #createExtraHandle: CreateExtraHandle
   #mainServer: Server | undefined
   #mainArguments: ListenArguments | undefined
-  /** Has called `listen()` before all others, and may still wait for an address of its host. */
+  /** The server whose `listen` was called first. Its host name may not be resolved yet. */
   #firstCaller: Server | undefined
-  /** Listened on port 0 for real: taken as the application only when nobody else listens. */
+  /** A server that really listens on port 0. It is the main server only if no other listens. */
   #portZeroServer: Server | undefined
 
-  constructor({
-    publicAddress,
-    listenPort = 0,
-    createExtraHandle: further = () => null,
-  }: CaptureOptions) {
+  constructor({ publicAddress, listenPort = 0, createExtraHandle = () => null }: CaptureOptions) {
     this.#publicPort = portOf(publicAddress)
     this.#listenPort = listenPort
-    this.#createExtraHandle = further
+    this.#createExtraHandle = createExtraHandle
   }
 
   get server(): Server | undefined {
@@ -100,23 +118,25 @@ class Capture implements ListenCapture {
   }
 
   async waitForServer(ms: number): Promise<Server | undefined> {
-    for (let waited = 0; !isServing(this.#mainServer) && waited < ms; waited += POLL_MS) {
+    for (let waitedMs = 0; !isServing(this.#mainServer) && waitedMs < ms; waitedMs += POLL_MS) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS))
-      if (this.#mainServer === undefined && isServing(this.#portZeroServer))
+      if (this.#mainServer === undefined && isServing(this.#portZeroServer)) {
         this.#mainServer = this.#portZeroServer
+      }
     }
     return this.#mainServer
   }
 
   restoreListen(): void {
     Reflect.deleteProperty(http.Server.prototype, '_listen2')
-    serverInternals(net.Server.prototype as unknown as Server)._listen2 = setupListenHandle
+    serverInternals(net.Server.prototype)._listen2 = setupListenHandle
     net.Server.prototype.listen = originalListen
   }
 
   /**
-   * The first that calls is the application. It is noted here, since node looks a host up before it comes to `_listen2`,
-   * even one that is an address: a server without a host would overtake it.
+   * Notes a call of `listen`, whose first caller is the main server. Node resolves a host, even one
+   * that is an address, before it calls `_listen2`. A later call without a host reaches `_listen2`
+   * first.
    */
   noteListenCall(server: Server, first: unknown): void {
     const asked = typeof first === 'object' && first !== null ? Reflect.get(first, 'port') : first
@@ -125,9 +145,10 @@ class Capture implements ListenCapture {
     if (this.#listenPort === 0 || port === this.#listenPort) this.#firstCaller ??= server
   }
 
+  /** Sets the handle of an http or https server before node would bind one. */
   assignHandle(server: Server, args: ListenArguments, flags: number | undefined): void {
     const internals = serverInternals(server)
-    // A handle or a descriptor that the application brought itself stays its own.
+    // A server keeps a handle or a descriptor that the application has given it.
     if (internals._handle !== null || args.addressType === null) return
     if (args.port === 0) {
       if (this.#listenPort === 0) this.#portZeroServer ??= server
@@ -142,13 +163,16 @@ class Capture implements ListenCapture {
     }
   }
 
-  /** Many look by a server of node:net first whether `process.env.PORT` is free: for this program it is. */
+  /**
+   * Sets a fake handle on a plain server of node:net that listens on the public port. Many
+   * applications probe with one whether `process.env.PORT` is free, and for this application it is.
+   */
   assignPublicHandle(server: net.Server, args: ListenArguments): void {
-    const internals = serverInternals(server as Server)
+    const internals = serverInternals(server)
     if (Object.getPrototypeOf(server) !== net.Server.prototype || internals._handle !== null) return
     const isPublic = args.port !== 0 && args.port === this.#publicPort
     if (!isPublic || args.addressType === PATH_ADDRESS_TYPE || args.addressType === null) return
-    internals._handle = new FakeHandle(server as Server, args, this.#publicPort)
+    internals._handle = new FakeHandle(server, args, this.#publicPort)
   }
 
   #isMain(server: Server, { port }: ListenArguments): boolean {
@@ -157,29 +181,28 @@ class Capture implements ListenCapture {
     return this.#listenPort === 0 || port === this.#listenPort
   }
 
-  /** Fastify opens one more server for each address of `localhost`, on the same port: the first serves for all. */
+  /**
+   * Whether a server is a copy of the main one on the same port. Fastify opens a server for each
+   * address of `localhost`; the first one serves all requests.
+   */
   #isSibling(args: ListenArguments): boolean {
     const main = this.#mainArguments
-    if (
-      main === undefined ||
-      args.addressType === PATH_ADDRESS_TYPE ||
-      args.address === main.address
-    ) {
-      return false
-    }
+    if (main === undefined || args.addressType === PATH_ADDRESS_TYPE) return false
+    if (args.address === main.address) return false
     return args.port === main.port || args.port === this.#publicPort
   }
 }
 
 const MAX_PORT = 65_535
 
-/** Node's address type of a unix socket path. */
+/** The address type that node uses for the path of a unix socket. */
 const PATH_ADDRESS_TYPE = -1
 
 function isServing(server: Server | undefined): boolean {
   return server?.listening === true && server.listenerCount('request') > 0
 }
 
+/** The port in an address of the log; 0 for a unix socket. */
 function portOf(address: string): number {
   return address.startsWith('unix:') ? 0 : Number(/:(\d+)$/.exec(address)?.[1] ?? 0)
 }

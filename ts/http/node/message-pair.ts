@@ -1,6 +1,6 @@
 /**
- * One exchange between the engine and a pair of node's request and response: what is decided of the answer so far, and
- * the life-cycle events in node's order.
+ * A request and its response, tied to one exchange of the engine. It decides the head of the
+ * response, passes its body on, and emits the life-cycle events in node's order.
  */
 import { channel } from 'node:diagnostics_channel'
 import type { Exchange, ExchangeOwner, Fields } from '../../engine/exchange.ts'
@@ -18,50 +18,47 @@ import {
   runEndCallbacks,
 } from './internals.ts'
 import { closeSilently, isBodyRead, pushToFlowing } from './request.ts'
-import { closeSocket, failSocket, type ServerSocket } from './socket.ts'
+import { HEAD_SIMPLE, HEAD_UNDECIDED, parseRenderedHead } from './response-head.ts'
+import type { ServerSocket } from './server-socket.ts'
+import { closeSocket, failSocket } from './socket.ts'
 import { type AttachedPair, kInputRefused, kLastResponseGiven, kMessagePair } from './symbols.ts'
-
-/** Nothing is decided of the head. */
-export const HEAD_UNDECIDED = 0
-/** The head is in `status`, `reason`, `fields` and `flags`. */
-export const HEAD_SIMPLE = 1
-/** Node has rendered the head into `res._header`. */
-export const HEAD_RENDERED = 2
-
-const STATUS_OFFSET = 'HTTP/1.1 '.length
 
 const responseFinish = channel('http.server.response.finish')
 
+/** The state of one request and its response. */
 export class MessagePair implements ExchangeOwner, AttachedPair {
   readonly exchange: Exchange
   readonly socket: ServerSocket
   readonly req: NodeRequest
   readonly res: NodeResponse
-  /** How far the head is: UNDECIDED, SIMPLE or RENDERED. */
+  /** HEAD_UNDECIDED, HEAD_SIMPLE or HEAD_RENDERED. */
   headState = HEAD_UNDECIDED
   status = 0
-  /** The status code's own phrase where it is undefined. */
+  /** The reason phrase; undefined for the standard phrase of the status code. */
   reason: string | undefined = undefined
   fields: Fields = ''
+  /** Flags of `engine/exchange.ts` for the head. */
   flags = 0
-  /** A field has been set that node has to render. */
+  /** A header field has been set that only node's own code can render. */
   needsNodeHead = false
-  /** The body goes in chunks; the engine frames them. */
+  /** The response has Transfer-Encoding: chunked. The engine frames the chunks. */
   isChunked = false
   isHeadSent = false
-  /** Node's own `end` is running. */
+  /** Node's own `end` method is running. */
   isEnding = false
-  /** The answer is complete, for the engine; 'finish' is still to come. */
+  /** The engine has the whole response. 'finish' may not have been emitted yet. */
   isResponseEnded = false
-  /** 'finish' has been emitted, or the client has gone. */
+  /** 'finish' has been emitted, or the connection has closed before it. */
   isSettled = false
-  /** The handler is running. */
   isInHandler = true
-  /** 'finish' follows when the handler returns. */
   finishesOnReturn = false
+  /** A body that arrived with the head has been pushed to the request. */
   #isBodyPushed = false
+  /** Bytes pushed beyond the request's high-water mark. The next read returns their credit. */
   #unconsumedBytes = 0
+  /** The callback by which node's `end` emits 'finish'. */
   #finishCallback: WriteCallback
+  /** The body that node's `end` has written, if nothing was written before. */
   #wholeBody: Body | undefined
   #wholeBodyEncoding: Encoding
   #writeCallbacks: WriteCallback[] | undefined
@@ -74,23 +71,23 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     this.res = res
   }
 
+  /** Whether the application reads the body. The engine discards a body that is not read. */
   get reads(): boolean {
     return isBodyRead(this.req) && !this.req._dumped
   }
 
-  /** The application wants more of the request's body. */
+  /** Called by the request's `_read`. */
   readBody(): void {
-    const { exchange } = this
-    if (exchange.bodyKind === 2) {
-      const credit = this.#unconsumedBytes
-      this.#unconsumedBytes = 0
-      if (credit > 0) this.exchange.consume(credit)
+    if (this.exchange.bodyKind !== 2) {
+      this.#pushBody()
       return
     }
-    this.#pushBody()
+    const credit = this.#unconsumedBytes
+    this.#unconsumedBytes = 0
+    if (credit > 0) this.exchange.consume(credit)
   }
 
-  /** Hands over a body that has arrived with its head, or the end of none. */
+  /** Pushes a body that arrived with the head, or the end of an empty body, to the request. */
   #pushBody(): void {
     const { exchange, req } = this
     if (this.#isBodyPushed || exchange.bodyKind === 2) return
@@ -106,10 +103,11 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
 
   onData(chunk: Buffer): void {
     const { req, socket } = this
-    // Node reads no more of a socket that the program has destroyed.
+    // As on node, nothing is read from a socket that the application has destroyed.
     if (socket.destroyed) return
     if (socket.timeout) socket._unrefTimer()
-    // Like node's parser: a body that nobody wants is thrown away, and one that is not read is not asked for further.
+    // As with node's parser, a dumped body is discarded, and a body that is not read stops the
+    // client.
     if (req._dumped || req.destroyed || req.push(chunk)) this.exchange.consume(chunk.length)
     else this.#unconsumedBytes += chunk.length
   }
@@ -136,13 +134,13 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
 
   onAborted(): void {
     const { server } = this.socket
-    // Node's parser finds the end of its input in the middle of a message.
+    // Node's parser reports an input that ends within a message.
     const { destroyed, [kInputRefused]: isRefused } = this.socket
     if (this.exchange.bodyKind === 2 && !this.req.complete && !destroyed && !isRefused) {
       const error = invalidEndOfMessage()
       if (!server.emit('clientError', error, this.socket)) return failSocket(this.socket, error)
     }
-    // Everything else follows from the socket's 'close', as in node.
+    // As in node, the socket's 'close' aborts the request and the response.
     closeSocket(this.socket)
   }
 
@@ -150,12 +148,12 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     sendServerError(this.res)
   }
 
-  /** Takes what node's `_send` would put on the wire, without chunk framing. */
+  /** Takes the data that node's `_send` would write, without chunk framing. */
   send(data: Body, encoding: Encoding, callback: WriteCallback): boolean {
     const { socket } = this
     if (socket.destroyed) return false
     if (socket.timeout) socket._unrefTimer()
-    // Node flushes at once where the head has an Expect field, before we know how the body is framed.
+    // With an Expect field node flushes the head at once, before the framing of the body is known.
     if (this.headState === HEAD_UNDECIDED && data.length === 0) return true
     if (this.isChunked && MERGES_CORKED_WRITES && this.#isCorked()) {
       return this.#holdWrite(data, encoding, callback)
@@ -170,13 +168,14 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
       }
     }
     if (!this.isHeadSent) this.#sendHead(data, encoding)
-    const room = data.length === 0 || this.exchange.write(data, encoding ?? 'utf8')
+    const hasRoom = data.length === 0 || this.exchange.write(data, encoding ?? 'utf8')
     if (!this.isEnding && callback) this.callAfterWrite(callback)
-    return room
+    return hasRoom
   }
 
   #isCorked(): boolean {
-    return (this.res[kCorked] as number) > 0 && (MERGES_WRITES_OF_A_TICK || this.isHeadSent)
+    const depth = this.res[kCorked]
+    return typeof depth === 'number' && depth > 0 && (MERGES_WRITES_OF_A_TICK || this.isHeadSent)
   }
 
   #holdWrite(data: Body, encoding: Encoding, callback: WriteCallback): boolean {
@@ -187,23 +186,23 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     return this.#corkedWrites.length < this.socket.writableHighWaterMark
   }
 
-  /** `uncork` has run, or `end`: what was held back goes as one chunk. */
+  /** Writes the corked data as one chunk. Called after node's `uncork` or `end`. */
   flushCorked(): void {
     const corked = this.#corkedWrites
     if (corked === undefined || this.socket.destroyed) return
-    // The head goes also where nothing but an empty text has been written.
+    // The head is sent even if only empty strings were written.
     if (!this.isHeadSent) this.#sendHead()
     if (corked.length === 0) return
     const callbacks = corked.callbacks()
-    const room = this.exchange.write(corked.takeMerged())
+    const hasRoom = this.exchange.write(corked.takeMerged())
     for (const callback of callbacks) if (callback) this.callAfterWrite(callback)
     const { res } = this
-    if (!room || this.isEnding || !res[kNeedDrain]) return
+    if (!hasRoom || this.isEnding || !res[kNeedDrain]) return
     res[kNeedDrain] = false
     res.emit('drain')
   }
 
-  /** Node's `end` has run: the answer is complete. */
+  /** Ends the response at the engine. Called after node's `end`. */
   completeResponse(): void {
     const { exchange, res } = this
     if (this.socket.destroyed) return
@@ -217,20 +216,25 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     } else {
       this.#sendWholeResponse(whole, this.#wholeBodyEncoding)
     }
-    // Where there is no body node calls back for each write in a job of its own, and those come first.
+    // Without a body node calls back for each write in a job of its own. Those jobs run before
+    // 'finish'.
     if (res._hasBody) this.scheduleFinish()
     else this.#finishOnNextTick()
   }
 
-  /** Node's `end` has run without ours round it: 'finish' is what it passed last, or comes by itself. */
+  /**
+   * Ends the response after the application has called node's `end` directly, past our method. The
+   * last write callback is then the one that emits 'finish'.
+   */
   completeAfterNodeEnd(): void {
     this.#finishCallback = this.#writeCallbacks?.pop() ?? ignore
     this.completeResponse()
   }
 
   /**
-   * 'finish' is never within `end` itself. While the handler runs it comes right after it, which is before the jobs that
-   * the handler has queued, as in node; unless the request is in use, whose events have their place between them.
+   * Schedules 'finish', which node never emits within `end`. While the handler runs, it follows
+   * the handler's return, before the jobs that the handler has queued, as in node. If the request
+   * has listeners or is about to flow, its events come first, so 'finish' waits for a tick.
    */
   scheduleFinish(): void {
     const { req } = this
@@ -248,15 +252,15 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     process.nextTick(finish, this)
   }
 
-  /** What node does when an answer has been handed to the kernel. */
+  /** Emits 'finish' and does the rest that node does once it has written a response. */
   finish(): void {
     if (this.isSettled) return
-    // 'finish' says that the engine has all of the answer: of a long one it takes the last part later.
+    // The engine takes the last part of a long response later, and 'finish' waits for that.
     if (this.exchange.isFull) return
     this.isSettled = true
     const { req, res, socket } = this
     detachSignal(req)
-    // They find the socket as they would on node, where it is still the response's.
+    // As on node, `res.socket` is still set while these callbacks run.
     this.#runWriteCallbacks()
     if (nodeMajor >= 24) {
       res[kWritableFinished] = true
@@ -270,7 +274,8 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     socket[kMessagePair] = undefined
     res.socket = null
     if (res._last) socket[kLastResponseGiven] = true
-    // A timeout that the program set is over with its request; between two the engine keeps the time.
+    // A timeout that the application has set ends with its request. The engine has the keep-alive
+    // timer.
     if (socket.timeout) socket.setTimeout(0)
     if (this.#finishCallback) {
       process.nextTick(emitClose, res)
@@ -278,7 +283,7 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
       return
     }
     if (res._eventsCount === 0 && res.emit === originalEmit) {
-      // Nobody would hear: what the listeners of 'close' would find is all that is left to do.
+      // Without listeners only the state is set that a 'close' listener would find.
       res.destroyed = true
       res._closed = true
       return
@@ -287,15 +292,15 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     res.emit('finish')
   }
 
-  /** The connection has closed before the answer had gone. */
+  /** Destroys the request, since the connection has closed before the response was sent. */
   abortRequest(): void {
     if (this.isSettled) return
-    // What has arrived can still be read out of the request, as on node.
+    // As on node, the application can still read what has arrived.
     this.#pushBody()
     this.req.destroy(connectionReset())
   }
 
-  /** As node's listener of the response: 'close', and nothing else. */
+  /** Emits 'close' on the response, as node does, and fails the pending callbacks of writes. */
   abortResponse(): void {
     if (this.isSettled) return
     this.isSettled = true
@@ -305,7 +310,7 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     this.#corkedWrites = undefined
     const error = streamDestroyed('write')
     for (const callback of callbacks) callback?.(error)
-    // Before Node 24 the callback of `end` is a listener of 'finish', which does not come.
+    // Before Node 24 the callback of `end` is a listener of 'finish', which is not emitted.
     if (nodeMajor >= 24) this.#finishCallback?.(error)
   }
 
@@ -321,8 +326,8 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
   }
 
   /**
-   * Brings what was set aside, or what node has rendered, into the shape of the engine's commands. Node writes the head
-   * and a first text as one, and so in the encoding of that text.
+   * Fills `status`, `reason`, `fields` and `flags` from a head that node has rendered. `first` is
+   * the data that node would write together with the head.
    */
   #composeHead(first?: Body, encoding?: Encoding): void {
     const { res } = this
@@ -332,21 +337,17 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
       if (this.isChunked) this.flags |= CHUNKED
       return
     }
-    // `HTTP/1.1 200 OK\r\nName: value\r\n...\r\n\r\n`. Whatever has been set since is without effect.
-    const header = res._header ?? ''
-    const end = header.indexOf('\r\n')
-    this.status = Number(header.slice(STATUS_OFFSET, STATUS_OFFSET + 3))
-    const isUtf8 =
-      typeof first === 'string' && (!encoding || encoding === 'utf8') && !this.isChunked
-    const written = (text: string) => (isUtf8 ? Buffer.from(text).toString('latin1') : text)
-    this.reason = written(header.slice(STATUS_OFFSET + 4, end))
-    this.fields = written(header.slice(end + 2, -2))
+    // Node writes a chunked head together with the length of the first chunk, which is Latin-1.
+    const head = parseRenderedHead(res._header ?? '', this.isChunked ? undefined : first, encoding)
+    this.status = head.status
+    this.reason = head.reason
+    this.fields = head.fields
     this.flags = this.isChunked ? CHUNKED_SILENT : 0
     if (res._last) this.flags |= CLOSE
     if (!res._hasBody) this.flags |= NO_BODY
   }
 
-  /** Calls back behind what has been written before, and ahead of 'finish'. */
+  /** Calls back after earlier writes and before 'finish'. */
   callAfterWrite(callback: WriteCallback): void {
     if (this.#writeCallbacks !== undefined) {
       this.#writeCallbacks.push(callback)
@@ -356,7 +357,7 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     process.nextTick(runWriteCallbacks, this)
   }
 
-  /** A full queue keeps the callbacks until it has drained. */
+  /** Calls the callbacks of writes, unless the engine has no room: then they wait for `onDrain`. */
   runWriteCallbacks(): void {
     if (!this.isSettled && !this.exchange.isFull) this.#runWriteCallbacks()
   }
@@ -368,7 +369,7 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
     for (const callback of callbacks) callback?.(null)
   }
 
-  /** Lets go of a body that nobody has asked for. */
+  /** Discards a body that the application has not begun to read. */
   #discardBody(): void {
     const { req, exchange } = this
     const arrived = exchange.bodyKind !== 2 || req.complete

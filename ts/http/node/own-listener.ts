@@ -1,6 +1,7 @@
 /**
- * A server on an address of its own: node binds, so that every option, error and address is node's; the engine accepts
- * and serves. Node's handle stays on the server and keeps its life: only that it does not accept itself.
+ * Serves an http server on an address of its own. Node binds the address, so that every option,
+ * error and address is node's. The engine accepts and serves. Node's handle stays on the server,
+ * but does not accept itself.
  */
 import http from 'node:http'
 import { constants } from 'node:os'
@@ -12,15 +13,18 @@ import { serverInternals } from './internals.ts'
 import { KEEP_ALIVE_BUFFER_MS, REFUSES_EXTRA_FIELDS } from './program-limits.ts'
 import { ServedServer, type ServingEngine } from './server.ts'
 
-/** A server that has listened once keeps what it was given: it may listen again. */
+/** Servers that have listened before: a server that listens again keeps its `ServedServer`. */
 const servedServers = new WeakMap<http.Server, ServedServer>()
 
-/** Node itself was told to read what is no HTTP. */
+/** Whether node was started with its lenient parser, which accepts input that is not HTTP. */
 const isParserInsecure = [...process.execArgv, process.env.NODE_OPTIONS]
   .join(' ')
   .includes('--insecure-http-parser')
 
-/** Whether the engine can serve all that the server asks for; what it cannot stays node's own. */
+/**
+ * Whether the engine supports all options of the server. A server for which it does not is left to
+ * node.
+ */
 export function canServe(server: http.Server): boolean {
   if (isParserInsecure) return false
   const { insecureHTTPParser, httpValidation, requireHostHeader } = serverInternals(server)
@@ -28,18 +32,23 @@ export function canServe(server: http.Server): boolean {
   return httpValidation === undefined || httpValidation === 'strict'
 }
 
-/** Puts a handle that node has bound on the engine, if it has a descriptor. */
+/**
+ * Lets the engine accept on a handle that node has bound. Returns false if the handle has no
+ * descriptor.
+ */
 export function serveHandle(server: http.Server, handle: ServerHandle, thread: IoThread): boolean {
   const { fd } = handle
   if (native === null || typeof fd !== 'number' || fd < 0) return false
   const listener = new OwnListener(server, handle, { thread, fd })
-  // On the handle itself, so that it stays one of node's: it can be sent to a child, and has all its methods.
+  // The methods are replaced on node's handle itself: it keeps its other methods and can be sent to
+  // a child process.
   for (const name of ['listen', 'close', 'ref', 'unref', 'hasRef'] as const) {
     Object.defineProperty(handle, name, { value: listener[name], configurable: true })
   }
   return true
 }
 
+/** The methods of a handle whose descriptor the engine accepts on. */
 class OwnListener implements ServingEngine {
   readonly #server: http.Server
   readonly #handle: ServerHandle
@@ -50,6 +59,7 @@ class OwnListener implements ServingEngine {
   readonly #thread: IoThread
   readonly #fd: number
   #servedServer: ServedServer | undefined
+  /** The engine's number of this server, while it listens. */
   #serverId: number | undefined
   #isRef = true
 
@@ -65,9 +75,10 @@ class OwnListener implements ServingEngine {
     this.#fd = fd
   }
 
-  /** Returns 0 or a negative errno, as node's own. */
+  /** Starts to accept. Returns 0 or a negative errno, as node's own method does. */
   readonly listen = (backlog: number): number => {
-    // Of a TCP address in use libuv says so only now; a pipe has said it, and has no such method.
+    // libuv reports a TCP address in use here, and one of a pipe when it binds. A pipe has no
+    // `getsockname`.
     const error = this.#original.getsockname?.call(this.#handle, {})
     if (error) return error
     let fd: number | undefined
@@ -86,7 +97,7 @@ class OwnListener implements ServingEngine {
     this.#serverId = this.#thread.add(handler)
     handler.onServing?.()
     this.onLimitsChanged()
-    // What the program sets right behind `listen()`.
+    // Applies the limits that the application sets in the lines after `listen()`.
     setImmediate(() => this.onLimitsChanged())
     engine.listen(fd, this.#serverId)
     if (this.#isRef) this.holdProcess()
@@ -98,7 +109,8 @@ class OwnListener implements ServingEngine {
       const accepted = this.#thread.engine.unlisten(this.#serverId)
       this.#servedServer?.onListenerClosed(accepted)
       if (this.#isRef) this.releaseProcess()
-      // Whoever was accepted and not yet heard of asks for its handler by the serverId.
+      // Connections that the engine accepted, but has not reported yet, still need the handler of
+      // this id.
       const serverId = this.#serverId
       this.#serverId = undefined
       setTimeout(() => this.#thread.forget(serverId), FORGET_DELAY_MS).unref()
@@ -127,35 +139,40 @@ class OwnListener implements ServingEngine {
   }
 
   onLimitsChanged(): void {
-    if (this.#serverId !== undefined)
-      this.#thread.engine.configure(this.#serverId, limitsOfServer(this.#server))
+    if (this.#serverId === undefined) return
+    this.#thread.engine.configure(this.#serverId, limitsOfServer(this.#server))
   }
 
-  reportRefusals(on: boolean): void {
-    if (this.#serverId !== undefined) this.#thread.engine.reportRefusals(this.#serverId, on)
+  reportRefusals(isWanted: boolean): void {
+    if (this.#serverId === undefined) return
+    this.#thread.engine.reportRefusals(this.#serverId, isWanted)
   }
 }
 
-/** By then the engine's last word of the server has come, but for a process that stood still: it resets those. */
+/**
+ * How long the handler of a closed server is kept. The engine's last event of it arrives within
+ * this time, unless the process was suspended; the engine then resets the connection.
+ */
 const FORGET_DELAY_MS = 60_000
 
+/** The negative errno for an error of the addon; EINVAL if it has no code of the system. */
 function errnoOf(thrown: unknown): number {
-  const code = (thrown as { code?: string }).code ?? ''
-  const { errno } = constants as { errno: Record<string, number | undefined> }
-  return -(errno[code] ?? constants.errno.EINVAL)
+  const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : ''
+  const errno: unknown = Reflect.get(constants.errno, code)
+  return -(typeof errno === 'number' ? errno : constants.errno.EINVAL)
 }
 
-/** For ever, for the engine. */
+/** The value for no time limit, since the engine has none that is infinite. */
 const NO_LIMIT_SECONDS = 1_000_000_000
 
-/** A server's limits are node's: what it has set, or node's defaults. */
+/** Returns the limits that node would use: those of the server, or node's defaults. */
 function limitsOfServer(server: http.Server): NativeServerLimits {
   const { maxHeaderSize, keepAliveTimeoutBuffer } = serverInternals(server)
   const keepsAlive = server.keepAliveTimeout > 0
   return {
     keepalive: secondsOf(server.keepAliveTimeout),
     keepaliveGrace: keepsAlive ? (keepAliveTimeoutBuffer ?? KEEP_ALIVE_BUFFER_MS) / 1_000 : 0,
-    // Node's time for a request runs while its head comes, too.
+    // Node's `requestTimeout` covers the head, too.
     headerTimeout: Math.min(secondsOf(server.headersTimeout), secondsOf(server.requestTimeout)),
     bodyTimeout: secondsOf(server.requestTimeout),
     headBytes: maxHeaderSize || http.maxHeaderSize,
@@ -165,7 +182,10 @@ function limitsOfServer(server: http.Server): NativeServerLimits {
   }
 }
 
-/** Node's own. Before Node 22 its parser drops what is beyond; here it is refused. */
+/**
+ * Node's default for `maxHeadersCount`. Before Node 22 its parser drops further fields; the engine
+ * refuses them.
+ */
 const MAX_FIELDS = 2_000
 
 function secondsOf(ms: number): number {

@@ -1,27 +1,29 @@
 /**
- * What a program writes straight to the socket of a request, in place of an answer: a head in HTTP's own words, and
- * bytes behind it. The head is read back, since the engine writes every head itself; anything but HTTP cannot be said
- * on a connection that speaks it.
+ * A response that the application writes to the socket of a request as text, past `ServerResponse`.
+ * The engine writes every head itself, so the head is parsed, and the bytes after it are the body.
+ * Other protocols are not possible on a connection that speaks HTTP.
  */
 import { CLOSE } from '../../engine/exchange.ts'
 import type { AttachedPair } from './symbols.ts'
 
 const RESPONSE_HEAD = /^HTTP\/1\.[01] (\d{3}) ?([^\r\n]*)\r\n((?:[^\r\n]+\r\n)*)\r\n/
 
-/** A longer head is no head. */
+/** A longer text is no head, and destroys the connection. */
 const MAX_HEAD_BYTES = 65_536
 
 export class RawResponse {
-  /** The program has ended its side; the engine closes the connection behind the last byte. */
+  /** The application has ended the socket. The engine closes the connection after the last byte. */
   isEnded = false
   readonly pair: AttachedPair
+  /** Text, in Latin-1, that does not make a complete head yet. */
   #unparsed = ''
   #isHeadSent = false
 
-  constructor(call: AttachedPair) {
-    this.pair = call
+  constructor(pair: AttachedPair) {
+    this.pair = pair
   }
 
+  /** Takes bytes that the application writes to the socket. */
   write(chunk: Uint8Array): void {
     const { exchange, isHeadSent } = this.pair
     if (this.#isHeadSent || isHeadSent) {
@@ -43,7 +45,10 @@ export class RawResponse {
     this.#unparsed = ''
   }
 
-  /** Behind an interim answer another head follows, the program's own or node's. */
+  /**
+   * Sends a head. After an interim response another head follows: the application's or that of
+   * `ServerResponse`.
+   */
   #sendHead(status: number, reason: string, fields: string): void {
     const { exchange } = this.pair
     if (status >= 100 && status < 200 && status !== 101) {
@@ -54,7 +59,10 @@ export class RawResponse {
     exchange.head(status, reason, fields, CLOSE)
   }
 
-  /** The program ends the connection; false when that is not the end of an answer of its own. */
+  /**
+   * Ends the response with the socket. Returns false if no head has been written, so that no
+   * response ends here.
+   */
   end(): boolean {
     if (!this.#isHeadSent) return false
     this.isEnded = true

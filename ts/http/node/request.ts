@@ -1,26 +1,25 @@
 /**
- * The request side: node's own `IncomingMessage`, fed from an exchange. `_read` is replaced once on its prototype and
- * falls back to node's for every message that is not ours.
+ * Creates node's own `IncomingMessage` from an exchange and feeds it with the body. `_read` is
+ * replaced once on node's prototype; for a request that is not ours it calls node's method.
  */
 import http from 'node:http'
 import type { Exchange } from '../../engine/exchange.ts'
-import type { RequestConstructor } from './express.ts'
-import type { NodeRequest, ReadableState } from './internals.ts'
-import { nodeMajor } from './internals.ts'
+import type { NodeRequest, NodeRequestConstructor, ReadableState } from './internals.ts'
+import { nodeMajor, requestPrototype } from './internals.ts'
 import { applyRootPath } from './root-path.ts'
-import type { ServerSocket } from './socket.ts'
+import type { ServerSocket } from './server-socket.ts'
 import type { AttachedPair } from './symbols.ts'
 import { kMessagePair } from './symbols.ts'
 
-type OurRequest = NodeRequest & { [kMessagePair]?: AttachedPair }
+export type OurRequest = NodeRequest & { [kMessagePair]?: AttachedPair }
 
-/** Makes the request of an exchange; its body is read when somebody asks for it. */
+/** Creates the request of an exchange. Its body is read when the application asks for it. */
 export function createRequest(
-  Request: RequestConstructor,
+  Request: NodeRequestConstructor,
   socket: ServerSocket,
   exchange: Exchange,
-): NodeRequest {
-  const request = new Request(socket) as unknown as NodeRequest
+): OurRequest {
+  const request: OurRequest = new Request(socket)
   request.httpVersionMajor = 1
   request.httpVersionMinor = exchange.httpVersionMinor
   request.httpVersion = exchange.httpVersionMinor === 0 ? '1.0' : '1.1'
@@ -29,21 +28,21 @@ export function createRequest(
   request.upgrade = false
   if (exchange.prefix !== '') applyRootPath(request, exchange.prefix)
   const lines = exchange.rawHeaders()
-  // Node counts the texts of the fields that it shows, and `rawHeaders` has them all.
-  const most = (socket.server as http.Server).maxHeadersCount
+  // Node limits the fields in `headers` to `maxHeadersCount`; `rawHeaders` has all of them. A field
+  // is two strings.
+  const most = socket.server.maxHeadersCount
   request._addHeaderLines(lines, most ? Math.min(lines.length, most * 2) : lines.length)
   return request
 }
 
-let installed = false
-const originalRead = (http.IncomingMessage.prototype as unknown as NodeRequest)._read
+let isInstalled = false
+const originalRead = requestPrototype._read
 
-/** Replaces `_read`; called once, before the application loads. */
+/** Replaces `_read` of node's requests. Called once, before the application loads. */
 export function installRequestMethods(): void {
-  if (installed) return
-  installed = true
-  const prototype = http.IncomingMessage.prototype as unknown as NodeRequest
-  prototype._read = function _read(this: OurRequest, size: number) {
+  if (isInstalled) return
+  isInstalled = true
+  requestPrototype._read = function _read(this: OurRequest, size: number) {
     const pair = this[kMessagePair]
     if (pair === undefined) {
       originalRead.call(this, size)
@@ -57,7 +56,10 @@ export function installRequestMethods(): void {
   }
 }
 
-/** Whether somebody has begun to read a body, or begins to with the next tick: node asks that before it throws one away. */
+/**
+ * Whether the application reads the body, or starts to with the next tick. Node checks the same
+ * before it discards a body.
+ */
 export function isBodyRead({ _consuming, _readableState: state }: NodeRequest): boolean {
   return _consuming || state.resumeScheduled || state.readableListening
 }
@@ -65,18 +67,19 @@ export function isBodyRead({ _consuming, _readableState: state }: NodeRequest): 
 const originalPush = http.IncomingMessage.prototype.push
 
 /**
- * Gives a whole body, or the end of none, to a stream that flows and is just reading: it looks at what is there as soon
- * as `_read` returns. `push` would have it looked at twice more, in ticks of their own that find nothing to do.
+ * Pushes a whole body, or the end of an empty one, to a flowing stream within its `_read`. Returns
+ * false if the stream is in another state. The stream looks at its buffer when `_read` returns, so
+ * this saves two further ticks that `push` would schedule for nothing.
  */
 export function pushToFlowing(request: NodeRequest, body: Buffer | undefined): boolean {
   const state = request._readableState
-  const flows = state.flowing === true && state.reading && state.sync && state.length === 0
-  if (!flows || state.decoder || request.push !== originalPush) return false
+  const isFlowing = state.flowing === true && state.reading && state.sync && state.length === 0
+  if (!isFlowing || state.decoder || request.push !== originalPush) return false
   if (body !== undefined && body.length > 0) {
     state.buffer.push(body)
     state.length += body.length
-    // A program that pauses with the body in hand is not to hear of its end yet, and a stream that knows its end would
-    // schedule it with each of two further looks.
+    // The end comes one tick later: an application that pauses on this body must not get 'end' yet.
+    // A stream that knows its end would also schedule two further looks at it.
     process.nextTick(endFlowing, request, state)
     return true
   }
@@ -86,8 +89,9 @@ export function pushToFlowing(request: NodeRequest, body: Buffer | undefined): b
 }
 
 /**
- * The end of a stream that had its whole body in the tick before, as node's `endReadableNT` has it; if it flows no more,
- * or nobody but node knows what is to be done, the end is pushed as node's parser does.
+ * Ends a stream that got its whole body in the tick before, in the steps of node's `endReadableNT`.
+ * If the stream has stopped flowing, or 'readable' has a listener, it pushes the end as node's
+ * parser does.
  */
 function endFlowing(request: NodeRequest, state: ReadableState): void {
   const isRead = state.flowing === true && state.length === 0 && !state.endEmitted
@@ -102,11 +106,14 @@ function endFlowing(request: NodeRequest, state: ReadableState): void {
   if (state.autoDestroy) request.destroy()
 }
 
-/** A finished request that nobody listens to: its end and close without the ticks that only listeners would notice. */
+/**
+ * Ends and closes a complete request without listeners, and so without the ticks and events for
+ * them.
+ */
 export function closeSilently(request: NodeRequest): void {
   request._dumped = true
   if (nodeMajor >= 24) {
-    ;(request as unknown as { _dumpAndCloseReadable(): void })._dumpAndCloseReadable()
+    request._dumpAndCloseReadable()
     return
   }
   const state = request._readableState

@@ -1,10 +1,12 @@
 /**
- * The response side: node's own `ServerResponse`, whose methods are replaced once on its prototype. Each falls back to
- * node's for a response that is not ours. For ours there are two lanes: a simple call goes straight to the engine while
- * nobody has patched anything; all else is decided by node's own method, of which we take the rendered head and the
- * body before its framing. Both give the same bytes.
+ * Connects node's own `ServerResponse` to the engine. Methods of its prototype are replaced once;
+ * for a response that is not ours each calls node's method.
+ *
+ * Our responses take one of two ways. A simple call is passed straight to the engine, as long as no
+ * code has patched the response. Every other call runs node's own method; the engine gets the head
+ * that node rendered, and the body before its framing. Both ways give the same bytes.
  */
-import http, { STATUS_CODES } from 'node:http'
+import { STATUS_CODES } from 'node:http'
 import { CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../../engine/exchange.ts'
 import {
   FieldStore,
@@ -14,50 +16,50 @@ import {
   NOT_SIMPLE,
   renderFieldObject,
   renderStoredFields,
-  type StoredFields,
   storeField,
 } from './fields.ts'
 import { parseInterim } from './interim.ts'
 import type { Body, Encoding, NodeResponse, WriteCallback } from './internals.ts'
-import { kCorked, kOutHeaders, kUniqueHeaders } from './internals.ts'
+import { kCorked, kOutHeaders, kUniqueHeaders, outHeaders, responsePrototype } from './internals.ts'
 import type { MessagePair } from './message-pair.ts'
-import { HEAD_RENDERED, HEAD_SIMPLE, HEAD_UNDECIDED } from './message-pair.ts'
+import { HEAD_RENDERED, HEAD_SIMPLE, HEAD_UNDECIDED } from './response-head.ts'
 import { kMessagePair } from './symbols.ts'
 
-type OurResponse = NodeResponse & { [kMessagePair]?: MessagePair; statusMessage: string }
+export type OurResponse = NodeResponse & { [kMessagePair]?: MessagePair; statusMessage: string }
 
-const prototype = http.ServerResponse.prototype as unknown as OurResponse
+const prototype: OurResponse = responsePrototype
 
-// Whoever has patched the prototype before us is part of these, and so stays on the path.
+// A tracer that has patched the prototype before us is included here, and so is still called.
 const original = {
-  end: prototype.end as (...args: unknown[]) => OurResponse,
-  writeHead: prototype.writeHead as (...args: unknown[]) => OurResponse,
+  end: prototype.end,
+  writeHead: prototype.writeHead,
   implicitHeader: prototype._implicitHeader,
   storeHeader: prototype._storeHeader,
   send: prototype._send,
   writeRaw: prototype._writeRaw,
   finish: prototype._finish,
   uncork: prototype.uncork,
-  setHeader: prototype.setHeader as (name: unknown, value: unknown) => OurResponse,
+  setHeader: prototype.setHeader,
 }
 
-/** A head of ours, before the fields: any text that is true, for those who look whether it was sent. */
+/**
+ * The value of `res._header` for a simple head. Code that reads the field only checks whether there
+ * is a head.
+ */
 const RESPONSE_LINE = 'HTTP/1.1 '
 
-const StoredFieldsConstructor = FieldStore as unknown as new () => StoredFields
-
-let installed = false
+let isInstalled = false
 
 /**
- * Somebody (a tracer loaded with --import) has replaced node's methods before us. Theirs are then what we fall back to,
- * and no answer may go past them.
+ * Whether other code, such as a tracer loaded with --import, has replaced node's methods before us.
+ * Its methods must then be called for every response.
  */
 let isPatchedBefore = false
 
-/** Replaces the methods; called once, before the application loads. */
+/** Replaces the methods of node's responses. Called once, before the application loads. */
 export function installResponseMethods(): void {
-  if (installed) return
-  installed = true
+  if (isInstalled) return
+  isInstalled = true
   isPatchedBefore = isPatched()
   const hadWriteHeader = Object.hasOwn(prototype, 'writeHeader')
   Object.assign(prototype, {
@@ -67,14 +69,20 @@ export function installResponseMethods(): void {
   if (hadWriteHeader) Object.assign(prototype, { writeHeader: writeHead })
 }
 
-/** Node's own `end`, `write` and the like are on the parent's prototype, and its `writeHead` refuses a second head. */
+/**
+ * Whether the methods are not node's: most of node's are on the parent's prototype, and its
+ * `writeHead` has an error.
+ */
 function isPatched(): boolean {
   const inherited = ['end', 'write', 'setHeader', '_send', '_writeRaw', '_storeHeader']
   if (inherited.some((name) => Object.hasOwn(prototype, name))) return true
   return !String(original.writeHead).includes('ERR_HTTP_HEADERS_SENT')
 }
 
-/** Nothing that takes part in a simple answer has been replaced, on the instance or on a prototype. */
+/**
+ * Whether no method that a simple response uses has been replaced, on the instance or on a
+ * prototype.
+ */
 function hasOriginalMethods(res: OurResponse): boolean {
   return (
     !isPatchedBefore &&
@@ -102,7 +110,10 @@ function end(this: OurResponse, chunk?: unknown, encoding?: unknown, callback?: 
   return endByNode(this, pair, chunk, encoding, callback)
 }
 
-/** Answers with one command; false when node's own method has to decide. */
+/**
+ * Sends the whole response with one command. Returns false, and sends nothing, if node's own method
+ * must decide.
+ */
 function endSimply(
   res: OurResponse,
   pair: MessagePair,
@@ -112,7 +123,7 @@ function endSimply(
   if (pair.headState === HEAD_RENDERED) return false
   if (pair.headState === HEAD_UNDECIDED) {
     if (res._header || !composeSimpleHead(res, pair, res.statusCode, undefined)) return false
-    // Unlike a head that stands already, this one can still tell the length.
+    // The head is composed together with the whole body, so it can have a Content-Length.
     if (pair.isChunked) {
       pair.isChunked = false
       if (res._removedContLen) {
@@ -123,7 +134,8 @@ function endSimply(
       pair.flags |= LENGTH
     }
   }
-  // In chunks, what follows the head is node's to decide; it is rare, as an explicit head has its length mostly.
+  // Node decides how chunks follow a head. That is rare, since a head by `writeHead` mostly has a
+  // Content-Length.
   if (pair.isChunked || res[kCorked]) return false
   pair.isHeadSent = true
   res._headerSent = true
@@ -138,8 +150,8 @@ function endSimply(
 function setHeader(this: OurResponse, name: unknown, value: unknown): OurResponse {
   if (this[kMessagePair] === undefined || this._header)
     return original.setHeader.call(this, name, value)
-  const before = this[kOutHeaders] as StoredFields | null
-  const map = before ?? new StoredFieldsConstructor()
+  const before = outHeaders(this)
+  const map = before ?? new FieldStore()
   if (isPatchedBefore || !storeField(map, name, value)) {
     this[kMessagePair].needsNodeHead = true
     return original.setHeader.call(this, name, value)
@@ -148,6 +160,9 @@ function setHeader(this: OurResponse, name: unknown, value: unknown): OurRespons
   return this
 }
 
+/**
+ * Runs node's `end`, which passes the body to `_send`, and then ends the response at the engine.
+ */
 function endByNode(
   res: OurResponse,
   pair: MessagePair,
@@ -156,7 +171,7 @@ function endByNode(
   callback: unknown,
 ): OurResponse {
   if (res.finished || res.destroyed) return original.end.call(res, chunk, encoding, callback)
-  // Node passes its 'finish' to `_send` only while it believes that the head is still to go.
+  // Node passes the callback for 'finish' to `_send` only while `_headerSent` is false.
   const headerSent = res._headerSent
   res._headerSent = false
   pair.isEnding = true
@@ -175,6 +190,7 @@ function writeHead(this: OurResponse, status: unknown, reason?: unknown, fields?
   if (pair === undefined) return original.writeHead.call(this, status, reason, fields)
   if (
     !this._header &&
+    typeof status === 'number' &&
     Number.isInteger(status) &&
     (fields === undefined || typeof reason === 'string') &&
     !isPatchedBefore &&
@@ -185,13 +201,15 @@ function writeHead(this: OurResponse, status: unknown, reason?: unknown, fields?
     const object = isText ? fields : reason
     if (isText && !isPlainReason(reason))
       return original.writeHead.call(this, status, reason, fields)
-    if (composeSimpleHead(this, pair, status as number, object, isText ? reason : undefined))
-      return this
+    if (composeSimpleHead(this, pair, status, object, isText ? reason : undefined)) return this
   }
   return original.writeHead.call(this, status, reason, fields)
 }
 
-/** Decides the head without rendering what the engine adds; false when it is not simple, and nothing was changed. */
+/**
+ * Sets the head of the pair without the fields that the engine adds. Returns false, and changes
+ * nothing, if the head is not simple.
+ */
 function composeSimpleHead(
   res: OurResponse,
   pair: MessagePair,
@@ -199,19 +217,20 @@ function composeSimpleHead(
   object: unknown,
   givenReason?: string,
 ): boolean {
-  // As node: what a program has put there may be a text or a fraction.
+  // As in node: `statusCode` may be a string or a fraction.
   const status = given | 0
   if (!(status >= 200 && status <= 999) || res[kUniqueHeaders] || pair.needsNodeHead) return false
   if (res.maxRequestsOnConnectionReached) return false
   if (res._maxRequestsPerSocket > 0 || res._removedTE || res.strictContentLength) return false
-  const map = res[kOutHeaders] as StoredFields | null
+  const map = outHeaders(res)
   const has =
     map === null ? renderHeadFields(object) : object ? NOT_SIMPLE : renderStoredFields(map)
   if (has === NOT_SIMPLE) return false
   const reason = givenReason ?? (res.statusMessage || STATUS_CODES[status] || 'unknown')
   if (res.statusMessage && !isPlainReason(res.statusMessage)) return false
 
-  // To HTTP/1.0 node tells no length that the program has not told: such an answer ends with the connection.
+  // For HTTP/1.0 node adds no Content-Length. Without the application's own, the body ends with the
+  // connection.
   const endsConnection = !res.useChunkedEncodingByDefault && (has & HAS_LENGTH) === 0
   if (endsConnection && res._removedConnection) return false
 
@@ -237,10 +256,17 @@ function composeSimpleHead(
   return true
 }
 
+/**
+ * Renders the fields that `writeHead` was given; an array or a value that is no object is not
+ * simple.
+ */
 function renderHeadFields(object: unknown): number {
   if (object === undefined || object === null) return renderFieldObject(NO_FIELDS)
-  if (typeof object !== 'object' || Array.isArray(object)) return NOT_SIMPLE
-  return renderFieldObject(object as Record<string, unknown>)
+  return isFieldObject(object) ? renderFieldObject(object) : NOT_SIMPLE
+}
+
+function isFieldObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && !Array.isArray(value)
 }
 
 const NO_FIELDS: Record<string, unknown> = {}
@@ -249,7 +275,10 @@ function isPlainReason(reason: string): boolean {
   return !UNSAFE_REASON.test(reason)
 }
 
-/** As with values of fields, letters beyond ASCII go in one of two encodings. */
+/**
+ * Node accepts characters beyond ASCII too, and writes them in one of two encodings, as in field
+ * values.
+ */
 const UNSAFE_REASON = /[^\t\x20-\x7e]/
 
 function _storeHeader(this: OurResponse, firstLine: string, fields: unknown): void {
@@ -257,7 +286,7 @@ function _storeHeader(this: OurResponse, firstLine: string, fields: unknown): vo
   original.storeHeader.call(this, firstLine, fields)
   if (pair === undefined) return
   pair.headState = HEAD_RENDERED
-  // The engine frames: with this field false node hands the body over as it is.
+  // The engine frames the chunks. While this field is false, node passes the body without framing.
   pair.isChunked = this.chunkedEncoding
   this.chunkedEncoding = false
 }
@@ -274,21 +303,27 @@ function _send(
   return pair.send(data, encoding, callback)
 }
 
-/** The engine frames the chunks, so what node would gather behind a cork is gathered by the call. */
+/**
+ * Node corks by its chunk framing, which the engine does. So the pair holds the corked writes, and
+ * flushes them here.
+ */
 function uncork(this: OurResponse): void {
   original.uncork.call(this)
   const pair = this[kMessagePair]
   if (pair !== undefined && !pair.isEnding && !this[kCorked]) pair.flushCorked()
 }
 
-/** Called by node's `end` when all is handed over; also by one that was called past ours, on the parent's prototype. */
+/**
+ * Called by node's `end` when it has passed on the whole body. An application may also call that
+ * `end` directly, on the parent's prototype: then the response is ended here.
+ */
 function _finish(this: OurResponse): void {
   original.finish.call(this)
   const pair = this[kMessagePair]
   if (pair !== undefined && !pair.isResponseEnded && !pair.isEnding) pair.completeAfterNodeEnd()
 }
 
-/** Node's 1xx methods write their head as text. */
+/** Takes the text of an interim response, which node's methods for 1xx write with this method. */
 function _writeRaw(
   this: OurResponse,
   data: Body,
@@ -301,7 +336,7 @@ function _writeRaw(
   const interim = parseInterim(pair, data)
   if (interim === undefined) return pair.send(data, encoding, callback)
   if (pair.socket.destroyed) return false
-  if (interim !== 'part') pair.exchange.inform(interim.status, interim.reason, interim.fields)
+  if (interim !== 'incomplete') pair.exchange.inform(interim.status, interim.reason, interim.fields)
   if (callback) pair.callAfterWrite(callback)
   return true
 }

@@ -1,26 +1,34 @@
-/** The path under which an application is mounted, as Express and its like find it on a request. */
+/**
+ * Takes the root path off a request's URL and shows it in the properties that Express and similar
+ * routers read.
+ */
 
-/** What of a request names its place. */
+/** The properties of a request that show its root path. */
 export interface MountedRequest {
   url?: string | undefined
+  /** The root path, as Express's router sets it. */
   baseUrl?: string
+  /** The URL as the client sent it. */
   originalUrl?: string
 }
 
 /**
- * Takes the mount path out of `url`, which keeps a slash at least; Express's router begins at `baseUrl`. The engine has
- * made sure that the path of the target begins with it.
+ * Takes `rootPath` off the path of `url`, which keeps at least a slash. The engine has checked that
+ * the path starts with it.
  */
-export function applyRootPath(request: MountedRequest, prefix: string): void {
+export function applyRootPath(request: MountedRequest, rootPath: string): void {
   const whole = request.url ?? ''
-  const path = findPathStart(whole)
-  const rest = whole.slice(path + prefix.length)
+  const start = findPathStart(whole)
+  const rest = whole.slice(start + rootPath.length)
   request.originalUrl = whole
-  request.baseUrl = prefix
-  request.url = whole.slice(0, path) + (rest.startsWith('/') ? rest : `/${rest}`)
+  request.baseUrl = rootPath
+  request.url = whole.slice(0, start) + (rest.startsWith('/') ? rest : `/${rest}`)
 }
 
-/** Where the path of a target begins: at once, or behind the authority of an absolute form. */
+/**
+ * The index of the path in a request target: 0, or the end of the authority in absolute form (RFC
+ * 9112 section 3.2.2).
+ */
 export function findPathStart(target: string): number {
   if (target.startsWith('/')) return 0
   const authority = target.indexOf('://') + 3

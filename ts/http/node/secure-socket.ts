@@ -1,7 +1,10 @@
-/** What a socket of node:tls has beside those of node:net, by what the engine knows of the handshake. */
+/**
+ * The members that `tls.TLSSocket` has beyond `net.Socket`, from what the engine knows of the TLS
+ * handshake.
+ */
 import type { X509Certificate } from 'node:crypto'
 import { createRequire } from 'node:module'
-import type { DetailedPeerCertificate } from 'node:tls'
+import type { PeerCertificate } from 'node:tls'
 
 import type { Connection } from '../../engine/exchange.ts'
 import type { TlsInfo } from '../../engine/tls-info.ts'
@@ -10,28 +13,35 @@ import { findCipherByNumber } from '../../tls/ciphers.ts'
 import { notImplemented } from './errors.ts'
 import { kConnection, kShownEncrypted } from './symbols.ts'
 
-// Loaded by those alone who speak TLS.
+// node:tls and node:crypto are loaded only by workers that serve TLS.
 const require = createRequire(import.meta.url)
 
 interface ThisSecureSocket {
-  readonly [kConnection]: Connection
+  readonly [kConnection]: Connection & { readonly secure: TlsInfo }
   readonly destroyed: boolean
 }
 
+/** Names of the protocol versions in node's `getProtocol`, by their number in the handshake. */
 const PROTOCOLS: Readonly<Record<number, string>> = { 771: 'TLSv1.2', 772: 'TLSv1.3' }
 
 const SELF_SIGNED = 'DEPTH_ZERO_SELF_SIGNED_CERT'
-const SELF_SIGNED_ABOVE = 'SELF_SIGNED_CERT_IN_CHAIN'
-/** Also of one that may vouch for others, as `openssl req -x509` makes them, and vouches for itself. */
+const SELF_SIGNED_IN_CHAIN = 'SELF_SIGNED_CERT_IN_CHAIN'
+/**
+ * The engine's error for, among others, a self-signed certificate that is an authority (`openssl
+ * req -x509`).
+ */
 const REJECTED = 'CERT_REJECTED'
 const UNKNOWN_ISSUER = 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'
 
-type BaseConstructor = ((this: never, ...details: never[]) => void) & { readonly prototype: object }
+type SocketFunction = ((this: never, ...args: never[]) => void) & { readonly prototype: object }
 
-/** `base` as it is for connections that speak TLS: a `tls.TLSSocket` for whoever asks. */
-export function createSecureConstructor(base: BaseConstructor): object {
-  function SecureSocket(this: object, ...details: unknown[]): void {
-    Reflect.apply(base, this, details)
+/**
+ * Creates a constructor of secure sockets: they have the members of `base` and are instances of
+ * `tls.TLSSocket`.
+ */
+export function createSecureConstructor(base: SocketFunction): SocketFunction {
+  function SecureSocket(this: object, ...args: unknown[]): void {
+    Reflect.apply(base, this, args)
     Object.assign(this, { encrypted: true, [kShownEncrypted]: true })
   }
   SecureSocket.prototype = createSecurePrototype(base.prototype)
@@ -39,7 +49,7 @@ export function createSecureConstructor(base: BaseConstructor): object {
 }
 
 function createSecurePrototype(base: object): object {
-  const { TLSSocket } = require('node:tls') as typeof import('node:tls')
+  const { TLSSocket }: typeof import('node:tls') = require('node:tls')
   return Object.create(TLSSocket.prototype, {
     ...Object.getOwnPropertyDescriptors(base),
     ...Object.getOwnPropertyDescriptors(members),
@@ -47,44 +57,48 @@ function createSecurePrototype(base: object): object {
   })
 }
 
-/** As node has them on the server's side; where node has `null` or `false` for nothing, so have these. */
-const members = {
+/**
+ * Members in the form that node's server-side sockets have: node uses `null` or `false` where there
+ * is no value.
+ */
+const members: object & ThisType<ThisSecureSocket> = {
   secureConnecting: false,
   _secureEstablished: true,
 
   get authorized(): boolean {
-    return tlsInfo(this).isAuthorized
+    return this[kConnection].secure.isAuthorized
   },
   get authorizationError(): string | null {
-    const { error, chain } = tlsInfo(this)
+    const { error, chain } = this[kConnection].secure
     if (error !== UNKNOWN_ISSUER && error !== REJECTED) return error || null
+    // Node has errors of its own for a chain that ends with a self-signed certificate.
     const last = completeChain(chain).at(-1)
     if (last === undefined || !last.checkIssued(last) || findIssuer(last)) return error
-    return chain.length === 1 ? SELF_SIGNED : SELF_SIGNED_ABOVE
+    return chain.length === 1 ? SELF_SIGNED : SELF_SIGNED_IN_CHAIN
   },
   get servername(): string | false {
-    return tlsInfo(this).serverName || false
+    return this[kConnection].secure.serverName || false
   },
   get alpnProtocol(): string | false {
-    return tlsInfo(this).protocol || false
+    return this[kConnection].secure.protocol || false
   },
 
   getProtocol(): string | null {
-    return PROTOCOLS[tlsInfo(this).version] ?? null
+    return PROTOCOLS[this[kConnection].secure.version] ?? null
   },
   getCipher(): object {
-    const { cipher, version } = tlsInfo(this)
+    const { cipher, version } = this[kConnection].secure
     const suite = findCipherByNumber(cipher)
     return { name: suite?.opensslName, standardName: suite?.ianaName, version: PROTOCOLS[version] }
   },
-  getPeerCertificate(this: ThisSecureSocket, detailed = false): object | null {
+  getPeerCertificate(detailed = false): object | null {
     if (this.destroyed) return null
-    const { chain } = tlsInfo(this)
+    const { chain } = this[kConnection].secure
     const [own] = chain
     if (own === undefined) return {}
     if (!detailed) return readCertificate(own).toLegacyObject()
     const certificates = completeChain(chain)
-    const shown = certificates.map((one) => one.toLegacyObject() as DetailedPeerCertificate)
+    const shown: ShownCertificate[] = certificates.map((one) => one.toLegacyObject())
     for (const [index, one] of shown.entries()) {
       const isOwnIssuer = certificates[index]?.checkIssued(certificates[index]) === true
       const issuer = isOwnIssuer ? one : shown[index + 1]
@@ -93,8 +107,8 @@ const members = {
     return shown[0] ?? {}
   },
   getPeerX509Certificate(): X509Certificate | undefined {
-    const certificates = tlsInfo(this).chain.map(readCertificate)
-    // Those that the client has sent, as on node.
+    const certificates = this[kConnection].secure.chain.map(readCertificate)
+    // As in node, issuers are only those that the client has sent.
     for (const [index, one] of certificates.entries()) {
       const value = certificates[index + 1]
       Object.defineProperty(one, 'issuerCertificate', { value, configurable: true })
@@ -102,20 +116,27 @@ const members = {
     return certificates[0]
   },
   isSessionReused(): boolean {
-    return tlsInfo(this).isResumed
+    return this[kConnection].secure.isResumed
   },
 
-  // The secret stays with the engine.
+  // The engine does not export the secret of a session.
   exportKeyingMaterial(): never {
     throw notImplemented('exportKeyingMaterial')
   },
 
-  // The engine decides how records are cut, and TLS 1.3 has no renegotiation.
+  // The engine decides the size of records, and TLS 1.3 has no renegotiation.
   setMaxSendFragment: (): boolean => false,
   disableRenegotiation(): void {},
 }
 
-/** Each with its issuer behind it as far as it is known: what the client has sent, then its authority here. */
+/** A certificate as `getPeerCertificate` shows it. */
+type ShownCertificate = PeerCertificate & { issuerCertificate?: PeerCertificate }
+
+/**
+ * Orders the certificates of a client so that each is followed by its issuer, as far as it is
+ * known. The client may have sent them in another order; the last one may be an authority that this
+ * server trusts.
+ */
 function completeChain(chain: readonly Buffer[]): X509Certificate[] {
   const [own, ...others] = chain.map(readCertificate)
   if (own === undefined) return []
@@ -132,10 +153,6 @@ function completeChain(chain: readonly Buffer[]): X509Certificate[] {
 }
 
 function readCertificate(der: Buffer): X509Certificate {
-  const crypto = require('node:crypto') as typeof import('node:crypto')
+  const crypto: typeof import('node:crypto') = require('node:crypto')
   return new crypto.X509Certificate(der)
-}
-
-function tlsInfo(socket: unknown): TlsInfo {
-  return (socket as { [kConnection]: { secure: TlsInfo } })[kConnection].secure
 }

@@ -1,6 +1,6 @@
 /**
- * An application's `http.Server` while an engine serves it: it knows its connections, and its `close` waits for them,
- * by node's own accounting.
+ * Serves an application's `http.Server` with an engine. The server knows its connections, and its
+ * `close` waits for them, as node counts them.
  */
 
 import { channel } from 'node:diagnostics_channel'
@@ -18,10 +18,9 @@ import {
 } from './internals.ts'
 import { pretendToListen } from './listen.ts'
 import { changedLimit, defaultServer, type GivenSettings } from './program-limits.ts'
-import type { ServerSocket } from './socket.ts'
+import { isServerSocket, type ServerSocket, socketOf } from './server-socket.ts'
 import {
   createSocket,
-  isServerSocket,
   noteAnnounced,
   noteRefusal,
   onConnectionClosed,
@@ -32,30 +31,32 @@ import { SocketTunnel } from './tunnel.ts'
 
 const socketCreated = channel('net.server.socket')
 
-/** What a server is told of where and how it is served. */
+/** How the engine serves the application's server. */
 export interface ServeOptions {
-  /** Seconds: the setting, or our default. */
+  /** The keep-alive time in seconds: the setting, or our default. */
   readonly keepalive: number
-  /** What the operator gave stands above the application's. */
+  /** The settings that the operator gave. They take precedence over what the application sets. */
   readonly given: GivenSettings
-  /** The first of the addresses, as in the log. */
+  /** The first listening address, as the log shows it. */
   readonly address: string
 }
 
-/** What a server needs of the engine beyond its exchanges. */
+/** What a served server asks of the engine, beside exchanges. */
 export interface ServingEngine {
-  /** The process lives as long as somebody holds it. */
+  /** Keeps the process alive until the matching `releaseProcess`. */
   holdProcess(): void
   releaseProcess(): void
-  /** The program has changed the server's time limits. */
+  /** Applies the time limits that the application has changed on its server. */
   onLimitsChanged(): void
-  /** Whether somebody listens for what the engine refuses. */
-  reportRefusals(on: boolean): void
-  /** Whether it ends the connections that wait for a request by itself. */
+  /**
+   * Turns reports of refused input on or off: they are wanted where 'clientError' has a listener.
+   */
+  reportRefusals(isWanted: boolean): void
+  /** Closes idle connections itself; false where the server must. */
   closesIdleConnections?(): boolean
 }
 
-/** Makes a server one that listens, in all that the application can see. */
+/** Makes the server appear to listen, and sets the limits that the operator gave. */
 export function prepareServer(
   server: http.Server,
   { keepalive, given, address }: ServeOptions,
@@ -64,7 +65,7 @@ export function prepareServer(
   if (given.has('keepalive') || changedLimit(server, 'keepAliveTimeout') === undefined) {
     server.keepAliveTimeout = keepalive * 1000
   }
-  // The engine counts by itself where the operator has said how far.
+  // The engine enforces the operator's limit itself.
   if (given.has('limit_requests_per_connection')) server.maxRequestsPerSocket = 0
 }
 
@@ -75,15 +76,15 @@ type OurServer = http.Server & { [kServedServer]?: ServedServer }
 const installed = new WeakSet<object>()
 
 /**
- * Replaces what node does by its parsers' list of connections; called once, before the application loads, so that what
- * a program puts over the methods stays on top. Servers of node:https have copies of the methods.
+ * Replaces the methods that node implements with its parsers' list of connections. Called once for
+ * http.Server before the application loads, so that what the application patches wraps ours.
+ * https.Server has copies of the methods.
  */
-export function installServerMethods(prototype: object = http.Server.prototype): void {
+export function installServerMethods(prototype: OurServer = http.Server.prototype): void {
   if (installed.has(prototype)) return
   installed.add(prototype)
-  const ours = prototype as OurServer
-  const { closeIdleConnections, closeAllConnections } = ours
-  const { _emitCloseIfDrained } = serverInternals(ours)
+  const { closeIdleConnections, closeAllConnections } = prototype
+  const { _emitCloseIfDrained } = serverInternals(prototype)
   const methods = {
     closeIdleConnections(this: OurServer) {
       closeIdleConnections.call(this)
@@ -102,54 +103,70 @@ export function installServerMethods(prototype: object = http.Server.prototype):
   }
 }
 
-/** Bytes written and not yet gone, from which on `write()` says false, unless the program has its own: the engine's. */
+/**
+ * Bytes written and not yet sent from which `write()` returns false. It is the engine's value, and
+ * used unless the application has set its own.
+ */
 const HIGH_WATER_MARK = 65_536
 
+/** The state of a server that an engine serves. */
 export class ServedServer {
   readonly server: http.Server
   readonly highWaterMark: number
   engine: ServingEngine | undefined
-  /** What the engine refuses is for the program to answer where it listens for 'clientError', as on node. */
+  /**
+   * Whether refused input is left to the application if 'clientError' has a listener, as on node.
+   */
   respondsToRefusals = false
-  /** With which it hears of a socket. */
+  /** The event that the server emits for each socket. */
   readonly #connectionEvent: string
   readonly #connections = new Set<Connection>()
-  /** Those that `unref` has been called for: they do not keep the process. */
+  /** Connections whose socket has been unreferenced: they do not keep the process alive. */
   readonly #unrefConnections = new WeakSet<Connection>()
+  /** Connections beyond `maxConnections`, which are closed. */
   readonly #droppedConnections = new WeakSet<Connection>()
-  /** Connections ever heard of, and how many the listeners that are closed have accepted. */
+  /** The number of connections that the engine has reported. */
   #reportedCount = 0
+  /** The number of connections that the listeners closed so far had accepted. */
   #acceptedCount = 0
 
   constructor(server: http.Server) {
     this.server = server
-    const [own, nodes] = [server, defaultServer].map((each) => serverInternals(each).highWaterMark)
-    this.highWaterMark = own === undefined || own === nodes ? HIGH_WATER_MARK : own
+    const { highWaterMark } = serverInternals(server)
+    const isChanged =
+      highWaterMark !== undefined && highWaterMark !== serverInternals(defaultServer).highWaterMark
+    this.highWaterMark = isChanged ? highWaterMark : HIGH_WATER_MARK
     this.#connectionEvent = connectionEvent(server)
-    if (isHttpsServer(server))
+    if (isHttpsServer(server)) {
       installServerMethods(findPrototypeWith(server, 'closeIdleConnections'))
+    }
     keepParserOffOurSockets(server, this.#connectionEvent)
     Object.defineProperty(server, kServedServer, { value: this, configurable: true })
   }
 
   closeIdleConnections(): void {
     if (this.engine?.closesIdleConnections?.() === true) return
-    for (const connection of this.#connections)
+    for (const connection of this.#connections) {
       if (isIdle(connection)) this.#closeConnection(connection)
+    }
   }
 
-  /** Not what the application has taken over, as on node. */
+  /** Closes all connections except upgraded ones, as on node. */
   closeAllConnections(): void {
-    for (const connection of this.#connections)
+    for (const connection of this.#connections) {
       if (!isUpgraded(connection)) this.#closeConnection(connection)
+    }
   }
 
-  /** Connections that were accepted before the listener closed may still be on their way here. */
+  /**
+   * Whether the engine has reported every connection that was accepted before its listener was
+   * closed.
+   */
   get hasReceivedAllAccepted(): boolean {
     return this.#reportedCount >= this.#acceptedCount
   }
 
-  /** A connection is there. */
+  /** Takes a new connection that the engine reports. */
   addConnection(connection: Connection): void {
     const { server, engine } = this
     const internals = serverInternals(server)
@@ -168,7 +185,9 @@ export class ServedServer {
     if (this.#hasSocketListeners() || server.timeout > 0) this.createSocket(connection)
   }
 
-  /** The socket of a connection, made when it is first needed; undefined when the connection is refused. */
+  /**
+   * Creates and announces the socket of a connection; undefined if the connection has been dropped.
+   */
   createSocket(connection: Connection): ServerSocket | undefined {
     const { server } = this
     if (this.#droppedConnections.has(connection)) return undefined
@@ -181,35 +200,37 @@ export class ServedServer {
     return socket
   }
 
-  /** The engine has refused what came, and answered, unless that is the program's: who listens for 'clientError' is told. */
+  /**
+   * Emits 'clientError' for input that the engine has refused. The engine has also responded,
+   * unless `respondsToRefusals`. `kind` is the engine's number of the reason.
+   */
   onRefused(connection: Connection, kind: number, packet: Buffer): void {
     const { server } = this
     const error = refusalError(kind, packet)
     if (error === undefined) return
-    const socket =
-      (connection.attachment as ServerSocket | undefined) ?? this.createSocket(connection)
+    const socket = socketOf(connection) ?? this.createSocket(connection)
     if (socket === undefined || socket.destroyed) return
     noteRefusal(socket, !this.respondsToRefusals)
-    const isHeard = server.emit('clientError', error, socket)
-    if (!isHeard && this.respondsToRefusals) sendBadRequest(error, socket)
+    const isHandled = server.emit('clientError', error, socket)
+    if (!isHandled && this.respondsToRefusals) sendBadRequest(error, socket)
   }
 
-  /** The application takes the connection of an exchange over. */
+  /** Gives the connection of an exchange to the application. */
   upgradeSocket(socket: ServerSocket, exchange: Exchange): void {
-    // As on node, where the sockets of tls.Server end with their clients.
+    // As on node, the sockets of a TLS server end with their clients.
     if (this.#connectionEvent === 'secureConnection') socket.allowHalfOpen = false
     openTunnel(socket, new SocketTunnel(socket, exchange.tunnel(), exchange.ahead?.length ?? 0))
   }
 
-  /** Ends what the application has taken over. */
   destroyUpgradedSockets(): void {
-    for (const connection of this.#connections)
+    for (const connection of this.#connections) {
       if (isUpgraded(connection)) this.#closeConnection(connection)
+    }
   }
 
-  /** The engine has closed a connection. */
+  /** Handles a connection that the engine has closed. */
   onConnectionClosed(connection: Connection): void {
-    const socket = connection.attachment as ServerSocket | undefined
+    const socket = socketOf(connection)
     if (socket === undefined) this.#removeConnection(connection)
     else onConnectionClosed(socket)
   }
@@ -218,10 +239,10 @@ export class ServedServer {
     this.#removeConnection(connection)
   }
 
-  onSocketRef({ [kConnection]: connection }: ServerSocket, isHeld: boolean): void {
+  onSocketRef({ [kConnection]: connection }: ServerSocket, isRef: boolean): void {
     if (this.engine === undefined || !this.#connections.has(connection)) return
-    if (this.#unrefConnections.has(connection) !== isHeld) return
-    if (isHeld) {
+    if (this.#unrefConnections.has(connection) !== isRef) return
+    if (isRef) {
       this.#unrefConnections.delete(connection)
       this.engine.holdProcess()
     } else {
@@ -230,14 +251,17 @@ export class ServedServer {
     }
   }
 
-  /** A listener has closed that had accepted so many connections. */
+  /** Handles the close of a listener that has accepted `accepted` connections. */
   onListenerClosed(accepted: number): void {
-    const wasWaiting = this.#reportedCount < this.#acceptedCount
+    const wasWaiting = !this.hasReceivedAllAccepted
     this.#acceptedCount += accepted
-    if (!wasWaiting && this.#reportedCount < this.#acceptedCount) this.engine?.holdProcess()
+    if (!wasWaiting && !this.hasReceivedAllAccepted) this.engine?.holdProcess()
   }
 
-  /** Node's own listener is the one that is always there; who has replaced `emit` hears of every event. */
+  /**
+   * Whether the application listens for sockets. Node's own listener is always there. An
+   * application that has replaced `emit` may handle any event.
+   */
   #hasSocketListeners(): boolean {
     const { server } = this
     return server.listenerCount(this.#connectionEvent) > 1 || server.emit !== originalEmit
@@ -252,7 +276,7 @@ export class ServedServer {
   }
 
   #closeConnection(connection: Connection): void {
-    const socket = connection.attachment as ServerSocket | undefined
+    const socket = socketOf(connection)
     if (socket !== undefined) {
       socket.destroy()
       return
@@ -263,11 +287,12 @@ export class ServedServer {
 }
 
 /**
- * As node counts: without a request in hand; one that has never had any is idle from Node 26 on. An answer that has ended
- * is in hand until the handler has returned, and until the engine has all of it.
+ * Whether a connection has no request in flight. As on node, one without any request so far is idle
+ * from Node 26 only. A response stays in flight until its handler has returned and the engine has
+ * all of its bytes.
  */
-function isIdle({ attachment }: Connection): boolean {
-  const socket = attachment as ServerSocket | undefined
+function isIdle(connection: Connection): boolean {
+  const socket = socketOf(connection)
   if (socket?.[kTunnel] !== undefined) return false
   if (socket === undefined || socket[kRequestCount] === 0) return nodeMajor >= 26
   const { _httpMessage, [kMessagePair]: pair } = socket
@@ -275,18 +300,22 @@ function isIdle({ attachment }: Connection): boolean {
   return _httpMessage.finished && !pair.isInHandler && !pair.exchange.isFull
 }
 
-function isUpgraded({ attachment }: Connection): boolean {
-  return (attachment as ServerSocket | undefined)?.[kTunnel] !== undefined
+/** Whether the application has taken the connection over. */
+function isUpgraded(connection: Connection): boolean {
+  return socketOf(connection)?.[kTunnel] !== undefined
 }
 
-/** What node tells the listeners of 'drop'. */
+/** The argument of node's 'drop' event. */
 function addressesOf(connection: Connection): object {
   const { localAddress, localPort, localFamily } = connection
   const { remoteAddress, remotePort, remoteFamily } = connection
   return { localAddress, localPort, localFamily, remoteAddress, remotePort, remoteFamily }
 }
 
-/** Node's listener would put its parser on our sockets; those that a program brings itself still get it. */
+/**
+ * Wraps node's connection listener, which attaches its parser: only sockets that the application
+ * emits get one.
+ */
 function keepParserOffOurSockets(server: http.Server, event: string): void {
   if (!server.listeners(event).includes(connectionListener)) return
   server.removeListener(event, connectionListener)
@@ -295,9 +324,9 @@ function keepParserOffOurSockets(server: http.Server, event: string): void {
   })
 }
 
-/** The prototype of an object that has a method of its own. */
-function findPrototypeWith(object: object, method: string): object {
-  let prototype: object = object
+/** Returns the prototype of a server that has `method` as its own property. */
+function findPrototypeWith(server: http.Server, method: string): http.Server {
+  let prototype = server
   while (!Object.hasOwn(prototype, method)) prototype = Object.getPrototypeOf(prototype)
   return prototype
 }

@@ -1,21 +1,32 @@
-/** A program that ends the socket of a request behind its answer: as on node, what has been written goes out first. */
+/**
+ * Delays the end of a socket until the response that the application has ended is sent, as node
+ * does: `socket.end()` after `res.end()` must not cut the response off.
+ */
 
-import type { ServerSocket } from './socket.ts'
+import type { ServerSocket } from './server-socket.ts'
 import { kMessagePair } from './symbols.ts'
 
-/** Whether the answer in hand is complete and still on its way: then `end` runs when it has gone, or its client has. */
+/**
+ * Calls `end` when the response in flight has been sent or its connection has closed. Returns
+ * false, and does not call it, if no complete response is in flight.
+ */
 export function deferUntilResponseSent(socket: ServerSocket, end: () => void): boolean {
-  const isOnItsWay = hasEndedResponse(socket)
-  if (isOnItsWay) socket._httpMessage?.once('close', end)
-  return isOnItsWay
+  const isDeferred = hasEndedResponse(socket)
+  if (isDeferred) socket._httpMessage?.once('close', end)
+  return isDeferred
 }
 
-/** The program has ended the socket, which waits for the answer in hand. */
+/**
+ * Whether the application has ended the socket and its end is deferred until the response is sent.
+ */
 export function isEndDeferred(socket: ServerSocket): boolean {
   return hasEndedResponse(socket) && socket.writableEnded
 }
 
-/** A response that the program has made itself and put on the socket is none of an exchange. */
+/**
+ * Whether the response in flight is complete. One that the application has constructed itself does
+ * not count.
+ */
 function hasEndedResponse({ _httpMessage, [kMessagePair]: pair }: ServerSocket): boolean {
   if (_httpMessage?.writableEnded !== true || pair === undefined) return false
   return Reflect.get(_httpMessage, kMessagePair) === pair

@@ -1,56 +1,78 @@
-/** What node's own listeners on a server's socket do, under their names: packages look for some of them. */
+/**
+ * The listeners that a server adds to its sockets. Packages look for some of them by the names that
+ * node gives them.
+ */
 import type { Socket } from 'node:net'
 import { badRequestText } from './bad-request-text.ts'
-import type { ServerSocket } from './socket.ts'
+import type { ServerSocket } from './server-socket.ts'
 import { kMessagePair } from './symbols.ts'
 
-/** Whoever listens to 'timeout' decides, else the connection ends. */
+/**
+ * Emits 'timeout' on the request, the response and the server. Destroys the socket if none of them
+ * has a listener.
+ */
 export function onTimeout(this: ServerSocket): void {
   const request = this[kMessagePair]?.req
-  const heard = [
+  const handled = [
     request !== undefined && !request.complete && request.emit('timeout', this),
     this._httpMessage?.emit('timeout', this),
     this.server.emit('timeout', this),
   ]
-  if (!heard.some(Boolean)) this.destroy()
+  if (!handled.some(Boolean)) this.destroy()
 }
 
-/** Of errors that a program emits itself: the engine tells of its own otherwise. */
+/**
+ * Handles an error that the application emits on the socket itself. The engine reports its errors
+ * in another way.
+ */
 export function onError(this: ServerSocket, error: NodeJS.ErrnoException): void {
   if (this.server.emit('clientError', error, this)) return
-  if (this.writable && this._httpMessage?._headerSent !== true)
+  if (this.writable && this._httpMessage?._headerSent !== true) {
     this.write(badRequestText(error.code))
+  }
   this.destroy(error)
 }
 
-/** From here on the socket's errors are for whoever else follows its life: the server has heard of them. */
+/**
+ * Removes the server's own 'error' listener, since the server has handled the error. Listeners of
+ * the application stay and get later errors.
+ */
 export function detachErrorListeners(socket: Socket): void {
+  // Node declares listeners as `Function`, which `removeListener` does not take.
   for (const listener of socket.listeners('error') as ((error: Error) => void)[]) {
-    // Node's own, and ours in its place.
-    const isServers = listener.name === 'socketOnError' || listener === onError
-    if (isServers) socket.removeListener('error', listener)
+    // The first is node's own listener, the second is ours.
+    const isOfServer = listener.name === 'socketOnError' || listener === onError
+    if (isOfServer) socket.removeListener('error', listener)
   }
-  socket.on('error', ignoreReportedError)
+  socket.on('error', ignoreHandledError)
 }
 
-/** An error that the server has heard of is no reason to end a process. */
-function ignoreReportedError(): void {}
+/**
+ * Does nothing: the server has handled the error. Without any 'error' listener the process would
+ * exit.
+ */
+function ignoreHandledError(): void {}
 
-/** With `allowHalfOpen` there is nothing to do: it is there to be counted. */
+/**
+ * Does nothing, since these sockets are half-open. Node has such a listener, which `listenerCount`
+ * counts.
+ */
 export function onReadableStreamEnd(): void {}
 
 /**
- * Who speaks TLS over a socket without a handle takes it for one that is still connecting, and waits for 'connect': a
- * socket that a program has taken over says so to whoever asks.
+ * Emits 'connect' for a new listener of it. A TLS library takes a socket without a handle for one
+ * that is still connecting, and waits for this event.
  */
 export function onNewListener(this: ServerSocket, event: string | symbol): void {
   if (event === 'connect') setImmediate(() => this.emit('connect'))
 }
 
+/** Destroys the request in flight: the connection has closed. */
 export function abortRequest(this: ServerSocket): void {
   this[kMessagePair]?.abortRequest()
 }
 
+/** Emits 'close' on the response in flight: the connection has closed. */
 export function abortResponse(this: ServerSocket): void {
   this[kMessagePair]?.abortResponse()
 }

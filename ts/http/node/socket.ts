@@ -1,18 +1,34 @@
 /**
- * The connection as applications see it: one object for all requests of a connection, which node's code and the
- * packages round it take for a `net.Socket`. The bytes go past it, by the exchanges.
+ * The socket of a connection: one object for all its requests, which node's code and packages take
+ * for a `net.Socket`. The bytes do not pass through it, but through the exchanges.
  *
- * Thousands of connections wait at any time, and few applications touch their sockets: what makes one a stream and an
- * emitter, ten times the rest, is made when somebody first asks for it.
+ * Thousands of connections are idle at any time, and few applications use their sockets. The state
+ * of a stream and an emitter is ten times the rest, so it is created when it is first used.
  */
 import net from 'node:net'
-import { Duplex } from 'node:stream'
 import type { Connection } from '../../engine/exchange.ts'
+import { toConstructor } from './constructors.ts'
 import { encodingNotAllowed } from './errors.ts'
-import type { NodeResponse } from './internals.ts'
-import { accessorDefiner, defineLazyStream, markDestroyed } from './lazy-stream.ts'
+import { initDuplex } from './internals.ts'
+import {
+  accessorDefiner,
+  defineLazyStream,
+  kDestroyedEarly,
+  kIsStream,
+  markDestroyed,
+} from './lazy-stream.ts'
 import { RawResponse } from './raw-response.ts'
 import { createSecureConstructor } from './secure-socket.ts'
+import {
+  kConnectionClosed,
+  kKeepAliveSeconds,
+  kNoDelay,
+  kOwner,
+  kRawResponse,
+  kResetsOnClose,
+  type ServerSocket,
+  type SocketOwner,
+} from './server-socket.ts'
 import { deferUntilResponseSent, isEndDeferred } from './socket-end.ts'
 import {
   abortRequest,
@@ -24,7 +40,6 @@ import {
   onTimeout,
 } from './socket-listeners.ts'
 import {
-  type AttachedPair,
   kConnection,
   kInputRefused,
   kLastResponseGiven,
@@ -35,77 +50,17 @@ import {
 } from './symbols.ts'
 import type { SocketTunnel, StreamChunk } from './tunnel.ts'
 
-export interface ServerSocket extends net.Socket {
-  readonly [kConnection]: Connection
-  server: net.Server
-  /** The exchange that is not yet answered. */
-  [kMessagePair]: AttachedPair | undefined
-  /** Requests so far. */
-  [kRequestCount]: number
-  /** It shows itself as encrypted. */
-  [kShownEncrypted]: boolean
-  /** The answer that ends the connection has been given. */
-  [kLastResponseGiven]: boolean
-  /** What came last has been refused, and the program told. */
-  [kInputRefused]: boolean
-  /** The bytes, once the application has taken the connection over. */
-  [kTunnel]: SocketTunnel | undefined
-  _httpMessage: NodeResponse | null
-  _hadError: boolean
-  _unrefTimer(): void
-}
-
-interface SocketOwner {
-  readonly server: net.Server
-  /** Bytes that a stream of its connections holds. */
-  readonly highWaterMark: number
-  /** The socket is destroyed, from whichever side; its exchange hears of it with 'close'. */
-  onSocketDestroyed(socket: ServerSocket): void
-  /** The program says whether the connection keeps the process alive. */
-  onSocketRef(socket: ServerSocket, isHeld: boolean): void
-}
-
-/** 'close' is emitted by `_destroy`, as in node, to tell whether there was an error. */
+/** `_destroy` emits 'close' itself, with the argument `hadError`, as node's `net.Socket` does. */
 const STREAM_OPTIONS = { allowHalfOpen: true, autoDestroy: true, emitClose: false }
 
-const kOwner = Symbol('monoceros.owner')
-const kConnectionClosed = Symbol('monoceros.connectionClosed')
-const kRawResponse = Symbol('monoceros.rawResponse')
-const kResetsOnClose = Symbol('monoceros.resetsOnClose')
-const kNoDelay = Symbol('monoceros.noDelay')
-const kKeepAliveSeconds = Symbol('monoceros.keepAliveSeconds')
-const kIsStream = Symbol('monoceros.isStream')
-const kDestroyedEarly = Symbol('monoceros.destroyedEarly')
-
-interface SocketFields {
-  [kOwner]: SocketOwner
-  [kConnection]: Connection
-  [kConnectionClosed]: boolean
-  [kRawResponse]: RawResponse | undefined
-  /** The client is to get a reset. */
-  [kResetsOnClose]: boolean
-  /** What the kernel's socket has been told last: seconds, or -1 for off. */
-  [kNoDelay]: boolean
-  [kKeepAliveSeconds]: number
-  /** It has the state of a stream and an emitter. */
-  [kIsStream]: boolean
-  /** It has been destroyed without that. */
-  [kDestroyedEarly]: boolean
-  server: net.Server
-  connecting: boolean
-  allowHalfOpen: boolean
-  _parent: null
-  _handle: null
-  _hadError: boolean
-  _httpMessage: NodeResponse | null
-  readonly _writableState: { readonly length: number; readonly ending: boolean }
-}
-
-type ThisSocket = ServerSocket & SocketFields
-
-// A function and not a class, so that node's socket constructor, which would set up a descriptor, is left out while
-// `instanceof net.Socket` and its timer methods hold. What most connections never change is on the prototype.
-function Socket(this: ThisSocket, owner: SocketOwner, connection: Connection) {
+// A function and no class: node's socket constructor would set up a descriptor. `instanceof
+// net.Socket` is true, and the timer methods work. The fields that few connections change are on
+// the prototype.
+function Socket(
+  this: { -readonly [Field in keyof ServerSocket]: ServerSocket[Field] },
+  owner: SocketOwner,
+  connection: Connection,
+) {
   this[kOwner] = owner
   this[kConnection] = connection
   this[kMessagePair] = undefined
@@ -119,36 +74,46 @@ Socket.prototype = Object.create(net.Socket.prototype, {
   constructor: { value: net.Socket, writable: true, configurable: true },
 })
 
-const defineAccessor = accessorDefiner<ThisSocket>(Socket.prototype)
-defineLazyStream(defineAccessor, { kInstance: kConnection, kIsStream, kDestroyedEarly, initStream })
+const defineAccessor = accessorDefiner<ServerSocket>(Socket.prototype)
+defineLazyStream(defineAccessor, { kInstance: kConnection, initStream })
 
-/** The server's 'connection' listeners have not all seen it. */
+/** The socket whose 'connection' event has not reached all listeners. */
 let announcing: ServerSocket | undefined
 
 type SocketConstructor = new (owner: SocketOwner, connection: Connection) => ServerSocket
 
-/** The socket of a connection, which is announced next. */
+const PlainSocket = toConstructor<SocketConstructor>(Socket)
+
+/** Created with the first TLS connection, when the prototype of `Socket` is complete. */
+let SecureSocket: SocketConstructor | undefined
+
+/**
+ * Creates the socket of a connection. The caller emits 'connection' next, and calls `noteAnnounced`
+ * after that.
+ */
 export function createSocket(owner: SocketOwner, connection: Connection): ServerSocket {
-  if (connection.secure !== undefined) secureSocket ??= createSecureConstructor(Socket)
-  const chosen = connection.secure === undefined ? Socket : secureSocket
-  announcing = new (chosen as unknown as SocketConstructor)(owner, connection)
+  if (connection.secure === undefined) {
+    announcing = new PlainSocket(owner, connection)
+  } else {
+    SecureSocket ??= toConstructor<SocketConstructor>(createSecureConstructor(Socket))
+    announcing = new SecureSocket(owner, connection)
+  }
   return announcing
 }
 
-/** Made with the first connection that speaks TLS, when all methods are there. */
-let secureSocket: object | undefined
-
-/** The server's 'connection' listeners have seen the socket: what they listen to comes before the response's end. */
+/**
+ * All 'connection' listeners have run. Their 'close' listeners run before the one that aborts the
+ * response.
+ */
 export function noteAnnounced(socket: ServerSocket): void {
   announcing = undefined
-  if ((socket as ThisSocket)[kIsStream]) socket.on('close', abortResponse)
+  if (socket[kIsStream]) socket.on('close', abortResponse)
 }
 
-function initStream(socket: ThisSocket): void {
+function initStream(socket: ServerSocket): void {
   socket[kIsStream] = true
   const { highWaterMark } = socket[kOwner]
-  const begin = Duplex as unknown as (this: ThisSocket, options: object) => void
-  begin.call(socket, { ...STREAM_OPTIONS, highWaterMark })
+  initDuplex.call(socket, { ...STREAM_OPTIONS, highWaterMark })
   socket.on('timeout', onTimeout)
   socket.on('error', onError)
   socket.on('close', abortRequest)
@@ -156,39 +121,49 @@ function initStream(socket: ThisSocket): void {
   if (socket[kDestroyedEarly]) markDestroyed(socket)
 }
 
-/** What a trusted proxy says of the request in hand. Node's sockets without TLS have no such property: it comes and goes. */
+/**
+ * Shows whether the request in flight came over TLS, as a trusted proxy reports it. Node's sockets
+ * without TLS have no property `encrypted`, so it is removed where it is not true.
+ */
 export function setEncrypted(socket: ServerSocket, encrypted: boolean): void {
   if (encrypted) Object.assign(socket, { encrypted })
   else Reflect.deleteProperty(socket, 'encrypted')
   socket[kShownEncrypted] = encrypted
 }
 
-/** The engine has closed the connection: it needs no telling, and may use the number for the next one already. */
+/**
+ * Handles a connection that the engine has closed. The engine may have given its number to another
+ * connection.
+ */
 export function onConnectionClosed(socket: ServerSocket): void {
-  const own = socket as ThisSocket
-  own[kConnectionClosed] = true
-  const tunnel = own[kTunnel]
-  if (!own[kIsStream] && own[kMessagePair] === undefined) {
-    if (own[kDestroyedEarly]) return
-    // Nobody listens.
-    own[kDestroyedEarly] = true
-    return own[kOwner].onSocketDestroyed(socket)
+  socket[kConnectionClosed] = true
+  const tunnel = socket[kTunnel]
+  if (!socket[kIsStream] && socket[kMessagePair] === undefined) {
+    if (socket[kDestroyedEarly]) return
+    // The socket has no listeners, so no event is due.
+    socket[kDestroyedEarly] = true
+    return socket[kOwner].onSocketDestroyed(socket)
   }
   if (tunnel === undefined) return closeSocket(socket)
-  // What has arrived is read to its end, as from a socket of node's; but if nobody does, nobody holds it.
-  return tunnel.hasEnded ? own[kOwner].onSocketDestroyed(socket) : void socket.destroy()
+  // The application can read what has arrived, as from node's socket. The server does not wait for
+  // that.
+  return tunnel.hasEnded ? socket[kOwner].onSocketDestroyed(socket) : void socket.destroy()
 }
 
 /**
- * What came last has been refused. Unless the program answers that, the engine has, and ends the connection: nothing that
- * the program does reaches it any more.
+ * Notes that the engine has refused the latest input. If `isResponded`, the engine has sent a
+ * response and closes the connection: what the application writes is dropped. Otherwise the
+ * application responds.
  */
-export function noteRefusal(socket: ServerSocket, isAnswered: boolean): void {
-  ;(socket as ThisSocket)[kConnectionClosed] = isAnswered
+export function noteRefusal(socket: ServerSocket, isResponded: boolean): void {
+  socket[kConnectionClosed] = isResponded
   socket[kInputRefused] = true
 }
 
-/** The client has gone, or its last answer has; whoever listens hears the ends of both directions first, as in node. */
+/**
+ * Closes the socket after the client has closed the connection, or after its last response. As in
+ * node, the listeners of 'end' and 'finish' are called first.
+ */
 export function closeSocket(socket: ServerSocket): void {
   if (socket.destroyed) return
   if (socket.listenerCount('end') + socket.listenerCount('finish') === 0 || isEndDeferred(socket)) {
@@ -204,7 +179,10 @@ export function closeSocket(socket: ServerSocket): void {
   socket.end()
 }
 
-/** The client has gone in the middle of a message, which nobody has heard by 'clientError': the socket tells it, as on node. */
+/**
+ * Destroys the socket with an error: the client has closed the connection within a message, and
+ * 'clientError' has no listener. As in node, the socket emits the error.
+ */
 export function failSocket(socket: ServerSocket, error: Error): void {
   detachErrorListeners(socket)
   if (socket.listenerCount('end') === 0) {
@@ -216,21 +194,19 @@ export function failSocket(socket: ServerSocket, error: Error): void {
   socket.read(0)
 }
 
-/** The application has taken the connection over: from here on its errors and timeouts are its own. */
+/**
+ * Gives the connection to the application, which from now on handles errors and timeouts itself.
+ */
 export function openTunnel(socket: ServerSocket, tunnel: SocketTunnel): void {
-  ;(socket as ThisSocket)[kTunnel] = tunnel
+  socket[kTunnel] = tunnel
   socket.removeListener('timeout', onTimeout)
   socket.removeListener('error', onError)
   socket.removeListener('close', abortRequest)
   socket.removeListener('close', abortResponse)
-  // The one listener that a socket of node's has of its own.
+  // Node's sockets have an 'end' listener of their own.
   socket.on('end', onReadableStreamEnd).on('newListener', onNewListener)
-  // As node leaves it: whoever comes first decides how it is read.
+  // As in node, the first reader decides whether the stream flows.
   Object.assign(socket, { readableFlowing: null })
-}
-
-export function isServerSocket(socket: unknown): socket is ServerSocket {
-  return typeof socket === 'object' && socket !== null && kOwner in socket
 }
 
 for (const name of ['readableHighWaterMark', 'writableHighWaterMark']) {
@@ -248,7 +224,8 @@ for (const side of ['remote', 'local'] as const) {
 }
 defineAccessor('writableLength', function writableLength() {
   if (this[kTunnel] !== undefined) return this._writableState.length
-  // What the I/O thread has been given counts as written until it says that a client does not keep up.
+  // Bytes passed to the I/O thread count as written until it reports that the client reads too
+  // slowly.
   const exchange = this[kMessagePair]?.exchange
   return exchange?.isFull === true ? exchange.outstanding : 0
 })
@@ -256,7 +233,8 @@ defineAccessor('pending', () => false)
 defineAccessor('writableEnded', function writableEnded() {
   return this[kLastResponseGiven] || this._writableState?.ending === true
 })
-// Whatever `httpVersion` says to frameworks that speak another language from 2 on.
+// `httpVersion` stays 1.1 on HTTP/2: frameworks use another API from version 2. This property shows
+// the protocol.
 defineAccessor('alpnProtocol', function alpnProtocol() {
   return this[kConnection].isStream === true ? 'h2' : undefined
 })
@@ -269,21 +247,25 @@ defineAccessor('bytesWritten', function bytesWritten() {
 })
 
 const methods = {
-  address(this: ThisSocket): object {
+  address(this: ServerSocket): object {
     const { localAddress, localPort, localFamily } = this[kConnection]
-    // A socket with a path has no address.
+    // A connection over a unix socket has no address.
     if (localAddress === undefined) return {}
     return { address: localAddress, port: localPort, family: localFamily }
   },
 
-  setNoDelay(this: ThisSocket, enable: unknown = true): ThisSocket {
+  setNoDelay(this: ServerSocket, enable: unknown = true): ServerSocket {
     const on = Boolean(enable)
     if (on === this[kNoDelay] || this[kConnectionClosed] || this.destroyed) return this
     this[kNoDelay] = on
     this[kConnection].setNoDelay(on)
     return this
   },
-  setKeepAlive(this: ThisSocket, enable: unknown = false, initialDelayMs: unknown = 0): ThisSocket {
+  setKeepAlive(
+    this: ServerSocket,
+    enable: unknown = false,
+    initialDelayMs: unknown = 0,
+  ): ServerSocket {
     const seconds = enable ? Math.max(0, Math.trunc(Number(initialDelayMs) / 1_000) || 0) : -1
     if (seconds === this[kKeepAliveSeconds] || this[kConnectionClosed] || this.destroyed)
       return this
@@ -291,25 +273,25 @@ const methods = {
     this[kConnection].setKeepAlive(seconds >= 0, Math.max(0, seconds))
     return this
   },
-  ref(this: ThisSocket): ThisSocket {
+  ref(this: ServerSocket): ServerSocket {
     this[kOwner].onSocketRef(this, true)
     return this
   },
-  unref(this: ThisSocket): ThisSocket {
+  unref(this: ServerSocket): ServerSocket {
     this[kOwner].onSocketRef(this, false)
     return this
   },
 
-  // As node: what has been written before still goes.
-  resetAndDestroy(this: ThisSocket): ThisSocket {
+  // As in node, what was written before is sent first.
+  resetAndDestroy(this: ServerSocket): ServerSocket {
     this[kResetsOnClose] = true
-    // A half-close first, as of `destroySoon`, and the client would have gone before the reset.
+    // `destroySoon` would half-close a tunnel first, and the client would close before the reset.
     if (this[kTunnel] !== undefined) this.destroy()
     else this.destroySoon()
     return this
   },
 
-  destroySoon(this: ThisSocket): void {
+  destroySoon(this: ServerSocket): void {
     if (this.writable) this.end()
     if (this.writableFinished) this.destroy()
     else this.once('finish', this.destroy)
@@ -319,12 +301,12 @@ const methods = {
     throw encodingNotAllowed()
   },
 
-  // What arrives belongs to the exchanges, and what a program writes itself takes the place of an answer; until it has
-  // taken the connection over.
-  _read(this: ThisSocket): void {
+  // Input belongs to the exchanges. What the application writes is a response in raw form. Both
+  // change with a tunnel: then the bytes belong to the application.
+  _read(this: ServerSocket): void {
     this[kTunnel]?.read()
   },
-  _write(this: ThisSocket, chunk: Buffer, encoding: BufferEncoding, callback: () => void): void {
+  _write(this: ServerSocket, chunk: Buffer, encoding: BufferEncoding, callback: () => void): void {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.write(chunk, encoding, callback)
     const pair = this[kMessagePair]
@@ -337,12 +319,15 @@ const methods = {
     }
     callback()
   },
-  _writev(this: ThisSocket, chunks: readonly StreamChunk[], callback: () => void): void {
+  _writev(this: ServerSocket, chunks: readonly StreamChunk[], callback: () => void): void {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.writev(chunks, callback)
-    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk as Buffer)), 'latin1', callback)
+    const bytes = chunks.map(({ chunk, encoding }) =>
+      typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk,
+    )
+    this._write(Buffer.concat(bytes), 'latin1', callback)
   },
-  _final(this: ThisSocket, callback: () => void): void {
+  _final(this: ServerSocket, callback: () => void): void {
     const tunnel = this[kTunnel]
     if (tunnel !== undefined) return tunnel.final(callback)
     if (this[kConnectionClosed]) return callback()
@@ -352,18 +337,20 @@ const methods = {
     callback()
   },
 
-  _destroy(this: ThisSocket, error: Error | null, callback: (error: Error | null) => void): void {
+  _destroy(this: ServerSocket, error: Error | null, callback: (error: Error | null) => void): void {
     if (error !== null) this._hadError = true
     if (!this[kConnectionClosed] && this[kRawResponse]?.isEnded !== true) closeConnection(this)
     this[kTunnel]?.cancelWrites()
     this[kOwner].onSocketDestroyed(this)
     callback(error)
-    // Node says 'close' when the system has closed the descriptor: after all jobs, and after 'error'.
+    // Node emits 'close' after the system has closed the descriptor, so after 'error' and all
+    // queued jobs.
     setImmediate(emitClose, this, error !== null)
   },
 }
 
-// What every socket begins with: the engine sets TCP_NODELAY. On the prototype, since hardly any changes it.
+// The initial fields of every socket. The engine sets TCP_NODELAY. Few sockets change any, so they
+// are on the prototype.
 Object.assign(Socket.prototype, {
   [kInputRefused]: false,
   [kShownEncrypted]: false,
@@ -388,12 +375,12 @@ for (const [name, value] of Object.entries(methods)) {
   Object.defineProperty(Socket.prototype, name, { value, writable: true, configurable: true })
 }
 
-function closeConnection(socket: ThisSocket): void {
+function closeConnection(socket: ServerSocket): void {
   if (socket[kResetsOnClose]) socket[kConnection].reset()
   else if (socket[kMessagePair] === undefined && !socket[kTunnel]) socket[kConnection].end()
   else socket[kConnection].destroy()
 }
 
-function emitClose(socket: ThisSocket, hadError: boolean): void {
+function emitClose(socket: ServerSocket, hadError: boolean): void {
   socket.emit('close', hadError)
 }

@@ -1,32 +1,49 @@
 /**
- * How methods of node's prototypes tell our requests and responses from others, and where a socket keeps what we know of
- * its connection. All are symbols: every other name of these objects is the program's to use.
+ * Symbols for what we keep on node's requests, responses and sockets. Methods on node's prototypes
+ * recognize our objects by them. Every other property name of these objects belongs to the
+ * application.
  */
 import type { Exchange } from '../../engine/exchange.ts'
 import type { NodeRequest } from './internals.ts'
 
-/** Where a request, a response and a socket keep their call. A property, so that wrappers made by Object.create reach it. */
+/**
+ * The `MessagePair` of a request, a response or a socket. It is a property, so that wrappers made
+ * by `Object.create` inherit it.
+ */
 export const kMessagePair: unique symbol = Symbol('monoceros.messagePair')
 
+/** The engine's connection of a socket. */
 export const kConnection: unique symbol = Symbol('monoceros.connection')
+/** The `SocketTunnel` of a socket, after an upgrade or CONNECT. */
 export const kTunnel: unique symbol = Symbol('monoceros.tunnel')
+/** The number of requests on a socket so far. */
 export const kRequestCount: unique symbol = Symbol('monoceros.requestCount')
+/** The socket has the property `encrypted`. */
 export const kShownEncrypted: unique symbol = Symbol('monoceros.shownEncrypted')
+/** The application has given the response after which the connection closes. */
 export const kLastResponseGiven: unique symbol = Symbol('monoceros.lastResponseGiven')
+/** The engine has refused the latest input of a socket, and the application has been notified. */
 export const kInputRefused: unique symbol = Symbol('monoceros.inputRefused')
 
-/** What the request and the socket need of their call. */
+/** The part of a `MessagePair` that its request and its socket use. */
 export interface AttachedPair {
   readonly exchange: Exchange
   readonly req: NodeRequest
-  /** The head of the answer has gone to the engine. */
+  /** The head of the response has been passed to the engine. */
   readonly isHeadSent: boolean
-  /** The handler is running. */
+  /** The application's 'request' listener is running. */
   readonly isInHandler: boolean
-  /** The application wants more of the request's body. */
+  /** Pushes the body that has arrived, or asks the engine for more of it. */
   readBody(): void
+  /** Emits 'finish' and detaches the pair from the socket. */
   finish(): void
-  /** The connection has closed before the answer had gone: first the request hears of it, then the response. */
+  /**
+   * Destroys the request, since the connection has closed before the response was sent. Comes
+   * before `abortResponse`.
+   */
   abortRequest(): void
+  /**
+   * Emits 'close' on the response, since the connection has closed before the response was sent.
+   */
   abortResponse(): void
 }

@@ -1,30 +1,42 @@
 /**
- * The bytes of a socket whose connection the application has taken over, by 'upgrade' or 'connect': node's streams do
- * the rest. `socket.ts` asks this once it is there.
+ * The bytes of a socket whose connection the application has taken over by 'upgrade' or 'connect'.
+ * `socket.ts` passes the stream's reads and writes on to this class; node's streams do the rest.
  */
 import { AsyncResource } from 'node:async_hooks'
 import type { ExchangeOwner, Tunnel } from '../../engine/exchange.ts'
 import { socketReset } from './errors.ts'
-import type { ServerSocket } from './socket.ts'
+import type { ServerSocket } from './server-socket.ts'
 
 type StreamCallback = (error?: Error | null) => void
 
-/** What a stream hands over at once. */
+/** One write in the array that a stream passes to `_writev`. */
 export interface StreamChunk {
   readonly chunk: string | Uint8Array
   readonly encoding: BufferEncoding
 }
 
+/**
+ * Carries the bytes between a socket's stream and the engine's tunnel, with backpressure in both
+ * directions.
+ */
 export class SocketTunnel implements ExchangeOwner {
+  /** Bytes from the client since the head of the request. */
   bytesRead: number
+  /** Bytes passed to the engine. */
   bytesWritten = 0
   readonly #socket: ServerSocket
   readonly #tunnel: Tunnel
-  /** As each connection on node has one: what a handler of this connection enters no other sees. */
+  /**
+   * The async context of the connection, as node has one for each: a store that one connection
+   * enters stays its own.
+   */
   readonly #scope = new AsyncResource('MONOCEROSTUNNEL')
-  /** Bytes that the stream has no room for: given back when it is read. */
+  /**
+   * Bytes that were pushed beyond the stream's high-water mark. The engine gets their credit with
+   * the next read.
+   */
   #unconsumedBytes = 0
-  /** Chunks that wait for what was written before, and the first of them that does. */
+  /** The chunks of a `writev` that is not complete, and the index of the first unwritten one. */
   #pendingChunks: readonly StreamChunk[] = []
   #nextChunk = 0
   #onWritten: StreamCallback | undefined
@@ -32,14 +44,15 @@ export class SocketTunnel implements ExchangeOwner {
   #hasInputEnded = false
   #hasOutputEnded = false
 
-  constructor(socket: ServerSocket, tunnel: Tunnel, ahead: number) {
+  /** `bytesAhead` is the number of bytes that came with the head of the request. */
+  constructor(socket: ServerSocket, tunnel: Tunnel, bytesAhead: number) {
     this.#socket = socket
     this.#tunnel = tunnel
-    this.bytesRead = ahead
+    this.bytesRead = bytesAhead
     tunnel.owner = this
   }
 
-  /** Both sides have ended in order: what is left is the reader's. */
+  /** Whether both directions have ended in order. Bytes that have arrived may still be unread. */
   get hasEnded(): boolean {
     return this.#hasInputEnded && this.#hasOutputEnded
   }
@@ -52,7 +65,7 @@ export class SocketTunnel implements ExchangeOwner {
     this.#hasInputEnded = true
     this.#scope.runInAsyncScope(() => {
       this.#socket.push(null)
-      // 'end' comes also where nobody reads, as on node.
+      // As in node, 'end' is emitted even if the application does not read.
       this.#socket.read(0)
     })
   }
@@ -61,14 +74,18 @@ export class SocketTunnel implements ExchangeOwner {
     this.#scope.runInAsyncScope(this.#writePending, this)
   }
 
-  /** The client has gone. Whoever listens for errors hears of it; where nobody does, it is no reason to end a process. */
+  /**
+   * The client has reset or closed the connection. The socket emits an error only if it has a
+   * listener for it: an unhandled one would end the process.
+   */
   onAborted(): void {
     const socket = this.#socket
     if (socket.destroyed) return
-    const heard = socket.listenerCount('error') > 0
-    this.#scope.runInAsyncScope(() => socket.destroy(heard ? socketReset() : undefined))
+    const hasErrorListener = socket.listenerCount('error') > 0
+    this.#scope.runInAsyncScope(() => socket.destroy(hasErrorListener ? socketReset() : undefined))
   }
 
+  /** The stream has room again. */
   read(): void {
     if (this.#unconsumedBytes === 0) return
     this.#tunnel.consume(this.#unconsumedBytes)
@@ -89,14 +106,14 @@ export class SocketTunnel implements ExchangeOwner {
     this.#writePending()
   }
 
-  /** Half-closes, and calls back when the last byte has gone. */
+  /** Half-closes the connection, and calls back when the last byte has been sent. */
   final(callback: StreamCallback): void {
     this.#hasOutputEnded = true
     if (this.#tunnel.end()) callback()
     else this.#onFlushed = callback
   }
 
-  /** The socket is destroyed: whoever waits for a write has waited long enough. */
+  /** Drops pending writes, since the socket is destroyed, and calls their callback. */
   cancelWrites(): void {
     const callback = this.#onWritten
     this.#onWritten = undefined
@@ -119,21 +136,24 @@ export class SocketTunnel implements ExchangeOwner {
     return this.#tunnel.write(chunk, encoding)
   }
 
-  /** Goes on with what waits, as far as there is room. */
+  /**
+   * Writes pending chunks until the engine has no room, and then calls the callback that is due.
+   */
   #writePending(): void {
-    for (const chunks = this.#pendingChunks; this.#nextChunk < chunks.length; ) {
-      const { chunk, encoding } = chunks[this.#nextChunk++] as StreamChunk
-      if (!this.#send(chunk, encoding)) return
+    const chunks = this.#pendingChunks
+    while (this.#nextChunk < chunks.length) {
+      const next = chunks[this.#nextChunk++]
+      if (next !== undefined && !this.#send(next.chunk, next.encoding)) return
     }
     this.#pendingChunks = []
-    const written = this.#onWritten
-    if (written !== undefined) {
+    const onWritten = this.#onWritten
+    if (onWritten !== undefined) {
       this.#onWritten = undefined
-      written()
+      onWritten()
       return
     }
-    const flushed = this.#onFlushed
+    const onFlushed = this.#onFlushed
     this.#onFlushed = undefined
-    flushed?.()
+    onFlushed?.()
   }
 }
