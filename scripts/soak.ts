@@ -118,7 +118,7 @@ const SCENARIOS: Record<string, Scenario> = {
       program.signal('SIGHUP')
       for (let count = 0; count < WORKERS; count += 1) await program.line(/Worker ready/)
       process.kill(newer, 'SIGTERM')
-      await program.line(/The new arbiter .* has ended/)
+      await program.line(/The new arbiter .* exited/)
       return undefined
     },
   },

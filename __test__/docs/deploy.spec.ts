@@ -92,7 +92,7 @@ test.serial('Upgrade without a restart, and back', async (t) => {
   await shell(program, back)
   await program.line(/Worker ready/)
   await shell(program, end)
-  await program.line(/The new arbiter .* has ended/)
+  await program.line(/The new arbiter .* exited/)
   t.false(isAlive(Number(newer)))
   t.is((await program.get()).status, 200)
 })

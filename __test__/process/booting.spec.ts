@@ -80,7 +80,7 @@ test.serial('a new arbiter that TTIN has stopped is woken', async (t) => {
   process.kill(newer, 'SIGTTIN')
   await program.line(/The new arbiter \(pid: \d+\) is serving beside this one/)
   process.kill(newer, 'SIGTERM')
-  await program.line(/The new arbiter .* has ended/)
+  await program.line(/The new arbiter .* exited/)
   t.pass()
 })
 

@@ -85,7 +85,7 @@ withAddon('a new arbiter goes on with the further sockets of the old one', async
   const program = await startProgram(t, { files: { 'app.cjs': source(metrics) }, args }).ready(1)
   program.write('app.cjs', source(metrics, '2'))
   program.signal('SIGUSR2')
-  const [, newer] = await program.line(/The new arbiter \(pid: (\d+)\) serves/)
+  const [, newer] = await program.line(/The new arbiter \(pid: (\d+)\) is serving/)
   program.signal('SIGTERM')
   t.is(await program.exited, 0)
   const { version } = await told(metrics)
@@ -119,7 +119,12 @@ withAddon("a further port that is taken is the program's to deal with", async (t
   const args = serveArgs('native', '-w', '1')
   const program = await startProgram(t, { files: { 'app.cjs': source(port) }, args }).ready(1)
   await until(() => program.log.includes('further Error: listen EADDRINUSE'), "the program's error")
-  t.regex(program.log, new RegExp(`\\[DEBUG\\] 127\\.0\\.0\\.1:${port}: .*in use`))
+  t.regex(
+    program.log,
+    new RegExp(
+      `\\[DEBUG\\] Cannot listen for the application at 127\\.0\\.0\\.1:${port}: .*in use`,
+    ),
+  )
   t.is((await told(program.port)).what, 'main')
 })
 

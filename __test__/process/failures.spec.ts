@@ -110,7 +110,7 @@ if (cluster.isPrimary) cluster.fork()
 else require('node:http').createServer().listen(0)`,
   },
   exit: 4,
-  says: /\[ERROR\] the application starts workers of its own by node:cluster/,
+  says: /\[ERROR\] the application starts its own workers with node:cluster/,
 })
 
 for (const engine of ENGINES) {

@@ -159,7 +159,7 @@ testNotify('a start that fails never says ready', async (t) => {
 
 for (const [name, without, says] of [
   ['with the addon', { files: {}, env: {} }, /\[DEBUG\] Cannot notify systemd: .*ENOENT/],
-  ['without it', WITHOUT_ADDON, /\[WARNING\] NOTIFY_SOCKET is set, but without the addon/],
+  ['without it', WITHOUT_ADDON, /\[WARNING\] NOTIFY_SOCKET is set, but systemd cannot be notified/],
 ] as const) {
   const run = native === null && without !== WITHOUT_ADDON ? test.serial.skip : test.serial
   run(`whoever cannot be told is no reason not to serve, ${name}`, async (t) => {

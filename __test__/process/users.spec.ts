@@ -118,7 +118,7 @@ test.serial(
     await program.ready(1)
     program.write('monoceros.config.json', config({ group: 'no-such-group' }))
     program.signal('SIGHUP')
-    await program.line(/group must be the name or number/)
+    await program.line(/group must be a name or number/)
     await program.line(/Reload failed; the old workers keep serving/)
     t.is((await program.who()).version, '1')
   },
