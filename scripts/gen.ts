@@ -16,7 +16,8 @@ import {
 import { ERRORS, type ErrorRow } from '../ts/errors.ts'
 import { hooksPage } from '../ts/hooks/docs.ts'
 import { settingsPage, settingsSchema } from '../ts/settings/docs.ts'
-import { cell, exampleText, gunicornPage, type Proofs } from '../ts/settings/gunicorn.ts'
+import { gunicornPage, type Proofs } from '../ts/settings/gunicorn.ts'
+import { exampleText, listItem, paragraph } from '../ts/settings/markdown.ts'
 import { isMain } from './command.ts'
 import { rustSettings, typescriptSettings } from './gen-engine-settings.ts'
 
@@ -77,17 +78,17 @@ function signed(source: string, page: string): string {
 }
 
 function errorsPage(): string {
-  const rows = Object.entries<ErrorRow>(ERRORS).map(([code, row]) => {
-    const advice = row.advice === undefined ? '' : ` ${row.advice}`
-    const text = cell(`${exampleText(row.text)}${advice}`)
-    return `| \`${code}\` | ${row.exitStatus} | ${text} | [${row.page}](${row.page}) |\n`
-  })
+  const entries = Object.entries<ErrorRow>(ERRORS).map(([code, row]) => [
+    `\n## ${code}\n`,
+    paragraph(`\`${exampleText(row.text)}\``),
+    row.advice === undefined ? '' : paragraph(row.advice),
+    `\n${listItem(`Exit status: ${row.exitStatus}.`)}`,
+    listItem(`More: [${row.page}](${row.page}).`),
+  ])
   return `# Errors
 
-Each error that Monoceros reports ends the process that meets it with its exit status, unless the page of a feature says
-otherwise (a reload that fails leaves the old workers serving). Programs find the code in \`error.code\`.
-
-| code | exit | text | more |
-| --- | --- | --- | --- |
-${rows.join('')}`
+An error ends the process that it occurs in with its exit status, unless the page of a feature
+describes something else: after a failed reload, for example, the old workers keep serving. Programs
+find the code in \`error.code\`. Angle brackets mark the parts of a message that vary.
+${entries.flat().join('')}`
 }

@@ -1,11 +1,12 @@
-/** docs/hooks.md, made from the table. */
+/** Writes docs/hooks.md from the table of hooks. */
 
-import { HOOK_NAMES, HOOKS, type HookRow } from './table.ts'
+import { codeList, listItem, paragraph } from '../settings/markdown.ts'
+import { HOOK_NAMES, HOOKS, type HookName, type HookRow } from './table.ts'
 
 const HEAD = `# Hooks
 
-Functions of yours that are called at moments in the life of the arbiter and its workers, with Gunicorn's names. They stand
-in the config file:
+A hook is a function of yours that Monoceros calls at a moment in the life of the arbiter or of a
+worker. The names are those of Gunicorn. Define hooks in the config file:
 
 \`\`\`ts
 import { defineConfig } from 'monoceros'
@@ -20,38 +21,63 @@ export default defineConfig({
 })
 \`\`\`
 
-A hook may also be a text, \`./hooks.js:name\` (relative to \`chdir\`), which is how a JSON file or the environment names one.
+A hook may also be a text, \`./hooks.js:name\` (relative to \`chdir\`). Use this form in a JSON file
+or in the environment.
 
-The arbiter calls its hooks itself; it goes on with its other work only when a function returns, so keep them short. An
-error in what a hook leaves running (a timer, a promise that nobody waits for) is logged as \`Unexpected error\`, and the
-arbiter goes on. Workers are processes of their own: they load the config file themselves, once, and only when it has a hook
-of theirs. Nothing that a hook of the arbiter has in memory reaches a worker; hand over variables by \`pre_fork\`.
+## Where hooks run
 
-\`server\` has \`pid\`, \`log\`, \`cfg\` (all settings), \`num_workers\`, \`timeout\` and \`address\`; in the arbiter also \`LISTENERS\`,
-\`WORKERS\` (by process id) and \`kill_worker(pid, signal)\`. \`worker\` has \`pid\`, \`ppid\` and \`age\`; in its own process also \`nr\`
-(requests served), \`max_requests\`, \`alive\`, \`log\`, \`cfg\`, \`sockets\` and \`notify()\`.
+The arbiter calls its own hooks. It does nothing else until the function returns, so keep the hooks
+short. If code that a hook started fails later (a timer, a promise that is not awaited), the arbiter
+logs \`Unexpected error\` and continues.
 
-\`pre_request\` and \`post_request\` are not called where \`worker_class\` is a module of your own.
+Workers are separate processes. A worker loads the config file itself, once, and only if the file
+has a hook for workers. The memory of the arbiter's hooks is not shared with workers: return
+variables from \`pre_fork\` to pass values on.
 
-| hook | process | arguments | when | an exception |
-| --- | --- | --- | --- | --- |
+\`pre_request\` and \`post_request\` are not called if \`worker_class\` is a module of yours.
+
+## Arguments
+
+\`server\` has these properties:
+
+- \`pid\`, \`log\`, \`cfg\` (all settings), \`num_workers\`, \`timeout\` and \`address\`,
+- in the arbiter also \`LISTENERS\`, \`WORKERS\` (by process id) and \`kill_worker(pid, signal)\`.
+
+\`worker\` has these properties:
+
+- \`pid\`, \`ppid\` and \`age\`,
+- in its own process also \`nr\` (requests served), \`max_requests\`, \`alive\`, \`log\`, \`cfg\`,
+  \`sockets\` and \`notify()\`.
+
+## List of hooks
 `
 
 const FOOT = `
-Not built yet, and refused with a message that says so: \`on_dirty_starting\`, \`dirty_post_fork\`, \`dirty_worker_init\` and \`dirty_worker_exit\` (with the task pool).
+These hooks belong to the task pool. They are not supported yet, and an error names them:
+\`on_dirty_starting\`, \`dirty_post_fork\`, \`dirty_worker_init\` and \`dirty_worker_exit\`.
 
-## The application's own life cycle
+## Startup and shutdown of the application
 
-A module may export \`startup\` and \`shutdown\` beside the application (\`asgi_lifespan\`): \`startup()\` is waited for before the
-worker serves, within \`boot_timeout\`, and a failure is one of the boot; \`shutdown()\` is waited for after the last request,
-within what is left of \`graceful_timeout\`. A quick stop (INT, QUIT) does not call it.
+A module may export \`startup\` and \`shutdown\` beside the application (see \`asgi_lifespan\`):
+
+- The worker awaits \`startup()\` before it serves, within \`boot_timeout\`. A failure is a failure
+  to boot.
+- The worker awaits \`shutdown()\` after the last request, within the rest of \`graceful_timeout\`.
+  A quick stop (INT, QUIT) does not call it.
 `
 
-/** The text of docs/hooks.md. */
+/** Returns the text of docs/hooks.md. */
 export function hooksPage(): string {
-  const rows = HOOK_NAMES.map((name) => {
-    const row: HookRow = HOOKS[name]
-    return `| \`${name}\` | ${row.process} | ${row.arguments.join(', ')} | ${row.doc} | ${row.failure} |\n`
-  })
-  return HEAD + rows.join('') + FOOT
+  return HEAD + HOOK_NAMES.map(hookEntry).join('') + FOOT
+}
+
+function hookEntry(name: HookName): string {
+  const row: HookRow = HOOKS[name]
+  return [
+    `\n### ${name}\n`,
+    `${paragraph(row.doc)}\n`,
+    listItem(`Process: ${row.process}.`),
+    listItem(`Arguments: ${codeList(row.arguments)}.`),
+    listItem(`After an exception: ${row.failure}`),
+  ].join('')
 }

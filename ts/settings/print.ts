@@ -4,6 +4,7 @@
 import type { ResolvedConfig } from './config.ts'
 import { flagOf, ROWS } from './names.ts'
 import { type Row, SECTIONS, type Section, type SupportedRow } from './rows.ts'
+import { wrapWords } from './wrap.ts'
 
 const HELP_COLUMNS = 100
 const FLAGS_COLUMNS = 38
@@ -85,23 +86,9 @@ export function firstSentence(doc: string): string {
 
 function entry(flags: string, text: string): string {
   const indent = ' '.repeat(FLAGS_COLUMNS)
-  const lines = wrap(text, HELP_COLUMNS - FLAGS_COLUMNS)
+  const lines = wrapWords(text.split(' '), HELP_COLUMNS - FLAGS_COLUMNS)
   const left = `  ${flags}`
   const fits = left.length < FLAGS_COLUMNS - 1
   const head = fits ? left.padEnd(FLAGS_COLUMNS) + lines.shift() : left
   return `${[head, ...lines.map((line) => indent + line)].join('\n')}\n`
-}
-
-function wrap(text: string, columns: number): string[] {
-  const lines: string[] = []
-  let line = ''
-  for (const word of text.split(' ')) {
-    if (line !== '' && line.length + 1 + word.length > columns) {
-      lines.push(line)
-      line = word
-    } else {
-      line = line === '' ? word : `${line} ${word}`
-    }
-  }
-  return [...lines, line]
 }

@@ -48,10 +48,7 @@ export function createNodeTlsOptions(
 }
 
 /** Whether a client is refused that has been let through: `cert_reqs` 1 lets in who shows none, and only them. */
-export function isClientRejected(
-  { clientAuth }: TlsMaterial,
-  socket: tls.TLSSocket,
-): boolean {
+export function isClientRejected({ clientAuth }: TlsMaterial, socket: tls.TLSSocket): boolean {
   if (clientAuth === undefined || clientAuth.acceptsUntrusted || socket.authorized) return false
   return clientAuth.isRequired || socket.getPeerX509Certificate() !== undefined
 }
