@@ -54,6 +54,9 @@ import type { EngineSettingName, EngineSettings } from '../settings/engine.ts'
 export const REGISTER_SETTINGS: EngineSettings = {
 ${values.join('')}}
 
+/** The names of all settings that the engines read. */
+export const ENGINE_SETTINGS = Object.keys(REGISTER_SETTINGS) as readonly EngineSettingName[]
+
 /** The settings for which \`node:http\` has nothing. */
 export const IGNORED_BY_NODE = [
 ${ignored.map(({ name }) => `  '${name}',\n`).join('')}] as const satisfies readonly EngineSettingName[]

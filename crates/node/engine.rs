@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use monoceros_engine::bridge::event_batch::BodyChunk;
 use monoceros_engine::error::Error;
-use monoceros_engine::guard::parse_policy::ParsePolicy;
 use monoceros_engine::scoreboard::Board;
 use monoceros_engine::transport::listener::Seat;
 use napi::bindgen_prelude::{BufferSlice, Either, Object, Uint8Array, Uint8ArraySlice};
@@ -13,8 +12,7 @@ use napi::{Env, JsString, JsValue};
 use napi_derive::napi;
 
 use crate::bridge::{Bridge, Given};
-use crate::parse_policy::parse_policy;
-use crate::settings::{EngineSettings, ServerLimits, access_log, limits, server_limits, statsd};
+use crate::settings::{self, EngineOptions, NodeLimits, ServerOverrides};
 use crate::system_error::system_error;
 use crate::tls::{TlsMaterial, server};
 
@@ -39,21 +37,33 @@ pub struct Engine {
 
 #[napi]
 impl Engine {
-    /// Starts the I/O thread. Answers are written into `ring`, whose length is 256 bytes more than a power of two.
-    #[napi(constructor, catch_unwind)]
+    /// Starts the I/O thread. JavaScript writes responses into `ring`, whose length is a power of two and
+    /// the bytes of the ring's header. `settings` has settings by their names.
+    #[napi(
+        constructor,
+        catch_unwind,
+        ts_args_type = "settings: Readonly<Record<string, unknown>>, options: EngineOptions, \
+                        ring: Uint8Array"
+    )]
     pub fn new(
         env: Env,
-        settings: EngineSettings,
-        seat: Option<EngineSeat>,
-        lifeline_fd: Option<i32>,
+        settings: Object<'_>,
+        options: EngineOptions,
         ring: Uint8Array,
     ) -> napi::Result<Self, String> {
-        let logs = (access_log(&settings)?, settings.statsd.as_ref().map(statsd).transpose()?);
-        let seat = seat.map(place).transpose()?;
-        let parse_policy =
-            settings.rules.as_ref().map_or_else(|| Ok(ParsePolicy::default()), parse_policy)?;
-        let announced = (limits(&settings, parse_policy), settings.announce.unwrap_or(false));
-        Bridge::start(env, announced, logs, seat, lifeline_fd, ring)
+        let settings = settings::settings(&settings)?;
+        let access = settings::access_log(&settings, options.syslog.as_ref())?;
+        let statsd = options.statsd.as_ref().map(settings::open_statsd).transpose()?;
+        let seat = options.seat.map(seat_of).transpose()?;
+        let overrides = ServerOverrides {
+            keepalive_grace: None,
+            head_bytes: None,
+            half_open: None,
+            cleartext: options.cleartext,
+        };
+        let limits = settings::limits(settings, &overrides)?;
+        let announced = (limits, options.announce.unwrap_or(false));
+        Bridge::start(env, announced, (access, statsd), seat, options.lifeline_fd, ring)
             .map(|bridge| Self { bridge })
             .map_err(failed)
     }
@@ -136,18 +146,38 @@ impl Engine {
         self.bridge.with(|io| io.unlisten(server_id) as f64)
     }
 
-    /// Gives a server limits of its own, from now on and for the connections that it has.
+    /// Gives a server Node's limits, for the connections it has and those it will have.
     #[napi(catch_unwind)]
-    pub fn configure(&self, server_id: u32, limits: ServerLimits) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.configure(server_id, server_limits(&limits)))
+    pub fn set_node_limits(&self, server_id: u32, limits: NodeLimits) -> napi::Result<(), String> {
+        self.bridge.with(|io| io.configure(server_id, settings::node_limits(&limits)))
     }
 
-    /// Gives a server the bounds of `settings`, from now on and for the connections that it has.
-    #[napi(catch_unwind)]
-    pub fn limit(&self, server_id: u32, settings: EngineSettings) -> napi::Result<(), String> {
-        let parse_policy =
-            settings.rules.as_ref().map_or_else(|| Ok(ParsePolicy::default()), parse_policy)?;
-        self.bridge.with(|io| io.configure(server_id, limits(&settings, parse_policy)))
+    /// Gives a server settings of its own, for the connections it has and those it will have.
+    #[napi(
+        catch_unwind,
+        ts_args_type = "serverId: number, settings: Readonly<Record<string, unknown>>, \
+                        overrides: ServerOverrides"
+    )]
+    pub fn set_limits(
+        &self,
+        server_id: u32,
+        settings: Object<'_>,
+        overrides: ServerOverrides,
+    ) -> napi::Result<(), String> {
+        let limits = settings::limits(settings::settings(&settings)?, &overrides)?;
+        self.bridge.with(|io| io.configure(server_id, limits))
+    }
+
+    /// Returns the settings that the engine holds for a server, by their names; undefined where the
+    /// I/O thread does not reply. For tests.
+    #[napi(catch_unwind, ts_return_type = "Record<string, unknown> | undefined")]
+    pub fn settings<'env>(
+        &self,
+        env: &'env Env,
+        server_id: u32,
+    ) -> napi::Result<Option<Object<'env>>, String> {
+        let held = self.bridge.with(|io| io.settings(server_id))?;
+        held.map(|held| settings::settings_object(env, &held)).transpose()
     }
 
     /// Says whether refusals to clients of the server `server_id` are told.
@@ -228,7 +258,7 @@ impl Engine {
 /// From here on a Buffer over our memory costs less than a copy.
 const SHARE_FROM: usize = 16_384;
 
-fn place(seat: EngineSeat) -> napi::Result<Seat, String> {
+fn seat_of(seat: EngineSeat) -> napi::Result<Seat, String> {
     let board =
         Board::open(seat.fd, seat.slots).map_err(|error| system_error("scoreboard", "", &error))?;
     let slot = board.slot(seat.slot).map_err(|error| system_error("scoreboard", "", &error))?;

@@ -1,164 +1,207 @@
-//! The settings as JavaScript hands them over, and what the engine makes of them.
+//! Converts settings from JavaScript, by their names, and the options that are derived from several
+//! settings.
 
 use std::time::Duration;
 
-use monoceros_engine::guard::parse_policy::{ParsePolicy, UnderscorePolicy};
+use monoceros_engine::guard::parse_policy::ParsePolicy;
 use monoceros_engine::log::access::{AccessFormat, AccessLog, Syslog};
 use monoceros_engine::log::socket::Outlet;
 use monoceros_engine::log::statsd::Statsd;
-use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::limits::{Cleartext, Limits};
+use monoceros_engine::pressure::setting_value::{SettingError, SettingValue};
+use monoceros_engine::pressure::settings::{HeaderMap, Settings};
+use napi::bindgen_prelude::{JsObjectValue, Object, Unknown};
+use napi::{Env, ValueType};
 use napi_derive::napi;
 
-use crate::parse_policy::EngineRules;
-use crate::protocols::{Http2Settings, http2};
+use crate::engine::EngineSeat;
 use crate::system_error::system_error;
 
-/// The settings that the engine reads. Numbers are bytes, counts or seconds as in `docs/settings.md`.
+/// What an engine needs beside the settings.
 #[napi(object)]
-pub struct EngineSettings {
-    pub keepalive: f64,
-    /// How much longer an idle connection lives than its client is told.
-    pub keepalive_grace: Option<f64>,
-    pub worker_connections: u32,
-    pub limit_request_line: u32,
-    pub limit_request_fields: u32,
-    pub limit_request_field_size: u32,
-    /// Of a whole head; without it what its parts come to.
-    pub head_bytes: Option<u32>,
-    pub limit_request_body: f64,
-    pub request_buffer_size: f64,
-    pub request_buffer_time: f64,
-    pub buffer_memory: f64,
-    pub response_buffer_size: f64,
-    /// A client that has ended its side is answered all the same.
-    pub half_open: Option<bool>,
-    /// Whether a connection is told when it is accepted, and not with its first request.
+pub struct EngineOptions {
+    /// Reports a connection when it is accepted; by default with its first request.
     pub announce: Option<bool>,
-    pub limit_requests_per_connection: u32,
-    pub limit_connections_per_address: u32,
-    /// Of TLS; whoever never does it need not say.
-    pub handshake_timeout: Option<f64>,
-    pub limit_handshakes: Option<u32>,
-    pub header_timeout: f64,
-    pub body_timeout: f64,
-    pub body_min_rate: f64,
-    pub request_timeout: f64,
-    pub write_timeout: f64,
-    pub write_min_rate: f64,
-    pub linger_timeout: f64,
-    /// `-` for standard output, or a path; no access log without it.
-    pub accesslog: Option<String>,
-    pub access_log_format: String,
-    /// Where the access log goes beside the file.
-    pub syslog: Option<SyslogSettings>,
-    pub statsd: Option<StatsdSettings>,
-    pub http2: Option<Http2Settings>,
-    /// Without them nobody is trusted and everything is as strict as it can be.
-    pub rules: Option<EngineRules>,
+    /// HTTP/2 without TLS: `off` (the default), `beside` HTTP/1 or `alone`.
+    pub cleartext: Option<String>,
+    /// Sends the access log to syslog too.
+    pub syslog: Option<SyslogOptions>,
+    /// Sends figures of requests to statsd.
+    pub statsd: Option<StatsdOptions>,
+    /// This worker's slot on the scoreboard.
+    pub seat: Option<EngineSeat>,
+    /// A descriptor that the arbiter holds open: at its end the engine drains and ends the process.
+    pub lifeline_fd: Option<i32>,
 }
 
-/// Access lines for syslog.
+/// Where access lines are sent as syslog messages.
 #[napi(object)]
-pub struct SyslogSettings {
+pub struct SyslogOptions {
     /// `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`.
     pub address: String,
-    /// What stands before each line.
+    /// The text before each line.
     pub head: String,
 }
 
-/// Figures of requests for statsd.
+/// Where figures of requests are sent as statsd samples.
 #[napi(object)]
-pub struct StatsdSettings {
+pub struct StatsdOptions {
+    /// `udp://HOST:PORT` or `unix://PATH`.
     pub address: String,
+    /// The text before each name.
     pub prefix: String,
+    /// The text after each sample.
     pub tags: String,
 }
 
-/// What a program has set on a server of its own; seconds and bytes. All else that bounds a worker's clients is off, as
-/// it is on node.
+/// What a program sets on a server that the engine serves, beyond what settings say.
 #[napi(object)]
-pub struct ServerLimits {
+pub struct ServerOverrides {
+    /// How many seconds longer than `keepalive` an idle connection stays open.
+    pub keepalive_grace: Option<f64>,
+    /// Maximum size of a request head in bytes; derived from the settings by default.
+    pub head_bytes: Option<u32>,
+    /// Sends the whole response to a client that has closed its side.
+    pub half_open: Option<bool>,
+    /// HTTP/2 without TLS, as in `EngineOptions`.
+    pub cleartext: Option<String>,
+}
+
+/// The limits of a server on an address of its own, as Node has them; in seconds and bytes. Every
+/// other limit on clients is off, as it is in Node.
+#[napi(object)]
+pub struct NodeLimits {
+    /// `server.keepAliveTimeout`.
     pub keepalive: f64,
-    /// How much longer an idle connection lives than its client is told.
+    /// `server.keepAliveTimeoutBuffer`.
     pub keepalive_grace: f64,
-    /// What a head may take.
+    /// The smaller of `server.headersTimeout` and `server.requestTimeout`.
     pub header_timeout: f64,
-    /// What a body may take, from one byte to the next.
+    /// `server.requestTimeout`, from one byte of a body to the next.
     pub body_timeout: f64,
-    /// The head as a whole.
+    /// `maxHeaderSize`: of a whole head.
     pub head_bytes: u32,
+    /// `server.maxHeadersCount`.
     pub fields: u32,
-    /// A client that has ended its side is answered all the same.
+    /// `httpAllowHalfOpen`.
     pub half_open: bool,
-    /// The methods that are taken.
+    /// `http.METHODS`: every other method is refused.
     pub methods: Vec<String>,
 }
 
-pub(crate) fn limits(settings: &EngineSettings, parse_policy: ParsePolicy) -> Limits {
-    let unset = Limits::default();
-    Limits {
-        parse_policy,
-        request_line: settings.limit_request_line as usize,
-        request_fields: settings.limit_request_fields as usize,
-        request_field_size: settings.limit_request_field_size as usize,
-        head_bytes: settings.head_bytes.unwrap_or(0) as usize,
-        request_body: settings.limit_request_body.max(0.0) as u64,
-        keepalive: seconds(settings.keepalive),
-        handshake: settings.handshake_timeout.map_or(unset.handshake, seconds),
-        handshakes: settings.limit_handshakes.map_or(unset.handshakes, |most| most as usize),
-        keepalive_grace: seconds(settings.keepalive_grace.unwrap_or(0.0)),
-        header: seconds(settings.header_timeout),
-        body: seconds(settings.body_timeout),
-        body_rate: settings.body_min_rate.max(0.0) as u64,
-        answer: seconds(settings.request_timeout),
-        write: seconds(settings.write_timeout),
-        write_rate: settings.write_min_rate.max(0.0) as u64,
-        linger: seconds(settings.linger_timeout),
-        connection_requests: settings.limit_requests_per_connection,
-        worker_connections: settings.worker_connections as usize,
-        connections_per_address: settings.limit_connections_per_address,
-        request_buffer: settings.request_buffer_size.max(0.0) as usize,
-        request_buffer_time: Duration::from_secs_f64(settings.request_buffer_time.clamp(0.0, 1e9)),
-        buffer_memory: settings.buffer_memory.max(0.0) as usize,
-        response_buffer: settings.response_buffer_size.max(0.0) as usize,
-        half_open: settings.half_open.unwrap_or(false),
-        http2: settings.http2.as_ref().map(http2).unwrap_or_default(),
-        ..unset
+/// Reads the settings that an object has as properties. A setting that it lacks has its default; an
+/// unknown name and a value of the wrong type are errors.
+pub(crate) fn settings(object: &Object<'_>) -> napi::Result<Settings, String> {
+    let mut settings = Settings::default();
+    for name in Object::keys(object).map_err(failed)? {
+        let value = value_of(object, &name).map_err(failed)?;
+        settings.set(&name, &value).map_err(invalid)?;
     }
-    .bounded()
+    Ok(settings)
 }
 
-pub(crate) fn server_limits(own: &ServerLimits) -> Limits {
-    let mut allowed_methods: Vec<_> =
-        own.methods.iter().map(|name| name.as_bytes().to_vec()).collect();
-    allowed_methods.sort();
-    // Node keeps every name, and looks at no value of `Host`.
+/// Writes settings as an object, by their names.
+pub(crate) fn settings_object<'env>(
+    env: &'env Env,
+    settings: &Settings,
+) -> napi::Result<Object<'env>, String> {
+    let mut object = Object::new(env).map_err(failed)?;
+    for (name, value) in settings.values() {
+        match value {
+            SettingValue::Unset => object.set(name, napi::bindgen_prelude::Null),
+            SettingValue::Number(number) => object.set(name, number),
+            SettingValue::Flag(on) => object.set(name, on),
+            SettingValue::Text(text) => object.set(name, text),
+            SettingValue::Pairs(pairs) => {
+                let mut fields = Object::new(env).map_err(failed)?;
+                for (field, text) in pairs {
+                    fields.set(field, text).map_err(failed)?;
+                }
+                object.set(name, fields)
+            }
+        }
+        .map_err(failed)?;
+    }
+    Ok(object)
+}
+
+fn value_of(object: &Object<'_>, name: &str) -> napi::Result<SettingValue> {
+    let value = object.get_named_property_unchecked::<Unknown<'_>>(name)?;
+    Ok(match value.get_type()? {
+        ValueType::Number => SettingValue::Number(object.get_named_property(name)?),
+        ValueType::Boolean => SettingValue::Flag(object.get_named_property(name)?),
+        ValueType::String => SettingValue::Text(object.get_named_property(name)?),
+        ValueType::Object => {
+            let fields = object.get_named_property::<Object<'_>>(name)?;
+            let pair = |key: String| Ok((key.clone(), fields.get_named_property::<String>(&key)?));
+            let pairs: napi::Result<_> = Object::keys(&fields)?.into_iter().map(pair).collect();
+            SettingValue::Pairs(pairs?)
+        }
+        _ => SettingValue::Unset,
+    })
+}
+
+/// Derives the limits of a server from settings and overrides.
+pub(crate) fn limits(
+    settings: Settings,
+    overrides: &ServerOverrides,
+) -> napi::Result<Limits, String> {
+    let limits = Limits {
+        keepalive_grace: seconds(overrides.keepalive_grace.unwrap_or(0.0)),
+        head_bytes: overrides.head_bytes.unwrap_or(0) as usize,
+        half_open: overrides.half_open.unwrap_or(false),
+        cleartext: cleartext(overrides.cleartext.as_deref())?,
+        ..Limits::new(settings).map_err(invalid)?
+    };
+    Ok(limits.bounded())
+}
+
+fn cleartext(word: Option<&str>) -> napi::Result<Cleartext, String> {
+    match word {
+        None | Some("off") => Ok(Cleartext::Off),
+        Some("beside") => Ok(Cleartext::Beside),
+        Some("alone") => Ok(Cleartext::Alone),
+        Some(word) => Err(napi::Error::new(
+            "ERR_INVALID_ARG_VALUE".into(),
+            format!("cleartext must be \"off\", \"beside\" or \"alone\", got \"{word}\""),
+        )),
+    }
+}
+
+/// Makes limits of what Node has, for a server on an address of its own.
+pub(crate) fn node_limits(own: &NodeLimits) -> Limits {
+    let mut methods: Vec<_> = own.methods.iter().map(|name| name.as_bytes().to_vec()).collect();
+    methods.sort();
+    // Node keeps a field of any name, and does not check the value of `Host`.
     let parse_policy = ParsePolicy {
-        allowed_methods,
-        header_map: UnderscorePolicy::Keep,
+        allowed_methods: methods,
+        header_map: HeaderMap::Dangerous,
         accepts_any_host: true,
         ..ParsePolicy::default()
     };
+    let settings = Settings {
+        limit_request_line: 0,
+        limit_request_fields: own.fields,
+        limit_request_field_size: 0,
+        keepalive: seconds(own.keepalive),
+        header_timeout: seconds(own.header_timeout),
+        body_timeout: seconds(own.body_timeout),
+        body_min_rate: 0,
+        write_timeout: seconds(f64::MAX),
+        write_min_rate: 0,
+        worker_connections: 0,
+        ..Settings::default()
+    };
     Limits {
         parse_policy,
-        request_line: 0,
-        request_fields: own.fields as usize,
-        request_field_size: 0,
         head_bytes: own.head_bytes as usize,
-        keepalive: seconds(own.keepalive),
         keepalive_grace: seconds(own.keepalive_grace),
-        header: seconds(own.header_timeout),
-        body: seconds(own.body_timeout),
-        body_rate: 0,
-        write: seconds(f64::MAX),
-        write_rate: 0,
-        worker_connections: 0,
-        // Node reads on until the client has sent all, however long that is.
-        discard: u64::MAX,
+        // Node reads on until the client has sent everything, however long that takes.
+        max_discarded: u64::MAX,
         discard_time: seconds(own.body_timeout),
-        as_node: true,
+        node_compatible: true,
         half_open: own.half_open,
-        ..Limits::default()
+        ..Limits::from(settings)
     }
     .bounded()
 }
@@ -167,9 +210,13 @@ fn seconds(seconds: f64) -> Duration {
     Duration::from_secs_f64(seconds.clamp(0.0, 1e9))
 }
 
-pub(crate) fn access_log(settings: &EngineSettings) -> napi::Result<Option<AccessLog>, String> {
+/// Opens the access log, if the settings or the options ask for one.
+pub(crate) fn access_log(
+    settings: &Settings,
+    syslog: Option<&SyslogOptions>,
+) -> napi::Result<Option<AccessLog>, String> {
     let target = settings.accesslog.as_deref();
-    let syslog = settings.syslog.as_ref().map(syslog).transpose()?;
+    let syslog = syslog.map(open_syslog).transpose()?;
     if target.is_none() && syslog.is_none() {
         return Ok(None);
     }
@@ -180,15 +227,24 @@ pub(crate) fn access_log(settings: &EngineSettings) -> napi::Result<Option<Acces
         .map_err(|error| system_error("open", target.unwrap_or_default(), &error))
 }
 
-fn syslog(settings: &SyslogSettings) -> napi::Result<Syslog, String> {
-    Ok(Syslog::new(outlet(&settings.address)?, &settings.head))
+fn open_syslog(options: &SyslogOptions) -> napi::Result<Syslog, String> {
+    Ok(Syslog::new(open_socket(&options.address)?, &options.head))
 }
 
-pub(crate) fn statsd(settings: &StatsdSettings) -> napi::Result<Statsd, String> {
-    Ok(Statsd::new(outlet(&settings.address)?, &settings.prefix, &settings.tags))
+/// Opens the socket to statsd.
+pub(crate) fn open_statsd(options: &StatsdOptions) -> napi::Result<Statsd, String> {
+    Ok(Statsd::new(open_socket(&options.address)?, &options.prefix, &options.tags))
 }
 
-/// Of the I/O thread, which never waits.
-fn outlet(address: &str) -> napi::Result<Outlet, String> {
+/// Opens a socket for the I/O thread, which never waits for one.
+fn open_socket(address: &str) -> napi::Result<Outlet, String> {
     Outlet::open(address, Duration::ZERO).map_err(|error| system_error("connect", address, &error))
+}
+
+fn invalid(error: SettingError) -> napi::Error<String> {
+    napi::Error::new("ERR_INVALID_ARG_VALUE".into(), error.to_string())
+}
+
+fn failed(error: napi::Error) -> napi::Error<String> {
+    napi::Error::new("ERR_INVALID_ARG_TYPE".into(), error.reason.clone())
 }

@@ -6,9 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 
 use monoceros_engine::exchange::request_head::{RequestHead, RootPath};
 use monoceros_engine::guard::addresses::AddressList;
-use monoceros_engine::guard::parse_policy::{ForwardedSyntax, ParsePolicy};
+use monoceros_engine::guard::parse_policy::ParsePolicy;
 use monoceros_engine::guard::{Guard, Progress, Refusal};
 use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::settings::ForwardedHeaders;
 use monoceros_engine::transport::listener::PeerAddr;
 
 /// What became of a request.
@@ -24,8 +25,9 @@ struct Told {
 /// rest is the value.
 pub fn check(input: &[u8]) {
     let Some((&first, rest)) = input.split_first() else { return };
-    let forwarded = [ForwardedSyntax::Off, ForwardedSyntax::XForwarded, ForwardedSyntax::Rfc7239]
-        [first as usize % 3];
+    let forwarded =
+        [ForwardedHeaders::Off, ForwardedHeaders::XForwarded, ForwardedHeaders::Forwarded]
+            [first as usize % 3];
     let fields = fields(rest);
     let mut message = format!("GET {PREFIX}/a HTTP/1.1\r\nHost: own.test\r\n").into_bytes();
     for (name, value) in &fields {
@@ -54,11 +56,11 @@ pub fn check(input: &[u8]) {
         );
     }
     match forwarded {
-        ForwardedSyntax::Off => assert_eq!(told.client, None),
-        ForwardedSyntax::XForwarded => {
+        ForwardedHeaders::Off => assert_eq!(told.client, None),
+        ForwardedHeaders::XForwarded => {
             assert_eq!(told.client, expected(&fields, &limits.parse_policy.forwarded_allow_ips))
         }
-        ForwardedSyntax::Rfc7239 => {}
+        ForwardedHeaders::Forwarded => {}
     }
 }
 
@@ -94,7 +96,7 @@ fn fields(input: &[u8]) -> Vec<(&'static str, &[u8])> {
         .collect()
 }
 
-fn limits(forwarded_headers: ForwardedSyntax) -> Limits {
+fn limits(forwarded_headers: ForwardedHeaders) -> Limits {
     let list = |text| AddressList::parse(text).expect("it is a list");
     let parse_policy = ParsePolicy {
         forwarded_allow_ips: list("127.0.0.1, 10.0.0.0/8, ::1, 2001:db8::/32"),

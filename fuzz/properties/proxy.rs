@@ -4,8 +4,8 @@
 use std::net::SocketAddr;
 
 use monoceros_engine::guard::Refusal;
-use monoceros_engine::guard::parse_policy::ProxyProtocol;
 use monoceros_engine::guard::proxy_protocol::{ProxyHeader, read};
+use monoceros_engine::pressure::settings::ProxyProtocol;
 
 /// The first byte chooses the versions that are looked for.
 pub fn check(input: &[u8]) {

@@ -7,9 +7,9 @@ import type { FetchFunction } from '../http/fetch.ts'
 import type { GivenSettings } from '../http/node/program-limits.ts'
 import type { StatsdOptions } from '../log/statsd.ts'
 import type { SyslogOptions } from '../log/syslog.ts'
+import type { EngineSettings } from '../settings/engine.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 import type { ExchangeHandler } from './exchange.ts'
-import type { RulesConfig } from './parse-policy.ts'
 import type { ProtocolConfig } from './protocols.ts'
 
 /** What answers the requests, by the shape the application has. */
@@ -26,52 +26,13 @@ export interface ListenerInfo {
   readonly secure?: boolean
 }
 
-/** The settings that engines read; a `Config` is one. */
+/** The configuration of an engine; a `Config` is one. */
 export interface EngineConfig
-  extends Partial<RulesConfig>,
+  extends EngineSettings,
     Partial<SyslogOptions>,
     Partial<StatsdOptions>,
     Partial<ProtocolConfig> {
   readonly engine: string
-  /** Seconds that an idle connection is kept; 0 turns keep-alive off. */
-  readonly keepalive: number
-  readonly worker_connections: number
-  readonly accesslog: string | null
-  readonly access_log_format: string
-  readonly limit_request_line: number
-  readonly limit_request_fields: number
-  readonly limit_request_field_size: number
-  /** Bytes of a request body that are collected before the application hears of the request; 0 for none. */
-  readonly request_buffer_size: number
-  /** Seconds that they are waited for. */
-  readonly request_buffer_time: number
-  /** Bytes of clients that the worker holds at most; 0 for no limit. */
-  readonly buffer_memory: number
-  /** Bytes of an answer that are taken from the application ahead of the client. */
-  readonly response_buffer_size: number
-  /** Bytes of a request body; 0 is no limit. */
-  readonly limit_request_body: number
-  readonly limit_requests_per_connection: number
-  /** Connections of one address that a worker takes; 0 is no limit. */
-  readonly limit_connections_per_address: number
-  /** Seconds, and bytes a second; 0 turns each off. */
-  readonly header_timeout: number
-  readonly body_timeout: number
-  readonly body_min_rate: number
-  readonly request_timeout: number
-  readonly write_timeout: number
-  readonly write_min_rate: number
-  readonly linger_timeout: number
-  /** Of TLS; whoever never does it need not say. */
-  readonly handshake_timeout?: number
-  readonly limit_handshakes?: number
-  /** Of HTTP/2, which has defaults of its own. */
-  readonly http2_max_concurrent_streams?: number
-  readonly http2_initial_window_size?: number
-  readonly http2_max_frame_size?: number
-  readonly http2_max_header_list_size?: number
-  readonly http2_max_resets?: number
-  readonly http2_max_idle_frames?: number
 }
 
 /** Where an engine says what it has to say. */

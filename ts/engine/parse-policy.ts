@@ -1,39 +1,31 @@
-/** How requests are read: the settings of `crates/engine/src/guard/parse_policy.rs`, for both engines. */
+/** How the TypeScript engine parses requests: the settings about proxies and header names, with their lists read. */
+import type { EngineSettings } from '../settings/engine.ts'
 import { splitNames } from '../settings/kinds.ts'
 
-/** The settings; a `Config` has them. */
-export interface RulesConfig {
-  readonly permit_unconventional_http_method: boolean
-  readonly casefold_http_method: boolean
-  readonly header_map: 'drop' | 'refuse' | 'dangerous'
-  readonly forwarded_allow_ips: string
-  readonly secure_scheme_headers: Readonly<Record<string, string>>
-  readonly forwarder_headers: string
-  readonly forwarded_headers: 'off' | 'x-forwarded' | 'forwarded'
+export interface ParsePolicy
+  extends Pick<EngineSettings, 'forwarded_allow_ips' | 'forwarded_headers' | 'header_map'> {
+  readonly forwarder_headers: readonly string[]
+  /** Pairs of a header name and the value that means https. */
+  readonly secure_scheme_headers: readonly (readonly [string, string])[]
   readonly root_path: string
-  readonly proxy_protocol: 'off' | 'v1' | 'v2' | 'auto'
-  readonly proxy_allow_ips: string
 }
 
-/** The rules with their lists read; a program that starts an engine without these settings trusts nobody. */
-export function rulesOf(config: Partial<RulesConfig>, env: NodeJS.ProcessEnv = process.env) {
-  if (!isComplete(config)) return undefined
+/** Reads the lists among the settings. */
+export function parsePolicyOf(config: EngineSettings): ParsePolicy {
   return {
-    permitUnconventionalHttpMethod: config.permit_unconventional_http_method,
-    casefoldHttpMethod: config.casefold_http_method,
-    headerMap: config.header_map,
-    forwardedAllowIps: config.forwarded_allow_ips,
-    secureSchemeHeaders: Object.entries(config.secure_scheme_headers).flat(),
-    forwarderHeaders: splitNames(config.forwarder_headers),
-    forwardedHeaders: config.forwarded_headers,
-    rootPath: config.root_path === '' ? (env.SCRIPT_NAME ?? '') : config.root_path,
-    proxyProtocol: config.proxy_protocol,
-    proxyAllowIps: config.proxy_allow_ips,
+    forwarded_allow_ips: config.forwarded_allow_ips,
+    forwarded_headers: config.forwarded_headers,
+    header_map: config.header_map,
+    forwarder_headers: splitNames(config.forwarder_headers),
+    secure_scheme_headers: Object.entries(config.secure_scheme_headers),
+    root_path: rootPathOf(config),
   }
 }
 
-export type EngineRules = NonNullable<ReturnType<typeof rulesOf>>
-
-function isComplete(config: Partial<RulesConfig>): config is RulesConfig {
-  return config.forwarded_allow_ips !== undefined
+/** Returns the path under which the application is mounted: `root_path`, else the variable SCRIPT_NAME as in WSGI. */
+export function rootPathOf(
+  { root_path: path }: Pick<EngineSettings, 'root_path'>,
+  env: NodeJS.ProcessEnv = process.env,
+): string {
+  return path === '' ? (env.SCRIPT_NAME ?? '') : path
 }

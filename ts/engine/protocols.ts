@@ -21,10 +21,12 @@ export function alpnProtocols({
 }
 
 /** How HTTP/2 is spoken without TLS: beside HTTP/1.1, where a client begins with it, or alone. */
-export function http2InClear(config: ProtocolConfig): 'off' | 'beside' | 'alone' {
-  const { http_protocols, http2_cleartext } = config
+export function http2InClear(config: Partial<ProtocolConfig>): 'off' | 'beside' | 'alone' {
+  const { http_protocols = null, http2_cleartext = null } = config
   const isWanted =
-    http2_cleartext === null ? asksForHttp2(config) : http2_cleartext === 'prior-knowledge'
+    http2_cleartext === null
+      ? asksForHttp2({ http_protocols })
+      : http2_cleartext === 'prior-knowledge'
   if (!isWanted) return 'off'
   return splitNames(http_protocols ?? '').join() === 'h2' ? 'alone' : 'beside'
 }

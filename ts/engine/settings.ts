@@ -48,6 +48,9 @@ export const REGISTER_SETTINGS: EngineSettings = {
   http2_max_idle_frames: 10_000,
 }
 
+/** The names of all settings that the engines read. */
+export const ENGINE_SETTINGS = Object.keys(REGISTER_SETTINGS) as readonly EngineSettingName[]
+
 /** The settings for which `node:http` has nothing. */
 export const IGNORED_BY_NODE = [
   'request_buffer_size',

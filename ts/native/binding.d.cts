@@ -11,8 +11,11 @@ export declare const __napiBindingTarget: 'native' | 'wasm32-wasi' | 'wasm32-was
 
 /** The native engine of one JavaScript environment. */
 export declare class Engine {
-  /** Starts the I/O thread. Answers are written into `ring`, whose length is 256 bytes more than a power of two. */
-  constructor(settings: EngineSettings, seat: EngineSeat | undefined | null, lifelineFd: number | undefined | null, ring: Uint8Array)
+  /**
+   * Starts the I/O thread. JavaScript writes responses into `ring`, whose length is a power of two and
+   * the bytes of the ring's header. `settings` has settings by their names.
+   */
+  constructor(settings: Readonly<Record<string, unknown>>, options: EngineOptions, ring: Uint8Array)
   /** The descriptor that becomes readable when there is something to `take`; the caller reads and closes it. */
   get wakeFd(): number
   /** The next batch of events as one latin1 text; undefined when nothing waits. */
@@ -28,10 +31,15 @@ export declare class Engine {
   setTls(serverId: number, material: TlsMaterial): void
   /** Closes the listeners of a server; its connections live on. Returns how many it has accepted. */
   unlisten(serverId: number): number
-  /** Gives a server limits of its own, from now on and for the connections that it has. */
-  configure(serverId: number, limits: ServerLimits): void
-  /** Gives a server the bounds of `settings`, from now on and for the connections that it has. */
-  limit(serverId: number, settings: EngineSettings): void
+  /** Gives a server Node's limits, for the connections it has and those it will have. */
+  setNodeLimits(serverId: number, limits: NodeLimits): void
+  /** Gives a server settings of its own, for the connections it has and those it will have. */
+  setLimits(serverId: number, settings: Readonly<Record<string, unknown>>, overrides: ServerOverrides): void
+  /**
+   * Returns the settings that the engine holds for a server, by their names; undefined where the
+   * I/O thread does not reply. For tests.
+   */
+  settings(serverId: number): Record<string, unknown> | undefined
   /** Says whether refusals to clients of the server `server_id` are told. */
   reportRefusals(serverId: number, on: boolean): void
   /** Closes the connections of a server: all of them or the idle ones. */
@@ -150,19 +158,20 @@ export declare function closeFd(fd: number): void
  */
 export declare function endWithParent(parent?: number | undefined | null): boolean
 
-/** The settings of the same names. */
-export interface EngineRules {
-  permitUnconventionalHttpMethod: boolean
-  casefoldHttpMethod: boolean
-  headerMap: string
-  forwardedAllowIps: string
-  /** Names and the values that mean https, in turn. */
-  secureSchemeHeaders: Array<string>
-  forwarderHeaders: Array<string>
-  forwardedHeaders: string
-  rootPath: string
-  proxyProtocol: string
-  proxyAllowIps: string
+/** What an engine needs beside the settings. */
+export interface EngineOptions {
+  /** Reports a connection when it is accepted; by default with its first request. */
+  announce?: boolean
+  /** HTTP/2 without TLS: `off` (the default), `beside` HTTP/1 or `alone`. */
+  cleartext?: string
+  /** Sends the access log to syslog too. */
+  syslog?: SyslogOptions
+  /** Sends figures of requests to statsd. */
+  statsd?: StatsdOptions
+  /** This worker's slot on the scoreboard. */
+  seat?: EngineSeat
+  /** A descriptor that the arbiter holds open: at its end the engine drains and ends the process. */
+  lifelineFd?: number
 }
 
 /** Where this worker stands among the others of its arbiter. */
@@ -177,63 +186,8 @@ export interface EngineSeat {
   crowded: boolean
 }
 
-/** The settings that the engine reads. Numbers are bytes, counts or seconds as in `docs/settings.md`. */
-export interface EngineSettings {
-  keepalive: number
-  /** How much longer an idle connection lives than its client is told. */
-  keepaliveGrace?: number
-  workerConnections: number
-  limitRequestLine: number
-  limitRequestFields: number
-  limitRequestFieldSize: number
-  /** Of a whole head; without it what its parts come to. */
-  headBytes?: number
-  limitRequestBody: number
-  requestBufferSize: number
-  requestBufferTime: number
-  bufferMemory: number
-  responseBufferSize: number
-  /** A client that has ended its side is answered all the same. */
-  halfOpen?: boolean
-  /** Whether a connection is told when it is accepted, and not with its first request. */
-  announce?: boolean
-  limitRequestsPerConnection: number
-  limitConnectionsPerAddress: number
-  /** Of TLS; whoever never does it need not say. */
-  handshakeTimeout?: number
-  limitHandshakes?: number
-  headerTimeout: number
-  bodyTimeout: number
-  bodyMinRate: number
-  requestTimeout: number
-  writeTimeout: number
-  writeMinRate: number
-  lingerTimeout: number
-  /** `-` for standard output, or a path; no access log without it. */
-  accesslog?: string
-  accessLogFormat: string
-  /** Where the access log goes beside the file. */
-  syslog?: SyslogSettings
-  statsd?: StatsdSettings
-  http2?: Http2Settings
-  /** Without them nobody is trusted and everything is as strict as it can be. */
-  rules?: EngineRules
-}
-
 /** Finds a group by name. */
 export declare function groupId(name: string): number | null
-
-/** The bounds of HTTP/2; what is not said is as without a setting. */
-export interface Http2Settings {
-  /** Whether it is spoken without TLS: `off`, `beside` HTTP/1 or `alone`. */
-  cleartext?: string
-  maxConcurrentStreams?: number
-  initialWindowSize?: number
-  maxFrameSize?: number
-  maxHeaderListSize?: number
-  maxResets?: number
-  maxIdleFrames?: number
-}
 
 /**
  * Lets the main thread of a process, and the threads that it starts from now on, run on one of the
@@ -251,6 +205,29 @@ export declare function localAddress(fd: number): SocketAddress
 /** Milliseconds on the clock that all processes of the machine share. */
 export declare function monotonicMs(): number
 
+/**
+ * The limits of a server on an address of its own, as Node has them; in seconds and bytes. Every
+ * other limit on clients is off, as it is in Node.
+ */
+export interface NodeLimits {
+  /** `server.keepAliveTimeout`. */
+  keepalive: number
+  /** `server.keepAliveTimeoutBuffer`. */
+  keepaliveGrace: number
+  /** The smaller of `server.headersTimeout` and `server.requestTimeout`. */
+  headerTimeout: number
+  /** `server.requestTimeout`, from one byte of a body to the next. */
+  bodyTimeout: number
+  /** `maxHeaderSize`: of a whole head. */
+  headBytes: number
+  /** `server.maxHeadersCount`. */
+  fields: number
+  /** `httpAllowHalfOpen`. */
+  halfOpen: boolean
+  /** `http.METHODS`: every other method is refused. */
+  methods: Array<string>
+}
+
 /** Sends a message to systemd's notification socket. */
 export declare function notify(socket: string, message: string): void
 
@@ -260,25 +237,16 @@ export declare function reap(pid: number): boolean
 /** Answers the question `id` of the process at the other end of a socket pair, with a copy of a descriptor or with no. */
 export declare function sendDescriptor(socket: number, id: number, fd?: number | undefined | null): void
 
-/**
- * What a program has set on a server of its own; seconds and bytes. All else that bounds a worker's clients is off, as
- * it is on node.
- */
-export interface ServerLimits {
-  keepalive: number
-  /** How much longer an idle connection lives than its client is told. */
-  keepaliveGrace: number
-  /** What a head may take. */
-  headerTimeout: number
-  /** What a body may take, from one byte to the next. */
-  bodyTimeout: number
-  /** The head as a whole. */
-  headBytes: number
-  fields: number
-  /** A client that has ended its side is answered all the same. */
-  halfOpen: boolean
-  /** The methods that are taken. */
-  methods: Array<string>
+/** What a program sets on a server that the engine serves, beyond what settings say. */
+export interface ServerOverrides {
+  /** How many seconds longer than `keepalive` an idle connection stays open. */
+  keepaliveGrace?: number
+  /** Maximum size of a request head in bytes; derived from the settings by default. */
+  headBytes?: number
+  /** Sends the whole response to a client that has closed its side. */
+  halfOpen?: boolean
+  /** HTTP/2 without TLS, as in `EngineOptions`. */
+  cleartext?: string
 }
 
 /**
@@ -316,18 +284,21 @@ export interface SocketAddress {
   path: string
 }
 
-/** Figures of requests for statsd. */
-export interface StatsdSettings {
+/** Where figures of requests are sent as statsd samples. */
+export interface StatsdOptions {
+  /** `udp://HOST:PORT` or `unix://PATH`. */
   address: string
+  /** The text before each name. */
   prefix: string
+  /** The text after each sample. */
   tags: string
 }
 
-/** Access lines for syslog. */
-export interface SyslogSettings {
+/** Where access lines are sent as syslog messages. */
+export interface SyslogOptions {
   /** `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`. */
   address: string
-  /** What stands before each line. */
+  /** The text before each line. */
   head: string
 }
 

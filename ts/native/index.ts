@@ -5,9 +5,9 @@ import type * as binding from './binding.d.cts'
 export type Native = typeof binding
 export type NativeEngine = binding.Engine
 export type NativeScoreboard = binding.Scoreboard
-export type NativeEngineSettings = binding.EngineSettings
+export type NativeEngineOptions = binding.EngineOptions
 export type NativeTlsMaterial = binding.TlsMaterial
-export type NativeServerLimits = binding.ServerLimits
+export type NativeNodeLimits = binding.NodeLimits
 
 const require = createRequire(import.meta.url)
 const loaded = load()

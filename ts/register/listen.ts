@@ -1,10 +1,10 @@
 /** Every way in which an `http.Server` comes to listen, on the engine of this environment. */
 import http from 'node:http'
 import { IoThread } from '../engine/native/io-thread.ts'
+import { REGISTER_SETTINGS } from '../engine/settings.ts'
 import type { ServerHandle, ServerInternals } from '../http/node/internals.ts'
 import { createServerHandle, serverInternals, setupListenHandle } from '../http/node/internals.ts'
 import { canServe, serveHandle } from '../http/node/own-listener.ts'
-import type { NativeEngineSettings } from '../native/index.ts'
 
 /** From now on the servers that begin to listen are the engine's. */
 export function listenOnEngine(): void {
@@ -58,39 +58,14 @@ function closeUnused(handle: ServerHandle): void {
   handle.close()
 }
 
-/** Each server has limits of its own, which are node's; here is what no server asks for. */
-const SETTINGS: NativeEngineSettings = {
-  keepalive: 5,
-  workerConnections: 0,
-  limitRequestLine: 0,
-  limitRequestFields: 0,
-  limitRequestFieldSize: 0,
-  limitRequestBody: 0,
-  requestBufferSize: 65_536,
-  // A request reaches its handler as soon as it does on node.
-  requestBufferTime: 0,
-  bufferMemory: 0,
-  limitRequestsPerConnection: 0,
-  limitConnectionsPerAddress: 0,
-  headerTimeout: 0,
-  bodyTimeout: 0,
-  bodyMinRate: 0,
-  requestTimeout: 0,
-  writeTimeout: 0,
-  writeMinRate: 0,
-  lingerTimeout: 2,
-  responseBufferSize: 65_536,
-  announce: true,
-  accessLogFormat: '',
-}
-
 let thread: IoThread | undefined
 
 /** The environment's I/O thread starts with the first server that listens, and ends with the environment. */
 function ioThread(): IoThread {
   if (thread !== undefined) return thread
   thread = new IoThread({
-    settings: SETTINGS,
+    settings: REGISTER_SETTINGS,
+    options: { announce: true },
     onIdle: () => {},
     onFault: (text) => process.stderr.write(`monoceros/register: ${text}\n`),
   })

@@ -6,14 +6,23 @@ import type { ServingEngine } from '../../http/node/server.ts'
 import { statsdTarget } from '../../log/statsd.ts'
 import { accessSyslog } from '../../log/syslog.ts'
 import { IDLE_DRAIN_MS } from '../../messages.ts'
-import type { NativeEngine, NativeEngineSettings } from '../../native/index.ts'
+import type { NativeEngine } from '../../native/index.ts'
+import type { EngineSettings } from '../../settings/engine.ts'
 import { setClientAuthorities } from '../../tls/authorities.ts'
 import type { TlsMaterial } from '../../tls/material.ts'
 import { toNativeMaterial } from '../../tls/native-material.ts'
-import type { Engine, EngineCounters, EngineOptions, ListenerInfo, Target } from '../engine.ts'
+import type {
+  Engine,
+  EngineConfig,
+  EngineCounters,
+  EngineOptions,
+  ListenerInfo,
+  Target,
+} from '../engine.ts'
 import type { ExchangeHandler } from '../exchange.ts'
-import { rulesOf } from '../parse-policy.ts'
+import { rootPathOf } from '../parse-policy.ts'
 import { http2InClear } from '../protocols.ts'
+import { ENGINE_SETTINGS } from '../settings.ts'
 import { IoThread } from './io-thread.ts'
 
 /** Starts the I/O thread; nothing is accepted before `serve`. */
@@ -53,9 +62,9 @@ export function createNativeEngine(options: EngineOptions): Engine {
       handler.onServing?.()
       if (options.tls !== undefined) {
         // Only where TLS is spoken: the cryptography of node is large.
-        const { deriveTicketKeys: ticketKeys } = await import('../../tls/ticket-keys.ts')
+        const { deriveTicketKeys } = await import('../../tls/ticket-keys.ts')
         secure = (tls, secrets) => {
-          engine.setTls(serverId, toNativeMaterial(tls, ticketKeys(secrets, tls)))
+          engine.setTls(serverId, toNativeMaterial(tls, deriveTicketKeys(secrets, tls)))
           setClientAuthorities(tls.clientAuth?.authorities)
         }
         secure(options.tls, options.ticketSecrets ?? [])
@@ -107,9 +116,14 @@ export function createNativeEngine(options: EngineOptions): Engine {
 function startThread(options: EngineOptions, onIdle: () => void): IoThread {
   try {
     return new IoThread({
-      settings: settingsOf(options),
+      settings: settingsOf(options.config),
+      options: {
+        cleartext: http2InClear(options.config),
+        syslog: accessSyslog(options.config),
+        statsd: statsdTarget(options.config),
+        lifelineFd: options.lifelineFd,
+      },
       board: options.board,
-      lifelineFd: options.lifelineFd,
       onIdle,
       onFault: (text) => options.log.error(text),
     })
@@ -156,20 +170,21 @@ class ProgramSide implements ServingEngine {
     // What is as the settings say needs no limits of its own.
     if (!differs && !this.#differs) return
     this.#differs = differs
-    const settings = settingsOf(this.#options)
-    this.#engine.limit(this.#serverId, {
+    const settings = settingsOf(config)
+    // A program that sets the size of a head does not want each of its lines to be short.
+    const { headBytes } = program
+    const own: EngineSettings = {
       ...settings,
       keepalive: program.keepalive ?? settings.keepalive,
-      keepaliveGrace: program.keepaliveGrace,
-      headerTimeout: program.headerTimeout ?? settings.headerTimeout,
-      bodyTimeout: program.bodyTimeout ?? settings.bodyTimeout,
-      limitRequestFields: fieldsOf(program.fields, settings.limitRequestFields),
-      // A program that says how large a head may be does not mean that each line of it has to be short.
-      limitRequestLine: program.headBytes ?? settings.limitRequestLine,
-      limitRequestFieldSize: program.headBytes ?? settings.limitRequestFieldSize,
-      headBytes: program.headBytes,
-      halfOpen: program.halfOpen,
-    })
+      header_timeout: program.headerTimeout ?? settings.header_timeout,
+      body_timeout: program.bodyTimeout ?? settings.body_timeout,
+      limit_request_fields: fieldsOf(program.fields, settings.limit_request_fields),
+      limit_request_line: headBytes ?? settings.limit_request_line,
+      limit_request_field_size: headBytes ?? settings.limit_request_field_size,
+    }
+    const { keepaliveGrace, halfOpen } = program
+    const cleartext = http2InClear(config)
+    this.#engine.setLimits(this.#serverId, own, { keepaliveGrace, headBytes, halfOpen, cleartext })
   }
 
   reportRefusals(on: boolean): void {
@@ -182,45 +197,10 @@ function fieldsOf(programs: number | undefined, ours: number): number {
   return REFUSES_EXTRA_FIELDS ? programs : Math.max(programs, ours)
 }
 
-function settingsOf({ config }: EngineOptions): NativeEngineSettings {
-  const { http_protocols = null, http2_cleartext = null } = config
-  return {
-    keepalive: config.keepalive,
-    workerConnections: config.worker_connections,
-    limitRequestLine: config.limit_request_line,
-    limitRequestFields: config.limit_request_fields,
-    limitRequestFieldSize: config.limit_request_field_size,
-    requestBufferSize: config.request_buffer_size,
-    requestBufferTime: config.request_buffer_time,
-    bufferMemory: config.buffer_memory,
-    responseBufferSize: config.response_buffer_size,
-    limitRequestBody: config.limit_request_body,
-    limitRequestsPerConnection: config.limit_requests_per_connection,
-    limitConnectionsPerAddress: config.limit_connections_per_address,
-    headerTimeout: config.header_timeout,
-    bodyTimeout: config.body_timeout,
-    bodyMinRate: config.body_min_rate,
-    requestTimeout: config.request_timeout,
-    writeTimeout: config.write_timeout,
-    writeMinRate: config.write_min_rate,
-    lingerTimeout: config.linger_timeout,
-    handshakeTimeout: config.handshake_timeout,
-    limitHandshakes: config.limit_handshakes,
-    accesslog: config.accesslog ?? undefined,
-    accessLogFormat: config.access_log_format,
-    syslog: accessSyslog(config),
-    statsd: statsdTarget(config),
-    http2: {
-      cleartext: http2InClear({ http_protocols, http2_cleartext }),
-      maxConcurrentStreams: config.http2_max_concurrent_streams,
-      initialWindowSize: config.http2_initial_window_size,
-      maxFrameSize: config.http2_max_frame_size,
-      maxHeaderListSize: config.http2_max_header_list_size,
-      maxResets: config.http2_max_resets,
-      maxIdleFrames: config.http2_max_idle_frames,
-    },
-    rules: rulesOf(config),
-  }
+/** Picks what the engine reads of a configuration. */
+function settingsOf(config: EngineConfig): EngineSettings {
+  const picked = Object.fromEntries(ENGINE_SETTINGS.map((name) => [name, config[name]]))
+  return { ...(picked as EngineSettings), root_path: rootPathOf(config) }
 }
 
 /** What a style needs is loaded only for it: node's fetch classes alone are 10 MB. */

@@ -5,8 +5,9 @@
 import { type OnReadOpts, Socket, type SocketConstructorOpts } from 'node:net'
 import { monocerosError } from '../../errors.ts'
 import { setCurrentExchangeSource } from '../../http/node/errors.ts'
-import { type NativeEngine, type NativeEngineSettings, native } from '../../native/index.ts'
+import { type NativeEngine, type NativeEngineOptions, native } from '../../native/index.ts'
 import { system } from '../../process/system.ts'
+import type { EngineSettings } from '../../settings/engine.ts'
 import type { EngineBoard } from '../engine.ts'
 import type { ExchangeHandler } from '../exchange.ts'
 import { endAllDeferred } from './deferred-end.ts'
@@ -14,9 +15,9 @@ import { currentExchange, Dispatcher } from './dispatcher.ts'
 import { Ring } from './ring.ts'
 
 export interface IoThreadOptions {
-  readonly settings: NativeEngineSettings
+  readonly settings: EngineSettings
+  readonly options?: NativeEngineOptions
   readonly board?: EngineBoard | undefined
-  readonly lifelineFd?: number | undefined
   /** A draining engine has no connection left. */
   readonly onIdle: () => void
   readonly onFault: (text: string) => void
@@ -33,11 +34,11 @@ export class IoThread {
   #nextServerId = 0
   #holds = 0
 
-  constructor({ settings, board, lifelineFd, onIdle, onFault }: IoThreadOptions) {
+  constructor({ settings, options, board, onIdle, onFault }: IoThreadOptions) {
     if (native === null) throw monocerosError('ERR_ENGINE_NATIVE', 'no binary is loaded')
     const ring = new Ring()
     const seat = board === undefined ? undefined : { ...board, kickFds: [...board.kickFds] }
-    this.engine = new native.Engine(settings, seat, lifelineFd, ring.memory)
+    this.engine = new native.Engine(settings, { ...options, seat }, ring.memory)
     ring.attach(this.engine)
     const dispatcher = new Dispatcher(ring, this.engine, this.#handlers, onIdle, onFault)
     this.#waker = openWakePipe(this.engine.wakeFd, dispatcher.run)

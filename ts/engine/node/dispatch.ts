@@ -18,7 +18,7 @@ import {
 } from '../../http/node/internals.ts'
 import { type AccessLog, openAccessLog } from '../../log/access.ts'
 import type { EngineOptions } from '../engine.ts'
-import { rulesOf } from '../parse-policy.ts'
+import { parsePolicyOf } from '../parse-policy.ts'
 import { logResponse, logTunnel } from './access-log.ts'
 import { ForwardedHeaders } from './forwarding.ts'
 import { findRefusalStatus, limitResponseTime } from './request-checks.ts'
@@ -45,8 +45,7 @@ export class NodeDispatcher {
     this.#server = server
     this.#options = options
     this.#limitsConnections = options.given?.has('limit_requests_per_connection') === true
-    const rules = rulesOf(options.config)
-    if (rules !== undefined) this.#forwarding = new ForwardedHeaders(rules)
+    this.#forwarding = new ForwardedHeaders(parsePolicyOf(options.config))
     this.#accessLog = openAccessLog(options.config)
     if (Object.hasOwn(server, 'emit')) this.#programEmit = server.emit
     const dispatch = this

@@ -21,6 +21,7 @@ import type {
   Target,
 } from '../engine.ts'
 import { asksForHttp2 } from '../protocols.ts'
+import { IGNORED_BY_NODE } from '../settings.ts'
 import { NodeDispatcher } from './dispatch.ts'
 import { createExchangeServer } from './exchange.ts'
 
@@ -29,31 +30,6 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1
 
 /** How long a half-closed connection waits for the client's end. */
 const LINGER_MS = 1000
-
-/** What node:http has nothing for. */
-const UNSUPPORTED_SETTINGS = [
-  'body_timeout',
-  'body_min_rate',
-  'write_timeout',
-  'write_min_rate',
-  'linger_timeout',
-  'limit_connections_per_address',
-  'limit_handshakes',
-  'request_buffer_size',
-  'request_buffer_time',
-  'buffer_memory',
-  'response_buffer_size',
-  'proxy_protocol',
-  'proxy_allow_ips',
-  'permit_unconventional_http_method',
-  'casefold_http_method',
-  'http2_max_concurrent_streams',
-  'http2_initial_window_size',
-  'http2_max_frame_size',
-  'http2_max_header_list_size',
-  'http2_max_resets',
-  'http2_max_idle_frames',
-] as const
 
 /** Values that ask for nothing. */
 const DISABLING_VALUES: readonly unknown[] = [0, false, 'off']
@@ -168,7 +144,7 @@ class NodeEngine implements Engine {
         'the engine on node:http speaks HTTP/1.1 only, not HTTP/2: see docs/engines.md',
       )
     }
-    const vain: string[] = UNSUPPORTED_SETTINGS.filter(
+    const vain: string[] = IGNORED_BY_NODE.filter(
       (name) => given.has(name) && !DISABLING_VALUES.includes(config[name]),
     )
     if (this.#options.tls?.requiresCloseNotify === true) vain.push('suppress_ragged_eofs')

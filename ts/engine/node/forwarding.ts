@@ -7,7 +7,7 @@ import type { IncomingMessage } from 'node:http'
 import { isIP, SocketAddress } from 'node:net'
 import { applyRootPath, findPathStart, type MountedRequest } from '../../http/node/root-path.ts'
 import { AddressList } from '../../listen/address-list.ts'
-import type { EngineRules } from '../parse-policy.ts'
+import type { ParsePolicy } from '../parse-policy.ts'
 import { parseForwarded } from './forwarded.ts'
 
 const BAD_REQUEST = 400
@@ -45,7 +45,7 @@ export function isHost(text: string): boolean {
 const NO_CLIENT: ForwardedClient = { node: undefined, host: undefined, secure: undefined }
 
 export class ForwardedHeaders {
-  readonly #rules: EngineRules
+  readonly #policy: ParsePolicy
   readonly #trusted: AddressList
   readonly #forwarderHeaders: ReadonlySet<string>
   readonly #schemes: readonly (readonly [string, string])[]
@@ -54,18 +54,13 @@ export class ForwardedHeaders {
   readonly #forwardingFields: ReadonlySet<string>
   readonly #fieldNameLengths: readonly (true | undefined)[]
 
-  constructor(rules: EngineRules) {
-    this.#rules = rules
-    this.#trusted = new AddressList(rules.forwardedAllowIps)
-    this.#forwarderHeaders = new Set(rules.forwarderHeaders.map((name) => name.toLowerCase()))
-    const schemes: [string, string][] = []
-    const flat = rules.secureSchemeHeaders
-    for (let i = 0; i + 1 < flat.length; i += 2) {
-      schemes.push([(flat[i] ?? '').toLowerCase(), flat[i + 1] ?? ''])
-    }
-    this.#schemes = schemes
-    this.#prefix = normalizePrefix(rules.rootPath)
-    this.#forwardingFields = new Set([...schemes.map(([name]) => name), ...CLIENT_FIELDS])
+  constructor(policy: ParsePolicy) {
+    this.#policy = policy
+    this.#trusted = new AddressList(policy.forwarded_allow_ips)
+    this.#forwarderHeaders = new Set(policy.forwarder_headers.map((name) => name.toLowerCase()))
+    this.#schemes = policy.secure_scheme_headers.map(([name, https]) => [name.toLowerCase(), https])
+    this.#prefix = normalizePrefix(policy.root_path)
+    this.#forwardingFields = new Set([...this.#schemes.map(([name]) => name), ...CLIENT_FIELDS])
     const lengths: (true | undefined)[] = []
     for (const name of this.#forwardingFields) lengths[name.length] = true
     this.#fieldNameLengths = lengths
@@ -120,7 +115,7 @@ export class ForwardedHeaders {
 
   /** Leaves out, refuses or keeps fields with underscores; false when the request is refused. */
   #applyHeaderMap(req: IncomingMessage, trusted: boolean): boolean {
-    const { headerMap } = this.#rules
+    const { header_map: headerMap } = this.#policy
     const all = trusted && this.#forwarderHeaders.has('*')
     const dropped = new Set<string>()
     for (let i = 0; i < req.rawHeaders.length; i += 2) {
@@ -146,7 +141,7 @@ export class ForwardedHeaders {
 
   /** The client by the field that is believed; undefined when the fields are bad or contradict each other. */
   #findClient(req: IncomingMessage): ForwardedClient | undefined {
-    const { forwardedHeaders } = this.#rules
+    const { forwarded_headers: forwardedHeaders } = this.#policy
     if (forwardedHeaders === 'off') return NO_CLIENT
     const listed = this.#readXForwarded(req)
     const standard = this.#readForwarded(req)

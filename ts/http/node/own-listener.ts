@@ -6,7 +6,7 @@
 import http from 'node:http'
 import { constants } from 'node:os'
 import type { IoThread } from '../../engine/native/io-thread.ts'
-import { type NativeServerLimits, native } from '../../native/index.ts'
+import { type NativeNodeLimits, native } from '../../native/index.ts'
 import { createOwnListenerHandler } from './handler.ts'
 import type { ServerHandle } from './internals.ts'
 import { serverInternals } from './internals.ts'
@@ -140,7 +140,7 @@ class OwnListener implements ServingEngine {
 
   onLimitsChanged(): void {
     if (this.#serverId === undefined) return
-    this.#thread.engine.configure(this.#serverId, limitsOfServer(this.#server))
+    this.#thread.engine.setNodeLimits(this.#serverId, limitsOfServer(this.#server))
   }
 
   reportRefusals(isWanted: boolean): void {
@@ -166,7 +166,7 @@ function errnoOf(thrown: unknown): number {
 const NO_LIMIT_SECONDS = 1_000_000_000
 
 /** Returns the limits that node would use: those of the server, or node's defaults. */
-function limitsOfServer(server: http.Server): NativeServerLimits {
+function limitsOfServer(server: http.Server): NativeNodeLimits {
   const { maxHeaderSize, keepAliveTimeoutBuffer } = serverInternals(server)
   const keepsAlive = server.keepAliveTimeout > 0
   return {

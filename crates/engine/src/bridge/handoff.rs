@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,8 @@ use crate::bridge::in_flight::InFlightRequest;
 use crate::bridge::ring::Ring;
 use crate::buffers::borrowed::ReturnedBuffers;
 use crate::buffers::pool::BufferPool;
-use crate::pressure::limits::{Limits, MAX_PIECE, WIDE_PIECE};
+use crate::pressure::limits::{Limits, MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
+use crate::pressure::settings::Settings;
 use crate::runtime::sockets::SocketRegistrar;
 use crate::scoreboard::{SlotRef, monotonic_us};
 use crate::transport::listener::{Accepted, Shortage};
@@ -79,6 +80,8 @@ pub(crate) enum ControlMessage {
     Orphaned,
     /// Say which requests are in hand.
     ListInFlight(SyncSender<Vec<InFlightRequest>>),
+    /// Send back the settings of the server with this id.
+    ReportSettings(u32, SyncSender<Settings>),
     /// Open the access log's file again.
     ReopenLog,
     /// End the thread.
@@ -103,8 +106,8 @@ impl Handoff {
             ring,
             large: Mutex::default(),
             returned: Arc::default(),
-            body_buffers: Arc::new(BufferPool::new(MAX_PIECE)),
-            wide_body_buffers: Arc::new(BufferPool::new(WIDE_PIECE)),
+            body_buffers: Arc::new(BufferPool::new(MAX_BODY_CHUNK)),
+            wide_body_buffers: Arc::new(BufferPool::new(WIDE_BODY_CHUNK)),
             response_buffers: Arc::new(BufferPool::new(LARGE_PIECE)),
             control: Mutex::default(),
             accepted: Mutex::default(),
@@ -122,6 +125,13 @@ impl Handoff {
     pub fn send(&self, control: ControlMessage) {
         lock(&self.control).push(control);
         self.wake();
+    }
+
+    /// Asks the I/O thread for the settings of a server, and waits for its reply; at most a second.
+    pub fn request_settings(&self, server_id: u32) -> Option<Settings> {
+        let (reply, settings) = sync_channel(1);
+        self.send(ControlMessage::ReportSettings(server_id, reply));
+        settings.recv_timeout(Duration::from_secs(1)).ok()
     }
 
     /// The acceptor, as far as it waits for descriptors.

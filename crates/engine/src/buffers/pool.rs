@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
-use crate::pressure::limits::ALL_BODY_CREDIT;
+use crate::pressure::limits::TOTAL_BODY_CREDIT;
 
 /// The free buffers of one I/O thread. JavaScript's thread gives them back.
 pub(crate) struct BufferPool {
@@ -127,7 +127,7 @@ impl Drop for PooledBuffer {
 }
 
 /// What free buffers may take together.
-const MAX_FREE_BYTES: usize = ALL_BODY_CREDIT;
+const MAX_FREE_BYTES: usize = TOTAL_BODY_CREDIT;
 
 #[cfg(test)]
 mod tests {

@@ -4,8 +4,8 @@ use memchr::memchr;
 
 use super::syntax::is_token;
 use super::{Refusal, head};
-use crate::guard::parse_policy::UnderscorePolicy;
 use crate::pressure::limits::{Limits, MAX_CHUNK_LINE, MAX_TRAILERS};
+use crate::pressure::settings::HeaderMap;
 
 /// Where in the chunked body the next byte belongs.
 enum ChunkedState {
@@ -125,7 +125,9 @@ impl ChunkedDecoder {
             sum << 4 | u64::from((digit as char).to_digit(16).unwrap_or(0))
         });
         self.body_length = self.body_length.checked_add(size).ok_or(Refusal::BadChunk)?;
-        if limits.request_body > 0 && self.body_length > limits.request_body {
+        if limits.settings.limit_request_body > 0
+            && self.body_length > limits.settings.limit_request_body
+        {
             return Err(Refusal::BodyTooLarge);
         }
         self.line.clear();
@@ -134,7 +136,7 @@ impl ChunkedDecoder {
     }
 
     fn take_trailer_line(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
-        let most = MAX_TRAILERS.min(limits.request_field_size);
+        let most = MAX_TRAILERS.min(limits.settings.limit_request_field_size);
         let (count, whole) = self.gather_line(rest, most, Refusal::FieldTooLarge)?;
         if !whole {
             return Ok(count);
@@ -151,7 +153,7 @@ impl ChunkedDecoder {
             return Err(Refusal::BadTrailer);
         }
         self.trailer_lines += 1;
-        if self.trailer_lines > limits.request_fields {
+        if self.trailer_lines > limits.settings.limit_request_fields as usize {
             return Err(Refusal::TooManyFields);
         }
         self.trailer_bytes += line.len();
@@ -160,8 +162,8 @@ impl ChunkedDecoder {
         }
         // A proxy's word is in the head: nobody is trusted to set such a name behind the body.
         match limits.parse_policy.header_map {
-            UnderscorePolicy::Drop if underscored => {}
-            UnderscorePolicy::Refuse if underscored => return Err(Refusal::BadTrailer),
+            HeaderMap::Drop if underscored => {}
+            HeaderMap::Refuse if underscored => return Err(Refusal::BadTrailer),
             _ => self.trailers.extend_from_slice(&line),
         }
         Ok(count)

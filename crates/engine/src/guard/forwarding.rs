@@ -7,7 +7,8 @@ use memchr::memchr;
 
 use crate::exchange::request_head::{RequestHead, RootPath, Span};
 use crate::guard::Refusal;
-use crate::guard::parse_policy::{ForwardedSyntax, ParsePolicy};
+use crate::guard::parse_policy::ParsePolicy;
+use crate::pressure::settings::ForwardedHeaders;
 
 /// What was noticed while the fields of a request were read.
 #[derive(Default)]
@@ -39,7 +40,7 @@ impl ForwardingFields {
         {
             merge_scheme(&mut self.is_secure, Some(value == https))?;
         }
-        self.has_client_fields |= policy.forwarded_headers != ForwardedSyntax::Off
+        self.has_client_fields |= policy.forwarded_headers != ForwardedHeaders::Off
             && (name.eq_ignore_ascii_case(FORWARDED) || name.eq_ignore_ascii_case(X_FORWARDED_FOR));
         Ok(())
     }
@@ -69,7 +70,7 @@ impl ForwardingFields {
             if x_forwarded.address.is_some() && forwarded.address.is_some() && !same {
                 return Err(Refusal::BadForwarding);
             }
-            let client = if policy.forwarded_headers == ForwardedSyntax::Rfc7239 {
+            let client = if policy.forwarded_headers == ForwardedHeaders::Forwarded {
                 forwarded
             } else {
                 x_forwarded
@@ -338,6 +339,6 @@ const X_FORWARDED_HOST: &[u8] = b"x-forwarded-host";
 pub(crate) fn forwarding_name_lengths(policy: &ParsePolicy) -> u64 {
     let schemes = policy.secure_scheme_headers.iter().map(|(name, _)| name.len());
     let clients = [FORWARDED.len(), X_FORWARDED_FOR.len()];
-    let clients = clients.into_iter().filter(|_| policy.forwarded_headers != ForwardedSyntax::Off);
+    let clients = clients.into_iter().filter(|_| policy.forwarded_headers != ForwardedHeaders::Off);
     schemes.chain(clients).fold(0, |bits, length| bits | 1 << (length & 63))
 }

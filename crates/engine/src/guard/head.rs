@@ -9,8 +9,9 @@ use super::Refusal;
 use super::syntax::{TARGET_BYTES, TOKEN_CLASS, UNDERSCORE, UNUSUAL, check_host};
 use crate::exchange::request_head::{Framing, RequestHead, Span};
 use crate::guard::forwarding::ForwardingFields;
-use crate::guard::parse_policy::{ParsePolicy, UnderscorePolicy};
+use crate::guard::parse_policy::ParsePolicy;
 use crate::pressure::limits::Limits;
+use crate::pressure::settings::HeaderMap;
 
 /// What a head ends with: to make ready for the search takes as long as to search most heads.
 static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
@@ -34,7 +35,7 @@ pub(super) fn find_head_end(
             return Err(Refusal::BadLineEnd);
         }
         check_line_length(input, line, line_feed + 1 - line, limits)?;
-        if limits.as_node && line <= begin && line_feed > begin {
+        if limits.node_compatible && line <= begin && line_feed > begin {
             parse_request_line(
                 input,
                 begin,
@@ -46,7 +47,7 @@ pub(super) fn find_head_end(
         line = line_feed + 1;
     }
     *scanned = input.len();
-    check_first_bytes(&input[begin..], limits.as_node)?;
+    check_first_bytes(&input[begin..], limits.node_compatible)?;
     // One byte more is to come at least.
     check_line_length(input, line, input.len() + 1 - line, limits)?;
     if input.len() > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(None) }
@@ -75,9 +76,9 @@ fn check_line_length(
     limits: &Limits,
 ) -> Result<(), Refusal> {
     let (most, refusal) = if line <= request_line_start(input) {
-        (limits.request_line + 2, Refusal::UriTooLong)
+        (limits.settings.limit_request_line + 2, Refusal::UriTooLong)
     } else {
-        (limits.request_field_size, Refusal::FieldTooLarge)
+        (limits.settings.limit_request_field_size, Refusal::FieldTooLarge)
     };
     if length > most { Err(refusal) } else { Ok(()) }
 }
@@ -100,7 +101,7 @@ pub(super) fn parse(
     let policy = &limits.parse_policy;
     let start = request_line_start(input);
     let line = line_end(input, start)?;
-    if line - start > limits.request_line {
+    if line - start > limits.settings.limit_request_line {
         return Err(Refusal::UriTooLong);
     }
     let authority = parse_request_line(input, start, line, head, policy)?;
@@ -111,10 +112,11 @@ pub(super) fn parse(
     let mut at = line + 2;
     while at + 2 < input.len() {
         let end = line_end(input, at)?;
-        if end + 2 - at > limits.request_field_size {
+        if end + 2 - at > limits.settings.limit_request_field_size {
             return Err(Refusal::FieldTooLarge);
         }
-        if head.fields.len() + head.dropped_fields == limits.request_fields {
+        if head.fields.len() + head.dropped_fields == limits.settings.limit_request_fields as usize
+        {
             return Err(Refusal::TooManyFields);
         }
         let (name, value, underscored) = parse_field_line(input, at, end)?;
@@ -165,9 +167,9 @@ fn keeps_underscored(
         return Ok(true);
     }
     match policy.header_map {
-        UnderscorePolicy::Drop => Ok(false),
-        UnderscorePolicy::Refuse => Err(Refusal::BadField),
-        UnderscorePolicy::Keep => Ok(true),
+        HeaderMap::Drop => Ok(false),
+        HeaderMap::Refuse => Err(Refusal::BadField),
+        HeaderMap::Dangerous => Ok(true),
     }
 }
 

@@ -25,9 +25,10 @@ use syntax::with_uppercase_method;
 pub(crate) use syntax::{check_host, is_token};
 
 use crate::exchange::request_head::{Framing, RequestHead};
-use crate::guard::parse_policy::{ParsePolicy, ProxyProtocol};
+use crate::guard::parse_policy::ParsePolicy;
 use crate::guard::proxy_protocol::ProxyHeader;
 use crate::pressure::limits::Limits;
+use crate::pressure::settings::ProxyProtocol;
 use crate::transport::listener::PeerAddr;
 
 /// What a call of [`Guard::advance`] came to.
@@ -172,7 +173,9 @@ impl Guard {
                 let state = match head.framing {
                     Framing::None => GuardState::Complete,
                     Framing::Length(length) => {
-                        if limits.request_body > 0 && length > limits.request_body {
+                        if limits.settings.limit_request_body > 0
+                            && length > limits.settings.limit_request_body
+                        {
                             return Err(Refusal::BodyTooLarge);
                         }
                         GuardState::Length(length)

@@ -2,6 +2,7 @@
 //! believes about the client behind a proxy. Settings become rules once, at the start.
 
 use crate::guard::addresses::AddressList;
+use crate::pressure::settings::{ForwardedHeaders, HeaderMap, ProxyProtocol};
 
 /// What a request may be, and who may say what about it.
 #[derive(Clone, Debug)]
@@ -16,7 +17,7 @@ pub struct ParsePolicy {
     /// for programs that listen by themselves.
     pub accepts_any_host: bool,
     /// What becomes of field names with an underscore (Gunicorn `header_map`).
-    pub header_map: UnderscorePolicy,
+    pub header_map: HeaderMap,
     /// Peers whose forwarding fields are believed (Gunicorn `forwarded_allow_ips`).
     pub forwarded_allow_ips: AddressList,
     /// Fields with underscores that a trusted peer may set, in any case of letters; `*` is all of them.
@@ -24,52 +25,13 @@ pub struct ParsePolicy {
     /// Fields of a trusted peer that tell the scheme, with the value that means https.
     pub secure_scheme_headers: Vec<(Vec<u8>, Vec<u8>)>,
     /// Where a trusted peer tells the client's address and host.
-    pub forwarded_headers: ForwardedSyntax,
+    pub forwarded_headers: ForwardedHeaders,
     /// The path under which the application is mounted: empty, or with one leading slash and none behind.
     pub root_path: Vec<u8>,
     /// Which versions of the PROXY protocol may stand before the first request.
     pub proxy_protocol: ProxyProtocol,
     /// Peers that may send it.
     pub proxy_allow_ips: AddressList,
-}
-
-/// What becomes of a field whose name has an underscore: a program that maps names to variables would take it for the
-/// one with a hyphen.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum UnderscorePolicy {
-    /// It is left out.
-    #[default]
-    Drop,
-    /// The request is refused.
-    Refuse,
-    /// It stays.
-    Keep,
-}
-
-/// The fields that tell the client's address and host.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum ForwardedSyntax {
-    /// None: the address is the connection's.
-    #[default]
-    Off,
-    /// `X-Forwarded-For` and `X-Forwarded-Host`.
-    XForwarded,
-    /// `Forwarded` (RFC 7239).
-    Rfc7239,
-}
-
-/// The versions of the PROXY protocol that are looked for.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum ProxyProtocol {
-    /// None: its first line is a bad request.
-    #[default]
-    Off,
-    /// The line of text.
-    V1,
-    /// The binary header.
-    V2,
-    /// Either.
-    Auto,
 }
 
 impl ParsePolicy {
@@ -91,13 +53,13 @@ impl Default for ParsePolicy {
             allowed_methods: Vec::new(),
             casefold_http_method: false,
             accepts_any_host: false,
-            header_map: UnderscorePolicy::default(),
+            header_map: HeaderMap::Drop,
             forwarded_allow_ips: AddressList::default(),
             forwarder_headers: Vec::new(),
             secure_scheme_headers: Vec::new(),
-            forwarded_headers: ForwardedSyntax::default(),
+            forwarded_headers: ForwardedHeaders::Off,
             root_path: Vec::new(),
-            proxy_protocol: ProxyProtocol::default(),
+            proxy_protocol: ProxyProtocol::Off,
             proxy_allow_ips: AddressList::default(),
         }
     }

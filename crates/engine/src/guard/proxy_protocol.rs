@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use memchr::memchr;
 
 use crate::guard::Refusal;
-use crate::guard::parse_policy::ProxyProtocol;
+use crate::pressure::settings::ProxyProtocol;
 
 /// What stands at the beginning of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

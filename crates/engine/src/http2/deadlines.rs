@@ -120,9 +120,9 @@ impl Shared {
     pub(crate) fn wait_for_next_stream(&self, header_block_deadline: u64, is_draining: bool) {
         let limits = self.limits();
         let idle = if is_draining || self.ctx.draining.get() {
-            self.ctx.idle_drain.get().min(limits.keepalive)
+            self.ctx.idle_drain.get().min(limits.settings.keepalive)
         } else {
-            limits.keepalive + limits.keepalive_grace
+            limits.settings.keepalive + limits.keepalive_grace
         };
         self.wait(idle);
         self.set_deadline_at(self.waits_until.get().min(header_block_deadline));

@@ -1,7 +1,8 @@
 //! The frames of a client as they pass: their heads alone are looked at (RFC 9113 section 4.1), to count what only costs
 //! and to know whether one has come in part. What is in them is h2's.
 
-use crate::pressure::limits::{FLOOD_TIME, Http2Limits};
+use crate::pressure::limits::FLOOD_TIME;
+use crate::pressure::settings::Settings;
 
 /// How far the frames have been looked at.
 #[derive(Default)]
@@ -28,7 +29,7 @@ pub(crate) struct Flood;
 
 impl FrameScanner {
     /// Looks at what has come.
-    pub fn scan(&mut self, mut input: &[u8], now: u64, limits: &Http2Limits) -> Result<(), Flood> {
+    pub fn scan(&mut self, mut input: &[u8], now: u64, settings: &Settings) -> Result<(), Flood> {
         let preface = (PREFACE.len() - self.preface).min(input.len());
         self.preface += preface;
         input = &input[preface..];
@@ -36,7 +37,7 @@ impl FrameScanner {
             if self.payload > 0 {
                 input = self.pass_payload(input);
                 if self.payload == 0 {
-                    self.ended(now, limits)?;
+                    self.ended(now, settings)?;
                 }
                 continue;
             }
@@ -46,9 +47,9 @@ impl FrameScanner {
             if self.have == HEAD {
                 self.have = 0;
                 self.payload = self.length();
-                self.begun(now, limits)?;
+                self.begun(now, settings)?;
                 if self.payload == 0 {
-                    self.ended(now, limits)?;
+                    self.ended(now, settings)?;
                 }
             }
         }
@@ -56,8 +57,8 @@ impl FrameScanner {
     }
 
     /// Counts a stream that the client has reset before it was answered.
-    pub fn count_reset(&mut self, now: u64, limits: &Http2Limits) -> Result<(), Flood> {
-        self.resets.count(now, limits.resets)
+    pub fn count_reset(&mut self, now: u64, settings: &Settings) -> Result<(), Flood> {
+        self.resets.count(now, settings.http2_max_resets)
     }
 
     /// Whether our settings have been acknowledged since this was asked last.
@@ -92,7 +93,7 @@ impl FrameScanner {
     }
 
     /// A frame's head has come.
-    fn begun(&mut self, now: u64, limits: &Http2Limits) -> Result<(), Flood> {
+    fn begun(&mut self, now: u64, settings: &Settings) -> Result<(), Flood> {
         let (kind, flags) = (self.head[3], self.head[4]);
         let is_empty = self.payload == 0;
         self.increment = 0;
@@ -106,14 +107,14 @@ impl FrameScanner {
             WINDOW_UPDATE => false,
             _ => true,
         };
-        if brings_nothing { self.idle.count(now, limits.idle_frames) } else { Ok(()) }
+        if brings_nothing { self.idle.count(now, settings.http2_max_idle_frames) } else { Ok(()) }
     }
 
     /// The last byte of a frame has come.
-    fn ended(&mut self, now: u64, limits: &Http2Limits) -> Result<(), Flood> {
+    fn ended(&mut self, now: u64, settings: &Settings) -> Result<(), Flood> {
         // Whoever asks for an answer in crumbs wants many frames of them (CVE-2019-9511).
         if self.head[3] == WINDOW_UPDATE && self.increment < SMALL_INCREMENT {
-            return self.idle.count(now, limits.idle_frames);
+            return self.idle.count(now, settings.http2_max_idle_frames);
         }
         Ok(())
     }
@@ -159,8 +160,8 @@ mod tests {
         [&length[1..], &[kind, flags, 0, 0, 0, 1], payload].concat()
     }
 
-    fn limits() -> Http2Limits {
-        Http2Limits { idle_frames: 3, resets: 1, ..Http2Limits::default() }
+    fn settings() -> Settings {
+        Settings { http2_max_idle_frames: 3, http2_max_resets: 1, ..Settings::default() }
     }
 
     /// Passes frames in pieces of `step` bytes.
@@ -168,7 +169,7 @@ mod tests {
         let all = [PREFACE, &frames.concat()].concat();
         let mut passed = FrameScanner::default();
         for piece in all.chunks(step) {
-            passed.scan(piece, 0, &limits())?;
+            passed.scan(piece, 0, &settings())?;
         }
         Ok(passed)
     }
@@ -212,8 +213,8 @@ mod tests {
     fn a_count_begins_anew_after_its_time() {
         let mut frames = FrameScanner::default();
         let end = FLOOD_TIME.as_millis() as u64;
-        assert!(frames.count_reset(0, &limits()).is_ok());
-        assert!(frames.count_reset(end - 1, &limits()).is_err());
-        assert!(frames.count_reset(end, &limits()).is_ok());
+        assert!(frames.count_reset(0, &settings()).is_ok());
+        assert!(frames.count_reset(end - 1, &settings()).is_err());
+        assert!(frames.count_reset(end, &settings()).is_ok());
     }
 }

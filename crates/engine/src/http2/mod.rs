@@ -49,7 +49,7 @@ impl Connection {
     }
 
     fn cleartext(&self) -> Cleartext {
-        if self.stream.is_secure() { Cleartext::Off } else { self.shared.limits().http2.cleartext }
+        if self.stream.is_secure() { Cleartext::Off } else { self.shared.limits().cleartext }
     }
 
     /// Looks whether what has come first is the preface; `false` where that is not known yet.
@@ -183,7 +183,7 @@ impl Connection {
     fn accept_frames(&self, session: &mut Session, input: &[u8]) {
         let shared = &self.shared;
         let (now, limits) = (shared.ctx.now_ms(), shared.limits());
-        let is_flood = session.frames.scan(input, now, &limits.http2).is_err();
+        let is_flood = session.frames.scan(input, now, &limits.settings).is_err();
         if !is_flood || session.is_handshaking() {
             session.input.borrow_mut().bytes.push(input);
         }
@@ -201,7 +201,7 @@ impl Connection {
         if !session.frames.is_in_header_block() {
             session.header_block_deadline = u64::MAX;
         } else if session.header_block_deadline == u64::MAX {
-            session.header_block_deadline = shared.ctx.deadline(limits.header);
+            session.header_block_deadline = shared.ctx.deadline(limits.settings.header_timeout);
             shared.set_deadline_at(session.header_block_deadline.min(shared.deadline.get()));
         }
     }
@@ -228,7 +228,9 @@ impl Connection {
             Ok(()) => self.open_stream(session, &parts, body, respond),
             Err(refusal) => self.refuse_stream(session, respond, refusal, &parts.method),
         }
-        if limits.connection_requests > 0 && shared.requests.get() >= limits.connection_requests {
+        if limits.settings.limit_requests_per_connection > 0
+            && shared.requests.get() >= limits.settings.limit_requests_per_connection
+        {
             session.drain();
         }
     }
@@ -243,7 +245,9 @@ impl Connection {
         let (shared, ctx) = (&self.shared, &self.shared.ctx);
         let limits = shared.limits();
         if let Framing::Length(length) = head.framing
-            && (is_ended || limits.request_body > 0 && length > limits.request_body)
+            && (is_ended
+                || limits.settings.limit_request_body > 0
+                    && length > limits.settings.limit_request_body)
         {
             return Err(if is_ended { Refusal::BadContentLength } else { Refusal::BodyTooLarge });
         }
@@ -295,7 +299,7 @@ impl Connection {
         if exchange.poll() {
             // Reset already.
             let now = ctx.now_ms();
-            if session.frames.count_reset(now, &shared.limits().http2).is_err() {
+            if session.frames.count_reset(now, &shared.limits().settings).is_err() {
                 session.abort(Reason::ENHANCE_YOUR_CALM);
             }
         }

@@ -159,7 +159,7 @@ impl StreamExchange {
             let ctx = &self.shared.ctx;
             ctx.tunnelled.set(ctx.tunnelled.get() + 1);
         } else {
-            let most = self.shared.limits().request_body;
+            let most = self.shared.limits().settings.limit_request_body;
             if most > 0 && current.body_bytes > most {
                 return Err(Refusal::BodyTooLarge);
             }
@@ -167,7 +167,7 @@ impl StreamExchange {
         if current.discard {
             current.discarded += len as u64;
             // A reset costs less than reading on; it says that nothing is wrong (RFC 9113 section 8.1).
-            current.body_done = current.discarded > self.shared.limits().discard;
+            current.body_done = current.discarded > self.shared.limits().max_discarded;
             return Ok(());
         }
         current.credit = current.credit.saturating_sub(len);

@@ -16,7 +16,7 @@ use super::exchange::StreamExchange;
 use super::frames::FrameScanner;
 use super::h2_transport::{H2Input, H2Transport};
 use super::streams::Streams;
-use crate::pressure::limits::Http2Limits;
+use crate::pressure::settings::Settings;
 use crate::server::connection::Shared;
 
 /// A stream that has begun.
@@ -44,12 +44,14 @@ enum SessionState {
 
 impl Session {
     pub fn new(shared: &Rc<Shared>) -> Self {
-        let limits = shared.limits().http2.clone();
+        let limits = shared.limits();
         let streams = shared.streams.get_or_init(|| Rc::new(Streams::new())).clone();
         let input = Rc::new(RefCell::new(H2Input::default()));
         let transport = H2Transport { input: input.clone(), shared: shared.clone() };
         Self {
-            state: SessionState::Handshaking(Box::new(builder(&limits).handshake(transport))),
+            state: SessionState::Handshaking(Box::new(
+                builder(&limits.settings).handshake(transport),
+            )),
             input,
             frames: FrameScanner::default(),
             streams,
@@ -126,7 +128,7 @@ impl Session {
             let Some(exchange) = self.streams.at(slot) else { continue };
             if exchange.poll() {
                 let now = shared.ctx.now_ms();
-                if self.frames.count_reset(now, &shared.limits().http2).is_err() {
+                if self.frames.count_reset(now, &shared.limits().settings).is_err() {
                     self.abort(Reason::ENHANCE_YOUR_CALM);
                 }
             }
@@ -149,17 +151,19 @@ impl Session {
     }
 }
 
-fn builder(limits: &Http2Limits) -> server::Builder {
+fn builder(settings: &Settings) -> server::Builder {
+    let window = settings.http2_initial_window_size as u32;
+    let streams = settings.http2_max_concurrent_streams;
     let mut builder = server::Builder::new();
     builder
-        .initial_window_size(limits.window)
-        .initial_connection_window_size(limits.window.saturating_mul(WINDOWS).min(MAX_WINDOW))
-        .max_concurrent_streams(limits.streams)
-        .max_frame_size(limits.frame)
-        .max_header_list_size(limits.header_list)
+        .initial_window_size(window)
+        .initial_connection_window_size(window.saturating_mul(WINDOWS).min(MAX_WINDOW))
+        .max_concurrent_streams(streams)
+        .max_frame_size(settings.http2_max_frame_size as u32)
+        .max_header_list_size(settings.http2_max_header_list_size as u32)
         // Beyond it a client has opened and reset more than it may have open: we have not even seen them.
-        .max_pending_accept_reset_streams(limits.streams.min(limits.resets) as usize)
-        .max_concurrent_reset_streams(limits.streams.saturating_mul(REMEMBERED) as usize)
+        .max_pending_accept_reset_streams(streams.min(settings.http2_max_resets) as usize)
+        .max_concurrent_reset_streams(streams.saturating_mul(REMEMBERED) as usize)
         .reset_stream_duration(REMEMBERED_TIME)
         .enable_connect_protocol();
     builder

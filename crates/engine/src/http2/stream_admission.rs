@@ -146,7 +146,7 @@ impl StreamExchange {
             return Ok(true);
         }
         let Some(me) = streams.at(self.slot()) else { return Ok(true) };
-        if ctx.waiting_streams.get() >= ctx.limits.worker_connections {
+        if ctx.waiting_streams.get() >= ctx.limits.settings.worker_connections as usize {
             return Err(Refusal::Overloaded);
         }
         self.shared.keep_head(current);

@@ -8,8 +8,8 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd, RawFd};
 
 use crate::exchange::request_head::{Framing, RequestHead};
-use crate::guard::parse_policy::ProxyProtocol;
 use crate::pressure::limits::Limits;
+use crate::pressure::settings::ProxyProtocol;
 use crate::server::connection::give_way;
 use crate::server::context::Context;
 use crate::transport::listener::{Accepted, PeerAddr, descriptor_limit};
@@ -68,7 +68,7 @@ impl Admission {
     pub fn enter(&self, ctx: &Context, accepted: &Accepted) -> (Entry, Place) {
         let limits = ctx.limits_of(accepted.tag);
         let (entry, place) = match counted_as(&limits, &accepted.peer) {
-            Some(client) => self.count(client, limits.connections_per_address),
+            Some(client) => self.count(client, limits.settings.limit_connections_per_address),
             None => (Entry::Stays, Place::default()),
         };
         let has_room = accepted.fd.as_raw_fd() < self.reserved_from.get() || make_room(ctx);
@@ -152,7 +152,10 @@ fn counted_as(limits: &Limits, peer: &PeerAddr) -> Option<IpAddr> {
     let PeerAddr::Ip(address) = peer else { return None };
     let proxies =
         policy.proxy_protocol != ProxyProtocol::Off && policy.proxy_allow_ips.trusts(peer);
-    if limits.connections_per_address == 0 || policy.forwarded_allow_ips.trusts(peer) || proxies {
+    if limits.settings.limit_connections_per_address == 0
+        || policy.forwarded_allow_ips.trusts(peer)
+        || proxies
+    {
         return None;
     }
     Some(client_of(address.ip()))
@@ -196,7 +199,7 @@ fn make_room(ctx: &Context) -> bool {
 
 /// Whether there is room for another request beside so many that are in hand, and for its body.
 pub(crate) fn takes(ctx: &Context, others: usize, head: &RequestHead) -> bool {
-    (others < ctx.limits.worker_connections || make_way(ctx))
+    (others < ctx.limits.settings.worker_connections as usize || make_way(ctx))
         && (head.framing == Framing::None || !ctx.memory.is_full(&ctx.handoff))
 }
 

@@ -1,266 +1,281 @@
-//! Every bound of the engine in one struct, each with its default and the attack or accident it is for.
+//! The bounds of the engine: the operator's settings, what is derived from them, and the constants
+//! that no setting changes. Each bound names the attack or accident that it is for.
 
 use std::time::Duration;
 
+use crate::guard::addresses::AddressList;
 use crate::guard::parse_policy::ParsePolicy;
+use crate::pressure::setting_value::SettingError;
+use crate::pressure::settings::Settings;
 
-/// The bounds that an operator sets, checked once by [`Limits::bounded`].
+/// The bounds for the connections of one server.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Longest request line in bytes without its CRLF (Gunicorn `limit_request_line`): 414 beyond it.
-    pub request_line: usize,
-    /// Most header fields of a request (Gunicorn `limit_request_fields`): 431 beyond it.
-    pub request_fields: usize,
-    /// Longest header field line in bytes with its CRLF (Gunicorn `limit_request_field_size`): 431 beyond it.
-    pub request_field_size: usize,
-    /// Largest request body in bytes, 0 for no limit: 413 beyond it.
-    pub request_body: u64,
-    /// Longest head in bytes, request line and all fields together; 0 for what the limits above allow together.
+    /// The operator's settings.
+    pub settings: Settings,
+    /// Maximum size of a request head in bytes, request line and all fields together. 0 derives the
+    /// size from the settings, see [`Limits::head_size`].
     pub head_bytes: usize,
-    /// How long an idle connection waits for its next request; zero closes after each response.
-    pub keepalive: Duration,
-    /// How much longer than said to the client: one that keeps to the second must not meet the end (node's buffer).
+    /// How much longer than `keepalive` an idle connection stays open. A request that a client sends
+    /// in the last moment of that time must still be served (Node's `keepAliveTimeoutBuffer`).
     pub keepalive_grace: Duration,
-    /// How long a handshake of TLS may take, from the accept: then the connection is cut.
-    pub handshake: Duration,
-    /// Handshakes under way at most: one more ends the oldest, so that clients that stall hold up nobody.
-    pub handshakes: usize,
-    /// How long a head may take, from the accept or its first byte: slow heads (slowloris) hold a connection no
-    /// longer. 408 then.
-    pub header: Duration,
-    /// How long a body may send nothing: a client that stops in the middle holds a request no longer. 408 then.
-    pub body: Duration,
-    /// Bytes a second that a body must bring after its first 20 seconds: against drips (R.U.D.Y.).
-    pub body_rate: u64,
-    /// From the whole request to the head of its answer; zero for no bound: 504, or 503 if JavaScript has not taken it.
-    pub answer: Duration,
-    /// How long a client may take nothing of its answer: slow readers hold its memory no longer.
-    pub write: Duration,
-    /// Bytes a second that a client must take after the first 20 seconds: against drips.
-    pub write_rate: u64,
-    /// The rates count only after so long: a connection starts slowly, and a phone changes its mast.
-    pub grace: Duration,
-    /// After the last answer a connection is half closed and read this long, so that the client reads the answer
-    /// before a reset destroys it (RFC 9112 section 9.6).
-    pub linger: Duration,
-    /// Body of an already answered request that is read and thrown away to keep the connection; more closes it, and so
-    /// does a body whose length nobody knows, unless there is no limit (`u64::MAX`).
-    pub discard: u64,
-    /// How long such a body may take.
+    /// How long a body or a response may be slower than `body_min_rate` or `write_min_rate`. TCP
+    /// slow start and mobile hand-overs need it.
+    pub rate_grace: Duration,
+    /// Maximum number of body bytes to read and discard after the response, so that the connection
+    /// can be kept. A longer body closes the connection, and so does a body of unknown length unless
+    /// this is `u64::MAX`.
+    pub max_discarded: u64,
+    /// Maximum time to read and discard such a body.
     pub discard_time: Duration,
-    /// Requests of a connection, 0 for no limit: the last answer says close, so that clients spread anew.
-    pub connection_requests: u32,
-    /// Connections with a request in hand at most; one more is answered 503.
-    pub worker_connections: usize,
-    /// Connections of one client's address at most, 0 for no limit: one client cannot take all descriptors.
-    pub connections_per_address: u32,
-    /// Bytes of a body that are collected before JavaScript is woken for its request: slow uploads cost it nothing.
-    pub request_buffer: usize,
-    /// How long they are waited for, so that a stream that is meant to be one begins.
-    pub request_buffer_time: Duration,
-    /// Bytes that all clients together can make the worker hold: then the newest slow ones are shed.
-    pub buffer_memory: usize,
-    /// Bytes of an answer that are taken from JavaScript ahead of the client: what a reader that stands still costs.
-    pub response_buffer: usize,
-    /// The clients of a server of the program's own meet node's habits: what is refused is answered with its status and
-    /// without a word, a head that is cut short as well, and any number of empty lines may stand before a request.
-    pub as_node: bool,
-    /// A client that has ended its side is answered however late that is, as node does with `httpAllowHalfOpen`.
+    /// Treats clients as `node:http` does: an error response has a status and no body, also where a
+    /// head is cut short, and any number of empty lines may precede a request.
+    pub node_compatible: bool,
+    /// Sends the whole response to a client that has closed its side, as Node does with
+    /// `httpAllowHalfOpen`.
     pub half_open: bool,
-    /// The bounds of HTTP/2.
-    pub http2: Http2Limits,
-    /// How requests are read within these bounds.
-    pub parse_policy: ParsePolicy,
-}
-
-/// The bounds of a connection of HTTP/2, which has many requests in hand at a time.
-#[derive(Clone, Debug)]
-pub struct Http2Limits {
-    /// Whether it is spoken without TLS.
+    /// Whether HTTP/2 is served without TLS.
     pub cleartext: Cleartext,
-    /// Streams open at a time: one client's share of the worker.
-    pub streams: u32,
-    /// Bytes of a request's body that the client may send ahead of its reader.
-    pub window: u32,
-    /// The longest payload of a frame that is taken.
-    pub frame: u32,
-    /// The longest list of header fields once it is uncompressed, counted as RFC 9113 does: against bombs of HPACK and
-    /// floods of CONTINUATION.
-    pub header_list: u32,
-    /// Streams that the client resets before they are answered, in [`FLOOD_TIME`]: against rapid reset.
-    pub resets: u32,
-    /// Frames that bring nothing, in [`FLOOD_TIME`]: against floods of SETTINGS, PING, PRIORITY, empty DATA.
-    pub idle_frames: u32,
+    /// How requests are parsed within these bounds.
+    pub parse_policy: ParsePolicy,
 }
 
 /// HTTP/2 without TLS, by prior knowledge (RFC 9113 section 3.3).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Cleartext {
-    /// Not at all: the preface is a bad request.
+    /// No HTTP/2: the preface of such a client is a bad request.
     #[default]
     Off,
-    /// With connections that begin with its preface; all others speak HTTP/1.
+    /// HTTP/2 for a connection that begins with the preface, HTTP/1 for every other.
     Beside,
-    /// Nothing else is spoken.
+    /// HTTP/2 only.
     Alone,
 }
 
 impl Limits {
-    /// Replaces what would be unbounded or does not fit the crossing's 16-bit lengths by the largest value that does.
+    /// Derives the bounds from settings. Fails for a list of addresses that cannot be parsed.
+    pub fn new(settings: Settings) -> Result<Self, SettingError> {
+        let parse_policy = parse_policy(&settings)?;
+        Ok(Self { parse_policy, ..Self::from(settings) })
+    }
+
+    /// Replaces an unlimited value by the largest that is supported, and one that is out of range by
+    /// the nearest that is in range.
     #[must_use]
     pub fn bounded(mut self) -> Self {
-        let or_most = |value: usize, most: usize| if value == 0 { most } else { value.min(most) };
-        self.request_line = or_most(self.request_line, MAX_LINE);
-        self.request_field_size = or_most(self.request_field_size, MAX_LINE);
-        self.request_fields = or_most(self.request_fields, MAX_FIELDS);
-        // Less would be a hand-over for every few bytes; JavaScript counts in 31 bits.
-        self.response_buffer = self.response_buffer.clamp(MIN_WINDOW, MAX_WINDOW);
-        self.request_buffer = self.request_buffer.min(MAX_WINDOW);
-        if self.buffer_memory == 0 {
-            self.buffer_memory = usize::MAX;
+        let or_max = |value: usize, max: usize| if value == 0 { max } else { value.min(max) };
+        let settings = &mut self.settings;
+        settings.limit_request_line = or_max(settings.limit_request_line, MAX_LINE);
+        settings.limit_request_field_size = or_max(settings.limit_request_field_size, MAX_LINE);
+        settings.limit_request_fields =
+            or_max(settings.limit_request_fields as usize, MAX_FIELDS) as u32;
+        // A smaller buffer would pass every few bytes on their own. JavaScript counts in 31 bits.
+        settings.response_buffer_size =
+            settings.response_buffer_size.clamp(MIN_RESPONSE_BUFFER, MAX_BUFFER);
+        settings.request_buffer_size = settings.request_buffer_size.min(MAX_BUFFER);
+        if settings.buffer_memory == 0 {
+            settings.buffer_memory = usize::MAX;
         }
-        for deadline in [&mut self.header, &mut self.handshake, &mut self.discard_time] {
-            if deadline.is_zero() {
-                *deadline = FOREVER;
+        if settings.http2_max_header_list_size == 0 {
+            settings.http2_max_header_list_size = u32::MAX as usize;
+        }
+        for time in
+            [&mut settings.header_timeout, &mut settings.handshake_timeout, &mut self.discard_time]
+        {
+            if time.is_zero() {
+                *time = FOREVER;
             }
         }
-        if self.worker_connections == 0 {
-            self.worker_connections = usize::MAX;
-        }
-        for most in
-            [&mut self.http2.header_list, &mut self.http2.resets, &mut self.http2.idle_frames]
-        {
-            if *most == 0 {
-                *most = u32::MAX;
+        for count in [
+            &mut settings.worker_connections,
+            &mut settings.http2_max_resets,
+            &mut settings.http2_max_idle_frames,
+        ] {
+            if *count == 0 {
+                *count = u32::MAX;
             }
         }
         self
     }
 
-    /// Bytes of a whole head at most: `head_bytes`, or fields of up to [`USUAL_FIELD`] bytes, as many as are allowed,
-    /// and one of the largest. All of them at their largest would be a megabyte that any client can make us hold.
+    /// Returns the maximum size of a request head in bytes: `head_bytes`, or room for one field of
+    /// the largest size and the other fields at [`USUAL_FIELD`]. With every field at its largest
+    /// any client could make us hold a megabyte.
     #[must_use]
     pub fn head_size(&self) -> usize {
         if self.head_bytes > 0 {
             return self.head_bytes;
         }
-        let usual = self.request_field_size.min(USUAL_FIELD);
-        self.request_line + 2 + self.request_fields * usual + self.request_field_size + 4
+        let Settings { limit_request_line, limit_request_field_size: field, .. } = self.settings;
+        let fields = self.settings.limit_request_fields as usize;
+        limit_request_line + 2 + fields * field.min(USUAL_FIELD) + field + 4
     }
 }
 
-impl Default for Limits {
-    fn default() -> Self {
+impl From<Settings> for Limits {
+    /// Trusts no proxy: only [`Limits::new`] reads the settings of the parse policy.
+    fn from(settings: Settings) -> Self {
         Self {
-            request_line: 4094,
-            request_fields: 100,
-            request_field_size: 8190,
-            request_body: 0,
+            settings,
             head_bytes: 0,
-            keepalive: Duration::from_secs(75),
             keepalive_grace: Duration::ZERO,
-            handshake: Duration::from_secs(10),
-            handshakes: 1_000,
-            header: Duration::from_secs(30),
-            body: Duration::from_secs(30),
-            body_rate: 500,
-            answer: Duration::ZERO,
-            write: Duration::from_secs(60),
-            write_rate: 500,
-            grace: Duration::from_secs(20),
-            linger: Duration::from_secs(2),
-            discard: MAX_DISCARD,
-            discard_time: DISCARD_TIME,
-            connection_requests: 0,
-            worker_connections: 1000,
-            connections_per_address: 0,
-            response_buffer: 131_072,
-            request_buffer: 65_536,
-            request_buffer_time: Duration::from_millis(100),
-            buffer_memory: 256 << 20,
-            as_node: false,
+            rate_grace: Duration::from_secs(20),
+            max_discarded: 1_048_576,
+            discard_time: Duration::from_secs(5),
+            node_compatible: false,
             half_open: false,
-            http2: Http2Limits::default(),
+            cleartext: Cleartext::Off,
             parse_policy: ParsePolicy::default(),
         }
     }
 }
 
-impl Default for Http2Limits {
+impl Default for Limits {
     fn default() -> Self {
-        Self {
-            cleartext: Cleartext::Off,
-            streams: 100,
-            window: 262_144,
-            frame: 16_384,
-            header_list: 65_536,
-            resets: 1_000,
-            idle_frames: 10_000,
-        }
+        Self::from(Settings::default())
     }
 }
 
-/// Floods of HTTP/2 are counted over so long.
-pub const FLOOD_TIME: Duration = Duration::from_secs(10);
-/// What a deadline that is off is set to.
-const FOREVER: Duration = Duration::from_secs(1 << 31);
-/// Lengths of a line cross to JavaScript in 16 bits.
-pub const MAX_LINE: usize = 65_535;
-/// The most header fields any setting allows: a head of more would take megabytes to be read.
-pub const MAX_FIELDS: usize = 24_576;
-/// A chunk-size line with its extensions: nobody needs longer ones, an attacker sends them for ever.
-pub const MAX_CHUNK_LINE: usize = 4_096;
-/// The trailer section of a request, all lines together.
-pub const MAX_TRAILERS: usize = 16_000;
-/// Bytes of an answer that are taken ahead of the client at least, however short memory is.
-pub const MIN_WINDOW: usize = 16_384;
-/// The most that `response_buffer` can be.
-pub const MAX_WINDOW: usize = 1 << 30;
-/// Request body bytes on their way to JavaScript for which it has given no credit back, when many are on their way.
-pub const BODY_CREDIT: usize = 65_536;
-/// The same when few are: each crossing costs two switches of threads, however much crosses.
-pub const MOST_BODY_CREDIT: usize = 917_504;
-/// Those of all requests together, while nobody has less than [`BODY_CREDIT`].
-pub const ALL_BODY_CREDIT: usize = 32 << 20;
-/// What each of so many has of something that all share, between two bounds.
-pub fn share(all: usize, among: usize, least: usize, most: usize) -> usize {
-    (all / among.max(1)).clamp(least, most)
+/// Parses the lists and paths among the settings, once.
+fn parse_policy(settings: &Settings) -> Result<ParsePolicy, SettingError> {
+    let addresses = |name, list: &str| {
+        AddressList::parse(list)
+            .map_err(|error| SettingError::Invalid { name, problem: error.to_string() })
+    };
+    let names = settings.forwarder_headers.split(',').map(str::trim);
+    let bytes = |text: &str| text.as_bytes().to_vec();
+    Ok(ParsePolicy {
+        permit_unconventional_http_method: settings.permit_unconventional_http_method,
+        casefold_http_method: settings.casefold_http_method,
+        header_map: settings.header_map,
+        forwarded_allow_ips: addresses("forwarded_allow_ips", &settings.forwarded_allow_ips)?,
+        forwarder_headers: names.filter(|name| !name.is_empty()).map(bytes).collect(),
+        secure_scheme_headers: settings
+            .secure_scheme_headers
+            .iter()
+            .map(|(name, value)| (bytes(name), bytes(value)))
+            .collect(),
+        forwarded_headers: settings.forwarded_headers,
+        root_path: ParsePolicy::normalize_root_path(&settings.root_path),
+        proxy_protocol: settings.proxy_protocol,
+        proxy_allow_ips: addresses("proxy_allow_ips", &settings.proxy_allow_ips)?,
+        ..ParsePolicy::default()
+    })
 }
 
-/// Bytes of answers that are taken ahead of all clients, before each connection has no more than `response_buffer`.
-pub const ALL_WINDOWS: usize = 4 << 20;
-/// Times `response_buffer` that one has at most.
-pub const MOST_WINDOWS: usize = 4;
-/// Bytes of answers that a round of all connections sends, while nobody sends less than [`LEAST_BURST`]. No multiple of 64 KiB
-/// by which many divide: see `MOST_AT_ONCE` in `out.rs`.
-pub const ALL_BURSTS: usize = 64 * 122_880;
-/// Bytes that one connection sends at a time at least, however many there are.
-pub const LEAST_BURST: usize = 32_768;
-/// The same at most: in one call a socket takes megabytes.
-pub const MOST_BURST: usize = 1 << 20;
-/// A piece of a streamed body at most: more at a time would save little, and less would cost an event for each.
-pub const MAX_PIECE: usize = 131_072;
-/// The same for a client that fills these as fast as they are read: what it has sent meanwhile is taken at once, so that
-/// room for as much more opens in one go, and it is woken once for all of it.
-pub const WIDE_PIECE: usize = 458_752;
-/// Bytes of a body that wait between the guard and JavaScript, and bytes of pipelined requests behind the one in hand.
+/// Returns an equal share of a total, between two bounds.
+pub fn fair_share(total: usize, count: usize, min: usize, max: usize) -> usize {
+    (total / count.max(1)).clamp(min, max)
+}
+
+/// Period over which floods of HTTP/2 frames are counted.
+pub const FLOOD_TIME: Duration = Duration::from_secs(10);
+/// A deadline that is turned off: 68 years.
+const FOREVER: Duration = Duration::from_secs(1 << 31);
+/// Maximum length of a line. The bridge counts its bytes in 16 bits.
+pub const MAX_LINE: usize = 65_535;
+/// Maximum of `limit_request_fields`: the map of fields has room for no more, and a head with more
+/// fields would be megabytes.
+pub const MAX_FIELDS: usize = 24_576;
+/// Maximum length of a chunk-size line with its extensions. No client needs more, and an attacker
+/// could send extensions forever.
+pub const MAX_CHUNK_LINE: usize = 4_096;
+/// Maximum size of a request's trailer section, all lines together.
+pub const MAX_TRAILERS: usize = 16_000;
+/// Minimum of `response_buffer_size`, also while memory is short.
+pub const MIN_RESPONSE_BUFFER: usize = 16_384;
+/// Maximum of `response_buffer_size` and `request_buffer_size`.
+pub const MAX_BUFFER: usize = 1 << 30;
+/// Body bytes that may be on their way to JavaScript for one request, before JavaScript gives credit
+/// for more. The least that each of many requests has.
+pub const MIN_BODY_CREDIT: usize = 65_536;
+/// The same while few requests stream a body: each batch of events costs two thread switches,
+/// whatever its size.
+pub const MAX_BODY_CREDIT: usize = 917_504;
+/// Body bytes on their way to JavaScript for all requests together, as long as each has
+/// [`MIN_BODY_CREDIT`].
+pub const TOTAL_BODY_CREDIT: usize = 32 << 20;
+/// Response bytes buffered ahead of all clients together, as long as each connection has
+/// `response_buffer_size`.
+pub const TOTAL_RESPONSE_BUFFER: usize = 4 << 20;
+/// Multiple of `response_buffer_size` that one connection may have while few are slow.
+pub const MAX_RESPONSE_BUFFER_FACTOR: usize = 4;
+/// Response bytes that one round over all connections sends, as long as each sends [`MIN_BURST`]. Few
+/// numbers of connections divide it to a multiple of 64 KiB: see `MOST_AT_ONCE` in `write_queue.rs`.
+pub const TOTAL_BURST: usize = 64 * 122_880;
+/// Minimum number of response bytes that one connection sends in a round.
+pub const MIN_BURST: usize = 32_768;
+/// Maximum number of response bytes that one connection sends in a round: one call can pass
+/// megabytes to a socket.
+pub const MAX_BURST: usize = 1 << 20;
+/// Maximum size of a chunk of a streamed request body. A larger chunk would save little, a smaller
+/// one would cost an event each.
+pub const MAX_BODY_CHUNK: usize = 131_072;
+/// The same for a client that sends faster than its chunks are read. Everything it has sent is taken
+/// at once, so that its window opens in one step and it is woken once.
+pub const WIDE_BODY_CHUNK: usize = 458_752;
+/// Maximum number of bytes to read ahead: of a body between the guard and JavaScript, and of
+/// pipelined requests after the one in flight.
 pub const READ_AHEAD: usize = 65_536;
-/// What [`Limits::discard`] is, unless a program's own server keeps node's habits.
-pub const MAX_DISCARD: u64 = 1_048_576;
-/// The same for [`Limits::discard_time`].
-pub const DISCARD_TIME: Duration = Duration::from_secs(5);
-/// Bytes read and thrown away behind a refusal.
+/// Maximum number of bytes to read and discard after an error response.
 pub const MAX_LINGER: usize = 65_536;
-/// The same where the client is in the middle of a body: most read the answer only when they have sent it.
+/// The same for a client that is sending a body: most read the response only after that.
 pub const MAX_DRAIN: usize = 16_777_216;
-/// A field of a head with very many of them is at most this long on average.
+/// Average size in bytes that the fields of a head with many fields may have.
 pub const USUAL_FIELD: usize = 1_024;
-/// An idle connection gives back what only requests need after so long: sooner, a busy one would make it anew each time.
-pub const PARK_AFTER: Duration = Duration::from_millis(200);
-/// The head of the answer with which an application takes a connection over is looked for in so many of its bytes.
+/// How long a connection is idle before it releases what only a request needs. A busy connection
+/// would otherwise allocate it again for each request.
+pub const IDLE_RELEASE_DELAY: Duration = Duration::from_millis(200);
+/// Number of bytes in which to look for the head of the response by which an application takes a
+/// connection over.
 pub const MAX_TUNNEL_HEAD: usize = 16_384;
-/// A client may take so long to answer the close of its WebSocket; then the connection is closed.
+/// Maximum time for a client to answer the close frame of its WebSocket, before the connection is
+/// closed.
 pub const TUNNEL_CLOSE_TIME: Duration = Duration::from_secs(5);
-/// A draining worker keeps idle connections this long unless it is told otherwise, so that a request already on its way
-/// is answered.
+/// How long a draining worker keeps idle connections by default, so that a request that is already
+/// on its way gets a response.
 pub const IDLE_DRAIN_TIME: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_of_zero_without_a_limit_becomes_the_largest_value() {
+        let settings = Settings {
+            limit_request_line: 0,
+            limit_request_fields: 0,
+            worker_connections: 0,
+            buffer_memory: 0,
+            header_timeout: Duration::ZERO,
+            ..Settings::default()
+        };
+        let Settings { limit_request_line, limit_request_fields, .. } =
+            Limits::from(settings.clone()).bounded().settings;
+        assert_eq!((limit_request_line, limit_request_fields), (MAX_LINE, MAX_FIELDS as u32));
+        let bounded = Limits::from(settings).bounded().settings;
+        assert_eq!((bounded.worker_connections, bounded.buffer_memory), (u32::MAX, usize::MAX));
+        assert_eq!(bounded.header_timeout, FOREVER);
+    }
+
+    #[test]
+    fn the_parse_policy_comes_from_the_settings() {
+        let settings = Settings {
+            forwarder_headers: " SCRIPT_NAME , ,PATH_INFO".to_owned(),
+            root_path: "app/".to_owned(),
+            ..Settings::default()
+        };
+        let policy = Limits::new(settings).unwrap().parse_policy;
+        assert_eq!(policy.forwarder_headers, [b"SCRIPT_NAME".to_vec(), b"PATH_INFO".to_vec()]);
+        assert_eq!(policy.root_path, b"/app");
+        assert!(policy.forwarded_allow_ips.contains("127.0.0.1".parse().unwrap()));
+        let error =
+            Limits::new(Settings { proxy_allow_ips: "nowhere".to_owned(), ..Settings::default() });
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .starts_with("the engine setting \"proxy_allow_ips\" is invalid: ")
+        );
+    }
+}

@@ -14,7 +14,8 @@ use tokio::sync::Notify;
 
 use crate::bridge::handoff::Handoff;
 use crate::pressure::limits::{
-    ALL_WINDOWS, Limits, MAX_WINDOW, MIN_WINDOW, MOST_WINDOWS, READ_AHEAD, share,
+    Limits, MAX_BUFFER, MAX_RESPONSE_BUFFER_FACTOR, MIN_RESPONSE_BUFFER, READ_AHEAD,
+    TOTAL_RESPONSE_BUFFER, fair_share,
 };
 use crate::runtime::executor::yield_now;
 use crate::server::context::Context;
@@ -37,12 +38,12 @@ pub(crate) struct Memory {
 impl Memory {
     pub fn new(limits: &Limits) -> Self {
         Self {
-            limit: limits.buffer_memory,
-            window: limits.response_buffer,
-            request_buffer: limits.request_buffer,
+            limit: limits.settings.buffer_memory,
+            window: limits.settings.response_buffer_size,
+            request_buffer: limits.settings.request_buffer_size,
             held: Cell::new(0),
             holders: Cell::new(0),
-            told: Cell::new(limits.response_buffer),
+            told: Cell::new(limits.settings.response_buffer_size),
             short: Cell::new(false),
             beyond: Notify::new(),
         }
@@ -68,10 +69,10 @@ impl Memory {
     /// time that JavaScript has to be asked for more costs two switches of threads.
     fn window_for(&self, holders: usize) -> usize {
         if self.short.get() {
-            return MIN_WINDOW;
+            return MIN_RESPONSE_BUFFER;
         }
-        let most = MOST_WINDOWS.saturating_mul(self.window).min(MAX_WINDOW);
-        share(ALL_WINDOWS, holders, self.window, most)
+        let most = MAX_RESPONSE_BUFFER_FACTOR.saturating_mul(self.window).min(MAX_BUFFER);
+        fair_share(TOTAL_RESPONSE_BUFFER, holders, self.window, most)
     }
 
     /// Whether nothing more may be held that can be refused.
@@ -86,12 +87,16 @@ impl Memory {
 
     /// Bytes of a body that may wait between the guard and JavaScript.
     pub fn read_ahead(&self) -> usize {
-        if self.short.get() { MIN_WINDOW } else { READ_AHEAD }
+        if self.short.get() { MIN_RESPONSE_BUFFER } else { READ_AHEAD }
     }
 
     /// Bytes of a body that are collected before JavaScript hears of the request.
     pub fn request_buffer(&self) -> usize {
-        if self.short.get() { self.request_buffer.min(MIN_WINDOW) } else { self.request_buffer }
+        if self.short.get() {
+            self.request_buffer.min(MIN_RESPONSE_BUFFER)
+        } else {
+            self.request_buffer
+        }
     }
 
     fn used(&self, handoff: &Handoff) -> usize {

@@ -146,8 +146,9 @@ impl SettingType for Duration {
     const EXPECTED: &'static str = "a number of seconds";
 
     fn from_value(value: &SettingValue) -> Option<Self> {
-        // Infinity and NaN come from programs that set a property of their server to one.
-        number(value).map(|seconds| Self::from_secs_f64(seconds.max(0.0).min(MAX_SECONDS)))
+        // A program can set a property of its server to NaN or Infinity.
+        let bounded = |seconds| if seconds > 0.0 { f64::min(seconds, MAX_SECONDS) } else { 0.0 };
+        number(value).map(bounded).map(Self::from_secs_f64)
     }
 
     fn to_value(&self) -> SettingValue {
@@ -157,7 +158,7 @@ impl SettingType for Duration {
 
 /// Implements [`SettingType`] for an integer. The conversion saturates, as `as` does.
 macro_rules! integer {
-    ($($type:ty),*) => {$(
+    ($($type:ty: $to_number:expr;)*) => {$(
         impl SettingType for $type {
             const EXPECTED: &'static str = "a number";
 
@@ -166,13 +167,18 @@ macro_rules! integer {
             }
 
             fn to_value(&self) -> SettingValue {
-                SettingValue::Number(*self as f64)
+                let to_number: fn($type) -> f64 = $to_number;
+                SettingValue::Number(to_number(*self))
             }
         }
     )*};
 }
 
-integer!(u32, u64, usize);
+integer! {
+    u32: f64::from;
+    u64: |count| count as f64;
+    usize: |count| count as f64;
+}
 
 impl SettingType for bool {
     const EXPECTED: &'static str = "true or false";

@@ -36,7 +36,7 @@ use crate::exchange::request_head::Framing;
 use crate::guard::{Guard, PartialRequest, Refusal};
 use crate::http2::Session;
 use crate::pressure::admission::Entry;
-use crate::pressure::limits::{MAX_DRAIN, MAX_LINGER, PARK_AFTER, READ_AHEAD};
+use crate::pressure::limits::{IDLE_RELEASE_DELAY, MAX_DRAIN, MAX_LINGER, READ_AHEAD};
 use crate::runtime::executor;
 use crate::runtime::sockets::RegisteredFd;
 use crate::server::context::Context;
@@ -127,7 +127,7 @@ impl Connection {
             Connected::Serving(shared.clone())
         });
         let shared = made.into_inner().unwrap_or_else(|| Shared::new(ctx.clone(), 0, tag, peer));
-        shared.wait(shared.limits().header);
+        shared.wait(shared.limits().settings.header_timeout);
         shared.set_proxied(arrival.told());
         if ctx.announce {
             shared.tell_connection(&stream);
@@ -147,7 +147,7 @@ impl Connection {
         if in_http {
             guard.start_next_message();
         }
-        let soon = shared.ctx.deadline(PARK_AFTER);
+        let soon = shared.ctx.deadline(IDLE_RELEASE_DELAY);
         shared.set_deadline_at(shared.waits_until.get().min(soon));
         let mut connection = Self {
             shared,
@@ -265,7 +265,7 @@ impl Connection {
         let in_body = refusal == Refusal::BodyTooLarge || self.guard.is_in_message();
         self.linger = if in_body { MAX_DRAIN } else { MAX_LINGER };
         // On node it is for the program to say something, and whether it listens is found out there.
-        let is_answered = refusal.kind() > 0 && self.shared.limits().as_node;
+        let is_answered = refusal.kind() > 0 && self.shared.limits().node_compatible;
         if is_answered || self.shared.ctx.tells_refusals(self.shared.tag) {
             self.shared.tell_connection(&self.stream);
             let unread = self.carry.unread();
@@ -276,7 +276,7 @@ impl Connection {
         let fault = self.guard.take_partial_request().unwrap_or_else(|| Box::new(self.fault()));
         if is_answered {
             self.shared.refused.set(Refused::Waits);
-            self.shared.wait(self.shared.limits().header);
+            self.shared.wait(self.shared.limits().settings.header_timeout);
             self.shared.set_deadline_at(self.shared.waits_until.get());
             self.phase = Phase::Refused;
         } else if self.is_invalid_preface(refusal, &fault) {

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -19,10 +20,11 @@ use crate::log::access::AccessLog;
 use crate::log::statsd::Statsd;
 use crate::pressure::admission::Admission;
 use crate::pressure::limits::{
-    ALL_BODY_CREDIT, ALL_BURSTS, BODY_CREDIT, IDLE_DRAIN_TIME, LEAST_BURST, Limits,
-    MOST_BODY_CREDIT, MOST_BURST, share,
+    IDLE_DRAIN_TIME, Limits, MAX_BODY_CREDIT, MAX_BURST, MIN_BODY_CREDIT, MIN_BURST,
+    TOTAL_BODY_CREDIT, TOTAL_BURST, fair_share,
 };
 use crate::pressure::memory::Memory;
+use crate::pressure::settings::Settings;
 use crate::runtime::executor::TaskWaker;
 use crate::runtime::slot_map::SlotMap;
 use crate::runtime::sockets::SocketSet;
@@ -121,7 +123,7 @@ impl Context {
         Self {
             memory,
             admission,
-            handshakes: Handshakes::new(limits.handshakes),
+            handshakes: Handshakes::new(limits.settings.limit_handshakes as usize),
             limits: Rc::new(limits),
             refusals_told: RefCell::default(),
             servers: RefCell::default(),
@@ -168,6 +170,12 @@ impl Context {
     /// What holds for the connections of a server.
     pub fn limits_of(&self, tag: u32) -> Rc<Limits> {
         self.servers.borrow().get(&tag).unwrap_or(&self.limits).clone()
+    }
+
+    /// Sends the settings of a server to the thread that asked for them.
+    pub fn report_settings(&self, server_id: u32, reply: &SyncSender<Settings>) {
+        // The thread may have stopped waiting.
+        let _ = reply.try_send(self.limits_of(server_id).settings.clone());
     }
 
     /// Gives a server limits of its own, for the connections that it has too; `None` forgets them.
@@ -295,14 +303,14 @@ impl Context {
 
     /// Bytes of a body that may be on their way to JavaScript at a time.
     pub fn body_credit(&self) -> usize {
-        let most = if self.memory.is_short() { BODY_CREDIT } else { MOST_BODY_CREDIT };
-        share(ALL_BODY_CREDIT, self.exchanges.borrow().len(), BODY_CREDIT, most)
+        let most = if self.memory.is_short() { MIN_BODY_CREDIT } else { MAX_BODY_CREDIT };
+        fair_share(TOTAL_BODY_CREDIT, self.exchanges.borrow().len(), MIN_BODY_CREDIT, most)
     }
 
     /// Bytes of an answer that are sent before other connections have their turn: with hundreds that all take as fast as
     /// we send, nobody is to wait for megabytes of each.
     pub fn burst(&self) -> usize {
-        share(ALL_BURSTS, self.exchanges.borrow().len(), LEAST_BURST, MOST_BURST)
+        fair_share(TOTAL_BURST, self.exchanges.borrow().len(), MIN_BURST, MAX_BURST)
     }
 
     /// Whether more than one request is in hand, tunnels counted where they have something to say.

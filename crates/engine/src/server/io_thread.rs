@@ -22,6 +22,7 @@ use crate::log::access::AccessLog;
 use crate::log::statsd::Statsd;
 use crate::pressure::limits::{IDLE_DRAIN_TIME, Limits};
 use crate::pressure::memory::shedder;
+use crate::pressure::settings::Settings;
 use crate::runtime::executor::{self, AbortOnPanic, spawn_critical};
 use crate::runtime::sockets::SocketSet;
 use crate::runtime::thread_policy::use_batch_scheduling;
@@ -75,12 +76,12 @@ impl IoThread {
             None => Seat { slot: Board::create(1)?.slot(1)?, kicks: Vec::new(), crowded: false },
         };
         let (slot, crowded) = (seat.slot.clone(), seat.crowded);
-        options.ring.set_window(options.limits.response_buffer as u32);
+        options.ring.set_window(options.limits.settings.response_buffer_size as u32);
         let (poll, registrar) = SocketSet::create()?;
         let handoff =
             Arc::new(Handoff::new(options.ring, slot, registrar, options.wake_javascript));
         in_flight::register_thread(&handoff);
-        let max_busy = u32::try_from(options.limits.worker_connections).unwrap_or(u32::MAX);
+        let max_busy = options.limits.settings.worker_connections;
         let [taken, orphaned, faults, shortage] = std::array::from_fn(|_| handoff.clone());
         let acceptor = Acceptor::start(
             AcceptorOptions {
@@ -163,6 +164,12 @@ impl IoThread {
     pub fn drain(&self, idle: Duration) {
         self.acceptor.close_listeners();
         self.handoff.send(ControlMessage::Drain(idle));
+    }
+
+    /// Returns the settings that the I/O thread holds for a server, for tests.
+    #[must_use]
+    pub fn settings(&self, server_id: u32) -> Option<Settings> {
+        self.handoff.request_settings(server_id)
     }
 
     /// Opens the access log's file again.
@@ -325,6 +332,7 @@ fn attend(ctx: &Rc<Context>) {
                 spawn_critical(end_process(ctx.clone()));
             }
             ControlMessage::ListInFlight(reply) => in_flight::reply_to(ctx, &reply),
+            ControlMessage::ReportSettings(id, reply) => ctx.report_settings(id, &reply),
             ControlMessage::ReopenLog => {
                 let reopened = ctx.access.borrow_mut().as_mut().map(AccessLog::reopen);
                 if let Some(Err(error)) = reopened {

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use monoceros_engine::pressure::limits::{
-    BODY_CREDIT, Limits, MAX_PIECE, MOST_BODY_CREDIT, WIDE_PIECE,
+    Limits, MAX_BODY_CHUNK, MAX_BODY_CREDIT, MIN_BODY_CREDIT, WIDE_BODY_CHUNK,
 };
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{
     CLOSE, CONNECTION, Client, DISCARDS, End, Engine, Event, LENGTH, RequestBody, Setup, silent,
@@ -94,7 +95,7 @@ fn a_huge_body_crosses_by_credit() {
     client.send(&mut engine, head);
     client.send(&mut engine, &body);
     assert_eq!(client.response(&mut engine).text(), format!("5000000 {}", sum(&body)));
-    assert!(largest_piece(&engine) <= WIDE_PIECE);
+    assert!(largest_piece(&engine) <= WIDE_BODY_CHUNK);
 }
 
 #[test]
@@ -107,9 +108,9 @@ fn a_client_that_is_ahead_is_read_in_wide_pieces() {
     let body = vec![b'x'; SIZE];
     let sent = send_until_stuck(&mut engine, &mut client, &body);
     // As much as the engine took before is in the kernel now, and more.
-    engine.js.credit(id, MOST_BODY_CREDIT);
+    engine.js.credit(id, MAX_BODY_CREDIT);
     send_until_stuck(&mut engine, &mut client, &body[sent..]);
-    assert!(largest_piece(&engine) > MAX_PIECE, "{}", largest_piece(&engine));
+    assert!(largest_piece(&engine) > MAX_BODY_CHUNK, "{}", largest_piece(&engine));
 }
 
 fn largest_piece(engine: &Engine) -> usize {
@@ -130,10 +131,10 @@ fn without_credit_the_engine_stops_reading() {
     let body = vec![b'x'; SIZE];
     let mut sent = send_until_stuck(&mut engine, &mut client, &body);
     // The credit, 64 KiB behind the guard, twice the kernel's few.
-    assert!(sent < MOST_BODY_CREDIT + 340_000, "{sent} bytes were taken without credit");
+    assert!(sent < MAX_BODY_CREDIT + 340_000, "{sent} bytes were taken without credit");
     let crossed = engine.received()[0].body.len();
     assert!(
-        (MOST_BODY_CREDIT..=MOST_BODY_CREDIT + 65_536).contains(&crossed),
+        (MAX_BODY_CREDIT..=MAX_BODY_CREDIT + 65_536).contains(&crossed),
         "{crossed} bytes crossed"
     );
     // Credit moves it on, by about as much as was given.
@@ -161,7 +162,11 @@ fn among_many_requests_each_body_has_less_credit() {
     let sent = send_until_stuck(&mut engine, &mut client, &vec![b'x'; 1_000_000]);
     let crossed = |engine: &Engine| engine.received()[300].body.len();
     // What came before the request crossed is read in whole reads.
-    assert!((BODY_CREDIT..=2 * BODY_CREDIT).contains(&crossed(&engine)), "{}", crossed(&engine));
+    assert!(
+        (MIN_BODY_CREDIT..=2 * MIN_BODY_CREDIT).contains(&crossed(&engine)),
+        "{}",
+        crossed(&engine)
+    );
     // From here on a byte of credit is a byte.
     let before = crossed(&engine);
     engine.js.credit(id, 100_000);
@@ -258,7 +263,7 @@ fn an_early_answer_says_close_where_the_rest_is_long_or_unknown() {
 
 #[test]
 fn a_body_refused_for_its_length_is_drained_so_that_the_answer_is_read() {
-    let limits = Limits { request_body: 1_000, ..Limits::default() };
+    let limits = Limits::from(Settings { limit_request_body: 1_000, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     let length = 10 * MEBIBYTE;

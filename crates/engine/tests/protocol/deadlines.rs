@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{CHUNKED, CONNECTION, Client, End, Engine, Event, LENGTH, Setup, silent};
 
@@ -23,7 +24,10 @@ fn let_a_deadline_pass(engine: &mut Engine) {
 
 #[test]
 fn no_byte_starts_the_time_of_a_head_again() {
-    let mut engine = Engine::with_limits(Limits { header: SHORT, ..Limits::default() }, silent());
+    let mut engine = Engine::with_limits(
+        Limits::from(Settings { header_timeout: SHORT, ..Settings::default() }),
+        silent(),
+    );
     let mut client = Client::connect(&engine);
     let begun = Instant::now();
     client.send(&mut engine, "GET / HTTP/1.1\r\nX: ");
@@ -36,8 +40,10 @@ fn no_byte_starts_the_time_of_a_head_again() {
 
 #[test]
 fn a_head_behind_an_answered_request_has_a_time_of_its_own() {
-    let mut engine =
-        Engine::with_limits(Limits { header: SHORT, ..Limits::default() }, crate::harness::echo());
+    let mut engine = Engine::with_limits(
+        Limits::from(Settings { header_timeout: SHORT, ..Settings::default() }),
+        crate::harness::echo(),
+    );
     let mut client = Client::connect(&engine);
     client.ask(&mut engine, GET);
     let_a_deadline_pass(&mut engine);
@@ -49,7 +55,10 @@ fn a_head_behind_an_answered_request_has_a_time_of_its_own() {
 #[test]
 fn a_body_that_stops_is_answered_408_and_aborted() {
     for framing in ["Content-Length: 10", "Transfer-Encoding: chunked"] {
-        let mut engine = Engine::with_limits(Limits { body: SHORT, ..Limits::default() }, silent());
+        let mut engine = Engine::with_limits(
+            Limits::from(Settings { body_timeout: SHORT, ..Settings::default() }),
+            silent(),
+        );
         let mut client = Client::connect(&engine);
         let head = format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n5\r\nabc");
         client.send(&mut engine, head);
@@ -63,7 +72,11 @@ fn a_body_that_stops_is_answered_408_and_aborted() {
 
 #[test]
 fn a_client_that_waits_for_the_word_to_send_its_body_has_time_from_then_on() {
-    let limits = Limits { body: SHORT, header: SHORT * 2, ..Limits::default() };
+    let limits = Limits::from(Settings {
+        body_timeout: SHORT,
+        header_timeout: SHORT * 2,
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(limits, silent());
     for says_continue in [true, false] {
         let mut client = Client::connect(&engine);
@@ -88,7 +101,7 @@ fn a_client_that_waits_for_the_word_to_send_its_body_has_time_from_then_on() {
 
 #[test]
 fn a_client_that_waits_for_the_word_to_send_its_body_waits_no_longer_than_for_an_answer() {
-    let limits = Limits { answer: SHORT, ..Limits::default() };
+    let limits = Limits::from(Settings { request_timeout: SHORT, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let head = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n";
     for step in [head.len(), 20] {
@@ -103,7 +116,14 @@ fn a_client_that_waits_for_the_word_to_send_its_body_waits_no_longer_than_for_an
 
 #[test]
 fn a_body_that_comes_in_drips_is_answered_408() {
-    let limits = Limits { body_rate: 10_000, grace: SHORT, header: SHORT * 2, ..Limits::default() };
+    let limits = Limits {
+        rate_grace: SHORT,
+        ..Limits::from(Settings {
+            body_min_rate: 10_000,
+            header_timeout: SHORT * 2,
+            ..Settings::default()
+        })
+    };
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n");
@@ -117,7 +137,11 @@ fn a_body_that_comes_in_drips_is_answered_408() {
 
 #[test]
 fn a_body_that_javascript_does_not_read_has_time() {
-    let limits = Limits { body: SHORT, header: SHORT * 2, ..Limits::default() };
+    let limits = Limits::from(Settings {
+        body_timeout: SHORT,
+        header_timeout: SHORT * 2,
+        ..Settings::default()
+    });
     let mut engine = small(limits);
     let mut client = Client::with_small_buffers(&engine);
     client
@@ -143,7 +167,10 @@ fn a_body_that_javascript_does_not_read_has_time() {
 
 #[test]
 fn an_answer_that_does_not_begin_is_given_up_with_504() {
-    let mut engine = Engine::with_limits(Limits { answer: SHORT, ..Limits::default() }, silent());
+    let mut engine = Engine::with_limits(
+        Limits::from(Settings { request_timeout: SHORT, ..Settings::default() }),
+        silent(),
+    );
     for message in [GET, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab"] {
         let mut client = Client::connect(&engine);
         client.send(&mut engine, message);
@@ -158,7 +185,11 @@ fn an_answer_that_does_not_begin_is_given_up_with_504() {
 
 #[test]
 fn what_streams_behind_its_head_may_take_longer() {
-    let limits = Limits { answer: SHORT, header: SHORT * 2, ..Limits::default() };
+    let limits = Limits::from(Settings {
+        request_timeout: SHORT,
+        header_timeout: SHORT * 2,
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, GET);
@@ -173,7 +204,10 @@ fn what_streams_behind_its_head_may_take_longer() {
 
 #[test]
 fn a_request_that_blocked_javascript_never_took_is_answered_503_and_not_served() {
-    let mut engine = Engine::with_limits(Limits { answer: SHORT, ..Limits::default() }, silent());
+    let mut engine = Engine::with_limits(
+        Limits::from(Settings { request_timeout: SHORT, ..Settings::default() }),
+        silent(),
+    );
     let mut clients = [GET, BODY].map(|message| {
         let mut client = Client::connect(&engine);
         assert_eq!(client.try_send(message.as_bytes()), message.len());
@@ -192,7 +226,12 @@ fn a_request_that_blocked_javascript_never_took_is_answered_503_and_not_served()
 
 #[test]
 fn blocked_javascript_stops_no_deadline() {
-    let limits = Limits { header: SHORT, body: SHORT, keepalive: SHORT, ..Limits::default() };
+    let limits = Limits::from(Settings {
+        header_timeout: SHORT,
+        body_timeout: SHORT,
+        keepalive: SHORT,
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(limits, crate::harness::echo());
     let mut idle = Client::connect(&engine);
     idle.ask(&mut engine, GET);
@@ -210,7 +249,7 @@ fn blocked_javascript_stops_no_deadline() {
 
 #[test]
 fn a_client_that_does_not_read_is_reset_and_javascript_hears_of_it() {
-    let mut engine = small(Limits { write: SHORT, ..Limits::default() });
+    let mut engine = small(Limits::from(Settings { write_timeout: SHORT, ..Settings::default() }));
     let mut client = Client::with_small_buffers(&engine);
     client.send(&mut engine, GET);
     let id = engine.request_to("/");
@@ -226,7 +265,7 @@ fn a_client_that_does_not_read_is_reset_and_javascript_hears_of_it() {
 
 #[test]
 fn a_complete_answer_that_nobody_reads_is_given_up_too() {
-    let mut engine = small(Limits { write: SHORT, ..Limits::default() });
+    let mut engine = small(Limits::from(Settings { write_timeout: SHORT, ..Settings::default() }));
     for close in [false, true] {
         let mut client = Client::with_small_buffers(&engine);
         client.send(&mut engine, GET);
@@ -242,7 +281,7 @@ fn a_complete_answer_that_nobody_reads_is_given_up_too() {
 
 #[test]
 fn a_client_that_asks_for_more_and_reads_nothing_is_given_up_too() {
-    let limits = Limits { write: SHORT, ..Limits::default() };
+    let limits = Limits::from(Settings { write_timeout: SHORT, ..Settings::default() });
     let setup = Setup { limits, small_buffers: true, ..Setup::default() };
     let answer = vec![b'x'; 60_000];
     let mut engine = Engine::start(
@@ -269,7 +308,10 @@ fn a_client_that_asks_for_more_and_reads_nothing_is_given_up_too() {
 
 #[test]
 fn a_client_that_reads_in_drips_is_reset() {
-    let limits = Limits { write_rate: 50_000_000, grace: SHORT, ..Limits::default() };
+    let limits = Limits {
+        rate_grace: SHORT,
+        ..Limits::from(Settings { write_min_rate: 50_000_000, ..Settings::default() })
+    };
     let mut engine = small(limits);
     let mut client = Client::with_small_buffers(&engine);
     client.send(&mut engine, GET);
@@ -286,7 +328,14 @@ fn a_client_that_reads_in_drips_is_reset() {
 
 #[test]
 fn a_client_that_reads_everything_owes_nothing_while_javascript_is_silent() {
-    let limits = Limits { write: SHORT, grace: SHORT, header: SHORT * 2, ..Limits::default() };
+    let limits = Limits {
+        rate_grace: SHORT,
+        ..Limits::from(Settings {
+            write_timeout: SHORT,
+            header_timeout: SHORT * 2,
+            ..Settings::default()
+        })
+    };
     let mut engine = small(limits);
     let mut client = Client::with_small_buffers(&engine);
     client.send(&mut engine, GET);
@@ -308,7 +357,11 @@ fn a_client_that_reads_everything_owes_nothing_while_javascript_is_silent() {
 
 #[test]
 fn a_slow_reader_of_a_whole_answer_is_not_idle() {
-    let limits = Limits { keepalive: SHORT, header: SHORT * 2, ..Limits::default() };
+    let limits = Limits::from(Settings {
+        keepalive: SHORT,
+        header_timeout: SHORT * 2,
+        ..Settings::default()
+    });
     let mut engine = small(limits);
     let mut client = Client::with_small_buffers(&engine);
     client.send(&mut engine, GET);
@@ -322,7 +375,7 @@ fn a_slow_reader_of_a_whole_answer_is_not_idle() {
 
 #[test]
 fn a_request_behind_answers_that_are_read_slowly_is_not_late() {
-    let mut engine = small(Limits { header: SHORT, ..Limits::default() });
+    let mut engine = small(Limits::from(Settings { header_timeout: SHORT, ..Settings::default() }));
     let mut client = Client::with_small_buffers(&engine);
     client.send(&mut engine, GET.repeat(2) + "GET /half HTTP/1.1\r\n");
     for _ in 0..2 {
@@ -339,7 +392,10 @@ fn a_request_behind_answers_that_are_read_slowly_is_not_late() {
 
 #[test]
 fn an_early_answer_may_take_long_once_the_body_has_come() {
-    let limits = Limits { discard_time: SHORT, header: SHORT * 2, ..Limits::default() };
+    let limits = Limits {
+        discard_time: SHORT,
+        ..Limits::from(Settings { header_timeout: SHORT * 2, ..Settings::default() })
+    };
     let mut engine = small(limits);
     let mut client = Client::with_small_buffers(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
@@ -358,7 +414,7 @@ fn an_early_answer_may_take_long_once_the_body_has_come() {
 
 #[test]
 fn a_client_that_neither_reads_nor_closes_is_not_waited_for() {
-    let limits = Limits { linger: SHORT, ..Limits::default() };
+    let limits = Limits::from(Settings { linger_timeout: SHORT, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "BAD\r\n\r\n");

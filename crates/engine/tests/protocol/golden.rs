@@ -4,11 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use monoceros_engine::guard::addresses::AddressList;
-use monoceros_engine::guard::parse_policy::{
-    ForwardedSyntax, ParsePolicy, ProxyProtocol, UnderscorePolicy,
-};
 use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::setting_value::SettingValue;
+use monoceros_engine::pressure::settings::Settings;
 use serde_json::Value;
 
 use crate::harness::{Client, End, Engine, Received, echo};
@@ -106,62 +104,28 @@ impl Case {
         self.expected["requests"].as_array().expect("each expectation has its requests")
     }
 
-    /// The limits that the case sets; they have the names of the settings.
+    /// The limits with the settings of the case; no proxy is trusted unless the case trusts one.
     fn limits(&self) -> Option<Limits> {
-        let mut limits = Limits::default();
+        let mut settings = Settings {
+            forwarded_allow_ips: String::new(),
+            proxy_allow_ips: String::new(),
+            ..Settings::default()
+        };
         for (name, value) in self.expected.get("settings")?.as_object().expect("an object") {
-            let policy = &mut limits.parse_policy;
-            match name.as_str() {
-                "permit_unconventional_http_method" => {
-                    policy.permit_unconventional_http_method = value == true
-                }
-                "casefold_http_method" => policy.casefold_http_method = value == true,
-                "header_map" if value == "refuse" => policy.header_map = UnderscorePolicy::Refuse,
-                "header_map" => policy.header_map = UnderscorePolicy::Keep,
-                "forwarded_allow_ips" => policy.forwarded_allow_ips = list(value),
-                "forwarder_headers" => policy.forwarder_headers = names(value),
-                "secure_scheme_headers" => policy.secure_scheme_headers = pairs(value),
-                "forwarded_headers" if value == "forwarded" => {
-                    policy.forwarded_headers = ForwardedSyntax::Rfc7239;
-                }
-                "forwarded_headers" => policy.forwarded_headers = ForwardedSyntax::XForwarded,
-                "root_path" => {
-                    policy.root_path =
-                        ParsePolicy::normalize_root_path(value.as_str().expect("a path"))
-                }
-                "proxy_protocol" => policy.proxy_protocol = ProxyProtocol::Auto,
-                "proxy_allow_ips" => policy.proxy_allow_ips = list(value),
-                _ => self.bound(&mut limits, name, value),
-            }
+            let set = settings.set(name, &setting_value(value));
+            set.unwrap_or_else(|error| panic!("{}: {error}", self.name));
         }
-        Some(limits)
-    }
-
-    fn bound(&self, limits: &mut Limits, name: &str, value: &Value) {
-        let value = value.as_u64().expect("a number");
-        match name {
-            "limit_request_line" => limits.request_line = value as usize,
-            "limit_request_fields" => limits.request_fields = value as usize,
-            "limit_request_field_size" => limits.request_field_size = value as usize,
-            "limit_request_body" => limits.request_body = value,
-            _ => panic!("{}: {name} is no limit", self.name),
-        }
+        Some(Limits::new(settings).unwrap_or_else(|error| panic!("{}: {error}", self.name)))
     }
 }
 
-fn list(value: &Value) -> AddressList {
-    AddressList::parse(value.as_str().expect("a list")).expect("addresses")
-}
-
-fn names(value: &Value) -> Vec<Vec<u8>> {
-    value.as_str().expect("a list").split(',').map(|name| name.as_bytes().to_vec()).collect()
-}
-
-fn pairs(value: &Value) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let fields = value.as_object().expect("names and values").iter();
-    fields
-        .map(|(name, value)| (name.clone().into_bytes(), value.as_str().expect("text").into()))
-        .collect()
+fn setting_value(value: &Value) -> SettingValue {
+    match value {
+        Value::Bool(on) => SettingValue::Flag(*on),
+        Value::String(text) => SettingValue::Text(text.clone()),
+        Value::Number(number) => SettingValue::Number(number.as_f64().expect("a number")),
+        _ => panic!("a golden file cannot set a setting to {value}"),
+    }
 }
 
 /// A request in the words of the golden files.

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::ext::Protocol;
 use http::{HeaderMap, HeaderValue, Request};
-use monoceros_engine::pressure::limits::{Cleartext, Http2Limits, IDLE_DRAIN_TIME, Limits};
+use monoceros_engine::pressure::limits::{Cleartext, IDLE_DRAIN_TIME, Limits};
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{
     Answer, CONNECTION, Client, DATE, Engine, Event, Handler, LENGTH, OPENING, ask, block, echo,
@@ -128,8 +129,12 @@ fn a_client_that_resets_a_stream_aborts_its_request_and_no_other() {
 
 #[test]
 fn refusals_are_answers_of_their_stream_alone() {
-    let mut limits = Limits { request_body: 1_000, request_line: 100, ..Limits::default() };
-    limits.request_fields = 10;
+    let mut limits = Limits::from(Settings {
+        limit_request_body: 1_000,
+        limit_request_line: 100,
+        ..Settings::default()
+    });
+    limits.settings.limit_request_fields = 10;
     let mut engine = Engine::with_limits(with_http2(limits), echo());
     let address = engine.address;
     let statuses = with_client(&mut engine, move || {
@@ -160,7 +165,7 @@ fn refusals_are_answers_of_their_stream_alone() {
 
 #[test]
 fn more_requests_than_the_worker_may_have_in_hand_are_told_so() {
-    let limits = Limits { worker_connections: 1, ..Limits::default() };
+    let limits = Limits::from(Settings { worker_connections: 1, ..Settings::default() });
     let mut engine = Engine::with_limits(with_http2(limits), silent());
     let address = engine.address;
     let (told, refused) = std::sync::mpsc::channel();
@@ -181,7 +186,7 @@ fn more_requests_than_the_worker_may_have_in_hand_are_told_so() {
 
 #[test]
 fn a_body_that_does_not_come_makes_way_where_no_more_requests_may_be_in_hand() {
-    let limits = Limits { worker_connections: 1, ..Limits::default() };
+    let limits = Limits::from(Settings { worker_connections: 1, ..Settings::default() });
     let mut engine = Engine::with_limits(with_http2(limits), silent());
     let address = engine.address;
     let late = std::thread::spawn(move || {
@@ -368,8 +373,8 @@ fn without_the_preface_http_1_is_spoken_beside_it() {
 
 #[test]
 fn where_nothing_else_is_spoken_nothing_else_is_answered() {
-    let http2 = Http2Limits { cleartext: Cleartext::Alone, ..Http2Limits::default() };
-    let mut engine = Engine::with_limits(Limits { http2, ..Limits::default() }, echo());
+    let limits = Limits { cleartext: Cleartext::Alone, ..Limits::default() };
+    let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
     let received = client.rest(&mut engine);

@@ -105,7 +105,7 @@ fn an_early_answer_may_take_long_once_the_body_has_come() {
 #[test]
 fn a_body_that_was_begun_under_the_usual_window_goes_on_under_a_smaller_one() {
     let mut limits = with_http2(Limits::default());
-    limits.http2.window = 1_000;
+    limits.settings.http2_initial_window_size = 1_000;
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     // Less than what h2 tells of by itself, and more than the window that the client learns of behind it.

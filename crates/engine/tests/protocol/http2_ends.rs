@@ -6,8 +6,9 @@ use bytes::Bytes;
 use h2::ext::Protocol;
 use http::Request;
 use monoceros_engine::guard::addresses::AddressList;
-use monoceros_engine::guard::parse_policy::ProxyProtocol;
 use monoceros_engine::pressure::limits::{Cleartext, IDLE_DRAIN_TIME, Limits};
+use monoceros_engine::pressure::settings::ProxyProtocol;
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{
     Client, Engine, Event, LENGTH, OPENING, ask, block, echo, frame, get, http2_client, silent,
@@ -24,7 +25,7 @@ const PREFACE: usize = 24;
 
 #[test]
 fn so_many_requests_are_answered_on_a_connection_and_then_it_ends() {
-    let limits = Limits { connection_requests: 3, ..Limits::default() };
+    let limits = Limits::from(Settings { limit_requests_per_connection: 3, ..Settings::default() });
     let mut engine = Engine::with_limits(with_http2(limits), echo());
     let address = engine.address;
     let (statuses, has_ended) = with_client(&mut engine, move || {
@@ -152,13 +153,13 @@ fn an_invalid_preface_has_no_answer_where_both_protocols_are_spoken() {
 fn a_preface_that_does_not_come_whole_is_not_waited_for() {
     for length in [1, PREFACE - 1] {
         let mut limits = with_http2(Limits::default());
-        limits.http2.cleartext = Cleartext::Alone;
-        limits.header = Duration::from_millis(300);
+        limits.cleartext = Cleartext::Alone;
+        limits.settings.header_timeout = Duration::from_millis(300);
         let mut engine = Engine::with_limits(limits.clone(), silent());
         let mut client = Client::connect(&engine);
         client.send(&mut engine, &OPENING[..length]);
         client.rest(&mut engine);
-        limits.header = Duration::from_secs(60);
+        limits.settings.header_timeout = Duration::from_secs(60);
         let mut engine = Engine::with_limits(limits, silent());
         let mut client = Client::connect(&engine);
         client.send(&mut engine, &OPENING[..length]);
@@ -170,7 +171,7 @@ fn a_preface_that_does_not_come_whole_is_not_waited_for() {
 
 #[test]
 fn at_the_bound_of_memory_slow_streams_are_reset_and_others_are_served() {
-    let limits = Limits { buffer_memory: 10 * PIECE, ..Limits::default() };
+    let limits = Limits::from(Settings { buffer_memory: 10 * PIECE, ..Settings::default() });
     let mut engine = Engine::with_limits(
         with_http2(limits),
         Box::new(|js, event| match event {

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use monoceros_engine::pressure::limits::{Http2Limits, Limits};
+use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{
     Client, Engine, Event, OPENING, ask, block, echo, frame, get, http2_client, post, silent,
@@ -89,7 +90,10 @@ fn a_head_that_never_ends_ends_its_connection() {
 
 #[test]
 fn a_head_that_stops_in_the_middle_has_its_time() {
-    let limits = Limits { header: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits::from(Settings {
+        header_timeout: Duration::from_millis(300),
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(with_http2(limits), silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, [OPENING, &frame(1, END_STREAM, 1, &block(&[]))].concat());
@@ -112,8 +116,9 @@ fn fields_that_are_small_only_when_compressed_are_refused() {
 
 #[test]
 fn a_client_that_opens_no_window_is_reset_in_its_time() {
-    let mut limits = Limits { write: Duration::from_millis(500), ..Limits::default() };
-    limits.keepalive = Duration::from_secs(20);
+    let mut limits =
+        Limits::from(Settings { write_timeout: Duration::from_millis(500), ..Settings::default() });
+    limits.settings.keepalive = Duration::from_secs(20);
     let mut engine = Engine::with_limits(
         with_http2(limits),
         Box::new(|js, event| {
@@ -133,8 +138,9 @@ fn a_client_that_opens_no_window_is_reset_in_its_time() {
 
 #[test]
 fn a_body_that_does_not_come_is_answered_408_and_an_answer_that_does_not_504() {
-    let mut limits = Limits { body: Duration::from_millis(300), ..Limits::default() };
-    limits.answer = Duration::from_millis(300);
+    let mut limits =
+        Limits::from(Settings { body_timeout: Duration::from_millis(300), ..Settings::default() });
+    limits.settings.request_timeout = Duration::from_millis(300);
     let mut engine = Engine::with_limits(with_http2(limits), silent());
     let address = engine.address;
     let statuses = with_client(&mut engine, move || {
@@ -150,7 +156,8 @@ fn a_body_that_does_not_come_is_answered_408_and_an_answer_that_does_not_504() {
 
 #[test]
 fn an_idle_connection_is_told_to_go_and_closed() {
-    let limits = Limits { keepalive: Duration::from_millis(300), ..Limits::default() };
+    let limits =
+        Limits::from(Settings { keepalive: Duration::from_millis(300), ..Settings::default() });
     let mut engine = Engine::with_limits(with_http2(limits), echo());
     let address = engine.address;
     let begun = Instant::now();
@@ -166,8 +173,11 @@ fn an_idle_connection_is_told_to_go_and_closed() {
 }
 
 fn limited(handler: crate::harness::Handler) -> Engine {
-    let mut limits = with_http2(Limits::default());
-    limits.http2 = Http2Limits { idle_frames: 100, resets: 20, ..limits.http2 };
+    let limits = with_http2(Limits::from(Settings {
+        http2_max_idle_frames: 100,
+        http2_max_resets: 20,
+        ..Settings::default()
+    }));
     Engine::with_limits(limits, handler)
 }
 

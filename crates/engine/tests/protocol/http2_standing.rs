@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{
     Client, Engine, Event, LENGTH, OPENING, ask, block, frame, get, http2_client, silent,
@@ -81,7 +82,7 @@ fn what_the_system_takes_for_a_client_that_does_not_read_begins_little() {
 
 #[test]
 fn what_waits_is_no_request_in_hand_and_not_without_bound() {
-    let limits = Limits { worker_connections: 20, ..Limits::default() };
+    let limits = Limits::from(Settings { worker_connections: 20, ..Settings::default() });
     let mut engine = engine(limits, large_answers());
     let mut client = stalling(&mut engine);
     engine.settle();
@@ -95,7 +96,8 @@ fn what_waits_is_no_request_in_hand_and_not_without_bound() {
 
 #[test]
 fn whoever_takes_nothing_in_its_time_is_cut_with_all_that_waits() {
-    let limits = Limits { write: Duration::from_millis(500), ..Limits::default() };
+    let limits =
+        Limits::from(Settings { write_timeout: Duration::from_millis(500), ..Settings::default() });
     let mut engine = engine(limits, large_answers());
     let mut client = stalling(&mut engine);
     engine.settle();
@@ -107,7 +109,7 @@ fn whoever_takes_nothing_in_its_time_is_cut_with_all_that_waits() {
 }
 
 fn engine(mut limits: Limits, handler: crate::harness::Handler) -> Engine {
-    limits.keepalive = Duration::from_secs(60);
+    limits.settings.keepalive = Duration::from_secs(60);
     Engine::with_limits(with_http2(limits), handler)
 }
 

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{CLOSE, CONNECTION, Client, End, Engine, Event, LENGTH, TAG, echo, silent};
 
@@ -122,7 +123,7 @@ fn very_many_pipelined_requests_are_all_answered() {
 
 #[test]
 fn the_last_request_that_a_connection_may_carry_is_told_close() {
-    let limits = Limits { connection_requests: 3, ..Limits::default() };
+    let limits = Limits::from(Settings { limit_requests_per_connection: 3, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, GET.repeat(5));
@@ -149,7 +150,8 @@ fn a_close_in_the_list_of_connection_ends_it_after_the_answer() {
 
 #[test]
 fn who_says_close_in_a_whole_request_is_not_waited_for() {
-    let limits = Limits { linger: Duration::from_secs(60), ..Limits::default() };
+    let limits =
+        Limits::from(Settings { linger_timeout: Duration::from_secs(60), ..Settings::default() });
     let mut engine = Engine::with_limits(limits, echo());
     let closed =
         |engine: &Engine| engine.count(|event| matches!(event, Event::ConnectionClosed(_)));
@@ -233,7 +235,7 @@ fn the_application_may_end_the_connection() {
 
 #[test]
 fn without_keepalive_each_answer_closes() {
-    let limits = Limits { keepalive: Duration::ZERO, ..Limits::default() };
+    let limits = Limits::from(Settings { keepalive: Duration::ZERO, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     let response = client.ask(&mut engine, GET);
@@ -243,7 +245,8 @@ fn without_keepalive_each_answer_closes() {
 
 #[test]
 fn an_idle_connection_is_closed_after_keepalive() {
-    let limits = Limits { keepalive: Duration::from_millis(300), ..Limits::default() };
+    let limits =
+        Limits::from(Settings { keepalive: Duration::from_millis(300), ..Settings::default() });
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     client.ask(&mut engine, GET);
@@ -255,7 +258,8 @@ fn an_idle_connection_is_closed_after_keepalive() {
 
 #[test]
 fn a_request_in_hand_is_not_ended_by_keepalive() {
-    let limits = Limits { keepalive: Duration::from_millis(100), ..Limits::default() };
+    let limits =
+        Limits::from(Settings { keepalive: Duration::from_millis(100), ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut busy = Client::connect(&engine);
     busy.send(&mut engine, GET);
@@ -273,7 +277,10 @@ fn a_request_in_hand_is_not_ended_by_keepalive() {
 
 #[test]
 fn a_head_that_does_not_come_in_time_is_answered_408() {
-    let limits = Limits { header: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits::from(Settings {
+        header_timeout: Duration::from_millis(300),
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "GET / HTTP/1.1\r\nHost:");
@@ -284,7 +291,10 @@ fn a_head_that_does_not_come_in_time_is_answered_408() {
 
 #[test]
 fn a_connection_that_never_sends_is_closed_without_an_answer() {
-    let limits = Limits { header: Duration::from_millis(300), ..Limits::default() };
+    let limits = Limits::from(Settings {
+        header_timeout: Duration::from_millis(300),
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(limits, echo());
     assert_eq!(Client::connect(&engine).end(&mut engine), End::Closed);
 }

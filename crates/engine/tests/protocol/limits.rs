@@ -1,8 +1,9 @@
 //! Limits are exact: what is at the boundary passes, one more is refused.
 
 use monoceros_engine::guard::addresses::AddressList;
-use monoceros_engine::guard::parse_policy::ProxyProtocol;
 use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::settings::ProxyProtocol;
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{Client, End, Engine, echo};
 
@@ -35,8 +36,18 @@ fn the_request_line_is_limited_exactly() {
         format!("GET /{target} HTTP/1.1\r\nHost: x\r\n\r\n")
     };
     boundary(&Limits::default(), 4_094, 414, line);
-    boundary(&Limits { request_line: 100, ..Limits::default() }, 100, 414, line);
-    boundary(&Limits { request_line: 0, ..Limits::default() }.bounded(), 65_535, 414, line);
+    boundary(
+        &Limits::from(Settings { limit_request_line: 100, ..Settings::default() }),
+        100,
+        414,
+        line,
+    );
+    boundary(
+        &Limits::from(Settings { limit_request_line: 0, ..Settings::default() }).bounded(),
+        65_535,
+        414,
+        line,
+    );
 }
 
 #[test]
@@ -46,15 +57,26 @@ fn the_number_of_fields_is_limited_exactly() {
         format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n")
     };
     boundary(&Limits::default(), 100, 431, fields);
-    boundary(&Limits { request_fields: 3, ..Limits::default() }, 3, 431, fields);
-    boundary(&Limits { request_fields: 1_000, ..Limits::default() }, 1_000, 431, fields);
+    boundary(
+        &Limits::from(Settings { limit_request_fields: 3, ..Settings::default() }),
+        3,
+        431,
+        fields,
+    );
+    boundary(
+        &Limits::from(Settings { limit_request_fields: 1_000, ..Settings::default() }),
+        1_000,
+        431,
+        fields,
+    );
 }
 
 #[test]
 fn the_most_fields_that_a_setting_allows_can_be_sent() {
     for count in [24_575, 24_576, 32_768] {
-        let limits = Limits { request_fields: count, ..Limits::default() }.bounded();
-        let fields = (1..limits.request_fields).map(|at| format!("{at:x}:\r\n"));
+        let limits =
+            Limits::from(Settings { limit_request_fields: count, ..Settings::default() }).bounded();
+        let fields = (1..limits.settings.limit_request_fields).map(|at| format!("{at:x}:\r\n"));
         let fields = fields.collect::<Vec<_>>().concat();
         let head = format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
         assert_eq!(status(&limits, &head, usize::MAX), 200, "{count}");
@@ -68,8 +90,18 @@ fn a_field_is_limited_exactly() {
         format!("GET / HTTP/1.1\r\nHost: x\r\nX: {value}\r\n\r\n")
     };
     boundary(&Limits::default(), 8_190, 431, field);
-    boundary(&Limits { request_field_size: 20, ..Limits::default() }, 20, 431, field);
-    boundary(&Limits { request_field_size: 0, ..Limits::default() }.bounded(), 65_535, 431, field);
+    boundary(
+        &Limits::from(Settings { limit_request_field_size: 20, ..Settings::default() }),
+        20,
+        431,
+        field,
+    );
+    boundary(
+        &Limits::from(Settings { limit_request_field_size: 0, ..Settings::default() }).bounded(),
+        65_535,
+        431,
+        field,
+    );
 }
 
 #[test]
@@ -85,7 +117,7 @@ fn a_head_of_only_the_largest_fields_is_refused_before_it_is_a_megabyte() {
 
 #[test]
 fn a_body_is_limited_exactly() {
-    let limits = Limits { request_body: 2_000, ..Limits::default() };
+    let limits = Limits::from(Settings { limit_request_body: 2_000, ..Settings::default() });
     boundary(&limits, 2_000, 413, |length| {
         let body = "b".repeat(length);
         format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{body}")
@@ -124,7 +156,7 @@ fn chunk_lines_and_trailers_are_limited() {
             "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: {first}\r\nB: {second}\r\n\r\n"
         )
     };
-    let limits = Limits { request_field_size: 20_000, ..Limits::default() };
+    let limits = Limits::from(Settings { limit_request_field_size: 20_000, ..Settings::default() });
     boundary(&limits, 16_000, 431, wide);
 }
 
@@ -149,8 +181,10 @@ fn an_endless_head_is_refused_before_its_end() {
 
 #[test]
 fn the_connections_of_an_address_are_limited_exactly() {
-    let mut engine =
-        Engine::with_limits(Limits { connections_per_address: 2, ..Limits::default() }, echo());
+    let mut engine = Engine::with_limits(
+        Limits::from(Settings { limit_connections_per_address: 2, ..Settings::default() }),
+        echo(),
+    );
     let mut clients = [0; 5].map(|_| Client::connect(&engine));
     let request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
     for client in &mut clients[..2] {
@@ -172,7 +206,8 @@ fn the_connections_of_an_address_are_limited_exactly() {
 
 #[test]
 fn proxies_are_not_counted() {
-    let mut limits = Limits { connections_per_address: 1, ..Limits::default() };
+    let mut limits =
+        Limits::from(Settings { limit_connections_per_address: 1, ..Settings::default() });
     limits.parse_policy.forwarded_allow_ips = AddressList::parse("127.0.0.0/8").unwrap();
     let mut engine = Engine::with_limits(limits.clone(), echo());
     let mut clients = [0; 4].map(|_| Client::connect(&engine));

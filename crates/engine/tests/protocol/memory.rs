@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{CONNECTION, Client, Engine, Event, LENGTH, RequestBody, Setup, silent};
 
@@ -11,7 +12,7 @@ const PATIENT: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_body_that_comes_in_its_time_crosses_whole() {
-    let limits = Limits { request_buffer_time: PATIENT, ..Limits::default() };
+    let limits = Limits::from(Settings { request_buffer_time: PATIENT, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nA: 1\r\nContent-Length: 50000\r\n\r\n");
@@ -33,7 +34,7 @@ fn a_body_that_comes_in_its_time_crosses_whole() {
 
 #[test]
 fn a_chunked_body_that_comes_in_its_time_crosses_whole() {
-    let limits = Limits { request_buffer_time: PATIENT, ..Limits::default() };
+    let limits = Limits::from(Settings { request_buffer_time: PATIENT, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     client.send(
@@ -51,8 +52,11 @@ fn a_chunked_body_that_comes_in_its_time_crosses_whole() {
 
 #[test]
 fn a_body_beyond_the_buffer_does_not_wait() {
-    let limits =
-        Limits { request_buffer_time: PATIENT, request_buffer: 1_000, ..Limits::default() };
+    let limits = Limits::from(Settings {
+        request_buffer_time: PATIENT,
+        request_buffer_size: 1_000,
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n\r\n");
@@ -68,7 +72,10 @@ fn a_body_beyond_the_buffer_does_not_wait() {
 
 #[test]
 fn a_body_that_stops_crosses_after_its_time() {
-    let limits = Limits { request_buffer_time: Duration::from_millis(20), ..Limits::default() };
+    let limits = Limits::from(Settings {
+        request_buffer_time: Duration::from_millis(20),
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(limits, silent());
     let mut clients = [0, 1, 2].map(|_| Client::connect(&engine));
     for (number, client) in clients.iter_mut().enumerate() {
@@ -86,7 +93,7 @@ fn a_body_that_stops_crosses_after_its_time() {
 
 #[test]
 fn a_client_that_goes_while_its_body_is_collected_was_never_there() {
-    let limits = Limits { request_buffer_time: PATIENT, ..Limits::default() };
+    let limits = Limits::from(Settings { request_buffer_time: PATIENT, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab");
@@ -100,7 +107,7 @@ fn a_client_that_goes_while_its_body_is_collected_was_never_there() {
 
 #[test]
 fn at_the_bound_the_newest_readers_are_shed_and_others_are_served() {
-    let limits = Limits { buffer_memory: 10 * PIECE, ..Limits::default() };
+    let limits = Limits::from(Settings { buffer_memory: 10 * PIECE, ..Settings::default() });
     let mut engine = Engine::start(
         Setup { small_buffers: true, limits: limits.bounded(), ..Setup::default() },
         silent(),
@@ -145,8 +152,11 @@ fn at_the_bound_the_newest_readers_are_shed_and_others_are_served() {
 
 #[test]
 fn at_the_bound_a_body_that_javascript_does_not_have_is_answered_503() {
-    let limits =
-        Limits { buffer_memory: 400_000, request_buffer_time: PATIENT, ..Limits::default() };
+    let limits = Limits::from(Settings {
+        buffer_memory: 400_000,
+        request_buffer_time: PATIENT,
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(limits, silent());
     let mut clients = Vec::new();
     for _ in 0..30 {

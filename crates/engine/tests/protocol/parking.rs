@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{Client, End, Engine, Event, echo};
 
@@ -15,7 +16,10 @@ fn let_connections_park(engine: &mut Engine) {
 
 #[test]
 fn a_parked_connection_answers_as_before() {
-    let limits = Limits { header: Duration::from_millis(600), ..Limits::default() };
+    let limits = Limits::from(Settings {
+        header_timeout: Duration::from_millis(600),
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     for (number, message) in [
@@ -36,7 +40,10 @@ fn a_parked_connection_answers_as_before() {
 
 #[test]
 fn javascript_cuts_a_parked_connection() {
-    let limits = Limits { header: Duration::from_millis(600), ..Limits::default() };
+    let limits = Limits::from(Settings {
+        header_timeout: Duration::from_millis(600),
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     client.ask(&mut engine, GET);
@@ -50,7 +57,7 @@ fn javascript_cuts_a_parked_connection() {
 #[test]
 fn a_connection_that_says_nothing_is_found_while_others_are_served() {
     let header = Duration::from_millis(600);
-    let limits = Limits { header, ..Limits::default() };
+    let limits = Limits::from(Settings { header_timeout: header, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, echo());
     let mut used = Client::connect(&engine);
     used.ask(&mut engine, GET);
@@ -66,7 +73,10 @@ fn a_connection_that_says_nothing_is_found_while_others_are_served() {
 #[test]
 fn a_parked_connection_ends_in_its_time() {
     let (header, keepalive) = (Duration::from_millis(600), Duration::from_millis(900));
-    let limits = Limits { header, keepalive, keepalive_grace: Duration::ZERO, ..Limits::default() };
+    let limits = Limits {
+        keepalive_grace: Duration::ZERO,
+        ..Limits::from(Settings { header_timeout: header, keepalive, ..Settings::default() })
+    };
     let mut engine = Engine::with_limits(limits, echo());
     let mut silent = Client::connect(&engine);
     let mut used = Client::connect(&engine);
@@ -81,7 +91,10 @@ fn a_parked_connection_ends_in_its_time() {
 
 #[test]
 fn a_head_in_pieces_has_its_time_though_the_connection_was_parked() {
-    let limits = Limits { header: Duration::from_millis(600), ..Limits::default() };
+    let limits = Limits::from(Settings {
+        header_timeout: Duration::from_millis(600),
+        ..Settings::default()
+    });
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     client.ask(&mut engine, GET);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{CHUNKED, Client, End, Engine, Setup, echo, silent};
 
@@ -27,27 +28,27 @@ fn each_refusal_has_its_status() {
         (400, default(), "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"),
         (
             413,
-            Limits { request_body: 4, ..default() },
+            Limits::from(Settings { limit_request_body: 4, ..Settings::default() }),
             "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n",
         ),
         (
             413,
-            Limits { request_body: 4, ..default() },
+            Limits::from(Settings { limit_request_body: 4, ..Settings::default() }),
             "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n",
         ),
         (
             414,
-            Limits { request_line: 20, ..default() },
+            Limits::from(Settings { limit_request_line: 20, ..Settings::default() }),
             "GET /too-long HTTP/1.1\r\nHost: x\r\n\r\n",
         ),
         (
             431,
-            Limits { request_fields: 1, ..default() },
+            Limits::from(Settings { limit_request_fields: 1, ..Settings::default() }),
             "GET / HTTP/1.1\r\nHost: x\r\nA: b\r\n\r\n",
         ),
         (
             431,
-            Limits { request_field_size: 10, ..default() },
+            Limits::from(Settings { limit_request_field_size: 10, ..Settings::default() }),
             "GET / HTTP/1.1\r\nHost: x\r\nA: 1234567\r\n\r\n",
         ),
         (501, default(), "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n"),
@@ -65,7 +66,7 @@ fn a_refusal_says_what_is_wrong() {
 
 #[test]
 fn javascript_does_not_cut_off_a_client_that_is_refused_in_its_body() {
-    let limits = Limits { request_body: 4, ..Limits::default() };
+    let limits = Limits::from(Settings { limit_request_body: 4, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     client.send(
@@ -116,7 +117,7 @@ fn what_follows_a_refused_request_is_not_read_as_one() {
 
 #[test]
 fn a_refusal_can_be_read_by_a_client_that_is_still_sending() {
-    let limits = Limits { request_body: 1_000, ..Limits::default() };
+    let limits = Limits::from(Settings { limit_request_body: 1_000, ..Settings::default() });
     let setup = Setup { limits, small_buffers: true, ..Setup::default() };
     let mut engine = Engine::start(setup, echo());
     let mut client = Client::with_small_buffers(&engine);
@@ -129,7 +130,7 @@ fn a_refusal_can_be_read_by_a_client_that_is_still_sending() {
 
 #[test]
 fn a_client_that_never_ends_its_refused_body_is_left() {
-    let limits = Limits { request_body: 1_000, ..Limits::default() };
+    let limits = Limits::from(Settings { limit_request_body: 1_000, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9999999999\r\n\r\n");
@@ -151,7 +152,7 @@ fn a_refused_client_that_does_not_close_is_closed_soon() {
 
 #[test]
 fn a_request_beyond_worker_connections_is_answered_503() {
-    let limits = Limits { worker_connections: 2, ..Limits::default() };
+    let limits = Limits::from(Settings { worker_connections: 2, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut clients = [0, 1, 2].map(|_| Client::connect(&engine));
     // The acceptor takes no connection while that many requests are in hand, so all are made first.
@@ -170,7 +171,7 @@ fn a_request_beyond_worker_connections_is_answered_503() {
 
 #[test]
 fn a_reader_that_stands_still_makes_way_for_a_request_beyond_worker_connections() {
-    let limits = Limits { worker_connections: 2, ..Limits::default() };
+    let limits = Limits::from(Settings { worker_connections: 2, ..Settings::default() });
     let setup = Setup { limits, small_buffers: true, ..Setup::default() };
     let mut engine = Engine::start(setup, silent());
     let mut readers = [0, 1].map(|_| Client::with_small_buffers(&engine));
@@ -199,7 +200,7 @@ fn a_reader_that_stands_still_makes_way_for_a_request_beyond_worker_connections(
 
 #[test]
 fn a_body_that_drips_makes_way_for_a_request_beyond_worker_connections() {
-    let limits = Limits { worker_connections: 3, ..Limits::default() };
+    let limits = Limits::from(Settings { worker_connections: 3, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let post = |path: &str, length: usize| {
         format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n")

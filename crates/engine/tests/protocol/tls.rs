@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monoceros_engine::guard::addresses::AddressList;
-use monoceros_engine::guard::parse_policy::ProxyProtocol;
 use monoceros_engine::pressure::limits::Limits;
+use monoceros_engine::pressure::settings::ProxyProtocol;
+use monoceros_engine::pressure::settings::Settings;
 use rustls::version::{TLS12, TLS13};
 use rustls::{ClientConfig, RootCertStore};
 
@@ -224,7 +225,10 @@ fn what_is_no_tls_gets_an_alert_and_the_end() {
 #[test]
 fn a_handshake_that_stalls_is_cut_and_holds_up_nobody() {
     let identity = Identity::new(&["localhost"]);
-    let limits = Limits { handshake: Duration::from_millis(600), ..Limits::default() };
+    let limits = Limits::from(Settings {
+        handshake_timeout: Duration::from_millis(600),
+        ..Settings::default()
+    });
     let config = identity.client();
     let mut engine = Engine::with_limits(limits, echo());
     let address = secure_listener(&engine, &identity.material());
@@ -241,7 +245,7 @@ fn a_handshake_that_stalls_is_cut_and_holds_up_nobody() {
 #[test]
 fn one_handshake_too_many_ends_the_oldest() {
     let identity = Identity::new(&["localhost"]);
-    let limits = Limits { handshakes: 4, ..Limits::default() };
+    let limits = Limits::from(Settings { limit_handshakes: 4, ..Settings::default() });
     let config = identity.client();
     let mut engine = Engine::with_limits(limits, echo());
     let address = secure_listener(&engine, &identity.material());
@@ -262,7 +266,7 @@ fn one_handshake_too_many_ends_the_oldest() {
 #[test]
 fn handshakes_that_come_at_once_are_no_stalled_ones_up_to_four_times_as_many() {
     let identity = Identity::new(&["localhost"]);
-    let limits = Limits { handshakes: 4, ..Limits::default() };
+    let limits = Limits::from(Settings { limit_handshakes: 4, ..Settings::default() });
     let config = identity.client();
     let mut engine = Engine::with_limits(limits, echo());
     let address = secure_listener(&engine, &identity.material());

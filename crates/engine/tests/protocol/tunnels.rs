@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use monoceros_engine::pressure::limits::{IDLE_DRAIN_TIME, Limits};
+use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{Client, End, Engine, Event, RequestBody, SMALL, Setup, echo, silent};
 
@@ -128,7 +129,10 @@ fn our_side_ends_first_and_the_client_goes_on() {
 #[test]
 fn a_client_that_is_refused_does_not_stay_and_one_that_is_not_does() {
     let short = Duration::from_millis(300);
-    let limits = Limits { discard_time: short, linger: short, ..Limits::default() };
+    let limits = Limits {
+        discard_time: short,
+        ..Limits::from(Settings { linger_timeout: short, ..Settings::default() })
+    };
     let mut engine = Engine::with_limits(limits, silent());
     let (mut half, half_id) = tunnel(&mut engine, UPGRADE);
     engine.js.data(half_id, SWITCHING);

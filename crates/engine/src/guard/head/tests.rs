@@ -1,6 +1,7 @@
 //! Heads that are read and heads that are refused.
 
 use super::*;
+use crate::pressure::settings::Settings;
 
 fn read(text: &str) -> Result<RequestHead, Refusal> {
     let mut head = RequestHead::default();
@@ -99,7 +100,7 @@ fn each_fault_has_its_refusal() {
 /// Whoever speaks another protocol is not waited for; on node neither is who garbles the request line.
 #[test]
 fn a_bad_begin_is_refused_before_the_head_is_whole() {
-    let as_node = Limits { as_node: true, ..Limits::default() };
+    let as_node = Limits { node_compatible: true, ..Limits::default() };
     for (text, refusal, by_all) in [
         ("\u{16}\u{3}\u{1}\u{2}", Refusal::BadMethod, true),
         ("\r\nGE\u{7f}", Refusal::BadMethod, true),
@@ -121,8 +122,12 @@ fn a_bad_begin_is_refused_before_the_head_is_whole() {
 
 #[test]
 fn limits_are_exact() {
-    let limits =
-        Limits { request_line: 16, request_fields: 2, request_field_size: 12, ..Limits::default() };
+    let limits = Limits::from(Settings {
+        limit_request_line: 16,
+        limit_request_fields: 2,
+        limit_request_field_size: 12,
+        ..Settings::default()
+    });
     let check = |text: &str| parse(text.as_bytes(), &mut RequestHead::default(), &limits, None);
     assert_eq!(check("GET /ab HTTP/1.1\r\nHost: x\r\n\r\n"), Ok(()));
     assert_eq!(check("GET /abc HTTP/1.1\r\nHost: x\r\n\r\n"), Err(Refusal::UriTooLong));
@@ -240,7 +245,11 @@ fn expectations_are_of_http_1_1() {
 
 #[test]
 fn a_line_that_is_too_long_is_refused_before_the_head_ends_whether_it_is_whole_or_not() {
-    let limits = Limits { request_line: 20, request_field_size: 10, ..Limits::default() };
+    let limits = Limits::from(Settings {
+        limit_request_line: 20,
+        limit_request_field_size: 10,
+        ..Settings::default()
+    });
     for (input, refusal) in [
         ("GET /4567890 HTTP/1.1", None),
         ("GET /45678901 HTTP/1.1", Some(Refusal::UriTooLong)),

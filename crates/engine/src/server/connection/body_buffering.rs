@@ -58,7 +58,7 @@ impl Shared {
         }
         self.keep_head(current);
         let ctx = &self.ctx;
-        let until = ctx.deadline(ctx.limits.request_buffer_time);
+        let until = ctx.deadline(ctx.limits.settings.request_buffer_time);
         let waiting = Waiting { until, connection: self.id, exchange: current.id };
         let mut queue = ctx.collecting.queue.borrow_mut();
         queue.push_back(waiting);

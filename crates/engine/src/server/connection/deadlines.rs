@@ -4,7 +4,7 @@
 use super::min_rate::{Bounds, Pace};
 use super::{Connection, Current, Phase, Turn};
 use crate::guard::Refusal;
-use crate::pressure::limits::PARK_AFTER;
+use crate::pressure::limits::IDLE_RELEASE_DELAY;
 
 impl Connection {
     /// The time, if a deadline has come; else, or if its client has taken too little, what the connection does.
@@ -94,13 +94,13 @@ impl Connection {
         if self.in_head() {
             if self.holds_back {
                 // The client is late with its reading, if with anything, and that has a clock of its own.
-                shared.wait(shared.limits().header);
+                shared.wait(shared.limits().settings.header_timeout);
             }
             return (shared.waits_until.get() <= now).then(|| self.refuse(Refusal::HeadTimeout));
         }
         if !shared.out.borrow().is_empty() {
             // It still reads its last answer.
-            shared.wait(shared.limits().keepalive);
+            shared.wait(shared.limits().settings.keepalive);
         }
         if shared.waits_until.get() <= now {
             return Some(Turn::Flush);
@@ -141,7 +141,7 @@ impl Connection {
         } else if self.in_head() || self.rests {
             shared.waits_until.get()
         } else {
-            shared.waits_until.get().min(now + PARK_AFTER.as_millis() as u64)
+            shared.waits_until.get().min(now + IDLE_RELEASE_DELAY.as_millis() as u64)
         };
         shared.set_deadline_at(next.min(self.output_deadline(now)));
     }
@@ -154,16 +154,16 @@ impl Connection {
         self.note_late();
         self.rests = false;
         if !self.carry.is_empty() {
-            shared.wait(limits.header);
+            shared.wait(limits.settings.header_timeout);
             return self.arm_head();
         }
         let idle = if shared.ctx.draining.get() {
-            shared.ctx.idle_drain.get().min(limits.keepalive)
+            shared.ctx.idle_drain.get().min(limits.settings.keepalive)
         } else {
-            limits.keepalive + limits.keepalive_grace
+            limits.settings.keepalive + limits.keepalive_grace
         };
         shared.wait(idle);
-        shared.set_deadline(PARK_AFTER.min(idle));
+        shared.set_deadline(IDLE_RELEASE_DELAY.min(idle));
     }
 
     /// The first bytes of a head: from here on it has its own time, which no byte starts again. The first head of a
@@ -171,7 +171,7 @@ impl Connection {
     pub(crate) fn head_begins(&mut self) {
         let shared = &self.shared;
         if shared.requests.get() > 0 && !shared.ctx.draining.get() {
-            shared.wait(shared.limits().header);
+            shared.wait(shared.limits().settings.header_timeout);
         }
         self.arm_head();
     }
@@ -195,7 +195,7 @@ impl Connection {
             self.input.stop();
             self.note_late();
         }
-        if !self.shared.limits().answer.is_zero() || !self.output.is_off() {
+        if !self.shared.limits().settings.request_timeout.is_zero() || !self.output.is_off() {
             self.arm(self.shared.ctx.now_ms());
         }
     }

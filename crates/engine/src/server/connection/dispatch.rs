@@ -5,7 +5,7 @@ use super::{Connection, Current, request_body};
 use crate::bridge::event_batch::SHORT;
 use crate::guard::Refusal;
 use crate::pressure::admission;
-use crate::pressure::limits::MAX_PIECE;
+use crate::pressure::limits::MAX_BODY_CHUNK;
 
 impl Connection {
     /// Begins the exchange of a head that has just been released, if there is room for it.
@@ -52,7 +52,7 @@ impl Connection {
             } else if current.credit == 0 {
                 break;
             } else {
-                request_body::piece(shared, current, came.take(current.credit.min(MAX_PIECE)));
+                request_body::piece(shared, current, came.take(current.credit.min(MAX_BODY_CHUNK)));
             }
         }
         drop(message);

@@ -105,7 +105,7 @@ impl Shared {
             return 0;
         }
         self.refused.set(Refused::ByEngine);
-        if self.limits().as_node {
+        if self.limits().node_compatible {
             let status = self.status_of(refusal);
             self.out.borrow_mut().append(|out| encoder::write_bare_refusal(out, status));
             return 0;
@@ -128,7 +128,7 @@ impl Shared {
     }
 
     fn status_of(&self, refusal: Refusal) -> u16 {
-        if self.limits().as_node { refusal.status_on_node() } else { refusal.status() }
+        if self.limits().node_compatible { refusal.status_on_node() } else { refusal.status() }
     }
 
     /// A line for a request that never became one, with as much as could be read.

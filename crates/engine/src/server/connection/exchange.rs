@@ -11,7 +11,7 @@ use super::min_rate::Pace;
 use super::tunnel::Tunnel;
 use crate::bridge::in_flight::RequestLabel;
 use crate::exchange::request_head::{Framing, RequestHead, Span};
-use crate::pressure::limits::BODY_CREDIT;
+use crate::pressure::limits::MIN_BODY_CREDIT;
 use crate::server::context::Context;
 
 /// One request and its answer, from its head to the end of both.
@@ -129,15 +129,15 @@ impl Current {
             collects: has_body
                 && !head.has_expect
                 && !head.is_upgrade
-                && !ctx.limits.request_buffer_time.is_zero(),
+                && !ctx.limits.settings.request_buffer_time.is_zero(),
             kept: None,
             direct: false,
             fills: false,
             // What is tunnelled flows for hours, and on many connections.
             credit: if head.is_upgrade {
-                BODY_CREDIT
+                MIN_BODY_CREDIT
             } else {
-                ctx.body_credit().max(ctx.limits.request_buffer)
+                ctx.body_credit().max(ctx.limits.settings.request_buffer_size)
             },
             body_bytes: 0,
             expects: head.has_expect,
@@ -192,7 +192,7 @@ impl Current {
             return;
         }
         let limits = shared.limits();
-        let idle = limits.keepalive + limits.keepalive_grace;
+        let idle = limits.settings.keepalive + limits.keepalive_grace;
         let time = if self.discard { limits.discard_time } else { limits.discard_time.min(idle) };
         self.discard_until = shared.ctx.deadline(time);
     }
@@ -205,7 +205,7 @@ impl Current {
     /// When the head of the answer is due: so long after the last byte of the request, or after the last one that
     /// JavaScript let us read.
     pub(crate) fn answer_deadline(&self, shared: &Shared, input: Pace) -> u64 {
-        let limit = shared.limits().answer.as_millis() as u64;
+        let limit = shared.limits().settings.request_timeout.as_millis() as u64;
         if limit == 0 || self.head_sent {
             return u64::MAX;
         }

@@ -18,12 +18,12 @@ pub(crate) struct Bounds {
 impl Bounds {
     /// Of what a client sends behind its head.
     pub fn of_body(limits: &Limits) -> Self {
-        Self::new(limits.body, limits.body_rate, limits.grace)
+        Self::new(limits.settings.body_timeout, limits.settings.body_min_rate, limits.rate_grace)
     }
 
     /// Of what it takes.
     pub fn of_answer(limits: &Limits) -> Self {
-        Self::new(limits.write, limits.write_rate, limits.grace)
+        Self::new(limits.settings.write_timeout, limits.settings.write_min_rate, limits.rate_grace)
     }
 
     fn new(silence: Duration, rate: u64, grace: Duration) -> Self {

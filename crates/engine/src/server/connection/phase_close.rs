@@ -10,7 +10,7 @@ impl Connection {
     /// once, before node would see the end, still goes out (`printf 'GET ...' | nc` reads its answer).
     pub(crate) fn on_end(&mut self) -> Turn {
         let awaits_head = self.shared.current.borrow().is_none() && self.in_head();
-        if awaits_head && self.shared.limits().as_node {
+        if awaits_head && self.shared.limits().node_compatible {
             return self.refuse(Refusal::TruncatedHead);
         }
         let shared = &self.shared;
@@ -84,7 +84,7 @@ impl Connection {
         }
         self.phase = Phase::Lingering;
         let shared = &self.shared;
-        shared.wait(shared.limits().linger);
+        shared.wait(shared.limits().settings.linger_timeout);
         shared.set_deadline_at(shared.waits_until.get());
         Turn::Again
     }

@@ -155,7 +155,7 @@ impl Connection {
         }
         while taken < input.len() && message.body.len() < READ_AHEAD {
             let awaits_head = self.guard.is_awaiting_head();
-            if awaits_head && limits.as_node {
+            if awaits_head && limits.node_compatible {
                 while input[taken..].starts_with(b"\r\n") {
                     taken += 2;
                 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::{Connection, Current, Shared, Turn};
 use crate::exchange::request_head::Framing;
-use crate::pressure::limits::{MAX_PIECE, WIDE_PIECE};
+use crate::pressure::limits::{MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
 
 impl Connection {
     /// Whether what comes next on the socket is body and nothing else, and everything that came before has crossed.
@@ -41,7 +41,7 @@ impl Connection {
         let left = self.guard.remaining_body().unwrap_or(0);
         let Some((credit, fills)) = shared.current.borrow().as_ref().map(|current| {
             // Nothing wide is read of what nobody wants: it is to end at its bound.
-            (if current.discard { MAX_PIECE } else { current.credit }, current.fills)
+            (if current.discard { MAX_BODY_CHUNK } else { current.credit }, current.fills)
         }) else {
             return Turn::Again;
         };
@@ -51,7 +51,7 @@ impl Connection {
             return Turn::Wait;
         }
         let handoff = &shared.ctx.handoff;
-        let is_wide = fills && most >= WIDE_PIECE / 4 * 3;
+        let is_wide = fills && most >= WIDE_BODY_CHUNK / 4 * 3;
         let mut piece =
             if is_wide { &handoff.wide_body_buffers } else { &handoff.body_buffers }.take();
         let most = most.min(piece.space().len());
@@ -105,7 +105,7 @@ pub(crate) fn count(current: &mut Current, count: usize) {
 pub(crate) fn discard(shared: &Shared, current: &mut Current, count: usize) {
     current.body_bytes += count as u64;
     current.discarded += count as u64;
-    if current.discarded > shared.limits().discard {
+    if current.discarded > shared.limits().max_discarded {
         // Closing costs less than reading on; the answer said nothing of it, and the lingering lets it be read.
         shared.close.set(true);
         current.body_done = true;
@@ -115,7 +115,7 @@ pub(crate) fn discard(shared: &Shared, current: &mut Current, count: usize) {
 /// Cuts data into what crosses at once.
 pub(crate) fn pieces(mut data: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || {
-        let piece = data.split_to(data.len().min(WIDE_PIECE));
+        let piece = data.split_to(data.len().min(WIDE_BODY_CHUNK));
         (!piece.is_empty()).then_some(piece)
     })
 }

@@ -31,13 +31,13 @@ impl ResponseSink for Shared {
             current.expects = false;
             let ctx = &self.ctx;
             let limits = self.limits();
-            let limit = limits.connection_requests;
+            let limit = limits.settings.limit_requests_per_connection;
             let close = head.flags.close()
                 || !current.keep_alive
                 || ctx.draining.get()
-                || limits.keepalive.is_zero()
+                || limits.settings.keepalive.is_zero()
                 || (limit > 0 && self.requests.get() >= limit)
-                || (head.flags.discards() && !current.passes_soon(limits.discard));
+                || (head.flags.discards() && !current.passes_soon(limits.max_discarded));
             if close {
                 self.close.set(true);
             }
@@ -58,7 +58,7 @@ impl ResponseSink for Shared {
             let date = ctx.date.borrow();
             let options = HeadOptions {
                 closes: close,
-                keepalive_secs: limits.keepalive.as_secs(),
+                keepalive_secs: limits.settings.keepalive.as_secs(),
                 date: date.text(),
                 length: length.filter(|_| head.flags.length()),
             };

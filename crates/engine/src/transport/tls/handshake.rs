@@ -15,8 +15,8 @@ use tokio::sync::Notify;
 use super::handshake_rate::Pace;
 use super::{Server, TlsStream};
 use crate::guard::Refusal;
-use crate::guard::parse_policy::ProxyProtocol;
 use crate::guard::proxy_protocol::{self, ProxyHeader};
+use crate::pressure::settings::ProxyProtocol;
 use crate::runtime::executor::{self, TaskWaker};
 use crate::runtime::sockets::Socket;
 use crate::runtime::timers::with_timeout;
@@ -184,7 +184,7 @@ pub(crate) fn begin(arrival: Arrival, socket: Socket) {
     let Some(server) = ctx.tls_of(arrival.tag()) else {
         return arrival.lost();
     };
-    let until = ctx.deadline(ctx.limits_of(arrival.tag()).handshake);
+    let until = ctx.deadline(ctx.limits_of(arrival.tag()).settings.handshake_timeout);
     let entry = ctx.handshakes.enter(ctx.now_ms(), until);
     let (stage, first) = (Stage::Silent(socket, server), Vec::new());
     let awaits_proxy =

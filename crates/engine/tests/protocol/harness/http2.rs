@@ -8,15 +8,14 @@ use bytes::Bytes;
 use h2::RecvStream;
 use h2::client::SendRequest;
 use http::{HeaderMap, Request, Response};
-use monoceros_engine::pressure::limits::{Cleartext, Http2Limits, Limits};
+use monoceros_engine::pressure::limits::{Cleartext, Limits};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
 use tokio::time::timeout;
 
 /// Limits with which HTTP/2 is spoken without TLS.
 pub fn with_http2(limits: Limits) -> Limits {
-    let http2 = Http2Limits { cleartext: Cleartext::Beside, ..limits.http2.clone() };
-    Limits { http2, ..limits }
+    Limits { cleartext: Cleartext::Beside, ..limits }
 }
 
 /// Runs a client's part on a connection of its own.
