@@ -1,0 +1,83 @@
+// A worker before its boot message, on a system without a process: what signals and the arbiter's death do to it.
+
+import test from 'ava'
+
+import type { WorkerMessage } from '../../ts/messages.ts'
+import { type System, system } from '../../ts/process/system.ts'
+import type { Channel } from '../../ts/worker/channel.ts'
+import { Worker } from '../../ts/worker/worker.ts'
+
+interface Rig {
+  readonly sent: WorkerMessage[]
+  readonly exits: number[]
+  signal(name: string): void
+  closeChannel(): void
+}
+
+function startWorker(): Rig {
+  const sent: WorkerMessage[] = []
+  const exits: number[] = []
+  const listeners = new Map<string, () => void>()
+  let onClose = () => {}
+  const fakeSystem: System = {
+    ...system,
+    onSignal(signal, callback) {
+      listeners.set(signal, callback)
+      return () => listeners.delete(signal)
+    },
+    exit: ((status: number) => exits.push(status)) as unknown as System['exit'],
+  }
+  const channel: Channel = {
+    send: (message) => sent.push(message),
+    sendLast: (message, callback) => {
+      sent.push(message)
+      callback()
+    },
+    onMessage: () => {},
+    onClose: (callback) => {
+      onClose = callback
+    },
+    unref: () => {},
+  }
+  new Worker(fakeSystem, channel).start()
+  return {
+    sent,
+    exits,
+    signal: (name) => listeners.get(name)?.(),
+    closeChannel: () => onClose(),
+  }
+}
+
+for (const signal of ['TERM', 'INT', 'QUIT'] as const) {
+  test(`${signal} before the boot message exits with 0 in the same turn and notifies the arbiter`, (t) => {
+    const worker = startWorker()
+    worker.signal(signal)
+    t.deepEqual(worker.exits, [0])
+    t.deepEqual(worker.sent, [{ type: 'leaving', signal }])
+  })
+}
+
+test('a second TERM neither exits nor notifies again', (t) => {
+  const worker = startWorker()
+  worker.signal('TERM')
+  worker.signal('TERM')
+  t.deepEqual(worker.exits, [0])
+  t.is(worker.sent.length, 1)
+})
+
+for (const signal of ['HUP', 'TTIN', 'TTOU', 'USR1', 'USR2', 'WINCH'] as const) {
+  test(`${signal} before the boot message neither exits nor notifies`, (t) => {
+    const worker = startWorker()
+    worker.signal(signal)
+    t.deepEqual(worker.exits, [])
+    t.deepEqual(worker.sent, [])
+  })
+}
+
+test('the death of the arbiter before the boot message exits with 0', (t) => {
+  const worker = startWorker()
+  worker.closeChannel()
+  // The socket reports 'end', then 'close'.
+  worker.closeChannel()
+  t.deepEqual(worker.exits, [0])
+})

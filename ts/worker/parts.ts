@@ -1,0 +1,21 @@
+/** The parts that a worker consists of once it has booted. */
+
+import type { Engine } from '../engine/engine.ts'
+import type { Logger } from '../log/logger.ts'
+import type { WorkerBoard } from '../scoreboard/board.ts'
+import type { Config } from '../settings/config.ts'
+import type { ExtraServers } from './extra-listeners.ts'
+import type { WorkerHooks } from './hooks.ts'
+import type { Lifespan } from './lifespan.ts'
+
+/** `Boot` fills the parts in, in this order; a part that is undefined has not been created yet. */
+export interface WorkerParts {
+  config?: Config
+  log?: Logger
+  /** Undefined also where no hook of the worker is set. */
+  hooks?: WorkerHooks
+  extraServers?: ExtraServers
+  lifespan?: Lifespan
+  engine?: Engine
+  board?: WorkerBoard
+}
