@@ -30,17 +30,17 @@ pub(crate) struct StreamExchange {
     /// Until it is closed.
     pub(crate) output: RefCell<Option<StreamOutput>>,
     /// Until the request's body has come, or nobody wants it.
-    pub(crate) receiving: RefCell<Option<RecvStream>>,
+    pub(crate) request_body: RefCell<Option<RecvStream>>,
     /// The trailers of the request, as lines.
-    pub(crate) trailers: OnceCell<Vec<u8>>,
+    pub(crate) request_trailers: OnceCell<Vec<u8>>,
     pub(crate) unsent: Rc<UnsentBytes>,
     pub(crate) waker: Waker,
     /// The number of the stream on the connection.
-    pub(crate) number: u32,
+    pub(crate) stream_id: u32,
     /// Among those of which JavaScript has said something.
-    dirty: Cell<bool>,
+    is_dirty: Cell<bool>,
     /// The client is to get a reset.
-    pub(crate) reset: Cell<Option<Reason>>,
+    pub(crate) pending_reset: Cell<Option<Reason>>,
     /// The client's pace in sending the body, and in taking the answer.
     pub(crate) body_rate: Cell<Pace>,
     pub(crate) response_rate: Cell<Pace>,
@@ -74,7 +74,7 @@ pub(crate) struct StreamOutput {
     /// The newest bytes, still being added to.
     pub tail: Vec<u8>,
     /// h2 knows that nothing follows.
-    pub ended: bool,
+    pub is_finished: bool,
 }
 
 /// What a stream begins with.
@@ -108,21 +108,21 @@ impl StreamExchange {
             streams: Rc::downgrade(streams),
             slot,
             current: RefCell::new(current),
-            number: respond.stream_id().as_u32(),
+            stream_id: respond.stream_id().as_u32(),
             output: RefCell::new(Some(StreamOutput {
                 respond,
                 stream: None,
                 head: None,
                 chunks: Vec::new(),
                 tail: Vec::new(),
-                ended: false,
+                is_finished: false,
             })),
-            receiving: RefCell::new(body),
-            trailers: OnceCell::new(),
+            request_body: RefCell::new(body),
+            request_trailers: OnceCell::new(),
             unsent: UnsentBytes::new(slot, streams.totals.clone()),
             waker,
-            dirty: Cell::new(false),
-            reset: Cell::new(None),
+            is_dirty: Cell::new(false),
+            pending_reset: Cell::new(None),
             body_rate: Cell::new(Pace::OFF),
             response_rate: Cell::new(Pace::OFF),
             drain_deadline: Cell::new(u64::MAX),
@@ -164,7 +164,7 @@ impl StreamExchange {
 
     /// Makes the connection's task look at it.
     pub fn mark_dirty(self: &Rc<Self>) {
-        if !self.dirty.replace(true)
+        if !self.is_dirty.replace(true)
             && let Some(streams) = self.streams.upgrade()
         {
             streams.push_dirty(self.clone());
@@ -174,13 +174,13 @@ impl StreamExchange {
 
     /// Gives what JavaScript has said to h2. Returns why it is to be reset behind that, if it is.
     pub fn flush(&self) -> Option<Reason> {
-        self.dirty.set(false);
+        self.is_dirty.set(false);
         if self.send().is_err() {
             // The client has reset it, or the connection is gone.
             self.close(true);
             return None;
         }
-        let reset = self.reset.take();
+        let reset = self.pending_reset.take();
         if reset.is_none() {
             self.record_response(&self.current.borrow());
             self.poll_body();
@@ -200,19 +200,19 @@ impl StreamExchange {
         if let Some(head) = output.head.take() {
             let ends = current.no_body || (is_last && output.chunks.is_empty());
             output.stream = Some(output.respond.send_response(head, ends)?);
-            output.ended = ends;
+            output.is_finished = ends;
         }
-        let Some(stream) = output.stream.as_mut().filter(|_| !output.ended) else {
+        let Some(stream) = output.stream.as_mut().filter(|_| !output.is_finished) else {
             return Ok(());
         };
         let count = output.chunks.len();
         for (at, piece) in output.chunks.drain(..).enumerate() {
             let ends = is_last && at + 1 == count;
             stream.send_data(self.unsent.count(piece), ends)?;
-            output.ended = ends;
+            output.is_finished = ends;
         }
-        if current.ended && !output.ended {
-            output.ended = true;
+        if current.ended && !output.is_finished {
+            output.is_finished = true;
             if is_last {
                 stream.send_data(self.unsent.count(Bytes::new()), true)?;
             } else {
@@ -243,7 +243,7 @@ impl StreamExchange {
     /// Whether all of the answer has been sent: nothing is wrong with it then (RFC 9113 section 8.1).
     pub fn is_fully_sent(&self) -> bool {
         let output = self.output.borrow();
-        self.unsent.bytes() == 0 && output.as_ref().is_none_or(|output| output.ended)
+        self.unsent.bytes() == 0 && output.as_ref().is_none_or(|output| output.is_finished)
     }
 
     /// Bytes that are held for it here and in h2.
@@ -258,7 +258,7 @@ impl StreamExchange {
         if current.credit > 0 || current.body_done {
             return 0;
         }
-        let mut receiving = self.receiving.borrow_mut();
+        let mut receiving = self.request_body.borrow_mut();
         receiving.as_mut().map_or(0, |body| body.flow_control().used_capacity())
     }
 
@@ -280,14 +280,14 @@ impl StreamExchange {
             drop(current);
             return self.abort(Reason::CANCEL);
         }
-        let fault = PartialRequest {
+        let partial = PartialRequest {
             format: self.error_format,
             is_head_request: self.is_head_request,
             ..PartialRequest::default()
         };
         if let Some(output) = self.output.borrow_mut().as_mut() {
             current.sent_bytes =
-                send_refusal(&self.shared, &mut output.respond, &self.unsent, refusal, &fault);
+                send_refusal(&self.shared, &mut output.respond, &self.unsent, refusal, &partial);
         }
         current.status = refusal.status();
         current.head_sent = true;
@@ -299,14 +299,16 @@ impl StreamExchange {
     pub fn close(&self, is_abort: bool) {
         self.set_buffered_in_js(0);
         let Some(output) = self.output.take() else { return };
-        drop(self.receiving.take());
+        drop(self.request_body.take());
         drop(output);
         let current = self.current.borrow();
         if let Some(streams) = self.streams.upgrade() {
             streams.remove(self.slot);
             self.stop_waiting(&streams);
             if !current.delivered {
-                streams.collected.set(streams.collected.get() - current.collected_len);
+                streams
+                    .buffered_body_bytes
+                    .set(streams.buffered_body_bytes.get() - current.collected_len);
             }
         }
         self.shared.close_books(&current);
@@ -329,9 +331,9 @@ pub(crate) fn send_refusal(
     respond: &mut SendResponse<CountedBytes>,
     unsent: &Rc<UnsentBytes>,
     refusal: Refusal,
-    fault: &PartialRequest,
+    partial: &PartialRequest,
 ) -> u64 {
-    let (lines, body) = encoder::refusal_content(refusal, fault.format);
+    let (lines, body) = encoder::refusal_content(refusal, partial.format);
     let head = crate::bridge::ring::ResponseHead {
         status: refusal.status(),
         reason: None,
@@ -344,8 +346,8 @@ pub(crate) fn send_refusal(
     };
     let length = body.len() as u64;
     // The client may be gone.
-    if let Ok(mut stream) = respond.send_response(head, fault.is_head_request)
-        && !fault.is_head_request
+    if let Ok(mut stream) = respond.send_response(head, partial.is_head_request)
+        && !partial.is_head_request
     {
         let _ = stream.send_data(unsent.count(Bytes::from(body)), true);
     }

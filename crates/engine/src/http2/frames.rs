@@ -7,19 +7,19 @@ use crate::pressure::settings::Settings;
 /// How far the frames have been looked at.
 #[derive(Default)]
 pub(crate) struct FrameScanner {
-    head: [u8; HEAD],
+    head: [u8; FRAME_HEAD_BYTES],
     /// Bytes of the head that have come.
-    have: usize,
+    head_len: usize,
     /// Bytes of the payload that are to come.
-    payload: usize,
+    payload_left: usize,
     /// Bytes of the preface that have come.
-    preface: usize,
+    preface_len: usize,
     /// A block of header fields has begun and not ended: no other frame may stand before its end.
-    in_block: bool,
+    is_block_open: bool,
     /// The client has taken our settings over since this was asked last.
-    acknowledged: bool,
-    increment: u32,
-    idle: FloodCounter,
+    has_settings_ack: bool,
+    window_increment: u32,
+    idle_frames: FloodCounter,
     resets: FloodCounter,
 }
 
@@ -30,26 +30,26 @@ pub(crate) struct Flood;
 impl FrameScanner {
     /// Looks at what has come.
     pub fn scan(&mut self, mut input: &[u8], now: u64, settings: &Settings) -> Result<(), Flood> {
-        let preface = (PREFACE.len() - self.preface).min(input.len());
-        self.preface += preface;
+        let preface = (CLIENT_PREFACE.len() - self.preface_len).min(input.len());
+        self.preface_len += preface;
         input = &input[preface..];
         while let Some(&byte) = input.first() {
-            if self.payload > 0 {
-                input = self.pass_payload(input);
-                if self.payload == 0 {
-                    self.ended(now, settings)?;
+            if self.payload_left > 0 {
+                input = self.skip_payload(input);
+                if self.payload_left == 0 {
+                    self.on_frame_end(now, settings)?;
                 }
                 continue;
             }
-            self.head[self.have] = byte;
-            self.have += 1;
+            self.head[self.head_len] = byte;
+            self.head_len += 1;
             input = &input[1..];
-            if self.have == HEAD {
-                self.have = 0;
-                self.payload = self.length();
-                self.begun(now, settings)?;
-                if self.payload == 0 {
-                    self.ended(now, settings)?;
+            if self.head_len == FRAME_HEAD_BYTES {
+                self.head_len = 0;
+                self.payload_left = self.payload_length();
+                self.on_frame_head(now, settings)?;
+                if self.payload_left == 0 {
+                    self.on_frame_end(now, settings)?;
                 }
             }
         }
@@ -63,58 +63,59 @@ impl FrameScanner {
 
     /// Whether our settings have been acknowledged since this was asked last.
     pub fn take_settings_ack(&mut self) -> bool {
-        std::mem::take(&mut self.acknowledged)
+        std::mem::take(&mut self.has_settings_ack)
     }
 
     /// Whether a block of header fields has come in part.
     pub fn is_in_header_block(&self) -> bool {
-        self.in_block || (self.payload > 0 && matches!(self.head[3], HEADERS | CONTINUATION))
+        self.is_block_open
+            || (self.payload_left > 0 && matches!(self.head[3], HEADERS | CONTINUATION))
     }
 
     /// The stream whose body is coming now.
     pub fn current_data_stream(&self) -> Option<u32> {
         let stream = u32::from_be_bytes([self.head[5], self.head[6], self.head[7], self.head[8]]);
-        (self.payload > 0 && self.head[3] == DATA).then_some(stream & 0x7fff_ffff)
+        (self.payload_left > 0 && self.head[3] == DATA).then_some(stream & 0x7fff_ffff)
     }
 
-    fn length(&self) -> usize {
+    fn payload_length(&self) -> usize {
         usize::from(self.head[0]) << 16 | usize::from(self.head[1]) << 8 | usize::from(self.head[2])
     }
 
-    fn pass_payload<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
-        let count = self.payload.min(input.len());
+    fn skip_payload<'a>(&mut self, input: &'a [u8]) -> &'a [u8] {
+        let count = self.payload_left.min(input.len());
         if self.head[3] == WINDOW_UPDATE {
             for &byte in &input[..count] {
-                self.increment = self.increment << 8 | u32::from(byte);
+                self.window_increment = self.window_increment << 8 | u32::from(byte);
             }
         }
-        self.payload -= count;
+        self.payload_left -= count;
         &input[count..]
     }
 
     /// A frame's head has come.
-    fn begun(&mut self, now: u64, settings: &Settings) -> Result<(), Flood> {
+    fn on_frame_head(&mut self, now: u64, settings: &Settings) -> Result<(), Flood> {
         let (kind, flags) = (self.head[3], self.head[4]);
-        let is_empty = self.payload == 0;
-        self.increment = 0;
-        self.acknowledged |= kind == SETTINGS && flags & ACK != 0;
-        let brings_nothing = match kind {
+        let is_empty = self.payload_left == 0;
+        self.window_increment = 0;
+        self.has_settings_ack |= kind == SETTINGS && flags & ACK != 0;
+        let is_idle = match kind {
             DATA => is_empty && flags & END_STREAM == 0,
             HEADERS | CONTINUATION => {
-                self.in_block = flags & END_HEADERS == 0;
+                self.is_block_open = flags & END_HEADERS == 0;
                 kind == CONTINUATION && is_empty
             }
             WINDOW_UPDATE => false,
             _ => true,
         };
-        if brings_nothing { self.idle.count(now, settings.http2_max_idle_frames) } else { Ok(()) }
+        if is_idle { self.idle_frames.count(now, settings.http2_max_idle_frames) } else { Ok(()) }
     }
 
     /// The last byte of a frame has come.
-    fn ended(&mut self, now: u64, settings: &Settings) -> Result<(), Flood> {
+    fn on_frame_end(&mut self, now: u64, settings: &Settings) -> Result<(), Flood> {
         // Whoever asks for an answer in crumbs wants many frames of them (CVE-2019-9511).
-        if self.head[3] == WINDOW_UPDATE && self.increment < SMALL_INCREMENT {
-            return self.idle.count(now, settings.http2_max_idle_frames);
+        if self.head[3] == WINDOW_UPDATE && self.window_increment < MIN_USEFUL_INCREMENT_BYTES {
+            return self.idle_frames.count(now, settings.http2_max_idle_frames);
         }
         Ok(())
     }
@@ -138,8 +139,8 @@ impl FloodCounter {
 }
 
 /// What a client begins with (RFC 9113 section 3.4).
-pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEAD: usize = 9;
+pub(crate) const CLIENT_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const FRAME_HEAD_BYTES: usize = 9;
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
@@ -149,7 +150,7 @@ const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 /// Clients give back windows by kilobytes.
-const SMALL_INCREMENT: u32 = 256;
+const MIN_USEFUL_INCREMENT_BYTES: u32 = 256;
 
 #[cfg(test)]
 mod tests {
@@ -165,13 +166,13 @@ mod tests {
     }
 
     /// Passes frames in pieces of `step` bytes.
-    fn pass(frames: &[Vec<u8>], step: usize) -> Result<FrameScanner, Flood> {
-        let all = [PREFACE, &frames.concat()].concat();
-        let mut passed = FrameScanner::default();
+    fn scan_in_steps(frames: &[Vec<u8>], step: usize) -> Result<FrameScanner, Flood> {
+        let all = [CLIENT_PREFACE, &frames.concat()].concat();
+        let mut scanner = FrameScanner::default();
         for piece in all.chunks(step) {
-            passed.scan(piece, 0, &settings())?;
+            scanner.scan(piece, 0, &settings())?;
         }
-        Ok(passed)
+        Ok(scanner)
     }
 
     #[test]
@@ -182,8 +183,8 @@ mod tests {
         let crumb = frame(WINDOW_UPDATE, 0, &[0, 0, 0, 1]);
         for idle in [ping, settings, empty, crumb] {
             for step in [1, 2, 9, 1_000] {
-                assert!(pass(&vec![idle.clone(); 3], step).is_ok());
-                assert!(pass(&vec![idle.clone(); 4], step).is_err());
+                assert!(scan_in_steps(&vec![idle.clone(); 3], step).is_ok());
+                assert!(scan_in_steps(&vec![idle.clone(); 4], step).is_err());
             }
         }
     }
@@ -194,19 +195,19 @@ mod tests {
         let end = frame(DATA, END_STREAM, b"");
         let window = frame(WINDOW_UPDATE, 0, &[0, 0, 0x40, 0]);
         for useful in [data, end, window] {
-            assert!(pass(&vec![useful; 100], 7).is_ok());
+            assert!(scan_in_steps(&vec![useful; 100], 7).is_ok());
         }
     }
 
     #[test]
     fn a_block_or_a_body_in_part_is_known() {
         let head = frame(HEADERS, 0, b"abc");
-        assert!(pass(std::slice::from_ref(&head), 5).unwrap().is_in_header_block());
+        assert!(scan_in_steps(std::slice::from_ref(&head), 5).unwrap().is_in_header_block());
         let whole = [head, frame(CONTINUATION, END_HEADERS, b"def")];
-        assert!(!pass(&whole, 5).unwrap().is_in_header_block());
+        assert!(!scan_in_steps(&whole, 5).unwrap().is_in_header_block());
         let mut body = frame(DATA, 0, b"abc");
         body.pop();
-        assert_eq!(pass(&[body], 5).unwrap().current_data_stream(), Some(1));
+        assert_eq!(scan_in_steps(&[body], 5).unwrap().current_data_stream(), Some(1));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::guard::Refusal;
 use crate::guard::parse_policy::ParsePolicy;
 
 /// Writes the head of a request. `is_ended` says that no body follows.
-pub(crate) fn write(
+pub(crate) fn write_request_head(
     parts: &Parts,
     is_ended: bool,
     policy: &ParsePolicy,
@@ -38,27 +38,27 @@ pub(crate) fn write(
     if policy.casefold_http_method {
         out[..method.as_str().len()].make_ascii_uppercase();
     }
-    host(parts, authority, out)?;
-    fields(&parts.headers, out)?;
+    write_host(parts, authority, out)?;
+    write_fields(&parts.headers, out)?;
     if let Some(protocol) = protocol {
-        upgrade(protocol, &parts.headers, out)?;
+        write_upgrade_fields(protocol, &parts.headers, out)?;
     } else if !is_ended && !is_connect && !parts.headers.contains_key(CONTENT_LENGTH) {
         // Frameworks look for a body by this field where there is no length.
-        field(b"transfer-encoding", b"chunked", out)?;
+        write_field(b"transfer-encoding", b"chunked", out)?;
     }
     out.extend_from_slice(b"\r\n");
     Ok(())
 }
 
 /// RFC 9113 section 8.3.1: `:authority` is the host; a `host` beside it must say the same.
-fn host(parts: &Parts, authority: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), Refusal> {
+fn write_host(parts: &Parts, authority: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let mut hosts = parts.headers.get_all(HOST).iter().map(|host| host.as_bytes());
-    let told = hosts.next();
+    let host_field = hosts.next();
     if hosts.next().is_some() {
         return Err(Refusal::BadHost);
     }
-    let host = match (authority, told) {
-        (Some(authority), Some(told)) if !authority.eq_ignore_ascii_case(told) => {
+    let host = match (authority, host_field) {
+        (Some(authority), Some(host_field)) if !authority.eq_ignore_ascii_case(host_field) => {
             return Err(Refusal::BadHost);
         }
         (Some(host), _) | (None, Some(host)) => host,
@@ -68,10 +68,10 @@ fn host(parts: &Parts, authority: Option<&[u8]>, out: &mut Vec<u8>) -> Result<()
     if host.contains(&b'@') {
         return Err(Refusal::BadHost);
     }
-    field(b"host", host, out)
+    write_field(b"host", host, out)
 }
 
-fn fields(headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Refusal> {
+fn write_fields(headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let mut has_cookie = false;
     for (name, value) in headers {
         if name == COOKIE {
@@ -79,17 +79,17 @@ fn fields(headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Refusal> {
             if !std::mem::replace(&mut has_cookie, true) {
                 let values = headers.get_all(COOKIE).iter().map(|value| value.as_bytes());
                 let values = values.filter(|value| !value.is_empty());
-                field(b"cookie", &values.collect::<Vec<_>>().join(&b"; "[..]), out)?;
+                write_field(b"cookie", &values.collect::<Vec<_>>().join(&b"; "[..]), out)?;
             }
         } else if name != HOST {
-            field(name.as_str().as_bytes(), value.as_bytes(), out)?;
+            write_field(name.as_str().as_bytes(), value.as_bytes(), out)?;
         }
     }
     Ok(())
 }
 
 /// RFC 9113 section 8.2.1: no control, no white space at either end.
-fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
+fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
     let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let is_broken = value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
     if is_space(value.first()) || is_space(value.last()) || is_broken {
@@ -103,12 +103,16 @@ fn field(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
 
 /// What a handshake of HTTP/1.1 has and that of RFC 8441 has not. A key is made up where a proxy has not passed one on, and
 /// the answer to it is not sent.
-fn upgrade(protocol: &Protocol, headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Refusal> {
-    field(b"connection", b"Upgrade", out)?;
-    field(b"upgrade", protocol.as_str().as_bytes(), out)?;
+fn write_upgrade_fields(
+    protocol: &Protocol,
+    headers: &HeaderMap,
+    out: &mut Vec<u8>,
+) -> Result<(), Refusal> {
+    write_field(b"connection", b"Upgrade", out)?;
+    write_field(b"upgrade", protocol.as_str().as_bytes(), out)?;
     let has_key = headers.contains_key(SEC_WEBSOCKET_KEY);
     if protocol.as_str().eq_ignore_ascii_case("websocket") && !has_key {
-        field(b"sec-websocket-key", MADE_UP_KEY, out)?;
+        write_field(b"sec-websocket-key", PLACEHOLDER_KEY, out)?;
     }
     Ok(())
 }
@@ -116,14 +120,14 @@ fn upgrade(protocol: &Protocol, headers: &HeaderMap, out: &mut Vec<u8>) -> Resul
 /// The trailers of a request as the lines of HTTP/1.1.
 pub(crate) fn trailer_lines(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
     let mut lines = Vec::new();
-    fields(headers, &mut lines).map_err(|_| Refusal::BadTrailer)?;
+    write_fields(headers, &mut lines).map_err(|_| Refusal::BadTrailer)?;
     // Which `fields` leaves out.
     if headers.contains_key(HOST) { Err(Refusal::BadTrailer) } else { Ok(lines) }
 }
 
 /// The key of a WebSocket that came without, and what every server answers it with (RFC 6455 section 4.2.2).
-const MADE_UP_KEY: &[u8] = b"bW9ub2Nlcm9zLWh0dHAvMg==";
-pub(crate) const MADE_UP_ACCEPT: &str = "ZicETiRVCZjrUwzmNEnaU18cW78=";
+const PLACEHOLDER_KEY: &[u8] = b"bW9ub2Nlcm9zLWh0dHAvMg==";
+pub(crate) const PLACEHOLDER_ACCEPT: &str = "ZicETiRVCZjrUwzmNEnaU18cW78=";
 
 #[cfg(test)]
 mod tests;

@@ -27,9 +27,9 @@ use http::request::Parts;
 
 use self::counted_bytes::{CountedBytes, UnsentBytes};
 use self::exchange::{NewStream, StreamExchange, send_refusal};
-use self::frames::PREFACE;
+use self::frames::CLIENT_PREFACE;
 use self::response::StreamSink;
-use self::session::Incoming;
+use self::session::IncomingStream;
 pub(crate) use self::session::Session;
 pub(crate) use self::streams::Streams;
 use crate::exchange::request_head::{Framing, RequestHead};
@@ -45,7 +45,7 @@ impl Connection {
     }
 
     fn must_use_http2(&self) -> bool {
-        self.stream.protocol() == Some(H2) || self.cleartext() == Cleartext::Alone
+        self.stream.protocol() == Some(ALPN_H2) || self.cleartext() == Cleartext::Alone
     }
 
     fn cleartext(&self) -> Cleartext {
@@ -59,9 +59,9 @@ impl Connection {
             return true;
         }
         let unread = self.carry.unread();
-        let length = unread.len().min(PREFACE.len());
-        let begins = unread[..length] == PREFACE[..length];
-        if !self.must_use_http2() && (!begins || length < PREFACE.len()) {
+        let length = unread.len().min(CLIENT_PREFACE.len());
+        let begins = unread[..length] == CLIENT_PREFACE[..length];
+        if !self.must_use_http2() && (!begins || length < CLIENT_PREFACE.len()) {
             self.awaits_preface = begins;
             return !begins;
         }
@@ -75,13 +75,13 @@ impl Connection {
 
     /// Whether a client has begun with what is neither the preface nor a line with a version of HTTP/1. An answer of
     /// HTTP/1 would be no frame to it, and an invalid preface needs none (RFC 9113 section 3.4).
-    pub(crate) fn is_invalid_preface(&self, refusal: Refusal, fault: &PartialRequest) -> bool {
+    pub(crate) fn is_invalid_preface(&self, refusal: Refusal, partial: &PartialRequest) -> bool {
         let is_line = matches!(
             refusal,
             Refusal::BadRequestLine | Refusal::BadMethod | Refusal::UnsupportedVersion
         );
         let first = self.shared.requests.get() == 0 && self.may_use_http2();
-        is_line && first && !fault.bytes.windows(5).any(|part| part == b"HTTP/")
+        is_line && first && !partial.bytes.windows(5).any(|part| part == b"HTTP/")
     }
 
     /// A turn of a connection of HTTP/2.
@@ -94,8 +94,8 @@ impl Connection {
 
     fn run_http2_turn(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
-        session.streams.set_task(cx.waker());
-        if self.send(cx).is_ready_error() {
+        session.streams.set_connection_waker(cx.waker());
+        if self.send(cx).has_failed() {
             return Turn::Gone;
         }
         if shared.due.get()
@@ -134,7 +134,7 @@ impl Connection {
         if session.streams.is_empty() && !session.is_handshaking() && !waited {
             shared.wait_for_next_stream(session.header_block_deadline, session.is_draining());
         }
-        if self.send(cx).is_ready_error() {
+        if self.send(cx).has_failed() {
             return Turn::Gone;
         }
         // Nobody else wakes whoever found no room for reading or writing.
@@ -207,7 +207,7 @@ impl Connection {
     }
 
     /// Makes an exchange of a stream, or refuses its request.
-    fn begin_stream(&mut self, session: &mut Session, (request, respond): Incoming) {
+    fn begin_stream(&mut self, session: &mut Session, (request, respond): IncomingStream) {
         let shared = self.shared.clone();
         let (parts, body) = request.into_parts();
         let is_ended = body.is_end_stream();
@@ -215,16 +215,17 @@ impl Connection {
         message.start_head();
         let limits = shared.limits();
         shared.requests.set(shared.requests.get().saturating_add(1));
-        let mut read = head::write(&parts, is_ended, &limits.parse_policy, &mut message.head);
-        if read.is_ok() {
+        let mut result =
+            head::write_request_head(&parts, is_ended, &limits.parse_policy, &mut message.head);
+        if result.is_ok() {
             let mut head = shared.ctx.head.borrow_mut();
-            read = self.guard.read_http2_head(&message.head, &mut head, &limits);
-            if read.is_ok() {
-                read = self.check_http2_head(&mut head, &parts, is_ended);
+            result = self.guard.read_http2_head(&message.head, &mut head, &limits);
+            if result.is_ok() {
+                result = self.check_http2_head(&mut head, &parts, is_ended);
             }
         }
         drop(message);
-        match read {
+        match result {
             Ok(()) => self.open_stream(session, &parts, body, respond),
             Err(refusal) => self.refuse_stream(session, respond, refusal, &parts.method),
         }
@@ -275,7 +276,7 @@ impl Connection {
         shared.tell_connection(&self.stream);
         let (current, error_format) = {
             let (head, message) = (ctx.head.borrow(), shared.parsed_message.borrow());
-            let mut current = Current::new(ctx, 0, &head, &message.head, VERSION);
+            let mut current = Current::new(ctx, 0, &head, &message.head, LOGGED_VERSION);
             current.keep_alive = true;
             (current, PartialRequest::of_head(&message.head).format)
         };
@@ -296,7 +297,7 @@ impl Connection {
         let id = ctx.exchanges.borrow_mut().insert_with(|_| handle);
         exchange.current.borrow_mut().id = id;
         ctx.handoff.slot.request_started();
-        if exchange.poll() {
+        if exchange.poll_stream() {
             // Reset already.
             let now = ctx.now_ms();
             if session.frames.count_reset(now, &shared.limits().settings).is_err() {
@@ -315,14 +316,14 @@ impl Connection {
         method: &Method,
     ) {
         let shared = &self.shared;
-        let mut fault = PartialRequest::of_head(&shared.parsed_message.borrow().head);
-        fault.is_head_request = method == Method::HEAD;
-        fault.set_version(VERSION);
+        let mut partial = PartialRequest::of_head(&shared.parsed_message.borrow().head);
+        partial.is_head_request = method == Method::HEAD;
+        partial.set_version(LOGGED_VERSION);
         let unsent = UnsentBytes::new(usize::MAX, session.streams.totals.clone());
-        let sent = send_refusal(shared, &mut respond, &unsent, refusal, &fault);
+        let sent = send_refusal(shared, &mut respond, &unsent, refusal, &partial);
         shared.ctx.handoff.slot.request_started();
         shared.ctx.count(refusal.status(), 0, sent, 0);
-        shared.log_refused(refusal, &fault, sent);
+        shared.log_refused(refusal, &partial, sent);
     }
 
     /// Bytes that are held for HTTP/2.
@@ -379,17 +380,17 @@ impl Shared {
 }
 
 /// Whether the socket has failed.
-trait SendResult {
-    fn is_ready_error(&self) -> bool;
+trait SocketFailure {
+    fn has_failed(&self) -> bool;
 }
 
-impl SendResult for Poll<std::io::Result<()>> {
-    fn is_ready_error(&self) -> bool {
+impl SocketFailure for Poll<std::io::Result<()>> {
+    fn has_failed(&self) -> bool {
         matches!(self, Poll::Ready(Err(_)))
     }
 }
 
 /// As ALPN calls it.
-const H2: &[u8] = b"h2";
+const ALPN_H2: &[u8] = b"h2";
 /// As logs call it.
-const VERSION: &[u8] = b"HTTP/2.0";
+const LOGGED_VERSION: &[u8] = b"HTTP/2.0";

@@ -22,7 +22,7 @@ enum BodyPoll {
 
 impl StreamExchange {
     /// Something has happened to the stream. Says whether the client has reset it before it was answered.
-    pub fn poll(&self) -> bool {
+    pub fn poll_stream(&self) -> bool {
         self.poll_body();
         let mut output = self.output.borrow_mut();
         let Some(open) = output.as_mut() else { return false };
@@ -75,7 +75,7 @@ impl StreamExchange {
     /// Lets the request cross, whole if it can.
     fn dispatch_when_admitted(&self, current: &mut Current) -> Result<(), Refusal> {
         let shared = &self.shared;
-        let trailers = self.trailers.get().map_or(&[][..], Vec::as_slice);
+        let trailers = self.request_trailers.get().map_or(&[][..], Vec::as_slice);
         if current.delivered {
             shared.deliver(current, trailers);
             return Ok(());
@@ -88,7 +88,9 @@ impl StreamExchange {
             return Ok(());
         }
         if let Some(streams) = self.streams.upgrade() {
-            streams.collected.set(streams.collected.get() - current.collected_len);
+            streams
+                .buffered_body_bytes
+                .set(streams.buffered_body_bytes.get() - current.collected_len);
         }
         shared.deliver(current, trailers);
         Ok(())
@@ -97,13 +99,13 @@ impl StreamExchange {
     /// Our settings hold from now on. h2 takes a smaller window off those of the open streams, and would tell of what
     /// they lack only with the next byte that is read of them: it is asked to look.
     pub fn renew_window(self: &Rc<Self>) {
-        if let Some(body) = self.receiving.borrow_mut().as_mut() {
+        if let Some(body) = self.request_body.borrow_mut().as_mut() {
             let _ = body.flow_control().release_capacity(0);
         }
     }
 
     fn read_body(&self, current: &mut Current) -> BodyPoll {
-        let mut receiving = self.receiving.borrow_mut();
+        let mut receiving = self.request_body.borrow_mut();
         let cx = &mut Context::from_waker(&self.waker);
         while let Some(body) = receiving.as_mut() {
             if current.body_done || current.undecided {
@@ -135,7 +137,7 @@ impl StreamExchange {
                             let lines = head::trailer_lines(&fields);
                             let limits = self.shared.limits();
                             match lines.and_then(|lines| read_http2_trailers(&lines, &limits)) {
-                                Ok(lines) => drop(self.trailers.set(lines)),
+                                Ok(lines) => drop(self.request_trailers.set(lines)),
                                 Err(refusal) => return BodyPoll::Refused(refusal),
                             }
                         }
@@ -180,7 +182,7 @@ impl StreamExchange {
             });
         } else if len > 0 {
             if let Some(streams) = self.streams.upgrade() {
-                streams.collected.set(streams.collected.get() + len);
+                streams.buffered_body_bytes.set(streams.buffered_body_bytes.get() + len);
             }
             current.collected_len += len;
             current.collected.push(data);

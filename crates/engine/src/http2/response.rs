@@ -42,7 +42,7 @@ impl ResponseSink for StreamSink {
         }
         let response = fields::final_head(head, exchange.shared.ctx.date.borrow().text(), length);
         if response.is_none() {
-            exchange.reset.set(Some(Reason::INTERNAL_ERROR));
+            exchange.pending_reset.set(Some(Reason::INTERNAL_ERROR));
         }
         if let Some(output) = exchange.output.borrow_mut().as_mut() {
             output.head = response;
@@ -95,7 +95,7 @@ impl ResponseSink for StreamSink {
             current.undecided = false;
             if !current.head_sent {
                 // Nothing was said and nothing will be.
-                exchange.reset.set(Some(Reason::INTERNAL_ERROR));
+                exchange.pending_reset.set(Some(Reason::INTERNAL_ERROR));
             }
             current.discard = discard && current.tunnel.is_none();
             current.awaits_rest(&exchange.shared);
@@ -107,7 +107,11 @@ impl ResponseSink for StreamSink {
     fn abort(&self) {
         // RFC 8441 section 5: so a tunnel is cut.
         let is_tunnel = self.0.current.borrow().tunnel.is_some();
-        self.0.reset.set(Some(if is_tunnel { Reason::CANCEL } else { Reason::INTERNAL_ERROR }));
+        self.0.pending_reset.set(Some(if is_tunnel {
+            Reason::CANCEL
+        } else {
+            Reason::INTERNAL_ERROR
+        }));
         self.0.mark_dirty();
     }
 

@@ -20,7 +20,7 @@ use crate::pressure::settings::Settings;
 use crate::server::connection::Shared;
 
 /// A stream that has begun.
-pub(crate) type Incoming = (Request<RecvStream>, SendResponse<CountedBytes>);
+pub(crate) type IncomingStream = (Request<RecvStream>, SendResponse<CountedBytes>);
 
 /// What a connection has of HTTP/2.
 pub(crate) struct Session {
@@ -62,7 +62,7 @@ impl Session {
     }
 
     /// Lets h2 read and write, and returns the next stream that has begun; `None` at the end of the connection.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Incoming>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<IncomingStream>> {
         if let SessionState::Handshaking(handshake) = &mut self.state {
             match Pin::new(handshake.as_mut()).poll(cx) {
                 Poll::Pending => return Poll::Pending,
@@ -126,7 +126,7 @@ impl Session {
     pub fn poll_streams(&mut self, shared: &Shared) {
         for slot in self.streams.take_woken_slots() {
             let Some(exchange) = self.streams.at(slot) else { continue };
-            if exchange.poll() {
+            if exchange.poll_stream() {
                 let now = shared.ctx.now_ms();
                 if self.frames.count_reset(now, &shared.limits().settings).is_err() {
                     self.abort(Reason::ENHANCE_YOUR_CALM);
@@ -144,8 +144,9 @@ impl Session {
     /// Bytes that are held for the connection.
     pub fn held_bytes(&self) -> usize {
         let streams = &self.streams;
-        let known =
-            streams.totals.bytes() + streams.collected.get() + streams.admission.held_bytes();
+        let known = streams.totals.bytes()
+            + streams.buffered_body_bytes.get()
+            + streams.admission.held_bytes();
         let paused: usize = streams.all().iter().map(|exchange| exchange.paused_bytes()).sum();
         known + paused + self.input.borrow().bytes.len()
     }
@@ -157,14 +158,16 @@ fn builder(settings: &Settings) -> server::Builder {
     let mut builder = server::Builder::new();
     builder
         .initial_window_size(window)
-        .initial_connection_window_size(window.saturating_mul(WINDOWS).min(MAX_WINDOW))
+        .initial_connection_window_size(
+            window.saturating_mul(CONNECTION_WINDOW_STREAMS).min(MAX_WINDOW_BYTES),
+        )
         .max_concurrent_streams(streams)
         .max_frame_size(settings.http2_max_frame_size as u32)
         .max_header_list_size(settings.http2_max_header_list_size as u32)
         // Beyond it a client has opened and reset more than it may have open: we have not even seen them.
         .max_pending_accept_reset_streams(streams.min(settings.http2_max_resets) as usize)
-        .max_concurrent_reset_streams(streams.saturating_mul(REMEMBERED) as usize)
-        .reset_stream_duration(REMEMBERED_TIME)
+        .max_concurrent_reset_streams(streams.saturating_mul(REMEMBERED_RESETS_FACTOR) as usize)
+        .reset_stream_duration(REMEMBERED_RESET_TIME)
         .enable_connect_protocol();
     builder
 }
@@ -172,8 +175,8 @@ fn builder(settings: &Settings) -> server::Builder {
 /// A client goes on sending until it hears of a reset (RFC 9113 section 5.1), and what comes for a stream that nobody
 /// remembers is a mistake of its own, of which h2 forgives a connection few. So as many are remembered as can be open at
 /// once, several times over, and until a slow client's window has come.
-const REMEMBERED: u32 = 4;
-const REMEMBERED_TIME: Duration = Duration::from_secs(10);
+const REMEMBERED_RESETS_FACTOR: u32 = 4;
+const REMEMBERED_RESET_TIME: Duration = Duration::from_secs(10);
 /// The window of the connection is that of so many streams.
-const WINDOWS: u32 = 16;
-const MAX_WINDOW: u32 = (1 << 31) - 1;
+const CONNECTION_WINDOW_STREAMS: u32 = 16;
+const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;

@@ -23,7 +23,7 @@ pub(crate) struct Streams {
     pub(crate) totals: Rc<ConnectionUnsent>,
     pub(crate) admission: StreamAdmission,
     /// Bytes of bodies that JavaScript does not have.
-    pub(crate) collected: Cell<usize>,
+    pub(crate) buffered_body_bytes: Cell<usize>,
 }
 
 struct StreamSlot {
@@ -71,7 +71,7 @@ impl Streams {
             woken: Arc::default(),
             totals: Rc::default(),
             admission: StreamAdmission::default(),
-            collected: Cell::new(0),
+            buffered_body_bytes: Cell::new(0),
         }
     }
 
@@ -141,11 +141,11 @@ impl Streams {
     pub(crate) fn find_by_stream_id(&self, number: u32) -> Option<Rc<StreamExchange>> {
         let slots = self.slots.borrow();
         let mut open = slots.iter().filter_map(|slot| slot.exchange.as_ref());
-        open.find(|one| one.number == number).cloned()
+        open.find(|one| one.stream_id == number).cloned()
     }
 
     /// Says whom to wake when h2 has woken a stream.
-    pub(crate) fn set_task(&self, waker: &Waker) {
+    pub(crate) fn set_connection_waker(&self, waker: &Waker) {
         let mut task = self.woken.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(|known| !known.will_wake(waker)) {
             *task = Some(waker.clone());

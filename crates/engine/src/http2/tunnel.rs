@@ -7,7 +7,7 @@ use http::header::SEC_WEBSOCKET_ACCEPT;
 
 use super::exchange::{StreamExchange, StreamOutput};
 use super::fields;
-use super::head::MADE_UP_ACCEPT;
+use super::head::PLACEHOLDER_ACCEPT;
 use crate::pressure::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
 use crate::server::connection::Current;
 use crate::server::connection::tunnel::{Answered, Said, Tunnel};
@@ -20,7 +20,7 @@ impl StreamExchange {
             return;
         }
         let ctx = &self.shared.ctx;
-        current.body_done = self.receiving.borrow().is_none();
+        current.body_done = self.request_body.borrow().is_none();
         // The client's end is told apart from the head.
         current.end_told = false;
         current.tunnel = Some(Box::new(Tunnel::new(ctx.draining.get())));
@@ -48,11 +48,11 @@ impl StreamExchange {
         // RFC 8441 section 5.1: 200 is what 101 is on HTTP/1.1, and a made-up key has no answer.
         let status = if is_switch { 200 } else { self.visible_status(answered.status) };
         let Some(mut response) = fields::bare_head(status, answered.fields) else {
-            self.reset.set(Some(h2::Reason::INTERNAL_ERROR));
+            self.pending_reset.set(Some(h2::Reason::INTERNAL_ERROR));
             return;
         };
         let accepts = response.headers().get(SEC_WEBSOCKET_ACCEPT);
-        if is_switch && accepts.is_some_and(|accept| accept == MADE_UP_ACCEPT) {
+        if is_switch && accepts.is_some_and(|accept| accept == PLACEHOLDER_ACCEPT) {
             response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
         }
         output.head = Some(response);

@@ -15,7 +15,7 @@ fn parts(method: &str, uri: &str, fields: &[(&str, &str)]) -> Parts {
 
 fn written(parts: &Parts, is_ended: bool) -> Result<String, Refusal> {
     let mut out = Vec::new();
-    write(parts, is_ended, &ParsePolicy::default(), &mut out)?;
+    write_request_head(parts, is_ended, &ParsePolicy::default(), &mut out)?;
     Ok(String::from_utf8(out).unwrap())
 }
 
