@@ -6,8 +6,8 @@ function reaper(...looks: number[][]) {
   const reaped: number[] = []
   return {
     reaped,
-    zombies: () => looks.shift() ?? [],
-    reap: (pid: number) => reaped.push(pid) > 0,
+    listZombies: () => looks.shift() ?? [],
+    reapZombie: (pid: number) => reaped.push(pid) > 0,
   }
 }
 

@@ -24,7 +24,7 @@ use monoceros_engine::log::access::AccessLog;
 use monoceros_engine::log::statsd::Statsd;
 use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::server::io_thread::{IoThread, Options};
-use monoceros_engine::transport::listener::Seat;
+use monoceros_engine::transport::listener::WorkerSlot;
 use napi::bindgen_prelude::Uint8Array;
 use napi::{Env, sys};
 
@@ -80,7 +80,7 @@ impl Bridge {
         env: Env,
         (limits, announce): (Limits, bool),
         (access, statsd): (Option<AccessLog>, Option<Statsd>),
-        seat: Option<Seat>,
+        seat: Option<WorkerSlot>,
         lifeline: Option<i32>,
         mut ring: Uint8Array,
     ) -> Result<Self, Error> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use monoceros_engine::bridge::event_batch::BodyChunk;
 use monoceros_engine::error::Error;
 use monoceros_engine::scoreboard::Board;
-use monoceros_engine::transport::listener::Seat;
+use monoceros_engine::transport::listener::WorkerSlot;
 use napi::bindgen_prelude::{BufferSlice, Either, Object, Uint8Array, Uint8ArraySlice};
 use napi::{Env, JsString, JsValue};
 use napi_derive::napi;
@@ -258,11 +258,11 @@ impl Engine {
 /// From here on a Buffer over our memory costs less than a copy.
 const SHARE_FROM: usize = 16_384;
 
-fn seat_of(seat: EngineSeat) -> napi::Result<Seat, String> {
+fn seat_of(seat: EngineSeat) -> napi::Result<WorkerSlot, String> {
     let board =
         Board::open(seat.fd, seat.slots).map_err(|error| system_error("scoreboard", "", &error))?;
     let slot = board.slot(seat.slot).map_err(|error| system_error("scoreboard", "", &error))?;
-    Ok(Seat { slot, kicks: seat.kick_fds, crowded: seat.crowded })
+    Ok(WorkerSlot { slot, kick_fds: seat.kick_fds, is_oversubscribed: seat.crowded })
 }
 
 /// An error of the engine with its code.

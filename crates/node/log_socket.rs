@@ -3,20 +3,20 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use monoceros_engine::log::socket::Outlet as Inner;
+use monoceros_engine::log::socket::LogSocket as Inner;
 use napi_derive::napi;
 
 use crate::system_error::system_error;
 
 /// Where lines go over a socket.
 #[napi]
-pub struct Outlet {
+pub struct LogSocket {
     /// None after `close`.
     inner: Mutex<Option<Inner>>,
 }
 
 #[napi]
-impl Outlet {
+impl LogSocket {
     /// `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`.
     #[napi(constructor, catch_unwind)]
     pub fn new(address: String) -> napi::Result<Self, String> {

@@ -42,7 +42,7 @@ pub fn bind_tcp(
     let options = TcpOptions { backlog, reuse_port, ipv6_only };
     listener::bind_tcp(&host, port, options)
         .map(IntoRawFd::into_raw_fd)
-        .map_err(|error| system_error("listen", &host_and_port(&host, port), &error))
+        .map_err(|error| system_error("listen", &format_host_and_port(&host, port), &error))
 }
 
 /// Binds a unix socket and listens; mode 0777 less the umask. Returns a descriptor that the caller
@@ -58,7 +58,7 @@ pub fn bind_unix(path: String, backlog: u32) -> napi::Result<i32, String> {
 /// exec.
 #[napi(catch_unwind)]
 pub fn adopt_listener(fd: i32, backlog: u32) -> napi::Result<(), String> {
-    listener::adopt(fd, backlog)
+    listener::adopt_listener(fd, backlog)
         .map_err(|error| system_error("listen", &format!("descriptor {fd}"), &error))
 }
 
@@ -72,8 +72,8 @@ pub fn listen_on(fd: i32, backlog: u32) -> napi::Result<i32, String> {
 
 /// How many connections wait in the queue of a listening TCP socket; Linux tells.
 #[napi(catch_unwind)]
-pub fn waiting_connections(fd: i32) -> napi::Result<u32, String> {
-    listener::waiting(fd)
+pub fn count_pending_connections(fd: i32) -> napi::Result<u32, String> {
+    listener::count_pending_connections(fd)
         .map_err(|error| system_error("getsockopt", &format!("descriptor {fd}"), &error))
 }
 
@@ -90,20 +90,20 @@ pub fn close_fd(fd: i32) -> napi::Result<(), String> {
 /// Answers the question `id` of the process at the other end of a socket pair, with a copy of a descriptor or with no.
 #[napi(catch_unwind)]
 pub fn send_descriptor(socket: i32, id: u32, fd: Option<i32>) -> napi::Result<(), String> {
-    descriptors::send(socket, id, fd)
+    descriptors::respond(socket, id, fd)
         .map_err(|error| system_error("sendmsg", &format!("descriptor {socket}"), &error))
 }
 
 /// Asks the process at the other end of a socket pair for a descriptor and waits for the answer, at most `limit` seconds.
 /// The caller closes what comes; undefined is a no.
 #[napi(catch_unwind)]
-pub fn ask_for_descriptor(
+pub fn request_descriptor(
     socket: i32,
     question: String,
     id: u32,
     limit: f64,
 ) -> napi::Result<Option<i32>, String> {
-    descriptors::ask(socket, &question, id, Duration::from_secs_f64(limit.clamp(0.0, 60.0)))
+    descriptors::request(socket, &question, id, Duration::from_secs_f64(limit.clamp(0.0, 60.0)))
         .map(|found| found.map(IntoRawFd::into_raw_fd))
         .map_err(|error| system_error("recvmsg", &format!("descriptor {socket}"), &error))
 }
@@ -132,7 +132,7 @@ pub fn local_address(fd: i32) -> napi::Result<SocketAddress, String> {
 /// Makes the kernel kill this process when the thread that started it ends, or no longer when no `parent` is given. False
 /// when `parent` has ended already. Linux alone can do it, and forgets it when the user changes.
 #[napi(catch_unwind)]
-pub fn end_with_parent(parent: Option<u32>) -> bool {
+pub fn set_parent_death_signal(parent: Option<u32>) -> bool {
     #[cfg(target_os = "linux")]
     {
         let signal = if parent.is_some() { libc::SIGKILL } else { 0 };
@@ -151,14 +151,14 @@ pub fn set_title(title: String) -> bool {
 
 /// The children of this process that have ended and that nobody has waited for.
 #[napi(catch_unwind)]
-pub fn zombies() -> Vec<i32> {
-    orphans::zombies()
+pub fn list_zombies() -> Vec<i32> {
+    orphans::list_zombies()
 }
 
 /// Waits for a child that has ended; false when there is no such child.
 #[napi(catch_unwind)]
-pub fn reap(pid: i32) -> bool {
-    orphans::reap(pid)
+pub fn reap_zombie(pid: i32) -> bool {
+    orphans::reap_zombie(pid)
 }
 
 /// The ids of a user and of the user's own group.
@@ -171,14 +171,14 @@ pub struct UserIds {
 /// Finds a user by name.
 #[napi(catch_unwind)]
 pub fn user_ids(name: String) -> napi::Result<Option<UserIds>, String> {
-    let found = users::user(&name).map_err(|error| system_error("getpwnam", &name, &error))?;
+    let found = users::find_user(&name).map_err(|error| system_error("getpwnam", &name, &error))?;
     Ok(found.map(|(uid, gid)| UserIds { uid, gid }))
 }
 
 /// Finds a user by number.
 #[napi(catch_unwind)]
-pub fn user_ids_of(uid: u32) -> napi::Result<Option<UserIds>, String> {
-    let found = users::user_numbered(uid)
+pub fn user_ids_by_uid(uid: u32) -> napi::Result<Option<UserIds>, String> {
+    let found = users::find_user_by_uid(uid)
         .map_err(|error| system_error("getpwuid", &uid.to_string(), &error))?;
     Ok(found.map(|(uid, gid)| UserIds { uid, gid }))
 }
@@ -186,12 +186,12 @@ pub fn user_ids_of(uid: u32) -> napi::Result<Option<UserIds>, String> {
 /// Finds a group by name.
 #[napi(catch_unwind)]
 pub fn group_id(name: String) -> napi::Result<Option<u32>, String> {
-    users::group(&name).map_err(|error| system_error("getgrnam", &name, &error))
+    users::find_group(&name).map_err(|error| system_error("getgrnam", &name, &error))
 }
 
 /// Sends a message to systemd's notification socket.
 #[napi(catch_unwind)]
-pub fn notify(socket: String, message: String) -> napi::Result<(), String> {
+pub fn notify_systemd(socket: String, message: String) -> napi::Result<(), String> {
     notify::send(&socket, &message).map_err(|error| system_error("sendto", &socket, &error))
 }
 
@@ -199,8 +199,8 @@ pub fn notify(socket: String, message: String) -> napi::Result<(), String> {
 /// processors that this process may use only: the `number`th, counted round. False where the system
 /// cannot.
 #[napi(catch_unwind)]
-pub fn keep_to_processor(pid: i32, number: u32) -> napi::Result<bool, String> {
-    processors::keep_to(pid, number)
+pub fn pin_to_processor(pid: i32, number: u32) -> napi::Result<bool, String> {
+    processors::pin(pid, number)
         .map_err(|error| system_error("sched_setaffinity", &pid.to_string(), &error))
 }
 
@@ -210,7 +210,7 @@ pub fn monotonic_ms() -> f64 {
     monotonic_us() as f64 / 1_000.0
 }
 
-fn host_and_port(host: &str, port: u16) -> String {
+fn format_host_and_port(host: &str, port: u16) -> String {
     match host.parse() {
         Ok(ip) => SocketAddr::new(ip, port).to_string(),
         Err(_) => format!("{host}:{port}"),

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use monoceros_engine::scoreboard::{Board, Distribution, SlotRef, State, Tally};
+use monoceros_engine::scoreboard::{Board, Counters, LatencyHistogram, SlotRef, WorkerState};
 use napi_derive::napi;
 
 use crate::system_error::system_error;
@@ -113,7 +113,7 @@ impl Scoreboard {
     /// 0 free, 1 booting, 2 accepting, 3 draining, 4 gone.
     #[napi(catch_unwind)]
     pub fn set_state(&self, slot: u32, state: u32) -> napi::Result<(), String> {
-        let state = State::of(state).ok_or_else(|| {
+        let state = WorkerState::of(state).ok_or_else(|| {
             failed(&io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("no state has number {state}"),
@@ -132,24 +132,24 @@ impl Scoreboard {
 
     #[napi(catch_unwind)]
     pub fn read(&self, slot: u32) -> napi::Result<SlotView, String> {
-        let view = self.slot(slot)?.view();
+        let view = self.slot(slot)?.snapshot();
         Ok(SlotView {
             generation: view.generation,
             pid: view.pid,
             state: view.state as u32,
             beat_age_ms: view.beat_age_ms as f64,
             connections: view.connections,
-            busy: view.busy,
-            requests: view.tally.requests as f64,
-            bytes_in: view.tally.bytes_in as f64,
-            bytes_out: view.tally.bytes_out as f64,
-            status: floats(&view.tally.status),
+            busy: view.in_flight,
+            requests: view.counters.requests as f64,
+            bytes_in: view.counters.bytes_in as f64,
+            bytes_out: view.counters.bytes_out as f64,
+            status: floats(&view.counters.status),
         })
     }
 
     #[napi(catch_unwind)]
     pub fn totals(&self) -> Totals {
-        let Tally { accepted, requests, bytes_in, bytes_out, status, latency } =
+        let Counters { accepted, requests, bytes_in, bytes_out, status, latency } =
             self.board.totals();
         Totals {
             accepted: accepted as f64,
@@ -166,13 +166,13 @@ impl Scoreboard {
     #[napi(catch_unwind)]
     pub fn absorb(&self, earlier: Totals) {
         let Totals { accepted, requests, bytes_in, bytes_out, status, .. } = &earlier;
-        self.board.absorb(&Tally {
+        self.board.absorb(&Counters {
             accepted: *accepted as u64,
             requests: *requests as u64,
             bytes_in: *bytes_in as u64,
             bytes_out: *bytes_out as u64,
             status: counts(status),
-            latency: Distribution {
+            latency: LatencyHistogram {
                 sum_us: earlier.latency_sum_us as u64,
                 buckets: counts(&earlier.latency_buckets),
             },

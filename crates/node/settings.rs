@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use monoceros_engine::guard::parse_policy::ParsePolicy;
 use monoceros_engine::log::access::{AccessFormat, AccessLog, Syslog};
-use monoceros_engine::log::socket::Outlet;
+use monoceros_engine::log::socket::LogSocket;
 use monoceros_engine::log::statsd::Statsd;
 use monoceros_engine::pressure::limits::{Cleartext, Limits};
 use monoceros_engine::pressure::setting_value::{SettingError, SettingValue};
@@ -237,8 +237,9 @@ pub(crate) fn open_statsd(options: &StatsdOptions) -> napi::Result<Statsd, Strin
 }
 
 /// Opens a socket for the I/O thread, which never waits for one.
-fn open_socket(address: &str) -> napi::Result<Outlet, String> {
-    Outlet::open(address, Duration::ZERO).map_err(|error| system_error("connect", address, &error))
+fn open_socket(address: &str) -> napi::Result<LogSocket, String> {
+    LogSocket::open(address, Duration::ZERO)
+        .map_err(|error| system_error("connect", address, &error))
 }
 
 fn invalid(error: SettingError) -> napi::Error<String> {

@@ -1,6 +1,8 @@
 //! What TLS needs of a server, as it comes from `ts/tls/`.
 
-use monoceros_engine::transport::tls::{Certificate, ClientMaterial, Material, Server};
+use monoceros_engine::transport::tls::{
+    CertificateMaterial, ClientAuthMaterial, TlsServer, TlsServerMaterial,
+};
 use napi::bindgen_prelude::Buffer;
 use napi_derive::napi;
 
@@ -50,36 +52,36 @@ pub struct TlsClients {
 /// What is wrong with it; undefined when it can be used.
 #[napi(catch_unwind)]
 pub fn tls_problem(material: TlsMaterial) -> Option<String> {
-    Server::new(&convert(material)).err()
+    TlsServer::new(&convert(material)).err()
 }
 
 /// The engine's side of it.
-pub(crate) fn server(material: TlsMaterial) -> napi::Result<Server, String> {
-    Server::new(&convert(material))
+pub(crate) fn server(material: TlsMaterial) -> napi::Result<TlsServer, String> {
+    TlsServer::new(&convert(material))
         .map_err(|problem| napi::Error::new("ERR_INVALID_ARG_VALUE".into(), problem))
 }
 
-fn convert(material: TlsMaterial) -> Material {
-    let certificate = |one: TlsCertificate| Certificate {
+fn convert(material: TlsMaterial) -> TlsServerMaterial {
+    let certificate = |one: TlsCertificate| CertificateMaterial {
         chain: one.chain.into(),
         key: one.key.into(),
         names: one.names,
         staple: one.staple.map(Into::into).unwrap_or_default(),
     };
-    let clients = |asked: TlsClients| ClientMaterial {
+    let clients = |asked: TlsClients| ClientAuthMaterial {
         authorities: asked.authorities.into(),
         revocations: asked.revocations.into(),
         required: asked.required,
         lenient: asked.lenient,
     };
-    Material {
+    TlsServerMaterial {
         certificates: material.certificates.into_iter().map(certificate).collect(),
         protocols: material.protocols.into_iter().map(String::into_bytes).collect(),
-        strict_ends: material.strict_ends,
+        requires_close_notify: material.strict_ends,
         only_tls13: material.only_tls13,
         only_tls12: material.only_tls12,
         ciphers: material.ciphers,
-        clients: material.clients.map(clients),
+        client_auth: material.clients.map(clients),
         ticket_keys: material.ticket_keys.into_iter().map(Into::into).collect(),
     }
 }

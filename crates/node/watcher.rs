@@ -49,17 +49,18 @@ impl Watcher {
         env.add_env_cleanup_hook(asked, |isolate| {
             isolate.lock().unwrap_or_else(PoisonError::into_inner).take();
         })
-        .map_err(refused)?;
+        .map_err(napi_error)?;
         // For the life of the process, as the thread that asks: V8 may call back at any later time.
-        let stack = stack.create_ref().map_err(refused)?;
-        let question: &'static Question = Box::leak(Box::new(Question { env: env.raw(), stack }));
-        let ask = move |watcher: &watcher::Watcher| {
+        let stack = stack.create_ref().map_err(napi_error)?;
+        let stack_request: &'static StackRequest =
+            Box::leak(Box::new(StackRequest { env: env.raw(), stack }));
+        let request_stack = move |watcher: &watcher::Watcher| {
             if let Some(isolate) = &*isolate.lock().unwrap_or_else(PoisonError::into_inner) {
-                isolate.interrupt(Call { question, watcher: watcher.clone() });
+                isolate.interrupt(InterruptData { stack_request, watcher: watcher.clone() });
             }
         };
         let timeout = Duration::from_millis(u64::from(timeout_ms));
-        watcher::Watcher::start(timeout, File::from(channel), ask)
+        watcher::Watcher::start(timeout, File::from(channel), request_stack)
             .map(|watcher| Some(Self { watcher }))
             .map_err(|error| system_error("pthread_create", "", &error))
     }
@@ -72,17 +73,17 @@ impl Watcher {
 }
 
 /// What the JavaScript thread is asked.
-struct Question {
+struct StackRequest {
     env: sys::napi_env,
     stack: FunctionRef<(), String>,
 }
 
-// SAFETY: other threads only pass the address on; the fields are used on the JavaScript thread alone, in `answer`.
-unsafe impl Sync for Question {}
+// SAFETY: other threads only pass the address on; the fields are used on the JavaScript thread alone, in `on_interrupt`.
+unsafe impl Sync for StackRequest {}
 
-/// One question on its way.
-struct Call {
-    question: &'static Question,
+/// One stack_request on its way.
+struct InterruptData {
+    stack_request: &'static StackRequest,
     watcher: watcher::Watcher,
 }
 
@@ -103,8 +104,8 @@ type RequestInterrupt =
 impl Isolate {
     /// That of this thread; none where V8 is not found by these names.
     fn current() -> Option<Self> {
-        let get_current = symbol(c"_ZN2v87Isolate10GetCurrentEv")?;
-        let request_interrupt = symbol(c"_ZN2v87Isolate16RequestInterruptEPFvPS0_PvES2_")?;
+        let get_current = find_symbol(c"_ZN2v87Isolate10GetCurrentEv")?;
+        let request_interrupt = find_symbol(c"_ZN2v87Isolate16RequestInterruptEPFvPS0_PvES2_")?;
         // SAFETY: the mangled names hold the types of the arguments: `v8::Isolate::GetCurrent()`, static, which returns
         // a pointer, and `v8::Isolate::RequestInterrupt(void (*)(v8::Isolate*, void*), void*)`, a method that is not
         // virtual and gets its object as the first argument.
@@ -115,28 +116,29 @@ impl Isolate {
         Some(Self { address: NonNull::new(address)?, request_interrupt })
     }
 
-    fn interrupt(&self, call: Call) {
-        let data = Box::into_raw(Box::new(call)).cast();
+    fn interrupt(&self, data: InterruptData) {
+        let data = Box::into_raw(Box::new(data)).cast();
         // SAFETY: the isolate lives until the cleanup hook has taken it from here, under the lock that the caller holds;
-        // `answer` takes the box back, or nobody does when JavaScript never runs again.
-        unsafe { (self.request_interrupt)(self.address.as_ptr(), answer, data) }
+        // `on_interrupt` takes the box back, or nobody does when JavaScript never runs again.
+        unsafe { (self.request_interrupt)(self.address.as_ptr(), on_interrupt, data) }
     }
 }
 
 /// Called by V8 on the JavaScript thread, between two steps of what runs there.
-unsafe extern "C" fn answer(_isolate: *mut c_void, data: *mut c_void) {
+unsafe extern "C" fn on_interrupt(_isolate: *mut c_void, data: *mut c_void) {
     // SAFETY: `interrupt` made the box for this call, and there is one call for each.
-    let Call { question, watcher } = *unsafe { Box::from_raw(data.cast::<Call>()) };
+    let InterruptData { stack_request, watcher } =
+        *unsafe { Box::from_raw(data.cast::<InterruptData>()) };
     // A panic must not cross V8.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        if let Some(stack) = question.stack() {
-            watcher.answer(stack);
+        if let Some(stack) = stack_request.stack() {
+            watcher.submit_stack(stack);
         }
     }));
 }
 
-impl Question {
-    /// Without an answer, as when the stack is full, the watcher goes on as if JavaScript did not run.
+impl StackRequest {
+    /// Without an on_interrupt, as when the stack is full, the watcher goes on as if JavaScript did not run.
     fn stack(&self) -> Option<String> {
         let mut scope = std::ptr::null_mut();
         // SAFETY: the environment lives, since JavaScript of its isolate runs below this call on the stack.
@@ -153,11 +155,11 @@ impl Question {
 }
 
 /// A function of the running program or of a library that it has loaded.
-fn symbol(name: &CStr) -> Option<NonNull<c_void>> {
+fn find_symbol(name: &CStr) -> Option<NonNull<c_void>> {
     // SAFETY: looks a name up and runs nothing.
     NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
 }
 
-fn refused(error: napi::Error) -> napi::Error<String> {
+fn napi_error(error: napi::Error) -> napi::Error<String> {
     napi::Error::new("ERR_ENGINE_SYSTEM".to_owned(), error.reason.clone())
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use monoceros_engine::log::access::{AccessFormat, Entry, RequestFields};
+use monoceros_engine::log::access::{AccessEntry, AccessFormat, RequestFields};
 
 /// Makes a format and an entry of an input, whose sections stand between lines of two dashes: format, method, target,
 /// version, client, fields of the request, fields of the answer.
@@ -19,7 +19,7 @@ pub fn check(input: &[u8]) {
             (&line[..colon], line.get(colon + 1..).unwrap_or_default())
         })
         .collect();
-    let entry = Entry {
+    let entry = AccessEntry {
         remote: (!remote.is_empty()).then_some(&*remote),
         method: section(1),
         target: section(2),
@@ -53,7 +53,7 @@ fn sections(input: &[u8]) -> Vec<&[u8]> {
     sections
 }
 
-fn render(format: &AccessFormat, entry: &Entry<'_>) -> Vec<u8> {
+fn render(format: &AccessFormat, entry: &AccessEntry<'_>) -> Vec<u8> {
     let mut line = Vec::new();
     format.render(entry, "[24/Nov/2026:15:00:00 +0000]", &mut line);
     line

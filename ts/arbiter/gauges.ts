@@ -53,7 +53,7 @@ export class Figures {
       if (native === null) return this.#complain('the addon is not loaded')
       const addon = native
       const tcp = listeners.filter(({ port }) => port !== undefined)
-      const waiting = tcp.reduce((sum, { fd }) => sum + addon.waitingConnections(fd), 0)
+      const waiting = tcp.reduce((sum, { fd }) => sum + addon.countPendingConnections(fd), 0)
       this.#statsd?.histogram('gunicorn.backlog', waiting)
     } catch (error) {
       this.#complain(error instanceof Error ? error.message : String(error))

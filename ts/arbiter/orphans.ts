@@ -5,8 +5,8 @@
 
 /** What the addon offers for it. */
 interface Reaper {
-  zombies(): number[]
-  reap(pid: number): boolean
+  listZombies(): number[]
+  reapZombie(pid: number): boolean
 }
 
 /** A look at the orphans, to be called once a tick. Without the addon nobody can reap, and nothing is done. */
@@ -14,8 +14,8 @@ export function orphanReaper(pid: number, reaper: Reaper | null): () => void {
   if (pid !== 1 || reaper === null) return () => {}
   let before = new Set<number>()
   return () => {
-    const now = reaper.zombies()
+    const now = reaper.listZombies()
     // Node waits for its own children as soon as they end: who is still there at the second look is nobody's.
-    before = new Set(now.filter((zombie) => !(before.has(zombie) && reaper.reap(zombie))))
+    before = new Set(now.filter((zombie) => !(before.has(zombie) && reaper.reapZombie(zombie))))
   }
 }

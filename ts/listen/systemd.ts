@@ -60,10 +60,10 @@ export function createNotifier(system: System, log: Logger): Notifier {
     logLine(log, 'notifyUnavailable')
     return SILENT
   }
-  const { notify } = native
+  const { notifySystemd } = native
   return new SystemdNotifier(system, (message) => {
     try {
-      notify(socket, message)
+      notifySystemd(socket, message)
     } catch (error) {
       logLine(log, 'notifyFailed', String(error))
     }

@@ -21,7 +21,7 @@ export interface Outlet {
 export function openOutlet(setting: string, address: string): Outlet {
   if (native === null) return openNodeOutlet(address)
   try {
-    const outlet = new native.Outlet(address)
+    const outlet = new native.LogSocket(address)
     return {
       get isStream() {
         return outlet.isStream

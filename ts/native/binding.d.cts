@@ -73,7 +73,7 @@ export declare class Engine {
 }
 
 /** Where lines go over a socket. */
-export declare class Outlet {
+export declare class LogSocket {
   /** `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`. */
   constructor(address: string)
   /** Sends a message before it returns, or loses it. */
@@ -134,12 +134,6 @@ export declare class Watcher {
  */
 export declare function adoptListener(fd: number, backlog: number): void
 
-/**
- * Asks the process at the other end of a socket pair for a descriptor and waits for the answer, at most `limit` seconds.
- * The caller closes what comes; undefined is a no.
- */
-export declare function askForDescriptor(socket: number, question: string, id: number, limit: number): number | null
-
 /** Binds a TCP address and listens. Returns a descriptor that the caller closes. */
 export declare function bindTcp(host: string, port: number, backlog: number, reusePort: boolean, ipv6Only: boolean): number
 
@@ -152,11 +146,8 @@ export declare function bindUnix(path: string, backlog: number): number
 /** Closes a descriptor. */
 export declare function closeFd(fd: number): void
 
-/**
- * Makes the kernel kill this process when the thread that started it ends, or no longer when no `parent` is given. False
- * when `parent` has ended already. Linux alone can do it, and forgets it when the user changes.
- */
-export declare function endWithParent(parent?: number | undefined | null): boolean
+/** How many connections wait in the queue of a listening TCP socket; Linux tells. */
+export declare function countPendingConnections(fd: number): number
 
 /** What an engine needs beside the settings. */
 export interface EngineOptions {
@@ -194,10 +185,13 @@ export declare function groupId(name: string): number | null
  * processors that this process may use only: the `number`th, counted round. False where the system
  * cannot.
  */
-export declare function keepToProcessor(pid: number, number: number): boolean
+export declare function pinToProcessor(pid: number, number: number): boolean
 
 /** Listens on a bound socket of somebody else's and returns a descriptor of one's own for it. */
 export declare function listenOn(fd: number, backlog: number): number
+
+/** The children of this process that have ended and that nobody has waited for. */
+export declare function listZombies(): Array<number>
 
 /** The address a socket is bound to. */
 export declare function localAddress(fd: number): SocketAddress
@@ -229,10 +223,23 @@ export interface NodeLimits {
 }
 
 /** Sends a message to systemd's notification socket. */
-export declare function notify(socket: string, message: string): void
+export declare function notifySystemd(socket: string, message: string): void
+
+/**
+ * Lets the main thread of a process, and the threads that it starts from now on, run on one of the
+ * processors that this process may use only: the `number`th, counted round. False where the system
+ * cannot.
+ */
+export declare function pinToProcessor(pid: number, number: number): boolean
 
 /** Waits for a child that has ended; false when there is no such child. */
-export declare function reap(pid: number): boolean
+export declare function reapZombie(pid: number): boolean
+
+/**
+ * Asks the process at the other end of a socket pair for a descriptor and waits for the answer, at most `limit` seconds.
+ * The caller closes what comes; undefined is a no.
+ */
+export declare function requestDescriptor(socket: number, question: string, id: number, limit: number): number | null
 
 /** Answers the question `id` of the process at the other end of a socket pair, with a copy of a descriptor or with no. */
 export declare function sendDescriptor(socket: number, id: number, fd?: number | undefined | null): void
@@ -248,6 +255,12 @@ export interface ServerOverrides {
   /** HTTP/2 without TLS, as in `EngineOptions`. */
   cleartext?: string
 }
+
+/**
+ * Makes the kernel kill this process when the thread that started it ends, or no longer when no `parent` is given. False
+ * when `parent` has ended already. Linux alone can do it, and forgets it when the user changes.
+ */
+export declare function setParentDeathSignal(parent?: number | undefined | null): boolean
 
 /**
  * Names the process as `ps` shows it, longer than its arguments were if need be. Returns whether
@@ -369,13 +382,7 @@ export interface UserIds {
 }
 
 /** Finds a user by number. */
-export declare function userIdsOf(uid: number): UserIds | null
+export declare function userIdsByUid(uid: number): UserIds | null
 
 /** The version of the package that the binary was built for. */
 export declare function version(): string
-
-/** How many connections wait in the queue of a listening TCP socket; Linux tells. */
-export declare function waitingConnections(fd: number): number
-
-/** The children of this process that have ended and that nobody has waited for. */
-export declare function zombies(): Array<number>

@@ -256,7 +256,7 @@ function started(spawn: () => ChildProcess): Started {
 function schedule(pid: number, { nice, processor }: SpawnOptions): void {
   try {
     if (nice !== undefined) setPriority(pid, getPriority() + nice)
-    if (processor !== undefined) native?.keepToProcessor(pid, processor)
+    if (processor !== undefined) native?.pinToProcessor(pid, processor)
   } catch {
     // Not permitted, or the process has ended already: it runs as it is. The settings' page says what is needed.
   }

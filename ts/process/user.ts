@@ -89,7 +89,7 @@ function idsByName(user: string): Owner | null | undefined {
 }
 
 function idsByNumber(uid: number): Owner | null | undefined {
-  if (native !== null) return native.userIdsOf(uid)
+  if (native !== null) return native.userIdsByUid(uid)
   return fromPasswd((entry) => entry[2] === String(uid))
 }
 

@@ -85,13 +85,13 @@ export class Boot {
     })
     // Until the engine exists, nothing else notices the arbiter's death while the event loop is blocked (by a
     // debugger, for example).
-    native?.endWithParent(arbiterPid)
+    native?.setParentDeathSignal(arbiterPid)
     await this.#loadHooks(message, log)
     await this.#parts.hooks?.callBootHook('post_fork')
     // Before the application is loaded, and before the engine has threads.
     becomeUser(config)
     // Again: the kernel clears the setting when the user changes (PR_SET_PDEATHSIG in prctl(2)).
-    if (native?.endWithParent(arbiterPid) === false) return push({ type: 'orphaned' })
+    if (native?.setParentDeathSignal(arbiterPid) === false) return push({ type: 'orphaned' })
     await this.#startDevelopmentMode(message)
     const extraServers = new ExtraServers(channel, { isCheck: message.check })
     this.#parts.extraServers = extraServers
@@ -151,7 +151,7 @@ export class Boot {
     })
     this.#parts.engine = engine
     // The engine's own threads notice the arbiter's death from here on.
-    native?.endWithParent()
+    native?.setParentDeathSignal()
     return engine
   }
 

@@ -80,7 +80,7 @@ export class ExtraServers {
     const id = ++this.#questions
     const question = `${JSON.stringify({ type: 'listen', id, ...address })}\n`
     try {
-      const fd = native?.askForDescriptor(SHARING_FD, question, id, RESPONSE_TIMEOUT_SECONDS)
+      const fd = native?.requestDescriptor(SHARING_FD, question, id, RESPONSE_TIMEOUT_SECONDS)
       if (fd == null) return null
       const handle = createServerHandle({ address: null, port: null, addressType: null, fd })
       return typeof handle === 'number' ? null : handle

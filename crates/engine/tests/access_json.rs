@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use monoceros_engine::log::access::{AccessFormat, Entry, RequestFields};
+use monoceros_engine::log::access::{AccessEntry, AccessFormat, RequestFields};
 use serde_json::{Value, json};
 
-fn rendered(entry: &Entry<'_>) -> Value {
+fn rendered(entry: &AccessEntry<'_>) -> Value {
     let mut line = Vec::new();
     let format = AccessFormat::compile("json").unwrap();
     format.render(entry, "[24/Nov/2026:14:17:00 +0100]", &mut line);
@@ -13,8 +13,8 @@ fn rendered(entry: &Entry<'_>) -> Value {
     serde_json::from_slice(&line).unwrap()
 }
 
-fn entry() -> Entry<'static> {
-    Entry {
+fn entry() -> AccessEntry<'static> {
+    AccessEntry {
         remote: Some("192.0.2.1"),
         method: b"GET",
         target: b"/caf%C3%A9?a=b",
@@ -50,8 +50,11 @@ fn no_value_can_forge_a_line_or_a_member() {
     let hostile = b"a\",\"status\":500,\"x\":\"\\\r\n\x1b[2J\xff";
     let fields: &[(&[u8], &[u8])] =
         &[(b"user-agent", hostile), (b"referer", "\u{1f600}".as_bytes())];
-    let value =
-        rendered(&Entry { request_fields: RequestFields::Pairs(fields), remote: None, ..entry() });
+    let value = rendered(&AccessEntry {
+        request_fields: RequestFields::Pairs(fields),
+        remote: None,
+        ..entry()
+    });
     assert_eq!(value["status"], 200);
     assert_eq!(value["user_agent"], "a\",\"status\":500,\"x\":\"\\\r\n\u{1b}[2J\u{ff}");
     assert_eq!(value["referer"], "\u{1f600}");

@@ -30,12 +30,12 @@ fn run_out() {
     let (send, accepted) = channel();
     let (tell, trouble) = channel();
     let options = AcceptorOptions {
-        seat: None,
+        worker_slot: None,
         lifeline: None,
-        max_busy: u32::MAX,
+        max_in_flight: u32::MAX,
         on_orphaned: Box::new(|| {}),
         on_shortage: Box::new(|| {}),
-        on_trouble: Box::new(move |error| tell.send(error).unwrap()),
+        on_error: Box::new(move |error| tell.send(error).unwrap()),
     };
     let acceptor = Acceptor::start(options, move |batch| {
         for each in batch {
@@ -63,7 +63,7 @@ fn run_out() {
     for _ in open.len()..CLIENTS {
         accepted.recv_timeout(WAIT).unwrap();
     }
-    assert_eq!(acceptor.slot().view().connections as usize, CLIENTS);
+    assert_eq!(acceptor.slot().snapshot().connections as usize, CLIENTS);
 }
 
 /// Sets the limit and returns what it was.

@@ -8,23 +8,23 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use monoceros_engine::transport::listener::{
-    Accepted, Acceptor, AcceptorHandle, AcceptorOptions, PeerAddr, TcpOptions, bind_tcp,
+    AcceptedConnection, Acceptor, AcceptorHandle, AcceptorOptions, PeerAddr, TcpOptions, bind_tcp,
 };
 
 const WAIT: Duration = Duration::from_secs(10);
 
 fn options() -> AcceptorOptions {
     AcceptorOptions {
-        seat: None,
+        worker_slot: None,
         lifeline: None,
-        max_busy: u32::MAX,
+        max_in_flight: u32::MAX,
         on_orphaned: Box::new(|| {}),
         on_shortage: Box::new(|| {}),
-        on_trouble: Box::new(|_| {}),
+        on_error: Box::new(|_| {}),
     }
 }
 
-fn start(options: AcceptorOptions) -> (AcceptorHandle, Receiver<Accepted>) {
+fn start(options: AcceptorOptions) -> (AcceptorHandle, Receiver<AcceptedConnection>) {
     let (send, receive) = channel();
     let handle = Acceptor::start(options, move |batch| {
         for each in batch {
@@ -53,14 +53,14 @@ fn connections_come_with_their_tag_their_peer_and_their_flags() {
     acceptor.add(fd, 7, false);
     let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
     let connection = accepted.recv_timeout(WAIT).unwrap();
-    assert_eq!(connection.tag, 7);
+    assert_eq!(connection.server_id, 7);
     assert_eq!(connection.peer, PeerAddr::Ip(client.local_addr().unwrap()));
     let stream = TcpStream::from(connection.fd);
     assert!(stream.nodelay().unwrap());
     assert_eq!((&stream).read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
-    assert_eq!(acceptor.slot().view().connections, 1);
+    assert_eq!(acceptor.slot().snapshot().connections, 1);
     acceptor.slot().connection_closed();
-    assert_eq!(acceptor.slot().view().connections, 0);
+    assert_eq!(acceptor.slot().snapshot().connections, 0);
 }
 
 #[test]
@@ -73,10 +73,10 @@ fn unix_and_tcp_listeners_are_served_side_by_side() {
     acceptor.add(fd, 1, false);
     acceptor.add(unix.into(), 2, false);
     let _tcp = TcpStream::connect(("127.0.0.1", port)).unwrap();
-    assert_eq!(accepted.recv_timeout(WAIT).unwrap().tag, 1);
+    assert_eq!(accepted.recv_timeout(WAIT).unwrap().server_id, 1);
     let _unix = UnixStream::connect(&path).unwrap();
     let connection = accepted.recv_timeout(WAIT).unwrap();
-    assert_eq!((connection.tag, connection.peer), (2, PeerAddr::Unix));
+    assert_eq!((connection.server_id, connection.peer), (2, PeerAddr::Unix));
     std::fs::remove_file(path).unwrap();
 }
 
@@ -101,7 +101,7 @@ fn a_removed_listener_is_closed_when_remove_returns() {
     acceptor.remove(1);
     assert!(refused(first_port));
     let _client = TcpStream::connect(("127.0.0.1", second_port)).unwrap();
-    assert_eq!(accepted.recv_timeout(WAIT).unwrap().tag, 2);
+    assert_eq!(accepted.recv_timeout(WAIT).unwrap().server_id, 2);
     acceptor.close_listeners();
     assert!(refused(second_port));
     acceptor.stop();
@@ -159,5 +159,5 @@ fn a_burst_is_accepted_whole() {
     for _ in &clients {
         accepted.recv_timeout(WAIT).unwrap();
     }
-    assert_eq!(acceptor.slot().view().tally.accepted, 60);
+    assert_eq!(acceptor.slot().snapshot().counters.accepted, 60);
 }

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 /// Room for one control message with one descriptor.
 #[repr(C, align(8))]
-struct Control([u8; 32]);
+struct ControlBuffer([u8; 32]);
 
 /// Answers the question `id`; without a descriptor it is a no.
-pub(super) fn send(socket: RawFd, id: u32, fd: Option<RawFd>) -> io::Result<()> {
+pub(super) fn respond(socket: RawFd, id: u32, fd: Option<RawFd>) -> io::Result<()> {
     let mut bytes = id.to_ne_bytes();
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let mut control = Control([0; 32]);
+    let mut control = ControlBuffer([0; 32]);
     let mut message = empty(&mut part);
     if let Some(fd) = fd {
         message.msg_control = control.0.as_mut_ptr().cast();
@@ -33,12 +33,12 @@ pub(super) fn send(socket: RawFd, id: u32, fd: Option<RawFd>) -> io::Result<()> 
         }
     }
     // SAFETY: everything that the message points to lives until the call is over.
-    let sent = unsafe { libc::sendmsg(socket, &raw const message, QUIETLY) };
+    let sent = unsafe { libc::sendmsg(socket, &raw const message, SEND_FLAGS) };
     if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Asks, and waits for the answer to the question `id`: answers to earlier ones, that came too late, are dropped.
-pub(super) fn ask(
+pub(super) fn request(
     socket: RawFd,
     question: &str,
     id: u32,
@@ -47,14 +47,14 @@ pub(super) fn ask(
     let end = Instant::now() + limit;
     // SAFETY: the bytes live until the call is over. A question is short, and the pair's buffer has room for it or for
     // nothing of it: what is left of a part would be no question.
-    let sent = unsafe { libc::send(socket, question.as_ptr().cast(), question.len(), QUIETLY) };
+    let sent = unsafe { libc::send(socket, question.as_ptr().cast(), question.len(), SEND_FLAGS) };
     if sent < 0 {
         return Err(io::Error::last_os_error());
     }
     loop {
         wait(socket, end)?;
-        let (answered, fd) = receive(socket)?;
-        if answered == id {
+        let (response_id, fd) = receive(socket)?;
+        if response_id == id {
             return Ok(fd);
         }
     }
@@ -79,12 +79,12 @@ fn wait(socket: RawFd, end: Instant) -> io::Result<()> {
 fn receive(socket: RawFd) -> io::Result<(u32, Option<OwnedFd>)> {
     let mut bytes = [0; size_of::<u32>()];
     let mut part = libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() };
-    let mut control = Control([0; 32]);
+    let mut control = ControlBuffer([0; 32]);
     let mut message = empty(&mut part);
     message.msg_control = control.0.as_mut_ptr().cast();
     message.msg_controllen = control.0.len() as _;
     // SAFETY: everything that the message points to lives until the call is over.
-    let received = unsafe { libc::recvmsg(socket, &raw mut message, ONCE | CLOSED_ON_EXEC) };
+    let received = unsafe { libc::recvmsg(socket, &raw mut message, RECEIVE_FLAGS | CLOEXEC_FLAG) };
     if received < 0 {
         return Err(io::Error::last_os_error());
     }
@@ -123,17 +123,17 @@ const FD_BYTES: u32 = size_of::<RawFd>() as u32;
 
 /// Without the signal of a broken pipe, and without waiting.
 #[cfg(target_os = "linux")]
-const QUIETLY: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
+const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
 /// Node ignores the signal of a broken pipe.
 #[cfg(not(target_os = "linux"))]
-const QUIETLY: i32 = libc::MSG_DONTWAIT;
+const SEND_FLAGS: i32 = libc::MSG_DONTWAIT;
 
-const ONCE: i32 = libc::MSG_DONTWAIT;
+const RECEIVE_FLAGS: i32 = libc::MSG_DONTWAIT;
 /// At once, so that no child of another thread inherits it; macOS has no such flag.
 #[cfg(target_os = "linux")]
-const CLOSED_ON_EXEC: i32 = libc::MSG_CMSG_CLOEXEC;
+const CLOEXEC_FLAG: i32 = libc::MSG_CMSG_CLOEXEC;
 #[cfg(not(target_os = "linux"))]
-const CLOSED_ON_EXEC: i32 = 0;
+const CLOEXEC_FLAG: i32 = 0;
 
 #[cfg(test)]
 mod tests {
@@ -155,11 +155,11 @@ mod tests {
             let mut question = [0; 6];
             giver.read_exact(&mut question).unwrap();
             // An answer that somebody has given up to wait for.
-            send(giver.as_raw_fd(), 6, Some(reader.as_raw_fd())).unwrap();
-            send(giver.as_raw_fd(), 7, Some(reader.as_raw_fd())).unwrap();
+            respond(giver.as_raw_fd(), 6, Some(reader.as_raw_fd())).unwrap();
+            respond(giver.as_raw_fd(), 7, Some(reader.as_raw_fd())).unwrap();
             question
         });
-        let fd = ask(asker.as_raw_fd(), "listen", 7, LIMIT).unwrap().unwrap();
+        let fd = request(asker.as_raw_fd(), "listen", 7, LIMIT).unwrap().unwrap();
         assert_eq!(&answering.join().unwrap(), b"listen");
         io::Write::write_all(&mut &writer, b"x").unwrap();
         let mut byte = [0];
@@ -170,11 +170,11 @@ mod tests {
     #[test]
     fn no_descriptor_is_a_no_and_silence_has_a_limit() {
         let (asker, giver) = UnixStream::pair().unwrap();
-        send(giver.as_raw_fd(), 1, None).unwrap();
-        assert!(ask(asker.as_raw_fd(), "?", 1, LIMIT).unwrap().is_none());
-        let error = ask(asker.as_raw_fd(), "?", 2, Duration::from_millis(1)).unwrap_err();
+        respond(giver.as_raw_fd(), 1, None).unwrap();
+        assert!(request(asker.as_raw_fd(), "?", 1, LIMIT).unwrap().is_none());
+        let error = request(asker.as_raw_fd(), "?", 2, Duration::from_millis(1)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         drop(giver);
-        assert!(ask(asker.as_raw_fd(), "?", 3, LIMIT).is_err());
+        assert!(request(asker.as_raw_fd(), "?", 3, LIMIT).is_err());
     }
 }

@@ -1,9 +1,9 @@
-//! Children that nobody waits for: a process with id 1 inherits every orphan of its container and must reap it.
+//! Children that nobody waits for: a process with id 1 inherits every orphan of its container and must reap_zombie it.
 
 use std::fs;
 
 /// The children of this process that have ended and have not been waited for. Empty where the system has no `/proc`.
-pub(super) fn zombies() -> Vec<i32> {
+pub(super) fn list_zombies() -> Vec<i32> {
     let Ok(threads) = fs::read_dir("/proc/self/task") else { return Vec::new() };
     threads
         .flatten()
@@ -16,7 +16,7 @@ pub(super) fn zombies() -> Vec<i32> {
 }
 
 /// Waits for a child that has ended; false when there is no such child.
-pub(super) fn reap(pid: i32) -> bool {
+pub(super) fn reap_zombie(pid: i32) -> bool {
     let mut status = 0;
     // SAFETY: a plain system call with a live local; it does not block.
     pid > 0 && unsafe { libc::waitpid(pid, &raw mut status, libc::WNOHANG) } == pid

@@ -4,7 +4,7 @@ use std::io;
 
 /// Lets a process run on one of the processors that this one may use only.
 #[cfg(target_os = "linux")]
-pub(super) fn keep_to(pid: i32, number: u32) -> io::Result<bool> {
+pub(super) fn pin(pid: i32, number: u32) -> io::Result<bool> {
     use std::mem;
 
     // SAFETY: all zeroes is the empty set.
@@ -29,6 +29,6 @@ pub(super) fn keep_to(pid: i32, number: u32) -> io::Result<bool> {
 
 /// Elsewhere there is no such call.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn keep_to(_pid: i32, _number: u32) -> io::Result<bool> {
+pub(super) fn pin(_pid: i32, _number: u32) -> io::Result<bool> {
     Ok(false)
 }

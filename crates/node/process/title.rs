@@ -6,12 +6,12 @@
 pub(super) fn set(title: &str) -> bool {
     use std::sync::{Mutex, PoisonError};
 
-    static AREA: Mutex<Option<linux::Area>> = Mutex::new(None);
+    static AREA: Mutex<Option<linux::TitleArea>> = Mutex::new(None);
 
     // A poisoned lock guards plain numbers, which are valid whatever happened.
     let mut area = AREA.lock().unwrap_or_else(PoisonError::into_inner);
     if area.is_none() {
-        *area = linux::Area::of_this_process();
+        *area = linux::TitleArea::locate();
     }
     area.as_mut().is_some_and(|area| area.write(title))
 }
@@ -28,7 +28,7 @@ mod linux {
     use std::{fs, ptr, slice};
 
     /// Addresses of the arguments and of the environment, which the kernel puts right behind them.
-    pub(super) struct Area {
+    pub(super) struct TitleArea {
         start: usize,
         arguments_end: usize,
         end: usize,
@@ -39,9 +39,9 @@ mod linux {
         static mut environ: *mut *mut c_char;
     }
 
-    impl Area {
+    impl TitleArea {
         /// From /proc/self/stat (fields 48 to 51, `proc_pid_stat(5)`).
-        pub(super) fn of_this_process() -> Option<Self> {
+        pub(super) fn locate() -> Option<Self> {
             let stat = fs::read_to_string("/proc/self/stat").ok()?;
             // The program's name, in parentheses, may hold anything, also blanks.
             let (_, fields) = stat.rsplit_once(')')?;

@@ -4,23 +4,23 @@ use std::ffi::{CString, c_char};
 use std::{io, mem, ptr};
 
 /// The ids of a user and of the user's own group; `None` when there is no such user.
-pub(super) fn user(name: &str) -> io::Result<Option<(u32, u32)>> {
+pub(super) fn find_user(name: &str) -> io::Result<Option<(u32, u32)>> {
     let name = CString::new(name)?;
-    ids(|entry, (text, len), found| {
+    find_ids(|entry, (text, len), found| {
         // SAFETY: a C string, and memory for the answer that lives through the call.
         unsafe { libc::getpwnam_r(name.as_ptr(), entry, text, len, found) }
     })
 }
 
 /// The same of the user that has this number.
-pub(super) fn user_numbered(uid: u32) -> io::Result<Option<(u32, u32)>> {
-    ids(|entry, (text, len), found| {
+pub(super) fn find_user_by_uid(uid: u32) -> io::Result<Option<(u32, u32)>> {
+    find_ids(|entry, (text, len), found| {
         // SAFETY: memory for the answer that lives through the call.
         unsafe { libc::getpwuid_r(uid, entry, text, len, found) }
     })
 }
 
-fn ids(
+fn find_ids(
     mut ask: impl FnMut(*mut libc::passwd, (*mut c_char, usize), *mut *mut libc::passwd) -> i32,
 ) -> io::Result<Option<(u32, u32)>> {
     look_up(|buffer| {
@@ -33,7 +33,7 @@ fn ids(
 }
 
 /// The id of a group; `None` when there is no such group.
-pub(super) fn group(name: &str) -> io::Result<Option<u32>> {
+pub(super) fn find_group(name: &str) -> io::Result<Option<u32>> {
     let name = CString::new(name)?;
     look_up(|buffer| {
         // SAFETY: all zeroes is a valid group: numbers and null pointers.

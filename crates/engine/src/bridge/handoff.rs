@@ -19,8 +19,8 @@ use crate::pressure::limits::{Limits, MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
 use crate::pressure::settings::Settings;
 use crate::runtime::sockets::SocketRegistrar;
 use crate::scoreboard::{SlotRef, monotonic_us};
-use crate::transport::listener::{Accepted, Shortage};
-use crate::transport::tls::Server;
+use crate::transport::listener::{AcceptedConnection, ShortageHandle};
+use crate::transport::tls::TlsServer;
 
 /// The meeting place of the threads.
 pub(crate) struct Handoff {
@@ -45,11 +45,11 @@ pub(crate) struct Handoff {
     /// Where pieces of answers are copied into.
     pub response_buffers: Arc<BufferPool>,
     control: Mutex<Vec<ControlMessage>>,
-    accepted: Mutex<Vec<Accepted>>,
+    accepted: Mutex<Vec<AcceptedConnection>>,
     registrar: SocketRegistrar,
     /// The I/O thread looks into `accepted` by itself.
     polls_accepted: AtomicBool,
-    shortage: OnceLock<Shortage>,
+    shortage: OnceLock<ShortageHandle>,
     /// Somebody has asked something of the I/O thread that it has not looked for yet.
     asked: AtomicBool,
     /// The I/O thread waits, or is about to.
@@ -65,7 +65,7 @@ pub(crate) enum ControlMessage {
     /// A server listens no more: forget what is known of it.
     Forget { tag: u32 },
     /// Do TLS so for a server.
-    Secure { tag: u32, server: Box<Server> },
+    Secure { tag: u32, server: Box<TlsServer> },
     /// Tell JavaScript, or do not, of what is refused to clients of a server.
     ReportRefusals { tag: u32, on: bool },
     /// End every connection soon, idle ones after so long; asked again it only shortens that.
@@ -73,7 +73,7 @@ pub(crate) enum ControlMessage {
     /// Close the connections of one server: the idle ones or all.
     CloseConnections { tag: u32, idle_only: bool },
     /// Close a connection that could not enter the set, for want of memory.
-    Abort(Accepted),
+    Abort(AcceptedConnection),
     /// Close a connection that nobody waits for: another one waits for its descriptor.
     FreeDescriptor,
     /// The arbiter is gone: finish what is in hand within a short while, then end the process.
@@ -135,26 +135,26 @@ impl Handoff {
     }
 
     /// The acceptor, as far as it waits for descriptors.
-    pub fn set_shortage(&self, shortage: Shortage) {
+    pub fn set_shortage(&self, shortage: ShortageHandle) {
         // It is set once, by whoever makes the crossing.
         let _ = self.shortage.set(shortage);
     }
 
     /// Whether the acceptor waits for a descriptor.
     pub fn lacks_descriptors(&self) -> bool {
-        self.shortage.get().is_some_and(Shortage::is_there)
+        self.shortage.get().is_some_and(ShortageHandle::is_active)
     }
 
     /// The acceptor may try again.
     pub fn descriptor_freed(&self) {
         if let Some(shortage) = self.shortage.get() {
-            shortage.end();
+            shortage.clear();
         }
     }
 
     /// Leaves accepted connections to the I/O thread, which looks here when one of them has something to read, and with
     /// each tick: it is woken for a crowd, and where it does not tick.
-    pub fn accept(&self, batch: Vec<Accepted>) {
+    pub fn accept(&self, batch: Vec<AcceptedConnection>) {
         // Whoever is told of a socket finds it here.
         let mut accepted = lock(&self.accepted);
         for each in batch {
@@ -211,7 +211,7 @@ impl Handoff {
         mem::take(&mut *lock(&self.control))
     }
 
-    pub fn take_accepted(&self) -> Vec<Accepted> {
+    pub fn take_accepted(&self) -> Vec<AcceptedConnection> {
         mem::take(&mut *lock(&self.accepted))
     }
 

@@ -22,7 +22,7 @@ use sink::Sink;
 
 /// What there is to tell about one exchange. Bytes are as they came: the log escapes them.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry<'a> {
+pub struct AccessEntry<'a> {
     /// The client's address, if it has one.
     pub remote: Option<&'a str>,
     /// As sent.
@@ -82,8 +82,8 @@ pub struct AccessLog {
     buffer: Vec<u8>,
     lost: u64,
     /// The last write failed.
-    failing: bool,
-    news: Option<String>,
+    is_failing: bool,
+    notice: Option<String>,
 }
 
 impl AccessLog {
@@ -114,20 +114,20 @@ impl AccessLog {
             clock: Clock::new(),
             buffer: Vec::new(),
             lost: 0,
-            failing: false,
-            news: None,
+            is_failing: false,
+            notice: None,
         })
     }
 
     /// Adds a line. It is written when enough have come together, else by `flush`.
-    pub fn log(&mut self, entry: &Entry<'_>) {
-        if self.buffer.len() >= BUFFER_MAX {
+    pub fn log(&mut self, entry: &AccessEntry<'_>) {
+        if self.buffer.len() >= MAX_BUFFERED_BYTES {
             self.flush();
         }
-        let full = self.buffer.len() >= BUFFER_MAX;
+        let full = self.buffer.len() >= MAX_BUFFERED_BYTES;
         if full && self.sink.is_some() {
             self.lost += 1;
-            self.fails("nobody reads it");
+            self.note_failure("nobody reads it");
         }
         if full && self.syslog.is_none() {
             return;
@@ -143,7 +143,7 @@ impl AccessLog {
         }
         self.buffer.push(b'\n');
         // Once it is this full, every line tries: a pipe may have room again.
-        if self.buffer.len() >= WRITE_AT {
+        if self.buffer.len() >= FLUSH_AT_BYTES {
             self.flush();
         }
     }
@@ -155,21 +155,21 @@ impl AccessLog {
         }
         let Some(sink) = &mut self.sink else { return };
         match sink.write(&mut self.buffer) {
-            Ok(()) if self.failing && self.buffer.is_empty() => {
-                self.failing = false;
+            Ok(()) if self.is_failing && self.buffer.is_empty() => {
+                self.is_failing = false;
                 let lost = std::mem::take(&mut self.lost);
-                self.news =
+                self.notice =
                     Some(format!("the access log is written again; {lost} lines were lost"));
             }
-            Err(error) => self.fails(&error.to_string()),
+            Err(error) => self.note_failure(&error.to_string()),
             Ok(()) => {}
         }
     }
 
-    fn fails(&mut self, why: &str) {
-        if !std::mem::replace(&mut self.failing, true) {
-            self.news = Some(format!(
-                "the access log cannot be written: {why}; {BUFFER_MAX} bytes of lines wait for it, more are lost"
+    fn note_failure(&mut self, why: &str) {
+        if !std::mem::replace(&mut self.is_failing, true) {
+            self.notice = Some(format!(
+                "the access log cannot be written: {why}; {MAX_BUFFERED_BYTES} bytes of lines wait for it, more are lost"
             ));
         }
     }
@@ -181,11 +181,11 @@ impl AccessLog {
     }
 
     /// What there is to tell about the log itself, once for each change.
-    pub fn take_news(&mut self) -> Option<String> {
-        self.news.take()
+    pub fn take_notice(&mut self) -> Option<String> {
+        self.notice.take()
     }
 
-    /// Opens the file by its name again, after it was renamed. If that fails, the old one stays. What the old one did
+    /// Opens the file by its name again, after it was renamed. If that note_failure, the old one stays. What the old one did
     /// not take goes to the new one.
     ///
     /// # Errors
@@ -210,10 +210,10 @@ impl Drop for AccessLog {
 }
 
 /// One write for about two hundred lines.
-const WRITE_AT: usize = 32_768;
+const FLUSH_AT_BYTES: usize = 32_768;
 
 /// What a stuck reader of the log may cost in memory, but for one line.
-const BUFFER_MAX: usize = 1_048_576;
+const MAX_BUFFERED_BYTES: usize = 1_048_576;
 
 #[cfg(test)]
 mod tests {
@@ -222,8 +222,8 @@ mod tests {
 
     use super::*;
 
-    fn entry() -> Entry<'static> {
-        Entry {
+    fn entry() -> AccessEntry<'static> {
+        AccessEntry {
             remote: Some("192.0.2.1"),
             method: b"GET",
             target: b"/a",
@@ -298,12 +298,12 @@ mod tests {
             log.log(&entry());
             log.flush();
         }
-        assert!(log.take_news().unwrap().contains("No space left on device"));
-        assert_eq!(log.take_news(), None);
+        assert!(log.take_notice().unwrap().contains("No space left on device"));
+        assert_eq!(log.take_notice(), None);
         let (mut file, path) = open("full", "%(s)s");
         std::mem::swap(&mut log.sink, &mut file.sink);
         log.flush();
-        assert!(log.take_news().unwrap().contains("0 lines were lost"));
+        assert!(log.take_notice().unwrap().contains("0 lines were lost"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "200\n200\n200\n");
         fs::remove_file(path).unwrap();
     }
@@ -318,14 +318,14 @@ mod tests {
         while log.lost() < 3 {
             log.log(&entry());
         }
-        assert!(log.take_news().unwrap().contains("nobody reads it"));
+        assert!(log.take_notice().unwrap().contains("nobody reads it"));
         let read = std::thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
         while log.has_unwritten() {
             log.flush();
         }
-        assert!(log.take_news().unwrap().ends_with("; 3 lines were lost"));
+        assert!(log.take_notice().unwrap().ends_with("; 3 lines were lost"));
         drop(log);
-        assert!(read.join().unwrap().unwrap() > BUFFER_MAX as u64);
+        assert!(read.join().unwrap().unwrap() > MAX_BUFFERED_BYTES as u64);
     }
 
     #[test]

@@ -7,12 +7,12 @@ use std::fmt::{Arguments, Display};
 use std::io::Write;
 
 /// An object that is appended to a line; `end` closes it.
-pub(crate) struct Object<'a> {
+pub(crate) struct JsonObject<'a> {
     line: &'a mut Vec<u8>,
     first: bool,
 }
 
-impl<'a> Object<'a> {
+impl<'a> JsonObject<'a> {
     pub fn begin(line: &'a mut Vec<u8>) -> Self {
         line.push(b'{');
         Self { line, first: true }
@@ -41,7 +41,7 @@ impl<'a> Object<'a> {
         &mut self,
         name: &str,
         items: impl IntoIterator<Item = T>,
-        mut write: impl FnMut(&mut Object<'_>, T),
+        mut write: impl FnMut(&mut JsonObject<'_>, T),
     ) {
         self.name(name);
         self.line.push(b'[');
@@ -49,7 +49,7 @@ impl<'a> Object<'a> {
             if index > 0 {
                 self.line.push(b',');
             }
-            let mut object = Object::begin(self.line);
+            let mut object = JsonObject::begin(self.line);
             write(&mut object, item);
             object.end();
         }
@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn members_follow_each_other_and_text_is_escaped() {
         let mut line = Vec::new();
-        let mut object = Object::begin(&mut line);
+        let mut object = JsonObject::begin(&mut line);
         object.text("a", Some(b"\"\\\n\xc3\xa4"));
         object.text("b", None);
         object.list("c", [1, 2], |item, number| item.plain("n", number));

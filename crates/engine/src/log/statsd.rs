@@ -6,11 +6,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::log::socket::Outlet;
+use crate::log::socket::LogSocket;
 
 /// The figures of one I/O thread.
 pub struct Statsd {
-    outlet: Outlet,
+    socket: LogSocket,
     /// Before each name, with its dot.
     prefix: String,
     /// Behind each sample, with its bar; empty without tags.
@@ -18,25 +18,25 @@ pub struct Statsd {
     requests: u32,
     statuses: Box<[u32]>,
     /// The statuses that are not 0.
-    seen: Vec<u16>,
+    seen_statuses: Vec<u16>,
     durations: Vec<Duration>,
     random: u64,
     datagram: String,
 }
 
 impl Statsd {
-    /// Sends to an outlet. `tags` are as dogstatsd has them: `a:b,c:d`.
+    /// Sends to an socket. `tags` are as dogstatsd has them: `a:b,c:d`.
     #[must_use]
-    pub fn new(outlet: Outlet, prefix: &str, tags: &str) -> Self {
+    pub fn new(socket: LogSocket, prefix: &str, tags: &str) -> Self {
         let tags = if tags.is_empty() { String::new() } else { format!("|#{tags}") };
         Self {
-            outlet,
+            socket,
             prefix: prefix.to_owned(),
             tags,
             requests: 0,
-            statuses: vec![0; STATUSES].into_boxed_slice(),
-            seen: Vec::new(),
-            durations: Vec::with_capacity(SAMPLES),
+            statuses: vec![0; STATUS_TABLE_SIZE].into_boxed_slice(),
+            seen_statuses: Vec::new(),
+            durations: Vec::with_capacity(MAX_SAMPLES_PER_TICK),
             random: 0x9e37_79b9_7f4a_7c15,
             datagram: String::new(),
         }
@@ -47,11 +47,11 @@ impl Statsd {
         self.requests += 1;
         if let Some(count) = self.statuses.get_mut(status as usize) {
             if *count == 0 {
-                self.seen.push(status);
+                self.seen_statuses.push(status);
             }
             *count += 1;
         }
-        if self.durations.len() < SAMPLES {
+        if self.durations.len() < MAX_SAMPLES_PER_TICK {
             self.durations.push(duration);
             return;
         }
@@ -69,7 +69,7 @@ impl Statsd {
         }
         let requests = std::mem::take(&mut self.requests);
         self.line(format_args!("gunicorn.requests:{requests}|c|@1.0"));
-        for status in std::mem::take(&mut self.seen) {
+        for status in std::mem::take(&mut self.seen_statuses) {
             let count = std::mem::take(&mut self.statuses[status as usize]);
             self.line(format_args!("gunicorn.request.status.{status}:{count}|c|@1.0"));
         }
@@ -92,7 +92,7 @@ impl Statsd {
         let before = self.datagram.len();
         // Writing to memory does not fail.
         let _ = writeln!(self.datagram, "{}{sample}{}", self.prefix, self.tags);
-        if self.datagram.len() > DATAGRAM && before > 0 {
+        if self.datagram.len() > MAX_DATAGRAM_BYTES && before > 0 {
             let last = self.datagram.split_off(before);
             self.send();
             self.datagram = last;
@@ -102,7 +102,7 @@ impl Statsd {
     fn send(&mut self) {
         let samples = self.datagram.trim_end();
         if !samples.is_empty() {
-            self.outlet.send(samples.as_bytes());
+            self.socket.send(samples.as_bytes());
         }
         self.datagram.clear();
     }
@@ -117,11 +117,11 @@ impl Statsd {
 }
 
 /// Durations kept in one tick.
-const SAMPLES: usize = 128;
+const MAX_SAMPLES_PER_TICK: usize = 128;
 /// Statuses have three digits.
-const STATUSES: usize = 1_000;
+const STATUS_TABLE_SIZE: usize = 1_000;
 /// What goes over any network without being cut.
-const DATAGRAM: usize = 1_432;
+const MAX_DATAGRAM_BYTES: usize = 1_432;
 
 #[cfg(test)]
 mod tests {
@@ -133,14 +133,14 @@ mod tests {
         let receiver = UdpSocket::bind("127.0.0.1:0").unwrap();
         receiver.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         let address = format!("udp://{}", receiver.local_addr().unwrap());
-        let outlet = Outlet::open(&address, Duration::ZERO).unwrap();
-        (Statsd::new(outlet, prefix, tags), receiver)
+        let socket = LogSocket::open(&address, Duration::ZERO).unwrap();
+        (Statsd::new(socket, prefix, tags), receiver)
     }
 
     fn receive(receiver: &UdpSocket) -> String {
         let mut buffer = [0; 2_048];
         let length = receiver.recv(&mut buffer).unwrap();
-        assert!(length <= DATAGRAM);
+        assert!(length <= MAX_DATAGRAM_BYTES);
         String::from_utf8(buffer[..length].to_vec()).unwrap()
     }
 
@@ -181,13 +181,13 @@ mod tests {
         (0..1_280).for_each(|ms| statsd.request(200, Duration::from_millis(ms)));
         statsd.flush();
         let mut lines = Vec::new();
-        while lines.len() < 2 + SAMPLES {
+        while lines.len() < 2 + MAX_SAMPLES_PER_TICK {
             lines.extend(receive(&receiver).lines().map(str::to_owned));
         }
         assert_eq!(lines[0], "gunicorn.requests:1280|c|@1.0");
         assert!(lines[2..].iter().all(|line| line.ends_with("|ms|@0.1000")));
         let of = |line: &String| -> f64 { line[26..line.find('|').unwrap()].parse().unwrap() };
-        let mean = lines[2..].iter().map(of).sum::<f64>() / SAMPLES as f64;
+        let mean = lines[2..].iter().map(of).sum::<f64>() / MAX_SAMPLES_PER_TICK as f64;
         // Of 0..1280; by a fixed start of the random numbers.
         assert!((540.0..740.0).contains(&mean), "{mean}");
     }

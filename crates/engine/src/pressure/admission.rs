@@ -12,7 +12,7 @@ use crate::pressure::limits::Limits;
 use crate::pressure::settings::ProxyProtocol;
 use crate::server::connection::give_way;
 use crate::server::context::Context;
-use crate::transport::listener::{Accepted, PeerAddr, descriptor_limit};
+use crate::transport::listener::{AcceptedConnection, PeerAddr, descriptor_limit};
 
 /// What is known of those that are there.
 pub(crate) struct Admission {
@@ -65,8 +65,8 @@ impl Admission {
     }
 
     /// Counts a connection from its accept on, and says whether it may stay.
-    pub fn enter(&self, ctx: &Context, accepted: &Accepted) -> (Entry, Place) {
-        let limits = ctx.limits_of(accepted.tag);
+    pub fn enter(&self, ctx: &Context, accepted: &AcceptedConnection) -> (Entry, Place) {
+        let limits = ctx.limits_of(accepted.server_id);
         let (entry, place) = match counted_as(&limits, &accepted.peer) {
             Some(client) => self.count(client, limits.settings.limit_connections_per_address),
             None => (Entry::Stays, Place::default()),
@@ -177,7 +177,7 @@ fn client_of(address: IpAddr) -> IpAddr {
 /// Ends connections that nobody waits for, several at a time where there are many, so that a flood does not have all of
 /// them looked through for each. Says whether there was one.
 fn make_room(ctx: &Context) -> bool {
-    if ctx.handshakes.end_oldest() {
+    if ctx.handshakes.evict_oldest() {
         return true;
     }
     let connections = ctx.connections.borrow();

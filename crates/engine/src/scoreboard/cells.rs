@@ -1,15 +1,15 @@
 //! The layout of the shared memory: a header, then slots. Only atomics, so that any bytes in it are
-//! valid values; whoever changes a struct here raises `LAYOUT`.
+//! valid values; whoever changes a struct here raises `LAYOUT_VERSION`.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use super::{Distribution, Tally};
+use super::{Counters, LatencyHistogram};
 
 /// What a slot's process is doing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u32)]
-pub enum State {
+pub enum WorkerState {
     /// Nobody has the slot.
     Free = 0,
     /// The process loads its application.
@@ -30,7 +30,7 @@ pub(super) struct Header {
     slot_size: AtomicU32,
     slots: AtomicU32,
     /// What workers counted that are no more.
-    pub(super) dead: DeadCells,
+    pub(super) released: ReleasedCells,
 }
 
 /// One worker's part. Each thread that writes often has cache lines of its own.
@@ -39,27 +39,27 @@ pub(crate) struct SlotCells {
     pub(super) generation: AtomicU32,
     pub(crate) pid: AtomicU32,
     pub(super) state: AtomicU32,
-    pub(super) javascript: Line,
+    pub(super) javascript: CacheLine,
     pub(super) beat_ms: AtomicU64,
-    pub(super) acceptor: Line,
+    pub(super) acceptor: CacheLine,
     /// Raised by the acceptor, lowered by the I/O thread.
     pub(crate) connections: AtomicU32,
     /// Not 0 while the acceptor takes nothing for a reason that its state does not tell: paused,
     /// out of descriptors.
-    pub(crate) holding: AtomicU32,
-    /// 0, or when another worker kicked this one and got no answer yet, or `SUSPECT`. One word, so
+    pub(crate) accept_paused: AtomicU32,
+    /// 0, or when another worker kicked this one and got no answer yet, or `UNRESPONSIVE`. One word, so
     /// that an answer and a suspicion cannot cross.
-    pub(crate) kicked_us: AtomicU64,
+    pub(crate) kicked_at_us: AtomicU64,
     pub(super) accepted: AtomicU64,
-    pub(super) io: Line,
-    pub(crate) busy: AtomicU32,
+    pub(super) io: CacheLine,
+    pub(crate) in_flight: AtomicU32,
     pub(crate) waiting_since_ms: AtomicU64,
     pub(super) counted: CountedCells,
 }
 
 /// Starts a cache line.
 #[repr(C, align(64))]
-pub(super) struct Line;
+pub(super) struct CacheLine;
 
 /// What the I/O thread counts. It is the only writer, so a plain load and store will do.
 #[repr(C)]
@@ -68,31 +68,31 @@ pub(super) struct CountedCells {
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
     status: [AtomicU64; 5],
-    latency: DistributionCells,
+    latency: HistogramCells,
 }
 
 #[repr(C)]
-pub(super) struct DistributionCells {
+pub(super) struct HistogramCells {
     sum_us: AtomicU64,
     buckets: [AtomicU64; BUCKETS],
 }
 
 #[repr(C)]
-pub(super) struct DeadCells {
+pub(super) struct ReleasedCells {
     accepted: AtomicU64,
     counted: CountedCells,
 }
 
-impl State {
+impl WorkerState {
     /// The state behind a number, as it crosses borders.
     #[must_use]
-    pub fn of(number: u32) -> Option<State> {
+    pub fn of(number: u32) -> Option<WorkerState> {
         Some(match number {
-            0 => State::Free,
-            1 => State::Booting,
-            2 => State::Accepting,
-            3 => State::Draining,
-            4 => State::Gone,
+            0 => WorkerState::Free,
+            1 => WorkerState::Booting,
+            2 => WorkerState::Accepting,
+            3 => WorkerState::Draining,
+            4 => WorkerState::Gone,
             _ => return None,
         })
     }
@@ -100,7 +100,7 @@ impl State {
 
 impl Header {
     pub(super) fn write(&self, slots: u32) {
-        self.layout.store(LAYOUT, Relaxed);
+        self.layout.store(LAYOUT_VERSION, Relaxed);
         self.slot_size.store(SLOT_SIZE, Relaxed);
         self.slots.store(slots, Relaxed);
         self.magic.store(MAGIC, Relaxed);
@@ -111,8 +111,10 @@ impl Header {
             return Err("the descriptor is not a scoreboard".to_owned());
         }
         let layout = self.layout.load(Relaxed);
-        if layout != LAYOUT {
-            return Err(format!("the scoreboard has layout {layout}, this program knows {LAYOUT}"));
+        if layout != LAYOUT_VERSION {
+            return Err(format!(
+                "the scoreboard has layout {layout}, this program knows {LAYOUT_VERSION}"
+            ));
         }
         let size = self.slot_size.load(Relaxed);
         if size != SLOT_SIZE {
@@ -128,36 +130,36 @@ impl Header {
 
 impl SlotCells {
     /// An unknown number means a slot written by something else: nobody should rely on it.
-    pub(crate) fn state(&self) -> State {
-        State::of(self.state.load(Relaxed)).unwrap_or(State::Gone)
+    pub(crate) fn state(&self) -> WorkerState {
+        WorkerState::of(self.state.load(Relaxed)).unwrap_or(WorkerState::Gone)
     }
 
-    pub(super) fn tally(&self) -> Tally {
-        Tally { accepted: self.accepted.load(Relaxed), ..self.counted.read() }
+    pub(super) fn counters(&self) -> Counters {
+        Counters { accepted: self.accepted.load(Relaxed), ..self.counted.read() }
     }
 
     pub(super) fn clear(&self) {
         self.beat_ms.store(0, Relaxed);
         self.connections.store(0, Relaxed);
-        self.holding.store(0, Relaxed);
-        self.kicked_us.store(0, Relaxed);
+        self.accept_paused.store(0, Relaxed);
+        self.kicked_at_us.store(0, Relaxed);
         self.accepted.store(0, Relaxed);
-        self.busy.store(0, Relaxed);
+        self.in_flight.store(0, Relaxed);
         self.waiting_since_ms.store(0, Relaxed);
-        self.counted.write(&Tally::default());
+        self.counted.write(&Counters::default());
     }
 }
 
-impl DeadCells {
-    pub(super) fn add(&self, tally: &Tally) {
+impl ReleasedCells {
+    pub(super) fn add(&self, counters: &Counters) {
         let mut sum = self.read();
-        sum.add(tally);
+        sum.add(counters);
         self.accepted.store(sum.accepted, Relaxed);
         self.counted.write(&sum);
     }
 
-    pub(super) fn read(&self) -> Tally {
-        Tally { accepted: self.accepted.load(Relaxed), ..self.counted.read() }
+    pub(super) fn read(&self) -> Counters {
+        Counters { accepted: self.accepted.load(Relaxed), ..self.counted.read() }
     }
 }
 
@@ -174,8 +176,8 @@ impl CountedCells {
         self.latency.record(us);
     }
 
-    fn read(&self) -> Tally {
-        Tally {
+    fn read(&self) -> Counters {
+        Counters {
             accepted: 0,
             requests: self.requests.load(Relaxed),
             bytes_in: self.bytes_in.load(Relaxed),
@@ -185,32 +187,32 @@ impl CountedCells {
         }
     }
 
-    fn write(&self, tally: &Tally) {
-        self.requests.store(tally.requests, Relaxed);
-        self.bytes_in.store(tally.bytes_in, Relaxed);
-        self.bytes_out.store(tally.bytes_out, Relaxed);
-        for (cell, value) in self.status.iter().zip(tally.status) {
+    fn write(&self, counters: &Counters) {
+        self.requests.store(counters.requests, Relaxed);
+        self.bytes_in.store(counters.bytes_in, Relaxed);
+        self.bytes_out.store(counters.bytes_out, Relaxed);
+        for (cell, value) in self.status.iter().zip(counters.status) {
             cell.store(value, Relaxed);
         }
-        self.latency.write(&tally.latency);
+        self.latency.write(&counters.latency);
     }
 }
 
-impl DistributionCells {
+impl HistogramCells {
     pub(super) fn record(&self, us: u64) {
         raise(&self.sum_us, us);
         let bits = (u64::BITS - us.leading_zeros()) as usize;
         raise(&self.buckets[bits.min(BUCKETS - 1)], 1);
     }
 
-    fn read(&self) -> Distribution {
-        Distribution {
+    fn read(&self) -> LatencyHistogram {
+        LatencyHistogram {
             sum_us: self.sum_us.load(Relaxed),
             buckets: self.buckets.each_ref().map(|bucket| bucket.load(Relaxed)),
         }
     }
 
-    fn write(&self, values: &Distribution) {
+    fn write(&self, values: &LatencyHistogram) {
         self.sum_us.store(values.sum_us, Relaxed);
         for (cell, value) in self.buckets.iter().zip(values.buckets) {
             cell.store(value, Relaxed);
@@ -227,5 +229,5 @@ fn raise(cell: &AtomicU64, by: u64) {
 pub const BUCKETS: usize = 32;
 
 const MAGIC: u64 = u64::from_be_bytes(*b"MONOCRS\0");
-const LAYOUT: u32 = 1;
+const LAYOUT_VERSION: u32 = 1;
 const SLOT_SIZE: u32 = size_of::<SlotCells>() as u32;

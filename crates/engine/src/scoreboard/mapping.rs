@@ -9,7 +9,7 @@ use std::ptr::{self, NonNull};
 
 use super::cells::{Header, SlotCells};
 
-/// Shared memory that holds a header and slots; unmapped at drop.
+/// BoardInner memory that holds a header and slots; unmapped at drop.
 pub(super) struct Mapping {
     start: NonNull<u8>,
     len: usize,

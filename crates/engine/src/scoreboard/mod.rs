@@ -18,13 +18,13 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use cells::Header;
 pub(crate) use cells::SlotCells;
-pub use cells::{BUCKETS, State};
+pub use cells::{BUCKETS, WorkerState};
 use mapping::Mapping;
 
 /// The shared memory, mapped into this process. Clones share the mapping.
 #[derive(Clone)]
 pub struct Board {
-    shared: Arc<Shared>,
+    shared: Arc<BoardInner>,
 }
 
 /// One worker's slot: what its threads count on and what others read of it.
@@ -36,26 +36,26 @@ pub struct SlotRef {
 
 /// A slot as it was at one moment.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SlotView {
+pub struct SlotSnapshot {
     /// Counts the processes that have had the slot.
     pub generation: u32,
     /// The process that has the slot, 0 when none has.
     pub pid: u32,
     /// What that process is doing.
-    pub state: State,
+    pub state: WorkerState,
     /// Time since the JavaScript thread last stamped the slot.
     pub beat_age_ms: u64,
     /// Open connections.
     pub connections: u32,
     /// Requests in hand.
-    pub busy: u32,
+    pub in_flight: u32,
     /// What it has counted.
-    pub tally: Tally,
+    pub counters: Counters,
 }
 
 /// What has been counted and only ever grows.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Tally {
+pub struct Counters {
     /// Connections accepted.
     pub accepted: u64,
     /// Requests finished.
@@ -67,24 +67,24 @@ pub struct Tally {
     /// Finished requests by class of status: 1xx to 5xx.
     pub status: [u64; 5],
     /// From the request's head to the answer's end.
-    pub latency: Distribution,
+    pub latency: LatencyHistogram,
 }
 
 /// A histogram over powers of two: bucket `i` holds the values below `2^i` microseconds that
 /// bucket `i - 1` does not, the last one holds the rest.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Distribution {
+pub struct LatencyHistogram {
     /// All values together.
     pub sum_us: u64,
     /// How many values each bucket holds.
     pub buckets: [u64; BUCKETS],
 }
 
-struct Shared {
+struct BoardInner {
     mapping: Mapping,
     slots: u32,
     /// One for each slot, in the process that made the board; empty elsewhere.
-    kicks: Vec<OwnedFd>,
+    kick_fds: Vec<OwnedFd>,
 }
 
 impl Board {
@@ -99,12 +99,12 @@ impl Board {
         }
         let mapping = Mapping::create(mapped_len(slots))?;
         mapping.header().write(slots);
-        let kicks = (0..slots).map(|_| mapping::kick_fd()).collect::<io::Result<Vec<_>>>()?;
+        let kick_fds = (0..slots).map(|_| mapping::kick_fd()).collect::<io::Result<Vec<_>>>()?;
         Ok(Self {
-            shared: Arc::new(Shared {
+            shared: Arc::new(BoardInner {
                 mapping,
                 slots,
-                kicks: kicks.into_iter().flatten().collect(),
+                kick_fds: kick_fds.into_iter().flatten().collect(),
             }),
         })
     }
@@ -121,7 +121,7 @@ impl Board {
         }
         let mapping = Mapping::open(fd, mapped_len(slots))?;
         mapping.header().check(slots).map_err(invalid)?;
-        Ok(Self { shared: Arc::new(Shared { mapping, slots, kicks: Vec::new() }) })
+        Ok(Self { shared: Arc::new(BoardInner { mapping, slots, kick_fds: Vec::new() }) })
     }
 
     /// The slot of that number, 1 to `slots()`.
@@ -144,7 +144,7 @@ impl Board {
     pub fn claim(&self, number: u32, pid: u32) -> io::Result<u32> {
         let slot = self.slot(number)?;
         let cells = slot.cells();
-        if cells.state() != State::Free {
+        if cells.state() != WorkerState::Free {
             return Err(invalid(format!("slot {number} is taken")));
         }
         cells.clear();
@@ -152,12 +152,12 @@ impl Board {
         cells.generation.store(generation, Relaxed);
         cells.pid.store(pid, Relaxed);
         slot.beat();
-        slot.set_state(State::Booting);
+        slot.set_state(WorkerState::Booting);
         Ok(generation)
     }
 
     /// Frees the slot of a process that is gone. What it counted is added to the totals of the
-    /// dead, once, so that the board's totals never go down. Only the arbiter may call it, and
+    /// released, once, so that the board's totals never go down. Only the arbiter may call it, and
     /// only after it has waited for the process.
     ///
     /// # Errors
@@ -166,27 +166,27 @@ impl Board {
     pub fn release(&self, number: u32) -> io::Result<()> {
         let slot = self.slot(number)?;
         let cells = slot.cells();
-        self.shared.mapping.header().dead.add(&cells.tally());
+        self.shared.mapping.header().released.add(&cells.counters());
         cells.clear();
         cells.pid.store(0, Relaxed);
-        slot.set_state(State::Free);
+        slot.set_state(WorkerState::Free);
         Ok(())
     }
 
-    /// All that was ever counted, by the living and the dead.
+    /// All that was ever counted, by the living and the released.
     #[must_use]
-    pub fn totals(&self) -> Tally {
-        let mut totals = self.shared.mapping.header().dead.read();
+    pub fn totals(&self) -> Counters {
+        let mut totals = self.shared.mapping.header().released.read();
         for cells in self.cells() {
-            totals.add(&cells.tally());
+            totals.add(&cells.counters());
         }
         totals
     }
 
     /// Adds what an earlier arbiter and its workers have counted, so that the totals go on where theirs were.
     /// Only the arbiter may call it.
-    pub fn absorb(&self, earlier: &Tally) {
-        self.shared.mapping.header().dead.add(earlier);
+    pub fn absorb(&self, earlier: &Counters) {
+        self.shared.mapping.header().released.add(earlier);
     }
 
     /// The descriptor to hand to workers.
@@ -199,7 +199,7 @@ impl Board {
     /// process that did not make the board, and where the system has no event descriptors.
     #[must_use]
     pub fn kick_fds(&self) -> Vec<RawFd> {
-        self.shared.kicks.iter().map(AsRawFd::as_raw_fd).collect()
+        self.shared.kick_fds.iter().map(AsRawFd::as_raw_fd).collect()
     }
 
     /// Wakes the acceptor of that slot.
@@ -209,7 +209,7 @@ impl Board {
     /// When there is no slot of that number.
     pub fn kick(&self, number: u32) -> io::Result<()> {
         let slot = self.slot(number)?;
-        match self.shared.kicks.get(slot.index()) {
+        match self.shared.kick_fds.get(slot.index()) {
             Some(fd) => mapping::signal(fd),
             None => Ok(()),
         }
@@ -233,7 +233,7 @@ impl SlotRef {
     }
 
     /// Says what the process is doing.
-    pub fn set_state(&self, state: State) {
+    pub fn set_state(&self, state: WorkerState) {
         self.cells().state.store(state as u32, Relaxed);
     }
 
@@ -252,35 +252,35 @@ impl SlotRef {
 
     /// Called by the I/O thread.
     pub fn request_started(&self) {
-        self.cells().busy.fetch_add(1, Relaxed);
+        self.cells().in_flight.fetch_add(1, Relaxed);
     }
 
     /// Called by the I/O thread. `us` runs from the request's head to the answer's end.
     pub fn request_finished(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
         let cells = self.cells();
-        lower(&cells.busy);
+        lower(&cells.in_flight);
         cells.counted.request(status, bytes_in, bytes_out, us);
     }
 
     /// Called by the I/O thread when a request is finished whose answer the client has not taken: its connection is
-    /// still busy.
-    pub fn answer_waits(&self) {
-        self.cells().busy.fetch_add(1, Relaxed);
+    /// still in_flight.
+    pub fn response_unsent(&self) {
+        self.cells().in_flight.fetch_add(1, Relaxed);
     }
 
     /// Called by the I/O thread when the client has taken it, or is gone.
-    pub fn answer_sent(&self) {
-        lower(&self.cells().busy);
+    pub fn response_sent(&self) {
+        lower(&self.cells().in_flight);
     }
 
     /// Called by the I/O thread when a request has to wait for others of its connection: nobody is busy with it.
     pub fn stream_waits(&self) {
-        self.answer_sent();
+        self.response_sent();
     }
 
     /// Called by the I/O thread when it waits no more.
     pub fn stream_admitted(&self) {
-        self.answer_waits();
+        self.response_unsent();
     }
 
     /// Called by the I/O thread: since when (on `monotonic_us() / 1000`) the oldest request waits
@@ -291,16 +291,16 @@ impl SlotRef {
 
     /// Reads the slot.
     #[must_use]
-    pub fn view(&self) -> SlotView {
+    pub fn snapshot(&self) -> SlotSnapshot {
         let cells = self.cells();
-        SlotView {
+        SlotSnapshot {
             generation: cells.generation.load(Relaxed),
             pid: cells.pid.load(Relaxed),
             state: cells.state(),
             beat_age_ms: (monotonic_us() / 1_000).saturating_sub(cells.beat_ms.load(Relaxed)),
             connections: cells.connections.load(Relaxed),
-            busy: cells.busy.load(Relaxed),
-            tally: cells.tally(),
+            in_flight: cells.in_flight.load(Relaxed),
+            counters: cells.counters(),
         }
     }
 
@@ -331,9 +331,9 @@ fn lower(cell: &AtomicU32) {
     let _ = cell.fetch_update(Relaxed, Relaxed, |count| Some(count.saturating_sub(1)));
 }
 
-impl Tally {
-    /// Adds another tally to this one.
-    pub fn add(&mut self, other: &Tally) {
+impl Counters {
+    /// Adds another counters to this one.
+    pub fn add(&mut self, other: &Counters) {
         self.accepted += other.accepted;
         self.requests += other.requests;
         self.bytes_in += other.bytes_in;
@@ -345,8 +345,8 @@ impl Tally {
     }
 }
 
-impl Distribution {
-    fn add(&mut self, other: &Distribution) {
+impl LatencyHistogram {
+    fn add(&mut self, other: &LatencyHistogram) {
         self.sum_us += other.sum_us;
         for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
             *mine += theirs;

@@ -12,11 +12,11 @@ fn a_second_mapping_sees_what_the_first_counts() {
     slot.request_started();
     slot.request_started();
     slot.request_finished(204, 10, 300, 1_000);
-    let view = board.slot(2).unwrap().view();
-    assert_eq!((view.pid, view.generation, view.state), (41, 1, State::Booting));
-    assert_eq!((view.connections, view.busy, view.tally.requests), (1, 1, 1));
-    assert_eq!((view.tally.bytes_in, view.tally.bytes_out), (10, 300));
-    assert_eq!(view.tally.status, [0, 1, 0, 0, 0]);
+    let view = board.slot(2).unwrap().snapshot();
+    assert_eq!((view.pid, view.generation, view.state), (41, 1, WorkerState::Booting));
+    assert_eq!((view.connections, view.in_flight, view.counters.requests), (1, 1, 1));
+    assert_eq!((view.counters.bytes_in, view.counters.bytes_out), (10, 300));
+    assert_eq!(view.counters.status, [0, 1, 0, 0, 0]);
     assert!(view.beat_age_ms < 5_000);
 }
 
@@ -37,8 +37,8 @@ fn the_totals_never_go_down_when_a_worker_dies() {
     board.release(1).unwrap();
     assert_eq!(board.totals(), alive, "releasing twice adds once");
     assert_eq!(board.claim(1, 8).unwrap(), 2, "a slot is reused with a new generation");
-    let view = board.slot(1).unwrap().view();
-    assert_eq!((view.connections, view.busy, view.tally), (0, 0, Tally::default()));
+    let view = board.slot(1).unwrap().snapshot();
+    assert_eq!((view.connections, view.in_flight, view.counters), (0, 0, Counters::default()));
 }
 
 #[test]
@@ -93,6 +93,6 @@ fn a_close_too_many_does_not_wrap() {
     let slot = board.slot(1).unwrap();
     slot.connection_closed();
     slot.request_finished(200, 0, 0, 0);
-    let view = slot.view();
-    assert_eq!((view.connections, view.busy), (0, 0));
+    let view = slot.snapshot();
+    assert_eq!((view.connections, view.in_flight), (0, 0));
 }

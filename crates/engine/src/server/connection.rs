@@ -40,7 +40,7 @@ use crate::pressure::limits::{IDLE_RELEASE_DELAY, MAX_DRAIN, MAX_LINGER, READ_AH
 use crate::runtime::executor;
 use crate::runtime::sockets::RegisteredFd;
 use crate::server::context::Context;
-use crate::transport::listener::{Accepted, PeerAddr};
+use crate::transport::listener::{AcceptedConnection, PeerAddr};
 use crate::transport::stream::Stream;
 use crate::transport::tls;
 pub(crate) use body_buffering::{Collecting, collector};
@@ -321,21 +321,21 @@ impl Drop for Task {
 }
 
 /// Begins with an accepted connection: with its handshake where it has one.
-pub(crate) fn begin(ctx: &Rc<Context>, accepted: Accepted) {
+pub(crate) fn begin(ctx: &Rc<Context>, accepted: AcceptedConnection) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
     let (entry, place) = ctx.admission.enter(ctx, &accepted);
-    let arrival = Arrival::new(ctx.clone(), (accepted.peer, accepted.tag), place);
+    let arrival = Arrival::new(ctx.clone(), (accepted.peer, accepted.server_id), place);
     if entry == Entry::Closed {
         drop(accepted);
         arrival.lost();
         return ctx.handoff.descriptor_freed();
     }
     let socket = RegisteredFd::new(accepted.fd, &ctx.sockets).into_socket(!unix);
-    if !accepted.secure {
+    if !accepted.is_tls {
         let refusal = (entry == Entry::Refused).then_some(Refusal::Overloaded);
         serve(arrival, Stream::Plain(socket), refusal);
     } else if entry == Entry::Stays {
-        tls::begin(arrival, socket);
+        tls::begin_handshake(arrival, socket);
     } else {
         // Without a handshake nothing can be said.
         arrival.lost();
@@ -343,9 +343,9 @@ pub(crate) fn begin(ctx: &Rc<Context>, accepted: Accepted) {
 }
 
 /// Ends an accepted connection before anything was read of it.
-pub(crate) fn lose(ctx: &Rc<Context>, accepted: &Accepted) {
+pub(crate) fn lose(ctx: &Rc<Context>, accepted: &AcceptedConnection) {
     let (_, place) = ctx.admission.enter(ctx, accepted);
-    Arrival::new(ctx.clone(), (accepted.peer, accepted.tag), place).lost();
+    Arrival::new(ctx.clone(), (accepted.peer, accepted.server_id), place).lost();
 }
 
 /// Serves HTTP on a connection, or refuses to.

@@ -31,7 +31,7 @@ use crate::runtime::sockets::SocketSet;
 use crate::runtime::timers::Timers;
 use crate::runtime::wheel::TimerWheel;
 use crate::server::connection::{Collecting, Connected, LogFacts, Shared};
-use crate::transport::tls::{Handshakes, Server};
+use crate::transport::tls::{Handshakes, TlsServer};
 
 /// The state of an I/O thread.
 pub(crate) struct Context {
@@ -40,7 +40,7 @@ pub(crate) struct Context {
     /// The limits of servers that have their own, by tag.
     servers: RefCell<HashMap<u32, Rc<Limits>>>,
     /// TLS as a server does it, by tag.
-    secure_servers: RefCell<HashMap<u32, Rc<Server>>>,
+    secure_servers: RefCell<HashMap<u32, Rc<TlsServer>>>,
     pub handshakes: Handshakes,
     /// The servers whose program listens to what is refused; most have nobody who does.
     refusals_told: RefCell<Vec<u32>>,
@@ -194,12 +194,12 @@ impl Context {
     }
 
     /// TLS as a server does it, for connections that begin now.
-    pub fn tls_of(&self, tag: u32) -> Option<Rc<Server>> {
+    pub fn tls_of(&self, tag: u32) -> Option<Rc<TlsServer>> {
         self.secure_servers.borrow().get(&tag).cloned()
     }
 
     /// From now on a server does TLS so; `None` forgets it.
-    pub fn set_tls(&self, tag: u32, server: Option<Server>) {
+    pub fn set_tls(&self, tag: u32, server: Option<TlsServer>) {
         match server {
             Some(server) => self.secure_servers.borrow_mut().insert(tag, Rc::new(server)),
             None => self.secure_servers.borrow_mut().remove(&tag),

@@ -30,8 +30,10 @@ use crate::scoreboard::Board;
 use crate::server::connection::{begin, collector, disconnect, lose};
 use crate::server::context::Context;
 use crate::server::shutdown::{drain, end_process};
-use crate::transport::listener::{Accepted, Acceptor, AcceptorHandle, AcceptorOptions, Seat};
-use crate::transport::tls::{Server, ender};
+use crate::transport::listener::{
+    AcceptedConnection, Acceptor, AcceptorHandle, AcceptorOptions, WorkerSlot,
+};
+use crate::transport::tls::{TlsServer, abort_expired_handshakes};
 use bytes::Bytes;
 use commands::obey;
 use tasks::{clock, companion, flusher, watcher};
@@ -45,7 +47,7 @@ pub struct Options {
     /// Where JavaScript writes its answers.
     pub ring: Ring,
     /// The worker's place among others.
-    pub seat: Option<Seat>,
+    pub seat: Option<WorkerSlot>,
     /// The socket to the arbiter, watched for its end.
     pub lifeline: Option<std::os::fd::RawFd>,
     /// The access log.
@@ -73,23 +75,27 @@ impl IoThread {
         // Without an arbiter there is nobody to share with; the counters are kept all the same.
         let seat = match options.seat {
             Some(seat) => seat,
-            None => Seat { slot: Board::create(1)?.slot(1)?, kicks: Vec::new(), crowded: false },
+            None => WorkerSlot {
+                slot: Board::create(1)?.slot(1)?,
+                kick_fds: Vec::new(),
+                is_oversubscribed: false,
+            },
         };
-        let (slot, crowded) = (seat.slot.clone(), seat.crowded);
+        let (slot, is_oversubscribed) = (seat.slot.clone(), seat.is_oversubscribed);
         options.ring.set_window(options.limits.settings.response_buffer_size as u32);
         let (poll, registrar) = SocketSet::create()?;
         let handoff =
             Arc::new(Handoff::new(options.ring, slot, registrar, options.wake_javascript));
         in_flight::register_thread(&handoff);
-        let max_busy = options.limits.settings.worker_connections;
+        let max_in_flight = options.limits.settings.worker_connections;
         let [taken, orphaned, faults, shortage] = std::array::from_fn(|_| handoff.clone());
         let acceptor = Acceptor::start(
             AcceptorOptions {
-                seat: Some(seat),
+                worker_slot: Some(seat),
                 lifeline: options.lifeline,
-                max_busy,
+                max_in_flight,
                 on_orphaned: Box::new(move || orphaned.send(ControlMessage::Orphaned)),
-                on_trouble: Box::new(move |error| {
+                on_error: Box::new(move |error| {
                     faults.send(ControlMessage::Fault(format!("accepting failed: {error}")));
                 }),
                 on_shortage: Box::new(move || shortage.send(ControlMessage::FreeDescriptor)),
@@ -101,7 +107,7 @@ impl IoThread {
         let logs = (options.access, options.statsd);
         let shared = handoff.clone();
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
-            if crowded {
+            if is_oversubscribed {
                 use_batch_scheduling();
             }
             let sockets = SocketSet::new(poll);
@@ -121,7 +127,7 @@ impl IoThread {
     }
 
     /// Does TLS so for the server `tag`: connections that begin from now on.
-    pub fn secure(&self, tag: u32, server: Server) {
+    pub fn secure(&self, tag: u32, server: TlsServer) {
         self.handoff.send(ControlMessage::Secure { tag, server: Box::new(server) });
     }
 
@@ -225,8 +231,8 @@ impl IoThread {
     /// Connections open, requests in hand, requests finished.
     #[must_use]
     pub fn counters(&self) -> [u64; 3] {
-        let view = self.handoff.slot.view();
-        [u64::from(view.connections), u64::from(view.busy), view.tally.requests]
+        let view = self.handoff.slot.snapshot();
+        [u64::from(view.connections), u64::from(view.in_flight), view.counters.requests]
     }
 
     /// Ends both threads. What the ring holds is read and sent as far as the sockets take it at once.
@@ -256,7 +262,7 @@ fn run(ctx: &Rc<Context>) {
     spawn_critical(clock(ctx.clone()));
     spawn_critical(collector(ctx.clone()));
     spawn_critical(shedder(ctx.clone()));
-    spawn_critical(ender(ctx.clone()));
+    spawn_critical(abort_expired_handshakes(ctx.clone()));
     while !ctx.stops.get() {
         executor::run_turn();
         // The turn has taken a while, and a wait does.
@@ -360,12 +366,12 @@ fn stop(ctx: &Rc<Context>) {
 }
 
 /// Begins with all connections that have been accepted, of which something is asked now.
-fn begin_all(ctx: &Rc<Context>, accepted: &mut Vec<Accepted>) {
+fn begin_all(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
     accepted.append(&mut ctx.handoff.take_accepted());
     begin_each(ctx, accepted);
 }
 
-fn begin_each(ctx: &Rc<Context>, accepted: &mut Vec<Accepted>) {
+fn begin_each(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
     for each in accepted.drain(..) {
         begin(ctx, each);
     }

@@ -2,7 +2,7 @@
 //!
 //! All workers share one listener an address; nobody owns the connections in its queue until somebody
 //! takes them. Each worker has one acceptor thread with a poller of its own. Which worker takes is
-//! decided by the gate: whoever has too many leaves the connection and kicks the worker that
+//! decided by the gate: whoever has too many leaves the connection and kick_fds the worker that
 //! has the fewest. What to do with an accepted connection is not decided here.
 
 mod accept;
@@ -24,7 +24,8 @@ use std::thread::{self, JoinHandle};
 
 pub(crate) use accept::descriptor_limit;
 pub use bind::{
-    LocalAddress, TcpOptions, adopt, bind_tcp, bind_unix, listen_on, local_address, waiting,
+    LocalAddress, TcpOptions, adopt_listener, bind_tcp, bind_unix, count_pending_connections,
+    listen_on, local_address,
 };
 
 use crate::runtime::executor::AbortOnPanic;
@@ -33,13 +34,13 @@ use acceptor::AcceptLoop;
 
 /// An accepted connection: non-blocking, closed on exec, without Nagle's delay if it is TCP.
 #[derive(Debug)]
-pub struct Accepted {
+pub struct AcceptedConnection {
     /// The connection.
     pub fd: OwnedFd,
     /// What its listener was added with.
-    pub tag: u32,
+    pub server_id: u32,
     /// Its listener speaks TLS.
-    pub secure: bool,
+    pub is_tls: bool,
     /// The other end.
     pub peer: PeerAddr,
 }
@@ -56,31 +57,31 @@ pub enum PeerAddr {
 /// What an acceptor is told at its start.
 pub struct AcceptorOptions {
     /// Where this worker stands among others; without it every connection is taken.
-    pub seat: Option<Seat>,
+    pub worker_slot: Option<WorkerSlot>,
     /// The arbiter's end of the world: when the other side of this socket is gone, so is the arbiter.
     /// It is copied and never read.
     pub lifeline: Option<RawFd>,
     /// With so many requests in hand the worker leaves connections to others, if there are any.
-    pub max_busy: u32,
+    pub max_in_flight: u32,
     /// Called on the acceptor's thread when the lifeline ended and the listeners are closed.
     pub on_orphaned: Box<dyn Fn() + Send>,
     /// Called on the acceptor's thread when accepting fails: at most every ten seconds for
     /// want of descriptors or memory, and for each listener that is given up.
-    pub on_trouble: Box<dyn Fn(io::Error) + Send>,
+    pub on_error: Box<dyn Fn(io::Error) + Send>,
     /// Called on the acceptor's thread whenever a connection waits for want of descriptors or memory.
     pub on_shortage: Box<dyn Fn() + Send>,
 }
 
 /// A place on the board, and the means to kick the others.
-pub struct Seat {
+pub struct WorkerSlot {
     /// This worker's slot.
     pub slot: SlotRef,
     /// The event descriptors of all slots, in order; they must stay open. None at all means that the
     /// workers do not share their listeners (each has its own, by `SO_REUSEPORT`), so that nothing
     /// may be left to others.
-    pub kicks: Vec<RawFd>,
+    pub kick_fds: Vec<RawFd>,
     /// The workers have more busy threads than processors: this one's I/O thread interrupts none of them.
-    pub crowded: bool,
+    pub is_oversubscribed: bool,
 }
 
 /// Starts acceptors.
@@ -90,13 +91,13 @@ pub struct Acceptor;
 /// `remove` or `pause` no connection comes any more. Called on that thread itself, from one of its
 /// callbacks, they take effect right after the callback. Dropping it stops the acceptor.
 pub struct AcceptorHandle {
-    mailbox: Arc<Mailbox>,
+    commands: Arc<CommandQueue>,
     slot: SlotRef,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What is asked of an acceptor's thread.
-enum Command {
+enum AcceptorCommand {
     Add(OwnedFd, u32, bool),
     CloseListeners,
     Pause,
@@ -106,19 +107,19 @@ enum Command {
 }
 
 /// Whether an acceptor waits for want of descriptors, and the means to end that.
-pub(crate) struct Shortage(Arc<Mailbox>);
+pub(crate) struct ShortageHandle(Arc<CommandQueue>);
 
 /// Commands on their way to the thread, and what wakes it.
-struct Mailbox {
+struct CommandQueue {
     /// The thread waits for descriptors or memory.
-    exhausted: AtomicBool,
+    is_exhausted: AtomicBool,
     /// `None` once nobody reads it any more.
-    letters: Mutex<Option<VecDeque<Letter>>>,
+    pending: Mutex<Option<VecDeque<PendingCommand>>>,
     waker: UnixStream,
 }
 
-struct Letter {
-    command: Command,
+struct PendingCommand {
+    command: AcceptorCommand,
     /// Takes what the command has come to: connections, for `Remove`.
     done: SyncSender<u64>,
 }
@@ -129,69 +130,69 @@ impl Acceptor {
     ///
     /// # Errors
     ///
-    /// When the system gives no thread or no descriptor, or a seat's kicks are not one a slot.
+    /// When the system gives no thread or no descriptor, or a seat's kick_fds are not one a slot.
     pub fn start(
         options: AcceptorOptions,
-        accepted: impl Fn(Vec<Accepted>) + Send + 'static,
+        accepted: impl Fn(Vec<AcceptedConnection>) + Send + 'static,
     ) -> io::Result<AcceptorHandle> {
-        let slot = match &options.seat {
-            Some(seat) => seat.slot.clone(),
+        let slot = match &options.worker_slot {
+            Some(worker_slot) => worker_slot.slot.clone(),
             None => Board::create(1)?.slot(1)?,
         };
         let (waker, woken) = UnixStream::pair()?;
         waker.set_nonblocking(true)?;
         woken.set_nonblocking(true)?;
-        let mailbox = Arc::new(Mailbox {
-            exhausted: AtomicBool::new(false),
-            letters: Mutex::new(Some(VecDeque::new())),
+        let commands = Arc::new(CommandQueue {
+            is_exhausted: AtomicBool::new(false),
+            pending: Mutex::new(Some(VecDeque::new())),
             waker,
         });
         let accept_loop = AcceptLoop::new(
             options,
             slot.clone(),
             woken,
-            Arc::clone(&mailbox),
+            Arc::clone(&commands),
             Box::new(accepted),
         )?;
         let thread = thread::Builder::new().name("acceptor".to_owned()).spawn(move || {
             let _abort = AbortOnPanic;
             accept_loop.run();
         })?;
-        Ok(AcceptorHandle { mailbox, slot, thread: Some(thread) })
+        Ok(AcceptorHandle { commands, slot, thread: Some(thread) })
     }
 }
 
 impl AcceptorHandle {
     /// Accepts from a listener, non-blocking and listening already. The acceptor owns it: for an
     /// address to become free at once when the arbiter dies, no copy may stay in this process. What comes from it is
-    /// `secure` if that is said here.
-    pub fn add(&self, listener: OwnedFd, tag: u32, secure: bool) {
-        self.send(Command::Add(listener, tag, secure));
+    /// `is_tls` if that is said here.
+    pub fn add(&self, listener: OwnedFd, server_id: u32, is_tls: bool) {
+        self.send(AcceptorCommand::Add(listener, server_id, is_tls));
     }
 
-    /// Closes the listeners that were added with `tag` and returns how many connections were taken from them.
-    pub fn remove(&self, tag: u32) -> u64 {
-        self.send(Command::Remove(tag))
+    /// Closes the listeners that were added with `server_id` and returns how many connections were taken from them.
+    pub fn remove(&self, server_id: u32) -> u64 {
+        self.send(AcceptorCommand::Remove(server_id))
     }
 
     /// Takes no more connections until `resume`; they stay in the queue for others.
     pub fn pause(&self) {
-        self.send(Command::Pause);
+        self.send(AcceptorCommand::Pause);
     }
 
     /// Ends a pause.
     pub fn resume(&self) {
-        self.send(Command::Resume);
+        self.send(AcceptorCommand::Resume);
     }
 
     /// Closes all listeners.
     pub fn close_listeners(&self) {
-        self.send(Command::CloseListeners);
+        self.send(AcceptorCommand::CloseListeners);
     }
 
     /// Closes all listeners and ends the thread.
     pub fn stop(&mut self) {
-        self.send(Command::Stop);
+        self.send(AcceptorCommand::Stop);
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
         {
@@ -201,8 +202,8 @@ impl AcceptorHandle {
     }
 
     /// For whoever frees descriptors.
-    pub(crate) fn shortage(&self) -> Shortage {
-        Shortage(self.mailbox.clone())
+    pub(crate) fn shortage(&self) -> ShortageHandle {
+        ShortageHandle(self.commands.clone())
     }
 
     /// The slot on which connections are counted: whoever closes one tells it there.
@@ -211,9 +212,9 @@ impl AcceptorHandle {
         &self.slot
     }
 
-    fn send(&self, command: Command) -> u64 {
+    fn send(&self, command: AcceptorCommand) -> u64 {
         let (done, wait) = sync_channel(1);
-        if !self.mailbox.put(Letter { command, done }) {
+        if !self.commands.put(PendingCommand { command, done }) {
             return 0;
         }
         let own_thread = self.thread.as_ref().map(|thread| thread.thread().id());
@@ -231,23 +232,23 @@ impl Drop for AcceptorHandle {
     }
 }
 
-impl Shortage {
-    pub fn is_there(&self) -> bool {
-        self.0.exhausted.load(Ordering::Relaxed)
+impl ShortageHandle {
+    pub fn is_active(&self) -> bool {
+        self.0.is_exhausted.load(Ordering::Relaxed)
     }
 
     /// A descriptor is free again.
-    pub fn end(&self) {
-        if self.0.exhausted.swap(false, Ordering::Relaxed) {
+    pub fn clear(&self) {
+        if self.0.is_exhausted.swap(false, Ordering::Relaxed) {
             self.0.wake();
         }
     }
 }
 
-impl Mailbox {
-    fn put(&self, letter: Letter) -> bool {
+impl CommandQueue {
+    fn put(&self, pending_command: PendingCommand) -> bool {
         match self.lock().as_mut() {
-            Some(letters) => letters.push_back(letter),
+            Some(pending) => pending.push_back(pending_command),
             None => return false,
         }
         self.wake();
@@ -259,7 +260,7 @@ impl Mailbox {
         let _ = (&self.waker).write(&[1]);
     }
 
-    fn take(&self) -> Option<Letter> {
+    fn take(&self) -> Option<PendingCommand> {
         self.lock().as_mut()?.pop_front()
     }
 
@@ -267,8 +268,8 @@ impl Mailbox {
         *self.lock() = None;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<Letter>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<VecDeque<PendingCommand>>> {
         // Nothing in here panics while it is held.
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,7 +16,7 @@ mod sni;
 mod stream;
 mod tickets;
 
-pub use config::{Certificate, ClientMaterial, Material, Server};
-pub(crate) use handshake::{Handshakes, begin, ender};
+pub use config::{CertificateMaterial, ClientAuthMaterial, TlsServer, TlsServerMaterial};
+pub(crate) use handshake::{Handshakes, abort_expired_handshakes, begin_handshake};
 pub(crate) use info::write_tls_info;
 pub(crate) use stream::TlsStream;

@@ -15,19 +15,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::bridge::in_flight::{InFlightRequest, in_flight_requests};
-use crate::log::json::Object;
+use crate::log::json::JsonObject;
 use system_call::{count_waits, describe_system_call};
 
 /// A watcher as the watched thread holds it.
 #[derive(Clone)]
-pub struct Watcher(Arc<Shared>);
+pub struct Watcher(Arc<WatcherState>);
 
-struct Shared {
+struct WatcherState {
     start: Instant,
     /// When the event loop turned last, in milliseconds since `start`.
     beat_ms: AtomicU64,
     stack: Mutex<Option<String>>,
-    answered: Condvar,
+    stack_submitted: Condvar,
 }
 
 impl Watcher {
@@ -36,19 +36,19 @@ impl Watcher {
     pub fn start(
         timeout: Duration,
         channel: File,
-        ask: impl Fn(&Self) + Send + 'static,
+        request_stack: impl Fn(&Self) + Send + 'static,
     ) -> io::Result<Self> {
-        let watcher = Self(Arc::new(Shared {
+        let watcher = Self(Arc::new(WatcherState {
             start: Instant::now(),
             beat_ms: AtomicU64::new(0),
             stack: Mutex::new(None),
-            answered: Condvar::new(),
+            stack_submitted: Condvar::new(),
         }));
         let watching = watcher.clone();
         thread::Builder::new()
             .name("watcher".to_owned())
-            .stack_size(STACK_BYTES)
-            .spawn(move || watching.watch(timeout, channel, ask))?;
+            .stack_size(THREAD_STACK_BYTES)
+            .spawn(move || watching.watch(timeout, channel, request_stack))?;
         Ok(watcher)
     }
 
@@ -58,12 +58,12 @@ impl Watcher {
     }
 
     /// The stack of the watched thread, which calls this itself.
-    pub fn answer(&self, stack: String) {
+    pub fn submit_stack(&self, stack: String) {
         *self.stack() = Some(stack);
-        self.0.answered.notify_all();
+        self.0.stack_submitted.notify_all();
     }
 
-    fn watch(&self, timeout: Duration, mut channel: File, ask: impl Fn(&Self)) -> ! {
+    fn watch(&self, timeout: Duration, mut channel: File, request_stack: impl Fn(&Self)) -> ! {
         loop {
             let beat_ms = self.0.beat_ms.load(Ordering::Relaxed);
             let late = Duration::from_millis(beat_ms) + timeout;
@@ -73,28 +73,28 @@ impl Watcher {
                 thread::sleep(rest);
                 continue;
             }
-            self.report(&mut channel, &ask);
+            self.report(&mut channel, &request_stack);
             // One report a blockade.
             while self.0.beat_ms.load(Ordering::Relaxed) == beat_ms {
-                thread::sleep(AGAIN);
+                thread::sleep(RECOVERY_POLL_INTERVAL);
             }
         }
     }
 
-    fn report(&self, channel: &mut File, ask: &impl Fn(&Self)) {
+    fn report(&self, channel: &mut File, request_stack: &impl Fn(&Self)) {
         self.stack().take();
-        ask(self);
-        let mut stack = self.wait(CALL_WAIT);
+        request_stack(self);
+        let mut stack = self.wait_for_stack(SYSTEM_CALL_WAIT);
         let mut call = if stack.is_none() { describe_system_call() } else { None };
         // A thread that computes is at times seen waiting for the helpers of its own garbage collection. One that is stuck
-        // does not begin to wait anew.
+        // does not begin to wait_for_stack anew.
         let is_futex = |call: &String| call.starts_with("futex");
-        for _ in 0..LOOKS {
+        for _ in 0..MAX_FUTEX_CHECKS {
             if stack.is_some() || call.as_ref().is_some_and(|call| !is_futex(call)) {
                 break;
             }
             let waits = count_waits();
-            stack = self.wait(STACK_WAIT);
+            stack = self.wait_for_stack(STACK_WAIT);
             call = if stack.is_none() { describe_system_call() } else { None };
             if call.as_ref().is_none_or(is_futex) && count_waits() == waits {
                 break;
@@ -103,16 +103,16 @@ impl Watcher {
         }
         let requests = in_flight_requests(REQUESTS_WAIT);
         if stack.is_none() && call.is_none() {
-            tell(channel, false, None, None, &requests);
-            stack = self.wait(NATIVE_WAIT);
+            write_report(channel, false, None, None, &requests);
+            stack = self.wait_for_stack(NATIVE_WAIT);
         }
-        tell(channel, true, stack.as_deref(), call.as_deref(), &requests);
+        write_report(channel, true, stack.as_deref(), call.as_deref(), &requests);
     }
 
-    fn wait(&self, limit: Duration) -> Option<String> {
+    fn wait_for_stack(&self, limit: Duration) -> Option<String> {
         let (mut stack, _) = self
             .0
-            .answered
+            .stack_submitted
             .wait_timeout_while(self.stack(), limit, |stack| stack.is_none())
             .unwrap_or_else(PoisonError::into_inner);
         stack.take()
@@ -128,7 +128,7 @@ impl Watcher {
 }
 
 /// Writes the message `blocked` of `ts/messages.ts`.
-fn tell(
+fn write_report(
     channel: &mut File,
     is_final: bool,
     stack: Option<&str>,
@@ -136,12 +136,12 @@ fn tell(
     requests: &[InFlightRequest],
 ) {
     let mut line = Vec::new();
-    let mut message = Object::begin(&mut line);
+    let mut message = JsonObject::begin(&mut line);
     message.text("type", Some(b"blocked"));
     message.plain("final", is_final);
     message.text("stack", stack.map(str::as_bytes));
     message.text("call", call.map(str::as_bytes));
-    message.list("requests", requests.iter().take(REQUESTS_MAX), |object, one| {
+    message.list("requests", requests.iter().take(MAX_REPORTED_REQUESTS), |object, one| {
         object.text("request", Some(one.request.as_bytes()));
         object.plain("ageMs", one.age.as_millis());
     });
@@ -151,22 +151,22 @@ fn tell(
     let _ = channel.write_all(&line);
 }
 
-/// Of a thread that sits in a system call no answer is to be expected, and this long is enough to tell.
-const CALL_WAIT: Duration = Duration::from_millis(100);
-/// A stack comes within milliseconds; a thread that has not answered for this long after the first wait does not run
+/// Of a thread that sits in a system call no answer is to be expected, and this long is enough to write_report.
+const SYSTEM_CALL_WAIT: Duration = Duration::from_millis(100);
+/// A stack comes within milliseconds; a thread that has not stack_submitted for this long after the first wait_for_stack does not run
 /// JavaScript.
 const STACK_WAIT: Duration = Duration::from_millis(300);
 /// A thread that waits for others is looked at so often.
-const LOOKS: usize = 3;
+const MAX_FUTEX_CHECKS: usize = 3;
 /// Native code that V8 does not interrupt (JSON.parse of a text as long as texts can be) ends within this time.
 const NATIVE_WAIT: Duration = Duration::from_secs(8);
-/// For the I/O thread to tell what is in hand.
+/// For the I/O thread to write_report what is in hand.
 const REQUESTS_WAIT: Duration = Duration::from_millis(200);
 /// One write to a socket pair is not mixed with another's when it is short; nobody reads more of them.
-const REQUESTS_MAX: usize = 50;
+const MAX_REPORTED_REQUESTS: usize = 50;
 /// Between two looks for the end of a blockade.
-const AGAIN: Duration = Duration::from_millis(200);
-const STACK_BYTES: usize = 128 * 1024;
+const RECOVERY_POLL_INTERVAL: Duration = Duration::from_millis(200);
+const THREAD_STACK_BYTES: usize = 128 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -177,17 +177,17 @@ mod tests {
     use super::*;
 
     fn lines(
-        ask: impl Fn(&Watcher) + Send + 'static,
+        request_stack: impl Fn(&Watcher) + Send + 'static,
     ) -> (Watcher, impl Iterator<Item = io::Result<String>>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let channel = File::from(OwnedFd::from(theirs));
-        let watcher = Watcher::start(Duration::from_millis(50), channel, ask).unwrap();
+        let watcher = Watcher::start(Duration::from_millis(50), channel, request_stack).unwrap();
         (watcher, BufReader::new(ours).lines())
     }
 
     #[test]
     fn a_stack_that_comes_is_told_once_a_blockade() {
-        let (watcher, mut lines) = lines(|watcher| watcher.answer("at here".to_owned()));
+        let (watcher, mut lines) = lines(|watcher| watcher.submit_stack("at here".to_owned()));
         let expected =
             r#"{"type":"blocked","final":true,"stack":"at here","call":null,"requests":[]}"#;
         for _ in 0..2 {

@@ -1,5 +1,5 @@
 //! Which system call this process's first thread waits in, read from /proc by another thread of it: the call's name,
-//! what it is about (a path, a descriptor, child processes) and where in the kernel it sleeps. Linux only.
+//! what it is about (a read_path, a describe_descriptor, child processes) and where in the kernel it sleeps. Linux only.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -14,7 +14,7 @@ pub(super) fn describe_system_call() -> Option<String> {
         "" | "0" => String::new(),
         place => format!(" in {place}"),
     };
-    Some(format!("{name}({}){place}", subject(&name, &args)))
+    Some(format!("{name}({}){place}", describe_argument(&name, &args)))
 }
 
 /// How often the thread has begun to wait so far.
@@ -28,7 +28,7 @@ pub(super) fn count_waits() -> Option<u64> {
 fn parse(line: &str) -> Option<(String, Vec<u64>)> {
     let mut words = line.split_whitespace();
     let number: u32 = words.next()?.parse().ok()?;
-    let name = NAMES.iter().find(|(known, _)| *known == number);
+    let name = SYSTEM_CALL_NAMES.iter().find(|(known, _)| *known == number);
     let name = name.map_or_else(|| format!("call {number}"), |(_, name)| (*name).to_owned());
     let args: Vec<u64> = words
         .take(6)
@@ -37,27 +37,27 @@ fn parse(line: &str) -> Option<(String, Vec<u64>)> {
     (!args.is_empty()).then_some((name, args))
 }
 
-fn subject(name: &str, args: &[u64]) -> String {
+fn describe_argument(name: &str, args: &[u64]) -> String {
     let argument = |index: usize| args.get(index).copied().unwrap_or_default();
     match name {
-        "open" | "stat" | "lstat" | "unlink" | "rename" | "mkdir" => path(argument(0)),
+        "open" | "stat" | "lstat" | "unlink" | "rename" | "mkdir" => read_path(argument(0)),
         "openat" | "newfstatat" | "statx" | "unlinkat" | "mkdirat" | "renameat" | "renameat2" => {
-            path(argument(1))
+            read_path(argument(1))
         }
         "read" | "write" | "pread64" | "pwrite64" | "readv" | "writev" | "fsync" | "fdatasync"
         | "flock" | "fcntl" | "connect" | "accept" | "accept4" | "sendto" | "recvfrom"
         | "sendmsg" | "recvmsg" | "getdents64" | "ftruncate" | "sendfile" => {
-            descriptor(argument(0))
+            describe_descriptor(argument(0))
         }
         "poll" | "ppoll" | "select" | "pselect6" | "epoll_wait" | "epoll_pwait"
-        | "epoll_pwait2" | "wait4" | "waitid" => children(),
+        | "epoll_pwait2" | "wait4" | "waitid" => describe_children(),
         _ => String::new(),
     }
 }
 
 /// The text at an address of this process's own memory; by way of /proc an address that is none is an error.
-fn path(address: u64) -> String {
-    let mut bytes = [0; PATH_MAX_BYTES];
+fn read_path(address: u64) -> String {
+    let mut bytes = [0; MAX_PATH_BYTES];
     let length =
         File::open("/proc/self/mem").and_then(|memory| memory.read_at(&mut bytes, address));
     // The call has returned meanwhile, or /proc is mounted without it.
@@ -66,7 +66,7 @@ fn path(address: u64) -> String {
     format!("{:?}", String::from_utf8_lossy(text))
 }
 
-fn descriptor(number: u64) -> String {
+fn describe_descriptor(number: u64) -> String {
     match fs::read_link(format!("/proc/self/fd/{number}")) {
         Ok(target) => format!("{number}: {}", target.display()),
         // Closed meanwhile, or no number: the number is all there is to say.
@@ -75,7 +75,7 @@ fn descriptor(number: u64) -> String {
 }
 
 /// A call that waits for many things waits, in a program of Node, for what `execSync` has started.
-fn children() -> String {
+fn describe_children() -> String {
     let pid = process::id();
     let pids = fs::read_to_string(format!("/proc/self/task/{pid}/children")).unwrap_or_default();
     let commands: Vec<_> = pids
@@ -86,20 +86,20 @@ fn children() -> String {
         .map(|command| {
             format!(
                 "child process: {}",
-                command.chars().take(COMMAND_MAX_CHARS).collect::<String>()
+                command.chars().take(MAX_COMMAND_CHARS).collect::<String>()
             )
         })
         .collect();
     commands.join(", ")
 }
 
-const PATH_MAX_BYTES: usize = 256;
-const COMMAND_MAX_CHARS: usize = 120;
+const MAX_PATH_BYTES: usize = 256;
+const MAX_COMMAND_CHARS: usize = 120;
 
 // Of the hundreds there are, those that can wait. One row a machine reads better than one a call.
 #[cfg(target_arch = "x86_64")]
 #[rustfmt::skip]
-const NAMES: &[(u32, &str)] = &[
+const SYSTEM_CALL_NAMES: &[(u32, &str)] = &[
     (0, "read"), (1, "write"), (2, "open"), (3, "close"), (4, "stat"), (5, "fstat"),
     (6, "lstat"), (7, "poll"), (17, "pread64"), (18, "pwrite64"), (19, "readv"),
     (20, "writev"), (23, "select"), (26, "msync"), (34, "pause"), (35, "nanosleep"),
@@ -115,7 +115,7 @@ const NAMES: &[(u32, &str)] = &[
 ];
 #[cfg(target_arch = "aarch64")]
 #[rustfmt::skip]
-const NAMES: &[(u32, &str)] = &[
+const SYSTEM_CALL_NAMES: &[(u32, &str)] = &[
     (22, "epoll_pwait"), (25, "fcntl"), (32, "flock"), (34, "mkdirat"), (35, "unlinkat"),
     (38, "renameat"), (46, "ftruncate"), (56, "openat"), (57, "close"), (61, "getdents64"),
     (63, "read"), (64, "write"), (65, "readv"), (66, "writev"), (67, "pread64"),
@@ -127,7 +127,7 @@ const NAMES: &[(u32, &str)] = &[
     (285, "copy_file_range"), (291, "statx"), (426, "io_uring_enter"), (441, "epoll_pwait2"),
 ];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-const NAMES: &[(u32, &str)] = &[];
+const SYSTEM_CALL_NAMES: &[(u32, &str)] = &[];
 
 #[cfg(test)]
 mod tests {
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_path_is_read_from_memory_and_a_wrong_address_is_no_harm() {
         let text = b"/run/fifo\0rest";
-        assert_eq!(path(text.as_ptr() as u64), "\"/run/fifo\"");
-        assert_eq!(path(8), "\"?\"");
+        assert_eq!(read_path(text.as_ptr() as u64), "\"/run/fifo\"");
+        assert_eq!(read_path(8), "\"?\"");
     }
 }

@@ -179,7 +179,7 @@ fn aes_128_is_taken_unless_the_client_likes_chacha_best() {
 fn a_ticket_goes_with_the_first_answer_or_where_none_comes_a_moment_later() {
     let identity = Identity::new(&["localhost"]);
     let mut engine = Engine::new(echo());
-    let material = monoceros_engine::transport::tls::Material {
+    let material = monoceros_engine::transport::tls::TlsServerMaterial {
         ticket_keys: vec![vec![7; 48]],
         ..identity.material()
     };

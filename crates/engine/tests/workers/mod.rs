@@ -9,9 +9,9 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use monoceros_engine::scoreboard::{Board, State};
+use monoceros_engine::scoreboard::{Board, WorkerState};
 use monoceros_engine::transport::listener::{
-    Acceptor, AcceptorOptions, LocalAddress, Seat, TcpOptions, bind_tcp, local_address,
+    Acceptor, AcceptorOptions, LocalAddress, TcpOptions, WorkerSlot, bind_tcp, local_address,
 };
 
 /// An arbiter's part: the listener, the board, and the processes.
@@ -38,7 +38,8 @@ impl Workers {
         for (slot, child) in (1..).zip(&workers.children) {
             workers.board.claim(slot, child.id()).unwrap();
         }
-        let ready = |slot| workers.board.slot(slot).unwrap().view().state == State::Accepting;
+        let ready =
+            |slot| workers.board.slot(slot).unwrap().snapshot().state == WorkerState::Accepting;
         until(|| (1..=count).all(ready));
         workers
     }
@@ -62,7 +63,7 @@ impl Workers {
     /// Open connections by slot.
     pub fn connections(&self) -> Vec<u32> {
         let slots = 1..=self.children.len() as u32;
-        slots.map(|slot| self.board.slot(slot).unwrap().view().connections).collect()
+        slots.map(|slot| self.board.slot(slot).unwrap().snapshot().connections).collect()
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -89,14 +90,14 @@ pub fn work() -> ! {
     let slot = board.slot(slot).unwrap();
     // SAFETY: the parent passed it under this number, and nothing else here uses it.
     let listener = unsafe { OwnedFd::from_raw_fd(FIRST_FD + 1) };
-    let kicks = (FIRST_FD + 2..).take(SLOTS as usize).collect();
+    let kick_fds = (FIRST_FD + 2..).take(SLOTS as usize).collect();
     let options = AcceptorOptions {
-        seat: Some(Seat { slot: slot.clone(), kicks, crowded: false }),
+        worker_slot: Some(WorkerSlot { slot: slot.clone(), kick_fds, is_oversubscribed: false }),
         lifeline: None,
-        max_busy: u32::MAX,
+        max_in_flight: u32::MAX,
         on_orphaned: Box::new(|| {}),
         on_shortage: Box::new(|| {}),
-        on_trouble: Box::new(|error| panic!("{error}")),
+        on_error: Box::new(|error| panic!("{error}")),
     };
     let (open, name) = (Mutex::new(Vec::new()), [slot.number() as u8]);
     let acceptor = Acceptor::start(options, move |batch| {
@@ -109,8 +110,8 @@ pub fn work() -> ! {
     let acceptor = acceptor.unwrap();
     acceptor.add(listener, 0, false);
     // The parent claims the slot right after it has started this process.
-    until(|| slot.view().state == State::Booting);
-    slot.set_state(State::Accepting);
+    until(|| slot.snapshot().state == WorkerState::Booting);
+    slot.set_state(WorkerState::Accepting);
     loop {
         thread::park();
     }

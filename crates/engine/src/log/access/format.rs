@@ -6,7 +6,7 @@
 
 use std::io::Write;
 
-use super::{Entry, json};
+use super::{AccessEntry, json};
 use crate::http1::encoder::write_decimal;
 
 /// A compiled `access_log_format`.
@@ -98,7 +98,7 @@ impl AccessFormat {
     }
 
     /// Appends a line without its end; `time` is what `%(t)s` stands for.
-    pub fn render(&self, entry: &Entry<'_>, time: &str, line: &mut Vec<u8>) {
+    pub fn render(&self, entry: &AccessEntry<'_>, time: &str, line: &mut Vec<u8>) {
         for part in &self.parts {
             match part {
                 Part::Text(text) => line.extend_from_slice(text),
@@ -116,7 +116,7 @@ impl AccessFormat {
 }
 
 impl Atom {
-    fn render(self, entry: &Entry<'_>, time: &str, line: &mut Vec<u8>) {
+    fn render(self, entry: &AccessEntry<'_>, time: &str, line: &mut Vec<u8>) {
         match self {
             Atom::BodyBytes => write_decimal(line, entry.body_bytes),
             Atom::Microseconds => write_decimal(line, entry.duration.as_micros() as u64),
@@ -243,7 +243,7 @@ fn hex(digit: u8) -> Option<u8> {
 }
 
 /// The user of Basic authentication (RFC 7617).
-pub(super) fn user(entry: &Entry<'_>) -> Option<Vec<u8>> {
+pub(super) fn user(entry: &AccessEntry<'_>) -> Option<Vec<u8>> {
     let mut fields = entry.request_fields.iter();
     let (_, value) = fields.find(|(name, _)| name.eq_ignore_ascii_case(b"authorization"))?;
     let (scheme, credentials) = value.split_at_checked(6)?;

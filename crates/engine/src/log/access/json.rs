@@ -2,14 +2,14 @@
 //!
 //! What is not there is `null`.
 
-use super::Entry;
+use super::AccessEntry;
 use super::format::{decode_percent, split_target, user};
-use crate::log::json::Object;
+use crate::log::json::JsonObject;
 
 /// Appends the object without a line's end; `time` is what `%(t)s` stands for.
-pub(super) fn render(entry: &Entry<'_>, time: &str, line: &mut Vec<u8>) {
+pub(super) fn render(entry: &AccessEntry<'_>, time: &str, line: &mut Vec<u8>) {
     let (path, query) = split_target(entry.target);
-    let mut object = Object::begin(line);
+    let mut object = JsonObject::begin(line);
     object.text("time", iso(time).as_deref().map(str::as_bytes));
     object.plain("pid", entry.pid);
     object.text("remote", entry.remote.map(str::as_bytes));
@@ -31,7 +31,7 @@ pub(super) fn render(entry: &Entry<'_>, time: &str, line: &mut Vec<u8>) {
 }
 
 /// All values of a field of the request, as one list (RFC 9110 section 5.3).
-fn field(entry: &Entry<'_>, name: &[u8]) -> Option<Vec<u8>> {
+fn field(entry: &AccessEntry<'_>, name: &[u8]) -> Option<Vec<u8>> {
     let mut values =
         entry.request_fields.iter().filter(|(each, _)| each.eq_ignore_ascii_case(name));
     let mut all = values.next()?.1.to_vec();

@@ -1,7 +1,7 @@
 //! The end of an exchange in the books: the table of those in hand, the counters, the access log.
 
 use super::{Current, Shared};
-use crate::log::access::{Entry, RequestFields};
+use crate::log::access::{AccessEntry, RequestFields};
 
 impl Shared {
     /// Takes the exchange out of the table, counts and logs it.
@@ -26,7 +26,7 @@ impl Shared {
         if let (Some(facts), Some(log)) = (&current.log, self.ctx.access.borrow_mut().as_mut()) {
             let client = facts.client.map(|client| client.ip().to_canonical().to_string());
             let remote = client.as_deref().unwrap_or_else(|| self.remote());
-            log.log(&Entry {
+            log.log(&AccessEntry {
                 remote: Some(remote).filter(|remote| !remote.is_empty()),
                 method: facts.method.of(&facts.head),
                 target: facts.target.of(&facts.head),

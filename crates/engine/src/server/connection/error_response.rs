@@ -8,7 +8,7 @@ use crate::bridge::ring::HeadFlags;
 use crate::exchange::request_head::Span;
 use crate::guard::{PartialRequest, Refusal};
 use crate::http1::encoder;
-use crate::log::access::{Entry, RequestFields};
+use crate::log::access::{AccessEntry, RequestFields};
 use crate::server::context::Context;
 
 /// Who answers what has been refused on a connection.
@@ -136,7 +136,7 @@ impl Shared {
         let mut access = self.ctx.access.borrow_mut();
         let Some(log) = access.as_mut() else { return };
         let part = |span: Span| if span.is_empty() { b"-" } else { span.of(&fault.bytes) };
-        log.log(&Entry {
+        log.log(&AccessEntry {
             remote: Some(self.remote()).filter(|remote| !remote.is_empty()),
             method: part(fault.method),
             target: part(fault.target),

@@ -127,10 +127,10 @@ impl Shared {
         let (ctx, slot) = (&self.ctx, &self.ctx.handoff.slot);
         if writing {
             ctx.writing.set(ctx.writing.get() + 1);
-            slot.answer_waits();
+            slot.response_unsent();
         } else {
             ctx.writing.set(ctx.writing.get() - 1);
-            slot.answer_sent();
+            slot.response_sent();
         }
     }
 }

@@ -89,7 +89,7 @@ pub(super) async fn clock(ctx: Rc<Context>) {
         ctx.flush_logs();
         ctx.handoff.shrink(false);
         ctx.heap_trimmer.trim_if_due();
-        let news = ctx.access.borrow_mut().as_mut().and_then(AccessLog::take_news);
+        let news = ctx.access.borrow_mut().as_mut().and_then(AccessLog::take_notice);
         for text in news.into_iter().chain(ctx.admission.take_news(ctx.now_ms())) {
             ctx.tell(|batch| batch.fault(&text));
         }

@@ -10,7 +10,7 @@ use socket2::SockAddr;
 use super::PeerAddr;
 
 /// What became of trying to accept.
-pub(super) enum Outcome {
+pub(super) enum AcceptOutcome {
     Connection(OwnedFd, PeerAddr),
     /// The queue is empty.
     Empty,
@@ -23,7 +23,7 @@ pub(super) enum Outcome {
 }
 
 /// Takes one connection out of the queue.
-pub(super) fn accept(listener: &OwnedFd) -> Outcome {
+pub(super) fn accept(listener: &OwnedFd) -> AcceptOutcome {
     // SAFETY: the closure gets a buffer and the length of it, and `accept4` writes no more than that
     // and says how much.
     let result = unsafe {
@@ -34,10 +34,10 @@ pub(super) fn accept(listener: &OwnedFd) -> Outcome {
     };
     match result {
         Ok((fd, address)) => match address.as_socket() {
-            Some(peer) => Outcome::Connection(fd, PeerAddr::Ip(peer)),
-            None => Outcome::Connection(fd, PeerAddr::Unix),
+            Some(peer) => AcceptOutcome::Connection(fd, PeerAddr::Ip(peer)),
+            None => AcceptOutcome::Connection(fd, PeerAddr::Unix),
         },
-        Err(error) => meaning(error),
+        Err(error) => classify_error(error),
     }
 }
 
@@ -51,16 +51,16 @@ pub fn descriptor_limit() -> u64 {
 
 /// accept(2): errors of the network that were already pending on the new connection come out of
 /// `accept`, and the caller is to try again.
-fn meaning(error: io::Error) -> Outcome {
+fn classify_error(error: io::Error) -> AcceptOutcome {
     match error.raw_os_error() {
-        Some(libc::EAGAIN) => Outcome::Empty,
+        Some(libc::EAGAIN) => AcceptOutcome::Empty,
         Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
-            Outcome::Exhausted(error)
+            AcceptOutcome::Exhausted(error)
         }
         Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP) => {
-            Outcome::Dead(error)
+            AcceptOutcome::Dead(error)
         }
-        _ => Outcome::Lost(error),
+        _ => AcceptOutcome::Lost(error),
     }
 }
 

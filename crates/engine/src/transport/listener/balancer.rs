@@ -7,79 +7,79 @@
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 
-use crate::scoreboard::{SlotCells, SlotRef, State};
+use crate::scoreboard::{SlotCells, SlotRef, WorkerState};
 
 /// What to do with a connection in the queue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum Decision {
     /// It is ours.
     Take,
     /// The worker at that index has fewer connections.
-    Ahead(usize),
+    LeaveToLeastLoaded(usize),
     /// Our JavaScript does not keep up; the worker at that index has the fewest of those that do.
-    Slow(usize),
+    LeaveToResponsive(usize),
 }
 
 /// What became of a kick.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kick {
+pub(super) enum KickOutcome {
     /// Nobody had kicked it: now signal it.
     Send,
     /// It has been kicked and may still answer; look again then.
-    Sent { look_us: u64 },
+    Pending { recheck_at_us: u64 },
     /// It does not answer. It is left out of all decisions until it does.
-    Suspect,
+    Unresponsive,
 }
 
 /// This worker among the others.
-pub(super) struct Gate {
+pub(super) struct Balancer {
     slot: SlotRef,
-    max_busy: u32,
+    max_in_flight: u32,
     /// Whether the process of that number cannot run.
-    stands_still: fn(u32) -> bool,
+    is_stopped: fn(u32) -> bool,
 }
 
-impl Gate {
-    pub(super) fn new(slot: SlotRef, max_busy: u32, stands_still: fn(u32) -> bool) -> Self {
-        Self { slot, max_busy, stands_still }
+impl Balancer {
+    pub(super) fn new(slot: SlotRef, max_in_flight: u32, is_stopped: fn(u32) -> bool) -> Self {
+        Self { slot, max_in_flight, is_stopped }
     }
 
-    pub(super) fn decide(&self, now_us: u64) -> Verdict {
+    pub(super) fn decide(&self, now_us: u64) -> Decision {
         let all = self.slot.board().cells();
         let own = self.slot.index();
-        let (mut quick, mut any) = (None, None);
+        let (mut responsive, mut any) = (None, None);
         for (index, cells) in all.iter().enumerate() {
-            if index == own || !takes(cells) {
+            if index == own || !accepts_connections(cells) {
                 continue;
             }
             let found = Some((cells.connections.load(Relaxed), index));
-            if self.keeps_up(cells, now_us) {
-                quick = least(quick, found);
+            if self.is_responsive(cells, now_us) {
+                responsive = less_loaded(responsive, found);
             }
-            any = least(any, found);
+            any = less_loaded(any, found);
         }
-        let keeps_up = self.keeps_up(&all[own], now_us);
-        let rival = match quick {
-            Some((_, index)) if !keeps_up => return Verdict::Slow(index),
+        let is_responsive = self.is_responsive(&all[own], now_us);
+        let rival = match responsive {
+            Some((_, index)) if !is_responsive => return Decision::LeaveToResponsive(index),
             // When nobody keeps up, all share as if all did.
-            None if !keeps_up => any,
-            _ => quick,
+            None if !is_responsive => any,
+            _ => responsive,
         };
         let mine = all[own].connections.load(Relaxed);
         match rival {
             Some((theirs, index))
                 if mine.saturating_add(1) > theirs.saturating_add(slack(theirs)) =>
             {
-                Verdict::Ahead(index)
+                Decision::LeaveToLeastLoaded(index)
             }
-            _ => Verdict::Take,
+            _ => Decision::Take,
         }
     }
 
     /// The least loaded of the others that take connections.
-    pub(super) fn other(&self) -> Option<usize> {
+    pub(super) fn least_loaded_other(&self) -> Option<usize> {
         let all = self.slot.board().cells().iter().enumerate();
-        all.filter(|(index, cells)| *index != self.slot.index() && takes(cells))
+        all.filter(|(index, cells)| *index != self.slot.index() && accepts_connections(cells))
             .min_by_key(|(_, cells)| cells.connections.load(Relaxed))
             .map(|(index, _)| index)
     }
@@ -87,58 +87,58 @@ impl Gate {
     /// Notes a kick of the worker at that index. One that does not answer soon is asked of the system:
     /// if it is stopped or gone it is suspect at once, but on a machine that has more to do than
     /// processors it may only wait for its turn, and would lose its share for that.
-    pub(super) fn kick(&self, index: usize, now_us: u64) -> Kick {
+    pub(super) fn kick(&self, index: usize, now_us: u64) -> KickOutcome {
         let cells = &self.slot.board().cells()[index];
-        let kicked = &cells.kicked_us;
+        let kicked = &cells.kicked_at_us;
         let Err(at_us) = kicked.compare_exchange(0, now_us.max(1), Relaxed, Relaxed) else {
-            return Kick::Send;
+            return KickOutcome::Send;
         };
         let waited_us = now_us.saturating_sub(at_us);
-        if at_us == SUSPECT {
-            return Kick::Suspect;
+        if at_us == UNRESPONSIVE {
+            return KickOutcome::Unresponsive;
         }
-        if waited_us < ANSWER_US {
-            return Kick::Sent { look_us: at_us + ANSWER_US };
+        if waited_us < KICK_TIMEOUT_US {
+            return KickOutcome::Pending { recheck_at_us: at_us + KICK_TIMEOUT_US };
         }
-        if waited_us < TURN_US && !(self.stands_still)(cells.pid.load(Relaxed)) {
-            return Kick::Sent { look_us: now_us + ANSWER_US };
+        if waited_us < MAX_SCHEDULING_DELAY_US && !(self.is_stopped)(cells.pid.load(Relaxed)) {
+            return KickOutcome::Pending { recheck_at_us: now_us + KICK_TIMEOUT_US };
         }
-        match kicked.compare_exchange(at_us, SUSPECT, Relaxed, Relaxed) {
-            Ok(_) => Kick::Suspect,
+        match kicked.compare_exchange(at_us, UNRESPONSIVE, Relaxed, Relaxed) {
+            Ok(_) => KickOutcome::Unresponsive,
             // It answered, or somebody else kicked it, just now.
-            Err(_) => Kick::Sent { look_us: now_us + ANSWER_US },
+            Err(_) => KickOutcome::Pending { recheck_at_us: now_us + KICK_TIMEOUT_US },
         }
     }
 
     /// Ends every kick and suspicion of this worker: it runs.
-    pub(super) fn answer(&self) {
-        let kicked = &self.slot.cells().kicked_us;
+    pub(super) fn acknowledge_kicks(&self) {
+        let kicked = &self.slot.cells().kicked_at_us;
         if kicked.load(Relaxed) != 0 {
             kicked.store(0, Relaxed);
         }
     }
 
     /// Says whether this worker takes connections at all.
-    pub(super) fn hold(&self, holding: bool) {
-        self.slot.cells().holding.store(u32::from(holding), Relaxed);
+    pub(super) fn set_accept_paused(&self, accept_paused: bool) {
+        self.slot.cells().accept_paused.store(u32::from(accept_paused), Relaxed);
     }
 
-    fn keeps_up(&self, cells: &SlotCells, now_us: u64) -> bool {
+    fn is_responsive(&self, cells: &SlotCells, now_us: u64) -> bool {
         let since_ms = cells.waiting_since_ms.load(Relaxed);
         let waits_us = now_us.saturating_sub(since_ms.saturating_mul(1_000));
-        let lags = since_ms != 0 && waits_us > LAG_US;
-        !lags && cells.busy.load(Relaxed) < self.max_busy
+        let lags = since_ms != 0 && waits_us > MAX_JS_LAG_US;
+        !lags && cells.in_flight.load(Relaxed) < self.max_in_flight
     }
 }
 
-fn takes(cells: &SlotCells) -> bool {
-    cells.state() == State::Accepting
-        && cells.holding.load(Relaxed) == 0
-        && cells.kicked_us.load(Relaxed) != SUSPECT
+fn accepts_connections(cells: &SlotCells) -> bool {
+    cells.state() == WorkerState::Accepting
+        && cells.accept_paused.load(Relaxed) == 0
+        && cells.kicked_at_us.load(Relaxed) != UNRESPONSIVE
 }
 
 /// The worker with fewer connections of two; the earlier one when they are level.
-fn least(a: Option<(u32, usize)>, b: Option<(u32, usize)>) -> Option<(u32, usize)> {
+fn less_loaded(a: Option<(u32, usize)>, b: Option<(u32, usize)>) -> Option<(u32, usize)> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
         (one, None) | (None, one) => one,
@@ -153,7 +153,7 @@ fn slack(least: u32) -> u32 {
 
 /// Whether a process is stopped, by a signal or a debugger, or has ended (`proc_pid_stat(5)`). One of which that cannot
 /// be read is taken for running.
-pub(super) fn stands_still(pid: u32) -> bool {
+pub(super) fn is_stopped(pid: u32) -> bool {
     match std::fs::read(format!("/proc/{pid}/stat")) {
         // The state follows the name, which is in parentheses and may hold any byte.
         Ok(stat) => {
@@ -166,131 +166,131 @@ pub(super) fn stands_still(pid: u32) -> bool {
 }
 
 /// Within this time a worker that has a processor answers a kick.
-pub(super) const ANSWER_US: u64 = 5_000;
+pub(super) const KICK_TIMEOUT_US: u64 = 5_000;
 
 /// Within this time a worker that can run gets its turn on a processor.
-const TURN_US: u64 = 50_000;
+const MAX_SCHEDULING_DELAY_US: u64 = 50_000;
 
 /// With a request waiting for JavaScript longer than this, a worker does not keep up.
-const LAG_US: u64 = 100_000;
+const MAX_JS_LAG_US: u64 = 100_000;
 
-/// What `kicked_us` holds for a worker that does not answer.
-const SUSPECT: u64 = u64::MAX;
+/// What `kicked_at_us` holds for a worker that does not answer.
+const UNRESPONSIVE: u64 = u64::MAX;
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::scoreboard::Board;
 
-    fn workers(connections: &[u32]) -> (Board, Gate) {
+    fn workers(connections: &[u32]) -> (Board, Balancer) {
         let board = Board::create(8).unwrap();
         for (number, count) in (1..).zip(connections) {
             board.claim(number, number).unwrap();
             let slot = board.slot(number).unwrap();
-            slot.set_state(State::Accepting);
+            slot.set_state(WorkerState::Accepting);
             (0..*count).for_each(|_| slot.connection_opened());
         }
-        let gate = Gate::new(board.slot(1).unwrap(), 100, |_| true);
-        (board, gate)
+        let balancer = Balancer::new(board.slot(1).unwrap(), 100, |_| true);
+        (board, balancer)
     }
 
     #[test]
     fn the_least_loaded_worker_takes() {
-        assert_eq!(workers(&[0, 0, 0]).1.decide(0), Verdict::Take);
-        assert_eq!(workers(&[3, 3, 4]).1.decide(0), Verdict::Take);
-        assert_eq!(workers(&[7]).1.decide(0), Verdict::Take, "there is nobody else");
+        assert_eq!(workers(&[0, 0, 0]).1.decide(0), Decision::Take);
+        assert_eq!(workers(&[3, 3, 4]).1.decide(0), Decision::Take);
+        assert_eq!(workers(&[7]).1.decide(0), Decision::Take, "there is nobody else");
     }
 
     #[test]
     fn a_worker_beyond_slack_leaves_it_to_the_least_loaded() {
-        assert_eq!(workers(&[1, 0, 0]).1.decide(0), Verdict::Ahead(1));
-        assert_eq!(workers(&[4, 4, 3]).1.decide(0), Verdict::Ahead(2));
+        assert_eq!(workers(&[1, 0, 0]).1.decide(0), Decision::LeaveToLeastLoaded(1));
+        assert_eq!(workers(&[4, 4, 3]).1.decide(0), Decision::LeaveToLeastLoaded(2));
     }
 
     #[test]
     fn slack_is_a_tenth_of_many() {
-        assert_eq!(workers(&[109, 100]).1.decide(0), Verdict::Take);
-        assert_eq!(workers(&[110, 100]).1.decide(0), Verdict::Ahead(1));
+        assert_eq!(workers(&[109, 100]).1.decide(0), Decision::Take);
+        assert_eq!(workers(&[110, 100]).1.decide(0), Decision::LeaveToLeastLoaded(1));
     }
 
     #[test]
     fn only_workers_that_accept_are_asked() {
-        let (board, gate) = workers(&[5, 0, 1, 2]);
-        board.slot(2).unwrap().set_state(State::Draining);
-        assert_eq!(gate.decide(0), Verdict::Ahead(2));
-        Gate::new(board.slot(3).unwrap(), 100, |_| true).hold(true);
-        assert_eq!(gate.decide(0), Verdict::Ahead(3));
-        assert_eq!(gate.other(), Some(3));
+        let (board, balancer) = workers(&[5, 0, 1, 2]);
+        board.slot(2).unwrap().set_state(WorkerState::Draining);
+        assert_eq!(balancer.decide(0), Decision::LeaveToLeastLoaded(2));
+        Balancer::new(board.slot(3).unwrap(), 100, |_| true).set_accept_paused(true);
+        assert_eq!(balancer.decide(0), Decision::LeaveToLeastLoaded(3));
+        assert_eq!(balancer.least_loaded_other(), Some(3));
         board.release(4).unwrap();
-        assert_eq!(gate.decide(0), Verdict::Take);
-        assert_eq!(gate.other(), None);
+        assert_eq!(balancer.decide(0), Decision::Take);
+        assert_eq!(balancer.least_loaded_other(), None);
     }
 
     #[test]
     fn a_kick_without_an_answer_makes_suspect_until_there_is_one() {
-        let (board, gate) = workers(&[5, 0]);
-        assert_eq!(gate.kick(1, 1_000), Kick::Send);
-        assert_eq!(gate.kick(1, 2_000), Kick::Sent { look_us: 6_000 });
-        assert_eq!(gate.decide(5_999), Verdict::Ahead(1));
-        assert_eq!(gate.kick(1, 6_000), Kick::Suspect);
-        assert_eq!(gate.kick(1, 6_001), Kick::Suspect);
-        assert_eq!(gate.decide(6_001), Verdict::Take);
-        Gate::new(board.slot(2).unwrap(), 100, |_| true).answer();
-        assert_eq!(gate.decide(6_002), Verdict::Ahead(1));
-        assert_eq!(gate.kick(1, 7_000), Kick::Send);
+        let (board, balancer) = workers(&[5, 0]);
+        assert_eq!(balancer.kick(1, 1_000), KickOutcome::Send);
+        assert_eq!(balancer.kick(1, 2_000), KickOutcome::Pending { recheck_at_us: 6_000 });
+        assert_eq!(balancer.decide(5_999), Decision::LeaveToLeastLoaded(1));
+        assert_eq!(balancer.kick(1, 6_000), KickOutcome::Unresponsive);
+        assert_eq!(balancer.kick(1, 6_001), KickOutcome::Unresponsive);
+        assert_eq!(balancer.decide(6_001), Decision::Take);
+        Balancer::new(board.slot(2).unwrap(), 100, |_| true).acknowledge_kicks();
+        assert_eq!(balancer.decide(6_002), Decision::LeaveToLeastLoaded(1));
+        assert_eq!(balancer.kick(1, 7_000), KickOutcome::Send);
     }
 
     #[test]
     fn a_worker_that_only_waits_for_a_processor_has_longer_to_answer() {
         let (board, _) = workers(&[5, 0]);
-        let gate = Gate::new(board.slot(1).unwrap(), 100, |_| false);
-        assert_eq!(gate.kick(1, 1_000), Kick::Send);
-        assert_eq!(gate.kick(1, 6_000), Kick::Sent { look_us: 11_000 });
-        assert_eq!(gate.kick(1, 50_999), Kick::Sent { look_us: 55_999 });
-        assert_eq!(gate.decide(50_999), Verdict::Ahead(1));
-        assert_eq!(gate.kick(1, 51_000), Kick::Suspect);
+        let balancer = Balancer::new(board.slot(1).unwrap(), 100, |_| false);
+        assert_eq!(balancer.kick(1, 1_000), KickOutcome::Send);
+        assert_eq!(balancer.kick(1, 6_000), KickOutcome::Pending { recheck_at_us: 11_000 });
+        assert_eq!(balancer.kick(1, 50_999), KickOutcome::Pending { recheck_at_us: 55_999 });
+        assert_eq!(balancer.decide(50_999), Decision::LeaveToLeastLoaded(1));
+        assert_eq!(balancer.kick(1, 51_000), KickOutcome::Unresponsive);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn a_process_stands_still_when_it_is_stopped_or_gone() {
-        assert!(!stands_still(std::process::id()));
+        assert!(!is_stopped(std::process::id()));
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        assert!(!stands_still(child.id()));
+        assert!(!is_stopped(child.id()));
         child.kill().unwrap();
         let end = std::time::Instant::now() + std::time::Duration::from_secs(10);
         // Killed but not waited for: a zombie.
-        while !stands_still(child.id()) {
+        while !is_stopped(child.id()) {
             assert!(std::time::Instant::now() < end);
             std::thread::yield_now();
         }
         child.wait().unwrap();
-        assert!(stands_still(child.id()));
+        assert!(is_stopped(child.id()));
     }
 
     #[test]
     fn a_worker_whose_javascript_lags_yields_to_those_that_keep_up() {
-        let (board, gate) = workers(&[0, 9, 8]);
+        let (board, balancer) = workers(&[0, 9, 8]);
         let now_us = 10_000_000;
         board.slot(1).unwrap().set_waiting_since(9_950);
-        assert_eq!(gate.decide(now_us), Verdict::Take, "50 ms are no lag");
+        assert_eq!(balancer.decide(now_us), Decision::Take, "50 ms are no lag");
         board.slot(1).unwrap().set_waiting_since(9_800);
-        assert_eq!(gate.decide(now_us), Verdict::Slow(2));
+        assert_eq!(balancer.decide(now_us), Decision::LeaveToResponsive(2));
         board.slot(3).unwrap().set_waiting_since(9_800);
-        assert_eq!(gate.decide(now_us), Verdict::Slow(1));
-        let other = Gate::new(board.slot(2).unwrap(), 100, |_| true);
-        assert_eq!(other.decide(now_us), Verdict::Take, "those that lag are no rivals");
+        assert_eq!(balancer.decide(now_us), Decision::LeaveToResponsive(1));
+        let other = Balancer::new(board.slot(2).unwrap(), 100, |_| true);
+        assert_eq!(other.decide(now_us), Decision::Take, "those that lag are no rivals");
         board.slot(2).unwrap().set_waiting_since(1);
-        assert_eq!(gate.decide(now_us), Verdict::Take, "all lag: as if none did");
-        assert_eq!(other.decide(now_us), Verdict::Ahead(0));
+        assert_eq!(balancer.decide(now_us), Decision::Take, "all lag: as if none did");
+        assert_eq!(other.decide(now_us), Decision::LeaveToLeastLoaded(0));
     }
 
     #[test]
     fn a_worker_with_its_hands_full_yields() {
-        let (board, gate) = workers(&[0, 9]);
+        let (board, balancer) = workers(&[0, 9]);
         (0..100).for_each(|_| board.slot(1).unwrap().request_started());
-        assert_eq!(gate.decide(0), Verdict::Slow(1));
+        assert_eq!(balancer.decide(0), Decision::LeaveToResponsive(1));
         board.slot(1).unwrap().request_finished(200, 0, 0, 0);
-        assert_eq!(gate.decide(0), Verdict::Take);
+        assert_eq!(balancer.decide(0), Decision::Take);
     }
 }

@@ -29,7 +29,7 @@ pub struct TcpOptions {
     pub ipv6_only: bool,
 }
 
-/// Binds and listens. A name is looked up and its first IPv4 address taken, else its first one:
+/// Binds and is_listening. A name is looked up and its first IPv4 address taken, else its first one:
 /// a program told to bind `localhost` is expected on 127.0.0.1.
 ///
 /// # Errors
@@ -62,7 +62,7 @@ pub fn bind_tcp(host: &str, port: u16, options: TcpOptions) -> io::Result<OwnedF
     Ok(socket.into())
 }
 
-/// Binds and listens at a path, or at an abstract address when it starts with a zero byte. The
+/// Binds and is_listening at a path, or at an abstract address when it starts with a zero byte. The
 /// file has the mode 0777 less the process's umask. What is already there is not removed: only
 /// the caller knows whether it may be.
 ///
@@ -80,18 +80,18 @@ pub fn bind_unix(path: &[u8], listen_backlog: u32) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// Makes an inherited stream socket a listener like those bound here. One that listens already
+/// Makes an inherited stream socket a listener like those bound here. One that is_listening already
 /// keeps its queue.
 ///
 /// # Errors
 ///
 /// EBADF, ENOTSOCK or EPROTOTYPE when it is no stream socket; else as the system calls have it.
-pub fn adopt(fd: RawFd, listen_backlog: u32) -> io::Result<()> {
+pub fn adopt_listener(fd: RawFd, listen_backlog: u32) -> io::Result<()> {
     let socket = borrow(fd)?;
     if socket.r#type()? != Type::STREAM {
         return Err(io::Error::from_raw_os_error(libc::EPROTOTYPE));
     }
-    if !listens(&socket)? {
+    if !is_listening(&socket)? {
         socket.listen(backlog(listen_backlog))?;
     }
     socket.set_cloexec(true)?;
@@ -143,13 +143,13 @@ fn prepare(socket: &Socket, tcp: bool) -> io::Result<()> {
 }
 
 #[cfg(target_os = "linux")]
-fn listens(socket: &Socket) -> io::Result<bool> {
+fn is_listening(socket: &Socket) -> io::Result<bool> {
     socket.is_listener()
 }
 
 /// Elsewhere one cannot ask; to listen again only sets the length of the queue.
 #[cfg(not(target_os = "linux"))]
-fn listens(_socket: &Socket) -> io::Result<bool> {
+fn is_listening(_socket: &Socket) -> io::Result<bool> {
     Ok(false)
 }
 
@@ -173,7 +173,7 @@ fn borrow(fd: RawFd) -> io::Result<ManuallyDrop<Socket>> {
 ///
 /// When it is no TCP socket, and where the system does not tell.
 #[cfg(target_os = "linux")]
-pub fn waiting(fd: RawFd) -> io::Result<u32> {
+pub fn count_pending_connections(fd: RawFd) -> io::Result<u32> {
     // SAFETY: plain data, valid when zeroed.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
@@ -192,7 +192,7 @@ pub fn waiting(fd: RawFd) -> io::Result<u32> {
 ///
 /// Always: only Linux tells.
 #[cfg(not(target_os = "linux"))]
-pub fn waiting(_: RawFd) -> io::Result<u32> {
+pub fn count_pending_connections(_: RawFd) -> io::Result<u32> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
 }
 
@@ -244,11 +244,11 @@ mod tests {
     fn the_queue_has_what_nobody_has_accepted() {
         let listener = bind_tcp("127.0.0.1", 0, OPTIONS).unwrap();
         let fd = listener.as_raw_fd();
-        assert_eq!(waiting(fd).unwrap(), 0);
+        assert_eq!(count_pending_connections(fd).unwrap(), 0);
         let address = SocketAddr::from(([127, 0, 0, 1], port_of(&listener)));
         let _clients: Vec<_> = (0..3).map(|_| TcpStream::connect(address).unwrap()).collect();
-        assert_eq!(waiting(fd).unwrap(), 3);
-        assert!(waiting(-1).is_err());
+        assert_eq!(count_pending_connections(fd).unwrap(), 3);
+        assert!(count_pending_connections(-1).is_err());
     }
 
     #[test]
@@ -292,15 +292,15 @@ mod tests {
     fn an_inherited_socket_that_does_not_listen_yet_is_made_to() {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
-        adopt(socket.as_raw_fd(), 16).unwrap();
-        adopt(socket.as_raw_fd(), 16).unwrap();
+        adopt_listener(socket.as_raw_fd(), 16).unwrap();
+        adopt_listener(socket.as_raw_fd(), 16).unwrap();
         TcpStream::connect(socket.local_addr().unwrap().as_socket().unwrap()).unwrap();
     }
 
     #[test]
     fn what_is_not_a_stream_socket_is_not_adopted() {
         let datagram = Socket::new(Domain::IPV4, Type::DGRAM, None).unwrap();
-        let code = |fd| adopt(fd, 16).unwrap_err().raw_os_error();
+        let code = |fd| adopt_listener(fd, 16).unwrap_err().raw_os_error();
         assert_eq!(code(datagram.as_raw_fd()), Some(libc::EPROTOTYPE));
         let file = std::fs::File::open("/dev/null").unwrap();
         assert_eq!(code(file.as_raw_fd()), Some(libc::ENOTSOCK));

@@ -51,7 +51,7 @@ pub(super) fn drain(
     };
     if sent == out.len() {
         out.clear();
-        if out.capacity() > KEEP {
+        if out.capacity() > MAX_RETAINED_TLS_BUFFER_BYTES {
             *out = Vec::new();
         }
     } else {
@@ -72,6 +72,6 @@ pub(super) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
 }
 
 /// A larger buffer is given back once it is empty.
-const KEEP: usize = 1_024;
+const MAX_RETAINED_TLS_BUFFER_BYTES: usize = 1_024;
 /// Four full records with what TLS adds to them.
 const SCRATCH_BYTES: usize = 66_560;

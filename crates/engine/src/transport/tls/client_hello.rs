@@ -2,7 +2,7 @@
 
 /// Whether the client names `ChaCha20` before any AES, as one does whose processor has no instructions for AES. `false` for
 /// what is no hello or has not come whole: rustls judges that.
-pub(super) fn prefers_chacha(first: &[u8]) -> bool {
+pub(super) fn prefers_chacha20(first: &[u8]) -> bool {
     let Some(suites) = suites(first) else { return false };
     let mut known = suites.chunks_exact(2).filter_map(|pair| match pair {
         [0x13, 0x03] | [0xcc, 0xa8 | 0xa9] => Some(true),
@@ -26,7 +26,7 @@ const VERSION_AND_RANDOM: usize = 34;
 
 #[cfg(test)]
 mod tests {
-    use super::prefers_chacha;
+    use super::prefers_chacha20;
 
     fn hello(suites: &[u8]) -> Vec<u8> {
         let mut hello = vec![22, 3, 1, 0, 200, 1, 0, 0, 196, 3, 3];
@@ -42,21 +42,21 @@ mod tests {
     #[test]
     fn what_a_client_likes_best_is_what_it_names_first() {
         // Of those that we have: 0x0a0a is what clients make up so that nobody relies on all being known.
-        assert!(prefers_chacha(&hello(&[0x0a, 0x0a, 0x13, 0x03, 0x13, 0x01])));
-        assert!(prefers_chacha(&hello(&[0xcc, 0xa8, 0xc0, 0x2f])));
-        assert!(!prefers_chacha(&hello(&[0x13, 0x02, 0x13, 0x03, 0x13, 0x01])));
-        assert!(!prefers_chacha(&hello(&[0xc0, 0x2b, 0xcc, 0xa9])));
-        assert!(!prefers_chacha(&hello(&[])));
+        assert!(prefers_chacha20(&hello(&[0x0a, 0x0a, 0x13, 0x03, 0x13, 0x01])));
+        assert!(prefers_chacha20(&hello(&[0xcc, 0xa8, 0xc0, 0x2f])));
+        assert!(!prefers_chacha20(&hello(&[0x13, 0x02, 0x13, 0x03, 0x13, 0x01])));
+        assert!(!prefers_chacha20(&hello(&[0xc0, 0x2b, 0xcc, 0xa9])));
+        assert!(!prefers_chacha20(&hello(&[])));
     }
 
     #[test]
     fn what_has_not_come_whole_says_nothing() {
         let whole = hello(&[0x13, 0x03, 0x13, 0x01]);
         for len in 0..whole.len() - 4 {
-            assert!(!prefers_chacha(&whole[..len]), "{len}");
+            assert!(!prefers_chacha20(&whole[..len]), "{len}");
         }
-        assert!(!prefers_chacha(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"));
-        assert!(!prefers_chacha(&[22; 100]));
-        assert!(!prefers_chacha(&[255; 100]));
+        assert!(!prefers_chacha20(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"));
+        assert!(!prefers_chacha20(&[22; 100]));
+        assert!(!prefers_chacha20(&[255; 100]));
     }
 }

@@ -15,10 +15,10 @@ use rustls::{
 };
 use webpki::EndEntityCert;
 
-use super::ClientMaterial;
+use super::ClientAuthMaterial;
 
 /// Judges clients by authorities and their lists of what is revoked.
-pub(super) struct Clients {
+pub(super) struct ClientVerifier {
     judge: Arc<dyn ClientCertVerifier>,
     /// Authorities that others among them have issued: links of a chain, which may have been revoked, and not its end.
     links: Vec<CertificateDer<'static>>,
@@ -30,16 +30,19 @@ pub(super) struct Clients {
 
 /// What came of it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Verdict {
-    /// Clients are not asked.
-    NotAsked,
+pub(crate) enum ClientVerdict {
+    /// ClientVerifier are not asked.
+    NotRequested,
     Authorized,
     /// With the code that OpenSSL has for it.
-    Not(&'static str),
+    Rejected(&'static str),
 }
 
-impl Clients {
-    pub fn new(material: &ClientMaterial, provider: Arc<CryptoProvider>) -> Result<Self, String> {
+impl ClientVerifier {
+    pub fn new(
+        material: &ClientAuthMaterial,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Self, String> {
         let unreadable =
             |error: &dyn fmt::Display| format!("an authority for clients cannot be read: {error}");
         let authorities = CertificateDer::pem_slice_iter(&material.authorities)
@@ -84,22 +87,22 @@ impl Clients {
 
     /// Of a client that a ticket has brought back, or that was let in whatever it showed: it was not looked at in the
     /// handshake. A ticket is older than the newest list of what is revoked, and perhaps than the wish for certificates.
-    pub fn judge(&self, chain: Option<&[CertificateDer<'_>]>) -> Verdict {
+    pub fn verify_chain(&self, chain: Option<&[CertificateDer<'_>]>) -> ClientVerdict {
         let Some((first, others)) = chain.and_then(|chain| chain.split_first()) else {
-            return Verdict::Not(MISSING);
+            return ClientVerdict::Rejected(MISSING);
         };
         match self.verify(first, others, UnixTime::now()) {
-            Ok(_) => Verdict::Authorized,
-            Err(error) => Verdict::Not(code_of(&error)),
+            Ok(_) => ClientVerdict::Authorized,
+            Err(error) => ClientVerdict::Rejected(code_of(&error)),
         }
     }
 
     /// Whether a client is served of whom that has been found.
-    pub fn serves(&self, verdict: Verdict) -> bool {
+    pub fn admits(&self, verdict: ClientVerdict) -> bool {
         match verdict {
-            Verdict::Not(MISSING) => self.lenient || !self.required,
-            Verdict::Not(_) => self.lenient,
-            Verdict::NotAsked | Verdict::Authorized => true,
+            ClientVerdict::Rejected(MISSING) => self.lenient || !self.required,
+            ClientVerdict::Rejected(_) => self.lenient,
+            ClientVerdict::NotRequested | ClientVerdict::Authorized => true,
         }
     }
 
@@ -127,13 +130,13 @@ fn names_of(certificate: &CertificateDer<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
     Some((certificate.subject().to_vec(), certificate.issuer().to_vec()))
 }
 
-impl fmt::Debug for Clients {
+impl fmt::Debug for ClientVerifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clients").field("required", &self.required).finish_non_exhaustive()
+        f.debug_struct("ClientVerifier").field("required", &self.required).finish_non_exhaustive()
     }
 }
 
-impl ClientCertVerifier for Clients {
+impl ClientCertVerifier for ClientVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &self.names
     }
@@ -258,20 +261,23 @@ mod tests {
         let client = params("client", 3).signed_by(&key(), &middle).unwrap();
         let verdict = |authorities: &[&Authority], revoked: &[u64]| {
             let pem: String = authorities.iter().map(|authority| authority.pem()).collect();
-            let material = ClientMaterial {
+            let material = ClientAuthMaterial {
                 authorities: pem.into_bytes(),
                 revocations: (list(&root, revoked) + &list(&middle, &[])).into_bytes(),
                 required: true,
                 lenient: false,
             };
-            let clients = Clients::new(&material, Arc::new(default_provider())).unwrap();
+            let clients = ClientVerifier::new(&material, Arc::new(default_provider())).unwrap();
             assert_eq!(clients.root_hint_subjects().len(), authorities.len());
-            clients.judge(Some(&[client.der().clone()]))
+            clients.verify_chain(Some(&[client.der().clone()]))
         };
-        assert_eq!(verdict(&[&root, &middle], &[]), Verdict::Authorized);
-        assert_eq!(verdict(&[&root, &middle], &[2]), Verdict::Not("CERT_REVOKED"));
+        assert_eq!(verdict(&[&root, &middle], &[]), ClientVerdict::Authorized);
+        assert_eq!(verdict(&[&root, &middle], &[2]), ClientVerdict::Rejected("CERT_REVOKED"));
         // Alone it is trusted for itself.
-        assert_eq!(verdict(&[&middle], &[2]), Verdict::Authorized);
-        assert_eq!(verdict(&[&root], &[]), Verdict::Not("UNABLE_TO_VERIFY_LEAF_SIGNATURE"));
+        assert_eq!(verdict(&[&middle], &[2]), ClientVerdict::Authorized);
+        assert_eq!(
+            verdict(&[&root], &[]),
+            ClientVerdict::Rejected("UNABLE_TO_VERIFY_LEAF_SIGNATURE")
+        );
     }
 }

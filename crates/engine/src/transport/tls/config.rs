@@ -12,21 +12,21 @@ use rustls::{
     Error, InconsistentKeys, ServerConfig, SupportedCipherSuite, SupportedProtocolVersion,
 };
 
-use super::client_hello::prefers_chacha;
-use super::clients::Clients;
+use super::client_hello::prefers_chacha20;
+use super::clients::ClientVerifier;
 use super::cryptography::default_provider;
-use super::sni::Certificates;
-use super::tickets::Tickets;
+use super::sni::SniResolver;
+use super::tickets::TicketKeys;
 
 /// What TLS needs of a server; all in PEM, keys without a password.
 #[derive(Clone, Debug, Default)]
-pub struct Material {
+pub struct TlsServerMaterial {
     /// The first is shown to clients that ask for no name, or for one that none has.
-    pub certificates: Vec<Certificate>,
+    pub certificates: Vec<CertificateMaterial>,
     /// The protocols offered by ALPN, the preferred one first.
     pub protocols: Vec<Vec<u8>>,
     /// The end of a connection without `close_notify` is an error.
-    pub strict_ends: bool,
+    pub requires_close_notify: bool,
     /// No TLS 1.2.
     pub only_tls13: bool,
     /// No TLS 1.3.
@@ -35,14 +35,14 @@ pub struct Material {
     /// are taken first, and `ChaCha20` with clients that name it first.
     pub ciphers: Vec<u16>,
     /// Whether clients are asked for a certificate, and which ones count.
-    pub clients: Option<ClientMaterial>,
+    pub client_auth: Option<ClientAuthMaterial>,
     /// The keys of session tickets: the first makes them, all read them. No sessions are resumed without any.
     pub ticket_keys: Vec<Vec<u8>>,
 }
 
 /// A certificate with its key.
 #[derive(Clone, Debug, Default)]
-pub struct Certificate {
+pub struct CertificateMaterial {
     /// It and those that lead to a known authority.
     pub chain: Vec<u8>,
     /// Its private key.
@@ -55,7 +55,7 @@ pub struct Certificate {
 
 /// What is asked of clients.
 #[derive(Clone, Debug, Default)]
-pub struct ClientMaterial {
+pub struct ClientAuthMaterial {
     /// The authorities, in PEM.
     pub authorities: Vec<u8>,
     /// What they have revoked, in PEM; with any, each authority needs a list.
@@ -68,21 +68,21 @@ pub struct ClientMaterial {
 
 /// TLS as a server does it. Connections that have begun keep the one they began with.
 #[derive(Clone, Debug)]
-pub struct Server {
+pub struct TlsServer {
     config: Arc<ServerConfig>,
     /// The same with the ciphers of the client's choice.
-    by_client: Arc<ServerConfig>,
-    pub(crate) strict_ends: bool,
-    pub(super) clients: Option<Arc<Clients>>,
+    by_client_preference: Arc<ServerConfig>,
+    pub(crate) requires_close_notify: bool,
+    pub(super) client_verifier: Option<Arc<ClientVerifier>>,
 }
 
-impl Server {
+impl TlsServer {
     /// Makes a server's side of it.
     ///
     /// # Errors
     ///
     /// When a part cannot be read or does not fit another: a sentence says which and why.
-    pub fn new(material: &Material) -> Result<Self, String> {
+    pub fn new(material: &TlsServerMaterial) -> Result<Self, String> {
         let provider = provider(&material.ciphers)?;
         let certificates = material
             .certificates
@@ -92,18 +92,18 @@ impl Server {
         if certificates.is_empty() {
             return Err("there is no certificate".into());
         }
-        let clients = match &material.clients {
-            Some(asked) => Some(Arc::new(Clients::new(asked, provider.clone())?)),
+        let client_verifier = match &material.client_auth {
+            Some(asked) => Some(Arc::new(ClientVerifier::new(asked, provider.clone())?)),
             None => None,
         };
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions(material))
             .map_err(|error| format!("versions and ciphers do not fit: {error}"))?;
-        let builder = match &clients {
-            Some(clients) => builder.with_client_cert_verifier(clients.clone()),
+        let builder = match &client_verifier {
+            Some(verifier) => builder.with_client_cert_verifier(verifier.clone()),
             None => builder.with_client_cert_verifier(Arc::new(NoClientAuth)),
         };
-        let mut config = builder.with_cert_resolver(Arc::new(Certificates::new(certificates)));
+        let mut config = builder.with_cert_resolver(Arc::new(SniResolver::new(certificates)));
         config.alpn_protocols.clone_from(&material.protocols);
         config.ignore_client_order = true;
         // Sessions travel in tickets alone, which every worker reads.
@@ -111,24 +111,25 @@ impl Server {
         // One for each handshake: a client that opens several connections at once may show it in each.
         config.send_tls13_tickets = usize::from(!material.ticket_keys.is_empty());
         if !material.ticket_keys.is_empty() {
-            config.ticketer = Arc::new(Tickets::new(&material.ticket_keys)?);
+            config.ticketer = Arc::new(TicketKeys::new(&material.ticket_keys)?);
         }
         // Who names them names them in order; else whoever has no AES in hardware may say so.
-        let mut by_client = config.clone();
-        by_client.ignore_client_order = !material.ciphers.is_empty();
-        let (config, by_client) = (Arc::new(config), Arc::new(by_client));
-        let strict_ends = material.strict_ends;
-        Ok(Self { config, by_client, strict_ends, clients })
+        let mut by_client_preference = config.clone();
+        by_client_preference.ignore_client_order = !material.ciphers.is_empty();
+        let (config, by_client_preference) = (Arc::new(config), Arc::new(by_client_preference));
+        let requires_close_notify = material.requires_close_notify;
+        Ok(Self { config, by_client_preference, requires_close_notify, client_verifier })
     }
 
     /// What a connection gets whose client begins with these bytes.
     pub(super) fn config_for(&self, first: &[u8]) -> Arc<ServerConfig> {
-        let chosen = if prefers_chacha(first) { &self.by_client } else { &self.config };
+        let chosen =
+            if prefers_chacha20(first) { &self.by_client_preference } else { &self.config };
         chosen.clone()
     }
 }
 
-fn versions(material: &Material) -> Vec<&'static SupportedProtocolVersion> {
+fn versions(material: &TlsServerMaterial) -> Vec<&'static SupportedProtocolVersion> {
     let mut versions = Vec::new();
     if !material.only_tls12 {
         versions.push(&TLS13);
@@ -156,7 +157,7 @@ fn provider(ciphers: &[u16]) -> Result<Arc<CryptoProvider>, String> {
 }
 
 fn certified(
-    Certificate { chain, key, staple, .. }: &Certificate,
+    CertificateMaterial { chain, key, staple, .. }: &CertificateMaterial,
     provider: &CryptoProvider,
 ) -> Result<CertifiedKey, String> {
     let chain = CertificateDer::pem_slice_iter(chain)

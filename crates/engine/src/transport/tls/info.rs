@@ -3,16 +3,16 @@
 use rustls::pki_types::CertificateDer;
 
 use super::TlsStream;
-use super::clients::Verdict;
+use super::clients::ClientVerdict;
 
 /// Writes the facts behind the record of a connection: numbers first, then texts, then the client's certificates.
 pub(crate) fn write_tls_info(stream: &TlsStream, out: &mut Vec<u8>) {
     let name = limited(stream.server_name().unwrap_or_default().as_bytes());
     let protocol = limited(stream.protocol().unwrap_or_default());
-    let (authorized, error) = match stream.verdict() {
-        Verdict::NotAsked => (0, ""),
-        Verdict::Authorized => (ASKED | AUTHORIZED, ""),
-        Verdict::Not(code) => (ASKED, code),
+    let (authorized, error) = match stream.client_verdict() {
+        ClientVerdict::NotRequested => (0, ""),
+        ClientVerdict::Authorized => (ASKED | AUTHORIZED, ""),
+        ClientVerdict::Rejected(code) => (ASKED, code),
     };
     let resumed = if stream.is_resumed() { RESUMED } else { 0 };
     let chain = stream.peer_certificates();

@@ -10,32 +10,32 @@ use rustls::sign::CertifiedKey;
 
 /// The certificates of a server, the one for everybody else first.
 #[derive(Debug)]
-pub(super) struct Certificates {
+pub(super) struct SniResolver {
     all: Vec<Arc<CertifiedKey>>,
     /// Places in `all` by name, those that came first first; `*.` begins a name that stands for every one beside it.
-    named: HashMap<String, Vec<usize>>,
+    indices_by_name: HashMap<String, Vec<usize>>,
 }
 
-impl Certificates {
+impl SniResolver {
     pub fn new(certificates: Vec<(Arc<CertifiedKey>, Vec<String>)>) -> Self {
-        let mut named = HashMap::<String, Vec<usize>>::new();
+        let mut indices_by_name = HashMap::<String, Vec<usize>>::new();
         let mut all = Vec::new();
-        for (place, (certificate, names)) in certificates.into_iter().enumerate() {
+        for (index, (certificate, names)) in certificates.into_iter().enumerate() {
             all.push(certificate);
             for name in names {
-                named.entry(name).or_default().push(place);
+                indices_by_name.entry(name).or_default().push(index);
             }
         }
-        Self { all, named }
+        Self { all, indices_by_name }
     }
 
     /// Those for a name: the exact ones, else those with a star for its first label (RFC 6125 section 6.4.3), else the
     /// first of all. One name may have several, each with a key of another kind.
-    fn places(&self, name: Option<&str>) -> &[usize] {
+    fn matching_indices(&self, name: Option<&str>) -> &[usize] {
         name.and_then(|name| {
-            self.named.get(name).or_else(|| {
+            self.indices_by_name.get(name).or_else(|| {
                 let (_, parent) = name.split_once('.')?;
-                self.named.get(&format!("*.{parent}"))
+                self.indices_by_name.get(&format!("*.{parent}"))
             })
         })
         .map_or(&[], Vec::as_slice)
@@ -44,17 +44,17 @@ impl Certificates {
     fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let usable =
             |certificate: &&Arc<CertifiedKey>| certificate.key.choose_scheme(schemes).is_some();
-        let places = self.places(name);
-        if places.is_empty() {
+        let matching_indices = self.matching_indices(name);
+        if matching_indices.is_empty() {
             // The first, unless its key is of a kind that the client does not know.
             return self.all.iter().find(usable).or(self.all.first()).cloned();
         }
-        let mut named = places.iter().map(|&place| &self.all[place]);
-        named.clone().find(usable).or_else(|| named.next()).cloned()
+        let mut indices_by_name = matching_indices.iter().map(|&index| &self.all[index]);
+        indices_by_name.clone().find(usable).or_else(|| indices_by_name.next()).cloned()
     }
 }
 
-impl ResolvesServerCert for Certificates {
+impl ResolvesServerCert for SniResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name();
         ASKED_FOR.set(name.map(Box::from));

@@ -10,8 +10,8 @@ use rustls::unbuffered::{ConnectionState, EncryptError, UnbufferedStatus};
 use rustls::{HandshakeKind, ProtocolVersion};
 
 use super::buffers::{drain, encode, encode_data, with_scratch};
-use super::clients::{Clients, Verdict};
-use super::{Server, sni};
+use super::clients::{ClientVerdict, ClientVerifier};
+use super::{TlsServer, sni};
 use crate::runtime::sockets::Socket;
 
 /// A TCP connection that speaks TLS, from the first byte of its handshake on.
@@ -19,61 +19,61 @@ pub(crate) struct TlsStream {
     socket: Socket,
     pub(super) tls: UnbufferedServerConnection,
     /// Received and not yet a whole record, or a handshake message in several.
-    carry: Vec<u8>,
+    unprocessed: Vec<u8>,
     /// Decrypted and not yet read.
-    plain: Vec<u8>,
+    plaintext: Vec<u8>,
     /// Encrypted and not yet taken by the socket.
     out: Vec<u8>,
     /// Plaintext that `poll_send` has encrypted and not yet reported as written.
-    owed: usize,
+    unreported_bytes: usize,
     /// What is in `out` goes with what follows, and not before.
-    holds: bool,
-    holds_next: bool,
-    input: Input,
+    holds_output: bool,
+    is_last_write_next: bool,
+    input: InputState,
     /// Our `close_notify` is in `out` or sent.
     closed: bool,
     /// The end of input without a `close_notify` is an error and no end.
-    strict: bool,
+    requires_close_notify: bool,
     /// The name that the client asked for.
     server_name: Option<Box<str>>,
     /// Who judges the client, if it is asked for a certificate.
-    clients: Option<Arc<Clients>>,
-    verdict: Verdict,
+    client_verifier: Option<Arc<ClientVerifier>>,
+    verdict: ClientVerdict,
 }
 
 /// What is known of the client's side.
 #[derive(Clone, Copy, Eq, PartialEq)]
-enum Input {
+enum InputState {
     /// More may come.
     Open,
     /// The client has said that nothing more comes.
     Ended,
     /// The socket has ended without that.
-    Cut,
+    Truncated,
     /// What came was no TLS, or was refused: nothing behind it is looked at.
     Failed,
 }
 
 impl TlsStream {
     /// `first` is what has come of the client's hello.
-    pub fn new(socket: Socket, server: &Server, first: &[u8]) -> io::Result<Self> {
+    pub fn new(socket: Socket, server: &TlsServer, first: &[u8]) -> io::Result<Self> {
         let tls =
             UnbufferedServerConnection::new(server.config_for(first)).map_err(io::Error::other)?;
         Ok(Self {
             socket,
             tls,
-            carry: Vec::new(),
-            plain: Vec::new(),
+            unprocessed: Vec::new(),
+            plaintext: Vec::new(),
             out: Vec::new(),
-            owed: 0,
-            holds: false,
-            holds_next: false,
-            input: Input::Open,
+            unreported_bytes: 0,
+            holds_output: false,
+            is_last_write_next: false,
+            input: InputState::Open,
             closed: false,
-            strict: server.strict_ends,
+            requires_close_notify: server.requires_close_notify,
             server_name: None,
-            clients: server.clients.clone(),
-            verdict: Verdict::NotAsked,
+            client_verifier: server.client_verifier.clone(),
+            verdict: ClientVerdict::NotRequested,
         })
     }
 
@@ -90,19 +90,19 @@ impl TlsStream {
         }
         loop {
             // What TLS 1.3 has to say then is a ticket, for which nobody waits: it goes with the first answer.
-            self.holds = !self.tls.is_handshaking()
+            self.holds_output = !self.tls.is_handshaking()
                 && self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
-            if !self.holds {
+            if !self.holds_output {
                 ready!(self.poll_flush_output(cx))?;
             }
             if !self.tls.is_handshaking() {
-                return Poll::Ready(self.judge_client());
+                return Poll::Ready(self.check_client());
             }
-            if self.carry.len() > MAX_HANDSHAKE {
+            if self.unprocessed.len() > MAX_HANDSHAKE_BYTES {
                 return Poll::Ready(Err(io::Error::other("the handshake is too long")));
             }
             let result = with_scratch(|scratch| {
-                let count = ready!(self.socket.poll_read(cx, &mut scratch[..SMALL_READ]))?;
+                let count = ready!(self.socket.poll_read(cx, &mut scratch[..MIN_READ_BYTES]))?;
                 if count == 0 {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
@@ -122,13 +122,14 @@ impl TlsStream {
         result.map(drop)
     }
 
-    /// Once the handshake is complete. rustls judges only those that show a certificate now, and only by the strict rule.
-    fn judge_client(&mut self) -> io::Result<()> {
-        let Some(clients) = self.clients.take() else { return Ok(()) };
+    /// Once the handshake is complete. rustls judges only those that show a certificate now, and only by the requires_close_notify rule.
+    fn check_client(&mut self) -> io::Result<()> {
+        let Some(client_verifier) = self.client_verifier.take() else { return Ok(()) };
         let chain = self.tls.peer_certificates();
-        let is_judged = !self.is_resumed() && !clients.is_lenient() && chain.is_some();
-        self.verdict = if is_judged { Verdict::Authorized } else { clients.judge(chain) };
-        if clients.serves(self.verdict) {
+        let is_judged = !self.is_resumed() && !client_verifier.is_lenient() && chain.is_some();
+        self.verdict =
+            if is_judged { ClientVerdict::Authorized } else { client_verifier.verify_chain(chain) };
+        if client_verifier.admits(self.verdict) {
             Ok(())
         } else {
             Err(io::ErrorKind::PermissionDenied.into())
@@ -146,32 +147,32 @@ impl TlsStream {
     /// Reads plaintext: `Ready(0)` is the end of input.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
-            if !self.plain.is_empty() {
+            if !self.plaintext.is_empty() {
                 return Poll::Ready(Ok(self.take_plain(buf)));
             }
             match self.input {
-                Input::Open => {}
-                Input::Cut if self.strict => {
+                InputState::Open => {}
+                InputState::Truncated if self.requires_close_notify => {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
-                Input::Ended | Input::Cut => return Poll::Ready(Ok(0)),
-                Input::Failed => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
+                InputState::Ended | InputState::Truncated => return Poll::Ready(Ok(0)),
+                InputState::Failed => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
             }
             // Whoever asks for new keys without reading the answers has to read first.
-            if self.out.len() > MAX_PENDING {
+            if self.out.len() > MAX_PENDING_OUTPUT_BYTES {
                 ready!(self.poll_flush_output(cx))?;
             }
             let count = ready!(with_scratch(|scratch| {
-                let room = buf.len().clamp(SMALL_READ, scratch.len());
+                let room = buf.len().clamp(MIN_READ_BYTES, scratch.len());
                 let count = ready!(self.socket.poll_read(cx, &mut scratch[..room]))?;
                 if count == 0 {
-                    self.input = Input::Cut;
+                    self.input = InputState::Truncated;
                     return Poll::Ready(Ok(0));
                 }
                 Poll::Ready(self.take_in(&mut scratch[..count], buf))
             }));
             // An alert waits for nothing.
-            if !self.out.is_empty() && (!self.holds || count.is_err()) {
+            if !self.out.is_empty() && (!self.holds_output || count.is_err()) {
                 // What is left is sent by the next write or the next read.
                 let _ = self.poll_flush_output(cx)?;
             }
@@ -183,28 +184,28 @@ impl TlsStream {
     }
 
     fn take_plain(&mut self, buf: &mut [u8]) -> usize {
-        let count = buf.len().min(self.plain.len());
-        buf[..count].copy_from_slice(&self.plain[..count]);
-        self.plain.drain(..count);
-        if self.plain.is_empty() {
-            self.plain = Vec::new();
+        let count = buf.len().min(self.plaintext.len());
+        buf[..count].copy_from_slice(&self.plaintext[..count]);
+        self.plaintext.drain(..count);
+        if self.plaintext.is_empty() {
+            self.plaintext = Vec::new();
         }
         count
     }
 
     /// Takes what has been received. Plaintext goes to `buf`, and what has no room there is kept.
     fn take_in(&mut self, input: &mut [u8], buf: &mut [u8]) -> io::Result<usize> {
-        if self.carry.is_empty() {
+        if self.unprocessed.is_empty() {
             let (taken, result) = self.advance(input, buf);
-            self.carry.extend_from_slice(&input[taken..]);
+            self.unprocessed.extend_from_slice(&input[taken..]);
             return result;
         }
-        let mut all = std::mem::take(&mut self.carry);
+        let mut all = std::mem::take(&mut self.unprocessed);
         all.extend_from_slice(input);
         let (taken, result) = self.advance(&mut all, buf);
         if taken < all.len() {
             all.drain(..taken);
-            self.carry = all;
+            self.unprocessed = all;
         }
         result
     }
@@ -222,22 +223,22 @@ impl TlsStream {
                     while let Some(record) = traffic.next_record() {
                         let Ok(record) = record else { break };
                         discard += record.discard;
-                        let fits = if self.plain.is_empty() { buf.len() - written } else { 0 };
+                        let fits = if self.plaintext.is_empty() { buf.len() - written } else { 0 };
                         let (now, later) = record.payload.split_at(fits.min(record.payload.len()));
                         buf[written..written + now.len()].copy_from_slice(now);
                         written += now.len();
-                        self.plain.extend_from_slice(later);
+                        self.plaintext.extend_from_slice(later);
                     }
                 }
                 Ok(ConnectionState::EncodeTlsData(data)) => encode_data(&mut self.out, data),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
-                Ok(ConnectionState::PeerClosed) => self.input = Input::Ended,
+                Ok(ConnectionState::PeerClosed) => self.input = InputState::Ended,
                 Ok(_) => is_over = true,
                 Err(error) => failure = Some(error),
             }
             taken += discard;
             if let Some(error) = failure {
-                self.input = Input::Failed;
+                self.input = InputState::Failed;
                 // The alert that says so comes by another call, behind what it is an alert to; after it none is allowed.
                 while self.tls.wants_write() {
                     let UnbufferedStatus { state, .. } =
@@ -260,16 +261,16 @@ impl TlsStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if self.owed == 0 {
-            if !std::mem::take(&mut self.holds) {
+        if self.unreported_bytes == 0 {
+            if !std::mem::take(&mut self.holds_output) {
                 ready!(self.poll_flush_output(cx))?;
             }
-            self.owed = self.encrypt(slices)?;
+            self.unreported_bytes = self.encrypt(slices)?;
         }
-        if !std::mem::take(&mut self.holds_next) {
+        if !std::mem::take(&mut self.is_last_write_next) {
             ready!(self.poll_flush_output(cx))?;
         }
-        Poll::Ready(Ok(std::mem::take(&mut self.owed)))
+        Poll::Ready(Ok(std::mem::take(&mut self.unreported_bytes)))
     }
 
     /// Writes plaintext: what is taken is held here until the socket takes it.
@@ -278,7 +279,7 @@ impl TlsStream {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if !std::mem::take(&mut self.holds) {
+        if !std::mem::take(&mut self.holds_output) {
             ready!(self.poll_flush_output(cx))?;
         }
         let count = self.encrypt(slices)?;
@@ -290,13 +291,13 @@ impl TlsStream {
     /// Encrypts as much as goes at once into `out`, and says how much that was.
     fn encrypt(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
         if let [one] = slices {
-            return self.encrypt_slice(&one[..one.len().min(MAX_PLAIN)]);
+            return self.encrypt_slice(&one[..one.len().min(MAX_PLAINTEXT_BYTES)]);
         }
         // Head and body in one record.
         with_scratch(|scratch| {
             let mut len = 0;
             for slice in slices {
-                let count = slice.len().min(MAX_PLAIN - len);
+                let count = slice.len().min(MAX_PLAINTEXT_BYTES - len);
                 scratch[len..len + count].copy_from_slice(&slice[..count]);
                 len += count;
             }
@@ -304,33 +305,33 @@ impl TlsStream {
         })
     }
 
-    fn encrypt_slice(&mut self, plain: &[u8]) -> io::Result<usize> {
-        if self.input == Input::Failed || self.closed {
+    fn encrypt_slice(&mut self, plaintext: &[u8]) -> io::Result<usize> {
+        if self.input == InputState::Failed || self.closed {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut self.carry);
+        let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut self.unprocessed);
         let Ok(ConnectionState::WriteTraffic(mut traffic)) = state else {
             return Err(io::ErrorKind::BrokenPipe.into());
         };
         let is_done =
-            encode(&mut self.out, |room| traffic.encrypt(plain, room).map_err(room_needed));
-        if is_done { Ok(plain.len()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
+            encode(&mut self.out, |room| traffic.encrypt(plaintext, room).map_err(room_needed));
+        if is_done { Ok(plaintext.len()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
 
     /// Sends what is encrypted.
     pub fn poll_flush_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.holds = false;
+        self.holds_output = false;
         drain(&mut self.out, |bytes| self.socket.poll_write(cx, &[io::IoSlice::new(bytes)]))
     }
 
     /// What is written next is the last: it goes with the end.
     pub fn mark_next_write_last(&mut self) {
-        self.holds_next = true;
+        self.is_last_write_next = true;
     }
 
     /// Sends what was to go with an answer, as none comes; what the socket does not take waits for one all the same.
     pub fn flush_held(&mut self) {
-        if std::mem::take(&mut self.holds) {
+        if std::mem::take(&mut self.holds_output) {
             let socket = &self.socket;
             let _ =
                 drain(&mut self.out, |bytes| match socket.try_write(&[io::IoSlice::new(bytes)]) {
@@ -342,8 +343,9 @@ impl TlsStream {
 
     /// Says that nothing more comes.
     pub fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !std::mem::replace(&mut self.closed, true) && self.input != Input::Failed {
-            let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut self.carry);
+        if !std::mem::replace(&mut self.closed, true) && self.input != InputState::Failed {
+            let UnbufferedStatus { state, .. } =
+                self.tls.process_tls_records(&mut self.unprocessed);
             if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
                 encode(&mut self.out, |room| traffic.queue_close_notify(room).map_err(room_needed));
             }
@@ -376,7 +378,7 @@ impl TlsStream {
         self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
-    pub fn verdict(&self) -> Verdict {
+    pub fn client_verdict(&self) -> ClientVerdict {
         self.verdict
     }
 }
@@ -390,10 +392,10 @@ fn room_needed(error: EncryptError) -> Option<usize> {
 }
 
 /// A read has room for at least so much: a smaller one would be many for a record.
-const SMALL_READ: usize = 16_384;
+const MIN_READ_BYTES: usize = 16_384;
 /// Plaintext that is encrypted at once: three records, which end in the middle of a packet of the loopback (see `out.rs`).
-const MAX_PLAIN: usize = 49_152;
+const MAX_PLAINTEXT_BYTES: usize = 49_152;
 /// The most that a handshake may have in the air: rustls takes messages of up to 64 KiB.
-const MAX_HANDSHAKE: usize = 81_920;
+const MAX_HANDSHAKE_BYTES: usize = 81_920;
 /// What may wait for the socket before nothing more is read.
-const MAX_PENDING: usize = 65_536;
+const MAX_PENDING_OUTPUT_BYTES: usize = 65_536;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use monoceros_engine::transport::tls::{Certificate, Material, Server};
+use monoceros_engine::transport::tls::{CertificateMaterial, TlsServer, TlsServerMaterial};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
@@ -15,7 +15,7 @@ use super::{Engine, TAG};
 
 /// A certificate that vouches for itself.
 pub struct Identity {
-    pub certificate: Certificate,
+    pub certificate: CertificateMaterial,
     pub der: CertificateDer<'static>,
 }
 
@@ -24,20 +24,20 @@ impl Identity {
         let key = KeyPair::generate().unwrap();
         let names = names.iter().map(ToString::to_string).collect::<Vec<_>>();
         let made = CertificateParams::new(names).unwrap().self_signed(&key).unwrap();
-        let certificate = Certificate {
+        let certificate = CertificateMaterial {
             chain: made.pem().into_bytes(),
             key: key.serialize_pem().into_bytes(),
-            ..Certificate::default()
+            ..CertificateMaterial::default()
         };
         Self { certificate, der: made.der().clone() }
     }
 
     /// What a server shows that has only this one.
-    pub fn material(&self) -> Material {
-        Material {
+    pub fn material(&self) -> TlsServerMaterial {
+        TlsServerMaterial {
             certificates: vec![self.certificate.clone()],
             protocols: vec![b"http/1.1".to_vec()],
-            ..Material::default()
+            ..TlsServerMaterial::default()
         }
     }
 
@@ -50,11 +50,11 @@ impl Identity {
 }
 
 /// Lets the engine speak TLS at an address of its own.
-pub fn secure_listener(engine: &Engine, material: &Material) -> SocketAddr {
+pub fn secure_listener(engine: &Engine, material: &TlsServerMaterial) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
-    engine.js.io.secure(TAG, Server::new(material).unwrap());
+    engine.js.io.secure(TAG, TlsServer::new(material).unwrap());
     engine.js.io.listen_secure(listener.into(), TAG);
     address
 }

@@ -7,8 +7,8 @@ use crate::log::access::RequestFields;
 
 const TIME: &str = "[24/Nov/2026:14:17:00 +0000]";
 
-fn entry() -> Entry<'static> {
-    Entry {
+fn entry() -> AccessEntry<'static> {
+    AccessEntry {
         remote: Some("192.0.2.1"),
         method: b"POST",
         target: b"/caf%C3%A9/a%20b?x=1&y=%22",
@@ -30,7 +30,7 @@ fn entry() -> Entry<'static> {
     }
 }
 
-fn render(format: &str, entry: &Entry<'_>) -> String {
+fn render(format: &str, entry: &AccessEntry<'_>) -> String {
     let mut line = Vec::new();
     AccessFormat::compile(format).unwrap().render(entry, TIME, &mut line);
     String::from_utf8(line).unwrap()
@@ -72,7 +72,7 @@ fn every_atom_has_gunicorns_value() {
 
 #[test]
 fn what_is_not_there_is_a_dash() {
-    let bare = Entry {
+    let bare = AccessEntry {
         remote: None,
         request_fields: RequestFields::Pairs(&[]),
         response_fields: b"",
@@ -92,7 +92,7 @@ fn the_environment_of_the_process_is_looked_up() {
 #[test]
 fn gunicorns_default_format_gives_the_combined_line() {
     let format = r#"%(h)s %(l)s %(u)s %(t)s "%(r)s" %(s)s %(b)s "%(f)s" "%(a)s""#;
-    let entry = Entry { target: b"/", ..entry() };
+    let entry = AccessEntry { target: b"/", ..entry() };
     let expected =
         format!(r#"192.0.2.1 - anna {TIME} "POST / HTTP/1.1" 201 0 "http://from/" "curl/8 \"x\"""#);
     assert_eq!(render(format, &entry), expected);
@@ -104,7 +104,7 @@ fn no_value_can_end_a_line_or_a_string() {
         (b"user-agent", b"a\"b\\c\r\nd\0e\x1b[31m\x7f\xff"),
         (b"authorization", b"Basic IgoiOng="),
     ];
-    let forged = Entry {
+    let forged = AccessEntry {
         method: b"G\"T",
         target: b"/%0A%22?\n\"",
         request_fields: RequestFields::Pairs(fields),
@@ -156,7 +156,7 @@ fn path_and_query_of_every_form_of_target() {
         ("host:443", "host:443", ""),
         ("/%zz%4", "/%zz%4", ""),
     ] {
-        let entry = Entry { target: target.as_bytes(), ..entry() };
+        let entry = AccessEntry { target: target.as_bytes(), ..entry() };
         assert_eq!(render("%(U)s %(q)s", &entry), format!("{path} {query}"), "{target}");
     }
 }
@@ -174,7 +174,10 @@ fn only_sound_basic_credentials_name_a_user() {
     ] {
         let fields: &[(&[u8], &[u8])] = &[(b"authorization", value.as_bytes())];
         assert_eq!(
-            render("%(u)s", &Entry { request_fields: RequestFields::Pairs(fields), ..entry() }),
+            render(
+                "%(u)s",
+                &AccessEntry { request_fields: RequestFields::Pairs(fields), ..entry() }
+            ),
             expected,
             "{value}"
         );
