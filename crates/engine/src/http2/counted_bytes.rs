@@ -1,25 +1,25 @@
-//! Bytes on their way out of a stream: h2 holds them until the client's windows let them go, and they say when they have
-//! gone.
+//! Counts the response bytes of a stream that h2 holds until the client's flow-control windows
+//! admit them. The counters report when the last byte has been sent.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use bytes::{Buf, Bytes};
 
-/// What has been handed to h2 of one answer and not gone.
+/// Number of bytes of one response that h2 has taken and not sent yet.
 pub(crate) struct UnsentBytes {
     bytes: Cell<usize>,
-    /// Some have gone since the last look.
+    /// Bytes that h2 has sent since the last call of [`Self::take_sent`].
     sent: Cell<usize>,
     slot: usize,
     totals: Rc<ConnectionUnsent>,
 }
 
-/// The same of a whole connection.
+/// The unsent response bytes of all streams of a connection.
 #[derive(Default)]
 pub(crate) struct ConnectionUnsent {
     bytes: Cell<usize>,
-    /// Places of those of whom everything has gone.
+    /// Slots of the streams whose last byte has been sent.
     sent_slots: RefCell<Vec<usize>>,
 }
 
@@ -28,7 +28,7 @@ impl ConnectionUnsent {
         self.bytes.get()
     }
 
-    /// Places whose last byte has gone since the last call.
+    /// Returns the slots of the streams whose last byte has been sent since the last call.
     pub fn take_sent_slots(&self) -> Vec<usize> {
         self.sent_slots.take()
     }
@@ -43,12 +43,12 @@ impl UnsentBytes {
         self.bytes.get()
     }
 
-    /// How many have gone since the last call.
+    /// Returns the number of bytes sent since the last call.
     pub fn take_sent(&self) -> usize {
         self.sent.take()
     }
 
-    /// Makes them something that counts itself.
+    /// Wraps `bytes` so that they are counted until h2 has sent or dropped them.
     pub fn count(self: &Rc<Self>, bytes: Bytes) -> CountedBytes {
         let totals = &self.totals;
         self.bytes.set(self.bytes.get() + bytes.len());
@@ -70,7 +70,7 @@ impl UnsentBytes {
     }
 }
 
-/// A piece of an answer's body.
+/// A chunk of a response body that updates the counters while h2 sends it.
 pub(crate) struct CountedBytes {
     bytes: Bytes,
     unsent: Rc<UnsentBytes>,
@@ -92,7 +92,7 @@ impl Buf for CountedBytes {
     }
 }
 
-/// A stream that is reset lets go of what it had.
+/// h2 drops the unsent chunks of a stream that is reset.
 impl Drop for CountedBytes {
     fn drop(&mut self) {
         self.unsent.subtract(self.bytes.len());

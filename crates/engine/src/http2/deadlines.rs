@@ -1,5 +1,6 @@
-//! Every deadline of a connection of HTTP/2. The wheel has one entry for it, the earliest; which stream's it was is found
-//! by a look at all of them.
+//! Deadlines of an HTTP/2 connection and its streams. The timer wheel holds one entry per
+//! connection, for the earliest deadline. When it fires, all streams are checked to find the one
+//! that is due.
 
 use std::rc::Rc;
 
@@ -18,7 +19,7 @@ impl StreamExchange {
         self.body_rate.set(rate);
     }
 
-    /// The client is asked for more of a body.
+    /// Starts or resumes the body timer: the engine now waits for body bytes from the client.
     pub fn resume_input(&self, current: &Current) {
         let now = self.shared.ctx.now_ms();
         let mut rate = self.body_rate.get();
@@ -50,7 +51,7 @@ impl StreamExchange {
         Bounds::of_body(&self.shared.limits())
     }
 
-    /// When it has to be looked at again, whatever happens.
+    /// Returns the time of the next check of this stream, in milliseconds of the context's clock.
     pub fn deadline(&self) -> u64 {
         let current = self.current.borrow();
         let body_rate = self.body_rate.get();
@@ -62,7 +63,8 @@ impl StreamExchange {
         body.min(answer).min(current.discard_deadline()).min(self.drain_deadline.get())
     }
 
-    /// Looks which deadline has passed, and ends it if one has. Says whether the client has not taken its answer.
+    /// Refuses or resets the stream if one of its deadlines has passed. Returns whether the client
+    /// has stopped reading its response.
     fn check_deadlines(&self, now: u64) -> bool {
         let is_stalled = self.is_output_expired(now);
         if is_stalled || self.drain_deadline.get() <= now {
@@ -77,7 +79,7 @@ impl StreamExchange {
         let current = self.current.borrow();
         if current.discard_deadline() <= now {
             drop(current);
-            // Complete as far as it was wanted: the reset says that nothing is wrong.
+            // As much of the body has arrived as was wanted, so the reset carries NO_ERROR.
             return self.close(true);
         }
         let is_tunnel = current.tunnel.is_some();
@@ -93,7 +95,8 @@ impl StreamExchange {
         }
     }
 
-    /// Whether the client has taken too little of the answer: its windows are its own to open.
+    /// Returns whether the client reads the response too slowly. A closed flow-control window
+    /// counts as not reading, because only the client can open it.
     fn is_output_expired(&self, now: u64) -> bool {
         let bounds = Bounds::of_answer(&self.shared.limits());
         let moved = self.unsent.take_sent();
@@ -111,12 +114,13 @@ impl StreamExchange {
 }
 
 impl Shared {
-    /// Sees to it that the wheel comes up for a stream.
+    /// Schedules the next check of a stream on the timer wheel.
     pub(crate) fn watch_stream(&self, exchange: &StreamExchange) {
         self.look_again_at(exchange.deadline().min(self.ctx.now_ms() + STREAM_CHECK_INTERVAL_MS));
     }
 
-    /// No stream is open: from here on the connection waits for the next, whose head may have begun.
+    /// Starts the idle timer after the last stream has closed. The head of the next request may
+    /// already have begun.
     pub(crate) fn wait_for_next_stream(&self, header_block_deadline: u64, is_draining: bool) {
         let limits = self.limits();
         let idle = if is_draining || self.ctx.draining.get() {
@@ -130,7 +134,7 @@ impl Shared {
 }
 
 impl Connection {
-    /// What the deadline that has come means.
+    /// Handles the deadline of the connection that has fired.
     pub(crate) fn on_http2_deadline(&mut self, session: &mut Session) -> Option<Turn> {
         let now = match self.take_due() {
             Ok(now) => now,
@@ -154,7 +158,7 @@ impl Connection {
             shared.wait_for_next_stream(session.header_block_deadline, session.is_draining());
         }
         if session.header_block_deadline <= now {
-            // RFC 9113 section 10.5: a head that does not end.
+            // RFC 9113 section 10.5: the header block has not ended in time.
             session.abort(Reason::ENHANCE_YOUR_CALM);
         } else if streams.is_empty() && shared.waits_until.get() <= now {
             if session.is_draining() {
@@ -183,5 +187,5 @@ impl Connection {
     }
 }
 
-/// How often streams are looked at for what moves in them.
+/// Interval at which the progress of open streams is checked, in milliseconds.
 const STREAM_CHECK_INTERVAL_MS: u64 = 2_000;

@@ -1,4 +1,5 @@
-//! One stream: a request and its answer. What JavaScript says is kept until the connection's turn, which gives it to h2.
+//! One HTTP/2 stream: a request and its response. Commands from JavaScript are queued here until
+//! the connection's task passes them to h2 in its next turn.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::{Rc, Weak};
@@ -21,63 +22,63 @@ use crate::http1::encoder;
 use crate::server::connection::min_rate::Pace;
 use crate::server::connection::{Current, Shared};
 
-/// A stream from its request's head on.
+/// The state of a stream, from the head of its request until it is closed.
 pub(crate) struct StreamExchange {
     pub(crate) shared: Rc<Shared>,
     pub(crate) streams: Weak<Streams>,
     slot: usize,
     pub(crate) current: RefCell<Current>,
-    /// Until it is closed.
+    /// What h2 still has to send; `None` once the stream is closed.
     pub(crate) output: RefCell<Option<StreamOutput>>,
-    /// Until the request's body has come, or nobody wants it.
+    /// h2's reader of the request body; `None` once the body is complete or no longer wanted.
     pub(crate) request_body: RefCell<Option<RecvStream>>,
-    /// The trailers of the request, as lines.
+    /// Trailers of the request as `Name: value` lines.
     pub(crate) request_trailers: OnceCell<Vec<u8>>,
     pub(crate) unsent: Rc<UnsentBytes>,
     pub(crate) waker: Waker,
-    /// The number of the stream on the connection.
+    /// Stream identifier on this connection (RFC 9113 section 5.1.1).
     pub(crate) stream_id: u32,
-    /// Among those of which JavaScript has said something.
+    /// Whether the stream is already in the list of streams with new commands from JavaScript.
     is_dirty: Cell<bool>,
-    /// The client is to get a reset.
+    /// Reason with which to reset the stream in the next turn.
     pub(crate) pending_reset: Cell<Option<Reason>>,
-    /// The client's pace in sending the body, and in taking the answer.
+    /// Rates at which the client sends the body and reads the response.
     pub(crate) body_rate: Cell<Pace>,
     pub(crate) response_rate: Cell<Pace>,
-    /// When it has to be over, once the worker drains; `u64::MAX` before.
+    /// Time by which the stream must be closed while the worker drains; `u64::MAX` before that.
     pub(crate) drain_deadline: Cell<u64>,
     pub(crate) error_format: ErrorFormat,
     is_head_request: bool,
-    /// It asks for a WebSocket, or something else that is no HTTP (RFC 8441).
+    /// Whether the request is an extended CONNECT, such as a WebSocket (RFC 8441).
     is_extended_connect: bool,
-    /// How far its request has come, and since when JavaScript has it.
+    /// Admission of the request, and the time at which it was passed to JavaScript.
     pub(crate) admission_state: Cell<AdmissionState>,
     pub(crate) admitted_at: Cell<u64>,
-    /// Bytes of its head, while it waits.
+    /// Memory that the request head takes while the request waits for admission, in bytes.
     pub(crate) waiting_head_bytes: Cell<usize>,
-    /// Bytes of the answer that JavaScript holds.
+    /// Response bytes that JavaScript holds because h2 takes no more.
     pub(crate) buffered_in_js: Cell<usize>,
-    /// The most that these have been.
+    /// Maximum of `buffered_in_js` so far.
     pub(crate) max_buffered_in_js: Cell<usize>,
-    /// The answer has begun, and is complete, so that what it weighs is known.
+    /// Whether the response has begun, and whether its size has been recorded for the estimate.
     pub(crate) has_response: Cell<bool>,
     pub(crate) is_size_recorded: Cell<bool>,
 }
 
-/// What is still to be given to h2.
+/// Parts of the response that h2 has not been given yet.
 pub(crate) struct StreamOutput {
     pub respond: SendResponse<CountedBytes>,
-    /// Once the head has been given.
+    /// h2's writer of the body; present once the head has been given to h2.
     pub stream: Option<SendStream<CountedBytes>>,
     pub head: Option<Response<()>>,
     pub chunks: Vec<Bytes>,
-    /// The newest bytes, still being added to.
+    /// The newest body bytes; later writes are appended to them.
     pub tail: Vec<u8>,
-    /// h2 knows that nothing follows.
+    /// Whether h2 has been given the end of the response.
     pub is_finished: bool,
 }
 
-/// What a stream begins with.
+/// Arguments of [`StreamExchange::new`].
 pub(crate) struct NewStream {
     pub current: Current,
     pub respond: SendResponse<CountedBytes>,
@@ -151,18 +152,19 @@ impl StreamExchange {
         self.output.borrow().is_none()
     }
 
-    /// The status that its client is told. To whoever asks for a WebSocket each 2xx says that there is one (RFC 8441 section
-    /// 5), while on HTTP/1 a page says that there is none: 501 is what RFC 9220 section 3 has for that.
+    /// Returns the status that the client sees. To an extended CONNECT each 2xx status means that
+    /// the tunnel is open (RFC 8441 section 5). On HTTP/1, a 200 without an upgrade refuses it. The
+    /// client therefore gets 501, as in RFC 9220 section 3.
     pub fn visible_status(&self, status: u16) -> u16 {
         if self.is_extended_connect && (200..300).contains(&status) { 501 } else { status }
     }
 
-    /// The request, if it is not answered yet.
+    /// Returns the request if its response is not complete.
     pub fn in_flight(&self) -> Option<(RequestLabel, Instant)> {
         self.current.try_borrow().ok()?.in_hand()
     }
 
-    /// Makes the connection's task look at it.
+    /// Adds the stream to those that the connection's task looks at in its next turn.
     pub fn mark_dirty(self: &Rc<Self>) {
         if !self.is_dirty.replace(true)
             && let Some(streams) = self.streams.upgrade()
@@ -172,11 +174,11 @@ impl StreamExchange {
         self.shared.touch();
     }
 
-    /// Gives what JavaScript has said to h2. Returns why it is to be reset behind that, if it is.
+    /// Passes the queued commands to h2. Returns the reason if the stream must be reset afterwards.
     pub fn flush(&self) -> Option<Reason> {
         self.is_dirty.set(false);
         if self.send().is_err() {
-            // The client has reset it, or the connection is gone.
+            // The client has reset the stream, or the connection is closed.
             self.close(true);
             return None;
         }
@@ -224,8 +226,8 @@ impl StreamExchange {
         Ok(())
     }
 
-    /// Everything that was handed over has gone: JavaScript hears of it if it asked, and a stream that has nothing left to
-    /// do is closed.
+    /// Notifies JavaScript, if it asked for it, once all bytes have been sent. Closes the stream if
+    /// request and response are complete.
     pub fn finish_if_sent(&self) {
         if self.unsent.bytes() > 0 || self.is_closed() {
             return;
@@ -240,19 +242,20 @@ impl StreamExchange {
         }
     }
 
-    /// Whether all of the answer has been sent: nothing is wrong with it then (RFC 9113 section 8.1).
+    /// Returns whether the whole response has been sent. A reset then carries NO_ERROR (RFC 9113
+    /// section 8.1).
     pub fn is_fully_sent(&self) -> bool {
         let output = self.output.borrow();
         self.unsent.bytes() == 0 && output.as_ref().is_none_or(|output| output.is_finished)
     }
 
-    /// Bytes that are held for it here and in h2.
+    /// Returns the number of bytes that the engine and h2 hold for this stream.
     pub fn held_bytes(&self) -> usize {
         let current = self.current.borrow();
         self.unsent.bytes() + current.collected_len + self.paused_bytes()
     }
 
-    /// Bytes that h2 holds because JavaScript has given no credit.
+    /// Returns the number of body bytes that h2 holds because JavaScript has granted no credit.
     pub fn paused_bytes(&self) -> usize {
         let current = self.current.borrow();
         if current.credit > 0 || current.body_done {
@@ -262,7 +265,7 @@ impl StreamExchange {
         receiving.as_mut().map_or(0, |body| body.flow_control().used_capacity())
     }
 
-    /// Resets the stream; JavaScript hears of it.
+    /// Resets the stream and notifies JavaScript.
     pub fn abort(&self, reason: Reason) {
         if let Some(output) = self.output.borrow_mut().as_mut() {
             match &mut output.stream {
@@ -273,7 +276,7 @@ impl StreamExchange {
         self.close(true);
     }
 
-    /// Answers in JavaScript's place, if nothing has been said; and closes the stream.
+    /// Sends the error response of the engine if no response has begun, and closes the stream.
     pub fn refuse(&self, refusal: Refusal) {
         let mut current = self.current.borrow_mut();
         if current.head_sent {
@@ -295,7 +298,8 @@ impl StreamExchange {
         self.close(true);
     }
 
-    /// Takes it out of everything. What h2 has of the answer still goes; what comes of the request does not interest.
+    /// Removes the stream from all tables. h2 still sends what it has of the response. The rest of
+    /// the request is ignored.
     pub fn close(&self, is_abort: bool) {
         self.set_buffered_in_js(0);
         let Some(output) = self.output.take() else { return };
@@ -325,7 +329,7 @@ impl StreamExchange {
     }
 }
 
-/// Writes an answer of the engine's own on a stream and returns how long its body is.
+/// Sends an error response of the engine on a stream. Returns the length of its body in bytes.
 pub(crate) fn send_refusal(
     shared: &Shared,
     respond: &mut SendResponse<CountedBytes>,
@@ -345,7 +349,7 @@ pub(crate) fn send_refusal(
         return 0;
     };
     let length = body.len() as u64;
-    // The client may be gone.
+    // An error means that the client has closed the stream or the connection.
     if let Ok(mut stream) = respond.send_response(head, partial.is_head_request)
         && !partial.is_head_request
     {

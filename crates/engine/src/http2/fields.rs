@@ -1,4 +1,5 @@
-//! The head of an answer as h2 takes it, made of the lines that JavaScript has written for HTTP/1.1.
+//! Converts a response head from the HTTP/1.1 lines that JavaScript has written into the form that
+//! h2 takes.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, DATE, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
@@ -7,7 +8,8 @@ use http::{HeaderMap, Response, StatusCode};
 
 use crate::bridge::ring::ResponseHead;
 
-/// The final head. What the engine adds stands where HTTP/1.1 has it.
+/// Converts the head of a final response. Fields that the engine adds have the same order as on
+/// HTTP/1.1.
 pub(crate) fn final_head(
     head: &ResponseHead<'_>,
     date: &[u8],
@@ -22,23 +24,25 @@ pub(crate) fn final_head(
         fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     if head.status == 204 {
-        // RFC 9110 section 8.6 forbids it, and while clients of HTTP/1 pass over it, those of HTTP/2 reset the stream.
+        // RFC 9110 section 8.6 forbids the field. HTTP/1 clients ignore it, HTTP/2 clients reset
+        // the stream.
         fields.remove(CONTENT_LENGTH);
     }
     Some(response)
 }
 
-/// A head with nothing added, as 1xx has it. There is none for a status that HTTP has not.
+/// Converts a head without adding fields, as for 1xx. Returns `None` for a status that HTTP/2
+/// cannot send.
 pub(crate) fn bare_head(status: u16, lines: &[u8]) -> Option<Response<()>> {
     let mut response = Response::new(());
-    // RFC 9113 section 8.6: 101 has no meaning here.
+    // RFC 9113 section 8.6: HTTP/2 has no status 101.
     *response.status_mut() = StatusCode::from_u16(status).ok().filter(|&status| status != 101)?;
     parse_lines(lines, response.headers_mut());
     Some(response)
 }
 
-/// Reads `Name: value` lines, each ended by CRLF. Fields that speak of the connection are left out (RFC 9113 section
-/// 8.2.2), and so is what cannot be sent: JavaScript has checked names and values.
+/// Parses `Name: value` lines that end in CRLF. Connection-specific fields are left out (RFC 9113
+/// section 8.2.2). Invalid names and values are skipped: JavaScript has checked them before.
 pub(crate) fn parse_lines(lines: &[u8], fields: &mut HeaderMap) {
     let mut rest = lines;
     while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -49,7 +53,7 @@ pub(crate) fn parse_lines(lines: &[u8], fields: &mut HeaderMap) {
         if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(&line[..colon]), value)
             && !is_connection_specific(&name)
         {
-            // More than the map takes is more than any client does.
+            // The map has a larger limit than any client, so a failure is ignored.
             let _ = fields.try_append(name, value);
         }
     }

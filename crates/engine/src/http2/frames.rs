@@ -1,34 +1,35 @@
-//! The frames of a client as they pass: their heads alone are looked at (RFC 9113 section 4.1), to count what only costs
-//! and to know whether one has come in part. What is in them is h2's.
+//! Scans the frame headers of a client (RFC 9113 section 4.1) before h2 reads the frames. It counts
+//! frames that only cost work, and knows whether a header block or a body frame is incomplete.
 
 use crate::pressure::limits::FLOOD_TIME;
 use crate::pressure::settings::Settings;
 
-/// How far the frames have been looked at.
+/// Position of the scan in the client's frames, and the counters against floods.
 #[derive(Default)]
 pub(crate) struct FrameScanner {
     head: [u8; FRAME_HEAD_BYTES],
-    /// Bytes of the head that have come.
+    /// Number of bytes of the frame header that have arrived.
     head_len: usize,
-    /// Bytes of the payload that are to come.
+    /// Number of payload bytes that are still to arrive.
     payload_left: usize,
-    /// Bytes of the preface that have come.
+    /// Number of bytes of the connection preface that have arrived.
     preface_len: usize,
-    /// A block of header fields has begun and not ended: no other frame may stand before its end.
+    /// Whether a header block is open: no other frame may precede its end (RFC 9113 section 4.3).
     is_block_open: bool,
-    /// The client has taken our settings over since this was asked last.
+    /// Whether the client has acknowledged our settings since the last call of
+    /// [`Self::take_settings_ack`].
     has_settings_ack: bool,
     window_increment: u32,
     idle_frames: FloodCounter,
     resets: FloodCounter,
 }
 
-/// What a client has done too often, or should not have.
+/// Error: the client has exceeded a limit on idle frames or resets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) struct Flood;
 
 impl FrameScanner {
-    /// Looks at what has come.
+    /// Scans bytes that have arrived from the client.
     pub fn scan(&mut self, mut input: &[u8], now: u64, settings: &Settings) -> Result<(), Flood> {
         let preface = (CLIENT_PREFACE.len() - self.preface_len).min(input.len());
         self.preface_len += preface;
@@ -56,23 +57,23 @@ impl FrameScanner {
         Ok(())
     }
 
-    /// Counts a stream that the client has reset before it was answered.
+    /// Counts a stream that the client has reset before its response was complete.
     pub fn count_reset(&mut self, now: u64, settings: &Settings) -> Result<(), Flood> {
         self.resets.count(now, settings.http2_max_resets)
     }
 
-    /// Whether our settings have been acknowledged since this was asked last.
+    /// Returns whether our settings have been acknowledged since the last call.
     pub fn take_settings_ack(&mut self) -> bool {
         std::mem::take(&mut self.has_settings_ack)
     }
 
-    /// Whether a block of header fields has come in part.
+    /// Returns whether a header block has begun and is incomplete.
     pub fn is_in_header_block(&self) -> bool {
         self.is_block_open
             || (self.payload_left > 0 && matches!(self.head[3], HEADERS | CONTINUATION))
     }
 
-    /// The stream whose body is coming now.
+    /// Returns the identifier of the stream whose DATA frame is incomplete.
     pub fn current_data_stream(&self) -> Option<u32> {
         let stream = u32::from_be_bytes([self.head[5], self.head[6], self.head[7], self.head[8]]);
         (self.payload_left > 0 && self.head[3] == DATA).then_some(stream & 0x7fff_ffff)
@@ -93,7 +94,7 @@ impl FrameScanner {
         &input[count..]
     }
 
-    /// A frame's head has come.
+    /// Handles a complete frame header.
     fn on_frame_head(&mut self, now: u64, settings: &Settings) -> Result<(), Flood> {
         let (kind, flags) = (self.head[3], self.head[4]);
         let is_empty = self.payload_left == 0;
@@ -111,9 +112,10 @@ impl FrameScanner {
         if is_idle { self.idle_frames.count(now, settings.http2_max_idle_frames) } else { Ok(()) }
     }
 
-    /// The last byte of a frame has come.
+    /// Handles the last byte of a frame.
     fn on_frame_end(&mut self, now: u64, settings: &Settings) -> Result<(), Flood> {
-        // Whoever asks for an answer in crumbs wants many frames of them (CVE-2019-9511).
+        // Tiny window updates make the server send the response in many tiny frames
+        // (CVE-2019-9511).
         if self.head[3] == WINDOW_UPDATE && self.window_increment < MIN_USEFUL_INCREMENT_BYTES {
             return self.idle_frames.count(now, settings.http2_max_idle_frames);
         }
@@ -121,7 +123,7 @@ impl FrameScanner {
     }
 }
 
-/// So many in a time, and then no more.
+/// Counts events in windows of [`FLOOD_TIME`].
 #[derive(Default)]
 struct FloodCounter {
     since: u64,
@@ -138,7 +140,7 @@ impl FloodCounter {
     }
 }
 
-/// What a client begins with (RFC 9113 section 3.4).
+/// The connection preface of a client (RFC 9113 section 3.4).
 pub(crate) const CLIENT_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const FRAME_HEAD_BYTES: usize = 9;
 const DATA: u8 = 0;
@@ -149,7 +151,8 @@ const CONTINUATION: u8 = 9;
 const ACK: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
-/// Clients give back windows by kilobytes.
+/// Window updates below this size count as idle frames, in bytes. Clients return window space in
+/// kilobytes.
 const MIN_USEFUL_INCREMENT_BYTES: u32 = 256;
 
 #[cfg(test)]
@@ -165,7 +168,7 @@ mod tests {
         Settings { http2_max_idle_frames: 3, http2_max_resets: 1, ..Settings::default() }
     }
 
-    /// Passes frames in pieces of `step` bytes.
+    /// Scans frames in steps of `step` bytes.
     fn scan_in_steps(frames: &[Vec<u8>], step: usize) -> Result<FrameScanner, Flood> {
         let all = [CLIENT_PREFACE, &frames.concat()].concat();
         let mut scanner = FrameScanner::default();

@@ -1,5 +1,5 @@
-//! What h2 takes for its socket: it reads what the connection has read and looked at, and what it writes goes the way of
-//! every other answer.
+//! The transport that h2 uses instead of a socket. h2 reads the bytes that the connection has
+//! scanned, and writes into the connection's write queue.
 
 use std::cell::RefCell;
 use std::io;
@@ -13,17 +13,18 @@ use crate::buffers::read_buffer::ReadBuffer;
 use crate::pressure::limits::READ_AHEAD;
 use crate::server::connection::Shared;
 
-/// Bytes of the client that h2 has not read.
+/// Bytes from the client that h2 has not read yet.
 #[derive(Default)]
 pub(crate) struct H2Input {
     pub bytes: ReadBuffer,
-    /// The client has ended its side.
+    /// Whether the client has closed its sending side.
     pub is_eof: bool,
-    /// h2 waits for room to write.
+    /// Whether h2 waits for room in the write queue.
     pub is_write_blocked: bool,
 }
 
-/// One end of it, given to h2. Nobody is woken by it: the connection's task asks h2 in each of its turns.
+/// The transport of one connection. It wakes no task: the connection's task polls h2 in each of its
+/// turns.
 pub(crate) struct H2Transport {
     pub input: Rc<RefCell<H2Input>>,
     pub shared: Rc<Shared>,
@@ -53,7 +54,7 @@ impl AsyncWrite for H2Transport {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let mut out = self.shared.out.borrow_mut();
-        // A client that does not read makes h2 wait with everything, and us with reading.
+        // A client that does not read stops h2 from writing, and thereby the engine from reading.
         if out.len() >= READ_AHEAD {
             self.input.borrow_mut().is_write_blocked = true;
             return Poll::Pending;
@@ -86,7 +87,7 @@ impl AsyncWrite for H2Transport {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The connection flushes, and ends its side behind that.
+        // The connection flushes the write queue and then closes its sending side.
         Poll::Ready(Ok(()))
     }
 }

@@ -1,5 +1,5 @@
-//! A request of HTTP/2 as HTTP/1.1 would have it: the application sees no difference, and the guard's rules hold for both
-//! alike.
+//! Writes an HTTP/2 request in the form of HTTP/1.1. The application sees no difference, and the
+//! guard applies the same rules to both versions.
 
 use h2::ext::Protocol;
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_KEY};
@@ -9,24 +9,24 @@ use http::{HeaderMap, Method};
 use crate::guard::Refusal;
 use crate::guard::parse_policy::ParsePolicy;
 
-/// Writes the head of a request. `is_ended` says that no body follows.
+/// Writes the head of a request. `is_end_stream` means that no body follows.
 pub(crate) fn write_request_head(
     parts: &Parts,
-    is_ended: bool,
+    is_end_stream: bool,
     policy: &ParsePolicy,
     out: &mut Vec<u8>,
 ) -> Result<(), Refusal> {
     let protocol = parts.extensions.get::<Protocol>();
     let is_connect = parts.method == Method::CONNECT && protocol.is_none();
     let authority = parts.uri.authority().map(|authority| authority.as_str().as_bytes());
-    // RFC 8441: the stream becomes what HTTP/1 does by an upgrade.
+    // RFC 8441: an extended CONNECT is the upgrade of HTTP/1.1.
     let method = if protocol.is_some() { &Method::GET } else { &parts.method };
     let target = if is_connect {
         authority.unwrap_or_default()
     } else {
         parts.uri.path_and_query().map_or(&b""[..], |path| path.as_str().as_bytes())
     };
-    // RFC 9113 section 8.3.1: a path, or the asterisk of OPTIONS.
+    // RFC 9113 section 8.3.1: the target is a path, or `*` for OPTIONS.
     let is_path = target.starts_with(b"/") || (target == b"*" && *method == Method::OPTIONS);
     let is_plain = target.iter().all(|&byte| byte > b' ' && byte != 0x7f);
     if !(is_connect || is_path) || !is_plain {
@@ -42,15 +42,16 @@ pub(crate) fn write_request_head(
     write_fields(&parts.headers, out)?;
     if let Some(protocol) = protocol {
         write_upgrade_fields(protocol, &parts.headers, out)?;
-    } else if !is_ended && !is_connect && !parts.headers.contains_key(CONTENT_LENGTH) {
-        // Frameworks look for a body by this field where there is no length.
+    } else if !is_end_stream && !is_connect && !parts.headers.contains_key(CONTENT_LENGTH) {
+        // Without `Content-Length`, frameworks look for a body by this field.
         write_field(b"transfer-encoding", b"chunked", out)?;
     }
     out.extend_from_slice(b"\r\n");
     Ok(())
 }
 
-/// RFC 9113 section 8.3.1: `:authority` is the host; a `host` beside it must say the same.
+/// Writes the `Host` field from `:authority`. A `host` field beside it must have the same value
+/// (RFC 9113 section 8.3.1).
 fn write_host(parts: &Parts, authority: Option<&[u8]>, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let mut hosts = parts.headers.get_all(HOST).iter().map(|host| host.as_bytes());
     let host_field = hosts.next();
@@ -64,7 +65,8 @@ fn write_host(parts: &Parts, authority: Option<&[u8]>, out: &mut Vec<u8>) -> Res
         (Some(host), _) | (None, Some(host)) => host,
         (None, None) => return Ok(()),
     };
-    // A user in it is more likely meant to deceive than to be served (RFC 9110 section 4.2.4).
+    // A user name in the authority is more likely a deception than a valid request (RFC 9110
+    // section 4.2.4).
     if host.contains(&b'@') {
         return Err(Refusal::BadHost);
     }
@@ -75,7 +77,8 @@ fn write_fields(headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let mut has_cookie = false;
     for (name, value) in headers {
         if name == COOKIE {
-            // RFC 9113 section 8.2.3: one field may have been sent as several, and is one again for HTTP/1.1.
+            // RFC 9113 section 8.2.3: a client may split `cookie` into several fields. HTTP/1.1
+            // needs one field.
             if !std::mem::replace(&mut has_cookie, true) {
                 let values = headers.get_all(COOKIE).iter().map(|value| value.as_bytes());
                 let values = values.filter(|value| !value.is_empty());
@@ -88,7 +91,8 @@ fn write_fields(headers: &HeaderMap, out: &mut Vec<u8>) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// RFC 9113 section 8.2.1: no control, no white space at either end.
+/// Writes a field line. RFC 9113 section 8.2.1: no CR, LF or NUL, and no white space at either end
+/// of the value.
 fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Refusal> {
     let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let is_broken = value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0));
@@ -101,8 +105,8 @@ fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) -> Result<(), Refus
     Ok(())
 }
 
-/// What a handshake of HTTP/1.1 has and that of RFC 8441 has not. A key is made up where a proxy has not passed one on, and
-/// the answer to it is not sent.
+/// Writes the fields of an HTTP/1.1 upgrade that RFC 8441 does not have. A WebSocket request
+/// without a key gets a placeholder. The response to the placeholder is not sent.
 fn write_upgrade_fields(
     protocol: &Protocol,
     headers: &HeaderMap,
@@ -117,15 +121,16 @@ fn write_upgrade_fields(
     Ok(())
 }
 
-/// The trailers of a request as the lines of HTTP/1.1.
+/// Writes the trailers of a request as HTTP/1.1 field lines.
 pub(crate) fn trailer_lines(headers: &HeaderMap) -> Result<Vec<u8>, Refusal> {
     let mut lines = Vec::new();
     write_fields(headers, &mut lines).map_err(|_| Refusal::BadTrailer)?;
-    // Which `fields` leaves out.
+    // `write_fields` skips `host`.
     if headers.contains_key(HOST) { Err(Refusal::BadTrailer) } else { Ok(lines) }
 }
 
-/// The key of a WebSocket that came without, and what every server answers it with (RFC 6455 section 4.2.2).
+/// Placeholder for `Sec-WebSocket-Key`, and the accept value that every server computes from it
+/// (RFC 6455 section 4.2.2).
 const PLACEHOLDER_KEY: &[u8] = b"bW9ub2Nlcm9zLWh0dHAvMg==";
 pub(crate) const PLACEHOLDER_ACCEPT: &str = "ZicETiRVCZjrUwzmNEnaU18cW78=";
 

@@ -1,6 +1,8 @@
-//! A connection that speaks HTTP/2: the h2 crate behind the same exchange as HTTP/1. The connection's task reads, looks at
-//! the heads of the frames (`frames.rs`), lets h2 read them, and makes an exchange of each stream (`exchange.rs`), whose
-//! request it writes down as HTTP/1.1 would have it (`head.rs`) for the guard. What h2 writes goes into the out queue.
+//! HTTP/2 connections, on top of the h2 crate. The connection's task reads and scans the frames
+//! (`frames.rs`) and passes them to h2.
+//!
+//! Each stream becomes an exchange (`exchange.rs`). Its request is written in the form of HTTP/1.1
+//! (`head.rs`) and checked by the guard. h2 writes into the connection's write queue.
 
 mod counted_bytes;
 mod deadlines;
@@ -39,7 +41,8 @@ use crate::pressure::limits::{Cleartext, READ_AHEAD};
 use crate::server::connection::{Connection, Current, Shared, Turn};
 
 impl Connection {
-    /// Whether HTTP/2 may begin here, so that the first bytes have to be looked at for it.
+    /// Returns whether the client may use HTTP/2, so that the first bytes must be searched for the
+    /// preface.
     pub(crate) fn may_use_http2(&self) -> bool {
         self.must_use_http2() || self.cleartext() == Cleartext::Beside
     }
@@ -52,10 +55,11 @@ impl Connection {
         if self.stream.is_secure() { Cleartext::Off } else { self.shared.limits().cleartext }
     }
 
-    /// Looks whether what has come first is the preface; `false` where that is not known yet.
+    /// Searches the first bytes for the connection preface. Returns `false` while too few bytes
+    /// have arrived.
     pub(crate) fn detect_preface(&mut self) -> bool {
         if !self.guard.is_at_head() {
-            // What a proxy says comes before.
+            // The PROXY protocol header comes before the preface.
             return true;
         }
         let unread = self.carry.unread();
@@ -73,8 +77,9 @@ impl Connection {
         true
     }
 
-    /// Whether a client has begun with what is neither the preface nor a line with a version of HTTP/1. An answer of
-    /// HTTP/1 would be no frame to it, and an invalid preface needs none (RFC 9113 section 3.4).
+    /// Returns whether the client has sent neither the preface nor a request line with a version of
+    /// HTTP/1. Such a client may expect frames, so it gets no HTTP/1 response. RFC 9113 section 3.4
+    /// allows to omit the GOAWAY frame.
     pub(crate) fn is_invalid_preface(&self, refusal: Refusal, partial: &PartialRequest) -> bool {
         let is_line = matches!(
             refusal,
@@ -84,7 +89,7 @@ impl Connection {
         is_line && first && !partial.bytes.windows(5).any(|part| part == b"HTTP/")
     }
 
-    /// A turn of a connection of HTTP/2.
+    /// Runs a turn of a connection that speaks HTTP/2.
     pub(crate) fn serve_http2(&mut self, cx: &mut Context<'_>) -> Turn {
         let Some(mut session) = self.http2.take() else { return Turn::Gone };
         let turn = self.run_http2_turn(&mut session, cx);
@@ -116,7 +121,7 @@ impl Connection {
         };
         let mut is_open = self.poll_session(session, cx);
         if is_open && !resets.is_empty() {
-            // Behind what they have said, as far as that could be sent.
+            // The resets follow what the streams have sent, as far as it could be sent.
             for (exchange, reason) in resets {
                 exchange.abort(if exchange.is_fully_sent() { Reason::NO_ERROR } else { reason });
             }
@@ -137,13 +142,14 @@ impl Connection {
         if self.send(cx).has_failed() {
             return Turn::Gone;
         }
-        // Nobody else wakes whoever found no room for reading or writing.
+        // No waker is registered for lack of room, so the task runs again as soon as there is room.
         let blocked = std::mem::take(&mut session.input.borrow_mut().is_write_blocked);
         let has_room_again = (was_backlogged || blocked) && !self.is_backlogged(session);
         if reads || has_room_again { Turn::Again } else { Turn::Wait }
     }
 
-    /// Lets h2 work, and begins the streams that have come. Says whether the connection goes on.
+    /// Lets h2 read and write, and begins the streams that have arrived. Returns whether the
+    /// connection stays open.
     fn poll_session(&mut self, session: &mut Session, cx: &mut Context<'_>) -> bool {
         loop {
             match session.poll(cx) {
@@ -154,7 +160,7 @@ impl Connection {
         }
     }
 
-    /// Reads for h2; says whether there may be more.
+    /// Reads from the socket for h2. Returns whether there may be more to read.
     fn read_frames(&mut self, session: &mut Session, cx: &mut Context<'_>) -> Result<bool, Turn> {
         if self.is_backlogged(session) || session.input.borrow().is_eof {
             return Ok(false);
@@ -174,12 +180,13 @@ impl Connection {
         Ok(true)
     }
 
-    /// Whether so much waits between the socket and h2 that nothing more is read, and little is written.
+    /// Returns whether the buffers between the socket and h2 are full. The connection then stops
+    /// reading, and h2 writes little.
     fn is_backlogged(&self, session: &Session) -> bool {
         session.input.borrow().bytes.len() + self.shared.out.borrow().len() >= READ_AHEAD
     }
 
-    /// Looks at frames of the client and gives them to h2, unless they are a flood.
+    /// Scans frames of the client and passes them to h2, unless they are a flood.
     fn accept_frames(&self, session: &mut Session, input: &[u8]) {
         let shared = &self.shared;
         let (now, limits) = (shared.ctx.now_ms(), shared.limits());
@@ -195,7 +202,8 @@ impl Connection {
             .current_data_stream()
             .and_then(|id| session.streams.find_by_stream_id(id))
         {
-            // A large frame comes whole to its stream, however slowly.
+            // h2 passes on a DATA frame only when it is complete, so slow progress within a frame
+            // counts too.
             exchange.input_moved(0);
         }
         if !session.frames.is_in_header_block() {
@@ -206,22 +214,26 @@ impl Connection {
         }
     }
 
-    /// Makes an exchange of a stream, or refuses its request.
+    /// Begins the exchange of a stream, or refuses its request.
     fn begin_stream(&mut self, session: &mut Session, (request, respond): IncomingStream) {
         let shared = self.shared.clone();
         let (parts, body) = request.into_parts();
-        let is_ended = body.is_end_stream();
+        let is_end_stream = body.is_end_stream();
         let mut message = shared.parsed_message.borrow_mut();
         message.start_head();
         let limits = shared.limits();
         shared.requests.set(shared.requests.get().saturating_add(1));
-        let mut result =
-            head::write_request_head(&parts, is_ended, &limits.parse_policy, &mut message.head);
+        let mut result = head::write_request_head(
+            &parts,
+            is_end_stream,
+            &limits.parse_policy,
+            &mut message.head,
+        );
         if result.is_ok() {
             let mut head = shared.ctx.head.borrow_mut();
             result = self.guard.read_http2_head(&message.head, &mut head, &limits);
             if result.is_ok() {
-                result = self.check_http2_head(&mut head, &parts, is_ended);
+                result = self.check_http2_head(&mut head, &parts, is_end_stream);
             }
         }
         drop(message);
@@ -236,24 +248,28 @@ impl Connection {
         }
     }
 
-    /// What of a head is otherwise than on HTTP/1, and whether there is room for it.
+    /// Adapts the head to HTTP/2 and checks whether there is room for the request.
     fn check_http2_head(
         &self,
         head: &mut RequestHead,
         parts: &Parts,
-        is_ended: bool,
+        is_end_stream: bool,
     ) -> Result<(), Refusal> {
         let (shared, ctx) = (&self.shared, &self.shared.ctx);
         let limits = shared.limits();
         if let Framing::Length(length) = head.framing
-            && (is_ended
+            && (is_end_stream
                 || limits.settings.limit_request_body > 0
                     && length > limits.settings.limit_request_body)
         {
-            return Err(if is_ended { Refusal::BadContentLength } else { Refusal::BodyTooLarge });
+            return Err(if is_end_stream {
+                Refusal::BadContentLength
+            } else {
+                Refusal::BodyTooLarge
+            });
         }
-        if !is_ended && head.framing == Framing::None && !head.is_upgrade {
-            // `Content-Length: 0`, and the end is still to come.
+        if !is_end_stream && head.framing == Framing::None && !head.is_upgrade {
+            // The field is `Content-Length: 0`, but the stream is still open.
             head.framing = Framing::Chunked;
         }
         let says_https = parts.uri.scheme_str() == Some("https");
@@ -298,7 +314,7 @@ impl Connection {
         exchange.current.borrow_mut().id = id;
         ctx.handoff.slot.request_started();
         if exchange.poll_stream() {
-            // Reset already.
+            // The client has already reset the stream.
             let now = ctx.now_ms();
             if session.frames.count_reset(now, &shared.limits().settings).is_err() {
                 session.abort(Reason::ENHANCE_YOUR_CALM);
@@ -307,7 +323,7 @@ impl Connection {
         shared.watch_stream(&exchange);
     }
 
-    /// Answers a request that never becomes one.
+    /// Sends an error response to a request that does not become an exchange.
     fn refuse_stream(
         &self,
         session: &Session,
@@ -326,12 +342,13 @@ impl Connection {
         shared.log_refused(refusal, &partial, sent);
     }
 
-    /// Bytes that are held for HTTP/2.
+    /// Returns the number of bytes that are held for HTTP/2.
     pub(crate) fn http2_held_bytes(&self) -> usize {
         self.http2.as_ref().map_or(0, |session| session.held_bytes())
     }
 
-    /// The connection is to make room: its slow streams end.
+    /// Evicts slow streams to free memory: the stalled ones, or all that hold bytes if no stream is
+    /// stalled.
     pub(crate) fn evict_slow_streams(&mut self) {
         let Some(session) = &mut self.http2 else { return };
         let stalled_before = self.shared.ctx.now_ms().saturating_sub(STALLED_MS);
@@ -349,7 +366,7 @@ impl Connection {
         self.shared.shed.set(false);
     }
 
-    /// Requests of others are to have the places of those with which the client is behind.
+    /// Evicts the streams on which the client lags, so that requests of other clients can begin.
     pub(crate) fn evict_lagging_streams(&mut self) {
         let Some(session) = &mut self.http2 else { return };
         let now = self.shared.ctx.now_ms();
@@ -368,7 +385,7 @@ impl Connection {
 }
 
 impl Shared {
-    /// The connection is gone.
+    /// Aborts all streams because the connection is closed.
     pub(crate) fn abort_streams(&self) {
         let Some(streams) = self.streams.get() else { return };
         for exchange in streams.all() {
@@ -379,7 +396,7 @@ impl Shared {
     }
 }
 
-/// Whether the socket has failed.
+/// Whether writing to the socket has failed.
 trait SocketFailure {
     fn has_failed(&self) -> bool;
 }
@@ -390,7 +407,7 @@ impl SocketFailure for Poll<std::io::Result<()>> {
     }
 }
 
-/// As ALPN calls it.
+/// ALPN protocol name of HTTP/2 (RFC 9113 section 3.2).
 const ALPN_H2: &[u8] = b"h2";
-/// As logs call it.
+/// Version of HTTP/2 as access logs write it.
 const LOGGED_VERSION: &[u8] = b"HTTP/2.0";

@@ -1,5 +1,5 @@
-//! The body of a request on its stream: it goes to JavaScript by credit, and what JavaScript does not take stays in the
-//! client's window.
+//! The request body of a stream. JavaScript grants credit for it. Bytes without credit stay in h2
+//! and keep the client's window closed.
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -11,17 +11,18 @@ use super::head;
 use crate::guard::{Refusal, read_http2_trailers};
 use crate::server::connection::{Current, request_body};
 
-/// What a look at a body came to.
+/// Result of reading from a body.
 enum BodyPoll {
-    /// Nothing more for now.
+    /// Nothing more has arrived.
     Pending,
-    /// The client has reset the stream, or the connection is gone.
+    /// The client has reset the stream, or the connection is closed.
     Reset,
     Refused(Refusal),
 }
 
 impl StreamExchange {
-    /// Something has happened to the stream. Says whether the client has reset it before it was answered.
+    /// Handles a wake-up of the stream by h2. Returns whether the client has reset it before its
+    /// response was complete.
     pub fn poll_stream(&self) -> bool {
         self.poll_body();
         let mut output = self.output.borrow_mut();
@@ -38,13 +39,13 @@ impl StreamExchange {
         reset
     }
 
-    /// JavaScript need not begin what nobody waits for.
+    /// Withdraws the request if JavaScript has not begun it, and closes the stream.
     fn on_client_reset(&self) {
         self.current.borrow_mut().withdraw(&self.shared.ctx);
         self.close(true);
     }
 
-    /// Takes what has come of the body, as far as JavaScript's credit goes.
+    /// Takes the bytes of the body that have arrived, as far as JavaScript has granted credit.
     pub fn poll_body(&self) {
         if self.is_closed() {
             return;
@@ -65,14 +66,14 @@ impl StreamExchange {
         }
     }
 
-    /// JavaScript gets what there is.
+    /// Passes the request to JavaScript with the body bytes that have arrived.
     pub fn stop_buffering_body(self: &Rc<Self>) {
         self.current.borrow_mut().collects = false;
         self.mark_dirty();
         self.shared.wake();
     }
 
-    /// Lets the request cross, whole if it can.
+    /// Passes the request to JavaScript when it is admitted, with the whole body if possible.
     fn dispatch_when_admitted(&self, current: &mut Current) -> Result<(), Refusal> {
         let shared = &self.shared;
         let trailers = self.request_trailers.get().map_or(&[][..], Vec::as_slice);
@@ -96,8 +97,9 @@ impl StreamExchange {
         Ok(())
     }
 
-    /// Our settings hold from now on. h2 takes a smaller window off those of the open streams, and would tell of what
-    /// they lack only with the next byte that is read of them: it is asked to look.
+    /// Updates the stream's window after the client has acknowledged our settings. h2 subtracts a
+    /// smaller initial window from open streams, but sends the missing window update only after the
+    /// next read. Releasing 0 bytes makes h2 check at once.
     pub fn renew_window(self: &Rc<Self>) {
         if let Some(body) = self.request_body.borrow_mut().as_mut() {
             let _ = body.flow_control().release_capacity(0);
@@ -121,7 +123,7 @@ impl StreamExchange {
                     break;
                 }
                 Poll::Ready(Some(Ok(data))) => {
-                    // The stream is open, or there would be no data.
+                    // An error means that the stream is closed; no data would have arrived then.
                     let _ = body.flow_control().release_capacity(data.len());
                     if let Err(refusal) = self.take_chunk(current, data) {
                         return BodyPoll::Refused(refusal);
@@ -168,7 +170,7 @@ impl StreamExchange {
         }
         if current.discard {
             current.discarded += len as u64;
-            // A reset costs less than reading on; it says that nothing is wrong (RFC 9113 section 8.1).
+            // A reset costs less than reading on. It carries NO_ERROR (RFC 9113 section 8.1).
             current.body_done = current.discarded > self.shared.limits().max_discarded;
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! JavaScript's side of a stream: commands are kept until the connection's turn.
+//! Response commands from JavaScript to a stream. They are queued until the connection's next turn.
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use super::fields;
 use crate::bridge::ring::ResponseHead;
 use crate::exchange::response_sink::ResponseSink;
 
-/// An exchange as the table of exchanges has it.
+/// A stream as an entry of the table of exchanges.
 pub(crate) struct StreamSink(pub Rc<StreamExchange>);
 
 impl ResponseSink for StreamSink {
@@ -21,7 +21,8 @@ impl ResponseSink for StreamSink {
             && let Some(response) = fields::bare_head(head.status, head.fields)
             && let Some(output) = exchange.output.borrow_mut().as_mut()
         {
-            // What is no 1xx is not sent, as on HTTP/1 it would break the connection.
+            // h2 refuses a status that is not 1xx, so the error is ignored. On HTTP/1 the status
+            // would break the connection.
             let _ = output.respond.send_informational(response);
         }
         exchange.mark_dirty();
@@ -59,7 +60,8 @@ impl ResponseSink for StreamSink {
             exchange.send_tunnel_data(&mut current, output, bytes);
         } else if current.takes_data(bytes.len()) {
             if output.tail.is_empty() {
-                // Exactly as long as it is, so that it becomes a piece without another copy.
+                // The vector is exactly as large as its content, so it becomes a chunk without
+                // another copy.
                 output.tail = bytes.to_vec();
             } else {
                 output.tail.extend_from_slice(bytes);
@@ -94,7 +96,7 @@ impl ResponseSink for StreamSink {
         if !std::mem::replace(&mut current.ended, true) {
             current.undecided = false;
             if !current.head_sent {
-                // Nothing was said and nothing will be.
+                // The application has ended the response without a head.
                 exchange.pending_reset.set(Some(Reason::INTERNAL_ERROR));
             }
             current.discard = discard && current.tunnel.is_none();
@@ -105,7 +107,7 @@ impl ResponseSink for StreamSink {
     }
 
     fn abort(&self) {
-        // RFC 8441 section 5: so a tunnel is cut.
+        // RFC 8441 section 5: a tunnel is aborted with CANCEL.
         let is_tunnel = self.0.current.borrow().tunnel.is_some();
         self.0.pending_reset.set(Some(if is_tunnel {
             Reason::CANCEL

@@ -1,4 +1,4 @@
-//! h2's side of a connection, and how it ends.
+//! The h2 state of a connection, from the handshake to the close.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -19,25 +19,25 @@ use super::streams::Streams;
 use crate::pressure::settings::Settings;
 use crate::server::connection::Shared;
 
-/// A stream that has begun.
+/// A stream that the client has opened: its request and the writer of its response.
 pub(crate) type IncomingStream = (Request<RecvStream>, SendResponse<CountedBytes>);
 
-/// What a connection has of HTTP/2.
+/// The HTTP/2 part of a connection.
 pub(crate) struct Session {
     state: SessionState,
     pub(crate) input: Rc<RefCell<H2Input>>,
     pub(crate) frames: FrameScanner,
     pub(crate) streams: Rc<Streams>,
-    /// The client has been told that the connection ends.
+    /// Whether a GOAWAY frame has asked the client to open no more streams.
     is_draining: bool,
-    /// How it has to end, said before it has begun.
+    /// Reason of an abort that was requested before the handshake was complete.
     pending_abort: Option<Reason>,
-    /// A frame that has begun has to have come by then; `u64::MAX` when none has.
+    /// Time by which the open header block must be complete; `u64::MAX` when none is open.
     pub(crate) header_block_deadline: u64,
 }
 
 enum SessionState {
-    /// Our settings are on their way, the client's preface is.
+    /// Our settings have been queued, the client's preface is incomplete.
     Handshaking(Box<Handshake<H2Transport, CountedBytes>>),
     Open(Box<server::Connection<H2Transport, CountedBytes>>),
 }
@@ -61,7 +61,8 @@ impl Session {
         }
     }
 
-    /// Lets h2 read and write, and returns the next stream that has begun; `None` at the end of the connection.
+    /// Lets h2 read and write. Returns the next stream that the client has opened, or `None` when
+    /// the connection is closed.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<IncomingStream>> {
         if let SessionState::Handshaking(handshake) = &mut self.state {
             match Pin::new(handshake.as_mut()).poll(cx) {
@@ -79,11 +80,11 @@ impl Session {
             }
         }
         let SessionState::Open(connection) = &mut self.state else { return Poll::Pending };
-        // An error has been told to the client, as far as it can be.
+        // h2 has already reported an error to the client, as far as possible.
         connection.poll_accept(cx).map(|next| next.and_then(Result::ok))
     }
 
-    /// Whether the client's preface has not come whole.
+    /// Returns whether the client's preface is incomplete.
     pub fn is_handshaking(&self) -> bool {
         matches!(self.state, SessionState::Handshaking(_))
     }
@@ -92,7 +93,8 @@ impl Session {
         self.is_draining
     }
 
-    /// Lets the client know that it is to open no further streams; those that are open, or on their way, are answered.
+    /// Sends GOAWAY so that the client opens no more streams. Streams that are open or on their way
+    /// are served.
     pub fn drain(&mut self) {
         if std::mem::replace(&mut self.is_draining, true) {
             return;
@@ -102,7 +104,7 @@ impl Session {
         }
     }
 
-    /// Ends the connection now.
+    /// Closes the connection at once with a GOAWAY frame.
     pub fn abort(&mut self, reason: Reason) {
         match &mut self.state {
             SessionState::Open(connection) => connection.abrupt_shutdown(reason),
@@ -111,7 +113,8 @@ impl Session {
         self.header_block_deadline = u64::MAX;
     }
 
-    /// Gives what JavaScript has said to h2, and returns the streams that are to be reset behind it.
+    /// Passes the commands from JavaScript to h2. Returns the streams that must be reset
+    /// afterwards.
     pub(crate) fn flush(&self) -> Vec<(Rc<StreamExchange>, Reason)> {
         let mut resets = Vec::new();
         for exchange in self.streams.take_dirty() {
@@ -122,10 +125,10 @@ impl Session {
         resets
     }
 
-    /// Looks at the streams that h2 has woken.
+    /// Handles the streams that h2 has woken.
     pub fn poll_streams(&mut self, shared: &Shared) {
         for slot in self.streams.take_woken_slots() {
-            let Some(exchange) = self.streams.at(slot) else { continue };
+            let Some(exchange) = self.streams.get(slot) else { continue };
             if exchange.poll_stream() {
                 let now = shared.ctx.now_ms();
                 if self.frames.count_reset(now, &shared.limits().settings).is_err() {
@@ -135,13 +138,13 @@ impl Session {
             exchange.finish_if_sent();
         }
         for slot in self.streams.totals.take_sent_slots() {
-            if let Some(exchange) = self.streams.at(slot) {
+            if let Some(exchange) = self.streams.get(slot) {
                 exchange.finish_if_sent();
             }
         }
     }
 
-    /// Bytes that are held for the connection.
+    /// Returns the number of bytes that are held for the connection.
     pub fn held_bytes(&self) -> usize {
         let streams = &self.streams;
         let known = streams.totals.bytes()
@@ -164,7 +167,8 @@ fn builder(settings: &Settings) -> server::Builder {
         .max_concurrent_streams(streams)
         .max_frame_size(settings.http2_max_frame_size as u32)
         .max_header_list_size(settings.http2_max_header_list_size as u32)
-        // Beyond it a client has opened and reset more than it may have open: we have not even seen them.
+        // A client beyond this limit has reset more streams than it may open, before we have
+        // accepted them.
         .max_pending_accept_reset_streams(streams.min(settings.http2_max_resets) as usize)
         .max_concurrent_reset_streams(streams.saturating_mul(REMEMBERED_RESETS_FACTOR) as usize)
         .reset_stream_duration(REMEMBERED_RESET_TIME)
@@ -172,11 +176,12 @@ fn builder(settings: &Settings) -> server::Builder {
     builder
 }
 
-/// A client goes on sending until it hears of a reset (RFC 9113 section 5.1), and what comes for a stream that nobody
-/// remembers is a mistake of its own, of which h2 forgives a connection few. So as many are remembered as can be open at
-/// once, several times over, and until a slow client's window has come.
+/// Number of reset streams that h2 remembers, as a multiple of the maximum of open streams. A
+/// client may send frames until it receives our reset (RFC 9113 section 5.1). Frames for a
+/// forgotten stream are a connection error, and h2 allows few of them.
 const REMEMBERED_RESETS_FACTOR: u32 = 4;
+/// Time for which h2 remembers a reset stream: by then, the window of a slow client has arrived.
 const REMEMBERED_RESET_TIME: Duration = Duration::from_secs(10);
-/// The window of the connection is that of so many streams.
+/// Size of the connection window, as a multiple of a stream's window.
 const CONNECTION_WINDOW_STREAMS: u32 = 16;
 const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;

@@ -1,6 +1,8 @@
-//! Requests that wait until answers of their connection have been taken. A client that opens many streams and no window
-//! would make JavaScript hold an answer for each of them, so no further one begins while much of what it has asked for
-//! stands. What is asked for at once counts as expected, until the first answers show what they weigh.
+//! Decides when the request of a stream may be passed to JavaScript. A client that opens many
+//! streams and reads nothing would make JavaScript hold a response for each.
+//!
+//! Further requests of a connection therefore wait while many of its response bytes are unsent.
+//! Requests without a response count with an expected size, which the first responses correct.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -15,33 +17,35 @@ use crate::guard::Refusal;
 use crate::server::connection::min_rate::Bounds;
 use crate::server::connection::{Current, Shared};
 
-/// How far a request has come on its way to JavaScript.
+/// State of a request on its way to JavaScript.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub(crate) enum AdmissionState {
-    /// It may still wait for its body.
+    /// Not decided: the request may still wait for its body.
     #[default]
     Undecided,
-    /// Others of its connection have to be taken first.
+    /// The client must first read other responses of its connection.
     Waiting,
     Admitted,
 }
 
-/// What stands of a connection, and what waits for that.
+/// Requests of a connection that wait for admission, and the bytes on which admission depends.
 pub(crate) struct StreamAdmission {
     waiting: RefCell<VecDeque<Rc<StreamExchange>>>,
-    /// Bytes of heads that wait.
+    /// Memory for the heads of waiting requests, in bytes.
     waiting_head_bytes: Cell<usize>,
-    /// Bytes of answers that JavaScript holds.
+    /// Response bytes that JavaScript holds for the connection.
     buffered_in_js: Cell<usize>,
-    /// The same of those that have stood for a while.
+    /// Response bytes that JavaScript holds for streams that have stalled for
+    /// [`STALLED_RESPONSE_MS`].
     stalled_in_js: Cell<usize>,
-    /// Since when the client has been behind with the request or the answer with which it is furthest behind.
+    /// Time since which the client lags, on the stream that lags most; `u64::MAX` if it does not
+    /// lag.
     lagging_since: Cell<u64>,
-    /// What an answer is taken for as long as there is none.
+    /// Expected size of a response that has not begun, in bytes.
     expected_size: Cell<usize>,
-    /// When that has been found, or doubted; `u64::MAX` before.
+    /// Time at which `expected_size` was last changed; `u64::MAX` before.
     estimated_at: Cell<u64>,
-    /// What had arrived of the connection when one more was let through.
+    /// Bytes that the client had acknowledged when a request beyond the limit was last admitted.
     arrived_at_extra: Cell<u64>,
 }
 
@@ -61,7 +65,7 @@ impl Default for StreamAdmission {
 }
 
 impl StreamAdmission {
-    /// Bytes that are held because of clients that do not read.
+    /// Returns the number of bytes held for requests that wait and for responses that are stalled.
     pub fn held_bytes(&self) -> usize {
         self.waiting_head_bytes.get() + self.stalled_in_js.get()
     }
@@ -70,7 +74,8 @@ impl StreamAdmission {
         self.lagging_since.get()
     }
 
-    /// An answer is complete that weighs so much. Whoever asks for large ones may ask for more of them.
+    /// Records the size of a complete response. A client that has asked for a large response may
+    /// ask for more of them, so the estimate falls by at most half.
     fn record_response_size(&self, weight: usize, now: u64) {
         let half = self.expected_size.get() / 2;
         self.expected_size
@@ -78,7 +83,8 @@ impl StreamAdmission {
         self.estimated_at.set(now);
     }
 
-    /// Answers that do not come tell nothing: less is expected of them, as they may wait for what comes behind them.
+    /// Halves the estimate if responses are overdue, at most once per [`RESPONSE_EXPECTED_MS`].
+    /// They may depend on requests that still wait, such as a long poll.
     fn lower_estimate_if_overdue(&self, now: u64) {
         if self.estimated_at.get() == u64::MAX {
             self.estimated_at.set(now);
@@ -89,7 +95,7 @@ impl StreamAdmission {
 }
 
 impl Streams {
-    /// Whether one more may begin.
+    /// Returns whether one more request may be admitted.
     fn has_room(&self, now: u64) -> bool {
         let admission = &self.admission;
         let held = self.totals.bytes() + admission.buffered_in_js.get();
@@ -105,8 +111,9 @@ impl Streams {
         weight < MAX_EXPECTED_UNSENT_BYTES
     }
 
-    /// Whoever reads, if slowly, gets on: one more may begin for so many bytes as are known to have arrived. What a
-    /// client's system takes by itself, which is a few megabytes, is no reason to hold much more for it.
+    /// Returns whether the client has read enough for one more request beyond the limit, so that a
+    /// slow reader makes progress. A client's kernel buffers a few megabytes by itself, which is no
+    /// reason to hold much more for it.
     fn has_read_enough(&self, arrived: u64) -> bool {
         let price = BYTES_READ_PER_EXTRA_STREAM.max(self.admission.buffered_in_js.get() as u64);
         let reads = arrived.saturating_sub(self.admission.arrived_at_extra.get()) >= price;
@@ -116,23 +123,23 @@ impl Streams {
         reads
     }
 
-    /// Looks which answers stand, and since when the client is behind.
+    /// Updates the number of stalled bytes and the time since which the client lags.
     pub(crate) fn update_stalled(&self, now: u64) {
-        let (mut since, mut behind) = (u64::MAX, 0);
+        let (mut since, mut stalled_bytes) = (u64::MAX, 0);
         for exchange in self.all() {
             let stalled = exchange.response_stalled_since();
             since = since.min(stalled).min(exchange.body_late_since());
             if stalled.saturating_add(STALLED_RESPONSE_MS) <= now {
-                behind += exchange.buffered_in_js.get();
+                stalled_bytes += exchange.buffered_in_js.get();
             }
         }
         self.admission.lagging_since.set(since);
-        self.admission.stalled_in_js.set(behind);
+        self.admission.stalled_in_js.set(stalled_bytes);
     }
 }
 
 impl StreamExchange {
-    /// Whether its request may cross now; it waits from here on if it may not.
+    /// Admits the request, or queues it. Returns whether it may be passed to JavaScript now.
     pub(crate) fn try_admit(&self, current: &mut Current) -> Result<bool, Refusal> {
         if self.admission_state.get() != AdmissionState::Undecided {
             return Ok(self.admission_state.get() == AdmissionState::Admitted);
@@ -145,7 +152,7 @@ impl StreamExchange {
             self.admitted_at.set(now);
             return Ok(true);
         }
-        let Some(me) = streams.at(self.slot()) else { return Ok(true) };
+        let Some(me) = streams.get(self.slot()) else { return Ok(true) };
         if ctx.waiting_streams.get() >= ctx.limits.settings.worker_connections as usize {
             return Err(Refusal::Overloaded);
         }
@@ -161,7 +168,7 @@ impl StreamExchange {
         Ok(false)
     }
 
-    /// It waits no more.
+    /// Removes the request from the queue and marks it as admitted.
     pub(crate) fn stop_waiting(&self, streams: &Streams) {
         if self.admission_state.get() != AdmissionState::Waiting {
             return;
@@ -177,7 +184,7 @@ impl StreamExchange {
         admission.waiting.borrow_mut().retain(|one| !std::ptr::eq(&raw const **one, self));
     }
 
-    /// JavaScript holds so many bytes of the answer.
+    /// Records the number of response bytes that JavaScript holds.
     pub(crate) fn set_buffered_in_js(&self, bytes: usize) {
         let Some(streams) = self.streams.upgrade().filter(|_| !self.is_closed()) else { return };
         let before = self.buffered_in_js.replace(bytes);
@@ -189,20 +196,20 @@ impl StreamExchange {
         }
     }
 
-    /// From what there is of the answer others of the connection are judged.
+    /// Records the progress of the response, from which the expected size is estimated.
     pub(crate) fn record_response(&self, current: &Current) {
         self.has_response.set(self.has_response.get() || current.head_sent);
         if current.ended
             && !self.is_size_recorded.replace(true)
             && let Some(streams) = self.streams.upgrade()
         {
-            // It is complete when little of it is left.
+            // The response is complete, so its size is at least what is still held of it.
             let weight = self.unsent.bytes().max(self.max_buffered_in_js.get());
             streams.admission.record_response_size(weight, self.shared.ctx.now_ms());
         }
     }
 
-    /// Its answer is overdue.
+    /// Returns whether the response has not begun within [`RESPONSE_EXPECTED_MS`].
     fn is_response_overdue(&self, now: u64) -> bool {
         let waits =
             self.admission_state.get() == AdmissionState::Admitted && !self.has_response.get();
@@ -220,12 +227,14 @@ impl StreamExchange {
         if now < self.admitted_at.get() + RESPONSE_EXPECTED_MS { expected } else { 0 }
     }
 
-    /// Since when its client has been behind with taking the answer; `u64::MAX` if nothing waits for it.
+    /// Returns the time since which the client has read too little of the response; `u64::MAX` if
+    /// no bytes are pending.
     pub(crate) fn response_stalled_since(&self) -> u64 {
         self.response_rate.get().behind_since(Bounds::of_answer(&self.shared.limits()))
     }
 
-    /// The same of the body that it owes, unless that has been answered already.
+    /// Returns the time since which the client has sent too little of the body; `u64::MAX` once the
+    /// response has begun.
     pub(crate) fn body_late_since(&self) -> u64 {
         if self.current.borrow().head_sent {
             return u64::MAX;
@@ -235,8 +244,8 @@ impl StreamExchange {
 }
 
 impl Session {
-    /// Begins what has waited, as far as there is room by now; `arrived` says how many bytes the client's side has
-    /// acknowledged.
+    /// Admits waiting requests as long as there is room. `arrived` returns the number of bytes that
+    /// the client has acknowledged.
     pub(crate) fn admit_waiting(&self, shared: &Shared, arrived: impl Fn() -> u64) {
         let (streams, now) = (&self.streams, shared.ctx.now_ms());
         loop {
@@ -249,8 +258,8 @@ impl Session {
         }
     }
 
-    /// The client does not take what it has asked for: what waits for that is refused, to be sent again on another
-    /// connection.
+    /// Refuses all waiting requests because the client does not read its responses. REFUSED_STREAM
+    /// lets the client retry on another connection.
     pub(crate) fn refuse_waiting(&mut self) {
         let waiting = self.streams.admission.waiting.take();
         if waiting.is_empty() {
@@ -263,17 +272,19 @@ impl Session {
     }
 }
 
-/// Bytes of answers of a connection that stand, or are expected: with more no further one is begun.
+/// Maximum of unsent and expected response bytes of a connection; at this limit no further request
+/// is admitted.
 const MAX_EXPECTED_UNSENT_BYTES: usize = 2 << 20;
-/// One answer counts as no more: whoever loads something huge can do something else beside it.
+/// Maximum that one response counts, so that a large download does not block other requests.
 const MAX_COUNTED_PER_STREAM_BYTES: usize = 1 << 20;
-/// And as no less, as long as there is none: all of the usual hundred streams may begin.
+/// Minimum of the expected size: with it, the usual 100 streams are admitted at once.
 const MIN_EXPECTED_SIZE_BYTES: usize = 16_384;
-/// An answer is expected for so long.
+/// Time for which a response that has not begun counts with the expected size, in milliseconds.
 const RESPONSE_EXPECTED_MS: u64 = 100;
-/// Beyond the bound one more begins for each so many bytes that the client takes, or as many as JavaScript holds.
+/// Bytes that the client must read for each request beyond the limit. If JavaScript holds more for
+/// the connection, that amount applies.
 const BYTES_READ_PER_EXTRA_STREAM: u64 = 262_144;
-/// An answer of which nothing has been taken for so long stands.
+/// Time after which a response that the client does not read counts as stalled, in milliseconds.
 const STALLED_RESPONSE_MS: u64 = 2_000;
-/// A head that waits takes its bytes, and the places of its fields.
+/// Memory of a waiting head, as a multiple of its bytes: the bytes and the table of its fields.
 const WAITING_HEAD_COST: usize = 2;

@@ -1,4 +1,4 @@
-//! The requests in hand of one connection of HTTP/2.
+//! The open streams of an HTTP/2 connection.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -12,17 +12,18 @@ use super::exchange::StreamExchange;
 use super::stream_admission::StreamAdmission;
 use crate::bridge::in_flight::RequestLabel;
 
-/// What the connection's task, the ring's task and the streams themselves share.
+/// The table of streams, shared by the connection's task, the task that reads the ring, and the
+/// streams.
 pub(crate) struct Streams {
-    /// A place is used again once its stream has closed.
+    /// A slot is used again once its stream has closed.
     slots: RefCell<Vec<StreamSlot>>,
     free: RefCell<Vec<usize>>,
-    /// Those of which JavaScript has said something.
+    /// Streams with new commands from JavaScript.
     dirty: RefCell<Vec<Rc<StreamExchange>>>,
     woken: Arc<WokenStreams>,
     pub(crate) totals: Rc<ConnectionUnsent>,
     pub(crate) admission: StreamAdmission,
-    /// Bytes of bodies that JavaScript does not have.
+    /// Body bytes that are buffered until the request is passed to JavaScript.
     pub(crate) buffered_body_bytes: Cell<usize>,
 }
 
@@ -31,14 +32,14 @@ struct StreamSlot {
     waker: Arc<StreamWaker>,
 }
 
-/// The places that h2 has woken since the last look.
+/// Slots of the streams that h2 has woken since they were last taken.
 #[derive(Default)]
 struct WokenStreams {
     slots: Mutex<Vec<usize>>,
     task: Mutex<Option<Waker>>,
 }
 
-/// How h2 wakes one of them.
+/// The waker of one stream that is given to h2.
 struct StreamWaker {
     slot: usize,
     is_queued: AtomicBool,
@@ -75,7 +76,7 @@ impl Streams {
         }
     }
 
-    /// How many are in hand.
+    /// Returns the number of open streams.
     pub fn len(&self) -> usize {
         self.slots.borrow().len() - self.free.borrow().len()
     }
@@ -84,22 +85,22 @@ impl Streams {
         self.len() == 0
     }
 
-    /// Since when the client has been behind with the one with which it is furthest behind.
+    /// Returns the time since which the client lags, on the stream that lags most.
     pub fn lagging_since(&self) -> u64 {
         self.admission.lagging_since()
     }
 
-    /// Those that are not answered yet.
+    /// Returns the requests whose response is not complete.
     pub fn in_flight(&self) -> Vec<(RequestLabel, Instant)> {
         self.all().iter().filter_map(|exchange| exchange.in_flight()).collect()
     }
 
-    /// All of them. What is done to one may close it.
+    /// Returns all open streams, as copies: the caller may close streams while it iterates.
     pub(crate) fn all(&self) -> Vec<Rc<StreamExchange>> {
         self.slots.borrow().iter().filter_map(|slot| slot.exchange.clone()).collect()
     }
 
-    /// Keeps a stream that is made for its place.
+    /// Creates a stream in a free slot.
     pub(crate) fn insert_with(
         &self,
         make: impl FnOnce(usize, Waker) -> Rc<StreamExchange>,
@@ -124,12 +125,13 @@ impl Streams {
         }
     }
 
-    /// The stream at a place: that may be another than was there when the place was noted.
-    pub(crate) fn at(&self, slot: usize) -> Option<Rc<StreamExchange>> {
+    /// Returns the stream in a slot. A caller that stored the slot earlier may find another stream
+    /// in it.
+    pub(crate) fn get(&self, slot: usize) -> Option<Rc<StreamExchange>> {
         self.slots.borrow().get(slot)?.exchange.clone()
     }
 
-    /// The request of an exchange has waited for its body long enough.
+    /// Stops waiting for the body of an exchange.
     pub fn stop_buffering_body(&self, id: u32) {
         let waiting = self.all().into_iter().find(|exchange| exchange.id() == id);
         if let Some(exchange) = waiting {
@@ -137,14 +139,14 @@ impl Streams {
         }
     }
 
-    /// The stream with a number of the connection's.
+    /// Returns the stream with an identifier of this connection (RFC 9113 section 5.1.1).
     pub(crate) fn find_by_stream_id(&self, number: u32) -> Option<Rc<StreamExchange>> {
         let slots = self.slots.borrow();
         let mut open = slots.iter().filter_map(|slot| slot.exchange.as_ref());
         open.find(|one| one.stream_id == number).cloned()
     }
 
-    /// Says whom to wake when h2 has woken a stream.
+    /// Stores the waker of the connection's task, which runs when h2 wakes a stream.
     pub(crate) fn set_connection_waker(&self, waker: &Waker) {
         let mut task = self.woken.task.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(|known| !known.will_wake(waker)) {
@@ -152,7 +154,7 @@ impl Streams {
         }
     }
 
-    /// The places that h2 has woken.
+    /// Returns the slots of the streams that h2 has woken.
     pub(crate) fn take_woken_slots(&self) -> Vec<usize> {
         let taken = {
             let mut slots = self.woken.slots.lock().unwrap_or_else(PoisonError::into_inner);
@@ -165,7 +167,7 @@ impl Streams {
         taken
     }
 
-    /// JavaScript has said something of a stream.
+    /// Adds a stream to those with new commands from JavaScript.
     pub(crate) fn push_dirty(&self, exchange: Rc<StreamExchange>) {
         self.dirty.borrow_mut().push(exchange);
     }

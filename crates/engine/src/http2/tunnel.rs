@@ -1,5 +1,6 @@
-//! A stream that has left HTTP: CONNECT (RFC 9113 section 8.5), and what HTTP/1 does by an upgrade (RFC 8441). The
-//! application answers with the head of HTTP/1.1, as there.
+//! A stream that has become a tunnel: CONNECT (RFC 9113 section 8.5), or an extended CONNECT in
+//! place of an upgrade (RFC 8441). The application writes the response head of HTTP/1.1 into the
+//! tunnel, and the engine converts it.
 
 use std::rc::Rc;
 
@@ -14,20 +15,21 @@ use crate::server::connection::tunnel::{Answered, Said, Tunnel};
 use crate::server::connection::websocket::{Frames, RESTART};
 
 impl StreamExchange {
-    /// JavaScript takes the stream over, or says that the request is an ordinary one.
+    /// Turns the stream into a tunnel if JavaScript takes it over (`taken`). Otherwise the request
+    /// is served as an ordinary one.
     pub fn take_over_stream(&self, current: &mut Current, taken: bool) {
         if !std::mem::take(&mut current.undecided) || !taken {
             return;
         }
         let ctx = &self.shared.ctx;
         current.body_done = self.request_body.borrow().is_none();
-        // The client's end is told apart from the head.
+        // JavaScript gets the end of the client's bytes as an event of its own.
         current.end_told = false;
         current.tunnel = Some(Box::new(Tunnel::new(ctx.draining.get())));
         ctx.tunnels.set(ctx.tunnels.get() + 1);
     }
 
-    /// Takes bytes of the application.
+    /// Queues bytes that the application has written into the tunnel.
     pub fn send_tunnel_data(&self, current: &mut Current, output: &mut StreamOutput, bytes: &[u8]) {
         let elapsed = self.shared.ctx.now().duration_since(current.started);
         let Some(tunnel) = current.tunnel.as_mut().filter(|tunnel| !tunnel.closed) else { return };
@@ -45,7 +47,8 @@ impl StreamExchange {
         let head = std::mem::take(head);
         let answered = Answered::read(&head[..end.unwrap_or(0)]);
         let is_switch = answered.status == 101;
-        // RFC 8441 section 5.1: 200 is what 101 is on HTTP/1.1, and a made-up key has no answer.
+        // RFC 8441 section 5.1: status 200 takes the place of 101. A placeholder key has no accept
+        // field in the response.
         let status = if is_switch { 200 } else { self.visible_status(answered.status) };
         let Some(mut response) = fields::bare_head(status, answered.fields) else {
             self.pending_reset.set(Some(h2::Reason::INTERNAL_ERROR));
@@ -59,19 +62,20 @@ impl StreamExchange {
         tunnel.said =
             if answered.websocket { Said::WebSocket(Frames::default()) } else { Said::Bytes };
         tunnel.answered = Some(elapsed);
-        let leaves = tunnel.leaving;
+        let is_draining = tunnel.leaving;
         current.status = status;
         current.head_sent = true;
         if let Some(log) = &mut current.log {
             log.response_fields.extend_from_slice(answered.fields);
         }
         queue_tunnel_bytes(current, output, &head[end.unwrap_or(0)..]);
-        if leaves {
+        if is_draining {
             self.start_drain_deadline();
         }
     }
 
-    /// The worker drains: a WebSocket is closed with a frame of the engine's own (RFC 6455 section 7.4).
+    /// Closes a WebSocket with a close frame of the engine while the worker drains (RFC 6455
+    /// section 7.4).
     pub fn drain_tunnel(self: &Rc<Self>) {
         let mut current = self.current.borrow_mut();
         let mut output = self.output.borrow_mut();
@@ -91,7 +95,8 @@ impl StreamExchange {
     }
 }
 
-/// Adds bytes of the application to what is sent; behind the frame in hand of a WebSocket that is to end, its close.
+/// Queues bytes of the application. If the WebSocket is to close, the close frame follows the
+/// current frame.
 fn queue_tunnel_bytes(current: &mut Current, output: &mut StreamOutput, bytes: &[u8]) {
     let Some(tunnel) = &mut current.tunnel else { return };
     let mut count = bytes.len();

@@ -13,9 +13,9 @@ fn parts(method: &str, uri: &str, fields: &[(&str, &str)]) -> Parts {
     request.body(()).unwrap().into_parts().0
 }
 
-fn written(parts: &Parts, is_ended: bool) -> Result<String, Refusal> {
+fn written(parts: &Parts, is_end_stream: bool) -> Result<String, Refusal> {
     let mut out = Vec::new();
-    write_request_head(parts, is_ended, &ParsePolicy::default(), &mut out)?;
+    write_request_head(parts, is_end_stream, &ParsePolicy::default(), &mut out)?;
     Ok(String::from_utf8(out).unwrap())
 }
 
@@ -30,8 +30,9 @@ fn a_request_is_written_as_http_1_has_it() {
 
 #[test]
 fn a_body_of_unknown_length_is_told_by_the_field_that_frameworks_look_for() {
-    let text =
-        |fields: &[_], is_ended| written(&parts("POST", "https://a/", fields), is_ended).unwrap();
+    let text = |fields: &[_], is_end_stream| {
+        written(&parts("POST", "https://a/", fields), is_end_stream).unwrap()
+    };
     assert!(text(&[], false).contains("transfer-encoding: chunked\r\n"));
     assert!(!text(&[], true).contains("transfer-encoding"));
     assert!(!text(&[("content-length", "3")], false).contains("transfer-encoding"));
