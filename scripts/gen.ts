@@ -14,7 +14,7 @@ import {
   SIGNAL_PROOFS,
 } from '../__test__/proofs.ts'
 import { ERRORS, type ErrorRow } from '../ts/errors.ts'
-import { hooksPage } from '../ts/hooks/docs.ts'
+import { renderHooksPage } from '../ts/hooks/docs.ts'
 import { settingsPage, settingsSchema } from '../ts/settings/docs.ts'
 import { gunicornPage, type Proofs } from '../ts/settings/gunicorn.ts'
 import { exampleText, listItem, paragraph } from '../ts/settings/markdown.ts'
@@ -28,7 +28,7 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
     path: 'docs/settings.schema.json',
     text: () => `${JSON.stringify(settingsSchema(), null, 2)}\n`,
   },
-  { path: 'docs/hooks.md', text: () => signed('ts/hooks/table.ts', hooksPage()) },
+  { path: 'docs/hooks.md', text: () => signed('ts/hooks/table.ts', renderHooksPage()) },
   { path: 'docs/gunicorn.md', text: () => signed('ts/settings/table.ts', gunicornPage(PROOFS)) },
   { path: 'docs/errors.md', text: () => signed('ts/errors.ts', errorsPage()) },
   { path: 'crates/engine/src/pressure/settings.rs', text: rustSettings },

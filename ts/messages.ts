@@ -4,7 +4,7 @@
  */
 
 import type { HookName } from './hooks/table.ts'
-import type { Collectors } from './log/collectors.ts'
+import type { CollectorAddresses } from './log/collectors.ts'
 import type { Config } from './settings/config.ts'
 import type { SignalName } from './signals.ts'
 import type { TlsMaterial } from './tls/material.ts'
@@ -13,48 +13,48 @@ import type { TlsMaterial } from './tls/material.ts'
 export const CHANNEL_FD = 3
 
 /** The descriptor of the scoreboard's memory, when there is one. */
-export const BOARD_FD = 4
+export const SCOREBOARD_FD = 4
 
 /** By which a worker gets further listening sockets while it runs; the listeners follow, then the kick eventfds. */
-export const SHARING_FD = 5
+export const DESCRIPTOR_CHANNEL_FD = 5
 
 /** After a change of code a worker finishes what takes no longer than this, and is killed a little later. */
-export const RESTART_MS = 250
+export const RESTART_DRAIN_MS = 250
 
 /**
  * A worker that others follow keeps idle connections this long: a client that was held up for a moment, or still reads
  * its last answer, asks on the connection that it was told it may keep.
  */
-export const PATIENT_DRAIN_MS = 10_000
+export const IDLE_DRAIN_WITH_SUCCESSOR_MS = 10_000
 
 /** The same where nobody follows, and for whoever waits for the end. */
 export const IDLE_DRAIN_MS = 2_000
 
 /** A listening socket as a worker receives it. */
-export interface ListenerMessage {
+export interface InheritedSocket {
   readonly fd: number
   /** As in the log: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
   readonly address: string
   /** TLS is spoken there. */
-  readonly secure: boolean
+  readonly isSecure: boolean
   /** It would be with a certificate, which the program may have where the settings name none. */
-  readonly maySecure: boolean
+  readonly canBeSecure: boolean
 }
 
 /** From the arbiter to a worker. */
 export type ArbiterMessage =
   | BootMessage
   /** Open the logs again. */
-  | { readonly type: 'reopen' }
+  | { readonly type: 'reopenLogs' }
   /** Everybody ends: idle connections are kept only for a moment. */
-  | { readonly type: 'hasten' }
+  | { readonly type: 'shortenDrain' }
   /** With `reload`: end soon, for the code has changed. */
   | { readonly type: 'restart' }
-  | SecureMessage
+  | TlsUpdateMessage
 
 /** Connections that begin from now on get this. */
-export interface SecureMessage {
-  readonly type: 'secure'
+export interface TlsUpdateMessage {
+  readonly type: 'updateTls'
   readonly tls?: TlsMaterial
   readonly ticketSecrets: readonly string[]
 }
@@ -64,13 +64,13 @@ export interface BootMessage {
   readonly type: 'boot'
   /** 1..N, as in MONOCEROS_WORKER and on the scoreboard. */
   readonly slot: number
-  readonly generation: number
+  readonly slotGeneration: number
   readonly config: Config
   /** The settings that the operator gave, from wherever. */
-  readonly given: readonly string[]
+  readonly givenSettings: readonly string[]
   /** Where the names of syslog and statsd led to when the settings were read. */
-  readonly collectors: Collectors
-  readonly listeners: readonly ListenerMessage[]
+  readonly collectorAddresses: CollectorAddresses
+  readonly listeners: readonly InheritedSocket[]
   /** What TLS needs, where it is spoken. */
   readonly tls?: TlsMaterial
   /** What the keys of session tickets are made of. */
@@ -78,24 +78,24 @@ export interface BootMessage {
   /** One descriptor for each slot of the scoreboard; empty without the shared page. */
   readonly kickFds: readonly number[]
   /** The arbiter's standard output and error, where the worker's own are captured. */
-  readonly output?: { readonly stdout: number; readonly stderr: number }
-  readonly slots: number
+  readonly capturedOutputFds?: { readonly stdout: number; readonly stderr: number }
+  readonly slotCount: number
   /** Counts all workers of the arbiter: the smaller, the older. */
   readonly age: number
   /** Requests after which it is replaced; 0 for never. */
   readonly requestLimit: number
   /** A worker has served with these settings before. */
-  readonly hasServed: boolean
+  readonly hasServedBefore: boolean
   /** The worker's own hooks that are set; their functions do not travel. */
-  readonly hooks: readonly HookName[]
+  readonly hookNames: readonly HookName[]
   /** Where the functions are. */
   readonly configFile?: string
   /** Load the application and report, but do not serve: `--check-config`. */
-  readonly check: boolean
+  readonly isCheck: boolean
 }
 
 /** Where a further server of the program listens. */
-export interface FurtherAddress {
+export interface ExtraListenerAddress {
   /** An IP address; null is every address of the machine. */
   readonly host: string | null
   readonly port: number
@@ -104,9 +104,9 @@ export interface FurtherAddress {
 }
 
 /** What a worker without the shared page says of itself with each beat. */
-export interface BeatCounters {
+export interface WorkerCounters {
   readonly connections: number
-  readonly busy: number
+  readonly inFlight: number
   readonly requests: number
 }
 
@@ -114,42 +114,47 @@ export type WorkerMessage =
   /** The application is loaded and the engine accepts. */
   | { readonly type: 'ready'; readonly engine: string }
   /** The application could not be loaded; the process ends with `exit`. */
-  | { readonly type: 'failed'; readonly code: string; readonly text: string; readonly exit: number }
+  | {
+      readonly type: 'bootFailed'
+      readonly code: string
+      readonly message: string
+      readonly exitStatus: number
+    }
   /** Somebody else than the arbiter told the worker to stop: it drains or ends, and needs a successor. */
-  | { readonly type: 'leaving'; readonly signal: SignalName }
+  | { readonly type: 'signaled'; readonly signal: SignalName }
   /** An error was not caught: the worker serves on and would rather be replaced. */
-  | { readonly type: 'spoiled' }
+  | { readonly type: 'uncaughtError' }
   /** The program has a further server; the answer is a descriptor, or none, and comes by SHARING_FD. */
-  | ({ readonly type: 'listen'; readonly id: number } & FurtherAddress)
+  | ({ readonly type: 'listen'; readonly id: number } & ExtraListenerAddress)
   /** That server has closed. */
-  | ({ readonly type: 'unlisten' } & FurtherAddress)
+  | ({ readonly type: 'unlisten' } & ExtraListenerAddress)
   /** With `reload`: what the application consists of, and why it could not be loaded. */
   | {
       readonly type: 'loaded'
       readonly files: readonly string[]
       /** Nothing else is loaded. */
-      readonly isWhole: boolean
+      readonly isComplete: boolean
       readonly failure?: string
     }
   /** The event loop turns; only without the shared page. */
-  | { readonly type: 'beat'; readonly counters: BeatCounters }
+  | { readonly type: 'heartbeat'; readonly counters: WorkerCounters }
   /** The event loop has not turned for `timeout`; sent by the watcher's thread. Unless it is `final`, more follows. */
-  | ({ readonly type: 'blocked'; readonly final: boolean } & Blockade)
+  | ({ readonly type: 'blocked'; readonly final: boolean } & BlockReport)
 
 /** A request that a worker has not answered yet. */
-export interface RequestInHand {
+export interface InFlightRequest {
   /** Method and path, as far as they are kept: `GET /orders`. */
   readonly request: string
   readonly ageMs: number
 }
 
 /** Why the event loop of a worker does not turn, as its watcher found. */
-export interface Blockade {
+export interface BlockReport {
   /** Of JavaScript; null when V8 did not answer. */
   readonly stack: string | null
   /** The system call that the thread waits in. */
   readonly call: string | null
-  readonly requests: readonly RequestInHand[]
+  readonly requests: readonly InFlightRequest[]
 }
 
 /** From an arbiter to the process that started it: an older arbiter, or the command that goes to the background. */
@@ -157,7 +162,7 @@ export type SuccessorMessage =
   /** As many workers as wanted are ready. */
   | { readonly type: 'ready' }
   /** A line of the log from before that, for whoever has started a daemon. */
-  | { readonly type: 'trouble'; readonly text: string }
+  | { readonly type: 'startError'; readonly text: string }
 
 /** One line of the channel. */
 export function encodeMessage(message: ArbiterMessage | WorkerMessage | SuccessorMessage): string {

@@ -13,8 +13,8 @@ export interface RunOptions {
  */
 export async function run(settings: ConfigFile, { argv = [] }: RunOptions = {}): Promise<number> {
   // Loaded only now, so that a config file that imports `defineConfig` loads nothing.
-  const { printInformation } = await import('./cli/print.ts')
-  if (await printInformation(argv)) return 0
+  const { printHelpOrVersion } = await import('./cli/print.ts')
+  if (await printHelpOrVersion(argv)) return 0
   const { start } = await import('./cli/start.ts')
   const [, entry = '', ...args] = process.argv
   return start({ argv, entry, args, embedded: settings })

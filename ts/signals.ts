@@ -5,18 +5,18 @@ export type ArbiterRole =
   | 'stop'
   | 'quit'
   | 'reload'
-  | 'more'
-  | 'fewer'
-  | 'reopen'
+  | 'addWorker'
+  | 'removeWorker'
+  | 'reopenLogs'
   | 'upgrade'
-  | 'rest'
+  | 'pauseWorkers'
   | 'reap'
   | 'default'
 
 /** How a signal is handled by a loop. */
 export interface SignalRow {
   readonly arbiter: ArbiterRole
-  readonly worker: 'drain' | 'quit' | 'abort' | 'reopen' | 'ignore' | 'default'
+  readonly worker: 'drain' | 'quit' | 'abort' | 'reopenLogs' | 'ignore' | 'default'
   /** One sentence each, for the page. */
   readonly arbiterDoc: string
   readonly workerDoc: string
@@ -52,21 +52,21 @@ export const SIGNALS = {
     workerDoc: 'Ignored, so that `pkill -HUP` on the whole group reloads and kills nobody.',
   },
   TTIN: {
-    arbiter: 'more',
+    arbiter: 'addWorker',
     worker: 'ignore',
     arbiterDoc: 'One worker more, until the next reload.',
     workerDoc: 'Ignored.',
   },
   TTOU: {
-    arbiter: 'fewer',
+    arbiter: 'removeWorker',
     worker: 'ignore',
     arbiterDoc:
       'One worker fewer, never below one; the oldest leaves gracefully. Until the next reload.',
     workerDoc: 'Ignored.',
   },
   USR1: {
-    arbiter: 'reopen',
-    worker: 'reopen',
+    arbiter: 'reopenLogs',
+    worker: 'reopenLogs',
     arbiterDoc: 'Opens the error log and the access log again, in all processes: for `logrotate`.',
     workerDoc: 'Opens its logs again.',
   },
@@ -78,7 +78,7 @@ export const SIGNALS = {
     workerDoc: 'Ignored.',
   },
   WINCH: {
-    arbiter: 'rest',
+    arbiter: 'pauseWorkers',
     worker: 'ignore',
     arbiterDoc:
       'With `daemon`, or when a new arbiter serves: all workers leave gracefully, the arbiter stays. Otherwise ignored, since a terminal sends it when its size changes.',
@@ -102,16 +102,16 @@ export const SIGNALS = {
 export type SignalName = keyof typeof SIGNALS
 
 /** Those that the arbiter listens for. Ends of workers come as events of node's child processes, not as CHLD. */
-export const ARBITER_SIGNALS = signalsWhere(
+export const ARBITER_SIGNALS = filterSignals(
   ({ arbiter }) => arbiter !== 'default' && arbiter !== 'reap',
 )
 
 /** Those that a worker listens for; the others keep what the system or the application does. */
-export const WORKER_SIGNALS = signalsWhere(
+export const WORKER_SIGNALS = filterSignals(
   ({ worker }) =>
-    worker === 'drain' || worker === 'quit' || worker === 'reopen' || worker === 'ignore',
+    worker === 'drain' || worker === 'quit' || worker === 'reopenLogs' || worker === 'ignore',
 )
 
-function signalsWhere(matches: (row: SignalRow) => boolean): SignalName[] {
+function filterSignals(matches: (row: SignalRow) => boolean): SignalName[] {
   return (Object.keys(SIGNALS) as SignalName[]).filter((name) => matches(SIGNALS[name]))
 }

@@ -13,12 +13,12 @@ test('a start spawns the wanted workers, each with a slot of its own', async (t)
   )
   const [first] = stage.system.children
   t.like(first?.options.env, { A: '1=2', PORT: '8000', NODE_APP_INSTANCE: '0' })
-  t.deepEqual(first?.options.fds, ['ignore', native === null ? 'ignore' : 'pipe', 50])
-  t.like(first?.received[0], { type: 'boot', slot: 1, listeners: [{ fd: 6 }], check: false })
+  t.deepEqual(first?.options.extraFds, ['ignore', native === null ? 'ignore' : 'pipe', 50])
+  t.like(first?.received[0], { type: 'boot', slot: 1, listeners: [{ fd: 6 }], isCheck: false })
 })
 
 test('no more workers boot at a time than there are processors', async (t) => {
-  const stage = await startArbiter({ workers: 8 }, { processors: 4 })
+  const stage = await startArbiter({ workers: 8 }, { processorCount: 4 })
   t.is(stage.system.children.length, 4)
   stage.system.children[0]?.says({ type: 'ready', engine: 'none' })
   await settle()
@@ -35,7 +35,8 @@ test('TERM asks the workers to finish, and ends with 0 when all have', async (t)
   await stage.system.signal('TERM')
   t.deepEqual(sent(stage), [['TERM'], ['TERM']])
   // Nobody follows: idle connections are not waited for.
-  for (const { received } of stage.system.children) t.deepEqual(received.at(-1), { type: 'hasten' })
+  for (const { received } of stage.system.children)
+    t.deepEqual(received.at(-1), { type: 'shortenDrain' })
   t.deepEqual(stage.closed, ['127.0.0.1:8000'])
   await endAll(stage)
   t.is(await stage.status, 0)
@@ -108,8 +109,8 @@ test('a reload goes on when the old worker has only slow requests left', async (
   await stage.system.signal('HUP')
   const [old] = stage.system.children
   await allReady(stage)
-  const holds = (busy: number, requests: number) =>
-    old?.says({ type: 'beat', counters: { connections: busy, busy, requests } })
+  const holds = (inFlight: number, requests: number) =>
+    old?.says({ type: 'heartbeat', counters: { connections: inFlight, inFlight, requests } })
   holds(2, 7)
   await stage.system.pass(3_000)
   // One of the two is answered, and another has come on its connection.
@@ -128,7 +129,7 @@ test('a stop during a reload hastens the worker that already leaves', async (t) 
   await allReady(stage)
   t.deepEqual(a?.signals, ['TERM'])
   await stage.system.signal('TERM')
-  t.deepEqual([a?.signals, a?.received.at(-1)], [['TERM'], { type: 'hasten' }])
+  t.deepEqual([a?.signals, a?.received.at(-1)], [['TERM'], { type: 'shortenDrain' }])
   await endAll(stage)
   t.is(await stage.status, 0)
 })
@@ -227,7 +228,7 @@ test('a silent worker is aborted, then killed, then replaced', async (t) => {
   const { system } = stage
   const [worker] = system.children
   const beat = () =>
-    worker?.says({ type: 'beat', counters: { connections: 0, busy: 0, requests: 0 } })
+    worker?.says({ type: 'heartbeat', counters: { connections: 0, inFlight: 0, requests: 0 } })
   await allReady(stage)
   for (let second = 0; second < 5; second += 1) {
     beat()
@@ -293,8 +294,8 @@ test('a start whose application fails ends with its exit status and one message'
   for (const exit of [3, 4]) {
     const stage = await startArbiter()
     const [first, second] = stage.system.children
-    first?.says({ type: 'failed', code: 'ERR', text: 'it is broken', exit })
-    second?.says({ type: 'failed', code: 'ERR', text: 'it is broken', exit })
+    first?.says({ type: 'bootFailed', code: 'ERR', message: 'it is broken', exitStatus: exit })
+    second?.says({ type: 'bootFailed', code: 'ERR', message: 'it is broken', exitStatus: exit })
     await settle()
     await end(first, { code: exit })
     await end(second, { code: exit })
@@ -348,7 +349,7 @@ test('a death from outside is replaced at once, in the same slot', async (t) => 
 test('a worker that leaves because somebody told it to has its successor while it drains', async (t) => {
   const stage = await startArbiter({ workers: 1 })
   await allReady(stage)
-  stage.system.children[0]?.says({ type: 'leaving', signal: 'TERM' })
+  stage.system.children[0]?.says({ type: 'signaled', signal: 'TERM' })
   await settle()
   t.is(stage.system.children.length, 2)
   t.is(stage.system.children[1]?.slot, '2')
@@ -358,12 +359,12 @@ test('max_requests replaces one worker at a time, its successor first', async (t
   const stage = await startArbiter({ max_requests: 10, max_requests_jitter: 4 })
   const { system } = stage
   await allReady(stage)
-  const counters = { connections: 0, busy: 0, requests: 11 }
-  for (const child of system.children) child.says({ type: 'beat', counters })
+  const counters = { connections: 0, inFlight: 0, requests: 11 }
+  for (const child of system.children) child.says({ type: 'heartbeat', counters })
   await system.pass(1_000)
   t.is(system.children.length, 2)
   for (const child of system.children) {
-    child.says({ type: 'beat', counters: { ...counters, requests: 12 } })
+    child.says({ type: 'heartbeat', counters: { ...counters, requests: 12 } })
   }
   await system.pass(1_000)
   t.is(system.children.length, 3)
@@ -386,7 +387,7 @@ async function endAll({ system }: Stage, exit: object = { code: 0 }): Promise<vo
 }
 
 async function fail(child: FakeChild | undefined, exit: number): Promise<void> {
-  child?.says({ type: 'failed', code: 'ERR', text: 'broken', exit })
+  child?.says({ type: 'bootFailed', code: 'ERR', message: 'broken', exitStatus: exit })
   await settle()
   await end(child, { code: exit })
 }

@@ -46,7 +46,7 @@ test('a change while workers boot starts them anew, without a pause', async (t) 
 test('what workers have loaded is watched, and what ails them all is said once', async (t) => {
   const stage = await startArbiter({ workers: 2, reload: true })
   for (const child of stage.system.children) {
-    child.says({ type: 'loaded', files: ['/app/a.js'], isWhole: false, failure: 'it is broken' })
+    child.says({ type: 'loaded', files: ['/app/a.js'], isComplete: false, failure: 'it is broken' })
   }
   await settle()
   t.deepEqual(stage.watched, ['/app/a.js', '/app/a.js'])
@@ -70,7 +70,7 @@ test('a watch that cannot begin is said once, and all else goes on', async (t) =
   await stage.system.signal('HUP')
   await allReady(stage)
   for (const child of stage.system.living) {
-    child.says({ type: 'loaded', files: ['/app/a.js'], isWhole: true })
+    child.says({ type: 'loaded', files: ['/app/a.js'], isComplete: true })
   }
   await settle()
   const said = stage.log.filter((line) => line.includes('Cannot watch for changes'))

@@ -2,7 +2,7 @@
 // sent to them.
 
 import { Arbiter } from '../../ts/arbiter/arbiter.ts'
-import type { ArbiterParts } from '../../ts/arbiter/dependencies.ts'
+import type { ArbiterDependencies } from '../../ts/arbiter/dependencies.ts'
 import { EventQueue } from '../../ts/arbiter/events.ts'
 import type { Generation } from '../../ts/arbiter/generation.ts'
 import { ArbiterHooks } from '../../ts/arbiter/hooks.ts'
@@ -12,13 +12,13 @@ import type { ArbiterMessage, SuccessorMessage, WorkerMessage } from '../../ts/m
 import type {
   Child,
   ChildExit,
-  Parent,
-  SelfOptions,
+  ParentChannel,
   SpawnOptions,
+  SpawnSelfOptions,
   Successor,
   System,
 } from '../../ts/process/system.ts'
-import { MessageBoard } from '../../ts/scoreboard/messages.ts'
+import { MessageScoreboard } from '../../ts/scoreboard/messages.ts'
 import type { Config, ResolvedConfig } from '../../ts/settings/config.ts'
 import type { SignalName } from '../../ts/signals.ts'
 import { TicketSecrets } from '../../ts/tls/tickets.ts'
@@ -49,7 +49,7 @@ export class FakeChild implements Child {
 
   onOutput(): void {}
 
-  share(id: number, fd: number | undefined): void {
+  sendDescriptor(id: number, fd: number | undefined): void {
     this.shared.push([id, fd])
   }
 
@@ -57,7 +57,7 @@ export class FakeChild implements Child {
     this.#onExit = callback
   }
 
-  release(): void {
+  detach(): void {
     this.released = true
   }
 
@@ -78,12 +78,12 @@ export class FakeChild implements Child {
 /** A second arbiter, as the first one sees it. */
 export class FakeSuccessor implements Successor {
   readonly pid = 2000
-  readonly options: SelfOptions
+  readonly options: SpawnSelfOptions
   onMessageCallback: (message: SuccessorMessage) => void = () => {}
   onExitCallback: (exit: ChildExit) => void = () => {}
   released = false
 
-  constructor(options: SelfOptions) {
+  constructor(options: SpawnSelfOptions) {
     this.options = options
   }
 
@@ -95,13 +95,13 @@ export class FakeSuccessor implements Successor {
     this.onExitCallback = callback
   }
 
-  release(): void {
+  detach(): void {
     this.released = true
   }
 }
 
 /** The older arbiter, as the second one sees it. */
-export class FakeParent implements Parent {
+export class FakeParent implements ParentChannel {
   readonly heard: SuccessorMessage[] = []
   gone: () => void = () => {}
 
@@ -128,15 +128,15 @@ export class FakeSystem implements System {
   now = () => this.#nowMs
   date = () => new Date(this.#nowMs)
   random = () => 0.5
-  alive = () => false
-  pause = () => new Promise<void>(() => {})
+  isAlive = () => false
+  sleep = () => new Promise<void>(() => {})
   every = () => () => {}
-  listeners = () => 1
+  countListeners = () => 1
   onUncaught = () => () => {}
   onRejection = () => {}
-  atExit = () => {}
+  onExit = () => {}
   onIdle = () => {}
-  passOn = () => {}
+  emitUncaught = () => {}
 
   after(delayMs: number, callback: () => void): () => void {
     const timer = { atMs: this.#nowMs + delayMs, callback }
@@ -162,7 +162,7 @@ export class FakeSystem implements System {
 
   oomKills: number | undefined = 0
 
-  memoryKills(): number | undefined {
+  countOomKills(): number | undefined {
     return this.oomKills
   }
 
@@ -172,13 +172,13 @@ export class FakeSystem implements System {
     return child
   }
 
-  spawnSelf(options: SelfOptions): Successor {
+  spawnSelf(options: SpawnSelfOptions): Successor {
     const successor = new FakeSuccessor(options)
     this.successors.push(successor)
     return successor
   }
 
-  openParent(): Parent {
+  openParentChannel(): ParentChannel {
     return new FakeParent()
   }
 
@@ -246,7 +246,10 @@ export interface Stage {
 /** Starts an arbiter on a fake system. */
 export async function startArbiter(
   settings: Partial<Config> = {},
-  { parent, processors = 64 }: Partial<Pick<ArbiterParts, 'parent' | 'processors'>> = {},
+  {
+    parent,
+    processorCount = 64,
+  }: Partial<Pick<ArbiterDependencies, 'parent' | 'processorCount'>> = {},
 ): Promise<Stage> {
   const system = new FakeSystem()
   const told: string[] = []
@@ -264,20 +267,20 @@ export async function startArbiter(
   const queue = new EventQueue()
   const hooks = new ArbiterHooks(fakeLog(log))
   const first = resolved(settings)
-  await hooks.prepare(first)
-  queue.hear(system)
-  const parts: ArbiterParts = {
+  await hooks.load(first)
+  queue.subscribeToSignals(system)
+  const parts: ArbiterDependencies = {
     queue,
-    resolved: first,
-    load: async () => {
+    settings: first,
+    loadSettings: async () => {
       if (stage.nextLoad instanceof Error) throw stage.nextLoad
       if (stage.nextLoad === 'never') await new Promise(() => {})
       const again = resolved({ ...settings, ...Object(stage.nextLoad) })
-      await hooks.prepare(again)
+      await hooks.load(again)
       return again
     },
-    open: async ({ values }, earlier) => fakeGeneration(values, earlier, closed),
-    board: new MessageBoard(system, 32),
+    openGeneration: async ({ values }, earlier) => fakeGeneration(values, earlier, closed),
+    scoreboard: new MessageScoreboard(system, 32),
     log: fakeLog(log),
     hooks,
     setTitle: (title) => void titles.push(title),
@@ -289,31 +292,31 @@ export async function startArbiter(
       }
     },
     notifier: {
-      ready: (status) => void told.push(`ready ${status}`),
-      reloading: () => void told.push('reloading'),
-      stopping: (successor) => void told.push(`stopping ${successor ?? ''}`.trim()),
-      promoted: () => void told.push('promoted'),
-      tick: () => {},
-      dueMs: () => Number.POSITIVE_INFINITY,
+      notifyReady: (status) => void told.push(`ready ${status}`),
+      notifyReloading: () => void told.push('reloading'),
+      notifyStopping: (successor) => void told.push(`stopping ${successor ?? ''}`.trim()),
+      notifyPromoted: () => void told.push('promoted'),
+      sendWatchdogIfDue: () => {},
+      nextWatchdogMs: () => Number.POSITIVE_INFINITY,
     },
     prepareLogs() {
       if (stage.logTrouble !== undefined) throw stage.logTrouble
     },
-    openWatch: async (_config, options) => {
+    openSourceWatch: async (_config, options) => {
       if (stage.noWatch !== undefined) throw stage.noWatch
       stage.change = (...files) => options.onChange(files)
       return {
-        add: (files) => void watched.push(...files),
+        addLoadedFiles: (files) => void watched.push(...files),
         close: () => void watched.push('closed'),
       }
     },
-    processors,
+    processorCount,
     program: { entry: '/app/monoceros', args: ['./app.js'], cwd: '/' },
-    activated: false,
+    isSocketActivated: false,
     parent,
     reapOrphans: () => {},
     version: '0',
-    engine: 'none',
+    engineDescription: 'none',
   }
   const status = new Arbiter(system, parts).run()
   await settle()
@@ -353,14 +356,14 @@ function fakeGeneration(
         fd: 50 + index + 10 * (earlier?.number ?? 0),
         address: `http://${bind}`,
         port: 8000 + index,
-        path: undefined,
-        take: () => {},
+        socketFile: undefined,
+        applyOptions: () => {},
         close: ({ unlink }: { unlink: boolean }) =>
           void closed.push(unlink ? bind : `${bind} (kept)`),
       },
   )
   const ticketSecrets = earlier?.ticketSecrets ?? new TicketSecrets()
-  return { number: (earlier?.number ?? 0) + 1, config, given: [], listeners, ticketSecrets }
+  return { number: (earlier?.number ?? 0) + 1, config, givenSettings: [], listeners, ticketSecrets }
 }
 
 function resolved(settings: Partial<Config>): ResolvedConfig {

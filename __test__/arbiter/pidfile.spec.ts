@@ -30,7 +30,7 @@ test('of a dead process, or of rubbish, is replaced', (t) => {
 test('of a living process is refused', (t) => {
   const { path } = place()
   writeFileSync(path, '41\n')
-  const system = Object.assign(new FakeSystem(), { alive: () => true })
+  const system = Object.assign(new FakeSystem(), { isAlive: () => true })
   const error = t.throws(() => createPidfile(system, path))
   t.regex(error?.message ?? '', /belongs to process 41, which is running/)
   t.is(readFileSync(path, 'utf8'), '41\n')
@@ -49,7 +49,7 @@ test('of two arbiters that find one of a dead process, one gets it', (t) => {
   writeFileSync(path, '41\n')
   createPidfile(new FakeSystem(), path)
   const alive = (pid: number) => pid === 1000
-  const other = Object.assign(new FakeSystem(), { pid: 2000, alive })
+  const other = Object.assign(new FakeSystem(), { pid: 2000, isAlive: alive })
   t.throws(() => createPidfile(other, path), { message: /belongs to process 1000/ })
   t.deepEqual(readdirSync(dir), ['pid'])
 })

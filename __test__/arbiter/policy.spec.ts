@@ -4,62 +4,62 @@ import test from 'ava'
 
 import { RestartPolicy } from '../../ts/arbiter/policy.ts'
 
-const CRASH = { slot: 1, fromOutside: false, servedMs: 2_000 }
-const KILLED = { slot: 1, fromOutside: true, servedMs: 2_000 }
+const CRASH = { slot: 1, isExternal: false, servedMs: 2_000 }
+const KILLED = { slot: 1, isExternal: true, servedMs: 2_000 }
 
 test('a first crash soon after ready waits a second, each further one twice as long, at most 30 s', (t) => {
   const policy = new RestartPolicy()
-  const pauses = Array.from({ length: 7 }, () => policy.record(CRASH, policy.retryAtMs()))
+  const pauses = Array.from({ length: 7 }, () => policy.recordExit(CRASH, policy.retryAtMs()))
   t.deepEqual(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
-  t.false(policy.maySpawn(90_999))
-  t.true(policy.maySpawn(91_000))
+  t.false(policy.canSpawn(90_999))
+  t.true(policy.canSpawn(91_000))
 })
 
 test('workers that end together have one pause', (t) => {
   const policy = new RestartPolicy()
-  const pauses = [0, 10, 20, 999].map((nowMs) => policy.record(CRASH, nowMs))
+  const pauses = [0, 10, 20, 999].map((nowMs) => policy.recordExit(CRASH, nowMs))
   t.deepEqual(pauses, [1_000, 0, 0, 0])
   t.is(policy.retryAtMs(), 1_000)
-  t.is(policy.record(CRASH, 1_500), 2_000)
+  t.is(policy.recordExit(CRASH, 1_500), 2_000)
 })
 
 test('a worker that served ten seconds is replaced at once, and the pauses begin anew', (t) => {
   const policy = new RestartPolicy()
-  policy.record(CRASH, 0)
-  t.is(policy.record({ ...CRASH, servedMs: 10_000 }, 5_000), 0)
-  t.is(policy.record(CRASH, 6_000), 1_000)
+  policy.recordExit(CRASH, 0)
+  t.is(policy.recordExit({ ...CRASH, servedMs: 10_000 }, 5_000), 0)
+  t.is(policy.recordExit(CRASH, 6_000), 1_000)
 })
 
 test('a boot that fails counts as a crash', (t) => {
-  t.is(new RestartPolicy().record({ ...CRASH, servedMs: undefined }, 0), 1_000)
+  t.is(new RestartPolicy().recordExit({ ...CRASH, servedMs: undefined }, 0), 1_000)
 })
 
 test('a death from outside is replaced at once, unless five come in five seconds in one slot', (t) => {
   const policy = new RestartPolicy()
   const times = [0, 1_000, 2_000, 3_000]
   t.deepEqual(
-    times.map((nowMs) => policy.record(KILLED, nowMs)),
+    times.map((nowMs) => policy.recordExit(KILLED, nowMs)),
     [0, 0, 0, 0],
   )
-  t.is(policy.record({ ...KILLED, slot: 2 }, 3_500), 0)
-  t.is(policy.record(KILLED, 4_900), 1_000)
+  t.is(policy.recordExit({ ...KILLED, slot: 2 }, 3_500), 0)
+  t.is(policy.recordExit(KILLED, 4_900), 1_000)
 })
 
 test('five deaths from outside in more than five seconds are replaced at once', (t) => {
   const policy = new RestartPolicy()
   const times = [0, 1_300, 2_600, 3_900, 5_200, 6_500]
   t.deepEqual(
-    times.map((nowMs) => policy.record(KILLED, nowMs)),
+    times.map((nowMs) => policy.recordExit(KILLED, nowMs)),
     [0, 0, 0, 0, 0, 0],
   )
 })
 
 test('a worker that has become stable ends a series, a reload forgets it', (t) => {
   const policy = new RestartPolicy()
-  policy.record(CRASH, 0)
-  policy.record(CRASH, 1_000)
+  policy.recordExit(CRASH, 0)
+  policy.recordExit(CRASH, 1_000)
   policy.recordStable()
-  t.is(policy.record(CRASH, 20_000), 1_000)
+  t.is(policy.recordExit(CRASH, 20_000), 1_000)
   policy.reset()
-  t.true(policy.maySpawn(20_000))
+  t.true(policy.canSpawn(20_000))
 })

@@ -29,21 +29,21 @@ const PHASES: Record<Phase, () => Promise<Stage>> = {
     await stage.system.signal('USR2')
     return stage
   },
-  async succeeding() {
+  async takingOver() {
     const stage = await startArbiter(
       {},
-      { parent: { kind: 'upgrade', pid: 900, link: new FakeParent() } },
+      { parent: { kind: 'upgrade', pid: 900, channel: new FakeParent() } },
     )
     await allReady(stage)
     return stage
   },
-  async resting() {
+  async paused() {
     const stage = await startArbiter({ daemon: true })
     await allReady(stage)
     await stage.system.signal('WINCH')
     return stage
   },
-  async relieved() {
+  async pausedForSuccessor() {
     const stage = await serving()
     await stage.system.signal('USR2')
     await stage.system.signal('WINCH')
@@ -61,21 +61,21 @@ const SEEN: Record<Reaction, (change: Change) => boolean> = {
   stop: ({ sent, told }) =>
     told[0]?.startsWith('stopping') === true && sent.every((signal) => signal === 'TERM'),
   quit: ({ sent }) => sent.length > 0 && sent.every((signal) => signal === 'QUIT'),
-  hurry: ({ said, sent }) => said.includes('Quick shutdown') && sent.includes('QUIT'),
+  quitWorkers: ({ said, sent }) => said.includes('Quick shutdown') && sent.includes('QUIT'),
   reload: ({ told, started }) => told.includes('reloading') && started === 1,
-  more: ({ started }) => started === 1,
-  fewer: ({ said, sent, started }) =>
+  addWorker: ({ started }) => started === 1,
+  removeWorker: ({ said, sent, started }) =>
     !said.includes('refused') && sent.length <= 1 && started === 0,
-  reopen: ({ said, messages }) =>
+  reopenLogs: ({ said, messages }) =>
     // A worker that leaves because everybody does was told so before.
-    said.includes('reopened') && messages.every((m) => m === 'reopen' || m === 'hasten'),
+    said.includes('reopened') && messages.every((m) => m === 'reopenLogs' || m === 'shortenDrain'),
   upgrade: ({ successors }) => successors === 1,
-  rest: ({ said, sent }) =>
+  pauseWorkers: ({ said, sent }) =>
     said.includes('SIGWINCH is ignored') ||
     (said.includes('Stopping all workers') && sent.length === 2),
-  wake: ({ started, told }) => started === 2 && !told.includes('reloading'),
-  wakeAndReload: ({ started, told }) => started >= 2 && told.includes('reloading'),
-  remember: (change) => isQuiet(change),
+  resumeWorkers: ({ started, told }) => started === 2 && !told.includes('reloading'),
+  resumeAndReload: ({ started, told }) => started >= 2 && told.includes('reloading'),
+  defer: (change) => isQuiet(change),
   refuse: (change) => change.said.includes('is refused') && isQuiet(change),
   ignore: (change) => isQuiet(change),
 }
@@ -119,8 +119,9 @@ test('docs/signals.md shows what happens in which phase', (t) => {
 })
 
 function cells(phase: Phase): Reaction[] {
-  const { stop, quit, reload, more, fewer, reopen, upgrade, rest } = REACTIONS[phase]
-  return [stop, quit, reload, more, fewer, reopen, upgrade, rest]
+  const { stop, quit, reload, addWorker, removeWorker, reopenLogs, upgrade, pauseWorkers } =
+    REACTIONS[phase]
+  return [stop, quit, reload, addWorker, removeWorker, reopenLogs, upgrade, pauseWorkers]
 }
 
 interface Change {

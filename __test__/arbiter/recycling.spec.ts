@@ -41,8 +41,8 @@ test('workers with uncaught errors are replaced one by one, at most one each 5 s
   const { system } = stage
   await allReady(stage)
   const [first, second] = system.children
-  first?.says({ type: 'spoiled' })
-  second?.says({ type: 'spoiled' })
+  first?.says({ type: 'uncaughtError' })
+  second?.says({ type: 'uncaughtError' })
   await settle()
   await system.pass(1_100)
   t.is(system.children.length, 3)

@@ -34,7 +34,7 @@ test('a trial that is told to leave while it boots ends the reload', async (t) =
   const { system } = stage
   await allReady(stage)
   await system.signal('HUP')
-  system.children[1]?.says({ type: 'leaving', signal: 'TERM' })
+  system.children[1]?.says({ type: 'signaled', signal: 'TERM' })
   await settle()
   t.is(stage.log.at(-1), FAILED)
   system.children[1]?.ends({ code: 0 })

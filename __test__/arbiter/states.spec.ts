@@ -1,61 +1,77 @@
-// Every cell of the table: no state is left that cannot be, no worker that was asked to leave is asked again or
-// called a crash, and whoever is told something gets it once.
+// Every cell of the table of worker states. A worker that was asked to stop is not asked again, its exit is not
+// logged as a crash, and each signal and message is sent once.
 
 import test from 'ava'
 
-import { STATES, type WorkerEvent, type WorkerState } from '../../ts/arbiter/states.ts'
+import { TRANSITIONS, type WorkerEvent, type WorkerState } from '../../ts/arbiter/states.ts'
 
-/** The table as a person would draw it: `.` is "ignored, stays". */
-const DRAWN = `
-            ready    failed   leaving   silent    explained  overdue   retire     quit       exit
-booting     serving  failing  draining  .         .          aborting  draining   quitting   gone
-failing     .        .        .         .         .          killed    .          quitting   gone
-serving     .        .        draining  blocked   .          .         draining   quitting   gone
-draining    .        .        .         blocked   .          cut       draining!  quitting   gone
-quitting    .        .        .         cut       .          cut       .          quitting!  gone
-cut         .        .        .         .         .          .         .          .          gone
-blocked     .        .        .         .         aborting   aborting  .          cut        gone
-aborting    .        .        .         .         .          killed    .          cut        gone
-killed      .        .        .         .         .          .         .          .          gone
-gone        .        .        .         .         .          .         .          .          .
+/** The events that change a state or need an action, as `event=nextState`. Every other event is ignored. */
+const EXPECTED = `
+booting          ready=serving bootFailed=failing signaled=draining deadlinePassed=aborting
+                 retire=draining quit=quitting exit=gone
+failing          deadlinePassed=killedInFailure quit=quitting exit=gone
+serving          signaled=draining timedOut=blocked retire=draining quit=quitting exit=gone
+draining         timedOut=blocked deadlinePassed=killedInStop retire=draining quit=quitting exit=gone
+quitting         timedOut=killedInStop deadlinePassed=killedInStop quit=quitting exit=gone
+killedInStop     exit=gone
+blocked          blockReported=aborting deadlinePassed=aborting quit=killedInStop exit=gone
+aborting         deadlinePassed=killedInFailure quit=killedInStop exit=gone
+killedInFailure  exit=gone
+gone
 `
 
-const [head = '', ...rows] = DRAWN.trim().split('\n')
-const events = head.trim().split(/\s+/) as WorkerEvent[]
+const events = Object.keys(TRANSITIONS.gone) as WorkerEvent[]
+const expected = new Map<string, Map<string, string>>()
+let transitions = new Map<string, string>()
+for (const line of EXPECTED.trim().split('\n')) {
+  const words = line.split(/\s+/)
+  const state = words.shift() ?? ''
+  if (state !== '') {
+    transitions = new Map()
+    expected.set(state, transitions)
+  }
+  for (const word of words) {
+    const [event = '', next = ''] = word.split('=')
+    transitions.set(event, next)
+  }
+}
 
-for (const row of rows) {
-  const [name, ...cells] = row.trim().split(/\s+/)
+for (const [name, reactions] of expected) {
   const state = name as WorkerState
-  for (const [index, event] of events.entries()) {
-    const drawn = cells[index] ?? ''
-    test(`${state} x ${event}: ${drawn}`, (t) => {
-      const { next, action } = STATES[state][event]
-      if (drawn === '.') t.deepEqual({ next, action }, { next: state, action: 'ignore' })
+  for (const event of events) {
+    const next = reactions.get(event)
+    test(`a worker in state ${state}: the event ${event} ${next === undefined ? 'is ignored' : `leads to ${next}`}`, (t) => {
+      const { nextState, action } = TRANSITIONS[state][event]
+      if (next === undefined)
+        t.deepEqual({ nextState, action }, { nextState: state, action: 'ignore' })
       else {
-        t.is(next, drawn.replace('!', '') as WorkerState)
+        t.is(nextState, next as WorkerState)
         t.not(action, 'ignore')
       }
     })
   }
 }
 
-test('the drawing has every state and every event', (t) => {
-  t.deepEqual(Object.keys(STATES).sort(), rows.map((row) => row.split(/\s+/)[0] ?? '').sort())
-  for (const cells of Object.values(STATES)) t.deepEqual(Object.keys(cells), events)
+test('the table of transitions has a row for every state and a column for every event', (t) => {
+  t.deepEqual(Object.keys(TRANSITIONS).sort(), [...expected.keys()].sort())
+  for (const row of Object.values(TRANSITIONS)) t.deepEqual(Object.keys(row), events)
+  for (const reactions of expected.values()) {
+    for (const event of reactions.keys()) t.true(events.includes(event as WorkerEvent), event)
+  }
 })
 
-test('an end that was asked for is a farewell, any other a failure', (t) => {
-  const actions = Object.entries(STATES).map(([state, cells]) => [state, cells.exit.action])
+test('the exit of a worker that was asked to stop is expected, any other is a crash or a failed boot', (t) => {
+  const actions = Object.entries(TRANSITIONS).map(([state, row]) => [state, row.exit.action])
   t.deepEqual(Object.fromEntries(actions), {
-    booting: 'bootFailed',
-    failing: 'bootFailed',
-    serving: 'crashed',
-    draining: 'farewell',
-    quitting: 'farewell',
-    cut: 'farewell',
-    blocked: 'crashed',
-    aborting: 'crashed',
-    killed: 'crashed',
+    booting: 'handleBootExit',
+    failing: 'handleBootExit',
+    serving: 'handleCrash',
+    draining: 'recordStopped',
+    quitting: 'recordStopped',
+    killedInStop: 'recordStopped',
+    blocked: 'handleCrash',
+    aborting: 'handleCrash',
+    killedInFailure: 'handleCrash',
     gone: 'ignore',
   })
 })

@@ -2,7 +2,7 @@
 
 import test from 'ava'
 
-import { handoverEnvironment, takeHandover } from '../../ts/arbiter/upgrade-state.ts'
+import { takeUpgradeState, upgradeEnvironment } from '../../ts/arbiter/upgrade-state.ts'
 import {
   allReady,
   FakeParent,
@@ -16,20 +16,20 @@ test('USR2 hands over the sockets, as the program was started', async (t) => {
   const { successor } = await upgrading()
   t.like(successor.options, {
     program: { entry: '/app/monoceros', args: ['./app.js'], cwd: '/' },
-    fds: [50],
+    extraFds: [50],
   })
-  const handover = takeHandover({ ...successor.options.env })
+  const handover = takeUpgradeState({ ...successor.options.env })
   t.like(handover, { kind: 'upgrade', pid: 1000, activated: false })
   t.deepEqual(handover?.listeners, [{ fd: 4, bind: '127.0.0.1:8000' }])
 })
 
 test('a handover is seen by nobody but who it is for, and systemd is not passed on', (t) => {
   const handover = { kind: 'daemon', pid: 1, listeners: [], activated: false } as const
-  const env = handoverEnvironment(
+  const env = upgradeEnvironment(
     { A: '1', LISTEN_PID: '1', LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:b', WATCHDOG_PID: '1' },
     handover,
   )
-  t.deepEqual(takeHandover(env), { ...handover, listeners: [] })
+  t.deepEqual(takeUpgradeState(env), { ...handover, listeners: [] })
   t.deepEqual(env, { A: '1' })
 })
 
@@ -77,15 +77,15 @@ test('roll-back: HUP brings the workers of the old one back, and the end of the 
 })
 
 test('the new one has names of its own until the old one has ended', async (t) => {
-  const link = new FakeParent()
-  const parent = { kind: 'upgrade', pid: 900, link } as const
+  const channel = new FakeParent()
+  const parent = { kind: 'upgrade', pid: 900, channel } as const
   const stage = await startArbiter({ pidfile: '/run/a.pid', proc_name: 'a' }, { parent })
   t.deepEqual(stage.pidfiles, ['/run/a.pid.2'])
   t.regex(stage.titles[0] ?? '', /^monoceros: arbiter \[a\.2\]/)
-  t.deepEqual(link.heard, [])
+  t.deepEqual(channel.heard, [])
   await allReady(stage)
-  t.deepEqual(link.heard, [{ type: 'ready' }])
-  link.gone()
+  t.deepEqual(channel.heard, [{ type: 'ready' }])
+  channel.gone()
   await settle()
   t.deepEqual(stage.pidfiles, ['/run/a.pid.2', '/run/a.pid.2 > /run/a.pid'])
   t.regex(stage.titles.at(-1) ?? '', /^monoceros: arbiter \[a\]/)
@@ -97,15 +97,15 @@ test('the new one has names of its own until the old one has ended', async (t) =
 })
 
 test('a pidfile stays where chdir was when it was written', async (t) => {
-  const parent = { kind: 'upgrade', pid: 900, link: new FakeParent() } as const
+  const parent = { kind: 'upgrade', pid: 900, channel: new FakeParent() } as const
   const stage = await startArbiter({ pidfile: 'a.pid', chdir: '/run' }, { parent })
-  parent.link.gone()
+  parent.channel.gone()
   await settle()
   t.deepEqual(stage.pidfiles, ['/run/a.pid.2', '/run/a.pid.2 > /run/a.pid'])
 })
 
 test('the new one is ended: the files of its sockets are those of the old one', async (t) => {
-  const parent = { kind: 'upgrade', pid: 900, link: new FakeParent() } as const
+  const parent = { kind: 'upgrade', pid: 900, channel: new FakeParent() } as const
   const stage = await startArbiter({}, { parent })
   await allReady(stage)
   await stage.system.signal('TERM')

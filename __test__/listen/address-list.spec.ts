@@ -2,7 +2,7 @@
 import test from 'ava'
 
 import { addressBytes } from '../../ts/listen/address-bytes.ts'
-import { addressListProblem } from '../../ts/listen/address-list.ts'
+import { findInvalidAddress } from '../../ts/listen/address-list.ts'
 
 test('an address has four or sixteen bytes, however it is written', (t) => {
   t.deepEqual(addressBytes('192.0.2.1'), [192, 0, 2, 1])
@@ -19,12 +19,12 @@ test('a network has no bits behind its prefix', (t) => {
     ...['10.0.0.0/8', '10.128.0.0/9', '10.0.0.1/32', '0.0.0.0/0', '2001:db8::/32'],
     ...['2001:db8:8000::/33', '::1/128', '::/0', '::ffff:10.0.0.0/104', '*', '10.0.0.1, ::1', ''],
   ]) {
-    t.is(addressListProblem(good), undefined, good)
+    t.is(findInvalidAddress(good), undefined, good)
   }
   for (const bad of [
     ...['10.0.0.1/8', '10.128.0.0/8', '10.0.0.0/33', '2001:db8::1/32', '2001:db8:8000::/32'],
     ...['::/129', '10.0.0/8', 'localhost', 'fe80::1%eth0', '10.0.0.0/8/8', '10.0.0.0/'],
   ]) {
-    t.is(addressListProblem(bad), bad)
+    t.is(findInvalidAddress(bad), bad)
   }
 })

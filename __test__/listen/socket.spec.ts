@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'ava'
 
-import { nativeBinder } from '../../ts/listen/bind-native.ts'
+import { createNativeBinder } from '../../ts/listen/bind-native.ts'
 import { nodeBinder } from '../../ts/listen/bind-node.ts'
 import { type ListenOptions, openListener, resolveHost } from '../../ts/listen/socket.ts'
 import { native } from '../../ts/native/index.ts'
@@ -24,18 +24,21 @@ const OPTIONS: ListenOptions = {
 const BINDERS =
   native === null
     ? [['node', nodeBinder] as const]
-    : [['node', nodeBinder] as const, ['native', nativeBinder(native)] as const]
+    : [['node', nodeBinder] as const, ['native', createNativeBinder(native)] as const]
 
 const kept = new Set<object>()
 
 for (const [name, binder] of BINDERS) {
   test(`${name}: a TCP socket is told its real port, and another process' listen() serves it`, async (t) => {
-    const { fd, bound, close } = binder.tcp({ kind: 'tcp', host: '127.0.0.1', port: 0 }, OPTIONS)
+    const { fd, address, close } = binder.bindTcp(
+      { kind: 'tcp', host: '127.0.0.1', port: 0 },
+      OPTIONS,
+    )
     t.teardown(close)
-    if (bound.kind !== 'tcp') return t.fail(bound.kind)
-    t.is(bound.host, '127.0.0.1')
-    t.true(bound.port > 0)
-    t.is(await answerOf(fd, { host: '127.0.0.1', port: bound.port }), 'served')
+    if (address.kind !== 'tcp') return t.fail(address.kind)
+    t.is(address.host, '127.0.0.1')
+    t.true(address.port > 0)
+    t.is(await answerOf(fd, { host: '127.0.0.1', port: address.port }), 'served')
   })
 
   test(`${name}: an address in use is EADDRINUSE`, async (t) => {
@@ -43,27 +46,27 @@ for (const [name, binder] of BINDERS) {
     t.teardown(() => holder.close())
     await new Promise((done) => holder.once('listening', done))
     const { port } = holder.address() as net.AddressInfo
-    t.throws(() => binder.tcp({ kind: 'tcp', host: '127.0.0.1', port }, OPTIONS), {
+    t.throws(() => binder.bindTcp({ kind: 'tcp', host: '127.0.0.1', port }, OPTIONS), {
       code: 'EADDRINUSE',
     })
   })
 
   test(`${name}: a unix socket serves, and an abstract one has its name`, async (t) => {
     const path = join(temporaryDirectory('socket'), 'a.sock')
-    const { fd, close } = binder.unix(path, OPTIONS)
+    const { fd, close } = binder.bindUnix(path, OPTIONS)
     t.teardown(close)
     t.is(await answerOf(fd, { path }), 'served')
     if (process.platform !== 'linux') return
-    const abstract = binder.unix(`\0${path}`, OPTIONS)
+    const abstract = binder.bindUnix(`\0${path}`, OPTIONS)
     t.teardown(abstract.close)
     // Node's client and server fill the name up with zeros on some versions; the addon does not.
     t.regex(readFileSync('/proc/net/unix', 'utf8'), new RegExp(` @${path}@*$`, 'm'))
   })
 
   test(`${name}: an inherited descriptor is adopted, another one refused`, (t) => {
-    const made = binder.tcp({ kind: 'tcp', host: '127.0.0.1', port: 0 }, OPTIONS)
+    const made = binder.bindTcp({ kind: 'tcp', host: '127.0.0.1', port: 0 }, OPTIONS)
     const adopted = binder.adopt(made.fd, OPTIONS)
-    t.deepEqual(adopted.bound, made.bound)
+    t.deepEqual(adopted.address, made.address)
     t.throws(() => binder.adopt(999, OPTIONS), { code: name === 'native' ? 'EBADF' : 'EINVAL' })
     // Both have the same number, which only one may close; neither may be collected.
     kept.add(made).add(adopted)

@@ -18,8 +18,8 @@ function entry(url: string): AccessEntry {
     status: 200,
     bodyBytes: 12,
     durationUs: 1,
-    request: () => undefined,
-    response: () => undefined,
+    requestField: () => undefined,
+    responseField: () => undefined,
   }
 }
 

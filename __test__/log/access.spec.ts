@@ -14,9 +14,9 @@ const entry: AccessEntry = {
   status: 200,
   bodyBytes: 12,
   durationUs: 1_234_567,
-  request: (name) =>
+  requestField: (name) =>
     ({ 'user-agent': 'curl/8', authorization: `Basic ${btoa('ann:secret')}` })[name],
-  response: (name) => ({ 'x-made-by': 'us' })[name],
+  responseField: (name) => ({ 'x-made-by': 'us' })[name],
 }
 
 test('the default format gives a combined log line', (t) => {
@@ -43,7 +43,7 @@ test('quotes, backslashes and controls of a client are escaped', (t) => {
   const written = compileAccessFormat('"%(a)s" "%(r)s"')({
     ...entry,
     url: '/"\r\n',
-    request: () => hostile,
+    requestField: () => hostile,
   })
   t.is(
     written,
@@ -77,7 +77,7 @@ test('json is one object, with null for what is not there, and nothing but ASCII
     ...entry,
     remoteAddress: undefined,
     url: '/caf%C3%A9?a=b',
-    request: (name) => ({ 'user-agent': hostile, referer: '\u00c3\u00a9' })[name],
+    requestField: (name) => ({ 'user-agent': hostile, referer: '\u00c3\u00a9' })[name],
   })
   t.regex(written, /^[ -~]+$/)
   const { time, ...object } = JSON.parse(written)

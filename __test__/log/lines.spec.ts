@@ -2,25 +2,25 @@
 
 import test from 'ava'
 
-import { Lines, MAX_LINE } from '../../ts/log/lines.ts'
+import { LineSplitter, MAX_LINE_LENGTH } from '../../ts/log/lines.ts'
 
 test('lines come whole, however they are cut, and the last one without an end comes too', (t) => {
   const seen: string[] = []
-  const lines = new Lines((line) => seen.push(line))
+  const lines = new LineSplitter((line) => seen.push(line))
   for (const chunk of ['a', 'b\nc\r\n\n', 'd']) lines.push(chunk)
   t.deepEqual(seen, ['ab', 'c', ''])
-  lines.end()
-  lines.end()
+  lines.flush()
+  lines.flush()
   t.deepEqual(seen, ['ab', 'c', '', 'd'])
 })
 
 test('a line that does not end is told in pieces', (t) => {
   const seen: string[] = []
-  const lines = new Lines((line) => seen.push(line))
-  const text = 'x'.repeat(MAX_LINE * 2 + 3)
+  const lines = new LineSplitter((line) => seen.push(line))
+  const text = 'x'.repeat(MAX_LINE_LENGTH * 2 + 3)
   for (let at = 0; at < text.length; at += 1_000) lines.push(text.slice(at, at + 1_000))
   lines.push(`\n${text}\n`)
-  lines.end()
+  lines.flush()
   t.is(seen.join(''), text + text)
-  t.true(seen.every((line) => line.length <= MAX_LINE))
+  t.true(seen.every((line) => line.length <= MAX_LINE_LENGTH))
 })

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
-import { describeThrown, withoutOwnFrames } from '../../ts/log/thrown-value.ts'
+import { describeThrown, removeOwnFrames } from '../../ts/log/thrown-value.ts'
 
 const OWN = fileURLToPath(new URL('../../ts/engine/native/dispatcher.ts', import.meta.url))
 
@@ -28,7 +28,7 @@ test('the frames of this program and of node are left out', (t) => {
     '    at g (node:internal/x:1:1)',
     '    at h (/app.js:1:1)',
   ]
-  t.deepEqual(withoutOwnFrames(lines), ['Error: no', '    at h (/app.js:1:1)'])
+  t.deepEqual(removeOwnFrames(lines), ['Error: no', '    at h (/app.js:1:1)'])
 })
 
 test('what is no error is said to be thrown', (t) => {

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import test from 'ava'
 
-import { findCollectors } from '../../ts/log/collectors.ts'
+import { resolveCollectors } from '../../ts/log/collectors.ts'
 import { appSource, ENGINES, serveArgs, startProgram } from './program.ts'
 import { udpReceiver } from './receivers.ts'
 
@@ -46,12 +46,12 @@ for (const engine of ENGINES) {
 
 test('names become numbers, and all else stays as it is', async (t) => {
   const unused = { syslog: false, syslog_addr: 'udp://localhost:514', statsd_host: null }
-  t.deepEqual(await findCollectors(unused), {})
-  const found = await findCollectors({ ...unused, syslog: true, statsd_host: 'localhost' })
+  t.deepEqual(await resolveCollectors(unused), {})
+  const found = await resolveCollectors({ ...unused, syslog: true, statsd_host: 'localhost' })
   t.regex(found.syslog_addr ?? '', /^udp:\/\/(?:127\.0\.0\.1|\[::1\]):514$/)
   t.regex(found.statsd_host ?? '', /^(?:127\.0\.0\.1|\[::1\])$/)
   for (const place of ['unix:///dev/log#dgram', 'tcp://[::1]:514', 'udp://127.0.0.1:514']) {
-    const { syslog_addr } = await findCollectors({
+    const { syslog_addr } = await resolveCollectors({
       ...{ syslog: true, syslog_addr: place, statsd_host: null },
     })
     t.is(syslog_addr, place)
@@ -61,7 +61,7 @@ test('names become numbers, and all else stays as it is', async (t) => {
 test('a name that nobody knows has the address that is known of it', async (t) => {
   // RFC 6761 section 6.4: no name ends in this.
   const settings = { syslog: true, syslog_addr: 'udp://a.invalid:514', statsd_host: 'a.invalid' }
-  t.deepEqual(await findCollectors(settings, { statsd_host: '192.0.2.1' }), {
+  t.deepEqual(await resolveCollectors(settings, { statsd_host: '192.0.2.1' }), {
     syslog_addr: 'udp://a.invalid:514',
     statsd_host: '192.0.2.1',
   })

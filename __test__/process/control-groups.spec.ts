@@ -1,7 +1,7 @@
 // Whom the kernel has killed for want of memory, from files as it writes them.
 import test from 'ava'
 
-import { memoryKills } from '../../ts/process/memory.ts'
+import { countOomKills } from '../../ts/process/memory.ts'
 
 function system(files: Record<string, string>): (path: string) => string | undefined {
   return (path) => files[path]
@@ -16,7 +16,7 @@ test('v2: the count of the own group', (t) => {
     '/sys/fs/cgroup/system.slice/web.service/memory.events': EVENTS,
     '/sys/fs/cgroup/system.slice/memory.events': EVENTS.replace('3', '7'),
   })
-  t.is(memoryKills(read), 3)
+  t.is(countOomKills(read), 3)
 })
 
 test('v2: in a container the group is at the root of the mount', (t) => {
@@ -24,7 +24,7 @@ test('v2: in a container the group is at the root of the mount', (t) => {
     '/proc/self/cgroup': '0::/docker/0123\n',
     '/sys/fs/cgroup/memory.events': EVENTS,
   })
-  t.is(memoryKills(read), 3)
+  t.is(countOomKills(read), 3)
 })
 
 test('v1: memory has a tree of its own', (t) => {
@@ -32,10 +32,10 @@ test('v1: memory has a tree of its own', (t) => {
     '/proc/self/cgroup': '5:cpu,cpuacct:/x\n4:memory:/web\n0::/x\n',
     '/sys/fs/cgroup/memory/web/memory.oom_control': CONTROL,
   })
-  t.is(memoryKills(read), 2)
+  t.is(countOomKills(read), 2)
 })
 
 test('where nobody counts it is not known', (t) => {
-  t.is(memoryKills(system({})), undefined)
-  t.is(memoryKills(system({ '/proc/self/cgroup': '0::/\n' })), undefined)
+  t.is(countOomKills(system({})), undefined)
+  t.is(countOomKills(system({ '/proc/self/cgroup': '0::/\n' })), undefined)
 })

@@ -29,11 +29,11 @@ for (const engine of ENGINES) {
     `${engine}: serves the socket that it was given, and not what bind says`,
     async (t) => {
       const options = { backlog: 16, reusePort: false, chdir: '/', umask: 0, owner: undefined }
-      const { fd, bound, close } = nodeBinder.tcp(
+      const { fd, address, close } = nodeBinder.bindTcp(
         { kind: 'tcp', host: '127.0.0.1', port: 0 },
         options,
       )
-      const port = bound.kind === 'tcp' ? bound.port : 0
+      const port = address.kind === 'tcp' ? address.port : 0
       const source = `module.exports = (req, res) => res.end(
       Object.keys(process.env).filter((name) => name.startsWith('LISTEN_')).join())`
       const program = startProgram(t, {

@@ -9,7 +9,7 @@ import { appSource, serveArgs, startProgram } from './program.ts'
 const TOO_LONG = `'x'.repeat(2_000_000)`
 
 test('what cannot be started ends with the reason, whether node throws it or emits it', async (t) => {
-  const base = { script: '/none.js', title: 'none', cwd: '/', env: {}, fds: [] }
+  const base = { script: '/none.js', title: 'none', cwd: '/', env: {}, extraFds: [] }
   const cases = [
     { ...base, env: { LONG: 'x'.repeat(2_000_000) }, says: /E2BIG/ },
     { ...base, env: { BROKEN: 'a\0b' }, says: /null bytes/ },
@@ -18,7 +18,7 @@ test('what cannot be started ends with the reason, whether node throws it or emi
   for (const { says, ...options } of cases) {
     const child = system.spawn(options)
     t.is(child.pid, undefined)
-    child.release()
+    child.detach()
     const exit = await new Promise<{ error?: string }>((done) => child.onExit(done))
     t.regex(exit.error ?? '', says)
   }

@@ -124,8 +124,8 @@ test('a boot that fails never becomes a worker that serves', (t) => {
 
 test('certificates and log files are renewed in every state before the exit', (t) => {
   for (const state of ['booting', 'starting', 'serving', 'draining'] as const) {
-    t.deepEqual(LIFECYCLE[state].secure, { next: state, action: 'applyTls' })
-    t.deepEqual(LIFECYCLE[state].reopen, { next: state, action: 'reopenLogs' })
+    t.deepEqual(LIFECYCLE[state].updateTls, { next: state, action: 'applyTls' })
+    t.deepEqual(LIFECYCLE[state].reopenLogs, { next: state, action: 'reopenLogs' })
   }
 })
 

@@ -4,7 +4,7 @@ import { createEngine } from '../../ts/engine/auto.ts'
 import type { EngineConfig, Target } from '../../ts/engine/engine.ts'
 import { detectTarget } from '../../ts/http/detect.ts'
 import { captureListen } from '../../ts/http/node/listen.ts'
-import { nativeBinder } from '../../ts/listen/bind-native.ts'
+import { createNativeBinder } from '../../ts/listen/bind-native.ts'
 import { nodeBinder } from '../../ts/listen/bind-node.ts'
 import { native } from '../../ts/native/index.ts'
 import type { TlsMaterial } from '../../ts/tls/material.ts'
@@ -40,8 +40,8 @@ export async function serveEngine(options: EngineServeOptions): Promise<void> {
     exports.handler === undefined
       ? await detectTarget(exports, { exportName: 'app', workerClass: 'auto', captured })
       : { style: 'exchange', handler: exports.handler }
-  const binder = engine === 'native' && native !== null ? nativeBinder(native) : nodeBinder
-  const bound = binder.tcp(
+  const binder = engine === 'native' && native !== null ? createNativeBinder(native) : nodeBinder
+  const bound = binder.bindTcp(
     { kind: 'tcp', host, port },
     { backlog: 2048, reusePort: false, chdir: '.', umask: 0, owner: undefined },
   )

@@ -8,150 +8,168 @@ import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { SIGNALS, type SignalName } from '../signals.ts'
 import { Clock } from './clock.ts'
-import type { ArbiterParts } from './dependencies.ts'
-import { Reloader } from './dev-reload.ts'
+import type { ArbiterDependencies } from './dependencies.ts'
+import { DevReload } from './dev-reload.ts'
 import type { ArbiterEvent, EventQueue } from './events.ts'
-import { FurtherListeners } from './extra-listeners.ts'
-import { type Generation, hasSocket, shownAddresses, takeKept } from './generation.ts'
-import { Upkeep } from './housekeeping.ts'
-import { type Phase, REACTIONS, type Reaction, type Request } from './reactions.ts'
+import { ExtraListeners } from './extra-listeners.ts'
+import {
+  displayAddresses,
+  type Generation,
+  includesSocket,
+  updateSharedListeners,
+} from './generation.ts'
+import { Housekeeping } from './housekeeping.ts'
+import { type Phase, REACTIONS, type Reaction, type SignalRequest } from './reactions.ts'
 import { nextStep } from './reconcile.ts'
 import { Rollout } from './rollout.ts'
 import { Supervisor } from './supervisor.ts'
-import { Identity } from './title-and-pidfile.ts'
-import { Succession } from './upgrade.ts'
-import { Headcount } from './worker-count.ts'
+import { TitleAndPidfile } from './title-and-pidfile.ts'
+import { ArbiterUpgrade } from './upgrade.ts'
+import { WorkerCount } from './worker-count.ts'
 import type { BootFailure, WorkerHandle } from './worker-handle.ts'
 
 /** Gunicorn's exit code of a worker whose application has no such callable. */
-const APP_LOAD_ERROR = 4
+const APP_LOAD_EXIT_STATUS = 4
 
 export class Arbiter {
   readonly #system: System
-  readonly #parts: ArbiterParts
+  readonly #dependencies: ArbiterDependencies
   readonly #log: Logger
   readonly #queue: EventQueue
   readonly #clock: Clock
   readonly #supervisor: Supervisor
   readonly #rollout: Rollout
-  readonly #succession: Succession
-  readonly #headcount: Headcount
-  readonly #identity: Identity
-  readonly #further: FurtherListeners
-  readonly #reloader: Reloader
-  readonly #upkeep: Upkeep
+  readonly #upgrade: ArbiterUpgrade
+  readonly #workerCount: WorkerCount
+  readonly #titleAndPidfile: TitleAndPidfile
+  readonly #extraListeners: ExtraListeners
+  readonly #devReload: DevReload
+  readonly #housekeeping: Housekeeping
   /** What a signal asked for that the phase did not allow yet. */
-  readonly #remembered = new Set<Request>()
-  #life: 'starting' | 'running' | 'stopping' = 'starting'
+  readonly #deferredRequests = new Set<SignalRequest>()
+  #lifecycle: 'starting' | 'running' | 'stopping' = 'starting'
   /** The hooks of the start have been called: workers may start. */
-  #begun = false
+  #canStartWorkers = false
   /** As many workers as wanted have been ready once. */
-  #announced = false
-  #status = 0
-  #reason: string | undefined
+  #hasNotifiedReady = false
+  #exitStatus = 0
+  #startFailure: string | undefined
 
-  constructor(system: System, parts: ArbiterParts) {
+  constructor(system: System, parts: ArbiterDependencies) {
     this.#system = system
-    this.#parts = parts
+    this.#dependencies = parts
     this.#log = parts.log
     this.#queue = parts.queue
-    this.#further = new FurtherListeners(parts.log, parts.further)
+    this.#extraListeners = new ExtraListeners(parts.log, parts.inheritedExtraListeners)
     this.#clock = new Clock(system, this.#queue)
-    const { log, board, queue } = parts
-    const { workers } = parts.resolved.values
-    this.#headcount = new Headcount(log, { workers, slots: board.slots }, (now, before) =>
-      parts.hooks.call('nworkers_changed', now, before),
+    const { log, scoreboard, queue } = parts
+    const { workers } = parts.settings.values
+    this.#workerCount = new WorkerCount(
+      log,
+      { workers, slots: scoreboard.slotCount },
+      (now, before) => parts.hooks.call('nworkers_changed', now, before),
     )
-    this.#succession = new Succession(system, parts)
-    this.#identity = new Identity(parts, { succeeding: this.#succession.elder !== undefined })
-    this.#reloader = new Reloader({ ...parts, cwd: parts.program.cwd })
+    this.#upgrade = new ArbiterUpgrade(system, parts)
+    this.#titleAndPidfile = new TitleAndPidfile(parts, {
+      succeeding: this.#upgrade.predecessorPid !== undefined,
+    })
+    this.#devReload = new DevReload({ ...parts, cwd: parts.program.cwd })
     this.#rollout = new Rollout({
-      ...{ system, log, queue, open: parts.open, load: parts.load },
-      prepare: (generation) => this.#prepare(generation),
-      ownsFiles: () => !this.#succession.isShared,
-      onCurrent: (generation, previous) => this.#handleCurrent(generation, previous),
+      ...{
+        system,
+        log,
+        queue,
+        openGeneration: parts.openGeneration,
+        loadSettings: parts.loadSettings,
+      },
+      prepareGeneration: (generation) => this.#prepareGeneration(generation),
+      ownsSocketFiles: () => !this.#upgrade.sharesSockets,
+      onCurrentChanged: (generation, previous) => this.#handleCurrent(generation, previous),
     })
     this.#supervisor = new Supervisor(system, {
-      ...{ board, log, queue, further: this.#further },
-      reports: {
+      ...{ scoreboard: scoreboard, log, queue, extraListeners: this.#extraListeners },
+      callbacks: {
         onReady: (worker) => this.#handleReady(worker),
         onBootFailure: (worker, failure) => this.#handleBootFailure(worker, failure),
         isTrial: ({ generation }) => generation === this.#rollout.trial,
-        isLast: () => this.#life === 'stopping' && this.#succession.successor === undefined,
-        onLoaded: (message) => this.#reloader.noteLoaded(message),
-        beforeSpawn: (age) => parts.hooks.beforeSpawn(age, system.pid),
-        onGone: ({ pid, age }) => parts.hooks.call('child_exit', { pid, age, ppid: system.pid }),
+        isFinalShutdown: () =>
+          this.#lifecycle === 'stopping' && this.#upgrade.successorPid === undefined,
+        onFilesLoaded: (message) => this.#devReload.handleLoaded(message),
+        callPreFork: (age) => parts.hooks.callPreFork(age, system.pid),
+        onExited: ({ pid, age }) => parts.hooks.call('child_exit', { pid, age, ppid: system.pid }),
       },
     })
-    const identity = this.#identity
-    this.#upkeep = new Upkeep(system, { parts, identity, supervisor: this.#supervisor })
-    parts.hooks.serveFrom({
-      ...{ system, workers: this.#supervisor.workers, resolved: parts.resolved },
-      ...{ rollout: this.#rollout, headcount: this.#headcount },
+    const identity = this.#titleAndPidfile
+    this.#housekeeping = new Housekeeping(system, { parts, identity, supervisor: this.#supervisor })
+    parts.hooks.connectServer({
+      ...{ system, workers: this.#supervisor.workers, settings: parts.settings },
+      ...{ rollout: this.#rollout, workerCount: this.#workerCount },
     })
   }
 
   /** Runs until it is told to stop; the result is the exit status. */
   async run(): Promise<number> {
-    const { resolved, version, hooks } = this.#parts
+    const { settings, version, hooks } = this.#dependencies
     logLine(this.#log, 'starting', version)
-    this.#identity.take(resolved.values)
-    const release = hooks.catchStrays(this.#system)
+    this.#titleAndPidfile.applySettings(settings.values)
+    const release = hooks.logUncaughtErrors(this.#system)
     try {
-      this.#succession.watch()
-      this.#rollout.start(resolved, () => hooks.begin(resolved, this.#headcount.wanted))
+      this.#upgrade.watchPredecessor()
+      this.#rollout.start(settings, () => hooks.runStartHooks(settings, this.#workerCount.wanted))
       return await this.#loop()
     } finally {
       release()
       this.#clock.stop()
-      this.#reloader.close()
-      this.#identity.release()
-      this.#succession.release()
+      this.#devReload.close()
+      this.#titleAndPidfile.removePidfile()
+      this.#upgrade.closeChannels()
     }
   }
 
   async #loop(): Promise<number> {
-    while (this.#life !== 'stopping' || this.#supervisor.workers.size > 0) {
-      this.#clock.arm(Math.min(this.#supervisor.dueMs(), this.#parts.notifier.dueMs()))
+    while (this.#lifecycle !== 'stopping' || this.#supervisor.workers.size > 0) {
+      this.#clock.scheduleTick(
+        Math.min(this.#supervisor.nextDeadlineMs(), this.#dependencies.notifier.nextWatchdogMs()),
+      )
       this.#handle(await this.#queue.take())
-      this.#doRemembered()
+      this.#runDeferredRequests()
       this.#reconcile()
     }
-    logLine(this.#log, this.#reason === undefined ? 'shutDown' : 'shutDownAfterError')
-    if (this.#reason !== undefined) logLine(this.#log, 'shutdownReason', this.#reason)
-    await this.#parts.hooks.end(this.#system, this.#queue.asked('quit'))
-    return this.#status
+    logLine(this.#log, this.#startFailure === undefined ? 'shutDown' : 'shutDownAfterError')
+    if (this.#startFailure !== undefined) logLine(this.#log, 'shutdownReason', this.#startFailure)
+    await this.#dependencies.hooks.runExitHook(this.#system, this.#queue.waitForSignal('quit'))
+    return this.#exitStatus
   }
 
   #handle(event: ArbiterEvent): void {
     switch (event.type) {
       case 'signal':
         return this.#handleSignal(event.signal)
-      case 'opened':
-        if (this.#life === 'stopping') return this.#rollout.discard(event.generation)
-        this.#parts.hooks.use(event.generation.config)
+      case 'generationOpened':
+        if (this.#lifecycle === 'stopping') return this.#rollout.discard(event.generation)
+        this.#dependencies.hooks.activate(event.generation.config)
         return this.#rollout.handleOpened(event.generation, event.warnings)
-      case 'openFailed':
+      case 'generationFailed':
         return this.#handleOpenFailed(event.error)
-      case 'begun':
-        this.#begun = true
+      case 'startHooksDone':
+        this.#canStartWorkers = true
         return
-      case 'message':
+      case 'workerMessage':
         return this.#supervisor.handleMessage(event.worker, event.message)
-      case 'exit':
+      case 'workerExit':
         event.worker.exit = event.exit
-        return this.#supervisor.apply(event.worker, 'exit')
+        return this.#supervisor.applyEvent(event.worker, 'exit')
       case 'successorReady':
-        return this.#succession.handleSuccessorReady(event.pid)
+        return this.#upgrade.handleSuccessorReady(event.pid)
       case 'successorExit':
-        this.#succession.handleSuccessorExit(event.pid, event.exit)
+        this.#upgrade.handleSuccessorExit(event.pid, event.exit)
         // Else nobody would serve.
-        return this.#headcount.wake()
-      case 'promoted':
-        return this.#handlePromoted()
-      case 'changed':
-        if (!this.#reloader.noteChanged(event.files)) return this.#supervisor.restart()
-        return this.#react('reload', REACTIONS[this.#phase].reload)
+        return this.#workerCount.resume()
+      case 'predecessorExit':
+        return this.#handlePredecessorExit()
+      case 'filesChanged':
+        if (!this.#devReload.handleChanged(event.files)) return this.#supervisor.restartWorkers()
+        return this.#applyReaction('reload', REACTIONS[this.#phase].reload)
       case 'tick':
         return this.#handleTick()
       default:
@@ -162,77 +180,78 @@ export class Arbiter {
   /** Steps towards the wanted workers until something must happen first. */
   #reconcile(): void {
     const { current } = this.#rollout
-    if (this.#life === 'stopping' || current === undefined || !this.#begun) return
+    if (this.#lifecycle === 'stopping' || current === undefined || !this.#canStartWorkers) return
     for (;;) {
       const nowMs = this.#system.now()
       const step = nextStep({
-        wanted: this.#headcount.wanted,
+        wanted: this.#workerCount.wanted,
         workers: this.#supervisor.workers.list(),
         current,
         trial: this.#rollout.trial,
-        maySpawn: this.#supervisor.maySpawn(nowMs),
-        surge: current.config.max_surge,
-        boots: this.#parts.processors,
+        canSpawn: this.#supervisor.canSpawn(nowMs),
+        maxSurge: current.config.max_surge,
+        maxBooting: this.#dependencies.processorCount,
         nowMs,
       })
       if (step.type === 'wait') return
       if (step.type === 'settled') return this.#finishReload()
-      if (step.type === 'retire') this.#supervisor.apply(step.worker, 'retire')
+      if (step.type === 'retire') this.#supervisor.applyEvent(step.worker, 'retire')
       // Every slot is taken by a worker that has not ended yet: its end comes as an event.
       else if (!this.#supervisor.spawn(step.generation)) return
     }
   }
 
   get #phase(): Phase {
-    if (this.#life !== 'running') return this.#life
-    const accompanied = this.#succession.successor !== undefined
-    if (this.#headcount.isResting) return accompanied ? 'relieved' : 'resting'
-    if (this.#rollout.underWay) return 'reloading'
+    if (this.#lifecycle !== 'running') return this.#lifecycle
+    const accompanied = this.#upgrade.successorPid !== undefined
+    if (this.#workerCount.isPaused) return accompanied ? 'pausedForSuccessor' : 'paused'
+    if (this.#rollout.isReloading) return 'reloading'
     if (accompanied) return 'upgrading'
-    return this.#succession.elder === undefined ? 'serving' : 'succeeding'
+    return this.#upgrade.predecessorPid === undefined ? 'serving' : 'takingOver'
   }
 
   #handleSignal(signal: SignalName): void {
     logLine(this.#log, 'handlingSignal', signal.toLowerCase())
     const role = SIGNALS[signal].arbiter
-    if (role !== 'reap' && role !== 'default') this.#react(role, REACTIONS[this.#phase][role])
+    if (role !== 'reap' && role !== 'default')
+      this.#applyReaction(role, REACTIONS[this.#phase][role])
   }
 
-  #react(request: Request, reaction: Reaction): void {
+  #applyReaction(request: SignalRequest, reaction: Reaction): void {
     switch (reaction) {
       case 'stop':
         return this.#stop('retire')
       case 'quit':
         return this.#stop('quit')
-      case 'hurry':
-        return this.#hurry()
+      case 'quitWorkers':
+        return this.#quitWorkers()
       case 'reload':
-        this.#parts.notifier.reloading()
+        this.#dependencies.notifier.notifyReloading()
         return this.#rollout.reload()
-      case 'more':
-        return this.#headcount.grow()
-      case 'fewer':
-        return this.#headcount.shrink()
-      case 'reopen':
+      case 'addWorker':
+        return this.#workerCount.increment()
+      case 'removeWorker':
+        return this.#workerCount.decrement()
+      case 'reopenLogs':
         return this.#reopenLogs()
       case 'upgrade':
         if (this.#rollout.current === undefined) return
-        if (this.#parts.hooks.call('pre_exec').failed) return
-        return this.#succession.start(this.#rollout.current, this.#further.list())
-      case 'rest':
-        return this.#rest()
-      case 'wake':
-        this.#headcount.wake()
+        if (this.#dependencies.hooks.call('pre_exec').hasFailed) return
+        return this.#upgrade.start(this.#rollout.current, this.#extraListeners.listOpen())
+      case 'pauseWorkers':
+        return this.#pauseWorkers()
+      case 'resumeWorkers':
+        this.#workerCount.resume()
         return logLine(this.#log, 'restartingAllWorkers')
-      case 'wakeAndReload':
-        this.#headcount.wake()
-        this.#remembered.add(request)
+      case 'resumeAndReload':
+        this.#workerCount.resume()
+        this.#deferredRequests.add(request)
         return
-      case 'remember':
-        this.#remembered.add(request)
+      case 'defer':
+        this.#deferredRequests.add(request)
         return
       case 'refuse':
-        return this.#succession.refuse(request === 'reload' ? 'HUP' : 'USR2')
+        return this.#upgrade.logRefusal(request === 'reload' ? 'HUP' : 'USR2')
       case 'ignore':
         return
       default:
@@ -240,160 +259,166 @@ export class Arbiter {
     }
   }
 
-  #doRemembered(): void {
-    for (const request of this.#remembered) {
+  #runDeferredRequests(): void {
+    for (const request of this.#deferredRequests) {
       const reaction = REACTIONS[this.#phase][request]
-      if (reaction === 'remember') continue
-      this.#remembered.delete(request)
-      this.#react(request, reaction)
+      if (reaction === 'defer') continue
+      this.#deferredRequests.delete(request)
+      this.#applyReaction(request, reaction)
     }
   }
 
-  #handlePromoted(): void {
-    this.#succession.promote()
-    if (this.#life === 'stopping') return
-    this.#parts.notifier.promoted()
+  #handlePredecessorExit(): void {
+    this.#upgrade.handlePredecessorExit()
+    if (this.#lifecycle === 'stopping') return
+    this.#dependencies.notifier.notifyPromoted()
     try {
-      this.#identity.promote()
+      this.#titleAndPidfile.dropSuccessorSuffix()
     } catch (error) {
-      this.#rollout.say(error)
+      this.#rollout.logError(error)
     }
   }
 
-  #rest(): void {
-    if (this.#rollout.current?.config.daemon !== true && this.#succession.successor === undefined) {
+  #pauseWorkers(): void {
+    if (this.#rollout.current?.config.daemon !== true && this.#upgrade.successorPid === undefined) {
       return logLine(this.#log, 'winchIgnored')
     }
-    this.#headcount.rest()
+    this.#workerCount.pause()
   }
 
   #stop(event: 'retire' | 'quit'): void {
-    this.#life = 'stopping'
-    this.#parts.notifier.stopping(this.#succession.successor)
+    this.#lifecycle = 'stopping'
+    this.#dependencies.notifier.notifyStopping(this.#upgrade.successorPid)
     this.#rollout.closeAll()
-    this.#further.closeAll()
-    for (const worker of this.#supervisor.workers.list()) this.#supervisor.apply(worker, event)
+    this.#extraListeners.closeAll()
+    for (const worker of this.#supervisor.workers.list()) this.#supervisor.applyEvent(worker, event)
   }
 
-  #hurry(): void {
+  #quitWorkers(): void {
     logLine(this.#log, 'quickShutdown')
-    for (const worker of this.#supervisor.workers.list()) this.#supervisor.apply(worker, 'quit')
+    for (const worker of this.#supervisor.workers.list())
+      this.#supervisor.applyEvent(worker, 'quit')
   }
 
   /** The start has failed: there is nothing to keep. */
-  #halt(status: number, reason: string | undefined): void {
-    this.#status = status
-    this.#reason = reason
+  #failStart(status: number, reason: string | undefined): void {
+    this.#exitStatus = status
+    this.#startFailure = reason
     this.#stop('quit')
   }
 
   #reopenLogs(): void {
     try {
-      if (this.#rollout.current !== undefined) this.#parts.prepareLogs(this.#rollout.current.config)
+      if (this.#rollout.current !== undefined)
+        this.#dependencies.prepareLogs(this.#rollout.current.config)
       this.#log.reopen()
     } catch (error) {
       // The old files stay in use.
-      this.#rollout.say(error)
+      this.#rollout.logError(error)
     }
     this.#supervisor.reopenLogs()
   }
 
   /** Beside the loop, which goes on: hooks may wait for something. */
-  async #prepare({ config }: Generation): Promise<void> {
-    this.#parts.prepareLogs(config)
-    if (this.#rollout.current !== undefined) await this.#parts.hooks.wait(config, 'on_reload')
+  async #prepareGeneration({ config }: Generation): Promise<void> {
+    this.#dependencies.prepareLogs(config)
+    if (this.#rollout.current !== undefined)
+      await this.#dependencies.hooks.callAndWait(config, 'on_reload')
   }
 
   #handleOpenFailed(error: unknown): void {
-    if (this.#life === 'stopping') return
-    if (this.#begun) {
+    if (this.#lifecycle === 'stopping') return
+    if (this.#canStartWorkers) {
       this.#rollout.abandon(error)
-      return this.#announce()
+      return this.#notifyReady()
     }
-    this.#rollout.say(error)
-    this.#halt(error instanceof MonocerosError ? error.exit : 1, undefined)
+    this.#rollout.logError(error)
+    this.#failStart(error instanceof MonocerosError ? error.exit : 1, undefined)
   }
 
   #handleReady(worker: WorkerHandle): void {
-    if (this.#life === 'starting') this.#life = 'running'
+    if (this.#lifecycle === 'starting') this.#lifecycle = 'running'
     this.#rollout.handleReady(worker)
-    if (!this.#announced && this.#supervisor.servingCount() >= this.#headcount.wanted) {
-      this.#announced = true
-      this.#further.closeUnused()
-      this.#announce()
-      this.#succession.tellReady()
+    if (!this.#hasNotifiedReady && this.#supervisor.countServing() >= this.#workerCount.wanted) {
+      this.#hasNotifiedReady = true
+      this.#extraListeners.closeUnused()
+      this.#notifyReady()
+      this.#upgrade.notifyParentReady()
     }
   }
 
   /** Tells systemd that everything is up, or again as it was. */
-  #announce(): void {
-    if (this.#life !== 'running') return
-    this.#parts.notifier.ready(`${this.#headcount.wanted} workers serve`)
+  #notifyReady(): void {
+    if (this.#lifecycle !== 'running') return
+    this.#dependencies.notifier.notifyReady(`${this.#workerCount.wanted} workers serve`)
   }
 
   #handleBootFailure(worker: WorkerHandle, failure: BootFailure): void {
-    if (this.#life === 'stopping') return
-    this.#log.error(failure.text)
-    if (this.#life === 'starting') {
+    if (this.#lifecycle === 'stopping') return
+    this.#log.error(failure.message)
+    if (this.#lifecycle === 'starting') {
       const reason =
-        failure.exit === APP_LOAD_ERROR ? 'App failed to load.' : 'Worker failed to boot.'
-      return this.#halt(failure.exit, reason)
+        failure.exitStatus === APP_LOAD_EXIT_STATUS
+          ? 'App failed to load.'
+          : 'Worker failed to boot.'
+      return this.#failStart(failure.exitStatus, reason)
     }
     if (this.#rollout.handleBootFailure(worker)) {
-      if (this.#rollout.current !== undefined) this.#parts.hooks.use(this.#rollout.current.config)
-      return this.#announce()
+      if (this.#rollout.current !== undefined)
+        this.#dependencies.hooks.activate(this.#rollout.current.config)
+      return this.#notifyReady()
     }
-    this.#supervisor.deaths.record(worker, false)
-    if (this.#remembered.has('reload')) this.#rollout.end()
+    this.#supervisor.crashes.recordExit(worker, false)
+    if (this.#deferredRequests.has('reload')) this.#rollout.finish()
   }
 
   #handleCurrent(generation: Generation, previous: Generation | undefined): void {
     const { config, listeners } = generation
     const sayListening = () =>
-      logLine(this.#log, 'listening', shownAddresses(generation), this.#system.pid)
-    this.#reloader.follow(generation)
+      logLine(this.#log, 'listening', displayAddresses(generation), this.#system.pid)
+    this.#devReload.applySettings(generation)
     if (previous === undefined) {
       sayListening()
-      logLine(this.#log, 'usingEngine', this.#parts.engine)
-      this.#parts.hooks.wait(config, 'when_ready').then(
-        () => this.#queue.push({ type: 'begun' }),
-        (error: unknown) => this.#queue.push({ type: 'openFailed', error }),
+      logLine(this.#log, 'usingEngine', this.#dependencies.engineDescription)
+      this.#dependencies.hooks.callAndWait(config, 'when_ready').then(
+        () => this.#queue.push({ type: 'startHooksDone' }),
+        (error: unknown) => this.#queue.push({ type: 'generationFailed', error }),
       )
       return
     }
-    this.#headcount.reset(config.workers)
-    this.#supervisor.deaths.policy.reset()
+    this.#workerCount.reset(config.workers)
+    this.#supervisor.crashes.policy.reset()
     // A log or pidfile that cannot be written is no reason to end a server that serves.
     const attempt = (step: () => void) => {
       try {
         step()
       } catch (error) {
-        this.#rollout.say(error)
+        this.#rollout.logError(error)
       }
     }
-    attempt(() => takeKept(generation, previous))
+    attempt(() => updateSharedListeners(generation, previous))
     attempt(() => this.#log.configure(config))
-    attempt(() => this.#identity.take(config))
-    if (listeners.some((listener) => !hasSocket(previous.listeners, listener))) sayListening()
+    attempt(() => this.#titleAndPidfile.applySettings(config))
+    if (listeners.some((listener) => !includesSocket(previous.listeners, listener))) sayListening()
   }
 
   #finishReload(): void {
     if (!this.#rollout.isRolling) return
     // The last old worker has been told to leave and may not know it yet.
-    if (this.#supervisor.someLeave()) return
+    if (this.#supervisor.hasAwaitedDrain()) return
     logLine(this.#log, 'reloadComplete')
-    this.#rollout.end()
-    this.#further.closeUnused()
-    this.#announce()
-    this.#doRemembered()
+    this.#rollout.finish()
+    this.#extraListeners.closeUnused()
+    this.#notifyReady()
+    this.#runDeferredRequests()
   }
 
   #handleTick(): void {
-    const { late, second } = this.#clock.read()
-    this.#supervisor.check({ late })
-    this.#parts.notifier.tick()
-    if (!second) return
-    this.#succession.tick()
-    this.#upkeep.everySecond(this.#rollout.current)
+    const { isLate, isFullSecond } = this.#clock.handleTick()
+    this.#supervisor.checkDeadlines({ late: isLate })
+    this.#dependencies.notifier.sendWatchdogIfDue()
+    if (!isFullSecond) return
+    this.#upgrade.tick()
+    this.#housekeeping.runEverySecond(this.#rollout.current)
   }
 }

@@ -2,42 +2,42 @@
 
 import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
-import { withoutOwnFrames } from '../log/thrown-value.ts'
-import type { Blockade, RequestInHand } from '../messages.ts'
+import { removeOwnFrames } from '../log/thrown-value.ts'
+import type { BlockReport, InFlightRequest } from '../messages.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 /** How long the arbiter waits for the watcher, which itself waits a little less for V8. */
-export const EXPLANATION_WAIT_MS = 1_500
+export const BLOCK_REPORT_WAIT_MS = 1_500
 /** The same for native code that V8 cannot interrupt: the watcher has said that it waits for it. */
-export const NATIVE_EXPLANATION_WAIT_MS = 9_000
+export const NATIVE_BLOCK_REPORT_WAIT_MS = 9_000
 /** What was found longer ago belongs to a blockade that ended by itself. */
-const FRESH_MS = 2_000
+const BLOCK_REPORT_MAX_AGE_MS = 2_000
 const MAX_REQUESTS = 10
 
 /** What the watcher has found of this blockade. */
-export function freshBlockade({ blockade }: WorkerHandle, nowMs: number) {
-  if (blockade === undefined) return undefined
-  const freshMs = blockade.final ? FRESH_MS : NATIVE_EXPLANATION_WAIT_MS
-  return nowMs - blockade.atMs > freshMs ? undefined : blockade
+export function recentBlockReport({ blockReport }: WorkerHandle, nowMs: number) {
+  if (blockReport === undefined) return undefined
+  const freshMs = blockReport.final ? BLOCK_REPORT_MAX_AGE_MS : NATIVE_BLOCK_REPORT_WAIT_MS
+  return nowMs - blockReport.atMs > freshMs ? undefined : blockReport
 }
 
 /** Writes it down: one line for each question that an operator has. */
-export function sayBlockade(log: Logger, worker: WorkerHandle, blockade: Blockade): void {
+export function logBlockReport(log: Logger, worker: WorkerHandle, blockade: BlockReport): void {
   const { stack, call, requests } = blockade
-  if (stack !== null) logLine(log, 'blockedInJavaScript', worker.pid, framesOf(stack))
+  if (stack !== null) logLine(log, 'blockedInJavaScript', worker.pid, applicationFrames(stack))
   else if (call !== null) logLine(log, 'blockedInSystemCall', worker.pid, call)
   else logLine(log, 'blockedInNativeCode', worker.pid)
-  if (requests.length > 0) logLine(log, 'inFlightRequests', worker.pid, requestsToLog(requests))
+  if (requests.length > 0) logLine(log, 'inFlightRequests', worker.pid, formatRequests(requests))
 }
 
-function framesOf(stack: string): string {
+function applicationFrames(stack: string): string {
   // The first frames are the watcher's own question.
   const frames = stack.split('\n').filter((line) => /^\s+at (?!<anonymous>:)/.test(line))
-  const own = withoutOwnFrames(frames)
+  const own = removeOwnFrames(frames)
   return (own.length > 0 ? own : frames).join('\n')
 }
 
-function requestsToLog(requests: readonly RequestInHand[]): string {
+function formatRequests(requests: readonly InFlightRequest[]): string {
   const shown = requests
     .slice(0, MAX_REQUESTS)
     .map(({ request, ageMs }) => `${request} for ${Math.round(ageMs / 100) / 10}s`)

@@ -4,11 +4,11 @@ import { type MonocerosError, monocerosError } from '../errors.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import type { WorkerMessage } from '../messages.ts'
 import { system } from '../process/system.ts'
-import { MessageBoard } from '../scoreboard/messages.ts'
+import { MessageScoreboard } from '../scoreboard/messages.ts'
 import type { Config } from '../settings/config.ts'
 import { TicketSecrets } from '../tls/tickets.ts'
 import type { Generation } from './generation.ts'
-import { bootMessage, spawnWorker } from './spawn.ts'
+import { createBootMessage, spawnWorker } from './spawn.ts'
 import type { BootFailure } from './worker-handle.ts'
 
 /** 0 when the application loads or nobody wants to know any more, else the status of its failure; the log says why. */
@@ -18,11 +18,17 @@ export async function checkApplication(
   stopped?: Promise<void>,
 ): Promise<number> {
   const ticketSecrets = new TicketSecrets()
-  const generation: Generation = { number: 1, config, given: [], listeners: [], ticketSecrets }
-  const context = { board: new MessageBoard(system, 1), generation, slot: 1 }
+  const generation: Generation = {
+    number: 1,
+    config,
+    givenSettings: [],
+    listeners: [],
+    ticketSecrets,
+  }
+  const context = { board: new MessageScoreboard(system, 1), generation, slot: 1 }
   const child = spawnWorker(system, context)
   const problem = await new Promise<BootFailure | undefined>((done) => {
-    const failed = ({ message: text, exit }: MonocerosError) => end({ text, exit })
+    const failed = ({ message, exit: exitStatus }: MonocerosError) => end({ message, exitStatus })
     const { boot_timeout } = config
     const cancel = system.after(boot_timeout * 1_000, () =>
       failed(monocerosError('ERR_WORKER_BOOT_TIMEOUT', child.pid ?? 0, boot_timeout)),
@@ -34,16 +40,18 @@ export async function checkApplication(
     child.onOutput((stream, line) => log.output(child.pid ?? 0, stream, line))
     child.onMessage((message: WorkerMessage) => {
       if (message.type === 'ready') end()
-      if (message.type === 'failed') end(message)
+      if (message.type === 'bootFailed') end(message)
     })
     child.onExit(({ code, signal, error }) =>
       failed(monocerosError('ERR_WORKER_BOOT_EXIT', child.pid, error ?? signal ?? `code ${code}`)),
     )
     stopped?.then(() => end())
-    child.send(bootMessage(context, { slotGeneration: 1, check: true, age: 1, requestLimit: 0 }))
+    child.send(
+      createBootMessage(context, { slotGeneration: 1, isCheck: true, age: 1, requestLimit: 0 }),
+    )
   })
   if (child.pid !== undefined) system.kill(child.pid, 'KILL')
   if (problem === undefined) return 0
-  log.error(problem.text)
-  return problem.exit
+  log.error(problem.message)
+  return problem.exitStatus
 }

@@ -8,7 +8,7 @@ import { isatty } from 'node:tty'
 import { monocerosError } from '../errors.ts'
 import { type Program, system } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
-import { handoverEnvironment } from './upgrade-state.ts'
+import { upgradeEnvironment } from './upgrade-state.ts'
 
 const STDOUT_FD = 1
 const STDERR_FD = 2
@@ -18,33 +18,35 @@ const DAEMON_UMASK = 0o022
 /** Starts the daemon; 0 when its workers are ready, else the status that it ended with. */
 export async function startDaemon(program: Program, config: Config): Promise<number> {
   if (system.env.NOTIFY_SOCKET !== undefined) {
-    say('warning: a service of Type=notify must not go to the background; leave the daemon out.')
+    printLine(
+      'warning: a service of Type=notify must not go to the background; leave the daemon out.',
+    )
   }
   process.umask(DAEMON_UMASK)
   const inherits = (fd: number) => config.enable_stdio_inheritance && !isatty(fd)
   const daemon = system.spawnSelf({
     program,
-    env: handoverEnvironment(system.env, {
+    env: upgradeEnvironment(system.env, {
       ...{ kind: 'daemon', pid: system.pid, listeners: [], activated: false },
     }),
-    fds: [],
-    detached: [STDOUT_FD, STDERR_FD].map((fd) => (inherits(fd) ? 'inherit' : 'ignore')),
+    extraFds: [],
+    detachedStdio: [STDOUT_FD, STDERR_FD].map((fd) => (inherits(fd) ? 'inherit' : 'ignore')),
   })
   return new Promise<number>((done) => {
     daemon.onMessage((message) => {
-      if (message.type === 'trouble') return say(`error: ${message.text}`)
-      daemon.release()
+      if (message.type === 'startError') return printLine(`error: ${message.text}`)
+      daemon.detach()
       done(0)
     })
     daemon.onExit(({ code, signal, error }) => {
       const how = error ?? (signal === null ? `code ${code}` : `SIG${signal}`)
       const failure = monocerosError('ERR_DAEMON', how)
-      say(`error: ${failure.message}`)
+      printLine(`error: ${failure.message}`)
       done(code === null || code === 0 ? failure.exit : code)
     })
   })
 }
 
-function say(text: string): void {
+function printLine(text: string): void {
   process.stderr.write(`monoceros: ${text}\n`)
 }

@@ -13,57 +13,57 @@ import type { EventQueue } from './events.ts'
 import type { Generation } from './generation.ts'
 import type { OpenSourceWatch, SourceWatch } from './source-watch.ts'
 
-type Loaded = Extract<WorkerMessage, { type: 'loaded' }>
+type LoadedMessage = Extract<WorkerMessage, { type: 'loaded' }>
 
-export interface ReloaderParts {
+export interface DevReloadDependencies {
   readonly log: Logger
   readonly queue: EventQueue
-  readonly openWatch: OpenSourceWatch
+  readonly openSourceWatch: OpenSourceWatch
   /** The directory of the start. */
   readonly cwd: string
 }
 
-export class Reloader {
-  readonly #parts: ReloaderParts
+export class DevReload {
+  readonly #dependencies: DevReloadDependencies
   #watch: Promise<SourceWatch> | undefined
-  #watched: unknown[] = []
+  #watchedSettings: unknown[] = []
   #configFile: string | undefined
-  readonly #said = new Set<string>()
+  readonly #loggedFailures = new Set<string>()
 
-  constructor(parts: ReloaderParts) {
-    this.#parts = parts
+  constructor(parts: DevReloadDependencies) {
+    this.#dependencies = parts
   }
 
   /** Watches what these settings say, if they say so. */
-  follow({ config, configFile }: Generation): void {
-    const { log, queue, openWatch, cwd } = this.#parts
+  applySettings({ config, configFile }: Generation): void {
+    const { log, queue, openSourceWatch, cwd } = this.#dependencies
     const { reload, reload_engine, reload_extra_files, chdir } = config
     const wanted = reload ? [reload_engine, reload_extra_files, chdir, configFile] : []
-    if (isDeepStrictEqual(wanted, this.#watched)) return
+    if (isDeepStrictEqual(wanted, this.#watchedSettings)) return
     this.close()
-    this.#watched = wanted
+    this.#watchedSettings = wanted
     this.#configFile = configFile
     if (!reload) return
-    const onChange = (files: readonly string[]) => queue.push({ type: 'changed', files })
-    this.#watch = openWatch(config, { log, cwd, configFile, onChange })
+    const onChange = (files: readonly string[]) => queue.push({ type: 'filesChanged', files })
+    this.#watch = openSourceWatch(config, { log, cwd, configFile, onChange })
     this.#watch.catch((thrown: unknown) => logThrown(log, { name: 'watcherFailed', thrown }))
   }
 
   /** A worker has loaded files, or failed to; what is the matter is said once for all workers. */
-  noteLoaded({ files, isWhole, failure }: Loaded): void {
+  handleLoaded({ files, isComplete, failure }: LoadedMessage): void {
     this.#watch?.then(
-      (watch) => watch.add(files, isWhole),
+      (watch) => watch.addLoadedFiles(files, isComplete),
       () => {},
     )
-    if (failure === undefined || this.#said.has(failure)) return
-    this.#said.add(failure)
-    this.#parts.log.error(failure)
+    if (failure === undefined || this.#loggedFailures.has(failure)) return
+    this.#loggedFailures.add(failure)
+    this.#dependencies.log.error(failure)
   }
 
   /** Says what has changed; the result is whether it is the settings. */
-  noteChanged(files: readonly string[]): boolean {
-    this.#said.clear()
-    for (const file of files) logLine(this.#parts.log, 'fileChanged', file)
+  handleChanged(files: readonly string[]): boolean {
+    this.#loggedFailures.clear()
+    for (const file of files) logLine(this.#dependencies.log, 'fileChanged', file)
     return this.#configFile !== undefined && files.includes(this.#configFile)
   }
 

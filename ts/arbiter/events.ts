@@ -10,39 +10,43 @@ export type ArbiterEvent =
   | { readonly type: 'signal'; readonly signal: SignalName }
   /** The addresses of the first generation, or of a reload's, are open. */
   | {
-      readonly type: 'opened'
+      readonly type: 'generationOpened'
       readonly generation: Generation
       readonly warnings: readonly string[]
     }
   /** The settings could not be read or the addresses not be opened. */
-  | { readonly type: 'openFailed'; readonly error: unknown }
+  | { readonly type: 'generationFailed'; readonly error: unknown }
   /** The hook `when_ready` has returned: workers may start. */
-  | { readonly type: 'begun' }
-  | { readonly type: 'message'; readonly worker: WorkerHandle; readonly message: WorkerMessage }
-  | { readonly type: 'exit'; readonly worker: WorkerHandle; readonly exit: ChildExit }
+  | { readonly type: 'startHooksDone' }
+  | {
+      readonly type: 'workerMessage'
+      readonly worker: WorkerHandle
+      readonly message: WorkerMessage
+    }
+  | { readonly type: 'workerExit'; readonly worker: WorkerHandle; readonly exit: ChildExit }
   /** The new arbiter that this one has started serves. */
   | { readonly type: 'successorReady'; readonly pid: number }
   | { readonly type: 'successorExit'; readonly pid: number; readonly exit: ChildExit }
   /** The arbiter that has started this one has ended. */
-  | { readonly type: 'promoted' }
+  | { readonly type: 'predecessorExit' }
   /** With `reload`: files of the application, or the config file. */
-  | { readonly type: 'changed'; readonly files: readonly string[] }
+  | { readonly type: 'filesChanged'; readonly files: readonly string[] }
   /** A second has passed, or a deadline. */
   | { readonly type: 'tick' }
 
 export class EventQueue {
   readonly #events: ArbiterEvent[] = []
-  #waiting: (() => void)[] = []
+  #waiters: (() => void)[] = []
 
   push(event: ArbiterEvent): void {
     this.#events.push(event)
-    const waiting = this.#waiting
-    this.#waiting = []
+    const waiting = this.#waiters
+    this.#waiters = []
     for (const wake of waiting) wake()
   }
 
   /** From now on signals are events, until the returned function is called. */
-  hear(system: System): () => void {
+  subscribeToSignals(system: System): () => void {
     const heard = ARBITER_SIGNALS.map((signal) =>
       system.onSignal(signal, () => this.push({ type: 'signal', signal })),
     )
@@ -52,12 +56,12 @@ export class EventQueue {
   }
 
   /** Resolves when a signal with one of these meanings has come. It stays in the queue. */
-  async asked(...roles: readonly ArbiterRole[]): Promise<void> {
+  async waitForSignal(...roles: readonly ArbiterRole[]): Promise<void> {
     const isAsked = () =>
       this.#events.some(
         (event) => event.type === 'signal' && roles.includes(SIGNALS[event.signal].arbiter),
       )
-    while (!isAsked()) await this.#more()
+    while (!isAsked()) await this.#nextPush()
   }
 
   /** The oldest event; waits when there is none. */
@@ -65,13 +69,13 @@ export class EventQueue {
     for (;;) {
       const event = this.#events.shift()
       if (event !== undefined) return event
-      await this.#more()
+      await this.#nextPush()
     }
   }
 
-  #more(): Promise<void> {
+  #nextPush(): Promise<void> {
     return new Promise((wake) => {
-      this.#waiting.push(wake)
+      this.#waiters.push(wake)
     })
   }
 }

@@ -8,80 +8,85 @@ import { isIP } from 'node:net'
 import { formatHostPort } from '../listen/address.ts'
 import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
-import type { FurtherAddress } from '../messages.ts'
+import type { ExtraListenerAddress } from '../messages.ts'
 import { native } from '../native/index.ts'
 import type { Config } from '../settings/config.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
 /** A socket on its way to a new arbiter. */
-export interface HandedFurther extends FurtherAddress {
+export interface InheritedExtraListener extends ExtraListenerAddress {
   readonly fd: number
 }
 
-interface Held extends HandedFurther {
-  readonly holders: Set<WorkerHandle>
+interface ExtraListener extends InheritedExtraListener {
+  readonly users: Set<WorkerHandle>
 }
 
 /** A program that opens ports without end must not use up the arbiter's descriptors. */
-const MAX_HELD = 64
+const MAX_EXTRA_LISTENERS = 64
 /** Below, a port belongs to the system, and a worker that is another user could not have it. */
-const FIRST_FREE_PORT = 1_024
+const FIRST_UNPRIVILEGED_PORT = 1_024
 
-export class FurtherListeners {
+export class ExtraListeners {
   readonly #log: Logger
-  readonly #held = new Map<string, Held>()
+  readonly #listeners = new Map<string, ExtraListener>()
 
-  constructor(log: Logger, handed: readonly HandedFurther[] = []) {
+  constructor(log: Logger, handed: readonly InheritedExtraListener[] = []) {
     this.#log = log
-    for (const each of handed) this.#held.set(keyOf(each), { ...each, holders: new Set() })
+    for (const each of handed) this.#listeners.set(keyOf(each), { ...each, users: new Set() })
   }
 
   /** What a new arbiter goes on with. */
-  list(): HandedFurther[] {
-    return [...this.#held.values()].map(({ holders: _, ...handed }) => handed)
+  listOpen(): InheritedExtraListener[] {
+    return [...this.#listeners.values()].map(({ users: _, ...handed }) => handed)
   }
 
   /** Answers a worker's question. A no leaves it to node, whose own attempt tells the program what is wrong. */
-  give(worker: WorkerHandle, id: number, address: FurtherAddress): void {
-    const held = this.#held.get(keyOf(address)) ?? this.#open(address, worker.generation.config)
-    held?.holders.add(worker)
-    worker.child.share(id, held?.fd)
+  handleListen(worker: WorkerHandle, id: number, address: ExtraListenerAddress): void {
+    const held =
+      this.#listeners.get(keyOf(address)) ?? this.#open(address, worker.generation.config)
+    held?.users.add(worker)
+    worker.child.sendDescriptor(id, held?.fd)
   }
 
   /** The worker's server has closed. */
-  leave(worker: WorkerHandle, address: FurtherAddress): void {
-    const held = this.#held.get(keyOf(address))
-    if (held?.holders.delete(worker) && held.holders.size === 0) this.#close(held)
+  handleUnlisten(worker: WorkerHandle, address: ExtraListenerAddress): void {
+    const held = this.#listeners.get(keyOf(address))
+    if (held?.users.delete(worker) && held.users.size === 0) this.#close(held)
   }
 
   /** The worker's process has ended. What it held stays for its successor. */
-  forget(worker: WorkerHandle): void {
-    for (const { holders } of this.#held.values()) holders.delete(worker)
+  removeWorker(worker: WorkerHandle): void {
+    for (const { users } of this.#listeners.values()) users.delete(worker)
   }
 
   /** Closes what no worker has asked for; called when as many as wanted are ready. */
   closeUnused(): void {
-    for (const held of this.#held.values()) if (held.holders.size === 0) this.#close(held)
+    for (const held of this.#listeners.values()) if (held.users.size === 0) this.#close(held)
   }
 
   /** At a stop. */
   closeAll(): void {
-    for (const held of this.#held.values()) this.#close(held)
+    for (const held of this.#listeners.values()) this.#close(held)
   }
 
-  #open(address: FurtherAddress, config: Config): Held | undefined {
+  #open(address: ExtraListenerAddress, config: Config): ExtraListener | undefined {
     const { host, port, ipv6Only } = address
     if (native === null || (host !== null && isIP(host) === 0)) return undefined
     const isDemoted = config.user !== null || config.group !== null
-    if (this.#held.size >= MAX_HELD || (isDemoted && port < FIRST_FREE_PORT)) return undefined
+    if (
+      this.#listeners.size >= MAX_EXTRA_LISTENERS ||
+      (isDemoted && port < FIRST_UNPRIVILEGED_PORT)
+    )
+      return undefined
     // As node does: without a host it is IPv6 for both, if the system has it.
     for (const each of host === null ? ['::', '0.0.0.0'] : [host]) {
       const shown = formatHostPort({ kind: 'tcp', host: each, port })
       try {
         const only = ipv6Only || (each.includes(':') && each !== '::')
         const fd = native.bindTcp(each, port, config.backlog, config.reuse_port, only)
-        const held = { ...address, fd, holders: new Set<WorkerHandle>() }
-        this.#held.set(keyOf(address), held)
+        const held = { ...address, fd, users: new Set<WorkerHandle>() }
+        this.#listeners.set(keyOf(address), held)
         logLine(this.#log, 'extraListening', shown)
         return held
       } catch (error) {
@@ -96,12 +101,12 @@ export class FurtherListeners {
     return undefined
   }
 
-  #close(held: Held): void {
-    this.#held.delete(keyOf(held))
+  #close(held: ExtraListener): void {
+    this.#listeners.delete(keyOf(held))
     native?.closeFd(held.fd)
   }
 }
 
-function keyOf({ host, port, ipv6Only }: FurtherAddress): string {
+function keyOf({ host, port, ipv6Only }: ExtraListenerAddress): string {
   return `${host ?? '*'} ${port} ${ipv6Only}`
 }

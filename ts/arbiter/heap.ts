@@ -8,9 +8,9 @@ import type { Config } from '../settings/config.ts'
 /** Of a worker's share, what JavaScript objects may take; the rest is for buffers, code and the engine. */
 const HEAP_SHARE = 0.75
 /** V8's own limit on machines with plenty of memory. */
-const MOST_MB = 4_096
+const MAX_HEAP_MB = 4_096
 /** With less no application starts. */
-const LEAST_MB = 64
+const MIN_HEAP_MB = 64
 const MB = 1_048_576
 
 /** Node's flag for it; none without a limit, or when the operator has said something. */
@@ -27,5 +27,5 @@ export function heapFlags(
   if (limit === undefined || said.some((text) => /--max[-_](?:old[-_]space|heap)/.test(text)))
     return []
   const heapMb = Math.floor(((limit / MB) * HEAP_SHARE) / (Math.max(1, workers) + max_surge))
-  return [`--max-old-space-size=${Math.max(LEAST_MB, Math.min(MOST_MB, heapMb))}`]
+  return [`--max-old-space-size=${Math.max(MIN_HEAP_MB, Math.min(MAX_HEAP_MB, heapMb))}`]
 }

@@ -1,19 +1,19 @@
 /** What is done once a second, whatever happens: the title, statsd's gauges, certificates, the orphans of a container. */
 
 import type { System } from '../process/system.ts'
-import type { ArbiterParts } from './dependencies.ts'
-import { Figures } from './gauges.ts'
+import type { ArbiterDependencies } from './dependencies.ts'
+import { Gauges } from './gauges.ts'
 import type { Generation } from './generation.ts'
 import type { Supervisor } from './supervisor.ts'
-import type { Identity } from './title-and-pidfile.ts'
+import type { TitleAndPidfile } from './title-and-pidfile.ts'
 import { renewTls } from './tls.ts'
 
-export class Upkeep {
+export class Housekeeping {
   readonly #system: System
-  readonly #parts: ArbiterParts
-  readonly #identity: Identity
+  readonly #dependencies: ArbiterDependencies
+  readonly #titleAndPidfile: TitleAndPidfile
   readonly #supervisor: Supervisor
-  readonly #figures: Figures
+  readonly #gauges: Gauges
 
   constructor(
     system: System,
@@ -21,20 +21,20 @@ export class Upkeep {
       parts,
       identity,
       supervisor,
-    }: { parts: ArbiterParts; identity: Identity; supervisor: Supervisor },
+    }: { parts: ArbiterDependencies; identity: TitleAndPidfile; supervisor: Supervisor },
   ) {
     this.#system = system
-    this.#parts = parts
-    this.#identity = identity
+    this.#dependencies = parts
+    this.#titleAndPidfile = identity
     this.#supervisor = supervisor
-    this.#figures = new Figures(parts.log)
+    this.#gauges = new Gauges(parts.log)
   }
 
-  everySecond(current: Generation | undefined): void {
+  runEverySecond(current: Generation | undefined): void {
     const { workers } = this.#supervisor
-    this.#identity.show(this.#supervisor.figures())
-    if (current !== undefined) this.#figures.tell(current, workers.size)
-    renewTls(current, { system: this.#system, log: this.#parts.log, workers })
-    this.#parts.reapOrphans()
+    this.#titleAndPidfile.showStatus(this.#supervisor.formatStatus())
+    if (current !== undefined) this.#gauges.update(current, workers.size)
+    renewTls(current, { system: this.#system, log: this.#dependencies.log, workers })
+    this.#dependencies.reapOrphans()
   }
 }

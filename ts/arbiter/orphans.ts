@@ -4,13 +4,13 @@
  */
 
 /** What the addon offers for it. */
-interface Reaper {
+interface ZombieReaper {
   listZombies(): number[]
   reapZombie(pid: number): boolean
 }
 
 /** A look at the orphans, to be called once a tick. Without the addon nobody can reap, and nothing is done. */
-export function orphanReaper(pid: number, reaper: Reaper | null): () => void {
+export function createOrphanReaper(pid: number, reaper: ZombieReaper | null): () => void {
   if (pid !== 1 || reaper === null) return () => {}
   let before = new Set<number>()
   return () => {

@@ -28,9 +28,9 @@ export function createPidfile(system: System, path: string): Pidfile {
   const temporary = `${path}.${system.pid}`
   try {
     writeFileSync(temporary, `${system.pid}\n`, { mode: 0o644 })
-    while (!claim(temporary, path)) removeStale(system, path)
+    while (!linkIfFree(temporary, path)) removeStale(system, path)
   } catch (cause) {
-    throw writeError(path, cause)
+    throw pidfileWriteError(path, cause)
   } finally {
     rmSync(temporary, { force: true })
   }
@@ -48,13 +48,13 @@ export function createPidfile(system: System, path: string): Pidfile {
 }
 
 /** Whether the file is ours now; false when there is one already. */
-function claim(temporary: string, path: string): boolean {
+function linkIfFree(temporary: string, path: string): boolean {
   try {
     linkSync(temporary, path)
     return true
   } catch (error) {
     if (errorCode(error) === 'EEXIST') return false
-    if (!WITHOUT_LINKS.includes(errorCode(error))) throw error
+    if (!NO_HARD_LINKS_CODES.includes(errorCode(error))) throw error
     if (existsSync(path)) return false
     renameSync(temporary, path)
     return true
@@ -62,12 +62,17 @@ function claim(temporary: string, path: string): boolean {
 }
 
 // Some network and container file systems have no hard links.
-const WITHOUT_LINKS: readonly (string | undefined)[] = ['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']
+const NO_HARD_LINKS_CODES: readonly (string | undefined)[] = [
+  'EPERM',
+  'ENOTSUP',
+  'EOPNOTSUPP',
+  'ENOSYS',
+]
 
 // Moved away first: if another arbiter has put its own there meanwhile, it gets it back.
 function removeStale(system: System, path: string): void {
   const owner = readPid(path)
-  if (owner !== undefined && owner !== system.pid && system.alive(owner)) {
+  if (owner !== undefined && owner !== system.pid && system.isAlive(owner)) {
     throw monocerosError('ERR_PIDFILE_TAKEN', path, owner)
   }
   if (statSync(path, { throwIfNoEntry: false })?.isFile() === false) {
@@ -82,11 +87,11 @@ function removeStale(system: System, path: string): void {
     throw error
   }
   const found = readPid(moved)
-  if (found !== owner) claim(moved, path)
+  if (found !== owner) linkIfFree(moved, path)
   unlinkSync(moved)
 }
 
-function writeError(path: string, cause: unknown): unknown {
+function pidfileWriteError(path: string, cause: unknown): unknown {
   if (cause instanceof MonocerosError) return cause
   const problem = cause instanceof Error ? cause.message : String(cause)
   return monocerosError('ERR_PIDFILE_WRITE', path, problem).withCause(cause)

@@ -5,10 +5,10 @@
  */
 
 /** How a worker came to its end. */
-export interface Death {
+export interface UnexpectedExit {
   readonly slot: number
   /** By KILL or TERM that was not ours: an operator, the kernel's memory killer. */
-  readonly fromOutside: boolean
+  readonly isExternal: boolean
   /** How long it had served; undefined when it never was ready. */
   readonly servedMs: number | undefined
 }
@@ -20,23 +20,23 @@ const FIRST_DELAY_MS = 1_000
 const MAX_DELAY_MS = 30_000
 
 // Deaths from outside in one slot that look like a loop after all (a memory limit that each boot runs into).
-const OUTSIDE_LIMIT = 5
-const OUTSIDE_WINDOW_MS = 5_000
+const MAX_EXTERNAL_EXITS = 5
+const EXTERNAL_EXIT_WINDOW_MS = 5_000
 
 export class RestartPolicy {
   #failures = 0
   #retryAtMs = 0
-  readonly #outside = new Map<number, number[]>()
+  readonly #externalExitsAtMs = new Map<number, number[]>()
 
   /** Takes note of an unwanted end; returns the pause that it begins before the next start, 0 for none. */
-  record(death: Death, nowMs: number): number {
-    if (death.fromOutside && !this.#loops(death.slot, nowMs)) return 0
-    const stable = !death.fromOutside && (death.servedMs ?? 0) >= STABLE_AFTER_MS
+  recordExit(death: UnexpectedExit, nowMs: number): number {
+    if (death.isExternal && !this.#isLooping(death.slot, nowMs)) return 0
+    const stable = !death.isExternal && (death.servedMs ?? 0) >= STABLE_AFTER_MS
     if (stable) {
       this.#failures = 0
       return 0
     }
-    if (!this.maySpawn(nowMs)) return 0
+    if (!this.canSpawn(nowMs)) return 0
     const delayMs = Math.min(FIRST_DELAY_MS * 2 ** this.#failures, MAX_DELAY_MS)
     this.#failures += 1
     this.#retryAtMs = nowMs + delayMs
@@ -52,7 +52,7 @@ export class RestartPolicy {
   reset(): void {
     this.#failures = 0
     this.#retryAtMs = 0
-    this.#outside.clear()
+    this.#externalExitsAtMs.clear()
   }
 
   /** When the next worker may be started; in the past when at once. */
@@ -60,16 +60,16 @@ export class RestartPolicy {
     return this.#retryAtMs
   }
 
-  maySpawn(nowMs: number): boolean {
+  canSpawn(nowMs: number): boolean {
     return nowMs >= this.#retryAtMs
   }
 
-  #loops(slot: number, nowMs: number): boolean {
-    const recent = (this.#outside.get(slot) ?? []).filter(
-      (atMs) => nowMs - atMs < OUTSIDE_WINDOW_MS,
+  #isLooping(slot: number, nowMs: number): boolean {
+    const recent = (this.#externalExitsAtMs.get(slot) ?? []).filter(
+      (atMs) => nowMs - atMs < EXTERNAL_EXIT_WINDOW_MS,
     )
     recent.push(nowMs)
-    this.#outside.set(slot, recent)
-    return recent.length >= OUTSIDE_LIMIT
+    this.#externalExitsAtMs.set(slot, recent)
+    return recent.length >= MAX_EXTERNAL_EXITS
   }
 }

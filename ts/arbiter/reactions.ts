@@ -14,68 +14,74 @@ export type Phase =
   /** A new arbiter lives beside this one; both serve. */
   | 'upgrading'
   /** This is the new arbiter, and the one that started it lives. */
-  | 'succeeding'
+  | 'takingOver'
   /** WINCH has taken all workers away. */
-  | 'resting'
+  | 'paused'
   /** WINCH has taken all workers away, and a new arbiter serves. */
-  | 'relieved'
+  | 'pausedForSuccessor'
   | 'stopping'
 
 export type Reaction =
   | 'stop'
   | 'quit'
   /** Shortens what is left of a graceful stop. */
-  | 'hurry'
+  | 'quitWorkers'
   | 'reload'
-  | 'more'
-  | 'fewer'
-  | 'reopen'
+  | 'addWorker'
+  | 'removeWorker'
+  | 'reopenLogs'
   | 'upgrade'
   /** All workers leave, the arbiter stays. */
-  | 'rest'
+  | 'pauseWorkers'
   /** The workers come back as they were. */
-  | 'wake'
+  | 'resumeWorkers'
   /** The workers come back, and a reload follows. */
-  | 'wakeAndReload'
+  | 'resumeAndReload'
   /** Done as soon as the phase allows it; several of one kind are done once. */
-  | 'remember'
+  | 'defer'
   /** A line says why not. */
   | 'refuse'
   | 'ignore'
 
 /** The meanings that a phase decides about; the two others are not signals to the arbiter. */
-export type Request = Exclude<ArbiterRole, 'reap' | 'default'>
+export type SignalRequest = Exclude<ArbiterRole, 'reap' | 'default'>
 
 const ALWAYS = {
   stop: 'stop',
   quit: 'quit',
-  more: 'more',
-  fewer: 'fewer',
-  reopen: 'reopen',
+  addWorker: 'addWorker',
+  removeWorker: 'removeWorker',
+  reopenLogs: 'reopenLogs',
 } as const
 
-export const REACTIONS: Readonly<Record<Phase, Readonly<Record<Request, Reaction>>>> = {
-  starting: { ...ALWAYS, reload: 'remember', upgrade: 'remember', rest: 'remember' },
-  serving: { ...ALWAYS, reload: 'reload', upgrade: 'upgrade', rest: 'rest' },
-  reloading: { ...ALWAYS, reload: 'remember', upgrade: 'remember', rest: 'remember' },
-  upgrading: { ...ALWAYS, reload: 'refuse', upgrade: 'refuse', rest: 'rest' },
-  succeeding: { ...ALWAYS, reload: 'reload', upgrade: 'refuse', rest: 'rest' },
-  resting: {
+export const REACTIONS: Readonly<Record<Phase, Readonly<Record<SignalRequest, Reaction>>>> = {
+  starting: { ...ALWAYS, reload: 'defer', upgrade: 'defer', pauseWorkers: 'defer' },
+  serving: { ...ALWAYS, reload: 'reload', upgrade: 'upgrade', pauseWorkers: 'pauseWorkers' },
+  reloading: { ...ALWAYS, reload: 'defer', upgrade: 'defer', pauseWorkers: 'defer' },
+  upgrading: { ...ALWAYS, reload: 'refuse', upgrade: 'refuse', pauseWorkers: 'pauseWorkers' },
+  takingOver: { ...ALWAYS, reload: 'reload', upgrade: 'refuse', pauseWorkers: 'pauseWorkers' },
+  paused: {
     ...ALWAYS,
-    fewer: 'ignore',
-    reload: 'wakeAndReload',
+    removeWorker: 'ignore',
+    reload: 'resumeAndReload',
     upgrade: 'upgrade',
-    rest: 'ignore',
+    pauseWorkers: 'ignore',
   },
-  relieved: { ...ALWAYS, fewer: 'ignore', reload: 'wake', upgrade: 'refuse', rest: 'ignore' },
+  pausedForSuccessor: {
+    ...ALWAYS,
+    removeWorker: 'ignore',
+    reload: 'resumeWorkers',
+    upgrade: 'refuse',
+    pauseWorkers: 'ignore',
+  },
   stopping: {
     stop: 'ignore',
-    quit: 'hurry',
+    quit: 'quitWorkers',
     reload: 'ignore',
-    more: 'ignore',
-    fewer: 'ignore',
-    reopen: 'reopen',
+    addWorker: 'ignore',
+    removeWorker: 'ignore',
+    reopenLogs: 'reopenLogs',
     upgrade: 'ignore',
-    rest: 'ignore',
+    pauseWorkers: 'ignore',
   },
 }

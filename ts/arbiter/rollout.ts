@@ -9,39 +9,39 @@ import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import type { ResolvedConfig } from '../settings/config.ts'
 import type { EventQueue } from './events.ts'
-import { closeExcept, type Generation, type OpenGeneration } from './generation.ts'
+import { closeListenersExcept, type Generation, type OpenGeneration } from './generation.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
-type Stage =
+type RolloutStage =
   | { readonly name: 'opening' }
   /** One worker tries the new settings and application. */
   | { readonly name: 'trial'; readonly generation: Generation }
   /** They are good; the old workers are replaced one by one. */
   | { readonly name: 'rolling'; readonly previous: Generation }
 
-export interface RolloutParts {
+export interface RolloutDependencies {
   readonly system: System
   readonly log: Logger
   readonly queue: EventQueue
-  readonly open: OpenGeneration
+  readonly openGeneration: OpenGeneration
   /** Reads the settings again. */
-  readonly load: () => Promise<ResolvedConfig>
+  readonly loadSettings: () => Promise<ResolvedConfig>
   /** What must go well before a worker is started with settings whose addresses are open. */
-  readonly prepare: (generation: Generation) => Promise<void>
+  readonly prepareGeneration: (generation: Generation) => Promise<void>
   /** Whether the file of a unix socket that is closed goes too: not while another arbiter has the socket. */
-  readonly ownsFiles: () => boolean
+  readonly ownsSocketFiles: () => boolean
   /** The generation is what everything is started with from now on. */
-  readonly onCurrent: (generation: Generation, previous: Generation | undefined) => void
+  readonly onCurrentChanged: (generation: Generation, previous: Generation | undefined) => void
 }
 
 export class Rollout {
-  readonly #parts: RolloutParts
+  readonly #dependencies: RolloutDependencies
   #current: Generation | undefined
-  #stage: Stage | undefined
+  #stage: RolloutStage | undefined
   #isClosed = false
 
-  constructor(parts: RolloutParts) {
-    this.#parts = parts
+  constructor(parts: RolloutDependencies) {
+    this.#dependencies = parts
   }
 
   /** What workers are started with; undefined until the first generation is open. */
@@ -54,7 +54,7 @@ export class Rollout {
     return this.#stage?.name === 'trial' ? this.#stage.generation : undefined
   }
 
-  get underWay(): boolean {
+  get isReloading(): boolean {
     return this.#stage !== undefined
   }
 
@@ -68,22 +68,22 @@ export class Rollout {
 
   reload(): void {
     this.#stage = { name: 'opening' }
-    this.#openGeneration(this.#parts.load)
+    this.#openGeneration(this.#dependencies.loadSettings)
   }
 
   handleOpened(generation: Generation, warnings: readonly string[]): void {
-    for (const warning of warnings) this.#parts.log.warning(warning)
+    for (const warning of warnings) this.#dependencies.log.warning(warning)
     if (this.#current !== undefined) {
       this.#stage = { name: 'trial', generation }
       return
     }
     this.#current = generation
-    this.#parts.onCurrent(generation, undefined)
+    this.#dependencies.onCurrentChanged(generation, undefined)
   }
 
   /** The settings could not be read, or an address not be opened. */
   abandon(error: unknown): void {
-    if (error !== undefined) this.say(error)
+    if (error !== undefined) this.logError(error)
     this.#abandon()
   }
 
@@ -92,21 +92,21 @@ export class Rollout {
     const previous = this.#current ?? worker.generation
     this.#stage = { name: 'rolling', previous }
     this.#current = worker.generation
-    this.#parts.onCurrent(worker.generation, previous)
+    this.#dependencies.onCurrentChanged(worker.generation, previous)
   }
 
   /** Whether the failure ends a reload; else it is that of a replacement. */
   handleBootFailure(worker: WorkerHandle): boolean {
     if (this.trial !== worker.generation) return false
-    this.#close(worker.generation, this.#current)
+    this.#closeListeners(worker.generation, this.#current)
     this.#abandon()
     return true
   }
 
   /** The last old worker has been replaced, or is given up for a reload that follows. */
-  end(): void {
+  finish(): void {
     if (this.#stage?.name !== 'rolling') return
-    this.#close(this.#stage.previous, this.#current)
+    this.#closeListeners(this.#stage.previous, this.#current)
     this.#stage = undefined
   }
 
@@ -117,61 +117,61 @@ export class Rollout {
   /** At a stop: every address is closed, and what a reload was about to do is forgotten. */
   closeAll(): void {
     this.#isClosed = true
-    if (this.#stage?.name === 'trial') this.#close(this.#stage.generation, this.#current)
-    if (this.#stage?.name === 'rolling') this.#close(this.#stage.previous, this.#current)
-    if (this.#current !== undefined) this.#close(this.#current, undefined)
+    if (this.#stage?.name === 'trial') this.#closeListeners(this.#stage.generation, this.#current)
+    if (this.#stage?.name === 'rolling') this.#closeListeners(this.#stage.previous, this.#current)
+    if (this.#current !== undefined) this.#closeListeners(this.#current, undefined)
     this.#stage = undefined
   }
 
   /** A generation that came too late. */
   discard(generation: Generation): void {
-    this.#close(generation, this.#current)
+    this.#closeListeners(generation, this.#current)
   }
 
-  say(error: unknown): void {
-    if (error instanceof MonocerosError) this.#parts.log.error(error.message)
-    else logThrown(this.#parts.log, { name: 'unexpectedError', thrown: error })
+  logError(error: unknown): void {
+    if (error instanceof MonocerosError) this.#dependencies.log.error(error.message)
+    else logThrown(this.#dependencies.log, { name: 'unexpectedError', thrown: error })
   }
 
   /** Reads settings and opens their addresses beside the loop; the result comes as an event. */
   #openGeneration(load: () => Promise<ResolvedConfig>): void {
-    const { queue } = this.#parts
+    const { queue } = this.#dependencies
     const open = async () => {
       const earlier = this.#current
-      const resolved = await this.#inTime(load)
+      const resolved = await this.#withTimeout(load)
       if (this.#isClosed) return
-      const generation = await this.#parts.open(resolved, earlier)
+      const generation = await this.#dependencies.openGeneration(resolved, earlier)
       try {
-        await this.#inTime(() => this.#parts.prepare(generation))
+        await this.#withTimeout(() => this.#dependencies.prepareGeneration(generation))
       } catch (error) {
-        this.#close(generation, earlier)
+        this.#closeListeners(generation, earlier)
         throw error
       }
-      if (this.#isClosed) return this.#close(generation, earlier)
-      queue.push({ type: 'opened', generation, warnings: resolved.warnings })
+      if (this.#isClosed) return this.#closeListeners(generation, earlier)
+      queue.push({ type: 'generationOpened', generation, warnings: resolved.warnings })
     }
-    open().catch((error: unknown) => queue.push({ type: 'openFailed', error }))
+    open().catch((error: unknown) => queue.push({ type: 'generationFailed', error }))
   }
 
   // Code of the operator may wait for something that never comes, and no other reload is taken meanwhile. Whoever waits
   // for a start sees that it does not go on, and can end it.
-  async #inTime<T>(step: () => Promise<T>): Promise<T> {
+  async #withTimeout<T>(step: () => Promise<T>): Promise<T> {
     const seconds = this.#current?.config.boot_timeout
     if (seconds === undefined) return step()
     let cancel = () => {}
     const late = new Promise<never>((_, fail) => {
       const error = monocerosError('ERR_RELOAD_TIMEOUT', seconds)
-      cancel = this.#parts.system.after(seconds * 1_000, () => fail(error))
+      cancel = this.#dependencies.system.after(seconds * 1_000, () => fail(error))
     })
     return Promise.race([step(), late]).finally(() => cancel())
   }
 
   #abandon(): void {
-    logLine(this.#parts.log, 'reloadFailed')
+    logLine(this.#dependencies.log, 'reloadFailed')
     this.#stage = undefined
   }
 
-  #close(generation: Generation, kept: Generation | undefined): void {
-    closeExcept(generation, kept, { unlink: this.#parts.ownsFiles() })
+  #closeListeners(generation: Generation, kept: Generation | undefined): void {
+    closeListenersExcept(generation, kept, { unlink: this.#dependencies.ownsSocketFiles() })
   }
 }

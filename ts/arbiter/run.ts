@@ -6,100 +6,103 @@ import { resolve } from 'node:path'
 import { MonocerosError, monocerosError } from '../errors.ts'
 import { backlogWarning } from '../listen/queue.ts'
 import { createNotifier, takeActivatedSockets } from '../listen/systemd.ts'
-import { prepareLogger } from '../log/custom.ts'
+import { loadCustomLogger } from '../log/custom.ts'
 import { logLine } from '../log/log-lines.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
 import { native, nativeFailure } from '../native/index.ts'
 import { type Program, system } from '../process/system.ts'
 import { setTitle } from '../process/title.ts'
-import { ownerOf, prepareFile } from '../process/user.ts'
+import { prepareLogFile, resolveOwner } from '../process/user.ts'
 import { packageVersion } from '../process/version.ts'
-import { type ArbiterBoard, slotsFor } from '../scoreboard/board.ts'
-import { MessageBoard } from '../scoreboard/messages.ts'
-import { SharedBoard } from '../scoreboard/shared.ts'
+import { type ArbiterScoreboard, slotCountFor } from '../scoreboard/board.ts'
+import { MessageScoreboard } from '../scoreboard/messages.ts'
+import { SharedScoreboard } from '../scoreboard/shared.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
 import { availableCpus } from '../settings/cpus.ts'
 import { Arbiter } from './arbiter.ts'
 import { checkApplication } from './check.ts'
-import type { Ancestor } from './dependencies.ts'
+import type { ParentProcess } from './dependencies.ts'
 import { EventQueue } from './events.ts'
-import { generationOpener } from './generation.ts'
+import { createGenerationOpener } from './generation.ts'
 import { ArbiterHooks } from './hooks.ts'
-import { orphanReaper } from './orphans.ts'
+import { createOrphanReaper } from './orphans.ts'
 import { createPidfile } from './pidfile.ts'
 import { openSourceWatch } from './source-watch.ts'
-import type { Handover } from './upgrade-state.ts'
+import type { UpgradeState } from './upgrade-state.ts'
 
 /** How this process came to be. */
-export interface Start {
+export interface ArbiterStart {
   readonly program: Program
   /** What the process that started this one has handed over. */
-  readonly handover: Handover | undefined
+  readonly upgradeState: UpgradeState | undefined
   /** The process is a program's, which has its signals back at the end. */
-  readonly embedded: boolean
+  readonly isEmbedded: boolean
 }
 
 /** Runs an arbiter until it is told to stop; the result is the exit status. `load` is called again at each reload. */
 export async function runArbiter(
   load: () => Promise<ResolvedConfig>,
-  { program, handover, embedded }: Start,
+  { program, upgradeState, isEmbedded }: ArbiterStart,
 ): Promise<number> {
-  const parent = ancestor(handover)
+  const parent = openParentProcess(upgradeState)
   // First of all: until then a signal does what the system does by default, and a check may take as long as it likes.
   const queue = new EventQueue()
-  const deaf = queue.hear(system)
+  const deaf = queue.subscribeToSignals(system)
   // What a program of the settings loads may never be there.
   const isStoppedBefore = (step: Promise<unknown>) =>
-    Promise.race([step.then(() => false), queue.asked('stop', 'quit').then(() => true)])
+    Promise.race([step.then(() => false), queue.waitForSignal('stop', 'quit').then(() => true)])
   // An error of the start goes to whoever waits for the daemon, too.
-  const tell = (text: string) => parent?.link.send({ type: 'trouble', text })
+  const tell = (text: string) => parent?.channel.send({ type: 'startError', text })
   try {
-    const resolved = await load()
-    const { values } = resolved
-    if (await isStoppedBefore(prepareLogger(values))) return 0
-    const log = echoing(createLogger(values), handover?.kind === 'daemon' ? tell : undefined)
+    const settings = await load()
+    const { values } = settings
+    if (await isStoppedBefore(loadCustomLogger(values))) return 0
+    const log = forwardErrors(
+      createLogger(values),
+      upgradeState?.kind === 'daemon' ? tell : undefined,
+    )
     // With `reload` a failure is a page and no end.
     if (values.preload_app && !values.reload) {
-      const status = await checkApplication(values, log, queue.asked('stop', 'quit'))
+      const status = await checkApplication(values, log, queue.waitForSignal('stop', 'quit'))
       if (status !== 0) return status
     }
-    const openFiles = openFilesLimit()
+    const openFiles = readOpenFilesLimit()
     logLine(log, 'openFileLimit', openFiles.text)
     const warning = backlogWarning(values.backlog)
     if (warning !== undefined) log.warning(warning)
     const hooks = new ArbiterHooks(log)
-    if (await isStoppedBefore(hooks.prepare(resolved))) return 0
+    if (await isStoppedBefore(hooks.load(settings))) return 0
     return await new Arbiter(system, {
-      ...{ resolved, log, queue, program, parent, setTitle, hooks },
-      load: async () => {
+      ...{ settings, log, queue, program, parent, setTitle, hooks },
+      loadSettings: async () => {
         const again = await load()
-        await prepareLogger(again.values)
-        await hooks.prepare(again)
+        await loadCustomLogger(again.values)
+        await hooks.load(again)
         return again
       },
-      ...openingParts({ log, hooks }, handover),
-      further: handover?.further ?? [],
-      board: createBoard(slotsFor(values.workers, openFiles.most), handover),
+      ...createOpener({ log, hooks }, upgradeState),
+      inheritedExtraListeners: upgradeState?.further ?? [],
+      scoreboard: createScoreboard(slotCountFor(values.workers, openFiles.most), upgradeState),
       notifier: createNotifier(system, log),
       prepareLogs,
-      processors: availableCpus(),
+      processorCount: availableCpus(),
       createPidfile: (path) => createPidfile(system, path),
-      openWatch: openSourceWatch,
-      reapOrphans: orphanReaper(system.pid, native),
+      openSourceWatch,
+      reapOrphans: createOrphanReaper(system.pid, native),
       version: packageVersion(),
-      engine: engineForLog(values),
+      engineDescription: describeEngine(values),
     }).run()
   } catch (error) {
-    if (handover?.kind === 'daemon' && error instanceof MonocerosError) tell(error.message)
-    parent?.link.close()
+    if (upgradeState?.kind === 'daemon' && error instanceof MonocerosError) tell(error.message)
+    parent?.channel.close()
     throw error
   } finally {
-    if (embedded) deaf()
+    if (isEmbedded) deaf()
   }
 }
 
 // Node itself raises the limit to the hard one when it starts, and workers have the arbiter's.
-function openFilesLimit(): { text: string; most: number } {
+function readOpenFilesLimit(): { text: string; most: number } {
   try {
     const limits = readFileSync('/proc/self/limits', 'utf8')
     const [, soft, hard] = /^Max open files\s+(\d+|unlimited)\s+(\d+|unlimited)/m.exec(limits) ?? []
@@ -111,36 +114,39 @@ function openFilesLimit(): { text: string; most: number } {
   }
 }
 
-function ancestor(handover: Handover | undefined): Ancestor | undefined {
+function openParentProcess(handover: UpgradeState | undefined): ParentProcess | undefined {
   if (handover === undefined) return undefined
-  return { kind: handover.kind, pid: handover.pid, link: system.openParent() }
+  return { kind: handover.kind, pid: handover.pid, channel: system.openParentChannel() }
 }
 
 // Sockets come from an older arbiter, from systemd, or are opened here.
-function openingParts(
+function createOpener(
   { log, hooks }: { log: Logger; hooks: ArbiterHooks },
-  handover: Handover | undefined,
+  handover: UpgradeState | undefined,
 ) {
   const activated = takeActivatedSockets(system.env, system.pid)
   const listeners = handover?.listeners ?? activated.map(({ fd }) => ({ fd, bind: `fd://${fd}` }))
-  const inherited = { listeners, activated: handover?.activated ?? activated.length > 0 }
+  const isSocketActivated = handover?.activated ?? activated.length > 0
   for (const { fd, name } of activated) {
     logLine(log, 'socketFromSystemd', fd, name === undefined ? '' : ` (${name})`)
   }
   return {
-    activated: inherited.activated,
-    open: generationOpener({ system, log, hooks }, inherited),
+    isSocketActivated,
+    openGeneration: createGenerationOpener(
+      { system, log, hooks },
+      { listeners, isSocketActivated },
+    ),
   }
 }
 
 /** Makes the logs and gives them to the user of the workers, who could not make them. */
 function prepareLogs(config: Config): void {
-  const owner = ownerOf(config)
+  const owner = resolveOwner(config)
   for (const name of ['errorlog', 'accesslog'] as const) {
     const path = config[name]
     if (path === null || path === '-') continue
     try {
-      prepareFile(resolve(config.chdir, path), owner)
+      prepareLogFile(resolve(config.chdir, path), owner)
     } catch (error) {
       if (error instanceof MonocerosError) throw error
       const problem = error instanceof Error ? error.message : String(error)
@@ -150,7 +156,7 @@ function prepareLogs(config: Config): void {
 }
 
 /** A log whose errors are told to somebody else as well. */
-function echoing(log: Logger, tell: ((text: string) => void) | undefined): Logger {
+function forwardErrors(log: Logger, tell: ((text: string) => void) | undefined): Logger {
   if (tell === undefined) return log
   const error = log.error.bind(log)
   log.error = (message) => {
@@ -161,14 +167,14 @@ function echoing(log: Logger, tell: ((text: string) => void) | undefined): Logge
 }
 
 /** The scoreboard that this system can have. */
-export function createBoard(slots: number, handover?: Handover): ArbiterBoard {
-  if (native === null) return new MessageBoard(system, slots)
-  const board = new SharedBoard(native, slots)
-  if (handover?.totals !== undefined) board.absorb(handover.totals)
+export function createScoreboard(slots: number, handover?: UpgradeState): ArbiterScoreboard {
+  if (native === null) return new MessageScoreboard(system, slots)
+  const board = new SharedScoreboard(native, slots)
+  if (handover?.totals !== undefined) board.addTotals(handover.totals)
   return board
 }
 
-function engineForLog({ engine }: Config): string {
+function describeEngine({ engine }: Config): string {
   if (engine === 'node' || (engine === 'auto' && native === null)) {
     const why = engine === 'auto' ? ` (the addon does not load: ${nativeFailure})` : ''
     return `node${why}`

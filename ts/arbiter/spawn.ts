@@ -5,15 +5,15 @@ import { fileURLToPath } from 'node:url'
 
 import { WORKER_HOOKS } from '../hooks/table.ts'
 import type { SpawnAdditions } from '../hooks/types.ts'
-import { type BootMessage, SHARING_FD } from '../messages.ts'
+import { type BootMessage, DESCRIPTOR_CHANNEL_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
 import { inspectFlag } from '../process/inspect.ts'
 import type { Child, System } from '../process/system.ts'
 import { processTitle } from '../process/title.ts'
-import type { ArbiterBoard } from '../scoreboard/board.ts'
+import type { ArbiterScoreboard } from '../scoreboard/board.ts'
 import type { Config } from '../settings/config.ts'
 import { memoryLimit } from '../settings/cpus.ts'
-import { type Generation, isSecure, maySecure, shownAddress } from './generation.ts'
+import { canUseTls, displayAddress, type Generation, isTlsListener } from './generation.ts'
 import { heapFlags } from './heap.ts'
 
 // The same extension as this file: .ts when the sources run, .js in dist/.
@@ -30,7 +30,7 @@ const STDERR_FD = 2
 /** Starts the process of one worker; it waits for its boot message. */
 export function spawnWorker(
   system: System,
-  { board, generation, slot }: { board: ArbiterBoard; generation: Generation; slot: number },
+  { board, generation, slot }: { board: ArbiterScoreboard; generation: Generation; slot: number },
   additions: SpawnAdditions = {},
 ): Child {
   const { config, listeners } = generation
@@ -39,7 +39,7 @@ export function spawnWorker(
     title: processTitle('worker', instanceName(config)),
     env: { ...workerEnvironment(system.env, generation, slot), ...additions.env },
     cwd: resolve(config.chdir),
-    fds: [
+    extraFds: [
       board.fd ?? ('ignore' as const),
       // Only the addon can pass a descriptor to a process that runs already.
       native === null ? ('ignore' as const) : ('pipe' as const),
@@ -47,57 +47,57 @@ export function spawnWorker(
       // Where the worker's logs go that would go to what is captured.
       ...(config.capture_output ? [STDOUT_FD, STDERR_FD] : []),
     ],
-    capture: config.capture_output,
-    flags: [...heapFlags(config, system.env, memoryLimit()), ...inspectFlags(config, slot)],
+    capturesOutput: config.capture_output,
+    nodeFlags: [...heapFlags(config, system.env, memoryLimit()), ...inspectFlags(config, slot)],
     ...(config.worker_nice === 0 ? {} : { nice: config.worker_nice }),
-    ...(config.worker_cpu_affinity === 'off' ? {} : { processor: slot - 1 }),
+    ...(config.worker_cpu_affinity === 'off' ? {} : { processorIndex: slot - 1 }),
   })
 }
 
 /** What the first message says beside the generation's facts. */
 export interface BootDetails {
   readonly slotGeneration: number
-  readonly check: boolean
+  readonly isCheck: boolean
   readonly age: number
   readonly requestLimit: number
-  readonly hasServed?: boolean
+  readonly hasServedBefore?: boolean
 }
 
 /** The first message, with the numbers that the descriptors have in the worker. */
-export function bootMessage(
-  { board, generation, slot }: { board: ArbiterBoard; generation: Generation; slot: number },
-  { slotGeneration, check, age, requestLimit, hasServed = false }: BootDetails,
+export function createBootMessage(
+  { board, generation, slot }: { board: ArbiterScoreboard; generation: Generation; slot: number },
+  { slotGeneration, isCheck, age, requestLimit, hasServedBefore = false }: BootDetails,
 ): BootMessage {
-  const firstListener = SHARING_FD + 1
+  const firstListener = DESCRIPTOR_CHANNEL_FD + 1
   const firstKick = firstListener + generation.listeners.length
   const firstOutput = firstKick + board.kickFds.length
   return {
     type: 'boot',
     slot,
-    generation: slotGeneration,
+    slotGeneration,
     config: generation.config,
-    given: generation.given,
-    collectors: generation.collectors ?? {},
+    givenSettings: generation.givenSettings,
+    collectorAddresses: generation.collectorAddresses ?? {},
     listeners: generation.listeners.map((listener, index) => ({
       fd: firstListener + index,
-      address: shownAddress(listener, generation),
-      secure: isSecure(listener, generation.tls),
-      maySecure: maySecure(listener),
+      address: displayAddress(listener, generation),
+      isSecure: isTlsListener(listener, generation.watchedTls),
+      canBeSecure: canUseTls(listener),
     })),
-    ...(generation.tls === undefined ? {} : { tls: generation.tls.material }),
+    ...(generation.watchedTls === undefined ? {} : { tls: generation.watchedTls.material }),
     // The program may have a certificate of its own.
-    ticketSecrets: generation.listeners.some(maySecure) ? generation.ticketSecrets.secrets : [],
+    ticketSecrets: generation.listeners.some(canUseTls) ? generation.ticketSecrets.secrets : [],
     kickFds: board.kickFds.map((_, index) => firstKick + index),
     ...(generation.config.capture_output
-      ? { output: { stdout: firstOutput, stderr: firstOutput + 1 } }
+      ? { capturedOutputFds: { stdout: firstOutput, stderr: firstOutput + 1 } }
       : {}),
-    slots: board.slots,
+    slotCount: board.slotCount,
     age,
     requestLimit,
-    hasServed,
-    hooks: WORKER_HOOKS.filter((name) => (generation.config[name] ?? null) !== null),
+    hasServedBefore,
+    hookNames: WORKER_HOOKS.filter((name) => (generation.config[name] ?? null) !== null),
     ...(generation.configFile === undefined ? {} : { configFile: generation.configFile }),
-    check,
+    isCheck,
   }
 }
 
@@ -113,7 +113,7 @@ export function instanceName({ proc_name, app }: Config): string {
 }
 
 // Sockets that systemd or an older arbiter passed to this process are not the worker's.
-const NOT_INHERITED = [
+const REMOVED_VARIABLES = [
   'LISTEN_FDS',
   'LISTEN_PID',
   'LISTEN_FDNAMES',
@@ -129,9 +129,9 @@ function workerEnvironment(
 ): NodeJS.ProcessEnv {
   const port = listeners.find((listener) => listener.port !== undefined)?.port
   const env: NodeJS.ProcessEnv = { ...own }
-  for (const name of NOT_INHERITED) delete env[name]
+  for (const name of REMOVED_VARIABLES) delete env[name]
   // The arbiter's debugger has the port.
-  if (env.NODE_OPTIONS !== undefined) env.NODE_OPTIONS = withoutInspect(env.NODE_OPTIONS)
+  if (env.NODE_OPTIONS !== undefined) env.NODE_OPTIONS = removeInspectFlags(env.NODE_OPTIONS)
   const [, password] = /^env:(.+)$/.exec(config.keyfile_password ?? '') ?? []
   if (password !== undefined) delete env[password]
   // Programs print it in the address that they say they listen at.
@@ -146,7 +146,7 @@ function workerEnvironment(
   return env
 }
 
-function withoutInspect(options: string): string {
+function removeInspectFlags(options: string): string {
   const valued = /(?:^|\s)--(?:inspect-port|debug-port|inspect-publish-uid)(?:=|\s+)\S+/g
   return options
     .replaceAll(valued, '')

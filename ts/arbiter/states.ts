@@ -18,22 +18,22 @@ export type WorkerState =
   /** Was silent or late: told to abort, killed soon after. */
   | 'aborting'
   /** Was asked to leave and did not in time: KILL has been sent. */
-  | 'cut'
+  | 'killedInStop'
   /** Was silent and did not abort: KILL has been sent. */
-  | 'killed'
+  | 'killedInFailure'
   | 'gone'
 
 export type WorkerEvent =
   | 'ready'
-  | 'failed'
+  | 'bootFailed'
   /** Drains because somebody else sent it TERM. */
-  | 'leaving'
+  | 'signaled'
   /** No heartbeat for `timeout`. */
-  | 'silent'
+  | 'timedOut'
   /** Its watcher has said what blocks it. */
-  | 'explained'
+  | 'blockReported'
   /** The deadline of its state has passed. */
-  | 'overdue'
+  | 'deadlinePassed'
   /** The arbiter wants it to finish. */
   | 'retire'
   /** The arbiter wants it to end at once. */
@@ -42,144 +42,145 @@ export type WorkerEvent =
 
 export type WorkerAction =
   | 'ignore'
-  | 'welcome'
-  | 'noteFailure'
-  | 'noteLeaving'
-  | 'terminate'
+  | 'recordReady'
+  | 'reportBootFailure'
+  | 'handleSignaled'
+  | 'sendTerm'
   /** It may have more time than there is now. */
-  | 'hasten'
-  | 'interrupt'
+  | 'shortenDrain'
+  | 'sendQuit'
   | 'abortBoot'
-  | 'askWhy'
-  | 'abortSilent'
-  | 'kill'
+  | 'awaitBlockReport'
+  | 'abortBlocked'
+  | 'sendKill'
   /** Its end was asked for. */
-  | 'farewell'
+  | 'recordStopped'
   /** It never was ready. */
-  | 'bootFailed'
+  | 'handleBootExit'
   /** It ended by itself or by somebody else's hand. */
-  | 'crashed'
+  | 'handleCrash'
 
-interface Cell {
-  readonly next: WorkerState
+interface Transition {
+  readonly nextState: WorkerState
   readonly action: WorkerAction
 }
 
-export const STATES: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, Cell>>>> = {
-  booting: {
-    ready: cell('serving', 'welcome'),
-    failed: cell('failing', 'noteFailure'),
-    leaving: cell('draining', 'noteLeaving'),
-    silent: cell('booting', 'ignore'),
-    explained: cell('booting', 'ignore'),
-    overdue: cell('aborting', 'abortBoot'),
-    retire: cell('draining', 'terminate'),
-    quit: cell('quitting', 'interrupt'),
-    exit: cell('gone', 'bootFailed'),
-  },
-  failing: {
-    ready: cell('failing', 'ignore'),
-    failed: cell('failing', 'ignore'),
-    leaving: cell('failing', 'ignore'),
-    silent: cell('failing', 'ignore'),
-    explained: cell('failing', 'ignore'),
-    overdue: cell('killed', 'kill'),
-    retire: cell('failing', 'ignore'),
-    quit: cell('quitting', 'interrupt'),
-    exit: cell('gone', 'bootFailed'),
-  },
-  serving: {
-    ready: cell('serving', 'ignore'),
-    failed: cell('serving', 'ignore'),
-    leaving: cell('draining', 'noteLeaving'),
-    silent: cell('blocked', 'askWhy'),
-    explained: cell('serving', 'ignore'),
-    overdue: cell('serving', 'ignore'),
-    retire: cell('draining', 'terminate'),
-    quit: cell('quitting', 'interrupt'),
-    exit: cell('gone', 'crashed'),
-  },
-  draining: {
-    // It was told to leave while it booted, and the two messages have crossed.
-    ready: cell('draining', 'ignore'),
-    failed: cell('draining', 'ignore'),
-    leaving: cell('draining', 'ignore'),
-    silent: cell('blocked', 'askWhy'),
-    explained: cell('draining', 'ignore'),
-    overdue: cell('cut', 'kill'),
-    retire: cell('draining', 'hasten'),
-    quit: cell('quitting', 'interrupt'),
-    exit: cell('gone', 'farewell'),
-  },
-  quitting: {
-    ready: cell('quitting', 'ignore'),
-    failed: cell('quitting', 'ignore'),
-    leaving: cell('quitting', 'ignore'),
-    silent: cell('cut', 'kill'),
-    explained: cell('quitting', 'ignore'),
-    overdue: cell('cut', 'kill'),
-    retire: cell('quitting', 'ignore'),
-    // Again, with the shorter deadline of a second signal.
-    quit: cell('quitting', 'interrupt'),
-    exit: cell('gone', 'farewell'),
-  },
-  cut: {
-    ready: cell('cut', 'ignore'),
-    failed: cell('cut', 'ignore'),
-    leaving: cell('cut', 'ignore'),
-    silent: cell('cut', 'ignore'),
-    explained: cell('cut', 'ignore'),
-    overdue: cell('cut', 'ignore'),
-    retire: cell('cut', 'ignore'),
-    quit: cell('cut', 'ignore'),
-    exit: cell('gone', 'farewell'),
-  },
-  blocked: {
-    ready: cell('blocked', 'ignore'),
-    failed: cell('blocked', 'ignore'),
-    leaving: cell('blocked', 'ignore'),
-    silent: cell('blocked', 'ignore'),
-    explained: cell('aborting', 'abortSilent'),
-    overdue: cell('aborting', 'abortSilent'),
-    retire: cell('blocked', 'ignore'),
-    quit: cell('cut', 'kill'),
-    exit: cell('gone', 'crashed'),
-  },
-  aborting: {
-    ready: cell('aborting', 'ignore'),
-    failed: cell('aborting', 'ignore'),
-    leaving: cell('aborting', 'ignore'),
-    silent: cell('aborting', 'ignore'),
-    explained: cell('aborting', 'ignore'),
-    overdue: cell('killed', 'kill'),
-    retire: cell('aborting', 'ignore'),
-    quit: cell('cut', 'kill'),
-    exit: cell('gone', 'crashed'),
-  },
-  killed: {
-    ready: cell('killed', 'ignore'),
-    failed: cell('killed', 'ignore'),
-    leaving: cell('killed', 'ignore'),
-    silent: cell('killed', 'ignore'),
-    explained: cell('killed', 'ignore'),
-    overdue: cell('killed', 'ignore'),
-    retire: cell('killed', 'ignore'),
-    quit: cell('killed', 'ignore'),
-    exit: cell('gone', 'crashed'),
-  },
-  gone: {
-    ready: cell('gone', 'ignore'),
-    failed: cell('gone', 'ignore'),
-    leaving: cell('gone', 'ignore'),
-    silent: cell('gone', 'ignore'),
-    explained: cell('gone', 'ignore'),
-    overdue: cell('gone', 'ignore'),
-    retire: cell('gone', 'ignore'),
-    quit: cell('gone', 'ignore'),
-    exit: cell('gone', 'ignore'),
-  },
-}
+export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, Transition>>>> =
+  {
+    booting: {
+      ready: transition('serving', 'recordReady'),
+      bootFailed: transition('failing', 'reportBootFailure'),
+      signaled: transition('draining', 'handleSignaled'),
+      timedOut: transition('booting', 'ignore'),
+      blockReported: transition('booting', 'ignore'),
+      deadlinePassed: transition('aborting', 'abortBoot'),
+      retire: transition('draining', 'sendTerm'),
+      quit: transition('quitting', 'sendQuit'),
+      exit: transition('gone', 'handleBootExit'),
+    },
+    failing: {
+      ready: transition('failing', 'ignore'),
+      bootFailed: transition('failing', 'ignore'),
+      signaled: transition('failing', 'ignore'),
+      timedOut: transition('failing', 'ignore'),
+      blockReported: transition('failing', 'ignore'),
+      deadlinePassed: transition('killedInFailure', 'sendKill'),
+      retire: transition('failing', 'ignore'),
+      quit: transition('quitting', 'sendQuit'),
+      exit: transition('gone', 'handleBootExit'),
+    },
+    serving: {
+      ready: transition('serving', 'ignore'),
+      bootFailed: transition('serving', 'ignore'),
+      signaled: transition('draining', 'handleSignaled'),
+      timedOut: transition('blocked', 'awaitBlockReport'),
+      blockReported: transition('serving', 'ignore'),
+      deadlinePassed: transition('serving', 'ignore'),
+      retire: transition('draining', 'sendTerm'),
+      quit: transition('quitting', 'sendQuit'),
+      exit: transition('gone', 'handleCrash'),
+    },
+    draining: {
+      // It was told to leave while it booted, and the two messages have crossed.
+      ready: transition('draining', 'ignore'),
+      bootFailed: transition('draining', 'ignore'),
+      signaled: transition('draining', 'ignore'),
+      timedOut: transition('blocked', 'awaitBlockReport'),
+      blockReported: transition('draining', 'ignore'),
+      deadlinePassed: transition('killedInStop', 'sendKill'),
+      retire: transition('draining', 'shortenDrain'),
+      quit: transition('quitting', 'sendQuit'),
+      exit: transition('gone', 'recordStopped'),
+    },
+    quitting: {
+      ready: transition('quitting', 'ignore'),
+      bootFailed: transition('quitting', 'ignore'),
+      signaled: transition('quitting', 'ignore'),
+      timedOut: transition('killedInStop', 'sendKill'),
+      blockReported: transition('quitting', 'ignore'),
+      deadlinePassed: transition('killedInStop', 'sendKill'),
+      retire: transition('quitting', 'ignore'),
+      // Again, with the shorter deadline of a second signal.
+      quit: transition('quitting', 'sendQuit'),
+      exit: transition('gone', 'recordStopped'),
+    },
+    killedInStop: {
+      ready: transition('killedInStop', 'ignore'),
+      bootFailed: transition('killedInStop', 'ignore'),
+      signaled: transition('killedInStop', 'ignore'),
+      timedOut: transition('killedInStop', 'ignore'),
+      blockReported: transition('killedInStop', 'ignore'),
+      deadlinePassed: transition('killedInStop', 'ignore'),
+      retire: transition('killedInStop', 'ignore'),
+      quit: transition('killedInStop', 'ignore'),
+      exit: transition('gone', 'recordStopped'),
+    },
+    blocked: {
+      ready: transition('blocked', 'ignore'),
+      bootFailed: transition('blocked', 'ignore'),
+      signaled: transition('blocked', 'ignore'),
+      timedOut: transition('blocked', 'ignore'),
+      blockReported: transition('aborting', 'abortBlocked'),
+      deadlinePassed: transition('aborting', 'abortBlocked'),
+      retire: transition('blocked', 'ignore'),
+      quit: transition('killedInStop', 'sendKill'),
+      exit: transition('gone', 'handleCrash'),
+    },
+    aborting: {
+      ready: transition('aborting', 'ignore'),
+      bootFailed: transition('aborting', 'ignore'),
+      signaled: transition('aborting', 'ignore'),
+      timedOut: transition('aborting', 'ignore'),
+      blockReported: transition('aborting', 'ignore'),
+      deadlinePassed: transition('killedInFailure', 'sendKill'),
+      retire: transition('aborting', 'ignore'),
+      quit: transition('killedInStop', 'sendKill'),
+      exit: transition('gone', 'handleCrash'),
+    },
+    killedInFailure: {
+      ready: transition('killedInFailure', 'ignore'),
+      bootFailed: transition('killedInFailure', 'ignore'),
+      signaled: transition('killedInFailure', 'ignore'),
+      timedOut: transition('killedInFailure', 'ignore'),
+      blockReported: transition('killedInFailure', 'ignore'),
+      deadlinePassed: transition('killedInFailure', 'ignore'),
+      retire: transition('killedInFailure', 'ignore'),
+      quit: transition('killedInFailure', 'ignore'),
+      exit: transition('gone', 'handleCrash'),
+    },
+    gone: {
+      ready: transition('gone', 'ignore'),
+      bootFailed: transition('gone', 'ignore'),
+      signaled: transition('gone', 'ignore'),
+      timedOut: transition('gone', 'ignore'),
+      blockReported: transition('gone', 'ignore'),
+      deadlinePassed: transition('gone', 'ignore'),
+      retire: transition('gone', 'ignore'),
+      quit: transition('gone', 'ignore'),
+      exit: transition('gone', 'ignore'),
+    },
+  }
 
-function cell(next: WorkerState, action: WorkerAction): Cell {
-  return { next, action }
+function transition(nextState: WorkerState, action: WorkerAction): Transition {
+  return { nextState, action }
 }

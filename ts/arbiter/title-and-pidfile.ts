@@ -10,7 +10,7 @@ import type { Config } from '../settings/config.ts'
 import type { Pidfile } from './pidfile.ts'
 import { instanceName } from './spawn.ts'
 
-export interface IdentityParts {
+export interface TitleAndPidfileDependencies {
   readonly setTitle: (title: string) => void
   /** With a whole path: `chdir` may be another after a reload. */
   readonly createPidfile: (path: string) => Pidfile
@@ -18,45 +18,49 @@ export interface IdentityParts {
 
 const SUCCESSOR_SUFFIX = '.2'
 
-export class Identity {
-  readonly #parts: IdentityParts
+export class TitleAndPidfile {
+  readonly #dependencies: TitleAndPidfileDependencies
   #suffix: string
   #name = ''
   #title = ''
   #pidfile: { readonly path: string; readonly file: Pidfile } | undefined
 
-  constructor(parts: IdentityParts, { succeeding }: { succeeding: boolean }) {
-    this.#parts = parts
-    this.#suffix = succeeding ? SUCCESSOR_SUFFIX : ''
+  constructor(
+    parts: TitleAndPidfileDependencies,
+    { succeeding: isSuccessor }: { succeeding: boolean },
+  ) {
+    this.#dependencies = parts
+    this.#suffix = isSuccessor ? SUCCESSOR_SUFFIX : ''
   }
 
   /** Takes on the name and the pidfile of the settings. */
-  take(config: Config): void {
+  applySettings(config: Config): void {
     this.#name = instanceName(config)
-    this.show('')
+    this.showStatus('')
     const path = config.pidfile === null ? undefined : resolve(config.chdir, config.pidfile)
     if (path === this.#pidfile?.path) return
-    const file = path === undefined ? undefined : this.#parts.createPidfile(path + this.#suffix)
+    const file =
+      path === undefined ? undefined : this.#dependencies.createPidfile(path + this.#suffix)
     this.#pidfile?.file.remove()
     this.#pidfile = path === undefined || file === undefined ? undefined : { path, file }
   }
 
   /** What the title says beside the name: `3 workers, 17 in flight`. */
-  show(figures: string): void {
+  showStatus(figures: string): void {
     const title = processTitle('arbiter', this.#name + this.#suffix, figures)
     if (title === this.#title) return
     this.#title = title
-    this.#parts.setTitle(title)
+    this.#dependencies.setTitle(title)
   }
 
   /** The arbiter before this one has gone: its names are free. */
-  promote(): void {
+  dropSuccessorSuffix(): void {
     this.#suffix = ''
-    this.show('')
+    this.showStatus('')
     if (this.#pidfile !== undefined) this.#pidfile.file.rename(this.#pidfile.path)
   }
 
-  release(): void {
+  removePidfile(): void {
     this.#pidfile?.file.remove()
   }
 }

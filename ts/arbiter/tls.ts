@@ -19,7 +19,7 @@ import { WatchedTlsFiles } from '../tls/watched-files.ts'
 import type { Generation } from './generation.ts'
 import type { Workers } from './workers.ts'
 
-interface Opening {
+interface OpenTlsOptions {
   readonly system: System
   readonly log?: Logger
   /** The hook, if there is one. */
@@ -29,7 +29,7 @@ interface Opening {
 /** Reads what the settings name; throws what cannot be used, so that no worker meets it. */
 export function openTls(
   config: Config,
-  { log, system, sslContext }: Opening,
+  { log, system, sslContext }: OpenTlsOptions,
 ): WatchedTlsFiles | undefined {
   const { certfile, certificates, dev_tls: isDevelopment } = config
   const isMade = isDevelopment && certfile === null && certificates.length === 0
@@ -104,15 +104,15 @@ export function renewTls(
   { system, log, workers }: { system: System; log: Logger; workers: Workers },
 ): void {
   if (current === undefined) return
-  const { tls, ticketSecrets } = current
+  const { watchedTls, ticketSecrets } = current
   const hasTurned = ticketSecrets.rotate(system.now())
-  const isOther = tls?.checkForChanges(system.date(), log) === true
+  const isOther = watchedTls?.checkForChanges(system.date(), log) === true
   if (!hasTurned && !isOther) return
   for (const { child, generation } of workers.list()) {
     if (!hasTurned && generation !== current) continue
-    const material = generation.tls?.material
+    const material = generation.watchedTls?.material
     child.send({
-      type: 'secure',
+      type: 'updateTls',
       ticketSecrets: ticketSecrets.secrets,
       ...(material === undefined ? {} : { tls: material }),
     })

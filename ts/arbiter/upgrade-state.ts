@@ -4,13 +4,13 @@
  * environment before anything else reads that.
  */
 
-import type { Totals } from '../scoreboard/board.ts'
-import type { HandedFurther } from './extra-listeners.ts'
+import type { ScoreboardTotals } from '../scoreboard/board.ts'
+import type { InheritedExtraListener } from './extra-listeners.ts'
 
-export const HANDOVER_VARIABLE = 'MONOCEROS_HANDOVER'
+export const UPGRADE_STATE_VARIABLE = 'MONOCEROS_HANDOVER'
 
 /** A listening socket on its way. */
-export interface HandedListener {
+export interface InheritedListener {
   readonly fd: number
   /** The text of the setting, or `fd://3` for systemd's third descriptor: the new arbiter finds its own by it. */
   readonly bind: string
@@ -18,26 +18,26 @@ export interface HandedListener {
   readonly path?: string
 }
 
-export interface Handover {
+export interface UpgradeState {
   /** To a new arbiter beside this one, or to the same one in the background. */
   readonly kind: 'upgrade' | 'daemon'
   /** Who hands over. */
   readonly pid: number
-  readonly listeners: readonly HandedListener[]
+  readonly listeners: readonly InheritedListener[]
   /** systemd has opened the sockets: `bind` does not count. */
   readonly activated: boolean
   /** Of programs' further servers. */
-  readonly further?: readonly HandedFurther[]
-  readonly totals?: Totals
+  readonly further?: readonly InheritedExtraListener[]
+  readonly totals?: ScoreboardTotals
 }
 
 /** Takes the handover out of the environment; undefined in a process that was started by anybody else. */
-export function takeHandover(env: NodeJS.ProcessEnv): Handover | undefined {
-  const text = env[HANDOVER_VARIABLE]
-  delete env[HANDOVER_VARIABLE]
+export function takeUpgradeState(env: NodeJS.ProcessEnv): UpgradeState | undefined {
+  const text = env[UPGRADE_STATE_VARIABLE]
+  delete env[UPGRADE_STATE_VARIABLE]
   if (text === undefined) return undefined
   try {
-    return JSON.parse(text) as Handover
+    return JSON.parse(text) as UpgradeState
   } catch {
     // Not from us: then nothing has been handed over.
     return undefined
@@ -45,7 +45,10 @@ export function takeHandover(env: NodeJS.ProcessEnv): Handover | undefined {
 }
 
 /** The environment for who takes over. */
-export function handoverEnvironment(env: NodeJS.ProcessEnv, handover: Handover): NodeJS.ProcessEnv {
+export function upgradeEnvironment(
+  env: NodeJS.ProcessEnv,
+  handover: UpgradeState,
+): NodeJS.ProcessEnv {
   const { WATCHDOG_PID: _watched, LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES, ...rest } = env
-  return { ...rest, [HANDOVER_VARIABLE]: JSON.stringify(handover) }
+  return { ...rest, [UPGRADE_STATE_VARIABLE]: JSON.stringify(handover) }
 }

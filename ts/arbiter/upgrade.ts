@@ -6,65 +6,65 @@
 import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { ChildExit, Program, Successor, System } from '../process/system.ts'
-import type { ArbiterBoard } from '../scoreboard/board.ts'
-import type { Ancestor } from './dependencies.ts'
+import type { ArbiterScoreboard } from '../scoreboard/board.ts'
+import type { ParentProcess } from './dependencies.ts'
 import type { EventQueue } from './events.ts'
-import type { HandedFurther } from './extra-listeners.ts'
+import type { InheritedExtraListener } from './extra-listeners.ts'
 import type { Generation } from './generation.ts'
-import { handoverEnvironment } from './upgrade-state.ts'
+import { upgradeEnvironment } from './upgrade-state.ts'
 
-export interface SuccessionParts {
+export interface UpgradeDependencies {
   readonly log: Logger
   readonly queue: EventQueue
-  readonly board: ArbiterBoard
+  readonly scoreboard: ArbiterScoreboard
   readonly program: Program
   /** Whether systemd has opened the sockets. */
-  readonly activated: boolean
-  readonly parent: Ancestor | undefined
+  readonly isSocketActivated: boolean
+  readonly parent: ParentProcess | undefined
 }
 
 /** The first descriptor for a listener in the new process: 3 is the channel. */
 const FIRST_LISTENER_FD = 4
 
-export class Succession {
+export class ArbiterUpgrade {
   readonly #system: System
-  readonly #parts: SuccessionParts
-  #elder: number | undefined
+  readonly #dependencies: UpgradeDependencies
+  #predecessorPid: number | undefined
   #successor: Successor | undefined
   #isStarting = false
 
-  constructor(system: System, parts: SuccessionParts) {
+  constructor(system: System, parts: UpgradeDependencies) {
     this.#system = system
-    this.#parts = parts
-    this.#elder = parts.parent?.kind === 'upgrade' ? parts.parent.pid : undefined
+    this.#dependencies = parts
+    this.#predecessorPid = parts.parent?.kind === 'upgrade' ? parts.parent.pid : undefined
   }
 
   /** The older arbiter that has started this one, while it lives. */
-  get elder(): number | undefined {
-    return this.#elder
+  get predecessorPid(): number | undefined {
+    return this.#predecessorPid
   }
 
   /** The new arbiter that this one has started, while it lives. */
-  get successor(): number | undefined {
+  get successorPid(): number | undefined {
     return this.#successor?.pid
   }
 
   /** Another arbiter has the same sockets. */
-  get isShared(): boolean {
-    return this.#elder !== undefined || this.#successor !== undefined
+  get sharesSockets(): boolean {
+    return this.#predecessorPid !== undefined || this.#successor !== undefined
   }
 
   /** In a new arbiter: the end of the older one comes as an event. */
-  watch(): void {
-    const { parent, log, queue } = this.#parts
-    if (this.#elder === undefined) return
-    logLine(log, 'takingOver', this.#elder)
-    parent?.link.onGone(() => queue.push({ type: 'promoted' }))
+  watchPredecessor(): void {
+    const { parent, log, queue } = this.#dependencies
+    if (this.#predecessorPid === undefined) return
+    logLine(log, 'takingOver', this.#predecessorPid)
+    parent?.channel.onGone(() => queue.push({ type: 'predecessorExit' }))
   }
 
   /** Starts a new arbiter. */
-  start({ listeners }: Generation, further: readonly HandedFurther[]): void {
-    const { queue, log, board, program, activated } = this.#parts
+  start({ listeners }: Generation, further: readonly InheritedExtraListener[]): void {
+    const { queue, log, scoreboard, program, isSocketActivated } = this.#dependencies
     if (this.#system.pid === 1) {
       return logLine(
         log,
@@ -76,21 +76,21 @@ export class Succession {
     const handover = {
       kind: 'upgrade',
       pid: this.#system.pid,
-      listeners: listeners.map(({ bind, path }, index) => ({
+      listeners: listeners.map(({ bind, socketFile }, index) => ({
         ...{ fd: FIRST_LISTENER_FD + index, bind },
-        ...(path === undefined ? {} : { path }),
+        ...(socketFile === undefined ? {} : { path: socketFile }),
       })),
-      activated,
+      activated: isSocketActivated,
       further: further.map((each, index) => ({
         ...each,
         fd: FIRST_LISTENER_FD + listeners.length + index,
       })),
-      totals: board.totals(),
+      totals: scoreboard.totals(),
     } as const
     const successor = this.#system.spawnSelf({
       program,
-      env: handoverEnvironment(this.#system.env, handover),
-      fds: [...listeners, ...further].map(({ fd }) => fd),
+      env: upgradeEnvironment(this.#system.env, handover),
+      extraFds: [...listeners, ...further].map(({ fd }) => fd),
     })
     const { pid = 0 } = successor
     this.#successor = successor
@@ -104,43 +104,44 @@ export class Succession {
 
   /** TTIN and TTOU stop a process that has no handlers yet; only another one can wake it. */
   tick(): void {
-    if (this.#isStarting && this.successor !== undefined) this.#system.kill(this.successor, 'CONT')
+    if (this.#isStarting && this.successorPid !== undefined)
+      this.#system.kill(this.successorPid, 'CONT')
   }
 
   /** A line that says why a signal is not obeyed. */
-  refuse(signal: 'HUP' | 'USR2'): void {
+  logRefusal(signal: 'HUP' | 'USR2'): void {
     const other =
-      this.#elder === undefined
-        ? `the new arbiter (pid: ${this.successor}) lives; end it or this one first`
-        : `the arbiter (pid: ${this.#elder}) that has started this one lives; end it first`
-    logLine(this.#parts.log, 'signalRefused', signal, other)
+      this.#predecessorPid === undefined
+        ? `the new arbiter (pid: ${this.successorPid}) lives; end it or this one first`
+        : `the arbiter (pid: ${this.#predecessorPid}) that has started this one lives; end it first`
+    logLine(this.#dependencies.log, 'signalRefused', signal, other)
   }
 
   handleSuccessorReady(pid: number): void {
     this.#isStarting = false
-    logLine(this.#parts.log, 'upgradeReady', pid)
+    logLine(this.#dependencies.log, 'upgradeReady', pid)
   }
 
   handleSuccessorExit(pid: number, { code, signal, error }: ChildExit): void {
     this.#successor = undefined
     const how = error ?? (signal === null ? `code ${code}` : `SIG${signal}`)
-    logLine(this.#parts.log, 'upgradeFailed', pid, how)
+    logLine(this.#dependencies.log, 'upgradeFailed', pid, how)
   }
 
   /** The older one has ended. */
-  promote(): void {
-    this.#elder = undefined
-    logLine(this.#parts.log, 'promoted')
+  handlePredecessorExit(): void {
+    this.#predecessorPid = undefined
+    logLine(this.#dependencies.log, 'promoted')
   }
 
   /** Tells whoever has started this process that it serves. */
-  tellReady(): void {
-    this.#parts.parent?.link.send({ type: 'ready' })
+  notifyParentReady(): void {
+    this.#dependencies.parent?.channel.send({ type: 'ready' })
   }
 
   /** Lets this process end; the other stays. */
-  release(): void {
-    this.#successor?.release()
-    this.#parts.parent?.link.close()
+  closeChannels(): void {
+    this.#successor?.detach()
+    this.#dependencies.parent?.channel.close()
   }
 }

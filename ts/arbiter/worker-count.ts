@@ -6,11 +6,11 @@ import type { Logger } from '../log/logger.ts'
 /** Slots that TTIN leaves free, for the overlap of a reload and for slow drains. */
 const SPARE_SLOTS = 2
 
-export class Headcount {
+export class WorkerCount {
   readonly #log: Logger
-  readonly #most: number
+  readonly #max: number
   #wanted: number
-  #resting = false
+  #isPaused = false
   readonly #onChange: (now: number, before: number) => void
 
   constructor(
@@ -20,44 +20,44 @@ export class Headcount {
   ) {
     this.#onChange = onChange
     this.#log = log
-    this.#most = slots - SPARE_SLOTS
-    this.#wanted = this.#allowed(workers)
+    this.#max = slots - SPARE_SLOTS
+    this.#wanted = this.#limit(workers)
   }
 
   get wanted(): number {
-    return this.#resting ? 0 : this.#wanted
+    return this.#isPaused ? 0 : this.#wanted
   }
 
-  get isResting(): boolean {
-    return this.#resting
+  get isPaused(): boolean {
+    return this.#isPaused
   }
 
   /** As the settings say. */
   reset(workers: number): void {
-    this.#set(this.#sayAllowed(workers))
+    this.#set(this.#limitAndLog(workers))
   }
 
   /** One more; after a rest the first one. */
-  grow(): void {
+  increment(): void {
     this.#resize(this.wanted + 1)
   }
 
-  shrink(): void {
+  decrement(): void {
     this.#resize(this.#wanted - 1)
   }
 
-  rest(): void {
+  pause(): void {
     logLine(this.#log, 'stoppingAllWorkers')
-    this.#resting = true
+    this.#isPaused = true
   }
 
-  wake(): void {
-    this.#resting = false
+  resume(): void {
+    this.#isPaused = false
   }
 
   #resize(wanted: number): void {
-    this.#resting = false
-    this.#set(this.#sayAllowed(wanted))
+    this.#isPaused = false
+    this.#set(this.#limitAndLog(wanted))
   }
 
   #set(wanted: number): void {
@@ -66,13 +66,13 @@ export class Headcount {
     this.#onChange(wanted, before)
   }
 
-  #sayAllowed(wanted: number): number {
-    const allowed = this.#allowed(wanted)
-    if (allowed !== wanted) logLine(this.#log, 'workerCountLimited', allowed, wanted, this.#most)
+  #limitAndLog(wanted: number): number {
+    const allowed = this.#limit(wanted)
+    if (allowed !== wanted) logLine(this.#log, 'workerCountLimited', allowed, wanted, this.#max)
     return allowed
   }
 
-  #allowed(wanted: number): number {
-    return Math.max(1, Math.min(wanted, this.#most))
+  #limit(wanted: number): number {
+    return Math.max(1, Math.min(wanted, this.#max))
   }
 }

@@ -1,16 +1,16 @@
 /** One worker as the arbiter sees it: its process, its state and its times. What it does is decided elsewhere. */
 
-import type { Blockade } from '../messages.ts'
+import type { BlockReport } from '../messages.ts'
 import type { Child, ChildExit } from '../process/system.ts'
 import { type SignalName, WORKER_SIGNALS } from '../signals.ts'
 import type { Generation } from './generation.ts'
-import type { Allowance } from './recycling.ts'
+import type { WorkerLimits } from './recycling.ts'
 import type { WorkerState } from './states.ts'
 
 /** Why a worker failed to boot, as it said itself or as the arbiter saw it. */
 export interface BootFailure {
-  readonly text: string
-  readonly exit: number
+  readonly message: string
+  readonly exitStatus: number
 }
 
 export class WorkerHandle {
@@ -21,31 +21,31 @@ export class WorkerHandle {
   readonly child: Child
   /** The settings and sockets that it was started with. */
   readonly generation: Generation
-  readonly allowance: Allowance
-  readonly bornAtMs: number
+  readonly limits: WorkerLimits
+  readonly spawnedAtMs: number
   state: WorkerState = 'booting'
   readyAtMs: number | undefined
-  leavingSinceMs: number | undefined
+  stoppingSinceMs: number | undefined
   /** The signal by which somebody else told it to leave. */
-  leavesBy: SignalName | undefined
+  stopSignal: SignalName | undefined
   /** Requests begun, and when the last one was, as far as the arbiter has looked. */
-  begun = 0
-  newestRequestAtMs: number | undefined
+  startedRequests = 0
+  lastRequestAtMs: number | undefined
   /** When the event `overdue` comes. */
   deadlineMs: number | undefined
   /** It has served as long or as much as it may and waits for a successor. */
-  expired = false
+  needsReplacement = false
   /** Its code has changed: it ends soon, and what replaces it waits for that. */
   isRestarting = false
   /** An error of the application was not caught in it. */
-  spoiled = false
+  hasUncaughtError = false
   /** It has served long enough that its end would not be a crash loop. */
-  stable = false
+  isStable = false
   /** We have sent ABRT: its end is its own fault, whatever signal it came by. */
-  aborted = false
-  failure: BootFailure | undefined
+  wasAborted = false
+  bootFailure: BootFailure | undefined
   /** What its watcher found, and when. */
-  blockade: (Blockade & { readonly atMs: number; readonly final: boolean }) | undefined
+  blockReport: (BlockReport & { readonly atMs: number; readonly final: boolean }) | undefined
   exit: ChildExit | undefined
 
   constructor(fields: {
@@ -53,7 +53,7 @@ export class WorkerHandle {
     age: number
     child: Child
     generation: Generation
-    allowance: Allowance
+    allowance: WorkerLimits
     bornAtMs: number
   }) {
     this.slot = fields.slot
@@ -61,8 +61,8 @@ export class WorkerHandle {
     this.child = fields.child
     this.pid = fields.child.pid ?? 0
     this.generation = fields.generation
-    this.allowance = fields.allowance
-    this.bornAtMs = fields.bornAtMs
+    this.limits = fields.allowance
+    this.spawnedAtMs = fields.bornAtMs
   }
 
   /** Serves, or will. */
@@ -71,17 +71,17 @@ export class WorkerHandle {
   }
 
   /** How it ended, for the log. */
-  exitToLog(): string {
+  describeExit(): string {
     const { code = null, signal = null, error } = this.exit ?? {}
     if (error !== undefined) return `it could not be started: ${error}`
     return signal === null ? `exited with code ${code}` : `was sent SIG${signal}`
   }
 
   /** Whether its end came by a signal that ends any program: an operator's, or the kernel's for want of memory. */
-  endedFromOutside(): boolean {
-    return OUTSIDE_SIGNALS.has(this.exit?.signal ?? '')
+  wasKilledExternally(): boolean {
+    return EXTERNAL_KILL_SIGNALS.has(this.exit?.signal ?? '')
   }
 }
 
 // Those that a worker handles end it only before it can: while its process starts.
-const OUTSIDE_SIGNALS: ReadonlySet<string> = new Set(['KILL', 'TERM', ...WORKER_SIGNALS])
+const EXTERNAL_KILL_SIGNALS: ReadonlySet<string> = new Set(['KILL', 'TERM', ...WORKER_SIGNALS])

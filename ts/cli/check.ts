@@ -21,8 +21,8 @@ export async function checkConfig(resolved: ResolvedConfig): Promise<number> {
   const config: Config = { ...values, errorlog: '-' }
   const log = createLogger(config)
   const hooks = new ArbiterHooks(log)
-  await hooks.prepare(resolved)
-  openTls(values, { system, sslContext: hooks.sslContextOf(values) })
+  await hooks.load(resolved)
+  openTls(values, { system, sslContext: hooks.findSslContextHook(values) })
   return (await checkApplication(config, log)) === 0 ? 0 : 1
 }
 

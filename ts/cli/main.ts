@@ -11,16 +11,16 @@ enableCompileCache()
 // Nothing here runs often: V8's optimising compilers would bring 8 MB of themselves into memory and save nothing.
 for (const flag of ['--no-opt', '--no-maglev']) setFlagsFromString(flag)
 
-const LAST_WORDS_MS = 1_000
+const EXIT_DELAY_MS = 1_000
 
 process.exitCode = await main(process.argv.slice(2))
 // What a hook has left running does not hold the process, and what is on its way out has a moment.
-setTimeout(() => process.exit(), LAST_WORDS_MS).unref()
+setTimeout(() => process.exit(), EXIT_DELAY_MS).unref()
 
 async function main(argv: readonly string[]): Promise<number> {
   try {
-    const { printInformation } = await import('./print.ts')
-    if (await printInformation(argv)) return 0
+    const { printHelpOrVersion } = await import('./print.ts')
+    if (await printHelpOrVersion(argv)) return 0
     const { start } = await import('./start.ts')
     return await start({ argv, entry: process.argv[1] ?? '', args: argv })
   } catch (error) {

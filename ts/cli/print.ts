@@ -3,16 +3,18 @@ import { errorCode } from '../process/system.ts'
 import { parseArgv } from '../settings/argv.ts'
 
 /** Prints the help or the version where the arguments ask for it, and says whether they did: then nothing is served. */
-export async function printInformation(argv: readonly string[]): Promise<boolean> {
+export async function printHelpOrVersion(argv: readonly string[]): Promise<boolean> {
   const { help, version } = parseArgv(argv)
-  if (help) print((await import('../settings/print.ts')).helpText())
+  if (help) printToStdout((await import('../settings/print.ts')).helpText())
   else if (version) {
-    print(`monoceros (version ${(await import('../process/version.ts')).packageVersion()})\n`)
+    printToStdout(
+      `monoceros (version ${(await import('../process/version.ts')).packageVersion()})\n`,
+    )
   }
   return help || version
 }
 
-export function print(text: string): void {
+export function printToStdout(text: string): void {
   process.stdout.once('error', (error) => {
     // The reader has seen enough, as `head` has: no error of ours.
     if (errorCode(error) !== 'EPIPE') throw error

@@ -3,7 +3,7 @@
  */
 import { statSync } from 'node:fs'
 
-import { takeHandover } from '../arbiter/upgrade-state.ts'
+import { takeUpgradeState } from '../arbiter/upgrade-state.ts'
 import { monocerosError } from '../errors.ts'
 import { native, nativeFailure } from '../native/index.ts'
 import {
@@ -12,7 +12,7 @@ import {
   requireApplication,
   resolveConfig,
 } from '../settings/config.ts'
-import { print } from './print.ts'
+import { printToStdout } from './print.ts'
 
 export interface StartOptions {
   /** The command line as far as it has settings. */
@@ -26,13 +26,13 @@ export interface StartOptions {
 /** Serves until it is told to stop; the result is the exit status. */
 export async function start({ argv, entry, args, embedded }: StartOptions): Promise<number> {
   // Before the settings are read: the variable has their prefix and is none of them.
-  const handover = takeHandover(process.env)
-  const cwd = startDirectory()
+  const upgradeState = takeUpgradeState(process.env)
+  const cwd = findStartDirectory()
   const given = embedded === undefined ? {} : { embedded }
   const source = { argv, env: { ...process.env }, cwd, ...given }
   const first = await resolveConfig(source)
   const { print_config: printConfig, check_config: checkConfig } = first.values
-  if (printConfig) print((await import('../settings/print.ts')).configText(first))
+  if (printConfig) printToStdout((await import('../settings/print.ts')).configText(first))
   requireApplication(first)
   if (first.values.engine === 'native' && native === null) {
     throw monocerosError('ERR_ENGINE_NATIVE', String(nativeFailure))
@@ -41,7 +41,7 @@ export async function start({ argv, entry, args, embedded }: StartOptions): Prom
 
   const program = { entry, args, cwd }
   // An arbiter that takes over is a daemon already, if the one before it was.
-  if (first.values.daemon && handover === undefined) {
+  if (first.values.daemon && upgradeState === undefined) {
     const { startDaemon } = await import('../arbiter/daemon.ts')
     return startDaemon(program, first.values)
   }
@@ -53,12 +53,12 @@ export async function start({ argv, entry, args, embedded }: StartOptions): Prom
     return resolved
   }
   const { runArbiter } = await import('../arbiter/run.ts')
-  return runArbiter(load, { program, handover, embedded: embedded !== undefined })
+  return runArbiter(load, { program, upgradeState, isEmbedded: embedded !== undefined })
 }
 
 // A shell's own name for the directory, symbolic links kept, when it is the same directory: a deployment that moves
 // its "current" link is then followed by a reload.
-function startDirectory(): string {
+function findStartDirectory(): string {
   const named = process.env.PWD
   const actual = process.cwd()
   if (named === undefined || !named.startsWith('/')) return actual

@@ -72,7 +72,7 @@ export interface EngineOptions {
 export interface EngineCounters {
   readonly connections: number
   /** Connections whose request is not yet answered. */
-  readonly busy: number
+  readonly inFlight: number
   readonly requests: number
 }
 

@@ -67,7 +67,7 @@ A module may export \`startup\` and \`shutdown\` beside the application (see \`a
 `
 
 /** Returns the text of docs/hooks.md. */
-export function hooksPage(): string {
+export function renderHooksPage(): string {
   return HEAD + HOOK_NAMES.map(hookEntry).join('') + FOOT
 }
 
@@ -78,6 +78,6 @@ function hookEntry(name: HookName): string {
     `${paragraph(row.doc)}\n`,
     listItem(`Process: ${row.process}.`),
     listItem(`Arguments: ${codeList(row.arguments)}.`),
-    listItem(`After an exception: ${row.failure}`),
+    listItem(`After an exception: ${row.onFailure}`),
   ].join('')
 }

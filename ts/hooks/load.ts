@@ -25,9 +25,12 @@ export async function loadHooks(
 }
 
 /** The functions of those names that a config file has. */
-export async function hooksOfFile(path: string, names: readonly HookName[]): Promise<HookTable> {
-  const loaded = asObject(await loadFreshModule(path))
-  const settings = 'default' in loaded ? asObject(loaded.default) : loaded
+export async function loadHooksFromFile(
+  path: string,
+  names: readonly HookName[],
+): Promise<HookTable> {
+  const loaded = toObject(await loadFreshModule(path))
+  const settings = 'default' in loaded ? toObject(loaded.default) : loaded
   const table = new Map<HookName, Hook>()
   for (const name of names) {
     const value = settings[name]
@@ -40,12 +43,12 @@ async function loadHook(name: HookName, spec: string, directory: string): Promis
   const [, path = spec, exportName] = /^(.+?)(?::([A-Za-z_$][\w$]*))?$/.exec(spec) ?? []
   let loaded: Record<string, unknown>
   try {
-    loaded = asObject(await loadFreshModule(resolve(directory, path)))
+    loaded = toObject(await loadFreshModule(resolve(directory, path)))
   } catch (thrown) {
     if (thrown instanceof MonocerosError) throw thrown
     throw monocerosError('ERR_HOOK_LOAD', name, spec, describeThrown(thrown)).withCause(thrown)
   }
-  const hook = loaded[exportName ?? 'default'] ?? asObject(loaded.default)[exportName ?? '']
+  const hook = loaded[exportName ?? 'default'] ?? toObject(loaded.default)[exportName ?? '']
   if (!isHook(hook)) throw monocerosError('ERR_HOOK_LOAD', name, spec, 'there is no such function')
   return hook
 }
@@ -54,7 +57,7 @@ function isHook(value: unknown): value is Hook {
   return typeof value === 'function'
 }
 
-function asObject(value: unknown): Record<string, unknown> {
+function toObject(value: unknown): Record<string, unknown> {
   const isObject = (typeof value === 'object' && value !== null) || typeof value === 'function'
   return isObject ? (value as Record<string, unknown>) : {}
 }

@@ -3,23 +3,23 @@ import { BlockList, isIP } from 'node:net'
 
 import { addressBytes } from './address-bytes.ts'
 
-const EVERYBODY = '*'
+const ANY_ADDRESS = '*'
 
 /** The part of a list that is neither an address nor a network; a network has no bits behind its prefix. */
-export function addressListProblem(text: string): string | undefined {
-  return partsOf(text).find((part) => part !== EVERYBODY && !isNetwork(part))
+export function findInvalidAddress(text: string): string | undefined {
+  return splitList(text).find((part) => part !== ANY_ADDRESS && !isNetwork(part))
 }
 
 /** The peers that a setting names; the engine in Rust has the same in `addresses.rs`. */
 export class AddressList {
-  readonly #everybody: boolean
+  readonly #includesAll: boolean
   readonly #list = new BlockList()
 
   constructor(text: string) {
-    const parts = partsOf(text)
-    this.#everybody = parts.includes(EVERYBODY)
+    const parts = splitList(text)
+    this.#includesAll = parts.includes(ANY_ADDRESS)
     for (const part of parts) {
-      if (part === EVERYBODY) continue
+      if (part === ANY_ADDRESS) continue
       const [address = '', length] = part.split('/')
       const family = isIP(address) === 4 ? 'ipv4' : 'ipv6'
       if (length === undefined) this.#list.addAddress(address, family)
@@ -29,19 +29,19 @@ export class AddressList {
 
   /** A peer without an address is on a unix socket: whoever may open it has been let in by the file system. */
   trusts(address: string | undefined): boolean {
-    if (address === undefined || this.#everybody) return true
+    if (address === undefined || this.#includesAll) return true
     return this.contains(address)
   }
 
   contains(address: string): boolean {
-    if (this.#everybody) return true
+    if (this.#includesAll) return true
     const plain = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1] ?? address
     const family = isIP(plain)
     return family !== 0 && this.#list.check(plain, family === 4 ? 'ipv4' : 'ipv6')
   }
 }
 
-function partsOf(text: string): string[] {
+function splitList(text: string): string[] {
   return text
     .split(',')
     .map((part) => part.trim())

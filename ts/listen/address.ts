@@ -31,7 +31,7 @@ export const ANY_HOST = '0.0.0.0'
 // sizeof(sun_path) on Linux less the final NUL. macOS has 104.
 const MAX_UNIX_PATH_BYTES = 107
 
-const FORMS =
+const ALLOWED_FORMS =
   'allowed are HOST, HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH, tcp://, http:// or https://HOST:PORT and fd://N'
 
 /**
@@ -47,7 +47,7 @@ export function parseAddress(text: string): Address | AddressProblem {
   const rest = trimmed.slice(`${scheme}://`.length)
   if (scheme === 'tcp') return parseTcp(rest)
   if (scheme !== 'http' && scheme !== 'https') {
-    return invalid(`unknown scheme "${scheme}://"; ${FORMS}`)
+    return invalid(`unknown scheme "${scheme}://"; ${ALLOWED_FORMS}`)
   }
   const address = parseTcp(rest)
   return address.kind === 'tcp' ? { ...address, scheme } : address
@@ -105,7 +105,8 @@ function parseTcp(text: string): Address | AddressProblem {
     const hint = /^\d+$/.test(host) ? `; for a port write ":${host}"` : ''
     return invalid(`"${host}" is not an IPv4 address${hint}`)
   }
-  if (!/^[a-z0-9._-]+$/i.test(host)) return invalid(`"${host}" is not a host name; ${FORMS}`)
+  if (!/^[a-z0-9._-]+$/i.test(host))
+    return invalid(`"${host}" is not a host name; ${ALLOWED_FORMS}`)
   return withPort(host.toLowerCase(), port)
 }
 

@@ -2,26 +2,26 @@
 
 import type { Native } from '../native/index.ts'
 import type { Address } from './address.ts'
-import type { Binder } from './socket.ts'
+import type { SocketBinder } from './socket.ts'
 
 /** A socket and where it really is. */
 export interface BoundSocket {
   readonly fd: number
-  readonly bound: Address
+  readonly address: Address
   close(): void
 }
 
 /** Makes sockets with the addon. */
-export function nativeBinder(native: Native): Binder {
+export function createNativeBinder(native: Native): SocketBinder {
   const socket = (fd: number): BoundSocket => ({
     fd,
-    bound: whereIs(native, fd),
+    address: localAddressOf(native, fd),
     close: () => native.closeFd(fd),
   })
   return {
-    tcp: ({ host, port }, { backlog, reusePort }) =>
+    bindTcp: ({ host, port }, { backlog, reusePort }) =>
       socket(native.bindTcp(host, port, backlog, reusePort, host.includes(':') && host !== '::')),
-    unix: (path, { backlog }) => socket(native.bindUnix(path, backlog)),
+    bindUnix: (path, { backlog }) => socket(native.bindUnix(path, backlog)),
     adopt(fd, { backlog }) {
       native.adoptListener(fd, backlog)
       return socket(fd)
@@ -31,7 +31,7 @@ export function nativeBinder(native: Native): Binder {
   }
 }
 
-function whereIs(native: Native, fd: number): Address {
+function localAddressOf(native: Native, fd: number): Address {
   const { family, address, port, path } = native.localAddress(fd)
   if (family === 'unix') return { kind: 'unix', path: path ?? '' }
   return { kind: 'tcp', host: address ?? '', port: port ?? 0 }

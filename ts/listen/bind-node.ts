@@ -11,10 +11,10 @@ import { getSystemErrorName } from 'node:util'
 import { systemError } from '../errors.ts'
 import type { Address } from './address.ts'
 import type { BoundSocket } from './bind-native.ts'
-import type { Binder } from './socket.ts'
+import type { SocketBinder } from './socket.ts'
 
 /** The part of node's TCP and Pipe handles that is used here. */
-interface Handle {
+interface NodeHandle {
   readonly fd: number
   close(): void
   getsockname?(out: { address?: string; port?: number; family?: string }): number
@@ -25,18 +25,18 @@ type CreateServerHandle = (
   port: number,
   addressType: number,
   fd?: number,
-) => Handle | number
+) => NodeHandle | number
 
 const createServerHandle = (net as unknown as { _createServerHandle: CreateServerHandle })
   ._createServerHandle
 
 /** Makes sockets with what node has. */
-export const nodeBinder: Binder = {
-  tcp: ({ host, port }) =>
-    tcpSocket(made(createServerHandle(host, port, host.includes(':') ? 6 : 4))),
-  unix: (path) => socket(unixHandle(path), { kind: 'unix', path }),
+export const nodeBinder: SocketBinder = {
+  bindTcp: ({ host, port }) =>
+    tcpSocket(checkHandle(createServerHandle(host, port, host.includes(':') ? 6 : 4))),
+  bindUnix: (path) => socket(unixHandle(path), { kind: 'unix', path }),
   adopt(fd) {
-    const handle = made(createServerHandle(null, 0, -1, fd))
+    const handle = checkHandle(createServerHandle(null, 0, -1, fd))
     return handle.getsockname === undefined ? socket(handle, { kind: 'fd', fd }) : tcpSocket(handle)
   },
   // The listen() of each new worker does it.
@@ -47,15 +47,15 @@ export const nodeBinder: Binder = {
  * A handle removes the file that it was bound to when it is closed, which is at the end of its process at the latest: a
  * new arbiter that has taken the socket over would lose it. So it is bound beside the name and then moved there.
  */
-function unixHandle(path: string): Handle {
-  if (path.startsWith('\0')) return made(createServerHandle(path, -1, -1))
+function unixHandle(path: string): NodeHandle {
+  if (path.startsWith('\0')) return checkHandle(createServerHandle(path, -1, -1))
   const beside = join(dirname(path), `.${process.pid}`)
-  const handle = made(createServerHandle(beside, -1, -1))
+  const handle = checkHandle(createServerHandle(beside, -1, -1))
   renameSync(beside, path)
   return handle
 }
 
-function tcpSocket(handle: Handle): BoundSocket {
+function tcpSocket(handle: NodeHandle): BoundSocket {
   const out: { address?: string; port?: number } = {}
   // libuv keeps a failed bind for later; asking for the name brings it out.
   const status = handle.getsockname?.(out) ?? 0
@@ -66,11 +66,11 @@ function tcpSocket(handle: Handle): BoundSocket {
   return socket(handle, { kind: 'tcp', host: out.address ?? '', port: out.port ?? 0 })
 }
 
-function socket(handle: Handle, bound: Address): BoundSocket {
-  return { fd: handle.fd, bound, close: () => handle.close() }
+function socket(handle: NodeHandle, address: Address): BoundSocket {
+  return { fd: handle.fd, address, close: () => handle.close() }
 }
 
-function made(handle: Handle | number): Handle {
+function checkHandle(handle: NodeHandle | number): NodeHandle {
   if (typeof handle === 'number') throw systemError(getSystemErrorName(handle), 'bind')
   return handle
 }

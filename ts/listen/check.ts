@@ -19,7 +19,7 @@ export async function checkAddresses({ bind, chdir, reuse_port }: AddressSetting
   for (const text of bind) {
     const address = parseAddress(text)
     if (address.kind === 'invalid') throw monocerosError('ERR_BIND', text, address.reason)
-    const place = await placeOf(address, chdir).catch((error) => {
+    const place = await findSocketName(address, chdir).catch((error) => {
       throw bindError(address, error)
     })
     if (seen.has(place)) throw monocerosError('ERR_BIND', place, 'it is named twice')
@@ -29,7 +29,7 @@ export async function checkAddresses({ bind, chdir, reuse_port }: AddressSetting
   }
 }
 
-async function placeOf(address: Address, chdir: string): Promise<string> {
+async function findSocketName(address: Address, chdir: string): Promise<string> {
   if (address.kind === 'tcp') {
     return formatHostPort({ ...address, host: await resolveHost(address.host) })
   }

@@ -1,7 +1,7 @@
 /** The kernel's queue of connections that nobody has accepted yet. */
 import { readFileSync } from 'node:fs'
 
-const LIMIT = '/proc/sys/net/core/somaxconn'
+const SOMAXCONN_PATH = '/proc/sys/net/core/somaxconn'
 
 /** What is to be said of a `backlog` that the system does not give. */
 export function backlogWarning(
@@ -10,7 +10,7 @@ export function backlogWarning(
 ): string | undefined {
   let most: number
   try {
-    most = Number.parseInt(read(LIMIT), 10)
+    most = Number.parseInt(read(SOMAXCONN_PATH), 10)
   } catch {
     // Not Linux: nobody says how many.
     return undefined

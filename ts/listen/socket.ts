@@ -12,7 +12,7 @@ import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import { native } from '../native/index.ts'
 import { errorCode, type System } from '../process/system.ts'
-import { giveAway, type Owner } from '../process/user.ts'
+import { changeOwner, type FileOwner } from '../process/user.ts'
 import {
   type Address,
   ANY_HOST,
@@ -22,7 +22,7 @@ import {
   type TcpAddress,
   type UnixAddress,
 } from './address.ts'
-import { type BoundSocket, nativeBinder } from './bind-native.ts'
+import { type BoundSocket, createNativeBinder } from './bind-native.ts'
 import { nodeBinder } from './bind-node.ts'
 
 /** One open listening socket. */
@@ -35,12 +35,12 @@ export interface Listener {
   /** Of a TCP socket. */
   readonly port: number | undefined
   /** Of a unix socket whose file goes with it. */
-  readonly path: string | undefined
+  readonly socketFile: string | undefined
   /**
    * Takes what a reload says anew of a socket that stays: the queue, and the mode and owner of a file. Where they are as
    * they were, an operator may have given it others.
    */
-  take(options: ListenOptions, before: ListenOptions): void
+  applyOptions(options: ListenOptions, before: ListenOptions): void
   /** Closes this process's descriptor; with `unlink` a unix socket's file goes too, when it is still this socket's. */
   close(how: { unlink: boolean }): void
 }
@@ -53,13 +53,13 @@ export interface ListenOptions {
   /** Of the file of a unix socket: its mode is 0777 less this. */
   readonly umask: number
   /** Who gets the file of a unix socket. */
-  readonly owner: Owner | undefined
+  readonly owner: FileOwner | undefined
 }
 
 /** How one kind of system makes sockets; the addon's and node's are the two implementations. */
-export interface Binder {
-  tcp(address: TcpAddress, options: ListenOptions): BoundSocket
-  unix(path: string, options: ListenOptions): BoundSocket
+export interface SocketBinder {
+  bindTcp(address: TcpAddress, options: ListenOptions): BoundSocket
+  bindUnix(path: string, options: ListenOptions): BoundSocket
   adopt(fd: number, options: ListenOptions): BoundSocket
   /** Changes the backlog of a socket that is open. */
   relisten(fd: number, options: ListenOptions): void
@@ -80,7 +80,7 @@ export async function findListener(
   const address = parseAddress(bind)
   if (address.kind === 'unix' && !address.path.startsWith('\0')) {
     const path = resolve(options.chdir, address.path)
-    return listeners.find((listener) => listener.path === path)
+    return listeners.find((listener) => listener.socketFile === path)
   }
   const named = listeners.find((listener) => listener.bind === bind)
   if (named !== undefined || address.kind !== 'tcp') return named
@@ -102,39 +102,43 @@ export async function openListener(
   if (address.kind === 'invalid') throw monocerosError('ERR_BIND', bind, address.reason)
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await openOnce(bind, address, options)
+      return await tryOpenListener(bind, address, options)
     } catch (error) {
       if (errorCode(error) !== 'EADDRINUSE') throw bindError(address, error)
-      const own = held.find((listener) => overlap(listener, address))
+      const own = held.find((listener) => overlaps(listener, address))
       if (own !== undefined) {
         const reason = `this server itself listens at ${own.address}, and both cannot be open beside each other, as in a reload; restart it`
-        throw monocerosError('ERR_BIND', shown(address), reason)
+        throw monocerosError('ERR_BIND', displayName(address), reason)
       }
-      logLine(log, 'addressInUse', shown(address))
-      if (attempt === BIND_TRIES) throw monocerosError('ERR_ADDRESS_IN_USE', shown(address))
+      logLine(log, 'addressInUse', displayName(address))
+      if (attempt === BIND_TRIES) throw monocerosError('ERR_ADDRESS_IN_USE', displayName(address))
       logLine(log, 'retryingBind')
-      await system.pause(BIND_RETRY_MS)
+      await system.sleep(BIND_RETRY_MS)
     }
   }
 }
 
 // One is the port at all addresses of this machine, the other at one of them; those of IPv6 are those of IPv4, too.
-function overlap(listener: Listener, address: Address): boolean {
+function overlaps(listener: Listener, address: Address): boolean {
   if (address.kind !== 'tcp' || listener.port !== address.port) return false
   const open = parseAddress(listener.address)
   const hosts = [address.host, open.kind === 'tcp' ? open.host : '']
   return hosts.includes('::') || (hosts.includes(ANY_HOST) && !hosts.some(isIPv6))
 }
 
-async function openOnce(bind: string, address: Address, options: ListenOptions): Promise<Listener> {
-  if (address.kind === 'fd') return listener(bind, binder().adopt(address.fd, options))
-  if (address.kind === 'unix') return openUnix(bind, address, options)
+async function tryOpenListener(
+  bind: string,
+  address: Address,
+  options: ListenOptions,
+): Promise<Listener> {
+  if (address.kind === 'fd') return createListener(bind, selectBinder().adopt(address.fd, options))
+  if (address.kind === 'unix') return openUnixListener(bind, address, options)
   const host = await resolveHost(address.host)
-  return listener(bind, binder().tcp({ ...address, host }, options))
+  return createListener(bind, selectBinder().bindTcp({ ...address, host }, options))
 }
 
-function binder(): Binder {
-  return native === null ? nodeBinder : nativeBinder(native)
+function selectBinder(): SocketBinder {
+  return native === null ? nodeBinder : createNativeBinder(native)
 }
 
 /** The address of a host. Gunicorn opens a name on IPv4; here IPv6 is taken when a name has nothing else. */
@@ -150,17 +154,18 @@ export async function resolveHost(host: string): Promise<string> {
   return (addresses.find(({ family }) => family === 4) ?? addresses[0])?.address ?? host
 }
 
-async function openUnix(
+async function openUnixListener(
   bind: string,
   address: UnixAddress,
   options: ListenOptions,
 ): Promise<Listener> {
-  if (address.path.startsWith('\0')) return listener(bind, binder().unix(address.path, options))
+  if (address.path.startsWith('\0'))
+    return createListener(bind, selectBinder().bindUnix(address.path, options))
   const path = resolve(options.chdir, address.path)
-  await removeStale(path)
-  const bound = withMask(options.umask, () => binder().unix(path, options))
-  if (options.owner !== undefined) giveAway(path, options.owner)
-  return fileListener(bind, bound, path)
+  await removeStaleSocketFile(path)
+  const bound = bindWithUmask(options.umask, () => selectBinder().bindUnix(path, options))
+  if (options.owner !== undefined) changeOwner(path, options.owner)
+  return createFileListener(bind, bound, path)
 }
 
 /** Takes over a socket that another process has opened and handed to this one. */
@@ -170,15 +175,15 @@ export function adoptListener(
 ): Listener {
   let bound: BoundSocket
   try {
-    bound = binder().adopt(fd, options)
+    bound = selectBinder().adopt(fd, options)
   } catch (error) {
     throw bindError({ kind: 'fd', fd }, error)
   }
-  return path === undefined ? listener(bind, bound) : fileListener(bind, bound, path)
+  return path === undefined ? createListener(bind, bound) : createFileListener(bind, bound, path)
 }
 
 // The mask belongs to the process, so it is set for this one call.
-function withMask<T>(umask: number, bind: () => T): T {
+function bindWithUmask<T>(umask: number, bind: () => T): T {
   const before = process.umask(umask)
   try {
     return bind()
@@ -187,40 +192,41 @@ function withMask<T>(umask: number, bind: () => T): T {
   }
 }
 
-function fileListener(bind: string, bound: BoundSocket, path: string): Listener {
-  const ino = lstatSync(path, { throwIfNoEntry: false })?.ino
+function createFileListener(bind: string, bound: BoundSocket, socketFile: string): Listener {
+  const ino = lstatSync(socketFile, { throwIfNoEntry: false })?.ino
   // Somebody else may have put a socket of another kind there: that one stays as it is.
-  const isOurs = () => ino !== undefined && lstatSync(path, { throwIfNoEntry: false })?.ino === ino
-  const opened = listener(bind, bound)
+  const isOurs = () =>
+    ino !== undefined && lstatSync(socketFile, { throwIfNoEntry: false })?.ino === ino
+  const opened = createListener(bind, bound)
   return {
     ...opened,
-    address: formatAddress({ kind: 'unix', path }),
-    path,
-    take(options, before) {
-      opened.take(options, before)
+    address: formatAddress({ kind: 'unix', path: socketFile }),
+    socketFile,
+    applyOptions(options, before) {
+      opened.applyOptions(options, before)
       if (!isOurs()) return
       const { umask, owner } = options
-      if (umask !== before.umask) chmodSync(path, 0o777 & ~umask)
+      if (umask !== before.umask) chmodSync(socketFile, 0o777 & ~umask)
       const isNew = owner?.uid !== before.owner?.uid || owner?.gid !== before.owner?.gid
-      if (owner !== undefined && isNew) giveAway(path, owner)
+      if (owner !== undefined && isNew) changeOwner(socketFile, owner)
     },
     close({ unlink }) {
-      if (unlink && isOurs()) unlinkSync(path)
+      if (unlink && isOurs()) unlinkSync(socketFile)
       opened.close({ unlink })
     },
   }
 }
 
 // A socket's file outlives a killed process. It is removed only when nobody answers at it.
-async function removeStale(path: string): Promise<void> {
+async function removeStaleSocketFile(path: string): Promise<void> {
   const entry = lstatSync(path, { throwIfNoEntry: false })
   if (entry === undefined) return
   if (!entry.isSocket()) throw monocerosError('ERR_BIND', `unix:${path}`, 'the file is no socket')
-  if (await answers(path)) throw systemError('EADDRINUSE', path)
+  if (await acceptsConnections(path)) throw systemError('EADDRINUSE', path)
   unlinkSync(path)
 }
 
-function answers(path: string): Promise<boolean> {
+function acceptsConnections(path: string): Promise<boolean> {
   return new Promise((done) => {
     const probe = connect(path)
     const end = (answer: boolean) => {
@@ -233,14 +239,14 @@ function answers(path: string): Promise<boolean> {
   })
 }
 
-function listener(bind: string, { fd, bound, close }: BoundSocket): Listener {
+function createListener(bind: string, { fd, address, close }: BoundSocket): Listener {
   return {
     bind,
     fd,
-    address: formatAddress(bound),
-    port: bound.kind === 'tcp' ? bound.port : undefined,
-    path: undefined,
-    take: (options) => binder().relisten(fd, options),
+    address: formatAddress(address),
+    port: address.kind === 'tcp' ? address.port : undefined,
+    socketFile: undefined,
+    applyOptions: (options) => selectBinder().relisten(fd, options),
     close: () => close(),
   }
 }
@@ -249,10 +255,14 @@ function listener(bind: string, { fd, bound, close }: BoundSocket): Listener {
 export function bindError(address: Address, error: unknown): unknown {
   const code = errorCode(error)
   if (code === undefined || code.startsWith('ERR_')) return error
-  return monocerosError('ERR_BIND', shown(address), EXPLAINED[code] ?? code).withCause(error)
+  return monocerosError(
+    'ERR_BIND',
+    displayName(address),
+    ERROR_EXPLANATIONS[code] ?? code,
+  ).withCause(error)
 }
 
-const EXPLAINED: Record<string, string | undefined> = {
+const ERROR_EXPLANATIONS: Record<string, string | undefined> = {
   EACCES: 'permission denied; ports below 1024 need root or CAP_NET_BIND_SERVICE',
   EADDRNOTAVAIL: 'no interface of this machine has the address',
   EBADF: 'the descriptor is not open; whoever starts this process must pass it on',
@@ -263,6 +273,6 @@ const EXPLAINED: Record<string, string | undefined> = {
   EAFNOSUPPORT: 'the system has no such address family',
 }
 
-function shown(address: Address): string {
+function displayName(address: Address): string {
   return address.kind === 'tcp' ? formatHostPort(address) : formatAddress(address)
 }

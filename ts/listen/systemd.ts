@@ -16,7 +16,7 @@ export interface ActivatedSocket {
   readonly name: string | undefined
 }
 
-const FIRST_FD = 3
+const FIRST_SOCKET_FD = 3
 /** Workers inherit each of them. */
 const MAX_SOCKETS = 1024
 
@@ -33,35 +33,35 @@ export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): Activ
   }
   const names = (LISTEN_FDNAMES ?? '').split(':')
   return Array.from({ length: count }, (_, index) => ({
-    fd: FIRST_FD + index,
+    fd: FIRST_SOCKET_FD + index,
     name: names[index] === '' || names[index] === 'unknown' ? undefined : names[index],
   }))
 }
 
 /** The arbiter's words to systemd; silent for who was started otherwise. */
-export interface Notifier {
-  ready(status: string): void
-  reloading(): void
+export interface SystemdNotifier {
+  notifyReady(status: string): void
+  notifyReloading(): void
   /** With the process that takes over, if there is one: systemd then watches that. */
-  stopping(successor: number | undefined): void
+  notifyStopping(successor: number | undefined): void
   /** This process is the service from now on. */
-  promoted(): void
+  notifyPromoted(): void
   /** To be called often; sends the watchdog's keep-alive when half its time is over. */
-  tick(): void
+  sendWatchdogIfDue(): void
   /** When the next `tick` is due; never without a watchdog. */
-  dueMs(): number
+  nextWatchdogMs(): number
 }
 
 /** Opens nothing and sends nothing unless NOTIFY_SOCKET says where. */
-export function createNotifier(system: System, log: Logger): Notifier {
+export function createNotifier(system: System, log: Logger): SystemdNotifier {
   const { NOTIFY_SOCKET: socket } = system.env
-  if (socket === undefined || socket === '') return SILENT
+  if (socket === undefined || socket === '') return NO_NOTIFIER
   if (native === null) {
     logLine(log, 'notifyUnavailable')
-    return SILENT
+    return NO_NOTIFIER
   }
   const { notifySystemd } = native
-  return new SystemdNotifier(system, (message) => {
+  return new SocketNotifier(system, (message) => {
     try {
       notifySystemd(socket, message)
     } catch (error) {
@@ -70,7 +70,7 @@ export function createNotifier(system: System, log: Logger): Notifier {
   })
 }
 
-class SystemdNotifier implements Notifier {
+class SocketNotifier implements SystemdNotifier {
   readonly #system: System
   readonly #send: (message: string) => void
   readonly #intervalMs: number
@@ -83,33 +83,33 @@ class SystemdNotifier implements Notifier {
     this.#nextMs = system.now() + this.#intervalMs
   }
 
-  ready(status: string): void {
+  notifyReady(status: string): void {
     this.#send(`READY=1\nSTATUS=${status}`)
   }
 
-  reloading(): void {
+  notifyReloading(): void {
     // Type=notify-reload compares it with its own clock, that of node's hrtime.
     const us = Math.round((native?.monotonicMs() ?? 0) * 1_000)
     this.#send(`RELOADING=1\nMONOTONIC_USEC=${us}\nSTATUS=Reloading`)
   }
 
-  stopping(successor: number | undefined): void {
+  notifyStopping(successor: number | undefined): void {
     if (successor === undefined) return this.#send('STOPPING=1\nSTATUS=Stopping')
     this.#send(`MAINPID=${successor}\nREADY=1\nSTATUS=Handed over to ${successor}`)
   }
 
-  promoted(): void {
+  notifyPromoted(): void {
     this.#send(`MAINPID=${this.#system.pid}\nREADY=1`)
   }
 
-  tick(): void {
+  sendWatchdogIfDue(): void {
     const nowMs = this.#system.now()
     if (nowMs < this.#nextMs) return
     this.#nextMs = nowMs + this.#intervalMs
     this.#send('WATCHDOG=1')
   }
 
-  dueMs(): number {
+  nextWatchdogMs(): number {
     return this.#nextMs
   }
 }
@@ -120,11 +120,11 @@ function watchdogIntervalMs({ env, pid }: System): number {
   return forUs && us > 0 ? us / 2_000 : Number.POSITIVE_INFINITY
 }
 
-const SILENT: Notifier = {
-  ready: () => {},
-  reloading: () => {},
-  stopping: () => {},
-  promoted: () => {},
-  tick: () => {},
-  dueMs: () => Number.POSITIVE_INFINITY,
+const NO_NOTIFIER: SystemdNotifier = {
+  notifyReady: () => {},
+  notifyReloading: () => {},
+  notifyStopping: () => {},
+  notifyPromoted: () => {},
+  sendWatchdogIfDue: () => {},
+  nextWatchdogMs: () => Number.POSITIVE_INFINITY,
 }

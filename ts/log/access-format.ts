@@ -22,31 +22,31 @@ export interface AccessEntry {
   readonly bodyBytes: number
   readonly durationUs: number
   /** A field of the request by its lower-case name; several as one list (RFC 9110 section 5.3). */
-  request(name: string): string | undefined
+  requestField(name: string): string | undefined
   /** A field of the response by its lower-case name. */
-  response(name: string): string | undefined
+  responseField(name: string): string | undefined
 }
 
-type Part = (entry: AccessEntry) => string
+type AtomFormatter = (entry: AccessEntry) => string
 
-const NONE: Part = () => '-'
+const DASH: AtomFormatter = () => '-'
 
 /** Every letter that a format may name. */
-export const ATOMS: Readonly<Record<string, Part>> = {
-  h: (entry) => orDash(entry.remoteAddress),
-  l: NONE,
-  u: (entry) => orDash(basicUser(entry.request('authorization'))),
-  t: () => accessTime(),
-  r: (entry) => escaped(`${entry.method} ${entry.url} ${entry.protocol}`),
-  m: (entry) => escaped(entry.method),
-  U: (entry) => escaped(percentDecoded(splitTarget(entry.url).path)),
-  q: (entry) => escaped(splitTarget(entry.url).query),
-  H: (entry) => escaped(entry.protocol),
+export const ATOMS: Readonly<Record<string, AtomFormatter>> = {
+  h: (entry) => valueOrDash(entry.remoteAddress),
+  l: DASH,
+  u: (entry) => valueOrDash(userOfBasicAuth(entry.requestField('authorization'))),
+  t: () => formatAccessTimeOfSecond(),
+  r: (entry) => escapeValue(`${entry.method} ${entry.url} ${entry.protocol}`),
+  m: (entry) => escapeValue(entry.method),
+  U: (entry) => escapeValue(decodePercent(splitTarget(entry.url).path)),
+  q: (entry) => escapeValue(splitTarget(entry.url).query),
+  H: (entry) => escapeValue(entry.protocol),
   s: (entry) => String(entry.status),
   b: (entry) => String(entry.bodyBytes),
   B: (entry) => String(entry.bodyBytes),
-  f: (entry) => orDash(entry.request('referer')),
-  a: (entry) => orDash(entry.request('user-agent')),
+  f: (entry) => valueOrDash(entry.requestField('referer')),
+  a: (entry) => valueOrDash(entry.requestField('user-agent')),
   T: (entry) => String(Math.floor(entry.durationUs / 1_000_000)),
   M: (entry) => String(Math.floor(entry.durationUs / 1_000)),
   D: (entry) => String(Math.floor(entry.durationUs)),
@@ -55,20 +55,20 @@ export const ATOMS: Readonly<Record<string, Part>> = {
 }
 
 /** What formats written for Gunicorn ask of a request's environment. */
-const WSGI: Readonly<Record<string, Part | undefined>> = {
+const WSGI_VARIABLES: Readonly<Record<string, AtomFormatter | undefined>> = {
   PATH_INFO: ATOMS.U,
   QUERY_STRING: ATOMS.q,
-  RAW_URI: (entry) => escaped(entry.url),
+  RAW_URI: (entry) => escapeValue(entry.url),
   REMOTE_ADDR: ATOMS.h,
   REQUEST_METHOD: ATOMS.m,
-  REQUEST_URI: (entry) => escaped(entry.url),
+  REQUEST_URI: (entry) => escapeValue(entry.url),
   SERVER_PROTOCOL: ATOMS.H,
 }
 
 /** Compiles a format, or takes the one of `json`; an atom that nobody knows gives `-`, what is no atom at all is an error that says where. */
-export function compileAccessFormat(format: string): Part {
-  if (format === 'json') return jsonLine
-  const parts: Part[] = []
+export function compileAccessFormat(format: string): AtomFormatter {
+  if (format === 'json') return formatJsonLine
+  const parts: AtomFormatter[] = []
   /** What stands before each part. */
   const texts: string[] = []
   let rest = format
@@ -76,7 +76,7 @@ export function compileAccessFormat(format: string): Part {
     const match = /^%(?:\(([^)]*)\)[sd]|%)/.exec(rest.slice(at))
     if (match === null) throw monocerosError('ERR_ACCESS_FORMAT', rest.slice(at, at + 16))
     texts.push(rest.slice(0, at))
-    parts.push(match[1] === undefined ? () => '%' : part(match[1]))
+    parts.push(match[1] === undefined ? () => '%' : compileAtom(match[1]))
     rest = rest.slice(at + match[0].length)
   }
   const end = rest
@@ -94,7 +94,7 @@ let timeSecond = 0
 let timeText = ''
 
 /** The time as the log shows it, made once a second. */
-function accessTime(): string {
+function formatAccessTimeOfSecond(): string {
   const now = wallClock()
   const second = Math.floor(now.getTime() / 1_000)
   if (second !== timeSecond) {
@@ -104,40 +104,40 @@ function accessTime(): string {
   return timeText
 }
 
-function part(name: string): Part {
+function compileAtom(name: string): AtomFormatter {
   const field = /^\{(.*)\}([^}]*)$/.exec(name)
-  if (field === null) return Object.hasOwn(ATOMS, name) ? (ATOMS[name] ?? NONE) : NONE
+  if (field === null) return Object.hasOwn(ATOMS, name) ? (ATOMS[name] ?? DASH) : DASH
   const [, key = '', kind] = field
-  if (kind === 'i') return (entry) => orDash(entry.request(key.toLowerCase()))
-  if (kind === 'o') return (entry) => orDash(entry.response(key.toLowerCase()))
-  return kind === 'e' ? environment(key) : NONE
+  if (kind === 'i') return (entry) => valueOrDash(entry.requestField(key.toLowerCase()))
+  if (kind === 'o') return (entry) => valueOrDash(entry.responseField(key.toLowerCase()))
+  return kind === 'e' ? compileEnvironmentAtom(key) : DASH
 }
 
 /** A fact of the request under the name it has in WSGI, else the process's own environment, looked up once. */
-function environment(name: string): Part {
+function compileEnvironmentAtom(name: string): AtomFormatter {
   if (name.startsWith('HTTP_')) {
     const field = name.slice('HTTP_'.length).replaceAll('_', '-').toLowerCase()
-    return (entry) => orDash(entry.request(field))
+    return (entry) => valueOrDash(entry.requestField(field))
   }
-  const fact = Object.hasOwn(WSGI, name) ? WSGI[name] : undefined
-  const value = orDash(process.env[name])
+  const fact = Object.hasOwn(WSGI_VARIABLES, name) ? WSGI_VARIABLES[name] : undefined
+  const value = valueOrDash(process.env[name])
   return fact ?? (() => value)
 }
 
 /** As the native engine's: what is not there is null, and all that is not printable ASCII is escaped. */
-function jsonLine(entry: AccessEntry): string {
+function formatJsonLine(entry: AccessEntry): string {
   const { path, query } = splitTarget(entry.url)
-  const field = (name: string) => text(entry.request(name))
+  const field = (name: string) => decodeUtf8(entry.requestField(name))
   const object = {
-    time: isoTime(),
+    time: formatIsoTime(),
     pid: processId(),
-    remote: text(entry.remoteAddress),
-    user: text(basicUser(entry.request('authorization'))),
-    method: text(entry.method),
-    target: text(entry.url),
-    path: text(percentDecoded(path)),
-    query: text(query),
-    protocol: text(entry.protocol),
+    remote: decodeUtf8(entry.remoteAddress),
+    user: decodeUtf8(userOfBasicAuth(entry.requestField('authorization'))),
+    method: decodeUtf8(entry.method),
+    target: decodeUtf8(entry.url),
+    path: decodeUtf8(decodePercent(path)),
+    query: decodeUtf8(query),
+    protocol: decodeUtf8(entry.protocol),
     status: entry.status,
     bytes: entry.bodyBytes,
     duration_us: Math.floor(entry.durationUs),
@@ -154,27 +154,27 @@ function jsonLine(entry: AccessEntry): string {
 }
 
 /** The text that the bytes are in UTF-8, or each byte a character. */
-function text(value: string | undefined): string | null {
+function decodeUtf8(value: string | undefined): string | null {
   if (value === undefined) return null
   const bytes = Buffer.from(value, 'latin1')
   return isUtf8(bytes) ? bytes.toString('utf8') : value
 }
 
 /** `2026-11-24T14:17:00+01:00`. */
-function isoTime(): string {
+function formatIsoTime(): string {
   return formatLogTime().replace(
     /^(\S+) (\S+) ([+-]\d\d)(\d\d)$/,
     (_, date, time, hours, minutes) => `${date}T${time}${hours}:${minutes}`,
   )
 }
 
-function orDash(value: string | undefined): string {
-  return value === undefined || value === '' ? '-' : escaped(value)
+function valueOrDash(value: string | undefined): string {
+  return value === undefined || value === '' ? '-' : escapeValue(value)
 }
 
 const UNSAFE = /["\\]|[^ -~]/
 
-function escaped(value: string): string {
+function escapeValue(value: string): string {
   // Most have nothing of it, and looking costs less than replacing.
   if (!UNSAFE.test(value)) return value
   return value.replace(/["\\]|[^ -~]/g, (char) => {
@@ -192,14 +192,14 @@ function splitTarget(url: string): { path: string; query: string } {
   return { path: rest.slice(0, mark), query: rest.slice(mark + 1) }
 }
 
-function percentDecoded(path: string): string {
+function decodePercent(path: string): string {
   return path.replace(/%([0-9a-f]{2})/gi, (_, hex: string) =>
     String.fromCharCode(Number.parseInt(hex, 16)),
   )
 }
 
 /** The user of Basic authentication (RFC 7617). */
-function basicUser(authorization: string | undefined): string | undefined {
+function userOfBasicAuth(authorization: string | undefined): string | undefined {
   const token = /^basic +([a-z0-9+/=_-]+)\s*$/i.exec(authorization ?? '')?.[1]
   if (token === undefined) return undefined
   const decoded = Buffer.from(token, 'base64').toString('latin1')

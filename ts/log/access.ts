@@ -9,8 +9,8 @@ import type { SonicBoom } from 'sonic-boom'
 import { monocerosError } from '../errors.ts'
 import { type AccessEntry, compileAccessFormat } from './access-format.ts'
 import { openForAppending } from './append.ts'
-import { type Outlet, openOutlet } from './log-socket.ts'
-import { RequestFigures, type StatsdOptions, statsdTarget } from './statsd.ts'
+import { type LogSocket, openLogSocket } from './log-socket.ts'
+import { RequestMetrics, type StatsdOptions, statsdTarget } from './statsd.ts'
 import { accessSyslog, type SyslogOptions } from './syslog.ts'
 
 export type { AccessEntry } from './access-format.ts'
@@ -36,16 +36,16 @@ export function openAccessLog(options: AccessOptions): AccessLog | undefined {
   const target = statsdTarget(options)
   if (accesslog === null && syslog === undefined && target === undefined) return undefined
   const line = compileAccessFormat(format)
-  const file = accesslog === null ? undefined : openFileLog(accesslog)
-  const figures = target === undefined ? undefined : new RequestFigures(target)
-  const outlet = syslog === undefined ? undefined : openOutlet('syslog_addr', syslog.address)
+  const file = accesslog === null ? undefined : openAccessLogFile(accesslog)
+  const figures = target === undefined ? undefined : new RequestMetrics(target)
+  const outlet = syslog === undefined ? undefined : openLogSocket('syslog_addr', syslog.address)
   return {
     log(entry) {
-      figures?.request(entry.status, entry.durationUs / 1_000)
+      figures?.recordRequest(entry.status, entry.durationUs / 1_000)
       if (file === undefined && outlet === undefined) return
       const text = line(entry)
       file?.write(`${text}\n`)
-      if (outlet !== undefined) sendLine(outlet, `${syslog?.head}${text}`)
+      if (outlet !== undefined) sendAccessLine(outlet, `${syslog?.head}${text}`)
     },
     flush() {
       file?.flush()
@@ -56,17 +56,17 @@ export function openAccessLog(options: AccessOptions): AccessLog | undefined {
 }
 
 // Older daemons take a datagram's text up to a NUL, and Gunicorn sends one.
-function sendLine(outlet: Outlet, line: string): void {
+function sendAccessLine(outlet: LogSocket, line: string): void {
   outlet.send(outlet.isStream ? line : `${line}\0`)
 }
 
-interface FileLog {
+interface AccessLogFile {
   write(line: string): void
   flush(): void
   reopen(): void
 }
 
-function openFileLog(target: string): FileLog {
+function openAccessLogFile(target: string): AccessLogFile {
   let boom = openBoom(target)
   // Collected here: sonic-boom counts the bytes of all that it has collected with every line.
   let lines = ''
@@ -89,12 +89,12 @@ function openFileLog(target: string): FileLog {
   return {
     write: (line) => {
       lines += line
-      if (lines.length >= COLLECT_BYTES) hand()
-      else timer ??= setTimeout(hand, COLLECT_MS).unref()
+      if (lines.length >= MAX_BATCH_BYTES) hand()
+      else timer ??= setTimeout(hand, MAX_BATCH_MS).unref()
     },
     flush,
     reopen: () => {
-      if (descriptorOf(target) !== undefined) return
+      if (openDescriptorOf(target) !== undefined) return
       const next = openBoom(target)
       flush()
       // What is on its way to the old file is still written there.
@@ -106,16 +106,16 @@ function openFileLog(target: string): FileLog {
 
 const STDOUT_FD = 1
 // With a line more it is below what sonic-boom writes at once (16 KiB), nearly always.
-const COLLECT_BYTES = 8_192
-const COLLECT_MS = 100
+const MAX_BATCH_BYTES = 8_192
+const MAX_BATCH_MS = 100
 // Beyond this the disk or the reader does not keep up: lines are dropped, not memory.
-const MAX_WAITING_BYTES = 8 * 1024 * 1024
+const MAX_UNWRITTEN_BYTES = 8 * 1024 * 1024
 
 function openBoom(target: string): SonicBoom {
   const { SonicBoom } = createRequire(import.meta.url)('sonic-boom') as typeof import('sonic-boom')
   const boom = new SonicBoom({
-    fd: descriptorOf(target) ?? openFile(target),
-    maxLength: MAX_WAITING_BYTES,
+    fd: openDescriptorOf(target) ?? openFile(target),
+    maxLength: MAX_UNWRITTEN_BYTES,
     sync: false,
   })
   // A reader that has gone must not end a worker that still serves.
@@ -124,7 +124,7 @@ function openBoom(target: string): SonicBoom {
 }
 
 /** What is open already and has no name to be opened by. */
-function descriptorOf(target: string): number | undefined {
+function openDescriptorOf(target: string): number | undefined {
   if (target === '-') return STDOUT_FD
   return target.startsWith('fd://') ? Number(target.slice('fd://'.length)) : undefined
 }

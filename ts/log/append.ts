@@ -4,7 +4,7 @@ import { closeSync, constants, openSync, statSync } from 'node:fs'
 
 /** Opens for appending; a file that is not there is made. */
 export function openForAppending(path: string): number {
-  const reader = readEnd(path)
+  const reader = openReadEnd(path)
   try {
     return openSync(path, 'a', 0o644)
   } finally {
@@ -18,7 +18,7 @@ export function isFifo(path: string): boolean {
 
 // open(2) of a FIFO's writing end waits for a reader, and this thread with it: no signal would be heard. So this process
 // is a reader itself for that moment, for which it need not wait; afterwards lines are lost as in any pipe without one.
-function readEnd(path: string): number | undefined {
+function openReadEnd(path: string): number | undefined {
   try {
     return isFifo(path) ? openSync(path, constants.O_RDONLY | constants.O_NONBLOCK) : undefined
   } catch {

@@ -12,22 +12,22 @@ export interface CollectorSettings {
 }
 
 /** The settings of those that are used, with numbers for names. */
-export type Collectors = Partial<Pick<CollectorSettings, 'syslog_addr' | 'statsd_host'>>
+export type CollectorAddresses = Partial<Pick<CollectorSettings, 'syslog_addr' | 'statsd_host'>>
 
 /** Looks the names up; one that is not known now has the address that is known of it, else it stays a name. */
-export async function findCollectors(
+export async function resolveCollectors(
   { syslog, syslog_addr, statsd_host }: CollectorSettings,
-  known: Collectors = {},
-): Promise<Collectors> {
+  known: CollectorAddresses = {},
+): Promise<CollectorAddresses> {
   return {
-    ...(syslog ? { syslog_addr: await numbered(syslog_addr, known.syslog_addr) } : {}),
+    ...(syslog ? { syslog_addr: await resolveHostIn(syslog_addr, known.syslog_addr) } : {}),
     ...(statsd_host === null
       ? {}
-      : { statsd_host: await numbered(statsd_host, known.statsd_host ?? undefined) }),
+      : { statsd_host: await resolveHostIn(statsd_host, known.statsd_host ?? undefined) }),
   }
 }
 
-async function numbered(place: string, known = place): Promise<string> {
+async function resolveHostIn(place: string, known = place): Promise<string> {
   const [, scheme = '', host = '', port = ''] =
     /^((?:udp|tcp):\/\/)?([^/:[\]]+)((?::\d+)?)$/i.exec(place) ?? []
   if (host === '' || isIP(host) !== 0) return place

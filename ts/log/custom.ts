@@ -41,16 +41,16 @@ export interface CustomLogger {
   reopen(): void
 }
 
-const prepared = new WeakMap<object, Prepared>()
+const loadedClasses = new WeakMap<object, LoadedLoggerClass>()
 
-interface Prepared {
+interface LoadedLoggerClass {
   /** The setting. */
   readonly spec: string
-  readonly LoggerOfOperator: LoggerClass
+  readonly OperatorLogger: LoggerClass
 }
 
 /** Loads the module that the settings name. */
-export async function prepareLogger(options: {
+export async function loadCustomLogger(options: {
   readonly logger_class: string | null
   readonly chdir: string
 }): Promise<void> {
@@ -70,25 +70,25 @@ export async function prepareLogger(options: {
   if (typeof exported !== 'function' || typeof exported.prototype?.log !== 'function') {
     throw monocerosError('ERR_LOGGER_CLASS', spec, 'it exports no class with a method log')
   }
-  prepared.set(options, { spec, LoggerOfOperator: exported as LoggerClass })
+  loadedClasses.set(options, { spec, OperatorLogger: exported as LoggerClass })
 }
 
-function construct(
-  { spec, LoggerOfOperator }: Prepared,
+function constructLogger(
+  { spec, OperatorLogger }: LoadedLoggerClass,
   options: object,
 ): InstanceType<LoggerClass> {
   try {
-    return new LoggerOfOperator(options)
+    return new OperatorLogger(options)
   } catch (thrown) {
     throw monocerosError('ERR_LOGGER_CLASS', spec, describeThrown(thrown)).withCause(thrown)
   }
 }
 
 /** The logger of settings that `prepareLogger` has seen. */
-export function customLogger(options: object): CustomLogger | undefined {
-  const own = prepared.get(options)
+export function createCustomLogger(options: object): CustomLogger | undefined {
+  const own = loadedClasses.get(options)
   if (own === undefined) return undefined
-  const logger = construct(own, options)
+  const logger = constructLogger(own, options)
   return {
     write(record) {
       try {

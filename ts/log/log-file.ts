@@ -10,7 +10,7 @@ import { monocerosError } from '../errors.ts'
 import { processId, wallClock } from '../process/system.ts'
 import { openForAppending } from './append.ts'
 import { LEVELS, type LogLevel } from './levels.ts'
-import { type LogRecord, textLine, textOf } from './record.ts'
+import { formatLine, formatRecord, type LogRecord } from './record.ts'
 import { describeThrown } from './thrown-value.ts'
 
 export interface LogFileOptions {
@@ -29,7 +29,7 @@ export class LogFile {
   #fd: number
   #write: ((record: LogRecord) => void) | undefined
   #boom: SonicBoom | undefined
-  #failing = false
+  #isFailing = false
   /** Of lines that could not be written. */
   #waitingBytes = 0
 
@@ -37,33 +37,33 @@ export class LogFile {
   constructor(options: LogFileOptions, stderr: number) {
     this.#options = options
     this.#stderr = stderr
-    this.#fd = openTarget(options, stderr)
+    this.#fd = openLogTarget(options, stderr)
   }
 
   write(record: LogRecord): void {
     try {
-      this.#write ??= this.#open()
+      this.#write ??= this.#openWriter()
     } catch {
       // Without a free descriptor no module can be loaded: no reason to lose the line, or the process that writes it.
-      this.#writePlainly(textOf(record))
+      this.#writeDirectly(formatRecord(record))
       return
     }
     this.#write(record)
   }
 
   /** A line that a worker has printed. */
-  output(pid: number, stream: 'stdout' | 'stderr', line: string): void {
+  writeWorkerOutput(pid: number, stream: 'stdout' | 'stderr', line: string): void {
     const time = wallClock().toISOString()
     const text = this.#isJson
       ? `${JSON.stringify({ level: 'info', time, pid, stream, msg: line })}\n`
-      : textLine(pid, stream, line)
-    if (this.#boom === undefined) this.#writePlainly(text)
-    else this.#put(this.#boom, text)
+      : formatLine(pid, stream, line)
+    if (this.#boom === undefined) this.#writeDirectly(text)
+    else this.#writeToBoom(this.#boom, text)
   }
 
   /** Opens the file by its name again; when that fails it throws and the old one stays. */
   reopen(): void {
-    const fd = openTarget(this.#options, this.#stderr)
+    const fd = openLogTarget(this.#options, this.#stderr)
     this.close()
     this.#fd = fd
     this.#boom = undefined
@@ -81,47 +81,49 @@ export class LogFile {
     return this.#options.error_log_format === 'json'
   }
 
-  #writePlainly(line: string): void {
+  #writeDirectly(line: string): void {
     try {
       writeSync(this.#fd, line)
     } catch (cause) {
-      this.#complain(cause instanceof Error ? cause.message : String(cause))
+      this.#reportWriteError(cause instanceof Error ? cause.message : String(cause))
     }
   }
 
   /** Once for each time that it begins to fail: on standard error, since there is no other place left. */
-  #complain(problem: string): void {
+  #reportWriteError(problem: string): void {
     const { errorlog } = this.#options
-    if (this.#failing) return
-    this.#failing = true
+    if (this.#isFailing) return
+    this.#isFailing = true
     if (errorlog === '-') return
     const text = `the error log ${errorlog} cannot be written (${problem}); serving goes on`
     try {
-      writeSync(this.#stderr, textLine(processId(), 'error', text))
+      writeSync(this.#stderr, formatLine(processId(), 'error', text))
     } catch {
       // Nobody reads that either.
     }
   }
 
-  #open(): (record: LogRecord) => void {
+  #openWriter(): (record: LogRecord) => void {
     const { SonicBoom } = require('sonic-boom') as typeof import('sonic-boom')
     const boom = new SonicBoom({ fd: this.#fd, sync: true })
     // A reader that has gone (EPIPE) or a full disk must not end a server that still serves.
-    boom.on('error', (error: Error) => this.#complain(error.message))
+    boom.on('error', (error: Error) => this.#reportWriteError(error.message))
     boom.on('drain', () => {
-      this.#failing = false
+      this.#isFailing = false
       this.#waitingBytes = 0
     })
-    const put = (text: string) => this.#put(boom, text)
-    const write = this.#isJson ? jsonWriter(put) : (record: LogRecord) => put(textOf(record))
+    const put = (text: string) => this.#writeToBoom(boom, text)
+    const write = this.#isJson
+      ? createJsonWriter(put)
+      : (record: LogRecord) => put(formatRecord(record))
     this.#boom = boom
     return write
   }
 
   // It keeps what cannot be written and tries again with the next line; where that goes on, lines are lost, not memory.
-  #put(boom: SonicBoom, text: string): void {
-    const isLost = this.#failing && this.#waitingBytes + text.length > MAX_WAITING_BYTES
-    if (this.#failing && !isLost) this.#waitingBytes += text.length
+  #writeToBoom(boom: SonicBoom, text: string): void {
+    const isLost = this.#isFailing && this.#waitingBytes + text.length > MAX_WAITING_BYTES
+    if (this.#isFailing && !isLost) this.#waitingBytes += text.length
     boom.write(isLost ? '' : text)
   }
 }
@@ -129,7 +131,7 @@ export class LogFile {
 /** What a disk that is full or a reader that has gone may hold. */
 const MAX_WAITING_BYTES = 1024 * 1024
 
-function jsonWriter(put: (text: string) => void): (record: LogRecord) => void {
+function createJsonWriter(put: (text: string) => void): (record: LogRecord) => void {
   const { pino } = require('pino') as typeof import('pino')
   const log: Pino<LogLevel> = pino<LogLevel>(
     {
@@ -152,12 +154,12 @@ function jsonOptions({ stdTimeFunctions }: typeof import('pino').pino) {
     base: { pid: processId() },
     timestamp: stdTimeFunctions.isoTime,
     formatters: { level: (level: string) => ({ level }) },
-    serializers: { err: errorObject },
+    serializers: { err: serializeError },
   }
 }
 
 /** An error as applications' own pino shows it, without the frames of this program. */
-function errorObject(thrown: unknown): object {
+function serializeError(thrown: unknown): object {
   const stack = describeThrown(thrown)
   try {
     if (thrown instanceof Error) {
@@ -169,7 +171,7 @@ function errorObject(thrown: unknown): object {
   return { type: typeof thrown, message: stack, stack }
 }
 
-function openTarget({ errorlog, chdir }: LogFileOptions, stderr: number): number {
+function openLogTarget({ errorlog, chdir }: LogFileOptions, stderr: number): number {
   if (errorlog === '-') return stderr
   const path = resolve(chdir, errorlog)
   try {

@@ -10,7 +10,7 @@ import { connect, isIP, type Socket } from 'node:net'
 import { monocerosError } from '../errors.ts'
 import { native } from '../native/index.ts'
 
-export interface Outlet {
+export interface LogSocket {
   /** Messages are lines of a stream, and may hold no line feed. */
   readonly isStream: boolean
   send(message: string): void
@@ -18,8 +18,8 @@ export interface Outlet {
 }
 
 /** Opens `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`. */
-export function openOutlet(setting: string, address: string): Outlet {
-  if (native === null) return openNodeOutlet(address)
+export function openLogSocket(setting: string, address: string): LogSocket {
+  if (native === null) return openNodeLogSocket(address)
   try {
     const outlet = new native.LogSocket(address)
     return {
@@ -39,13 +39,13 @@ export function openOutlet(setting: string, address: string): Outlet {
 const MAX_WAITING_BYTES = 1024 * 1024
 
 /** An outlet without the addon. Node knows no datagrams of unix sockets: there a stream is tried. */
-export function openNodeOutlet(address: string): Outlet {
-  const { protocol, host, port, path } = placeOf(address)
+export function openNodeLogSocket(address: string): LogSocket {
+  const { protocol, host, port, path } = parseLogAddress(address)
   if (protocol === 'udp') {
     // Loaded only where it is used: it is not small.
     const { createSocket } = process.getBuiltinModule('node:dgram')
     const type = host.includes(':') ? 'udp6' : 'udp4'
-    const socket = createSocket({ type, lookup }).unref()
+    const socket = createSocket({ type, lookup: lookupAtOnce }).unref()
     socket.on('error', () => {})
     return {
       isStream: false,
@@ -75,13 +75,13 @@ export function openNodeOutlet(address: string): Outlet {
 }
 
 /** Node's own calls back a turn later for numbers too, which is too late for what is sent before an exit. */
-const lookup: NonNullable<SocketOptions['lookup']> = (host, options, callback) => {
+const lookupAtOnce: NonNullable<SocketOptions['lookup']> = (host, options, callback) => {
   const family = isIP(host)
   if (family === 0) process.getBuiltinModule('node:dns').lookup(host, options, callback)
   else callback(null, host, family)
 }
 
-function placeOf(address: string) {
+function parseLogAddress(address: string) {
   const [, protocol = '', rest = ''] = /^(\w+):\/\/(.*)$/.exec(address) ?? []
   if (protocol === 'unix') {
     return { protocol, host: '', port: 0, path: rest.replace(/#(?:dgram|stream)$/, '') }

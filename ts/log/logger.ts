@@ -4,12 +4,12 @@
  * are written synchronously: they are few, and the last ones before an exit are those that matter.
  */
 
-import { type CustomLogger, customLogger } from './custom.ts'
+import { type CustomLogger, createCustomLogger } from './custom.ts'
 import { LEVELS, type LogLevel } from './levels.ts'
 import { LogFile } from './log-file.ts'
-import { messageOf } from './record.ts'
-import { Statsd, type StatsdOptions, statsdTarget } from './statsd.ts'
-import { Syslog, type SyslogOptions } from './syslog.ts'
+import { formatMessage } from './record.ts'
+import { StatsdClient, type StatsdOptions, statsdTarget } from './statsd.ts'
+import { SyslogClient, type SyslogOptions } from './syslog.ts'
 import { describeThrown } from './thrown-value.ts'
 
 export { LEVELS, type LogLevel } from './levels.ts'
@@ -50,17 +50,17 @@ export function createLogger(options: LogOptions, { stderr = STDERR_FD } = {}): 
 }
 
 /** Where the lines go. */
-interface Targets {
+interface LogTargets {
   readonly file: LogFile
-  readonly syslog: Syslog | undefined
-  readonly statsd: Statsd | undefined
+  readonly syslog: SyslogClient | undefined
+  readonly statsd: StatsdClient | undefined
   readonly custom: CustomLogger | undefined
 }
 
 class ErrorLog implements Logger {
   readonly #stderr: number
   #options: LogOptions
-  #targets: Targets
+  #targets: LogTargets
 
   constructor(options: LogOptions, stderr: number) {
     this.#stderr = stderr
@@ -102,7 +102,7 @@ class ErrorLog implements Logger {
     const { file, syslog, custom } = this.#targets
     const level = stream === 'stdout' ? 'info' : 'warning'
     if (custom?.write({ level, message: line, pid, stream }) !== true)
-      file.output(pid, stream, line)
+      file.writeWorkerOutput(pid, stream, line)
     syslog?.send(level, line, pid)
   }
 
@@ -122,25 +122,25 @@ class ErrorLog implements Logger {
     if (LEVELS[level] < LEVELS[this.#options.loglevel]) return
     const { file, syslog, custom } = this.#targets
     if (custom?.write({ level, message, thrown }) !== true) file.write({ level, message, thrown })
-    syslog?.send(level, messageOf({ level, message, thrown }))
+    syslog?.send(level, formatMessage({ level, message, thrown }))
   }
 }
 
-function openTargets(options: LogOptions, stderr: number): Targets {
+function openTargets(options: LogOptions, stderr: number): LogTargets {
   const target = statsdTarget(options)
   return {
     file: new LogFile(options, stderr),
-    syslog: isComplete(options) ? new Syslog(options) : undefined,
-    statsd: target === undefined ? undefined : new Statsd(target),
-    custom: customLogger(options),
+    syslog: hasSyslog(options) ? new SyslogClient(options) : undefined,
+    statsd: target === undefined ? undefined : new StatsdClient(target),
+    custom: createCustomLogger(options),
   }
 }
 
-function isComplete(options: LogOptions): options is LogOptions & SyslogOptions {
+function hasSyslog(options: LogOptions): options is LogOptions & SyslogOptions {
   return options.syslog === true
 }
 
-function closeTargets({ file, syslog, statsd }: Targets): void {
+function closeTargets({ file, syslog, statsd }: LogTargets): void {
   file.close()
   syslog?.close()
   statsd?.close()

@@ -13,15 +13,15 @@ export interface LogRecord {
 }
 
 /** The message, and below it what was thrown. */
-export function messageOf({ message, thrown }: LogRecord): string {
+export function formatMessage({ message, thrown }: LogRecord): string {
   return thrown === undefined ? message : `${message}\n${describeThrown(thrown)}`
 }
 
 /** Gunicorn's line. */
-export function textOf(record: LogRecord): string {
-  return textLine(processId(), record.level, messageOf(record))
+export function formatRecord(record: LogRecord): string {
+  return formatLine(processId(), record.level, formatMessage(record))
 }
 
-export function textLine(pid: number, label: string, text: string): string {
+export function formatLine(pid: number, label: string, text: string): string {
   return `[${formatLogTime()}] [${pid}] [${label.toUpperCase()}] ${text}\n`
 }

@@ -1,7 +1,7 @@
 /** statsd: figures under Gunicorn's names. What workers send of requests is the engine's; here is all else. */
 
 import { system } from '../process/system.ts'
-import { type Outlet, openOutlet } from './log-socket.ts'
+import { type LogSocket, openLogSocket } from './log-socket.ts'
 
 /** The settings. */
 export interface StatsdOptions {
@@ -36,13 +36,13 @@ export function statsdTarget({
 }
 
 /** Sends single samples. */
-export class Statsd {
+export class StatsdClient {
   readonly #target: StatsdTarget
-  readonly #outlet: Outlet
+  readonly #socket: LogSocket
 
   constructor(target: StatsdTarget) {
     this.#target = target
-    this.#outlet = openOutlet('statsd_host', target.address)
+    this.#socket = openLogSocket('statsd_host', target.address)
   }
 
   increment(name: string): void {
@@ -60,40 +60,40 @@ export class Statsd {
   send(samples: readonly string[]): void {
     const { prefix, tags } = this.#target
     const end = tags === '' ? '' : `|#${tags}`
-    this.#outlet.send(samples.map((sample) => `${prefix}${sample}${end}`).join('\n'))
+    this.#socket.send(samples.map((sample) => `${prefix}${sample}${end}`).join('\n'))
   }
 
   close(): void {
-    this.#outlet.close()
+    this.#socket.close()
   }
 }
 
 const FLUSH_MS = 100
 /** Durations kept in one round: of more requests a uniform sample is sent, with its rate. */
-const SAMPLES = 128
+const MAX_DURATION_SAMPLES = 128
 /** Samples in a datagram: within 1432 bytes with a long prefix and tags. */
-const DATAGRAM_SAMPLES = 10
+const SAMPLES_PER_DATAGRAM = 10
 
 /** What the TypeScript engine sends of requests; the native one does the same on its own thread. */
-export class RequestFigures {
-  readonly #statsd: Statsd
+export class RequestMetrics {
+  readonly #statsd: StatsdClient
   #requests = 0
   readonly #statuses = new Map<number, number>()
   #durationsMs: number[] = []
 
   constructor(target: StatsdTarget) {
-    this.#statsd = new Statsd(target)
+    this.#statsd = new StatsdClient(target)
     system.every(FLUSH_MS, () => this.flush())
   }
 
-  request(status: number, durationMs: number): void {
+  recordRequest(status: number, durationMs: number): void {
     this.#requests += 1
     this.#statuses.set(status, (this.#statuses.get(status) ?? 0) + 1)
     const place =
-      this.#durationsMs.length < SAMPLES
+      this.#durationsMs.length < MAX_DURATION_SAMPLES
         ? this.#durationsMs.length
         : Math.floor(system.random() * this.#requests)
-    if (place < SAMPLES) this.#durationsMs[place] = durationMs
+    if (place < MAX_DURATION_SAMPLES) this.#durationsMs[place] = durationMs
   }
 
   flush(): void {
@@ -108,8 +108,8 @@ export class RequestFigures {
     this.#requests = 0
     this.#statuses.clear()
     this.#durationsMs = []
-    for (let at = 0; at < samples.length; at += DATAGRAM_SAMPLES) {
-      this.#statsd.send(samples.slice(at, at + DATAGRAM_SAMPLES))
+    for (let at = 0; at < samples.length; at += SAMPLES_PER_DATAGRAM) {
+      this.#statsd.send(samples.slice(at, at + SAMPLES_PER_DATAGRAM))
     }
   }
 }

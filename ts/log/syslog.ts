@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 
 import { processId } from '../process/system.ts'
 import type { LogLevel } from './levels.ts'
-import { type Outlet, openOutlet } from './log-socket.ts'
+import { type LogSocket, openLogSocket } from './log-socket.ts'
 
 /** The settings. */
 export interface SyslogOptions {
@@ -18,7 +18,7 @@ export interface SyslogOptions {
 }
 
 // RFC 5424 section 6.2.1, with the names of syslog(3); "security" is an old name of "auth".
-const CODES = {
+const FACILITY_CODES = {
   auth: 4,
   authpriv: 10,
   cron: 9,
@@ -42,9 +42,9 @@ const CODES = {
   local7: 23,
 } as const
 
-type Facility = keyof typeof CODES
+type Facility = keyof typeof FACILITY_CODES
 
-export const FACILITIES = Object.keys(CODES) as Facility[]
+export const FACILITIES = Object.keys(FACILITY_CODES) as Facility[]
 
 const SEVERITIES: Readonly<Record<LogLevel, number>> = {
   debug: 7,
@@ -59,23 +59,23 @@ export function isSyslogAddress(text: string): boolean {
 }
 
 /** What is written to syslog of the error log. */
-export class Syslog {
-  readonly #outlet: Outlet
+export class SyslogClient {
+  readonly #socket: LogSocket
   readonly #options: SyslogOptions
 
   constructor(options: SyslogOptions) {
     this.#options = options
-    this.#outlet = openOutlet('syslog_addr', options.syslog_addr)
+    this.#socket = openLogSocket('syslog_addr', options.syslog_addr)
   }
 
   send(level: LogLevel, text: string, pid = processId()): void {
-    const message = headOf(this.#options, { log: 'error', level, pid }) + text
+    const message = formatHead(this.#options, { log: 'error', level, pid }) + text
     // As rsyslog writes a line feed in a line. Older daemons take a datagram's text up to a NUL.
-    this.#outlet.send(this.#outlet.isStream ? message.replaceAll('\n', '#012') : `${message}\0`)
+    this.#socket.send(this.#socket.isStream ? message.replaceAll('\n', '#012') : `${message}\0`)
   }
 
   close(): void {
-    this.#outlet.close()
+    this.#socket.close()
   }
 }
 
@@ -85,19 +85,23 @@ export function accessSyslog(
 ): { address: string; head: string } | undefined {
   const { syslog, disable_redirect_access_to_syslog: disabled, syslog_addr: address } = options
   if (syslog !== true || disabled === true || address === undefined) return undefined
-  const head = headOf(options, { log: 'access', level: 'info', pid: processId() })
+  const head = formatHead(options, { log: 'access', level: 'info', pid: processId() })
   return { address, head }
 }
 
-function headOf(
+function formatHead(
   options: Partial<SyslogOptions>,
   { log, level, pid }: { log: 'error' | 'access'; level: LogLevel; pid: number },
 ): string {
-  const facility = CODES[options.syslog_facility as Facility] ?? CODES.user
-  return `<${facility * 8 + SEVERITIES[level]}>gunicorn.${nameOf(options)}.${log}: [${pid}] `
+  const facility = FACILITY_CODES[options.syslog_facility as Facility] ?? FACILITY_CODES.user
+  return `<${facility * 8 + SEVERITIES[level]}>gunicorn.${loggerName(options)}.${log}: [${pid}] `
 }
 
 // A tag ends at the first colon or space (RFC 3164 section 4.1.3).
-function nameOf({ syslog_prefix: prefix, proc_name: name, app }: Partial<SyslogOptions>): string {
+function loggerName({
+  syslog_prefix: prefix,
+  proc_name: name,
+  app,
+}: Partial<SyslogOptions>): string {
   return (prefix ?? name ?? basename(app ?? 'monoceros')).replace(/[^\w.-]/g, '.')
 }

@@ -9,12 +9,12 @@ const OWN_PATH = fileURLToPath(OWN_URL)
 
 /** The whole error as node would print it, causes and own properties included, without our frames. */
 export function describeThrown(thrown: unknown): string {
-  return withoutOwnFrames(textOf(thrown).split('\n')).join('\n')
+  return removeOwnFrames(inspectSafely(thrown).split('\n')).join('\n')
 }
 
 // Programs throw whatever they like: proxies, errors whose stack is a getter, objects with an inspection of their own.
 // Who cannot be shown must not end the process that has caught it.
-function textOf(thrown: unknown): string {
+function inspectSafely(thrown: unknown): string {
   try {
     return thrown instanceof Error ? inspect(thrown) : `thrown: ${inspect(thrown)}`
   } catch {
@@ -28,7 +28,7 @@ function textOf(thrown: unknown): string {
 }
 
 /** The lines that are not frames of this program or of node's inside. */
-export function withoutOwnFrames(lines: readonly string[]): string[] {
+export function removeOwnFrames(lines: readonly string[]): string[] {
   const kept: string[] = []
   for (const line of lines) {
     if (!isOwnFrame(line)) kept.push(line)

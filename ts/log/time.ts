@@ -6,26 +6,26 @@ const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ')
 
 /** `2026-11-24 14:00:00 +0000`. */
 export function formatLogTime(date: Date = wallClock()): string {
-  const day = `${date.getFullYear()}-${two(date.getMonth() + 1)}-${two(date.getDate())}`
-  return `${day} ${timeOfDay(date)} ${offset(date)}`
+  const day = `${date.getFullYear()}-${padTwo(date.getMonth() + 1)}-${padTwo(date.getDate())}`
+  return `${day} ${formatTimeOfDay(date)} ${formatOffset(date)}`
 }
 
 /** `24/Nov/2026:14:00:00 +0000`, as in the common log format. */
 export function formatAccessTime(date: Date = wallClock()): string {
-  const day = `${two(date.getDate())}/${MONTHS[date.getMonth()]}/${date.getFullYear()}`
-  return `${day}:${timeOfDay(date)} ${offset(date)}`
+  const day = `${padTwo(date.getDate())}/${MONTHS[date.getMonth()]}/${date.getFullYear()}`
+  return `${day}:${formatTimeOfDay(date)} ${formatOffset(date)}`
 }
 
-function timeOfDay(date: Date): string {
-  return `${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`
+function formatTimeOfDay(date: Date): string {
+  return `${padTwo(date.getHours())}:${padTwo(date.getMinutes())}:${padTwo(date.getSeconds())}`
 }
 
-function offset(date: Date): string {
+function formatOffset(date: Date): string {
   const minutes = -date.getTimezoneOffset()
   const size = Math.abs(minutes)
-  return `${minutes < 0 ? '-' : '+'}${two(Math.floor(size / 60))}${two(size % 60)}`
+  return `${minutes < 0 ? '-' : '+'}${padTwo(Math.floor(size / 60))}${padTwo(size % 60)}`
 }
 
-function two(value: number): string {
+function padTwo(value: number): string {
   return value < 10 ? `0${value}` : String(value)
 }

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 
 export type ReadText = (path: string) => string | undefined
 
-export const CGROUP = '/sys/fs/cgroup'
+export const CGROUP_ROOT = '/sys/fs/cgroup'
 
 /** A group in which one controller has this process. */
 export interface ControlGroup {
@@ -14,7 +14,10 @@ export interface ControlGroup {
 }
 
 /** The groups that a controller may limit this process by: of both versions where both are mounted. */
-export function groupsOf(controller: string, read: ReadText = readIfThere): ControlGroup[] {
+export function findControlGroups(
+  controller: string,
+  read: ReadText = readTextIfExists,
+): ControlGroup[] {
   const lines = (read('/proc/self/cgroup') ?? '').split('\n').map((line) => line.split(':'))
   return lines.flatMap(([, controllers, ...path]) => {
     const isUnified = controllers === ''
@@ -24,7 +27,7 @@ export function groupsOf(controller: string, read: ReadText = readIfThere): Cont
 }
 
 /** The text of a file of the kernel's, or undefined. */
-export function readIfThere(path: string): string | undefined {
+export function readTextIfExists(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch {

@@ -9,19 +9,19 @@ import { existsSync } from 'node:fs'
 import { Socket } from 'node:net'
 import { getPriority, setPriority } from 'node:os'
 
-import { Lines } from '../log/lines.ts'
+import { LineSplitter } from '../log/lines.ts'
 import {
   type ArbiterMessage,
   CHANNEL_FD,
+  DESCRIPTOR_CHANNEL_FD,
   encodeMessage,
   messageDecoder,
-  SHARING_FD,
   type SuccessorMessage,
   type WorkerMessage,
 } from '../messages.ts'
 import { native } from '../native/index.ts'
 import type { SignalName } from '../signals.ts'
-import { memoryKills, residentBytes } from './memory.ts'
+import { countOomKills, residentBytes } from './memory.ts'
 
 export interface System {
   readonly pid: number
@@ -35,7 +35,7 @@ export interface System {
   /** Calls back once; the returned function takes it back. Holds the process meanwhile. */
   after(delayMs: number, callback: () => void): () => void
   /** Resolves later; does not hold the process. */
-  pause(delayMs: number): Promise<void>
+  sleep(delayMs: number): Promise<void>
   /** Calls back again and again; does not hold the process. */
   every(intervalMs: number, callback: () => void): () => void
   /** The returned function takes it back. */
@@ -43,28 +43,28 @@ export interface System {
   /** Sends a signal; false when there is no such process. */
   kill(pid: number, signal: SignalName | 'KILL' | 'CONT'): boolean
   /** Whether a process with this id exists, ours or not. */
-  alive(pid: number): boolean
+  isAlive(pid: number): boolean
   /** How often the kernel has killed one of us for want of memory; undefined where nobody counts. */
-  memoryKills(): number | undefined
+  countOomKills(): number | undefined
   /** What a process has in memory; undefined when nobody tells. */
   residentBytes(pid: number): number | undefined
   spawn(options: SpawnOptions): Child
   /** Starts this program anew, as a process of its own that outlives this one. */
-  spawnSelf(options: SelfOptions): Successor
+  spawnSelf(options: SpawnSelfOptions): Successor
   /** The other end of what `spawnSelf` gives to the process that it starts. */
-  openParent(): Parent
+  openParentChannel(): ParentChannel
   exit(status: number): never
   /** Calls back when this process ends, also where a program or an error ends it; nothing may be waited for. */
-  atExit(callback: () => void): void
+  onExit(callback: () => void): void
   /** The returned function takes it back. */
   onUncaught(callback: (thrown: unknown) => void): () => void
   onRejection(callback: (reason: unknown, promise: unknown) => void): void
   /** Calls back when nothing is left that this process waits for. */
   onIdle(callback: () => void): void
   /** How many listen, we included. */
-  listeners(event: 'uncaughtException' | 'unhandledRejection' | 'SIGTERM'): number
+  countListeners(event: 'uncaughtException' | 'unhandledRejection' | 'SIGTERM'): number
   /** Gives a rejection to those who listen to exceptions, as node does. */
-  passOn(reason: unknown): void
+  emitUncaught(reason: unknown): void
 }
 
 export interface SpawnOptions {
@@ -75,15 +75,15 @@ export interface SpawnOptions {
   readonly env: NodeJS.ProcessEnv
   readonly cwd: string
   /** Descriptors for 4, 5, ... in the child; 'ignore' leaves a number unused, 'pipe' is for `Child.share`. */
-  readonly fds: readonly (number | 'ignore' | 'pipe')[]
+  readonly extraFds: readonly (number | 'ignore' | 'pipe')[]
   /** Node flags beside this process's own. */
-  readonly flags?: readonly string[]
+  readonly nodeFlags?: readonly string[]
   /** As of nice(1). */
   readonly nice?: number
   /** What it prints comes by `onOutput` and not on this process's own streams. */
-  readonly capture?: boolean
+  readonly capturesOutput?: boolean
   /** Keeps to one of the processors that this process may use, counted from 0 and round again. */
-  readonly processor?: number
+  readonly processorIndex?: number
 }
 
 /** How this program was started. */
@@ -94,13 +94,13 @@ export interface Program {
   readonly cwd: string
 }
 
-export interface SelfOptions {
+export interface SpawnSelfOptions {
   readonly program: Program
   readonly env: NodeJS.ProcessEnv
   /** Descriptors for 4, 5, ...; 3 is the channel. */
-  readonly fds: readonly number[]
+  readonly extraFds: readonly number[]
   /** In a session of its own, with these as standard output and error. */
-  readonly detached?: readonly ('inherit' | 'ignore')[]
+  readonly detachedStdio?: readonly ('inherit' | 'ignore')[]
 }
 
 /** A copy of this program that was started by it. */
@@ -109,11 +109,11 @@ export interface Successor {
   onMessage(callback: (message: SuccessorMessage) => void): void
   onExit(callback: (exit: ChildExit) => void): void
   /** Lets this process end without it. */
-  release(): void
+  detach(): void
 }
 
 /** Who has started this process by `spawnSelf`. */
-export interface Parent {
+export interface ParentChannel {
   send(message: SuccessorMessage): void
   onGone(callback: () => void): void
   /** Nobody is told anything any more. */
@@ -127,13 +127,13 @@ export interface Child {
   send(message: ArbiterMessage): void
   onMessage(callback: (message: WorkerMessage) => void): void
   /** Answers what the child has asked for by `listen`; without a descriptor it is a no. */
-  share(id: number, fd: number | undefined): void
+  sendDescriptor(id: number, fd: number | undefined): void
   /** Each line that it prints, if that is captured. */
   onOutput(callback: (stream: 'stdout' | 'stderr', line: string) => void): void
   /** Called once, when the process has ended and its last message has been read. */
   onExit(callback: (exit: ChildExit) => void): void
   /** Lets this process end without waiting for the child. */
-  release(): void
+  detach(): void
 }
 
 export interface ChildExit {
@@ -155,7 +155,7 @@ export const system: System = {
     const timer = setTimeout(callback, delayMs)
     return () => clearTimeout(timer)
   },
-  pause: (delayMs) => new Promise((done) => setTimeout(done, delayMs).unref()),
+  sleep: (delayMs) => new Promise((done) => setTimeout(done, delayMs).unref()),
   every(intervalMs, callback) {
     const timer = setInterval(callback, intervalMs).unref()
     return () => clearInterval(timer)
@@ -174,7 +174,7 @@ export const system: System = {
       throw error
     }
   },
-  alive(pid) {
+  isAlive(pid) {
     try {
       return process.kill(pid, 0)
     } catch (error) {
@@ -182,21 +182,21 @@ export const system: System = {
       return errorCode(error) === 'EPERM'
     }
   },
-  memoryKills,
+  countOomKills,
   residentBytes,
   spawn: spawnChild,
   spawnSelf,
-  openParent,
+  openParentChannel,
   exit: (status) => process.exit(status),
-  atExit: (callback) => void process.on('exit', callback),
+  onExit: (callback) => void process.on('exit', callback),
   onIdle: (callback) => void process.once('beforeExit', callback),
   onUncaught(callback) {
     process.on('uncaughtException', callback)
     return () => process.off('uncaughtException', callback)
   },
   onRejection: (callback) => void process.on('unhandledRejection', callback),
-  listeners: (event) => process.listenerCount(event),
-  passOn(reason) {
+  countListeners: (event) => process.listenerCount(event),
+  emitUncaught(reason) {
     Reflect.apply(process.emit, process, ['uncaughtException', reason, 'unhandledRejection'])
   },
 }
@@ -215,34 +215,42 @@ export function errorCode(error: unknown): string | undefined {
 }
 
 function spawnChild(options: SpawnOptions): Child {
-  const { script, title, env, cwd, fds, flags = [], capture = false } = options
-  const printed = capture ? 'pipe' : 'inherit'
+  const {
+    script,
+    title,
+    env,
+    cwd,
+    extraFds,
+    nodeFlags: flags = [],
+    capturesOutput = false,
+  } = options
+  const printed = capturesOutput ? 'pipe' : 'inherit'
   // Loaded only where it is used: a worker starts nothing.
   const { spawn } = process.getBuiltinModule('node:child_process')
-  const child = started(() =>
-    spawn(process.execPath, [...nodeFlags(), ...flags, script], {
+  const child = spawnOrFail(() =>
+    spawn(process.execPath, [...inheritedNodeFlags(), ...flags, script], {
       // Node can only write a title over what argv had at the start: the padding is the room for it.
-      argv0: title.padEnd(TITLE_ROOM),
+      argv0: title.padEnd(TITLE_PADDING),
       cwd,
       env,
       // In a session of its own: node sets every signal back to its default when it starts, and to a process in nobody's
       // session the kernel does not do the default of TTIN, TTOU and TSTP, which would stop it until it has handlers. And
       // what a terminal sends to its processes comes to the arbiter alone, who passes on what is meant.
       detached: true,
-      stdio: ['inherit', printed, printed, 'pipe', ...fds],
+      stdio: ['inherit', printed, printed, 'pipe', ...extraFds],
     }),
   )
-  if (child.pid !== undefined) schedule(child.pid, options)
+  if (child.pid !== undefined) setScheduling(child.pid, options)
   return wrapChild(child)
 }
 
 /** A process, or what there is instead of one that could not be started. */
-type Started = EventEmitter &
+type SpawnResult = EventEmitter &
   Partial<Pick<ChildProcess, 'pid' | 'stdio' | 'stdout' | 'stderr' | 'unref'>>
 
 // Of the system's refusals node emits five (of which two leave a process without streams) and throws the others (E2BIG,
 // ENOMEM, ETXTBSY, ...), as it does with what cannot be an argument or a variable. Here all of them are an end.
-function started(spawn: () => ChildProcess): Started {
+function spawnOrFail(spawn: () => ChildProcess): SpawnResult {
   try {
     return spawn()
   } catch (thrown) {
@@ -253,30 +261,30 @@ function started(spawn: () => ChildProcess): Started {
 }
 
 // Threads take it over from the one that starts them, and this early there is only one.
-function schedule(pid: number, { nice, processor }: SpawnOptions): void {
+function setScheduling(pid: number, { nice, processorIndex }: SpawnOptions): void {
   try {
     if (nice !== undefined) setPriority(pid, getPriority() + nice)
-    if (processor !== undefined) native?.pinToProcessor(pid, processor)
+    if (processorIndex !== undefined) native?.pinToProcessor(pid, processorIndex)
   } catch {
     // Not permitted, or the process has ended already: it runs as it is. The settings' page says what is needed.
   }
 }
 
-function spawnSelf({ program, env, fds, detached }: SelfOptions): Successor {
+function spawnSelf({ program, env, extraFds, detachedStdio }: SpawnSelfOptions): Successor {
   // After an update of Node the binary that runs may be gone; the name that it was called by leads to the new one.
   const node = existsSync(process.execPath) ? process.execPath : process.argv0
   const { spawn } = process.getBuiltinModule('node:child_process')
-  const child = started(() =>
-    spawn(node, [...nodeFlags(), program.entry, ...program.args], {
+  const child = spawnOrFail(() =>
+    spawn(node, [...inheritedNodeFlags(), program.entry, ...program.args], {
       cwd: program.cwd,
       env,
-      detached: detached !== undefined,
+      detached: detachedStdio !== undefined,
       stdio: [
-        ...(detached === undefined
+        ...(detachedStdio === undefined
           ? (['inherit', 'inherit', 'inherit'] as const)
-          : ['ignore' as const, ...detached]),
+          : ['ignore' as const, ...detachedStdio]),
         'pipe',
-        ...fds,
+        ...extraFds,
       ],
     }),
   )
@@ -286,15 +294,15 @@ function spawnSelf({ program, env, fds, detached }: SelfOptions): Successor {
   return {
     pid: child.pid,
     onMessage: (callback) => void channel?.on('data', messageDecoder<SuccessorMessage>(callback)),
-    onExit: (callback) => watchExit(child, callback),
-    release() {
+    onExit: (callback) => onceExited(child, callback),
+    detach() {
       child.unref?.()
       channel?.destroy()
     },
   }
 }
 
-function openParent(): Parent {
+function openParentChannel(): ParentChannel {
   const socket = new Socket({ fd: CHANNEL_FD, readable: true, writable: true })
   // A parent that has gone is reported by 'close'.
   socket.on('error', () => {})
@@ -306,25 +314,26 @@ function openParent(): Parent {
   }
 }
 
-const TITLE_ROOM = 160
+const TITLE_PADDING = 160
 
 // A debugger's port can only be opened once, and a program that was given as text runs here and not in each worker.
-function nodeFlags(): string[] {
+function inheritedNodeFlags(): string[] {
   const { execArgv } = process
   return execArgv.filter(
-    (flag, at) => !OWN.test(flag) && !OWN_WITH_VALUE.test(execArgv[at - 1] ?? ''),
+    (flag, at) =>
+      !EXCLUDED_FLAG.test(flag) && !EXCLUDED_FLAG_WITH_VALUE.test(execArgv[at - 1] ?? ''),
   )
 }
 
-const OWN =
+const EXCLUDED_FLAG =
   /^(?:--inspect|--debug-port|(?:-|-[epic]|-pe|--(?:eval|print|input-type|interactive|check))(?:=|$))/
 /** The value of these may be the next word; that of the others stands behind an equals sign. */
-const OWN_WITH_VALUE =
+const EXCLUDED_FLAG_WITH_VALUE =
   /^(?:--(?:inspect-port|debug-port|inspect-publish-uid|eval|print|input-type)|-[ep]|-pe)$/
 
-function wrapChild(child: Started): Child {
+function wrapChild(child: SpawnResult): Child {
   const channel = child.stdio?.[CHANNEL_FD] as Socket | null | undefined
-  const sharing = child.stdio?.at(SHARING_FD) as Socket | null | undefined
+  const sharing = child.stdio?.at(DESCRIPTOR_CHANNEL_FD) as Socket | null | undefined
   for (const socket of [channel, sharing]) {
     // A worker that dies while we write to it is reported by its exit.
     socket?.on('error', () => {})
@@ -338,7 +347,7 @@ function wrapChild(child: Started): Child {
         socket?.on('data', messageDecoder<WorkerMessage>(callback))
       }
     },
-    share(id, fd) {
+    sendDescriptor(id, fd) {
       const end = (sharing as unknown as { _handle: { fd: number } | null } | null)?._handle
       if (end == null) return
       try {
@@ -349,13 +358,13 @@ function wrapChild(child: Started): Child {
     },
     onOutput(callback) {
       for (const stream of ['stdout', 'stderr'] as const) {
-        const lines = new Lines((line) => callback(stream, line))
+        const lines = new LineSplitter((line) => callback(stream, line))
         child[stream]?.setEncoding('utf8').on('data', (text: string) => lines.push(text))
-        child[stream]?.on('end', () => lines.end())
+        child[stream]?.on('end', () => lines.flush())
       }
     },
-    onExit: (callback) => watchExit(child, callback),
-    release() {
+    onExit: (callback) => onceExited(child, callback),
+    detach() {
       child.unref?.()
       channel?.destroy()
       sharing?.destroy()
@@ -367,7 +376,7 @@ function wrapChild(child: Started): Child {
 // behind may hold the channel open, so after 'exit' it is waited for only shortly.
 const CHANNEL_CLOSE_WAIT_MS = 250
 
-function watchExit(child: Started, callback: (exit: ChildExit) => void): void {
+function onceExited(child: SpawnResult, callback: (exit: ChildExit) => void): void {
   let told = false
   const tell = (exit: ChildExit) => {
     if (told) return
@@ -375,7 +384,7 @@ function watchExit(child: Started, callback: (exit: ChildExit) => void): void {
     callback(exit)
   }
   child.on('exit', (code: number | null, signal: NodeJS.Signals | null) => {
-    const exit = { code, signal: withoutSig(signal) }
+    const exit = { code, signal: signalName(signal) }
     const timer = setTimeout(() => tell(exit), CHANNEL_CLOSE_WAIT_MS)
     child.on('close', () => {
       clearTimeout(timer)
@@ -388,6 +397,6 @@ function watchExit(child: Started, callback: (exit: ChildExit) => void): void {
   })
 }
 
-function withoutSig(signal: NodeJS.Signals | null): string | null {
+function signalName(signal: NodeJS.Signals | null): string | null {
   return signal === null ? null : signal.slice('SIG'.length)
 }

@@ -10,7 +10,7 @@ import { isFifo, openForAppending } from '../log/append.ts'
 import { native } from '../native/index.ts'
 
 /** Who files of the workers belong to; -1 leaves one of the two as it is. */
-export interface Owner {
+export interface FileOwner {
   readonly uid: number
   readonly gid: number
 }
@@ -25,20 +25,20 @@ const UNCHANGED = -1
 const MAX_ID = 0xffff_fffe
 
 /** The ids that the settings name, or undefined when they name none; an unknown name is an error. */
-export function ownerOf({ user, group }: UserSettings): Owner | undefined {
+export function resolveOwner({ user, group }: UserSettings): FileOwner | undefined {
   if (user === null && group === null) return undefined
   const gid = group === null ? undefined : groupId(group)
   if (user === null) return { uid: UNCHANGED, gid: gid ?? UNCHANGED }
   // A number needs no entry in the system's database where the group does not come from there.
-  const uid = numberOf(user)
+  const uid = parseId(user)
   if (uid !== undefined && gid !== undefined) return { uid, gid }
   const ids = userIds(user)
   return { uid: ids.uid, gid: gid ?? ids.gid }
 }
 
 /** Makes this process the user's; for good. */
-export function becomeUser(settings: UserSettings & { readonly initgroups: boolean }): void {
-  const owner = ownerOf(settings)
+export function switchUser(settings: UserSettings & { readonly initgroups: boolean }): void {
+  const owner = resolveOwner(settings)
   if (owner === undefined) return
   const { uid, gid } = owner
   try {
@@ -59,7 +59,7 @@ export function becomeUser(settings: UserSettings & { readonly initgroups: boole
 }
 
 /** Gives a file to the user of the workers, where this process may. */
-export function giveAway(path: string, { uid, gid }: Owner): void {
+export function changeOwner(path: string, { uid, gid }: FileOwner): void {
   try {
     chownSync(path, uid, gid)
   } catch (cause) {
@@ -69,39 +69,39 @@ export function giveAway(path: string, { uid, gid }: Owner): void {
 }
 
 /** Makes the log files that workers will open, so that they may. */
-export function prepareFile(path: string, owner: Owner | undefined): void {
+export function prepareLogFile(path: string, owner: FileOwner | undefined): void {
   if (owner === undefined) return
   // A reader of a FIFO that is let in would see its end at once.
   if (!isFifo(path)) closeSync(openForAppending(path))
-  giveAway(path, owner)
+  changeOwner(path, owner)
 }
 
 // The user's own group comes with the user, as systemd has it: with Gunicorn the workers keep the group of root.
-function userIds(user: string): Owner {
-  const uid = numberOf(user)
+function userIds(user: string): FileOwner {
+  const uid = parseId(user)
   const ids = uid === undefined ? idsByName(user) : idsByNumber(uid)
   if (ids === null || ids === undefined) throw monocerosError('ERR_USER_UNKNOWN', 'user', user)
   return ids
 }
 
-function idsByName(user: string): Owner | null | undefined {
-  return native === null ? fromPasswd(([name]) => name === user) : native.userIds(user)
+function idsByName(user: string): FileOwner | null | undefined {
+  return native === null ? findInPasswd(([name]) => name === user) : native.userIds(user)
 }
 
-function idsByNumber(uid: number): Owner | null | undefined {
+function idsByNumber(uid: number): FileOwner | null | undefined {
   if (native !== null) return native.userIdsByUid(uid)
-  return fromPasswd((entry) => entry[2] === String(uid))
+  return findInPasswd((entry) => entry[2] === String(uid))
 }
 
 function groupId(group: string): number {
-  const number = numberOf(group)
+  const number = parseId(group)
   if (number !== undefined) return number
-  const gid = native === null ? fromGroups(group) : native.groupId(group)
+  const gid = native === null ? findInGroups(group) : native.groupId(group)
   if (gid === undefined || gid === null) throw monocerosError('ERR_USER_UNKNOWN', 'group', group)
   return gid
 }
 
-function numberOf(text: string): number | undefined {
+function parseId(text: string): number | undefined {
   return /^\d+$/.test(text) && Number(text) <= MAX_ID ? Number(text) : undefined
 }
 
@@ -114,17 +114,17 @@ function initgroups(user: string, gid: number): void {
 }
 
 // Without the addon: the system's own files, not LDAP and its like.
-function fromPasswd(isWanted: (entry: string[]) => boolean): Owner | undefined {
-  const [, , uid, gid] = entryOf('/etc/passwd', isWanted) ?? []
+function findInPasswd(isWanted: (entry: string[]) => boolean): FileOwner | undefined {
+  const [, , uid, gid] = findEntry('/etc/passwd', isWanted) ?? []
   return uid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) }
 }
 
-function fromGroups(group: string): number | undefined {
-  const gid = entryOf('/etc/group', ([name]) => name === group)?.[2]
+function findInGroups(group: string): number | undefined {
+  const gid = findEntry('/etc/group', ([name]) => name === group)?.[2]
   return gid === undefined ? undefined : Number(gid)
 }
 
-function entryOf(path: string, isWanted: (entry: string[]) => boolean): string[] | undefined {
+function findEntry(path: string, isWanted: (entry: string[]) => boolean): string[] | undefined {
   const lines = readFileSync(path, 'utf8').split('\n')
   return lines.map((line) => line.split(':')).find(isWanted)
 }

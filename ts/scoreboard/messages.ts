@@ -1,32 +1,32 @@
 /** The scoreboard without shared memory: a worker sends its counts with each beat, the arbiter keeps the last. */
 
-import type { BeatCounters, WorkerMessage } from '../messages.ts'
+import type { WorkerCounters, WorkerMessage } from '../messages.ts'
 import type { System } from '../process/system.ts'
-import type { ArbiterBoard, SlotReading, WorkerBoard } from './board.ts'
+import type { ArbiterScoreboard, SlotReading, WorkerScoreboard } from './board.ts'
 
-interface Entry {
-  counters: BeatCounters
-  beatAtMs: number | undefined
+interface SlotEntry {
+  counters: WorkerCounters
+  heartbeatAtMs: number | undefined
 }
 
-const NOTHING: BeatCounters = { connections: 0, busy: 0, requests: 0 }
+const ZERO_COUNTERS: WorkerCounters = { connections: 0, inFlight: 0, requests: 0 }
 
 /** The arbiter's side: a table of the last message of each slot. */
-export class MessageBoard implements ArbiterBoard {
-  readonly slots: number
+export class MessageScoreboard implements ArbiterScoreboard {
+  readonly slotCount: number
   readonly fd = undefined
   readonly kickFds: readonly number[] = []
   readonly #system: System
-  readonly #entries = new Map<number, Entry>()
+  readonly #entries = new Map<number, SlotEntry>()
   #generation = 0
 
   constructor(system: System, slots: number) {
     this.#system = system
-    this.slots = slots
+    this.slotCount = slots
   }
 
   claim(slot: number): number {
-    this.#entries.set(slot, { counters: NOTHING, beatAtMs: undefined })
+    this.#entries.set(slot, { counters: ZERO_COUNTERS, heartbeatAtMs: undefined })
     this.#generation += 1
     return this.#generation
   }
@@ -35,16 +35,17 @@ export class MessageBoard implements ArbiterBoard {
     this.#entries.delete(slot)
   }
 
-  note(slot: number, counters: BeatCounters): void {
-    if (this.#entries.has(slot)) this.#entries.set(slot, { counters, beatAtMs: this.#system.now() })
+  recordCounters(slot: number, counters: WorkerCounters): void {
+    if (this.#entries.has(slot))
+      this.#entries.set(slot, { counters, heartbeatAtMs: this.#system.now() })
   }
 
   read(slot: number): SlotReading {
     const entry = this.#entries.get(slot)
-    const beatAtMs = entry?.beatAtMs
+    const beatAtMs = entry?.heartbeatAtMs
     return {
-      ...(entry?.counters ?? NOTHING),
-      beatAgeMs: beatAtMs === undefined ? undefined : this.#system.now() - beatAtMs,
+      ...(entry?.counters ?? ZERO_COUNTERS),
+      heartbeatAgeMs: beatAtMs === undefined ? undefined : this.#system.now() - beatAtMs,
     }
   }
 
@@ -54,15 +55,15 @@ export class MessageBoard implements ArbiterBoard {
   // Nobody reads totals of it.
   totals(): undefined {}
 
-  absorb(): void {}
+  addTotals(): void {}
 }
 
 /** The worker's side: a message with each beat. States need no message: the arbiter hears of ready and leaving anyway. */
-export class ChannelBoard implements WorkerBoard {
+export class ChannelScoreboard implements WorkerScoreboard {
   readonly #send: (message: WorkerMessage) => void
-  readonly #counters: () => BeatCounters
+  readonly #counters: () => WorkerCounters
 
-  constructor(send: (message: WorkerMessage) => void, counters: () => BeatCounters) {
+  constructor(send: (message: WorkerMessage) => void, counters: () => WorkerCounters) {
     this.#send = send
     this.#counters = counters
   }
@@ -70,6 +71,6 @@ export class ChannelBoard implements WorkerBoard {
   setState(): void {}
 
   beat(): void {
-    this.#send({ type: 'beat', counters: this.#counters() })
+    this.#send({ type: 'heartbeat', counters: this.#counters() })
   }
 }

@@ -1,26 +1,32 @@
 /** The scoreboard in shared memory: the addon maps the same page in the arbiter and in each worker. */
 
-import type { BeatCounters } from '../messages.ts'
+import type { WorkerCounters } from '../messages.ts'
 import type { Native, NativeScoreboard } from '../native/index.ts'
-import type { ArbiterBoard, SlotReading, Totals, WorkerBoard, WorkerBoardState } from './board.ts'
+import type {
+  ArbiterScoreboard,
+  ScoreboardTotals,
+  SlotReading,
+  WorkerScoreboard,
+  WorkerScoreboardState,
+} from './board.ts'
 
 /** The arbiter's side: makes the page and reads it. */
-export class SharedBoard implements ArbiterBoard {
-  readonly slots: number
+export class SharedScoreboard implements ArbiterScoreboard {
+  readonly slotCount: number
   readonly fd: number
   readonly kickFds: readonly number[]
   readonly #page: NativeScoreboard
-  readonly #noted = new Map<number, BeatCounters>()
+  readonly #reportedCounters = new Map<number, WorkerCounters>()
 
   constructor(native: Native, slots: number) {
     this.#page = native.Scoreboard.create(slots)
-    this.slots = slots
+    this.slotCount = slots
     this.fd = this.#page.fd
     this.kickFds = this.#page.kickFds()
   }
 
   claim(slot: number, pid: number): number {
-    this.#noted.delete(slot)
+    this.#reportedCounters.delete(slot)
     return this.#page.claim(slot, pid)
   }
 
@@ -29,30 +35,35 @@ export class SharedBoard implements ArbiterBoard {
   }
 
   // The TypeScript engine does not count in the page: its counts come as messages even so.
-  note(slot: number, counters: BeatCounters): void {
-    this.#noted.set(slot, counters)
+  recordCounters(slot: number, counters: WorkerCounters): void {
+    this.#reportedCounters.set(slot, counters)
   }
 
   read(slot: number): SlotReading {
-    const { beatAgeMs, connections, busy, requests } = this.#page.read(slot)
-    return { connections, busy, requests, ...this.#noted.get(slot), beatAgeMs }
+    const {
+      beatAgeMs: heartbeatAgeMs,
+      connections,
+      busy: inFlight,
+      requests,
+    } = this.#page.read(slot)
+    return { connections, inFlight, requests, ...this.#reportedCounters.get(slot), heartbeatAgeMs }
   }
 
   kickAll(): void {
     this.#page.kickAll()
   }
 
-  totals(): Totals {
+  totals(): ScoreboardTotals {
     return this.#page.totals()
   }
 
-  absorb(earlier: Totals): void {
+  addTotals(earlier: ScoreboardTotals): void {
     this.#page.absorb(earlier)
   }
 }
 
 /** A worker's side: its own slot of the page that it has inherited. */
-export class SharedWorkerBoard implements WorkerBoard {
+export class SharedWorkerScoreboard implements WorkerScoreboard {
   readonly #page: NativeScoreboard
   readonly #slot: number
 
@@ -61,8 +72,8 @@ export class SharedWorkerBoard implements WorkerBoard {
     this.#slot = slot
   }
 
-  setState(state: WorkerBoardState): void {
-    this.#page.setState(this.#slot, STATES[state])
+  setState(state: WorkerScoreboardState): void {
+    this.#page.setState(this.#slot, STATE_NUMBERS[state])
   }
 
   beat(): void {
@@ -71,4 +82,9 @@ export class SharedWorkerBoard implements WorkerBoard {
 }
 
 // The numbers of the page's layout; 0 is a free slot.
-const STATES: Record<WorkerBoardState, number> = { booting: 1, accepting: 2, draining: 3, gone: 4 }
+const STATE_NUMBERS: Record<WorkerScoreboardState, number> = {
+  booting: 1,
+  accepting: 2,
+  draining: 3,
+  gone: 4,
+}

@@ -5,11 +5,16 @@
  */
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
-import { CGROUP, groupsOf, type ReadText, readIfThere } from '../process/control-groups.ts'
+import {
+  CGROUP_ROOT,
+  findControlGroups,
+  type ReadText,
+  readTextIfExists,
+} from '../process/control-groups.ts'
 
 /** The number of workers that `auto` means: at least 1. */
 export function availableCpus(
-  read: ReadText = readIfThere,
+  read: ReadText = readTextIfExists,
   parallelism = availableParallelism(),
 ): number {
   const quota = cpuQuota(read)
@@ -19,15 +24,15 @@ export function availableCpus(
 }
 
 /** Processors granted by the control group (v2, else v1), or undefined when there is no limit. */
-export function cpuQuota(read: ReadText = readIfThere): number | undefined {
+export function cpuQuota(read: ReadText = readTextIfExists): number | undefined {
   return least(read, 'cpu', { v2: v2Cpus, v1: v1Cpus })
 }
 
 /** Bytes granted by the control group, or undefined when there is no limit. */
-export function memoryLimit(read: ReadText = readIfThere): number | undefined {
+export function memoryLimit(read: ReadText = readTextIfExists): number | undefined {
   return least(read, 'memory', {
-    v2: (directory) => bytes(read(join(CGROUP, directory, 'memory.max'))),
-    v1: (directory) => bytes(read(join(CGROUP, 'memory', directory, 'memory.limit_in_bytes'))),
+    v2: (directory) => bytes(read(join(CGROUP_ROOT, directory, 'memory.max'))),
+    v1: (directory) => bytes(read(join(CGROUP_ROOT, 'memory', directory, 'memory.limit_in_bytes'))),
   })
 }
 
@@ -39,7 +44,7 @@ function least(
   { v2, v1 }: { v2: Limit; v1: Limit },
 ): number | undefined {
   const limits: number[] = []
-  for (const { isUnified, path } of groupsOf(controller, read)) {
+  for (const { isUnified, path } of findControlGroups(controller, read)) {
     for (const directory of upwards(path)) {
       const limit = isUnified ? v2(directory, read) : v1(directory, read)
       if (limit !== undefined) limits.push(limit)
@@ -56,14 +61,14 @@ function upwards(path: string): string[] {
 }
 
 function v2Cpus(directory: string, read: ReadText): number | undefined {
-  const [quota, period] = (read(join(CGROUP, directory, 'cpu.max')) ?? '').trim().split(/\s+/)
+  const [quota, period] = (read(join(CGROUP_ROOT, directory, 'cpu.max')) ?? '').trim().split(/\s+/)
   return ratio(quota, period)
 }
 
 function v1Cpus(directory: string, read: ReadText): number | undefined {
   for (const mount of ['cpu', 'cpu,cpuacct']) {
-    const quota = read(join(CGROUP, mount, directory, 'cpu.cfs_quota_us'))
-    const period = read(join(CGROUP, mount, directory, 'cpu.cfs_period_us'))
+    const quota = read(join(CGROUP_ROOT, mount, directory, 'cpu.cfs_quota_us'))
+    const period = read(join(CGROUP_ROOT, mount, directory, 'cpu.cfs_period_us'))
     const limit = ratio(quota, period)
     if (limit !== undefined) return limit
   }

@@ -108,12 +108,12 @@ function signalEntry(name: SignalName, proofs: Proofs): string {
 }
 
 function hookEntry(name: HookName, proofs: Proofs): string {
-  const { process, doc, failure } = HOOKS[name]
+  const { process, doc, onFailure } = HOOKS[name]
   return [
     `\n### ${name}\n\n`,
     listItem(`Process: ${process}.`),
     listItem(doc),
-    listItem(`After an exception: ${failure}`),
+    listItem(`After an exception: ${onFailure}`),
     listItem(testOf(proofs.hook(name))),
   ].join('')
 }

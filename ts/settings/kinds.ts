@@ -5,7 +5,7 @@
 import * as z from 'zod/mini'
 
 import { parseAddress } from '../listen/address.ts'
-import { addressListProblem } from '../listen/address-list.ts'
+import { findInvalidAddress } from '../listen/address-list.ts'
 import { availableCpus } from './cpus.ts'
 
 /** The name of a header field (RFC 9110 section 5.6.2). */
@@ -266,7 +266,7 @@ export const workerClass: ValueKind<string, string> = {
 
 /** Peers by their addresses. */
 export const peerAddresses: ValueKind<string, string> = {
-  schema: z.string().check(z.refine((list) => addressListProblem(list) === undefined)),
+  schema: z.string().check(z.refine((list) => findInvalidAddress(list) === undefined)),
   allowed: 'IP addresses and networks (10.0.0.0/8) with commas between them, or *',
   placeholder: 'ADDRESSES',
   fromText: keepText,

@@ -21,7 +21,7 @@ export function watchAppSigterm(
   // One is the worker's.
   if (!appListensToTerm(system, 1)) return undefined
   let isAwaited = false
-  void system.pause(limitMs).then(() => {
+  void system.sleep(limitMs).then(() => {
     if (isAwaited && log !== undefined) logLine(log, 'appIgnoresSigterm')
   })
   let giveUp = () => {}
@@ -47,7 +47,7 @@ export function watchAppSigterm(
 
 /** Whether the application listens to TERM beside so many listeners of ours. */
 function appListensToTerm(system: System, ours: number): boolean {
-  return system.listeners('SIGTERM') > ours + countPassiveListeners()
+  return system.countListeners('SIGTERM') > ours + countPassiveListeners()
 }
 
 /**

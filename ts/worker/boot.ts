@@ -4,14 +4,14 @@ import { availableParallelism } from 'node:os'
 import { createEngine } from '../engine/auto.ts'
 import type { Engine, Target } from '../engine/engine.ts'
 import { MonocerosError, monocerosError } from '../errors.ts'
-import { findCollectors } from '../log/collectors.ts'
-import { prepareLogger } from '../log/custom.ts'
+import { resolveCollectors } from '../log/collectors.ts'
+import { loadCustomLogger } from '../log/custom.ts'
 import type { Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown-value.ts'
-import { BOARD_FD, type BootMessage, CHANNEL_FD } from '../messages.ts'
+import { type BootMessage, CHANNEL_FD, SCOREBOARD_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
 import type { System } from '../process/system.ts'
-import { becomeUser } from '../process/user.ts'
+import { switchUser } from '../process/user.ts'
 import type { Channel } from './channel.ts'
 import type { DevelopmentMode } from './development.ts'
 import { ExtraServers } from './extra-listeners.ts'
@@ -61,10 +61,10 @@ export class Boot {
     const { config } = this.#message
     const message = {
       ...this.#message,
-      config: { ...config, ...(await findCollectors(config, this.#message.collectors)) },
+      config: { ...config, ...(await resolveCollectors(config, this.#message.collectorAddresses)) },
     }
     installIpcShim()
-    if (message.output !== undefined) makeStdioBlocking()
+    if (message.capturedOutputFds !== undefined) makeStdioBlocking()
     try {
       await this.#load(message)
     } catch (error) {
@@ -75,7 +75,7 @@ export class Boot {
   async #load(message: BootMessage): Promise<void> {
     const { config } = message
     const { arbiterPid, channel, isBooting, push } = this.#context
-    await prepareLogger(config)
+    await loadCustomLogger(config)
     if (!isBooting()) return
     const log = openErrorLog(message)
     this.#parts.log = log
@@ -89,17 +89,17 @@ export class Boot {
     await this.#loadHooks(message, log)
     await this.#parts.hooks?.callBootHook('post_fork')
     // Before the application is loaded, and before the engine has threads.
-    becomeUser(config)
+    switchUser(config)
     // Again: the kernel clears the setting when the user changes (PR_SET_PDEATHSIG in prctl(2)).
     if (native?.setParentDeathSignal(arbiterPid) === false) return push({ type: 'orphaned' })
     await this.#startDevelopmentMode(message)
-    const extraServers = new ExtraServers(channel, { isCheck: message.check })
+    const extraServers = new ExtraServers(channel, { isCheck: message.isCheck })
     this.#parts.extraServers = extraServers
     const { target: loaded, exports } = await loadTarget(message, extraServers)
     const lifespan = findLifespan(exports, config.asgi_lifespan)
     this.#parts.lifespan = lifespan
     if (!isBooting()) return
-    if (message.check) return channel.send({ type: 'ready', engine: config.engine })
+    if (message.isCheck) return channel.send({ type: 'ready', engine: config.engine })
     await lifespan.startup()
     await this.#parts.hooks?.callBootHook('post_worker_init')
     const target = this.#parts.hooks?.wrapTarget(loaded) ?? loaded
@@ -122,7 +122,7 @@ export class Boot {
       const listeners = await applyServerTls(target, message, {
         log,
         changed: (ticketSecrets) =>
-          applyTls(this.#parts.engine, log, { type: 'secure', ticketSecrets }),
+          applyTls(this.#parts.engine, log, { type: 'updateTls', ticketSecrets }),
       })
       const engine = await this.#createEngine(message, log)
       const board = openWorkerBoard(this.#context.channel, { message, engine })
@@ -139,13 +139,16 @@ export class Boot {
   }
 
   async #createEngine(message: BootMessage, log: Logger): Promise<Engine> {
-    const { config, given, slot, slots, kickFds } = message
+    const { config, givenSettings, slot, slotCount, kickFds } = message
     const crowded = isCrowded(config.workers)
     const engine = await createEngine({
       config,
-      given: new Set(given),
+      given: new Set(givenSettings),
       log,
-      board: native === null ? undefined : { fd: BOARD_FD, slots, slot, kickFds, crowded },
+      board:
+        native === null
+          ? undefined
+          : { fd: SCOREBOARD_FD, slots: slotCount, slot, kickFds, crowded },
       lifelineFd: CHANNEL_FD,
       ...currentTls(message),
     })
@@ -157,7 +160,7 @@ export class Boot {
 
   // Loaded only if a hook is set: keeps an idle worker small.
   async #loadHooks(message: BootMessage, log: Logger): Promise<void> {
-    if (message.hooks.length === 0) return
+    if (message.hookNames.length === 0) return
     const { isServing, push } = this.#context
     const { loadWorkerHooks } = await import('./hooks.ts')
     const hooks = await loadWorkerHooks(message, {
@@ -167,7 +170,7 @@ export class Boot {
       sendHeartbeat: () => this.#parts.board?.beat(),
     })
     // `--check-config` finds out whether the hooks load, and calls none.
-    if (message.check) return
+    if (message.isCheck) return
     this.#parts.hooks = hooks
     if (hooks.has('worker_abort')) {
       this.#system.onSignal('ABRT', () => push({ type: 'abort', status: 1 }))
@@ -175,8 +178,8 @@ export class Boot {
   }
 
   // Loaded only if a setting asks for it: keeps an idle worker small.
-  async #startDevelopmentMode({ config, check, slot }: BootMessage): Promise<void> {
-    if (check || !(config.reload || config.inspect_brk !== null)) return
+  async #startDevelopmentMode({ config, isCheck, slot }: BootMessage): Promise<void> {
+    if (isCheck || !(config.reload || config.inspect_brk !== null)) return
     const { startDevelopmentMode, waitForDebugger } = await import('./development.ts')
     if (config.reload) {
       const { channel } = this.#context

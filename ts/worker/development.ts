@@ -5,7 +5,7 @@ import inspector from 'node:inspector'
 import type { Target } from '../engine/engine.ts'
 import type { MonocerosError } from '../errors.ts'
 import type { WorkerMessage } from '../messages.ts'
-import { inspectAddressOf } from '../process/inspect.ts'
+import { inspectAddress } from '../process/inspect.ts'
 import type { System } from '../process/system.ts'
 import { createFailureServer, explainFailure } from './failure-page.ts'
 import { recordModules } from './modules.ts'
@@ -23,9 +23,9 @@ export function startDevelopmentMode(
   send: (message: WorkerMessage) => void,
 ): DevelopmentMode {
   const all: string[] = []
-  const record = recordModules(system, (files, isWhole) => {
+  const record = recordModules(system, (files, isComplete) => {
     all.push(...files)
-    send({ type: 'loaded', files, isWhole })
+    send({ type: 'loaded', files, isComplete })
   })
   let excused = false
   return {
@@ -37,7 +37,7 @@ export function startDevelopmentMode(
       // The application's own file is there even if nothing was recorded.
       return explainFailure(error, [...all, process.argv[1] ?? '']).then((failure) => {
         // What it did not come to load is not known: any file may be the one that mends it.
-        send({ type: 'loaded', files: [], isWhole: false, failure })
+        send({ type: 'loaded', files: [], isComplete: false, failure })
         return createFailureServer(failure)
       })
     },
@@ -46,7 +46,7 @@ export function startDevelopmentMode(
 
 /** Waits until a debugger is there, and stops before the application is loaded. */
 export function waitForDebugger(address: string, slot: number): void {
-  const { host, port } = inspectAddressOf(address, slot)
+  const { host, port } = inspectAddress(address, slot)
   // Whoever connects finds it waiting: a debugger that comes before would let it run on.
   inspector.open(port, host, true)
   if (inspector.url() === undefined) return

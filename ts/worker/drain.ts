@@ -76,7 +76,7 @@ export class Drain {
     let idleChecks = 0
     return new Promise((done) => {
       this.#system.every(IDLE_CHECK_MS, () => {
-        idleChecks = this.#parts.engine?.counters().busy === 0 ? idleChecks + 1 : 0
+        idleChecks = this.#parts.engine?.counters().inFlight === 0 ? idleChecks + 1 : 0
         if (idleChecks === MIN_IDLE_CHECKS) done()
       })
     })

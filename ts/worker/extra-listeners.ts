@@ -7,7 +7,7 @@ import type { Server } from 'node:http'
 import { FakeHandle, type ListenArguments } from '../http/node/fake-handle.ts'
 import type { ServerHandle } from '../http/node/internals.ts'
 import { createServerHandle } from '../http/node/internals.ts'
-import { type FurtherAddress, SHARING_FD } from '../messages.ts'
+import { DESCRIPTOR_CHANNEL_FD, type ExtraListenerAddress } from '../messages.ts'
 import { native } from '../native/index.ts'
 import type { Channel } from './channel.ts'
 
@@ -76,11 +76,16 @@ export class ExtraServers {
     }
   }
 
-  #ask(address: FurtherAddress): ServerHandle | null {
+  #ask(address: ExtraListenerAddress): ServerHandle | null {
     const id = ++this.#questions
     const question = `${JSON.stringify({ type: 'listen', id, ...address })}\n`
     try {
-      const fd = native?.requestDescriptor(SHARING_FD, question, id, RESPONSE_TIMEOUT_SECONDS)
+      const fd = native?.requestDescriptor(
+        DESCRIPTOR_CHANNEL_FD,
+        question,
+        id,
+        RESPONSE_TIMEOUT_SECONDS,
+      )
       if (fd == null) return null
       const handle = createServerHandle({ address: null, port: null, addressType: null, fd })
       return typeof handle === 'number' ? null : handle

@@ -1,7 +1,7 @@
 /** The heartbeat: says at short intervals that the event loop turns, so that the arbiter notices when it does not. */
 
 import type { System } from '../process/system.ts'
-import type { WorkerBoard } from '../scoreboard/board.ts'
+import type { WorkerScoreboard } from '../scoreboard/board.ts'
 
 const MAX_INTERVAL_MS = 1_000
 /** So many beats fit into `timeout`: one that is a little late must not look like silence. */
@@ -20,7 +20,7 @@ export interface Heartbeat {
 /** Beats until the process ends. */
 export function startHeartbeat(
   system: System,
-  board: Pick<WorkerBoard, 'beat'>,
+  board: Pick<WorkerScoreboard, 'beat'>,
   timeoutMs: number,
 ): Heartbeat {
   const followers: BeatObserver[] = [board]

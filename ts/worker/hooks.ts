@@ -4,7 +4,7 @@ import http, { type IncomingMessage, type Server, type ServerResponse } from 'no
 
 import type { Target } from '../engine/engine.ts'
 import { monocerosError } from '../errors.ts'
-import { type HookTable, hooksOfFile, loadHooks } from '../hooks/load.ts'
+import { type HookTable, loadHooks, loadHooksFromFile } from '../hooks/load.ts'
 import type { HookName } from '../hooks/table.ts'
 import type { HookOwnWorker, HookRequest, HookResponse, HookServer } from '../hooks/types.ts'
 import { logThrown } from '../log/log-lines.ts'
@@ -133,10 +133,11 @@ export async function loadWorkerHooks(
   message: BootMessage,
   facts: WorkerInfo,
 ): Promise<WorkerHooks> {
-  const { hooks, configFile, config } = message
-  const inFile = hooks.filter((name) => typeof config[name] !== 'string')
-  const fromFile = configFile === undefined ? new Map() : await hooksOfFile(configFile, inFile)
-  const named = Object.fromEntries(hooks.map((name) => [name, config[name]]))
+  const { hookNames, configFile, config } = message
+  const inFile = hookNames.filter((name) => typeof config[name] !== 'string')
+  const fromFile =
+    configFile === undefined ? new Map() : await loadHooksFromFile(configFile, inFile)
+  const named = Object.fromEntries(hookNames.map((name) => [name, config[name]]))
   const table = new Map([...fromFile, ...(await loadHooks(named, config.chdir))])
   return new WorkerHooks(table, message, facts)
 }

@@ -6,10 +6,10 @@ import type { Engine, ListenerInfo, Target } from '../engine/engine.ts'
 import { alpnProtocols } from '../engine/protocols.ts'
 import { isHttpsServer } from '../http/node/internals.ts'
 import type { Logger } from '../log/logger.ts'
-import type { BootMessage, SecureMessage } from '../messages.ts'
+import type { BootMessage, TlsUpdateMessage } from '../messages.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 
-let latestMessage: SecureMessage | undefined
+let latestMessage: TlsUpdateMessage | undefined
 /** What the program's own https server shows, where the settings name no certificate. */
 let programMaterial: TlsMaterial | undefined
 
@@ -69,11 +69,11 @@ export async function applyServerTls(
     changed(latestMessage?.ticketSecrets ?? ticketSecrets)
   })
   const secured = listeners.map((listener) =>
-    listener.maySecure
-      ? { ...listener, secure: true, address: listener.address.replace(/^http:/, 'https:') }
+    listener.canBeSecure
+      ? { ...listener, isSecure: true, address: listener.address.replace(/^http:/, 'https:') }
       : listener,
   )
-  const shown = secured.filter((listener) => listener.secure === true)
+  const shown = secured.filter((listener) => listener.isSecure === true)
   log.info(
     `TLS: the program's own certificate is shown at ${shown.map(({ address }) => address).join(',') || 'no address'}`,
   )

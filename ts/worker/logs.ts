@@ -13,12 +13,12 @@ import { errorCode } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
 
 /** Opens the error log; in the place of a file that has gone it is standard error. */
-export function openErrorLog({ config, output, hasServed }: BootMessage): Logger {
-  const where = output === undefined ? {} : { stderr: output.stderr }
+export function openErrorLog({ config, capturedOutputFds, hasServedBefore }: BootMessage): Logger {
+  const where = capturedOutputFds === undefined ? {} : { stderr: capturedOutputFds.stderr }
   try {
     return createLogger(config, where)
   } catch (error) {
-    if (!(hasServed && error instanceof MonocerosError && error.code === 'ERR_LOG_FILE'))
+    if (!(hasServedBefore && error instanceof MonocerosError && error.code === 'ERR_LOG_FILE'))
       throw error
     const log = createLogger({ ...config, errorlog: '-' }, where)
     log.error(error.message)
@@ -27,12 +27,15 @@ export function openErrorLog({ config, output, hasServed }: BootMessage): Logger
 }
 
 /** The settings for the engine; the access log of standard output goes to the arbiter's, if the worker's own is captured. */
-export function resolveAccessLog({ config, output, hasServed }: BootMessage, log: Logger): Config {
+export function resolveAccessLog(
+  { config, capturedOutputFds, hasServedBefore }: BootMessage,
+  log: Logger,
+): Config {
   const { accesslog } = config
-  if (accesslog === '-' && output !== undefined) {
-    return { ...config, accesslog: `fd://${output.stdout}` }
+  if (accesslog === '-' && capturedOutputFds !== undefined) {
+    return { ...config, accesslog: `fd://${capturedOutputFds.stdout}` }
   }
-  if (accesslog === null || accesslog === '-' || !hasServed) return config
+  if (accesslog === null || accesslog === '-' || !hasServedBefore) return config
   try {
     closeSync(openForAppending(accesslog))
     return config

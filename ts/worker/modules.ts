@@ -33,10 +33,10 @@ export interface ModuleRecorder {
   reportNewFiles(): void
 }
 
-/** Begins to listen; each file is told once. `isWhole` is false on a Node that does not say which ES modules it loads. */
+/** Begins to listen; each file is told once. `isComplete` is false on a Node that does not say which ES modules it loads. */
 export function recordModules(
   system: System,
-  tell: (files: string[], isWhole: boolean) => void,
+  tell: (files: string[], isComplete: boolean) => void,
 ): ModuleRecorder {
   const known = new Set<string>()
   let fresh: string[] = []

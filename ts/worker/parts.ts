@@ -2,7 +2,7 @@
 
 import type { Engine } from '../engine/engine.ts'
 import type { Logger } from '../log/logger.ts'
-import type { WorkerBoard } from '../scoreboard/board.ts'
+import type { WorkerScoreboard } from '../scoreboard/board.ts'
 import type { Config } from '../settings/config.ts'
 import type { ExtraServers } from './extra-listeners.ts'
 import type { WorkerHooks } from './hooks.ts'
@@ -17,5 +17,5 @@ export interface WorkerParts {
   extraServers?: ExtraServers
   lifespan?: Lifespan
   engine?: Engine
-  board?: WorkerBoard
+  board?: WorkerScoreboard
 }

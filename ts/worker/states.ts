@@ -39,7 +39,7 @@ export type LifecycleEvent =
   /** The arbiter's message that the application's code has changed (setting `reload`). */
   | 'restart'
   /** The arbiter's message that no worker is to replace this one. */
-  | 'hasten'
+  | 'shortenDrain'
   /** The channel to the arbiter has closed: the arbiter is dead. */
   | 'orphaned'
   /** Nothing is left that the drain waits for. */
@@ -57,9 +57,9 @@ export type LifecycleEvent =
   /** The program has called `listen()` on its closed server again. */
   | 'serverListening'
   /** SIGUSR1, or the arbiter's message: log files are to be opened again. */
-  | 'reopen'
+  | 'reopenLogs'
   /** The arbiter's message with new certificates or session ticket secrets. */
-  | 'secure'
+  | 'updateTls'
 
 /** What the worker does about an event before it enters the next state. */
 export type LifecycleAction =
@@ -102,8 +102,8 @@ type Row = Readonly<Record<LifecycleEvent, Transition>>
 
 /** Events that mean the same in every state before the exit. */
 const ALWAYS = {
-  reopen: 'reopenLogs',
-  secure: 'applyTls',
+  reopenLogs: 'reopenLogs',
+  updateTls: 'applyTls',
   uncaught: 'handleUncaught',
 } as const
 
@@ -124,7 +124,7 @@ export const LIFECYCLE: Readonly<Record<LifecycleState, Row>> = {
     quit: to('exiting', 'notifyLeavingAndInterrupt'),
     abort: to('exiting', 'callAbortHook'),
     restart: to('exiting'),
-    hasten: 'shortenIdleTime',
+    shortenDrain: 'shortenIdleTime',
     orphaned: to('exiting'),
     crash: to('exiting'),
   }),
@@ -138,7 +138,7 @@ export const LIFECYCLE: Readonly<Record<LifecycleState, Row>> = {
     quit: to('exiting', 'notifyLeavingAndInterrupt'),
     abort: to('exiting', 'callAbortHook'),
     restart: to('exiting'),
-    hasten: 'shortenIdleTime',
+    shortenDrain: 'shortenIdleTime',
     // A listener may have accepted connections already.
     orphaned: to('draining', 'planOrphanDrain'),
     crash: to('exiting'),
@@ -149,7 +149,7 @@ export const LIFECYCLE: Readonly<Record<LifecycleState, Row>> = {
     quit: to('exiting', 'notifyLeavingAndInterrupt'),
     abort: to('exiting', 'callAbortHook'),
     restart: to('draining', 'planRestartDrain'),
-    hasten: 'shortenIdleTime',
+    shortenDrain: 'shortenIdleTime',
     orphaned: to('draining', 'planOrphanDrain'),
     crash: to('exiting'),
     serverClosed: 'pauseAccepting',
@@ -160,7 +160,7 @@ export const LIFECYCLE: Readonly<Record<LifecycleState, Row>> = {
     // The arbiter knows that the worker leaves.
     quit: to('exiting', 'interrupt'),
     abort: to('exiting', 'callAbortHook'),
-    hasten: 'shortenIdleTime',
+    shortenDrain: 'shortenIdleTime',
     orphaned: 'limitDrain',
     drained: to('exiting'),
     overdue: to('exiting'),
@@ -206,7 +206,7 @@ function row(
     quit: complete('quit'),
     abort: complete('abort'),
     restart: complete('restart'),
-    hasten: complete('hasten'),
+    shortenDrain: complete('shortenDrain'),
     orphaned: complete('orphaned'),
     drained: complete('drained'),
     overdue: complete('overdue'),
@@ -215,7 +215,7 @@ function row(
     crash: complete('crash'),
     serverClosed: complete('serverClosed'),
     serverListening: complete('serverListening'),
-    reopen: complete('reopen'),
-    secure: complete('secure'),
+    reopenLogs: complete('reopenLogs'),
+    updateTls: complete('updateTls'),
   }
 }

@@ -21,7 +21,8 @@ export function handleUncaughtErrors(
   { onBoot, onUncaught }: UncaughtHandlers,
 ): () => void {
   let booting = true
-  const others = (event: 'uncaughtException' | 'unhandledRejection') => system.listeners(event) > 1
+  const others = (event: 'uncaughtException' | 'unhandledRejection') =>
+    system.countListeners(event) > 1
   system.onUncaught((thrown) => {
     if (others('uncaughtException')) return
     if (booting) return onBoot(thrown)
@@ -32,7 +33,7 @@ export function handleUncaughtErrors(
   system.onRejection((reason, promise) => {
     if (others('unhandledRejection')) return
     // Without a listener for rejections node gives them to those for exceptions.
-    if (others('uncaughtException')) return system.passOn(reason)
+    if (others('uncaughtException')) return system.emitUncaught(reason)
     if (booting) return onBoot(reason)
     respondToRejection(promise)
     logThrown(log, { name: 'unhandledRejection', thrown: reason })

@@ -6,7 +6,7 @@
 import { assertNever } from '../errors.ts'
 import { observeListening } from '../http/node/fake-handle.ts'
 import { logLine } from '../log/log-lines.ts'
-import { IDLE_DRAIN_MS, PATIENT_DRAIN_MS, RESTART_MS } from '../messages.ts'
+import { IDLE_DRAIN_MS, IDLE_DRAIN_WITH_SUCCESSOR_MS, RESTART_DRAIN_MS } from '../messages.ts'
 import { flushCompileCache } from '../process/compile-cache.ts'
 import type { System } from '../process/system.ts'
 import { SIGNALS, type SignalName, WORKER_SIGNALS } from '../signals.ts'
@@ -40,7 +40,7 @@ export class Worker {
   #state: LifecycleState = 'booting'
   #drain: Drain | undefined
   /** How long a drain keeps idle connections. */
-  #idleMs = PATIENT_DRAIN_MS
+  #idleMs = IDLE_DRAIN_WITH_SUCCESSOR_MS
 
   constructor(system: System, channel: Channel) {
     this.#system = system
@@ -59,7 +59,7 @@ export class Worker {
   #pushSignal(signal: SignalName): void {
     const type = SIGNALS[signal].worker
     if (type === 'drain' || type === 'quit') this.#queue.push({ type, signal })
-    if (type === 'reopen') this.#queue.push({ type })
+    if (type === 'reopenLogs') this.#queue.push({ type })
   }
 
   /** One turn of the loop: the action runs in the old state. */
@@ -100,7 +100,7 @@ export class Worker {
         return this.#planGracefulDrain()
       case 'planRestartDrain':
         hooks?.callHook('worker_int')
-        return this.#planDrain({ graceMs: RESTART_MS, endsWhenIdle: true })
+        return this.#planDrain({ graceMs: RESTART_DRAIN_MS, endsWhenIdle: true })
       case 'planOrphanDrain':
         this.#limitDrain()
         return this.#planDrain({ graceMs: ORPHAN_DRAIN_MS })
@@ -116,12 +116,12 @@ export class Worker {
         return engine?.pause()
       case 'resumeAccepting':
         // Another worker can listen where this one cannot.
-        if (engine?.resume() === false) this.#channel.send({ type: 'spoiled' })
+        if (engine?.resume() === false) this.#channel.send({ type: 'uncaughtError' })
         return
       case 'reopenLogs':
         return this.#reopenLogs()
       case 'applyTls':
-        if (notice.type === 'secure') applyTls(engine, log, notice)
+        if (notice.type === 'updateTls') applyTls(engine, log, notice)
         return
       default:
         return assertNever(action)
@@ -165,7 +165,7 @@ export class Worker {
     if (engine === undefined || config === undefined || log === undefined) return
     board?.setState('accepting')
     this.#channel.send({ type: 'ready', engine: engine.name })
-    void this.#system.pause(FLUSH_CACHE_MS).then(flushCompileCache)
+    void this.#system.sleep(FLUSH_CACHE_MS).then(flushCompileCache)
     this.#showTitle()
     // After `ready`, because a thread takes milliseconds to start.
     heartbeat.addObserver(startWatcher(log, config.timeout * 1_000))
@@ -186,7 +186,7 @@ export class Worker {
     })
   }
 
-  /** Not `pause`, which does not keep the process alive. */
+  /** Not `sleep`, which does not keep the process alive. */
   #limitDrain(): void {
     this.#system.after(ORPHAN_DRAIN_MS, () => this.#queue.push({ type: 'overdue' }))
   }
@@ -197,7 +197,7 @@ export class Worker {
     this.#parts.board?.setState('draining')
     this.#showTitle()
     void drain.run().then(() => this.#queue.push({ type: 'drained' }))
-    void this.#system.pause(drain.graceMs).then(() => this.#queue.push({ type: 'overdue' }))
+    void this.#system.sleep(drain.graceMs).then(() => this.#queue.push({ type: 'overdue' }))
   }
 
   #enterExiting(status: number): void {
@@ -215,7 +215,7 @@ export class Worker {
   #enterFailing(notice: Notice): void {
     if (notice.type !== 'failed') return
     const { code, message, exit } = notice.error
-    this.#channel.sendLast({ type: 'failed', code, text: message, exit }, () =>
+    this.#channel.sendLast({ type: 'bootFailed', code, message, exitStatus: exit }, () =>
       this.#queue.push({ type: 'failureSent', status: exit }),
     )
   }
@@ -226,12 +226,12 @@ export class Worker {
    */
   #notifyLeaving(notice: Notice): void {
     if (notice.type !== 'drain' && notice.type !== 'quit') return
-    this.#channel.send({ type: 'leaving', signal: notice.signal })
+    this.#channel.send({ type: 'signaled', signal: notice.signal })
   }
 
   #handleUncaught(): void {
     const reaction = this.#parts.config?.on_uncaught
-    if (reaction === 'recycle') this.#channel.send({ type: 'spoiled' })
+    if (reaction === 'recycle') this.#channel.send({ type: 'uncaughtError' })
     // On Node the error would also end what the application does on SIGTERM.
     if (reaction !== 'continue') this.#drain?.stopWaitingForApp()
     // In the next turn of the event loop: responses that are written now are still sent.
@@ -255,7 +255,7 @@ export class Worker {
   #showTitle(): void {
     const { config, engine } = this.#parts
     const name = config?.proc_name ?? config?.app ?? 'monoceros'
-    this.#title.show(name, this.#state, engine?.counters().busy ?? 0)
+    this.#title.show(name, this.#state, engine?.counters().inFlight ?? 0)
   }
 }
 

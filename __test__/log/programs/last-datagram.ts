@@ -1,5 +1,5 @@
 // Sends a datagram without the addon, and is gone.
-import { openNodeOutlet } from '../../../ts/log/log-socket.ts'
+import { openNodeLogSocket } from '../../../ts/log/log-socket.ts'
 
-openNodeOutlet(`udp://${process.argv[2]}`).send('last')
+openNodeLogSocket(`udp://${process.argv[2]}`).send('last')
 process.exit()

@@ -32,8 +32,8 @@ export function createNativeEngine(options: EngineOptions): Engine {
   const { engine } = thread
   let last: EngineCounters | undefined
   const count = (): EngineCounters => {
-    const [connections = 0, busy = 0, requests = 0] = engine.counters()
-    return { connections, busy, requests }
+    const [connections = 0, inFlight = 0, requests = 0] = engine.counters()
+    return { connections, inFlight, requests }
   }
   // The process may outlive it, while the application says farewell: what the arbiter wants then concerns it no more.
   const isOpen = (): boolean => last === undefined

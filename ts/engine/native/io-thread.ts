@@ -44,7 +44,7 @@ export class IoThread {
     this.#waker = openWakePipe(this.engine.wakeFd, dispatcher.run)
     setCurrentExchangeSource(currentExchange)
     this.#ring = ring
-    if (running === undefined) system.atExit(settleRings)
+    if (running === undefined) system.onExit(settleRings)
     running ??= new Set()
     running.add(ring)
   }

@@ -60,8 +60,8 @@ function logWhenClosed(
       status,
       bodyBytes: bodyBytes(socket.bytesWritten - writtenBefore - head.length),
       durationUs: (system.now() - startedMs) * 1000,
-      request: (name) => joinValues(req.headers[name]),
-      response: (name) => findField(head, name),
+      requestField: (name) => joinValues(req.headers[name]),
+      responseField: (name) => findField(head, name),
     })
   })
 }

@@ -124,11 +124,11 @@ class NodeEngine implements Engine {
   }
 
   counters(): EngineCounters {
-    let busy = 0
-    for (const socket of this.#sockets) if (socketInternals(socket)._httpMessage) busy++
-    busy += this.#dispatcher?.tunnels.size ?? 0
+    let inFlight = 0
+    for (const socket of this.#sockets) if (socketInternals(socket)._httpMessage) inFlight++
+    inFlight += this.#dispatcher?.tunnels.size ?? 0
     const requests = this.#dispatcher?.requestCount ?? 0
-    return { connections: this.#accepted.size, busy, requests }
+    return { connections: this.#accepted.size, inFlight, requests }
   }
 
   reopenLog(): void {
@@ -220,7 +220,7 @@ class NodeEngine implements Engine {
     // A front's own limit counts none that it has handed on, and those that say nothing.
     const { worker_connections: limit } = this.#options.config
     if (limit === 0 || this.#accepted.size <= limit) return
-    if (this.counters().busy >= limit) socket.destroy()
+    if (this.counters().inFlight >= limit) socket.destroy()
   }
 
   #handOver(server: http.Server, front: net.Server, socket: Socket): void {
