@@ -1,5 +1,6 @@
 /**
- * What an application is, by what its module exports: something for `(req, res)` or something for `Request`.
+ * Detects the style of an application from the exports of its module: `node` for `(req, res)`,
+ * `fetch` for `Request`.
  */
 import http from 'node:http'
 import { resolve } from 'node:path'
@@ -12,23 +13,26 @@ import { isHttpsServer } from './node/internals.ts'
 import type { ListenCapture } from './node/listen.ts'
 
 export interface DetectOptions {
-  /** The NAME of `app.js:NAME`. */
+  /** The NAME in `app.js:NAME`. */
   readonly exportName: string | undefined
-  /** The setting: `auto`, `node`, `fetch` or the path of a module that turns the application into either. */
+  /** The setting `worker_class`: `auto`, `node`, `fetch`, or the path of an adapter module. */
   readonly workerClass: string
+  /** The servers that the application has made listen. */
   readonly captured: ListenCapture
 }
 
 type Style = 'auto' | 'node' | 'fetch'
-type NodeListener = (request: http.IncomingMessage, response: http.ServerResponse) => unknown
 
-/** Finds the application among a module's exports; rejects with the error that says why there is none. */
+/**
+ * Finds the application among the exports of a module. Rejects with an error that gives the reason
+ * if there is none.
+ */
 export async function detectTarget(exports: unknown, options: DetectOptions): Promise<Target> {
   const { exportName, workerClass, captured } = options
   if (isStyle(workerClass))
     return toTarget((await pickExport(exports, options)).value, workerClass, options)
-  // A module given as worker_class is an adapter: it gets what the application exports and returns a server,
-  // a listener or a fetch function.
+  // A module given as `worker_class` is an adapter. It gets what the application exports, and
+  // returns a server, a listener or a fetch function.
   const adapter = unwrapDefault(await loadAdapter(workerClass))
   if (typeof adapter !== 'function') {
     throw monocerosError('ERR_WORKER_CLASS', workerClass, `that is ${describeValue(adapter)}.`)
@@ -52,7 +56,10 @@ function isStyle(workerClass: string): workerClass is Style {
   return workerClass === 'auto' || workerClass === 'node' || workerClass === 'fetch'
 }
 
-/** The named export, else the server that listened, else the default export, else the exports themselves. */
+/**
+ * Picks the named export, else the server that listens, else the default export, else the exports
+ * themselves.
+ */
 async function pickExport(exports: unknown, options: DetectOptions): Promise<PickedExport> {
   const { exportName, captured } = options
   if (exportName !== undefined) {
@@ -65,16 +72,23 @@ async function pickExport(exports: unknown, options: DetectOptions): Promise<Pic
     }
     return awaitExport(found)
   }
-  // A module may export a fetch function and call listen() as well: what listens is meant to be served.
+  // A module that exports a fetch function may also call listen(). Then the listening server takes
+  // precedence.
   return awaitExport(captured.server ?? unwrapDefault(exports))
 }
 
-/** In an object, since what an asynchronous function returns is awaited if it has a `then`. */
+/**
+ * An export in an object: an async function that returned the export itself would await it if it
+ * has a `then`.
+ */
 interface PickedExport {
   readonly value: unknown
 }
 
-// A router whose every property is a function (itty-router's) has a `then` that never calls back.
+/**
+ * Awaits an export, but not a router of itty-router: each of its properties is a function, so it
+ * has a `then`.
+ */
 async function awaitExport(value: unknown): Promise<PickedExport> {
   return { value: isFunction(readProperty(value, 'fetch')) ? value : await value }
 }
@@ -103,14 +117,16 @@ async function toNodeTarget(value: unknown, style: Style): Promise<Target | unde
   if (server !== undefined) return { style: 'node', server }
   // Koa.
   const callback = readProperty(value, 'callback')
-  if (isFunction(callback)) return createListenerTarget(callback.call(value) as NodeListener)
+  if (isFunction(callback)) return createListenerTarget(callback.call(value))
   // Polka.
   const handler = readProperty(value, 'handler')
   if (isFunction(handler) && handler.length >= 2) return createListenerTarget(handler.bind(value))
   return undefined
 }
 
-/** The server inside a framework's instance, once that is ready: Fastify, Nest, hapi, restify. */
+/**
+ * Returns the server of a framework's instance when that is ready: Fastify, Nest, hapi, restify.
+ */
 async function findServer(value: unknown): Promise<http.Server | undefined> {
   const getHttpServer = readProperty(value, 'getHttpServer')
   const server = isFunction(getHttpServer)
@@ -132,16 +148,20 @@ function isServer(value: unknown): value is http.Server {
 
 function toFetchTarget(value: unknown): Target | undefined {
   const method = readProperty(value, 'fetch')
-  if (isFunction(method)) return { style: 'fetch', fetch: method.bind(value) as FetchFunction }
-  if (isFunction(value)) return { style: 'fetch', fetch: value as FetchFunction }
+  if (isFetchFunction(method)) return { style: 'fetch', fetch: method.bind(value) }
+  if (isFetchFunction(value)) return { style: 'fetch', fetch: value }
   return undefined
 }
 
-function createListenerTarget(listener: (...args: never[]) => unknown): Target {
+function createListenerTarget(listener: unknown): Target {
+  // `createServer` checks that it is a function. What parameters it takes cannot be known.
   return { style: 'node', server: http.createServer(listener as http.RequestListener) }
 }
 
-/** The default export: once for an ES module, twice for a CommonJS one that a compiler gave an `exports.default`. */
+/**
+ * Returns the default export. A CommonJS module that a compiler gave an `exports.default` is
+ * unwrapped twice, an ES module once.
+ */
 function unwrapDefault(exports: unknown): unknown {
   let value = exports
   for (let depth = 0; depth < 2; depth++) {
@@ -153,12 +173,18 @@ function unwrapDefault(exports: unknown): unknown {
   return value
 }
 
+/** Reads a property of an object or a function; undefined for any other value. */
 function readProperty(value: unknown, name: string): unknown {
   if ((typeof value !== 'object' && typeof value !== 'function') || value === null) return undefined
-  return (value as Record<string, unknown>)[name]
+  return Reflect.get(value, name)
 }
 
 function isFunction(value: unknown): value is (...args: unknown[]) => unknown {
+  return typeof value === 'function'
+}
+
+/** Whether a value can be a fetch function. What it returns is checked for each request. */
+function isFetchFunction(value: unknown): value is FetchFunction {
   return typeof value === 'function'
 }
 
@@ -171,6 +197,7 @@ function listExportNames(exports: unknown): string {
   return [...names].join(', ') || 'nothing'
 }
 
+/** Describes what a module exports, for an error. */
 function describeValue(value: unknown): string {
   if (value === null) return 'null'
   if (typeof value !== 'object')

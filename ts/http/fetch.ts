@@ -1,4 +1,6 @@
-/** Fetch style: an application that takes a `Request` and returns a `Response`. */
+/**
+ * Serves applications of style `fetch`: a function that takes a `Request` and returns a `Response`.
+ */
 
 import type { Exchange, ExchangeHandler, ExchangeOwner } from '../engine/exchange.ts'
 import { CONNECTION, DATE, LENGTH, NO_BODY } from '../engine/exchange.ts'
@@ -9,27 +11,27 @@ import { FetchContext, FetchEnvironment } from './fetch/environment.ts'
 import { installFetchGlobals } from './fetch/globals.ts'
 import type { IncomingRequest } from './fetch/request.ts'
 import { LazyRequest } from './fetch/request.ts'
-import type { LazyHeaders } from './fetch/request-headers.ts'
+import type { RequestHeaders } from './fetch/request-headers.ts'
 import type { OutgoingResponse } from './fetch/send.ts'
 import { sendResponse } from './fetch/send.ts'
 import { absoluteUrl } from './fetch/url.ts'
 import { connectionReset, notAResponse } from './node/errors.ts'
 
-/** What Hono, h3, Deno, Bun and Cloudflare style applications export as `fetch`. */
+/** The function that applications for Hono, h3, Deno, Bun and Cloudflare export as `fetch`. */
 export type FetchFunction = (
   request: Request,
   env?: unknown,
   context?: unknown,
 ) => Response | Promise<Response>
 
-/** Where the errors of a fetch function are said. */
+/** The log for errors of a fetch function. */
 export interface FetchLog {
   exception(text: string, thrown: unknown): void
 }
 
 const PLAIN_TEXT = 'content-type: text/plain;charset=UTF-8\r\n'
 
-/** Serves a fetch function. */
+/** Creates the handler that calls a fetch function for each exchange. */
 export function createFetchHandler(fetch: FetchFunction, log: FetchLog): ExchangeHandler {
   installFetchGlobals()
   return new FetchHandler(fetch, log)
@@ -56,26 +58,27 @@ class FetchHandler implements ExchangeHandler {
     }
     const fetchExchange = new FetchExchange(exchange, url)
     exchange.owner = fetchExchange
-    const request = new LazyRequest(fetchExchange) as unknown as Request
-    let answer: Response | Promise<Response>
-    // Fetch applications expect that a throw costs one answer and never the process.
+    // Its prototype is that of `Request`, which TypeScript does not see.
+    const request: unknown = new LazyRequest(fetchExchange)
+    let response: Response | Promise<Response>
+    // Applications of this style expect that an error fails one request and never ends the process.
     try {
-      answer = this.#fetch(request, new FetchEnvironment(exchange), this.#context)
+      response = this.#fetch(request as Request, new FetchEnvironment(exchange), this.#context)
     } catch (thrown) {
       this.#fail(fetchExchange, thrown)
       return
     }
-    // Whatever else it is may be a promise that is not of the language's own kind.
-    if (answer instanceof Response) this.#send(fetchExchange, answer)
-    else this.#sendWhenResolved(fetchExchange, answer)
+    // Any other value is awaited: it may be a promise of a library.
+    if (response instanceof Response) this.#send(fetchExchange, response)
+    else this.#sendWhenResolved(fetchExchange, response)
   }
 
   async #sendWhenResolved(
     fetchExchange: FetchExchange,
-    answer: Response | Promise<Response>,
+    response: Response | Promise<Response>,
   ): Promise<void> {
     try {
-      this.#send(fetchExchange, await answer)
+      this.#send(fetchExchange, await response)
     } catch (thrown) {
       this.#fail(fetchExchange, thrown)
     }
@@ -83,7 +86,7 @@ class FetchHandler implements ExchangeHandler {
 
   #send(fetchExchange: FetchExchange, response: Response): void {
     if (fetchExchange.isAborted || fetchExchange.exchange.ended) {
-      response?.body?.cancel().catch(() => {})
+      response?.body?.cancel().catch(ignoreCancelError)
       return
     }
     let streaming: Promise<void> | undefined
@@ -109,18 +112,18 @@ class FetchHandler implements ExchangeHandler {
   }
 }
 
-/** One exchange with a fetch function. */
+/** One exchange with a fetch function: the state of its request and of its response. */
 class FetchExchange implements ExchangeOwner, IncomingRequest, OutgoingResponse {
   readonly exchange: Exchange
   readonly url: string
   isAborted = false
-  /** The head of the answer has gone. */
+  /** The head of the response has been passed to the engine. */
   isHeadSent = false
-  headers: LazyHeaders | undefined = undefined
+  headers: RequestHeaders | undefined = undefined
   native: Request | undefined = undefined
   body: RequestBody | undefined = undefined
   reader: ReadableStreamDefaultReader<Uint8Array> | undefined = undefined
-  // Nobody but this file sees them, and a private field would cost each call its making.
+  // Used by this file alone. They are public since a private field costs time in each construction.
   controller: AbortController | undefined = undefined
   onRoom: (() => void) | undefined = undefined
 
@@ -170,25 +173,34 @@ class FetchExchange implements ExchangeOwner, IncomingRequest, OutgoingResponse 
     const reason = connectionReset()
     this.body?.fail(reason)
     this.controller?.abort()
-    this.reader?.cancel(reason).catch(() => {})
+    this.reader?.cancel(reason).catch(ignoreCancelError)
     this.onDrain()
   }
 }
 
-/** What a fetch function has answered with; of a response of another make, a polyfill's, native looks at every part. */
+/**
+ * Checks that a fetch function has returned a `Response`. One of a polyfill is copied to a
+ * `Response` of node, which checks each part.
+ */
 function toResponse(value: unknown): Response {
   if (value instanceof Response) return value
   const isLikeOne =
     typeof value === 'object' && value !== null && 'status' in value && 'headers' in value
   if (!isLikeOne) throw notAResponse(value)
+  // The properties of a polyfill's response are checked by the constructor.
   const { body, status, statusText, headers } = value as Response
   return new Response(body, { status, statusText, headers })
 }
 
+/** Does nothing: the response is no longer wanted, so an error of its stream is of no interest. */
+function ignoreCancelError(): void {}
+
+/** The request as the log shows it with an error. */
 function describeRequest({ exchange }: FetchExchange): string {
   return `${exchange.method} ${exchange.url}`
 }
 
+/** Sends a plain text response for an error. */
 function sendError(exchange: Exchange, status: number, text: string): void {
   const flags = DATE | CONNECTION | LENGTH | (exchange.method === 'HEAD' ? NO_BODY : 0)
   exchange.respond(status, undefined, PLAIN_TEXT, flags, text, 'utf8')

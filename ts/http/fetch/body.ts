@@ -1,23 +1,26 @@
-/** The body of a request in fetch style: whole where somebody wants it whole, a stream with backpressure else. */
+/** The body of a `Request`: a promise of all its bytes, or a stream with backpressure. */
 import type { Exchange } from '../../engine/exchange.ts'
 import { bodyDiscarded } from '../node/errors.ts'
 
 type PendingRead = { resolve: (bytes: Uint8Array) => void; reject: (reason: unknown) => void }
 
+/** Reads the body of an exchange. It asks the client only for what the application takes. */
 export class RequestBody {
+  /** The application has asked for the bytes or the stream. */
   isUsed = false
   readonly #exchange: Exchange
   readonly #chunks: Uint8Array[] = []
+  /** Bytes that have arrived and whose credit has not been returned to the engine. */
   #unconsumedBytes = 0
   #hasEnded: boolean
-  /** Somebody has begun to read: the engine waits for us to take all of it, also behind the answer. */
+  /** Reading has begun. The engine then keeps the body for us, even after the response. */
   #isRead = false
   #isCancelled = false
   #failure: unknown
   #hasFailed = false
   #pendingRead: PendingRead | undefined
   #controller: ReadableByteStreamController | undefined
-  /** The stream in the job that has made it, before it asks for anything. */
+  /** A stream created in the current job, which has not asked for data yet. */
   #newStream: ReadableStream<Uint8Array> | undefined
 
   constructor(exchange: Exchange) {
@@ -26,7 +29,7 @@ export class RequestBody {
     if (exchange.body !== undefined) this.#chunks.push(exchange.body)
   }
 
-  /** All of it, once. */
+  /** Resolves to the whole body. Called once. */
   bytes(): Promise<Uint8Array> {
     this.#markUsed()
     if (this.#hasFailed) return Promise.reject(this.#failure)
@@ -37,7 +40,7 @@ export class RequestBody {
     })
   }
 
-  /** A stream that asks the client for no more than its reader takes. */
+  /** Returns a stream that asks the client for no more than its reader takes. */
   stream(): ReadableStream<Uint8Array> {
     this.#markUsed()
     const source = {
@@ -58,7 +61,10 @@ export class RequestBody {
     return stream
   }
 
-  /** The answer is about to be complete. Whoever has a reader of a new stream counts as reading. */
+  /**
+   * Called before the response is sent. A stream that is new, but has a reader, counts as being
+   * read.
+   */
   noteResponse(): void {
     if (this.#newStream?.locked === true) this.#consume()
   }
@@ -71,13 +77,13 @@ export class RequestBody {
       this.#controller.enqueue(copyChunk(chunk))
     } else {
       this.#chunks.push(chunk)
-      // Nobody but the whole's reader is known to want more.
+      // Without a stream, only a pending `bytes()` wants more.
       if (this.#pendingRead !== undefined) this.#consume()
     }
   }
 
   onEnd(): void {
-    // Not all of it has come here.
+    // The engine has discarded a part of the body.
     if (this.#isDiscarded) return this.fail(bodyDiscarded())
     this.#hasEnded = true
     closeStream(this.#controller)
@@ -86,6 +92,7 @@ export class RequestBody {
     this.#pendingRead = undefined
   }
 
+  /** Fails pending and later reads. */
   fail(reason: unknown): void {
     if (this.#hasEnded) return
     this.#hasFailed = true
@@ -101,7 +108,10 @@ export class RequestBody {
     if (this.#isDiscarded) this.fail(bodyDiscarded())
   }
 
-  /** What nobody has begun to read is thrown away with the end of the answer. */
+  /**
+   * Whether the engine has discarded the body: it does so at the end of the response, unless
+   * reading has begun.
+   */
   get #isDiscarded(): boolean {
     return this.#exchange.ended && !this.#isRead
   }
@@ -118,8 +128,10 @@ export class RequestBody {
     else this.#controller = controller
   }
 
+  /** Returns the credit of the bytes that have arrived, so that the engine reads on. */
   #consume(): void {
-    // What was not here by then has gone, and what the reader has would look whole.
+    // The rest of the body is lost. Without an error the part that has arrived would look like the
+    // whole.
     if (this.#isDiscarded) return this.fail(bodyDiscarded())
     const held = this.#unconsumedBytes
     this.#unconsumedBytes = 0
@@ -133,7 +145,10 @@ export class RequestBody {
   }
 }
 
-/** A byte stream takes the buffer of what it is given for itself; ours may be part of a pool. */
+/**
+ * Copies a chunk, since a byte stream transfers the buffer of a chunk, and ours may belong to a
+ * pool.
+ */
 function copyChunk(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
   return new Uint8Array(chunk)
 }
@@ -141,6 +156,6 @@ function copyChunk(chunk: Uint8Array): Uint8Array<ArrayBuffer> {
 function closeStream(controller: ReadableByteStreamController | undefined): void {
   if (controller === undefined) return
   controller.close()
-  // A reader that brought its own buffer waits for it to come back empty.
+  // A reader with its own buffer waits until the buffer is returned empty.
   controller.byobRequest?.respond(0)
 }

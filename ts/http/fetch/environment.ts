@@ -1,17 +1,21 @@
-/** The second and third arguments of a fetch function, in the shapes that applications of other servers look for. */
+/**
+ * The second and third argument of a fetch function, with the properties that applications for
+ * other servers use.
+ */
 import { holdUp } from '../../engine/background-work.ts'
 import type { Connection, Exchange } from '../../engine/exchange.ts'
 
+/** The client's address, with the property names of a socket. */
 interface PeerAddress {
   readonly remoteAddress: string | undefined
   readonly remotePort: number | undefined
   readonly remoteFamily: 'IPv4' | 'IPv6' | undefined
 }
 
-/** `env`: an object of the request's own, which an application may put its bindings on. */
+/** The argument `env`, a new object for each request. An application may add its bindings to it. */
 export class FetchEnvironment {
   readonly #connection: Connection
-  /** The path under which the application is mounted; `request.url` has it too. */
+  /** The root path, as in CGI. `request.url` includes it. */
   readonly SCRIPT_NAME: string
 
   constructor({ connection, prefix }: Pick<Exchange, 'connection' | 'prefix'>) {
@@ -19,18 +23,20 @@ export class FetchEnvironment {
     this.SCRIPT_NAME = prefix
   }
 
-  /** As Hono's adapter for node has it, whose `getConnInfo` reads the socket of it. */
+  /** As in Hono's adapter for node, whose `getConnInfo` reads `incoming.socket`. */
   get incoming(): { socket: PeerAddress } {
     return { socket: this.#connection }
   }
 
-  /** As Deno has it. */
+  /** The client's address as Deno shows it. */
   get remoteAddr(): { hostname: string; port: number; transport: 'tcp' } {
     const { remoteAddress, remotePort } = this.#connection
     return { hostname: remoteAddress ?? '', port: remotePort ?? 0, transport: 'tcp' }
   }
 
-  /** As Bun's server has it; the request can only be the one in hand. */
+  /**
+   * The client's address as Bun's server returns it. Bun's argument, the request, is not needed.
+   */
   requestIP(): { address: string; port: number; family: string } | null {
     const { remoteAddress, remotePort, remoteFamily } = this.#connection
     if (remoteAddress === undefined) return null
@@ -38,7 +44,7 @@ export class FetchEnvironment {
   }
 }
 
-/** `context`: work that goes on after the answer, as Cloudflare has it. */
+/** The argument `context`, as Cloudflare passes it. */
 export class FetchContext {
   readonly #onRejected: (thrown: unknown) => void
 
@@ -46,9 +52,11 @@ export class FetchContext {
     this.#onRejected = onRejected
   }
 
+  /** Keeps the worker alive until `work` has settled, also after the response. */
   waitUntil(work: unknown): void {
     holdUp(Promise.resolve(work).catch(this.#onRejected))
   }
 
+  /** Does nothing. On Cloudflare it passes a failed request on to the origin server. */
   passThroughOnException(): void {}
 }

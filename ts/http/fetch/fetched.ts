@@ -1,9 +1,10 @@
 /**
- * What native `fetch` has answered with. It decodes a body and leaves the fields as they came: an application that
- * returns such a response would send fields that tell of another body than its own.
+ * Recognizes responses of node's `fetch`. It decodes a body, but keeps the fields as they came. An
+ * application that returns such a response would send a Content-Encoding and a Content-Length that
+ * do not match its body.
  */
 
-/** The codings that native takes off. */
+/** The content codings that node's `fetch` decodes. */
 const DECODED_CODINGS = new Set([
   'gzip',
   'x-gzip',
@@ -12,31 +13,36 @@ const DECODED_CODINGS = new Set([
   ...(decodesZstd() ? ['zstd'] : []),
 ])
 
-/** Bodies that have been decoded, which an application may put into a response of its own. */
+/** Bodies that have been decoded. An application may put one into a response of its own. */
 const decodedBodies = new WeakSet<ReadableStream>()
 
-/** Remembers the body of a response that native's `fetch` has just made. */
+/** Remembers the body of a new response of node's `fetch`, if it has been decoded. */
 export function markFetched(response: Response): Response {
   if (hasDecodedCoding(response) && response.body !== null) decodedBodies.add(response.body)
   return response
 }
 
-/** Whether `Content-Encoding` and `Content-Length` of a response are about what its body was before native had it. */
+/**
+ * Whether Content-Encoding and Content-Length of a response describe its body before it was
+ * decoded.
+ */
 export function isDecoded(response: Response): boolean {
   const { type, body } = response
   if (body !== null && decodedBodies.has(body)) return true
-  // The response itself, or a clone, of which the body is another one.
+  // This is a response of `fetch` or its clone, which has another body object.
   return type !== 'default' && hasDecodedCoding(response)
 }
 
+/** Whether `fetch` decodes all content codings of a response. */
 function hasDecodedCoding({ headers }: Response): boolean {
   const codings = headers.get('content-encoding')
-  // With one among them that it does not know native decodes nothing.
+  // If one coding is unknown, `fetch` decodes nothing.
   return (
     codings?.split(',').every((coding) => DECODED_CODINGS.has(coding.trim().toLowerCase())) === true
   )
 }
 
+/** Whether `fetch` decodes zstd: from undici 7.11, where node has zstd. */
 function decodesZstd(): boolean {
   const { undici = '', zstd } = process.versions
   const [major = 0, minor = 0] = undici.split('.').map(Number)

@@ -1,7 +1,8 @@
 /**
- * The globals of a worker that serves a fetch application. They are native's in all that a program can tell apart by
- * `instanceof`, by extending them or by what their methods do (`__test__/http/globals.spec.ts`); what they save is the
- * streams and headers that nobody looks at. Workers of other styles keep native's.
+ * Replaces the globals `Request`, `Response` and `fetch` in a worker that serves a fetch
+ * application. Ours and node's cannot be distinguished by `instanceof`, by extending them, or
+ * by what their methods do (`__test__/http/globals.spec.ts`). Ours create streams and headers only
+ * when they are used. Workers of other styles keep node's.
  */
 import { markFetched } from './fetched.ts'
 import { LazyRequest } from './request.ts'
@@ -10,12 +11,12 @@ import { installQuickResponse } from './response.ts'
 const NativeRequest = globalThis.Request
 const nativeFetch = globalThis.fetch
 
-let installed = false
+let isInstalled = false
 
-/** Puts our constructors in the place of native's; once. */
+/** Replaces the globals, once. */
 export function installFetchGlobals(): void {
-  if (installed) return
-  installed = true
+  if (isInstalled) return
+  isInstalled = true
   installQuickResponse()
   Object.defineProperty(GlobalRequest, 'name', { value: 'Request' })
   Object.setPrototypeOf(GlobalRequest, NativeRequest)
@@ -25,14 +26,18 @@ export function installFetchGlobals(): void {
   defineProperty(globalThis, 'fetch', fetch)
 }
 
-/** Native looks for its private fields, which a lazy request does not have: it gets the native one. */
+/**
+ * The global `Request`. Node's constructor reads private fields of its argument, so a lazy request
+ * is passed to it as a native one.
+ */
 function GlobalRequest(this: unknown, input: unknown, init?: RequestInit): Request {
   if (new.target === undefined) return Reflect.apply(NativeRequest, this, [input, init])
   return Reflect.construct(NativeRequest, [LazyRequest.unwrap(input), init], new.target)
 }
 
-function fetch(input: unknown, init?: RequestInit): Promise<Response> {
-  return nativeFetch(LazyRequest.unwrap(input) as Request, init).then(markFetched)
+/** The global `fetch`, which remembers decoded bodies. */
+function fetch(input: string | URL | Request, init?: RequestInit): Promise<Response> {
+  return nativeFetch(LazyRequest.unwrap(input), init).then(markFetched)
 }
 
 function defineProperty(target: object, name: string, value: unknown): void {

@@ -1,17 +1,26 @@
 /**
- * The headers of a request in fetch style: a `Headers` that looks a name up among the fields as they came, and becomes
- * native's when somebody asks for more.
+ * The headers of a lazy request. They look up a name among the raw fields, and become native
+ * `Headers` when another method is used.
  */
 
 const NativeHeaders = globalThis.Headers
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~\w]+$/
 
+/** The `headers` of a lazy request: what they do not do themselves, `Headers` does. */
+export type RequestHeaders = LazyHeaders & Headers
+
 export class LazyHeaders {
   readonly #raw: readonly string[]
   #native: Headers | undefined
 
-  /** Names and values in turn; the engine has refused what no field may contain. */
-  constructor(raw: readonly string[]) {
+  /** Creates the headers from names and values in turn, which the engine has checked. */
+  static from(raw: readonly string[]): RequestHeaders {
+    // The prototype is completed below with all other members of `Headers`, which TypeScript does
+    // not see.
+    return new LazyHeaders(raw) as RequestHeaders
+  }
+
+  private constructor(raw: readonly string[]) {
     this.#raw = raw
   }
 
@@ -26,7 +35,7 @@ export class LazyHeaders {
       const field = raw[i] ?? ''
       if (field.length !== wanted.length || field.toLowerCase() !== wanted) continue
       const value = raw[i + 1] ?? ''
-      // Native takes away the white space that lines may have round a value, which the engine has done.
+      // Native headers trim the white space around a value; the engine has done that.
       found = found === null ? value : `${found}${wanted === 'cookie' ? '; ' : ', '}${value}`
     }
     return found
@@ -52,18 +61,26 @@ export class LazyHeaders {
     return headers
   }
 
-  /** From here on they are those of the native request, so that what changes in one changes in the other. */
+  /**
+   * Makes the headers share the state of `native`, so that a change of one is a change of the
+   * other.
+   */
   static adoptNative(lazy: LazyHeaders, native: Headers): void {
     lazy.#native = native
   }
 
-  /** The native headers of lazy ones; anything else as it is. */
+  /** Returns the native headers of lazy ones. */
+  static nativeOf(lazy: LazyHeaders): Headers {
+    return lazy.#toNative()
+  }
+
+  /** Returns the native headers of lazy ones, and any other value unchanged. */
   static unwrap(value: unknown): unknown {
     return typeof value === 'object' && value !== null && #raw in value ? value.#toNative() : value
   }
 }
 
-/** Everything else that `Headers` has is native's to do. */
+// All other methods of `Headers` are those of the native headers.
 for (const name of Reflect.ownKeys(NativeHeaders.prototype)) {
   if (name === 'constructor' || Object.hasOwn(LazyHeaders.prototype, name)) continue
   const { value: native } = Object.getOwnPropertyDescriptor(NativeHeaders.prototype, name) ?? {}

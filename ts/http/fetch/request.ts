@@ -1,27 +1,32 @@
 /**
- * The request of fetch style: an instance of `Request` that becomes a native one only when somebody asks for what this
- * one does not answer itself.
+ * The request that a fetch function gets: an instance of `Request` that creates a native one only
+ * when it is needed.
  */
 import type { Exchange } from '../../engine/exchange.ts'
 import { bodyUnusable } from '../node/errors.ts'
 import { RequestBody } from './body.ts'
-import { LazyHeaders } from './request-headers.ts'
+import { LazyHeaders, type RequestHeaders } from './request-headers.ts'
 
 const NativeRequest = globalThis.Request
 
-/** What has to be known of a request, and what becomes of it: in one object, of which the request has the only field. */
+/**
+ * The state of a lazy request, in one object, since the request itself should have only one field.
+ */
 export interface IncomingRequest {
   readonly exchange: Exchange
   readonly url: string
-  /** Made when first asked for, and aborted when the client goes. */
+  /** The signal, created by the first call. It is aborted when the client closes the connection. */
   signal(): AbortSignal
-  /** The body, made when it is first looked at. */
+  /** The body, created when it is first used. */
   body: RequestBody | undefined
-  headers: LazyHeaders | undefined
-  /** The request that answers everything, once somebody has asked for more than the lazy one knows. */
+  headers: RequestHeaders | undefined
+  /**
+   * The native request, created when the application uses a member that the lazy one does not have.
+   */
   native: Request | undefined
 }
 
+/** An instance of `Request` by its prototype, which is set below. */
 export class LazyRequest {
   readonly #incoming: IncomingRequest
 
@@ -29,8 +34,8 @@ export class LazyRequest {
     this.#incoming = incoming
   }
 
-  /** The native request of a lazy one; anything else as it is. */
-  static unwrap(value: unknown): unknown {
+  /** Returns the native request of a lazy one, and any other value unchanged. */
+  static unwrap<T>(value: T): T | Request {
     return typeof value === 'object' && value !== null && #incoming in value
       ? value.#toNative()
       : value
@@ -45,12 +50,12 @@ export class LazyRequest {
   }
 
   get headers(): Headers {
-    return this.#headers as unknown as Headers
+    return this.#headers
   }
 
-  get #headers(): LazyHeaders {
+  get #headers(): RequestHeaders {
     const incoming = this.#incoming
-    incoming.headers ??= new LazyHeaders(incoming.exchange.rawHeaders())
+    incoming.headers ??= LazyHeaders.from(incoming.exchange.rawHeaders())
     return incoming.headers
   }
 
@@ -69,7 +74,7 @@ export class LazyRequest {
 
   async text(): Promise<string> {
     if (this.#native !== undefined) return this.#native.text()
-    // Like native: UTF-8, a byte order mark left out, bad bytes replaced.
+    // As in a native request: UTF-8 without a byte order mark, invalid bytes replaced.
     return new TextDecoder().decode(await this.#bytes())
   }
 
@@ -118,13 +123,13 @@ export class LazyRequest {
     return incoming.body.bytes()
   }
 
-  /** From here on a native request answers everything. */
+  /** Creates the native request, which from now on has the state of this one. */
   #toNative(): Request {
     const incoming = this.#incoming
     if (incoming.native !== undefined) return incoming.native
     const init: RequestInit & { duplex?: 'half' } = {
       method: this.method,
-      headers: LazyHeaders.unwrap(this.#headers) as Headers,
+      headers: LazyHeaders.nativeOf(this.#headers),
       signal: incoming.signal(),
     }
     const isUsed = incoming.body?.isUsed === true
@@ -134,19 +139,20 @@ export class LazyRequest {
       init.duplex = 'half'
     }
     incoming.native = new NativeRequest(incoming.url, init)
-    // Native refuses to read it again, and takes no stream that has been read.
+    // A native request takes no stream that has been read. A cancelled one refuses a second read
+    // just as well.
     if (isUsed) incoming.native.body?.cancel().catch(ignoreCancelError)
     LazyHeaders.adoptNative(this.#headers, incoming.native.headers)
     return incoming.native
   }
 }
 
-/** Everything else that `Request` has is answered by the native one. */
+// All other properties of `Request` are those of the native request.
 for (const name of Object.getOwnPropertyNames(NativeRequest.prototype)) {
   if (name === 'constructor' || Object.hasOwn(LazyRequest.prototype, name)) continue
   Object.defineProperty(LazyRequest.prototype, name, {
     get(this: LazyRequest): unknown {
-      return Reflect.get(LazyRequest.unwrap(this) as Request, name)
+      return Reflect.get(LazyRequest.unwrap(this), name)
     },
     configurable: true,
     enumerable: true,
@@ -155,9 +161,10 @@ for (const name of Object.getOwnPropertyNames(NativeRequest.prototype)) {
 Reflect.deleteProperty(LazyRequest.prototype, 'constructor')
 Object.setPrototypeOf(LazyRequest.prototype, NativeRequest.prototype)
 
-/** In place of a body that has been read before the request became native. */
+/** The body of a native request whose lazy one has been read before. */
 function createUsedStream(): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({ start: (controller) => controller.close() })
 }
 
+/** Does nothing: the stream is empty, and is cancelled only to count as used. */
 function ignoreCancelError(): void {}

@@ -1,14 +1,21 @@
-/** The fields that an application gives a `Response` as a plain object, without the `Headers` that native makes of it. */
+/**
+ * Reads the header fields that a `Response` gets as a plain object, without creating native
+ * `Headers`.
+ */
 
 export type FieldPair = readonly [name: string, value: string]
 
 const FIELD_NAME = /^[!#$%&'*+\-.^_`|~\w]+$/
-/** Latin-1 without what no field may have, and without the white space round it that native takes away. */
+/**
+ * Latin-1 without control characters, and without the white space around it that native `Headers`
+ * trim.
+ */
 const FIELD_VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/
 
 /**
- * Name and value of each field as native's `Headers` would show them: names in lower case, in order. A `type` is added
- * where none is given. Undefined for whatever native has to look at, and to complain of.
+ * Returns the fields as native `Headers` would list them: sorted, with names in lower case. `type`
+ * is the Content-Type if none is given. Returns undefined for anything else, which native `Headers`
+ * must accept or refuse.
  */
 export function toFieldPairs(given: object, type: string | undefined): FieldPair[] | undefined {
   if (given === null || Object.getPrototypeOf(given) !== Object.prototype) return undefined

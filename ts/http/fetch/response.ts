@@ -1,15 +1,18 @@
 /**
- * Responses whose body is nothing, text or bytes, without native's objects: its `Response`, `Headers` and stream cost
- * more than everything else of an answer. A quick response has native's prototype, whose members are taught to look for
- * what a quick one has set aside and to make the native one of it when somebody asks for more: `instanceof` holds both
- * ways, classes may extend either, and methods taken from the prototype work on both.
+ * Responses whose body is empty, a string or bytes, without native objects: a native `Response`,
+ * its `Headers` and its stream cost more than all the rest of a request.
+ *
+ * A quick response has the prototype of a native one. The members of that prototype are replaced:
+ * they read what a quick response keeps, and create the native response when more is needed. So
+ * `instanceof` is true both ways, classes may extend either, and methods taken from the prototype
+ * work on both.
  */
 import { type FieldPair, toFieldPairs } from './response-fields.ts'
 
-/** What a response sets aside: nothing, or text and bytes, which are most answers. */
+/** The body of a quick response. */
 export type QuickBody = string | Uint8Array | null
 
-/** A response as native's members meet it: quick where it has a status of its own. */
+/** Any response. It is quick if it has `kStatus`. */
 type AnyResponse = Response & {
   [kStatus]?: number
   [kStatusText]?: string
@@ -23,13 +26,13 @@ type AnyResponse = Response & {
 const kStatus = Symbol('monoceros.status')
 const kStatusText = Symbol('monoceros.statusText')
 const kBody = Symbol('monoceros.body')
-/** The application's fields, as long as nobody has asked for `headers`. */
+/** The fields that the application gave, until `headers` is first read. */
 const kFields = Symbol('monoceros.fields')
-/** The Content-Type, where the application has given no fields. */
+/** The Content-Type for the body, if the application gave no fields. */
 const kContentType = Symbol('monoceros.type')
-/** What `headers` has shown. */
+/** The value of `headers`, once it has been read. */
 const kHeaders = Symbol('monoceros.headers')
-/** The native response of the body, once somebody has asked for that. */
+/** The native response with the body, once it is needed. */
 const kNative = Symbol('monoceros.native')
 
 const TEXT_TYPE = 'text/plain;charset=UTF-8'
@@ -38,26 +41,27 @@ const JSON_TYPE = 'application/json'
 const NativeResponse = globalThis.Response
 const NativeHeaders = globalThis.Headers
 
-/** The statuses of which native refuses a body. */
+/** The statuses for which a native response refuses a body. */
 const NULL_BODY_STATUSES = new Set([101, 204, 205, 304])
 const PLAIN_REASON = /^[\x20-\x7e]*$/
 
-/** The constructor that stands in for native's. */
+/** The constructor that replaces the native one. */
 export function QuickResponse(this: AnyResponse, body?: unknown, init?: ResponseInit): Response {
-  // Without `new`, and for everything that is not simple, native says what to say.
+  // The native constructor handles, and refuses, calls without `new` and arguments that are not
+  // simple.
   if (new.target === undefined) return Reflect.apply(NativeResponse, this, [body, init])
   if (typeof body === 'string') {
     if (initQuickResponse(this, body, init, TEXT_TYPE)) return this
   } else if (body === null || body === undefined) {
     if (initQuickResponse(this, null, init, undefined)) return this
   } else if (body instanceof Uint8Array) {
-    // The program may change its bytes before they are sent.
+    // The application may change its bytes before they are sent.
     if (initQuickResponse(this, new Uint8Array(body), init, undefined)) return this
   }
   return Reflect.construct(NativeResponse, [body, init], new.target)
 }
 
-/** `Response.json` likewise. */
+/** Replaces `Response.json`. */
 function json(data: unknown, init?: ResponseInit): Response {
   const text = JSON.stringify(data)
   if (text === undefined) return NativeResponse.json(data, init)
@@ -67,7 +71,10 @@ function json(data: unknown, init?: ResponseInit): Response {
     : NativeResponse.json(data, init)
 }
 
-/** Makes a response a quick one; false where only native knows what the arguments mean. */
+/**
+ * Sets the fields of a quick response. Returns false, and sets nothing, for arguments that are not
+ * simple.
+ */
 function initQuickResponse(
   response: AnyResponse,
   body: QuickBody,
@@ -101,6 +108,7 @@ function initQuickResponse(
   return true
 }
 
+/** Creates native headers from the fields that the application gave. */
 function copyHeaders(
   given: NonNullable<ResponseInit['headers']>,
   type: string | undefined,
@@ -110,30 +118,30 @@ function copyHeaders(
   return headers
 }
 
-/** A response that nobody has asked for more than it has itself: its body, and no more than that is to be looked at. */
-export function isQuick(response: Response): boolean {
-  return (
-    (response as AnyResponse)[kStatus] !== undefined &&
-    (response as AnyResponse)[kNative] === undefined
-  )
+/** Whether a response is quick and has no native one, so that `quickBody` is its body. */
+export function isQuick(response: AnyResponse): boolean {
+  return response[kStatus] !== undefined && response[kNative] === undefined
 }
 
 /** The body of a quick response. */
-export function quickBody(response: Response): QuickBody {
-  return (response as AnyResponse)[kBody] ?? null
+export function quickBody(response: AnyResponse): QuickBody {
+  return response[kBody] ?? null
 }
 
-/** The Content-Type of a quick response that has no other field. */
-export function soleContentType(response: Response): string | undefined {
-  return (response as AnyResponse)[kContentType]
+/** The Content-Type of a quick response without other fields; undefined for any other response. */
+export function soleContentType(response: AnyResponse): string | undefined {
+  return response[kContentType]
 }
 
-/** The fields of any response, names in lower case and in order. */
-export function fieldPairsOf(response: Response): Iterable<FieldPair> {
-  return (response as AnyResponse)[kFields] ?? response.headers
+/** The fields of any response, sorted, with names in lower case. */
+export function fieldPairsOf(response: AnyResponse): Iterable<FieldPair> {
+  return response[kFields] ?? response.headers
 }
 
-/** From here on the body is native's; undefined for a response that is native anyway. */
+/**
+ * Moves the body of a quick response to a native one, and returns that. Undefined for a response
+ * that is native.
+ */
 function toNative(response: AnyResponse): Response | undefined {
   if (response[kStatus] === undefined) return undefined
   if (response[kNative] !== undefined) return response[kNative]
@@ -144,7 +152,7 @@ function toNative(response: AnyResponse): Response | undefined {
   return native
 }
 
-/** What quick responses answer in place of native's getters. */
+/** The getters of a quick response that need no native one. */
 const GETTERS: Readonly<Record<string, (response: AnyResponse) => unknown>> = {
   status: (response) => response[kStatus],
   statusText: (response) => response[kStatusText],
@@ -167,7 +175,10 @@ function headersOf(response: AnyResponse): Headers {
   return headers
 }
 
-/** In place of native's methods; `clone` has to show what the quick one shows. */
+/**
+ * The methods of a quick response that differ from the native ones: `clone` must copy the status
+ * and the fields.
+ */
 const METHODS: Readonly<Record<string, (response: AnyResponse, native: Response) => unknown>> = {
   clone(response, native) {
     const { status, statusText, headers } = response
@@ -175,7 +186,7 @@ const METHODS: Readonly<Record<string, (response: AnyResponse, native: Response)
   },
 }
 
-/** Puts the constructor in native's place, and teaches native's members what a quick response is. */
+/** Replaces the global `Response`, and the members of its prototype. */
 export function installQuickResponse(): void {
   if (globalThis.Response !== NativeResponse) return
   const { prototype } = NativeResponse
@@ -192,11 +203,12 @@ export function installQuickResponse(): void {
   defineProperty(globalThis, 'Response', QuickResponse)
 }
 
+/** Wraps a member of the native prototype so that it works on quick responses, too. */
 function wrapMember(name: string, native: PropertyDescriptor): PropertyDescriptor {
   const { get, value } = native
   const quick = GETTERS[name]
   if (get !== undefined) {
-    // An object literal gives the function its name.
+    // A function in an object literal gets its name, which must be that of the native getter.
     const read = {
       [name](this: AnyResponse): unknown {
         if (quick !== undefined && this[kStatus] !== undefined) return quick(this)

@@ -1,4 +1,4 @@
-/** A `Response` as commands of an exchange. */
+/** Sends a `Response` by the commands of an exchange. */
 
 import type { Exchange } from '../../engine/exchange.ts'
 import { CHUNKED, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../../engine/exchange.ts'
@@ -6,32 +6,32 @@ import { bodyUnusable, invalidStatus, lengthMismatch, notBytes } from '../node/e
 import { isDecoded } from './fetched.ts'
 import { fieldPairsOf, isQuick, quickBody, soleContentType } from './response.ts'
 
-/** What sending needs of the call. */
+/** The part of a fetch exchange that sends the response. */
 export interface OutgoingResponse {
   readonly exchange: Exchange
   readonly isAborted: boolean
-  /** The reader of a streaming body, which is told when the client goes. */
+  /** The reader of a streaming body, which is cancelled when the client closes the connection. */
   reader: ReadableStreamDefaultReader<Uint8Array> | undefined
-  /** Resolves when there is room again, or the client has gone. */
+  /** Resolves when the engine has room again, or the client has closed the connection. */
   waitForRoom(): Promise<void>
 }
 
 interface ResponseHead {
   readonly fields: string
   readonly flags: number
-  /** The application's own Content-Length. */
+  /** The Content-Length that the application gave. */
   readonly length: number | undefined
 }
 
 /**
- * Answers, or throws before anything is sent; the promise of a streaming body rejects when the application's stream
- * fails.
+ * Sends a response. Throws before anything is sent if the response is not valid. For a streaming
+ * body it returns a promise, which rejects if the application's stream fails.
  */
 export function sendResponse(
-  sending: OutgoingResponse,
+  outgoing: OutgoingResponse,
   response: Response,
 ): Promise<void> | undefined {
-  const { exchange } = sending
+  const { exchange } = outgoing
   const { status } = response
   const isSilent = exchange.method === 'HEAD' || status === 204 || status === 304
   let body: string | Uint8Array | undefined
@@ -45,12 +45,13 @@ export function sendResponse(
     decoded = isDecoded(response)
   }
   const head = composeHead(response, { isSilent, decoded })
-  if (stream !== null && !isSilent) return sendStream(sending, response, head, stream)
+  if (stream !== null && !isSilent) return sendStream(outgoing, { response, head, stream })
   let { fields, flags } = head
   if (status !== 204) {
-    // Only where none is sent may it be the length of a body that another request would get (RFC 9110 section 8.6).
+    // Content-Length may differ from the body only where none is sent: it is the length for a GET
+    // (RFC 9110 section 8.6).
     if (isSilent && body === undefined && head.length !== undefined) fields = withLength(head)
-    // A HEAD of a stream has no length that one could know; one without a body at all has.
+    // The length of a stream is unknown. A response without any body has length 0.
     else if (status !== 304 && stream === null && !(isSilent && decoded)) flags |= LENGTH
   }
   exchange.respond(status, reasonOf(response), fields, flags, body, 'utf8')
@@ -58,52 +59,62 @@ export function sendResponse(
   return undefined
 }
 
-/** What a quick response cannot be otherwise. */
+/** Throws if a native response cannot be sent. A quick response is always valid. */
 function assertSendable({ status, bodyUsed, body }: Response): void {
   if (!(status >= 200 && status <= 599)) throw invalidStatus(status)
   if (bodyUsed || body?.locked) throw bodyUnusable()
 }
 
+interface StreamingResponse {
+  readonly response: Response
+  readonly head: ResponseHead
+  readonly stream: ReadableStream<Uint8Array>
+}
+
 function sendStream(
-  sending: OutgoingResponse,
-  response: Response,
-  head: ResponseHead,
-  body: ReadableStream<Uint8Array>,
+  outgoing: OutgoingResponse,
+  { response, head, stream }: StreamingResponse,
 ): Promise<void> {
-  const { exchange } = sending
-  const reader = body.getReader()
+  const { exchange } = outgoing
+  const reader = stream.getReader()
   let { fields, flags } = head
   if (head.length !== undefined) fields = withLength(head)
   else if (exchange.httpVersionMinor === 1) flags |= CHUNKED
-  // HTTP/1.0 knows no chunks: the body ends with the connection (RFC 9112 section 6.3).
+  // HTTP/1.0 has no chunks: the body ends with the connection (RFC 9112 section 6.3).
   else flags |= CLOSE
   exchange.head(response.status, reasonOf(response), fields, flags)
-  sending.reader = reader
-  return pump(sending, reader, head.length)
+  outgoing.reader = reader
+  return pump(outgoing, reader, head.length)
 }
 
+/**
+ * Sends the chunks of a stream as the client takes them. Rejects if their length is not `length`.
+ */
 async function pump(
-  sending: OutgoingResponse,
+  outgoing: OutgoingResponse,
   reader: ReadableStreamDefaultReader<unknown>,
   length: number | undefined,
 ): Promise<void> {
-  const { exchange } = sending
+  const { exchange } = outgoing
   let sent = 0
   for (;;) {
     const { done, value } = await reader.read()
-    if (sending.isAborted) return
+    if (outgoing.isAborted) return
     if (done) break
     if (!(value instanceof Uint8Array)) throw notBytes(value)
     sent += value.length
     if (length !== undefined && sent > length) throw lengthMismatch(length, sent)
-    if (value.length > 0 && !exchange.write(value)) await sending.waitForRoom()
-    if (sending.isAborted) return
+    if (value.length > 0 && !exchange.write(value)) await outgoing.waitForRoom()
+    if (outgoing.isAborted) return
   }
   if (length !== undefined && sent < length) throw lengthMismatch(length, sent)
   exchange.end()
 }
 
-/** The fields that are the application's; those that frame and govern the connection are the engine's. */
+/**
+ * Renders the application's fields. The engine writes those that frame the body and govern the
+ * connection.
+ */
 function composeHead(
   response: Response,
   { isSilent, decoded }: { isSilent: boolean; decoded: boolean },
@@ -124,7 +135,7 @@ function composeHead(
         continue
       case 'keep-alive':
       case 'transfer-encoding':
-      // A Response has none.
+      // A Response has no trailers.
       case 'trailer':
         continue
       case 'date':
@@ -138,7 +149,7 @@ function composeHead(
 
 const contentTypeFields = new Map<string, string>()
 
-/** There are two, and a line that is made once is one that is flat already. */
+/** Renders a Content-Type. There are only two, and V8 has flattened a string that is used again. */
 function contentTypeField(type: string): string {
   let field = contentTypeFields.get(type)
   if (field === undefined) {
@@ -152,10 +163,11 @@ function withLength({ fields, length }: ResponseHead): string {
   return length === undefined ? fields : `${fields}content-length: ${length}\r\n`
 }
 
-/** Undefined is the status code's own phrase. */
+/** The reason phrase; undefined for the standard phrase of the status code. */
 function reasonOf(response: Response): string | undefined {
   const { statusText } = response
   return statusText === '' ? undefined : statusText
 }
 
+/** Does nothing: the body is not sent, so an error of its stream is of no interest. */
 function ignoreCancelError(): void {}

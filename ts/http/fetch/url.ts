@@ -1,12 +1,16 @@
-/** The absolute URL of a request, as `Request.url` shows it, without parsing one where nothing needs it. */
+/** The absolute URL of a request, as `Request.url` shows it. Most targets need no URL parser. */
 
-/** A target that a URL parser would leave as it is: no dot segments, nothing to encode, no fragment. */
+/**
+ * A target that a URL parser does not change if it has no dot segment: nothing to encode, no
+ * fragment.
+ */
 const PLAIN_TARGET = /^\/[\w\-.~!$&()*+,;=:@%/?]*$/
 const DOT_SEGMENT = /\/\.|\/%2e/i
 
-/** The origins of Host values that have been looked at; clients send few, and the bound is for those that do not. */
+/** The maximum number of Host values that are cached. Most clients send few different ones. */
 const MAX_ORIGINS = 256
 
+/** Caches the origin of each Host value. */
 class OriginCache {
   readonly #scheme: string
   readonly #known = new Map<string, string | undefined>()
@@ -17,7 +21,10 @@ class OriginCache {
     this.#scheme = scheme
   }
 
-  /** Most requests name the host that the one before named, and comparing costs less than a look into the map. */
+  /**
+   * Returns the origin. Most requests have the host of the previous one, and comparing costs less
+   * than the map.
+   */
   find(host: string): string | undefined {
     if (host !== this.#lastHost) {
       this.#lastOrigin = this.#parseHost(host)
@@ -28,7 +35,7 @@ class OriginCache {
 
   #parseHost(host: string): string | undefined {
     if (this.#known.has(host)) return this.#known.get(host)
-    // A Host value is an authority and nothing more: `a/b` or `user@a` must not become part of the URL.
+    // A Host value is a host and a port: `a/b` or `user@a` must not become part of the URL.
     const url = /^[^/?#@\\\s]+$/.test(host) ? parseUrl(`${this.#scheme}://${host}`) : undefined
     const origin = url === undefined ? undefined : `${this.#scheme}://${url.host}`
     if (this.#known.size < MAX_ORIGINS) this.#known.set(host, origin)
@@ -39,27 +46,32 @@ class OriginCache {
 const httpOrigins = new OriginCache('http')
 const httpsOrigins = new OriginCache('https')
 
-/** The URL, or undefined when host and target make none: the request is bad then. */
+/** Returns the URL; undefined if host and target make no valid one, which is a bad request. */
 export function absoluteUrl(
   encrypted: boolean,
   host: string | undefined,
   target: string,
 ): string | undefined {
-  // Without a host (HTTP/1.0) there is still a URL; the name is one that every machine has.
+  // A request of HTTP/1.0 may have no Host. Its URL gets a name that every machine has.
   const origin = (encrypted ? httpsOrigins : httpOrigins).find(host ?? 'localhost')
   if (origin === undefined) return undefined
   if (PLAIN_TARGET.test(target) && !DOT_SEGMENT.test(target)) return origin + target
   return normalizeUrl(target.startsWith('/') ? origin + target : target, origin)
 }
 
-/** Absolute form (`GET http://a/b`) wins over Host; `*` and CONNECT's authority have no path to show. */
+/**
+ * Parses a target in absolute form (`GET http://a/b`), which overrides Host. `*` and an authority
+ * have no path.
+ */
 function normalizeUrl(text: string, origin: string): string | undefined {
   const url = parseUrl(text)
   if (url === undefined || !url.pathname.startsWith('/')) return `${origin}/`
-  // A resource of another scheme (`GET ftp://a/b`, asked of a proxy) is shown below ours: a Request knows no other.
+  // Another scheme (`GET ftp://a/b`, for a proxy) gets our origin, since a Request allows only http
+  // and https.
   if (!/^https?:$/.test(url.protocol))
     return normalizeUrl(origin + url.pathname + url.search, origin)
-  // No field of a request may have them (RFC 9110 section 4.2.4), and a Request takes none.
+  // A client must not send credentials in a URL (RFC 9110 section 4.2.4), and a Request refuses
+  // them.
   if (url.username !== '' || url.password !== '') return undefined
   url.hash = ''
   return url.href
