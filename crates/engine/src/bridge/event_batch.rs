@@ -166,9 +166,9 @@ impl EventBatch {
     }
 
     /// A connection, told before its first request.
-    pub(crate) fn connection(&mut self, id: u32, tag: u32, facts: &ConnectionInfo<'_>) {
+    pub(crate) fn connection(&mut self, id: u32, server_id: u32, facts: &ConnectionInfo<'_>) {
         self.start(CONNECTION, id);
-        self.u32(tag);
+        self.u32(server_id);
         let flags = u8::from(facts.secure.is_some()) << 4 | u8::from(facts.http2) << 5;
         self.text.push(facts.family | flags);
         self.u16(facts.remote_port);

@@ -61,17 +61,17 @@ pub(crate) struct Handoff {
 /// What the JavaScript thread (or the acceptor) asks of the I/O thread.
 pub(crate) enum ControlMessage {
     /// Give a server limits of its own.
-    Configure { tag: u32, limits: Box<Limits> },
+    Configure { server_id: u32, limits: Box<Limits> },
     /// A server listens no more: forget what is known of it.
-    Forget { tag: u32 },
+    Forget { server_id: u32 },
     /// Do TLS so for a server.
-    Secure { tag: u32, server: Box<TlsServer> },
+    Secure { server_id: u32, server: Box<TlsServer> },
     /// Tell JavaScript, or do not, of what is refused to clients of a server.
-    ReportRefusals { tag: u32, on: bool },
+    ReportRefusals { server_id: u32, on: bool },
     /// End every connection soon, idle ones after so long; asked again it only shortens that.
     Drain(Duration),
     /// Close the connections of one server: the idle ones or all.
-    CloseConnections { tag: u32, idle_only: bool },
+    CloseConnections { server_id: u32, idle_only: bool },
     /// Close a connection that could not enter the set, for want of memory.
     Abort(AcceptedConnection),
     /// Close a connection that nobody waits for: another one waits for its descriptor.

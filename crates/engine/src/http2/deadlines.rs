@@ -9,8 +9,8 @@ use h2::Reason;
 use super::Session;
 use super::exchange::StreamExchange;
 use crate::guard::Refusal;
-use crate::server::connection::min_rate::Bounds;
-use crate::server::connection::{Connection, Current, Shared, Turn};
+use crate::server::connection::min_rate::RateBounds;
+use crate::server::connection::{Connection, ConnectionState, Exchange, Turn};
 
 impl StreamExchange {
     pub fn pause_input(&self) {
@@ -20,7 +20,7 @@ impl StreamExchange {
     }
 
     /// Starts or resumes the body timer: the engine now waits for body bytes from the client.
-    pub fn resume_input(&self, current: &Current) {
+    pub fn resume_input(&self, current: &Exchange) {
         let now = self.shared.ctx.now_ms();
         let mut rate = self.body_rate.get();
         if !rate.is_off() {
@@ -47,8 +47,8 @@ impl StreamExchange {
         self.body_rate.set(rate);
     }
 
-    fn input_bounds(&self) -> Bounds {
-        Bounds::of_body(&self.shared.limits())
+    fn input_bounds(&self) -> RateBounds {
+        RateBounds::of_body(&self.shared.limits())
     }
 
     /// Returns the time of the next check of this stream, in milliseconds of the context's clock.
@@ -89,7 +89,7 @@ impl StreamExchange {
         }
         if self.deadline() <= now {
             let mut current = self.current.borrow_mut();
-            let waited = !current.delivered || current.withdraw(&self.shared.ctx);
+            let waited = !current.is_dispatched || current.withdraw(&self.shared.ctx);
             drop(current);
             self.refuse(if waited { Refusal::DispatchTimeout } else { Refusal::ResponseTimeout });
         }
@@ -98,7 +98,7 @@ impl StreamExchange {
     /// Returns whether the client reads the response too slowly. A closed flow-control window
     /// counts as not reading, because only the client can open it.
     fn is_output_expired(&self, now: u64) -> bool {
-        let bounds = Bounds::of_answer(&self.shared.limits());
+        let bounds = RateBounds::of_answer(&self.shared.limits());
         let moved = self.unsent.take_sent();
         let mut rate = self.response_rate.get();
         if self.unsent.bytes() == 0 {
@@ -113,10 +113,12 @@ impl StreamExchange {
     }
 }
 
-impl Shared {
+impl ConnectionState {
     /// Schedules the next check of a stream on the timer wheel.
     pub(crate) fn watch_stream(&self, exchange: &StreamExchange) {
-        self.look_again_at(exchange.deadline().min(self.ctx.now_ms() + STREAM_CHECK_INTERVAL_MS));
+        self.set_deadline_no_later_than(
+            exchange.deadline().min(self.ctx.now_ms() + STREAM_CHECK_INTERVAL_MS),
+        );
     }
 
     /// Starts the idle timer after the last stream has closed. The head of the next request may
@@ -129,7 +131,7 @@ impl Shared {
             limits.settings.keepalive + limits.keepalive_grace
         };
         self.wait(idle);
-        self.set_deadline_at(self.waits_until.get().min(header_block_deadline));
+        self.set_deadline_at(self.wait_ends_at.get().min(header_block_deadline));
     }
 }
 
@@ -141,8 +143,8 @@ impl Connection {
             Err(turn) => return turn,
         };
         let shared = self.shared.clone();
-        if session.is_handshaking() && shared.waits_until.get() <= now {
-            return Some(Turn::Gone);
+        if session.is_handshaking() && shared.wait_ends_at.get() <= now {
+            return Some(Turn::Close);
         }
         let streams = session.streams.clone();
         let had_streams = !streams.is_empty();
@@ -160,7 +162,7 @@ impl Connection {
         if session.header_block_deadline <= now {
             // RFC 9113 section 10.5: the header block has not ended in time.
             session.abort(Reason::ENHANCE_YOUR_CALM);
-        } else if streams.is_empty() && shared.waits_until.get() <= now {
+        } else if streams.is_empty() && shared.wait_ends_at.get() <= now {
             if session.is_draining() {
                 session.abort(Reason::NO_ERROR);
             } else {
@@ -176,7 +178,7 @@ impl Connection {
         let shared = &self.shared;
         let streams = session.streams.all();
         let next = if streams.is_empty() {
-            shared.waits_until.get()
+            shared.wait_ends_at.get()
         } else {
             let first = streams.iter().map(Rc::as_ref).map(StreamExchange::deadline).min();
             first.unwrap_or(u64::MAX).min(now + STREAM_CHECK_INTERVAL_MS)

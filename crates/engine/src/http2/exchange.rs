@@ -19,15 +19,15 @@ use crate::bridge::in_flight::RequestLabel;
 use crate::bridge::ring::HeadFlags;
 use crate::guard::{ErrorFormat, PartialRequest, Refusal};
 use crate::http1::encoder;
-use crate::server::connection::min_rate::Pace;
-use crate::server::connection::{Current, Shared};
+use crate::server::connection::min_rate::MinRate;
+use crate::server::connection::{ConnectionState, Exchange};
 
 /// The state of a stream, from the head of its request until it is closed.
 pub(crate) struct StreamExchange {
-    pub(crate) shared: Rc<Shared>,
+    pub(crate) shared: Rc<ConnectionState>,
     pub(crate) streams: Weak<Streams>,
     slot: usize,
-    pub(crate) current: RefCell<Current>,
+    pub(crate) current: RefCell<Exchange>,
     /// What h2 still has to send; `None` once the stream is closed.
     pub(crate) output: RefCell<Option<StreamOutput>>,
     /// h2's reader of the request body; `None` once the body is complete or no longer wanted.
@@ -43,8 +43,8 @@ pub(crate) struct StreamExchange {
     /// Reason with which to reset the stream in the next turn.
     pub(crate) pending_reset: Cell<Option<Reason>>,
     /// Rates at which the client sends the body and reads the response.
-    pub(crate) body_rate: Cell<Pace>,
-    pub(crate) response_rate: Cell<Pace>,
+    pub(crate) body_rate: Cell<MinRate>,
+    pub(crate) response_rate: Cell<MinRate>,
     /// Time by which the stream must be closed while the worker drains; `u64::MAX` before that.
     pub(crate) drain_deadline: Cell<u64>,
     pub(crate) error_format: ErrorFormat,
@@ -80,7 +80,7 @@ pub(crate) struct StreamOutput {
 
 /// Arguments of [`StreamExchange::new`].
 pub(crate) struct NewStream {
-    pub current: Current,
+    pub current: Exchange,
     pub respond: SendResponse<CountedBytes>,
     pub body: Option<RecvStream>,
     pub error_format: ErrorFormat,
@@ -90,7 +90,7 @@ pub(crate) struct NewStream {
 
 impl StreamExchange {
     pub fn new(
-        shared: Rc<Shared>,
+        shared: Rc<ConnectionState>,
         streams: &Rc<Streams>,
         slot: usize,
         waker: Waker,
@@ -124,8 +124,8 @@ impl StreamExchange {
             waker,
             is_dirty: Cell::new(false),
             pending_reset: Cell::new(None),
-            body_rate: Cell::new(Pace::OFF),
-            response_rate: Cell::new(Pace::OFF),
+            body_rate: Cell::new(MinRate::OFF),
+            response_rate: Cell::new(MinRate::OFF),
             drain_deadline: Cell::new(u64::MAX),
             error_format,
             is_head_request,
@@ -198,7 +198,7 @@ impl StreamExchange {
         if !output.tail.is_empty() {
             output.chunks.push(Bytes::from(std::mem::take(&mut output.tail)));
         }
-        let is_last = current.ended && current.trailers.is_empty();
+        let is_last = current.response_complete && current.trailers.is_empty();
         if let Some(head) = output.head.take() {
             let ends = current.no_body || (is_last && output.chunks.is_empty());
             output.stream = Some(output.respond.send_response(head, ends)?);
@@ -213,7 +213,7 @@ impl StreamExchange {
             stream.send_data(self.unsent.count(piece), ends)?;
             output.is_finished = ends;
         }
-        if current.ended && !output.is_finished {
+        if current.response_complete && !output.is_finished {
             output.is_finished = true;
             if is_last {
                 stream.send_data(self.unsent.count(Bytes::new()), true)?;
@@ -233,8 +233,8 @@ impl StreamExchange {
             return;
         }
         let mut current = self.current.borrow_mut();
-        if std::mem::take(&mut current.notify) {
-            self.shared.ctx.tell(|batch| batch.drained(current.id));
+        if std::mem::take(&mut current.notifies_when_sent) {
+            self.shared.ctx.emit(|batch| batch.drained(current.id));
         }
         if current.is_finished() {
             drop(current);
@@ -252,7 +252,7 @@ impl StreamExchange {
     /// Returns the number of bytes that the engine and h2 hold for this stream.
     pub fn held_bytes(&self) -> usize {
         let current = self.current.borrow();
-        self.unsent.bytes() + current.collected_len + self.paused_bytes()
+        self.unsent.bytes() + current.buffered_len + self.paused_bytes()
     }
 
     /// Returns the number of body bytes that h2 holds because JavaScript has granted no credit.
@@ -309,18 +309,19 @@ impl StreamExchange {
         if let Some(streams) = self.streams.upgrade() {
             streams.remove(self.slot);
             self.stop_waiting(&streams);
-            if !current.delivered {
+            if !current.is_dispatched {
                 streams
                     .buffered_body_bytes
-                    .set(streams.buffered_body_bytes.get() - current.collected_len);
+                    .set(streams.buffered_body_bytes.get() - current.buffered_len);
             }
         }
-        self.shared.close_books(&current);
-        if !current.delivered {
+        self.shared.finish_accounting(&current);
+        if !current.is_dispatched {
             return;
         }
-        let is_awaited = !current.ended || current.notify || !current.body_done;
-        self.shared.ctx.tell(|batch| {
+        let is_awaited =
+            !current.response_complete || current.notifies_when_sent || !current.body_done;
+        self.shared.ctx.emit(|batch| {
             if is_abort && is_awaited {
                 batch.aborted(current.id);
             }
@@ -331,7 +332,7 @@ impl StreamExchange {
 
 /// Sends an error response of the engine on a stream. Returns the length of its body in bytes.
 pub(crate) fn send_refusal(
-    shared: &Shared,
+    shared: &ConnectionState,
     respond: &mut SendResponse<CountedBytes>,
     unsent: &Rc<UnsentBytes>,
     refusal: Refusal,

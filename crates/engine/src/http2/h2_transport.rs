@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::buffers::read_buffer::ReadBuffer;
 use crate::pressure::limits::READ_AHEAD;
-use crate::server::connection::Shared;
+use crate::server::connection::ConnectionState;
 
 /// Bytes from the client that h2 has not read yet.
 #[derive(Default)]
@@ -27,7 +27,7 @@ pub(crate) struct H2Input {
 /// turns.
 pub(crate) struct H2Transport {
     pub input: Rc<RefCell<H2Input>>,
-    pub shared: Rc<Shared>,
+    pub shared: Rc<ConnectionState>,
 }
 
 impl AsyncRead for H2Transport {

@@ -38,7 +38,7 @@ use crate::exchange::request_head::{Framing, RequestHead};
 use crate::guard::{PartialRequest, Refusal};
 use crate::pressure::admission::{self, STALLED_MS};
 use crate::pressure::limits::{Cleartext, READ_AHEAD};
-use crate::server::connection::{Connection, Current, Shared, Turn};
+use crate::server::connection::{Connection, ConnectionState, Exchange, Turn};
 
 impl Connection {
     /// Returns whether the client may use HTTP/2, so that the first bytes must be searched for the
@@ -62,7 +62,7 @@ impl Connection {
             // The PROXY protocol header comes before the preface.
             return true;
         }
-        let unread = self.carry.unread();
+        let unread = self.read_buffer.unread();
         let length = unread.len().min(CLIENT_PREFACE.len());
         let begins = unread[..length] == CLIENT_PREFACE[..length];
         if !self.must_use_http2() && (!begins || length < CLIENT_PREFACE.len()) {
@@ -70,7 +70,7 @@ impl Connection {
             return !begins;
         }
         self.awaits_preface = false;
-        let first = std::mem::take(&mut self.carry);
+        let first = std::mem::take(&mut self.read_buffer);
         let mut session = Session::new(&self.shared);
         self.accept_frames(&mut session, first.unread());
         self.http2 = Some(Box::new(session));
@@ -91,7 +91,7 @@ impl Connection {
 
     /// Runs a turn of a connection that speaks HTTP/2.
     pub(crate) fn serve_http2(&mut self, cx: &mut Context<'_>) -> Turn {
-        let Some(mut session) = self.http2.take() else { return Turn::Gone };
+        let Some(mut session) = self.http2.take() else { return Turn::Close };
         let turn = self.run_http2_turn(&mut session, cx);
         self.http2 = Some(session);
         turn
@@ -101,9 +101,9 @@ impl Connection {
         let shared = self.shared.clone();
         session.streams.set_connection_waker(cx.waker());
         if self.send(cx).has_failed() {
-            return Turn::Gone;
+            return Turn::Close;
         }
-        if shared.due.get()
+        if shared.is_deadline_due.get()
             && let Some(turn) = self.on_http2_deadline(session)
         {
             return turn;
@@ -140,7 +140,7 @@ impl Connection {
             shared.wait_for_next_stream(session.header_block_deadline, session.is_draining());
         }
         if self.send(cx).has_failed() {
-            return Turn::Gone;
+            return Turn::Close;
         }
         // No waker is registered for lack of room, so the task runs again as soon as there is room.
         let blocked = std::mem::take(&mut session.input.borrow_mut().is_write_blocked);
@@ -169,7 +169,7 @@ impl Connection {
         let mut scratch = shared.ctx.scratch.borrow_mut();
         let count = match self.stream.poll_read(cx, &mut scratch) {
             Poll::Pending => return Ok(false),
-            Poll::Ready(Err(_)) => return Err(Turn::Gone),
+            Poll::Ready(Err(_)) => return Err(Turn::Close),
             Poll::Ready(Ok(count)) => count,
         };
         if count == 0 {
@@ -274,7 +274,7 @@ impl Connection {
         }
         let says_https = parts.uri.scheme_str() == Some("https");
         head.is_secure |= says_https && self.guard.trusts_peer() && !self.stream.is_secure();
-        if !admission::takes(ctx, ctx.in_hand(), head) {
+        if !admission::admit_request(ctx, ctx.in_flight(), head) {
             return Err(Refusal::Overloaded);
         }
         Ok(())
@@ -289,14 +289,14 @@ impl Connection {
     ) {
         let shared = &self.shared;
         let ctx = &shared.ctx;
-        shared.tell_connection(&self.stream);
+        shared.announce(&self.stream);
         let (current, error_format) = {
             let (head, message) = (ctx.head.borrow(), shared.parsed_message.borrow());
-            let mut current = Current::new(ctx, 0, &head, &message.head, LOGGED_VERSION);
+            let mut current = Exchange::new(ctx, 0, &head, &message.head, LOGGED_VERSION);
             current.keep_alive = true;
             (current, PartialRequest::of_head(&message.head).format)
         };
-        let has_body = !current.body_done || current.undecided;
+        let has_body = !current.body_done || current.upgrade_undecided;
         let new_stream = NewStream {
             current,
             respond,
@@ -363,7 +363,7 @@ impl Connection {
         }
         session.refuse_waiting();
         session.streams.update_stalled(self.shared.ctx.now_ms());
-        self.shared.shed.set(false);
+        self.shared.is_evicted.set(false);
     }
 
     /// Evicts the streams on which the client lags, so that requests of other clients can begin.
@@ -380,11 +380,11 @@ impl Connection {
         }
         session.refuse_waiting();
         session.streams.update_stalled(now);
-        self.shared.shed.set(false);
+        self.shared.is_evicted.set(false);
     }
 }
 
-impl Shared {
+impl ConnectionState {
     /// Aborts all streams because the connection is closed.
     pub(crate) fn abort_streams(&self) {
         let Some(streams) = self.streams.get() else { return };

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use super::exchange::StreamExchange;
 use super::head;
 use crate::guard::{Refusal, read_http2_trailers};
-use crate::server::connection::{Current, request_body};
+use crate::server::connection::{Exchange, request_body};
 
 /// Result of reading from a body.
 enum BodyPoll {
@@ -68,21 +68,21 @@ impl StreamExchange {
 
     /// Passes the request to JavaScript with the body bytes that have arrived.
     pub fn stop_buffering_body(self: &Rc<Self>) {
-        self.current.borrow_mut().collects = false;
+        self.current.borrow_mut().may_buffer_body = false;
         self.mark_dirty();
         self.shared.wake();
     }
 
     /// Passes the request to JavaScript when it is admitted, with the whole body if possible.
-    fn dispatch_when_admitted(&self, current: &mut Current) -> Result<(), Refusal> {
+    fn dispatch_when_admitted(&self, current: &mut Exchange) -> Result<(), Refusal> {
         let shared = &self.shared;
         let trailers = self.request_trailers.get().map_or(&[][..], Vec::as_slice);
-        if current.delivered {
+        if current.is_dispatched {
             shared.deliver(current, trailers);
             return Ok(());
         }
-        if shared.may_collect(current) {
-            shared.collect(current);
+        if shared.may_buffer_body(current) {
+            shared.buffer_body(current);
             return Ok(());
         }
         if !self.try_admit(current)? {
@@ -91,7 +91,7 @@ impl StreamExchange {
         if let Some(streams) = self.streams.upgrade() {
             streams
                 .buffered_body_bytes
-                .set(streams.buffered_body_bytes.get() - current.collected_len);
+                .set(streams.buffered_body_bytes.get() - current.buffered_len);
         }
         shared.deliver(current, trailers);
         Ok(())
@@ -106,14 +106,14 @@ impl StreamExchange {
         }
     }
 
-    fn read_body(&self, current: &mut Current) -> BodyPoll {
+    fn read_body(&self, current: &mut Exchange) -> BodyPoll {
         let mut receiving = self.request_body.borrow_mut();
         let cx = &mut Context::from_waker(&self.waker);
         while let Some(body) = receiving.as_mut() {
-            if current.body_done || current.undecided {
+            if current.body_done || current.upgrade_undecided {
                 break;
             }
-            if current.credit == 0 && !current.discard {
+            if current.credit == 0 && !current.discards_body {
                 self.pause_input();
                 break;
             }
@@ -155,29 +155,29 @@ impl StreamExchange {
         BodyPoll::Pending
     }
 
-    fn take_chunk(&self, current: &mut Current, data: Bytes) -> Result<(), Refusal> {
+    fn take_chunk(&self, current: &mut Exchange, data: Bytes) -> Result<(), Refusal> {
         let len = data.len();
         current.body_bytes += len as u64;
         self.input_moved(len);
         if current.tunnel.is_some() {
             let ctx = &self.shared.ctx;
-            ctx.tunnelled.set(ctx.tunnelled.get() + 1);
+            ctx.tunnel_chunks.set(ctx.tunnel_chunks.get() + 1);
         } else {
             let most = self.shared.limits().settings.limit_request_body;
             if most > 0 && current.body_bytes > most {
                 return Err(Refusal::BodyTooLarge);
             }
         }
-        if current.discard {
+        if current.discards_body {
             current.discarded += len as u64;
             // A reset costs less than reading on. It carries NO_ERROR (RFC 9113 section 8.1).
             current.body_done = current.discarded > self.shared.limits().max_discarded;
             return Ok(());
         }
         current.credit = current.credit.saturating_sub(len);
-        current.awaits_rest(&self.shared);
-        if current.delivered {
-            self.shared.ctx.tell(|batch| {
+        current.start_discard_timer(&self.shared);
+        if current.is_dispatched {
+            self.shared.ctx.emit(|batch| {
                 for piece in request_body::pieces(data) {
                     batch.data(current.id, piece);
                 }
@@ -186,8 +186,8 @@ impl StreamExchange {
             if let Some(streams) = self.streams.upgrade() {
                 streams.buffered_body_bytes.set(streams.buffered_body_bytes.get() + len);
             }
-            current.collected_len += len;
-            current.collected.push(data);
+            current.buffered_len += len;
+            current.buffered_chunks.push(data);
         }
         Ok(())
     }

@@ -16,7 +16,7 @@ pub(crate) struct StreamSink(pub Rc<StreamExchange>);
 impl ResponseSink for StreamSink {
     fn send_interim(&self, head: &ResponseHead<'_>) {
         let exchange = &self.0;
-        exchange.current.borrow_mut().informs(head.status);
+        exchange.current.borrow_mut().record_interim(head.status);
         if !exchange.current.borrow().head_sent
             && let Some(response) = fields::bare_head(head.status, head.fields)
             && let Some(output) = exchange.output.borrow_mut().as_mut()
@@ -34,11 +34,11 @@ impl ResponseSink for StreamSink {
         if std::mem::replace(&mut current.head_sent, true) {
             return;
         }
-        current.expects = false;
+        current.awaits_continue = false;
         let head = &ResponseHead { status: exchange.visible_status(head.status), ..*head };
         current.status = head.status;
         current.no_body = head.flags.no_body();
-        if let Some(log) = &mut current.log {
+        if let Some(log) = &mut current.log_info {
             log.response_fields.extend_from_slice(head.fields);
         }
         let response = fields::final_head(head, exchange.shared.ctx.date.borrow().text(), length);
@@ -93,14 +93,14 @@ impl ResponseSink for StreamSink {
     fn end(&self, discard: bool) {
         let exchange = &self.0;
         let mut current = exchange.current.borrow_mut();
-        if !std::mem::replace(&mut current.ended, true) {
-            current.undecided = false;
+        if !std::mem::replace(&mut current.response_complete, true) {
+            current.upgrade_undecided = false;
             if !current.head_sent {
                 // The application has ended the response without a head.
                 exchange.pending_reset.set(Some(Reason::INTERNAL_ERROR));
             }
-            current.discard = discard && current.tunnel.is_none();
-            current.awaits_rest(&exchange.shared);
+            current.discards_body = discard && current.tunnel.is_none();
+            current.start_discard_timer(&exchange.shared);
         }
         drop(current);
         exchange.mark_dirty();
@@ -137,7 +137,7 @@ impl ResponseSink for StreamSink {
     }
 
     fn notify_when_sent(&self) {
-        self.0.current.borrow_mut().notify = true;
+        self.0.current.borrow_mut().notifies_when_sent = true;
         self.0.mark_dirty();
     }
 }

@@ -17,7 +17,7 @@ use super::frames::FrameScanner;
 use super::h2_transport::{H2Input, H2Transport};
 use super::streams::Streams;
 use crate::pressure::settings::Settings;
-use crate::server::connection::Shared;
+use crate::server::connection::ConnectionState;
 
 /// A stream that the client has opened: its request and the writer of its response.
 pub(crate) type IncomingStream = (Request<RecvStream>, SendResponse<CountedBytes>);
@@ -43,7 +43,7 @@ enum SessionState {
 }
 
 impl Session {
-    pub fn new(shared: &Rc<Shared>) -> Self {
+    pub fn new(shared: &Rc<ConnectionState>) -> Self {
         let limits = shared.limits();
         let streams = shared.streams.get_or_init(|| Rc::new(Streams::new())).clone();
         let input = Rc::new(RefCell::new(H2Input::default()));
@@ -126,7 +126,7 @@ impl Session {
     }
 
     /// Handles the streams that h2 has woken.
-    pub fn poll_streams(&mut self, shared: &Shared) {
+    pub fn poll_streams(&mut self, shared: &ConnectionState) {
         for slot in self.streams.take_woken_slots() {
             let Some(exchange) = self.streams.get(slot) else { continue };
             if exchange.poll_stream() {

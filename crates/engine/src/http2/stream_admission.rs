@@ -14,8 +14,8 @@ use super::Session;
 use super::exchange::StreamExchange;
 use super::streams::Streams;
 use crate::guard::Refusal;
-use crate::server::connection::min_rate::Bounds;
-use crate::server::connection::{Current, Shared};
+use crate::server::connection::min_rate::RateBounds;
+use crate::server::connection::{ConnectionState, Exchange};
 
 /// State of a request on its way to JavaScript.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -140,7 +140,7 @@ impl Streams {
 
 impl StreamExchange {
     /// Admits the request, or queues it. Returns whether it may be passed to JavaScript now.
-    pub(crate) fn try_admit(&self, current: &mut Current) -> Result<bool, Refusal> {
+    pub(crate) fn try_admit(&self, current: &mut Exchange) -> Result<bool, Refusal> {
         if self.admission_state.get() != AdmissionState::Undecided {
             return Ok(self.admission_state.get() == AdmissionState::Admitted);
         }
@@ -157,14 +157,15 @@ impl StreamExchange {
             return Err(Refusal::Overloaded);
         }
         self.shared.keep_head(current);
-        let kept = current.kept.as_ref().map_or(0, |kept| kept.bytes.len() * WAITING_HEAD_COST);
+        let kept =
+            current.kept_head.as_ref().map_or(0, |kept| kept.bytes.len() * WAITING_HEAD_COST);
         self.waiting_head_bytes.set(kept);
         admission.waiting_head_bytes.set(admission.waiting_head_bytes.get() + kept);
         self.admission_state.set(AdmissionState::Waiting);
         ctx.waiting_streams.set(ctx.waiting_streams.get() + 1);
         ctx.handoff.slot.stream_waits();
         admission.waiting.borrow_mut().push_back(me);
-        self.shared.look_again_at(now + RESPONSE_EXPECTED_MS);
+        self.shared.set_deadline_no_later_than(now + RESPONSE_EXPECTED_MS);
         Ok(false)
     }
 
@@ -197,9 +198,9 @@ impl StreamExchange {
     }
 
     /// Records the progress of the response, from which the expected size is estimated.
-    pub(crate) fn record_response(&self, current: &Current) {
+    pub(crate) fn record_response(&self, current: &Exchange) {
         self.has_response.set(self.has_response.get() || current.head_sent);
-        if current.ended
+        if current.response_complete
             && !self.is_size_recorded.replace(true)
             && let Some(streams) = self.streams.upgrade()
         {
@@ -230,7 +231,7 @@ impl StreamExchange {
     /// Returns the time since which the client has read too little of the response; `u64::MAX` if
     /// no bytes are pending.
     pub(crate) fn response_stalled_since(&self) -> u64 {
-        self.response_rate.get().behind_since(Bounds::of_answer(&self.shared.limits()))
+        self.response_rate.get().behind_since(RateBounds::of_answer(&self.shared.limits()))
     }
 
     /// Returns the time since which the client has sent too little of the body; `u64::MAX` once the
@@ -239,19 +240,19 @@ impl StreamExchange {
         if self.current.borrow().head_sent {
             return u64::MAX;
         }
-        self.body_rate.get().behind_since(Bounds::of_body(&self.shared.limits()))
+        self.body_rate.get().behind_since(RateBounds::of_body(&self.shared.limits()))
     }
 }
 
 impl Session {
     /// Admits waiting requests as long as there is room. `arrived` returns the number of bytes that
     /// the client has acknowledged.
-    pub(crate) fn admit_waiting(&self, shared: &Shared, arrived: impl Fn() -> u64) {
+    pub(crate) fn admit_waiting(&self, shared: &ConnectionState, arrived: impl Fn() -> u64) {
         let (streams, now) = (&self.streams, shared.ctx.now_ms());
         loop {
             let Some(first) = streams.admission.waiting.borrow().front().cloned() else { return };
             if !streams.has_room(now) && !streams.has_read_enough(arrived()) {
-                return shared.look_again_at(now + RESPONSE_EXPECTED_MS);
+                return shared.set_deadline_no_later_than(now + RESPONSE_EXPECTED_MS);
             }
             first.stop_waiting(streams);
             first.poll_body();

@@ -10,33 +10,38 @@ use super::exchange::{StreamExchange, StreamOutput};
 use super::fields;
 use super::head::PLACEHOLDER_ACCEPT;
 use crate::pressure::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
-use crate::server::connection::Current;
-use crate::server::connection::tunnel::{Answered, Said, Tunnel};
-use crate::server::connection::websocket::{Frames, RESTART};
+use crate::server::connection::Exchange;
+use crate::server::connection::tunnel::{Tunnel, TunnelPhase, TunnelResponse};
+use crate::server::connection::websocket::{RESTART, WebSocketFrames};
 
 impl StreamExchange {
     /// Turns the stream into a tunnel if JavaScript takes it over (`taken`). Otherwise the request
     /// is served as an ordinary one.
-    pub fn take_over_stream(&self, current: &mut Current, taken: bool) {
-        if !std::mem::take(&mut current.undecided) || !taken {
+    pub fn take_over_stream(&self, current: &mut Exchange, taken: bool) {
+        if !std::mem::take(&mut current.upgrade_undecided) || !taken {
             return;
         }
         let ctx = &self.shared.ctx;
         current.body_done = self.request_body.borrow().is_none();
         // JavaScript gets the end of the client's bytes as an event of its own.
-        current.end_told = false;
+        current.end_emitted = false;
         current.tunnel = Some(Box::new(Tunnel::new(ctx.draining.get())));
         ctx.tunnels.set(ctx.tunnels.get() + 1);
     }
 
     /// Queues bytes that the application has written into the tunnel.
-    pub fn send_tunnel_data(&self, current: &mut Current, output: &mut StreamOutput, bytes: &[u8]) {
+    pub fn send_tunnel_data(
+        &self,
+        current: &mut Exchange,
+        output: &mut StreamOutput,
+        bytes: &[u8],
+    ) {
         let elapsed = self.shared.ctx.now().duration_since(current.started);
         let Some(tunnel) = current.tunnel.as_mut().filter(|tunnel| !tunnel.closed) else { return };
-        if current.ended {
+        if current.response_complete {
             return;
         }
-        let Said::Head(head) = &mut tunnel.said else {
+        let TunnelPhase::Head(head) = &mut tunnel.said else {
             return queue_tunnel_bytes(current, output, bytes);
         };
         head.extend_from_slice(bytes);
@@ -45,7 +50,7 @@ impl StreamExchange {
             return;
         }
         let head = std::mem::take(head);
-        let answered = Answered::read(&head[..end.unwrap_or(0)]);
+        let answered = TunnelResponse::read(&head[..end.unwrap_or(0)]);
         let is_switch = answered.status == 101;
         // RFC 8441 section 5.1: status 200 takes the place of 101. A placeholder key has no accept
         // field in the response.
@@ -59,13 +64,16 @@ impl StreamExchange {
             response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
         }
         output.head = Some(response);
-        tunnel.said =
-            if answered.websocket { Said::WebSocket(Frames::default()) } else { Said::Bytes };
+        tunnel.said = if answered.websocket {
+            TunnelPhase::WebSocket(WebSocketFrames::default())
+        } else {
+            TunnelPhase::Bytes
+        };
         tunnel.answered = Some(elapsed);
         let is_draining = tunnel.leaving;
         current.status = status;
         current.head_sent = true;
-        if let Some(log) = &mut current.log {
+        if let Some(log) = &mut current.log_info {
             log.response_fields.extend_from_slice(answered.fields);
         }
         queue_tunnel_bytes(current, output, &head[end.unwrap_or(0)..]);
@@ -81,7 +89,7 @@ impl StreamExchange {
         let mut output = self.output.borrow_mut();
         let (Some(tunnel), Some(output)) = (&mut current.tunnel, output.as_mut()) else { return };
         tunnel.leaving = true;
-        if let Said::WebSocket(_) = tunnel.said {
+        if let TunnelPhase::WebSocket(_) = tunnel.said {
             self.start_drain_deadline();
             queue_tunnel_bytes(&mut current, output, b"");
             self.mark_dirty();
@@ -97,11 +105,11 @@ impl StreamExchange {
 
 /// Queues bytes of the application. If the WebSocket is to close, the close frame follows the
 /// current frame.
-fn queue_tunnel_bytes(current: &mut Current, output: &mut StreamOutput, bytes: &[u8]) {
+fn queue_tunnel_bytes(current: &mut Exchange, output: &mut StreamOutput, bytes: &[u8]) {
     let Some(tunnel) = &mut current.tunnel else { return };
     let mut count = bytes.len();
     let mut closes = false;
-    if let Said::WebSocket(frames) = &mut tunnel.said {
+    if let TunnelPhase::WebSocket(frames) = &mut tunnel.said {
         count = frames.advance(bytes, tunnel.leaving);
         closes = tunnel.leaving && frames.at_boundary() && !frames.is_closed();
     }

@@ -1,6 +1,6 @@
 //! The memory that clients can make a worker hold: what waits to be sent, what has come of requests that JavaScript
 //! does not have, and what waits for JavaScript. Near its bound everybody gets less at a time; at the bound the newest
-//! of the slow ones are shed, so that ordinary requests go on whatever those do.
+//! of the slow ones are evicted, so that ordinary requests go on whatever those do.
 //!
 //! Each connection says at the end of a turn what it holds then: an ordinary request holds nothing between two turns,
 //! so it costs a comparison.
@@ -28,11 +28,11 @@ pub(crate) struct Memory {
     held: Cell<usize>,
     /// Connections that hold something.
     holders: Cell<usize>,
-    /// What JavaScript is told it may hand over of an answer.
-    told: Cell<usize>,
+    /// What JavaScript is reported it may hand over of an answer.
+    reported: Cell<usize>,
     /// Near the limit.
-    short: Cell<bool>,
-    beyond: Notify,
+    is_near_limit: Cell<bool>,
+    limit_exceeded: Notify,
 }
 
 impl Memory {
@@ -43,9 +43,9 @@ impl Memory {
             request_buffer: limits.settings.request_buffer_size,
             held: Cell::new(0),
             holders: Cell::new(0),
-            told: Cell::new(limits.settings.response_buffer_size),
-            short: Cell::new(false),
-            beyond: Notify::new(),
+            reported: Cell::new(limits.settings.response_buffer_size),
+            is_near_limit: Cell::new(false),
+            limit_exceeded: Notify::new(),
         }
     }
 
@@ -55,20 +55,20 @@ impl Memory {
         let used = self.used(handoff);
         let holders = self.holders.get() + usize::from(before == 0) - usize::from(now == 0);
         self.holders.set(holders);
-        self.short.set(used > self.limit / 4 * 3);
+        self.is_near_limit.set(used > self.limit / 4 * 3);
         let window = self.window_for(holders);
-        if window != self.told.replace(window) {
+        if window != self.reported.replace(window) {
             handoff.ring.set_window(window as u32);
         }
         if used > self.limit && now > before {
-            self.beyond.notify_one();
+            self.limit_exceeded.notify_one();
         }
     }
 
     /// Bytes of an answer that are taken ahead of its client. While few clients are behind it is more than was set: each
     /// time that JavaScript has to be asked for more costs two switches of threads.
     fn window_for(&self, holders: usize) -> usize {
-        if self.short.get() {
+        if self.is_near_limit.get() {
             return MIN_RESPONSE_BUFFER;
         }
         let most = MAX_RESPONSE_BUFFER_FACTOR.saturating_mul(self.window).min(MAX_BUFFER);
@@ -82,17 +82,17 @@ impl Memory {
 
     /// Whether it is near the bound.
     pub fn is_short(&self) -> bool {
-        self.short.get()
+        self.is_near_limit.get()
     }
 
     /// Bytes of a body that may wait between the guard and JavaScript.
     pub fn read_ahead(&self) -> usize {
-        if self.short.get() { MIN_RESPONSE_BUFFER } else { READ_AHEAD }
+        if self.is_near_limit.get() { MIN_RESPONSE_BUFFER } else { READ_AHEAD }
     }
 
     /// Bytes of a body that are collected before JavaScript hears of the request.
     pub fn request_buffer(&self) -> usize {
-        if self.short.get() {
+        if self.is_near_limit.get() {
             self.request_buffer.min(MIN_RESPONSE_BUFFER)
         } else {
             self.request_buffer
@@ -105,22 +105,24 @@ impl Memory {
 }
 
 /// Sheds connections whenever more is held than may be.
-pub(crate) async fn shedder(ctx: Rc<Context>) {
-    let mut told: Option<Instant> = None;
-    let mut shed = 0;
+pub(crate) async fn evict_over_limit(ctx: Rc<Context>) {
+    let mut reported: Option<Instant> = None;
+    let mut evicted = 0;
     loop {
-        ctx.memory.beyond.notified().await;
-        shed += shed_some(&ctx);
+        ctx.memory.limit_exceeded.notified().await;
+        evicted += evict_slow(&ctx);
         let now = ctx.now();
-        if shed > 0 && told.is_none_or(|told| now.duration_since(told) >= TELL_EVERY) {
-            told = Some(now);
+        if evicted > 0
+            && reported.is_none_or(|reported| now.duration_since(reported) >= REPORT_INTERVAL)
+        {
+            reported = Some(now);
             let limit = ctx.memory.limit;
-            ctx.tell(|batch| {
+            ctx.emit(|batch| {
                 batch.fault(&format!(
-                    "clients hold more than buffer_memory={limit} bytes: {shed} slow connections closed, the newest first"
+                    "clients hold more than buffer_memory={limit} bytes: {evicted} slow connections closed, the newest first"
                 ));
             });
-            shed = 0;
+            evicted = 0;
         }
         // They end in turns of their own.
         yield_now().await;
@@ -129,14 +131,14 @@ pub(crate) async fn shedder(ctx: Rc<Context>) {
 
 /// Ends as many connections as bring the memory well below its bound, and says how many: first of those that have held
 /// something for a while, then of all; the newest first, so that a flood ends itself.
-fn shed_some(ctx: &Context) -> usize {
+fn evict_slow(ctx: &Context) -> usize {
     let memory = &ctx.memory;
-    let slow_since = ctx.now_ms().saturating_sub(SLOW_MS);
+    let slow_since = ctx.now_ms().saturating_sub(SLOW_AFTER_MS);
     let connections = ctx.connections.borrow();
     let mut used = memory.used(&ctx.handoff);
     let mut holders = Vec::new();
     for shared in connections.iter().filter_map(|(_, connected)| connected.serving()) {
-        if shared.is_shed() {
+        if shared.is_evicted() {
             used = used.saturating_sub(shared.held());
         } else if shared.held() > 0 {
             let since = shared.holds_since();
@@ -148,19 +150,19 @@ fn shed_some(ctx: &Context) -> usize {
         return 0;
     }
     holders.sort_unstable_by_key(|(quick, since, _)| (*quick, *since));
-    let mut shed = 0;
+    let mut evicted = 0;
     for (_, _, shared) in holders {
         if used <= goal {
             break;
         }
         used = used.saturating_sub(shared.held());
-        shared.shed();
-        shed += 1;
+        shared.evict();
+        evicted += 1;
     }
-    shed
+    evicted
 }
 
 /// Whoever has held something for so long is slow.
-const SLOW_MS: u64 = 1_000;
+const SLOW_AFTER_MS: u64 = 1_000;
 /// The log hears of it at most so often.
-const TELL_EVERY: Duration = Duration::from_secs(10);
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);

@@ -35,7 +35,7 @@ use crate::buffers::read_buffer::ReadBuffer;
 use crate::exchange::request_head::Framing;
 use crate::guard::{Guard, PartialRequest, Refusal};
 use crate::http2::Session;
-use crate::pressure::admission::Entry;
+use crate::pressure::admission::Verdict;
 use crate::pressure::limits::{IDLE_RELEASE_DELAY, MAX_DRAIN, MAX_LINGER, READ_AHEAD};
 use crate::runtime::executor;
 use crate::runtime::sockets::RegisteredFd;
@@ -43,15 +43,18 @@ use crate::server::context::Context;
 use crate::transport::listener::{AcceptedConnection, PeerAddr};
 use crate::transport::stream::Stream;
 use crate::transport::tls;
-pub(crate) use body_buffering::{Collecting, collector};
+pub(crate) use body_buffering::{BodyBuffering, end_body_buffering};
 use error_response::Refused;
 pub(crate) use error_response::{answer_refused, is_refused};
-pub(crate) use exchange::Current;
-pub(crate) use exchange::LogFacts;
-pub(crate) use idle::{Connected, come_up, destroy, disconnect, give_way, leave, resume};
-use min_rate::Pace;
-pub(crate) use permit::Arrival;
-pub(crate) use state::Shared;
+pub(crate) use exchange::Exchange;
+pub(crate) use exchange::LogInfo;
+pub(crate) use idle::{
+    TableEntry, abort_connection, abort_connections, check_deadline, close_connection, evict_now,
+    resume,
+};
+use min_rate::MinRate;
+pub(crate) use permit::ConnectionPermit;
+pub(crate) use state::ConnectionState;
 
 /// Where a connection is in its life.
 pub(crate) enum Phase {
@@ -70,15 +73,15 @@ pub(crate) enum Turn {
     Again,
     Wait,
     Flush,
-    Gone,
+    Close,
     /// Nothing is left to do until the next request: no task is needed for that.
-    Park,
+    MakeIdle,
 }
 
 /// How a task ends.
-pub(crate) enum End {
-    Gone,
-    Parks,
+pub(crate) enum TaskEnd {
+    Closed,
+    Idle,
 }
 
 /// The task of a connection. Thousands wait for a request at any time: those have none (`parked.rs`).
@@ -86,28 +89,28 @@ struct Task(Option<Connection>);
 
 /// What the task has.
 pub(crate) struct Connection {
-    pub(crate) shared: Rc<Shared>,
+    pub(crate) shared: Rc<ConnectionState>,
     /// Counted until everything else has gone.
-    pub(crate) arrival: Arrival,
+    pub(crate) arrival: ConnectionPermit,
     pub(crate) stream: Stream,
     pub(crate) phase: Phase,
     pub(crate) guard: Guard,
     /// Bytes that the guard could not take yet: a head in pieces, or pipelined requests.
-    pub(crate) carry: ReadBuffer,
+    pub(crate) read_buffer: ReadBuffer,
     /// The client has ended its side.
     pub(crate) input_ended: bool,
     /// Where JavaScript was when an end of input was found with this exchange in hand.
     pub(crate) end_seen_at: Option<u64>,
     /// The client's pace in sending the body of the request in hand.
-    pub(crate) input: Pace,
+    pub(crate) input: MinRate,
     /// The client's pace in taking what waits to be sent.
-    pub(crate) output: Pace,
+    pub(crate) output: MinRate,
     /// How much the client's side had acknowledged when that was looked at last.
     pub(crate) acknowledged: u64,
     /// What may be a whole head is not looked at before the client has taken more of its answers.
-    pub(crate) holds_back: bool,
+    pub(crate) waits_for_reader: bool,
     /// Nothing is held but what the task itself is.
-    pub(crate) rests: bool,
+    pub(crate) has_freed_buffers: bool,
     /// The client has said that it asks for nothing more, and all that it asked for has been read.
     pub(crate) client_is_done: bool,
     /// Bytes that are read and thrown away at the end.
@@ -119,20 +122,23 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub fn new(arrival: Arrival, stream: Stream) -> Self {
-        let (ctx, peer, tag) = (arrival.ctx().clone(), arrival.peer(), arrival.tag());
+    pub fn new(arrival: ConnectionPermit, stream: Stream) -> Self {
+        let (ctx, peer, server_id) = (arrival.ctx().clone(), arrival.peer(), arrival.server_id());
         let made = OnceCell::new();
         ctx.connections.borrow_mut().insert_with(|id| {
-            let shared = made.get_or_init(|| Shared::new(ctx.clone(), id, tag, peer));
-            Connected::Serving(shared.clone())
+            let shared =
+                made.get_or_init(|| ConnectionState::new(ctx.clone(), id, server_id, peer));
+            TableEntry::Serving(shared.clone())
         });
-        let shared = made.into_inner().unwrap_or_else(|| Shared::new(ctx.clone(), 0, tag, peer));
+        let shared = made
+            .into_inner()
+            .unwrap_or_else(|| ConnectionState::new(ctx.clone(), 0, server_id, peer));
         shared.wait(shared.limits().settings.header_timeout);
-        shared.set_proxied(arrival.told());
+        shared.set_proxied_addresses(arrival.told());
         if ctx.announce {
-            shared.tell_connection(&stream);
+            shared.announce(&stream);
         }
-        ctx.first_connection.notify_one();
+        ctx.connection_opened.notify_one();
         if ctx.draining.get() {
             shared.drain();
         }
@@ -142,27 +148,32 @@ impl Connection {
     }
 
     /// Begins to wait, or goes on with it. `in_http` says that a head is the next to come.
-    fn resumed(shared: Rc<Shared>, arrival: Arrival, stream: Stream, in_http: bool) -> Self {
+    fn resumed(
+        shared: Rc<ConnectionState>,
+        arrival: ConnectionPermit,
+        stream: Stream,
+        in_http: bool,
+    ) -> Self {
         let mut guard = Guard::for_peer(&shared.limits().parse_policy, &arrival.peer());
         if in_http {
             guard.start_next_message();
         }
         let soon = shared.ctx.deadline(IDLE_RELEASE_DELAY);
-        shared.set_deadline_at(shared.waits_until.get().min(soon));
+        shared.set_deadline_at(shared.wait_ends_at.get().min(soon));
         let mut connection = Self {
             shared,
             arrival,
             stream,
             phase: Phase::Serving,
             guard,
-            carry: ReadBuffer::default(),
+            read_buffer: ReadBuffer::default(),
             input_ended: false,
             end_seen_at: None,
-            input: Pace::OFF,
-            output: Pace::OFF,
+            input: MinRate::OFF,
+            output: MinRate::OFF,
             acknowledged: 0,
-            holds_back: false,
-            rests: false,
+            waits_for_reader: false,
+            has_freed_buffers: false,
             client_is_done: false,
             linger: MAX_DRAIN,
             awaits_preface: false,
@@ -174,26 +185,26 @@ impl Connection {
     }
 
     /// Turns of the connection until there is nothing to do.
-    fn turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<End> {
+    fn turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<TaskEnd> {
         for wish in self.shared.wishes.take() {
             self.stream.set_option(wish);
         }
-        if self.shared.cut.get() {
+        if self.shared.is_aborted.get() {
             // What was written before goes out as far as the socket takes it now, as node's writes do at once.
             let _ = self.send(cx);
-            if self.shared.by_reset.get() {
+            if self.shared.aborts_with_reset.get() {
                 self.stream.reset_on_close();
             }
-            return Poll::Ready(End::Gone);
+            return Poll::Ready(TaskEnd::Closed);
         }
-        if self.shared.finishes.take() && matches!(self.phase, Phase::Serving) {
+        if self.shared.closes_after_write.take() && matches!(self.phase, Phase::Serving) {
             self.begin_flush();
         }
-        if self.shared.leaves.take() {
+        if self.shared.has_pending_eviction.take() {
             match self.leave() {
-                Turn::Gone => return Poll::Ready(End::Gone),
+                Turn::Close => return Poll::Ready(TaskEnd::Closed),
                 Turn::Flush => self.begin_flush(),
-                Turn::Again | Turn::Wait | Turn::Park => {}
+                Turn::Again | Turn::Wait | Turn::MakeIdle => {}
             }
         }
         for _ in 0..MAX_TURNS {
@@ -207,8 +218,8 @@ impl Connection {
                 Turn::Again => {}
                 Turn::Wait => return Poll::Pending,
                 Turn::Flush => self.begin_flush(),
-                Turn::Park => return Poll::Ready(End::Parks),
-                Turn::Gone => return Poll::Ready(End::Gone),
+                Turn::MakeIdle => return Poll::Ready(TaskEnd::Idle),
+                Turn::Close => return Poll::Ready(TaskEnd::Closed),
             }
         }
         // Others first: a client that sends without pause must not hold the thread.
@@ -237,11 +248,11 @@ impl Connection {
 
     /// Everything is sent: JavaScript hears of it if it asked.
     fn notify_sent(&mut self) {
-        let mut current = self.shared.current.borrow_mut();
-        if let Some(current) = current.as_mut()
-            && std::mem::take(&mut current.notify)
+        let mut exchange = self.shared.exchange.borrow_mut();
+        if let Some(exchange) = exchange.as_mut()
+            && std::mem::take(&mut exchange.notifies_when_sent)
         {
-            self.shared.ctx.tell(|batch| batch.drained(current.id));
+            self.shared.ctx.emit(|batch| batch.drained(exchange.id));
             // It has a turn behind that, also where the client has ended its side.
             self.end_seen_at = None;
         }
@@ -250,10 +261,10 @@ impl Connection {
     /// What can be said of a request that is refused by another than the guard.
     fn fault(&self) -> PartialRequest {
         if self.guard.is_awaiting_head() {
-            return PartialRequest::of_head(self.carry.unread());
+            return PartialRequest::of_head(self.read_buffer.unread());
         }
-        let current = self.shared.current.borrow();
-        if current.as_ref().is_some_and(|current| current.framing != Framing::None) {
+        let exchange = self.shared.exchange.borrow();
+        if exchange.as_ref().is_some_and(|exchange| exchange.framing != Framing::None) {
             return self.guard.body_error_context();
         }
         // The head is there as it was released.
@@ -266,21 +277,21 @@ impl Connection {
         self.linger = if in_body { MAX_DRAIN } else { MAX_LINGER };
         // On node it is for the program to say something, and whether it listens is found out there.
         let is_answered = refusal.kind() > 0 && self.shared.limits().node_compatible;
-        if is_answered || self.shared.ctx.tells_refusals(self.shared.tag) {
-            self.shared.tell_connection(&self.stream);
-            let unread = self.carry.unread();
+        if is_answered || self.shared.ctx.reports_refusals(self.shared.server_id) {
+            self.shared.announce(&self.stream);
+            let unread = self.read_buffer.unread();
             let packet = Bytes::copy_from_slice(&unread[..unread.len().min(READ_AHEAD)]);
             let kind = refusal.kind();
-            self.shared.ctx.tell(|batch| batch.refused(self.shared.id, kind, packet));
+            self.shared.ctx.emit(|batch| batch.refused(self.shared.id, kind, packet));
         }
         let fault = self.guard.take_partial_request().unwrap_or_else(|| Box::new(self.fault()));
         if is_answered {
-            self.shared.refused.set(Refused::Waits);
+            self.shared.refusal_response.set(Refused::Waits);
             self.shared.wait(self.shared.limits().settings.header_timeout);
-            self.shared.set_deadline_at(self.shared.waits_until.get());
+            self.shared.set_deadline_at(self.shared.wait_ends_at.get());
             self.phase = Phase::Refused;
         } else if self.is_invalid_preface(refusal, &fault) {
-            self.shared.refused.set(Refused::Silently);
+            self.shared.refusal_response.set(Refused::Silently);
         }
         self.shared.refuse(refusal, &fault);
         if is_answered { Turn::Again } else { Turn::Flush }
@@ -294,13 +305,13 @@ impl Future for Task {
         let Some(connection) = self.0.as_mut() else { return Poll::Ready(()) };
         connection.shared.task.note(cx);
         let end = connection.turns(cx);
-        connection.settle();
+        connection.update_accounting();
         match end {
             Poll::Pending => Poll::Pending,
-            Poll::Ready(End::Gone) => Poll::Ready(()),
-            Poll::Ready(End::Parks) => {
+            Poll::Ready(TaskEnd::Closed) => Poll::Ready(()),
+            Poll::Ready(TaskEnd::Idle) => {
                 if let Some(connection) = self.0.take() {
-                    idle::park(connection);
+                    idle::make_idle(connection);
                 }
                 Poll::Ready(())
             }
@@ -316,25 +327,25 @@ impl Drop for Task {
         shared.abort_streams();
         shared.set_writing(false);
         shared.hold(0);
-        idle::closed(&shared.ctx, shared);
+        idle::remove_closed(&shared.ctx, shared);
     }
 }
 
 /// Begins with an accepted connection: with its handshake where it has one.
 pub(crate) fn begin(ctx: &Rc<Context>, accepted: AcceptedConnection) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
-    let (entry, place) = ctx.admission.enter(ctx, &accepted);
-    let arrival = Arrival::new(ctx.clone(), (accepted.peer, accepted.server_id), place);
-    if entry == Entry::Closed {
+    let (verdict, share) = ctx.admission.admit(ctx, &accepted);
+    let arrival = ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share);
+    if verdict == Verdict::Closed {
         drop(accepted);
         arrival.lost();
         return ctx.handoff.descriptor_freed();
     }
     let socket = RegisteredFd::new(accepted.fd, &ctx.sockets).into_socket(!unix);
     if !accepted.is_tls {
-        let refusal = (entry == Entry::Refused).then_some(Refusal::Overloaded);
+        let refusal = (verdict == Verdict::Refused).then_some(Refusal::Overloaded);
         serve(arrival, Stream::Plain(socket), refusal);
-    } else if entry == Entry::Stays {
+    } else if verdict == Verdict::Admitted {
         tls::begin_handshake(arrival, socket);
     } else {
         // Without a handshake nothing can be said.
@@ -343,13 +354,13 @@ pub(crate) fn begin(ctx: &Rc<Context>, accepted: AcceptedConnection) {
 }
 
 /// Ends an accepted connection before anything was read of it.
-pub(crate) fn lose(ctx: &Rc<Context>, accepted: &AcceptedConnection) {
-    let (_, place) = ctx.admission.enter(ctx, accepted);
-    Arrival::new(ctx.clone(), (accepted.peer, accepted.server_id), place).lost();
+pub(crate) fn discard_accepted(ctx: &Rc<Context>, accepted: &AcceptedConnection) {
+    let (_, share) = ctx.admission.admit(ctx, accepted);
+    ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share).lost();
 }
 
 /// Serves HTTP on a connection, or refuses to.
-pub(crate) fn serve(arrival: Arrival, stream: Stream, refusal: Option<Refusal>) {
+pub(crate) fn serve(arrival: ConnectionPermit, stream: Stream, refusal: Option<Refusal>) {
     let mut connection = Connection::new(arrival, stream);
     if let Some(refusal) = refusal {
         connection.refuse(refusal);

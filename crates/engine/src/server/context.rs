@@ -30,20 +30,20 @@ use crate::runtime::slot_map::SlotMap;
 use crate::runtime::sockets::SocketSet;
 use crate::runtime::timers::Timers;
 use crate::runtime::wheel::TimerWheel;
-use crate::server::connection::{Collecting, Connected, LogFacts, Shared};
+use crate::server::connection::{BodyBuffering, ConnectionState, LogInfo, TableEntry};
 use crate::transport::tls::{Handshakes, TlsServer};
 
 /// The state of an I/O thread.
 pub(crate) struct Context {
     /// What holds for servers without limits of their own.
     pub limits: Rc<Limits>,
-    /// The limits of servers that have their own, by tag.
+    /// The limits of servers that have their own, by server_id.
     servers: RefCell<HashMap<u32, Rc<Limits>>>,
-    /// TLS as a server does it, by tag.
+    /// TLS as a server does it, by server_id.
     secure_servers: RefCell<HashMap<u32, Rc<TlsServer>>>,
     pub handshakes: Handshakes,
     /// The servers whose program listens to what is refused; most have nobody who does.
-    refusals_told: RefCell<Vec<u32>>,
+    refusal_listeners: RefCell<Vec<u32>>,
     /// JavaScript hears of a connection when it is accepted, not with its first request.
     pub announce: bool,
     pub handoff: Arc<Handoff>,
@@ -53,30 +53,30 @@ pub(crate) struct Context {
         clippy::vec_box,
         reason = "it moves in and out of an exchange, which has none without a log"
     )]
-    pub log_facts: RefCell<Vec<Box<LogFacts>>>,
+    pub spare_log_info: RefCell<Vec<Box<LogInfo>>>,
     /// Of this process, asked of the system once.
     pub pid: u32,
     pub statsd: RefCell<Option<Statsd>>,
     /// Events of this turn, until the flusher hands them over.
     pub batch: RefCell<EventBatch>,
     /// There is something in the batch that JavaScript is woken for.
-    due: Cell<bool>,
+    is_batch_due: Cell<bool>,
     /// There is something in it that may wait a while for something else to go with.
-    pub waits_for_company: Notify,
+    pub batching_delay_started: Notify,
     /// JavaScript is woken for all there is: a program that has ended a server waits for its connections' ends.
-    pub prompt: Cell<bool>,
+    pub delivers_at_once: Cell<bool>,
     pub flusher: TaskWaker,
     /// The exchanges in hand.
     pub exchanges: RefCell<SlotMap<Rc<dyn ResponseSink>>>,
     /// Connections whose answer is complete and not sent.
-    pub writing: Cell<usize>,
+    pub unsent_responses: Cell<usize>,
     /// Requests of HTTP/2 that wait for answers of their connection to be taken.
     pub waiting_streams: Cell<usize>,
     /// Requests that wait for their bodies.
-    pub collecting: Collecting,
+    pub body_buffering: BodyBuffering,
     pub memory: Memory,
     pub admission: Admission,
-    pub connections: RefCell<SlotMap<Connected>>,
+    pub connections: RefCell<SlotMap<TableEntry>>,
     pub sockets: Rc<SocketSet>,
     /// The head that the guard has just read: valid until the task that read it returns.
     pub head: RefCell<RequestHead>,
@@ -86,25 +86,25 @@ pub(crate) struct Context {
     pub wheel: RefCell<TimerWheel>,
     pub timers: Timers,
     /// Wakes the clock, which stands still without connections.
-    pub first_connection: Notify,
+    pub connection_opened: Notify,
     pub draining: Cell<bool>,
     /// So long idle connections are kept while the worker drains.
     pub idle_drain: Cell<Duration>,
     /// Exchanges that have become tunnels.
     pub tunnels: Cell<usize>,
     /// Pieces of tunnels in the batch.
-    pub tunnelled: Cell<usize>,
+    pub tunnel_chunks: Cell<usize>,
     pub heap_trimmer: HeapTrimmer,
     /// Connections whose task has something to do after the ring was read.
-    pub dirty: RefCell<Vec<Rc<Shared>>>,
+    pub to_wake: RefCell<Vec<Rc<ConnectionState>>>,
     /// Connections that wait for JavaScript to pass what it was told.
-    pub ending: RefCell<Vec<Rc<Shared>>>,
+    pub awaiting_javascript: RefCell<Vec<Rc<ConnectionState>>>,
     /// Makes the I/O thread look every millisecond, as long as JavaScript works on a batch.
-    pub watch: Notify,
+    pub ring_watch: Notify,
     /// The thread is to stop.
-    pub stops: Cell<bool>,
+    pub is_stopping: Cell<bool>,
     /// It has waited, or worked for a while, since its clock was read.
-    pub clock_stale: Cell<bool>,
+    pub is_clock_stale: Cell<bool>,
     now: Cell<Instant>,
     now_ms: Cell<u64>,
     started: Instant,
@@ -125,42 +125,42 @@ impl Context {
             admission,
             handshakes: Handshakes::new(limits.settings.limit_handshakes as usize),
             limits: Rc::new(limits),
-            refusals_told: RefCell::default(),
+            refusal_listeners: RefCell::default(),
             servers: RefCell::default(),
             secure_servers: RefCell::default(),
             announce,
             handoff,
             access: RefCell::new(access),
-            log_facts: RefCell::default(),
+            spare_log_info: RefCell::default(),
             pid: std::process::id(),
             statsd: RefCell::new(statsd),
             batch: RefCell::default(),
-            due: Cell::new(false),
-            waits_for_company: Notify::new(),
-            prompt: Cell::new(false),
+            is_batch_due: Cell::new(false),
+            batching_delay_started: Notify::new(),
+            delivers_at_once: Cell::new(false),
             flusher: TaskWaker::default(),
             exchanges: RefCell::default(),
-            writing: Cell::new(0),
+            unsent_responses: Cell::new(0),
             waiting_streams: Cell::new(0),
-            collecting: Collecting::default(),
+            body_buffering: BodyBuffering::default(),
             connections: RefCell::default(),
             sockets: Rc::new(sockets),
             head: RefCell::default(),
-            scratch: RefCell::new(vec![0; SCRATCH].into_boxed_slice()),
+            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             date: RefCell::new(Date::now()),
             wheel: RefCell::new(TimerWheel::new(0)),
             timers: Timers::default(),
-            first_connection: Notify::new(),
+            connection_opened: Notify::new(),
             draining: Cell::new(false),
             idle_drain: Cell::new(IDLE_DRAIN_TIME),
             tunnels: Cell::new(0),
-            tunnelled: Cell::new(0),
+            tunnel_chunks: Cell::new(0),
             heap_trimmer: HeapTrimmer::default(),
-            dirty: RefCell::default(),
-            ending: RefCell::default(),
-            watch: Notify::new(),
-            stops: Cell::new(false),
-            clock_stale: Cell::new(true),
+            to_wake: RefCell::default(),
+            awaiting_javascript: RefCell::default(),
+            ring_watch: Notify::new(),
+            is_stopping: Cell::new(false),
+            is_clock_stale: Cell::new(true),
             now: Cell::new(Instant::now()),
             now_ms: Cell::new(0),
             started: Instant::now(),
@@ -168,8 +168,8 @@ impl Context {
     }
 
     /// What holds for the connections of a server.
-    pub fn limits_of(&self, tag: u32) -> Rc<Limits> {
-        self.servers.borrow().get(&tag).unwrap_or(&self.limits).clone()
+    pub fn limits_of(&self, server_id: u32) -> Rc<Limits> {
+        self.servers.borrow().get(&server_id).unwrap_or(&self.limits).clone()
     }
 
     /// Sends the settings of a server to the thread that asked for them.
@@ -179,50 +179,50 @@ impl Context {
     }
 
     /// Gives a server limits of its own, for the connections that it has too; `None` forgets them.
-    pub fn set_limits(&self, tag: u32, limits: Option<Limits>) {
+    pub fn set_limits(&self, server_id: u32, limits: Option<Limits>) {
         let Some(limits) = limits.map(Rc::new) else {
-            self.servers.borrow_mut().remove(&tag);
-            self.tell_refusals(tag, false);
+            self.servers.borrow_mut().remove(&server_id);
+            self.set_reports_refusals(server_id, false);
             return;
         };
         for (_, connected) in self.connections.borrow_mut().iter_mut() {
-            if connected.belongs_to(tag) {
+            if connected.belongs_to(server_id) {
                 connected.set_limits(&limits);
             }
         }
-        self.servers.borrow_mut().insert(tag, limits);
+        self.servers.borrow_mut().insert(server_id, limits);
     }
 
     /// TLS as a server does it, for connections that begin now.
-    pub fn tls_of(&self, tag: u32) -> Option<Rc<TlsServer>> {
-        self.secure_servers.borrow().get(&tag).cloned()
+    pub fn tls_of(&self, server_id: u32) -> Option<Rc<TlsServer>> {
+        self.secure_servers.borrow().get(&server_id).cloned()
     }
 
     /// From now on a server does TLS so; `None` forgets it.
-    pub fn set_tls(&self, tag: u32, server: Option<TlsServer>) {
+    pub fn set_tls(&self, server_id: u32, server: Option<TlsServer>) {
         match server {
-            Some(server) => self.secure_servers.borrow_mut().insert(tag, Rc::new(server)),
-            None => self.secure_servers.borrow_mut().remove(&tag),
+            Some(server) => self.secure_servers.borrow_mut().insert(server_id, Rc::new(server)),
+            None => self.secure_servers.borrow_mut().remove(&server_id),
         };
     }
 
     /// Says whether JavaScript hears of what is refused to clients of a server.
-    pub fn tell_refusals(&self, tag: u32, on: bool) {
-        let mut told = self.refusals_told.borrow_mut();
-        told.retain(|each| *each != tag);
+    pub fn set_reports_refusals(&self, server_id: u32, on: bool) {
+        let mut told = self.refusal_listeners.borrow_mut();
+        told.retain(|each| *each != server_id);
         if on {
-            told.push(tag);
+            told.push(server_id);
         }
     }
 
     /// Whether it does.
-    pub fn tells_refusals(&self, tag: u32) -> bool {
-        self.refusals_told.borrow().contains(&tag)
+    pub fn reports_refusals(&self, server_id: u32) -> bool {
+        self.refusal_listeners.borrow().contains(&server_id)
     }
 
     /// Requests in hand, with the answers that are complete and not sent.
-    pub fn in_hand(&self) -> usize {
-        self.exchanges.borrow().len() - self.waiting_streams.get() + self.writing.get()
+    pub fn in_flight(&self) -> usize {
+        self.exchanges.borrow().len() - self.waiting_streams.get() + self.unsent_responses.get()
     }
 
     /// Whether nobody is connected.
@@ -232,7 +232,7 @@ impl Context {
 
     /// The time of this turn: read once after each sleep and each batch, since a request asks for it several times.
     pub fn now(&self) -> Instant {
-        if self.clock_stale.get() {
+        if self.is_clock_stale.get() {
             self.refresh_clock();
         }
         self.now.get()
@@ -240,7 +240,7 @@ impl Context {
 
     /// Reads the clock anew.
     pub fn refresh_clock(&self) {
-        self.clock_stale.set(false);
+        self.is_clock_stale.set(false);
         let now = Instant::now();
         self.now.set(now);
         self.now_ms.set(self.ms(now));
@@ -249,7 +249,7 @@ impl Context {
 
     /// Milliseconds since the thread started: the clock of the deadlines.
     pub fn now_ms(&self) -> u64 {
-        if self.clock_stale.get() {
+        if self.is_clock_stale.get() {
             self.refresh_clock();
         }
         self.now_ms.get()
@@ -283,10 +283,10 @@ impl Context {
 
     /// Writes out what is collected at the end, when whoever reads the access log gets a while for it.
     pub fn finish_logs(&self) {
-        let until = Instant::now() + LOG_TIME;
+        let until = Instant::now() + LOG_FLUSH_TIME;
         self.flush_logs();
         while self.has_unwritten() && Instant::now() < until {
-            thread::sleep(LOOK_EVERY);
+            thread::sleep(LOG_POLL_INTERVAL);
             self.flush_logs();
         }
     }
@@ -315,45 +315,45 @@ impl Context {
 
     /// Whether more than one request is in hand, tunnels counted where they have something to say.
     pub fn serves_several(&self) -> bool {
-        self.exchanges.borrow().len() - self.tunnels.get() + self.tunnelled.get() > 1
+        self.exchanges.borrow().len() - self.tunnels.get() + self.tunnel_chunks.get() > 1
     }
 
     /// Adds events to the batch and makes sure that the flusher runs behind the tasks that are ready now.
-    pub fn tell(&self, add: impl FnOnce(&mut EventBatch)) {
+    pub fn emit(&self, add: impl FnOnce(&mut EventBatch)) {
         add(&mut self.batch.borrow_mut());
-        if !self.due.replace(true) {
+        if !self.is_batch_due.replace(true) {
             self.flusher.wake();
         }
     }
 
-    /// Adds events that nobody waits for: they go with others, within [`COMPANY_TIME`]. Waking JavaScript for the
+    /// Adds events that nobody waits for: they go with others, within [`BATCHING_DELAY`]. Waking JavaScript for the
     /// end of each short connection costs as much as waking it for its request.
-    pub fn tell_in_passing(&self, add: impl FnOnce(&mut EventBatch)) {
-        if self.prompt.get() || self.due.get() {
-            return self.tell(add);
+    pub fn emit_later(&self, add: impl FnOnce(&mut EventBatch)) {
+        if self.delivers_at_once.get() || self.is_batch_due.get() {
+            return self.emit(add);
         }
         let mut batch = self.batch.borrow_mut();
         if batch.is_empty() {
-            self.waits_for_company.notify_one();
+            self.batching_delay_started.notify_one();
         }
         add(&mut batch);
     }
 
     /// Whether the batch is to be handed over.
-    pub fn has_news(&self) -> bool {
-        self.due.get()
+    pub fn has_events_due(&self) -> bool {
+        self.is_batch_due.get()
     }
 
     /// Hands over what has waited for company, if it still does.
-    pub fn end_wait_for_company(&self) {
-        if !self.batch.borrow().is_empty() && !self.due.replace(true) {
+    pub fn end_batching_delay(&self) {
+        if !self.batch.borrow().is_empty() && !self.is_batch_due.replace(true) {
             self.flusher.wake();
         }
     }
 
     /// Hands the batch over.
-    pub fn hand_over(&self) {
-        self.due.set(false);
+    pub fn deliver_batch(&self) {
+        self.is_batch_due.set(false);
         self.handoff.deliver_batch(&mut self.batch.borrow_mut());
         let takes = self.handoff.takes();
         self.exchanges.borrow_mut().quarantine_exhausted(takes);
@@ -362,11 +362,11 @@ impl Context {
 }
 
 /// So long the end of a connection waits for a request to go to JavaScript with.
-pub(crate) const COMPANY_TIME: Duration = Duration::from_millis(4);
+pub(crate) const BATCHING_DELAY: Duration = Duration::from_millis(4);
 
 /// At the end of the thread a slow reader of the access log is waited for so long, and looked at so often.
-const LOG_TIME: Duration = Duration::from_millis(250);
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+const LOG_FLUSH_TIME: Duration = Duration::from_millis(250);
+const LOG_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// A read takes this much at most.
-const SCRATCH: usize = 65_536;
+const SCRATCH_BYTES: usize = 65_536;

@@ -21,13 +21,13 @@ use crate::error::Error;
 use crate::log::access::AccessLog;
 use crate::log::statsd::Statsd;
 use crate::pressure::limits::{IDLE_DRAIN_TIME, Limits};
-use crate::pressure::memory::shedder;
+use crate::pressure::memory::evict_over_limit;
 use crate::pressure::settings::Settings;
 use crate::runtime::executor::{self, AbortOnPanic, spawn_critical};
 use crate::runtime::sockets::SocketSet;
 use crate::runtime::thread_policy::use_batch_scheduling;
 use crate::scoreboard::Board;
-use crate::server::connection::{begin, collector, disconnect, lose};
+use crate::server::connection::{abort_connections, begin, discard_accepted, end_body_buffering};
 use crate::server::context::Context;
 use crate::server::shutdown::{drain, end_process};
 use crate::transport::listener::{
@@ -35,8 +35,8 @@ use crate::transport::listener::{
 };
 use crate::transport::tls::{TlsServer, abort_expired_handshakes};
 use bytes::Bytes;
-use commands::obey;
-use tasks::{clock, companion, flusher, watcher};
+use commands::apply_command;
+use tasks::{batching_delay, clock, flusher, ring_watcher};
 
 /// What an I/O thread is started with.
 pub struct Options {
@@ -116,43 +116,43 @@ impl IoThread {
         Ok(Self { handoff, acceptor, thread: Some(thread) })
     }
 
-    /// Accepts connections from a listening descriptor for the server `tag`.
-    pub fn listen(&self, listener: OwnedFd, tag: u32) {
-        self.acceptor.add(listener, tag, false);
+    /// Accepts connections from a listening descriptor for the server `server_id`.
+    pub fn listen(&self, listener: OwnedFd, server_id: u32) {
+        self.acceptor.add(listener, server_id, false);
     }
 
     /// The same for connections that speak TLS, as `secure` has said how.
-    pub fn listen_secure(&self, listener: OwnedFd, tag: u32) {
-        self.acceptor.add(listener, tag, true);
+    pub fn listen_secure(&self, listener: OwnedFd, server_id: u32) {
+        self.acceptor.add(listener, server_id, true);
     }
 
-    /// Does TLS so for the server `tag`: connections that begin from now on.
-    pub fn secure(&self, tag: u32, server: TlsServer) {
-        self.handoff.send(ControlMessage::Secure { tag, server: Box::new(server) });
+    /// Does TLS so for the server `server_id`: connections that begin from now on.
+    pub fn secure(&self, server_id: u32, server: TlsServer) {
+        self.handoff.send(ControlMessage::Secure { server_id, server: Box::new(server) });
     }
 
-    /// Stops accepting for the server `tag`; its connections live on. Returns how many it has accepted: JavaScript
+    /// Stops accepting for the server `server_id`; its connections live on. Returns how many it has accepted: JavaScript
     /// may still have to hear of some.
     #[must_use]
-    pub fn unlisten(&self, tag: u32) -> u64 {
-        let accepted = self.acceptor.remove(tag);
-        self.handoff.send(ControlMessage::Forget { tag });
+    pub fn unlisten(&self, server_id: u32) -> u64 {
+        let accepted = self.acceptor.remove(server_id);
+        self.handoff.send(ControlMessage::Forget { server_id });
         accepted
     }
 
-    /// Gives the server `tag` limits of its own, from now on and for the connections that it has.
-    pub fn configure(&self, tag: u32, limits: Limits) {
-        self.handoff.send(ControlMessage::Configure { tag, limits: Box::new(limits) });
+    /// Gives the server `server_id` limits of its own, from now on and for the connections that it has.
+    pub fn configure(&self, server_id: u32, limits: Limits) {
+        self.handoff.send(ControlMessage::Configure { server_id, limits: Box::new(limits) });
     }
 
-    /// Says whether JavaScript hears of what is refused to clients of the server `tag`.
-    pub fn tell_refusals(&self, tag: u32, on: bool) {
-        self.handoff.send(ControlMessage::ReportRefusals { tag, on });
+    /// Says whether JavaScript hears of what is refused to clients of the server `server_id`.
+    pub fn tell_refusals(&self, server_id: u32, on: bool) {
+        self.handoff.send(ControlMessage::ReportRefusals { server_id, on });
     }
 
     /// Closes the connections of a server, all of them or those without a request in hand.
-    pub fn disconnect(&self, tag: u32, idle_only: bool) {
-        self.handoff.send(ControlMessage::CloseConnections { tag, idle_only });
+    pub fn disconnect(&self, server_id: u32, idle_only: bool) {
+        self.handoff.send(ControlMessage::CloseConnections { server_id, idle_only });
     }
 
     /// Takes no more connections until `resume`; they stay in the queue for other workers.
@@ -208,10 +208,10 @@ impl IoThread {
     ///
     /// # Errors
     ///
-    /// When it has not within [`RING_TIME`]: it never waits for anybody, so that is a fault.
+    /// When it has not within [`MAX_RING_WAIT`]: it never waits for anybody, so that is a fault.
     pub fn wait_for_space(&self) -> Result<(), Error> {
         let before = self.handoff.ring.position();
-        let until = Instant::now() + RING_TIME;
+        let until = Instant::now() + MAX_RING_WAIT;
         while Instant::now() < until {
             self.wake();
             thread::sleep(Duration::from_micros(50));
@@ -257,18 +257,18 @@ impl Drop for IoThread {
 fn run(ctx: &Rc<Context>) {
     let _abort = AbortOnPanic;
     spawn_critical(flusher(ctx.clone()));
-    spawn_critical(watcher(ctx.clone()));
-    spawn_critical(companion(ctx.clone()));
+    spawn_critical(ring_watcher(ctx.clone()));
+    spawn_critical(batching_delay(ctx.clone()));
     spawn_critical(clock(ctx.clone()));
-    spawn_critical(collector(ctx.clone()));
-    spawn_critical(shedder(ctx.clone()));
+    spawn_critical(end_body_buffering(ctx.clone()));
+    spawn_critical(evict_over_limit(ctx.clone()));
     spawn_critical(abort_expired_handshakes(ctx.clone()));
-    while !ctx.stops.get() {
+    while !ctx.is_stopping.get() {
         executor::run_turn();
         // The turn has taken a while, and a wait does.
-        ctx.clock_stale.set(true);
+        ctx.is_clock_stale.set(true);
         if executor::is_busy() {
-            look(ctx);
+            poll_sockets(ctx);
         } else {
             wait(ctx);
         }
@@ -282,7 +282,7 @@ fn wait(ctx: &Rc<Context>) {
     let handoff = &ctx.handoff;
     // Before anybody is told that the thread sleeps: what is asked meanwhile is found without a wake.
     if ctx.handshakes.are_dense(|| ctx.ms(Instant::now())) {
-        thread::sleep(GATHER_TIME);
+        thread::sleep(HANDSHAKE_BATCHING_TIME);
     }
     let time = if handoff.prepare_sleep() {
         ctx.timers.time_until_next(Instant::now())
@@ -291,49 +291,55 @@ fn wait(ctx: &Rc<Context>) {
     };
     SocketSet::dispatch_events(ctx, time);
     handoff.end_sleep();
-    attend_asked(ctx);
+    handle_wake(ctx);
 }
 
 /// Looks at the sockets, and at what the thread is asked.
-fn look(ctx: &Rc<Context>) {
+fn poll_sockets(ctx: &Rc<Context>) {
     SocketSet::dispatch_events(ctx, Some(Duration::ZERO));
-    attend_asked(ctx);
+    handle_wake(ctx);
 }
 
-fn attend_asked(ctx: &Rc<Context>) {
+fn handle_wake(ctx: &Rc<Context>) {
     if ctx.handoff.was_woken() {
-        attend(ctx);
+        handle_control_messages(ctx);
     }
 }
 
 /// Does what other threads have asked for.
-fn attend(ctx: &Rc<Context>) {
+fn handle_control_messages(ctx: &Rc<Context>) {
     // What was asked before one of them was accepted, say how its server does TLS, is read after this and done first.
     let mut accepted = ctx.handoff.take_accepted();
     for control in ctx.handoff.take_control() {
         match control {
-            ControlMessage::Configure { tag, limits } => ctx.set_limits(tag, Some(*limits)),
-            ControlMessage::Forget { tag } => {
-                begin_all(ctx, &mut accepted);
-                ctx.prompt.set(true);
-                ctx.end_wait_for_company();
-                ctx.set_limits(tag, None);
-                ctx.set_tls(tag, None);
+            ControlMessage::Configure { server_id, limits } => {
+                ctx.set_limits(server_id, Some(*limits))
             }
-            ControlMessage::Secure { tag, server } => ctx.set_tls(tag, Some(*server)),
+            ControlMessage::Forget { server_id } => {
+                begin_accepted(ctx, &mut accepted);
+                ctx.delivers_at_once.set(true);
+                ctx.end_batching_delay();
+                ctx.set_limits(server_id, None);
+                ctx.set_tls(server_id, None);
+            }
+            ControlMessage::Secure { server_id, server } => ctx.set_tls(server_id, Some(*server)),
             ControlMessage::Drain(idle) => {
-                begin_all(ctx, &mut accepted);
+                begin_accepted(ctx, &mut accepted);
                 drain(ctx, idle);
             }
-            ControlMessage::Abort(accepted) => lose(ctx, &accepted),
-            ControlMessage::FreeDescriptor => ctx.admission.run_short(ctx),
-            ControlMessage::CloseConnections { tag, idle_only } => {
-                begin_all(ctx, &mut accepted);
-                disconnect(ctx, |one| one.belongs_to(tag) && !(idle_only && one.is_busy()));
+            ControlMessage::Abort(accepted) => discard_accepted(ctx, &accepted),
+            ControlMessage::FreeDescriptor => ctx.admission.handle_descriptor_shortage(ctx),
+            ControlMessage::CloseConnections { server_id, idle_only } => {
+                begin_accepted(ctx, &mut accepted);
+                abort_connections(ctx, |one| {
+                    one.belongs_to(server_id) && !(idle_only && one.is_busy())
+                });
             }
-            ControlMessage::ReportRefusals { tag, on } => ctx.tell_refusals(tag, on),
+            ControlMessage::ReportRefusals { server_id, on } => {
+                ctx.set_reports_refusals(server_id, on)
+            }
             ControlMessage::Orphaned => {
-                begin_all(ctx, &mut accepted);
+                begin_accepted(ctx, &mut accepted);
                 drain(ctx, IDLE_DRAIN_TIME);
                 spawn_critical(end_process(ctx.clone()));
             }
@@ -343,16 +349,16 @@ fn attend(ctx: &Rc<Context>) {
                 let reopened = ctx.access.borrow_mut().as_mut().map(AccessLog::reopen);
                 if let Some(Err(error)) = reopened {
                     let text = format!("the access log stays the old file: {error}");
-                    ctx.tell(|batch| batch.fault(&text));
+                    ctx.emit(|batch| batch.fault(&text));
                 }
             }
-            ControlMessage::Fault(text) => ctx.tell(|batch| batch.fault(&text)),
-            ControlMessage::Stop => ctx.stops.set(true),
+            ControlMessage::Fault(text) => ctx.emit(|batch| batch.fault(&text)),
+            ControlMessage::Stop => ctx.is_stopping.set(true),
         }
     }
     begin_each(ctx, &mut accepted);
     read_ring(ctx);
-    wake_ending(ctx);
+    wake_awaiting_javascript(ctx);
 }
 
 /// Ends everything where it stands.
@@ -360,13 +366,13 @@ fn stop(ctx: &Rc<Context>) {
     // What the ring has brought goes out as far as the sockets take it.
     executor::run_ready();
     // They have no task that would end with the thread.
-    disconnect(ctx, |one| one.serving().is_none());
+    abort_connections(ctx, |one| one.serving().is_none());
     executor::cancel_all();
     ctx.finish_logs();
 }
 
 /// Begins with all connections that have been accepted, of which something is asked now.
-fn begin_all(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
+fn begin_accepted(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
     accepted.append(&mut ctx.handoff.take_accepted());
     begin_each(ctx, accepted);
 }
@@ -382,9 +388,9 @@ pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
     let is_pending = ctx.handoff.ring.is_pending();
     if is_pending {
         ctx.refresh_clock();
-        ctx.handoff.ring.drain(|id, command| obey(ctx, id, command));
+        ctx.handoff.ring.drain(|id, command| apply_command(ctx, id, command));
     }
-    let mut dirty = ctx.dirty.borrow_mut();
+    let mut dirty = ctx.to_wake.borrow_mut();
     for shared in dirty.drain(..) {
         shared.wake();
     }
@@ -392,15 +398,15 @@ pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
 }
 
 /// Lets connections that wait for JavaScript look again.
-fn wake_ending(ctx: &Context) {
-    for shared in ctx.ending.borrow_mut().drain(..) {
+fn wake_awaiting_javascript(ctx: &Context) {
+    for shared in ctx.awaiting_javascript.borrow_mut().drain(..) {
         shared.wake();
     }
 }
 
 /// Where handshakes are dense, what comes within this time is done together: each of their messages comes alone, and would
 /// wake the thread, and then JavaScript, by itself. Linux adds the thread's timer slack, 50 us more.
-const GATHER_TIME: Duration = Duration::from_micros(200);
+const HANDSHAKE_BATCHING_TIME: Duration = Duration::from_micros(200);
 
 /// How long JavaScript waits for space in the ring at most.
-pub const RING_TIME: Duration = Duration::from_secs(2);
+pub const MAX_RING_WAIT: Duration = Duration::from_secs(2);

@@ -21,16 +21,16 @@ pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
         return;
     }
     if ctx.has_no_connections() {
-        ctx.tell(EventBatch::idle);
+        ctx.emit(EventBatch::idle);
     }
 }
 
 /// The arbiter is gone. What is in hand gets a short while; then the process ends, whatever JavaScript does.
 pub(crate) async fn end_process(ctx: Rc<Context>) {
-    let end = Instant::now() + ORPHAN_TIME;
+    let end = Instant::now() + ORPHAN_GRACE_TIME;
     let is_busy = || ctx.connections.borrow().iter().any(|(_, connected)| connected.is_busy());
     while is_busy() && Instant::now() < end {
-        sleep(&ctx, LOOK_EVERY).await;
+        sleep(&ctx, POLL_INTERVAL).await;
         read_ring(&ctx);
     }
     ctx.finish_logs();
@@ -40,6 +40,6 @@ pub(crate) async fn end_process(ctx: Rc<Context>) {
 }
 
 /// What is in hand may take so long after the arbiter's death.
-const ORPHAN_TIME: Duration = Duration::from_millis(1_500);
+const ORPHAN_GRACE_TIME: Duration = Duration::from_millis(1_500);
 /// How often is looked whether anything is still in hand.
-const LOOK_EVERY: Duration = Duration::from_millis(25);
+const POLL_INTERVAL: Duration = Duration::from_millis(25);

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::pressure::settings::Settings;
 
-use crate::harness::{CLOSE, CONNECTION, Client, End, Engine, Event, LENGTH, TAG, echo, silent};
+use crate::harness::{
+    CLOSE, CONNECTION, Client, End, Engine, Event, LENGTH, SERVER_ID, echo, silent,
+};
 
 #[test]
 fn a_connection_carries_one_request_after_the_other() {
@@ -28,11 +30,12 @@ fn javascript_hears_of_a_connection_before_its_first_request_and_of_its_end() {
     let mut client = Client::connect(&engine);
     let peer = client.address();
     client.ask(&mut engine, GET);
-    let Event::Connection { id, tag, remote, remote_port, local, local_port } = &engine.events[0]
+    let Event::Connection { id, server_id, remote, remote_port, local, local_port } =
+        &engine.events[0]
     else {
         panic!("{:?}", engine.events);
     };
-    assert_eq!((*tag, remote.as_str(), *remote_port), (TAG, "127.0.0.1", peer.port()));
+    assert_eq!((*server_id, remote.as_str(), *remote_port), (SERVER_ID, "127.0.0.1", peer.port()));
     assert_eq!((local.as_str(), *local_port), ("127.0.0.1", engine.address.port()));
     let id = *id;
     assert!(matches!(&engine.events[1], Event::Request(request) if request.connection == id));

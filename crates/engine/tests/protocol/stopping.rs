@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use monoceros_engine::pressure::limits::IDLE_DRAIN_TIME;
 
-use crate::harness::{CHUNKED, Client, End, Engine, Event, TAG, echo, silent};
+use crate::harness::{CHUNKED, Client, End, Engine, Event, SERVER_ID, echo, silent};
 
 #[test]
 fn a_drain_without_connections_is_idle_at_once() {
@@ -108,11 +108,11 @@ fn idle_connections_of_a_server_can_be_closed_alone() {
     let id = engine.request_to("/");
     let mut idle = Client::connect(&engine);
     engine.settle();
-    engine.js.io.disconnect(TAG, true);
+    engine.js.io.disconnect(SERVER_ID, true);
     assert_eq!(idle.end(&mut engine), End::Closed);
     engine.js.reply(id, "served");
     assert_eq!(busy.response(&mut engine).text(), "served");
-    engine.js.io.disconnect(TAG, false);
+    engine.js.io.disconnect(SERVER_ID, false);
     engine.until("the other ends too", |_| busy.has_ended().then_some(()));
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use monoceros_engine::log::access::{AccessFormat, AccessLog};
 
-use crate::harness::{Client, Engine, Event, Setup, TAG, echo};
+use crate::harness::{Client, Engine, Event, SERVER_ID, Setup, echo};
 
 /// A path of this test alone.
 fn path(name: &str) -> PathBuf {
@@ -26,7 +26,7 @@ fn a_unix_socket_is_served_and_has_no_addresses() {
     let path = path("socket");
     let listener = UnixListener::bind(&path).unwrap();
     listener.set_nonblocking(true).unwrap();
-    engine.js.io.listen(listener.into(), TAG + 10);
+    engine.js.io.listen(listener.into(), SERVER_ID + 10);
     let mut client = UnixStream::connect(&path).unwrap();
     fs::remove_file(&path).unwrap();
     client.write_all(b"GET /u HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -39,11 +39,12 @@ fn a_unix_socket_is_served_and_has_no_addresses() {
         }
         answer.ends_with(b"GET /u\n").then_some(())
     });
-    let Event::Connection { tag, remote, remote_port, local, local_port, .. } = &engine.events[0]
+    let Event::Connection { server_id, remote, remote_port, local, local_port, .. } =
+        &engine.events[0]
     else {
         panic!("{:?}", engine.events);
     };
-    assert_eq!((*tag, *remote_port, *local_port), (TAG + 10, 0, 0));
+    assert_eq!((*server_id, *remote_port, *local_port), (SERVER_ID + 10, 0, 0));
     assert_eq!((remote.as_str(), local.as_str()), ("", ""));
 }
 
@@ -128,11 +129,11 @@ fn a_server_that_no_longer_listens_serves_the_connections_it_has() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
-    engine.js.io.listen(listener.into(), TAG + 10);
+    engine.js.io.listen(listener.into(), SERVER_ID + 10);
     let mut client = Client::connect_to(address);
     let request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_eq!(client.ask(&mut engine, request).text(), "GET /a\n");
-    assert_eq!(engine.js.io.unlisten(TAG + 10), 1);
+    assert_eq!(engine.js.io.unlisten(SERVER_ID + 10), 1);
     engine
         .until("nobody listens", |_| std::net::TcpStream::connect(address).is_err().then_some(()));
     assert_eq!(client.ask(&mut engine, request).text(), "GET /a\n");

@@ -8,20 +8,20 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::{Connected, Current, Shared};
+use super::{ConnectionState, Exchange, TableEntry};
 use crate::exchange::request_head::RequestHead;
 use crate::runtime::timers::sleep;
 use crate::server::context::Context;
 
 /// The requests that wait, in the order in which their time ends.
 #[derive(Default)]
-pub(crate) struct Collecting {
-    queue: RefCell<VecDeque<Waiting>>,
+pub(crate) struct BodyBuffering {
+    queue: RefCell<VecDeque<BufferingRequest>>,
     first: Notify,
 }
 
 /// Names, not the things themselves: most are over long before their time.
-struct Waiting {
+struct BufferingRequest {
     until: u64,
     connection: u32,
     exchange: u32,
@@ -33,61 +33,61 @@ pub(crate) struct KeptHead {
     pub bytes: Vec<u8>,
 }
 
-impl Shared {
+impl ConnectionState {
     /// Whether the request may still wait for more of its body.
-    pub(crate) fn may_collect(&self, current: &Current) -> bool {
-        current.collects
-            && !current.body_done
-            && !current.delivered
-            && current.collected_len < self.ctx.memory.request_buffer()
+    pub(crate) fn may_buffer_body(&self, exchange: &Exchange) -> bool {
+        exchange.may_buffer_body
+            && !exchange.body_done
+            && !exchange.is_dispatched
+            && exchange.buffered_len < self.ctx.memory.request_buffer()
     }
 
     /// Keeps the head for a later turn. The one in the context must still be this request's when this is called first.
-    pub(crate) fn keep_head(&self, current: &mut Current) {
-        if current.kept.is_none() {
+    pub(crate) fn keep_head(&self, exchange: &mut Exchange) {
+        if exchange.kept_head.is_none() {
             let head = self.ctx.head.borrow();
             let bytes = self.parsed_message.borrow().head.clone();
-            current.kept = Some(Box::new(KeptHead { head: head.clone(), bytes }));
+            exchange.kept_head = Some(Box::new(KeptHead { head: head.clone(), bytes }));
         }
     }
 
     /// Lets the request wait.
-    pub(crate) fn collect(&self, current: &mut Current) {
-        if current.kept.is_some() {
+    pub(crate) fn buffer_body(&self, exchange: &mut Exchange) {
+        if exchange.kept_head.is_some() {
             return;
         }
-        self.keep_head(current);
+        self.keep_head(exchange);
         let ctx = &self.ctx;
         let until = ctx.deadline(ctx.limits.settings.request_buffer_time);
-        let waiting = Waiting { until, connection: self.id, exchange: current.id };
-        let mut queue = ctx.collecting.queue.borrow_mut();
+        let waiting = BufferingRequest { until, connection: self.id, exchange: exchange.id };
+        let mut queue = ctx.body_buffering.queue.borrow_mut();
         queue.push_back(waiting);
         if queue.len() == 1 {
-            ctx.collecting.first.notify_one();
+            ctx.body_buffering.first.notify_one();
         }
     }
 
     /// Its time is over: JavaScript gets what there is.
-    fn stop_collecting(&self, exchange: u32) {
+    fn stop_buffering_body(&self, exchange_id: u32) {
         if let Some(streams) = self.streams.get() {
-            return streams.stop_buffering_body(exchange);
+            return streams.stop_buffering_body(exchange_id);
         }
-        if let Some(current) = self.current.borrow_mut().as_mut()
-            && current.id == exchange
-            && !current.delivered
+        if let Some(exchange) = self.exchange.borrow_mut().as_mut()
+            && exchange.id == exchange_id
+            && !exchange.is_dispatched
         {
-            current.collects = false;
+            exchange.may_buffer_body = false;
             self.wake();
         }
     }
 }
 
 /// Ends the time of those that wait.
-pub(crate) async fn collector(ctx: Rc<Context>) {
+pub(crate) async fn end_body_buffering(ctx: Rc<Context>) {
     loop {
-        let next = ctx.collecting.queue.borrow().front().map(|waiting| waiting.until);
+        let next = ctx.body_buffering.queue.borrow().front().map(|waiting| waiting.until);
         let Some(until) = next else {
-            ctx.collecting.first.notified().await;
+            ctx.body_buffering.first.notified().await;
             continue;
         };
         let now = ctx.now_ms();
@@ -95,10 +95,10 @@ pub(crate) async fn collector(ctx: Rc<Context>) {
             sleep(&ctx, Duration::from_millis(until - now)).await;
             continue;
         }
-        let Some(waiting) = ctx.collecting.queue.borrow_mut().pop_front() else { continue };
+        let Some(waiting) = ctx.body_buffering.queue.borrow_mut().pop_front() else { continue };
         let connections = ctx.connections.borrow();
-        if let Some(shared) = connections.find(waiting.connection).and_then(Connected::serving) {
-            shared.stop_collecting(waiting.exchange);
+        if let Some(shared) = connections.find(waiting.connection).and_then(TableEntry::serving) {
+            shared.stop_buffering_body(waiting.exchange);
         }
     }
 }

@@ -1,22 +1,22 @@
 //! Every deadline of a connection. The wheel has one entry for it, the earliest; which clock it was is found out when
 //! it comes up. Deadlines only ever move later while bytes move, so nothing is set anew for a byte.
 
-use super::min_rate::{Bounds, Pace};
-use super::{Connection, Current, Phase, Turn};
+use super::min_rate::{MinRate, RateBounds};
+use super::{Connection, Exchange, Phase, Turn};
 use crate::guard::Refusal;
 use crate::pressure::limits::IDLE_RELEASE_DELAY;
 
 impl Connection {
     /// The time, if a deadline has come; else, or if its client has taken too little, what the connection does.
     pub(crate) fn take_due(&mut self) -> Result<u64, Option<Turn>> {
-        self.shared.due.set(false);
+        self.shared.is_deadline_due.set(false);
         let now = self.shared.ctx.now_ms();
         if self.shared.deadline.get() > now {
             return Err(None);
         }
         if self.output_expired(now) {
             self.stream.reset_on_close();
-            return Err(Some(Turn::Gone));
+            return Err(Some(Turn::Close));
         }
         Ok(now)
     }
@@ -28,7 +28,7 @@ impl Connection {
             Err(turn) => return turn,
         };
         let shared = self.shared.clone();
-        let turn = if shared.current.borrow().is_some() {
+        let turn = if shared.exchange.borrow().is_some() {
             self.exchange_expired(now)
         } else {
             self.wait_expired(now)
@@ -43,7 +43,7 @@ impl Connection {
     fn exchange_expired(&mut self, now: u64) -> Option<Turn> {
         let shared = self.shared.clone();
         if self.input.is_paused() && self.stream.is_reset() {
-            return Some(Turn::Gone);
+            return Some(Turn::Close);
         }
         if self.discard_deadline() <= now {
             // The rest of a request body that nobody wants has not come in time.
@@ -65,11 +65,11 @@ impl Connection {
     /// WebSocket is closed, or it has been refused, to close too.
     pub(crate) fn on_tunnel_deadline(&mut self) -> Option<Turn> {
         let shared = self.shared.clone();
-        shared.due.set(false);
+        shared.is_deadline_due.set(false);
         let now = shared.ctx.now_ms();
         if self.output_expired(now) {
             self.stream.reset_on_close();
-            return Some(Turn::Gone);
+            return Some(Turn::Close);
         }
         if self.tunnel_deadline() <= now {
             shared.abort();
@@ -80,7 +80,7 @@ impl Connection {
     }
 
     fn tunnel_deadline(&self) -> u64 {
-        self.shared.waits_until.get().min(self.answer_deadline()).min(self.discard_deadline())
+        self.shared.wait_ends_at.get().min(self.answer_deadline()).min(self.discard_deadline())
     }
 
     /// Sets the wheel for a tunnel.
@@ -92,56 +92,56 @@ impl Connection {
     fn wait_expired(&mut self, now: u64) -> Option<Turn> {
         let shared = self.shared.clone();
         if self.in_head() {
-            if self.holds_back {
+            if self.waits_for_reader {
                 // The client is late with its reading, if with anything, and that has a clock of its own.
                 shared.wait(shared.limits().settings.header_timeout);
             }
-            return (shared.waits_until.get() <= now).then(|| self.refuse(Refusal::HeadTimeout));
+            return (shared.wait_ends_at.get() <= now).then(|| self.refuse(Refusal::HeadTimeout));
         }
         if !shared.out.borrow().is_empty() {
             // It still reads its last answer.
             shared.wait(shared.limits().settings.keepalive);
         }
-        if shared.waits_until.get() <= now {
+        if shared.wait_ends_at.get() <= now {
             return Some(Turn::Flush);
         }
-        if self.can_park() {
-            return Some(Turn::Park);
+        if self.can_make_idle() {
+            return Some(Turn::MakeIdle);
         }
-        self.rest();
+        self.free_buffers();
         None
     }
 
     /// Gives back every buffer, where the task must stay. What is given back is made again with the next request, which
     /// costs too much to be done behind each.
-    fn rest(&mut self) {
+    fn free_buffers(&mut self) {
         self.stream.flush_held();
         if self.shared.out.borrow_mut().release_if_empty() {
             self.shared.parsed_message.borrow_mut().free_buffers();
-            self.rests = true;
+            self.has_freed_buffers = true;
         }
     }
 
     /// Sets the wheel to when the next request, or the rest of its head, is due.
     fn arm_head(&self) {
-        let until = self.shared.waits_until.get();
+        let until = self.shared.wait_ends_at.get();
         self.shared.set_deadline_at(until.min(self.output_deadline(self.shared.ctx.now_ms())));
     }
 
     /// Sets the wheel to the earliest deadline.
     fn arm(&self, now: u64) {
         let shared = &self.shared;
-        let next = if shared.current.borrow().is_some() {
+        let next = if shared.exchange.borrow().is_some() {
             let look = if self.input.is_paused() { now + LOOK_EVERY_MS } else { u64::MAX };
             self.input
                 .deadline(self.input_bounds())
                 .min(self.discard_deadline())
                 .min(self.answer_deadline())
                 .min(look)
-        } else if self.in_head() || self.rests {
-            shared.waits_until.get()
+        } else if self.in_head() || self.has_freed_buffers {
+            shared.wait_ends_at.get()
         } else {
-            shared.waits_until.get().min(now + IDLE_RELEASE_DELAY.as_millis() as u64)
+            shared.wait_ends_at.get().min(now + IDLE_RELEASE_DELAY.as_millis() as u64)
         };
         shared.set_deadline_at(next.min(self.output_deadline(now)));
     }
@@ -150,10 +150,10 @@ impl Connection {
     pub(crate) fn begin_wait(&mut self) {
         let shared = &self.shared;
         let limits = shared.limits();
-        self.input = Pace::OFF;
-        self.note_late();
-        self.rests = false;
-        if !self.carry.is_empty() {
+        self.input = MinRate::OFF;
+        self.update_body_late_since();
+        self.has_freed_buffers = false;
+        if !self.read_buffer.is_empty() {
             shared.wait(limits.settings.header_timeout);
             return self.arm_head();
         }
@@ -178,7 +178,7 @@ impl Connection {
 
     /// Empty lines may stand before a head, and none need follow (RFC 9112 section 2.2).
     pub(crate) fn in_head(&self) -> bool {
-        !self.carry.unread().iter().all(|byte| matches!(byte, b'\r' | b'\n'))
+        !self.read_buffer.unread().iter().all(|byte| matches!(byte, b'\r' | b'\n'))
     }
 
     /// The request in hand has begun to be read; a body that is still to come needs a clock, and so does an answer before
@@ -193,7 +193,7 @@ impl Connection {
             }
         } else {
             self.input.stop();
-            self.note_late();
+            self.update_body_late_since();
         }
         if !self.shared.limits().settings.request_timeout.is_zero() || !self.output.is_off() {
             self.arm(self.shared.ctx.now_ms());
@@ -208,12 +208,12 @@ impl Connection {
         let now = self.shared.ctx.now_ms();
         if self.input.is_paused() {
             self.input.resume(now);
-        } else if self.shared.current.borrow().as_ref().is_some_and(Current::owes_body) {
+        } else if self.shared.exchange.borrow().as_ref().is_some_and(Exchange::owes_body) {
             self.input.start(now, self.input_bounds());
         } else {
             return;
         }
-        self.note_late();
+        self.update_body_late_since();
         self.arm(now);
     }
 
@@ -222,7 +222,7 @@ impl Connection {
         if self.input.is_running() {
             let now = self.shared.ctx.now_ms();
             self.input.pause(now);
-            self.note_late();
+            self.update_body_late_since();
             self.arm(now);
         }
     }
@@ -232,27 +232,27 @@ impl Connection {
             let now = self.shared.ctx.now_ms();
             self.input.resume(now);
             self.input.moved(now, count as u64, self.input_bounds());
-            self.note_late();
+            self.update_body_late_since();
         }
     }
 
     /// For those who look from outside.
-    fn note_late(&self) {
-        self.shared.late_since.set(self.input.behind_since(self.input_bounds()));
+    fn update_body_late_since(&self) {
+        self.shared.body_late_since.set(self.input.behind_since(self.input_bounds()));
     }
 
-    fn input_bounds(&self) -> Bounds {
-        Bounds::of_body(&self.shared.limits())
+    fn input_bounds(&self) -> RateBounds {
+        RateBounds::of_body(&self.shared.limits())
     }
 
     fn discard_deadline(&self) -> u64 {
-        self.shared.current.borrow().as_ref().map_or(u64::MAX, Current::discard_deadline)
+        self.shared.exchange.borrow().as_ref().map_or(u64::MAX, Exchange::discard_deadline)
     }
 
     pub(crate) fn answer_deadline(&self) -> u64 {
         let client_owes = self.input.is_running() && self.guard.is_in_message();
-        match self.shared.current.borrow().as_ref() {
-            Some(current) if !client_owes => current.answer_deadline(&self.shared, self.input),
+        match self.shared.exchange.borrow().as_ref() {
+            Some(exchange) if !client_owes => exchange.answer_deadline(&self.shared, self.input),
             _ => u64::MAX,
         }
     }
@@ -264,8 +264,8 @@ impl Connection {
         }
         let now = self.shared.ctx.now_ms();
         self.output.start(now, self.output_bounds());
-        self.shared.stalled_since.set(now);
-        self.shared.look_again_at(self.output_deadline(now));
+        self.shared.output_stalled_since.set(now);
+        self.shared.set_deadline_no_later_than(self.output_deadline(now));
     }
 
     /// Everything is sent.
@@ -274,9 +274,9 @@ impl Connection {
             return;
         }
         self.output.stop();
-        self.shared.stalled_since.set(u64::MAX);
+        self.shared.output_stalled_since.set(u64::MAX);
         let serving = matches!(self.phase, Phase::Serving);
-        if serving && self.shared.current.borrow().is_none() && self.carry.is_empty() {
+        if serving && self.shared.exchange.borrow().is_none() && self.read_buffer.is_empty() {
             self.begin_wait();
         }
     }
@@ -292,7 +292,7 @@ impl Connection {
         if acknowledged > self.acknowledged {
             self.output.moved(now, acknowledged - self.acknowledged, bounds);
             self.acknowledged = acknowledged;
-            self.shared.stalled_since.set(self.output.behind_since(bounds));
+            self.shared.output_stalled_since.set(self.output.behind_since(bounds));
         }
         self.output.deadline(bounds) <= now
     }
@@ -311,8 +311,8 @@ impl Connection {
         }
     }
 
-    fn output_bounds(&self) -> Bounds {
-        Bounds::of_answer(&self.shared.limits())
+    fn output_bounds(&self) -> RateBounds {
+        RateBounds::of_answer(&self.shared.limits())
     }
 
     /// Sets the wheel for the last answer of the connection.

@@ -1,7 +1,7 @@
 //! From what the guard has released to what JavaScript hears: an exchange begins with the head, and its body follows as
 //! far as JavaScript's credit goes.
 
-use super::{Connection, Current, request_body};
+use super::{Connection, Exchange, request_body};
 use crate::bridge::event_batch::SHORT;
 use crate::guard::Refusal;
 use crate::pressure::admission;
@@ -11,11 +11,11 @@ impl Connection {
     /// Begins the exchange of a head that has just been released, if there is room for it.
     pub(crate) fn begin_exchange(&mut self) -> Result<(), Refusal> {
         let shared = &self.shared;
-        shared.tell_connection(&self.stream);
+        shared.announce(&self.stream);
         let ctx = &shared.ctx;
         let head = ctx.head.borrow();
-        let others = ctx.in_hand() - usize::from(shared.writing.get());
-        if !admission::takes(ctx, others, &head) {
+        let others = ctx.in_flight() - usize::from(shared.has_unsent_response.get());
+        if !admission::admit_request(ctx, others, &head) {
             return Err(Refusal::Overloaded);
         }
         let id = ctx.exchanges.borrow_mut().insert_with(|_| shared.clone());
@@ -24,51 +24,57 @@ impl Connection {
         shared.deadline.set(u64::MAX);
         shared.requests.set(shared.requests.get().saturating_add(1));
         let message = shared.parsed_message.borrow();
-        *shared.current.borrow_mut() = Some(Current::new(ctx, id, &head, &message.head, version));
+        *shared.exchange.borrow_mut() = Some(Exchange::new(ctx, id, &head, &message.head, version));
         Ok(())
     }
 
     /// Passes on what has come of the body; the request itself crosses with it, whole if it can.
-    pub(crate) fn pass_on(&mut self) {
+    pub(crate) fn dispatch_body(&mut self) {
         let shared = &self.shared;
-        let mut current = shared.current.borrow_mut();
-        let Some(current) = current.as_mut() else { return };
+        let mut exchange = shared.exchange.borrow_mut();
+        let Some(exchange) = exchange.as_mut() else { return };
         let mut message = shared.parsed_message.borrow_mut();
         let came = &mut message.body;
-        let at_once = if self.is_short_whole(current, came.len()) { came.len() } else { 0 };
+        let at_once = if self.is_short_whole(exchange, came.len()) { came.len() } else { 0 };
         if at_once > 0 {
-            request_body::count(current, at_once);
-            current.body_done = true;
+            request_body::count(exchange, at_once);
+            exchange.body_done = true;
         }
-        while !current.body_done {
+        while !exchange.body_done {
             if came.is_empty() {
                 // The framing says where it ends.
-                current.body_done = self.guard.is_complete();
+                exchange.body_done = self.guard.is_complete();
                 break;
             }
-            if current.discard {
-                request_body::discard(shared, current, came.len());
+            if exchange.discards_body {
+                request_body::discard(shared, exchange, came.len());
                 came.consume(came.len());
-            } else if current.credit == 0 {
+            } else if exchange.credit == 0 {
                 break;
             } else {
-                request_body::piece(shared, current, came.take(current.credit.min(MAX_BODY_CHUNK)));
+                request_body::piece(
+                    shared,
+                    exchange,
+                    came.take(exchange.credit.min(MAX_BODY_CHUNK)),
+                );
             }
         }
         drop(message);
-        if shared.may_collect(current) {
-            shared.collect(current);
+        if shared.may_buffer_body(exchange) {
+            shared.buffer_body(exchange);
         } else {
-            shared.deliver(current, self.guard.trailers());
+            shared.deliver(exchange, self.guard.trailers());
             shared.parsed_message.borrow_mut().body.consume(at_once);
         }
     }
 
     /// Whether so many bytes are all of a body, and few: then they cross from where they are.
-    fn is_short_whole(&self, current: &Current, count: usize) -> bool {
-        let is_first = !current.delivered && current.collected.is_empty() && !current.discard;
+    fn is_short_whole(&self, exchange: &Exchange, count: usize) -> bool {
+        let is_first = !exchange.is_dispatched
+            && exchange.buffered_chunks.is_empty()
+            && !exchange.discards_body;
         is_first
-            && (1..=SHORT.min(current.credit)).contains(&count)
+            && (1..=SHORT.min(exchange.credit)).contains(&count)
             && self.guard.is_complete()
             && self.guard.trailers().is_empty()
     }

@@ -3,7 +3,7 @@
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use super::{Connected, Connection, Shared, Turn};
+use super::{Connection, ConnectionState, TableEntry, Turn};
 use crate::bridge::ring::HeadFlags;
 use crate::exchange::request_head::Span;
 use crate::guard::{PartialRequest, Refusal};
@@ -29,13 +29,14 @@ pub(crate) enum Refused {
 /// Takes what the program says to a client that was refused.
 pub(crate) fn answer_refused(ctx: &Context, id: u32, bytes: &[u8], end: bool) {
     let connections = ctx.connections.borrow();
-    let shared = connections.find(id).and_then(Connected::serving);
-    let Some(shared) = shared.filter(|shared| shared.refused.get() == Refused::Waits) else {
+    let shared = connections.find(id).and_then(TableEntry::serving);
+    let Some(shared) = shared.filter(|shared| shared.refusal_response.get() == Refused::Waits)
+    else {
         return;
     };
     shared.out.borrow_mut().append(|out| out.extend_from_slice(bytes));
     if end {
-        shared.refused.set(Refused::Answered);
+        shared.refusal_response.set(Refused::Answered);
     }
     shared.touch();
 }
@@ -44,8 +45,8 @@ pub(crate) fn answer_refused(ctx: &Context, id: u32, bytes: &[u8], end: bool) {
 /// request will not come, destroys the connection then: the client is still to read the answer.
 pub(crate) fn is_refused(ctx: &Context, id: u32) -> bool {
     let connections = ctx.connections.borrow();
-    let shared = connections.find(id).and_then(Connected::serving);
-    shared.is_some_and(|shared| shared.refused.get() == Refused::ByEngine)
+    let shared = connections.find(id).and_then(TableEntry::serving);
+    shared.is_some_and(|shared| shared.refusal_response.get() == Refused::ByEngine)
 }
 
 impl Connection {
@@ -53,16 +54,16 @@ impl Connection {
     pub(crate) fn await_answer(&mut self, cx: &mut TaskContext<'_>) -> Turn {
         let shared = self.shared.clone();
         if matches!(self.send(cx), Poll::Ready(Err(_))) {
-            return Turn::Gone;
+            return Turn::Close;
         }
-        let is_over = shared.waits_until.get() <= shared.ctx.now_ms();
-        if is_over || shared.refused.get() == Refused::Answered {
+        let is_over = shared.wait_ends_at.get() <= shared.ctx.now_ms();
+        if is_over || shared.refusal_response.get() == Refused::Answered {
             return Turn::Flush;
         }
         if self.linger > 0 && !self.input_ended {
             match self.stream.poll_read(cx, &mut shared.ctx.scratch.borrow_mut()) {
                 Poll::Pending => {}
-                Poll::Ready(Err(_)) => return Turn::Gone,
+                Poll::Ready(Err(_)) => return Turn::Close,
                 Poll::Ready(Ok(0)) => self.input_ended = true,
                 Poll::Ready(Ok(count)) => {
                     self.linger = self.linger.saturating_sub(count);
@@ -72,25 +73,25 @@ impl Connection {
         }
         // Then node ends its side as well, as soon as the program has had its turn.
         let ends = self.input_ended && !shared.limits().half_open;
-        if ends && self.has_been_passed() { Turn::Flush } else { Turn::Wait }
+        if ends && self.has_javascript_passed_end() { Turn::Flush } else { Turn::Wait }
     }
 }
 
-impl Shared {
+impl ConnectionState {
     /// Writes an answer of the engine's own, unless the program does, and ends the connection behind it.
     pub(crate) fn refuse(&self, refusal: Refusal, fault: &PartialRequest) {
-        self.close.set(true);
-        match self.current.borrow_mut().as_mut() {
+        self.closes_after_response.set(true);
+        match self.exchange.borrow_mut().as_mut() {
             // An answer is on its way: nothing can be said any more.
-            Some(current) if current.head_sent => {}
-            Some(current) => {
-                current.status = self.status_of(refusal);
-                current.sent_bytes = self.say(refusal, fault);
+            Some(exchange) if exchange.head_sent => {}
+            Some(exchange) => {
+                exchange.status = self.status_of(refusal);
+                exchange.sent_bytes = self.write_refusal(refusal, fault);
                 // From here on the log has something to tell.
-                current.head_sent = true;
+                exchange.head_sent = true;
             }
             None => {
-                let sent = self.say(refusal, fault);
+                let sent = self.write_refusal(refusal, fault);
                 self.ctx.handoff.slot.request_started();
                 self.ctx.count(self.status_of(refusal), 0, sent, 0);
                 self.log_refused(refusal, fault, sent);
@@ -100,11 +101,11 @@ impl Shared {
     }
 
     /// Writes the answer to a refused request and returns how long its body is.
-    fn say(&self, refusal: Refusal, fault: &PartialRequest) -> u64 {
-        if matches!(self.refused.get(), Refused::Waits | Refused::Silently) {
+    fn write_refusal(&self, refusal: Refusal, fault: &PartialRequest) -> u64 {
+        if matches!(self.refusal_response.get(), Refused::Waits | Refused::Silently) {
             return 0;
         }
-        self.refused.set(Refused::ByEngine);
+        self.refusal_response.set(Refused::ByEngine);
         if self.limits().node_compatible {
             let status = self.status_of(refusal);
             self.out.borrow_mut().append(|out| encoder::write_bare_refusal(out, status));

@@ -6,7 +6,7 @@ use crate::pressure::limits::Limits;
 
 /// The bounds of one direction; zero turns either off.
 #[derive(Clone, Copy)]
-pub(crate) struct Bounds {
+pub(crate) struct RateBounds {
     /// Milliseconds without a byte.
     pub silence: u64,
     /// Bytes a second.
@@ -15,7 +15,7 @@ pub(crate) struct Bounds {
     pub grace: u64,
 }
 
-impl Bounds {
+impl RateBounds {
     /// Of what a client sends behind its head.
     pub fn of_body(limits: &Limits) -> Self {
         Self::new(limits.settings.body_timeout, limits.settings.body_min_rate, limits.rate_grace)
@@ -34,49 +34,49 @@ impl Bounds {
 /// The clock of one direction. Every byte buys time by the rate, and never more than the time at the start: who was
 /// fast for a while cannot be slow for ever.
 #[derive(Clone, Copy)]
-pub(crate) struct Pace {
+pub(crate) struct MinRate {
     /// When bytes moved last.
     last: u64,
     /// When the rate has been missed.
     by_rate: u64,
-    state: State,
+    state: ClockState,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum State {
+enum ClockState {
     Off,
     Running,
     /// Since when nothing is expected of the other side.
     Paused(u64),
 }
 
-impl Pace {
-    pub const OFF: Self = Self { last: 0, by_rate: 0, state: State::Off };
+impl MinRate {
+    pub const OFF: Self = Self { last: 0, by_rate: 0, state: ClockState::Off };
 
     /// Bytes are expected from now on.
-    pub fn start(&mut self, now: u64, bounds: Bounds) {
-        *self = Self { last: now, by_rate: now + bounds.grace, state: State::Running };
+    pub fn start(&mut self, now: u64, bounds: RateBounds) {
+        *self = Self { last: now, by_rate: now + bounds.grace, state: ClockState::Running };
     }
 
     pub fn stop(&mut self) {
-        self.state = State::Off;
+        self.state = ClockState::Off;
     }
 
     pub fn is_off(&self) -> bool {
-        self.state == State::Off
+        self.state == ClockState::Off
     }
 
     pub fn is_running(&self) -> bool {
-        self.state == State::Running
+        self.state == ClockState::Running
     }
 
     pub fn is_paused(&self) -> bool {
-        matches!(self.state, State::Paused(_))
+        matches!(self.state, ClockState::Paused(_))
     }
 
     /// Since when the other side has been behind: silent, or beyond what its bytes have bought. `u64::MAX` while nothing is
     /// expected of it.
-    pub fn behind_since(&self, bounds: Bounds) -> u64 {
+    pub fn behind_since(&self, bounds: RateBounds) -> u64 {
         if !self.is_running() {
             return u64::MAX;
         }
@@ -86,27 +86,27 @@ impl Pace {
     }
 
     /// When bytes moved last; 0 before the first start.
-    pub fn last(&self) -> u64 {
+    pub fn last_moved(&self) -> u64 {
         self.last
     }
 
     /// Nothing is expected until [`Self::resume`].
     pub fn pause(&mut self, now: u64) {
         if self.is_running() {
-            self.state = State::Paused(now);
+            self.state = ClockState::Paused(now);
         }
     }
 
     /// The pause was not the other side's.
     pub fn resume(&mut self, now: u64) {
-        if let State::Paused(since) = self.state {
+        if let ClockState::Paused(since) = self.state {
             self.last += now - since;
             self.by_rate += now - since;
-            self.state = State::Running;
+            self.state = ClockState::Running;
         }
     }
 
-    pub fn moved(&mut self, now: u64, bytes: u64, bounds: Bounds) {
+    pub fn moved(&mut self, now: u64, bytes: u64, bounds: RateBounds) {
         self.last = now;
         if let Some(bought) = (bytes * 1_000).checked_div(bounds.rate) {
             self.by_rate = (self.by_rate + bought).min(now + bounds.grace.max(bounds.silence));
@@ -114,7 +114,7 @@ impl Pace {
     }
 
     /// When the other side is too slow, if nothing moves until then.
-    pub fn deadline(&self, bounds: Bounds) -> u64 {
+    pub fn deadline(&self, bounds: RateBounds) -> u64 {
         if !self.is_running() {
             return u64::MAX;
         }
@@ -128,80 +128,80 @@ impl Pace {
 mod tests {
     use super::*;
 
-    const BOUNDS: Bounds = Bounds { silence: 30_000, rate: 500, grace: 20_000 };
+    const BOUNDS: RateBounds = RateBounds { silence: 30_000, rate: 500, grace: 20_000 };
 
     /// The time at which a side that sends `bytes` each second from `start` on is too slow.
-    fn given_up(pace: &mut Pace, start: u64, bytes: u64) -> Option<u64> {
+    fn given_up(clock: &mut MinRate, start: u64, bytes: u64) -> Option<u64> {
         for now in (start..start + 300_000).step_by(1_000) {
-            if pace.deadline(BOUNDS) <= now {
+            if clock.deadline(BOUNDS) <= now {
                 return Some(now);
             }
-            pace.moved(now, bytes, BOUNDS);
+            clock.moved(now, bytes, BOUNDS);
         }
         None
     }
 
     #[test]
     fn silence_ends_it_after_its_time() {
-        let mut pace = Pace::OFF;
-        pace.start(1_000, BOUNDS);
-        pace.moved(5_000, 1_000_000, BOUNDS);
-        assert_eq!(pace.deadline(BOUNDS), 35_000);
+        let mut clock = MinRate::OFF;
+        clock.start(1_000, BOUNDS);
+        clock.moved(5_000, 1_000_000, BOUNDS);
+        assert_eq!(clock.deadline(BOUNDS), 35_000);
     }
 
     #[test]
     fn a_drip_ends_it_soon_after_the_grace() {
-        let mut pace = Pace::OFF;
-        pace.start(0, BOUNDS);
-        assert_eq!(given_up(&mut pace, 0, 1), Some(21_000));
+        let mut clock = MinRate::OFF;
+        clock.start(0, BOUNDS);
+        assert_eq!(given_up(&mut clock, 0, 1), Some(21_000));
     }
 
     #[test]
     fn the_rate_itself_is_fast_enough() {
-        let mut pace = Pace::OFF;
-        pace.start(0, BOUNDS);
-        assert_eq!(given_up(&mut pace, 0, 500), None);
+        let mut clock = MinRate::OFF;
+        clock.start(0, BOUNDS);
+        assert_eq!(given_up(&mut clock, 0, 500), None);
     }
 
     #[test]
     fn a_burst_does_not_buy_a_drip_for_ever() {
-        let mut pace = Pace::OFF;
-        pace.start(0, BOUNDS);
-        pace.moved(10, 100_000_000, BOUNDS);
-        let end = given_up(&mut pace, 1_000, 1).unwrap();
+        let mut clock = MinRate::OFF;
+        clock.start(0, BOUNDS);
+        clock.moved(10, 100_000_000, BOUNDS);
+        let end = given_up(&mut clock, 1_000, 1).unwrap();
         assert!(end <= 40_000, "{end}");
     }
 
     #[test]
     fn a_pause_is_not_the_other_sides() {
-        let mut pace = Pace::OFF;
-        pace.start(0, BOUNDS);
-        pace.pause(10_000);
-        assert_eq!(pace.deadline(BOUNDS), u64::MAX);
-        pace.resume(100_000);
-        assert_eq!(pace.deadline(BOUNDS), 110_000);
+        let mut clock = MinRate::OFF;
+        clock.start(0, BOUNDS);
+        clock.pause(10_000);
+        assert_eq!(clock.deadline(BOUNDS), u64::MAX);
+        clock.resume(100_000);
+        assert_eq!(clock.deadline(BOUNDS), 110_000);
     }
 
     #[test]
     fn who_is_silent_or_drips_is_behind() {
-        let mut pace = Pace::OFF;
-        assert_eq!(pace.behind_since(BOUNDS), u64::MAX);
-        pace.start(1_000, BOUNDS);
-        assert_eq!(pace.behind_since(BOUNDS), 1_000);
-        pace.moved(9_000, 1_000, BOUNDS);
-        assert_eq!(pace.behind_since(BOUNDS), 3_000, "two seconds are paid for");
-        pace.moved(10_000, 1_000_000, BOUNDS);
-        assert_eq!(pace.behind_since(BOUNDS), 10_000, "it may be silent from now on");
-        assert_eq!(pace.behind_since(Bounds { rate: 0, ..BOUNDS }), 10_000);
-        pace.pause(11_000);
-        assert_eq!(pace.behind_since(BOUNDS), u64::MAX);
+        let mut clock = MinRate::OFF;
+        assert_eq!(clock.behind_since(BOUNDS), u64::MAX);
+        clock.start(1_000, BOUNDS);
+        assert_eq!(clock.behind_since(BOUNDS), 1_000);
+        clock.moved(9_000, 1_000, BOUNDS);
+        assert_eq!(clock.behind_since(BOUNDS), 3_000, "two seconds are paid for");
+        clock.moved(10_000, 1_000_000, BOUNDS);
+        assert_eq!(clock.behind_since(BOUNDS), 10_000, "it may be silent from now on");
+        assert_eq!(clock.behind_since(RateBounds { rate: 0, ..BOUNDS }), 10_000);
+        clock.pause(11_000);
+        assert_eq!(clock.behind_since(BOUNDS), u64::MAX);
     }
 
     #[test]
     fn zero_turns_a_bound_off() {
-        let mut pace = Pace::OFF;
-        pace.start(0, BOUNDS);
-        assert_eq!(pace.deadline(Bounds { silence: 0, ..BOUNDS }), 20_000);
-        assert_eq!(pace.deadline(Bounds { silence: 0, rate: 0, ..BOUNDS }), u64::MAX);
+        let mut clock = MinRate::OFF;
+        clock.start(0, BOUNDS);
+        assert_eq!(clock.deadline(RateBounds { silence: 0, ..BOUNDS }), 20_000);
+        assert_eq!(clock.deadline(RateBounds { silence: 0, rate: 0, ..BOUNDS }), u64::MAX);
     }
 }

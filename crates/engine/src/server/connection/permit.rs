@@ -4,28 +4,28 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use super::Shared;
+use super::ConnectionState;
 use crate::bridge::event_batch::EventBatch;
-use crate::pressure::admission::Place;
+use crate::pressure::admission::AddressShare;
 use crate::runtime::executor;
 use crate::server::context::Context;
 use crate::transport::listener::PeerAddr;
 
 /// Counted until it is dropped.
-pub(crate) struct Arrival {
+pub(crate) struct ConnectionPermit {
     ctx: Rc<Context>,
     peer: PeerAddr,
-    tag: u32,
+    server_id: u32,
     /// What it takes of its client's share.
-    place: Place,
+    share: AddressShare,
     /// The client and what it had connected to, as a proxy told it before the handshake of TLS.
     told: Option<(SocketAddr, SocketAddr)>,
 }
 
-impl Arrival {
+impl ConnectionPermit {
     /// Of a connection that the acceptor and the admission have counted.
-    pub fn new(ctx: Rc<Context>, (peer, tag): (PeerAddr, u32), place: Place) -> Self {
-        Self { ctx, peer, tag, place, told: None }
+    pub fn new(ctx: Rc<Context>, (peer, server_id): (PeerAddr, u32), share: AddressShare) -> Self {
+        Self { ctx, peer, server_id, share, told: None }
     }
 
     pub fn ctx(&self) -> &Rc<Context> {
@@ -38,8 +38,8 @@ impl Arrival {
     }
 
     /// Which server of the program the connection is for.
-    pub fn tag(&self) -> u32 {
-        self.tag
+    pub fn server_id(&self) -> u32 {
+        self.server_id
     }
 
     pub fn told(&self) -> Option<(SocketAddr, SocketAddr)> {
@@ -54,23 +54,23 @@ impl Arrival {
     /// It ends before anything was served.
     pub fn lost(self) {
         if self.ctx.announce {
-            Shared::tell_lost(&self.ctx, self.tag, self.peer);
+            ConnectionState::emit_lost(&self.ctx, self.server_id, self.peer);
         }
     }
 }
 
-impl Drop for Arrival {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let ctx = &self.ctx;
         ctx.handoff.slot.connection_closed();
-        ctx.admission.leave(&self.place);
+        ctx.admission.release(&self.share);
         if ctx.handoff.lacks_descriptors() {
             // Once this one's is free, which is behind this function.
             let handoff = ctx.handoff.clone();
             executor::spawn(async move { handoff.descriptor_freed() });
         }
         if ctx.draining.get() && ctx.has_no_connections() {
-            ctx.tell(EventBatch::idle);
+            ctx.emit(EventBatch::idle);
         }
     }
 }

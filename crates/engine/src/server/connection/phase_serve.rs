@@ -16,17 +16,17 @@ impl Connection {
             return self.serve_http2(cx);
         }
         match self.send(cx) {
-            Poll::Ready(Err(_)) => return Turn::Gone,
+            Poll::Ready(Err(_)) => return Turn::Close,
             Poll::Ready(Ok(())) => self.notify_sent(),
             Poll::Pending => {}
         }
-        if shared.due.get()
+        if shared.is_deadline_due.get()
             && let Some(turn) = self.on_deadline()
         {
             return turn;
         }
-        let (in_hand, finished, body_done) = match shared.current.borrow().as_ref() {
-            Some(current) => (true, current.is_finished(), current.body_done),
+        let (in_hand, finished, body_done) = match shared.exchange.borrow().as_ref() {
+            Some(exchange) => (true, exchange.is_finished(), exchange.body_done),
             None => (false, false, true),
         };
         if finished {
@@ -40,29 +40,29 @@ impl Connection {
                 return self.read_body(cx);
             }
             // JavaScript may have given credit.
-            self.pass_on();
+            self.dispatch_body();
             if shared.is_finished() {
                 return Turn::Again;
             }
         }
         // A client that does not read its answers gets no further ones made.
-        self.holds_back = !in_hand && shared.out.borrow().len() > READ_AHEAD;
-        if self.holds_back {
+        self.waits_for_reader = !in_hand && shared.out.borrow().len() > READ_AHEAD;
+        if self.waits_for_reader {
             return Turn::Wait;
         }
-        let is_known = !self.awaits_preface || self.carry.is_empty() || self.detect_preface();
+        let is_known = !self.awaits_preface || self.read_buffer.is_empty() || self.detect_preface();
         if self.http2.is_some() {
             return Turn::Again;
         }
-        if is_known && !self.carry.is_empty() && self.may_release() {
+        if is_known && !self.read_buffer.is_empty() && self.may_release() {
             let begun = self.guard.is_at_head();
-            let mut carry = std::mem::take(&mut self.carry);
-            let taken = match self.release(carry.unread()) {
+            let mut read_buffer = std::mem::take(&mut self.read_buffer);
+            let taken = match self.release(read_buffer.unread()) {
                 Ok(taken) => taken,
                 Err(refusal) => return self.refuse(refusal),
             };
-            carry.consume(taken);
-            self.carry = carry;
+            read_buffer.consume(taken);
+            self.read_buffer = read_buffer;
             if taken > 0 {
                 return self.after_release();
             }
@@ -80,9 +80,10 @@ impl Connection {
         }
         let shared = self.shared.clone();
         // A head may be as long as its limits allow; behind a request in hand no more than a few need wait.
-        let is_head = shared.current.borrow().is_none();
+        let is_head = shared.exchange.borrow().is_none();
         let most = READ_AHEAD.max(if is_head { shared.limits().head_size() } else { 0 });
-        if self.carry.len() > most || shared.parsed_message.borrow().body.len() >= READ_AHEAD {
+        if self.read_buffer.len() > most || shared.parsed_message.borrow().body.len() >= READ_AHEAD
+        {
             self.input_pauses();
             return Turn::Wait;
         }
@@ -92,8 +93,8 @@ impl Connection {
             Err(turn) => return turn,
         };
         let input = &scratch[..count];
-        if !self.carry.is_empty() || !self.may_release() || self.awaits_preface {
-            self.carry.push(input);
+        if !self.read_buffer.is_empty() || !self.may_release() || self.awaits_preface {
+            self.read_buffer.push(input);
             drop(scratch);
             if self.awaits_preface {
                 self.head_begins();
@@ -105,7 +106,7 @@ impl Connection {
             Ok(taken) => taken,
             Err(refusal) => return self.refuse(refusal),
         };
-        self.carry.push(&input[taken..]);
+        self.read_buffer.push(&input[taken..]);
         drop(scratch);
         if taken > 0 {
             return self.after_release();
@@ -121,7 +122,7 @@ impl Connection {
                 self.input_waits();
                 Err(Turn::Wait)
             }
-            Poll::Ready(Err(_)) => Err(Turn::Gone),
+            Poll::Ready(Err(_)) => Err(Turn::Close),
             Poll::Ready(Ok(0)) => {
                 self.input_ended = true;
                 Err(self.on_end())
@@ -140,7 +141,7 @@ impl Connection {
                 && self.shared.parsed_message.borrow().body.len()
                     < self.shared.ctx.memory.read_ahead();
         }
-        self.shared.current.borrow().is_none() && !self.guard.is_complete()
+        self.shared.exchange.borrow().is_none() && !self.guard.is_complete()
     }
 
     /// Lets the guard look at the input and returns how much it took.
@@ -166,7 +167,7 @@ impl Connection {
             taken += count;
             match progress {
                 Progress::ProxyHeader => {
-                    shared.set_proxied(self.guard.proxied_addresses());
+                    shared.set_proxied_addresses(self.guard.proxied_addresses());
                     // What follows may be another protocol.
                     if self.awaits_preface {
                         break;
@@ -195,14 +196,14 @@ impl Connection {
             // No more than what may stand before the first request.
             return Turn::Again;
         }
-        self.shared.note_ahead(self.carry.unread());
+        self.shared.keep_upgrade_bytes(self.read_buffer.unread());
         self.end_seen_at = None;
-        if self.shared.current.borrow().is_none()
+        if self.shared.exchange.borrow().is_none()
             && let Err(refusal) = self.begin_exchange()
         {
             return self.refuse(refusal);
         }
-        self.pass_on();
+        self.dispatch_body();
         self.exchange_begins();
         Turn::Again
     }
@@ -210,14 +211,14 @@ impl Connection {
     /// Ends the exchange in hand and makes ready for the next.
     fn finish(&mut self) -> Turn {
         let shared = self.shared.clone();
-        let Some(mut current) = shared.current.take() else { return Turn::Again };
-        shared.close_books(&current);
-        if let Some(facts) = current.log.take() {
-            facts.pass_on(&shared.ctx);
+        let Some(mut exchange) = shared.exchange.take() else { return Turn::Again };
+        shared.finish_accounting(&exchange);
+        if let Some(info) = exchange.log_info.take() {
+            info.recycle(&shared.ctx);
         }
         let at_its_end = self.guard.is_complete() && shared.parsed_message.borrow().body.is_empty();
-        if shared.close.get() || !at_its_end {
-            self.client_is_done = at_its_end && !current.keep_alive && self.carry.is_empty();
+        if shared.closes_after_response.get() || !at_its_end {
+            self.client_is_done = at_its_end && !exchange.keep_alive && self.read_buffer.is_empty();
             return Turn::Flush;
         }
         self.guard.start_next_message();

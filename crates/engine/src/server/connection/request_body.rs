@@ -6,7 +6,7 @@ use std::task::Context;
 
 use bytes::Bytes;
 
-use super::{Connection, Current, Shared, Turn};
+use super::{Connection, ConnectionState, Exchange, Turn};
 use crate::exchange::request_head::Framing;
 use crate::pressure::limits::{MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
 
@@ -14,21 +14,25 @@ impl Connection {
     /// Whether what comes next on the socket is body and nothing else, and everything that came before has crossed.
     pub(crate) fn is_direct(&mut self) -> bool {
         let shared = &self.shared;
-        let mut current = shared.current.borrow_mut();
-        let Some(current) = current.as_mut() else { return false };
-        if current.direct {
+        let mut exchange = shared.exchange.borrow_mut();
+        let Some(exchange) = exchange.as_mut() else { return false };
+        if exchange.reads_directly {
             return true;
         }
-        let (Framing::Length(length), Some(left)) = (current.framing, self.guard.remaining_body())
+        let (Framing::Length(length), Some(left)) = (exchange.framing, self.guard.remaining_body())
         else {
             return false;
         };
         // What is still on its way has been released by the guard and is not yet counted.
-        let all_crossed = current.body_bytes + left == length;
-        if !current.delivered || current.undecided || !all_crossed || !self.carry.is_empty() {
+        let all_crossed = exchange.body_bytes + left == length;
+        if !exchange.is_dispatched
+            || exchange.upgrade_undecided
+            || !all_crossed
+            || !self.read_buffer.is_empty()
+        {
             return false;
         }
-        current.direct = true;
+        exchange.reads_directly = true;
         true
     }
 
@@ -39,9 +43,12 @@ impl Connection {
         }
         let shared = self.shared.clone();
         let left = self.guard.remaining_body().unwrap_or(0);
-        let Some((credit, fills)) = shared.current.borrow().as_ref().map(|current| {
+        let Some((credit, fills)) = shared.exchange.borrow().as_ref().map(|exchange| {
             // Nothing wide is read of what nobody wants: it is to end at its bound.
-            (if current.discard { MAX_BODY_CHUNK } else { current.credit }, current.fills)
+            (
+                if exchange.discards_body { MAX_BODY_CHUNK } else { exchange.credit },
+                exchange.last_read_filled,
+            )
         }) else {
             return Turn::Again;
         };
@@ -60,15 +67,15 @@ impl Connection {
             Err(turn) => return turn,
         };
         self.guard.skip_body(count);
-        if let Some(current) = shared.current.borrow_mut().as_mut() {
-            current.fills = count == most;
-            self::piece(&shared, current, piece.into_bytes(count));
+        if let Some(exchange) = shared.exchange.borrow_mut().as_mut() {
+            exchange.last_read_filled = count == most;
+            self::piece(&shared, exchange, piece.into_bytes(count));
             if self.guard.is_complete() {
-                current.body_done = true;
+                exchange.body_done = true;
             }
             // Also where the rest is given up.
-            if current.body_done {
-                shared.deliver(current, &[]);
+            if exchange.body_done {
+                shared.deliver(exchange, &[]);
             }
         }
         self.exchange_begins();
@@ -77,38 +84,38 @@ impl Connection {
 }
 
 /// Gives JavaScript a piece of a body, or counts it where nobody wants it.
-pub(crate) fn piece(shared: &Shared, current: &mut Current, data: Bytes) {
-    if current.discard {
-        return discard(shared, current, data.len());
+pub(crate) fn piece(shared: &ConnectionState, exchange: &mut Exchange, data: Bytes) {
+    if exchange.discards_body {
+        return discard(shared, exchange, data.len());
     }
-    count(current, data.len());
-    current.awaits_rest(shared);
-    if current.delivered {
-        shared.ctx.tell(|batch| {
+    count(exchange, data.len());
+    exchange.start_discard_timer(shared);
+    if exchange.is_dispatched {
+        shared.ctx.emit(|batch| {
             for piece in pieces(data) {
-                batch.data(current.id, piece);
+                batch.data(exchange.id, piece);
             }
         });
     } else {
-        current.collected_len += data.len();
-        current.collected.push(data);
+        exchange.buffered_len += data.len();
+        exchange.buffered_chunks.push(data);
     }
 }
 
 /// Counts bytes of a body that JavaScript gets.
-pub(crate) fn count(current: &mut Current, count: usize) {
-    current.body_bytes += count as u64;
-    current.credit = current.credit.saturating_sub(count);
+pub(crate) fn count(exchange: &mut Exchange, count: usize) {
+    exchange.body_bytes += count as u64;
+    exchange.credit = exchange.credit.saturating_sub(count);
 }
 
 /// Bytes of a body that nobody wants.
-pub(crate) fn discard(shared: &Shared, current: &mut Current, count: usize) {
-    current.body_bytes += count as u64;
-    current.discarded += count as u64;
-    if current.discarded > shared.limits().max_discarded {
+pub(crate) fn discard(shared: &ConnectionState, exchange: &mut Exchange, count: usize) {
+    exchange.body_bytes += count as u64;
+    exchange.discarded += count as u64;
+    if exchange.discarded > shared.limits().max_discarded {
         // Closing costs less than reading on; the answer said nothing of it, and the lingering lets it be read.
-        shared.close.set(true);
-        current.body_done = true;
+        shared.closes_after_response.set(true);
+        exchange.body_done = true;
     }
 }
 

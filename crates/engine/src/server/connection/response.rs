@@ -4,18 +4,18 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 
-use super::{Current, Shared};
+use super::{ConnectionState, Exchange};
 use crate::bridge::ring::ResponseHead;
 use crate::exchange::request_head::Framing;
 use crate::exchange::response_sink::ResponseSink;
 use crate::http1::encoder::{self, HeadOptions};
 
-impl ResponseSink for Shared {
+impl ResponseSink for ConnectionState {
     fn send_interim(&self, head: &ResponseHead<'_>) {
-        self.with_current(|current| {
-            current.informs(head.status);
+        self.with_current(|exchange| {
+            exchange.record_interim(head.status);
             // RFC 9110 section 15.2: none to a client of HTTP/1.0.
-            if !current.head_sent && current.takes_interim {
+            if !exchange.head_sent && exchange.accepts_interim {
                 self.out.borrow_mut().append(|out| {
                     encoder::write_interim_head(out, head.status, head.reason, head.fields)
                 });
@@ -24,35 +24,35 @@ impl ResponseSink for Shared {
     }
 
     fn send_head(&self, head: &ResponseHead<'_>, length: Option<u64>) {
-        self.with_current(|current| {
-            if std::mem::replace(&mut current.head_sent, true) {
+        self.with_current(|exchange| {
+            if std::mem::replace(&mut exchange.head_sent, true) {
                 return;
             }
-            current.expects = false;
+            exchange.awaits_continue = false;
             let ctx = &self.ctx;
             let limits = self.limits();
             let limit = limits.settings.limit_requests_per_connection;
             let close = head.flags.close()
-                || !current.keep_alive
+                || !exchange.keep_alive
                 || ctx.draining.get()
                 || limits.settings.keepalive.is_zero()
                 || (limit > 0 && self.requests.get() >= limit)
-                || (head.flags.discards() && !current.passes_soon(limits.max_discarded));
+                || (head.flags.discards() && !exchange.passes_soon(limits.max_discarded));
             if close {
-                self.close.set(true);
+                self.closes_after_response.set(true);
             }
-            current.status = head.status;
-            current.no_body = head.flags.no_body();
-            current.chunked = head.flags.frames_chunks() && !current.no_body;
+            exchange.status = head.status;
+            exchange.no_body = head.flags.no_body();
+            exchange.chunked = head.flags.frames_chunks() && !exchange.no_body;
             // Node has rendered them, which knows nothing of a drain, a limit or a body that is still to come.
             let says_otherwise =
-                close && current.keep_alive && !head.flags.close() && !head.flags.connection();
+                close && exchange.keep_alive && !head.flags.close() && !head.flags.connection();
             let fields = if says_otherwise {
                 Cow::Owned(encoder::rewrite_as_closing(head.fields))
             } else {
                 Cow::Borrowed(head.fields)
             };
-            if let Some(log) = &mut current.log {
+            if let Some(log) = &mut exchange.log_info {
                 log.response_fields.extend_from_slice(&fields);
             }
             let date = ctx.date.borrow();
@@ -69,21 +69,21 @@ impl ResponseSink for Shared {
     }
 
     fn send_data(&self, bytes: &[u8]) {
-        self.with_current(|current| {
-            if current.tunnel.is_some() {
-                let count = self.look_at_tunnel(current, bytes);
+        self.with_current(|exchange| {
+            if exchange.tunnel.is_some() {
+                let count = self.inspect_tunnel_bytes(exchange, bytes);
                 self.out.borrow_mut().append(|out| out.extend_from_slice(&bytes[..count]));
-                return self.look_behind_tunnel(current);
+                return self.close_websocket_at_boundary(exchange);
             }
-            if !current.takes_data(bytes.len()) {
+            if !exchange.takes_data(bytes.len()) {
                 return;
             }
             self.out.borrow_mut().append(|out| {
-                if current.chunked {
+                if exchange.chunked {
                     encoder::write_chunk_size(out, bytes.len());
                 }
                 out.extend_from_slice(bytes);
-                if current.chunked {
+                if exchange.chunked {
                     out.extend_from_slice(encoder::CRLF);
                 }
             });
@@ -99,68 +99,70 @@ impl ResponseSink for Shared {
     }
 
     fn add_trailers(&self, fields: &[u8]) {
-        self.with_current(|current| current.trailers.extend_from_slice(fields));
+        self.with_current(|exchange| exchange.trailers.extend_from_slice(fields));
     }
 
     fn end(&self, discard: bool) {
-        self.with_current(|current| {
-            if std::mem::replace(&mut current.ended, true) {
+        self.with_current(|exchange| {
+            if std::mem::replace(&mut exchange.response_complete, true) {
                 return;
             }
-            if current.tunnel.is_none() {
-                self.complete(current, discard);
+            if exchange.tunnel.is_none() {
+                self.complete(exchange, discard);
             }
-            current.awaits_rest(self);
-            self.look_again_at(current.discard_deadline());
+            exchange.start_discard_timer(self);
+            self.set_deadline_no_later_than(exchange.discard_deadline());
         });
     }
 
     fn abort(&self) {
-        self.cut.set(true);
+        self.is_aborted.set(true);
         self.touch();
     }
 
     fn grant_credit(&self, bytes: u32) {
-        self.with_current(|current| current.credit = current.credit.saturating_add(bytes as usize));
+        self.with_current(|exchange| {
+            exchange.credit = exchange.credit.saturating_add(bytes as usize)
+        });
     }
 
     fn decide_upgrade(&self, taken: bool) {
-        self.with_current(|current| self.decide_upgrade(current, taken));
+        self.with_current(|exchange| self.decide_upgrade(exchange, taken));
     }
 
     fn notify_when_sent(&self) {
-        self.with_current(|current| current.notify = true);
+        self.with_current(|exchange| exchange.notifies_when_sent = true);
     }
 }
 
-impl Shared {
+impl ConnectionState {
     /// The answer is complete.
-    fn complete(&self, current: &mut Current, discard: bool) {
-        current.undecided = false;
-        if !current.head_sent {
+    fn complete(&self, exchange: &mut Exchange, discard: bool) {
+        exchange.upgrade_undecided = false;
+        if !exchange.head_sent {
             // Nothing was said and nothing will be: cutting the connection is the only honest answer.
-            self.cut.set(true);
+            self.is_aborted.set(true);
         }
-        if current.chunked {
-            let trailers = std::mem::take(&mut current.trailers);
+        if exchange.chunked {
+            let trailers = std::mem::take(&mut exchange.trailers);
             self.out.borrow_mut().append(|out| encoder::write_last_chunk(out, &trailers));
         }
-        current.discard = discard;
+        exchange.discards_body = discard;
     }
 
     /// A piece of the body that need not be copied.
     fn piece(&self, bytes: Bytes, lent: bool) {
-        self.with_current(|current| {
-            if current.tunnel.is_some() {
-                let count = self.look_at_tunnel(current, &bytes);
+        self.with_current(|exchange| {
+            if exchange.tunnel.is_some() {
+                let count = self.inspect_tunnel_bytes(exchange, &bytes);
                 self.out.borrow_mut().push(bytes.slice(..count));
-                return self.look_behind_tunnel(current);
+                return self.close_websocket_at_boundary(exchange);
             }
-            if !current.takes_data(bytes.len()) {
+            if !exchange.takes_data(bytes.len()) {
                 return;
             }
             let mut out = self.out.borrow_mut();
-            if current.chunked {
+            if exchange.chunked {
                 out.append(|out| encoder::write_chunk_size(out, bytes.len()));
             }
             if lent {
@@ -168,22 +170,22 @@ impl Shared {
             } else {
                 out.push(bytes);
             }
-            if current.chunked {
+            if exchange.chunked {
                 out.append(|out| out.extend_from_slice(encoder::CRLF));
             }
         });
     }
 
     /// Changes the exchange in hand and wakes the task.
-    fn with_current(&self, change: impl FnOnce(&mut Current)) {
-        if let Some(current) = self.current.borrow_mut().as_mut() {
-            change(current);
+    fn with_current(&self, change: impl FnOnce(&mut Exchange)) {
+        if let Some(exchange) = self.exchange.borrow_mut().as_mut() {
+            change(exchange);
         }
         self.touch();
     }
 }
 
-impl Current {
+impl Exchange {
     /// Whether what is left of the request's body is known to be little: worth reading to keep the connection.
     fn passes_soon(&self, most: u64) -> bool {
         self.body_done
@@ -196,7 +198,7 @@ impl Current {
 
     /// Whether body bytes may be written now; counts them.
     pub(crate) fn takes_data(&mut self, len: usize) -> bool {
-        let takes = self.head_sent && !self.ended && !self.no_body && len > 0;
+        let takes = self.head_sent && !self.response_complete && !self.no_body && len > 0;
         if takes {
             self.sent_bytes += len as u64;
         }

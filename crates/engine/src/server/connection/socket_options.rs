@@ -7,9 +7,9 @@ use crate::bridge::ring::SocketOption;
 
 /// The last wish of each kind.
 #[derive(Default)]
-pub(crate) struct Wishes(Cell<u32>);
+pub(crate) struct PendingSocketOptions(Cell<u32>);
 
-impl Wishes {
+impl PendingSocketOptions {
     pub fn note(&self, wish: SocketOption) {
         let before = self.0.get();
         self.0.set(match wish {
@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn the_last_wish_of_each_kind_counts() {
-        let wishes = Wishes::default();
+        let wishes = PendingSocketOptions::default();
         assert_eq!(wishes.take().count(), 0);
         wishes.note(SocketOption::NoDelay(true));
         wishes.note(SocketOption::KeepAlive(true, 90_000));

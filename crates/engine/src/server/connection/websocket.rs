@@ -5,7 +5,7 @@
 
 /// The application's side of a WebSocket.
 #[derive(Default)]
-pub(crate) struct Frames {
+pub(crate) struct WebSocketFrames {
     /// Bytes of a frame's head, which is never longer.
     head: [u8; MAX_HEAD],
     /// How many of them have come.
@@ -16,7 +16,7 @@ pub(crate) struct Frames {
     closed: bool,
 }
 
-impl Frames {
+impl WebSocketFrames {
     /// Whether the next byte begins a frame.
     pub fn at_boundary(&self) -> bool {
         self.have == 0 && self.payload == 0
@@ -115,7 +115,7 @@ mod tests {
             boundaries.push(end);
         }
         for step in [1, 2, 3, 7, 1_000, stream.len()] {
-            let (mut frames, mut found, mut at) = (Frames::default(), Vec::new(), 0);
+            let (mut frames, mut found, mut at) = (WebSocketFrames::default(), Vec::new(), 0);
             for mut part in stream.chunks(step) {
                 // From a boundary on, up to the next.
                 while !part.is_empty() {
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_masked_frame_is_passed_over_with_its_mask() {
-        let mut frames = Frames::default();
+        let mut frames = WebSocketFrames::default();
         frames.advance(&[0x81, 0x83, 1, 2, 3, 4, 9, 9], false);
         assert!(!frames.at_boundary());
         frames.advance(&[9], false);
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_close_frame_is_seen() {
-        let mut frames = Frames::default();
+        let mut frames = WebSocketFrames::default();
         frames.advance(&[0x81, 1, 0x88, 0x88], false);
         assert!(!frames.is_closed());
         frames.advance(&[2, 3, 0xe8], false);

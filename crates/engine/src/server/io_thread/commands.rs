@@ -4,12 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use crate::bridge::ring::RingCommand;
-use crate::server::connection::{answer_refused, destroy, is_refused, leave, resume};
+use crate::server::connection::{
+    abort_connection, answer_refused, close_connection, is_refused, resume,
+};
 use crate::server::context::Context;
 
 /// Does what one record says. A panic is a fault of ours, which its hook has reported; it ends the exchange or connection
 /// that the record is for, and no other.
-pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
+pub(super) fn apply_command(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     let for_connection = matches!(
         command,
         RingCommand::RawResponse { .. }
@@ -19,22 +21,22 @@ pub(super) fn obey(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     );
     let done = catch_unwind(AssertUnwindSafe(|| {
         if for_connection {
-            obey_for_connection(ctx, id, &command);
+            apply_to_connection(ctx, id, &command);
         } else {
-            obey_for_exchange(ctx, id, command);
+            apply_to_exchange(ctx, id, command);
         }
     }));
     if done.is_ok() {
         return;
     }
     if for_connection {
-        destroy(ctx, id, true);
+        abort_connection(ctx, id, true);
     } else if let Some(answer) = ctx.exchanges.borrow().find(id) {
         answer.abort();
     }
 }
 
-fn obey_for_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
+fn apply_to_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     // The piece belongs to this record, whether its exchange still lives or not.
     let piece =
         if let RingCommand::Large { .. } = command { ctx.handoff.pop_large() } else { None };
@@ -42,7 +44,7 @@ fn obey_for_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     let Some(answer) = exchanges.find(id) else {
         // Whoever asks is answered: the question may come behind the end, when nothing is left to wait for.
         if let RingCommand::Notify = command {
-            ctx.tell(|batch| batch.drained(id));
+            ctx.emit(|batch| batch.drained(id));
         }
         return;
     };
@@ -71,12 +73,12 @@ fn obey_for_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     }
 }
 
-fn obey_for_connection(ctx: &Rc<Context>, id: u32, command: &RingCommand<'_>) {
+fn apply_to_connection(ctx: &Rc<Context>, id: u32, command: &RingCommand<'_>) {
     match command {
         RingCommand::RawResponse { bytes, end } => answer_refused(ctx, id, bytes, *end),
         RingCommand::Abort { .. } | RingCommand::Close if is_refused(ctx, id) => {}
-        RingCommand::Abort { reset } => destroy(ctx, id, *reset),
-        RingCommand::Close => leave(ctx, id),
+        RingCommand::Abort { reset } => abort_connection(ctx, id, *reset),
+        RingCommand::Close => close_connection(ctx, id),
         RingCommand::SocketOption(wish) => {
             if let Some(shared) = resume(ctx, id) {
                 shared.wish(*wish);

@@ -6,19 +6,19 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::{look, read_ring, wake_ending};
+use super::{poll_sockets, read_ring, wake_awaiting_javascript};
 use crate::log::access::AccessLog;
 use crate::runtime::executor::yield_now;
 use crate::runtime::timers::sleep;
-use crate::server::connection::come_up;
-use crate::server::context::{COMPANY_TIME, Context};
+use crate::server::connection::check_deadline;
+use crate::server::context::{BATCHING_DELAY, Context};
 
 /// Hands the events of a turn over, behind every task that was ready at the first of them, and looks at the sockets again
 /// as long as that brings more: on a busy machine the switches between the threads cost more than anything else here.
 pub(super) async fn flusher(ctx: Rc<Context>) {
     loop {
         future::poll_fn(|cx| {
-            if ctx.has_news() {
+            if ctx.has_events_due() {
                 return Poll::Ready(());
             }
             ctx.flusher.note(cx);
@@ -27,48 +27,48 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
         .await;
         // A lone request is not kept waiting for others.
         let mut gathered = 0;
-        for _ in 0..GATHER_TURNS {
+        for _ in 0..MAX_BATCHING_TURNS {
             let len = ctx.batch.borrow().text.len();
             if len == gathered || !ctx.serves_several() {
                 break;
             }
             gathered = len;
-            look(&ctx);
+            poll_sockets(&ctx);
             yield_now().await;
         }
-        ctx.hand_over();
-        ctx.clock_stale.set(true);
+        ctx.deliver_batch();
+        ctx.is_clock_stale.set(true);
         // An answer waits for another request's handler only where there is another.
         if ctx.serves_several() {
-            ctx.watch.notify_one();
+            ctx.ring_watch.notify_one();
         }
-        ctx.tunnelled.set(0);
+        ctx.tunnel_chunks.set(0);
     }
 }
 
 /// Sees that what waits for something else to go with does not wait for long.
-pub(super) async fn companion(ctx: Rc<Context>) {
+pub(super) async fn batching_delay(ctx: Rc<Context>) {
     loop {
-        ctx.waits_for_company.notified().await;
-        sleep(&ctx, COMPANY_TIME).await;
-        ctx.end_wait_for_company();
+        ctx.batching_delay_started.notified().await;
+        sleep(&ctx, BATCHING_DELAY).await;
+        ctx.end_batching_delay();
     }
 }
 
 /// While JavaScript works on a batch: no finished answer must wait for another request's slow handler.
-pub(super) async fn watcher(ctx: Rc<Context>) {
+pub(super) async fn ring_watcher(ctx: Rc<Context>) {
     loop {
-        ctx.watch.notified().await;
+        ctx.ring_watch.notified().await;
         while ctx.handoff.is_batch_out() {
             let takes = ctx.handoff.takes();
-            sleep(&ctx, WATCH_EVERY).await;
+            sleep(&ctx, RING_POLL_INTERVAL).await;
             if read_ring(&ctx) || takes != ctx.handoff.takes() {
-                wake_ending(&ctx);
+                wake_awaiting_javascript(&ctx);
             }
         }
         // What JavaScript wrote last comes before the question whether it has answered.
         read_ring(&ctx);
-        wake_ending(&ctx);
+        wake_awaiting_javascript(&ctx);
     }
 }
 
@@ -80,28 +80,28 @@ pub(super) async fn clock(ctx: Rc<Context>) {
             ctx.handoff.set_polls_accepted(false);
             ctx.handoff.wake_for_accepted();
             ctx.handoff.shrink(true);
-            ctx.first_connection.notified().await;
+            ctx.connection_opened.notified().await;
         }
         // A connection of which JavaScript is to hear at once wakes the thread.
         ctx.handoff.set_polls_accepted(!ctx.announce);
-        sleep(&ctx, TICK).await;
+        sleep(&ctx, CLOCK_TICK).await;
         ctx.handoff.wake_for_accepted();
         ctx.flush_logs();
         ctx.handoff.shrink(false);
         ctx.heap_trimmer.trim_if_due();
         let news = ctx.access.borrow_mut().as_mut().and_then(AccessLog::take_notice);
-        for text in news.into_iter().chain(ctx.admission.take_news(ctx.now_ms())) {
-            ctx.tell(|batch| batch.fault(&text));
+        for text in news.into_iter().chain(ctx.admission.take_report(ctx.now_ms())) {
+            ctx.emit(|batch| batch.fault(&text));
         }
-        renew_places(&ctx);
+        release_reusable_ids(&ctx);
         ctx.refresh_clock();
         let now = ctx.now_ms();
-        come_up(&ctx, now);
+        check_deadline(&ctx, now);
     }
 }
 
 /// Lets the ids come again whose ends JavaScript has heard of.
-fn renew_places(ctx: &Rc<Context>) {
+fn release_reusable_ids(ctx: &Rc<Context>) {
     let has_passed = |takes| ctx.handoff.has_passed(takes);
     let exchanges = ctx.exchanges.borrow_mut().take_reusable(has_passed);
     let connections = ctx.connections.borrow_mut().take_reusable(has_passed);
@@ -115,8 +115,8 @@ fn renew_places(ctx: &Rc<Context>) {
 }
 
 /// Looks at the sockets for more, before what there is goes to JavaScript.
-const GATHER_TURNS: usize = 4;
+const MAX_BATCHING_TURNS: usize = 4;
 /// How often the ring is looked at while JavaScript works on a batch.
-const WATCH_EVERY: Duration = Duration::from_millis(1);
+const RING_POLL_INTERVAL: Duration = Duration::from_millis(1);
 /// The resolution of the deadlines.
-const TICK: Duration = Duration::from_millis(100);
+const CLOCK_TICK: Duration = Duration::from_millis(100);

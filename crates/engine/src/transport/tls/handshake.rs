@@ -20,7 +20,7 @@ use crate::pressure::settings::ProxyProtocol;
 use crate::runtime::executor::{self, TaskWaker};
 use crate::runtime::sockets::Socket;
 use crate::runtime::timers::with_timeout;
-use crate::server::connection::{self, Arrival};
+use crate::server::connection::{self, ConnectionPermit};
 use crate::server::context::Context;
 use crate::transport::stream::Stream;
 
@@ -163,7 +163,7 @@ pub(crate) async fn abort_expired_handshakes(ctx: Rc<Context>) {
 struct HandshakeTask {
     ctx: Rc<Context>,
     /// Until it is handed over.
-    arrival: Option<Arrival>,
+    arrival: Option<ConnectionPermit>,
     pending: Rc<PendingHandshake>,
     stage: HandshakeStage,
     /// What has been read before rustls got anything.
@@ -180,16 +180,16 @@ enum HandshakeStage {
 }
 
 /// Begins the handshake of an accepted connection.
-pub(crate) fn begin_handshake(arrival: Arrival, socket: Socket) {
+pub(crate) fn begin_handshake(arrival: ConnectionPermit, socket: Socket) {
     let ctx = arrival.ctx().clone();
-    let Some(server) = ctx.tls_of(arrival.tag()) else {
+    let Some(server) = ctx.tls_of(arrival.server_id()) else {
         return arrival.lost();
     };
-    let deadline_ms = ctx.deadline(ctx.limits_of(arrival.tag()).settings.handshake_timeout);
+    let deadline_ms = ctx.deadline(ctx.limits_of(arrival.server_id()).settings.handshake_timeout);
     let pending = ctx.handshakes.enter(ctx.now_ms(), deadline_ms);
     let (stage, first) = (HandshakeStage::Silent(socket, server), Vec::new());
     let awaits_proxy =
-        ctx.limits_of(arrival.tag()).parse_policy.proxy_protocol != ProxyProtocol::Off;
+        ctx.limits_of(arrival.server_id()).parse_policy.proxy_protocol != ProxyProtocol::Off;
     let handshake =
         HandshakeTask { ctx, arrival: Some(arrival), pending, stage, first, awaits_proxy };
     executor::spawn(handshake);
@@ -248,9 +248,12 @@ impl HandshakeTask {
 
 /// Takes what a proxy tells off the beginning; false where it has not come whole. Whoever may not tell is abort: an answer
 /// would have to be encrypted.
-fn read_proxy_header(first: &mut Vec<u8>, arrival: Option<&mut Arrival>) -> io::Result<bool> {
+fn read_proxy_header(
+    first: &mut Vec<u8>,
+    arrival: Option<&mut ConnectionPermit>,
+) -> io::Result<bool> {
     let Some(arrival) = arrival else { return Ok(true) };
-    let limits = arrival.ctx().limits_of(arrival.tag());
+    let limits = arrival.ctx().limits_of(arrival.server_id());
     let may_tell = limits.parse_policy.proxy_allow_ips.trusts(&arrival.peer());
     match proxy_protocol::read(first, limits.parse_policy.proxy_protocol, may_tell) {
         Ok(ProxyHeader::Incomplete) => Ok(false),

@@ -103,12 +103,13 @@ impl Engine {
             SockRef::from(&listener).set_recv_buffer_size(SMALL).unwrap();
             SockRef::from(&listener).set_send_buffer_size(SMALL).unwrap();
         }
-        let [address, fenced] = [(listener, TAG), (fence, FENCE)].map(|(listener, tag)| {
-            listener.set_nonblocking(true).unwrap();
-            let address = listener.local_addr().unwrap();
-            io.listen(listener.into(), tag);
-            address
-        });
+        let [address, fenced] =
+            [(listener, SERVER_ID), (fence, FENCE)].map(|(listener, server_id)| {
+                listener.set_nonblocking(true).unwrap();
+                let address = listener.local_addr().unwrap();
+                io.listen(listener.into(), server_id);
+                address
+            });
         Self {
             js: Js::new(io, memory),
             address,
@@ -242,7 +243,7 @@ impl Engine {
     /// Answers what belongs to the fence.
     fn is_fence(&mut self, event: &Event) -> bool {
         match event {
-            Event::Connection { id, tag: FENCE, .. } => self.fenced.insert(*id),
+            Event::Connection { id, server_id: FENCE, .. } => self.fenced.insert(*id),
             Event::ConnectionClosed(id) => self.fenced.remove(id),
             Event::Request(request) if self.fenced.contains(&request.connection) => {
                 self.js.reply(request.id, "");
@@ -326,5 +327,5 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN_MS: i32 = 2;
 const SETTLE_ROUNDS: usize = 3;
 /// The server that the listener belongs to.
-pub const TAG: u32 = 7;
+pub const SERVER_ID: u32 = 7;
 const FENCE: u32 = 8;

@@ -9,7 +9,7 @@ pub enum Event {
     Aborted(u32),
     Connection {
         id: u32,
-        tag: u32,
+        server_id: u32,
         remote: String,
         remote_port: u16,
         local: String,
@@ -83,7 +83,7 @@ impl Reader<'_> {
         match kind {
             1 => Event::Request(self.request(id)),
             2 => {
-                let tag = self.u32();
+                let server_id = self.u32();
                 let kind = self.u8();
                 let family = kind & 15;
                 let (remote_port, local_port) = (self.u16(), self.u16());
@@ -93,7 +93,7 @@ impl Reader<'_> {
                 if kind & 16 != 0 {
                     self.secure_facts();
                 }
-                Event::Connection { id, tag, remote, remote_port, local, local_port }
+                Event::Connection { id, server_id, remote, remote_port, local, local_port }
             }
             3 => Event::ConnectionClosed(id),
             4 => Event::Data(id, self.chunk()),

@@ -11,7 +11,7 @@ use rcgen::{CertificateParams, KeyPair};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::{Engine, TAG};
+use super::{Engine, SERVER_ID};
 
 /// A certificate that vouches for itself.
 pub struct Identity {
@@ -54,8 +54,8 @@ pub fn secure_listener(engine: &Engine, material: &TlsServerMaterial) -> SocketA
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
-    engine.js.io.secure(TAG, TlsServer::new(material).unwrap());
-    engine.js.io.listen_secure(listener.into(), TAG);
+    engine.js.io.secure(SERVER_ID, TlsServer::new(material).unwrap());
+    engine.js.io.listen_secure(listener.into(), SERVER_ID);
     address
 }
 
