@@ -1,8 +1,8 @@
-//! The engine's one error.
+//! The error type of the engine's public functions.
 
 use std::{error, fmt, io};
 
-/// Why something in the engine could not be done.
+/// An error of the engine.
 #[derive(Debug)]
 pub struct Error {
     kind: Kind,
@@ -11,16 +11,16 @@ pub struct Error {
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
-    /// The I/O thread has ended; nothing can be asked of it.
+    /// The I/O thread has exited and takes no more requests.
     Closed,
-    /// The ring did not become free although the I/O thread had time.
+    /// The ring stayed full although the I/O thread had time to read it.
     RingFull,
-    /// The operating system refused; the source says what.
+    /// A system call failed; `source` has the cause.
     System,
 }
 
 impl Error {
-    /// The I/O thread has ended.
+    /// Creates the error for an I/O thread that has exited.
     #[must_use]
     pub fn closed() -> Self {
         Self { kind: Kind::Closed, source: None }
@@ -30,13 +30,13 @@ impl Error {
         Self { kind: Kind::RingFull, source: None }
     }
 
-    /// The I/O thread has ended.
+    /// Returns whether the I/O thread has exited.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.kind == Kind::Closed
     }
 
-    /// The I/O thread did not take what JavaScript wrote.
+    /// Returns whether the I/O thread has not read what JavaScript wrote.
     #[must_use]
     pub fn is_ring_full(&self) -> bool {
         self.kind == Kind::RingFull
@@ -52,10 +52,10 @@ impl From<io::Error> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind, &self.source) {
-            (Kind::Closed, _) => f.write_str("the engine's I/O thread has ended"),
-            (Kind::RingFull, _) => f.write_str("the engine's I/O thread does not take answers"),
+            (Kind::Closed, _) => f.write_str("the engine's I/O thread has exited"),
+            (Kind::RingFull, _) => f.write_str("the engine's I/O thread does not read responses"),
             (Kind::System, Some(source)) => write!(f, "{source}"),
-            (Kind::System, None) => f.write_str("the operating system refused"),
+            (Kind::System, None) => f.write_str("a system call failed"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One request and its response, apart from the protocol that carries them.
+//! A request and its response, independent of the HTTP version.
 
 pub mod request_head;
 pub(crate) mod response_sink;

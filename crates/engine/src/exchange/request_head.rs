@@ -1,96 +1,99 @@
-//! The head of a request as the guard read it: ranges into its bytes, and what they mean for the connection.
+//! The head of a request as the guard has parsed it: ranges of its bytes, and what the fields mean
+//! for the connection.
 
 use std::net::SocketAddr;
 use std::ops::Range;
 
-/// A range of bytes in the head.
+/// A range of bytes of the head.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Span {
-    /// First byte.
+    /// Index of the first byte.
     pub start: u32,
-    /// One past the last byte.
+    /// Index after the last byte.
     pub end: u32,
 }
 
 impl Span {
     pub(crate) fn new(range: Range<usize>) -> Self {
-        // A head is at most MAX_LINE + MAX_FIELDS * MAX_LINE bytes: 2^31 and below.
+        // A head has at most MAX_LINE + MAX_FIELDS * MAX_LINE bytes, which is at most 2^31.
         Self { start: range.start as u32, end: range.end as u32 }
     }
 
-    /// The bytes themselves.
+    /// Returns the bytes of the range.
     #[must_use]
     pub fn of(self, head: &[u8]) -> &[u8] {
         &head[self.start as usize..self.end as usize]
     }
 
-    /// How many bytes.
+    /// Returns the number of bytes.
     #[must_use]
     pub fn len(self) -> usize {
         (self.end - self.start) as usize
     }
 
-    /// Whether there are none.
+    /// Returns whether the range is empty.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.start == self.end
     }
 }
 
-/// How the body of a request is framed (RFC 9112 section 6.3).
+/// Framing of a request body (RFC 9112 section 6.3).
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum Framing {
     /// No body.
     #[default]
     None,
-    /// `Content-Length`, above zero.
+    /// `Content-Length` with a value above zero.
     Length(u64),
     /// `Transfer-Encoding: chunked`.
     Chunked,
 }
 
-/// The path at which the application is mounted.
+/// The path under which the application is mounted.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum RootPath {
-    /// The root.
+    /// The root, `/`.
     #[default]
     Root,
-    /// The one of the rules.
+    /// The path of the setting `root_path`.
     Configured,
-    /// What a trusted peer told.
+    /// The path that a trusted proxy has sent in `SCRIPT_NAME`.
     FromProxy(Span),
 }
 
-/// A parsed head. It is made once a thread and filled anew for each request.
+/// A parsed request head. Each I/O thread has one and fills it again for each request.
 #[derive(Clone, Debug, Default)]
 pub struct RequestHead {
     /// The method, a token.
     pub method: Span,
-    /// The request target as sent.
+    /// The request target as the client has sent it.
     pub target: Span,
     /// 0 for HTTP/1.0, 1 for HTTP/1.1.
     pub minor_version: u8,
-    /// Names and values, values without surrounding white space.
+    /// Names and values; the values have no surrounding white space.
     pub fields: Vec<(Span, Span)>,
-    /// How the body is framed.
+    /// Framing of the body.
     pub framing: Framing,
-    /// Whether the client lets the connection live on (RFC 9112 section 9.3).
+    /// Whether the client allows a persistent connection (RFC 9112 section 9.3).
     pub allows_keep_alive: bool,
-    /// An `Expect` field on HTTP/1.1: what it asks for is answered where the application can have a say.
+    /// Whether an HTTP/1.1 request has an `Expect` field. The expectation is met where the
+    /// application can decide about it.
     pub has_expect: bool,
-    /// Fields that were left out of `fields`.
+    /// Number of fields that were dropped and are not in `fields`.
     pub dropped_fields: usize,
-    /// The value of `Accept`, the last one.
+    /// The value of the last `Accept` field.
     pub accept: Option<Span>,
-    /// A trusted peer says that the client speaks https.
+    /// Whether a trusted proxy has reported that the client uses https.
     pub is_secure: bool,
-    /// The client's address as a trusted peer tells it; port 0 when it tells none.
+    /// Address of the client that a trusted proxy has reported; the port is 0 if it is unknown.
     pub client_addr: Option<SocketAddr>,
-    /// The path at which the application is mounted, with which the target begins.
+    /// Path under which the application is mounted; the target begins with it.
     pub root_path: RootPath,
-    /// `Connection: upgrade` with an `Upgrade` field, or CONNECT: JavaScript may take the connection over.
+    /// Whether the request has `Connection: upgrade` and `Upgrade`, or is a CONNECT. The
+    /// application may then take over the connection.
     pub is_upgrade: bool,
-    /// Bytes of the whole head.
+    /// Length of the head in bytes.
     pub len: usize,
 }
 

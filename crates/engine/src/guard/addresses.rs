@@ -1,31 +1,31 @@
-//! Lists of addresses as settings hold them: single ones, networks in CIDR form, or everybody.
+//! Lists of IP addresses in settings: addresses, networks in CIDR notation, or `*` for all.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::transport::listener::PeerAddr;
 
-/// The peers that a setting names, such as `forwarded_allow_ips`. The empty list names nobody.
+/// The peers that a setting such as `forwarded_allow_ips` lists. An empty list contains no address.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct AddressList {
     contains_all: bool,
     networks: Vec<Network>,
 }
 
-/// Addresses that agree in their first bits; a single address is a network of one.
+/// Addresses with the same prefix, as bits of IPv6; a single address is a network of one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Network {
     bits: u128,
     mask: u128,
 }
 
-/// What is wrong with the text of a list.
+/// Error: this part of a list is neither an address nor a network.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct BadAddress(String);
 
 impl AddressList {
-    /// Reads `10.0.0.1, 192.168.0.0/16, ::1` or `*`. A network's address has no bits behind its prefix, as Gunicorn wants
-    /// it: `10.0.0.1/8` is more likely a slip than a wish.
+    /// Parses `10.0.0.1, 192.168.0.0/16, ::1` or `*`. As in Gunicorn, a network address has no bits
+    /// after its prefix: `10.0.0.1/8` is more likely a mistake.
     ///
     /// # Errors
     ///
@@ -43,7 +43,8 @@ impl AddressList {
         Ok(list)
     }
 
-    /// Whether the list names this address. An IPv4 address in IPv6 form is the IPv4 address.
+    /// Returns whether the list contains the address. An IPv4-mapped IPv6 address counts as its
+    /// IPv4 address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         if self.contains_all {
@@ -53,8 +54,8 @@ impl AddressList {
         self.networks.iter().any(|network| bits & network.mask == network.bits)
     }
 
-    /// Whether a connection's other side is named. Whoever may open a unix socket has been let in by the file system, so
-    /// it always is, as in Gunicorn.
+    /// Returns whether the peer of a connection is trusted. Peers on a Unix socket always are, as
+    /// in Gunicorn: the permissions of the file system have admitted them.
     #[must_use]
     pub fn trusts(&self, peer: &PeerAddr) -> bool {
         match peer {
@@ -63,7 +64,7 @@ impl AddressList {
         }
     }
 
-    /// Whether it names nobody.
+    /// Returns whether the list contains no address.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         !self.contains_all && self.networks.is_empty()
@@ -88,7 +89,7 @@ impl Network {
         if length > most {
             return None;
         }
-        // IPv4 stands behind the 96 bits that map it into IPv6.
+        // An IPv4 address follows the 96 bits that map it into IPv6.
         let shift = most - length;
         let mask = u128::MAX.checked_shl(shift).unwrap_or(0);
         let bits = match address {

@@ -1,4 +1,4 @@
-//! A chunked body (RFC 9112 section 7.1): its data, its trailers, and where it ends.
+//! Decodes chunked bodies (RFC 9112 section 7.1): data, trailers and the end of the body.
 
 use memchr::memchr;
 
@@ -7,21 +7,21 @@ use super::{Refusal, head};
 use crate::pressure::limits::{Limits, MAX_CHUNK_LINE, MAX_TRAILERS};
 use crate::pressure::settings::HeaderMap;
 
-/// Where in the chunked body the next byte belongs.
+/// Position of the next byte in the chunked body.
 enum ChunkedState {
-    /// In a size line, of which `line` holds what came so far.
+    /// In a chunk-size line; `line` has the bytes that have arrived.
     Size,
-    /// In the data of a chunk.
+    /// In the data of a chunk; the number is the bytes still to come.
     Data(u64),
-    /// At the CR or LF after the data of a chunk; how many of the two have come.
+    /// In the CRLF after the data of a chunk; the number is the bytes that have arrived.
     DataEnd(u8),
     /// In the trailer section.
     Trailers,
-    /// Behind the last byte.
+    /// After the last byte of the body.
     End,
 }
 
-/// The progress through one chunked body.
+/// Decoder of one chunked body.
 pub(super) struct ChunkedDecoder {
     state: ChunkedState,
     line: Vec<u8>,
@@ -51,7 +51,8 @@ impl ChunkedDecoder {
         &self.trailers
     }
 
-    /// Takes bytes of the body, appends its data to `data`, and says how many belonged to it and whether it has ended.
+    /// Decodes bytes of the body and appends the data to `data`. Returns the number of bytes that
+    /// belong to the body, and whether it is complete.
     pub(super) fn advance(
         &mut self,
         input: &[u8],
@@ -86,7 +87,7 @@ impl ChunkedDecoder {
         Ok((taken, self.is_complete()))
     }
 
-    /// Gathers a line; true when it is whole.
+    /// Appends bytes to the current line. Returns their number, and whether the line is complete.
     fn gather_line(
         &mut self,
         rest: &[u8],
@@ -110,7 +111,8 @@ impl ChunkedDecoder {
     fn take_size_line(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
         let (count, whole) = self.gather_line(rest, MAX_CHUNK_LINE, Refusal::BadChunk)?;
         if !whole {
-            // Whatever follows, it is no size: whoever has gone out of step need not send a line to hear of it.
+            // A line without a leading digit is invalid whatever follows, so it is refused before
+            // its end.
             let is_size = self.line.first().is_none_or(u8::is_ascii_hexdigit);
             return if is_size { Ok(count) } else { Err(Refusal::BadChunk) };
         }
@@ -121,7 +123,7 @@ impl ChunkedDecoder {
         }
         check_extensions(&line[digits..])?;
         let size = line[..digits].iter().fold(0u64, |sum, &digit| {
-            // `is_ascii_hexdigit` above: a digit of base 16.
+            // The digits have been checked with `is_ascii_hexdigit`.
             sum << 4 | u64::from((digit as char).to_digit(16).unwrap_or(0))
         });
         self.body_length = self.body_length.checked_add(size).ok_or(Refusal::BadChunk)?;
@@ -160,7 +162,7 @@ impl ChunkedDecoder {
         if self.trailer_bytes > MAX_TRAILERS {
             return Err(Refusal::FieldTooLarge);
         }
-        // A proxy's word is in the head: nobody is trusted to set such a name behind the body.
+        // Proxies write such names into the head. In trailers no peer is trusted with them.
         match limits.parse_policy.header_map {
             HeaderMap::Drop if underscored => {}
             HeaderMap::Refuse if underscored => return Err(Refusal::BadTrailer),
@@ -170,8 +172,8 @@ impl ChunkedDecoder {
     }
 }
 
-/// RFC 9112 section 7.1.1: `*( BWS ";" BWS name [ BWS "=" BWS ( token / quoted-string ) ] )`, and no white space behind
-/// the last of them.
+/// Checks chunk extensions (RFC 9112 section 7.1.1): `*( BWS ";" BWS name [ BWS "=" BWS ( token /
+/// quoted-string ) ] )`. White space after the last one is an error.
 fn check_extensions(line: &[u8]) -> Result<(), Refusal> {
     let mut rest = line;
     while !rest.is_empty() {
@@ -193,7 +195,7 @@ fn skip_space(line: &[u8]) -> &[u8] {
     &line[count..]
 }
 
-/// What is behind the token that the line begins with.
+/// Returns the rest of the line after its leading token.
 fn skip_token(line: &[u8]) -> Result<&[u8], Refusal> {
     match line.iter().take_while(|&&byte| is_token(byte)).count() {
         0 => Err(Refusal::BadChunk),
@@ -201,7 +203,7 @@ fn skip_token(line: &[u8]) -> Result<&[u8], Refusal> {
     }
 }
 
-/// What is behind the end of a quoted string (RFC 9110 section 5.6.4).
+/// Returns the rest of the line after the end of a quoted string (RFC 9110 section 5.6.4).
 fn skip_quoted(mut inside: &[u8]) -> Result<&[u8], Refusal> {
     loop {
         inside = match inside {
@@ -213,7 +215,8 @@ fn skip_quoted(mut inside: &[u8]) -> Result<&[u8], Refusal> {
     }
 }
 
-/// RFC 9110 section 6.5.1: fields of framing, routing, the connection and authentication are never trailers.
+/// Fields of framing, routing, the connection and authentication, which must not be trailers (RFC
+/// 9110 section 6.5.1).
 const FORBIDDEN_TRAILERS: [&[u8]; 11] = [
     b"host",
     b"content-length",
@@ -232,10 +235,10 @@ const FORBIDDEN_TRAILERS: [&[u8]; 11] = [
 mod tests {
     use super::*;
 
-    /// How many bytes belonged to a body, its data, and its trailers if it has ended.
+    /// Number of bytes of the body, its data, and its trailers if it is complete.
     type Read = (usize, Vec<u8>, Option<Vec<u8>>);
 
-    /// Runs the body through in pieces of `step` bytes.
+    /// Decodes a body in steps of `step` bytes.
     fn run(body: &[u8], step: usize) -> Result<Read, Refusal> {
         let mut decoder = ChunkedDecoder::new();
         let (mut total, mut data) = (0, Vec::new());

@@ -1,5 +1,6 @@
-//! A second reader of every head. What the guard lets through must be the same to a parser of other make, or the request
-//! is refused: a fault of ours could not make two requests of what others read as one.
+//! Checks every head with an independent parser (httparse). The request is refused if httparse
+//! reads it differently. A bug in the guard can therefore not split one request into two (request
+//! smuggling).
 
 use std::mem::MaybeUninit;
 
@@ -8,7 +9,8 @@ use httparse::{Header, Status};
 use super::Refusal;
 use crate::exchange::request_head::{Framing, RequestHead};
 
-/// Whether both read the same request line, as many fields, the same end, and the same framing of the body.
+/// Checks that httparse reads the same request line, number of fields, end of the head and framing
+/// of the body.
 ///
 /// # Errors
 ///
@@ -40,18 +42,19 @@ fn is_same_request<'a>(
         && read.path.is_some_and(|path| path.as_bytes() == head.target.of(bytes))
         && read.version == Some(head.minor_version)
         && read.headers.len() == count
-        && framing(read.headers) == Some(head.framing)
+        && read_framing(read.headers) == Some(head.framing)
 }
 
-/// RFC 9112 section 6.3, of fields that come once at most; `None` for what must not be.
-fn framing(fields: &[Header<'_>]) -> Option<Framing> {
+/// Returns the framing of the body (RFC 9112 section 6.3), or `None` if the fields are invalid or
+/// repeated.
+fn read_framing(fields: &[Header<'_>]) -> Option<Framing> {
     let mut framing = None;
     for field in fields {
         let is_length = field.name.eq_ignore_ascii_case("content-length");
         if !is_length && !field.name.eq_ignore_ascii_case("transfer-encoding") {
             continue;
         }
-        let said = if is_length {
+        let found = if is_length {
             match std::str::from_utf8(field.value).ok()?.parse().ok()? {
                 0 => Framing::None,
                 length => Framing::Length(length),
@@ -59,14 +62,14 @@ fn framing(fields: &[Header<'_>]) -> Option<Framing> {
         } else {
             field.value.eq_ignore_ascii_case(b"chunked").then_some(Framing::Chunked)?
         };
-        if framing.replace(said).is_some() {
+        if framing.replace(found).is_some() {
             return None;
         }
     }
     Some(framing.unwrap_or_default())
 }
 
-/// Up to here the fields are kept on the stack.
+/// Maximum number of fields for which httparse's table is on the stack.
 const MAX_FIELDS_ON_STACK: usize = 64;
 
 #[cfg(test)]
@@ -75,7 +78,7 @@ mod tests {
     use crate::guard::{Guard, Progress};
     use crate::pressure::limits::Limits;
 
-    /// The head of a request as the guard reads it.
+    /// Parses the head of a request with the guard.
     fn read(bytes: &[u8]) -> RequestHead {
         let mut head = RequestHead::default();
         let result = Guard::new().advance(bytes, &mut Vec::new(), &mut head, &Limits::default());
@@ -127,7 +130,7 @@ mod tests {
                 .iter()
                 .map(|(name, value)| Header { name, value: value.as_bytes() })
                 .collect();
-            assert_eq!(super::framing(&fields), framing, "{fields:?}");
+            assert_eq!(super::read_framing(&fields), framing, "{fields:?}");
         }
     }
 

@@ -1,5 +1,5 @@
-//! What a trusted proxy says of the client behind it: scheme, address, host and the path of the mount. Nothing of it is
-//! looked at of anybody else.
+//! Reads what a trusted proxy reports of its client: scheme, address, host and the mount path.
+//! Fields of other peers are ignored.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -10,7 +10,7 @@ use crate::guard::Refusal;
 use crate::guard::parse_policy::ParsePolicy;
 use crate::pressure::settings::ForwardedHeaders;
 
-/// What was noticed while the fields of a request were read.
+/// Forwarding fields of a request, recorded while its head is parsed.
 #[derive(Default)]
 pub(crate) struct ForwardingFields {
     is_secure: Option<bool>,
@@ -18,7 +18,7 @@ pub(crate) struct ForwardingFields {
     script_name: Option<Span>,
 }
 
-/// The client as one of the fields tells it.
+/// A client as reported by `X-Forwarded-*` or `Forwarded`.
 #[derive(Default)]
 struct ForwardedClient {
     address: Option<SocketAddr>,
@@ -27,7 +27,7 @@ struct ForwardedClient {
 }
 
 impl ForwardingFields {
-    /// Looks at one field of a trusted peer.
+    /// Records a field of a trusted peer.
     pub fn record(
         &mut self,
         policy: &ParsePolicy,
@@ -45,7 +45,7 @@ impl ForwardingFields {
         Ok(())
     }
 
-    /// The mount path that a trusted peer set, told once.
+    /// Records `SCRIPT_NAME`, the mount path that a trusted peer has set. It may occur once.
     pub fn record_script_name(&mut self, value: Span) -> Result<(), Refusal> {
         match self.script_name.replace(value) {
             None => Ok(()),
@@ -53,7 +53,7 @@ impl ForwardingFields {
         }
     }
 
-    /// Puts into the head what follows for the request. `host` is the place of the Host field.
+    /// Applies the recorded fields to the head. `host_index` is the index of the `Host` field.
     pub fn apply_to(
         self,
         policy: &ParsePolicy,
@@ -86,16 +86,17 @@ impl ForwardingFields {
     }
 }
 
-/// Two statements about the scheme must not contradict each other.
-fn merge_scheme(known: &mut Option<bool>, said: Option<bool>) -> Result<(), Refusal> {
-    if known.is_some() && said.is_some() && *known != said {
+/// Merges two reports of the scheme and refuses the request if they contradict each other.
+fn merge_scheme(known: &mut Option<bool>, reported: Option<bool>) -> Result<(), Refusal> {
+    if known.is_some() && reported.is_some() && *known != reported {
         return Err(Refusal::BadForwarding);
     }
-    *known = known.or(said);
+    *known = known.or(reported);
     Ok(())
 }
 
-/// A request whose path is not below the mount is a mistake of whoever configured it (500, as in Gunicorn).
+/// Sets the mount path of the request. A target outside of it is an error of configuration, so the
+/// status is 500, as in Gunicorn.
 fn apply_root_path(
     script_name: Option<Span>,
     policy: &ParsePolicy,
@@ -108,7 +109,8 @@ fn apply_root_path(
             let length = text.iter().rposition(|&byte| byte != b'/').map_or(0, |at| at + 1);
             let span = Span { start: value.start, end: value.start + length as u32 };
             let text = span.of(input);
-            // It becomes a part of paths: what is none of them, or another host's (`//a`), is not taken.
+            // The value becomes part of paths, so it must be a path and not the start of another
+            // host (`//a`).
             let is_path = text.starts_with(b"/")
                 && !text.starts_with(b"//")
                 && text.iter().all(|byte| matches!(byte, 0x21..=0x7e) && !b"?#\\".contains(byte));
@@ -120,7 +122,7 @@ fn apply_root_path(
         None => (&policy.root_path[..], RootPath::Configured),
     };
     let target = head.target.of(input);
-    // The asterisk and CONNECT's authority have no path.
+    // `*` and the authority of CONNECT have no path.
     let Some(path) = path_of_target(target).filter(|_| !prefix.is_empty()) else { return Ok(()) };
     match path.strip_prefix(prefix) {
         Some([] | [b'/' | b'?' | b'#', ..]) => head.root_path = kind,
@@ -129,7 +131,8 @@ fn apply_root_path(
     Ok(())
 }
 
-/// The target from its path on: all of an origin form, behind the authority of an absolute one.
+/// Returns the target from its path on: all of origin-form, the part after the authority of
+/// absolute-form.
 fn path_of_target(target: &[u8]) -> Option<&[u8]> {
     if target.starts_with(b"/") {
         return Some(target);
@@ -139,7 +142,7 @@ fn path_of_target(target: &[u8]) -> Option<&[u8]> {
     Some(path.map_or(&b""[..], |at| &target[authority + at..]))
 }
 
-/// Reads `X-Forwarded-For` from its right end, where the nearest proxy has written.
+/// Reads `X-Forwarded-For` from right to left: the nearest proxy has written the last item.
 fn read_x_forwarded(
     policy: &ParsePolicy,
     input: &[u8],
@@ -156,7 +159,8 @@ fn read_x_forwarded(
         }
     }
     if client.address.is_some() {
-        // Proxies that add to the list stand in the same order as in the other one; most set it, once.
+        // Proxies that append to this list do so in the order of `X-Forwarded-For`. Most set it
+        // once.
         client.host = list_items_reversed(input, head, X_FORWARDED_HOST).take(hops).last();
         if let Some(host) = client.host {
             crate::guard::check_host(host.of(input)).map_err(|_| Refusal::BadForwarding)?;
@@ -165,7 +169,8 @@ fn read_x_forwarded(
     Ok(client)
 }
 
-/// The items of the lists of a name, from right to left; empty ones count for nothing (RFC 9110 section 5.6.1.2).
+/// Returns the list items of all fields with a name, from right to left. Empty items are skipped
+/// (RFC 9110 section 5.6.1.2).
 fn list_items_reversed<'a>(
     input: &'a [u8],
     head: &'a RequestHead,
@@ -193,7 +198,8 @@ fn trimmed(input: &[u8], range: std::ops::Range<usize>) -> Span {
     Span::new(start..(start + text.trim_ascii().len()))
 }
 
-/// Reads `Forwarded` (RFC 7239 section 4) and takes, from its right end, the first element that names nobody trusted.
+/// Reads `Forwarded` (RFC 7239 section 4). Takes the first element from the right whose address is
+/// not trusted.
 fn read_forwarded(
     policy: &ParsePolicy,
     input: &[u8],
@@ -207,7 +213,8 @@ fn read_forwarded(
     }
     let mut client = ForwardedClient::default();
     for element in elements.iter().rev() {
-        // `unknown` and made-up names say that somebody wants to say nothing: what is known so far is all.
+        // `unknown` and obfuscated identifiers hide the client (RFC 7239 section 6). The last known
+        // element applies.
         let Some(address) = element.node.and_then(|node_of| parse_node(node_of.of(input))) else {
             break;
         };
@@ -235,8 +242,8 @@ struct ForwardedElement {
     proto: Option<Span>,
 }
 
-/// `for=192.0.2.1;proto=https, for="[2001:db8::1]:80"`. A quote that does not end would swallow what a trusted proxy has
-/// added behind it, so nothing malformed is passed over.
+/// Parses `for=192.0.2.1;proto=https, for="[2001:db8::1]:80"`. Malformed values are refused: an
+/// unterminated quote would hide what a trusted proxy has appended after it.
 fn parse_forwarded(
     input: &[u8],
     value: Span,
@@ -257,14 +264,14 @@ fn parse_forwarded(
             }
             let (pair, next) = parse_pair_value(input, at + 1, end)?;
             at = next;
-            let place = match name.to_ascii_lowercase().as_slice() {
+            let target = match name.to_ascii_lowercase().as_slice() {
                 b"for" => Some(&mut element.node),
                 b"host" => Some(&mut element.host),
                 b"proto" => Some(&mut element.proto),
                 _ => None,
             };
-            if let Some(place) = place
-                && place.replace(pair).is_some()
+            if let Some(target) = target
+                && target.replace(pair).is_some()
             {
                 return Err(Refusal::BadForwarding);
             }
@@ -274,7 +281,7 @@ fn parse_forwarded(
             Some(b';') => {}
             end @ (Some(b',') | None) => {
                 let element = std::mem::take(&mut element);
-                // An empty one counts for nothing (RFC 9110 section 5.6.1.2).
+                // Empty elements are skipped (RFC 9110 section 5.6.1.2).
                 if std::mem::take(&mut has_pairs) {
                     if elements.len() == MAX_HOPS {
                         return Err(Refusal::BadForwarding);
@@ -291,18 +298,18 @@ fn parse_forwarded(
     }
 }
 
-/// A token or a quoted string, without its quotes; and where it ends.
+/// Parses a token or quoted string. Returns the value without quotes, and the index after it.
 fn parse_pair_value(input: &[u8], at: usize, end: usize) -> Result<(Span, usize), Refusal> {
     if at < end && input[at] == b'"' {
         let close = memchr(b'"', &input[at + 1..end]).ok_or(Refusal::BadForwarding)? + at + 1;
         let inside = &input[at + 1..close];
-        // No address, host or scheme needs a character escaped.
+        // No address, host or scheme needs an escaped character.
         if inside.contains(&b'\\') {
             return Err(Refusal::BadForwarding);
         }
         return Ok((Span::new(at + 1..close), close + 1));
     }
-    // Stricter grammars have no colon and bracket in a token; proxies write them.
+    // RFC 7230 does not allow colons and brackets in a token, but proxies write them.
     let length = input[at..end]
         .iter()
         .take_while(|&&byte| crate::guard::is_token(byte) || b":[]/".contains(&byte))
@@ -317,7 +324,8 @@ fn skip_space(input: &[u8], at: usize, end: usize) -> usize {
     at + input[at..end].iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count()
 }
 
-/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`. The port is 0 where none is told.
+/// Parses `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1`, `[2001:db8::1]` or `[2001:db8::1]:80`. The
+/// port is 0 if it is missing.
 fn parse_node(text: &[u8]) -> Option<SocketAddr> {
     let text = std::str::from_utf8(text).ok()?;
     if let Ok(address) = text.parse::<IpAddr>() {
@@ -329,13 +337,14 @@ fn parse_node(text: &[u8]) -> Option<SocketAddr> {
     text.parse().ok()
 }
 
-/// More proxies than anybody has.
+/// Maximum number of proxies that are evaluated; more than any installation has.
 const MAX_HOPS: usize = 64;
 const FORWARDED: &[u8] = b"forwarded";
 const X_FORWARDED_FOR: &[u8] = b"x-forwarded-for";
 const X_FORWARDED_HOST: &[u8] = b"x-forwarded-host";
 
-/// The lengths of the names that `note` wants to see, as bits: nearly every other field is passed over by this.
+/// Returns the lengths of the names that `record` handles, as bits. The bit test skips nearly all
+/// other fields without a comparison.
 pub(crate) fn forwarding_name_lengths(policy: &ParsePolicy) -> u64 {
     let schemes = policy.secure_scheme_headers.iter().map(|(name, _)| name.len());
     let clients = [FORWARDED.len(), X_FORWARDED_FOR.len()];

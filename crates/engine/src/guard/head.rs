@@ -1,4 +1,4 @@
-//! The head of a request, read strictly by RFC 9112 sections 2 to 7.
+//! Parses request heads strictly by RFC 9112 sections 2 to 7.
 
 use std::sync::LazyLock;
 
@@ -13,21 +13,24 @@ use crate::guard::parse_policy::ParsePolicy;
 use crate::pressure::limits::Limits;
 use crate::pressure::settings::HeaderMap;
 
-/// What a head ends with: to make ready for the search takes as long as to search most heads.
-static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+/// Searcher for the end of a head. It is static because its preparation takes as long as most
+/// searches.
+static HEAD_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
-/// Finds the end of the head that `input` begins with. `scanned` remembers how far earlier calls looked.
+/// Finds the end of the head at the start of `input`. `scanned` holds the number of bytes that
+/// earlier calls have searched.
 pub(super) fn find_head_end(
     input: &[u8],
     scanned: &mut usize,
     limits: &Limits,
 ) -> Result<Option<usize>, Refusal> {
     let from = scanned.saturating_sub(3);
-    if let Some(at) = END.find(&input[from..]) {
+    if let Some(at) = HEAD_END.find(&input[from..]) {
         let len = from + at + 4;
         return if len > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(Some(len)) };
     }
-    // What can be refused before the end is: a client that never ends its head gets its answer early.
+    // Errors are found before the head is complete, so a client that never completes its head is
+    // refused early.
     let begin = request_line_start(input);
     let mut line = memrchr(b'\n', &input[..*scanned]).map_or(0, |at| at + 1);
     for line_feed in memchr_iter(b'\n', &input[*scanned..]).map(|at| *scanned + at) {
@@ -48,16 +51,19 @@ pub(super) fn find_head_end(
     }
     *scanned = input.len();
     check_first_bytes(&input[begin..], limits.node_compatible)?;
-    // One byte more is to come at least.
+    // At least one more byte follows.
     check_line_length(input, line, input.len() + 1 - line, limits)?;
     if input.len() > limits.head_size() { Err(Refusal::FieldTooLarge) } else { Ok(None) }
 }
 
-/// Bytes that no text begins with are found at once: whoever speaks TLS, say, does not wait for the end of a head. What is
-/// text and no method is found then by node alone: with the whole head there is an `Accept` to answer by.
+/// Refuses bytes that cannot begin a request, so that a TLS client, for example, is refused before
+/// its head ends.
+///
+/// With node's rules, a line that is text but no method is refused here too. Otherwise the complete
+/// head is needed, because its `Accept` field selects the format of the error.
 fn check_first_bytes(line: &[u8], as_node: bool) -> Result<(), Refusal> {
     let is_wrong = |at: usize, byte: u8| match byte {
-        // The end of a line is looked at when it is whole.
+        // Line ends are checked once the line is complete.
         b'\r' | b'\n' => false,
         b' ' if at > 0 => false,
         byte => as_node || !(b' '..0x7f).contains(&byte),
@@ -68,7 +74,7 @@ fn check_first_bytes(line: &[u8], as_node: bool) -> Result<(), Refusal> {
     }
 }
 
-/// Whether the line at `line` may have `length` bytes with its end.
+/// Checks whether the line that starts at `line` may have `length` bytes, including its end.
 fn check_line_length(
     input: &[u8],
     line: usize,
@@ -83,14 +89,15 @@ fn check_line_length(
     if length > most { Err(refusal) } else { Ok(()) }
 }
 
-/// Where the request line begins (RFC 9112 section 2.2: one empty line before it is ignored).
+/// Returns the start of the request line. One empty line before it is ignored (RFC 9112 section
+/// 2.2).
 fn request_line_start(input: &[u8]) -> usize {
     if input.starts_with(b"\r\n") { 2 } else { 0 }
 }
 
-/// Reads the head that `input` holds whole. `telling` has the lengths of the fields of a trusted peer that say something
-/// of the client; there is none for any other peer.
-pub(super) fn parse(
+/// Parses a complete head. For a trusted peer, `forwarding_name_lengths` has the lengths of the
+/// forwarding field names as bits. It is `None` for other peers.
+pub(super) fn parse_head(
     input: &[u8],
     head: &mut RequestHead,
     limits: &Limits,
@@ -100,7 +107,7 @@ pub(super) fn parse(
     head.len = input.len();
     let policy = &limits.parse_policy;
     let start = request_line_start(input);
-    let line = line_end(input, start)?;
+    let line = find_line_end(input, start)?;
     if line - start > limits.settings.limit_request_line {
         return Err(Refusal::UriTooLong);
     }
@@ -111,7 +118,7 @@ pub(super) fn parse(
     let mut forwarding = ForwardingFields::default();
     let mut at = line + 2;
     while at + 2 < input.len() {
-        let end = line_end(input, at)?;
+        let end = find_line_end(input, at)?;
         if end + 2 - at > limits.settings.limit_request_field_size {
             return Err(Refusal::FieldTooLarge);
         }
@@ -139,19 +146,20 @@ pub(super) fn parse(
         }
         head.fields.push((name, value));
     }
-    let host = known.host_index;
+    let host_index = known.host_index;
     known.apply_to(head, input)?;
-    // RFC 9112 section 3.2.2: the authority of an absolute form stands for whatever Host says.
-    if let (Some(place), Some(authority), false) = (host, authority, policy.accepts_any_host) {
-        head.fields[place].1 = authority;
+    // RFC 9112 section 3.2.2: the authority of absolute-form replaces the value of `Host`.
+    if let (Some(index), Some(authority), false) = (host_index, authority, policy.accepts_any_host)
+    {
+        head.fields[index].1 = authority;
     }
     if forwarding_name_lengths.is_some() || !policy.root_path.is_empty() {
-        forwarding.apply_to(policy, input, head, host)?;
+        forwarding.apply_to(policy, input, head, host_index)?;
     }
     Ok(())
 }
 
-/// Whether a field whose name has an underscore stays.
+/// Returns whether to keep a field with an underscore in its name.
 fn keeps_underscored(
     name: &[u8],
     value: Span,
@@ -173,15 +181,15 @@ fn keeps_underscored(
     }
 }
 
-/// The position of the CR of the line that begins at `from`.
-fn line_end(input: &[u8], from: usize) -> Result<usize, Refusal> {
+/// Returns the index of the CR of the line that starts at `from`.
+fn find_line_end(input: &[u8], from: usize) -> Result<usize, Refusal> {
     match memchr(b'\n', &input[from..]) {
         Some(at) if at > 0 && input[from + at - 1] == b'\r' => Ok(from + at - 1),
         _ => Err(Refusal::BadLineEnd),
     }
 }
 
-/// Reads the request line; an authority in an absolute form is returned.
+/// Parses the request line. Returns the authority if the target has absolute-form.
 fn parse_request_line(
     input: &[u8],
     start: usize,
@@ -200,13 +208,14 @@ fn parse_request_line(
     if method == 0 || line[method] != b' ' {
         return Err(Refusal::BadMethod);
     }
-    // Every registered method is so; anything else is most often an attack on a reader that folds cases.
     let is_listed = |method: &[u8]| {
         policy.allowed_methods.binary_search_by(|known| known.as_slice().cmp(method)).is_ok()
     };
     if !policy.allowed_methods.is_empty() && !is_listed(&line[..method]) {
         return Err(Refusal::BadMethod);
     }
+    // All registered methods have 3 to 20 characters and no lower case. Others are most often an
+    // attack on parsers that ignore case.
     if !policy.permit_unconventional_http_method
         && (seen & UNUSUAL != 0 || !(3..=20).contains(&method))
     {
@@ -226,14 +235,16 @@ fn parse_request_line(
         }
         _ => return Err(Refusal::BadRequestLine),
     };
-    // Behind the version: the preface of HTTP/2 is refused for that, not for its target.
+    // The target is checked after the version, so that the preface of HTTP/2 is refused for its
+    // version.
     if !head.target.of(input).iter().all(|&byte| TARGET_BYTES[byte as usize]) {
         return Err(Refusal::BadTarget);
     }
     parse_target(head.target, head.method.of(input), input)
 }
 
-/// RFC 9112 section 3.2: origin-form, absolute-form, authority-form (CONNECT only), asterisk-form (OPTIONS only).
+/// Checks the target (RFC 9112 section 3.2): origin-form, absolute-form, authority-form (CONNECT
+/// only) or asterisk-form (OPTIONS only).
 fn parse_target(span: Span, method: &[u8], input: &[u8]) -> Result<Option<Span>, Refusal> {
     let target = span.of(input);
     match (method, target) {
@@ -247,8 +258,8 @@ fn parse_target(span: Span, method: &[u8], input: &[u8]) -> Result<Option<Span>,
     }
 }
 
-/// The authority of an absolute form: a scheme, and a host with an optional port. With a user before it, it is more
-/// likely meant to deceive than to be served (RFC 9110 section 4.2.4).
+/// Returns the authority of a target in absolute-form: a host with an optional port. A user name is
+/// refused: it is more likely a deception than a valid request (RFC 9110 section 4.2.4).
 fn parse_absolute_form(span: Span, input: &[u8]) -> Result<Span, Refusal> {
     let target = span.of(input);
     let scheme = memmem::find(target, b"://").ok_or(Refusal::BadTarget)?;
@@ -266,8 +277,11 @@ fn parse_absolute_form(span: Span, input: &[u8]) -> Result<Span, Refusal> {
     Ok(Span::new(start + from..start + to))
 }
 
-/// One field line: a token, a colon at once, and a value without controls (RFC 9112 section 5). A line that starts
-/// with white space is obsolete folding and has no token. The last of the three says whether the name has an underscore.
+/// Parses a field line (RFC 9112 section 5): a token, a colon without white space before it, and a
+/// value without control characters. A line that starts with white space is obsolete line folding
+/// and has no token.
+///
+/// Returns the name, the value, and whether the name has an underscore.
 pub(super) fn parse_field_line(
     input: &[u8],
     start: usize,
@@ -298,7 +312,7 @@ pub(super) fn parse_field_line(
     Ok((Span::new(start..start + colon), value, seen & UNDERSCORE != 0))
 }
 
-/// What the fields say about framing and connection, gathered while they are read.
+/// The fields that decide about framing and connection, recorded while the head is parsed.
 #[derive(Default)]
 struct KnownFields {
     accepts_any_host: bool,
@@ -324,7 +338,7 @@ impl KnownFields {
         input: &[u8],
     ) -> Result<(), Refusal> {
         let value = span.of(input);
-        // The length sorts out nearly every other name before a comparison.
+        // The length excludes nearly all other names without a comparison.
         match name.len() {
             4 if name.eq_ignore_ascii_case(b"host") => {
                 if self.host_index.replace(index).is_some() {
@@ -338,8 +352,9 @@ impl KnownFields {
             6 if name.eq_ignore_ascii_case(b"expect") => self.has_expect = true,
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.has_upgrade |= !value.is_empty(),
             10 if name.eq_ignore_ascii_case(b"connection") => {
-                // What has other bytes is no list of tokens (RFC 9110 section 7.6.1), and readers differ in what they
-                // find in it: it may end the connection, and keep or change nothing.
+                // A value with other bytes is no list of tokens (RFC 9110 section 7.6.1), and
+                // parsers differ in how they read it. Such a value may close the connection, but
+                // not keep or upgrade it.
                 let is_list = value.is_ascii();
                 for option in value.split(|&byte| byte == b',') {
                     let option = option.trim_ascii();
@@ -349,7 +364,7 @@ impl KnownFields {
                 }
             }
             12 if name.eq_ignore_ascii_case(b"content-type") => {
-                // Two readers would take different ones, as with Host (RFC 9110 section 5.3).
+                // Parsers would take different ones, as with `Host` (RFC 9110 section 5.3).
                 self.content_types += 1;
                 if self.content_types > 1 {
                     return Err(Refusal::BadField);
@@ -375,13 +390,14 @@ impl KnownFields {
 
     fn apply_to(self, head: &mut RequestHead, input: &[u8]) -> Result<(), Refusal> {
         if self.has_transfer_encoding {
-            // RFC 9112 section 6.1: both headers are an attack or a mistake, and 1.0 knows no codings.
+            // RFC 9112 section 6.1: both fields are an attack or a mistake, and HTTP/1.0 has no
+            // transfer codings.
             if self.content_length.is_some() || head.minor_version == 0 {
                 return Err(Refusal::BadTransferEncoding);
             }
             debug_assert!(self.is_chunked);
         }
-        // RFC 9112 section 3.2: exactly one Host on HTTP/1.1, never two.
+        // RFC 9112 section 3.2: HTTP/1.1 requires exactly one `Host`; two are never allowed.
         let upgrade = self.has_upgrade && self.lists_upgrade;
         if self.host_index.is_none()
             && head.minor_version == 1
@@ -398,14 +414,14 @@ impl KnownFields {
         let connect = head.method.of(input) == b"CONNECT";
         head.allows_keep_alive =
             !self.lists_close && (head.minor_version == 1 || self.lists_keep_alive) && !connect;
-        // RFC 9110 sections 10.1.1 and 7.8: neither field means anything on HTTP/1.0.
+        // RFC 9110 sections 10.1.1 and 7.8: both fields are ignored on HTTP/1.0.
         head.has_expect = self.has_expect && head.minor_version == 1;
         head.is_upgrade = upgrade && head.minor_version == 1 || connect;
         Ok(())
     }
 }
 
-/// Digits only: no sign, no list, no space.
+/// Parses a decimal number: digits only, without sign, list or white space.
 fn parse_decimal(value: &[u8]) -> Option<u64> {
     if value.is_empty() || value.len() > 19 || !value.iter().all(u8::is_ascii_digit) {
         return None;
@@ -415,7 +431,8 @@ fn parse_decimal(value: &[u8]) -> Option<u64> {
         .try_fold(0u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')))
 }
 
-/// `chunked`, once and alone: 400 where it is not last or repeated, 501 for a coding nobody here decodes.
+/// Accepts `chunked` alone. The status is 400 if `chunked` is repeated or not last, and 501 for
+/// codings that the server does not decode.
 fn parse_transfer_coding(value: &[u8]) -> Result<bool, Refusal> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(true);

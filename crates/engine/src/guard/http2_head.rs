@@ -1,4 +1,4 @@
-//! Requests that came by another protocol than HTTP/1 and are written down as HTTP/1.1 has them: the same rules hold.
+//! Checks HTTP/2 requests that have been written in the form of HTTP/1.1, with the same rules.
 
 use super::chunked::ChunkedDecoder;
 use super::{Guard, GuardState, Refusal, head};
@@ -6,7 +6,7 @@ use crate::exchange::request_head::RequestHead;
 use crate::pressure::limits::Limits;
 
 impl Guard {
-    /// Reads such a head.
+    /// Parses the head of an HTTP/2 request.
     pub(crate) fn read_http2_head(
         &self,
         text: &[u8],
@@ -16,21 +16,26 @@ impl Guard {
         if text.len() > limits.head_size() {
             return Err(Refusal::FieldTooLarge);
         }
-        head::parse(text, head, limits, self.trusts_peer.then_some(self.forwarding_name_lengths))
+        head::parse_head(
+            text,
+            head,
+            limits,
+            self.trusts_peer.then_some(self.forwarding_name_lengths),
+        )
     }
 
-    /// Whether the peer's word on the client is believed.
+    /// Returns whether the forwarding fields of the peer are trusted.
     pub(crate) fn trusts_peer(&self) -> bool {
         self.trusts_peer
     }
 
-    /// Whether a head is next, and not what may stand before the first one.
+    /// Returns whether a head comes next, and no PROXY protocol header before it.
     pub(crate) fn is_at_head(&self) -> bool {
         matches!(self.state, GuardState::Head { .. })
     }
 }
 
-/// Reads such trailer lines; what must not be told is left out.
+/// Checks trailer lines of an HTTP/2 request. Returns them without the fields that must be dropped.
 pub(crate) fn read_http2_trailers(lines: &[u8], limits: &Limits) -> Result<Vec<u8>, Refusal> {
     let mut decoder = ChunkedDecoder::new();
     let text = [b"0\r\n", lines, b"\r\n"].concat();

@@ -1,6 +1,8 @@
-//! What stands between the socket and all else: it sees every byte first, releases one message at a time and refuses
-//! what it does not understand; it never repairs. Every head is read a second time, by a parser of other make
-//! (`second.rs`): a fault here can only make the engine stricter than that, never laxer.
+//! Parses and checks all bytes that a client sends, before any other code sees them. It passes on
+//! one message at a time. It refuses what it does not understand and repairs nothing.
+//!
+//! An independent parser (httparse) checks each head too (`cross_check.rs`). A bug here can make
+//! the engine stricter than httparse, but never more lenient.
 
 pub mod addresses;
 mod chunked;
@@ -31,40 +33,41 @@ use crate::pressure::limits::Limits;
 use crate::pressure::settings::ProxyProtocol;
 use crate::transport::listener::PeerAddr;
 
-/// What a call of [`Guard::advance`] came to.
+/// Result of a call of [`Guard::advance`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Progress {
-    /// What may stand before the first request is through: [`Guard::proxied_addresses`] says what it told.
+    /// The start of the connection has been read: [`Guard::proxied_addresses`] has the addresses if
+    /// a PROXY protocol header was present.
     ProxyHeader,
-    /// All input was looked at and more is needed.
+    /// All input has been used and more is needed.
     More,
-    /// A head was released; body bytes may follow in further calls.
+    /// A head is complete; bytes of its body may follow in further calls.
     Head,
-    /// The last byte of the message was released.
+    /// The message is complete.
     Complete,
 }
 
 enum GuardState {
-    /// Before the first head, where a header of the PROXY protocol may stand.
+    /// Before the first head, where a PROXY protocol header may come.
     ProxyHeader,
-    /// Before or inside a head; `scanned` bytes of it hold no end.
+    /// Before or inside a head; `scanned` bytes have been searched for its end.
     Head { scanned: usize },
-    /// Inside a body of known length.
+    /// Inside a body with `Content-Length`; the number is the bytes still to come.
     Length(u64),
     /// Inside a chunked body.
     Chunked(ChunkedDecoder),
-    /// The message has been released whole; nothing more until [`Guard::start_next_message`].
+    /// The message is complete; nothing more is parsed until [`Guard::start_next_message`].
     Complete,
 }
 
-/// The guard of one connection.
+/// The parser of one connection.
 pub struct Guard {
     state: GuardState,
-    /// The peer's word on the client is believed.
+    /// Whether the forwarding fields of the peer are trusted.
     trusts_peer: bool,
-    /// The peer may send the PROXY protocol.
+    /// Whether the peer may send a PROXY protocol header.
     may_send_proxy_header: bool,
-    /// Lengths of the field names that say something of the client, as bits; none of a peer that is not trusted.
+    /// Lengths of the forwarding field names, as bits; 0 for a peer that is not trusted.
     forwarding_name_lengths: u64,
     proxied_addresses: Option<(SocketAddr, SocketAddr)>,
     error_context: ErrorContext,
@@ -72,7 +75,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// A guard that waits for the first head, and trusts nobody.
+    /// Creates a guard that expects a head and trusts no peer.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -86,7 +89,7 @@ impl Guard {
         }
     }
 
-    /// The guard of a connection from `peer`.
+    /// Creates the guard for a connection from `peer`.
     #[must_use]
     pub fn for_peer(policy: &ParsePolicy, peer: &PeerAddr) -> Self {
         let trusts_peer = policy.forwarded_allow_ips.trusts(peer);
@@ -104,26 +107,28 @@ impl Guard {
         }
     }
 
-    /// Looks at `input`, appends to `released` what it is the next of, a whole head or bytes of a body without their
-    /// framing, and returns how many bytes it took and what they came to. The spans of `head` are ranges of `released`,
-    /// which must be empty when a head begins.
+    /// Parses `input` and appends the result to `output`: a complete head, or body bytes without
+    /// their framing. Returns the number of bytes used and the progress.
+    ///
+    /// The spans of `head` are ranges of `output`, which must be empty before a head.
     ///
     /// # Errors
     ///
-    /// The refusal; the connection must not be read any further as HTTP. [`Guard::take_partial_request`] tells of the request.
+    /// The refusal; nothing more may be parsed on the connection. [`Guard::take_partial_request`]
+    /// returns what is known of the request.
     pub fn advance(
         &mut self,
         input: &[u8],
-        released: &mut Vec<u8>,
+        output: &mut Vec<u8>,
         head: &mut RequestHead,
         limits: &Limits,
     ) -> Result<(usize, Progress), Refusal> {
-        let result = self.step(input, released, head, limits);
+        let result = self.step(input, output, head, limits);
         if result.is_err() {
             self.partial_request = Some(Box::new(match &self.state {
-                GuardState::Head { .. } => PartialRequest::of_head(input),
+                GuardState::Head { .. } => PartialRequest::parse_head(input),
                 GuardState::ProxyHeader => PartialRequest::default(),
-                _ => self.body_error_context(),
+                _ => self.partial_request_of_body(),
             }));
         }
         result
@@ -132,7 +137,7 @@ impl Guard {
     fn step(
         &mut self,
         input: &[u8],
-        released: &mut Vec<u8>,
+        output: &mut Vec<u8>,
         head: &mut RequestHead,
         limits: &Limits,
     ) -> Result<(usize, Progress), Refusal> {
@@ -163,7 +168,7 @@ impl Guard {
                     .casefold_http_method
                     .then(|| with_uppercase_method(&input[..len]));
                 let bytes = folded.as_deref().unwrap_or(&input[..len]);
-                head::parse(
+                head::parse_head(
                     bytes,
                     head,
                     limits,
@@ -183,15 +188,15 @@ impl Guard {
                     Framing::Chunked => GuardState::Chunked(ChunkedDecoder::new()),
                 };
                 if head.framing != Framing::None {
-                    self.error_context = ErrorContext::of(head, bytes);
+                    self.error_context = ErrorContext::new(head, bytes);
                 }
                 self.state = state;
-                released.extend_from_slice(bytes);
+                output.extend_from_slice(bytes);
                 Ok((len, Progress::Head))
             }
             GuardState::Length(rest) => {
                 let taken = usize::try_from(*rest).unwrap_or(usize::MAX).min(input.len());
-                released.extend_from_slice(&input[..taken]);
+                output.extend_from_slice(&input[..taken]);
                 *rest -= taken as u64;
                 if *rest > 0 {
                     return Ok((taken, Progress::More));
@@ -200,7 +205,7 @@ impl Guard {
                 Ok((taken, Progress::Complete))
             }
             GuardState::Chunked(decoder) => {
-                let (taken, complete) = decoder.advance(input, released, limits)?;
+                let (taken, complete) = decoder.advance(input, output, limits)?;
                 if !complete {
                     return Ok((taken, Progress::More));
                 }
@@ -210,36 +215,36 @@ impl Guard {
         }
     }
 
-    /// Whether nothing of a message has been released: a head, or what may stand before it, is waited for.
+    /// Returns whether the guard waits for a head, or for a PROXY protocol header before it.
     #[must_use]
     pub fn is_awaiting_head(&self) -> bool {
         matches!(self.state, GuardState::Head { .. } | GuardState::ProxyHeader)
     }
 
-    /// Whether what may stand before the first head is still to come.
+    /// Returns whether a PROXY protocol header may still come.
     pub(crate) fn is_awaiting_proxy_header(&self) -> bool {
         matches!(self.state, GuardState::ProxyHeader)
     }
 
-    /// The client and what it had connected to, as the PROXY protocol told it.
+    /// Returns the addresses of the client and of its destination from the PROXY protocol header.
     #[must_use]
     pub fn proxied_addresses(&self) -> Option<(SocketAddr, SocketAddr)> {
         self.proxied_addresses
     }
 
-    /// What is remembered of the request whose body is refused.
+    /// Returns what is known of the request while its body is parsed.
     #[must_use]
-    pub fn body_error_context(&self) -> PartialRequest {
+    pub fn partial_request_of_body(&self) -> PartialRequest {
         let ErrorContext { format, is_head_request } = self.error_context;
         PartialRequest { format, is_head_request, ..PartialRequest::default() }
     }
 
-    /// What could be read of the request that was refused last.
+    /// Returns what could be parsed of the request that was refused last.
     pub fn take_partial_request(&mut self) -> Option<Box<PartialRequest>> {
         self.partial_request.take()
     }
 
-    /// Whether the message in hand has been released whole.
+    /// Returns whether the current message is complete.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         match &self.state {
@@ -249,7 +254,7 @@ impl Guard {
         }
     }
 
-    /// Whether a message has begun that has not been released whole.
+    /// Returns whether a message has begun and is not complete.
     #[must_use]
     pub fn is_in_message(&self) -> bool {
         match &self.state {
@@ -258,7 +263,7 @@ impl Guard {
         }
     }
 
-    /// Body bytes that the framing says are still to come; `None` when it cannot say.
+    /// Returns the number of body bytes that are still to come; `None` for a chunked body.
     #[must_use]
     pub fn remaining_body(&self) -> Option<u64> {
         match &self.state {
@@ -268,7 +273,8 @@ impl Guard {
         }
     }
 
-    /// Bytes of a body of known length have come that are not to be released: there is nothing in them to be read.
+    /// Skips bytes of a body with `Content-Length` that are read past the guard. They need no
+    /// parsing.
     pub(crate) fn skip_body(&mut self, count: usize) {
         if let GuardState::Length(rest) = &mut self.state {
             *rest = rest.saturating_sub(count as u64);
@@ -278,7 +284,7 @@ impl Guard {
         }
     }
 
-    /// The raw trailer lines of a chunked message.
+    /// Returns the trailer lines of a chunked message.
     #[must_use]
     pub fn trailers(&self) -> &[u8] {
         match &self.state {
@@ -287,7 +293,7 @@ impl Guard {
         }
     }
 
-    /// Waits for the next head.
+    /// Starts to parse the next message.
     pub fn start_next_message(&mut self) {
         self.state = GuardState::Head { scanned: 0 };
     }

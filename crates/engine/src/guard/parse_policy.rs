@@ -1,41 +1,44 @@
-//! How requests are read beyond the bounds of `limits.rs`: which methods and field names are taken, and whom the engine
-//! believes about the client behind a proxy. Settings become rules once, at the start.
+//! Settings that decide how requests are parsed: allowed methods and field names, and the proxies
+//! that are trusted. The sizes are in `limits.rs`. Settings are converted once, at the start.
 
 use crate::guard::addresses::AddressList;
 use crate::pressure::settings::{ForwardedHeaders, HeaderMap, ProxyProtocol};
 
-/// What a request may be, and who may say what about it.
+/// Rules for parsing requests. Most fields have the name of their setting.
 #[derive(Clone, Debug)]
 pub struct ParsePolicy {
-    /// Methods of any length and letters (Gunicorn `permit_unconventional_http_method`).
+    /// Accepts methods of any length and case (Gunicorn `permit_unconventional_http_method`).
     pub permit_unconventional_http_method: bool,
-    /// The methods that are taken, in order; empty for all. Node's parser has a list of them.
+    /// Methods to accept, sorted; empty for all. Node's parser has such a list.
     pub allowed_methods: Vec<Vec<u8>>,
-    /// Methods become capitals before anybody sees them (Gunicorn `casefold_http_method`).
+    /// Converts methods to upper case (Gunicorn `casefold_http_method`).
     pub casefold_http_method: bool,
-    /// `Host` may be anything, an upgrade needs none, and a target in absolute form does not replace it: node's rules,
-    /// for programs that listen by themselves.
+    /// Accepts any `Host` value and upgrades without `Host`, and does not replace `Host` by the
+    /// authority of the target. These are node's rules, for programs that listen by themselves.
     pub accepts_any_host: bool,
-    /// What becomes of field names with an underscore (Gunicorn `header_map`).
+    /// Handling of field names with an underscore (Gunicorn `header_map`).
     pub header_map: HeaderMap,
-    /// Peers whose forwarding fields are believed (Gunicorn `forwarded_allow_ips`).
+    /// Peers whose forwarding fields are trusted (Gunicorn `forwarded_allow_ips`).
     pub forwarded_allow_ips: AddressList,
-    /// Fields with underscores that a trusted peer may set, in any case of letters; `*` is all of them.
+    /// Field names with underscores that a trusted peer may set, case-insensitive; `*` means all
+    /// (Gunicorn `forwarder_headers`).
     pub forwarder_headers: Vec<Vec<u8>>,
-    /// Fields of a trusted peer that tell the scheme, with the value that means https.
+    /// Fields by which a trusted peer reports https, with the value that means https (Gunicorn
+    /// `secure_scheme_headers`).
     pub secure_scheme_headers: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Where a trusted peer tells the client's address and host.
+    /// Fields from which to take the client's address and host.
     pub forwarded_headers: ForwardedHeaders,
-    /// The path under which the application is mounted: empty, or with one leading slash and none behind.
+    /// Path under which the application is mounted: empty, or with one leading and no trailing
+    /// slash.
     pub root_path: Vec<u8>,
-    /// Which versions of the PROXY protocol may stand before the first request.
+    /// Versions of the PROXY protocol that are accepted before the first request.
     pub proxy_protocol: ProxyProtocol,
-    /// Peers that may send it.
+    /// Peers that may send a PROXY protocol header (Gunicorn `proxy_allow_ips`).
     pub proxy_allow_ips: AddressList,
 }
 
 impl ParsePolicy {
-    /// A mount path as the rules have it: one leading slash, none behind, and empty for the root.
+    /// Returns a mount path with one leading and no trailing slash; the root becomes empty.
     #[must_use]
     pub fn normalize_root_path(path: &str) -> Vec<u8> {
         match path.trim_matches('/') {
@@ -46,7 +49,7 @@ impl ParsePolicy {
 }
 
 impl Default for ParsePolicy {
-    /// What is so without a setting, and trusting nobody.
+    /// The policy without any setting: no peer is trusted.
     fn default() -> Self {
         Self {
             permit_unconventional_http_method: false,

@@ -1,11 +1,11 @@
-//! What can be said of a request that is refused: enough for a line of the access log and for an answer that the client
-//! can read. It is read leniently, within bounds, and only when something was wrong.
+//! Parses as much as possible of a request that is refused, for the access log and for an error
+//! response in a suitable format. The parser is lenient, has limits, and runs only after an error.
 
 use super::head;
 use super::syntax::is_token;
 use crate::exchange::request_head::{RequestHead, Span};
 
-/// The form of the body of a refusal.
+/// Format of the body of an error response.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum ErrorFormat {
     /// `text/plain`.
@@ -17,33 +17,33 @@ pub enum ErrorFormat {
     Json,
 }
 
-/// A refused request as far as it could be read.
+/// A refused request, as far as it could be parsed.
 #[derive(Debug, Default)]
 pub struct PartialRequest {
-    /// What the spans are ranges of.
+    /// The bytes to which the spans refer.
     pub bytes: Vec<u8>,
-    /// Empty when there is none.
+    /// The method; empty if unknown.
     pub method: Span,
-    /// Empty when there is none.
+    /// The request target; empty if unknown.
     pub target: Span,
-    /// Such as `HTTP/1.1`; empty when there is none.
+    /// The version, such as `HTTP/1.1`; empty if unknown.
     pub version: Span,
-    /// Those that are well formed.
+    /// The fields that are well-formed.
     pub fields: Vec<(Span, Span)>,
-    /// What the client would like to read.
+    /// Format of the error response that the client prefers.
     pub format: ErrorFormat,
-    /// The answer has no body.
+    /// Whether the method is HEAD, so that the response has no body.
     pub is_head_request: bool,
 }
 
 impl PartialRequest {
-    /// Reads what it can of a head that is not right, or not whole.
+    /// Parses a head that is invalid or incomplete.
     #[must_use]
-    pub fn of_head(input: &[u8]) -> Self {
+    pub fn parse_head(input: &[u8]) -> Self {
         let input = input.strip_prefix(b"\r\n").unwrap_or(input);
-        let mut fault =
+        let mut partial =
             Self { bytes: input[..input.len().min(MAX_HEAD_BYTES)].to_vec(), ..Self::default() };
-        let bytes = std::mem::take(&mut fault.bytes);
+        let bytes = std::mem::take(&mut partial.bytes);
         let mut at = 0;
         for (number, line) in bytes.split(|&byte| byte == b'\n').take(1 + MAX_FIELDS).enumerate() {
             let end = at + line.strip_suffix(b"\r").unwrap_or(line).len();
@@ -51,21 +51,21 @@ impl PartialRequest {
                 break;
             }
             if number == 0 {
-                fault.parse_request_line(&bytes, end);
+                partial.parse_request_line(&bytes, end);
             } else if let Ok((name, value, _)) = head::parse_field_line(&bytes, at, end) {
                 if name.of(&bytes).eq_ignore_ascii_case(b"accept") {
-                    fault.format = negotiate_format(value.of(&bytes));
+                    partial.format = negotiate_format(value.of(&bytes));
                 }
-                fault.fields.push((name, value));
+                partial.fields.push((name, value));
             }
             at += line.len() + 1;
         }
-        fault.is_head_request = fault.method.of(&bytes) == b"HEAD";
-        fault.bytes = bytes;
-        fault
+        partial.is_head_request = partial.method.of(&bytes) == b"HEAD";
+        partial.bytes = bytes;
+        partial
     }
 
-    /// The version that the request has come by, where it was written down as another.
+    /// Replaces the version of a request that was written in the form of HTTP/1.1.
     pub(crate) fn set_version(&mut self, version: &[u8]) {
         let span = self.version;
         if span.len() == version.len() {
@@ -90,7 +90,7 @@ impl PartialRequest {
     }
 }
 
-/// What has to be remembered of a head whose body may still be refused.
+/// What must be known of a request if its body is refused.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct ErrorContext {
     pub format: ErrorFormat,
@@ -98,7 +98,7 @@ pub(super) struct ErrorContext {
 }
 
 impl ErrorContext {
-    pub fn of(head: &RequestHead, bytes: &[u8]) -> Self {
+    pub fn new(head: &RequestHead, bytes: &[u8]) -> Self {
         Self {
             format: head
                 .accept
@@ -108,8 +108,8 @@ impl ErrorContext {
     }
 }
 
-/// The form that a value of `Accept` likes best (RFC 9110 section 12.5.1): by its quality, then the one that is named more
-/// exactly, then the one named first; text where nothing speaks for another.
+/// Returns the format that `Accept` prefers (RFC 9110 section 12.5.1): by quality, then the most
+/// specific range, then the first. The default is plain text.
 fn negotiate_format(accept: &[u8]) -> ErrorFormat {
     if accept == b"*/*" {
         return ErrorFormat::Text;
@@ -117,7 +117,7 @@ fn negotiate_format(accept: &[u8]) -> ErrorFormat {
     let mut best = (0, 0, 0, ErrorFormat::Text);
     for (format, kind, all) in FORMATS {
         let mut found = (0, 0, 0);
-        for (place, range) in accept.split(|&byte| byte == b',').take(MAX_ACCEPT_RANGES).enumerate()
+        for (index, range) in accept.split(|&byte| byte == b',').take(MAX_ACCEPT_RANGES).enumerate()
         {
             let mut parts = range.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
             let name = parts.next().unwrap_or_default();
@@ -130,19 +130,19 @@ fn negotiate_format(accept: &[u8]) -> ErrorFormat {
             } else {
                 continue;
             };
-            // The most exact range that fits decides, whatever its quality.
+            // The most specific range that matches decides, whatever its quality.
             if exactness > found.1 {
                 let quality = parts.find_map(parse_quality).unwrap_or(1_000);
-                found = (quality, exactness, MAX_ACCEPT_RANGES - place);
+                found = (quality, exactness, MAX_ACCEPT_RANGES - index);
             }
         }
-        // A range that is no more than `*/*` is no wish.
+        // `*/*` expresses no preference.
         let rank = if found.1 == 1 {
             (found.0, 1, 0, format)
         } else {
             (found.0, found.1, found.2, format)
         };
-        // What has no quality is not acceptable.
+        // A quality of 0 means not acceptable.
         if rank.0 > 0 && (rank.0, rank.1, rank.2) > (best.0, best.1, best.2) {
             best = rank;
         }
@@ -150,7 +150,7 @@ fn negotiate_format(accept: &[u8]) -> ErrorFormat {
     best.3
 }
 
-/// `q=0.5` in thousandths.
+/// Parses `q=0.5` into thousandths.
 fn parse_quality(parameter: &[u8]) -> Option<u32> {
     let text = std::str::from_utf8(parameter).ok()?;
     let number: f32 = text.strip_prefix(['q', 'Q'])?.strip_prefix('=')?.parse().ok()?;
@@ -162,13 +162,13 @@ const FORMATS: [(ErrorFormat, &[u8], &[u8]); 3] = [
     (ErrorFormat::Html, b"text/html", b"text/*"),
     (ErrorFormat::Json, b"application/json", b"application/*"),
 ];
-/// Bytes of a head that are looked at.
+/// Maximum number of bytes of a head that are parsed.
 const MAX_HEAD_BYTES: usize = 8_192;
 const MAX_FIELDS: usize = 100;
 const MAX_METHOD: usize = 64;
 const MAX_TARGET: usize = 4_096;
 const MAX_VERSION: usize = 16;
-/// Ranges of an `Accept` value.
+/// Maximum number of ranges of an `Accept` field that are compared.
 const MAX_ACCEPT_RANGES: usize = 32;
 
 #[cfg(test)]
@@ -200,9 +200,14 @@ mod tests {
     #[test]
     fn as_much_is_read_as_there_is() {
         let read = |text: &str| {
-            let fault = PartialRequest::of_head(text.as_bytes());
-            let part = |span: Span| String::from_utf8_lossy(span.of(&fault.bytes)).into_owned();
-            (part(fault.method), part(fault.target), part(fault.version), fault.fields.len())
+            let partial = PartialRequest::parse_head(text.as_bytes());
+            let part = |span: Span| String::from_utf8_lossy(span.of(&partial.bytes)).into_owned();
+            (
+                part(partial.method),
+                part(partial.target),
+                part(partial.version),
+                partial.fields.len(),
+            )
         };
         let parts = |method: &str, target: &str, version: &str, fields| {
             (method.to_owned(), target.to_owned(), version.to_owned(), fields)

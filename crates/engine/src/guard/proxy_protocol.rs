@@ -1,5 +1,5 @@
-//! The PROXY protocol, versions 1 and 2: who the client is, told by a proxy before the first request of a connection
-//! (`https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt`).
+//! Parses the PROXY protocol, versions 1 and 2, by which a proxy reports its client at the start of
+//! a connection (`https://www.haproxy.org/download/3.0/doc/proxy-protocol.txt`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,28 +8,33 @@ use memchr::memchr;
 use crate::guard::Refusal;
 use crate::pressure::settings::ProxyProtocol;
 
-/// What stands at the beginning of a connection.
+/// Result of parsing the start of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ProxyHeader {
-    /// Too little has come to say.
+    /// Too few bytes have arrived to decide.
     Incomplete,
-    /// No PROXY header: it is a request.
+    /// No PROXY protocol header: a request comes first.
     Absent,
-    /// A header of so many bytes.
+    /// A complete PROXY protocol header.
     Present {
-        /// Bytes of the header.
+        /// Length of the header in bytes.
         len: usize,
-        /// The client and what it had connected to. None when the proxy speaks for itself, or of another kind of socket.
+        /// Addresses of the client and of its destination. `None` if the proxy connects for itself,
+        /// or for another kind of socket.
         addresses: Option<(SocketAddr, SocketAddr)>,
     },
 }
 
-/// Reads the header that `input` may begin with. `allowed` says whether the peer may send one.
+/// Parses the header at the start of `input`. `is_allowed` means that the peer may send one.
 ///
 /// # Errors
 ///
-/// 403 when the peer may not, 400 when the header is malformed.
-pub fn read(input: &[u8], versions: ProxyProtocol, allowed: bool) -> Result<ProxyHeader, Refusal> {
+/// 403 if the peer may not send a header, 400 if the header is malformed.
+pub fn read(
+    input: &[u8],
+    versions: ProxyProtocol,
+    is_allowed: bool,
+) -> Result<ProxyHeader, Refusal> {
     let v1 = matches!(versions, ProxyProtocol::V1 | ProxyProtocol::Auto);
     let v2 = matches!(versions, ProxyProtocol::V2 | ProxyProtocol::Auto);
     for (looked_for, signature) in [(v1, V1_SIGNATURE), (v2, V2_SIGNATURE)] {
@@ -40,7 +45,7 @@ pub fn read(input: &[u8], versions: ProxyProtocol, allowed: bool) -> Result<Prox
         if common < signature.len() {
             return Ok(ProxyHeader::Incomplete);
         }
-        if !allowed {
+        if !is_allowed {
             return Err(Refusal::ProxyProtocolForbidden);
         }
         return if signature == V1_SIGNATURE { parse_v1(input) } else { parse_v2(input) };
@@ -48,7 +53,7 @@ pub fn read(input: &[u8], versions: ProxyProtocol, allowed: bool) -> Result<Prox
     Ok(ProxyHeader::Absent)
 }
 
-/// Version 1: `PROXY TCP4 192.0.2.1 192.0.2.2 56324 443` and CRLF.
+/// Parses version 1, such as `PROXY TCP4 192.0.2.1 192.0.2.2 56324 443` with CRLF.
 fn parse_v1(input: &[u8]) -> Result<ProxyHeader, Refusal> {
     let window = &input[..input.len().min(MAX_V1_HEADER_BYTES)];
     let Some(line_feed) = memchr(b'\n', window) else {
@@ -62,7 +67,7 @@ fn parse_v1(input: &[u8]) -> Result<ProxyHeader, Refusal> {
     let line = std::str::from_utf8(line).map_err(|_| Refusal::BadProxyHeader)?;
     let parts: Vec<_> = line.split(' ').collect();
     let addresses = match parts[..] {
-        // Whatever follows is to be ignored; Gunicorn refuses this kind, the protocol does not.
+        // The rest of the line is ignored, as the specification requires. Gunicorn refuses UNKNOWN.
         ["PROXY", "UNKNOWN", ..] => None,
         ["PROXY", family, source, target, source_port, target_port] => {
             let source =
@@ -82,17 +87,18 @@ fn parse_endpoint(family: &str, address: &str, port: &str) -> Option<SocketAddr>
         "TCP6" => IpAddr::V6(address.parse().ok()?),
         _ => return None,
     };
-    // Digits only: `parse` would take a sign.
+    // Digits only, because `parse` accepts a sign.
     let digits = port.bytes().all(|byte| byte.is_ascii_digit());
     Some(SocketAddr::new(address, port.parse().ok().filter(|_| digits)?))
 }
 
-/// Version 2: signature, version and command, family, length, addresses, and further facts (TLVs), which are passed over.
+/// Parses version 2: signature, version and command, family, length and addresses. TLVs after the
+/// addresses are skipped.
 fn parse_v2(input: &[u8]) -> Result<ProxyHeader, Refusal> {
     let Some(fixed) = input.get(..V2_FIXED_BYTES) else { return Ok(ProxyHeader::Incomplete) };
     let (command, family) = (fixed[12], fixed[13]);
     let length = usize::from(u16::from_be_bytes([fixed[14], fixed[15]]));
-    // Version 2 in the high half; LOCAL and PROXY are the commands.
+    // The high half is version 2, the low half one of the commands LOCAL and PROXY.
     if !matches!(command, 0x20 | 0x21) || length > MAX_V2_ADDRESS_BYTES {
         return Err(Refusal::BadProxyHeader);
     }
@@ -100,7 +106,7 @@ fn parse_v2(input: &[u8]) -> Result<ProxyHeader, Refusal> {
         return Ok(ProxyHeader::Incomplete);
     };
     let addresses = match (command, family) {
-        // LOCAL: the proxy speaks for itself, a health check most often.
+        // LOCAL: the proxy connects for itself, most often for a health check.
         (0x20, _) | (_, UNSPECIFIED | UNIX_STREAM) => None,
         (_, INET_STREAM) => {
             Some(parse_address_pair::<4>(addresses, |bytes| Ipv4Addr::from(bytes).into())?)
@@ -127,11 +133,12 @@ fn parse_address_pair<const N: usize>(
 
 const V1_SIGNATURE: &[u8] = b"PROXY ";
 const V2_SIGNATURE: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
-/// The longest line of version 1 with its CRLF, by the specification.
+/// Maximum length of version 1 with its CRLF, by the specification.
 const MAX_V1_HEADER_BYTES: usize = 107;
-/// Bytes of version 2 before the addresses.
+/// Length of version 2 before the addresses, in bytes.
 const V2_FIXED_BYTES: usize = 16;
-/// Addresses and further facts of version 2: what proxies send fits many times, a header of 64 KiB is an attack.
+/// Maximum length of the addresses and TLVs of version 2, in bytes. It is many times what proxies
+/// send; a header of 64 KiB would be an attack.
 const MAX_V2_ADDRESS_BYTES: usize = 4_096;
 const UNSPECIFIED: u8 = 0x00;
 const INET_STREAM: u8 = 0x11;
@@ -142,7 +149,7 @@ const UNIX_STREAM: u8 = 0x31;
 mod tests {
     use super::*;
 
-    fn told(input: &[u8]) -> Option<(String, String)> {
+    fn parse_addresses(input: &[u8]) -> Option<(String, String)> {
         match read(input, ProxyProtocol::Auto, true) {
             Ok(ProxyHeader::Present { len, addresses }) => {
                 assert_eq!(len, input.len());
@@ -162,25 +169,25 @@ mod tests {
     #[test]
     fn both_versions_tell_the_client() {
         let expected = Some(("192.168.1.10:12345".to_owned(), "192.168.1.1:443".to_owned()));
-        assert_eq!(told(b"PROXY TCP4 192.168.1.10 192.168.1.1 12345 443\r\n"), expected);
-        assert_eq!(told(&v2(0x21, 0x11, V4)), expected);
+        assert_eq!(parse_addresses(b"PROXY TCP4 192.168.1.10 192.168.1.1 12345 443\r\n"), expected);
+        assert_eq!(parse_addresses(&v2(0x21, 0x11, V4)), expected);
         let with_tlv = [V4, &[4, 0, 3, 1, 2, 3]].concat();
-        assert_eq!(told(&v2(0x21, 0x11, &with_tlv)), expected);
-        let six = told(b"PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n").unwrap();
+        assert_eq!(parse_addresses(&v2(0x21, 0x11, &with_tlv)), expected);
+        let six = parse_addresses(b"PROXY TCP6 2001:db8::1 2001:db8::2 1 2\r\n").unwrap();
         assert_eq!(six.0, "[2001:db8::1]:1");
         let mut addresses = [0; 36];
         (addresses[15], addresses[31], addresses[33], addresses[35]) = (1, 2, 1, 2);
-        assert_eq!(told(&v2(0x21, 0x21, &addresses)).unwrap().0, "[::1]:1");
+        assert_eq!(parse_addresses(&v2(0x21, 0x21, &addresses)).unwrap().0, "[::1]:1");
     }
 
     #[test]
     fn unknown_local_and_unspecified_leave_the_address_alone() {
-        assert_eq!(told(b"PROXY UNKNOWN\r\n"), None);
-        assert_eq!(told(b"PROXY UNKNOWN ffff::1 ffff::1 65535 65535\r\n"), None);
-        assert_eq!(told(&v2(0x20, 0x11, V4)), None);
-        assert_eq!(told(&v2(0x20, 0x00, &[])), None);
-        assert_eq!(told(&v2(0x21, 0x00, &[1, 2, 3])), None);
-        assert_eq!(told(&v2(0x21, 0x31, &[0; 216])), None);
+        assert_eq!(parse_addresses(b"PROXY UNKNOWN\r\n"), None);
+        assert_eq!(parse_addresses(b"PROXY UNKNOWN ffff::1 ffff::1 65535 65535\r\n"), None);
+        assert_eq!(parse_addresses(&v2(0x20, 0x11, V4)), None);
+        assert_eq!(parse_addresses(&v2(0x20, 0x00, &[])), None);
+        assert_eq!(parse_addresses(&v2(0x21, 0x00, &[1, 2, 3])), None);
+        assert_eq!(parse_addresses(&v2(0x21, 0x31, &[0; 216])), None);
     }
 
     #[test]

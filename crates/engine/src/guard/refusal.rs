@@ -1,15 +1,16 @@
-//! Why a request is refused, in one list: status, sentence, and what node calls it.
+//! All reasons to refuse a request, each with its status, a sentence for the client, and node's
+//! equivalent.
 
-/// Why a request is refused. Each has one status and one sentence for the client.
+/// Reason to refuse a request. Each has one status and one sentence for the client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refusal {
-    /// The chunked framing of the body is broken or its lines are too long.
+    /// The chunked framing of the body is malformed, or one of its lines is too long.
     BadChunk,
-    /// `Content-Length` is not a plain number.
+    /// `Content-Length` is not a decimal number.
     BadContentLength,
     /// A header field line is malformed.
     BadField,
-    /// The fields of a proxy are malformed or contradict each other.
+    /// The forwarding fields are malformed or contradict each other.
     BadForwarding,
     /// `Host` is missing, repeated or malformed (RFC 9112 section 3.2).
     BadHost,
@@ -17,54 +18,54 @@ pub enum Refusal {
     BadLineEnd,
     /// The method is not a token.
     BadMethod,
-    /// The header of the PROXY protocol is malformed.
+    /// The PROXY protocol header is malformed.
     BadProxyHeader,
-    /// The request line has not three parts with single spaces between them.
+    /// The request line does not consist of three parts separated by single spaces.
     BadRequestLine,
-    /// The request target has none of the four forms.
+    /// The request target has none of the four forms (RFC 9112 section 3.2).
     BadTarget,
-    /// A trailer field is malformed or must not be a trailer.
+    /// A trailer field is malformed or not allowed in trailers.
     BadTrailer,
-    /// `Transfer-Encoding` where it must not be, or not `chunked` once and last.
+    /// `Transfer-Encoding` is not allowed here, or `chunked` is repeated or not last.
     BadTransferEncoding,
-    /// JavaScript has not begun to answer in time.
+    /// The application has not begun its response within `request_timeout`.
     ResponseTimeout,
-    /// The body did not come in time, or too slowly.
+    /// The body did not arrive in time, or arrived too slowly.
     BodyTimeout,
     /// The body is longer than `limit_request_body`.
     BodyTooLarge,
-    /// Two readers have read the head differently.
+    /// The independent parser (httparse) has read the head differently.
     ParserDisagreement,
-    /// The head did not arrive in time.
+    /// The head did not arrive within `header_timeout`.
     HeadTimeout,
     /// A field line is longer than `limit_request_field_size`, or the trailers are too long.
     FieldTooLarge,
-    /// More fields than `limit_request_fields`.
+    /// The request has more fields than `limit_request_fields`.
     TooManyFields,
     /// The request line is longer than `limit_request_line`.
     UriTooLong,
-    /// JavaScript was too busy to take the request in time.
+    /// JavaScript was too busy to take the request within `request_timeout`.
     DispatchTimeout,
-    /// The client has ended its side in the middle of a head.
+    /// The client has closed its side before the head was complete.
     TruncatedHead,
-    /// There is more than one `Content-Length`.
+    /// The request has more than one `Content-Length`.
     RepeatedContentLength,
-    /// A transfer coding that nobody here decodes.
+    /// The server does not decode this transfer coding.
     UnknownTransferCoding,
-    /// Not HTTP/1.0 or HTTP/1.1.
+    /// The version is neither HTTP/1.0 nor HTTP/1.1.
     UnsupportedVersion,
-    /// HTTP without TLS where TLS is spoken.
+    /// The client has sent HTTP without TLS to a TLS port.
     PlainHttpOnTlsPort,
-    /// The peer may not send the PROXY protocol.
+    /// The peer may not send a PROXY protocol header.
     ProxyProtocolForbidden,
-    /// The target is not below the path at which the application is mounted.
+    /// The target is outside the path under which the application is mounted.
     OutsideRootPath,
-    /// As many requests in hand as `worker_connections` allows.
+    /// The number of in-flight requests has reached `worker_connections`.
     Overloaded,
 }
 
 impl Refusal {
-    /// The status code of the answer.
+    /// Returns the status code of the response.
     #[must_use]
     pub fn status(self) -> u16 {
         match self {
@@ -82,18 +83,18 @@ impl Refusal {
         }
     }
 
-    /// The status code with which node would refuse the same.
+    /// Returns the status code that node sends for the same error.
     #[must_use]
     pub fn status_on_node(self) -> u16 {
         match self.status() {
-            // There is one limit for a whole head.
+            // Node has one limit for the whole head.
             414 => 431,
             status @ (408 | 431 | 503 | 504) => status,
             _ => 400,
         }
     }
 
-    /// What it is for JavaScript, whose list of node's errors is in this order; 0 for what node has none for.
+    /// Returns the number of node's equivalent in JavaScript's list of errors; 0 if node has none.
     #[must_use]
     pub fn kind(self) -> u8 {
         match self {
@@ -113,7 +114,7 @@ impl Refusal {
         }
     }
 
-    /// What was wrong, for the client.
+    /// Returns the sentence that describes the error to the client.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
@@ -138,10 +139,12 @@ impl Refusal {
             Self::HeadTimeout => "The request did not arrive in time.",
             Self::Overloaded | Self::DispatchTimeout => "The server is busy.",
             Self::PlainHttpOnTlsPort => {
-                "This port speaks HTTPS, and the request came without TLS. Use https:// instead of http://."
+                "This port speaks HTTPS, and the request came without TLS. \
+                 Use https:// instead of http://."
             }
             Self::OutsideRootPath => {
-                "Configuration problem: the request is not below the path at which the application is mounted."
+                "Configuration problem: the request is not below the path \
+                 at which the application is mounted."
             }
             Self::ProxyProtocolForbidden => "The PROXY protocol is not allowed from here.",
             Self::RepeatedContentLength => "Content-Length is repeated.",

@@ -1,11 +1,12 @@
-//! The characters of tokens and hosts.
+//! Character tables and checks for tokens, hosts and targets.
 
 use memchr::memchr;
 
 use super::Refusal;
 
-/// RFC 3986 section 3.2.2 with an optional port: no user, no path, no list. An empty value is allowed. Returns where the
-/// host ends and the colon before the port stands; the length of the value when there is no port.
+/// Checks a host with an optional port (RFC 3986 section 3.2.2): no user, path or list. An empty
+/// value is allowed. Returns the index of the colon before the port, or the length of the value if
+/// there is no port.
 pub(crate) fn check_host(value: &[u8]) -> Result<usize, Refusal> {
     let end = if let [b'[', rest @ ..] = value {
         let close = memchr(b']', rest).ok_or(Refusal::BadHost)?;
@@ -51,41 +52,41 @@ fn is_percent_encoded(text: &[u8]) -> bool {
     })
 }
 
-/// Empty, or a number that a port can be.
+/// Returns whether a port is empty or a number up to 65535.
 fn is_port(digits: &[u8]) -> bool {
     digits.len() <= 5
         && digits.iter().all(u8::is_ascii_digit)
         && digits.iter().fold(0, |port, digit| port * 10 + u32::from(digit - b'0')) <= 65_535
 }
 
-/// RFC 9110 section 5.6.2.
+/// Returns whether a byte may be in a token (RFC 9110 section 5.6.2).
 pub(crate) fn is_token(byte: u8) -> bool {
     TOKEN_CLASS[byte as usize] & TOKEN != 0
 }
 
 const TOKEN: u8 = 1;
-/// The underscore.
+/// Class of the underscore.
 pub(super) const UNDERSCORE: u8 = 2;
-/// Lower case and `#`, which no method in use has.
+/// Class of lower-case letters and `#`, which no common method has.
 pub(super) const UNUSUAL: u8 = 4;
 const PLAIN: u8 = 1;
 const PERCENT: u8 = 2;
 
-/// The characters of a token, with what else they are; 0 for all others, where a scan ends.
+/// Classes of the characters of a token; 0 for all other bytes.
 pub(super) static TOKEN_CLASS: [u8; 256] = {
     let letters = mark([0; 256], ALPHANUMERIC, TOKEN);
     let lower = mark(letters, b"abcdefghijklmnopqrstuvwxyz#", UNUSUAL);
     mark(mark(lower, b"!#$%&'*+-.^_`|~", TOKEN), b"_", UNDERSCORE)
 };
 
-/// The characters of a host's name (RFC 3986: unreserved, sub-delims, percent-encoded).
+/// Classes of the characters of a host name (RFC 3986: unreserved, sub-delims, percent-encoded).
 static HOST_CLASS: [u8; 256] = {
     let letters = mark([0; 256], ALPHANUMERIC, PLAIN);
     mark(mark(letters, b"-._~!$&'()*+;=", PLAIN), b"%", PERCENT)
 };
 
-/// The characters of targets: all that can be printed. Some of them no URI is written with (RFC 3986), but clients send
-/// them all the same, and node and Gunicorn take them.
+/// The characters of a target: all printable ASCII. RFC 3986 forbids some of them, but clients send
+/// them, and node and Gunicorn accept them.
 pub(super) static TARGET_BYTES: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = b'!';
@@ -107,7 +108,7 @@ const fn mark(mut table: [u8; 256], bytes: &[u8], class: u8) -> [u8; 256] {
     table
 }
 
-/// The head with its method in with_uppercase_method.
+/// Returns the head with its method in upper case.
 pub(super) fn with_uppercase_method(input: &[u8]) -> Vec<u8> {
     let mut head = input.to_vec();
     let method = head.iter().position(|&byte| byte == b' ').unwrap_or(0);

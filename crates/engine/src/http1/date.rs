@@ -1,10 +1,10 @@
-//! The value of `Date`, made once a second (RFC 9110 section 5.6.7).
+//! The value of the `Date` field, formatted once per second (RFC 9110 section 5.6.7).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use httpdate::HttpDate;
 
-/// The value for this second.
+/// The formatted date of a second.
 pub(crate) struct Date {
     second: u64,
     text: String,
@@ -17,9 +17,9 @@ impl Date {
         date
     }
 
-    /// Looks at the clock again.
+    /// Updates the value if the clock has reached another second.
     pub fn refresh(&mut self) {
-        // A clock before 1970 is a clock that is not set.
+        // A clock before 1970 has not been set.
         let second = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
         if second != self.second {
             self.second = second;
@@ -33,7 +33,8 @@ impl Date {
     }
 }
 
-/// The last of the year 9999: the form has no room for another one.
+/// The last second of the year 9999, in seconds since 1970: the format has four digits for the
+/// year.
 const LAST_SECOND: u64 = 253_402_300_799;
 
 #[cfg(test)]

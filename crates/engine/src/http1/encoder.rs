@@ -1,24 +1,25 @@
-//! HTTP/1 out: heads, chunk framing, trailers, interim responses. Every byte of an answer is written here.
+//! Writes HTTP/1 responses: heads, chunk framing, trailers and interim responses.
 
 use std::io::Write as _;
 
 use crate::bridge::ring::HeadFlags;
 use crate::guard::{ErrorFormat, Refusal};
 
-/// What the connection decides about a head.
+/// Values that the connection adds to a response head.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadOptions<'a> {
-    /// The connection ends after this answer.
+    /// Whether the connection closes after this response.
     pub closes: bool,
-    /// Seconds for `Keep-Alive: timeout=`, when the connection lives on.
+    /// Value of `Keep-Alive: timeout=` in seconds, if the connection stays open.
     pub keepalive_secs: u64,
-    /// The cached value of `Date`.
+    /// Value of `Date`.
     pub date: &'a [u8],
-    /// The value of `Content-Length`, when the flags ask for the field.
+    /// Value of `Content-Length`, if the flags request the field.
     pub length: Option<u64>,
 }
 
-/// Writes a final head. The order of the added fields is node's: Date, Connection, Keep-Alive, then the framing.
+/// Writes the head of a final response. Added fields have node's order: Date, Connection,
+/// Keep-Alive, then the framing.
 pub fn write_head(
     out: &mut Vec<u8>,
     status: u16,
@@ -39,7 +40,7 @@ pub fn write_head(
             out.extend_from_slice(b"Connection: close\r\n");
         } else {
             out.extend_from_slice(b"Connection: keep-alive\r\n");
-            if options.keepalive_secs < MAX_ADVERTISED_KEEPALIVE_SECS {
+            if options.keepalive_secs < UNLIMITED_KEEPALIVE_SECS {
                 out.extend_from_slice(b"Keep-Alive: timeout=");
                 write_decimal(out, options.keepalive_secs);
                 out.extend_from_slice(b"\r\n");
@@ -57,7 +58,8 @@ pub fn write_head(
     out.extend_from_slice(b"\r\n");
 }
 
-/// Fields among which somebody else has said that the connection goes on, where it ends.
+/// Replaces `Connection: keep-alive` by `close` and removes `Keep-Alive`, for fields that were
+/// written before the connection had to close.
 #[must_use]
 pub fn rewrite_as_closing(fields: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(fields.len());
@@ -76,12 +78,12 @@ pub fn rewrite_as_closing(fields: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The fields and the body that tell a client what was wrong with its request, in the form that it reads best.
+/// Returns the fields and the body of an error response, in the given format.
 #[must_use]
 pub fn refusal_content(refusal: Refusal, format: ErrorFormat) -> (String, String) {
     let (status, text) = (refusal.status(), refusal.text());
     let reason = String::from_utf8_lossy(default_reason(status));
-    // The texts are ours and have nothing that HTML or JSON would want escaped.
+    // The texts are constants without characters that HTML or JSON must escape.
     let (kind, body) = match format {
         ErrorFormat::Text => ("text/plain; charset=utf-8", format!("{text}\n")),
         ErrorFormat::Html => (
@@ -100,16 +102,17 @@ pub fn refusal_content(refusal: Refusal, format: ErrorFormat) -> (String, String
     (format!("Content-Type: {kind}\r\n{retry}"), body)
 }
 
-/// Writes the answer to a refused request as node has it.
+/// Writes an error response without fields and body, as node does.
 pub fn write_bare_refusal(out: &mut Vec<u8>, status: u16) {
     write_status_line(out, status, None);
     out.extend_from_slice(b"Connection: close\r\n\r\n");
 }
 
-/// Seconds: what is full now is most often not full in a moment, and a longer wait would be felt by a person.
+/// Delay after which the client may retry: one second. Overload is mostly brief, and users would
+/// notice a longer wait.
 const RETRY_AFTER: &str = "Retry-After: 1\r\n";
 
-/// Writes an interim response (1xx).
+/// Writes the head of an interim response (1xx).
 pub fn write_interim_head(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>, fields: &[u8]) {
     write_status_line(out, status, reason);
     out.extend_from_slice(fields);
@@ -129,11 +132,11 @@ pub fn write_last_chunk(out: &mut Vec<u8>, trailers: &[u8]) {
     out.extend_from_slice(CRLF);
 }
 
-/// The end of a line and of a chunk's data.
+/// End of a line and of a chunk's data.
 pub const CRLF: &[u8] = b"\r\n";
 
 fn write_status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) {
-    // node answers HTTP/1.1 whatever the minor version of the request (RFC 9110 section 6.2 lets it).
+    // Node sends HTTP/1.1 for each minor version of the request, as RFC 9110 section 6.2 allows.
     if status == 200 && reason.is_none() {
         return out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
     }
@@ -144,7 +147,7 @@ fn write_status_line(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) {
     out.extend_from_slice(b"\r\n");
 }
 
-/// Writes a number in decimal digits.
+/// Writes a decimal number.
 pub(crate) fn write_decimal(out: &mut Vec<u8>, mut value: u64) {
     let mut digits = [0; 20];
     let mut at = digits.len();
@@ -159,7 +162,7 @@ pub(crate) fn write_decimal(out: &mut Vec<u8>, mut value: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// The reason phrase that node gives a status (its `STATUS_CODES`), `unknown` for others.
+/// Returns node's reason phrase for a status (`http.STATUS_CODES`), or `unknown`.
 #[must_use]
 pub fn default_reason(status: u16) -> &'static [u8] {
     match status {
@@ -230,8 +233,9 @@ pub fn default_reason(status: u16) -> &'static [u8] {
     }
 }
 
-/// Who keeps idle connections for longer has no end in mind that a client should hear of.
-const MAX_ADVERTISED_KEEPALIVE_SECS: u64 = 1_000_000_000;
+/// Keep-alive times from this value on mean no limit, so the `Keep-Alive` field is not sent. In
+/// seconds.
+const UNLIMITED_KEEPALIVE_SECS: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -245,7 +249,8 @@ mod tests {
         write_head(&mut out, 200, None, b"X-a: 1\r\n", HeadFlags::new(1 | 2 | 4), &options);
         assert_eq!(
             String::from_utf8(out).unwrap(),
-            "HTTP/1.1 200 OK\r\nX-a: 1\r\nDate: now\r\nConnection: keep-alive\r\nKeep-Alive: timeout=75\r\nContent-Length: 5\r\n\r\n"
+            "HTTP/1.1 200 OK\r\nX-a: 1\r\nDate: now\r\nConnection: keep-alive\r\n\
+             Keep-Alive: timeout=75\r\nContent-Length: 5\r\n\r\n"
         );
     }
 

@@ -1,4 +1,4 @@
-//! What only HTTP/1 needs: the encoder of responses, and the message that the guard has parsed.
+//! The parts that only HTTP/1 needs: the response encoder and the buffers of a parsed message.
 
 pub(crate) mod date;
 pub mod encoder;

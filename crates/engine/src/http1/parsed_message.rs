@@ -1,18 +1,19 @@
-//! What the guard has released of a message and JavaScript has not got yet: its head, and its body as far as it has come,
-//! without the framing.
+//! The part of a message that the guard has parsed and JavaScript has not received: the head, and
+//! the body bytes without their framing.
 
 use crate::buffers::read_buffer::ReadBuffer;
 
-/// The message in hand of a connection.
+/// The current message of a connection.
 #[derive(Default)]
 pub(crate) struct ParsedMessage {
-    /// The spans of the head are ranges of it.
+    /// Bytes of the head; the spans of [`RequestHead`](crate::exchange::request_head::RequestHead)
+    /// refer to them.
     pub head: Vec<u8>,
     pub body: ReadBuffer,
 }
 
 impl ParsedMessage {
-    /// Makes ready for another head.
+    /// Clears the head for the next message.
     pub fn start_head(&mut self) {
         self.head.clear();
         if self.head.capacity() > MAX_KEPT_HEAD_CAPACITY {
@@ -20,12 +21,12 @@ impl ParsedMessage {
         }
     }
 
-    /// Gives its memory back; everything has been read.
+    /// Frees the memory; all bytes have been read.
     pub fn free_buffers(&mut self) {
         self.head = Vec::new();
         self.body.release_if_empty();
     }
 }
 
-/// A larger buffer is given back with the next head.
+/// Maximum capacity that the head buffer keeps for the next message, in bytes.
 const MAX_KEPT_HEAD_CAPACITY: usize = 8_192;

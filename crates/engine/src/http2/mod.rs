@@ -294,7 +294,7 @@ impl Connection {
             let (head, message) = (ctx.head.borrow(), shared.parsed_message.borrow());
             let mut current = Exchange::new(ctx, 0, &head, &message.head, LOGGED_VERSION);
             current.keep_alive = true;
-            (current, PartialRequest::of_head(&message.head).format)
+            (current, PartialRequest::parse_head(&message.head).format)
         };
         let has_body = !current.body_done || current.upgrade_undecided;
         let new_stream = NewStream {
@@ -332,7 +332,7 @@ impl Connection {
         method: &Method,
     ) {
         let shared = &self.shared;
-        let mut partial = PartialRequest::of_head(&shared.parsed_message.borrow().head);
+        let mut partial = PartialRequest::parse_head(&shared.parsed_message.borrow().head);
         partial.is_head_request = method == Method::HEAD;
         partial.set_version(LOGGED_VERSION);
         let unsent = UnsentBytes::new(usize::MAX, session.streams.totals.clone());

@@ -261,14 +261,14 @@ impl Connection {
     /// What can be said of a request that is refused by another than the guard.
     fn fault(&self) -> PartialRequest {
         if self.guard.is_awaiting_head() {
-            return PartialRequest::of_head(self.read_buffer.unread());
+            return PartialRequest::parse_head(self.read_buffer.unread());
         }
         let exchange = self.shared.exchange.borrow();
         if exchange.as_ref().is_some_and(|exchange| exchange.framing != Framing::None) {
-            return self.guard.body_error_context();
+            return self.guard.partial_request_of_body();
         }
         // The head is there as it was released.
-        PartialRequest::of_head(&self.shared.parsed_message.borrow().head)
+        PartialRequest::parse_head(&self.shared.parsed_message.borrow().head)
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Turn {

@@ -1,14 +1,14 @@
-//! Heads that are read and heads that are refused.
+//! Tests for heads that are accepted and heads that are refused.
 
 use super::*;
 use crate::pressure::settings::Settings;
 
 fn read(text: &str) -> Result<RequestHead, Refusal> {
     let mut head = RequestHead::default();
-    parse(text.as_bytes(), &mut head, &Limits::default(), None).map(|()| head)
+    parse_head(text.as_bytes(), &mut head, &Limits::default(), None).map(|()| head)
 }
 
-/// Node's rules on `Host`, for programs that listen by themselves.
+/// Node's rules for `Host`, which apply to programs that listen by themselves.
 #[test]
 fn any_host_is_read_where_the_program_listens_itself() {
     let lax = Limits {
@@ -17,7 +17,7 @@ fn any_host_is_read_where_the_program_listens_itself() {
     };
     let node = |text: &str| {
         let mut head = RequestHead::default();
-        parse(text.as_bytes(), &mut head, &lax, None)?;
+        parse_head(text.as_bytes(), &mut head, &lax, None)?;
         let (_, host) = head.fields.first().copied().unwrap_or_default();
         Ok(String::from_utf8_lossy(host.of(text.as_bytes())).into_owned())
     };
@@ -39,7 +39,7 @@ fn a_list_of_methods_holds_no_other() {
     };
     let check = |method: &str| {
         let text = format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n");
-        parse(text.as_bytes(), &mut RequestHead::default(), &limits, None)
+        parse_head(text.as_bytes(), &mut RequestHead::default(), &limits, None)
     };
     assert_eq!((check("GET"), check("M-SEARCH")), (Ok(()), Ok(())));
     assert_eq!((check("GETS"), check("get")), (Err(Refusal::BadMethod), Err(Refusal::BadMethod)));
@@ -97,7 +97,8 @@ fn each_fault_has_its_refusal() {
     }
 }
 
-/// Whoever speaks another protocol is not waited for; on node neither is who garbles the request line.
+/// A client of another protocol is refused before its head ends. With node's rules, so is a
+/// malformed request line.
 #[test]
 fn a_bad_begin_is_refused_before_the_head_is_whole() {
     let as_node = Limits { node_compatible: true, ..Limits::default() };
@@ -128,7 +129,8 @@ fn limits_are_exact() {
         limit_request_field_size: 12,
         ..Settings::default()
     });
-    let check = |text: &str| parse(text.as_bytes(), &mut RequestHead::default(), &limits, None);
+    let check =
+        |text: &str| parse_head(text.as_bytes(), &mut RequestHead::default(), &limits, None);
     assert_eq!(check("GET /ab HTTP/1.1\r\nHost: x\r\n\r\n"), Ok(()));
     assert_eq!(check("GET /abc HTTP/1.1\r\nHost: x\r\n\r\n"), Err(Refusal::UriTooLong));
     assert_eq!(check("GET /ab HTTP/1.1\r\nHost: 1234\r\n\r\n"), Ok(()));
@@ -230,7 +232,8 @@ fn methods_are_conventional_unless_permitted() {
     };
     for method in ["get", "A", "AB", "GE#T", "ABCDEFGHIJKLMNOPQRSTU", "G\u{e9}T", "G@T", ""] {
         let text = format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n");
-        let parse = |any| parse(text.as_bytes(), &mut RequestHead::default(), &limits(any), None);
+        let parse =
+            |any| parse_head(text.as_bytes(), &mut RequestHead::default(), &limits(any), None);
         assert!(parse(false).is_err(), "{method}");
         assert_eq!(parse(true).is_ok(), !method.contains(['@', '\u{e9}']) && !method.is_empty());
     }

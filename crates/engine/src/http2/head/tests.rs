@@ -1,4 +1,4 @@
-//! Requests of HTTP/2 and what becomes of them.
+//! Tests for the conversion of HTTP/2 requests into HTTP/1.1 heads.
 
 use h2::ext::Protocol;
 use http::{HeaderValue, Request};
@@ -70,7 +70,7 @@ fn an_extended_connect_is_an_upgrade_for_the_application() {
     assert!(text.starts_with("GET /chat HTTP/1.1\r\nhost: a\r\nsec-websocket-version: 13\r\n"));
     assert!(text.contains("\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: "));
     assert!(!text.contains("transfer-encoding"));
-    // A proxy may have passed the client's own on.
+    // A proxy may pass on the client's own key.
     parts.headers.insert("sec-websocket-key", HeaderValue::from_static("own"));
     let text = written(&parts, false).unwrap();
     assert_eq!(text.matches("sec-websocket-key: ").count(), 1, "{text}");
