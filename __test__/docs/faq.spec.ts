@@ -27,7 +27,7 @@ const FAQ: Record<string, Check> = {
   'How might I test a proxy configuration?': { prints: /"version":"1"/ },
   'How can I name processes?': { prints: /monoceros: (master|worker) \[shop\]/ },
   'Why is there no HTTP keep-alive?': {},
-  'Which type of worker should I use?': { says: [/"gthread" is a word of Gunicorn/] },
+  'Which type of worker should I use?': { says: [/"gthread" is a value of Gunicorn/] },
   'What types of workers are there?': {},
   'How many workers should I use?': {},
   'How can I change the number of workers while it runs?': {

@@ -224,7 +224,7 @@ for (const name of GUNICORN_CLASSES) {
     const { values, warnings } = await resolve(t, { argv: ['-k', name] })
     t.is(values.worker_class, 'auto')
     t.deepEqual(warnings, [
-      `--worker-class: "${name}" is a word of Gunicorn; here it means "auto".`,
+      `--worker-class: "${name}" is a value of Gunicorn; here it means "auto".`,
     ])
   })
 }

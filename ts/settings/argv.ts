@@ -1,6 +1,7 @@
 /**
- * The command line, read by commander with options made from the table. Values stay text here: they are checked with
- * those of the other sources, so that one mistake has one message.
+ * Parses the command line with commander. The options come from the settings table. Values stay
+ * text: they are checked together with those of the other sources, so that a mistake has one
+ * message only.
  */
 import { createRequire } from 'node:module'
 import type {
@@ -15,7 +16,8 @@ import { ROWS, type RowName, rowOf } from './names.ts'
 import { didYouMean } from './nearest.ts'
 import type { Row } from './rows.ts'
 
-// Not imported: of a CommonJS module that is, Node first reads the names of the exports, with a parser of three megabytes.
+// Loaded by `require`: an import of a CommonJS module makes Node find its exports first, with a
+// parser that takes three megabytes of memory.
 const { Command, CommanderError, Option } = createRequire(import.meta.url)(
   'commander',
 ) as typeof import('commander')
@@ -29,7 +31,7 @@ export interface CommandLine {
 export const HELP_FLAGS = ['-h', '--help'] as const
 export const VERSION_FLAGS = ['-v', '--version'] as const
 
-/** Reads arguments; `where` is added to the names of flags in messages. */
+/** Parses arguments. `where` follows the name of a flag in messages, as in `--workers in FILE`. */
 export function parseArgv(argv: readonly string[], where = ''): CommandLine {
   const program = new Command('monoceros')
     .argument('[app]')
@@ -62,13 +64,13 @@ export function parseArgv(argv: readonly string[], where = ''): CommandLine {
   return { help: asked.has('help'), version: asked.has('version'), given }
 }
 
-// Commander would take the next argument for the value.
+// Adds the default value. Otherwise commander would take the next argument for the value.
 function withBareValue(argument: string): string {
   const row = ROWS.find(([, { flags }]) => flags?.some((flag) => flag === argument))?.[1]
   return row?.kind.requiresEqualsSign === true ? `${argument}=${row.kind.bareFlagValue}` : argument
 }
 
-// Commander pairs one short and one long flag; every further spelling is an option of its own.
+// A commander option has one short and one long flag, so every further spelling is its own option.
 function spellings(row: Row): { short?: string; long: string }[] {
   const flags = row.flags ?? []
   const short = flags.find((flag) => !flag.startsWith('--'))
@@ -81,8 +83,8 @@ function argumentOf(row: Row): string {
   return row.kind.bareFlagValue === undefined ? ' <value>' : ' [value]'
 }
 
-// The event tells each occurrence with its text, which commander's own store of values does not; it also keeps
-// `--no-sendfile` an ordinary flag.
+// The event reports each occurrence with its text, unlike commander's own store of values. It also
+// makes `--no-sendfile` an ordinary flag.
 function addOption(
   program: CommandType,
   option: OptionType,
@@ -107,7 +109,7 @@ function parse(program: CommandType, argv: readonly string[]): void {
   }
 }
 
-// Commander's errors carry no more than their text; the name of the flag is read out of it.
+// Commander's errors have a text only, so the name of the flag is extracted from it.
 function usageError({ code, message }: CommanderErrorType, args: readonly string[]): Error {
   if (code === 'commander.excessArguments') {
     const extra = args.slice(1).join(' ')

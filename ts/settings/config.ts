@@ -1,6 +1,7 @@
 /**
- * The settings of one start or reload: default < config file < environment < MONOCEROS_CMD_ARGS < command line,
- * checked, complete and frozen, with the origin of each value.
+ * Resolves the settings of one start or reload: default < config file < environment <
+ * MONOCEROS_CMD_ARGS < command line. The result is checked, complete and frozen, and has the origin
+ * of each value.
  */
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -24,49 +25,53 @@ type NameOf<Status> = {
   [Name in keyof Table]: Table[Name]['status'] extends Status ? Name : never
 }[keyof Table]
 
-/** The name of a setting that works. */
+/** The name of a supported setting. */
 export type SettingName = NameOf<'supported'>
 
-type FileName = {
+/** The name of a setting that a config file may have. */
+type FileSettingName = {
   [Name in SettingName]: Table[Name] extends { sources: unknown } ? never : Name
 }[SettingName]
 
-/** All settings that work, complete; the same in the arbiter and, as JSON, in workers. */
+/** All supported settings with their values. Workers get a copy of the arbiter's as JSON. */
 export type Config = {
   readonly [Name in SettingName]: Frozen<z.output<Table[Name]['kind']['schema']>>
 }
 
 type Frozen<T> = T extends readonly (infer Item)[] ? readonly Item[] : T
 
-/** What a config file may say. */
+/** The content of a config file: settings by name, all optional. */
 export type ConfigFile = {
-  -readonly [Name in FileName]?: z.input<Table[Name]['kind']['schema']>
+  -readonly [Name in FileSettingName]?: z.input<Table[Name]['kind']['schema']>
 }
 
 export interface ResolvedConfig {
   readonly values: Config
-  /** Where each value comes from: "default", a file, a variable, "MONOCEROS_CMD_ARGS" or "command line". */
+  /** The origin of each value: "default", a file, a variable, or "command line", for example. */
   readonly origins: Readonly<Record<SettingName, string>>
-  /** The config file, if there is one. */
+  /** The absolute path of the config file, if there is one. */
   readonly file?: string | undefined
-  /** Sentences to log: what was taken but means something else here, or nothing. */
+  /** Sentences to log, about values that have another meaning here or none. */
   readonly warnings: readonly string[]
 }
 
 export interface ConfigSource {
-  /** The command line without the program. */
+  /** The arguments of the command line, without `node` and the program. */
   readonly argv: readonly string[]
   readonly env: Environment
-  /** The directory of the start. */
+  /** The start directory: the working directory of the command. */
   readonly cwd: string
-  /** What a program gives that embeds the server: above the defaults, below all else. No config file is looked for then. */
+  /**
+   * The settings of a program that calls `run()`. Every other source except the defaults overrides
+   * them. With them, Monoceros searches for no config file.
+   */
   readonly embedded?: ConfigFile
 }
 
-/** Where the settings of a program come from, in messages. */
+/** The origin of embedded settings in messages. */
 const EMBEDDED = 'run()'
 
-/** Reads all sources, the config file afresh, and gives the settings that they make together. */
+/** Reads all sources and resolves them to one config. The config file is loaded anew. */
 export async function resolveConfig({
   argv,
   env,
@@ -87,25 +92,25 @@ export async function resolveConfig({
   const environment = environmentLayer(env)
 
   const program = embedded === undefined ? [] : [settingsLayer(embedded, EMBEDDED)]
-  const named = lastText('config', [environment, commandArgs, commandLine])
-  const looked = named !== undefined || embedded === undefined
-  const file = looked ? findConfigFile(named, cwd) : undefined
+  const named = findLastText('config', [environment, commandArgs, commandLine])
+  const needsFile = named !== undefined || embedded === undefined
+  const file = needsFile ? findConfigFile(named, cwd) : undefined
   const fromFile = file === undefined ? [] : [await fileLayer(file)]
   const single = [...program, ...fromFile, environment, commandArgs, commandLine]
   const layers = [...single, ...logConfigLayers(single, cwd)]
-  const settled = settle([defaultLayer(env, layers), ...layers], cwd)
+  const merged = mergeLayers([defaultLayer(env, layers), ...layers], cwd)
   const warnings =
-    file?.warning === undefined ? settled.warnings : [file.warning, ...settled.warnings]
-  return Object.freeze({ ...settled, file: file?.path, warnings: Object.freeze(warnings) })
+    file?.warning === undefined ? merged.warnings : [file.warning, ...merged.warnings]
+  return Object.freeze({ ...merged, file: file?.path, warnings: Object.freeze(warnings) })
 }
 
-/** Refuses settings that name no application. */
+/** Returns the config, or throws ERR_APP_NONE if it names no application. */
 export function requireApplication(resolved: ResolvedConfig): ResolvedConfig {
   if (resolved.values.app === null) throw monocerosError('ERR_APP_NONE')
   return resolved
 }
 
-function settle(layers: readonly SettingsLayer[], cwd: string): ResolvedConfig {
+function mergeLayers(layers: readonly SettingsLayer[], cwd: string): ResolvedConfig {
   const values: Record<string, unknown> = {}
   const origins: Record<string, string> = {}
   const warnings = new Set<string>()
@@ -120,7 +125,7 @@ function settle(layers: readonly SettingsLayer[], cwd: string): ResolvedConfig {
     for (const given of layer.given) {
       const checked = checkGiven(given, layer.source)
       if (checked.warning !== undefined) warnings.add(checked.warning)
-      if (!checked.use) continue
+      if (!checked.isUsed) continue
       if (given.name === 'reload_extra_files') {
         requireExtraFiles(checked.value, { subject: given.subject, cwd })
       }
@@ -134,7 +139,7 @@ function settle(layers: readonly SettingsLayer[], cwd: string): ResolvedConfig {
   }
   applyDebuggerDefaults(values, origins)
   for (const value of Object.values(values)) Object.freeze(value)
-  // The one place where the complete object becomes its type: the loop above went through the same table.
+  // The casts are safe: the loops above follow the same table as the types.
   return {
     values: Object.freeze(values) as Config,
     origins: Object.freeze(origins) as ResolvedConfig['origins'],
@@ -142,7 +147,8 @@ function settle(layers: readonly SettingsLayer[], cwd: string): ResolvedConfig {
   }
 }
 
-// Defaults that a platform's variable moves, unless the setting is given: PORT may mean something else then.
+// Takes defaults from the platform's variables, such as PORT. A variable is not read if a source
+// has the setting, since it may then have another meaning.
 function defaultLayer(env: Environment, layers: readonly SettingsLayer[]): SettingsLayer {
   const given: SettingEntry[] = []
   for (const [name, row] of ROWS) {
@@ -150,7 +156,7 @@ function defaultLayer(env: Environment, layers: readonly SettingsLayer[]): Setti
     const { variable, toText, allowed } = row.defaultFrom
     const from = env[variable]
     if (from === undefined || from === '' || isGiven(name, layers)) continue
-    given.push({ name, value: toText(from), subject: variable, made: { allowed, from } })
+    given.push({ name, value: toText(from), subject: variable, derived: { allowed, from } })
   }
   return { origin: 'default', source: 'default', given }
 }
@@ -159,7 +165,7 @@ function isGiven(name: RowName, layers: readonly SettingsLayer[]): boolean {
   return layers.some((layer) => layer.given.some((given) => given.name === name))
 }
 
-function lastText(name: RowName, layers: readonly SettingsLayer[]): string | undefined {
+function findLastText(name: RowName, layers: readonly SettingsLayer[]): string | undefined {
   const value = layers
     .flatMap((layer) => layer.given)
     .findLast((given) => given.name === name)?.value

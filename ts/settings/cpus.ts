@@ -1,7 +1,7 @@
 /**
- * What this process may use of the machine. Processors: the smaller of what the operating system schedules it on and
- * the quota of its control group, which `os.availableParallelism` does not see on every Node that we support. Memory:
- * the limit of its control group.
+ * Finds the processors and the memory available to this process. Processors: the number that the
+ * operating system schedules it on, at most the quota of its control group. Not every supported
+ * Node includes that quota in `os.availableParallelism`. Memory: the limit of its control group.
  */
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -12,40 +12,43 @@ import {
   readTextIfExists,
 } from '../process/control-groups.ts'
 
-/** The number of workers that `auto` means: at least 1. */
+/** Returns the number of workers that `auto` means, at least 1. */
 export function availableCpus(
   read: ReadText = readTextIfExists,
   parallelism = availableParallelism(),
 ): number {
   const quota = cpuQuota(read)
   if (quota === undefined) return parallelism
-  // Rounded up: with 1.5 processors, two workers use all of it and one never could.
+  // Rounded up: one worker cannot use 1.5 processors, two can.
   return Math.max(1, Math.min(parallelism, Math.ceil(quota)))
 }
 
-/** Processors granted by the control group (v2, else v1), or undefined when there is no limit. */
+/**
+ * Returns the processors that the control group (v2, else v1) grants; undefined without a limit.
+ */
 export function cpuQuota(read: ReadText = readTextIfExists): number | undefined {
-  return least(read, 'cpu', { v2: v2Cpus, v1: v1Cpus })
+  return lowestLimit(read, 'cpu', { v2: v2Cpus, v1: v1Cpus })
 }
 
-/** Bytes granted by the control group, or undefined when there is no limit. */
+/** Returns the bytes of memory that the control group grants; undefined without a limit. */
 export function memoryLimit(read: ReadText = readTextIfExists): number | undefined {
-  return least(read, 'memory', {
+  return lowestLimit(read, 'memory', {
     v2: (directory) => bytes(read(join(CGROUP_ROOT, directory, 'memory.max'))),
     v1: (directory) => bytes(read(join(CGROUP_ROOT, 'memory', directory, 'memory.limit_in_bytes'))),
   })
 }
 
-type Limit = (directory: string, read: ReadText) => number | undefined
+/** Reads the limit of a control group from its directory; undefined without a limit. */
+type ReadLimit = (directory: string, read: ReadText) => number | undefined
 
-function least(
+function lowestLimit(
   read: ReadText,
   controller: string,
-  { v2, v1 }: { v2: Limit; v1: Limit },
+  { v2, v1 }: { v2: ReadLimit; v1: ReadLimit },
 ): number | undefined {
   const limits: number[] = []
   for (const { isUnified, path } of findControlGroups(controller, read)) {
-    for (const directory of upwards(path)) {
+    for (const directory of withAncestors(path)) {
       const limit = isUnified ? v2(directory, read) : v1(directory, read)
       if (limit !== undefined) limits.push(limit)
     }
@@ -53,9 +56,10 @@ function least(
   return limits.length === 0 ? undefined : Math.min(...limits)
 }
 
-// Every level limits those below it. In a container the path may be the host's, which does not exist
-// inside; the walk up ends at the root of the mount, where the container's own files are.
-function upwards(path: string): string[] {
+// Returns the directory and its ancestors. Every level limits the levels below it. In a container,
+// the path may be the path on the host, which does not exist inside the container. The files of the
+// container are then at the root of the mount.
+function withAncestors(path: string): string[] {
   const names = path.split('/').filter((name) => name !== '')
   return [...names.keys(), names.length].map((depth) => names.slice(0, depth).join('/'))
 }

@@ -1,4 +1,4 @@
-/** The kinds of value that only settings for development have. */
+/** The kinds of value that settings for development have. */
 import * as z from 'zod/mini'
 
 import type { ValueKind } from './kinds.ts'
@@ -7,7 +7,7 @@ const DEFAULT_HOST = '127.0.0.1'
 const DEFAULT_PORT = 9229
 const MAX_PORT = 65_535
 
-/** Where a debugger connects: always HOST:PORT, whatever of it was given. */
+/** The address of a debugger. PORT and HOST alone are completed to HOST:PORT. */
 export const inspectAddress: ValueKind<string, string> = {
   schema: z.pipe(
     z.string().check(z.refine((text) => completeAddress(text) !== undefined)),
@@ -27,7 +27,7 @@ function completeAddress(text: string): string | undefined {
   return `${host || DEFAULT_HOST}:${number}`
 }
 
-/** Linux's watcher is the only one that Gunicorn names. */
-export function watchEngineOfGunicorn(word: string): string | undefined {
+/** Translates Gunicorn's `inotify`, the file watcher of Linux, to `fs.watch`. */
+export function translateReloadEngine(word: string): string | undefined {
   return word === 'inotify' ? 'fs.watch' : undefined
 }

@@ -1,11 +1,11 @@
-/** What the settings for development ask of others. */
+/** Checks of the settings for development, and their effect on other settings. */
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
 import { isGlob } from './glob.ts'
 
-/** Extra files must be there; a pattern may wait for files that match. */
+/** Throws if a path of `reload_extra_files` does not exist. A pattern may match nothing yet. */
 export function requireExtraFiles(
   paths: unknown,
   { subject, cwd }: { subject: string; cwd: string },
@@ -17,17 +17,17 @@ export function requireExtraFiles(
   throw monocerosError('ERR_SETTING_ITEM', subject, JSON.stringify(missing), problem)
 }
 
-/** A day: whoever debugs a program while it loads needs no more. */
-const DEBUGGED_BOOT_SECONDS = 86_400
+/** One day: enough to debug a program while it loads. */
+const DEBUGGER_BOOT_TIMEOUT_SECONDS = 86_400
 
-/** Of a worker that a debugger has stopped nobody knows whether it is blocked. */
+/** Defaults while workers are debugged: a worker that a debugger has stopped looks blocked. */
 const DEBUGGER_DEFAULTS: Readonly<Record<string, number>> = {
   timeout: 0,
   request_timeout: 0,
-  boot_timeout: DEBUGGED_BOOT_SECONDS,
+  boot_timeout: DEBUGGER_BOOT_TIMEOUT_SECONDS,
 }
 
-/** Settles what nobody has given, where workers are debugged. */
+/** Changes the timeouts that no source sets, if `inspect` or `inspect_brk` is set. */
 export function applyDebuggerDefaults(
   values: Record<string, unknown>,
   origins: Record<string, string>,

@@ -1,4 +1,4 @@
-/** The settings that engines read, as types: those whose row has an `engine` column. */
+/** The types of the settings that engines read, whose rows have an `engine` column. */
 import type { Config } from './config.ts'
 import type { TABLE } from './table.ts'
 
@@ -10,5 +10,5 @@ export type EngineSettingName = {
 }[keyof Table] &
   keyof Config
 
-/** The settings that an engine reads; a `Config` has them. */
+/** The settings that an engine reads: a part of `Config`. */
 export type EngineSettings = Pick<Config, EngineSettingName>

@@ -1,5 +1,5 @@
 /**
- * Settings from the environment: `MONOCEROS_<NAME>`.
+ * Reads settings from the environment variables `MONOCEROS_<NAME>`.
  */
 import { monocerosError } from '../errors.ts'
 import type { SettingEntry, SettingsLayer } from './layer.ts'
@@ -14,18 +14,19 @@ import { didYouMean } from './nearest.ts'
 
 export type Environment = Readonly<Record<string, string | undefined>>
 
-/** Variables with the prefix that are no settings, and what they are. */
+/** Variables with the prefix that are not settings, with a description for docs/settings.md. */
 export const OTHER_VARIABLES: Readonly<Record<string, string>> = {
-  MONOCEROS_CMD_ARGS: 'Further command line arguments, split as a shell does.',
+  MONOCEROS_CMD_ARGS: 'more command line arguments, split as a shell does.',
   MONOCEROS_HANDOVER:
-    'Set by an arbiter for one that it starts: the sockets and totals that it hands over.',
-  MONOCEROS_WORKER: 'Set for workers: the number of the slot, from 1.',
+    'set by an arbiter for a new arbiter that it starts: the sockets and totals to take over.',
+  MONOCEROS_WORKER: 'set for workers: the number of the slot, from 1.',
 }
 
-// Kubernetes describes each service of a namespace to each container; one called "monoceros" meets our prefix.
+// Kubernetes sets variables for every service of a namespace in every container. A service called
+// "monoceros" has our prefix.
 const KUBERNETES = /_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$/
 
-/** The settings among the variables. */
+/** Returns the settings among the variables. */
 export function environmentLayer(env: Environment): SettingsLayer {
   const given: SettingEntry[] = []
   for (const [variable, text] of Object.entries(env)) {
@@ -33,7 +34,7 @@ export function environmentLayer(env: Environment): SettingsLayer {
     const name = settingNameOfVariable(variable)
     if (name === undefined && KUBERNETES.test(variable)) continue
     if (name === undefined) throw unknownVariable(variable)
-    // Empty is what `docker run -e X=` and compose files give for "not set".
+    // `docker run -e X=` and compose files set an empty variable for "not set".
     if (text === undefined || text === '') continue
     const separator = rowOf(name).kind.list?.environmentSeparator
     const value = separator === undefined ? text : splitList(text, separator)

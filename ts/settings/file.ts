@@ -1,5 +1,5 @@
 /**
- * The config file: which one, and its settings. It is loaded afresh at each call, so that a reload sees its changes.
+ * Finds and loads the config file. Each call loads it anew, so that a reload sees its changes.
  */
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -22,19 +22,20 @@ const LOADERS: Readonly<Record<string, (path: string) => Promise<unknown>>> = {
   '.json': loadJson,
 }
 
-/** Searched for in this order when no config file is named. */
+/** The names of a config file that is not named by `config`, in the order of the search. */
 export const DEFAULT_FILES = ['js', 'mjs', 'cjs', 'ts', 'json'].map(
   (extension) => `monoceros.config.${extension}`,
 )
 
 export interface FoundFile {
   readonly path: string
-  /** The path as people read it: relative, when it lies in the directory of the start. */
+  /** The path in messages: relative if the file is in the start directory. */
   readonly label: string
+  /** A sentence to log if several default files exist. */
   readonly warning?: string
 }
 
-/** The config file that is named, else the first default one that exists. */
+/** Finds the named config file, else the first default file that exists. */
 export function findConfigFile(named: string | undefined, cwd: string): FoundFile | undefined {
   if (named !== undefined) return namedFile(named, cwd)
   const [first, ...others] = DEFAULT_FILES.filter((name) => existsSync(join(cwd, name)))
@@ -44,26 +45,26 @@ export function findConfigFile(named: string | undefined, cwd: string): FoundFil
   return { path: join(cwd, first), label: first, warning }
 }
 
-/** The settings that a config file exports. */
+/** Loads the settings that a config file exports. */
 export async function fileLayer({ path, label }: FoundFile): Promise<SettingsLayer> {
   const load = LOADERS[extname(path)]
   if (load === undefined) {
     throw monocerosError('ERR_CONFIG_FILE_KIND', label, joinWithOr(Object.keys(LOADERS)))
   }
-  const loaded = await load(path).catch((error) => explain(error, { path, label }))
+  const loaded = await load(path).catch((error) => rethrowExplained(error, { path, label }))
   try {
     return settingsLayer(settingsOf(loaded, label), label)
   } catch (error) {
-    // What we refuse, or a getter of the file's.
-    return explain(error, { path, label })
+    // Either we reject a value, or a getter of the file throws.
+    return rethrowExplained(error, { path, label })
   }
 }
 
-/** The settings of an object, which came from wherever the label says. */
+/** Reads settings from an object; `label` names its origin in messages. */
 export function settingsLayer(settings: object, label: string): SettingsLayer {
   const given: SettingEntry[] = []
   for (const [written, value] of Object.entries(settings)) {
-    // What a JSON file says to an editor.
+    // Editors read the schema of a JSON file from this key.
     if (written === '$schema') continue
     const name = findSettingName(written)
     if (name === undefined) {
@@ -94,13 +95,13 @@ function resolveModule(name: string, cwd: string): string {
   }
 }
 
-async function explain(error: unknown, { path, label }: FoundFile): Promise<never> {
+async function rethrowExplained(error: unknown, { path, label }: FoundFile): Promise<never> {
   if (error instanceof MonocerosError) throw error
   const problem = await describeLoadError(error, path)
   throw monocerosError('ERR_CONFIG_FILE_BROKEN', label, problem).withCause(error)
 }
 
-// A module's default export, else (as in Gunicorn's files) its named ones.
+// The settings are the default export of a module, else its named exports, as in Gunicorn's files.
 function settingsOf(loaded: unknown, label: string): object {
   const exported = isPlain(loaded) && 'default' in loaded ? loaded.default : loaded
   if (isPlain(exported)) return exported

@@ -1,21 +1,22 @@
-/** Patterns of file names, as the shell has them: `*`, `?`, `[abc]`, and `**` for any directories. */
+/** File name patterns as in a shell: `*`, `?`, `[abc]`, and `**` for any directories. */
 
 import { sep } from 'node:path'
 
 const SPECIAL = /[*?[]/
 
+/** Returns whether a path is a pattern. */
 export function isGlob(path: string): boolean {
   return SPECIAL.test(path)
 }
 
-/** The directory below which everything lies that can match. */
+/** Returns the directory that contains all possible matches. */
 export function globBase(pattern: string): string {
   const parts = pattern.split(sep)
   const plain = parts.slice(0, parts.findIndex(isGlob))
   return plain.join(sep) || sep
 }
 
-/** What matches, as an expression over whole paths. */
+/** Converts a pattern to a regular expression that matches whole paths. */
 export function globToRegExp(pattern: string): RegExp {
   const source = pattern.replace(
     /(\/\*\*(?=\/))|(\*\*)|(\*)|(\?)|\[(!?)([^\]/]+)\]|([\\^$.|+(){}[\]])/g,

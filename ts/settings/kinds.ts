@@ -1,74 +1,62 @@
 /**
- * The kinds of value that settings have: schema, how text from the command line or the environment becomes a value,
- * and the words that help, docs and refusals use. Rows of the table combine them.
+ * The kinds of value that settings have, and the functions that combine them. A kind checks a
+ * value, converts text from the command line or the environment, and describes the value for help,
+ * docs and error messages.
  */
 import * as z from 'zod/mini'
 
-import { parseAddress } from '../listen/address.ts'
-import { findInvalidAddress } from '../listen/address-list.ts'
-import { availableCpus } from './cpus.ts'
-
-/** The name of a header field (RFC 9110 section 5.6.2). */
-const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/
-
-// Without flags, which a JSON schema has no place for.
+// These have no flags, since a pattern in a JSON schema cannot have any.
 const BYTES = /^(\d+(?:\.\d+)?)\s*([kKmMgG])?(?:[iI]?[bB])?$/
 const OCTAL = /^(0o?)?[0-7]+$/
 
 export interface ValueKind<Out = unknown, In = unknown> {
-  /** Checks a value and completes it; the type of the config file and the JSON schema come from its input side. */
+  /**
+   * Checks a value and completes it. Its input type is the type in the config file, and its JSON
+   * schema describes that input.
+   */
   readonly schema: z.ZodMiniType<Out, In>
-  /** Completes "must be ...". */
+  /** The allowed values, as the end of the sentence "SETTING must be ...". */
   readonly allowed: string
   readonly unit?: 'seconds' | 'bytes'
-  /** What stands for the value in --help; empty for a switch. */
+  /** The placeholder for the value in --help, as in `--workers N`; empty for a switch. */
   readonly placeholder: string
-  /** Text to what the schema checks; what is not of this kind stays text, and the schema refuses it. */
+  /**
+   * Converts text to the input of the schema. Invalid text stays text, which the schema rejects.
+   */
   readonly fromText: (text: string) => unknown
-  /** The value as --print-config shows it, where that is not JSON. */
+  /** Returns the value as --print-config shows it. Without this function it is JSON. */
   toText?(value: Out): string
-  /** For the JSON schema, where the schema itself is more than JSON can say. */
+  /** Replaces the JSON schema that is derived from `schema`, where that cannot express it. */
   readonly json?: object
-  /** A flag of this kind may be repeated, and its values together make the list. */
+  /** Set for a list: the flag may be repeated, and each occurrence adds an item. */
   readonly list?: {
     readonly environmentSeparator: string
-    /** The item that makes a refused value wrong, and why, where that is known. */
+    /** Returns the first invalid item of a rejected value, with the problem if it is known. */
     readonly findInvalidItem: (value: unknown) => { value: unknown; problem?: string } | undefined
   }
-  /** The flag's value may be left out: it then means this text. */
+  /** The value of a flag that is given without one. Without this field the flag needs a value. */
   readonly bareFlagValue?: string
-  /** Only `--flag=value` gives such a flag a value, as in Node's own flags: what follows it is the application. */
+  /**
+   * The flag takes a value only as `--flag=value`, like Node's own flags. After `--flag` alone, the
+   * next argument is the application.
+   */
   readonly requiresEqualsSign?: true
-  /** The words to compare a wrong value with. */
+  /** Valid words, for the suggestion "did you mean ...?". */
   readonly words?: readonly string[]
-  /** Words that will be values one day. */
+  /** Words that are not supported yet; an error names them. */
   readonly plannedWords?: readonly string[]
-  /** Why a text is refused, where there is more to say than what is allowed. */
+  /** Returns why a text is rejected, if there is a better reason than `allowed`. */
   readonly problem?: (text: string) => string | undefined
-  /** What a foreign word means here; taken with a warning. */
+  /** Translates a word of Gunicorn into a valid value; a warning reports the translation. */
   readonly translate?: (value: string) => string | undefined
 }
 
-/** The largest number of seconds a timer of Node takes (2^31 - 1 ms). */
+/** The longest time of a timer in Node, 2^31 - 1 ms, in seconds. */
 const MAX_SECONDS = 2_147_483
-const MAX_WORKERS = 1024
-
-const WORKER_CLASSES = ['auto', 'node', 'fetch']
-const GUNICORN_WORKER_CLASSES = [
-  'sync',
-  'gthread',
-  'eventlet',
-  'gevent',
-  'gevent_wsgi',
-  'gevent_pywsgi',
-  'tornado',
-  'asgi',
-]
-
-/** The most that the native engine counts to. */
+/** The largest count in the native engine, 2^32 - 1. */
 export const MAX_COUNT = 4_294_967_295
 
-/** A whole number between two bounds. */
+/** Makes a kind for integers from `min` to `max`. */
 export function integer(
   min: number,
   max = Number.MAX_SAFE_INTEGER,
@@ -84,7 +72,7 @@ export function integer(
   }
 }
 
-/** A limit that cannot be turned off: 0 and what is above the most mean the most. */
+/** Makes a kind for a limit that cannot be turned off: 0 and larger numbers mean `maximum`. */
 export function cappedLimit(maximum: number, unit?: 'bytes'): ValueKind<number, number> {
   return {
     schema: z.pipe(
@@ -98,7 +86,7 @@ export function cappedLimit(maximum: number, unit?: 'bytes'): ValueKind<number, 
   }
 }
 
-/** A time; fractions are allowed. */
+/** Makes a kind for a time in seconds of at least `min`; fractions are allowed. */
 export function secondsAtLeast(min: number): ValueKind<number, number> {
   return {
     schema: z.number().check(z.minimum(min), z.maximum(MAX_SECONDS)),
@@ -109,10 +97,10 @@ export function secondsAtLeast(min: number): ValueKind<number, number> {
   }
 }
 
-/** A time that may be 0. */
+/** A time in seconds, 0 included. */
 export const seconds = secondsAtLeast(0)
 
-/** A number of bytes, or text with a unit: 64k, 10m, 1g (powers of 1024). */
+/** Makes a kind for a number of bytes, also as text with a unit: 64k, 10m, 1g (powers of 1024). */
 export function bytesUpTo(max: number): ValueKind<number, number | string> {
   const bounds = max === Number.MAX_SAFE_INTEGER ? 'of 0 or more' : `from 0 to ${max}`
   return {
@@ -124,21 +112,10 @@ export function bytesUpTo(max: number): ValueKind<number, number | string> {
   }
 }
 
-/** As many bytes as anybody likes. */
+/** A number of bytes without an upper bound. */
 export const bytes = bytesUpTo(Number.MAX_SAFE_INTEGER)
 
-/** A number of workers, or `auto`, which becomes the number of processors this process may use. */
-export const workerCount: ValueKind<number, number | 'auto'> = {
-  schema: z.pipe(
-    z.union([z.int().check(z.minimum(0), z.maximum(MAX_WORKERS)), z.literal('auto')]),
-    z.transform((value) => (value === 'auto' ? availableCpus() : value)),
-  ),
-  allowed: `an integer from 0 to ${MAX_WORKERS} or "auto"`,
-  placeholder: 'N|auto',
-  fromText: numberFromText,
-}
-
-/** On or off. */
+/** A switch: true or false. */
 export const bool: ValueKind<boolean, boolean> = {
   schema: z.boolean(),
   allowed: 'true or false (in the environment also 1, 0, yes, no, on, off)',
@@ -146,7 +123,7 @@ export const bool: ValueKind<boolean, boolean> = {
   fromText: boolFromText,
 }
 
-/** Any text that is not empty. */
+/** Makes a kind for text that is not empty. */
 export function text(placeholder = 'TEXT'): ValueKind<string, string> {
   return {
     schema: plainText.check(z.minLength(1)),
@@ -157,7 +134,7 @@ export function text(placeholder = 'TEXT'): ValueKind<string, string> {
   }
 }
 
-/** Any text. */
+/** Makes a kind for any text. */
 export function textOrEmpty(placeholder: string): ValueKind<string, string> {
   return {
     schema: plainText,
@@ -168,14 +145,14 @@ export function textOrEmpty(placeholder: string): ValueKind<string, string> {
   }
 }
 
-// Paths, names and arguments go to the system, where a text ends at a NUL.
+// Paths, names and arguments are passed to the operating system, where NUL ends a string.
 const plainText = z.string().check(z.refine((given) => nulProblem(given) === undefined))
 
 function nulProblem(given: string): string | undefined {
-  return given.includes('\0') ? 'no text may hold a NUL' : undefined
+  return given.includes('\0') ? 'a text must not contain NUL' : undefined
 }
 
-/** One of a few words. */
+/** Makes a kind for one of several words. */
 export function choice<const W extends string, const L extends string = never>(
   words: readonly W[],
   { later = [], bareFlagValue }: { later?: readonly L[]; bareFlagValue?: W | L } = {},
@@ -191,15 +168,15 @@ export function choice<const W extends string, const L extends string = never>(
   }
 }
 
-/** What a list holds. */
+/** The items of a list kind. */
 export interface ListItem {
   readonly schema: z.ZodMiniType<string, string>
   readonly allowed: string
-  /** Why a text is not such an item. */
+  /** Returns why a text is not a valid item. */
   readonly problem?: (text: string) => string | undefined
 }
 
-/** A list of texts; one text alone is a list of one. */
+/** Makes a kind for a list of texts; a single text means a list of one item. */
 export function list({
   item,
   placeholder,
@@ -229,79 +206,13 @@ export function list({
   }
 }
 
-/** A list of any texts. */
+/** Makes a kind for a list of any texts, separated by commas in the environment. */
 export function textList(placeholder: string): ValueKind<string[], string | string[]> {
   const item = { schema: plainText, allowed: 'texts', problem: nulProblem }
   return list({ item, placeholder, separator: ',' })
 }
 
-/** An address to listen on. */
-export const bindAddress: ListItem = {
-  schema: z.string().check(z.refine((text) => addressProblem(text) === undefined)),
-  allowed:
-    'HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT (or http:// or https://), unix:PATH or fd://NUMBER',
-  problem: addressProblem,
-}
-
-/** A variable for an environment. */
-export const environmentEntry: ListItem = {
-  schema: z.string().check(z.regex(/^[^=\0]+=[^\0]*$/)),
-  allowed: 'KEY=VALUE',
-}
-
-/** How the application is called; the words of Gunicorn are translated. */
-export const workerClass: ValueKind<string, string> = {
-  schema: z
-    .string()
-    .check(z.refine((value) => WORKER_CLASSES.includes(value) || isModulePath(value))),
-  allowed: `${joinWithOr(WORKER_CLASSES)}, or the path of a module (./adapter.js)`,
-  placeholder: 'auto|node|fetch|MODULE',
-  fromText: keepText,
-  words: WORKER_CLASSES,
-  translate: (value) => {
-    const known = GUNICORN_WORKER_CLASSES.includes(value) || /^(egg:|gunicorn[.])/.test(value)
-    return known || value.startsWith('uvicorn.') ? 'auto' : undefined
-  },
-}
-
-/** Peers by their addresses. */
-export const peerAddresses: ValueKind<string, string> = {
-  schema: z.string().check(z.refine((list) => findInvalidAddress(list) === undefined)),
-  allowed: 'IP addresses and networks (10.0.0.0/8) with commas between them, or *',
-  placeholder: 'ADDRESSES',
-  fromText: keepText,
-}
-
-/** A path of a URL. */
-export const mountPath: ValueKind<string, string> = {
-  schema: z.string().check(
-    z.regex(/^[!-~]*$/),
-    z.refine((path) => !/[?#\\]|\/\//.test(path)),
-  ),
-  allowed: 'a path such as /app',
-  placeholder: 'PATH',
-  fromText: keepText,
-}
-
-/** Names of header fields with a value each; in the environment as JSON. */
-export const headerFieldValues: ValueKind<Record<string, string>, Record<string, string>> = {
-  schema: z.record(z.string().check(z.regex(TOKEN)), z.string()),
-  allowed: 'an object of header names and values',
-  placeholder: 'JSON',
-  fromText: jsonFromText,
-}
-
-/** Names of header fields with commas between them. */
-export const headerFieldNames: ValueKind<string, string> = {
-  schema: z
-    .string()
-    .check(z.refine((names) => splitNames(names).every((name) => TOKEN.test(name)))),
-  allowed: 'header names with commas between them, or *',
-  placeholder: 'NAMES',
-  fromText: keepText,
-}
-
-/** The names of a list. */
+/** Splits names that are separated by commas. */
 export function splitNames(names: string): string[] {
   return names
     .split(',')
@@ -309,7 +220,7 @@ export function splitNames(names: string): string[] {
     .filter((name) => name !== '')
 }
 
-/** A file mode, octal as in a shell. */
+/** A file mode, in octal as in a shell. */
 export const octal: ValueKind<number, number | string> = {
   ...integerOrText(0o7777, OCTAL),
   allowed: 'a file mode from 0 to 07777',
@@ -318,7 +229,7 @@ export const octal: ValueKind<number, number | string> = {
   toText: (mode) => (mode === 0 ? '0' : `0${mode.toString(8)}`),
 }
 
-/** An object of texts. */
+/** An object; in the environment as JSON. */
 export const jsonObject: ValueKind<Record<string, unknown>, Record<string, unknown>> = {
   schema: z.record(z.string(), z.unknown()),
   allowed: 'an object',
@@ -326,7 +237,7 @@ export const jsonObject: ValueKind<Record<string, unknown>, Record<string, unkno
   fromText: jsonFromText,
 }
 
-// A number that people also write as text in a config file. When the schema sees it, it is a number.
+// An integer that may also be text in a config file. The schema only sees the converted number.
 function integerOrText(
   maximum: number,
   { source: pattern }: RegExp,
@@ -343,20 +254,21 @@ function integerOrText(
   }
 }
 
-/** The same kind, or null: not set. */
+/** Makes a kind that also allows null, which means "not set". */
 export function orNull<O, I>(kind: ValueKind<O, I>): ValueKind<O | null, I | null> {
   const json = kind.json === undefined ? undefined : { anyOf: [kind.json, { type: 'null' }] }
   return { ...kind, json, schema: z.nullable(kind.schema) }
 }
 
-/** Words as an enumeration: `"a", "b" or "c"`. */
+/** Joins words for a sentence: `"a", "b" or "c"`. */
 export function joinWithOr(words: readonly string[]): string {
   const quoted = words.map((word) => `"${word}"`)
   const last = quoted.pop() ?? ''
   return quoted.length === 0 ? last : `${quoted.join(', ')} or ${last}`
 }
 
-function numberFromText(given: string): unknown {
+/** Converts text to a number; other text stays text. */
+export function numberFromText(given: string): unknown {
   return /^[+-]?\d+(\.\d+)?$/.test(given.trim()) ? Number(given) : given
 }
 
@@ -374,30 +286,23 @@ function boolFromText(given: string): unknown {
   return given
 }
 
-function isModulePath(value: string): boolean {
-  return /^[.]{0,2}[/]./.test(value) || /[.][cm]?[jt]s$/.test(value)
-}
-
-function addressProblem(text: string): string | undefined {
-  const parsed = parseAddress(text)
-  return parsed.kind === 'invalid' ? parsed.reason : undefined
-}
-
 function findInvalidItem(item: ListItem, values: readonly unknown[]) {
   const value = values.find((one) => !item.schema.safeParse(one).success)
   if (value === undefined) return undefined
   return { value, problem: typeof value === 'string' ? item.problem?.(value) : undefined }
 }
 
-function jsonFromText(given: string): unknown {
+/** Converts text to an object of JSON; other text stays text. */
+export function jsonFromText(given: string): unknown {
   try {
     return given.startsWith('{') ? (JSON.parse(given) as unknown) : given
   } catch {
-    // The schema refuses it as it is.
+    // The schema rejects the text.
     return given
   }
 }
 
-function keepText(given: string): unknown {
+/** Returns the text unchanged, for kinds whose values are text. */
+export function keepText(given: string): unknown {
   return given
 }

@@ -1,19 +1,22 @@
 /**
- * One source of settings (a file, the environment, a command line): what it gives, before any check.
+ * The settings of one source, such as a file, the environment or a command line, before any check.
  */
 import type { RowName } from './names.ts'
 
+/** One setting of a source. */
 export interface SettingEntry {
   readonly name: RowName
-  /** Text and lists of text are still to be converted. */
+  /** The value as the source has it. Text is converted later. */
   readonly value: unknown
-  /** The setting as its source calls it, for messages: `--workers`, `MONOCEROS_WORKERS`, `workers in x.config.js`. */
+  /** The name in messages: `--workers`, `MONOCEROS_WORKERS` or `workers in x.config.js`. */
   readonly subject: string
-  /** In place of the kind's own words and value, when the value was made from something else. */
-  readonly made?: { readonly allowed: string; readonly from: string }
+  /** For a value that was derived from another text: that text, and what is allowed for it. */
+  readonly derived?: { readonly allowed: string; readonly from: string }
 }
 
+/** All settings of one source. */
 export interface SettingsLayer {
+  /** The name of the source, as --print-config shows it. */
   readonly origin: string
   readonly source: 'default' | 'file' | 'environment' | 'flag'
   readonly given: readonly SettingEntry[]

@@ -1,5 +1,5 @@
 /**
- * Loads one file of JavaScript, TypeScript or JSON: the config file, and whatever settings name.
+ * Loads one file of JavaScript, TypeScript or JSON: the config file or a file that a setting names.
  */
 import { execFile } from 'node:child_process'
 import { subscribe, unsubscribe } from 'node:diagnostics_channel'
@@ -16,77 +16,86 @@ import { monocerosError } from '../errors.ts'
 const require = createRequire(import.meta.url)
 
 const CHECK_TIMEOUT_MS = 5000
-/** For what settings name, which may ask a vault; an application has `boot_timeout`. */
+/**
+ * The time limit for a file of settings, which may query a vault. Applications have `boot_timeout`.
+ */
 const LOAD_TIMEOUT_MS = 30_000
 
 const TYPESCRIPT = new Set(['.ts', '.mts', '.cts', '.tsx'])
 
-let loads = 0
+/** Makes the URL of each load unique. */
+let loadCount = 0
 
-/** Loads a module, whatever kind it is of, as an import does: once a process. */
+/** Loads a module of any format as an import does: a second call returns the same module. */
 export async function loadModule(path: string): Promise<unknown> {
   const url = pathToFileURL(path).href
-  return TYPESCRIPT.has(extname(path)) ? loadTypeScript(path, { url }) : import(url)
+  return TYPESCRIPT.has(extname(path)) ? importOrCompile(path, { url }) : import(url)
 }
 
-/** The same, anew each time, and within a time: Node ends a start that waits for nothing else, without a word. */
-export async function loadFreshModule(path: string, limitMs = LOAD_TIMEOUT_MS): Promise<unknown> {
+/**
+ * Loads a module anew at each call. The time limit is needed because Node exits silently if a
+ * top-level await is all that it waits for.
+ */
+export async function loadFreshModule(path: string, timeoutMs = LOAD_TIMEOUT_MS): Promise<unknown> {
   let cancel = () => {}
-  const late = new Promise<never>((_, reject) => {
+  const timedOut = new Promise<never>((_, reject) => {
     const timer = setTimeout(() => {
-      reject(monocerosError('ERR_MODULE_UNSETTLED', path, limitMs / 1_000))
-    }, limitMs)
+      reject(monocerosError('ERR_MODULE_UNSETTLED', path, timeoutMs / 1_000))
+    }, timeoutMs)
     cancel = () => clearTimeout(timer)
   })
-  return Promise.race([importFresh(path), late]).finally(cancel)
+  return Promise.race([importFresh(path), timedOut]).finally(cancel)
 }
 
 async function importFresh(path: string): Promise<unknown> {
-  loads += 1
-  const url = `${pathToFileURL(path).href}?load=${loads}`
-  // CommonJS modules are cached by their path, others by their URL. An old one stays in memory: a few KB a reload.
+  loadCount += 1
+  const url = `${pathToFileURL(path).href}?load=${loadCount}`
+  // CommonJS modules are cached by path, ES modules by URL. The old ES module stays in memory,
+  // which costs a few KB per reload.
   delete require.cache[realpathSync(path)]
   if (!TYPESCRIPT.has(extname(path))) return import(url)
-  return loadTypeScript(path, { url, moduleCache: false, fsCache: false })
+  return importOrCompile(path, { url, moduleCache: false, fsCache: false })
 }
 
 interface TypeScriptOptions extends Pick<JitiOptions, 'moduleCache' | 'fsCache'> {
   readonly url: string
 }
 
-// By an import, which is Node's where it strips types and that is enough, and the loader's that the operator has
-// registered (tsx, ts-node, swc-node); else compiled.
-async function loadTypeScript(
+// First tries an import: Node strips types itself, or a loader that the operator has registered
+// (tsx, ts-node, swc-node) compiles the file. If neither can, jiti compiles it.
+async function importOrCompile(
   path: string,
   { url, ...caches }: TypeScriptOptions,
 ): Promise<unknown> {
   const type = packageType(path)
-  if (type === 'commonjs') return compiled(path, { type, ...caches })
+  if (type === 'commonjs') return loadCompiled(path, { type, ...caches })
   let hasBegun = false
   try {
     return await importAndNotify(url, () => {
       hasBegun = true
     })
   } catch (error) {
-    // Before any module has run, a second load does nothing twice. That is where Node 20 meets all TypeScript, and
-    // later ones meet what compilers take: imports without an extension or with that of the output, types imported
-    // like values, decorators, .tsx. Only CommonJS meets an enum later, at a require().
+    // Before any module has run, a second load has no side effects twice. Node 20 fails here for
+    // all TypeScript. Later versions fail here for code that only compilers accept: imports without
+    // an extension or with that of the output, types imported as values, decorators, .tsx. Only an
+    // enum in CommonJS fails later, at a require().
     if (!hasBegun || codeOf(error) === 'ERR_UNSUPPORTED_TYPESCRIPT_SYNTAX') {
-      return compiled(path, { type, ...caches })
+      return loadCompiled(path, { type, ...caches })
     }
     throw error
   }
 }
 
-// Modules run in the order of their imports, after all have been found and linked (ECMA-262 section 16.2.1.6): a first
-// one tells that the others' turn has come. It has no file and cannot import ours, so it tells by a channel of Node's.
+// Modules run in the order of their imports, after all of them have been found and linked (ECMA-262
+// section 16.2.1.6). So a module that is imported first reports that the evaluation begins. It is a
+// data: URL, which cannot import our files, so it reports through a diagnostics channel.
 async function importAndNotify(url: string, onBegin: () => void): Promise<unknown> {
-  loads += 1
-  const name = `monoceros.load.${loads}`
-  const first = sourceUrl(
+  loadCount += 1
+  const name = `monoceros.load.${loadCount}`
+  const notifier = dataUrl(
     `import { channel } from 'node:diagnostics_channel'; channel('${name}').publish(undefined)`,
   )
-  const both = sourceUrl(`import '${first}'; import ${JSON.stringify(url)}`)
+  const both = dataUrl(`import '${notifier}'; import ${JSON.stringify(url)}`)
   subscribe(name, onBegin)
   try {
     await import(both)
@@ -96,12 +105,13 @@ async function importAndNotify(url: string, onBegin: () => void): Promise<unknow
   return import(url)
 }
 
-function sourceUrl(source: string): string {
+function dataUrl(source: string): string {
   return `data:text/javascript,${encodeURIComponent(source).replaceAll("'", '%27')}`
 }
 
-// In a package of "type": "commonjs" (what npm init writes) Node takes a .ts file for CommonJS, while people write
-// import and export in it, as their compiler allows.
+// Returns the "type" of the package of a .ts file. In a package of "type": "commonjs", which `npm
+// init` writes, Node treats a .ts file as CommonJS. People use import and export in it all the
+// same, as their compiler allows.
 function packageType(path: string): string | undefined {
   if (!path.endsWith('.ts')) return undefined
   for (let directory = dirname(path); ; directory = dirname(directory)) {
@@ -113,15 +123,15 @@ function packageType(path: string): string | undefined {
   }
 }
 
-interface CompiledOptions extends Pick<JitiOptions, 'moduleCache' | 'fsCache'> {
+interface CompilerOptions extends Pick<JitiOptions, 'moduleCache' | 'fsCache'> {
   readonly type: string | undefined
 }
 
-// Node has nothing for these extensions itself: what is there is a compiler of the operator's, which knows the
-// project's tsconfig.json.
-async function compiled(path: string, { type, ...caches }: CompiledOptions): Promise<unknown> {
-  const isOthers = type !== 'module' && require.extensions[extname(path)] !== undefined
-  return isOthers ? require(path) : loadByJiti(path, caches)
+// Prefers a compiler that the operator has registered in `require.extensions`, since it reads the
+// tsconfig.json of the project. Node itself registers nothing for these extensions.
+async function loadCompiled(path: string, { type, ...caches }: CompilerOptions): Promise<unknown> {
+  const hasCompiler = type !== 'module' && require.extensions[extname(path)] !== undefined
+  return hasCompiler ? require(path) : loadByJiti(path, caches)
 }
 
 async function loadByJiti(
@@ -139,50 +149,54 @@ function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined
 }
 
-/** Reads JSON. */
+/** Loads a JSON file. */
 export async function loadJson(path: string): Promise<unknown> {
   return parseJson(readFileSync(path, 'utf8'))
 }
 
-/** Text to a value. Editors put a byte order mark there, and RFC 8259 section 8.1 lets a reader pass over it. */
+/**
+ * Parses JSON. A byte order mark, which some editors write, is skipped, as RFC 8259 section 8.1
+ * permits.
+ */
 export function parseJson(text: string): unknown {
   return JSON.parse(text.replace(/^\uFEFF/, ''))
 }
 
-/** One line that says why a file did not load, and where in it. */
+/** Describes in one line why a file did not load, with the line number if it is known. */
 export async function describeLoadError(error: unknown, path: string): Promise<string> {
   if (!(error instanceof Error)) return `it threw ${inspect(error)}`
   const [first = ''] = error.message.split('\n')
-  // Some parsers repeat their name in the message.
+  // The messages of some parsers already begin with the name of the error.
   const text = /^\w*Error:/.test(first) ? first.trimEnd() : `${error.name}: ${first}`
-  const line = lineIn(error.stack ?? '', path) ?? (await lineOfSyntaxError(error, path))
+  const line = findLine(error.stack ?? '', path) ?? (await findLineOfSyntaxError(error, path))
   return line === undefined ? text : `${text} (line ${line})`
 }
 
-function lineIn(stack: string, path: string): string | undefined {
-  // A module's frames have the URL, with all but plain ASCII encoded.
+function findLine(stack: string, path: string): string | undefined {
+  // Frames of ES modules have the URL of the file, with other characters than ASCII encoded.
   const names = [path, pathToFileURL(path).href]
-  const places = names.flatMap((name) => stack.split(name).slice(1))
-  return places
+  const matches = names.flatMap((name) => stack.split(name).slice(1))
+  return matches
     .map((rest) => /^(?:\?[^:]*)?:(\d+)/.exec(rest)?.[1])
     .find((line) => line !== undefined)
 }
 
-// Node tells where a module's syntax is wrong only when it prints the error itself, so a second Node has to meet it.
-async function lineOfSyntaxError(error: Error, path: string): Promise<string | undefined> {
+// Node reports the position of a syntax error in a module only when it prints the error itself. So
+// a second Node process checks the file.
+async function findLineOfSyntaxError(error: Error, path: string): Promise<string | undefined> {
   if (!(error instanceof SyntaxError)) return undefined
-  if (path.endsWith('.json')) return lineOfPosition(error.message, path)
+  if (path.endsWith('.json')) return findLineOfPosition(error.message, path)
   const printed = await new Promise<string>((resolve) => {
     const args = ['--check', path]
     execFile(process.execPath, args, { timeout: CHECK_TIMEOUT_MS }, (_failed, _out, stderr) =>
       resolve(stderr),
     )
   })
-  return lineIn(printed, path)
+  return findLine(printed, path)
 }
 
-// Node 20 gives a position in the text, later ones a line as well.
-function lineOfPosition(message: string, path: string): string | undefined {
+// Node 20 reports only the position in the text, later versions also the line.
+function findLineOfPosition(message: string, path: string): string | undefined {
   const position = /at position (\d+)$/.exec(message)?.[1]
   if (position === undefined) return undefined
   return String(readFileSync(path, 'utf8').slice(0, Number(position)).split('\n').length)

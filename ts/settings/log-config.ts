@@ -1,6 +1,7 @@
 /**
- * `logconfig`, `logconfig_json`, `logconfig_dict`: the settings of the logs together, in a file of their own or as an
- * object. They win over the same settings given one by one, and each over the one before it, as in Gunicorn.
+ * Reads `logconfig`, `logconfig_json` and `logconfig_dict`: the settings of the logs in a separate
+ * file or as an object. They override the same settings given one by one, and each overrides the
+ * one before it, as in Gunicorn.
  */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -11,25 +12,33 @@ import { parseJson } from './load.ts'
 import { ROWS, type RowName } from './names.ts'
 import { didYouMean } from './nearest.ts'
 
-const FORMS = ['logconfig', 'logconfig_json', 'logconfig_dict'] as const
+/** The three settings, in ascending precedence. */
+const SOURCES = ['logconfig', 'logconfig_json', 'logconfig_dict'] as const
 
-/** What they may hold. */
+/** The settings that such a file or object may have. */
 const NAMES: readonly RowName[] = ROWS.filter(
-  ([name, row]) => row.section === 'Logging' && !FORMS.some((form) => form === name),
+  ([name, row]) => row.section === 'Logging' && !SOURCES.some((known) => known === name),
 ).map(([name]) => name)
 
-/** What an object for Python's logging.config has at its top. */
-const PYTHON = ['version', 'formatters', 'handlers', 'loggers', 'root', 'disable_existing_loggers']
+/** The top-level keys of an object for Python's `logging.config`. */
+const PYTHON_KEYS = [
+  'version',
+  'formatters',
+  'handlers',
+  'loggers',
+  'root',
+  'disable_existing_loggers',
+]
 
-/** The layers above all others. */
+/** Returns the layers of these settings, which override all other layers. */
 export function logConfigLayers(layers: readonly SettingsLayer[], cwd: string): SettingsLayer[] {
-  return FORMS.flatMap((form) => {
-    const given = layers.flatMap((layer) => layer.given).findLast(({ name }) => name === form)
+  return SOURCES.flatMap((source) => {
+    const given = layers.flatMap((layer) => layer.given).findLast(({ name }) => name === source)
     if (given === undefined || given.value === null) return []
     const { value, label } =
-      typeof given.value === 'string' && form !== 'logconfig_dict'
+      typeof given.value === 'string' && source !== 'logconfig_dict'
         ? { value: readObject(given, given.value, cwd), label: given.value }
-        : { value: objectOf(given), label: form }
+        : { value: objectOf(given), label: source }
     return [{ origin: label, source: 'file', given: settingsOf(value, label) }]
   })
 }
@@ -53,25 +62,25 @@ function readObject(given: SettingEntry, path: string, cwd: string): unknown {
   }
 }
 
-// In the environment the object is JSON.
+// The environment has the object as JSON.
 function objectOf(given: SettingEntry): unknown {
   if (typeof given.value !== 'string') return given.value
   try {
     return JSON.parse(given.value)
   } catch {
-    // The check of the setting itself says what it must be.
+    // The check of `logconfig_dict` itself reports the error.
     return {}
   }
 }
 
 function settingsOf(value: unknown, label: string): SettingEntry[] {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw monocerosError('ERR_LOG_CONFIG', label, 'it is no object of settings')
+    throw monocerosError('ERR_LOG_CONFIG', label, 'it is not an object of settings')
   }
   return Object.entries(value).map(([written, each]) => {
     const name = NAMES.find((known) => known === written)
     if (name !== undefined) return { name, value: each, subject: `${written} in ${label}` }
-    if (PYTHON.includes(written)) {
+    if (PYTHON_KEYS.includes(written)) {
       throw monocerosError('ERR_LOG_CONFIG', label, "it is one for Python's logging")
     }
     throw monocerosError('ERR_SETTING_UNKNOWN', written, label, didYouMean(written, NAMES))

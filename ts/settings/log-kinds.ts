@@ -1,4 +1,4 @@
-/** The kinds of value that only settings of the logs have. */
+/** The kinds of value that settings of the logs have. */
 import * as z from 'zod/mini'
 
 import { compileAccessFormat } from '../log/access-format.ts'
@@ -6,15 +6,15 @@ import { isStatsdHost } from '../log/statsd.ts'
 import { isSyslogAddress } from '../log/syslog.ts'
 import type { ValueKind } from './kinds.ts'
 
-/** Where syslog listens. */
+/** The address of a syslog server. */
 export const syslogAddress: ValueKind<string, string> = {
   schema: z.string().check(z.refine(isSyslogAddress)),
-  allowed: 'udp://HOST:PORT, tcp://HOST:PORT or unix://PATH, perhaps with #dgram or #stream',
+  allowed: 'udp://HOST:PORT, tcp://HOST:PORT or unix://PATH, optionally with #dgram or #stream',
   placeholder: 'ADDRESS',
   fromText: (text) => text,
 }
 
-/** Where statsd listens. */
+/** The address of a statsd server. */
 export const statsdAddress: ValueKind<string, string> = {
   schema: z.string().check(z.refine(isStatsdHost)),
   allowed: 'HOST, HOST:PORT or unix://PATH',
@@ -22,7 +22,7 @@ export const statsdAddress: ValueKind<string, string> = {
   fromText: (text) => text,
 }
 
-/** A format of access lines. */
+/** A format of lines in the access log. */
 export const accessFormat: ValueKind<string, string> = {
   schema: z.string().check(z.minLength(1), z.refine(compiles)),
   allowed: 'a format in which each percent sign begins %(NAME)s or %%',
@@ -35,7 +35,7 @@ function compiles(format: string): boolean {
     compileAccessFormat(format)
     return true
   } catch {
-    // What is wrong with it, the words for the kind say.
+    // The message of the kind describes a valid format.
     return false
   }
 }

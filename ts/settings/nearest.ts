@@ -1,21 +1,21 @@
 /**
- * "Did you mean": the known word nearest to an unknown one.
+ * Finds the known word nearest to an unknown word, for the question "did you mean ...?".
  */
 
-/** The end of a sentence: `; did you mean X?` when a known word is near enough to be meant, else a full stop. */
+/** Returns the end of a sentence: `; did you mean X?` if a known word is near enough, else `.`. */
 export function didYouMean(word: string, known: Iterable<string>, show = quoted): string {
   const found = nearest(word, known)
   return found === undefined ? '.' : `; did you mean ${show(found)}?`
 }
 
-/** The known word nearest to this one, or undefined when none is near. */
+/** Returns the known word nearest to this one; undefined if no word is near. */
 export function nearest(word: string, known: Iterable<string>): string | undefined {
-  const wanted = plain(word)
-  // A quarter of the letters may differ; in short words one, else every word would be near.
+  const wanted = normalize(word)
+  // A quarter of the letters may differ. In a short word one letter may: more would match any word.
   let limit = Math.max(1, Math.floor(wanted.length / 4)) + 0.5
   let best: string | undefined
   for (const candidate of known) {
-    const distance = distanceOf(wanted, plain(candidate))
+    const distance = distanceOf(wanted, normalize(candidate))
     if (distance < limit) {
       limit = distance
       best = candidate
@@ -24,8 +24,8 @@ export function nearest(word: string, known: Iterable<string>): string | undefin
   return best
 }
 
-// Capitals and the choice of separator are not what makes two names different.
-function plain(word: string): string {
+// Names are compared without case and separators.
+function normalize(word: string): string {
   return word
     .toLowerCase()
     .replace(/^-+/, '')
@@ -34,12 +34,12 @@ function plain(word: string): string {
 
 function distanceOf(a: string, b: string): number {
   if (a === b) return 0
-  // The beginning of a word ("warn" for "warning") is nearer than its missing letters say.
+  // An abbreviation ("warn" for "warning") counts as nearer than its missing letters.
   if (a.length >= 3 && b.startsWith(a)) return 0.5
   return editDistance(a, b)
 }
 
-// Levenshtein's distance, where two letters that changed places count once.
+// The Levenshtein distance, with two swapped letters as one edit.
 function editDistance(a: string, b: string): number {
   const rows: number[][] = [Array.from({ length: b.length + 1 }, (_, column) => column)]
   for (let row = 1; row <= a.length; row += 1) {

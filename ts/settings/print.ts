@@ -1,5 +1,5 @@
 /**
- * What the command line prints: --help and --print-config.
+ * Writes the texts of --help and --print-config.
  */
 import type { ResolvedConfig } from './config.ts'
 import { flagOf, ROWS } from './names.ts'
@@ -16,24 +16,25 @@ APP is FILE or FILE:EXPORT, as in ./app.js or ./server.js:app.
 
 `
 
-const foot = () => `
+const makeFooter = () => `
 Settings can also come from a config file (monoceros.config.js, .mjs, .cjs, .ts, .json or
-${flagOf('config')}), from the environment as MONOCEROS_<NAME>, and from flags in MONOCEROS_CMD_ARGS.
+${flagOf('config')}), from the environment as MONOCEROS_<NAME>, and from flags in
+MONOCEROS_CMD_ARGS.
 A later source wins: default, file, environment, MONOCEROS_CMD_ARGS, command line.
 docs/settings.md describes each setting.
 `
 
-/** The text of --help. */
+/** Returns the text of --help. */
 export function helpText(): string {
   const general = [
     entry('-h, --help', 'Prints this help and exits.'),
     entry('-v, --version', 'Prints the version and exits.'),
   ]
   const sections = SECTIONS.map(sectionHelp).filter((text) => text !== '')
-  return `${HEAD}${general.join('')}${sections.join('')}${foot()}`
+  return `${HEAD}${general.join('')}${sections.join('')}${makeFooter()}`
 }
 
-/** The text of --print-config: every setting by name, with its value and where that comes from. */
+/** Returns the text of --print-config: every setting by name, with its value and origin. */
 export function configText({ values, origins }: ResolvedConfig): string {
   const entries = Object.entries(values).sort(([a], [b]) => (a < b ? -1 : 1))
   const origin: Readonly<Record<string, string>> = origins
@@ -50,7 +51,7 @@ function valueText(value: unknown, kind: Row['kind'] | undefined): string {
   return typeof value === 'function' ? `<${value.name}()>` : JSON.stringify(value)
 }
 
-/** The default of a setting with its unit, or undefined when there is nothing to say. */
+/** Returns the default of a setting with its unit; undefined if the setting is off or not set. */
 export function defaultText(row: Row): string | undefined {
   const { default: value, kind } = row
   if (value === null || value === '' || value === false) return undefined
@@ -73,13 +74,13 @@ function rowHelp(row: SupportedRow): string {
   const names =
     first.startsWith('--') || second === undefined ? `    ${first}` : `${first}, ${second}`
   const flags = row.kind.placeholder === '' ? names : `${names} ${row.kind.placeholder}`
-  const usual = defaultText(row)
-  // A format is longer than the line that explains it.
-  const suffix = usual === undefined || usual.includes('%') ? '' : ` [${usual}]`
+  const value = defaultText(row)
+  // The default of access_log_format is longer than its description.
+  const suffix = value === undefined || value.includes('%') ? '' : ` [${value}]`
   return entry(flags, firstSentence(row.doc) + suffix)
 }
 
-/** The sentence of a doc text that can stand alone. */
+/** Returns the first sentence of a description. */
 export function firstSentence(doc: string): string {
   return /^.*?\.(?=\s|$)/s.exec(doc)?.[0] ?? doc
 }

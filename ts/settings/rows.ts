@@ -1,8 +1,9 @@
 /**
- * What a row of the settings table says. The rows themselves are in `table.ts`.
+ * The types of a row in the settings table. The rows themselves are in `sections/`.
  */
 import type { ValueKind } from './kinds.ts'
 
+/** The sections of Gunicorn's documentation, in its order. */
 export const SECTIONS = [
   'Config File',
   'Server Socket',
@@ -23,22 +24,22 @@ export type Section = (typeof SECTIONS)[number]
 
 interface AnyRow {
   readonly section: Section
-  /** With dashes; the first long one is the name used in help and messages, the others are accepted too. */
+  /** Flags with their dashes. Help and messages show the first long flag; all are accepted. */
   readonly flags?: readonly `-${string}`[]
-  /** The flag is a switch that sets false. */
+  /** The flag is a switch that sets the value to false. */
   readonly flagTurnsOff?: true
-  /** Further names in config files and, in capitals, in the environment. */
+  /** Other names in config files and, in capitals, in the environment. */
   readonly aliases?: readonly string[]
   readonly kind: ValueKind
-  /** A complete value, as the schema gives it. */
+  /** The default, in the form of the schema's output. */
   readonly default: unknown
-  /** Sentences, each with its full stop; the first one alone is the line in --help. */
+  /** Complete sentences. The first one is the description in --help. */
   readonly doc: string
 }
 
 /**
- * The type of a setting in the native engine: `size` counts bytes in memory, `bytes` counts bytes on the wire (a length or
- * a rate), `pairs` is an object of texts.
+ * The type of a setting in the native engine: `size` counts bytes in memory, `bytes` counts bytes
+ * on the wire (a length or a rate), `pairs` is an object of texts.
  */
 export type EngineType =
   | 'duration'
@@ -50,42 +51,48 @@ export type EngineType =
   | 'text'
   | 'pairs'
 
-/** How the engines take a setting. `npm run gen` writes the Rust struct and the lists of TypeScript from this column. */
+/**
+ * How the engines read a setting. `npm run gen` writes the Rust struct and the TypeScript lists
+ * from this column.
+ */
 export interface EngineColumn {
   readonly type: EngineType
-  /** The value under `monoceros/register`, where it is not the default. */
+  /** The value under `monoceros/register`, if it differs from the default. */
   readonly register?: unknown
-  /** `node:http` has no such setting: the TypeScript engine warns where one is given. */
+  /** `node:http` has no such setting: the TypeScript engine warns if it is set. */
   readonly node?: 'ignored'
 }
 
-/** A setting that works. */
+/** A supported setting. */
 export interface SupportedRow extends AnyRow {
   readonly status: 'supported'
-  /** Which process acts on it. */
+  /** The process that acts on the setting. */
   readonly readBy: 'command line' | 'arbiter' | 'worker' | 'arbiter and worker'
-  /** The engine reads the setting. */
+  /** Set if the engines read the setting. */
   readonly engine?: EngineColumn
-  /** A variable of the platform that moves the default, and what its text then stands for. */
+  /** An environment variable of the platform that changes the default, such as PORT. */
   readonly defaultFrom?: {
     readonly variable: string
+    /** Converts the text of the variable to the text of the setting. */
     readonly toText: (text: string) => string
+    /** The allowed texts of the variable, as the end of "VARIABLE must be ...". */
     readonly allowed: string
   }
-  /** Where it may be given, when not everywhere. */
+  /** The sources that may have the setting, if not all may. */
   readonly sources?: readonly ('flag' | 'environment')[]
 }
 
-/** A setting of Gunicorn that will work one day and is refused by name until then. */
+/** A setting of Gunicorn that is not supported yet. An error names it. */
 export interface PlannedRow extends AnyRow {
   readonly status: 'planned'
 }
 
-/** A setting of Gunicorn that cannot mean anything here. */
+/** A setting of Gunicorn that has no meaning here. */
 export interface InapplicableRow extends AnyRow {
   readonly status: 'inapplicable'
+  /** What happens if a source has the setting. */
   readonly whenSet: 'ignore' | 'warn' | 'reject'
-  /** Completes "..., because". */
+  /** The end of the sentence "... has no effect, because ...", without a full stop. */
   readonly reason: string
 }
 

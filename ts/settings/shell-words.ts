@@ -1,12 +1,13 @@
 /**
- * Splits MONOCEROS_CMD_ARGS into words as a POSIX shell does, without its expansions. Our own because the packages
- * for it either know no backslash or answer operators (`|`, `>`) with objects.
+ * Splits MONOCEROS_CMD_ARGS into words as a POSIX shell does, without expansions. We wrote it
+ * ourselves because the packages for it either ignore backslashes or return objects for operators
+ * (`|`, `>`).
  */
 import { monocerosError } from '../errors.ts'
 
 const QUOTE_NAMES: Record<string, string> = { "'": 'single quote', '"': 'double quote' }
 
-/** The words of a text; quotes and backslashes as in a shell. */
+/** Splits a text into words, with quotes and backslashes as in a shell. */
 export function shellWords(text: string): string[] {
   const words: string[] = []
   let word: string | undefined
@@ -17,7 +18,7 @@ export function shellWords(text: string): string[] {
     const next = letters[at + 1]
     if (quote !== undefined && letter === quote) {
       quote = undefined
-    } else if (letter === '\\' && next !== undefined && escapes(quote, next)) {
+    } else if (letter === '\\' && next !== undefined && isEscaped(quote, next)) {
       word = (word ?? '') + next
       at += 1
     } else if (quote === undefined && letter in QUOTE_NAMES) {
@@ -35,8 +36,9 @@ export function shellWords(text: string): string[] {
   return words
 }
 
-// POSIX: a backslash escapes anything outside quotes, only \ and " (of what we know) in double ones, nothing in single.
-function escapes(quote: string | undefined, next: string): boolean {
+// POSIX: outside quotes a backslash escapes any character. Within double quotes it escapes only \
+// and " (of the characters that matter here), within single quotes none.
+function isEscaped(quote: string | undefined, next: string): boolean {
   if (quote === undefined) return true
   return quote === '"' && (next === '"' || next === '\\')
 }

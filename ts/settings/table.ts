@@ -1,8 +1,10 @@
 /**
- * THE TABLE: every setting, in the order of Gunicorn's documentation, a section a file. Flags, environment names, the
- * config file's type, validation, --help, --print-config, docs/settings.md and the JSON schema all come from these rows.
+ * The settings table: every setting, in the order of Gunicorn's documentation, with a file per
+ * section. The rows define the flags, the environment variables, the type of the config file, the
+ * validation,
+ * --help, --print-config, docs/settings.md and the JSON schema.
  *
- * A new row needs a reason: who needs it, and why no default works for all.
+ * A new row needs a reason: who needs it, and why no default suits everyone.
  */
 import { CONFIG_FILE_ROWS } from './sections/config-file.ts'
 import { CONTROL_ROWS } from './sections/control.ts'

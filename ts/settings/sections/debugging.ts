@@ -1,5 +1,5 @@
 /** The settings of "Debugging". */
-import { inspectAddress, watchEngineOfGunicorn } from '../debug-kinds.ts'
+import { inspectAddress, translateReloadEngine } from '../debug-kinds.ts'
 import { bool, choice, orNull, textList } from '../kinds.ts'
 import type { Row } from '../rows.ts'
 
@@ -19,7 +19,7 @@ export const DEBUGGING_ROWS = {
   reload_engine: {
     section: 'Debugging',
     flags: ['--reload-engine'],
-    kind: { ...choice(['auto', 'poll', 'fs.watch']), translate: watchEngineOfGunicorn },
+    kind: { ...choice(['auto', 'poll', 'fs.watch']), translate: translateReloadEngine },
     default: 'auto',
     status: 'supported',
     readBy: 'arbiter',

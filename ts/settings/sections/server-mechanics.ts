@@ -1,19 +1,8 @@
 /** The settings of "Server Mechanics". */
-import {
-  bool,
-  choice,
-  environmentEntry,
-  headerFieldNames,
-  headerFieldValues,
-  list,
-  mountPath,
-  octal,
-  orNull,
-  peerAddresses,
-  text,
-  textList,
-} from '../kinds.ts'
+import { bool, choice, list, octal, orNull, text, textList } from '../kinds.ts'
+import { headerFieldNames, headerFieldValues, mountPath, peerAddresses } from '../network-kinds.ts'
 import type { Row } from '../rows.ts'
+import { environmentEntry } from '../worker-kinds.ts'
 
 export const SERVER_MECHANICS_ROWS = {
   preload_app: {

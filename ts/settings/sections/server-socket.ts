@@ -1,5 +1,6 @@
 /** The settings of "Server Socket". */
-import { bindAddress, integer, list } from '../kinds.ts'
+import { integer, list } from '../kinds.ts'
+import { bindAddress } from '../network-kinds.ts'
 import type { Row } from '../rows.ts'
 
 export const SERVER_SOCKET_ROWS = {

@@ -1,15 +1,7 @@
 /** The settings of "Worker Processes". */
-import {
-  bytes,
-  choice,
-  integer,
-  MAX_COUNT,
-  seconds,
-  secondsAtLeast,
-  workerClass,
-  workerCount,
-} from '../kinds.ts'
+import { bytes, choice, integer, MAX_COUNT, seconds, secondsAtLeast } from '../kinds.ts'
 import type { Row } from '../rows.ts'
+import { workerClass, workerCount } from '../worker-kinds.ts'
 
 export const WORKER_PROCESSES_ROWS = {
   workers: {

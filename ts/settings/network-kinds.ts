@@ -1,0 +1,60 @@
+/** The kinds of value that settings of addresses, header fields and URLs have. */
+import * as z from 'zod/mini'
+
+import { parseAddress } from '../listen/address.ts'
+import { findInvalidAddress } from '../listen/address-list.ts'
+import { jsonFromText, keepText, type ListItem, splitNames, type ValueKind } from './kinds.ts'
+
+/** The name of a header field: a token (RFC 9110 section 5.6.2). */
+const TOKEN = /^[!#$%&'*+\-.^_`|~\w]+$/
+
+/** An address to listen on, as an item of a list. */
+export const bindAddress: ListItem = {
+  schema: z.string().check(z.refine((text) => addressProblem(text) === undefined)),
+  allowed:
+    'HOST, HOST:PORT, [IPV6]:PORT, :PORT, tcp://HOST:PORT (or http:// or https://), ' +
+    'unix:PATH or fd://NUMBER',
+  problem: addressProblem,
+}
+
+/** A list of IP addresses and networks, separated by commas, or `*` for all peers. */
+export const peerAddresses: ValueKind<string, string> = {
+  schema: z.string().check(z.refine((list) => findInvalidAddress(list) === undefined)),
+  allowed: 'IP addresses and networks (10.0.0.0/8) with commas between them, or *',
+  placeholder: 'ADDRESSES',
+  fromText: keepText,
+}
+
+/** The path of a URL, without a query. */
+export const mountPath: ValueKind<string, string> = {
+  schema: z.string().check(
+    z.regex(/^[!-~]*$/),
+    z.refine((path) => !/[?#\\]|\/\//.test(path)),
+  ),
+  allowed: 'a path such as /app',
+  placeholder: 'PATH',
+  fromText: keepText,
+}
+
+/** An object of header field names with a value each; in the environment as JSON. */
+export const headerFieldValues: ValueKind<Record<string, string>, Record<string, string>> = {
+  schema: z.record(z.string().check(z.regex(TOKEN)), z.string()),
+  allowed: 'an object of header names and values',
+  placeholder: 'JSON',
+  fromText: jsonFromText,
+}
+
+/** Names of header fields, separated by commas. */
+export const headerFieldNames: ValueKind<string, string> = {
+  schema: z
+    .string()
+    .check(z.refine((names) => splitNames(names).every((name) => TOKEN.test(name)))),
+  allowed: 'header names with commas between them, or *',
+  placeholder: 'NAMES',
+  fromText: keepText,
+}
+
+function addressProblem(text: string): string | undefined {
+  const parsed = parseAddress(text)
+  return parsed.kind === 'invalid' ? parsed.reason : undefined
+}
