@@ -13,60 +13,60 @@ use crate::server::connection::min_rate::RateBounds;
 use crate::server::connection::{Connection, ConnectionState, Exchange, Turn};
 
 impl StreamExchange {
-    pub fn pause_input(&self) {
+    pub fn pause_body_timer(&self) {
         let mut rate = self.body_rate.get();
         rate.pause(self.shared.ctx.now_ms());
         self.body_rate.set(rate);
     }
 
     /// Starts or resumes the body timer: the engine now waits for body bytes from the client.
-    pub fn resume_input(&self, current: &Exchange) {
+    pub fn resume_body_timer(&self, exchange: &Exchange) {
         let now = self.shared.ctx.now_ms();
         let mut rate = self.body_rate.get();
         if !rate.is_off() {
             rate.resume(now);
-        } else if current.owes_body() {
-            rate.start(now, self.input_bounds());
+        } else if exchange.owes_body() {
+            rate.start(now, self.body_rate_bounds());
         }
         self.body_rate.set(rate);
     }
 
-    pub fn input_moved(&self, count: usize) {
+    pub fn record_body_progress(&self, count: usize) {
         let now = self.shared.ctx.now_ms();
         let mut rate = self.body_rate.get();
         if !rate.is_off() {
             rate.resume(now);
-            rate.moved(now, count as u64, self.input_bounds());
+            rate.moved(now, count as u64, self.body_rate_bounds());
             self.body_rate.set(rate);
         }
     }
 
-    pub fn stop_input(&self) {
+    pub fn stop_body_timer(&self) {
         let mut rate = self.body_rate.get();
         rate.stop();
         self.body_rate.set(rate);
     }
 
-    fn input_bounds(&self) -> RateBounds {
+    fn body_rate_bounds(&self) -> RateBounds {
         RateBounds::of_body(&self.shared.limits())
     }
 
     /// Returns the time of the next check of this stream, in milliseconds of the context's clock.
     pub fn deadline(&self) -> u64 {
-        let current = self.current.borrow();
+        let exchange = self.exchange.borrow();
         let body_rate = self.body_rate.get();
-        let takes_over = current.tunnel.is_some();
-        let body = if takes_over { u64::MAX } else { body_rate.deadline(self.input_bounds()) };
-        let client_owes = !takes_over && body_rate.is_running() && !current.body_done;
+        let is_tunnel = exchange.tunnel.is_some();
+        let body = if is_tunnel { u64::MAX } else { body_rate.deadline(self.body_rate_bounds()) };
+        let client_owes = !is_tunnel && body_rate.is_running() && !exchange.body_done;
         let answer =
-            if client_owes { u64::MAX } else { current.answer_deadline(&self.shared, body_rate) };
-        body.min(answer).min(current.discard_deadline()).min(self.drain_deadline.get())
+            if client_owes { u64::MAX } else { exchange.answer_deadline(&self.shared, body_rate) };
+        body.min(answer).min(exchange.discard_deadline()).min(self.drain_deadline.get())
     }
 
     /// Refuses or resets the stream if one of its deadlines has passed. Returns whether the client
     /// has stopped reading its response.
     fn check_deadlines(&self, now: u64) -> bool {
-        let is_stalled = self.is_output_expired(now);
+        let is_stalled = self.is_read_too_slowly(now);
         if is_stalled || self.drain_deadline.get() <= now {
             self.abort(Reason::CANCEL);
         } else {
@@ -76,28 +76,32 @@ impl StreamExchange {
     }
 
     fn check_request_deadlines(&self, now: u64) {
-        let current = self.current.borrow();
-        if current.discard_deadline() <= now {
-            drop(current);
+        let exchange = self.exchange.borrow();
+        if exchange.discard_deadline() <= now {
+            drop(exchange);
             // As much of the body has arrived as was wanted, so the reset carries NO_ERROR.
             return self.close(true);
         }
-        let is_tunnel = current.tunnel.is_some();
-        drop(current);
-        if !is_tunnel && self.body_rate.get().deadline(self.input_bounds()) <= now {
+        let is_tunnel = exchange.tunnel.is_some();
+        drop(exchange);
+        if !is_tunnel && self.body_rate.get().deadline(self.body_rate_bounds()) <= now {
             return self.refuse(Refusal::BodyTimeout);
         }
         if self.deadline() <= now {
-            let mut current = self.current.borrow_mut();
-            let waited = !current.is_dispatched || current.withdraw(&self.shared.ctx);
-            drop(current);
-            self.refuse(if waited { Refusal::DispatchTimeout } else { Refusal::ResponseTimeout });
+            let mut exchange = self.exchange.borrow_mut();
+            let was_waiting = !exchange.is_dispatched || exchange.withdraw(&self.shared.ctx);
+            drop(exchange);
+            self.refuse(if was_waiting {
+                Refusal::DispatchTimeout
+            } else {
+                Refusal::ResponseTimeout
+            });
         }
     }
 
     /// Returns whether the client reads the response too slowly. A closed flow-control window
     /// counts as not reading, because only the client can open it.
-    fn is_output_expired(&self, now: u64) -> bool {
+    fn is_read_too_slowly(&self, now: u64) -> bool {
         let bounds = RateBounds::of_answer(&self.shared.limits());
         let moved = self.unsent.take_sent();
         let mut rate = self.response_rate.get();
@@ -115,9 +119,9 @@ impl StreamExchange {
 
 impl ConnectionState {
     /// Schedules the next check of a stream on the timer wheel.
-    pub(crate) fn watch_stream(&self, exchange: &StreamExchange) {
+    pub(crate) fn watch_stream(&self, stream: &StreamExchange) {
         self.set_deadline_no_later_than(
-            exchange.deadline().min(self.ctx.now_ms() + STREAM_CHECK_INTERVAL_MS),
+            stream.deadline().min(self.ctx.now_ms() + STREAM_CHECK_INTERVAL_MS),
         );
     }
 
@@ -149,8 +153,8 @@ impl Connection {
         let streams = session.streams.clone();
         let had_streams = !streams.is_empty();
         let mut has_stalled = false;
-        for exchange in streams.all() {
-            has_stalled |= exchange.check_deadlines(now);
+        for stream in streams.all() {
+            has_stalled |= stream.check_deadlines(now);
         }
         if has_stalled {
             session.refuse_waiting();

@@ -27,7 +27,7 @@ pub(crate) struct StreamExchange {
     pub(crate) shared: Rc<ConnectionState>,
     pub(crate) streams: Weak<Streams>,
     slot: usize,
-    pub(crate) current: RefCell<Exchange>,
+    pub(crate) exchange: RefCell<Exchange>,
     /// What h2 still has to send; `None` once the stream is closed.
     pub(crate) output: RefCell<Option<StreamOutput>>,
     /// h2's reader of the request body; `None` once the body is complete or no longer wanted.
@@ -80,7 +80,7 @@ pub(crate) struct StreamOutput {
 
 /// Arguments of [`StreamExchange::new`].
 pub(crate) struct NewStream {
-    pub current: Exchange,
+    pub exchange: Exchange,
     pub respond: SendResponse<CountedBytes>,
     pub body: Option<RecvStream>,
     pub error_format: ErrorFormat,
@@ -97,7 +97,7 @@ impl StreamExchange {
         new_stream: NewStream,
     ) -> Rc<Self> {
         let NewStream {
-            current,
+            exchange,
             respond,
             body,
             error_format,
@@ -108,7 +108,7 @@ impl StreamExchange {
             shared,
             streams: Rc::downgrade(streams),
             slot,
-            current: RefCell::new(current),
+            exchange: RefCell::new(exchange),
             stream_id: respond.stream_id().as_u32(),
             output: RefCell::new(Some(StreamOutput {
                 respond,
@@ -141,7 +141,7 @@ impl StreamExchange {
     }
 
     pub fn id(&self) -> u32 {
-        self.current.borrow().id
+        self.exchange.borrow().id
     }
 
     pub(crate) fn slot(&self) -> usize {
@@ -161,7 +161,7 @@ impl StreamExchange {
 
     /// Returns the request if its response is not complete.
     pub fn in_flight(&self) -> Option<(RequestLabel, Instant)> {
-        self.current.try_borrow().ok()?.in_hand()
+        self.exchange.try_borrow().ok()?.in_hand()
     }
 
     /// Adds the stream to those that the connection's task looks at in its next turn.
@@ -184,7 +184,7 @@ impl StreamExchange {
         }
         let reset = self.pending_reset.take();
         if reset.is_none() {
-            self.record_response(&self.current.borrow());
+            self.record_response(&self.exchange.borrow());
             self.poll_body();
             self.finish_if_sent();
         }
@@ -192,15 +192,15 @@ impl StreamExchange {
     }
 
     fn send(&self) -> Result<(), h2::Error> {
-        let current = self.current.borrow();
+        let exchange = self.exchange.borrow();
         let mut output = self.output.borrow_mut();
         let Some(output) = output.as_mut() else { return Ok(()) };
         if !output.tail.is_empty() {
             output.chunks.push(Bytes::from(std::mem::take(&mut output.tail)));
         }
-        let is_last = current.response_complete && current.trailers.is_empty();
+        let is_last = exchange.response_complete && exchange.trailers.is_empty();
         if let Some(head) = output.head.take() {
-            let ends = current.no_body || (is_last && output.chunks.is_empty());
+            let ends = exchange.no_body || (is_last && output.chunks.is_empty());
             output.stream = Some(output.respond.send_response(head, ends)?);
             output.is_finished = ends;
         }
@@ -213,13 +213,13 @@ impl StreamExchange {
             stream.send_data(self.unsent.count(piece), ends)?;
             output.is_finished = ends;
         }
-        if current.response_complete && !output.is_finished {
+        if exchange.response_complete && !output.is_finished {
             output.is_finished = true;
             if is_last {
                 stream.send_data(self.unsent.count(Bytes::new()), true)?;
             } else {
                 let mut trailers = HeaderMap::new();
-                fields::parse_lines(&current.trailers, &mut trailers);
+                fields::parse_lines(&exchange.trailers, &mut trailers);
                 stream.send_trailers(trailers)?;
             }
         }
@@ -232,12 +232,12 @@ impl StreamExchange {
         if self.unsent.bytes() > 0 || self.is_closed() {
             return;
         }
-        let mut current = self.current.borrow_mut();
-        if std::mem::take(&mut current.notifies_when_sent) {
-            self.shared.ctx.emit(|batch| batch.drained(current.id));
+        let mut exchange = self.exchange.borrow_mut();
+        if std::mem::take(&mut exchange.notifies_when_sent) {
+            self.shared.ctx.emit(|batch| batch.drained(exchange.id));
         }
-        if current.is_finished() {
-            drop(current);
+        if exchange.is_finished() {
+            drop(exchange);
             self.close(false);
         }
     }
@@ -251,14 +251,14 @@ impl StreamExchange {
 
     /// Returns the number of bytes that the engine and h2 hold for this stream.
     pub fn held_bytes(&self) -> usize {
-        let current = self.current.borrow();
-        self.unsent.bytes() + current.buffered_len + self.paused_bytes()
+        let exchange = self.exchange.borrow();
+        self.unsent.bytes() + exchange.buffered_len + self.paused_bytes()
     }
 
     /// Returns the number of body bytes that h2 holds because JavaScript has granted no credit.
     pub fn paused_bytes(&self) -> usize {
-        let current = self.current.borrow();
-        if current.credit > 0 || current.body_done {
+        let exchange = self.exchange.borrow();
+        if exchange.credit > 0 || exchange.body_done {
             return 0;
         }
         let mut receiving = self.request_body.borrow_mut();
@@ -278,9 +278,9 @@ impl StreamExchange {
 
     /// Sends the error response of the engine if no response has begun, and closes the stream.
     pub fn refuse(&self, refusal: Refusal) {
-        let mut current = self.current.borrow_mut();
-        if current.head_sent {
-            drop(current);
+        let mut exchange = self.exchange.borrow_mut();
+        if exchange.head_sent {
+            drop(exchange);
             return self.abort(Reason::CANCEL);
         }
         let partial = PartialRequest {
@@ -289,12 +289,12 @@ impl StreamExchange {
             ..PartialRequest::default()
         };
         if let Some(output) = self.output.borrow_mut().as_mut() {
-            current.sent_bytes =
+            exchange.sent_bytes =
                 send_refusal(&self.shared, &mut output.respond, &self.unsent, refusal, &partial);
         }
-        current.status = refusal.status();
-        current.head_sent = true;
-        drop(current);
+        exchange.status = refusal.status();
+        exchange.head_sent = true;
+        drop(exchange);
         self.close(true);
     }
 
@@ -305,27 +305,27 @@ impl StreamExchange {
         let Some(output) = self.output.take() else { return };
         drop(self.request_body.take());
         drop(output);
-        let current = self.current.borrow();
+        let exchange = self.exchange.borrow();
         if let Some(streams) = self.streams.upgrade() {
             streams.remove(self.slot);
             self.stop_waiting(&streams);
-            if !current.is_dispatched {
+            if !exchange.is_dispatched {
                 streams
                     .buffered_body_bytes
-                    .set(streams.buffered_body_bytes.get() - current.buffered_len);
+                    .set(streams.buffered_body_bytes.get() - exchange.buffered_len);
             }
         }
-        self.shared.finish_accounting(&current);
-        if !current.is_dispatched {
+        self.shared.finish_accounting(&exchange);
+        if !exchange.is_dispatched {
             return;
         }
         let is_awaited =
-            !current.response_complete || current.notifies_when_sent || !current.body_done;
+            !exchange.response_complete || exchange.notifies_when_sent || !exchange.body_done;
         self.shared.ctx.emit(|batch| {
             if is_abort && is_awaited {
-                batch.aborted(current.id);
+                batch.aborted(exchange.id);
             }
-            batch.stream_closed(current.id);
+            batch.stream_closed(exchange.id);
         });
     }
 }

@@ -64,10 +64,10 @@ impl Connection {
         }
         let unread = self.read_buffer.unread();
         let length = unread.len().min(CLIENT_PREFACE.len());
-        let begins = unread[..length] == CLIENT_PREFACE[..length];
-        if !self.must_use_http2() && (!begins || length < CLIENT_PREFACE.len()) {
-            self.awaits_preface = begins;
-            return !begins;
+        let is_preface = unread[..length] == CLIENT_PREFACE[..length];
+        if !self.must_use_http2() && (!is_preface || length < CLIENT_PREFACE.len()) {
+            self.awaits_preface = is_preface;
+            return !is_preface;
         }
         self.awaits_preface = false;
         let first = std::mem::take(&mut self.read_buffer);
@@ -85,8 +85,8 @@ impl Connection {
             refusal,
             Refusal::BadRequestLine | Refusal::BadMethod | Refusal::UnsupportedVersion
         );
-        let first = self.shared.requests.get() == 0 && self.may_use_http2();
-        is_line && first && !partial.bytes.windows(5).any(|part| part == b"HTTP/")
+        let is_first = self.shared.requests.get() == 0 && self.may_use_http2();
+        is_line && is_first && !partial.bytes.windows(5).any(|part| part == b"HTTP/")
     }
 
     /// Runs a turn of a connection that speaks HTTP/2.
@@ -112,18 +112,18 @@ impl Connection {
             session.drain();
             session.streams.all().iter().for_each(StreamExchange::drain_tunnel);
         }
-        let waited = session.streams.is_empty() && !session.is_handshaking();
+        let was_idle = session.streams.is_empty() && !session.is_handshaking();
         let resets = session.flush();
         let was_backlogged = self.is_backlogged(session);
-        let reads = match self.read_frames(session, cx) {
-            Ok(reads) => reads,
+        let has_more = match self.read_frames(session, cx) {
+            Ok(has_more) => has_more,
             Err(turn) => return turn,
         };
         let mut is_open = self.poll_session(session, cx);
         if is_open && !resets.is_empty() {
             // The resets follow what the streams have sent, as far as it could be sent.
-            for (exchange, reason) in resets {
-                exchange.abort(if exchange.is_fully_sent() { Reason::NO_ERROR } else { reason });
+            for (stream, reason) in resets {
+                stream.abort(if stream.is_fully_sent() { Reason::NO_ERROR } else { reason });
             }
             is_open = self.poll_session(session, cx);
         }
@@ -136,16 +136,16 @@ impl Connection {
         }
         session.poll_streams(&shared);
         session.admit_waiting(&shared, || self.arrived());
-        if session.streams.is_empty() && !session.is_handshaking() && !waited {
+        if session.streams.is_empty() && !session.is_handshaking() && !was_idle {
             shared.wait_for_next_stream(session.header_block_deadline, session.is_draining());
         }
         if self.send(cx).has_failed() {
             return Turn::Close;
         }
         // No waker is registered for lack of room, so the task runs again as soon as there is room.
-        let blocked = std::mem::take(&mut session.input.borrow_mut().is_write_blocked);
-        let has_room_again = (was_backlogged || blocked) && !self.is_backlogged(session);
-        if reads || has_room_again { Turn::Again } else { Turn::Wait }
+        let was_blocked = std::mem::take(&mut session.input.borrow_mut().is_write_blocked);
+        let has_room_again = (was_backlogged || was_blocked) && !self.is_backlogged(session);
+        if has_more || has_room_again { Turn::Again } else { Turn::Wait }
     }
 
     /// Lets h2 read and write, and begins the streams that have arrived. Returns whether the
@@ -197,14 +197,14 @@ impl Connection {
         if is_flood {
             return session.abort(Reason::ENHANCE_YOUR_CALM);
         }
-        if let Some(exchange) = session
+        if let Some(stream) = session
             .frames
             .current_data_stream()
             .and_then(|id| session.streams.find_by_stream_id(id))
         {
             // h2 passes on a DATA frame only when it is complete, so slow progress within a frame
             // counts too.
-            exchange.input_moved(0);
+            stream.record_body_progress(0);
         }
         if !session.frames.is_in_header_block() {
             session.header_block_deadline = u64::MAX;
@@ -272,8 +272,8 @@ impl Connection {
             // The field is `Content-Length: 0`, but the stream is still open.
             head.framing = Framing::Chunked;
         }
-        let says_https = parts.uri.scheme_str() == Some("https");
-        head.is_secure |= says_https && self.guard.trusts_peer() && !self.stream.is_secure();
+        let is_https = parts.uri.scheme_str() == Some("https");
+        head.is_secure |= is_https && self.guard.trusts_peer() && !self.stream.is_secure();
         if !admission::admit_request(ctx, ctx.in_flight(), head) {
             return Err(Refusal::Overloaded);
         }
@@ -290,15 +290,15 @@ impl Connection {
         let shared = &self.shared;
         let ctx = &shared.ctx;
         shared.announce(&self.stream);
-        let (current, error_format) = {
+        let (exchange, error_format) = {
             let (head, message) = (ctx.head.borrow(), shared.parsed_message.borrow());
-            let mut current = Exchange::new(ctx, 0, &head, &message.head, LOGGED_VERSION);
-            current.keep_alive = true;
-            (current, PartialRequest::parse_head(&message.head).format)
+            let mut exchange = Exchange::new(ctx, 0, &head, &message.head, LOGGED_VERSION);
+            exchange.keep_alive = true;
+            (exchange, PartialRequest::parse_head(&message.head).format)
         };
-        let has_body = !current.body_done || current.upgrade_undecided;
+        let has_body = !exchange.body_done || exchange.upgrade_undecided;
         let new_stream = NewStream {
-            current,
+            exchange,
             respond,
             body: has_body.then_some(body),
             error_format,
@@ -306,21 +306,21 @@ impl Connection {
             is_extended_connect: parts.extensions.get::<Protocol>().is_some(),
         };
         let streams = &session.streams;
-        let exchange = streams.insert_with(|slot, waker| {
+        let stream = streams.insert_with(|slot, waker| {
             StreamExchange::new(shared.clone(), streams, slot, waker, new_stream)
         });
-        let handle = Rc::new(StreamSink(exchange.clone()));
-        let id = ctx.exchanges.borrow_mut().insert_with(|_| handle);
-        exchange.current.borrow_mut().id = id;
+        let sink = Rc::new(StreamSink(stream.clone()));
+        let id = ctx.exchanges.borrow_mut().insert_with(|_| sink);
+        stream.exchange.borrow_mut().id = id;
         ctx.handoff.slot.request_started();
-        if exchange.poll_stream() {
+        if stream.poll_stream() {
             // The client has already reset the stream.
             let now = ctx.now_ms();
             if session.frames.count_reset(now, &shared.limits().settings).is_err() {
                 session.abort(Reason::ENHANCE_YOUR_CALM);
             }
         }
-        shared.watch_stream(&exchange);
+        shared.watch_stream(&stream);
     }
 
     /// Sends an error response to a request that does not become an exchange.
@@ -356,10 +356,10 @@ impl Connection {
             .streams
             .all()
             .into_iter()
-            .filter(|one| one.held_bytes() > 0)
-            .partition(|one| one.response_stalled_since() <= stalled_before);
-        for exchange in if stalled.is_empty() { others } else { stalled } {
-            exchange.abort(Reason::ENHANCE_YOUR_CALM);
+            .filter(|stream| stream.held_bytes() > 0)
+            .partition(|stream| stream.response_stalled_since() <= stalled_before);
+        for stream in if stalled.is_empty() { others } else { stalled } {
+            stream.abort(Reason::ENHANCE_YOUR_CALM);
         }
         session.refuse_waiting();
         session.streams.update_stalled(self.shared.ctx.now_ms());
@@ -370,12 +370,12 @@ impl Connection {
     pub(crate) fn evict_lagging_streams(&mut self) {
         let Some(session) = &mut self.http2 else { return };
         let now = self.shared.ctx.now_ms();
-        let lagging_since = now.saturating_sub(STALLED_MS);
-        for exchange in session.streams.all() {
-            if exchange.body_late_since() <= lagging_since {
-                exchange.refuse(Refusal::BodyTimeout);
-            } else if exchange.response_stalled_since() <= lagging_since {
-                exchange.abort(Reason::ENHANCE_YOUR_CALM);
+        let stalled_before = now.saturating_sub(STALLED_MS);
+        for stream in session.streams.all() {
+            if stream.body_late_since() <= stalled_before {
+                stream.refuse(Refusal::BodyTimeout);
+            } else if stream.response_stalled_since() <= stalled_before {
+                stream.abort(Reason::ENHANCE_YOUR_CALM);
             }
         }
         session.refuse_waiting();
@@ -388,9 +388,9 @@ impl ConnectionState {
     /// Aborts all streams because the connection is closed.
     pub(crate) fn abort_streams(&self) {
         let Some(streams) = self.streams.get() else { return };
-        for exchange in streams.all() {
-            exchange.current.borrow_mut().withdraw(&self.ctx);
-            exchange.close(true);
+        for stream in streams.all() {
+            stream.exchange.borrow_mut().withdraw(&self.ctx);
+            stream.close(true);
         }
         drop(streams.take_dirty());
     }

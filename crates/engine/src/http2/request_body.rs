@@ -41,7 +41,7 @@ impl StreamExchange {
 
     /// Withdraws the request if JavaScript has not begun it, and closes the stream.
     fn on_client_reset(&self) {
-        self.current.borrow_mut().withdraw(&self.shared.ctx);
+        self.exchange.borrow_mut().withdraw(&self.shared.ctx);
         self.close(true);
     }
 
@@ -50,50 +50,50 @@ impl StreamExchange {
         if self.is_closed() {
             return;
         }
-        let mut current = self.current.borrow_mut();
-        let outcome = self.read_body(&mut current);
+        let mut exchange = self.exchange.borrow_mut();
+        let outcome = self.read_body(&mut exchange);
         if let BodyPoll::Refused(refusal) = outcome {
-            drop(current);
+            drop(exchange);
             return self.refuse(refusal);
         }
         if let BodyPoll::Reset = outcome {
-            drop(current);
+            drop(exchange);
             return self.on_client_reset();
         }
-        if let Err(refusal) = self.dispatch_when_admitted(&mut current) {
-            drop(current);
+        if let Err(refusal) = self.dispatch_when_admitted(&mut exchange) {
+            drop(exchange);
             self.refuse(refusal);
         }
     }
 
     /// Passes the request to JavaScript with the body bytes that have arrived.
     pub fn stop_buffering_body(self: &Rc<Self>) {
-        self.current.borrow_mut().may_buffer_body = false;
+        self.exchange.borrow_mut().may_buffer_body = false;
         self.mark_dirty();
         self.shared.wake();
     }
 
     /// Passes the request to JavaScript when it is admitted, with the whole body if possible.
-    fn dispatch_when_admitted(&self, current: &mut Exchange) -> Result<(), Refusal> {
+    fn dispatch_when_admitted(&self, exchange: &mut Exchange) -> Result<(), Refusal> {
         let shared = &self.shared;
         let trailers = self.request_trailers.get().map_or(&[][..], Vec::as_slice);
-        if current.is_dispatched {
-            shared.deliver(current, trailers);
+        if exchange.is_dispatched {
+            shared.deliver(exchange, trailers);
             return Ok(());
         }
-        if shared.may_buffer_body(current) {
-            shared.buffer_body(current);
+        if shared.may_buffer_body(exchange) {
+            shared.buffer_body(exchange);
             return Ok(());
         }
-        if !self.try_admit(current)? {
+        if !self.try_admit(exchange)? {
             return Ok(());
         }
         if let Some(streams) = self.streams.upgrade() {
             streams
                 .buffered_body_bytes
-                .set(streams.buffered_body_bytes.get() - current.buffered_len);
+                .set(streams.buffered_body_bytes.get() - exchange.buffered_len);
         }
-        shared.deliver(current, trailers);
+        shared.deliver(exchange, trailers);
         Ok(())
     }
 
@@ -106,26 +106,26 @@ impl StreamExchange {
         }
     }
 
-    fn read_body(&self, current: &mut Exchange) -> BodyPoll {
+    fn read_body(&self, exchange: &mut Exchange) -> BodyPoll {
         let mut receiving = self.request_body.borrow_mut();
         let cx = &mut Context::from_waker(&self.waker);
         while let Some(body) = receiving.as_mut() {
-            if current.body_done || current.upgrade_undecided {
+            if exchange.body_done || exchange.upgrade_undecided {
                 break;
             }
-            if current.credit == 0 && !current.discards_body {
-                self.pause_input();
+            if exchange.credit == 0 && !exchange.discards_body {
+                self.pause_body_timer();
                 break;
             }
             match body.poll_data(cx) {
                 Poll::Pending => {
-                    self.resume_input(current);
+                    self.resume_body_timer(exchange);
                     break;
                 }
                 Poll::Ready(Some(Ok(data))) => {
                     // An error means that the stream is closed; no data would have arrived then.
                     let _ = body.flow_control().release_capacity(data.len());
-                    if let Err(refusal) = self.take_chunk(current, data) {
+                    if let Err(refusal) = self.take_chunk(exchange, data) {
                         return BodyPoll::Refused(refusal);
                     }
                 }
@@ -144,50 +144,50 @@ impl StreamExchange {
                             }
                         }
                     }
-                    current.body_done = true;
+                    exchange.body_done = true;
                 }
             }
-            if current.body_done {
+            if exchange.body_done {
                 *receiving = None;
-                self.stop_input();
+                self.stop_body_timer();
             }
         }
         BodyPoll::Pending
     }
 
-    fn take_chunk(&self, current: &mut Exchange, data: Bytes) -> Result<(), Refusal> {
+    fn take_chunk(&self, exchange: &mut Exchange, data: Bytes) -> Result<(), Refusal> {
         let len = data.len();
-        current.body_bytes += len as u64;
-        self.input_moved(len);
-        if current.tunnel.is_some() {
+        exchange.body_bytes += len as u64;
+        self.record_body_progress(len);
+        if exchange.tunnel.is_some() {
             let ctx = &self.shared.ctx;
             ctx.tunnel_chunks.set(ctx.tunnel_chunks.get() + 1);
         } else {
             let most = self.shared.limits().settings.limit_request_body;
-            if most > 0 && current.body_bytes > most {
+            if most > 0 && exchange.body_bytes > most {
                 return Err(Refusal::BodyTooLarge);
             }
         }
-        if current.discards_body {
-            current.discarded += len as u64;
+        if exchange.discards_body {
+            exchange.discarded += len as u64;
             // A reset costs less than reading on. It carries NO_ERROR (RFC 9113 section 8.1).
-            current.body_done = current.discarded > self.shared.limits().max_discarded;
+            exchange.body_done = exchange.discarded > self.shared.limits().max_discarded;
             return Ok(());
         }
-        current.credit = current.credit.saturating_sub(len);
-        current.start_discard_timer(&self.shared);
-        if current.is_dispatched {
+        exchange.credit = exchange.credit.saturating_sub(len);
+        exchange.start_discard_timer(&self.shared);
+        if exchange.is_dispatched {
             self.shared.ctx.emit(|batch| {
                 for piece in request_body::pieces(data) {
-                    batch.data(current.id, piece);
+                    batch.data(exchange.id, piece);
                 }
             });
         } else if len > 0 {
             if let Some(streams) = self.streams.upgrade() {
                 streams.buffered_body_bytes.set(streams.buffered_body_bytes.get() + len);
             }
-            current.buffered_len += len;
-            current.buffered_chunks.push(data);
+            exchange.buffered_len += len;
+            exchange.buffered_chunks.push(data);
         }
         Ok(())
     }

@@ -117,9 +117,9 @@ impl Session {
     /// afterwards.
     pub(crate) fn flush(&self) -> Vec<(Rc<StreamExchange>, Reason)> {
         let mut resets = Vec::new();
-        for exchange in self.streams.take_dirty() {
-            if let Some(reason) = exchange.flush() {
-                resets.push((exchange, reason));
+        for stream in self.streams.take_dirty() {
+            if let Some(reason) = stream.flush() {
+                resets.push((stream, reason));
             }
         }
         resets
@@ -128,18 +128,18 @@ impl Session {
     /// Handles the streams that h2 has woken.
     pub fn poll_streams(&mut self, shared: &ConnectionState) {
         for slot in self.streams.take_woken_slots() {
-            let Some(exchange) = self.streams.get(slot) else { continue };
-            if exchange.poll_stream() {
+            let Some(stream) = self.streams.get(slot) else { continue };
+            if stream.poll_stream() {
                 let now = shared.ctx.now_ms();
                 if self.frames.count_reset(now, &shared.limits().settings).is_err() {
                     self.abort(Reason::ENHANCE_YOUR_CALM);
                 }
             }
-            exchange.finish_if_sent();
+            stream.finish_if_sent();
         }
         for slot in self.streams.totals.take_sent_slots() {
-            if let Some(exchange) = self.streams.get(slot) {
-                exchange.finish_if_sent();
+            if let Some(stream) = self.streams.get(slot) {
+                stream.finish_if_sent();
             }
         }
     }
@@ -150,7 +150,7 @@ impl Session {
         let known = streams.totals.bytes()
             + streams.buffered_body_bytes.get()
             + streams.admission.held_bytes();
-        let paused: usize = streams.all().iter().map(|exchange| exchange.paused_bytes()).sum();
+        let paused: usize = streams.all().iter().map(|stream| stream.paused_bytes()).sum();
         known + paused + self.input.borrow().bytes.len()
     }
 }

@@ -103,11 +103,11 @@ impl Streams {
             return true;
         }
         let all = self.all();
-        if all.iter().any(|one| one.is_response_overdue(now)) {
+        if all.iter().any(|stream| stream.is_response_overdue(now)) {
             admission.lower_estimate_if_overdue(now);
         }
         let expected = admission.expected_size.get();
-        let weight: usize = all.iter().map(|one| one.expected_unsent(now, expected)).sum();
+        let weight: usize = all.iter().map(|stream| stream.expected_unsent(now, expected)).sum();
         weight < MAX_EXPECTED_UNSENT_BYTES
     }
 
@@ -126,11 +126,11 @@ impl Streams {
     /// Updates the number of stalled bytes and the time since which the client lags.
     pub(crate) fn update_stalled(&self, now: u64) {
         let (mut since, mut stalled_bytes) = (u64::MAX, 0);
-        for exchange in self.all() {
-            let stalled = exchange.response_stalled_since();
-            since = since.min(stalled).min(exchange.body_late_since());
+        for stream in self.all() {
+            let stalled = stream.response_stalled_since();
+            since = since.min(stalled).min(stream.body_late_since());
             if stalled.saturating_add(STALLED_RESPONSE_MS) <= now {
-                stalled_bytes += exchange.buffered_in_js.get();
+                stalled_bytes += stream.buffered_in_js.get();
             }
         }
         self.admission.lagging_since.set(since);
@@ -140,7 +140,7 @@ impl Streams {
 
 impl StreamExchange {
     /// Admits the request, or queues it. Returns whether it may be passed to JavaScript now.
-    pub(crate) fn try_admit(&self, current: &mut Exchange) -> Result<bool, Refusal> {
+    pub(crate) fn try_admit(&self, exchange: &mut Exchange) -> Result<bool, Refusal> {
         if self.admission_state.get() != AdmissionState::Undecided {
             return Ok(self.admission_state.get() == AdmissionState::Admitted);
         }
@@ -152,19 +152,19 @@ impl StreamExchange {
             self.admitted_at.set(now);
             return Ok(true);
         }
-        let Some(me) = streams.get(self.slot()) else { return Ok(true) };
+        let Some(this) = streams.get(self.slot()) else { return Ok(true) };
         if ctx.waiting_streams.get() >= ctx.limits.settings.worker_connections as usize {
             return Err(Refusal::Overloaded);
         }
-        self.shared.keep_head(current);
+        self.shared.keep_head(exchange);
         let kept =
-            current.kept_head.as_ref().map_or(0, |kept| kept.bytes.len() * WAITING_HEAD_COST);
+            exchange.kept_head.as_ref().map_or(0, |kept| kept.bytes.len() * WAITING_HEAD_COST);
         self.waiting_head_bytes.set(kept);
         admission.waiting_head_bytes.set(admission.waiting_head_bytes.get() + kept);
         self.admission_state.set(AdmissionState::Waiting);
         ctx.waiting_streams.set(ctx.waiting_streams.get() + 1);
         ctx.handoff.slot.stream_waits();
-        admission.waiting.borrow_mut().push_back(me);
+        admission.waiting.borrow_mut().push_back(this);
         self.shared.set_deadline_no_later_than(now + RESPONSE_EXPECTED_MS);
         Ok(false)
     }
@@ -182,7 +182,7 @@ impl StreamExchange {
             .set(admission.waiting_head_bytes.get() - self.waiting_head_bytes.take());
         ctx.waiting_streams.set(ctx.waiting_streams.get() - 1);
         ctx.handoff.slot.stream_admitted();
-        admission.waiting.borrow_mut().retain(|one| !std::ptr::eq(&raw const **one, self));
+        admission.waiting.borrow_mut().retain(|stream| !std::ptr::eq(&raw const **stream, self));
     }
 
     /// Records the number of response bytes that JavaScript holds.
@@ -198,9 +198,9 @@ impl StreamExchange {
     }
 
     /// Records the progress of the response, from which the expected size is estimated.
-    pub(crate) fn record_response(&self, current: &Exchange) {
-        self.has_response.set(self.has_response.get() || current.head_sent);
-        if current.response_complete
+    pub(crate) fn record_response(&self, exchange: &Exchange) {
+        self.has_response.set(self.has_response.get() || exchange.head_sent);
+        if exchange.response_complete
             && !self.is_size_recorded.replace(true)
             && let Some(streams) = self.streams.upgrade()
         {
@@ -237,7 +237,7 @@ impl StreamExchange {
     /// Returns the time since which the client has sent too little of the body; `u64::MAX` once the
     /// response has begun.
     pub(crate) fn body_late_since(&self) -> u64 {
-        if self.current.borrow().head_sent {
+        if self.exchange.borrow().head_sent {
             return u64::MAX;
         }
         self.body_rate.get().behind_since(RateBounds::of_body(&self.shared.limits()))
@@ -266,8 +266,8 @@ impl Session {
         if waiting.is_empty() {
             return;
         }
-        for exchange in waiting {
-            exchange.abort(Reason::REFUSED_STREAM);
+        for stream in waiting {
+            stream.abort(Reason::REFUSED_STREAM);
         }
         self.drain();
     }

@@ -28,7 +28,7 @@ pub(crate) struct Streams {
 }
 
 struct StreamSlot {
-    exchange: Option<Rc<StreamExchange>>,
+    stream: Option<Rc<StreamExchange>>,
     waker: Arc<StreamWaker>,
 }
 
@@ -92,12 +92,12 @@ impl Streams {
 
     /// Returns the requests whose response is not complete.
     pub fn in_flight(&self) -> Vec<(RequestLabel, Instant)> {
-        self.all().iter().filter_map(|exchange| exchange.in_flight()).collect()
+        self.all().iter().filter_map(|stream| stream.in_flight()).collect()
     }
 
     /// Returns all open streams, as copies: the caller may close streams while it iterates.
     pub(crate) fn all(&self) -> Vec<Rc<StreamExchange>> {
-        self.slots.borrow().iter().filter_map(|slot| slot.exchange.clone()).collect()
+        self.slots.borrow().iter().filter_map(|slot| slot.stream.clone()).collect()
     }
 
     /// Creates a stream in a free slot.
@@ -109,17 +109,17 @@ impl Streams {
         let at = self.free.borrow_mut().pop().unwrap_or_else(|| {
             let (slot, woken) = (slots.len(), self.woken.clone());
             let waker = Arc::new(StreamWaker { slot, is_queued: AtomicBool::new(false), woken });
-            slots.push(StreamSlot { exchange: None, waker });
+            slots.push(StreamSlot { stream: None, waker });
             slot
         });
-        let exchange = make(at, Waker::from(slots[at].waker.clone()));
-        slots[at].exchange = Some(exchange.clone());
-        exchange
+        let stream = make(at, Waker::from(slots[at].waker.clone()));
+        slots[at].stream = Some(stream.clone());
+        stream
     }
 
     pub(crate) fn remove(&self, slot: usize) {
         if let Some(entry) = self.slots.borrow_mut().get_mut(slot)
-            && entry.exchange.take().is_some()
+            && entry.stream.take().is_some()
         {
             self.free.borrow_mut().push(slot);
         }
@@ -128,22 +128,22 @@ impl Streams {
     /// Returns the stream in a slot. A caller that stored the slot earlier may find another stream
     /// in it.
     pub(crate) fn get(&self, slot: usize) -> Option<Rc<StreamExchange>> {
-        self.slots.borrow().get(slot)?.exchange.clone()
+        self.slots.borrow().get(slot)?.stream.clone()
     }
 
     /// Stops waiting for the body of an exchange.
     pub fn stop_buffering_body(&self, id: u32) {
-        let waiting = self.all().into_iter().find(|exchange| exchange.id() == id);
-        if let Some(exchange) = waiting {
-            exchange.stop_buffering_body();
+        let waiting = self.all().into_iter().find(|stream| stream.id() == id);
+        if let Some(stream) = waiting {
+            stream.stop_buffering_body();
         }
     }
 
     /// Returns the stream with an identifier of this connection (RFC 9113 section 5.1.1).
     pub(crate) fn find_by_stream_id(&self, number: u32) -> Option<Rc<StreamExchange>> {
         let slots = self.slots.borrow();
-        let mut open = slots.iter().filter_map(|slot| slot.exchange.as_ref());
-        open.find(|one| one.stream_id == number).cloned()
+        let mut open = slots.iter().filter_map(|slot| slot.stream.as_ref());
+        open.find(|stream| stream.stream_id == number).cloned()
     }
 
     /// Stores the waker of the connection's task, which runs when h2 wakes a stream.
@@ -168,8 +168,8 @@ impl Streams {
     }
 
     /// Adds a stream to those with new commands from JavaScript.
-    pub(crate) fn push_dirty(&self, exchange: Rc<StreamExchange>) {
-        self.dirty.borrow_mut().push(exchange);
+    pub(crate) fn push_dirty(&self, stream: Rc<StreamExchange>) {
+        self.dirty.borrow_mut().push(stream);
     }
 
     pub(crate) fn take_dirty(&self) -> Vec<Rc<StreamExchange>> {

@@ -16,33 +16,33 @@ use crate::server::connection::websocket::{RESTART, WebSocketFrames};
 
 impl StreamExchange {
     /// Turns the stream into a tunnel if JavaScript takes it over (`taken`). Otherwise the request
-    /// is served as an ordinary one.
-    pub fn take_over_stream(&self, current: &mut Exchange, taken: bool) {
-        if !std::mem::take(&mut current.upgrade_undecided) || !taken {
+    /// is served as an ordinary stream.
+    pub fn take_over_stream(&self, exchange: &mut Exchange, taken: bool) {
+        if !std::mem::take(&mut exchange.upgrade_undecided) || !taken {
             return;
         }
         let ctx = &self.shared.ctx;
-        current.body_done = self.request_body.borrow().is_none();
+        exchange.body_done = self.request_body.borrow().is_none();
         // JavaScript gets the end of the client's bytes as an event of its own.
-        current.end_emitted = false;
-        current.tunnel = Some(Box::new(Tunnel::new(ctx.draining.get())));
+        exchange.end_emitted = false;
+        exchange.tunnel = Some(Box::new(Tunnel::new(ctx.draining.get())));
         ctx.tunnels.set(ctx.tunnels.get() + 1);
     }
 
     /// Queues bytes that the application has written into the tunnel.
     pub fn send_tunnel_data(
         &self,
-        current: &mut Exchange,
+        exchange: &mut Exchange,
         output: &mut StreamOutput,
         bytes: &[u8],
     ) {
-        let elapsed = self.shared.ctx.now().duration_since(current.started);
-        let Some(tunnel) = current.tunnel.as_mut().filter(|tunnel| !tunnel.closed) else { return };
-        if current.response_complete {
+        let elapsed = self.shared.ctx.now().duration_since(exchange.started);
+        let Some(tunnel) = exchange.tunnel.as_mut().filter(|tunnel| !tunnel.closed) else { return };
+        if exchange.response_complete {
             return;
         }
         let TunnelPhase::Head(head) = &mut tunnel.said else {
-            return queue_tunnel_bytes(current, output, bytes);
+            return queue_tunnel_bytes(exchange, output, bytes);
         };
         head.extend_from_slice(bytes);
         let end = memchr::memmem::find(head, b"\r\n\r\n").map(|at| at + 4);
@@ -71,12 +71,12 @@ impl StreamExchange {
         };
         tunnel.answered = Some(elapsed);
         let is_draining = tunnel.leaving;
-        current.status = status;
-        current.head_sent = true;
-        if let Some(log) = &mut current.log_info {
+        exchange.status = status;
+        exchange.head_sent = true;
+        if let Some(log) = &mut exchange.log_info {
             log.response_fields.extend_from_slice(answered.fields);
         }
-        queue_tunnel_bytes(current, output, &head[end.unwrap_or(0)..]);
+        queue_tunnel_bytes(exchange, output, &head[end.unwrap_or(0)..]);
         if is_draining {
             self.start_drain_deadline();
         }
@@ -85,13 +85,13 @@ impl StreamExchange {
     /// Closes a WebSocket with a close frame of the engine while the worker drains (RFC 6455
     /// section 7.4).
     pub fn drain_tunnel(self: &Rc<Self>) {
-        let mut current = self.current.borrow_mut();
+        let mut exchange = self.exchange.borrow_mut();
         let mut output = self.output.borrow_mut();
-        let (Some(tunnel), Some(output)) = (&mut current.tunnel, output.as_mut()) else { return };
+        let (Some(tunnel), Some(output)) = (&mut exchange.tunnel, output.as_mut()) else { return };
         tunnel.leaving = true;
         if let TunnelPhase::WebSocket(_) = tunnel.said {
             self.start_drain_deadline();
-            queue_tunnel_bytes(&mut current, output, b"");
+            queue_tunnel_bytes(&mut exchange, output, b"");
             self.mark_dirty();
         }
     }
@@ -105,8 +105,8 @@ impl StreamExchange {
 
 /// Queues bytes of the application. If the WebSocket is to close, the close frame follows the
 /// current frame.
-fn queue_tunnel_bytes(current: &mut Exchange, output: &mut StreamOutput, bytes: &[u8]) {
-    let Some(tunnel) = &mut current.tunnel else { return };
+fn queue_tunnel_bytes(exchange: &mut Exchange, output: &mut StreamOutput, bytes: &[u8]) {
+    let Some(tunnel) = &mut exchange.tunnel else { return };
     let mut count = bytes.len();
     let mut closes = false;
     if let TunnelPhase::WebSocket(frames) = &mut tunnel.said {
@@ -114,7 +114,7 @@ fn queue_tunnel_bytes(current: &mut Exchange, output: &mut StreamOutput, bytes: 
         closes = tunnel.leaving && frames.at_boundary() && !frames.is_closed();
     }
     output.tail.extend_from_slice(&bytes[..count]);
-    current.sent_bytes += count as u64;
+    exchange.sent_bytes += count as u64;
     if closes {
         tunnel.closed = true;
         output.tail.extend_from_slice(&RESTART);
