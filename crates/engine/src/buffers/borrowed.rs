@@ -1,9 +1,9 @@
-//! What has come back of the memory that JavaScript lends for long answers.
+//! Tracks the JavaScript buffers that the engine borrows to send long responses without a copy.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// The ids of pieces that nobody sends any more, until their lender takes them.
+/// The ids of buffers that the engine no longer needs, until their owner takes them.
 #[derive(Debug, Default)]
 pub struct ReturnedBuffers {
     ids: Mutex<Vec<usize>>,
@@ -11,14 +11,14 @@ pub struct ReturnedBuffers {
 }
 
 impl ReturnedBuffers {
-    /// A piece has been sent, or will not be.
+    /// Records that a buffer has been sent, or will not be.
     pub fn push(&self, id: usize) {
-        // A push leaves the list whole, whatever happens.
+        // The vector stays consistent even if a push panics.
         self.ids.lock().unwrap_or_else(PoisonError::into_inner).push(id);
         self.has_any.store(true, Ordering::SeqCst);
     }
 
-    /// Everything that has come back since the last call.
+    /// Takes the ids of all buffers returned since the last call.
     #[must_use]
     pub fn take(&self) -> Vec<usize> {
         if !self.has_any.swap(false, Ordering::SeqCst) {
@@ -27,7 +27,7 @@ impl ReturnedBuffers {
         std::mem::take(&mut *self.ids.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Whether something has_any for its lender.
+    /// Whether a returned buffer waits for its owner.
     pub(crate) fn has_any(&self) -> bool {
         self.has_any.load(Ordering::SeqCst)
     }

@@ -1,25 +1,28 @@
-//! What many connections leave behind: a connection that goes to rest frees some kilobytes, but in pieces between what
-//! others keep, and malloc holds on to those. After a crowd has gone to rest the pages in which nothing is left go back
-//! to the system.
+//! Returns heap memory to the operating system after many connections have become idle.
+//!
+//! A connection that becomes idle frees some kilobytes. They lie between allocations that other
+//! connections keep, so malloc does not return them by itself. `malloc_trim(3)` returns the pages
+//! that have become empty.
 
 #![expect(unsafe_code, reason = "the allocator gives memory back by a call of its own")]
 
 use std::cell::Cell;
 
-/// Counts those that go to rest.
+/// Counts the connections that become idle and decides when to trim.
 #[derive(Default)]
 pub(crate) struct HeapTrimmer {
-    rested: Cell<usize>,
-    before: Cell<usize>,
+    idled: Cell<usize>,
+    idled_at_last_tick: Cell<usize>,
 }
 
 impl HeapTrimmer {
-    /// One has gone to rest.
+    /// Counts a connection that has become idle.
     pub fn count_idle(&self) {
-        self.rested.set(self.rested.get() + 1);
+        self.idled.set(self.idled.get() + 1);
     }
 
-    /// Called at each tick: gives memory back once a crowd has gone to rest and nobody follows.
+    /// Trims the heap once enough connections have become idle and no further one did since the
+    /// last tick. Called at each tick.
     pub fn trim_if_due(&self) {
         if self.is_due() {
             trim_heap();
@@ -27,25 +30,25 @@ impl HeapTrimmer {
     }
 
     fn is_due(&self) -> bool {
-        let rested = self.rested.get();
-        if rested < CROWD || self.before.replace(rested) != rested {
+        let idled = self.idled.get();
+        if idled < MIN_IDLED_TO_TRIM || self.idled_at_last_tick.replace(idled) != idled {
             return false;
         }
-        self.rested.set(0);
+        self.idled.set(0);
         true
     }
 }
 
-/// Their memory is worth the milliseconds that it takes to look for.
-const CROWD: usize = 1_000;
+/// The least number of idle connections for which trimming is worth the milliseconds that it takes.
+const MIN_IDLED_TO_TRIM: usize = 1_000;
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn trim_heap() {
-    // SAFETY: takes a number, and locks what it looks at.
+    // SAFETY: takes a number, and locks the arenas that it inspects.
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Other allocators give back by themselves.
+/// Other allocators return memory by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn trim_heap() {}
 
@@ -54,9 +57,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_due_once_for_a_crowd_that_nobody_follows() {
+    fn trimming_is_due_once_after_many_connections_become_idle() {
         let heap_trimmer = HeapTrimmer::default();
-        (1..CROWD).for_each(|_| heap_trimmer.count_idle());
+        (1..MIN_IDLED_TO_TRIM).for_each(|_| heap_trimmer.count_idle());
         assert!(!heap_trimmer.is_due() && !heap_trimmer.is_due());
         heap_trimmer.count_idle();
         assert!(!heap_trimmer.is_due());

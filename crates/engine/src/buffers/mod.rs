@@ -1,4 +1,5 @@
-//! Memory for bytes: what was read, what is still to be sent, and buffers used again. It knows nothing else of the engine.
+//! Byte buffers: bytes read, bytes still to be sent, and a pool of reusable buffers. They depend on
+//! no other part of the engine but the streams they write to.
 
 pub mod borrowed;
 pub(crate) mod heap_trim;

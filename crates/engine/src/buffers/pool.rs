@@ -1,6 +1,8 @@
-//! Memory for pool of bodies that cross to JavaScript: a socket is read straight into what JavaScript gets, and what its
-//! garbage collector gives back is read into again. Fresh memory for each buffer would be given back to the system and
-//! faulted in page by page, which cost as much as the reading.
+//! A pool of buffers for the body chunks that are passed to JavaScript.
+//!
+//! A socket is read straight into the memory that JavaScript gets. Once its garbage collector frees
+//! a chunk, the buffer is read into again. Fresh memory for each chunk would be returned to the
+//! system and faulted in page by page, which costs as much as the reading.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,114 +11,116 @@ use bytes::Bytes;
 
 use crate::pressure::limits::TOTAL_BODY_CREDIT;
 
-/// The free buffers of one I/O thread. JavaScript's thread gives them back.
+/// The free buffers of one I/O thread. JavaScript's thread returns them.
 pub(crate) struct BufferPool {
-    size: usize,
+    buffer_size: usize,
     free: Mutex<Vec<Vec<u8>>>,
-    /// The fewest that were free since this was asked last: so many too many there are.
-    spare: AtomicUsize,
-    /// Nobody is connected: nothing is worth keeping.
-    idle: AtomicBool,
+    /// The lowest number of free buffers since the last `shrink`: this many are not needed.
+    min_free: AtomicUsize,
+    /// No client is connected, so returned buffers are freed at once.
+    is_idle: AtomicBool,
 }
 
 impl BufferPool {
-    /// Buffers of `size` bytes each.
-    pub fn new(size: usize) -> Self {
+    /// Creates a pool of buffers of `buffer_size` bytes each.
+    pub fn new(buffer_size: usize) -> Self {
         Self {
-            size,
+            buffer_size,
             free: Mutex::default(),
-            spare: AtomicUsize::new(0),
-            idle: AtomicBool::new(false),
+            min_free: AtomicUsize::new(0),
+            is_idle: AtomicBool::new(false),
         }
     }
 
-    /// A copy of `bytes`, in a buffer if they fill most of one.
+    /// Copies `bytes`, into a pooled buffer if they fill most of one.
     pub fn copy(self: &Arc<Self>, bytes: &[u8]) -> Bytes {
-        if bytes.len() > self.size || !self.fills_buffer(bytes.len()) {
+        if bytes.len() > self.buffer_size || !self.fills_buffer(bytes.len()) {
             return Bytes::copy_from_slice(bytes);
         }
-        // Not by way of its room: that of a new one would be filled with zeros first.
+        // Not through `space`, which would first fill a new buffer with zeros.
         let mut buffer = self.take();
         buffer.bytes.clear();
-        buffer.bytes.reserve_exact(self.size);
+        buffer.bytes.reserve_exact(self.buffer_size);
         buffer.bytes.extend_from_slice(bytes);
         buffer.into_bytes(bytes.len())
     }
 
-    /// Whether so many bytes are worth a buffer: they may be kept for long, and must not hold one that is many times as
-    /// large.
+    /// Whether `count` bytes are worth a pooled buffer. JavaScript may keep them for long, and must
+    /// not hold a buffer many times their buffer_size.
     fn fills_buffer(&self, count: usize) -> bool {
-        count >= self.size / 4 * 3
+        count >= self.buffer_size / 4 * 3
     }
 
-    /// A buffer.
+    /// Takes a free buffer, or one without memory yet if none is free.
     pub fn take(self: &Arc<Self>) -> PooledBuffer {
         let mut free = self.lock();
         let bytes = free.pop().unwrap_or_default();
-        self.spare.fetch_min(free.len(), Ordering::Relaxed);
+        self.min_free.fetch_min(free.len(), Ordering::Relaxed);
         drop(free);
-        PooledBuffer { bytes, filled: 0, pool: self.clone() }
+        PooledBuffer { bytes, len: 0, pool: self.clone() }
     }
 
-    /// Called now and then: lets go of what has not been needed since the last call, and of everything once `idle`.
-    pub fn shrink(&self, idle: bool) {
-        self.idle.store(idle, Ordering::Relaxed);
+    /// Frees the buffers that have not been needed since the last call, and all of them if
+    /// `is_idle`. Called at intervals.
+    pub fn shrink(&self, is_idle: bool) {
+        self.is_idle.store(is_idle, Ordering::Relaxed);
         let mut free = self.lock();
-        let spare = if idle { free.len() } else { self.spare.load(Ordering::Relaxed) };
-        let left = free.len() - spare.min(free.len());
+        let min_free = if is_idle { free.len() } else { self.min_free.load(Ordering::Relaxed) };
+        let left = free.len() - min_free.min(free.len());
         let gone = free.split_off(left);
-        self.spare.store(left, Ordering::Relaxed);
+        self.min_free.store(left, Ordering::Relaxed);
         drop(free);
         drop(gone);
     }
 
     fn recycle(&self, bytes: Vec<u8>) {
-        if self.idle.load(Ordering::Relaxed) {
+        if self.is_idle.load(Ordering::Relaxed) {
             return;
         }
         let mut free = self.lock();
-        if free.len() * self.size < MAX_FREE_BYTES {
+        if free.len() * self.buffer_size < MAX_FREE_BYTES {
             free.push(bytes);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
-        // The holders only move values.
+        // No holder of the lock can leave the list inconsistent: each only moves values.
         self.free.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A buffer that goes back when nobody has it any more.
+/// A buffer that returns to its pool when it is dropped.
 pub(crate) struct PooledBuffer {
     bytes: Vec<u8>,
-    filled: usize,
+    len: usize,
     pool: Arc<BufferPool>,
 }
 
 impl PooledBuffer {
-    /// What can be written into.
+    /// The whole buffer, to write into.
     pub fn space(&mut self) -> &mut [u8] {
         if self.bytes.capacity() == 0 {
-            // What is new from the system has zeros already.
-            self.bytes = vec![0; self.pool.size];
+            // Fresh memory from the system is zeroed already.
+            self.bytes = vec![0; self.pool.buffer_size];
         }
-        self.bytes.resize(self.pool.size, 0);
+        self.bytes.resize(self.pool.buffer_size, 0);
         &mut self.bytes
     }
 
-    /// The first `count` bytes, which have been written. Few are copied out.
+    /// Turns the first `count` bytes, which have been written, into `Bytes`. A few bytes are copied
+    /// instead, so that they do not hold the buffer.
     pub fn into_bytes(mut self, count: usize) -> Bytes {
         if !self.pool.fills_buffer(count) {
             return Bytes::copy_from_slice(&self.bytes[..count]);
         }
-        self.filled = count;
+        self.len = count;
         Bytes::from_owner(self)
     }
 }
 
 impl AsRef<[u8]> for PooledBuffer {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes[..self.filled]
+        &self.bytes[..self.len]
     }
 }
 
@@ -126,7 +130,7 @@ impl Drop for PooledBuffer {
     }
 }
 
-/// What free buffers may take together.
+/// The most memory that the free buffers of one pool may hold, in bytes.
 const MAX_FREE_BYTES: usize = TOTAL_BODY_CREDIT;
 
 #[cfg(test)]
@@ -136,7 +140,7 @@ mod tests {
     const SIZE: usize = 1_000;
 
     #[test]
-    fn a_buffer_comes_back_when_its_bytes_are_let_go() {
+    fn a_buffer_returns_to_the_pool_when_its_bytes_are_dropped() {
         let pool = Arc::new(BufferPool::new(SIZE));
         let mut buffer = pool.take();
         buffer.space()[..SIZE].fill(7);
@@ -155,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn few_bytes_hold_no_buffer() {
+    fn a_few_bytes_are_copied_and_free_their_buffer() {
         let pool = Arc::new(BufferPool::new(SIZE));
         let mut buffer = pool.take();
         buffer.space()[..3].copy_from_slice(b"abc");
@@ -164,11 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_needed_is_let_go() {
+    fn unneeded_buffers_are_freed() {
         let pool = Arc::new(BufferPool::new(SIZE));
         let several: Vec<_> = (0..5).map(|_| pool.take()).collect();
         drop(several);
-        // Two of the five are in use at a time from here on.
+        // From here on, two of the five are in use at a time.
         pool.shrink(false);
         for _ in 0..10 {
             drop((pool.take(), pool.take()));

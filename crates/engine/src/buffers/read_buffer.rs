@@ -1,13 +1,15 @@
-//! Bytes on their way through a connection: what the guard could not take yet, and bodies that JavaScript could not.
+//! A buffer for received bytes that are not processed yet: bytes that the guard cannot read yet,
+//! and bodies that JavaScript cannot take yet.
 
 use bytes::Bytes;
 
-/// A buffer that is filled behind and taken from in front, each byte moved at most twice.
+/// A byte queue: appended to at its end, consumed from its start. Each byte is moved at limit
+/// twice.
 #[derive(Default)]
 pub(crate) struct ReadBuffer {
     bytes: Vec<u8>,
-    /// What stands before it has been taken.
-    at: usize,
+    /// The offset of the first unread byte.
+    read_position: usize,
 }
 
 impl ReadBuffer {
@@ -16,46 +18,47 @@ impl ReadBuffer {
     }
 
     pub fn len(&self) -> usize {
-        self.bytes.len() - self.at
+        self.bytes.len() - self.read_position
     }
 
     pub fn unread(&self) -> &[u8] {
-        &self.bytes[self.at..]
+        &self.bytes[self.read_position..]
     }
 
     pub fn push(&mut self, input: &[u8]) {
         self.tail_mut().extend_from_slice(input);
     }
 
-    /// Where more is appended.
+    /// The vector to append to.
     pub fn tail_mut(&mut self) -> &mut Vec<u8> {
-        // As much as is moved has been taken before: a long row of short requests costs no more than its length.
-        if self.at > self.bytes.len() / 2 {
-            self.bytes.drain(..self.at);
-            self.at = 0;
+        // More bytes have been consumed than are moved, so a long pipeline of short requests costs
+        // time linear in its length.
+        if self.read_position > self.bytes.len() / 2 {
+            self.bytes.drain(..self.read_position);
+            self.read_position = 0;
         }
         &mut self.bytes
     }
 
-    /// Gives its memory back, if it is empty.
+    /// Frees the memory of an empty buffer.
     pub fn release_if_empty(&mut self) {
         if self.is_empty() {
             self.bytes = Vec::new();
         }
     }
 
-    /// Takes so many bytes at most.
-    pub fn take(&mut self, most: usize) -> Bytes {
-        let piece = Bytes::copy_from_slice(&self.unread()[..most.min(self.len())]);
-        self.consume(piece.len());
-        piece
+    /// Consumes up to `limit` bytes and returns a copy of them.
+    pub fn take(&mut self, limit: usize) -> Bytes {
+        let chunk = Bytes::copy_from_slice(&self.unread()[..limit.min(self.len())]);
+        self.consume(chunk.len());
+        chunk
     }
 
-    /// The first `count` unread bytes have been taken.
+    /// Marks the first `count` unread bytes as read.
     pub fn consume(&mut self, count: usize) {
-        self.at += count;
-        if self.at == self.bytes.len() {
-            self.at = 0;
+        self.read_position += count;
+        if self.read_position == self.bytes.len() {
+            self.read_position = 0;
             self.bytes.clear();
             if self.bytes.capacity() > MAX_RETAINED_READ_BUFFER_BYTES {
                 self.bytes = Vec::new();
@@ -64,7 +67,7 @@ impl ReadBuffer {
     }
 }
 
-/// A larger buffer is given back once it is empty.
+/// An empty buffer with more capacity than this is freed.
 const MAX_RETAINED_READ_BUFFER_BYTES: usize = 4_096;
 
 #[cfg(test)]
@@ -72,28 +75,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_pushed_comes_out_in_order_whatever_the_pieces() {
-        let mut carry = ReadBuffer::default();
+    fn bytes_come_out_in_order_whatever_the_chunk_sizes() {
+        let mut buffer = ReadBuffer::default();
         let (mut pushed, mut taken) = (0u32, 0u32);
         for round in 0..2_000u32 {
             for _ in 0..round % 7 {
-                carry.push(&pushed.to_le_bytes());
+                buffer.push(&pushed.to_le_bytes());
                 pushed += 1;
             }
-            for _ in 0..(round % 5).min(carry.len() as u32 / 4) {
-                assert_eq!(carry.unread()[..4], taken.to_le_bytes());
-                carry.consume(4);
+            for _ in 0..(round % 5).min(buffer.len() as u32 / 4) {
+                assert_eq!(buffer.unread()[..4], taken.to_le_bytes());
+                buffer.consume(4);
                 taken += 1;
             }
-            assert_eq!(carry.len() as u32, (pushed - taken) * 4);
+            assert_eq!(buffer.len() as u32, (pushed - taken) * 4);
         }
     }
 
     #[test]
     fn a_large_buffer_is_given_back() {
-        let mut carry = ReadBuffer::default();
-        carry.push(&[0; 2 * MAX_RETAINED_READ_BUFFER_BYTES]);
-        carry.consume(2 * MAX_RETAINED_READ_BUFFER_BYTES);
-        assert!(carry.is_empty() && carry.bytes.capacity() == 0);
+        let mut buffer = ReadBuffer::default();
+        buffer.push(&[0; 2 * MAX_RETAINED_READ_BUFFER_BYTES]);
+        buffer.consume(2 * MAX_RETAINED_READ_BUFFER_BYTES);
+        assert!(buffer.is_empty() && buffer.bytes.capacity() == 0);
     }
 }

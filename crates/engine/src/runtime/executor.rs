@@ -1,7 +1,9 @@
-//! The tasks of an I/O thread: what is ready runs in the order in which it was woken, on the thread that spawned it.
+//! The task executor of an I/O thread. Ready tasks run in the order in which they were woken, on
+//! the thread that spawned them.
 //!
-//! The thread waits in one place, for its sockets and until its next timer is due (`io_thread.rs` has that loop). A runtime
-//! with a driver of its own would have a set of its own, around ours: two calls of the system for each wait.
+//! The thread waits in one entry, for its sockets and for its next timer (the loop is in
+//! `server/io_thread.rs`). A runtime with a driver of its own would wrap a second epoll set around
+//! ours: two system calls for each wait.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -20,9 +22,9 @@ thread_local! {
 
 struct Tasks {
     ready: RefCell<VecDeque<Runnable>>,
-    /// Those that have not ended.
-    alive: RefCell<Slab<Option<Task<()>>>>,
-    /// What the task that runs now may still do.
+    /// Tasks that have not finished.
+    unfinished: RefCell<Slab<Option<Task<()>>>>,
+    /// How many reads and writes the running task has left in this turn.
     budget: Cell<u32>,
 }
 
@@ -30,7 +32,7 @@ impl Tasks {
     const fn new() -> Self {
         Self {
             ready: RefCell::new(VecDeque::new()),
-            alive: RefCell::new(Slab::new()),
+            unfinished: RefCell::new(Slab::new()),
             budget: Cell::new(0),
         }
     }
@@ -39,73 +41,74 @@ impl Tasks {
         self.ready.borrow_mut().pop_front()
     }
 
-    /// Runs what is ready, so many tasks at most. A task that panics has ended: its hook has reported it, and whoever it
-    /// served is gone with it.
-    fn run(&self, most: usize) {
-        for _ in 0..most {
+    /// Runs at limit `limit` ready tasks. A task that panics is over: the panic hook has reported
+    /// it, and only the client that it served is affected.
+    fn run(&self, limit: usize) {
+        for _ in 0..limit {
             let Some(task) = self.next() else { return };
-            self.budget.set(BUDGET);
+            self.budget.set(OPERATIONS_PER_TURN);
             let _ = catch_unwind(AssertUnwindSafe(|| task.run()));
         }
     }
 }
 
-/// The place of a task among those that live.
-struct Place(usize);
+/// The entry of a task among the unfinished ones; dropping it removes the task.
+struct TaskEntry(usize);
 
-impl Drop for Place {
+impl Drop for TaskEntry {
     fn drop(&mut self) {
-        let task = TASKS.with(|tasks| tasks.alive.borrow_mut().remove(self.0));
+        let task = TASKS.with(|tasks| tasks.unfinished.borrow_mut().remove(self.0));
         if let Some(task) = task {
             task.detach();
         }
     }
 }
 
-/// The task that waits for something, as whoever brings that about knows it.
+/// The waker of the task that waits for an event, held by the code that causes the event.
 #[derive(Default)]
 pub(crate) struct TaskWaker(RefCell<Option<Waker>>);
 
 impl TaskWaker {
-    /// It is the task of this context.
-    pub fn note(&self, cx: &Context<'_>) {
-        let mut known = self.0.borrow_mut();
-        if known.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
-            *known = Some(cx.waker().clone());
+    /// Stores the waker of the task that this context belongs to.
+    pub fn register(&self, cx: &Context<'_>) {
+        let mut registered = self.0.borrow_mut();
+        if registered.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+            *registered = Some(cx.waker().clone());
         }
     }
 
-    /// It goes on behind the tasks that are ready now.
+    /// Schedules the task after the tasks that are ready now.
     pub fn wake(&self) {
         if let Some(waker) = self.0.borrow().as_ref() {
             waker.wake_by_ref();
         }
     }
 
-    /// Nobody waits any more.
-    pub fn forget(&self) {
+    /// Forgets the task: none waits any more.
+    pub fn clear(&self) {
         self.0.take();
     }
 }
 
-/// Runs a future on this thread, behind the tasks that are ready now. It is woken on this thread only: another one asks
-/// through the crossing.
+/// Runs a future on this thread, after the tasks that are ready now. Only this thread may wake it;
+/// other threads send a message over the bridge.
 pub(crate) fn spawn(future: impl Future<Output = ()> + 'static) {
     TASKS.with(|tasks| {
-        let place = Place(tasks.alive.borrow_mut().insert(None));
-        let at = place.0;
-        let placed = async move {
-            let _place = place;
+        let entry = TaskEntry(tasks.unfinished.borrow_mut().insert(None));
+        let at = entry.0;
+        let tracked = async move {
+            let _place = entry;
             future.await;
         };
         let schedule = |runnable| TASKS.with(|tasks| tasks.ready.borrow_mut().push_back(runnable));
-        let (runnable, task) = async_task::spawn_local(placed, schedule);
-        tasks.alive.borrow_mut()[at] = Some(task);
+        let (runnable, task) = async_task::spawn_local(tracked, schedule);
+        tasks.unfinished.borrow_mut()[at] = Some(task);
         runnable.schedule();
     });
 }
 
-/// The same for what the thread is nothing without.
+/// Like `spawn`, for a task that the I/O thread cannot run without: a panic in it aborts the
+/// process.
 pub(crate) fn spawn_critical(future: impl Future<Output = ()> + 'static) {
     spawn(async move {
         let _abort = AbortOnPanic;
@@ -113,8 +116,9 @@ pub(crate) fn spawn_critical(future: impl Future<Output = ()> + 'static) {
     });
 }
 
-/// Whoever has this must not panic: without the acceptor, or the I/O thread's loop and some of its tasks, a process that
-/// looks alive would serve nobody. One that has ended has a successor.
+/// Aborts the process if the thread panics while this guard is held. Without the acceptor, the I/O
+/// thread's loop or one of its critical tasks, a process would look unfinished and serve no client.
+/// The arbiter replaces a process that has exited.
 pub(crate) struct AbortOnPanic;
 
 impl Drop for AbortOnPanic {
@@ -125,12 +129,12 @@ impl Drop for AbortOnPanic {
     }
 }
 
-/// Runs a turn: what is ready, but not for so long that nobody looks at the sockets.
+/// Runs up to `MAX_TASKS_PER_TURN` ready tasks, so that the sockets do not wait for long.
 pub(crate) fn run_turn() {
-    TASKS.with(|tasks| tasks.run(TURN));
+    TASKS.with(|tasks| tasks.run(MAX_TASKS_PER_TURN));
 }
 
-/// Runs all that are ready now.
+/// Runs each task that is ready now once.
 pub(crate) fn run_ready() {
     TASKS.with(|tasks| {
         let count = tasks.ready.borrow().len();
@@ -138,29 +142,29 @@ pub(crate) fn run_ready() {
     });
 }
 
-/// Whether a task could run now.
-pub(crate) fn is_busy() -> bool {
+/// Whether a task is ready to run.
+pub(crate) fn has_ready_tasks() -> bool {
     TASKS.with(|tasks| !tasks.ready.borrow().is_empty())
 }
 
-/// Ends all tasks where they stand: the thread ends.
+/// Cancels all tasks, because the thread exits.
 pub(crate) fn cancel_all() {
     TASKS.with(|tasks| {
-        let alive: Vec<_> =
-            tasks.alive.borrow_mut().iter_mut().filter_map(|(_, task)| task.take()).collect();
-        // A task that is dropped is ready once more, in which it ends.
-        drop(alive);
-        while is_busy() {
+        let unfinished: Vec<_> =
+            tasks.unfinished.borrow_mut().iter_mut().filter_map(|(_, task)| task.take()).collect();
+        // Dropping a task schedules it once more; in that run it drops its future.
+        drop(unfinished);
+        while has_ready_tasks() {
             run_ready();
         }
     });
 }
 
-/// Goes on behind the tasks that are ready now.
+/// Lets the tasks that are ready now run first.
 pub(crate) async fn yield_now() {
-    let mut is_behind = false;
+    let mut has_yielded = false;
     future::poll_fn(|cx| {
-        if std::mem::replace(&mut is_behind, true) {
+        if std::mem::replace(&mut has_yielded, true) {
             return Poll::Ready(());
         }
         cx.waker().wake_by_ref();
@@ -169,7 +173,9 @@ pub(crate) async fn yield_now() {
     .await;
 }
 
-/// Whether the task that asks may go on with what has no end of its own; else it goes on behind the others.
+/// Charges one operation to the running task's budget, as tokio's `coop` does. Without budget left
+/// it returns `Pending` and schedules the task after the other ready ones. Call it in loops that a
+/// fast client could keep running forever.
 pub(crate) fn poll_budget(cx: &Context<'_>) -> Poll<()> {
     TASKS.with(|tasks| match tasks.budget.get() {
         0 => {
@@ -183,10 +189,10 @@ pub(crate) fn poll_budget(cx: &Context<'_>) -> Poll<()> {
     })
 }
 
-/// Tasks that run before the sockets are looked at again.
-const TURN: usize = 64;
-/// Reads and writes of a task before others have their turn, where it does not count them itself.
-const BUDGET: u32 = 128;
+/// Tasks that run before the sockets are polled again.
+const MAX_TASKS_PER_TURN: usize = 64;
+/// Reads and writes of a task in one turn, where the task does not limit them itself.
+const OPERATIONS_PER_TURN: u32 = 128;
 
 #[cfg(test)]
 mod tests {
@@ -195,16 +201,16 @@ mod tests {
 
     use super::*;
 
-    /// Says to the process that it is the one to panic.
+    /// Set in the environment of the process that is to panic.
     const PANICS: &str = "MONOCEROS_TEST_PANICS";
 
-    /// Says what has happened so far.
+    /// Records what has happened so far.
     #[derive(Clone, Default)]
-    struct Said(Rc<RefCell<Vec<&'static str>>>);
+    struct EventLog(Rc<RefCell<Vec<&'static str>>>);
 
-    impl Said {
-        fn say(&self, word: &'static str) {
-            self.0.borrow_mut().push(word);
+    impl EventLog {
+        fn record(&self, event: &'static str) {
+            self.0.borrow_mut().push(event);
         }
 
         fn so_far(&self) -> Vec<&'static str> {
@@ -212,51 +218,51 @@ mod tests {
         }
     }
 
-    /// Says so when it is dropped.
-    struct AtEnd(Said);
+    /// Records "dropped" when it is dropped.
+    struct RecordsDrop(EventLog);
 
-    impl Drop for AtEnd {
+    impl Drop for RecordsDrop {
         fn drop(&mut self) {
-            self.0.say("dropped");
+            self.0.record("dropped");
         }
     }
 
-    fn live() -> usize {
-        TASKS.with(|tasks| tasks.alive.borrow().len())
+    fn unfinished_count() -> usize {
+        TASKS.with(|tasks| tasks.unfinished.borrow().len())
     }
 
     #[test]
     fn tasks_run_in_the_order_in_which_they_were_woken() {
-        let said = Said::default();
+        let events = EventLog::default();
         for (first, second) in [("a1", "a2"), ("b1", "b2")] {
-            let said = said.clone();
+            let events = events.clone();
             spawn(async move {
-                said.say(first);
+                events.record(first);
                 yield_now().await;
-                said.say(second);
+                events.record(second);
             });
         }
         run_ready();
-        assert_eq!(said.so_far(), ["a1", "b1"]);
-        assert!(is_busy());
+        assert_eq!(events.so_far(), ["a1", "b1"]);
+        assert!(has_ready_tasks());
         run_turn();
-        assert_eq!(said.so_far(), ["a1", "b1", "a2", "b2"]);
-        assert!(!is_busy());
-        assert_eq!(live(), 0);
+        assert_eq!(events.so_far(), ["a1", "b1", "a2", "b2"]);
+        assert!(!has_ready_tasks());
+        assert_eq!(unfinished_count(), 0);
     }
 
     #[test]
     fn a_task_that_panics_ends_alone() {
-        let said = Said::default();
-        let (end, other) = (AtEnd(said.clone()), said.clone());
+        let events = EventLog::default();
+        let (end, other) = (RecordsDrop(events.clone()), events.clone());
         spawn(async move {
             let _end = end;
             panic!("as a fault of ours would");
         });
-        spawn(async move { other.say("other") });
+        spawn(async move { other.record("other") });
         run_turn();
-        assert_eq!(said.so_far(), ["dropped", "other"]);
-        assert_eq!(live(), 0);
+        assert_eq!(events.so_far(), ["dropped", "other"]);
+        assert_eq!(unfinished_count(), 0);
     }
 
     #[test]
@@ -277,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn a_turn_has_an_end() {
+    fn a_turn_is_bounded() {
         let count = Rc::new(Cell::new(0));
         let counts = count.clone();
         spawn(async move {
@@ -287,29 +293,29 @@ mod tests {
             }
         });
         run_turn();
-        assert_eq!(count.get(), TURN);
+        assert_eq!(count.get(), MAX_TASKS_PER_TURN);
         cancel_all();
-        assert!(!is_busy());
-        assert_eq!(live(), 0);
+        assert!(!has_ready_tasks());
+        assert_eq!(unfinished_count(), 0);
     }
 
     #[test]
-    fn at_the_end_nothing_is_left_of_those_that_wait() {
-        let said = Said::default();
-        let end = AtEnd(said.clone());
+    fn cancelling_drops_the_tasks_that_wait() {
+        let events = EventLog::default();
+        let end = RecordsDrop(events.clone());
         spawn(async move {
             let _end = end;
             future::pending::<()>().await;
         });
         run_turn();
-        assert_eq!(said.so_far(), [""; 0]);
+        assert_eq!(events.so_far(), [""; 0]);
         cancel_all();
-        assert_eq!(said.so_far(), ["dropped"]);
-        assert_eq!(live(), 0);
+        assert_eq!(events.so_far(), ["dropped"]);
+        assert_eq!(unfinished_count(), 0);
     }
 
     #[test]
-    fn a_task_that_would_read_for_ever_lets_others_have_their_turn() {
+    fn a_task_without_budget_yields() {
         let reads = Rc::new(Cell::new(0));
         let counts = reads.clone();
         spawn(future::poll_fn(move |cx| {
@@ -319,9 +325,9 @@ mod tests {
             Poll::<()>::Pending
         }));
         run_ready();
-        assert_eq!(reads.get(), BUDGET);
+        assert_eq!(reads.get(), OPERATIONS_PER_TURN);
         run_ready();
-        assert_eq!(reads.get(), 2 * BUDGET);
+        assert_eq!(reads.get(), 2 * OPERATIONS_PER_TURN);
         cancel_all();
     }
 }

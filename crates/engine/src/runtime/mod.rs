@@ -1,4 +1,5 @@
-//! The parts of the I/O loop that know no HTTP: the executor, the set of sockets, timers, and the slot map.
+//! The parts of the I/O loop that are independent of HTTP: the executor, the socket set, timers and
+//! the slot map.
 
 pub(crate) mod executor;
 pub(crate) mod slot_map;

@@ -1,25 +1,30 @@
-//! What one I/O thread has of a kind, by id: a slot, which is small and reused because JavaScript keeps its side in an
-//! array, and a generation, so that what JavaScript says of one that has gone meanwhile meets nobody. A slot whose
-//! generations have all been used rests until JavaScript has heard of the end of each: clients that come and go while
-//! JavaScript is blocked must not bring an id around to another's that is still in its hands.
+//! Maps the ids that JavaScript uses to the connections and exchanges of an I/O thread.
+//!
+//! An id is a slot and a generation. Slots are small and reused, because JavaScript keeps its side
+//! in an array. The generation makes a stale id from JavaScript resolve to nothing.
+//!
+//! A slot that has used all its generations is quarantined until JavaScript has been notified that
+//! each of its ids is closed. Otherwise, while JavaScript is blocked, clients that come and go
+//! could bring an id around to one that JavaScript still uses for another connection.
 
 use std::collections::VecDeque;
 
-/// A table of what has an id.
+/// A table of values by id, with reusable slots.
 pub(crate) struct SlotMap<T> {
-    all: Vec<(u32, Option<T>)>,
+    slots: Vec<(u32, Option<T>)>,
     free: Vec<u32>,
     len: usize,
-    /// SlotMap without a generation left.
+    /// Closed slots without a generation left, not yet reported to JavaScript.
     exhausted: Vec<u32>,
-    /// Those of whose ends JavaScript has been quarantine_exhausted, and how often it had come for a batch by then.
+    /// Closed slots whose last close has been reported, each with the number of batches that
+    /// JavaScript had taken by then.
     quarantined: VecDeque<(u64, u32)>,
 }
 
 impl<T> Default for SlotMap<T> {
     fn default() -> Self {
         Self {
-            all: Vec::new(),
+            slots: Vec::new(),
             free: Vec::new(),
             len: 0,
             exhausted: Vec::new(),
@@ -29,90 +34,91 @@ impl<T> Default for SlotMap<T> {
 }
 
 impl<T> SlotMap<T> {
-    /// Enters what is made with its id, and returns the id.
+    /// Inserts the value that `make` creates from its id. Returns the id.
     pub fn insert_with(&mut self, make: impl FnOnce(u32) -> T) -> u32 {
         let slot = self.free.pop().unwrap_or_else(|| {
-            self.all.push((0, None));
-            self.all.len() as u32 - 1
+            self.slots.push((0, None));
+            self.slots.len() as u32 - 1
         });
-        let (generation, held) = &mut self.all[slot as usize];
+        let (generation, value) = &mut self.slots[slot as usize];
         let id = *generation << SLOT_BITS | slot;
-        *held = Some(make(id));
+        *value = Some(make(id));
         self.len += 1;
         id
     }
 
-    /// Forgets what has this id.
+    /// Removes the value with this id and returns it.
     pub fn remove(&mut self, id: u32) -> Option<T> {
         let slot = slot_of(id);
-        let (generation, held) = self.all.get_mut(slot as usize)?;
+        let (generation, value) = self.slots.get_mut(slot as usize)?;
         if *generation != id >> SLOT_BITS {
             return None;
         }
-        let removed = held.take()?;
+        let removed = value.take()?;
         *generation = (*generation + 1) & GENERATION_MASK;
         self.len -= 1;
         if *generation == 0 { &mut self.exhausted } else { &mut self.free }.push(slot);
         Some(removed)
     }
 
-    /// All ends so far are in what JavaScript takes next; it has come for `takes` batches.
+    /// Starts the quarantine of slots without generations: their closes are in the batch that
+    /// JavaScript takes next. `takes` is the number of batches it has taken so far.
     pub fn quarantine_exhausted(&mut self, takes: u64) {
         self.quarantined.extend(self.exhausted.drain(..).map(|slot| (takes, slot)));
     }
 
-    /// Takes the map out that have reusable enough.
+    /// Takes the slots out of quarantine whose batch JavaScript has processed, by `has_passed`.
     pub fn take_reusable(&mut self, has_passed: impl Fn(u64) -> bool) -> Vec<u32> {
         let enough = self.quarantined.iter().take_while(|(takes, _)| has_passed(*takes)).count();
         self.quarantined.drain(..enough).map(|(_, slot)| slot).collect()
     }
 
-    /// Gives such map out again.
-    pub fn reuse(&mut self, map: Vec<u32>) {
-        self.free.extend(map);
+    /// Makes slots available again.
+    pub fn reuse(&mut self, slots: Vec<u32>) {
+        self.free.extend(slots);
     }
 
-    /// What has this id, if it is still there.
+    /// The value with this id, if it is still there.
     pub fn find(&self, id: u32) -> Option<&T> {
-        let (generation, held) = self.all.get(slot_of(id) as usize)?;
-        if *generation == id >> SLOT_BITS { held.as_ref() } else { None }
+        let (generation, value) = self.slots.get(slot_of(id) as usize)?;
+        if *generation == id >> SLOT_BITS { value.as_ref() } else { None }
     }
 
-    /// The same, to be changed.
+    /// Like `find`, mutable.
     pub fn find_mut(&mut self, id: u32) -> Option<&mut T> {
-        let (generation, held) = self.all.get_mut(slot_of(id) as usize)?;
-        if *generation == id >> SLOT_BITS { held.as_mut() } else { None }
+        let (generation, value) = self.slots.get_mut(slot_of(id) as usize)?;
+        if *generation == id >> SLOT_BITS { value.as_mut() } else { None }
     }
 
-    /// What is at a slot, with its id.
+    /// The value in a slot, with its id.
     pub fn at(&self, slot: u32) -> Option<(u32, &T)> {
-        let (generation, held) = self.all.get(slot as usize)?;
-        Some((*generation << SLOT_BITS | slot, held.as_ref()?))
+        let (generation, value) = self.slots.get(slot as usize)?;
+        Some((*generation << SLOT_BITS | slot, value.as_ref()?))
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
-        (0..self.all.len() as u32).filter_map(|slot| self.at(slot))
+        (0..self.slots.len() as u32).filter_map(|slot| self.at(slot))
     }
 
-    /// All of them, to be changed.
+    /// All values with their ids, mutable.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut T)> {
-        self.all.iter_mut().enumerate().filter_map(|(slot, (generation, held))| {
-            Some((*generation << SLOT_BITS | slot as u32, held.as_mut()?))
+        self.slots.iter_mut().enumerate().filter_map(|(slot, (generation, value))| {
+            Some((*generation << SLOT_BITS | slot as u32, value.as_mut()?))
         })
     }
 
-    /// How many there are.
+    /// The number of values.
     pub fn len(&self) -> usize {
         self.len
     }
 }
 
-/// The slot in an id.
+/// The slot part of an id.
 pub(crate) fn slot_of(id: u32) -> u32 {
     id & SLOT_MASK
 }
 
-/// A million at once, and an id that is a small integer in V8 (31 bits).
+/// A million slots at once. With the generation, an id has 31 bits and is a small integer in V8.
 const SLOT_BITS: u32 = 20;
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 const GENERATION_MASK: u32 = (1 << (31 - SLOT_BITS)) - 1;
@@ -122,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_used_again_under_another_id() {
+    fn a_slot_is_reused_under_another_id() {
         let mut map = SlotMap::default();
         let first = map.insert_with(|id| ("first", id));
         let second = map.insert_with(|id| ("second", id));
@@ -139,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_stay_small_integers_however_often_a_place_is_used() {
+    fn ids_stay_small_integers_however_often_a_slot_is_used() {
         let mut map = SlotMap::default();
         for takes in 0..10_000 {
             let id = map.insert_with(|_| ());
@@ -148,11 +154,11 @@ mod tests {
             let reusable = map.take_reusable(|_| true);
             map.reuse(reusable);
         }
-        assert_eq!((map.all.len(), map.len()), (1, 0));
+        assert_eq!((map.slots.len(), map.len()), (1, 0));
     }
 
     #[test]
-    fn no_id_comes_again_before_javascript_has_heard_of_its_end() {
+    fn no_id_repeats_before_javascript_is_notified_of_its_close() {
         let mut map = SlotMap::default();
         let mut seen = std::collections::HashSet::new();
         for _ in 0..10_000 {
@@ -160,7 +166,7 @@ mod tests {
             assert!(seen.insert(id), "{id} came again");
             map.remove(id);
         }
-        assert_eq!(map.all.len(), 5);
+        assert_eq!(map.slots.len(), 5);
         assert_eq!(map.take_reusable(|_| true), []);
         map.quarantine_exhausted(7);
         assert_eq!(map.take_reusable(|takes| takes < 7), []);

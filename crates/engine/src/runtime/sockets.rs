@@ -1,8 +1,9 @@
-//! The sockets of an I/O thread: one set of the system's for all of them, in which the thread waits.
+//! The sockets of an I/O thread, in one epoll (or kqueue) set that the thread waits on.
 //!
-//! A socket is put into it once, by whoever accepts it, and is watched for reading alone until it takes no more. It stays
-//! there until it is closed: a connection that parks or comes back costs no call, and one that is accepted wakes nobody
-//! before its first byte is there.
+//! The acceptor registers a socket once, for reading alone, until it cannot take all that is
+//! written to it. The socket stays in the set until it is closed. So a connection that becomes idle
+//! or resumes costs no system call, and an accepted one wakes the thread only when its first byte
+//! has arrived.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, Read};
@@ -21,35 +22,36 @@ use crate::runtime::executor::TaskWaker;
 use crate::server::connection::resume;
 use crate::server::context::Context;
 
-/// The set, and who is told of each descriptor in it.
+/// The set, and the recipient of each descriptor's events.
 pub(crate) struct SocketSet {
     poll: RefCell<mio::Poll>,
     events: RefCell<Events>,
-    /// By descriptor: the system gives the lowest free number.
-    watched: RefCell<Vec<Watch>>,
+    /// Indexed by descriptor: the system always assigns the lowest free number.
+    watches: RefCell<Vec<Watch>>,
 }
 
 #[derive(Default)]
 enum Watch {
     #[default]
     Unassigned,
-    /// It was accepted, and has something to read before it has been begun with.
+    /// The socket was accepted and is readable, but its connection has not been started.
     Unclaimed {
-        ended: bool,
+        read_closed: bool,
     },
     Served(Rc<Readiness>),
-    /// The connection with this id waits without a task.
+    /// The connection with this id is idle: it has no task.
     Idle(u32),
 }
 
-/// What is known of a socket since it was tried last, and who waits for more.
+/// The readiness of a socket since the last try, and the tasks that wait for it.
 #[derive(Default)]
 struct Readiness {
-    readable: Cell<bool>,
-    /// The client's side has ended: whatever is read, there is more to hear.
-    ended: Cell<bool>,
-    full: Cell<bool>,
-    /// The set tells when it can be written to.
+    is_readable: Cell<bool>,
+    /// The client has closed its sending side, so a short read does not mean that the socket is
+    /// drained.
+    read_closed: Cell<bool>,
+    is_full: Cell<bool>,
+    /// The set reports writability too.
     is_watched_for_write: Cell<bool>,
     reader: TaskWaker,
     writer: TaskWaker,
@@ -60,32 +62,32 @@ pub(crate) struct Socket {
     readiness: Rc<Readiness>,
     fd: RegisteredFd,
     is_tcp: bool,
-    /// What is written next is followed by the end at once.
+    /// A shutdown or close follows the next write at once.
     is_next_write_last: Cell<bool>,
 }
 
-/// A descriptor in the set, which it leaves when this is dropped.
+/// A descriptor in the set. Dropping it closes it, which removes it from the set.
 pub(crate) struct RegisteredFd {
     fd: OwnedFd,
     sockets: Rc<SocketSet>,
 }
 
-/// What other threads have of the set.
+/// The part of the set that other threads use: they register sockets and wake its thread.
 pub(crate) struct SocketRegistrar {
     registry: Registry,
     waker: Waker,
 }
 
 impl SocketRegistrar {
-    /// From now on the thread of the set wakes when the socket has something to read.
+    /// Registers a socket: its first readable byte wakes the set's thread.
     pub fn register(&self, fd: &OwnedFd) -> io::Result<()> {
         let fd = fd.as_raw_fd();
         self.registry.register(&mut SourceFd(&fd), Token(fd as usize), Interest::READABLE)
     }
 
-    /// Ends the wait of the thread of the set, or its next one.
+    /// Wakes the set's thread from its current or next wait.
     pub fn wake(&self) {
-        // The counter behind it is full only if the thread has been woken already.
+        // The only possible error is a is_full counter, and then the thread has been woken already.
         let _ = self.waker.wake();
     }
 }
@@ -93,10 +95,10 @@ impl SocketRegistrar {
 impl SocketSet {
     pub fn new(poll: mio::Poll) -> Self {
         let events = RefCell::new(Events::with_capacity(MAX_EVENTS));
-        Self { poll: RefCell::new(poll), events, watched: RefCell::default() }
+        Self { poll: RefCell::new(poll), events, watches: RefCell::default() }
     }
 
-    /// A set and its registrar.
+    /// Creates the poll instance and its registrar.
     pub fn create() -> io::Result<(mio::Poll, SocketRegistrar)> {
         let poll = mio::Poll::new()?;
         let registry = poll.registry().try_clone()?;
@@ -104,12 +106,11 @@ impl SocketSet {
         Ok((poll, SocketRegistrar { registry, waker }))
     }
 
-    /// Tells whoever waits for a socket what has become of it. Waits so long at most for something to tell of; `None` is
-    /// without end.
+    /// Waits for events, up to `time` (forever for `None`), and wakes the tasks that wait for them.
     pub fn dispatch_events(ctx: &Rc<Context>, time: Option<Duration>) {
         let sockets = &ctx.sockets;
         let mut events = sockets.events.borrow_mut();
-        // After a signal nothing has been told yet.
+        // An error is an interrupting signal, with no events.
         if sockets.poll.borrow_mut().poll(&mut events, time).is_ok() {
             for event in events.iter().filter(|event| event.token() != WAKE_TOKEN) {
                 sockets.dispatch(ctx, event);
@@ -119,76 +120,77 @@ impl SocketSet {
 
     fn dispatch(&self, ctx: &Rc<Context>, event: &Event) {
         let fd = event.token().0;
-        let watched = self.watched.borrow();
-        match watched.get(fd) {
-            Some(Watch::Served(readiness)) => readiness.note(event),
+        let watches = self.watches.borrow();
+        match watches.get(fd) {
+            Some(Watch::Served(readiness)) => readiness.apply(event),
             Some(&Watch::Idle(id)) => {
-                drop(watched);
+                drop(watches);
                 resume(ctx, id);
-                if let Some(Watch::Served(readiness)) = self.watched.borrow().get(fd) {
-                    readiness.note(event);
+                if let Some(Watch::Served(readiness)) = self.watches.borrow().get(fd) {
+                    readiness.apply(event);
                 }
             }
-            // Or it was closed after the system had told of it: then the next one with this number reads once in vain.
+            // Or the socket was closed after the system had reported the event: the next socket
+            // with this number then tries one read in vain.
             Some(Watch::Unassigned | Watch::Unclaimed { .. }) | None => {
-                drop(watched);
-                self.set_watch(fd, Watch::Unclaimed { ended: has_ended(event) });
+                drop(watches);
+                self.set_watch(fd, Watch::Unclaimed { read_closed: is_read_closed(event) });
                 ctx.handoff.wake();
             }
         }
     }
 
-    /// Says who is told of a descriptor, and returns who was.
+    /// Sets the recipient of a descriptor's events and returns the previous one.
     fn set_watch(&self, fd: usize, value: Watch) -> Watch {
-        let mut watched = self.watched.borrow_mut();
-        if fd >= watched.len() {
-            watched.resize_with(fd + 1, Watch::default);
+        let mut watches = self.watches.borrow_mut();
+        if fd >= watches.len() {
+            watches.resize_with(fd + 1, Watch::default);
         }
-        std::mem::replace(&mut watched[fd], value)
+        std::mem::replace(&mut watches[fd], value)
     }
 }
 
 impl Readiness {
-    fn note(&self, event: &Event) {
-        let ended = has_ended(event);
-        if ended {
-            self.ended.set(true);
+    fn apply(&self, event: &Event) {
+        let read_closed = is_read_closed(event);
+        if read_closed {
+            self.read_closed.set(true);
         }
-        if ended || event.is_readable() {
-            self.readable.set(true);
+        if read_closed || event.is_readable() {
+            self.is_readable.set(true);
             self.reader.wake();
         }
         if event.is_writable() || event.is_write_closed() || event.is_error() {
-            self.full.set(false);
+            self.is_full.set(false);
             self.writer.wake();
         }
     }
 }
 
-fn has_ended(event: &Event) -> bool {
+fn is_read_closed(event: &Event) -> bool {
     event.is_read_closed() || event.is_error()
 }
 
 impl RegisteredFd {
-    /// A descriptor that has entered the set.
+    /// Wraps a descriptor that is registered in the set.
     pub fn new(fd: OwnedFd, sockets: &Rc<SocketSet>) -> Self {
         Self { fd, sockets: sockets.clone() }
     }
 
-    /// Its socket.
+    /// Turns it into a socket that a task reads from and writes to.
     pub fn into_socket(self, is_tcp: bool) -> Socket {
         let readiness = Rc::new(Readiness::default());
         let before = self.replace_watch(Watch::Served(readiness.clone()));
-        if let Watch::Unclaimed { ended } = before {
-            readiness.readable.set(true);
-            readiness.ended.set(ended);
+        if let Watch::Unclaimed { read_closed } = before {
+            readiness.is_readable.set(true);
+            readiness.read_closed.set(read_closed);
         }
         Socket { readiness, fd: self, is_tcp, is_next_write_last: Cell::new(false) }
     }
 
-    /// Says who is told of it, and returns who was.
-    fn replace_watch(&self, watched: Watch) -> Watch {
-        self.sockets.set_watch(self.fd.as_raw_fd() as usize, watched)
+    /// Sets the recipient of its events and returns the previous one.
+    fn replace_watch(&self, watches: Watch) -> Watch {
+        self.sockets.set_watch(self.fd.as_raw_fd() as usize, watches)
     }
 }
 
@@ -199,53 +201,54 @@ impl AsFd for RegisteredFd {
 }
 
 impl Drop for RegisteredFd {
-    /// Before the system gives the number to another one.
+    /// Resets the entry before the system reuses the number.
     fn drop(&mut self) {
         self.replace_watch(Watch::Unassigned);
     }
 }
 
 impl Socket {
-    /// Whether the next thing to happen to it will be told.
+    /// Whether the next event of the socket will be reported, so that no task needs to wait for it.
     pub fn can_make_idle(&self) -> bool {
-        !self.readiness.readable.get()
+        !self.readiness.is_readable.get()
     }
 
-    /// Lets go of all but the descriptor: when there is something to read the connection with this id comes back.
+    /// Keeps only the descriptor: once it is readable, the connection with this id resumes.
     pub fn make_idle(self, id: u32) -> RegisteredFd {
         self.fd.replace_watch(Watch::Idle(id));
         self.fd
     }
 
-    /// Reads what is there: `Ready(0)` is the end of input.
+    /// Reads available bytes: `Ready(0)` is the end of input.
     pub fn poll_read(
         &mut self,
         cx: &mut TaskContext<'_>,
         buf: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let readiness = &self.readiness;
-        while readiness.readable.get() {
+        while readiness.is_readable.get() {
             match (&*SockRef::from(&self.fd)).read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    readiness.readable.set(false);
-                    // What was told was of one before it that had the same number.
-                    readiness.ended.set(false);
+                    readiness.is_readable.set(false);
+                    // The event belonged to an earlier socket with the same number.
+                    readiness.read_closed.set(false);
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 result => {
-                    // The set tells of what comes from now on.
+                    // A short read has drained the socket: the set reports later bytes.
                     if result.as_ref().is_ok_and(|count| *count < buf.len()) {
-                        readiness.readable.set(readiness.ended.get());
+                        readiness.is_readable.set(readiness.read_closed.get());
                     }
                     return Poll::Ready(result);
                 }
             }
         }
-        readiness.reader.note(cx);
+        readiness.reader.register(cx);
         Poll::Pending
     }
 
-    /// What is written next is followed by [`Self::shutdown`] or a close in the same turn, and goes in one packet with it.
+    /// Announces that [`Self::shutdown`] or a close follows the next write in the same turn, so
+    /// that both leave in one packet.
     pub fn mark_next_write_last(&self) {
         self.is_next_write_last.set(true);
     }
@@ -258,24 +261,24 @@ impl Socket {
     ) -> Poll<io::Result<usize>> {
         match self.try_write(slices) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                self.readiness.writer.note(cx);
+                self.readiness.writer.register(cx);
                 Poll::Pending
             }
             result => Poll::Ready(result),
         }
     }
 
-    /// The same for whoever does not wait.
+    /// Like `poll_write`, without registering a task to wake.
     pub fn try_write(&self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
         let readiness = &self.readiness;
-        if readiness.full.get() {
+        if readiness.is_full.get() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let flags =
             if self.is_next_write_last.take() { SEND_FLAGS | MORE_FOLLOWS } else { SEND_FLAGS };
         loop {
             let socket = SockRef::from(&self.fd);
-            // One slice is the rule, and `send` is cheaper than `sendmsg`.
+            // Nearly every write has one slice, and `send` is cheaper than `sendmsg`.
             let (len, result) = match slices {
                 [one] => (one.len(), socket.send_with_flags(one, flags)),
                 many => (
@@ -293,10 +296,11 @@ impl Socket {
         }
     }
 
-    /// It takes no more: the set tells when it does again, from the first time on.
+    /// Notes that the socket takes no more. From the first time on, the set reports when it does
+    /// again.
     fn mark_full(&self) -> io::Result<()> {
         let readiness = &self.readiness;
-        readiness.full.set(true);
+        readiness.is_full.set(true);
         if !readiness.is_watched_for_write.replace(true) {
             let fd = self.fd.fd.as_raw_fd();
             let both = Interest::READABLE | Interest::WRITABLE;
@@ -307,25 +311,27 @@ impl Socket {
         Ok(())
     }
 
-    /// To a client on this machine the way is short: what the system would let its buffer grow to leaves the processor's
-    /// cache before the client reads it. A client that is far away needs the buffer that the system gives it.
+    /// Bounds the send buffer towards a client on this machine: the buffer that the system would
+    /// grow drops out of the processor's cache before the client reads it. A remote client needs
+    /// the buffer that the system chooses.
     fn bound_send_buffer(&self) {
         let socket = SockRef::from(&self.fd);
         let is_large =
             socket.send_buffer_size().is_ok_and(|size| size > MAX_LOOPBACK_SEND_BUFFER_BYTES);
         let peer = socket.peer_addr().ok().and_then(|peer| peer.as_socket());
         if is_large && peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
-            // Linux takes twice as much, for what it keeps with the bytes. Refused, it stays as it is.
+            // Linux doubles the value, to account for its own bookkeeping. If the system refuses,
+            // the buffer stays as it is.
             let _ = socket.set_send_buffer_size(MAX_LOOPBACK_SEND_BUFFER_BYTES / 2);
         }
     }
 
-    /// Half-closes: the peer reads to the end of what was sent.
+    /// Shuts down the sending side: the peer reads to the end of what was sent.
     pub fn shutdown(&self) -> Poll<io::Result<()>> {
         Poll::Ready(SockRef::from(&self.fd).shutdown(Shutdown::Write))
     }
 
-    /// The error that the socket has met since it was asked last.
+    /// The pending error of the socket (`SO_ERROR`), which this clears.
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
         SockRef::from(&self.fd).take_error()
     }
@@ -334,7 +340,7 @@ impl Socket {
         self.is_tcp
     }
 
-    /// The address of our end, of TCP.
+    /// The local address of a TCP socket.
     pub fn local_address(&self) -> Option<SocketAddr> {
         SockRef::from(&self.fd).local_addr().ok()?.as_socket()
     }
@@ -346,18 +352,19 @@ impl AsFd for Socket {
     }
 }
 
-/// What is told of it is that somebody has woken the thread.
+/// The token of the waker, not of a socket.
 const WAKE_TOKEN: Token = Token(usize::MAX);
-/// SocketSet that are told of at once.
+/// Events taken from the system in one call.
 const MAX_EVENTS: usize = 256;
-/// Less than the caches of processors, and some packets of the loopback.
+/// Smaller than processors' caches, and several packets of the loopback device.
 const MAX_LOOPBACK_SEND_BUFFER_BYTES: usize = 524_288;
-/// A peer that is gone is an error here and no signal to the process.
+/// A closed peer is an error of the call, not a signal to the process.
 #[cfg(target_os = "linux")]
 const SEND_FLAGS: i32 = libc::MSG_NOSIGNAL;
 #[cfg(not(target_os = "linux"))]
 const SEND_FLAGS: i32 = 0;
-/// More comes at once: the end, for which the last packet waits. Elsewhere the end is a packet of its own.
+/// More follows at once: the end of the stream, which is sent with the last packet. Other systems
+/// send it in a packet of its own.
 #[cfg(target_os = "linux")]
 const MORE_FOLLOWS: i32 = libc::MSG_MORE;
 #[cfg(not(target_os = "linux"))]

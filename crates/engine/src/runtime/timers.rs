@@ -1,4 +1,5 @@
-//! The timers of an I/O thread's own tasks. The deadlines of connections are in the wheel, which one of them turns.
+//! The timers of an I/O thread's own tasks. The deadlines of connections are in the timer wheel,
+//! which one of these tasks advances.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -9,30 +10,30 @@ use std::time::{Duration, Instant};
 
 use crate::server::context::Context;
 
-/// Who waits until when. Their number breaks ties.
+/// The pending timers with the wakers of their tasks. A serial serial makes keys unique.
 #[derive(Default)]
 pub(crate) struct Timers {
-    waiting: RefCell<BTreeMap<(Instant, u64), Waker>>,
-    count: Cell<u64>,
+    pending: RefCell<BTreeMap<(Instant, u64), Waker>>,
+    next_serial: Cell<u64>,
 }
 
 impl Timers {
-    fn until(&self, until: Instant) -> Sleep<'_> {
-        let number = self.count.get();
-        self.count.set(number + 1);
-        Sleep { timers: self, until, number }
+    fn sleep_until(&self, deadline: Instant) -> Sleep<'_> {
+        let serial = self.next_serial.get();
+        self.next_serial.set(serial + 1);
+        Sleep { timers: self, deadline, serial }
     }
 
-    /// How long nobody has to be woken.
+    /// The time deadline the next timer is due; `None` without timers.
     pub fn time_until_next(&self, now: Instant) -> Option<Duration> {
-        let (until, _) = *self.waiting.borrow().first_key_value()?.0;
-        Some(until.saturating_duration_since(now))
+        let (deadline, _) = *self.pending.borrow().first_key_value()?.0;
+        Some(deadline.saturating_duration_since(now))
     }
 
-    /// Wakes those whose time has come.
+    /// Wakes the tasks whose timers are due.
     pub fn wake_due(&self, now: Instant) {
-        let mut waiting = self.waiting.borrow_mut();
-        while let Some(first) = waiting.first_entry() {
+        let mut pending = self.pending.borrow_mut();
+        while let Some(first) = pending.first_entry() {
             if first.key().0 > now {
                 break;
             }
@@ -41,19 +42,19 @@ impl Timers {
     }
 }
 
-/// A wait for a time.
+/// Completes at a given time.
 pub(crate) struct Sleep<'a> {
     timers: &'a Timers,
-    until: Instant,
-    number: u64,
+    deadline: Instant,
+    serial: u64,
 }
 
-/// Waits so long, from now on.
+/// Completes after `time` from now.
 pub(crate) fn sleep(ctx: &Context, time: Duration) -> Sleep<'_> {
-    ctx.timers.until(Instant::now() + time)
+    ctx.timers.sleep_until(Instant::now() + time)
 }
 
-/// What the future comes to, if it does within the time.
+/// Returns the result of `future`, or `None` if it does not complete within `time`.
 pub(crate) async fn with_timeout<T>(
     ctx: &Context,
     time: Duration,
@@ -72,18 +73,18 @@ impl Future for Sleep<'_> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
-        if Instant::now() >= self.until {
+        if Instant::now() >= self.deadline {
             return Poll::Ready(());
         }
-        let key = (self.until, self.number);
-        self.timers.waiting.borrow_mut().insert(key, cx.waker().clone());
+        let key = (self.deadline, self.serial);
+        self.timers.pending.borrow_mut().insert(key, cx.waker().clone());
         Poll::Pending
     }
 }
 
 impl Drop for Sleep<'_> {
     fn drop(&mut self) {
-        self.timers.waiting.borrow_mut().remove(&(self.until, self.number));
+        self.timers.pending.borrow_mut().remove(&(self.deadline, self.serial));
     }
 }
 
@@ -92,18 +93,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_whose_time_has_come_are_woken_and_the_next_one_is_known() {
+    fn due_timers_wake_their_tasks_and_the_next_one_is_known() {
         let timers = Timers::default();
         let begin = Instant::now();
         let after = |ms| begin + Duration::from_millis(ms);
-        let mut sleeps = [60_000, 30_000, 30_000].map(|ms| Box::pin(timers.until(after(ms))));
+        let mut sleeps = [60_000, 30_000, 30_000].map(|ms| Box::pin(timers.sleep_until(after(ms))));
         let mut cx = TaskContext::from_waker(Waker::noop());
         for sleep in &mut sleeps {
             assert!(sleep.as_mut().poll(&mut cx).is_pending());
         }
         assert_eq!(timers.time_until_next(begin), Some(Duration::from_secs(30)));
         timers.wake_due(after(29_999));
-        assert_eq!(timers.waiting.borrow().len(), 3);
+        assert_eq!(timers.pending.borrow().len(), 3);
         timers.wake_due(after(30_000));
         assert_eq!(timers.time_until_next(after(31_000)), Some(Duration::from_secs(29)));
         assert_eq!(timers.time_until_next(after(61_000)), Some(Duration::ZERO));

@@ -1,16 +1,17 @@
-//! The timer wheel of an I/O thread: coarse, one entry a connection, no allocation while it turns.
+//! The timer wheel of an I/O thread: coarse, one entry per connection, no allocation while it
+//! advances.
 //!
-//! A deadline that moves later costs nothing: the owner keeps the real one and tells it when the entry
-//! comes up. So a request on a kept-alive connection does not touch the wheel at all. Deadlines never
-//! come up early, and at most a tick and the owner's own delay late.
+//! A deadline that moves later costs nothing: the owner keeps the real deadline and returns it when
+//! the entry is on_due. So a request on a kept-alive connection does not touch the wheel at all.
+//! Deadlines never fire early, and at most one tick plus the owner's own delay late.
 
-/// Entries by key. Keys are meant to be small and reused, as connection ids are: the wheel keeps twelve
-/// bytes for each up to the highest.
+/// The entries by key. Keys should be small and reused, as connection ids are: the wheel keeps
+/// twelve bytes for each key up to the highest.
 pub struct TimerWheel {
-    /// First a ring of sentinels, one a slot, then the keys' entries: lists are circular, so that an
-    /// entry can leave its list without knowing which it is.
+    /// First the sentinels, one for each slot, then the entries of the keys. Lists are circular, so
+    /// an entry can be unlinked without knowing its list.
     nodes: Vec<Node>,
-    /// The tick that has been served last.
+    /// The last tick that has been processed.
     current: u32,
     len: usize,
 }
@@ -19,12 +20,12 @@ pub struct TimerWheel {
 struct Node {
     next: u32,
     previous: u32,
-    /// When it is due; `ABSENT` if it is in no list.
+    /// When the entry is on_due; `ABSENT` if it is in no list.
     tick: u32,
 }
 
 impl TimerWheel {
-    /// An empty wheel on a clock that shows `now_ms`.
+    /// Creates an empty wheel at the time `now_ms`.
     #[must_use]
     pub fn new(now_ms: u64) -> Self {
         let nodes =
@@ -32,8 +33,8 @@ impl TimerWheel {
         Self { nodes, current: ticks(now_ms / TICK_MS), len: 0 }
     }
 
-    /// Makes sure that the key comes up at `deadline_ms` or before. An entry that would come up later is
-    /// moved; one that comes up earlier is left, for the owner to say then how long it still is.
+    /// Ensures that the key is on_due at `deadline_ms` or earlier. A later entry is moved. An
+    /// earlier entry stays; when it is on_due, the owner returns the time that is left.
     pub fn insert(&mut self, key: u32, deadline_ms: u64) {
         let node = node_of(key);
         if node >= self.nodes.len() {
@@ -50,16 +51,16 @@ impl TimerWheel {
         self.link(node, tick);
     }
 
-    /// Calls `due` with every key whose entry has come up. What it returns is the key's next deadline;
-    /// with `None` the key has no entry any more.
-    pub fn advance(&mut self, now_ms: u64, mut due: impl FnMut(u32) -> Option<u64>) {
+    /// Calls `on_due` with every key whose entry is on_due. It returns the key's next deadline, or
+    /// `None` to remove the entry.
+    pub fn advance(&mut self, now_ms: u64, mut on_due: impl FnMut(u32) -> Option<u64>) {
         let now = ticks(now_ms / TICK_MS);
-        // After a long sleep one round sees every slot.
+        // After a long sleep, one round visits every slot.
         self.current = self.current.max(now.saturating_sub(SLOTS));
         while self.current < now {
             self.current += 1;
             let sentinel = (self.current % SLOTS) as usize;
-            // It ends: what is linked meanwhile goes to other slots than the current one.
+            // The loop terminates: entries linked meanwhile go to other slots than the current one.
             loop {
                 let node = self.nodes[sentinel].next as usize;
                 if node == sentinel {
@@ -69,27 +70,27 @@ impl TimerWheel {
                 self.unlink(node);
                 if tick > self.current {
                     self.link(node, tick);
-                } else if let Some(deadline_ms) = due(node as u32 - SLOTS) {
+                } else if let Some(deadline_ms) = on_due(node as u32 - SLOTS) {
                     self.link(node, ticks(deadline_ms.div_ceil(TICK_MS)));
                 }
             }
         }
     }
 
-    /// How many keys have an entry.
+    /// The number of keys with an entry.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether nothing can come up.
+    /// Whether the wheel has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// What is past comes up at the next tick; what is beyond the wheel's round is looked at when that
-    /// ends, and linked again.
+    /// Links an entry. A past tick is on_due at the next one. A tick beyond the wheel's round is
+    /// examined when the round is over, and linked again.
     fn link(&mut self, node: usize, tick: u32) {
         let slot = tick.clamp(self.current + 1, self.current + SLOTS - 1) % SLOTS;
         let last = self.nodes[slot as usize].previous;
@@ -112,15 +113,15 @@ fn node_of(key: u32) -> usize {
     key as usize + SLOTS as usize
 }
 
-/// Saturates far below `ABSENT`, after ten years.
+/// Saturates far below `ABSENT`, after more than ten years.
 fn ticks(count: u64) -> u32 {
     u32::try_from(count).unwrap_or(LAST_TICK).min(LAST_TICK)
 }
 
-/// The wheel's grain.
+/// The resolution of the wheel, in milliseconds.
 pub const TICK_MS: u64 = 100;
 
-/// A round takes 102.4 s, longer than most deadlines.
+/// The number of slots. A round takes 102.4 s, longer than most deadlines.
 const SLOTS: u32 = 1_024;
 
 const ABSENT: u32 = u32::MAX;
@@ -221,7 +222,7 @@ mod tests {
         for now_ms in (0..700_000).step_by(100) {
             wheel.advance(now_ms, |key| {
                 let expected = second.get(&key).copied().unwrap_or(deadline(key));
-                // What is due at 0 comes up at the first tick.
+                // A deadline of 0 is on_due at the first tick.
                 assert!(expected <= now_ms && now_ms < expected + 2 * TICK_MS);
                 if second.contains_key(&key) {
                     ended += 1;

@@ -303,7 +303,7 @@ impl Future for Task {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Some(connection) = self.0.as_mut() else { return Poll::Ready(()) };
-        connection.shared.task.note(cx);
+        connection.shared.task.register(cx);
         let end = connection.turns(cx);
         connection.update_accounting();
         match end {

@@ -267,7 +267,7 @@ fn run(ctx: &Rc<Context>) {
         executor::run_turn();
         // The turn has taken a while, and a wait does.
         ctx.is_clock_stale.set(true);
-        if executor::is_busy() {
+        if executor::has_ready_tasks() {
             poll_sockets(ctx);
         } else {
             wait(ctx);

@@ -161,7 +161,7 @@ pub(crate) fn make_idle(connection: Connection) {
     let Connection { shared, arrival, stream, guard, .. } = connection;
     let (ctx, id) = (shared.ctx.clone(), shared.id);
     // It may still be in a list of those to wake.
-    shared.task.forget();
+    shared.task.clear();
     let Stream::Plain(socket) = stream else { return remove_closed(&ctx, &shared) };
     let held = socket.make_idle(id);
     let parked = IdleConnection {

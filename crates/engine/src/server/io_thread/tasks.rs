@@ -21,7 +21,7 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
             if ctx.has_events_due() {
                 return Poll::Ready(());
             }
-            ctx.flusher.note(cx);
+            ctx.flusher.register(cx);
             Poll::Pending
         })
         .await;

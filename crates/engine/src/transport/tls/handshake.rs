@@ -276,7 +276,7 @@ impl Future for HandshakeTask {
         }
         let step = self.step(cx);
         if step.is_pending() {
-            self.pending.task.note(cx);
+            self.pending.task.register(cx);
             return Poll::Pending;
         }
         Poll::Ready(())
@@ -286,7 +286,7 @@ impl Future for HandshakeTask {
 impl Drop for HandshakeTask {
     fn drop(&mut self) {
         self.pending.state.set(HandshakeState::Finished);
-        self.pending.task.forget();
+        self.pending.task.clear();
         let handshakes = &self.ctx.handshakes;
         handshakes.open.set(handshakes.open.get() - 1);
         let Some(arrival) = self.arrival.take() else { return };
