@@ -7,25 +7,26 @@ import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 import { SIGNALS, type SignalName } from '../signals.ts'
-import { Clock } from './clock.ts'
+import type { Clock } from './clock.ts'
+import { createCollaborators } from './collaborators.ts'
 import type { ArbiterDependencies } from './dependencies.ts'
-import { DevReload } from './dev-reload.ts'
+import type { DevReload } from './dev-reload.ts'
 import type { ArbiterEvent, EventQueue } from './events.ts'
-import { ExtraListeners } from './extra-listeners.ts'
+import type { ExtraListeners } from './extra-listeners.ts'
 import {
   displayAddresses,
   type Generation,
   includesSocket,
   updateSharedListeners,
 } from './generation.ts'
-import { Housekeeping } from './housekeeping.ts'
+import type { Housekeeping } from './housekeeping.ts'
 import { type Phase, REACTIONS, type Reaction, type SignalRequest } from './reactions.ts'
 import { nextStep } from './reconcile.ts'
-import { Rollout } from './rollout.ts'
-import { Supervisor } from './supervisor.ts'
-import { TitleAndPidfile } from './title-and-pidfile.ts'
-import { ArbiterUpgrade } from './upgrade.ts'
-import { WorkerCount } from './worker-count.ts'
+import type { Rollout } from './rollout.ts'
+import type { Supervisor } from './supervisor.ts'
+import type { TitleAndPidfile } from './title-and-pidfile.ts'
+import type { ArbiterUpgrade } from './upgrade.ts'
+import type { WorkerCount } from './worker-count.ts'
 import type { BootFailure, WorkerHandle } from './worker-handle.ts'
 
 /** Gunicorn's exit code of a worker whose application has no such callable. */
@@ -55,56 +56,27 @@ export class Arbiter {
   #exitStatus = 0
   #startFailure: string | undefined
 
-  constructor(system: System, parts: ArbiterDependencies) {
+  constructor(system: System, dependencies: ArbiterDependencies) {
     this.#system = system
-    this.#dependencies = parts
-    this.#log = parts.log
-    this.#queue = parts.queue
-    this.#extraListeners = new ExtraListeners(parts.log, parts.inheritedExtraListeners)
-    this.#clock = new Clock(system, this.#queue)
-    const { log, scoreboard, queue } = parts
-    const { workers } = parts.settings.values
-    this.#workerCount = new WorkerCount(
-      log,
-      { workers, slots: scoreboard.slotCount },
-      (now, before) => parts.hooks.call('nworkers_changed', now, before),
-    )
-    this.#upgrade = new ArbiterUpgrade(system, parts)
-    this.#titleAndPidfile = new TitleAndPidfile(parts, {
-      succeeding: this.#upgrade.predecessorPid !== undefined,
-    })
-    this.#devReload = new DevReload({ ...parts, cwd: parts.program.cwd })
-    this.#rollout = new Rollout({
-      ...{
-        system,
-        log,
-        queue,
-        openGeneration: parts.openGeneration,
-        loadSettings: parts.loadSettings,
-      },
+    this.#dependencies = dependencies
+    this.#log = dependencies.log
+    this.#queue = dependencies.queue
+    const collaborators = createCollaborators(system, dependencies, {
+      isStopping: () => this.#lifecycle === 'stopping',
       prepareGeneration: (generation) => this.#prepareGeneration(generation),
-      ownsSocketFiles: () => !this.#upgrade.sharesSockets,
       onCurrentChanged: (generation, previous) => this.#handleCurrent(generation, previous),
+      onReady: (worker) => this.#handleReady(worker),
+      onBootFailure: (worker, failure) => this.#handleBootFailure(worker, failure),
     })
-    this.#supervisor = new Supervisor(system, {
-      ...{ scoreboard: scoreboard, log, queue, extraListeners: this.#extraListeners },
-      callbacks: {
-        onReady: (worker) => this.#handleReady(worker),
-        onBootFailure: (worker, failure) => this.#handleBootFailure(worker, failure),
-        isTrial: ({ generation }) => generation === this.#rollout.trial,
-        isFinalShutdown: () =>
-          this.#lifecycle === 'stopping' && this.#upgrade.successorPid === undefined,
-        onFilesLoaded: (message) => this.#devReload.handleLoaded(message),
-        callPreFork: (age) => parts.hooks.callPreFork(age, system.pid),
-        onExited: ({ pid, age }) => parts.hooks.call('child_exit', { pid, age, ppid: system.pid }),
-      },
-    })
-    const identity = this.#titleAndPidfile
-    this.#housekeeping = new Housekeeping(system, { parts, identity, supervisor: this.#supervisor })
-    parts.hooks.connectServer({
-      ...{ system, workers: this.#supervisor.workers, settings: parts.settings },
-      ...{ rollout: this.#rollout, workerCount: this.#workerCount },
-    })
+    this.#clock = collaborators.clock
+    this.#supervisor = collaborators.supervisor
+    this.#rollout = collaborators.rollout
+    this.#upgrade = collaborators.upgrade
+    this.#workerCount = collaborators.workerCount
+    this.#titleAndPidfile = collaborators.titleAndPidfile
+    this.#extraListeners = collaborators.extraListeners
+    this.#devReload = collaborators.devReload
+    this.#housekeeping = collaborators.housekeeping
   }
 
   /** Runs until it is told to stop; the result is the exit status. */

@@ -27,7 +27,10 @@ export async function startDaemon(program: Program, config: Config): Promise<num
   const daemon = system.spawnSelf({
     program,
     env: upgradeEnvironment(system.env, {
-      ...{ kind: 'daemon', pid: system.pid, listeners: [], activated: false },
+      kind: 'daemon',
+      pid: system.pid,
+      listeners: [],
+      activated: false,
     }),
     extraFds: [],
     detachedStdio: [STDOUT_FD, STDERR_FD].map((fd) => (inherits(fd) ? 'inherit' : 'ignore')),

@@ -30,8 +30,8 @@ export class DevReload {
   #configFile: string | undefined
   readonly #loggedFailures = new Set<string>()
 
-  constructor(parts: DevReloadDependencies) {
-    this.#dependencies = parts
+  constructor(dependencies: DevReloadDependencies) {
+    this.#dependencies = dependencies
   }
 
   /** Watches what these settings say, if they say so. */

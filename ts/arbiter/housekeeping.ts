@@ -18,16 +18,20 @@ export class Housekeeping {
   constructor(
     system: System,
     {
-      parts,
-      identity,
+      dependencies,
+      titleAndPidfile,
       supervisor,
-    }: { parts: ArbiterDependencies; identity: TitleAndPidfile; supervisor: Supervisor },
+    }: {
+      dependencies: ArbiterDependencies
+      titleAndPidfile: TitleAndPidfile
+      supervisor: Supervisor
+    },
   ) {
     this.#system = system
-    this.#dependencies = parts
-    this.#titleAndPidfile = identity
+    this.#dependencies = dependencies
+    this.#titleAndPidfile = titleAndPidfile
     this.#supervisor = supervisor
-    this.#gauges = new Gauges(parts.log)
+    this.#gauges = new Gauges(dependencies.log)
   }
 
   runEverySecond(current: Generation | undefined): void {

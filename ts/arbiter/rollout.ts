@@ -40,8 +40,8 @@ export class Rollout {
   #stage: RolloutStage | undefined
   #isClosed = false
 
-  constructor(parts: RolloutDependencies) {
-    this.#dependencies = parts
+  constructor(dependencies: RolloutDependencies) {
+    this.#dependencies = dependencies
   }
 
   /** What workers are started with; undefined until the first generation is open. */

@@ -124,7 +124,7 @@ class ChokidarSourceWatch implements SourceWatch {
 
   #watchTree(directory: string, accepts: PathFilter): void {
     const key = `${directory}${sep}**`
-    if (accepts === undefined || this.#watchers.has(key)) return
+    if (this.#watchers.has(key)) return
     this.#openWatcher(key, directory, {
       ignored: (file, stats) =>
         isExcluded(relative(directory, file)) || (stats?.isFile() === true && !accepts(file)),

@@ -71,15 +71,15 @@ export class Supervisor {
   readonly #servedGenerations = new WeakSet<Generation>()
   #spawnedCount = 0
 
-  constructor(system: System, parts: SupervisorDependencies) {
+  constructor(system: System, dependencies: SupervisorDependencies) {
     this.#system = system
-    this.crashes = new Crashes(system, parts.log)
+    this.crashes = new Crashes(system, dependencies.log)
     this.#recycling = new Recycling(system)
-    this.#scoreboard = parts.scoreboard
-    this.#log = parts.log
-    this.#queue = parts.queue
-    this.#callbacks = parts.callbacks
-    this.#extraListeners = parts.extraListeners
+    this.#scoreboard = dependencies.scoreboard
+    this.#log = dependencies.log
+    this.#queue = dependencies.queue
+    this.#callbacks = dependencies.callbacks
+    this.#extraListeners = dependencies.extraListeners
   }
 
   /** Starts a worker in the lowest free slot; false when every slot is taken by one that has not ended yet. */

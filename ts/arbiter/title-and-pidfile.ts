@@ -26,10 +26,10 @@ export class TitleAndPidfile {
   #pidfile: { readonly path: string; readonly file: Pidfile } | undefined
 
   constructor(
-    parts: TitleAndPidfileDependencies,
-    { succeeding: isSuccessor }: { succeeding: boolean },
+    dependencies: TitleAndPidfileDependencies,
+    { isSuccessor }: { isSuccessor: boolean },
   ) {
-    this.#dependencies = parts
+    this.#dependencies = dependencies
     this.#suffix = isSuccessor ? SUCCESSOR_SUFFIX : ''
   }
 

@@ -33,10 +33,11 @@ export class ArbiterUpgrade {
   #successor: Successor | undefined
   #isStarting = false
 
-  constructor(system: System, parts: UpgradeDependencies) {
+  constructor(system: System, dependencies: UpgradeDependencies) {
     this.#system = system
-    this.#dependencies = parts
-    this.#predecessorPid = parts.parent?.kind === 'upgrade' ? parts.parent.pid : undefined
+    this.#dependencies = dependencies
+    this.#predecessorPid =
+      dependencies.parent?.kind === 'upgrade' ? dependencies.parent.pid : undefined
   }
 
   /** The older arbiter that has started this one, while it lives. */
@@ -63,7 +64,7 @@ export class ArbiterUpgrade {
   }
 
   /** Starts a new arbiter. */
-  start({ listeners }: Generation, further: readonly InheritedExtraListener[]): void {
+  start({ listeners }: Generation, extraListeners: readonly InheritedExtraListener[]): void {
     const { queue, log, scoreboard, program, isSocketActivated } = this.#dependencies
     if (this.#system.pid === 1) {
       return logLine(
@@ -73,15 +74,16 @@ export class ArbiterUpgrade {
         'with the end of process 1 its container ends too',
       )
     }
-    const handover = {
+    const state = {
       kind: 'upgrade',
       pid: this.#system.pid,
       listeners: listeners.map(({ bind, socketFile }, index) => ({
-        ...{ fd: FIRST_LISTENER_FD + index, bind },
+        fd: FIRST_LISTENER_FD + index,
+        bind,
         ...(socketFile === undefined ? {} : { path: socketFile }),
       })),
       activated: isSocketActivated,
-      further: further.map((each, index) => ({
+      further: extraListeners.map((each, index) => ({
         ...each,
         fd: FIRST_LISTENER_FD + listeners.length + index,
       })),
@@ -89,8 +91,8 @@ export class ArbiterUpgrade {
     } as const
     const successor = this.#system.spawnSelf({
       program,
-      env: upgradeEnvironment(this.#system.env, handover),
-      extraFds: [...listeners, ...further].map(({ fd }) => fd),
+      env: upgradeEnvironment(this.#system.env, state),
+      extraFds: [...listeners, ...extraListeners].map(({ fd }) => fd),
     })
     const { pid = 0 } = successor
     this.#successor = successor

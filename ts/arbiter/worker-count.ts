@@ -15,12 +15,12 @@ export class WorkerCount {
 
   constructor(
     log: Logger,
-    { workers, slots }: { workers: number; slots: number },
+    { workers, slotCount }: { workers: number; slotCount: number },
     onChange: (now: number, before: number) => void,
   ) {
     this.#onChange = onChange
     this.#log = log
-    this.#max = slots - SPARE_SLOTS
+    this.#max = slotCount - SPARE_SLOTS
     this.#wanted = this.#limit(workers)
   }
 

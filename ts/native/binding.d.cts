@@ -180,13 +180,6 @@ export interface EngineSeat {
 /** Finds a group by name. */
 export declare function groupId(name: string): number | null
 
-/**
- * Lets the main thread of a process, and the threads that it starts from now on, run on one of the
- * processors that this process may use only: the `number`th, counted round. False where the system
- * cannot.
- */
-export declare function pinToProcessor(pid: number, number: number): boolean
-
 /** Listens on a bound socket of somebody else's and returns a descriptor of one's own for it. */
 export declare function listenOn(fd: number, backlog: number): number
 

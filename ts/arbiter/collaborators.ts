@@ -1,0 +1,87 @@
+/**
+ * The objects that do the arbiter's work, created and connected: who owns worker processes, generations, the worker
+ * count, the upgrade and the rest. Decisions that concern several of them are callbacks to the arbiter.
+ */
+
+import type { System } from '../process/system.ts'
+import { Clock } from './clock.ts'
+import type { ArbiterDependencies } from './dependencies.ts'
+import { DevReload } from './dev-reload.ts'
+import { ExtraListeners } from './extra-listeners.ts'
+import { Housekeeping } from './housekeeping.ts'
+import { Rollout, type RolloutDependencies } from './rollout.ts'
+import { Supervisor, type SupervisorCallbacks } from './supervisor.ts'
+import { TitleAndPidfile } from './title-and-pidfile.ts'
+import { ArbiterUpgrade } from './upgrade.ts'
+import { WorkerCount } from './worker-count.ts'
+
+export interface Collaborators {
+  readonly clock: Clock
+  readonly devReload: DevReload
+  readonly extraListeners: ExtraListeners
+  readonly housekeeping: Housekeeping
+  readonly rollout: Rollout
+  readonly supervisor: Supervisor
+  readonly titleAndPidfile: TitleAndPidfile
+  readonly upgrade: ArbiterUpgrade
+  readonly workerCount: WorkerCount
+}
+
+/** What the collaborators leave to the arbiter. */
+export interface ArbiterCallbacks
+  extends Pick<RolloutDependencies, 'prepareGeneration' | 'onCurrentChanged'>,
+    Pick<SupervisorCallbacks, 'onReady' | 'onBootFailure'> {
+  readonly isStopping: () => boolean
+}
+
+/** Creates the collaborators of one arbiter; none of them does anything until the arbiter runs. */
+export function createCollaborators(
+  system: System,
+  dependencies: ArbiterDependencies,
+  callbacks: ArbiterCallbacks,
+): Collaborators {
+  const { hooks, log, program, queue, scoreboard, settings } = dependencies
+  const { cwd } = program
+  const clock = new Clock(system, queue)
+  const upgrade = new ArbiterUpgrade(system, dependencies)
+  const isSuccessor = upgrade.predecessorPid !== undefined
+  const titleAndPidfile = new TitleAndPidfile(dependencies, { isSuccessor })
+  const extraListeners = new ExtraListeners(log, dependencies.inheritedExtraListeners)
+  const devReload = new DevReload({ ...dependencies, cwd })
+  const limits = { workers: settings.values.workers, slotCount: scoreboard.slotCount }
+  const workerCount = new WorkerCount(log, limits, (now, before) =>
+    hooks.call('nworkers_changed', now, before),
+  )
+  const rollout = new Rollout({
+    ...dependencies,
+    ...callbacks,
+    system,
+    ownsSocketFiles: () => !upgrade.sharesSockets,
+  })
+  const supervisor = new Supervisor(system, {
+    ...dependencies,
+    extraListeners,
+    callbacks: {
+      ...callbacks,
+      isTrial: ({ generation }) => generation === rollout.trial,
+      isFinalShutdown: () => callbacks.isStopping() && upgrade.successorPid === undefined,
+      onFilesLoaded: (message) => devReload.handleLoaded(message),
+      callPreFork: (age) => hooks.callPreFork(age, system.pid),
+      onExited: ({ pid, age }) => hooks.call('child_exit', { pid, age, ppid: system.pid }),
+    },
+  })
+  const { workers } = supervisor
+  hooks.connectServer({ system, workers, settings, rollout, workerCount })
+  const housekeeping = new Housekeeping(system, { dependencies, titleAndPidfile, supervisor })
+  return {
+    clock,
+    devReload,
+    extraListeners,
+    housekeeping,
+    rollout,
+    supervisor,
+    titleAndPidfile,
+    upgrade,
+    workerCount,
+  }
+}
