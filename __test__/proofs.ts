@@ -8,7 +8,7 @@ import type { SignalName } from '../ts/signals.ts'
 
 const P = 'process'
 const ENGINE = 'crates/engine/tests/protocol'
-const GOLDEN = `${ENGINE}/golden.rs › valid_requests_cross_as_they_are_meant`
+const GOLDEN = `${ENGINE}/golden.rs › valid_requests_reach_javascript_as_expected`
 const LIMITS = `${ENGINE}/limits.rs`
 
 /** Of settings that work. */

@@ -1,4 +1,4 @@
-//! See `properties/access.rs`.
+//! Checks the properties in `properties/access.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! See `properties/agreement.rs`.
+//! Checks the properties in `properties/agreement.rs`.
 
 #![no_main]
 

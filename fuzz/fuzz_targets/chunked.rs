@@ -1,4 +1,4 @@
-//! See `properties/chunked.rs`.
+//! Checks the properties in `properties/chunked.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! See `properties/forwarded.rs`.
+//! Checks the properties in `properties/forwarded.rs`.
 
 #![no_main]
 

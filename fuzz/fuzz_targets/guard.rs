@@ -1,4 +1,4 @@
-//! Any bytes at all, as a client could send them.
+//! Checks the properties in `properties/guard.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! See `properties/proxy.rs`.
+//! Checks the properties in `properties/proxy.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! See `properties/ring.rs`.
+//! Checks the properties in `properties/ring.rs`.
 
 #![no_main]
 

@@ -1,12 +1,13 @@
-//! What must hold for a line of the access log, whatever the operator wrote for a format and whatever a client sent: no
-//! panic, no byte that could end the line or move a terminal's cursor, and no quote that ends a quoted string early.
+//! Properties of the access log, for any format of the operator and any request. A line never
+//! contains a byte that ends the line or controls a terminal. A quote never ends a quoted string
+//! early. Rendering never panics.
 
 use std::time::Duration;
 
 use monoceros_engine::log::access::{AccessEntry, AccessFormat, RequestFields};
 
-/// Makes a format and an entry of an input, whose sections stand between lines of two dashes: format, method, target,
-/// version, client, fields of the request, fields of the answer.
+/// Builds a format and a log entry from the input and checks the line. Separators split the input
+/// into format, method, target, version, client, request fields and response fields.
 pub fn check(input: &[u8]) {
     let sections = sections(input);
     let section = |at: usize| sections.get(at).copied().unwrap_or_default();
@@ -33,21 +34,26 @@ pub fn check(input: &[u8]) {
     };
     if let Ok(compiled) = AccessFormat::compile(&format) {
         let line = render(&compiled, &entry);
-        let foreign =
-            line.iter().find(|&&byte| !printable(byte) && !format.as_bytes().contains(&byte));
-        assert_eq!(foreign, None, "{format:?} gives {:?}", String::from_utf8_lossy(&line));
+        let unsafe_byte =
+            line.iter().find(|&&byte| !is_printable(byte) && !format.as_bytes().contains(&byte));
+        assert_eq!(unsafe_byte, None, "{format:?} gives {:?}", String::from_utf8_lossy(&line));
     }
     let line = render(&AccessFormat::compile(QUOTED).expect("it is a format"), &entry);
-    assert!(line.iter().copied().all(printable), "{:?}", String::from_utf8_lossy(&line));
-    assert_eq!(quoted_strings(&line), Some(QUOTED_STRINGS), "{:?}", String::from_utf8_lossy(&line));
+    assert!(line.iter().copied().all(is_printable), "{:?}", String::from_utf8_lossy(&line));
+    assert_eq!(
+        count_quoted_strings(&line),
+        Some(QUOTED_STRINGS),
+        "{:?}",
+        String::from_utf8_lossy(&line)
+    );
 }
 
 fn sections(input: &[u8]) -> Vec<&[u8]> {
     let mut sections = Vec::new();
     let mut rest = input;
-    while let Some(at) = rest.windows(BETWEEN.len()).position(|window| window == BETWEEN) {
+    while let Some(at) = rest.windows(SEPARATOR.len()).position(|window| window == SEPARATOR) {
         sections.push(&rest[..at]);
-        rest = &rest[at + BETWEEN.len()..];
+        rest = &rest[at + SEPARATOR.len()..];
     }
     sections.push(rest);
     sections
@@ -59,12 +65,12 @@ fn render(format: &AccessFormat, entry: &AccessEntry<'_>) -> Vec<u8> {
     line
 }
 
-fn printable(byte: u8) -> bool {
+fn is_printable(byte: u8) -> bool {
     (b' '..=b'~').contains(&byte)
 }
 
-/// How many quoted strings a line has; `None` if it has anything else.
-fn quoted_strings(line: &[u8]) -> Option<usize> {
+/// Returns the number of quoted strings in a line; `None` if it contains anything else.
+fn count_quoted_strings(line: &[u8]) -> Option<usize> {
     let (mut count, mut rest) = (0, line);
     while let Some(inside) = rest.strip_prefix(b"\"") {
         let mut at = 0;
@@ -77,7 +83,10 @@ fn quoted_strings(line: &[u8]) -> Option<usize> {
     rest.is_empty().then_some(count)
 }
 
-const BETWEEN: &[u8] = b"\n--\n";
-/// Every atom whose value somebody else chooses.
-const QUOTED: &str = r#""%(r)s""%(m)s""%(U)s""%(q)s""%(H)s""%(u)s""%(h)s""%(f)s""%(a)s""%({x}i)s""%({x}o)s""%({HTTP_X}e)s""%({RAW_URI}e)s""#;
+const SEPARATOR: &[u8] = b"\n--\n";
+/// Every atom whose value a client or the application can choose.
+const QUOTED: &str = concat!(
+    r#""%(r)s""%(m)s""%(U)s""%(q)s""%(H)s""#,
+    r#""%(u)s""%(h)s""%(f)s""%(a)s""%({x}i)s""%({x}o)s""%({HTTP_X}e)s""%({RAW_URI}e)s""#
+);
 const QUOTED_STRINGS: usize = 13;

@@ -1,6 +1,8 @@
-//! What must hold between the guard and hyper, whatever a client sends: of a message that the guard has released whole,
-//! hyper reads exactly the same, and both see its end at the same byte; or it refuses it, for its scheme or authority. A
-//! request that one of two readers hides in the body of another is how requests are smuggled.
+//! Agreement between the guard and hyper, for any input. hyper must read each message that the
+//! guard accepts in the same way, up to the same last byte. It may only refuse a message because of
+//! its scheme or authority.
+//!
+//! Two parsers that disagree about the end of a message make request smuggling possible.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -19,51 +21,52 @@ use monoceros_engine::exchange::request_head::RequestHead;
 use monoceros_engine::guard::{Guard, Progress};
 use monoceros_engine::pressure::limits::Limits;
 
-/// A message as one of the two read it.
+/// A message as one of the two parsers has read it.
 #[derive(Debug, Default, Eq, PartialEq)]
 pub struct Message {
     method: Vec<u8>,
-    /// Only of the origin form, with a letter for each byte that hyper would not take, and without a fragment, which it
-    /// cuts off.
+    /// The target, if it has origin-form. Bytes that hyper refuses are replaced by a letter. The
+    /// fragment is removed, as hyper does.
     target: Option<Vec<u8>>,
-    minor: u8,
-    /// Lower case, sorted by name; values of one name in their order.
+    minor_version: u8,
+    /// Field names in lower case, sorted; values with the same name keep their order.
     fields: Vec<(Vec<u8>, Vec<u8>)>,
     body: Vec<u8>,
     trailers: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Checks every message that the guard releases of an input.
+/// Checks every message of the input that the guard accepts.
 pub fn check(input: &[u8]) {
-    compared(input);
+    count_agreements(input);
 }
 
-/// As `check`; how many messages both have read.
-pub fn compared(input: &[u8]) -> usize {
+/// Checks like `check`, and returns the number of messages that both parsers have read.
+pub fn count_agreements(input: &[u8]) -> usize {
     let mut count = 0;
-    for (sent, head, message) in released(input) {
+    for (sent, head, message) in parse_with_guard(input) {
         let keep_alive = head.allows_keep_alive;
-        let read = read_by_hyper(&[&masked(&sent, &head), CANARY].concat());
+        let read = parse_with_hyper(&[&mask_target(&sent, &head), CANARY].concat());
         let mut read = read.into_iter();
         let Some(first) = read.next() else {
-            // hyper has an opinion of its own on schemes and authorities; it is all that it may refuse.
+            // hyper has its own rules for schemes and authorities; it may refuse nothing else.
             let text = String::from_utf8_lossy(&sent);
             assert!(!head.target.of(&sent).starts_with(b"/"), "refused: {text:?}");
             continue;
         };
         count += 1;
-        assert_eq!(first, message, "read otherwise: {:?}", String::from_utf8_lossy(&sent));
-        let behind = read.next();
+        assert_eq!(first, message, "read differently: {:?}", String::from_utf8_lossy(&sent));
+        let next = read.next();
         if keep_alive {
-            let canary = behind.as_ref().and_then(|next| next.target.as_deref());
-            assert_eq!(canary, Some(&b"/canary"[..]), "another end: {sent:?}, {behind:?}");
+            let canary = next.as_ref().and_then(|next| next.target.as_deref());
+            assert_eq!(canary, Some(&b"/canary"[..]), "different end: {sent:?}, {next:?}");
         }
     }
     count
 }
 
-/// The messages that the guard releases whole, as they were sent, with their heads.
-fn released(input: &[u8]) -> Vec<(Vec<u8>, RequestHead, Message)> {
+/// Returns the complete messages that the guard accepts: the bytes, the head and the parsed
+/// message.
+fn parse_with_guard(input: &[u8]) -> Vec<(Vec<u8>, RequestHead, Message)> {
     let limits = Limits::default();
     let mut messages = Vec::new();
     let mut guard = Guard::new();
@@ -76,7 +79,7 @@ fn released(input: &[u8]) -> Vec<(Vec<u8>, RequestHead, Message)> {
         };
         at += taken;
         if guard.is_complete() {
-            let message = message_of(&head, &text, std::mem::take(&mut body), guard.trailers());
+            let message = to_message(&head, &text, std::mem::take(&mut body), guard.trailers());
             messages.push((input[begin..at].to_vec(), head.clone(), message));
             text.clear();
             begin = at;
@@ -88,12 +91,12 @@ fn released(input: &[u8]) -> Vec<(Vec<u8>, RequestHead, Message)> {
     messages
 }
 
-/// What the guard made of a message.
-fn message_of(head: &RequestHead, bytes: &[u8], body: Vec<u8>, trailers: &[u8]) -> Message {
+/// Converts a message from the form of the guard.
+fn to_message(head: &RequestHead, bytes: &[u8], body: Vec<u8>, trailers: &[u8]) -> Message {
     let fields = head.fields.iter().map(|(name, value)| (name.of(bytes), value.of(bytes)));
     let lines = trailers.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
     let trailers = lines.map(|line| {
-        let colon = line.iter().position(|&byte| byte == b':').expect("the guard has seen it");
+        let colon = line.iter().position(|&byte| byte == b':').expect("the guard has checked it");
         (&line[..colon], line[colon + 1..].trim_ascii())
     });
     let target = head.target.of(bytes);
@@ -103,16 +106,16 @@ fn message_of(head: &RequestHead, bytes: &[u8], body: Vec<u8>, trailers: &[u8]) 
             let visible = target.split(|&byte| byte == b'#').next().unwrap_or_default();
             visible.iter().copied().map(mask).collect()
         }),
-        minor: head.minor_version,
-        fields: sorted(fields),
+        minor_version: head.minor_version,
+        fields: sort_fields(fields),
         body,
-        trailers: sorted(trailers),
+        trailers: sort_fields(trailers),
     }
 }
 
-/// A message as hyper gets it. Its type for targets refuses bytes that RFC 3986 has no place for, which the guard takes;
-/// hyper splits no line and finds no end by one of them.
-fn masked(sent: &[u8], head: &RequestHead) -> Vec<u8> {
+/// Replaces bytes of the target that RFC 3986 forbids and hyper refuses, but the guard accepts.
+/// hyper uses none of them to split a line or to find an end.
+fn mask_target(sent: &[u8], head: &RequestHead) -> Vec<u8> {
     let mut masked = sent.to_vec();
     for byte in &mut masked[head.target.start as usize..head.target.end as usize] {
         *byte = mask(*byte);
@@ -124,22 +127,22 @@ fn mask(byte: u8) -> u8 {
     if b"\"<>\\^`{|}".contains(&byte) { b'x' } else { byte }
 }
 
-/// Everything that a client has sent, and will ever send.
-struct Sent {
+/// All bytes of a client; it sends nothing after them.
+struct ClientStream {
     bytes: Vec<u8>,
     position: usize,
-    /// Nothing was left when hyper asked last.
-    is_read: Rc<Cell<bool>>,
+    /// Whether no bytes were left at hyper's last read.
+    is_exhausted: Rc<Cell<bool>>,
 }
 
-impl Read for Sent {
+impl Read for ClientStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let count = buf.remaining().min(self.bytes.len() - self.position);
-        self.is_read.set(count == 0);
+        self.is_exhausted.set(count == 0);
         if count == 0 {
             return Poll::Pending;
         }
@@ -150,7 +153,7 @@ impl Read for Sent {
     }
 }
 
-impl Write for Sent {
+impl Write for ClientStream {
     fn poll_write(
         self: Pin<&mut Self>,
         _: &mut Context<'_>,
@@ -168,15 +171,16 @@ impl Write for Sent {
     }
 }
 
-/// What hyper reads of bytes that begin with a head, up to what it refuses.
-fn read_by_hyper(bytes: &[u8]) -> Vec<Message> {
-    let is_read = Rc::new(Cell::new(false));
-    let sent = Sent { bytes: bytes.to_vec(), position: 0, is_read: is_read.clone() };
+/// Parses the bytes with hyper. Returns the messages before the first error.
+fn parse_with_hyper(bytes: &[u8]) -> Vec<Message> {
+    let is_exhausted = Rc::new(Cell::new(false));
+    let sent =
+        ClientStream { bytes: bytes.to_vec(), position: 0, is_exhausted: is_exhausted.clone() };
     let read: Rc<RefCell<Vec<Message>>> = Rc::default();
     let service = service_fn(|request: Request<Incoming>| {
         let read = read.clone();
         async move {
-            if let Ok(message) = message(request).await {
+            if let Ok(message) = read_message(request).await {
                 read.borrow_mut().push(message);
             }
             Ok::<_, Infallible>(Response::new(String::new()))
@@ -191,15 +195,15 @@ fn read_by_hyper(bytes: &[u8]) -> Vec<Message> {
             .serve_connection(sent, service)
     );
     let mut context = Context::from_waker(Waker::noop());
-    // Everything is in memory: when all of it is read, a few polls more bring to an end what can come to one.
-    let mut left = POLLS_BEHIND;
+    // All bytes are in memory, so hyper needs only a few more polls after the last read.
+    let mut left = EXTRA_POLLS;
     while left > 0 && connection.as_mut().poll(&mut context).is_pending() {
-        left = if is_read.get() { left - 1 } else { POLLS_BEHIND };
+        left = if is_exhausted.get() { left - 1 } else { EXTRA_POLLS };
     }
     read.take()
 }
 
-async fn message(request: Request<Incoming>) -> Result<Message, hyper::Error> {
+async fn read_message(request: Request<Incoming>) -> Result<Message, hyper::Error> {
     let (parts, mut incoming) = request.into_parts();
     let (mut body, mut trailers) = (Vec::new(), Vec::<(Vec<u8>, Vec<u8>)>::new());
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut incoming).poll_frame(cx)).await {
@@ -217,7 +221,7 @@ async fn message(request: Request<Incoming>) -> Result<Message, hyper::Error> {
     }
     let uri = &parts.uri;
     let authority = uri.authority().filter(|_| uri.scheme().is_some());
-    // The guard leaves out names with underscores, and the authority of an absolute form stands for Host.
+    // The guard drops names with underscores. The authority of absolute-form replaces `Host`.
     let fields = parts.headers.iter().filter(|(name, _)| !name.as_str().contains('_'));
     let fields = fields.map(|(name, value)| match authority {
         Some(authority) if name == "host" => (&b"host"[..], authority.as_str().as_bytes()),
@@ -230,21 +234,21 @@ async fn message(request: Request<Incoming>) -> Result<Message, hyper::Error> {
         target: target
             .map(|target| target.as_str().into())
             .filter(|target: &Vec<u8>| target.starts_with(b"/")),
-        minor: u8::from(parts.version == Version::HTTP_11),
-        fields: sorted(fields),
+        minor_version: u8::from(parts.version == Version::HTTP_11),
+        fields: sort_fields(fields),
         body,
-        trailers: sorted(trailers.iter().map(|(name, value)| (&name[..], &value[..]))),
+        trailers: sort_fields(trailers.iter().map(|(name, value)| (&name[..], &value[..]))),
     })
 }
 
-fn sorted<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<(Vec<u8>, Vec<u8>)> {
+fn sort_fields<'a>(fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Vec<(Vec<u8>, Vec<u8>)> {
     let mut fields: Vec<_> =
         fields.map(|(name, value)| (name.to_ascii_lowercase(), value.to_vec())).collect();
-    // Stable: the order of one name's values stays.
+    // The sort is stable, so values with the same name keep their order.
     fields.sort_by(|(one, _), (other, _)| one.cmp(other));
     fields
 }
 
-/// Stands behind each message: it is found exactly if both see the end at the same byte.
+/// Request that follows each message. It is found only if both parsers see the same end.
 const CANARY: &[u8] = b"GET /canary HTTP/1.1\r\nHost: x\r\n\r\n";
-const POLLS_BEHIND: usize = 32;
+const EXTRA_POLLS: usize = 32;

@@ -1,6 +1,6 @@
-//! What must hold for a proxy's word on its client, whatever it has let through: nothing of it is believed of anybody
-//! who is not trusted; of somebody who is, what is made of it is an address, a host and a path, the same however the bytes
-//! are cut, and the client is the right-most one that is no trusted proxy.
+//! Properties of forwarding fields, for any fields that a proxy lets through. Fields of an
+//! untrusted peer change nothing. Fields of a trusted peer give an address, a host and a path,
+//! however the bytes are split. The client is the right-most address that is no trusted proxy.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,17 +12,17 @@ use monoceros_engine::pressure::limits::Limits;
 use monoceros_engine::pressure::settings::ForwardedHeaders;
 use monoceros_engine::transport::listener::PeerAddr;
 
-/// What became of a request.
+/// What a proxy has reported about a request.
 #[derive(Debug, Eq, PartialEq)]
-struct Told {
+struct Report {
     client: Option<SocketAddr>,
-    secure: bool,
+    is_secure: bool,
     host: Vec<u8>,
-    prefix: Option<Vec<u8>>,
+    root_path: Option<Vec<u8>>,
 }
 
-/// The first byte chooses which fields are believed. Each line behind it is a field: its first byte chooses the name, the
-/// rest is the value.
+/// Checks one input. The first byte selects the setting `forwarded_headers`. Each line after it is
+/// a field: the first byte selects the name, the rest is the value.
 pub fn check(input: &[u8]) {
     let Some((&first, rest)) = input.split_first() else { return };
     let forwarded =
@@ -35,45 +35,51 @@ pub fn check(input: &[u8]) {
     }
     message.extend_from_slice(b"\r\n");
     let limits = limits(forwarded);
-    let stranger = read(&message, message.len(), &limits, "203.0.113.9:1");
-    if let Ok(told) = &stranger {
-        assert_eq!((told.client, told.secure, &told.host[..]), (None, false, &b"own.test"[..]));
-        assert_eq!(told.prefix, None);
+    let untrusted = read(&message, message.len(), &limits, "203.0.113.9:1");
+    if let Ok(report) = &untrusted {
+        assert_eq!(
+            (report.client, report.is_secure, &report.host[..]),
+            (None, false, &b"own.test"[..])
+        );
+        assert_eq!(report.root_path, None);
     }
-    assert_ne!(stranger, Err(Refusal::BadForwarding), "a stranger's word was read");
+    assert_ne!(untrusted, Err(Refusal::BadForwarding), "the fields of an untrusted peer were read");
     let whole = read(&message, message.len(), &limits, TRUSTED);
-    assert_eq!(read(&message, 1, &limits, TRUSTED), whole, "another reading by bytes");
-    let Ok(told) = whole else { return };
+    assert_eq!(read(&message, 1, &limits, TRUSTED), whole, "byte by byte, the result differs");
+    let Ok(report) = whole else { return };
     let plain =
-        told.host.iter().all(|byte| byte.is_ascii_graphic() && !b",/?#@\\\"".contains(byte));
-    assert!(plain, "no host: {:?}", String::from_utf8_lossy(&told.host));
-    if let Some(prefix) = &told.prefix {
+        report.host.iter().all(|byte| byte.is_ascii_graphic() && !b",/?#@\\\"".contains(byte));
+    assert!(plain, "not a host: {:?}", String::from_utf8_lossy(&report.host));
+    if let Some(root_path) = &report.root_path {
         let target = format!("{PREFIX}/a");
-        let behind = target.as_bytes().strip_prefix(&prefix[..]);
+        let rest = target.as_bytes().strip_prefix(&root_path[..]);
         assert!(
-            behind.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")),
-            "{prefix:?} is not where the target is"
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/")),
+            "{root_path:?} is not a prefix of the target"
         );
     }
     match forwarded {
-        ForwardedHeaders::Off => assert_eq!(told.client, None),
+        ForwardedHeaders::Off => assert_eq!(report.client, None),
         ForwardedHeaders::XForwarded => {
-            assert_eq!(told.client, expected(&fields, &limits.parse_policy.forwarded_allow_ips))
+            assert_eq!(
+                report.client,
+                expected_client(&fields, &limits.parse_policy.forwarded_allow_ips)
+            )
         }
         ForwardedHeaders::Forwarded => {}
     }
 }
 
-/// The client by `X-Forwarded-For`, read from left to right as one list.
-fn expected(fields: &[(&str, &[u8])], trusted: &AddressList) -> Option<SocketAddr> {
+/// Returns the client by `X-Forwarded-For`, read from left to right as one list.
+fn expected_client(fields: &[(&str, &[u8])], trusted: &AddressList) -> Option<SocketAddr> {
     let values = fields.iter().filter(|(name, _)| *name == "X-Forwarded-For");
     let mut client = None;
     let items = values.flat_map(|(_, value)| value.split(|&byte| byte == b','));
     for item in items.map(<[u8]>::trim_ascii).filter(|item| !item.is_empty()) {
-        let address = std::str::from_utf8(item).ok().and_then(node);
+        let address = std::str::from_utf8(item).ok().and_then(parse_node);
         client = match (address, client) {
             (None, _) => None,
-            // Behind a client only trusted proxies may have added themselves.
+            // Only trusted proxies may have appended their clients after this one.
             (Some(address), Some(client)) if trusted.contains(address.ip()) => Some(client),
             (Some(address), _) => Some(address),
         };
@@ -81,7 +87,7 @@ fn expected(fields: &[(&str, &[u8])], trusted: &AddressList) -> Option<SocketAdd
     client
 }
 
-fn node(text: &str) -> Option<SocketAddr> {
+fn parse_node(text: &str) -> Option<SocketAddr> {
     let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let bare = bare.filter(|text| text.contains(':'));
     let alone = bare.unwrap_or(text).parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0));
@@ -111,22 +117,27 @@ fn limits(forwarded_headers: ForwardedHeaders) -> Limits {
     Limits { parse_policy, ..Limits::default() }
 }
 
-fn read(message: &[u8], piece: usize, limits: &Limits, peer: &str) -> Result<Told, Refusal> {
+fn read(message: &[u8], piece: usize, limits: &Limits, peer: &str) -> Result<Report, Refusal> {
     let peer = PeerAddr::Ip(peer.parse().expect("an address"));
     let mut guard = Guard::for_peer(&limits.parse_policy, &peer);
-    let (mut head, mut gate, mut waiting) = (RequestHead::default(), Vec::new(), Vec::new());
+    let (mut head, mut output, mut pending) = (RequestHead::default(), Vec::new(), Vec::new());
     for chunk in message.chunks(piece.max(1)) {
-        waiting.extend_from_slice(chunk);
-        let (taken, progress) = guard.advance(&waiting, &mut gate, &mut head, limits)?;
-        waiting.drain(..taken);
+        pending.extend_from_slice(chunk);
+        let (taken, progress) = guard.advance(&pending, &mut output, &mut head, limits)?;
+        pending.drain(..taken);
         if progress == Progress::Head {
-            let host = head.fields.iter().find(|(name, _)| name.of(&gate) == b"Host");
-            let host = host.map_or(&b""[..], |(_, value)| value.of(&gate)).to_vec();
-            let prefix = match head.root_path {
-                RootPath::FromProxy(span) => Some(span.of(&gate).to_vec()),
+            let host = head.fields.iter().find(|(name, _)| name.of(&output) == b"Host");
+            let host = host.map_or(&b""[..], |(_, value)| value.of(&output)).to_vec();
+            let root_path = match head.root_path {
+                RootPath::FromProxy(span) => Some(span.of(&output).to_vec()),
                 _ => None,
             };
-            return Ok(Told { client: head.client_addr, secure: head.is_secure, host, prefix });
+            return Ok(Report {
+                client: head.client_addr,
+                is_secure: head.is_secure,
+                host,
+                root_path,
+            });
         }
     }
     Err(Refusal::HeadTimeout)

@@ -1,10 +1,12 @@
-//! What must hold for the reading end of the ring, whatever stands in its memory: it never panics, reads nothing outside
-//! the memory, ends, and leaves nothing unread. Only a fault of our own JavaScript could write such memory; the I/O
-//! thread has to live through it.
+//! Properties of the ring's reader, for any content of the memory. It never panics, reads nothing
+//! outside of the memory, terminates, and reads all records.
+//!
+//! Only a bug in our own JavaScript could write such memory. The I/O thread must survive it.
 
 use monoceros_engine::bridge::ring::{DATA, HEAD, Ring, RingCommand, TAIL};
 
-/// Makes a ring's memory of an input: write and read position, then the records.
+/// Fills the memory of a ring from the input and reads it: write and read position, then the
+/// records.
 pub fn check(input: &[u8]) {
     let (positions, records) = input.split_at(input.len().min(8));
     let mut words = [0u8; 8];
@@ -13,24 +15,24 @@ pub fn check(input: &[u8]) {
         |at: usize| u32::from_le_bytes([words[at], words[at + 1], words[at + 2], words[at + 3]]);
     let mut memory = vec![0u64; (DATA + SIZE) / 8];
     let start = memory.as_mut_ptr().cast::<u8>();
-    // SAFETY: zeroed, aligned to 8 bytes, and alive until the end of this function.
+    // SAFETY: the memory is zeroed, aligned to 8 bytes, and alive until the end of this function.
     let ring = unsafe { Ring::new(start, DATA + SIZE) }.expect("a power of two");
     let length = records.len().min(SIZE);
-    // SAFETY: inside the memory; nobody else touches it meanwhile.
+    // SAFETY: the addresses are inside the memory, and no other code uses it meanwhile.
     unsafe {
         start.add(DATA).copy_from_nonoverlapping(records.as_ptr(), length);
         start.cast::<u32>().add(TAIL).write(word(0));
         start.cast::<u32>().add(HEAD).write(word(4));
     }
-    let inside = start as usize + DATA..=start as usize + DATA + SIZE;
-    let holds = |part: &[u8]| {
+    let bounds = start as usize + DATA..=start as usize + DATA + SIZE;
+    let is_inside = |part: &[u8]| {
         let from = part.as_ptr() as usize;
-        part.is_empty() || (inside.contains(&from) && inside.contains(&(from + part.len())))
+        part.is_empty() || (bounds.contains(&from) && bounds.contains(&(from + part.len())))
     };
     let (mut count, mut bytes) = (0, 0);
     ring.drain(|_, command| {
-        let parts = parts(&command);
-        assert!(parts.iter().all(|part| holds(part)), "{command:?} is outside the memory");
+        let parts = referenced_parts(&command);
+        assert!(parts.iter().all(|part| is_inside(part)), "{command:?} is outside the memory");
         bytes += parts.iter().map(|part| part.len()).sum::<usize>();
         count += 1;
     });
@@ -39,8 +41,8 @@ pub fn check(input: &[u8]) {
     assert!(!ring.is_pending());
 }
 
-/// Everything that a command refers to.
-fn parts<'a>(command: &RingCommand<'a>) -> Vec<&'a [u8]> {
+/// Returns all slices that a command refers to.
+fn referenced_parts<'a>(command: &RingCommand<'a>) -> Vec<&'a [u8]> {
     match command {
         RingCommand::Respond(head, body) => {
             vec![head.fields, head.reason.unwrap_or_default(), body]

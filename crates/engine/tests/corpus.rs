@@ -1,4 +1,5 @@
-//! Replays the corpora of `fuzz/`, and changed copies of them, against the properties that the fuzz targets check.
+//! Checks the properties of the fuzz targets with the corpora of `fuzz/` and with mutations of
+//! them.
 
 use std::fs;
 use std::path::Path;
@@ -18,17 +19,18 @@ mod proxy;
 #[path = "../../../fuzz/properties/ring.rs"]
 mod ring;
 
-/// Longer files are not changed: reading them byte by byte takes the square of their length.
-const MAX_CHANGED_BYTES: usize = 1_024;
+/// Maximum size of a file that is mutated, in bytes. The time to parse a file byte by byte grows
+/// with the square of its size.
+const MAX_MUTATED_BYTES: usize = 1_024;
 
 fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
     files(&format!("fuzz/corpus/{name}"))
 }
 
-/// All files of a folder of the repository, by name.
+/// Returns the paths and contents of all files in a folder of the repository, sorted by path.
 fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(folder);
-    let entries = fs::read_dir(&folder).expect("it is committed");
+    let entries = fs::read_dir(&folder).expect("the folder is committed");
     let mut files: Vec<_> = entries
         .map(|entry| entry.expect("a folder that can be opened can be read").path())
         .map(|path| (path.display().to_string(), fs::read(&path).expect("a committed file")))
@@ -38,20 +40,20 @@ fn files(folder: &str) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn guard_holds_its_property() {
+fn the_guard_holds_its_properties() {
     replay("guard", 600, guard::check);
 }
 
 #[test]
-fn guard_and_hyper_agree() {
+fn the_guard_and_hyper_agree() {
     replay("agreement", 600, agreement::check);
     replay("guard", 200, agreement::check);
 }
 
 #[test]
-fn golden_requests_hold_both_properties() {
+fn golden_requests_hold_the_properties_of_guard_and_agreement() {
     for kind in ["valid", "invalid"] {
-        // What is expected of them is as good an input as any.
+        // The JSON files with the expected results are useful input too.
         for (path, input) in files(&format!("__test__/golden/requests/{kind}")) {
             println!("{path}");
             guard::check(&input);
@@ -62,50 +64,50 @@ fn golden_requests_hold_both_properties() {
 }
 
 #[test]
-fn chunked_bodies_hold_their_property() {
+fn chunked_bodies_hold_their_properties() {
     replay("chunked", 300, chunked::check);
 }
 
 #[test]
-fn proxies_headers_hold_their_property() {
+fn proxy_protocol_headers_hold_their_properties() {
     replay("proxy", 400, proxy::check);
 }
 
 #[test]
-fn forwarded_fields_hold_their_property() {
+fn forwarding_fields_hold_their_properties() {
     replay("forwarded", 600, forwarded::check);
 }
 
 #[test]
-fn guard_and_hyper_both_read_what_is_valid() {
+fn the_guard_and_hyper_accept_valid_messages() {
     for (path, input) in corpus("agreement") {
-        assert!(agreement::compared(&input) > 0, "{path}");
+        assert!(agreement::count_agreements(&input) > 0, "{path}");
     }
 }
 
 #[test]
-fn ring_holds_its_property() {
+fn the_ring_holds_its_properties() {
     replay("ring", 1_000, ring::check);
 }
 
 #[test]
-fn access_holds_its_property() {
+fn access_log_lines_hold_their_properties() {
     replay("access", 600, access::check);
 }
 
 #[test]
-fn guard_accepts_what_is_valid_and_refuses_what_is_not() {
+fn the_guard_accepts_valid_and_refuses_invalid_input() {
     for (path, input) in corpus("guard") {
         let reading = guard::read(&input, 1 << 16);
         let name = path.rsplit('/').next().unwrap_or_default();
         assert_eq!(reading.refusal.is_some(), name.starts_with("bad-"), "{name}: {reading:?}");
-        assert!(reading.refusal.is_some() || reading.complete > 0, "{name} is not whole");
+        assert!(reading.refusal.is_some() || reading.complete > 0, "{name} is incomplete");
     }
 }
 
-/// Checks each file of a corpus and so many changed copies of it: as many as take a second or so without optimisation.
-/// For more there is cargo-fuzz.
-fn replay(name: &str, copies: usize, check: fn(&[u8])) {
+/// Checks each file of a corpus, and `mutations` mutations of it. The number is chosen so that a
+/// test takes about a second without optimization. Use cargo-fuzz for more.
+fn replay(name: &str, mutations: usize, check: fn(&[u8])) {
     let files = corpus(name);
     assert!(files.len() >= 8, "the corpus of {name} is missing");
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
@@ -113,22 +115,23 @@ fn replay(name: &str, copies: usize, check: fn(&[u8])) {
         println!("{path}");
         check(input);
     }
-    for (_, input) in files.iter().filter(|(_, input)| input.len() <= MAX_CHANGED_BYTES) {
-        for _ in 0..copies {
+    for (_, input) in files.iter().filter(|(_, input)| input.len() <= MAX_MUTATED_BYTES) {
+        for _ in 0..mutations {
             let (_, other) = &files[random.below(files.len())];
-            check(&changed(input, other, &mut random));
+            check(&mutate(input, other, &mut random));
         }
     }
 }
 
-/// One to four changes of the kinds that find faults in parsers: a byte set, removed, doubled, or a piece of another file.
-fn changed(input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
-    const TELLING: &[u8] = b"\r\n\0 :\t,;0\x80\xff";
+/// Mutates an input one to four times, in ways that find bugs in parsers: a byte is set, removed or
+/// doubled, or a part of another file is inserted.
+fn mutate(input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
+    const SPECIAL_BYTES: &[u8] = b"\r\n\0 :\t,;0\x80\xff";
     let mut bytes = input.to_vec();
     for _ in 0..=random.below(4) {
         let at = random.below(bytes.len().max(1)).min(bytes.len().saturating_sub(1));
         match random.below(4) {
-            0 if !bytes.is_empty() => bytes[at] = TELLING[random.below(TELLING.len())],
+            0 if !bytes.is_empty() => bytes[at] = SPECIAL_BYTES[random.below(SPECIAL_BYTES.len())],
             1 if !bytes.is_empty() => drop(bytes.remove(at)),
             2 if !bytes.is_empty() => bytes.insert(at, bytes[at]),
             _ => {
@@ -141,7 +144,7 @@ fn changed(input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     bytes
 }
 
-/// xorshift: the same inputs on every run, so that a failure can be looked at.
+/// A xorshift generator. Every run has the same inputs, so that a failure can be reproduced.
 struct Random(u64);
 
 impl Random {

@@ -72,12 +72,12 @@ impl ChunkedDecoder {
                         if left == 0 { ChunkedState::DataEnd(0) } else { ChunkedState::Data(left) };
                     count
                 }
-                ChunkedState::DataEnd(seen) => {
-                    if rest[0] != b"\r\n"[seen as usize] {
+                ChunkedState::DataEnd(count) => {
+                    if rest[0] != b"\r\n"[count as usize] {
                         return Err(Refusal::BadChunk);
                     }
                     self.state =
-                        if seen == 1 { ChunkedState::Size } else { ChunkedState::DataEnd(1) };
+                        if count == 1 { ChunkedState::Size } else { ChunkedState::DataEnd(1) };
                     1
                 }
                 ChunkedState::Trailers => self.take_trailer_line(rest, limits)?,

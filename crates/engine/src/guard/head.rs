@@ -198,10 +198,10 @@ fn parse_request_line(
     policy: &ParsePolicy,
 ) -> Result<Option<Span>, Refusal> {
     let line = &input[start..end];
-    let mut seen = 0;
+    let mut classes = 0;
     let method = line.iter().position(|&byte| {
         let class = TOKEN_CLASS[byte as usize];
-        seen |= class;
+        classes |= class;
         class == 0
     });
     let method = method.ok_or(Refusal::BadRequestLine)?;
@@ -217,7 +217,7 @@ fn parse_request_line(
     // All registered methods have 3 to 20 characters and no lower case. Others are most often an
     // attack on parsers that ignore case.
     if !policy.permit_unconventional_http_method
-        && (seen & UNUSUAL != 0 || !(3..=20).contains(&method))
+        && (classes & UNUSUAL != 0 || !(3..=20).contains(&method))
     {
         return Err(Refusal::BadMethod);
     }
@@ -288,10 +288,10 @@ pub(super) fn parse_field_line(
     end: usize,
 ) -> Result<(Span, Span, bool), Refusal> {
     let line = &input[start..end];
-    let mut seen = 0;
+    let mut classes = 0;
     let colon = line.iter().position(|&byte| {
         let class = TOKEN_CLASS[byte as usize];
-        seen |= class;
+        classes |= class;
         class == 0
     });
     let colon = colon.ok_or(Refusal::BadField)?;
@@ -309,7 +309,7 @@ pub(super) fn parse_field_line(
         return Err(Refusal::BadField);
     }
     let value = Span::new(start + from..start + to);
-    Ok((Span::new(start..start + colon), value, seen & UNDERSCORE != 0))
+    Ok((Span::new(start..start + colon), value, classes & UNDERSCORE != 0))
 }
 
 /// The fields that decide about framing and connection, recorded while the head is parsed.

@@ -15,14 +15,14 @@ pub(crate) fn check_host(value: &[u8]) -> Result<usize, Refusal> {
         }
         close + 2
     } else {
-        let mut seen = 0;
+        let mut classes = 0;
         let end = value.iter().position(|&byte| {
             let class = HOST_CLASS[byte as usize];
-            seen |= class;
+            classes |= class;
             class == 0
         });
         let end = end.unwrap_or(value.len());
-        if seen & PERCENT != 0 && !is_percent_encoded(&value[..end]) {
+        if classes & PERCENT != 0 && !is_percent_encoded(&value[..end]) {
             return Err(Refusal::BadHost);
         }
         end

@@ -1,5 +1,5 @@
-//! Replays `__test__/golden/requests`: each file is what a client sends, and beside it stands what must be read of it.
-//! However the bytes are cut on their way, the same must come of them.
+//! Replays `__test__/golden/requests`. Each `.http` file is what a client sends, and the `.json`
+//! file beside it has the expected result. The result must not depend on how the bytes are split.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::harness::{Client, End, Engine, Received, echo};
 
-/// One file with its expectation.
+/// A request file with its expected result.
 #[derive(Clone)]
 struct Case {
     name: String,
@@ -20,91 +20,92 @@ struct Case {
 }
 
 #[test]
-fn valid_requests_cross_as_they_are_meant() {
-    let cases = cases("valid");
+fn valid_requests_reach_javascript_as_expected() {
+    let cases = load_cases("valid");
     assert!(cases.len() >= 40, "the golden requests are missing");
     replay(&cases, |_| vec![usize::MAX]);
 }
 
 #[test]
 fn invalid_requests_are_refused_with_their_status() {
-    let cases = cases("invalid");
+    let cases = load_cases("invalid");
     assert!(cases.len() >= 100, "the golden requests are missing");
     replay(&cases, |_| vec![usize::MAX]);
 }
 
 #[test]
-fn single_bytes_come_to_the_same() {
-    let mut cases = [cases("valid"), cases("invalid")].concat();
+fn single_bytes_give_the_same_result() {
+    let mut cases = [load_cases("valid"), load_cases("invalid")].concat();
     cases.retain(|case| case.bytes.len() < 500);
     replay(&cases, |length| vec![1; length]);
 }
 
 #[test]
-fn pieces_of_any_size_come_to_the_same() {
-    let cases = [cases("valid"), cases("invalid")].concat();
+fn chunks_of_any_size_give_the_same_result() {
+    let cases = [load_cases("valid"), load_cases("invalid")].concat();
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for _ in 0..5 {
         replay(&cases, |length| {
-            let mut pieces = Vec::new();
-            while pieces.iter().sum::<usize>() < length {
-                pieces.push(1 + random.below(if length > 500 { 500 } else { 20 }));
+            let mut chunks = Vec::new();
+            while chunks.iter().sum::<usize>() < length {
+                chunks.push(1 + random.below(if length > 500 { 500 } else { 20 }));
             }
-            pieces
+            chunks
         });
     }
 }
 
-/// Sends every case in the pieces that `cut` makes for its length, and compares what comes of it.
+/// Sends every case in the chunks that `cut` returns for its length, and checks the result.
 fn replay(cases: &[Case], mut cut: impl FnMut(usize) -> Vec<usize>) {
-    let mut usual = Engine::new(echo());
+    let mut default_engine = Engine::new(echo());
     for case in cases {
-        let pieces = cut(case.bytes.len());
+        let chunks = cut(case.bytes.len());
         match case.limits() {
-            None => case.check(&mut usual, &pieces),
-            Some(limits) => case.check(&mut Engine::with_limits(limits, echo()), &pieces),
+            None => case.check(&mut default_engine, &chunks),
+            Some(limits) => case.check(&mut Engine::with_limits(limits, echo()), &chunks),
         }
     }
 }
 
 impl Case {
-    fn check(&self, engine: &mut Engine, pieces: &[usize]) {
+    fn check(&self, engine: &mut Engine, chunks: &[usize]) {
         let name = &self.name;
         engine.events.clear();
         let mut client = Client::connect(engine);
         client.name.clone_from(name);
         let mut rest = &self.bytes[..];
-        for &piece in pieces {
-            let (now, later) = rest.split_at(piece.min(rest.len()));
-            client.send(engine, now);
+        for &chunk in chunks {
+            let (first, later) = rest.split_at(chunk.min(rest.len()));
+            client.send(engine, first);
             rest = later;
         }
         let requests = self.requests();
         for request in requests {
             let status = final_status(engine, &mut client, request["method"] == "HEAD");
-            assert_eq!(status, 200, "{name}, in {pieces:?}");
+            assert_eq!(status, 200, "{name}, in {chunks:?}");
         }
         if let Some(expected) = self.expected.get("status") {
             let status = final_status(engine, &mut client, false);
-            assert_eq!(Value::from(status), *expected, "{name}, in {pieces:?}");
+            assert_eq!(Value::from(status), *expected, "{name}, in {chunks:?}");
         }
-        let seen: Vec<_> =
+        let received: Vec<_> =
             engine.received().iter().filter(|each| each.complete).map(describe).collect();
-        assert_eq!(seen, *requests, "{name}, in {pieces:?}");
+        assert_eq!(received, *requests, "{name}, in {chunks:?}");
         if self.expected.get("status").is_some()
             || requests.last().is_some_and(|last| last["keepAlive"] == false)
         {
             assert_eq!(client.end(engine), End::Closed, "{name}");
         }
         engine.settle();
-        assert_eq!(client.available(), 0, "{name}: more than was due");
+        assert_eq!(client.available(), 0, "{name}: more than was expected");
     }
 
     fn requests(&self) -> &Vec<Value> {
-        self.expected["requests"].as_array().expect("each expectation has its requests")
+        self.expected["requests"].as_array().expect("each expectation has requests")
     }
 
-    /// The limits with the settings of the case; no proxy is trusted unless the case trusts one.
+    /// Returns the limits with the settings of the case. Unless the case trusts a proxy, none is
+    /// trusted.
     fn limits(&self) -> Option<Limits> {
         let mut settings = Settings {
             forwarded_allow_ips: String::new(),
@@ -128,7 +129,7 @@ fn setting_value(value: &Value) -> SettingValue {
     }
 }
 
-/// A request in the words of the golden files.
+/// Describes a request in the form of the golden files.
 fn describe(received: &Received) -> Value {
     let request = &received.request;
     let body: String = received.body.iter().map(|&byte| char::from(byte)).collect();
@@ -149,18 +150,18 @@ fn describe(received: &Received) -> Value {
     })
 }
 
-/// The status of the next answer that is not an interim one.
-fn final_status(engine: &mut Engine, client: &mut Client, to_head: bool) -> u16 {
+/// Returns the status of the next final response; interim responses are skipped.
+fn final_status(engine: &mut Engine, client: &mut Client, is_head_request: bool) -> u16 {
     loop {
         let response =
-            if to_head { client.response_to_head(engine) } else { client.response(engine) };
+            if is_head_request { client.response_to_head(engine) } else { client.response(engine) };
         if response.status >= 200 {
             return response.status;
         }
     }
 }
 
-fn cases(kind: &str) -> Vec<Case> {
+fn load_cases(kind: &str) -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../__test__/golden/requests");
     let mut paths: Vec<PathBuf> = fs::read_dir(folder.join(kind))
         .unwrap()
@@ -176,7 +177,8 @@ fn cases(kind: &str) -> Vec<Case> {
     paths.iter().map(case).collect()
 }
 
-/// xorshift: the same cuts on every run, so that a failure can be looked at.
+/// A xorshift generator. Every run splits the bytes in the same way, so that a failure can be
+/// reproduced.
 struct Random(u64);
 
 impl Random {
