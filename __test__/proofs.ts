@@ -13,8 +13,8 @@ const LIMITS = `${ENGINE}/limits.rs`
 
 /** Of settings that work. */
 export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
-  config: 'settings/file.spec.ts › is loaded, and loaded anew when it has changed',
-  app: 'worker/app.spec.ts › splitApplication',
+  config: 'settings/file.spec.ts › is loaded, and loaded again after a change',
+  app: 'worker/app.spec.ts › is split',
   bind: `${P}/binds.spec.ts › addresses come and go, the one that stays loses nothing`,
   listen_port: `${P}/extra-listeners.spec.ts › listen_port says which of several servers is the program's own`,
   backlog: `${P}/statsd.spec.ts › what waits in the kernel is told each second`,
@@ -71,7 +71,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   reuse_port:
     'crates/engine/src/transport/listener/bind.rs › reuse_port_lets_two_sockets_bind_one_address',
   chdir:
-    'settings/config.spec.ts › chdir is made absolute, and does not move the search for the config file',
+    'settings/config.spec.ts › chdir becomes absolute and does not affect the search for the config file',
   daemon: `${P}/daemon.spec.ts › the command ends with 0 when the daemon serves`,
   raw_env: `${P}/identity.spec.ts › the application sees its worker, its instance, the port and no channel of node`,
   pidfile: `${P}/taken.spec.ts › a pidfile of a living process: 1; of a dead one it is replaced`,
@@ -99,12 +99,11 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'log/logger.spec.ts › a new target is used from the next line on; one that cannot be opened changes nothing',
   capture_output: `${P}/output.spec.ts › what a worker prints is in the error log, line by line`,
   logger_class: `${P}/output.spec.ts › a logger of the operator writes the error log, in arbiter and workers`,
-  logconfig:
-    'settings/config.spec.ts › the settings of the logs together win over those given one by one',
+  logconfig: 'settings/config.spec.ts › logconfig overrides the same settings given one by one',
   logconfig_dict:
-    'settings/config.spec.ts › the settings of the logs together win over those given one by one',
+    'settings/config.spec.ts › logconfig overrides the same settings given one by one',
   logconfig_json:
-    'settings/config.spec.ts › the settings of the logs together win over those given one by one',
+    'settings/config.spec.ts › logconfig overrides the same settings given one by one',
   syslog_addr: `${P}/syslog.spec.ts › syslog at a unix datagram socket, as /dev/log is`,
   syslog: `${P}/syslog.spec.ts › syslog over UDP gets both logs, with priority and tag`,
   syslog_prefix: `${P}/syslog.spec.ts › syslog over UDP gets both logs, with priority and tag`,
@@ -148,9 +147,9 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
 
 /** Of settings that are refused until they are built, and of those without meaning. */
 export const LATER_PROOF =
-  'settings/unbuilt.spec.ts › a setting that is not built yet is refused by its name'
+  'settings/unbuilt.spec.ts › a setting that is not supported yet is rejected by its name'
 export const NONE_PROOF =
-  'settings/unbuilt.spec.ts › a setting without meaning does what its row says'
+  'settings/unbuilt.spec.ts › a setting without meaning is ignored, warned about or rejected'
 
 const SIGNALS_SPEC = `${P}/signals.spec.ts`
 const STATES = 'arbiter/reactions.spec.ts'

@@ -1,4 +1,4 @@
-// Each test that docs/gunicorn.md names is there, and each setting that works has one.
+// Checks that every test in docs/gunicorn.md exists, and that every supported setting has one.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -26,7 +26,7 @@ const all = [
 ]
 
 for (const proof of new Set(all)) {
-  test(`${proof} exists`, (t) => {
+  test(`the test named by docs/gunicorn.md exists: ${proof}`, (t) => {
     const [file = '', title = ''] = proof.split(' › ')
     const path = `${ROOT}${file.startsWith('crates/') ? '' : '__test__/'}${file}`
     t.true(existsSync(path), path)
@@ -34,13 +34,13 @@ for (const proof of new Set(all)) {
   })
 }
 
-test('every setting that works has a test', (t) => {
+test('every supported setting has a test in docs/gunicorn.md', (t) => {
   const built = ROWS.filter(([, row]) => row.status === 'supported' && row.section !== 'Hooks')
   const without = built.map(([name]) => name as string).filter((name) => !(name in SETTING_PROOFS))
   t.deepEqual(without, [])
 })
 
-test('every line of the log has a test, or is named as one without', (t) => {
+test('every log line has a test in docs/gunicorn.md or is listed in UNPROVED_LINES', (t) => {
   const without = Object.keys(LOG_LINES).filter((name) => !(name in LINE_PROOFS))
   t.deepEqual(without, UNPROVED_LINES)
 })

@@ -1,4 +1,4 @@
-// How the sources of settings become one complete config.
+// Resolves settings from all sources to one complete config.
 import { join } from 'node:path'
 
 import test, { type ExecutionContext } from 'ava'
@@ -13,7 +13,7 @@ function resolve(t: ExecutionContext, source: Partial<ConfigSource>) {
   return resolveConfig({ argv: [], env: {}, ...source, cwd })
 }
 
-test('without any source every setting has its default', async (t) => {
+test('without any source, every setting has its default', async (t) => {
   const cwd = directoryWith(t)
   const { values, origins, warnings } = await resolveConfig({ argv: [], env: {}, cwd })
   t.deepEqual(values, { ...DEFAULTS, chdir: cwd })
@@ -21,7 +21,7 @@ test('without any source every setting has its default', async (t) => {
   t.deepEqual(warnings, [])
 })
 
-test('a later source wins: default, file, environment, MONOCEROS_CMD_ARGS, command line', async (t) => {
+test('sources win in the order default, file, environment, CMD_ARGS, command line', async (t) => {
   const cwd = directoryWith(t, {
     'monoceros.config.json': JSON.stringify({
       timeout: 1,
@@ -54,7 +54,7 @@ test('a later source wins: default, file, environment, MONOCEROS_CMD_ARGS, comma
   t.is(origins.app, 'command line')
 })
 
-test('a list given later replaces the earlier one', async (t) => {
+test('a list from a later source replaces the earlier list', async (t) => {
   const env = { MONOCEROS_BIND: ':1, :2', MONOCEROS_RAW_ENV: 'A=1,2\nB=x=y' }
   const fromEnvironment = await resolve(t, { env })
   t.deepEqual(fromEnvironment.values.bind, [':1', ':2'])
@@ -64,7 +64,7 @@ test('a list given later replaces the earlier one', async (t) => {
   t.deepEqual(fromFlags.values.raw_env, ['C=1'])
 })
 
-test('the config is frozen and survives JSON', async (t) => {
+test('a resolved config is frozen and is equal after a round trip through JSON', async (t) => {
   const { values } = await resolve(t, { argv: ['-b', ':1', '-e', 'A=1', 'app.js'] })
   t.true(Object.isFrozen(values))
   t.true(Object.isFrozen(values.bind))
@@ -72,27 +72,27 @@ test('the config is frozen and survives JSON', async (t) => {
   t.deepEqual(JSON.parse(JSON.stringify(values)), values)
 })
 
-test('PORT moves the default of bind and gives way to any bind', async (t) => {
+test('PORT changes the default of bind, not a given address', async (t) => {
   const env = { PORT: '9000' }
-  const moved = await resolve(t, { env })
-  t.deepEqual(moved.values.bind, ['0.0.0.0:9000'])
-  t.is(moved.origins.bind, 'PORT')
+  const fromPlatform = await resolve(t, { env })
+  t.deepEqual(fromPlatform.values.bind, ['0.0.0.0:9000'])
+  t.is(fromPlatform.origins.bind, 'PORT')
   const given = await resolve(t, { env: { ...env, MONOCEROS_BIND: ':1' } })
   t.deepEqual(given.values.bind, [':1'])
   const unread = await resolve(t, { env: { PORT: 'tcp://10.0.0.1:1' }, argv: ['-b', ':1'] })
   t.deepEqual(unread.values.bind, [':1'])
 })
 
-test('WEB_CONCURRENCY moves the default of workers and gives way to any number', async (t) => {
+test('WEB_CONCURRENCY changes the default of workers, not a given number', async (t) => {
   const env = { WEB_CONCURRENCY: '7' }
-  const moved = await resolve(t, { env })
-  t.is(moved.values.workers, 7)
-  t.is(moved.origins.workers, 'WEB_CONCURRENCY')
+  const fromPlatform = await resolve(t, { env })
+  t.is(fromPlatform.values.workers, 7)
+  t.is(fromPlatform.origins.workers, 'WEB_CONCURRENCY')
   const given = await resolve(t, { env, argv: ['-w', '2'] })
   t.is(given.values.workers, 2)
 })
 
-test('workers auto is a number of processors', async (t) => {
+test('workers=auto becomes a positive integer', async (t) => {
   const { values } = await resolve(t, { argv: ['-w', 'auto'] })
   t.true(Number.isInteger(values.workers) && values.workers >= 1)
 })
@@ -104,7 +104,7 @@ const bind = test.macro({
       address || ':8000',
     ])
   },
-  title: (_, address) => `bind takes ${JSON.stringify(address)}`,
+  title: (_, address) => `bind accepts ${JSON.stringify(address)}`,
 })
 
 for (const address of [
@@ -125,7 +125,7 @@ for (const address of [
   test(bind, address)
 }
 
-test('sizes take units, switches take words, numbers may be fractions', async (t) => {
+test('sizes accept units, switches accept words, times accept fractions', async (t) => {
   const { values } = await resolve(t, {
     env: {
       MONOCEROS_LIMIT_REQUEST_BODY: '10m',
@@ -142,7 +142,7 @@ test('sizes take units, switches take words, numbers may be fractions', async (t
   t.is(large.values.limit_request_body, 2 * 1024 ** 3)
 })
 
-test('limits of a head cannot be turned off: 0 and too much mean the most', async (t) => {
+test('head limits cannot be turned off: 0 and large values mean the maximum', async (t) => {
   for (const text of ['0', '99999999']) {
     const argv = ['--limit-request-line', text, '--limit-request-fields', text]
     const { values } = await resolve(t, { argv: [...argv, '--limit-request-field-size', text] })
@@ -152,7 +152,7 @@ test('limits of a head cannot be turned off: 0 and too much mean the most', asyn
   }
 })
 
-test('both spellings of flags are taken', async (t) => {
+test('every spelling of a flag is accepted', async (t) => {
   const { values } = await resolve(t, {
     argv: [
       '--limit-request-field_size',
@@ -171,7 +171,7 @@ test('both spellings of flags are taken', async (t) => {
   t.is(values.proc_name, 'name')
 })
 
-test('wsgi_app is another name of app', async (t) => {
+test('wsgi_app is an alias of app', async (t) => {
   const cwd = directoryWith(t, { 'monoceros.config.json': '{"wsgi_app": "./a.js"}' })
   t.is((await resolve(t, { cwd })).values.app, './a.js')
   t.is((await resolve(t, { env: { MONOCEROS_WSGI_APP: './b.js' } })).values.app, './b.js')
@@ -183,7 +183,7 @@ test('an empty variable counts as not set', async (t) => {
   t.is(origins.bind, 'default')
 })
 
-test('variables of Kubernetes services and of our own are passed over', async (t) => {
+test('variables of Kubernetes services and internal variables are ignored', async (t) => {
   const env = {
     MONOCEROS_PORT: 'tcp://10.0.0.1:80',
     MONOCEROS_PORT_80_TCP_ADDR: '10.0.0.1',
@@ -196,7 +196,7 @@ test('variables of Kubernetes services and of our own are passed over', async (t
   t.deepEqual(new Set(Object.values(origins)), new Set(['default']))
 })
 
-test('chdir is made absolute, and does not move the search for the config file', async (t) => {
+test('chdir becomes absolute and does not affect the search for the config file', async (t) => {
   const cwd = directoryWith(t, {
     'monoceros.config.json': '{"chdir": "site"}',
     'site/monoceros.config.json': '{"workers": 9}',
@@ -230,21 +230,21 @@ for (const name of GUNICORN_CLASSES) {
 }
 
 for (const name of ['node', 'fetch', './adapter.js', '/srv/adapter.mjs', '../a/b.ts']) {
-  test(`worker class ${name} is taken as it is`, async (t) => {
+  test(`worker class ${name} is accepted unchanged`, async (t) => {
     const { values, warnings } = await resolve(t, { argv: ['-k', name] })
     t.is(values.worker_class, name)
     t.deepEqual(warnings, [])
   })
 }
 
-test('threads above 1 are taken with a warning, 1 without', async (t) => {
+test('threads above 1 are accepted with a warning, 1 without', async (t) => {
   t.deepEqual((await resolve(t, { argv: ['--threads', '1'] })).warnings, [])
   const { warnings } = await resolve(t, { argv: ['--threads', '4'] })
   t.is(warnings.length, 1)
   t.regex(warnings[0] ?? '', /^--threads has no effect: JavaScript runs in one thread/)
 })
 
-test('settings without meaning warn or are passed over, as their rows say', async (t) => {
+test('settings without meaning cause a warning or are ignored', async (t) => {
   const { warnings } = await resolve(t, {
     argv: ['--spew', '--no-sendfile', '--no-control-socket', '--worker-tmp-dir', '/dev/shm'],
   })
@@ -254,7 +254,7 @@ test('settings without meaning warn or are passed over, as their rows say', asyn
   )
 })
 
-test('a setting that is not built yet is taken at its default', async (t) => {
+test('a setting that is not supported yet is accepted at its default', async (t) => {
   const cwd = directoryWith(t, {
     'monoceros.config.json': JSON.stringify({ dirty_apps: [], protocol: 'http', dirty_workers: 0 }),
   })
@@ -263,7 +263,7 @@ test('a setting that is not built yet is taken at its default', async (t) => {
   t.deepEqual(warnings, [])
 })
 
-test('the settings of the logs together win over those given one by one', async (t) => {
+test('logconfig overrides the same settings given one by one', async (t) => {
   const cwd = directoryWith(t, {
     'logs.json': '{ "loglevel": "error", "errorlog": "a.log", "syslog": true }',
     'monoceros.config.json': '{ "loglevel": "debug", "logconfig_dict": { "errorlog": "b.log" } }',
@@ -274,25 +274,25 @@ test('the settings of the logs together win over those given one by one', async 
   t.like(origins, { loglevel: 'logs.json', errorlog: 'logconfig_dict' })
 })
 
-test('the application may be missing until one is required', async (t) => {
+test('a config without an application is an error only when one is required', async (t) => {
   const without = await resolve(t, {})
   t.throws(() => requireApplication(without), { code: 'ERR_APP_NONE' })
   const resolved = await resolve(t, { argv: ['app.js'] })
   t.is(requireApplication(resolved), resolved)
 })
 
-test('defineConfig knows names and types, and returns what it is given', (t) => {
+test('defineConfig checks names and types and returns its argument', (t) => {
   const config = { workers: 'auto', bind: ':1', keepalive: 5, accesslog: null } as const
   t.is(defineConfig(config), config)
   // @ts-expect-error: the setting is called workers.
   t.deepEqual(defineConfig({ worker: 1 }), { worker: 1 })
   // @ts-expect-error: a number is needed.
   t.deepEqual(defineConfig({ keepalive: true }), { keepalive: true })
-  // @ts-expect-error: not built yet.
+  // @ts-expect-error: not supported yet.
   t.deepEqual(defineConfig({ dirty_threads: 2 }), { dirty_threads: 2 })
 })
 
-test('--inspect takes a value by = alone, and leaves what follows it', async (t) => {
+test('--inspect takes a value only after =, so the next argument is the application', async (t) => {
   const { values } = await resolveConfig({ argv: ['--inspect', './app.js'], env: {}, cwd: '/' })
   t.is(values.inspect, '127.0.0.1:9229')
   t.is(values.app, './app.js')

@@ -1,4 +1,4 @@
-// The number of processors that `workers: auto` means, from files as the kernel writes them.
+// Finds the number of processors for `workers: auto` in control group files of the kernel's format.
 import test from 'ava'
 
 import type { ReadText } from '../../ts/process/control-groups.ts'
@@ -8,12 +8,12 @@ function system(files: Record<string, string>): ReadText {
   return (path) => files[path]
 }
 
-test('without a control group it is what the system schedules on', (t) => {
+test('without a control group, availableCpus is the parallelism of the system', (t) => {
   t.is(cpuQuota(system({})), undefined)
   t.is(availableCpus(system({}), 6), 6)
 })
 
-test('v2: the quota of a container is at the root of its mount', (t) => {
+test('cgroup v2: the quota of a container is read at the root of its mount', (t) => {
   const read = system({
     '/proc/self/cgroup': '0::/\n',
     '/sys/fs/cgroup/cpu.max': '200000 100000\n',
@@ -23,7 +23,7 @@ test('v2: the quota of a container is at the root of its mount', (t) => {
   t.is(availableCpus(read, 1), 1)
 })
 
-test('v2: the smallest quota on the way to the root counts', (t) => {
+test('cgroup v2: the smallest quota on the path to the root is used', (t) => {
   const read = system({
     '/proc/self/cgroup': '0::/app.slice/web.service\n',
     '/sys/fs/cgroup/app.slice/cpu.max': '150000 100000\n',
@@ -33,12 +33,12 @@ test('v2: the smallest quota on the way to the root counts', (t) => {
   t.is(availableCpus(read, 8), 2)
 })
 
-test('v2: max is no limit', (t) => {
+test('cgroup v2: a quota of max is no limit', (t) => {
   const read = system({ '/proc/self/cgroup': '0::/\n', '/sys/fs/cgroup/cpu.max': 'max 100000\n' })
   t.is(cpuQuota(read), undefined)
 })
 
-test('less than one processor is one worker', (t) => {
+test('a quota below one processor means one worker', (t) => {
   const read = system({
     '/proc/self/cgroup': '0::/\n',
     '/sys/fs/cgroup/cpu.max': '10000 100000\n',
@@ -46,7 +46,7 @@ test('less than one processor is one worker', (t) => {
   t.is(availableCpus(read, 8), 1)
 })
 
-test('v1: the quota is found under either name of the mount', (t) => {
+test('cgroup v1: the quota is found under cpu and under cpu,cpuacct', (t) => {
   for (const mount of ['cpu', 'cpu,cpuacct']) {
     const read = system({
       '/proc/self/cgroup': '4:memory:/x\n3:cpu,cpuacct:/docker/abc\n0::/\n',
@@ -57,7 +57,7 @@ test('v1: the quota is found under either name of the mount', (t) => {
   }
 })
 
-test("v1: the path of the host does not exist inside, the container's files are at the root", (t) => {
+test('cgroup v1: with the path of the host, the quota is read at the root of the mount', (t) => {
   const read = system({
     '/proc/self/cgroup': '3:cpu:/docker/abc\n',
     '/sys/fs/cgroup/cpu/cpu.cfs_quota_us': '50000\n',
@@ -66,7 +66,7 @@ test("v1: the path of the host does not exist inside, the container's files are 
   t.is(cpuQuota(read), 0.5)
 })
 
-test('v1: -1 is no limit', (t) => {
+test('cgroup v1: a quota of -1 is no limit', (t) => {
   const read = system({
     '/proc/self/cgroup': '3:cpu:/\n',
     '/sys/fs/cgroup/cpu/cpu.cfs_quota_us': '-1\n',

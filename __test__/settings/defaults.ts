@@ -1,4 +1,4 @@
-// What every setting is where nobody gives it, but for `chdir`, which is the directory of the start.
+// The default of every setting except `chdir`, whose default is the start directory.
 
 import { HOOK_NAMES, type HookName } from '../../ts/hooks/table.ts'
 import type { Config } from '../../ts/settings/config.ts'

@@ -1,11 +1,11 @@
-// A directory for one test, with the files that the test needs.
+// Makes a temporary directory with files for one test.
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 import type { ExecutionContext } from 'ava'
 
-/** Makes the directory, and removes it when the test ends. */
+/** Makes a directory with these files (paths and contents), and removes it after the test. */
 export function directoryWith(t: ExecutionContext, files: Record<string, string> = {}): string {
   const directory = realpathSync(mkdtempSync(join(tmpdir(), 'monoceros-settings-')))
   t.teardown(() => rmSync(directory, { recursive: true }))

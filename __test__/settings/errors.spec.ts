@@ -1,4 +1,4 @@
-// Every way to be refused, with the text that a person then reads, as files under __test__/golden/config-errors.
+// Compares the messages for invalid settings with the files below __test__/golden/config-errors.
 import { readdirSync, readFileSync } from 'node:fs'
 
 import test from 'ava'
@@ -113,14 +113,14 @@ const CASES: Record<string, Case> = {
 }
 
 for (const [name, { argv = [], env = {}, files = {} }] of Object.entries(CASES)) {
-  test(`${name} is refused with a text that helps`, async (t) => {
+  test(`invalid settings are rejected with the golden message: ${name}`, async (t) => {
     const cwd = directoryWith(t, files)
     const error = await t.throwsAsync(
       async () => requireApplication(await resolveConfig({ argv, env, cwd })),
       { instanceOf: MonocerosError },
     )
     const { code, exit, message } = error as MonocerosError
-    // What only differs between versions of Node.
+    // Removes the parts that depend on the version of Node.
     const stable = message
       .replaceAll(cwd, '<directory>')
       .replace(/ \(line 3 column 1\)(?= \(line)/, '')
@@ -128,11 +128,11 @@ for (const [name, { argv = [], env = {}, files = {} }] of Object.entries(CASES))
   })
 }
 
-test('every error of the settings has a case', (t) => {
+test('every error code about settings has a test case', (t) => {
   const folder = new URL('../golden/config-errors/', import.meta.url)
   const seen = readdirSync(folder).map((name) => readFileSync(new URL(name, folder), 'utf8'))
   const codes = Object.keys(ERRORS).filter((code) =>
-    // ERR_VALUE_LATER waits for a setting of which only some words work.
+    // ERR_VALUE_LATER is not included: every setting currently supports all of its words.
     /^ERR_(FLAG|SETTING|ENVIRONMENT|CMD_ARGS|CONFIG_FILE|CHDIR)/.test(code),
   )
   t.deepEqual(
@@ -141,7 +141,7 @@ test('every error of the settings has a case', (t) => {
   )
 })
 
-test('every golden file belongs to a case', (t) => {
+test('every file in golden/config-errors belongs to a test case', (t) => {
   const folder = new URL('../golden/config-errors/', import.meta.url)
   t.deepEqual(
     readdirSync(folder).sort(),

@@ -1,4 +1,4 @@
-// Config files of every format, and that a reload sees their changes.
+// Loads config files of every format, and loads them again after a change.
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
@@ -25,10 +25,10 @@ function resolve(_: ExecutionContext, cwd: string, argv: string[] = []) {
 
 for (const [name, text] of Object.entries(FORMATS)) {
   const argv = name.startsWith('monoceros.config') ? [] : ['-c', name]
-  // CommonJS with the extension .js is what a package without "type" says.
+  // A .js file is CommonJS in a package of type commonjs.
   const type = name === 'settings.conf.js' ? 'commonjs' : 'module'
 
-  test(`${name} is loaded, and loaded anew when it has changed`, async (t) => {
+  test(`${name} is loaded, and loaded again after a change`, async (t) => {
     const cwd = directoryWith(t, { [name]: text(3), 'package.json': `{"type": "${type}"}` })
     const first = await resolve(t, cwd, argv)
     t.is(first.values.workers, 3)
@@ -38,7 +38,7 @@ for (const [name, text] of Object.entries(FORMATS)) {
   })
 }
 
-test('a byte order mark before JSON is passed over', async (t) => {
+test('a byte order mark before JSON is ignored', async (t) => {
   const cwd = directoryWith(t, {
     'monoceros.config.json': '\uFEFF{"workers": 3, "logconfig_json": "log.json"}',
     'log.json': '\uFEFF{"loglevel": "debug"}',
@@ -48,7 +48,7 @@ test('a byte order mark before JSON is passed over', async (t) => {
   t.is(values.loglevel, 'debug')
 })
 
-test('an error says its line, whatever the directory is called', async (t) => {
+test('an error in a config file has its line number, whatever its path is', async (t) => {
   const cwd = join(directoryWith(t), 'sp ace ünï#%41')
   mkdirSync(cwd)
   for (const extension of ['mjs', 'cjs']) {
@@ -59,7 +59,7 @@ test('an error says its line, whatever the directory is called', async (t) => {
   }
 })
 
-test('TypeScript with import and export is loaded in a package of CommonJS too', async (t) => {
+test('a TypeScript config with import and export is loaded in a CommonJS package', async (t) => {
   const cwd = directoryWith(t, {
     'package.json': '{"type": "commonjs"}',
     'count.ts': 'export const count: number = 3',
@@ -68,7 +68,7 @@ test('TypeScript with import and export is loaded in a package of CommonJS too',
   t.is((await resolve(t, cwd)).values.workers, 3)
 })
 
-test('a file named with file: or by an absolute path is loaded', async (t) => {
+test('a config file may be a relative path, an absolute path or a file: URL', async (t) => {
   const cwd = directoryWith(t, { 'a/b.json': '{"workers": 3}' })
   for (const named of [
     'a/b.json',
@@ -83,7 +83,7 @@ test('a file named with file: or by an absolute path is loaded', async (t) => {
   }
 })
 
-test('a module is found as Node finds it', async (t) => {
+test('module:NAME is resolved like a package by Node', async (t) => {
   const cwd = directoryWith(t, {
     'node_modules/our-settings/package.json': '{"main": "main.cjs"}',
     'node_modules/our-settings/main.cjs': 'exports.workers = 3',
@@ -91,7 +91,7 @@ test('a module is found as Node finds it', async (t) => {
   t.is((await resolve(t, cwd, ['-c', 'module:our-settings'])).values.workers, 3)
 })
 
-test('the config file may be named in MONOCEROS_CMD_ARGS and MONOCEROS_CONFIG; the command line wins', async (t) => {
+test('--config wins over MONOCEROS_CMD_ARGS, which wins over MONOCEROS_CONFIG', async (t) => {
   const cwd = directoryWith(t, {
     'monoceros.config.json': '{"workers": 1}',
     'a.json': '{"workers": 2}',
@@ -105,7 +105,7 @@ test('the config file may be named in MONOCEROS_CMD_ARGS and MONOCEROS_CONFIG; t
   t.is((await resolveConfig({ argv: ['-cc.json'], env: both, cwd })).values.workers, 4)
 })
 
-test('of several default files the first is used, and a warning names the others', async (t) => {
+test('of several default config files the first is used, with a warning', async (t) => {
   const cwd = directoryWith(t, {
     'monoceros.config.mjs': 'export const workers = 3',
     'monoceros.config.json': '{"workers": 4}',
@@ -115,7 +115,7 @@ test('of several default files the first is used, and a warning names the others
   t.deepEqual(warnings, ['monoceros.config.mjs is used; monoceros.config.json beside it is not.'])
 })
 
-test('numbers may be text, as in process.env, and undefined is not given', async (t) => {
+test('a config file may have numbers as text, and undefined counts as not set', async (t) => {
   const cwd = directoryWith(t, {
     'monoceros.config.mjs': 'export default { workers: "3", timeout: undefined, bind: ":1" }',
   })
@@ -125,7 +125,7 @@ test('numbers may be text, as in process.env, and undefined is not given', async
   t.is(origins.timeout, 'default')
 })
 
-test('a file that breaks is refused, and once mended it is taken', async (t) => {
+test('a broken config file is rejected, and accepted after it is repaired', async (t) => {
   const cwd = directoryWith(t, { 'monoceros.config.mjs': 'export default { workers: 3 ' })
   await t.throwsAsync(resolve(t, cwd), { code: 'ERR_CONFIG_FILE_BROKEN' })
   writeFileSync(join(cwd, 'monoceros.config.mjs'), 'export default { workers: 3 }')

@@ -1,4 +1,4 @@
-// Patterns of file names.
+// Matches paths against file name patterns.
 import test from 'ava'
 
 import { globBase, globToRegExp, isGlob } from '../../ts/settings/glob.ts'
@@ -19,12 +19,12 @@ const CASES: readonly (readonly [pattern: string, path: string, matches: boolean
 ]
 
 for (const [pattern, path, matches] of CASES) {
-  test(`${pattern} ${matches ? 'matches' : 'does not match'} ${path}`, (t) => {
+  test(`the pattern ${pattern} ${matches ? 'matches' : 'does not match'} ${path}`, (t) => {
     t.is(globToRegExp(pattern).test(path), matches)
   })
 }
 
-test('a pattern is looked for below its last plain directory', (t) => {
+test('globBase is the last directory of a pattern without special characters', (t) => {
   t.is(globBase('/a/b/*.html'), '/a/b')
   t.is(globBase('/a/**/*.html'), '/a')
   t.is(globBase('/*'), '/')

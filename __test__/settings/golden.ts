@@ -1,11 +1,12 @@
-// Texts that people read are kept as files under __test__/golden. UPDATE_GOLDEN=1 writes them anew; the diff is the review.
+// Compares texts with files under __test__/golden. UPDATE_GOLDEN=1 writes the files again, so that
+// a change can be reviewed as a diff.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 import type { ExecutionContext } from 'ava'
 
-/** Compares a text with the golden file of that name. */
+/** Asserts that a text equals the golden file of this name. */
 export function matchesGolden(t: ExecutionContext, name: string, text: string): void {
   const path = fileURLToPath(new URL(`../golden/${name}`, import.meta.url))
   if (process.env.UPDATE_GOLDEN === '1') {

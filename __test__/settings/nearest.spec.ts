@@ -1,4 +1,4 @@
-// Which known word is meant by an unknown one.
+// Finds the known word that is nearest to an unknown word.
 import test from 'ava'
 
 import { didYouMean, nearest } from '../../ts/settings/nearest.ts'
@@ -9,7 +9,7 @@ const finds = test.macro({
   exec(t, word: string, expected: string | undefined) {
     t.is(nearest(word, KNOWN), expected)
   },
-  title: (_, word, expected) => `"${word}" is near ${expected ?? 'nothing'}`,
+  title: (_, word, expected) => `the known word nearest to "${word}" is ${expected ?? 'none'}`,
 })
 
 test(finds, 'workers', 'workers')
@@ -25,7 +25,7 @@ test(finds, 'certfile', undefined)
 test(finds, 'b', undefined)
 test(finds, '', undefined)
 
-test('a near word becomes a question, else the sentence just ends', (t) => {
+test('didYouMean asks for a near word, else ends the sentence', (t) => {
   t.is(didYouMean('worker', KNOWN), '; did you mean "workers"?')
   t.is(
     didYouMean('worker', KNOWN, (word) => `--${word}`),

@@ -1,4 +1,4 @@
-// What is made from the tables: help, pages and the JSON schema.
+// Checks the texts made from the tables: --help, the generated pages and the JSON schema.
 import { readFileSync } from 'node:fs'
 
 import test from 'ava'
@@ -13,17 +13,17 @@ import { configText, helpText } from '../../ts/settings/print.ts'
 import { matchesGolden } from './golden.ts'
 
 for (const { path, text } of GENERATED) {
-  test(`${path} is what npm run gen writes`, (t) => {
+  test(`${path} is up to date with npm run gen`, (t) => {
     const written = readFileSync(new URL(`../../${path}`, import.meta.url), 'utf8')
     t.is(written, text())
   })
 }
 
-test('--help reads as the golden file', (t) => {
+test('--help equals the golden file', (t) => {
   matchesGolden(t, 'help.txt', helpText())
 })
 
-test('--help has every flag of a setting that works, within 100 columns', (t) => {
+test('--help lists the flag of every supported setting, within 100 columns', (t) => {
   const lines = helpText().split('\n')
   for (const [name, row] of ROWS) {
     const flag = row.flags?.find((known) => known.startsWith('--'))
@@ -48,7 +48,7 @@ test('docs/errors.md has a section for every error and for nothing else', (t) =>
   t.deepEqual(codes, Object.keys(ERRORS))
 })
 
-test('the JSON schema takes what the settings take and refuses what they refuse', (t) => {
+test('the JSON schema accepts valid settings and rejects invalid ones', (t) => {
   const schema = z.fromJSONSchema(settingsSchema() as Parameters<typeof z.fromJSONSchema>[0])
   const accepted = [
     {},
@@ -75,7 +75,7 @@ test('the JSON schema takes what the settings take and refuses what they refuse'
   for (const config of refused) t.false(schema.safeParse(config).success, JSON.stringify(config))
 })
 
-test('--print-config shows a file mode as it is written', async (t) => {
+test('--print-config shows a file mode in octal', async (t) => {
   const resolved = await resolveConfig({ argv: ['-m', '027', './app.js'], env: {}, cwd: '/' })
   t.regex(configText(resolved), /^umask += 027 {2}#/m)
 })

@@ -1,4 +1,4 @@
-// Words of MONOCEROS_CMD_ARGS.
+// Splits the text of MONOCEROS_CMD_ARGS into words.
 import test from 'ava'
 
 import { shellWords } from '../../ts/settings/shell-words.ts'
@@ -7,7 +7,7 @@ const splits = test.macro({
   exec(t, text: string, words: string[]) {
     t.deepEqual(shellWords(text), words)
   },
-  title: (_, text) => `splits ${JSON.stringify(text)}`,
+  title: (_, text) => `shellWords splits ${JSON.stringify(text)} as a shell does`,
 })
 
 test(splits, '', [])
@@ -27,7 +27,7 @@ test(splits, `a '' ""`, ['a', '', ''])
 test(splits, 'a\\', ['a\\'])
 test(splits, '-e KEY=🦄 | x', ['-e', 'KEY=🦄', '|', 'x'])
 
-test('a quote that is never closed is refused', (t) => {
+test('shellWords rejects a quote that is not closed', (t) => {
   t.throws(() => shellWords(`-n 'my app`), { code: 'ERR_CMD_ARGS_QUOTE', message: /single quote/ })
   t.throws(() => shellWords(`-n "my app`), { code: 'ERR_CMD_ARGS_QUOTE', message: /double quote/ })
 })

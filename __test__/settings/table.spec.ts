@@ -1,6 +1,4 @@
-// What must hold for every row of the table.
-import { readFileSync } from 'node:fs'
-
+// Checks the rules that every row of the settings table follows.
 import test from 'ava'
 
 import {
@@ -13,49 +11,60 @@ import {
 import { defaultText, firstSentence } from '../../ts/settings/print.ts'
 import { SECTIONS } from '../../ts/settings/rows.ts'
 
-// Every setting of Gunicorn 27.0.1, in the order of its documentation.
-const GUNICORN =
-  `config wsgi_app bind backlog workers worker_class threads worker_connections max_requests
-max_requests_jitter timeout graceful_timeout keepalive asgi_loop asgi_lifespan asgi_disconnect_grace_period
-websocket_max_message_size http_parser limit_request_line limit_request_fields limit_request_field_size reload
-reload_engine reload_extra_files spew check_config print_config preload_app sendfile reuse_port chdir daemon raw_env
-pidfile worker_tmp_dir user group umask initgroups tmp_upload_dir secure_scheme_headers forwarded_allow_ips pythonpath
-paste proxy_protocol proxy_allow_ips protocol uwsgi_allow_ips raw_paste_global_conf permit_obsolete_folding
-strip_header_spaces permit_unconventional_http_method permit_unconventional_http_version casefold_http_method
-forwarder_headers header_map root_path accesslog disable_redirect_access_to_syslog access_log_format errorlog loglevel
-capture_output logger_class logconfig logconfig_dict logconfig_json syslog_addr syslog syslog_prefix syslog_facility
-enable_stdio_inheritance statsd_host dogstatsd_tags statsd_prefix enable_backlog_metric proc_name default_proc_name
-keyfile certfile ssl_version cert_reqs ca_certs suppress_ragged_eofs do_handshake_on_connect ciphers http_protocols
-http2_cleartext http2_max_concurrent_streams http2_initial_window_size http2_max_frame_size http2_max_header_list_size
-dirty_apps dirty_workers dirty_timeout dirty_threads dirty_graceful_timeout control_socket control_socket_mode
-control_socket_disable on_starting on_reload when_ready pre_fork post_fork post_worker_init worker_int worker_abort
-pre_exec pre_request post_request child_exit worker_exit nworkers_changed on_exit ssl_context on_dirty_starting
-dirty_post_fork dirty_worker_init dirty_worker_exit`.split(/\s+/)
+/** Every setting of Gunicorn 27.0.1, in the order of its documentation. */
+const GUNICORN = `
+config wsgi_app bind backlog workers worker_class threads worker_connections max_requests
+max_requests_jitter timeout graceful_timeout keepalive asgi_loop asgi_lifespan
+asgi_disconnect_grace_period websocket_max_message_size http_parser limit_request_line
+limit_request_fields limit_request_field_size reload reload_engine reload_extra_files spew
+check_config print_config preload_app sendfile reuse_port chdir daemon raw_env pidfile
+worker_tmp_dir user group umask initgroups tmp_upload_dir secure_scheme_headers
+forwarded_allow_ips pythonpath paste proxy_protocol proxy_allow_ips protocol uwsgi_allow_ips
+raw_paste_global_conf permit_obsolete_folding strip_header_spaces
+permit_unconventional_http_method permit_unconventional_http_version casefold_http_method
+forwarder_headers header_map root_path accesslog disable_redirect_access_to_syslog
+access_log_format errorlog loglevel capture_output logger_class logconfig logconfig_dict
+logconfig_json syslog_addr syslog syslog_prefix syslog_facility enable_stdio_inheritance
+statsd_host dogstatsd_tags statsd_prefix enable_backlog_metric proc_name default_proc_name keyfile
+certfile ssl_version cert_reqs ca_certs suppress_ragged_eofs do_handshake_on_connect ciphers
+http_protocols http2_cleartext http2_max_concurrent_streams http2_initial_window_size
+http2_max_frame_size http2_max_header_list_size dirty_apps dirty_workers dirty_timeout
+dirty_threads dirty_graceful_timeout control_socket control_socket_mode control_socket_disable
+on_starting on_reload when_ready pre_fork post_fork post_worker_init worker_int worker_abort
+pre_exec pre_request post_request child_exit worker_exit nworkers_changed on_exit ssl_context
+on_dirty_starting dirty_post_fork dirty_worker_init dirty_worker_exit
+`
+  .trim()
+  .split(/\s+/)
 
-const BUILT =
-  `config app bind backlog workers worker_class worker_connections max_requests max_requests_jitter timeout
-boot_timeout graceful_timeout listen_port keepalive engine on_uncaught limit_request_line limit_request_fields
-limit_request_field_size limit_request_body limit_requests_per_connection limit_connections_per_address
-header_timeout body_timeout body_min_rate
-request_timeout write_timeout write_min_rate linger_timeout
-request_buffer_size request_buffer_time buffer_memory response_buffer_size
-secure_scheme_headers forwarded_allow_ips forwarded_headers proxy_protocol proxy_allow_ips
-permit_unconventional_http_method casefold_http_method forwarder_headers header_map root_path
-user group umask initgroups daemon enable_stdio_inheritance preload_app max_surge worker_nice worker_cpu_affinity
-check_config print_config reload reload_engine reload_extra_files inspect inspect_brk reuse_port chdir raw_env pidfile accesslog
-access_log_format errorlog error_log_format loglevel proc_name disable_redirect_access_to_syslog capture_output
-logger_class logconfig logconfig_dict logconfig_json syslog syslog_addr syslog_prefix syslog_facility statsd_host
-statsd_prefix dogstatsd_tags enable_backlog_metric
-keyfile certfile keyfile_password certificates ocsp_file tls_min_version tls_max_version dev_tls cert_reqs ca_certs crl_file
-suppress_ragged_eofs handshake_timeout limit_handshakes ciphers
-http_protocols http2_cleartext http2_max_concurrent_streams http2_initial_window_size http2_max_frame_size
-http2_max_header_list_size http2_max_resets http2_max_idle_frames
-max_worker_lifetime max_worker_lifetime_jitter max_worker_memory asgi_lifespan on_starting on_reload when_ready pre_fork
-post_fork post_worker_init worker_int worker_abort pre_exec pre_request post_request child_exit worker_exit
-nworkers_changed on_exit ssl_context`.split(/\s+/)
+/** Every setting that Monoceros supports. */
+const SUPPORTED = `
+config app bind backlog workers worker_class worker_connections max_requests max_requests_jitter
+timeout boot_timeout graceful_timeout listen_port keepalive engine on_uncaught limit_request_line
+limit_request_fields limit_request_field_size limit_request_body limit_requests_per_connection
+limit_connections_per_address header_timeout body_timeout body_min_rate request_timeout
+write_timeout write_min_rate linger_timeout request_buffer_size request_buffer_time buffer_memory
+response_buffer_size secure_scheme_headers forwarded_allow_ips forwarded_headers proxy_protocol
+proxy_allow_ips permit_unconventional_http_method casefold_http_method forwarder_headers
+header_map root_path user group umask initgroups daemon enable_stdio_inheritance preload_app
+max_surge worker_nice worker_cpu_affinity check_config print_config reload reload_engine
+reload_extra_files inspect inspect_brk reuse_port chdir raw_env pidfile accesslog
+access_log_format errorlog error_log_format loglevel proc_name disable_redirect_access_to_syslog
+capture_output logger_class logconfig logconfig_dict logconfig_json syslog syslog_addr
+syslog_prefix syslog_facility statsd_host statsd_prefix dogstatsd_tags enable_backlog_metric
+keyfile certfile keyfile_password certificates ocsp_file tls_min_version tls_max_version dev_tls
+cert_reqs ca_certs crl_file suppress_ragged_eofs handshake_timeout limit_handshakes ciphers
+http_protocols http2_cleartext http2_max_concurrent_streams http2_initial_window_size
+http2_max_frame_size http2_max_header_list_size http2_max_resets http2_max_idle_frames
+max_worker_lifetime max_worker_lifetime_jitter max_worker_memory asgi_lifespan on_starting
+on_reload when_ready pre_fork post_fork post_worker_init worker_int worker_abort pre_exec
+pre_request post_request child_exit worker_exit nworkers_changed on_exit ssl_context
+`
+  .trim()
+  .split(/\s+/)
 
-test('the rows of a section stand in one place, in the order of the documentation', (t) => {
-  // A name in two sections would silently be the later one's, and its place betray it.
+test('the rows are sorted by section', (t) => {
+  // A name in two sections would overwrite the earlier row and keep its position.
   const order = ROWS.map(([, row]) => SECTIONS.indexOf(row.section))
   t.deepEqual(
     order,
@@ -63,7 +72,7 @@ test('the rows of a section stand in one place, in the order of the documentatio
   )
 })
 
-test('all 120 settings of Gunicorn are known', (t) => {
+test('every setting of Gunicorn (120) has a row', (t) => {
   t.is(GUNICORN.length, 120)
   t.deepEqual(
     GUNICORN.filter((name) => findSettingName(name) === undefined),
@@ -71,7 +80,7 @@ test('all 120 settings of Gunicorn are known', (t) => {
   )
 })
 
-test('the rows stand in the order of the documentation of Gunicorn', (t) => {
+test('the rows are in the order of the documentation of Gunicorn', (t) => {
   const names = ROWS.flatMap(([name, row]) => [name, ...(row.aliases ?? [])])
   t.deepEqual(
     names.filter((name) => GUNICORN.includes(name)),
@@ -79,19 +88,19 @@ test('the rows stand in the order of the documentation of Gunicorn', (t) => {
   )
 })
 
-test('the settings that work are those that are meant to', (t) => {
+test('the supported settings are those of the expected list', (t) => {
   const built = ROWS.filter(([, row]) => row.status === 'supported').map(([name]) => name as string)
-  t.deepEqual(built.toSorted(), BUILT.toSorted())
+  t.deepEqual(built.toSorted(), SUPPORTED.toSorted())
 })
 
-test('sections come in one piece and in their order', (t) => {
+test('each section is contiguous, and the sections are in their order', (t) => {
   const seen = ROWS.map(([, row]) => row.section).filter(
     (section, index, all) => section !== all[index - 1],
   )
   t.deepEqual(seen, [...SECTIONS])
 })
 
-test('flags are unique and are not those of help and version', (t) => {
+test('flags are unique and differ from those of --help and --version', (t) => {
   const flags = ROWS.flatMap(([, row]) => row.flags ?? [])
   const all = [...flags, '-h', '--help', '-v', '--version']
   t.deepEqual(
@@ -109,7 +118,7 @@ test('every flag is short or long, and the short one comes first', (t) => {
   }
 })
 
-test('names and environment variables are unique and lead back to their row', (t) => {
+test('names and environment variables are unique and resolve to their row', (t) => {
   const names = ROWS.flatMap(([name, row]) => [name as string, ...(row.aliases ?? [])])
   t.is(new Set(names).size, names.length)
   for (const [name] of ROWS) {
@@ -118,7 +127,7 @@ test('names and environment variables are unique and lead back to their row', (t
   }
 })
 
-test('every doc text is made of sentences, and the first can stand alone', (t) => {
+test('every description consists of sentences, and the first has at most 140 characters', (t) => {
   for (const [name, row] of ROWS) {
     t.regex(row.doc, /^[A-Z"].*\.$/, name)
     t.true(firstSentence(row.doc).length <= 140, name)
@@ -126,9 +135,9 @@ test('every doc text is made of sentences, and the first can stand alone', (t) =
   }
 })
 
-test('every default is a value that its own kind accepts', (t) => {
+test('every default is accepted by its own kind', (t) => {
   for (const [name, row] of ROWS) {
-    // Empty texts stand for "not set" where a given text must not be empty.
+    // An empty default means "not set", also for a kind that rejects an empty text.
     if (row.default === '') continue
     const parsed = row.kind.schema.safeParse(row.default)
     t.true(parsed.success, name)
@@ -136,21 +145,18 @@ test('every default is a value that its own kind accepts', (t) => {
   }
 })
 
-test('no number is larger than what the addon takes', (t) => {
-  const declared = ['settings', 'protocols'].map((name) =>
-    readFileSync(new URL(`../../crates/node/${name}.rs`, import.meta.url), 'utf8'),
+test('no count exceeds the u32 fields of the native engine', (t) => {
+  const counts = ROWS.filter(
+    ([, row]) => row.status === 'supported' && row.engine?.type === 'count',
   )
-  const fields = declared.join('').matchAll(/pub (\w+): (?:Option<)?u32/g)
-  const names = [...fields].flatMap(([, field]) => [field, `http2_${field}`])
-  const rows = ROWS.filter(([name]) => names.includes(name))
-  t.true(rows.length > 10)
-  for (const [name, row] of rows) {
+  t.true(counts.length >= 8)
+  for (const [name, row] of counts) {
     const parsed = row.kind.schema.safeParse(2 ** 32)
     t.true(!parsed.success || Number(parsed.data) < 2 ** 32, name)
   }
 })
 
-test('a default that is text comes back from the text that help shows', (t) => {
+test('the default that --help shows is converted back to the default', (t) => {
   for (const [name, row] of ROWS) {
     const shown = defaultText(row)
     if (shown === undefined || row.kind.list !== undefined || row.default instanceof Object)
@@ -162,7 +168,7 @@ test('a default that is text comes back from the text that help shows', (t) => {
   }
 })
 
-test('every kind says what is allowed, and every value that a flag takes has a name', (t) => {
+test('every kind describes its allowed values, and all but switches have a placeholder', (t) => {
   for (const [name, row] of ROWS) {
     t.regex(row.kind.allowed, /\w/, name)
     const isSwitch = row.kind.fromText('true') === true

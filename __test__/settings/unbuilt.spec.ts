@@ -1,4 +1,4 @@
-// Settings that are not built yet, and those that cannot mean anything here: what each does when somebody gives it.
+// Checks what happens when a setting is given that is not supported yet or has no meaning here.
 
 import { isDeepStrictEqual } from 'node:util'
 import test from 'ava'
@@ -8,44 +8,44 @@ import { type ConfigFile, resolveConfig } from '../../ts/settings/config.ts'
 import { ROWS, type RowName } from '../../ts/settings/names.ts'
 import type { Row } from '../../ts/settings/rows.ts'
 
-/** One of these is a value of any setting, and not its default. */
+/** For every setting, at least one of these values is valid and differs from the default. */
 const VALUES: readonly unknown[] = [
   ...[true, false, 3, 1, 20_000, ['x'], 'x', 'on', 'uwsgi', 'both', 'h2', 'python', 'uvloop'],
   ...['10.0.0.0/8', 'a=b', { a: 'b' }, () => {}],
 ]
 
-function otherThanDefault({ kind, default: usual }: Row): unknown {
+function findOtherValue({ kind, default: defaultValue }: Row): unknown {
   return VALUES.find((value) => {
     const parsed = kind.schema.safeParse(value)
-    return parsed.success && !isDeepStrictEqual(parsed.data, usual)
+    return parsed.success && !isDeepStrictEqual(parsed.data, defaultValue)
   })
 }
 
-function given(name: RowName, value: unknown) {
+function resolveWith(name: RowName, value: unknown) {
   const embedded = { [name]: value } as ConfigFile
   return resolveConfig({ argv: [], env: {}, cwd: '/', embedded })
 }
 
 for (const [name, row] of ROWS) {
   if (row.status === 'planned') {
-    test(`a setting that is not built yet is refused by its name: ${name}`, async (t) => {
-      const value = otherThanDefault(row)
+    test(`a setting that is not supported yet is rejected by its name: ${name}`, async (t) => {
+      const value = findOtherValue(row)
       t.not(value, undefined)
-      const error = await t.throwsAsync(given(name, value), { instanceOf: MonocerosError })
+      const error = await t.throwsAsync(resolveWith(name, value), { instanceOf: MonocerosError })
       t.is((error as MonocerosError).code, 'ERR_SETTING_LATER')
       t.true(error?.message.includes(name))
     })
   }
   if (row.status === 'inapplicable') {
-    test(`a setting without meaning does what its row says: ${name}`, async (t) => {
-      const value = otherThanDefault(row)
+    test(`a setting without meaning is ignored, warned about or rejected: ${name}`, async (t) => {
+      const value = findOtherValue(row)
       t.not(value, undefined)
-      const result = await given(name, value).catch((error: unknown) => error)
+      const result = await resolveWith(name, value).catch((error: unknown) => error)
       if (row.whenSet === 'reject') {
         t.true(result instanceof MonocerosError && result.message.includes(row.reason))
         return
       }
-      const { warnings } = result as Awaited<ReturnType<typeof given>>
+      const { warnings } = result as Awaited<ReturnType<typeof resolveWith>>
       const warned = warnings.some((line) => line.includes(name) && line.includes(row.reason))
       t.is(warned, row.whenSet === 'warn')
     })
