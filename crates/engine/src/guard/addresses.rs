@@ -78,19 +78,19 @@ impl Network {
             None => (text, None),
         };
         let address: IpAddr = address.parse().ok()?;
-        let most = if address.is_ipv4() { 32 } else { 128 };
+        let max_length = if address.is_ipv4() { 32 } else { 128 };
         let length: u32 = match length {
             Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
                 digits.parse().ok()?
             }
             Some(_) => return None,
-            None => most,
+            None => max_length,
         };
-        if length > most {
+        if length > max_length {
             return None;
         }
         // An IPv4 address follows the 96 bits that map it into IPv6.
-        let shift = most - length;
+        let shift = max_length - length;
         let mask = u128::MAX.checked_shl(shift).unwrap_or(0);
         let bits = match address {
             IpAddr::V4(address) => map_to_ipv6(address),
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_and_networks_are_found() {
+    fn addresses_and_networks_match() {
         assert!(names("127.0.0.1,::1", "127.0.0.1"));
         assert!(names("127.0.0.1, ::1", "::1"));
         assert!(!names("127.0.0.1,::1", "127.0.0.2"));
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_list_is_refused() {
+    fn invalid_lists_are_refused() {
         for text in [
             "localhost",
             "10.0.0.1/8",

@@ -91,26 +91,26 @@ impl ChunkedDecoder {
     fn gather_line(
         &mut self,
         rest: &[u8],
-        most: usize,
+        max_len: usize,
         refusal: Refusal,
     ) -> Result<(usize, bool), Refusal> {
-        let (count, whole) = match memchr(b'\n', rest) {
+        let (count, is_whole_line) = match memchr(b'\n', rest) {
             Some(at) => (at + 1, true),
             None => (rest.len(), false),
         };
-        if self.line.len() + count > most {
+        if self.line.len() + count > max_len {
             return Err(refusal);
         }
         self.line.extend_from_slice(&rest[..count]);
-        if whole && !self.line.ends_with(b"\r\n") {
+        if is_whole_line && !self.line.ends_with(b"\r\n") {
             return Err(Refusal::BadChunk);
         }
-        Ok((count, whole))
+        Ok((count, is_whole_line))
     }
 
     fn take_size_line(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
-        let (count, whole) = self.gather_line(rest, MAX_CHUNK_LINE, Refusal::BadChunk)?;
-        if !whole {
+        let (count, is_whole_line) = self.gather_line(rest, MAX_CHUNK_LINE, Refusal::BadChunk)?;
+        if !is_whole_line {
             // A line without a leading digit is invalid whatever follows, so it is refused before
             // its end.
             let is_size = self.line.first().is_none_or(u8::is_ascii_hexdigit);
@@ -138,9 +138,9 @@ impl ChunkedDecoder {
     }
 
     fn take_trailer_line(&mut self, rest: &[u8], limits: &Limits) -> Result<usize, Refusal> {
-        let most = MAX_TRAILERS.min(limits.settings.limit_request_field_size);
-        let (count, whole) = self.gather_line(rest, most, Refusal::FieldTooLarge)?;
-        if !whole {
+        let max_len = MAX_TRAILERS.min(limits.settings.limit_request_field_size);
+        let (count, is_whole_line) = self.gather_line(rest, max_len, Refusal::FieldTooLarge)?;
+        if !is_whole_line {
             return Ok(count);
         }
         let line = std::mem::take(&mut self.line);
@@ -243,9 +243,9 @@ mod tests {
         let mut decoder = ChunkedDecoder::new();
         let (mut total, mut data) = (0, Vec::new());
         for piece in body.chunks(step) {
-            let (taken, complete) = decoder.advance(piece, &mut data, &Limits::default())?;
+            let (taken, is_complete) = decoder.advance(piece, &mut data, &Limits::default())?;
             total += taken;
-            if complete {
+            if is_complete {
                 return Ok((total, data, Some(decoder.trailers().to_vec())));
             }
         }
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn data_and_end_are_found_whatever_the_pieces() {
+    fn data_and_end_do_not_depend_on_how_bytes_are_split() {
         let body = b"3\r\nabc\r\n1;x=y\r\nz\r\n0\r\nA: b\r\n\r\nGET";
         for step in 1..body.len() {
             let read = (body.len() - 3, b"abcz".to_vec(), Some(b"A: b\r\n".to_vec()));
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_chunks_are_refused() {
+    fn malformed_chunks_are_refused() {
         for body in [
             &b"x"[..],
             b"x\r\n",

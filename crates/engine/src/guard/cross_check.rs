@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_guard_misread_would_be_refused() {
+    fn a_head_that_the_guard_misread_is_refused() {
         const REQUEST: &[u8] = b"POST /a HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n";
         let right = read(REQUEST);
         assert_eq!(check_agreement(&right, REQUEST), Ok(()));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn lengths_and_codings_are_weighed_again() {
+    fn framing_is_read_from_length_and_coding() {
         for (fields, framing) in [
             (&[][..], Some(Framing::None)),
             (&[("Content-Length", "0")], Some(Framing::None)),
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn many_fields_are_read_as_few_are() {
+    fn many_fields_are_read_like_few() {
         for count in [1, MAX_FIELDS_ON_STACK, MAX_FIELDS_ON_STACK + 1, 99] {
             let fields = "Field: value\r\n".repeat(count - 1);
             let request = format!("GET / HTTP/1.1\r\nHost: x\r\n{fields}\r\n");

@@ -81,12 +81,12 @@ fn check_line_length(
     length: usize,
     limits: &Limits,
 ) -> Result<(), Refusal> {
-    let (most, refusal) = if line <= request_line_start(input) {
+    let (max_len, refusal) = if line <= request_line_start(input) {
         (limits.settings.limit_request_line + 2, Refusal::UriTooLong)
     } else {
         (limits.settings.limit_request_field_size, Refusal::FieldTooLarge)
     };
-    if length > most { Err(refusal) } else { Ok(()) }
+    if length > max_len { Err(refusal) } else { Ok(()) }
 }
 
 /// Returns the start of the request line. One empty line before it is ignored (RFC 9112 section

@@ -93,11 +93,15 @@ impl Guard {
     #[must_use]
     pub fn for_peer(policy: &ParsePolicy, peer: &PeerAddr) -> Self {
         let trusts_peer = policy.forwarded_allow_ips.trusts(peer);
-        let preface = policy.proxy_protocol != ProxyProtocol::Off;
+        let accepts_header = policy.proxy_protocol != ProxyProtocol::Off;
         Self {
-            state: if preface { GuardState::ProxyHeader } else { GuardState::Head { scanned: 0 } },
+            state: if accepts_header {
+                GuardState::ProxyHeader
+            } else {
+                GuardState::Head { scanned: 0 }
+            },
             trusts_peer,
-            may_send_proxy_header: preface && policy.proxy_allow_ips.trusts(peer),
+            may_send_proxy_header: accepts_header && policy.proxy_allow_ips.trusts(peer),
             forwarding_name_lengths: if trusts_peer {
                 forwarding::forwarding_name_lengths(policy)
             } else {
@@ -143,12 +147,12 @@ impl Guard {
     ) -> Result<(usize, Progress), Refusal> {
         match &mut self.state {
             GuardState::ProxyHeader => {
-                let preface = proxy_protocol::read(
+                let header = proxy_protocol::read(
                     input,
                     limits.parse_policy.proxy_protocol,
                     self.may_send_proxy_header,
                 )?;
-                let taken = match preface {
+                let taken = match header {
                     ProxyHeader::Incomplete => return Ok((0, Progress::More)),
                     ProxyHeader::Absent => 0,
                     ProxyHeader::Present { len, addresses } => {
@@ -205,8 +209,8 @@ impl Guard {
                 Ok((taken, Progress::Complete))
             }
             GuardState::Chunked(decoder) => {
-                let (taken, complete) = decoder.advance(input, output, limits)?;
-                if !complete {
+                let (taken, is_complete) = decoder.advance(input, output, limits)?;
+                if !is_complete {
                     return Ok((taken, Progress::More));
                 }
                 Ok((taken, Progress::Complete))

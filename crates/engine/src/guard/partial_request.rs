@@ -76,16 +76,16 @@ impl PartialRequest {
     fn parse_request_line(&mut self, bytes: &[u8], end: usize) {
         let line = &bytes[..end];
         let method = line.iter().take_while(|&&byte| is_token(byte)).count();
-        if method == 0 || method > MAX_METHOD || line.get(method) != Some(&b' ') {
+        if method == 0 || method > MAX_METHOD_BYTES || line.get(method) != Some(&b' ') {
             return;
         }
         self.method = Span::new(0..method);
         let rest = &line[method + 1..];
         let target = rest.iter().take_while(|&&byte| byte > b' ' && byte != 0x7f).count();
-        self.target = Span::new(method + 1..method + 1 + target.min(MAX_TARGET));
+        self.target = Span::new(method + 1..method + 1 + target.min(MAX_TARGET_BYTES));
         if rest.get(target) == Some(&b' ') && rest[target + 1..].starts_with(b"HTTP/") {
             let version = method + target + 2;
-            self.version = Span::new(version..end.min(version + MAX_VERSION));
+            self.version = Span::new(version..end.min(version + MAX_VERSION_BYTES));
         }
     }
 }
@@ -165,9 +165,9 @@ const FORMATS: [(ErrorFormat, &[u8], &[u8]); 3] = [
 /// Maximum number of bytes of a head that are parsed.
 const MAX_HEAD_BYTES: usize = 8_192;
 const MAX_FIELDS: usize = 100;
-const MAX_METHOD: usize = 64;
-const MAX_TARGET: usize = 4_096;
-const MAX_VERSION: usize = 16;
+const MAX_METHOD_BYTES: usize = 64;
+const MAX_TARGET_BYTES: usize = 4_096;
+const MAX_VERSION_BYTES: usize = 16;
 /// Maximum number of ranges of an `Accept` field that are compared.
 const MAX_ACCEPT_RANGES: usize = 32;
 
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_is_the_one_that_the_client_likes_best() {
+    fn the_preferred_format_is_chosen() {
         for (accept, expected) in [
             ("", ErrorFormat::Text),
             ("*/*", ErrorFormat::Text),
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn as_much_is_read_as_there_is() {
+    fn an_incomplete_head_is_parsed_as_far_as_possible() {
         let read = |text: &str| {
             let partial = PartialRequest::parse_head(text.as_bytes());
             let part = |span: Span| String::from_utf8_lossy(span.of(&partial.bytes)).into_owned();

@@ -167,7 +167,7 @@ mod tests {
     const V4: &[u8] = &[192, 168, 1, 10, 192, 168, 1, 1, 0x30, 0x39, 0x01, 0xbb];
 
     #[test]
-    fn both_versions_tell_the_client() {
+    fn both_versions_have_the_client_address() {
         let expected = Some(("192.168.1.10:12345".to_owned(), "192.168.1.1:443".to_owned()));
         assert_eq!(parse_addresses(b"PROXY TCP4 192.168.1.10 192.168.1.1 12345 443\r\n"), expected);
         assert_eq!(parse_addresses(&v2(0x21, 0x11, V4)), expected);
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_local_and_unspecified_leave_the_address_alone() {
+    fn unknown_local_and_unspecified_have_no_addresses() {
         assert_eq!(parse_addresses(b"PROXY UNKNOWN\r\n"), None);
         assert_eq!(parse_addresses(b"PROXY UNKNOWN ffff::1 ffff::1 65535 65535\r\n"), None);
         assert_eq!(parse_addresses(&v2(0x20, 0x11, V4)), None);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn every_piece_of_a_header_asks_for_more() {
+    fn every_prefix_of_a_header_is_incomplete() {
         for header in [b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\r\n".to_vec(), v2(0x21, 0x11, V4)] {
             for end in 0..header.len() {
                 let result = read(&header[..end], ProxyProtocol::Auto, true);
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_malformed_is_refused() {
+    fn malformed_headers_are_refused() {
         for line in [
             "PROXY TCP4 192.168.0.1 192.16...\r\n",
             "PROXY TCP4 192.168.0.1 192.168.0.11 65iii 100000\r\n",
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_versions_asked_for_are_looked_at_and_only_of_whom_may_send_them() {
+    fn headers_of_other_versions_and_other_peers_are_not_accepted() {
         let (v1, v2) = (b"PROXY UNKNOWN\r\n", v2(0x20, 0, &[]));
         assert_eq!(read(v1, ProxyProtocol::V2, true), Ok(ProxyHeader::Absent));
         assert_eq!(read(&v2, ProxyProtocol::V1, true), Ok(ProxyHeader::Absent));

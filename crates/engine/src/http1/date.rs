@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_made_anew_with_each_second() {
+    fn a_date_is_formatted_again_each_second() {
         let mut date = Date { second: 784_111_777, text: "stale".to_owned() };
         date.refresh();
         assert_eq!(date.text().len(), "Sun, 06 Nov 1994 08:49:37 GMT".len());

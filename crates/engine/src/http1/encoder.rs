@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn added_fields_come_in_nodes_order() {
+    fn added_fields_have_nodes_order() {
         let mut out = Vec::new();
         let options =
             HeadOptions { closes: false, keepalive_secs: 75, date: b"now", length: Some(5) };

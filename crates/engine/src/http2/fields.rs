@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_of_the_connection_are_left_out_and_others_keep_their_order() {
+    fn connection_fields_are_removed_and_others_keep_their_order() {
         let lines = b"X-One: 1\r\nConnection: close\r\nKeep-Alive: timeout=5\r\nSet-Cookie: a\r\n\
             Transfer-Encoding: chunked\r\nUpgrade: h2c\r\nSet-Cookie: b=\xe9\r\n";
         let response = bare_head(200, lines).unwrap();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_cannot_be_sent_makes_no_head() {
+    fn a_status_that_http2_cannot_send_gives_no_head() {
         assert!(bare_head(101, b"").is_none());
         assert!(bare_head(99, b"").is_none());
         assert!(bare_head(103, b"").is_some());

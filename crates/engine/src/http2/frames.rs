@@ -131,12 +131,12 @@ struct FloodCounter {
 }
 
 impl FloodCounter {
-    fn count(&mut self, now: u64, most: u32) -> Result<(), Flood> {
+    fn count(&mut self, now: u64, max_count: u32) -> Result<(), Flood> {
         if now >= self.since + FLOOD_TIME.as_millis() as u64 {
             *self = Self { since: now, count: 0 };
         }
         self.count += 1;
-        if self.count > most { Err(Flood) } else { Ok(()) }
+        if self.count > max_count { Err(Flood) } else { Ok(()) }
     }
 }
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_brings_nothing_is_counted_whatever_the_pieces() {
+    fn idle_frames_are_counted_however_bytes_are_split() {
         let ping = frame(6, 0, &[0; 8]);
         let settings = frame(4, 1, b"");
         let empty = frame(DATA, 0, b"");
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn bodies_windows_and_ends_are_no_flood() {
+    fn bodies_window_updates_and_ends_are_no_flood() {
         let data = frame(DATA, 0, b"x");
         let end = frame(DATA, END_STREAM, b"");
         let window = frame(WINDOW_UPDATE, 0, &[0, 0, 0x40, 0]);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_or_a_body_in_part_is_known() {
+    fn an_incomplete_block_or_body_is_detected() {
         let head = frame(HEADERS, 0, b"abc");
         assert!(scan_in_steps(std::slice::from_ref(&head), 5).unwrap().is_in_header_block());
         let whole = [head, frame(CONTINUATION, END_HEADERS, b"def")];
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_count_begins_anew_after_its_time() {
+    fn a_count_restarts_after_its_window() {
         let mut frames = FrameScanner::default();
         let end = FLOOD_TIME.as_millis() as u64;
         assert!(frames.count_reset(0, &settings()).is_ok());

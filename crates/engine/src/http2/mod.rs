@@ -44,14 +44,14 @@ impl Connection {
     /// Returns whether the client may use HTTP/2, so that the first bytes must be searched for the
     /// preface.
     pub(crate) fn may_use_http2(&self) -> bool {
-        self.must_use_http2() || self.cleartext() == Cleartext::Beside
+        self.must_use_http2() || self.cleartext_mode() == Cleartext::Beside
     }
 
     fn must_use_http2(&self) -> bool {
-        self.stream.protocol() == Some(ALPN_H2) || self.cleartext() == Cleartext::Alone
+        self.stream.protocol() == Some(ALPN_H2) || self.cleartext_mode() == Cleartext::Alone
     }
 
-    fn cleartext(&self) -> Cleartext {
+    fn cleartext_mode(&self) -> Cleartext {
         if self.stream.is_secure() { Cleartext::Off } else { self.shared.limits().cleartext }
     }
 

@@ -10,7 +10,7 @@ fn read(text: &str) -> Result<RequestHead, Refusal> {
 
 /// Node's rules for `Host`, which apply to programs that listen by themselves.
 #[test]
-fn any_host_is_read_where_the_program_listens_itself() {
+fn any_host_is_accepted_under_nodes_rules() {
     let lax = Limits {
         parse_policy: ParsePolicy { accepts_any_host: true, ..ParsePolicy::default() },
         ..Limits::default()
@@ -31,7 +31,7 @@ fn any_host_is_read_where_the_program_listens_itself() {
 }
 
 #[test]
-fn a_list_of_methods_holds_no_other() {
+fn methods_outside_the_list_are_refused() {
     let allowed_methods = ["GET", "M-SEARCH"].map(|name| name.as_bytes().to_vec()).to_vec();
     let limits = Limits {
         parse_policy: ParsePolicy { allowed_methods, ..ParsePolicy::default() },
@@ -46,7 +46,7 @@ fn a_list_of_methods_holds_no_other() {
 }
 
 #[test]
-fn a_plain_get_is_read() {
+fn a_simple_get_is_parsed() {
     let text = "GET /a?b HTTP/1.1\r\nHost: x\r\nX-Y:  z \r\n\r\n";
     let head = read(text).unwrap();
     assert_eq!(head.method.of(text.as_bytes()), b"GET");
@@ -56,7 +56,7 @@ fn a_plain_get_is_read() {
 }
 
 #[test]
-fn each_fault_has_its_refusal() {
+fn each_error_has_its_refusal() {
     for (text, refusal) in [
         ("GET / HTTP/1.1\nHost: x\r\n\r\n", Refusal::BadLineEnd),
         ("GET / HTTP/1.1\r\n\r\n", Refusal::BadHost),
@@ -100,7 +100,7 @@ fn each_fault_has_its_refusal() {
 /// A client of another protocol is refused before its head ends. With node's rules, so is a
 /// malformed request line.
 #[test]
-fn a_bad_begin_is_refused_before_the_head_is_whole() {
+fn invalid_first_bytes_are_refused_before_the_head_is_complete() {
     let as_node = Limits { node_compatible: true, ..Limits::default() };
     for (text, refusal, by_all) in [
         ("\u{16}\u{3}\u{1}\u{2}", Refusal::BadMethod, true),
@@ -181,14 +181,14 @@ fn targets_have_four_forms() {
 }
 
 #[test]
-fn the_authority_of_an_absolute_form_stands_for_host() {
+fn the_authority_of_absolute_form_replaces_host() {
     let text = "GET http://a:80/b HTTP/1.1\r\nX: y\r\nHost: other\r\n\r\n";
     let head = read(text).unwrap();
     assert_eq!(head.fields[1].1.of(text.as_bytes()), b"a:80");
 }
 
 #[test]
-fn hosts_are_those_of_rfc_3986() {
+fn hosts_follow_rfc_3986() {
     for (host, accepted) in [
         ("", true),
         ("a", true),
@@ -240,14 +240,14 @@ fn methods_are_conventional_unless_permitted() {
 }
 
 #[test]
-fn expectations_are_of_http_1_1() {
+fn expect_is_ignored_on_http_1_0() {
     let text = |version: &str| format!("GET / {version}\r\nHost: x\r\nExpect: tea\r\n\r\n");
     assert!(read(&text("HTTP/1.1")).unwrap().has_expect);
     assert!(!read(&text("HTTP/1.0")).unwrap().has_expect);
 }
 
 #[test]
-fn a_line_that_is_too_long_is_refused_before_the_head_ends_whether_it_is_whole_or_not() {
+fn a_line_that_is_too_long_is_refused_before_the_head_is_complete() {
     let limits = Limits::from(Settings {
         limit_request_line: 20,
         limit_request_field_size: 10,

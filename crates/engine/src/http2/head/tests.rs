@@ -20,7 +20,7 @@ fn written(parts: &Parts, is_end_stream: bool) -> Result<String, Refusal> {
 }
 
 #[test]
-fn a_request_is_written_as_http_1_has_it() {
+fn a_request_is_written_in_the_form_of_http_1() {
     let fields = [("cookie", "a=1"), ("accept", "*/*"), ("cookie", ""), ("cookie", "b=2")];
     assert_eq!(
         written(&parts("GET", "https://a.example:8443/x?y=z", &fields), true).unwrap(),
@@ -29,7 +29,7 @@ fn a_request_is_written_as_http_1_has_it() {
 }
 
 #[test]
-fn a_body_of_unknown_length_is_told_by_the_field_that_frameworks_look_for() {
+fn a_body_of_unknown_length_gets_transfer_encoding() {
     let text = |fields: &[_], is_end_stream| {
         written(&parts("POST", "https://a/", fields), is_end_stream).unwrap()
     };
@@ -39,7 +39,7 @@ fn a_body_of_unknown_length_is_told_by_the_field_that_frameworks_look_for() {
 }
 
 #[test]
-fn host_stands_for_an_authority_that_is_missing_and_must_not_contradict_one() {
+fn host_replaces_a_missing_authority_and_must_not_contradict_one() {
     let host = |uri: &str, fields: &[_]| written(&parts("GET", uri, fields), true);
     assert!(host("/", &[("host", "b")]).unwrap().contains("host: b\r\n"));
     assert!(host("https://B/", &[("host", "b")]).unwrap().contains("host: B\r\n"));
@@ -49,7 +49,7 @@ fn host_stands_for_an_authority_that_is_missing_and_must_not_contradict_one() {
 }
 
 #[test]
-fn a_path_is_a_path_or_the_asterisk_of_options() {
+fn a_target_is_a_path_or_the_asterisk_of_options() {
     assert!(written(&parts("OPTIONS", "*", &[("host", "a")]), true).is_ok());
     assert_eq!(written(&parts("GET", "*", &[("host", "a")]), true), Err(Refusal::BadTarget));
 }
@@ -78,7 +78,7 @@ fn an_extended_connect_is_an_upgrade_for_the_application() {
 }
 
 #[test]
-fn a_plain_connect_names_its_authority() {
+fn a_plain_connect_has_its_authority_as_target() {
     let text = written(&parts("CONNECT", "a:443", &[]), false).unwrap();
     assert!(text.starts_with("CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n"), "{text}");
 }
