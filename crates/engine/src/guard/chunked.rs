@@ -24,10 +24,14 @@ enum ChunkedState {
 /// Decoder of one chunked body.
 pub(super) struct ChunkedDecoder {
     state: ChunkedState,
+    /// The current line, as far as it has arrived.
     line: Vec<u8>,
+    /// Trailer lines that were not dropped.
     trailers: Vec<u8>,
+    /// Length of all trailer lines, in bytes.
     trailer_bytes: usize,
     trailer_lines: usize,
+    /// Sum of the chunk sizes so far.
     body_length: u64,
 }
 

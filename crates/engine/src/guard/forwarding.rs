@@ -13,8 +13,11 @@ use crate::pressure::settings::ForwardedHeaders;
 /// Forwarding fields of a request, recorded while its head is parsed.
 #[derive(Default)]
 pub(crate) struct ForwardingFields {
+    /// Whether the client uses https, as reported by `secure_scheme_headers`.
     is_secure: Option<bool>,
+    /// Whether the request has `Forwarded` or `X-Forwarded-For`.
     has_client_fields: bool,
+    /// Value of `SCRIPT_NAME`.
     script_name: Option<Span>,
 }
 

@@ -315,16 +315,22 @@ pub(super) fn parse_field_line(
 /// The fields that decide about framing and connection, recorded while the head is parsed.
 #[derive(Default)]
 struct KnownFields {
+    /// Copy of the policy's `accepts_any_host`.
     accepts_any_host: bool,
     content_length: Option<u64>,
     is_chunked: bool,
     has_transfer_encoding: bool,
+    /// Index of `Host` in the fields of the head.
     host_index: Option<usize>,
-    content_types: usize,
+    content_type_count: usize,
     accept: Option<Span>,
+    /// Whether `Connection` lists `close`.
     lists_close: bool,
+    /// Whether `Connection` lists `keep-alive`.
     lists_keep_alive: bool,
+    /// Whether `Connection` lists `upgrade`.
     lists_upgrade: bool,
+    /// Whether `Upgrade` has a value.
     has_upgrade: bool,
     has_expect: bool,
 }
@@ -365,8 +371,8 @@ impl KnownFields {
             }
             12 if name.eq_ignore_ascii_case(b"content-type") => {
                 // Parsers would take different ones, as with `Host` (RFC 9110 section 5.3).
-                self.content_types += 1;
-                if self.content_types > 1 {
+                self.content_type_count += 1;
+                if self.content_type_count > 1 {
                     return Err(Refusal::BadField);
                 }
             }

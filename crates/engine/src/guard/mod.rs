@@ -69,8 +69,11 @@ pub struct Guard {
     may_send_proxy_header: bool,
     /// Lengths of the forwarding field names, as bits; 0 for a peer that is not trusted.
     forwarding_name_lengths: u64,
+    /// Addresses of the client and of its destination from the PROXY protocol header.
     proxied_addresses: Option<(SocketAddr, SocketAddr)>,
+    /// What an error response needs to know if the body is refused.
     error_context: ErrorContext,
+    /// The last request that was refused.
     partial_request: Option<Box<PartialRequest>>,
 }
 

@@ -10,9 +10,11 @@ use bytes::{Buf, Bytes};
 pub(crate) struct UnsentBytes {
     bytes: Cell<usize>,
     /// Bytes that h2 has sent since the last call of [`Self::take_sent`].
-    sent: Cell<usize>,
+    newly_sent: Cell<usize>,
+    /// Slot of the stream in the table of streams.
     slot: usize,
-    totals: Rc<ConnectionUnsent>,
+    /// Counters of the connection, which are updated too.
+    connection: Rc<ConnectionUnsent>,
 }
 
 /// The unsent response bytes of all streams of a connection.
@@ -35,8 +37,8 @@ impl ConnectionUnsent {
 }
 
 impl UnsentBytes {
-    pub fn new(slot: usize, totals: Rc<ConnectionUnsent>) -> Rc<Self> {
-        Rc::new(Self { bytes: Cell::new(0), sent: Cell::new(0), slot, totals })
+    pub fn new(slot: usize, connection: Rc<ConnectionUnsent>) -> Rc<Self> {
+        Rc::new(Self { bytes: Cell::new(0), newly_sent: Cell::new(0), slot, connection })
     }
 
     pub fn bytes(&self) -> usize {
@@ -45,15 +47,15 @@ impl UnsentBytes {
 
     /// Returns the number of bytes sent since the last call.
     pub fn take_sent(&self) -> usize {
-        self.sent.take()
+        self.newly_sent.take()
     }
 
     /// Wraps `bytes` so that they are counted until h2 has sent or dropped them.
-    pub fn count(self: &Rc<Self>, bytes: Bytes) -> CountedBytes {
-        let totals = &self.totals;
+    pub fn wrap(self: &Rc<Self>, bytes: Bytes) -> CountedBytes {
+        let connection = &self.connection;
         self.bytes.set(self.bytes.get() + bytes.len());
-        totals.bytes.set(totals.bytes.get() + bytes.len());
-        CountedBytes { bytes, unsent: self.clone() }
+        connection.bytes.set(connection.bytes.get() + bytes.len());
+        CountedBytes { bytes, counter: self.clone() }
     }
 
     fn subtract(&self, count: usize) {
@@ -62,10 +64,10 @@ impl UnsentBytes {
         }
         let left = self.bytes.get() - count;
         self.bytes.set(left);
-        let totals = &self.totals;
-        totals.bytes.set(totals.bytes.get() - count);
+        let connection = &self.connection;
+        connection.bytes.set(connection.bytes.get() - count);
         if left == 0 {
-            totals.sent_slots.borrow_mut().push(self.slot);
+            connection.sent_slots.borrow_mut().push(self.slot);
         }
     }
 }
@@ -73,7 +75,7 @@ impl UnsentBytes {
 /// A chunk of a response body that updates the counters while h2 sends it.
 pub(crate) struct CountedBytes {
     bytes: Bytes,
-    unsent: Rc<UnsentBytes>,
+    counter: Rc<UnsentBytes>,
 }
 
 impl Buf for CountedBytes {
@@ -87,14 +89,14 @@ impl Buf for CountedBytes {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
-        self.unsent.sent.set(self.unsent.sent.get() + count);
-        self.unsent.subtract(count);
+        self.counter.newly_sent.set(self.counter.newly_sent.get() + count);
+        self.counter.subtract(count);
     }
 }
 
 /// h2 drops the unsent chunks of a stream that is reset.
 impl Drop for CountedBytes {
     fn drop(&mut self) {
-        self.unsent.subtract(self.bytes.len());
+        self.counter.subtract(self.bytes.len());
     }
 }

@@ -13,6 +13,7 @@ use crate::server::connection::min_rate::RateBounds;
 use crate::server::connection::{Connection, ConnectionState, Exchange, Turn};
 
 impl StreamExchange {
+    /// Pauses the body timer while JavaScript grants no credit.
     pub fn pause_body_timer(&self) {
         let mut rate = self.body_rate.get();
         rate.pause(self.shared.ctx.now_ms());
@@ -31,6 +32,7 @@ impl StreamExchange {
         self.body_rate.set(rate);
     }
 
+    /// Records body bytes that have arrived; 0 for progress within a frame.
     pub fn record_body_progress(&self, count: usize) {
         let now = self.shared.ctx.now_ms();
         let mut rate = self.body_rate.get();
@@ -41,6 +43,7 @@ impl StreamExchange {
         }
     }
 
+    /// Stops the body timer because the body is complete.
     pub fn stop_body_timer(&self) {
         let mut rate = self.body_rate.get();
         rate.stop();
@@ -58,9 +61,9 @@ impl StreamExchange {
         let is_tunnel = exchange.tunnel.is_some();
         let body = if is_tunnel { u64::MAX } else { body_rate.deadline(self.body_rate_bounds()) };
         let client_owes = !is_tunnel && body_rate.is_running() && !exchange.body_done;
-        let answer =
+        let response =
             if client_owes { u64::MAX } else { exchange.answer_deadline(&self.shared, body_rate) };
-        body.min(answer).min(exchange.discard_deadline()).min(self.drain_deadline.get())
+        body.min(response).min(exchange.discard_deadline()).min(self.drain_deadline.get())
     }
 
     /// Refuses or resets the stream if one of its deadlines has passed. Returns whether the client
@@ -103,14 +106,14 @@ impl StreamExchange {
     /// counts as not reading, because only the client can open it.
     fn is_read_too_slowly(&self, now: u64) -> bool {
         let bounds = RateBounds::of_answer(&self.shared.limits());
-        let moved = self.unsent.take_sent();
+        let sent = self.unsent.take_sent();
         let mut rate = self.response_rate.get();
         if self.unsent.bytes() == 0 {
             rate.stop();
         } else if rate.is_off() {
             rate.start(now, bounds);
-        } else if moved > 0 {
-            rate.moved(now, moved as u64, bounds);
+        } else if sent > 0 {
+            rate.moved(now, sent as u64, bounds);
         }
         self.response_rate.set(rate);
         rate.deadline(bounds) <= now

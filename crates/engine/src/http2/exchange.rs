@@ -25,8 +25,11 @@ use crate::server::connection::{ConnectionState, Exchange};
 /// The state of a stream, from the head of its request until it is closed.
 pub(crate) struct StreamExchange {
     pub(crate) shared: Rc<ConnectionState>,
+    /// Table of the connection's streams, which owns this one.
     pub(crate) streams: Weak<Streams>,
+    /// Slot of the stream in that table.
     slot: usize,
+    /// The parts that HTTP/1 and HTTP/2 have in common.
     pub(crate) exchange: RefCell<Exchange>,
     /// What h2 still has to send; `None` once the stream is closed.
     pub(crate) output: RefCell<Option<StreamOutput>>,
@@ -34,7 +37,9 @@ pub(crate) struct StreamExchange {
     pub(crate) request_body: RefCell<Option<RecvStream>>,
     /// Trailers of the request as `Name: value` lines.
     pub(crate) request_trailers: OnceCell<Vec<u8>>,
+    /// Counter of the response bytes that h2 has not sent.
     pub(crate) unsent: Rc<UnsentBytes>,
+    /// Waker that queues this stream for the connection's next turn.
     pub(crate) waker: Waker,
     /// Stream identifier on this connection (RFC 9113 section 5.1.1).
     pub(crate) stream_id: u32,
@@ -42,17 +47,20 @@ pub(crate) struct StreamExchange {
     is_dirty: Cell<bool>,
     /// Reason with which to reset the stream in the next turn.
     pub(crate) pending_reset: Cell<Option<Reason>>,
-    /// Rates at which the client sends the body and reads the response.
+    /// Rate at which the client sends the request body.
     pub(crate) body_rate: Cell<MinRate>,
+    /// Rate at which the client reads the response.
     pub(crate) response_rate: Cell<MinRate>,
     /// Time by which the stream must be closed while the worker drains; `u64::MAX` before that.
     pub(crate) drain_deadline: Cell<u64>,
+    /// Format of an error response of the engine.
     pub(crate) error_format: ErrorFormat,
     is_head_request: bool,
     /// Whether the request is an extended CONNECT, such as a WebSocket (RFC 8441).
     is_extended_connect: bool,
-    /// Admission of the request, and the time at which it was passed to JavaScript.
+    /// Whether the request waits or has been admitted to JavaScript.
     pub(crate) admission_state: Cell<AdmissionState>,
+    /// Time at which the request was admitted, in milliseconds of the context's clock.
     pub(crate) admitted_at: Cell<u64>,
     /// Memory that the request head takes while the request waits for admission, in bytes.
     pub(crate) waiting_head_bytes: Cell<usize>,
@@ -60,17 +68,21 @@ pub(crate) struct StreamExchange {
     pub(crate) buffered_in_js: Cell<usize>,
     /// Maximum of `buffered_in_js` so far.
     pub(crate) max_buffered_in_js: Cell<usize>,
-    /// Whether the response has begun, and whether its size has been recorded for the estimate.
+    /// Whether the response has begun.
     pub(crate) has_response: Cell<bool>,
+    /// Whether the size of the response has been recorded for the estimate.
     pub(crate) is_size_recorded: Cell<bool>,
 }
 
 /// Parts of the response that h2 has not been given yet.
 pub(crate) struct StreamOutput {
+    /// h2's writer of the response head.
     pub respond: SendResponse<CountedBytes>,
     /// h2's writer of the body; present once the head has been given to h2.
     pub stream: Option<SendStream<CountedBytes>>,
+    /// The head, until it is given to h2.
     pub head: Option<Response<()>>,
+    /// Body bytes in order, before those in `tail`.
     pub chunks: Vec<Bytes>,
     /// The newest body bytes; later writes are appended to them.
     pub tail: Vec<u8>,
@@ -120,7 +132,7 @@ impl StreamExchange {
             })),
             request_body: RefCell::new(body),
             request_trailers: OnceCell::new(),
-            unsent: UnsentBytes::new(slot, streams.totals.clone()),
+            unsent: UnsentBytes::new(slot, streams.unsent.clone()),
             waker,
             is_dirty: Cell::new(false),
             pending_reset: Cell::new(None),
@@ -208,15 +220,15 @@ impl StreamExchange {
             return Ok(());
         };
         let count = output.chunks.len();
-        for (at, piece) in output.chunks.drain(..).enumerate() {
-            let ends = is_last && at + 1 == count;
-            stream.send_data(self.unsent.count(piece), ends)?;
+        for (index, chunk) in output.chunks.drain(..).enumerate() {
+            let ends = is_last && index + 1 == count;
+            stream.send_data(self.unsent.wrap(chunk), ends)?;
             output.is_finished = ends;
         }
         if exchange.response_complete && !output.is_finished {
             output.is_finished = true;
             if is_last {
-                stream.send_data(self.unsent.count(Bytes::new()), true)?;
+                stream.send_data(self.unsent.wrap(Bytes::new()), true)?;
             } else {
                 let mut trailers = HeaderMap::new();
                 fields::parse_lines(&exchange.trailers, &mut trailers);
@@ -261,8 +273,8 @@ impl StreamExchange {
         if exchange.credit > 0 || exchange.body_done {
             return 0;
         }
-        let mut receiving = self.request_body.borrow_mut();
-        receiving.as_mut().map_or(0, |body| body.flow_control().used_capacity())
+        let mut request_body = self.request_body.borrow_mut();
+        request_body.as_mut().map_or(0, |body| body.flow_control().used_capacity())
     }
 
     /// Resets the stream and notifies JavaScript.
@@ -354,7 +366,7 @@ pub(crate) fn send_refusal(
     if let Ok(mut stream) = respond.send_response(head, partial.is_head_request)
         && !partial.is_head_request
     {
-        let _ = stream.send_data(unsent.count(Bytes::from(body)), true);
+        let _ = stream.send_data(unsent.wrap(Bytes::from(body)), true);
     }
     length
 }

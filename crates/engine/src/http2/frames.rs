@@ -7,6 +7,7 @@ use crate::pressure::settings::Settings;
 /// Position of the scan in the client's frames, and the counters against floods.
 #[derive(Default)]
 pub(crate) struct FrameScanner {
+    /// The current frame header.
     head: [u8; FRAME_HEAD_BYTES],
     /// Number of bytes of the frame header that have arrived.
     head_len: usize,
@@ -19,8 +20,11 @@ pub(crate) struct FrameScanner {
     /// Whether the client has acknowledged our settings since the last call of
     /// [`Self::take_settings_ack`].
     has_settings_ack: bool,
+    /// Value of the current WINDOW_UPDATE frame, as far as it has arrived.
     window_increment: u32,
+    /// Frames without content.
     idle_frames: FloodCounter,
+    /// Streams that the client has reset before their response was complete.
     resets: FloodCounter,
 }
 
@@ -126,14 +130,15 @@ impl FrameScanner {
 /// Counts events in windows of [`FLOOD_TIME`].
 #[derive(Default)]
 struct FloodCounter {
-    since: u64,
+    /// Start of the current window, in milliseconds.
+    window_start: u64,
     count: u32,
 }
 
 impl FloodCounter {
     fn count(&mut self, now: u64, max_count: u32) -> Result<(), Flood> {
-        if now >= self.since + FLOOD_TIME.as_millis() as u64 {
-            *self = Self { since: now, count: 0 };
+        if now >= self.window_start + FLOOD_TIME.as_millis() as u64 {
+            *self = Self { window_start: now, count: 0 };
         }
         self.count += 1;
         if self.count > max_count { Err(Flood) } else { Ok(()) }

@@ -16,6 +16,7 @@ use crate::server::connection::ConnectionState;
 /// Bytes from the client that h2 has not read yet.
 #[derive(Default)]
 pub(crate) struct H2Input {
+    /// The bytes, in the order of arrival.
     pub bytes: ReadBuffer,
     /// Whether the client has closed its sending side.
     pub is_eof: bool,

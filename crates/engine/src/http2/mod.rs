@@ -335,7 +335,7 @@ impl Connection {
         let mut partial = PartialRequest::parse_head(&shared.parsed_message.borrow().head);
         partial.is_head_request = method == Method::HEAD;
         partial.set_version(LOGGED_VERSION);
-        let unsent = UnsentBytes::new(usize::MAX, session.streams.totals.clone());
+        let unsent = UnsentBytes::new(usize::MAX, session.streams.unsent.clone());
         let sent = send_refusal(shared, &mut respond, &unsent, refusal, &partial);
         shared.ctx.handoff.slot.request_started();
         shared.ctx.count(refusal.status(), 0, sent, 0);

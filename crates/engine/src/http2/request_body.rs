@@ -107,9 +107,9 @@ impl StreamExchange {
     }
 
     fn read_body(&self, exchange: &mut Exchange) -> BodyPoll {
-        let mut receiving = self.request_body.borrow_mut();
+        let mut request_body = self.request_body.borrow_mut();
         let cx = &mut Context::from_waker(&self.waker);
-        while let Some(body) = receiving.as_mut() {
+        while let Some(body) = request_body.as_mut() {
             if exchange.body_done || exchange.upgrade_undecided {
                 break;
             }
@@ -148,7 +148,7 @@ impl StreamExchange {
                 }
             }
             if exchange.body_done {
-                *receiving = None;
+                *request_body = None;
                 self.stop_body_timer();
             }
         }
@@ -163,8 +163,8 @@ impl StreamExchange {
             let ctx = &self.shared.ctx;
             ctx.tunnel_chunks.set(ctx.tunnel_chunks.get() + 1);
         } else {
-            let most = self.shared.limits().settings.limit_request_body;
-            if most > 0 && exchange.body_bytes > most {
+            let max_len = self.shared.limits().settings.limit_request_body;
+            if max_len > 0 && exchange.body_bytes > max_len {
                 return Err(Refusal::BodyTooLarge);
             }
         }

@@ -25,7 +25,9 @@ pub(crate) type IncomingStream = (Request<RecvStream>, SendResponse<CountedBytes
 /// The HTTP/2 part of a connection.
 pub(crate) struct Session {
     state: SessionState,
+    /// Bytes on their way to h2.
     pub(crate) input: Rc<RefCell<H2Input>>,
+    /// Scanner of the client's frames.
     pub(crate) frames: FrameScanner,
     pub(crate) streams: Rc<Streams>,
     /// Whether a GOAWAY frame has asked the client to open no more streams.
@@ -137,7 +139,7 @@ impl Session {
             }
             stream.finish_if_sent();
         }
-        for slot in self.streams.totals.take_sent_slots() {
+        for slot in self.streams.unsent.take_sent_slots() {
             if let Some(stream) = self.streams.get(slot) {
                 stream.finish_if_sent();
             }
@@ -147,7 +149,7 @@ impl Session {
     /// Returns the number of bytes that are held for the connection.
     pub fn held_bytes(&self) -> usize {
         let streams = &self.streams;
-        let known = streams.totals.bytes()
+        let known = streams.unsent.bytes()
             + streams.buffered_body_bytes.get()
             + streams.admission.held_bytes();
         let paused: usize = streams.all().iter().map(|stream| stream.paused_bytes()).sum();

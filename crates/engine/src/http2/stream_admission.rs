@@ -30,6 +30,7 @@ pub(crate) enum AdmissionState {
 
 /// Requests of a connection that wait for admission, and the bytes on which admission depends.
 pub(crate) struct StreamAdmission {
+    /// Requests that wait, in the order of their arrival.
     waiting: RefCell<VecDeque<Rc<StreamExchange>>>,
     /// Memory for the heads of waiting requests, in bytes.
     waiting_head_bytes: Cell<usize>,
@@ -98,7 +99,7 @@ impl Streams {
     /// Returns whether one more request may be admitted.
     fn has_room(&self, now: u64) -> bool {
         let admission = &self.admission;
-        let held = self.totals.bytes() + admission.buffered_in_js.get();
+        let held = self.unsent.bytes() + admission.buffered_in_js.get();
         if held + self.len() * admission.expected_size.get() < MAX_EXPECTED_UNSENT_BYTES {
             return true;
         }

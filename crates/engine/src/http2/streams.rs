@@ -17,11 +17,13 @@ use crate::bridge::in_flight::RequestLabel;
 pub(crate) struct Streams {
     /// A slot is used again once its stream has closed.
     slots: RefCell<Vec<StreamSlot>>,
-    free: RefCell<Vec<usize>>,
+    free_slots: RefCell<Vec<usize>>,
     /// Streams with new commands from JavaScript.
     dirty: RefCell<Vec<Rc<StreamExchange>>>,
     woken: Arc<WokenStreams>,
-    pub(crate) totals: Rc<ConnectionUnsent>,
+    /// Response bytes of all streams that h2 has not sent.
+    pub(crate) unsent: Rc<ConnectionUnsent>,
+    /// Decides which requests may be passed to JavaScript.
     pub(crate) admission: StreamAdmission,
     /// Body bytes that are buffered until the request is passed to JavaScript.
     pub(crate) buffered_body_bytes: Cell<usize>,
@@ -36,12 +38,13 @@ struct StreamSlot {
 #[derive(Default)]
 struct WokenStreams {
     slots: Mutex<Vec<usize>>,
-    task: Mutex<Option<Waker>>,
+    connection_waker: Mutex<Option<Waker>>,
 }
 
 /// The waker of one stream that is given to h2.
 struct StreamWaker {
     slot: usize,
+    /// Whether the slot is already in `woken`.
     is_queued: AtomicBool,
     woken: Arc<WokenStreams>,
 }
@@ -57,7 +60,9 @@ impl Wake for StreamWaker {
         }
         let woken = &self.woken;
         woken.slots.lock().unwrap_or_else(PoisonError::into_inner).push(self.slot);
-        if let Some(task) = woken.task.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        if let Some(task) =
+            woken.connection_waker.lock().unwrap_or_else(PoisonError::into_inner).as_ref()
+        {
             task.wake_by_ref();
         }
     }
@@ -67,10 +72,10 @@ impl Streams {
     pub fn new() -> Self {
         Self {
             slots: RefCell::default(),
-            free: RefCell::default(),
+            free_slots: RefCell::default(),
             dirty: RefCell::default(),
             woken: Arc::default(),
-            totals: Rc::default(),
+            unsent: Rc::default(),
             admission: StreamAdmission::default(),
             buffered_body_bytes: Cell::new(0),
         }
@@ -78,7 +83,7 @@ impl Streams {
 
     /// Returns the number of open streams.
     pub fn len(&self) -> usize {
-        self.slots.borrow().len() - self.free.borrow().len()
+        self.slots.borrow().len() - self.free_slots.borrow().len()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -106,7 +111,7 @@ impl Streams {
         make: impl FnOnce(usize, Waker) -> Rc<StreamExchange>,
     ) -> Rc<StreamExchange> {
         let mut slots = self.slots.borrow_mut();
-        let at = self.free.borrow_mut().pop().unwrap_or_else(|| {
+        let at = self.free_slots.borrow_mut().pop().unwrap_or_else(|| {
             let (slot, woken) = (slots.len(), self.woken.clone());
             let waker = Arc::new(StreamWaker { slot, is_queued: AtomicBool::new(false), woken });
             slots.push(StreamSlot { stream: None, waker });
@@ -121,7 +126,7 @@ impl Streams {
         if let Some(entry) = self.slots.borrow_mut().get_mut(slot)
             && entry.stream.take().is_some()
         {
-            self.free.borrow_mut().push(slot);
+            self.free_slots.borrow_mut().push(slot);
         }
     }
 
@@ -148,7 +153,7 @@ impl Streams {
 
     /// Stores the waker of the connection's task, which runs when h2 wakes a stream.
     pub(crate) fn set_connection_waker(&self, waker: &Waker) {
-        let mut task = self.woken.task.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut task = self.woken.connection_waker.lock().unwrap_or_else(PoisonError::into_inner);
         if task.as_ref().is_none_or(|known| !known.will_wake(waker)) {
             *task = Some(waker.clone());
         }
