@@ -1,9 +1,25 @@
-//! The engine: bytes to requests, responses to bytes. It knows no Node.
+//! The engine: bytes to requests, responses to bytes. It does not depend on Node.
 //!
-//! The life of a connection, in the order of the modules: the **acceptor** thread takes it from a shared listener
-//! and hands it to the **I/O thread**, where one task owns it. The **guard** sees every byte first and releases one
-//! message at a time; an **exchange** begins and crosses to JavaScript in the next **batch**. What JavaScript answers arrives in the **ring**, is written by the
-//! **encoder** and leaves with the connection's task.
+//! The life of a connection: the **acceptor** thread accepts it from a shared listener and passes
+//! it to the **I/O thread**, where one task owns it. The **guard** parses every byte first and
+//! releases one message at a time. An **exchange** begins and is passed to JavaScript in the next
+//! **batch** of events. JavaScript writes the response into the **ring**; the **encoder** turns it
+//! into bytes, and the connection's task sends them.
+//!
+//! Each module is a wing and imports only those listed before it, with the exceptions that
+//! `scripts/tidy/wings.ts` lists:
+//!
+//! 1. [`buffers`]: read buffer, write queue, buffer pools, borrowed memory
+//! 2. [`log`], [`scoreboard`], [`watcher`]: access log and statsd, shared counters, detection of a
+//!    blocked event loop
+//! 3. [`runtime`]: executor, poll set, timers, slot map
+//! 4. [`pressure`]: limits, admission, memory budget
+//! 5. [`transport`]: listeners, TCP and unix sockets, TLS
+//! 6. [`exchange`]: the request head and the response sink
+//! 7. [`guard`]: parses and refuses requests
+//! 8. [`bridge`]: events to JavaScript, records from JavaScript
+//! 9. [`http1`], `http2`: what only one protocol needs
+//! 10. [`server`]: connections, the I/O thread, shutdown
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]

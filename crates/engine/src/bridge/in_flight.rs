@@ -78,7 +78,7 @@ pub(crate) fn reply_to(ctx: &Context, reply: &SyncSender<Vec<InFlightRequest>>) 
         .borrow()
         .iter()
         .filter_map(|(_, connected)| connected.serving())
-        .flat_map(|shared| shared.in_hand())
+        .flat_map(|shared| shared.in_flight())
         .take(REQUESTS_MAX)
         .map(|(label, started)| InFlightRequest {
             request: label.to_text(),

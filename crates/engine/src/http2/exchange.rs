@@ -173,7 +173,7 @@ impl StreamExchange {
 
     /// Returns the request if its response is not complete.
     pub fn in_flight(&self) -> Option<(RequestLabel, Instant)> {
-        self.exchange.try_borrow().ok()?.in_hand()
+        self.exchange.try_borrow().ok()?.in_flight()
     }
 
     /// Adds the stream to those that the connection's task looks at in its next turn.

@@ -41,7 +41,7 @@ impl StreamExchange {
         if exchange.response_complete {
             return;
         }
-        let TunnelPhase::Head(head) = &mut tunnel.said else {
+        let TunnelPhase::Head(head) = &mut tunnel.phase else {
             return queue_tunnel_bytes(exchange, output, bytes);
         };
         head.extend_from_slice(bytes);
@@ -64,13 +64,13 @@ impl StreamExchange {
             response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
         }
         output.head = Some(response);
-        tunnel.said = if answered.websocket {
+        tunnel.phase = if answered.websocket {
             TunnelPhase::WebSocket(WebSocketFrames::default())
         } else {
             TunnelPhase::Bytes
         };
         tunnel.answered = Some(elapsed);
-        let is_draining = tunnel.leaving;
+        let is_draining = tunnel.is_draining;
         exchange.status = status;
         exchange.head_sent = true;
         if let Some(log) = &mut exchange.log_info {
@@ -88,8 +88,8 @@ impl StreamExchange {
         let mut exchange = self.exchange.borrow_mut();
         let mut output = self.output.borrow_mut();
         let (Some(tunnel), Some(output)) = (&mut exchange.tunnel, output.as_mut()) else { return };
-        tunnel.leaving = true;
-        if let TunnelPhase::WebSocket(_) = tunnel.said {
+        tunnel.is_draining = true;
+        if let TunnelPhase::WebSocket(_) = tunnel.phase {
             self.start_drain_deadline();
             queue_tunnel_bytes(&mut exchange, output, b"");
             self.mark_dirty();
@@ -109,9 +109,9 @@ fn queue_tunnel_bytes(exchange: &mut Exchange, output: &mut StreamOutput, bytes:
     let Some(tunnel) = &mut exchange.tunnel else { return };
     let mut count = bytes.len();
     let mut closes = false;
-    if let TunnelPhase::WebSocket(frames) = &mut tunnel.said {
-        count = frames.advance(bytes, tunnel.leaving);
-        closes = tunnel.leaving && frames.at_boundary() && !frames.is_closed();
+    if let TunnelPhase::WebSocket(frames) = &mut tunnel.phase {
+        count = frames.advance(bytes, tunnel.is_draining);
+        closes = tunnel.is_draining && frames.at_boundary() && !frames.is_closed();
     }
     output.tail.extend_from_slice(&bytes[..count]);
     exchange.sent_bytes += count as u64;

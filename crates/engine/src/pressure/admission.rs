@@ -1,6 +1,7 @@
-//! Which accepted connections may stay. What bounds them is descriptors: a server that has none left can neither accept
-//! nor open a file of the application, so the last of them are a reserve, and whoever would take from it makes the
-//! slowest unfinished head, or else the longest idle connection, go. One client may be allowed so many and no more.
+//! Admission of accepted connections and of requests. Descriptors bound the connections: a server
+//! without any can neither accept nor open a file for the application. The last descriptors are
+//! therefore reserved, and a connection that would take one evicts the slowest incomplete head, or
+//! else the longest idle connection. `limit_connections_per_address` bounds each client.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -14,23 +15,24 @@ use crate::server::connection::evict_now;
 use crate::server::context::Context;
 use crate::transport::listener::{AcceptedConnection, PeerAddr, descriptor_limit};
 
-/// What is known of those that are there.
+/// Counts the connections that are open or being refused.
 pub(crate) struct Admission {
-    /// The system gives the lowest free number, so a connection with this one has that many before it.
+    /// First descriptor number of the reserve. The system assigns the lowest free number, so a
+    /// connection with this number has that many descriptors before it.
     reserved_from: Cell<RawFd>,
     addresses: RefCell<HashMap<IpAddr, AddressCount>>,
     refused: RefCell<RefusalReport>,
 }
 
-/// The connections of one address.
+/// Number of connections from one address.
 #[derive(Default)]
 struct AddressCount {
     admitted: u32,
-    /// Those that still read why they are refused.
+    /// Refused connections whose error response is still being sent.
     refused: u32,
 }
 
-/// What the log has not been told yet.
+/// Refused connections that have not been logged yet.
 #[derive(Default)]
 struct RefusalReport {
     count: u64,
@@ -38,17 +40,17 @@ struct RefusalReport {
     reported_at_ms: u64,
 }
 
-/// What becomes of an accepted connection.
+/// The decision about an accepted connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
     Admitted,
-    /// It is told that the server is busy, and ends.
+    /// The client gets 503 with Retry-After, then the connection closes.
     Refused,
-    /// It is closed without a word.
+    /// The connection is closed without a response.
     Closed,
 }
 
-/// What a connection admit_request of its address's share until it [leaves](Admission::release).
+/// A connection's part of the limit of its address, until it is [released](Admission::release).
 #[derive(Default)]
 pub(crate) struct AddressShare {
     client: Option<IpAddr>,
@@ -64,7 +66,7 @@ impl Admission {
         }
     }
 
-    /// Counts a connection from its accept on, and says whether it may stay.
+    /// Counts a connection from its accept on and decides whether it is admitted.
     pub fn admit(&self, ctx: &Context, accepted: &AcceptedConnection) -> (Verdict, AddressShare) {
         let limits = ctx.limits_of(accepted.server_id);
         let (verdict, share) = match counted_address(&limits, &accepted.peer) {
@@ -75,13 +77,14 @@ impl Admission {
         (if has_room { verdict } else { verdict.without_admission() }, share)
     }
 
-    /// There was no descriptor for a connection: the limit may have been lowered since the start.
+    /// Handles an accept that failed for lack of a descriptor: the process's limit may have been
+    /// lowered since the start.
     pub fn handle_descriptor_shortage(&self, ctx: &Context) {
         self.reserved_from.set(first_reserved_descriptor());
         evict_idle(ctx);
     }
 
-    /// A connection that has been counted is gone.
+    /// Uncounts a closed connection.
     pub fn release(&self, share: &AddressShare) {
         let Some(client) = share.client else { return };
         let mut addresses = self.addresses.borrow_mut();
@@ -93,7 +96,8 @@ impl Admission {
         }
     }
 
-    /// Whom the limit of an address has met since the last time, at most once a second: a flood must not flood the log.
+    /// Returns a log line about connections over the limit since the last one, at most once per
+    /// second: a flood must not flood the log.
     pub fn take_report(&self, now_ms: u64) -> Option<String> {
         let mut refused = self.refused.borrow_mut();
         let last = refused.last?;
@@ -107,8 +111,9 @@ impl Admission {
         ))
     }
 
-    /// A client reads why it is refused as long as that costs no more than what it is allowed: an answer needs its
-    /// connection for up to `linger_timeout`, and whoever opens thousands would hold them all by that.
+    /// Counts a connection of a client. As many refused connections as admitted ones get a response
+    /// that explains the refusal. Further ones are closed at once: each response keeps its
+    /// connection open for up to `linger_timeout`.
     fn count(&self, client: IpAddr, most: u32) -> (Verdict, AddressShare) {
         let mut addresses = self.addresses.borrow_mut();
         let count = addresses.entry(client).or_default();
@@ -140,13 +145,14 @@ impl AddressCount {
 }
 
 impl Verdict {
-    /// The same, but nobody stays.
+    /// The same verdict, but refused instead of admitted.
     fn without_admission(self) -> Self {
         if self == Self::Admitted { Self::Refused } else { self }
     }
 }
 
-/// The address that a connection is counted by. Proxies are not: theirs are the connections of many clients.
+/// The address that a connection counts for. Trusted proxies are exempt: their connections are
+/// those of many clients.
 fn counted_address(limits: &Limits, peer: &PeerAddr) -> Option<IpAddr> {
     let policy = &limits.parse_policy;
     let PeerAddr::Ip(address) = peer else { return None };
@@ -166,7 +172,8 @@ fn first_reserved_descriptor() -> RawFd {
     descriptors - RESERVED_DESCRIPTORS.min(descriptors / 8)
 }
 
-/// One client's address; of IPv6 the first 64 bits, since whoever has one such address has them all.
+/// The key of a client: its IPv4 address, or the first 64 bits of its IPv6 address, because a
+/// client usually has a whole /64.
 fn address_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -174,8 +181,8 @@ fn address_key(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Ends connections that nobody waits for, several at a time where there are many, so that a flood does not have all of
-/// them looked through for each. Says whether there was one.
+/// Aborts handshakes or connections without a request to free descriptors. Several are evicted at a
+/// time, so that a flood does not search all connections for each. Returns whether there was one.
 fn evict_idle(ctx: &Context) -> bool {
     if ctx.handshakes.evict_oldest() {
         return true;
@@ -183,7 +190,7 @@ fn evict_idle(ctx: &Context) -> bool {
     let connections = ctx.connections.borrow();
     let mut idle: Vec<(WaitKind, u64, u32)> = connections
         .iter()
-        .filter_map(|(id, connected)| Some((connected.waits()?, connected.waits_until(), id)))
+        .filter_map(|(id, connected)| Some((connected.waits()?, connected.wait_ends_at(), id)))
         .collect();
     let count = (connections.len() / EVICTION_FRACTION).max(1).min(idle.len());
     drop(connections);
@@ -197,20 +204,22 @@ fn evict_idle(ctx: &Context) -> bool {
     true
 }
 
-/// Whether there is room for another request beside so many that are in hand, and for its body.
+/// Whether another request is admitted beside `others` in flight: a slot must be free, and memory
+/// for its body.
 pub(crate) fn admit_request(ctx: &Context, others: usize, head: &RequestHead) -> bool {
     (others < ctx.limits.settings.worker_connections as usize || evict_for_request(ctx))
         && (head.framing == Framing::None || !ctx.memory.is_full(&ctx.handoff))
 }
 
-/// Ends the request whose client has been behind for longest, so that another admit_request its share among those in hand: bodies
-/// and readers that drip would hold all of them until `body_timeout` and `write_timeout`. False where all clients get on.
+/// Evicts the request whose client has been slow for longest, so that another request can take its
+/// slot. Otherwise slow clients would occupy all slots until `body_timeout` and `write_timeout`.
+/// Returns false if no client is slow.
 fn evict_for_request(ctx: &Context) -> bool {
     let connections = ctx.connections.borrow();
     let others = connections.iter().filter_map(|(_, one)| one.serving());
     let others = others.filter(|shared| !shared.is_evicted());
     let Some(last) = others.min_by_key(|shared| shared.behind_since()) else { return false };
-    // Nobody has been behind for long on a clock that has just begun.
+    // Shortly after the start, no client can have been slow for long.
     if ctx.now_ms() < last.behind_since().saturating_add(STALLED_MS) {
         return false;
     }
@@ -218,21 +227,22 @@ fn evict_for_request(ctx: &Context) -> bool {
     true
 }
 
-/// What a connection without a request in hand waits for, in the order in which they go.
+/// What a connection without a request in flight waits for, in the order of eviction.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum WaitKind {
-    /// The rest of a head, or the first one.
+    /// The first head, or the rest of one.
     Head,
-    /// Another request.
+    /// The next request.
     Next,
 }
 
-/// Descriptors that are kept for the application and the log; of a small limit an eighth, for a worker by itself needs 40.
+/// Descriptors reserved for the application and the logs; an eighth of a small limit, since a
+/// worker needs 40 for itself.
 const RESERVED_DESCRIPTORS: RawFd = 64;
-/// Of so many connections one goes at a time.
+/// One of this many connections is evicted at a time.
 const EVICTION_FRACTION: usize = 64;
 const REPORT_INTERVAL_MS: u64 = 1_000;
-/// A client that gets on sends or admit_request something in this time; what it admit_request is looked at each two seconds.
+/// A client that makes no progress for this time is slow; reading is checked every two seconds.
 pub(crate) const STALLED_MS: u64 = 5_000;
 
 #[cfg(test)]
@@ -255,7 +265,7 @@ mod tests {
         let (stays, refused) = (Verdict::Admitted, Verdict::Refused);
         assert_eq!(verdicts, [stays, stays, refused, refused, Verdict::Closed]);
         assert_eq!(admission.count("192.0.2.8".parse().unwrap(), 2).0, stays);
-        // One that was refused makes no room among those that stay.
+        // A refused connection that closes does not admit another one.
         admission.release(&shares.remove(2).1);
         assert_eq!(admission.count(client, 2).0, refused);
         admission.release(&shares.remove(0).1);

@@ -1,9 +1,10 @@
-//! The memory that clients can make a worker hold: what waits to be sent, what has come of requests that JavaScript
-//! does not have, and what waits for JavaScript. Near its bound everybody gets less at a time; at the bound the newest
-//! of the slow ones are evicted, so that ordinary requests go on whatever those do.
+//! The memory that clients can make a worker hold: unsent responses, requests that JavaScript does
+//! not have yet, and batches that wait for JavaScript. Near the bound, every client gets less at a
+//! time. At the bound, the newest of the slow connections are evicted, so that ordinary requests
+//! continue.
 //!
-//! Each connection says at the end of a turn what it holds then: an ordinary request holds nothing between two turns,
-//! so it costs a comparison.
+//! A connection reports what it holds at the end of each turn. An ordinary request holds nothing
+//! between two turns, so it costs a comparison.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -20,17 +21,18 @@ use crate::pressure::limits::{
 use crate::runtime::executor::yield_now;
 use crate::server::context::Context;
 
-/// What is held now, and the bound.
+/// The memory held now, and the bound `buffer_memory`.
 pub(crate) struct Memory {
     limit: usize,
     window: usize,
     request_buffer: usize,
     held: Cell<usize>,
-    /// Connections that hold something.
+    /// Number of connections that hold memory.
     holders: Cell<usize>,
-    /// What JavaScript is reported it may hand over of an answer.
+    /// Bytes of a response that JavaScript may pass on ahead of its client, as last published in
+    /// the ring.
     reported: Cell<usize>,
-    /// Near the limit.
+    /// Whether more than three quarters of the bound is used.
     is_near_limit: Cell<bool>,
     limit_exceeded: Notify,
 }
@@ -49,7 +51,7 @@ impl Memory {
         }
     }
 
-    /// A connection that held `before` bytes holds `now` bytes.
+    /// Records that a connection now holds `now` bytes instead of `before`.
     pub fn change(&self, handoff: &Handoff, before: usize, now: usize) {
         self.held.set(self.held.get() + now - before);
         let used = self.used(handoff);
@@ -65,8 +67,8 @@ impl Memory {
         }
     }
 
-    /// Bytes of an answer that are taken ahead of its client. While few clients are behind it is more than was set: each
-    /// time that JavaScript has to be asked for more costs two switches of threads.
+    /// Bytes of a response that are accepted ahead of its client. It is more than configured while
+    /// few clients are slow: each time that JavaScript is asked for more costs two thread switches.
     fn window_for(&self, holders: usize) -> usize {
         if self.is_near_limit.get() {
             return MIN_RESPONSE_BUFFER;
@@ -75,22 +77,22 @@ impl Memory {
         fair_share(TOTAL_RESPONSE_BUFFER, holders, self.window, most)
     }
 
-    /// Whether nothing more may be held that can be refused.
+    /// Whether the bound is exceeded, so that nothing refusable may be accepted.
     pub fn is_full(&self, handoff: &Handoff) -> bool {
         self.used(handoff) > self.limit
     }
 
-    /// Whether it is near the bound.
+    /// Whether more than three quarters of the bound is used.
     pub fn is_short(&self) -> bool {
         self.is_near_limit.get()
     }
 
-    /// Bytes of a body that may wait between the guard and JavaScript.
+    /// Maximum bytes of a body between the guard and JavaScript.
     pub fn read_ahead(&self) -> usize {
         if self.is_near_limit.get() { MIN_RESPONSE_BUFFER } else { READ_AHEAD }
     }
 
-    /// Bytes of a body that are collected before JavaScript hears of the request.
+    /// Bytes of a body that are buffered before the request is dispatched to JavaScript.
     pub fn request_buffer(&self) -> usize {
         if self.is_near_limit.get() {
             self.request_buffer.min(MIN_RESPONSE_BUFFER)
@@ -104,7 +106,7 @@ impl Memory {
     }
 }
 
-/// Sheds connections whenever more is held than may be.
+/// Evicts connections whenever the bound is exceeded.
 pub(crate) async fn evict_over_limit(ctx: Rc<Context>) {
     let mut reported: Option<Instant> = None;
     let mut evicted = 0;
@@ -119,18 +121,20 @@ pub(crate) async fn evict_over_limit(ctx: Rc<Context>) {
             let limit = ctx.memory.limit;
             ctx.emit(|batch| {
                 batch.fault(&format!(
-                    "clients hold more than buffer_memory={limit} bytes: {evicted} slow connections closed, the newest first"
+                    "clients hold more than buffer_memory={limit} bytes: \
+                     {evicted} slow connections closed, the newest first"
                 ));
             });
             evicted = 0;
         }
-        // They end in turns of their own.
+        // The evicted connections close in turns of their own.
         yield_now().await;
     }
 }
 
-/// Ends as many connections as bring the memory well below its bound, and says how many: first of those that have held
-/// something for a while, then of all; the newest first, so that a flood ends itself.
+/// Evicts enough connections to bring the memory well below the bound, and returns how many.
+/// Connections that have held memory for [`SLOW_AFTER_MS`] come first, then all others; the newest
+/// first, so that a flood evicts itself.
 fn evict_slow(ctx: &Context) -> usize {
     let memory = &ctx.memory;
     let slow_since = ctx.now_ms().saturating_sub(SLOW_AFTER_MS);
@@ -162,7 +166,7 @@ fn evict_slow(ctx: &Context) -> usize {
     evicted
 }
 
-/// Whoever has held something for so long is slow.
+/// A connection that has held memory for this time is slow.
 const SLOW_AFTER_MS: u64 = 1_000;
-/// The log hears of it at most so often.
+/// Minimum interval between log lines about evictions.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);

@@ -1,8 +1,11 @@
-//! One HTTP/1 connection: a task that owns the socket, and the state it shares with the ring's task.
+//! A connection: the task that owns the socket, and the state that it shares with the ring's
+//! reader.
 //!
-//! The task reads, lets the guard release one message, passes it on to JavaScript, and sends what the encoder wrote.
-//! Commands of JavaScript reach the shared state through [`ResponseSink`](crate::exchange::response_sink::ResponseSink) and wake the task once
-//! a turn. `serving.rs` is a turn, `reader.rs` what JavaScript hears in it, `clocks.rs` every deadline, `closing.rs` the end.
+//! The task reads from the socket, lets the guard release one message, dispatches it to JavaScript,
+//! and sends the bytes that the encoder wrote. Records from JavaScript change the shared state
+//! through [`ResponseSink`](crate::exchange::response_sink::ResponseSink) and wake the task at most
+//! once per turn. `phase_serve.rs` is one turn, `dispatch.rs` passes requests to JavaScript,
+//! `deadlines.rs` has every deadline, `phase_close.rs` closes the connection.
 
 pub(crate) mod accounting;
 pub(crate) mod body_buffering;
@@ -56,68 +59,77 @@ use min_rate::MinRate;
 pub(crate) use permit::ConnectionPermit;
 pub(crate) use state::ConnectionState;
 
-/// Where a connection is in its life.
+/// The phase of a connection's life.
 pub(crate) enum Phase {
     /// Requests are read and answered.
     Serving,
-    /// The last one has been refused, and the program answers that.
+    /// The last request was refused, and the application writes the response to it.
     Refused,
-    /// The last answer is being sent; then the connection is half closed.
+    /// The last response is being sent; then the connection is half-closed.
     Flushing,
-    /// Half closed; what the client still sends is thrown away, so that it reads the answer.
+    /// The connection is half-closed. Bytes that the client still sends are discarded, so that it
+    /// reads the response before a reset destroys it (RFC 9112 section 9.6).
     Lingering,
 }
 
-/// What a turn of the task came to.
+/// The result of one step of the connection's task.
 pub(crate) enum Turn {
+    /// Run another step at once.
     Again,
+    /// Wait for the socket, a deadline or JavaScript.
     Wait,
+    /// Send the write queue, then half-close.
     Flush,
+    /// Drop the connection.
     Close,
-    /// Nothing is left to do until the next request: no task is needed for that.
+    /// Nothing is left to do until the next request; the connection needs no task for that.
     MakeIdle,
 }
 
-/// How a task ends.
+/// How a connection's task finishes.
 pub(crate) enum TaskEnd {
+    /// The connection is closed.
     Closed,
+    /// The connection continues as an idle record.
     Idle,
 }
 
-/// The task of a connection. Thousands wait for a request at any time: those have none (`parked.rs`).
+/// The task of a connection. A connection that waits for a request has none (`idle.rs`).
 struct Task(Option<Connection>);
 
-/// What the task has.
+/// A connection as its task owns it.
 pub(crate) struct Connection {
     pub(crate) shared: Rc<ConnectionState>,
-    /// Counted until everything else has gone.
+    /// Keeps the connection counted until every other field is dropped.
     pub(crate) arrival: ConnectionPermit,
     pub(crate) stream: Stream,
     pub(crate) phase: Phase,
     pub(crate) guard: Guard,
-    /// Bytes that the guard could not take yet: a head in pieces, or pipelined requests.
+    /// Received bytes that the guard could not use yet: part of a head, or pipelined requests.
     pub(crate) read_buffer: ReadBuffer,
-    /// The client has ended its side.
+    /// Whether the client has half-closed its side.
     pub(crate) input_ended: bool,
-    /// Where JavaScript was when an end of input was found with this exchange in hand.
+    /// How many batches JavaScript had taken when the client's half-close was noticed during the
+    /// current exchange.
     pub(crate) end_seen_at: Option<u64>,
-    /// The client's pace in sending the body of the request in hand.
+    /// Minimum rate of the request body that the client is sending.
     pub(crate) input: MinRate,
-    /// The client's pace in taking what waits to be sent.
+    /// Minimum rate at which the client reads the response.
     pub(crate) output: MinRate,
-    /// How much the client's side had acknowledged when that was looked at last.
+    /// Bytes that the client's TCP had acknowledged at the last check.
     pub(crate) acknowledged: u64,
-    /// What may be a whole head is not looked at before the client has taken more of its answers.
+    /// Whether reading is paused until the client has read more of its responses, although a
+    /// complete request head may have arrived.
     pub(crate) waits_for_reader: bool,
-    /// Nothing is held but what the task itself is.
+    /// Whether the buffers of this connection have been freed while it waits.
     pub(crate) has_freed_buffers: bool,
-    /// The client has said that it asks for nothing more, and all that it asked for has been read.
+    /// Whether the client has announced its last request and all its requests have been read.
     pub(crate) client_is_done: bool,
-    /// Bytes that are read and thrown away at the end.
+    /// Bytes that may still be read and discarded while the connection closes.
     pub(crate) linger: usize,
-    /// It may still turn out to speak HTTP/2.
+    /// Whether the first bytes may still be the HTTP/2 preface.
     pub(crate) awaits_preface: bool,
-    /// It speaks HTTP/2.
+    /// The HTTP/2 session, if the connection uses HTTP/2.
     pub(crate) http2: Option<Box<Session>>,
 }
 
@@ -134,7 +146,7 @@ impl Connection {
             .into_inner()
             .unwrap_or_else(|| ConnectionState::new(ctx.clone(), 0, server_id, peer));
         shared.wait(shared.limits().settings.header_timeout);
-        shared.set_proxied_addresses(arrival.told());
+        shared.set_proxied_addresses(arrival.proxied());
         if ctx.announce {
             shared.announce(&stream);
         }
@@ -142,12 +154,13 @@ impl Connection {
         if ctx.draining.get() {
             shared.drain();
         }
-        // What a proxy tells stands before the handshake.
+        // A PROXY protocol header precedes the TLS handshake, so it has been read already.
         let in_http = stream.is_secure();
         Self::resumed(shared, arrival, stream, in_http)
     }
 
-    /// Begins to wait, or goes on with it. `in_http` says that a head is the next to come.
+    /// Creates a connection that waits, new or resumed. `in_http` is whether the next bytes are a
+    /// request head.
     fn resumed(
         shared: Rc<ConnectionState>,
         arrival: ConnectionPermit,
@@ -184,13 +197,13 @@ impl Connection {
         connection
     }
 
-    /// Turns of the connection until there is nothing to do.
+    /// Runs turns until the connection has nothing to do.
     fn turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<TaskEnd> {
-        for wish in self.shared.wishes.take() {
-            self.stream.set_option(wish);
+        for option in self.shared.pending_socket_options.take() {
+            self.stream.set_option(option);
         }
         if self.shared.is_aborted.get() {
-            // What was written before goes out as far as the socket takes it now, as node's writes do at once.
+            // Sends what was written before, as far as the socket accepts it, like Node's writes.
             let _ = self.send(cx);
             if self.shared.aborts_with_reset.get() {
                 self.stream.reset_on_close();
@@ -222,12 +235,12 @@ impl Connection {
                 Turn::Close => return Poll::Ready(TaskEnd::Closed),
             }
         }
-        // Others first: a client that sends without pause must not hold the thread.
+        // Yield: a client that sends without pause must not occupy the thread.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// Sends what waits, as far as the socket takes it.
+    /// Sends the write queue as far as the socket accepts it.
     pub(crate) fn send(&mut self, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
         let mut out = self.shared.out.borrow_mut();
         if out.is_empty() {
@@ -246,19 +259,19 @@ impl Connection {
         sent
     }
 
-    /// Everything is sent: JavaScript hears of it if it asked.
+    /// Notifies JavaScript that everything is sent, if it asked for that.
     fn notify_sent(&mut self) {
         let mut exchange = self.shared.exchange.borrow_mut();
         if let Some(exchange) = exchange.as_mut()
             && std::mem::take(&mut exchange.notifies_when_sent)
         {
             self.shared.ctx.emit(|batch| batch.drained(exchange.id));
-            // It has a turn behind that, also where the client has ended its side.
+            // JavaScript has a turn after this event, even if the client has half-closed.
             self.end_seen_at = None;
         }
     }
 
-    /// What can be said of a request that is refused by another than the guard.
+    /// Collects what is known of a request that is refused by another part than the guard.
     fn fault(&self) -> PartialRequest {
         if self.guard.is_awaiting_head() {
             return PartialRequest::parse_head(self.read_buffer.unread());
@@ -267,15 +280,15 @@ impl Connection {
         if exchange.as_ref().is_some_and(|exchange| exchange.framing != Framing::None) {
             return self.guard.partial_request_of_body();
         }
-        // The head is there as it was released.
+        // The head is complete, as the guard released it.
         PartialRequest::parse_head(&self.shared.parsed_message.borrow().head)
     }
 
     fn refuse(&mut self, refusal: Refusal) -> Turn {
-        // A client that is in the middle of a body reads the answer behind it.
+        // A client that is sending a body reads the response after it.
         let in_body = refusal == Refusal::BodyTooLarge || self.guard.is_in_message();
         self.linger = if in_body { MAX_DRAIN } else { MAX_LINGER };
-        // On node it is for the program to say something, and whether it listens is found out there.
+        // With Node's behavior the application may answer; JavaScript knows whether it listens.
         let is_answered = refusal.kind() > 0 && self.shared.limits().node_compatible;
         if is_answered || self.shared.ctx.reports_refusals(self.shared.server_id) {
             self.shared.announce(&self.stream);
@@ -331,7 +344,7 @@ impl Drop for Task {
     }
 }
 
-/// Begins with an accepted connection: with its handshake where it has one.
+/// Starts an accepted connection, with a TLS handshake if its listener requires one.
 pub(crate) fn begin(ctx: &Rc<Context>, accepted: AcceptedConnection) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
     let (verdict, share) = ctx.admission.admit(ctx, &accepted);
@@ -348,18 +361,18 @@ pub(crate) fn begin(ctx: &Rc<Context>, accepted: AcceptedConnection) {
     } else if verdict == Verdict::Admitted {
         tls::begin_handshake(arrival, socket);
     } else {
-        // Without a handshake nothing can be said.
+        // No response can be sent before the handshake.
         arrival.lost();
     }
 }
 
-/// Ends an accepted connection before anything was read of it.
+/// Closes an accepted connection before anything was read from it.
 pub(crate) fn discard_accepted(ctx: &Rc<Context>, accepted: &AcceptedConnection) {
     let (_, share) = ctx.admission.admit(ctx, accepted);
     ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share).lost();
 }
 
-/// Serves HTTP on a connection, or refuses to.
+/// Serves HTTP on a connection, or refuses it with `refusal`.
 pub(crate) fn serve(arrival: ConnectionPermit, stream: Stream, refusal: Option<Refusal>) {
     let mut connection = Connection::new(arrival, stream);
     if let Some(refusal) = refusal {
@@ -369,7 +382,8 @@ pub(crate) fn serve(arrival: ConnectionPermit, stream: Stream, refusal: Option<R
     executor::spawn(Task(Some(connection)));
 }
 
-/// The end of the last answer that goes with the end of its connection: a longer one has filled records before.
+/// Bytes up to which the end of the last response is sent together with the close of the
+/// connection. A longer one has filled TLS records before.
 const SMALL_END: usize = 16_384;
-/// Turns of a connection before others get theirs.
+/// Turns of a connection before other connections have theirs.
 const MAX_TURNS: usize = 16;

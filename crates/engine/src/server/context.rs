@@ -1,4 +1,4 @@
-//! What every task of one I/O thread shares.
+//! The state that all tasks of one I/O thread share.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -33,77 +33,78 @@ use crate::runtime::wheel::TimerWheel;
 use crate::server::connection::{BodyBuffering, ConnectionState, LogInfo, TableEntry};
 use crate::transport::tls::{Handshakes, TlsServer};
 
-/// The state of an I/O thread.
+/// Shared state of an I/O thread: limits, connections, events for JavaScript, logs and clocks.
 pub(crate) struct Context {
-    /// What holds for servers without limits of their own.
+    /// Limits of servers that have no limits of their own.
     pub limits: Rc<Limits>,
-    /// The limits of servers that have their own, by server_id.
+    /// Limits of servers that have their own, by server id.
     servers: RefCell<HashMap<u32, Rc<Limits>>>,
-    /// TLS as a server does it, by server_id.
+    /// TLS configuration of each server, by server id.
     secure_servers: RefCell<HashMap<u32, Rc<TlsServer>>>,
     pub handshakes: Handshakes,
-    /// The servers whose program listens to what is refused; most have nobody who does.
+    /// Servers whose application listens to `'clientError'`; most applications do not.
     refusal_listeners: RefCell<Vec<u32>>,
-    /// JavaScript hears of a connection when it is accepted, not with its first request.
+    /// Whether JavaScript receives a connection at its accept instead of with its first request.
     pub announce: bool,
     pub handoff: Arc<Handoff>,
     pub access: RefCell<Option<AccessLog>>,
-    /// What it knew of requests that have ended: memory for the next.
+    /// Log data of finished exchanges, whose buffers new exchanges reuse.
     #[expect(
         clippy::vec_box,
         reason = "it moves in and out of an exchange, which has none without a log"
     )]
     pub spare_log_info: RefCell<Vec<Box<LogInfo>>>,
-    /// Of this process, asked of the system once.
+    /// Process id, read from the system once.
     pub pid: u32,
     pub statsd: RefCell<Option<Statsd>>,
-    /// Events of this turn, until the flusher hands them over.
+    /// Events of this turn, until the flusher delivers them.
     pub batch: RefCell<EventBatch>,
-    /// There is something in the batch that JavaScript is woken for.
+    /// Whether the batch has an event that JavaScript is woken for.
     is_batch_due: Cell<bool>,
-    /// There is something in it that may wait a while for something else to go with.
+    /// Signals that the batch has events that may wait to be batched with others.
     pub batching_delay_started: Notify,
-    /// JavaScript is woken for all there is: a program that has ended a server waits for its connections' ends.
+    /// Whether every event wakes JavaScript: an application that closed a server waits for the ends
+    /// of its connections.
     pub delivers_at_once: Cell<bool>,
     pub flusher: TaskWaker,
-    /// The exchanges in hand.
+    /// Exchanges in flight, by id.
     pub exchanges: RefCell<SlotMap<Rc<dyn ResponseSink>>>,
-    /// Connections whose answer is complete and not sent.
+    /// Number of connections with a complete response that is not sent yet.
     pub unsent_responses: Cell<usize>,
-    /// Requests of HTTP/2 that wait for answers of their connection to be taken.
+    /// Number of HTTP/2 requests that wait for admission until their client reads more.
     pub waiting_streams: Cell<usize>,
-    /// Requests that wait for their bodies.
+    /// Requests that wait for their bodies before they are dispatched.
     pub body_buffering: BodyBuffering,
     pub memory: Memory,
     pub admission: Admission,
     pub connections: RefCell<SlotMap<TableEntry>>,
     pub sockets: Rc<SocketSet>,
-    /// The head that the guard has just read: valid until the task that read it returns.
+    /// The head that the guard has just read; valid until the task that read it returns.
     pub head: RefCell<RequestHead>,
-    /// Where sockets are read into, so that an idle connection holds no buffer.
+    /// Buffer that sockets are read into, so that an idle connection needs none.
     pub scratch: RefCell<Box<[u8]>>,
     pub date: RefCell<Date>,
     pub wheel: RefCell<TimerWheel>,
     pub timers: Timers,
-    /// Wakes the clock, which stands still without connections.
+    /// Wakes the clock task, which stops while there are no connections.
     pub connection_opened: Notify,
     pub draining: Cell<bool>,
-    /// So long idle connections are kept while the worker drains.
+    /// How long idle connections are kept while the worker drains.
     pub idle_drain: Cell<Duration>,
-    /// Exchanges that have become tunnels.
+    /// Number of exchanges that are tunnels.
     pub tunnels: Cell<usize>,
-    /// Pieces of tunnels in the batch.
+    /// Number of tunnel chunks in the current batch.
     pub tunnel_chunks: Cell<usize>,
     pub heap_trimmer: HeapTrimmer,
-    /// Connections whose task has something to do after the ring was read.
+    /// Connections to wake after the ring has been read.
     pub to_wake: RefCell<Vec<Rc<ConnectionState>>>,
-    /// Connections that wait for JavaScript to pass what it was told.
+    /// Connections that wait until JavaScript has taken the events emitted so far.
     pub awaiting_javascript: RefCell<Vec<Rc<ConnectionState>>>,
-    /// Makes the I/O thread look every millisecond, as long as JavaScript works on a batch.
+    /// Starts reading the ring every millisecond while JavaScript works on a batch.
     pub ring_watch: Notify,
-    /// The thread is to stop.
+    /// Whether the thread is stopping.
     pub is_stopping: Cell<bool>,
-    /// It has waited, or worked for a while, since its clock was read.
+    /// Whether the thread has slept, or run for a while, since the clock was read.
     pub is_clock_stale: Cell<bool>,
     now: Cell<Instant>,
     now_ms: Cell<u64>,
@@ -167,18 +168,18 @@ impl Context {
         }
     }
 
-    /// What holds for the connections of a server.
+    /// Returns the limits of a server's connections.
     pub fn limits_of(&self, server_id: u32) -> Rc<Limits> {
         self.servers.borrow().get(&server_id).unwrap_or(&self.limits).clone()
     }
 
-    /// Sends the settings of a server to the thread that asked for them.
+    /// Sends the settings of a server to the thread that requested them.
     pub fn report_settings(&self, server_id: u32, reply: &SyncSender<Settings>) {
         // The thread may have stopped waiting.
         let _ = reply.try_send(self.limits_of(server_id).settings.clone());
     }
 
-    /// Gives a server limits of its own, for the connections that it has too; `None` forgets them.
+    /// Sets the limits of a server and of its open connections; `None` removes them.
     pub fn set_limits(&self, server_id: u32, limits: Option<Limits>) {
         let Some(limits) = limits.map(Rc::new) else {
             self.servers.borrow_mut().remove(&server_id);
@@ -193,12 +194,12 @@ impl Context {
         self.servers.borrow_mut().insert(server_id, limits);
     }
 
-    /// TLS as a server does it, for connections that begin now.
+    /// Returns the TLS configuration for new connections of a server.
     pub fn tls_of(&self, server_id: u32) -> Option<Rc<TlsServer>> {
         self.secure_servers.borrow().get(&server_id).cloned()
     }
 
-    /// From now on a server does TLS so; `None` forgets it.
+    /// Sets the TLS configuration of a server; `None` removes it.
     pub fn set_tls(&self, server_id: u32, server: Option<TlsServer>) {
         match server {
             Some(server) => self.secure_servers.borrow_mut().insert(server_id, Rc::new(server)),
@@ -206,31 +207,32 @@ impl Context {
         };
     }
 
-    /// Says whether JavaScript hears of what is refused to clients of a server.
+    /// Sets whether JavaScript is notified of requests to a server that the engine refuses.
     pub fn set_reports_refusals(&self, server_id: u32, on: bool) {
-        let mut told = self.refusal_listeners.borrow_mut();
-        told.retain(|each| *each != server_id);
+        let mut listeners = self.refusal_listeners.borrow_mut();
+        listeners.retain(|each| *each != server_id);
         if on {
-            told.push(server_id);
+            listeners.push(server_id);
         }
     }
 
-    /// Whether it does.
+    /// Whether JavaScript is notified of requests to a server that the engine refuses.
     pub fn reports_refusals(&self, server_id: u32) -> bool {
         self.refusal_listeners.borrow().contains(&server_id)
     }
 
-    /// Requests in hand, with the answers that are complete and not sent.
+    /// Number of requests in flight, including complete responses that are not sent yet.
     pub fn in_flight(&self) -> usize {
         self.exchanges.borrow().len() - self.waiting_streams.get() + self.unsent_responses.get()
     }
 
-    /// Whether nobody is connected.
+    /// Whether there is no connection and no handshake.
     pub fn has_no_connections(&self) -> bool {
         self.connections.borrow().len() == 0 && self.handshakes.len() == 0
     }
 
-    /// The time of this turn: read once after each sleep and each batch, since a request asks for it several times.
+    /// Returns the time of this turn. It is read once after each sleep and each batch, because a
+    /// request needs it several times.
     pub fn now(&self) -> Instant {
         if self.is_clock_stale.get() {
             self.refresh_clock();
@@ -238,7 +240,7 @@ impl Context {
         self.now.get()
     }
 
-    /// Reads the clock anew.
+    /// Reads the clock again.
     pub fn refresh_clock(&self) {
         self.is_clock_stale.set(false);
         let now = Instant::now();
@@ -255,20 +257,20 @@ impl Context {
         self.now_ms.get()
     }
 
-    /// A time on the clock of the deadlines.
+    /// Converts a time to the clock of the deadlines.
     pub fn ms(&self, time: Instant) -> u64 {
         time.duration_since(self.started).as_millis() as u64
     }
 
-    /// The time `after` from now, on the clock of the deadlines.
+    /// Returns the time `after` from now on the clock of the deadlines.
     pub fn deadline(&self, after: Duration) -> u64 {
         self.now_ms() + after.as_millis() as u64
     }
 
-    /// Counts a request that has ended. `us` runs from its head to the answer's end.
+    /// Counts a finished request. `us` is the time from its head to the end of the response.
     pub fn count(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
         self.handoff.slot.request_finished(status, bytes_in, bytes_out, us);
-        // Without a status its client has left before there was an answer.
+        // Status 0: the client disconnected before a response began.
         if status != 0
             && let Some(statsd) = self.statsd.borrow_mut().as_mut()
         {
@@ -276,12 +278,13 @@ impl Context {
         }
     }
 
-    /// Whether the access log has lines that nobody has taken.
+    /// Whether the access log has lines that have not been written.
     pub fn has_unwritten(&self) -> bool {
         self.access.borrow().as_ref().is_some_and(AccessLog::has_unwritten)
     }
 
-    /// Writes out what is collected at the end, when whoever reads the access log gets a while for it.
+    /// Writes the logs at the end of the thread. A slow reader of the access log has
+    /// [`LOG_FLUSH_TIME`].
     pub fn finish_logs(&self) {
         let until = Instant::now() + LOG_FLUSH_TIME;
         self.flush_logs();
@@ -291,7 +294,7 @@ impl Context {
         }
     }
 
-    /// Writes out what is collected for the logs and for statsd.
+    /// Writes the buffered lines of the access log and the samples of statsd.
     pub fn flush_logs(&self) {
         if let Some(access) = self.access.borrow_mut().as_mut() {
             access.flush();
@@ -301,24 +304,24 @@ impl Context {
         }
     }
 
-    /// Bytes of a body that may be on their way to JavaScript at a time.
+    /// Maximum bytes of one request body that may be on their way to JavaScript.
     pub fn body_credit(&self) -> usize {
         let most = if self.memory.is_short() { MIN_BODY_CREDIT } else { MAX_BODY_CREDIT };
         fair_share(TOTAL_BODY_CREDIT, self.exchanges.borrow().len(), MIN_BODY_CREDIT, most)
     }
 
-    /// Bytes of an answer that are sent before other connections have their turn: with hundreds that all take as fast as
-    /// we send, nobody is to wait for megabytes of each.
+    /// Maximum bytes of a response that are sent before other connections have their turn: with
+    /// hundreds of fast readers, none must wait for megabytes of each.
     pub fn burst(&self) -> usize {
         fair_share(TOTAL_BURST, self.exchanges.borrow().len(), MIN_BURST, MAX_BURST)
     }
 
-    /// Whether more than one request is in hand, tunnels counted where they have something to say.
+    /// Whether more than one request is in flight; a tunnel counts if it has sent something.
     pub fn serves_several(&self) -> bool {
         self.exchanges.borrow().len() - self.tunnels.get() + self.tunnel_chunks.get() > 1
     }
 
-    /// Adds events to the batch and makes sure that the flusher runs behind the tasks that are ready now.
+    /// Adds events to the batch. The flusher delivers it after the tasks that are ready now.
     pub fn emit(&self, add: impl FnOnce(&mut EventBatch)) {
         add(&mut self.batch.borrow_mut());
         if !self.is_batch_due.replace(true) {
@@ -326,8 +329,8 @@ impl Context {
         }
     }
 
-    /// Adds events that nobody waits for: they go with others, within [`BATCHING_DELAY`]. Waking JavaScript for the
-    /// end of each short connection costs as much as waking it for its request.
+    /// Adds events that may wait up to [`BATCHING_DELAY`] to be delivered with others. Waking
+    /// JavaScript for the end of each short connection would cost as much as for its request.
     pub fn emit_later(&self, add: impl FnOnce(&mut EventBatch)) {
         if self.delivers_at_once.get() || self.is_batch_due.get() {
             return self.emit(add);
@@ -339,19 +342,19 @@ impl Context {
         add(&mut batch);
     }
 
-    /// Whether the batch is to be handed over.
+    /// Whether the batch must be delivered.
     pub fn has_events_due(&self) -> bool {
         self.is_batch_due.get()
     }
 
-    /// Hands over what has waited for company, if it still does.
+    /// Delivers the events that have waited to be batched, if any still wait.
     pub fn end_batching_delay(&self) {
         if !self.batch.borrow().is_empty() && !self.is_batch_due.replace(true) {
             self.flusher.wake();
         }
     }
 
-    /// Hands the batch over.
+    /// Delivers the batch to JavaScript.
     pub fn deliver_batch(&self) {
         self.is_batch_due.set(false);
         self.handoff.deliver_batch(&mut self.batch.borrow_mut());
@@ -361,12 +364,13 @@ impl Context {
     }
 }
 
-/// So long the end of a connection waits for a request to go to JavaScript with.
+/// How long a connection-closed event may wait to be batched with a request.
 pub(crate) const BATCHING_DELAY: Duration = Duration::from_millis(4);
 
-/// At the end of the thread a slow reader of the access log is waited for so long, and looked at so often.
+/// How long the end of the thread waits for a slow reader of the access log, and how often it
+/// checks.
 const LOG_FLUSH_TIME: Duration = Duration::from_millis(250);
 const LOG_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// A read takes this much at most.
+/// Maximum bytes of one read.
 const SCRATCH_BYTES: usize = 65_536;

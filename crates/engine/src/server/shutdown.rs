@@ -1,4 +1,4 @@
-//! How an I/O thread ends: in order, or because the arbiter has died.
+//! Shutdown of an I/O thread: a drain, or the exit after the arbiter's death.
 #![allow(unsafe_code, reason = "ending the process at once is a system call of its own")]
 
 use std::rc::Rc;
@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use crate::bridge::event_batch::EventBatch;
 use crate::runtime::timers::sleep;
 use crate::server::context::Context;
-use crate::server::io_thread::read_ring;
+use crate::server::io_thread::event_loop::read_ring;
 
-/// Lets every connection end soon, one that waits for a request after `idle`; tells JavaScript when none is left.
+/// Drains every connection; idle ones close after `idle`. JavaScript is notified when none is left.
 pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
     ctx.idle_drain.set(idle);
     let begins = !ctx.draining.replace(true);
@@ -25,7 +25,8 @@ pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
     }
 }
 
-/// The arbiter is gone. What is in hand gets a short while; then the process ends, whatever JavaScript does.
+/// Exits the process after the arbiter's death. Requests in flight have [`ORPHAN_GRACE_TIME`]; then
+/// the process exits, whatever JavaScript does.
 pub(crate) async fn end_process(ctx: Rc<Context>) {
     let end = Instant::now() + ORPHAN_GRACE_TIME;
     let is_busy = || ctx.connections.borrow().iter().any(|(_, connected)| connected.is_busy());
@@ -35,11 +36,11 @@ pub(crate) async fn end_process(ctx: Rc<Context>) {
     }
     ctx.finish_logs();
     // Not `exit`: its handlers would wait for JavaScript, which may be blocked.
-    // SAFETY: ends the process at once; nothing of it is used afterwards.
+    // SAFETY: exits the process at once; nothing of it is used afterwards.
     unsafe { libc::_exit(0) }
 }
 
-/// What is in hand may take so long after the arbiter's death.
+/// Time for requests in flight after the arbiter's death.
 const ORPHAN_GRACE_TIME: Duration = Duration::from_millis(1_500);
-/// How often is looked whether anything is still in hand.
+/// Interval of checking whether requests are still in flight.
 const POLL_INTERVAL: Duration = Duration::from_millis(25);

@@ -1,17 +1,19 @@
-//! The end of an exchange in the books: the table of those in hand, the counters, the access log.
+//! Accounting at the end of an exchange: the table of requests in flight, the counters, the access
+//! log.
 
 use super::{ConnectionState, Exchange};
 use crate::log::access::{AccessEntry, RequestFields};
 
 impl ConnectionState {
-    /// Takes the exchange out of the table, counts and logs it.
+    /// Removes the exchange from the table, counts it and writes its access log line.
     pub(crate) fn finish_accounting(&self, exchange: &Exchange) {
         self.ctx.exchanges.borrow_mut().remove(exchange.id);
         let elapsed = self.ctx.now().duration_since(exchange.started);
         let mut answered = elapsed;
         if let Some(tunnel) = &exchange.tunnel {
             self.ctx.tunnels.set(self.ctx.tunnels.get() - 1);
-            // A connection of hours is no slow request.
+            // A tunnel may last for hours; only the time to its response counts as request
+            // duration.
             answered = tunnel.answered().unwrap_or(elapsed);
         }
         self.ctx.count(

@@ -1,5 +1,6 @@
-//! A request whose body has not come whole waits for it a little while before JavaScript is woken: a slow client costs
-//! JavaScript nothing, and a form crosses in one event. The time is the same for all, so a queue keeps it.
+//! Request body buffering. A request whose body is incomplete waits for up to `request_buffer_time`
+//! before JavaScript is woken: a slow client costs JavaScript nothing, and a form is dispatched in
+//! one event. All requests have the same time, so a queue keeps their order.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -13,21 +14,21 @@ use crate::exchange::request_head::RequestHead;
 use crate::runtime::timers::sleep;
 use crate::server::context::Context;
 
-/// The requests that wait, in the order in which their time ends.
+/// The requests that wait for their bodies, in the order of their deadlines.
 #[derive(Default)]
 pub(crate) struct BodyBuffering {
     queue: RefCell<VecDeque<BufferingRequest>>,
     first: Notify,
 }
 
-/// Names, not the things themselves: most are over long before their time.
+/// Identifies a waiting request by ids: most have been dispatched long before their deadline.
 struct BufferingRequest {
     until: u64,
     connection: u32,
     exchange: u32,
 }
 
-/// A head for which there is a later turn.
+/// A copy of a request head that is dispatched in a later turn.
 pub(crate) struct KeptHead {
     pub head: RequestHead,
     pub bytes: Vec<u8>,
@@ -42,7 +43,8 @@ impl ConnectionState {
             && exchange.buffered_len < self.ctx.memory.request_buffer()
     }
 
-    /// Keeps the head for a later turn. The one in the context must still be this request's when this is called first.
+    /// Copies the head for a later turn. `ctx.head` must still be this request's head at the first
+    /// call.
     pub(crate) fn keep_head(&self, exchange: &mut Exchange) {
         if exchange.kept_head.is_none() {
             let head = self.ctx.head.borrow();
@@ -51,7 +53,7 @@ impl ConnectionState {
         }
     }
 
-    /// Lets the request wait.
+    /// Lets the request wait for its body.
     pub(crate) fn buffer_body(&self, exchange: &mut Exchange) {
         if exchange.kept_head.is_some() {
             return;
@@ -67,7 +69,7 @@ impl ConnectionState {
         }
     }
 
-    /// Its time is over: JavaScript gets what there is.
+    /// Ends the wait of a request: JavaScript receives the body bytes that have arrived.
     fn stop_buffering_body(&self, exchange_id: u32) {
         if let Some(streams) = self.streams.get() {
             return streams.stop_buffering_body(exchange_id);
@@ -82,7 +84,7 @@ impl ConnectionState {
     }
 }
 
-/// Ends the time of those that wait.
+/// Ends the wait of each request whose deadline has passed.
 pub(crate) async fn end_body_buffering(ctx: Rc<Context>) {
     loop {
         let next = ctx.body_buffering.queue.borrow().front().map(|waiting| waiting.until);

@@ -1,5 +1,6 @@
-//! Every deadline of a connection. The wheel has one entry for it, the earliest; which clock it was is found out when
-//! it comes up. Deadlines only ever move later while bytes move, so nothing is set anew for a byte.
+//! Every deadline of a connection. The wheel has one entry per connection, for the earliest
+//! deadline; which one it was is determined when the entry expires. Deadlines only move later while
+//! bytes move, so no byte sets the wheel.
 
 use super::min_rate::{MinRate, RateBounds};
 use super::{Connection, Exchange, Phase, Turn};
@@ -7,7 +8,8 @@ use crate::guard::Refusal;
 use crate::pressure::limits::IDLE_RELEASE_DELAY;
 
 impl Connection {
-    /// The time, if a deadline has come; else, or if its client has taken too little, what the connection does.
+    /// Returns the time if a deadline has passed. Otherwise, or if the client reads too slowly,
+    /// returns the step that the connection takes.
     pub(crate) fn take_due(&mut self) -> Result<u64, Option<Turn>> {
         self.shared.is_deadline_due.set(false);
         let now = self.shared.ctx.now_ms();
@@ -21,7 +23,7 @@ impl Connection {
         Ok(now)
     }
 
-    /// What the deadline that has come means. Without a turn the connection goes on.
+    /// Handles a passed deadline; returns `None` if the connection continues.
     pub(crate) fn on_deadline(&mut self) -> Option<Turn> {
         let now = match self.take_due() {
             Ok(now) => now,
@@ -39,14 +41,14 @@ impl Connection {
         turn
     }
 
-    /// A request is in hand.
+    /// Handles a deadline while a request is in flight.
     fn exchange_expired(&mut self, now: u64) -> Option<Turn> {
         let shared = self.shared.clone();
         if self.input.is_paused() && self.stream.is_reset() {
             return Some(Turn::Close);
         }
         if self.discard_deadline() <= now {
-            // The rest of a request body that nobody wants has not come in time.
+            // The rest of a discarded request body has not arrived in time.
             shared.abort();
             return Some(Turn::Flush);
         }
@@ -61,8 +63,8 @@ impl Connection {
         None
     }
 
-    /// The connection is a tunnel: its application has to answer, its client to take what is sent and, once its
-    /// WebSocket is closed, or it has been refused, to close too.
+    /// Handles a deadline of a tunnel: the application must answer, the client must read, and must
+    /// close after its WebSocket was closed or the upgrade was refused.
     pub(crate) fn on_tunnel_deadline(&mut self) -> Option<Turn> {
         let shared = self.shared.clone();
         shared.is_deadline_due.set(false);
@@ -83,23 +85,23 @@ impl Connection {
         self.shared.wait_ends_at.get().min(self.answer_deadline()).min(self.discard_deadline())
     }
 
-    /// Sets the wheel for a tunnel.
+    /// Registers the earliest deadline of a tunnel with the wheel.
     pub(crate) fn arm_tunnel(&self, now: u64) {
         self.shared.set_deadline_at(self.tunnel_deadline().min(self.output_deadline(now)));
     }
 
-    /// None is.
+    /// Handles a header or idle timeout, when no request is in flight.
     fn wait_expired(&mut self, now: u64) -> Option<Turn> {
         let shared = self.shared.clone();
         if self.in_head() {
             if self.waits_for_reader {
-                // The client is late with its reading, if with anything, and that has a clock of its own.
+                // The client may be late with reading; the output clock measures that.
                 shared.wait(shared.limits().settings.header_timeout);
             }
             return (shared.wait_ends_at.get() <= now).then(|| self.refuse(Refusal::HeadTimeout));
         }
         if !shared.out.borrow().is_empty() {
-            // It still reads its last answer.
+            // The client is still reading its last response.
             shared.wait(shared.limits().settings.keepalive);
         }
         if shared.wait_ends_at.get() <= now {
@@ -112,8 +114,8 @@ impl Connection {
         None
     }
 
-    /// Gives back every buffer, where the task must stay. What is given back is made again with the next request, which
-    /// costs too much to be done behind each.
+    /// Frees every buffer of a connection whose task must stay. The next request allocates them
+    /// again, which costs too much after every request.
     fn free_buffers(&mut self) {
         self.stream.flush_held();
         if self.shared.out.borrow_mut().release_if_empty() {
@@ -122,22 +124,23 @@ impl Connection {
         }
     }
 
-    /// Sets the wheel to when the next request, or the rest of its head, is due.
+    /// Registers the deadline of the next request, or of the rest of its head, with the wheel.
     fn arm_head(&self) {
         let until = self.shared.wait_ends_at.get();
         self.shared.set_deadline_at(until.min(self.output_deadline(self.shared.ctx.now_ms())));
     }
 
-    /// Sets the wheel to the earliest deadline.
+    /// Registers the earliest deadline with the wheel.
     fn arm(&self, now: u64) {
         let shared = &self.shared;
         let next = if shared.exchange.borrow().is_some() {
-            let look = if self.input.is_paused() { now + LOOK_EVERY_MS } else { u64::MAX };
+            let check =
+                if self.input.is_paused() { now + PROGRESS_CHECK_INTERVAL_MS } else { u64::MAX };
             self.input
                 .deadline(self.input_bounds())
                 .min(self.discard_deadline())
                 .min(self.answer_deadline())
-                .min(look)
+                .min(check)
         } else if self.in_head() || self.has_freed_buffers {
             shared.wait_ends_at.get()
         } else {
@@ -146,7 +149,7 @@ impl Connection {
         shared.set_deadline_at(next.min(self.output_deadline(now)));
     }
 
-    /// Waits for the next request, or for the rest of its head if that has begun.
+    /// Starts the wait for the next request, or for the rest of its head if that has begun.
     pub(crate) fn begin_wait(&mut self) {
         let shared = &self.shared;
         let limits = shared.limits();
@@ -166,8 +169,8 @@ impl Connection {
         shared.set_deadline(IDLE_RELEASE_DELAY.min(idle));
     }
 
-    /// The first bytes of a head: from here on it has its own time, which no byte starts again. The first head of a
-    /// connection has it from its accept.
+    /// Starts the timeout of a head at its first byte; later bytes do not restart it. The first
+    /// head of a connection is timed from the accept.
     pub(crate) fn head_begins(&mut self) {
         let shared = &self.shared;
         if shared.requests.get() > 0 && !shared.ctx.draining.get() {
@@ -176,13 +179,14 @@ impl Connection {
         self.arm_head();
     }
 
-    /// Empty lines may stand before a head, and none need follow (RFC 9112 section 2.2).
+    /// Whether part of a head has arrived. Empty lines may precede a head and need not be followed
+    /// by one (RFC 9112 section 2.2).
     pub(crate) fn in_head(&self) -> bool {
         !self.read_buffer.unread().iter().all(|byte| matches!(byte, b'\r' | b'\n'))
     }
 
-    /// The request in hand has begun to be read; a body that is still to come needs a clock, and so does an answer before
-    /// it that its client has not taken.
+    /// Starts the clocks of a request that has been dispatched: of a body that is still to come, or
+    /// of an earlier response that the client has not read.
     pub(crate) fn exchange_begins(&mut self) {
         if self.guard.is_in_message() {
             if self.input.is_off() {
@@ -200,7 +204,7 @@ impl Connection {
         }
     }
 
-    /// The client is asked for more of a body.
+    /// Starts or resumes the clock of the request body: the client must send more.
     pub(crate) fn input_waits(&mut self) {
         if !self.guard.is_in_message() || self.input.is_running() {
             return;
@@ -217,7 +221,7 @@ impl Connection {
         self.arm(now);
     }
 
-    /// It is not: JavaScript has not given credit.
+    /// Pauses the clock of the request body: JavaScript has granted no credit, so nothing is read.
     pub(crate) fn input_pauses(&mut self) {
         if self.input.is_running() {
             let now = self.shared.ctx.now_ms();
@@ -236,7 +240,7 @@ impl Connection {
         }
     }
 
-    /// For those who look from outside.
+    /// Publishes since when the body is late, for the choice of an eviction.
     fn update_body_late_since(&self) {
         self.shared.body_late_since.set(self.input.behind_since(self.input_bounds()));
     }
@@ -257,7 +261,7 @@ impl Connection {
         }
     }
 
-    /// The socket takes no more: from here on the client has to read.
+    /// Starts the output clock: the socket accepts no more until the client reads.
     pub(crate) fn output_waits(&mut self) {
         if !self.output.is_off() {
             return;
@@ -268,7 +272,7 @@ impl Connection {
         self.shared.set_deadline_no_later_than(self.output_deadline(now));
     }
 
-    /// Everything is sent.
+    /// Stops the output clock: everything is sent.
     pub(crate) fn output_done(&mut self) {
         if self.output.is_off() {
             return;
@@ -281,8 +285,9 @@ impl Connection {
         }
     }
 
-    /// Whether the client has taken too little, by what its side has acknowledged: the kernel takes bytes from us by
-    /// hundreds of kilobytes, which a slow client that is fast enough reads for minutes.
+    /// Whether the client reads too slowly. Bytes count when the client's TCP has acknowledged
+    /// them: the kernel buffers hundreds of kilobytes, which a slow but acceptable client reads for
+    /// minutes.
     pub(crate) fn output_expired(&mut self, now: u64) -> bool {
         if !self.output.is_running() {
             return false;
@@ -297,17 +302,18 @@ impl Connection {
         self.output.deadline(bounds) <= now
     }
 
-    /// Bytes that the client's side has acknowledged: the kernel takes hundreds of kilobytes that nobody reads.
+    /// Bytes that the client's TCP has acknowledged; the kernel may hold hundreds of kilobytes
+    /// more.
     pub(crate) fn arrived(&self) -> u64 {
         self.shared.out.borrow().total_sent().saturating_sub(self.stream.unacknowledged())
     }
 
-    /// When to look at the client's progress again.
+    /// When to check the client's progress again.
     pub(crate) fn output_deadline(&self, now: u64) -> u64 {
         let bounds = self.output_bounds();
         match self.output.deadline(bounds) {
             u64::MAX => u64::MAX,
-            deadline => deadline.min(now + LOOK_EVERY_MS),
+            deadline => deadline.min(now + PROGRESS_CHECK_INTERVAL_MS),
         }
     }
 
@@ -315,7 +321,7 @@ impl Connection {
         RateBounds::of_answer(&self.shared.limits())
     }
 
-    /// Sets the wheel for the last answer of the connection.
+    /// Registers the deadline of the connection's last response with the wheel.
     pub(crate) fn arm_flush(&mut self) {
         let now = self.shared.ctx.now_ms();
         if self.output.is_off() {
@@ -325,5 +331,6 @@ impl Connection {
     }
 }
 
-/// How often is looked at what a slow reader has acknowledged, and whether a client is there that is not read from.
-const LOOK_EVERY_MS: u64 = 2_000;
+/// Interval in milliseconds at which acknowledged bytes are checked, and whether a client that is
+/// not being read from is still connected.
+const PROGRESS_CHECK_INTERVAL_MS: u64 = 2_000;

@@ -1,5 +1,5 @@
-//! From what the guard has released to what JavaScript hears: an exchange begins with the head, and its body follows as
-//! far as JavaScript's credit goes.
+//! Dispatches requests to JavaScript. An exchange begins with the head that the guard released; the
+//! body follows as far as JavaScript grants credit.
 
 use super::{Connection, Exchange, request_body};
 use crate::bridge::event_batch::SHORT;
@@ -8,7 +8,7 @@ use crate::pressure::admission;
 use crate::pressure::limits::MAX_BODY_CHUNK;
 
 impl Connection {
-    /// Begins the exchange of a head that has just been released, if there is room for it.
+    /// Begins the exchange of the head that was just released, if it is admitted.
     pub(crate) fn begin_exchange(&mut self) -> Result<(), Refusal> {
         let shared = &self.shared;
         shared.announce(&self.stream);
@@ -28,7 +28,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Passes on what has come of the body; the request itself crosses with it, whole if it can.
+    /// Dispatches the request, with the whole body if possible, or the body bytes that have
+    /// arrived.
     pub(crate) fn dispatch_body(&mut self) {
         let shared = &self.shared;
         let mut exchange = shared.exchange.borrow_mut();
@@ -42,7 +43,7 @@ impl Connection {
         }
         while !exchange.body_done {
             if came.is_empty() {
-                // The framing says where it ends.
+                // The guard knows from the framing whether the body is complete.
                 exchange.body_done = self.guard.is_complete();
                 break;
             }
@@ -68,7 +69,7 @@ impl Connection {
         }
     }
 
-    /// Whether so many bytes are all of a body, and few: then they cross from where they are.
+    /// Whether `count` bytes are a whole short body, which is passed to JavaScript without a copy.
     fn is_short_whole(&self, exchange: &Exchange, count: usize) -> bool {
         let is_first = !exchange.is_dispatched
             && exchange.buffered_chunks.is_empty()

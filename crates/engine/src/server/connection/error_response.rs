@@ -1,4 +1,4 @@
-//! Answers of the engine's own, and their lines in the access log.
+//! Error responses that the engine writes itself, and their lines in the access log.
 
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -11,22 +11,22 @@ use crate::http1::encoder;
 use crate::log::access::{AccessEntry, RequestFields};
 use crate::server::context::Context;
 
-/// Who answers what has been refused on a connection.
+/// Who writes the response to a refused request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Refused {
-    /// Nothing has been.
+    /// No request was refused.
     Nothing,
-    /// The engine has, and ends the connection.
+    /// The engine has written the response and closes the connection.
     ByEngine,
-    /// The engine ends the connection and says nothing.
+    /// The engine closes the connection without a response.
     Silently,
-    /// The program does, as on node.
+    /// The application writes the response, as in Node.
     Waits,
-    /// It has.
+    /// The application has written the response.
     Answered,
 }
 
-/// Takes what the program says to a client that was refused.
+/// Writes the bytes of the application's response to a refused request.
 pub(crate) fn answer_refused(ctx: &Context, id: u32, bytes: &[u8], end: bool) {
     let connections = ctx.connections.borrow();
     let shared = connections.find(id).and_then(TableEntry::serving);
@@ -41,8 +41,9 @@ pub(crate) fn answer_refused(ctx: &Context, id: u32, bytes: &[u8], end: bool) {
     shared.touch();
 }
 
-/// Whether the engine has answered a client that it ends the connection of. JavaScript, which hears that the rest of the
-/// request will not come, destroys the connection then: the client is still to read the answer.
+/// Whether the engine has written an error response and closes the connection. JavaScript then
+/// destroys the connection, because the request will not be complete; the client must still read
+/// the response.
 pub(crate) fn is_refused(ctx: &Context, id: u32) -> bool {
     let connections = ctx.connections.borrow();
     let shared = connections.find(id).and_then(TableEntry::serving);
@@ -50,7 +51,8 @@ pub(crate) fn is_refused(ctx: &Context, id: u32) -> bool {
 }
 
 impl Connection {
-    /// Waits for the program's answer to what was refused, and throws away what the client still sends.
+    /// Waits for the application's response to a refused request, and discards what the client
+    /// still sends.
     pub(crate) fn await_answer(&mut self, cx: &mut TaskContext<'_>) -> Turn {
         let shared = self.shared.clone();
         if matches!(self.send(cx), Poll::Ready(Err(_))) {
@@ -71,23 +73,24 @@ impl Connection {
                 }
             }
         }
-        // Then node ends its side as well, as soon as the program has had its turn.
+        // Node closes its side too, once the application has had its turn.
         let ends = self.input_ended && !shared.limits().half_open;
         if ends && self.has_javascript_passed_end() { Turn::Flush } else { Turn::Wait }
     }
 }
 
 impl ConnectionState {
-    /// Writes an answer of the engine's own, unless the program does, and ends the connection behind it.
+    /// Refuses a request: writes the error response, unless the application does, and closes the
+    /// connection after it.
     pub(crate) fn refuse(&self, refusal: Refusal, fault: &PartialRequest) {
         self.closes_after_response.set(true);
         match self.exchange.borrow_mut().as_mut() {
-            // An answer is on its way: nothing can be said any more.
+            // A response has begun, so no error response can follow.
             Some(exchange) if exchange.head_sent => {}
             Some(exchange) => {
                 exchange.status = self.status_of(refusal);
                 exchange.sent_bytes = self.write_refusal(refusal, fault);
-                // From here on the log has something to tell.
+                // From here on the access log gets a line.
                 exchange.head_sent = true;
             }
             None => {
@@ -100,7 +103,7 @@ impl ConnectionState {
         self.abort();
     }
 
-    /// Writes the answer to a refused request and returns how long its body is.
+    /// Writes the error response and returns the length of its body.
     fn write_refusal(&self, refusal: Refusal, fault: &PartialRequest) -> u64 {
         if matches!(self.refusal_response.get(), Refused::Waits | Refused::Silently) {
             return 0;
@@ -132,7 +135,7 @@ impl ConnectionState {
         if self.limits().node_compatible { refusal.status_on_node() } else { refusal.status() }
     }
 
-    /// A line for a request that never became one, with as much as could be read.
+    /// Logs a request that was refused before it was complete, with what could be parsed.
     pub(crate) fn log_refused(&self, refusal: Refusal, fault: &PartialRequest, sent: u64) {
         let mut access = self.ctx.access.borrow_mut();
         let Some(log) = access.as_mut() else { return };

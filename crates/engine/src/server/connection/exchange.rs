@@ -1,4 +1,4 @@
-//! The exchange in hand of a connection.
+//! The current exchange of a connection: one request and its response.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -14,75 +14,92 @@ use crate::exchange::request_head::{Framing, RequestHead, Span};
 use crate::pressure::limits::MIN_BODY_CREDIT;
 use crate::server::context::Context;
 
-/// One request and its answer, from its head to the end of both.
+/// One request and its response, from the request head to the end of both.
 pub(crate) struct Exchange {
+    /// Id under which JavaScript knows the exchange.
     pub(crate) id: u32,
+    /// Whether the request allows the connection to stay open.
     pub(crate) keep_alive: bool,
+    /// When the head was complete.
     pub(crate) started: Instant,
-    /// Its beginning, for whoever asks what is in hand.
+    /// Method and path of the request, for reports of requests in flight.
     pub(crate) label: RequestLabel,
-    /// The request has crossed to JavaScript.
+    /// Whether JavaScript has received the request.
     pub(crate) is_dispatched: bool,
-    /// Body pieces that wait for the rest, to cross whole.
+    /// Body chunks that are buffered until the request is dispatched.
     pub(crate) buffered_chunks: Vec<Bytes>,
+    /// Bytes of `buffered_chunks`.
     pub(crate) buffered_len: usize,
-    /// The request may wait for its body before it crosses.
+    /// Whether the request may wait for its body before it is dispatched.
     pub(crate) may_buffer_body: bool,
-    /// The head, where it has waited.
+    /// A copy of the head, if the request is not dispatched in the turn that read it.
     pub(crate) kept_head: Option<Box<KeptHead>>,
-    /// What is left of its body is read past the guard.
+    /// Whether the rest of the body is read without passing through the guard.
     pub(crate) reads_directly: bool,
-    /// Its last piece was full: the next one may be wide.
+    /// Whether the last direct read filled its buffer; the next buffer is larger then.
     pub(crate) last_read_filled: bool,
+    /// Body bytes that JavaScript still accepts.
     pub(crate) credit: usize,
+    /// Body bytes received so far.
     pub(crate) body_bytes: u64,
-    /// The client waits for the word to send its body.
+    /// Whether the client waits for 100 Continue before it sends the body.
     pub(crate) awaits_continue: bool,
+    /// Whether the request body is complete or given up.
     pub(crate) body_done: bool,
-    /// JavaScript knows that the body is complete.
+    /// Whether JavaScript has received the end of the body.
     pub(crate) end_emitted: bool,
+    /// Whether the rest of the body is read and dropped.
     pub(crate) discards_body: bool,
+    /// Body bytes dropped so far.
     pub(crate) discarded: u64,
-    /// See [`Self::discard_deadline`].
+    /// When the rest of a discarded body must have arrived; see [`Self::discard_deadline`].
     pub(crate) discard_until: u64,
-    /// What the framing says of the body's length.
+    /// How the request body is framed.
     pub(crate) framing: Framing,
-    /// The client understands interim answers.
+    /// Whether the client understands 1xx responses; HTTP/1.0 clients do not.
     pub(crate) accepts_interim: bool,
+    /// Status code of the response; 0 before its head.
     pub(crate) status: u16,
+    /// Whether the response head is in the write queue.
     pub(crate) head_sent: bool,
+    /// Whether the response has chunked framing.
     pub(crate) chunked: bool,
+    /// Whether the response must not have a body, as for HEAD and 304.
     pub(crate) no_body: bool,
+    /// Trailer lines of a chunked response.
     pub(crate) trailers: Vec<u8>,
+    /// Body bytes of the response so far.
     pub(crate) sent_bytes: u64,
+    /// Whether JavaScript has completed the response.
     pub(crate) response_complete: bool,
-    /// JavaScript wants to know when everything is sent.
+    /// Whether JavaScript waits for the event that everything is sent.
     pub(crate) notifies_when_sent: bool,
-    /// The request asks for an upgrade, and JavaScript has not said yet whether it takes the connection over.
+    /// Whether the request is an upgrade that JavaScript has neither accepted nor declined yet.
     pub(crate) upgrade_undecided: bool,
-    /// Bytes behind the head that JavaScript has seen already.
+    /// Bytes after the head that JavaScript has received with the request.
     pub(crate) ahead: usize,
-    /// JavaScript has taken the connection over.
+    /// The tunnel, once JavaScript has taken over the connection.
     pub(crate) tunnel: Option<Box<Tunnel>>,
+    /// Data for the access log; `None` without one.
     pub(crate) log_info: Option<Box<LogInfo>>,
 }
 
-/// What the access log needs at the end of an exchange.
+/// Data for the access log line at the end of the exchange.
 #[derive(Default)]
 pub(crate) struct LogInfo {
     pub(crate) head: Vec<u8>,
     pub(crate) method: Span,
     pub(crate) target: Span,
-    /// Such as `HTTP/1.1`.
+    /// Protocol version, such as `HTTP/1.1`.
     pub(crate) version: &'static [u8],
     pub(crate) fields: Vec<(Span, Span)>,
-    /// As a trusted proxy told it for this request.
+    /// Client address that a trusted proxy forwarded for this request.
     pub(crate) client: Option<SocketAddr>,
     pub(crate) response_fields: Vec<u8>,
 }
 
 impl LogInfo {
-    /// Takes over what is known of a request that begins; its memory may have served another.
+    /// Copies the data of a new request; the buffers may be reused ones.
     fn begin(&mut self, head: &RequestHead, bytes: &[u8], version: &'static [u8]) {
         self.head.clear();
         self.head.extend_from_slice(&bytes[..head.len]);
@@ -92,7 +109,7 @@ impl LogInfo {
         self.version = version;
     }
 
-    /// Gives its memory to another exchange, if it is no more than most need.
+    /// Returns the buffers to the pool, unless they are larger than most requests need.
     pub(crate) fn recycle(self: Box<Self>, ctx: &Context) {
         let mut spare = ctx.spare_log_info.borrow_mut();
         let bytes = self.head.capacity() + self.response_fields.capacity();
@@ -103,7 +120,7 @@ impl LogInfo {
 }
 
 impl Exchange {
-    /// A request that begins; `bytes` is what the spans of its head are ranges of.
+    /// Creates the exchange of a new request. The spans of `head` are ranges of `bytes`.
     pub(crate) fn new(
         ctx: &Context,
         id: u32,
@@ -125,7 +142,7 @@ impl Exchange {
             is_dispatched: false,
             buffered_chunks: Vec::new(),
             buffered_len: 0,
-            // Who waits for the word to send a body, or to speak another protocol, waits for JavaScript.
+            // Such a client waits for JavaScript before it sends the body or changes the protocol.
             may_buffer_body: has_body
                 && !head.has_expect
                 && !head.is_upgrade
@@ -133,7 +150,7 @@ impl Exchange {
             kept_head: None,
             reads_directly: false,
             last_read_filled: false,
-            // What is tunnelled flows for hours, and on many connections.
+            // Tunnels last for hours, on many connections: each gets the minimum.
             credit: if head.is_upgrade {
                 MIN_BODY_CREDIT
             } else {
@@ -163,29 +180,31 @@ impl Exchange {
         }
     }
 
-    /// Takes it back if JavaScript has not taken it, and says whether that is so.
+    /// Withdraws the request if JavaScript has not taken it yet; returns whether it did.
     pub(crate) fn withdraw(&mut self, ctx: &Context) -> bool {
         if !self.is_dispatched {
             return false;
         }
         let withdrawn = ctx.batch.borrow_mut().withdraw(self.id) || ctx.handoff.withdraw(self.id);
-        // JavaScript need not hear of its end.
+        // JavaScript is not notified of the end of a withdrawn request.
         self.is_dispatched = !withdrawn;
         withdrawn
     }
 
-    /// An interim answer: the client may have its word.
+    /// Records a 1xx response; 100 Continue satisfies the expectation.
     pub(crate) fn record_interim(&mut self, status: u16) {
         self.awaits_continue &= status != CONTINUE;
     }
 
-    /// Whether the client owes its body: not while it waits for the word to send it (RFC 9110 section 10.1.1).
+    /// Whether the client must send its body now: not while it waits for 100 Continue (RFC 9110
+    /// section 10.1.1).
     pub(crate) fn owes_body(&self) -> bool {
         !self.awaits_continue || self.body_bytes > 0
     }
 
-    /// The answer is complete. What is left of the body has so long to come, and where somebody reads on, each of its
-    /// pieces: a connection must not stay for a reader that has stopped. A tunnel goes on by half.
+    /// Starts the timer of the rest of the request body after the response is complete. If the body
+    /// is read, the timer restarts with each chunk: a connection must not stay open for a reader
+    /// that has stopped. A tunnel may stay half-open.
     pub(crate) fn start_discard_timer(&mut self, shared: &ConnectionState) {
         let goes_on = self.tunnel.as_ref().is_some_and(|tunnel| !tunnel.is_refusal(self.status));
         if !self.response_complete || self.body_done || goes_on {
@@ -198,13 +217,13 @@ impl Exchange {
         self.discard_until = shared.ctx.deadline(time);
     }
 
-    /// When what is left of a body behind its answer must have come.
+    /// When the rest of the body must have arrived after the response is complete.
     pub(crate) fn discard_deadline(&self) -> u64 {
         if self.body_done { u64::MAX } else { self.discard_until }
     }
 
-    /// When the head of the answer is due: so long after the last byte of the request, or after the last one that
-    /// JavaScript let us read.
+    /// When the response head is due: `request_timeout` after the last byte of the request, or
+    /// after the last byte that JavaScript granted credit for.
     pub(crate) fn answer_deadline(&self, shared: &ConnectionState, input: MinRate) -> u64 {
         let limit = shared.limits().settings.request_timeout.as_millis() as u64;
         if limit == 0 || self.head_sent {
@@ -213,20 +232,20 @@ impl Exchange {
         shared.ctx.ms(self.started).max(input.last_moved()) + limit
     }
 
-    /// What is told of it while it is not answered.
-    pub(crate) fn in_hand(&self) -> Option<(RequestLabel, Instant)> {
+    /// Label and start time of the request while it has no complete response.
+    pub(crate) fn in_flight(&self) -> Option<(RequestLabel, Instant)> {
         (!self.response_complete).then_some((self.label, self.started))
     }
 
-    /// Nothing is left to do for it but to begin the next.
+    /// Whether both sides of the exchange are complete and nothing waits for a notification.
     pub(crate) fn is_finished(&self) -> bool {
         self.response_complete && self.body_done && !self.notifies_when_sent
     }
 }
 
-/// The status that is the word to send a body.
+/// The status code of 100 Continue.
 const CONTINUE: u16 = 100;
-/// Facts for the log that are kept for the next requests.
+/// Maximum number of [`LogInfo`] values kept for reuse.
 const MOST_SPARE: usize = 64;
-/// The memory of each at most.
+/// Maximum bytes of a [`LogInfo`] value that is kept.
 const MOST_SPARE_BYTES: usize = 4_096;

@@ -1,5 +1,6 @@
-//! Connections that wait for a request. Such a one is a record and a descriptor in one set that is watched for all of them:
-//! it has no task, no buffer and no registration of its own. Its first byte makes a connection of it again.
+//! Connections that wait for a request. An idle connection is a record and a descriptor in the poll
+//! set of all sockets: it has no task, no buffer and no registration of its own. Its first byte
+//! turns it into a connection with a task again.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -14,29 +15,29 @@ use crate::server::context::Context;
 use crate::transport::listener::PeerAddr;
 use crate::transport::stream::{self, Stream};
 
-/// A connection in the table: with a task, or waiting without one.
+/// An entry of the connection table: a connection with a task, or an idle one without.
 pub(crate) enum TableEntry {
     Serving(Rc<ConnectionState>),
     IdleConnection(Box<IdleConnection>),
 }
 
-/// What is kept of a connection that waits.
+/// What is kept of a connection that waits for a request.
 pub(crate) struct IdleConnection {
     pub(crate) arrival: ConnectionPermit,
     pub(crate) held: RegisteredFd,
     pub(crate) limits: Rc<Limits>,
-    /// The client and what it had connected to, as the PROXY protocol told it.
+    /// Client and destination addresses of a PROXY protocol header.
     pub(crate) proxied: Option<Box<(PeerAddr, SocketAddr)>>,
-    /// The end of the wait, on the clock of the context.
-    pub(crate) waits_until: u64,
+    /// The end of the wait in milliseconds of the context's clock.
+    pub(crate) wait_ends_at: u64,
     pub(crate) requests: u32,
-    pub(crate) told: bool,
-    /// What may stand before the first head has been read.
+    pub(crate) is_announced: bool,
+    /// Whether the next bytes are a request head, not a PROXY protocol header.
     pub(crate) in_http: bool,
 }
 
 impl TableEntry {
-    /// The connection that has a task.
+    /// Returns the state of a connection that has a task.
     pub fn serving(&self) -> Option<&Rc<ConnectionState>> {
         match self {
             Self::Serving(shared) => Some(shared),
@@ -44,7 +45,7 @@ impl TableEntry {
         }
     }
 
-    /// Whether it belongs to the server `server_id`.
+    /// Whether the connection was accepted for the server `server_id`.
     pub fn belongs_to(&self, server_id: u32) -> bool {
         match self {
             Self::Serving(shared) => shared.belongs_to(server_id),
@@ -52,7 +53,7 @@ impl TableEntry {
         }
     }
 
-    /// Whether a request is in hand or an answer is not sent.
+    /// Whether a request is in flight or a response is unsent.
     pub fn is_busy(&self) -> bool {
         self.serving().is_some_and(|shared| shared.is_busy())
     }
@@ -66,7 +67,7 @@ impl TableEntry {
         }
     }
 
-    /// What it waits for, if it has no request in hand and nothing to send.
+    /// Returns what the connection waits for, unless a request is in flight or bytes are unsent.
     pub fn waits(&self) -> Option<WaitKind> {
         match self {
             Self::Serving(shared) => shared.waits(),
@@ -75,38 +76,40 @@ impl TableEntry {
         }
     }
 
-    /// The end of that wait: the earliest has waited longest.
-    pub fn waits_until(&self) -> u64 {
+    /// The end of that wait; the earliest has waited longest.
+    pub fn wait_ends_at(&self) -> u64 {
         match self {
-            Self::Serving(shared) => shared.waits_until(),
-            Self::IdleConnection(parked) => parked.waits_until,
+            Self::Serving(shared) => shared.wait_ends_at(),
+            Self::IdleConnection(parked) => parked.wait_ends_at,
         }
     }
 
-    /// The drain begins, or its end comes nearer: an idle connection gets a while for a request that is on its way.
+    /// Begins a drain, or shortens it. An idle connection stays open for `ctx.idle_drain`, because
+    /// a request may be on its way.
     pub fn drain(&mut self, ctx: &Context, id: u32, begins: bool) {
         match self {
             Self::Serving(shared) if begins => shared.drain(),
             Self::Serving(shared) => shared.shorten_drain(),
             Self::IdleConnection(parked) => {
-                parked.waits_until = parked.waits_until.min(ctx.deadline(ctx.idle_drain.get()));
-                ctx.wheel.borrow_mut().insert(slot_of(id), parked.waits_until);
+                parked.wait_ends_at = parked.wait_ends_at.min(ctx.deadline(ctx.idle_drain.get()));
+                ctx.wheel.borrow_mut().insert(slot_of(id), parked.wait_ends_at);
             }
         }
     }
 
-    /// The wheel's entry has come up: says when it has to again; `None` where a task must see to its end.
+    /// Handles the wheel's entry and returns when to check again; `None` if a task must close the
+    /// connection.
     pub fn check_deadline(&self, now: u64) -> Option<u64> {
         match self {
             Self::Serving(shared) => Some(shared.check_deadline(now)),
             Self::IdleConnection(parked) => {
-                (parked.waits_until > now).then_some(parked.waits_until)
+                (parked.wait_ends_at > now).then_some(parked.wait_ends_at)
             }
         }
     }
 }
 
-/// The connection with this id, which gets a task again if it has none.
+/// Returns the connection with this id; an idle connection gets a task again.
 pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> {
     let mut connections = ctx.connections.borrow_mut();
     let connected = connections.find_mut(id)?;
@@ -119,12 +122,20 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> 
     let before = std::mem::replace(connected, TableEntry::Serving(shared.clone()));
     drop(connections);
     let TableEntry::IdleConnection(parked) = before else { return Some(shared) };
-    let IdleConnection { arrival, held, limits, proxied, waits_until, requests, told, in_http } =
-        *parked;
+    let IdleConnection {
+        arrival,
+        held,
+        limits,
+        proxied,
+        wait_ends_at,
+        requests,
+        is_announced,
+        in_http,
+    } = *parked;
     shared.limits.replace(limits);
     shared.requests.set(requests);
-    shared.is_announced.set(told);
-    shared.wait_ends_at.set(waits_until);
+    shared.is_announced.set(is_announced);
+    shared.wait_ends_at.set(wait_ends_at);
     if let Some((client, local)) = proxied.map(|both| *both) {
         shared.peer.set(client);
         shared.proxied_local.set(Some(local));
@@ -135,7 +146,7 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> 
     Some(shared)
 }
 
-/// Turns the wheel; a connection whose wait is over gets a task that sees to its end.
+/// Advances the wheel. An idle connection whose wait is over gets a task, which closes it.
 pub(crate) fn check_deadline(ctx: &Rc<Context>, now: u64) {
     let mut due = Vec::new();
     let connections = ctx.connections.borrow();
@@ -156,11 +167,11 @@ pub(crate) fn check_deadline(ctx: &Rc<Context>, now: u64) {
     }
 }
 
-/// Leaves its task: what the table keeps of it is a record.
+/// Replaces the connection's task by an idle record in the table.
 pub(crate) fn make_idle(connection: Connection) {
     let Connection { shared, arrival, stream, guard, .. } = connection;
     let (ctx, id) = (shared.ctx.clone(), shared.id);
-    // It may still be in a list of those to wake.
+    // The task may still be in a list of tasks to wake.
     shared.task.clear();
     let Stream::Plain(socket) = stream else { return remove_closed(&ctx, &shared) };
     let held = socket.make_idle(id);
@@ -169,12 +180,12 @@ pub(crate) fn make_idle(connection: Connection) {
         held,
         limits: shared.limits(),
         proxied: shared.proxied_local.get().map(|local| Box::new((shared.peer.get(), local))),
-        waits_until: shared.wait_ends_at.get(),
+        wait_ends_at: shared.wait_ends_at.get(),
         requests: shared.requests.get(),
-        told: shared.is_announced.get(),
+        is_announced: shared.is_announced.get(),
         in_http: !guard.is_awaiting_proxy_header(),
     };
-    shared.set_deadline_at(parked.waits_until);
+    shared.set_deadline_at(parked.wait_ends_at);
     if let Some(connected) = ctx.connections.borrow_mut().find_mut(id) {
         *connected = TableEntry::IdleConnection(Box::new(parked));
     }
@@ -182,7 +193,7 @@ pub(crate) fn make_idle(connection: Connection) {
 }
 
 impl Connection {
-    /// Whether nothing but a request can come next, and nobody has something to say to the task.
+    /// Whether only a new request can come next and no task has work for the connection.
     pub(crate) fn can_make_idle(&self) -> bool {
         let shared = &self.shared;
         self.stream.can_make_idle()
@@ -196,7 +207,7 @@ impl Connection {
     }
 }
 
-/// Cuts a connection. Without a task it is gone at once.
+/// Aborts a connection. An idle connection is removed at once.
 pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
     let mut connections = ctx.connections.borrow_mut();
     match connections.find(id) {
@@ -207,7 +218,7 @@ pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
             if reset {
                 stream::reset_on_close(&parked.held);
             }
-            if parked.told {
+            if parked.is_announced {
                 ctx.emit_later(|batch| batch.connection_closed(id));
             }
             let removed = connections.remove(id);
@@ -217,7 +228,7 @@ pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
     }
 }
 
-/// Ends a connection behind what has been written on it.
+/// Closes a connection after the bytes written so far; aborts it if no response is complete.
 pub(crate) fn close_connection(ctx: &Context, id: u32) {
     if let Some(TableEntry::Serving(shared)) = ctx.connections.borrow().find(id)
         && shared.has_complete_response()
@@ -227,7 +238,7 @@ pub(crate) fn close_connection(ctx: &Context, id: u32) {
     abort_connection(ctx, id, false);
 }
 
-/// Cuts the connections for which `which` says so.
+/// Aborts the connections that match.
 pub(crate) fn abort_connections(ctx: &Context, which: impl Fn(&TableEntry) -> bool) {
     let connections = ctx.connections.borrow();
     let ids: Vec<_> = connections.iter().filter(|(_, one)| which(one)).map(|(id, _)| id).collect();
@@ -237,7 +248,7 @@ pub(crate) fn abort_connections(ctx: &Context, which: impl Fn(&TableEntry) -> bo
     }
 }
 
-/// Makes a connection that nobody waits for go at once.
+/// Aborts a connection that has no request in flight, at once.
 pub(crate) fn evict_now(ctx: &Context, id: u32) {
     if let Some(TableEntry::Serving(shared)) = ctx.connections.borrow().find(id) {
         return shared.evict_now();
@@ -245,7 +256,7 @@ pub(crate) fn evict_now(ctx: &Context, id: u32) {
     abort_connection(ctx, id, false);
 }
 
-/// Takes a connection out of the table, and tells JavaScript if that knows of it.
+/// Removes a closed connection from the table. JavaScript is notified if it knows the connection.
 pub(crate) fn remove_closed(ctx: &Context, shared: &ConnectionState) {
     if shared.is_announced.get() {
         ctx.emit_later(|batch| batch.connection_closed(shared.id));

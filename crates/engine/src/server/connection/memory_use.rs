@@ -1,11 +1,12 @@
-//! What a connection holds between two turns: bytes, and its place among those that are being answered.
+//! What a connection holds between two turns: bytes of memory, and its place among the requests in
+//! flight.
 
 use super::{Connection, ConnectionState, Turn};
 use crate::guard::Refusal;
 use crate::pressure::admission::{STALLED_MS, WaitKind};
 
 impl Connection {
-    /// Says what is held until the next turn.
+    /// Records the memory that is held until the next turn.
     pub(crate) fn update_accounting(&self) {
         let shared = &self.shared;
         let (unsent, held) = {
@@ -19,9 +20,10 @@ impl Connection {
         shared.hold(held + collected + self.read_buffer.len() + message + self.http2_held_bytes());
     }
 
-    /// The connection is to make room: with an answer where its place is wanted and its client is behind with a body, and
-    /// while JavaScript does not have its request and nothing has been said; else with a reset, which also throws away
-    /// what the kernel holds for it.
+    /// Carries out an eviction. The client gets an error response if nothing of a response has been
+    /// sent and either JavaScript does not have the request, or a request slot is needed and the
+    /// client is late with its body. Otherwise the connection is reset, which also drops what the
+    /// kernel holds for it.
     pub(crate) fn leave(&mut self) -> Turn {
         let for_request = self.shared.is_evicted_for_request.take();
         if self.http2.is_some() {
@@ -48,7 +50,7 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// What it waits for, if it has no request in hand and nothing to send.
+    /// Returns what the connection waits for, unless a request is in flight or bytes are unsent.
     pub fn waits(&self) -> Option<WaitKind> {
         if self.is_busy() || self.is_aborted.get() {
             return None;
@@ -57,36 +59,37 @@ impl ConnectionState {
         Some(if in_head { WaitKind::Head } else { WaitKind::Next })
     }
 
-    /// The end of that wait, on the clock of the context: the earliest has waited longest.
-    pub fn waits_until(&self) -> u64 {
+    /// The end of that wait in milliseconds of the context's clock; the earliest has waited
+    /// longest.
+    pub fn wait_ends_at(&self) -> u64 {
         self.wait_ends_at.get()
     }
 
-    /// Closes at once.
+    /// Aborts the connection at once.
     pub fn evict_now(&self) {
         self.is_aborted.set(true);
         self.wake();
     }
 
-    /// Bytes that it held when its last turn ended.
+    /// Bytes held at the end of the last turn.
     pub fn held(&self) -> usize {
         self.held_bytes.get()
     }
 
-    /// Since when it has held something, on the clock of the context.
+    /// Since when the connection has held memory, in milliseconds of the context's clock.
     pub fn holds_since(&self) -> u64 {
         self.held_since.get()
     }
 
-    /// Since when its client has been behind with a body that nothing has been answered yet, or with taking an answer, as far
-    /// as has been looked.
+    /// Since when the client has been slow, as of the last check: with a request body before the
+    /// response has begun, or with reading a response. `u64::MAX` if it is not.
     pub fn behind_since(&self) -> u64 {
         let streams = self.streams.get().map_or(u64::MAX, |streams| streams.lagging_since());
         self.output_stalled_since.get().min(self.late_since()).min(streams)
     }
 
     fn late_since(&self) -> u64 {
-        // The one that is looked at by a turn of its own is the one that asks for a place.
+        // If the exchange is borrowed, its own turn is running: it is the one that asks for a slot.
         let exchange = self.exchange.try_borrow();
         let owes = exchange.is_ok_and(|it| it.as_ref().is_some_and(|exchange| !exchange.head_sent));
         if owes { self.body_late_since.get() } else { u64::MAX }
@@ -96,13 +99,13 @@ impl ConnectionState {
         self.is_evicted.get()
     }
 
-    /// Makes the connection give its place to another request.
+    /// Evicts the connection so that another request can take its slot.
     pub fn evict_for_request(&self) {
         self.is_evicted_for_request.set(true);
         self.evict();
     }
 
-    /// Makes the connection end for the sake of others, as memory is short.
+    /// Evicts the connection to free memory.
     pub fn evict(&self) {
         self.is_evicted.set(true);
         self.has_pending_eviction.set(true);
@@ -120,7 +123,8 @@ impl ConnectionState {
         self.ctx.memory.change(&self.ctx.handoff, before, now);
     }
 
-    /// An answer that JavaScript has completed and the client has not taken counts as a request in hand.
+    /// Counts a response that JavaScript has completed and the client has not read as a request in
+    /// flight.
     pub(crate) fn set_writing(&self, writing: bool) {
         if self.has_unsent_response.replace(writing) == writing {
             return;

@@ -1,27 +1,28 @@
-//! How fast bytes must move: never silent for too long, and not slower than a rate on the whole.
+//! Minimum data rate of one direction of a connection: no silence beyond a bound, and an average
+//! rate.
 
 use std::time::Duration;
 
 use crate::pressure::limits::Limits;
 
-/// The bounds of one direction; zero turns either off.
+/// Bounds of one direction; zero turns a bound off.
 #[derive(Clone, Copy)]
 pub(crate) struct RateBounds {
-    /// Milliseconds without a byte.
+    /// Maximum milliseconds without a byte.
     pub silence: u64,
-    /// Bytes a second.
+    /// Minimum bytes per second.
     pub rate: u64,
-    /// Milliseconds before the rate counts.
+    /// Milliseconds before the rate is enforced.
     pub grace: u64,
 }
 
 impl RateBounds {
-    /// Of what a client sends behind its head.
+    /// Returns the bounds of a request body.
     pub fn of_body(limits: &Limits) -> Self {
         Self::new(limits.settings.body_timeout, limits.settings.body_min_rate, limits.rate_grace)
     }
 
-    /// Of what it takes.
+    /// Returns the bounds of reading a response.
     pub fn of_answer(limits: &Limits) -> Self {
         Self::new(limits.settings.write_timeout, limits.settings.write_min_rate, limits.rate_grace)
     }
@@ -31,13 +32,13 @@ impl RateBounds {
     }
 }
 
-/// The clock of one direction. Every byte buys time by the rate, and never more than the time at the start: who was
-/// fast for a while cannot be slow for ever.
+/// The clock of one direction. Each byte extends the deadline by the rate, but never beyond the
+/// initial time: a client that was fast for a while cannot be slow forever.
 #[derive(Clone, Copy)]
 pub(crate) struct MinRate {
-    /// When bytes moved last.
+    /// When bytes moved last, in milliseconds of the context's clock.
     last: u64,
-    /// When the rate has been missed.
+    /// When the average rate will have been missed.
     by_rate: u64,
     state: ClockState,
 }
@@ -46,14 +47,14 @@ pub(crate) struct MinRate {
 enum ClockState {
     Off,
     Running,
-    /// Since when nothing is expected of the other side.
+    /// Paused since this time: the other side is not expected to move bytes.
     Paused(u64),
 }
 
 impl MinRate {
     pub const OFF: Self = Self { last: 0, by_rate: 0, state: ClockState::Off };
 
-    /// Bytes are expected from now on.
+    /// Starts the clock: bytes are expected from now on.
     pub fn start(&mut self, now: u64, bounds: RateBounds) {
         *self = Self { last: now, by_rate: now + bounds.grace, state: ClockState::Running };
     }
@@ -74,8 +75,8 @@ impl MinRate {
         matches!(self.state, ClockState::Paused(_))
     }
 
-    /// Since when the other side has been behind: silent, or beyond what its bytes have bought. `u64::MAX` while nothing is
-    /// expected of it.
+    /// Since when the other side has been late: without a byte, or below the rate. `u64::MAX` while
+    /// no bytes are expected.
     pub fn behind_since(&self, bounds: RateBounds) -> u64 {
         if !self.is_running() {
             return u64::MAX;
@@ -90,14 +91,14 @@ impl MinRate {
         self.last
     }
 
-    /// Nothing is expected until [`Self::resume`].
+    /// Pauses the clock until [`Self::resume`].
     pub fn pause(&mut self, now: u64) {
         if self.is_running() {
             self.state = ClockState::Paused(now);
         }
     }
 
-    /// The pause was not the other side's.
+    /// Resumes the clock; the pause does not count against the other side.
     pub fn resume(&mut self, now: u64) {
         if let ClockState::Paused(since) = self.state {
             self.last += now - since;
@@ -113,7 +114,7 @@ impl MinRate {
         }
     }
 
-    /// When the other side is too slow, if nothing moves until then.
+    /// When the other side is too slow, if no byte moves until then.
     pub fn deadline(&self, bounds: RateBounds) -> u64 {
         if !self.is_running() {
             return u64::MAX;
@@ -130,7 +131,7 @@ mod tests {
 
     const BOUNDS: RateBounds = RateBounds { silence: 30_000, rate: 500, grace: 20_000 };
 
-    /// The time at which a side that sends `bytes` each second from `start` on is too slow.
+    /// Returns when a side that sends `bytes` each second from `start` on becomes too slow.
     fn given_up(clock: &mut MinRate, start: u64, bytes: u64) -> Option<u64> {
         for now in (start..start + 300_000).step_by(1_000) {
             if clock.deadline(BOUNDS) <= now {

@@ -1,5 +1,5 @@
-//! An accepted connection as it is counted: on the scoreboard, in its client's share, among the descriptors. It is counted
-//! from its accept on, whether it becomes one that is served or not.
+//! A guard that keeps an accepted connection counted: on the scoreboard, in its address's share and
+//! among the descriptors. It exists from the accept on, whether the connection is served or not.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -11,47 +11,47 @@ use crate::runtime::executor;
 use crate::server::context::Context;
 use crate::transport::listener::PeerAddr;
 
-/// Counted until it is dropped.
+/// Keeps a connection counted until it is dropped.
 pub(crate) struct ConnectionPermit {
     ctx: Rc<Context>,
     peer: PeerAddr,
     server_id: u32,
-    /// What it takes of its client's share.
+    /// The connection's part of the limit of its address.
     share: AddressShare,
-    /// The client and what it had connected to, as a proxy told it before the handshake of TLS.
-    told: Option<(SocketAddr, SocketAddr)>,
+    /// Client and destination addresses of a PROXY protocol header that preceded the TLS handshake.
+    proxied: Option<(SocketAddr, SocketAddr)>,
 }
 
 impl ConnectionPermit {
-    /// Of a connection that the acceptor and the admission have counted.
+    /// Creates the permit of a connection that the acceptor and the admission have counted.
     pub fn new(ctx: Rc<Context>, (peer, server_id): (PeerAddr, u32), share: AddressShare) -> Self {
-        Self { ctx, peer, server_id, share, told: None }
+        Self { ctx, peer, server_id, share, proxied: None }
     }
 
     pub fn ctx(&self) -> &Rc<Context> {
         &self.ctx
     }
 
-    /// Who has connected, whatever a proxy tells of the client.
+    /// Address of the peer, whatever a proxy forwards about the client.
     pub fn peer(&self) -> PeerAddr {
         self.peer
     }
 
-    /// Which server of the program the connection is for.
+    /// The server of the application that the connection is for.
     pub fn server_id(&self) -> u32 {
         self.server_id
     }
 
-    pub fn told(&self) -> Option<(SocketAddr, SocketAddr)> {
-        self.told
+    pub fn proxied(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.proxied
     }
 
-    /// Notes what a proxy has told.
-    pub fn tell(&mut self, told: Option<(SocketAddr, SocketAddr)>) {
-        self.told = told;
+    /// Stores the addresses of a PROXY protocol header.
+    pub fn set_proxied(&mut self, proxied: Option<(SocketAddr, SocketAddr)>) {
+        self.proxied = proxied;
     }
 
-    /// It ends before anything was served.
+    /// Reports to JavaScript that the connection closed before anything was served.
     pub fn lost(self) {
         if self.ctx.announce {
             ConnectionState::emit_lost(&self.ctx, self.server_id, self.peer);
@@ -65,7 +65,7 @@ impl Drop for ConnectionPermit {
         ctx.handoff.slot.connection_closed();
         ctx.admission.release(&self.share);
         if ctx.handoff.lacks_descriptors() {
-            // Once this one's is free, which is behind this function.
+            // Runs after this function, when the connection's descriptor is free.
             let handoff = ctx.handoff.clone();
             executor::spawn(async move { handoff.descriptor_freed() });
         }

@@ -1,4 +1,5 @@
-//! The end of a connection: the last bytes, half a close, and the wait for the client's (RFC 9112 section 9.6).
+//! Closes a connection: the last bytes, a half-close, and the wait for the client's close (RFC 9112
+//! section 9.6).
 
 use std::task::{Context, Poll};
 
@@ -6,8 +7,9 @@ use super::{Connection, ConnectionState, Phase, Turn};
 use crate::guard::Refusal;
 
 impl Connection {
-    /// The client has ended its side. As on node it counts as gone while an answer is due; but what a handler says at
-    /// once, before node would see the end, still goes out (`printf 'GET ...' | nc` reads its answer).
+    /// Handles the client's half-close. As in Node, a client with a pending response counts as
+    /// disconnected. A response that the handler writes at once, before Node would notice the
+    /// half-close, is still sent: `printf 'GET ...' | nc` reads its response.
     pub(crate) fn on_end(&mut self) -> Turn {
         let awaits_head = self.shared.exchange.borrow().is_none() && self.in_head();
         if awaits_head && self.shared.limits().node_compatible {
@@ -16,35 +18,36 @@ impl Connection {
         let shared = &self.shared;
         match shared.exchange.borrow().as_ref() {
             None => return Turn::Flush,
-            // Its body will never be whole, unless that has come and waits for JavaScript to say whether it is one.
+            // The body can never be complete, unless it has arrived and waits for JavaScript to
+            // decide on the upgrade.
             Some(exchange) if self.guard.is_in_message() && !exchange.upgrade_undecided => {
                 if exchange.response_complete {
                     return Turn::Flush;
                 }
             }
-            // Credit or the socket moves it on.
+            // Credit or the socket continues the exchange.
             Some(exchange) if !exchange.body_done || exchange.response_complete => {
                 return Turn::Wait;
             }
-            // What it has asked for is answered.
+            // The request is answered even though the client has half-closed.
             Some(_) if shared.limits().half_open => return Turn::Wait,
-            // JavaScript waits for room, and has perhaps been given all of the answer already.
+            // JavaScript waits for room, and may have passed on all of the response already.
             Some(exchange) if exchange.notifies_when_sent => return Turn::Wait,
             Some(_) => {}
         }
         if self.has_javascript_passed_end() { Turn::Close } else { Turn::Wait }
     }
 
-    /// Whether JavaScript has had its turn since the client's end was seen, and has written nothing that is not read yet.
-    /// Until it has, the connection is woken to look again.
+    /// Whether JavaScript has had its turn since the half-close was noticed and has written nothing
+    /// that is still unread. Until then, the connection is woken to check again.
     pub(crate) fn has_javascript_passed_end(&mut self) -> bool {
         let ctx = &self.shared.ctx;
-        // What is told must have been handed over before JavaScript can have passed it.
+        // Emitted events must have been delivered before JavaScript can have taken them.
         if self.end_seen_at.is_none() && !ctx.has_events_due() {
             self.end_seen_at = Some(ctx.handoff.takes());
         }
         let passed = self.end_seen_at.is_some_and(|seen_at| ctx.handoff.has_passed(seen_at));
-        // In this order: an answer that JavaScript has written on its way is found in the ring.
+        // The order matters: a response that JavaScript was writing meanwhile is found in the ring.
         if passed && !ctx.handoff.ring.is_pending() {
             return true;
         }
@@ -66,22 +69,22 @@ impl Connection {
             Poll::Ready(Ok(())) => {}
         }
         self.notify_sent();
-        // JavaScript, told that the rest of a body will not come, would destroy the connection under the client that is
-        // still to read its answer: it hears of it when that is over.
+        // JavaScript would destroy the connection if it knew that the rest of the body is not read,
+        // and the client has not read the response yet. It is notified afterwards.
         if !self.shared.closes_early() {
             self.shared.abort();
         }
-        // Nothing can come then whose answer, a reset, would be in the way of ours. A `close_notify` comes when all has
-        // been read.
+        // The client has sent everything, so no reset can overtake our response. A `close_notify`
+        // arrives after everything is read.
         let closes = self.client_is_done && !self.stream.has_unread();
         let end =
             if closes { self.stream.poll_close_notify(cx) } else { self.stream.poll_shutdown(cx) };
         match end {
             Poll::Ready(Ok(())) if closes => return Turn::Close,
             Poll::Ready(Ok(())) => {}
-            // TLS has something to say first.
+            // TLS must send something first.
             Poll::Pending => return self.flush_waits(),
-            // The peer is gone.
+            // The peer has disconnected.
             Poll::Ready(Err(_)) => return Turn::Close,
         }
         self.phase = Phase::Lingering;
@@ -102,14 +105,14 @@ impl Connection {
         Turn::Wait
     }
 
-    /// Reads until the client has closed too, within bounds.
+    /// Reads until the client closes too, within bounds of time and bytes.
     pub(crate) fn linger(&mut self, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
         if shared.wait_ends_at.get() <= shared.ctx.now_ms() {
             return Turn::Close;
         }
         let mut scratch = shared.ctx.scratch.borrow_mut();
-        for _ in 0..READS_A_TURN {
+        for _ in 0..READS_PER_TURN {
             match self.stream.poll_read(cx, &mut scratch) {
                 Poll::Pending => return Turn::Wait,
                 Poll::Ready(Ok(count)) if count > 0 && count < self.linger => self.linger -= count,
@@ -121,17 +124,17 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// Begins the drain.
+    /// Begins the drain of a connection.
     pub fn drain(&self) {
         self.drain_tunnel();
         if self.streams.get().is_some() {
-            // Its client is told at once.
+            // Sends GOAWAY to an HTTP/2 client at once.
             self.wake();
         }
         self.shorten_drain();
     }
 
-    /// An idle connection gets a while for a request that is on its way.
+    /// Shortens the wait of an idle connection; a request may be on its way.
     pub fn shorten_drain(&self) {
         if self.exchange.borrow().is_none() {
             let soon = self.ctx.deadline(self.ctx.idle_drain.get()).min(self.wait_ends_at.get());
@@ -141,5 +144,5 @@ impl ConnectionState {
     }
 }
 
-/// Reads of what nobody wants before the clock is looked at.
-const READS_A_TURN: usize = 4;
+/// Reads of discarded bytes per turn, before the clock is checked.
+const READS_PER_TURN: usize = 4;

@@ -1,4 +1,4 @@
-//! A turn of a connection that reads and answers.
+//! The serving phase of a connection: reads requests and sends responses.
 
 use std::task::{Context, Poll};
 
@@ -25,7 +25,7 @@ impl Connection {
         {
             return turn;
         }
-        let (in_hand, finished, body_done) = match shared.exchange.borrow().as_ref() {
+        let (has_exchange, finished, body_done) = match shared.exchange.borrow().as_ref() {
             Some(exchange) => (true, exchange.is_finished(), exchange.body_done),
             None => (false, false, true),
         };
@@ -39,14 +39,14 @@ impl Connection {
             if self.is_direct() {
                 return self.read_body(cx);
             }
-            // JavaScript may have given credit.
+            // JavaScript may have granted credit.
             self.dispatch_body();
             if shared.is_finished() {
                 return Turn::Again;
             }
         }
-        // A client that does not read its answers gets no further ones made.
-        self.waits_for_reader = !in_hand && shared.out.borrow().len() > READ_AHEAD;
+        // While the client does not read its responses, no further request is released.
+        self.waits_for_reader = !has_exchange && shared.out.borrow().len() > READ_AHEAD;
         if self.waits_for_reader {
             return Turn::Wait;
         }
@@ -66,7 +66,7 @@ impl Connection {
             if taken > 0 {
                 return self.after_release();
             }
-            // No proxy has said anything: what has come is the client's, in whichever protocol.
+            // No PROXY protocol header: the bytes are the client's, in either protocol.
             if !begun && self.guard.is_at_head() {
                 return Turn::Again;
             }
@@ -79,7 +79,8 @@ impl Connection {
             return self.on_end();
         }
         let shared = self.shared.clone();
-        // A head may be as long as its limits allow; behind a request in hand no more than a few need wait.
+        // A head may be as long as its limits allow. After a request in flight, only a few bytes
+        // are read ahead.
         let is_head = shared.exchange.borrow().is_none();
         let most = READ_AHEAD.max(if is_head { shared.limits().head_size() } else { 0 });
         if self.read_buffer.len() > most || shared.parsed_message.borrow().body.len() >= READ_AHEAD
@@ -99,7 +100,8 @@ impl Connection {
             if self.awaits_preface {
                 self.head_begins();
             }
-            // The next turn releases what it can, or reads again: a socket wakes nobody before it was found empty.
+            // The next turn releases what it can, or reads again: the socket wakes no task before a
+            // read found it empty.
             return Turn::Again;
         }
         let taken = match self.release(input) {
@@ -115,7 +117,8 @@ impl Connection {
         Turn::Again
     }
 
-    /// Reads what the client has sent into `buf`. Where there is nothing, or an end, that is the turn.
+    /// Reads what the client has sent into `buf`. Without data, or at the end, returns the step to
+    /// take.
     pub(crate) fn receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Result<usize, Turn> {
         match self.stream.poll_read(cx, buf) {
             Poll::Pending => {
@@ -134,7 +137,8 @@ impl Connection {
         }
     }
 
-    /// Whether the guard may look at more input: it waits for a head and nobody is in hand, or it is inside a body.
+    /// Whether the guard may parse more input: it is inside a body, or it waits for a head and no
+    /// request is in flight.
     fn may_release(&self) -> bool {
         if self.guard.is_in_message() {
             return !self.shared.is_undecided()
@@ -144,7 +148,7 @@ impl Connection {
         self.shared.exchange.borrow().is_none() && !self.guard.is_complete()
     }
 
-    /// Lets the guard look at the input and returns how much it took.
+    /// Passes input to the guard and returns how much it consumed.
     fn release(&mut self, input: &[u8]) -> Result<usize, Refusal> {
         let shared = &self.shared;
         let limits = shared.limits();
@@ -168,13 +172,14 @@ impl Connection {
             match progress {
                 Progress::ProxyHeader => {
                     shared.set_proxied_addresses(self.guard.proxied_addresses());
-                    // What follows may be another protocol.
+                    // The bytes that follow may be another protocol.
                     if self.awaits_preface {
                         break;
                     }
                 }
                 Progress::Head => {
-                    // What may be a body is not read as one before JavaScript has said that this is no upgrade.
+                    // Bytes that may be a body are not read as one before JavaScript has declined
+                    // the upgrade.
                     if self.guard.is_complete() || head.is_upgrade {
                         break;
                     }
@@ -190,10 +195,10 @@ impl Connection {
         Ok(taken)
     }
 
-    /// Gives what was released to JavaScript.
+    /// Dispatches what the guard has released.
     fn after_release(&mut self) -> Turn {
         if self.guard.is_awaiting_head() {
-            // No more than what may stand before the first request.
+            // Only empty lines or a PROXY protocol header have arrived so far.
             return Turn::Again;
         }
         self.shared.keep_upgrade_bytes(self.read_buffer.unread());
@@ -208,7 +213,7 @@ impl Connection {
         Turn::Again
     }
 
-    /// Ends the exchange in hand and makes ready for the next.
+    /// Finishes the current exchange and prepares for the next.
     fn finish(&mut self) -> Turn {
         let shared = self.shared.clone();
         let Some(mut exchange) = shared.exchange.take() else { return Turn::Again };

@@ -1,6 +1,6 @@
-//! The body of a request as JavaScript streams it. Once a request with a `Content-Length` has crossed there is nothing
-//! left to be read in its body, only counted. So the socket is read straight into what JavaScript gets, past the guard's
-//! buffers.
+//! The request body as JavaScript streams it. After a request with a `Content-Length` has been
+//! dispatched, its body only needs to be counted. The socket is then read straight into the memory
+//! that JavaScript receives, past the guard's buffers.
 
 use std::task::Context;
 
@@ -11,7 +11,8 @@ use crate::exchange::request_head::Framing;
 use crate::pressure::limits::{MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
 
 impl Connection {
-    /// Whether what comes next on the socket is body and nothing else, and everything that came before has crossed.
+    /// Whether the next bytes of the socket are only body, and everything before them has been
+    /// dispatched.
     pub(crate) fn is_direct(&mut self) -> bool {
         let shared = &self.shared;
         let mut exchange = shared.exchange.borrow_mut();
@@ -23,7 +24,7 @@ impl Connection {
         else {
             return false;
         };
-        // What is still on its way has been released by the guard and is not yet counted.
+        // Bytes between the guard and JavaScript have been released but not counted yet.
         let all_crossed = exchange.body_bytes + left == length;
         if !exchange.is_dispatched
             || exchange.upgrade_undecided
@@ -36,7 +37,7 @@ impl Connection {
         true
     }
 
-    /// Reads the next piece.
+    /// Reads the next chunk of the body.
     pub(crate) fn read_body(&mut self, cx: &mut Context<'_>) -> Turn {
         if self.input_ended {
             return self.on_end();
@@ -44,7 +45,7 @@ impl Connection {
         let shared = self.shared.clone();
         let left = self.guard.remaining_body().unwrap_or(0);
         let Some((credit, fills)) = shared.exchange.borrow().as_ref().map(|exchange| {
-            // Nothing wide is read of what nobody wants: it is to end at its bound.
+            // A discarded body is read in small chunks: reading stops at its limit.
             (
                 if exchange.discards_body { MAX_BODY_CHUNK } else { exchange.credit },
                 exchange.last_read_filled,
@@ -73,7 +74,7 @@ impl Connection {
             if self.guard.is_complete() {
                 exchange.body_done = true;
             }
-            // Also where the rest is given up.
+            // Also if the rest of the body is given up.
             if exchange.body_done {
                 shared.deliver(exchange, &[]);
             }
@@ -83,7 +84,7 @@ impl Connection {
     }
 }
 
-/// Gives JavaScript a piece of a body, or counts it where nobody wants it.
+/// Passes a body chunk to JavaScript, or counts it if the body is discarded.
 pub(crate) fn piece(shared: &ConnectionState, exchange: &mut Exchange, data: Bytes) {
     if exchange.discards_body {
         return discard(shared, exchange, data.len());
@@ -102,24 +103,25 @@ pub(crate) fn piece(shared: &ConnectionState, exchange: &mut Exchange, data: Byt
     }
 }
 
-/// Counts bytes of a body that JavaScript gets.
+/// Counts body bytes that JavaScript receives.
 pub(crate) fn count(exchange: &mut Exchange, count: usize) {
     exchange.body_bytes += count as u64;
     exchange.credit = exchange.credit.saturating_sub(count);
 }
 
-/// Bytes of a body that nobody wants.
+/// Counts discarded body bytes, and stops reading at the limit.
 pub(crate) fn discard(shared: &ConnectionState, exchange: &mut Exchange, count: usize) {
     exchange.body_bytes += count as u64;
     exchange.discarded += count as u64;
     if exchange.discarded > shared.limits().max_discarded {
-        // Closing costs less than reading on; the answer said nothing of it, and the lingering lets it be read.
+        // Closing costs less than reading on. The response did not announce it, so the connection
+        // lingers for the client to read the response.
         shared.closes_after_response.set(true);
         exchange.body_done = true;
     }
 }
 
-/// Cuts data into what crosses at once.
+/// Splits data into the chunks that are passed to JavaScript.
 pub(crate) fn pieces(mut data: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || {
         let piece = data.split_to(data.len().min(WIDE_BODY_CHUNK));

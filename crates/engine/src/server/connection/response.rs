@@ -1,4 +1,5 @@
-//! JavaScript's side of an exchange on HTTP/1: commands become bytes in the out queue.
+//! The response side of an HTTP/1 exchange: records from JavaScript become bytes in the write
+//! queue.
 
 use std::borrow::Cow;
 
@@ -14,7 +15,7 @@ impl ResponseSink for ConnectionState {
     fn send_interim(&self, head: &ResponseHead<'_>) {
         self.with_current(|exchange| {
             exchange.record_interim(head.status);
-            // RFC 9110 section 15.2: none to a client of HTTP/1.0.
+            // HTTP/1.0 clients get no 1xx response (RFC 9110 section 15.2).
             if !exchange.head_sent && exchange.accepts_interim {
                 self.out.borrow_mut().append(|out| {
                     encoder::write_interim_head(out, head.status, head.reason, head.fields)
@@ -44,7 +45,7 @@ impl ResponseSink for ConnectionState {
             exchange.status = head.status;
             exchange.no_body = head.flags.no_body();
             exchange.chunked = head.flags.frames_chunks() && !exchange.no_body;
-            // Node has rendered them, which knows nothing of a drain, a limit or a body that is still to come.
+            // Node has rendered the fields without knowing of a drain, a limit or an unread body.
             let says_otherwise =
                 close && exchange.keep_alive && !head.flags.close() && !head.flags.connection();
             let fields = if says_otherwise {
@@ -136,11 +137,11 @@ impl ResponseSink for ConnectionState {
 }
 
 impl ConnectionState {
-    /// The answer is complete.
+    /// Completes the response.
     fn complete(&self, exchange: &mut Exchange, discard: bool) {
         exchange.upgrade_undecided = false;
         if !exchange.head_sent {
-            // Nothing was said and nothing will be: cutting the connection is the only honest answer.
+            // No head was sent and none will be: the only correct end is to abort the connection.
             self.is_aborted.set(true);
         }
         if exchange.chunked {
@@ -150,7 +151,7 @@ impl ConnectionState {
         exchange.discards_body = discard;
     }
 
-    /// A piece of the body that need not be copied.
+    /// Appends a body chunk without copying it.
     fn piece(&self, bytes: Bytes, lent: bool) {
         self.with_current(|exchange| {
             if exchange.tunnel.is_some() {
@@ -176,7 +177,7 @@ impl ConnectionState {
         });
     }
 
-    /// Changes the exchange in hand and wakes the task.
+    /// Changes the current exchange and wakes the task.
     fn with_current(&self, change: impl FnOnce(&mut Exchange)) {
         if let Some(exchange) = self.exchange.borrow_mut().as_mut() {
             change(exchange);
@@ -186,7 +187,8 @@ impl ConnectionState {
 }
 
 impl Exchange {
-    /// Whether what is left of the request's body is known to be little: worth reading to keep the connection.
+    /// Whether the rest of the request body is known to be at most `most` bytes: worth reading to
+    /// keep the connection.
     fn passes_soon(&self, most: u64) -> bool {
         self.body_done
             || match self.framing {
@@ -196,7 +198,7 @@ impl Exchange {
             }
     }
 
-    /// Whether body bytes may be written now; counts them.
+    /// Whether body bytes may be written now; counts them if so.
     pub(crate) fn takes_data(&mut self, len: usize) -> bool {
         let takes = self.head_sent && !self.response_complete && !self.no_body && len > 0;
         if takes {

@@ -1,27 +1,27 @@
-//! What the application wants of a connection's socket, until the task that owns the socket runs. Thousands of connections
-//! never want anything: it takes four bytes of each.
+//! Socket options that the application has set, kept until the task that owns the socket applies
+//! them. Most connections have none, so they take four bytes each.
 
 use std::cell::Cell;
 
 use crate::bridge::ring::SocketOption;
 
-/// The last wish of each kind.
+/// The last value of each option.
 #[derive(Default)]
 pub(crate) struct PendingSocketOptions(Cell<u32>);
 
 impl PendingSocketOptions {
-    pub fn note(&self, wish: SocketOption) {
+    pub fn set(&self, option: SocketOption) {
         let before = self.0.get();
-        self.0.set(match wish {
-            SocketOption::NoDelay(on) => before & !NO_DELAY | WANTED << u32::from(on),
+        self.0.set(match option {
+            SocketOption::NoDelay(on) => before & !NO_DELAY | IS_SET << u32::from(on),
             SocketOption::KeepAlive(on, seconds) => {
                 let time = seconds.min(MAX_SECONDS) << SECONDS_SHIFT;
-                before & NO_DELAY | WANTED << (KEEP_ALIVE_SHIFT + u32::from(on)) | time
+                before & NO_DELAY | IS_SET << (KEEP_ALIVE_SHIFT + u32::from(on)) | time
             }
         });
     }
 
-    /// Takes them, in any order: none depends on another.
+    /// Takes the options, in any order: none depends on another.
     pub fn take(&self) -> impl Iterator<Item = SocketOption> {
         let bits = self.0.take();
         let is = |shift: u32| bits >> shift & 1 == 1;
@@ -32,12 +32,12 @@ impl PendingSocketOptions {
     }
 }
 
-const WANTED: u32 = 1;
-/// Off and on, a bit each.
+const IS_SET: u32 = 1;
+/// One bit each for off and on.
 const NO_DELAY: u32 = 0b11;
 const KEEP_ALIVE_SHIFT: u32 = 2;
 const SECONDS_SHIFT: u32 = 4;
-/// What Linux takes at most.
+/// The maximum that Linux accepts for TCP_KEEPIDLE.
 const MAX_SECONDS: u32 = 32_767;
 
 #[cfg(test)]
@@ -46,19 +46,19 @@ mod tests {
 
     #[test]
     fn the_last_wish_of_each_kind_counts() {
-        let wishes = PendingSocketOptions::default();
-        assert_eq!(wishes.take().count(), 0);
-        wishes.note(SocketOption::NoDelay(true));
-        wishes.note(SocketOption::KeepAlive(true, 90_000));
-        wishes.note(SocketOption::NoDelay(false));
-        let taken: Vec<_> = wishes.take().collect();
+        let options = PendingSocketOptions::default();
+        assert_eq!(options.take().count(), 0);
+        options.set(SocketOption::NoDelay(true));
+        options.set(SocketOption::KeepAlive(true, 90_000));
+        options.set(SocketOption::NoDelay(false));
+        let taken: Vec<_> = options.take().collect();
         assert_eq!(
             taken,
             [SocketOption::NoDelay(false), SocketOption::KeepAlive(true, MAX_SECONDS)]
         );
-        wishes.note(SocketOption::KeepAlive(true, 5));
-        wishes.note(SocketOption::KeepAlive(false, 0));
-        assert_eq!(wishes.take().collect::<Vec<_>>(), [SocketOption::KeepAlive(false, 0)]);
-        assert_eq!(wishes.take().count(), 0);
+        options.set(SocketOption::KeepAlive(true, 5));
+        options.set(SocketOption::KeepAlive(false, 0));
+        assert_eq!(options.take().collect::<Vec<_>>(), [SocketOption::KeepAlive(false, 0)]);
+        assert_eq!(options.take().count(), 0);
     }
 }

@@ -1,4 +1,5 @@
-//! What a connection's task and the ring's task both touch: the exchange in hand, the bytes to send.
+//! The state of a connection that its own task and the ring's reader both change: the current
+//! exchange, the bytes to send, deadlines and how the connection ends.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
@@ -23,68 +24,70 @@ use crate::server::context::Context;
 use crate::transport::listener::PeerAddr;
 use crate::transport::stream::Stream;
 
-/// What a connection's task and the ring's task both touch.
+/// State of one connection, shared by the connection's task and the reader of the ring.
 pub(crate) struct ConnectionState {
     pub(crate) ctx: Rc<Context>,
     pub(crate) id: u32,
-    /// Which server of the program the connection belongs to.
+    /// The server of the application that accepted the connection.
     pub(crate) server_id: u32,
-    /// The server's.
+    /// Limits of the server that accepted the connection.
     pub(crate) limits: RefCell<Rc<Limits>>,
     pub(crate) task: TaskWaker,
     pub(crate) parsed_message: RefCell<ParsedMessage>,
     pub(crate) out: RefCell<WriteQueue>,
     pub(crate) exchange: RefCell<Option<Exchange>>,
-    /// JavaScript knows of this connection.
+    /// Whether JavaScript has received the connection's `CONNECTION` event.
     pub(crate) is_announced: Cell<bool>,
-    /// Already among the connections to wake after the ring has been read.
+    /// Whether the connection is already in [`Context::to_wake`].
     pub(crate) is_wake_queued: Cell<bool>,
-    /// The connection ends after the answer in hand.
+    /// Whether the connection closes after the current response.
     pub(crate) closes_after_response: Cell<bool>,
-    /// The connection is cut, whatever is unsent.
+    /// Whether the connection is aborted; unsent bytes are dropped.
     pub(crate) is_aborted: Cell<bool>,
-    /// The application has ended it: nothing follows what has been written.
+    /// Whether the application ended the socket: the connection closes after the bytes written so
+    /// far.
     pub(crate) closes_after_write: Cell<bool>,
-    /// Cut by a reset.
+    /// Whether an abort resets the TCP connection (RST) instead of closing it.
     pub(crate) aborts_with_reset: Cell<bool>,
-    /// What the application wants of the socket, until the connection's task runs.
-    pub(crate) wishes: PendingSocketOptions,
-    /// On the clock of the context; `u64::MAX` for none.
+    /// Socket options that the application set and the connection's task has not applied yet.
+    pub(crate) pending_socket_options: PendingSocketOptions,
+    /// Earliest deadline in milliseconds of the context's clock; `u64::MAX` for none.
     pub(crate) deadline: Cell<u64>,
-    /// The wheel has found it passed.
+    /// Whether the timer wheel found the deadline passed and the task has not handled it yet.
     pub(crate) is_deadline_due: Cell<bool>,
-    /// The end of the wait for a head, for its rest, or for the client's end.
+    /// When the wait for a request head, for the rest of it, or for the client's close ends, in
+    /// milliseconds of the context's clock.
     pub(crate) wait_ends_at: Cell<u64>,
-    /// Requests so far.
+    /// Number of requests received on the connection.
     pub(crate) requests: Cell<u32>,
-    /// What has come behind the head of a request that asks for an upgrade, until the request crosses.
+    /// Bytes received after the head of an upgrade request, kept until the request is dispatched.
     pub(crate) upgrade_bytes: Cell<Option<Box<[u8]>>>,
-    /// The client, which a proxy may have told.
+    /// Address of the client: the peer, or the source address of a PROXY protocol header.
     pub(crate) peer: Cell<PeerAddr>,
-    /// What the client had connected to, as a proxy told it.
+    /// Destination address of a PROXY protocol header.
     pub(crate) proxied_local: Cell<Option<SocketAddr>>,
-    /// The client's address as text, once it has been asked for.
+    /// The client's address as text, created on first use.
     pub(crate) remote: OnceCell<String>,
-    /// Bytes held between two turns, and since when there have been any.
+    /// Bytes of memory held between two turns of the task; see [`crate::pressure::memory`].
     pub(crate) held_bytes: Cell<usize>,
     pub(crate) held_since: Cell<u64>,
-    /// Since when its client has been behind with taking what waits for it; `u64::MAX` when nothing does.
+    /// Since when the client has not read the bytes waiting for it; `u64::MAX` if none wait.
     pub(crate) output_stalled_since: Cell<u64>,
-    /// The same of the body that it owes.
+    /// Since when the client has not sent the request body it owes; `u64::MAX` if it owes none.
     pub(crate) body_late_since: Cell<u64>,
-    /// It is to end for the sake of others.
+    /// Whether the connection was chosen to be closed to free memory or a request slot.
     pub(crate) is_evicted: Cell<bool>,
-    /// The place of its request is wanted for another.
+    /// Whether the eviction frees a request slot, not memory.
     pub(crate) is_evicted_for_request: Cell<bool>,
-    /// That has not been seen to yet.
+    /// Whether the connection's task has yet to carry out the eviction.
     pub(crate) has_pending_eviction: Cell<bool>,
-    /// Whose answer a refusal waits for.
+    /// Who answers a refused request, and whether the response has been written.
     pub(crate) refusal_response: Cell<Refused>,
-    /// An answer is complete and not sent.
+    /// Whether a complete response waits in the write queue after its exchange has finished.
     pub(crate) has_unsent_response: Cell<bool>,
-    /// The requests in hand of a connection that speaks HTTP/2.
+    /// The streams of an HTTP/2 connection; empty for HTTP/1.
     pub(crate) streams: OnceCell<Rc<Streams>>,
-    /// Itself, for the list of connections to wake.
+    /// A weak reference to this state, for [`Context::to_wake`].
     pub(crate) me: Weak<ConnectionState>,
 }
 
@@ -105,7 +108,7 @@ impl ConnectionState {
             is_aborted: Cell::new(false),
             closes_after_write: Cell::new(false),
             aborts_with_reset: Cell::new(false),
-            wishes: PendingSocketOptions::default(),
+            pending_socket_options: PendingSocketOptions::default(),
             deadline: Cell::new(u64::MAX),
             is_deadline_due: Cell::new(false),
             wait_ends_at: Cell::new(u64::MAX),
@@ -128,7 +131,8 @@ impl ConnectionState {
         })
     }
 
-    /// JavaScript counts the connections of a server: it hears of one that was lost between the threads, too.
+    /// Emits the begin and the end of a connection that was lost before it was served. JavaScript
+    /// counts the connections of each server, so it needs both events.
     pub(crate) fn emit_lost(ctx: &Rc<Context>, server_id: u32, peer: PeerAddr) {
         let facts = ConnectionInfo {
             family: 0,
@@ -149,7 +153,7 @@ impl ConnectionState {
         });
     }
 
-    /// Wakes the connection's task, once however often this is called before the task runs.
+    /// Wakes the connection's task after the ring has been read; repeated calls wake it once.
     pub(crate) fn touch(&self) {
         if !self.is_wake_queued.replace(true)
             && let Some(me) = self.me.upgrade()
@@ -158,13 +162,13 @@ impl ConnectionState {
         }
     }
 
-    /// Wakes the connection's task.
+    /// Wakes the connection's task now.
     pub fn wake(&self) {
         self.is_wake_queued.set(false);
         self.task.wake();
     }
 
-    /// The wheel's entry has come up: says when it has to again.
+    /// Handles the wheel's entry for this connection and returns when the wheel must check again.
     pub fn check_deadline(&self, now: u64) -> u64 {
         if self.deadline.get() <= now {
             self.is_deadline_due.set(true);
@@ -173,29 +177,29 @@ impl ConnectionState {
         self.deadline.get().max(now + 1)
     }
 
-    /// Whether it belongs to the server `server_id`.
+    /// Whether the connection was accepted for the server `server_id`.
     pub fn belongs_to(&self, server_id: u32) -> bool {
         self.server_id == server_id
     }
 
-    /// Whether a request is in hand or an answer is not sent.
+    /// Whether a request is in flight or a response is unsent.
     pub fn is_busy(&self) -> bool {
         self.exchange.borrow().is_some()
             || !self.out.borrow().is_empty()
             || self.streams.get().is_some_and(|streams| !streams.is_empty())
     }
 
-    /// Takes the request in hand back if JavaScript has not taken it, and says whether that is so.
+    /// Withdraws the current request if JavaScript has not taken it yet; returns whether it did.
     pub(crate) fn withdraw(&self) -> bool {
         self.exchange.borrow_mut().as_mut().is_some_and(|exchange| exchange.withdraw(&self.ctx))
     }
 
-    /// Whether the exchange in hand has nothing left to do.
+    /// Whether the current exchange has nothing left to do.
     pub(crate) fn is_finished(&self) -> bool {
         self.exchange.borrow().as_ref().is_some_and(Exchange::is_finished)
     }
 
-    /// Whether the connection ends behind what is to be sent.
+    /// Whether the connection closes once the write queue is empty.
     pub(crate) fn ends_now(&self) -> bool {
         self.closes_after_response.get()
             && self.exchange.borrow().as_ref().is_some_and(|exchange| {
@@ -203,7 +207,8 @@ impl ConnectionState {
             })
     }
 
-    /// Whether the answer is complete, said that the connection ends, and leaves a body: nobody reads on, as on node.
+    /// Whether the response is complete and closes the connection while the request body is still
+    /// arriving. The rest of the body is not read then, as in Node.
     pub(crate) fn closes_early(&self) -> bool {
         self.closes_after_response.get()
             && self.exchange.borrow().as_ref().is_some_and(|exchange| {
@@ -211,28 +216,28 @@ impl ConnectionState {
             })
     }
 
-    /// The requests that are not answered yet.
-    pub fn in_hand(&self) -> Vec<(RequestLabel, Instant)> {
+    /// Returns the requests that have no complete response yet, each with its start time.
+    pub fn in_flight(&self) -> Vec<(RequestLabel, Instant)> {
         if let Some(streams) = self.streams.get() {
             return streams.in_flight();
         }
         let Ok(exchange) = self.exchange.try_borrow() else { return Vec::new() };
-        exchange.as_ref().and_then(Exchange::in_hand).into_iter().collect()
+        exchange.as_ref().and_then(Exchange::in_flight).into_iter().collect()
     }
 
-    /// Cuts the connection.
+    /// Aborts the connection without a reset.
     pub fn abort_socket(&self) {
         self.is_aborted.set(true);
         self.touch();
     }
 
-    /// Cuts the connection; its client gets a reset.
+    /// Aborts the connection with a TCP reset.
     pub fn abort_with_reset(&self) {
         self.aborts_with_reset.set(true);
         self.abort_socket();
     }
 
-    /// Whether an answer is complete that may not have been sent; never of one whose requests are streams.
+    /// Whether a complete HTTP/1 response may still be unsent. Always false for HTTP/2.
     pub(crate) fn has_complete_response(&self) -> bool {
         let exchange = self.exchange.borrow();
         self.streams.get().is_none()
@@ -241,20 +246,21 @@ impl ConnectionState {
                 .map_or(!self.out.borrow().is_empty(), |exchange| exchange.response_complete)
     }
 
-    /// Ends the connection behind what has been written.
+    /// Closes the connection after the bytes written so far.
     pub(crate) fn finish(&self) {
         self.closes_after_response.set(true);
         self.closes_after_write.set(true);
         self.touch();
     }
 
-    /// Notes what the application wants of the socket.
-    pub fn wish(&self, wish: SocketOption) {
-        self.wishes.note(wish);
+    /// Stores a socket option until the connection's task applies it.
+    pub fn set_socket_option(&self, option: SocketOption) {
+        self.pending_socket_options.set(option);
         self.touch();
     }
 
-    /// Sets the end of the present wait. The deadline is set apart from it, since the wait may end later.
+    /// Sets the end of the current wait to `after` from now. The deadline is set separately,
+    /// because the wait may be extended.
     pub(crate) fn wait(&self, after: Duration) {
         self.wait_ends_at.set(self.ctx.deadline(after));
     }
@@ -263,25 +269,26 @@ impl ConnectionState {
         self.set_deadline_at(self.ctx.deadline(after));
     }
 
-    /// The wheel hears of it at once: its entry may be for a later deadline, such as the one of the first head.
+    /// Sets the deadline and registers it with the wheel at once: the wheel's entry may be for a
+    /// later time, such as the deadline of the first head.
     pub(crate) fn set_deadline_at(&self, deadline: u64) {
         self.deadline.set(deadline);
-        // By place and not by id: the wheel has room for each key up to the highest.
+        // The key is the slot, not the id: the wheel has room for every key up to the highest.
         self.ctx.wheel.borrow_mut().insert(slot_of(self.id), deadline);
     }
 
-    /// Comes up by then.
+    /// Moves the deadline forward to `at` if it is later than that.
     pub(crate) fn set_deadline_no_later_than(&self, at: u64) {
         if at < self.deadline.get() {
             self.set_deadline_at(at);
         }
     }
 
-    /// Hands the request over as far as it has arrived, and later the end of its body. Where the head has not been
-    /// kept, the one in the context must still be this request's when this is called first.
+    /// Dispatches the request with the body received so far, and later the end of the body. If no
+    /// head was kept, `ctx.head` must still be this request's head at the first call.
     pub(crate) fn deliver(&self, exchange: &mut Exchange, trailers: &[u8]) {
         if exchange.is_dispatched {
-            // Also of a body that is thrown away: whoever holds the request waits for its end.
+            // Emitted for a discarded body too: the reader of the request waits for its end.
             if exchange.body_done && !std::mem::replace(&mut exchange.end_emitted, true) {
                 self.ctx.emit(|batch| batch.end(exchange.id, trailers));
             }
@@ -325,7 +332,7 @@ impl ConnectionState {
         });
     }
 
-    /// The client's address, empty on a unix socket.
+    /// Returns the client's address as text; empty on a unix socket.
     pub(crate) fn remote(&self) -> &str {
         self.remote.get_or_init(|| match self.peer.get() {
             PeerAddr::Ip(address) => address.ip().to_string(),
@@ -333,20 +340,21 @@ impl ConnectionState {
         })
     }
 
-    /// The server's limits.
+    /// Returns the limits of the server that accepted the connection.
     pub(crate) fn limits(&self) -> Rc<Limits> {
         self.limits.borrow().clone()
     }
 
-    /// Takes over what the PROXY protocol told of the client, before anybody has asked for it.
-    pub(crate) fn set_proxied_addresses(&self, told: Option<(SocketAddr, SocketAddr)>) {
-        if let Some((client, local)) = told {
+    /// Stores the client and destination addresses of a PROXY protocol header. Must be called
+    /// before [`Self::remote`].
+    pub(crate) fn set_proxied_addresses(&self, proxied: Option<(SocketAddr, SocketAddr)>) {
+        if let Some((client, local)) = proxied {
             self.peer.set(PeerAddr::Ip(client));
             self.proxied_local.set(Some(local));
         }
     }
 
-    /// Tells JavaScript of the connection, before its first request.
+    /// Emits the connection to JavaScript unless that has been done.
     pub(crate) fn announce(&self, stream: &Stream) {
         if self.is_announced.replace(true) {
             return;
@@ -369,7 +377,7 @@ impl ConnectionState {
         self.ctx.emit(|batch| batch.connection(self.id, self.server_id, &facts));
     }
 
-    /// Gives up the exchange in hand; JavaScript hears of it unless it had ended it.
+    /// Aborts the current exchange. JavaScript is notified unless it has completed the exchange.
     pub(crate) fn abort(&self) {
         let Some(exchange) = self.exchange.take() else { return };
         self.finish_accounting(&exchange);
@@ -381,7 +389,7 @@ impl ConnectionState {
     }
 }
 
-/// The pieces as one; a single piece is not copied.
+/// Joins the chunks; a single chunk is not copied.
 fn joined(pieces: &mut Vec<Bytes>) -> Bytes {
     if pieces.len() == 1 {
         return pieces.pop().unwrap_or_default();

@@ -1,8 +1,9 @@
-//! A connection that has left HTTP (RFC 9110 section 7.8, and CONNECT, section 9.3.6): bytes go through in both
-//! directions, and JavaScript decides when each ends. The exchange stays in hand until both have.
+//! A connection that has left HTTP, by an upgrade (RFC 9110 section 7.8) or CONNECT (section
+//! 9.3.6). Bytes pass in both directions, and JavaScript decides when each ends. The exchange stays
+//! in flight until both have ended.
 //!
-//! The application answers the request itself, with the bytes it writes first; they are looked at for the access log and
-//! for whether a WebSocket begins, which a drain closes with a frame of its own.
+//! The application writes the response itself. The engine parses it for the access log, and to
+//! detect a WebSocket, which a drain closes with a frame of its own.
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -13,65 +14,67 @@ use super::websocket::{RESTART, WebSocketFrames};
 use super::{Connection, ConnectionState, Exchange, Turn, request_body};
 use crate::pressure::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
 
-/// What an exchange keeps once it is a tunnel.
+/// State of an exchange that has become a tunnel.
 pub(crate) struct Tunnel {
-    pub(crate) said: TunnelPhase,
-    /// The connection's task has let go of HTTP.
+    pub(crate) phase: TunnelPhase,
+    /// Whether the connection's task has stopped parsing HTTP.
     entered: bool,
-    /// Our side is shut: the client reads the end.
+    /// Whether our side of the socket is shut down.
     shut: bool,
-    /// The worker drains.
-    pub(crate) leaving: bool,
-    /// The engine has closed the WebSocket: what the application still writes goes nowhere (RFC 6455 section 5.5.1).
+    /// Whether the worker is draining.
+    pub(crate) is_draining: bool,
+    /// Whether the engine has closed the WebSocket. Later bytes of the application are dropped (RFC
+    /// 6455 section 5.5.1).
     pub(crate) closed: bool,
-    /// From the request to the application's answer, for the statistics of requests.
+    /// Time from the request to the application's response, for the request statistics.
     pub(crate) answered: Option<Duration>,
 }
 
-/// How far the application's bytes have been understood.
+/// What the engine knows of the bytes that the application has written.
 pub(crate) enum TunnelPhase {
-    /// Up to here they are, or may be, the head of an answer.
+    /// The bytes so far are, or may be, part of a response head.
     Head(Vec<u8>),
     WebSocket(WebSocketFrames),
-    /// Anything else, passed on as it is.
+    /// The bytes are of another protocol and pass through unchanged.
     Bytes,
 }
 
 impl ConnectionState {
-    /// JavaScript takes the connection over, or says that the request is an ordinary one.
+    /// Handles JavaScript's decision on an upgrade: take the connection over, or treat the request
+    /// as an ordinary one.
     pub(crate) fn decide_upgrade(&self, exchange: &mut Exchange, taken: bool) {
         if !std::mem::take(&mut exchange.upgrade_undecided) || !taken {
             return;
         }
         self.closes_after_response.set(true);
         self.wait_ends_at.set(u64::MAX);
-        // Its body, if it has one, belongs to what comes behind the head, as on node.
+        // A body of the request belongs to the bytes after the head, as in Node.
         exchange.body_done = false;
         exchange.tunnel = Some(Box::new(Tunnel::new(self.ctx.draining.get())));
         self.ctx.tunnels.set(self.ctx.tunnels.get() + 1);
     }
 
-    /// Tells a tunnel that the worker drains.
+    /// Begins the drain of a tunnel.
     pub(crate) fn drain_tunnel(&self) {
         let mut exchange = self.exchange.borrow_mut();
         let Some(tunnel) = exchange.as_mut().and_then(|exchange| exchange.tunnel.as_mut()) else {
             return;
         };
-        tunnel.leaving = true;
-        if let TunnelPhase::WebSocket(frames) = &tunnel.said {
+        tunnel.is_draining = true;
+        if let TunnelPhase::WebSocket(frames) = &tunnel.phase {
             self.start_close_timer();
             tunnel.closed = self.close_websocket(frames);
         }
     }
 
-    /// From here on the time for the close runs.
+    /// Starts the timeout of the WebSocket's close.
     fn start_close_timer(&self) {
         self.wait(TUNNEL_CLOSE_TIME);
         self.set_deadline_at(self.deadline.get().min(self.wait_ends_at.get()));
     }
 
-    /// Says to the client that it is to come back, if a frame of the engine's own may stand here. Returns whether the
-    /// engine has closed the WebSocket.
+    /// Sends a close frame with code 1012 if a frame may begin here. Returns whether the engine has
+    /// closed the WebSocket.
     fn close_websocket(&self, frames: &WebSocketFrames) -> bool {
         if !frames.at_boundary() || frames.is_closed() {
             return false;
@@ -81,28 +84,28 @@ impl ConnectionState {
         true
     }
 
-    /// Looks at bytes of the application; returns how many of them go to the client.
+    /// Inspects bytes of the application and returns how many of them are sent to the client.
     pub(crate) fn inspect_tunnel_bytes(&self, exchange: &mut Exchange, bytes: &[u8]) -> usize {
         let Some(tunnel) = &mut exchange.tunnel else { return 0 };
         if exchange.response_complete || tunnel.closed {
             return 0;
         }
         let mut head_rest = 0;
-        if let TunnelPhase::Head(head) = &mut tunnel.said {
+        if let TunnelPhase::Head(head) = &mut tunnel.phase {
             let before = head.len();
             head.extend_from_slice(&bytes[..bytes.len().min(MAX_TUNNEL_HEAD - before)]);
             let end = memchr::memmem::find(head, b"\r\n\r\n").map(|at| at + 4);
             if end.is_none() && head.len() < MAX_TUNNEL_HEAD {
                 return bytes.len();
             }
-            // The end lies behind what had come before, or it would have been found then.
+            // The end cannot be in the earlier bytes, or it would have been found then.
             head_rest = end.map_or(0, |end| end - before);
             let head = std::mem::take(head);
             let answer = TunnelResponse::read(&head[..end.unwrap_or(0)]);
-            tunnel.said = TunnelPhase::Bytes;
+            tunnel.phase = TunnelPhase::Bytes;
             if answer.websocket {
-                tunnel.said = TunnelPhase::WebSocket(WebSocketFrames::default());
-                if tunnel.leaving {
+                tunnel.phase = TunnelPhase::WebSocket(WebSocketFrames::default());
+                if tunnel.is_draining {
                     self.start_close_timer();
                 }
             }
@@ -114,37 +117,38 @@ impl ConnectionState {
             }
         }
         let rest = &bytes[head_rest..];
-        let count = match &mut tunnel.said {
-            // Behind the frame in hand the engine's own follows, and then nothing.
-            TunnelPhase::WebSocket(frames) => frames.advance(rest, tunnel.leaving),
+        let count = match &mut tunnel.phase {
+            // After the current frame the engine's own close frame follows, and nothing after it.
+            TunnelPhase::WebSocket(frames) => frames.advance(rest, tunnel.is_draining),
             _ => rest.len(),
         };
         exchange.sent_bytes += count as u64;
         head_rest + count
     }
 
-    /// Behind bytes of the application: the place for a close frame of the engine's own, if one is due.
+    /// After bytes of the application: sends the close frame if one is due and a frame may begin
+    /// here.
     pub(crate) fn close_websocket_at_boundary(&self, exchange: &mut Exchange) {
         if let Some(tunnel) = &mut exchange.tunnel
-            && tunnel.leaving
+            && tunnel.is_draining
             && !tunnel.closed
-            && let TunnelPhase::WebSocket(frames) = &tunnel.said
+            && let TunnelPhase::WebSocket(frames) = &tunnel.phase
         {
             tunnel.closed = self.close_websocket(frames);
         }
     }
 }
 
-/// What the head of the application's answer says.
+/// The parsed head of the application's response.
 pub(crate) struct TunnelResponse<'a> {
     pub(crate) status: u16,
-    /// Its `Name: value` lines.
+    /// The `Name: value` lines.
     pub(crate) fields: &'a [u8],
     pub(crate) websocket: bool,
 }
 
 impl<'a> TunnelResponse<'a> {
-    /// Reads a head; one that is none says nothing.
+    /// Parses a head; the status is 0 if it is not one.
     pub(crate) fn read(head: &'a [u8]) -> Self {
         let nothing = Self { status: 0, fields: b"", websocket: false };
         let Some(line) = memchr::memchr(b'\n', head) else { return nothing };
@@ -169,35 +173,36 @@ impl<'a> TunnelResponse<'a> {
 }
 
 impl Tunnel {
-    /// One that begins; `leaving` says that the worker drains.
-    pub fn new(leaving: bool) -> Self {
+    /// Creates the state of a new tunnel; `is_draining` is whether the worker is draining.
+    pub fn new(is_draining: bool) -> Self {
         Self {
-            said: TunnelPhase::Head(Vec::new()),
+            phase: TunnelPhase::Head(Vec::new()),
             entered: false,
             shut: false,
-            leaving,
+            is_draining,
             closed: false,
             answered: None,
         }
     }
 
-    /// Whether an application that has ended its side has not taken the connection over, but refused to: the answer is an
-    /// ordinary one then, or there is none, and nothing of the client is waited for.
+    /// Whether an application that has ended its side has refused the connection instead of taking
+    /// it over: its response is an ordinary one, or there is none. Nothing more is expected of the
+    /// client then.
     pub(crate) fn is_refusal(&self, status: u16) -> bool {
-        match &self.said {
+        match &self.phase {
             TunnelPhase::Head(head) => head.is_empty(),
             TunnelPhase::WebSocket(_) | TunnelPhase::Bytes => status >= 300,
         }
     }
 
-    /// How long the application took to answer, once it has.
+    /// Time until the application's response, once it has been written.
     pub fn answered(&self) -> Option<Duration> {
         self.answered
     }
 }
 
 impl Connection {
-    /// One turn of a tunnel.
+    /// Runs one turn of a tunnel.
     pub(crate) fn tunnel(&mut self, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
         let sent = match self.send(cx) {
@@ -221,7 +226,8 @@ impl Connection {
         self.read_tunnel(exchange, cx)
     }
 
-    /// Ends our side behind the last byte, and the connection once both sides have ended.
+    /// Shuts down our side after the last byte, and closes the connection once both sides have
+    /// ended.
     fn end_output(
         &mut self,
         exchange: &mut Exchange,
@@ -231,11 +237,11 @@ impl Connection {
         let Some(tunnel) = &mut exchange.tunnel else { return Some(Turn::Again) };
         if !std::mem::replace(&mut tunnel.entered, true) {
             self.release_to_tunnel(exchange.ahead);
-            // The clock of the answer looks at what is in hand.
+            // The response deadline depends on the current exchange, so check it again.
             return Some(Turn::Again);
         }
         if sent && exchange.response_complete && !std::mem::replace(&mut tunnel.shut, true) {
-            // A socket's shutdown is immediate; an error means that the peer is gone.
+            // Shutting down a socket is immediate; an error means that the peer has disconnected.
             if !matches!(self.stream.poll_shutdown(cx), Poll::Ready(Ok(()))) {
                 return Some(Turn::Close);
             }
@@ -243,15 +249,15 @@ impl Connection {
         (tunnel.shut && exchange.body_done && !exchange.notifies_when_sent).then_some(Turn::Close)
     }
 
-    /// The socket and what was read behind the head are JavaScript's now.
-    fn release_to_tunnel(&mut self, told: usize) {
-        self.read_buffer.consume(told);
+    /// Releases the socket, and what was read after the head, to JavaScript.
+    fn release_to_tunnel(&mut self, dispatched: usize) {
+        self.read_buffer.consume(dispatched);
         self.input.stop();
-        // The wheel finds out which clock it is when it comes up.
+        // The deadline handler determines which deadline applies.
         self.shared.is_deadline_due.set(true);
     }
 
-    /// Reads as far as JavaScript's credit goes.
+    /// Reads as far as JavaScript has granted credit.
     fn read_tunnel(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Turn {
         let shared = &self.shared;
         if exchange.body_done || exchange.credit == 0 {
@@ -290,17 +296,17 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// Whether JavaScript has taken the connection over.
+    /// Whether JavaScript has taken over the connection.
     pub(crate) fn is_tunnel(&self) -> bool {
         self.exchange.borrow().as_ref().is_some_and(|exchange| exchange.tunnel.is_some())
     }
 
-    /// Whether JavaScript has not said yet what becomes of the request in hand.
+    /// Whether JavaScript has yet to decide on the upgrade request in flight.
     pub(crate) fn is_undecided(&self) -> bool {
         self.exchange.borrow().as_ref().is_some_and(|exchange| exchange.upgrade_undecided)
     }
 
-    /// Keeps what has come behind the head that was just released, if it asks for an upgrade: it crosses with it.
+    /// Keeps the bytes after the head of an upgrade request: they are dispatched with it.
     pub(crate) fn keep_upgrade_bytes(&self, read_buffer: &[u8]) {
         if self.ctx.head.borrow().is_upgrade
             && self.exchange.borrow().is_none()
@@ -310,7 +316,7 @@ impl ConnectionState {
         }
     }
 
-    /// Tells JavaScript of bytes of the client.
+    /// Emits bytes of the client to JavaScript.
     fn emit_tunnel_bytes(&self, exchange: &mut Exchange, bytes: Bytes) {
         exchange.credit -= bytes.len();
         exchange.body_bytes += bytes.len() as u64;

@@ -1,18 +1,18 @@
-//! Where the frames of a WebSocket begin and end, in the bytes that an application sends (RFC 6455 section 5.2), so that
-//! a close frame of the engine's own stands between two of them. What is inside a frame is never looked at: messages in
-//! fragments and compressed ones are passed over like any other, for a control frame may stand between fragments
-//! (section 5.4).
+//! Finds the frame boundaries in the bytes that an application writes to a WebSocket (RFC 6455
+//! section 5.2), so that the engine can put a close frame between two frames. Payloads are not
+//! inspected: fragmented and compressed messages pass like any other, because a control frame may
+//! be between fragments (section 5.4).
 
-/// The application's side of a WebSocket.
+/// Position in the frames that the application sends.
 #[derive(Default)]
 pub(crate) struct WebSocketFrames {
-    /// Bytes of a frame's head, which is never longer.
+    /// Bytes of the current frame's header; 14 is the maximum.
     head: [u8; MAX_HEAD],
-    /// How many of them have come.
+    /// Number of header bytes that have arrived.
     have: usize,
-    /// Bytes of the frame's payload that are still to come.
+    /// Payload bytes of the current frame that are still to come.
     payload: u64,
-    /// The application has begun a close frame.
+    /// Whether the application has begun a close frame.
     closed: bool,
 }
 
@@ -22,12 +22,13 @@ impl WebSocketFrames {
         self.have == 0 && self.payload == 0
     }
 
-    /// Whether the application has said that it closes.
+    /// Whether the application has sent a close frame.
     pub fn is_closed(&self) -> bool {
         self.closed
     }
 
-    /// Passes over bytes; with `to_boundary` only as far as the frame in hand goes. Returns how many.
+    /// Advances over bytes, with `to_boundary` only to the end of the current frame. Returns the
+    /// number of bytes.
     pub fn advance(&mut self, bytes: &[u8], to_boundary: bool) -> usize {
         let mut at = 0;
         while at < bytes.len() {
@@ -75,7 +76,8 @@ impl WebSocketFrames {
     }
 }
 
-/// A close frame with the code 1012, "Service Restart" (IANA's registry for RFC 6455): the client may come back at once.
+/// A close frame with code 1012, "Service Restart" (IANA registry of RFC 6455): the client may
+/// reconnect at once.
 pub(crate) const RESTART: [u8; 4] = [0x88, 2, 0x03, 0xf4];
 /// The opcode of a close frame.
 const CLOSE: u8 = 8;
@@ -85,7 +87,7 @@ const MAX_HEAD: usize = 14;
 mod tests {
     use super::*;
 
-    /// A frame as a server sends it.
+    /// Builds a frame as a server sends it.
     fn frame(opcode: u8, length: usize) -> Vec<u8> {
         let mut frame = vec![0x80 | opcode];
         match length {
@@ -99,7 +101,7 @@ mod tests {
                 frame.extend_from_slice(&(length as u64).to_be_bytes());
             }
         }
-        // What looks like frames inside a frame is none.
+        // Payload bytes that look like frames are not frames.
         frame.extend((0..length).map(|at| if at % 2 == 0 { 0x88 } else { 0 }));
         frame
     }
@@ -117,7 +119,7 @@ mod tests {
         for step in [1, 2, 3, 7, 1_000, stream.len()] {
             let (mut frames, mut found, mut at) = (WebSocketFrames::default(), Vec::new(), 0);
             for mut part in stream.chunks(step) {
-                // From a boundary on, up to the next.
+                // Advance from a boundary to the next one.
                 while !part.is_empty() {
                     let first = frames.advance(&part[..1], false);
                     let count = first + frames.advance(&part[first..], true);

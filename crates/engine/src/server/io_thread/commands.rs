@@ -1,4 +1,4 @@
-//! What JavaScript has written into the ring, done to the exchange or connection that it is for.
+//! Applies the records that JavaScript has written into the ring to their exchange or connection.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -9,8 +9,8 @@ use crate::server::connection::{
 };
 use crate::server::context::Context;
 
-/// Does what one record says. A panic is a fault of ours, which its hook has reported; it ends the exchange or connection
-/// that the record is for, and no other.
+/// Applies one record. A panic is a fault of the engine, which the panic hook has reported; it
+/// aborts only the exchange or connection of the record.
 pub(super) fn apply_command(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     let for_connection = matches!(
         command,
@@ -37,12 +37,13 @@ pub(super) fn apply_command(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>
 }
 
 fn apply_to_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
-    // The piece belongs to this record, whether its exchange still lives or not.
+    // The chunk belongs to this record, whether its exchange still exists or not.
     let piece =
         if let RingCommand::Large { .. } = command { ctx.handoff.pop_large() } else { None };
     let exchanges = ctx.exchanges.borrow();
     let Some(answer) = exchanges.find(id) else {
-        // Whoever asks is answered: the question may come behind the end, when nothing is left to wait for.
+        // Every request for a notification is answered, also after the exchange, when nothing is
+        // left to wait for.
         if let RingCommand::Notify = command {
             ctx.emit(|batch| batch.drained(id));
         }
@@ -79,9 +80,9 @@ fn apply_to_connection(ctx: &Rc<Context>, id: u32, command: &RingCommand<'_>) {
         RingCommand::Abort { .. } | RingCommand::Close if is_refused(ctx, id) => {}
         RingCommand::Abort { reset } => abort_connection(ctx, id, *reset),
         RingCommand::Close => close_connection(ctx, id),
-        RingCommand::SocketOption(wish) => {
+        RingCommand::SocketOption(option) => {
             if let Some(shared) = resume(ctx, id) {
-                shared.wish(*wish);
+                shared.set_socket_option(*option);
             }
         }
         _ => {}

@@ -1,20 +1,21 @@
-//! The tasks that every I/O thread has: one hands events over, one looks at the ring while JavaScript works, one moves the
-//! clock.
+//! The permanent tasks of an I/O thread: one delivers events, one reads the ring while JavaScript
+//! is busy, one advances the clock.
 
 use std::future;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::{poll_sockets, read_ring, wake_awaiting_javascript};
+use super::event_loop::{poll_sockets, read_ring, wake_awaiting_javascript};
 use crate::log::access::AccessLog;
 use crate::runtime::executor::yield_now;
 use crate::runtime::timers::sleep;
 use crate::server::connection::check_deadline;
 use crate::server::context::{BATCHING_DELAY, Context};
 
-/// Hands the events of a turn over, behind every task that was ready at the first of them, and looks at the sockets again
-/// as long as that brings more: on a busy machine the switches between the threads cost more than anything else here.
+/// Delivers the events of a turn after every task that was ready at the first event. It polls the
+/// sockets again while that brings more events: on a busy machine the thread switches cost more
+/// than anything else here.
 pub(super) async fn flusher(ctx: Rc<Context>) {
     loop {
         future::poll_fn(|cx| {
@@ -25,7 +26,7 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
             Poll::Pending
         })
         .await;
-        // A lone request is not kept waiting for others.
+        // A single request does not wait for others.
         let mut gathered = 0;
         for _ in 0..MAX_BATCHING_TURNS {
             let len = ctx.batch.borrow().text.len();
@@ -38,7 +39,7 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
         }
         ctx.deliver_batch();
         ctx.is_clock_stale.set(true);
-        // An answer waits for another request's handler only where there is another.
+        // A response can wait for the handler of another request only if there is another one.
         if ctx.serves_several() {
             ctx.ring_watch.notify_one();
         }
@@ -46,7 +47,7 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
     }
 }
 
-/// Sees that what waits for something else to go with does not wait for long.
+/// Delivers events that wait to be batched after [`BATCHING_DELAY`].
 pub(super) async fn batching_delay(ctx: Rc<Context>) {
     loop {
         ctx.batching_delay_started.notified().await;
@@ -55,7 +56,8 @@ pub(super) async fn batching_delay(ctx: Rc<Context>) {
     }
 }
 
-/// While JavaScript works on a batch: no finished answer must wait for another request's slow handler.
+/// Reads the ring while JavaScript works on a batch: no finished response must wait for the slow
+/// handler of another request.
 pub(super) async fn ring_watcher(ctx: Rc<Context>) {
     loop {
         ctx.ring_watch.notified().await;
@@ -66,14 +68,14 @@ pub(super) async fn ring_watcher(ctx: Rc<Context>) {
                 wake_awaiting_javascript(&ctx);
             }
         }
-        // What JavaScript wrote last comes before the question whether it has answered.
+        // Reads the last records before deciding whether JavaScript has responded.
         read_ring(&ctx);
         wake_awaiting_javascript(&ctx);
     }
 }
 
-/// Moves the wheel and writes the logs out, as long as there are connections or lines that nobody has taken: an idle worker
-/// sleeps.
+/// Advances the wheel and writes the logs while there are connections or unwritten lines; an idle
+/// worker sleeps.
 pub(super) async fn clock(ctx: Rc<Context>) {
     loop {
         if ctx.connections.borrow().len() == 0 && !ctx.has_unwritten() {
@@ -82,7 +84,7 @@ pub(super) async fn clock(ctx: Rc<Context>) {
             ctx.handoff.shrink(true);
             ctx.connection_opened.notified().await;
         }
-        // A connection of which JavaScript is to hear at once wakes the thread.
+        // If JavaScript must receive a connection at once, the accept wakes the thread.
         ctx.handoff.set_polls_accepted(!ctx.announce);
         sleep(&ctx, CLOCK_TICK).await;
         ctx.handoff.wake_for_accepted();
@@ -100,7 +102,7 @@ pub(super) async fn clock(ctx: Rc<Context>) {
     }
 }
 
-/// Lets the ids come again whose ends JavaScript has heard of.
+/// Makes ids available again once JavaScript has received their ends.
 fn release_reusable_ids(ctx: &Rc<Context>) {
     let has_passed = |takes| ctx.handoff.has_passed(takes);
     let exchanges = ctx.exchanges.borrow_mut().take_reusable(has_passed);
@@ -108,15 +110,15 @@ fn release_reusable_ids(ctx: &Rc<Context>) {
     if exchanges.is_empty() && connections.is_empty() {
         return;
     }
-    // What JavaScript wrote before it heard of them is in the ring, and meant for those that had the ids.
+    // Records that JavaScript wrote before are for the previous owners of the ids.
     read_ring(ctx);
     ctx.exchanges.borrow_mut().reuse(exchanges);
     ctx.connections.borrow_mut().reuse(connections);
 }
 
-/// Looks at the sockets for more, before what there is goes to JavaScript.
+/// Polls of the sockets before the events are delivered to JavaScript.
 const MAX_BATCHING_TURNS: usize = 4;
-/// How often the ring is looked at while JavaScript works on a batch.
+/// Interval of reading the ring while JavaScript works on a batch.
 const RING_POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// The resolution of the deadlines.
+/// Resolution of the deadlines.
 const CLOCK_TICK: Duration = Duration::from_millis(100);

@@ -260,7 +260,7 @@ fn read_proxy_header(
         Ok(ProxyHeader::Absent) => Ok(true),
         Ok(ProxyHeader::Present { len, addresses }) => {
             first.drain(..len);
-            arrival.tell(addresses);
+            arrival.set_proxied(addresses);
             Ok(true)
         }
         Err(_) => Err(io::ErrorKind::InvalidData.into()),

@@ -1,0 +1,179 @@
+//! The loop of an I/O thread: control messages, tasks, sockets and timers, until the thread stops.
+
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::commands::apply_command;
+use super::tasks::{batching_delay, clock, flusher, ring_watcher};
+use crate::bridge::handoff::ControlMessage;
+use crate::bridge::in_flight;
+use crate::log::access::AccessLog;
+use crate::pressure::limits::IDLE_DRAIN_TIME;
+use crate::pressure::memory::evict_over_limit;
+use crate::runtime::executor::{self, AbortOnPanic, spawn_critical};
+use crate::runtime::sockets::SocketSet;
+use crate::server::connection::{abort_connections, begin, discard_accepted, end_body_buffering};
+use crate::server::context::Context;
+use crate::server::shutdown::{drain, end_process};
+use crate::transport::listener::AcceptedConnection;
+use crate::transport::tls::abort_expired_handshakes;
+
+/// Runs the loop: control messages, a turn of the tasks, then sockets and timers. The loop waits
+/// only if no task is ready.
+pub(super) fn run(ctx: &Rc<Context>) {
+    let _abort = AbortOnPanic;
+    spawn_critical(flusher(ctx.clone()));
+    spawn_critical(ring_watcher(ctx.clone()));
+    spawn_critical(batching_delay(ctx.clone()));
+    spawn_critical(clock(ctx.clone()));
+    spawn_critical(end_body_buffering(ctx.clone()));
+    spawn_critical(evict_over_limit(ctx.clone()));
+    spawn_critical(abort_expired_handshakes(ctx.clone()));
+    while !ctx.is_stopping.get() {
+        executor::run_turn();
+        // The turn has taken a while, and so does a wait.
+        ctx.is_clock_stale.set(true);
+        if executor::has_ready_tasks() {
+            poll_sockets(ctx);
+        } else {
+            wait(ctx);
+        }
+        ctx.timers.wake_due(ctx.now());
+    }
+    stop(ctx);
+}
+
+/// Waits for a socket, a timer or a message from another thread.
+fn wait(ctx: &Rc<Context>) {
+    let handoff = &ctx.handoff;
+    // Before the thread is marked as sleeping: messages that arrive meanwhile are found without a
+    // wake.
+    if ctx.handshakes.are_dense(|| ctx.ms(Instant::now())) {
+        thread::sleep(HANDSHAKE_BATCHING_TIME);
+    }
+    let time = if handoff.prepare_sleep() {
+        ctx.timers.time_until_next(Instant::now())
+    } else {
+        Some(Duration::ZERO)
+    };
+    SocketSet::dispatch_events(ctx, time);
+    handoff.end_sleep();
+    handle_wake(ctx);
+}
+
+/// Polls the sockets without waiting, and handles messages of other threads.
+pub(super) fn poll_sockets(ctx: &Rc<Context>) {
+    SocketSet::dispatch_events(ctx, Some(Duration::ZERO));
+    handle_wake(ctx);
+}
+
+fn handle_wake(ctx: &Rc<Context>) {
+    if ctx.handoff.was_woken() {
+        handle_control_messages(ctx);
+    }
+}
+
+/// Handles the messages of other threads.
+fn handle_control_messages(ctx: &Rc<Context>) {
+    // Messages sent before a connection was accepted, such as its server's TLS configuration, are
+    // read after this line and handled first.
+    let mut accepted = ctx.handoff.take_accepted();
+    for control in ctx.handoff.take_control() {
+        match control {
+            ControlMessage::Configure { server_id, limits } => {
+                ctx.set_limits(server_id, Some(*limits))
+            }
+            ControlMessage::Forget { server_id } => {
+                begin_accepted(ctx, &mut accepted);
+                ctx.delivers_at_once.set(true);
+                ctx.end_batching_delay();
+                ctx.set_limits(server_id, None);
+                ctx.set_tls(server_id, None);
+            }
+            ControlMessage::Secure { server_id, server } => ctx.set_tls(server_id, Some(*server)),
+            ControlMessage::Drain(idle) => {
+                begin_accepted(ctx, &mut accepted);
+                drain(ctx, idle);
+            }
+            ControlMessage::Abort(accepted) => discard_accepted(ctx, &accepted),
+            ControlMessage::FreeDescriptor => ctx.admission.handle_descriptor_shortage(ctx),
+            ControlMessage::CloseConnections { server_id, idle_only } => {
+                begin_accepted(ctx, &mut accepted);
+                abort_connections(ctx, |one| {
+                    one.belongs_to(server_id) && !(idle_only && one.is_busy())
+                });
+            }
+            ControlMessage::ReportRefusals { server_id, on } => {
+                ctx.set_reports_refusals(server_id, on)
+            }
+            ControlMessage::Orphaned => {
+                begin_accepted(ctx, &mut accepted);
+                drain(ctx, IDLE_DRAIN_TIME);
+                spawn_critical(end_process(ctx.clone()));
+            }
+            ControlMessage::ListInFlight(reply) => in_flight::reply_to(ctx, &reply),
+            ControlMessage::ReportSettings(id, reply) => ctx.report_settings(id, &reply),
+            ControlMessage::ReopenLog => {
+                let reopened = ctx.access.borrow_mut().as_mut().map(AccessLog::reopen);
+                if let Some(Err(error)) = reopened {
+                    let text = format!("the access log stays the old file: {error}");
+                    ctx.emit(|batch| batch.fault(&text));
+                }
+            }
+            ControlMessage::Fault(text) => ctx.emit(|batch| batch.fault(&text)),
+            ControlMessage::Stop => ctx.is_stopping.set(true),
+        }
+    }
+    begin_each(ctx, &mut accepted);
+    read_ring(ctx);
+    wake_awaiting_javascript(ctx);
+}
+
+/// Stops the loop and drops every task.
+fn stop(ctx: &Rc<Context>) {
+    // Responses from the ring are sent as far as the sockets accept them.
+    executor::run_ready();
+    // Idle connections have no task that would end with the thread.
+    abort_connections(ctx, |one| one.serving().is_none());
+    executor::cancel_all();
+    ctx.finish_logs();
+}
+
+/// Starts all connections that have been accepted so far: the message that follows concerns them.
+fn begin_accepted(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
+    accepted.append(&mut ctx.handoff.take_accepted());
+    begin_each(ctx, accepted);
+}
+
+fn begin_each(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
+    for each in accepted.drain(..) {
+        begin(ctx, each);
+    }
+}
+
+/// Reads the records of the ring and wakes the connections that they change. Returns whether there
+/// were any.
+pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
+    let is_pending = ctx.handoff.ring.is_pending();
+    if is_pending {
+        ctx.refresh_clock();
+        ctx.handoff.ring.drain(|id, command| apply_command(ctx, id, command));
+    }
+    let mut dirty = ctx.to_wake.borrow_mut();
+    for shared in dirty.drain(..) {
+        shared.wake();
+    }
+    is_pending
+}
+
+/// Wakes the connections that wait for JavaScript.
+pub(super) fn wake_awaiting_javascript(ctx: &Context) {
+    for shared in ctx.awaiting_javascript.borrow_mut().drain(..) {
+        shared.wake();
+    }
+}
+
+/// How long to batch handshake messages while handshakes are dense. Each message would otherwise
+/// wake this thread, and then JavaScript, on its own. Linux adds the thread's timer slack of 50 us.
+const HANDSHAKE_BATCHING_TIME: Duration = Duration::from_micros(200);
