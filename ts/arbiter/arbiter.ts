@@ -1,6 +1,7 @@
 /**
- * The arbiter: one queue of events, one loop that takes one event, decides by a table, and moves the set of workers
- * one step nearer to the wanted one. It never waits inside a decision and runs no code of the application.
+ * The arbiter: one queue of events and one loop. The loop takes one event, looks up the reaction in
+ * a table, and moves the set of workers one step closer to the wanted set. It never waits inside a
+ * decision and never runs application code.
  */
 import { assertNever, MonocerosError } from '../errors.ts'
 import { logLine } from '../log/log-lines.ts'
@@ -29,7 +30,7 @@ import type { ArbiterUpgrade } from './upgrade.ts'
 import type { WorkerCount } from './worker-count.ts'
 import type { BootFailure, WorkerHandle } from './worker-handle.ts'
 
-/** Gunicorn's exit code of a worker whose application has no such callable. */
+/** Exit status of a worker whose module exports no application (Gunicorn's `APP_LOAD_ERROR`). */
 const APP_LOAD_EXIT_STATUS = 4
 
 export class Arbiter {
@@ -46,12 +47,12 @@ export class Arbiter {
   readonly #extraListeners: ExtraListeners
   readonly #devReload: DevReload
   readonly #housekeeping: Housekeeping
-  /** What a signal asked for that the phase did not allow yet. */
+  /** Requests by signals that the current phase does not allow yet. */
   readonly #deferredRequests = new Set<SignalRequest>()
   #lifecycle: 'starting' | 'running' | 'stopping' = 'starting'
-  /** The hooks of the start have been called: workers may start. */
+  /** True once the hooks `on_starting` and `when_ready` have returned. */
   #canStartWorkers = false
-  /** As many workers as wanted have been ready once. */
+  /** True once the wanted number of workers has been ready for the first time. */
   #hasNotifiedReady = false
   #exitStatus = 0
   #startFailure: string | undefined
@@ -79,7 +80,7 @@ export class Arbiter {
     this.#housekeeping = collaborators.housekeeping
   }
 
-  /** Runs until it is told to stop; the result is the exit status. */
+  /** Runs until a signal stops the arbiter; resolves to the exit status of the process. */
   async run(): Promise<number> {
     const { settings, version, hooks } = this.#dependencies
     logLine(this.#log, 'starting', version)
@@ -135,7 +136,7 @@ export class Arbiter {
         return this.#upgrade.handleSuccessorReady(event.pid)
       case 'successorExit':
         this.#upgrade.handleSuccessorExit(event.pid, event.exit)
-        // Else nobody would serve.
+        // The workers start again: no other arbiter serves any more.
         return this.#workerCount.resume()
       case 'predecessorExit':
         return this.#handlePredecessorExit()
@@ -149,7 +150,7 @@ export class Arbiter {
     }
   }
 
-  /** Steps towards the wanted workers until something must happen first. */
+  /** Performs steps toward the wanted set of workers until a step has to wait for an event. */
   #reconcile(): void {
     const { current } = this.#rollout
     if (this.#lifecycle === 'stopping' || current === undefined || !this.#canStartWorkers) return
@@ -168,7 +169,7 @@ export class Arbiter {
       if (step.type === 'wait') return
       if (step.type === 'settled') return this.#finishReload()
       if (step.type === 'retire') this.#supervisor.applyEvent(step.worker, 'retire')
-      // Every slot is taken by a worker that has not ended yet: its end comes as an event.
+      // Every slot is taken by a worker that is still running: its exit is the next event.
       else if (!this.#supervisor.spawn(step.generation)) return
     }
   }
@@ -263,16 +264,15 @@ export class Arbiter {
     this.#dependencies.notifier.notifyStopping(this.#upgrade.successorPid)
     this.#rollout.closeAll()
     this.#extraListeners.closeAll()
-    for (const worker of this.#supervisor.workers.list()) this.#supervisor.applyEvent(worker, event)
+    this.#supervisor.applyEventToAll(event)
   }
 
   #quitWorkers(): void {
     logLine(this.#log, 'quickShutdown')
-    for (const worker of this.#supervisor.workers.list())
-      this.#supervisor.applyEvent(worker, 'quit')
+    this.#supervisor.applyEventToAll('quit')
   }
 
-  /** The start has failed: there is nothing to keep. */
+  /** Ends a failed start with an exit status, and the reason for the log if there is one. */
   #failStart(status: number, reason: string | undefined): void {
     this.#exitStatus = status
     this.#startFailure = reason
@@ -285,13 +285,13 @@ export class Arbiter {
         this.#dependencies.prepareLogs(this.#rollout.current.config)
       this.#log.reopen()
     } catch (error) {
-      // The old files stay in use.
+      // The log files that are open stay in use.
       this.#rollout.logError(error)
     }
     this.#supervisor.reopenLogs()
   }
 
-  /** Beside the loop, which goes on: hooks may wait for something. */
+  /** Runs beside the loop, because a hook may await something. */
   async #prepareGeneration({ config }: Generation): Promise<void> {
     this.#dependencies.prepareLogs(config)
     if (this.#rollout.current !== undefined)
@@ -311,7 +311,10 @@ export class Arbiter {
   #handleReady(worker: WorkerHandle): void {
     if (this.#lifecycle === 'starting') this.#lifecycle = 'running'
     this.#rollout.handleReady(worker)
-    if (!this.#hasNotifiedReady && this.#supervisor.countServing() >= this.#workerCount.wanted) {
+    if (
+      !this.#hasNotifiedReady &&
+      this.#supervisor.workers.countServing() >= this.#workerCount.wanted
+    ) {
       this.#hasNotifiedReady = true
       this.#extraListeners.closeUnused()
       this.#notifyReady()
@@ -319,7 +322,7 @@ export class Arbiter {
     }
   }
 
-  /** Tells systemd that everything is up, or again as it was. */
+  /** Notifies systemd that the service is ready, or that a reload is complete. */
   #notifyReady(): void {
     if (this.#lifecycle !== 'running') return
     this.#dependencies.notifier.notifyReady(`${this.#workerCount.wanted} workers serve`)
@@ -360,7 +363,7 @@ export class Arbiter {
     }
     this.#workerCount.reset(config.workers)
     this.#supervisor.crashes.policy.reset()
-    // A log or pidfile that cannot be written is no reason to end a server that serves.
+    // An error with a log file or the pidfile is logged: it must not stop a server that is serving.
     const attempt = (step: () => void) => {
       try {
         step()
@@ -376,7 +379,7 @@ export class Arbiter {
 
   #finishReload(): void {
     if (!this.#rollout.isRolling) return
-    // The last old worker has been told to leave and may not know it yet.
+    // The last old worker has been asked to stop, but may not have received the signal yet.
     if (this.#supervisor.hasAwaitedDrain()) return
     logLine(this.#log, 'reloadComplete')
     this.#rollout.finish()
@@ -387,7 +390,7 @@ export class Arbiter {
 
   #handleTick(): void {
     const { isLate, isFullSecond } = this.#clock.handleTick()
-    this.#supervisor.checkDeadlines({ late: isLate })
+    this.#supervisor.checkDeadlines({ isLate })
     this.#dependencies.notifier.sendWatchdogIfDue()
     if (!isFullSecond) return
     this.#upgrade.tick()

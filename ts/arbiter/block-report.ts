@@ -1,4 +1,7 @@
-/** What the log says of a worker whose event loop is blocked, from what its watcher has found. */
+/**
+ * Log lines about a worker whose event loop is blocked, from the report of the watcher in that
+ * worker.
+ */
 
 import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
@@ -6,22 +9,24 @@ import { removeOwnFrames } from '../log/thrown-value.ts'
 import type { BlockReport, InFlightRequest } from '../messages.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
-/** How long the arbiter waits for the watcher, which itself waits a little less for V8. */
+/** How long the arbiter waits for a block report. The watcher waits a little less for V8. */
 export const BLOCK_REPORT_WAIT_MS = 1_500
-/** The same for native code that V8 cannot interrupt: the watcher has said that it waits for it. */
+/** The same limit after a preliminary report: native code is running, which V8 cannot interrupt. */
 export const NATIVE_BLOCK_REPORT_WAIT_MS = 9_000
-/** What was found longer ago belongs to a blockade that ended by itself. */
+/**
+ * Age at which a report no longer counts: it is about an earlier block that has resolved by itself.
+ */
 const BLOCK_REPORT_MAX_AGE_MS = 2_000
 const MAX_REQUESTS = 10
 
-/** What the watcher has found of this blockade. */
+/** Returns the report of the current block, or undefined if the latest report is too old. */
 export function recentBlockReport({ blockReport }: WorkerHandle, nowMs: number) {
   if (blockReport === undefined) return undefined
   const freshMs = blockReport.final ? BLOCK_REPORT_MAX_AGE_MS : NATIVE_BLOCK_REPORT_WAIT_MS
   return nowMs - blockReport.atMs > freshMs ? undefined : blockReport
 }
 
-/** Writes it down: one line for each question that an operator has. */
+/** Logs what blocks the worker and which requests are in flight. */
 export function logBlockReport(log: Logger, worker: WorkerHandle, blockade: BlockReport): void {
   const { stack, call, requests } = blockade
   if (stack !== null) logLine(log, 'blockedInJavaScript', worker.pid, applicationFrames(stack))
@@ -31,7 +36,7 @@ export function logBlockReport(log: Logger, worker: WorkerHandle, blockade: Bloc
 }
 
 function applicationFrames(stack: string): string {
-  // The first frames are the watcher's own question.
+  // The frames named `<anonymous>` come from the watcher's own code in V8.
   const frames = stack.split('\n').filter((line) => /^\s+at (?!<anonymous>:)/.test(line))
   const own = removeOwnFrames(frames)
   return (own.length > 0 ? own : frames).join('\n')

@@ -1,4 +1,6 @@
-/** The check of the command line, and `preload_app`: loads the application in a worker that does not serve. */
+/**
+ * Loads the application in a worker that does not serve, for `--check-config` and `preload_app`.
+ */
 
 import { type MonocerosError, monocerosError } from '../errors.ts'
 import { createLogger, type Logger } from '../log/logger.ts'
@@ -11,7 +13,10 @@ import type { Generation } from './generation.ts'
 import { createBootMessage, spawnWorker } from './spawn.ts'
 import type { BootFailure } from './worker-handle.ts'
 
-/** 0 when the application loads or nobody wants to know any more, else the status of its failure; the log says why. */
+/**
+ * Resolves to 0 if the application loads or `stopped` resolves first, else to the exit status of
+ * the failure. The log has the reason.
+ */
 export async function checkApplication(
   config: Config,
   log: Logger = createLogger(config),

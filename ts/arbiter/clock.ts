@@ -1,10 +1,13 @@
-/** The arbiter's clock: a tick comes as an event, each second and whenever something falls due. */
+/** The arbiter's timer: a tick is pushed as an event every second and at each deadline. */
 
 import type { System } from '../process/system.ts'
 import type { EventQueue } from './events.ts'
 
 const TICK_MS = 1_000
-/** A tick that comes later than this was not the workers' fault: nobody is called silent on it. */
+/**
+ * Delay from which a tick is late. The arbiter itself was blocked then, so no worker is called
+ * silent.
+ */
 const MAX_TICK_DELAY_MS = 1_000
 
 export class Clock {
@@ -19,7 +22,9 @@ export class Clock {
     this.#nextSecondAtMs = system.now() + TICK_MS
   }
 
-  /** The next tick comes at `dueMs`, or when the second is over. */
+  /**
+   * Schedules the next tick for `dueMs`, or for the end of the current second if that is earlier.
+   */
   scheduleTick(dueMs: number): void {
     this.#cancel()
     const delayMs = Math.max(
@@ -29,7 +34,7 @@ export class Clock {
     this.#cancel = this.#system.after(delayMs, () => this.#queue.push({ type: 'tick' }))
   }
 
-  /** What the tick that has come is. */
+  /** Returns whether the tick that has arrived is late, and whether a full second has passed. */
   handleTick(): { readonly isLate: boolean; readonly isFullSecond: boolean } {
     const nowMs = this.#system.now()
     const isLate = nowMs - this.#nextSecondAtMs > MAX_TICK_DELAY_MS

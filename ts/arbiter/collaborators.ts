@@ -1,6 +1,7 @@
 /**
- * The objects that do the arbiter's work, created and connected: who owns worker processes, generations, the worker
- * count, the upgrade and the rest. Decisions that concern several of them are callbacks to the arbiter.
+ * Creates and connects the objects that do the arbiter's work: worker processes, generations, the
+ * worker count, the upgrade and others. Decisions that concern several of them are callbacks to the
+ * arbiter.
  */
 
 import type { System } from '../process/system.ts'
@@ -27,14 +28,14 @@ export interface Collaborators {
   readonly workerCount: WorkerCount
 }
 
-/** What the collaborators leave to the arbiter. */
+/** Decisions that the collaborators leave to the arbiter. */
 export interface ArbiterCallbacks
   extends Pick<RolloutDependencies, 'prepareGeneration' | 'onCurrentChanged'>,
     Pick<SupervisorCallbacks, 'onReady' | 'onBootFailure'> {
   readonly isStopping: () => boolean
 }
 
-/** Creates the collaborators of one arbiter; none of them does anything until the arbiter runs. */
+/** Creates the collaborators of one arbiter. Nothing happens until the arbiter runs. */
 export function createCollaborators(
   system: System,
   dependencies: ArbiterDependencies,
@@ -72,7 +73,7 @@ export function createCollaborators(
   })
   const { workers } = supervisor
   hooks.connectServer({ system, workers, settings, rollout, workerCount })
-  const housekeeping = new Housekeeping(system, { dependencies, titleAndPidfile, supervisor })
+  const housekeeping = new Housekeeping(system, { dependencies, titleAndPidfile, workers })
   return {
     clock,
     devReload,

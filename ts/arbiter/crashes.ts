@@ -1,4 +1,7 @@
-/** Ends that nobody asked for: what the log says of one, and how long the next start waits because of it. */
+/**
+ * Worker exits that the arbiter did not ask for: the log line about one, and the delay before the
+ * next start.
+ */
 
 import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
@@ -18,7 +21,7 @@ export class Crashes {
     this.#oomKillCount = system.countOomKills()
   }
 
-  /** Says how a worker has ended. */
+  /** Logs how a worker exited. */
   logExit(worker: WorkerHandle): void {
     const { pid, wasAborted, exit } = worker
     const signal = exit?.signal ?? undefined
@@ -30,7 +33,10 @@ export class Crashes {
     else logLine(this.#log, 'workerExited', pid, worker.describeExit())
   }
 
-  /** Takes note of an unwanted end or a failed boot, and says when that delays the next start. */
+  /**
+   * Records an unexpected exit or a failed boot, and logs the delay that it causes before the next
+   * start.
+   */
   recordExit({ slot, readyAtMs }: WorkerHandle, isExternal: boolean): void {
     const nowMs = this.#system.now()
     const servedMs = readyAtMs === undefined ? undefined : nowMs - readyAtMs
@@ -49,7 +55,7 @@ export class Crashes {
   }
 }
 
-/** A duration as it stands in the log. */
+/** Formats a duration for the log, in seconds with one decimal: `12.3s`. */
 export function formatSeconds(ms: number): string {
   return `${Math.round(ms / 100) / 10}s`
 }

@@ -1,6 +1,7 @@
 /**
- * `daemon`: the command starts itself again in the background, in a session of its own, and waits until that serves.
- * A fork like Gunicorn's is not for a process with threads, and every Node process has some.
+ * The setting `daemon`: the command starts itself again in the background, in a new session, and
+ * waits until that process serves. Gunicorn forks instead, but a process with threads cannot fork
+ * safely, and every Node process has threads.
  */
 
 import { isatty } from 'node:tty'
@@ -12,10 +13,13 @@ import { upgradeEnvironment } from './upgrade-state.ts'
 
 const STDOUT_FD = 1
 const STDERR_FD = 2
-/** Gunicorn's mask for what a daemon creates. */
+/** umask of a daemon, as in Gunicorn. */
 const DAEMON_UMASK = 0o022
 
-/** Starts the daemon; 0 when its workers are ready, else the status that it ended with. */
+/**
+ * Starts the daemon. Resolves to 0 when its workers are ready, else to the exit status of the
+ * daemon.
+ */
 export async function startDaemon(program: Program, config: Config): Promise<number> {
   if (system.env.NOTIFY_SOCKET !== undefined) {
     printLine(

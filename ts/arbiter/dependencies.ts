@@ -1,4 +1,4 @@
-/** What an arbiter works with beside the system; the tests give their own. */
+/** Everything that an arbiter uses besides the operating system. Tests pass their own. */
 
 import type { SystemdNotifier } from '../listen/systemd.ts'
 import type { Logger } from '../log/logger.ts'
@@ -13,37 +13,48 @@ import type { OpenSourceWatch } from './source-watch.ts'
 import type { TitleAndPidfileDependencies } from './title-and-pidfile.ts'
 
 export interface ArbiterDependencies extends TitleAndPidfileDependencies {
-  /** Where signals come as events already. */
+  /** Queue that already receives the signals of this process as events. */
   readonly queue: EventQueue
   readonly settings: ResolvedConfig
-  /** Reads the settings again, at a reload. */
+  /** Reads the settings again; called for each reload. */
   readonly loadSettings: () => Promise<ResolvedConfig>
   readonly openGeneration: OpenGeneration
   readonly scoreboard: ArbiterScoreboard
   readonly log: Logger
   readonly notifier: SystemdNotifier
   readonly hooks: ArbiterHooks
-  /** Makes the files that workers will log into theirs; also after `logrotate` has moved the old ones. */
+  /**
+   * Creates the log files and gives them to the user of the workers. Called again after `logrotate`
+   * has moved them.
+   */
   readonly prepareLogs: (config: Config) => void
-  /** Watches files, for `reload`. */
+  /** Opens the file watcher of the setting `reload`. */
   readonly openSourceWatch: OpenSourceWatch
-  /** Waits for the orphans of a container; once a tick. */
+  /**
+   * Reaps orphaned zombie processes where the arbiter is process 1 of a container. Called once a
+   * second.
+   */
   readonly reapOrphans: () => void
   readonly version: string
-  /** Which engine the workers will use, for the log. */
+  /** Name of the engine that the workers will use, with the reason, for the log. */
   readonly engineDescription: string
-  /** That this process may use: so many workers boot at a time. */
+  /**
+   * Number of processors that this process may use; limits how many workers boot at the same time.
+   */
   readonly processorCount: number
-  /** What a new arbiter is started as. */
+  /** Command line that an upgrade starts again. */
   readonly program: Program
-  /** Whether systemd has opened the sockets. */
+  /** True if systemd has opened the listening sockets (socket activation). */
   readonly isSocketActivated: boolean
   readonly parent: ParentProcess | undefined
-  /** Sockets of programs' further servers that an older arbiter has handed over. */
+  /** Sockets of extra listeners that an older arbiter has passed on. */
   readonly inheritedExtraListeners?: readonly InheritedExtraListener[]
 }
 
-/** Who has started this arbiter: an older one, which still serves, or the command of a daemon. */
+/**
+ * The process that has started this arbiter: an older arbiter that still serves, or the command
+ * that starts a daemon.
+ */
 export interface ParentProcess {
   readonly kind: 'upgrade' | 'daemon'
   readonly pid: number

@@ -1,7 +1,8 @@
 /**
- * `reload`: workers are restarted when a file changes that they have loaded, and the settings are read again when the
- * config file does. The old workers end first, and connections wait in the kernel meanwhile: no request that is sent
- * behind a change meets the code before it.
+ * The setting `reload`: restarts the workers when a file changes that they have loaded, and reads
+ * the settings again when the config file changes. The old workers exit first, and connections wait
+ * in the kernel meanwhile. A request that is sent after a change therefore never reaches the old
+ * code.
  */
 
 import { isDeepStrictEqual } from 'node:util'
@@ -19,7 +20,7 @@ export interface DevReloadDependencies {
   readonly log: Logger
   readonly queue: EventQueue
   readonly openSourceWatch: OpenSourceWatch
-  /** The directory of the start. */
+  /** Working directory of the command, to which `reload_extra_files` are relative. */
   readonly cwd: string
 }
 
@@ -34,7 +35,7 @@ export class DevReload {
     this.#dependencies = dependencies
   }
 
-  /** Watches what these settings say, if they say so. */
+  /** Starts, replaces or stops the file watcher, as the settings of this generation require. */
   applySettings({ config, configFile }: Generation): void {
     const { log, queue, openSourceWatch, cwd } = this.#dependencies
     const { reload, reload_engine, reload_extra_files, chdir } = config
@@ -49,18 +50,18 @@ export class DevReload {
     this.#watch.catch((thrown: unknown) => logThrown(log, { name: 'watcherFailed', thrown }))
   }
 
-  /** A worker has loaded files, or failed to; what is the matter is said once for all workers. */
+  /**
+   * Adds the files that a worker has loaded. A failure to load is logged once, not once for each
+   * worker.
+   */
   handleLoaded({ files, isComplete, failure }: LoadedMessage): void {
-    this.#watch?.then(
-      (watch) => watch.addLoadedFiles(files, isComplete),
-      () => {},
-    )
+    this.#withWatch((watch) => watch.addLoadedFiles(files, isComplete))
     if (failure === undefined || this.#loggedFailures.has(failure)) return
     this.#loggedFailures.add(failure)
     this.#dependencies.log.error(failure)
   }
 
-  /** Says what has changed; the result is whether it is the settings. */
+  /** Logs the changed files. Returns true if the config file is among them. */
   handleChanged(files: readonly string[]): boolean {
     this.#loggedFailures.clear()
     for (const file of files) logLine(this.#dependencies.log, 'fileChanged', file)
@@ -68,10 +69,12 @@ export class DevReload {
   }
 
   close(): void {
-    this.#watch?.then(
-      (watch) => watch.close(),
-      () => {},
-    )
+    this.#withWatch((watch) => watch.close())
     this.#watch = undefined
+  }
+
+  #withWatch(use: (watch: SourceWatch) => void): void {
+    // `applySettings` logs why a watch could not be opened.
+    this.#watch?.then(use, () => {})
   }
 }

@@ -1,4 +1,7 @@
-/** Everything that can happen to the arbiter, as one queue. Callbacks only push; the loop takes one at a time. */
+/**
+ * Everything that can happen to the arbiter, as one queue. Callbacks only push an event; the loop
+ * takes one event at a time.
+ */
 
 import type { WorkerMessage } from '../messages.ts'
 import type { ChildExit, System } from '../process/system.ts'
@@ -8,13 +11,13 @@ import type { WorkerHandle } from './worker-handle.ts'
 
 export type ArbiterEvent =
   | { readonly type: 'signal'; readonly signal: SignalName }
-  /** The addresses of the first generation, or of a reload's, are open. */
+  /** The addresses of the first generation, or of a reload, are open. */
   | {
       readonly type: 'generationOpened'
       readonly generation: Generation
       readonly warnings: readonly string[]
     }
-  /** The settings could not be read or the addresses not be opened. */
+  /** The settings could not be read, or an address could not be opened. */
   | { readonly type: 'generationFailed'; readonly error: unknown }
   /** The hook `when_ready` has returned: workers may start. */
   | { readonly type: 'startHooksDone' }
@@ -24,14 +27,14 @@ export type ArbiterEvent =
       readonly message: WorkerMessage
     }
   | { readonly type: 'workerExit'; readonly worker: WorkerHandle; readonly exit: ChildExit }
-  /** The new arbiter that this one has started serves. */
+  /** The arbiter that an upgrade has started is ready. */
   | { readonly type: 'successorReady'; readonly pid: number }
   | { readonly type: 'successorExit'; readonly pid: number; readonly exit: ChildExit }
-  /** The arbiter that has started this one has ended. */
+  /** The arbiter that has started this one has exited. */
   | { readonly type: 'predecessorExit' }
-  /** With `reload`: files of the application, or the config file. */
+  /** Files of the application or the config file have changed (setting `reload`). */
   | { readonly type: 'filesChanged'; readonly files: readonly string[] }
-  /** A second has passed, or a deadline. */
+  /** A second has passed, or a deadline is due. */
   | { readonly type: 'tick' }
 
 export class EventQueue {
@@ -45,17 +48,17 @@ export class EventQueue {
     for (const wake of waiting) wake()
   }
 
-  /** From now on signals are events, until the returned function is called. */
+  /** Pushes each signal as an event until the returned function is called. */
   subscribeToSignals(system: System): () => void {
-    const heard = ARBITER_SIGNALS.map((signal) =>
+    const unsubscribers = ARBITER_SIGNALS.map((signal) =>
       system.onSignal(signal, () => this.push({ type: 'signal', signal })),
     )
     return () => {
-      for (const takeBack of heard) takeBack()
+      for (const unsubscribe of unsubscribers) unsubscribe()
     }
   }
 
-  /** Resolves when a signal with one of these meanings has come. It stays in the queue. */
+  /** Resolves when a signal with one of these roles has arrived. The event stays in the queue. */
   async waitForSignal(...roles: readonly ArbiterRole[]): Promise<void> {
     const isAsked = () =>
       this.#events.some(
@@ -64,7 +67,7 @@ export class EventQueue {
     while (!isAsked()) await this.#nextPush()
   }
 
-  /** The oldest event; waits when there is none. */
+  /** Resolves to the oldest event, once there is one. */
   async take(): Promise<ArbiterEvent> {
     for (;;) {
       const event = this.#events.shift()

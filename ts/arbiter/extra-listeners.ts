@@ -1,6 +1,7 @@
 /**
- * The listening sockets of programs' further servers (a metrics port): bound when the first worker asks, held as long as
- * any wants them, and given to each that listens there, so that no reload meets an address in use.
+ * Listening sockets of extra servers that the application creates (a metrics port, for example).
+ * The arbiter binds one when the first worker asks, and shares it with every worker that asks. It
+ * stays open while any worker uses it, so a reload does not fail with "address in use".
  */
 
 import { isIP } from 'node:net'
@@ -13,7 +14,7 @@ import { native } from '../native/index.ts'
 import type { Config } from '../settings/config.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
-/** A socket on its way to a new arbiter. */
+/** Extra listener that an older arbiter has passed on. */
 export interface InheritedExtraListener extends ExtraListenerAddress {
   readonly fd: number
 }
@@ -22,9 +23,15 @@ interface ExtraListener extends InheritedExtraListener {
   readonly users: Set<WorkerHandle>
 }
 
-/** A program that opens ports without end must not use up the arbiter's descriptors. */
+/**
+ * Maximum number of extra listeners. An application that opens ports endlessly must not use up the
+ * arbiter's descriptors.
+ */
 const MAX_EXTRA_LISTENERS = 64
-/** Below, a port belongs to the system, and a worker that is another user could not have it. */
+/**
+ * Ports below this number are privileged. A worker that runs as another user could not bind one
+ * itself.
+ */
 const FIRST_UNPRIVILEGED_PORT = 1_024
 
 export class ExtraListeners {
@@ -36,12 +43,15 @@ export class ExtraListeners {
     for (const each of handed) this.#listeners.set(keyOf(each), { ...each, users: new Set() })
   }
 
-  /** What a new arbiter goes on with. */
+  /** Returns the open extra listeners, for the arbiter that an upgrade starts. */
   listOpen(): InheritedExtraListener[] {
     return [...this.#listeners.values()].map(({ users: _, ...handed }) => handed)
   }
 
-  /** Answers a worker's question. A no leaves it to node, whose own attempt tells the program what is wrong. */
+  /**
+   * Replies to the message `listen` with a descriptor, or without one. In the second case Node
+   * binds the address in the worker and reports the error to the application.
+   */
   handleListen(worker: WorkerHandle, id: number, address: ExtraListenerAddress): void {
     const held =
       this.#listeners.get(keyOf(address)) ?? this.#open(address, worker.generation.config)
@@ -49,23 +59,25 @@ export class ExtraListeners {
     worker.child.sendDescriptor(id, held?.fd)
   }
 
-  /** The worker's server has closed. */
+  /** Handles the message `unlisten`: the worker's server has closed. */
   handleUnlisten(worker: WorkerHandle, address: ExtraListenerAddress): void {
     const held = this.#listeners.get(keyOf(address))
     if (held?.users.delete(worker) && held.users.size === 0) this.#close(held)
   }
 
-  /** The worker's process has ended. What it held stays for its successor. */
+  /** Forgets a worker that has exited. Its listeners stay open for the worker that replaces it. */
   removeWorker(worker: WorkerHandle): void {
     for (const { users } of this.#listeners.values()) users.delete(worker)
   }
 
-  /** Closes what no worker has asked for; called when as many as wanted are ready. */
+  /**
+   * Closes the listeners that no worker uses. Called when the wanted number of workers is ready.
+   */
   closeUnused(): void {
     for (const held of this.#listeners.values()) if (held.users.size === 0) this.#close(held)
   }
 
-  /** At a stop. */
+  /** Closes every listener, when the arbiter stops. */
   closeAll(): void {
     for (const held of this.#listeners.values()) this.#close(held)
   }
@@ -79,7 +91,8 @@ export class ExtraListeners {
       (isDemoted && port < FIRST_UNPRIVILEGED_PORT)
     )
       return undefined
-    // As node does: without a host it is IPv6 for both, if the system has it.
+    // Without a host Node listens on `::` for IPv6 and IPv4, or on 0.0.0.0 where the system has no
+    // IPv6.
     for (const each of host === null ? ['::', '0.0.0.0'] : [host]) {
       const shown = formatHostPort({ kind: 'tcp', host: each, port })
       try {

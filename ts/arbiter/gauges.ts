@@ -1,4 +1,7 @@
-/** What the arbiter tells statsd: how many workers there are, and how many connections wait for one. */
+/**
+ * Gauges that the arbiter sends to statsd: the number of workers, and the connections that wait to
+ * be accepted.
+ */
 
 import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
@@ -6,7 +9,7 @@ import { StatsdClient, statsdTarget } from '../log/statsd.ts'
 import { native } from '../native/index.ts'
 import type { Generation } from './generation.ts'
 
-/** A gauge that a collector has missed is told again. */
+/** Ticks after which an unchanged gauge is sent again, in case the collector has missed it. */
 const REPEAT_TICKS = 60
 
 export class Gauges {
@@ -21,7 +24,7 @@ export class Gauges {
     this.#log = log
   }
 
-  /** Once a second. */
+  /** Sends the gauges that are due. Called once a second. */
   update(generation: Generation, workers: number): void {
     const { config } = generation
     if (config !== this.#config) this.#configure(config)
@@ -43,7 +46,8 @@ export class Gauges {
     try {
       if (target !== undefined) this.#statsd = new StatsdClient(target)
     } catch (error) {
-      // The log has the same target, and has said so at the start; here it is a reload's.
+      // The error log uses the same target and reports a failure at the start; this one follows a
+      // reload.
       this.#log.error(error instanceof Error ? error.message : String(error))
     }
   }

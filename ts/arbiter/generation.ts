@@ -1,4 +1,7 @@
-/** A generation: one reading of the settings with the sockets they name. A reload makes a new one beside the old. */
+/**
+ * A generation: the settings of one start or reload, with the listening sockets that they name. A
+ * reload opens a new generation beside the current one.
+ */
 
 import {
   adoptListener,
@@ -21,30 +24,33 @@ import type { InheritedListener } from './upgrade-state.ts'
 export interface Generation {
   readonly number: number
   readonly config: Config
-  /** The settings that the operator gave, from wherever. */
+  /** Names of the settings that the operator has set, from any source. */
   readonly givenSettings: readonly string[]
-  /** Where the settings were read from, for the workers' hooks. */
+  /** Path of the config file, from which the workers load their hooks. */
   readonly configFile?: string | undefined
   readonly listeners: readonly Listener[]
-  /** Where the names of syslog and statsd led to when the settings were read. */
+  /** Addresses of syslog and statsd as they resolved when the settings were read. */
   readonly collectorAddresses?: CollectorAddresses
-  /** What TLS needs, if any of the listeners speaks it. */
+  /** TLS files and their contents; undefined if no listener uses TLS. */
   readonly watchedTls?: WatchedTlsFiles | undefined
-  /** Of all generations of this arbiter. */
+  /** Secrets of session ticket keys, shared by all generations of this arbiter. */
   readonly ticketSecrets: TicketSecrets
 }
 
-/** Whether TLS is spoken at a listener: its address may say so, else it is where there is a certificate. */
+/**
+ * Returns whether a listener uses TLS: a certificate is set, and its address does not start with
+ * `http://`.
+ */
 export function isTlsListener(listener: Listener, tls: WatchedTlsFiles | undefined): boolean {
   return tls !== undefined && canUseTls(listener)
 }
 
-/** Whether TLS is spoken there once there is a certificate. */
+/** Returns whether a listener uses TLS as soon as a certificate is set. */
 export function canUseTls({ bind, port }: Listener): boolean {
   return port !== undefined && !bind.trim().startsWith('http://')
 }
 
-/** The address of a listener, as in the log. */
+/** Returns the address of a listener as the log shows it. */
 export function displayAddress(
   listener: Listener,
   { watchedTls }: Pick<Generation, 'watchedTls'>,
@@ -54,25 +60,31 @@ export function displayAddress(
     : listener.address
 }
 
-/** All of them, in one text. */
+/** Returns the addresses of all listeners as the log shows them, separated by commas. */
 export function displayAddresses(generation: Generation): string {
   return generation.listeners.map((listener) => displayAddress(listener, generation)).join(',')
 }
 
-/** Opens the addresses that the earlier generation has not; the others are shared with it. */
+/**
+ * Opens the addresses that the earlier generation does not have. Both generations share the other
+ * sockets.
+ */
 export type OpenGeneration = (
   resolved: ResolvedConfig,
   earlier: Generation | undefined,
 ) => Promise<Generation>
 
-/** Sockets that this process was started with, for the first generation. */
+/** Listening sockets that this process was started with, for the first generation. */
 export interface InheritedSockets {
   readonly listeners: readonly InheritedListener[]
-  /** systemd has opened them: they are all that is listened on, whatever `bind` says. */
+  /** True if systemd has opened the sockets. They are used instead of the setting `bind`. */
   readonly isSocketActivated: boolean
 }
 
-/** Opens real sockets; after a failure none of those opened for this generation stays open. */
+/**
+ * Returns a function that opens the sockets of a generation. If one address fails, it closes those
+ * that it has opened.
+ */
 export function createGenerationOpener(
   context: { system: System; log: Logger; hooks?: ArbiterHooks },
   inherited: InheritedSockets,
@@ -96,7 +108,7 @@ export function createGenerationOpener(
         const known = await findListener(free, bind, options)
         const listener = known ?? (await openListener({ ...context, held: kept }, bind, options))
         if (known === undefined) opened.push(listener)
-        // The words say more than the address: whether TLS is spoken there.
+        // The text of the setting matters beside the address: its scheme selects TLS.
         listeners.push({ ...listener, bind })
       }
     } catch (error) {
@@ -120,19 +132,19 @@ function namesOfGivenSettings(origins: ResolvedConfig['origins']): string[] {
   return Object.entries(origins).flatMap(([name, origin]) => (origin === 'default' ? [] : [name]))
 }
 
-// The older arbiter still serves on them.
+// Closes this process's descriptors alone: the older arbiter still serves on the sockets.
 function closeUnusedListeners(handed: readonly Listener[], used: readonly Listener[]): void {
   for (const listener of handed) {
     if (!includesSocket(used, listener)) listener.close({ unlink: false })
   }
 }
 
-/** Whether a socket is one of these, whatever words its address was given in. */
+/** Returns whether one of the listeners has the same socket, however its address is written. */
 export function includesSocket(listeners: readonly Listener[], { fd }: Listener): boolean {
   return listeners.some((listener) => listener.fd === fd)
 }
 
-/** Gives the sockets that stay what the new settings say of them. */
+/** Applies the new settings to the sockets that both generations share. */
 export function updateSharedListeners(
   { config, listeners }: Generation,
   previous: Generation,
@@ -143,7 +155,7 @@ export function updateSharedListeners(
   }
 }
 
-/** Closes what one generation has and another has not. */
+/** Closes the sockets of one generation that another one does not share. */
 export function closeListenersExcept(
   generation: Generation,
   kept: Generation | undefined,

@@ -1,30 +1,36 @@
 /**
- * How much memory a worker's JavaScript may take when the control group (a container) has a limit: V8 alone would give
- * each worker a share of the whole limit, and together they would be killed before any of them collects its garbage.
+ * Heap limit of a worker where the control group (a container) limits memory. V8 alone would derive
+ * the heap of every worker from the whole limit. Together the workers would then be killed before
+ * any of them collects garbage.
  */
 
 import type { Config } from '../settings/config.ts'
 
-/** Of a worker's share, what JavaScript objects may take; the rest is for buffers, code and the engine. */
+/**
+ * Share of a worker's memory for JavaScript objects. The rest is for buffers, code and the engine.
+ */
 const HEAP_SHARE = 0.75
-/** V8's own limit on machines with plenty of memory. */
+/** Upper bound: V8's own limit on machines with plenty of memory. */
 const MAX_HEAP_MB = 4_096
-/** With less no application starts. */
+/** Lower bound: applications do not start with less. */
 const MIN_HEAP_MB = 64
 const MB = 1_048_576
 
-/** Node's flag for it; none without a limit, or when the operator has said something. */
+/**
+ * Returns the V8 flag for the heap limit. There is none without a memory limit, or if the operator
+ * has set such a flag.
+ */
 export function heapFlags(
   { workers, max_surge, raw_env }: Config,
   env: NodeJS.ProcessEnv,
   limit: number | undefined,
 ): string[] {
-  const said = [
+  const givenFlags = [
     ...process.execArgv,
     env.NODE_OPTIONS ?? '',
     ...raw_env.filter((entry) => entry.startsWith('NODE_OPTIONS=')),
   ]
-  if (limit === undefined || said.some((text) => /--max[-_](?:old[-_]space|heap)/.test(text)))
+  if (limit === undefined || givenFlags.some((text) => /--max[-_](?:old[-_]space|heap)/.test(text)))
     return []
   const heapMb = Math.floor(((limit / MB) * HEAP_SHARE) / (Math.max(1, workers) + max_surge))
   return [`--max-old-space-size=${Math.max(MIN_HEAP_MB, Math.min(MAX_HEAP_MB, heapMb))}`]

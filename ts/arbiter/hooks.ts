@@ -1,4 +1,7 @@
-/** The hooks that run in the arbiter. They are the operator's code, and the only code here that is not ours. */
+/**
+ * Hooks that run in the arbiter. They are the operator's code, and the only foreign code in this
+ * process.
+ */
 
 import { monocerosError } from '../errors.ts'
 import { type Hook, type HookTable, loadHooks } from '../hooks/load.ts'
@@ -31,7 +34,10 @@ export class ArbiterHooks {
     this.#log = log
   }
 
-  /** Loads what settings name as modules; `use` takes it later, if the settings prove good. */
+  /**
+   * Loads the hooks that the settings name as modules. `activate` makes them current once the
+   * settings have proved good.
+   */
   async load({ values, file }: ResolvedConfig): Promise<void> {
     const functions = WORKER_HOOKS.filter((name) => typeof values[name] === 'function')
     const [first] = functions
@@ -41,22 +47,22 @@ export class ArbiterHooks {
     this.#loaded.set(values, await loadHooks(given, values.chdir))
   }
 
-  /** What makes the options of TLS by these settings, if they have such a hook. */
+  /** Returns the hook `ssl_context` of these settings, if it is set. */
   findSslContextHook(values: ResolvedConfig['values']): Hook | undefined {
     return this.#loaded.get(values)?.get('ssl_context')
   }
 
-  /** From now on the hooks are those of these settings. */
+  /** Makes the hooks of these settings the current ones. */
   activate(values: ResolvedConfig['values']): void {
     this.#activeHooks = this.#loaded.get(values) ?? new Map()
   }
 
-  /** What hooks are given as `server`. */
+  /** Creates the object that hooks receive as `server`. */
   connectServer(facts: HookServerSources): void {
     this.#server = createHookServer(this.#log, facts)
   }
 
-  /** The hooks of the start, before anything listens. */
+  /** Calls the hooks of the start, before the first address is opened. */
   async runStartHooks({ values }: ResolvedConfig, wanted: number): Promise<void> {
     this.activate(values)
     await this.callAndWait(values, 'nworkers_changed', wanted, null)
@@ -64,30 +70,38 @@ export class ArbiterHooks {
   }
 
   /**
-   * From now on an error of a timer or a promise that a hook has left behind is logged, which is no reason to end a server
-   * that serves; until the returned function is called.
+   * Logs errors that timers and promises of a hook throw later, so that they do not stop the
+   * server. The returned function ends this.
    */
   logUncaughtErrors(system: System): () => void {
     return system.onUncaught((thrown) => {
-      // A program with the arbiter in it may listen itself: then it decides.
+      // A program that embeds the arbiter may listen to this event: then its listener decides.
       if (system.countListeners('uncaughtException') > 1) return
       logThrown(this.#log, { name: 'unexpectedError', thrown })
     })
   }
 
-  /** The last hook; a promise is waited for, but not for ever, and not any more when a quick stop is asked for. */
+  /**
+   * Calls the hook `on_exit`. A promise is awaited for `graceful_timeout`, or until a quick stop is
+   * requested.
+   */
   async runExitHook(system: System, quit: Promise<void>): Promise<void> {
     const { value } = this.call('on_exit')
     if (!(value instanceof Promise)) return
     let cancel = () => {}
-    // A timer that holds the process: what the hook waits for need not.
+    // This timer keeps the process alive; what the hook awaits may not.
     const late = new Promise<void>((done) => {
       cancel = system.after(Number(this.#server?.cfg.graceful_timeout) * 1_000, done)
     })
-    await Promise.race([value.catch(() => {}), late, quit]).finally(() => cancel())
+    // `call` logs a rejection.
+    const settled = value.catch(() => {})
+    await Promise.race([settled, late, quit]).finally(() => cancel())
   }
 
-  /** Calls a hook of these settings, used or not yet, and waits for it; what it throws or rejects with is an error. */
+  /**
+   * Calls a hook of these settings, current or not, and awaits it. Throws ERR_HOOK_FAILED if the
+   * hook throws or rejects.
+   */
   async callAndWait(
     values: ResolvedConfig['values'],
     name: HookName,
@@ -100,7 +114,7 @@ export class ArbiterHooks {
     }
   }
 
-  /** Calls a hook, if there is one. What it throws or rejects with is logged. */
+  /** Calls a current hook, if it is set. An error or a rejection is logged. */
   call(name: HookName, ...details: unknown[]): HookResult {
     const hook = this.#activeHooks.get(name)
     if (hook === undefined) return NO_HOOK
@@ -114,7 +128,7 @@ export class ArbiterHooks {
     }
   }
 
-  /** What `pre_fork` adds to a worker. */
+  /** Calls `pre_fork` and returns what it adds to the worker. */
   callPreFork(age: number, ppid: number): SpawnAdditions {
     const { value } = this.call('pre_fork', { pid: 0, ppid, age })
     return typeof value === 'object' && value !== null ? value : {}
@@ -125,7 +139,7 @@ export class ArbiterHooks {
   }
 }
 
-/** What the arbiter consists of, as far as hooks may see it. */
+/** Parts of the arbiter that the `server` object of hooks reads. */
 export interface HookServerSources {
   readonly system: System
   readonly workers: Workers
@@ -134,7 +148,7 @@ export interface HookServerSources {
   readonly settings: ResolvedConfig
 }
 
-/** The arbiter as its hooks see it: always of this moment. */
+/** Creates the `server` object of hooks. Its properties always show the current state. */
 function createHookServer(log: Logger, facts: HookServerSources): HookArbiter {
   const { system, workers, rollout, workerCount, settings } = facts
   const config = () => rollout.current?.config ?? settings.values

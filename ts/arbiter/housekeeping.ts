@@ -1,44 +1,55 @@
-/** What is done once a second, whatever happens: the title, statsd's gauges, certificates, the orphans of a container. */
+/**
+ * Work that is done once a second: the process title, statsd gauges, TLS files and orphaned
+ * processes.
+ */
 
 import type { System } from '../process/system.ts'
+import type { ArbiterScoreboard } from '../scoreboard/board.ts'
 import type { ArbiterDependencies } from './dependencies.ts'
 import { Gauges } from './gauges.ts'
 import type { Generation } from './generation.ts'
-import type { Supervisor } from './supervisor.ts'
 import type { TitleAndPidfile } from './title-and-pidfile.ts'
 import { renewTls } from './tls.ts'
+import type { Workers } from './workers.ts'
+
+/** What the housekeeping reads and updates. */
+export interface HousekeepingTargets {
+  readonly dependencies: ArbiterDependencies
+  readonly titleAndPidfile: TitleAndPidfile
+  readonly workers: Workers
+}
 
 export class Housekeeping {
   readonly #system: System
   readonly #dependencies: ArbiterDependencies
   readonly #titleAndPidfile: TitleAndPidfile
-  readonly #supervisor: Supervisor
+  readonly #workers: Workers
   readonly #gauges: Gauges
 
-  constructor(
-    system: System,
-    {
-      dependencies,
-      titleAndPidfile,
-      supervisor,
-    }: {
-      dependencies: ArbiterDependencies
-      titleAndPidfile: TitleAndPidfile
-      supervisor: Supervisor
-    },
-  ) {
+  constructor(system: System, targets: HousekeepingTargets) {
     this.#system = system
-    this.#dependencies = dependencies
-    this.#titleAndPidfile = titleAndPidfile
-    this.#supervisor = supervisor
-    this.#gauges = new Gauges(dependencies.log)
+    this.#dependencies = targets.dependencies
+    this.#titleAndPidfile = targets.titleAndPidfile
+    this.#workers = targets.workers
+    this.#gauges = new Gauges(targets.dependencies.log)
   }
 
   runEverySecond(current: Generation | undefined): void {
-    const { workers } = this.#supervisor
-    this.#titleAndPidfile.showStatus(this.#supervisor.formatStatus())
+    const { log, reapOrphans, scoreboard } = this.#dependencies
+    const workers = this.#workers
+    this.#titleAndPidfile.showStatus(formatStatus(workers, scoreboard))
     if (current !== undefined) this.#gauges.update(current, workers.size)
-    renewTls(current, { system: this.#system, log: this.#dependencies.log, workers })
-    this.#dependencies.reapOrphans()
+    renewTls(current, { system: this.#system, log, workers })
+    reapOrphans()
   }
+}
+
+/** Returns the status text of the process title: workers that serve, and requests in flight. */
+function formatStatus(workers: Workers, scoreboard: ArbiterScoreboard): string {
+  const serving = workers.countServing()
+  const inFlight = workers
+    .list()
+    .filter(({ readyAtMs }) => readyAtMs !== undefined)
+    .reduce((sum, { slot }) => sum + scoreboard.read(slot).inFlight, 0)
+  return `${serving} worker${serving === 1 ? '' : 's'}, ${inFlight} in flight`
 }

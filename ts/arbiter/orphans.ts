@@ -1,21 +1,25 @@
 /**
- * What a process with id 1 owes its container: the processes that others left behind become its children, and stay as
- * zombies until it waits for them.
+ * Reaping for an arbiter that is process 1 of a container. Orphaned processes become its children
+ * and stay zombies until it waits for them.
  */
 
-/** What the addon offers for it. */
+/** Functions of the addon that find and reap zombies. */
 interface ZombieReaper {
   listZombies(): number[]
   reapZombie(pid: number): boolean
 }
 
-/** A look at the orphans, to be called once a tick. Without the addon nobody can reap, and nothing is done. */
+/**
+ * Returns a function that reaps orphaned zombies, to be called once a second. It does nothing
+ * without the addon or in a process other than 1.
+ */
 export function createOrphanReaper(pid: number, reaper: ZombieReaper | null): () => void {
   if (pid !== 1 || reaper === null) return () => {}
   let before = new Set<number>()
   return () => {
     const now = reaper.listZombies()
-    // Node waits for its own children as soon as they end: who is still there at the second look is nobody's.
+    // Node reaps its own children at once. A zombie that is there in two consecutive calls is
+    // therefore an orphan.
     before = new Set(now.filter((zombie) => !(before.has(zombie) && reaper.reapZombie(zombie))))
   }
 }

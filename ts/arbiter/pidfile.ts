@@ -1,4 +1,7 @@
-/** The pidfile: the arbiter's process id for scripts; one that a dead arbiter left behind is replaced. */
+/**
+ * The pidfile: holds the arbiter's process id for scripts. A file left by a dead arbiter is
+ * replaced.
+ */
 
 import {
   existsSync,
@@ -15,16 +18,18 @@ import { MonocerosError, monocerosError } from '../errors.ts'
 import { errorCode, type System } from '../process/system.ts'
 
 export interface Pidfile {
-  /** Removes it when it is still this process's. */
+  /** Removes the file if it still holds this process's id. */
   remove(): void
-  /** Puts it in the place of whatever is there. */
+  /** Moves the file to another path and replaces what is there. */
   rename(path: string): void
 }
 
-/** Writes the pidfile; refuses when the process that it names is alive. */
+/**
+ * Writes the pidfile. Throws ERR_PIDFILE_TAKEN if the process that an existing file names is alive.
+ */
 export function createPidfile(system: System, path: string): Pidfile {
-  // Written beside the target and linked to it: whoever reads it never sees half of it, and of two arbiters that
-  // start at the same time one gets it.
+  // Written to a temporary file and linked to the target. A reader never sees a partial file, and
+  // of two arbiters that start at the same time one gets the pidfile.
   const temporary = `${path}.${system.pid}`
   try {
     writeFileSync(temporary, `${system.pid}\n`, { mode: 0o644 })
@@ -37,7 +42,7 @@ export function createPidfile(system: System, path: string): Pidfile {
   let current = path
   return {
     remove() {
-      // Another arbiter may have taken it over.
+      // Another arbiter may have replaced the file.
       if (readPid(current) === system.pid) rmSync(current, { force: true })
     },
     rename(to) {
@@ -47,7 +52,7 @@ export function createPidfile(system: System, path: string): Pidfile {
   }
 }
 
-/** Whether the file is ours now; false when there is one already. */
+/** Links the temporary file to the path. Returns false if the path exists. */
 function linkIfFree(temporary: string, path: string): boolean {
   try {
     linkSync(temporary, path)
@@ -61,7 +66,7 @@ function linkIfFree(temporary: string, path: string): boolean {
   }
 }
 
-// Some network and container file systems have no hard links.
+// Error codes of file systems without hard links (some network and container file systems).
 const NO_HARD_LINKS_CODES: readonly (string | undefined)[] = [
   'EPERM',
   'ENOTSUP',
@@ -69,7 +74,8 @@ const NO_HARD_LINKS_CODES: readonly (string | undefined)[] = [
   'ENOSYS',
 ]
 
-// Moved away first: if another arbiter has put its own there meanwhile, it gets it back.
+// Moves the file away before it is removed. If another arbiter has written its own file meanwhile,
+// that file is put back.
 function removeStale(system: System, path: string): void {
   const owner = readPid(path)
   if (owner !== undefined && owner !== system.pid && system.isAlive(owner)) {
@@ -82,7 +88,7 @@ function removeStale(system: System, path: string): void {
   try {
     renameSync(path, moved)
   } catch (error) {
-    // The other one was faster.
+    // Another arbiter has moved the file first.
     if (errorCode(error) === 'ENOENT') return
     throw error
   }
@@ -102,7 +108,7 @@ function readPid(path: string): number | undefined {
   try {
     text = readFileSync(path, 'utf8')
   } catch {
-    // Not there, or not readable: then writing it will say why.
+    // The file does not exist or cannot be read. In the second case writing it reports the problem.
     return undefined
   }
   const pid = Number(text.trim())

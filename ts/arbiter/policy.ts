@@ -1,25 +1,30 @@
 /**
- * When a worker that ended may be replaced. A death from outside is replaced at once; workers that end by themselves
- * soon after they were ready, or that fail to boot, are replaced after a pause that doubles. Workers that end together,
- * as they do for want of a database, have one pause together. No clock of its own.
+ * Decides when a worker that exited unexpectedly may be replaced. After an external kill it is
+ * replaced at once. After a crash or a failed boot there is a delay, which doubles each time.
+ * Workers that crash together (for example without a database) share one delay. The caller passes
+ * the time.
  */
 
-/** How a worker came to its end. */
+/** An exit that the arbiter did not ask for. */
 export interface UnexpectedExit {
   readonly slot: number
-  /** By KILL or TERM that was not ours: an operator, the kernel's memory killer. */
+  /**
+   * True if a KILL or TERM that the arbiter did not send ended the process: from an operator, or
+   * from the kernel's out-of-memory killer.
+   */
   readonly isExternal: boolean
-  /** How long it had served; undefined when it never was ready. */
+  /** How long the worker served; undefined if it was never ready. */
   readonly servedMs: number | undefined
 }
 
-/** A worker that served this long has not crashed in a loop. */
+/** A worker that has served this long is stable: its exit is no crash loop. */
 export const STABLE_AFTER_MS = 10_000
 
 const FIRST_DELAY_MS = 1_000
 const MAX_DELAY_MS = 30_000
 
-// Deaths from outside in one slot that look like a loop after all (a memory limit that each boot runs into).
+// External kills in one slot within the window that count as a crash loop (a memory limit that
+// every boot exceeds).
 const MAX_EXTERNAL_EXITS = 5
 const EXTERNAL_EXIT_WINDOW_MS = 5_000
 
@@ -28,7 +33,7 @@ export class RestartPolicy {
   #retryAtMs = 0
   readonly #externalExitsAtMs = new Map<number, number[]>()
 
-  /** Takes note of an unwanted end; returns the pause that it begins before the next start, 0 for none. */
+  /** Records an exit. Returns the delay before the next start in milliseconds, 0 for none. */
   recordExit(death: UnexpectedExit, nowMs: number): number {
     if (death.isExternal && !this.#isLooping(death.slot, nowMs)) return 0
     const stable = !death.isExternal && (death.servedMs ?? 0) >= STABLE_AFTER_MS
@@ -43,19 +48,19 @@ export class RestartPolicy {
     return delayMs
   }
 
-  /** A worker has served long enough: the next failure starts again with the shortest pause. */
+  /** Resets the delay to its minimum, because a worker has become stable. */
   recordStable(): void {
     this.#failures = 0
   }
 
-  /** A new application or new settings deserve a fresh start. */
+  /** Forgets all failures, because the application or the settings are new. */
   reset(): void {
     this.#failures = 0
     this.#retryAtMs = 0
     this.#externalExitsAtMs.clear()
   }
 
-  /** When the next worker may be started; in the past when at once. */
+  /** Returns the time at which the next worker may start; a time in the past means at once. */
   retryAtMs(): number {
     return this.#retryAtMs
   }

@@ -1,6 +1,6 @@
 /**
- * What the arbiter does about a signal in which phase of its life: the table that the loop looks up. The signals'
- * meanings are those of `ts/signals.ts`; `docs/signals.md` shows this table too.
+ * The arbiter's reaction to a signal, by the phase that the arbiter is in, as a table.
+ * `ts/signals.ts` gives each signal its role. `docs/signals.md` shows this table.
  */
 
 import type { ArbiterRole } from '../signals.ts'
@@ -9,41 +9,41 @@ export type Phase =
   /** No worker has been ready yet. */
   | 'starting'
   | 'serving'
-  /** A reload is under way. */
+  /** A reload is in progress. */
   | 'reloading'
-  /** A new arbiter lives beside this one; both serve. */
+  /** An upgrade has started a new arbiter, and both serve. */
   | 'upgrading'
-  /** This is the new arbiter, and the one that started it lives. */
+  /** This is the new arbiter, and the one that started it is still running. */
   | 'takingOver'
-  /** WINCH has taken all workers away. */
+  /** WINCH has stopped all workers. */
   | 'paused'
-  /** WINCH has taken all workers away, and a new arbiter serves. */
+  /** WINCH has stopped all workers, and a new arbiter serves. */
   | 'pausedForSuccessor'
   | 'stopping'
 
 export type Reaction =
   | 'stop'
   | 'quit'
-  /** Shortens what is left of a graceful stop. */
+  /** Turns a graceful stop into a quick one. */
   | 'quitWorkers'
   | 'reload'
   | 'addWorker'
   | 'removeWorker'
   | 'reopenLogs'
   | 'upgrade'
-  /** All workers leave, the arbiter stays. */
+  /** Stops all workers; the arbiter stays. */
   | 'pauseWorkers'
-  /** The workers come back as they were. */
+  /** Starts the workers again with the settings that they had. */
   | 'resumeWorkers'
-  /** The workers come back, and a reload follows. */
+  /** Starts the workers again and reloads. */
   | 'resumeAndReload'
-  /** Done as soon as the phase allows it; several of one kind are done once. */
+  /** Carries the request out as soon as the phase allows it; repeated requests count once. */
   | 'defer'
-  /** A line says why not. */
+  /** Logs why the request is refused. */
   | 'refuse'
   | 'ignore'
 
-/** The meanings that a phase decides about; the two others are not signals to the arbiter. */
+/** Roles that a reaction is defined for. `reap` and `default` never arrive as signals. */
 export type SignalRequest = Exclude<ArbiterRole, 'reap' | 'default'>
 
 const ALWAYS = {

@@ -1,49 +1,53 @@
 /**
- * The next step from the workers that are to those that are wanted. One rule serves start, growth, shrinking, crashes,
- * reload and recycling: a worker that is out of date leaves only when its successor serves, one at a time.
+ * Finds the next step from the current workers to the wanted ones. One rule serves start, growth,
+ * shrinking, crashes, reload and recycling: an outdated worker stops only once its successor
+ * serves, one at a time.
  */
 
 import { IDLE_DRAIN_MS } from '../messages.ts'
 import type { Generation } from './generation.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
-/** A step of the set of workers. */
+/** One change to the set of workers. */
 export type ReconcileStep =
   | { readonly type: 'spawn'; readonly generation: Generation }
   | { readonly type: 'retire'; readonly worker: WorkerHandle }
-  /** Something must happen first: a boot, an exit, the end of a pause. */
+  /** An event must come first: a boot, an exit, or the end of a delay. */
   | { readonly type: 'wait' }
-  /** The workers are those that are wanted. */
+  /** The workers are the wanted ones. */
   | { readonly type: 'settled' }
 
 export interface ReconcileInput {
   readonly wanted: number
   readonly workers: readonly WorkerHandle[]
-  /** What replacements are started with. */
+  /** Generation that replacements are started with. */
   readonly current: Generation
-  /** What a reload tries with one worker before it becomes current. */
+  /** Generation that a reload tries with one worker before it becomes current. */
   readonly trial: Generation | undefined
   readonly canSpawn: boolean
-  /** How many may boot at a time, as long as that keeps them busy. */
+  /** How many workers may boot at the same time while their boot keeps a processor busy. */
   readonly maxBooting: number
-  /** How many more than wanted may serve at a time while old ones are replaced. */
+  /**
+   * How many workers more than wanted may exist while old ones are replaced (setting `max_surge`).
+   */
   readonly maxSurge: number
   readonly nowMs: number
 }
 
-/** A reload does not wait for requests that are older than this. */
+/** A reload does not wait for requests older than this. */
 const SLOW_REQUEST_AGE_MS = 5_000
 
-/** Decides one step; called again after each until it says `wait` or `settled`. */
+/** Finds one step. The caller performs it and asks again, until the step is `wait` or `settled`. */
 export function nextStep(situation: ReconcileInput): ReconcileStep {
   const { wanted, workers, current, trial } = situation
   const live = workers.filter((worker) => worker.isLive() && worker.generation !== trial)
-  // Of more at a time than there are processors all would be late; the first one serves sooner this way.
+  // With more boots than processors every worker would be ready late. This way the first one is
+  // ready sooner.
   const boots =
     workers.filter((worker) => isBusyBooting(worker, situation.nowMs)).length < situation.maxBooting
   if (live.length < wanted && situation.canSpawn && boots) return spawn(current)
   if (trial !== undefined) {
-    // Not held back by a pause: it may be the mend of what crashes.
+    // A crash delay does not hold the trial back: the reload may fix the crash.
     return workers.some((worker) => worker.generation === trial) ? WAIT : spawn(trial)
   }
   if (live.length < wanted) return WAIT
@@ -52,7 +56,10 @@ export function nextStep(situation: ReconcileInput): ReconcileStep {
   return replace(stale, live, situation)
 }
 
-/** Too many workers and all up to date: the oldest leave, but a booting one before one that is needed. */
+/**
+ * Stops a surplus worker where all are current: the oldest one that serves, or one that boots if
+ * every serving one is needed.
+ */
 function shrink(live: readonly WorkerHandle[], wanted: number): ReconcileStep {
   if (live.length === wanted) return { type: 'settled' }
   const serving = live.filter(({ state }) => state === 'serving')
@@ -64,24 +71,30 @@ function replace(
   live: readonly WorkerHandle[],
   { wanted, current, workers, canSpawn, maxSurge, nowMs }: ReconcileInput,
 ): ReconcileStep {
-  // One that is not ready yet serves nobody, so it can leave without a successor.
+  // A booting worker serves no requests, so it can stop without a successor.
   const unready = stale.find(({ state }) => state === 'booting')
   if (unready !== undefined && live.length > wanted) return retire(unready)
   const serving = live.filter(({ state }) => state === 'serving').length
   if (serving > wanted) return retire(oldest(stale))
   const fresh = live.length - stale.length
   const leaving = workers.filter((worker) => isDrainAwaited(worker, nowMs)).length
-  // The wanted ones are all there or on their way: what is stale leaves as they become ready.
+  // Enough workers exist or are booting: outdated ones stop as these become ready.
   if (live.length + leaving >= wanted + maxSurge || fresh >= wanted) return WAIT
   return canSpawn ? spawn(current) : WAIT
 }
 
-/** Told to leave and perhaps busy with more than a few slow requests: no further step is taken meanwhile. */
+/**
+ * Returns whether a reload waits for this drain: the worker may still have requests that are not
+ * slow.
+ */
 export function isDrainAwaited(worker: WorkerHandle, nowMs: number): boolean {
   return worker.state === 'draining' && nowMs < drainAwaitedUntilMs(worker)
 }
 
-/** When a draining worker has, as far as is known now, only slow requests left. */
+/**
+ * Returns the time from which a draining worker has only slow requests left, as far as the
+ * scoreboard shows.
+ */
 export function drainAwaitedUntilMs({
   stoppingSinceMs = 0,
   lastRequestAtMs = 0,
@@ -89,7 +102,7 @@ export function drainAwaitedUntilMs({
   return Math.max(stoppingSinceMs + IDLE_DRAIN_MS, lastRequestAtMs + SLOW_REQUEST_AGE_MS)
 }
 
-/** One that takes longer waits for something, and keeps no processor busy. */
+/** A boot that takes longer waits for something, and does not keep a processor busy. */
 export const BUSY_BOOT_MS = 1_000
 
 function isBusyBooting({ state, spawnedAtMs }: WorkerHandle, nowMs: number): boolean {

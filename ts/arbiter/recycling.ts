@@ -1,19 +1,28 @@
-/** When a worker has done enough and gets a successor: by requests, age, memory, or an error that nobody caught. */
+/**
+ * Finds the workers that are due for replacement: by number of requests, age, memory, or an
+ * uncaught error.
+ */
 
 import type { System } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
 import { formatSeconds } from './crashes.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
-/** What one worker may do, with its share of chance, so that workers of one age do not leave at one time. */
+/**
+ * Limits of one worker. Each has a random share, so that workers of the same age are not replaced
+ * together.
+ */
 export interface WorkerLimits {
-  /** 0 for as many as come. */
+  /** 0 means no limit. */
   readonly maxRequests: number
-  /** 0 for ever. */
+  /** 0 means no limit. */
   readonly maxLifetimeMs: number
 }
 
-/** An application that fails at each request must not keep the machine busy with boots. */
+/**
+ * Minimum interval between two replacements after uncaught errors. An application that fails on
+ * each request must not keep the machine busy with boots.
+ */
 const MIN_UNCAUGHT_REPLACEMENT_INTERVAL_MS = 5_000
 
 export function drawWorkerLimits(system: System, config: Config): WorkerLimits {
@@ -37,7 +46,7 @@ export class Recycling {
     this.#system = system
   }
 
-  /** Why the worker gets a successor now; undefined when it need not. */
+  /** Returns why the worker is to be replaced now, or undefined. */
   findReason(worker: WorkerHandle, requests: number): string | undefined {
     const { limits, generation } = worker
     const nowMs = this.#system.now()
@@ -46,7 +55,8 @@ export class Recycling {
     }
     const servedMs = nowMs - (worker.readyAtMs ?? nowMs)
     if (limits.maxLifetimeMs > 0 && servedMs >= limits.maxLifetimeMs) {
-      return `served ${formatSeconds(servedMs)} >= max_worker_lifetime ${formatSeconds(limits.maxLifetimeMs)}`
+      const limit = formatSeconds(limits.maxLifetimeMs)
+      return `served ${formatSeconds(servedMs)} >= max_worker_lifetime ${limit}`
     }
     const limit = generation.config.max_worker_memory
     const memory = limit === 0 ? 0 : (this.#system.residentBytes(worker.pid) ?? 0)

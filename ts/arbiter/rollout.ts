@@ -1,6 +1,7 @@
 /**
- * The generations: the current one, and how far a reload has come. A new one is first opened beside the current one,
- * then tried with one worker, and only then replaces it; until it has proved good, nothing of the old is touched.
+ * The current generation and the progress of a reload. A new generation is opened beside the
+ * current one, tried with one worker, and then becomes current. Until that trial succeeds, the
+ * current generation stays as it is.
  */
 
 import { MonocerosError, monocerosError } from '../errors.ts'
@@ -14,9 +15,9 @@ import type { WorkerHandle } from './worker-handle.ts'
 
 type RolloutStage =
   | { readonly name: 'opening' }
-  /** One worker tries the new settings and application. */
+  /** One worker tries the new settings and the application. */
   | { readonly name: 'trial'; readonly generation: Generation }
-  /** They are good; the old workers are replaced one by one. */
+  /** The trial has succeeded; the old workers are replaced one at a time. */
   | { readonly name: 'rolling'; readonly previous: Generation }
 
 export interface RolloutDependencies {
@@ -26,11 +27,17 @@ export interface RolloutDependencies {
   readonly openGeneration: OpenGeneration
   /** Reads the settings again. */
   readonly loadSettings: () => Promise<ResolvedConfig>
-  /** What must go well before a worker is started with settings whose addresses are open. */
+  /**
+   * Prepares a generation whose addresses are open, before its first worker starts. A rejection
+   * fails the reload.
+   */
   readonly prepareGeneration: (generation: Generation) => Promise<void>
-  /** Whether the file of a unix socket that is closed goes too: not while another arbiter has the socket. */
+  /**
+   * Returns whether closing a unix socket also removes its file: false while another arbiter uses
+   * the socket.
+   */
   readonly ownsSocketFiles: () => boolean
-  /** The generation is what everything is started with from now on. */
+  /** Called when a generation becomes current; new workers are started with it. */
   readonly onCurrentChanged: (generation: Generation, previous: Generation | undefined) => void
 }
 
@@ -44,12 +51,12 @@ export class Rollout {
     this.#dependencies = dependencies
   }
 
-  /** What workers are started with; undefined until the first generation is open. */
+  /** Generation that workers are started with; undefined until the first one is open. */
   get current(): Generation | undefined {
     return this.#current
   }
 
-  /** What a reload tries with one worker. */
+  /** Generation that a reload tries with one worker. */
   get trial(): Generation | undefined {
     return this.#stage?.name === 'trial' ? this.#stage.generation : undefined
   }
@@ -58,7 +65,7 @@ export class Rollout {
     return this.#stage !== undefined
   }
 
-  /** Opens the first generation, after the hooks of the start. */
+  /** Opens the first generation, after `begin` has run the hooks of the start. */
   start(resolved: ResolvedConfig, begin: () => Promise<void>): void {
     this.#openGeneration(async () => {
       await begin()
@@ -81,7 +88,7 @@ export class Rollout {
     this.#dependencies.onCurrentChanged(generation, undefined)
   }
 
-  /** The settings could not be read, or an address not be opened. */
+  /** Ends a reload whose settings could not be read or whose addresses could not be opened. */
   abandon(error: unknown): void {
     if (error !== undefined) this.logError(error)
     this.#abandon()
@@ -95,7 +102,10 @@ export class Rollout {
     this.#dependencies.onCurrentChanged(worker.generation, previous)
   }
 
-  /** Whether the failure ends a reload; else it is that of a replacement. */
+  /**
+   * Handles a failed boot. Returns true if it ends the reload; false if the worker was an ordinary
+   * replacement.
+   */
   handleBootFailure(worker: WorkerHandle): boolean {
     if (this.trial !== worker.generation) return false
     this.#closeListeners(worker.generation, this.#current)
@@ -103,7 +113,7 @@ export class Rollout {
     return true
   }
 
-  /** The last old worker has been replaced, or is given up for a reload that follows. */
+  /** Ends a reload: the last old worker has been replaced, or the next reload is about to start. */
   finish(): void {
     if (this.#stage?.name !== 'rolling') return
     this.#closeListeners(this.#stage.previous, this.#current)
@@ -114,7 +124,7 @@ export class Rollout {
     return this.#stage?.name === 'rolling'
   }
 
-  /** At a stop: every address is closed, and what a reload was about to do is forgotten. */
+  /** Closes all addresses and drops a reload in progress, when the arbiter stops. */
   closeAll(): void {
     this.#isClosed = true
     if (this.#stage?.name === 'trial') this.#closeListeners(this.#stage.generation, this.#current)
@@ -123,7 +133,7 @@ export class Rollout {
     this.#stage = undefined
   }
 
-  /** A generation that came too late. */
+  /** Closes a generation that was opened after the arbiter began to stop. */
   discard(generation: Generation): void {
     this.#closeListeners(generation, this.#current)
   }
@@ -133,7 +143,7 @@ export class Rollout {
     else logThrown(this.#dependencies.log, { name: 'unexpectedError', thrown: error })
   }
 
-  /** Reads settings and opens their addresses beside the loop; the result comes as an event. */
+  /** Reads settings and opens their addresses beside the loop. The result is pushed as an event. */
   #openGeneration(load: () => Promise<ResolvedConfig>): void {
     const { queue } = this.#dependencies
     const open = async () => {
@@ -153,8 +163,8 @@ export class Rollout {
     open().catch((error: unknown) => queue.push({ type: 'generationFailed', error }))
   }
 
-  // Code of the operator may wait for something that never comes, and no other reload is taken meanwhile. Whoever waits
-  // for a start sees that it does not go on, and can end it.
+  // The operator's code may never settle, and no other reload is possible meanwhile. The first
+  // start has no limit: the operator sees that it hangs and can stop it.
   async #withTimeout<T>(step: () => Promise<T>): Promise<T> {
     const seconds = this.#current?.config.boot_timeout
     if (seconds === undefined) return step()

@@ -1,4 +1,4 @@
-/** The arbiter with its real parts: what the command line starts. */
+/** Runs an arbiter on this process with its real dependencies. `ts/cli/start.ts` calls it. */
 
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -30,38 +30,44 @@ import { createPidfile } from './pidfile.ts'
 import { openSourceWatch } from './source-watch.ts'
 import type { UpgradeState } from './upgrade-state.ts'
 
-/** How this process came to be. */
+/** How this process was started. */
 export interface ArbiterStart {
   readonly program: Program
-  /** What the process that started this one has handed over. */
+  /**
+   * State that the process which started this one has passed on; undefined after an ordinary start.
+   */
   readonly upgradeState: UpgradeState | undefined
-  /** The process is a program's, which has its signals back at the end. */
+  /** True inside a program that calls `run`: the signal handlers are removed at the end. */
   readonly isEmbedded: boolean
 }
 
-/** Runs an arbiter until it is told to stop; the result is the exit status. `load` is called again at each reload. */
+/**
+ * Runs an arbiter until a signal stops it; resolves to the exit status. `load` reads the settings,
+ * now and for each reload.
+ */
 export async function runArbiter(
   load: () => Promise<ResolvedConfig>,
   { program, upgradeState, isEmbedded }: ArbiterStart,
 ): Promise<number> {
   const parent = openParentProcess(upgradeState)
-  // First of all: until then a signal does what the system does by default, and a check may take as long as it likes.
+  // First of all: until here a signal has its default effect, and the checks below may take any
+  // time.
   const queue = new EventQueue()
-  const deaf = queue.subscribeToSignals(system)
-  // What a program of the settings loads may never be there.
+  const unsubscribe = queue.subscribeToSignals(system)
+  // A module that the settings name may never finish loading.
   const isStoppedBefore = (step: Promise<unknown>) =>
     Promise.race([step.then(() => false), queue.waitForSignal('stop', 'quit').then(() => true)])
-  // An error of the start goes to whoever waits for the daemon, too.
-  const tell = (text: string) => parent?.channel.send({ type: 'startError', text })
+  // The command that starts a daemon also prints errors of the start.
+  const reportStartError = (text: string) => parent?.channel.send({ type: 'startError', text })
   try {
     const settings = await load()
     const { values } = settings
     if (await isStoppedBefore(loadCustomLogger(values))) return 0
     const log = forwardErrors(
       createLogger(values),
-      upgradeState?.kind === 'daemon' ? tell : undefined,
+      upgradeState?.kind === 'daemon' ? reportStartError : undefined,
     )
-    // With `reload` a failure is a page and no end.
+    // With `reload` a failure is shown as a page and does not end the start.
     if (values.preload_app && !values.reload) {
       const status = await checkApplication(values, log, queue.waitForSignal('stop', 'quit'))
       if (status !== 0) return status
@@ -73,12 +79,18 @@ export async function runArbiter(
     const hooks = new ArbiterHooks(log)
     if (await isStoppedBefore(hooks.load(settings))) return 0
     return await new Arbiter(system, {
-      ...{ settings, log, queue, program, parent, setTitle, hooks },
+      settings,
+      log,
+      queue,
+      program,
+      parent,
+      setTitle,
+      hooks,
       loadSettings: async () => {
-        const again = await load()
-        await loadCustomLogger(again.values)
-        await hooks.load(again)
-        return again
+        const reloaded = await load()
+        await loadCustomLogger(reloaded.values)
+        await hooks.load(reloaded)
+        return reloaded
       },
       ...createOpener({ log, hooks }, upgradeState),
       inheritedExtraListeners: upgradeState?.further ?? [],
@@ -93,15 +105,16 @@ export async function runArbiter(
       engineDescription: describeEngine(values),
     }).run()
   } catch (error) {
-    if (upgradeState?.kind === 'daemon' && error instanceof MonocerosError) tell(error.message)
+    if (upgradeState?.kind === 'daemon' && error instanceof MonocerosError)
+      reportStartError(error.message)
     parent?.channel.close()
     throw error
   } finally {
-    if (isEmbedded) deaf()
+    if (isEmbedded) unsubscribe()
   }
 }
 
-// Node itself raises the limit to the hard one when it starts, and workers have the arbiter's.
+// Node raises the soft limit to the hard one when it starts, and workers inherit it.
 function readOpenFilesLimit(): { text: string; most: number } {
   try {
     const limits = readFileSync('/proc/self/limits', 'utf8')
@@ -114,19 +127,19 @@ function readOpenFilesLimit(): { text: string; most: number } {
   }
 }
 
-function openParentProcess(handover: UpgradeState | undefined): ParentProcess | undefined {
-  if (handover === undefined) return undefined
-  return { kind: handover.kind, pid: handover.pid, channel: system.openParentChannel() }
+function openParentProcess(state: UpgradeState | undefined): ParentProcess | undefined {
+  if (state === undefined) return undefined
+  return { kind: state.kind, pid: state.pid, channel: system.openParentChannel() }
 }
 
-// Sockets come from an older arbiter, from systemd, or are opened here.
+// The sockets come from an older arbiter, from systemd, or are opened by this process.
 function createOpener(
   { log, hooks }: { log: Logger; hooks: ArbiterHooks },
-  handover: UpgradeState | undefined,
+  state: UpgradeState | undefined,
 ) {
   const activated = takeActivatedSockets(system.env, system.pid)
-  const listeners = handover?.listeners ?? activated.map(({ fd }) => ({ fd, bind: `fd://${fd}` }))
-  const isSocketActivated = handover?.activated ?? activated.length > 0
+  const listeners = state?.listeners ?? activated.map(({ fd }) => ({ fd, bind: `fd://${fd}` }))
+  const isSocketActivated = state?.activated ?? activated.length > 0
   for (const { fd, name } of activated) {
     logLine(log, 'socketFromSystemd', fd, name === undefined ? '' : ` (${name})`)
   }
@@ -139,7 +152,10 @@ function createOpener(
   }
 }
 
-/** Makes the logs and gives them to the user of the workers, who could not make them. */
+/**
+ * Creates the log files and gives them to the user of the workers, which may lack the right to
+ * create them.
+ */
 function prepareLogs(config: Config): void {
   const owner = resolveOwner(config)
   for (const name of ['errorlog', 'accesslog'] as const) {
@@ -155,22 +171,22 @@ function prepareLogs(config: Config): void {
   }
 }
 
-/** A log whose errors are told to somebody else as well. */
-function forwardErrors(log: Logger, tell: ((text: string) => void) | undefined): Logger {
-  if (tell === undefined) return log
+/** Returns the log, which then also passes its errors to `report`. */
+function forwardErrors(log: Logger, report: ((text: string) => void) | undefined): Logger {
+  if (report === undefined) return log
   const error = log.error.bind(log)
   log.error = (message) => {
     error(message)
-    tell(message)
+    report(message)
   }
   return log
 }
 
-/** The scoreboard that this system can have. */
-export function createScoreboard(slots: number, handover?: UpgradeState): ArbiterScoreboard {
+/** Creates the scoreboard: in shared memory with the addon, else by messages. */
+export function createScoreboard(slots: number, upgradeState?: UpgradeState): ArbiterScoreboard {
   if (native === null) return new MessageScoreboard(system, slots)
   const board = new SharedScoreboard(native, slots)
-  if (handover?.totals !== undefined) board.addTotals(handover.totals)
+  if (upgradeState?.totals !== undefined) board.addTotals(upgradeState.totals)
   return board
 }
 

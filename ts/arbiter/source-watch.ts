@@ -1,6 +1,6 @@
 /**
- * Watches the files of an application for `reload`. Directories are watched and not the files themselves, since an
- * editor that saves by renaming leaves another file under the old name.
+ * Watches the files of an application for the setting `reload`. It watches directories: an editor
+ * that saves by renaming puts a different file under the old name.
  */
 
 import { statSync } from 'node:fs'
@@ -15,25 +15,31 @@ import type { Config } from '../settings/config.ts'
 import { globBase, globToRegExp, isGlob } from '../settings/glob.ts'
 
 /**
- * Chokidar passes over what happens to a file so shortly after a change of it that it has told: whoever reads the file
- * before that would miss its next change.
+ * Chokidar reports no further change of a file for this long after one. A worker that reads the
+ * file earlier would miss the next change.
  */
 const CHOKIDAR_THROTTLE_MS = 50
-/** Changes are told once none follows for this long: an editor saves in several steps, `git checkout` many files. */
+/**
+ * Changes are reported when none has followed for this long: an editor saves in several steps, and
+ * `git checkout` changes many files.
+ */
 const SETTLE_MS = CHOKIDAR_THROTTLE_MS + 10
-/** But so often where files are written all the time. */
+/** Where files change all the time, changes are reported this often. */
 const MAX_BATCH_MS = 500
 const POLL_MS = 500
 
 export interface SourceWatch {
-  /** Files that are loaded. If these are not all, any code below the application's directory counts as well. */
+  /**
+   * Adds files that a worker has loaded. If the list is not complete, a change of any source file
+   * below `chdir` counts too.
+   */
   addLoadedFiles(files: readonly string[], isComplete: boolean): void
   close(): void
 }
 
 export interface WatchOptions {
   readonly log: Logger
-  /** The directory of the start, which extra files are relative to. */
+  /** Working directory of the command, to which extra files are relative. */
   readonly cwd: string
   readonly configFile: string | undefined
   readonly onChange: (files: readonly string[]) => void
@@ -43,7 +49,7 @@ type WatchSettings = Pick<Config, 'reload_engine' | 'reload_extra_files' | 'chdi
 
 export type OpenSourceWatch = (config: WatchSettings, options: WatchOptions) => Promise<SourceWatch>
 
-/** Loads the watcher, which nobody needs without `reload`, and begins. */
+/** Loads chokidar, which is needed only with `reload`, and starts watching. */
 export const openSourceWatch: OpenSourceWatch = async (config, options) => {
   const { watch } = await import('chokidar')
   const opened = new ChokidarSourceWatch(config, options, watch)
@@ -51,7 +57,7 @@ export const openSourceWatch: OpenSourceWatch = async (config, options) => {
   return opened
 }
 
-/** Whether a change of a file of this path is one to tell. */
+/** Returns whether a change of this path is reported. */
 type PathFilter = (path: string) => boolean
 
 class ChokidarSourceWatch implements SourceWatch {
@@ -61,7 +67,7 @@ class ChokidarSourceWatch implements SourceWatch {
   readonly #watchers = new Map<string, FSWatcher>()
   readonly #watchedFiles = new Set<string>()
   #isListComplete = true
-  /** When each was noted. */
+  /** Time of the last change of each file that is not reported yet. */
   readonly #changedAtMs = new Map<string, number>()
   #timer: NodeJS.Timeout | undefined
 
@@ -75,7 +81,7 @@ class ChokidarSourceWatch implements SourceWatch {
     this.#createWatcher = watch
   }
 
-  /** Those of the settings, and the config file. */
+  /** Watches the config file and the files of `reload_extra_files`. */
   addExtraFiles(): void {
     const { configFile, cwd } = this.#options
     if (configFile !== undefined) this.#watchFile(configFile)
@@ -103,7 +109,10 @@ class ChokidarSourceWatch implements SourceWatch {
     this.#watchers.clear()
   }
 
-  /** All code in the file's directory is looked at: what else of it is loaded, one learns only later. */
+  /**
+   * Watches the directory of a file, for all source files in it: the worker may load others of them
+   * later.
+   */
   #watchFile(path: string): void {
     const isNew = !this.#watchedFiles.has(path)
     this.#watchedFiles.add(path)
@@ -146,7 +155,7 @@ class ChokidarSourceWatch implements SourceWatch {
     return watcher
   }
 
-  /** A poll knows a change by what it saw before: its first look at each file may end after `'ready'`. */
+  /** With polling, the first look at each file may come after the event `'ready'`. */
   #logReady(key: string): void {
     const waitMs = this.#config.reload_engine === 'poll' ? POLL_MS : 0
     setTimeout(() => {
@@ -186,7 +195,7 @@ function isSource(path: string): boolean {
   return SOURCE_EXTENSIONS.has(extname(path))
 }
 
-// What belongs to others, and to tools.
+// Packages, and files and directories whose names start with a dot.
 function isExcluded(path: string): boolean {
   return path.split(sep).some((part) => part === 'node_modules' || /^\.[^.]/.test(part))
 }

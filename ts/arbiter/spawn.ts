@@ -1,4 +1,6 @@
-/** How a worker process is started: what it inherits, its environment, its first message. */
+/**
+ * Starts a worker process: the descriptors that it inherits, its environment and its boot message.
+ */
 
 import { resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -16,7 +18,7 @@ import { memoryLimit } from '../settings/cpus.ts'
 import { canUseTls, displayAddress, type Generation, isTlsListener } from './generation.ts'
 import { heapFlags } from './heap.ts'
 
-// The same extension as this file: .ts when the sources run, .js in dist/.
+// The file has the extension of this one: .ts when the sources run, .js in dist/.
 const WORKER_SCRIPT = fileURLToPath(
   new URL(
     import.meta.url.endsWith('.ts') ? '../worker/main.ts' : '../worker/main.js',
@@ -27,7 +29,7 @@ const WORKER_SCRIPT = fileURLToPath(
 const STDOUT_FD = 1
 const STDERR_FD = 2
 
-/** Starts the process of one worker; it waits for its boot message. */
+/** Starts the process of one worker, which then waits for its boot message. */
 export function spawnWorker(
   system: System,
   { board, generation, slot }: { board: ArbiterScoreboard; generation: Generation; slot: number },
@@ -41,10 +43,11 @@ export function spawnWorker(
     cwd: resolve(config.chdir),
     extraFds: [
       board.fd ?? ('ignore' as const),
-      // Only the addon can pass a descriptor to a process that runs already.
+      // Only the addon can send a descriptor to a running process.
       native === null ? ('ignore' as const) : ('pipe' as const),
       ...[...listeners.map(({ fd }) => fd), ...board.kickFds],
-      // Where the worker's logs go that would go to what is captured.
+      // Where the worker writes logs that go to standard output or standard error, which are
+      // captured.
       ...(config.capture_output ? [STDOUT_FD, STDERR_FD] : []),
     ],
     capturesOutput: config.capture_output,
@@ -54,7 +57,7 @@ export function spawnWorker(
   })
 }
 
-/** What the first message says beside the generation's facts. */
+/** Contents of the boot message that do not come from the generation. */
 export interface BootDetails {
   readonly slotGeneration: number
   readonly isCheck: boolean
@@ -63,7 +66,7 @@ export interface BootDetails {
   readonly hasServedBefore?: boolean
 }
 
-/** The first message, with the numbers that the descriptors have in the worker. */
+/** Creates the boot message. The descriptors have the numbers that they get in the worker. */
 export function createBootMessage(
   { board, generation, slot }: { board: ArbiterScoreboard; generation: Generation; slot: number },
   { slotGeneration, isCheck, age, requestLimit, hasServedBefore = false }: BootDetails,
@@ -85,7 +88,7 @@ export function createBootMessage(
       canBeSecure: canUseTls(listener),
     })),
     ...(generation.watchedTls === undefined ? {} : { tls: generation.watchedTls.material }),
-    // The program may have a certificate of its own.
+    // The application may bring a certificate of its own.
     ticketSecrets: generation.listeners.some(canUseTls) ? generation.ticketSecrets.secrets : [],
     kickFds: board.kickFds.map((_, index) => firstKick + index),
     ...(generation.config.capture_output
@@ -101,18 +104,18 @@ export function createBootMessage(
   }
 }
 
-// With `inspect_brk` the worker itself opens the port, when it is about to wait there.
+// With `inspect_brk` the worker opens the port itself, right before it waits for the debugger.
 function inspectFlags({ inspect, inspect_brk }: Config, slot: number): string[] {
   if (inspect === null || inspect_brk !== null) return []
   return [inspectFlag(inspect, slot)]
 }
 
-/** What is in brackets in the process titles. */
+/** Returns the name that process titles show in brackets. */
 export function instanceName({ proc_name, app }: Config): string {
   return proc_name ?? app ?? 'monoceros'
 }
 
-// Sockets that systemd or an older arbiter passed to this process are not the worker's.
+// Variables that describe sockets of systemd and of the arbiter, which are not the worker's.
 const REMOVED_VARIABLES = [
   'LISTEN_FDS',
   'LISTEN_PID',
@@ -130,18 +133,18 @@ function workerEnvironment(
   const port = listeners.find((listener) => listener.port !== undefined)?.port
   const env: NodeJS.ProcessEnv = { ...own }
   for (const name of REMOVED_VARIABLES) delete env[name]
-  // The arbiter's debugger has the port.
+  // The arbiter's own debugger uses the port.
   if (env.NODE_OPTIONS !== undefined) env.NODE_OPTIONS = removeInspectFlags(env.NODE_OPTIONS)
   const [, password] = /^env:(.+)$/.exec(config.keyfile_password ?? '') ?? []
   if (password !== undefined) delete env[password]
-  // Programs print it in the address that they say they listen at.
+  // Programs print the port of this variable as the one that they listen on.
   if (port !== undefined) env.PORT = String(port)
   for (const entry of config.raw_env) {
     const equals = entry.indexOf('=')
     env[entry.slice(0, equals)] = entry.slice(equals + 1)
   }
   env.MONOCEROS_WORKER = String(slot)
-  // Programs written for pm2 know their instances by this, counted from 0.
+  // Programs written for pm2 read their instance number from this variable, counted from 0.
   env.NODE_APP_INSTANCE = String(slot - 1)
   return env
 }

@@ -1,42 +1,45 @@
 /**
- * What happens to a worker in which state: the table that the arbiter's loop looks up. A state is what the arbiter
- * knows or has asked for; an event is what has come to its ears; an action is what it does about it.
+ * The states of a worker as a table: for each state and event, the next state and the action of the
+ * arbiter. `ts/worker/states.ts` is the same process seen from inside.
  */
 
 export type WorkerState =
-  /** Started; the application is loading. */
+  /** The process has started and loads the application. */
   | 'booting'
-  /** The application could not be loaded; the process is about to end. */
+  /** The application could not be loaded; the process is about to exit. */
   | 'failing'
   | 'serving'
-  /** Told to finish (or told us that it does); its deadline is `graceful_timeout`. */
+  /**
+   * The worker finishes requests in flight, by request of the arbiter or on its own. The deadline
+   * is `graceful_timeout`.
+   */
   | 'draining'
-  /** Told to end at once. */
+  /** The worker has been asked to exit at once. */
   | 'quitting'
-  /** Silent for `timeout`: its watcher is about to say why. */
+  /** No heartbeat for `timeout`; the arbiter waits for the watcher's block report. */
   | 'blocked'
-  /** Was silent or late: told to abort, killed soon after. */
+  /** ABRT has been sent after a timeout; KILL follows soon. */
   | 'aborting'
-  /** Was asked to leave and did not in time: KILL has been sent. */
+  /** The worker did not exit in time after it was asked to stop; KILL has been sent. */
   | 'killedInStop'
-  /** Was silent and did not abort: KILL has been sent. */
+  /** The worker did not exit after a failed boot or ABRT; KILL has been sent. */
   | 'killedInFailure'
   | 'gone'
 
 export type WorkerEvent =
   | 'ready'
   | 'bootFailed'
-  /** Drains because somebody else sent it TERM. */
+  /** The worker stops because another process has sent it a signal. */
   | 'signaled'
   /** No heartbeat for `timeout`. */
   | 'timedOut'
-  /** Its watcher has said what blocks it. */
+  /** The watcher has reported what blocks the event loop. */
   | 'blockReported'
-  /** The deadline of its state has passed. */
+  /** The deadline of the current state has passed. */
   | 'deadlinePassed'
-  /** The arbiter wants it to finish. */
+  /** The arbiter wants the worker to finish its requests and exit. */
   | 'retire'
-  /** The arbiter wants it to end at once. */
+  /** The arbiter wants the worker to exit at once. */
   | 'quit'
   | 'exit'
 
@@ -46,18 +49,18 @@ export type WorkerAction =
   | 'reportBootFailure'
   | 'handleSignaled'
   | 'sendTerm'
-  /** It may have more time than there is now. */
+  /** The worker closes idle connections sooner, because no worker replaces it. */
   | 'shortenDrain'
   | 'sendQuit'
   | 'abortBoot'
   | 'awaitBlockReport'
   | 'abortBlocked'
   | 'sendKill'
-  /** Its end was asked for. */
+  /** Logs the exit of a worker that was asked to stop. */
   | 'recordStopped'
-  /** It never was ready. */
+  /** Handles the exit of a worker that was never ready. */
   | 'handleBootExit'
-  /** It ended by itself or by somebody else's hand. */
+  /** Handles an exit that the arbiter did not ask for. */
   | 'handleCrash'
 
 interface Transition {
@@ -101,7 +104,7 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
       exit: transition('gone', 'handleCrash'),
     },
     draining: {
-      // It was told to leave while it booted, and the two messages have crossed.
+      // The worker was asked to stop during its boot, and became ready before the request arrived.
       ready: transition('draining', 'ignore'),
       bootFailed: transition('draining', 'ignore'),
       signaled: transition('draining', 'ignore'),
@@ -120,7 +123,7 @@ export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEve
       blockReported: transition('quitting', 'ignore'),
       deadlinePassed: transition('killedInStop', 'sendKill'),
       retire: transition('quitting', 'ignore'),
-      // Again, with the shorter deadline of a second signal.
+      // Sent again: a second signal shortens the deadline.
       quit: transition('quitting', 'sendQuit'),
       exit: transition('gone', 'recordStopped'),
     },

@@ -1,6 +1,6 @@
 /**
- * The workers' lives: starts them, does what the table of states says when something happens to one, watches their
- * deadlines and heartbeats, and accounts for them after their end. How many there should be is the arbiter's to say.
+ * Owns the worker processes: starts them, applies the table of states to their events, checks
+ * deadlines and heartbeats, and records their exits. The arbiter decides how many there are.
  */
 
 import { assertNever, monocerosError } from '../errors.ts'
@@ -20,6 +20,7 @@ import { Crashes, formatSeconds } from './crashes.ts'
 import type { EventQueue } from './events.ts'
 import type { ExtraListeners } from './extra-listeners.ts'
 import type { Generation } from './generation.ts'
+import { excessiveSilenceMs, heartbeatDeadlineMs } from './heartbeat.ts'
 import { STABLE_AFTER_MS } from './policy.ts'
 import { BUSY_BOOT_MS, drainAwaitedUntilMs, isDrainAwaited } from './reconcile.ts'
 import { drawWorkerLimits, Recycling } from './recycling.ts'
@@ -28,18 +29,21 @@ import { TRANSITIONS, type WorkerAction, type WorkerEvent } from './states.ts'
 import { type BootFailure, WorkerHandle } from './worker-handle.ts'
 import { Workers } from './workers.ts'
 
-/** What the arbiter decides about a worker's news. */
+/** What the supervisor asks of the arbiter, and reports to it. */
 export interface SupervisorCallbacks {
-  /** Whether everybody ends, and no other arbiter serves. */
+  /** Returns whether the arbiter stops and no other arbiter serves. */
   isFinalShutdown(): boolean
-  /** Whether a reload tries its settings with this worker: then its end is that of the reload. */
+  /**
+   * Returns whether a reload tries its settings with this worker; its failure then fails the
+   * reload.
+   */
   isTrial(worker: WorkerHandle): boolean
   onReady(worker: WorkerHandle): void
   onBootFailure(worker: WorkerHandle, failure: BootFailure): void
-  /** Before a worker is started: what hooks add to it. */
+  /** Calls the hook `pre_fork` before a worker starts, and returns what it adds. */
   callPreFork(age: number): SpawnAdditions
   onFilesLoaded(message: Extract<WorkerMessage, { type: 'loaded' }>): void
-  /** The process has ended. */
+  /** Called when the process has exited. */
   onExited(worker: WorkerHandle): void
 }
 
@@ -51,11 +55,13 @@ export interface SupervisorDependencies {
   readonly callbacks: SupervisorCallbacks
 }
 
-/** Between ABRT and KILL, and for a worker that could not load its application to end. */
+/** Time between ABRT and KILL, and the time that a worker with a failed boot has to exit. */
 const ABORT_GRACE_MS = 1_000
-/** How long a quick stop may take: nothing is finished in it, and the hook `worker_exit` has a second. */
+/**
+ * Time limit of a quick stop. Requests are not finished, and the hook `worker_exit` has one second.
+ */
 const QUICK_STOP_MS = 2_000
-/** A worker ends its drain by itself at `graceful_timeout`; KILL comes a little later. */
+/** A worker ends its drain by itself at `graceful_timeout`; KILL follows this much later. */
 const KILL_DELAY_MS = 500
 
 export class Supervisor {
@@ -82,7 +88,10 @@ export class Supervisor {
     this.#extraListeners = dependencies.extraListeners
   }
 
-  /** Starts a worker in the lowest free slot; false when every slot is taken by one that has not ended yet. */
+  /**
+   * Starts a worker in the lowest free slot. Returns false if every slot is taken by a worker that
+   * is still running.
+   */
   spawn(generation: Generation): boolean {
     const slot = this.workers.freeSlot(this.#scoreboard.slotCount)
     if (slot === undefined) return false
@@ -116,11 +125,15 @@ export class Supervisor {
     return true
   }
 
-  /** Does what the table says. */
+  /** Performs the transition that the table has for this event. */
   applyEvent(worker: WorkerHandle, event: WorkerEvent): void {
     const { nextState, action } = TRANSITIONS[worker.state][event]
     worker.state = nextState
     this.#actions[action](worker)
+  }
+
+  applyEventToAll(event: WorkerEvent): void {
+    for (const worker of this.workers.list()) this.applyEvent(worker, event)
   }
 
   handleMessage(worker: WorkerHandle, message: WorkerMessage): void {
@@ -151,16 +164,18 @@ export class Supervisor {
     }
   }
 
-  /** What the watcher of a worker has found; it may say first that an answer will take longer. */
+  /**
+   * Handles a report of the watcher. A preliminary one announces that the final one takes longer.
+   */
   handleBlockReport(worker: WorkerHandle, found: BlockReport & { readonly final: boolean }): void {
     worker.blockReport = { ...found, atMs: this.#system.now() }
     if (found.final) return this.applyEvent(worker, 'blockReported')
-    // Its successor has been started; the process itself need not end before its stack is known.
+    // The successor has been started already; this process can wait until its stack is known.
     if (worker.state === 'blocked')
       worker.deadlineMs = this.#deadlineAfter(NATIVE_BLOCK_REPORT_WAIT_MS)
   }
 
-  /** Ends all workers, for their code has changed. */
+  /** Restarts all workers, because their code has changed. */
   restartWorkers(): void {
     this.crashes.policy.reset()
     for (const worker of this.workers.live()) {
@@ -169,19 +184,19 @@ export class Supervisor {
     }
   }
 
-  /** Opens the logs of all workers again. */
+  /** Asks all workers to open their log files again. */
   reopenLogs(): void {
     for (const { child } of this.workers.list()) child.send({ type: 'reopenLogs' })
   }
 
-  /** Not while a pause lasts, and not beside workers whose code has changed. */
+  /** Returns false during a crash delay, and while workers with changed code are still running. */
   canSpawn(nowMs: number): boolean {
     const restarting = this.workers.list().some(({ isRestarting }) => isRestarting)
     return this.crashes.policy.canSpawn(nowMs) && !restarting
   }
 
-  /** Looks at all deadlines, and at heartbeats unless this look itself is late. */
-  checkDeadlines({ late: isLate }: { late: boolean }): void {
+  /** Checks all deadlines, and heartbeats unless this check itself is late. */
+  checkDeadlines({ isLate }: { isLate: boolean }): void {
     const nowMs = this.#system.now()
     for (const worker of this.workers.list()) {
       if (worker.deadlineMs !== undefined && worker.deadlineMs <= nowMs) {
@@ -190,14 +205,15 @@ export class Supervisor {
       }
       if (worker.readyAtMs === undefined) continue
       const reading = this.#scoreboard.read(worker.slot)
-      if (!isLate && this.#excessiveSilenceMs(worker, reading) !== undefined)
-        this.applyEvent(worker, 'timedOut')
+      const silentMs = excessiveSilenceMs(worker, reading, this.#system.now())
+      if (!isLate && silentMs !== undefined) this.applyEvent(worker, 'timedOut')
       if (worker.state === 'serving') this.#checkServing(worker, reading)
       this.#recordRequests(worker, reading)
     }
   }
 
-  // The scoreboard has no age of requests: that would be a clock read for each. Their number tells it as well.
+  // The scoreboard has no start times of requests, which would cost a clock read for each. A change
+  // of their number shows a new one.
   #recordRequests(worker: WorkerHandle, { requests, inFlight }: SlotReading): void {
     if (requests + inFlight === worker.startedRequests) return
     worker.startedRequests = requests + inFlight
@@ -208,33 +224,18 @@ export class Supervisor {
     return this.workers.list().some((worker) => isDrainAwaited(worker, this.#system.now()))
   }
 
-  countServing(): number {
-    return this.workers.list().filter(({ state }) => state === 'serving').length
-  }
-
-  /** For the title: how many serve, and what they have in hand. */
-  formatStatus(): string {
-    const serving = this.countServing()
-    const inFlight = this.workers
-      .list()
-      .reduce(
-        (sum, { slot, readyAtMs }) =>
-          sum + (readyAtMs === undefined ? 0 : this.#scoreboard.read(slot).inFlight),
-        0,
-      )
-    return `${serving} worker${serving === 1 ? '' : 's'}, ${inFlight} in flight`
-  }
-
-  /** When something falls due by itself. */
+  /**
+   * Returns the time at which a worker's deadline, or another change that needs no event, is due.
+   */
   nextDeadlineMs(): number {
+    const nowMs = this.#system.now()
     const times = this.workers.list().flatMap((worker) => [
       worker.deadlineMs ?? Number.POSITIVE_INFINITY,
-      this.#heartbeatDeadlineMs(worker),
-      // A reload goes on when this one has only slow requests left.
+      heartbeatDeadlineMs(worker, this.#scoreboard, nowMs),
+      // A reload continues when this worker has only slow requests left.
       worker.state === 'draining' ? drainAwaitedUntilMs(worker) : Number.POSITIVE_INFINITY,
       worker.state === 'booting' ? worker.spawnedAtMs + BUSY_BOOT_MS : Number.POSITIVE_INFINITY,
     ])
-    const nowMs = this.#system.now()
     return Math.min(...[...times, this.crashes.policy.retryAtMs()].filter((time) => time > nowMs))
   }
 
@@ -270,7 +271,7 @@ export class Supervisor {
     shortenDrain: (worker) => this.#shortenDrain(worker),
     sendQuit: (worker) => {
       worker.stoppingSinceMs ??= this.#system.now()
-      // Of a worker that is told twice the first deadline stays.
+      // A worker that is asked twice keeps the earlier deadline.
       worker.deadlineMs = Math.min(
         worker.deadlineMs ?? Number.POSITIVE_INFINITY,
         this.#deadlineAfter(QUICK_STOP_MS),
@@ -285,16 +286,18 @@ export class Supervisor {
       this.#reportFailure(worker)
     },
     awaitBlockReport: (worker) => {
-      const silentMs = this.#excessiveSilenceMs(worker, this.#scoreboard.read(worker.slot)) ?? 0
+      const nowMs = this.#system.now()
+      const reading = this.#scoreboard.read(worker.slot)
+      const silentMs = excessiveSilenceMs(worker, reading, nowMs) ?? 0
       const { timeout } = worker.generation.config
       logLine(this.#log, 'workerTimeout', worker.pid, formatSeconds(silentMs), `${timeout}s`)
       worker.deadlineMs = this.#deadlineAfter(BLOCK_REPORT_WAIT_MS)
-      const known = recentBlockReport(worker, this.#system.now())
-      if (known !== undefined) this.handleBlockReport(worker, known)
+      const report = recentBlockReport(worker, nowMs)
+      if (report !== undefined) this.handleBlockReport(worker, report)
     },
     abortBlocked: (worker) => {
-      const blockade = recentBlockReport(worker, this.#system.now())
-      if (blockade !== undefined) logBlockReport(this.#log, worker, blockade)
+      const report = recentBlockReport(worker, this.#system.now())
+      if (report !== undefined) logBlockReport(this.#log, worker, report)
       this.#abort(worker)
     },
     sendKill: (worker) => {
@@ -310,13 +313,13 @@ export class Supervisor {
       if (worker.bootFailure !== undefined) return
       const isOutside = worker.wasKilledExternally()
       if (isOutside && !this.#callbacks.isTrial(worker)) return this.#recordCrash(worker)
-      // For want of memory, perhaps: that is said as well.
+      // A kill may be due to lack of memory, which the log should name too.
       if (isOutside) this.crashes.logExit(worker)
       this.#failBoot(worker, worker.describeExit())
     },
     handleCrash: (worker) => {
       this.#removeExited(worker)
-      // A failure to boot in time has been reported and recorded already.
+      // A boot that timed out has been logged and recorded already.
       if (worker.bootFailure === undefined) this.#recordCrash(worker)
     },
   }
@@ -348,7 +351,10 @@ export class Supervisor {
     if (worker.bootFailure !== undefined) this.#callbacks.onBootFailure(worker, worker.bootFailure)
   }
 
-  /** After the process has ended: its counts go to those of the dead once, its slot is free. */
+  /**
+   * Cleans up after an exited process: its counters are added to the totals once, and its slot
+   * becomes free.
+   */
   #removeExited(worker: WorkerHandle): void {
     this.workers.remove(worker)
     this.#extraListeners.removeWorker(worker)
@@ -358,7 +364,7 @@ export class Supervisor {
   }
 
   #recordCrash(worker: WorkerHandle): void {
-    // It may have left connections in the kernel's queue that the others believed to be its.
+    // The kernel's queue may hold connections that the other workers expected this one to accept.
     this.#scoreboard.kickAll()
     this.crashes.logExit(worker)
     this.crashes.recordExit(worker, worker.wasKilledExternally() && !worker.wasAborted)
@@ -375,24 +381,6 @@ export class Supervisor {
     if (reason === undefined) return
     worker.needsReplacement = true
     logLine(this.#log, 'workerRecycled', worker.pid, reason)
-  }
-
-  /** How long the worker has been silent, when that is longer than it may be. */
-  #excessiveSilenceMs(worker: WorkerHandle, { heartbeatAgeMs }: SlotReading): number | undefined {
-    const limitMs = worker.generation.config.timeout * 1_000
-    if (limitMs === 0 || worker.readyAtMs === undefined) return undefined
-    const ageMs = heartbeatAgeMs ?? this.#system.now() - worker.readyAtMs
-    return ageMs > limitMs ? ageMs : undefined
-  }
-
-  /** When the worker will have been silent for too long, unless it beats before. */
-  #heartbeatDeadlineMs(worker: WorkerHandle): number {
-    const limitMs = worker.generation.config.timeout * 1_000
-    const watched = worker.state === 'serving' || worker.state === 'draining'
-    if (limitMs === 0 || worker.readyAtMs === undefined || !watched) return Number.POSITIVE_INFINITY
-    const nowMs = this.#system.now()
-    const ageMs = this.#scoreboard.read(worker.slot).heartbeatAgeMs ?? nowMs - worker.readyAtMs
-    return nowMs + limitMs - ageMs + 1
   }
 
   #deadlineAfter(delayMs: number): number {

@@ -1,6 +1,6 @@
 /**
- * How the arbiter is known to others: its title in `ps` and its pidfile. While it stands beside the arbiter that
- * started it, both end in `.2`; after that one's end they are renamed.
+ * The title of the arbiter in `ps` and its pidfile. While the arbiter that started this one is
+ * running, both names end in `.2`.
  */
 
 import { resolve } from 'node:path'
@@ -12,7 +12,7 @@ import { instanceName } from './spawn.ts'
 
 export interface TitleAndPidfileDependencies {
   readonly setTitle: (title: string) => void
-  /** With a whole path: `chdir` may be another after a reload. */
+  /** Takes an absolute path, because a reload may change `chdir`. */
   readonly createPidfile: (path: string) => Pidfile
 }
 
@@ -33,7 +33,7 @@ export class TitleAndPidfile {
     this.#suffix = isSuccessor ? SUCCESSOR_SUFFIX : ''
   }
 
-  /** Takes on the name and the pidfile of the settings. */
+  /** Shows the name of the settings in the title and writes their pidfile. */
   applySettings(config: Config): void {
     this.#name = instanceName(config)
     this.showStatus('')
@@ -45,7 +45,7 @@ export class TitleAndPidfile {
     this.#pidfile = path === undefined || file === undefined ? undefined : { path, file }
   }
 
-  /** What the title says beside the name: `3 workers, 17 in flight`. */
+  /** Shows a status text after the name: `3 workers, 17 in flight`. */
   showStatus(figures: string): void {
     const title = processTitle('arbiter', this.#name + this.#suffix, figures)
     if (title === this.#title) return
@@ -53,7 +53,7 @@ export class TitleAndPidfile {
     this.#dependencies.setTitle(title)
   }
 
-  /** The arbiter before this one has gone: its names are free. */
+  /** Takes the plain names, which are free since the older arbiter has exited. */
   dropSuccessorSuffix(): void {
     this.#suffix = ''
     this.showStatus('')

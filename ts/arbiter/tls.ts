@@ -1,4 +1,7 @@
-/** TLS in the arbiter: what the settings name is read here, and what is new reaches the workers without a restart. */
+/**
+ * TLS in the arbiter: reads the files that the settings name, and passes changed files to the
+ * workers without a restart.
+ */
 
 import { resolve } from 'node:path'
 
@@ -22,11 +25,14 @@ import type { Workers } from './workers.ts'
 interface OpenTlsOptions {
   readonly system: System
   readonly log?: Logger
-  /** The hook, if there is one. */
+  /** The hook `ssl_context`, if it is set. */
   readonly sslContext?: Hook | undefined
 }
 
-/** Reads what the settings name; throws what cannot be used, so that no worker meets it. */
+/**
+ * Reads the TLS files of the settings. Throws if one of them cannot be used, before any worker is
+ * started.
+ */
 export function openTls(
   config: Config,
   { log, system, sslContext }: OpenTlsOptions,
@@ -36,7 +42,7 @@ export function openTls(
   const files = isMade ? ensureDevCertificate(system.env, system.date()) : {}
   if ('certfile' in files) {
     log?.info(
-      `TLS: the development certificate is ${files.certfile}: clients must be told to trust it`,
+      `TLS: the development certificate is ${files.certfile}: configure clients to trust it`,
     )
   }
   const settings = { ...config, ...files }
@@ -98,7 +104,10 @@ function readMaterial(
   })
 }
 
-/** Once a second: looks at files, dates and the age of keys, and tells the workers what is new. */
+/**
+ * Checks files, expiry dates and the age of ticket keys, and sends changes to the workers. Called
+ * once a second.
+ */
 export function renewTls(
   current: Generation | undefined,
   { system, log, workers }: { system: System; log: Logger; workers: Workers },

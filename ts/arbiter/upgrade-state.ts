@@ -1,7 +1,8 @@
 /**
- * What an arbiter gives to one that it starts: who it is, the listening sockets by their descriptors, what has been
- * counted. It travels in the variable MONOCEROS_HANDOVER, which nobody else ever sees: it is taken out of the
- * environment before anything else reads that.
+ * State that an arbiter passes to one that it starts: its process id, the listening sockets by
+ * descriptor, and the totals. The environment variable MONOCEROS_HANDOVER carries it as JSON. It is
+ * removed before anything else reads the environment. The field names are stable, because the two
+ * arbiters can be of different versions.
  */
 
 import type { ScoreboardTotals } from '../scoreboard/board.ts'
@@ -9,29 +10,34 @@ import type { InheritedExtraListener } from './extra-listeners.ts'
 
 export const UPGRADE_STATE_VARIABLE = 'MONOCEROS_HANDOVER'
 
-/** A listening socket on its way. */
+/** A listening socket that an arbiter passes on. */
 export interface InheritedListener {
   readonly fd: number
-  /** The text of the setting, or `fd://3` for systemd's third descriptor: the new arbiter finds its own by it. */
+  /**
+   * Text of the setting, or `fd://3` for a socket of systemd. The new arbiter matches its own
+   * settings with it.
+   */
   readonly bind: string
-  /** The file of a unix socket that goes with the last arbiter that has it. */
+  /** File of a unix socket. The last arbiter that uses the socket removes it. */
   readonly path?: string
 }
 
 export interface UpgradeState {
-  /** To a new arbiter beside this one, or to the same one in the background. */
+  /**
+   * `upgrade` for a new arbiter beside this one, `daemon` for the same program in the background.
+   */
   readonly kind: 'upgrade' | 'daemon'
-  /** Who hands over. */
+  /** Process id of the sender. */
   readonly pid: number
   readonly listeners: readonly InheritedListener[]
-  /** systemd has opened the sockets: `bind` does not count. */
+  /** True if systemd has opened the sockets; `bind` is not used then. */
   readonly activated: boolean
-  /** Of programs' further servers. */
+  /** Extra listeners of the application. */
   readonly further?: readonly InheritedExtraListener[]
   readonly totals?: ScoreboardTotals
 }
 
-/** Takes the handover out of the environment; undefined in a process that was started by anybody else. */
+/** Takes the state out of the environment. Returns undefined if there is none. */
 export function takeUpgradeState(env: NodeJS.ProcessEnv): UpgradeState | undefined {
   const text = env[UPGRADE_STATE_VARIABLE]
   delete env[UPGRADE_STATE_VARIABLE]
@@ -39,16 +45,13 @@ export function takeUpgradeState(env: NodeJS.ProcessEnv): UpgradeState | undefin
   try {
     return JSON.parse(text) as UpgradeState
   } catch {
-    // Not from us: then nothing has been handed over.
+    // The variable does not come from an arbiter, so there is no state.
     return undefined
   }
 }
 
-/** The environment for who takes over. */
-export function upgradeEnvironment(
-  env: NodeJS.ProcessEnv,
-  handover: UpgradeState,
-): NodeJS.ProcessEnv {
+/** Returns the environment of the new arbiter. */
+export function upgradeEnvironment(env: NodeJS.ProcessEnv, state: UpgradeState): NodeJS.ProcessEnv {
   const { WATCHDOG_PID: _watched, LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES, ...rest } = env
-  return { ...rest, [UPGRADE_STATE_VARIABLE]: JSON.stringify(handover) }
+  return { ...rest, [UPGRADE_STATE_VARIABLE]: JSON.stringify(state) }
 }

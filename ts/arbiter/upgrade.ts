@@ -1,6 +1,7 @@
 /**
- * Two arbiters of one service: USR2 starts a new one, of the version that is installed now, beside this one. It
- * inherits the listening sockets and goes on from the totals; which of the two ends is the operator's to say.
+ * Upgrade by USR2: starts a new arbiter, of the version that is installed now, beside this one. The
+ * new arbiter inherits the listening sockets and continues the totals of the scoreboard. The
+ * operator decides which of the two stops.
  */
 
 import { logLine } from '../log/log-lines.ts'
@@ -18,12 +19,12 @@ export interface UpgradeDependencies {
   readonly queue: EventQueue
   readonly scoreboard: ArbiterScoreboard
   readonly program: Program
-  /** Whether systemd has opened the sockets. */
+  /** True if systemd has opened the listening sockets. */
   readonly isSocketActivated: boolean
   readonly parent: ParentProcess | undefined
 }
 
-/** The first descriptor for a listener in the new process: 3 is the channel. */
+/** First descriptor of a listener in the new process; 3 is the channel. */
 const FIRST_LISTENER_FD = 4
 
 export class ArbiterUpgrade {
@@ -40,22 +41,22 @@ export class ArbiterUpgrade {
       dependencies.parent?.kind === 'upgrade' ? dependencies.parent.pid : undefined
   }
 
-  /** The older arbiter that has started this one, while it lives. */
+  /** Process id of the older arbiter that has started this one, while it is running. */
   get predecessorPid(): number | undefined {
     return this.#predecessorPid
   }
 
-  /** The new arbiter that this one has started, while it lives. */
+  /** Process id of the new arbiter that this one has started, while it is running. */
   get successorPid(): number | undefined {
     return this.#successor?.pid
   }
 
-  /** Another arbiter has the same sockets. */
+  /** True while another arbiter uses the same sockets. */
   get sharesSockets(): boolean {
     return this.#predecessorPid !== undefined || this.#successor !== undefined
   }
 
-  /** In a new arbiter: the end of the older one comes as an event. */
+  /** In a new arbiter, pushes an event when the older one exits. */
   watchPredecessor(): void {
     const { parent, log, queue } = this.#dependencies
     if (this.#predecessorPid === undefined) return
@@ -104,13 +105,16 @@ export class ArbiterUpgrade {
     if (pid > 0) logLine(log, 'upgradeStarting', pid)
   }
 
-  /** TTIN and TTOU stop a process that has no handlers yet; only another one can wake it. */
+  /**
+   * TTIN and TTOU suspend a process that has no handlers for them yet; CONT resumes it. Called once
+   * a second.
+   */
   tick(): void {
     if (this.#isStarting && this.successorPid !== undefined)
       this.#system.kill(this.successorPid, 'CONT')
   }
 
-  /** A line that says why a signal is not obeyed. */
+  /** Logs why a signal is refused. */
   logRefusal(signal: 'HUP' | 'USR2'): void {
     const other =
       this.#predecessorPid === undefined
@@ -130,18 +134,18 @@ export class ArbiterUpgrade {
     logLine(this.#dependencies.log, 'upgradeFailed', pid, how)
   }
 
-  /** The older one has ended. */
+  /** Records that the older arbiter has exited. */
   handlePredecessorExit(): void {
     this.#predecessorPid = undefined
     logLine(this.#dependencies.log, 'promoted')
   }
 
-  /** Tells whoever has started this process that it serves. */
+  /** Notifies the process that started this one that the workers are ready. */
   notifyParentReady(): void {
     this.#dependencies.parent?.channel.send({ type: 'ready' })
   }
 
-  /** Lets this process end; the other stays. */
+  /** Closes the channels, so that this process can exit while the other arbiter continues. */
   closeChannels(): void {
     this.#successor?.detach()
     this.#dependencies.parent?.channel.close()

@@ -1,9 +1,12 @@
-/** How many workers are wanted: by the settings, by TTIN and TTOU, and none while the arbiter rests after WINCH. */
+/**
+ * The number of workers that are wanted: from the settings, changed by TTIN and TTOU, and 0 while
+ * WINCH has paused them.
+ */
 
 import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 
-/** Slots that TTIN leaves free, for the overlap of a reload and for slow drains. */
+/** Slots that TTIN does not use, for the overlap during a reload and for slow drains. */
 const SPARE_SLOTS = 2
 
 export class WorkerCount {
@@ -32,12 +35,12 @@ export class WorkerCount {
     return this.#isPaused
   }
 
-  /** As the settings say. */
+  /** Sets the number that the settings have. */
   reset(workers: number): void {
     this.#set(this.#limitAndLog(workers))
   }
 
-  /** One more; after a rest the first one. */
+  /** Adds one worker; after a pause this is the first one. */
   increment(): void {
     this.#resize(this.wanted + 1)
   }

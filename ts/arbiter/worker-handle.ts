@@ -1,4 +1,7 @@
-/** One worker as the arbiter sees it: its process, its state and its times. What it does is decided elsewhere. */
+/**
+ * A worker as the arbiter sees it: its process, its state and its timestamps. Decisions are made
+ * elsewhere.
+ */
 
 import type { BlockReport } from '../messages.ts'
 import type { Child, ChildExit } from '../process/system.ts'
@@ -7,7 +10,7 @@ import type { Generation } from './generation.ts'
 import type { WorkerLimits } from './recycling.ts'
 import type { WorkerState } from './states.ts'
 
-/** Why a worker failed to boot, as it said itself or as the arbiter saw it. */
+/** Why a worker failed to boot, as the worker reports it or the arbiter sees it. */
 export interface BootFailure {
   readonly message: string
   readonly exitStatus: number
@@ -15,36 +18,39 @@ export interface BootFailure {
 
 export class WorkerHandle {
   readonly slot: number
-  /** Counts all workers ever started: the smaller, the older. */
+  /** Ordinal number among all workers ever started: the lower, the older. */
   readonly age: number
   readonly pid: number
   readonly child: Child
-  /** The settings and sockets that it was started with. */
+  /** Settings and sockets that the worker was started with. */
   readonly generation: Generation
   readonly limits: WorkerLimits
   readonly spawnedAtMs: number
   state: WorkerState = 'booting'
   readyAtMs: number | undefined
   stoppingSinceMs: number | undefined
-  /** The signal by which somebody else told it to leave. */
+  /** Signal by which another process asked the worker to stop. */
   stopSignal: SignalName | undefined
-  /** Requests begun, and when the last one was, as far as the arbiter has looked. */
+  /** Number of requests that have begun, as of the latest check. */
   startedRequests = 0
   lastRequestAtMs: number | undefined
-  /** When the event `overdue` comes. */
+  /** Time at which the event `deadlinePassed` comes. */
   deadlineMs: number | undefined
-  /** It has served as long or as much as it may and waits for a successor. */
+  /** True once the worker has reached one of its limits; it serves until a successor is ready. */
   needsReplacement = false
-  /** Its code has changed: it ends soon, and what replaces it waits for that. */
+  /** True once the worker's code has changed: it exits soon, and its replacement waits for that. */
   isRestarting = false
-  /** An error of the application was not caught in it. */
+  /** True once the application has thrown an error that it did not catch. */
   hasUncaughtError = false
-  /** It has served long enough that its end would not be a crash loop. */
+  /** True once the worker has served long enough that its exit is no crash loop. */
   isStable = false
-  /** We have sent ABRT: its end is its own fault, whatever signal it came by. */
+  /**
+   * True once the arbiter has sent ABRT: the exit counts as a crash, whatever signal ends the
+   * process.
+   */
   wasAborted = false
   bootFailure: BootFailure | undefined
-  /** What its watcher found, and when. */
+  /** Latest report of the watcher, with the time of its arrival. */
   blockReport: (BlockReport & { readonly atMs: number; readonly final: boolean }) | undefined
   exit: ChildExit | undefined
 
@@ -65,23 +71,26 @@ export class WorkerHandle {
     this.spawnedAtMs = fields.bornAtMs
   }
 
-  /** Serves, or will. */
+  /** Returns whether the worker serves or is about to. */
   isLive(): boolean {
     return this.state === 'booting' || this.state === 'serving'
   }
 
-  /** How it ended, for the log. */
+  /** Describes the exit for the log. */
   describeExit(): string {
     const { code = null, signal = null, error } = this.exit ?? {}
     if (error !== undefined) return `it could not be started: ${error}`
     return signal === null ? `exited with code ${code}` : `was sent SIG${signal}`
   }
 
-  /** Whether its end came by a signal that ends any program: an operator's, or the kernel's for want of memory. */
+  /**
+   * Returns whether a signal ended the process that no program survives: from an operator, or from
+   * the kernel for lack of memory.
+   */
   wasKilledExternally(): boolean {
     return EXTERNAL_KILL_SIGNALS.has(this.exit?.signal ?? '')
   }
 }
 
-// Those that a worker handles end it only before it can: while its process starts.
+// A signal that workers handle ends the process only before the handlers exist, while it starts.
 const EXTERNAL_KILL_SIGNALS: ReadonlySet<string> = new Set(['KILL', 'TERM', ...WORKER_SIGNALS])

@@ -1,4 +1,4 @@
-/** The set of workers, by age and slot. No input or output. */
+/** The set of running workers, ordered by age. */
 
 import type { WorkerHandle } from './worker-handle.ts'
 
@@ -17,7 +17,7 @@ export class Workers {
     this.#all.delete(worker)
   }
 
-  /** All of them, the oldest first. A copy: the set may change while it is walked. */
+  /** Returns all workers, the oldest first. The copy allows changes to the set during iteration. */
   list(): WorkerHandle[] {
     return [...this.#all]
   }
@@ -26,7 +26,11 @@ export class Workers {
     return this.list().filter((worker) => worker.isLive())
   }
 
-  /** The lowest slot that nobody has; undefined when all are taken. */
+  countServing(): number {
+    return this.list().filter(({ state }) => state === 'serving').length
+  }
+
+  /** Returns the lowest slot that is free, or undefined if all are taken. */
   freeSlot(slots: number): number | undefined {
     const taken = new Set(this.list().map(({ slot }) => slot))
     for (let slot = 1; slot <= slots; slot += 1) if (!taken.has(slot)) return slot
