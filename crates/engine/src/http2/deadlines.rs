@@ -82,7 +82,7 @@ impl StreamExchange {
         let exchange = self.exchange.borrow();
         if exchange.discard_deadline() <= now {
             drop(exchange);
-            // As much of the body has arrived as was wanted, so the reset carries NO_ERROR.
+            // As much of the body has arrived as was wanted, so the reset carries `NO_ERROR`.
             return self.close(true);
         }
         let is_tunnel = exchange.tunnel.is_some();

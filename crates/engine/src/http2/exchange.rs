@@ -254,7 +254,7 @@ impl StreamExchange {
         }
     }
 
-    /// Returns whether the whole response has been sent. A reset then carries NO_ERROR (RFC 9113
+    /// Returns whether the whole response has been sent. A reset then carries `NO_ERROR` (RFC 9113
     /// section 8.1).
     pub fn is_fully_sent(&self) -> bool {
         let output = self.output.borrow();

@@ -20,7 +20,7 @@ pub(crate) struct FrameScanner {
     /// Whether the client has acknowledged our settings since the last call of
     /// [`Self::take_settings_ack`].
     has_settings_ack: bool,
-    /// Value of the current WINDOW_UPDATE frame, as far as it has arrived.
+    /// Value of the current `WINDOW_UPDATE` frame, as far as it has arrived.
     window_increment: u32,
     /// Frames without content.
     idle_frames: FloodCounter,

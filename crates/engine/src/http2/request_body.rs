@@ -170,7 +170,7 @@ impl StreamExchange {
         }
         if exchange.discards_body {
             exchange.discarded += len as u64;
-            // A reset costs less than reading on. It carries NO_ERROR (RFC 9113 section 8.1).
+            // A reset costs less than reading on. It carries `NO_ERROR` (RFC 9113 section 8.1).
             exchange.body_done = exchange.discarded > self.shared.limits().max_discarded;
             return Ok(());
         }

@@ -260,8 +260,8 @@ impl Session {
         }
     }
 
-    /// Refuses all waiting requests because the client does not read its responses. REFUSED_STREAM
-    /// lets the client retry on another connection.
+    /// Refuses all waiting requests because the client does not read its responses. With
+    /// `REFUSED_STREAM`, the client may retry on another connection.
     pub(crate) fn refuse_waiting(&mut self) {
         let waiting = self.streams.admission.waiting.take();
         if waiting.is_empty() {
