@@ -123,8 +123,8 @@ fn replay(name: &str, mutations: usize, check: fn(&[u8])) {
     }
 }
 
-/// Mutates an input one to four times, in ways that find bugs in parsers: a byte is set, removed or
-/// doubled, or a part of another file is inserted.
+/// Mutates an input one to four times, in ways that find bugs in parsers. A mutation sets, removes
+/// or doubles a byte, or inserts a part of another file.
 fn mutate(input: &[u8], other: &[u8], random: &mut Random) -> Vec<u8> {
     const SPECIAL_BYTES: &[u8] = b"\r\n\0 :\t,;0\x80\xff";
     let mut bytes = input.to_vec();

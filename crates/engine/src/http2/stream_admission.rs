@@ -47,7 +47,7 @@ pub(crate) struct StreamAdmission {
     /// Time at which `expected_size` was last changed; `u64::MAX` before.
     estimated_at: Cell<u64>,
     /// Bytes that the client had acknowledged when a request beyond the limit was last admitted.
-    arrived_at_extra: Cell<u64>,
+    arrived_at_last_extra: Cell<u64>,
 }
 
 impl Default for StreamAdmission {
@@ -60,7 +60,7 @@ impl Default for StreamAdmission {
             lagging_since: Cell::new(u64::MAX),
             expected_size: Cell::new(MAX_COUNTED_PER_STREAM_BYTES),
             estimated_at: Cell::new(u64::MAX),
-            arrived_at_extra: Cell::new(0),
+            arrived_at_last_extra: Cell::new(0),
         }
     }
 }
@@ -77,15 +77,15 @@ impl StreamAdmission {
 
     /// Records the size of a complete response. A client that has asked for a large response may
     /// ask for more of them, so the estimate falls by at most half.
-    fn record_response_size(&self, weight: usize, now: u64) {
+    fn record_response_size(&self, size: usize, now: u64) {
         let half = self.expected_size.get() / 2;
         self.expected_size
-            .set(half.max(weight).clamp(MIN_EXPECTED_SIZE_BYTES, MAX_COUNTED_PER_STREAM_BYTES));
+            .set(half.max(size).clamp(MIN_EXPECTED_SIZE_BYTES, MAX_COUNTED_PER_STREAM_BYTES));
         self.estimated_at.set(now);
     }
 
     /// Halves the estimate if responses are overdue, at most once per [`RESPONSE_EXPECTED_MS`].
-    /// They may depend on requests that still wait, such as a long poll.
+    /// They may depend on requests that still wait.
     fn lower_estimate_if_overdue(&self, now: u64) {
         if self.estimated_at.get() == u64::MAX {
             self.estimated_at.set(now);
@@ -108,20 +108,22 @@ impl Streams {
             admission.lower_estimate_if_overdue(now);
         }
         let expected = admission.expected_size.get();
-        let weight: usize = all.iter().map(|stream| stream.expected_unsent(now, expected)).sum();
-        weight < MAX_EXPECTED_UNSENT_BYTES
+        let expected_total: usize =
+            all.iter().map(|stream| stream.expected_unsent(now, expected)).sum();
+        expected_total < MAX_EXPECTED_UNSENT_BYTES
     }
 
     /// Returns whether the client has read enough for one more request beyond the limit, so that a
     /// slow reader makes progress. A client's kernel buffers a few megabytes by itself, which is no
     /// reason to hold much more for it.
     fn has_read_enough(&self, arrived: u64) -> bool {
-        let price = BYTES_READ_PER_EXTRA_STREAM.max(self.admission.buffered_in_js.get() as u64);
-        let reads = arrived.saturating_sub(self.admission.arrived_at_extra.get()) >= price;
-        if reads {
-            self.admission.arrived_at_extra.set(arrived);
+        let required = BYTES_READ_PER_EXTRA_STREAM.max(self.admission.buffered_in_js.get() as u64);
+        let has_read =
+            arrived.saturating_sub(self.admission.arrived_at_last_extra.get()) >= required;
+        if has_read {
+            self.admission.arrived_at_last_extra.set(arrived);
         }
-        reads
+        has_read
     }
 
     /// Updates the number of stalled bytes and the time since which the client lags.
@@ -206,8 +208,8 @@ impl StreamExchange {
             && let Some(streams) = self.streams.upgrade()
         {
             // The response is complete, so its size is at least what is still held of it.
-            let weight = self.unsent.bytes().max(self.max_buffered_in_js.get());
-            streams.admission.record_response_size(weight, self.shared.ctx.now_ms());
+            let size = self.unsent.bytes().max(self.max_buffered_in_js.get());
+            streams.admission.record_response_size(size, self.shared.ctx.now_ms());
         }
     }
 
