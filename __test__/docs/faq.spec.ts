@@ -41,7 +41,7 @@ const FAQ: Record<string, Check> = {
   'How do I avoid that workers block in fchmod?': {
     says: [/--worker-tmp-dir has no effect: the heartbeat is in shared memory/],
   },
-  'Why are workers killed without a word?': {},
+  'Why are workers killed without a log line?': {},
   'It does not start under upstart, or another supervisor that expects a daemon': { ends: true },
 }
 
