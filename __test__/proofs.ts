@@ -93,7 +93,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   accesslog: `${P}/logs.spec.ts › rotation by USR1 loses no line of either log`,
   disable_redirect_access_to_syslog: `${P}/syslog.spec.ts › the access log stays out of syslog when told so`,
   access_log_format: `${P}/output.spec.ts › both logs as JSON, whatever is in them`,
-  errorlog: `${P}/logs.spec.ts › a full disk for the error log: a message, and serving goes on`,
+  errorlog: `${P}/logs.spec.ts › a full disk for the error log is reported once, and the server keeps running`,
   error_log_format: `${P}/output.spec.ts › both logs as JSON, whatever is in them`,
   loglevel:
     'log/logger.spec.ts › a new target is used from the next line on; one that cannot be opened changes nothing',

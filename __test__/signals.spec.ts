@@ -1,22 +1,22 @@
-// docs/signals.md shows the table of ts/signals.ts, row by row.
+// The table of signals: its page, and the signals that the two processes subscribe to.
 
 import { readFileSync } from 'node:fs'
 import test from 'ava'
 
+import { listItem } from '../ts/settings/markdown.ts'
 import { ARBITER_SIGNALS, SIGNALS, WORKER_SIGNALS } from '../ts/signals.ts'
 
-test('the page has exactly the rows of the table', (t) => {
+test('docs/signals.md describes every signal, in the words and the order of the table', (t) => {
   const page = readFileSync(new URL('../docs/signals.md', import.meta.url), 'utf8')
-  const rows = page.split('\n').filter((line) => /^\| `[A-Z0-9]+` \|/.test(line))
-  t.deepEqual(
-    rows,
-    Object.entries(SIGNALS).map(
-      ([name, { arbiterDoc, workerDoc }]) => `| \`${name}\` | ${arbiterDoc} | ${workerDoc} |`,
-    ),
-  )
+  const headings = [...page.matchAll(/^### ([A-Z0-9]+)$/gm)].map(([, name]) => name)
+  t.deepEqual(headings, Object.keys(SIGNALS))
+  for (const [name, { arbiterDoc, workerDoc }] of Object.entries(SIGNALS)) {
+    const items = listItem(`Arbiter: ${arbiterDoc}`) + listItem(`Worker: ${workerDoc}`)
+    t.true(page.includes(`### ${name}\n\n${items}`), name)
+  }
 })
 
-test('the arbiter takes every signal that it answers, and leaves the rest to the system', (t) => {
+test('the arbiter subscribes to the signals that it reacts to, and to no others', (t) => {
   t.deepEqual(ARBITER_SIGNALS, [
     'TERM',
     'INT',
@@ -30,7 +30,7 @@ test('the arbiter takes every signal that it answers, and leaves the rest to the
   ])
 })
 
-test('a worker survives every signal that is meant for the arbiter', (t) => {
-  const killing = ARBITER_SIGNALS.filter((signal) => !WORKER_SIGNALS.includes(signal))
-  t.deepEqual(killing, [])
+test('no signal for the arbiter kills a worker that receives it too', (t) => {
+  const unhandled = ARBITER_SIGNALS.filter((signal) => !WORKER_SIGNALS.includes(signal))
+  t.deepEqual(unhandled, [])
 })

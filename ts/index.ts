@@ -1,5 +1,6 @@
 /**
- * The public API: `run` for programs that embed the server, `defineConfig` for config files, and their types.
+ * The public API: `run` for programs that embed the server, `defineConfig` for config files, and
+ * their types.
  */
 import type { ConfigFile } from './settings/config.ts'
 
@@ -15,7 +16,7 @@ export type {
 export { type RunOptions, run } from './run.ts'
 export type { Config, ConfigFile, ResolvedConfig } from './settings/config.ts'
 
-/** Gives a config file its types; it returns what it is given. */
+/** Returns its argument. Gives a config file the types of the settings. */
 export function defineConfig(config: ConfigFile): ConfigFile {
   return config
 }

@@ -1,6 +1,6 @@
 /**
- * Every message between the arbiter and a worker, as one union for each direction. They travel as lines of JSON over
- * a socket pair that a worker inherits as descriptor 3.
+ * Messages between the arbiter and a worker, as one union for each direction. They are sent as
+ * lines of JSON over a socket pair, which the worker inherits as descriptor 3.
  */
 
 import type { HookName } from './hooks/table.ts'
@@ -9,101 +9,119 @@ import type { Config } from './settings/config.ts'
 import type { SignalName } from './signals.ts'
 import type { TlsMaterial } from './tls/material.ts'
 
-/** The descriptor of a worker's end of the channel. */
+/** Descriptor of a worker's end of the channel. */
 export const CHANNEL_FD = 3
 
-/** The descriptor of the scoreboard's memory, when there is one. */
+/** Descriptor of the scoreboard's shared memory, where it exists. */
 export const SCOREBOARD_FD = 4
 
-/** By which a worker gets further listening sockets while it runs; the listeners follow, then the kick eventfds. */
+/**
+ * Descriptor of the socket that passes extra listening sockets to a running worker. The listeners
+ * follow from 6 on, then the eventfds that wake acceptors.
+ */
 export const DESCRIPTOR_CHANNEL_FD = 5
 
-/** After a change of code a worker finishes what takes no longer than this, and is killed a little later. */
+/**
+ * Time that requests in flight have after a change of code (setting `reload`). The worker is killed
+ * a little later.
+ */
 export const RESTART_DRAIN_MS = 250
 
 /**
- * A worker that others follow keeps idle connections this long: a client that was held up for a moment, or still reads
- * its last answer, asks on the connection that it was told it may keep.
+ * How long a draining worker keeps idle connections while another worker replaces it. A client that
+ * was delayed, or is still reading a response, may send its next request on the connection that it
+ * was allowed to keep.
  */
 export const IDLE_DRAIN_WITH_SUCCESSOR_MS = 10_000
 
-/** The same where nobody follows, and for whoever waits for the end. */
+/** The same time where no worker replaces it. A reload waits at least this long for a drain. */
 export const IDLE_DRAIN_MS = 2_000
 
 /** A listening socket as a worker receives it. */
 export interface InheritedSocket {
   readonly fd: number
-  /** As in the log: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
+  /** Address as the log shows it: `http://127.0.0.1:8000`, `unix:/run/app.sock`. */
   readonly address: string
-  /** TLS is spoken there. */
+  /** True if the listener uses TLS. */
   readonly isSecure: boolean
-  /** It would be with a certificate, which the program may have where the settings name none. */
+  /**
+   * True if the listener uses TLS as soon as there is a certificate. The application may bring one
+   * if the settings have none.
+   */
   readonly canBeSecure: boolean
 }
 
-/** From the arbiter to a worker. */
+/** A message from the arbiter to a worker. */
 export type ArbiterMessage =
   | BootMessage
-  /** Open the logs again. */
+  /** Open the log files again. */
   | { readonly type: 'reopenLogs' }
-  /** Everybody ends: idle connections are kept only for a moment. */
+  /** No worker replaces this one: keep idle connections for a short time only. */
   | { readonly type: 'shortenDrain' }
-  /** With `reload`: end soon, for the code has changed. */
+  /** The code has changed (setting `reload`): exit soon. */
   | { readonly type: 'restart' }
   | TlsUpdateMessage
 
-/** Connections that begin from now on get this. */
+/** New TLS files and ticket secrets, for connections that begin from now on. */
 export interface TlsUpdateMessage {
   readonly type: 'updateTls'
   readonly tls?: TlsMaterial
   readonly ticketSecrets: readonly string[]
 }
 
-/** The first message. */
+/** The first message, which starts the boot. */
 export interface BootMessage {
   readonly type: 'boot'
-  /** 1..N, as in MONOCEROS_WORKER and on the scoreboard. */
+  /** Number of the slot from 1 on, as in MONOCEROS_WORKER and on the scoreboard. */
   readonly slot: number
   readonly slotGeneration: number
   readonly config: Config
-  /** The settings that the operator gave, from wherever. */
+  /** Names of the settings that the operator has set, from any source. */
   readonly givenSettings: readonly string[]
-  /** Where the names of syslog and statsd led to when the settings were read. */
+  /** Addresses of syslog and statsd as they resolved when the settings were read. */
   readonly collectorAddresses: CollectorAddresses
   readonly listeners: readonly InheritedSocket[]
-  /** What TLS needs, where it is spoken. */
+  /** Certificates and TLS options; undefined if no listener uses TLS. */
   readonly tls?: TlsMaterial
-  /** What the keys of session tickets are made of. */
+  /** Secrets from which the keys of session tickets are derived. */
   readonly ticketSecrets: readonly string[]
-  /** One descriptor for each slot of the scoreboard; empty without the shared page. */
+  /**
+   * One eventfd for each slot of the scoreboard, which wakes that worker's acceptor; empty without
+   * shared memory.
+   */
   readonly kickFds: readonly number[]
-  /** The arbiter's standard output and error, where the worker's own are captured. */
+  /** Standard output and standard error of the arbiter, where those of the worker are captured. */
   readonly capturedOutputFds?: { readonly stdout: number; readonly stderr: number }
   readonly slotCount: number
-  /** Counts all workers of the arbiter: the smaller, the older. */
+  /** Ordinal number among all workers of the arbiter: the lower, the older. */
   readonly age: number
-  /** Requests after which it is replaced; 0 for never. */
+  /** Number of requests after which the worker is replaced; 0 means never. */
   readonly requestLimit: number
-  /** A worker has served with these settings before. */
+  /** True if a worker has already served with these settings. */
   readonly hasServedBefore: boolean
-  /** The worker's own hooks that are set; their functions do not travel. */
+  /**
+   * Names of the worker hooks that are set. Functions cannot be sent, so the worker loads them
+   * itself.
+   */
   readonly hookNames: readonly HookName[]
-  /** Where the functions are. */
+  /** Path of the config file with the hook functions. */
   readonly configFile?: string
-  /** Load the application and report, but do not serve: `--check-config`. */
+  /**
+   * Load the application and report the result, but do not serve (`--check-config`, `preload_app`).
+   */
   readonly isCheck: boolean
 }
 
-/** Where a further server of the program listens. */
+/** Address of an extra server that the application creates. */
 export interface ExtraListenerAddress {
-  /** An IP address; null is every address of the machine. */
+  /** IP address; null means every address of the machine. */
   readonly host: string | null
   readonly port: number
-  /** An IPv6 address takes no IPv4. */
+  /** True if an IPv6 address accepts no IPv4 connections. */
   readonly ipv6Only: boolean
 }
 
-/** What a worker without the shared page says of itself with each beat. */
+/** Counters that a worker without the shared page sends with each heartbeat. */
 export interface WorkerCounters {
   readonly connections: number
   readonly inFlight: number
@@ -111,65 +129,83 @@ export interface WorkerCounters {
 }
 
 export type WorkerMessage =
-  /** The application is loaded and the engine accepts. */
+  /** The application is loaded and the engine accepts connections. */
   | { readonly type: 'ready'; readonly engine: string }
-  /** The application could not be loaded; the process ends with `exit`. */
+  /** The application could not be loaded; the process exits with `exitStatus`. */
   | {
       readonly type: 'bootFailed'
       readonly code: string
       readonly message: string
       readonly exitStatus: number
     }
-  /** Somebody else than the arbiter told the worker to stop: it drains or ends, and needs a successor. */
+  /**
+   * A signal that the arbiter did not send stops the worker: it drains or exits, and needs a
+   * successor.
+   */
   | { readonly type: 'signaled'; readonly signal: SignalName }
-  /** An error was not caught: the worker serves on and would rather be replaced. */
+  /**
+   * The application threw an error that it did not catch. The worker keeps serving until it is
+   * replaced.
+   */
   | { readonly type: 'uncaughtError' }
-  /** The program has a further server; the answer is a descriptor, or none, and comes by SHARING_FD. */
+  /**
+   * The application creates an extra server. The reply is a descriptor or a refusal, on
+   * `DESCRIPTOR_CHANNEL_FD`.
+   */
   | ({ readonly type: 'listen'; readonly id: number } & ExtraListenerAddress)
-  /** That server has closed. */
+  /** That extra server has closed. */
   | ({ readonly type: 'unlisten' } & ExtraListenerAddress)
-  /** With `reload`: what the application consists of, and why it could not be loaded. */
+  /** The files that the application has loaded, and why it failed to load (setting `reload`). */
   | {
       readonly type: 'loaded'
       readonly files: readonly string[]
-      /** Nothing else is loaded. */
+      /** True if no other file is loaded. */
       readonly isComplete: boolean
       readonly failure?: string
     }
-  /** The event loop turns; only without the shared page. */
+  /** The event loop turns. Sent only where the counters are not in the shared page. */
   | { readonly type: 'heartbeat'; readonly counters: WorkerCounters }
-  /** The event loop has not turned for `timeout`; sent by the watcher's thread. Unless it is `final`, more follows. */
+  /**
+   * The event loop has not turned for `timeout`. The watcher thread sends it. A report that is not
+   * `final` precedes another one.
+   */
   | ({ readonly type: 'blocked'; readonly final: boolean } & BlockReport)
 
-/** A request that a worker has not answered yet. */
+/** A request without a complete response. */
 export interface InFlightRequest {
-  /** Method and path, as far as they are kept: `GET /orders`. */
+  /** Method and path, possibly shortened: `GET /orders`. */
   readonly request: string
   readonly ageMs: number
 }
 
-/** Why the event loop of a worker does not turn, as its watcher found. */
+/** What blocks the event loop of a worker, as its watcher has found. */
 export interface BlockReport {
-  /** Of JavaScript; null when V8 did not answer. */
+  /** JavaScript stack; null if V8 did not respond. */
   readonly stack: string | null
-  /** The system call that the thread waits in. */
+  /** System call that the thread waits in. */
   readonly call: string | null
   readonly requests: readonly InFlightRequest[]
 }
 
-/** From an arbiter to the process that started it: an older arbiter, or the command that goes to the background. */
+/**
+ * A message from an arbiter to the process that started it: an older arbiter, or the command that
+ * starts a daemon.
+ */
 export type SuccessorMessage =
-  /** As many workers as wanted are ready. */
+  /** The wanted number of workers is ready. */
   | { readonly type: 'ready' }
-  /** A line of the log from before that, for whoever has started a daemon. */
+  /** An error of the start, which the command that starts a daemon prints. */
   | { readonly type: 'startError'; readonly text: string }
 
-/** One line of the channel. */
+/** Encodes one line of the channel. */
 export function encodeMessage(message: ArbiterMessage | WorkerMessage | SuccessorMessage): string {
   return `${JSON.stringify(message)}\n`
 }
 
-/** A function that takes chunks of a stream of lines and calls back with each whole message. */
+/**
+ * Returns a function that takes chunks of a stream of lines and calls back with each complete
+ * message.
+ */
 export function messageDecoder<Message>(
   onMessage: (message: Message) => void,
 ): (chunk: string) => void {

@@ -1,6 +1,11 @@
-/** Every signal with a meaning: what the arbiter does, what a worker does. `docs/signals.md` shows the same table. */
+/**
+ * Every signal that has a meaning: what the arbiter and a worker do. `docs/signals.md` shows the
+ * same table.
+ */
 
-/** What a signal means to the arbiter; `ts/arbiter/reactions.ts` says what it does about it in which phase. */
+/**
+ * Meaning of a signal for the arbiter. `ts/arbiter/reactions.ts` has the reaction in each phase.
+ */
 export type ArbiterRole =
   | 'stop'
   | 'quit'
@@ -13,11 +18,11 @@ export type ArbiterRole =
   | 'reap'
   | 'default'
 
-/** How a signal is handled by a loop. */
+/** Meaning of one signal in the two processes. */
 export interface SignalRow {
   readonly arbiter: ArbiterRole
   readonly worker: 'drain' | 'quit' | 'abort' | 'reopenLogs' | 'ignore' | 'default'
-  /** One sentence each, for the page. */
+  /** One sentence for the documentation. */
   readonly arbiterDoc: string
   readonly workerDoc: string
 }
@@ -27,16 +32,19 @@ export const SIGNALS = {
     arbiter: 'stop',
     worker: 'drain',
     arbiterDoc:
-      'Graceful stop: workers finish what is in flight for at most `graceful_timeout`, then are killed. Exit status 0.',
+      'Graceful stop: workers finish requests in flight for at most `graceful_timeout`, then they ' +
+      'are killed. Exit status 0.',
     workerDoc:
-      'Stops accepting, finishes what is in flight for at most `graceful_timeout`, exits with 0. The arbiter starts a successor at once.',
+      'Stops accepting connections, finishes requests in flight for at most `graceful_timeout`, ' +
+      'and exits with status 0. The arbiter starts a successor at once.',
   },
   INT: {
     arbiter: 'quit',
     worker: 'quit',
     arbiterDoc:
-      'Quick stop: workers end without finishing, within 2 seconds. During a graceful stop it shortens the time left to 2 seconds. Exit status 0.',
-    workerDoc: 'Exits at once with 0; what is in flight is cut.',
+      'Quick stop: workers exit without finishing requests, within 2 seconds. During a graceful ' +
+      'stop it shortens the remaining time to 2 seconds. Exit status 0.',
+    workerDoc: 'Exits at once with status 0; requests in flight are aborted.',
   },
   QUIT: {
     arbiter: 'quit',
@@ -48,46 +56,50 @@ export const SIGNALS = {
     arbiter: 'reload',
     worker: 'ignore',
     arbiterDoc:
-      'Reload: reads the settings again and replaces the workers one by one, each successor ready before its predecessor leaves. When the settings or the application are broken, the old workers serve on and the log says why.',
-    workerDoc: 'Ignored, so that `pkill -HUP` on the whole group reloads and kills nobody.',
+      'Reload: reads the settings again and replaces the workers one at a time. A worker stops ' +
+      'only when its successor is ready. If the settings or the application are broken, the old ' +
+      'workers keep serving and the log has the reason.',
+    workerDoc: 'Ignored, so that `pkill -HUP` on the whole group reloads and kills no worker.',
   },
   TTIN: {
     arbiter: 'addWorker',
     worker: 'ignore',
-    arbiterDoc: 'One worker more, until the next reload.',
+    arbiterDoc: 'Adds a worker, until the next reload.',
     workerDoc: 'Ignored.',
   },
   TTOU: {
     arbiter: 'removeWorker',
     worker: 'ignore',
     arbiterDoc:
-      'One worker fewer, never below one; the oldest leaves gracefully. Until the next reload.',
+      'Removes a worker, until the next reload. The oldest one stops gracefully; at least one stays.',
     workerDoc: 'Ignored.',
   },
   USR1: {
     arbiter: 'reopenLogs',
     worker: 'reopenLogs',
-    arbiterDoc: 'Opens the error log and the access log again, in all processes: for `logrotate`.',
-    workerDoc: 'Opens its logs again.',
+    arbiterDoc: 'Opens the error log and the access log again in all processes, for `logrotate`.',
+    workerDoc: 'Opens its log files again.',
   },
   USR2: {
     arbiter: 'upgrade',
     worker: 'ignore',
     arbiterDoc:
-      'Starts a new arbiter beside this one, of the version that is installed now, on the same sockets: see `docs/deploy.md`.',
+      'Upgrade: starts a new arbiter of the installed version beside this one, on the same ' +
+      'sockets. See `docs/deploy.md`.',
     workerDoc: 'Ignored.',
   },
   WINCH: {
     arbiter: 'pauseWorkers',
     worker: 'ignore',
     arbiterDoc:
-      'With `daemon`, or when a new arbiter serves: all workers leave gracefully, the arbiter stays. Otherwise ignored, since a terminal sends it when its size changes.',
+      'Stops all workers gracefully and keeps the arbiter, if it is a `daemon` or a new arbiter ' +
+      'serves. Otherwise ignored, because a terminal sends it when its size changes.',
     workerDoc: 'Ignored.',
   },
   CHLD: {
     arbiter: 'reap',
     worker: 'default',
-    arbiterDoc: 'A worker has ended: it is accounted for and replaced.',
+    arbiterDoc: 'A worker has exited: the arbiter records the exit and replaces the worker.',
     workerDoc: 'Belongs to the application and its child processes.',
   },
   ABRT: {
@@ -95,18 +107,25 @@ export const SIGNALS = {
     worker: 'abort',
     arbiterDoc: 'Not handled: the system ends the process.',
     workerDoc:
-      'Ends at once with a core dump where those are on; the arbiter sends it after `timeout` and `boot_timeout`.',
+      'Exits at once, with a core dump where those are enabled. The arbiter sends it after ' +
+      '`timeout` and `boot_timeout`.',
   },
 } as const satisfies Record<string, SignalRow>
 
 export type SignalName = keyof typeof SIGNALS
 
-/** Those that the arbiter listens for. Ends of workers come as events of node's child processes, not as CHLD. */
+/**
+ * Signals that the arbiter subscribes to. Exits of workers arrive as events of Node's child
+ * processes, not as CHLD.
+ */
 export const ARBITER_SIGNALS = filterSignals(
   ({ arbiter }) => arbiter !== 'default' && arbiter !== 'reap',
 )
 
-/** Those that a worker listens for; the others keep what the system or the application does. */
+/**
+ * Signals that a worker subscribes to. The others keep the default of the system or the
+ * application's own handlers.
+ */
 export const WORKER_SIGNALS = filterSignals(
   ({ worker }) =>
     worker === 'drain' || worker === 'quit' || worker === 'reopenLogs' || worker === 'ignore',

@@ -1,4 +1,7 @@
-/** `--check-config`: what a start would meet, as far as that shows without an open address and without a new file. */
+/**
+ * `--check-config`: finds the errors that a start would report, without opening an address or
+ * creating a file.
+ */
 import { accessSync, constants, statSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 
@@ -11,13 +14,15 @@ import { createLogger } from '../log/logger.ts'
 import { system } from '../process/system.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
 
-/** The exit status; what is wrong with the settings is thrown, and what with the application is printed. */
+/**
+ * Resolves to the exit status. Throws errors in the settings; errors of the application are logged.
+ */
 export async function checkConfig(resolved: ResolvedConfig): Promise<number> {
   const { values, warnings } = resolved
   for (const warning of warnings) process.stderr.write(`monoceros: warning: ${warning}\n`)
   checkFiles(values)
   await checkAddresses(values)
-  // Whoever checks reads it here, and the log of what serves is left alone.
+  // Results are printed on the terminal, and the log of a running server stays as it is.
   const config: Config = { ...values, errorlog: '-' }
   const log = createLogger(config)
   const hooks = new ArbiterHooks(log)

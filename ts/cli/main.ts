@@ -1,20 +1,20 @@
 #!/usr/bin/env node
-/**
- * The command: arguments to settings to the arbiter, and the exit status of all that.
- */
+/** The command `monoceros`: reads the arguments, starts the arbiter and sets the exit status. */
 import { setFlagsFromString } from 'node:v8'
 
 import { MonocerosError } from '../errors.ts'
 import { enableCompileCache } from '../process/compile-cache.ts'
 
 enableCompileCache()
-// Nothing here runs often: V8's optimising compilers would bring 8 MB of themselves into memory and save nothing.
+// No code of the arbiter runs often: V8's optimizing compilers would use 8 MB of memory for
+// nothing.
 for (const flag of ['--no-opt', '--no-maglev']) setFlagsFromString(flag)
 
 const EXIT_DELAY_MS = 1_000
 
 process.exitCode = await main(process.argv.slice(2))
-// What a hook has left running does not hold the process, and what is on its way out has a moment.
+// Pending work of a hook must not keep the process alive. Output that is being written has a
+// second.
 setTimeout(() => process.exit(), EXIT_DELAY_MS).unref()
 
 async function main(argv: readonly string[]): Promise<number> {

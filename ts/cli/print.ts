@@ -1,8 +1,11 @@
-/** What the command prints on standard output. */
+/** Output of the command on standard output. */
 import { errorCode } from '../process/system.ts'
 import { parseArgv } from '../settings/argv.ts'
 
-/** Prints the help or the version where the arguments ask for it, and says whether they did: then nothing is served. */
+/**
+ * Prints the help or the version if the arguments ask for it. Returns true if it did; then nothing
+ * is served.
+ */
 export async function printHelpOrVersion(argv: readonly string[]): Promise<boolean> {
   const { help, version } = parseArgv(argv)
   if (help) printToStdout((await import('../settings/print.ts')).helpText())
@@ -16,7 +19,7 @@ export async function printHelpOrVersion(argv: readonly string[]): Promise<boole
 
 export function printToStdout(text: string): void {
   process.stdout.once('error', (error) => {
-    // The reader has seen enough, as `head` has: no error of ours.
+    // The reader has closed the pipe, as `head` does: no error.
     if (errorCode(error) !== 'EPIPE') throw error
   })
   process.stdout.write(text)

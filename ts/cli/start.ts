@@ -1,6 +1,4 @@
-/**
- * From settings to the arbiter: what the command does, and what `run` does for a program that embeds the server.
- */
+/** From settings to a running arbiter, for the command and for programs that call `run`. */
 import { statSync } from 'node:fs'
 
 import { takeUpgradeState } from '../arbiter/upgrade-state.ts'
@@ -15,17 +13,19 @@ import {
 import { printToStdout } from './print.ts'
 
 export interface StartOptions {
-  /** The command line as far as it has settings. */
+  /** Arguments that contain settings. */
   readonly argv: readonly string[]
-  /** How this program was started, for a new arbiter or a daemon. */
+  /**
+   * Path of the program, for starting it again as an upgrade or a daemon; `args` are its arguments.
+   */
   readonly entry: string
   readonly args: readonly string[]
   readonly embedded?: ConfigFile
 }
 
-/** Serves until it is told to stop; the result is the exit status. */
+/** Serves until a signal stops it; resolves to the exit status. */
 export async function start({ argv, entry, args, embedded }: StartOptions): Promise<number> {
-  // Before the settings are read: the variable has their prefix and is none of them.
+  // Taken before the settings are read: its name has their prefix, but it is not a setting.
   const upgradeState = takeUpgradeState(process.env)
   const cwd = findStartDirectory()
   const given = embedded === undefined ? {} : { embedded }
@@ -40,12 +40,13 @@ export async function start({ argv, entry, args, embedded }: StartOptions): Prom
   if (printConfig || checkConfig) return (await import('./check.ts')).checkConfig(first)
 
   const program = { entry, args, cwd }
-  // An arbiter that takes over is a daemon already, if the one before it was.
+  // An arbiter that continues an earlier one is a daemon already if that one was.
   if (first.values.daemon && upgradeState === undefined) {
     const { startDaemon } = await import('../arbiter/daemon.ts')
     return startDaemon(program, first.values)
   }
-  // A config file has effects of its own: the start takes what is already read, each reload reads it anew.
+  // A config file may have side effects: the start uses the settings that are already read, and
+  // each reload reads them again.
   let ready: ResolvedConfig | undefined = first
   const load = async () => {
     const resolved = ready ?? requireApplication(await resolveConfig(source))
@@ -56,8 +57,8 @@ export async function start({ argv, entry, args, embedded }: StartOptions): Prom
   return runArbiter(load, { program, upgradeState, isEmbedded: embedded !== undefined })
 }
 
-// A shell's own name for the directory, symbolic links kept, when it is the same directory: a deployment that moves
-// its "current" link is then followed by a reload.
+// Returns the shell's name of the working directory (PWD) if it is the same directory. A reload
+// then follows a symbolic link such as "current", which a deployment moves.
 function findStartDirectory(): string {
   const named = process.env.PWD
   const actual = process.cwd()

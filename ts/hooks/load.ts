@@ -1,4 +1,7 @@
-/** Gets the functions of hooks: from the settings, from the config file, or from modules that the settings name. */
+/**
+ * Loads the functions of hooks: from the settings, the config file, or modules that the settings
+ * name.
+ */
 
 import { resolve } from 'node:path'
 
@@ -7,11 +10,14 @@ import { describeThrown } from '../log/thrown-value.ts'
 import { loadFreshModule } from '../settings/load.ts'
 import type { HookName } from './table.ts'
 
-/** A hook as a plain function: what each gets, the types of the config file say. */
+/** A hook as a plain function; `HookFunctions` has the parameter types. */
 export type Hook = (...details: unknown[]) => unknown
 export type HookTable = ReadonlyMap<HookName, Hook>
 
-/** Takes functions as they are and loads `./hooks.js` or `./hooks.js:name`; what is not set is not in the table. */
+/**
+ * Takes functions as they are and loads modules (`./hooks.js` or `./hooks.js:name`). The table
+ * lacks hooks that are not set.
+ */
 export async function loadHooks(
   given: Readonly<Partial<Record<HookName, unknown>>>,
   directory: string,
@@ -24,7 +30,7 @@ export async function loadHooks(
   return table
 }
 
-/** The functions of those names that a config file has. */
+/** Loads the hooks with these names from a config file. */
 export async function loadHooksFromFile(
   path: string,
   names: readonly HookName[],

@@ -1,4 +1,4 @@
-/** What hooks are called with. The names are Gunicorn's, so that a config file can be carried over. */
+/** Arguments of hooks. The names are Gunicorn's, so that a config file can be ported. */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 
@@ -6,64 +6,64 @@ import type { Logger } from '../log/logger.ts'
 import type { ProgramTlsOptions, SettingsTlsOptions } from '../tls/options.ts'
 import type { HookName } from './table.ts'
 
-/** The arbiter, as hooks see it. */
+/** The arbiter as a hook in any process sees it. */
 export interface HookServer {
   readonly pid: number
   readonly log: Logger
-  /** All settings. */
+  /** All settings by name. */
   readonly cfg: Readonly<Record<string, unknown>>
-  /** How many workers are wanted. */
+  /** Number of workers that are wanted. */
   readonly num_workers: number
   readonly timeout: number
-  /** Where it listens. */
+  /** Addresses that the arbiter listens on. */
   readonly address: readonly string[]
 }
 
-/** The arbiter in its own process. */
+/** The arbiter as a hook in the arbiter sees it. */
 export interface HookArbiter extends HookServer {
   readonly LISTENERS: readonly string[]
-  /** The workers by process id. */
+  /** The running workers by process id. */
   readonly WORKERS: ReadonlyMap<number, HookWorker>
   /** Sends a signal to a worker: `kill_worker(pid, 'TERM')`. */
   kill_worker(pid: number, signal: 'TERM' | 'QUIT' | 'INT' | 'ABRT' | 'KILL'): void
 }
 
-/** A worker; in the arbiter it has no more than these facts. */
+/** A worker as a hook in the arbiter sees it. */
 export interface HookWorker {
-  /** 0 before it is started. */
+  /** Process id; 0 before the process is started. */
   readonly pid: number
   readonly ppid: number
-  /** Counts all workers ever started: the smaller, the older. */
+  /** Ordinal number among all workers ever started: the lower, the older. */
   readonly age: number
 }
 
-/** A worker in its own process. */
+/** A worker as a hook in its own process sees it. */
 export interface HookOwnWorker extends HookWorker {
-  /** Requests served. */
+  /** Number of requests served. */
   readonly nr: number
-  /** Requests after which it is replaced; 0 for never. */
+  /** Number of requests after which the worker is replaced; 0 means never. */
   readonly max_requests: number
-  /** Whether it takes requests. */
+  /** True while the worker accepts requests. */
   readonly alive: boolean
   readonly log: Logger
   readonly cfg: Readonly<Record<string, unknown>>
   readonly sockets: readonly string[]
-  /** Beats, for an application that blocks the event loop on purpose. */
+  /** Sends a heartbeat, for an application that blocks the event loop on purpose. */
   notify(): void
 }
 
-/** Additions to a worker that is about to be started. */
+/** What the hook `pre_fork` adds to a worker that is about to start. */
 export interface SpawnAdditions {
   readonly env?: Readonly<Record<string, string>>
 }
 
-/** The request: `http.IncomingMessage`, or `Request` of a fetch application. */
+/** The request: an `http.IncomingMessage`, or the `Request` of a fetch application. */
 export type HookRequest = IncomingMessage | Request
 export type HookResponse = ServerResponse | Response | undefined
 
 type Done = void | Promise<void>
 
-/** The functions that a config file may have. */
+/** Hooks that a config file may define. */
 export interface HookFunctions extends Record<HookName, (...details: never[]) => unknown> {
   on_starting(server: HookArbiter): Done
   on_reload(server: HookArbiter): Done

@@ -1,7 +1,7 @@
-/** An address as the network has it. */
+/** IP addresses as bytes. */
 import { isIP } from 'node:net'
 
-/** The four or sixteen bytes of an IP address. */
+/** Returns the four or sixteen bytes of an IP address, in network order. */
 export function addressBytes(address: string): number[] {
   if (isIP(address) === 4) return address.split('.').map(Number)
   const [head = '', tail = ''] = address.split('::')

@@ -1,16 +1,19 @@
-/** Lists of addresses as settings hold them: single ones, networks in CIDR form, or everybody. */
+/** Lists of addresses in settings: single addresses, networks in CIDR notation, or `*` for all. */
 import { BlockList, isIP } from 'node:net'
 
 import { addressBytes } from './address-bytes.ts'
 
 const ANY_ADDRESS = '*'
 
-/** The part of a list that is neither an address nor a network; a network has no bits behind its prefix. */
+/**
+ * Returns the first part of a list that is neither an address nor a network. A network must not
+ * have bits set after its prefix.
+ */
 export function findInvalidAddress(text: string): string | undefined {
   return splitList(text).find((part) => part !== ANY_ADDRESS && !isNetwork(part))
 }
 
-/** The peers that a setting names; the engine in Rust has the same in `addresses.rs`. */
+/** Peer addresses that a setting lists; `addresses.rs` is the same in the native engine. */
 export class AddressList {
   readonly #includesAll: boolean
   readonly #list = new BlockList()
@@ -27,7 +30,10 @@ export class AddressList {
     }
   }
 
-  /** A peer without an address is on a unix socket: whoever may open it has been let in by the file system. */
+  /**
+   * Returns whether the list contains the peer. A peer without an address uses a unix socket, to
+   * which the file system controls access.
+   */
   trusts(address: string | undefined): boolean {
     if (address === undefined || this.#includesAll) return true
     return this.contains(address)

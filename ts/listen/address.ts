@@ -1,6 +1,6 @@
 /**
- * One bind address: what the `bind` setting and the command line say, parsed once. Every form that
- * Gunicorn understands is understood here.
+ * Bind addresses: parses the setting `bind` and its values on the command line. It accepts every
+ * form that Gunicorn accepts.
  */
 
 import { isIPv4, isIPv6 } from 'node:net'
@@ -9,34 +9,41 @@ export type TcpAddress = {
   readonly kind: 'tcp'
   readonly host: string
   readonly port: number
-  /** Says that TLS is spoken there, or not; else there is TLS if there is a certificate. */
+  /**
+   * `https` selects TLS and `http` excludes it. Without a scheme the listener uses TLS if there is
+   * a certificate.
+   */
   readonly scheme?: 'http' | 'https'
 }
 
-/** The path of an abstract socket starts with a NUL byte, as for the kernel. */
+/** The path of an abstract socket starts with a NUL byte, as in the kernel (unix(7)). */
 export type UnixAddress = { readonly kind: 'unix'; readonly path: string }
 
 export type FdAddress = { readonly kind: 'fd'; readonly fd: number }
 
 export type Address = TcpAddress | UnixAddress | FdAddress
 
-/** Why a text is no address: one sentence without a full stop, to follow the name of the setting. */
+/**
+ * Why a text is not an address: a sentence without a full stop, to be put after the name of the
+ * setting.
+ */
 export type AddressProblem = { readonly kind: 'invalid'; readonly reason: string }
 
 export const DEFAULT_PORT = 8000
 
-/** What Gunicorn binds when the host is left out. */
+/** Host that is bound if none is given, as in Gunicorn. */
 export const ANY_HOST = '0.0.0.0'
 
-// sizeof(sun_path) on Linux less the final NUL. macOS has 104.
+// sizeof(sun_path) on Linux without the final NUL. macOS has 104.
 const MAX_UNIX_PATH_BYTES = 107
 
 const ALLOWED_FORMS =
-  'allowed are HOST, HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH, tcp://, http:// or https://HOST:PORT and fd://N'
+  'allowed are HOST, HOST:PORT, [IPV6]:PORT, :PORT, unix:PATH, tcp://, http:// or ' +
+  'https://HOST:PORT and fd://N'
 
 /**
- * Reads `HOST`, `HOST:PORT`, `[v6]:PORT`, `:PORT`, the empty text, a scheme before these, `unix:PATH`, `unix://PATH`,
- * `unix:@NAME` (abstract), `tcp://...` and `fd://N`.
+ * Parses `HOST`, `HOST:PORT`, `[v6]:PORT`, `:PORT`, the empty text, a scheme before these,
+ * `unix:PATH`, `unix://PATH`, `unix:@NAME` (abstract), `tcp://...` and `fd://N`.
  */
 export function parseAddress(text: string): Address | AddressProblem {
   const trimmed = text.trim()
@@ -53,14 +60,14 @@ export function parseAddress(text: string): Address | AddressProblem {
   return address.kind === 'tcp' ? { ...address, scheme } : address
 }
 
-/** The address as the log, `PORT` and the worker's `server.address()` show it. */
+/** Formats an address as the log and the worker's `server.address()` show it. */
 export function formatAddress(address: Address): string {
   if (address.kind === 'unix') return `unix:${address.path.replace(/^\0/, '@')}`
   if (address.kind === 'fd') return `fd://${address.fd}`
   return `${address.scheme ?? 'http'}://${formatHostPort(address)}`
 }
 
-/** `host:port`, with brackets round an IPv6 host. */
+/** Formats `host:port`, with brackets around an IPv6 host. */
 export function formatHostPort(address: TcpAddress): string {
   const host = address.host.includes(':') ? `[${address.host}]` : address.host
   return `${host}:${address.port}`
@@ -90,18 +97,18 @@ function parseTcp(text: string): Address | AddressProblem {
     const match = /^\[([^\]]*)\](?::(.*))?$/.exec(text)
     if (match === null) return invalid(`an IPv6 address is written [ADDRESS]:PORT`)
     const host = match[1] ?? ''
-    // A zone (fe80::1%eth0) belongs to the address.
+    // A zone (fe80::1%eth0) is part of the address.
     if (!isIPv6(host)) return invalid(`"${host}" is not an IPv6 address`)
     return withPort(host.toLowerCase(), match[2])
   }
-  // "::1:8000" may be an address or an address with a port: it is refused rather than guessed.
+  // "::1:8000" may be an address, or an address with a port: it is rejected rather than guessed.
   if (text.split(':').length > 2) {
     return invalid('an IPv6 address needs brackets, as in [::1]:8000')
   }
   const [host = '', port] = text.split(':')
   if (host === '') return withPort(ANY_HOST, port)
   if (/^[\d.]+$/.test(host) && !isIPv4(host)) {
-    // A bare number is most often a port somebody meant.
+    // A bare number is usually meant as a port.
     const hint = /^\d+$/.test(host) ? `; for a port write ":${host}"` : ''
     return invalid(`"${host}" is not an IPv4 address${hint}`)
   }

@@ -1,17 +1,17 @@
-/** Sockets made by the addon: bound, listening and close-on-exec, by number only. */
+/** Listening sockets created by the addon: bound, listening and close-on-exec, as descriptors. */
 
 import type { Native } from '../native/index.ts'
 import type { Address } from './address.ts'
 import type { SocketBinder } from './socket.ts'
 
-/** A socket and where it really is. */
+/** A listening socket and the address that it is bound to. */
 export interface BoundSocket {
   readonly fd: number
   readonly address: Address
   close(): void
 }
 
-/** Makes sockets with the addon. */
+/** Returns a binder that creates sockets with the addon. */
 export function createNativeBinder(native: Native): SocketBinder {
   const socket = (fd: number): BoundSocket => ({
     fd,
@@ -26,7 +26,7 @@ export function createNativeBinder(native: Native): SocketBinder {
       native.adoptListener(fd, backlog)
       return socket(fd)
     },
-    // The descriptor that comes with it is not needed: it is the same socket.
+    // The returned descriptor is a second one of the same socket, and is not needed.
     relisten: (fd, { backlog }) => native.closeFd(native.listenOn(fd, backlog)),
   }
 }

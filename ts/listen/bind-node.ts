@@ -1,6 +1,7 @@
 /**
- * Sockets without the addon: `net._createServerHandle`, which node:cluster uses too, binds without accepting (a
- * listening net.Server would take connections away from the workers). The first worker's listen() makes it listen.
+ * Listening sockets without the addon. `net._createServerHandle`, which node:cluster uses too,
+ * binds without accepting; a listening net.Server would take connections away from the workers. The
+ * first worker's listen() makes the socket listen.
  */
 
 import { renameSync } from 'node:fs'
@@ -13,7 +14,7 @@ import type { Address } from './address.ts'
 import type { BoundSocket } from './bind-native.ts'
 import type { SocketBinder } from './socket.ts'
 
-/** The part of node's TCP and Pipe handles that is used here. */
+/** The parts of Node's TCP and Pipe handles that this module uses. */
 interface NodeHandle {
   readonly fd: number
   close(): void
@@ -30,7 +31,7 @@ type CreateServerHandle = (
 const createServerHandle = (net as unknown as { _createServerHandle: CreateServerHandle })
   ._createServerHandle
 
-/** Makes sockets with what node has. */
+/** Creates sockets with Node's own functions. */
 export const nodeBinder: SocketBinder = {
   bindTcp: ({ host, port }) =>
     tcpSocket(checkHandle(createServerHandle(host, port, host.includes(':') ? 6 : 4))),
@@ -39,13 +40,14 @@ export const nodeBinder: SocketBinder = {
     const handle = checkHandle(createServerHandle(null, 0, -1, fd))
     return handle.getsockname === undefined ? socket(handle, { kind: 'fd', fd }) : tcpSocket(handle)
   },
-  // The listen() of each new worker does it.
+  // The listen() of each new worker sets the backlog.
   relisten() {},
 }
 
 /**
- * A handle removes the file that it was bound to when it is closed, which is at the end of its process at the latest: a
- * new arbiter that has taken the socket over would lose it. So it is bound beside the name and then moved there.
+ * Binds a unix socket beside its name and moves the file there. A handle removes the file that it
+ * was bound to when it is closed, at the latest when its process exits. The arbiter that an upgrade
+ * has started would lose its socket file that way.
  */
 function unixHandle(path: string): NodeHandle {
   if (path.startsWith('\0')) return checkHandle(createServerHandle(path, -1, -1))
@@ -57,7 +59,7 @@ function unixHandle(path: string): NodeHandle {
 
 function tcpSocket(handle: NodeHandle): BoundSocket {
   const out: { address?: string; port?: number } = {}
-  // libuv keeps a failed bind for later; asking for the name brings it out.
+  // libuv delays the error of a failed bind; asking for the name returns it.
   const status = handle.getsockname?.(out) ?? 0
   if (status !== 0) {
     handle.close()

@@ -1,4 +1,4 @@
-/** What can be told of addresses without opening them, before a deployment. */
+/** Checks of addresses that need no open socket, for use before a deployment. */
 
 import { accessSync, constants, lstatSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
@@ -13,7 +13,10 @@ export interface AddressSettings {
   readonly reuse_port: boolean
 }
 
-/** Throws what a start would of hosts without an address, of paths without a directory and of what is named twice. */
+/**
+ * Throws the errors that a start would throw for a host without an address, a path without a
+ * directory, or an address named twice.
+ */
 export async function checkAddresses({ bind, chdir, reuse_port }: AddressSettings): Promise<void> {
   const seen = new Set<string>()
   for (const text of bind) {
@@ -23,7 +26,7 @@ export async function checkAddresses({ bind, chdir, reuse_port }: AddressSetting
       throw bindError(address, error)
     })
     if (seen.has(place)) throw monocerosError('ERR_BIND', place, 'it is named twice')
-    // The system chooses a port for each.
+    // With port 0 the system chooses a different port for each.
     const isShared = address.kind === 'tcp' && (reuse_port || address.port === 0)
     if (!isShared) seen.add(place)
   }
@@ -35,7 +38,8 @@ async function findSocketName(address: Address, chdir: string): Promise<string> 
   }
   if (address.kind === 'fd' || address.path.startsWith('\0')) return formatAddress(address)
   const path = resolve(chdir, address.path)
-  // A file that an earlier process left behind is removed first, so the right to the directory is needed in any case.
+  // A start removes the socket file of an earlier process, so it needs write access to the
+  // directory in any case.
   accessSync(dirname(path), constants.W_OK | constants.X_OK)
   const entry = lstatSync(path, { throwIfNoEntry: false })
   const place = formatAddress({ kind: 'unix', path })

@@ -1,9 +1,9 @@
-/** The kernel's queue of connections that nobody has accepted yet. */
+/** The kernel's queue of connections that are not accepted yet. */
 import { readFileSync } from 'node:fs'
 
 const SOMAXCONN_PATH = '/proc/sys/net/core/somaxconn'
 
-/** What is to be said of a `backlog` that the system does not give. */
+/** Returns a warning if the system does not grant the setting `backlog`, else undefined. */
 export function backlogWarning(
   backlog: number,
   read: (file: string) => string = (file) => readFileSync(file, 'utf8'),
@@ -12,7 +12,7 @@ export function backlogWarning(
   try {
     most = Number.parseInt(read(SOMAXCONN_PATH), 10)
   } catch {
-    // Not Linux: nobody says how many.
+    // Not Linux: the limit is unknown.
     return undefined
   }
   if (!(backlog > most)) return undefined

@@ -1,6 +1,7 @@
 /**
- * The arbiter's listening sockets: bound once, held for its whole life, handed to workers by number. The addon binds
- * and listens; without it node's own handle binds (as node:cluster does) and the first worker makes it listen.
+ * Listening sockets of the arbiter. It binds them once, keeps them open and passes them to the
+ * workers as descriptors. The addon binds and listens. Without it Node's own handle binds (as in
+ * node:cluster), and the first worker makes it listen.
  */
 
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs'
@@ -25,43 +26,47 @@ import {
 import { type BoundSocket, createNativeBinder } from './bind-native.ts'
 import { nodeBinder } from './bind-node.ts'
 
-/** One open listening socket. */
+/** An open listening socket. */
 export interface Listener {
-  /** The setting's text. */
+  /** Text of the setting `bind`. */
   readonly bind: string
   readonly fd: number
-  /** As in the log, with the real port. */
+  /** Address as the log shows it, with the actual port. */
   readonly address: string
-  /** Of a TCP socket. */
+  /** Port of a TCP socket; undefined for others. */
   readonly port: number | undefined
-  /** Of a unix socket whose file goes with it. */
+  /** File of a unix socket that is removed with it; undefined for others. */
   readonly socketFile: string | undefined
   /**
-   * Takes what a reload says anew of a socket that stays: the queue, and the mode and owner of a file. Where they are as
-   * they were, an operator may have given it others.
+   * Applies the settings of a reload to a socket that stays open: backlog, and mode and owner of a
+   * socket file. A value that the reload does not change stays, because the operator may have
+   * changed the file.
    */
   applyOptions(options: ListenOptions, before: ListenOptions): void
-  /** Closes this process's descriptor; with `unlink` a unix socket's file goes too, when it is still this socket's. */
+  /**
+   * Closes this process's descriptor. `unlink` also removes the file of a unix socket, if it still
+   * belongs to this socket.
+   */
   close(how: { unlink: boolean }): void
 }
 
 export interface ListenOptions {
   readonly backlog: number
   readonly reusePort: boolean
-  /** What a relative path of a unix socket is relative to. */
+  /** Directory to which the path of a unix socket is relative. */
   readonly chdir: string
-  /** Of the file of a unix socket: its mode is 0777 less this. */
+  /** umask for the file of a unix socket: its mode is 0777 without these bits. */
   readonly umask: number
-  /** Who gets the file of a unix socket. */
+  /** Owner of the file of a unix socket; undefined does not change it. */
   readonly owner: FileOwner | undefined
 }
 
-/** How one kind of system makes sockets; the addon's and node's are the two implementations. */
+/** Functions that create sockets: `bind-native.ts` with the addon, `bind-node.ts` without. */
 export interface SocketBinder {
   bindTcp(address: TcpAddress, options: ListenOptions): BoundSocket
   bindUnix(path: string, options: ListenOptions): BoundSocket
   adopt(fd: number, options: ListenOptions): BoundSocket
-  /** Changes the backlog of a socket that is open. */
+  /** Changes the backlog of an open socket. */
   relisten(fd: number, options: ListenOptions): void
 }
 
@@ -69,8 +74,8 @@ const BIND_TRIES = 5
 const BIND_RETRY_MS = 1_000
 
 /**
- * The one of these that is open at an address already, whatever words it was given in: `:80` is `0.0.0.0:80`, and of a
- * relative path `chdir` is a part.
+ * Finds the listener that is already open at an address, however it is written: `:80` equals
+ * `0.0.0.0:80`, and a relative path is resolved against `chdir`.
  */
 export async function findListener(
   listeners: readonly Listener[],
@@ -86,13 +91,16 @@ export async function findListener(
   if (named !== undefined || address.kind !== 'tcp') return named
   const there = listeners.filter(({ port }) => port === address.port)
   if (there.length === 0) return undefined
-  // A name that nobody knows is an error when it is opened.
+  // The error of an unknown name is reported when the address is opened.
   const host = await resolveHost(address.host).catch(() => address.host)
   const real = formatAddress({ kind: 'tcp', host, port: address.port })
   return there.find((listener) => listener.address === real)
 }
 
-/** Opens one address; an address in use is tried five times, one second apart, unless it is we who use it. */
+/**
+ * Opens an address. An address in use is tried five times, one second apart, unless this server
+ * itself uses it.
+ */
 export async function openListener(
   { system, log, held = [] }: { system: System; log: Logger; held?: readonly Listener[] },
   bind: string,
@@ -107,7 +115,9 @@ export async function openListener(
       if (errorCode(error) !== 'EADDRINUSE') throw bindError(address, error)
       const own = held.find((listener) => overlaps(listener, address))
       if (own !== undefined) {
-        const reason = `this server itself listens at ${own.address}, and both cannot be open beside each other, as in a reload; restart it`
+        const reason =
+          `this server already listens at ${own.address}, and a reload cannot open both; ` +
+          'restart the server'
         throw monocerosError('ERR_BIND', displayName(address), reason)
       }
       logLine(log, 'addressInUse', displayName(address))
@@ -118,7 +128,8 @@ export async function openListener(
   }
 }
 
-// One is the port at all addresses of this machine, the other at one of them; those of IPv6 are those of IPv4, too.
+// One address is the port on all addresses of the machine, and the other is the port on one of
+// them. `::` also covers IPv4.
 function overlaps(listener: Listener, address: Address): boolean {
   if (address.kind !== 'tcp' || listener.port !== address.port) return false
   const open = parseAddress(listener.address)
@@ -141,14 +152,14 @@ function selectBinder(): SocketBinder {
   return native === null ? nodeBinder : createNativeBinder(native)
 }
 
-/** The address of a host. Gunicorn opens a name on IPv4; here IPv6 is taken when a name has nothing else. */
+/** Resolves a host to an address. IPv4 is preferred, because Gunicorn opens names on IPv4. */
 export async function resolveHost(host: string): Promise<string> {
-  // A zone would be lost, without which a link-local address cannot be opened (RFC 4007).
+  // `SocketAddress` drops a zone, without which a link-local address cannot be bound (RFC 4007).
   if (isIPv6(host) && !host.includes('%')) {
     return new SocketAddress({ address: host, family: 'ipv6' }).address
   }
   if (/^[\d.]+$/.test(host) || host.includes(':')) return host
-  // Loaded only where there is a name to look up.
+  // Loaded only if there is a name to look up.
   const { lookup } = process.getBuiltinModule('node:dns/promises')
   const addresses = await lookup(host, { all: true })
   return (addresses.find(({ family }) => family === 4) ?? addresses[0])?.address ?? host
@@ -168,7 +179,7 @@ async function openUnixListener(
   return createFileListener(bind, bound, path)
 }
 
-/** Takes over a socket that another process has opened and handed to this one. */
+/** Adopts a socket that another process has opened and passed to this one. */
 export function adoptListener(
   { bind, fd, path }: { bind: string; fd: number; path?: string },
   options: ListenOptions,
@@ -182,7 +193,7 @@ export function adoptListener(
   return path === undefined ? createListener(bind, bound) : createFileListener(bind, bound, path)
 }
 
-// The mask belongs to the process, so it is set for this one call.
+// The umask belongs to the process, so it is set for this call alone.
 function bindWithUmask<T>(umask: number, bind: () => T): T {
   const before = process.umask(umask)
   try {
@@ -194,7 +205,7 @@ function bindWithUmask<T>(umask: number, bind: () => T): T {
 
 function createFileListener(bind: string, bound: BoundSocket, socketFile: string): Listener {
   const ino = lstatSync(socketFile, { throwIfNoEntry: false })?.ino
-  // Somebody else may have put a socket of another kind there: that one stays as it is.
+  // Another process may have put its own socket file there, which is left alone.
   const isOurs = () =>
     ino !== undefined && lstatSync(socketFile, { throwIfNoEntry: false })?.ino === ino
   const opened = createListener(bind, bound)
@@ -217,7 +228,8 @@ function createFileListener(bind: string, bound: BoundSocket, socketFile: string
   }
 }
 
-// A socket's file outlives a killed process. It is removed only when nobody answers at it.
+// A socket file outlives a killed process. It is removed only if no process accepts connections on
+// it.
 async function removeStaleSocketFile(path: string): Promise<void> {
   const entry = lstatSync(path, { throwIfNoEntry: false })
   if (entry === undefined) return
@@ -234,7 +246,7 @@ function acceptsConnections(path: string): Promise<boolean> {
       done(answer)
     }
     probe.on('connect', () => end(true))
-    // EAGAIN: somebody listens and the queue is full.
+    // EAGAIN: a process listens, and its queue is full.
     probe.on('error', (error) => end(errorCode(error) === 'EAGAIN'))
   })
 }
@@ -251,7 +263,10 @@ function createListener(bind: string, { fd, address, close }: BoundSocket): List
   }
 }
 
-/** What failed at an address, in words where the system has only a code. */
+/**
+ * Turns an error of the system into ERR_BIND with an explanation. Other errors are returned as they
+ * are.
+ */
 export function bindError(address: Address, error: unknown): unknown {
   const code = errorCode(error)
   if (code === undefined || code.startsWith('ERR_')) return error
@@ -265,7 +280,7 @@ export function bindError(address: Address, error: unknown): unknown {
 const ERROR_EXPLANATIONS: Record<string, string | undefined> = {
   EACCES: 'permission denied; ports below 1024 need root or CAP_NET_BIND_SERVICE',
   EADDRNOTAVAIL: 'no interface of this machine has the address',
-  EBADF: 'the descriptor is not open; whoever starts this process must pass it on',
+  EBADF: 'the descriptor is not open; the process that starts this one must pass it on',
   EINVAL: 'the descriptor is not a listening socket',
   ENOENT: 'the directory does not exist',
   ENOTFOUND: 'the host name has no address',

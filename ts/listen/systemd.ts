@@ -1,6 +1,6 @@
 /**
- * What systemd gives to a service and hears from it: sockets that it has opened (`sd_listen_fds(3)`), the
- * notification socket (`sd_notify(3)`) and the watchdog (`sd_watchdog_enabled(3)`).
+ * The interface to systemd: sockets that it has opened (`sd_listen_fds(3)`), the notification
+ * socket (`sd_notify(3)`) and the watchdog (`sd_watchdog_enabled(3)`).
  */
 
 import { monocerosError } from '../errors.ts'
@@ -12,15 +12,17 @@ import type { System } from '../process/system.ts'
 /** A socket that systemd has opened. */
 export interface ActivatedSocket {
   readonly fd: number
-  /** FileDescriptorName= of the socket unit. */
+  /** Value of FileDescriptorName= in the socket unit. */
   readonly name: string | undefined
 }
 
 const FIRST_SOCKET_FD = 3
-/** Workers inherit each of them. */
+/** Maximum number of sockets, because each worker inherits them all. */
 const MAX_SOCKETS = 1024
 
-/** Takes the sockets that were meant for this process out of the environment, so that no child thinks they are its. */
+/**
+ * Takes the sockets for this process out of the environment, so that no child process uses them.
+ */
 export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): ActivatedSocket[] {
   const { LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES } = env
   for (const name of ['LISTEN_PID', 'LISTEN_FDS', 'LISTEN_FDNAMES', 'LISTEN_PIDFDID'])
@@ -38,21 +40,26 @@ export function takeActivatedSockets(env: NodeJS.ProcessEnv, pid: number): Activ
   }))
 }
 
-/** The arbiter's words to systemd; silent for who was started otherwise. */
+/** Notifications to systemd. They do nothing if systemd has not started this process. */
 export interface SystemdNotifier {
   notifyReady(status: string): void
   notifyReloading(): void
-  /** With the process that takes over, if there is one: systemd then watches that. */
+  /**
+   * Passes the process id of an arbiter that continues, if there is one; systemd then watches that
+   * process.
+   */
   notifyStopping(successor: number | undefined): void
-  /** This process is the service from now on. */
+  /** Announces that this process is the main process of the service. */
   notifyPromoted(): void
-  /** To be called often; sends the watchdog's keep-alive when half its time is over. */
+  /**
+   * Sends the keep-alive message of the watchdog once half of its timeout has passed. Called often.
+   */
   sendWatchdogIfDue(): void
-  /** When the next `tick` is due; never without a watchdog. */
+  /** Returns the time at which the next keep-alive message is due; infinity without a watchdog. */
   nextWatchdogMs(): number
 }
 
-/** Opens nothing and sends nothing unless NOTIFY_SOCKET says where. */
+/** Returns a notifier that does nothing if NOTIFY_SOCKET is not set. */
 export function createNotifier(system: System, log: Logger): SystemdNotifier {
   const { NOTIFY_SOCKET: socket } = system.env
   if (socket === undefined || socket === '') return NO_NOTIFIER
@@ -88,7 +95,8 @@ class SocketNotifier implements SystemdNotifier {
   }
 
   notifyReloading(): void {
-    // Type=notify-reload compares it with its own clock, that of node's hrtime.
+    // Type=notify-reload compares the value with CLOCK_MONOTONIC, which is also the clock of
+    // `process.hrtime`.
     const us = Math.round((native?.monotonicMs() ?? 0) * 1_000)
     this.#send(`RELOADING=1\nMONOTONIC_USEC=${us}\nSTATUS=Reloading`)
   }

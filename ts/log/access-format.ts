@@ -1,7 +1,8 @@
 /**
- * The format of an access line: text with Gunicorn's atoms, `%(h)s`, compiled once into a list of functions. The rules
- * are those of the native engine's log: whatever a client or an application chose is escaped (`"` and `\` get a
- * backslash, what is not printable ASCII becomes `\u00NN`), so that no value can end a line or look like a field.
+ * Format of access log lines: text with Gunicorn's atoms, `%(h)s`, compiled once into a list of
+ * functions. The rules equal those of the native engine: values that a client or an application
+ * controls are escaped, so that none can end a line or look like a field. `"` and `\` get a
+ * backslash, and any other character outside printable ASCII becomes `\u00NN`.
  */
 
 import { isUtf8 } from 'node:buffer'
@@ -10,20 +11,23 @@ import { monocerosError } from '../errors.ts'
 import { processId, wallClock } from '../process/system.ts'
 import { formatAccessTime, formatLogTime } from './time.ts'
 
-/** What one finished exchange tells. Strings hold one byte a character, as node's own. */
+/** One finished exchange. Strings hold one byte per character (latin1), as in Node. */
 export interface AccessEntry {
   readonly remoteAddress: string | undefined
   readonly method: string
-  /** As the client wrote it, with the query. */
+  /** Request target as the client sent it, with the query. */
   readonly url: string
-  /** `HTTP/1.1`. */
+  /** Protocol version: `HTTP/1.1`. */
   readonly protocol: string
   readonly status: number
   readonly bodyBytes: number
   readonly durationUs: number
-  /** A field of the request by its lower-case name; several as one list (RFC 9110 section 5.3). */
+  /**
+   * Returns a request field by its lower-case name; several lines are joined as one list (RFC 9110
+   * section 5.3).
+   */
   requestField(name: string): string | undefined
-  /** A field of the response by its lower-case name. */
+  /** Returns a response field by its lower-case name. */
   responseField(name: string): string | undefined
 }
 
@@ -31,7 +35,7 @@ type AtomFormatter = (entry: AccessEntry) => string
 
 const DASH: AtomFormatter = () => '-'
 
-/** Every letter that a format may name. */
+/** The atoms by name. `log/access/format.rs` has the same in the native engine. */
 export const ATOMS: Readonly<Record<string, AtomFormatter>> = {
   h: (entry) => valueOrDash(entry.remoteAddress),
   l: DASH,
@@ -54,7 +58,7 @@ export const ATOMS: Readonly<Record<string, AtomFormatter>> = {
   p: () => `<${processId()}>`,
 }
 
-/** What formats written for Gunicorn ask of a request's environment. */
+/** Variables of the WSGI environment that formats written for Gunicorn use, `%({NAME}e)s`. */
 const WSGI_VARIABLES: Readonly<Record<string, AtomFormatter | undefined>> = {
   PATH_INFO: ATOMS.U,
   QUERY_STRING: ATOMS.q,
@@ -65,11 +69,14 @@ const WSGI_VARIABLES: Readonly<Record<string, AtomFormatter | undefined>> = {
   SERVER_PROTOCOL: ATOMS.H,
 }
 
-/** Compiles a format, or takes the one of `json`; an atom that nobody knows gives `-`, what is no atom at all is an error that says where. */
+/**
+ * Compiles a format, or selects the built-in one of `json`. An unknown atom prints `-`. Text that
+ * is not an atom after `%` throws ERR_ACCESS_FORMAT.
+ */
 export function compileAccessFormat(format: string): AtomFormatter {
   if (format === 'json') return formatJsonLine
   const parts: AtomFormatter[] = []
-  /** What stands before each part. */
+  /** Literal text before each atom. */
   const texts: string[] = []
   let rest = format
   for (let at = rest.indexOf('%'); at !== -1; at = rest.indexOf('%')) {
@@ -93,7 +100,7 @@ export function compileAccessFormat(format: string): AtomFormatter {
 let timeSecond = 0
 let timeText = ''
 
-/** The time as the log shows it, made once a second. */
+/** Formats the current time, once a second. */
 function formatAccessTimeOfSecond(): string {
   const now = wallClock()
   const second = Math.floor(now.getTime() / 1_000)
@@ -113,7 +120,10 @@ function compileAtom(name: string): AtomFormatter {
   return kind === 'e' ? compileEnvironmentAtom(key) : DASH
 }
 
-/** A fact of the request under the name it has in WSGI, else the process's own environment, looked up once. */
+/**
+ * Compiles `%({NAME}e)s`: a WSGI variable of the request, else a variable of the process
+ * environment, which is read once.
+ */
 function compileEnvironmentAtom(name: string): AtomFormatter {
   if (name.startsWith('HTTP_')) {
     const field = name.slice('HTTP_'.length).replaceAll('_', '-').toLowerCase()
@@ -124,7 +134,10 @@ function compileEnvironmentAtom(name: string): AtomFormatter {
   return fact ?? (() => value)
 }
 
-/** As the native engine's: what is not there is null, and all that is not printable ASCII is escaped. */
+/**
+ * Formats an entry as JSON, as the native engine does: a missing value is null, and characters
+ * outside printable ASCII are escaped.
+ */
 function formatJsonLine(entry: AccessEntry): string {
   const { path, query } = splitTarget(entry.url)
   const field = (name: string) => decodeUtf8(entry.requestField(name))
@@ -153,14 +166,14 @@ function formatJsonLine(entry: AccessEntry): string {
   )
 }
 
-/** The text that the bytes are in UTF-8, or each byte a character. */
+/** Decodes the bytes as UTF-8 if they are valid, else keeps one character per byte. */
 function decodeUtf8(value: string | undefined): string | null {
   if (value === undefined) return null
   const bytes = Buffer.from(value, 'latin1')
   return isUtf8(bytes) ? bytes.toString('utf8') : value
 }
 
-/** `2026-11-24T14:17:00+01:00`. */
+/** Formats the current time: `2026-11-24T14:17:00+01:00`. */
 function formatIsoTime(): string {
   return formatLogTime().replace(
     /^(\S+) (\S+) ([+-]\d\d)(\d\d)$/,
@@ -175,7 +188,7 @@ function valueOrDash(value: string | undefined): string {
 const UNSAFE = /["\\]|[^ -~]/
 
 function escapeValue(value: string): string {
-  // Most have nothing of it, and looking costs less than replacing.
+  // Most values need no escaping, and a test costs less than a replacement.
   if (!UNSAFE.test(value)) return value
   return value.replace(/["\\]|[^ -~]/g, (char) => {
     if (char === '"' || char === '\\') return `\\${char}`
@@ -183,7 +196,10 @@ function escapeValue(value: string): string {
   })
 }
 
-/** Path and query of a target; the absolute form begins with a scheme and an authority. */
+/**
+ * Splits a request target into path and query. The absolute form begins with a scheme and an
+ * authority.
+ */
 function splitTarget(url: string): { path: string; query: string } {
   const absolute = url.startsWith('/') ? null : /^[^:/?]+:\/\/[^/?]*/.exec(url)
   const rest = absolute === null ? url : url.slice(absolute[0].length) || '/'
@@ -198,7 +214,7 @@ function decodePercent(path: string): string {
   )
 }
 
-/** The user of Basic authentication (RFC 7617). */
+/** Returns the user of Basic authentication (RFC 7617). */
 function userOfBasicAuth(authorization: string | undefined): string | undefined {
   const token = /^basic +([a-z0-9+/=_-]+)\s*$/i.exec(authorization ?? '')?.[1]
   if (token === undefined) return undefined

@@ -1,6 +1,6 @@
 /**
- * The access log of the TypeScript engine, and what it tells statsd: lines are collected and written off the event loop's
- * hot path.
+ * Access log of the TypeScript engine, and its request metrics for statsd. Lines are collected, and
+ * written outside of the request's own turn.
  */
 
 import { createRequire } from 'node:module'
@@ -17,19 +17,22 @@ export type { AccessEntry } from './access-format.ts'
 
 export interface AccessLog {
   log(entry: AccessEntry): void
-  /** Writes what is collected, before an exit. */
+  /** Writes the collected lines, before an exit. */
   flush(): void
-  /** Opens the file by its name again, after it was moved; when that fails the old one stays. */
+  /**
+   * Opens the file by its name again, after it was moved. If that fails, the open file stays in
+   * use.
+   */
   reopen(): void
 }
 
 export interface AccessOptions extends Partial<SyslogOptions>, Partial<StatsdOptions> {
-  /** A path, standard output (`-`) or an inherited descriptor (`fd://N`). */
+  /** A path, `-` for standard output, or an inherited descriptor (`fd://N`). */
   readonly accesslog: string | null
   readonly access_log_format: string
 }
 
-/** Opens what the settings ask for; undefined when nobody wants to know of requests. */
+/** Opens the targets of the settings; returns undefined if there is none. */
 export function openAccessLog(options: AccessOptions): AccessLog | undefined {
   const { accesslog, access_log_format: format } = options
   const syslog = accessSyslog(options)
@@ -55,7 +58,7 @@ export function openAccessLog(options: AccessOptions): AccessLog | undefined {
   }
 }
 
-// Older daemons take a datagram's text up to a NUL, and Gunicorn sends one.
+// Older daemons read the text of a datagram up to a NUL, and Gunicorn sends one.
 function sendAccessLine(outlet: LogSocket, line: string): void {
   outlet.send(outlet.isStream ? line : `${line}\0`)
 }
@@ -68,7 +71,8 @@ interface AccessLogFile {
 
 function openAccessLogFile(target: string): AccessLogFile {
   let boom = openBoom(target)
-  // Collected here: sonic-boom counts the bytes of all that it has collected with every line.
+  // Collected here, because sonic-boom computes the byte length of everything it holds with every
+  // line.
   let lines = ''
   let timer: NodeJS.Timeout | undefined
   const hand = () => {
@@ -83,7 +87,7 @@ function openAccessLogFile(target: string): AccessLogFile {
     try {
       boom.flushSync()
     } catch {
-      // Not open yet or already closed: then nothing of ours waits in it.
+      // The file is not open yet, or is closed: sonic-boom holds no lines then.
     }
   }
   return {
@@ -97,7 +101,7 @@ function openAccessLogFile(target: string): AccessLogFile {
       if (openDescriptorOf(target) !== undefined) return
       const next = openBoom(target)
       flush()
-      // What is on its way to the old file is still written there.
+      // Lines that are being written still go to the old file.
       boom.end()
       boom = next
     },
@@ -105,10 +109,10 @@ function openAccessLogFile(target: string): AccessLogFile {
 }
 
 const STDOUT_FD = 1
-// With a line more it is below what sonic-boom writes at once (16 KiB), nearly always.
+// With one more line this nearly always fits in what sonic-boom writes at once (16 KiB).
 const MAX_BATCH_BYTES = 8_192
 const MAX_BATCH_MS = 100
-// Beyond this the disk or the reader does not keep up: lines are dropped, not memory.
+// Beyond this size the disk or the reader is too slow, and lines are dropped.
 const MAX_UNWRITTEN_BYTES = 8 * 1024 * 1024
 
 function openBoom(target: string): SonicBoom {
@@ -118,12 +122,12 @@ function openBoom(target: string): SonicBoom {
     maxLength: MAX_UNWRITTEN_BYTES,
     sync: false,
   })
-  // A reader that has gone must not end a worker that still serves.
+  // A reader that has closed the pipe must not stop a worker that is serving.
   boom.on('error', () => {})
   return boom
 }
 
-/** What is open already and has no name to be opened by. */
+/** Returns the descriptor of a target that is open already and has no path. */
 function openDescriptorOf(target: string): number | undefined {
   if (target === '-') return STDOUT_FD
   return target.startsWith('fd://') ? Number(target.slice('fd://'.length)) : undefined

@@ -1,8 +1,8 @@
-/** Opens the file of a log. A FIFO that nobody reads yet, or any more, holds up nobody. */
+/** Opens log files for appending. A FIFO without a reader does not block the process. */
 
 import { closeSync, constants, openSync, statSync } from 'node:fs'
 
-/** Opens for appending; a file that is not there is made. */
+/** Opens a file for appending, and creates it if it does not exist. */
 export function openForAppending(path: string): number {
   const reader = openReadEnd(path)
   try {
@@ -16,13 +16,14 @@ export function isFifo(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFIFO() === true
 }
 
-// open(2) of a FIFO's writing end waits for a reader, and this thread with it: no signal would be heard. So this process
-// is a reader itself for that moment, for which it need not wait; afterwards lines are lost as in any pipe without one.
+// open(2) of the writing end of a FIFO blocks this thread, signals included, until there is a
+// reader. This process therefore opens the reading end for that moment, which does not block. Later
+// lines are lost without a reader, as in any pipe.
 function openReadEnd(path: string): number | undefined {
   try {
     return isFifo(path) ? openSync(path, constants.O_RDONLY | constants.O_NONBLOCK) : undefined
   } catch {
-    // It may be written and not read: then its reader is waited for.
+    // The FIFO can be written but not read: then open(2) waits for its reader.
     return undefined
   }
 }

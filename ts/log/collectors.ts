@@ -1,6 +1,7 @@
 /**
- * The addresses of syslog and statsd, where they are given by name. Each process looks the names up when it starts; a worker
- * that cannot takes what the arbiter has found, for a name that nobody knows any more must not keep it from serving.
+ * Addresses of syslog and statsd that the settings give as host names. Each process resolves them
+ * when it starts. A worker that cannot uses the addresses that the arbiter has found: a name that
+ * no longer resolves must not keep the worker from serving.
  */
 
 import { isIP } from 'node:net'
@@ -11,10 +12,13 @@ export interface CollectorSettings {
   readonly statsd_host: string | null
 }
 
-/** The settings of those that are used, with numbers for names. */
+/** Settings of the collectors in use, with IP addresses in place of host names. */
 export type CollectorAddresses = Partial<Pick<CollectorSettings, 'syslog_addr' | 'statsd_host'>>
 
-/** Looks the names up; one that is not known now has the address that is known of it, else it stays a name. */
+/**
+ * Resolves the host names. A name that does not resolve now gets its known address, or stays a
+ * name.
+ */
 export async function resolveCollectors(
   { syslog, syslog_addr, statsd_host }: CollectorSettings,
   known: CollectorAddresses = {},
@@ -31,13 +35,13 @@ async function resolveHostIn(place: string, known = place): Promise<string> {
   const [, scheme = '', host = '', port = ''] =
     /^((?:udp|tcp):\/\/)?([^/:[\]]+)((?::\d+)?)$/i.exec(place) ?? []
   if (host === '' || isIP(host) !== 0) return place
-  // Loaded only where there is a name to look up.
+  // Loaded only if there is a name to look up.
   const { lookup } = process.getBuiltinModule('node:dns/promises')
   try {
     const { address, family } = await lookup(host)
     return `${scheme}${family === 6 ? `[${address}]` : address}${port}`
   } catch {
-    // Whoever opens the address says what is wrong with a name.
+    // Opening the address reports what is wrong with the name.
     return known
   }
 }

@@ -1,6 +1,7 @@
 /**
- * `logger_class`: a logger of the operator's own in the place of the file. Its module is loaded before the settings that
- * name it are used; what it throws costs the line its form and not the line.
+ * The setting `logger_class`: a logger of the operator's own in place of the log file. Its module
+ * is loaded before the settings that name it are used. If the logger throws, the line is written to the
+ * log file.
  */
 
 import { resolve } from 'node:path'
@@ -11,32 +12,35 @@ import { loadModule } from '../settings/load.ts'
 import type { LogLevel } from './levels.ts'
 import { describeThrown } from './thrown-value.ts'
 
-/** What a logger of one's own is given for each event. */
+/** One event, as an operator's logger receives it. */
 export interface LoggerRecord {
   readonly time: Date
   readonly pid: number
   readonly level: LogLevel
   readonly message: string
-  /** What an application threw. */
+  /** Value that an application threw. */
   readonly thrown?: unknown
-  /** The line was printed by a worker (`capture_output`). */
+  /** Stream on which a worker printed the line (`capture_output`). */
   readonly stream?: 'stdout' | 'stderr'
 }
 
-/** What a module for `logger_class` exports: a class, made with the settings, one for each process. */
+/**
+ * Class that a module for `logger_class` exports. Each process creates one instance, with the
+ * settings.
+ */
 export interface LoggerClass {
   new (
     settings: object,
   ): {
-    /** Writes the event before it returns: a process may end behind it. */
+    /** Writes the event before it returns, because the process may exit right after the call. */
     log(record: LoggerRecord): void
-    /** USR1: opens its files by their names again. */
+    /** Opens log files by their names again (USR1). */
     reopen?(): void
   }
 }
 
 export interface CustomLogger {
-  /** False when the logger has failed: the line goes to the file. */
+  /** Writes an event. Returns false if the logger failed; the log file then gets the line. */
   write(record: Omit<LoggerRecord, 'time' | 'pid'> & { readonly pid?: number }): boolean
   reopen(): void
 }
@@ -44,7 +48,7 @@ export interface CustomLogger {
 const loadedClasses = new WeakMap<object, LoadedLoggerClass>()
 
 interface LoadedLoggerClass {
-  /** The setting. */
+  /** Text of the setting. */
   readonly spec: string
   readonly OperatorLogger: LoggerClass
 }
@@ -61,7 +65,7 @@ export async function loadCustomLogger(options: {
   let exported: unknown
   try {
     const module = (await loadModule(resolve(chdir, path))) as Record<string, unknown>
-    // A CommonJS module's named exports may be on its default one only.
+    // Named exports of a CommonJS module may exist only on its default export.
     const inner = module.default as Record<string, unknown> | undefined
     exported = module[name] ?? inner?.[name]
   } catch (thrown) {
@@ -84,7 +88,10 @@ function constructLogger(
   }
 }
 
-/** The logger of settings that `prepareLogger` has seen. */
+/**
+ * Creates the logger of settings that `loadCustomLogger` has processed; undefined if they name
+ * none.
+ */
 export function createCustomLogger(options: object): CustomLogger | undefined {
   const own = loadedClasses.get(options)
   if (own === undefined) return undefined
@@ -95,7 +102,7 @@ export function createCustomLogger(options: object): CustomLogger | undefined {
         logger.log({ time: wallClock(), pid: processId(), ...record })
         return true
       } catch {
-        // The line itself is more important than what is wrong with who should have written it.
+        // The line matters more than the error of the logger: the caller writes it to the log file.
         return false
       }
     },

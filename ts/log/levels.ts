@@ -1,6 +1,6 @@
-/** The levels of the error log, from the least to the most urgent. */
+/** Levels of the error log, in increasing order of severity. */
 
-/** The numbers are pino's, spread as Python's logging has them. */
+/** The numbers are pino's; the names are those of Python's logging. */
 export const LEVELS = { debug: 10, info: 20, warning: 30, error: 40, critical: 50 } as const
 
 export type LogLevel = keyof typeof LEVELS

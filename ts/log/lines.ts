@@ -1,6 +1,12 @@
-/** Splits what a process prints into lines, each of a bounded length: a longer one comes in pieces, and none is lost. */
+/**
+ * Splits the output of a process into lines of bounded length. A longer line arrives in parts, and
+ * none is lost.
+ */
 
-/** A program that prints megabytes without a line feed must not fill the arbiter. */
+/**
+ * Maximum length of a line in characters. A program that prints megabytes without a line feed must
+ * not fill the arbiter's memory.
+ */
 export const MAX_LINE_LENGTH = 16_384
 
 export class LineSplitter {
@@ -21,7 +27,7 @@ export class LineSplitter {
     }
   }
 
-  /** Nothing more comes: the last line may have had no end. */
+  /** Emits the last line, which may lack a line feed, at the end of the output. */
   flush(): void {
     if (this.#rest !== '') this.#emit(this.#rest)
     this.#rest = ''

@@ -1,4 +1,7 @@
-/** The file of the error log, or standard error: lines of text or pino's JSON on sonic-boom, loaded with the first line. */
+/**
+ * File of the error log, or standard error. It writes lines of text, or JSON by pino, with
+ * sonic-boom.
+ */
 
 import { closeSync, writeSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -19,8 +22,8 @@ export interface LogFileOptions {
   readonly chdir: string
 }
 
-// Loaded with the first line, and pino only for JSON: an idle worker writes none, and pino is a sixth of an idle Node
-// process's memory.
+// sonic-boom is loaded with the first line, and pino only for JSON. An idle worker writes no line,
+// and pino uses a sixth of the memory of an idle Node process.
 const require = createRequire(import.meta.url)
 
 export class LogFile {
@@ -30,10 +33,10 @@ export class LogFile {
   #write: ((record: LogRecord) => void) | undefined
   #boom: SonicBoom | undefined
   #isFailing = false
-  /** Of lines that could not be written. */
+  /** Size of the lines that could not be written and are kept. */
   #waitingBytes = 0
 
-  /** Throws ERR_LOG_FILE when it cannot be opened. */
+  /** Opens the file; throws ERR_LOG_FILE if that fails. */
   constructor(options: LogFileOptions, stderr: number) {
     this.#options = options
     this.#stderr = stderr
@@ -44,14 +47,15 @@ export class LogFile {
     try {
       this.#write ??= this.#openWriter()
     } catch {
-      // Without a free descriptor no module can be loaded: no reason to lose the line, or the process that writes it.
+      // Without a free descriptor no module can be loaded. The line is still written, and the
+      // process stays alive.
       this.#writeDirectly(formatRecord(record))
       return
     }
     this.#write(record)
   }
 
-  /** A line that a worker has printed. */
+  /** Writes a line that a worker has printed. */
   writeWorkerOutput(pid: number, stream: 'stdout' | 'stderr', line: string): void {
     const time = wallClock().toISOString()
     const text = this.#isJson
@@ -61,7 +65,7 @@ export class LogFile {
     else this.#writeToBoom(this.#boom, text)
   }
 
-  /** Opens the file by its name again; when that fails it throws and the old one stays. */
+  /** Opens the file by its name again. If that fails it throws, and the open file stays in use. */
   reopen(): void {
     const fd = openLogTarget(this.#options, this.#stderr)
     this.close()
@@ -89,24 +93,25 @@ export class LogFile {
     }
   }
 
-  /** Once for each time that it begins to fail: on standard error, since there is no other place left. */
+  /** Reports a write error on standard error, once each time that writing begins to fail. */
   #reportWriteError(problem: string): void {
     const { errorlog } = this.#options
     if (this.#isFailing) return
     this.#isFailing = true
     if (errorlog === '-') return
-    const text = `the error log ${errorlog} cannot be written (${problem}); serving goes on`
+    const text = `the error log ${errorlog} cannot be written (${problem}); the server keeps running`
     try {
       writeSync(this.#stderr, formatLine(processId(), 'error', text))
     } catch {
-      // Nobody reads that either.
+      // Standard error cannot be written either, and no other target is left.
     }
   }
 
   #openWriter(): (record: LogRecord) => void {
     const { SonicBoom } = require('sonic-boom') as typeof import('sonic-boom')
     const boom = new SonicBoom({ fd: this.#fd, sync: true })
-    // A reader that has gone (EPIPE) or a full disk must not end a server that still serves.
+    // A reader that has closed the pipe (EPIPE) or a full disk must not stop a server that is
+    // serving.
     boom.on('error', (error: Error) => this.#reportWriteError(error.message))
     boom.on('drain', () => {
       this.#isFailing = false
@@ -120,7 +125,8 @@ export class LogFile {
     return write
   }
 
-  // It keeps what cannot be written and tries again with the next line; where that goes on, lines are lost, not memory.
+  // sonic-boom keeps a line that it cannot write, and tries again with the next one. Beyond the
+  // limit, lines are dropped.
   #writeToBoom(boom: SonicBoom, text: string): void {
     const isLost = this.#isFailing && this.#waitingBytes + text.length > MAX_WAITING_BYTES
     if (this.#isFailing && !isLost) this.#waitingBytes += text.length
@@ -128,14 +134,14 @@ export class LogFile {
   }
 }
 
-/** What a disk that is full or a reader that has gone may hold. */
+/** Maximum size of the lines kept for a full disk or a pipe without a reader. */
 const MAX_WAITING_BYTES = 1024 * 1024
 
 function createJsonWriter(put: (text: string) => void): (record: LogRecord) => void {
   const { pino } = require('pino') as typeof import('pino')
   const log: Pino<LogLevel> = pino<LogLevel>(
     {
-      // Who is logged has been decided.
+      // `ErrorLog` has already filtered by level.
       level: 'debug',
       customLevels: LEVELS,
       useOnlyCustomLevels: true,
@@ -158,7 +164,7 @@ function jsonOptions({ stdTimeFunctions }: typeof import('pino').pino) {
   }
 }
 
-/** An error as applications' own pino shows it, without the frames of this program. */
+/** Converts an error as the applications' own pino does, without the frames of this program. */
 function serializeError(thrown: unknown): object {
   const stack = describeThrown(thrown)
   try {
@@ -166,7 +172,7 @@ function serializeError(thrown: unknown): object {
       return { type: String(thrown.name), message: String(thrown.message), stack }
     }
   } catch {
-    // A proxy, or a getter that throws: shown as what is no error.
+    // A proxy, or a getter that throws: logged as a value that is not an error.
   }
   return { type: typeof thrown, message: stack, stack }
 }

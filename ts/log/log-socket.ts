@@ -1,7 +1,7 @@
 /**
- * Where lines leave over a socket: syslog and statsd. With the addon a message is sent before `send` returns, so that the
- * last ones before an exit arrive; without it that holds for datagrams to an address in numbers. A collector that is away
- * costs lines and no more.
+ * Sockets to syslog and statsd. With the addon a message is sent before `send` returns, so that the
+ * last ones before an exit arrive. Without it this holds for datagrams to an IP address. If the
+ * collector is unreachable, lines are lost and nothing else happens.
  */
 
 import type { SocketOptions } from 'node:dgram'
@@ -11,13 +11,16 @@ import { monocerosError } from '../errors.ts'
 import { native } from '../native/index.ts'
 
 export interface LogSocket {
-  /** Messages are lines of a stream, and may hold no line feed. */
+  /** True if messages are lines of a stream, which must not contain a line feed. */
   readonly isStream: boolean
   send(message: string): void
   close(): void
 }
 
-/** Opens `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`. */
+/**
+ * Opens `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or
+ * `unix://PATH#stream`.
+ */
 export function openLogSocket(setting: string, address: string): LogSocket {
   if (native === null) return openNodeLogSocket(address)
   try {
@@ -35,14 +38,17 @@ export function openLogSocket(setting: string, address: string): LogSocket {
   }
 }
 
-/** What a stream that nobody takes may hold. */
+/** Maximum size of the data that a stream holds while its peer does not read. */
 const MAX_WAITING_BYTES = 1024 * 1024
 
-/** An outlet without the addon. Node knows no datagrams of unix sockets: there a stream is tried. */
+/**
+ * Opens a log socket without the addon. Node does not support unix datagram sockets, so a stream is
+ * tried there.
+ */
 export function openNodeLogSocket(address: string): LogSocket {
   const { protocol, host, port, path } = parseLogAddress(address)
   if (protocol === 'udp') {
-    // Loaded only where it is used: it is not small.
+    // Loaded on first use, because the module is large.
     const { createSocket } = process.getBuiltinModule('node:dgram')
     const type = host.includes(':') ? 'udp6' : 'udp4'
     const socket = createSocket({ type, lookup: lookupAtOnce }).unref()
@@ -57,7 +63,7 @@ export function openNodeLogSocket(address: string): LogSocket {
   const open = () => {
     const opened = path === undefined ? connect(port, host) : connect(path)
     opened.unref()
-    // Tried again with the next message.
+    // The next message connects again.
     opened.on('error', () => {})
     opened.on('close', () => {
       if (socket === opened) socket = undefined
@@ -74,7 +80,10 @@ export function openNodeLogSocket(address: string): LogSocket {
   }
 }
 
-/** Node's own calls back a turn later for numbers too, which is too late for what is sent before an exit. */
+/**
+ * Node's own lookup calls back a turn later even for IP addresses, which is too late for a message
+ * right before an exit.
+ */
 const lookupAtOnce: NonNullable<SocketOptions['lookup']> = (host, options, callback) => {
   const family = isIP(host)
   if (family === 0) process.getBuiltinModule('node:dns').lookup(host, options, callback)

@@ -1,7 +1,8 @@
 /**
- * The error log: one line in Gunicorn's form for each event, `[2026-11-24 14:00:00 +0000] [pid] [INFO] message`, or one
- * JSON object, in a file and perhaps in syslog. The arbiter and each worker have one and append to the same file. Lines
- * are written synchronously: they are few, and the last ones before an exit are those that matter.
+ * The error log: one line in Gunicorn's format for each event, `[2026-11-24 14:00:00 +0000] [pid]
+ * [INFO] message`, or one JSON object. It is written to a file and optionally to syslog. The arbiter and
+ * each worker append to the same file. Lines are written synchronously: they are few, and the last
+ * ones before an exit matter most.
  */
 
 import { type CustomLogger, createCustomLogger } from './custom.ts'
@@ -19,11 +20,11 @@ export interface LogOptions extends Partial<SyslogOptions>, Partial<StatsdOption
   readonly errorlog: string
   readonly loglevel: LogLevel
   readonly error_log_format?: 'text' | 'json'
-  /** What a relative path is relative to. */
+  /** Directory to which a relative path is resolved. */
   readonly chdir: string
 }
 
-/** What a worker prints, by where. */
+/** Stream on which a worker has printed a line. */
 export type OutputStream = 'stdout' | 'stderr'
 
 export interface Logger {
@@ -32,24 +33,33 @@ export interface Logger {
   warning(message: string): void
   error(message: string): void
   critical(message: string): void
-  /** An error line, followed by the stack of what was thrown. */
+  /** Logs an error, followed by the stack of the thrown value. */
   exception(message: string, thrown: unknown): void
-  /** A line that a worker has printed; whatever the level. */
+  /** Logs a line that a worker has printed, at any level. */
   output(pid: number, stream: OutputStream, line: string): void
-  /** Takes a new target and level; when the target cannot be opened it throws and the old one stays. */
+  /**
+   * Switches to another target and level. If the target cannot be opened it throws, and the current
+   * one stays.
+   */
   configure(options: LogOptions): void
-  /** Opens the file by its name again, after it was moved; when that fails it throws and the old one stays. */
+  /**
+   * Opens the file by its name again, after it was moved. If that fails it throws, and the open
+   * file stays in use.
+   */
   reopen(): void
 }
 
 const STDERR_FD = 2
 
-/** Opens the error log; throws ERR_LOG_FILE when it cannot be written. `stderr` is where standard error is. */
+/**
+ * Opens the error log; throws ERR_LOG_FILE if it cannot be written. `stderr` is the descriptor used
+ * for standard error.
+ */
 export function createLogger(options: LogOptions, { stderr = STDERR_FD } = {}): Logger {
   return new ErrorLog(options, stderr)
 }
 
-/** Where the lines go. */
+/** Where lines are written. */
 interface LogTargets {
   readonly file: LogFile
   readonly syslog: SyslogClient | undefined
@@ -93,7 +103,7 @@ class ErrorLog implements Logger {
 
   exception(message: string, thrown: unknown): void {
     this.#targets.statsd?.increment('gunicorn.log.exception')
-    // Nothing else would say so: `Promise.reject()`.
+    // `Promise.reject()` rejects with undefined, which the line must name.
     const text = thrown === undefined ? `${message}\n${describeThrown(thrown)}` : message
     this.#write('error', text, thrown)
   }

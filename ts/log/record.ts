@@ -1,4 +1,4 @@
-/** One event of the error log, and its two forms. */
+/** One event of the error log, and its text formats. */
 
 import { processId } from '../process/system.ts'
 import type { LogLevel } from './levels.ts'
@@ -8,16 +8,16 @@ import { formatLogTime } from './time.ts'
 export interface LogRecord {
   readonly level: LogLevel
   readonly message: string
-  /** What an application threw. */
+  /** Value that an application threw. */
   readonly thrown?: unknown
 }
 
-/** The message, and below it what was thrown. */
+/** Returns the message, followed by the description of the thrown value. */
 export function formatMessage({ message, thrown }: LogRecord): string {
   return thrown === undefined ? message : `${message}\n${describeThrown(thrown)}`
 }
 
-/** Gunicorn's line. */
+/** Formats an event as a line of Gunicorn's log. */
 export function formatRecord(record: LogRecord): string {
   return formatLine(processId(), record.level, formatMessage(record))
 }

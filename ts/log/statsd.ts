@@ -1,16 +1,19 @@
-/** statsd: figures under Gunicorn's names. What workers send of requests is the engine's; here is all else. */
+/**
+ * statsd metrics with Gunicorn's names. The native engine sends its request metrics itself; this
+ * module sends all others.
+ */
 
 import { system } from '../process/system.ts'
 import { type LogSocket, openLogSocket } from './log-socket.ts'
 
-/** The settings. */
+/** Settings of statsd. */
 export interface StatsdOptions {
   readonly statsd_host: string | null
   readonly statsd_prefix: string
   readonly dogstatsd_tags: string
 }
 
-/** What an engine sends by. */
+/** Target of the metrics, with the prefix of every name and the tags. */
 export interface StatsdTarget {
   readonly address: string
   readonly prefix: string
@@ -23,7 +26,7 @@ export function isStatsdHost(text: string): boolean {
   return /^unix:\/\/.+|^(?:[^/:\s]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(text)
 }
 
-/** The target that the settings name; undefined when none. */
+/** Returns the target of the settings; undefined if they name none. */
 export function statsdTarget({
   statsd_host: host = null,
   statsd_prefix: prefix = '',
@@ -35,7 +38,7 @@ export function statsdTarget({
   return { address, prefix: prefix === '' ? '' : `${prefix.replace(/\.+$/, '')}.`, tags }
 }
 
-/** Sends single samples. */
+/** Sends single samples to statsd. */
 export class StatsdClient {
   readonly #target: StatsdTarget
   readonly #socket: LogSocket
@@ -69,12 +72,17 @@ export class StatsdClient {
 }
 
 const FLUSH_MS = 100
-/** Durations kept in one round: of more requests a uniform sample is sent, with its rate. */
+/**
+ * Maximum number of durations kept per interval. With more requests a uniform random sample is
+ * sent, with its sampling rate.
+ */
 const MAX_DURATION_SAMPLES = 128
-/** Samples in a datagram: within 1432 bytes with a long prefix and tags. */
+/** Samples per datagram: stays within 1432 bytes with a long prefix and tags. */
 const SAMPLES_PER_DATAGRAM = 10
 
-/** What the TypeScript engine sends of requests; the native one does the same on its own thread. */
+/**
+ * Request metrics of the TypeScript engine. The native engine sends the same from its I/O thread.
+ */
 export class RequestMetrics {
   readonly #statsd: StatsdClient
   #requests = 0

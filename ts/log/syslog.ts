@@ -1,4 +1,4 @@
-/** Syslog: the lines of both logs in the form that Gunicorn gives them, `<PRI>gunicorn.NAME.error: [pid] message`. */
+/** Syslog output of both logs in Gunicorn's format: `<PRI>gunicorn.NAME.error: [pid] message`. */
 
 import { basename } from 'node:path'
 
@@ -6,7 +6,7 @@ import { processId } from '../process/system.ts'
 import type { LogLevel } from './levels.ts'
 import { type LogSocket, openLogSocket } from './log-socket.ts'
 
-/** The settings. */
+/** Settings of syslog. */
 export interface SyslogOptions {
   readonly syslog: boolean
   readonly syslog_addr: string
@@ -17,7 +17,8 @@ export interface SyslogOptions {
   readonly disable_redirect_access_to_syslog: boolean
 }
 
-// RFC 5424 section 6.2.1, with the names of syslog(3); "security" is an old name of "auth".
+// Facility codes of RFC 5424 section 6.2.1, with the names of syslog(3). "security" is an old name
+// of "auth".
 const FACILITY_CODES = {
   auth: 4,
   authpriv: 10,
@@ -58,7 +59,7 @@ export function isSyslogAddress(text: string): boolean {
   return /^(?:udp|tcp):\/\/(?:[^/:\s]+|\[[\da-f:.]+\]):\d{1,5}$|^unix:\/\/.+/i.test(text)
 }
 
-/** What is written to syslog of the error log. */
+/** Sends lines of the error log to syslog. */
 export class SyslogClient {
   readonly #socket: LogSocket
   readonly #options: SyslogOptions
@@ -70,7 +71,8 @@ export class SyslogClient {
 
   send(level: LogLevel, text: string, pid = processId()): void {
     const message = formatHead(this.#options, { log: 'error', level, pid }) + text
-    // As rsyslog writes a line feed in a line. Older daemons take a datagram's text up to a NUL.
+    // `#012` is how rsyslog writes a line feed inside a line. Older daemons read the text of a
+    // datagram up to a NUL.
     this.#socket.send(this.#socket.isStream ? message.replaceAll('\n', '#012') : `${message}\0`)
   }
 
@@ -79,7 +81,10 @@ export class SyslogClient {
   }
 }
 
-/** Where access lines go beside their file; undefined when nowhere. */
+/**
+ * Returns the address and the line prefix of the access log in syslog; undefined if it does not go
+ * there.
+ */
 export function accessSyslog(
   options: Partial<SyslogOptions>,
 ): { address: string; head: string } | undefined {

@@ -1,16 +1,18 @@
-/** The two forms of the time in logs: the error log's and the access log's. Both are local time with its offset. */
+/**
+ * Formats of the time in the error log and the access log. Both show local time with its offset.
+ */
 
 import { wallClock } from '../process/system.ts'
 
 const MONTHS = 'Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec'.split(' ')
 
-/** `2026-11-24 14:00:00 +0000`. */
+/** Formats a date as `2026-11-24 14:00:00 +0000`. */
 export function formatLogTime(date: Date = wallClock()): string {
   const day = `${date.getFullYear()}-${padTwo(date.getMonth() + 1)}-${padTwo(date.getDate())}`
   return `${day} ${formatTimeOfDay(date)} ${formatOffset(date)}`
 }
 
-/** `24/Nov/2026:14:00:00 +0000`, as in the common log format. */
+/** Formats a date as `24/Nov/2026:14:00:00 +0000` (common log format). */
 export function formatAccessTime(date: Date = wallClock()): string {
   const day = `${padTwo(date.getDate())}/${MONTHS[date.getMonth()]}/${date.getFullYear()}`
   return `${day}:${formatTimeOfDay(date)} ${formatOffset(date)}`

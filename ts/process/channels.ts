@@ -1,4 +1,7 @@
-/** The sockets between this process and a child that it has started, or the process that has started it. */
+/**
+ * Sockets that connect this process with a child it has started, or with the process that started
+ * it.
+ */
 
 import type { ChildProcess } from 'node:child_process'
 import type { EventEmitter } from 'node:events'
@@ -15,11 +18,11 @@ import {
 import { native } from '../native/index.ts'
 import type { Child, ChildExit, ParentChannel } from './system.ts'
 
-/** A process, or what there is instead of one that could not be started. */
+/** A child process, or an emitter of one `error` event if the process could not be started. */
 export type SpawnResult = EventEmitter &
   Partial<Pick<ChildProcess, 'pid' | 'stdio' | 'stdout' | 'stderr' | 'unref'>>
 
-/** Returns the socket at a descriptor of the child; undefined where the child has none or did not start. */
+/** Returns the socket at a descriptor of the child; undefined if there is none. */
 export function channelOf(child: SpawnResult, fd: number): Socket | undefined {
   const stream = child.stdio?.[fd]
   if (!(stream instanceof Socket)) return undefined
@@ -53,7 +56,7 @@ export function wrapChild(child: SpawnResult): Child {
       try {
         native?.sendDescriptor(socketFd, id, fd)
       } catch {
-        // The worker has exited or does not read the channel. It stops waiting after a time limit of its own.
+        // The worker has exited, or does not read the channel and stops waiting by itself.
       }
     },
     onOutput(callback) {
@@ -72,8 +75,9 @@ export function wrapChild(child: SpawnResult): Child {
   }
 }
 
-// 'close' comes when the last message (why the application failed) has been read; but a process that the worker left
-// behind may hold the channel open, so after 'exit' it is waited for only shortly.
+// 'close' follows when the last message has been read (why the application failed, for example). A
+// process that the worker has left running may hold the channel open, so the wait after 'exit' is
+// short.
 const CHANNEL_CLOSE_WAIT_MS = 250
 
 export function onceExited(child: SpawnResult, callback: (exit: ChildExit) => void): void {
@@ -103,7 +107,7 @@ function signalName(signal: NodeJS.Signals | null): string | null {
 
 export function openParentChannel(): ParentChannel {
   const socket = new Socket({ fd: CHANNEL_FD, readable: true, writable: true })
-  // A parent that has gone is reported by 'close'.
+  // 'close' reports that the parent has exited.
   socket.on('error', () => {})
   socket.resume().unref()
   return {

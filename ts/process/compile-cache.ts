@@ -1,21 +1,22 @@
 /**
- * V8's compile cache (Node 22.1 and newer): what is compiled once, by any process of the user, is read from a file the
- * next time. It must be turned on before the modules that shall profit are loaded.
+ * V8's compile cache (Node 22.1 and newer): code that any process of the user has compiled is read
+ * from a file the next time. It must be enabled before the modules that benefit are loaded.
  */
 
 import module from 'node:module'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 
-/** Missing in the types of the oldest Node. */
+/** These functions are missing in the types of the oldest supported Node. */
 interface CompileCache {
   enableCompileCache?(directory?: string): unknown
   flushCompileCache?(): void
 }
 
 /**
- * In the user's own cache directory: Node's default below /tmp can be made by anybody before us. Where it cannot be
- * written there is no cache, and nothing else changes. NODE_COMPILE_CACHE and NODE_DISABLE_COMPILE_CACHE are Node's.
+ * Enables the cache in the user's own cache directory. Node's default is a path below /tmp, which
+ * another user could create first. Without a writable directory there is no cache, and nothing else
+ * changes. Node itself reads NODE_COMPILE_CACHE and NODE_DISABLE_COMPILE_CACHE.
  */
 export function enableCompileCache(): void {
   const { enableCompileCache: enable } = module as CompileCache
@@ -24,7 +25,10 @@ export function enableCompileCache(): void {
   enable(join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'monoceros'))
 }
 
-/** Writes what this process has compiled now: a worker would else do it at its end, which may be far. */
+/**
+ * Writes the code that this process has compiled so far. Node would write it only at exit, which
+ * may be far away.
+ */
 export function flushCompileCache(): void {
   const { flushCompileCache: flush } = module as CompileCache
   flush?.()

@@ -1,4 +1,4 @@
-/** The control groups of this process, as far as Linux has files about them. */
+/** Control groups of this process (Linux), read from files of the kernel. */
 
 import { readFileSync } from 'node:fs'
 
@@ -6,14 +6,20 @@ export type ReadText = (path: string) => string | undefined
 
 export const CGROUP_ROOT = '/sys/fs/cgroup'
 
-/** A group in which one controller has this process. */
+/** The group to which a controller (`memory`, `cpu`) assigns this process. */
 export interface ControlGroup {
-  /** Version 2 has one tree for all controllers; in version 1 each has its own. */
+  /**
+   * True for version 2, which has one tree for all controllers. In version 1 each controller has
+   * its own tree.
+   */
   readonly isUnified: boolean
   readonly path: string
 }
 
-/** The groups that a controller may limit this process by: of both versions where both are mounted. */
+/**
+ * Returns the groups in which a controller may limit this process, of both versions if both are
+ * mounted.
+ */
 export function findControlGroups(
   controller: string,
   read: ReadText = readTextIfExists,
@@ -26,12 +32,13 @@ export function findControlGroups(
   })
 }
 
-/** The text of a file of the kernel's, or undefined. */
+/** Returns the text of a file of the kernel, or undefined if it cannot be read. */
 export function readTextIfExists(path: string): string | undefined {
   try {
     return readFileSync(path, 'utf8')
   } catch {
-    // Another system than Linux, the other version of control groups, or a place that is hidden from us.
+    // Another operating system, the other version of control groups, or a path that is hidden from
+    // this process.
     return undefined
   }
 }

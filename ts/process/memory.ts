@@ -1,4 +1,7 @@
-/** What the system says of memory: how much a process has, and whom the kernel has killed for want of it. Linux only. */
+/**
+ * Memory of processes as Linux reports it: the resident size, and kills by the out-of-memory
+ * killer.
+ */
 
 import { join } from 'node:path'
 import {
@@ -9,12 +12,14 @@ import {
 } from './control-groups.ts'
 
 /**
- * The count since the group was made; undefined where nobody counts. The kernel counts at the group of whom it kills,
- * whichever level's limit was met, so that only our own is looked at.
+ * Returns how many processes of this control group the kernel has killed for lack of memory since
+ * the group was created. Undefined where the kernel does not count. It counts in the group of the
+ * killed process, whichever level's limit was exceeded, so this reads only our own group.
  */
 export function countOomKills(read: ReadText = readTextIfExists): number | undefined {
   const files = findControlGroups('memory', read).flatMap(({ isUnified, path }) =>
-    // In a container the path is often that of the host, while the group is mounted at the root.
+    // Inside a container the path is often that of the host, while the group is mounted at the
+    // root.
     isUnified
       ? [join(CGROUP_ROOT, path, 'memory.events'), join(CGROUP_ROOT, 'memory.events')]
       : [join(CGROUP_ROOT, 'memory', path, OOM_CONTROL), join(CGROUP_ROOT, 'memory', OOM_CONTROL)],
@@ -27,7 +32,7 @@ export function countOomKills(read: ReadText = readTextIfExists): number | undef
 
 const OOM_CONTROL = 'memory.oom_control'
 
-/** What a process has in memory; undefined when it has gone or nobody tells. */
+/** Returns the resident memory of a process; undefined if it has exited, or outside Linux. */
 export function residentBytes(pid: number): number | undefined {
   const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readTextIfExists(`/proc/${pid}/status`) ?? '')?.[1]
   return kibibytes === undefined ? undefined : Number(kibibytes) * 1024

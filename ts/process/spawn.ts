@@ -1,6 +1,6 @@
 /**
- * Starts child processes: workers, and this program anew as an upgrade or a daemon. `channels.ts` has the sockets that
- * connect a child with this process.
+ * Starts child processes: workers, and this program again for an upgrade or as a daemon.
+ * `channels.ts` has the sockets to them.
  */
 
 import type { ChildProcess } from 'node:child_process'
@@ -24,17 +24,19 @@ export function spawnChild(options: SpawnOptions): Child {
     capturesOutput = false,
   } = options
   const printed = capturesOutput ? 'pipe' : 'inherit'
-  // Loaded only where it is used: a worker starts nothing.
+  // Loaded on first use, because a worker starts no processes.
   const { spawn } = process.getBuiltinModule('node:child_process')
   const child = spawnOrFail(() =>
     spawn(process.execPath, [...inheritedNodeFlags(), ...flags, script], {
-      // Node can only write a title over what argv had at the start: the padding is the room for it.
+      // Node writes a title only over the space that argv had at the start; the padding makes room
+      // for it.
       argv0: title.padEnd(TITLE_PADDING),
       cwd,
       env,
-      // In a session of its own: node sets every signal back to its default when it starts, and to a process in nobody's
-      // session the kernel does not do the default of TTIN, TTOU and TSTP, which would stop it until it has handlers. And
-      // what a terminal sends to its processes comes to the arbiter alone, who passes on what is meant.
+      // A session of its own. Node resets every signal to its default when it starts. In an
+      // orphaned process group the kernel ignores the default of TTIN, TTOU and TSTP, which would
+      // suspend the process until it has handlers. Signals of a terminal also reach the arbiter
+      // alone, which forwards them as needed.
       detached: true,
       stdio: ['inherit', printed, printed, 'pipe', ...extraFds],
     }),
@@ -43,8 +45,9 @@ export function spawnChild(options: SpawnOptions): Child {
   return wrapChild(child)
 }
 
-// Of the system's refusals node emits five (of which two leave a process without streams) and throws the others (E2BIG,
-// ENOMEM, ETXTBSY, ...), as it does with what cannot be an argument or a variable. Here all of them are an end.
+// Node reports five errors of the system by an event, and two of those leave a process without
+// streams. It throws the others (E2BIG, ENOMEM, ETXTBSY, ...), and rejects invalid arguments and
+// variables. Here each of them counts as an exit.
 function spawnOrFail(spawn: () => ChildProcess): SpawnResult {
   try {
     return spawn()
@@ -55,18 +58,20 @@ function spawnOrFail(spawn: () => ChildProcess): SpawnResult {
   }
 }
 
-// Threads take it over from the one that starts them, and this early there is only one.
+// Threads inherit these from the thread that starts them, and at this point there is only one.
 function setScheduling(pid: number, { nice, processorIndex }: SpawnOptions): void {
   try {
     if (nice !== undefined) setPriority(pid, getPriority() + nice)
     if (processorIndex !== undefined) native?.pinToProcessor(pid, processorIndex)
   } catch {
-    // Not permitted, or the process has ended already: it runs as it is. The settings' page says what is needed.
+    // Not permitted, or the process has exited: it runs without the change. The page on settings
+    // lists the rights it needs.
   }
 }
 
 export function spawnSelf({ program, env, extraFds, detachedStdio }: SpawnSelfOptions): Successor {
-  // After an update of Node the binary that runs may be gone; the name that it was called by leads to the new one.
+  // After an update of Node the running binary may be gone; the name that it was called by leads to
+  // the new one.
   const node = existsSync(process.execPath) ? process.execPath : process.argv0
   const { spawn } = process.getBuiltinModule('node:child_process')
   const child = spawnOrFail(() =>
@@ -97,17 +102,20 @@ export function spawnSelf({ program, env, extraFds, detachedStdio }: SpawnSelfOp
 
 const TITLE_PADDING = 160
 
-// A debugger's port can only be opened once, and a program that was given as text runs here and not in each worker.
+// The port of a debugger can be opened only once. A program given as text (`-e`) runs in this
+// process and not in each worker.
 function inheritedNodeFlags(): string[] {
   const { execArgv } = process
   return execArgv.filter(
     (flag, at) =>
-      !EXCLUDED_FLAG.test(flag) && !EXCLUDED_FLAG_WITH_VALUE.test(execArgv[at - 1] ?? ''),
+      !INSPECTOR_FLAG.test(flag) &&
+      !PROGRAM_TEXT_FLAG.test(flag) &&
+      !EXCLUDED_FLAG_WITH_VALUE.test(execArgv[at - 1] ?? ''),
   )
 }
 
-const EXCLUDED_FLAG =
-  /^(?:--inspect|--debug-port|(?:-|-[epic]|-pe|--(?:eval|print|input-type|interactive|check))(?:=|$))/
-/** The value of these may be the next word; that of the others stands behind an equals sign. */
+const INSPECTOR_FLAG = /^--(?:inspect|debug-port)/
+const PROGRAM_TEXT_FLAG = /^(?:-|-[epic]|-pe|--(?:eval|print|input-type|interactive|check))(?:=|$)/
+/** The value of these flags may be the next argument; the others have it after an equals sign. */
 const EXCLUDED_FLAG_WITH_VALUE =
   /^(?:--(?:inspect-port|debug-port|inspect-publish-uid|eval|print|input-type)|-[ep]|-pe)$/

@@ -1,6 +1,7 @@
 /**
- * The operating system as one interface: signals, child processes, the clocks, timers, exit, environment. The two
- * loops get it as an argument, so their tests run on a fake one without processes and without waiting.
+ * The operating system as one interface: signals, child processes, clocks, timers, exit and
+ * environment. The arbiter and the workers receive it as an argument, so tests run on a fake
+ * without processes and without waiting.
  */
 
 import type { ArbiterMessage, SuccessorMessage, WorkerMessage } from '../messages.ts'
@@ -12,125 +13,147 @@ import { spawnChild, spawnSelf } from './spawn.ts'
 export interface System {
   readonly pid: number
   readonly env: NodeJS.ProcessEnv
-  /** Milliseconds of a clock that never jumps. */
+  /** Returns the milliseconds of a monotonic clock (`performance.now()`). */
   now(): number
-  /** The time of day, which may jump. */
+  /** Returns the time of day, which may jump. */
   date(): Date
-  /** 0 <= n < 1. */
+  /** Returns a random number, 0 <= n < 1. */
   random(): number
-  /** Calls back once; the returned function takes it back. Holds the process meanwhile. */
+  /**
+   * Calls back once, unless the returned function cancels it. Keeps the process alive meanwhile.
+   */
   after(delayMs: number, callback: () => void): () => void
-  /** Resolves later; does not hold the process. */
+  /** Resolves after a delay. Does not keep the process alive. */
   sleep(delayMs: number): Promise<void>
-  /** Calls back again and again; does not hold the process. */
+  /**
+   * Calls back repeatedly, until the returned function cancels it. Does not keep the process alive.
+   */
   every(intervalMs: number, callback: () => void): () => void
-  /** The returned function takes it back. */
+  /** Subscribes to a signal; the returned function unsubscribes. */
   onSignal(signal: SignalName, callback: () => void): () => void
-  /** Sends a signal; false when there is no such process. */
+  /** Sends a signal. Returns false if there is no such process. */
   kill(pid: number, signal: SignalName | 'KILL' | 'CONT'): boolean
-  /** Whether a process with this id exists, ours or not. */
+  /** Returns whether a process with this id exists, whether or not it belongs to this program. */
   isAlive(pid: number): boolean
-  /** How often the kernel has killed one of us for want of memory; undefined where nobody counts. */
+  /**
+   * Returns how many processes of this control group the kernel has killed for lack of memory;
+   * undefined where it does not count.
+   */
   countOomKills(): number | undefined
-  /** What a process has in memory; undefined when nobody tells. */
+  /** Returns the resident memory of a process; undefined if it is unknown. */
   residentBytes(pid: number): number | undefined
   spawn(options: SpawnOptions): Child
-  /** Starts this program anew, as a process of its own that outlives this one. */
+  /** Starts this program again, as a process that outlives this one. */
   spawnSelf(options: SpawnSelfOptions): Successor
-  /** The other end of what `spawnSelf` gives to the process that it starts. */
+  /** Opens the channel to the process that started this one with `spawnSelf`. */
   openParentChannel(): ParentChannel
   exit(status: number): never
-  /** Calls back when this process ends, also where a program or an error ends it; nothing may be waited for. */
+  /**
+   * Calls back when this process exits, also after an error or a program's `process.exit()`. The
+   * callback must be synchronous.
+   */
   onExit(callback: () => void): void
-  /** The returned function takes it back. */
+  /** Subscribes to uncaught errors; the returned function unsubscribes. */
   onUncaught(callback: (thrown: unknown) => void): () => void
   onRejection(callback: (reason: unknown, promise: unknown) => void): void
-  /** Calls back when nothing is left that this process waits for. */
+  /** Calls back when the event loop has nothing left to wait for (`beforeExit`). */
   onIdle(callback: () => void): void
-  /** How many listen, we included. */
+  /** Returns the number of listeners of an event, including our own. */
   countListeners(event: 'uncaughtException' | 'unhandledRejection' | 'SIGTERM'): number
-  /** Gives a rejection to those who listen to exceptions, as node does. */
+  /** Passes a rejection to the listeners of `uncaughtException`, as Node does. */
   emitUncaught(reason: unknown): void
 }
 
 export interface SpawnOptions {
-  /** The module to run, with this process's own node flags. */
+  /** Module to run, with the Node flags of this process. */
   readonly script: string
-  /** What `ps` shows until the process has named itself. */
+  /** Title in `ps` until the process sets its own. */
   readonly title: string
   readonly env: NodeJS.ProcessEnv
   readonly cwd: string
-  /** Descriptors for 4, 5, ... in the child; 'ignore' leaves a number unused, 'pipe' is for `Child.share`. */
+  /**
+   * Descriptors for 4, 5, ... in the child. 'ignore' skips a number; 'pipe' creates the
+   * channel of `sendDescriptor`.
+   */
   readonly extraFds: readonly (number | 'ignore' | 'pipe')[]
-  /** Node flags beside this process's own. */
+  /** Node flags in addition to those of this process. */
   readonly nodeFlags?: readonly string[]
-  /** As of nice(1). */
+  /** Adjustment of the niceness, see nice(1). */
   readonly nice?: number
-  /** What it prints comes by `onOutput` and not on this process's own streams. */
+  /**
+   * True if `onOutput` receives what the child prints; otherwise the child prints to the streams of
+   * this process.
+   */
   readonly capturesOutput?: boolean
-  /** Keeps to one of the processors that this process may use, counted from 0 and round again. */
+  /**
+   * Pins the child to one of the processors that this process may use: counted from 0, modulo their
+   * number.
+   */
   readonly processorIndex?: number
 }
 
-/** How this program was started. */
+/** The command line of this program. */
 export interface Program {
   readonly entry: string
   readonly args: readonly string[]
-  /** As the shell named it, so that a link that was moved meanwhile leads to the new place. */
+  /**
+   * Working directory by the name that the shell used. If that is a symbolic link, it leads to the
+   * new target later.
+   */
   readonly cwd: string
 }
 
 export interface SpawnSelfOptions {
   readonly program: Program
   readonly env: NodeJS.ProcessEnv
-  /** Descriptors for 4, 5, ...; 3 is the channel. */
+  /** Descriptors for 4, 5, ... in the new process; 3 is the channel. */
   readonly extraFds: readonly number[]
-  /** In a session of its own, with these as standard output and error. */
+  /** Starts the process in a new session, with these as standard output and standard error. */
   readonly detachedStdio?: readonly ('inherit' | 'ignore')[]
 }
 
-/** A copy of this program that was started by it. */
+/** A process that runs this program again: the arbiter of an upgrade, or a daemon. */
 export interface Successor {
   readonly pid: number | undefined
   onMessage(callback: (message: SuccessorMessage) => void): void
   onExit(callback: (exit: ChildExit) => void): void
-  /** Lets this process end without it. */
+  /** Allows this process to exit while the successor is running. */
   detach(): void
 }
 
-/** Who has started this process by `spawnSelf`. */
+/** The channel to the process that started this one with `spawnSelf`. */
 export interface ParentChannel {
   send(message: SuccessorMessage): void
   onGone(callback: () => void): void
-  /** Nobody is told anything any more. */
+  /** Closes the channel; nothing can be sent any more. */
   close(): void
 }
 
-/** A child process with its end of the channel. */
+/** A worker process, with the arbiter's end of its channel. */
 export interface Child {
-  /** Undefined when the process could not be started; `onExit` tells why. */
+  /** Undefined if the process could not be started; `onExit` then receives the reason. */
   readonly pid: number | undefined
   send(message: ArbiterMessage): void
   onMessage(callback: (message: WorkerMessage) => void): void
-  /** Answers what the child has asked for by `listen`; without a descriptor it is a no. */
+  /** Replies to the message `listen` with a descriptor; undefined refuses the request. */
   sendDescriptor(id: number, fd: number | undefined): void
-  /** Each line that it prints, if that is captured. */
+  /** Receives each line that the child prints, with `capturesOutput`. */
   onOutput(callback: (stream: 'stdout' | 'stderr', line: string) => void): void
-  /** Called once, when the process has ended and its last message has been read. */
+  /** Called once, when the process has exited and its last message has been read. */
   onExit(callback: (exit: ChildExit) => void): void
-  /** Lets this process end without waiting for the child. */
+  /** Allows this process to exit while the child is running. */
   detach(): void
 }
 
 export interface ChildExit {
   readonly code: number | null
-  /** Without SIG: `KILL`. */
+  /** Name of the signal without SIG: `KILL`. */
   readonly signal: string | null
-  /** Why it could not be started. */
+  /** Why the process could not be started. */
   readonly error?: string
 }
 
-/** The one system of this process. */
+/** The operating system of this process. */
 export const system: System = {
   pid: process.pid,
   env: process.env,
@@ -151,7 +174,8 @@ export const system: System = {
     return () => process.off(`SIG${signal}`, callback)
   },
   kill(pid, signal) {
-    // 0 is a process that could not be started; to the system it is everybody in this group.
+    // A process that could not be started has the id 0, which means this whole process group to the
+    // system.
     if (pid <= 0) return false
     try {
       return process.kill(pid, `SIG${signal}`)
@@ -164,7 +188,7 @@ export const system: System = {
     try {
       return process.kill(pid, 0)
     } catch (error) {
-      // EPERM: it lives and belongs to somebody else.
+      // EPERM: the process exists and belongs to another user.
       return errorCode(error) === 'EPERM'
     }
   },
@@ -187,7 +211,7 @@ export const system: System = {
   },
 }
 
-/** For log lines, which have no system at hand. */
+/** Returns the process id, for log lines, which have no `System`. */
 export function processId(): number {
   return process.pid
 }

@@ -1,13 +1,19 @@
-/** What `ps` shows: `monoceros: arbiter [name] 4 workers, 9 in flight`, `monoceros: worker [name] serving, 2 in flight`. */
+/**
+ * Process titles in `ps`: `monoceros: arbiter [name] 4 workers, 9 in flight` and `monoceros: worker
+ * [name] serving, 2 in flight`.
+ */
 
 import { native } from '../native/index.ts'
 
-/** The title of one process of the instance, with its live figures if there are any. */
+/** Returns the title of a process, with a status text if there is one. */
 export function processTitle(role: 'arbiter' | 'worker', name: string, figures = ''): string {
   return `monoceros: ${role} [${name}]${figures === '' ? '' : ` ${figures}`}`
 }
 
-/** Names this process. Node alone cuts the title to the room that its arguments had at the start. */
+/**
+ * Sets the title of this process. Without the addon, Node cuts it to the space that the arguments
+ * had at the start.
+ */
 export function setTitle(title: string): void {
   if (native === null) process.title = title
   else native.setTitle(title)

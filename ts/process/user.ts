@@ -1,6 +1,7 @@
 /**
- * The user and group of the workers. The arbiter keeps its own rights, so that it can bind low ports and write its
- * pidfile; each worker gives them up before it loads the application, and before it has threads of its own.
+ * User and group of the workers. The arbiter keeps its rights, so that it can bind privileged ports
+ * and write its pidfile. Each worker drops them before it loads the application, and before it has
+ * threads of its own.
  */
 
 import { chownSync, closeSync, readFileSync } from 'node:fs'
@@ -9,7 +10,7 @@ import { monocerosError } from '../errors.ts'
 import { isFifo, openForAppending } from '../log/append.ts'
 import { native } from '../native/index.ts'
 
-/** Who files of the workers belong to; -1 leaves one of the two as it is. */
+/** Owner of files that workers use; -1 keeps the user or the group. */
 export interface FileOwner {
   readonly uid: number
   readonly gid: number
@@ -21,22 +22,25 @@ export interface UserSettings {
 }
 
 const UNCHANGED = -1
-/** The largest id: to the system, all bits set is "unchanged". */
+/** Largest valid id: an id with all bits set means "unchanged" to the system. */
 const MAX_ID = 0xffff_fffe
 
-/** The ids that the settings name, or undefined when they name none; an unknown name is an error. */
+/**
+ * Returns the ids of the settings, or undefined if neither is set. Throws ERR_USER_UNKNOWN for an
+ * unknown name.
+ */
 export function resolveOwner({ user, group }: UserSettings): FileOwner | undefined {
   if (user === null && group === null) return undefined
   const gid = group === null ? undefined : groupId(group)
   if (user === null) return { uid: UNCHANGED, gid: gid ?? UNCHANGED }
-  // A number needs no entry in the system's database where the group does not come from there.
+  // A number needs no entry in the user database if the group does not come from there.
   const uid = parseId(user)
   if (uid !== undefined && gid !== undefined) return { uid, gid }
   const ids = userIds(user)
   return { uid: ids.uid, gid: gid ?? ids.gid }
 }
 
-/** Makes this process the user's; for good. */
+/** Switches this process to the user and the group for good. */
 export function switchUser(settings: UserSettings & { readonly initgroups: boolean }): void {
   const owner = resolveOwner(settings)
   if (owner === undefined) return
@@ -45,7 +49,7 @@ export function switchUser(settings: UserSettings & { readonly initgroups: boole
     if (settings.initgroups && settings.user !== null) {
       initgroups(settings.user, gid === UNCHANGED ? (process.getgid?.() ?? 0) : gid)
     } else if (process.getuid?.() === 0 && uid > 0) {
-      // Groups of root would stay otherwise, and Gunicorn's do.
+      // The supplementary groups of root would stay otherwise, as they do in Gunicorn.
       process.setgroups?.(gid === UNCHANGED ? [] : [gid])
     }
     if (gid !== UNCHANGED && gid !== process.getgid?.()) process.setgid?.(gid)
@@ -58,7 +62,7 @@ export function switchUser(settings: UserSettings & { readonly initgroups: boole
   }
 }
 
-/** Gives a file to the user of the workers, where this process may. */
+/** Gives a file to the user of the workers, if this process may. */
 export function changeOwner(path: string, { uid, gid }: FileOwner): void {
   try {
     chownSync(path, uid, gid)
@@ -68,15 +72,15 @@ export function changeOwner(path: string, { uid, gid }: FileOwner): void {
   }
 }
 
-/** Makes the log files that workers will open, so that they may. */
+/** Creates a log file and gives it to the user of the workers, so that they can open it. */
 export function prepareLogFile(path: string, owner: FileOwner | undefined): void {
   if (owner === undefined) return
-  // A reader of a FIFO that is let in would see its end at once.
+  // Opening a FIFO here would show its reader an end of file right away.
   if (!isFifo(path)) closeSync(openForAppending(path))
   changeOwner(path, owner)
 }
 
-// The user's own group comes with the user, as systemd has it: with Gunicorn the workers keep the group of root.
+// The user's primary group is used, as in systemd. In Gunicorn the workers keep the group of root.
 function userIds(user: string): FileOwner {
   const uid = parseId(user)
   const ids = uid === undefined ? idsByName(user) : idsByNumber(uid)
@@ -105,7 +109,7 @@ function parseId(text: string): number | undefined {
   return /^\d+$/.test(text) && Number(text) <= MAX_ID ? Number(text) : undefined
 }
 
-// Missing in the types. initgroups(3) wants a name; Node finds it for a number.
+// Node's types lack it. initgroups(3) takes a name, which Node looks up for a number.
 function initgroups(user: string, gid: number): void {
   const { initgroups: call } = process as unknown as {
     initgroups(user: string | number, gid: number): void
@@ -113,7 +117,7 @@ function initgroups(user: string, gid: number): void {
   call.call(process, /^\d+$/.test(user) ? Number(user) : user, gid)
 }
 
-// Without the addon: the system's own files, not LDAP and its like.
+// Without the addon these are read from files of the system, not from LDAP or other databases.
 function findInPasswd(isWanted: (entry: string[]) => boolean): FileOwner | undefined {
   const [, , uid, gid] = findEntry('/etc/passwd', isWanted) ?? []
   return uid === undefined ? undefined : { uid: Number(uid), gid: Number(gid) }

@@ -1,4 +1,4 @@
-/** What of this program runs. */
+/** The version of this package, from package.json. */
 import { readFileSync } from 'node:fs'
 
 export function packageVersion(): string {

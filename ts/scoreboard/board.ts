@@ -1,54 +1,61 @@
 /**
- * The scoreboard: what each worker says of itself, as the arbiter reads it. One interface, two implementations: a page
- * of memory shared by all processes (`shared.ts`, needs the addon) and a message a second over the channel
- * (`messages.ts`). Slots count from 1, as in MONOCEROS_WORKER.
+ * The scoreboard: counters and state of each worker, as the arbiter reads them. There are two
+ * implementations: a memory page that all processes share (`shared.ts`, needs the addon), and
+ * messages over the channel (`messages.ts`). Slots count from 1, as in MONOCEROS_WORKER.
  */
 
 import type { WorkerCounters } from '../messages.ts'
 import type { NativeScoreboard } from '../native/index.ts'
 
-/** What the arbiter knows of one worker. */
+/** What the arbiter knows about one worker. */
 export interface SlotReading extends WorkerCounters {
-  /** Since the event loop last turned; undefined before the first beat. */
+  /** Milliseconds since the event loop last turned; undefined before the first heartbeat. */
   readonly heartbeatAgeMs: number | undefined
 }
 
-/** Seen from the arbiter. */
+/** The scoreboard as the arbiter uses it. */
 export interface ArbiterScoreboard {
   readonly slotCount: number
-  /** To hand over to workers; undefined when nothing is shared. */
+  /** Descriptor of the shared page, for the workers; undefined without shared memory. */
   readonly fd: number | undefined
   readonly kickFds: readonly number[]
-  /** Gives the slot to a new worker; the generation tells it from those before it. */
+  /**
+   * Assigns a slot to a new worker. Returns a generation that distinguishes this worker from earlier ones
+   * in the slot.
+   */
   claim(slot: number, pid: number): number
-  /** After the worker's end: its counts are added to those of the dead, once. */
+  /** Frees a slot after the worker's exit, and adds its counters to the totals once. */
   release(slot: number): void
-  /** A beat that came as a message. */
+  /** Stores counters that arrived with a heartbeat message. */
   recordCounters(slot: number, counters: WorkerCounters): void
   read(slot: number): SlotReading
-  /** Wakes every worker's acceptor: a worker has died and may have left connections that nobody looks at. */
+  /**
+   * Wakes the acceptor of every worker: a worker that died may have left connections that no other
+   * one looks at.
+   */
   kickAll(): void
-  /** All that the living and the dead have counted; undefined when nothing is shared. */
+  /** Returns the totals of all workers, running or not; undefined without shared memory. */
   totals(): ScoreboardTotals | undefined
-  /** Goes on from the totals of an earlier arbiter. */
+  /** Adds the totals of an earlier arbiter. */
   addTotals(earlier: ScoreboardTotals): void
 }
 
-/** What is counted and only ever grows, as one arbiter gives it to the next. */
+/** Counters that only grow. One arbiter passes them to the next in an upgrade. */
 export type ScoreboardTotals = ReturnType<NativeScoreboard['totals']>
 
-/** A worker's life as others see it on the board. */
+/** State of a worker as other processes see it. */
 export type WorkerScoreboardState = 'booting' | 'accepting' | 'draining' | 'gone'
 
-/** Seen from a worker: its own slot. */
+/** The scoreboard as a worker uses it: its own slot. */
 export interface WorkerScoreboard {
   setState(state: WorkerScoreboardState): void
   beat(): void
 }
 
 /**
- * Slots for overlapping successors and for workers added by TTIN; fixed for the arbiter's life. Each is a descriptor in
- * every process, which a system that allows few has not for workers that never come.
+ * Returns the number of slots, which is fixed for the arbiter's life. There are spare slots for
+ * overlapping successors and for workers added by TTIN. Each slot costs a descriptor in every
+ * process, so there are fewer spare slots where the system allows few descriptors.
  */
 export function slotCountFor(workers: number, openFiles = Number.POSITIVE_INFINITY): number {
   const spare = Math.min(MIN_SLOTS, Math.floor(openFiles / OPEN_FILES_PER_SLOT))
@@ -56,5 +63,5 @@ export function slotCountFor(workers: number, openFiles = Number.POSITIVE_INFINI
 }
 
 const MIN_SLOTS = 32
-/** Of so many descriptors one may be a slot's. */
+/** Open files per spare slot: at most one descriptor in 16 belongs to a slot. */
 const OPEN_FILES_PER_SLOT = 16

@@ -1,4 +1,7 @@
-/** The scoreboard without shared memory: a worker sends its counts with each beat, the arbiter keeps the last. */
+/**
+ * The scoreboard without shared memory: a worker sends its counters with each heartbeat, and the
+ * arbiter keeps the latest.
+ */
 
 import type { WorkerCounters, WorkerMessage } from '../messages.ts'
 import type { System } from '../process/system.ts'
@@ -11,7 +14,7 @@ interface SlotEntry {
 
 const ZERO_COUNTERS: WorkerCounters = { connections: 0, inFlight: 0, requests: 0 }
 
-/** The arbiter's side: a table of the last message of each slot. */
+/** The arbiter's side: the latest counters of each slot. */
 export class MessageScoreboard implements ArbiterScoreboard {
   readonly slotCount: number
   readonly fd = undefined
@@ -49,16 +52,19 @@ export class MessageScoreboard implements ArbiterScoreboard {
     }
   }
 
-  // Without the addon nobody disarms a listener, so nobody needs a kick.
+  // Without the addon a worker never stops polling its listeners, so none needs to be woken.
   kickAll(): void {}
 
-  // Nobody reads totals of it.
+  // No caller reads totals of this scoreboard.
   totals(): undefined {}
 
   addTotals(): void {}
 }
 
-/** The worker's side: a message with each beat. States need no message: the arbiter hears of ready and leaving anyway. */
+/**
+ * The worker's side: a message with each heartbeat. States need no message of their own: other
+ * messages report them.
+ */
 export class ChannelScoreboard implements WorkerScoreboard {
   readonly #send: (message: WorkerMessage) => void
   readonly #counters: () => WorkerCounters

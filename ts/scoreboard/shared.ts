@@ -1,4 +1,6 @@
-/** The scoreboard in shared memory: the addon maps the same page in the arbiter and in each worker. */
+/**
+ * The scoreboard in shared memory: the addon maps the same page in the arbiter and in each worker.
+ */
 
 import type { WorkerCounters } from '../messages.ts'
 import type { Native, NativeScoreboard } from '../native/index.ts'
@@ -10,7 +12,7 @@ import type {
   WorkerScoreboardState,
 } from './board.ts'
 
-/** The arbiter's side: makes the page and reads it. */
+/** The arbiter's side: creates the page and reads it. */
 export class SharedScoreboard implements ArbiterScoreboard {
   readonly slotCount: number
   readonly fd: number
@@ -34,7 +36,7 @@ export class SharedScoreboard implements ArbiterScoreboard {
     this.#page.release(slot)
   }
 
-  // The TypeScript engine does not count in the page: its counts come as messages even so.
+  // The TypeScript engine does not count in the page, so its counters arrive as messages here too.
   recordCounters(slot: number, counters: WorkerCounters): void {
     this.#reportedCounters.set(slot, counters)
   }
@@ -62,7 +64,7 @@ export class SharedScoreboard implements ArbiterScoreboard {
   }
 }
 
-/** A worker's side: its own slot of the page that it has inherited. */
+/** A worker's side: its own slot of the inherited page. */
 export class SharedWorkerScoreboard implements WorkerScoreboard {
   readonly #page: NativeScoreboard
   readonly #slot: number
@@ -81,7 +83,7 @@ export class SharedWorkerScoreboard implements WorkerScoreboard {
   }
 }
 
-// The numbers of the page's layout; 0 is a free slot.
+// State numbers in the layout of the page; 0 is a free slot.
 const STATE_NUMBERS: Record<WorkerScoreboardState, number> = {
   booting: 1,
   accepting: 2,
