@@ -142,7 +142,7 @@ export const INVARIANTS: readonly Check[] = [
   },
   {
     sentence:
-      'each dependency stands in docs/design/dependencies.md with its reason, and no other does',
+      'docs/design/dependencies.md lists each dependency with its reason, and nothing else',
     find: (sources) => {
       const page = sources.find(({ path }) => path === 'docs/design/dependencies.md')
       const listed = page === undefined ? new Set<string>() : listedDependencies(page.text)
@@ -210,12 +210,12 @@ function lineCount(text: string): number {
   return own.split('\n').length - 1
 }
 
-/** The first cells of the page's tables, before the one of what was left out. */
+/** The names that the entries of the page begin with, before the list of what was rejected. */
 function listedDependencies(page: string): Set<string> {
-  const [tables = ''] = page.split('## Considered')
-  const cells = [...tables.matchAll(/^\| (`[^|]*`) \|/gm)].map((match) => match[1] ?? '')
+  const [lists = ''] = page.split('## Considered')
+  const entries = [...lists.matchAll(/^- ((?:`[^`]+`(?:,\s+)?)+)/gm)].map((match) => match[1] ?? '')
   return new Set(
-    cells.flatMap((cell) => [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? '')),
+    entries.flatMap((entry) => [...entry.matchAll(/`([^`]+)`/g)].map((match) => match[1] ?? '')),
   )
 }
 
