@@ -113,15 +113,16 @@ test('docs/signals.md shows what happens in which phase', (t) => {
   const page = readFileSync(new URL('../../docs/signals.md', import.meta.url), 'utf8')
   const rows = page.split('\n').filter((line) => /^\| (?:starting|serving) \|/.test(line))
   t.is(rows.length, 2)
-  for (const phase of Object.keys(REACTIONS)) {
+  t.true(page.includes('`USR1` reopens the logs in'))
+  for (const [phase, reactions] of Object.entries(REACTIONS)) {
     t.true(page.includes(`| ${phase} | ${cells(phase as Phase).join(' | ')} |`), phase)
+    t.is(reactions.reopenLogs, 'reopenLogs', phase)
   }
 })
 
 function cells(phase: Phase): Reaction[] {
-  const { stop, quit, reload, addWorker, removeWorker, reopenLogs, upgrade, pauseWorkers } =
-    REACTIONS[phase]
-  return [stop, quit, reload, addWorker, removeWorker, reopenLogs, upgrade, pauseWorkers]
+  const { stop, quit, reload, addWorker, removeWorker, upgrade, pauseWorkers } = REACTIONS[phase]
+  return [stop, quit, reload, addWorker, removeWorker, upgrade, pauseWorkers]
 }
 
 interface Change {
