@@ -25,14 +25,16 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   max_requests_jitter:
     'arbiter/arbiter.spec.ts › max_requests replaces one worker at a time, its successor first',
   max_worker_lifetime:
-    'arbiter/recycling.spec.ts › a worker that has too much memory, or has served long enough, gets a successor first',
-  max_worker_lifetime_jitter: 'arbiter/recycling.spec.ts › has served long enough',
-  max_worker_memory: 'arbiter/recycling.spec.ts › a worker that has too much memory',
+    'arbiter/recycling.spec.ts › a worker above max_worker_memory or max_worker_lifetime is replaced',
+  max_worker_lifetime_jitter:
+    'arbiter/recycling.spec.ts › a worker above max_worker_memory or max_worker_lifetime is replaced',
+  max_worker_memory: 'arbiter/recycling.spec.ts › a worker above max_worker_memory',
   timeout: `${P}/blocked.spec.ts › one JSON.parse that outlasts the timeout is named when it ends`,
   boot_timeout: `${P}/failures.spec.ts › an application that is not ready within boot_timeout: 3`,
   graceful_timeout:
     'arbiter/arbiter.spec.ts › a worker that does not finish within graceful_timeout is killed',
-  max_surge: 'arbiter/arbiter.spec.ts › a reload may replace several at a time',
+  max_surge:
+    'arbiter/arbiter.spec.ts › a reload with max_surge replaces several workers at the same time',
   keepalive:
     'http/program-limits.spec.ts › keepAliveTimeout of nobody, of the program, of the operator',
   asgi_lifespan: `${P}/hooks.spec.ts › startup and shutdown of the application are waited for`,
@@ -95,8 +97,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   access_log_format: `${P}/output.spec.ts › both logs as JSON, whatever is in them`,
   errorlog: `${P}/logs.spec.ts › a full disk for the error log is reported once, and the server keeps running`,
   error_log_format: `${P}/output.spec.ts › both logs as JSON, whatever is in them`,
-  loglevel:
-    'log/logger.spec.ts › a new target is used from the next line on; one that cannot be opened changes nothing',
+  loglevel: 'log/logger.spec.ts › a new log target is used at once, unless it cannot be opened',
   capture_output: `${P}/output.spec.ts › what a worker prints is in the error log, line by line`,
   logger_class: `${P}/output.spec.ts › a logger of the operator writes the error log, in arbiter and workers`,
   logconfig: 'settings/config.spec.ts › logconfig overrides the same settings given one by one',
@@ -156,7 +157,7 @@ const STATES = 'arbiter/reactions.spec.ts'
 
 export const SIGNAL_PROOFS: Record<SignalName, string> = {
   TERM: `${SIGNALS_SPEC} › TERM answers what is in flight and exits with 0`,
-  INT: 'arbiter/arbiter.spec.ts › INT quits at once',
+  INT: 'arbiter/arbiter.spec.ts › INT limits a graceful stop to two seconds',
   QUIT: STATES,
   HUP: `${SIGNALS_SPEC} › HUP takes new settings: workers, environment, addresses`,
   TTIN: `${P}/load.spec.ts › HUP, TTIN and TTOU under load lose nothing`,
@@ -209,8 +210,10 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   workerExiting: `${P}/failures.spec.ts › after an uncaught error a successor comes first`,
   workerSignaled: `${P}/booting.spec.ts › INT to a worker that serves: replaced at once, and no crash`,
   workerTerminated: `${P}/failures.spec.ts › a killed worker is replaced at once`,
-  workerKilledBySignal: 'arbiter/arbiter.spec.ts › a death by another signal is a warning',
-  workerKilled: 'arbiter/arbiter.spec.ts › a silent worker is aborted, then killed, then replaced',
+  workerKilledBySignal:
+    'arbiter/arbiter.spec.ts › a worker killed by SIGSEGV is logged as a warning',
+  workerKilled:
+    'arbiter/arbiter.spec.ts › a worker without a heartbeat is replaced, aborted and then killed',
   workerKilledExternally: `${P}/failures.spec.ts › a killed worker is replaced at once`,
   workerKilledByOom: `${P}/memory.spec.ts › a worker that the kernel ends for want of memory is named so`,
   workerHeapFull: `${P}/memory.spec.ts › a full heap is named, the others serve on, pauses grow`,
@@ -221,9 +224,9 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   blockedInJavaScript: `${P}/blocked.spec.ts › a place in a file with a source map is the place in what was written`,
   blockedInSystemCall: `${P}/blocked.spec.ts › blocked in the system call openat`,
   blockedInNativeCode:
-    'arbiter/arbiter.spec.ts › what the watcher found is said before a blocked worker is aborted',
+    'arbiter/arbiter.spec.ts › the block report is logged before a blocked worker is aborted',
   inFlightRequests:
-    'arbiter/arbiter.spec.ts › what the watcher found is said before a blocked worker is aborted',
+    'arbiter/arbiter.spec.ts › the block report is logged before a blocked worker is aborted',
   killingWorker: `${P}/reload.spec.ts › a request that takes a moment is finished, and a blocked worker is ended`,
   workerCountLimited: `${P}/signals.spec.ts › TTIN adds a worker, TTOU takes the oldest away but never the last`,
   reloadComplete: `${P}/signals.spec.ts › HUP takes new settings: workers, environment, addresses`,
@@ -231,7 +234,7 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   fileChanged: `${P}/reload.spec.ts › a file that is saved is served, and nothing is lost`,
   watchingPath: `${P}/reload.spec.ts › a file that is saved is served, and nothing is lost`,
   watcherFailed:
-    'arbiter/dev-reload.spec.ts › a watch that cannot begin is said once, and all else goes on',
+    'arbiter/dev-reload.spec.ts › a file watcher that cannot start does not stop the server',
   backlogMetricUnavailable: `${P}/statsd.spec.ts › without the addon nobody knows what waits in the kernel, which is said once`,
   upgradeStarting: `${P}/upgrade.spec.ts › USR2 and TERM to the old arbiter lose nothing`,
   takingOver: `${P}/upgrade.spec.ts › USR2 and TERM to the old arbiter lose nothing`,
@@ -245,12 +248,12 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   quickShutdown: `${P}/signals.spec.ts › INT during a graceful stop ends it within two seconds`,
   shutDown: `${P}/identity.spec.ts › the application sees its worker, its instance, the port and no channel of node`,
   shutDownAfterError:
-    'arbiter/arbiter.spec.ts › a start whose application fails ends with its exit status and one message',
+    'arbiter/arbiter.spec.ts › a start whose application fails exits with its status and logs one message',
   shutdownReason:
-    'arbiter/arbiter.spec.ts › a start whose application fails ends with its exit status and one message',
+    'arbiter/arbiter.spec.ts › a start whose application fails exits with its status and logs one message',
   hookFailed: `${P}/hooks.spec.ts › hooks come in their order and in their process`,
   unexpectedError:
-    'arbiter/arbiter.spec.ts › settings that cannot be read leave everything as it is',
+    'arbiter/arbiter.spec.ts › a reload whose settings cannot be read changes nothing',
   workerEngine: `${P}/blocked.spec.ts › without the addon a thread of JavaScript says where`,
   blockWatcherStarted: `${P}/blocked.spec.ts › without the addon a thread of JavaScript says where`,
   serverClosedByApp: `${P}/extra-listeners.spec.ts › a worker whose program closes its server accepts nothing until it listens again`,

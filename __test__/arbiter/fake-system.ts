@@ -1,5 +1,5 @@
-// A system without processes: a clock that the test turns, children that do what the test says, a list of what was
-// sent to them.
+// An operating system without processes, for tests of the arbiter: the test advances the clock and
+// controls the children, and reads what was sent to them.
 
 import { Arbiter } from '../../ts/arbiter/arbiter.ts'
 import type { ArbiterDependencies } from '../../ts/arbiter/dependencies.ts'
@@ -28,11 +28,11 @@ export class FakeChild implements Child {
   readonly options: SpawnOptions
   readonly received: ArbiterMessage[] = []
   readonly signals: string[] = []
-  readonly shared: [number, number | undefined][] = []
+  readonly sentDescriptors: [number, number | undefined][] = []
   #onMessage: (message: WorkerMessage) => void = () => {}
   #onExit: (exit: ChildExit) => void = () => {}
-  exited = false
-  released = false
+  hasExited = false
+  isDetached = false
 
   constructor(pid: number, options: SpawnOptions) {
     this.pid = pid
@@ -50,7 +50,7 @@ export class FakeChild implements Child {
   onOutput(): void {}
 
   sendDescriptor(id: number, fd: number | undefined): void {
-    this.shared.push([id, fd])
+    this.sentDescriptors.push([id, fd])
   }
 
   onExit(callback: (exit: ChildExit) => void): void {
@@ -58,15 +58,15 @@ export class FakeChild implements Child {
   }
 
   detach(): void {
-    this.released = true
+    this.isDetached = true
   }
 
-  says(message: WorkerMessage): void {
+  sendMessage(message: WorkerMessage): void {
     this.#onMessage(message)
   }
 
-  ends(exit: Partial<ChildExit>): void {
-    this.exited = true
+  exit(exit: Partial<ChildExit>): void {
+    this.hasExited = true
     this.#onExit({ code: null, signal: null, ...exit })
   }
 
@@ -75,42 +75,42 @@ export class FakeChild implements Child {
   }
 }
 
-/** A second arbiter, as the first one sees it. */
+/** The arbiter that an upgrade has started, as the old arbiter sees it. */
 export class FakeSuccessor implements Successor {
   readonly pid = 2000
   readonly options: SpawnSelfOptions
-  onMessageCallback: (message: SuccessorMessage) => void = () => {}
-  onExitCallback: (exit: ChildExit) => void = () => {}
-  released = false
+  sendMessage: (message: SuccessorMessage) => void = () => {}
+  exit: (exit: ChildExit) => void = () => {}
+  isDetached = false
 
   constructor(options: SpawnSelfOptions) {
     this.options = options
   }
 
   onMessage(callback: (message: SuccessorMessage) => void): void {
-    this.onMessageCallback = callback
+    this.sendMessage = callback
   }
 
   onExit(callback: (exit: ChildExit) => void): void {
-    this.onExitCallback = callback
+    this.exit = callback
   }
 
   detach(): void {
-    this.released = true
+    this.isDetached = true
   }
 }
 
-/** The older arbiter, as the second one sees it. */
+/** The older arbiter, as the new one sees it. */
 export class FakeParent implements ParentChannel {
-  readonly heard: SuccessorMessage[] = []
-  gone: () => void = () => {}
+  readonly received: SuccessorMessage[] = []
+  emitGone: () => void = () => {}
 
   send(message: SuccessorMessage): void {
-    this.heard.push(message)
+    this.received.push(message)
   }
 
   onGone(callback: () => void): void {
-    this.gone = callback
+    this.emitGone = callback
   }
 
   close(): void {}
@@ -154,10 +154,10 @@ export class FakeSystem implements System {
     return true
   }
 
-  resident: number | undefined
+  residentSize: number | undefined
 
   residentBytes(): number | undefined {
-    return this.resident
+    return this.residentSize
   }
 
   oomKills: number | undefined = 0
@@ -187,13 +187,13 @@ export class FakeSystem implements System {
   }
 
   /** Delivers a signal to the arbiter. */
-  async signal(name: SignalName): Promise<void> {
+  async deliverSignal(name: SignalName): Promise<void> {
     this.#signals.get(name)?.()
-    await settle()
+    await runQueued()
   }
 
-  /** Lets time pass, timer by timer. */
-  async pass(ms: number): Promise<void> {
+  /** Advances the clock timer by timer. */
+  async advance(ms: number): Promise<void> {
     const untilMs = this.#nowMs + ms
     for (;;) {
       const due = [...this.#timers].filter(({ atMs }) => atMs <= untilMs)
@@ -202,45 +202,45 @@ export class FakeSystem implements System {
       this.#timers.delete(next)
       this.#nowMs = Math.max(this.#nowMs, next.atMs)
       next.callback()
-      await settle()
+      await runQueued()
     }
     this.#nowMs = untilMs
   }
 
-  /** Time during which this process does not run: no timer fires before its end. */
+  /** Advances the clock without firing timers, as if this process were suspended. */
   freeze(ms: number): void {
     this.#nowMs += ms
   }
 
-  /** Those that live. */
-  get living(): FakeChild[] {
-    return this.children.filter((child) => !child.exited)
+  /** The children that have not exited. */
+  get running(): FakeChild[] {
+    return this.children.filter((child) => !child.hasExited)
   }
 }
 
-/** Lets everything that is queued run. */
-export async function settle(): Promise<void> {
+/** Waits until all queued events are handled. */
+export async function runQueued(): Promise<void> {
   await new Promise((done) => setImmediate(done))
 }
 
 export interface Stage {
   readonly system: FakeSystem
   readonly log: string[]
-  readonly closed: string[]
+  readonly closedAddresses: string[]
   readonly status: Promise<number>
-  /** What systemd heard. */
-  readonly told: string[]
+  /** Notifications that were sent to systemd. */
+  readonly notifications: string[]
   readonly titles: string[]
   readonly pidfiles: string[]
-  /** What the next reload reads; an error is thrown. */
+  /** Settings that the next reload reads, or the error that it throws. */
   nextLoad: Partial<Config> | Error | 'never'
-  /** Why the logs cannot be made. */
-  logTrouble: Error | undefined
-  /** With `reload`: what was told to be watched, and how a file changes. */
-  readonly watched: string[]
-  change: (...files: string[]) => void
-  /** Why a watch cannot begin. */
-  noWatch: Error | undefined
+  /** Error that creating the log files throws. */
+  prepareLogsError: Error | undefined
+  /** Files that the arbiter watches (setting `reload`). */
+  readonly watchedFiles: string[]
+  changeFiles: (...files: string[]) => void
+  /** Error that opening the file watcher throws. */
+  openWatchError: Error | undefined
 }
 
 /** Starts an arbiter on a fake system. */
@@ -252,34 +252,34 @@ export async function startArbiter(
   }: Partial<Pick<ArbiterDependencies, 'parent' | 'processorCount'>> = {},
 ): Promise<Stage> {
   const system = new FakeSystem()
-  const told: string[] = []
+  const notifications: string[] = []
   const titles: string[] = []
   const pidfiles: string[] = []
   const log: string[] = []
-  const closed: string[] = []
-  const watched: string[] = []
+  const closedAddresses: string[] = []
+  const watchedFiles: string[] = []
   const stage = {
     nextLoad: {} as Stage['nextLoad'],
-    logTrouble: undefined as Error | undefined,
-    change: (..._files: string[]) => {},
-    noWatch: undefined as Error | undefined,
+    prepareLogsError: undefined as Error | undefined,
+    changeFiles: (..._files: string[]) => {},
+    openWatchError: undefined as Error | undefined,
   }
   const queue = new EventQueue()
   const hooks = new ArbiterHooks(fakeLog(log))
   const first = resolved(settings)
   await hooks.load(first)
   queue.subscribeToSignals(system)
-  const parts: ArbiterDependencies = {
+  const dependencies: ArbiterDependencies = {
     queue,
     settings: first,
     loadSettings: async () => {
       if (stage.nextLoad instanceof Error) throw stage.nextLoad
       if (stage.nextLoad === 'never') await new Promise(() => {})
-      const again = resolved({ ...settings, ...Object(stage.nextLoad) })
-      await hooks.load(again)
-      return again
+      const reloaded = resolved({ ...settings, ...Object(stage.nextLoad) })
+      await hooks.load(reloaded)
+      return reloaded
     },
-    openGeneration: async ({ values }, earlier) => fakeGeneration(values, earlier, closed),
+    openGeneration: async ({ values }, earlier) => fakeGeneration(values, earlier, closedAddresses),
     scoreboard: new MessageScoreboard(system, 32),
     log: fakeLog(log),
     hooks,
@@ -292,22 +292,22 @@ export async function startArbiter(
       }
     },
     notifier: {
-      notifyReady: (status) => void told.push(`ready ${status}`),
-      notifyReloading: () => void told.push('reloading'),
-      notifyStopping: (successor) => void told.push(`stopping ${successor ?? ''}`.trim()),
-      notifyPromoted: () => void told.push('promoted'),
+      notifyReady: (status) => void notifications.push(`ready ${status}`),
+      notifyReloading: () => void notifications.push('reloading'),
+      notifyStopping: (successor) => void notifications.push(`stopping ${successor ?? ''}`.trim()),
+      notifyPromoted: () => void notifications.push('promoted'),
       sendWatchdogIfDue: () => {},
       nextWatchdogMs: () => Number.POSITIVE_INFINITY,
     },
     prepareLogs() {
-      if (stage.logTrouble !== undefined) throw stage.logTrouble
+      if (stage.prepareLogsError !== undefined) throw stage.prepareLogsError
     },
     openSourceWatch: async (_config, options) => {
-      if (stage.noWatch !== undefined) throw stage.noWatch
-      stage.change = (...files) => options.onChange(files)
+      if (stage.openWatchError !== undefined) throw stage.openWatchError
+      stage.changeFiles = (...files) => options.onChange(files)
       return {
-        addLoadedFiles: (files) => void watched.push(...files),
-        close: () => void watched.push('closed'),
+        addLoadedFiles: (files) => void watchedFiles.push(...files),
+        close: () => void watchedFiles.push('closed'),
       }
     },
     processorCount,
@@ -318,15 +318,24 @@ export async function startArbiter(
     version: '0',
     engineDescription: 'none',
   }
-  const status = new Arbiter(system, parts).run()
-  await settle()
-  return Object.assign(stage, { system, log, closed, status, told, titles, pidfiles, watched })
+  const status = new Arbiter(system, dependencies).run()
+  await runQueued()
+  return Object.assign(stage, {
+    system,
+    log,
+    closedAddresses,
+    status,
+    notifications,
+    titles,
+    pidfiles,
+    watchedFiles,
+  })
 }
 
-/** Says that each of the workers is ready. */
-export async function allReady({ system }: Stage): Promise<void> {
-  for (const child of system.living) child.says({ type: 'ready', engine: 'none' })
-  await settle()
+/** Reports every running worker as ready. */
+export async function makeAllReady({ system }: Stage): Promise<void> {
+  for (const child of system.running) child.sendMessage({ type: 'ready', engine: 'none' })
+  await runQueued()
 }
 
 export function fakeLog(lines: string[]): Logger {
@@ -347,7 +356,7 @@ export function fakeLog(lines: string[]): Logger {
 function fakeGeneration(
   config: Config,
   earlier: Generation | undefined,
-  closed: string[],
+  closedAddresses: string[],
 ): Generation {
   const listeners = config.bind.map(
     (bind, index) =>
@@ -359,7 +368,7 @@ function fakeGeneration(
         socketFile: undefined,
         applyOptions: () => {},
         close: ({ unlink }: { unlink: boolean }) =>
-          void closed.push(unlink ? bind : `${bind} (kept)`),
+          void closedAddresses.push(unlink ? bind : `${bind} (kept)`),
       },
   )
   const ticketSecrets = earlier?.ticketSecrets ?? new TicketSecrets()

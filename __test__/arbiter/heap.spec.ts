@@ -8,13 +8,13 @@ import { memoryLimit } from '../../ts/settings/cpus.ts'
 
 const MB = 1_048_576
 
-test('three quarters of the limit are shared by the workers and those of a reload', (t) => {
+test('the workers and the surplus of a reload share three quarters of the memory limit', (t) => {
   t.deepEqual(heapFlags(config(3), {}, 1_024 * MB), ['--max-old-space-size=192'])
   t.deepEqual(heapFlags(config(1), {}, 64_000 * MB), ['--max-old-space-size=4096'])
   t.deepEqual(heapFlags(config(16), {}, 256 * MB), ['--max-old-space-size=64'])
 })
 
-test('without a limit, or when the operator has said something, nothing is set', (t) => {
+test('there is no heap flag without a memory limit, or if the operator has set one', (t) => {
   t.deepEqual(heapFlags(config(3), {}, undefined), [])
   const env = { NODE_OPTIONS: '--max-old-space-size=300' }
   t.deepEqual(heapFlags(config(3), env, 1_024 * MB), [])
@@ -24,7 +24,7 @@ test('without a limit, or when the operator has said something, nothing is set',
   t.deepEqual(heapFlags(percent, {}, 1_024 * MB), [])
 })
 
-test('the least limit of all control groups above counts, of both versions', (t) => {
+test('the memory limit is the lowest of all parent control groups, in both versions', (t) => {
   const v2: Record<string, string> = {
     '/proc/self/cgroup': '0::/a/b\n',
     '/sys/fs/cgroup/a/memory.max': '1000000\n',

@@ -1,38 +1,40 @@
+// Reaping of orphaned processes by an arbiter that is process 1 of a container.
+
 import test from 'ava'
 
 import { createOrphanReaper } from '../../ts/arbiter/orphans.ts'
 
-function reaper(...looks: number[][]) {
+function reaper(...checks: number[][]) {
   const reaped: number[] = []
   return {
     reaped,
-    listZombies: () => looks.shift() ?? [],
+    listZombies: () => checks.shift() ?? [],
     reapZombie: (pid: number) => reaped.push(pid) > 0,
   }
 }
 
-test('process 1 reaps who is a zombie at two looks: Node waits for its own children before', (t) => {
+test('an arbiter with process id 1 reaps zombies that exist in two consecutive checks', (t) => {
   const system = reaper([7, 8], [8, 9], [9])
-  const look = createOrphanReaper(1, system)
-  look()
+  const check = createOrphanReaper(1, system)
+  check()
   t.deepEqual(system.reaped, [])
-  look()
+  check()
   t.deepEqual(system.reaped, [8])
-  look()
+  check()
   t.deepEqual(system.reaped, [8, 9])
 })
 
-test('a number that comes back after it was reaped is given two looks again', (t) => {
+test('a process id that is reused after reaping needs two checks again', (t) => {
   const system = reaper([7], [7], [7], [7])
-  const look = createOrphanReaper(1, system)
-  for (let looks = 0; looks < 4; looks++) look()
+  const check = createOrphanReaper(1, system)
+  for (let checks = 0; checks < 4; checks++) check()
   t.deepEqual(system.reaped, [7, 7])
 })
 
-test('any other process leaves orphans to whose they are', (t) => {
+test('an arbiter with another process id reaps no orphans', (t) => {
   const system = reaper([7], [7])
-  const look = createOrphanReaper(4711, system)
-  look()
-  look()
+  const check = createOrphanReaper(4711, system)
+  check()
+  check()
   t.deepEqual(system.reaped, [])
 })

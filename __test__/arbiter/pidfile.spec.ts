@@ -1,4 +1,4 @@
-// The pidfile: whole, refused while its owner lives, removed only by its owner.
+// The pidfile: written atomically, refused while its owner is running, removed only by its owner.
 
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { createPidfile } from '../../ts/arbiter/pidfile.ts'
 import { temporaryDirectory } from '../temporary.ts'
 import { FakeSystem } from './fake-system.ts'
 
-test('holds the process id and a newline, and nothing is left beside it', (t) => {
+test('a pidfile holds the process id and a line feed, and no temporary file stays', (t) => {
   const { dir, path } = place()
   const pidfile = createPidfile(new FakeSystem(), path)
   t.is(readFileSync(path, 'utf8'), '1000\n')
@@ -18,7 +18,7 @@ test('holds the process id and a newline, and nothing is left beside it', (t) =>
   t.deepEqual(readdirSync(dir), [])
 })
 
-test('of a dead process, or of rubbish, is replaced', (t) => {
+test('a pidfile of a dead process, or without a process id, is replaced', (t) => {
   for (const text of ['41\n', 'rubbish', '', '-1\n']) {
     const { path } = place()
     writeFileSync(path, text)
@@ -27,7 +27,7 @@ test('of a dead process, or of rubbish, is replaced', (t) => {
   }
 })
 
-test('of a living process is refused', (t) => {
+test('a pidfile of a running process is not replaced', (t) => {
   const { path } = place()
   writeFileSync(path, '41\n')
   const system = Object.assign(new FakeSystem(), { isAlive: () => true })
@@ -36,7 +36,7 @@ test('of a living process is refused', (t) => {
   t.is(readFileSync(path, 'utf8'), '41\n')
 })
 
-test('that another has taken over is not removed', (t) => {
+test('a pidfile that another process has replaced is not removed', (t) => {
   const { path } = place()
   const pidfile = createPidfile(new FakeSystem(), path)
   writeFileSync(path, '41\n')
@@ -44,7 +44,7 @@ test('that another has taken over is not removed', (t) => {
   t.is(readFileSync(path, 'utf8'), '41\n')
 })
 
-test('of two arbiters that find one of a dead process, one gets it', (t) => {
+test('of two arbiters that find a stale pidfile, one takes it', (t) => {
   const { dir, path } = place()
   writeFileSync(path, '41\n')
   createPidfile(new FakeSystem(), path)
@@ -54,7 +54,7 @@ test('of two arbiters that find one of a dead process, one gets it', (t) => {
   t.deepEqual(readdirSync(dir), ['pid'])
 })
 
-test('takes the place of another at a promotion', (t) => {
+test('a pidfile can be renamed over the one of an older arbiter', (t) => {
   const { dir, path } = place()
   writeFileSync(path, '41\n')
   const pidfile = createPidfile(new FakeSystem(), `${path}.2`)
@@ -65,14 +65,14 @@ test('takes the place of another at a promotion', (t) => {
   t.deepEqual(readdirSync(dir), [])
 })
 
-test('that is a directory stays one', (t) => {
+test('a directory at the path of the pidfile is an error and stays', (t) => {
   const { path } = place()
   mkdirSync(path)
   t.throws(() => createPidfile(new FakeSystem(), path), { message: /it is not a file/ })
   t.true(statSync(path).isDirectory())
 })
 
-test('in a directory that is not there is an error with the reason', (t) => {
+test('a pidfile in a missing directory is an error with the reason', (t) => {
   const error = t.throws(() => createPidfile(new FakeSystem(), '/nowhere/pid'))
   t.regex(error?.message ?? '', /pidfile \/nowhere\/pid cannot be written: ENOENT/)
 })

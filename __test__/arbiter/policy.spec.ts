@@ -1,4 +1,4 @@
-// When a worker that ended may be replaced.
+// The delay before a worker that exited unexpectedly is replaced.
 
 import test from 'ava'
 
@@ -7,7 +7,7 @@ import { RestartPolicy } from '../../ts/arbiter/policy.ts'
 const CRASH = { slot: 1, isExternal: false, servedMs: 2_000 }
 const KILLED = { slot: 1, isExternal: true, servedMs: 2_000 }
 
-test('a first crash soon after ready waits a second, each further one twice as long, at most 30 s', (t) => {
+test('the delay after a crash is one second and doubles up to 30 s', (t) => {
   const policy = new RestartPolicy()
   const pauses = Array.from({ length: 7 }, () => policy.recordExit(CRASH, policy.retryAtMs()))
   t.deepEqual(pauses, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000])
@@ -15,7 +15,7 @@ test('a first crash soon after ready waits a second, each further one twice as l
   t.true(policy.canSpawn(91_000))
 })
 
-test('workers that end together have one pause', (t) => {
+test('workers that crash together share one delay', (t) => {
   const policy = new RestartPolicy()
   const pauses = [0, 10, 20, 999].map((nowMs) => policy.recordExit(CRASH, nowMs))
   t.deepEqual(pauses, [1_000, 0, 0, 0])
@@ -23,18 +23,18 @@ test('workers that end together have one pause', (t) => {
   t.is(policy.recordExit(CRASH, 1_500), 2_000)
 })
 
-test('a worker that served ten seconds is replaced at once, and the pauses begin anew', (t) => {
+test('a worker that served ten seconds is replaced at once, and resets the delay', (t) => {
   const policy = new RestartPolicy()
   policy.recordExit(CRASH, 0)
   t.is(policy.recordExit({ ...CRASH, servedMs: 10_000 }, 5_000), 0)
   t.is(policy.recordExit(CRASH, 6_000), 1_000)
 })
 
-test('a boot that fails counts as a crash', (t) => {
+test('a failed boot causes the delay of a crash', (t) => {
   t.is(new RestartPolicy().recordExit({ ...CRASH, servedMs: undefined }, 0), 1_000)
 })
 
-test('a death from outside is replaced at once, unless five come in five seconds in one slot', (t) => {
+test('external kills cause no delay, unless five come in five seconds in one slot', (t) => {
   const policy = new RestartPolicy()
   const times = [0, 1_000, 2_000, 3_000]
   t.deepEqual(
@@ -45,7 +45,7 @@ test('a death from outside is replaced at once, unless five come in five seconds
   t.is(policy.recordExit(KILLED, 4_900), 1_000)
 })
 
-test('five deaths from outside in more than five seconds are replaced at once', (t) => {
+test('five external kills in more than five seconds cause no delay', (t) => {
   const policy = new RestartPolicy()
   const times = [0, 1_300, 2_600, 3_900, 5_200, 6_500]
   t.deepEqual(
@@ -54,7 +54,7 @@ test('five deaths from outside in more than five seconds are replaced at once', 
   )
 })
 
-test('a worker that has become stable ends a series, a reload forgets it', (t) => {
+test('a stable worker resets the delay, and a reload ends it', (t) => {
   const policy = new RestartPolicy()
   policy.recordExit(CRASH, 0)
   policy.recordExit(CRASH, 1_000)

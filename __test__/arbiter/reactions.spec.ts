@@ -1,4 +1,5 @@
-// Every signal in every phase of the arbiter's life: the table is walked, each cell on an arbiter that is in the phase.
+// Every signal in every phase of the arbiter: each cell of the table is tested on an arbiter that
+// is in the phase.
 
 import { readFileSync } from 'node:fs'
 import test from 'ava'
@@ -6,27 +7,27 @@ import test from 'ava'
 import { type Phase, REACTIONS, type Reaction } from '../../ts/arbiter/reactions.ts'
 import { ARBITER_SIGNALS, SIGNALS, type SignalName } from '../../ts/signals.ts'
 import {
-  allReady,
   type FakeChild,
   FakeParent,
   type FakeSystem,
+  makeAllReady,
+  runQueued,
   type Stage,
-  settle,
   startArbiter,
 } from './fake-system.ts'
 
-/** How an arbiter of two workers comes into each phase. */
+/** How to bring an arbiter with two workers into each phase. */
 const PHASES: Record<Phase, () => Promise<Stage>> = {
   starting: () => startArbiter(),
   serving: () => serving(),
   async reloading() {
     const stage = await serving()
-    await stage.system.signal('HUP')
+    await stage.system.deliverSignal('HUP')
     return stage
   },
   async upgrading() {
     const stage = await serving()
-    await stage.system.signal('USR2')
+    await stage.system.deliverSignal('USR2')
     return stage
   },
   async takingOver() {
@@ -34,49 +35,55 @@ const PHASES: Record<Phase, () => Promise<Stage>> = {
       {},
       { parent: { kind: 'upgrade', pid: 900, channel: new FakeParent() } },
     )
-    await allReady(stage)
+    await makeAllReady(stage)
     return stage
   },
   async paused() {
     const stage = await startArbiter({ daemon: true })
-    await allReady(stage)
-    await stage.system.signal('WINCH')
+    await makeAllReady(stage)
+    await stage.system.deliverSignal('WINCH')
     return stage
   },
   async pausedForSuccessor() {
     const stage = await serving()
-    await stage.system.signal('USR2')
-    await stage.system.signal('WINCH')
+    await stage.system.deliverSignal('USR2')
+    await stage.system.deliverSignal('WINCH')
     return stage
   },
   async stopping() {
     const stage = await serving()
-    await stage.system.signal('TERM')
+    await stage.system.deliverSignal('TERM')
     return stage
   },
 }
 
-/** What is seen after each reaction, compared with before. */
-const SEEN: Record<Reaction, (change: Change) => boolean> = {
-  stop: ({ sent, told }) =>
-    told[0]?.startsWith('stopping') === true && sent.every((signal) => signal === 'TERM'),
-  quit: ({ sent }) => sent.length > 0 && sent.every((signal) => signal === 'QUIT'),
-  quitWorkers: ({ said, sent }) => said.includes('Quick shutdown') && sent.includes('QUIT'),
-  reload: ({ told, started }) => told.includes('reloading') && started === 1,
-  addWorker: ({ started }) => started === 1,
-  removeWorker: ({ said, sent, started }) =>
-    !said.includes('refused') && sent.length <= 1 && started === 0,
-  reopenLogs: ({ said, messages }) =>
-    // A worker that leaves because everybody does was told so before.
-    said.includes('reopened') && messages.every((m) => m === 'reopenLogs' || m === 'shortenDrain'),
+/** Whether a change fits each reaction. */
+const EXPECTED: Record<Reaction, (change: Change) => boolean> = {
+  stop: ({ signals, notifications }) =>
+    notifications[0]?.startsWith('stopping') === true &&
+    signals.every((signal) => signal === 'TERM'),
+  quit: ({ signals }) => signals.length > 0 && signals.every((signal) => signal === 'QUIT'),
+  quitWorkers: ({ logged, signals }) =>
+    logged.includes('Quick shutdown') && signals.includes('QUIT'),
+  reload: ({ notifications, startedWorkers }) =>
+    notifications.includes('reloading') && startedWorkers === 1,
+  addWorker: ({ startedWorkers }) => startedWorkers === 1,
+  removeWorker: ({ logged, signals, startedWorkers }) =>
+    !logged.includes('refused') && signals.length <= 1 && startedWorkers === 0,
+  reopenLogs: ({ logged, messages }) =>
+    // A worker that stops with the arbiter has received this message before.
+    logged.includes('reopened') &&
+    messages.every((m) => m === 'reopenLogs' || m === 'shortenDrain'),
   upgrade: ({ successors }) => successors === 1,
-  pauseWorkers: ({ said, sent }) =>
-    said.includes('SIGWINCH is ignored') ||
-    (said.includes('Stopping all workers') && sent.length === 2),
-  resumeWorkers: ({ started, told }) => started === 2 && !told.includes('reloading'),
-  resumeAndReload: ({ started, told }) => started >= 2 && told.includes('reloading'),
+  pauseWorkers: ({ logged, signals }) =>
+    logged.includes('SIGWINCH is ignored') ||
+    (logged.includes('Stopping all workers') && signals.length === 2),
+  resumeWorkers: ({ startedWorkers, notifications }) =>
+    startedWorkers === 2 && !notifications.includes('reloading'),
+  resumeAndReload: ({ startedWorkers, notifications }) =>
+    startedWorkers >= 2 && notifications.includes('reloading'),
   defer: (change) => isQuiet(change),
-  refuse: (change) => change.said.includes('is refused') && isQuiet(change),
+  refuse: (change) => change.logged.includes('is refused') && isQuiet(change),
   ignore: (change) => isQuiet(change),
 }
 
@@ -85,31 +92,31 @@ for (const [phase, reactions] of Object.entries(REACTIONS)) {
     const role = SIGNALS[signal].arbiter
     if (role === 'reap' || role === 'default') continue
     const reaction = reactions[role]
-    test(`${signal} while ${phase}: ${reaction}`, async (t) => {
+    test(`the signal ${signal} in phase ${phase} has the reaction ${reaction}`, async (t) => {
       const stage = await PHASES[phase as Phase]()
       const change = await changeBy(stage, signal)
-      t.true(SEEN[reaction](change), JSON.stringify(change))
+      t.true(EXPECTED[reaction](change), JSON.stringify(change))
       t.true(stage.log.some((line) => line === `info Handling signal: ${signal.toLowerCase()}`))
-      await endsWell(stage)
+      await stopAndExit(stage)
       t.is(await stage.status, 0)
     })
   }
 }
 
-test('what a phase does not allow yet is done once, when it does', async (t) => {
+test('a deferred signal takes effect once, when the phase allows it', async (t) => {
   const stage = await startArbiter({ workers: 1 })
-  for (const signal of ['HUP', 'HUP', 'USR2'] as const) await stage.system.signal(signal)
+  for (const signal of ['HUP', 'HUP', 'USR2'] as const) await stage.system.deliverSignal(signal)
   t.is(stage.system.children.length, 1)
-  await allReady(stage)
-  t.deepEqual(stage.told.slice(0, 2), ['ready 1 workers serve', 'reloading'])
+  await makeAllReady(stage)
+  t.deepEqual(stage.notifications.slice(0, 2), ['ready 1 workers serve', 'reloading'])
   t.is(stage.system.successors.length, 0)
-  await allReady(stage)
+  await makeAllReady(stage)
   await end(stage.system.children[0])
   t.is(stage.system.successors.length, 1)
   t.is(stage.system.children.length, 2)
 })
 
-test('docs/signals.md shows what happens in which phase', (t) => {
+test('docs/signals.md shows the table of reactions', (t) => {
   const page = readFileSync(new URL('../../docs/signals.md', import.meta.url), 'utf8')
   const rows = page.split('\n').filter((line) => /^\| (?:starting|serving) \|/.test(line))
   t.is(rows.length, 2)
@@ -126,62 +133,74 @@ function cells(phase: Phase): Reaction[] {
 }
 
 interface Change {
-  readonly said: string
-  readonly told: readonly string[]
-  readonly sent: readonly string[]
+  readonly logged: string
+  readonly notifications: readonly string[]
+  readonly signals: readonly string[]
   readonly messages: readonly string[]
-  readonly started: number
+  readonly startedWorkers: number
   readonly successors: number
 }
 
 async function changeBy(stage: Stage, signal: SignalName): Promise<Change> {
-  const before = seen(stage)
-  await stage.system.signal(signal)
-  const after = seen(stage)
+  const before = snapshot(stage)
+  await stage.system.deliverSignal(signal)
+  const after = snapshot(stage)
   return {
-    said: after.log.slice(before.log.length).join('\n'),
-    told: after.told.slice(before.told.length),
-    sent: after.sent.flatMap((signals, index) => signals.slice(before.sent[index]?.length)),
+    logged: after.log.slice(before.log.length).join('\n'),
+    notifications: after.notifications.slice(before.notifications.length),
+    signals: after.signals.flatMap((signals, index) =>
+      signals.slice(before.signals[index]?.length),
+    ),
     messages: after.messages.slice(before.messages.length),
-    started: after.started - before.started,
+    startedWorkers: after.startedWorkers - before.startedWorkers,
     successors: after.successors - before.successors,
   }
 }
 
-function seen({ system, log, told }: Stage) {
+function snapshot({ system, log, notifications }: Stage) {
   return {
     log: [...log],
-    told: [...told],
-    sent: system.children.map(({ signals }) => [...signals]),
+    notifications: [...notifications],
+    signals: system.children.map((child) => [...child.signals]),
     messages: system.children.flatMap(({ received }) => received.slice(1).map(({ type }) => type)),
-    started: system.children.length,
+    startedWorkers: system.children.length,
     successors: system.successors.length,
   }
 }
 
-function isQuiet({ sent, messages, started, successors, told }: Change): boolean {
-  return [...sent, ...messages, ...told].length === 0 && started === 0 && successors === 0
+function isQuiet({
+  signals,
+  messages,
+  startedWorkers,
+  successors,
+  notifications,
+}: Change): boolean {
+  return (
+    [...signals, ...messages, ...notifications].length === 0 &&
+    startedWorkers === 0 &&
+    successors === 0
+  )
 }
 
 async function serving(): Promise<Stage> {
   const stage = await startArbiter()
-  await allReady(stage)
+  await makeAllReady(stage)
   return stage
 }
 
-/** Whatever has happened, TERM ends it: every child that was asked to leave does. */
-async function endsWell(stage: Stage): Promise<void> {
+/** TERM ends every test: each child that was asked to stop exits. */
+async function stopAndExit(stage: Stage): Promise<void> {
   const { system } = stage
-  await system.signal('TERM')
-  await leaveWhoWasAsked(system)
-  await leaveWhoWasAsked(system)
+  await system.deliverSignal('TERM')
+  await exitStoppedChildren(system)
+  await exitStoppedChildren(system)
 }
 
-async function leaveWhoWasAsked(system: FakeSystem): Promise<void> {
-  for (const child of system.living) if (child.signals.length > 0) await end(child)
+async function exitStoppedChildren(system: FakeSystem): Promise<void> {
+  for (const child of system.running) if (child.signals.length > 0) await end(child)
 }
 
 async function end(child: FakeChild | undefined): Promise<void> {
-  child?.ends({ code: 0 })
-  await settle()
+  child?.exit({ code: 0 })
+  await runQueued()
 }

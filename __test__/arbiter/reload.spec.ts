@@ -1,52 +1,52 @@
-// What can go wrong in a reload, on a fake system: it fails once and for all, and the old workers serve on.
+// Failures of a reload on the fake system: it is not tried again, and the old workers keep serving.
 
 import test from 'ava'
 
-import { allReady, settle, startArbiter } from './fake-system.ts'
+import { makeAllReady, runQueued, startArbiter } from './fake-system.ts'
 
 const FAILED = 'error Reload failed; the old workers keep serving'
 
 for (const signal of ['KILL', 'TERM']) {
-  test(`a trial that ${signal} ends while it boots is not tried again`, async (t) => {
+  test(`a reload fails if ${signal} kills its first worker during the boot`, async (t) => {
     const stage = await startArbiter({ workers: 1 })
     const { system } = stage
-    await allReady(stage)
-    await system.signal('HUP')
-    system.children[1]?.ends({ signal })
-    await settle()
+    await makeAllReady(stage)
+    await system.deliverSignal('HUP')
+    system.children[1]?.exit({ signal })
+    await runQueued()
     t.is(system.children.length, 2)
-    const said = stage.log.join('\n')
-    t.true(said.includes(`did not become ready: was sent SIG${signal}.`))
+    const logged = stage.log.join('\n')
+    t.true(logged.includes(`did not become ready: was sent SIG${signal}.`))
     t.is(stage.log.at(-1), FAILED)
-    // It says nothing about the workers that serve: their successors wait for nothing.
-    t.notRegex(said, /exit too soon/)
-    system.children[0]?.ends({ signal: 'KILL' })
-    await settle()
-    t.is(system.living.length, 1)
-    await allReady(stage)
-    await system.signal('HUP')
-    t.is(system.living.length, 2)
+    // The failure does not delay successors of the workers that serve.
+    t.notRegex(logged, /exit too soon/)
+    system.children[0]?.exit({ signal: 'KILL' })
+    await runQueued()
+    t.is(system.running.length, 1)
+    await makeAllReady(stage)
+    await system.deliverSignal('HUP')
+    t.is(system.running.length, 2)
   })
 }
 
-test('a trial that is told to leave while it boots ends the reload', async (t) => {
+test('a reload fails if its first worker is asked to stop during the boot', async (t) => {
   const stage = await startArbiter({ workers: 1 })
   const { system } = stage
-  await allReady(stage)
-  await system.signal('HUP')
-  system.children[1]?.says({ type: 'signaled', signal: 'TERM' })
-  await settle()
+  await makeAllReady(stage)
+  await system.deliverSignal('HUP')
+  system.children[1]?.sendMessage({ type: 'signaled', signal: 'TERM' })
+  await runQueued()
   t.is(stage.log.at(-1), FAILED)
-  system.children[1]?.ends({ code: 0 })
-  await system.pass(60_000)
+  system.children[1]?.exit({ code: 0 })
+  await system.advance(60_000)
   t.is(system.children.length, 2)
 })
 
-test('more workers than the scoreboard has room for are refused with a line', async (t) => {
+test('a reload to more workers than the scoreboard has slots logs a warning', async (t) => {
   const stage = await startArbiter()
-  await allReady(stage)
+  await makeAllReady(stage)
   stage.nextLoad = { workers: 33 }
-  await stage.system.signal('HUP')
-  await allReady(stage)
+  await stage.system.deliverSignal('HUP')
+  await makeAllReady(stage)
   t.true(stage.log.includes('warning workers stays at 30: 33 is not between 1 and 30'))
 })

@@ -1,4 +1,4 @@
-// `reload` on real files: no change is missed, also not one that follows another at once.
+// The setting `reload` on real files: no change is missed, even right after another one.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -10,18 +10,17 @@ import { until } from '../process/program.ts'
 import { fakeLog } from './fake-system.ts'
 
 for (const reload_engine of ['fs.watch', 'poll'] as const) {
-  test(`${reload_engine}: who reads a file when its change is told learns of the next one`, async (t) => {
+  test(`${reload_engine}: a change right after a reported one is reported too`, async (t) => {
     const cwd = mkdtempSync(join(tmpdir(), 'monoceros-watch-'))
     t.teardown(() => rmSync(cwd, { recursive: true }))
     const file = join(cwd, 'monoceros.config.mjs')
     writeFileSync(file, 'export default {}')
     const log: string[] = []
-    let told = 0
+    let reports = 0
     const rounds = 4
     const onChange = () => {
-      told += 1
-      // What is written now has not been read by whoever was told.
-      if (told < rounds) writeFileSync(file, `export default { workers: ${told} }`)
+      reports += 1
+      if (reports < rounds) writeFileSync(file, `export default { workers: ${reports} }`)
     }
     const watch = await openSourceWatch(
       { reload_engine, reload_extra_files: [], chdir: cwd },
@@ -30,7 +29,7 @@ for (const reload_engine of ['fs.watch', 'poll'] as const) {
     t.teardown(() => watch.close())
     await until(() => log.length > 0, 'the watch')
     writeFileSync(file, 'export default { workers: 9 }')
-    await until(() => told === rounds, `${rounds} changes`)
-    t.is(told, rounds)
+    await until(() => reports === rounds, `${rounds} changes`)
+    t.is(reports, rounds)
   })
 }

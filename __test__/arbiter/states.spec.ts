@@ -1,17 +1,21 @@
-// Every cell of the table of worker states. A worker that was asked to stop is not asked again, its exit is not
-// logged as a crash, and each signal and message is sent once.
+// Every cell of the table of worker states. A worker that was asked to stop is not asked again, its
+// exit is not logged as a crash, and each signal and message is sent once.
 
 import test from 'ava'
 
 import { TRANSITIONS, type WorkerEvent, type WorkerState } from '../../ts/arbiter/states.ts'
 
-/** The events that change a state or need an action, as `event=nextState`. Every other event is ignored. */
+/**
+ * The events that change a state or need an action, as `event=nextState`. Every other event is
+ * ignored.
+ */
 const EXPECTED = `
 booting          ready=serving bootFailed=failing signaled=draining deadlinePassed=aborting
                  retire=draining quit=quitting exit=gone
 failing          deadlinePassed=killedInFailure quit=quitting exit=gone
 serving          signaled=draining timedOut=blocked retire=draining quit=quitting exit=gone
-draining         timedOut=blocked deadlinePassed=killedInStop retire=draining quit=quitting exit=gone
+draining         timedOut=blocked deadlinePassed=killedInStop retire=draining quit=quitting
+                 exit=gone
 quitting         timedOut=killedInStop deadlinePassed=killedInStop quit=quitting exit=gone
 killedInStop     exit=gone
 blocked          blockReported=aborting deadlinePassed=aborting quit=killedInStop exit=gone
@@ -40,7 +44,8 @@ for (const [name, reactions] of expected) {
   const state = name as WorkerState
   for (const event of events) {
     const next = reactions.get(event)
-    test(`a worker in state ${state}: the event ${event} ${next === undefined ? 'is ignored' : `leads to ${next}`}`, (t) => {
+    const effect = next === undefined ? 'is ignored' : `leads to ${next}`
+    test(`in worker state ${state} the event ${event} ${effect}`, (t) => {
       const { nextState, action } = TRANSITIONS[state][event]
       if (next === undefined)
         t.deepEqual({ nextState, action }, { nextState: state, action: 'ignore' })
@@ -60,7 +65,7 @@ test('the table of transitions has a row for every state and a column for every 
   }
 })
 
-test('the exit of a worker that was asked to stop is expected, any other is a crash or a failed boot', (t) => {
+test('the exit of a worker that was asked to stop is not a crash', (t) => {
   const actions = Object.entries(TRANSITIONS).map(([state, row]) => [state, row.exit.action])
   t.deepEqual(Object.fromEntries(actions), {
     booting: 'handleBootExit',

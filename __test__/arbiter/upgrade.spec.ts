@@ -1,18 +1,19 @@
-// Two arbiters: what the old one hands over and refuses, what the new one takes on, which of them takes files away.
+// Upgrades by USR2: what the old arbiter passes on and refuses, what the new one takes over, and
+// which of them removes files.
 
 import test from 'ava'
 
 import { takeUpgradeState, upgradeEnvironment } from '../../ts/arbiter/upgrade-state.ts'
 import {
-  allReady,
   FakeParent,
   type FakeSuccessor,
+  makeAllReady,
+  runQueued,
   type Stage,
-  settle,
   startArbiter,
 } from './fake-system.ts'
 
-test('USR2 hands over the sockets, as the program was started', async (t) => {
+test('USR2 starts the same command line again and passes on the sockets', async (t) => {
   const { successor } = await upgrading()
   t.like(successor.options, {
     program: { entry: '/app/monoceros', args: ['./app.js'], cwd: '/' },
@@ -23,7 +24,7 @@ test('USR2 hands over the sockets, as the program was started', async (t) => {
   t.deepEqual(handover?.listeners, [{ fd: 4, bind: '127.0.0.1:8000' }])
 })
 
-test('a handover is seen by nobody but who it is for, and systemd is not passed on', (t) => {
+test('the upgrade state leads to a clean environment without variables of systemd', (t) => {
   const handover = { kind: 'daemon', pid: 1, listeners: [], activated: false } as const
   const env = upgradeEnvironment(
     { A: '1', LISTEN_PID: '1', LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:b', WATCHDOG_PID: '1' },
@@ -33,25 +34,25 @@ test('a handover is seen by nobody but who it is for, and systemd is not passed 
   t.deepEqual(env, { A: '1' })
 })
 
-test('the old one stops: systemd hears of the new one, the files stay, the new one is let go', async (t) => {
+test('an old arbiter that stops notifies systemd and keeps the socket files', async (t) => {
   const { stage, successor } = await upgrading()
-  await stage.system.signal('TERM')
-  t.is(stage.told.at(-1), 'stopping 2000')
-  t.deepEqual(stage.closed, ['127.0.0.1:8000 (kept)'])
-  for (const child of stage.system.living) child.ends({ code: 0 })
+  await stage.system.deliverSignal('TERM')
+  t.is(stage.notifications.at(-1), 'stopping 2000')
+  t.deepEqual(stage.closedAddresses, ['127.0.0.1:8000 (kept)'])
+  for (const child of stage.system.running) child.exit({ code: 0 })
   t.is(await stage.status, 0)
-  t.true(successor.released)
+  t.true(successor.isDetached)
 })
 
-test('the new one ends while the old one rests: the workers come back', async (t) => {
+test('a paused arbiter starts its workers again when its successor exits', async (t) => {
   const { stage, successor } = await upgrading()
-  await stage.system.signal('WINCH')
-  for (const child of stage.system.living) child.ends({ code: 0 })
-  await settle()
-  t.is(stage.system.living.length, 0)
-  successor.onExitCallback({ code: 3, signal: null })
-  await settle()
-  t.is(stage.system.living.length, 2)
+  await stage.system.deliverSignal('WINCH')
+  for (const child of stage.system.running) child.exit({ code: 0 })
+  await runQueued()
+  t.is(stage.system.running.length, 0)
+  successor.exit({ code: 3, signal: null })
+  await runQueued()
+  t.is(stage.system.running.length, 2)
   t.true(
     stage.log.includes(
       'warning The new arbiter (pid: 2000) exited (code 3); this one keeps serving',
@@ -59,63 +60,63 @@ test('the new one ends while the old one rests: the workers come back', async (t
   )
 })
 
-test('roll-back: HUP brings the workers of the old one back, and the end of the new one changes nothing', async (t) => {
+test('HUP starts the workers of a paused arbiter again, before its successor exits', async (t) => {
   const { stage, successor } = await upgrading()
-  await stage.system.signal('WINCH')
-  for (const child of stage.system.living) child.ends({ code: 0 })
-  await settle()
-  await stage.system.signal('HUP')
-  await allReady(stage)
-  t.is(stage.system.living.length, 2)
-  successor.onExitCallback({ code: 0, signal: null })
-  await settle()
-  t.is(stage.system.living.length, 2)
-  t.false(stage.told.includes('reloading'))
-  // Alone again, it obeys.
-  await stage.system.signal('USR2')
+  await stage.system.deliverSignal('WINCH')
+  for (const child of stage.system.running) child.exit({ code: 0 })
+  await runQueued()
+  await stage.system.deliverSignal('HUP')
+  await makeAllReady(stage)
+  t.is(stage.system.running.length, 2)
+  successor.exit({ code: 0, signal: null })
+  await runQueued()
+  t.is(stage.system.running.length, 2)
+  t.false(stage.notifications.includes('reloading'))
+  // USR2 is allowed again.
+  await stage.system.deliverSignal('USR2')
   t.is(stage.system.successors.length, 2)
 })
 
-test('the new one has names of its own until the old one has ended', async (t) => {
+test('a new arbiter has its own title and pidfile until the old one exits', async (t) => {
   const channel = new FakeParent()
   const parent = { kind: 'upgrade', pid: 900, channel } as const
   const stage = await startArbiter({ pidfile: '/run/a.pid', proc_name: 'a' }, { parent })
   t.deepEqual(stage.pidfiles, ['/run/a.pid.2'])
   t.regex(stage.titles[0] ?? '', /^monoceros: arbiter \[a\.2\]/)
-  t.deepEqual(channel.heard, [])
-  await allReady(stage)
-  t.deepEqual(channel.heard, [{ type: 'ready' }])
-  channel.gone()
-  await settle()
+  t.deepEqual(channel.received, [])
+  await makeAllReady(stage)
+  t.deepEqual(channel.received, [{ type: 'ready' }])
+  channel.emitGone()
+  await runQueued()
   t.deepEqual(stage.pidfiles, ['/run/a.pid.2', '/run/a.pid.2 > /run/a.pid'])
   t.regex(stage.titles.at(-1) ?? '', /^monoceros: arbiter \[a\]/)
-  t.is(stage.told.at(-1), 'promoted')
+  t.is(stage.notifications.at(-1), 'promoted')
   t.true(stage.log.includes('info Master has been promoted.'))
-  // Now it has the files of its sockets too.
-  await stage.system.signal('TERM')
-  t.deepEqual(stage.closed, ['127.0.0.1:8000'])
+  // The new arbiter now owns the socket files too.
+  await stage.system.deliverSignal('TERM')
+  t.deepEqual(stage.closedAddresses, ['127.0.0.1:8000'])
 })
 
-test('a pidfile stays where chdir was when it was written', async (t) => {
+test('a relative pidfile is renamed in the directory where it was written', async (t) => {
   const parent = { kind: 'upgrade', pid: 900, channel: new FakeParent() } as const
   const stage = await startArbiter({ pidfile: 'a.pid', chdir: '/run' }, { parent })
-  parent.channel.gone()
-  await settle()
+  parent.channel.emitGone()
+  await runQueued()
   t.deepEqual(stage.pidfiles, ['/run/a.pid.2', '/run/a.pid.2 > /run/a.pid'])
 })
 
-test('the new one is ended: the files of its sockets are those of the old one', async (t) => {
+test('a new arbiter that stops before the old one keeps the socket files', async (t) => {
   const parent = { kind: 'upgrade', pid: 900, channel: new FakeParent() } as const
   const stage = await startArbiter({}, { parent })
-  await allReady(stage)
-  await stage.system.signal('TERM')
-  t.deepEqual(stage.closed, ['127.0.0.1:8000 (kept)'])
+  await makeAllReady(stage)
+  await stage.system.deliverSignal('TERM')
+  t.deepEqual(stage.closedAddresses, ['127.0.0.1:8000 (kept)'])
 })
 
 async function upgrading(): Promise<{ stage: Stage; successor: FakeSuccessor }> {
   const stage = await startArbiter()
-  await allReady(stage)
-  await stage.system.signal('USR2')
+  await makeAllReady(stage)
+  await stage.system.deliverSignal('USR2')
   const [successor] = stage.system.successors
   if (successor === undefined) throw new TypeError('no new arbiter was started')
   return { stage, successor }

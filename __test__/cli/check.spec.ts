@@ -1,4 +1,4 @@
-// What --check-config finds without serving: all that a start would refuse and that shows beforehand.
+// Errors that --check-config finds without serving.
 import { once } from 'node:events'
 import { readdirSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
@@ -22,7 +22,7 @@ for (const [what, config, text] of [
   ['the same address twice', { bind: [':8001', '0.0.0.0:8001'] }, /it is named twice/],
   ['a worker_class that is missing', { worker_class: './nope.mjs' }, /worker_class must be/],
 ] as const) {
-  test.serial(`exits 1 for ${what}`, async (t) => {
+  test.serial(`--check-config exits 1 for ${what}`, async (t) => {
     const files = { 'app.mjs': APPLICATION, 'monoceros.config.json': JSON.stringify(config) }
     const program = startProgram(t, { files, args: ['--check-config', './app.mjs'] })
     t.is(await program.exited, 1)
@@ -31,33 +31,39 @@ for (const [what, config, text] of [
   })
 }
 
-test.serial('opens no address, makes no file and calls no hook of a worker', async (t) => {
-  const server = createServer().listen(0, '127.0.0.1')
-  t.teardown(() => server.close())
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  const files = {
-    'app.mjs': APPLICATION,
-    'hooks.mjs': 'export default () => { throw new Error("called") }',
-    'monoceros.config.json': JSON.stringify({
-      bind: [`127.0.0.1:${port}`, '127.0.0.1:0', '127.0.0.1:0', 'unix:a.sock'],
-      post_fork: './hooks.mjs',
-      errorlog: 'error.log',
-      accesslog: 'access.log',
-      pidfile: 'pid',
-    }),
-  }
-  const program = startProgram(t, { files, args: ['--check-config', './app.mjs'] })
-  t.is(await program.exited, 0, program.log)
-  t.deepEqual(readdirSync(program.directory).sort(), Object.keys(files).sort())
-})
+test.serial(
+  '--check-config opens no address, creates no file and calls no worker hook',
+  async (t) => {
+    const server = createServer().listen(0, '127.0.0.1')
+    t.teardown(() => server.close())
+    await once(server, 'listening')
+    const { port } = server.address() as AddressInfo
+    const files = {
+      'app.mjs': APPLICATION,
+      'hooks.mjs': 'export default () => { throw new Error("called") }',
+      'monoceros.config.json': JSON.stringify({
+        bind: [`127.0.0.1:${port}`, '127.0.0.1:0', '127.0.0.1:0', 'unix:a.sock'],
+        post_fork: './hooks.mjs',
+        errorlog: 'error.log',
+        accesslog: 'access.log',
+        pidfile: 'pid',
+      }),
+    }
+    const program = startProgram(t, { files, args: ['--check-config', './app.mjs'] })
+    t.is(await program.exited, 0, program.log)
+    t.deepEqual(readdirSync(program.directory).sort(), Object.keys(files).sort())
+  },
+)
 
-test.serial('exits 1 for the native engine where its binary does not load', async (t) => {
-  const program = startProgram(t, {
-    files: { 'app.mjs': APPLICATION },
-    args: ['--check-config', '--engine', 'native', './app.mjs'],
-    env: { NAPI_RS_NATIVE_LIBRARY_PATH: '/nope.node' },
-  })
-  t.is(await program.exited, 1)
-  await program.line(/engine "native" is not available here/)
-})
+test.serial(
+  '--check-config exits 1 for the native engine if its binary does not load',
+  async (t) => {
+    const program = startProgram(t, {
+      files: { 'app.mjs': APPLICATION },
+      args: ['--check-config', '--engine', 'native', './app.mjs'],
+      env: { NAPI_RS_NATIVE_LIBRARY_PATH: '/nope.node' },
+    })
+    t.is(await program.exited, 1)
+    await program.line(/engine "native" is not available here/)
+  },
+)

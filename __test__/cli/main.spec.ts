@@ -1,4 +1,4 @@
-// The command itself, as a process: what it prints, where, and its exit status.
+// The command as a process: its output and its exit status.
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -19,15 +19,19 @@ const TSX = import.meta.resolve('tsx')
 
 function monoceros(
   argv: string[],
-  { cwd, env = {}, deaf = false }: { cwd: string; env?: Record<string, string>; deaf?: boolean },
+  {
+    cwd,
+    env = {},
+    closesOutput = false,
+  }: { cwd: string; env?: Record<string, string>; closesOutput?: boolean },
 ): Promise<Outcome> {
   const child = spawn(process.execPath, ['--import', TSX, MAIN, ...argv], {
     cwd,
     env: { PATH: process.env.PATH, PWD: cwd, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  // Nobody reads what it prints.
-  if (deaf) child.stdout.destroy()
+  // Closes the pipe that it prints to.
+  if (closesOutput) child.stdout.destroy()
   const texts = { out: '', err: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     texts.out += text
@@ -69,7 +73,7 @@ test('an unknown flag exits 2', async (t) => {
   )
 })
 
-test('a bad value exits 1', async (t) => {
+test('an invalid value of a flag exits 1', async (t) => {
   refused(
     t,
     await monoceros(['-w', 'x', 'app.js'], { cwd: directoryWith(t) }),
@@ -78,16 +82,16 @@ test('a bad value exits 1', async (t) => {
   )
 })
 
-test('a setting that is not built yet exits 1 and is named', async (t) => {
+test('a setting that is not supported yet exits 1 and is named', async (t) => {
   const outcome = await monoceros(['--dirty-threads', '2', 'app.js'], { cwd: directoryWith(t) })
   refused(t, outcome, 1, /^monoceros: error: --dirty-threads is not supported yet/)
 })
 
-test('no application exits 1', async (t) => {
+test('a command line without an application exits 1', async (t) => {
   refused(t, await monoceros([], { cwd: directoryWith(t) }), 1, /no application is given/)
 })
 
-test('a config file with broken syntax exits 1 and the line is named', async (t) => {
+test('a config file with a syntax error exits 1 and names the line', async (t) => {
   const cwd = directoryWith(t, {
     'monoceros.config.mjs': 'export default {\n  workers: 3,\n  timeout: {{\n}\n',
     'monoceros.config.cjs': 'module.exports = {\n  workers: 3,\n  timeout: {{\n}\n',
@@ -100,7 +104,7 @@ test('a config file with broken syntax exits 1 and the line is named', async (t)
   )
 })
 
-test('--print-config prints every setting with its origin, then asks for an application', async (t) => {
+test('--print-config prints every setting with its origin', async (t) => {
   const cwd = directoryWith(t, { 'monoceros.config.json': '{"timeout": 5}' })
   const { status, out, err } = await monoceros(['--print-config', '-w', '3'], { cwd })
   t.is(status, 1)
@@ -121,7 +125,7 @@ test('--check-config loads the application and exits 0', async (t) => {
   t.regex(outcome.err, /^monoceros: warning: --threads has no effect/)
 })
 
-test('--print-config prints, then does what --check-config does', async (t) => {
+test('--print-config prints the settings, then checks the application', async (t) => {
   const cwd = directoryWith(t, { 'app.mjs': APPLICATION })
   const { status, out } = await monoceros(['--print-config', './app.mjs'], { cwd })
   t.is(status, 0)
@@ -145,9 +149,9 @@ for (const [what, file, text] of [
 }
 
 for (const argument of ['--help', '--version', '--print-config']) {
-  test(`${argument} to a reader who has gone is no error`, async (t) => {
+  test(`${argument} with a closed output pipe is not an error`, async (t) => {
     const cwd = directoryWith(t)
-    const { status, err } = await monoceros([argument], { cwd, deaf: true })
+    const { status, err } = await monoceros([argument], { cwd, closesOutput: true })
     t.is(status, argument === '--print-config' ? 1 : 0)
     t.notRegex(err, /EPIPE/)
   })

@@ -1,10 +1,10 @@
-// Addresses and networks as settings name them.
+// Lists of addresses and networks in settings.
 import test from 'ava'
 
 import { addressBytes } from '../../ts/listen/address-bytes.ts'
 import { findInvalidAddress } from '../../ts/listen/address-list.ts'
 
-test('an address has four or sixteen bytes, however it is written', (t) => {
+test('an IP address is four or sixteen bytes, however it is written', (t) => {
   t.deepEqual(addressBytes('192.0.2.1'), [192, 0, 2, 1])
   const mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 1, 2, 3, 4]
   for (const text of ['::ffff:1.2.3.4', '::FFFF:102:304', '0:0:0:0:0:ffff:1.2.3.4']) {
@@ -14,7 +14,7 @@ test('an address has four or sixteen bytes, however it is written', (t) => {
   t.deepEqual(addressBytes('2001:db8::'), [0x20, 0x01, 0x0d, 0xb8, ...new Array(12).fill(0)])
 })
 
-test('a network has no bits behind its prefix', (t) => {
+test('a network with bits set after its prefix is invalid', (t) => {
   for (const good of [
     ...['10.0.0.0/8', '10.128.0.0/9', '10.0.0.1/32', '0.0.0.0/0', '2001:db8::/32'],
     ...['2001:db8:8000::/33', '::1/128', '::/0', '::ffff:10.0.0.0/104', '*', '10.0.0.1, ::1', ''],

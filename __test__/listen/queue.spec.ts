@@ -1,7 +1,9 @@
+// The warning about a backlog that the kernel does not grant.
+
 import test from 'ava'
 import { backlogWarning } from '../../ts/listen/queue.ts'
 
-test('a backlog beyond somaxconn is worth a warning, one within is not', (t) => {
+test('a backlog above net.core.somaxconn causes a warning', (t) => {
   const read = () => '4096\n'
   t.is(backlogWarning(4096, read), undefined)
   t.is(
@@ -10,7 +12,7 @@ test('a backlog beyond somaxconn is worth a warning, one within is not', (t) => 
   )
 })
 
-test('nothing is said where the system does not say how many it holds', (t) => {
+test('there is no backlog warning on a system without net.core.somaxconn', (t) => {
   const read = () => {
     throw new TypeError('no such file')
   }

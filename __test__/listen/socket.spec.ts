@@ -1,4 +1,4 @@
-// Listening sockets by both ways of making them: the addon's and node's own.
+// Listening sockets from both implementations: the addon's and Node's own.
 
 import { spawn } from 'node:child_process'
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
@@ -29,7 +29,7 @@ const BINDERS =
 const kept = new Set<object>()
 
 for (const [name, binder] of BINDERS) {
-  test(`${name}: a TCP socket is told its real port, and another process' listen() serves it`, async (t) => {
+  test(`${name}: another process can serve a bound TCP socket`, async (t) => {
     const { fd, address, close } = binder.bindTcp(
       { kind: 'tcp', host: '127.0.0.1', port: 0 },
       OPTIONS,
@@ -38,10 +38,10 @@ for (const [name, binder] of BINDERS) {
     if (address.kind !== 'tcp') return t.fail(address.kind)
     t.is(address.host, '127.0.0.1')
     t.true(address.port > 0)
-    t.is(await answerOf(fd, { host: '127.0.0.1', port: address.port }), 'served')
+    t.is(await responseFrom(fd, { host: '127.0.0.1', port: address.port }), 'served')
   })
 
-  test(`${name}: an address in use is EADDRINUSE`, async (t) => {
+  test(`${name}: binding an address in use throws EADDRINUSE`, async (t) => {
     const holder = net.createServer().listen(0, '127.0.0.1')
     t.teardown(() => holder.close())
     await new Promise((done) => holder.once('listening', done))
@@ -51,34 +51,34 @@ for (const [name, binder] of BINDERS) {
     })
   })
 
-  test(`${name}: a unix socket serves, and an abstract one has its name`, async (t) => {
+  test(`${name}: a unix socket serves, and an abstract socket has its name`, async (t) => {
     const path = join(temporaryDirectory('socket'), 'a.sock')
     const { fd, close } = binder.bindUnix(path, OPTIONS)
     t.teardown(close)
-    t.is(await answerOf(fd, { path }), 'served')
+    t.is(await responseFrom(fd, { path }), 'served')
     if (process.platform !== 'linux') return
     const abstract = binder.bindUnix(`\0${path}`, OPTIONS)
     t.teardown(abstract.close)
-    // Node's client and server fill the name up with zeros on some versions; the addon does not.
+    // Some versions of Node pad the name with zeros; the addon does not.
     t.regex(readFileSync('/proc/net/unix', 'utf8'), new RegExp(` @${path}@*$`, 'm'))
   })
 
-  test(`${name}: an inherited descriptor is adopted, another one refused`, (t) => {
+  test(`${name}: an inherited descriptor is adopted, and a closed one is an error`, (t) => {
     const made = binder.bindTcp({ kind: 'tcp', host: '127.0.0.1', port: 0 }, OPTIONS)
     const adopted = binder.adopt(made.fd, OPTIONS)
     t.deepEqual(adopted.address, made.address)
     t.throws(() => binder.adopt(999, OPTIONS), { code: name === 'native' ? 'EBADF' : 'EINVAL' })
-    // Both have the same number, which only one may close; neither may be collected.
+    // Both have the same descriptor, which only one may close. Garbage collection would close it.
     kept.add(made).add(adopted)
   })
 }
 
-test('an address of IPv6 has one form, and keeps the zone without which it cannot be opened', async (t) => {
+test('an IPv6 address is normalized and keeps its zone', async (t) => {
   t.is(await resolveHost('0:0:0:0:0:0:0:1'), '::1')
   t.is(await resolveHost('fe80::1%eth0'), 'fe80::1%eth0')
 })
 
-test('a listener knows its text, address and port, and its file goes with it', async (t) => {
+test('a listener has an address and a port, and its socket file is removed with it', async (t) => {
   const chdir = temporaryDirectory('socket')
   const tcp = await open('localhost:0', { ...OPTIONS, chdir })
   t.is(tcp.address, `http://127.0.0.1:${tcp.port}`)
@@ -92,11 +92,11 @@ test('a listener knows its text, address and port, and its file goes with it', a
 })
 
 const refused = test.macro({
-  async exec(t, bind: string, says: RegExp) {
+  async exec(t, bind: string, reason: RegExp) {
     const error = await t.throwsAsync(open(bind, OPTIONS))
-    t.regex(error?.message ?? '', says)
+    t.regex(error?.message ?? '', reason)
   },
-  title: (_, bind) => `${bind} is refused with the reason`,
+  title: (_, bind) => `opening the bind address ${bind} fails with a reason`,
 })
 
 test(
@@ -108,7 +108,7 @@ test(refused, 'host.invalid:0', /the host name has no address|EAI_AGAIN/)
 test(refused, 'unix:/nowhere/a.sock', /cannot listen at unix:\/nowhere\/a\.sock/)
 test(refused, '9000', /for a port write ":9000"/)
 
-test('a file that is no socket is left alone', async (t) => {
+test('a file that is not a socket is not removed', async (t) => {
   const chdir = temporaryDirectory('socket')
   writeFileSync(join(chdir, 'plain'), 'mine')
   const error = await t.throwsAsync(open('unix:plain', { ...OPTIONS, chdir }))
@@ -119,8 +119,8 @@ function open(bind: string, options: ListenOptions) {
   return openListener({ system: new FakeSystem(), log: fakeLog([]) }, bind, options)
 }
 
-/** Serves the descriptor in a process of its own, as a worker on node:http would, and asks it once. */
-async function answerOf(fd: number, to: net.NetConnectOpts): Promise<string> {
+/** Serves the descriptor in another process, as a worker on node:http does, and connects once. */
+async function responseFrom(fd: number, to: net.NetConnectOpts): Promise<string> {
   const source = `require('node:net').createServer((socket) => socket.end('served'))
     .listen({ fd: 3 }, () => console.log('listening'))`
   const child = spawn(process.execPath, ['-e', source], {

@@ -1,10 +1,10 @@
-// Lines of a stream that comes in pieces: whole, bounded, and none lost.
+// Lines of a stream that arrives in chunks: complete, of bounded length, and none lost.
 
 import test from 'ava'
 
 import { LineSplitter, MAX_LINE_LENGTH } from '../../ts/log/lines.ts'
 
-test('lines come whole, however they are cut, and the last one without an end comes too', (t) => {
+test('lines are complete however the chunks are cut, and the last one needs no line feed', (t) => {
   const seen: string[] = []
   const lines = new LineSplitter((line) => seen.push(line))
   for (const chunk of ['a', 'b\nc\r\n\n', 'd']) lines.push(chunk)
@@ -14,7 +14,7 @@ test('lines come whole, however they are cut, and the last one without an end co
   t.deepEqual(seen, ['ab', 'c', '', 'd'])
 })
 
-test('a line that does not end is told in pieces', (t) => {
+test('a line above the length limit is emitted in parts', (t) => {
   const seen: string[] = []
   const lines = new LineSplitter((line) => seen.push(line))
   const text = 'x'.repeat(MAX_LINE_LENGTH * 2 + 3)

@@ -1,4 +1,4 @@
-// Gunicorn's form of a line, levels, stacks, and that no line waits in memory.
+// The error log: Gunicorn's line format, levels, stacks, and lines that cannot be written.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
@@ -11,18 +11,19 @@ import { temporaryDirectory } from '../temporary.ts'
 
 const LOGGER = new URL('../../ts/log/logger.ts', import.meta.url).href
 
-test('a line has the time with its offset, the process id, the level and the message', (t) => {
+test('a log line has time, offset, process id, level and message', (t) => {
   const { log, text } = opened('info')
   log.info('Listening at: http://127.0.0.1:8000 (1)')
   t.regex(
     text(),
     new RegExp(
-      `^\\[\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d [+-]\\d{4}\\] \\[${process.pid}\\] \\[INFO\\] Listening at: http://127\\.0\\.0\\.1:8000 \\(1\\)\\n$`,
+      '^\\[\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d:\\d\\d [+-]\\d{4}\\] ' +
+        `\\[${process.pid}\\] \\[INFO\\] Listening at: http://127\\.0\\.0\\.1:8000 \\(1\\)\\n$`,
     ),
   )
 })
 
-test('lines below the level are not written', (t) => {
+test('log lines below the level are not written', (t) => {
   const { log, text } = opened('warning')
   log.debug('d')
   log.info('i')
@@ -38,7 +39,7 @@ test('lines below the level are not written', (t) => {
   )
 })
 
-test('an exception shows the stack and its cause', (t) => {
+test('a logged exception has the stack and the cause', (t) => {
   const { log, text } = opened('error')
   log.exception(
     'Error handling request GET /',
@@ -48,15 +49,15 @@ test('an exception shows the stack and its cause', (t) => {
   t.regex(text(), /\[cause\]: Error: inner/)
 })
 
-test('an exception that is no error is shown as a value', (t) => {
+test('a thrown value that is not an error is logged as a value', (t) => {
   const { log, text } = opened('error')
   log.exception('Error', { answer: 42 })
   t.regex(text(), /thrown: \{ answer: 42 \}\n$/)
 })
 
-// What inspect() itself cannot show without an error.
+// Values that inspect() throws for.
 const UNSHOWABLE: Record<string, [thrown: unknown, shown: RegExp]> = {
-  'a proxy that answers nothing': [
+  'a thrown proxy without working traps': [
     new Proxy(
       {},
       {
@@ -70,7 +71,7 @@ const UNSHOWABLE: Record<string, [thrown: unknown, shown: RegExp]> = {
     ),
     /thrown: Proxy \[/,
   ],
-  'an object with an inspection that fails': [
+  'a thrown object whose inspect method throws': [
     {
       [inspect.custom]() {
         throw new Error('not this')
@@ -78,16 +79,16 @@ const UNSHOWABLE: Record<string, [thrown: unknown, shown: RegExp]> = {
     },
     /thrown: \{/,
   ],
-  'an error whose stack cannot be read': [
+  'a thrown error whose stack getter throws': [
     Object.defineProperty(new Error('x'), 'stack', {
       get() {
         throw new Error('not this')
       },
     }),
-    // Newer Node shows what it can.
+    // Newer versions of Node show a part.
     /thrown: a value that cannot be shown \(object\)|\[Error: x\]/,
   ],
-  undefined: [undefined, /thrown: undefined/],
+  'a thrown undefined': [undefined, /thrown: undefined/],
 }
 
 for (const [title, [thrown, shown]] of Object.entries(UNSHOWABLE)) {
@@ -101,7 +102,7 @@ for (const [title, [thrown, shown]] of Object.entries(UNSHOWABLE)) {
   }
 }
 
-test('a new target is used from the next line on; one that cannot be opened changes nothing', (t) => {
+test('a new log target is used at once, unless it cannot be opened', (t) => {
   const first = opened('info')
   const second = join(first.dir, 'second.log')
   const broken = { errorlog: 'missing/dir/x.log', loglevel: 'info', chdir: first.dir } as const
@@ -122,11 +123,12 @@ function opened(loglevel: LogLevel, error_log_format: 'text' | 'json' = 'text') 
 
 const testFull = existsSync('/dev/full') ? test : test.skip
 
-testFull('lines that find no place on a full disk take no memory', (t) => {
+testFull('log lines for a full disk do not fill the memory', (t) => {
   const program = `
     import { createLogger } from ${JSON.stringify(LOGGER)}
     for (const error_log_format of ['text', 'json']) {
-      const log = createLogger({ errorlog: '/dev/full', error_log_format, loglevel: 'info', chdir: '.' })
+      const options = { errorlog: '/dev/full', error_log_format, loglevel: 'info', chdir: '.' }
+      const log = createLogger(options)
       for (let count = 0; count < 40_000; count += 1) log.error(count + 'x'.repeat(2_000))
     }
   `
@@ -139,7 +141,7 @@ testFull('lines that find no place on a full disk take no memory', (t) => {
   t.is(stderr.match(/cannot be written \(ENOSPC/g)?.length, 2)
 })
 
-test('a process without a free descriptor still writes its lines', (t) => {
+test('a process without a free descriptor still writes log lines', (t) => {
   const program = `
     import { openSync } from 'node:fs'
     import { createLogger } from ${JSON.stringify(LOGGER)}
@@ -152,7 +154,7 @@ test('a process without a free descriptor still writes its lines', (t) => {
     }
     log.error('no descriptor is left: ' + code)
   `
-  // The limit is far below what this test may open, and far above what a process starts with.
+  // The limit is far below that of this test, and far above what a process needs to start.
   const { stderr, status } = spawnSync(
     'sh',
     [

@@ -1,4 +1,4 @@
-// What is shown of something thrown.
+// The text of thrown values.
 import { fileURLToPath } from 'node:url'
 import test from 'ava'
 
@@ -6,7 +6,7 @@ import { describeThrown, removeOwnFrames } from '../../ts/log/thrown-value.ts'
 
 const OWN = fileURLToPath(new URL('../../ts/engine/native/dispatcher.ts', import.meta.url))
 
-test("an error's own properties and its cause stay within their braces", (t) => {
+test("an error's own properties and its cause stay inside their braces", (t) => {
   const error = new Error('no', { cause: Object.assign(new Error('why'), { errno: 1 }) })
   error.stack = `Error: no\n    at f (/app.js:1:1)\n    at run (${OWN}:1:1)`
   ;(error.cause as Error).stack = `Error: why\n    at g (/app.js:2:1)\n    at run (${OWN}:2:1)`
@@ -21,7 +21,7 @@ test("an error's own properties and its cause stay within their braces", (t) => 
   ])
 })
 
-test('the frames of this program and of node are left out', (t) => {
+test('a shown stack has no frames of this program and of Node', (t) => {
   const lines = [
     'Error: no',
     `    at f (${OWN}:1:1)`,
@@ -31,6 +31,6 @@ test('the frames of this program and of node are left out', (t) => {
   t.deepEqual(removeOwnFrames(lines), ['Error: no', '    at h (/app.js:1:1)'])
 })
 
-test('what is no error is said to be thrown', (t) => {
+test('a thrown value that is not an error is shown as thrown', (t) => {
   t.is(describeThrown({ no: 1 }), 'thrown: { no: 1 }')
 })

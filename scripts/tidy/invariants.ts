@@ -141,8 +141,7 @@ export const INVARIANTS: readonly Check[] = [
         .flatMap((page) => deadLinks(page, sources)),
   },
   {
-    sentence:
-      'docs/design/dependencies.md lists each dependency with its reason, and nothing else',
+    sentence: 'docs/design/dependencies.md lists each dependency with its reason, and nothing else',
     find: (sources) => {
       const page = sources.find(({ path }) => path === 'docs/design/dependencies.md')
       const listed = page === undefined ? new Set<string>() : listedDependencies(page.text)
