@@ -1,4 +1,5 @@
-//! An acceptor that runs out of descriptors. The limit is the process's, so the test starts itself anew.
+//! An acceptor that runs out of descriptors. The limit applies to the process, so the test starts
+//! itself again in a new one.
 
 use std::net::{SocketAddr, TcpListener};
 use std::process::Command;
@@ -28,14 +29,14 @@ fn run_out() {
     listener.set_nonblocking(true).unwrap();
     let address: SocketAddr = listener.local_addr().unwrap();
     let (send, accepted) = channel();
-    let (tell, trouble) = channel();
+    let (report, errors) = channel();
     let options = AcceptorOptions {
         worker_slot: None,
         lifeline: None,
         max_in_flight: u32::MAX,
         on_orphaned: Box::new(|| {}),
         on_shortage: Box::new(|| {}),
-        on_error: Box::new(move |error| tell.send(error).unwrap()),
+        on_error: Box::new(move |error| report.send(error).unwrap()),
     };
     let acceptor = Acceptor::start(options, move |batch| {
         for each in batch {
@@ -52,13 +53,13 @@ fn run_out() {
         client.connect(&address.into()).unwrap();
     }
     let open: Vec<_> = (0..3).map(|_| accepted.recv_timeout(WAIT).unwrap()).collect();
-    let error = trouble.recv_timeout(WAIT).unwrap();
+    let error = errors.recv_timeout(WAIT).unwrap();
     assert_eq!(error.raw_os_error(), Some(libc::EMFILE));
     let cpu = cpu_time();
     // A span to measure over, not a time to wait for something.
     std::thread::sleep(Duration::from_millis(400));
     assert!(cpu_time().saturating_sub(cpu) < Duration::from_millis(100), "it spins");
-    assert!(trouble.try_recv().is_err(), "one series of failures is told once");
+    assert!(errors.try_recv().is_err(), "one series of failures is reported once");
     limit_descriptors(before);
     for _ in open.len()..CLIENTS {
         accepted.recv_timeout(WAIT).unwrap();

@@ -111,8 +111,8 @@ fn a_removed_listener_is_closed_when_remove_returns() {
 #[test]
 fn the_end_of_the_lifeline_frees_the_port_at_once() {
     let (ours, theirs) = UnixStream::pair().unwrap();
-    let (told, orphaned) = channel();
-    let on_orphaned = Box::new(move || told.send(Instant::now()).unwrap());
+    let (report, orphaned) = channel();
+    let on_orphaned = Box::new(move || report.send(Instant::now()).unwrap());
     let lifeline = Some(ours.as_raw_fd());
     let (acceptor, _accepted) = start(AcceptorOptions { lifeline, on_orphaned, ..options() });
     let (fd, port) = listener();
@@ -122,9 +122,9 @@ fn the_end_of_the_lifeline_frees_the_port_at_once() {
     assert!(orphaned.recv_timeout(Duration::from_millis(50)).is_err());
     let end = Instant::now();
     drop(theirs);
-    let heard = orphaned.recv_timeout(WAIT).unwrap();
+    let reported = orphaned.recv_timeout(WAIT).unwrap();
     assert!(refused(port));
-    assert!(heard.duration_since(end) < Duration::from_millis(200));
+    assert!(reported.duration_since(end) < Duration::from_millis(200));
 }
 
 #[test]
@@ -134,13 +134,13 @@ fn a_handle_may_be_used_from_the_callbacks_of_its_own_thread() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let shared: Arc<Mutex<Option<AcceptorHandle>>> = Arc::default();
     let in_callback = Arc::clone(&shared);
-    let (told, orphaned) = channel();
+    let (report, orphaned) = channel();
     let on_orphaned = Box::new(move || {
         if let Some(handle) = in_callback.lock().unwrap().as_mut() {
             handle.pause();
             handle.stop();
         }
-        told.send(()).unwrap();
+        report.send(()).unwrap();
     });
     let lifeline = Some(ours.as_raw_fd());
     let (acceptor, _accepted) = start(AcceptorOptions { lifeline, on_orphaned, ..options() });

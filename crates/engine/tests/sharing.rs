@@ -1,5 +1,5 @@
-//! Several processes on one listener: who gets how many connections, and what happens to those that a
-//! stopped or killed process would have taken.
+//! Several processes on one listener: how many connections each accepts, and what happens to those
+//! that a stopped or killed process would have accepted.
 
 #![cfg(target_os = "linux")]
 
@@ -103,7 +103,7 @@ fn a_worker_that_runs_again_gets_its_share() {
     let (first, counts, _) = one_by_one(&workers, 60);
     assert_eq!(counts[2], 0);
     workers.signal(3, libc::SIGCONT);
-    // Its acceptor clears the suspicion when it wakes; until then it counts for nobody.
+    // Its acceptor clears the suspicion when it wakes; until then the others ignore it.
     until(|| workers.connect().read_exact(&mut [0]).is_ok() && workers.connections()[2] > 0);
     let (second, _, _) = one_by_one(&workers, 60);
     let counts: Vec<_> = workers.connections().iter().map(|count| *count as usize).collect();

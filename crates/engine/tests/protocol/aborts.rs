@@ -1,4 +1,5 @@
-//! Clients that go away, stop reading or stop sending, and JavaScript that hears of it or does so itself.
+//! Clients that disconnect, stop reading or stop sending, how JavaScript is notified, and aborts by
+//! JavaScript.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ fn a_client_that_closes_while_a_handler_is_pending_aborts_the_request() {
     let id = engine.request_to("/");
     drop(client);
     engine.aborted(id);
-    // What JavaScript says of it from now on meets nobody.
+    // Records for it from now on have no effect.
     engine.js.reply(id, "too late");
     engine.settle();
     assert_eq!(engine.count(|event| matches!(event, Event::ConnectionClosed(_))), 1);
@@ -147,7 +148,7 @@ fn a_client_that_half_closes_at_once_and_gets_no_answer_aborts_the_request() {
         client.send(&mut engine, GET);
         client.half_close();
         let id = engine.request_to("/");
-        // Nothing else goes on that could bring the engine to look again.
+        // Nothing else happens that could make the engine check again.
         engine.event("the abort", |event| (*event == Event::Aborted(id)).then_some(()));
         engine.until("the connection ends", |_| client.has_ended().then_some(()));
         engine.events.clear();
@@ -238,7 +239,7 @@ fn a_client_that_does_not_read_gets_no_further_requests_taken() {
         }
         (before == engine.received().len()).then_some(())
     });
-    // What the kernel holds, what waits in the out queue (64 KiB and one answer), one in hand.
+    // The kernel's buffers, the write queue (64 KiB and one response), one request in flight.
     assert!(taken < 20, "{taken} answers were made for a client that reads none");
     for _ in 0..100 {
         assert_eq!(client.response(&mut engine).body.len(), 50_000);
@@ -261,7 +262,7 @@ fn a_client_that_sends_requests_without_end_is_not_read_without_end() {
         engine.settle();
     }
     // 64 KiB ahead, one read beyond it, and the kernel's few.
-    assert!(sent < 300_000, "{sent} bytes were read behind a request in hand");
+    assert!(sent < 300_000, "{sent} bytes were read after a request in flight");
     assert_eq!(engine.received().len(), 1);
     engine.js.reply(id, "first");
     assert_eq!(client.response(&mut engine).text(), "first");
@@ -283,7 +284,7 @@ fn javascript_is_told_when_everything_it_wrote_has_been_sent() {
     engine.until("it begins", |_| (client.available() > 0).then_some(()));
     engine.settle();
     assert_eq!(engine.count(|event| *event == Event::Drained(id)), 0);
-    engine.until("it is told", |engine| {
+    engine.until("the event", |engine| {
         client.available();
         engine.events.contains(&Event::Drained(id)).then_some(())
     });
@@ -292,7 +293,7 @@ fn javascript_is_told_when_everything_it_wrote_has_been_sent() {
     engine.js.end(id, true);
     engine.js.wake();
     assert_eq!(client.response(&mut engine).body.len(), 300_004);
-    engine.until("it is told again", |engine| {
+    engine.until("the second event", |engine| {
         (engine.count(|event| *event == Event::Drained(id)) == 2).then_some(())
     });
     assert_eq!(engine.count(|event| *event == Event::Aborted(id)), 0);
@@ -358,7 +359,7 @@ fn javascript_may_destroy_a_connection() {
     engine.until("the connection ends", |_| client.has_ended().then_some(()));
     engine.aborted(id);
     engine.event("its end", |event| (*event == Event::ConnectionClosed(connection)).then_some(()));
-    // The number of a connection that is gone is nobody's.
+    // The id of a closed connection belongs to no other.
     let mut other = Client::connect(&engine);
     other.send(&mut engine, "GET /other HTTP/1.1\r\nHost: x\r\n\r\n");
     let id = engine.request_to("/other");

@@ -1,4 +1,4 @@
-//! Bodies of requests: how they cross, by credit, and what becomes of those that nobody wants.
+//! Request bodies: they are passed to JavaScript by credit, and unwanted ones are discarded.
 
 use std::time::Duration;
 
@@ -130,7 +130,7 @@ fn without_credit_the_engine_stops_reading() {
     let id = engine.request_to("/");
     let body = vec![b'x'; SIZE];
     let mut sent = send_until_stuck(&mut engine, &mut client, &body);
-    // The credit, 64 KiB behind the guard, twice the kernel's few.
+    // The credit, 64 KiB after the guard, and the kernel's small buffers twice.
     assert!(sent < MAX_BODY_CREDIT + 340_000, "{sent} bytes were taken without credit");
     let crossed = engine.received()[0].body.len();
     assert!(
@@ -191,7 +191,10 @@ fn after_an_early_answer_a_small_rest_is_passed_over() {
     let next = engine.request_to("/next");
     engine.js.reply(next, "next");
     assert_eq!(client.response(&mut engine).text(), "next");
-    assert!(engine.received()[0].body.len() <= 65_536, "what nobody wants does not cross");
+    assert!(
+        engine.received()[0].body.len() <= 65_536,
+        "an unwanted body is not passed to JavaScript"
+    );
 }
 
 #[test]
@@ -295,7 +298,7 @@ fn behind_its_answer_nobody_waits_for_a_reader_that_has_stopped() {
     let limits = Limits { discard_time: Duration::from_millis(300), ..Limits::default() };
     let mut engine = Engine::with_limits(limits, silent());
     for framing in ["Content-Length: 1000000", "Transfer-Encoding: chunked"] {
-        for (flags, leaves) in [(0, false), (0, true), (CLOSE, false), (CLOSE, true)] {
+        for (flags, disconnects) in [(0, false), (0, true), (CLOSE, false), (CLOSE, true)] {
             let mut client = Client::connect(&engine);
             client.send(&mut engine, format!("POST / HTTP/1.1\r\nHost: x\r\n{framing}\r\n\r\n"));
             client.send(&mut engine, [b"80000\r\n".to_vec(), vec![b'x'; 300_000]].concat());
@@ -304,12 +307,12 @@ fn behind_its_answer_nobody_waits_for_a_reader_that_has_stopped() {
             engine.js.head(id, 413, "", CONNECTION | LENGTH | flags);
             engine.js.end(id, false);
             assert_eq!(client.response(&mut engine).status, 413);
-            if leaves {
+            if disconnects {
                 drop(client);
             } else {
                 assert_eq!(client.end(&mut engine), End::Closed);
             }
-            engine.until("the connection goes", |engine| {
+            engine.until("the connection to close", |engine| {
                 (engine.js.io.counters()[..2] == [0, 0]).then_some(())
             });
             engine.events.clear();

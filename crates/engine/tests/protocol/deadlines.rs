@@ -273,8 +273,9 @@ fn a_complete_answer_that_nobody_reads_is_given_up_too() {
         let flags = if close { crate::harness::CLOSE } else { 0 };
         engine.js.respond(id, 200, "", CONNECTION | LENGTH | flags, &vec![b'x'; 900_000]);
         engine.js.wake();
-        engine
-            .until("the connection goes", |engine| (engine.js.io.counters()[0] == 0).then_some(()));
+        engine.until("the connection to close", |engine| {
+            (engine.js.io.counters()[0] == 0).then_some(())
+        });
         engine.events.clear();
     }
 }
@@ -418,7 +419,7 @@ fn a_client_that_neither_reads_nor_closes_is_not_waited_for() {
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "BAD\r\n\r\n");
-    engine.until("the connection goes", |engine| {
+    engine.until("the connection to close", |engine| {
         (engine.js.io.counters() == [0, 0, 1]).then_some(())
     });
     assert_eq!(client.response(&mut engine).status, 400);

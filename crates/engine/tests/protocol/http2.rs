@@ -168,12 +168,12 @@ fn more_requests_than_the_worker_may_have_in_hand_are_told_so() {
     let limits = Limits::from(Settings { worker_connections: 1, ..Settings::default() });
     let mut engine = Engine::with_limits(with_http2(limits), silent());
     let address = engine.address;
-    let (told, refused) = std::sync::mpsc::channel();
+    let (report, refused) = std::sync::mpsc::channel();
     let client = std::thread::spawn(move || {
         http2_client(address, async |client| {
             let mut other = client.clone().ready().await.unwrap();
             let first = other.send_request(get("/first"), true).unwrap().0;
-            told.send(ask(&client, get("/second"), b"").await.status).unwrap();
+            report.send(ask(&client, get("/second"), b"").await.status).unwrap();
             first.await.unwrap().status().as_u16()
         })
     });
@@ -212,7 +212,7 @@ fn a_body_that_does_not_come_makes_way_where_no_more_requests_may_be_in_hand() {
     engine.js.reply(id, "");
     engine.until("both end", |_| (late.is_finished() && other.is_finished()).then_some(()));
     assert_eq!(late.join().unwrap(), 408);
-    assert_eq!(other.join().unwrap()[0], 503, "it is not behind at once");
+    assert_eq!(other.join().unwrap()[0], 503, "it is not late at once");
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn a_drain_answers_what_is_in_hand_and_ends_the_connection() {
     let client = std::thread::spawn(move || {
         http2_client(address, async |client| {
             let answer = ask(&client, get("/"), b"").await;
-            // The connection says that nothing further is taken.
+            // GOAWAY announces that no further request is accepted.
             let ended = client.ready().await.is_err();
             (answer.text().to_owned(), ended)
         })
@@ -311,8 +311,8 @@ fn a_page_in_the_place_of_a_websocket_is_no_success() {
             answers
         })
     });
-    let told: Vec<_> = answers.iter().map(|answer| (answer.status, answer.text())).collect();
-    assert_eq!(told, [(501, "page"), (403, "no"), (501, "page")]);
+    let statuses: Vec<_> = answers.iter().map(|answer| (answer.status, answer.text())).collect();
+    assert_eq!(statuses, [(501, "page"), (403, "no"), (501, "page")]);
     assert_eq!((answers[0].field("x-a"), answers[2].field("x-a")), (Some("1"), Some("1")));
 }
 

@@ -1,4 +1,4 @@
-//! HTTP/2: bodies in both directions, and what becomes of them where an answer comes early or is cut.
+//! HTTP/2: bodies in both directions, also with an early or an aborted response.
 
 use std::time::Duration;
 
@@ -108,7 +108,7 @@ fn a_body_that_was_begun_under_the_usual_window_goes_on_under_a_smaller_one() {
     limits.settings.http2_initial_window_size = 1_000;
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
-    // Less than what h2 tells of by itself, and more than the window that the client learns of behind it.
+    // Less than h2 announces by itself, and more than the window that the client learns later.
     let head = frame(1, END_HEADERS, 1, &block(&[]));
     client.send(&mut engine, [OPENING, &head, &frame(0, 0, 1, &pattern(16_000))].concat());
     engine.request_to("/");
@@ -126,21 +126,21 @@ fn an_answer_that_is_cut_is_a_reset_behind_what_was_said() {
     let mut engine = http2(Box::new(|js, event| {
         if let Event::Request(request) = event {
             js.head(request.id, 200, "", 0);
-            js.data(request.id, b"said");
+            js.data(request.id, b"text");
             js.reset(request.id);
         }
     }));
     let address = engine.address;
-    let (said, reason) = with_client(&mut engine, move || {
+    let (text, reason) = with_client(&mut engine, move || {
         http2_client(address, async |client| {
             let mut client = client.ready().await.unwrap();
             let (response, _) = client.send_request(get("/"), true).unwrap();
             let mut body = response.await.unwrap().into_body();
-            let said = body.data().await.unwrap().unwrap();
-            (said, body.data().await.unwrap().unwrap_err().reason())
+            let text = body.data().await.unwrap().unwrap();
+            (text, body.data().await.unwrap().unwrap_err().reason())
         })
     });
-    assert_eq!((&said[..], reason), (&b"said"[..], Some(Reason::INTERNAL_ERROR)));
+    assert_eq!((&text[..], reason), (&b"text"[..], Some(Reason::INTERNAL_ERROR)));
 }
 
 #[test]

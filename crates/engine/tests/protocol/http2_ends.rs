@@ -1,4 +1,4 @@
-//! What begins and ends a connection of HTTP/2, and what ends some of its streams for the sake of others.
+//! The beginning and the end of an HTTP/2 connection, and the eviction of streams for others.
 
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,7 @@ fn so_many_requests_are_answered_on_a_connection_and_then_it_ends() {
             for _ in 0..3 {
                 statuses.push(ask(&client, get("/"), b"").await.status);
             }
-            // It is told so behind its last answer.
+            // GOAWAY follows its last response.
             tokio::time::sleep(Duration::from_millis(200)).await;
             (statuses, client.ready().await.is_err())
         })
@@ -59,7 +59,7 @@ fn a_drain_closes_a_websocket_of_a_stream() {
             while !received.ends_with(RESTART) {
                 received.extend_from_slice(&body.data().await.unwrap().unwrap());
             }
-            // As a client does that is told to go: it closes, too.
+            // The client answers the close frame.
             stream.send_data(Bytes::from_static(&[0x88, 0x80, 1, 2, 3, 4]), true).unwrap();
             while body.data().await.is_some_and(|piece| piece.unwrap().is_empty()) {}
             received
@@ -77,7 +77,7 @@ fn a_drain_closes_a_websocket_of_a_stream() {
     engine.js.io.drain(IDLE_DRAIN_TIME);
     let begun = Instant::now();
     engine.event("its end", |event| (*event == Event::End(id, String::new())).then_some(()));
-    assert!(begun.elapsed() < IDLE_DRAIN_TIME / 2, "it is told at once");
+    assert!(begun.elapsed() < IDLE_DRAIN_TIME / 2, "it is notified at once");
     engine.js.end(id, false);
     engine.until("the client ends", |_| client.is_finished().then_some(()));
     assert_eq!(client.join().unwrap(), [b"\x82\x02ab", RESTART].concat());
@@ -89,9 +89,9 @@ fn what_a_proxy_tells_stands_before_the_preface() {
     let mut limits = with_http2(Limits::default());
     limits.parse_policy.proxy_protocol = ProxyProtocol::V1;
     limits.parse_policy.proxy_allow_ips = AddressList::parse("127.0.0.1").unwrap();
-    let told = b"PROXY TCP4 192.0.2.7 192.0.2.1 4660 80\r\n";
+    let header = b"PROXY TCP4 192.0.2.7 192.0.2.1 4660 80\r\n";
     let head = frame(1, END_STREAM | END_HEADERS, 1, &block(&[]));
-    let all = [told, OPENING, &head].concat();
+    let all = [header, OPENING, &head].concat();
     for step in [1, all.len()] {
         let mut engine = Engine::with_limits(limits.clone(), echo());
         let mut client = Client::connect(&engine);
@@ -196,7 +196,7 @@ fn at_the_bound_of_memory_slow_streams_are_reset_and_others_are_served() {
         }
         readers.push(reader);
     }
-    engine.event("the log hears of it", |event| match event {
+    engine.event("the log line", |event| match event {
         Event::Fault(text) => text.contains("buffer_memory=600000").then_some(()),
         _ => None,
     });

@@ -1,4 +1,4 @@
-//! Clients of HTTP/2 that want to cost: they are cut, and whoever else is there is answered.
+//! HTTP/2 floods: the attackers are disconnected, and other clients are served.
 
 use std::time::{Duration, Instant};
 
@@ -104,7 +104,7 @@ fn a_head_that_stops_in_the_middle_has_its_time() {
 fn fields_that_are_small_only_when_compressed_are_refused() {
     let mut engine = limited(echo());
     let mut client = Client::connect(&engine);
-    // One field goes into the table, and is then named by a byte again and again.
+    // One field enters the table, and is then referenced by a single byte again and again.
     let mut bomb = block(&[]);
     bomb.extend_from_slice(&[0x40, 1, b'x', 100]);
     bomb.extend_from_slice(&[b'a'; 100]);
@@ -181,7 +181,7 @@ fn limited(handler: crate::harness::Handler) -> Engine {
     Engine::with_limits(limits, handler)
 }
 
-/// The connection ends, and its last frame says why: `ENHANCE_YOUR_CALM`.
+/// Waits for the end of the connection; its last frame has the code `ENHANCE_YOUR_CALM`.
 fn assert_calm(engine: &mut Engine, client: &mut Client) {
     let received = client.rest(engine);
     let goaway = received.windows(4).any(|bytes| bytes == [0, 0, 0, 11]);

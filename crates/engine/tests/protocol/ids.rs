@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use crate::harness::{Client, Engine, Event, silent};
 
 #[test]
-fn while_javascript_is_blocked_nobody_gets_an_id_that_it_has_in_hand() {
+fn while_javascript_is_blocked_nobody_gets_an_id_that_it_has_in_flight() {
     let mut engine = Engine::new(silent());
     let mut victim = Client::connect(&engine);
     victim.send(&mut engine, GET);
     let id = engine.request_to("/");
-    let in_hand = |engine: &Engine| engine.js.io.counters()[1];
+    let in_flight = |engine: &Engine| engine.js.io.counters()[1];
     let wait = |engine: &Engine, requests: u64| {
         let end = Instant::now() + Duration::from_secs(10);
-        while in_hand(engine) != requests {
-            assert!(Instant::now() < end, "{} in hand", in_hand(engine));
+        while in_flight(engine) != requests {
+            assert!(Instant::now() < end, "{} in flight", in_flight(engine));
             std::thread::yield_now();
         }
     };
@@ -34,7 +34,7 @@ fn while_javascript_is_blocked_nobody_gets_an_id_that_it_has_in_hand() {
         stays.reset();
         wait(&engine, 0);
     }
-    engine.until("all aborts are told", |engine| {
+    engine.until("all aborts", |engine| {
         (engine.count(|event| matches!(event, Event::Aborted(_))) == 4_201).then_some(())
     });
     let ids: HashSet<_> = engine.received().iter().map(|received| received.request.id).collect();

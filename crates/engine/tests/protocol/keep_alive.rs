@@ -86,7 +86,7 @@ fn the_next_pipelined_request_crosses_when_the_first_is_answered() {
 
 #[test]
 fn an_answer_leaves_in_its_turn_whatever_follows_its_request() {
-    for behind in [
+    for following in [
         "GET /never HTTP/1.1\r\nHost: x\r\n\r\nGET /last HTTP/1.1\r\nHost: x\r\n\r\n",
         "GET /half HTTP/1.1\r\nHo",
         "G",
@@ -98,9 +98,9 @@ fn an_answer_leaves_in_its_turn_whatever_follows_its_request() {
             _ => {}
         }));
         let mut client = Client::connect(&engine);
-        client.send(&mut engine, [GET, behind].concat());
-        assert_eq!(client.response(&mut engine).text(), "first", "{behind:?}");
-        if behind.contains("/never") {
+        client.send(&mut engine, [GET, following].concat());
+        assert_eq!(client.response(&mut engine).text(), "first", "{following:?}");
+        if following.contains("/never") {
             let never = engine.request_to("/never");
             engine.settle();
             assert_eq!((client.available(), engine.received().len()), (0, 2));
@@ -163,7 +163,7 @@ fn who_says_close_in_a_whole_request_is_not_waited_for() {
     // The client has not closed its side.
     engine.until("it is gone", |engine| (closed(engine) == 1).then_some(()));
     assert_eq!(client.end(&mut engine), End::Closed);
-    // With something behind it there is a wait, or what comes would be answered by a reset.
+    // With more data after the request the connection lingers, or a reset would answer it.
     let mut talker = Client::connect(&engine);
     let request = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\nGET / HTTP/1.1\r\n";
     assert_eq!(talker.ask(&mut engine, request).status, 200);

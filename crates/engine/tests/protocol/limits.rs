@@ -134,14 +134,16 @@ fn chunk_lines_and_trailers_are_limited() {
     let chunk = |length: usize| {
         let extension = "e".repeat(length - "1;\r\n".len());
         format!(
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;{extension}\r\na\r\n0\r\n\r\n"
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
+             1;{extension}\r\na\r\n0\r\n\r\n"
         )
     };
     boundary(&Limits::default(), 4_096, 400, chunk);
     let trailers = |length: usize| {
         let value = "v".repeat(length - "A: \r\n".len());
         format!(
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: {value}\r\n\r\n"
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
+             0\r\nA: {value}\r\n\r\n"
         )
     };
     boundary(&Limits::default(), 8_190, 431, trailers);
@@ -153,7 +155,8 @@ fn chunk_lines_and_trailers_are_limited() {
     let wide = |length: usize| {
         let (first, second) = ("v".repeat(8_000), "w".repeat(length - 8_000 - 2 * "A: \r\n".len()));
         format!(
-            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: {first}\r\nB: {second}\r\n\r\n"
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\
+             0\r\nA: {first}\r\nB: {second}\r\n\r\n"
         )
     };
     let limits = Limits::from(Settings { limit_request_field_size: 20_000, ..Settings::default() });

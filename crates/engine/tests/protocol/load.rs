@@ -31,7 +31,7 @@ fn a_flood_of_refused_requests_does_not_delay_another_connection() {
         engine.js.reply(id, "");
         client.response(&mut engine);
         let before = refused.load(Ordering::Relaxed);
-        engine.until("the flood goes on", |_| {
+        engine.until("more of the flood", |_| {
             (refused.load(Ordering::Relaxed) > before).then_some(())
         });
     }
@@ -98,7 +98,7 @@ fn an_upload_and_a_download_at_once_do_not_wait_for_each_other() {
         Event::Request(request) if request.body == RequestBody::Streams => {
             js.head_with_length(request.id, 200, "", CONNECTION | LENGTH, SIZE as u32);
         }
-        // Each piece goes back as it came.
+        // Each chunk is echoed.
         Event::Data(id, bytes) => {
             js.large(*id, bytes.clone());
             js.credit(*id, bytes.len());

@@ -1,7 +1,7 @@
-//! The engine's HTTP over real sockets, without Node: raw bytes in, raw bytes out, JavaScript played by the test.
+//! The engine's HTTP over real sockets, without Node: raw bytes in, raw bytes out. The test takes
+//! the part of JavaScript.
 
 mod aborts;
-mod answers;
 mod bodies;
 mod deadlines;
 mod golden;
@@ -10,14 +10,15 @@ mod http2;
 mod http2_bodies;
 mod http2_ends;
 mod http2_floods;
-mod http2_standing;
+mod http2_stream_admission;
+mod idle;
 mod ids;
 mod keep_alive;
 mod limits;
 mod load;
 mod memory;
-mod parking;
 mod refusals;
+mod responses;
 mod stopping;
 mod surroundings;
 mod tls;

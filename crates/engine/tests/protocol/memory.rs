@@ -1,4 +1,5 @@
-//! What clients can make the engine hold: bodies that are collected, answers that nobody takes, and the bound of it all.
+//! The memory that clients can make the engine hold: buffered bodies, unread responses, and the
+//! bound of both.
 
 use std::time::Duration;
 
@@ -97,7 +98,7 @@ fn a_client_that_goes_while_its_body_is_collected_was_never_there() {
     let mut engine = Engine::with_limits(limits, silent());
     let mut client = Client::connect(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nab");
-    engine.until("it is in hand", |engine| (engine.js.io.counters()[1] == 1).then_some(()));
+    engine.until("it is in flight", |engine| (engine.js.io.counters()[1] == 1).then_some(()));
     client.reset();
     engine.until("it is gone", |engine| (engine.js.io.counters()[0] == 0).then_some(()));
     engine.settle();
@@ -128,7 +129,7 @@ fn at_the_bound_the_newest_readers_are_shed_and_others_are_served() {
         // The fence of `settle` may have one too.
         (open < 13).then_some(())
     });
-    engine.event("the log hears of it", |event| match event {
+    engine.event("the log line", |event| match event {
         Event::Fault(text) => text.contains("buffer_memory=1000000").then_some(()),
         _ => None,
     });

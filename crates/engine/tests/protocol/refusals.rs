@@ -122,7 +122,7 @@ fn a_refusal_can_be_read_by_a_client_that_is_still_sending() {
     let mut engine = Engine::start(setup, echo());
     let mut client = Client::with_small_buffers(&engine);
     client.send(&mut engine, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n");
-    // All of it is taken although it is refused: closing on unread bytes would reset the answer away.
+    // The body is read although it is refused: closing on unread bytes would reset the response.
     client.send(&mut engine, vec![b'x'; 500_000]);
     assert_eq!(client.response(&mut engine).status, 413);
     assert_eq!(client.end(&mut engine), End::Closed);
@@ -155,7 +155,7 @@ fn a_request_beyond_worker_connections_is_answered_503() {
     let limits = Limits::from(Settings { worker_connections: 2, ..Settings::default() });
     let mut engine = Engine::with_limits(limits, silent());
     let mut clients = [0, 1, 2].map(|_| Client::connect(&engine));
-    // The acceptor takes no connection while that many requests are in hand, so all are made first.
+    // The acceptor stops at that many requests in flight, so all clients connect first.
     engine.until("all are accepted", |engine| (engine.js.io.counters()[0] == 3).then_some(()));
     for (number, client) in clients.iter_mut().enumerate().take(2) {
         client.send(&mut engine, format!("GET /{number} HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -184,17 +184,17 @@ fn a_reader_that_stands_still_makes_way_for_a_request_beyond_worker_connections(
         engine.js.data(id, &vec![b'x'; 900_000]);
         engine.js.wake();
     }
-    // Nobody has stood still for long.
+    // No client has stalled for long.
     let request = "GET /other HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_eq!(other.ask(&mut engine, request).status, 503);
-    let [mut reading, mut standing] = readers;
+    let [mut reading, mut stalled] = readers;
     let mut served = sent_until_taken(&mut engine, request, |_| {
         reading.skip(10_000);
     });
     let id = engine.request_to("/other");
     engine.js.reply(id, "served");
     assert_eq!(served.response(&mut engine).text(), "served");
-    engine.until("it has been reset", |_| standing.has_ended().then_some(()));
+    engine.until("it has been reset", |_| stalled.has_ended().then_some(()));
     assert!(!reading.has_ended());
 }
 
@@ -214,7 +214,7 @@ fn a_body_that_drips_makes_way_for_a_request_beyond_worker_connections() {
         engine.request_to(path);
     }
     let request = "GET /other HTTP/1.1\r\nHost: x\r\n\r\n";
-    assert_eq!(other.ask(&mut engine, request).status, 503, "nobody is behind yet");
+    assert_eq!(other.ask(&mut engine, request).status, 503, "no client is late yet");
     let mut served = sent_until_taken(&mut engine, request, |engine| {
         steady.send(engine, [b'x'; 50]);
         drip.send(engine, "x");
@@ -228,7 +228,8 @@ fn a_body_that_drips_makes_way_for_a_request_beyond_worker_connections() {
     assert!(!steady.has_ended());
 }
 
-/// The client whose request to `/other` is not refused, after so many that were; `meanwhile` comes before each.
+/// Sends requests to `/other` until one is not refused and returns its client. `meanwhile` runs
+/// before each attempt.
 fn sent_until_taken(
     engine: &mut Engine,
     request: &str,

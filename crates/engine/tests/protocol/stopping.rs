@@ -46,7 +46,8 @@ fn a_head_that_says_keep_alive_by_itself_says_close_in_a_drain() {
     let fields = "A: 1\r\nconnection: Keep-Alive\r\nKeep-Alive: timeout=5\r\nContent-Length: 4\r\n";
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
-    for (drains, said) in [(false, ("Keep-Alive", Some("timeout=5"))), (true, ("close", None))] {
+    for (drains, expected) in [(false, ("Keep-Alive", Some("timeout=5"))), (true, ("close", None))]
+    {
         client.send(&mut engine, GET);
         let id = engine.request_to("/");
         engine.events.clear();
@@ -57,7 +58,7 @@ fn a_head_that_says_keep_alive_by_itself_says_close_in_a_drain() {
         engine.js.wake();
         let response = client.response(&mut engine);
         let connection = response.field("Connection").unwrap_or_default();
-        assert_eq!((connection, response.field("Keep-Alive")), said);
+        assert_eq!((connection, response.field("Keep-Alive")), expected);
         assert_eq!((response.text(), response.field("A")), ("text", Some("1")));
     }
     assert_eq!(client.end(&mut engine), End::Closed);

@@ -134,8 +134,9 @@ fn a_server_that_no_longer_listens_serves_the_connections_it_has() {
     let request = "GET /a HTTP/1.1\r\nHost: x\r\n\r\n";
     assert_eq!(client.ask(&mut engine, request).text(), "GET /a\n");
     assert_eq!(engine.js.io.unlisten(SERVER_ID + 10), 1);
-    engine
-        .until("nobody listens", |_| std::net::TcpStream::connect(address).is_err().then_some(()));
+    engine.until("the listener to close", |_| {
+        std::net::TcpStream::connect(address).is_err().then_some(())
+    });
     assert_eq!(client.ask(&mut engine, request).text(), "GET /a\n");
     let mut other = Client::connect(&engine);
     assert_eq!(other.ask(&mut engine, request).text(), "GET /a\n");

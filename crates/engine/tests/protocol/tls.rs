@@ -1,4 +1,4 @@
-//! TLS: handshakes of every kind, and HTTP behind them.
+//! TLS: handshakes of every kind, and HTTP after them.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -48,15 +48,15 @@ fn what_a_proxy_tells_stands_before_the_handshake() {
     let line = b"PROXY TCP4 192.0.2.7 192.0.2.1 4660 443\r\n".to_vec();
     let binary =
         b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc0\0\x02\x01\x12\x34\x01\xbb".to_vec();
-    for told in [line, binary, Vec::new()] {
+    for header in [line, binary, Vec::new()] {
         let identity = Identity::new(&["localhost"]);
         let config = identity.client();
         let mut engine = Engine::with_limits(limits.clone(), echo());
         let address = secure_listener(&engine, &identity.material());
-        let is_told = !told.is_empty();
+        let has_header = !header.is_empty();
         let answer = with_client(&mut engine, move || {
             let mut socket = TcpStream::connect(address).unwrap();
-            for byte in told {
+            for byte in header {
                 socket.write_all(&[byte]).unwrap();
             }
             SecureClient::on(socket, Arc::new(config), "localhost").unwrap().ask(get("/")).unwrap()
@@ -66,7 +66,7 @@ fn what_a_proxy_tells_stands_before_the_handshake() {
             Event::Connection { remote, remote_port, .. } => Some((remote.clone(), *remote_port)),
             _ => None,
         });
-        assert_eq!(client == ("192.0.2.7".to_owned(), 4660), is_told);
+        assert_eq!(client == ("192.0.2.7".to_owned(), 4660), has_header);
     }
 }
 
@@ -191,7 +191,7 @@ fn a_ticket_goes_with_the_first_answer_or_where_none_comes_a_moment_later() {
         let mut client = SecureClient::connect_as(address, config, "localhost").unwrap();
         client.ask("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
         let tickets = client.stream.conn.tls13_tickets_received();
-        // The end is told as TLS has it, or this is an error.
+        // The server must send `close_notify`, or this is an error.
         (silent, tickets, client.stream.read(&mut [0; 10]).map_err(|error| error.kind()))
     });
     assert!(silent > 100, "{silent}");
@@ -199,7 +199,7 @@ fn a_ticket_goes_with_the_first_answer_or_where_none_comes_a_moment_later() {
 }
 
 #[test]
-fn http_without_tls_is_told_so() {
+fn http_without_tls_has_header_so() {
     let identity = Identity::new(&["localhost"]);
     let mut engine = Engine::new(echo());
     let address = secure_listener(&engine, &identity.material());

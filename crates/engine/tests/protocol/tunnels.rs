@@ -1,4 +1,4 @@
-//! Requests that ask for an upgrade, CONNECT, and what goes through once JavaScript has taken the connection over.
+//! Upgrade requests, CONNECT, and the bytes of a connection that JavaScript has taken over.
 
 use std::time::Duration;
 
@@ -44,7 +44,8 @@ fn a_request_that_is_declined_is_an_ordinary_one() {
     let mut engine = Engine::new(echo());
     let mut client = Client::connect(&engine);
     let next = "GET /next HTTP/1.1\r\nHost: x\r\n\r\n";
-    let body = "POST /body HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\nok";
+    let body = "POST /body HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\
+                Content-Length: 2\r\n\r\nok";
     client.send(&mut engine, [UPGRADE, body, next].concat());
     assert_eq!(client.response(&mut engine).text(), "GET /up\n");
     assert_eq!(client.response(&mut engine).text(), "POST /body\nok");
@@ -57,7 +58,8 @@ fn a_client_that_has_ended_its_side_gets_the_answer_to_a_declined_request_with_a
     let mut client = Client::connect(&engine);
     client.send(
         &mut engine,
-        "POST /up HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 2\r\n\r\nok",
+        "POST /up HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\
+         Content-Length: 2\r\n\r\nok",
     );
     client.half_close();
     assert_eq!(client.response(&mut engine).text(), "POST /up\nok");
@@ -68,7 +70,8 @@ fn a_client_that_has_ended_its_side_gets_the_answer_to_a_declined_request_with_a
 fn a_body_belongs_to_the_tunnel_once_it_is_one() {
     let mut engine = Engine::new(silent());
     let mut client = Client::connect(&engine);
-    let head = "POST /up HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 9\r\n\r\n";
+    let head = "POST /up HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: x\r\n\
+                Content-Length: 9\r\n\r\n";
     client.send(&mut engine, [head, "body"].concat());
     let id = engine.request_to("/up");
     let request = engine.received().remove(0).request;
@@ -140,7 +143,7 @@ fn a_client_that_is_refused_does_not_stay_and_one_that_is_not_does() {
     engine.js.wake();
     until_received(&mut engine, &mut half, SWITCHING);
     for answer in ["HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n", ""] {
-        // More than anybody reads, or nothing.
+        // More than the other side reads, or nothing.
         for sent in [0, 300_000] {
             let (mut client, id) = tunnel(&mut engine, UPGRADE);
             engine.js.data(id, answer.as_bytes());
@@ -148,13 +151,13 @@ fn a_client_that_is_refused_does_not_stay_and_one_that_is_not_does() {
             client.send(&mut engine, vec![b'x'; sent]);
             until_received(&mut engine, &mut client, answer.as_bytes());
             engine.aborted(id);
-            engine.until("the connection goes", |engine| {
+            engine.until("the connection to close", |engine| {
                 (engine.js.io.counters()[..2] == [1, 1]).then_some(())
             });
         }
     }
-    half.send(&mut engine, "goes on");
-    until_crossed(&mut engine, half_id, b"goes on");
+    half.send(&mut engine, "continues");
+    until_crossed(&mut engine, half_id, b"continues");
 }
 
 #[test]
@@ -164,7 +167,7 @@ fn a_client_that_resets_aborts_the_exchange_once() {
     client.reset();
     engine.aborted(id);
     until_idle(&mut engine);
-    // Before JavaScript has decided: what it says then meets nobody.
+    // Before JavaScript has decided: its decision then has no effect.
     let mut client = Client::connect(&engine);
     engine.events.clear();
     client.send(&mut engine, UPGRADE);
@@ -240,7 +243,7 @@ fn a_drain_closes_a_websocket_between_two_frames() {
     engine.js.data(busy_id, &[b'c', b'd', 0x80, 1, b'e']);
     engine.js.wake();
     until_received(&mut engine, &mut busy, &[b"cd", RESTART].concat());
-    // What the application says behind the close goes nowhere, its own close included.
+    // Bytes of the application after the close are dropped, its own close frame included.
     for id in [quiet_id, busy_id] {
         engine.js.data(id, &[0x81, 1, b'x']);
         engine.js.data(id, RESTART);
@@ -273,8 +276,8 @@ fn a_drain_leaves_other_tunnels_alone() {
     engine.js.data(id, answer);
     until_received(&mut engine, &mut client, answer);
     engine.js.io.drain(IDLE_DRAIN_TIME);
-    engine.js.data(id, b"goes on");
-    until_received(&mut engine, &mut client, b"goes on");
+    engine.js.data(id, b"continues");
+    until_received(&mut engine, &mut client, b"continues");
     client.send(&mut engine, "both ways");
     until_crossed(&mut engine, id, b"both ways");
 }
@@ -319,7 +322,7 @@ fn until_received(engine: &mut Engine, client: &mut Client, bytes: &[u8]) {
 }
 
 fn until_idle(engine: &mut Engine) {
-    engine.until("nothing is in hand", |engine| {
+    engine.until("nothing is in flight", |engine| {
         (engine.js.io.counters()[..2] == [0, 0]).then_some(())
     });
 }

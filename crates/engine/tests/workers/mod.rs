@@ -50,7 +50,7 @@ impl Workers {
         assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
     }
 
-    /// Stops a worker and waits until it stands still.
+    /// Stops a worker and waits until the system reports it as stopped.
     pub fn stop(&self, slot: u32) {
         self.signal(slot, libc::SIGSTOP);
         let stat = format!("/proc/{}/stat", self.children[slot as usize - 1].id());
@@ -83,7 +83,7 @@ impl Drop for Workers {
     }
 }
 
-/// The life of a worker: accept, say one's slot on every connection, keep it open. Never returns.
+/// Runs a worker: accepts, sends its slot number on every connection, keeps it open. Never returns.
 pub fn work() -> ! {
     let slot: u32 = std::env::var(SLOT).unwrap().parse().unwrap();
     let board = Board::open(FIRST_FD, SLOTS).unwrap();

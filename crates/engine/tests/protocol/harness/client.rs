@@ -1,4 +1,4 @@
-//! A client: a plain socket that writes raw bytes and reads responses, while JavaScript's side runs on.
+//! A client: a plain socket that writes raw bytes and reads responses while JavaScript's side runs.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -21,7 +21,7 @@ pub enum End {
 
 /// One connection.
 pub struct Client {
-    /// Stands before what a failure says.
+    /// Precedes the message of a failure.
     pub name: String,
     stream: TcpStream,
     received: Vec<u8>,
@@ -37,7 +37,7 @@ impl Client {
         Self::new(TcpStream::connect(address).unwrap())
     }
 
-    /// A client whose kernel takes few bytes that nobody reads.
+    /// Connects a client whose kernel buffers few unread bytes.
     pub fn with_small_buffers(engine: &Engine) -> Self {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         socket.set_recv_buffer_size(SMALL).unwrap();
@@ -74,7 +74,7 @@ impl Client {
         sent
     }
 
-    /// Sends a piece, and says whether the connection still stands.
+    /// Sends a chunk; returns whether the connection is still open.
     pub fn is_alive(&mut self, bytes: &[u8]) -> bool {
         match self.stream.write(bytes) {
             Ok(count) => count > 0,
@@ -130,7 +130,7 @@ impl Client {
     /// Waits for the end of the connection and checks that nothing unread came before it.
     pub fn end(&mut self, engine: &mut Engine) -> End {
         let end = self.wait(engine, "the connection ends", |client| client.end);
-        assert_eq!(String::from_utf8_lossy(&self.received), "", "bytes behind the last answer");
+        assert_eq!(String::from_utf8_lossy(&self.received), "", "bytes after the last response");
         end
     }
 
@@ -144,7 +144,7 @@ impl Client {
         rest
     }
 
-    /// Reads what is there and says how many bytes wait to be looked at.
+    /// Reads the available bytes and returns how many are unparsed.
     pub fn available(&mut self) -> usize {
         self.read(usize::MAX);
         self.received.len()

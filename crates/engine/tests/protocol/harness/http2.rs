@@ -1,4 +1,4 @@
-//! A client of HTTP/2 that runs on a thread of its own, and frames written by hand for what it would not send.
+//! An HTTP/2 client on a thread of its own, and handwritten frames for what it would not send.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -28,7 +28,7 @@ pub fn http2_client<T, F: Future<Output = T>>(
         let socket = TcpStream::connect(address).await.unwrap();
         socket.set_nodelay(true).unwrap();
         let (client, connection) = h2::client::handshake(socket).await.unwrap();
-        // How the connection ends, each stream tells.
+        // Each stream reports how the connection ended.
         tokio::spawn(async { drop(connection.await) });
         timeout(PATIENCE, run(client)).await.expect("the client's part ends")
     })
@@ -44,7 +44,7 @@ pub fn post(path: &str) -> Request<()> {
     Request::post(format!("http://x{path}")).body(()).unwrap()
 }
 
-/// A body of which no part looks like another near it.
+/// Returns a body in which no part equals another near it.
 pub fn pattern(length: usize) -> Vec<u8> {
     (0..length).map(|at| (at % 251) as u8).collect()
 }

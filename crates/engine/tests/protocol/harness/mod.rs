@@ -1,5 +1,5 @@
-//! The engine without Node: JavaScript's part is played on the test's own thread, one turn after the other, so that a
-//! test decides when JavaScript runs.
+//! The engine without Node: the test's own thread takes the part of JavaScript, one turn at a time,
+//! so that a test decides when JavaScript runs.
 
 mod client;
 mod http2;
@@ -166,7 +166,7 @@ impl Engine {
         })
     }
 
-    /// Waits for the abort of a request, and checks that it is told once.
+    /// Waits for the abort of a request, and checks that it is emitted once.
     pub fn aborted(&mut self, id: u32) {
         self.event("the abort", |event| (*event == Event::Aborted(id)).then_some(()));
         self.settle();
@@ -177,8 +177,8 @@ impl Engine {
         self.events.iter().filter(|event| matches(event)).count()
     }
 
-    /// Returns when the I/O thread has had time for everything that was ready: a connection of a server of its own,
-    /// which tests do not see, has been served.
+    /// Returns when the I/O thread has had time for everything that was ready: it has served a
+    /// connection of a separate server, which tests do not see.
     pub fn settle(&mut self) {
         let mut client = Client::connect_to(self.fence);
         for _ in 0..SETTLE_ROUNDS {

@@ -13,8 +13,9 @@ pub struct Response {
 }
 
 impl Response {
-    /// Reads the response that `bytes` begin with and says how many bytes it has; `None` while it is not whole.
-    /// `bodiless` is for answers to HEAD; `at_end` says that no more bytes come.
+    /// Parses the response at the start of `bytes` and returns it with its length in bytes; `None`
+    /// while it is incomplete. `bodiless` is for responses to HEAD; `at_end` means that no more bytes
+    /// follow.
     pub fn read(bytes: &[u8], bodiless: bool, at_end: bool) -> Option<(Self, usize)> {
         let end = find(bytes, b"\r\n\r\n")? + 4;
         let text =
@@ -72,7 +73,7 @@ impl Response {
             }
             self.body.extend_from_slice(bytes.get(at..at + size)?);
             self.chunks.push(size);
-            assert_eq!(bytes.get(at + size..at + size + 2)?, b"\r\n", "behind a chunk");
+            assert_eq!(bytes.get(at + size..at + size + 2)?, b"\r\n", "after a chunk");
             at += size + 2;
         }
         loop {

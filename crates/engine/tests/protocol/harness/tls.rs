@@ -1,4 +1,5 @@
-//! TLS in tests: certificates of the moment, and a client that runs on a thread of its own while the test plays JavaScript.
+//! TLS in tests: temporary certificates, and a client on a thread of its own while the test takes
+//! the part of JavaScript.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -87,7 +88,7 @@ impl SecureClient {
         Self::on(TcpStream::connect(address)?, config, name)
     }
 
-    /// The same on a socket on which something has been said before.
+    /// Like `connect`, on a socket on which bytes have been exchanged before.
     pub fn on(
         socket: TcpStream,
         config: Arc<ClientConfig>,
@@ -103,7 +104,7 @@ impl SecureClient {
         Ok(Self { stream })
     }
 
-    /// Sends a request and reads its answer, which says its length.
+    /// Sends a request and reads its response, which must have a `Content-Length`.
     pub fn ask(&mut self, request: impl AsRef<[u8]>) -> io::Result<Vec<u8>> {
         self.stream.write_all(request.as_ref())?;
         self.stream.flush()?;

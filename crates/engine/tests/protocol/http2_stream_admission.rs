@@ -1,4 +1,5 @@
-//! Clients of HTTP/2 that ask for much and take none of it: no further request of theirs begins, and all others are served.
+//! HTTP/2 clients that request large responses and do not read them: no further request of theirs
+//! begins, and all others are served.
 
 use std::time::Duration;
 
@@ -89,7 +90,7 @@ fn what_waits_is_no_request_in_hand_and_not_without_bound() {
     assert_eq!(statuses(&mut engine, 5), vec![200; 5]);
     let busy = engine.js.io.counters()[1];
     assert!(busy < 20, "{busy}");
-    // Twenty wait; the others have been told that there is no room.
+    // Twenty wait; the others have been refused.
     let answered = heads(&client.take());
     assert_eq!(answered, MANY as usize - 20);
 }
@@ -113,7 +114,7 @@ fn engine(mut limits: Limits, handler: crate::harness::Handler) -> Engine {
     Engine::with_limits(with_http2(limits), handler)
 }
 
-/// JavaScript that has a large answer for `/large`, hands over what is taken of it, and holds the rest.
+/// JavaScript with a large response for `/large`: it passes on what is accepted and holds the rest.
 fn large_answers() -> crate::harness::Handler {
     Box::new(|js, event| match event {
         Event::Request(request) if request.target == "/small" => js.reply(request.id, "small"),

@@ -1,4 +1,4 @@
-//! How answers are framed and what the engine adds to their heads.
+//! The framing of responses, and the fields that the engine adds to their heads.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::harness::{
     Setup, silent,
 };
 
-/// A request is in hand; its id.
+/// Waits until a request is in flight and returns its id.
 fn asked(engine: &mut Engine, client: &mut Client, method: &str) -> u32 {
     let before = engine.received().len();
     client.send(engine, format!("{method} / HTTP/1.1\r\nHost: x\r\n\r\n"));
@@ -295,7 +295,7 @@ fn an_answer_leaves_while_a_handler_holds_javascript() {
     reader.join().unwrap();
 }
 
-/// Bytes that JavaScript lends; they say when nobody sends them any more.
+/// Bytes that JavaScript lends; they record when they are dropped.
 struct BorrowedBuffer(Vec<u8>, Arc<ReturnedBuffers>);
 
 impl AsRef<[u8]> for BorrowedBuffer {

@@ -1,4 +1,4 @@
-//! Connections that wait give back what only requests need, and go on as if they had not.
+//! Idle connections free the memory that only requests need, and serve the next request as before.
 
 use std::time::{Duration, Instant};
 
@@ -7,8 +7,9 @@ use monoceros_engine::pressure::settings::Settings;
 
 use crate::harness::{Client, End, Engine, Event, echo};
 
-/// Returns when a connection that began to wait now has been closed by `keepalive`: longer than parking takes.
-fn let_connections_park(engine: &mut Engine) {
+/// Returns when a connection that became idle now has been closed by `keepalive`. That takes longer
+/// than freeing its memory.
+fn let_connections_become_idle(engine: &mut Engine) {
     let mut other = Client::connect(engine);
     other.send(engine, "GET /slow HTTP/1.1\r\n");
     assert_eq!(other.response(engine).status, 408);
@@ -34,7 +35,7 @@ fn a_parked_connection_answers_as_before() {
     {
         let response = client.ask(&mut engine, message);
         assert!(response.text().contains(&format!(" /{number}\n")), "{:?}", response.text());
-        let_connections_park(&mut engine);
+        let_connections_become_idle(&mut engine);
     }
 }
 
@@ -48,7 +49,7 @@ fn javascript_cuts_a_parked_connection() {
     let mut client = Client::connect(&engine);
     client.ask(&mut engine, GET);
     let connection = engine.received()[0].request.connection;
-    let_connections_park(&mut engine);
+    let_connections_become_idle(&mut engine);
     engine.js.destroy(connection);
     assert_eq!(client.end(&mut engine), End::Closed);
     engine.event("the end", |event| (*event == Event::ConnectionClosed(connection)).then_some(()));
@@ -61,7 +62,7 @@ fn a_connection_that_says_nothing_is_found_while_others_are_served() {
     let mut engine = Engine::with_limits(limits, echo());
     let mut used = Client::connect(&engine);
     used.ask(&mut engine, GET);
-    // Nobody is woken for this one.
+    // No thread is woken for this one.
     let mut silent = Client::connect(&engine);
     let begun = Instant::now();
     assert_eq!(silent.end(&mut engine), End::Closed);
@@ -98,7 +99,7 @@ fn a_head_in_pieces_has_its_time_though_the_connection_was_parked() {
     let mut engine = Engine::with_limits(limits, echo());
     let mut client = Client::connect(&engine);
     client.ask(&mut engine, GET);
-    let_connections_park(&mut engine);
+    let_connections_become_idle(&mut engine);
     let begun = Instant::now();
     client.send(&mut engine, "GET / HTTP/1.1\r\n");
     assert_eq!(client.response(&mut engine).status, 408);
