@@ -167,9 +167,9 @@ export type WorkerMessage =
   | { readonly type: 'heartbeat'; readonly counters: WorkerCounters }
   /**
    * The event loop has not turned for `timeout`. The watcher thread sends it. A report that is not
-   * `final` precedes another one.
+   * `isFinal` precedes another one.
    */
-  | ({ readonly type: 'blocked'; readonly final: boolean } & BlockReport)
+  | ({ readonly type: 'blocked'; readonly isFinal: boolean } & BlockReport)
 
 /** A request without a complete response. */
 export interface InFlightRequest {
@@ -183,7 +183,7 @@ export interface BlockReport {
   /** JavaScript stack; null if V8 did not respond. */
   readonly stack: string | null
   /** System call that the thread waits in. */
-  readonly call: string | null
+  readonly systemCall: string | null
   readonly requests: readonly InFlightRequest[]
 }
 
@@ -206,13 +206,16 @@ export function encodeMessage(message: ArbiterMessage | WorkerMessage | Successo
  * Returns a function that takes chunks of a stream of lines and calls back with each complete
  * message.
  */
-export function messageDecoder<Message>(
+export function createMessageDecoder<Message>(
   onMessage: (message: Message) => void,
 ): (chunk: string) => void {
   let rest = ''
   return (chunk) => {
     const lines = (rest + chunk).split('\n')
     rest = lines.pop() ?? ''
-    for (const line of lines) onMessage(JSON.parse(line) as Message)
+    for (const line of lines) {
+      const message: Message = JSON.parse(line)
+      onMessage(message)
+    }
   }
 }

@@ -21,5 +21,5 @@ export async function run(settings: ConfigFile, { argv = [] }: RunOptions = {}):
   if (await printHelpOrVersion(argv)) return 0
   const { start } = await import('./cli/start.ts')
   const [, entry = '', ...args] = process.argv
-  return start({ argv, entry, args, embedded: settings })
+  return start({ argv, entry, args, embeddedSettings: settings })
 }

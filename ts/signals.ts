@@ -32,8 +32,8 @@ export const SIGNALS = {
     arbiter: 'stop',
     worker: 'drain',
     arbiterDoc:
-      'Graceful stop: workers finish requests in flight for at most `graceful_timeout`, then they ' +
-      'are killed. Exit status 0.',
+      'Graceful stop: workers finish requests in flight for at most `graceful_timeout`, then ' +
+      'they are killed. Exit status 0.',
     workerDoc:
       'Stops accepting connections, finishes requests in flight for at most `graceful_timeout`, ' +
       'and exits with status 0. The arbiter starts a successor at once.',
@@ -71,7 +71,8 @@ export const SIGNALS = {
     arbiter: 'removeWorker',
     worker: 'ignore',
     arbiterDoc:
-      'Removes a worker, until the next reload. The oldest one stops gracefully; at least one stays.',
+      'Removes a worker, until the next reload. The oldest one stops gracefully; at least one ' +
+      'stays.',
     workerDoc: 'Ignored.',
   },
   USR1: {
@@ -114,6 +115,8 @@ export const SIGNALS = {
 
 export type SignalName = keyof typeof SIGNALS
 
+export const SIGNAL_NAMES = Object.keys(SIGNALS) as SignalName[]
+
 /**
  * Signals that the arbiter subscribes to. Exits of workers arrive as events of Node's child
  * processes, not as CHLD.
@@ -132,5 +135,5 @@ export const WORKER_SIGNALS = filterSignals(
 )
 
 function filterSignals(matches: (row: SignalRow) => boolean): SignalName[] {
-  return (Object.keys(SIGNALS) as SignalName[]).filter((name) => matches(SIGNALS[name]))
+  return SIGNAL_NAMES.filter((name) => matches(SIGNALS[name]))
 }

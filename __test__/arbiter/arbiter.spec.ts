@@ -260,11 +260,11 @@ test('the block report is logged before a blocked worker is aborted', async (t) 
   await system.advance(3_100)
   const stack = 'Error\n    at <anonymous>:1:1\n    at spin (/app/app.js:4:10)'
   const requests = [{ request: 'GET /spin', ageMs: 3_000 }]
-  const found = { type: 'blocked', call: null, requests } as const
-  worker?.sendMessage({ ...found, final: false, stack: null })
+  const found = { type: 'blocked', systemCall: null, requests } as const
+  worker?.sendMessage({ ...found, isFinal: false, stack: null })
   await system.advance(4_000)
   t.deepEqual(worker?.signals, [], 'the arbiter waits for native code to finish')
-  worker?.sendMessage({ ...found, final: true, stack })
+  worker?.sendMessage({ ...found, isFinal: true, stack })
   await runQueued()
   t.deepEqual(worker?.signals, ['ABRT'])
   const logged = stage.log.join('\n')

@@ -156,7 +156,7 @@ export class FakeSystem implements System {
 
   residentSize: number | undefined
 
-  residentBytes(): number | undefined {
+  readResidentBytes(): number | undefined {
     return this.residentSize
   }
 

@@ -2,26 +2,26 @@
 
 import test from 'ava'
 
-import { heapFlags } from '../../ts/arbiter/heap.ts'
+import { chooseHeapFlags } from '../../ts/arbiter/heap.ts'
 import type { Config } from '../../ts/settings/config.ts'
 import { memoryLimit } from '../../ts/settings/cpus.ts'
 
 const MB = 1_048_576
 
 test('the workers and the surplus of a reload share three quarters of the memory limit', (t) => {
-  t.deepEqual(heapFlags(config(3), {}, 1_024 * MB), ['--max-old-space-size=192'])
-  t.deepEqual(heapFlags(config(1), {}, 64_000 * MB), ['--max-old-space-size=4096'])
-  t.deepEqual(heapFlags(config(16), {}, 256 * MB), ['--max-old-space-size=64'])
+  t.deepEqual(chooseHeapFlags(config(3), {}, 1_024 * MB), ['--max-old-space-size=192'])
+  t.deepEqual(chooseHeapFlags(config(1), {}, 64_000 * MB), ['--max-old-space-size=4096'])
+  t.deepEqual(chooseHeapFlags(config(16), {}, 256 * MB), ['--max-old-space-size=64'])
 })
 
 test('there is no heap flag without a memory limit, or if the operator has set one', (t) => {
-  t.deepEqual(heapFlags(config(3), {}, undefined), [])
+  t.deepEqual(chooseHeapFlags(config(3), {}, undefined), [])
   const env = { NODE_OPTIONS: '--max-old-space-size=300' }
-  t.deepEqual(heapFlags(config(3), env, 1_024 * MB), [])
+  t.deepEqual(chooseHeapFlags(config(3), env, 1_024 * MB), [])
   const raw = { ...config(3), raw_env: ['NODE_OPTIONS=--max_old_space_size=300'] }
-  t.deepEqual(heapFlags(raw, {}, 1_024 * MB), [])
+  t.deepEqual(chooseHeapFlags(raw, {}, 1_024 * MB), [])
   const percent = { ...config(3), raw_env: ['NODE_OPTIONS=--max-old-space-size-percentage=50'] }
-  t.deepEqual(heapFlags(percent, {}, 1_024 * MB), [])
+  t.deepEqual(chooseHeapFlags(percent, {}, 1_024 * MB), [])
 })
 
 test('the memory limit is the lowest of all parent control groups, in both versions', (t) => {

@@ -3,7 +3,7 @@
 
 import test from 'ava'
 
-import { takeUpgradeState, upgradeEnvironment } from '../../ts/arbiter/upgrade-state.ts'
+import { createUpgradeEnvironment, takeUpgradeState } from '../../ts/arbiter/upgrade-state.ts'
 import {
   FakeParent,
   type FakeSuccessor,
@@ -26,7 +26,7 @@ test('USR2 starts the same command line again and passes on the sockets', async 
 
 test('the upgrade state leads to a clean environment without variables of systemd', (t) => {
   const handover = { kind: 'daemon', pid: 1, listeners: [], activated: false } as const
-  const env = upgradeEnvironment(
+  const env = createUpgradeEnvironment(
     { A: '1', LISTEN_PID: '1', LISTEN_FDS: '2', LISTEN_FDNAMES: 'a:b', WATCHDOG_PID: '1' },
     handover,
   )

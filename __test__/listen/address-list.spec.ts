@@ -1,17 +1,17 @@
 // Lists of addresses and networks in settings.
 import test from 'ava'
 
-import { addressBytes } from '../../ts/listen/address-bytes.ts'
+import { parseAddressBytes } from '../../ts/listen/address-bytes.ts'
 import { findInvalidAddress } from '../../ts/listen/address-list.ts'
 
 test('an IP address is four or sixteen bytes, however it is written', (t) => {
-  t.deepEqual(addressBytes('192.0.2.1'), [192, 0, 2, 1])
+  t.deepEqual(parseAddressBytes('192.0.2.1'), [192, 0, 2, 1])
   const mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 1, 2, 3, 4]
   for (const text of ['::ffff:1.2.3.4', '::FFFF:102:304', '0:0:0:0:0:ffff:1.2.3.4']) {
-    t.deepEqual(addressBytes(text), mapped)
+    t.deepEqual(parseAddressBytes(text), mapped)
   }
-  t.deepEqual(addressBytes('::'), new Array(16).fill(0))
-  t.deepEqual(addressBytes('2001:db8::'), [0x20, 0x01, 0x0d, 0xb8, ...new Array(12).fill(0)])
+  t.deepEqual(parseAddressBytes('::'), new Array(16).fill(0))
+  t.deepEqual(parseAddressBytes('2001:db8::'), [0x20, 0x01, 0x0d, 0xb8, ...new Array(12).fill(0)])
 })
 
 test('a network with bits set after its prefix is invalid', (t) => {

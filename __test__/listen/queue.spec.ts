@@ -1,13 +1,13 @@
 // The warning about a backlog that the kernel does not grant.
 
 import test from 'ava'
-import { backlogWarning } from '../../ts/listen/queue.ts'
+import { checkBacklog } from '../../ts/listen/queue.ts'
 
 test('a backlog above net.core.somaxconn causes a warning', (t) => {
   const read = () => '4096\n'
-  t.is(backlogWarning(4096, read), undefined)
+  t.is(checkBacklog(4096, read), undefined)
   t.is(
-    backlogWarning(4097, read),
+    checkBacklog(4097, read),
     'backlog=4097 is more than the system gives: net.core.somaxconn=4096 holds',
   )
 })
@@ -16,5 +16,5 @@ test('there is no backlog warning on a system without net.core.somaxconn', (t) =
   const read = () => {
     throw new TypeError('no such file')
   }
-  t.is(backlogWarning(100_000, read), undefined)
+  t.is(checkBacklog(100_000, read), undefined)
 })

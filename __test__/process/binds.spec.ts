@@ -79,7 +79,7 @@ test.serial(
     program.write('monoceros.config.json', config(`:${program.port}`))
     program.signal('SIGHUP')
     await program.line(
-      /cannot listen at 0\.0\.0\.0:\d+: this server itself listens at http:\/\/127\.0\.0\.1:\d+, .*restart it/,
+      /cannot listen at 0\.0\.0\.0:\d+: this server already listens at http:\/\/127\.0\.0\.1:\d+, .*restart the server/,
     )
     await program.line(/Reload failed/)
     t.is((await program.who()).version, '1')

@@ -15,7 +15,7 @@ import type { DevReload } from './dev-reload.ts'
 import type { ArbiterEvent, EventQueue } from './events.ts'
 import type { ExtraListeners } from './extra-listeners.ts'
 import {
-  displayAddresses,
+  formatListenerAddresses,
   type Generation,
   includesSocket,
   updateSharedListeners,
@@ -152,17 +152,18 @@ export class Arbiter {
 
   /** Performs steps toward the wanted set of workers until a step has to wait for an event. */
   #reconcile(): void {
-    const { current } = this.#rollout
-    if (this.#lifecycle === 'stopping' || current === undefined || !this.#canStartWorkers) return
+    const { currentGeneration } = this.#rollout
+    if (this.#lifecycle === 'stopping' || currentGeneration === undefined || !this.#canStartWorkers)
+      return
     for (;;) {
       const nowMs = this.#system.now()
       const step = nextStep({
-        wanted: this.#workerCount.wanted,
+        wantedCount: this.#workerCount.wanted,
         workers: this.#supervisor.workers.list(),
-        current,
-        trial: this.#rollout.trial,
+        currentGeneration,
+        trialGeneration: this.#rollout.trialGeneration,
         canSpawn: this.#supervisor.canSpawn(nowMs),
-        maxSurge: current.config.max_surge,
+        maxSurge: currentGeneration.config.max_surge,
         maxBooting: this.#dependencies.processorCount,
         nowMs,
       })
@@ -176,10 +177,10 @@ export class Arbiter {
 
   get #phase(): Phase {
     if (this.#lifecycle !== 'running') return this.#lifecycle
-    const accompanied = this.#upgrade.successorPid !== undefined
-    if (this.#workerCount.isPaused) return accompanied ? 'pausedForSuccessor' : 'paused'
+    const hasSuccessor = this.#upgrade.successorPid !== undefined
+    if (this.#workerCount.isPaused) return hasSuccessor ? 'pausedForSuccessor' : 'paused'
     if (this.#rollout.isReloading) return 'reloading'
-    if (accompanied) return 'upgrading'
+    if (hasSuccessor) return 'upgrading'
     return this.#upgrade.predecessorPid === undefined ? 'serving' : 'takingOver'
   }
 
@@ -208,9 +209,9 @@ export class Arbiter {
       case 'reopenLogs':
         return this.#reopenLogs()
       case 'upgrade':
-        if (this.#rollout.current === undefined) return
+        if (this.#rollout.currentGeneration === undefined) return
         if (this.#dependencies.hooks.call('pre_exec').hasFailed) return
-        return this.#upgrade.start(this.#rollout.current, this.#extraListeners.listOpen())
+        return this.#upgrade.start(this.#rollout.currentGeneration, this.#extraListeners.listOpen())
       case 'pauseWorkers':
         return this.#pauseWorkers()
       case 'resumeWorkers':
@@ -253,7 +254,10 @@ export class Arbiter {
   }
 
   #pauseWorkers(): void {
-    if (this.#rollout.current?.config.daemon !== true && this.#upgrade.successorPid === undefined) {
+    if (
+      this.#rollout.currentGeneration?.config.daemon !== true &&
+      this.#upgrade.successorPid === undefined
+    ) {
       return logLine(this.#log, 'winchIgnored')
     }
     this.#workerCount.pause()
@@ -281,8 +285,8 @@ export class Arbiter {
 
   #reopenLogs(): void {
     try {
-      if (this.#rollout.current !== undefined)
-        this.#dependencies.prepareLogs(this.#rollout.current.config)
+      if (this.#rollout.currentGeneration !== undefined)
+        this.#dependencies.prepareLogs(this.#rollout.currentGeneration.config)
       this.#log.reopen()
     } catch (error) {
       // The log files that are open stay in use.
@@ -294,7 +298,7 @@ export class Arbiter {
   /** Runs beside the loop, because a hook may await something. */
   async #prepareGeneration({ config }: Generation): Promise<void> {
     this.#dependencies.prepareLogs(config)
-    if (this.#rollout.current !== undefined)
+    if (this.#rollout.currentGeneration !== undefined)
       await this.#dependencies.hooks.callAndWait(config, 'on_reload')
   }
 
@@ -339,8 +343,8 @@ export class Arbiter {
       return this.#failStart(failure.exitStatus, reason)
     }
     if (this.#rollout.handleBootFailure(worker)) {
-      if (this.#rollout.current !== undefined)
-        this.#dependencies.hooks.activate(this.#rollout.current.config)
+      if (this.#rollout.currentGeneration !== undefined)
+        this.#dependencies.hooks.activate(this.#rollout.currentGeneration.config)
       return this.#notifyReady()
     }
     this.#supervisor.crashes.recordExit(worker, false)
@@ -349,11 +353,11 @@ export class Arbiter {
 
   #handleCurrent(generation: Generation, previous: Generation | undefined): void {
     const { config, listeners } = generation
-    const sayListening = () =>
-      logLine(this.#log, 'listening', displayAddresses(generation), this.#system.pid)
+    const logListening = () =>
+      logLine(this.#log, 'listening', formatListenerAddresses(generation), this.#system.pid)
     this.#devReload.applySettings(generation)
     if (previous === undefined) {
-      sayListening()
+      logListening()
       logLine(this.#log, 'usingEngine', this.#dependencies.engineDescription)
       this.#dependencies.hooks.callAndWait(config, 'when_ready').then(
         () => this.#queue.push({ type: 'startHooksDone' }),
@@ -374,7 +378,7 @@ export class Arbiter {
     attempt(() => updateSharedListeners(generation, previous))
     attempt(() => this.#log.configure(config))
     attempt(() => this.#titleAndPidfile.applySettings(config))
-    if (listeners.some((listener) => !includesSocket(previous.listeners, listener))) sayListening()
+    if (listeners.some((listener) => !includesSocket(previous.listeners, listener))) logListening()
   }
 
   #finishReload(): void {
@@ -389,11 +393,11 @@ export class Arbiter {
   }
 
   #handleTick(): void {
-    const { isLate, isFullSecond } = this.#clock.handleTick()
+    const { isLate, isFullSecond } = this.#clock.classifyTick()
     this.#supervisor.checkDeadlines({ isLate })
     this.#dependencies.notifier.sendWatchdogIfDue()
     if (!isFullSecond) return
-    this.#upgrade.tick()
-    this.#housekeeping.runEverySecond(this.#rollout.current)
+    this.#upgrade.resumeSuccessor()
+    this.#housekeeping.runEverySecond(this.#rollout.currentGeneration)
   }
 }

@@ -20,17 +20,17 @@ const BLOCK_REPORT_MAX_AGE_MS = 2_000
 const MAX_REQUESTS = 10
 
 /** Returns the report of the current block, or undefined if the latest report is too old. */
-export function recentBlockReport({ blockReport }: WorkerHandle, nowMs: number) {
+export function findRecentBlockReport({ blockReport }: WorkerHandle, nowMs: number) {
   if (blockReport === undefined) return undefined
-  const freshMs = blockReport.final ? BLOCK_REPORT_MAX_AGE_MS : NATIVE_BLOCK_REPORT_WAIT_MS
+  const freshMs = blockReport.isFinal ? BLOCK_REPORT_MAX_AGE_MS : NATIVE_BLOCK_REPORT_WAIT_MS
   return nowMs - blockReport.atMs > freshMs ? undefined : blockReport
 }
 
 /** Logs what blocks the worker and which requests are in flight. */
-export function logBlockReport(log: Logger, worker: WorkerHandle, blockade: BlockReport): void {
-  const { stack, call, requests } = blockade
+export function logBlockReport(log: Logger, worker: WorkerHandle, report: BlockReport): void {
+  const { stack, systemCall, requests } = report
   if (stack !== null) logLine(log, 'blockedInJavaScript', worker.pid, applicationFrames(stack))
-  else if (call !== null) logLine(log, 'blockedInSystemCall', worker.pid, call)
+  else if (systemCall !== null) logLine(log, 'blockedInSystemCall', worker.pid, systemCall)
   else logLine(log, 'blockedInNativeCode', worker.pid)
   if (requests.length > 0) logLine(log, 'inFlightRequests', worker.pid, formatRequests(requests))
 }

@@ -35,7 +35,7 @@ export class Clock {
   }
 
   /** Returns whether the tick that has arrived is late, and whether a full second has passed. */
-  handleTick(): { readonly isLate: boolean; readonly isFullSecond: boolean } {
+  classifyTick(): { readonly isLate: boolean; readonly isFullSecond: boolean } {
     const nowMs = this.#system.now()
     const isLate = nowMs - this.#nextSecondAtMs > MAX_TICK_DELAY_MS
     const isFullSecond = nowMs >= this.#nextSecondAtMs

@@ -64,7 +64,7 @@ export function createCollaborators(
     extraListeners,
     callbacks: {
       ...callbacks,
-      isTrial: ({ generation }) => generation === rollout.trial,
+      isTrial: ({ generation }) => generation === rollout.trialGeneration,
       isFinalShutdown: () => callbacks.isStopping() && upgrade.successorPid === undefined,
       onFilesLoaded: (message) => devReload.handleLoaded(message),
       callPreFork: (age) => hooks.callPreFork(age, system.pid),

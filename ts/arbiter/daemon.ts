@@ -9,7 +9,7 @@ import { isatty } from 'node:tty'
 import { monocerosError } from '../errors.ts'
 import { type Program, system } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
-import { upgradeEnvironment } from './upgrade-state.ts'
+import { createUpgradeEnvironment } from './upgrade-state.ts'
 
 const STDOUT_FD = 1
 const STDERR_FD = 2
@@ -30,7 +30,7 @@ export async function startDaemon(program: Program, config: Config): Promise<num
   const inherits = (fd: number) => config.enable_stdio_inheritance && !isatty(fd)
   const daemon = system.spawnSelf({
     program,
-    env: upgradeEnvironment(system.env, {
+    env: createUpgradeEnvironment(system.env, {
       kind: 'daemon',
       pid: system.pid,
       listeners: [],

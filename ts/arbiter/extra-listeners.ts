@@ -38,14 +38,14 @@ export class ExtraListeners {
   readonly #log: Logger
   readonly #listeners = new Map<string, ExtraListener>()
 
-  constructor(log: Logger, handed: readonly InheritedExtraListener[] = []) {
+  constructor(log: Logger, inherited: readonly InheritedExtraListener[] = []) {
     this.#log = log
-    for (const each of handed) this.#listeners.set(keyOf(each), { ...each, users: new Set() })
+    for (const each of inherited) this.#listeners.set(keyOf(each), { ...each, users: new Set() })
   }
 
   /** Returns the open extra listeners, for the arbiter that an upgrade starts. */
   listOpen(): InheritedExtraListener[] {
-    return [...this.#listeners.values()].map(({ users: _, ...handed }) => handed)
+    return [...this.#listeners.values()].map(({ users: _, ...inherited }) => inherited)
   }
 
   /**
@@ -53,16 +53,16 @@ export class ExtraListeners {
    * binds the address in the worker and reports the error to the application.
    */
   handleListen(worker: WorkerHandle, id: number, address: ExtraListenerAddress): void {
-    const held =
+    const listener =
       this.#listeners.get(keyOf(address)) ?? this.#open(address, worker.generation.config)
-    held?.users.add(worker)
-    worker.child.sendDescriptor(id, held?.fd)
+    listener?.users.add(worker)
+    worker.child.sendDescriptor(id, listener?.fd)
   }
 
   /** Handles the message `unlisten`: the worker's server has closed. */
   handleUnlisten(worker: WorkerHandle, address: ExtraListenerAddress): void {
-    const held = this.#listeners.get(keyOf(address))
-    if (held?.users.delete(worker) && held.users.size === 0) this.#close(held)
+    const listener = this.#listeners.get(keyOf(address))
+    if (listener?.users.delete(worker) && listener.users.size === 0) this.#close(listener)
   }
 
   /** Forgets a worker that has exited. Its listeners stay open for the worker that replaces it. */
@@ -74,12 +74,13 @@ export class ExtraListeners {
    * Closes the listeners that no worker uses. Called when the wanted number of workers is ready.
    */
   closeUnused(): void {
-    for (const held of this.#listeners.values()) if (held.users.size === 0) this.#close(held)
+    for (const listener of this.#listeners.values())
+      if (listener.users.size === 0) this.#close(listener)
   }
 
   /** Closes every listener, when the arbiter stops. */
   closeAll(): void {
-    for (const held of this.#listeners.values()) this.#close(held)
+    for (const listener of this.#listeners.values()) this.#close(listener)
   }
 
   #open(address: ExtraListenerAddress, config: Config): ExtraListener | undefined {
@@ -98,10 +99,10 @@ export class ExtraListeners {
       try {
         const only = ipv6Only || (each.includes(':') && each !== '::')
         const fd = native.bindTcp(each, port, config.backlog, config.reuse_port, only)
-        const held = { ...address, fd, users: new Set<WorkerHandle>() }
-        this.#listeners.set(keyOf(address), held)
+        const listener = { ...address, fd, users: new Set<WorkerHandle>() }
+        this.#listeners.set(keyOf(address), listener)
         logLine(this.#log, 'extraListening', shown)
-        return held
+        return listener
       } catch (error) {
         logLine(
           this.#log,
@@ -114,9 +115,9 @@ export class ExtraListeners {
     return undefined
   }
 
-  #close(held: ExtraListener): void {
-    this.#listeners.delete(keyOf(held))
-    native?.closeFd(held.fd)
+  #close(listener: ExtraListener): void {
+    this.#listeners.delete(keyOf(listener))
+    native?.closeFd(listener.fd)
   }
 }
 

@@ -5,7 +5,7 @@
 
 import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
-import { StatsdClient, statsdTarget } from '../log/statsd.ts'
+import { resolveStatsdTarget, StatsdClient } from '../log/statsd.ts'
 import { native } from '../native/index.ts'
 import type { Generation } from './generation.ts'
 
@@ -42,7 +42,7 @@ export class Gauges {
     this.#reportedWorkers = undefined
     this.#statsd?.close()
     this.#statsd = undefined
-    const target = statsdTarget(config)
+    const target = resolveStatsdTarget(config)
     try {
       if (target !== undefined) this.#statsd = new StatsdClient(target)
     } catch (error) {

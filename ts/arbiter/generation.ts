@@ -51,7 +51,7 @@ export function canUseTls({ bind, port }: Listener): boolean {
 }
 
 /** Returns the address of a listener as the log shows it. */
-export function displayAddress(
+export function formatListenerAddress(
   listener: Listener,
   { watchedTls }: Pick<Generation, 'watchedTls'>,
 ): string {
@@ -61,8 +61,10 @@ export function displayAddress(
 }
 
 /** Returns the addresses of all listeners as the log shows them, separated by commas. */
-export function displayAddresses(generation: Generation): string {
-  return generation.listeners.map((listener) => displayAddress(listener, generation)).join(',')
+export function formatListenerAddresses(generation: Generation): string {
+  return generation.listeners
+    .map((listener) => formatListenerAddress(listener, generation))
+    .join(',')
 }
 
 /**
@@ -97,16 +99,17 @@ export function createGenerationOpener(
       sslContext: context.hooks?.findSslContextHook(config),
     })
     const collectorAddresses = await resolveCollectors(config)
-    const kept =
-      earlier?.listeners ?? inherited.listeners.map((handed) => adoptListener(handed, options))
-    const binds = inherited.isSocketActivated ? kept.map(({ bind }) => bind) : config.bind
+    const existing =
+      earlier?.listeners ?? inherited.listeners.map((one) => adoptListener(one, options))
+    const binds = inherited.isSocketActivated ? existing.map(({ bind }) => bind) : config.bind
     const opened: Listener[] = []
     const listeners: Listener[] = []
     try {
       for (const bind of binds) {
-        const free = kept.filter((listener) => !includesSocket(listeners, listener))
+        const free = existing.filter((listener) => !includesSocket(listeners, listener))
         const known = await findListener(free, bind, options)
-        const listener = known ?? (await openListener({ ...context, held: kept }, bind, options))
+        const listener =
+          known ?? (await openListener({ ...context, ownListeners: existing }, bind, options))
         if (known === undefined) opened.push(listener)
         // The text of the setting matters beside the address: its scheme selects TLS.
         listeners.push({ ...listener, bind })
@@ -115,7 +118,7 @@ export function createGenerationOpener(
       for (const listener of opened) listener.close({ unlink: true })
       throw error
     }
-    if (earlier === undefined) closeUnusedListeners(kept, listeners)
+    if (earlier === undefined) closeUnusedListeners(existing, listeners)
     const number = (earlier?.number ?? 0) + 1
     const facts = {
       number,
@@ -133,8 +136,8 @@ function namesOfGivenSettings(origins: ResolvedConfig['origins']): string[] {
 }
 
 // Closes this process's descriptors alone: the older arbiter still serves on the sockets.
-function closeUnusedListeners(handed: readonly Listener[], used: readonly Listener[]): void {
-  for (const listener of handed) {
+function closeUnusedListeners(inherited: readonly Listener[], used: readonly Listener[]): void {
+  for (const listener of inherited) {
     if (!includesSocket(used, listener)) listener.close({ unlink: false })
   }
 }

@@ -20,7 +20,7 @@ const MB = 1_048_576
  * Returns the V8 flag for the heap limit. There is none without a memory limit, or if the operator
  * has set such a flag.
  */
-export function heapFlags(
+export function chooseHeapFlags(
   { workers, max_surge, raw_env }: Config,
   env: NodeJS.ProcessEnv,
   limit: number | undefined,

@@ -12,7 +12,7 @@ import type { Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown-value.ts'
 import type { System } from '../process/system.ts'
 import type { ResolvedConfig } from '../settings/config.ts'
-import { displayAddress } from './generation.ts'
+import { formatListenerAddress } from './generation.ts'
 import type { Rollout } from './rollout.ts'
 import type { WorkerCount } from './worker-count.ts'
 import type { Workers } from './workers.ts'
@@ -58,8 +58,8 @@ export class ArbiterHooks {
   }
 
   /** Creates the object that hooks receive as `server`. */
-  connectServer(facts: HookServerSources): void {
-    this.#server = createHookServer(this.#log, facts)
+  connectServer(sources: HookServerSources): void {
+    this.#server = createHookServer(this.#log, sources)
   }
 
   /** Calls the hooks of the start, before the first address is opened. */
@@ -149,12 +149,16 @@ export interface HookServerSources {
 }
 
 /** Creates the `server` object of hooks. Its properties always show the current state. */
-function createHookServer(log: Logger, facts: HookServerSources): HookArbiter {
-  const { system, workers, rollout, workerCount, settings } = facts
-  const config = () => rollout.current?.config ?? settings.values
+function createHookServer(log: Logger, sources: HookServerSources): HookArbiter {
+  const { system, workers, rollout, workerCount, settings } = sources
+  const config = () => rollout.currentGeneration?.config ?? settings.values
   const addresses = () => {
-    const { current } = rollout
-    return current?.listeners.map((listener) => displayAddress(listener, current)) ?? []
+    const { currentGeneration } = rollout
+    return (
+      currentGeneration?.listeners.map((listener) =>
+        formatListenerAddress(listener, currentGeneration),
+      ) ?? []
+    )
   }
   return {
     log,

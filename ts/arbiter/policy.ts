@@ -34,9 +34,9 @@ export class RestartPolicy {
   readonly #externalExitsAtMs = new Map<number, number[]>()
 
   /** Records an exit. Returns the delay before the next start in milliseconds, 0 for none. */
-  recordExit(death: UnexpectedExit, nowMs: number): number {
-    if (death.isExternal && !this.#isLooping(death.slot, nowMs)) return 0
-    const stable = !death.isExternal && (death.servedMs ?? 0) >= STABLE_AFTER_MS
+  recordExit(exit: UnexpectedExit, nowMs: number): number {
+    if (exit.isExternal && !this.#isLooping(exit.slot, nowMs)) return 0
+    const stable = !exit.isExternal && (exit.servedMs ?? 0) >= STABLE_AFTER_MS
     if (stable) {
       this.#failures = 0
       return 0

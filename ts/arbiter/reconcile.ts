@@ -18,12 +18,12 @@ export type ReconcileStep =
   | { readonly type: 'settled' }
 
 export interface ReconcileInput {
-  readonly wanted: number
+  readonly wantedCount: number
   readonly workers: readonly WorkerHandle[]
   /** Generation that replacements are started with. */
-  readonly current: Generation
+  readonly currentGeneration: Generation
   /** Generation that a reload tries with one worker before it becomes current. */
-  readonly trial: Generation | undefined
+  readonly trialGeneration: Generation | undefined
   readonly canSpawn: boolean
   /** How many workers may boot at the same time while their boot keeps a processor busy. */
   readonly maxBooting: number
@@ -39,20 +39,24 @@ const SLOW_REQUEST_AGE_MS = 5_000
 
 /** Finds one step. The caller performs it and asks again, until the step is `wait` or `settled`. */
 export function nextStep(situation: ReconcileInput): ReconcileStep {
-  const { wanted, workers, current, trial } = situation
-  const live = workers.filter((worker) => worker.isLive() && worker.generation !== trial)
+  const { wantedCount, workers, currentGeneration, trialGeneration } = situation
+  const live = workers.filter((worker) => worker.isLive() && worker.generation !== trialGeneration)
   // With more boots than processors every worker would be ready late. This way the first one is
   // ready sooner.
   const boots =
     workers.filter((worker) => isBusyBooting(worker, situation.nowMs)).length < situation.maxBooting
-  if (live.length < wanted && situation.canSpawn && boots) return spawn(current)
-  if (trial !== undefined) {
+  if (live.length < wantedCount && situation.canSpawn && boots) return spawn(currentGeneration)
+  if (trialGeneration !== undefined) {
     // A crash delay does not hold the trial back: the reload may fix the crash.
-    return workers.some((worker) => worker.generation === trial) ? WAIT : spawn(trial)
+    return workers.some((worker) => worker.generation === trialGeneration)
+      ? WAIT
+      : spawn(trialGeneration)
   }
-  if (live.length < wanted) return WAIT
-  const stale = live.filter((worker) => worker.needsReplacement || worker.generation !== current)
-  if (stale.length === 0) return shrink(live, wanted)
+  if (live.length < wantedCount) return WAIT
+  const stale = live.filter(
+    (worker) => worker.needsReplacement || worker.generation !== currentGeneration,
+  )
+  if (stale.length === 0) return shrink(live, wantedCount)
   return replace(stale, live, situation)
 }
 
@@ -69,18 +73,18 @@ function shrink(live: readonly WorkerHandle[], wanted: number): ReconcileStep {
 function replace(
   stale: readonly WorkerHandle[],
   live: readonly WorkerHandle[],
-  { wanted, current, workers, canSpawn, maxSurge, nowMs }: ReconcileInput,
+  { wantedCount, currentGeneration, workers, canSpawn, maxSurge, nowMs }: ReconcileInput,
 ): ReconcileStep {
   // A booting worker serves no requests, so it can stop without a successor.
   const unready = stale.find(({ state }) => state === 'booting')
-  if (unready !== undefined && live.length > wanted) return retire(unready)
+  if (unready !== undefined && live.length > wantedCount) return retire(unready)
   const serving = live.filter(({ state }) => state === 'serving').length
-  if (serving > wanted) return retire(oldest(stale))
+  if (serving > wantedCount) return retire(oldest(stale))
   const fresh = live.length - stale.length
-  const leaving = workers.filter((worker) => isDrainAwaited(worker, nowMs)).length
+  const awaitedDrains = workers.filter((worker) => isDrainAwaited(worker, nowMs)).length
   // Enough workers exist or are booting: outdated ones stop as these become ready.
-  if (live.length + leaving >= wanted + maxSurge || fresh >= wanted) return WAIT
-  return canSpawn ? spawn(current) : WAIT
+  if (live.length + awaitedDrains >= wantedCount + maxSurge || fresh >= wantedCount) return WAIT
+  return canSpawn ? spawn(currentGeneration) : WAIT
 }
 
 /**

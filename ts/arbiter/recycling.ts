@@ -59,7 +59,7 @@ export class Recycling {
       return `served ${formatSeconds(servedMs)} >= max_worker_lifetime ${limit}`
     }
     const limit = generation.config.max_worker_memory
-    const memory = limit === 0 ? 0 : (this.#system.residentBytes(worker.pid) ?? 0)
+    const memory = limit === 0 ? 0 : (this.#system.readResidentBytes(worker.pid) ?? 0)
     if (memory > limit) {
       return `resident memory ${mebibytes(memory)} > max_worker_memory ${mebibytes(limit)}`
     }

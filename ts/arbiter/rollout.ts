@@ -52,12 +52,12 @@ export class Rollout {
   }
 
   /** Generation that workers are started with; undefined until the first one is open. */
-  get current(): Generation | undefined {
+  get currentGeneration(): Generation | undefined {
     return this.#current
   }
 
   /** Generation that a reload tries with one worker. */
-  get trial(): Generation | undefined {
+  get trialGeneration(): Generation | undefined {
     return this.#stage?.name === 'trial' ? this.#stage.generation : undefined
   }
 
@@ -95,7 +95,7 @@ export class Rollout {
   }
 
   handleReady(worker: WorkerHandle): void {
-    if (this.trial !== worker.generation) return
+    if (this.trialGeneration !== worker.generation) return
     const previous = this.#current ?? worker.generation
     this.#stage = { name: 'rolling', previous }
     this.#current = worker.generation
@@ -107,7 +107,7 @@ export class Rollout {
    * replacement.
    */
   handleBootFailure(worker: WorkerHandle): boolean {
-    if (this.trial !== worker.generation) return false
+    if (this.trialGeneration !== worker.generation) return false
     this.#closeListeners(worker.generation, this.#current)
     this.#abandon()
     return true

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 
 import { MonocerosError, monocerosError } from '../errors.ts'
-import { backlogWarning } from '../listen/queue.ts'
+import { checkBacklog } from '../listen/queue.ts'
 import { createNotifier, takeActivatedSockets } from '../listen/systemd.ts'
 import { loadCustomLogger } from '../log/custom.ts'
 import { logLine } from '../log/log-lines.ts'
@@ -13,8 +13,8 @@ import { native, nativeFailure } from '../native/index.ts'
 import { type Program, system } from '../process/system.ts'
 import { setTitle } from '../process/title.ts'
 import { prepareLogFile, resolveOwner } from '../process/user.ts'
-import { packageVersion } from '../process/version.ts'
-import { type ArbiterScoreboard, slotCountFor } from '../scoreboard/board.ts'
+import { readPackageVersion } from '../process/version.ts'
+import { type ArbiterScoreboard, computeSlotCount } from '../scoreboard/board.ts'
 import { MessageScoreboard } from '../scoreboard/messages.ts'
 import { SharedScoreboard } from '../scoreboard/shared.ts'
 import type { Config, ResolvedConfig } from '../settings/config.ts'
@@ -74,7 +74,7 @@ export async function runArbiter(
     }
     const openFiles = readOpenFilesLimit()
     logLine(log, 'openFileLimit', openFiles.text)
-    const warning = backlogWarning(values.backlog)
+    const warning = checkBacklog(values.backlog)
     if (warning !== undefined) log.warning(warning)
     const hooks = new ArbiterHooks(log)
     if (await isStoppedBefore(hooks.load(settings))) return 0
@@ -94,14 +94,17 @@ export async function runArbiter(
       },
       ...createOpener({ log, hooks }, upgradeState),
       inheritedExtraListeners: upgradeState?.further ?? [],
-      scoreboard: createScoreboard(slotCountFor(values.workers, openFiles.most), upgradeState),
+      scoreboard: createScoreboard(
+        computeSlotCount(values.workers, openFiles.maxOpenFiles),
+        upgradeState,
+      ),
       notifier: createNotifier(system, log),
       prepareLogs,
       processorCount: availableCpus(),
       createPidfile: (path) => createPidfile(system, path),
       openSourceWatch,
       reapOrphans: createOrphanReaper(system.pid, native),
-      version: packageVersion(),
+      version: readPackageVersion(),
       engineDescription: describeEngine(values),
     }).run()
   } catch (error) {
@@ -115,15 +118,15 @@ export async function runArbiter(
 }
 
 // Node raises the soft limit to the hard one when it starts, and workers inherit it.
-function readOpenFilesLimit(): { text: string; most: number } {
+function readOpenFilesLimit(): { text: string; maxOpenFiles: number } {
   try {
     const limits = readFileSync('/proc/self/limits', 'utf8')
     const [, soft, hard] = /^Max open files\s+(\d+|unlimited)\s+(\d+|unlimited)/m.exec(limits) ?? []
     const text = `at most ${soft} a process, of ${hard} that the system allows`
-    return { text, most: Number(soft) || Number.POSITIVE_INFINITY }
+    return { text, maxOpenFiles: Number(soft) || Number.POSITIVE_INFINITY }
   } catch {
     // Not Linux.
-    return { text: 'the limit is not known here', most: Number.POSITIVE_INFINITY }
+    return { text: 'the limit is not known here', maxOpenFiles: Number.POSITIVE_INFINITY }
   }
 }
 

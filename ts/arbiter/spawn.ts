@@ -9,14 +9,14 @@ import { WORKER_HOOKS } from '../hooks/table.ts'
 import type { SpawnAdditions } from '../hooks/types.ts'
 import { type BootMessage, DESCRIPTOR_CHANNEL_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
-import { inspectFlag } from '../process/inspect.ts'
+import { formatInspectFlag } from '../process/inspect.ts'
 import type { Child, System } from '../process/system.ts'
-import { processTitle } from '../process/title.ts'
+import { formatProcessTitle } from '../process/title.ts'
 import type { ArbiterScoreboard } from '../scoreboard/board.ts'
 import type { Config } from '../settings/config.ts'
 import { memoryLimit } from '../settings/cpus.ts'
-import { canUseTls, displayAddress, type Generation, isTlsListener } from './generation.ts'
-import { heapFlags } from './heap.ts'
+import { canUseTls, formatListenerAddress, type Generation, isTlsListener } from './generation.ts'
+import { chooseHeapFlags } from './heap.ts'
 
 // The file has the extension of this one: .ts when the sources run, .js in dist/.
 const WORKER_SCRIPT = fileURLToPath(
@@ -38,7 +38,7 @@ export function spawnWorker(
   const { config, listeners } = generation
   return system.spawn({
     script: WORKER_SCRIPT,
-    title: processTitle('worker', instanceName(config)),
+    title: formatProcessTitle('worker', getInstanceName(config)),
     env: { ...workerEnvironment(system.env, generation, slot), ...additions.env },
     cwd: resolve(config.chdir),
     extraFds: [
@@ -51,7 +51,10 @@ export function spawnWorker(
       ...(config.capture_output ? [STDOUT_FD, STDERR_FD] : []),
     ],
     capturesOutput: config.capture_output,
-    nodeFlags: [...heapFlags(config, system.env, memoryLimit()), ...inspectFlags(config, slot)],
+    nodeFlags: [
+      ...chooseHeapFlags(config, system.env, memoryLimit()),
+      ...inspectFlags(config, slot),
+    ],
     ...(config.worker_nice === 0 ? {} : { nice: config.worker_nice }),
     ...(config.worker_cpu_affinity === 'off' ? {} : { processorIndex: slot - 1 }),
   })
@@ -83,7 +86,7 @@ export function createBootMessage(
     collectorAddresses: generation.collectorAddresses ?? {},
     listeners: generation.listeners.map((listener, index) => ({
       fd: firstListener + index,
-      address: displayAddress(listener, generation),
+      address: formatListenerAddress(listener, generation),
       isSecure: isTlsListener(listener, generation.watchedTls),
       canBeSecure: canUseTls(listener),
     })),
@@ -107,11 +110,11 @@ export function createBootMessage(
 // With `inspect_brk` the worker opens the port itself, right before it waits for the debugger.
 function inspectFlags({ inspect, inspect_brk }: Config, slot: number): string[] {
   if (inspect === null || inspect_brk !== null) return []
-  return [inspectFlag(inspect, slot)]
+  return [formatInspectFlag(inspect, slot)]
 }
 
 /** Returns the name that process titles show in brackets. */
-export function instanceName({ proc_name, app }: Config): string {
+export function getInstanceName({ proc_name, app }: Config): string {
   return proc_name ?? app ?? 'monoceros'
 }
 

@@ -12,9 +12,9 @@ import type { System } from '../process/system.ts'
 import type { ArbiterScoreboard, SlotReading } from '../scoreboard/board.ts'
 import {
   BLOCK_REPORT_WAIT_MS,
+  findRecentBlockReport,
   logBlockReport,
   NATIVE_BLOCK_REPORT_WAIT_MS,
-  recentBlockReport,
 } from './block-report.ts'
 import { Crashes, formatSeconds } from './crashes.ts'
 import type { EventQueue } from './events.ts'
@@ -101,8 +101,8 @@ export class Supervisor {
     const age = this.#spawnedCount
     const child = spawnWorker(this.#system, context, this.#callbacks.callPreFork(age))
     const allowance = drawWorkerLimits(this.#system, config)
-    const bornAtMs = this.#system.now()
-    const worker = new WorkerHandle({ slot, age, child, generation, allowance, bornAtMs })
+    const spawnedAtMs = this.#system.now()
+    const worker = new WorkerHandle({ slot, age, child, generation, allowance, spawnedAtMs })
     worker.deadlineMs = this.#deadlineAfter(config.boot_timeout * 1_000)
     this.workers.add(worker)
     child.onMessage((message) => this.#queue.push({ type: 'workerMessage', worker, message }))
@@ -167,9 +167,12 @@ export class Supervisor {
   /**
    * Handles a report of the watcher. A preliminary one announces that the final one takes longer.
    */
-  handleBlockReport(worker: WorkerHandle, found: BlockReport & { readonly final: boolean }): void {
+  handleBlockReport(
+    worker: WorkerHandle,
+    found: BlockReport & { readonly isFinal: boolean },
+  ): void {
     worker.blockReport = { ...found, atMs: this.#system.now() }
-    if (found.final) return this.applyEvent(worker, 'blockReported')
+    if (found.isFinal) return this.applyEvent(worker, 'blockReported')
     // The successor has been started already; this process can wait until its stack is known.
     if (worker.state === 'blocked')
       worker.deadlineMs = this.#deadlineAfter(NATIVE_BLOCK_REPORT_WAIT_MS)
@@ -292,11 +295,11 @@ export class Supervisor {
       const { timeout } = worker.generation.config
       logLine(this.#log, 'workerTimeout', worker.pid, formatSeconds(silentMs), `${timeout}s`)
       worker.deadlineMs = this.#deadlineAfter(BLOCK_REPORT_WAIT_MS)
-      const report = recentBlockReport(worker, nowMs)
+      const report = findRecentBlockReport(worker, nowMs)
       if (report !== undefined) this.handleBlockReport(worker, report)
     },
     abortBlocked: (worker) => {
-      const report = recentBlockReport(worker, this.#system.now())
+      const report = findRecentBlockReport(worker, this.#system.now())
       if (report !== undefined) logBlockReport(this.#log, worker, report)
       this.#abort(worker)
     },
@@ -311,10 +314,10 @@ export class Supervisor {
     handleBootExit: (worker) => {
       this.#removeExited(worker)
       if (worker.bootFailure !== undefined) return
-      const isOutside = worker.wasKilledExternally()
-      if (isOutside && !this.#callbacks.isTrial(worker)) return this.#recordCrash(worker)
+      const isExternal = worker.wasKilledExternally()
+      if (isExternal && !this.#callbacks.isTrial(worker)) return this.#recordCrash(worker)
       // A kill may be due to lack of memory, which the log should name too.
-      if (isOutside) this.crashes.logExit(worker)
+      if (isExternal) this.crashes.logExit(worker)
       this.#failBoot(worker, worker.describeExit())
     },
     handleCrash: (worker) => {

@@ -5,10 +5,10 @@
 
 import { resolve } from 'node:path'
 
-import { processTitle } from '../process/title.ts'
+import { formatProcessTitle } from '../process/title.ts'
 import type { Config } from '../settings/config.ts'
 import type { Pidfile } from './pidfile.ts'
-import { instanceName } from './spawn.ts'
+import { getInstanceName } from './spawn.ts'
 
 export interface TitleAndPidfileDependencies {
   readonly setTitle: (title: string) => void
@@ -35,7 +35,7 @@ export class TitleAndPidfile {
 
   /** Shows the name of the settings in the title and writes their pidfile. */
   applySettings(config: Config): void {
-    this.#name = instanceName(config)
+    this.#name = getInstanceName(config)
     this.showStatus('')
     const path = config.pidfile === null ? undefined : resolve(config.chdir, config.pidfile)
     if (path === this.#pidfile?.path) return
@@ -46,8 +46,8 @@ export class TitleAndPidfile {
   }
 
   /** Shows a status text after the name: `3 workers, 17 in flight`. */
-  showStatus(figures: string): void {
-    const title = processTitle('arbiter', this.#name + this.#suffix, figures)
+  showStatus(status: string): void {
+    const title = formatProcessTitle('arbiter', this.#name + this.#suffix, status)
     if (title === this.#title) return
     this.#title = title
     this.#dependencies.setTitle(title)

@@ -38,15 +38,15 @@ export function openTls(
   { log, system, sslContext }: OpenTlsOptions,
 ): WatchedTlsFiles | undefined {
   const { certfile, certificates, dev_tls: isDevelopment } = config
-  const isMade = isDevelopment && certfile === null && certificates.length === 0
-  const files = isMade ? ensureDevCertificate(system.env, system.date()) : {}
+  const usesDevCertificate = isDevelopment && certfile === null && certificates.length === 0
+  const files = usesDevCertificate ? ensureDevCertificate(system.env, system.date()) : {}
   if ('certfile' in files) {
     log?.info(
       `TLS: the development certificate is ${files.certfile}: configure clients to trust it`,
     )
   }
   const settings = { ...config, ...files }
-  const kept = WatchedTlsFiles.open((readFile) => {
+  const watchedTls = WatchedTlsFiles.open((readFile) => {
     const material = readMaterial(settings, { readFile, sslContext })
     if (material === undefined) return undefined
     const problem =
@@ -63,11 +63,11 @@ export function openTls(
     }
     throw monocerosError('ERR_TLS_MATERIAL', problem)
   })
-  const wanting = config.bind.find((bind) => bind.trim().startsWith('https://'))
-  if (kept === undefined && wanting !== undefined) {
-    throw monocerosError('ERR_TLS_CERTIFICATE', `the address ${wanting}`)
+  const httpsBind = config.bind.find((bind) => bind.trim().startsWith('https://'))
+  if (watchedTls === undefined && httpsBind !== undefined) {
+    throw monocerosError('ERR_TLS_CERTIFICATE', `the address ${httpsBind}`)
   }
-  return kept
+  return watchedTls
 }
 
 function readMaterial(
@@ -114,11 +114,11 @@ export function renewTls(
 ): void {
   if (current === undefined) return
   const { watchedTls, ticketSecrets } = current
-  const hasTurned = ticketSecrets.rotate(system.now())
-  const isOther = watchedTls?.checkForChanges(system.date(), log) === true
-  if (!hasTurned && !isOther) return
+  const hasRotated = ticketSecrets.rotate(system.now())
+  const hasChanged = watchedTls?.checkForChanges(system.date(), log) === true
+  if (!hasRotated && !hasChanged) return
   for (const { child, generation } of workers.list()) {
-    if (!hasTurned && generation !== current) continue
+    if (!hasRotated && generation !== current) continue
     const material = generation.watchedTls?.material
     child.send({
       type: 'updateTls',

@@ -43,7 +43,8 @@ export function takeUpgradeState(env: NodeJS.ProcessEnv): UpgradeState | undefin
   delete env[UPGRADE_STATE_VARIABLE]
   if (text === undefined) return undefined
   try {
-    return JSON.parse(text) as UpgradeState
+    const state: UpgradeState = JSON.parse(text)
+    return state
   } catch {
     // The variable does not come from an arbiter, so there is no state.
     return undefined
@@ -51,7 +52,10 @@ export function takeUpgradeState(env: NodeJS.ProcessEnv): UpgradeState | undefin
 }
 
 /** Returns the environment of the new arbiter. */
-export function upgradeEnvironment(env: NodeJS.ProcessEnv, state: UpgradeState): NodeJS.ProcessEnv {
+export function createUpgradeEnvironment(
+  env: NodeJS.ProcessEnv,
+  state: UpgradeState,
+): NodeJS.ProcessEnv {
   const { WATCHDOG_PID: _watched, LISTEN_PID, LISTEN_FDS, LISTEN_FDNAMES, ...rest } = env
   return { ...rest, [UPGRADE_STATE_VARIABLE]: JSON.stringify(state) }
 }

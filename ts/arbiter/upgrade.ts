@@ -12,7 +12,7 @@ import type { ParentProcess } from './dependencies.ts'
 import type { EventQueue } from './events.ts'
 import type { InheritedExtraListener } from './extra-listeners.ts'
 import type { Generation } from './generation.ts'
-import { upgradeEnvironment } from './upgrade-state.ts'
+import { createUpgradeEnvironment } from './upgrade-state.ts'
 
 export interface UpgradeDependencies {
   readonly log: Logger
@@ -92,7 +92,7 @@ export class ArbiterUpgrade {
     } as const
     const successor = this.#system.spawnSelf({
       program,
-      env: upgradeEnvironment(this.#system.env, state),
+      env: createUpgradeEnvironment(this.#system.env, state),
       extraFds: [...listeners, ...extraListeners].map(({ fd }) => fd),
     })
     const { pid = 0 } = successor
@@ -109,7 +109,7 @@ export class ArbiterUpgrade {
    * TTIN and TTOU suspend a process that has no handlers for them yet; CONT resumes it. Called once
    * a second.
    */
-  tick(): void {
+  resumeSuccessor(): void {
     if (this.#isStarting && this.successorPid !== undefined)
       this.#system.kill(this.successorPid, 'CONT')
   }

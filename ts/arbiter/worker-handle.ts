@@ -51,7 +51,7 @@ export class WorkerHandle {
   wasAborted = false
   bootFailure: BootFailure | undefined
   /** Latest report of the watcher, with the time of its arrival. */
-  blockReport: (BlockReport & { readonly atMs: number; readonly final: boolean }) | undefined
+  blockReport: (BlockReport & { readonly atMs: number; readonly isFinal: boolean }) | undefined
   exit: ChildExit | undefined
 
   constructor(fields: {
@@ -60,7 +60,7 @@ export class WorkerHandle {
     child: Child
     generation: Generation
     allowance: WorkerLimits
-    bornAtMs: number
+    spawnedAtMs: number
   }) {
     this.slot = fields.slot
     this.age = fields.age
@@ -68,7 +68,7 @@ export class WorkerHandle {
     this.pid = fields.child.pid ?? 0
     this.generation = fields.generation
     this.limits = fields.allowance
-    this.spawnedAtMs = fields.bornAtMs
+    this.spawnedAtMs = fields.spawnedAtMs
   }
 
   /** Returns whether the worker serves or is about to. */

@@ -3,23 +3,23 @@
 import type { WorkerHandle } from './worker-handle.ts'
 
 export class Workers {
-  readonly #all = new Set<WorkerHandle>()
+  readonly #workers = new Set<WorkerHandle>()
 
   get size(): number {
-    return this.#all.size
+    return this.#workers.size
   }
 
   add(worker: WorkerHandle): void {
-    this.#all.add(worker)
+    this.#workers.add(worker)
   }
 
   remove(worker: WorkerHandle): void {
-    this.#all.delete(worker)
+    this.#workers.delete(worker)
   }
 
   /** Returns all workers, the oldest first. The copy allows changes to the set during iteration. */
   list(): WorkerHandle[] {
-    return [...this.#all]
+    return [...this.#workers]
   }
 
   live(): WorkerHandle[] {

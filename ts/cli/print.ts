@@ -11,7 +11,7 @@ export async function printHelpOrVersion(argv: readonly string[]): Promise<boole
   if (help) printToStdout((await import('../settings/print.ts')).helpText())
   else if (version) {
     printToStdout(
-      `monoceros (version ${(await import('../process/version.ts')).packageVersion()})\n`,
+      `monoceros (version ${(await import('../process/version.ts')).readPackageVersion()})\n`,
     )
   }
   return help || version

@@ -20,15 +20,20 @@ export interface StartOptions {
    */
   readonly entry: string
   readonly args: readonly string[]
-  readonly embedded?: ConfigFile
+  readonly embeddedSettings?: ConfigFile
 }
 
 /** Serves until a signal stops it; resolves to the exit status. */
-export async function start({ argv, entry, args, embedded }: StartOptions): Promise<number> {
+export async function start({
+  argv,
+  entry,
+  args,
+  embeddedSettings,
+}: StartOptions): Promise<number> {
   // Taken before the settings are read: its name has their prefix, but it is not a setting.
   const upgradeState = takeUpgradeState(process.env)
   const cwd = findStartDirectory()
-  const given = embedded === undefined ? {} : { embedded }
+  const given = embeddedSettings === undefined ? {} : { embedded: embeddedSettings }
   const source = { argv, env: { ...process.env }, cwd, ...given }
   const first = await resolveConfig(source)
   const { print_config: printConfig, check_config: checkConfig } = first.values
@@ -47,14 +52,14 @@ export async function start({ argv, entry, args, embedded }: StartOptions): Prom
   }
   // A config file may have side effects: the start uses the settings that are already read, and
   // each reload reads them again.
-  let ready: ResolvedConfig | undefined = first
+  let preloaded: ResolvedConfig | undefined = first
   const load = async () => {
-    const resolved = ready ?? requireApplication(await resolveConfig(source))
-    ready = undefined
+    const resolved = preloaded ?? requireApplication(await resolveConfig(source))
+    preloaded = undefined
     return resolved
   }
   const { runArbiter } = await import('../arbiter/run.ts')
-  return runArbiter(load, { program, upgradeState, isEmbedded: embedded !== undefined })
+  return runArbiter(load, { program, upgradeState, isEmbedded: embeddedSettings !== undefined })
 }
 
 // Returns the shell's name of the working directory (PWD) if it is the same directory. A reload

@@ -8,7 +8,7 @@ import { resolve } from 'node:path'
 import { MonocerosError, monocerosError } from '../errors.ts'
 import { describeThrown } from '../log/thrown-value.ts'
 import { loadFreshModule } from '../settings/load.ts'
-import type { HookName } from './table.ts'
+import { HOOK_NAMES, type HookName } from './table.ts'
 
 /** A hook as a plain function; `HookFunctions` has the parameter types. */
 export type Hook = (...details: unknown[]) => unknown
@@ -23,7 +23,8 @@ export async function loadHooks(
   directory: string,
 ): Promise<HookTable> {
   const table = new Map<HookName, Hook>()
-  for (const [name, value] of Object.entries(given) as [HookName, unknown][]) {
+  for (const name of HOOK_NAMES) {
+    const value = given[name]
     if (isHook(value)) table.set(name, value)
     if (typeof value === 'string') table.set(name, await loadHook(name, value, directory))
   }
@@ -64,6 +65,9 @@ function isHook(value: unknown): value is Hook {
 }
 
 function toObject(value: unknown): Record<string, unknown> {
-  const isObject = (typeof value === 'object' && value !== null) || typeof value === 'function'
-  return isObject ? (value as Record<string, unknown>) : {}
+  return isObject(value) ? value : {}
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return (typeof value === 'object' && value !== null) || typeof value === 'function'
 }

@@ -2,7 +2,7 @@
 import { isIP } from 'node:net'
 
 /** Returns the four or sixteen bytes of an IP address, in network order. */
-export function addressBytes(address: string): number[] {
+export function parseAddressBytes(address: string): number[] {
   if (isIP(address) === 4) return address.split('.').map(Number)
   const [head = '', tail = ''] = address.split('::')
   const [before, after] = [groupBytes(head), groupBytes(tail)]

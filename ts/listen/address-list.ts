@@ -1,7 +1,7 @@
 /** Lists of addresses in settings: single addresses, networks in CIDR notation, or `*` for all. */
 import { BlockList, isIP } from 'node:net'
 
-import { addressBytes } from './address-bytes.ts'
+import { parseAddressBytes } from './address-bytes.ts'
 
 const ANY_ADDRESS = '*'
 
@@ -61,7 +61,7 @@ function isNetwork(part: string): boolean {
   if (length === undefined) return true
   const bits = Number(length)
   if (!/^\d{1,3}$/.test(length) || bits > (family === 4 ? 32 : 128)) return false
-  return addressBytes(address).every((byte, at) => {
+  return parseAddressBytes(address).every((byte, at) => {
     const free = Math.min(8, Math.max(0, (at + 1) * 8 - bits))
     return (byte & ((1 << free) - 1)) === 0
   })

@@ -28,8 +28,7 @@ type CreateServerHandle = (
   fd?: number,
 ) => NodeHandle | number
 
-const createServerHandle = (net as unknown as { _createServerHandle: CreateServerHandle })
-  ._createServerHandle
+const createServerHandle: CreateServerHandle = Reflect.get(net, '_createServerHandle')
 
 /** Creates sockets with Node's own functions. */
 export const nodeBinder: SocketBinder = {

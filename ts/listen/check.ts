@@ -5,7 +5,7 @@ import { dirname, resolve } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
 import { type Address, formatAddress, formatHostPort, parseAddress } from './address.ts'
-import { bindError, resolveHost } from './socket.ts'
+import { explainBindError, resolveHost } from './socket.ts'
 
 export interface AddressSettings {
   readonly bind: readonly string[]
@@ -22,13 +22,13 @@ export async function checkAddresses({ bind, chdir, reuse_port }: AddressSetting
   for (const text of bind) {
     const address = parseAddress(text)
     if (address.kind === 'invalid') throw monocerosError('ERR_BIND', text, address.reason)
-    const place = await findSocketName(address, chdir).catch((error) => {
-      throw bindError(address, error)
+    const name = await findSocketName(address, chdir).catch((error) => {
+      throw explainBindError(address, error)
     })
-    if (seen.has(place)) throw monocerosError('ERR_BIND', place, 'it is named twice')
+    if (seen.has(name)) throw monocerosError('ERR_BIND', name, 'it is named twice')
     // With port 0 the system chooses a different port for each.
     const isShared = address.kind === 'tcp' && (reuse_port || address.port === 0)
-    if (!isShared) seen.add(place)
+    if (!isShared) seen.add(name)
   }
 }
 

@@ -4,17 +4,17 @@ import { readFileSync } from 'node:fs'
 const SOMAXCONN_PATH = '/proc/sys/net/core/somaxconn'
 
 /** Returns a warning if the system does not grant the setting `backlog`, else undefined. */
-export function backlogWarning(
+export function checkBacklog(
   backlog: number,
   read: (file: string) => string = (file) => readFileSync(file, 'utf8'),
 ): string | undefined {
-  let most: number
+  let limit: number
   try {
-    most = Number.parseInt(read(SOMAXCONN_PATH), 10)
+    limit = Number.parseInt(read(SOMAXCONN_PATH), 10)
   } catch {
     // Not Linux: the limit is unknown.
     return undefined
   }
-  if (!(backlog > most)) return undefined
-  return `backlog=${backlog} is more than the system gives: net.core.somaxconn=${most} holds`
+  if (!(backlog > limit)) return undefined
+  return `backlog=${backlog} is more than the system gives: net.core.somaxconn=${limit} holds`
 }

@@ -89,12 +89,12 @@ export async function findListener(
   }
   const named = listeners.find((listener) => listener.bind === bind)
   if (named !== undefined || address.kind !== 'tcp') return named
-  const there = listeners.filter(({ port }) => port === address.port)
-  if (there.length === 0) return undefined
+  const samePort = listeners.filter(({ port }) => port === address.port)
+  if (samePort.length === 0) return undefined
   // The error of an unknown name is reported when the address is opened.
   const host = await resolveHost(address.host).catch(() => address.host)
   const real = formatAddress({ kind: 'tcp', host, port: address.port })
-  return there.find((listener) => listener.address === real)
+  return samePort.find((listener) => listener.address === real)
 }
 
 /**
@@ -102,7 +102,11 @@ export async function findListener(
  * itself uses it.
  */
 export async function openListener(
-  { system, log, held = [] }: { system: System; log: Logger; held?: readonly Listener[] },
+  {
+    system,
+    log,
+    ownListeners = [],
+  }: { system: System; log: Logger; ownListeners?: readonly Listener[] },
   bind: string,
   options: ListenOptions,
 ): Promise<Listener> {
@@ -112,8 +116,8 @@ export async function openListener(
     try {
       return await tryOpenListener(bind, address, options)
     } catch (error) {
-      if (errorCode(error) !== 'EADDRINUSE') throw bindError(address, error)
-      const own = held.find((listener) => overlaps(listener, address))
+      if (errorCode(error) !== 'EADDRINUSE') throw explainBindError(address, error)
+      const own = ownListeners.find((listener) => overlaps(listener, address))
       if (own !== undefined) {
         const reason =
           `this server already listens at ${own.address}, and a reload cannot open both; ` +
@@ -188,7 +192,7 @@ export function adoptListener(
   try {
     bound = selectBinder().adopt(fd, options)
   } catch (error) {
-    throw bindError({ kind: 'fd', fd }, error)
+    throw explainBindError({ kind: 'fd', fd }, error)
   }
   return path === undefined ? createListener(bind, bound) : createFileListener(bind, bound, path)
 }
@@ -267,7 +271,7 @@ function createListener(bind: string, { fd, address, close }: BoundSocket): List
  * Turns an error of the system into ERR_BIND with an explanation. Other errors are returned as they
  * are.
  */
-export function bindError(address: Address, error: unknown): unknown {
+export function explainBindError(address: Address, error: unknown): unknown {
   const code = errorCode(error)
   if (code === undefined || code.startsWith('ERR_')) return error
   return monocerosError(

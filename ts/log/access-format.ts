@@ -8,7 +8,7 @@
 import { isUtf8 } from 'node:buffer'
 
 import { monocerosError } from '../errors.ts'
-import { processId, wallClock } from '../process/system.ts'
+import { currentDate, processId } from '../process/system.ts'
 import { formatAccessTime, formatLogTime } from './time.ts'
 
 /** One finished exchange. Strings hold one byte per character (latin1), as in Node. */
@@ -102,7 +102,7 @@ let timeText = ''
 
 /** Formats the current time, once a second. */
 function formatAccessTimeOfSecond(): string {
-  const now = wallClock()
+  const now = currentDate()
   const second = Math.floor(now.getTime() / 1_000)
   if (second !== timeSecond) {
     timeSecond = second

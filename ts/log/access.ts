@@ -10,8 +10,8 @@ import { monocerosError } from '../errors.ts'
 import { type AccessEntry, compileAccessFormat } from './access-format.ts'
 import { openForAppending } from './append.ts'
 import { type LogSocket, openLogSocket } from './log-socket.ts'
-import { RequestMetrics, type StatsdOptions, statsdTarget } from './statsd.ts'
-import { accessSyslog, type SyslogOptions } from './syslog.ts'
+import { RequestMetrics, resolveStatsdTarget, type StatsdOptions } from './statsd.ts'
+import { resolveAccessSyslog, type SyslogOptions } from './syslog.ts'
 
 export type { AccessEntry } from './access-format.ts'
 
@@ -35,32 +35,32 @@ export interface AccessOptions extends Partial<SyslogOptions>, Partial<StatsdOpt
 /** Opens the targets of the settings; returns undefined if there is none. */
 export function openAccessLog(options: AccessOptions): AccessLog | undefined {
   const { accesslog, access_log_format: format } = options
-  const syslog = accessSyslog(options)
-  const target = statsdTarget(options)
+  const syslog = resolveAccessSyslog(options)
+  const target = resolveStatsdTarget(options)
   if (accesslog === null && syslog === undefined && target === undefined) return undefined
   const line = compileAccessFormat(format)
   const file = accesslog === null ? undefined : openAccessLogFile(accesslog)
-  const figures = target === undefined ? undefined : new RequestMetrics(target)
-  const outlet = syslog === undefined ? undefined : openLogSocket('syslog_addr', syslog.address)
+  const metrics = target === undefined ? undefined : new RequestMetrics(target)
+  const socket = syslog === undefined ? undefined : openLogSocket('syslog_addr', syslog.address)
   return {
     log(entry) {
-      figures?.recordRequest(entry.status, entry.durationUs / 1_000)
-      if (file === undefined && outlet === undefined) return
+      metrics?.recordRequest(entry.status, entry.durationUs / 1_000)
+      if (file === undefined && socket === undefined) return
       const text = line(entry)
       file?.write(`${text}\n`)
-      if (outlet !== undefined) sendAccessLine(outlet, `${syslog?.head}${text}`)
+      if (socket !== undefined) sendAccessLine(socket, `${syslog?.head}${text}`)
     },
     flush() {
       file?.flush()
-      figures?.flush()
+      metrics?.flush()
     },
     reopen: () => file?.reopen(),
   }
 }
 
 // Older daemons read the text of a datagram up to a NUL, and Gunicorn sends one.
-function sendAccessLine(outlet: LogSocket, line: string): void {
-  outlet.send(outlet.isStream ? line : `${line}\0`)
+function sendAccessLine(socket: LogSocket, line: string): void {
+  socket.send(socket.isStream ? line : `${line}\0`)
 }
 
 interface AccessLogFile {
@@ -75,7 +75,7 @@ function openAccessLogFile(target: string): AccessLogFile {
   // line.
   let lines = ''
   let timer: NodeJS.Timeout | undefined
-  const hand = () => {
+  const writeBatch = () => {
     clearTimeout(timer)
     timer = undefined
     const text = lines
@@ -83,7 +83,7 @@ function openAccessLogFile(target: string): AccessLogFile {
     if (text !== '') boom.write(text)
   }
   const flush = () => {
-    hand()
+    writeBatch()
     try {
       boom.flushSync()
     } catch {
@@ -93,8 +93,8 @@ function openAccessLogFile(target: string): AccessLogFile {
   return {
     write: (line) => {
       lines += line
-      if (lines.length >= MAX_BATCH_BYTES) hand()
-      else timer ??= setTimeout(hand, MAX_BATCH_MS).unref()
+      if (lines.length >= MAX_BATCH_BYTES) writeBatch()
+      else timer ??= setTimeout(writeBatch, MAX_BATCH_MS).unref()
     },
     flush,
     reopen: () => {
@@ -116,7 +116,8 @@ const MAX_BATCH_MS = 100
 const MAX_UNWRITTEN_BYTES = 8 * 1024 * 1024
 
 function openBoom(target: string): SonicBoom {
-  const { SonicBoom } = createRequire(import.meta.url)('sonic-boom') as typeof import('sonic-boom')
+  const require = createRequire(import.meta.url)
+  const { SonicBoom }: typeof import('sonic-boom') = require('sonic-boom')
   const boom = new SonicBoom({
     fd: openDescriptorOf(target) ?? openFile(target),
     maxLength: MAX_UNWRITTEN_BYTES,

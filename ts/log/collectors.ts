@@ -31,10 +31,10 @@ export async function resolveCollectors(
   }
 }
 
-async function resolveHostIn(place: string, known = place): Promise<string> {
+async function resolveHostIn(address: string, known = address): Promise<string> {
   const [, scheme = '', host = '', port = ''] =
-    /^((?:udp|tcp):\/\/)?([^/:[\]]+)((?::\d+)?)$/i.exec(place) ?? []
-  if (host === '' || isIP(host) !== 0) return place
+    /^((?:udp|tcp):\/\/)?([^/:[\]]+)((?::\d+)?)$/i.exec(address) ?? []
+  if (host === '' || isIP(host) !== 0) return address
   // Loaded only if there is a name to look up.
   const { lookup } = process.getBuiltinModule('node:dns/promises')
   try {

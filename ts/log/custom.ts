@@ -1,13 +1,13 @@
 /**
  * The setting `logger_class`: a logger of the operator's own in place of the log file. Its module
- * is loaded before the settings that name it are used. If the logger throws, the line is written to the
- * log file.
+ * is loaded before the settings that name it are used. If the logger throws, the line is written to
+ * the log file.
  */
 
 import { resolve } from 'node:path'
 
 import { monocerosError } from '../errors.ts'
-import { processId, wallClock } from '../process/system.ts'
+import { currentDate, processId } from '../process/system.ts'
 import { loadModule } from '../settings/load.ts'
 import type { LogLevel } from './levels.ts'
 import { describeThrown } from './thrown-value.ts'
@@ -64,17 +64,25 @@ export async function loadCustomLogger(options: {
   const [path, name] = match === null ? [spec, 'default'] : [match[1] ?? spec, match[2] ?? '']
   let exported: unknown
   try {
-    const module = (await loadModule(resolve(chdir, path))) as Record<string, unknown>
+    const module: unknown = await loadModule(resolve(chdir, path))
     // Named exports of a CommonJS module may exist only on its default export.
-    const inner = module.default as Record<string, unknown> | undefined
-    exported = module[name] ?? inner?.[name]
+    exported = readExport(module, name) ?? readExport(readExport(module, 'default'), name)
   } catch (thrown) {
     throw monocerosError('ERR_LOGGER_CLASS', spec, describeThrown(thrown)).withCause(thrown)
   }
-  if (typeof exported !== 'function' || typeof exported.prototype?.log !== 'function') {
+  if (!isLoggerClass(exported)) {
     throw monocerosError('ERR_LOGGER_CLASS', spec, 'it exports no class with a method log')
   }
-  loadedClasses.set(options, { spec, OperatorLogger: exported as LoggerClass })
+  loadedClasses.set(options, { spec, OperatorLogger: exported })
+}
+
+function readExport(module: unknown, name: string): unknown {
+  const hasExports = (typeof module === 'object' && module !== null) || typeof module === 'function'
+  return hasExports ? Reflect.get(module, name) : undefined
+}
+
+function isLoggerClass(value: unknown): value is LoggerClass {
+  return typeof value === 'function' && typeof value.prototype?.log === 'function'
 }
 
 function constructLogger(
@@ -99,7 +107,7 @@ export function createCustomLogger(options: object): CustomLogger | undefined {
   return {
     write(record) {
       try {
-        logger.log({ time: wallClock(), pid: processId(), ...record })
+        logger.log({ time: currentDate(), pid: processId(), ...record })
         return true
       } catch {
         // The line matters more than the error of the logger: the caller writes it to the log file.

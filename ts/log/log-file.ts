@@ -10,7 +10,7 @@ import type { Logger as Pino } from 'pino'
 import type { SonicBoom } from 'sonic-boom'
 
 import { monocerosError } from '../errors.ts'
-import { processId, wallClock } from '../process/system.ts'
+import { currentDate, processId } from '../process/system.ts'
 import { openForAppending } from './append.ts'
 import { LEVELS, type LogLevel } from './levels.ts'
 import { formatLine, formatRecord, type LogRecord } from './record.ts'
@@ -57,7 +57,7 @@ export class LogFile {
 
   /** Writes a line that a worker has printed. */
   writeWorkerOutput(pid: number, stream: 'stdout' | 'stderr', line: string): void {
-    const time = wallClock().toISOString()
+    const time = currentDate().toISOString()
     const text = this.#isJson
       ? `${JSON.stringify({ level: 'info', time, pid, stream, msg: line })}\n`
       : formatLine(pid, stream, line)
@@ -99,7 +99,8 @@ export class LogFile {
     if (this.#isFailing) return
     this.#isFailing = true
     if (errorlog === '-') return
-    const text = `the error log ${errorlog} cannot be written (${problem}); the server keeps running`
+    const what = `the error log ${errorlog} cannot be written (${problem})`
+    const text = `${what}; the server keeps running`
     try {
       writeSync(this.#stderr, formatLine(processId(), 'error', text))
     } catch {
@@ -108,7 +109,7 @@ export class LogFile {
   }
 
   #openWriter(): (record: LogRecord) => void {
-    const { SonicBoom } = require('sonic-boom') as typeof import('sonic-boom')
+    const { SonicBoom }: typeof import('sonic-boom') = require('sonic-boom')
     const boom = new SonicBoom({ fd: this.#fd, sync: true })
     // A reader that has closed the pipe (EPIPE) or a full disk must not stop a server that is
     // serving.
@@ -138,7 +139,7 @@ export class LogFile {
 const MAX_WAITING_BYTES = 1024 * 1024
 
 function createJsonWriter(put: (text: string) => void): (record: LogRecord) => void {
-  const { pino } = require('pino') as typeof import('pino')
+  const { pino }: typeof import('pino') = require('pino')
   const log: Pino<LogLevel> = pino<LogLevel>(
     {
       // `ErrorLog` has already filtered by level.

@@ -24,13 +24,13 @@ export interface LogSocket {
 export function openLogSocket(setting: string, address: string): LogSocket {
   if (native === null) return openNodeLogSocket(address)
   try {
-    const outlet = new native.LogSocket(address)
+    const nativeSocket = new native.LogSocket(address)
     return {
       get isStream() {
-        return outlet.isStream
+        return nativeSocket.isStream
       },
-      send: (message) => outlet.send(message),
-      close: () => outlet.close(),
+      send: (message) => nativeSocket.send(message),
+      close: () => nativeSocket.close(),
     }
   } catch (cause) {
     const problem = cause instanceof Error ? cause.message : String(cause)

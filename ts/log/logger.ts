@@ -1,15 +1,15 @@
 /**
  * The error log: one line in Gunicorn's format for each event, `[2026-11-24 14:00:00 +0000] [pid]
- * [INFO] message`, or one JSON object. It is written to a file and optionally to syslog. The arbiter and
- * each worker append to the same file. Lines are written synchronously: they are few, and the last
- * ones before an exit matter most.
+ * [INFO] message`, or one JSON object. It is written to a file and optionally to syslog. The
+ * arbiter and each worker append to the same file. Lines are written synchronously: they are few,
+ * and the last ones before an exit matter most.
  */
 
 import { type CustomLogger, createCustomLogger } from './custom.ts'
 import { LEVELS, type LogLevel } from './levels.ts'
 import { LogFile } from './log-file.ts'
 import { formatMessage } from './record.ts'
-import { StatsdClient, type StatsdOptions, statsdTarget } from './statsd.ts'
+import { resolveStatsdTarget, StatsdClient, type StatsdOptions } from './statsd.ts'
 import { SyslogClient, type SyslogOptions } from './syslog.ts'
 import { describeThrown } from './thrown-value.ts'
 
@@ -137,7 +137,7 @@ class ErrorLog implements Logger {
 }
 
 function openTargets(options: LogOptions, stderr: number): LogTargets {
-  const target = statsdTarget(options)
+  const target = resolveStatsdTarget(options)
   return {
     file: new LogFile(options, stderr),
     syslog: hasSyslog(options) ? new SyslogClient(options) : undefined,

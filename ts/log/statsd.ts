@@ -27,7 +27,7 @@ export function isStatsdHost(text: string): boolean {
 }
 
 /** Returns the target of the settings; undefined if they name none. */
-export function statsdTarget({
+export function resolveStatsdTarget({
   statsd_host: host = null,
   statsd_prefix: prefix = '',
   dogstatsd_tags: tags = '',
@@ -97,11 +97,11 @@ export class RequestMetrics {
   recordRequest(status: number, durationMs: number): void {
     this.#requests += 1
     this.#statuses.set(status, (this.#statuses.get(status) ?? 0) + 1)
-    const place =
+    const index =
       this.#durationsMs.length < MAX_DURATION_SAMPLES
         ? this.#durationsMs.length
         : Math.floor(system.random() * this.#requests)
-    if (place < MAX_DURATION_SAMPLES) this.#durationsMs[place] = durationMs
+    if (index < MAX_DURATION_SAMPLES) this.#durationsMs[index] = durationMs
   }
 
   flush(): void {

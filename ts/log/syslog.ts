@@ -19,7 +19,7 @@ export interface SyslogOptions {
 
 // Facility codes of RFC 5424 section 6.2.1, with the names of syslog(3). "security" is an old name
 // of "auth".
-const FACILITY_CODES = {
+const FACILITY_CODES: Readonly<Record<string, number>> = {
   auth: 4,
   authpriv: 10,
   cron: 9,
@@ -41,11 +41,10 @@ const FACILITY_CODES = {
   local5: 21,
   local6: 22,
   local7: 23,
-} as const
+}
+const USER_FACILITY = 1
 
-type Facility = keyof typeof FACILITY_CODES
-
-export const FACILITIES = Object.keys(FACILITY_CODES) as Facility[]
+export const FACILITIES = Object.keys(FACILITY_CODES)
 
 const SEVERITIES: Readonly<Record<LogLevel, number>> = {
   debug: 7,
@@ -85,7 +84,7 @@ export class SyslogClient {
  * Returns the address and the line prefix of the access log in syslog; undefined if it does not go
  * there.
  */
-export function accessSyslog(
+export function resolveAccessSyslog(
   options: Partial<SyslogOptions>,
 ): { address: string; head: string } | undefined {
   const { syslog, disable_redirect_access_to_syslog: disabled, syslog_addr: address } = options
@@ -98,7 +97,7 @@ function formatHead(
   options: Partial<SyslogOptions>,
   { log, level, pid }: { log: 'error' | 'access'; level: LogLevel; pid: number },
 ): string {
-  const facility = FACILITY_CODES[options.syslog_facility as Facility] ?? FACILITY_CODES.user
+  const facility = FACILITY_CODES[options.syslog_facility ?? ''] ?? USER_FACILITY
   return `<${facility * 8 + SEVERITIES[level]}>gunicorn.${loggerName(options)}.${log}: [${pid}] `
 }
 

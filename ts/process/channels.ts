@@ -10,9 +10,9 @@ import { Socket } from 'node:net'
 import { LineSplitter } from '../log/lines.ts'
 import {
   CHANNEL_FD,
+  createMessageDecoder,
   DESCRIPTOR_CHANNEL_FD,
   encodeMessage,
-  messageDecoder,
   type WorkerMessage,
 } from '../messages.ts'
 import { native } from '../native/index.ts'
@@ -23,7 +23,7 @@ export type SpawnResult = EventEmitter &
   Partial<Pick<ChildProcess, 'pid' | 'stdio' | 'stdout' | 'stderr' | 'unref'>>
 
 /** Returns the socket at a descriptor of the child; undefined if there is none. */
-export function channelOf(child: SpawnResult, fd: number): Socket | undefined {
+export function getChannel(child: SpawnResult, fd: number): Socket | undefined {
   const stream = child.stdio?.[fd]
   if (!(stream instanceof Socket)) return undefined
   // A child that dies while this process writes to it is reported by its exit.
@@ -40,14 +40,14 @@ function fdOf(socket: Socket): number | undefined {
 
 /** Turns a worker's process into the interface that the arbiter uses. */
 export function wrapChild(child: SpawnResult): Child {
-  const channel = channelOf(child, CHANNEL_FD)
-  const descriptorChannel = channelOf(child, DESCRIPTOR_CHANNEL_FD)
+  const channel = getChannel(child, CHANNEL_FD)
+  const descriptorChannel = getChannel(child, DESCRIPTOR_CHANNEL_FD)
   return {
     pid: child.pid,
     send: (message) => void channel?.write(encodeMessage(message)),
     onMessage(callback) {
       for (const socket of [channel, descriptorChannel]) {
-        socket?.on('data', messageDecoder<WorkerMessage>(callback))
+        socket?.on('data', createMessageDecoder<WorkerMessage>(callback))
       }
     },
     sendDescriptor(id, fd) {
@@ -66,7 +66,7 @@ export function wrapChild(child: SpawnResult): Child {
         child[stream]?.on('end', () => lines.flush())
       }
     },
-    onExit: (callback) => onceExited(child, callback),
+    onExit: (callback) => watchExit(child, callback),
     detach() {
       child.unref?.()
       channel?.destroy()
@@ -80,7 +80,7 @@ export function wrapChild(child: SpawnResult): Child {
 // short.
 const CHANNEL_CLOSE_WAIT_MS = 250
 
-export function onceExited(child: SpawnResult, callback: (exit: ChildExit) => void): void {
+export function watchExit(child: SpawnResult, callback: (exit: ChildExit) => void): void {
   let isReported = false
   const report = (exit: ChildExit) => {
     if (isReported) return

@@ -19,7 +19,7 @@ interface CompileCache {
  * changes. Node itself reads NODE_COMPILE_CACHE and NODE_DISABLE_COMPILE_CACHE.
  */
 export function enableCompileCache(): void {
-  const { enableCompileCache: enable } = module as CompileCache
+  const enable: CompileCache['enableCompileCache'] = Reflect.get(module, 'enableCompileCache')
   const { XDG_CACHE_HOME, NODE_COMPILE_CACHE } = process.env
   if (enable === undefined || NODE_COMPILE_CACHE !== undefined) return
   enable(join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'monoceros'))
@@ -30,6 +30,6 @@ export function enableCompileCache(): void {
  * may be far away.
  */
 export function flushCompileCache(): void {
-  const { flushCompileCache: flush } = module as CompileCache
+  const flush: CompileCache['flushCompileCache'] = Reflect.get(module, 'flushCompileCache')
   flush?.()
 }

@@ -33,7 +33,7 @@ export function countOomKills(read: ReadText = readTextIfExists): number | undef
 const OOM_CONTROL = 'memory.oom_control'
 
 /** Returns the resident memory of a process; undefined if it has exited, or outside Linux. */
-export function residentBytes(pid: number): number | undefined {
+export function readResidentBytes(pid: number): number | undefined {
   const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readTextIfExists(`/proc/${pid}/status`) ?? '')?.[1]
   return kibibytes === undefined ? undefined : Number(kibibytes) * 1024
 }

@@ -8,9 +8,9 @@ import { EventEmitter } from 'node:events'
 import { existsSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 
-import { CHANNEL_FD, messageDecoder, type SuccessorMessage } from '../messages.ts'
+import { CHANNEL_FD, createMessageDecoder, type SuccessorMessage } from '../messages.ts'
 import { native } from '../native/index.ts'
-import { channelOf, onceExited, type SpawnResult, wrapChild } from './channels.ts'
+import { getChannel, type SpawnResult, watchExit, wrapChild } from './channels.ts'
 import type { Child, SpawnOptions, SpawnSelfOptions, Successor } from './system.ts'
 
 export function spawnChild(options: SpawnOptions): Child {
@@ -88,11 +88,12 @@ export function spawnSelf({ program, env, extraFds, detachedStdio }: SpawnSelfOp
       ],
     }),
   )
-  const channel = channelOf(child, CHANNEL_FD)
+  const channel = getChannel(child, CHANNEL_FD)
   return {
     pid: child.pid,
-    onMessage: (callback) => void channel?.on('data', messageDecoder<SuccessorMessage>(callback)),
-    onExit: (callback) => onceExited(child, callback),
+    onMessage: (callback) =>
+      void channel?.on('data', createMessageDecoder<SuccessorMessage>(callback)),
+    onExit: (callback) => watchExit(child, callback),
     detach() {
       child.unref?.()
       channel?.destroy()

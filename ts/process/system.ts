@@ -7,7 +7,7 @@
 import type { ArbiterMessage, SuccessorMessage, WorkerMessage } from '../messages.ts'
 import type { SignalName } from '../signals.ts'
 import { openParentChannel } from './channels.ts'
-import { countOomKills, residentBytes } from './memory.ts'
+import { countOomKills, readResidentBytes } from './memory.ts'
 import { spawnChild, spawnSelf } from './spawn.ts'
 
 export interface System {
@@ -41,7 +41,7 @@ export interface System {
    */
   countOomKills(): number | undefined
   /** Returns the resident memory of a process; undefined if it is unknown. */
-  residentBytes(pid: number): number | undefined
+  readResidentBytes(pid: number): number | undefined
   spawn(options: SpawnOptions): Child
   /** Starts this program again, as a process that outlives this one. */
   spawnSelf(options: SpawnSelfOptions): Successor
@@ -193,7 +193,7 @@ export const system: System = {
     }
   },
   countOomKills,
-  residentBytes,
+  readResidentBytes: readResidentBytes,
   spawn: spawnChild,
   spawnSelf,
   openParentChannel,
@@ -216,7 +216,7 @@ export function processId(): number {
   return process.pid
 }
 
-export function wallClock(): Date {
+export function currentDate(): Date {
   return new Date()
 }
 

@@ -6,8 +6,8 @@
 import { native } from '../native/index.ts'
 
 /** Returns the title of a process, with a status text if there is one. */
-export function processTitle(role: 'arbiter' | 'worker', name: string, figures = ''): string {
-  return `monoceros: ${role} [${name}]${figures === '' ? '' : ` ${figures}`}`
+export function formatProcessTitle(role: 'arbiter' | 'worker', name: string, status = ''): string {
+  return `monoceros: ${role} [${name}]${status === '' ? '' : ` ${status}`}`
 }
 
 /**

@@ -111,10 +111,8 @@ function parseId(text: string): number | undefined {
 
 // Node's types lack it. initgroups(3) takes a name, which Node looks up for a number.
 function initgroups(user: string, gid: number): void {
-  const { initgroups: call } = process as unknown as {
-    initgroups(user: string | number, gid: number): void
-  }
-  call.call(process, /^\d+$/.test(user) ? Number(user) : user, gid)
+  const userOrId = /^\d+$/.test(user) ? Number(user) : user
+  Reflect.apply(Reflect.get(process, 'initgroups'), process, [userOrId, gid])
 }
 
 // Without the addon these are read from files of the system, not from LDAP or other databases.

@@ -20,8 +20,8 @@ export interface ArbiterScoreboard {
   readonly fd: number | undefined
   readonly kickFds: readonly number[]
   /**
-   * Assigns a slot to a new worker. Returns a generation that distinguishes this worker from earlier ones
-   * in the slot.
+   * Assigns a slot to a new worker. Returns a generation that distinguishes this worker from
+   * earlier ones in the slot.
    */
   claim(slot: number, pid: number): number
   /** Frees a slot after the worker's exit, and adds its counters to the totals once. */
@@ -57,7 +57,7 @@ export interface WorkerScoreboard {
  * overlapping successors and for workers added by TTIN. Each slot costs a descriptor in every
  * process, so there are fewer spare slots where the system allows few descriptors.
  */
-export function slotCountFor(workers: number, openFiles = Number.POSITIVE_INFINITY): number {
+export function computeSlotCount(workers: number, openFiles = Number.POSITIVE_INFINITY): number {
   const spare = Math.min(MIN_SLOTS, Math.floor(openFiles / OPEN_FILES_PER_SLOT))
   return Math.max(spare, 2 * workers, workers + 2)
 }

@@ -4,7 +4,7 @@
  */
 import { HOOK_NAMES, HOOKS, type HookName } from '../hooks/table.ts'
 import { LOG_LINES, type LogLine, type LogLineName } from '../log/log-lines.ts'
-import { SIGNALS, type SignalName } from '../signals.ts'
+import { SIGNAL_NAMES, SIGNALS, type SignalName } from '../signals.ts'
 import { escapeHtml, exampleText, listItem } from './markdown.ts'
 import { ROWS, type RowName } from './names.ts'
 import { firstSentence } from './print.ts'
@@ -65,7 +65,7 @@ export function gunicornPage(proofs: Proofs): string {
     HEAD,
     ...SECTIONS.map((section) => settingsOfSection(section, proofs)),
     '\n## Signals\n',
-    ...(Object.keys(SIGNALS) as SignalName[]).map((name) => signalEntry(name, proofs)),
+    ...SIGNAL_NAMES.map((name) => signalEntry(name, proofs)),
     '\n## Hooks\n',
     ...HOOK_NAMES.map((name) => hookEntry(name, proofs)),
     ...ROWS.map(([name, row]) => plannedHookEntry(name, row, proofs)),

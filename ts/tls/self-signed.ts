@@ -4,7 +4,7 @@
  */
 import type { KeyObject } from 'node:crypto'
 import { isIP } from 'node:net'
-import { addressBytes } from '../listen/address-bytes.ts'
+import { parseAddressBytes } from '../listen/address-bytes.ts'
 
 /** Tags of ASN.1 (X.680), and those that RFC 5280 gives to parts of a certificate. */
 const TAG = {
@@ -106,7 +106,7 @@ function extension(id: string, content: Buffer, { critical = false } = {}): Buff
 
 function subjectAltName(name: string): Buffer {
   if (isIP(name) === 0) return derValue(TAG.DNS_NAME, Buffer.from(name, 'ascii'))
-  return derValue(TAG.IP_ADDRESS, Buffer.from(addressBytes(name)))
+  return derValue(TAG.IP_ADDRESS, Buffer.from(parseAddressBytes(name)))
 }
 
 /** Positive, and not the same again. */

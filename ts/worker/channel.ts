@@ -5,8 +5,8 @@ import { Socket } from 'node:net'
 import {
   type ArbiterMessage,
   CHANNEL_FD,
+  createMessageDecoder,
   encodeMessage,
-  messageDecoder,
   type WorkerMessage,
 } from '../messages.ts'
 
@@ -35,7 +35,7 @@ export function openChannel(): Channel {
       if (socket.writableLength < MAX_QUEUED_BYTES) socket.write(encodeMessage(message))
     },
     sendLast: (message, callback) => void socket.write(encodeMessage(message), () => callback()),
-    onMessage: (callback) => void socket.on('data', messageDecoder<ArbiterMessage>(callback)),
+    onMessage: (callback) => void socket.on('data', createMessageDecoder<ArbiterMessage>(callback)),
     onClose(callback) {
       socket.on('end', callback)
       socket.on('close', callback)

@@ -5,7 +5,7 @@ import inspector from 'node:inspector'
 import type { Target } from '../engine/engine.ts'
 import type { MonocerosError } from '../errors.ts'
 import type { WorkerMessage } from '../messages.ts'
-import { inspectAddress } from '../process/inspect.ts'
+import { resolveInspectAddress } from '../process/inspect.ts'
 import type { System } from '../process/system.ts'
 import { createFailureServer, explainFailure } from './failure-page.ts'
 import { recordModules } from './modules.ts'
@@ -46,7 +46,7 @@ export function startDevelopmentMode(
 
 /** Waits until a debugger is there, and stops before the application is loaded. */
 export function waitForDebugger(address: string, slot: number): void {
-  const { host, port } = inspectAddress(address, slot)
+  const { host, port } = resolveInspectAddress(address, slot)
   // Whoever connects finds it waiting: a debugger that comes before would let it run on.
   inspector.open(port, host, true)
   if (inspector.url() === undefined) return

@@ -1,6 +1,6 @@
 /** The title of a worker in `ps`: `monoceros: worker [name] serving, 2 in flight`. */
 
-import { processTitle, setTitle } from '../process/title.ts'
+import { formatProcessTitle, setTitle } from '../process/title.ts'
 import type { LifecycleState } from './states.ts'
 
 const STATE_NAMES: Readonly<Record<LifecycleState, string>> = {
@@ -18,7 +18,7 @@ export class StatusTitle {
 
   /** Sets the title if it has changed; `busy` is the number of connections with a request in flight. */
   show(name: string, state: LifecycleState, busy: number): void {
-    const title = processTitle('worker', name, `${STATE_NAMES[state]}, ${busy} in flight`)
+    const title = formatProcessTitle('worker', name, `${STATE_NAMES[state]}, ${busy} in flight`)
     if (title === this.#title) return
     this.#title = title
     setTitle(title)

@@ -59,14 +59,14 @@ async function report(): Promise<void> {
   const session = new Session()
   session.connectToMainThread()
   const answer = requestStack(session)
-  const found = { call: null, requests: [] }
+  const found = { systemCall: null, requests: [] }
   let stack = await waitAtMost(STACK_WAIT_MS, answer)
   if (stack === undefined) {
-    send({ type: 'blocked', final: false, stack: null, ...found })
+    send({ type: 'blocked', isFinal: false, stack: null, ...found })
     stack = await waitAtMost(NATIVE_WAIT_MS, answer)
   }
   const mapped = stack === undefined ? null : mapStack(stack).slice(0, MAX_STACK_CHARS)
-  send({ type: 'blocked', final: true, stack: mapped, ...found })
+  send({ type: 'blocked', isFinal: true, stack: mapped, ...found })
   session.disconnect()
 }
 

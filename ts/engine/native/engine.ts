@@ -3,8 +3,8 @@ import type { Server } from 'node:http'
 import { monocerosError } from '../../errors.ts'
 import { programLimits, REFUSES_EXTRA_FIELDS } from '../../http/node/program-limits.ts'
 import type { ServingEngine } from '../../http/node/server.ts'
-import { statsdTarget } from '../../log/statsd.ts'
-import { accessSyslog } from '../../log/syslog.ts'
+import { resolveStatsdTarget } from '../../log/statsd.ts'
+import { resolveAccessSyslog } from '../../log/syslog.ts'
 import { IDLE_DRAIN_MS } from '../../messages.ts'
 import type { NativeEngine } from '../../native/index.ts'
 import type { EngineSettings } from '../../settings/engine.ts'
@@ -119,8 +119,8 @@ function startThread(options: EngineOptions, onIdle: () => void): IoThread {
       settings: settingsOf(options.config),
       options: {
         cleartext: http2InClear(options.config),
-        syslog: accessSyslog(options.config),
-        statsd: statsdTarget(options.config),
+        syslog: resolveAccessSyslog(options.config),
+        statsd: resolveStatsdTarget(options.config),
         lifelineFd: options.lifelineFd,
       },
       board: options.board,

@@ -138,9 +138,9 @@ fn write_report(
     let mut line = Vec::new();
     let mut message = JsonObject::begin(&mut line);
     message.text("type", Some(b"blocked"));
-    message.plain("final", is_final);
+    message.plain("isFinal", is_final);
     message.text("stack", stack.map(str::as_bytes));
-    message.text("call", call.map(str::as_bytes));
+    message.text("systemCall", call.map(str::as_bytes));
     message.list("requests", requests.iter().take(MAX_REPORTED_REQUESTS), |object, one| {
         object.text("request", Some(one.request.as_bytes()));
         object.plain("ageMs", one.age.as_millis());
@@ -189,7 +189,7 @@ mod tests {
     fn a_stack_that_comes_is_told_once_a_blockade() {
         let (watcher, mut lines) = lines(|watcher| watcher.submit_stack("at here".to_owned()));
         let expected =
-            r#"{"type":"blocked","final":true,"stack":"at here","call":null,"requests":[]}"#;
+            r#"{"type":"blocked","isFinal":true,"stack":"at here","systemCall":null,"requests":[]}"#;
         for _ in 0..2 {
             watcher.beat();
             assert_eq!(lines.next().unwrap().unwrap(), expected);
@@ -202,7 +202,7 @@ mod tests {
         let (_watcher, mut lines) = lines(|_| {});
         let said = lines.next().unwrap().unwrap();
         assert!(
-            said.starts_with(r#"{"type":"blocked","final":true,"stack":null,"call":""#),
+            said.starts_with(r#"{"type":"blocked","isFinal":true,"stack":null,"systemCall":""#),
             "{said}"
         );
     }
