@@ -23,7 +23,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   worker_connections: `${ENGINE}/refusals.rs › a_request_beyond_worker_connections_is_answered_503`,
   max_requests: `${P}/failures.spec.ts › max_requests replaces a worker once its successor is ready`,
   max_requests_jitter:
-    'arbiter/arbiter.spec.ts › max_requests replaces one worker at a time, its successor first',
+    'arbiter/recycling.spec.ts › max_requests replaces one worker at a time, its successor first',
   max_worker_lifetime:
     'arbiter/recycling.spec.ts › a worker above max_worker_memory or max_worker_lifetime is replaced',
   max_worker_lifetime_jitter:

@@ -128,6 +128,7 @@ export interface WorkerCounters {
   readonly requests: number
 }
 
+/** A message from a worker to the arbiter. */
 export type WorkerMessage =
   /** The application is loaded and the engine accepts connections. */
   | { readonly type: 'ready'; readonly engine: string }

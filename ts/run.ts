@@ -2,6 +2,7 @@
 
 import type { ConfigFile } from './settings/config.ts'
 
+/** Options of `run`. */
 export interface RunOptions {
   /**
    * Command line whose settings override those of the program: `process.argv.slice(2)`. Without it

@@ -27,6 +27,7 @@ export interface SignalRow {
   readonly workerDoc: string
 }
 
+/** The table of signals. */
 export const SIGNALS = {
   TERM: {
     arbiter: 'stop',

@@ -3,7 +3,8 @@
 import test from 'ava'
 
 import { native } from '../../ts/native/index.ts'
-import { type FakeChild, makeAllReady, runQueued, type Stage, startArbiter } from './fake-system.ts'
+import type { FakeChild } from './fake-processes.ts'
+import { makeAllReady, runQueued, type Stage, startArbiter } from './fake-system.ts'
 
 test('a start spawns the wanted number of workers, each in its own slot', async (t) => {
   const stage = await startArbiter({ workers: 3, raw_env: ['A=1=2'] })
@@ -366,24 +367,6 @@ test('a worker that another process stops gets its successor at once', async (t)
   await runQueued()
   t.is(stage.system.children.length, 2)
   t.is(stage.system.children[1]?.slot, '2')
-})
-
-test('max_requests replaces one worker at a time, its successor first', async (t) => {
-  const stage = await startArbiter({ max_requests: 10, max_requests_jitter: 4 })
-  const { system } = stage
-  await makeAllReady(stage)
-  const counters = { connections: 0, inFlight: 0, requests: 11 }
-  for (const child of system.children) child.sendMessage({ type: 'heartbeat', counters })
-  await system.advance(1_000)
-  t.is(system.children.length, 2)
-  for (const child of system.children) {
-    child.sendMessage({ type: 'heartbeat', counters: { ...counters, requests: 12 } })
-  }
-  await system.advance(1_000)
-  t.is(system.children.length, 3)
-  t.deepEqual(sent(stage), [[], [], []])
-  await makeAllReady(stage)
-  t.deepEqual(sent(stage), [['TERM'], [], []])
 })
 
 function sent({ system }: Stage): string[][] {

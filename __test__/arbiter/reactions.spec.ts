@@ -6,9 +6,8 @@ import test from 'ava'
 
 import { type Phase, REACTIONS, type Reaction } from '../../ts/arbiter/reactions.ts'
 import { ARBITER_SIGNALS, SIGNALS, type SignalName } from '../../ts/signals.ts'
+import { type FakeChild, FakeParent } from './fake-processes.ts'
 import {
-  type FakeChild,
-  FakeParent,
   type FakeSystem,
   makeAllReady,
   runQueued,

@@ -2,7 +2,8 @@
 
 import test from 'ava'
 
-import { type FakeChild, makeAllReady, runQueued, startArbiter } from './fake-system.ts'
+import type { FakeChild } from './fake-processes.ts'
+import { makeAllReady, runQueued, startArbiter } from './fake-system.ts'
 
 test('a worker above max_worker_memory or max_worker_lifetime is replaced', async (t) => {
   const stage = await startArbiter({
@@ -56,6 +57,30 @@ test('workers with uncaught errors are replaced at most every 5 seconds', async 
   t.is(system.children.length, 4)
   await makeAllReady(stage)
   t.is([first, second].filter((child) => child?.signals.includes('TERM')).length, 2)
+})
+
+test('max_requests replaces one worker at a time, its successor first', async (t) => {
+  const stage = await startArbiter({ max_requests: 10, max_requests_jitter: 4 })
+  const { system } = stage
+  await makeAllReady(stage)
+  const counters = { connections: 0, inFlight: 0, requests: 11 }
+  for (const child of system.children) child.sendMessage({ type: 'heartbeat', counters })
+  await system.advance(1_000)
+  t.is(system.children.length, 2)
+  for (const child of system.children) {
+    child.sendMessage({ type: 'heartbeat', counters: { ...counters, requests: 12 } })
+  }
+  await system.advance(1_000)
+  t.is(system.children.length, 3)
+  t.deepEqual(
+    system.children.map(({ signals }) => signals),
+    [[], [], []],
+  )
+  await makeAllReady(stage)
+  t.deepEqual(
+    system.children.map(({ signals }) => signals),
+    [['TERM'], [], []],
+  )
 })
 
 async function end(child: FakeChild | undefined, exit: object = { code: 0 }): Promise<void> {

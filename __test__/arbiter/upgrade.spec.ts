@@ -4,14 +4,8 @@
 import test from 'ava'
 
 import { createUpgradeEnvironment, takeUpgradeState } from '../../ts/arbiter/upgrade-state.ts'
-import {
-  FakeParent,
-  type FakeSuccessor,
-  makeAllReady,
-  runQueued,
-  type Stage,
-  startArbiter,
-} from './fake-system.ts'
+import { FakeParent, type FakeSuccessor } from './fake-processes.ts'
+import { makeAllReady, runQueued, type Stage, startArbiter } from './fake-system.ts'
 
 test('USR2 starts the same command line again and passes on the sockets', async (t) => {
   const { successor } = await upgrading()

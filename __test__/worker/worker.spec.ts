@@ -53,7 +53,7 @@ for (const signal of ['TERM', 'INT', 'QUIT'] as const) {
     const worker = startWorker()
     worker.signal(signal)
     t.deepEqual(worker.exits, [0])
-    t.deepEqual(worker.sent, [{ type: 'leaving', signal }])
+    t.deepEqual(worker.sent, [{ type: 'signaled', signal }])
   })
 }
 

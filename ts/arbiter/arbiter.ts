@@ -33,6 +33,7 @@ import type { BootFailure, WorkerHandle } from './worker-handle.ts'
 /** Exit status of a worker whose module exports no application (Gunicorn's `APP_LOAD_ERROR`). */
 const APP_LOAD_EXIT_STATUS = 4
 
+/** The process that supervises the workers. `run` returns when it has stopped. */
 export class Arbiter {
   readonly #system: System
   readonly #dependencies: ArbiterDependencies
@@ -246,11 +247,7 @@ export class Arbiter {
     this.#upgrade.handlePredecessorExit()
     if (this.#lifecycle === 'stopping') return
     this.#dependencies.notifier.notifyPromoted()
-    try {
-      this.#titleAndPidfile.dropSuccessorSuffix()
-    } catch (error) {
-      this.#rollout.logError(error)
-    }
+    this.#attempt(() => this.#titleAndPidfile.dropSuccessorSuffix())
   }
 
   #pauseWorkers(): void {
@@ -284,15 +281,22 @@ export class Arbiter {
   }
 
   #reopenLogs(): void {
-    try {
-      if (this.#rollout.currentGeneration !== undefined)
-        this.#dependencies.prepareLogs(this.#rollout.currentGeneration.config)
+    const { currentGeneration } = this.#rollout
+    // After an error the log files that are open stay in use.
+    this.#attempt(() => {
+      if (currentGeneration !== undefined) this.#dependencies.prepareLogs(currentGeneration.config)
       this.#log.reopen()
+    })
+    this.#supervisor.reopenLogs()
+  }
+
+  /** Logs an error of a step that must not stop a running server. */
+  #attempt(step: () => void): void {
+    try {
+      step()
     } catch (error) {
-      // The log files that are open stay in use.
       this.#rollout.logError(error)
     }
-    this.#supervisor.reopenLogs()
   }
 
   /** Runs beside the loop, because a hook may await something. */
@@ -367,17 +371,9 @@ export class Arbiter {
     }
     this.#workerCount.reset(config.workers)
     this.#supervisor.crashes.policy.reset()
-    // An error with a log file or the pidfile is logged: it must not stop a server that is serving.
-    const attempt = (step: () => void) => {
-      try {
-        step()
-      } catch (error) {
-        this.#rollout.logError(error)
-      }
-    }
-    attempt(() => updateSharedListeners(generation, previous))
-    attempt(() => this.#log.configure(config))
-    attempt(() => this.#titleAndPidfile.applySettings(config))
+    this.#attempt(() => updateSharedListeners(generation, previous))
+    this.#attempt(() => this.#log.configure(config))
+    this.#attempt(() => this.#titleAndPidfile.applySettings(config))
     if (listeners.some((listener) => !includesSocket(previous.listeners, listener))) logListening()
   }
 

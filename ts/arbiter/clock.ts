@@ -10,6 +10,7 @@ const TICK_MS = 1_000
  */
 const MAX_TICK_DELAY_MS = 1_000
 
+/** Pushes ticks into the event queue. */
 export class Clock {
   readonly #system: System
   readonly #queue: EventQueue

@@ -16,6 +16,7 @@ import { TitleAndPidfile } from './title-and-pidfile.ts'
 import { ArbiterUpgrade } from './upgrade.ts'
 import { WorkerCount } from './worker-count.ts'
 
+/** The objects that do the work of one arbiter. */
 export interface Collaborators {
   readonly clock: Clock
   readonly devReload: DevReload

@@ -9,6 +9,7 @@ import type { System } from '../process/system.ts'
 import { RestartPolicy } from './policy.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
+/** Logs unexpected exits and applies the restart policy to them. */
 export class Crashes {
   readonly policy = new RestartPolicy()
   readonly #system: System

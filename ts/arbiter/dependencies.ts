@@ -12,6 +12,7 @@ import type { ArbiterHooks } from './hooks.ts'
 import type { OpenSourceWatch } from './source-watch.ts'
 import type { TitleAndPidfileDependencies } from './title-and-pidfile.ts'
 
+/** Dependencies of the arbiter and its collaborators. */
 export interface ArbiterDependencies extends TitleAndPidfileDependencies {
   /** Queue that already receives the signals of this process as events. */
   readonly queue: EventQueue

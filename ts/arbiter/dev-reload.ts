@@ -16,6 +16,7 @@ import type { OpenSourceWatch, SourceWatch } from './source-watch.ts'
 
 type LoadedMessage = Extract<WorkerMessage, { type: 'loaded' }>
 
+/** What the setting `reload` needs from the arbiter. */
 export interface DevReloadDependencies {
   readonly log: Logger
   readonly queue: EventQueue
@@ -24,6 +25,7 @@ export interface DevReloadDependencies {
   readonly cwd: string
 }
 
+/** Watches the files of the application and of the settings (setting `reload`). */
 export class DevReload {
   readonly #dependencies: DevReloadDependencies
   #watch: Promise<SourceWatch> | undefined

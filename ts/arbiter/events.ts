@@ -9,6 +9,7 @@ import { ARBITER_SIGNALS, type ArbiterRole, SIGNALS, type SignalName } from '../
 import type { Generation } from './generation.ts'
 import type { WorkerHandle } from './worker-handle.ts'
 
+/** One event of the loop in `arbiter.ts`. */
 export type ArbiterEvent =
   | { readonly type: 'signal'; readonly signal: SignalName }
   /** The addresses of the first generation, or of a reload, are open. */
@@ -37,6 +38,7 @@ export type ArbiterEvent =
   /** A second has passed, or a deadline is due. */
   | { readonly type: 'tick' }
 
+/** The queue between callbacks and the loop in `arbiter.ts`. */
 export class EventQueue {
   readonly #events: ArbiterEvent[] = []
   #waiters: (() => void)[] = []

@@ -34,6 +34,7 @@ const MAX_EXTRA_LISTENERS = 64
  */
 const FIRST_UNPRIVILEGED_PORT = 1_024
 
+/** The extra listeners of one arbiter, by address. */
 export class ExtraListeners {
   readonly #log: Logger
   readonly #listeners = new Map<string, ExtraListener>()

@@ -12,6 +12,7 @@ import type { Generation } from './generation.ts'
 /** Ticks after which an unchanged gauge is sent again, in case the collector has missed it. */
 const REPEAT_TICKS = 60
 
+/** Sends gauges to the statsd host of the current settings. */
 export class Gauges {
   readonly #log: Logger
   #config: Generation['config'] | undefined

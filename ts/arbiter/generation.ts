@@ -21,6 +21,7 @@ import type { ArbiterHooks } from './hooks.ts'
 import { openTls } from './tls.ts'
 import type { InheritedListener } from './upgrade-state.ts'
 
+/** The settings of one start or reload, and everything that was opened for them. */
 export interface Generation {
   readonly number: number
   readonly config: Config

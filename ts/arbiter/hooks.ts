@@ -17,6 +17,7 @@ import type { Rollout } from './rollout.ts'
 import type { WorkerCount } from './worker-count.ts'
 import type { Workers } from './workers.ts'
 
+/** Outcome of a hook call; `value` is what the hook returned. */
 export interface HookResult {
   readonly hasFailed: boolean
   readonly value: unknown
@@ -24,6 +25,7 @@ export interface HookResult {
 
 const NO_HOOK: HookResult = { hasFailed: false, value: undefined }
 
+/** Loads and calls the hooks of the arbiter. */
 export class ArbiterHooks {
   readonly #log: Logger
   readonly #loaded = new WeakMap<object, HookTable>()

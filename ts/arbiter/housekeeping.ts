@@ -19,6 +19,7 @@ export interface HousekeepingTargets {
   readonly workers: Workers
 }
 
+/** Does the periodic work of the arbiter. */
 export class Housekeeping {
   readonly #system: System
   readonly #dependencies: ArbiterDependencies

@@ -17,6 +17,7 @@ import {
 import { MonocerosError, monocerosError } from '../errors.ts'
 import { errorCode, type System } from '../process/system.ts'
 
+/** A pidfile that this process has written. */
 export interface Pidfile {
   /** Removes the file if it still holds this process's id. */
   remove(): void

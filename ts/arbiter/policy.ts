@@ -28,6 +28,7 @@ const MAX_DELAY_MS = 30_000
 const MAX_EXTERNAL_EXITS = 5
 const EXTERNAL_EXIT_WINDOW_MS = 5_000
 
+/** Counts crashes and computes the delay before the next start. */
 export class RestartPolicy {
   #failures = 0
   #retryAtMs = 0

@@ -5,6 +5,7 @@
 
 import type { ArbiterRole } from '../signals.ts'
 
+/** Phase of the arbiter. */
 export type Phase =
   /** No worker has been ready yet. */
   | 'starting'
@@ -21,6 +22,7 @@ export type Phase =
   | 'pausedForSuccessor'
   | 'stopping'
 
+/** What the arbiter does about a signal. */
 export type Reaction =
   | 'stop'
   | 'quit'
@@ -54,6 +56,7 @@ const ALWAYS = {
   reopenLogs: 'reopenLogs',
 } as const
 
+/** The reaction to each role of a signal, by phase. */
 export const REACTIONS: Readonly<Record<Phase, Readonly<Record<SignalRequest, Reaction>>>> = {
   starting: { ...ALWAYS, reload: 'defer', upgrade: 'defer', pauseWorkers: 'defer' },
   serving: { ...ALWAYS, reload: 'reload', upgrade: 'upgrade', pauseWorkers: 'pauseWorkers' },

@@ -17,6 +17,7 @@ export type ReconcileStep =
   /** The workers are the wanted ones. */
   | { readonly type: 'settled' }
 
+/** Current and wanted state of the workers. */
 export interface ReconcileInput {
   readonly wantedCount: number
   readonly workers: readonly WorkerHandle[]

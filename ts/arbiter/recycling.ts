@@ -25,6 +25,7 @@ export interface WorkerLimits {
  */
 const MIN_UNCAUGHT_REPLACEMENT_INTERVAL_MS = 5_000
 
+/** Draws the limits of a new worker at random, from the settings and their jitter. */
 export function drawWorkerLimits(system: System, config: Config): WorkerLimits {
   const extra = (most: number) => system.random() * most
   const { max_requests, max_worker_lifetime } = config
@@ -38,6 +39,7 @@ export function drawWorkerLimits(system: System, config: Config): WorkerLimits {
   }
 }
 
+/** Finds workers that are due for replacement. */
 export class Recycling {
   readonly #system: System
   #nextUncaughtReplacementAtMs = 0

@@ -20,6 +20,7 @@ type RolloutStage =
   /** The trial has succeeded; the old workers are replaced one at a time. */
   | { readonly name: 'rolling'; readonly previous: Generation }
 
+/** What a rollout needs from the arbiter. */
 export interface RolloutDependencies {
   readonly system: System
   readonly log: Logger
@@ -41,6 +42,7 @@ export interface RolloutDependencies {
   readonly onCurrentChanged: (generation: Generation, previous: Generation | undefined) => void
 }
 
+/** Holds the current generation and performs reloads, one at a time. */
 export class Rollout {
   readonly #dependencies: RolloutDependencies
   #current: Generation | undefined

@@ -28,6 +28,7 @@ const SETTLE_MS = CHOKIDAR_THROTTLE_MS + 10
 const MAX_BATCH_MS = 500
 const POLL_MS = 500
 
+/** An open file watcher. */
 export interface SourceWatch {
   /**
    * Adds files that a worker has loaded. If the list is not complete, a change of any source file
@@ -37,6 +38,7 @@ export interface SourceWatch {
   close(): void
 }
 
+/** Options of a file watcher; `onChange` receives the changed files. */
 export interface WatchOptions {
   readonly log: Logger
   /** Working directory of the command, to which extra files are relative. */
@@ -47,6 +49,7 @@ export interface WatchOptions {
 
 type WatchSettings = Pick<Config, 'reload_engine' | 'reload_extra_files' | 'chdir'>
 
+/** Opens a file watcher for the settings. */
 export type OpenSourceWatch = (config: WatchSettings, options: WatchOptions) => Promise<SourceWatch>
 
 /** Loads chokidar, which is needed only with `reload`, and starts watching. */

@@ -3,6 +3,7 @@
  * arbiter. `ts/worker/states.ts` is the same process seen from inside.
  */
 
+/** What the arbiter knows about a worker, or has asked of it. */
 export type WorkerState =
   /** The process has started and loads the application. */
   | 'booting'
@@ -26,6 +27,7 @@ export type WorkerState =
   | 'killedInFailure'
   | 'gone'
 
+/** What can happen to a worker. */
 export type WorkerEvent =
   | 'ready'
   | 'bootFailed'
@@ -43,6 +45,7 @@ export type WorkerEvent =
   | 'quit'
   | 'exit'
 
+/** What the arbiter does about an event. */
 export type WorkerAction =
   | 'ignore'
   | 'recordReady'
@@ -68,6 +71,7 @@ interface Transition {
   readonly action: WorkerAction
 }
 
+/** The transition for each state and event. */
 export const TRANSITIONS: Readonly<Record<WorkerState, Readonly<Record<WorkerEvent, Transition>>>> =
   {
     booting: {

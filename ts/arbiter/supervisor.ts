@@ -47,6 +47,7 @@ export interface SupervisorCallbacks {
   onExited(worker: WorkerHandle): void
 }
 
+/** What the supervisor needs from the arbiter. */
 export interface SupervisorDependencies {
   readonly scoreboard: ArbiterScoreboard
   readonly log: Logger
@@ -64,6 +65,7 @@ const QUICK_STOP_MS = 2_000
 /** A worker ends its drain by itself at `graceful_timeout`; KILL follows this much later. */
 const KILL_DELAY_MS = 500
 
+/** Owns the worker processes of one arbiter. */
 export class Supervisor {
   readonly workers = new Workers()
   readonly crashes: Crashes

@@ -10,6 +10,7 @@ import type { Config } from '../settings/config.ts'
 import type { Pidfile } from './pidfile.ts'
 import { getInstanceName } from './spawn.ts'
 
+/** Functions that set the title and write the pidfile. */
 export interface TitleAndPidfileDependencies {
   readonly setTitle: (title: string) => void
   /** Takes an absolute path, because a reload may change `chdir`. */
@@ -18,6 +19,7 @@ export interface TitleAndPidfileDependencies {
 
 const SUCCESSOR_SUFFIX = '.2'
 
+/** Keeps title and pidfile in agreement with the settings. */
 export class TitleAndPidfile {
   readonly #dependencies: TitleAndPidfileDependencies
   #suffix: string

@@ -8,6 +8,7 @@
 import type { ScoreboardTotals } from '../scoreboard/board.ts'
 import type { InheritedExtraListener } from './extra-listeners.ts'
 
+/** Name of the environment variable. */
 export const UPGRADE_STATE_VARIABLE = 'MONOCEROS_HANDOVER'
 
 /** A listening socket that an arbiter passes on. */
@@ -22,6 +23,7 @@ export interface InheritedListener {
   readonly path?: string
 }
 
+/** State that one arbiter passes to the next. */
 export interface UpgradeState {
   /**
    * `upgrade` for a new arbiter beside this one, `daemon` for the same program in the background.

@@ -14,6 +14,7 @@ import type { InheritedExtraListener } from './extra-listeners.ts'
 import type { Generation } from './generation.ts'
 import { createUpgradeEnvironment } from './upgrade-state.ts'
 
+/** What an upgrade needs from the arbiter. */
 export interface UpgradeDependencies {
   readonly log: Logger
   readonly queue: EventQueue
@@ -27,6 +28,7 @@ export interface UpgradeDependencies {
 /** First descriptor of a listener in the new process; 3 is the channel. */
 const FIRST_LISTENER_FD = 4
 
+/** Connects this arbiter with the older one and the newer one of an upgrade. */
 export class ArbiterUpgrade {
   readonly #system: System
   readonly #dependencies: UpgradeDependencies

@@ -9,6 +9,7 @@ import type { Logger } from '../log/logger.ts'
 /** Slots that TTIN does not use, for the overlap during a reload and for slow drains. */
 const SPARE_SLOTS = 2
 
+/** The wanted number of workers, between 1 and the number of scoreboard slots less two. */
 export class WorkerCount {
   readonly #log: Logger
   readonly #max: number

@@ -16,6 +16,7 @@ export interface BootFailure {
   readonly exitStatus: number
 }
 
+/** State of one worker in the arbiter. */
 export class WorkerHandle {
   readonly slot: number
   /** Ordinal number among all workers ever started: the lower, the older. */

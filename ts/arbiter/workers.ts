@@ -2,6 +2,7 @@
 
 import type { WorkerHandle } from './worker-handle.ts'
 
+/** The workers whose processes have not exited. */
 export class Workers {
   readonly #workers = new Set<WorkerHandle>()
 

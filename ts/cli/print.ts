@@ -17,6 +17,7 @@ export async function printHelpOrVersion(argv: readonly string[]): Promise<boole
   return help || version
 }
 
+/** Prints a text. A closed pipe is not an error. */
 export function printToStdout(text: string): void {
   process.stdout.once('error', (error) => {
     // The reader has closed the pipe, as `head` does: no error.

@@ -12,6 +12,7 @@ import {
 } from '../settings/config.ts'
 import { printToStdout } from './print.ts'
 
+/** How this process was started. */
 export interface StartOptions {
   /** Arguments that contain settings. */
   readonly argv: readonly string[]

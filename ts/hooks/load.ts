@@ -12,6 +12,7 @@ import { HOOK_NAMES, type HookName } from './table.ts'
 
 /** A hook as a plain function; `HookFunctions` has the parameter types. */
 export type Hook = (...details: unknown[]) => unknown
+/** The loaded hooks by name. */
 export type HookTable = ReadonlyMap<HookName, Hook>
 
 /**

@@ -4,6 +4,7 @@
  * this table.
  */
 
+/** One row of the table of hooks. */
 export interface HookRow {
   readonly process: 'arbiter' | 'worker'
   readonly arguments: readonly string[]
@@ -18,6 +19,7 @@ const IS_LOGGED = 'It is logged; the arbiter continues.'
 const IS_LOGGED_BY_WORKER = 'It is logged; the worker continues.'
 const ENDS_BOOT = 'The worker fails to boot; during the start the exit status is 3.'
 
+/** The table of hooks. */
 export const HOOKS = {
   on_starting: {
     process: 'arbiter',

@@ -5,6 +5,7 @@
 
 import { isIPv4, isIPv6 } from 'node:net'
 
+/** A TCP address; the host is a name or an IP address. */
 export type TcpAddress = {
   readonly kind: 'tcp'
   readonly host: string
@@ -19,6 +20,7 @@ export type TcpAddress = {
 /** The path of an abstract socket starts with a NUL byte, as in the kernel (unix(7)). */
 export type UnixAddress = { readonly kind: 'unix'; readonly path: string }
 
+/** An inherited descriptor of a listening socket. */
 export type FdAddress = { readonly kind: 'fd'; readonly fd: number }
 
 export type Address = TcpAddress | UnixAddress | FdAddress
@@ -29,6 +31,7 @@ export type Address = TcpAddress | UnixAddress | FdAddress
  */
 export type AddressProblem = { readonly kind: 'invalid'; readonly reason: string }
 
+/** Port that is bound if none is given, as in Gunicorn. */
 export const DEFAULT_PORT = 8000
 
 /** Host that is bound if none is given, as in Gunicorn. */

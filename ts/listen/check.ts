@@ -7,6 +7,7 @@ import { monocerosError } from '../errors.ts'
 import { type Address, formatAddress, formatHostPort, parseAddress } from './address.ts'
 import { explainBindError, resolveHost } from './socket.ts'
 
+/** Settings that the check of addresses uses. */
 export interface AddressSettings {
   readonly bind: readonly string[]
   readonly chdir: string

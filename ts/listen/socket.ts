@@ -50,6 +50,7 @@ export interface Listener {
   close(how: { unlink: boolean }): void
 }
 
+/** Settings that apply to every listening socket. */
 export interface ListenOptions {
   readonly backlog: number
   readonly reusePort: boolean

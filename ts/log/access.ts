@@ -15,6 +15,7 @@ import { resolveAccessSyslog, type SyslogOptions } from './syslog.ts'
 
 export type { AccessEntry } from './access-format.ts'
 
+/** The access log of one worker. */
 export interface AccessLog {
   log(entry: AccessEntry): void
   /** Writes the collected lines, before an exit. */
@@ -26,6 +27,7 @@ export interface AccessLog {
   reopen(): void
 }
 
+/** Settings of the access log. */
 export interface AccessOptions extends Partial<SyslogOptions>, Partial<StatsdOptions> {
   /** A path, `-` for standard output, or an inherited descriptor (`fd://N`). */
   readonly accesslog: string | null

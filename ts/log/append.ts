@@ -12,6 +12,7 @@ export function openForAppending(path: string): number {
   }
 }
 
+/** Returns whether a path is a FIFO. */
 export function isFifo(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isFIFO() === true
 }

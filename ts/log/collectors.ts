@@ -6,6 +6,7 @@
 
 import { isIP } from 'node:net'
 
+/** Settings that name a collector. */
 export interface CollectorSettings {
   readonly syslog: boolean
   readonly syslog_addr: string

@@ -39,6 +39,7 @@ export interface LoggerClass {
   }
 }
 
+/** An instance of the operator's logger, called safely. */
 export interface CustomLogger {
   /** Writes an event. Returns false if the logger failed; the log file then gets the line. */
   write(record: Omit<LoggerRecord, 'time' | 'pid'> & { readonly pid?: number }): boolean

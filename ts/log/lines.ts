@@ -9,6 +9,7 @@
  */
 export const MAX_LINE_LENGTH = 16_384
 
+/** Collects chunks of text and calls back with lines. */
 export class LineSplitter {
   #rest = ''
   readonly #onLine: (line: string) => void

@@ -16,6 +16,7 @@ import { LEVELS, type LogLevel } from './levels.ts'
 import { formatLine, formatRecord, type LogRecord } from './record.ts'
 import { describeThrown } from './thrown-value.ts'
 
+/** Settings of the log file. */
 export interface LogFileOptions {
   readonly errorlog: string
   readonly error_log_format?: 'text' | 'json'
@@ -26,6 +27,7 @@ export interface LogFileOptions {
 // and pino uses a sixth of the memory of an idle Node process.
 const require = createRequire(import.meta.url)
 
+/** The open file of the error log. */
 export class LogFile {
   readonly #options: LogFileOptions
   readonly #stderr: number

@@ -10,6 +10,7 @@ import { connect, isIP, type Socket } from 'node:net'
 import { monocerosError } from '../errors.ts'
 import { native } from '../native/index.ts'
 
+/** An open socket to a collector. */
 export interface LogSocket {
   /** True if messages are lines of a stream, which must not contain a line feed. */
   readonly isStream: boolean

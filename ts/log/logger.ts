@@ -15,6 +15,7 @@ import { describeThrown } from './thrown-value.ts'
 
 export { LEVELS, type LogLevel } from './levels.ts'
 
+/** Settings of the error log. */
 export interface LogOptions extends Partial<SyslogOptions>, Partial<StatsdOptions> {
   /** A path, or `-` for standard error. */
   readonly errorlog: string
@@ -27,6 +28,7 @@ export interface LogOptions extends Partial<SyslogOptions>, Partial<StatsdOption
 /** Stream on which a worker has printed a line. */
 export type OutputStream = 'stdout' | 'stderr'
 
+/** The error log. Hooks receive it as `log`. */
 export interface Logger {
   debug(message: string): void
   info(message: string): void

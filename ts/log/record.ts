@@ -5,6 +5,7 @@ import type { LogLevel } from './levels.ts'
 import { describeThrown } from './thrown-value.ts'
 import { formatLogTime } from './time.ts'
 
+/** One event of the error log. */
 export interface LogRecord {
   readonly level: LogLevel
   readonly message: string
@@ -22,6 +23,7 @@ export function formatRecord(record: LogRecord): string {
   return formatLine(processId(), record.level, formatMessage(record))
 }
 
+/** Formats a line of Gunicorn's log: `[time] [pid] [LABEL] text`. */
 export function formatLine(pid: number, label: string, text: string): string {
   return `[${formatLogTime()}] [${pid}] [${label.toUpperCase()}] ${text}\n`
 }

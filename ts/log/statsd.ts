@@ -22,6 +22,7 @@ export interface StatsdTarget {
 
 const DEFAULT_PORT = 8125
 
+/** Returns whether a text is a valid `statsd_host`: `HOST`, `HOST:PORT` or `unix://PATH`. */
 export function isStatsdHost(text: string): boolean {
   return /^unix:\/\/.+|^(?:[^/:\s]+|\[[\da-f:.]+\])(?::\d{1,5})?$/i.test(text)
 }

@@ -44,6 +44,7 @@ const FACILITY_CODES: Readonly<Record<string, number>> = {
 }
 const USER_FACILITY = 1
 
+/** Valid values of `syslog_facility`. */
 export const FACILITIES = Object.keys(FACILITY_CODES)
 
 const SEVERITIES: Readonly<Record<LogLevel, number>> = {
@@ -54,6 +55,7 @@ const SEVERITIES: Readonly<Record<LogLevel, number>> = {
   critical: 2,
 }
 
+/** Returns whether a text is a valid `syslog_addr`: `udp://`, `tcp://` or `unix://`. */
 export function isSyslogAddress(text: string): boolean {
   return /^(?:udp|tcp):\/\/(?:[^/:\s]+|\[[\da-f:.]+\]):\d{1,5}$|^unix:\/\/.+/i.test(text)
 }

@@ -80,6 +80,7 @@ export function wrapChild(child: SpawnResult): Child {
 // short.
 const CHANNEL_CLOSE_WAIT_MS = 250
 
+/** Calls back once with the exit of a child, or with the error that kept it from starting. */
 export function watchExit(child: SpawnResult, callback: (exit: ChildExit) => void): void {
   let isReported = false
   const report = (exit: ChildExit) => {
@@ -105,6 +106,7 @@ function signalName(signal: NodeJS.Signals | null): string | null {
   return signal === null ? null : signal.slice('SIG'.length)
 }
 
+/** Opens the channel on descriptor 3 to the process that started this one. */
 export function openParentChannel(): ParentChannel {
   const socket = new Socket({ fd: CHANNEL_FD, readable: true, writable: true })
   // 'close' reports that the parent has exited.

@@ -2,8 +2,10 @@
 
 import { readFileSync } from 'node:fs'
 
+/** Reads a file; undefined if it cannot be read. */
 export type ReadText = (path: string) => string | undefined
 
+/** Where control groups are mounted. */
 export const CGROUP_ROOT = '/sys/fs/cgroup'
 
 /** The group to which a controller (`memory`, `cpu`) assigns this process. */

@@ -13,6 +13,7 @@ import { native } from '../native/index.ts'
 import { getChannel, type SpawnResult, watchExit, wrapChild } from './channels.ts'
 import type { Child, SpawnOptions, SpawnSelfOptions, Successor } from './system.ts'
 
+/** Starts a worker process. A failure to start is reported by `onExit`. */
 export function spawnChild(options: SpawnOptions): Child {
   const {
     script,
@@ -69,6 +70,7 @@ function setScheduling(pid: number, { nice, processorIndex }: SpawnOptions): voi
   }
 }
 
+/** Starts this program again. A failure to start is reported by `onExit`. */
 export function spawnSelf({ program, env, extraFds, detachedStdio }: SpawnSelfOptions): Successor {
   // After an update of Node the running binary may be gone; the name that it was called by leads to
   // the new one.

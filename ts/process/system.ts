@@ -10,6 +10,7 @@ import { openParentChannel } from './channels.ts'
 import { countOomKills, readResidentBytes } from './memory.ts'
 import { spawnChild, spawnSelf } from './spawn.ts'
 
+/** Functions of the operating system that the arbiter and the workers use. */
 export interface System {
   readonly pid: number
   readonly env: NodeJS.ProcessEnv
@@ -64,6 +65,7 @@ export interface System {
   emitUncaught(reason: unknown): void
 }
 
+/** How a worker process is started. */
 export interface SpawnOptions {
   /** Module to run, with the Node flags of this process. */
   readonly script: string
@@ -103,6 +105,7 @@ export interface Program {
   readonly cwd: string
 }
 
+/** How this program is started again. */
 export interface SpawnSelfOptions {
   readonly program: Program
   readonly env: NodeJS.ProcessEnv
@@ -145,6 +148,7 @@ export interface Child {
   detach(): void
 }
 
+/** How a process exited: by `code`, by `signal`, or by an `error` before it started. */
 export interface ChildExit {
   readonly code: number | null
   /** Name of the signal without SIG: `KILL`. */
@@ -216,10 +220,12 @@ export function processId(): number {
   return process.pid
 }
 
+/** Returns the time of day, for log lines, which have no `System`. */
 export function currentDate(): Date {
   return new Date()
 }
 
+/** Returns the code of a system or Node error: `ENOENT`, `ERR_...`. */
 export function errorCode(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error ? String(error.code) : undefined
 }

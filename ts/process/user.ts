@@ -16,6 +16,7 @@ export interface FileOwner {
   readonly gid: number
 }
 
+/** Settings that name a user and a group. */
 export interface UserSettings {
   readonly user: string | null
   readonly group: string | null
