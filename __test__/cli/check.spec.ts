@@ -17,7 +17,7 @@ for (const [what, config, text] of [
   ['an error log that is a directory', { errorlog: '.' }, /\(it is a directory\)/],
   ['a pidfile in no directory', { pidfile: 'nope/pid' }, /pidfile nope\/pid cannot be written/],
   ['a unix socket in no directory', { bind: 'unix:nope/a.sock' }, /the directory does not exist/],
-  ['a unix socket in the place of a file', { bind: 'unix:app.mjs' }, /the file is no socket/],
+  ['a unix socket in the place of a file', { bind: 'unix:app.mjs' }, /the file is not a socket/],
   ['a host without an address', { bind: 'nope.invalid:80' }, /cannot listen at nope\.invalid:80/],
   ['the same address twice', { bind: [':8001', '0.0.0.0:8001'] }, /it is named twice/],
   ['a worker_class that is missing', { worker_class: './nope.mjs' }, /worker_class must be/],

@@ -34,7 +34,7 @@ const FAQ: Record<string, Check> = {
     says: [/Handling signal: ttin/, /Handling signal: ttou/],
   },
   'Why are there no logs in the console?': {},
-  'How can I raise the number of open files?': { says: [/Open files: at most \d+ a process/] },
+  'How can I raise the number of open files?': { says: [/Open files: at most \d+ per process/] },
   'How can I raise the backlog of a socket?': { prints: /^\d+$/m },
   'How can I turn sendfile off?': {},
   'The framework complains while it is configured': { ends: true },

@@ -8,7 +8,7 @@ test('a backlog above net.core.somaxconn causes a warning', (t) => {
   t.is(checkBacklog(4096, read), undefined)
   t.is(
     checkBacklog(4097, read),
-    'backlog=4097 is more than the system gives: net.core.somaxconn=4096 holds',
+    'backlog=4097 exceeds the limit of the system: net.core.somaxconn=4096',
   )
 })
 

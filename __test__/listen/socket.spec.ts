@@ -112,7 +112,7 @@ test('a file that is not a socket is not removed', async (t) => {
   const chdir = temporaryDirectory('socket')
   writeFileSync(join(chdir, 'plain'), 'mine')
   const error = await t.throwsAsync(open('unix:plain', { ...OPTIONS, chdir }))
-  t.regex(error?.message ?? '', /the file is no socket/)
+  t.regex(error?.message ?? '', /the file is not a socket/)
 })
 
 function open(bind: string, options: ListenOptions) {

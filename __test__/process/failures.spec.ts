@@ -265,7 +265,7 @@ for (const engine of ENGINES) {
     const program = await started(t, engine, '-w', '1')
     const { pid } = await program.who()
     t.is((await program.get('/throw')).status, 500)
-    await program.line(/Autorestarting worker \(pid:\d+\): an error was not caught/)
+    await program.line(/Autorestarting worker \(pid:\d+\): uncaught error/)
     await program.line(/Worker ready/)
     await program.line(new RegExp(`Worker exiting \\(pid: ${pid}\\)`))
     t.not((await program.who()).pid, pid)

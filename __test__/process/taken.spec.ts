@@ -70,5 +70,5 @@ test.serial('a stale unix socket is replaced, one that answers is not', async (t
   const plain = join(first.directory, 'plain')
   const fourth = startProgram(t, { ...options, args: ['app.cjs', '-b', `unix:${plain}`] })
   t.is(await fourth.exited, 1)
-  await fourth.line(/the file is no socket/)
+  await fourth.line(/the file is not a socket/)
 })

@@ -22,9 +22,7 @@ const DAEMON_UMASK = 0o022
  */
 export async function startDaemon(program: Program, config: Config): Promise<number> {
   if (system.env.NOTIFY_SOCKET !== undefined) {
-    printLine(
-      'warning: a service of Type=notify must not go to the background; leave the daemon out.',
-    )
+    printLine('warning: a service of Type=notify must not run in the background; unset daemon.')
   }
   process.umask(DAEMON_UMASK)
   const inherits = (fd: number) => config.enable_stdio_inheritance && !isatty(fd)

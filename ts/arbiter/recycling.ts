@@ -67,7 +67,7 @@ export class Recycling {
     }
     if (!worker.hasUncaughtError || nowMs < this.#nextUncaughtReplacementAtMs) return undefined
     this.#nextUncaughtReplacementAtMs = nowMs + MIN_UNCAUGHT_REPLACEMENT_INTERVAL_MS
-    return 'an error was not caught (on_uncaught "recycle")'
+    return 'uncaught error (on_uncaught "recycle")'
   }
 }
 

@@ -122,11 +122,11 @@ function readOpenFilesLimit(): { text: string; maxOpenFiles: number } {
   try {
     const limits = readFileSync('/proc/self/limits', 'utf8')
     const [, soft, hard] = /^Max open files\s+(\d+|unlimited)\s+(\d+|unlimited)/m.exec(limits) ?? []
-    const text = `at most ${soft} a process, of ${hard} that the system allows`
+    const text = `at most ${soft} per process, hard limit ${hard}`
     return { text, maxOpenFiles: Number(soft) || Number.POSITIVE_INFINITY }
   } catch {
     // Not Linux.
-    return { text: 'the limit is not known here', maxOpenFiles: Number.POSITIVE_INFINITY }
+    return { text: 'the limit is unknown on this system', maxOpenFiles: Number.POSITIVE_INFINITY }
   }
 }
 

@@ -58,7 +58,7 @@ export function openTls(
     if (path !== null && /\bCRL\b/.test(problem)) {
       throw tlsFileError(
         { setting: 'crl_file', path: resolve(config.chdir, path) },
-        `lists are read that are PEM and of version 2 (RFC 5280): ${problem}`,
+        `a list must be PEM and version 2 (RFC 5280): ${problem}`,
       )
     }
     throw monocerosError('ERR_TLS_MATERIAL', problem)

@@ -70,12 +70,7 @@ export class ArbiterUpgrade {
   start({ listeners }: Generation, extraListeners: readonly InheritedExtraListener[]): void {
     const { queue, log, scoreboard, program, isSocketActivated } = this.#dependencies
     if (this.#system.pid === 1) {
-      return logLine(
-        log,
-        'signalRefused',
-        'USR2',
-        'with the end of process 1 its container ends too',
-      )
+      return logLine(log, 'signalRefused', 'USR2', 'when process 1 exits, its container stops')
     }
     const state = {
       kind: 'upgrade',
@@ -120,8 +115,8 @@ export class ArbiterUpgrade {
   logRefusal(signal: 'HUP' | 'USR2'): void {
     const other =
       this.#predecessorPid === undefined
-        ? `the new arbiter (pid: ${this.successorPid}) lives; end it or this one first`
-        : `the arbiter (pid: ${this.#predecessorPid}) that has started this one lives; end it first`
+        ? `the new arbiter (pid: ${this.successorPid}) is running; stop it or this one first`
+        : `the arbiter (pid: ${this.#predecessorPid}) that started this one is running; stop it first`
     logLine(this.#dependencies.log, 'signalRefused', signal, other)
   }
 

@@ -79,7 +79,7 @@ export function formatHostPort(address: TcpAddress): string {
 function parseUnix(rest: string): Address | AddressProblem {
   const path = rest.startsWith('//') ? rest.slice(2) : rest
   if (path === '' || path === '@' || path === '\0') return invalid('a unix socket needs a path')
-  if (/^[^@\0].*\0/s.test(path)) return invalid('the path of a file holds no NUL')
+  if (/^[^@\0].*\0/s.test(path)) return invalid('the path of a file must not contain NUL')
   if (Buffer.byteLength(path) > MAX_UNIX_PATH_BYTES) {
     return invalid(
       `the path has ${Buffer.byteLength(path)} bytes, the system allows ${MAX_UNIX_PATH_BYTES}`,

@@ -44,6 +44,7 @@ async function findSocketName(address: Address, chdir: string): Promise<string> 
   accessSync(dirname(path), constants.W_OK | constants.X_OK)
   const entry = lstatSync(path, { throwIfNoEntry: false })
   const place = formatAddress({ kind: 'unix', path })
-  if (entry?.isSocket() === false) throw monocerosError('ERR_BIND', place, 'the file is no socket')
+  if (entry?.isSocket() === false)
+    throw monocerosError('ERR_BIND', place, 'the file is not a socket')
   return place
 }

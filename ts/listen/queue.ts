@@ -16,5 +16,5 @@ export function checkBacklog(
     return undefined
   }
   if (!(backlog > limit)) return undefined
-  return `backlog=${backlog} is more than the system gives: net.core.somaxconn=${limit} holds`
+  return `backlog=${backlog} exceeds the limit of the system: net.core.somaxconn=${limit}`
 }

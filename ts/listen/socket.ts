@@ -238,7 +238,8 @@ function createFileListener(bind: string, bound: BoundSocket, socketFile: string
 async function removeStaleSocketFile(path: string): Promise<void> {
   const entry = lstatSync(path, { throwIfNoEntry: false })
   if (entry === undefined) return
-  if (!entry.isSocket()) throw monocerosError('ERR_BIND', `unix:${path}`, 'the file is no socket')
+  if (!entry.isSocket())
+    throw monocerosError('ERR_BIND', `unix:${path}`, 'the file is not a socket')
   if (await acceptsConnections(path)) throw systemError('EADDRINUSE', path)
   unlinkSync(path)
 }
