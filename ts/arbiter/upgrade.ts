@@ -116,7 +116,7 @@ export class ArbiterUpgrade {
     const other =
       this.#predecessorPid === undefined
         ? `the new arbiter (pid: ${this.successorPid}) is running; stop it or this one first`
-        : `the arbiter (pid: ${this.#predecessorPid}) that started this one is running; stop it first`
+        : `the arbiter (pid: ${this.#predecessorPid}) that started this one runs; stop it first`
     logLine(this.#dependencies.log, 'signalRefused', signal, other)
   }
 
