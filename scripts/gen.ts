@@ -20,6 +20,7 @@ import { gunicornPage, type Proofs } from '../ts/settings/gunicorn.ts'
 import { exampleText, listItem, paragraph } from '../ts/settings/markdown.ts'
 import { isMain } from './command.ts'
 import { rustSettings, typescriptSettings } from './gen-engine-settings.ts'
+import { rustWire } from './gen-wire.ts'
 
 /** Each generated file and its text. */
 export const GENERATED: readonly { readonly path: string; readonly text: () => string }[] = [
@@ -33,6 +34,7 @@ export const GENERATED: readonly { readonly path: string; readonly text: () => s
   { path: 'docs/errors.md', text: () => signed('ts/errors.ts', errorsPage()) },
   { path: 'crates/engine/src/pressure/settings.rs', text: rustSettings },
   { path: 'ts/engine/settings.ts', text: typescriptSettings },
+  { path: 'crates/engine/src/bridge/wire.rs', text: rustWire },
 ]
 
 const PROOFS: Proofs = {
