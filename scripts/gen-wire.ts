@@ -18,7 +18,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** The text of `crates/engine/src/bridge/wire.rs`, as rustfmt leaves it. */
 export function rustWire(): string {
-  const items = Object.entries(wire).sort(([a], [b]) => SOURCE.indexOf(a) - SOURCE.indexOf(b))
+  const items = Object.entries(wire).sort(([a], [b]) => placeOf(a) - placeOf(b))
   return `//! The wire format between JavaScript and the I/O thread.
 //!
 //! Written by scripts/gen-wire.ts from ts/engine/native/wire.ts; \`npm run gen\` writes it again.
@@ -26,9 +26,13 @@ export function rustWire(): string {
 ${items.map(([name, value]) => rustItem(name, value)).join('\n')}`
 }
 
+function placeOf(name: string): number {
+  return SOURCE.indexOf(`export const ${name} =`)
+}
+
 function rustItem(name: string, value: unknown): string {
   if (typeof value === 'number') {
-    const number = value === 0xffff_ffff ? 'u32::MAX' : grouped(value)
+    const number = value === -1 ? 'u32::MAX' : grouped(value)
     return `${docOf(name)}pub const ${name}: ${TYPES[name] ?? 'usize'} = ${number};\n`
   }
   if (Array.isArray(value)) {

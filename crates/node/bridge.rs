@@ -135,7 +135,7 @@ impl Bridge {
             borrowed::release(env, &self.state.returned);
         }
         let start = taken.end;
-        taken.end = taken.batch.part_end(start.text);
+        taken.end = taken.batch.find_part_end(start.text);
         // Whatever JavaScript has not asked for, each part begins with the first of its own pieces.
         taken.chunks = start.chunks;
         (start.text < taken.end.text).then(|| read(&taken.batch.text[start.text..taken.end.text]))
@@ -150,12 +150,12 @@ impl Bridge {
     ) -> Given<T> {
         let taken = &mut *self.state.batch.borrow_mut();
         let number = taken.chunks;
-        let copied = taken.batch.copy_short(number, taken.end.chunks, room);
+        let copied = taken.batch.copy_short_chunks(number, taken.end.chunks, room);
         taken.chunks += copied.max(1);
         if copied > 0 {
             return Given::Copied(copied as u32);
         }
-        Given::Made(read(taken.batch.chunk(number)))
+        Given::Made(read(taken.batch.take_chunk(number)))
     }
 
     /// Lends a Buffer to the I/O thread as the next piece beside the ring; says whether it could.

@@ -3,7 +3,8 @@
 //!
 //! Only a bug in our own JavaScript could write such memory. The I/O thread must survive it.
 
-use monoceros_engine::bridge::ring::{DATA, HEAD, Ring, RingCommand, TAIL};
+use monoceros_engine::bridge::ring::{Ring, RingCommand};
+use monoceros_engine::bridge::wire::{RING_DATA_AT, ring_word};
 
 /// Fills the memory of a ring from the input and reads it: write and read position, then the
 /// records.
@@ -13,24 +14,24 @@ pub fn check(input: &[u8]) {
     words[..positions.len()].copy_from_slice(positions);
     let word =
         |at: usize| u32::from_le_bytes([words[at], words[at + 1], words[at + 2], words[at + 3]]);
-    let mut memory = vec![0u64; (DATA + SIZE) / 8];
+    let mut memory = vec![0u64; (RING_DATA_AT + SIZE) / 8];
     let start = memory.as_mut_ptr().cast::<u8>();
     // SAFETY: the memory is zeroed, aligned to 8 bytes, and alive until the end of this function.
-    let ring = unsafe { Ring::new(start, DATA + SIZE) }.expect("a power of two");
+    let ring = unsafe { Ring::new(start, RING_DATA_AT + SIZE) }.expect("a power of two");
     let length = records.len().min(SIZE);
     // SAFETY: the addresses are inside the memory, and no other code uses it meanwhile.
     unsafe {
-        start.add(DATA).copy_from_nonoverlapping(records.as_ptr(), length);
-        start.cast::<u32>().add(TAIL).write(word(0));
-        start.cast::<u32>().add(HEAD).write(word(4));
+        start.add(RING_DATA_AT).copy_from_nonoverlapping(records.as_ptr(), length);
+        start.cast::<u32>().add(ring_word::TAIL).write(word(0));
+        start.cast::<u32>().add(ring_word::HEAD).write(word(4));
     }
-    let bounds = start as usize + DATA..=start as usize + DATA + SIZE;
+    let bounds = start as usize + RING_DATA_AT..=start as usize + RING_DATA_AT + SIZE;
     let is_inside = |part: &[u8]| {
         let from = part.as_ptr() as usize;
         part.is_empty() || (bounds.contains(&from) && bounds.contains(&(from + part.len())))
     };
     let (mut count, mut bytes) = (0, 0);
-    ring.drain(|_, command| {
+    ring.read_records(|_, command| {
         let parts = referenced_parts(&command);
         assert!(parts.iter().all(|part| is_inside(part)), "{command:?} is outside the memory");
         bytes += parts.iter().map(|part| part.len()).sum::<usize>();
@@ -38,7 +39,7 @@ pub fn check(input: &[u8]) {
     });
     assert!(count <= SIZE / 4, "{count} records in {SIZE} bytes");
     assert!(bytes <= SIZE, "{bytes} bytes of payload in {SIZE}");
-    assert!(!ring.is_pending());
+    assert!(!ring.has_unread_records());
 }
 
 /// Returns all slices that a command refers to.

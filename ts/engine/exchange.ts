@@ -1,17 +1,13 @@
-/** The exchange: one request and its answer, as the engine shows it to what serves it. */
+/** An exchange is one request and its response. An engine shows it to its handler. */
 
+import { HEAD_FLAG } from './native/wire.ts'
 import type { TlsInfo } from './tls-info.ts'
 
-export const DATE = 1
-export const CONNECTION = 2
-export const LENGTH = 4
-export const CHUNKED = 8
-export const CHUNKED_SILENT = 16
-export const CLOSE = 32
-export const NO_BODY = 64
-/** What is left of the request's body will not be read: the native engine sets it. */
-export const DISCARDS = 128
+/** Flags of a response head: see HEAD_FLAG in `native/wire.ts`. */
+export const { DATE, CONNECTION, LENGTH, CHUNKED, CHUNKED_SILENT, CLOSE, NO_BODY, DISCARDS } =
+  HEAD_FLAG
 
+/** The connection of an exchange; on HTTP/2 the stream of the exchange. */
 export interface Connection {
   readonly id: number
   readonly remoteAddress: string | undefined
@@ -21,65 +17,80 @@ export interface Connection {
   readonly localPort: number | undefined
   readonly localFamily: 'IPv4' | 'IPv6' | undefined
   readonly encrypted: boolean
-  /** It is a stream of HTTP/2, which carries one exchange. */
+  /** Whether this is an HTTP/2 stream, which carries one exchange. */
   readonly isStream?: boolean
-  /** What TLS knows of it, if it is spoken here and not by a proxy. */
+  /** The TLS info; undefined without TLS, also where a proxy terminates TLS. */
   readonly secure: TlsInfo | undefined
+  /** Anything that the handler wants to keep with the connection. */
   attachment: unknown
+  /** Aborts the connection. */
   destroy(): void
-  /** It ends behind the answers that have been given. */
+  /** Closes the connection after the responses that have been written. */
   end(): void
-  /** The client gets a reset. */
+  /** Aborts the connection with a TCP reset. */
   reset(): void
-  /** What the program says to what was refused, where that is its to say; `end` when nothing follows. */
-  answer?(bytes: Uint8Array, end: boolean): void
+  /** Sends the application's own response to a request that the engine refused; `end` if no more bytes follow. */
+  sendRaw?(bytes: Uint8Array, end: boolean): void
   setNoDelay(on: boolean): void
-  /** `seconds` before the first probe; 0 leaves the system's. */
+  /** Sets `SO_KEEPALIVE`; `seconds` before the first probe, 0 for the system's default. */
   setKeepAlive(on: boolean, seconds: number): void
 }
 
+/** Receives the events of an exchange. */
 export interface ExchangeOwner {
-  /** Somebody reads the request's body, or is about to: it is not thrown away when the answer has ended. */
-  readonly reads?: boolean
+  /** Whether the application reads the request body, or will: it is not discarded after the response. */
+  readonly readsBody?: boolean
+  /** A chunk of the request body has arrived. */
   onData(chunk: Buffer): void
+  /** The request body is complete. */
   onEnd(rawTrailers: string[]): void
+  /** The engine accepts more after `write` has returned false. */
   onDrain(): void
+  /** The client has disconnected. */
   onAborted(): void
-  /** A handler or one of its jobs has thrown, and nobody took it: the client is to be answered all the same. */
+  /** The handler or one of its jobs has thrown an error that nothing caught: the client still needs a response. */
   onThrown?(): void
 }
 
-/** The fields of an answer: `Name: value` lines as one text, or names and values in turn, which costs less to write. */
+/** Header fields: `Name: value` lines as one text, or names and values in turn, which costs less to write. */
 export type Fields = string | readonly string[]
 
+/** One request and its response. */
 export interface Exchange {
   readonly connection: Connection
   owner: ExchangeOwner | undefined
   readonly method: string
   readonly url: string
-  /** The Host field. */
+  /** The value of the Host field. */
   readonly host: string | undefined
   readonly httpVersionMinor: 0 | 1
+  /** Whether the client can keep the connection. */
   readonly keepAlive: boolean
-  /** Asks for an upgrade, or is CONNECT: the connection may be taken over. */
+  /** Whether the request asks for an upgrade, or is CONNECT: the application may take the connection over. */
   readonly upgrade: boolean
-  /** Has an Expect field, on HTTP/1.1. */
+  /** Whether the request is HTTP/1.1 with an Expect field. */
   readonly expects: boolean
-  /** What has come behind the head of a request that asks for an upgrade. */
+  /** Bytes that have arrived after the head of a request that asks for an upgrade. */
   readonly ahead: Buffer | undefined
   /** The path under which the application is mounted; empty for the root. */
-  readonly prefix: string
+  readonly rootPath: string
+  /** One of BODY_KIND in `native/wire.ts`: none, whole or streamed. */
   readonly bodyKind: 0 | 1 | 2
+  /** The whole body, if its kind is so. */
   readonly body: Buffer | undefined
-  /** Bytes of the answer that have been written and, as far as one knows here, not sent. */
-  readonly outstanding: number
-  /** `write` has said stop, and `onDrain` has not come since: the engine does not hold the whole answer yet. */
+  /** Number of response bytes that have been written and, as far as is known here, not sent. */
+  readonly unsentBytes: number
+  /** Whether `write` has returned false and `onDrain` has not been called since. */
   readonly isFull: boolean
+  /** Whether the response is complete. */
   ended: boolean
+  /** Returns the names and values of the request's fields in turn. */
   rawHeaders(): string[]
+  /** Permits the engine to read as many more bytes of the request body. */
   consume(bytes: number): void
-  /** A `reason` of undefined is the status code's own phrase. */
-  inform(status: number, reason: string | undefined, fields: string): void
+  /** Sends an interim (1xx) response. A `reason` of undefined is the default phrase of the status code. */
+  sendInterim(status: number, reason: string | undefined, fields: string): void
+  /** Sends a whole response. */
   respond(
     status: number,
     reason: string | undefined,
@@ -88,39 +99,45 @@ export interface Exchange {
     body: string | Uint8Array | undefined,
     encoding: BufferEncoding,
   ): void
+  /** Sends the head of a response. */
   head(status: number, reason: string | undefined, fields: Fields, flags: number): void
+  /** Sends a part of the body. Returns false if the caller should wait for `onDrain`. */
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean
+  /** Adds trailer fields, as lines. */
   trailers(fields: string): void
   /**
-   * Completes the answer, behind `chunk` if there is one. A long chunk is not copied: it must not change before `isFull` is
-   * false again.
+   * Completes the response, after `chunk` if there is one. A long chunk is not copied: it must not change before
+   * `isFull` is false again.
    */
   end(chunk?: string | Uint8Array, encoding?: BufferEncoding): void
+  /** Aborts the response, and with it the stream or connection. */
   reset(): void
-  /** Takes the connection over; only while the handler runs that was called with the exchange. */
+  /** Takes the connection over. Only valid during the call of the handler with this exchange. */
   tunnel(): Tunnel
 }
 
-/** A connection that has left HTTP: its bytes, by credit. `owner` hears of them and of both ends. */
+/** A connection that the application has taken over: it carries bytes, and its owner receives their events. */
 export interface Tunnel {
   owner: ExchangeOwner | undefined
+  /** Permits the engine to read as many more bytes. */
   consume(bytes: number): void
-  /** Says false when so much is on its way that `onDrain` is to be waited for. */
+  /** Sends bytes. Returns false if the caller should wait for `onDrain`. */
   write(chunk: string | Uint8Array, encoding: BufferEncoding): boolean
-  /** Half-closes behind what has been written; says true when that has been sent already, and else `onDrain` follows. */
+  /** Half-closes after everything that has been written. Returns true if that is sent; else `onDrain` is called. */
   end(): boolean
 }
 
+/** Serves the exchanges of one server. */
 export interface ExchangeHandler {
-  /** It meets Expect and upgrades itself; for others the engine does what node does where nobody listens. */
-  readonly decides?: boolean
+  /** Whether the handler decides about Expect and upgrades. For others the engine does what Node does by default. */
+  readonly decidesUpgrades?: boolean
   onConnection?(connection: Connection): void
   onConnectionClosed?(connection: Connection): void
-  /** The engine knows it by its tag. */
+  /** The engine has registered the server. */
   onServing?(): void
   onExchange(exchange: Exchange): void
-  /** The engine has refused what came on the connection, and answered; `kind` is a place in `http/node/errors.ts`. */
+  /** The engine has refused a request and sent a response. `kind` is one of REFUSAL_KIND in `native/wire.ts`. */
   onRefused?(connection: Connection, kind: number, packet: Buffer): void
-  /** The worker ends: whoever still holds a connection that was taken over hears of its end. */
+  /** The worker stops: connections that the application has taken over are closed. */
   onStop?(): void
 }

@@ -1,68 +1,76 @@
-/** What is known of a connection that speaks TLS, as `crates/engine/src/transport/tls/info.rs` writes it. */
-import { u32 } from './native/wire.ts'
+/** What is known about a TLS connection; `crates/engine/src/transport/tls/info.rs` writes it. */
+import { u32 } from './native/batch-text.ts'
+import {
+  TLS_CHAIN_LENGTH_AT,
+  TLS_CIPHER_AT,
+  TLS_FLAG,
+  TLS_FLAGS_AT,
+  TLS_TEXT_LENGTHS_AT,
+  TLS_TEXTS_AT,
+  TLS_VERSION_AT,
+} from './native/wire.ts'
 
-const FIXED_BYTES = 12
-const ASKED = 1
-const AUTHORIZED = 2
-const RESUMED = 4
-
-/** How many characters of a batch's text the facts take that begin at `at`. */
+/** Returns the number of characters of the TLS info that begins at `at` in the text of a batch. */
 export function tlsInfoLength(text: string, at: number): number {
-  const texts = text.charCodeAt(at + 5) + text.charCodeAt(at + 6) + text.charCodeAt(at + 7)
-  return FIXED_BYTES + texts + u32(text, at + 8)
+  const lengths = at + TLS_TEXT_LENGTHS_AT
+  const texts =
+    text.charCodeAt(lengths) + text.charCodeAt(lengths + 1) + text.charCodeAt(lengths + 2)
+  return TLS_TEXTS_AT + texts + u32(text, at + TLS_CHAIN_LENGTH_AT)
 }
 
-/** The facts of one connection. Most are never asked for: they are read out of their bytes when they are. */
+/** The TLS info of one connection. Few applications ask for it, so it is decoded on demand. */
 export class TlsInfo {
-  /** A copy: a part of the batch's text would keep all of it. */
+  /** A copy: a slice would keep the text of the whole batch alive. */
   readonly #bytes: Buffer
 
   constructor(text: string, at: number) {
     this.#bytes = Buffer.from(text.slice(at, at + tlsInfoLength(text, at)), 'latin1')
   }
 
-  /** As on the wire: 0x0304 for TLS 1.3. */
+  /** The protocol version as on the wire: 0x0304 for TLS 1.3. */
   get version(): number {
-    return this.#bytes.readUInt16LE(0)
+    return this.#bytes.readUInt16LE(TLS_VERSION_AT)
   }
 
-  /** The suite's number. */
+  /** The number of the cipher suite. */
   get cipher(): number {
-    return this.#bytes.readUInt16LE(2)
+    return this.#bytes.readUInt16LE(TLS_CIPHER_AT)
   }
 
-  /** The client was asked for a certificate. */
+  /** Whether the client was asked for a certificate. */
   get isAsked(): boolean {
-    return this.#has(ASKED)
+    return this.#has(TLS_FLAG.ASKED)
   }
 
+  /** Whether the client's certificate was verified. */
   get isAuthorized(): boolean {
-    return this.#has(AUTHORIZED)
+    return this.#has(TLS_FLAG.AUTHORIZED)
   }
 
+  /** Whether the session was resumed. */
   get isResumed(): boolean {
-    return this.#has(RESUMED)
+    return this.#has(TLS_FLAG.RESUMED)
   }
 
-  /** The name that the client asked for; empty for none. */
+  /** The server name that the client sent (SNI); empty without one. */
   get serverName(): string {
     return this.#text(0)
   }
 
-  /** What was agreed on by ALPN; empty for nothing. */
+  /** The protocol that ALPN selected; empty without one. */
   get protocol(): string {
     return this.#text(1)
   }
 
-  /** Why the client is not authorized; empty where it is, or was not asked. */
+  /** The reason for which the client is not authorized; empty if it is, or was not asked. */
   get error(): string {
     return this.#text(2)
   }
 
-  /** The certificates of the client, its own first, each in DER. */
+  /** The client's certificates in DER, its own first. */
   get chain(): Buffer[] {
     const certificates: Buffer[] = []
-    let at = this.#start(3)
+    let at = this.#textAt(3)
     while (at < this.#bytes.length) {
       const end = at + derLength(this.#bytes, at)
       certificates.push(this.#bytes.subarray(at, end))
@@ -72,22 +80,23 @@ export class TlsInfo {
   }
 
   #has(flag: number): boolean {
-    return (this.#bytes.readUInt8(4) & flag) !== 0
+    return (this.#bytes.readUInt8(TLS_FLAGS_AT) & flag) !== 0
   }
 
-  #text(place: number): string {
-    const start = this.#start(place)
-    return this.#bytes.toString('latin1', start, start + this.#bytes.readUInt8(5 + place))
+  #text(index: number): string {
+    const start = this.#textAt(index)
+    const length = this.#bytes.readUInt8(TLS_TEXT_LENGTHS_AT + index)
+    return this.#bytes.toString('latin1', start, start + length)
   }
 
-  #start(place: number): number {
-    let at = FIXED_BYTES
-    for (let before = 0; before < place; before++) at += this.#bytes.readUInt8(5 + before)
+  #textAt(index: number): number {
+    let at = TLS_TEXTS_AT
+    for (let i = 0; i < index; i++) at += this.#bytes.readUInt8(TLS_TEXT_LENGTHS_AT + i)
     return at
   }
 }
 
-/** Of a value of ASN.1: tag, length, and as many bytes (X.690 section 8.1). */
+/** Returns the length of an ASN.1 value with its tag and length (X.690 section 8.1). */
 function derLength(bytes: Buffer, at: number): number {
   const first = bytes.readUInt8(at + 1)
   if (first < 0x80) return 2 + first

@@ -2,27 +2,39 @@ import test from 'ava'
 import type { Exchange, ExchangeHandler, ExchangeOwner } from '../../../ts/engine/exchange.ts'
 import { currentExchange, Dispatcher } from '../../../ts/engine/native/dispatcher.ts'
 import { Ring } from '../../../ts/engine/native/ring.ts'
-import { IN, OUT, RECORD_BYTES, REQUEST, RING_DATA, WORD } from '../../../ts/engine/native/wire.ts'
+import {
+  BODY_KIND,
+  BODY_KIND_SHIFT,
+  EVENT,
+  METHODS,
+  REQUEST_FLAG,
+  RING_DATA_AT,
+  RING_RECORD,
+  RING_RECORD_BYTES,
+  RING_WORD,
+  SLOT_BITS,
+} from '../../../ts/engine/native/wire.ts'
 import type { NativeEngine } from '../../../ts/native/index.ts'
 
 const CONNECTION = 3
-const TAG = 7
-const PLACES = 1 << 20
+const SERVER = 7
+/** What the next generation of a slot adds to an id. */
+const GENERATION = 1 << SLOT_BITS
 
-/** A crossing whose engine is a list of batches. */
+/** A dispatcher whose engine is a list of batches. */
 function staged(handler: ExchangeHandler) {
   const ring = new Ring()
   const words = new Int32Array(ring.memory.buffer)
-  words[WORD.WINDOW] = 65_536
+  words[RING_WORD.RESPONSE_BUFFER] = 65_536
   const batches: string[] = []
   const engine = {
     wake: () => {},
     take: () => batches.shift() ?? null,
-    large: () => {},
-    lend: () => false,
+    pushLarge: () => {},
+    pushBorrowed: () => false,
   } as unknown as NativeEngine
   ring.attach(engine)
-  const handlers = new Map([[TAG, handler]])
+  const handlers = new Map([[SERVER, handler]])
   const dispatcher = new Dispatcher(ring, engine, handlers, () => {}, assertNever)
   return {
     take(...records: string[]): void {
@@ -31,13 +43,14 @@ function staged(handler: ExchangeHandler) {
     },
     /** Kinds and ids of the records that JavaScript has written. */
     written(): [kind: number, id: number][] {
-      const tail = words[WORD.TAIL] ?? 0
+      const tail = words[RING_WORD.TAIL] ?? 0
       const found: [number, number][] = []
-      for (let at = RING_DATA; at < RING_DATA + tail; ) {
+      for (let at = RING_DATA_AT; at < RING_DATA_AT + tail; ) {
         const word = at >> 2
         const kind = (words[word] ?? 0) & 255
         found.push([kind, words[word + 1] ?? 0])
-        at += RECORD_BYTES + (kind === OUT.DATA ? ((words[word + 2] ?? 0) + 3) & ~3 : 0)
+        at +=
+          RING_RECORD_BYTES + (kind === RING_RECORD.DATA ? ((words[word + 2] ?? 0) + 3) & ~3 : 0)
       }
       return found
     },
@@ -53,15 +66,17 @@ const u32 = (value: number): string => u16(value & 0xffff) + u16(value >>> 16)
 const record = (kind: number, id: number, rest = ''): string =>
   String.fromCharCode(kind) + u32(id) + rest
 /** Without an address: over a unix socket. */
-const connectionTo = (tag: number): string =>
-  record(IN.CONNECTION, CONNECTION, `${u32(tag)}\0${u16(0)}${u16(0)}\0\0`)
-const connection = connectionTo(TAG)
-/** Set in a request's flags where its body is still to come. */
-const BODY_COMES = 2 << REQUEST.BODY_SHIFT
+const connectionTo = (serverId: number): string =>
+  record(EVENT.CONNECTION, CONNECTION, `${u32(serverId)}\0${u16(0)}${u16(0)}\0\0`)
+const connection = connectionTo(SERVER)
+/** Flags of a request whose body follows. */
+const STREAMED_BODY = BODY_KIND.STREAMED << BODY_KIND_SHIFT
+/** HTTP/1.1, and the client can keep the connection. */
+const PLAIN = REQUEST_FLAG.MINOR_VERSION | REQUEST_FLAG.KEEP_ALIVE
 /** A GET of `/`, without fields. */
-function request(id: number, flags = 3): string {
-  const text = `${u32(CONNECTION)}${String.fromCharCode(flags)}\u0001${u16(1)}${u16(0)}/`
-  return record(IN.REQUEST, id, u32(text.length) + text)
+function request(id: number, flags: number = PLAIN): string {
+  const text = `${u32(CONNECTION)}${String.fromCharCode(flags, METHODS.indexOf('GET'))}${u16(1)}${u16(0)}/`
+  return record(EVENT.REQUEST, id, u32(text.length) + text)
 }
 
 function listener(heard: string[], name: string): ExchangeOwner {
@@ -87,16 +102,16 @@ test('who has asked is answered, also when another has its place by then', (t) =
       exchange.end()
     },
   })
-  const [first, second] = [5, 5 + PLACES]
+  const [first, second] = [5, 5 + GENERATION]
   stage.take(connection, request(first))
   t.true(taken[0]?.isFull)
-  t.true(stage.written().some(([kind, id]) => kind === OUT.NOTIFY && id === first))
+  t.true(stage.written().some(([kind, id]) => kind === RING_RECORD.NOTIFY && id === first))
 
   // The engine has sent it all and let go of it before it reads the question.
-  stage.take(request(second), record(IN.DRAINED, first))
+  stage.take(request(second), record(EVENT.DRAINED, first))
   t.deepEqual(heard, ['first drain'])
   t.false(taken[0]?.isFull)
-  stage.take(record(IN.DRAINED, first), record(IN.ABORTED, second))
+  stage.take(record(EVENT.DRAINED, first), record(EVENT.ABORTED, second))
   t.deepEqual(heard, ['first drain', 'second aborted'])
 })
 
@@ -114,7 +129,7 @@ test('a connection that has been taken over is told so too', (t) => {
     },
   })
   stage.take(connection, request(5))
-  stage.take(record(IN.END, 5, u16(0)), request(5 + PLACES), record(IN.DRAINED, 5))
+  stage.take(record(EVENT.END, 5, u16(0)), request(5 + GENERATION), record(EVENT.DRAINED, 5))
   t.deepEqual(heard, ['tunnel end', 'tunnel drain'])
 })
 
@@ -127,14 +142,14 @@ test('a listener of a body throws for its exchange', (t) => {
       exchange.owner = { ...listener([], ''), onEnd }
     },
   })
-  stage.take(connection, request(5, 3 | BODY_COMES))
+  stage.take(connection, request(5, PLAIN | STREAMED_BODY))
   t.is(currentExchange(), undefined)
-  t.throws(() => stage.take(record(IN.END, 5, u16(0))), { message: 'thrown' })
+  t.throws(() => stage.take(record(EVENT.END, 5, u16(0))), { message: 'thrown' })
   t.is(currentExchange(), taken)
 })
 
 test('a connection of a server that has been forgotten is reset', (t) => {
   const stage = staged({ onExchange: () => t.fail() })
-  stage.take(connectionTo(TAG + 1), request(5))
-  t.deepEqual(stage.written(), [[OUT.DESTROY, CONNECTION]])
+  stage.take(connectionTo(SERVER + 1), request(5))
+  t.deepEqual(stage.written(), [[RING_RECORD.ABORT, CONNECTION]])
 })

@@ -1,28 +1,38 @@
 // What JavaScript writes into the ring, read as the engine reads it.
 
 import test from 'ava'
-import { Ring } from '../../../ts/engine/native/ring.ts'
-import { OUT, RECORD_BYTES, RING_DATA, WORD } from '../../../ts/engine/native/wire.ts'
+import { type HeadRecord, Ring } from '../../../ts/engine/native/ring.ts'
+import {
+  RING_COUNT_WORD,
+  RING_DATA_AT,
+  RING_FIELDS_WORD,
+  RING_RECORD,
+  RING_RECORD_BYTES,
+  RING_WORD,
+} from '../../../ts/engine/native/wire.ts'
 
 /** A ring that is read after each record; `read` gives the payloads of the one that was written last. */
 function readRing() {
   const ring = new Ring()
   const words = new Int32Array(ring.memory.buffer)
-  const bytes = Buffer.from(ring.memory.buffer, RING_DATA)
+  const bytes = Buffer.from(ring.memory.buffer, RING_DATA_AT)
   // The dispatcher is at work: nothing is said later.
-  ring.inBatch = true
+  ring.isInBatch = true
   let head = 0
   return {
     ring,
     read(): { fields: string; reason: string; body: string; pads: boolean } {
       let at = head & (bytes.length - 1)
-      const pads = bytes[at] === OUT.PAD
+      const pads = bytes[at] === RING_RECORD.PAD
       if (pads) at = 0
-      const word = (RING_DATA + at) >> 2
-      const [fields = 0, reason = 0, body = 0] = words.subarray(word + 2, word + 5)
-      head = words[WORD.TAIL] ?? 0
-      words[WORD.HEAD] = head
-      const start = at + RECORD_BYTES
+      const word = (RING_DATA_AT + at) >> 2
+      const [fields = 0, reason = 0, body = 0] = words.subarray(
+        word + RING_FIELDS_WORD,
+        word + RING_COUNT_WORD + 1,
+      )
+      head = words[RING_WORD.TAIL] ?? 0
+      words[RING_WORD.HEAD] = head
+      const start = at + RING_RECORD_BYTES
       const text = (from: number, length: number) => bytes.toString('latin1', from, from + length)
       return {
         fields: text(start, fields),
@@ -32,6 +42,13 @@ function readRing() {
       }
     },
   }
+}
+
+/** Writes a whole response. */
+function respond(ring: Ring, head: Partial<HeadRecord>): void {
+  const given = { kind: RING_RECORD.RESPOND, status: 200, reason: undefined, body: undefined }
+  Object.assign(ring.head, given, { flags: 0, isLatin1: true, bodyLength: 0 }, head)
+  ring.writeHead()
 }
 
 const LISTS: readonly (readonly string[])[] = [
@@ -58,7 +75,7 @@ test('fields are what they were given as, repeated or not, as often as the ring 
     const list = [...(LISTS[random(4) === 0 ? random(LISTS.length) : 1] ?? [])]
     const reason = random(3) === 0 ? 'Fine' : undefined
     const body = random(3) === 0 ? undefined : 'b'.repeat(random(50) === 0 ? 16_000 : random(200))
-    ring.head(OUT.RESPOND, count, 200, reason, list, 0, body, random(2) === 0)
+    respond(ring, { id: count, reason, fields: list, body, isLatin1: random(2) === 0 })
     const found = read()
     if (found.pads) rounds++
     const expected = { fields: linesOf(list), reason: reason ?? '', body: body ?? '' }
@@ -72,12 +89,12 @@ test('fields are what they were given as, repeated or not, as often as the ring 
 test('what is behind by much of the ring is not taken again', (t) => {
   const { ring, read } = readRing()
   const list = ['Content-Type', 'text/plain']
-  ring.head(OUT.RESPOND, 1, 200, undefined, list, 0, undefined, true)
+  respond(ring, { id: 1, fields: list })
   t.is(read().fields, linesOf(list))
   for (let count = 0; count < 80; count++) {
-    ring.data(OUT.DATA, 1, 'x'.repeat(16_384), true)
+    ring.writeData(RING_RECORD.DATA, 1, 'x'.repeat(16_384), true)
     read()
   }
-  ring.head(OUT.RESPOND, 2, 200, undefined, list, 0, 'body', true)
+  respond(ring, { id: 2, fields: list, body: 'body' })
   t.like(read(), { fields: linesOf(list), body: 'body' })
 })

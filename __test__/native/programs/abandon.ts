@@ -15,6 +15,6 @@ for (let count = 0; count < MANY; count += 1) {
   if (count % 10 === 0) await sleep(50)
 }
 const before = megabytes()
-for (const queue of standing.splice(0)) queue.giveUp()
+for (const queue of standing.splice(0)) queue.drop()
 for (let turn = 0; turn < 100 && megabytes() > before / 2; turn += 1) await sleep(50)
 console.log(JSON.stringify([before, megabytes()]))

@@ -1,32 +1,37 @@
-/** Connections of the native engine, and the streams of those that have several. */
+/** Connections of the native engine, and HTTP/2 streams. */
 
 import type { Connection, ExchangeHandler } from '../exchange.ts'
 import { TlsInfo } from '../tls-info.ts'
+import { copyOf, u16 } from './batch-text.ts'
 import type { DeferredEnd } from './deferred-end.ts'
 import type { NativeExchange } from './exchange.ts'
-import { RING_PIECE_BYTES, type Ring } from './ring.ts'
-import { copyOf, OUT, u16 } from './wire.ts'
+import { RING_CHUNK_BYTES, type Ring } from './ring.ts'
+import {
+  CONNECTION_KIND,
+  CONNECTION_KIND_AT,
+  CONNECTION_LOCAL_LENGTH_AT,
+  CONNECTION_LOCAL_PORT_AT,
+  CONNECTION_REMOTE_LENGTH_AT,
+  CONNECTION_REMOTE_PORT_AT,
+  CONNECTION_TEXTS_AT,
+  RING_FLAG,
+  RING_RECORD,
+} from './wire.ts'
 
 type Family = 'IPv4' | 'IPv6' | undefined
 
-export type Peer = readonly [string | undefined, number | undefined, Family]
+/** Address, port and family of a client. */
+export type PeerAddress = readonly [string | undefined, number | undefined, Family]
 
-/** In the byte of the family. */
-const FAMILY_MASK = 15
-export const SECURE = 16
-const HTTP2 = 32
+/** What a connection is made from: its record, which begins at `at`, or the connection that a stream belongs to. */
+type ConnectionSource = { readonly text: string; readonly at: number } | NativeConnection
 
-/** Beside them: it is a stream. */
-const STREAM = 64
-
-/** The record of a connection, which begins at `at`, or the connection that a stream is of. */
-type Beginning = { readonly text: string; readonly at: number } | NativeConnection
-
-/** Most connections come to the same address: its text is kept once. */
+/** The local address of the previous connection. Most connections have the same: its string is used again. */
 let lastLocal = ''
 
+/** A connection, or a stream of an HTTP/2 connection. */
 export class NativeConnection implements Connection {
-  /** The connection's, or the exchange's if this is a stream. */
+  /** The id of the connection; for a stream, the id of its exchange. */
   readonly id: number
   remoteAddress: string | undefined
   remotePort: number | undefined
@@ -35,29 +40,29 @@ export class NativeConnection implements Connection {
   readonly localPort: number | undefined
   readonly localFamily: Family
   encrypted: boolean
-  /** It shows what a proxy told of the client of the request in hand. */
-  forwards = false
+  /** Whether the addresses are those that a proxy sent with the current request. */
+  isForwarded = false
   attachment: unknown = undefined
-  /** The engine has forgotten it, and in time gives its id to another. */
+  /** Whether the engine has closed it. The engine uses the id again later. */
   closed = false
-  /** What the engine may not know yet of the last answer. */
+  /** The end of the last response, if the engine may not know it yet. */
   deferredEnd: DeferredEnd | undefined = undefined
   #isEnded = false
   readonly handler: ExchangeHandler
-  /** What TLS knows, whatever a proxy tells. */
+  /** The TLS info of the connection itself, whatever a proxy says. */
   readonly secure: TlsInfo | undefined
   readonly #ring: Ring
-  /** The client as it connected, while a proxy's word is shown. */
-  #own: Peer | undefined
-  /** SECURE, whatever a proxy tells, HTTP2 and STREAM. */
+  /** The peer of the socket, while the addresses are those that a proxy sent. */
+  #socketPeer: PeerAddress | undefined
+  /** Bits of CONNECTION_KIND. */
   readonly #kind: number
 
-  constructor(ring: Ring, handler: ExchangeHandler, id: number, from: Beginning) {
+  constructor(ring: Ring, handler: ExchangeHandler, id: number, from: ConnectionSource) {
     this.#ring = ring
     this.handler = handler
     this.id = id
     if (from instanceof NativeConnection) {
-      this.#kind = from.#kind | STREAM
+      this.#kind = from.#kind | CONNECTION_KIND.STREAM
       this.encrypted = from.encrypted
       this.secure = from.secure
       this.remoteAddress = from.remoteAddress
@@ -69,85 +74,88 @@ export class NativeConnection implements Connection {
       return
     }
     const { text, at } = from
-    this.#kind = text.charCodeAt(at)
-    const family = this.#kind & FAMILY_MASK
-    this.encrypted = (this.#kind & SECURE) !== 0
-    const remote = at + 7
-    const local = remote + text.charCodeAt(at + 5)
-    const facts = local + text.charCodeAt(at + 6)
-    this.secure = this.encrypted ? new TlsInfo(text, facts) : undefined
+    this.#kind = text.charCodeAt(at + CONNECTION_KIND_AT)
+    const family = this.#kind & CONNECTION_KIND.FAMILY_MASK
+    this.encrypted = (this.#kind & CONNECTION_KIND.TLS) !== 0
+    const remote = at + CONNECTION_TEXTS_AT
+    const local = remote + text.charCodeAt(at + CONNECTION_REMOTE_LENGTH_AT)
+    const tls = local + text.charCodeAt(at + CONNECTION_LOCAL_LENGTH_AT)
+    this.secure = this.encrypted ? new TlsInfo(text, tls) : undefined
     if (family === 0) return
     this.remoteFamily = family === 4 ? 'IPv4' : 'IPv6'
     this.localFamily = this.remoteFamily
     this.remoteAddress = copyOf(text.slice(remote, local))
-    this.remotePort = u16(text, at + 1)
-    const address = text.slice(local, facts)
+    this.remotePort = u16(text, at + CONNECTION_REMOTE_PORT_AT)
+    const address = text.slice(local, tls)
     if (address !== lastLocal) lastLocal = copyOf(address)
     this.localAddress = lastLocal
-    this.localPort = u16(text, at + 3)
+    this.localPort = u16(text, at + CONNECTION_LOCAL_PORT_AT)
   }
 
-  /** It is a stream of HTTP/2, which carries one exchange. */
+  /** Whether this is an HTTP/2 stream, which carries one exchange. */
   get isStream(): boolean {
-    return (this.#kind & STREAM) !== 0
+    return (this.#kind & CONNECTION_KIND.STREAM) !== 0
   }
 
-  /** It speaks HTTP/2: its exchanges have streams of their own. */
-  get multiplexes(): boolean {
+  /** Whether this is an HTTP/2 connection, whose exchanges have streams. */
+  get isMultiplexed(): boolean {
+    const { HTTP2, STREAM } = CONNECTION_KIND
     return (this.#kind & (HTTP2 | STREAM)) === HTTP2
   }
 
-  /** The stream of an exchange. */
-  stream(exchange: number): NativeConnection {
-    return new NativeConnection(this.#ring, this.handler, exchange, this)
+  /** Creates the stream of an exchange. */
+  createStream(exchangeId: number): NativeConnection {
+    return new NativeConnection(this.#ring, this.handler, exchangeId, this)
   }
 
-  /** Shows the client of a request. Those of a connection come one after the other, each perhaps of another client. */
-  forward(exchange: NativeExchange): void {
-    const { secure, client } = exchange.told
-    this.#own ??= [this.remoteAddress, this.remotePort, this.remoteFamily]
-    this.encrypted = secure || (this.#kind & SECURE) !== 0
-    this.forwards = secure || client !== undefined
-    ;[this.remoteAddress, this.remotePort, this.remoteFamily] = client ?? this.#own
+  /** Shows the client of a request, as a proxy sent it. Each request of a connection may have another client. */
+  showClientOf(exchange: NativeExchange): void {
+    const { client, isSecure } = exchange
+    this.#socketPeer ??= [this.remoteAddress, this.remotePort, this.remoteFamily]
+    this.encrypted = isSecure || (this.#kind & CONNECTION_KIND.TLS) !== 0
+    this.isForwarded = isSecure || client !== undefined
+    ;[this.remoteAddress, this.remotePort, this.remoteFamily] = client ?? this.#socketPeer
   }
 
   destroy(): void {
-    this.deferredEnd?.tell()
-    this.#command(this.isStream ? OUT.RESET : OUT.DESTROY)
+    this.deferredEnd?.send()
+    this.#command(this.isStream ? RING_RECORD.RESET : RING_RECORD.ABORT)
   }
 
-  // A stream ends with its answer.
+  // A stream ends with its response.
   end(): void {
     if (this.#isEnded) return
     this.#isEnded = true
-    this.deferredEnd?.tell()
-    if (!this.isStream) this.#command(OUT.LEAVE)
+    this.deferredEnd?.send()
+    if (!this.isStream) this.#command(RING_RECORD.CLOSE)
   }
 
   reset(): void {
     if (this.isStream) return this.destroy()
-    this.deferredEnd?.tell()
-    this.#command(OUT.DESTROY, 1)
+    this.deferredEnd?.send()
+    this.#command(RING_RECORD.ABORT, RING_FLAG.SEND_RESET)
   }
 
-  answer(bytes: Uint8Array, end: boolean): void {
+  sendRaw(bytes: Uint8Array, end: boolean): void {
     if (this.closed) return
-    for (let at = 0; at < bytes.length; at += RING_PIECE_BYTES) {
-      this.#ring.data(OUT.ANSWER, this.id, bytes.subarray(at, at + RING_PIECE_BYTES), true)
+    for (let at = 0; at < bytes.length; at += RING_CHUNK_BYTES) {
+      const chunk = bytes.subarray(at, at + RING_CHUNK_BYTES)
+      this.#ring.writeData(RING_RECORD.RAW_RESPONSE, this.id, chunk, true)
     }
-    if (end) this.#command(OUT.ANSWER, 1)
+    if (end) this.#command(RING_RECORD.RAW_RESPONSE, RING_FLAG.LAST)
   }
 
-  // A stream shares its socket with others.
+  // A stream shares its socket with other streams.
   setNoDelay(on: boolean): void {
-    if (!this.isStream) this.#command(OUT.SOCKET, on ? 1 : 0)
+    if (!this.isStream) this.#command(RING_RECORD.SOCKET_OPTION, on ? RING_FLAG.ON : 0)
   }
 
   setKeepAlive(on: boolean, seconds: number): void {
-    if (!this.isStream) this.#command(OUT.SOCKET, on ? 3 : 2, seconds)
+    const flags = RING_FLAG.KEEP_ALIVE | (on ? RING_FLAG.ON : 0)
+    if (!this.isStream) this.#command(RING_RECORD.SOCKET_OPTION, flags, seconds)
   }
 
-  #command(kind: number, flags = 0, value = 0): void {
-    if (!this.closed) this.#ring.command(kind, this.id, flags, value)
+  #command(kind: number, flags = 0, count = 0): void {
+    if (!this.closed) this.#ring.writeCommand(kind, this.id, flags, count)
   }
 }

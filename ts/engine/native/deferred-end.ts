@@ -1,41 +1,42 @@
 /**
- * What ends an answer whose request still has a body to come that nobody reads: the engine throws such a body away. As on
- * node it is looked for behind the turn of the answer whether somebody has begun to.
+ * The end of a response whose request body is still arriving and has no reader. The engine discards such a body. As in
+ * Node, the application has until the end of the current turn to start reading, so the end is sent after that.
  */
 export class DeferredEnd {
-  #tell: (() => void) | undefined
+  #sendEnd: (() => void) | undefined
 
-  constructor(tell: () => void) {
-    this.#tell = tell
-    waiting.add(this)
-    process.nextTick(conclude, this)
+  constructor(sendEnd: () => void) {
+    this.#sendEnd = sendEnd
+    pending.add(this)
+    process.nextTick(sendDeferred, this)
   }
 
-  get isWaiting(): boolean {
-    return this.#tell !== undefined
+  /** Whether the end has not been sent. */
+  get isPending(): boolean {
+    return this.#sendEnd !== undefined
   }
 
-  /** Also sooner: what the program does to the connection comes behind the answer. */
-  tell(): void {
-    const tell = this.#tell
-    this.drop()
-    tell?.()
+  /** Sends the end; before the turn is over, if the application acts on the connection, since that follows the response. */
+  send(): void {
+    const sendEnd = this.#sendEnd
+    this.cancel()
+    sendEnd?.()
   }
 
-  /** The answer has been given up. */
-  drop(): void {
-    this.#tell = undefined
-    waiting.delete(this)
+  /** Drops the end: the response has been aborted. */
+  cancel(): void {
+    this.#sendEnd = undefined
+    pending.delete(this)
   }
 }
 
-const waiting = new Set<DeferredEnd>()
+const pending = new Set<DeferredEnd>()
 
-function conclude(conclusion: DeferredEnd): void {
-  conclusion.tell()
+function sendDeferred(end: DeferredEnd): void {
+  end.send()
 }
 
-/** The process ends: nothing comes behind this turn. */
-export function endAllDeferred(): void {
-  for (const conclusion of waiting) conclusion.tell()
+/** Sends every deferred end, because the process exits and the turn never ends. */
+export function sendAllDeferred(): void {
+  for (const end of pending) end.send()
 }

@@ -1,64 +1,92 @@
 /**
- * The dispatcher: what the I/O thread hands over in one batch becomes one call after the other, in node's order and
- * context (`docs/design/crossing.md`).
+ * Calls the handlers for the events of a batch, one after the other, in Node's order and async context
+ * (`docs/design/crossing.md`).
  *
- * Nothing here catches. A throw of a handler, or of a job that it queued, leaves the dispatcher, so that Node reports it
- * as it reports any other; the rest of the batch follows in a later turn.
+ * The dispatcher catches no error. What a handler throws, or a job that it queued, leaves the dispatcher, so that Node
+ * reports it like any other uncaught error. The rest of the batch follows in a later turn.
  */
 import { AsyncResource } from 'node:async_hooks'
 import type { NativeEngine } from '../../native/index.ts'
 import type { Exchange, ExchangeHandler } from '../exchange.ts'
-import { meetUnheard } from '../expectation.ts'
+import { applyDefaultExpectation } from '../expectation.ts'
 import { tlsInfoLength } from '../tls-info.ts'
+import { u16, u32 } from './batch-text.ts'
 import { BodyBuffers } from './body-buffers.ts'
-import { NativeConnection, SECURE } from './connection.ts'
-import { type LiveExchanges, NativeExchange } from './exchange.ts'
+import { NativeConnection } from './connection.ts'
+import { type ExchangeLink, NativeExchange } from './exchange.ts'
 import { countReceived } from './gc-pressure.ts'
+import { endOf, flagsOf } from './request-record.ts'
 import type { Ring } from './ring.ts'
 import type { NativeTunnel } from './tunnel.ts'
-import { IN, OUT, PLACE_MASK, REQUEST, u16, u32 } from './wire.ts'
+import {
+  BODY_KIND,
+  BODY_KIND_MASK,
+  BODY_KIND_SHIFT,
+  CONNECTION_KIND,
+  CONNECTION_KIND_AT,
+  CONNECTION_LOCAL_LENGTH_AT,
+  CONNECTION_REMOTE_LENGTH_AT,
+  CONNECTION_SERVER_AT,
+  CONNECTION_TEXTS_AT,
+  EVENT,
+  EVENT_BYTES,
+  EVENT_ID_AT,
+  PART_BYTES,
+  REFUSED_BYTES,
+  REFUSED_KIND_AT,
+  REQUEST_CONNECTION_AT,
+  REQUEST_FLAG,
+  RING_FLAG,
+  RING_RECORD,
+  SLOT_BITS,
+  TEXT_AT,
+  TEXT_LENGTH_AT,
+} from './wire.ts'
 
-/** From Node 24 on an async scope is empty of what handlers entered, whichever resource opens it. */
-const SHARED_SCOPE = Number(process.versions.node.split('.')[0]) >= 24
-const scope = new AsyncResource('HTTPINCOMINGMESSAGE')
+/** From Node 24 on an async scope has none of the context that handlers entered, so all requests can share a resource. */
+const SHARES_SCOPE = Number(process.versions.node.split('.')[0]) >= 24
+const sharedScope = new AsyncResource('HTTPINCOMINGMESSAGE')
 
-/** What runs the nextTick and promise jobs of a request before the next handler, as Node does after each callback. */
-const runJobs = unwrapped((process as unknown as { _tickCallback(): void })._tickCallback)
+/** Runs the nextTick and promise jobs of a request before the next handler, as Node does after each callback. */
+const runJobs = unwrap((process as unknown as { _tickCallback(): void })._tickCallback)
 
-/** With --pending-deprecation Node hands out a function that warns first; the one that it calls is its prototype. */
-function unwrapped(run: () => void): () => void {
+/** With --pending-deprecation Node exposes a function that warns first. Its prototype is the function that it calls. */
+function unwrap(run: () => void): () => void {
   const inner: unknown = Object.getPrototypeOf(run)
   return inner === Function.prototype ? run : (inner as () => void)
 }
 
-let inHand: Exchange | undefined
+let current: Exchange | undefined
 
-/** The exchange whose handler, listeners or jobs run now; after a throw the one that threw. */
+/** Returns the exchange whose handler, listeners or jobs run now; after an uncaught error, the one that threw it. */
 export function currentExchange(): Exchange | undefined {
-  return inHand
+  return current
 }
 
-/** A text that is no shorter may be a part of its batch: `PART` of `inbound.rs`. */
-const PART_BYTES = 4_096
+/** Number of batches to take before timers and other descriptors have a turn of the event loop. */
+const BATCHES_PER_TURN = 8
 
-/** Batches that are taken before the event loop has its turn for timers and other descriptors. */
-const BATCHES_A_TURN = 8
+/** Mask of the slot in an id. */
+const SLOT_MASK = (1 << SLOT_BITS) - 1
 
+/** Reads batches of events and calls the handlers. */
 export class Dispatcher {
   readonly #ring: Ring
   readonly #engine: NativeEngine
-  readonly #pieces: BodyBuffers
+  readonly #chunks: BodyBuffers
   readonly #handlers: Map<number, ExchangeHandler>
-  readonly #live: LiveExchanges = []
-  /** Those whose places others have, and who are still to hear that all of theirs has gone, by their ids. */
+  /** What every exchange needs: the ring, and the table of exchanges by slot. */
+  readonly #link: ExchangeLink
+  /** Exchanges whose slots have been given to others before their last bytes were sent, by id. */
   readonly #displaced = new Map<number, NativeExchange | NativeTunnel>()
   readonly #connections: (NativeConnection | undefined)[] = []
-  /** Streams of HTTP/2, by the places of their exchanges. */
+  /** HTTP/2 streams, by the slots of their exchanges. */
   readonly #streams: (NativeConnection | undefined)[] = []
   readonly #onIdle: () => void
   readonly #onFault: (text: string) => void
-  /** The batch at work and how far it has been read. */
+  /** The current part of a batch. */
   #text = ''
+  /** How far it has been read. */
   #at = 0
 
   constructor(
@@ -70,213 +98,219 @@ export class Dispatcher {
   ) {
     this.#ring = ring
     this.#engine = engine
-    this.#pieces = new BodyBuffers(engine)
+    this.#chunks = new BodyBuffers(engine)
     this.#handlers = handlers
+    this.#link = { ring, live: [] }
     this.#onIdle = onIdle
     this.#onFault = onFault
   }
 
-  /** Takes batches as long as they come; called when the engine has woken this thread. */
+  /** Handles batches as long as there are some. Called when the engine has woken this thread. */
   readonly run = (): void => {
     const ring = this.#ring
-    ring.inBatch = true
+    ring.isInBatch = true
     let again = true
     try {
       for (let batches = 0; this.#at < this.#text.length || this.#take(); batches++) {
-        if (batches === BATCHES_A_TURN) return
+        if (batches === BATCHES_PER_TURN) return
         while (this.#at < this.#text.length) {
-          this.#step()
+          this.#handleEvent()
           runJobs()
-          inHand = undefined
+          current = undefined
           if (this.#at < this.#text.length) ring.wakeInBatch()
         }
       }
       again = false
     } finally {
       ring.endBatch()
-      // After a throw, too, what the batch still holds is for the next turn.
+      // After an uncaught error the rest of the batch is handled in the next turn.
       if (again) setImmediate(this.run)
     }
   }
 
-  /** Takes the next batch, or the next part of one; what was answered meanwhile is sent while this is worked on. */
+  /** Takes the next part of a batch. The responses so far are sent while it is handled. */
   #take(): boolean {
-    // More of the same batch may follow, of which few answers are worth no call.
+    // After a full part more of the same batch may follow: a wake for few responses would cost more than it gains.
     if (this.#text.length < PART_BYTES) this.#ring.wake()
     else this.#ring.wakeInBatch()
     this.#text = this.#engine.take() ?? ''
-    this.#pieces.restart()
+    this.#chunks.restart()
     this.#at = 0
     return this.#text !== ''
   }
 
-  /** Takes one record; its place is passed before anything of the application runs. */
-  #step(): void {
+  /** Handles one event. The position is advanced before any code of the application runs. */
+  #handleEvent(): void {
     const text = this.#text
     const at = this.#at
-    const id = u32(text, at + 1)
+    const id = u32(text, at + EVENT_ID_AT)
     switch (text.charCodeAt(at)) {
-      case IN.REQUEST:
-        return this.#request(id, at + 5)
-      case IN.DATA: {
-        this.#at = at + 5
-        const chunk = this.#pieces.next()
-        const exchange = this.#hold(id)
+      case EVENT.REQUEST:
+        return this.#handleRequest(id, at)
+      case EVENT.DATA: {
+        this.#at = at + EVENT_BYTES
+        const chunk = this.#chunks.next()
+        const exchange = this.#findCurrent(id)
         if (exchange === undefined) return
         countReceived(chunk.length)
         return exchange.owner?.onData(chunk)
       }
-      case IN.END: {
-        const length = u16(text, at + 5)
-        this.#at = at + 7 + length
-        this.#hold(id)?.bodyEnded(trailersOf(text.slice(at + 7, at + 7 + length)))
+      case EVENT.END: {
+        const lines = this.#takeText(at)
+        this.#findCurrent(id)?.endBody(parseTrailers(lines))
         return
       }
-      case IN.DRAINED:
-        this.#at = at + 5
-        return this.#drained(id)
-      case IN.ABORTED:
-        this.#at = at + 5
-        return this.#aborted(id)
-      case IN.CONNECTION: {
-        const end = at + 16 + text.charCodeAt(at + 14) + text.charCodeAt(at + 15)
-        const isSecure = (text.charCodeAt(at + 9) & SECURE) !== 0
-        this.#at = isSecure ? end + tlsInfoLength(text, end) : end
-        return this.#connection(id, text, at + 5)
-      }
-      case IN.CONNECTION_CLOSED: {
-        this.#at = at + 5
-        const connection = this.#connections[id & PLACE_MASK]
-        this.#connections[id & PLACE_MASK] = undefined
+      case EVENT.DRAINED:
+        this.#at = at + EVENT_BYTES
+        return this.#handleDrained(id)
+      case EVENT.ABORTED:
+        this.#at = at + EVENT_BYTES
+        return this.#handleAborted(id)
+      case EVENT.CONNECTION:
+        return this.#handleConnection(id, at)
+      case EVENT.CONNECTION_CLOSED: {
+        this.#at = at + EVENT_BYTES
+        const connection = this.#connections[id & SLOT_MASK]
+        this.#connections[id & SLOT_MASK] = undefined
         if (connection === undefined) return
         connection.closed = true
-        if (!connection.multiplexes) connection.handler.onConnectionClosed?.(connection)
+        if (!connection.isMultiplexed) connection.handler.onConnectionClosed?.(connection)
         return
       }
-      case IN.STREAM_CLOSED: {
-        this.#at = at + 5
-        const stream = this.#streams[id & PLACE_MASK]
+      case EVENT.STREAM_CLOSED: {
+        this.#at = at + EVENT_BYTES
+        const stream = this.#streams[id & SLOT_MASK]
         if (stream?.id !== id) return
-        this.#streams[id & PLACE_MASK] = undefined
+        this.#streams[id & SLOT_MASK] = undefined
         stream.closed = true
         stream.handler.onConnectionClosed?.(stream)
         return
       }
-      case IN.WITHDRAWN: {
-        // A request whose time ran out before this thread came for it: answered, and none of its body is wanted.
-        this.#at = at + 9 + u32(text, at + 5)
-        const flags = text.charCodeAt(at + 13)
-        if (hasWholeBody(flags)) this.#pieces.next()
-        if ((flags & REQUEST.AHEAD) !== 0) this.#pieces.next()
+      case EVENT.WITHDRAWN: {
+        // The engine has sent the response. The chunks of the request are skipped.
+        this.#at = endOf(text, at)
+        const flags = flagsOf(text, at)
+        if (hasWholeBody(flags)) this.#chunks.next()
+        if ((flags & REQUEST_FLAG.AHEAD) !== 0) this.#chunks.next()
         return
       }
-      case IN.REFUSED: {
-        this.#at = at + 6
-        const packet = this.#pieces.next()
-        const connection = this.#connections[id & PLACE_MASK]
-        connection?.handler.onRefused?.(connection, text.charCodeAt(at + 5), packet)
+      case EVENT.REFUSED: {
+        this.#at = at + REFUSED_BYTES
+        const packet = this.#chunks.next()
+        const connection = this.#connections[id & SLOT_MASK]
+        const kind = text.charCodeAt(at + REFUSED_KIND_AT)
+        connection?.handler.onRefused?.(connection, kind, packet)
         return
       }
-      case IN.TROUBLE: {
-        const length = u16(text, at + 5)
-        this.#at = at + 7 + length
-        return this.#onFault(text.slice(at + 7, at + 7 + length))
-      }
+      case EVENT.FAULT:
+        return this.#onFault(this.#takeText(at))
       default:
-        this.#at = at + 5
+        this.#at = at + EVENT_BYTES
         return this.#onIdle()
     }
   }
 
-  #request(id: number, at: number): void {
+  #handleRequest(id: number, at: number): void {
     const text = this.#text
-    this.#at = at + 4 + u32(text, at)
-    const flags = text.charCodeAt(at + 8)
-    const body = hasWholeBody(flags) ? this.#pieces.next() : undefined
-    const ahead = (flags & REQUEST.AHEAD) !== 0 ? this.#pieces.next() : undefined
-    const told = this.#connections[u32(text, at + 4) & PLACE_MASK]
-    if (told === undefined) return
-    const place = id & PLACE_MASK
-    const connection = told.multiplexes ? this.#stream(told, id) : told
-    const exchange = new NativeExchange(
-      this.#ring,
-      this.#live,
-      place,
-      connection,
-      id,
-      text,
-      at + 9,
-      flags,
-      body,
-    )
-    if ((flags & REQUEST.TOLD) !== 0 || connection.forwards) connection.forward(exchange)
-    const before = this.#live[place]
-    if (before?.isFull === true) this.#displaced.set(before.id, before)
-    this.#live[place] = exchange
-    inHand = exchange
+    this.#at = endOf(text, at)
+    const flags = flagsOf(text, at)
+    const body = hasWholeBody(flags) ? this.#chunks.next() : undefined
+    const ahead = (flags & REQUEST_FLAG.AHEAD) !== 0 ? this.#chunks.next() : undefined
+    const reported = this.#connections[u32(text, at + REQUEST_CONNECTION_AT) & SLOT_MASK]
+    if (reported === undefined) return
+    const connection = reported.isMultiplexed ? this.#openStream(reported, id) : reported
+    const exchange = new NativeExchange(this.#link, connection, id, text, at, body)
+    if ((flags & REQUEST_FLAG.CLIENT_INFO) !== 0 || connection.isForwarded) {
+      connection.showClientOf(exchange)
+    }
+    this.#register(exchange)
+    current = exchange
     const handler = connection.handler
-    const resource = SHARED_SCOPE ? scope : new AsyncResource('HTTPINCOMINGMESSAGE')
-    if ((flags & (REQUEST.UPGRADE | REQUEST.EXPECTS)) === 0) {
-      resource.runInAsyncScope(handler.onExchange, handler, exchange)
+    const scope = SHARES_SCOPE ? sharedScope : new AsyncResource('HTTPINCOMINGMESSAGE')
+    if ((flags & (REQUEST_FLAG.UPGRADE | REQUEST_FLAG.EXPECTS)) === 0) {
+      scope.runInAsyncScope(handler.onExchange, handler, exchange)
       return
     }
     exchange.ahead = ahead
-    if (!handler.decides && !meetUnheard(exchange)) return
-    resource.runInAsyncScope(handler.onExchange, handler, exchange)
-    exchange.decline()
+    if (!handler.decidesUpgrades && !applyDefaultExpectation(exchange)) return
+    scope.runInAsyncScope(handler.onExchange, handler, exchange)
+    exchange.declineUpgrade()
   }
 
-  #connection(id: number, text: string, at: number): void {
-    const handler = this.#handlers.get(u32(text, at))
-    // Its server has been forgotten: nobody would ever answer.
-    if (handler === undefined) return this.#ring.command(OUT.DESTROY, id, 1)
-    const connection = new NativeConnection(this.#ring, handler, id, { text, at: at + 4 })
-    this.#connections[id & PLACE_MASK] = connection
-    if (!connection.multiplexes) handler.onConnection?.(connection)
+  #register(exchange: NativeExchange): void {
+    const { live } = this.#link
+    const slot = exchange.id & SLOT_MASK
+    const before = live[slot]
+    if (before?.isFull === true) this.#displaced.set(before.id, before)
+    live[slot] = exchange
   }
 
-  /** What a connection is to a request of HTTP/1, a stream is to one of HTTP/2. */
-  #stream(connection: NativeConnection, id: number): NativeConnection {
-    const stream = connection.stream(id)
-    this.#streams[id & PLACE_MASK] = stream
+  #handleConnection(id: number, at: number): void {
+    const text = this.#text
+    const remoteLength = text.charCodeAt(at + CONNECTION_REMOTE_LENGTH_AT)
+    const localLength = text.charCodeAt(at + CONNECTION_LOCAL_LENGTH_AT)
+    const end = at + CONNECTION_TEXTS_AT + remoteLength + localLength
+    const usesTls = (text.charCodeAt(at + CONNECTION_KIND_AT) & CONNECTION_KIND.TLS) !== 0
+    this.#at = usesTls ? end + tlsInfoLength(text, end) : end
+    const handler = this.#handlers.get(u32(text, at + CONNECTION_SERVER_AT))
+    // The server has been forgotten: its requests would never get a response.
+    if (handler === undefined) {
+      return this.#ring.writeCommand(RING_RECORD.ABORT, id, RING_FLAG.SEND_RESET)
+    }
+    const connection = new NativeConnection(this.#ring, handler, id, { text, at })
+    this.#connections[id & SLOT_MASK] = connection
+    if (!connection.isMultiplexed) handler.onConnection?.(connection)
+  }
+
+  /** Opens the HTTP/2 stream of a request. For the application a stream is a connection. */
+  #openStream(connection: NativeConnection, id: number): NativeConnection {
+    const stream = connection.createStream(id)
+    this.#streams[id & SLOT_MASK] = stream
     stream.handler.onConnection?.(stream)
     return stream
   }
 
-  /** The engine answers whoever asks, also when it has given the place of the exchange away meanwhile. */
-  #drained(id: number): void {
-    const displaced = this.#displaced.get(id)
-    if (displaced === undefined) return this.#hold(id)?.drained()
-    this.#displaced.delete(id)
-    displaced.gone()
+  /** Takes the text of an END or FAULT event. */
+  #takeText(at: number): string {
+    const end = at + TEXT_AT + u16(this.#text, at + TEXT_LENGTH_AT)
+    this.#at = end
+    return this.#text.slice(at + TEXT_AT, end)
   }
 
-  #aborted(id: number): void {
+  /** Reports what has been sent, also to an exchange whose slot the engine has given to another. */
+  #handleDrained(id: number): void {
+    const displaced = this.#displaced.get(id)
+    if (displaced === undefined) return this.#findCurrent(id)?.drained()
+    this.#displaced.delete(id)
+    displaced.drainedCompletely()
+  }
+
+  #handleAborted(id: number): void {
     const exchange = this.#find(id)
     if (exchange === undefined) return
-    this.#live[id & PLACE_MASK] = undefined
-    exchange.aborted()
+    this.#link.live[id & SLOT_MASK] = undefined
+    exchange.abort()
   }
 
-  /** What a listener of the body or of 'drain' throws is its exchange's, too. */
-  #hold(id: number): NativeExchange | NativeTunnel | undefined {
+  /** Finds an exchange and makes it current: an error of a body or 'drain' listener belongs to it. */
+  #findCurrent(id: number): NativeExchange | NativeTunnel | undefined {
     const exchange = this.#find(id)
-    if (exchange instanceof NativeExchange) inHand = exchange
+    if (exchange instanceof NativeExchange) current = exchange
     return exchange
   }
 
   #find(id: number): NativeExchange | NativeTunnel | undefined {
-    const exchange = this.#live[id & PLACE_MASK]
+    const exchange = this.#link.live[id & SLOT_MASK]
     return exchange?.id === id ? exchange : undefined
   }
 }
 
 function hasWholeBody(flags: number): boolean {
-  return ((flags >> REQUEST.BODY_SHIFT) & REQUEST.BODY_MASK) === 1
+  return ((flags >> BODY_KIND_SHIFT) & BODY_KIND_MASK) === BODY_KIND.WHOLE
 }
 
-/** `Name: value` lines as a flat array. */
-function trailersOf(lines: string): string[] {
+/** Parses `Name: value` lines into names and values in turn. */
+function parseTrailers(lines: string): string[] {
   if (lines === '') return []
   return lines
     .slice(0, -2)

@@ -1,4 +1,4 @@
-/** Exchanges of the native engine, over the records of the crossing. */
+/** Exchanges of the native engine: responses are written as records into the ring. */
 import { AsyncResource } from 'node:async_hooks'
 import {
   DISCARDS,
@@ -8,141 +8,82 @@ import {
   LENGTH,
   NO_BODY,
 } from '../exchange.ts'
-import type { NativeConnection, Peer } from './connection.ts'
+import type { NativeConnection } from './connection.ts'
 import { DeferredEnd } from './deferred-end.ts'
-import {
-  clientOf,
-  flagsOf,
-  hostOf,
-  isSecure,
-  prefixOf,
-  rawHeadersOf,
-  urlAt,
-} from './request-record.ts'
-import { assertFits, fitsHead, fitsRing, isLendable, type Ring } from './ring.ts'
+import { RequestView } from './request-view.ts'
+import { assertFits, canBorrow, fitsHead, fitsRing, type Ring } from './ring.ts'
 import { NativeTunnel } from './tunnel.ts'
-import { HELD_STEP, LARGE_BYTES, UnsentQueue } from './unsent.ts'
-import { copyOf, METHODS, OUT, RECORD_BYTES, REQUEST, u16 } from './wire.ts'
+import { ENGINE_CHUNK_BYTES, UNSENT_STEP, UnsentQueue } from './unsent.ts'
+import { BODY_KIND, RING_FLAG, RING_RECORD, RING_RECORD_BYTES, SLOT_BITS } from './wire.ts'
 
-/** Bytes of an answer that are taken ahead of the client on a stream of HTTP/2: one connection has many. */
-const STREAM_WINDOW = 65_536
+/** Response bytes buffered ahead of the client for an HTTP/2 stream: one connection has many streams. */
+const STREAM_BUFFER_BYTES = 65_536
 
-/** The exchanges that may still hear of something, by their place. */
-export type LiveExchanges = (NativeExchange | NativeTunnel | undefined)[]
+const SLOT_MASK = (1 << SLOT_BITS) - 1
 
-export class NativeExchange implements Exchange {
-  readonly connection: NativeConnection
-  readonly id: number
-  readonly httpVersionMinor: 0 | 1
-  readonly keepAlive: boolean
-  readonly bodyKind: 0 | 1 | 2
-  readonly body: Buffer | undefined
+/** What the exchanges of an engine share. */
+export interface ExchangeLink {
+  readonly ring: Ring
+  /** Exchanges for which events may still arrive, by slot. */
+  readonly live: (NativeExchange | NativeTunnel | undefined)[]
+}
+
+/** A request, and the writer of its response. */
+export class NativeExchange extends RequestView implements Exchange {
   owner: ExchangeOwner | undefined = undefined
   ended = false
-  ahead: Buffer | undefined = undefined
-  /** The rest of the request body may still come. */
-  bodyOpen: boolean
+  /** Whether more of the request body may arrive. */
+  isBodyOpen: boolean
+  readonly #link: ExchangeLink
   readonly #ring: Ring
-  readonly #live: LiveExchanges
-  readonly #place: number
-  /** The batch's text, and where in it the record's fixed part begins. */
-  readonly #text: string
-  readonly #at: number
-  /** Bytes that the engine has taken and not reported as sent. */
-  #handed = 0
-  /** Of `#handed`, what the question now on its way is about; 0 when none is. */
-  #asked = 0
-  /** What the engine has no room for yet. */
+  /** Number of bytes that have been passed to the engine and are not known to be sent. */
+  #passed = 0
+  /** The part of `#passed` that the pending NOTIFY record is about; 0 without one. */
+  #notified = 0
+  /** What the engine has no room for. */
   #unsent: UnsentQueue | undefined = undefined
-  /** What the engine knows of that. */
-  #held = 0
-  #consumed = false
+  /** The size of `#unsent` that the engine knows. */
+  #reportedUnsent = 0
+  #isBodyRead = false
   #deferredEnd: DeferredEnd | undefined = undefined
-  /** It has been reset, or the client has gone. */
-  #isLost = false
-  /** The end of the answer is lent: it is over when that has been sent. */
-  #lends = false
-  /** The async context of who has to wait for room, and then hears of it; an ordinary answer needs none. */
+  /** Whether it has been reset, or the client has disconnected. */
+  #isAborted = false
+  /** Whether the end of the response is borrowed memory: the exchange ends when that has been sent. */
+  #endIsBorrowed = false
+  /** The async context of the application for `onDrain`. Only a response that waits needs one. */
   #scope: AsyncResource | undefined = undefined
 
+  // Positional, so that no request costs an object for its arguments.
   constructor(
-    ring: Ring,
-    live: LiveExchanges,
-    place: number,
+    link: ExchangeLink,
     connection: NativeConnection,
     id: number,
     text: string,
     at: number,
-    flags: number,
     body: Buffer | undefined,
   ) {
-    this.connection = connection
-    this.id = id
-    this.httpVersionMinor = (flags & 1) as 0 | 1
-    this.keepAlive = (flags & REQUEST.KEEP_ALIVE) !== 0
-    this.bodyKind = ((flags >> REQUEST.BODY_SHIFT) & REQUEST.BODY_MASK) as 0 | 1 | 2
-    this.body = body
-    this.bodyOpen = this.bodyKind === 2
-    this.#ring = ring
-    this.#live = live
-    this.#place = place
-    this.#text = text
-    this.#at = at
+    super(connection, id, text, at, body)
+    this.isBodyOpen = this.bodyKind === BODY_KIND.STREAMED
+    this.#link = link
+    this.#ring = link.ring
   }
 
-  get method(): string {
-    const known = this.#text.charCodeAt(this.#at)
-    if (known !== 0) return METHODS[known] ?? ''
-    const start = this.#at + 7 + u16(this.#text, this.#at + 3) * 4
-    return this.#text.slice(start, start + u16(this.#text, this.#at + 5))
-  }
-
-  get outstanding(): number {
-    return this.#asked === 0 ? 0 : this.#handed + (this.#unsent?.left ?? 0)
+  get unsentBytes(): number {
+    return this.#notified === 0 ? 0 : this.#passed + (this.#unsent?.left ?? 0)
   }
 
   get isFull(): boolean {
-    return this.#asked > 0 || this.#deferredEnd?.isWaiting === true
-  }
-
-  get upgrade(): boolean {
-    return (flagsOf(this.#text, this.#at) & REQUEST.UPGRADE) !== 0
-  }
-
-  get expects(): boolean {
-    return (flagsOf(this.#text, this.#at) & REQUEST.EXPECTS) !== 0
-  }
-
-  get url(): string {
-    const text = this.#text
-    const start = urlAt(text, this.#at)
-    return copyOf(text.slice(start, start + u16(text, this.#at + 1)))
-  }
-
-  get host(): string | undefined {
-    return hostOf(this.#text, this.#at)
-  }
-
-  /** What a trusted proxy told of the client: whether it speaks https, and who it is. */
-  get told(): { secure: boolean; client: Peer | undefined } {
-    return { secure: isSecure(this.#text, this.#at), client: clientOf(this.#text, this.#at) }
-  }
-
-  get prefix(): string {
-    return prefixOf(this.#text, this.#at)
-  }
-
-  rawHeaders(): string[] {
-    return rawHeadersOf(this.#text, this.#at)
+    return this.#notified > 0 || this.#deferredEnd?.isPending === true
   }
 
   consume(bytes: number): void {
-    this.#consumed = true
-    if (this.bodyOpen) this.#ring.command(OUT.CREDIT, this.id, 0, bytes)
+    this.#isBodyRead = true
+    if (this.isBodyOpen) this.#ring.writeCommand(RING_RECORD.CREDIT, this.id, 0, bytes)
   }
 
-  inform(status: number, reason: string, fields: string): void {
-    this.#head(OUT.INFORM, status, reason, fields, 0)
+  sendInterim(status: number, reason: string | undefined, fields: string): void {
+    this.#ring.head.bodyLength = 0
+    this.#writeHead(RING_RECORD.INTERIM, status, reason, fields, 0)
   }
 
   respond(
@@ -153,47 +94,56 @@ export class NativeExchange implements Exchange {
     body: string | Uint8Array | undefined,
     encoding: BufferEncoding,
   ): void {
-    const small = body === undefined || fitsRing(body)
-    const latin1 = encoding === 'latin1'
-    if (small && (latin1 || encoding === 'utf8' || typeof body !== 'string') && !this.bodyOpen) {
-      const kept = (flags & NO_BODY) !== 0 && (flags & LENGTH) === 0 ? undefined : body
-      this.#head(OUT.RESPOND, status, reason, fields, flags, kept, latin1)
-      this.ended = true
-      this.#forget()
+    this.ended = true
+    const isLatin1 = encoding === 'latin1'
+    const isPlain = isLatin1 || encoding === 'utf8' || typeof body !== 'string'
+    if (isPlain && !this.isBodyOpen && (body === undefined || fitsRing(body))) {
+      const { head } = this.#ring
+      const isDropped = (flags & NO_BODY) !== 0 && (flags & LENGTH) === 0
+      head.body = isDropped ? undefined : body
+      head.isLatin1 = isLatin1
+      head.bodyLength = 0
+      this.#writeHead(RING_RECORD.RESPOND, status, reason, fields, flags)
+      this.#release()
       return
     }
-    this.ended = true
     let bytes = typeof body === 'string' ? Buffer.from(body, encoding) : body
-    // Behind the turn the program may have used its memory again, or given it away.
-    if (bytes !== undefined && bytes === body && this.#waits) bytes = Buffer.from(bytes)
-    const tell = () => {
-      // Nobody has looked at the body yet, and this is the whole answer: whether the connection can be kept depends on how
-      // much of it is still to come, and the head has to say so.
-      const told = this.#consumed ? flags : flags | DISCARDS
-      this.#head(OUT.HEAD, status, reason, fields, told, undefined, true, bytes?.length ?? 0)
-      this.#end((flags & NO_BODY) === 0 ? bytes : undefined)
+    // After this turn the application may have changed its memory, or transferred it.
+    if (bytes !== undefined && bytes === body && this.#mustDefer) bytes = Buffer.from(bytes)
+    const send = () => {
+      // The whole response is known before the body has a reader. Whether the connection can be kept depends on the
+      // size of the rest of the body, and the head has to say it.
+      const allFlags = this.#isBodyRead ? flags : flags | DISCARDS
+      this.#ring.head.bodyLength = bytes?.length ?? 0
+      this.#writeHead(RING_RECORD.HEAD, status, reason, fields, allFlags)
+      this.#writeEnd((flags & NO_BODY) === 0 ? bytes : undefined)
     }
-    // What throws does so here: behind the turn nobody could catch it.
-    return fitsHead(reason, fields) ? this.#conclude(tell) : tell()
+    // Fields that do not fit throw now: after this turn no caller could catch the error.
+    return fitsHead(reason, fields) ? this.#sendOrDefer(send) : send()
   }
 
   head(status: number, reason: string | undefined, fields: Fields, flags: number): void {
-    this.#head(OUT.HEAD, status, reason, fields, flags)
+    this.#ring.head.bodyLength = 0
+    this.#writeHead(RING_RECORD.HEAD, status, reason, fields, flags)
   }
 
-  /** Throws for fields that never find room; the client, who would wait for the answer, is cut off. */
-  #head(
+  /** Writes a head. Fields that never fit throw, and abort the client, which would wait for the response. */
+  #writeHead(
     kind: number,
     status: number,
     reason: string | undefined,
     fields: Fields,
     flags: number,
-    body?: string | Uint8Array,
-    latin1 = true,
-    length = 0,
   ): void {
+    const { head } = this.#ring
+    head.kind = kind
+    head.id = this.id
+    head.status = status
+    head.reason = reason
+    head.fields = fields
+    head.flags = flags
     try {
-      this.#ring.head(kind, this.id, status, reason, fields, flags, body, latin1, length)
+      this.#ring.writeHead()
     } catch (error) {
       this.reset()
       throw error
@@ -201,200 +151,207 @@ export class NativeExchange implements Exchange {
   }
 
   write(chunk: string | Uint8Array, encoding: BufferEncoding = 'utf8'): boolean {
-    const plain = typeof chunk !== 'string' || encoding === 'utf8' || encoding === 'latin1'
-    if (this.#unsent === undefined && plain && fitsRing(chunk)) {
-      this.#handed += this.#ring.data(OUT.DATA, this.id, chunk, encoding === 'latin1')
+    const isPlain = typeof chunk !== 'string' || encoding === 'utf8' || encoding === 'latin1'
+    if (this.#unsent === undefined && isPlain && fitsRing(chunk)) {
+      const isLatin1 = encoding === 'latin1'
+      this.#passed += this.#ring.writeData(RING_RECORD.DATA, this.id, chunk, isLatin1)
     } else {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
       this.#unsent ??= new UnsentQueue()
       this.#unsent.push(bytes, this.connection.isStream)
-      this.#handOver(this.#unsent)
-      this.#tellHeld()
+      this.#passQueue(this.#unsent)
+      this.#reportUnsent()
     }
-    if (this.#handed < this.#window) return true
-    this.#ask()
+    if (this.#passed < this.#bufferBytes) return true
+    this.#requestNotification()
     return false
   }
 
   trailers(fields: string): void {
     try {
-      assertFits(RECORD_BYTES + fields.length + (this.#unsent?.trailers.length ?? 0))
+      assertFits(RING_RECORD_BYTES + fields.length + (this.#unsent?.trailers.length ?? 0))
     } catch (error) {
       this.reset()
       throw error
     }
-    if (this.#unsent === undefined) this.#ring.data(OUT.TRAILERS, this.id, fields, true)
-    else this.#unsent.trailers += fields
+    if (this.#unsent !== undefined) this.#unsent.trailers += fields
+    else this.#ring.writeData(RING_RECORD.TRAILERS, this.id, fields, true)
   }
 
   end(chunk?: string | Uint8Array, encoding: BufferEncoding = 'utf8'): void {
     if (this.ended) return
     this.ended = true
-    this.#end(chunk, encoding)
+    this.#writeEnd(chunk, encoding)
   }
 
-  #end(chunk?: string | Uint8Array, encoding: BufferEncoding = 'utf8'): void {
+  #writeEnd(chunk?: string | Uint8Array, encoding: BufferEncoding = 'utf8'): void {
     if (chunk !== undefined && chunk.length > 0) this.#writeLast(chunk, encoding)
     if (this.#unsent === undefined) this.#complete()
-    else this.#unsent.ended = true
+    else this.#unsent.isEnded = true
   }
 
   /**
-   * Writes what nothing follows: a long one is lent, and so needs no room in the engine. Under TLS that is for text alone:
-   * bytes that a program transfers meanwhile and drops are an error to the kernel, but the end of a process that encrypts
-   * them.
+   * Writes the last chunk. A large one is borrowed, and so needs no room in the engine. With TLS only text is borrowed:
+   * if a program transfers and drops a buffer meanwhile, the kernel reports an error, but encrypting the memory would
+   * crash the process.
    */
   #writeLast(chunk: string | Uint8Array, encoding: BufferEncoding): void {
     const { secure, isStream } = this.connection
     const mayVanish = secure !== undefined && typeof chunk !== 'string'
-    if (mayVanish || isStream || !isLendable(chunk)) {
+    if (mayVanish || isStream || !canBorrow(chunk)) {
       this.write(chunk, encoding)
       return
     }
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
-    if (this.#unsent === undefined) this.#lend(bytes)
+    if (this.#unsent === undefined) this.#writeBorrowed(bytes)
     else this.#unsent.last = bytes
   }
 
-  #lend(bytes: Uint8Array): void {
-    this.#ring.lend(this.id, bytes)
-    this.#handed += bytes.length
-    this.#lends = true
-    this.#ask()
+  #writeBorrowed(bytes: Uint8Array): void {
+    this.#ring.writeBorrowed(this.id, bytes)
+    this.#passed += bytes.length
+    this.#endIsBorrowed = true
+    this.#requestNotification()
   }
 
-  /** Says that the answer is complete: everything of it has been handed over. */
+  /** Completes the response: everything has been passed to the engine. */
   #complete(): void {
-    this.#conclude(() => {
-      // A body that somebody reads is read to its end; one that nobody has looked at is not worth crossing.
-      this.#ring.command(OUT.END, this.id, this.bodyOpen && this.#consumed ? 0 : 1)
-      this.#forget()
+    this.#sendOrDefer(() => {
+      // A body with a reader is read to its end. One without is not worth passing to JavaScript.
+      const discards = !(this.isBodyOpen && this.#isBodyRead)
+      this.#ring.writeCommand(RING_RECORD.END, this.id, discards ? RING_FLAG.DISCARD_BODY : 0)
+      this.#release()
     })
   }
 
-  /** Tells the engine what ends the answer: behind the turn where that depends on whether somebody reads the body. */
-  #conclude(tell: () => void): void {
-    if (!this.#waits) return tell()
+  /** Sends what ends the response; after this turn if that depends on whether the body gets a reader. */
+  #sendOrDefer(send: () => void): void {
+    if (!this.#mustDefer) return send()
     this.#deferredEnd = new DeferredEnd(() => {
-      this.#reads()
-      tell()
+      this.#updateBodyRead()
+      send()
     })
     this.connection.deferredEnd = this.#deferredEnd
   }
 
-  get #waits(): boolean {
-    return this.bodyOpen && this.#deferredEnd === undefined && !this.#reads()
+  get #mustDefer(): boolean {
+    return this.isBodyOpen && this.#deferredEnd === undefined && !this.#updateBodyRead()
   }
 
-  #reads(): boolean {
-    this.#consumed ||= this.owner?.reads === true
-    return this.#consumed
+  #updateBodyRead(): boolean {
+    this.#isBodyRead ||= this.owner?.readsBody === true
+    return this.#isBodyRead
   }
 
-  /** Bytes that the engine takes ahead of the client. */
-  get #window(): number {
-    const { window } = this.#ring
-    return this.connection.isStream ? Math.min(window, STREAM_WINDOW) : window
+  /** Number of bytes that the engine buffers ahead of the client. */
+  get #bufferBytes(): number {
+    const { responseBuffer } = this.#ring
+    return this.connection.isStream ? Math.min(responseBuffer, STREAM_BUFFER_BYTES) : responseBuffer
   }
 
-  /** Hands the backlog over as far as the engine has room, and asks for more room where it has not. */
-  #handOver(queue: UnsentQueue): void {
+  /** Passes the queue to the engine as far as it has room, and asks for a notification if it has not. */
+  #passQueue(queue: UnsentQueue): void {
     const ring = this.#ring
-    const window = this.#window
+    const room = this.#bufferBytes
     while (queue.length > 0) {
-      if (this.#handed >= window) return this.#ask()
-      const piece = queue.take(Math.min(window - this.#handed, LARGE_BYTES))
-      // The program has given its memory away.
-      if (piece.length === 0) return this.reset()
-      if (fitsRing(piece)) ring.data(OUT.DATA, this.id, piece, true)
-      else ring.large(this.id, piece)
-      this.#handed += piece.length
+      if (this.#passed >= room) return this.#requestNotification()
+      const chunk = queue.take(Math.min(room - this.#passed, ENGINE_CHUNK_BYTES))
+      // The program has transferred its memory.
+      if (chunk.length === 0) return this.reset()
+      if (fitsRing(chunk)) ring.writeData(RING_RECORD.DATA, this.id, chunk, true)
+      else ring.writeLarge(this.id, chunk)
+      this.#passed += chunk.length
     }
     this.#unsent = undefined
     if (queue.last?.length === 0) return this.reset()
-    if (queue.last !== undefined) this.#lend(queue.last)
+    if (queue.last !== undefined) this.#writeBorrowed(queue.last)
     if (queue.trailers !== '') this.trailers(queue.trailers)
-    if (queue.ended) this.#complete()
+    if (queue.isEnded) this.#complete()
   }
 
-  /** One connection has many streams: the engine begins no more of them while much is held for those that it has. */
-  #tellHeld(): void {
+  /** Reports what JavaScript buffers for a stream: the engine admits no more streams while it is much. */
+  #reportUnsent(): void {
     if (!this.connection.isStream) return
-    const held = this.#unsent === undefined ? 0 : this.#unsent.fresh
-    if (held === this.#held || (held > 0 && Math.abs(held - this.#held) < HELD_STEP)) return
-    this.#held = held
-    this.#ring.command(OUT.HELD, this.id, 0, held)
+    const bytes = this.#unsent === undefined ? 0 : this.#unsent.ownBytes
+    const change = Math.abs(bytes - this.#reportedUnsent)
+    if (change === 0 || (bytes > 0 && change < UNSENT_STEP)) return
+    this.#reportedUnsent = bytes
+    this.#ring.writeCommand(RING_RECORD.UNSENT, this.id, 0, bytes)
   }
 
   reset(): void {
-    // The engine has forgotten it, and in time gives its id to another.
-    if (this.#isLost) return
-    this.#lose()
-    this.#ring.command(OUT.RESET, this.id)
+    // The engine has closed it, and uses the id again later.
+    if (this.#isAborted) return
+    this.#dropResponse()
+    this.#ring.writeCommand(RING_RECORD.RESET, this.id)
   }
 
-  #lose(): void {
-    this.#isLost = true
+  #dropResponse(): void {
+    this.#isAborted = true
     this.ended = true
-    this.#unsent = this.#unsent?.giveUp()
-    this.#deferredEnd?.drop()
+    this.#unsent = this.#unsent?.drop()
+    this.#deferredEnd?.cancel()
   }
 
-  /** The client is gone: nothing is read or sent any more. */
-  aborted(): void {
-    this.#lose()
-    this.bodyOpen = false
+  /** Ends the exchange, because the client has disconnected: no more bytes are read or sent. */
+  abort(): void {
+    this.#dropResponse()
+    this.isBodyOpen = false
     this.owner?.onAborted()
   }
 
   tunnel(): NativeTunnel {
-    this.bodyOpen = false
-    return new NativeTunnel(this.#ring, this.#live, this.#place, this.id)
+    this.isBodyOpen = false
+    return new NativeTunnel(this.#link, this.id)
   }
 
-  /** Nobody has taken the connection over: what comes behind the head is a body. */
-  decline(): void {
-    if (this.upgrade && this.bodyOpen) this.#ring.command(OUT.TUNNEL, this.id, 0)
+  /** Tells the engine that the application has not taken the connection over: the bytes after the head are a body. */
+  declineUpgrade(): void {
+    if (this.upgrade && this.isBodyOpen) this.#ring.writeCommand(RING_RECORD.TUNNEL, this.id)
   }
 
-  /** The engine has sent what was asked about. */
+  /** Handles the notification: the engine has sent what it was about. */
   drained(): void {
-    this.#handed -= this.#asked
-    this.#asked = 0
+    this.#passed -= this.#notified
+    this.#notified = 0
     if (this.#unsent !== undefined) {
-      this.#handOver(this.#unsent)
-      this.#tellHeld()
-    } else if (this.#handed >= this.#window || (this.#lends && this.#handed > 0)) this.#ask()
-    if (this.#asked > 0 || this.#isLost) return
+      this.#passQueue(this.#unsent)
+      this.#reportUnsent()
+    } else if (this.#passed >= this.#bufferBytes || (this.#endIsBorrowed && this.#passed > 0)) {
+      this.#requestNotification()
+    }
+    if (this.#notified > 0 || this.#isAborted) return
     const { owner } = this
     if (owner !== undefined) this.#scope?.runInAsyncScope(owner.onDrain, owner)
-    this.#forget()
+    this.#release()
   }
 
-  /** The engine has nothing left of it: everything has been sent. */
-  gone(): void {
-    this.#asked = this.#handed
+  /** Handles the notification of an exchange that the engine has finished: everything has been sent. */
+  drainedCompletely(): void {
+    this.#notified = this.#passed
     this.drained()
   }
 
-  /** The last piece of the request body has come. */
-  bodyEnded(rawTrailers: string[]): void {
-    this.bodyOpen = false
+  /** Handles the end of the request body. */
+  endBody(rawTrailers: string[]): void {
+    this.isBodyOpen = false
     this.owner?.onEnd(rawTrailers)
-    this.#forget()
+    this.#release()
   }
 
-  /** Asks to be told when everything handed over so far is sent. */
-  #ask(): void {
-    if (this.#asked > 0) return
-    this.#asked = this.#handed
+  /** Asks for a notification once everything that has been passed is sent. */
+  #requestNotification(): void {
+    if (this.#notified > 0) return
+    this.#notified = this.#passed
     this.#scope ??= new AsyncResource('MONOCEROSANSWER')
-    this.#ring.command(OUT.NOTIFY, this.id)
+    this.#ring.writeCommand(RING_RECORD.NOTIFY, this.id)
   }
 
-  /** Once nothing more can be heard of the exchange its place is free. */
-  #forget(): void {
-    if (!this.ended || this.bodyOpen || this.#asked > 0) return
-    if (this.#live[this.#place] === this) this.#live[this.#place] = undefined
+  /** Releases the slot, if no more events can arrive for the exchange. */
+  #release(): void {
+    if (!this.ended || this.isBodyOpen || this.#notified > 0) return
+    const { live } = this.#link
+    const slot = this.id & SLOT_MASK
+    if (live[slot] === this) live[slot] = undefined
   }
 }

@@ -10,7 +10,7 @@ import { system } from '../../process/system.ts'
 import type { EngineSettings } from '../../settings/engine.ts'
 import type { EngineBoard } from '../engine.ts'
 import type { ExchangeHandler } from '../exchange.ts'
-import { endAllDeferred } from './deferred-end.ts'
+import { sendAllDeferred } from './deferred-end.ts'
 import { currentExchange, Dispatcher } from './dispatcher.ts'
 import { Ring } from './ring.ts'
 
@@ -91,7 +91,7 @@ let running: Set<Ring> | undefined
 
 /** A program that ends the process from a callback of its answer has handed that over, as on node. */
 function settleRings(): void {
-  endAllDeferred()
+  sendAllDeferred()
   for (const ring of running ?? []) ring.settle()
 }
 

@@ -1,273 +1,286 @@
 /**
- * The writing end of the ring: answers go into memory that the I/O thread reads by itself
- * (`docs/design/crossing.md`). A record is never broken at the end of the memory.
+ * The writing end of the ring: responses are written into memory that the I/O thread reads by itself
+ * (`docs/design/crossing.md`). No record crosses the end of the memory.
  */
 import { monocerosError } from '../../errors.ts'
 import type { NativeEngine } from '../../native/index.ts'
 import { system } from '../../process/system.ts'
 import type { Fields } from '../exchange.ts'
+import {
+  LastLines,
+  linesLength,
+  type WritableBuffer,
+  writeLines,
+  writeUtf8,
+} from './field-lines.ts'
 import { countCopied } from './gc-pressure.ts'
-import { LENT, OUT, RECORD_BYTES, RING_DATA, WORD } from './wire.ts'
+import {
+  NO_REASON,
+  RING_COUNT_WORD,
+  RING_DATA_AT,
+  RING_FIELDS_WORD,
+  RING_FLAG,
+  RING_FLAGS_SHIFT,
+  RING_ID_WORD,
+  RING_REASON_WORD,
+  RING_RECORD,
+  RING_RECORD_BYTES,
+  RING_STATUS_SHIFT,
+  RING_WORD,
+} from './wire.ts'
 
-/** Bytes of records that fit; a power of two. */
+/** Size of the records in bytes; a power of two. */
 const RING_BYTES = 1 << 20
 
-/** The longest record: whatever of the memory's end has to be left empty, it finds room. */
-const MOST_RECORD_BYTES = RING_BYTES / 2
+/** Maximum size of a record: it fits even if the end of the memory has to be padded. */
+const MAX_RECORD_BYTES = RING_BYTES / 2
 
-/** Strings and bytes beyond this go beside the ring, copied once into the engine's own memory. */
-export const RING_PIECE_BYTES = 16_384
+/** Maximum size of a chunk in the ring. A larger one is copied once, into the engine's own memory. */
+export const RING_CHUNK_BYTES = 16_384
 
-/** A piece of an answer's end that is at least as long as this is sent from where it is. */
-const LEND_BYTES = 65_536
+/** Minimum size of the last chunk of a response that is sent without a copy. */
+const MIN_BORROWED_BYTES = 65_536
 
-/** With so much unsaid the I/O thread is woken in the middle of a batch. */
+/** Number of bytes that no wake has covered at which the I/O thread is woken during a batch. */
 const WAKE_BYTES = 65_536
 
-/** The I/O thread is not woken more often than this in the middle of a batch. */
+/** Minimum time between two wakes of the I/O thread during a batch. */
 const WAKE_INTERVAL_MS = 0.2
 
-/** With many clients the I/O thread may not come to sleep. */
-const MOST_SETTLE_MS = 100
+/** Maximum time to wait at exit for the I/O thread to sleep: with many clients it may never do so. */
+const MAX_SETTLE_MS = 100
 
-/** `reason` of a head that takes the status code's own phrase. */
-const NO_REASON = -1
-
-/** Requests of a batch between two looks at the clock, which costs as much as a field. */
+/** Number of requests in a batch between two reads of the clock, which costs as much as writing a field. */
 const CLOCK_EVERY = 4
 
-/** So far behind, what was written is still there, whatever is written next with no more than that beside its fields. */
-const FRESH_BYTES = RING_BYTES / 8
+/** Maximum size of a body and reason phrase for which the previous lines are copied: these are still in the ring. */
+const REPEATABLE_BYTES = RING_BYTES / 8
 
-/** A text this short is written faster from here than by a call into C++. */
-const SHORT_TEXT = 64
-
-type Latin1Writer = (text: string, at: number, length: number) => number
-
-/** What Buffer.prototype has in every Node and its types leave out. */
-interface WritableBuffer extends Buffer {
-  latin1Write: Latin1Writer
-  utf8Write: Latin1Writer
+/**
+ * A response head that is written next. The ring has one such object, which is filled in for each head, so that a
+ * response allocates none.
+ */
+export interface HeadRecord {
+  kind: number
+  id: number
+  status: number
+  /** undefined for the default phrase of the status code. */
+  reason: string | undefined
+  fields: Fields
+  flags: number
+  /** The body of a RESPOND record. */
+  body: string | Uint8Array | undefined
+  /** Whether a body that is text is written as latin1 and not as UTF-8. */
+  isLatin1: boolean
+  /** The value of Content-Length for a HEAD record. */
+  bodyLength: number
 }
 
-const NO_LINES: readonly string[] = []
-
+/** The ring of one engine. */
 export class Ring {
-  /** All of the memory, as the engine takes it. */
-  readonly memory = new Uint8Array(RING_DATA + RING_BYTES)
-  readonly #header = new Int32Array(this.memory.buffer, 0, RING_DATA / 4)
-  readonly #words = new Int32Array(this.memory.buffer, RING_DATA)
-  readonly #bytes = Buffer.from(this.memory.buffer, RING_DATA) as WritableBuffer
+  /** The whole memory, as the engine takes it. */
+  readonly memory = new Uint8Array(RING_DATA_AT + RING_BYTES)
+  /** The head that `writeHead` writes. */
+  readonly head: HeadRecord = {
+    kind: 0,
+    id: 0,
+    status: 0,
+    reason: undefined,
+    fields: '',
+    flags: 0,
+    body: undefined,
+    isLatin1: true,
+    bodyLength: 0,
+  }
+  readonly #header = new Int32Array(this.memory.buffer, 0, RING_DATA_AT / 4)
+  readonly #words = new Int32Array(this.memory.buffer, RING_DATA_AT)
+  readonly #bytes = Buffer.from(this.memory.buffer, RING_DATA_AT) as WritableBuffer
   #engine: NativeEngine | undefined
-  /** Bytes written since the start, wrapping at 32 bits as the engine's count does. */
+  /** Number of bytes written since the start, wrapping at 32 bits like the engine's count. */
   #tail = 0
-  /** Bytes read by the engine when it was last looked at. */
+  /** Number of bytes read by the engine, when it was last checked. */
   #head = 0
   /** `#tail` at the last wake. */
-  #woken = 0
-  #wokenAt = 0
-  #unclocked = 0
-  #scheduled = false
-  /** Fields that were written as lines, where, and how long those are: answers that follow have the same mostly. */
-  #lines: readonly string[] = NO_LINES
-  #linesAt = 0
-  #linesTail = 0
-  #linesLength = 0
+  #wakeTail = 0
+  #wakeTimeMs = 0
+  #requestsSinceClock = 0
+  #isWakeScheduled = false
+  readonly #lastLines = new LastLines()
   readonly #wakeLater = (): void => {
-    this.#scheduled = false
+    this.#isWakeScheduled = false
     this.wake()
   }
-  /** The dispatcher is at work and will call `wake` itself. */
-  inBatch = false
+  /** Whether the dispatcher handles a batch; it then calls `wake` itself. */
+  isInBatch = false
 
+  /** Sets the engine that reads the ring. */
   attach(engine: NativeEngine): void {
     this.#engine = engine
   }
 
-  /** Bytes of one answer that the engine takes ahead of its client; less while its memory is short. */
-  get window(): number {
-    return Atomics.load(this.#header, WORD.WINDOW)
+  /** Number of response bytes that the engine buffers ahead of one client; less while its memory is short. */
+  get responseBuffer(): number {
+    return Atomics.load(this.#header, RING_WORD.RESPONSE_BUFFER)
   }
 
-  /** Writes a record without payload. */
-  command(kind: number, id: number, flags = 0, count = 0): void {
-    const at = this.#reserve(RECORD_BYTES)
-    this.#prefix(at, kind | (flags << 8), id, 0, 0, count)
-    this.#publish(RECORD_BYTES)
+  /** Writes a record without a payload. */
+  writeCommand(kind: number, id: number, flags = 0, count = 0): void {
+    const at = this.#reserve(RING_RECORD_BYTES)
+    this.#writePrefix(at, kind | (flags << RING_FLAGS_SHIFT), id, 0, 0, count)
+    this.#publish(RING_RECORD_BYTES)
   }
 
-  /**
-   * Writes a head with a body that fits; `body` of undefined is none. Returns the body's length. For `HEAD` and `INFORM`
-   * records `length` is the value of Content-Length. Throws for fields that never find room.
-   */
-  head(
-    kind: number,
-    id: number,
-    status: number,
-    reason: string | undefined,
-    fields: Fields,
-    flags: number,
-    body: string | Uint8Array | undefined,
-    latin1: boolean,
-    length = 0,
-  ): number {
+  /** Writes `head` with its body, which must fit. Throws for fields that never fit. */
+  writeHead(): void {
+    const { kind, id, status, reason, fields, flags, body, isLatin1 } = this.head
+    // The record must not keep the body alive.
+    this.head.body = undefined
     const reasonLength = reason === undefined ? 0 : reason.length
-    const bodyMost =
+    const maxBody =
       body === undefined ? 0 : typeof body === 'string' ? body.length * 3 : body.length
     const isText = typeof fields === 'string'
-    const isShort = bodyMost + reasonLength < FRESH_BYTES
-    const isRepeated = !isText && isShort && this.#wroteLines(fields)
-    const fieldsMost = isText ? fields.length : isRepeated ? this.#linesLength : linesLength(fields)
-    const most = RECORD_BYTES + fieldsMost + reasonLength + bodyMost
-    const at = this.#reserve(most)
+    const last = this.#lastLines
+    const isRepeated =
+      !isText &&
+      maxBody + reasonLength < REPEATABLE_BYTES &&
+      ((this.#tail - last.tail) | 0) < REPEATABLE_BYTES &&
+      last.are(fields)
+    const fieldsLength = isText ? fields.length : isRepeated ? last.length : linesLength(fields)
+    const at = this.#reserve(RING_RECORD_BYTES + fieldsLength + reasonLength + maxBody)
     const bytes = this.#bytes
-    let end = at + RECORD_BYTES
-    if (isRepeated) this.#repeatLines(end)
-    else if (!isText) this.#writeLines(fields, end, fieldsMost)
-    else if (fieldsMost > 0) bytes.latin1Write(fields, end, fieldsMost)
-    end += fieldsMost
-    if (reason !== undefined && reasonLength > 0)
+    let end = at + RING_RECORD_BYTES
+    if (isText) {
+      if (fieldsLength > 0) bytes.latin1Write(fields, end, fieldsLength)
+    } else if (isRepeated) {
+      last.copy(this.#words, end)
+      last.tail = this.#tail
+    } else {
+      writeLines(bytes, fields, end)
+      last.set(fields, end, fieldsLength)
+      last.tail = this.#tail
+    }
+    end += fieldsLength
+    if (reason !== undefined && reasonLength > 0) {
       end += bytes.latin1Write(reason, end, reasonLength)
-    let bodyLength = length
+    }
+    let count = this.head.bodyLength
     if (typeof body === 'string') {
-      bodyLength = latin1 ? bytes.latin1Write(body, end, body.length) : writeText(bytes, body, end)
-      end += bodyLength
+      count = isLatin1 ? bytes.latin1Write(body, end, body.length) : writeUtf8(bytes, body, end)
+      end += count
     } else if (body !== undefined) {
       bytes.set(body, end)
-      bodyLength = body.length
-      end += bodyLength
+      count = body.length
+      end += count
     }
-    const first = kind | (flags << 8) | (status << 16)
+    const first = kind | (flags << RING_FLAGS_SHIFT) | (status << RING_STATUS_SHIFT)
     const reasonWord = reason === undefined ? NO_REASON : reasonLength
-    this.#prefix(at, first, id, fieldsMost, reasonWord, bodyLength)
+    this.#writePrefix(at, first, id, fieldsLength, reasonWord, count)
     this.#publish(end - at)
-    return bodyLength
   }
 
-  /** Writes a record whose payload is bytes or text that fit. Returns how many bytes they are. */
-  data(kind: number, id: number, chunk: string | Uint8Array, latin1: boolean): number {
-    const most = typeof chunk === 'string' ? chunk.length * 3 : chunk.length
-    const at = this.#reserve(RECORD_BYTES + most)
-    const start = at + RECORD_BYTES
+  /** Writes a record whose payload is bytes or text that fit. Returns the number of bytes. */
+  writeData(kind: number, id: number, chunk: string | Uint8Array, isLatin1: boolean): number {
+    const max = typeof chunk === 'string' ? chunk.length * 3 : chunk.length
+    const at = this.#reserve(RING_RECORD_BYTES + max)
+    const start = at + RING_RECORD_BYTES
     let length: number
     if (typeof chunk !== 'string') {
       this.#bytes.set(chunk, start)
       length = chunk.length
-    } else if (latin1) length = this.#bytes.latin1Write(chunk, start, chunk.length)
-    else length = this.#bytes.utf8Write(chunk, start, most)
-    this.#prefix(at, kind, id, length, 0, 0)
-    this.#publish(RECORD_BYTES + length)
+    } else if (isLatin1) length = this.#bytes.latin1Write(chunk, start, chunk.length)
+    else length = this.#bytes.utf8Write(chunk, start, max)
+    this.#writePrefix(at, kind, id, length, 0, 0)
+    this.#publish(RING_RECORD_BYTES + length)
     return length
   }
 
-  /** Writes a record that refers to a piece beside the ring. */
-  large(id: number, piece: Uint8Array): void {
-    this.#engine?.pushLarge(piece)
-    // The engine has its own copy now: the application's is garbage sooner or later.
-    countCopied(piece.length)
-    this.command(OUT.LARGE, id)
+  /** Copies a chunk into the engine's own memory, and writes a record that refers to it. */
+  writeLarge(id: number, chunk: Uint8Array): void {
+    this.#engine?.pushLarge(chunk)
+    // The engine has a copy now, so the application's buffer becomes garbage.
+    countCopied(chunk.length)
+    this.writeCommand(RING_RECORD.LARGE, id)
   }
 
-  /** Writes a record that refers to a piece which stays where it is until it has been sent. */
-  lend(id: number, piece: Uint8Array): void {
-    if (this.#engine?.pushBorrowed(piece) === true) this.command(OUT.LARGE, id, LENT)
-    else this.large(id, piece)
+  /** Writes a record that refers to a chunk in the application's memory, which is borrowed until it has been sent. */
+  writeBorrowed(id: number, chunk: Uint8Array): void {
+    if (this.#engine?.pushBorrowed(chunk) === true) {
+      this.writeCommand(RING_RECORD.LARGE, id, RING_FLAG.BORROWED)
+    } else this.writeLarge(id, chunk)
   }
 
-  /** Wakes the I/O thread if it sleeps and something is unsaid. */
+  /** Wakes the I/O thread, if it sleeps and there are records that no wake has covered. */
   wake(): void {
-    if (this.#woken === this.#tail) return
-    this.#woken = this.#tail
-    // The engine publishes that it sleeps before it looks at the tail a last time, so one of the two sees the other.
-    if (Atomics.load(this.#header, WORD.SLEEPING) === 1) this.#engine?.wake()
+    if (this.#wakeTail === this.#tail) return
+    this.#wakeTail = this.#tail
+    // The engine publishes that it sleeps before it checks the tail a last time, so one of the two sees the other.
+    if (Atomics.load(this.#header, RING_WORD.SLEEPING) === 1) this.#engine?.wake()
   }
 
-  /** Between two requests of a batch: wakes the I/O thread if answers have waited or are many. */
+  /** Wakes the I/O thread between two requests of a batch, if responses have waited or are many. */
   wakeInBatch(): void {
-    if (this.#woken === this.#tail || ++this.#unclocked < CLOCK_EVERY) return
-    this.#unclocked = 0
+    if (this.#wakeTail === this.#tail || ++this.#requestsSinceClock < CLOCK_EVERY) return
+    this.#requestsSinceClock = 0
     const now = system.now()
-    if (now - this.#wokenAt < WAKE_INTERVAL_MS) return
-    this.#wokenAt = now
+    if (now - this.#wakeTimeMs < WAKE_INTERVAL_MS) return
+    this.#wakeTimeMs = now
     this.wake()
   }
 
-  /** The batch is done: the I/O thread need not look by itself any more. */
+  /** Marks the end of a batch: the I/O thread need not poll the ring any more. */
   endBatch(): void {
-    this.inBatch = false
+    this.isInBatch = false
     this.wake()
-    this.#wokenAt = system.now()
-    Atomics.store(this.#header, WORD.BATCH, 0)
+    this.#wakeTimeMs = system.now()
+    Atomics.store(this.#header, RING_WORD.BATCH, 0)
   }
 
-  /** The process ends: waits, but not for long, until the I/O thread sleeps and so has sent what the sockets take. */
+  /** Waits at exit until the I/O thread sleeps, and so has sent what the sockets accept. */
   settle(): void {
     this.endBatch()
     const pause = new Int32Array(new SharedArrayBuffer(4))
-    for (let waitedMs = 0; waitedMs < MOST_SETTLE_MS && !this.#isSettled; waitedMs++) {
+    for (let waitedMs = 0; waitedMs < MAX_SETTLE_MS && !this.#isSettled; waitedMs++) {
       Atomics.wait(pause, 0, 0, 1)
     }
   }
 
   get #isSettled(): boolean {
     const header = this.#header
-    return (
-      Atomics.load(header, WORD.HEAD) === this.#tail && Atomics.load(header, WORD.SLEEPING) === 1
-    )
+    const isRead = Atomics.load(header, RING_WORD.HEAD) === this.#tail
+    return isRead && Atomics.load(header, RING_WORD.SLEEPING) === 1
   }
 
-  /** Whether the lines of these fields are those that were written last, and are still there. */
-  #wroteLines(fields: readonly string[]): boolean {
-    const lines = this.#lines
-    const { length } = fields
-    if (length !== lines.length || ((this.#tail - this.#linesTail) | 0) >= FRESH_BYTES) return false
-    for (let index = 0; index < length; index++) if (fields[index] !== lines[index]) return false
-    return true
-  }
-
-  /** Copies the lines that were written last, by words: fields begin at one, and what follows them is written behind. */
-  #repeatLines(at: number): void {
-    const words = this.#words
-    const end = (at + this.#linesLength + 3) >> 2
-    for (let to = at >> 2, from = this.#linesAt >> 2; to < end; to++, from++) {
-      words[to] = words[from] as number
-    }
-    this.#linesAt = at
-    this.#linesTail = this.#tail
-  }
-
-  #writeLines(fields: readonly string[], at: number, length: number): void {
-    writeLines(this.#bytes, fields, at)
-    this.#lines = fields
-    this.#linesAt = at
-    this.#linesTail = this.#tail
-    this.#linesLength = length
-  }
-
-  #prefix(at: number, first: number, id: number, a: number, b: number, c: number): void {
+  #writePrefix(
+    at: number,
+    first: number,
+    id: number,
+    fieldsLength: number,
+    reasonLength: number,
+    count: number,
+  ): void {
     const words = this.#words
     const word = at >> 2
     words[word] = first
-    words[word + 1] = id
-    words[word + 2] = a
-    words[word + 3] = b
-    words[word + 4] = c
+    words[word + RING_ID_WORD] = id
+    words[word + RING_FIELDS_WORD] = fieldsLength
+    words[word + RING_REASON_WORD] = reasonLength
+    words[word + RING_COUNT_WORD] = count
   }
 
-  /** Finds room for `count` bytes in one piece and returns where. */
+  /** Finds room for `count` consecutive bytes and returns its offset. */
   #reserve(count: number): number {
-    // Only fields can be so long: bodies go beside the ring in time.
+    // Only fields can be so long: large bodies are passed beside the ring.
     assertFits(count)
     const size = (count + 3) & ~3
     let at = this.#tail & (RING_BYTES - 1)
     const pad = at + size > RING_BYTES ? RING_BYTES - at : 0
     while (RING_BYTES - ((this.#tail - this.#head) | 0) < size + pad) {
-      this.#head = Atomics.load(this.#header, WORD.HEAD)
+      this.#head = Atomics.load(this.#header, RING_WORD.HEAD)
       if (RING_BYTES - ((this.#tail - this.#head) | 0) >= size + pad) break
       this.#engine?.waitForSpace()
     }
     if (pad > 0) {
-      this.#words[at >> 2] = OUT.PAD
+      this.#words[at >> 2] = RING_RECORD.PAD
       this.#tail = (this.#tail + pad) | 0
       at = 0
     }
@@ -276,83 +289,43 @@ export class Ring {
 
   #publish(count: number): void {
     this.#tail = (this.#tail + ((count + 3) & ~3)) | 0
-    Atomics.store(this.#header, WORD.TAIL, this.#tail)
-    if (((this.#tail - this.#woken) | 0) >= WAKE_BYTES) this.wake()
-    else if (!this.inBatch && !this.#scheduled) {
-      this.#scheduled = true
+    Atomics.store(this.#header, RING_WORD.TAIL, this.#tail)
+    if (((this.#tail - this.#wakeTail) | 0) >= WAKE_BYTES) this.wake()
+    else if (!this.isInBatch && !this.#isWakeScheduled) {
+      this.#isWakeScheduled = true
       setImmediate(this.#wakeLater)
     }
   }
 }
 
-/** Bytes of the lines that names and values make. */
-function linesLength(fields: readonly string[]): number {
-  let length = fields.length * 2
-  for (const text of fields) length += text.length
-  return length
-}
-
-function writeLines(bytes: WritableBuffer, fields: readonly string[], start: number): void {
-  let at = start
-  for (let index = 0; index < fields.length; index++) {
-    at = writeLatin1(bytes, fields[index] as string, at)
-    const isName = (index & 1) === 0
-    bytes[at] = isName ? 58 : 13
-    bytes[at + 1] = isName ? 32 : 10
-    at += 2
-  }
-}
-
-/** Returns where the text ends. */
-function writeLatin1(bytes: WritableBuffer, text: string, at: number): number {
-  const { length } = text
-  if (length > SHORT_TEXT) return at + bytes.latin1Write(text, at, length)
-  for (let index = 0; index < length; index++) bytes[at + index] = text.charCodeAt(index)
-  return at + length
-}
-
-/** Writes text as UTF-8, and says how many bytes it is. */
-function writeText(bytes: WritableBuffer, text: string, at: number): number {
-  const { length } = text
-  if (length > SHORT_TEXT) return bytes.utf8Write(text, at, length * 3)
-  for (let index = 0; index < length; index++) {
-    const code = text.charCodeAt(index)
-    if (code > 0x7f) return bytes.utf8Write(text, at, length * 3)
-    bytes[at + index] = code
-  }
-  return length
-}
-
-/** Throws for a record that never finds room. */
+/** Throws for a record that never fits. */
 export function assertFits(bytes: number): void {
-  if (bytes > MOST_RECORD_BYTES) {
-    throw monocerosError('ERR_FIELDS_TOO_LONG', bytes, MOST_RECORD_BYTES)
-  }
+  if (bytes > MAX_RECORD_BYTES) throw monocerosError('ERR_FIELDS_TOO_LONG', bytes, MAX_RECORD_BYTES)
 }
 
 /**
- * Whether it is worth lending, and can be: memory that is shared with other threads or may shrink is copied, since nobody
- * can say when it changes.
+ * Returns whether a chunk is large enough to be borrowed, and can be. Memory that other threads share, or that may
+ * shrink, is copied, because it can change at any time.
  */
-export function isLendable(bytes: string | Uint8Array): boolean {
-  if (bytes.length < LEND_BYTES) return false
-  // It becomes a Buffer that nobody else has.
-  if (typeof bytes === 'string') return true
-  return bytes.buffer instanceof ArrayBuffer && !isResizable(bytes)
+export function canBorrow(chunk: string | Uint8Array): boolean {
+  if (chunk.length < MIN_BORROWED_BYTES) return false
+  // A text becomes a Buffer that nothing else refers to.
+  if (typeof chunk === 'string') return true
+  return chunk.buffer instanceof ArrayBuffer && !isResizable(chunk)
 }
 
-/** Whether the memory may grow and shrink. */
+/** Returns whether the memory may grow and shrink. */
 export function isResizable({ buffer }: Uint8Array): boolean {
   return (buffer as { resizable?: boolean }).resizable === true
 }
 
-/** Whether a record can hold it. */
+/** Returns whether a chunk fits into a record, also as UTF-8. */
 export function fitsRing(chunk: string | Uint8Array): boolean {
-  return (typeof chunk === 'string' ? chunk.length * 3 : chunk.length) <= RING_PIECE_BYTES
+  return (typeof chunk === 'string' ? chunk.length * 3 : chunk.length) <= RING_CHUNK_BYTES
 }
 
-/** Whether a record can hold a head. */
+/** Returns whether a head fits into a record. */
 export function fitsHead(reason: string | undefined, fields: Fields): boolean {
   const length = typeof fields === 'string' ? fields.length : linesLength(fields)
-  return RECORD_BYTES + length + (reason?.length ?? 0) <= MOST_RECORD_BYTES
+  return RING_RECORD_BYTES + length + (reason?.length ?? 0) <= MAX_RECORD_BYTES
 }

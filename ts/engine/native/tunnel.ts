@@ -1,121 +1,126 @@
-/** A connection that has left HTTP, on the native engine: its bytes, over the records of the crossing. */
+/** Tunnels of the native engine: connections that the application has taken over. */
 import type { ExchangeOwner, Tunnel } from '../exchange.ts'
-import type { LiveExchanges } from './exchange.ts'
+import type { ExchangeLink } from './exchange.ts'
 import { fitsRing, type Ring } from './ring.ts'
-import { OUT } from './wire.ts'
+import { RING_FLAG, RING_RECORD, SLOT_BITS } from './wire.ts'
 
-/** Bytes on their way at which `write` says stop. */
+/** Number of unsent bytes at which `write` returns false. */
 const HIGH_WATER_MARK = 65_536
 
-/** From here on the engine is asked what it has sent, so that a reader that keeps up never makes the writer stop. */
-const ASK_AT = HIGH_WATER_MARK / 2
+/** Number of unsent bytes at which to ask for a notification, so that a fast reader never stops the writer. */
+const NOTIFY_BYTES = HIGH_WATER_MARK / 2
 
-/** Credit is given back in portions: small messages need no record each. */
+/** Credit is granted in portions of this size: small messages need no record each. */
 const CREDIT_PORTION = 16_384
 
+const SLOT_MASK = (1 << SLOT_BITS) - 1
+
+/** A connection that carries bytes. */
 export class NativeTunnel implements Tunnel {
   readonly id: number
   owner: ExchangeOwner | undefined = undefined
-  /** Our side has ended. */
+  /** Whether our side has ended. */
   ended = false
-  /** The client's side may still send. */
-  bodyOpen = true
+  /** Whether the client may still send. */
+  isBodyOpen = true
+  readonly #link: ExchangeLink
   readonly #ring: Ring
-  readonly #live: LiveExchanges
-  readonly #place: number
-  /** Bytes written and not reported as sent. */
+  /** Number of bytes written and not known to be sent. */
   #unsentBytes = 0
-  /** Of `#unsentBytes`, what the question now on its way is about; 0 when none is. */
-  #asked = 0
-  /** Bytes taken in, for which no credit has been given back. */
-  #taken = 0
+  /** The part of `#unsentBytes` that the pending NOTIFY record is about; 0 without one. */
+  #notified = 0
+  /** Number of bytes consumed for which no credit has been granted. */
+  #consumed = 0
 
-  constructor(ring: Ring, live: LiveExchanges, place: number, id: number) {
-    this.#ring = ring
-    this.#live = live
-    this.#place = place
+  constructor(link: ExchangeLink, id: number) {
+    this.#link = link
+    this.#ring = link.ring
     this.id = id
-    live[place] = this
-    ring.command(OUT.TUNNEL, id, 1)
+    link.live[id & SLOT_MASK] = this
+    link.ring.writeCommand(RING_RECORD.TUNNEL, id, RING_FLAG.TAKEN_OVER)
   }
 
-  /** Something has been asked about, and not answered. */
+  /** Whether a notification is pending. */
   get isFull(): boolean {
-    return this.#asked > 0
+    return this.#notified > 0
   }
 
   consume(bytes: number): void {
-    this.#taken += bytes
-    if (this.#taken < CREDIT_PORTION || !this.bodyOpen) return
-    this.#ring.command(OUT.CREDIT, this.id, 0, this.#taken)
-    this.#taken = 0
+    this.#consumed += bytes
+    if (this.#consumed < CREDIT_PORTION || !this.isBodyOpen) return
+    this.#ring.writeCommand(RING_RECORD.CREDIT, this.id, 0, this.#consumed)
+    this.#consumed = 0
   }
 
   write(chunk: string | Uint8Array, encoding: BufferEncoding): boolean {
-    const plain = typeof chunk !== 'string' || encoding === 'utf8' || encoding === 'latin1'
-    if (plain && fitsRing(chunk)) {
-      this.#unsentBytes += this.#ring.data(OUT.DATA, this.id, chunk, encoding === 'latin1')
+    const ring = this.#ring
+    const isPlain = typeof chunk !== 'string' || encoding === 'utf8' || encoding === 'latin1'
+    if (isPlain && fitsRing(chunk)) {
+      const isLatin1 = encoding === 'latin1'
+      this.#unsentBytes += ring.writeData(RING_RECORD.DATA, this.id, chunk, isLatin1)
     } else {
       const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
-      if (fitsRing(bytes)) this.#ring.data(OUT.DATA, this.id, bytes, true)
-      else this.#ring.large(this.id, bytes)
+      if (fitsRing(bytes)) ring.writeData(RING_RECORD.DATA, this.id, bytes, true)
+      else ring.writeLarge(this.id, bytes)
       this.#unsentBytes += bytes.length
     }
-    if (this.#unsentBytes < ASK_AT) return true
-    this.#ask()
+    if (this.#unsentBytes < NOTIFY_BYTES) return true
+    this.#requestNotification()
     return this.#unsentBytes < HIGH_WATER_MARK
   }
 
   end(): boolean {
     this.ended = true
-    this.#ring.command(OUT.END, this.id)
+    this.#ring.writeCommand(RING_RECORD.END, this.id)
     if (this.#unsentBytes > 0) {
-      this.#ask()
+      this.#requestNotification()
       return false
     }
-    this.#forget()
+    this.#release()
     return true
   }
 
-  /** The engine has sent what was asked about. */
+  /** Handles the notification: the engine has sent what it was about. */
   drained(): void {
-    this.#unsentBytes -= this.#asked
-    this.#asked = 0
-    const waits = this.ended && this.#unsentBytes > 0
-    if (waits || this.#unsentBytes >= ASK_AT) this.#ask()
-    if (!waits) this.owner?.onDrain()
-    this.#forget()
+    this.#unsentBytes -= this.#notified
+    this.#notified = 0
+    const isEnding = this.ended && this.#unsentBytes > 0
+    if (isEnding || this.#unsentBytes >= NOTIFY_BYTES) this.#requestNotification()
+    if (!isEnding) this.owner?.onDrain()
+    this.#release()
   }
 
-  /** The engine has nothing left of it: everything has been sent. */
-  gone(): void {
-    this.#asked = this.#unsentBytes
+  /** Handles the notification of a tunnel that the engine has finished: everything has been sent. */
+  drainedCompletely(): void {
+    this.#notified = this.#unsentBytes
     this.drained()
   }
 
-  /** The client has ended its side. */
-  bodyEnded(rawTrailers: string[]): void {
-    this.bodyOpen = false
+  /** Handles the end of the client's side. */
+  endBody(rawTrailers: string[]): void {
+    this.isBodyOpen = false
     this.owner?.onEnd(rawTrailers)
-    this.#forget()
+    this.#release()
   }
 
-  /** The client is gone: nothing is read or sent any more. */
-  aborted(): void {
+  /** Ends the tunnel, because the client has disconnected: no more bytes are read or sent. */
+  abort(): void {
     this.ended = true
-    this.bodyOpen = false
+    this.isBodyOpen = false
     this.owner?.onAborted()
   }
 
-  #ask(): void {
-    if (this.#asked > 0) return
-    this.#asked = this.#unsentBytes
-    this.#ring.command(OUT.NOTIFY, this.id)
+  #requestNotification(): void {
+    if (this.#notified > 0) return
+    this.#notified = this.#unsentBytes
+    this.#ring.writeCommand(RING_RECORD.NOTIFY, this.id)
   }
 
-  /** Once nothing more can be heard of the exchange its place is free. */
-  #forget(): void {
-    if (!this.ended || this.bodyOpen || this.#asked > 0) return
-    if (this.#live[this.#place] === this) this.#live[this.#place] = undefined
+  /** Releases the slot, if no more events can arrive for the tunnel. */
+  #release(): void {
+    if (!this.ended || this.isBodyOpen || this.#notified > 0) return
+    const { live } = this.#link
+    const slot = this.id & SLOT_MASK
+    if (live[slot] === this) live[slot] = undefined
   }
 }

@@ -1,96 +1,102 @@
 /**
- * What the engine has not taken yet of an answer: references to the application's own bytes and no copy, so that two
- * hundred slow readers of one large buffer cost that buffer once.
+ * The part of a response that the engine has no room for. The queue refers to the application's own bytes without a
+ * copy: two hundred slow readers of one large buffer cost that buffer once.
  */
 import { countAbandoned, countHeld } from './gc-pressure.ts'
 import { isResizable } from './ring.ts'
 
-/** The engine hears of what is held for a stream when it is so much more or less. */
-export const HELD_STEP = 65_536
+/** The engine is told what a stream buffers when that changes by this much. */
+export const UNSENT_STEP = 65_536
 
-/** The engine keeps memory for pieces of this size. */
-export const LARGE_BYTES = 65_536
+/** The size of the buffers that the engine keeps for response chunks. */
+export const ENGINE_CHUNK_BYTES = 65_536
 
-interface Part {
+interface QueuedChunk {
   readonly bytes: Uint8Array
-  /** As it was given: memory that the program transfers has no bytes any more. */
+  /** The length when it was queued: a buffer that the program transfers has none any more. */
   readonly length: number
-  /** What it takes of memory for this answer alone. */
-  readonly weight: number
+  /** Number of bytes in memory for this response alone. */
+  readonly ownBytes: number
 }
 
+/** A queue of response bytes. */
 export class UnsentQueue {
-  #parts: Part[] = []
-  /** The part at the front, and how much of it is gone. */
+  #chunks: QueuedChunk[] = []
+  /** Index of the chunk at the front. */
   #first = 0
+  /** Number of bytes of it that have been taken. */
   #taken = 0
-  /** Bytes that are left. */
+  /** Number of bytes that are left. */
   length = 0
   /**
-   * Bytes of the parts that no other answer has waited with: what the application keeps for all is not its clients'. A
-   * part that is sent by half is whole in memory.
+   * Number of bytes in chunks that no other response has queued: what an application shares between responses is not
+   * caused by a client. A chunk counts as a whole until all of it is taken.
    */
-  fresh = 0
-  /** What follows all of it, to be lent to the engine. */
+  ownBytes = 0
+  /** The last chunk of the response, which is borrowed by the engine. */
   last: Uint8Array | undefined
-  /** The answer is complete behind these bytes. */
-  ended = false
+  /** Whether the response is complete after these bytes. */
+  isEnded = false
   trailers = ''
 
+  /** Number of bytes that are left, with the last chunk. */
   get left(): number {
     return this.length + (this.last?.length ?? 0)
   }
 
-  /** Adds bytes; whether they are there for this answer alone is found out if they are `counted`. */
-  push(given: Uint8Array, counted = false): void {
+  /** Adds bytes. `isCounted` finds out whether they are in memory for this response alone. */
+  push(given: Uint8Array, isCounted = false): void {
     const bytes = isResizable(given) ? Buffer.from(given) : given
     const { length } = bytes
-    const weight = counted && !SEEN.has(bytes.buffer) ? length : 0
-    this.#parts.push({ bytes, length, weight })
+    const ownBytes = isCounted && !QUEUED.has(bytes.buffer) ? length : 0
+    this.#chunks.push({ bytes, length, ownBytes })
     this.length += length
-    if (weight === 0) return
-    SEEN.add(bytes.buffer)
-    this.fresh += weight
-    countHeld(weight)
+    if (ownBytes === 0) return
+    QUEUED.add(bytes.buffer)
+    this.ownBytes += ownBytes
+    countHeld(ownBytes)
   }
 
-  /** Nothing of it is wanted any more. */
-  giveUp(): undefined {
-    countAbandoned(this.fresh)
-    this.fresh = 0
+  /** Drops the queue: the response has been aborted. */
+  drop(): undefined {
+    countAbandoned(this.ownBytes)
+    this.ownBytes = 0
   }
 
-  /** Takes the next piece out: at most `most` bytes, and never of two parts; an empty one where its memory is gone. */
-  take(most: number): Uint8Array {
-    const part = this.#parts[this.#first]
-    if (part === undefined || part.bytes.length < part.length) return EMPTY
-    const { bytes, length } = part
+  /**
+   * Takes the next bytes out: at most `max`, and never of two chunks. Returns no bytes where the program has transferred
+   * the memory.
+   */
+  take(max: number): Uint8Array {
+    const chunk = this.#chunks[this.#first]
+    if (chunk === undefined || chunk.bytes.length < chunk.length) return EMPTY
+    const { bytes, length } = chunk
     const from = this.#taken
-    const piece =
-      from === 0 && length <= most ? bytes : bytes.subarray(from, Math.min(from + most, length))
-    this.#taken = from + piece.length
-    this.length -= piece.length
-    if (this.#taken >= length) this.#pass(part)
-    return piece
+    const taken =
+      from === 0 && length <= max ? bytes : bytes.subarray(from, Math.min(from + max, length))
+    this.#taken = from + taken.length
+    this.length -= taken.length
+    if (this.#taken >= length) this.#shift(chunk)
+    return taken
   }
 
-  /** Lets go of the part at the front; the list is cut only now and then, since that copies it. */
-  #pass({ weight }: Part): void {
-    this.fresh -= weight
-    countHeld(-weight)
-    this.#parts[this.#first++] = PASSED
+  /** Removes the chunk at the front. The array is only cut now and then, since that copies it. */
+  #shift({ ownBytes }: QueuedChunk): void {
+    this.ownBytes -= ownBytes
+    countHeld(-ownBytes)
+    this.#chunks[this.#first++] = REMOVED
     this.#taken = 0
-    if (this.#first < CUT_AT && this.#first < this.#parts.length) return
-    this.#parts = this.#parts.slice(this.#first)
+    if (this.#first < CUT_AT && this.#first < this.#chunks.length) return
+    this.#chunks = this.#chunks.slice(this.#first)
     this.#first = 0
   }
 }
 
-/** The memory of whatever has waited. */
-const SEEN = new WeakSet<ArrayBufferLike>()
+/** The memory of every chunk that has been queued. */
+const QUEUED = new WeakSet<ArrayBufferLike>()
 
 const EMPTY = new Uint8Array(0)
-const PASSED: Part = { bytes: EMPTY, length: 0, weight: 0 }
+const REMOVED: QueuedChunk = { bytes: EMPTY, length: 0, ownBytes: 0 }
 
-/** Passed parts that the list holds at most. */
+/** Maximum number of removed chunks at the front of the array. */
 const CUT_AT = 1_024

@@ -103,8 +103,8 @@ export const RING_COUNT_WORD = 4
 /** Size of a ring record without its payload. A record is padded to a multiple of 4 bytes. */
 export const RING_RECORD_BYTES = 20
 
-/** Length of a reason phrase that is left to the engine. */
-export const NO_REASON = 0xffff_ffff
+/** Length of a reason phrase that is left to the engine, as a signed number. */
+export const NO_REASON = -1
 
 /** Words of the ring's header, each 32 bits. Those that two threads write are in different cache lines. */
 export const RING_WORD = {

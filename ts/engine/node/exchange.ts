@@ -130,7 +130,7 @@ class NodeExchange implements BasicExchange {
   owner: ExchangeOwner | undefined
   readonly method: string
   readonly url: string
-  readonly prefix: string
+  readonly rootPath: string
   readonly httpVersionMinor: 0 | 1
   readonly keepAlive: boolean
   readonly upgrade: boolean = false
@@ -147,7 +147,7 @@ class NodeExchange implements BasicExchange {
     this.method = req.method ?? ''
     const { originalUrl, baseUrl } = req as MountedRequest
     this.url = originalUrl ?? req.url ?? ''
-    this.prefix = baseUrl ?? ''
+    this.rootPath = baseUrl ?? ''
     this.httpVersionMinor = req.httpVersionMinor === 0 ? 0 : 1
     this.keepAlive = res.shouldKeepAlive
     this.bodyKind = hasBody(req.rawHeaders) ? 2 : 0
@@ -217,7 +217,7 @@ class NodeExchange implements BasicExchange {
     this.#req.resume()
   }
 
-  inform(status: number, reason: string | undefined, fields: string): void {
+  sendInterim(status: number, reason: string | undefined, fields: string): void {
     responseInternals(this.#res)._writeRaw(
       `HTTP/1.1 ${status} ${reason ?? STATUS_CODES[status]}\r\n${fields}\r\n`,
       'latin1',
@@ -300,7 +300,7 @@ class NodeExchange implements BasicExchange {
     return this.#res.writableEnded
   }
 
-  get outstanding(): number {
+  get unsentBytes(): number {
     return this.#res.writableLength
   }
 

@@ -18,9 +18,9 @@ export class FetchEnvironment {
   /** The root path, as in CGI. `request.url` includes it. */
   readonly SCRIPT_NAME: string
 
-  constructor({ connection, prefix }: Pick<Exchange, 'connection' | 'prefix'>) {
+  constructor({ connection, rootPath }: Pick<Exchange, 'connection' | 'rootPath'>) {
     this.#connection = connection
-    this.SCRIPT_NAME = prefix
+    this.SCRIPT_NAME = rootPath
   }
 
   /** As in Hono's adapter for node, whose `getConnInfo` reads `incoming.socket`. */

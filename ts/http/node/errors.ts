@@ -8,6 +8,7 @@
 import type { ServerResponse } from 'node:http'
 import { STATUS_CODES } from 'node:http'
 import type { Exchange } from '../../engine/exchange.ts'
+import { REFUSAL_KIND } from '../../engine/native/wire.ts'
 
 type CurrentExchange = Pick<Exchange, 'owner' | 'ended' | 'reset'>
 
@@ -180,31 +181,40 @@ function requestTimeout(): Error {
   return Object.assign(new Error('Request timeout'), { code: 'ERR_HTTP_REQUEST_TIMEOUT' })
 }
 
-/**
- * Node's errors for refused input. The engine's kind is the index plus one; higher kinds have no
- * such error.
- */
-const REFUSAL_ERRORS: readonly ((rawPacket: Buffer) => Error)[] = [
-  parseError('HPE_INVALID_CHUNK_SIZE', 'Invalid character in chunk size'),
-  parseError('HPE_INVALID_CONTENT_LENGTH', 'Invalid character in Content-Length'),
-  parseError('HPE_INVALID_HEADER_TOKEN', 'Invalid header token'),
-  parseError('HPE_CR_EXPECTED', 'Missing expected CR'),
-  parseError('HPE_INVALID_METHOD', 'Invalid method encountered'),
-  parseError('HPE_INVALID_URL', 'Invalid characters in url'),
-  parseError('HPE_INVALID_TRANSFER_ENCODING', 'Request has invalid `Transfer-Encoding`'),
-  parseError('HPE_INVALID_VERSION', 'Invalid HTTP version'),
-  parseError('HPE_HEADER_OVERFLOW', 'Header overflow'),
-  requestTimeout,
-  parseError('HPE_UNEXPECTED_CONTENT_LENGTH', 'Content-Length already present'),
-  invalidEndOfMessage,
-]
+/** Node's errors for refused requests, by the engine's REFUSAL_KIND. */
+const REFUSAL_ERRORS: Readonly<Record<number, (rawPacket: Buffer) => Error>> = {
+  [REFUSAL_KIND.CHUNK_SIZE]: parseError(
+    'HPE_INVALID_CHUNK_SIZE',
+    'Invalid character in chunk size',
+  ),
+  [REFUSAL_KIND.CONTENT_LENGTH]: parseError(
+    'HPE_INVALID_CONTENT_LENGTH',
+    'Invalid character in Content-Length',
+  ),
+  [REFUSAL_KIND.HEADER_TOKEN]: parseError('HPE_INVALID_HEADER_TOKEN', 'Invalid header token'),
+  [REFUSAL_KIND.LINE_END]: parseError('HPE_CR_EXPECTED', 'Missing expected CR'),
+  [REFUSAL_KIND.METHOD]: parseError('HPE_INVALID_METHOD', 'Invalid method encountered'),
+  [REFUSAL_KIND.TARGET]: parseError('HPE_INVALID_URL', 'Invalid characters in url'),
+  [REFUSAL_KIND.TRANSFER_ENCODING]: parseError(
+    'HPE_INVALID_TRANSFER_ENCODING',
+    'Request has invalid `Transfer-Encoding`',
+  ),
+  [REFUSAL_KIND.VERSION]: parseError('HPE_INVALID_VERSION', 'Invalid HTTP version'),
+  [REFUSAL_KIND.HEADER_OVERFLOW]: parseError('HPE_HEADER_OVERFLOW', 'Header overflow'),
+  [REFUSAL_KIND.TIMEOUT]: requestTimeout,
+  [REFUSAL_KIND.REPEATED_CONTENT_LENGTH]: parseError(
+    'HPE_UNEXPECTED_CONTENT_LENGTH',
+    'Content-Length already present',
+  ),
+  [REFUSAL_KIND.TRUNCATED_HEAD]: invalidEndOfMessage,
+} satisfies Record<(typeof REFUSAL_KIND)[keyof typeof REFUSAL_KIND], (packet: Buffer) => Error>
 
 /**
  * The error that 'clientError' gets for refused input; undefined if node's parser would have
  * accepted it.
  */
 export function refusalError(kind: number, rawPacket: Buffer): Error | undefined {
-  return REFUSAL_ERRORS[kind - 1]?.(rawPacket)
+  return REFUSAL_ERRORS[kind]?.(rawPacket)
 }
 
 /** The error for callbacks of writes to a destroyed stream. */

@@ -53,7 +53,7 @@ export function createOwnListenerHandler(served: ServedServer): ExchangeHandler 
 const NO_BYTES = Buffer.alloc(0)
 
 class NodeHandler implements ExchangeHandler {
-  readonly decides = true
+  readonly decidesUpgrades = true
   readonly #server: http.Server
   readonly #internals: ServerInternals
   readonly #served: ServedServer

@@ -72,7 +72,7 @@ export class MessagePair implements ExchangeOwner, AttachedPair {
   }
 
   /** Whether the application reads the body. The engine discards a body that is not read. */
-  get reads(): boolean {
+  get readsBody(): boolean {
     return isBodyRead(this.req) && !this.req._dumped
   }
 

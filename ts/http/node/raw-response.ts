@@ -52,7 +52,7 @@ export class RawResponse {
   #sendHead(status: number, reason: string, fields: string): void {
     const { exchange } = this.pair
     if (status >= 100 && status < 200 && status !== 101) {
-      exchange.inform(status, reason, fields)
+      exchange.sendInterim(status, reason, fields)
       return
     }
     this.#isHeadSent = true

@@ -26,7 +26,7 @@ export function createRequest(
   request.method = exchange.method
   request.url = exchange.url
   request.upgrade = false
-  if (exchange.prefix !== '') applyRootPath(request, exchange.prefix)
+  if (exchange.rootPath !== '') applyRootPath(request, exchange.rootPath)
   const lines = exchange.rawHeaders()
   // Node limits the fields in `headers` to `maxHeadersCount`; `rawHeaders` has all of them. A field
   // is two strings.

@@ -336,7 +336,8 @@ function _writeRaw(
   const interim = parseInterim(pair, data)
   if (interim === undefined) return pair.send(data, encoding, callback)
   if (pair.socket.destroyed) return false
-  if (interim !== 'incomplete') pair.exchange.inform(interim.status, interim.reason, interim.fields)
+  if (interim !== 'incomplete')
+    pair.exchange.sendInterim(interim.status, interim.reason, interim.fields)
   if (callback) pair.callAfterWrite(callback)
   return true
 }

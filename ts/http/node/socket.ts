@@ -227,7 +227,7 @@ defineAccessor('writableLength', function writableLength() {
   // Bytes passed to the I/O thread count as written until it reports that the client reads too
   // slowly.
   const exchange = this[kMessagePair]?.exchange
-  return exchange?.isFull === true ? exchange.outstanding : 0
+  return exchange?.isFull === true ? exchange.unsentBytes : 0
 })
 defineAccessor('pending', () => false)
 defineAccessor('writableEnded', function writableEnded() {
@@ -312,7 +312,7 @@ const methods = {
     const pair = this[kMessagePair]
     if (this[kConnectionClosed]) return callback()
     if (this[kInputRefused]) {
-      this[kConnection].answer?.(chunk, false)
+      this[kConnection].sendRaw?.(chunk, false)
     } else if (pair !== undefined) {
       if (this[kRawResponse]?.pair !== pair) this[kRawResponse] = new RawResponse(pair)
       this[kRawResponse].write(chunk)
@@ -332,7 +332,7 @@ const methods = {
     if (tunnel !== undefined) return tunnel.final(callback)
     if (this[kConnectionClosed]) return callback()
     if (!this[kResetsOnClose] && deferUntilResponseSent(this, () => this._final(callback))) return
-    if (this[kInputRefused]) this[kConnection].answer?.(new Uint8Array(), true)
+    if (this[kInputRefused]) this[kConnection].sendRaw?.(new Uint8Array(), true)
     else if (this[kRawResponse]?.end() !== true) closeConnection(this)
     callback()
   },

@@ -1,29 +1,40 @@
-//! What crosses to JavaScript: the events of one turn of the I/O thread, as one latin1 text and the body pieces.
+//! The events of one turn of the I/O thread on their way to JavaScript: one latin1 text of records, and the chunks of
+//! request bodies that the records refer to.
 //!
-//! A text costs one call to make, whatever it holds; JavaScript reads numbers out of it with `charCodeAt` and cuts
-//! strings out of it only when somebody asks. `ts/engine/native/wire.ts` reads what is written here. All numbers are
-//! little-endian.
+//! A text costs one call to create, whatever its size. JavaScript reads numbers out of it with `charCodeAt` and slices
+//! strings out of it only when the application asks for them. The layout of the records is in
+//! [`wire`](crate::bridge::wire).
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::bridge::wire::{
+    BODY_KIND_SHIFT, CHUNK_LENGTH_BYTES, CLIENT_ADDRESS_LENGTH_AT, CLIENT_FAMILY_AT,
+    CLIENT_INFO_BYTES, CLIENT_PORT_AT, CLIENT_ROOT_PATH_LENGTH_AT, CLIENT_SECURE_AT,
+    CONNECTION_KIND_AT, CONNECTION_LOCAL_LENGTH_AT, CONNECTION_LOCAL_PORT_AT,
+    CONNECTION_REMOTE_LENGTH_AT, CONNECTION_REMOTE_PORT_AT, CONNECTION_SERVER_AT,
+    CONNECTION_TEXTS_AT, EVENT_BYTES, EVENT_ID_AT, METHODS, PART_BYTES, REFUSED_BYTES,
+    REFUSED_KIND_AT, REQUEST_CONNECTION_AT, REQUEST_FIELD_COUNT_AT, REQUEST_FLAGS_AT,
+    REQUEST_LENGTH_AT, REQUEST_LENGTHS_AT, REQUEST_METHOD_AT, REQUEST_TARGET_LENGTH_AT, TEXT_AT,
+    TEXT_LENGTH_AT, body_kind, connection_kind, event, request_flag,
+};
 use crate::exchange::request_head::{RequestHead, RootPath};
 use crate::guard::parse_policy::ParsePolicy;
 use crate::transport::tls::{TlsStream, write_tls_info};
 
-/// Events on their way to JavaScript.
+/// Events for JavaScript.
 #[derive(Debug, Default)]
 pub struct EventBatch {
     /// The records.
     pub text: Vec<u8>,
-    /// Pieces of request bodies, in the order in which the records refer to them.
+    /// Chunks of request bodies, in the order in which the records refer to them.
     chunks: Vec<StoredChunk>,
-    /// The bytes of those that are short.
+    /// The bytes of the short chunks.
     short: Vec<u8>,
-    /// The requests, and where their records begin: until JavaScript takes it, one may be withdrawn.
+    /// The requests: until JavaScript takes the batch, one may be withdrawn.
     requests: Vec<RequestStart>,
-    /// Bytes of the pieces.
+    /// Total size of the chunks in bytes.
     chunk_bytes: usize,
 }
 
@@ -31,40 +42,42 @@ pub struct EventBatch {
 #[derive(Debug)]
 struct RequestStart {
     id: u32,
-    /// In the text.
+    /// Position in the text.
     at: u32,
-    /// Among the pieces.
+    /// Number of chunks before it.
     chunk: u32,
 }
 
-/// A place in a batch: how much of it stands before.
+/// A position in a batch.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct BatchPosition {
-    /// Bytes of text.
+    /// Bytes of text before it.
     pub text: usize,
-    /// Pieces.
+    /// Number of chunks before it.
     pub chunks: usize,
 }
 
-/// A piece of a request body.
+/// A chunk of a request body.
 #[derive(Debug)]
 pub enum BodyChunk<'a> {
-    /// Short: to be copied.
+    /// At most [`SHORT`] bytes, to be copied.
     Short(&'a [u8]),
-    /// Nobody else's.
+    /// Memory that nothing else refers to.
     Own(Bytes),
 }
 
-/// Short pieces are copied: memory for each would be taken by one thread and given back by another.
+/// A chunk as the batch holds it. The memory of a short chunk would be allocated by one thread and freed by another,
+/// which costs more than a copy.
 #[derive(Debug)]
 enum StoredChunk {
+    /// A range of `short`.
     Short(Range<usize>),
     Own(Bytes),
 }
 
 impl EventBatch {
-    /// The piece of this number, from 0; one of its own is taken out.
-    pub fn chunk(&mut self, number: usize) -> BodyChunk<'_> {
+    /// Returns the chunk with this number, from 0, and removes it from the batch if it has its own memory.
+    pub fn take_chunk(&mut self, number: usize) -> BodyChunk<'_> {
         match self.chunks.get_mut(number) {
             Some(StoredChunk::Short(range)) => BodyChunk::Short(&self.short[range.clone()]),
             Some(StoredChunk::Own(bytes)) => BodyChunk::Own(std::mem::take(bytes)),
@@ -72,41 +85,43 @@ impl EventBatch {
         }
     }
 
-    /// Copies pieces from `number` to `end` into `room`, the length of each before it in two bytes, until one finds no
-    /// room or is not short. Returns how many.
+    /// Copies chunks from `number` to `end` into `room`, each after its length, up to the first one that does not fit or
+    /// is not short. Returns their number.
     #[must_use]
-    pub fn copy_short(&self, number: usize, end: usize, room: &mut [u8]) -> usize {
+    pub fn copy_short_chunks(&self, number: usize, end: usize, room: &mut [u8]) -> usize {
         let chunks = self.chunks.get(number..end.min(self.chunks.len())).unwrap_or_default();
         let mut at = 0;
         for (count, chunk) in chunks.iter().enumerate() {
             let StoredChunk::Short(range) = chunk else { return count };
             let bytes = &self.short[range.clone()];
-            let Some(room) = room.get_mut(at..at + 2 + bytes.len()) else { return count };
-            let (length, rest) = room.split_at_mut(2);
+            let end = at + CHUNK_LENGTH_BYTES + bytes.len();
+            let Some(room) = room.get_mut(at..end) else { return count };
+            let (length, rest) = room.split_at_mut(CHUNK_LENGTH_BYTES);
             length.copy_from_slice(&(bytes.len() as u16).to_le_bytes());
             rest.copy_from_slice(bytes);
-            at += 2 + bytes.len();
+            at = end;
         }
         chunks.len()
     }
 
-    /// How many pieces there are.
+    /// Returns the number of chunks.
     #[must_use]
     pub fn chunk_count(&self) -> usize {
         self.chunks.len()
     }
 
-    /// Whether nothing waits.
+    /// Returns whether the batch has no events.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// Where the part ends whose text begins at `from`: what JavaScript gets as one text, which lives as long as
-    /// anything that was cut out of it.
+    /// Finds the end of the part of the text that begins at `from`: the first request after [`PART_BYTES`]. JavaScript
+    /// gets each part as one text, which lives as long as any string that was sliced out of it.
     #[must_use]
-    pub fn part_end(&self, from: usize) -> BatchPosition {
-        let next = self.requests.partition_point(|request| (request.at as usize) < from + PART);
+    pub fn find_part_end(&self, from: usize) -> BatchPosition {
+        let next =
+            self.requests.partition_point(|request| (request.at as usize) < from + PART_BYTES);
         let end = BatchPosition { text: self.text.len(), chunks: self.chunks.len() };
         self.requests.get(next).map_or(end, |request| BatchPosition {
             text: request.at as usize,
@@ -114,12 +129,12 @@ impl EventBatch {
         })
     }
 
-    /// Bytes of it all.
-    pub(crate) fn size(&self) -> usize {
+    /// Returns the size of the text and the chunks in bytes.
+    pub(crate) fn byte_len(&self) -> usize {
         self.text.len() + self.chunk_bytes
     }
 
-    /// Empties the batch and keeps its memory, unless a flood made it large.
+    /// Empties the batch. Its memory is kept up to [`KEPT_BYTES`].
     pub fn clear(&mut self) {
         self.text.clear();
         self.chunks.clear();
@@ -127,13 +142,13 @@ impl EventBatch {
         self.requests.clear();
         self.chunk_bytes = 0;
         for bytes in [&mut self.text, &mut self.short] {
-            if bytes.capacity() > KEEP {
+            if bytes.capacity() > KEPT_BYTES {
                 *bytes = Vec::new();
             }
         }
     }
 
-    /// Moves everything of `other` behind what is here.
+    /// Moves the events of `other` to the end of this batch.
     pub fn append(&mut self, other: &mut Self) {
         if self.is_empty() {
             std::mem::swap(self, other);
@@ -156,40 +171,42 @@ impl EventBatch {
         other.clear();
     }
 
-    /// Makes the record of a request one that JavaScript passes over; says whether it was here.
+    /// Marks a request as withdrawn, so that JavaScript skips it. Returns whether it is in this batch.
     pub(crate) fn withdraw(&mut self, id: u32) -> bool {
-        let Some(begun) = self.requests.iter().find(|request| request.id == id) else {
+        let Some(start) = self.requests.iter().find(|request| request.id == id) else {
             return false;
         };
-        self.text[begun.at as usize] = WITHDRAWN;
+        self.text[start.at as usize] = event::WITHDRAWN;
         true
     }
 
-    /// A connection, told before its first request.
-    pub(crate) fn connection(&mut self, id: u32, server_id: u32, facts: &ConnectionInfo<'_>) {
-        self.start(CONNECTION, id);
-        self.u32(server_id);
-        let flags = u8::from(facts.secure.is_some()) << 4 | u8::from(facts.http2) << 5;
-        self.text.push(facts.family | flags);
-        self.u16(facts.remote_port);
-        self.u16(facts.local_port);
-        self.text.push(facts.remote.len() as u8);
-        self.text.push(facts.local.len() as u8);
-        self.text.extend_from_slice(facts.remote.as_bytes());
-        self.text.extend_from_slice(facts.local.as_bytes());
-        if let Some(stream) = facts.secure {
+    /// Adds a connection, which is reported before its first request.
+    pub(crate) fn push_connection(&mut self, id: u32, server_id: u32, info: &ConnectionInfo<'_>) {
+        let mut fixed = fixed_part::<CONNECTION_TEXTS_AT>(event::CONNECTION, id);
+        put_u32(&mut fixed, CONNECTION_SERVER_AT, server_id);
+        fixed[CONNECTION_KIND_AT] = info.family
+            | flag(info.secure.is_some(), connection_kind::TLS)
+            | flag(info.http2, connection_kind::HTTP2);
+        put_u16(&mut fixed, CONNECTION_REMOTE_PORT_AT, info.remote_port);
+        put_u16(&mut fixed, CONNECTION_LOCAL_PORT_AT, info.local_port);
+        fixed[CONNECTION_REMOTE_LENGTH_AT] = info.remote.len() as u8;
+        fixed[CONNECTION_LOCAL_LENGTH_AT] = info.local.len() as u8;
+        self.text.extend_from_slice(&fixed);
+        self.text.extend_from_slice(info.remote.as_bytes());
+        self.text.extend_from_slice(info.local.as_bytes());
+        if let Some(stream) = info.secure {
             write_tls_info(stream, &mut self.text);
         }
     }
 
-    /// The end of a connection that was told.
-    pub(crate) fn connection_closed(&mut self, id: u32) {
-        self.start(CONNECTION_CLOSED, id);
+    /// Adds the end of a reported connection.
+    pub(crate) fn push_connection_closed(&mut self, id: u32) {
+        self.push_event(event::CONNECTION_CLOSED, id);
     }
 
-    /// A request; `bytes` is what the spans of `head` are ranges of. `ahead` is what has come behind the head of one
-    /// that asks for an upgrade.
-    pub(crate) fn request(
+    /// Adds a request. The spans of `head` are ranges of `bytes`; `ahead` has arrived after the head of a request that
+    /// asks for an upgrade.
+    pub(crate) fn push_request(
         &mut self,
         (id, connection): (u32, u32),
         head: &RequestHead,
@@ -201,42 +218,41 @@ impl EventBatch {
         let (at, chunk) = (self.text.len() as u32, self.chunks.len() as u32);
         self.requests.push(RequestStart { id, at, chunk });
         let body_kind = match &body {
-            RequestBody::None => 0,
-            RequestBody::Short(_) | RequestBody::Whole(_) => 1,
-            RequestBody::Streams => 2,
+            RequestBody::None => body_kind::NONE,
+            RequestBody::Short(_) | RequestBody::Whole(_) => body_kind::WHOLE,
+            RequestBody::Streams => body_kind::STREAMED,
         };
         match body {
-            RequestBody::Short(whole) => self.keep_short(whole),
-            RequestBody::Whole(whole) => self.keep(whole),
+            RequestBody::Short(whole) => self.push_short_chunk(whole),
+            RequestBody::Whole(whole) => self.push_chunk(whole),
             RequestBody::None | RequestBody::Streams => {}
         }
+        let has_client_info =
+            head.is_secure || head.client_addr.is_some() || head.root_path != RootPath::Root;
         let method = head.method.of(bytes);
-        let known = METHODS.iter().position(|known| *known == method).map_or(0, |at| at as u8 + 1);
-        let told = head.is_secure || head.client_addr.is_some() || head.root_path != RootPath::Root;
-        let flags = head.minor_version
-            | u8::from(head.allows_keep_alive) << 1
-            | u8::from(head.is_upgrade) << 2
-            | body_kind << 3
-            | u8::from(ahead.is_some()) << 5
-            | u8::from(head.has_expect) << 6
-            | u8::from(told) << 7;
+        let known = METHODS.iter().position(|known| known.as_bytes() == method).unwrap_or(0);
+        let mut fixed = fixed_part::<REQUEST_LENGTHS_AT>(event::REQUEST, id);
+        put_u32(&mut fixed, REQUEST_CONNECTION_AT, connection);
+        fixed[REQUEST_FLAGS_AT] = flag(head.minor_version == 1, request_flag::MINOR_VERSION)
+            | flag(head.allows_keep_alive, request_flag::KEEP_ALIVE)
+            | flag(head.is_upgrade, request_flag::UPGRADE)
+            | flag(ahead.is_some(), request_flag::AHEAD)
+            | flag(head.has_expect, request_flag::EXPECTS)
+            | flag(has_client_info, request_flag::CLIENT_INFO)
+            | body_kind << BODY_KIND_SHIFT;
+        fixed[REQUEST_METHOD_AT] = known as u8;
+        put_u16(&mut fixed, REQUEST_TARGET_LENGTH_AT, head.target.len() as u16);
+        put_u16(&mut fixed, REQUEST_FIELD_COUNT_AT, head.fields.len() as u16);
         if let Some(bytes) = ahead {
-            self.keep(bytes);
+            self.push_chunk(bytes);
         }
-        self.start(REQUEST, id);
-        let length_at = self.text.len();
-        self.u32(0);
-        self.u32(connection);
-        self.text.push(flags);
-        self.text.push(known);
-        self.u16(head.target.len() as u16);
-        self.u16(head.fields.len() as u16);
+        self.text.extend_from_slice(&fixed);
         if known == 0 {
-            self.u16(method.len() as u16);
+            self.push_u16(method.len() as u16);
         }
         for (name, value) in &head.fields {
-            self.u16(name.len() as u16);
-            self.u16(value.len() as u16);
+            self.push_u16(name.len() as u16);
+            self.push_u16(value.len() as u16);
         }
         if known == 0 {
             self.text.extend_from_slice(method);
@@ -246,211 +262,217 @@ impl EventBatch {
             self.text.extend_from_slice(name.of(bytes));
             self.text.extend_from_slice(value.of(bytes));
         }
-        if told {
-            self.told(head, bytes, policy);
+        if has_client_info {
+            self.push_client_info(head, bytes, policy);
         }
-        // Only known now: so that JavaScript can pass over a record without reading its fields.
-        let length = (self.text.len() - length_at - 4) as u32;
-        self.text[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+        // With its length, JavaScript can skip a record without reading its fields.
+        let record = &mut self.text[at as usize..];
+        let length = (record.len() - REQUEST_CONNECTION_AT) as u32;
+        put_u32(record, REQUEST_LENGTH_AT, length);
     }
 
-    /// What a proxy told and where the application is mounted, at the end of the record and read from there: most
-    /// requests have nothing of it.
-    fn told(&mut self, head: &RequestHead, bytes: &[u8], policy: &ParsePolicy) {
-        let prefix = match head.root_path {
+    /// Adds what a trusted proxy sent about the client, and the root path. JavaScript finds them from the end of the
+    /// record; most requests have neither.
+    fn push_client_info(&mut self, head: &RequestHead, bytes: &[u8], policy: &ParsePolicy) {
+        let root_path = match head.root_path {
             RootPath::Root => &[][..],
             RootPath::Configured => &policy.root_path,
             RootPath::FromProxy(span) => span.of(bytes),
         };
         let ip = head.client_addr.map(|client| client.ip().to_canonical());
         let address = ip.map(|ip| ip.to_string()).unwrap_or_default();
+        let mut fixed = [0; CLIENT_INFO_BYTES];
+        fixed[CLIENT_FAMILY_AT] = ip.map_or(0, |ip| if ip.is_ipv4() { 4 } else { 6 });
+        let port = head.client_addr.map_or(0, |client| client.port());
+        put_u16(&mut fixed, CLIENT_PORT_AT, port);
+        fixed[CLIENT_SECURE_AT] = u8::from(head.is_secure);
+        fixed[CLIENT_ADDRESS_LENGTH_AT] = address.len() as u8;
+        put_u16(&mut fixed, CLIENT_ROOT_PATH_LENGTH_AT, root_path.len() as u16);
         self.text.extend_from_slice(address.as_bytes());
-        self.text.extend_from_slice(prefix);
-        self.text.push(ip.map_or(0, |ip| if ip.is_ipv4() { 4 } else { 6 }));
-        self.u16(head.client_addr.map_or(0, |client| client.port()));
-        self.text.push(u8::from(head.is_secure));
-        self.text.push(address.len() as u8);
-        self.u16(prefix.len() as u16);
+        self.text.extend_from_slice(root_path);
+        self.text.extend_from_slice(&fixed);
     }
 
-    /// A piece of a streamed request body.
-    pub(crate) fn data(&mut self, id: u32, chunk: Bytes) {
-        self.start(DATA, id);
-        self.keep(chunk);
+    /// Adds a chunk of a streamed request body.
+    pub(crate) fn push_data(&mut self, id: u32, chunk: Bytes) {
+        self.push_event(event::DATA, id);
+        self.push_chunk(chunk);
     }
 
-    /// The end of a streamed request body, with its raw trailer lines.
-    pub(crate) fn end(&mut self, id: u32, trailers: &[u8]) {
-        self.start(END, id);
-        self.u16(trailers.len() as u16);
-        self.text.extend_from_slice(trailers);
+    /// Adds the end of a streamed request body, with its raw trailer lines.
+    pub(crate) fn push_end(&mut self, id: u32, trailers: &[u8]) {
+        self.push_text(event::END, id, trailers);
     }
 
-    /// Everything written before the question has been sent.
-    pub(crate) fn drained(&mut self, id: u32) {
-        self.start(DRAINED, id);
+    /// Reports that everything written before a `NOTIFY` record has been sent.
+    pub(crate) fn push_drained(&mut self, id: u32) {
+        self.push_event(event::DRAINED, id);
     }
 
-    /// The client is gone, or its body was bad.
-    pub(crate) fn aborted(&mut self, id: u32) {
-        self.start(ABORTED, id);
+    /// Reports that the client has disconnected, or that its body was malformed.
+    pub(crate) fn push_aborted(&mut self, id: u32) {
+        self.push_event(event::ABORTED, id);
     }
 
-    /// The stream of an exchange is closed: what a connection is to others.
-    pub(crate) fn stream_closed(&mut self, id: u32) {
-        self.start(STREAM_CLOSED, id);
+    /// Reports that the HTTP/2 stream of an exchange is closed.
+    pub(crate) fn push_stream_closed(&mut self, id: u32) {
+        self.push_event(event::STREAM_CLOSED, id);
     }
 
-    /// A draining engine has no connection left.
-    pub(crate) fn idle(&mut self) {
-        self.start(IDLE, 0);
+    /// Reports that a draining engine has no connection left.
+    pub(crate) fn push_idle(&mut self) {
+        self.push_event(event::IDLE, 0);
     }
 
-    /// A request of the connection has been refused, and answered; `packet` is what had been read of it.
-    pub(crate) fn refused(&mut self, connection: u32, kind: u8, packet: Bytes) {
-        self.start(REFUSED, connection);
-        self.text.push(kind);
-        self.keep(packet);
+    /// Reports that the engine has refused a request of a connection; `packet` has the bytes of the request that were
+    /// read.
+    pub(crate) fn push_refusal(&mut self, connection: u32, kind: u8, packet: Bytes) {
+        let mut fixed = fixed_part::<REFUSED_BYTES>(event::REFUSED, connection);
+        fixed[REFUSED_KIND_AT] = kind;
+        self.text.extend_from_slice(&fixed);
+        self.push_chunk(packet);
     }
 
-    /// A sentence for the error log.
-    pub(crate) fn fault(&mut self, text: &str) {
-        let text = &text.as_bytes()[..text.len().min(1_000)];
-        self.start(FAULT, 0);
-        self.u16(text.len() as u16);
+    /// Adds a message for the error log, cut to 1000 bytes.
+    pub(crate) fn push_fault(&mut self, text: &str) {
+        self.push_text(event::FAULT, 0, &text.as_bytes()[..text.len().min(1_000)]);
+    }
+
+    fn push_text(&mut self, kind: u8, id: u32, text: &[u8]) {
+        let mut fixed = fixed_part::<TEXT_AT>(kind, id);
+        put_u16(&mut fixed, TEXT_LENGTH_AT, text.len() as u16);
+        self.text.extend_from_slice(&fixed);
         self.text.extend_from_slice(text);
     }
 
-    fn keep(&mut self, chunk: Bytes) {
+    fn push_event(&mut self, kind: u8, id: u32) {
+        self.text.extend_from_slice(&fixed_part::<EVENT_BYTES>(kind, id));
+    }
+
+    fn push_chunk(&mut self, chunk: Bytes) {
         if chunk.len() <= SHORT {
-            return self.keep_short(&chunk);
+            return self.push_short_chunk(&chunk);
         }
         self.chunk_bytes += chunk.len();
         self.chunks.push(StoredChunk::Own(chunk));
     }
 
-    fn keep_short(&mut self, chunk: &[u8]) {
+    fn push_short_chunk(&mut self, chunk: &[u8]) {
         self.chunk_bytes += chunk.len();
         let start = self.short.len();
         self.short.extend_from_slice(chunk);
         self.chunks.push(StoredChunk::Short(start..self.short.len()));
     }
 
-    fn start(&mut self, kind: u8, id: u32) {
-        self.text.push(kind);
-        self.u32(id);
-    }
-
-    fn u32(&mut self, value: u32) {
-        self.text.extend_from_slice(&value.to_le_bytes());
-    }
-
-    fn u16(&mut self, value: u16) {
+    fn push_u16(&mut self, value: u16) {
         self.text.extend_from_slice(&value.to_le_bytes());
     }
 }
 
-/// How the body of a request crosses.
+/// Makes the fixed part of a record, with its kind and id.
+fn fixed_part<const SIZE: usize>(kind: u8, id: u32) -> [u8; SIZE] {
+    let mut fixed = [0; SIZE];
+    fixed[0] = kind;
+    put_u32(&mut fixed, EVENT_ID_AT, id);
+    fixed
+}
+
+fn put_u16(record: &mut [u8], at: usize, value: u16) {
+    record[at..at + 2].copy_from_slice(&value.to_le_bytes());
+}
+
+fn put_u32(record: &mut [u8], at: usize, value: u32) {
+    record[at..at + 4].copy_from_slice(&value.to_le_bytes());
+}
+
+fn flag(is_set: bool, bit: u8) -> u8 {
+    if is_set { bit } else { 0 }
+}
+
+/// How the body of a request is passed to JavaScript.
 pub(crate) enum RequestBody<'a> {
-    /// There is none.
+    /// The request has no body.
     None,
-    /// All of it, with the head, and no longer than [`SHORT`].
+    /// The whole body is in the batch of the request, and no longer than [`SHORT`].
     Short(&'a [u8]),
-    /// All of it, with the head.
+    /// The whole body is in the batch of the request.
     Whole(Bytes),
-    /// In pieces that follow.
+    /// The body follows in `DATA` events.
     Streams,
 }
 
-/// The facts of a connection that JavaScript may ask for.
+/// What JavaScript may ask about a connection.
 pub(crate) struct ConnectionInfo<'a> {
-    /// 4, 6, or 0 for a unix socket.
+    /// The address family: 4, 6, or 0 for a Unix socket.
     pub family: u8,
     pub remote: &'a str,
     pub remote_port: u16,
     pub local: &'a str,
     pub local_port: u16,
-    /// It speaks TLS.
+    /// The TLS state of an encrypted connection.
     pub secure: Option<&'a TlsStream>,
-    /// It speaks HTTP/2: each request is a stream of its own.
+    /// Whether each request of the connection is an HTTP/2 stream.
     pub http2: bool,
 }
 
-/// Bytes after which a text ends with the next request: for those of most clients ten or more stand in one.
-const PART: usize = 4_096;
-/// Up to here a piece is copied.
+/// Maximum size in bytes of a chunk that is copied.
 pub(crate) const SHORT: usize = 4_096;
-/// What is larger is given back after a flood.
-const KEEP: usize = 1 << 20;
-/// Methods that cross as their place in this list; `ts/engine/native/wire.ts` has the same list.
-const METHODS: [&[u8]; 7] = [b"GET", b"POST", b"PUT", b"DELETE", b"HEAD", b"OPTIONS", b"PATCH"];
-const REQUEST: u8 = 1;
-const CONNECTION: u8 = 2;
-const CONNECTION_CLOSED: u8 = 3;
-const DATA: u8 = 4;
-const END: u8 = 5;
-const DRAINED: u8 = 6;
-const ABORTED: u8 = 7;
-const IDLE: u8 = 8;
-const FAULT: u8 = 9;
-const STREAM_CLOSED: u8 = 10;
-/// As a request, but it is not to be served: its time ran out while it waited.
-const WITHDRAWN: u8 = 15;
-const REFUSED: u8 = 16;
+/// Maximum capacity in bytes of a buffer that an empty batch keeps; a flood can make it larger.
+const KEPT_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_part_ends_with_the_next_request_behind_its_length() {
+    fn a_part_ends_with_the_next_request_after_its_size() {
         let begun = |id, at, chunk| RequestStart { id, at, chunk };
         let requests = vec![begun(1, 0, 0), begun(2, 1_000, 1), begun(3, 5_000, 2)];
         let mut batch = EventBatch { text: vec![0; 10_000], requests, ..EventBatch::default() };
         for _ in 0..4 {
-            batch.keep(Bytes::from_static(b"body"));
+            batch.push_chunk(Bytes::from_static(b"body"));
         }
         let end = BatchPosition { text: 10_000, chunks: 4 };
-        assert_eq!(batch.part_end(0), BatchPosition { text: 5_000, chunks: 2 });
-        assert_eq!(batch.part_end(5_000), end);
+        assert_eq!(batch.find_part_end(0), BatchPosition { text: 5_000, chunks: 2 });
+        assert_eq!(batch.find_part_end(5_000), end);
         batch.requests.clear();
-        assert_eq!(batch.part_end(0), end);
+        assert_eq!(batch.find_part_end(0), end);
         batch.clear();
-        assert_eq!(batch.part_end(0), BatchPosition::default());
+        assert_eq!(batch.find_part_end(0), BatchPosition::default());
     }
 
     #[test]
-    fn short_pieces_are_copied_as_far_as_there_is_room() {
+    fn short_chunks_are_copied_as_far_as_there_is_room() {
         let mut batch = EventBatch::default();
-        batch.keep(Bytes::from_static(b"one"));
-        batch.keep(Bytes::from_static(b""));
-        batch.keep(Bytes::from_static(b"three"));
-        batch.keep(Bytes::from(vec![0; SHORT + 1]));
-        batch.keep(Bytes::from_static(b"five"));
+        batch.push_chunk(Bytes::from_static(b"one"));
+        batch.push_chunk(Bytes::from_static(b""));
+        batch.push_chunk(Bytes::from_static(b"three"));
+        batch.push_chunk(Bytes::from(vec![0; SHORT + 1]));
+        batch.push_chunk(Bytes::from_static(b"five"));
         let mut room = [0xff; 13];
-        assert_eq!(batch.copy_short(0, 5, &mut room), 2);
+        assert_eq!(batch.copy_short_chunks(0, 5, &mut room), 2);
         assert_eq!(room[..8], *b"\x03\0one\0\0\xff");
         let mut room = [0xff; 64];
-        assert_eq!(batch.copy_short(0, 5, &mut room), 3);
-        assert_eq!(batch.copy_short(0, 1, &mut room), 1);
-        assert_eq!(batch.copy_short(3, 5, &mut room), 0);
-        assert_eq!(batch.copy_short(4, 9, &mut room), 1);
-        assert_eq!(batch.copy_short(6, 5, &mut room), 0);
+        assert_eq!(batch.copy_short_chunks(0, 5, &mut room), 3);
+        assert_eq!(batch.copy_short_chunks(0, 1, &mut room), 1);
+        assert_eq!(batch.copy_short_chunks(3, 5, &mut room), 0);
+        assert_eq!(batch.copy_short_chunks(4, 9, &mut room), 1);
+        assert_eq!(batch.copy_short_chunks(6, 5, &mut room), 0);
         assert_eq!(room[..6], *b"\x04\0five");
     }
 
     #[test]
-    fn a_batch_behind_another_keeps_its_requests_and_pieces_in_place() {
+    fn an_appended_batch_keeps_its_requests_and_chunks_in_place() {
         let mut first = EventBatch::default();
-        first.keep(Bytes::from_static(b"one"));
+        first.push_chunk(Bytes::from_static(b"one"));
         first.text.extend_from_slice(&[1; 6_000]);
         let mut second = EventBatch { text: vec![2; 10], ..EventBatch::default() };
-        second.keep(Bytes::from_static(b"two"));
+        second.push_chunk(Bytes::from_static(b"two"));
         second.requests.push(RequestStart { id: 7, at: 4, chunk: 1 });
         first.append(&mut second);
-        assert_eq!(first.part_end(0), BatchPosition { text: 6_004, chunks: 2 });
+        assert_eq!(first.find_part_end(0), BatchPosition { text: 6_004, chunks: 2 });
         let mut room = [0; 16];
-        assert_eq!(first.copy_short(0, 2, &mut room), 2);
+        assert_eq!(first.copy_short_chunks(0, 2, &mut room), 2);
         assert_eq!(room[..10], *b"\x03\0one\x03\0two");
     }
 }

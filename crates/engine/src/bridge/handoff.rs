@@ -264,7 +264,7 @@ impl Handoff {
             self.slot.set_waiting_since(monotonic_us() / 1_000);
         }
         events.append(batch);
-        self.waiting_bytes.store(events.size(), Ordering::Relaxed);
+        self.waiting_bytes.store(events.byte_len(), Ordering::Relaxed);
         drop(events);
         self.wake_javascript();
     }
@@ -295,7 +295,7 @@ impl Handoff {
     pub fn is_batch_out(&self) -> bool {
         self.awake.load(Ordering::SeqCst)
             || self.slept_at.load(Ordering::SeqCst) != self.takes()
-            || self.ring.in_batch()
+            || self.ring.is_in_batch()
     }
 
     /// The last look before the thread sleeps: from here on whoever wants something of it sees that it has to be woken.
@@ -303,7 +303,7 @@ impl Handoff {
     pub fn prepare_sleep(&self) -> bool {
         self.asleep.store(true, Ordering::SeqCst);
         self.ring.set_sleeping(true);
-        if self.ring.is_pending() {
+        if self.ring.has_unread_records() {
             self.asked.store(true, Ordering::SeqCst);
         }
         // Nothing else may wake JavaScript for a long time.

@@ -4,3 +4,4 @@ pub mod event_batch;
 pub(crate) mod handoff;
 pub mod in_flight;
 pub mod ring;
+pub mod wire;

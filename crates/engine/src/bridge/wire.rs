@@ -100,7 +100,7 @@ pub const RING_COUNT_WORD: usize = 4;
 /// Size of a ring record without its payload. A record is padded to a multiple of 4 bytes.
 pub const RING_RECORD_BYTES: usize = 20;
 
-/// Length of a reason phrase that is left to the engine.
+/// Length of a reason phrase that is left to the engine, as a signed number.
 pub const NO_REASON: u32 = u32::MAX;
 
 /// Words of the ring's header, each 32 bits. Those that two threads write are in different cache
@@ -173,6 +173,23 @@ pub const REQUEST_LENGTH_AT: usize = 5;
 /// Offset of the connection's id in a REQUEST event, from where the length counts.
 pub const REQUEST_CONNECTION_AT: usize = 9;
 
+/// Offset of the flags in a REQUEST event.
+pub const REQUEST_FLAGS_AT: usize = 13;
+
+/// Offset of the method's number in a REQUEST event: an index of METHODS.
+pub const REQUEST_METHOD_AT: usize = 14;
+
+/// Offset of the target's length (16 bits) in a REQUEST event.
+pub const REQUEST_TARGET_LENGTH_AT: usize = 15;
+
+/// Offset of the number of fields (16 bits) in a REQUEST event.
+pub const REQUEST_FIELD_COUNT_AT: usize = 17;
+
+/// Offset after the fixed part of a REQUEST event. The length of the method's name follows if the
+/// method has no number, then a length of name and value for each field (16 bits each), then the
+/// texts in the same order, with the target before the fields.
+pub const REQUEST_LENGTHS_AT: usize = 19;
+
 /// Flags of a REQUEST event.
 pub mod request_flag {
     /// The minor version: HTTP/1.1 if set, else HTTP/1.0.
@@ -190,25 +207,11 @@ pub mod request_flag {
     pub const CLIENT_INFO: u8 = 128;
 }
 
-/// Offset of the flags in a REQUEST event.
-pub const REQUEST_FLAGS_AT: usize = 13;
+/// Position of the body's kind among the flags of a REQUEST event.
+pub const BODY_KIND_SHIFT: usize = 3;
 
-/// Methods that are passed as a number; 0 precedes a method that is spelled out.
-pub const METHODS: [&str; 8] = ["", "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
-
-/// Offset of the method's number in a REQUEST event: an index of METHODS.
-pub const REQUEST_METHOD_AT: usize = 14;
-
-/// Offset of the target's length (16 bits) in a REQUEST event.
-pub const REQUEST_TARGET_LENGTH_AT: usize = 15;
-
-/// Offset of the number of fields (16 bits) in a REQUEST event.
-pub const REQUEST_FIELD_COUNT_AT: usize = 17;
-
-/// Offset after the fixed part of a REQUEST event. The length of the method's name follows if the
-/// method has no number, then a length of name and value for each field (16 bits each), then the
-/// texts in the same order, with the target before the fields.
-pub const REQUEST_LENGTHS_AT: usize = 19;
+/// Mask of the body's kind, after the shift.
+pub const BODY_KIND_MASK: u8 = 3;
 
 /// Kinds of request bodies.
 pub mod body_kind {
@@ -220,11 +223,8 @@ pub mod body_kind {
     pub const STREAMED: u8 = 2;
 }
 
-/// Position of the body's kind among the flags of a REQUEST event.
-pub const BODY_KIND_SHIFT: usize = 3;
-
-/// Mask of the body's kind, after the shift.
-pub const BODY_KIND_MASK: u8 = 3;
+/// Methods that are passed as a number; 0 precedes a method that is spelled out.
+pub const METHODS: [&str; 8] = ["", "GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];
 
 /// Offset of the address family in client info: 4, 6 or 0 for none.
 pub const CLIENT_FAMILY_AT: usize = 0;
@@ -248,18 +248,6 @@ pub const CLIENT_INFO_BYTES: usize = 7;
 /// Offset of the server's id in a CONNECTION event.
 pub const CONNECTION_SERVER_AT: usize = 5;
 
-/// Bits of a connection's kind.
-pub mod connection_kind {
-    /// Mask of the address family: 4, 6 or 0 for a Unix socket.
-    pub const FAMILY_MASK: u8 = 15;
-    /// The connection uses TLS: TLS info ends the record.
-    pub const TLS: u8 = 16;
-    /// The connection uses HTTP/2: each exchange has a stream of its own.
-    pub const HTTP2: u8 = 32;
-    /// A stream of such a connection. Only TypeScript sets it.
-    pub const STREAM: u8 = 64;
-}
-
 /// Offset of the connection's kind in a CONNECTION event.
 pub const CONNECTION_KIND_AT: usize = 9;
 
@@ -278,21 +266,23 @@ pub const CONNECTION_LOCAL_LENGTH_AT: usize = 15;
 /// Offset of the client's address in a CONNECTION event; the local address and TLS info follow.
 pub const CONNECTION_TEXTS_AT: usize = 16;
 
+/// Bits of a connection's kind.
+pub mod connection_kind {
+    /// Mask of the address family: 4, 6 or 0 for a Unix socket.
+    pub const FAMILY_MASK: u8 = 15;
+    /// The connection uses TLS: TLS info ends the record.
+    pub const TLS: u8 = 16;
+    /// The connection uses HTTP/2: each exchange has a stream of its own.
+    pub const HTTP2: u8 = 32;
+    /// A stream of such a connection. Only TypeScript sets it.
+    pub const STREAM: u8 = 64;
+}
+
 /// Offset of the protocol version (16 bits) in TLS info: 0x0304 for TLS 1.3.
 pub const TLS_VERSION_AT: usize = 0;
 
 /// Offset of the cipher suite's number (16 bits) in TLS info.
 pub const TLS_CIPHER_AT: usize = 2;
-
-/// Flags of TLS info.
-pub mod tls_flag {
-    /// The client was asked for a certificate.
-    pub const ASKED: u8 = 1;
-    /// The client's certificate was verified.
-    pub const AUTHORIZED: u8 = 2;
-    /// The session was resumed.
-    pub const RESUMED: u8 = 4;
-}
 
 /// Offset of the flags in TLS info.
 pub const TLS_FLAGS_AT: usize = 4;
@@ -306,6 +296,16 @@ pub const TLS_CHAIN_LENGTH_AT: usize = 8;
 
 /// Offset of the texts in TLS info; the certificates follow, each in DER.
 pub const TLS_TEXTS_AT: usize = 12;
+
+/// Flags of TLS info.
+pub mod tls_flag {
+    /// The client was asked for a certificate.
+    pub const ASKED: u8 = 1;
+    /// The client's certificate was verified.
+    pub const AUTHORIZED: u8 = 2;
+    /// The session was resumed.
+    pub const RESUMED: u8 = 4;
+}
 
 /// Reasons for which a request is refused, as far as Node has an error for them. 0 is any other.
 pub mod refusal_kind {

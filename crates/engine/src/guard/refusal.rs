@@ -1,6 +1,8 @@
 //! All reasons to refuse a request, each with its status, a sentence for the client, and node's
 //! equivalent.
 
+use crate::bridge::wire::refusal_kind;
+
 /// Reason to refuse a request. Each has one status and one sentence for the client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Refusal {
@@ -98,18 +100,22 @@ impl Refusal {
     #[must_use]
     pub fn kind(self) -> u8 {
         match self {
-            Self::BadChunk => 1,
-            Self::BadContentLength => 2,
-            Self::BadField | Self::BadTrailer => 3,
-            Self::BadLineEnd => 4,
-            Self::BadMethod | Self::BadRequestLine => 5,
-            Self::BadTarget => 6,
-            Self::BadTransferEncoding | Self::UnknownTransferCoding => 7,
-            Self::UnsupportedVersion => 8,
-            Self::FieldTooLarge | Self::TooManyFields | Self::UriTooLong => 9,
-            Self::BodyTimeout | Self::HeadTimeout => 10,
-            Self::RepeatedContentLength => 11,
-            Self::TruncatedHead => 12,
+            Self::BadChunk => refusal_kind::CHUNK_SIZE,
+            Self::BadContentLength => refusal_kind::CONTENT_LENGTH,
+            Self::BadField | Self::BadTrailer => refusal_kind::HEADER_TOKEN,
+            Self::BadLineEnd => refusal_kind::LINE_END,
+            Self::BadMethod | Self::BadRequestLine => refusal_kind::METHOD,
+            Self::BadTarget => refusal_kind::TARGET,
+            Self::BadTransferEncoding | Self::UnknownTransferCoding => {
+                refusal_kind::TRANSFER_ENCODING
+            }
+            Self::UnsupportedVersion => refusal_kind::VERSION,
+            Self::FieldTooLarge | Self::TooManyFields | Self::UriTooLong => {
+                refusal_kind::HEADER_OVERFLOW
+            }
+            Self::BodyTimeout | Self::HeadTimeout => refusal_kind::TIMEOUT,
+            Self::RepeatedContentLength => refusal_kind::REPEATED_CONTENT_LENGTH,
+            Self::TruncatedHead => refusal_kind::TRUNCATED_HEAD,
             _ => 0,
         }
     }

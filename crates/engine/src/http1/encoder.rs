@@ -30,12 +30,12 @@ pub fn write_head(
 ) {
     write_status_line(out, status, reason);
     out.extend_from_slice(fields);
-    if flags.date() {
+    if flags.adds_date() {
         out.extend_from_slice(b"Date: ");
         out.extend_from_slice(options.date);
         out.extend_from_slice(b"\r\n");
     }
-    if flags.connection() {
+    if flags.adds_connection() {
         if options.closes {
             out.extend_from_slice(b"Connection: close\r\n");
         } else {
@@ -52,7 +52,7 @@ pub fn write_head(
         write_decimal(out, length);
         out.extend_from_slice(b"\r\n");
     }
-    if flags.chunked() {
+    if flags.adds_chunked() {
         out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
     }
     out.extend_from_slice(b"\r\n");
@@ -240,13 +240,21 @@ const UNLIMITED_KEEPALIVE_SECS: u64 = 1_000_000_000;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bridge::wire::head_flag::{CONNECTION, DATE, LENGTH};
 
     #[test]
     fn added_fields_have_nodes_order() {
         let mut out = Vec::new();
         let options =
             HeadOptions { closes: false, keepalive_secs: 75, date: b"now", length: Some(5) };
-        write_head(&mut out, 200, None, b"X-a: 1\r\n", HeadFlags::new(1 | 2 | 4), &options);
+        write_head(
+            &mut out,
+            200,
+            None,
+            b"X-a: 1\r\n",
+            HeadFlags::new(DATE | CONNECTION | LENGTH),
+            &options,
+        );
         assert_eq!(
             String::from_utf8(out).unwrap(),
             "HTTP/1.1 200 OK\r\nX-a: 1\r\nDate: now\r\nConnection: keep-alive\r\n\

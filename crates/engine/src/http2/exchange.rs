@@ -17,6 +17,7 @@ use super::stream_admission::AdmissionState;
 use super::streams::Streams;
 use crate::bridge::in_flight::RequestLabel;
 use crate::bridge::ring::HeadFlags;
+use crate::bridge::wire::head_flag;
 use crate::guard::{ErrorFormat, PartialRequest, Refusal};
 use crate::http1::encoder;
 use crate::server::connection::min_rate::MinRate;
@@ -246,7 +247,7 @@ impl StreamExchange {
         }
         let mut exchange = self.exchange.borrow_mut();
         if std::mem::take(&mut exchange.notifies_when_sent) {
-            self.shared.ctx.emit(|batch| batch.drained(exchange.id));
+            self.shared.ctx.emit(|batch| batch.push_drained(exchange.id));
         }
         if exchange.is_finished() {
             drop(exchange);
@@ -335,9 +336,9 @@ impl StreamExchange {
             !exchange.response_complete || exchange.notifies_when_sent || !exchange.body_done;
         self.shared.ctx.emit(|batch| {
             if is_abort && is_awaited {
-                batch.aborted(exchange.id);
+                batch.push_aborted(exchange.id);
             }
-            batch.stream_closed(exchange.id);
+            batch.push_stream_closed(exchange.id);
         });
     }
 }
@@ -355,7 +356,7 @@ pub(crate) fn send_refusal(
         status: refusal.status(),
         reason: None,
         fields: lines.as_bytes(),
-        flags: HeadFlags::new(1 | 4),
+        flags: HeadFlags::new(head_flag::DATE | head_flag::LENGTH),
     };
     let date = shared.ctx.date.borrow();
     let Some(head) = fields::final_head(&head, date.text(), Some(body.len() as u64)) else {

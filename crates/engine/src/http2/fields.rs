@@ -17,10 +17,10 @@ pub(crate) fn final_head(
 ) -> Option<Response<()>> {
     let mut response = bare_head(head.status, head.fields)?;
     let fields = response.headers_mut();
-    if head.flags.date() {
+    if head.flags.adds_date() {
         fields.insert(DATE, HeaderValue::from_bytes(date).ok()?);
     }
-    if let Some(length) = length.filter(|_| head.flags.length()) {
+    if let Some(length) = length.filter(|_| head.flags.adds_length()) {
         fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
     if head.status == 204 {

@@ -179,7 +179,7 @@ impl StreamExchange {
         if exchange.is_dispatched {
             self.shared.ctx.emit(|batch| {
                 for piece in request_body::pieces(data) {
-                    batch.data(exchange.id, piece);
+                    batch.push_data(exchange.id, piece);
                 }
             });
         } else if len > 0 {

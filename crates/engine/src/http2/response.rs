@@ -37,7 +37,7 @@ impl ResponseSink for StreamSink {
         exchange.awaits_continue = false;
         let head = &ResponseHead { status: stream.visible_status(head.status), ..*head };
         exchange.status = head.status;
-        exchange.no_body = head.flags.no_body();
+        exchange.no_body = head.flags.has_no_body();
         if let Some(log) = &mut exchange.log_info {
             log.response_fields.extend_from_slice(head.fields);
         }

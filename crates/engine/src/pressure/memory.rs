@@ -60,7 +60,7 @@ impl Memory {
         self.is_near_limit.set(used > self.limit / 4 * 3);
         let window = self.window_for(holders);
         if window != self.reported.replace(window) {
-            handoff.ring.set_window(window as u32);
+            handoff.ring.set_response_buffer(window as u32);
         }
         if used > self.limit && now > before {
             self.limit_exceeded.notify_one();
@@ -120,7 +120,7 @@ pub(crate) async fn evict_over_limit(ctx: Rc<Context>) {
             reported = Some(now);
             let limit = ctx.memory.limit;
             ctx.emit(|batch| {
-                batch.fault(&format!(
+                batch.push_fault(&format!(
                     "clients hold more than buffer_memory={limit} bytes: \
                      {evicted} slow connections closed, the newest first"
                 ));

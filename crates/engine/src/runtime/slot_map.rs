@@ -9,6 +9,8 @@
 
 use std::collections::VecDeque;
 
+use crate::bridge::wire::SLOT_BITS;
+
 /// A table of values by id, with reusable slots.
 pub(crate) struct SlotMap<T> {
     slots: Vec<(u32, Option<T>)>,
@@ -118,8 +120,6 @@ pub(crate) fn slot_of(id: u32) -> u32 {
     id & SLOT_MASK
 }
 
-/// A million slots at once. With the generation, an id has 31 bits and is a small integer in V8.
-const SLOT_BITS: u32 = 20;
 const SLOT_MASK: u32 = (1 << SLOT_BITS) - 1;
 const GENERATION_MASK: u32 = (1 << (31 - SLOT_BITS)) - 1;
 

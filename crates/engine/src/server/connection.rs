@@ -265,7 +265,7 @@ impl Connection {
         if let Some(exchange) = exchange.as_mut()
             && std::mem::take(&mut exchange.notifies_when_sent)
         {
-            self.shared.ctx.emit(|batch| batch.drained(exchange.id));
+            self.shared.ctx.emit(|batch| batch.push_drained(exchange.id));
             // JavaScript has a turn after this event, even if the client has half-closed.
             self.end_seen_at = None;
         }
@@ -295,7 +295,7 @@ impl Connection {
             let unread = self.read_buffer.unread();
             let packet = Bytes::copy_from_slice(&unread[..unread.len().min(READ_AHEAD)]);
             let kind = refusal.kind();
-            self.shared.ctx.emit(|batch| batch.refused(self.shared.id, kind, packet));
+            self.shared.ctx.emit(|batch| batch.push_refusal(self.shared.id, kind, packet));
         }
         let fault = self.guard.take_partial_request().unwrap_or_else(|| Box::new(self.fault()));
         if is_answered {

@@ -78,7 +78,7 @@ impl IoThread {
             },
         };
         let (slot, is_oversubscribed) = (seat.slot.clone(), seat.is_oversubscribed);
-        options.ring.set_window(options.limits.settings.response_buffer_size as u32);
+        options.ring.set_response_buffer(options.limits.settings.response_buffer_size as u32);
         let (poll, registrar) = SocketSet::create()?;
         let handoff =
             Arc::new(Handoff::new(options.ring, slot, registrar, options.wake_javascript));
@@ -210,12 +210,12 @@ impl IoThread {
     ///
     /// Returns an error after [`MAX_RING_WAIT`]: the I/O thread never blocks, so that is a fault.
     pub fn wait_for_space(&self) -> Result<(), Error> {
-        let before = self.handoff.ring.position();
+        let before = self.handoff.ring.read_position();
         let until = Instant::now() + MAX_RING_WAIT;
         while Instant::now() < until {
             self.wake();
             thread::sleep(Duration::from_micros(50));
-            if self.handoff.ring.position() != before {
+            if self.handoff.ring.read_position() != before {
                 return Ok(());
             }
         }

@@ -21,7 +21,7 @@ pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
         return;
     }
     if ctx.has_no_connections() {
-        ctx.emit(EventBatch::idle);
+        ctx.emit(EventBatch::push_idle);
     }
 }
 

@@ -188,8 +188,7 @@ mod tests {
     #[test]
     fn a_stack_that_comes_is_told_once_a_blockade() {
         let (watcher, mut lines) = lines(|watcher| watcher.submit_stack("at here".to_owned()));
-        let expected =
-            r#"{"type":"blocked","isFinal":true,"stack":"at here","systemCall":null,"requests":[]}"#;
+        let expected = r#"{"type":"blocked","isFinal":true,"stack":"at here","systemCall":null,"requests":[]}"#;
         for _ in 0..2 {
             watcher.beat();
             assert_eq!(lines.next().unwrap().unwrap(), expected);

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Connection, ConnectionState, TableEntry, Turn};
 use crate::bridge::ring::HeadFlags;
+use crate::bridge::wire::head_flag::{CLOSE, CONNECTION, DATE, LENGTH};
 use crate::exchange::request_head::Span;
 use crate::guard::{PartialRequest, Refusal};
 use crate::http1::encoder;
@@ -115,7 +116,7 @@ impl ConnectionState {
             return 0;
         }
         let (fields, body) = encoder::refusal_content(refusal, fault.format);
-        let flags = HeadFlags::new(1 | 2 | 4 | 32);
+        let flags = HeadFlags::new(DATE | CONNECTION | LENGTH | CLOSE);
         let date = self.ctx.date.borrow();
         let options = encoder::HeadOptions {
             closes: true,

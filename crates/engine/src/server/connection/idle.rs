@@ -219,7 +219,7 @@ pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
                 stream::reset_on_close(&parked.held);
             }
             if parked.is_announced {
-                ctx.emit_later(|batch| batch.connection_closed(id));
+                ctx.emit_later(|batch| batch.push_connection_closed(id));
             }
             let removed = connections.remove(id);
             drop(connections);
@@ -259,7 +259,7 @@ pub(crate) fn evict_now(ctx: &Context, id: u32) {
 /// Removes a closed connection from the table. JavaScript is notified if it knows the connection.
 pub(crate) fn remove_closed(ctx: &Context, shared: &ConnectionState) {
     if shared.is_announced.get() {
-        ctx.emit_later(|batch| batch.connection_closed(shared.id));
+        ctx.emit_later(|batch| batch.push_connection_closed(shared.id));
     }
     let removed = ctx.connections.borrow_mut().remove(shared.id);
     drop(removed);

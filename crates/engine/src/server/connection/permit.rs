@@ -70,7 +70,7 @@ impl Drop for ConnectionPermit {
             executor::spawn(async move { handoff.descriptor_freed() });
         }
         if ctx.draining.get() && ctx.has_no_connections() {
-            ctx.emit(EventBatch::idle);
+            ctx.emit(EventBatch::push_idle);
         }
     }
 }

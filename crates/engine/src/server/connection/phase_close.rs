@@ -48,7 +48,7 @@ impl Connection {
         }
         let passed = self.end_seen_at.is_some_and(|seen_at| ctx.handoff.has_passed(seen_at));
         // The order matters: a response that JavaScript was writing meanwhile is found in the ring.
-        if passed && !ctx.handoff.ring.is_pending() {
+        if passed && !ctx.handoff.ring.has_unread_records() {
             return true;
         }
         ctx.awaiting_javascript.borrow_mut().push(self.shared.clone());

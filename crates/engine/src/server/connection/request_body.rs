@@ -94,7 +94,7 @@ pub(crate) fn piece(shared: &ConnectionState, exchange: &mut Exchange, data: Byt
     if exchange.is_dispatched {
         shared.ctx.emit(|batch| {
             for piece in pieces(data) {
-                batch.data(exchange.id, piece);
+                batch.push_data(exchange.id, piece);
             }
         });
     } else {

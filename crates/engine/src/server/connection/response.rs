@@ -33,21 +33,24 @@ impl ResponseSink for ConnectionState {
             let ctx = &self.ctx;
             let limits = self.limits();
             let limit = limits.settings.limit_requests_per_connection;
-            let close = head.flags.close()
+            let close = head.flags.closes()
                 || !exchange.keep_alive
                 || ctx.draining.get()
                 || limits.settings.keepalive.is_zero()
                 || (limit > 0 && self.requests.get() >= limit)
-                || (head.flags.discards() && !exchange.passes_soon(limits.max_discarded));
+                || (head.flags.discards_request_body()
+                    && !exchange.passes_soon(limits.max_discarded));
             if close {
                 self.closes_after_response.set(true);
             }
             exchange.status = head.status;
-            exchange.no_body = head.flags.no_body();
-            exchange.chunked = head.flags.frames_chunks() && !exchange.no_body;
+            exchange.no_body = head.flags.has_no_body();
+            exchange.chunked = head.flags.sends_chunks() && !exchange.no_body;
             // Node has rendered the fields without knowing of a drain, a limit or an unread body.
-            let says_otherwise =
-                close && exchange.keep_alive && !head.flags.close() && !head.flags.connection();
+            let says_otherwise = close
+                && exchange.keep_alive
+                && !head.flags.closes()
+                && !head.flags.adds_connection();
             let fields = if says_otherwise {
                 Cow::Owned(encoder::rewrite_as_closing(head.fields))
             } else {
@@ -61,7 +64,7 @@ impl ResponseSink for ConnectionState {
                 closes: close,
                 keepalive_secs: limits.settings.keepalive.as_secs(),
                 date: date.text(),
-                length: length.filter(|_| head.flags.length()),
+                length: length.filter(|_| head.flags.adds_length()),
             };
             self.out.borrow_mut().append(|out| {
                 encoder::write_head(out, head.status, head.reason, &fields, head.flags, &options);

@@ -148,8 +148,8 @@ impl ConnectionState {
             .insert_with(|id| TableEntry::Serving(Self::new(ctx.clone(), id, server_id, peer)));
         connections.remove(id);
         ctx.emit(|batch| {
-            batch.connection(id, server_id, &facts);
-            batch.connection_closed(id);
+            batch.push_connection(id, server_id, &facts);
+            batch.push_connection_closed(id);
         });
     }
 
@@ -290,7 +290,7 @@ impl ConnectionState {
         if exchange.is_dispatched {
             // Emitted for a discarded body too: the reader of the request waits for its end.
             if exchange.body_done && !std::mem::replace(&mut exchange.end_emitted, true) {
-                self.ctx.emit(|batch| batch.end(exchange.id, trailers));
+                self.ctx.emit(|batch| batch.push_end(exchange.id, trailers));
             }
             return;
         }
@@ -315,7 +315,7 @@ impl ConnectionState {
         exchange.ahead = ahead.as_ref().map_or(0, |ahead| ahead.len());
         self.ctx.emit(|batch| {
             let policy = &self.limits.borrow().parse_policy;
-            batch.request(
+            batch.push_request(
                 (exchange.id, self.id),
                 head,
                 bytes,
@@ -324,10 +324,10 @@ impl ConnectionState {
                 policy,
             );
             for piece in exchange.buffered_chunks.drain(..).flat_map(request_body::pieces) {
-                batch.data(exchange.id, piece);
+                batch.push_data(exchange.id, piece);
             }
             if !whole && exchange.body_done {
-                batch.end(exchange.id, trailers);
+                batch.push_end(exchange.id, trailers);
             }
         });
     }
@@ -374,7 +374,7 @@ impl ConnectionState {
             secure: stream.tls(),
             http2: self.streams.get().is_some(),
         };
-        self.ctx.emit(|batch| batch.connection(self.id, self.server_id, &facts));
+        self.ctx.emit(|batch| batch.push_connection(self.id, self.server_id, &facts));
     }
 
     /// Aborts the current exchange. JavaScript is notified unless it has completed the exchange.
@@ -384,7 +384,7 @@ impl ConnectionState {
         if exchange.is_dispatched
             && (!exchange.response_complete || exchange.notifies_when_sent || !exchange.body_done)
         {
-            self.ctx.emit(|batch| batch.aborted(exchange.id));
+            self.ctx.emit(|batch| batch.push_aborted(exchange.id));
         }
     }
 }

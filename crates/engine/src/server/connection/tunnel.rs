@@ -290,7 +290,7 @@ impl Connection {
     fn end_input(&mut self, exchange: &mut Exchange) -> Turn {
         self.input_ended = true;
         exchange.body_done = true;
-        self.shared.ctx.emit(|batch| batch.end(exchange.id, b""));
+        self.shared.ctx.emit(|batch| batch.push_end(exchange.id, b""));
         Turn::Again
     }
 }
@@ -324,7 +324,7 @@ impl ConnectionState {
         self.ctx.tunnel_chunks.set(self.ctx.tunnel_chunks.get() + 1);
         self.ctx.emit(|batch| {
             for piece in request_body::pieces(bytes) {
-                batch.data(exchange.id, piece);
+                batch.push_data(exchange.id, piece);
             }
         });
     }

@@ -45,7 +45,7 @@ fn apply_to_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
         // Every request for a notification is answered, also after the exchange, when nothing is
         // left to wait for.
         if let RingCommand::Notify = command {
-            ctx.emit(|batch| batch.drained(id));
+            ctx.emit(|batch| batch.push_drained(id));
         }
         return;
     };

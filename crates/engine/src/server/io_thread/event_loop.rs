@@ -118,10 +118,10 @@ fn handle_control_messages(ctx: &Rc<Context>) {
                 let reopened = ctx.access.borrow_mut().as_mut().map(AccessLog::reopen);
                 if let Some(Err(error)) = reopened {
                     let text = format!("the access log stays the old file: {error}");
-                    ctx.emit(|batch| batch.fault(&text));
+                    ctx.emit(|batch| batch.push_fault(&text));
                 }
             }
-            ControlMessage::Fault(text) => ctx.emit(|batch| batch.fault(&text)),
+            ControlMessage::Fault(text) => ctx.emit(|batch| batch.push_fault(&text)),
             ControlMessage::Stop => ctx.is_stopping.set(true),
         }
     }
@@ -155,10 +155,10 @@ fn begin_each(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
 /// Reads the records of the ring and wakes the connections that they change. Returns whether there
 /// were any.
 pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
-    let is_pending = ctx.handoff.ring.is_pending();
+    let is_pending = ctx.handoff.ring.has_unread_records();
     if is_pending {
         ctx.refresh_clock();
-        ctx.handoff.ring.drain(|id, command| apply_command(ctx, id, command));
+        ctx.handoff.ring.read_records(|id, command| apply_command(ctx, id, command));
     }
     let mut dirty = ctx.to_wake.borrow_mut();
     for shared in dirty.drain(..) {

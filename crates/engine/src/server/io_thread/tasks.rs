@@ -93,7 +93,7 @@ pub(super) async fn clock(ctx: Rc<Context>) {
         ctx.heap_trimmer.trim_if_due();
         let news = ctx.access.borrow_mut().as_mut().and_then(AccessLog::take_notice);
         for text in news.into_iter().chain(ctx.admission.take_report(ctx.now_ms())) {
-            ctx.emit(|batch| batch.fault(&text));
+            ctx.emit(|batch| batch.push_fault(&text));
         }
         release_reusable_ids(&ctx);
         ctx.refresh_clock();

@@ -4,6 +4,10 @@ use rustls::pki_types::CertificateDer;
 
 use super::TlsStream;
 use super::clients::ClientVerdict;
+use crate::bridge::wire::{
+    TLS_CHAIN_LENGTH_AT, TLS_CIPHER_AT, TLS_FLAGS_AT, TLS_TEXT_LENGTHS_AT, TLS_TEXTS_AT,
+    TLS_VERSION_AT, tls_flag,
+};
 
 /// Writes the facts behind the record of a connection: numbers first, then texts, then the client's certificates.
 pub(crate) fn write_tls_info(stream: &TlsStream, out: &mut Vec<u8>) {
@@ -11,21 +15,20 @@ pub(crate) fn write_tls_info(stream: &TlsStream, out: &mut Vec<u8>) {
     let protocol = limited(stream.protocol().unwrap_or_default());
     let (authorized, error) = match stream.client_verdict() {
         ClientVerdict::NotRequested => (0, ""),
-        ClientVerdict::Authorized => (ASKED | AUTHORIZED, ""),
-        ClientVerdict::Rejected(code) => (ASKED, code),
+        ClientVerdict::Authorized => (tls_flag::ASKED | tls_flag::AUTHORIZED, ""),
+        ClientVerdict::Rejected(code) => (tls_flag::ASKED, code),
     };
-    let resumed = if stream.is_resumed() { RESUMED } else { 0 };
+    let resumed = if stream.is_resumed() { tls_flag::RESUMED } else { 0 };
     let chain = stream.peer_certificates();
     let length = chain.iter().map(|one| one.len()).sum::<usize>();
-    out.extend_from_slice(&stream.version().to_le_bytes());
-    out.extend_from_slice(&stream.cipher().to_le_bytes());
-    out.extend_from_slice(&[
-        authorized | resumed,
-        name.len() as u8,
-        protocol.len() as u8,
-        error.len() as u8,
-    ]);
-    out.extend_from_slice(&(length as u32).to_le_bytes());
+    let mut fixed = [0; TLS_TEXTS_AT];
+    fixed[TLS_VERSION_AT..][..2].copy_from_slice(&stream.version().to_le_bytes());
+    fixed[TLS_CIPHER_AT..][..2].copy_from_slice(&stream.cipher().to_le_bytes());
+    fixed[TLS_FLAGS_AT] = authorized | resumed;
+    let lengths = [name.len() as u8, protocol.len() as u8, error.len() as u8];
+    fixed[TLS_TEXT_LENGTHS_AT..][..lengths.len()].copy_from_slice(&lengths);
+    fixed[TLS_CHAIN_LENGTH_AT..][..4].copy_from_slice(&(length as u32).to_le_bytes());
+    out.extend_from_slice(&fixed);
     out.extend_from_slice(name);
     out.extend_from_slice(protocol);
     out.extend_from_slice(error.as_bytes());
@@ -56,7 +59,3 @@ impl TlsStream {
 fn limited(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len().min(255)]
 }
-
-const ASKED: u8 = 1;
-const AUTHORIZED: u8 = 2;
-const RESUMED: u8 = 4;

@@ -2,6 +2,10 @@
 
 use bytes::Bytes;
 use monoceros_engine::bridge::event_batch::{BodyChunk, EventBatch};
+use monoceros_engine::bridge::wire::{
+    BODY_KIND_MASK, BODY_KIND_SHIFT, METHODS, TLS_CHAIN_LENGTH_AT, TLS_TEXT_LENGTHS_AT,
+    TLS_TEXTS_AT, body_kind, connection_kind, event, request_flag,
+};
 
 /// One record of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +60,7 @@ pub enum RequestBody {
 /// All records of a batch.
 pub fn read(batch: &mut EventBatch) -> Vec<Event> {
     let chunks: Vec<_> = (0..batch.chunk_count())
-        .map(|number| match batch.chunk(number) {
+        .map(|number| match batch.take_chunk(number) {
             BodyChunk::Short(bytes) => Bytes::copy_from_slice(bytes),
             BodyChunk::Own(bytes) => bytes,
         })
@@ -81,39 +85,41 @@ impl Reader<'_> {
         let kind = self.u8();
         let id = self.u32();
         match kind {
-            1 => Event::Request(self.request(id)),
-            2 => {
+            event::REQUEST => Event::Request(self.request(id)),
+            event::CONNECTION => {
                 let server_id = self.u32();
                 let kind = self.u8();
-                let family = kind & 15;
+                let family = kind & connection_kind::FAMILY_MASK;
                 let (remote_port, local_port) = (self.u16(), self.u16());
                 let (remote, local) = (usize::from(self.u8()), usize::from(self.u8()));
                 assert!(matches!(family, 0 | 4 | 6), "family {family}");
                 let (remote, local) = (self.text(remote), self.text(local));
-                if kind & 16 != 0 {
-                    self.secure_facts();
+                if kind & connection_kind::TLS != 0 {
+                    self.skip_tls_info();
                 }
                 Event::Connection { id, server_id, remote, remote_port, local, local_port }
             }
-            3 => Event::ConnectionClosed(id),
-            4 => Event::Data(id, self.chunk()),
-            5 => Event::End(id, self.counted_text()),
-            6 => Event::Drained(id),
-            7 => Event::Aborted(id),
-            8 => Event::Idle,
-            9 => Event::Fault(self.counted_text()),
-            10 => Event::StreamClosed(id),
-            15 => Event::Withdrawn(self.request(id).id),
+            event::CONNECTION_CLOSED => Event::ConnectionClosed(id),
+            event::DATA => Event::Data(id, self.chunk()),
+            event::END => Event::End(id, self.counted_text()),
+            event::DRAINED => Event::Drained(id),
+            event::ABORTED => Event::Aborted(id),
+            event::IDLE => Event::Idle,
+            event::FAULT => Event::Fault(self.counted_text()),
+            event::STREAM_CLOSED => Event::StreamClosed(id),
+            event::WITHDRAWN => Event::Withdrawn(self.request(id).id),
             _ => panic!("record of unknown kind {kind}"),
         }
     }
 
-    /// What is known of an encrypted connection: `tls/facts.rs` writes it.
-    fn secure_facts(&mut self) {
-        let (_version, _cipher, _flags) = (self.u16(), self.u16(), self.u8());
-        let texts = [(); 3].map(|()| usize::from(self.u8()));
-        let certificates = self.u32() as usize;
-        self.text(texts.iter().sum::<usize>() + certificates);
+    /// Skips the TLS info of a connection.
+    fn skip_tls_info(&mut self) {
+        let fixed = self.take(TLS_TEXTS_AT);
+        let lengths = &fixed[TLS_TEXT_LENGTHS_AT..][..3];
+        let texts: usize = lengths.iter().map(|&length| usize::from(length)).sum();
+        let chain = fixed[TLS_CHAIN_LENGTH_AT..][..4].try_into().expect("4 bytes");
+        let certificates = u32::from_le_bytes(chain) as usize;
+        self.take(texts + certificates);
     }
 
     fn request(&mut self, id: u32) -> Request {
@@ -125,28 +131,28 @@ impl Reader<'_> {
         let spelt = if known == 0 { usize::from(self.u16()) } else { 0 };
         let lengths: Vec<_> = (0..count).map(|_| (self.u16(), self.u16())).collect();
         let spelt = self.text(spelt);
-        let method = if known == 0 { spelt } else { METHODS[known - 1].to_owned() };
+        let method = if known == 0 { spelt } else { METHODS[known].to_owned() };
         let target = self.text(target);
         let fields = lengths
             .into_iter()
             .map(|(name, value)| (self.text(name.into()), self.text(value.into())))
             .collect();
         assert_eq!(self.at, end, "the record says its own length");
-        let body = match flags >> 3 & 3 {
-            0 => RequestBody::None,
-            1 => RequestBody::Whole(self.chunk()),
-            2 => RequestBody::Streams,
+        let body = match flags >> BODY_KIND_SHIFT & BODY_KIND_MASK {
+            body_kind::NONE => RequestBody::None,
+            body_kind::WHOLE => RequestBody::Whole(self.chunk()),
+            body_kind::STREAMED => RequestBody::Streams,
             other => panic!("body kind {other}"),
         };
-        let ahead = if flags & 32 == 0 { Bytes::new() } else { self.chunk() };
-        let (keep_alive, upgrade) = (flags & 2 != 0, flags & 4 != 0);
+        let has = |flag: u8| flags & flag != 0;
+        let ahead = if has(request_flag::AHEAD) { self.chunk() } else { Bytes::new() };
         Request {
             id,
             connection,
-            minor: flags & 1,
-            keep_alive,
-            upgrade,
-            expects: flags & 64 != 0,
+            minor: flags & request_flag::MINOR_VERSION,
+            keep_alive: has(request_flag::KEEP_ALIVE),
+            upgrade: has(request_flag::UPGRADE),
+            expects: has(request_flag::EXPECTS),
             ahead,
             body,
             method,
@@ -187,5 +193,3 @@ impl Reader<'_> {
         bytes
     }
 }
-
-const METHODS: [&str; 7] = ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"];

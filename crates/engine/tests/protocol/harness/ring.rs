@@ -3,18 +3,15 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
-use monoceros_engine::bridge::ring::{BATCH, DATA, HEAD, RECORD, Ring, SLEEPING, TAIL};
+use monoceros_engine::bridge::ring::Ring;
+pub use monoceros_engine::bridge::wire::head_flag::{
+    CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, DISCARDS, LENGTH, NO_BODY,
+};
+use monoceros_engine::bridge::wire::{
+    NO_REASON, RING_DATA_AT, RING_FLAGS_SHIFT, RING_RECORD_BYTES, RING_STATUS_SHIFT, ring_flag,
+    ring_record, ring_word,
+};
 use monoceros_engine::server::io_thread::IoThread;
-
-/// Flags of a head (`ts/engine/exchange.ts`).
-pub const DATE: u8 = 1;
-pub const CONNECTION: u8 = 2;
-pub const LENGTH: u8 = 4;
-pub const CHUNKED: u8 = 8;
-pub const CHUNKED_SILENT: u8 = 16;
-pub const CLOSE: u8 = 32;
-pub const NO_BODY: u8 = 64;
-pub const DISCARDS: u8 = 128;
 
 /// What JavaScript can do: write into the ring, put large pieces beside it, wake the I/O thread.
 pub struct Js {
@@ -33,18 +30,19 @@ pub struct Memory {
 
 impl Memory {
     pub fn new(size: usize) -> Self {
-        let words = vec![0u64; (DATA + size) / 8].into_boxed_slice();
+        let words = vec![0u64; (RING_DATA_AT + size) / 8].into_boxed_slice();
         Self { start: Box::into_raw(words).cast(), size }
     }
 
     /// The reading end for the engine.
     pub fn ring(&self) -> Ring {
         // SAFETY: zeroed, aligned, and freed by Drop, after the I/O thread has been joined (the order in `Js`).
-        unsafe { Ring::new(self.start, DATA + self.size) }.expect("the size is a power of two")
+        unsafe { Ring::new(self.start, RING_DATA_AT + self.size) }
+            .expect("the size is a power of two")
     }
 
     pub fn word(&self, index: usize) -> &AtomicU32 {
-        assert!(index < DATA / 4);
+        assert!(index < RING_DATA_AT / 4);
         // SAFETY: inside the header and aligned; only ever touched atomically.
         unsafe { AtomicU32::from_ptr(self.start.cast::<u32>().add(index)) }
     }
@@ -54,14 +52,18 @@ impl Memory {
         // SAFETY: inside the data; the engine reads it only after the tail has been published, and `reserve` has
         // waited until the engine's head had passed what stood here.
         unsafe {
-            std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.start.add(DATA + at), bytes.len());
+            std::ptr::copy_nonoverlapping(
+                bytes.as_ptr(),
+                self.start.add(RING_DATA_AT + at),
+                bytes.len(),
+            );
         }
     }
 }
 
 impl Drop for Memory {
     fn drop(&mut self) {
-        let words = (DATA + self.size) / 8;
+        let words = (RING_DATA_AT + self.size) / 8;
         // SAFETY: what `new` made with this length.
         drop(unsafe {
             Box::from_raw(std::ptr::slice_from_raw_parts_mut(self.start.cast::<u64>(), words))
@@ -77,7 +79,7 @@ impl Js {
     /// Head, whole body and end in one record.
     pub fn respond(&mut self, id: u32, status: u16, fields: &str, flags: u8, body: &[u8]) {
         self.record(
-            RESPOND,
+            ring_record::RESPOND,
             flags,
             status,
             id,
@@ -103,12 +105,19 @@ impl Js {
     }
 
     pub fn head_with_length(&mut self, id: u32, status: u16, fields: &str, flags: u8, length: u32) {
-        self.record(HEAD_RECORD, flags, status, id, &[fields.as_bytes()], [NO_REASON, length]);
+        self.record(
+            ring_record::HEAD,
+            flags,
+            status,
+            id,
+            &[fields.as_bytes()],
+            [NO_REASON, length],
+        );
     }
 
     pub fn head_with_reason(&mut self, id: u32, status: u16, reason: &str, flags: u8) {
         self.record(
-            HEAD_RECORD,
+            ring_record::HEAD,
             flags,
             status,
             id,
@@ -118,58 +127,58 @@ impl Js {
     }
 
     pub fn inform(&mut self, id: u32, status: u16, fields: &str) {
-        self.record(INFORM, 0, status, id, &[fields.as_bytes()], [NO_REASON, 0]);
+        self.record(ring_record::INTERIM, 0, status, id, &[fields.as_bytes()], [NO_REASON, 0]);
     }
 
     pub fn data(&mut self, id: u32, bytes: &[u8]) {
-        self.record(DATA_RECORD, 0, 0, id, &[bytes], [0, 0]);
+        self.record(ring_record::DATA, 0, 0, id, &[bytes], [0, 0]);
     }
 
     pub fn large(&mut self, id: u32, bytes: impl AsRef<[u8]>) {
         self.io.large(bytes.as_ref());
-        self.command(LARGE, 0, id, 0);
+        self.command(ring_record::LARGE, 0, id, 0);
     }
 
     /// Lends the engine bytes whose owner tells when they are dropped.
     pub fn lend(&mut self, id: u32, bytes: impl AsRef<[u8]> + Send + 'static) {
         self.io.lend(Bytes::from_owner(bytes));
-        self.command(LARGE, LENT, id, 0);
+        self.command(ring_record::LARGE, ring_flag::BORROWED, id, 0);
     }
 
     pub fn trailers(&mut self, id: u32, fields: &str) {
-        self.record(TRAILERS, 0, 0, id, &[fields.as_bytes()], [0, 0]);
+        self.record(ring_record::TRAILERS, 0, 0, id, &[fields.as_bytes()], [0, 0]);
     }
 
     /// Ends the answer; with `discard` nobody wants the rest of the request's body.
     pub fn end(&mut self, id: u32, discard: bool) {
-        self.command(END, u8::from(discard), id, 0);
+        self.command(ring_record::END, flag(discard, ring_flag::DISCARD_BODY), id, 0);
     }
 
     pub fn reset(&mut self, id: u32) {
-        self.command(RESET, 0, id, 0);
+        self.command(ring_record::RESET, 0, id, 0);
     }
 
     pub fn credit(&mut self, id: u32, bytes: usize) {
-        self.command(CREDIT, 0, id, bytes as u32);
+        self.command(ring_record::CREDIT, 0, id, bytes as u32);
     }
 
     /// Takes the connection over whose request asks for an upgrade, or says that it is an ordinary one.
     pub fn tunnel(&mut self, id: u32, taken: bool) {
-        self.command(TUNNEL, u8::from(taken), id, 0);
+        self.command(ring_record::TUNNEL, flag(taken, ring_flag::TAKEN_OVER), id, 0);
     }
 
     pub fn notify(&mut self, id: u32) {
-        self.command(NOTIFY, 0, id, 0);
+        self.command(ring_record::NOTIFY, 0, id, 0);
     }
 
     /// JavaScript holds so many bytes of the answer.
     pub fn held(&mut self, id: u32, bytes: u32) {
-        self.command(HELD, 0, id, bytes);
+        self.command(ring_record::UNSENT, 0, id, bytes);
     }
 
     /// Closes the connection with this id.
     pub fn destroy(&mut self, connection: u32) {
-        self.command(DESTROY, 0, connection, 0);
+        self.command(ring_record::ABORT, 0, connection, 0);
     }
 
     /// Wakes the I/O thread if it sleeps and something is unsaid.
@@ -178,7 +187,7 @@ impl Js {
             return;
         }
         self.woken = self.tail;
-        if self.memory.word(SLEEPING).load(Ordering::SeqCst) == 1 {
+        if self.memory.word(ring_word::SLEEPING).load(Ordering::SeqCst) == 1 {
             self.io.wake();
         }
     }
@@ -186,7 +195,7 @@ impl Js {
     /// The batch that was taken is done.
     pub fn end_batch(&mut self) {
         self.wake();
-        self.memory.word(BATCH).store(0, Ordering::SeqCst);
+        self.memory.word(ring_word::BATCH).store(0, Ordering::SeqCst);
     }
 
     fn command(&mut self, kind: u8, flags: u8, id: u32, count: u32) {
@@ -203,7 +212,9 @@ impl Js {
         payload: &[&[u8]],
         [b, c]: [u32; 2],
     ) {
-        let first = u32::from(kind) | u32::from(flags) << 8 | u32::from(status) << 16;
+        let first = u32::from(kind)
+            | u32::from(flags) << RING_FLAGS_SHIFT
+            | u32::from(status) << RING_STATUS_SHIFT;
         let a = payload.first().map_or(0, |part| part.len() as u32);
         let mut bytes = Vec::new();
         for word in [first, id, a, b, c] {
@@ -212,12 +223,12 @@ impl Js {
         for part in payload {
             bytes.extend_from_slice(part);
         }
-        assert!(bytes.len() >= RECORD);
+        assert!(bytes.len() >= RING_RECORD_BYTES);
         bytes.resize(bytes.len().next_multiple_of(4), 0);
         let at = self.reserve(bytes.len());
         self.memory.write(at, &bytes);
         self.tail = self.tail.wrapping_add(bytes.len() as u32);
-        self.memory.word(TAIL).store(self.tail, Ordering::SeqCst);
+        self.memory.word(ring_word::TAIL).store(self.tail, Ordering::SeqCst);
         if self.tail.wrapping_sub(self.woken) >= WAKE_BYTES {
             self.wake();
         }
@@ -229,7 +240,7 @@ impl Js {
         let at = self.tail as usize & (size - 1);
         let pad = if at + count > size { size - at } else { 0 };
         let free = |js: &Self| {
-            let head = js.memory.word(HEAD).load(Ordering::SeqCst);
+            let head = js.memory.word(ring_word::HEAD).load(Ordering::SeqCst);
             size - js.tail.wrapping_sub(head) as usize
         };
         while free(self) < count + pad {
@@ -238,27 +249,15 @@ impl Js {
         if pad == 0 {
             return at;
         }
-        self.memory.write(at, &[0; 4]);
+        self.memory.write(at, &[ring_record::PAD, 0, 0, 0]);
         self.tail = self.tail.wrapping_add(pad as u32);
         0
     }
 }
 
-/// With so much unsaid the I/O thread is woken.
+fn flag(is_set: bool, flag: u8) -> u8 {
+    if is_set { flag } else { 0 }
+}
+
+/// Number of bytes that no wake has covered at which the I/O thread is woken.
 const WAKE_BYTES: u32 = 65_536;
-const NO_REASON: u32 = u32::MAX;
-const RESPOND: u8 = 1;
-const HEAD_RECORD: u8 = 2;
-const INFORM: u8 = 3;
-const DATA_RECORD: u8 = 4;
-const LARGE: u8 = 5;
-/// The flag of a large piece that is lent.
-const LENT: u8 = 1;
-const TRAILERS: u8 = 6;
-const END: u8 = 7;
-const RESET: u8 = 8;
-const CREDIT: u8 = 9;
-const NOTIFY: u8 = 10;
-const DESTROY: u8 = 11;
-const TUNNEL: u8 = 12;
-const HELD: u8 = 14;
