@@ -36,7 +36,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   max_surge:
     'arbiter/arbiter.spec.ts › a reload with max_surge replaces several workers at the same time',
   keepalive:
-    'http/program-limits.spec.ts › keepAliveTimeout of nobody, of the program, of the operator',
+    "http/program-limits.spec.ts › keepAliveTimeout is the default, the application's or the operator's",
   asgi_lifespan: `${P}/hooks.spec.ts › startup and shutdown of the application are waited for`,
   engine: `${P}/failures.spec.ts › a handler that throws or rejects answers 500, and the worker goes on`,
   worker_nice: `${P}/users.spec.ts › workers are nicer and keep to a processor each when they shall`,
@@ -47,19 +47,20 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   limit_request_field_size: `${LIMITS} › a_field_is_limited_exactly`,
   limit_request_body: `${LIMITS} › a_body_is_limited_exactly`,
   request_buffer_size: `${ENGINE}/memory.rs › a_body_beyond_the_buffer_does_not_wait`,
-  request_buffer_time:
-    'wire/deadlines.spec.ts › request_buffer_time is waited for a body, and no longer',
+  request_buffer_time: 'wire/deadlines.spec.ts › request_buffer_time limits the wait for a body',
   buffer_memory: `${ENGINE}/memory.rs › at_the_bound_the_newest_readers_are_shed_and_others_are_served`,
   limit_requests_per_connection:
-    'wire/limits.spec.ts › limit_requests_per_connection is told with the last answer',
+    'wire/limits.spec.ts › limit_requests_per_connection sends Connection: close with the last response',
   limit_connections_per_address: `${LIMITS} › the_connections_of_an_address_are_limited_exactly`,
-  header_timeout: 'wire/deadlines.spec.ts › header_timeout, which no byte starts again',
-  body_timeout: 'wire/deadlines.spec.ts › body_timeout, which every byte starts again',
-  body_min_rate: 'wire/deadlines.spec.ts › body_min_rate ends drips after 20 seconds',
-  request_timeout: 'wire/deadlines.spec.ts › request_timeout answers 504 and aborts',
-  write_timeout: 'wire/deadlines.spec.ts › write_timeout ends who reads nothing',
+  header_timeout: 'wire/deadlines.spec.ts › header_timeout is not restarted by a byte',
+  body_timeout: 'wire/deadlines.spec.ts › body_timeout is restarted by every byte',
+  body_min_rate: 'wire/deadlines.spec.ts › body_min_rate closes a slow upload after 20 seconds',
+  request_timeout: 'wire/deadlines.spec.ts › request_timeout sends 504 and aborts the request',
+  write_timeout:
+    'wire/deadlines.spec.ts › write_timeout closes the connection of a client that does not read',
   write_min_rate: `${ENGINE}/deadlines.rs › a_client_that_reads_in_drips_is_reset`,
-  linger_timeout: 'wire/deadlines.spec.ts › linger_timeout, in which an answer can be read',
+  linger_timeout:
+    'wire/deadlines.spec.ts › linger_timeout keeps a refused connection open so that the client can read the response',
   response_buffer_size: 'engine/native/slow-readers.spec.ts',
   reload: `${P}/reload.spec.ts › a file that is saved is served, and nothing is lost`,
   reload_engine: `${P}/reload.spec.ts › extra files and patterns count, and what else is there does not`,
@@ -85,8 +86,9 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   forwarded_allow_ips: GOLDEN,
   forwarded_headers: GOLDEN,
   proxy_protocol:
-    'wire/proxy.spec.ts › both versions tell the client of every request of a connection',
-  proxy_allow_ips: 'wire/proxy.spec.ts › who may not send it gets 403, and is served without it',
+    'wire/proxy.spec.ts › both versions set the client address of every request of a connection',
+  proxy_allow_ips:
+    'wire/proxy.spec.ts › a client that is not trusted gets 403 with the header, and is served without it',
   permit_unconventional_http_method: GOLDEN,
   casefold_http_method: GOLDEN,
   forwarder_headers: GOLDEN,
@@ -260,8 +262,8 @@ export const LINE_PROOFS: Partial<Record<LogLineName, string>> = {
   appIgnoresSigterm: `${P}/app-sigterm.spec.ts › it has no longer than graceful_timeout`,
   uncaughtError: `${P}/output.spec.ts › both logs as JSON, whatever is in them`,
   unhandledRejection: `${P}/failures.spec.ts › a handler that throws or rejects answers 500, and the worker goes on`,
-  requestFailed: 'http/errors.spec.ts › is answered and logged',
-  responseBodyFailed: 'http/errors.spec.ts › a body that fails is cut off and logged',
+  requestFailed: 'http/errors.spec.ts › gets a 500 response and is logged',
+  responseBodyFailed: 'http/errors.spec.ts › a response body that fails is cut off and logged',
   waitUntilRejected: `${P}/background.spec.ts › work that fails is logged, and nothing else happens`,
   shutdownFailed: `${P}/hooks.spec.ts › a shutdown that fails is logged, and the worker ends all the same`,
 }

@@ -13,7 +13,10 @@ export interface Seen {
 
 const BIG = Buffer.alloc(300_000, 'b')
 
-/** Answers by path: at once, later, in pieces, at length, with what was sent, or not before its client has left. */
+/**
+ * Answers by path: at once, later, in pieces, at length, with what was sent, or not before its
+ * client has left.
+ */
 export function abortedProgram(seen: Seen): (req: IncomingMessage, res: ServerResponse) => void {
   return (req, res) => {
     seen.requests++
@@ -39,7 +42,10 @@ export function abortedProgram(seen: Seen): (req: IncomingMessage, res: ServerRe
   }
 }
 
-/** Takes a connection over and sends back what comes, or a lot, or nothing; counted as the requests are. */
+/**
+ * Takes a connection over and sends back what comes, or a lot, or nothing; counted as the requests
+ * are.
+ */
 export function abortedUpgrade(seen: Seen): (req: IncomingMessage, socket: Duplex) => void {
   let turn = 0
   return (_req, socket) => {
@@ -76,7 +82,9 @@ export function randomOf(seed: number): () => number {
   }
 }
 
-/** One client: sends a request up to some point and leaves at some point, with or without a reset. */
+/**
+ * One client: sends a request up to some point and leaves at some point, with or without a reset.
+ */
 export function abortOnce(
   port: number,
   random: () => number,

@@ -10,10 +10,15 @@ import { bind, bindNatively, config, log } from './engines.ts'
 
 const COUNT = 1_500
 
-/** node:http reads no further behind a body that nobody takes, and so does not see its client leave. */
+/**
+ * node:http reads no further behind a body that nobody takes, and so does not see its client leave.
+ */
 const MOST_BODY: Readonly<Record<string, number>> = { native: 40_000, node: 5_000 }
 
-/** Before Node 24 node:http tells a pipelined response that waits for its turn nothing when the client leaves. */
+/**
+ * Before Node 24 node:http tells a pipelined response that waits for its turn nothing when the
+ * client leaves.
+ */
 const TELLS_QUEUED = Number(process.versions.node.split('.')[0]) >= 24
 
 const engines = {
@@ -22,36 +27,39 @@ const engines = {
 }
 
 for (const [name, create] of Object.entries(engines)) {
-  test.serial(`${name}: clients that leave at any point leave nothing behind`, async (t) => {
-    const seen: Seen = { requests: 0, closed: 0, errors: [] }
-    const server = http.createServer(abortedProgram(seen)).on('upgrade', abortedUpgrade(seen))
-    const { fd, port } = name === 'native' ? bindNatively() : bind()
-    const engine = create({ config, log })
-    t.teardown(() => engine.close())
-    const address = `http://127.0.0.1:${port}`
-    await engine.serve({ style: 'node', server }, [{ fd, address }])
-    const clients = { count: COUNT, atOnce: 50, seed: 7, upgrades: 0.2 }
-    await abortMany(port, { ...clients, mostBody: MOST_BODY[name] ?? 0 })
+  test.serial(
+    `${name}: clients that close at any point cause no leak of connections or requests`,
+    async (t) => {
+      const seen: Seen = { requests: 0, closed: 0, errors: [] }
+      const server = http.createServer(abortedProgram(seen)).on('upgrade', abortedUpgrade(seen))
+      const { fd, port } = name === 'native' ? bindNatively() : bind()
+      const engine = create({ config, log })
+      t.teardown(() => engine.close())
+      const address = `http://127.0.0.1:${port}`
+      await engine.serve({ style: 'node', server }, [{ fd, address }])
+      const clients = { count: COUNT, atOnce: 50, seed: 7, upgrades: 0.2 }
+      await abortMany(port, { ...clients, mostBody: MOST_BODY[name] ?? 0 })
 
-    await until(() => engine.counters().connections === 0)
-    if (name === 'native' || TELLS_QUEUED) await until(() => seen.closed === seen.requests)
-    t.is(engine.counters().inFlight, 0)
-    t.true(seen.requests > COUNT / 4, `${seen.requests} requests`)
-    t.deepEqual(seen.errors, [])
-    // JavaScript hears of the last ones a turn behind the counters.
-    let open = Number.NaN
-    await until(() => {
-      server.getConnections((_error, count) => {
-        open = count
+      await until(() => engine.counters().connections === 0)
+      if (name === 'native' || TELLS_QUEUED) await until(() => seen.closed === seen.requests)
+      t.is(engine.counters().inFlight, 0)
+      t.true(seen.requests > COUNT / 4, `${seen.requests} requests`)
+      t.deepEqual(seen.errors, [])
+      // JavaScript hears of the last ones a turn behind the counters.
+      let open = Number.NaN
+      await until(() => {
+        server.getConnections((_error, count) => {
+          open = count
+        })
+        return open === 0
       })
-      return open === 0
-    })
-    t.regex(await exchange(port, get('/now')), /now$/)
-  })
+      t.regex(await exchange(port, get('/now')), /now$/)
+    },
+  )
 }
 
 for (const [name, create] of Object.entries(engines)) {
-  test(`${name}: a client whose upgrade was refused does not stay`, async (t) => {
+  test(`${name}: the connection of a refused upgrade is closed`, async (t) => {
     const server = http.createServer((_req, res) => void res.end('ok'))
     const gone = new Promise((resolve) => {
       server.on('upgrade', (_req, socket) => {
@@ -74,7 +82,7 @@ for (const [name, create] of Object.entries(engines)) {
 }
 
 if (native !== null) {
-  test.serial('native: nothing is held of a client whose upgrade was refused', async (t) => {
+  test.serial('native: no memory of a refused upgrade is retained', async (t) => {
     const server = http.createServer((_req, res) => void res.end('ok'))
     // It reads nothing of what has come, and so never hears of the end.
     server.on('upgrade', (_req, socket) => socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n'))

@@ -81,6 +81,28 @@ export function masked(answer: string): string {
   return answer.replace(/Date: [^\r]* GMT/g, 'Date: D')
 }
 
+/** Resolves in a later turn of the event loop. */
+export function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}
+
+/**
+ * Waits until a value has stayed the same for `quietMs`. It is read every few milliseconds, each
+ * time in another turn of the event loop, so that a machine that stalls does not look quiet.
+ */
+export async function untilQuiet(value: () => unknown, quietMs = 30): Promise<void> {
+  const reads = Math.ceil(quietMs / POLL_MS)
+  let last = value()
+  for (let unchanged = 0; unchanged < reads; unchanged++) {
+    await sleep(POLL_MS)
+    const current = value()
+    if (current !== last) unchanged = 0
+    last = current
+  }
+}
+
+const POLL_MS = 5
+
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }

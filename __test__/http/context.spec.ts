@@ -10,7 +10,10 @@ import { startNative, startNode, stopNative } from './engines.ts'
 
 const engines = { node: startNode, ...(native === null ? {} : { native: startNative }) }
 
-/** Node's own contexts leak over the requests of a connection before Node 24, and the engine on node:http has them. */
+/**
+ * Node's own contexts leak over the requests of a connection before Node 24, and the engine on
+ * node:http has them.
+ */
 const NODE_LEAKS = Number(process.versions.node.split('.')[0]) < 24
 
 const CONNECTIONS = 50
@@ -20,7 +23,7 @@ test.after.always(stopNative)
 
 for (const [name, start] of Object.entries(engines)) {
   test.serial(
-    `${name}: what a request enters is seen by it alone, 10,000 interleaved`,
+    `${name}: 10,000 interleaved requests each have their own async context`,
     async (t) => {
       const storage = new AsyncLocalStorage<number>()
       let next = 0
@@ -56,63 +59,66 @@ for (const [name, start] of Object.entries(engines)) {
 }
 
 for (const [name, start] of Object.entries(engines)) {
-  test.serial(`${name}: what waits for room goes on in the context of its request`, async (t) => {
-    const storage = new AsyncLocalStorage<string>()
-    const seen = new Map<string, Set<string | undefined>>()
-    const look = (what: string): void => {
-      const stores = seen.get(what) ?? new Set()
-      seen.set(what, stores.add(storage.getStore()))
-    }
-    let closed = 0
-    const programs: Readonly<Record<string, (res: http.ServerResponse) => void>> = {
-      '/drain': (res) => {
-        res.write(PIECES)
-        res.once('drain', () => {
-          look('drain')
-          res.end()
+  test.serial(
+    `${name}: writes that wait for room call back in the async context of their request`,
+    async (t) => {
+      const storage = new AsyncLocalStorage<string>()
+      const seen = new Map<string, Set<string | undefined>>()
+      const look = (what: string): void => {
+        const stores = seen.get(what) ?? new Set()
+        seen.set(what, stores.add(storage.getStore()))
+      }
+      let closed = 0
+      const programs: Readonly<Record<string, (res: http.ServerResponse) => void>> = {
+        '/drain': (res) => {
+          res.write(PIECES)
+          res.once('drain', () => {
+            look('drain')
+            res.end()
+          })
+        },
+        '/callback': (res) => {
+          res.write(PIECES, () => {
+            look('write')
+            res.end(PIECES, () => look('end'))
+          })
+        },
+        '/pipe': (res) => {
+          let left = 80
+          const source = new Readable({
+            read() {
+              look('read')
+              this.push(left-- > 0 ? Buffer.alloc(60_000) : null)
+            },
+          })
+          source.pipe(res)
+        },
+      }
+      const server = http.createServer((req, res) => {
+        storage.run('request', () => {
+          res.on('finish', () => look('finish'))
+          res.on('close', () => {
+            look('close')
+            closed++
+          })
+          programs[req.url ?? '']?.(res)
         })
-      },
-      '/callback': (res) => {
-        res.write(PIECES, () => {
-          look('write')
-          res.end(PIECES, () => look('end'))
-        })
-      },
-      '/pipe': (res) => {
-        let left = 80
-        const source = new Readable({
-          read() {
-            look('read')
-            this.push(left-- > 0 ? Buffer.alloc(60_000) : null)
-          },
-        })
-        source.pipe(res)
-      },
-    }
-    const server = http.createServer((req, res) => {
-      storage.run('request', () => {
-        res.on('finish', () => look('finish'))
-        res.on('close', () => {
-          look('close')
-          closed++
-        })
-        programs[req.url ?? '']?.(res)
       })
-    })
-    const { port, close } = await start(server)
-    for (const path of Object.keys(programs)) {
-      const socket = net.connect(port, '127.0.0.1').pause()
-      socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
-      // The answer is longer than the kernel's buffers, so that it has to wait.
-      setTimeout(() => socket.resume(), 50)
-      await once(socket, 'close')
-    }
-    await until(() => closed === 3)
-    close()
-    const expected = ['drain', 'finish', 'close', 'write', 'end', 'read']
-    t.deepEqual([...seen.keys()].sort(), expected.sort())
-    for (const [what, stores] of seen) t.deepEqual([...stores], ['request'], what)
-  })
+      const { port, close } = await start(server)
+      for (const path of Object.keys(programs)) {
+        const socket = net.connect(port, '127.0.0.1').pause()
+        socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`)
+        // The answer is longer than the kernel's buffers, so that it has to wait.
+        setTimeout(() => socket.resume(), 50)
+        await once(socket, 'close')
+      }
+      await until(() => closed === 3)
+      close()
+      const expected = ['drain', 'finish', 'close', 'write', 'end', 'read']
+      t.deepEqual([...seen.keys()].sort(), expected.sort())
+      for (const [what, stores] of seen) t.deepEqual([...stores], ['request'], what)
+    },
+  )
 }
 
 const PIECES = Buffer.alloc(12_000_000)

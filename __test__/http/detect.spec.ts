@@ -73,12 +73,12 @@ for (const [title, [exports, style, options]] of Object.entries(styles)) {
   })
 }
 
-test('an http.Server is served itself, and so is the one that listened', async (t) => {
+test('an http.Server is detected as the application, exported or listening', async (t) => {
   t.like(await detect({ default: server }), { server })
   t.like(await detect({ default: listener }, { captured: { ...nothing, server } }), { server })
 })
 
-test('Fastify is ready when it is found', async (t) => {
+test('a Fastify instance is ready when it is detected', async (t) => {
   const app = fastify()
   let ready = false
   app.addHook('onReady', async () => {

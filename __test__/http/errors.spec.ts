@@ -68,39 +68,45 @@ test.after.always(stopNative)
 
 for (const [name, start] of Object.entries(engines)) {
   for (const where of ['throw', 'tick', 'promise']) {
-    test.serial(`${name}: an error in a ${where} costs one answer, and is seen once`, async (t) => {
-      const { port, close } = await start(http.createServer(listener))
-      uncaught.length = 0
-      t.regex(await exchange(port, get(`/${where}`)), /^HTTP\/1.1 500 Internal Server Error\r\n/)
-      t.deepEqual(uncaught, [where === 'throw' ? 'thrown' : where])
-      t.regex(await exchange(port, get('/')), /ok$/)
-      close()
-    })
+    test.serial(
+      `${name}: an error in a ${where} fails one response, and is emitted once`,
+      async (t) => {
+        const { port, close } = await start(http.createServer(listener))
+        uncaught.length = 0
+        t.regex(await exchange(port, get(`/${where}`)), /^HTTP\/1.1 500 Internal Server Error\r\n/)
+        t.deepEqual(uncaught, [where === 'throw' ? 'thrown' : where])
+        t.regex(await exchange(port, get('/')), /ok$/)
+        close()
+      },
+    )
   }
 
   for (const where of ['head', 'phrase']) {
-    test.serial(`${name}: nothing of a ${where} that did not go stays`, async (t) => {
+    test.serial(`${name}: nothing of a ${where} that was not sent is kept`, async (t) => {
       const { port, close } = await start(http.createServer(listener))
       t.regex(await exchange(port, get(`/${where}`)), /^HTTP\/1.1 500 Internal Server Error\r\n/)
       close()
     })
   }
 
-  test.serial(`${name}: an answer begun is cut off`, async (t) => {
+  test.serial(`${name}: a throw after the head cuts the response off`, async (t) => {
     const { port, close } = await start(http.createServer(listener))
     const answer = await exchange(port, get('/sent'))
     t.false(answer.endsWith('0\r\n\r\n'))
     close()
   })
 
-  test.serial(`${name}: what comes behind a throw is answered, or the client knows`, async (t) => {
-    const { port, close } = await start(http.createServer(listener))
-    const answer = await exchange(port, request('GET', '/throw', []) + get('/'))
-    t.regex(answer, /^HTTP\/1.1 500 .*\r\n(?:[^\r]+\r\n)*(?:Connection: close\r\n|[\s\S]*ok$)/)
-    close()
-  })
+  test.serial(
+    `${name}: a request after a throw gets a response or a closed connection`,
+    async (t) => {
+      const { port, close } = await start(http.createServer(listener))
+      const answer = await exchange(port, request('GET', '/throw', []) + get('/'))
+      t.regex(answer, /^HTTP\/1.1 500 .*\r\n(?:[^\r]+\r\n)*(?:Connection: close\r\n|[\s\S]*ok$)/)
+      close()
+    },
+  )
 
-  test.serial(`${name}: a body that fails is cut off and logged`, async (t) => {
+  test.serial(`${name}: a response body that fails is cut off and logged`, async (t) => {
     const { port, close } = await start(fetch)
     said.length = 0
     uncaught.length = 0
@@ -112,15 +118,18 @@ for (const [name, start] of Object.entries(engines)) {
   })
 
   for (const where of ['throw', 'promise', 'nothing']) {
-    test.serial(`${name}: a fetch function's ${where} is answered and logged`, async (t) => {
-      const { port, close } = await start(fetch)
-      said.length = 0
-      uncaught.length = 0
-      t.regex(await exchange(port, get(`/${where}`)), /^HTTP\/1.1 500 Internal Server Error\r\n/)
-      t.deepEqual(uncaught, [])
-      t.is(said.length, 1)
-      t.regex(said[0] ?? '', new RegExp(`GET /${where} failed`))
-      close()
-    })
+    test.serial(
+      `${name}: a fetch function's ${where} gets a 500 response and is logged`,
+      async (t) => {
+        const { port, close } = await start(fetch)
+        said.length = 0
+        uncaught.length = 0
+        t.regex(await exchange(port, get(`/${where}`)), /^HTTP\/1.1 500 Internal Server Error\r\n/)
+        t.deepEqual(uncaught, [])
+        t.is(said.length, 1)
+        t.regex(said[0] ?? '', new RegExp(`GET /${where} failed`))
+        close()
+      },
+    )
   }
 }

@@ -50,30 +50,36 @@ const ALONE = [{ request: true, response: true }]
 const NOT_ALONE = [{ request: false, response: false }]
 
 for (const [name, start] of Object.entries(engines)) {
-  test.serial(`${name}: Express alone gets its prototypes from the start`, async (t) => {
-    const { app, seen } = application()
-    const { port, close } = await start(http.createServer(app))
-    t.regex(await exchange(port, get('/')), /hello$/)
-    t.deepEqual(seen, ALONE)
-    close()
-  })
+  test.serial(
+    `${name}: requests to Express alone have its prototypes from the start`,
+    async (t) => {
+      const { app, seen } = application()
+      const { port, close } = await start(http.createServer(app))
+      t.regex(await exchange(port, get('/')), /hello$/)
+      t.deepEqual(seen, ALONE)
+      close()
+    },
+  )
 
-  test.serial(`${name}: with a listener before it Express gets node's prototypes`, async (t) => {
-    const { app, seen } = application()
-    const server = http.createServer(app)
-    let query: unknown
-    server.prependListener('request', (req) => {
-      Object.assign(req, { query: 'mine' })
-      query = Reflect.get(req, 'query')
-    })
-    const { port, close } = await start(server)
-    await exchange(port, get('/'))
-    t.deepEqual(seen, NOT_ALONE)
-    t.is(query, 'mine')
-    close()
-  })
+  test.serial(
+    `${name}: with a listener before Express the objects have node's prototypes`,
+    async (t) => {
+      const { app, seen } = application()
+      const server = http.createServer(app)
+      let query: unknown
+      server.prependListener('request', (req) => {
+        Object.assign(req, { query: 'mine' })
+        query = Reflect.get(req, 'query')
+      })
+      const { port, close } = await start(server)
+      await exchange(port, get('/'))
+      t.deepEqual(seen, NOT_ALONE)
+      t.is(query, 'mine')
+      close()
+    },
+  )
 
-  test.serial(`${name}: a listener added later counts from then on`, async (t) => {
+  test.serial(`${name}: a listener added later is detected for the next request`, async (t) => {
     const { app, seen } = application()
     const server = http.createServer(app)
     const { port, close } = await start(server)
@@ -85,7 +91,7 @@ for (const [name, start] of Object.entries(engines)) {
   })
 
   test.serial(
-    `${name}: with a subscriber to requests Express gets node's prototypes`,
+    `${name}: with a subscriber to requests the objects have node's prototypes`,
     async (t) => {
       const { app, seen } = application()
       const { port, close } = await start(http.createServer(app))
@@ -98,7 +104,7 @@ for (const [name, start] of Object.entries(engines)) {
     },
   )
 
-  test.serial(`${name}: with a replaced emit Express gets node's prototypes`, async (t) => {
+  test.serial(`${name}: with a replaced emit the objects have node's prototypes`, async (t) => {
     const { app, seen } = application()
     const server = http.createServer(app)
     const { port, close } = await start(server)
@@ -109,26 +115,32 @@ for (const [name, start] of Object.entries(engines)) {
     close()
   })
 
-  test.serial(`${name}: an upgrade beside Express gets node's prototype`, async (t) => {
-    const { app, seen } = application()
-    const server = http.createServer(app)
-    const requests: http.IncomingMessage[] = []
-    for (const event of ['upgrade', 'connect']) {
-      server.on(event, (req: http.IncomingMessage, socket: Socket) => {
-        requests.push(Object.assign(req, { query: 'mine' }))
-        socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n')
-      })
-    }
-    const { port, close } = await start(server)
-    await exchange(port, request('GET', '/', ['Connection: Upgrade', 'Upgrade: x']))
-    await exchange(port, request('CONNECT', 'a:1', []))
-    t.deepEqual(requests.map(Object.getPrototypeOf), Array(2).fill(http.IncomingMessage.prototype))
-    await exchange(port, get('/'))
-    t.deepEqual(seen, ALONE)
-    close()
-  })
+  test.serial(
+    `${name}: the request of an upgrade has node's prototype beside Express`,
+    async (t) => {
+      const { app, seen } = application()
+      const server = http.createServer(app)
+      const requests: http.IncomingMessage[] = []
+      for (const event of ['upgrade', 'connect']) {
+        server.on(event, (req: http.IncomingMessage, socket: Socket) => {
+          requests.push(Object.assign(req, { query: 'mine' }))
+          socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n')
+        })
+      }
+      const { port, close } = await start(server)
+      await exchange(port, request('GET', '/', ['Connection: Upgrade', 'Upgrade: x']))
+      await exchange(port, request('CONNECT', 'a:1', []))
+      t.deepEqual(
+        requests.map(Object.getPrototypeOf),
+        Array(2).fill(http.IncomingMessage.prototype),
+      )
+      await exchange(port, get('/'))
+      t.deepEqual(seen, ALONE)
+      close()
+    },
+  )
 
-  test.serial(`${name}: Express answers what it answers on node`, async (t) => {
+  test.serial(`${name}: Express sends the same responses as on node`, async (t) => {
     const { app } = application()
     const ours = await start(http.createServer(app))
     const oracle = await startOracle(http.createServer(app))

@@ -147,7 +147,7 @@ for (const [name, start] of Object.entries(engines)) {
     })
   }
 
-  test.serial(`${name}: a bad Host of a HEAD is answered without a body`, async (t) => {
+  test.serial(`${name}: a HEAD with an invalid Host gets 400 without a body`, async (t) => {
     const { port, close } = await start(withNext(() => new Response('x')))
     const asked = `HEAD / HTTP/1.1\r\nHost: 999.1.1.1\r\n\r\n${get('/next')}`
     const answer = 'HTTP/1.1 400 Bad Request\r\nContent-Length: 11\r\n\r\n'
@@ -156,7 +156,7 @@ for (const [name, start] of Object.entries(engines)) {
     close()
   })
 
-  test.serial(`${name}: a stream for HTTP/1.0 ends with the connection`, async (t) => {
+  test.serial(`${name}: a stream sent to HTTP/1.0 ends with the connection`, async (t) => {
     const { port, close } = await start(
       withNext(() => new Response(stream(bytes('a'), bytes('b')))),
     )
@@ -167,7 +167,7 @@ for (const [name, start] of Object.entries(engines)) {
     close()
   })
 
-  test.serial(`${name}: HTTP/1.0 is told the length of what has one`, async (t) => {
+  test.serial(`${name}: a response of known length has a Content-Length on HTTP/1.0`, async (t) => {
     const { port, close } = await start(withNext(() => new Response('abc')))
     const client = new RawClient(port).send('GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n')
     t.regex(await client.untilReceived('abc'), /^HTTP\/1.1 200 OK\r\n[\s\S]*Content-Length: 3\r\n/)
@@ -177,7 +177,7 @@ for (const [name, start] of Object.entries(engines)) {
   })
 
   for (const [what, chunk] of Object.entries(mistaken)) {
-    test.serial(`${name}: ${what} in a stream cuts the answer off`, async (t) => {
+    test.serial(`${name}: ${what} in a stream cuts the response off`, async (t) => {
       const { port, close } = await start(
         withNext(() => new Response(stream(bytes('first'), chunk))),
       )
@@ -209,7 +209,7 @@ for (const [name, start] of Object.entries(engines)) {
     })
   }
 
-  test.serial(`${name}: the head of a stream does not wait for its first bytes`, async (t) => {
+  test.serial(`${name}: the head of a stream is sent before its first bytes`, async (t) => {
     const { port, close } = await start(withNext(() => new Response(new ReadableStream())))
     const client = new RawClient(port).send(get('/'))
     t.is(bare(await client.untilReceived('\r\n\r\n')), WAITING)
@@ -217,7 +217,7 @@ for (const [name, start] of Object.entries(engines)) {
     close()
   })
 
-  test.serial(`${name}: a body that is given up holds the connection up for nobody`, async (t) => {
+  test.serial(`${name}: a body that is cancelled does not stop the next request`, async (t) => {
     const fetch: FetchFunction = async (req) => {
       if (req.url.endsWith('/next')) return new Response('next')
       for await (const _ of req.body ?? []) break
@@ -230,7 +230,7 @@ for (const [name, start] of Object.entries(engines)) {
   })
 
   test.serial(
-    `${name}: a body is read behind an answer, if that has begun before it`,
+    `${name}: a body can be read after the response if reading began before it`,
     async (t) => {
       const read: unknown[] = []
       const fetch: FetchFunction = (req) => {
@@ -246,7 +246,7 @@ for (const [name, start] of Object.entries(engines)) {
     },
   )
 
-  test.serial(`${name}: a body that nobody began to read is no empty one later`, async (t) => {
+  test.serial(`${name}: reading a body for the first time after the response fails`, async (t) => {
     const late: Request[] = []
     const fetch: FetchFunction = (req) => {
       late.push(req)
@@ -264,7 +264,7 @@ for (const [name, start] of Object.entries(engines)) {
   })
 
   test.serial(
-    `${name}: a stream that is read from the same turn on is read to its end`,
+    `${name}: a stream whose reading begins in the turn of the response is read to its end`,
     async (t) => {
       const read: number[] = []
       const fetch: FetchFunction = (req) => {
@@ -292,39 +292,39 @@ for (const [name, start] of Object.entries(engines)) {
     },
   )
 
-  test.serial(`${name}: a stream that nobody began to read is no short one later`, async (t) => {
-    const late: (ReadableStream<Uint8Array> | null)[] = []
-    const fetch: FetchFunction = (req) => {
-      late.push(req.body)
-      return new Response('early')
-    }
-    const { port, close } = await start({ style: 'fetch', fetch })
-    const client = new RawClient(port)
-    client.send(request('POST', '/', [`Content-Length: ${LONG.length}`], LONG.slice(0, 5_000)))
-    await client.untilReceived('early')
-    const message = /the response ended before the body was read/
-    await t.throwsAsync(async () => new Response(late[0]).text(), { message })
-    client.destroy()
-    close()
-  })
-
   test.serial(
-    `${name}: a clone that nobody reads holds the connection up for nobody`,
+    `${name}: reading a stream for the first time after the response fails`,
     async (t) => {
-      const fetch: FetchFunction = async (req) => {
-        if (req.url.endsWith('/next')) return new Response('next')
-        req.clone()
-        await null
+      const late: (ReadableStream<Uint8Array> | null)[] = []
+      const fetch: FetchFunction = (req) => {
+        late.push(req.body)
         return new Response('early')
       }
       const { port, close } = await start({ style: 'fetch', fetch })
-      const posted = request('POST', '/', [`Content-Length: ${LONG.length}`], LONG)
-      t.regex(await exchange(port, posted + get('/next')), /early[\s\S]*next$/)
+      const client = new RawClient(port)
+      client.send(request('POST', '/', [`Content-Length: ${LONG.length}`], LONG.slice(0, 5_000)))
+      await client.untilReceived('early')
+      const message = /the response ended before the body was read/
+      await t.throwsAsync(async () => new Response(late[0]).text(), { message })
+      client.destroy()
       close()
     },
   )
 
-  test.serial(`${name}: the path of a target of another scheme is kept`, async (t) => {
+  test.serial(`${name}: a clone that is not read does not stop the next request`, async (t) => {
+    const fetch: FetchFunction = async (req) => {
+      if (req.url.endsWith('/next')) return new Response('next')
+      req.clone()
+      await null
+      return new Response('early')
+    }
+    const { port, close } = await start({ style: 'fetch', fetch })
+    const posted = request('POST', '/', [`Content-Length: ${LONG.length}`], LONG)
+    t.regex(await exchange(port, posted + get('/next')), /early[\s\S]*next$/)
+    close()
+  })
+
+  test.serial(`${name}: request.url keeps the path of a target with another scheme`, async (t) => {
     const { port, close } = await start(withNext((req) => new Response(req.url)))
     const asked = (target: string) =>
       `GET ${target} HTTP/1.1\r\nHost: y:8\r\nConnection: close\r\n\r\n`

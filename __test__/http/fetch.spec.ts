@@ -2,7 +2,7 @@ import { inspect } from 'node:util'
 import test from 'ava'
 import type { FetchFunction } from '../../ts/http/fetch.ts'
 import { native } from '../../ts/native/index.ts'
-import { exchange, get, RawClient, request, sleep, until } from './client.ts'
+import { exchange, get, nextTurn, RawClient, request, until, untilQuiet } from './client.ts'
 import { startNative, startNode, stopNative } from './engines.ts'
 
 const engines = { node: startNode, ...(native === null ? {} : { native: startNative }) }
@@ -33,7 +33,7 @@ function stream(...parts: string[]): ReadableStream<Uint8Array> {
   return new ReadableStream({
     async start(controller) {
       for (const part of parts) {
-        await sleep(5)
+        await nextTurn()
         controller.enqueue(Buffer.from(part))
       }
       controller.close()
@@ -88,7 +88,7 @@ const cases: Readonly<Record<string, Case>> = {
   },
   'a promise': {
     fetch: async () => {
-      await sleep(5)
+      await nextTurn()
       return new Response('later')
     },
     asked: get('/'),
@@ -271,7 +271,7 @@ for (const [name, start] of Object.entries(engines)) {
   }
 
   test.serial(
-    `${name}: when the client goes, the stream is cancelled and the signal aborts`,
+    `${name}: when the client closes, the stream is cancelled and the signal aborts`,
     async (t) => {
       const heard: string[] = []
       const fetch: FetchFunction = (req) => {
@@ -280,7 +280,7 @@ for (const [name, start] of Object.entries(engines)) {
           new ReadableStream({
             pull: (controller) => {
               if (heard.length === 0) controller.enqueue(Buffer.from('x'))
-              return sleep(5)
+              return nextTurn()
             },
             cancel: () => void heard.push('cancelled'),
           }),
@@ -290,14 +290,14 @@ for (const [name, start] of Object.entries(engines)) {
       const client = new RawClient(port).send(get('/'))
       await client.untilReceived('x')
       client.destroy()
-      for (let waited = 0; heard.length < 2 && waited < 100; waited++) await sleep(20)
+      await until(() => heard.length >= 2)
       t.deepEqual(heard.sort(), ['aborted', 'cancelled'])
       close()
     },
   )
 
   test.serial(
-    `${name}: a body that is read behind the answer fails when the client goes`,
+    `${name}: a body that is read after the response fails when the client closes`,
     async (t) => {
       const failed: unknown[] = []
       const fetch: FetchFunction = (req) => {
@@ -314,7 +314,7 @@ for (const [name, start] of Object.entries(engines)) {
     },
   )
 
-  test.serial(`${name}: the signal does not abort after a normal end`, async (t) => {
+  test.serial(`${name}: the signal does not abort after the response`, async (t) => {
     let signal: AbortSignal | undefined
     const fetch: FetchFunction = (req) => {
       signal = req.signal
@@ -322,18 +322,18 @@ for (const [name, start] of Object.entries(engines)) {
     }
     const { port, close } = await start({ style: 'fetch', fetch })
     await exchange(port, get('/'))
-    await sleep(30)
+    await untilQuiet(() => signal?.aborted)
     t.false(signal?.aborted)
     close()
   })
 
-  test.serial(`${name}: a stream that fails cuts the answer off`, async (t) => {
+  test.serial(`${name}: a stream that fails cuts the response off`, async (t) => {
     const fetch: FetchFunction = () =>
       new Response(
         new ReadableStream({
           async pull(controller) {
             controller.enqueue(Buffer.from('part'))
-            await sleep(10)
+            await nextTurn()
             controller.error(new Error('no'))
           },
         }),

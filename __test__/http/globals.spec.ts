@@ -2,13 +2,14 @@ import { inspect } from 'node:util'
 import test from 'ava'
 import { installFetchGlobals } from '../../ts/http/fetch/globals.ts'
 
-// What a program could have taken hold of before the globals were replaced, as modules do that load first.
+// What a program could have taken hold of before the globals were replaced, as modules do that load
+// first.
 const Native = { Request, Response, fetch }
 installFetchGlobals()
 
 const dataUrl = 'data:text/plain,x'
 
-test('instanceof holds both ways', async (t) => {
+test('quick and native responses are instances of both constructors', async (t) => {
   for (const response of [
     new Response('x'),
     new Native.Response('x'),
@@ -24,7 +25,7 @@ test('instanceof holds both ways', async (t) => {
   t.true(request instanceof Request && request instanceof Native.Request)
 })
 
-test('classes extend either', async (t) => {
+test('classes can extend both constructors', async (t) => {
   class Ours extends Response {
     readonly mark = 1
   }
@@ -39,7 +40,7 @@ test('classes extend either', async (t) => {
   t.is(new Asked('http://a/', { method: 'POST' }).method, 'POST')
 })
 
-test('names, statics and refusals are native ones', (t) => {
+test('names, static methods and refusals are the native ones', (t) => {
   t.is(Response.name, 'Response')
   t.is(Request.name, 'Request')
   t.is(Response.error().type, 'error')
@@ -110,7 +111,7 @@ const made: Readonly<Record<string, (Of: typeof Response) => Response>> = {
 }
 
 for (const [title, make] of Object.entries(made)) {
-  test(`a response shows what native shows: ${title}`, async (t) => {
+  test(`a quick response has the same properties as a native one: ${title}`, async (t) => {
     t.deepEqual(await shown(make(Response)), await shown(make(Native.Response)))
   })
 }
@@ -133,13 +134,13 @@ const refused: Readonly<Record<string, (Of: typeof Response) => unknown>> = {
 }
 
 for (const [title, make] of Object.entries(refused)) {
-  test(`what native refuses is refused in its words: ${title}`, (t) => {
+  test(`arguments that are not valid throw the native constructor's error: ${title}`, (t) => {
     const error = t.throws(() => make(Native.Response), { any: true })
     t.throws(() => make(Response), { any: true, message: (error as Error).message })
   })
 }
 
-test('a quick response is inspected as native is, and its class knows it', (t) => {
+test('util.inspect() and classes show a quick response as a native one', (t) => {
   const options = { status: 201, headers: { a: 'b' } }
   const quick = new Response('x', options)
   t.is(Object.getPrototypeOf(quick), Native.Response.prototype)
@@ -149,7 +150,7 @@ test('a quick response is inspected as native is, and its class knows it', (t) =
   t.is(quick.headers, headers)
 })
 
-test('members taken from the prototype work on quick and native responses, and on nothing else', async (t) => {
+test('members taken from the prototype work on quick and native responses only', async (t) => {
   const { text } = Response.prototype
   const status = Object.getOwnPropertyDescriptor(Response.prototype, 'status')?.get
   for (const response of [new Response('a'), new Native.Response('a')]) {
@@ -160,7 +161,7 @@ test('members taken from the prototype work on quick and native responses, and o
   await t.throwsAsync(async () => text.call({} as Response), { instanceOf: TypeError })
 })
 
-test('each way to read the body, first and alone', async (t) => {
+test('each method that reads the body works as the first and only one', async (t) => {
   t.deepEqual(await new Response('{"a":1}').json(), { a: 1 })
   t.is((await new Response('abc').blob()).type.toLowerCase(), 'text/plain;charset=utf-8')
   t.is(
@@ -176,14 +177,14 @@ test('each way to read the body, first and alone', async (t) => {
   t.is(Buffer.concat(chunks).toString(), 'abc')
 })
 
-test('bytes that change after the response was made are not sent', async (t) => {
+test('bytes that change after the constructor call are not sent', async (t) => {
   const bytes = Buffer.from('before')
   const response = new Response(bytes)
   bytes.write('AFTER!')
   t.is(await response.text(), 'before')
 })
 
-test('headers changed before the type is looked at keep it', (t) => {
+test('headers changed before the Content-Type is read keep it', (t) => {
   const response = new Response('text')
   response.headers.set('a', 'b')
   t.deepEqual(

@@ -27,7 +27,7 @@ function made(): Made {
 
 const isStream = (socket: ServerSocket) => Object.hasOwn(socket, '_readableState')
 
-test('a socket that nobody touches is no stream yet, and says the same as one', (t) => {
+test('an unused socket is no stream yet, and its properties are those of one', (t) => {
   const { socket } = made()
   const { destroyed, readableHighWaterMark, writableHighWaterMark } = socket
   t.false(isStream(socket))
@@ -46,7 +46,7 @@ test('a socket that nobody touches is no stream yet, and says the same as one', 
   )
 })
 
-test('what is made of a socket makes the socket a stream', (t) => {
+test('using an object that inherits from a socket makes the socket a stream', (t) => {
   const { socket } = made()
   const seen = Object.create(socket) as ServerSocket
   seen.on('custom', () => {})
@@ -54,7 +54,7 @@ test('what is made of a socket makes the socket a stream', (t) => {
   t.false(Object.hasOwn(seen, '_events'))
 })
 
-test('a connection that ends untouched is told once, and the socket is over for who looks later', (t) => {
+test('the close of an unused socket is reported once, and the socket reads as closed', (t) => {
   const { socket, ends } = made()
   onConnectionClosed(socket)
   t.true(socket.destroyed)
@@ -65,7 +65,7 @@ test('a connection that ends untouched is told once, and the socket is over for 
   t.deepEqual(ends, { heard: 1, wished: 0 })
 })
 
-test('who listens hears the end of the connection', async (t) => {
+test("the close of a connection emits 'close' on its socket", async (t) => {
   const { socket, ends } = made()
   const closed = new Promise((resolve) => socket.once('close', resolve))
   onConnectionClosed(socket)
@@ -73,7 +73,7 @@ test('who listens hears the end of the connection', async (t) => {
   t.deepEqual(ends, { heard: 1, wished: 0 })
 })
 
-test('a socket that is destroyed untouched asks the engine once', async (t) => {
+test('destroying an unused socket closes its connection once', async (t) => {
   const { socket, ends } = made()
   socket.destroy()
   socket.destroy()

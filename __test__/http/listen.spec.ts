@@ -74,7 +74,7 @@ for (const [title, listen] of Object.entries(signatures)) {
   })
 }
 
-test.serial('a server that has closed listens again', async (t) => {
+test.serial('a server can listen again after it has closed', async (t) => {
   const captured = capture()
   const server = http.createServer(listener).listen(PORT)
   await once(server, 'listening')
@@ -87,7 +87,7 @@ test.serial('a server that has closed listens again', async (t) => {
   captured.restoreListen()
 })
 
-test.serial('a program that looks whether its port is free finds that it is', async (t) => {
+test.serial('an application that probes whether its port is free finds that it is', async (t) => {
   // As it is in a worker: the arbiter has it.
   const taken = net.createServer().listen(0, '0.0.0.0')
   await once(taken, 'listening')
@@ -110,7 +110,7 @@ test.serial('a program that looks whether its port is free finds that it is', as
   taken.close()
 })
 
-test.serial('a further server on another port really listens', async (t) => {
+test.serial('a second server on another port really listens', async (t) => {
   const captured = capture()
   const main = http.createServer(listener).listen(PORT)
   const port = await freePort()
@@ -123,21 +123,24 @@ test.serial('a further server on another port really listens', async (t) => {
   captured.restoreListen()
 })
 
-test.serial('the application is who calls first, also with a host that is looked up', async (t) => {
-  const captured = capture()
-  const port = await freePort()
-  const main = http.createServer(listener).listen(PORT, '0.0.0.0')
-  const metrics = http.createServer(listener).listen(port)
-  await Promise.all([main, metrics].map((server) => once(server, 'listening')))
-  t.is(captured.server, main)
-  t.true(await isOpen(port))
-  metrics.close()
-  main.close()
-  captured.restoreListen()
-})
+test.serial(
+  'the first server to call listen() is the application, even if its host must be resolved',
+  async (t) => {
+    const captured = capture()
+    const port = await freePort()
+    const main = http.createServer(listener).listen(PORT, '0.0.0.0')
+    const metrics = http.createServer(listener).listen(port)
+    await Promise.all([main, metrics].map((server) => once(server, 'listening')))
+    t.is(captured.server, main)
+    t.true(await isOpen(port))
+    metrics.close()
+    main.close()
+    captured.restoreListen()
+  },
+)
 
 test.serial(
-  'port 0 is a real one, and the application only when nobody else listens',
+  'a server on port 0 really listens, and is the application only if no other listens',
   async (t) => {
     const captured = capture()
     const helper = http.createServer(listener).listen(0, '127.0.0.1')
@@ -150,7 +153,7 @@ test.serial(
   },
 )
 
-test.serial('https, net and descriptors are left to node', async (t) => {
+test.serial('servers of node:net are left to node', async (t) => {
   const captured = capture()
   const port = await freePort()
   const plain = net.createServer().listen(port, '127.0.0.1')
@@ -170,7 +173,7 @@ test.serial('Express listens, and its callback is called without an error', asyn
   captured.restoreListen()
 })
 
-test.serial('Fastify listens on localhost, which is two servers there and one here', async (t) => {
+test.serial('Fastify listens on localhost, and its two servers are served as one', async (t) => {
   const captured = capture()
   const app = fastify()
   app.get('/', async () => 'hello')
@@ -183,7 +186,7 @@ test.serial('Fastify listens on localhost, which is two servers there and one he
   captured.restoreListen()
 })
 
-test.serial('a program that never listens is waited for no longer than told', async (t) => {
+test.serial('waitForServer() gives up after its time', async (t) => {
   const captured = capture()
   t.is(await captured.waitForServer(30), undefined)
   captured.restoreListen()

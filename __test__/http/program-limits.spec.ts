@@ -1,4 +1,5 @@
-// What the operator gave stands above what the program sets on its server, and that above our defaults.
+// What the operator gave stands above what the program sets on its server, and that above our
+// defaults.
 import http from 'node:http'
 import test from 'ava'
 import type { Engine } from '../../ts/engine/engine.ts'
@@ -53,7 +54,7 @@ async function keepAliveOf(port: number): Promise<string | undefined> {
 const fields = Array.from({ length: 150 }, (_, index) => `x-${index}: y`)
 
 for (const [name, start] of Object.entries(makes)) {
-  test(`${name}: keepAliveTimeout of nobody, of the program, of the operator`, async (t) => {
+  test(`${name}: keepAliveTimeout is the default, the application's or the operator's`, async (t) => {
     t.is(await keepAliveOf(await start(program(), [])), 'timeout=75')
     const server = program({ keepAliveTimeout: 3_000 })
     t.is(await keepAliveOf(await start(server, [])), 'timeout=3')
@@ -66,13 +67,13 @@ for (const [name, start] of Object.entries(makes)) {
     t.is(operators.keepAliveTimeout, 75_000)
   })
 
-  test(`${name}: an idle connection ends by the program's keepAliveTimeout`, async (t) => {
+  test(`${name}: an idle connection closes after the application's keepAliveTimeout`, async (t) => {
     const port = await start(program({ keepAliveTimeout: 200 }), [])
     const client = new RawClient(port).send(request('GET', '/', []))
     t.regex(await client.untilClosed(), /^HTTP\/1.1 200 /)
   })
 
-  test(`${name}: a head has the program's headersTimeout, unless the operator gave one`, async (t) => {
+  test(`${name}: the application's headersTimeout applies, unless the operator gave one`, async (t) => {
     // Node looks every so often only.
     const timed = () =>
       Object.assign(
@@ -97,7 +98,7 @@ for (const [name, start] of Object.entries(makes)) {
     return undefined
   })
 
-  test(`${name}: as many fields as the program's maxHeadersCount, or as the operator gave`, async (t) => {
+  test(`${name}: the application's maxHeadersCount applies, unless the operator gave a limit`, async (t) => {
     const ask = async (port: number) => new RawClient(port).send(get('/', ...fields)).untilClosed()
     t.regex(await ask(await start(program(), [])), /^HTTP\/1.1 431 /)
     t.regex(await ask(await start(program({ maxHeadersCount: 500 }), [])), /\r\n152$/)
@@ -109,7 +110,7 @@ for (const [name, start] of Object.entries(makes)) {
     t.is(answer.startsWith('HTTP/1.1 431 '), Number(process.versions.node.split('.')[0]) >= 22)
   })
 
-  test(`${name}: a head as large as the program's maxHeaderSize, unless the operator gave a limit`, async (t) => {
+  test(`${name}: the application's maxHeaderSize applies, unless the operator gave a limit`, async (t) => {
     const sized = (maxHeaderSize: number) =>
       http.createServer({ maxHeaderSize }, (req, res) => res.end(`${req.rawHeaders.length / 2}`))
     const ask = async (port: number, length: number) =>
@@ -123,7 +124,7 @@ for (const [name, start] of Object.entries(makes)) {
     t.regex(await ask(port, 10_000), /^HTTP\/1.1 431 /)
   })
 
-  test(`${name}: a body has the program's requestTimeout, unless the operator gave a body_timeout`, async (t) => {
+  test(`${name}: the application's requestTimeout applies, unless the operator gave body_timeout`, async (t) => {
     const timed = () =>
       Object.assign(
         http.createServer({ connectionsCheckingInterval: 100 }, (req, res) => {
@@ -141,7 +142,7 @@ for (const [name, start] of Object.entries(makes)) {
     kept.destroy()
   })
 
-  test(`${name}: the program's timeout ends a connection on which nothing happens`, async (t) => {
+  test(`${name}: the application's server.timeout closes a silent connection`, async (t) => {
     const server = http.createServer(() => {})
     server.timeout = 200
     const silent = new RawClient(await start(server, [])).send(get('/'))
@@ -152,7 +153,7 @@ for (const [name, start] of Object.entries(makes)) {
     t.regex(await told.untilClosed(), /^HTTP\/1.1 504 Late/)
   })
 
-  test(`${name}: maxRequestsPerSocket of the program, unless the operator gave a number`, async (t) => {
+  test(`${name}: the application's maxRequestsPerSocket applies, unless the operator gave a limit`, async (t) => {
     const limited = () => program({ maxRequestsPerSocket: 1 })
     const client = new RawClient(await start(limited(), [])).send(request('GET', '/', []))
     t.regex(await client.untilReceived('\r\n\r\n'), /Connection: close/)
@@ -167,7 +168,7 @@ for (const [name, start] of Object.entries(makes)) {
   })
 }
 
-test('the engine on node:http names what was given in vain', async (t) => {
+test('the TypeScript engine warns of a setting that it does not support', async (t) => {
   await startNode(program(), ['write_timeout'])
   t.true(said.some((text) => /does not know write_timeout: see/.test(text)))
 })

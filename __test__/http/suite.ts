@@ -1,6 +1,6 @@
 /**
- * The conformance suite: each scenario runs on node:http, which is the oracle, and on the engine under test; both have
- * to give the same.
+ * The conformance suite. Each scenario runs on node:http, which is the oracle, and on the engine
+ * under test. Both must give the same result.
  */
 import http from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -18,8 +18,9 @@ import { servers } from './cases/servers.ts'
 import { sockets } from './cases/sockets.ts'
 import { streams } from './cases/streams.ts'
 import { upgrades } from './cases/upgrades.ts'
+import { until, untilQuiet } from './client.ts'
 
-/** Serves a server that does not listen; `close` ends its connections. */
+/** Serves a server that does not listen yet; `close` closes its connections. */
 export type Start = (server: http.Server) => Promise<Running>
 
 export interface Running {
@@ -27,58 +28,85 @@ export interface Running {
   close(): void
 }
 
-/** What a scenario has to work with. */
+/** What a scenario gets. */
 export interface Stage {
-  /** Serves a listener, or a server that the scenario has made, until the scenario ends. */
+  /**
+   * Serves a listener, or a server that the scenario has made, until the scenario ends. Returns the
+   * port.
+   */
   serve(program: http.RequestListener | http.Server): Promise<number>
+  /**
+   * Waits until a log of events is complete. On node:http it is when no event follows for a while.
+   * The engine under test must log as many events, and gets the same while to log one too many.
+   */
+  settled(log: readonly unknown[]): Promise<void>
 }
 
-/** Returns what has to be equal on both. */
+/** Returns a value that must be equal on both. */
 export type Scenario = (stage: Stage) => Promise<unknown>
 
 export type Scenarios = Readonly<Record<string, Scenario>>
 
-const ALL: Scenarios = {
-  ...heads,
-  ...bodies,
-  ...refusals,
-  ...clientErrors,
-  ...lives,
-  ...objects,
-  ...servers,
-  ...expectations,
-  ...sockets,
-  ...seldom,
-  ...streams,
-  ...flows,
-  ...upgrades,
+/** All scenarios, by what they compare. The name of a group is a part of the title of its tests. */
+const GROUPS: Readonly<Record<string, Scenarios>> = {
+  'response head': heads,
+  'request body': bodies,
+  'refused call': refusals,
+  'invalid input': clientErrors,
+  'life cycle': lives,
+  properties: objects,
+  server: servers,
+  expectation: expectations,
+  socket: sockets,
+  'rare use': seldom,
+  stream: streams,
+  'flowing request': flows,
+  upgrade: upgrades,
 }
 
-/** The timeout that answers name in their Keep-Alive field; the engines are started with it. */
+/** The keep-alive time of the engines, which responses show in their Keep-Alive field. */
 export const KEEP_ALIVE_SECONDS = 75
 
-/** Declares one test for each scenario; `skip` names those that an engine cannot pass, with the reason. */
+/**
+ * Declares a test for each scenario. `skip` has those that an engine cannot pass, each with its
+ * reason.
+ */
 export function conformance(
   test: TestFn,
   start: Start,
   skip: Readonly<Record<string, string>> = {},
 ): void {
-  for (const [title, scenario] of Object.entries(ALL)) {
-    if (skip[title] !== undefined) {
-      test.skip(`${title} (${skip[title]})`, () => {})
+  const all = Object.entries(GROUPS).flatMap(([group, scenarios]) =>
+    Object.entries(scenarios).map(([name, scenario]) => ({ group, name, scenario })),
+  )
+  for (const { group, name, scenario } of all) {
+    const title = `${group} as on node:http: ${name}`
+    if (skip[name] !== undefined) {
+      test.skip(`${title} (${skip[name]})`, () => {})
       continue
     }
     test.serial(title, async (t) => {
-      const expected = await play(scenario, startOracle)
-      t.deepEqual(await play(scenario, start), expected)
+      const lengths: number[] = []
+      const expected = await play(scenario, startOracle, async (log) => {
+        await untilQuiet(() => log.length)
+        lengths.push(log.length)
+      })
+      const actual = await play(scenario, start, async (log) => {
+        const length = lengths.shift() ?? 0
+        // Where events are missing, the comparison shows which.
+        await until(() => log.length >= length).catch(() => {})
+        await untilQuiet(() => log.length)
+      })
+      t.deepEqual(actual, expected)
     })
   }
 }
 
-async function play(scenario: Scenario, start: Start): Promise<unknown> {
+async function play(scenario: Scenario, start: Start, settled: Stage['settled']): Promise<unknown> {
   const running: Running[] = []
   try {
     return await scenario({
+      settled,
       async serve(program) {
         const server = typeof program === 'function' ? http.createServer(program) : program
         const one = await start(server)
@@ -91,7 +119,7 @@ async function play(scenario: Scenario, start: Start): Promise<unknown> {
   }
 }
 
-/** node:http itself. */
+/** Starts a server on node:http itself. */
 export async function startOracle(server: http.Server): Promise<Running> {
   server.keepAliveTimeout = KEEP_ALIVE_SECONDS * 1000
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))

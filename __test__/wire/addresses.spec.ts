@@ -10,7 +10,7 @@ const LIMIT = ['--limit-connections-per-address', '2']
 
 for (const engine of ENGINES) {
   if (engine === 'node') {
-    test('node: the limit of an address is named in a warning', async (t) => {
+    test('node: limit_connections_per_address logs a warning that it is not supported', async (t) => {
       const args = serveArgs(engine, ...LIMIT)
       const program = await startProgram(t, { files: FILES, args }).ready(1)
       t.regex(program.log, /node:http does not know limit_connections_per_address: see docs/)
@@ -19,7 +19,7 @@ for (const engine of ENGINES) {
     continue
   }
 
-  test('native: connections over the limit of an address are answered 503, then closed, and the log says so', async (t) => {
+  test('native: connections beyond limit_connections_per_address get 503, then are closed, and it is logged', async (t) => {
     const args = serveArgs(engine, ...LIMIT, '--forwarded-allow-ips', '')
     const program = await startProgram(t, { files: FILES, args }).ready(1)
     const open = [new Connection(program.port), new Connection(program.port)]
@@ -54,7 +54,7 @@ for (const engine of ENGINES) {
     }, 'a place has become free')
   })
 
-  test('native: proxies are not counted', async (t) => {
+  test('native: limit_connections_per_address does not count trusted proxies', async (t) => {
     const program = await startProgram(t, {
       files: FILES,
       args: serveArgs(engine, ...LIMIT),

@@ -1,4 +1,5 @@
-// A client that sends exact bytes and reads what comes back, answer by answer: what an HTTP library would hide or repair.
+// A client that sends exact bytes and reads what comes back, answer by answer: what an HTTP library
+// would hide or repair.
 
 import net from 'node:net'
 
@@ -38,7 +39,9 @@ export class Connection {
     })
   }
 
-  /** Sends bytes; a text is latin1. A server that has closed takes none, which is no failure here. */
+  /**
+   * Sends bytes; a text is latin1. A server that has closed takes none, which is no failure here.
+   */
   send(bytes: string | Buffer): this {
     if (this.socket.writable) {
       this.socket.write(typeof bytes === 'string' ? Buffer.from(bytes, 'latin1') : bytes)
@@ -46,7 +49,10 @@ export class Connection {
     return this
   }
 
-  /** Sends in pieces that the other side receives one by one, as far as a client can bring that about. */
+  /**
+   * Sends in pieces that the other side receives one by one, as far as a client can bring that
+   * about.
+   */
   async sendPieces(pieces: readonly Buffer[]): Promise<void> {
     for (const [place, piece] of pieces.entries()) {
       if (place > 0) await sleep(1)
@@ -78,7 +84,10 @@ export class Connection {
     }
   }
 
-  /** Waits for the server's end of the connection; the result is what came and was not read as an answer. */
+  /**
+   * Waits for the server's end of the connection; the result is what came and was not read as an
+   * answer.
+   */
   async end(): Promise<string> {
     await this.#until(() => this.#ended, 'the end of the connection')
     return this.#received.toString('latin1')

@@ -1,4 +1,5 @@
-// Each deadline of the settings on real sockets, with a small value; and all of them while JavaScript is blocked.
+// Each deadline of the settings on real sockets, with a small value; and all of them while
+// JavaScript is blocked.
 
 import { once } from 'node:events'
 import net from 'node:net'
@@ -65,7 +66,7 @@ function told(program: Program, what: string) {
 }
 
 for (const engine of ENGINES) {
-  test.serial(`${engine}: keepalive ends an idle connection without a word`, async (t) => {
+  test.serial(`${engine}: keepalive closes an idle connection without a response`, async (t) => {
     const { port } = await start(t, engine, ['--keepalive', String(SECONDS)])
     const connection = new Connection(port)
     for (let count = 0; count < 2; count += 1) {
@@ -76,7 +77,7 @@ for (const engine of ENGINES) {
     t.true(Date.now() - began >= EARLIEST_MS)
   })
 
-  test.serial(`${engine}: request_timeout answers 504 and aborts`, async (t) => {
+  test.serial(`${engine}: request_timeout sends 504 and aborts the request`, async (t) => {
     const program = await start(t, engine, ['--request-timeout', String(SECONDS)])
     const connection = new Connection(program.port).send(GET('/never'))
     const answer = await timed(connection)
@@ -86,7 +87,7 @@ for (const engine of ENGINES) {
     await told(program, 'never closed false')
   })
 
-  test.serial(`${engine}: request_timeout fires the AbortSignal of a request`, async (t) => {
+  test.serial(`${engine}: request_timeout aborts the signal of a Request`, async (t) => {
     const program = await start(t, engine, ['--request-timeout', String(SECONDS)], FETCH)
     const connection = new Connection(program.port).send(GET('/'))
     t.is((await connection.answer()).status, 504)
@@ -95,7 +96,7 @@ for (const engine of ENGINES) {
 }
 
 if (ENGINES.includes('native' as never)) {
-  test.serial('native: header_timeout, which no byte starts again', async (t) => {
+  test.serial('native: header_timeout is not restarted by a byte', async (t) => {
     const { port } = await start(t, 'native', ['--header-timeout', String(SECONDS)])
     const silent = new Connection(port)
     const began = Date.now()
@@ -119,7 +120,7 @@ if (ENGINES.includes('native' as never)) {
     t.is((await kept.send(HALF_A_HEAD).answer()).status, 408)
   })
 
-  test.serial('native: body_timeout, which every byte starts again', async (t) => {
+  test.serial('native: body_timeout is restarted by every byte', async (t) => {
     const program = await start(t, 'native', ['--body-timeout', String(SECONDS)])
     const stopped = new Connection(program.port).send(`${POST()}half`)
     const answer = await timed(stopped)
@@ -135,40 +136,46 @@ if (ENGINES.includes('native' as never)) {
     t.is((await slow.answer()).body, 'read')
   })
 
-  test.serial('native: write_timeout ends who reads nothing', async (t) => {
-    const program = await start(t, 'native', ['--write-timeout', String(SECONDS)])
-    const connection = new Connection(program.port)
-    connection.socket.pause()
-    const began = Date.now()
-    connection.send(GET('/big'))
-    await told(program, 'big closed false')
-    t.true(Date.now() - began >= EARLIEST_MS)
-    connection.socket.resume()
-    // What the two kernels held, at most.
-    t.true((await connection.end()).length < SIZE)
-  })
+  test.serial(
+    'native: write_timeout closes the connection of a client that does not read',
+    async (t) => {
+      const program = await start(t, 'native', ['--write-timeout', String(SECONDS)])
+      const connection = new Connection(program.port)
+      connection.socket.pause()
+      const began = Date.now()
+      connection.send(GET('/big'))
+      await told(program, 'big closed false')
+      t.true(Date.now() - began >= EARLIEST_MS)
+      connection.socket.resume()
+      // What the two kernels held, at most.
+      t.true((await connection.end()).length < SIZE)
+    },
+  )
 
-  test.serial('native: linger_timeout, in which an answer can be read', async (t) => {
-    const { port } = await start(t, 'native', ['--linger-timeout', String(SECONDS)])
-    const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
-    t.teardown(() => socket.destroy())
-    const began = Date.now()
-    let received = ''
-    socket.on('data', (bytes) => {
-      received += bytes
-    })
-    const ended = once(socket, 'end')
-    socket.write('BAD\r\n\r\n')
-    const sending = setInterval(() => socket.write('more'), DRIP_MS)
-    t.teardown(() => clearInterval(sending))
-    await ended
-    t.regex(received, /^HTTP\/1\.1 400 /)
-    // Only later there is nobody any more who takes what comes.
-    await new Promise((done) => socket.on('error', done))
-    t.true(Date.now() - began >= EARLIEST_MS, `${Date.now() - began} ms`)
-  })
+  test.serial(
+    'native: linger_timeout keeps a refused connection open so that the client can read the response',
+    async (t) => {
+      const { port } = await start(t, 'native', ['--linger-timeout', String(SECONDS)])
+      const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
+      t.teardown(() => socket.destroy())
+      const began = Date.now()
+      let received = ''
+      socket.on('data', (bytes) => {
+        received += bytes
+      })
+      const ended = once(socket, 'end')
+      socket.write('BAD\r\n\r\n')
+      const sending = setInterval(() => socket.write('more'), DRIP_MS)
+      t.teardown(() => clearInterval(sending))
+      await ended
+      t.regex(received, /^HTTP\/1\.1 400 /)
+      // Only later there is nobody any more who takes what comes.
+      await new Promise((done) => socket.on('error', done))
+      t.true(Date.now() - began >= EARLIEST_MS, `${Date.now() - began} ms`)
+    },
+  )
 
-  test.serial('native: request_buffer_time is waited for a body, and no longer', async (t) => {
+  test.serial('native: request_buffer_time limits the wait for a body', async (t) => {
     const { port } = await start(t, 'native', ['--request-buffer-time', String(SECONDS)])
     const whole = await timed(new Connection(port).send(`${POST('/early', 4)}body`))
     t.is(whole.body, 'early')
@@ -178,7 +185,7 @@ if (ENGINES.includes('native' as never)) {
     t.true(whole.ms < half.ms)
   })
 
-  test.serial('native: body_min_rate ends drips after 20 seconds', async (t) => {
+  test.serial('native: body_min_rate closes a slow upload after 20 seconds', async (t) => {
     const { port } = await start(t, 'native', [])
     const began = Date.now()
     const connection = new Connection(port).send(POST('/', 1_000_000))
@@ -188,7 +195,7 @@ if (ENGINES.includes('native' as never)) {
     t.true(Date.now() - began >= 20_000 - 50)
   })
 
-  test.serial('native: a blocked event loop stops no deadline', async (t) => {
+  test.serial('native: deadlines fire while the event loop is blocked', async (t) => {
     const names = [
       'keepalive',
       'header-timeout',

@@ -1,5 +1,6 @@
-// What a proxy may say of the client, and the path at which an application is mounted, as the application and the access
-// log see them. Loopback has more than one address, so a test can come from a proxy and from somebody else.
+// What a proxy may say of the client, and the path at which an application is mounted, as the
+// application and the access log see them. Loopback has more than one address, so a test can come
+// from a proxy and from somebody else.
 
 import test from 'ava'
 import { ENGINES, serveArgs, startProgram } from '../process/program.ts'
@@ -58,7 +59,7 @@ const unmounted = { baseUrl: null, originalUrl: null }
 
 const GROUPS: readonly Group[] = [
   {
-    title: 'the scheme by default, and nothing else',
+    title: 'a trusted proxy sets only the scheme by default',
     args: [],
     cases: [
       { says: [], seen: { ...plain, ...unmounted, url: '/' } },
@@ -77,7 +78,7 @@ const GROUPS: readonly Group[] = [
     ],
   },
   {
-    title: 'nothing of a stranger',
+    title: 'fields of a client that is not trusted are ignored',
     args: ['--forwarded-headers', 'x-forwarded'],
     cases: [
       { says: ['X-Forwarded-Proto: https'], from: STRANGER, seen: { ...plain, address: STRANGER } },
@@ -93,7 +94,7 @@ const GROUPS: readonly Group[] = [
     ],
   },
   {
-    title: 'address and host of X-Forwarded-For and X-Forwarded-Host',
+    title: 'X-Forwarded-For and X-Forwarded-Host set address and host',
     args: [
       ...['--forwarded-headers', 'x-forwarded'],
       ...['--forwarded-allow-ips', '127.0.0.1,10.0.0.0/8,2001:db8:1::/48'],
@@ -157,7 +158,7 @@ const GROUPS: readonly Group[] = [
     ],
   },
   {
-    title: 'address, host and scheme of Forwarded',
+    title: 'Forwarded sets address, host and scheme',
     args: ['--forwarded-headers', 'forwarded', '--forwarded-allow-ips', '127.0.0.1,10.0.0.0/8'],
     cases: [
       {
@@ -185,7 +186,7 @@ const GROUPS: readonly Group[] = [
     ],
   },
   {
-    title: 'the mount path of root_path',
+    title: 'root_path sets the mount path',
     args: ['--root-path', 'app/'],
     cases: [
       {
@@ -222,7 +223,7 @@ const GROUPS: readonly Group[] = [
     ],
   },
   {
-    title: 'the mount path of the environment',
+    title: 'SCRIPT_NAME in the environment sets the mount path',
     args: [],
     env: { SCRIPT_NAME: '/env/' },
     cases: [
@@ -231,7 +232,7 @@ const GROUPS: readonly Group[] = [
     ],
   },
   {
-    title: 'fetch style: the whole URL, and the mount path beside it',
+    title: 'a Request has the whole URL, and env has the mount path',
     args: ['--root-path', '/app', '--forwarded-headers', 'x-forwarded'],
     app: FETCH,
     cases: [
@@ -250,7 +251,7 @@ const GROUPS: readonly Group[] = [
     ],
   },
   {
-    title: "Express's routers begin at the mount path",
+    title: "Express's routers start at the mount path",
     args: ['--root-path', '/app'],
     app: EXPRESS,
     cases: [

@@ -1,5 +1,6 @@
-// Limits are exact, on real sockets: what is at one is served, one more gets its status. Those of one request are golden
-// requests with settings; here are those of bodies, connections and workers, and the defaults.
+// Limits are exact, on real sockets: what is at one is served, one more gets its status. Those of
+// one request are golden requests with settings; here are those of bodies, connections and workers,
+// and the defaults.
 
 import test, { type ExecutionContext } from 'ava'
 import { ENGINES, serveArgs, startProgram } from '../process/program.ts'
@@ -61,7 +62,7 @@ for (const engine of ENGINES) {
   }
 
   test.serial(
-    `${engine}: limit_requests_per_connection is told with the last answer`,
+    `${engine}: limit_requests_per_connection sends Connection: close with the last response`,
     async (t) => {
       const { port } = await start(t, engine, '--limit-requests-per-connection', '3')
       const connection = new Connection(port)
@@ -76,7 +77,7 @@ for (const engine of ENGINES) {
 
 if (ENGINES.includes('native' as never)) {
   test.serial(
-    'native: worker_connections counts requests in hand, and one more is 503',
+    'native: worker_connections counts requests in flight, and one more gets 503',
     async (t) => {
       const { port } = await start(t, 'native', '--worker-connections', '2')
       // No connection is taken while the worker is full, so all are there before.

@@ -1,5 +1,5 @@
-// Requests behind each other on one connection, and bodies that nobody reads: each answer leaves as soon as it is complete
-// and its turn has come, and whoever is still sending can read it.
+// Requests behind each other on one connection, and bodies that nobody reads: each answer leaves as
+// soon as it is complete and its turn has come, and whoever is still sending can read it.
 
 import test, { type ExecutionContext } from 'ava'
 import { ENGINES, serveArgs, startProgram } from '../process/program.ts'
@@ -40,7 +40,7 @@ async function start(t: ExecutionContext, engine: string): Promise<number> {
 
 for (const engine of ENGINES) {
   test.serial(
-    `${engine}: an answer leaves in its turn, whatever follows its request`,
+    `${engine}: a response is sent in its turn, whatever follows its request`,
     async (t) => {
       const port = await start(t, engine)
       const behind: Record<string, string> = {
@@ -63,7 +63,7 @@ for (const engine of ENGINES) {
     },
   )
 
-  test.serial(`${engine}: answers come in the order of their requests`, async (t) => {
+  test.serial(`${engine}: responses are sent in the order of their requests`, async (t) => {
     const port = await start(t, engine)
     const names = [
       'late',
@@ -93,11 +93,12 @@ for (const engine of ENGINES) {
     ['chunked', 'Transfer-Encoding: chunked', CHUNKS],
   ] as const) {
     test.serial(
-      `${engine}: an early answer is read behind 10 MB that nobody reads, ${kind}`,
+      `${engine}: an early response is received after 10 MB that are not read, ${kind}`,
       async (t) => {
         const port = await start(t, engine)
         for (const path of ['early', 'late']) {
-          // One client reads nothing before all is sent, the other waits for its answer before it sends the rest.
+          // One client reads nothing before all is sent, the other waits for its answer before it
+          // sends the rest.
           const deaf = new Connection(port)
           deaf.socket.pause()
           deaf.send(post(path, framing))

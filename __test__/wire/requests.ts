@@ -1,4 +1,5 @@
-// The golden requests against a live server: which there are, what must come of them, and what came.
+// The golden requests against a live server: which there are, what must come of them, and what
+// came.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { Connection } from './connection.ts'
@@ -31,7 +32,9 @@ export interface Outcome {
   readonly rest: string
 }
 
-/** An application that tells what it understood, in ASCII. Nothing is said before the body is whole. */
+/**
+ * An application that tells what it understood, in ASCII. Nothing is said before the body is whole.
+ */
 export const ECHO = `const http = require('node:http')
 const pairs = (raw) => raw.flatMap((name, at) => (at % 2 ? [] : [[name, raw[at + 1]]]))
 const escaped = (text) =>
@@ -101,7 +104,8 @@ export async function play(port: number, each: Case, pieces: readonly Buffer[]):
       } else status = answer.status
     }
     await sent
-    // The server says whether it goes on: one that does ends when the client does, and says nothing more.
+    // The server says whether it goes on: one that does ends when the client does, and says nothing
+    // more.
     if (!closes) connection.halfClose()
     const rest = await connection.end()
     return { requests, ...(status === undefined ? {} : { status }), closed: closes, rest }

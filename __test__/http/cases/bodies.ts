@@ -13,11 +13,15 @@ const CHUNKED = ['Transfer-Encoding: chunked', 'Connection: close']
 /** Posts a body in three ways; the reader's answer has to be the same. */
 function posted(reader: Reader): Scenario {
   return async ({ serve }) => {
-    const port = await serve((req, res) => void reader(req, res))
+    let handled = 0
+    const port = await serve((req, res) => {
+      handled++
+      reader(req, res)
+    })
     const whole = request('POST', '/', ['Content-Length: 11', 'Connection: close'], 'hello world')
     const chunked = request('POST', '/', CHUNKED, '5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n')
     const slow = new RawClient(port).send(whole.slice(0, -6))
-    await sleep(40)
+    await until(() => handled > 0)
     slow.send(whole.slice(-6))
     const late = (await slow.untilClosed()).replace(/Date: [^\r]*/g, 'Date: D')
     return [await exchange(port, whole), await exchange(port, chunked), late]
@@ -72,7 +76,9 @@ function readBehind(begin: (req: IncomingMessage, read: Read) => unknown): Scena
     for (const answer of orders) {
       for (const isFirst of [true, false]) {
         const texts: string[] = []
+        let answered: ServerResponse | undefined
         const port = await serve((req, res) => {
+          answered = res
           if (req.url === '/next') return void res.end(`${texts}`)
           if (!isFirst) answer(req, res)
           begin(req, (text) => texts.push(text))
@@ -84,7 +90,7 @@ function readBehind(begin: (req: IncomingMessage, read: Read) => unknown): Scena
         ] as const) {
           const client = new RawClient(port).send(request('POST', '/', [fields], first))
           await client.untilReceived('ly')
-          await sleep(20)
+          await until(() => answered?.writableFinished === true)
           const before = texts.length
           client.send(rest)
           await until(() => texts.length > before)
@@ -113,7 +119,7 @@ export const bodies: Scenarios = {
     req.on('end', () => res.end(`${text} ${req.complete} ${req.readableEnded}`))
   }),
   'read by for await': posted(async (req, res) => res.end(await collect(req))),
-  'read later': posted(async (req, res) => {
+  'read 30 ms after the request': posted(async (req, res) => {
     await sleep(30)
     res.end(await collect(req))
   }),
@@ -145,7 +151,7 @@ export const bodies: Scenarios = {
     })
     req.on('end', () => res.end(text))
   }),
-  'piped back': posted((req, res) => {
+  'piped to the response': posted((req, res) => {
     // With a length, since how a body is cut into chunks is the engine's business.
     res.setHeader('Content-Length', 11)
     req.pipe(res)
@@ -160,7 +166,7 @@ export const bodies: Scenarios = {
   'as a web stream': posted(async (req, res) => {
     res.end(await new Response(Readable.toWeb(req) as ReadableStream).text())
   }),
-  'not read, and the memory of the answer used again in its turn': async ({ serve }) => {
+  'not read, while the application reuses the memory of the response': async ({ serve }) => {
     const scratch = Buffer.alloc(40_000)
     const port = await serve((req, res) => {
       const length = Number(req.url?.slice(1))
@@ -182,7 +188,7 @@ export const bodies: Scenarios = {
     }
     return told
   },
-  'not read, and what is left of the answer in its turn': async ({ serve }) => {
+  'not read: writableLength after end()': async ({ serve }) => {
     const told: unknown[] = []
     const port = await serve((req, res) => {
       if (req.url === '/pieces') res.write('pieces')
@@ -199,8 +205,10 @@ export const bodies: Scenarios = {
     return told
   },
   'not read': posted((_req, res) => res.end('unread')),
-  'not read, and answered later': posted((_req, res) => setTimeout(() => res.end('unread'), 30)),
-  'unread bodies do not stand in the way of the next request': async ({ serve }) => {
+  'not read, with a response 30 ms later': posted((_req, res) =>
+    setTimeout(() => res.end('unread'), 30),
+  ),
+  'bodies that are not read do not delay the next request': async ({ serve }) => {
     const port = await serve((req, res) => res.end(`${req.method} ${req.url}`))
     const body = request('POST', '/1', ['Content-Length: 5'], 'hello')
     return exchange(port, body + body + get('/2'))
@@ -209,7 +217,7 @@ export const bodies: Scenarios = {
     await collect(req)
     res.end(JSON.stringify([req.trailers, req.rawTrailers]))
   }),
-  'trailers that there are': async ({ serve }) => {
+  'trailers of a request that has some': async ({ serve }) => {
     const port = await serve(async (req, res) => {
       await collect(req)
       res.end(JSON.stringify([req.trailers, req.rawTrailers]))
@@ -223,7 +231,7 @@ export const bodies: Scenarios = {
     await client.untilReceived('100 Continue\r\n\r\n')
     return (await client.send('hi').untilClosed()).replace(/Date: [^\r]*/g, '')
   },
-  'a long upload comes whole': async ({ serve }) => {
+  'a long upload arrives whole at a slow reader': async ({ serve }) => {
     const text = 'x'.repeat(LONG)
     const port = await serve(async (req, res) => {
       const hash = createHash('sha1')
@@ -238,12 +246,12 @@ export const bodies: Scenarios = {
     const answer = await exchange(port, request('POST', '/', fields, text))
     return [answer, answer.endsWith(digest(text))]
   },
-  'a long text goes whole': async ({ serve }) => {
+  'a long string is sent whole': async ({ serve }) => {
     const port = await serve((_req, res) => res.end('y'.repeat(LONG)))
     const answer = await exchange(port, get('/'))
     return [answer.length, digest(answer)]
   },
-  'long bytes go whole, in chunks and with backpressure': async ({ serve }) => {
+  'long bytes are sent whole, with backpressure': async ({ serve }) => {
     let drains = 0
     let refusals = 0
     const port = await serve(async (_req, res) => {
@@ -260,7 +268,7 @@ export const bodies: Scenarios = {
     const answer = await exchange(port, get('/'))
     return [answer.length, digest(answer), refusals > 0, drains === refusals]
   },
-  'a stream piped to an answer': async ({ serve }) => {
+  'a stream piped to the response': async ({ serve }) => {
     let failure: unknown
     const port = await serve(async (_req, res) => {
       const source = Readable.from(
@@ -277,7 +285,7 @@ export const bodies: Scenarios = {
     const digits = answer.slice(answer.indexOf('\r\n\r\n')).replace(/\r\n[0-9a-f]*(?=\r\n)/g, '')
     return [failure, digits.replace(/\r\n/g, '').length > 0, answer.includes('chunked')]
   },
-  'the first piece goes at once': async ({ serve }) => {
+  'the first chunk of a response is sent at once': async ({ serve }) => {
     const port = await serve((_req, res) => {
       res.writeHead(200, { 'Content-Type': 'text/event-stream' })
       res.write('data: 1\n\n')
@@ -287,7 +295,7 @@ export const bodies: Scenarios = {
     const first = await client.untilReceived('data: 1')
     return [first.includes('data: 2'), (await client.untilClosed()).endsWith('0\r\n\r\n')]
   },
-  'a head alone goes at once': async ({ serve }) => {
+  'flushHeaders() sends the head at once': async ({ serve }) => {
     const port = await serve((_req, res) => {
       res.flushHeaders()
       setTimeout(() => res.end('later'), 150)

@@ -25,18 +25,18 @@ export const expectations: Scenarios = {
     const port = await serve(async (req, res) => res.end(`got ${await body(req)}`))
     return patient(port, [...CONTINUE, 'Connection: close'])
   },
-  '100 Continue comes also where there is no body': async ({ serve }) => {
+  '100 Continue is sent even if there is no body': async ({ serve }) => {
     const port = await serve((_req, res) => res.end('answer'))
     return exchange(port, get('/', 'Expect: 100-continue'))
   },
-  '100 Continue in other words and among others': async ({ serve }) => {
+  '100-continue is recognized in any case and among other expectations': async ({ serve }) => {
     const port = await serve((req, res) => res.end(req.headers.expect))
     return [
       await exchange(port, get('/', 'Expect: 100-CONTINUE')),
       await exchange(port, get('/', 'Expect: x, 100-continue')),
     ]
   },
-  'who listens to checkContinue says it': async ({ serve }) => {
+  "a 'checkContinue' listener sends 100 Continue itself": async ({ serve }) => {
     const log: string[] = []
     const server = http.createServer(() => log.push('request'))
     server.on('checkContinue', async (req: IncomingMessage, res: ServerResponse) => {
@@ -46,7 +46,7 @@ export const expectations: Scenarios = {
     })
     return [await patient(await serve(server), [...CONTINUE, 'Connection: close']), log]
   },
-  'who listens to checkContinue may pass the request on': async ({ serve }) => {
+  "a 'checkContinue' listener may emit 'request'": async ({ serve }) => {
     const server = http.createServer(async (req, res) => res.end(`got ${await body(req)}`))
     server.on('checkContinue', (req: IncomingMessage, res: ServerResponse) => {
       res.writeContinue()
@@ -54,32 +54,32 @@ export const expectations: Scenarios = {
     })
     return patient(await serve(server), [...CONTINUE, 'Connection: close'])
   },
-  'who refuses without 100 Continue ends the connection': async ({ serve }) => {
+  'a refusal without 100 Continue closes the connection': async ({ serve }) => {
     const server = http.createServer()
     server.on('checkContinue', (_req: IncomingMessage, res: ServerResponse) => {
       res.writeHead(413).end('no')
     })
     return patient(await serve(server), CONTINUE)
   },
-  'any other expectation is 417, and the connection lives on': async ({ serve }) => {
+  'an unknown expectation gets 417, and the connection stays open': async ({ serve }) => {
     const port = await serve((_req, res) => res.end('served'))
     const client = new RawClient(port).send(request('GET', '/', ['Expect: tea']))
     await client.untilReceived('417')
     return (await client.send(get('/')).untilClosed()).replace(/Date: [^\r]*/g, '')
   },
-  'who listens to checkExpectation answers any other': async ({ serve }) => {
+  "a 'checkExpectation' listener responds to an unknown expectation": async ({ serve }) => {
     const server = http.createServer((_req, res) => res.end('served'))
     server.on('checkExpectation', (req: IncomingMessage, res: ServerResponse) => {
       res.end(`expects ${req.headers.expect}`)
     })
     return exchange(await serve(server), get('/', 'Expect: tea'))
   },
-  'Expect means nothing on HTTP/1.0': async ({ serve }) => {
+  'Expect is ignored on HTTP/1.0': async ({ serve }) => {
     const port = await serve(async (req, res) => res.end(`got ${await body(req)}`))
     const head = 'POST / HTTP/1.0\r\nExpect: tea\r\nContent-Length: 2\r\n\r\nok'
     return exchange(port, head)
   },
-  'each kind of interim answer stands before the answer': async ({ serve }) => {
+  'interim responses of each kind precede the response': async ({ serve }) => {
     const log: string[] = []
     const port = await serve((_req, res) => {
       res.writeProcessing(() => log.push('processing'))
@@ -93,7 +93,7 @@ export const expectations: Scenarios = {
     })
     return [await exchange(port, get('/')), log]
   },
-  'early hints without a link say nothing, and a bad one throws': async ({ serve }) => {
+  'early hints without a link send nothing, and an invalid link throws': async ({ serve }) => {
     const port = await serve((_req, res) => {
       res.writeEarlyHints({ link: [] })
       let code: unknown

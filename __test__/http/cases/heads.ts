@@ -22,7 +22,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     res.statusCode = 404.9
     res.end('x')
   },
-  'a status that is a text': (res) => {
+  'a status that is a string': (res) => {
     Object.assign(res, { statusCode: '404' }).end()
   },
   'end with null in place of an encoding and a callback': (res) => {
@@ -31,7 +31,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   },
   'end with text whose last letter is beyond ASCII': (res) => res.end('hello \ud83d\ude00'),
   'end with long text beyond ASCII': (res) => res.end('\u00fc'.repeat(500)),
-  'values short, long, of numbers and several': (res) => {
+  'field values that are short, long, numbers and arrays': (res) => {
     res.setHeader('A', '')
     res.setHeader('B', 'b'.repeat(100))
     res.setHeader('C', 13)
@@ -56,7 +56,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
   'writeHead with a value beyond ASCII and a length': (res) => {
     res.writeHead(200, { a: '\u00e9', 'Content-Length': 1 }).end('x')
   },
-  'writeHead with such values': (res) => {
+  'writeHead with values that are short, long, numbers and arrays': (res) => {
     const values = { a: '', b: 'b'.repeat(100), c: 13, 'set-cookie': ['a=1', 'b=2'] }
     res.writeHead(200, values).end('x')
   },
@@ -111,7 +111,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     res.setHeader('Transfer-Encoding', 'chunked')
     res.end()
   },
-  'a status that nobody knows': (res) => {
+  'a status without a standard phrase': (res) => {
     res.statusCode = 299
     res.end('x')
   },
@@ -169,7 +169,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     res.setHeaders(new Headers({ b: '2' }))
     res.end('x')
   },
-  'values that are no text': (res) => {
+  'field values that are not strings': (res) => {
     res.setHeader('n', 5)
     res.setHeader('b', null as unknown as string)
     res.setHeader('o', {} as unknown as string)
@@ -258,7 +258,7 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     res.addTrailers({ 'X-T': '1' })
     res.end()
   },
-  'trailers with a Content-Length go nowhere': (res) => {
+  'trailers are not sent with a Content-Length': (res) => {
     res.setHeader('Content-Length', 1)
     res.addTrailers({ 'X-T': '1' })
     res.end('x')
@@ -287,16 +287,16 @@ const PROGRAMS: Readonly<Record<string, Program>> = {
     }) as typeof end
     res.end('hello')
   },
-  '_implicitHeader by hand': (res) => {
+  '_implicitHeader called by the application': (res) => {
     Reflect.get(res, '_implicitHeader').call(res)
     res.end('hello')
   },
-  'methods of the prototypes by hand': (res) => {
+  'methods of the prototypes called by the application': (res) => {
     http.ServerResponse.prototype.setHeader.call(res, 'a', '1')
     http.OutgoingMessage.prototype.appendHeader.call(res, 'a', '2')
     http.OutgoingMessage.prototype.end.call(res, 'hello', 'utf8')
   },
-  'methods of the parent, in pieces': (res) => {
+  'methods of the parent prototype, with several writes': (res) => {
     const parent = http.OutgoingMessage.prototype
     parent.write.call(res, 'a', 'utf8')
     parent.end.call(res, 'b', 'utf8')

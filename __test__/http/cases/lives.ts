@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import http from 'node:http'
 import { finished, pipeline, Readable } from 'node:stream'
-import { exchange, get, RawClient, request, sleep } from '../client.ts'
+import { exchange, get, RawClient, request, until } from '../client.ts'
 import type { Scenario, Scenarios } from '../suite.ts'
 
 type Program = (req: IncomingMessage, res: ServerResponse, log: string[]) => void
@@ -18,21 +18,21 @@ function listen(req: IncomingMessage, res: ServerResponse, log: string[]): void 
 
 /** Logs the events of one exchange. */
 function logged(program: Program, text = get('/')): Scenario {
-  return async ({ serve }) => {
+  return async ({ serve, settled }) => {
     const log: string[] = []
     const port = await serve((req, res) => {
       listen(req, res, log)
       program(req, res, log)
     })
     const answer = await exchange(port, text)
-    await sleep(40)
+    await settled(log)
     return [answer, log]
   }
 }
 
 /** Logs what happens when the client leaves. */
 function left(program: Program, text: string, leave: (client: RawClient) => void): Scenario {
-  return async ({ serve }) => {
+  return async ({ serve, settled }) => {
     const log: string[] = []
     let started: () => void = () => {}
     const handled = new Promise<void>((resolve) => {
@@ -47,9 +47,9 @@ function left(program: Program, text: string, leave: (client: RawClient) => void
     })
     const client = new RawClient(port).send(text)
     await handled
-    await sleep(20)
+    await settled(log)
     leave(client)
-    await sleep(80)
+    await settled(log)
     const [req, res] = objects ?? []
     const state = [
       req?.destroyed,
@@ -80,41 +80,41 @@ function inAnyOrder(scenario: Scenario): Scenario {
 }
 
 export const lives: Scenarios = {
-  'end at once': logged((_req, res) => res.end('x')),
-  'end later': logged((_req, res) => setTimeout(() => res.end('x'), 20)),
-  'end at once, request resumed': logged((req, res) => {
+  'events after end() in the handler': logged((_req, res) => res.end('x')),
+  'events after end() in a later turn': logged((_req, res) => setTimeout(() => res.end('x'), 20)),
+  'events of a resumed request and end() in the handler': logged((req, res) => {
     req.resume()
     res.end('x')
   }),
-  'request resumed, end later': logged((req, res) => {
+  'events of a resumed request and end() in a later turn': logged((req, res) => {
     req.resume()
     setTimeout(() => res.end('x'), 20)
   }),
-  'end after a promise': logged(async (_req, res) => {
+  'events after end() in a promise job': logged(async (_req, res) => {
     await null
     res.end('x')
   }),
-  'end in nextTick': logged((_req, res) => process.nextTick(() => res.end('x'))),
-  'write and end': logged((_req, res) => {
+  'events after end() in nextTick': logged((_req, res) => process.nextTick(() => res.end('x'))),
+  'events after write() and end()': logged((_req, res) => {
     res.write('a')
     res.end('b')
   }),
-  'a posted body read': logged((req, res) => {
+  "events of a POST that is read by 'data'": logged((req, res) => {
     req.on('data', () => {})
     req.on('end', () => res.end('x'))
   }, POST),
-  'a posted body unread': logged((_req, res) => res.end('x'), POST),
-  'for await, then end': logged(async (req, res, log) => {
+  'events of a POST that is not read': logged((_req, res) => res.end('x'), POST),
+  'events of a POST that is read by for await': logged(async (req, res, log) => {
     for await (const _chunk of req);
     log.push(`read ${req.destroyed} ${res.destroyed}`)
     res.end('x')
   }, POST),
 
-  'finish is not in end': logged((_req, res, log) => {
+  "'finish' is not emitted within end()": logged((_req, res, log) => {
     res.end('x')
     log.push('returned')
   }),
-  'state in finish and close': logged((req, res, log) => {
+  "the state of a response in 'finish' and in 'close'": logged((req, res, log) => {
     const look = (name: string) => () => {
       const {
         headersSent,
@@ -131,54 +131,54 @@ export const lives: Scenarios = {
     res.on('close', look('close'))
     res.end('x')
   }),
-  'the callback of end': logged((_req, res, log) => {
+  'the callback of end() with a chunk': logged((_req, res, log) => {
     res.end('x', () => log.push('callback'))
     log.push('returned')
   }),
-  'the callback of end without a chunk': logged((_req, res, log) =>
+  'the callback of end() without a chunk': logged((_req, res, log) =>
     res.end(() => log.push('callback')),
   ),
-  'the callback of an end after the end': logged((_req, res, log) => {
+  'the callback of a second end() gets an error': logged((_req, res, log) => {
     res.end('x')
     res.end((error?: Error) => log.push(`second ${error}`))
   }),
-  'the callbacks of writes': logged((_req, res, log) => {
+  'the callbacks of writes run in order': logged((_req, res, log) => {
     res.write('a', () => log.push('first'))
     res.write('b', 'utf8', () => log.push('second'))
     res.end('c', () => log.push('end'))
   }),
-  'a write after the end': logged((_req, res, log) => {
+  'a write after end() gets an error': logged((_req, res, log) => {
     res.end('x')
     log.push(String(res.write('y', (error) => log.push(String(error)))))
   }),
-  'listeners added after end hear': async ({ serve }) => {
+  "listeners added after end() get 'finish' and 'close'": async ({ serve, settled }) => {
     const log: string[] = []
     const port = await serve((req, res) => {
       res.end('x')
       listen(req, res, log)
     })
     await exchange(port, get('/'))
-    await sleep(20)
+    await settled(log)
     return log
   },
-  'finished() of both': logged((req, res, log) => {
+  'finished() of the request and of the response': logged((req, res, log) => {
     finished(res, (error) => log.push(`res ${error}`))
     finished(req, (error) => log.push(`req ${error}`))
     res.end('x')
   }),
-  'finished() after the fact': async ({ serve }) => {
+  'finished() of a request and a response that have closed': async ({ serve }) => {
     const log: string[] = []
     const port = await serve(async (req, res) => {
       res.end('x')
-      await sleep(30)
+      await until(() => res.closed)
       finished(res, (error) => log.push(`res ${error}`))
       finished(req, (error) => log.push(`req ${error}`))
     })
     await exchange(port, get('/'))
-    await sleep(60)
+    await until(() => log.length === 2)
     return log
   },
-  'events of a response without listeners are not missed by once': async ({ serve }) => {
+  "once() of a response's 'finish' without other listeners": async ({ serve, settled }) => {
     const log: string[] = []
     const port = await serve(async (_req, res) => {
       setTimeout(() => res.end('x'), 10)
@@ -187,13 +187,12 @@ export const lives: Scenarios = {
       await once(res, 'close').then(() => log.push('close'))
     })
     await exchange(port, get('/'))
-    await sleep(30)
+    await until(() => log.length > 0)
+    await settled(log)
     return log
   },
 
-  'a long answer that is given at once comes whole to a client that has ended its side': async ({
-    serve,
-  }) => {
+  'a half-closed client gets the whole of a long response': async ({ serve }) => {
     const port = await serve((_req, res) => {
       res.setHeader('Content-Length', 1_000_000)
       for (let piece = 0; piece < 10; piece++) res.write(Buffer.alloc(100_000, 'x'))
@@ -205,38 +204,38 @@ export const lives: Scenarios = {
     return answer.length - answer.indexOf('\r\n\r\n')
   },
 
-  'the client leaves before the answer': left(
+  'a client that closes before the response': left(
     () => {},
     get('/'),
     (client) => client.destroy(),
   ),
-  'the client leaves after its request was read': left(
+  'a client that closes after its request was read': left(
     (req) => req.resume(),
     get('/'),
     (client) => client.destroy(),
   ),
-  'the client leaves in the middle of its upload': inAnyOrder(
+  'a client that closes during its upload': inAnyOrder(
     left(
       (req) => req.resume(),
       UPLOAD,
       (client) => client.destroy(),
     ),
   ),
-  'the client leaves in the middle of an upload that nobody reads': inAnyOrder(
+  'a client that closes during an upload that is not read': inAnyOrder(
     left(
       () => {},
       UPLOAD,
       (client) => client.destroy(),
     ),
   ),
-  'the client leaves in the middle of the answer': inAnyOrder(
+  'a client that closes during the response': inAnyOrder(
     left(
       (_req, res) => res.write('x'),
       get('/'),
       (client) => client.destroy(),
     ),
   ),
-  'writes after the client has left': left(
+  'a write after the client has closed': left(
     (_req, res, log) => {
       res.on('close', () => {
         log.push(String(res.write('x', (error) => log.push(String(error)))))
@@ -246,7 +245,7 @@ export const lives: Scenarios = {
     get('/'),
     (client) => client.destroy(),
   ),
-  'pipeline and the client leaves': left(
+  'a pipeline() whose client closes': left(
     (_req, res, log) => {
       const source = new Readable({ read() {} })
       source.push('x')
@@ -255,7 +254,7 @@ export const lives: Scenarios = {
     get('/'),
     (client) => client.destroy(),
   ),
-  'finished() and the client leaves': left(
+  'finished() of a request whose client closes': left(
     (req, res, log) => {
       finished(res, (error) => log.push(`res ${error}`))
       finished(req, (error) => log.push(`req ${error}`))
@@ -263,30 +262,33 @@ export const lives: Scenarios = {
     get('/'),
     (client) => client.destroy(),
   ),
-  'destroy of the response': left(
+  'destroy() of the response before its head': left(
     (_req, res) => res.destroy(),
     get('/'),
     () => {},
   ),
-  'destroy of the socket': left(
+  'destroy() of the socket before the response': left(
     (req) => req.socket.destroy(),
     get('/'),
     () => {},
   ),
-  'a failing pipeline leaves the answer possible': logged((req, res, log) => {
-    pipeline(
-      req,
-      async () => {
-        throw new Error('no')
-      },
-      (error) => {
-        log.push(`${error} ${Boolean(req.socket)} ${req.destroyed}`)
-        res.statusCode = 400
-        res.end('bad')
-      },
-    )
-  }, POST),
-  'an upload begun and not read is over with the answer': async ({ serve }) => {
+  'a response is possible after a pipeline() from the request has failed': logged(
+    (req, res, log) => {
+      pipeline(
+        req,
+        async () => {
+          throw new Error('no')
+        },
+        (error) => {
+          log.push(`${error} ${Boolean(req.socket)} ${req.destroyed}`)
+          res.statusCode = 400
+          res.end('bad')
+        },
+      )
+    },
+    POST,
+  ),
+  'an upload that is not read closes after the response': async ({ serve, settled }) => {
     const log: string[] = []
     const port = await serve((req, res) => {
       req.on('close', () => log.push('r.close'))
@@ -296,27 +298,27 @@ export const lives: Scenarios = {
     await client.untilReceived('x')
     client.send(`hello${get('/')}`)
     await client.untilClosed()
-    await sleep(40)
+    await settled(log)
     return log
   },
-  'a timeout of the response calls back and ends nothing': logged((_req, res, log) => {
+  'res.setTimeout() calls back and keeps the connection open': logged((_req, res, log) => {
     res.setTimeout(30, () => {
       log.push(`timeout ${res.destroyed}`)
       res.end('x')
     })
   }),
-  'a timeout of the request': logged((req, res, log) => {
+  'req.setTimeout() calls back': logged((req, res, log) => {
     req.setTimeout(30, () => {
       log.push('timeout')
       res.end('x')
     })
   }),
-  'a timeout that nobody hears ends the connection': left(
+  "a timeout without a 'timeout' listener closes the connection": left(
     (req) => req.socket.setTimeout(20),
     get('/'),
     () => {},
   ),
-  "the server's timeout": async ({ serve }) => {
+  'server.setTimeout() calls back with the socket': async ({ serve }) => {
     let heard = 0
     const server = http.createServer(() => {})
     server.setTimeout(30, (socket) => {
@@ -325,11 +327,11 @@ export const lives: Scenarios = {
     })
     return [await exchange(await serve(server), get('/')), heard]
   },
-  'destroySoon after the answer': logged((req, res) => {
+  'destroySoon() of the socket after end()': logged((req, res) => {
     res.end('x')
     ;(req.socket as unknown as { destroySoon(): void }).destroySoon()
   }),
-  'the socket closes when the client leaves idle': async ({ serve }) => {
+  'the socket of an idle connection closes with its client': async ({ serve }) => {
     const log: string[] = []
     const port = await serve((req, res) => {
       req.socket.on('close', () => log.push('closed'))
@@ -339,7 +341,7 @@ export const lives: Scenarios = {
     await client.untilReceived('x')
     log.push('answered')
     client.destroy()
-    await sleep(60)
+    await until(() => log.includes('closed'))
     return log
   },
 }

@@ -45,7 +45,7 @@ const swapped = {
 }
 
 export const objects: Scenarios = {
-  'requests and responses are instances of node classes': seen((req, res) => [
+  "requests, responses and sockets are instances of node's classes": seen((req, res) => [
     req instanceof http.IncomingMessage,
     res instanceof http.ServerResponse,
     req.constructor.name,
@@ -56,7 +56,7 @@ export const objects: Scenarios = {
     Object.getPrototypeOf(res) === http.ServerResponse.prototype,
   ]),
 
-  'listeners of a response come and go': seen((_req, res) => {
+  'listeners of a response can be added and removed': seen((_req, res) => {
     const told: unknown[] = []
     const listener = () => {}
     // Node has a listener of its own for 'finish'.
@@ -76,14 +76,14 @@ export const objects: Scenarios = {
     return told
   }),
 
-  'the only listener of a response goes without a word to itself': seen((_req, res) => {
+  "removing the only 'removeListener' listener does not call it": seen((_req, res) => {
     const told: unknown[] = []
     const listener = (name: unknown) => told.push(name)
     res.on('removeListener', listener).removeListener('removeListener', listener)
     return [told, res.listenerCount('removeListener'), res.emit('removeListener', 'x')]
   }),
 
-  'they are so after a swap of prototypes, and their methods work': seen((req, res) => {
+  'requests and responses work after their prototypes were replaced': seen((req, res) => {
     Object.setPrototypeOf(req, swapped.request)
     Object.setPrototypeOf(res, swapped.response)
     res.setHeader('a', 1)
@@ -106,13 +106,13 @@ export const objects: Scenarios = {
   'own keys of a response at the start': seen((_req, res) => Object.keys(res)),
   'own keys of a request at the start': seen((req) => Object.keys(req)),
 
-  'what is absent from a request': seen((req) =>
+  'properties that frameworks add are absent from a request': seen((req) =>
     ['originalUrl', 'body', 'rawBody', 'query', 'ip', 'protocol', '_parsedUrl', 'params'].map(
       (name) => name in req,
     ),
   ),
 
-  'the line of a request': seen(
+  'method, URL and version of a request': seen(
     (req) => [
       req.method,
       req.url,
@@ -123,13 +123,16 @@ export const objects: Scenarios = {
     ],
     get('/a%20b//c/../d?x=%zz&y'),
   ),
-  'absolute form': seen((req) => [req.url, req.headers.host], get('http://test/p?q=1')),
-  'a method beyond the usual': seen(
+  'the URL of a request in absolute form': seen(
+    (req) => [req.url, req.headers.host],
+    get('http://test/p?q=1'),
+  ),
+  'a request with a method of WebDAV': seen(
     (req) => req.method,
     request('PROPFIND', '/', ['Connection: close']),
   ),
 
-  'fields of a request': seen(
+  'header fields of a request': seen(
     (req) => [
       { ...req.headers },
       Object.keys(req.headers),
@@ -139,13 +142,13 @@ export const objects: Scenarios = {
     ],
     get('/', ...FIELDS),
   ),
-  'fields can be changed and replaced': seen((req) => {
+  'req.headers can be changed and replaced': seen((req) => {
     req.headers.origin = 'x'
     const before = { ...req.headers }
     req.headers = { a: 'b' }
     return [before, req.headers]
   }),
-  'fields can be joined': async ({ serve }) => {
+  'joinDuplicateHeaders joins header fields': async ({ serve }) => {
     let found: unknown
     const server = http.createServer({ joinDuplicateHeaders: true }, (req, res) => {
       found = req.headers
@@ -197,7 +200,7 @@ export const objects: Scenarios = {
     res.strictContentLength,
   ]),
 
-  'the head counts as sent at once': seen((_req, res) => {
+  'headersSent is true right after writeHead()': seen((_req, res) => {
     const states: unknown[] = []
     const look = (): void => {
       states.push(
@@ -214,7 +217,7 @@ export const objects: Scenarios = {
     look()
     return [states, res.statusMessage]
   }),
-  'the state right after end': seen((_req, res) => {
+  'the state of a response right after end()': seen((_req, res) => {
     res.setHeader('a', 'b')
     const returned = res.end('x')
     return [
@@ -231,7 +234,7 @@ export const objects: Scenarios = {
     ]
   }),
 
-  'methods give back what node gives': seen((_req, res) => [
+  "methods of a response return node's values": seen((_req, res) => [
     res.setHeader('a', ['1', '2']) === res,
     res.getHeader('A'),
     res.appendHeader('a', '3') === res,
@@ -245,12 +248,12 @@ export const objects: Scenarios = {
     res.write('x'),
     res.getHeader('a'),
   ]),
-  'fields of writeHead alone are not remembered': seen((_req, res) => {
+  'getHeader() does not return fields of writeHead() alone': seen((_req, res) => {
     res.writeHead(200, { x: '1' })
     return [res.getHeader('x'), res.hasHeader('x'), res.getHeaderNames()]
   }),
 
-  'the socket is one for all': seen((req, res) => [
+  'req.socket, res.socket and req.connection are one object': seen((req, res) => [
     req.socket === req.connection,
     req.socket === res.socket,
     res.connection === res.socket,
@@ -258,7 +261,7 @@ export const objects: Scenarios = {
     Reflect.get(req.socket, '_httpMessage') === res,
     Reflect.get(req.socket, 'server') instanceof http.Server,
   ]),
-  'the socket knows its addresses': async ({ serve }) => {
+  'the socket has the addresses of both sides': async ({ serve }) => {
     let found: unknown[] = []
     let localPort: number | undefined
     const port = await serve((req, res) => {
@@ -279,7 +282,7 @@ export const objects: Scenarios = {
     await exchange(port, get('/'))
     return [found, localPort === port]
   },
-  'the socket has what frameworks call': seen((req) => {
+  'the socket has the methods that frameworks call': seen((req) => {
     const { socket } = req
     return [
       socket.setNoDelay(true) === socket,
@@ -297,7 +300,7 @@ export const objects: Scenarios = {
       socket.allowHalfOpen,
     ]
   }),
-  'the socket stays for all requests of a connection': async ({ serve }) => {
+  'all requests of a connection have the same socket': async ({ serve }) => {
     const sockets = new Set<unknown>()
     const counts: unknown[] = []
     const port = await serve((req, res) => {
@@ -310,7 +313,7 @@ export const objects: Scenarios = {
     return [sockets.size, counts]
   },
 
-  'subclasses given to createServer are used': async ({ serve }) => {
+  'subclasses given to createServer() are used': async ({ serve }) => {
     class Req extends http.IncomingMessage {}
     class Res extends http.ServerResponse<Req> {}
     let found: unknown
@@ -321,7 +324,7 @@ export const objects: Scenarios = {
     return [await exchange(await serve(server), get('/')), found]
   },
 
-  'patches of the prototype are on the path': async ({ serve }) => {
+  'patched methods of ServerResponse.prototype are called': async ({ serve, settled }) => {
     const calls: string[] = []
     const { prototype } = http.ServerResponse
     const names = ['setHeader', 'writeHead', 'write', 'end', 'emit'] as const
@@ -339,7 +342,7 @@ export const objects: Scenarios = {
     })
     try {
       const answer = await exchange(port, get('/'))
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await settled(calls)
       return [answer, calls.filter((call) => call !== 'emit socket')]
     } finally {
       for (const restore of restores.splice(0).reverse()) restore()

@@ -17,15 +17,16 @@ function attempt(call: () => unknown): unknown {
 
 /** Compares what a call throws, then answers. */
 function refused(...calls: Call[]): Scenario {
-  return async ({ serve }) => {
+  return async ({ serve, settled }) => {
     const found: unknown[] = []
     const port = await serve((req, res) => {
       res.on('error', (error: NodeJS.ErrnoException) => found.push(['error event', error.code]))
       for (const call of calls) found.push(attempt(() => call(res, req)))
-      setTimeout(() => res.end(), 20)
+      // An error event may follow in a later tick.
+      setImmediate(() => res.end())
     })
     const answer = await exchange(port, get('/'))
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    await settled(found)
     return [answer, found]
   }
 }
@@ -33,25 +34,25 @@ function refused(...calls: Call[]): Scenario {
 const no = undefined as never
 
 export const refusals: Scenarios = {
-  'names of fields': refused(
+  'invalid field names throw': refused(
     (res) => res.setHeader('a b', '1'),
     (res) => res.setHeader('', '1'),
     (res) => res.setHeader(5 as never, '1'),
     (res) => res.writeHead(200, { 'a b': '1' }),
   ),
-  'values of fields': refused(
+  'invalid field values throw': refused(
     (res) => res.setHeader('a', no),
     (res) => res.setHeader('a', 'x\ny'),
     (res) => res.setHeader('a', 'x\0'),
     (res) => res.setHeader('a', '\u2603'),
     (res) => res.writeHead(200, { a: 'x\r\ny' }),
   ),
-  'a value refused by writeHead leaves the head open': refused(
+  'writeHead() can be called again after it has refused a value': refused(
     (res) => res.writeHead(404, { a: no }),
     (res) => [res.headersSent, res.statusCode].join(),
     (res) => res.writeHead(201, { a: 'b' }),
   ),
-  'accessors without a name': refused(
+  'getHeader(), hasHeader() and removeHeader() without a name throw': refused(
     (res) => res.getHeader(no),
     (res) => res.hasHeader(no),
     (res) => res.removeHeader(no),
@@ -62,7 +63,7 @@ export const refusals: Scenarios = {
     (res) => res.writeHead('abc' as never),
     (res) => res.writeHead('201' as never),
   ),
-  'a bad status is refused by end': refused((res) => {
+  'end() with an invalid status throws': refused((res) => {
     res.statusCode = 99
     try {
       return res.end('x')
@@ -70,15 +71,17 @@ export const refusals: Scenarios = {
       res.statusCode = 200
     }
   }),
-  'a bad reason': refused(
+  'writeHead() with an invalid reason throws': refused(
     (res) => res.writeHead(200, 'a\nb'),
     (res) => {
       res.statusMessage = 'fine'
       return res.headersSent
     },
   ),
-  'an odd array': refused((res) => res.writeHead(200, ['a'] as never)),
-  'after the head': refused(
+  'writeHead() with an array of odd length throws': refused((res) =>
+    res.writeHead(200, ['a'] as never),
+  ),
+  'methods that change the head throw after it was sent': refused(
     (res) => res.writeHead(200, { a: 'b' }).headersSent,
     (res) => res.setHeader('a', '1'),
     (res) => res.appendHeader('a', '1'),
@@ -91,7 +94,7 @@ export const refusals: Scenarios = {
     },
     (res) => res.flushHeaders(),
   ),
-  'after end': refused(
+  'methods called after end() throw or emit an error': refused(
     (res) => res.end('x').writableEnded,
     (res) => res.setHeader('a', '1'),
     (res) => res.writeHead(200),
@@ -99,7 +102,7 @@ export const refusals: Scenarios = {
     (res) => res.write('y'),
     (res) => res.end('z').writableEnded,
   ),
-  'chunks of other kinds': refused(
+  'chunks that are neither string nor bytes throw': refused(
     (res) => res.write(null as never),
     (res) => res.write(5 as never),
     (res) => res.write({} as never),
@@ -107,8 +110,8 @@ export const refusals: Scenarios = {
     (res) => res.end(5 as never),
     (res) => res.write(new Uint16Array(1) as never),
   ),
-  'setHeaders of something else': refused((res) => res.setHeaders({} as never)),
-  'early hints': refused(
+  'setHeaders() with a plain object throws': refused((res) => res.setHeaders({} as never)),
+  'invalid early hints throw': refused(
     (res) => res.writeEarlyHints({ link: 'bad' }),
     (res) => res.writeEarlyHints({} as never),
   ),

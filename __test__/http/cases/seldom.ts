@@ -1,11 +1,11 @@
 /** What few programs look at, and some packages and test suites do. */
 import http from 'node:http'
 import type { Duplex } from 'node:stream'
-import { exchange, get, masked, RawClient, request, sleep, until } from '../client.ts'
+import { exchange, get, masked, RawClient, request, until } from '../client.ts'
 import type { Scenarios } from '../suite.ts'
 
 export const seldom: Scenarios = {
-  'a write calls back while the response has its socket': async ({ serve }) => {
+  'write callbacks run while res.socket is set': async ({ serve }) => {
     const log: unknown[] = []
     const port = await serve((_req, res) => {
       res.write('okay', () => log.push(['written', res.socket === null]))
@@ -15,7 +15,7 @@ export const seldom: Scenarios = {
     await until(() => log.length === 2)
     return [answer, log]
   },
-  'no data behind the destruction of the response': async ({ serve }) => {
+  "no 'data' is emitted after the response was destroyed": async ({ serve }) => {
     const log: string[] = []
     const port = await serve((req, res) => {
       req.on('data', (data) => {
@@ -33,7 +33,7 @@ export const seldom: Scenarios = {
     await until(() => log.includes('close'))
     return log
   },
-  'the head goes with an empty write': async ({ serve }) => {
+  'an empty write sends the head': async ({ serve }) => {
     const answers: http.ServerResponse[] = []
     const port = await serve((_req, res) => {
       res.writeHead(200, { 'Content-Type': 'text/event-stream' })
@@ -46,19 +46,21 @@ export const seldom: Scenarios = {
     return masked(await client.untilClosed())
   },
   // Node 24 and newer.
-  'the signal of a request is over with its answer': async ({ serve }) => {
+  'req.signal is not aborted after the response': async ({ serve }) => {
     const log: unknown[] = []
+    let isLeftHandled = false
     const port = await serve((req, res) => {
       const { signal } = req as { signal?: AbortSignal }
       signal?.addEventListener('abort', () => log.push(`abort of ${req.url}`))
       req.socket.once('close', () => {
         log.push(signal?.aborted, (req as { signal?: AbortSignal }).signal?.aborted)
       })
-      if (req.url !== '/left') setTimeout(() => res.end('x'), req.url === '/late' ? 10 : 0)
+      if (req.url === '/left') isLeftHandled = true
+      else setTimeout(() => res.end('x'), req.url === '/late' ? 10 : 0)
     })
     for (const path of ['/', '/late', '/left']) {
       const client = new RawClient(port).send(request('GET', path, []))
-      if (path === '/left') await sleep(20)
+      if (path === '/left') await until(() => isLeftHandled)
       else await client.untilReceived('x')
       const before = log.length
       client.destroy()
@@ -66,7 +68,7 @@ export const seldom: Scenarios = {
     }
     return log
   },
-  'an interim answer that is written in parts': async ({ serve }) => {
+  'an interim response that is written in parts': async ({ serve }) => {
     const log: string[] = []
     const port = await serve((_req, res) => {
       const raw = res as unknown as { _writeRaw(text: string, callback?: () => void): void }
@@ -77,7 +79,7 @@ export const seldom: Scenarios = {
     })
     return [await exchange(port, get('/')), log]
   },
-  'the end of a socket with its last answer': async ({ serve }) => {
+  'socket.writableEnded after the last response of a connection': async ({ serve }) => {
     const log: unknown[] = []
     const port = await serve((req, res) => {
       const { socket } = req
@@ -91,7 +93,7 @@ export const seldom: Scenarios = {
     await until(() => log.length === 2)
     return log
   },
-  'an error that a program emits at its socket': async ({ serve }) => {
+  'an error that an application emits on its socket closes the connection': async ({ serve }) => {
     const log: string[] = []
     const port = await serve((req, res) => {
       req.socket.on('close', (hadError) => log.push(`close ${hadError}`))
@@ -105,7 +107,7 @@ export const seldom: Scenarios = {
     await until(() => log.length === 2)
     return [answers, log]
   },
-  'who listens to a socket that a program takes over': async ({ serve }) => {
+  "listener counts of a socket given to a 'connect' listener": async ({ serve }) => {
     let counts: unknown
     const server = http.createServer()
     server.on('connect', (_req, socket: Duplex) => {
@@ -117,7 +119,7 @@ export const seldom: Scenarios = {
     await exchange(port, 'CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n')
     return counts
   },
-  'the high-water mark that a server was made with': async ({ serve }) => {
+  'the highWaterMark of createServer() applies to its connections': async ({ serve }) => {
     let marks: unknown
     const server = http.createServer({ highWaterMark: 131_072 }, (req, res) => {
       const { socket } = req
@@ -127,14 +129,13 @@ export const seldom: Scenarios = {
     await exchange(await serve(server), get('/'))
     return marks
   },
-  'a client that has ended its side, where the server allows that': async ({ serve }) => {
+  'a half-closed client gets its responses with httpAllowHalfOpen': async ({ serve }) => {
     const server = http.createServer((req, res) => setTimeout(() => res.end(req.url), 30))
     Reflect.set(server, 'httpAllowHalfOpen', true)
     const client = new RawClient(await serve(server))
     client.send(request('GET', '/one', []) + request('GET', '/two', []))
     client.socket.end()
     const answer = await client.untilClosed()
-    await sleep(10)
     return [answer.includes('/one'), answer.includes('/two')]
   },
 }

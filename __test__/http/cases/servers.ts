@@ -4,12 +4,12 @@ import { channel } from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import http from 'node:http'
-import { exchange, get, RawClient, request, sleep } from '../client.ts'
+import { exchange, get, nextTurn, RawClient, request } from '../client.ts'
 import type { Scenarios } from '../suite.ts'
 
 export const servers: Scenarios = {
   // Node 24 and newer.
-  'a body that no field names is over with optimizeEmptyRequests': async ({ serve }) => {
+  'optimizeEmptyRequests closes a request without a body at once': async ({ serve, settled }) => {
     const log: unknown[] = []
     const options = { optimizeEmptyRequests: true } as http.ServerOptions
     const server = http.createServer(options, (req, res) => {
@@ -25,10 +25,10 @@ export const servers: Scenarios = {
       await exchange(port, request('POST', '/0', [close, 'Content-Length: 0'])),
       await exchange(port, request('POST', '/3', [close, 'Content-Length: 3'], 'abc')),
     ]
-    await sleep(20)
+    await settled(log)
     return [answers, log]
   },
-  'a replaced emit hears of connections and requests': async ({ serve }) => {
+  "a replaced emit gets 'connection' and 'request'": async ({ serve }) => {
     const log: string[] = []
     const server = http.createServer((_req, res) => res.end())
     const { emit } = server
@@ -39,7 +39,7 @@ export const servers: Scenarios = {
     await exchange(await serve(server), request('GET', '/', []) + get('/'))
     return log
   },
-  'connection comes once, before its first request': async ({ serve }) => {
+  "'connection' is emitted once, before the first request": async ({ serve }) => {
     const log: string[] = []
     let socket: unknown
     const server = http.createServer((req, res) => {
@@ -53,7 +53,7 @@ export const servers: Scenarios = {
     await exchange(await serve(server), request('GET', '/', []) + get('/'))
     return log
   },
-  'listeners are looked up for each request': async ({ serve }) => {
+  "'request' listeners are looked up for each request": async ({ serve }) => {
     const log: string[] = []
     const server = http.createServer((_req, res) => res.end('first'))
     const port = await serve(server)
@@ -64,7 +64,7 @@ export const servers: Scenarios = {
     answers.push(await exchange(port, get('/')))
     return [answers, log, server.listenerCount('request')]
   },
-  'a replaced emit sees the request': async ({ serve }) => {
+  "an emit that is replaced while serving gets 'request'": async ({ serve }) => {
     const log: string[] = []
     const server = http.createServer((_req, res) => res.end('x'))
     const port = await serve(server)
@@ -75,7 +75,7 @@ export const servers: Scenarios = {
     } as typeof emit
     return [await exchange(port, get('/')), log.filter((name) => name === 'request')]
   },
-  'a patched Server.prototype.emit sees the request': async ({ serve }) => {
+  "a patched Server.prototype.emit gets 'request'": async ({ serve }) => {
     const log: string[] = []
     const { prototype } = http.Server
     const before = prototype.emit
@@ -93,7 +93,10 @@ export const servers: Scenarios = {
       Reflect.deleteProperty(prototype, 'emit')
     }
   },
-  'diagnostics channels': async ({ serve }) => {
+  'diagnostics channels publish the start and the finish of a request': async ({
+    serve,
+    settled,
+  }) => {
     const log: string[] = []
     const names = ['http.server.request.start', 'http.server.response.finish']
     const subscriptions = names.map((name) => {
@@ -115,13 +118,13 @@ export const servers: Scenarios = {
         }),
         get('/'),
       )
-      await sleep(20)
+      await settled(log)
       return log
     } finally {
       for (const end of subscriptions) end()
     }
   },
-  'captureRejections answers 500': async ({ serve }) => {
+  'captureRejections sends a 500 response': async ({ serve }) => {
     EventEmitter.captureRejections = true
     const server = http.createServer(async (_req, res) => {
       res.setHeader('a', 'b')
@@ -130,13 +133,13 @@ export const servers: Scenarios = {
     EventEmitter.captureRejections = false
     return exchange(await serve(server), get('/'))
   },
-  'each request has an async context of its own': async ({ serve }) => {
+  'each request has its own async context': async ({ serve }) => {
     const storage = new AsyncLocalStorage<string>()
     const found: unknown[] = []
     const port = await serve(async (req, res) => {
       const before = storage.getStore()
       storage.enterWith(req.url ?? '')
-      await sleep(10)
+      await nextTurn()
       found.push(before === undefined || req.url !== '/1', storage.getStore() === req.url)
       res.on('finish', () => found.push(storage.getStore() === req.url))
       res.end('x')
@@ -144,7 +147,7 @@ export const servers: Scenarios = {
     await Promise.all(['/1', '/2', '/3'].map((path) => exchange(port, get(path))))
     return found
   },
-  'jobs of a request run before its answer is awaited': async ({ serve }) => {
+  'jobs that a handler queues run after it, in order': async ({ serve }) => {
     const log: string[] = []
     const port = await serve((_req, res) => {
       process.nextTick(() => log.push('tick'))
@@ -182,7 +185,7 @@ export const servers: Scenarios = {
     await client.untilClosed()
     return log
   },
-  'the server counts its connections and waits for them': async ({ serve }) => {
+  'getConnections() counts connections, and close() waits for them': async ({ serve, settled }) => {
     const log: string[] = []
     const server = http.createServer((_req, res) => res.end('x'))
     const port = await serve(server)
@@ -192,10 +195,10 @@ export const servers: Scenarios = {
     server.close((error) => log.push(`closed ${error}`))
     log.push(String(server.listening))
     await client.untilClosed()
-    await sleep(30)
+    await settled(log)
     return [count, log]
   },
-  'a server that closes right behind an answer sends all of it': async ({ serve }) => {
+  'a server that closes right after end() sends the whole response': async ({ serve }) => {
     const lengths: number[] = []
     for (const length of [1, 6_000_000]) {
       const server = http.createServer((_req, res) => {
@@ -207,7 +210,9 @@ export const servers: Scenarios = {
     }
     return lengths
   },
-  'an Upgrade without a listener is an ordinary request': async ({ serve }) => {
+  "a closing request with an Upgrade field is served without an 'upgrade' listener": async ({
+    serve,
+  }) => {
     const port = await serve((req, res) =>
       res.end(`${Reflect.get(req, 'upgrade')} ${req.headers.upgrade}`),
     )

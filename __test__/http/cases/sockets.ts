@@ -1,8 +1,11 @@
-/** The connection, as `req.socket` shows it: its events, its methods, and what writes past the answer do. */
+/**
+ * The connection, as `req.socket` shows it: its events, its methods, and what writes past the
+ * answer do.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import http from 'node:http'
 import type { Socket } from 'node:net'
-import { exchange, get, masked, RawClient, request, sleep, until } from '../client.ts'
+import { exchange, get, masked, RawClient, request, until } from '../client.ts'
 import type { Scenario, Scenarios } from '../suite.ts'
 
 type Program = (req: IncomingMessage, res: ServerResponse, log: string[]) => void
@@ -12,7 +15,7 @@ const EVENTS = ['end', 'close', 'error', 'timeout', 'finish']
 
 /** Logs the events of a connection, and what the program logs; over when the socket has closed. */
 function watched(program: Program, text = get('/')): Scenario {
-  return async ({ serve }) => {
+  return async ({ serve, settled }) => {
     const log: string[] = []
     let closed = false
     const server = http.createServer((req, res) => program(req, res, log))
@@ -29,7 +32,7 @@ function watched(program: Program, text = get('/')): Scenario {
     })
     const answer = await exchange(await serve(server), text)
     await until(() => closed)
-    await sleep(20)
+    await settled(log)
     return [answer, log]
   }
 }
@@ -48,7 +51,7 @@ function found(look: (socket: Socket, req: IncomingMessage) => unknown): Scenari
 }
 
 export const sockets: Scenarios = {
-  'state of the socket in a handler': found((socket) => [
+  'the state of req.socket in a handler': found((socket) => [
     socket.readable,
     socket.writable,
     socket.destroyed,
@@ -72,7 +75,7 @@ export const sockets: Scenarios = {
     Reflect.get(socket, '_httpMessage') instanceof http.ServerResponse,
     socket.bytesWritten,
   ]),
-  'a program keeps what it likes on a socket': async ({ serve }) => {
+  'an application may keep any property on a socket': async ({ serve }) => {
     const names = ['call', 'connection', 'last', 'refused', 'requests', 'secured', 'tunnel']
     const port = await serve(({ socket }, res) => {
       const kept = socket as unknown as Record<string, unknown>
@@ -93,7 +96,7 @@ export const sockets: Scenarios = {
     socket.cork(),
     socket.uncork(),
   ]),
-  'an encoding of the socket is refused': found((socket) => {
+  'setEncoding() of the socket throws': found((socket) => {
     try {
       return socket.setEncoding('utf8') === socket
     } catch (error) {
@@ -114,7 +117,9 @@ export const sockets: Scenarios = {
     await until(() => log.some((line) => line.startsWith('k.close')))
     return log
   },
-  'an upload that is broken off': async ({ serve }) => {
+  "a client that closes during its upload emits 'clientError', then aborts the request": async ({
+    serve,
+  }) => {
     const log: unknown[] = []
     const server = http.createServer((req, res) => {
       req.on('data', () => log.push('data'))
@@ -134,48 +139,50 @@ export const sockets: Scenarios = {
     await until(() => log.includes('s.close') && log.includes('ECONNRESET'))
     return log
   },
-  'an upload that is broken off is an error of the socket': async ({ serve }) => {
-    const logs: string[][] = []
-    const port = await serve((req, res) => {
-      const log: string[] = []
-      logs.push(log)
-      for (const name of req.url === '/end' ? ['end', 'error', 'close'] : ['error', 'close']) {
-        req.socket.on(name, (value) => log.push(`k.${name} ${value?.code ?? value ?? ''}`))
+  "a client that closes during its upload emits an error on the socket without 'clientError' listeners":
+    async ({ serve }) => {
+      const logs: string[][] = []
+      const port = await serve((req, res) => {
+        const log: string[] = []
+        logs.push(log)
+        for (const name of req.url === '/end' ? ['end', 'error', 'close'] : ['error', 'close']) {
+          req.socket.on(name, (value) => log.push(`k.${name} ${value?.code ?? value ?? ''}`))
+        }
+        req.on('data', () => log.push('data'))
+        req.on('aborted', () => log.push('aborted'))
+        req.on('error', (error: NodeJS.ErrnoException) => log.push(`r.error ${error.code}`))
+        for (const name of ['finish', 'close']) res.on(name, () => log.push(`s.${name}`))
+      })
+      for (const [index, path] of ['/', '/end'].entries()) {
+        const heard = (start: string) =>
+          logs[index]?.some((line) => line.startsWith(start)) === true
+        const client = new RawClient(port)
+        client.send(request('POST', path, ['Content-Length: 500'], 'hello'))
+        await until(() => heard('data'))
+        client.socket.end()
+        await until(() => heard('r.error') && heard('k.close'))
       }
-      req.on('data', () => log.push('data'))
-      req.on('aborted', () => log.push('aborted'))
-      req.on('error', (error: NodeJS.ErrnoException) => log.push(`r.error ${error.code}`))
-      for (const name of ['finish', 'close']) res.on(name, () => log.push(`s.${name}`))
-    })
-    for (const [index, path] of ['/', '/end'].entries()) {
-      const heard = (start: string) => logs[index]?.some((line) => line.startsWith(start)) === true
-      const client = new RawClient(port)
-      client.send(request('POST', path, ['Content-Length: 500'], 'hello'))
-      await until(() => heard('data'))
-      client.socket.end()
-      await until(() => heard('r.error') && heard('k.close'))
-    }
-    return logs
-  },
-  'destroy of the socket after the head': watched((req, res, log) => {
+      return logs
+    },
+  'destroy() of the socket after the head': watched((req, res, log) => {
     for (const name of ['finish', 'close', 'error']) res.on(name, () => log.push(`s.${name}`))
     res.write('begun')
     setTimeout(() => req.socket.destroy(), 30)
   }),
-  'destroy of the socket with an error': watched((req, res, log) => {
+  'destroy(error) of the socket': watched((req, res, log) => {
     req.on('aborted', () => log.push('r.aborted'))
     req.on('error', (error: NodeJS.ErrnoException) => log.push(`r.error ${error.code}`))
     for (const name of ['finish', 'close', 'error']) res.on(name, () => log.push(`s.${name}`))
     req.socket.destroy(new Error('mine'))
   }),
-  'destroy of the response with an error': watched((req, res, log) => {
+  'destroy(error) of the response': watched((req, res, log) => {
     req.on('error', (error: NodeJS.ErrnoException) => log.push(`r.error ${error.code}`))
     req.on('close', () => log.push('r.close'))
     for (const name of ['finish', 'close', 'error']) res.on(name, () => log.push(`s.${name}`))
     res.destroy(new Error('mine'))
     log.push(String([res.destroyed, res.errored, req.destroyed, req.socket.destroyed]))
   }),
-  'destroy of the request with an error': watched(
+  'destroy(error) of the request': watched(
     (req, res, log) => {
       req.on('aborted', () => log.push('r.aborted'))
       req.on('error', (error: NodeJS.ErrnoException) => log.push(`r.error ${error.message}`))
@@ -185,22 +192,22 @@ export const sockets: Scenarios = {
     },
     request('POST', '/', ['Content-Length: 500'], 'hello'),
   ),
-  'destroy of a request without a body': watched((req, res, log) => {
+  'destroy() of a request without a body': watched((req, res, log) => {
     req.on('close', () => log.push('r.close'))
     for (const name of ['finish', 'close', 'error']) res.on(name, () => log.push(`s.${name}`))
     req.destroy()
   }),
-  'the end of the socket before an answer': watched((req, _res) => {
+  'end() of the socket before the response': watched((req, _res) => {
     req.socket.end()
   }),
-  'a timeout of the socket that somebody hears': watched((req, res, log) => {
+  "a timeout of the socket with a 'timeout' listener": watched((req, res, log) => {
     req.socket.setTimeout(30, () => {
       log.push('heard')
       req.socket.setTimeout(0)
       res.end('x')
     })
   }),
-  'a second request has the timeout of its own': async ({ serve }) => {
+  'a second request on a connection has its own timeout': async ({ serve }) => {
     const timeouts: unknown[] = []
     const port = await serve((req, res) => {
       timeouts.push(req.socket.timeout ?? 0)
@@ -212,7 +219,7 @@ export const sockets: Scenarios = {
     await client.untilClosed()
     return timeouts
   },
-  'the message of the socket': async ({ serve }) => {
+  'socket._httpMessage is the response until it has finished': async ({ serve }) => {
     const log: unknown[] = []
     const port = await serve((req, res) => {
       const { socket } = req
@@ -227,21 +234,21 @@ export const sockets: Scenarios = {
     await until(() => log.length === 4)
     return log
   },
-  'raw bytes instead of an answer': watched((req) => {
+  'a response written to the socket as text': watched((req) => {
     req.socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
   }),
-  'raw bytes and destroySoon': watched((req) => {
+  'a response written to the socket as text, then destroySoon()': watched((req) => {
     req.socket.write('HTTP/1.1 418 x\r\n')
     req.socket.write('\r\n')
     req.socket.destroySoon()
   }),
-  'raw bytes tell when they are written': watched((req, _res, log) => {
+  'a write of a response to the socket calls back': watched((req, _res, log) => {
     req.socket.write('HTTP/1.1 204 No Content\r\n\r\n', () => {
       log.push('written')
       req.socket.end(() => log.push('ended'))
     })
   }),
-  'raw interim answers before the answers of a connection': async ({ serve }) => {
+  'interim responses written to the socket as text precede the responses': async ({ serve }) => {
     const port = await serve((req, res) => {
       req.socket.write(HINTS + HINTS.slice(0, 20))
       req.socket.write(HINTS.slice(20))
@@ -251,10 +258,10 @@ export const sockets: Scenarios = {
     await client.untilReceived('\r\n\r\n/1')
     return masked(await client.send(get('/2')).untilClosed())
   },
-  'a raw interim answer before a raw one': watched((req) => {
+  'an interim response and a response written to the socket in one text': watched((req) => {
     req.socket.end(`${HINTS}HTTP/1.1 201 Made\r\nContent-Length: 2\r\n\r\nok`)
   }),
-  'raw bytes behind the head of an answer': watched((_req, res) => {
+  'a body written to the socket after the head of a response': watched((_req, res) => {
     res.writeHead(200, { 'content-length': 6 })
     res.write('abc')
     setTimeout(() => {
@@ -262,7 +269,7 @@ export const sockets: Scenarios = {
       res.socket?.end()
     }, 20)
   }),
-  'a property of the socket stays over requests': async ({ serve }) => {
+  'a property of the socket is kept for later requests of the connection': async ({ serve }) => {
     const seen: unknown[] = []
     const port = await serve((req, res) => {
       seen.push(Reflect.get(req.socket, 'mine'))
@@ -272,7 +279,7 @@ export const sockets: Scenarios = {
     await exchange(port, request('GET', '/1', []) + request('GET', '/2', []) + get('/3'))
     return seen
   },
-  'many listeners at the socket': async ({ serve }) => {
+  "a 'close' listener for each request emits no MaxListenersExceededWarning": async ({ serve }) => {
     let warned = 0
     const count = (warning: Error): void => {
       if (warning.name === 'MaxListenersExceededWarning') warned++
@@ -288,7 +295,7 @@ export const sockets: Scenarios = {
     process.off('warning', count)
     return [answer, warned]
   },
-  'assignSocket twice is refused': found((socket, req) => {
+  'assignSocket() of a socket in use throws': found((socket, req) => {
     const other = new http.ServerResponse(req)
     try {
       other.assignSocket(socket)
@@ -297,7 +304,7 @@ export const sockets: Scenarios = {
       return (error as NodeJS.ErrnoException).code
     }
   }),
-  'a response of the program over the socket': async ({ serve }) => {
+  "an application's own ServerResponse on the socket is sent": async ({ serve }) => {
     const port = await serve((req, res) => {
       res.detachSocket(req.socket)
       const other = new http.ServerResponse(req)

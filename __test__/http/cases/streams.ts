@@ -4,13 +4,22 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { finished, PassThrough, pipeline, Readable, Transform, Writable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { pipeline as piped } from 'node:stream/promises'
-import { exchange, get, masked, RawClient, request, sleep, until } from '../client.ts'
+import {
+  exchange,
+  get,
+  masked,
+  nextTurn,
+  RawClient,
+  request,
+  until,
+  untilQuiet,
+} from '../client.ts'
 import type { Scenario, Scenarios } from '../suite.ts'
 
 type Program = (req: IncomingMessage, res: ServerResponse, log: unknown[]) => unknown
 
 function logged(program: Program, asked = get('/')): Scenario {
-  return async ({ serve }) => {
+  return async ({ serve, settled }) => {
     const log: unknown[] = []
     let over = false
     const port = await serve((req, res) => {
@@ -21,7 +30,7 @@ function logged(program: Program, asked = get('/')): Scenario {
     })
     const answer = await exchange(port, asked)
     await until(() => over)
-    await sleep(20)
+    await settled(log)
     return [answer, log]
   }
 }
@@ -56,25 +65,25 @@ function stateOf(res: ServerResponse): unknown[] {
 const LONG = 2_000_000
 
 export const streams: Scenarios = {
-  'a response as a stream at the start': logged((_req, res, log) => {
+  'the stream state of a new response': logged((_req, res, log) => {
     log.push(stateOf(res))
     res.end()
   }),
-  'a response as a stream after a write': logged((_req, res, log) => {
+  'the stream state of a response after a write': logged((_req, res, log) => {
     log.push(res.write('a'), res.headersSent)
     setImmediate(() => {
       log.push(stateOf(res))
       res.end()
     })
   }),
-  'a response as a stream, corked': logged((_req, res, log) => {
+  'the stream state of a corked response': logged((_req, res, log) => {
     res.cork()
     log.push(res.writableCorked, res.write('a'), res.write('b'))
     res.uncork()
     log.push(res.writableCorked)
     res.end('c')
   }),
-  'corked twice': logged((_req, res, log) => {
+  'a response corked twice': logged((_req, res, log) => {
     res.cork()
     res.cork()
     res.write('a')
@@ -84,22 +93,22 @@ export const streams: Scenarios = {
     res.uncork()
     res.end('c')
   }),
-  'corked and ended': logged((_req, res) => {
+  'a response corked and ended': logged((_req, res) => {
     res.cork()
     res.write('a')
     res.write('b')
     res.end('c')
   }),
-  'corked over ticks': logged(async (_req, res) => {
+  'a response corked over several ticks': logged(async (_req, res) => {
     res.cork()
     res.write('a')
-    await sleep(5)
+    await nextTurn()
     res.write('b')
     res.uncork()
-    await sleep(5)
+    await nextTurn()
     res.end()
   }),
-  'corked with a length': logged((_req, res) => {
+  'a corked response with a Content-Length': logged((_req, res) => {
     res.setHeader('content-length', 3)
     res.cork()
     res.write('a')
@@ -110,7 +119,7 @@ export const streams: Scenarios = {
   'writes in several ticks': logged(async (_req, res) => {
     for (const part of ['a', 'b', 'c']) {
       res.write(part)
-      await sleep(2)
+      await nextTurn()
     }
     res.end()
   }),
@@ -129,12 +138,12 @@ export const streams: Scenarios = {
     res.write('\u00fc')
     res.end(new Uint8Array([33]))
   }),
-  'an empty write behind the head': logged((_req, res, log) => {
+  'an empty write after the first write': logged((_req, res, log) => {
     res.write('a')
     log.push(res.write(''))
     res.end('')
   }),
-  'a write that is longer than the high-water mark says so': async ({ serve }) => {
+  "a write beyond the high-water mark emits 'drain' later": async ({ serve }) => {
     const log: unknown[] = []
     const port = await serve((_req, res) => {
       res.writeHead(200, { 'content-length': LONG })
@@ -147,7 +156,7 @@ export const streams: Scenarios = {
     const answer = await exchange(port, get('/'))
     return [answer.length, log]
   },
-  'drain comes once for many writes': async ({ serve }) => {
+  "many writes beyond the high-water mark emit one 'drain'": async ({ serve }) => {
     let drains = 0
     let refused = 0
     const port = await serve(async (_req, res) => {
@@ -159,7 +168,7 @@ export const streams: Scenarios = {
     const answer = await exchange(port, get('/'))
     return [answer.length > 2_000_000, drains, refused > 0]
   },
-  'a client that does not read holds up a stream': async ({ serve }) => {
+  'a client that does not read stops the source of a pipe': async ({ serve }) => {
     let produced = 0
     let finishedAt = 0
     const port = await serve((_req, res) => {
@@ -176,18 +185,15 @@ export const streams: Scenarios = {
     const client = new RawClient(port)
     client.socket.pause()
     client.send(get('/'))
-    let before = -1
-    while (before !== produced || produced === 0) {
-      before = produced
-      await sleep(100)
-    }
+    await until(() => produced > 0)
+    await untilQuiet(() => produced, 100)
     const heldUp = produced < 29_000_000
     client.socket.resume()
     await client.untilClosed()
     await until(() => finishedAt > 0)
     return heldUp
   },
-  'a program that does not read holds up an upload': async ({ serve }) => {
+  'an application that does not read stops an upload': async ({ serve }) => {
     let request_: IncomingMessage | undefined
     const port = await serve((req, res) => {
       request_ = req
@@ -200,22 +206,18 @@ export const streams: Scenarios = {
     client.socket.write(Buffer.alloc(60_000, 'a'))
     await until(() => request_ !== undefined)
     client.socket.write(Buffer.alloc(size - 60_000, 'a'))
-    let before = -1
-    while (before !== client.socket.bytesWritten - client.socket.writableLength) {
-      before = client.socket.bytesWritten - client.socket.writableLength
-      await sleep(100)
-    }
+    await untilQuiet(() => client.socket.bytesWritten - client.socket.writableLength, 100)
     const held = [request_?.complete, (request_?.readableLength ?? 0) < 1_000_000]
     request_?.resume()
     return [held, masked(await client.untilClosed())]
   },
-  'pipe of a file-like stream': logged((_req, res) => Readable.from(['a', 'b', 'c']).pipe(res)),
-  'pipe does not end when told so': logged((_req, res) => {
+  'pipe() ends the response': logged((_req, res) => Readable.from(['a', 'b', 'c']).pipe(res)),
+  'pipe with end: false leaves the response open': logged((_req, res) => {
     const source = Readable.from(['a', 'b'])
     source.pipe(res, { end: false })
     source.on('end', () => res.end('c'))
   }),
-  'pipe and unpipe are told': logged((_req, res, log) => {
+  "pipe() and unpipe() emit 'pipe' and 'unpipe' on the response": logged((_req, res, log) => {
     const source = new PassThrough()
     res.on('pipe', (one) => log.push(['pipe', one === source]))
     res.on('unpipe', (one) => log.push(['unpipe', one === source]))
@@ -238,7 +240,7 @@ export const streams: Scenarios = {
     })
     pipeline(req, upper, res, (error) => log.push(String(error)))
   }, POST),
-  'pipeline of promises': logged(async (req, res, log) => {
+  'pipeline() of stream/promises': logged(async (req, res, log) => {
     await piped(req, res)
     log.push(res.writableFinished, req.destroyed)
   }, POST),
@@ -254,16 +256,16 @@ export const streams: Scenarios = {
     res.pipe(new PassThrough())
     res.end('x')
   }),
-  'an async iterator as the source': logged(async (_req, res, log) => {
+  'pipeline() from an async generator': logged(async (_req, res, log) => {
     async function* parts() {
       yield 'a'
-      await sleep(5)
+      await nextTurn()
       yield 'b'
     }
     await piped(parts, res)
     log.push('piped')
   }),
-  'async iteration broken off': logged(async (req, res, log) => {
+  'a break in the async iteration of a request destroys it': logged(async (req, res, log) => {
     for await (const chunk of req) {
       log.push(String(chunk).length > 0)
       break
@@ -271,15 +273,15 @@ export const streams: Scenarios = {
     log.push(req.destroyed)
     res.end('x')
   }, POST),
-  'consumers read a request': logged(async (req, res) => res.end(await text(req)), CHUNKED),
-  'a request pushed back and read again': logged((req, res) => {
+  'stream/consumers read a request': logged(async (req, res) => res.end(await text(req)), CHUNKED),
+  'unshift() to a request, which is then read whole': logged((req, res) => {
     req.once('readable', () => {
       const first = req.read(5) as Buffer | null
       if (first !== null) req.unshift(first)
       text(req).then((whole) => res.end(whole))
     })
   }, POST),
-  'state of a request as it is read': logged((req, res, log) => {
+  'the stream state of a request while it is read': logged((req, res, log) => {
     const state = (): void => {
       log.push([
         req.readable,
@@ -302,7 +304,7 @@ export const streams: Scenarios = {
     })
     req.on('close', state)
   }, POST),
-  'a writable that refuses holds up the request': logged((req, res) => {
+  'a slow writable stops the request that is piped to it': logged((req, res) => {
     let got = ''
     const slow = new Writable({
       highWaterMark: 1,
@@ -313,7 +315,7 @@ export const streams: Scenarios = {
     })
     req.pipe(slow).on('finish', () => res.end(got))
   }, CHUNKED),
-  'finished with what is already over': logged(async (req, res, log) => {
+  'finished() of a request that has ended': logged(async (req, res, log) => {
     req.resume()
     await once(req, 'end')
     await new Promise<void>((resolve) => {
@@ -344,7 +346,7 @@ export const streams: Scenarios = {
     },
     request('HEAD', '/', CLOSE),
   ),
-  'the length is checked when asked for': logged((_req, res, log) => {
+  'strictContentLength makes a write of a wrong length throw': logged((_req, res, log) => {
     res.strictContentLength = true
     res.setHeader('content-length', 3)
     res.write('ab')
@@ -357,35 +359,37 @@ export const streams: Scenarios = {
       }
     }
   }),
-  'writes into a HEAD answer': logged(
+  'writes to the response of a HEAD': logged(
     (_req, res, log) => {
       log.push(res.write('a', () => log.push('written')))
       res.end('b', () => log.push('ended'))
     },
     request('HEAD', '/', CLOSE),
   ),
-  'writes into 304': logged((_req, res, log) => {
+  'writes to a 304 response': logged((_req, res, log) => {
     res.writeHead(304)
     log.push(res.write('a', () => log.push('written')))
     res.end(() => log.push('ended'))
   }),
-  'an end with a callback and a short body': logged((_req, res, log) => {
-    res.on('finish', () => log.push('finish'))
-    res.on('prefinish', () => log.push('prefinish'))
-    res.end('a', 'utf8', (...args: unknown[]) => log.push(['callback', args.length]))
-    process.nextTick(() => log.push('tick'))
-  }),
-  'end in an early listener of the request': logged((req, res) => {
+  "the callback of end() runs in its place between 'prefinish' and 'finish'": logged(
+    (_req, res, log) => {
+      res.on('finish', () => log.push('finish'))
+      res.on('prefinish', () => log.push('prefinish'))
+      res.end('a', 'utf8', (...args: unknown[]) => log.push(['callback', args.length]))
+      process.nextTick(() => log.push('tick'))
+    },
+  ),
+  "end() in an 'end' listener of the request": logged((req, res) => {
     req.once('end', () => res.end('x'))
     req.resume()
   }, POST),
-  'write after destroy': logged((_req, res, log) => {
+  'a write after destroy()': logged((_req, res, log) => {
     res.destroy()
     log.push(res.write('a', (error) => log.push((error as NodeJS.ErrnoException)?.code)))
     res.end('b', () => log.push('ended'))
     log.push(res.headersSent, res.finished, res.writableEnded)
   }),
-  'destroy in a finish listener': logged((_req, res, log) => {
+  "destroy() in a 'finish' listener": logged((_req, res, log) => {
     res.on('finish', () => {
       log.push(res.destroyed)
       res.destroy()

@@ -1,4 +1,4 @@
-/** Connections that the application takes over: 'upgrade' and 'connect', and the socket that it gets. */
+/** Connections that the application takes over by 'upgrade' or 'connect', and their sockets. */
 import { once } from 'node:events'
 import http from 'node:http'
 import net from 'node:net'
@@ -55,7 +55,7 @@ async function tlsInside(port: number, head: string): Promise<unknown> {
 }
 
 export const upgrades: Scenarios = {
-  'TLS inside what a CONNECT or an upgrade has opened': async ({ serve }) => {
+  'TLS works inside the tunnel of a CONNECT and of an upgrade': async ({ serve }) => {
     const to = new Date(Date.now() + 3_600_000)
     const { certificate: cert, key } = createSelfSigned(['inner.test'], { from: new Date(0), to })
     const speak = (socket: Duplex, answer: string) => {
@@ -75,7 +75,7 @@ export const upgrades: Scenarios = {
       await tlsInside(port, request('GET', '/', UPGRADE)),
     ]
   },
-  'an upgrade goes to who listens, with all that node gives': async ({ serve }) => {
+  "an 'upgrade' listener gets request, socket and first bytes": async ({ serve }) => {
     let seen: unknown
     const port = await serve(
       server((req, socket, head) => {
@@ -105,9 +105,7 @@ export const upgrades: Scenarios = {
     const answer = await exchange(port, `${request('GET', '/up', UPGRADE)}first bytes`)
     return [answer, seen]
   },
-  'bytes go through both ways, and an end of the client ends the reading only': async ({
-    serve,
-  }) => {
+  'a tunnel carries bytes both ways, also after the client half-closes': async ({ serve }) => {
     const logs: { log: string[]; closed: Promise<void> }[] = []
     const port = await serve(
       server((_req, socket) => {
@@ -125,7 +123,7 @@ export const upgrades: Scenarios = {
     await logs[0]?.closed
     return [received, logs[0]?.log]
   },
-  'an end of ours ends the writing only': async ({ serve }) => {
+  'a tunnel stays readable after the server half-closes': async ({ serve }) => {
     let heard = ''
     let events: { log: string[]; closed: Promise<void> } | undefined
     const port = await serve(
@@ -148,7 +146,7 @@ export const upgrades: Scenarios = {
     await events?.closed
     return [received, heard, events?.log]
   },
-  'without a listener an upgrade is an ordinary request': async ({ serve }) => {
+  "without an 'upgrade' listener the request is an ordinary one": async ({ serve }) => {
     const port = await serve((req, res) => res.end(`${upgradeOf(req)} ${req.headers.upgrade}`))
     const h2c = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABk']
     const client = new RawClient(port).send(request('GET', '/', h2c))
@@ -157,11 +155,11 @@ export const upgrades: Scenarios = {
     await client.untilReceived('false test')
     return (await client.send(get('/last')).untilClosed()).replace(/Date: [^\r]*/g, '')
   },
-  'an Upgrade field alone asks for nothing': async ({ serve }) => {
+  'an Upgrade field without Connection: upgrade is ignored': async ({ serve }) => {
     const port = await serve(server((_req, socket) => socket.destroy()))
     return exchange(port, get('/', 'Upgrade: test'))
   },
-  'a listener that comes and goes': async ({ serve }) => {
+  "a removed 'upgrade' listener gets no further request": async ({ serve }) => {
     const taken: Taken = (_req, socket) => socket.end(`${SWITCHING}taken`)
     const own = server(taken)
     const port = await serve(own)
@@ -172,7 +170,7 @@ export const upgrades: Scenarios = {
     )
     return answers
   },
-  'an upgrade behind an ordinary request on one connection': async ({ serve }) => {
+  'an upgrade may follow an ordinary request on the connection': async ({ serve }) => {
     const sockets: net.Socket[] = []
     const own = server((_req, socket) => {
       sockets.push(socket)
@@ -184,7 +182,7 @@ export const upgrades: Scenarios = {
     const answer = await exchange(port, both)
     return [answer, sockets[0] === sockets[1]]
   },
-  'a refusal is written by hand': async ({ serve }) => {
+  "an 'upgrade' listener can write a refusal to the socket": async ({ serve }) => {
     const port = await serve(
       server((_req, socket) => {
         socket.write('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\n\r\n')
@@ -193,7 +191,7 @@ export const upgrades: Scenarios = {
     )
     return exchange(port, request('GET', '/', UPGRADE))
   },
-  'a ServerResponse is put on the socket': async ({ serve }) => {
+  "an 'upgrade' listener can respond with its own ServerResponse": async ({ serve }) => {
     const port = await serve(
       server((req, socket) => {
         const res = new http.ServerResponse(req)
@@ -208,7 +206,7 @@ export const upgrades: Scenarios = {
     )
     return exchange(port, request('GET', '/', UPGRADE))
   },
-  'CONNECT goes to who listens': async ({ serve }) => {
+  "a 'connect' listener gets the request, the socket and the first bytes": async ({ serve }) => {
     let seen: unknown
     const own = http.createServer((_req, res) => res.end('plain'))
     own.on('connect', (req, socket, head) => {
@@ -224,11 +222,11 @@ export const upgrades: Scenarios = {
     client.send('echo').socket.end()
     return [await client.untilClosed(), seen]
   },
-  'CONNECT is closed where nobody listens': async ({ serve }) => {
+  "without a 'connect' listener a CONNECT closes the connection": async ({ serve }) => {
     const port = await serve(server((_req, socket) => socket.destroy()))
     return exchange(port, 'CONNECT a.example:443 HTTP/1.1\r\nHost: a\r\n\r\n')
   },
-  'a client that resets is an error of the socket, once': async ({ serve }) => {
+  'a reset by the client emits one error on the upgraded socket': async ({ serve }) => {
     let events: { log: string[]; closed: Promise<void> } | undefined
     const port = await serve(
       server((_req, socket) => {
@@ -243,7 +241,7 @@ export const upgrades: Scenarios = {
     await events?.closed
     return events?.log
   },
-  'a destroyed socket closes without an error': async ({ serve }) => {
+  'an upgraded socket that is destroyed closes without an error': async ({ serve }) => {
     let events: { log: string[]; closed: Promise<void> } | undefined
     const port = await serve(
       server((_req, socket) => {
@@ -255,7 +253,7 @@ export const upgrades: Scenarios = {
     await events?.closed
     return [answer, events?.log, events?.log.length]
   },
-  'a reader that stops makes write say so, and drain follows': async ({ serve }) => {
+  "write() to an upgraded socket returns false, and 'drain' follows": async ({ serve }) => {
     const log: unknown[] = []
     const port = await serve(
       server((_req, socket) => {
@@ -283,7 +281,7 @@ export const upgrades: Scenarios = {
     setTimeout(() => client.socket.resume(), 50)
     return [(await client.untilClosed()).length, log]
   },
-  'a socket that is not read stops its client, and loses nothing': async ({ serve }) => {
+  'a paused upgraded socket stops its client and loses no bytes': async ({ serve }) => {
     const port = await serve(
       server((_req, socket) => {
         socket.write(SWITCHING)
@@ -303,7 +301,7 @@ export const upgrades: Scenarios = {
     client.socket.end('x'.repeat(LONG))
     return client.untilClosed()
   },
-  'corked writes call back in order, and are counted until they go': async ({ serve }) => {
+  'corked writes to an upgraded socket call back in order': async ({ serve }) => {
     const log: unknown[] = []
     let closed: Promise<void> | undefined
     const port = await serve(
@@ -324,7 +322,7 @@ export const upgrades: Scenarios = {
     await closed
     return [answer, log]
   },
-  'its timeout is its own': async ({ serve }) => {
+  'an upgraded socket can have a timeout': async ({ serve }) => {
     const port = await serve(
       server((_req, socket) => {
         socket.write(SWITCHING)
@@ -333,7 +331,7 @@ export const upgrades: Scenarios = {
     )
     return exchange(port, request('GET', '/', UPGRADE))
   },
-  'all that libraries call on it is there': async ({ serve }) => {
+  'an upgraded socket has the methods that libraries call': async ({ serve }) => {
     const port = await serve(
       server((_req, socket) => {
         socket.setTimeout(0)
@@ -346,7 +344,7 @@ export const upgrades: Scenarios = {
     )
     return exchange(port, request('GET', '/', UPGRADE))
   },
-  'closing all connections leaves it, and the server waits for it': async ({ serve }) => {
+  'close() waits for an upgraded socket, which stays open': async ({ serve }) => {
     const log: unknown[] = []
     const own = server((_req, socket) => {
       socket.write(SWITCHING)
@@ -371,7 +369,7 @@ export const upgrades: Scenarios = {
     await closed
     return log
   },
-  'each listener is called': async ({ serve }) => {
+  "every 'upgrade' listener is called": async ({ serve }) => {
     const log: string[] = []
     const own = server((_req, socket) => {
       log.push('first')
