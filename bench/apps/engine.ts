@@ -49,5 +49,5 @@ export async function serveEngine(options: EngineServeOptions): Promise<void> {
     ...{ config: { ...config, engine }, log: LOG },
     ...(secure ? { tls, ticketSecrets: [TICKET_SECRET] } : {}),
   })
-  await server.serve(target, [{ fd: bound.fd, address, secure }])
+  await server.serve(target, [{ fd: bound.fd, address, isSecure: secure }])
 }

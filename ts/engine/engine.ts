@@ -22,8 +22,8 @@ export type Target =
 export interface ListenerInfo {
   readonly fd: number
   readonly address: string
-  /** TLS is spoken there, as the option `tls` says. */
-  readonly secure?: boolean
+  /** Whether the listener uses TLS, with the material of the option `tls`. */
+  readonly isSecure?: boolean
 }
 
 /** The configuration of an engine; a `Config` is one. */

@@ -69,7 +69,7 @@ export function createNativeEngine(options: EngineOptions): Engine {
         }
         secure(options.tls, options.ticketSecrets ?? [])
       }
-      for (const { fd, secure } of listeners) engine.listen(fd, serverId, secure)
+      for (const { fd, isSecure } of listeners) engine.listen(fd, serverId, isSecure)
     },
 
     pause: () => engine.pause(),

@@ -163,12 +163,12 @@ class NodeEngine implements Engine {
   }
 
   /** A server in front of each descriptor, since a node server has only one; it hands the connections on. */
-  #listen(server: http.Server, { fd, address, secure }: ListenerInfo): void {
+  #listen(server: http.Server, { fd, address, isSecure: usesTls }: ListenerInfo): void {
     const { tls: material } = this.#options
     const { highWaterMark } = serverInternals(server)
     const options = { allowHalfOpen: true, noDelay: true, highWaterMark }
     const front =
-      secure === true && material !== undefined
+      usesTls === true && material !== undefined
         ? this.#createTlsServer(material, options)
         : net.createServer(options)
     const isSecure = front instanceof tls.Server
