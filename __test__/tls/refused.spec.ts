@@ -28,7 +28,7 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
   [
     'a cipher that nobody knows',
     ['--certfile', 'one.pem', '--keyfile', 'one.key', '--ciphers', 'HIGH:!aNULL'],
-    /--ciphers must be names .* of TLS_AES_256_GCM_SHA384, .*ECDHE-RSA-CHACHA20-POLY1305, got "HIGH:!aNULL"/,
+    /--ciphers must be names .*: TLS_AES_256_GCM_SHA384, .*ECDHE-RSA-CHACHA20-POLY1305, got "HIGH:!aNULL"/,
   ],
   [
     'ciphers without a version',
