@@ -1,24 +1,24 @@
 /**
- * What the application does by itself when its worker is told to stop. On node a program that listens to TERM ends when it
- * says so, or when nothing is left to do; so it does here, within `graceful_timeout`.
+ * The application's own SIGTERM listeners. On Node.js, a program with such a listener exits when it calls `process.exit`
+ * or has nothing left to do. A worker waits for the same, for at most `graceful_timeout`.
  */
 import { logLine } from '../log/log-lines.ts'
 import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
 export interface AppSigterm {
-  /** Resolves when the application has done what it does at TERM. */
+  /** Resolves when the application has finished its work on SIGTERM. */
   waitUntilDone(): Promise<void>
-  /** Nothing more is expected of it. */
+  /** Makes `waitUntilDone` resolve at once. */
   stopWaiting(): void
 }
 
-/** To be called when TERM has come; undefined where the application does not listen. */
+/** Call when SIGTERM has arrived. Returns undefined if the application has no listener for it. */
 export function watchAppSigterm(
   system: System,
   { log, limitMs }: { log: Logger | undefined; limitMs: number },
 ): AppSigterm | undefined {
-  // One is the worker's.
+  // One listener is the worker's.
   if (!appListensToTerm(system, 1)) return undefined
   let isAwaited = false
   void system.sleep(limitMs).then(() => {
@@ -28,12 +28,13 @@ export function watchAppSigterm(
   const over = new Promise<void>((done) => {
     giveUp = done
     system.onIdle(() => {
-      // Others may begin something at that moment, which node would do before it ends: one more turn, and it is the end
-      // when nothing is left again.
+      // Other 'beforeExit' listeners may start new work, which Node.js completes before it exits. The empty timer causes
+      // one more turn of the event loop; the second 'beforeExit' then means that nothing is left.
       system.onIdle(done)
       system.after(0, () => {})
     })
-    // Many take their listener away when they are done, and send the signal again to end as without it.
+    // Many programs remove their listener when they are done, then send SIGTERM to themselves to exit by default. The
+    // worker's listener and the one here are the two that remain.
     system.onSignal('TERM', () => {
       if (!appListensToTerm(system, 2)) done()
     })
@@ -45,14 +46,15 @@ export function watchAppSigterm(
   return { waitUntilDone: wait, stopWaiting: giveUp }
 }
 
-/** Whether the application listens to TERM beside so many listeners of ours. */
+/** Whether the application has a SIGTERM listener; `ours` is the number of listeners of Monoceros. */
 function appListensToTerm(system: System, ours: number): boolean {
   return system.countListeners('SIGTERM') > ours + countPassiveListeners()
 }
 
 /**
- * The listeners of the package signal-exit, which others bring along: they end a process to whose signals nobody else
- * listens, which a worker's is not, and so do nothing here. Its copies count themselves, up to version 3 and from 4 on.
+ * Counts the listeners of the package signal-exit, a frequent dependency. They act only in a process without any other
+ * listener for the signal, so they do nothing in a worker. Each copy of the package publishes its count: up to version 3
+ * on `process`, from version 4 on under a global symbol.
  */
 function countPassiveListeners(): number {
   const emitters: unknown[] = [

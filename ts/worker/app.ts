@@ -9,26 +9,26 @@ import { describeThrown } from '../log/thrown-value.ts'
 import { loadModule } from '../settings/load.ts'
 import { setMainModule } from './main-module.ts'
 
-/** A loaded module and which of its exports is meant. */
+/** A loaded module, with the name of the export that is the application; undefined means detection. */
 export interface LoadedApplication {
   readonly exports: unknown
   readonly exportName: string | undefined
 }
 
-/** Where an application is and which export of it. */
+/** The path of an application's module, with the export that the setting `app` names. */
 export interface ApplicationPath {
   readonly path: string
   readonly exportName: string | undefined
 }
 
-/** Splits `./app.js:name`; a colon inside a directory's name is none of ours. */
+/** Splits `./app.js:name` at its last colon; a colon before a path separator belongs to a directory's name. */
 export function parseApplicationPath(app: string): ApplicationPath {
   const match = /^(.+):([A-Za-z_$][\w$]*)$/.exec(app)
   if (match?.[1] === undefined) return { path: app, exportName: undefined }
   return { path: match[1], exportName: match[2] }
 }
 
-/** Loads it; every way to fail is one error of the table. */
+/** Loads the application; throws ERR_APP_MISSING or ERR_APP_BROKEN. */
 export async function loadApplication(app: string, directory: string): Promise<LoadedApplication> {
   const { path, exportName } = parseApplicationPath(app)
   const file = findFile(resolve(directory, path))
@@ -49,10 +49,10 @@ function findFile(path: string): string | undefined {
   if (found !== undefined) return found
   if (!existsSync(path)) return undefined
   try {
-    // A directory: its package.json or index.js says which file.
+    // In a directory, package.json or index.js names the file.
     return createRequire(join(path, 'index.js')).resolve(path)
   } catch {
-    // Neither is there: the caller says what is missing.
+    // The directory has neither; the caller reports ERR_APP_MISSING.
     return undefined
   }
 }

@@ -1,25 +1,28 @@
 /**
- * A program that exports nothing serves by calling `listen()`, perhaps only after it has connected somewhere. It is
- * waited for as long as it has something under way.
+ * Waits for a program that exports no application to call `listen()`. It may do so late, after it has connected to a
+ * database for example: the wait lasts while the process has active resources (timers, sockets, requests).
  */
 
 import type { ListenCapture } from '../http/node/listen.ts'
 
 const POLL_INTERVAL_MS = 100
-/** So long without anything under way means that nothing will come any more. */
+/** Number of polls in a row without active resources after which the program is considered finished. */
 const MAX_IDLE_POLLS = 10
 
-/** What node:cluster keeps for its workers: processes, channels, addresses. A program has more than that under way. */
+/**
+ * The resource types that node:cluster holds for its workers: processes, channels, addresses. They alone do not show that
+ * the primary process is going to call `listen()` itself.
+ */
 const CLUSTER_RESOURCES = new Set(['ProcessWrap', 'PipeWrap', 'TCPServerWrap', 'PipeServerWrap'])
 
-/** What keeps the process busy now; to be taken before the application is loaded. */
+/** The number of active resources by type. Take it before the application is loaded. */
 export type ResourceBaseline = ReadonlyMap<string, number>
 
 export function countResourcesAtStart(): ResourceBaseline {
   return countResources()
 }
 
-/** Waits for `listen()` until the program has nothing more to do, or the limit. */
+/** Waits until the program has called `listen()`, has no active resources left, or `limitMs` has passed. */
 export async function awaitListen(
   captured: ListenCapture,
   baseline: ResourceBaseline,
@@ -33,17 +36,17 @@ export async function awaitListen(
   }
 }
 
-/** Whether the program leaves serving to workers that it has started itself. */
+/** Whether the program has started workers of its own with node:cluster. */
 export function hasClusterWorkers(): boolean {
-  // Loaded only where an application is waited for.
+  // Loaded only here: most workers do not need node:cluster.
   const workers: unknown = Reflect.get(process.getBuiltinModule('node:cluster'), 'workers')
   return Object.keys(workers ?? {}).length > 0
 }
 
 function isIdle(baseline: ResourceBaseline): boolean {
-  const leaves = hasClusterWorkers()
+  const isPrimary = hasClusterWorkers()
   return [...countResources()].every(([type, count]) => {
-    return count <= (baseline.get(type) ?? 0) || (leaves && CLUSTER_RESOURCES.has(type))
+    return count <= (baseline.get(type) ?? 0) || (isPrimary && CLUSTER_RESOURCES.has(type))
   })
 }
 

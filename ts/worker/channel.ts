@@ -12,23 +12,23 @@ import {
 
 export interface Channel {
   send(message: WorkerMessage): void
-  /** Sends the last message and calls back when it has gone, or nobody is there to take it. */
+  /** Sends a last message; calls back when the message is written or cannot be written. */
   sendLast(message: WorkerMessage, callback: () => void): void
   onMessage(callback: (message: ArbiterMessage) => void): void
-  /** The arbiter's end is closed: it is dead. */
+  /** Calls back when the arbiter's end is closed, which means that the arbiter is dead. May call back twice. */
   onClose(callback: () => void): void
-  /** From now on it does not keep the process. */
+  /** Lets the process exit although the channel is open (`unref` of a Node.js socket). */
   unref(): void
 }
 
-/** Beats that an arbiter in trouble does not read are dropped rather than collected. */
+/** Messages are dropped while more than this is unsent: an arbiter that does not read must not fill our memory. */
 const MAX_QUEUED_BYTES = 64 * 1024
 
-/** Opens the channel that the arbiter left on descriptor 3. */
+/** Opens the channel on the descriptor that the worker inherits from the arbiter (`CHANNEL_FD`). */
 export function openChannel(): Channel {
   const socket = new Socket({ fd: CHANNEL_FD, readable: true, writable: true })
   socket.setEncoding('utf8')
-  // An arbiter that has gone is reported by 'close'.
+  // Silent: 'close' follows every error and reports the arbiter's death.
   socket.on('error', () => {})
   return {
     send(message) {

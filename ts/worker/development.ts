@@ -1,4 +1,4 @@
-/** What a worker does for whoever develops the application: with `reload`, and under a debugger. */
+/** Support for developers of the application: the settings `reload` and `inspect_brk`. */
 
 import inspector from 'node:inspector'
 
@@ -11,13 +11,13 @@ import { createFailureServer, explainFailure } from './failure-page.ts'
 import { recordModules } from './modules.ts'
 
 export interface DevelopmentMode {
-  /** Tells the arbiter what has been loaded so far. */
+  /** Reports the files that have been loaded since the last report to the arbiter. */
   reportLoadedFiles(): void
-  /** What is served in the place of an application that does not load, once. */
+  /** Creates a server that shows why the application does not load; undefined from the second call on. */
   createFailureTarget(error: MonocerosError): Promise<Target> | undefined
 }
 
-/** Begins to record which modules are loaded. */
+/** Starts to record and report which modules are loaded (setting `reload`). */
 export function startDevelopmentMode(
   system: System,
   send: (message: WorkerMessage) => void,
@@ -27,16 +27,16 @@ export function startDevelopmentMode(
     all.push(...files)
     send({ type: 'loaded', files, isComplete })
   })
-  let excused = false
+  let hasFailed = false
   return {
     reportLoadedFiles: () => record.reportNewFiles(),
     createFailureTarget(error) {
-      if (excused) return undefined
-      excused = true
+      if (hasFailed) return undefined
+      hasFailed = true
       record.reportNewFiles()
-      // The application's own file is there even if nothing was recorded.
+      // The application's own file is known even if no module was recorded.
       return explainFailure(error, [...all, process.argv[1] ?? '']).then((failure) => {
-        // What it did not come to load is not known: any file may be the one that mends it.
+        // Modules after the failure are unknown, so a change of any file is a reason to load again.
         send({ type: 'loaded', files: [], isComplete: false, failure })
         return createFailureServer(failure)
       })
@@ -44,12 +44,12 @@ export function startDevelopmentMode(
   }
 }
 
-/** Waits until a debugger is there, and stops before the application is loaded. */
+/** Waits until a debugger has connected, then stops before the application is loaded (setting `inspect_brk`). */
 export function waitForDebugger(address: string, slot: number): void {
   const { host, port } = resolveInspectAddress(address, slot)
-  // Whoever connects finds it waiting: a debugger that comes before would let it run on.
+  // `true` waits for a debugger. Without it, one that connects early finds the program running.
   inspector.open(port, host, true)
   if (inspector.url() === undefined) return
-  // biome-ignore lint/suspicious/noDebugger: it is asked for. The next step leads into the application.
+  // biome-ignore lint/suspicious/noDebugger: `inspect_brk` asks for this stop; the next step enters the application.
   debugger
 }

@@ -1,6 +1,6 @@
 /**
- * A program's further servers: a metrics port, an admin page. The arbiter binds their addresses, so that all workers
- * listen there; node serves them.
+ * Extra servers of a program beside the one that Monoceros serves: a metrics port, an admin page. The arbiter binds their
+ * addresses so that all workers can listen there; Node.js serves the connections.
  */
 
 import type { Server } from 'node:http'
@@ -11,28 +11,29 @@ import { DESCRIPTOR_CHANNEL_FD, type ExtraListenerAddress } from '../messages.ts
 import { native } from '../native/index.ts'
 import type { Channel } from './channel.ts'
 
-/** How long the arbiter's answer is waited for, in seconds: it comes at once, unless the arbiter is stopped. */
+/** Time limit, in seconds, of the arbiter's response. A running arbiter responds at once; a stopped one does not. */
 const RESPONSE_TIMEOUT_SECONDS = 5
-/** While a worker drains, how often it is looked whether the further servers have any connection left. */
+/** Interval between two checks, during a drain, whether extra servers have connections left. */
 const POLL_INTERVAL_MS = 50
-/** Node's flag of a server that takes no IPv4, and the one of a server that shares its port by itself. */
+/** Flag of Node's server handles: the option `ipv6Only` of `listen()` (UV_TCP_IPV6ONLY). */
 const IPV6_ONLY = 1
+/** Flag of Node's server handles: the option `reusePort` of `listen()` (UV_TCP_REUSEPORT). */
 const REUSE_PORT = 2
 
 export class ExtraServers {
   readonly #channel: Channel
-  /** The application is only looked at: nothing is opened. */
+  /** Run of `--check-config`: no socket is opened. */
   readonly #isCheck: boolean
-  /** Those that listen, and what ends that without the program's knowledge. */
+  /** The servers that listen, each with a function that closes its handle and emits no 'close' to the program. */
   readonly #servers = new Map<Server, () => void>()
-  #questions = 0
+  #lastRequestId = 0
 
   constructor(channel: Channel, { isCheck }: { isCheck: boolean }) {
     this.#channel = channel
     this.#isCheck = isCheck
   }
 
-  /** What the server listens through; null leaves it to node, who then reports what goes wrong. */
+  /** Creates the handle for a `listen()` call; null lets Node.js bind, and report any error, itself. */
   createHandle(
     server: Server,
     call: ListenArguments,
@@ -46,25 +47,25 @@ export class ExtraServers {
       port: call.port ?? 0,
       ipv6Only: ((flags ?? 0) & IPV6_ONLY) !== 0,
     }
-    const handle = this.#ask(address)
+    const handle = this.#requestHandle(address)
     if (handle === null) return null
     const { close } = handle
     this.#servers.set(server, () => close.call(handle))
-    const tell = (): void => {
+    const reportClose = (): void => {
       if (this.#servers.delete(server)) this.#channel.send({ type: 'unlisten', ...address })
     }
-    // On the handle itself, so that it stays one of node's.
+    // Replaces the method and not the handle: Node.js needs one of its own class.
     Object.defineProperty(handle, 'close', {
       configurable: true,
       value(this: ServerHandle, callback?: () => void) {
-        tell()
+        reportClose()
         close.call(this, callback)
       },
     })
     return handle
   }
 
-  /** Accepts no more, and resolves when what is in hand has been answered, or after `graceMs`. */
+  /** Stops accepting; resolves when no connection is left, or after `graceMs`. Idle connections are closed. */
   async drain(graceMs: number): Promise<void> {
     const servers = [...this.#servers.keys()]
     for (const stop of this.#servers.values()) stop()
@@ -76,13 +77,13 @@ export class ExtraServers {
     }
   }
 
-  #ask(address: ExtraListenerAddress): ServerHandle | null {
-    const id = ++this.#questions
-    const question = `${JSON.stringify({ type: 'listen', id, ...address })}\n`
+  #requestHandle(address: ExtraListenerAddress): ServerHandle | null {
+    const id = ++this.#lastRequestId
+    const request = `${JSON.stringify({ type: 'listen', id, ...address })}\n`
     try {
       const fd = native?.requestDescriptor(
         DESCRIPTOR_CHANNEL_FD,
-        question,
+        request,
         id,
         RESPONSE_TIMEOUT_SECONDS,
       )
@@ -90,7 +91,7 @@ export class ExtraServers {
       const handle = createServerHandle({ address: null, port: null, addressType: null, fd })
       return typeof handle === 'number' ? null : handle
     } catch {
-      // The arbiter is gone or stopped: node's own attempt is what is left.
+      // The arbiter is dead or stopped: Node.js tries to bind the address itself.
       return null
     }
   }
@@ -100,11 +101,14 @@ function countConnections(server: Server): number {
   return (server as unknown as { _connections: number })._connections
 }
 
-/** Without the addon a socket cannot be passed on: the first worker that asks has it, the others believe so. */
+/**
+ * Binds the address in this worker, or pretends to where another worker has bound it. Without the addon, descriptors
+ * cannot be passed between processes, so only one worker can listen.
+ */
 function bindOrPretend(server: Server, call: ListenArguments): ServerHandle {
   const handle = createServerHandle(call)
   if (typeof handle === 'number') return new FakeHandle(server, call, 0)
-  // Of an address in use libuv says so only when it is asked.
+  // libuv reports EADDRINUSE not from `bind` but from a later call, such as `getsockname`.
   if (handle.getsockname({}) === 0) return handle
   handle.close()
   return new FakeHandle(server, call, 0)

@@ -1,39 +1,39 @@
-/** The heartbeat: says at short intervals that the event loop turns, so that the arbiter notices when it does not. */
+/** The heartbeat: a regular sign that the event loop turns. The arbiter notices when it stops. */
 
 import type { System } from '../process/system.ts'
 import type { WorkerScoreboard } from '../scoreboard/board.ts'
 
 const MAX_INTERVAL_MS = 1_000
-/** So many beats fit into `timeout`: one that is a little late must not look like silence. */
+/** Number of beats within `timeout`: a single late beat must not look like a blocked event loop. */
 const BEATS_PER_TIMEOUT = 3
 
-/** Whoever wants to know of each beat. */
+/** Receives each beat. */
 export interface BeatObserver {
   beat(): void
 }
 
 export interface Heartbeat {
-  /** From now on each beat is told to this one too. */
-  addObserver(follower: BeatObserver): void
+  /** Sends one beat to the observer now, and each later beat. */
+  addObserver(observer: BeatObserver): void
 }
 
-/** Beats until the process ends. */
+/** Starts to beat; the heartbeat lasts until the process exits. `timeoutMs` is 0 if the setting `timeout` is off. */
 export function startHeartbeat(
   system: System,
   board: Pick<WorkerScoreboard, 'beat'>,
   timeoutMs: number,
 ): Heartbeat {
-  const followers: BeatObserver[] = [board]
+  const observers: BeatObserver[] = [board]
   const wanted = timeoutMs / BEATS_PER_TIMEOUT
   const intervalMs = timeoutMs > 0 ? Math.min(MAX_INTERVAL_MS, wanted) : MAX_INTERVAL_MS
   board.beat()
   system.every(intervalMs, () => {
-    for (const follower of followers) follower.beat()
+    for (const observer of observers) observer.beat()
   })
   return {
-    addObserver(follower) {
-      followers.push(follower)
-      follower.beat()
+    addObserver(observer) {
+      observers.push(observer)
+      observer.beat()
     },
   }
 }

@@ -1,4 +1,4 @@
-/** The hooks that run in a worker. Without any of them this file is never loaded. */
+/** The hooks that run in a worker. The file is loaded only if at least one of them is set. */
 
 import http, { type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 
@@ -12,7 +12,7 @@ import type { Logger } from '../log/logger.ts'
 import { describeThrown } from '../log/thrown-value.ts'
 import type { BootMessage } from '../messages.ts'
 
-/** What the worker tells of itself, of the moment. */
+/** What hooks can read of the worker, as of the moment of the call. */
 export interface WorkerInfo {
   readonly log: Logger
   readonly countRequests: () => number
@@ -26,18 +26,18 @@ export class WorkerHooks {
   readonly #server: HookServer
   readonly #worker: HookOwnWorker
 
-  constructor(table: HookTable, message: BootMessage, facts: WorkerInfo) {
+  constructor(table: HookTable, message: BootMessage, info: WorkerInfo) {
     this.#table = table
-    this.#log = facts.log
-    this.#server = describeServer(message, facts.log)
-    this.#worker = describeWorker(message, facts)
+    this.#log = info.log
+    this.#server = describeServer(message, info.log)
+    this.#worker = describeWorker(message, info)
   }
 
   has(name: HookName): boolean {
     return this.#table.has(name)
   }
 
-  /** A hook of the boot: waited for, and its failure is one of the boot. */
+  /** Calls a hook of the boot and waits for its promise; an error of the hook fails the boot (ERR_HOOK_BOOT). */
   async callBootHook(name: 'post_fork' | 'post_worker_init'): Promise<void> {
     try {
       await this.#table.get(name)?.(...this.#argumentsOf(name))
@@ -46,7 +46,7 @@ export class WorkerHooks {
     }
   }
 
-  /** A hook of the end: its failure is logged. */
+  /** Calls a hook of the shutdown; an error of the hook is logged. Returns what the hook returns. */
   callHook(name: 'worker_int' | 'worker_abort' | 'worker_exit'): unknown {
     try {
       const value = this.#table.get(name)?.(...this.#argumentsOf(name))
@@ -58,13 +58,13 @@ export class WorkerHooks {
     }
   }
 
-  /** Puts pre_request and post_request round each request. */
+  /** Wraps the application so that `pre_request` and `post_request` are called around each request. */
   wrapTarget(target: Target): Target {
     if (!this.has('pre_request') && !this.has('post_request')) return target
     if (target.style === 'node') this.#wrapServer(target.server)
     if (target.style !== 'fetch') return target
     const { fetch } = target
-    const around = async (request: Request, ...rest: [unknown?, unknown?]): Promise<Response> => {
+    const wrapped = async (request: Request, ...rest: [unknown?, unknown?]): Promise<Response> => {
       let response: Response | undefined
       try {
         const allowed = this.#callPreRequest(request)
@@ -74,10 +74,10 @@ export class WorkerHooks {
         this.#callPostRequest(request, response)
       }
     }
-    return { style: 'fetch', fetch: around }
+    return { style: 'fetch', fetch: wrapped }
   }
 
-  // One listener in the place of those that were there, so that a refused request reaches none of them.
+  // One listener replaces all 'request' listeners, so that a request that `pre_request` refuses reaches none of them.
   #wrapServer(server: Server): void {
     const listeners = server.listeners('request')
     server.removeAllListeners('request')
@@ -90,7 +90,7 @@ export class WorkerHooks {
       }
       let result: unknown
       for (const listener of listeners) result = Reflect.apply(listener, server, [req, res])
-      // A promise: whoever serves watches what the application returned.
+      // The engine handles the rejection of a promise that the application returns.
       return result
     })
   }
@@ -128,10 +128,10 @@ export class WorkerHooks {
   }
 }
 
-/** Loads the functions: those that the arbiter saw in the config file, and those that are modules. */
+/** Loads the hook functions: from the config file, and from modules that settings name. */
 export async function loadWorkerHooks(
   message: BootMessage,
-  facts: WorkerInfo,
+  info: WorkerInfo,
 ): Promise<WorkerHooks> {
   const { hookNames, configFile, config } = message
   const inFile = hookNames.filter((name) => typeof config[name] !== 'string')
@@ -139,7 +139,7 @@ export async function loadWorkerHooks(
     configFile === undefined ? new Map() : await loadHooksFromFile(configFile, inFile)
   const named = Object.fromEntries(hookNames.map((name) => [name, config[name]]))
   const table = new Map([...fromFile, ...(await loadHooks(named, config.chdir))])
-  return new WorkerHooks(table, message, facts)
+  return new WorkerHooks(table, message, info)
 }
 
 function describeServer({ config, listeners }: BootMessage, log: Logger): HookServer {
@@ -153,26 +153,26 @@ function describeServer({ config, listeners }: BootMessage, log: Logger): HookSe
   }
 }
 
-function describeWorker(message: BootMessage, facts: WorkerInfo): HookOwnWorker {
+function describeWorker(message: BootMessage, info: WorkerInfo): HookOwnWorker {
   return {
     pid: process.pid,
     ppid: process.ppid,
     age: message.age,
     get nr() {
-      return facts.countRequests()
+      return info.countRequests()
     },
     max_requests: message.requestLimit,
     get alive() {
-      return facts.isServing()
+      return info.isServing()
     },
-    log: facts.log,
+    log: info.log,
     cfg: message.config,
     sockets: message.listeners.map(({ address }) => address),
-    notify: facts.sendHeartbeat,
+    notify: info.sendHeartbeat,
   }
 }
 
-/** The facts that WSGI gives under these names. */
+/** Builds the `environ` argument of `post_request`, with the variable names of WSGI (PEP 3333). */
 function createEnviron(request: HookRequest): Readonly<Record<string, string>> {
   const message = 'httpVersion' in request ? request : undefined
   const target = message?.url ?? request.url?.replace(/^[^:]+:\/\/[^/]+/, '') ?? ''

@@ -21,14 +21,14 @@ export interface LoadedTarget {
 
 export async function loadTarget(
   { config, listeners }: BootMessage,
-  further: ExtraServers,
+  extraServers: ExtraServers,
 ): Promise<LoadedTarget> {
   const publicAddress = listeners[0]?.address ?? 'http://127.0.0.1:8000'
   // Before the application is loaded, so that whoever patches node's methods (tracers do) wraps ours.
   if (native !== null && config.engine !== 'node') installMethods()
   const captured = captureListen({
     ...{ publicAddress, listenPort: config.listen_port },
-    createExtraHandle: (server, call, flags) => further.createHandle(server, call, flags),
+    createExtraHandle: (server, call, flags) => extraServers.createHandle(server, call, flags),
   })
   const baseline = countResourcesAtStart()
   const { exports, exportName } = await loadApplication(config.app ?? '', config.chdir)
