@@ -4,6 +4,7 @@
  */
 import { joinWithOr } from '../ts/settings/kinds.ts'
 import { ROWS } from '../ts/settings/names.ts'
+import { firstSentence } from '../ts/settings/print.ts'
 import type { EngineColumn, SupportedRow } from '../ts/settings/rows.ts'
 
 interface EngineRow {
@@ -147,10 +148,6 @@ function typescriptValue(value: unknown): string {
   if (typeof value === 'string') return `'${value.replaceAll("'", "\\'")}'`
   if (value !== null && typeof value === 'object' && Object.keys(value).length === 0) return '{}'
   return JSON.stringify(value)
-}
-
-function firstSentence(doc: string): string {
-  return /^.*?[.](?= [A-Z0-9"]|$)/.exec(doc)?.[0] ?? doc
 }
 
 const COLUMNS = 100

@@ -5,11 +5,14 @@ import {
   ENVIRONMENT_PREFIX,
   findSettingName,
   ROWS,
+  type RowName,
   settingNameOfVariable,
   variableOf,
 } from '../../ts/settings/names.ts'
 import { defaultText, firstSentence } from '../../ts/settings/print.ts'
 import { SECTIONS } from '../../ts/settings/rows.ts'
+import { HOOK_PROOFS, SETTING_PROOFS } from '../proofs.ts'
+import { DEFAULTS } from './defaults.ts'
 
 /** Every setting of Gunicorn 27.0.1, in the order of its documentation. */
 const GUNICORN = `
@@ -33,32 +36,6 @@ dirty_threads dirty_graceful_timeout control_socket control_socket_mode control_
 on_starting on_reload when_ready pre_fork post_fork post_worker_init worker_int worker_abort
 pre_exec pre_request post_request child_exit worker_exit nworkers_changed on_exit ssl_context
 on_dirty_starting dirty_post_fork dirty_worker_init dirty_worker_exit
-`
-  .trim()
-  .split(/\s+/)
-
-/** Every setting that Monoceros supports. */
-const SUPPORTED = `
-config app bind backlog workers worker_class worker_connections max_requests max_requests_jitter
-timeout boot_timeout graceful_timeout listen_port keepalive engine on_uncaught limit_request_line
-limit_request_fields limit_request_field_size limit_request_body limit_requests_per_connection
-limit_connections_per_address header_timeout body_timeout body_min_rate request_timeout
-write_timeout write_min_rate linger_timeout request_buffer_size request_buffer_time buffer_memory
-response_buffer_size secure_scheme_headers forwarded_allow_ips forwarded_headers proxy_protocol
-proxy_allow_ips permit_unconventional_http_method casefold_http_method forwarder_headers
-header_map root_path user group umask initgroups daemon enable_stdio_inheritance preload_app
-max_surge worker_nice worker_cpu_affinity check_config print_config reload reload_engine
-reload_extra_files inspect inspect_brk reuse_port chdir raw_env pidfile accesslog
-access_log_format errorlog error_log_format loglevel proc_name disable_redirect_access_to_syslog
-capture_output logger_class logconfig logconfig_dict logconfig_json syslog syslog_addr
-syslog_prefix syslog_facility statsd_host statsd_prefix dogstatsd_tags enable_backlog_metric
-keyfile certfile keyfile_password certificates ocsp_file tls_min_version tls_max_version dev_tls
-cert_reqs ca_certs crl_file suppress_ragged_eofs handshake_timeout limit_handshakes ciphers
-http_protocols http2_cleartext http2_max_concurrent_streams http2_initial_window_size
-http2_max_frame_size http2_max_header_list_size http2_max_resets http2_max_idle_frames
-max_worker_lifetime max_worker_lifetime_jitter max_worker_memory asgi_lifespan on_starting
-on_reload when_ready pre_fork post_fork post_worker_init worker_int worker_abort pre_exec
-pre_request post_request child_exit worker_exit nworkers_changed on_exit ssl_context
 `
   .trim()
   .split(/\s+/)
@@ -88,9 +65,36 @@ test('the rows are in the order of the documentation of Gunicorn', (t) => {
   )
 })
 
-test('the supported settings are those of the expected list', (t) => {
-  const built = ROWS.filter(([, row]) => row.status === 'supported').map(([name]) => name as string)
-  t.deepEqual(built.toSorted(), SUPPORTED.toSorted())
+test('the supported settings are those that have a test', (t) => {
+  const supported = ROWS.filter(([, row]) => row.status === 'supported').map(([name]) => name)
+  t.deepEqual(
+    supported.toSorted(),
+    (Object.keys({ ...SETTING_PROOFS, ...HOOK_PROOFS }) as RowName[]).toSorted(),
+  )
+})
+
+test('chosen settings have the defaults that users rely on', (t) => {
+  t.like(DEFAULTS, {
+    bind: ['127.0.0.1:8000'],
+    workers: 1,
+    worker_connections: 1000,
+    timeout: 30,
+    graceful_timeout: 30,
+    keepalive: 75,
+    engine: 'auto',
+    limit_request_line: 4094,
+    limit_request_fields: 100,
+    limit_request_field_size: 8190,
+    limit_request_body: 0,
+    header_timeout: 30,
+    request_timeout: 0,
+    forwarded_allow_ips: '127.0.0.1,::1',
+    forwarded_headers: 'off',
+    proxy_protocol: 'off',
+    tls_min_version: '1.2',
+    errorlog: '-',
+    accesslog: null,
+  })
 })
 
 test('each section is contiguous, and the sections are in their order', (t) => {

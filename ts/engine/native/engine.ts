@@ -198,7 +198,7 @@ function fieldsOf(programs: number | undefined, ours: number): number {
 }
 
 /** Picks what the engine reads of a configuration. */
-function settingsOf(config: EngineConfig): EngineSettings {
+export function settingsOf(config: EngineConfig): EngineSettings {
   const picked = Object.fromEntries(ENGINE_SETTINGS.map((name) => [name, config[name]]))
   return { ...(picked as EngineSettings), root_path: rootPathOf(config) }
 }
