@@ -1,4 +1,4 @@
-// Every command of docs/tls.md and docs/http2.md, as it stands there: it serves over TLS.
+// Runs every command of docs/tls.md and docs/http2.md, unchanged: each serves over TLS.
 
 import { readFileSync } from 'node:fs'
 import test from 'ava'
@@ -6,12 +6,16 @@ import test from 'ava'
 import { startProgram } from '../process/program.ts'
 import { Certificates } from '../tls/certificates.ts'
 
-/** The words behind `monoceros`, and the variable before it. */
+/** The arguments of `monoceros`, and the variable before it. */
 const COMMAND = /^ {4}(?:([A-Z_]+)=(\S+) )?monoceros (.*)$/gm
 const APP = `module.exports = (req, res) => res.end('ok')`
 
 for (const page of ['tls.md', 'http2.md']) {
-  const text = readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8')
+  // A backslash at the end of a line continues the command.
+  const text = readFileSync(new URL(`../../docs/${page}`, import.meta.url), 'utf8').replaceAll(
+    / \\\n +/g,
+    ' ',
+  )
   const commands = new Map([...text.matchAll(COMMAND)].map((match) => [match[0].trim(), match]))
   test(`${page} has commands`, (t) => {
     t.true(commands.size > 0)
