@@ -129,13 +129,13 @@ for (const engine of ENGINES) {
     t.is((await meet(port)).shown, 'two')
   })
 
-  test(`what the settings name stands above the program's certificate (${engine})`, async (t) => {
+  test(`the certificate of the settings overrides the program's certificate (${engine})`, async (t) => {
     const certificates = new Certificates(t).selfSigned('one').selfSigned('two')
     const app = `${EXPRESS}\nconst server = https.createServer(shown('one'), app).listen(8443)`
     const args = ['--certfile', 'two.pem', '--keyfile', 'two.key']
     const program = start(t, certificates, { app, engine, args })
     t.is((await meet(await portOf(program))).shown, 'two')
-    await program.line(/the certificate of the settings stands above/)
+    await program.line(/the certificate of the settings overrides/)
   })
 }
 

@@ -1,4 +1,6 @@
-/** Loads the application's module: `./app.js`, `./app.js:name`; CommonJS, ES modules and TypeScript. */
+/**
+ * Loads the application's module: `./app.js`, `./app.js:name`; CommonJS, ES modules and TypeScript.
+ */
 
 import { existsSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -9,7 +11,9 @@ import { describeThrown } from '../log/thrown-value.ts'
 import { loadModule } from '../settings/load.ts'
 import { setMainModule } from './main-module.ts'
 
-/** A loaded module, with the name of the export that is the application; undefined means detection. */
+/**
+ * A loaded module, with the name of the export that is the application; undefined means detection.
+ */
 export interface LoadedApplication {
   readonly exports: unknown
   readonly exportName: string | undefined
@@ -21,7 +25,10 @@ export interface ApplicationPath {
   readonly exportName: string | undefined
 }
 
-/** Splits `./app.js:name` at its last colon; a colon before a path separator belongs to a directory's name. */
+/**
+ * Splits `./app.js:name` at its last colon; a colon before a path separator belongs to a
+ * directory's name.
+ */
 export function parseApplicationPath(app: string): ApplicationPath {
   const match = /^(.+):([A-Za-z_$][\w$]*)$/.exec(app)
   if (match?.[1] === undefined) return { path: app, exportName: undefined }

@@ -1,17 +1,20 @@
 /**
- * Waits for a program that exports no application to call `listen()`. It may do so late, after it has connected to a
- * database for example: the wait lasts while the process has active resources (timers, sockets, requests).
+ * Waits for a program that exports no application to call `listen()`. It may do so late, after it
+ * has connected to a database for example: the wait lasts while the process has active resources
+ * (timers, sockets, requests).
  */
 
 import type { ListenCapture } from '../http/node/listen.ts'
 
 const POLL_INTERVAL_MS = 100
-/** Number of polls in a row without active resources after which the program is considered finished. */
+/**
+ * Number of polls in a row without active resources after which the program is considered finished.
+ */
 const MAX_IDLE_POLLS = 10
 
 /**
- * The resource types that node:cluster holds for its workers: processes, channels, addresses. They alone do not show that
- * the primary process is going to call `listen()` itself.
+ * The resource types that node:cluster holds for its workers: processes, channels, addresses. They
+ * alone do not show that the primary process is going to call `listen()` itself.
  */
 const CLUSTER_RESOURCES = new Set(['ProcessWrap', 'PipeWrap', 'TCPServerWrap', 'PipeServerWrap'])
 
@@ -22,7 +25,10 @@ export function countResourcesAtStart(): ResourceBaseline {
   return countResources()
 }
 
-/** Waits until the program has called `listen()`, has no active resources left, or `limitMs` has passed. */
+/**
+ * Waits until the program has called `listen()`, has no active resources left, or `limitMs` has
+ * passed.
+ */
 export async function awaitListen(
   captured: ListenCapture,
   baseline: ResourceBaseline,

@@ -45,7 +45,9 @@ export class Boot {
   readonly #parts: WorkerParts
   readonly #message: BootMessage
   #development: DevelopmentMode | undefined
-  /** The application did not load, and a page about that is served in its place (setting `reload`). */
+  /**
+   * The application did not load, and a page about that is served in its place (setting `reload`).
+   */
   #servesFailurePage = false
   #stopReportingBootErrors = () => {}
 
@@ -83,8 +85,8 @@ export class Boot {
       onBoot: (thrown) => this.#fail(thrown, message),
       onUncaught: () => push({ type: 'uncaught' }),
     })
-    // Until the engine exists, nothing else notices the arbiter's death while the event loop is blocked (by a
-    // debugger, for example).
+    // Until the engine exists, nothing else notices the arbiter's death while the event loop is
+    // blocked (by a debugger, for example).
     native?.setParentDeathSignal(arbiterPid)
     await this.#loadHooks(message, log)
     await this.#parts.hooks?.callBootHook('post_fork')
@@ -116,7 +118,9 @@ export class Boot {
     this.#context.push({ type: 'ready', target, heartbeat })
   }
 
-  /** Creates the engine and lets it serve; any error that has no code yet becomes ERR_ENGINE_START. */
+  /**
+   * Creates the engine and lets it serve; any error that has no code yet becomes ERR_ENGINE_START.
+   */
   async #startEngine(target: Target, message: BootMessage, log: Logger): Promise<Heartbeat> {
     try {
       const listeners = await applyServerTls(target, message, {

@@ -15,13 +15,19 @@ export interface Channel {
   /** Sends a last message; calls back when the message is written or cannot be written. */
   sendLast(message: WorkerMessage, callback: () => void): void
   onMessage(callback: (message: ArbiterMessage) => void): void
-  /** Calls back when the arbiter's end is closed, which means that the arbiter is dead. May call back twice. */
+  /**
+   * Calls back when the arbiter's end is closed, which means that the arbiter is dead. May call
+   * back twice.
+   */
   onClose(callback: () => void): void
   /** Lets the process exit although the channel is open (`unref` of a Node.js socket). */
   unref(): void
 }
 
-/** Messages are dropped while more than this is unsent: an arbiter that does not read must not fill our memory. */
+/**
+ * Messages are dropped while more than this is unsent: an arbiter that does not read must not fill
+ * our memory.
+ */
 const MAX_QUEUED_BYTES = 64 * 1024
 
 /** Opens the channel on the descriptor that the worker inherits from the arbiter (`CHANNEL_FD`). */

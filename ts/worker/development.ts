@@ -13,7 +13,10 @@ import { recordModules } from './modules.ts'
 export interface DevelopmentMode {
   /** Reports the files that have been loaded since the last report to the arbiter. */
   reportLoadedFiles(): void
-  /** Creates a server that shows why the application does not load; undefined from the second call on. */
+  /**
+   * Creates a server that shows why the application does not load; undefined from the second call
+   * on.
+   */
   createFailureTarget(error: MonocerosError): Promise<Target> | undefined
 }
 
@@ -44,12 +47,16 @@ export function startDevelopmentMode(
   }
 }
 
-/** Waits until a debugger has connected, then stops before the application is loaded (setting `inspect_brk`). */
+/**
+ * Waits until a debugger has connected, then stops before the application is loaded (setting
+ * `inspect_brk`).
+ */
 export function waitForDebugger(address: string, slot: number): void {
   const { host, port } = resolveInspectAddress(address, slot)
   // `true` waits for a debugger. Without it, one that connects early finds the program running.
   inspector.open(port, host, true)
   if (inspector.url() === undefined) return
-  // biome-ignore lint/suspicious/noDebugger: `inspect_brk` asks for this stop; the next step enters the application.
+  // The setting asks for this stop; the next step enters the application.
+  // biome-ignore lint/suspicious/noDebugger: `inspect_brk` asks for it.
   debugger
 }

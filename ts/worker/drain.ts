@@ -1,4 +1,7 @@
-/** The graceful end of a worker: waits until nothing is in flight, then lets the application shut down. */
+/**
+ * The graceful end of a worker: waits until nothing is in flight, then lets the application shut
+ * down.
+ */
 
 import { backgroundEnded } from '../engine/background-work.ts'
 import { IDLE_DRAIN_MS } from '../messages.ts'
@@ -9,7 +12,10 @@ import type { WorkerParts } from './parts.ts'
 
 /** Interval between two checks whether a worker that restarts is idle. */
 const IDLE_CHECK_MS = 10
-/** Number of idle checks in a row that make a worker idle: a new connection may send its request a little later. */
+/**
+ * Number of idle checks in a row that make a worker idle: a new connection may send its request a
+ * little later.
+ */
 const MIN_IDLE_CHECKS = 4
 
 export interface DrainPlan {

@@ -1,6 +1,7 @@
 /**
- * Extra servers of a program beside the one that Monoceros serves: a metrics port, an admin page. The arbiter binds their
- * addresses so that all workers can listen there; Node.js serves the connections.
+ * Extra servers of a program beside the one that Monoceros serves: a metrics port, an admin page.
+ * The arbiter binds their addresses so that all workers can listen there; Node.js serves the
+ * connections.
  */
 
 import type { Server } from 'node:http'
@@ -11,7 +12,10 @@ import { DESCRIPTOR_CHANNEL_FD, type ExtraListenerAddress } from '../messages.ts
 import { native } from '../native/index.ts'
 import type { Channel } from './channel.ts'
 
-/** Time limit, in seconds, of the arbiter's response. A running arbiter responds at once; a stopped one does not. */
+/**
+ * Time limit, in seconds, of the arbiter's response. A running arbiter responds at once; a stopped
+ * one does not.
+ */
 const RESPONSE_TIMEOUT_SECONDS = 5
 /** Interval between two checks, during a drain, whether extra servers have connections left. */
 const POLL_INTERVAL_MS = 50
@@ -24,7 +28,10 @@ export class ExtraServers {
   readonly #channel: Channel
   /** Run of `--check-config`: no socket is opened. */
   readonly #isCheck: boolean
-  /** The servers that listen, each with a function that closes its handle and emits no 'close' to the program. */
+  /**
+   * The servers that listen, each with a function that closes its handle and emits no 'close' to
+   * the program.
+   */
   readonly #servers = new Map<Server, () => void>()
   #lastRequestId = 0
 
@@ -33,7 +40,9 @@ export class ExtraServers {
     this.#isCheck = isCheck
   }
 
-  /** Creates the handle for a `listen()` call; null lets Node.js bind, and report any error, itself. */
+  /**
+   * Creates the handle for a `listen()` call; null lets Node.js bind, and report any error, itself.
+   */
   createHandle(
     server: Server,
     call: ListenArguments,
@@ -65,7 +74,10 @@ export class ExtraServers {
     return handle
   }
 
-  /** Stops accepting; resolves when no connection is left, or after `graceMs`. Idle connections are closed. */
+  /**
+   * Stops accepting; resolves when no connection is left, or after `graceMs`. Idle connections are
+   * closed.
+   */
   async drain(graceMs: number): Promise<void> {
     const servers = [...this.#servers.keys()]
     for (const stop of this.#servers.values()) stop()
@@ -97,13 +109,14 @@ export class ExtraServers {
   }
 }
 
+/** Reads the private counter of node:net; `getConnections` would have to ask asynchronously. */
 function countConnections(server: Server): number {
-  return (server as unknown as { _connections: number })._connections
+  return Reflect.get(server, '_connections')
 }
 
 /**
- * Binds the address in this worker, or pretends to where another worker has bound it. Without the addon, descriptors
- * cannot be passed between processes, so only one worker can listen.
+ * Binds the address in this worker, or pretends to where another worker has bound it. Without the
+ * addon, descriptors cannot be passed between processes, so only one worker can listen.
  */
 function bindOrPretend(server: Server, call: ListenArguments): ServerHandle {
   const handle = createServerHandle(call)

@@ -1,6 +1,6 @@
 /**
- * The page that is served in the place of an application that does not load (setting `reload`). It shows the error, with
- * sources and paths, so it never exists without `reload`.
+ * The page that is served in the place of an application that does not load (setting `reload`). It
+ * shows the error, with sources and paths, so it never exists without `reload`.
  */
 
 import { execFile } from 'node:child_process'
@@ -11,7 +11,10 @@ import { dirname, resolve } from 'node:path'
 import type { Target } from '../engine/engine.ts'
 import type { MonocerosError } from '../errors.ts'
 
-/** Creates a server that responds to every request with 500 and the text: HTML for browsers, else plain text. */
+/**
+ * Creates a server that responds to every request with 500 and the text: HTML for browsers, else
+ * plain text.
+ */
 export function createFailureServer(text: string): Target {
   const server = http.createServer((req, res) => {
     const asPage = req.headers.accept?.includes('text/html') === true
@@ -25,8 +28,8 @@ export function createFailureServer(text: string): Target {
 }
 
 /**
- * Describes why the application does not load. For a syntax error in an ES module the place is added: Node.js prints it
- * only when the error ends the process.
+ * Describes why the application does not load. For a syntax error in an ES module the place is
+ * added: Node.js prints it only when the error ends the process.
  */
 export async function explainFailure(
   { message, cause }: MonocerosError,
@@ -38,7 +41,8 @@ export async function explainFailure(
   const flags = ['--experimental-vm-modules', '--no-warnings', '--input-type=module']
   const broken = await runNode([...flags, '--eval', PARSE_SCRIPT, ...modules])
   if (broken === '') return message
-  // The first paragraph has file and line, the source line and a mark below it. The rest repeats `message`.
+  // The first paragraph has file and line, the source line and a mark below it. The rest repeats
+  // `message`.
   const [place] = (await runNode(['--check', broken])).split('\n\n')
   return `${message}\n\n${place}`
 }
@@ -55,7 +59,8 @@ function runNode(args: readonly string[]): Promise<string> {
 const PARSE_TIMEOUT_MS = 5_000
 const MAX_MODULES = 500
 
-// Prints the first file that does not parse. Runs in a process of its own because it needs a flag of Node.js.
+// Prints the first file that does not parse. Runs in a process of its own because it needs a flag
+// of Node.js.
 const PARSE_SCRIPT = `
 import { readFileSync } from 'node:fs'
 import vm from 'node:vm'
@@ -73,7 +78,8 @@ function isJavaScript(file: string): boolean {
   return /\.m?js$/.test(file)
 }
 
-// Node 20 has no hook that reports ES modules (`registerHooks`), so the import statements in the sources are searched.
+// Node 20 has no hook that reports ES modules (`registerHooks`), so the import statements in the
+// sources are searched.
 function findImportedModules(files: readonly string[]): string[] {
   const found = new Set(files)
   for (const file of found) {

@@ -17,7 +17,10 @@ export interface Heartbeat {
   addObserver(observer: BeatObserver): void
 }
 
-/** Starts to beat; the heartbeat lasts until the process exits. `timeoutMs` is 0 if the setting `timeout` is off. */
+/**
+ * Starts to beat; the heartbeat lasts until the process exits. `timeoutMs` is 0 if the setting
+ * `timeout` is off.
+ */
 export function startHeartbeat(
   system: System,
   board: Pick<WorkerScoreboard, 'beat'>,

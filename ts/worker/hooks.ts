@@ -37,7 +37,10 @@ export class WorkerHooks {
     return this.#table.has(name)
   }
 
-  /** Calls a hook of the boot and waits for its promise; an error of the hook fails the boot (ERR_HOOK_BOOT). */
+  /**
+   * Calls a hook of the boot and waits for its promise; an error of the hook fails the boot
+   * (ERR_HOOK_BOOT).
+   */
   async callBootHook(name: 'post_fork' | 'post_worker_init'): Promise<void> {
     try {
       await this.#table.get(name)?.(...this.#argumentsOf(name))
@@ -46,7 +49,9 @@ export class WorkerHooks {
     }
   }
 
-  /** Calls a hook of the shutdown; an error of the hook is logged. Returns what the hook returns. */
+  /**
+   * Calls a hook of the shutdown; an error of the hook is logged. Returns what the hook returns.
+   */
   callHook(name: 'worker_int' | 'worker_abort' | 'worker_exit'): unknown {
     try {
       const value = this.#table.get(name)?.(...this.#argumentsOf(name))
@@ -58,7 +63,9 @@ export class WorkerHooks {
     }
   }
 
-  /** Wraps the application so that `pre_request` and `post_request` are called around each request. */
+  /**
+   * Wraps the application so that `pre_request` and `post_request` are called around each request.
+   */
   wrapTarget(target: Target): Target {
     if (!this.has('pre_request') && !this.has('post_request')) return target
     if (target.style === 'node') this.#wrapServer(target.server)
@@ -77,7 +84,8 @@ export class WorkerHooks {
     return { style: 'fetch', fetch: wrapped }
   }
 
-  // One listener replaces all 'request' listeners, so that a request that `pre_request` refuses reaches none of them.
+  // One listener replaces all 'request' listeners, so that a request that `pre_request` refuses
+  // reaches none of them.
   #wrapServer(server: Server): void {
     const listeners = server.listeners('request')
     server.removeAllListeners('request')

@@ -1,4 +1,7 @@
-/** What the arbiter says of TLS while a worker boots or serves: the last word counts. */
+/**
+ * The TLS material of a worker: from the settings, or from the program's own https server. Updates
+ * from the arbiter may arrive during the boot too; the latest one counts.
+ */
 
 import type { Server } from 'node:http'
 
@@ -10,10 +13,10 @@ import type { BootMessage, TlsUpdateMessage } from '../messages.ts'
 import type { TlsMaterial } from '../tls/material.ts'
 
 let latestMessage: TlsUpdateMessage | undefined
-/** What the program's own https server shows, where the settings name no certificate. */
+/** The material of the program's own https server, where the settings name no certificate. */
 let programMaterial: TlsMaterial | undefined
 
-/** What an engine begins with. */
+/** Returns the engine options of TLS, as of now. */
 export function currentTls({ tls, ticketSecrets }: BootMessage) {
   return {
     tls: latestMessage?.tls ?? tls ?? programMaterial,
@@ -21,7 +24,10 @@ export function currentTls({ tls, ticketSecrets }: BootMessage) {
   }
 }
 
-/** Connections that begin from now on get what is new; what cannot be used leaves all as it was. */
+/**
+ * Applies an update to connections that begin from now on. Material that the engine refuses is
+ * logged, and the previous material stays in use.
+ */
 export function applyTls(
   engine: Engine | undefined,
   log: Logger | undefined,
@@ -32,13 +38,15 @@ export function applyTls(
   try {
     engine?.secure(message.tls ?? programMaterial, message.ticketSecrets)
   } catch (error) {
-    log?.error(`TLS stays as it was: ${error instanceof Error ? error.message : error}`)
+    const problem = error instanceof Error ? error.message : error
+    log?.error(`TLS: the update is refused, the previous material stays in use: ${problem}`)
   }
 }
 
 /**
- * Takes over what the program's https server is to show, and says where TLS is spoken then. `changed` is called when the
- * program gives it other options.
+ * Takes over the TLS options of the program's https server, if it has one, and returns the
+ * listeners with TLS enabled where the program may use it. `changed` is called when the program
+ * replaces the options.
  */
 export async function applyServerTls(
   target: Target,
@@ -48,23 +56,19 @@ export async function applyServerTls(
   const { listeners, config, tls, ticketSecrets } = message
   if (target.style !== 'node' || !isHttpsServer(target.server)) return listeners
   if (tls !== undefined) {
-    log.info(
-      "TLS: the certificate of the settings stands above the one of the program's https server",
-    )
+    log.info("TLS: the certificate of the settings overrides the one of the program's https server")
     return listeners
   }
   const { server } = target
-  // Only for those who need it: the cryptography of node is large.
-  const { watchServerOptions: followOptions, materialFromServer: materialOfServer } = await import(
-    '../tls/https-server.ts'
-  )
+  // Loaded only for https servers: Node's cryptography takes much memory.
+  const { watchServerOptions, materialFromServer } = await import('../tls/https-server.ts')
   const read = (server: Server) =>
-    materialOfServer(server, {
+    materialFromServer(server, {
       alpnProtocols: alpnProtocols(config),
       requiresCloseNotify: !config.suppress_ragged_eofs,
     })
   programMaterial = read(server)
-  followOptions(server, () => {
+  watchServerOptions(server, () => {
     programMaterial = read(server)
     changed(latestMessage?.ticketSecrets ?? ticketSecrets)
   })
@@ -73,9 +77,7 @@ export async function applyServerTls(
       ? { ...listener, isSecure: true, address: listener.address.replace(/^http:/, 'https:') }
       : listener,
   )
-  const shown = secured.filter((listener) => listener.isSecure === true)
-  log.info(
-    `TLS: the program's own certificate is shown at ${shown.map(({ address }) => address).join(',') || 'no address'}`,
-  )
+  const addresses = secured.filter(({ isSecure }) => isSecure === true).map((one) => one.address)
+  log.info(`TLS: the program's own certificate is shown at ${addresses.join(',') || 'no address'}`)
   return secured
 }

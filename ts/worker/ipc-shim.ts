@@ -1,6 +1,12 @@
-/** What node:cluster and pm2 give to a program by its parent, for programs that use it without looking. */
+/**
+ * What node:cluster and pm2 give to a program by its parent, for programs that use it without
+ * looking.
+ */
 
-/** A program written for pm2 says `process.send('ready')`; here nobody needs to hear it. */
+/**
+ * Adds `process.send` and `process.disconnect`, which do nothing. A program written for pm2 calls
+ * `process.send('ready')` without a check; Monoceros notices `listen()` instead.
+ */
 export function installIpcShim(): void {
   const send = (...args: unknown[]): boolean => {
     const callback = args.at(-1)

@@ -1,4 +1,7 @@
-/** The life cycle of an application: what its module exports as `startup` and `shutdown`, each waited for. */
+/**
+ * The lifespan functions of an application: `startup` and `shutdown`, exported by its module. The
+ * worker waits for a promise of either.
+ */
 
 import { monocerosError } from '../errors.ts'
 import { logThrown } from '../log/log-lines.ts'
@@ -8,13 +11,13 @@ import { describeThrown } from '../log/thrown-value.ts'
 type LifespanFunction = () => unknown
 
 export interface Lifespan {
-  /** Before the first request; a failure is one of the boot. */
+  /** Call before the first request; an error fails the boot (ERR_APP_STARTUP). */
   startup(): Promise<void>
-  /** After the last request; a failure is logged. */
+  /** Call after the last request; an error is logged. */
   shutdown(log: Logger): Promise<void>
 }
 
-/** Finds the exports; `on` demands that there is at least one of them. */
+/** Finds the exported functions; mode `on` throws ERR_APP_LIFESPAN if there is none. */
 export function findLifespan(exports: unknown, mode: 'auto' | 'on' | 'off'): Lifespan {
   const startup = mode === 'off' ? undefined : findLifespanFunction(exports, 'startup')
   const shutdown = mode === 'off' ? undefined : findLifespanFunction(exports, 'shutdown')
@@ -39,10 +42,11 @@ export function findLifespan(exports: unknown, mode: 'auto' | 'on' | 'off'): Lif
   }
 }
 
-// Of a CommonJS module too: what an application inherits (a method of a framework) is not meant.
+// Looks at own properties only: a `startup` that an application inherits belongs to its framework.
+// `default` holds the exports of a CommonJS module.
 function findLifespanFunction(exports: unknown, name: string): LifespanFunction | undefined {
   const value = ownValue(exports, name) ?? ownValue(ownValue(exports, 'default'), name)
-  return typeof value === 'function' ? (value as LifespanFunction) : undefined
+  return typeof value === 'function' ? () => Reflect.apply(value, undefined, []) : undefined
 }
 
 function ownValue(holder: unknown, name: string): unknown {

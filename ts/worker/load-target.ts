@@ -1,4 +1,4 @@
-/** The application of a worker: loaded, and found out what it is. */
+/** Loads the application and finds out how to serve it: Node style, fetch style or exchanges. */
 
 import type { Target } from '../engine/engine.ts'
 import { monocerosError } from '../errors.ts'
@@ -11,7 +11,7 @@ import { loadApplication } from './app.ts'
 import { awaitListen, countResourcesAtStart, hasClusterWorkers } from './await-listen.ts'
 import type { ExtraServers } from './extra-listeners.ts'
 
-/** Of `boot_timeout`, what is left to report that the program never listened. */
+/** Part of `boot_timeout` that is kept for the report that the program never called `listen()`. */
 const REPORTING_TIME_MS = 1_000
 
 export interface LoadedTarget {
@@ -24,7 +24,7 @@ export async function loadTarget(
   extraServers: ExtraServers,
 ): Promise<LoadedTarget> {
   const publicAddress = listeners[0]?.address ?? 'http://127.0.0.1:8000'
-  // Before the application is loaded, so that whoever patches node's methods (tracers do) wraps ours.
+  // Before the application is loaded: a tracer that patches Node's methods then wraps ours.
   if (native !== null && config.engine !== 'node') installMethods()
   const captured = captureListen({
     ...{ publicAddress, listenPort: config.listen_port },
@@ -42,7 +42,7 @@ export async function loadTarget(
   try {
     return await detect()
   } catch (error) {
-    // Nothing usable is exported: the program may still be on its way to listen().
+    // The program exports no application: it may call `listen()` later.
     await awaitListen(captured, baseline, config.boot_timeout * 1_000 - REPORTING_TIME_MS)
     if (captured.server === undefined)
       throw hasClusterWorkers() ? monocerosError('ERR_APP_CLUSTER') : error

@@ -1,6 +1,7 @@
 /**
- * The logs of a worker. One that replaces another serves although a file cannot be opened any more, since its directory is
- * gone, say: the arbiter and those that have it open write on, and nobody would serve in the end.
+ * The logs of a worker. A worker that replaces another one serves even if a log file can no longer
+ * be opened, because its directory was removed for example. Otherwise the loss of a log directory
+ * would, worker by worker, stop the whole server.
  */
 
 import { closeSync } from 'node:fs'
@@ -12,7 +13,7 @@ import type { BootMessage } from '../messages.ts'
 import { errorCode } from '../process/system.ts'
 import type { Config } from '../settings/config.ts'
 
-/** Opens the error log; in the place of a file that has gone it is standard error. */
+/** Opens the error log; a replacement worker falls back to standard error if the file fails. */
 export function openErrorLog({ config, capturedOutputFds, hasServedBefore }: BootMessage): Logger {
   const where = capturedOutputFds === undefined ? {} : { stderr: capturedOutputFds.stderr }
   try {
@@ -26,7 +27,11 @@ export function openErrorLog({ config, capturedOutputFds, hasServedBefore }: Boo
   }
 }
 
-/** The settings for the engine; the access log of standard output goes to the arbiter's, if the worker's own is captured. */
+/**
+ * Returns the settings with the access log that the engine can open. `-` becomes the arbiter's
+ * standard output if the worker's own is captured. A replacement worker serves without an access
+ * log if the file fails.
+ */
 export function resolveAccessLog(
   { config, capturedOutputFds, hasServedBefore }: BootMessage,
   log: Logger,

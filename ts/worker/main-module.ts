@@ -1,13 +1,14 @@
-/** What tells a program that it is the one that was started: `require.main`, `import.meta.main`, `process.argv`. */
+/**
+ * Makes the application's file the main module, as if Node.js had started it: `require.main`,
+ * `import.meta.main`, `process.argv`.
+ */
 
 import { readFileSync, realpathSync } from 'node:fs'
 import module from 'node:module'
 import { pathToFileURL } from 'node:url'
 
-/** Missing in the types of the oldest Node. */
-interface ModuleWithLoadHooks {
-  registerHooks?(hooks: { load: LoadHook }): { deregister(): void }
-}
+/** `module.registerHooks` is missing in Node 20 and in its types. */
+type RegisterLoadHook = (hooks: { load: LoadHook }) => { deregister(): void }
 
 type LoadHook = (
   url: string,
@@ -20,24 +21,27 @@ interface LoadedSource {
   readonly source?: string | NodeJS.TypedArray | ArrayBuffer | null
 }
 
-/** To be called before the file is loaded, by whatever loads it. */
+const DECODER = new TextDecoder('utf-8', { ignoreBOM: true })
+
+/** Makes `file` the main module; call before it is loaded. */
 export function setMainModule(file: string): void {
   process.argv[1] = file
   const path = realpathSync(file)
   defineRequireMain(path)
-  // Whoever does not ask is loaded as ever.
+  // A file that does not use `import.meta.main` is loaded unchanged.
   if ('main' in import.meta && readsImportMetaMain(readFileSync(path, 'utf8'))) {
     defineImportMetaMain(pathToFileURL(path).href)
   }
 }
 
-// Perhaps as `(import.meta as any).main`, or `const { main } = import.meta`.
+// Also finds `(import.meta as any).main` and `const { main } = import.meta`.
 function readsImportMetaMain(source: string): boolean {
   return source.includes('import.meta') && /\bmain\b/.test(source)
 }
 
-// Node gives `process.mainModule` to each CommonJS module as its `require.main`. When the program's own gets it, that is
-// in the cache already. An ES module never is: there `require.main` is undefined, as on node.
+// Node.js gives `process.mainModule` to each CommonJS module as its `require.main`. The program's
+// own module is in the cache by then. An ES module never is: there `require.main` is undefined, as
+// on Node.js.
 function defineRequireMain(path: string): void {
   const { cache } = module.createRequire(import.meta.url)
   Object.defineProperty(process, 'mainModule', {
@@ -49,15 +53,18 @@ function defineRequireMain(path: string): void {
   })
 }
 
-// Node says it of the module only that it starts with. On the first line it moves none of the others.
+// Node.js sets `import.meta.main` to true only for the module that it starts with. The assignment
+// is added to the first line, so that line numbers stay the same.
 function defineImportMetaMain(main: string): void {
-  const hooks = (module as ModuleWithLoadHooks).registerHooks?.({
+  const registerHooks: RegisterLoadHook | undefined = Reflect.get(module, 'registerHooks')
+  const hooks = registerHooks?.({
     load(url, context, next) {
       const loaded = next(url, context)
       if (url !== main) return loaded
       hooks?.deregister()
       if (!loaded.format?.startsWith('module') || loaded.source == null) return loaded
-      const text = Buffer.from(loaded.source as Uint8Array).toString()
+      const { source } = loaded
+      const text = typeof source === 'string' ? source : DECODER.decode(source)
       return { ...loaded, source: text.replace(/^(#!.*\n)?/, '$1import.meta.main = true; ') }
     },
   })

@@ -4,6 +4,6 @@ import { enableCompileCache } from '../process/compile-cache.ts'
 
 enableCompileCache()
 
-// Loaded only now, so that it comes from the cache.
+// Imported after the line above, so that its compiled code comes from the cache.
 const { startWorker } = await import('./start.ts')
 startWorker()

@@ -1,6 +1,6 @@
 /**
- * Which files the application consists of, for `reload`: what it has loaded, and what it was about to load when it
- * failed. What lies in node_modules is not counted.
+ * Records the files that the application consists of, for the setting `reload`: those that it has
+ * loaded, and the one that it was loading when it failed. Files in node_modules are left out.
  */
 
 import module from 'node:module'
@@ -9,53 +9,54 @@ import { fileURLToPath } from 'node:url'
 
 import type { System } from '../process/system.ts'
 
-/** Missing in the types of the oldest Node. */
-interface ModuleWithResolveHooks {
-  registerHooks?(hooks: {
-    resolve(
-      specifier: string,
-      context: unknown,
-      next: (specifier: string, context: unknown) => { url: string },
-    ): { url: string }
-  }): unknown
-}
+/** `module.registerHooks` is missing in Node 20 and in its types. */
+type RegisterResolveHook = (hooks: {
+  resolve(
+    specifier: string,
+    context: unknown,
+    next: (specifier: string, context: unknown) => { url: string },
+  ): { url: string }
+}) => unknown
 
-/** What is loaded together is told together. */
+/** Delay of a report: modules that are loaded together are reported together. */
 const REPORT_DELAY_MS = 50
-/** How often CommonJS modules are looked for that have come later. */
+/** Interval of the search for CommonJS modules that were loaded later. */
 const CACHE_SCAN_MS = 1_000
 
 const OWN_PATH = fileURLToPath(new URL('../', import.meta.url))
 const OWN_PACKAGE = fileURLToPath(new URL('../../package.json', import.meta.url))
 
 export interface ModuleRecorder {
-  /** Tells what is not told yet. */
+  /** Reports, at once, the files that have not been reported yet. */
   reportNewFiles(): void
 }
 
-/** Begins to listen; each file is told once. `isComplete` is false on a Node that does not say which ES modules it loads. */
+/**
+ * Starts to record; `report` gets each file once. `isComplete` is false on Node 20, which has no
+ * hook that reports ES modules.
+ */
 export function recordModules(
   system: System,
-  tell: (files: string[], isComplete: boolean) => void,
+  report: (files: string[], isComplete: boolean) => void,
 ): ModuleRecorder {
   const known = new Set<string>()
-  let fresh: string[] = []
-  let told = false
+  let unreported: string[] = []
+  let hasReported = false
   let cancel: (() => void) | undefined
-  const { registerHooks } = module as ModuleWithResolveHooks
+  const registerHooks: RegisterResolveHook | undefined = Reflect.get(module, 'registerHooks')
   const flush = () => {
     cancel?.()
     cancel = undefined
     for (const path of Object.keys(module.createRequire(import.meta.url).cache)) note(path)
-    // The first time also when nothing is known, since that is worth knowing.
-    if (fresh.length > 0 || !told) tell(fresh, registerHooks !== undefined)
-    told = true
-    fresh = []
+    // The first report is sent even if it is empty: `isComplete` matters to the arbiter.
+    if (unreported.length > 0 || !hasReported) report(unreported, registerHooks !== undefined)
+    hasReported = true
+    unreported = []
   }
   const note = (path: string) => {
     if (known.has(path) || !isApplicationFile(path)) return
     known.add(path)
-    fresh.push(path)
+    unreported.push(path)
   }
   registerHooks?.({
     resolve(specifier, context, next) {
@@ -77,7 +78,7 @@ function isApplicationFile(path: string): boolean {
     !path.includes(`${sep}node_modules${sep}`) &&
     !path.startsWith(OWN_PATH) &&
     path !== OWN_PACKAGE &&
-    // Cached by name only.
+    // The module cache holds an addon by its name only; its code cannot be loaded again.
     !path.endsWith('.node')
   )
 }

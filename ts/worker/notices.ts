@@ -1,6 +1,6 @@
 /**
- * Everything that can happen to a worker, as one queue. Handlers of signals, messages and timers only push a notice;
- * one loop takes the notices in order.
+ * Everything that can happen to a worker, as one queue. Handlers of signals, messages and timers
+ * only push a notice; one loop takes the notices in order.
  */
 
 import type { Target } from '../engine/engine.ts'
@@ -10,7 +10,9 @@ import type { SignalName } from '../signals.ts'
 import type { Heartbeat } from './heartbeat.ts'
 import type { LifecycleEvent } from './states.ts'
 
-/** An event of the lifecycle table with its details; the arbiter's messages are notices as they are. */
+/**
+ * An event of the lifecycle table with its details; the arbiter's messages are notices as they are.
+ */
 export type Notice =
   | ArbiterMessage
   | ReadyNotice
@@ -41,9 +43,10 @@ type PlainEvent = Extract<
 >
 
 /**
- * A queue that runs to completion: a notice is handled before `push` returns, unless another one is being handled,
- * which is finished first. The order is that of `push`; nothing waits for a later turn of the event loop, because a
- * listener of the application may end the process in the same turn (SIGTERM).
+ * A queue that runs to completion: a notice is handled before `push` returns, unless another one is
+ * being handled, which is finished first. The order is that of `push`; nothing waits for a later
+ * turn of the event loop, because a listener of the application may end the process in the same
+ * turn (SIGTERM).
  */
 export class NoticeQueue {
   readonly #notices: Notice[] = []

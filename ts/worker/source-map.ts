@@ -1,14 +1,14 @@
-/** A stack with the places of the sources that were written, where the files that ran name a source map. */
+/** Translates the positions in a stack trace to the original sources, by source maps. */
 
 import { readFileSync, statSync } from 'node:fs'
 import { SourceMap } from 'node:module'
 import { dirname, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-/** Larger maps are not read: the thread that reads them has little memory. */
+/** Larger files are not read: the watcher's thread has little memory. */
 const MAX_FILE_BYTES = 8 * 1024 * 1024
 
-/** Translates each frame that can be translated; the others stay. */
+/** Translates each frame whose file names a source map; the other lines stay as they are. */
 export function mapStack(stack: string): string {
   const maps = new Map<string, LoadedSourceMap | undefined>()
   return stack
@@ -29,12 +29,12 @@ function mapLine(line: string, maps: Map<string, LoadedSourceMap | undefined>): 
   const file = place.startsWith('file:') ? fileURLToPath(place) : place
   if (!maps.has(file)) maps.set(file, loadMap(file))
   const loaded = maps.get(file)
-  // A map counts from 0, a stack from 1.
+  // Source maps count lines and columns from 0, stack traces from 1.
   const entry = loaded?.map.findEntry(Number(row) - 1, Number(column) - 1)
   if (loaded === undefined || entry === undefined || !('originalSource' in entry)) return line
   const source = entry.originalSource.replace(/^file:\/\//, '')
-  const written = `${resolve(loaded.directory, source)}:${entry.originalLine + 1}:${entry.originalColumn + 1}`
-  return `${before}${written}${after}`
+  const position = `${entry.originalLine + 1}:${entry.originalColumn + 1}`
+  return `${before}${resolve(loaded.directory, source)}:${position}${after}`
 }
 
 function loadMap(file: string): LoadedSourceMap | undefined {
@@ -49,7 +49,7 @@ function loadMap(file: string): LoadedSourceMap | undefined {
         : Buffer.from(data[2] ?? '', data[1] === undefined ? 'utf8' : 'base64').toString()
     return { map: new SourceMap(JSON.parse(text)), directory: dirname(data === null ? path : file) }
   } catch {
-    // No file, no map or a broken one: the place in the file that ran is good enough.
+    // The map is missing or broken: the position in the file that runs is good enough.
     return undefined
   }
 }

@@ -1,21 +1,21 @@
 /**
- * The stack of whatever runs below this call. The watcher has it called while the event loop is blocked, on top of what
- * blocks it, so nothing here may wait, throw or rely on what an application can change.
+ * The stack trace of the code that blocks the event loop. The watcher interrupts that code with a
+ * call of this function, so nothing here may wait, throw or use what an application can change.
  */
 
 import { mapStack } from './source-map.ts'
 
-/** One write to a socket pair is not mixed with another's when it is this short. */
+/** A write of this size to a socket pair is not interleaved with another one. */
 export const MAX_STACK_CHARS = 12_000
 export const MAX_FRAMES = 50
 
-// As it is before the application is loaded.
+// Taken before the application is loaded, which may replace it.
 const { captureStackTrace } = Error
 const settings: { stackTraceLimit: number; prepareStackTrace?: unknown } = Error
 
-/** The frames below this one, in the places of the sources that were written. */
+/** Captures the frames of the caller, with the positions in the original sources. */
 export function captureCallerStack(): string {
-  // The limit and the formatter belong to the application and are put back.
+  // The limit and the formatter belong to the application and are restored.
   const { stackTraceLimit, prepareStackTrace } = settings
   try {
     settings.stackTraceLimit = MAX_FRAMES

@@ -1,4 +1,4 @@
-/** A worker's parts put together: the channel on its descriptor, the system, and the worker between them. */
+/** Starts the worker of this process on the inherited channel. */
 
 import { system } from '../process/system.ts'
 import { openChannel } from './channel.ts'

@@ -1,12 +1,16 @@
 /**
- * The lifecycle of a worker as a table: for each state and event, the action to perform and the state to enter next.
- * `worker.ts` looks events up here; `ts/arbiter/states.ts` is the arbiter's view of the same process.
+ * The lifecycle of a worker as a table: for each state and event, the action to perform and the
+ * state to enter next. `worker.ts` looks events up here; `ts/arbiter/states.ts` is the arbiter's
+ * view of the same process.
  */
 
 export type LifecycleState =
   /** The application is loading; there is no engine yet. */
   | 'booting'
-  /** The engine exists and opens its listeners; the arbiter does not know yet that the worker is ready. */
+  /**
+   * The engine exists and opens its listeners; the arbiter does not know yet that the worker is
+   * ready.
+   */
   | 'starting'
   /** Requests are accepted. */
   | 'serving'
@@ -14,7 +18,7 @@ export type LifecycleState =
   | 'draining'
   /** Connections are closed; a promise of the hook `worker_exit` may be pending. */
   | 'exiting'
-  /** The boot has failed; the message that says why is being sent to the arbiter. */
+  /** The boot has failed; the message with the reason is being sent to the arbiter. */
   | 'failing'
   /** The process has been asked to exit. */
   | 'gone'
@@ -69,7 +73,7 @@ export type LifecycleAction =
   | 'observeServer'
   /** Shows the number of requests in flight in the process title, each second. */
   | 'startTitleUpdates'
-  /** Tells the arbiter that a signal from elsewhere stops the worker. */
+  /** Notifies the arbiter that a signal stops the worker. */
   | 'notifyLeaving'
   /** Like `notifyLeaving`, then calls the hook `worker_int`. */
   | 'notifyLeavingAndInterrupt'
@@ -77,7 +81,10 @@ export type LifecycleAction =
   | 'interrupt'
   /** Calls the hook `worker_abort`. */
   | 'callAbortHook'
-  /** Plans a drain of at most `graceful_timeout`, which also waits for the application's SIGTERM listeners. */
+  /**
+   * Plans a drain of at most `graceful_timeout`, which also waits for the application's SIGTERM
+   * listeners.
+   */
   | 'planGracefulDrain'
   /** Plans a short drain that ends once the worker is idle. */
   | 'planRestartDrain'
@@ -130,7 +137,8 @@ export const LIFECYCLE: Readonly<Record<LifecycleState, Row>> = {
   }),
   starting: row('starting', {
     ...ALWAYS,
-    // The page about an application that does not load may be served after the application's own attempt.
+    // The page about an application that does not load may be served after the application's own
+    // attempt.
     engineCreated: 'startTitleUpdates',
     ready: to('serving', 'observeServer'),
     failed: to('failing'),
@@ -157,7 +165,7 @@ export const LIFECYCLE: Readonly<Record<LifecycleState, Row>> = {
   }),
   draining: row('draining', {
     ...ALWAYS,
-    // The arbiter knows that the worker leaves.
+    // Without `notifyLeaving`: the arbiter knows already that the worker stops.
     quit: to('exiting', 'interrupt'),
     abort: to('exiting', 'callAbortHook'),
     shortenDrain: 'shortenIdleTime',
@@ -169,7 +177,7 @@ export const LIFECYCLE: Readonly<Record<LifecycleState, Row>> = {
   }),
   exiting: row('exiting', {
     ...EXIT_NOW,
-    // The drain goes on while a promise of `worker_exit` is pending; its end comes first then.
+    // A drain continues while a promise of `worker_exit` is pending, and may finish first.
     drained: to('gone'),
     overdue: to('gone'),
     exitHookDone: to('gone'),
@@ -187,7 +195,10 @@ function to(next: LifecycleState, action: LifecycleAction = 'none'): Transition 
   return { next, action }
 }
 
-/** Completes a row: an action alone keeps the state, and an event that is not listed changes nothing. */
+/**
+ * Completes a row: an action alone keeps the state, and an event that is not listed changes
+ * nothing.
+ */
 function row(
   state: LifecycleState,
   cells: Partial<Record<LifecycleEvent, Transition | LifecycleAction>>,

@@ -16,7 +16,9 @@ const STATE_NAMES: Readonly<Record<LifecycleState, string>> = {
 export class StatusTitle {
   #title = ''
 
-  /** Sets the title if it has changed; `busy` is the number of connections with a request in flight. */
+  /**
+   * Sets the title if it has changed; `busy` is the number of connections with a request in flight.
+   */
   show(name: string, state: LifecycleState, busy: number): void {
     const title = formatProcessTitle('worker', name, `${STATE_NAMES[state]}, ${busy} in flight`)
     if (title === this.#title) return

@@ -1,16 +1,16 @@
-/** What the application prints, where the arbiter captures it. */
+/** Standard output and error of a worker, where the arbiter captures them (`capture_output`). */
 
-/** A stream on a socket, as node has it inside. */
-interface StreamInternals {
-  readonly _handle?: { setBlocking?(blocking: boolean): unknown } | null
-}
+/** The libuv handle of a stream, in a private field of Node's stdio streams. */
+type StreamHandle = { setBlocking?(isBlocking: boolean): unknown } | null | undefined
 
 /**
- * Makes standard output and error wait for the arbiter, as a file would. Node would keep in memory what a socket does not
- * take at once, and a program that ends itself or is killed would lose it.
+ * Makes writes to standard output and error block until the arbiter takes them. By default, Node.js
+ * keeps in memory what a socket does not take at once, and a program that exits or is killed loses
+ * that.
  */
 export function makeStdioBlocking(): void {
-  for (const stream of [process.stdout, process.stderr] as StreamInternals[]) {
-    stream._handle?.setBlocking?.(true)
+  for (const stream of [process.stdout, process.stderr]) {
+    const handle: StreamHandle = Reflect.get(stream, '_handle')
+    handle?.setBlocking?.(true)
   }
 }

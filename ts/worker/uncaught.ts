@@ -1,6 +1,6 @@
 /**
- * Errors of the application that nobody caught. The program's own listeners come first; without any the client in
- * hand gets a 500, the log gets the stack, and the worker goes on.
+ * Uncaught errors of the application. The program's own listeners take precedence. Without any, the
+ * client whose request failed gets a 500, the stack is logged, and the worker continues.
  */
 
 import { respondToRejection, respondToThrow } from '../http/node/errors.ts'
@@ -9,37 +9,38 @@ import type { Logger } from '../log/logger.ts'
 import type { System } from '../process/system.ts'
 
 export interface UncaughtHandlers {
+  /** Called for an error during the boot. */
   readonly onBoot: (thrown: unknown) => void
-  /** After the boot; it has been logged and answered. */
+  /** Called for an error after the boot, once it has been logged and the client has its 500. */
   readonly onUncaught: () => void
 }
 
-/** Begins to listen; `onBoot` takes what is thrown until the returned function says that the worker is ready. */
+/** Subscribes to uncaught errors; calling the returned function ends the boot. */
 export function handleUncaughtErrors(
   system: System,
   log: Logger,
   { onBoot, onUncaught }: UncaughtHandlers,
 ): () => void {
-  let booting = true
-  const others = (event: 'uncaughtException' | 'unhandledRejection') =>
+  let isBooting = true
+  const hasOtherListeners = (event: 'uncaughtException' | 'unhandledRejection') =>
     system.countListeners(event) > 1
   system.onUncaught((thrown) => {
-    if (others('uncaughtException')) return
-    if (booting) return onBoot(thrown)
+    if (hasOtherListeners('uncaughtException')) return
+    if (isBooting) return onBoot(thrown)
     respondToThrow()
     logThrown(log, { name: 'uncaughtError', thrown })
     onUncaught()
   })
   system.onRejection((reason, promise) => {
-    if (others('unhandledRejection')) return
-    // Without a listener for rejections node gives them to those for exceptions.
-    if (others('uncaughtException')) return system.emitUncaught(reason)
-    if (booting) return onBoot(reason)
+    if (hasOtherListeners('unhandledRejection')) return
+    // Without a listener for rejections, Node.js emits them as uncaught exceptions.
+    if (hasOtherListeners('uncaughtException')) return system.emitUncaught(reason)
+    if (isBooting) return onBoot(reason)
     respondToRejection(promise)
     logThrown(log, { name: 'unhandledRejection', thrown: reason })
     onUncaught()
   })
   return () => {
-    booting = false
+    isBooting = false
   }
 }

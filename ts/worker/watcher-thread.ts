@@ -1,7 +1,7 @@
 /**
- * The watcher's thread where the addon has none. It waits for the next beat; when none comes for `timeout` it tells the
- * arbiter, by the channel and past the blocked thread, the JavaScript stack of that thread. The inspector's session is
- * opened only then and closed after.
+ * The watcher's thread without the addon. If no beat arrives for `timeout`, it sends the JavaScript
+ * stack of the blocked main thread to the arbiter, on the channel of the worker. Only for that time
+ * is an inspector session open.
  */
 
 import { writeSync } from 'node:fs'
@@ -13,16 +13,23 @@ import { mapStack } from './source-map.ts'
 import { MAX_FRAMES, MAX_STACK_CHARS } from './stack.ts'
 import type { WatcherThreadData } from './watcher.ts'
 
-const { beats, timeoutMs } = workerData as WatcherThreadData
+const data: WatcherThreadData = workerData
+const { beats, timeoutMs } = data
 const counter = new Int32Array(beats)
 
-/** A stack comes within milliseconds; a thread that has not answered for this long does not run JavaScript. */
+/**
+ * Time after which the main thread is taken to run no JavaScript: the inspector returns a stack
+ * within milliseconds.
+ */
 const STACK_WAIT_MS = 400
-/** Native code that V8 does not interrupt (JSON.parse of a text as long as texts can be) ends within this time. */
+/**
+ * Time limit for native code that V8 cannot interrupt: `JSON.parse` of the longest possible string
+ * takes less.
+ */
 const NATIVE_WAIT_MS = 8_000
 
-// Runs on the blocked thread, on top of what blocks it: its own stack is therefore the one that is looked for.
-// The limit and the formatter belong to the application and are put back.
+// Runs on the blocked thread, on top of the code that blocks it, so its own stack is the wanted
+// one. The limit and the formatter belong to the application and are restored.
 const CAPTURE_STACK_SCRIPT = `(() => {
   const { stackTraceLimit, prepareStackTrace } = Error
   Error.stackTraceLimit = ${MAX_FRAMES}
@@ -41,14 +48,14 @@ await watch()
 
 async function watch(): Promise<never> {
   let seen = Atomics.load(counter, 0)
-  // The first beat may be long in coming: nothing is expected before it.
+  // Waits without limit for the first beat: the worker may still boot.
   if (seen === 0) Atomics.wait(counter, 0, 0)
   for (;;) {
     const outcome = Atomics.wait(counter, 0, seen, timeoutMs)
     const now = Atomics.load(counter, 0)
     if (outcome === 'timed-out' && now === seen) {
       await report()
-      // One report a blockade.
+      // One report for each blocked period: waits for the next beat.
       Atomics.wait(counter, 0, seen)
     }
     seen = Atomics.load(counter, 0)
@@ -58,12 +65,12 @@ async function watch(): Promise<never> {
 async function report(): Promise<void> {
   const session = new Session()
   session.connectToMainThread()
-  const answer = requestStack(session)
+  const pendingStack = requestStack(session)
   const found = { systemCall: null, requests: [] }
-  let stack = await waitAtMost(STACK_WAIT_MS, answer)
+  let stack = await waitAtMost(STACK_WAIT_MS, pendingStack)
   if (stack === undefined) {
     send({ type: 'blocked', isFinal: false, stack: null, ...found })
-    stack = await waitAtMost(NATIVE_WAIT_MS, answer)
+    stack = await waitAtMost(NATIVE_WAIT_MS, pendingStack)
   }
   const mapped = stack === undefined ? null : mapStack(stack).slice(0, MAX_STACK_CHARS)
   send({ type: 'blocked', isFinal: true, stack: mapped, ...found })
@@ -84,7 +91,7 @@ function requestStack(session: Session): Promise<string | undefined> {
   })
 }
 
-// The timer also keeps this thread's loop turning, which the inspector's answer needs.
+// The timer also keeps the event loop of this thread running, which the inspector's reply needs.
 function waitAtMost<T>(limitMs: number, promise: Promise<T>): Promise<T | undefined> {
   return new Promise((done) => {
     const timer = setTimeout(() => done(undefined), limitMs)
@@ -99,6 +106,6 @@ function send(message: WorkerMessage): void {
   try {
     writeSync(CHANNEL_FD, encodeMessage(message))
   } catch {
-    // The arbiter has gone, or reads nothing any more: nobody is there to be told.
+    // The arbiter is dead or no longer reads, so the report has no reader.
   }
 }

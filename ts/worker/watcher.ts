@@ -1,7 +1,8 @@
 /**
- * The watcher: a thread that stands by the event loop and notices when it is blocked. It never serves and never ends
- * the worker: the arbiter does. The addon's costs some pages of memory; where there is none, or V8 cannot be asked by
- * it, the thread is one of JavaScript (`watcher-thread.ts`), which costs ten megabytes and cannot name a system call.
+ * The watcher: a thread that notices when the event loop is blocked and reports why. It never stops
+ * the worker; the arbiter does. The addon's thread costs a few pages of memory. Without the addon,
+ * or where it cannot interrupt V8, the thread runs JavaScript (`watcher-thread.ts`): that costs ten
+ * megabytes and cannot name the system call.
  */
 
 import { logLine } from '../log/log-lines.ts'
@@ -10,22 +11,24 @@ import { CHANNEL_FD } from '../messages.ts'
 import { native } from '../native/index.ts'
 import { captureCallerStack } from './stack.ts'
 
-/** What the thread of JavaScript starts with. */
+/** The `workerData` of the JavaScript thread. */
 export interface WatcherThreadData {
-  /** Counts the beats of the event loop. */
+  /** One Int32 that counts the beats of the event loop. */
   readonly beats: SharedArrayBuffer
   readonly timeoutMs: number
 }
 
 export interface EventLoopWatcher {
-  /** The event loop turns. */
+  /** Reports that the event loop turns. */
   beat(): void
 }
 
-// Limits, not reservations: a young generation this small is most of what keeps the thread small.
+// Limits, not reservations. The small young generation saves most of the memory.
 const RESOURCE_LIMITS = { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 1, stackSizeMb: 1 }
 
-/** Starts the thread; without a timeout nobody would act on what it finds, so there is none. */
+/**
+ * Starts the thread; none is started where `timeoutMs` is 0, since the arbiter ignores its report.
+ */
 export function startWatcher(log: Logger, timeoutMs: number): EventLoopWatcher {
   if (timeoutMs === 0) return { beat() {} }
   const watcher = native?.Watcher.start(timeoutMs, CHANNEL_FD, captureCallerStack)
@@ -39,13 +42,14 @@ function startThread(log: Logger, timeoutMs: number): EventLoopWatcher {
   const beats = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT)
   const counter = new Int32Array(beats)
   const data: WatcherThreadData = { beats, timeoutMs }
-  // Loaded only where it is used: an idle worker is small.
+  // Loaded only here: keeps an idle worker small.
   const { Worker } = process.getBuiltinModule('node:worker_threads')
   const thread = new Worker(
     new URL(`../worker/watcher-thread.${fromSources ? 'ts' : 'js'}`, import.meta.url),
     {
       workerData: data,
-      // What is preloaded for the application (tracers, loaders) is not for this thread.
+      // Keeps out what NODE_OPTIONS and the arguments preload for the application (tracers,
+      // loaders).
       env: {},
       execArgv: fromSources ? process.execArgv : [],
       trackUnmanagedFds: false,

@@ -1,4 +1,7 @@
-/** A worker's slot on the scoreboard: the shared page where the addon is loaded, else messages over the channel. */
+/**
+ * A worker's slot on the scoreboard: the shared page where the addon is loaded, else messages over
+ * the channel.
+ */
 
 import type { Engine } from '../engine/engine.ts'
 import { type BootMessage, SCOREBOARD_FD } from '../messages.ts'

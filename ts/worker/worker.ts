@@ -1,6 +1,7 @@
 /**
- * A worker process: one queue of notices and one loop. The loop looks each notice up in the lifecycle table
- * (`states.ts`), performs the action and enters the next state. `Boot` and `Drain` do the work that takes time.
+ * A worker process: one queue of notices and one loop. The loop looks each notice up in the
+ * lifecycle table (`states.ts`), performs the action and enters the next state. `Boot` and `Drain`
+ * do the work that takes time.
  */
 
 import { assertNever } from '../errors.ts'
@@ -27,7 +28,10 @@ const ORPHAN_DRAIN_MS = 1_500
 const EXIT_HOOK_MS = 1_000
 /** Interval between two updates of the process title. */
 const TITLE_MS = 1_000
-/** Delay from ready to writing the compile cache for the next worker: the first requests compile code too. */
+/**
+ * Delay from ready to writing the compile cache for the next worker: the first requests compile
+ * code too.
+ */
 const FLUSH_CACHE_MS = 2_000
 
 export class Worker {
@@ -151,7 +155,10 @@ export class Worker {
     void new Boot(this.#system, context, notice).run()
   }
 
-  /** The engine stops accepting when the program closes its server, and accepts again when it listens again. */
+  /**
+   * The engine stops accepting when the program closes its server, and accepts again when it
+   * listens again.
+   */
   #observeServer(notice: Notice): void {
     if (notice.type !== 'ready' || notice.target.style !== 'node') return
     observeListening(notice.target.server, {
@@ -221,8 +228,8 @@ export class Worker {
   }
 
   /**
-   * The arbiter tells its own signals apart. For any other it starts a successor now rather than after the drain, and
-   * does not count an exit during the boot as a failure.
+   * The arbiter recognizes its own signals. For any other it starts a successor now rather than
+   * after the drain, and does not count an exit during the boot as a failure.
    */
   #notifyLeaving(notice: Notice): void {
     if (notice.type !== 'drain' && notice.type !== 'quit') return
@@ -242,7 +249,8 @@ export class Worker {
 
   #reopenLogs(): void {
     const { log, engine } = this.#parts
-    // Each for itself: a file that cannot be opened keeps its descriptor and does not stop the other one.
+    // Each for itself: a file that cannot be opened keeps its descriptor and does not stop the
+    // other one.
     for (const reopen of [() => log?.reopen(), () => engine?.reopenLog()]) {
       try {
         reopen()
