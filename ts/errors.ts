@@ -39,9 +39,7 @@ export const ERRORS = {
     text: (variable: string, suggestion: string) =>
       `unknown environment variable ${variable}${suggestion} ` +
       'Names that begin with MONOCEROS_ are reserved for settings; unset or rename the variable.',
-    advice:
-      'Variables that Kubernetes sets for a service called "monoceros" are ignored, ' +
-      'such as MONOCEROS_PORT and MONOCEROS_SERVICE_HOST.',
+    advice: 'MONOCEROS_PORT, MONOCEROS_SERVICE_HOST and other variables of Kubernetes are ignored.',
   },
   ERR_SETTING_VALUE: {
     exitStatus: 1,
@@ -119,8 +117,7 @@ export const ERRORS = {
     exitStatus: 1,
     page: 'frameworks.md',
     text: () =>
-      'no application is given. ' +
-      'Name it as an argument (monoceros ./app.js) or in the setting "app".',
+      'no application is given. Name it as an argument (./app.js) or in the setting "app".',
   },
   ERR_HOOK_LOAD: {
     exitStatus: 1,
@@ -132,8 +129,7 @@ export const ERRORS = {
     exitStatus: 1,
     page: 'hooks.md',
     text: (name: string) =>
-      `the hook ${name} runs in workers, which are separate processes: ` +
-      'define it in a config file, or give it as FILE:EXPORT.',
+      `the hook ${name} runs in workers: define it in a config file, or give it as FILE:EXPORT.`,
   },
   ERR_HOOK_FAILED: {
     exitStatus: 1,
@@ -251,8 +247,7 @@ export const ERRORS = {
     exitStatus: 1,
     page: 'deploy.md',
     text: (path: string, pid: number) =>
-      `pidfile ${path} belongs to process ${pid}, which is running. ` +
-      'Stop it, or set another pidfile.',
+      `pidfile ${path} belongs to process ${pid}, which is running. Stop it, or set another.`,
   },
   ERR_PIDFILE_WRITE: {
     exitStatus: 1,
@@ -271,8 +266,7 @@ export const ERRORS = {
     page: 'deploy.md',
     text: (user: string, group: string, problem: string) =>
       `cannot switch to user "${user}" and group "${group}": ${problem}.`,
-    advice:
-      'Only root may switch to another user. Start as root, or leave `user` and `group` unset.',
+    advice: 'Only root may switch to another user. Start as root, or unset `user` and `group`.',
   },
   ERR_DAEMON: {
     exitStatus: 1,
@@ -382,8 +376,7 @@ export class MonocerosError extends Error {
 
   /** Sets the error that led to this one as `cause`, and returns this error. */
   withCause(cause: unknown): this {
-    this.cause = cause
-    return this
+    return Object.assign(this, { cause })
   }
 }
 
