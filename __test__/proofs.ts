@@ -60,7 +60,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
     'wire/deadlines.spec.ts › write_timeout closes the connection of a client that does not read',
   write_min_rate: `${ENGINE}/deadlines.rs › a_client_that_reads_in_drips_is_reset`,
   linger_timeout:
-    'wire/deadlines.spec.ts › linger_timeout keeps a refused connection open so that the client can read the response',
+    'wire/deadlines.spec.ts › linger_timeout keeps a refused connection open for the client to read',
   response_buffer_size: 'engine/native/slow-readers.spec.ts',
   reload: `${P}/reload.spec.ts › a file that is saved is served, and nothing is lost`,
   reload_engine: `${P}/reload.spec.ts › extra files and patterns count, and what else is there does not`,

@@ -93,7 +93,7 @@ export class Connection {
     return this.#received.toString('latin1')
   }
 
-  /** Waits until so many unread bytes are there. */
+  /** Waits for a number of unread bytes. */
   async bytes(count: number): Promise<void> {
     await this.#until(() => this.#ended || this.#received.length >= count, `${count} bytes`)
   }
@@ -200,7 +200,7 @@ export async function ask(port: number, bytes: string | Buffer, from?: string): 
   }
 }
 
-/** Runs so many at once, in order of their start. */
+/** Runs a number of them concurrently, in the order of their start. */
 export async function parallel<T>(
   items: readonly T[],
   atOnce: number,

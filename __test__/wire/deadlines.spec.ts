@@ -20,27 +20,33 @@ const HALF_A_HEAD = 'GET / HTTP/1.1\r\nHost: x\r\n'
 const POST = (path = '/', length = 10) =>
   `POST ${path} HTTP/1.1\r\nHost: x\r\nContent-Length: ${length}\r\n\r\n`
 
-const APP = `const told = []
+const APP = `const events = []
 const big = Buffer.alloc(${SIZE}, 'x')
 module.exports = (req, res) => {
-  if (req.url === '/told') return res.end(told.join())
-  if (req.url === '/block') { const end = Date.now() + 10_000; while (Date.now() < end); return res.end('blocked') }
+  if (req.url === '/events') return res.end(events.join())
+  if (req.url === '/block') {
+    const end = Date.now() + 10_000
+    while (Date.now() < end);
+    return res.end('blocked')
+  }
   if (req.url === '/big') {
-    res.on('close', () => told.push('big closed ' + res.writableFinished))
+    res.on('close', () => events.push('big closed ' + res.writableFinished))
     return res.end(big)
   }
   if (req.url === '/early') return res.end('early')
-  if (req.url === '/never') return void res.on('close', () => told.push('never closed ' + res.writableFinished))
-  req.on('error', ({ code }) => told.push('body ' + code))
+  if (req.url === '/never') {
+    return void res.on('close', () => events.push('never closed ' + res.writableFinished))
+  }
+  req.on('error', ({ code }) => events.push('body ' + code))
   req.on('end', () => res.end('read'))
   req.resume()
 }`
 
-const FETCH = `const told = []
+const FETCH = `const events = []
 module.exports = {
   async fetch(request) {
-    if (request.url.endsWith('/told')) return new Response(told.join())
-    request.signal.addEventListener('abort', () => told.push(request.signal.reason.name))
+    if (request.url.endsWith('/events')) return new Response(events.join())
+    request.signal.addEventListener('abort', () => events.push(request.signal.reason.name))
     await new Promise(() => {})
   },
 }`
@@ -60,9 +66,9 @@ function start(t: ExecutionContext, engine: string, args: readonly string[], app
   return program.ready(1)
 }
 
-/** Waits until the application has told of it. */
-function told(program: Program, what: string) {
-  return until(async () => (await program.get('/told')).body.includes(what), what)
+/** Waits until the application has recorded an event. */
+function recorded(program: Program, what: string) {
+  return until(async () => (await program.get('/events')).body.includes(what), what)
 }
 
 for (const engine of ENGINES) {
@@ -84,14 +90,14 @@ for (const engine of ENGINES) {
     t.deepEqual([answer.status, answer.fields.connection], [504, 'close'])
     t.true(answer.ms >= EARLIEST_MS, `${answer.ms} ms`)
     t.is(await connection.end(), '')
-    await told(program, 'never closed false')
+    await recorded(program, 'never closed false')
   })
 
   test.serial(`${engine}: request_timeout aborts the signal of a Request`, async (t) => {
     const program = await start(t, engine, ['--request-timeout', String(SECONDS)], FETCH)
     const connection = new Connection(program.port).send(GET('/'))
     t.is((await connection.answer()).status, 504)
-    await told(program, 'AbortError')
+    await recorded(program, 'AbortError')
   })
 }
 
@@ -110,9 +116,9 @@ if (ENGINES.includes('native' as never)) {
       t.true(Date.now() - began >= EARLIEST_MS)
       t.is(await each.end(), '')
     }
-    // Who has said nothing is told nothing.
+    // A client that has sent nothing gets no response.
     t.is(await silent.end(), '')
-    // Behind an answered request it begins with the first byte.
+    // After an answered request it begins with the first byte.
     const kept = new Connection(port)
     t.is((await kept.send(GET('/early')).answer()).status, 200)
     await sleep(SECONDS * 1_500)
@@ -127,7 +133,7 @@ if (ENGINES.includes('native' as never)) {
     t.deepEqual([answer.status, answer.fields.connection], [408, 'close'])
     t.true(answer.ms >= EARLIEST_MS, `${answer.ms} ms`)
     t.is(await stopped.end(), '')
-    await told(program, 'body ECONNRESET')
+    await recorded(program, 'body ECONNRESET')
     const slow = new Connection(program.port).send(POST())
     for (let count = 0; count < 10; count += 1) {
       await sleep(SECONDS * 200)
@@ -144,7 +150,7 @@ if (ENGINES.includes('native' as never)) {
       connection.socket.pause()
       const began = Date.now()
       connection.send(GET('/big'))
-      await told(program, 'big closed false')
+      await recorded(program, 'big closed false')
       t.true(Date.now() - began >= EARLIEST_MS)
       connection.socket.resume()
       // What the two kernels held, at most.
@@ -153,7 +159,7 @@ if (ENGINES.includes('native' as never)) {
   )
 
   test.serial(
-    'native: linger_timeout keeps a refused connection open so that the client can read the response',
+    'native: linger_timeout keeps a refused connection open for the client to read',
     async (t) => {
       const { port } = await start(t, 'native', ['--linger-timeout', String(SECONDS)])
       const socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true })
@@ -169,7 +175,7 @@ if (ENGINES.includes('native' as never)) {
       t.teardown(() => clearInterval(sending))
       await ended
       t.regex(received, /^HTTP\/1\.1 400 /)
-      // Only later there is nobody any more who takes what comes.
+      // Only later does the client stop reading.
       await new Promise((done) => socket.on('error', done))
       t.true(Date.now() - began >= EARLIEST_MS, `${Date.now() - began} ms`)
     },
@@ -224,11 +230,11 @@ if (ENGINES.includes('native' as never)) {
     // Others are still accepted, and looked at.
     t.is((await new Connection(program.port).send('BAD\r\n\r\n').answer()).status, 400)
     // All of it before the loop turns again.
-    t.is((await program.get('/told')).status, 503)
+    t.is((await program.get('/events')).status, 503)
     deaf.socket.resume()
     t.true((await deaf.end()).length < SIZE)
     // It has begun with its answer too late as well, which its client knows by now.
     t.is((await blocking.answer()).status, 504)
-    await told(program, 'big closed false')
+    await recorded(program, 'big closed false')
   })
 }

@@ -1,6 +1,6 @@
-// What a proxy may say of the client, and the path at which an application is mounted, as the
-// application and the access log see them. Loopback has more than one address, so a test can come
-// from a proxy and from somebody else.
+// What a proxy may forward about the client, and the path at which an application is mounted, as
+// the application and the access log see them. Loopback has several addresses, so a test can send
+// from a proxy and from another peer.
 
 import test from 'ava'
 import { ENGINES, serveArgs, startProgram } from '../process/program.ts'
@@ -26,10 +26,14 @@ const FETCH = `module.exports = {
   }),
 }`
 
-const EXPRESS = `const express = require(${JSON.stringify(new URL('../../node_modules/express', import.meta.url).pathname)})
+const EXPRESS_PATH = new URL('../../node_modules/express', import.meta.url).pathname
+
+const EXPRESS = `const express = require(${JSON.stringify(EXPRESS_PATH)})
 const app = express()
 const router = express.Router()
-router.get('/inner', ({ url, baseUrl, originalUrl }, res) => res.json({ url, baseUrl, originalUrl }))
+router.get('/inner', ({ url, baseUrl, originalUrl }, res) => {
+  res.json({ url, baseUrl, originalUrl })
+})
 app.use('/outer', router)
 module.exports = app`
 
@@ -38,7 +42,7 @@ const STRANGER = '127.0.0.2'
 
 interface Case {
   /** Field lines, or a whole target where it begins with a slash or has a scheme. */
-  readonly says: readonly string[]
+  readonly sends: readonly string[]
   readonly target?: string
   readonly method?: string
   readonly from?: string
@@ -62,35 +66,39 @@ const GROUPS: readonly Group[] = [
     title: 'a trusted proxy sets only the scheme by default',
     args: [],
     cases: [
-      { says: [], seen: { ...plain, ...unmounted, url: '/' } },
-      { says: ['X-Forwarded-Proto: https'], seen: { ...plain, secure: true } },
-      { says: ['X-Forwarded-Protocol: ssl'], seen: { secure: true } },
-      { says: ['X-Forwarded-Ssl: on'], seen: { secure: true } },
-      { says: ['X-Forwarded-Proto: https', 'X-Forwarded-Ssl: on'], seen: { secure: true } },
-      { says: ['X-Forwarded-Proto: http'], seen: { secure: false } },
-      { says: ['X-Forwarded-Proto: HTTPS'], seen: { secure: false } },
-      { says: ['X-Forwarded-Proto: https', 'X-Forwarded-Ssl: off'], seen: 400 },
-      { says: ['X-Forwarded-Proto: https', 'X-Forwarded-Proto: http'], seen: 400 },
-      { says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: a.example'], seen: plain },
-      { says: ['Forwarded: for=192.0.2.7;host=a.example;proto=https'], seen: plain },
-      { says: ['SCRIPT_NAME: /app'], target: '/app/x', seen: { url: '/x', baseUrl: '/app' } },
-      { says: ['X_Forwarded_Proto: https', 'A_B: c'], seen: { ...plain, fields: 'Host' } },
+      { sends: [], seen: { ...plain, ...unmounted, url: '/' } },
+      { sends: ['X-Forwarded-Proto: https'], seen: { ...plain, secure: true } },
+      { sends: ['X-Forwarded-Protocol: ssl'], seen: { secure: true } },
+      { sends: ['X-Forwarded-Ssl: on'], seen: { secure: true } },
+      { sends: ['X-Forwarded-Proto: https', 'X-Forwarded-Ssl: on'], seen: { secure: true } },
+      { sends: ['X-Forwarded-Proto: http'], seen: { secure: false } },
+      { sends: ['X-Forwarded-Proto: HTTPS'], seen: { secure: false } },
+      { sends: ['X-Forwarded-Proto: https', 'X-Forwarded-Ssl: off'], seen: 400 },
+      { sends: ['X-Forwarded-Proto: https', 'X-Forwarded-Proto: http'], seen: 400 },
+      { sends: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: a.example'], seen: plain },
+      { sends: ['Forwarded: for=192.0.2.7;host=a.example;proto=https'], seen: plain },
+      { sends: ['SCRIPT_NAME: /app'], target: '/app/x', seen: { url: '/x', baseUrl: '/app' } },
+      { sends: ['X_Forwarded_Proto: https', 'A_B: c'], seen: { ...plain, fields: 'Host' } },
     ],
   },
   {
     title: 'fields of a client that is not trusted are ignored',
     args: ['--forwarded-headers', 'x-forwarded'],
     cases: [
-      { says: ['X-Forwarded-Proto: https'], from: STRANGER, seen: { ...plain, address: STRANGER } },
       {
-        says: ['X-Forwarded-Proto: https', 'X-Forwarded-Ssl: off'],
+        sends: ['X-Forwarded-Proto: https'],
+        from: STRANGER,
+        seen: { ...plain, address: STRANGER },
+      },
+      {
+        sends: ['X-Forwarded-Proto: https', 'X-Forwarded-Ssl: off'],
         from: STRANGER,
         seen: { secure: false },
       },
-      { says: ['X-Forwarded-For: 192.0.2.7'], from: STRANGER, seen: { address: STRANGER } },
-      { says: ['X-Forwarded-Host: a.example'], from: STRANGER, seen: { host: 'x' } },
-      { says: ['SCRIPT_NAME: /app'], target: '/app', from: STRANGER, seen: { url: '/app' } },
-      { says: ['SCRIPT_NAME: /app'], from: STRANGER, seen: { ...unmounted, fields: 'Host' } },
+      { sends: ['X-Forwarded-For: 192.0.2.7'], from: STRANGER, seen: { address: STRANGER } },
+      { sends: ['X-Forwarded-Host: a.example'], from: STRANGER, seen: { host: 'x' } },
+      { sends: ['SCRIPT_NAME: /app'], target: '/app', from: STRANGER, seen: { url: '/app' } },
+      { sends: ['SCRIPT_NAME: /app'], from: STRANGER, seen: { ...unmounted, fields: 'Host' } },
     ],
   },
   {
@@ -101,58 +109,61 @@ const GROUPS: readonly Group[] = [
     ],
     cases: [
       {
-        says: ['X-Forwarded-For: 192.0.2.7'],
+        sends: ['X-Forwarded-For: 192.0.2.7'],
         seen: { address: '192.0.2.7', port: null, family: 'IPv4' },
       },
-      { says: ['X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.1.2.3'], seen: { address: '192.0.2.7' } },
+      { sends: ['X-Forwarded-For: 6.6.6.6, 192.0.2.7, 10.1.2.3'], seen: { address: '192.0.2.7' } },
       {
-        says: ['X-Forwarded-For: 6.6.6.6', 'X-Forwarded-For: 192.0.2.7,10.1.2.3'],
+        sends: ['X-Forwarded-For: 6.6.6.6', 'X-Forwarded-For: 192.0.2.7,10.1.2.3'],
         seen: { address: '192.0.2.7' },
       },
-      { says: ['X-Forwarded-For: 10.3.3.3, 10.1.2.3'], seen: { address: '10.3.3.3' } },
-      { says: ['X-Forwarded-For: , 192.0.2.7,, ,'], seen: { address: '192.0.2.7' } },
+      { sends: ['X-Forwarded-For: 10.3.3.3, 10.1.2.3'], seen: { address: '10.3.3.3' } },
+      { sends: ['X-Forwarded-For: , 192.0.2.7,, ,'], seen: { address: '192.0.2.7' } },
       {
-        says: ['X-Forwarded-For: 2001:db8:2::7, 2001:db8:1::1'],
+        sends: ['X-Forwarded-For: 2001:db8:2::7, 2001:db8:1::1'],
         seen: { address: '2001:db8:2::7', family: 'IPv6' },
       },
-      { says: ['X-Forwarded-For: "[2001:db8:2::7]:5"'], seen: { address: PROXY } },
-      { says: ['X-Forwarded-For: [2001:db8:2::7]:5'], seen: { address: '2001:db8:2::7', port: 5 } },
-      { says: ['X-Forwarded-For: 192.0.2.7:5000'], seen: { address: '192.0.2.7', port: 5000 } },
-      { says: ['X-Forwarded-For: 6.6.6.6, unknown'], seen: { address: PROXY } },
-      { says: ['X-Forwarded-For: unknown, 10.1.2.3'], seen: { address: '10.1.2.3' } },
-      { says: ['X-Forwarded-For: '], seen: { address: PROXY } },
+      { sends: ['X-Forwarded-For: "[2001:db8:2::7]:5"'], seen: { address: PROXY } },
       {
-        says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: a.example'],
+        sends: ['X-Forwarded-For: [2001:db8:2::7]:5'],
+        seen: { address: '2001:db8:2::7', port: 5 },
+      },
+      { sends: ['X-Forwarded-For: 192.0.2.7:5000'], seen: { address: '192.0.2.7', port: 5000 } },
+      { sends: ['X-Forwarded-For: 6.6.6.6, unknown'], seen: { address: PROXY } },
+      { sends: ['X-Forwarded-For: unknown, 10.1.2.3'], seen: { address: '10.1.2.3' } },
+      { sends: ['X-Forwarded-For: '], seen: { address: PROXY } },
+      {
+        sends: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: a.example'],
         seen: { address: '192.0.2.7', host: 'a.example' },
       },
       {
-        says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: e.example, a.example'],
+        sends: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: e.example, a.example'],
         seen: { host: 'a.example' },
       },
-      { says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: a b'], seen: 400 },
-      { says: ['X-Forwarded-Host: a.example'], seen: { host: 'x' } },
-      { says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: a:65536'], seen: 400 },
-      { says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: [::x]'], seen: 400 },
+      { sends: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: a b'], seen: 400 },
+      { sends: ['X-Forwarded-Host: a.example'], seen: { host: 'x' } },
+      { sends: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: a:65536'], seen: 400 },
+      { sends: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: [::x]'], seen: 400 },
       {
-        says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: [::1]:1'],
+        sends: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Host: [::1]:1'],
         seen: { host: '[::1]:1' },
       },
-      { says: ['X-Forwarded-For: 192.0.2.7:65536'], seen: { address: PROXY } },
-      { says: ['X-Forwarded-For: [192.0.2.7]'], seen: { address: PROXY } },
-      { says: ['X-Forwarded-For: fe80::1%eth0'], seen: { address: PROXY } },
-      { says: ['X-Forwarded-For: 2001:0DB8:2::0:7'], seen: { address: '2001:db8:2::7' } },
+      { sends: ['X-Forwarded-For: 192.0.2.7:65536'], seen: { address: PROXY } },
+      { sends: ['X-Forwarded-For: [192.0.2.7]'], seen: { address: PROXY } },
+      { sends: ['X-Forwarded-For: fe80::1%eth0'], seen: { address: PROXY } },
+      { sends: ['X-Forwarded-For: 2001:0DB8:2::0:7'], seen: { address: '2001:db8:2::7' } },
       {
-        says: ['X-Forwarded-For: 2001:DB8:2::7', 'Forwarded: for="[2001:db8:2:0::7]:1"'],
+        sends: ['X-Forwarded-For: 2001:DB8:2::7', 'Forwarded: for="[2001:db8:2:0::7]:1"'],
         seen: { address: '2001:db8:2::7' },
       },
-      { says: ['X-Forwarded-For: 192.0.2.7', 'Forwarded: for=192.0.2.7;host=a:b'], seen: 400 },
-      { says: ['X-Forwarded-For: 192.0.2.7', 'Forwarded: for=192.0.2.8'], seen: 400 },
+      { sends: ['X-Forwarded-For: 192.0.2.7', 'Forwarded: for=192.0.2.7;host=a:b'], seen: 400 },
+      { sends: ['X-Forwarded-For: 192.0.2.7', 'Forwarded: for=192.0.2.8'], seen: 400 },
       {
-        says: ['X-Forwarded-For: 192.0.2.7', 'Forwarded: for=192.0.2.7'],
+        sends: ['X-Forwarded-For: 192.0.2.7', 'Forwarded: for=192.0.2.7'],
         seen: { address: '192.0.2.7' },
       },
       {
-        says: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Proto: https'],
+        sends: ['X-Forwarded-For: 192.0.2.7', 'X-Forwarded-Proto: https'],
         seen: { address: '192.0.2.7', secure: true },
       },
     ],
@@ -162,27 +173,27 @@ const GROUPS: readonly Group[] = [
     args: ['--forwarded-headers', 'forwarded', '--forwarded-allow-ips', '127.0.0.1,10.0.0.0/8'],
     cases: [
       {
-        says: ['Forwarded: for=192.0.2.7;proto=https;host=a.example'],
+        sends: ['Forwarded: for=192.0.2.7;proto=https;host=a.example'],
         seen: { address: '192.0.2.7', secure: true, host: 'a.example' },
       },
       {
-        says: [
+        sends: [
           'Forwarded: for=6.6.6.6;host=e.example, For="192.0.2.7:80" ;Proto=HTTPS, for=10.1.1.1',
         ],
         seen: { address: '192.0.2.7', secure: true, host: 'x' },
       },
       {
-        says: ['Forwarded: for=6.6.6.6', 'Forwarded: for="[2001:db8::7]:80"'],
+        sends: ['Forwarded: for=6.6.6.6', 'Forwarded: for="[2001:db8::7]:80"'],
         seen: { address: '2001:db8::7' },
       },
-      { says: ['Forwarded: for=6.6.6.6, for=unknown'], seen: { address: PROXY } },
-      { says: ['Forwarded: for=_hidden'], seen: { address: PROXY } },
-      { says: ['Forwarded: , for=192.0.2.7, ,'], seen: { address: '192.0.2.7' } },
-      { says: ['Forwarded: for="192.0.2.7, for=192.0.2.8'], seen: 400 },
-      { says: ['Forwarded: for=192.0.2.7;for=192.0.2.8'], seen: 400 },
-      { says: ['Forwarded: for=192.0.2.7;proto=gopher'], seen: 400 },
-      { says: ['Forwarded: for=192.0.2.7;proto=http', 'X-Forwarded-Proto: https'], seen: 400 },
-      { says: ['Forwarded: for=192.0.2.7', 'X-Forwarded-For: 192.0.2.8'], seen: 400 },
+      { sends: ['Forwarded: for=6.6.6.6, for=unknown'], seen: { address: PROXY } },
+      { sends: ['Forwarded: for=_hidden'], seen: { address: PROXY } },
+      { sends: ['Forwarded: , for=192.0.2.7, ,'], seen: { address: '192.0.2.7' } },
+      { sends: ['Forwarded: for="192.0.2.7, for=192.0.2.8'], seen: 400 },
+      { sends: ['Forwarded: for=192.0.2.7;for=192.0.2.8'], seen: 400 },
+      { sends: ['Forwarded: for=192.0.2.7;proto=gopher'], seen: 400 },
+      { sends: ['Forwarded: for=192.0.2.7;proto=http', 'X-Forwarded-Proto: https'], seen: 400 },
+      { sends: ['Forwarded: for=192.0.2.7', 'X-Forwarded-For: 192.0.2.8'], seen: 400 },
     ],
   },
   {
@@ -190,36 +201,41 @@ const GROUPS: readonly Group[] = [
     args: ['--root-path', 'app/'],
     cases: [
       {
-        says: [],
+        sends: [],
         target: '/app/x?y=/app',
         seen: { url: '/x?y=/app', baseUrl: '/app', originalUrl: '/app/x?y=/app' },
       },
-      { says: [], target: '/app', seen: { url: '/', baseUrl: '/app', originalUrl: '/app' } },
-      { says: [], target: '/app/', seen: { url: '/', originalUrl: '/app/' } },
-      { says: [], target: '/app?q', seen: { url: '/?q', originalUrl: '/app?q' } },
-      { says: [], target: '/app//x', seen: { url: '//x' } },
-      { says: [], target: '/apple', seen: 500 },
-      { says: [], target: '/', seen: 500 },
-      { says: [], target: '/App/x', seen: 500 },
-      { says: [], target: '/%61pp/x', seen: 500 },
+      { sends: [], target: '/app', seen: { url: '/', baseUrl: '/app', originalUrl: '/app' } },
+      { sends: [], target: '/app/', seen: { url: '/', originalUrl: '/app/' } },
+      { sends: [], target: '/app?q', seen: { url: '/?q', originalUrl: '/app?q' } },
+      { sends: [], target: '/app//x', seen: { url: '//x' } },
+      { sends: [], target: '/apple', seen: 500 },
+      { sends: [], target: '/', seen: 500 },
+      { sends: [], target: '/App/x', seen: 500 },
+      { sends: [], target: '/%61pp/x', seen: 500 },
       {
-        says: [],
+        sends: [],
         target: 'http://x/app/y',
         seen: { url: 'http://x/y', originalUrl: 'http://x/app/y' },
       },
-      { says: [], target: 'http://x/', seen: 500 },
-      { says: [], target: '*', method: 'OPTIONS', seen: { ...unmounted, url: '*' } },
+      { sends: [], target: 'http://x/', seen: 500 },
+      { sends: [], target: '*', method: 'OPTIONS', seen: { ...unmounted, url: '*' } },
       {
-        says: ['SCRIPT_NAME: /deep/er/'],
+        sends: ['SCRIPT_NAME: /deep/er/'],
         target: '/deep/er/x',
         seen: { url: '/x', baseUrl: '/deep/er' },
       },
-      { says: ['SCRIPT_NAME: /deep'], target: '/app/x', seen: 500 },
-      { says: ['SCRIPT_NAME: '], target: '/x', seen: { ...unmounted, url: '/x' } },
-      { says: ['SCRIPT_NAME: /deep', 'SCRIPT_NAME: /deep'], target: '/deep/x', seen: 400 },
-      { says: ['SCRIPT_NAME: //evil.example'], target: '//evil.example/x', seen: 400 },
-      { says: ['SCRIPT_NAME: /deep?'], target: '/deep?/x', seen: 400 },
-      { says: ['SCRIPT_NAME: /deep'], target: '/app/x', from: STRANGER, seen: { baseUrl: '/app' } },
+      { sends: ['SCRIPT_NAME: /deep'], target: '/app/x', seen: 500 },
+      { sends: ['SCRIPT_NAME: '], target: '/x', seen: { ...unmounted, url: '/x' } },
+      { sends: ['SCRIPT_NAME: /deep', 'SCRIPT_NAME: /deep'], target: '/deep/x', seen: 400 },
+      { sends: ['SCRIPT_NAME: //evil.example'], target: '//evil.example/x', seen: 400 },
+      { sends: ['SCRIPT_NAME: /deep?'], target: '/deep?/x', seen: 400 },
+      {
+        sends: ['SCRIPT_NAME: /deep'],
+        target: '/app/x',
+        from: STRANGER,
+        seen: { baseUrl: '/app' },
+      },
     ],
   },
   {
@@ -227,8 +243,8 @@ const GROUPS: readonly Group[] = [
     args: [],
     env: { SCRIPT_NAME: '/env/' },
     cases: [
-      { says: [], target: '/env/x', seen: { url: '/x', baseUrl: '/env', originalUrl: '/env/x' } },
-      { says: [], target: '/environment', seen: 500 },
+      { sends: [], target: '/env/x', seen: { url: '/x', baseUrl: '/env', originalUrl: '/env/x' } },
+      { sends: [], target: '/environment', seen: 500 },
     ],
   },
   {
@@ -236,9 +252,9 @@ const GROUPS: readonly Group[] = [
     args: ['--root-path', '/app', '--forwarded-headers', 'x-forwarded'],
     app: FETCH,
     cases: [
-      { says: [], target: '/app/y?z', seen: { url: 'http://x/app/y?z', mount: '/app' } },
+      { sends: [], target: '/app/y?z', seen: { url: 'http://x/app/y?z', mount: '/app' } },
       {
-        says: [
+        sends: [
           'X-Forwarded-For: 192.0.2.7',
           'X-Forwarded-Proto: https',
           'X-Forwarded-Host: a.example',
@@ -247,7 +263,7 @@ const GROUPS: readonly Group[] = [
         target: '/b/c',
         seen: { url: 'https://a.example/b/c', mount: '/b', address: '192.0.2.7' },
       },
-      { says: [], target: '/other', seen: 500 },
+      { sends: [], target: '/other', seen: 500 },
     ],
   },
   {
@@ -256,7 +272,7 @@ const GROUPS: readonly Group[] = [
     app: EXPRESS,
     cases: [
       {
-        says: [],
+        sends: [],
         target: '/app/outer/inner',
         seen: { url: '/inner', baseUrl: '/app/outer', originalUrl: '/app/outer/inner' },
       },
@@ -270,10 +286,10 @@ for (const engine of ENGINES) {
       const files = { 'app.cjs': app }
       const program = startProgram(t, { files, env, args: serveArgs(engine, ...args) })
       const { port } = await program.ready(1)
-      for (const { says, target = '/', method = 'GET', from = PROXY, seen } of cases) {
-        const lines = [`${method} ${target} HTTP/1.1`, 'Host: x', ...says, '', '']
+      for (const { sends, target = '/', method = 'GET', from = PROXY, seen } of cases) {
+        const lines = [`${method} ${target} HTTP/1.1`, 'Host: x', ...sends, '', '']
         const { status, body } = await ask(port, lines.join('\r\n'), from)
-        const name = `${method} ${target} ${says.join('; ')} from ${from}`
+        const name = `${method} ${target} ${sends.join('; ')} from ${from}`
         if (typeof seen === 'number') {
           t.is(status, seen, name)
           continue

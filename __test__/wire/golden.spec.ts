@@ -45,7 +45,9 @@ for (const engine of ENGINES) {
       const check = async (each: Case, pieces: readonly Buffer[]) => {
         const outcome = await play(await portOf(each), each, pieces).catch(String)
         if (isDeepStrictEqual(outcome, expected(each))) return
-        differing.push(`${each.name} in ${pieces.map(({ length }) => length)}: ${said(outcome)}`)
+        differing.push(
+          `${each.name} in ${pieces.map(({ length }) => length)}: ${describe(outcome)}`,
+        )
       }
       const due = ALL.filter(({ name }) => engine === 'native' || !LISTED.has(name))
       const short = due.filter(({ bytes }) => bytes.length < MAX_CUT_BYTES)
@@ -101,6 +103,6 @@ function servers(t: ExecutionContext, engine: string): (each: Case) => Promise<n
   }
 }
 
-function said(outcome: unknown): string {
+function describe(outcome: unknown): string {
   return JSON.stringify(outcome).slice(0, 300)
 }

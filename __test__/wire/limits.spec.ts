@@ -9,7 +9,10 @@ import { Connection } from './connection.ts'
 const APP = `const held = []
 module.exports = (req, res) => {
   if (req.url === '/hold') return void held.push(res)
-  if (req.url === '/free') { for (const each of held.splice(0)) each.end('held'); return res.end('freed') }
+  if (req.url === '/free') {
+    for (const each of held.splice(0)) each.end('held')
+    return res.end('freed')
+  }
   let length = 0
   req.on('data', (piece) => { length += piece.length }).on('end', () => res.end(String(length)))
 }`
@@ -20,7 +23,7 @@ function start(t: ExecutionContext, engine: string, ...args: string[]) {
   return startProgram(t, { files: { 'app.cjs': APP }, args: serveArgs(engine, ...args) }).ready(1)
 }
 
-/** A request whose line, fields or one field are so long. */
+/** Builds a request with the given lengths of its line, its fields or one field. */
 const SIZED: Readonly<Record<string, (count: number) => string>> = {
   line: (count) =>
     `GET /${'a'.repeat(count - 'GET / HTTP/1.1'.length)} HTTP/1.1\r\nHost: x\r\n\r\n`,
@@ -30,7 +33,8 @@ const SIZED: Readonly<Record<string, (count: number) => string>> = {
   length: (count) =>
     `POST / HTTP/1.1\r\nHost: x\r\nContent-Length: ${count}\r\n\r\n${'b'.repeat(count)}`,
   chunks: (count) =>
-    `POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nb\r\n${(count - 1).toString(16)}\r\n${'b'.repeat(count - 1)}\r\n0\r\n\r\n`,
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n' +
+    `1\r\nb\r\n${(count - 1).toString(16)}\r\n${'b'.repeat(count - 1)}\r\n0\r\n\r\n`,
 }
 
 const BOUNDS: readonly (readonly [string, number, number, readonly string[]])[] = [
@@ -86,7 +90,7 @@ if (ENGINES.includes('native' as never)) {
       const [first, second, third, fourth] = all as [Connection, Connection, Connection, Connection]
       first.send(GET('/hold'))
       second.send(GET('/hold'))
-      // What is in hand is known only when the next one is refused.
+      // The number in flight is known only when the next one is refused.
       let answer = await third.send(GET()).answer()
       while (answer.status === 200) answer = await third.send(GET()).answer()
       t.deepEqual([answer.status, answer.fields['retry-after']], [503, '1'])

@@ -1,5 +1,5 @@
-// Requests behind each other on one connection, and bodies that nobody reads: each answer leaves as
-// soon as it is complete and its turn has come, and whoever is still sending can read it.
+// Pipelined requests on one connection, and bodies that are not read: each response is sent as soon
+// as it is complete and its turn has come, and a client that is still sending can read it.
 
 import test, { type ExecutionContext } from 'ava'
 import { ENGINES, serveArgs, startProgram } from '../process/program.ts'
@@ -43,14 +43,14 @@ for (const engine of ENGINES) {
     `${engine}: a response is sent in its turn, whatever follows its request`,
     async (t) => {
       const port = await start(t, engine)
-      const behind: Record<string, string> = {
+      const following: Record<string, string> = {
         'one that is never answered, and a fast one': get('never') + get('third'),
         'half a head': 'GET /half HTT',
         'half a body': `${post('read', 'Content-Length: 10')}half`,
         'half a chunk': `${post('read', 'Transfer-Encoding: chunked')}a\r\nhalf`,
         'one that is refused': engine === 'native' ? 'BAD\r\n\r\n' : '',
       }
-      for (const [what, bytes] of Object.entries(behind)) {
+      for (const [what, bytes] of Object.entries(following)) {
         const connection = new Connection(port).send(get('first') + bytes)
         t.is((await connection.answer()).body, 'first', what)
         connection.destroy()
@@ -78,7 +78,7 @@ for (const engine of ENGINES) {
     )
     const connection = new Connection(port).send(requests.join(''))
     for (const name of names) t.is((await connection.answer()).body, name)
-    // None behind one that is never answered.
+    // None after a request that is never answered.
     connection.send(get('x') + get('never') + get('y') + get('late'))
     t.is((await connection.answer()).body, 'x')
     const other = new Connection(port).send(get('late'))
@@ -115,7 +115,7 @@ for (const engine of ENGINES) {
             [deaf, second],
             [waiting, first],
           ] as const) {
-            // Either it ends, and has said so, or the next request is served.
+            // Either it closes, as announced, or the next request is served.
             if (answer.fields.connection === 'close') t.is(await connection.end(), '')
             else t.is((await connection.send(get('next')).answer()).body, 'next')
             connection.destroy()

@@ -68,7 +68,7 @@ if (ENGINES.includes('native' as never)) {
     'both versions set the client address of every request of a connection',
     async (t) => {
       const program = await start(t, '--proxy-protocol', 'auto', '--access-logfile', 'access.log')
-      for (const [name, [header, told]] of Object.entries(GOOD)) {
+      for (const [name, [header, expected]] of Object.entries(GOOD)) {
         const bytes = Buffer.concat([header, Buffer.from(GET)])
         const cuts = Array.from({ length: header.length }, (_, at) => cut(bytes, at + 1))
         for (const pieces of [[bytes], singleBytes(bytes), ...cuts.slice(0, 60)]) {
@@ -76,7 +76,7 @@ if (ENGINES.includes('native' as never)) {
           await connection.sendPieces(pieces)
           for (let count = 0; count < 2; count += 1) {
             const { body } = await connection.answer()
-            t.is(body, told ?? `127.0.0.1 ${connection.socket.localPort} IPv4`, name)
+            t.is(body, expected ?? `127.0.0.1 ${connection.socket.localPort} IPv4`, name)
             connection.send(GET)
           }
           connection.destroy()

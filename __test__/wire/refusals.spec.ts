@@ -1,4 +1,4 @@
-// What a refused client reads, in the form that it asked for, and what the access log says of it.
+// The error response to a refused client, in the format that it accepts, and its access log line.
 
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -30,7 +30,7 @@ interface Refused {
   readonly bytes: string
   readonly status: number
   /** What is wrong, in words. */
-  readonly says: string
+  readonly text: string
   /** The line of the access log: the request and its agent. */
   readonly line: string
 }
@@ -44,73 +44,75 @@ const REFUSED: readonly Refused[] = [
   {
     bytes: 'GET /app/no-host HTTP/1.1\r\nUser-Agent: me\r\n\r\n',
     status: 400,
-    says: 'The Host header field is missing, repeated or malformed.',
+    text: 'The Host header field is missing, repeated or malformed.',
     line: '"GET /app/no-host HTTP/1.1" 400 "me"',
   },
   {
     bytes: 'BAD\r\n\r\n',
     status: 400,
-    says: 'The request line is malformed.',
+    text: 'The request line is malformed.',
     line: '"- - -" 400 "-"',
   },
   {
     bytes: head('GET /app/both HTTP/1.1', 'Content-Length: 1', 'Transfer-Encoding: chunked'),
     status: 400,
-    says: 'Transfer-Encoding is malformed or not allowed here.',
+    text: 'Transfer-Encoding is malformed or not allowed here.',
     line: '"GET /app/both HTTP/1.1" 400 "me"',
   },
   {
     bytes: `PROXY TCP4 192.0.2.7 192.0.2.1 1 2\r\n${head('GET /app/proxy HTTP/1.1')}`,
     status: 403,
-    says: 'The PROXY protocol is not allowed from here.',
+    text: 'The PROXY protocol is not allowed from here.',
     line: '"- - -" 403 "-"',
   },
   {
     bytes: 'GET /app/slow HTTP/1.1\r\nUser-Agent: me\r\n',
     status: 408,
-    says: 'The request did not arrive in time.',
+    text: 'The request did not arrive in time.',
     line: '"GET /app/slow HTTP/1.1" 408 "me"',
   },
   {
     bytes: head('POST /app/large HTTP/1.1', 'Content-Length: 11'),
     status: 413,
-    says: 'The request body is too large.',
+    text: 'The request body is too large.',
     line: '"POST /app/large HTTP/1.1" 413 "me"',
   },
   {
     bytes: head(`GET /app/${'a'.repeat(100)} HTTP/1.1`),
     status: 414,
-    says: 'The request line is too long.',
+    text: 'The request line is too long.',
     line: `"GET /app/${'a'.repeat(100)} HTTP/1.1" 414 "me"`,
   },
   {
     bytes: head('GET /app/many HTTP/1.1', 'A: b', 'A: b', 'A: b', 'A: b'),
     status: 431,
-    says: 'The request has too many header fields.',
+    text: 'The request has too many header fields.',
     line: '"GET /app/many HTTP/1.1" 431 "me"',
   },
   {
     bytes: head('GET /app/wide HTTP/1.1', `A: ${'b'.repeat(500)}`),
     status: 431,
-    says: 'A header field is too large.',
+    text: 'A header field is too large.',
     line: '"GET /app/wide HTTP/1.1" 431 "me"',
   },
   {
     bytes: head('GET /other HTTP/1.1'),
     status: 500,
-    says: 'Configuration problem: the request is not below the path at which the application is mounted.',
+    text:
+      'Configuration problem: ' +
+      'the request is not below the path at which the application is mounted.',
     line: '"GET /other HTTP/1.1" 500 "me"',
   },
   {
     bytes: head('POST /app/coded HTTP/1.1', 'Transfer-Encoding: gzip'),
     status: 501,
-    says: 'The transfer coding is not implemented.',
+    text: 'The transfer coding is not implemented.',
     line: '"POST /app/coded HTTP/1.1" 501 "me"',
   },
   {
     bytes: head('GET /app/newer HTTP/2.0'),
     status: 505,
-    says: 'The HTTP version is not supported.',
+    text: 'The HTTP version is not supported.',
     line: '"GET /app/newer HTTP/2.0" 505 "me"',
   },
 ]
@@ -127,19 +129,19 @@ const FORMS: readonly (readonly [string | undefined, string, (body: string) => s
   ['application/json', 'application/json', (body) => JSON.parse(body).message ?? body],
 ]
 
-// The engine on node:http leaves refusals to node's parser (docs/engines.md).
+// On the engine on node:http, Node's parser refuses (docs/engines.md).
 const onNative = ENGINES.includes('native' as never) ? test : test.skip
 
 onNative(
-  'each refusal says what is wrong, closes, and has its line in the access log',
+  'each error response gives the reason, closes the connection, and is in the access log',
   async (t) => {
     const program = startProgram(t, { files: FILES, args: serveArgs('native', ...LIMITS) })
     const { port } = await program.ready(1)
-    for (const { bytes, status, says } of REFUSED) {
+    for (const { bytes, status, text } of REFUSED) {
       const connection = new Connection(port).send(bytes)
       const answer = await connection.answer()
       t.is(answer.status, status, bytes)
-      t.is(answer.body.trim(), says, bytes)
+      t.is(answer.body.trim(), text, bytes)
       t.is(answer.fields.connection, 'close')
       t.regex(answer.fields.date ?? '', / GMT$/)
       t.is(await connection.end(), '')

@@ -19,7 +19,7 @@ export interface Case {
   readonly name: string
   readonly bytes: Buffer
   readonly requests: readonly Understood[]
-  /** Of the refusal behind them; without one all is well. */
+  /** Status of the refusal after them; without one every request is served. */
   readonly status?: number
   readonly settings?: Readonly<Record<string, unknown>>
 }
@@ -33,13 +33,13 @@ export interface Outcome {
 }
 
 /**
- * An application that tells what it understood, in ASCII. Nothing is said before the body is whole.
+ * An application that reports what it parsed, in ASCII, once the body is complete.
  */
 export const ECHO = `const http = require('node:http')
 const pairs = (raw) => raw.flatMap((name, at) => (at % 2 ? [] : [[name, raw[at + 1]]]))
 const escaped = (text) =>
   text.replace(/[^ -~]/g, (char) => '\\\\u' + char.charCodeAt(0).toString(16).padStart(4, '0'))
-const tell = (req, body) => escaped(JSON.stringify({
+const report = (req, body) => escaped(JSON.stringify({
   method: req.method,
   target: req.originalUrl ?? req.url,
   version: req.httpVersion,
@@ -51,9 +51,9 @@ const handle = (req, res) => {
   const pieces = []
   req.on('data', (piece) => pieces.push(piece))
   req.on('end', () => {
-    const text = tell(req, Buffer.concat(pieces).toString('latin1'))
-    // Of a method whose answer has no body the length of it is all that can be told.
-    res.setHeader('X-Told', req.method === 'HEAD' ? text : '')
+    const text = report(req, Buffer.concat(pieces).toString('latin1'))
+    // A response without a body reports in a field instead.
+    res.setHeader('X-Report', req.method === 'HEAD' ? text : '')
     res.setHeader('Content-Length', text.length)
     res.end(text)
   })
@@ -61,8 +61,9 @@ const handle = (req, res) => {
 const server = http.createServer(handle)
 server.on('checkExpectation', handle)
 server.on('connect', (req, socket) => {
-  const text = tell(req, '')
-  socket.end('HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: ' + text.length + '\\r\\n\\r\\n' + text)
+  const text = report(req, '')
+  const head = 'HTTP/1.1 200 OK\\r\\nConnection: close\\r\\nContent-Length: '
+  socket.end(head + text.length + '\\r\\n\\r\\n' + text)
 })
 module.exports = server
 `
@@ -85,7 +86,7 @@ export function expected({ requests, status }: Case): Outcome {
   return { requests, ...(status === undefined ? {} : { status }), closed, rest: '' }
 }
 
-/** Sends a case in pieces and tells what came of it, with as many answers as there should be. */
+/** Sends a case in pieces and returns the outcome, with as many responses as expected. */
 export async function play(port: number, each: Case, pieces: readonly Buffer[]): Promise<Outcome> {
   const connection = new Connection(port)
   try {
@@ -99,13 +100,12 @@ export async function play(port: number, each: Case, pieces: readonly Buffer[]):
       const answer = await connection.finalAnswer(toHead)
       closes = answer.fields.connection === 'close'
       if (answer.status === 200) {
-        const told = JSON.parse(toHead ? (answer.fields['x-told'] ?? '') : answer.body)
-        requests.push({ ...told, keepAlive: !closes })
+        const report = JSON.parse(toHead ? (answer.fields['x-report'] ?? '') : answer.body)
+        requests.push({ ...report, keepAlive: !closes })
       } else status = answer.status
     }
     await sent
-    // The server says whether it goes on: one that does ends when the client does, and says nothing
-    // more.
+    // A server that keeps the connection closes it when the client does, and sends nothing more.
     if (!closes) connection.halfClose()
     const rest = await connection.end()
     return { requests, ...(status === undefined ? {} : { status }), closed: closes, rest }
