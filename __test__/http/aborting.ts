@@ -6,7 +6,7 @@ import { type Duplex, pipeline } from 'node:stream'
 /** What the program has seen of its requests. */
 export interface Seen {
   requests: number
-  /** Responses that were told 'close': in the end as many as there were requests. */
+  /** Responses that emitted 'close': in the end as many as there were requests. */
   closed: number
   readonly errors: unknown[]
 }
@@ -51,7 +51,7 @@ export function abortedUpgrade(seen: Seen): (req: IncomingMessage, socket: Duple
   return (_req, socket) => {
     seen.requests++
     socket.on('close', () => seen.closed++)
-    // What a client does by leaving; nobody listens on node either, unless the program does.
+    // The client disconnects. Without a listener of the program, Node ignores the error too.
     socket.on('error', () => {})
     socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n')
     const kind = turn++ % 4
@@ -70,7 +70,7 @@ function inPieces(res: ServerResponse, left: number): void {
 
 const PATHS = ['/now', '/later', '/pieces', '/big', '/echo', '/read', '/never']
 
-/** Repeats for the same seed, so that a failure can be had again. */
+/** Repeats for the same seed, so that a failure can be reproduced. */
 export function randomOf(seed: number): () => number {
   let state = seed >>> 0 || 1
   return () => {
@@ -83,7 +83,7 @@ export function randomOf(seed: number): () => number {
 }
 
 /**
- * One client: sends a request up to some point and leaves at some point, with or without a reset.
+ * One client: sends a request up to some point, then disconnects, with or without a reset.
  */
 export function abortOnce(
   port: number,
@@ -100,7 +100,7 @@ export function abortOnce(
     ? 'Connection: Upgrade\r\nUpgrade: x\r\n'
     : `${body === '' ? '' : `Content-Length: ${body.length}\r\n`}`
   const whole = `${head}${fields}\r\n${body}`
-  // A third in the head, a third in the body or at its end, a third with a second request behind.
+  // A third in the head, a third in the body or at its end, a third with a second request after it.
   const kind = random()
   const end = kind < 0.33 ? Math.floor(random() * head.length) : Math.floor(random() * whole.length)
   const sent = kind < 0.66 ? whole.slice(0, end) : whole + whole
@@ -116,7 +116,7 @@ export function abortOnce(
     socket.on('connect', () => {
       socket.write(sent)
       if (whenReceived) socket.once('data', () => setTimeout(leave, delay))
-      // One that waits for an answer that cannot come leaves all the same.
+      // A client that waits for a response that cannot come disconnects all the same.
       setTimeout(leave, whenReceived ? 30 : delay)
     })
     socket.on('error', () => {})
@@ -133,7 +133,7 @@ export interface Aborting {
   readonly upgrades: number
 }
 
-/** So many clients, so many of them at once. */
+/** Runs a number of clients, some of them at the same time. */
 export async function abortMany(
   port: number,
   { count, atOnce, seed, mostBody, upgrades }: Aborting,

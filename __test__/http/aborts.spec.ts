@@ -11,15 +11,15 @@ import { bind, bindNatively, config, log } from './engines.ts'
 const COUNT = 1_500
 
 /**
- * node:http reads no further behind a body that nobody takes, and so does not see its client leave.
+ * node:http stops reading at a body that is not read, so it does not see its client disconnect.
  */
 const MOST_BODY: Readonly<Record<string, number>> = { native: 40_000, node: 5_000 }
 
 /**
- * Before Node 24 node:http tells a pipelined response that waits for its turn nothing when the
- * client leaves.
+ * Before Node 24, node:http emits nothing on a pipelined response that waits for its turn when the
+ * client disconnects.
  */
-const TELLS_QUEUED = Number(process.versions.node.split('.')[0]) >= 24
+const NOTIFIES_QUEUED = Number(process.versions.node.split('.')[0]) >= 24
 
 const engines = {
   node: createNodeEngine,
@@ -41,11 +41,11 @@ for (const [name, create] of Object.entries(engines)) {
       await abortMany(port, { ...clients, mostBody: MOST_BODY[name] ?? 0 })
 
       await until(() => engine.counters().connections === 0)
-      if (name === 'native' || TELLS_QUEUED) await until(() => seen.closed === seen.requests)
+      if (name === 'native' || NOTIFIES_QUEUED) await until(() => seen.closed === seen.requests)
       t.is(engine.counters().inFlight, 0)
       t.true(seen.requests > COUNT / 4, `${seen.requests} requests`)
       t.deepEqual(seen.errors, [])
-      // JavaScript hears of the last ones a turn behind the counters.
+      // JavaScript is notified of the last ones a turn after the counters.
       let open = Number.NaN
       await until(() => {
         server.getConnections((_error, count) => {
@@ -84,7 +84,7 @@ for (const [name, create] of Object.entries(engines)) {
 if (native !== null) {
   test.serial('native: no memory of a refused upgrade is retained', async (t) => {
     const server = http.createServer((_req, res) => void res.end('ok'))
-    // It reads nothing of what has come, and so never hears of the end.
+    // It reads nothing of what has arrived, so it never receives the end.
     server.on('upgrade', (_req, socket) => socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n'))
     const { fd, port } = bindNatively()
     const engine = createNativeEngine({ config, log })

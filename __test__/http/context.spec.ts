@@ -52,7 +52,7 @@ for (const [name, start] of Object.entries(engines)) {
       close()
       t.is(next, CONNECTIONS * EACH)
       if (name === 'native') t.deepEqual([foreign, lost], [0, 0])
-      else if (NODE_LEAKS) t.true(foreign > 0, 'node has mended what the note says')
+      else if (NODE_LEAKS) t.true(foreign > 0, 'Node has fixed what the note describes')
       else t.is(foreign, 0)
     },
   )

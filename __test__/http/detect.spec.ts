@@ -44,7 +44,7 @@ const styles: Readonly<
   'the callback of Koa': [{ default: new Koa().callback() }, 'node'],
   Fastify: [{ default: fastify() }, 'node'],
   Hono: [{ default: new Hono() }, 'fetch'],
-  // As itty-router's: what awaits it waits for ever.
+  // Like itty-router's: an await of it never settles.
   'a router whose every property is a function': [
     { default: new Proxy({}, { get: () => () => {} }) },
     'fetch',

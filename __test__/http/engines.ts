@@ -21,15 +21,15 @@ export const config: EngineConfig = {
   forwarder_headers: '',
 }
 
-/** What engines and handlers have said. */
-export const said: string[] = []
+/** Lines that engines and handlers have logged. */
+export const logged: string[] = []
 
 export const log: EngineLog = {
-  debug: (text) => void said.push(text),
-  info: (text) => void said.push(text),
-  warning: (text) => void said.push(text),
-  error: (text) => void said.push(text),
-  exception: (text, thrown) => void said.push(`${text}: ${String(thrown)}`),
+  debug: (text) => void logged.push(text),
+  info: (text) => void logged.push(text),
+  warning: (text) => void logged.push(text),
+  error: (text) => void logged.push(text),
+  exception: (text, thrown) => void logged.push(`${text}: ${String(thrown)}`),
 }
 
 let nativeEngine: Engine | undefined

@@ -4,9 +4,9 @@ import type { Target } from '../../ts/engine/engine.ts'
 import { respondToRejection, respondToThrow } from '../../ts/http/node/errors.ts'
 import { native } from '../../ts/native/index.ts'
 import { exchange, get, request } from './client.ts'
-import { said, startNative, startNode, stopNative } from './engines.ts'
+import { logged, startNative, startNode, stopNative } from './engines.ts'
 
-/** What fails, and where; the rest of the program goes on. */
+/** What fails, and where; the rest of the program continues. */
 const listener: http.RequestListener = (req, res) => {
   if (req.url === '/throw') throw new Error('thrown')
   if (req.url === '/head') res.writeHead(200, { a: 'b\nc' })
@@ -108,12 +108,12 @@ for (const [name, start] of Object.entries(engines)) {
 
   test.serial(`${name}: a response body that fails is cut off and logged`, async (t) => {
     const { port, close } = await start(fetch)
-    said.length = 0
+    logged.length = 0
     uncaught.length = 0
     const answer = await exchange(port, get('/body'))
     t.false(answer.endsWith('0\r\n\r\n'), answer)
     t.deepEqual(uncaught, [])
-    t.deepEqual(said, ['the response body of GET /body failed: Error: no more'])
+    t.deepEqual(logged, ['the response body of GET /body failed: Error: no more'])
     close()
   })
 
@@ -122,12 +122,12 @@ for (const [name, start] of Object.entries(engines)) {
       `${name}: a fetch function's ${where} gets a 500 response and is logged`,
       async (t) => {
         const { port, close } = await start(fetch)
-        said.length = 0
+        logged.length = 0
         uncaught.length = 0
         t.regex(await exchange(port, get(`/${where}`)), /^HTTP\/1.1 500 Internal Server Error\r\n/)
         t.deepEqual(uncaught, [])
-        t.is(said.length, 1)
-        t.regex(said[0] ?? '', new RegExp(`GET /${where} failed`))
+        t.is(logged.length, 1)
+        t.regex(logged[0] ?? '', new RegExp(`GET /${where} failed`))
         close()
       },
     )

@@ -4,7 +4,7 @@ import test from 'ava'
 import type { FetchFunction } from '../../ts/http/fetch.ts'
 import { native } from '../../ts/native/index.ts'
 import { exchange, get, RawClient, request, until } from './client.ts'
-import { said, startNative, startNode, stopNative } from './engines.ts'
+import { logged, startNative, startNode, stopNative } from './engines.ts'
 
 const engines = { node: startNode, ...(native === null ? {} : { native: startNative }) }
 
@@ -85,7 +85,7 @@ const framed: Readonly<Record<string, Framed>> = {
     get: FAILED_TEXT,
     head: FAILED,
   },
-  'a body that somebody reads': {
+  'a body that is being read': {
     fetch: () => {
       const response = new Response(stream(bytes('x')))
       response.body?.getReader()
@@ -123,7 +123,7 @@ const framed: Readonly<Record<string, Framed>> = {
   },
 }
 
-/** Chunks of which no byte can be sent, behind one that was. */
+/** Chunks that cannot be sent, after one that was. */
 const mistaken = {
   'an ArrayBuffer': bytes('abc').buffer,
   'a view of another kind': new Uint16Array(2),
@@ -181,11 +181,11 @@ for (const [name, start] of Object.entries(engines)) {
       const { port, close } = await start(
         withNext(() => new Response(stream(bytes('first'), chunk))),
       )
-      said.length = 0
+      logged.length = 0
       const answer = await exchange(port, request('GET', '/', []) + get('/next'))
       t.notRegex(answer, /(?:\r\n0\r\n\r\n|next)$/)
-      t.is(said.length, 1)
-      t.regex(said[0] ?? '', /GET \/ failed: TypeError: the stream .* must give Uint8Array, got /)
+      t.is(logged.length, 1)
+      t.regex(logged[0] ?? '', /GET \/ failed: TypeError: the stream .* must give Uint8Array, got /)
       close()
     })
   }
@@ -198,11 +198,11 @@ for (const [name, start] of Object.entries(engines)) {
       const headers = { 'content-length': length }
       const fetch = () => new Response(stream(bytes('12345')), { headers })
       const { port, close } = await start(withNext(fetch))
-      said.length = 0
+      logged.length = 0
       t.notRegex(await exchange(port, request('GET', '/', []) + get('/next')), /next$/)
-      t.is(said.length, 1)
+      t.is(logged.length, 1)
       t.regex(
-        said[0] ?? '',
+        logged[0] ?? '',
         new RegExp(`the Content-Length .* is ${length}, .* gave ${gave} bytes`),
       )
       close()
@@ -335,7 +335,7 @@ for (const [name, start] of Object.entries(engines)) {
   })
 }
 
-/** Longer than any engine takes ahead of whoever reads it. */
+/** Longer than any engine buffers ahead of its reader. */
 const LONG = 'x'.repeat(1_000_000)
 
 function withNext(fetch: (req: Request) => unknown): { style: 'fetch'; fetch: FetchFunction } {

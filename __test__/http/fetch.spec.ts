@@ -136,7 +136,7 @@ const cases: Readonly<Record<string, Case>> = {
     asked: request('GET', '/', []),
     answer: /^HTTP\/1.1 200 OK\r\n[\s\S]*Connection: close\r\n/,
   },
-  'what a request says': {
+  'properties of a request': {
     fetch: (req) => Response.json([req.method, req.url, req.headers.get('x-a'), req.body === null]),
     asked: get('/a%20b?c=d', 'X-A: 1', 'x-a: 2'),
     answer: /\["GET","http:\/\/test\/a%20b\?c=d","1, 2",true\]$/,
@@ -169,7 +169,8 @@ const cases: Readonly<Record<string, Case>> = {
       JSON.stringify([
         ['1, 3', true, false, 'a=b; c=d'],
         true,
-        "Headers {\n  Host: 'test',\n  Connection: 'close',\n  'X-A': '1, 3',\n  'x-B': '2',\n  Cookie: 'a=b; c=d'\n}",
+        "Headers {\n  Host: 'test',\n  Connection: 'close',\n  'X-A': '1, 3',\n" +
+          "  'x-B': '2',\n  Cookie: 'a=b; c=d'\n}",
         'connection,close|cookie,a=b; c=d|host,test|x-a,1, 3|x-b,2|x-c,3',
         ...['3', '1, 3', '3', true],
       ]),
@@ -238,8 +239,8 @@ const cases: Readonly<Record<string, Case>> = {
     fetch: async (req) => {
       await req.text()
       const again = [() => req.clone(), () => req.text(), () => req.formData(), () => req.blob()]
-      const told = again.map(async (read) => read())
-      const refused = await Promise.allSettled(told)
+      const reads = again.map(async (read) => read())
+      const refused = await Promise.allSettled(reads)
       return Response.json([req.bodyUsed, ...refused.map(({ status }) => status)])
     },
     asked: POST,
@@ -273,16 +274,16 @@ for (const [name, start] of Object.entries(engines)) {
   test.serial(
     `${name}: when the client closes, the stream is cancelled and the signal aborts`,
     async (t) => {
-      const heard: string[] = []
+      const events: string[] = []
       const fetch: FetchFunction = (req) => {
-        req.signal.addEventListener('abort', () => heard.push('aborted'))
+        req.signal.addEventListener('abort', () => events.push('aborted'))
         return new Response(
           new ReadableStream({
             pull: (controller) => {
-              if (heard.length === 0) controller.enqueue(Buffer.from('x'))
+              if (events.length === 0) controller.enqueue(Buffer.from('x'))
               return nextTurn()
             },
-            cancel: () => void heard.push('cancelled'),
+            cancel: () => void events.push('cancelled'),
           }),
         )
       }
@@ -290,8 +291,8 @@ for (const [name, start] of Object.entries(engines)) {
       const client = new RawClient(port).send(get('/'))
       await client.untilReceived('x')
       client.destroy()
-      await until(() => heard.length >= 2)
-      t.deepEqual(heard.sort(), ['aborted', 'cancelled'])
+      await until(() => events.length >= 2)
+      t.deepEqual(events.sort(), ['aborted', 'cancelled'])
       close()
     },
   )

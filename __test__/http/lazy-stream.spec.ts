@@ -6,19 +6,19 @@ import { createSocket, noteAnnounced, onConnectionClosed } from '../../ts/http/n
 
 interface Made {
   readonly socket: ServerSocket
-  /** How often the owner has heard of the socket's end, and the engine of its wish for it. */
-  readonly ends: { heard: number; wished: number }
+  /** How often the owner was notified of the socket's end, and the engine was asked for it. */
+  readonly ends: { notified: number; requested: number }
 }
 
 function made(): Made {
-  const ends = { heard: 0, wished: 0 }
+  const ends = { notified: 0, requested: 0 }
   const owner = {
     server: http.createServer(),
     highWaterMark: 65_536,
-    onSocketDestroyed: () => void ends.heard++,
+    onSocketDestroyed: () => void ends.notified++,
     onSocketRef: () => {},
   }
-  const wish = () => void ends.wished++
+  const wish = () => void ends.requested++
   const connection = { destroy: wish, end: wish } as unknown as Connection
   const socket = createSocket(owner, connection)
   noteAnnounced(socket)
@@ -62,7 +62,7 @@ test('the close of an unused socket is reported once, and the socket reads as cl
   socket.on('close', () => t.fail())
   socket.destroy()
   t.true(socket.destroyed && socket.closed && !socket.writable)
-  t.deepEqual(ends, { heard: 1, wished: 0 })
+  t.deepEqual(ends, { notified: 1, requested: 0 })
 })
 
 test("the close of a connection emits 'close' on its socket", async (t) => {
@@ -70,7 +70,7 @@ test("the close of a connection emits 'close' on its socket", async (t) => {
   const closed = new Promise((resolve) => socket.once('close', resolve))
   onConnectionClosed(socket)
   t.false(await closed)
-  t.deepEqual(ends, { heard: 1, wished: 0 })
+  t.deepEqual(ends, { notified: 1, requested: 0 })
 })
 
 test('destroying an unused socket closes its connection once', async (t) => {
@@ -78,5 +78,5 @@ test('destroying an unused socket closes its connection once', async (t) => {
   socket.destroy()
   socket.destroy()
   await new Promise((resolve) => socket.once('close', resolve))
-  t.deepEqual(ends, { heard: 1, wished: 1 })
+  t.deepEqual(ends, { notified: 1, requested: 1 })
 })

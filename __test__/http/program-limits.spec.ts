@@ -1,4 +1,4 @@
-// What the operator gave stands above what the program sets on its server, and that above our
+// The operator's settings override what the program sets on its server, and that overrides our
 // defaults.
 import http from 'node:http'
 import test from 'ava'
@@ -7,7 +7,7 @@ import { createNativeEngine } from '../../ts/engine/native/engine.ts'
 import { createNodeEngine } from '../../ts/engine/node/engine.ts'
 import { native } from '../../ts/native/index.ts'
 import { get, RawClient, request, sleep } from './client.ts'
-import { bind, bindNatively, config, log, said } from './engines.ts'
+import { bind, bindNatively, config, log, logged } from './engines.ts'
 
 const engines: Engine[] = []
 
@@ -54,13 +54,13 @@ async function keepAliveOf(port: number): Promise<string | undefined> {
 const fields = Array.from({ length: 150 }, (_, index) => `x-${index}: y`)
 
 for (const [name, start] of Object.entries(makes)) {
-  test(`${name}: keepAliveTimeout is the default, the application's or the operator's`, async (t) => {
+  test(`${name}: keepAliveTimeout: default, the application's, the operator's`, async (t) => {
     t.is(await keepAliveOf(await start(program(), [])), 'timeout=75')
     const server = program({ keepAliveTimeout: 3_000 })
     t.is(await keepAliveOf(await start(server, [])), 'timeout=3')
     server.keepAliveTimeout = 9_000
     t.is(await keepAliveOf(await start(server, [])), 'timeout=9')
-    // Zero is for ever on node, which no client gets here.
+    // Zero means no limit on Node; here the default stays.
     t.is(await keepAliveOf(await start(program({ keepAliveTimeout: 0 }), [])), 'timeout=75')
     const operators = program({ keepAliveTimeout: 3_000 })
     t.is(await keepAliveOf(await start(operators, ['keepalive'])), 'timeout=75')
@@ -73,7 +73,7 @@ for (const [name, start] of Object.entries(makes)) {
     t.regex(await client.untilClosed(), /^HTTP\/1.1 200 /)
   })
 
-  test(`${name}: the application's headersTimeout applies, unless the operator gave one`, async (t) => {
+  test(`${name}: the application's headersTimeout applies, or the operator's`, async (t) => {
     // Node looks every so often only.
     const timed = () =>
       Object.assign(
@@ -98,7 +98,7 @@ for (const [name, start] of Object.entries(makes)) {
     return undefined
   })
 
-  test(`${name}: the application's maxHeadersCount applies, unless the operator gave a limit`, async (t) => {
+  test(`${name}: the application's maxHeadersCount applies, or the operator's`, async (t) => {
     const ask = async (port: number) => new RawClient(port).send(get('/', ...fields)).untilClosed()
     t.regex(await ask(await start(program(), [])), /^HTTP\/1.1 431 /)
     t.regex(await ask(await start(program({ maxHeadersCount: 500 }), [])), /\r\n152$/)
@@ -110,7 +110,7 @@ for (const [name, start] of Object.entries(makes)) {
     t.is(answer.startsWith('HTTP/1.1 431 '), Number(process.versions.node.split('.')[0]) >= 22)
   })
 
-  test(`${name}: the application's maxHeaderSize applies, unless the operator gave a limit`, async (t) => {
+  test(`${name}: the application's maxHeaderSize applies, or the operator's`, async (t) => {
     const sized = (maxHeaderSize: number) =>
       http.createServer({ maxHeaderSize }, (req, res) => res.end(`${req.rawHeaders.length / 2}`))
     const ask = async (port: number, length: number) =>
@@ -124,7 +124,7 @@ for (const [name, start] of Object.entries(makes)) {
     t.regex(await ask(port, 10_000), /^HTTP\/1.1 431 /)
   })
 
-  test(`${name}: the application's requestTimeout applies, unless the operator gave body_timeout`, async (t) => {
+  test(`${name}: the application's requestTimeout applies, or body_timeout`, async (t) => {
     const timed = () =>
       Object.assign(
         http.createServer({ connectionsCheckingInterval: 100 }, (req, res) => {
@@ -147,13 +147,15 @@ for (const [name, start] of Object.entries(makes)) {
     server.timeout = 200
     const silent = new RawClient(await start(server, [])).send(get('/'))
     t.is(await silent.untilClosed(), '')
-    const heard = http.createServer(() => {})
-    heard.setTimeout(200, (socket) => socket.end('HTTP/1.1 504 Late\r\nContent-Length: 0\r\n\r\n'))
-    const told = new RawClient(await start(heard, [])).send(get('/'))
-    t.regex(await told.untilClosed(), /^HTTP\/1.1 504 Late/)
+    const withListener = http.createServer(() => {})
+    withListener.setTimeout(200, (socket) =>
+      socket.end('HTTP/1.1 504 Late\r\nContent-Length: 0\r\n\r\n'),
+    )
+    const client = new RawClient(await start(withListener, [])).send(get('/'))
+    t.regex(await client.untilClosed(), /^HTTP\/1.1 504 Late/)
   })
 
-  test(`${name}: the application's maxRequestsPerSocket applies, unless the operator gave a limit`, async (t) => {
+  test(`${name}: the application's maxRequestsPerSocket applies, or the operator's`, async (t) => {
     const limited = () => program({ maxRequestsPerSocket: 1 })
     const client = new RawClient(await start(limited(), [])).send(request('GET', '/', []))
     t.regex(await client.untilReceived('\r\n\r\n'), /Connection: close/)
@@ -162,7 +164,7 @@ for (const [name, start] of Object.entries(makes)) {
     const port = await start(limited(), ['limit_requests_per_connection'], settings)
     const two = new RawClient(port).send(request('GET', '/', []))
     t.regex(await two.untilReceived('\r\n\r\n'), /Connection: keep-alive/)
-    // Node says so and waits for the client.
+    // Node sends Connection: close and waits for the client.
     await two.send(request('GET', '/', [])).untilReceived('Connection: close')
     two.destroy()
   })
@@ -170,5 +172,5 @@ for (const [name, start] of Object.entries(makes)) {
 
 test('the TypeScript engine warns of a setting that it does not support', async (t) => {
   await startNode(program(), ['write_timeout'])
-  t.true(said.some((text) => /does not know write_timeout: see/.test(text)))
+  t.true(logged.some((text) => /does not know write_timeout: see/.test(text)))
 })

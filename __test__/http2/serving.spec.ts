@@ -12,7 +12,7 @@ import type { Engine, Target } from '../../ts/engine/engine.ts'
 import { createNativeEngine } from '../../ts/engine/native/engine.ts'
 import { createNodeEngine } from '../../ts/engine/node/engine.ts'
 import { native } from '../../ts/native/index.ts'
-import { bindNatively, config, log, said } from '../http/engines.ts'
+import { bindNatively, config, log, logged } from '../http/engines.ts'
 import { answerOf, Http2Client } from './client.ts'
 
 const onNative = native === null ? test.skip : test
@@ -255,7 +255,7 @@ test('the engine on node:http says that it speaks HTTP/1.1 only', async (t) => {
   })
   await engine.serve({ style: 'node', server: http.createServer() }, [])
   engine.close()
-  t.true(said.some((text) => text.includes('HTTP/1.1 only')))
+  t.true(logged.some((text) => text.includes('HTTP/1.1 only')))
 })
 
 function textFrame(text: string): Buffer {

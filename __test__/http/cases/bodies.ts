@@ -62,7 +62,7 @@ const beginnings: Readonly<Record<string, (req: IncomingMessage, read: Read) => 
   'for await': (req, read) => collect(req).then(read),
 }
 
-/** The answer is given in one turn, and most of the body comes behind it: all of it is read. */
+/** The response is written in one turn, and most of the body arrives later: all of it is read. */
 function readBehind(begin: (req: IncomingMessage, read: Read) => unknown): Scenario {
   const orders: Reader[] = [
     (_req, res) => res.end('early'),
@@ -72,7 +72,7 @@ function readBehind(begin: (req: IncomingMessage, read: Read) => unknown): Scena
     },
   ]
   return async ({ serve }) => {
-    const told: string[] = []
+    const results: string[] = []
     for (const answer of orders) {
       for (const isFirst of [true, false]) {
         const texts: string[] = []
@@ -95,11 +95,11 @@ function readBehind(begin: (req: IncomingMessage, read: Read) => unknown): Scena
           client.send(rest)
           await until(() => texts.length > before)
           client.send(get('/next'))
-          told.push((await client.untilClosed()).replace(/Date: [^\r]*/g, 'Date: D'))
+          results.push((await client.untilClosed()).replace(/Date: [^\r]*/g, 'Date: D'))
         }
       }
     }
-    return told
+    return results
   }
 }
 
@@ -176,24 +176,24 @@ export const bodies: Scenarios = {
       if (isLong) structuredClone(memory.buffer, { transfer: [memory.buffer as ArrayBuffer] })
       else memory.fill('b')
     })
-    const told: string[] = []
+    const results: string[] = []
     for (const length of [10, 40_000, 100_000]) {
       const client = new RawClient(port)
       const body = ['Content-Length: 200000', 'Connection: close']
       client.send(request('POST', `/${length}`, body, 'begun'))
       const answer = await client.untilReceived('aaaaaaaaaa')
-      told.push(answer.slice(answer.indexOf('\r\n\r\n')).slice(0, 14))
+      results.push(answer.slice(answer.indexOf('\r\n\r\n')).slice(0, 14))
       client.send('x'.repeat(200_000 - 5))
-      told.push(digest((await client.untilClosed()).replace(/^[\s\S]*\r\n\r\n/, '')))
+      results.push(digest((await client.untilClosed()).replace(/^[\s\S]*\r\n\r\n/, '')))
     }
-    return told
+    return results
   },
   'not read: writableLength after end()': async ({ serve }) => {
-    const told: unknown[] = []
+    const results: unknown[] = []
     const port = await serve((req, res) => {
       if (req.url === '/pieces') res.write('pieces')
       res.end('over')
-      told.push(res.writableFinished, res.writableLength, req.socket.writableLength)
+      results.push(res.writableFinished, res.writableLength, req.socket.writableLength)
     })
     for (const path of ['/pieces', '/whole']) {
       const client = new RawClient(port).send(
@@ -202,7 +202,7 @@ export const bodies: Scenarios = {
       await client.untilReceived('over')
       client.destroy()
     }
-    return told
+    return results
   },
   'not read': posted((_req, res) => res.end('unread')),
   'not read, with a response 30 ms later': posted((_req, res) =>

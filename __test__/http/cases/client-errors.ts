@@ -1,6 +1,6 @@
 /**
- * What 'clientError' tells of requests that are refused. The answer is the engine's own, so only
- * what the program hears is compared; what it writes then goes nowhere on the native engine.
+ * The events of 'clientError' for refused requests. The engine writes the response itself, so only
+ * the events are compared; on the native engine, what the listener writes is dropped.
  */
 import http from 'node:http'
 import type { Socket } from 'node:net'
@@ -9,8 +9,8 @@ import type { Scenario, Scenarios } from '../suite.ts'
 
 type ParseError = NodeJS.ErrnoException & { rawPacket?: Buffer; reason?: string }
 
-/** Sends a text and logs what the program hears of it. */
-function told(text: string, { listen = true, rest = '' } = {}): Scenario {
+/** Sends a text and logs the events that the program receives. */
+function eventsOf(text: string, { listen = true, rest = '' } = {}): Scenario {
   return async ({ serve, settled }) => {
     const log: unknown[] = []
     const server = http.createServer((req, res) => {
@@ -26,7 +26,7 @@ function told(text: string, { listen = true, rest = '' } = {}): Scenario {
       if (socket.writable) socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')
       socket.on('close', () => log.push(['socket close']))
     }
-    // Once: node tells of every further piece of a head that is too long.
+    // Once: Node emits an event for every further piece of a head that is too long.
     if (listen) server.once('clientError', onError)
     const client = new RawClient(await serve(server)).send(text)
     if (rest !== '') {
@@ -45,18 +45,20 @@ function told(text: string, { listen = true, rest = '' } = {}): Scenario {
 const long = 'x'.repeat(200_000)
 
 export const clientErrors: Scenarios = {
-  'clientError: a bad method': told('G@T / HTTP/1.1\r\nHost: test\r\n\r\n'),
-  'clientError: no request at all': told('oooops!\r\n\r\n'),
-  'clientError: a bad length': told(request('POST', '/', ['Content-Length: abc'])),
-  'clientError: a field without a name': told(request('GET', '/', [': x'])),
-  'clientError: a name with a space': told(request('GET', '/', ['a b: x'])),
-  'clientError: a head that is too long': told(request('GET', '/', [`a: ${long}`])),
-  'clientError: a bad chunk after a good one': told(
+  'clientError: a bad method': eventsOf('G@T / HTTP/1.1\r\nHost: test\r\n\r\n'),
+  'clientError: no request at all': eventsOf('oooops!\r\n\r\n'),
+  'clientError: a bad length': eventsOf(request('POST', '/', ['Content-Length: abc'])),
+  'clientError: a field without a name': eventsOf(request('GET', '/', [': x'])),
+  'clientError: a name with a space': eventsOf(request('GET', '/', ['a b: x'])),
+  'clientError: a head that is too long': eventsOf(request('GET', '/', [`a: ${long}`])),
+  'clientError: a bad chunk after a good one': eventsOf(
     request('POST', '/c', ['Transfer-Encoding: chunked'], '3\r\nabc\r\n'),
     { rest: 'zz\r\nabc\r\n' },
   ),
-  'no clientError for a request without Host': told('GET / HTTP/1.1\r\n\r\n', { listen: false }),
-  "without a 'clientError' listener refused input emits no event": told(
+  'no clientError for a request without Host': eventsOf('GET / HTTP/1.1\r\n\r\n', {
+    listen: false,
+  }),
+  "without a 'clientError' listener refused input emits no event": eventsOf(
     'G@T / HTTP/1.1\r\nHost: test\r\n\r\n',
     {
       listen: false,

@@ -5,7 +5,7 @@ import type { Scenarios } from '../suite.ts'
 
 const CONTINUE = ['Content-Length: 2', 'Expect: 100-continue']
 
-/** What a client sees that sends its body only when it is told to. */
+/** What a client receives that sends its body only after 100 Continue. */
 async function patient(port: number, fields: string[]): Promise<string> {
   const client = new RawClient(port).send(request('POST', '/', fields))
   const first = await client.untilReceived('\r\n\r\n')

@@ -15,7 +15,7 @@ function textOf(value: unknown): unknown {
   return value === undefined || value === null ? value : String(value)
 }
 
-/** Logs the events of both, each with what the request says of itself. */
+/** Logs the events of both, each with the state of the request. */
 function flowing(program: Program): Scenario {
   return async ({ serve, settled }) => {
     const log: unknown[] = []

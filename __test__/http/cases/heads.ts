@@ -334,7 +334,7 @@ function unlessLast(program: Program): Program {
   return (res, req) => (req.url === '/last' ? res.end() : program(res, req))
 }
 
-/** On a connection that goes on, so that keep-alive fields and framing are seen to work. */
+/** On a connection that stays open, so that keep-alive fields and framing are exercised. */
 function twice(program: Program): Scenario {
   return async ({ serve }) => {
     const thrown: unknown[] = []

@@ -30,7 +30,7 @@ function logged(program: Program, text = get('/')): Scenario {
   }
 }
 
-/** Logs what happens when the client leaves. */
+/** Logs the events when the client disconnects. */
 function left(program: Program, text: string, leave: (client: RawClient) => void): Scenario {
   return async ({ serve, settled }) => {
     const log: string[] = []
@@ -319,13 +319,13 @@ export const lives: Scenarios = {
     () => {},
   ),
   'server.setTimeout() calls back with the socket': async ({ serve }) => {
-    let heard = 0
+    let calls = 0
     const server = http.createServer(() => {})
     server.setTimeout(30, (socket) => {
-      heard++
+      calls++
       socket.destroy()
     })
-    return [await exchange(await serve(server), get('/')), heard]
+    return [await exchange(await serve(server), get('/')), calls]
   },
   'destroySoon() of the socket after end()': logged((req, res) => {
     res.end('x')

@@ -57,12 +57,12 @@ export const objects: Scenarios = {
   ]),
 
   'listeners of a response can be added and removed': seen((_req, res) => {
-    const told: unknown[] = []
+    const events: unknown[] = []
     const listener = () => {}
     // Node has a listener of its own for 'finish'.
-    const names = () => told.push(res.eventNames().filter((name) => name !== 'finish'))
+    const names = () => events.push(res.eventNames().filter((name) => name !== 'finish'))
     names()
-    res.on('removeListener', (name) => told.push(name))
+    res.on('removeListener', (name) => events.push(name))
     res.on('drain', listener).on('close', listener).on('constructor', listener)
     names()
     res.removeListener('close', listener).off('constructor', listener)
@@ -70,17 +70,17 @@ export const objects: Scenarios = {
     res.once('drain', listener).removeListener('drain', listener)
     names()
     res.removeAllListeners('drain')
-    told.push(res.emit('toString'), res.emit('drain'), res.listenerCount('drain'))
+    events.push(res.emit('toString'), res.emit('drain'), res.listenerCount('drain'))
     res.removeAllListeners('removeListener')
     names()
-    return told
+    return events
   }),
 
   "removing the only 'removeListener' listener does not call it": seen((_req, res) => {
-    const told: unknown[] = []
-    const listener = (name: unknown) => told.push(name)
+    const events: unknown[] = []
+    const listener = (name: unknown) => events.push(name)
     res.on('removeListener', listener).removeListener('removeListener', listener)
-    return [told, res.listenerCount('removeListener'), res.emit('removeListener', 'x')]
+    return [events, res.listenerCount('removeListener'), res.emit('removeListener', 'x')]
   }),
 
   'requests and responses work after their prototypes were replaced': seen((req, res) => {

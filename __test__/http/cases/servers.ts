@@ -100,15 +100,15 @@ export const servers: Scenarios = {
     const log: string[] = []
     const names = ['http.server.request.start', 'http.server.response.finish']
     const subscriptions = names.map((name) => {
-      const heard = (message: unknown): void => {
+      const onMessage = (message: unknown): void => {
         log.push(
           `${name} ${Object.keys(message as object)
             .sort()
             .join()}`,
         )
       }
-      channel(name).subscribe(heard)
-      return () => channel(name).unsubscribe(heard)
+      channel(name).subscribe(onMessage)
+      return () => channel(name).unsubscribe(onMessage)
     })
     try {
       await exchange(

@@ -104,7 +104,7 @@ export const sockets: Scenarios = {
     }
   }),
   'events of a connection that the server ends': watched((_req, res) => res.end('x')),
-  'events of a connection that the client leaves idle': async ({ serve }) => {
+  'events of a connection that stays idle': async ({ serve }) => {
     const log: string[] = []
     const server = http.createServer((req, res) => {
       for (const name of EVENTS) req.socket.on(name, (v) => log.push(`k.${name} ${v ?? ''}`))
@@ -139,7 +139,7 @@ export const sockets: Scenarios = {
     await until(() => log.includes('s.close') && log.includes('ECONNRESET'))
     return log
   },
-  "a client that closes during its upload emits an error on the socket without 'clientError' listeners":
+  "an upload that is broken off emits an error on the socket without 'clientError' listeners":
     async ({ serve }) => {
       const logs: string[][] = []
       const port = await serve((req, res) => {
@@ -154,13 +154,13 @@ export const sockets: Scenarios = {
         for (const name of ['finish', 'close']) res.on(name, () => log.push(`s.${name}`))
       })
       for (const [index, path] of ['/', '/end'].entries()) {
-        const heard = (start: string) =>
+        const hasEvent = (start: string) =>
           logs[index]?.some((line) => line.startsWith(start)) === true
         const client = new RawClient(port)
         client.send(request('POST', path, ['Content-Length: 500'], 'hello'))
-        await until(() => heard('data'))
+        await until(() => hasEvent('data'))
         client.socket.end()
-        await until(() => heard('r.error') && heard('k.close'))
+        await until(() => hasEvent('r.error') && hasEvent('k.close'))
       }
       return logs
     },
@@ -202,7 +202,7 @@ export const sockets: Scenarios = {
   }),
   "a timeout of the socket with a 'timeout' listener": watched((req, res, log) => {
     req.socket.setTimeout(30, () => {
-      log.push('heard')
+      log.push('called')
       req.socket.setTimeout(0)
       res.end('x')
     })

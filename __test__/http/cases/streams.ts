@@ -44,7 +44,7 @@ const CHUNKED = request(
   '5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n',
 )
 
-/** What a response says of itself as a stream. */
+/** State of a response as a stream. */
 function stateOf(res: ServerResponse): unknown[] {
   return [
     res.writable,
@@ -212,7 +212,7 @@ export const streams: Scenarios = {
     return [held, masked(await client.untilClosed())]
   },
   'pipe() ends the response': logged((_req, res) => Readable.from(['a', 'b', 'c']).pipe(res)),
-  'pipe with end: false leaves the response open': logged((_req, res) => {
+  'pipe with end: false keeps the response open': logged((_req, res) => {
     const source = Readable.from(['a', 'b'])
     source.pipe(res, { end: false })
     source.on('end', () => res.end('c'))

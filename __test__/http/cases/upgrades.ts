@@ -124,13 +124,13 @@ export const upgrades: Scenarios = {
     return [received, logs[0]?.log]
   },
   'a tunnel stays readable after the server half-closes': async ({ serve }) => {
-    let heard = ''
+    let echoed = ''
     let events: { log: string[]; closed: Promise<void> } | undefined
     const port = await serve(
       server((_req, socket) => {
         events = eventsOf(socket)
         socket.on('data', (chunk) => {
-          heard += chunk
+          echoed += chunk
         })
         socket.end(`${SWITCHING}that is all`)
       }),
@@ -144,7 +144,7 @@ export const upgrades: Scenarios = {
     client.on('end', () => client.end('but mine'))
     await new Promise((resolve) => client.on('close', resolve))
     await events?.closed
-    return [received, heard, events?.log]
+    return [received, echoed, events?.log]
   },
   "without an 'upgrade' listener the request is an ordinary one": async ({ serve }) => {
     const port = await serve((req, res) => res.end(`${upgradeOf(req)} ${req.headers.upgrade}`))
@@ -286,12 +286,12 @@ export const upgrades: Scenarios = {
       server((_req, socket) => {
         socket.write(SWITCHING)
         socket.pause()
-        let heard = 0
+        let length = 0
         setTimeout(() => {
           socket.on('data', (chunk) => {
-            heard += chunk.length
+            length += chunk.length
           })
-          socket.on('end', () => socket.end(String(heard)))
+          socket.on('end', () => socket.end(String(length)))
           socket.resume()
         }, 50)
       }),
