@@ -38,7 +38,7 @@ impl StreamExchange {
         let mut rate = self.body_rate.get();
         if !rate.is_off() {
             rate.resume(now);
-            rate.moved(now, count as u64, self.body_rate_bounds());
+            rate.record_bytes(now, count as u64, self.body_rate_bounds());
             self.body_rate.set(rate);
         }
     }
@@ -60,9 +60,12 @@ impl StreamExchange {
         let body_rate = self.body_rate.get();
         let is_tunnel = exchange.tunnel.is_some();
         let body = if is_tunnel { u64::MAX } else { body_rate.deadline(self.body_rate_bounds()) };
-        let client_owes = !is_tunnel && body_rate.is_running() && !exchange.body_done;
-        let response =
-            if client_owes { u64::MAX } else { exchange.answer_deadline(&self.shared, body_rate) };
+        let client_owes = !is_tunnel && body_rate.is_running() && !exchange.is_body_done;
+        let response = if client_owes {
+            u64::MAX
+        } else {
+            exchange.response_deadline(&self.shared, body_rate)
+        };
         body.min(response).min(exchange.discard_deadline()).min(self.drain_deadline.get())
     }
 
@@ -105,7 +108,7 @@ impl StreamExchange {
     /// Returns whether the client reads the response too slowly. A closed flow-control window
     /// counts as not reading, because only the client can open it.
     fn is_read_too_slowly(&self, now: u64) -> bool {
-        let bounds = RateBounds::of_answer(&self.shared.limits());
+        let bounds = RateBounds::of_response(&self.shared.limits());
         let sent = self.unsent.take_sent();
         let mut rate = self.response_rate.get();
         if self.unsent.bytes() == 0 {
@@ -113,7 +116,7 @@ impl StreamExchange {
         } else if rate.is_off() {
             rate.start(now, bounds);
         } else if sent > 0 {
-            rate.moved(now, sent as u64, bounds);
+            rate.record_bytes(now, sent as u64, bounds);
         }
         self.response_rate.set(rate);
         rate.deadline(bounds) <= now
@@ -132,12 +135,12 @@ impl ConnectionState {
     /// already have begun.
     pub(crate) fn wait_for_next_stream(&self, header_block_deadline: u64, is_draining: bool) {
         let limits = self.limits();
-        let idle = if is_draining || self.ctx.draining.get() {
+        let idle = if is_draining || self.ctx.is_draining.get() {
             self.ctx.idle_drain.get().min(limits.settings.keepalive)
         } else {
             limits.settings.keepalive + limits.keepalive_grace
         };
-        self.wait(idle);
+        self.start_wait(idle);
         self.set_deadline_at(self.wait_ends_at.get().min(header_block_deadline));
     }
 }
@@ -145,7 +148,7 @@ impl ConnectionState {
 impl Connection {
     /// Handles the deadline of the connection that has fired.
     pub(crate) fn on_http2_deadline(&mut self, session: &mut Session) -> Option<Turn> {
-        let now = match self.take_due() {
+        let now = match self.take_expired_deadline() {
             Ok(now) => now,
             Err(turn) => return turn,
         };
@@ -174,7 +177,7 @@ impl Connection {
                 session.abort(Reason::NO_ERROR);
             } else {
                 session.drain();
-                shared.wait(shared.ctx.idle_drain.get());
+                shared.start_wait(shared.ctx.idle_drain.get());
             }
         }
         self.arm_http2_timer(session, now);

@@ -184,7 +184,7 @@ impl StreamExchange {
         {
             streams.push_dirty(self.clone());
         }
-        self.shared.touch();
+        self.shared.queue_wake();
     }
 
     /// Passes the queued commands to h2. Returns the reason if the stream must be reset afterwards.
@@ -211,9 +211,9 @@ impl StreamExchange {
         if !output.tail.is_empty() {
             output.chunks.push(Bytes::from(std::mem::take(&mut output.tail)));
         }
-        let is_last = exchange.response_complete && exchange.trailers.is_empty();
+        let is_last = exchange.is_response_complete && exchange.trailers.is_empty();
         if let Some(head) = output.head.take() {
-            let ends = exchange.no_body || (is_last && output.chunks.is_empty());
+            let ends = exchange.has_no_body || (is_last && output.chunks.is_empty());
             output.stream = Some(output.respond.send_response(head, ends)?);
             output.is_finished = ends;
         }
@@ -226,7 +226,7 @@ impl StreamExchange {
             stream.send_data(self.unsent.wrap(chunk), ends)?;
             output.is_finished = ends;
         }
-        if exchange.response_complete && !output.is_finished {
+        if exchange.is_response_complete && !output.is_finished {
             output.is_finished = true;
             if is_last {
                 stream.send_data(self.unsent.wrap(Bytes::new()), true)?;
@@ -271,7 +271,7 @@ impl StreamExchange {
     /// Returns the number of body bytes that h2 holds because JavaScript has granted no credit.
     pub fn paused_bytes(&self) -> usize {
         let exchange = self.exchange.borrow();
-        if exchange.credit > 0 || exchange.body_done {
+        if exchange.credit > 0 || exchange.is_body_done {
             return 0;
         }
         let mut request_body = self.request_body.borrow_mut();
@@ -292,7 +292,7 @@ impl StreamExchange {
     /// Sends the error response of the engine if no response has begun, and closes the stream.
     pub fn refuse(&self, refusal: Refusal) {
         let mut exchange = self.exchange.borrow_mut();
-        if exchange.head_sent {
+        if exchange.is_head_sent {
             drop(exchange);
             return self.abort(Reason::CANCEL);
         }
@@ -306,7 +306,7 @@ impl StreamExchange {
                 send_refusal(&self.shared, &mut output.respond, &self.unsent, refusal, &partial);
         }
         exchange.status = refusal.status();
-        exchange.head_sent = true;
+        exchange.is_head_sent = true;
         drop(exchange);
         self.close(true);
     }
@@ -333,7 +333,7 @@ impl StreamExchange {
             return;
         }
         let is_awaited =
-            !exchange.response_complete || exchange.notifies_when_sent || !exchange.body_done;
+            !exchange.is_response_complete || exchange.notifies_when_sent || !exchange.is_body_done;
         self.shared.ctx.emit(|batch| {
             if is_abort && is_awaited {
                 batch.push_aborted(exchange.id);

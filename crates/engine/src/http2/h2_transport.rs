@@ -54,7 +54,7 @@ impl AsyncWrite for H2Transport {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let mut out = self.shared.out.borrow_mut();
+        let mut out = self.shared.write_queue.borrow_mut();
         // A client that does not read stops h2 from writing, and thereby the engine from reading.
         if out.len() >= READ_AHEAD {
             self.input.borrow_mut().is_write_blocked = true;
@@ -69,7 +69,7 @@ impl AsyncWrite for H2Transport {
         _: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let mut out = self.shared.out.borrow_mut();
+        let mut out = self.shared.write_queue.borrow_mut();
         if out.len() >= READ_AHEAD {
             self.input.borrow_mut().is_write_blocked = true;
             return Poll::Pending;

@@ -108,7 +108,7 @@ impl Connection {
         {
             return turn;
         }
-        if shared.ctx.draining.get() && !session.is_draining() {
+        if shared.ctx.is_draining.get() && !session.is_draining() {
             session.drain();
             session.streams.all().iter().for_each(StreamExchange::drain_tunnel);
         }
@@ -135,7 +135,7 @@ impl Connection {
             session.streams.all().iter().for_each(StreamExchange::renew_window);
         }
         session.poll_streams(&shared);
-        session.admit_waiting(&shared, || self.arrived());
+        session.admit_waiting(&shared, || self.acknowledged_bytes());
         if session.streams.is_empty() && !session.is_handshaking() && !was_idle {
             shared.wait_for_next_stream(session.header_block_deadline, session.is_draining());
         }
@@ -166,7 +166,7 @@ impl Connection {
             return Ok(false);
         }
         let shared = self.shared.clone();
-        let mut scratch = shared.ctx.scratch.borrow_mut();
+        let mut scratch = shared.ctx.read_scratch.borrow_mut();
         let count = match self.stream.poll_read(cx, &mut scratch) {
             Poll::Pending => return Ok(false),
             Poll::Ready(Err(_)) => return Err(Turn::Close),
@@ -183,7 +183,7 @@ impl Connection {
     /// Returns whether the buffers between the socket and h2 are full. The connection then stops
     /// reading, and h2 writes little.
     fn is_backlogged(&self, session: &Session) -> bool {
-        session.input.borrow().bytes.len() + self.shared.out.borrow().len() >= READ_AHEAD
+        session.input.borrow().bytes.len() + self.shared.write_queue.borrow().len() >= READ_AHEAD
     }
 
     /// Scans frames of the client and passes them to h2, unless they are a flood.
@@ -230,7 +230,7 @@ impl Connection {
             &mut message.head,
         );
         if result.is_ok() {
-            let mut head = shared.ctx.head.borrow_mut();
+            let mut head = shared.ctx.parsed_head.borrow_mut();
             result = self.guard.read_http2_head(&message.head, &mut head, &limits);
             if result.is_ok() {
                 result = self.check_http2_head(&mut head, &parts, is_end_stream);
@@ -289,14 +289,14 @@ impl Connection {
     ) {
         let shared = &self.shared;
         let ctx = &shared.ctx;
-        shared.announce(&self.stream);
+        shared.emit_connection(&self.stream);
         let (exchange, error_format) = {
-            let (head, message) = (ctx.head.borrow(), shared.parsed_message.borrow());
+            let (head, message) = (ctx.parsed_head.borrow(), shared.parsed_message.borrow());
             let mut exchange = Exchange::new(ctx, 0, &head, &message.head, LOGGED_VERSION);
-            exchange.keep_alive = true;
+            exchange.allows_keep_alive = true;
             (exchange, PartialRequest::parse_head(&message.head).format)
         };
-        let has_body = !exchange.body_done || exchange.upgrade_undecided;
+        let has_body = !exchange.is_body_done || exchange.is_upgrade_undecided;
         let new_stream = NewStream {
             exchange,
             respond,
@@ -338,7 +338,7 @@ impl Connection {
         let unsent = UnsentBytes::new(usize::MAX, session.streams.unsent.clone());
         let sent = send_refusal(shared, &mut respond, &unsent, refusal, &partial);
         shared.ctx.handoff.slot.request_started();
-        shared.ctx.count(refusal.status(), 0, sent, 0);
+        shared.ctx.count_finished_request(refusal.status(), 0, sent, 0);
         shared.log_refused(refusal, &partial, sent);
     }
 

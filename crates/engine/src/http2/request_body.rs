@@ -68,7 +68,7 @@ impl StreamExchange {
 
     /// Passes the request to JavaScript with the body bytes that have arrived.
     pub fn stop_buffering_body(self: &Rc<Self>) {
-        self.exchange.borrow_mut().may_buffer_body = false;
+        self.exchange.borrow_mut().is_body_bufferable = false;
         self.mark_dirty();
         self.shared.wake();
     }
@@ -78,7 +78,7 @@ impl StreamExchange {
         let shared = &self.shared;
         let trailers = self.request_trailers.get().map_or(&[][..], Vec::as_slice);
         if exchange.is_dispatched {
-            shared.deliver(exchange, trailers);
+            shared.emit_request(exchange, trailers);
             return Ok(());
         }
         if shared.may_buffer_body(exchange) {
@@ -93,7 +93,7 @@ impl StreamExchange {
                 .buffered_body_bytes
                 .set(streams.buffered_body_bytes.get() - exchange.buffered_len);
         }
-        shared.deliver(exchange, trailers);
+        shared.emit_request(exchange, trailers);
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl StreamExchange {
         let mut request_body = self.request_body.borrow_mut();
         let cx = &mut Context::from_waker(&self.waker);
         while let Some(body) = request_body.as_mut() {
-            if exchange.body_done || exchange.upgrade_undecided {
+            if exchange.is_body_done || exchange.is_upgrade_undecided {
                 break;
             }
             if exchange.credit == 0 && !exchange.discards_body {
@@ -144,10 +144,10 @@ impl StreamExchange {
                             }
                         }
                     }
-                    exchange.body_done = true;
+                    exchange.is_body_done = true;
                 }
             }
-            if exchange.body_done {
+            if exchange.is_body_done {
                 *request_body = None;
                 self.stop_body_timer();
             }
@@ -171,14 +171,14 @@ impl StreamExchange {
         if exchange.discards_body {
             exchange.discarded += len as u64;
             // A reset costs less than reading on. It carries `NO_ERROR` (RFC 9113 section 8.1).
-            exchange.body_done = exchange.discarded > self.shared.limits().max_discarded;
+            exchange.is_body_done = exchange.discarded > self.shared.limits().max_discarded;
             return Ok(());
         }
         exchange.credit = exchange.credit.saturating_sub(len);
         exchange.start_discard_timer(&self.shared);
         if exchange.is_dispatched {
             self.shared.ctx.emit(|batch| {
-                for piece in request_body::pieces(data) {
+                for piece in request_body::split_chunks(data) {
                     batch.push_data(exchange.id, piece);
                 }
             });

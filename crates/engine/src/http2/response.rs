@@ -17,7 +17,7 @@ impl ResponseSink for StreamSink {
     fn send_interim(&self, head: &ResponseHead<'_>) {
         let stream = &self.0;
         stream.exchange.borrow_mut().record_interim(head.status);
-        if !stream.exchange.borrow().head_sent
+        if !stream.exchange.borrow().is_head_sent
             && let Some(response) = fields::bare_head(head.status, head.fields)
             && let Some(output) = stream.output.borrow_mut().as_mut()
         {
@@ -31,13 +31,13 @@ impl ResponseSink for StreamSink {
     fn send_head(&self, head: &ResponseHead<'_>, length: Option<u64>) {
         let stream = &self.0;
         let mut exchange = stream.exchange.borrow_mut();
-        if std::mem::replace(&mut exchange.head_sent, true) {
+        if std::mem::replace(&mut exchange.is_head_sent, true) {
             return;
         }
         exchange.awaits_continue = false;
         let head = &ResponseHead { status: stream.visible_status(head.status), ..*head };
         exchange.status = head.status;
-        exchange.no_body = head.flags.has_no_body();
+        exchange.has_no_body = head.flags.has_no_body();
         if let Some(log) = &mut exchange.log_info {
             log.response_fields.extend_from_slice(head.fields);
         }
@@ -58,7 +58,7 @@ impl ResponseSink for StreamSink {
         let Some(output) = output.as_mut() else { return };
         if exchange.tunnel.is_some() {
             stream.send_tunnel_data(&mut exchange, output, bytes);
-        } else if exchange.takes_data(bytes.len()) {
+        } else if exchange.count_response_bytes(bytes.len()) {
             if output.tail.is_empty() {
                 // The vector is exactly as large as its content, so it becomes a chunk without
                 // another copy.
@@ -77,7 +77,7 @@ impl ResponseSink for StreamSink {
         let Some(output) = output.as_mut() else { return };
         if exchange.tunnel.is_some() {
             stream.send_tunnel_data(&mut exchange, output, &bytes);
-        } else if exchange.takes_data(bytes.len()) {
+        } else if exchange.count_response_bytes(bytes.len()) {
             if !output.tail.is_empty() {
                 output.chunks.push(Bytes::from(std::mem::take(&mut output.tail)));
             }
@@ -93,9 +93,9 @@ impl ResponseSink for StreamSink {
     fn end(&self, discard: bool) {
         let stream = &self.0;
         let mut exchange = stream.exchange.borrow_mut();
-        if !std::mem::replace(&mut exchange.response_complete, true) {
-            exchange.upgrade_undecided = false;
-            if !exchange.head_sent {
+        if !std::mem::replace(&mut exchange.is_response_complete, true) {
+            exchange.is_upgrade_undecided = false;
+            if !exchange.is_head_sent {
                 // The application has ended the response without a head.
                 stream.pending_reset.set(Some(Reason::INTERNAL_ERROR));
             }

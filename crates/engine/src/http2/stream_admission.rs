@@ -159,9 +159,9 @@ impl StreamExchange {
         if ctx.waiting_streams.get() >= ctx.limits.settings.worker_connections as usize {
             return Err(Refusal::Overloaded);
         }
-        self.shared.keep_head(exchange);
+        self.shared.save_head(exchange);
         let kept =
-            exchange.kept_head.as_ref().map_or(0, |kept| kept.bytes.len() * WAITING_HEAD_COST);
+            exchange.saved_head.as_ref().map_or(0, |kept| kept.bytes.len() * WAITING_HEAD_COST);
         self.waiting_head_bytes.set(kept);
         admission.waiting_head_bytes.set(admission.waiting_head_bytes.get() + kept);
         self.admission_state.set(AdmissionState::Waiting);
@@ -202,8 +202,8 @@ impl StreamExchange {
 
     /// Records the progress of the response, from which the expected size is estimated.
     pub(crate) fn record_response(&self, exchange: &Exchange) {
-        self.has_response.set(self.has_response.get() || exchange.head_sent);
-        if exchange.response_complete
+        self.has_response.set(self.has_response.get() || exchange.is_head_sent);
+        if exchange.is_response_complete
             && !self.is_size_recorded.replace(true)
             && let Some(streams) = self.streams.upgrade()
         {
@@ -234,16 +234,16 @@ impl StreamExchange {
     /// Returns the time since which the client has read too little of the response; `u64::MAX` if
     /// no bytes are pending.
     pub(crate) fn response_stalled_since(&self) -> u64 {
-        self.response_rate.get().behind_since(RateBounds::of_answer(&self.shared.limits()))
+        self.response_rate.get().late_since(RateBounds::of_response(&self.shared.limits()))
     }
 
     /// Returns the time since which the client has sent too little of the body; `u64::MAX` once the
     /// response has begun.
     pub(crate) fn body_late_since(&self) -> u64 {
-        if self.exchange.borrow().head_sent {
+        if self.exchange.borrow().is_head_sent {
             return u64::MAX;
         }
-        self.body_rate.get().behind_since(RateBounds::of_body(&self.shared.limits()))
+        self.body_rate.get().late_since(RateBounds::of_body(&self.shared.limits()))
     }
 }
 

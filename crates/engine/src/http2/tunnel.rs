@@ -12,21 +12,21 @@ use super::head::PLACEHOLDER_ACCEPT;
 use crate::pressure::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
 use crate::server::connection::Exchange;
 use crate::server::connection::tunnel::{Tunnel, TunnelPhase, TunnelResponse};
-use crate::server::connection::websocket::{RESTART, WebSocketFrames};
+use crate::server::connection::websocket::{SERVICE_RESTART_FRAME, WebSocketFrames};
 
 impl StreamExchange {
     /// Turns the stream into a tunnel if JavaScript takes it over (`taken`). Otherwise the request
     /// is served as an ordinary stream.
     pub fn take_over_stream(&self, exchange: &mut Exchange, taken: bool) {
-        if !std::mem::take(&mut exchange.upgrade_undecided) || !taken {
+        if !std::mem::take(&mut exchange.is_upgrade_undecided) || !taken {
             return;
         }
         let ctx = &self.shared.ctx;
-        exchange.body_done = self.request_body.borrow().is_none();
+        exchange.is_body_done = self.request_body.borrow().is_none();
         // JavaScript gets the end of the client's bytes as an event of its own.
-        exchange.end_emitted = false;
-        exchange.tunnel = Some(Box::new(Tunnel::new(ctx.draining.get())));
-        ctx.tunnels.set(ctx.tunnels.get() + 1);
+        exchange.is_end_emitted = false;
+        exchange.tunnel = Some(Box::new(Tunnel::new(ctx.is_draining.get())));
+        ctx.tunnel_count.set(ctx.tunnel_count.get() + 1);
     }
 
     /// Queues bytes that the application has written into the tunnel.
@@ -37,8 +37,11 @@ impl StreamExchange {
         bytes: &[u8],
     ) {
         let elapsed = self.shared.ctx.now().duration_since(exchange.started);
-        let Some(tunnel) = exchange.tunnel.as_mut().filter(|tunnel| !tunnel.closed) else { return };
-        if exchange.response_complete {
+        let Some(tunnel) = exchange.tunnel.as_mut().filter(|tunnel| !tunnel.is_websocket_closed)
+        else {
+            return;
+        };
+        if exchange.is_response_complete {
             return;
         }
         let TunnelPhase::Head(head) = &mut tunnel.phase else {
@@ -50,7 +53,7 @@ impl StreamExchange {
             return;
         }
         let head = std::mem::take(head);
-        let answered = TunnelResponse::read(&head[..end.unwrap_or(0)]);
+        let answered = TunnelResponse::parse(&head[..end.unwrap_or(0)]);
         let is_switch = answered.status == 101;
         // RFC 8441 section 5.1: status 200 takes the place of 101. A placeholder key has no accept
         // field in the response.
@@ -64,15 +67,15 @@ impl StreamExchange {
             response.headers_mut().remove(SEC_WEBSOCKET_ACCEPT);
         }
         output.head = Some(response);
-        tunnel.phase = if answered.websocket {
+        tunnel.phase = if answered.is_websocket {
             TunnelPhase::WebSocket(WebSocketFrames::default())
         } else {
             TunnelPhase::Bytes
         };
-        tunnel.answered = Some(elapsed);
+        tunnel.response_time = Some(elapsed);
         let is_draining = tunnel.is_draining;
         exchange.status = status;
-        exchange.head_sent = true;
+        exchange.is_head_sent = true;
         if let Some(log) = &mut exchange.log_info {
             log.response_fields.extend_from_slice(answered.fields);
         }
@@ -111,12 +114,12 @@ fn queue_tunnel_bytes(exchange: &mut Exchange, output: &mut StreamOutput, bytes:
     let mut closes = false;
     if let TunnelPhase::WebSocket(frames) = &mut tunnel.phase {
         count = frames.advance(bytes, tunnel.is_draining);
-        closes = tunnel.is_draining && frames.at_boundary() && !frames.is_closed();
+        closes = tunnel.is_draining && frames.is_at_boundary() && !frames.is_closed();
     }
     output.tail.extend_from_slice(&bytes[..count]);
     exchange.sent_bytes += count as u64;
     if closes {
-        tunnel.closed = true;
-        output.tail.extend_from_slice(&RESTART);
+        tunnel.is_websocket_closed = true;
+        output.tail.extend_from_slice(&SERVICE_RESTART_FRAME);
     }
 }

@@ -54,7 +54,7 @@ pub(crate) enum Verdict {
 #[derive(Default)]
 pub(crate) struct AddressShare {
     client: Option<IpAddr>,
-    refused: bool,
+    is_refused: bool,
 }
 
 impl Admission {
@@ -70,11 +70,13 @@ impl Admission {
     pub fn admit(&self, ctx: &Context, accepted: &AcceptedConnection) -> (Verdict, AddressShare) {
         let limits = ctx.limits_of(accepted.server_id);
         let (verdict, share) = match counted_address(&limits, &accepted.peer) {
-            Some(client) => self.count(client, limits.settings.limit_connections_per_address),
+            Some(client) => {
+                self.count_connection(client, limits.settings.limit_connections_per_address)
+            }
             None => (Verdict::Admitted, AddressShare::default()),
         };
         let has_room = accepted.fd.as_raw_fd() < self.reserved_from.get() || evict_idle(ctx);
-        (if has_room { verdict } else { verdict.without_admission() }, share)
+        (if has_room { verdict } else { verdict.refuse_if_admitted() }, share)
     }
 
     /// Handles an accept that failed for lack of a descriptor: the process's limit may have been
@@ -89,7 +91,7 @@ impl Admission {
         let Some(client) = share.client else { return };
         let mut addresses = self.addresses.borrow_mut();
         if let Some(count) = addresses.get_mut(&client) {
-            *count.of(share.refused) -= 1;
+            *count.counter_mut(share.is_refused) -= 1;
             if count.admitted + count.refused == 0 {
                 addresses.remove(&client);
             }
@@ -98,7 +100,7 @@ impl Admission {
 
     /// Returns a log line about connections over the limit since the last one, at most once per
     /// second: a flood must not flood the log.
-    pub fn take_report(&self, now_ms: u64) -> Option<String> {
+    pub fn take_refusal_report(&self, now_ms: u64) -> Option<String> {
         let mut refused = self.refused.borrow_mut();
         let last = refused.last?;
         if refused.reported_at_ms > 0 && now_ms < refused.reported_at_ms + REPORT_INTERVAL_MS {
@@ -114,7 +116,7 @@ impl Admission {
     /// Counts a connection of a client. As many refused connections as admitted ones get a response
     /// that explains the refusal. Further ones are closed at once: each response keeps its
     /// connection open for up to `linger_timeout`.
-    fn count(&self, client: IpAddr, most: u32) -> (Verdict, AddressShare) {
+    fn count_connection(&self, client: IpAddr, most: u32) -> (Verdict, AddressShare) {
         let mut addresses = self.addresses.borrow_mut();
         let count = addresses.entry(client).or_default();
         let verdict = if count.admitted < most {
@@ -132,21 +134,21 @@ impl Admission {
         if verdict == Verdict::Closed {
             return (verdict, AddressShare::default());
         }
-        let share = AddressShare { client: Some(client), refused: verdict == Verdict::Refused };
-        *count.of(share.refused) += 1;
+        let share = AddressShare { client: Some(client), is_refused: verdict == Verdict::Refused };
+        *count.counter_mut(share.is_refused) += 1;
         (verdict, share)
     }
 }
 
 impl AddressCount {
-    fn of(&mut self, refused: bool) -> &mut u32 {
+    fn counter_mut(&mut self, refused: bool) -> &mut u32 {
         if refused { &mut self.refused } else { &mut self.admitted }
     }
 }
 
 impl Verdict {
     /// The same verdict, but refused instead of admitted.
-    fn without_admission(self) -> Self {
+    fn refuse_if_admitted(self) -> Self {
         if self == Self::Admitted { Self::Refused } else { self }
     }
 }
@@ -190,7 +192,7 @@ fn evict_idle(ctx: &Context) -> bool {
     let connections = ctx.connections.borrow();
     let mut idle: Vec<(WaitKind, u64, u32)> = connections
         .iter()
-        .filter_map(|(id, connected)| Some((connected.waits()?, connected.wait_ends_at(), id)))
+        .filter_map(|(id, entry)| Some((entry.wait_kind()?, entry.wait_ends_at(), id)))
         .collect();
     let count = (connections.len() / EVICTION_FRACTION).max(1).min(idle.len());
     drop(connections);
@@ -218,9 +220,9 @@ fn evict_for_request(ctx: &Context) -> bool {
     let connections = ctx.connections.borrow();
     let others = connections.iter().filter_map(|(_, one)| one.serving());
     let others = others.filter(|shared| !shared.is_evicted());
-    let Some(last) = others.min_by_key(|shared| shared.behind_since()) else { return false };
+    let Some(last) = others.min_by_key(|shared| shared.slow_since()) else { return false };
     // Shortly after the start, no client can have been slow for long.
-    if ctx.now_ms() < last.behind_since().saturating_add(STALLED_MS) {
+    if ctx.now_ms() < last.slow_since().saturating_add(STALLED_MS) {
         return false;
     }
     last.evict_for_request();
@@ -260,23 +262,23 @@ mod tests {
     fn a_client_over_its_limit_is_told_so_often_and_then_no_more() {
         let admission = Admission::new();
         let client = "192.0.2.7".parse().unwrap();
-        let mut shares: Vec<_> = (0..5).map(|_| admission.count(client, 2)).collect();
+        let mut shares: Vec<_> = (0..5).map(|_| admission.count_connection(client, 2)).collect();
         let verdicts: Vec<_> = shares.iter().map(|(verdict, _)| *verdict).collect();
         let (stays, refused) = (Verdict::Admitted, Verdict::Refused);
         assert_eq!(verdicts, [stays, stays, refused, refused, Verdict::Closed]);
-        assert_eq!(admission.count("192.0.2.8".parse().unwrap(), 2).0, stays);
+        assert_eq!(admission.count_connection("192.0.2.8".parse().unwrap(), 2).0, stays);
         // A refused connection that closes does not admit another one.
         admission.release(&shares.remove(2).1);
-        assert_eq!(admission.count(client, 2).0, refused);
+        assert_eq!(admission.count_connection(client, 2).0, refused);
         admission.release(&shares.remove(0).1);
-        assert_eq!(admission.count(client, 2).0, stays);
+        assert_eq!(admission.count_connection(client, 2).0, stays);
     }
 
     #[test]
     fn nothing_is_kept_of_a_client_that_is_gone() {
         let admission = Admission::new();
         let client = "192.0.2.7".parse().unwrap();
-        let shares: Vec<_> = (0..5).map(|_| admission.count(client, 2).1).collect();
+        let shares: Vec<_> = (0..5).map(|_| admission.count_connection(client, 2).1).collect();
         for share in &shares {
             admission.release(share);
         }
@@ -286,16 +288,16 @@ mod tests {
     #[test]
     fn the_log_hears_of_refusals_once_a_second() {
         let admission = Admission::new();
-        assert_eq!(admission.take_report(5), None);
+        assert_eq!(admission.take_refusal_report(5), None);
         let client = "192.0.2.7".parse().unwrap();
         for _ in 0..4 {
-            admission.count(client, 1);
+            admission.count_connection(client, 1);
         }
-        let report = admission.take_report(5).unwrap();
+        let report = admission.take_refusal_report(5).unwrap();
         assert!(report.contains("3 connections refused, the last from 192.0.2.7"), "{report}");
-        admission.count(client, 1);
-        assert_eq!(admission.take_report(1_004), None);
-        assert!(admission.take_report(1_005).unwrap().contains(" 1 connections"));
-        assert_eq!(admission.take_report(9_000), None);
+        admission.count_connection(client, 1);
+        assert_eq!(admission.take_refusal_report(1_004), None);
+        assert!(admission.take_refusal_report(1_005).unwrap().contains(" 1 connections"));
+        assert_eq!(admission.take_refusal_report(9_000), None);
     }
 }

@@ -28,10 +28,10 @@ pub(crate) struct Memory {
     request_buffer: usize,
     held: Cell<usize>,
     /// Number of connections that hold memory.
-    holders: Cell<usize>,
+    holder_count: Cell<usize>,
     /// Bytes of a response that JavaScript may pass on ahead of its client, as last published in
     /// the ring.
-    reported: Cell<usize>,
+    published_window: Cell<usize>,
     /// Whether more than three quarters of the bound is used.
     is_near_limit: Cell<bool>,
     limit_exceeded: Notify,
@@ -44,22 +44,23 @@ impl Memory {
             window: limits.settings.response_buffer_size,
             request_buffer: limits.settings.request_buffer_size,
             held: Cell::new(0),
-            holders: Cell::new(0),
-            reported: Cell::new(limits.settings.response_buffer_size),
+            holder_count: Cell::new(0),
+            published_window: Cell::new(limits.settings.response_buffer_size),
             is_near_limit: Cell::new(false),
             limit_exceeded: Notify::new(),
         }
     }
 
     /// Records that a connection now holds `now` bytes instead of `before`.
-    pub fn change(&self, handoff: &Handoff, before: usize, now: usize) {
+    pub fn record_change(&self, handoff: &Handoff, before: usize, now: usize) {
         self.held.set(self.held.get() + now - before);
-        let used = self.used(handoff);
-        let holders = self.holders.get() + usize::from(before == 0) - usize::from(now == 0);
-        self.holders.set(holders);
+        let used = self.used_bytes(handoff);
+        let holder_count =
+            self.holder_count.get() + usize::from(before == 0) - usize::from(now == 0);
+        self.holder_count.set(holder_count);
         self.is_near_limit.set(used > self.limit / 4 * 3);
-        let window = self.window_for(holders);
-        if window != self.reported.replace(window) {
+        let window = self.window_for(holder_count);
+        if window != self.published_window.replace(window) {
             handoff.ring.set_response_buffer(window as u32);
         }
         if used > self.limit && now > before {
@@ -69,31 +70,31 @@ impl Memory {
 
     /// Bytes of a response that are accepted ahead of its client. It is more than configured while
     /// few clients are slow: each time that JavaScript is asked for more costs two thread switches.
-    fn window_for(&self, holders: usize) -> usize {
+    fn window_for(&self, holder_count: usize) -> usize {
         if self.is_near_limit.get() {
             return MIN_RESPONSE_BUFFER;
         }
         let most = MAX_RESPONSE_BUFFER_FACTOR.saturating_mul(self.window).min(MAX_BUFFER);
-        fair_share(TOTAL_RESPONSE_BUFFER, holders, self.window, most)
+        fair_share(TOTAL_RESPONSE_BUFFER, holder_count, self.window, most)
     }
 
     /// Whether the bound is exceeded, so that nothing refusable may be accepted.
     pub fn is_full(&self, handoff: &Handoff) -> bool {
-        self.used(handoff) > self.limit
+        self.used_bytes(handoff) > self.limit
     }
 
     /// Whether more than three quarters of the bound is used.
-    pub fn is_short(&self) -> bool {
+    pub fn is_near_limit(&self) -> bool {
         self.is_near_limit.get()
     }
 
     /// Maximum bytes of a body between the guard and JavaScript.
-    pub fn read_ahead(&self) -> usize {
+    pub fn max_read_ahead(&self) -> usize {
         if self.is_near_limit.get() { MIN_RESPONSE_BUFFER } else { READ_AHEAD }
     }
 
     /// Bytes of a body that are buffered before the request is dispatched to JavaScript.
-    pub fn request_buffer(&self) -> usize {
+    pub fn max_buffered_body(&self) -> usize {
         if self.is_near_limit.get() {
             self.request_buffer.min(MIN_RESPONSE_BUFFER)
         } else {
@@ -101,7 +102,7 @@ impl Memory {
         }
     }
 
-    fn used(&self, handoff: &Handoff) -> usize {
+    fn used_bytes(&self, handoff: &Handoff) -> usize {
         self.held.get() + handoff.waiting_bytes()
     }
 }
@@ -139,27 +140,27 @@ fn evict_slow(ctx: &Context) -> usize {
     let memory = &ctx.memory;
     let slow_since = ctx.now_ms().saturating_sub(SLOW_AFTER_MS);
     let connections = ctx.connections.borrow();
-    let mut used = memory.used(&ctx.handoff);
-    let mut holders = Vec::new();
-    for shared in connections.iter().filter_map(|(_, connected)| connected.serving()) {
+    let mut used = memory.used_bytes(&ctx.handoff);
+    let mut holder_count = Vec::new();
+    for shared in connections.iter().filter_map(|(_, entry)| entry.serving()) {
         if shared.is_evicted() {
-            used = used.saturating_sub(shared.held());
-        } else if shared.held() > 0 {
-            let since = shared.holds_since();
-            holders.push((since > slow_since, Reverse(since), shared));
+            used = used.saturating_sub(shared.held_bytes());
+        } else if shared.held_bytes() > 0 {
+            let since = shared.held_since();
+            holder_count.push((since > slow_since, Reverse(since), shared));
         }
     }
     let goal = memory.limit / 8 * 7;
     if used <= goal {
         return 0;
     }
-    holders.sort_unstable_by_key(|(quick, since, _)| (*quick, *since));
+    holder_count.sort_unstable_by_key(|(quick, since, _)| (*quick, *since));
     let mut evicted = 0;
-    for (_, _, shared) in holders {
+    for (_, _, shared) in holder_count {
         if used <= goal {
             break;
         }
-        used = used.saturating_sub(shared.held());
+        used = used.saturating_sub(shared.held_bytes());
         shared.evict();
         evicted += 1;
     }

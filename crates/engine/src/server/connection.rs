@@ -47,12 +47,12 @@ use crate::transport::listener::{AcceptedConnection, PeerAddr};
 use crate::transport::stream::Stream;
 use crate::transport::tls;
 pub(crate) use body_buffering::{BodyBuffering, end_body_buffering};
-use error_response::Refused;
-pub(crate) use error_response::{answer_refused, is_refused};
+use error_response::RefusalState;
+pub(crate) use error_response::{is_refused_by_engine, write_application_response};
 pub(crate) use exchange::Exchange;
 pub(crate) use exchange::LogInfo;
 pub(crate) use idle::{
-    TableEntry, abort_connection, abort_connections, check_deadline, close_connection, evict_now,
+    TableEntry, abort_connection, abort_connections, advance_wheel, close_connection, evict_now,
     resume,
 };
 use min_rate::MinRate;
@@ -101,30 +101,30 @@ struct Task(Option<Connection>);
 pub(crate) struct Connection {
     pub(crate) shared: Rc<ConnectionState>,
     /// Keeps the connection counted until every other field is dropped.
-    pub(crate) arrival: ConnectionPermit,
+    pub(crate) permit: ConnectionPermit,
     pub(crate) stream: Stream,
     pub(crate) phase: Phase,
     pub(crate) guard: Guard,
     /// Received bytes that the guard could not use yet: part of a head, or pipelined requests.
     pub(crate) read_buffer: ReadBuffer,
     /// Whether the client has half-closed its side.
-    pub(crate) input_ended: bool,
+    pub(crate) has_input_ended: bool,
     /// How many batches JavaScript had taken when the client's half-close was noticed during the
     /// current exchange.
-    pub(crate) end_seen_at: Option<u64>,
+    pub(crate) half_close_noticed_at: Option<u64>,
     /// Minimum rate of the request body that the client is sending.
-    pub(crate) input: MinRate,
+    pub(crate) body_rate: MinRate,
     /// Minimum rate at which the client reads the response.
-    pub(crate) output: MinRate,
+    pub(crate) response_rate: MinRate,
     /// Bytes that the client's TCP had acknowledged at the last check.
-    pub(crate) acknowledged: u64,
+    pub(crate) last_acknowledged: u64,
     /// Whether reading is paused until the client has read more of its responses, although a
     /// complete request head may have arrived.
     pub(crate) waits_for_reader: bool,
     /// Whether the buffers of this connection have been freed while it waits.
     pub(crate) has_freed_buffers: bool,
     /// Whether the client has announced its last request and all its requests have been read.
-    pub(crate) client_is_done: bool,
+    pub(crate) is_client_done: bool,
     /// Bytes that may still be read and discarded while the connection closes.
     pub(crate) linger: usize,
     /// Whether the first bytes may still be the HTTP/2 preface.
@@ -134,8 +134,8 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    pub fn new(arrival: ConnectionPermit, stream: Stream) -> Self {
-        let (ctx, peer, server_id) = (arrival.ctx().clone(), arrival.peer(), arrival.server_id());
+    pub fn new(permit: ConnectionPermit, stream: Stream) -> Self {
+        let (ctx, peer, server_id) = (permit.ctx().clone(), permit.peer(), permit.server_id());
         let made = OnceCell::new();
         ctx.connections.borrow_mut().insert_with(|id| {
             let shared =
@@ -145,49 +145,49 @@ impl Connection {
         let shared = made
             .into_inner()
             .unwrap_or_else(|| ConnectionState::new(ctx.clone(), 0, server_id, peer));
-        shared.wait(shared.limits().settings.header_timeout);
-        shared.set_proxied_addresses(arrival.proxied());
-        if ctx.announce {
-            shared.announce(&stream);
+        shared.start_wait(shared.limits().settings.header_timeout);
+        shared.set_proxied_addresses(permit.proxied());
+        if ctx.announces_at_accept {
+            shared.emit_connection(&stream);
         }
         ctx.connection_opened.notify_one();
-        if ctx.draining.get() {
+        if ctx.is_draining.get() {
             shared.drain();
         }
         // A PROXY protocol header precedes the TLS handshake, so it has been read already.
-        let in_http = stream.is_secure();
-        Self::resumed(shared, arrival, stream, in_http)
+        let is_past_proxy_header = stream.is_secure();
+        Self::resumed(shared, permit, stream, is_past_proxy_header)
     }
 
-    /// Creates a connection that waits, new or resumed. `in_http` is whether the next bytes are a
-    /// request head.
+    /// Creates a connection that waits for a request, either a new one or a resumed one.
+    /// `is_past_proxy_header` is true if the next bytes are a request head.
     fn resumed(
         shared: Rc<ConnectionState>,
-        arrival: ConnectionPermit,
+        permit: ConnectionPermit,
         stream: Stream,
-        in_http: bool,
+        is_past_proxy_header: bool,
     ) -> Self {
-        let mut guard = Guard::for_peer(&shared.limits().parse_policy, &arrival.peer());
-        if in_http {
+        let mut guard = Guard::for_peer(&shared.limits().parse_policy, &permit.peer());
+        if is_past_proxy_header {
             guard.start_next_message();
         }
         let soon = shared.ctx.deadline(IDLE_RELEASE_DELAY);
         shared.set_deadline_at(shared.wait_ends_at.get().min(soon));
         let mut connection = Self {
             shared,
-            arrival,
+            permit,
             stream,
             phase: Phase::Serving,
             guard,
             read_buffer: ReadBuffer::default(),
-            input_ended: false,
-            end_seen_at: None,
-            input: MinRate::OFF,
-            output: MinRate::OFF,
-            acknowledged: 0,
+            has_input_ended: false,
+            half_close_noticed_at: None,
+            body_rate: MinRate::OFF,
+            response_rate: MinRate::OFF,
+            last_acknowledged: 0,
             waits_for_reader: false,
             has_freed_buffers: false,
-            client_is_done: false,
+            is_client_done: false,
             linger: MAX_DRAIN,
             awaits_preface: false,
             http2: None,
@@ -198,7 +198,7 @@ impl Connection {
     }
 
     /// Runs turns until the connection has nothing to do.
-    fn turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<TaskEnd> {
+    fn run_turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<TaskEnd> {
         for option in self.shared.pending_socket_options.take() {
             self.stream.set_option(option);
         }
@@ -214,7 +214,7 @@ impl Connection {
             self.begin_flush();
         }
         if self.shared.has_pending_eviction.take() {
-            match self.leave() {
+            match self.carry_out_eviction() {
                 Turn::Close => return Poll::Ready(TaskEnd::Closed),
                 Turn::Flush => self.begin_flush(),
                 Turn::Again | Turn::Wait | Turn::MakeIdle => {}
@@ -223,7 +223,7 @@ impl Connection {
         for _ in 0..MAX_TURNS {
             let turn = match self.phase {
                 Phase::Serving => self.serve(cx),
-                Phase::Refused => self.await_answer(cx),
+                Phase::Refused => self.await_application_response(cx),
                 Phase::Flushing => self.flush(cx),
                 Phase::Lingering => self.linger(cx),
             };
@@ -242,18 +242,18 @@ impl Connection {
 
     /// Sends the write queue as far as the socket accepts it.
     pub(crate) fn send(&mut self, cx: &mut TaskContext<'_>) -> Poll<std::io::Result<()>> {
-        let mut out = self.shared.out.borrow_mut();
+        let mut out = self.shared.write_queue.borrow_mut();
         if out.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        if out.len() <= SMALL_END && self.shared.ends_now() {
+        if out.len() <= MAX_COALESCED_CLOSE_BYTES && self.shared.ends_now() {
             self.stream.mark_next_write_last();
         }
-        let sent = out.poll_send(&mut self.stream, cx, self.shared.ctx.burst());
+        let sent = out.poll_send(&mut self.stream, cx, self.shared.ctx.max_burst());
         drop(out);
         match sent {
-            Poll::Pending => self.output_waits(),
-            Poll::Ready(Ok(())) => self.output_done(),
+            Poll::Pending => self.start_output_clock(),
+            Poll::Ready(Ok(())) => self.stop_output_clock(),
             Poll::Ready(Err(_)) => {}
         }
         sent
@@ -267,12 +267,12 @@ impl Connection {
         {
             self.shared.ctx.emit(|batch| batch.push_drained(exchange.id));
             // JavaScript has a turn after this event, even if the client has half-closed.
-            self.end_seen_at = None;
+            self.half_close_noticed_at = None;
         }
     }
 
     /// Collects what is known of a request that is refused by another part than the guard.
-    fn fault(&self) -> PartialRequest {
+    fn parse_partial_request(&self) -> PartialRequest {
         if self.guard.is_awaiting_head() {
             return PartialRequest::parse_head(self.read_buffer.unread());
         }
@@ -291,20 +291,23 @@ impl Connection {
         // With Node's behavior the application may answer; JavaScript knows whether it listens.
         let is_answered = refusal.kind() > 0 && self.shared.limits().node_compatible;
         if is_answered || self.shared.ctx.reports_refusals(self.shared.server_id) {
-            self.shared.announce(&self.stream);
+            self.shared.emit_connection(&self.stream);
             let unread = self.read_buffer.unread();
             let packet = Bytes::copy_from_slice(&unread[..unread.len().min(READ_AHEAD)]);
             let kind = refusal.kind();
             self.shared.ctx.emit(|batch| batch.push_refusal(self.shared.id, kind, packet));
         }
-        let fault = self.guard.take_partial_request().unwrap_or_else(|| Box::new(self.fault()));
+        let fault = self
+            .guard
+            .take_partial_request()
+            .unwrap_or_else(|| Box::new(self.parse_partial_request()));
         if is_answered {
-            self.shared.refusal_response.set(Refused::Waits);
-            self.shared.wait(self.shared.limits().settings.header_timeout);
+            self.shared.refusal_state.set(RefusalState::AwaitsApplication);
+            self.shared.start_wait(self.shared.limits().settings.header_timeout);
             self.shared.set_deadline_at(self.shared.wait_ends_at.get());
             self.phase = Phase::Refused;
         } else if self.is_invalid_preface(refusal, &fault) {
-            self.shared.refusal_response.set(Refused::Silently);
+            self.shared.refusal_state.set(RefusalState::ClosedSilently);
         }
         self.shared.refuse(refusal, &fault);
         if is_answered { Turn::Again } else { Turn::Flush }
@@ -317,7 +320,7 @@ impl Future for Task {
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<()> {
         let Some(connection) = self.0.as_mut() else { return Poll::Ready(()) };
         connection.shared.task.register(cx);
-        let end = connection.turns(cx);
+        let end = connection.run_turns(cx);
         connection.update_accounting();
         match end {
             Poll::Pending => Poll::Pending,
@@ -336,45 +339,45 @@ impl Drop for Task {
     fn drop(&mut self) {
         let Some(connection) = &self.0 else { return };
         let shared = &connection.shared;
-        shared.abort();
+        shared.abort_exchange();
         shared.abort_streams();
         shared.set_writing(false);
-        shared.hold(0);
+        shared.set_held_bytes(0);
         idle::remove_closed(&shared.ctx, shared);
     }
 }
 
 /// Starts an accepted connection, with a TLS handshake if its listener requires one.
-pub(crate) fn begin(ctx: &Rc<Context>, accepted: AcceptedConnection) {
+pub(crate) fn begin_connection(ctx: &Rc<Context>, accepted: AcceptedConnection) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
     let (verdict, share) = ctx.admission.admit(ctx, &accepted);
-    let arrival = ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share);
+    let permit = ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share);
     if verdict == Verdict::Closed {
         drop(accepted);
-        arrival.lost();
+        permit.emit_unserved();
         return ctx.handoff.descriptor_freed();
     }
     let socket = RegisteredFd::new(accepted.fd, &ctx.sockets).into_socket(!unix);
     if !accepted.is_tls {
         let refusal = (verdict == Verdict::Refused).then_some(Refusal::Overloaded);
-        serve(arrival, Stream::Plain(socket), refusal);
+        serve(permit, Stream::Plain(socket), refusal);
     } else if verdict == Verdict::Admitted {
-        tls::begin_handshake(arrival, socket);
+        tls::begin_handshake(permit, socket);
     } else {
         // No response can be sent before the handshake.
-        arrival.lost();
+        permit.emit_unserved();
     }
 }
 
 /// Closes an accepted connection before anything was read from it.
-pub(crate) fn discard_accepted(ctx: &Rc<Context>, accepted: &AcceptedConnection) {
+pub(crate) fn close_accepted(ctx: &Rc<Context>, accepted: &AcceptedConnection) {
     let (_, share) = ctx.admission.admit(ctx, accepted);
-    ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share).lost();
+    ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share).emit_unserved();
 }
 
 /// Serves HTTP on a connection, or refuses it with `refusal`.
-pub(crate) fn serve(arrival: ConnectionPermit, stream: Stream, refusal: Option<Refusal>) {
-    let mut connection = Connection::new(arrival, stream);
+pub(crate) fn serve(permit: ConnectionPermit, stream: Stream, refusal: Option<Refusal>) {
+    let mut connection = Connection::new(permit, stream);
     if let Some(refusal) = refusal {
         connection.refuse(refusal);
         connection.begin_flush();
@@ -384,6 +387,6 @@ pub(crate) fn serve(arrival: ConnectionPermit, stream: Stream, refusal: Option<R
 
 /// Bytes up to which the end of the last response is sent together with the close of the
 /// connection. A longer one has filled TLS records before.
-const SMALL_END: usize = 16_384;
+const MAX_COALESCED_CLOSE_BYTES: usize = 16_384;
 /// Turns of a connection before other connections have theirs.
 const MAX_TURNS: usize = 16;

@@ -38,16 +38,16 @@ pub(crate) struct Context {
     /// Limits of servers that have no limits of their own.
     pub limits: Rc<Limits>,
     /// Limits of servers that have their own, by server id.
-    servers: RefCell<HashMap<u32, Rc<Limits>>>,
+    server_limits: RefCell<HashMap<u32, Rc<Limits>>>,
     /// TLS configuration of each server, by server id.
-    secure_servers: RefCell<HashMap<u32, Rc<TlsServer>>>,
+    tls_servers: RefCell<HashMap<u32, Rc<TlsServer>>>,
     pub handshakes: Handshakes,
     /// Servers whose application listens to `'clientError'`; most applications do not.
     refusal_listeners: RefCell<Vec<u32>>,
     /// Whether JavaScript receives a connection at its accept instead of with its first request.
-    pub announce: bool,
+    pub announces_at_accept: bool,
     pub handoff: Arc<Handoff>,
-    pub access: RefCell<Option<AccessLog>>,
+    pub access_log: RefCell<Option<AccessLog>>,
     /// Log data of finished exchanges, whose buffers new exchanges reuse.
     #[expect(
         clippy::vec_box,
@@ -80,19 +80,19 @@ pub(crate) struct Context {
     pub connections: RefCell<SlotMap<TableEntry>>,
     pub sockets: Rc<SocketSet>,
     /// The head that the guard has just read; valid until the task that read it returns.
-    pub head: RefCell<RequestHead>,
+    pub parsed_head: RefCell<RequestHead>,
     /// Buffer that sockets are read into, so that an idle connection needs none.
-    pub scratch: RefCell<Box<[u8]>>,
+    pub read_scratch: RefCell<Box<[u8]>>,
     pub date: RefCell<Date>,
     pub wheel: RefCell<TimerWheel>,
     pub timers: Timers,
     /// Wakes the clock task, which stops while there are no connections.
     pub connection_opened: Notify,
-    pub draining: Cell<bool>,
+    pub is_draining: Cell<bool>,
     /// How long idle connections are kept while the worker drains.
     pub idle_drain: Cell<Duration>,
     /// Number of exchanges that are tunnels.
-    pub tunnels: Cell<usize>,
+    pub tunnel_count: Cell<usize>,
     /// Number of tunnel chunks in the current batch.
     pub tunnel_chunks: Cell<usize>,
     pub heap_trimmer: HeapTrimmer,
@@ -114,9 +114,9 @@ pub(crate) struct Context {
 impl Context {
     pub fn new(
         limits: Limits,
-        announce: bool,
+        announces_at_accept: bool,
         handoff: Arc<Handoff>,
-        (access, statsd): (Option<AccessLog>, Option<Statsd>),
+        (access_log, statsd): (Option<AccessLog>, Option<Statsd>),
         sockets: SocketSet,
     ) -> Self {
         let memory = Memory::new(&limits);
@@ -127,11 +127,11 @@ impl Context {
             handshakes: Handshakes::new(limits.settings.limit_handshakes as usize),
             limits: Rc::new(limits),
             refusal_listeners: RefCell::default(),
-            servers: RefCell::default(),
-            secure_servers: RefCell::default(),
-            announce,
+            server_limits: RefCell::default(),
+            tls_servers: RefCell::default(),
+            announces_at_accept,
             handoff,
-            access: RefCell::new(access),
+            access_log: RefCell::new(access_log),
             spare_log_info: RefCell::default(),
             pid: std::process::id(),
             statsd: RefCell::new(statsd),
@@ -146,15 +146,15 @@ impl Context {
             body_buffering: BodyBuffering::default(),
             connections: RefCell::default(),
             sockets: Rc::new(sockets),
-            head: RefCell::default(),
-            scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
+            parsed_head: RefCell::default(),
+            read_scratch: RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice()),
             date: RefCell::new(Date::now()),
             wheel: RefCell::new(TimerWheel::new(0)),
             timers: Timers::default(),
             connection_opened: Notify::new(),
-            draining: Cell::new(false),
+            is_draining: Cell::new(false),
             idle_drain: Cell::new(IDLE_DRAIN_TIME),
-            tunnels: Cell::new(0),
+            tunnel_count: Cell::new(0),
             tunnel_chunks: Cell::new(0),
             heap_trimmer: HeapTrimmer::default(),
             to_wake: RefCell::default(),
@@ -170,7 +170,7 @@ impl Context {
 
     /// Returns the limits of a server's connections.
     pub fn limits_of(&self, server_id: u32) -> Rc<Limits> {
-        self.servers.borrow().get(&server_id).unwrap_or(&self.limits).clone()
+        self.server_limits.borrow().get(&server_id).unwrap_or(&self.limits).clone()
     }
 
     /// Sends the settings of a server to the thread that requested them.
@@ -182,28 +182,28 @@ impl Context {
     /// Sets the limits of a server and of its open connections; `None` removes them.
     pub fn set_limits(&self, server_id: u32, limits: Option<Limits>) {
         let Some(limits) = limits.map(Rc::new) else {
-            self.servers.borrow_mut().remove(&server_id);
+            self.server_limits.borrow_mut().remove(&server_id);
             self.set_reports_refusals(server_id, false);
             return;
         };
-        for (_, connected) in self.connections.borrow_mut().iter_mut() {
-            if connected.belongs_to(server_id) {
-                connected.set_limits(&limits);
+        for (_, entry) in self.connections.borrow_mut().iter_mut() {
+            if entry.belongs_to(server_id) {
+                entry.set_limits(&limits);
             }
         }
-        self.servers.borrow_mut().insert(server_id, limits);
+        self.server_limits.borrow_mut().insert(server_id, limits);
     }
 
     /// Returns the TLS configuration for new connections of a server.
     pub fn tls_of(&self, server_id: u32) -> Option<Rc<TlsServer>> {
-        self.secure_servers.borrow().get(&server_id).cloned()
+        self.tls_servers.borrow().get(&server_id).cloned()
     }
 
     /// Sets the TLS configuration of a server; `None` removes it.
     pub fn set_tls(&self, server_id: u32, server: Option<TlsServer>) {
         match server {
-            Some(server) => self.secure_servers.borrow_mut().insert(server_id, Rc::new(server)),
-            None => self.secure_servers.borrow_mut().remove(&server_id),
+            Some(server) => self.tls_servers.borrow_mut().insert(server_id, Rc::new(server)),
+            None => self.tls_servers.borrow_mut().remove(&server_id),
         };
     }
 
@@ -245,7 +245,7 @@ impl Context {
         self.is_clock_stale.set(false);
         let now = Instant::now();
         self.now.set(now);
-        self.now_ms.set(self.ms(now));
+        self.now_ms.set(self.to_clock_ms(now));
         self.date.borrow_mut().refresh();
     }
 
@@ -258,7 +258,7 @@ impl Context {
     }
 
     /// Converts a time to the clock of the deadlines.
-    pub fn ms(&self, time: Instant) -> u64 {
+    pub fn to_clock_ms(&self, time: Instant) -> u64 {
         time.duration_since(self.started).as_millis() as u64
     }
 
@@ -268,7 +268,7 @@ impl Context {
     }
 
     /// Counts a finished request. `us` is the time from its head to the end of the response.
-    pub fn count(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
+    pub fn count_finished_request(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
         self.handoff.slot.request_finished(status, bytes_in, bytes_out, us);
         // Status 0: the client disconnected before a response began.
         if status != 0
@@ -279,16 +279,16 @@ impl Context {
     }
 
     /// Whether the access log has lines that have not been written.
-    pub fn has_unwritten(&self) -> bool {
-        self.access.borrow().as_ref().is_some_and(AccessLog::has_unwritten)
+    pub fn has_unwritten_log_lines(&self) -> bool {
+        self.access_log.borrow().as_ref().is_some_and(AccessLog::has_unwritten)
     }
 
     /// Writes the logs at the end of the thread. A slow reader of the access log has
     /// [`LOG_FLUSH_TIME`].
-    pub fn finish_logs(&self) {
+    pub fn flush_logs_before_exit(&self) {
         let until = Instant::now() + LOG_FLUSH_TIME;
         self.flush_logs();
-        while self.has_unwritten() && Instant::now() < until {
+        while self.has_unwritten_log_lines() && Instant::now() < until {
             thread::sleep(LOG_POLL_INTERVAL);
             self.flush_logs();
         }
@@ -296,7 +296,7 @@ impl Context {
 
     /// Writes the buffered lines of the access log and the samples of statsd.
     pub fn flush_logs(&self) {
-        if let Some(access) = self.access.borrow_mut().as_mut() {
+        if let Some(access) = self.access_log.borrow_mut().as_mut() {
             access.flush();
         }
         if let Some(statsd) = self.statsd.borrow_mut().as_mut() {
@@ -305,20 +305,20 @@ impl Context {
     }
 
     /// Maximum bytes of one request body that may be on their way to JavaScript.
-    pub fn body_credit(&self) -> usize {
-        let most = if self.memory.is_short() { MIN_BODY_CREDIT } else { MAX_BODY_CREDIT };
+    pub fn max_body_credit(&self) -> usize {
+        let most = if self.memory.is_near_limit() { MIN_BODY_CREDIT } else { MAX_BODY_CREDIT };
         fair_share(TOTAL_BODY_CREDIT, self.exchanges.borrow().len(), MIN_BODY_CREDIT, most)
     }
 
     /// Maximum bytes of a response that are sent before other connections have their turn: with
     /// hundreds of fast readers, none must wait for megabytes of each.
-    pub fn burst(&self) -> usize {
+    pub fn max_burst(&self) -> usize {
         fair_share(TOTAL_BURST, self.exchanges.borrow().len(), MIN_BURST, MAX_BURST)
     }
 
     /// Whether more than one request is in flight; a tunnel counts if it has sent something.
-    pub fn serves_several(&self) -> bool {
-        self.exchanges.borrow().len() - self.tunnels.get() + self.tunnel_chunks.get() > 1
+    pub fn has_several_requests(&self) -> bool {
+        self.exchanges.borrow().len() - self.tunnel_count.get() + self.tunnel_chunks.get() > 1
     }
 
     /// Adds events to the batch. The flusher delivers it after the tasks that are ready now.

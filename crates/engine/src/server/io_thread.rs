@@ -188,13 +188,13 @@ impl IoThread {
     }
 
     /// Passes a large response chunk beside the ring; a record in the ring refers to it.
-    pub fn large(&self, piece: &[u8]) {
-        self.handoff.push_large(piece);
+    pub fn large(&self, chunk: &[u8]) {
+        self.handoff.push_large(chunk);
     }
 
-    /// Like [`IoThread::large`] without a copy: `piece` is dropped when it is sent.
-    pub fn lend(&self, piece: Bytes) {
-        self.handoff.push_borrowed(piece);
+    /// Like [`IoThread::large`] without a copy: `chunk` is dropped when it is sent.
+    pub fn lend(&self, chunk: Bytes) {
+        self.handoff.push_borrowed(chunk);
     }
 
     /// Returns the list of borrowed buffers that have been dropped. JavaScript is woken for it if

@@ -12,9 +12,9 @@ use crate::server::io_thread::event_loop::read_ring;
 /// Drains every connection; idle ones close after `idle`. JavaScript is notified when none is left.
 pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
     ctx.idle_drain.set(idle);
-    let begins = !ctx.draining.replace(true);
-    for (id, connected) in ctx.connections.borrow_mut().iter_mut() {
-        connected.drain(ctx, id, begins);
+    let begins = !ctx.is_draining.replace(true);
+    for (id, entry) in ctx.connections.borrow_mut().iter_mut() {
+        entry.drain(ctx, id, begins);
     }
     ctx.handshakes.drain(ctx);
     if !begins {
@@ -27,14 +27,14 @@ pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
 
 /// Exits the process after the arbiter's death. Requests in flight have [`ORPHAN_GRACE_TIME`]; then
 /// the process exits, whatever JavaScript does.
-pub(crate) async fn end_process(ctx: Rc<Context>) {
+pub(crate) async fn exit_orphaned_process(ctx: Rc<Context>) {
     let end = Instant::now() + ORPHAN_GRACE_TIME;
-    let is_busy = || ctx.connections.borrow().iter().any(|(_, connected)| connected.is_busy());
+    let is_busy = || ctx.connections.borrow().iter().any(|(_, entry)| entry.is_busy());
     while is_busy() && Instant::now() < end {
         sleep(&ctx, POLL_INTERVAL).await;
         read_ring(&ctx);
     }
-    ctx.finish_logs();
+    ctx.flush_logs_before_exit();
     // Not `exit`: its handlers would wait for JavaScript, which may be blocked.
     // SAFETY: exits the process at once; nothing of it is used afterwards.
     unsafe { libc::_exit(0) }

@@ -29,7 +29,7 @@ struct BufferingRequest {
 }
 
 /// A copy of a request head that is dispatched in a later turn.
-pub(crate) struct KeptHead {
+pub(crate) struct SavedHead {
     pub head: RequestHead,
     pub bytes: Vec<u8>,
 }
@@ -37,28 +37,28 @@ pub(crate) struct KeptHead {
 impl ConnectionState {
     /// Whether the request may still wait for more of its body.
     pub(crate) fn may_buffer_body(&self, exchange: &Exchange) -> bool {
-        exchange.may_buffer_body
-            && !exchange.body_done
+        exchange.is_body_bufferable
+            && !exchange.is_body_done
             && !exchange.is_dispatched
-            && exchange.buffered_len < self.ctx.memory.request_buffer()
+            && exchange.buffered_len < self.ctx.memory.max_buffered_body()
     }
 
-    /// Copies the head for a later turn. `ctx.head` must still be this request's head at the first
-    /// call.
-    pub(crate) fn keep_head(&self, exchange: &mut Exchange) {
-        if exchange.kept_head.is_none() {
-            let head = self.ctx.head.borrow();
+    /// Copies the head for a later turn, unless it was copied before. At the first call,
+    /// `ctx.parsed_head` must still be the head of this request.
+    pub(crate) fn save_head(&self, exchange: &mut Exchange) {
+        if exchange.saved_head.is_none() {
+            let head = self.ctx.parsed_head.borrow();
             let bytes = self.parsed_message.borrow().head.clone();
-            exchange.kept_head = Some(Box::new(KeptHead { head: head.clone(), bytes }));
+            exchange.saved_head = Some(Box::new(SavedHead { head: head.clone(), bytes }));
         }
     }
 
     /// Lets the request wait for its body.
     pub(crate) fn buffer_body(&self, exchange: &mut Exchange) {
-        if exchange.kept_head.is_some() {
+        if exchange.saved_head.is_some() {
             return;
         }
-        self.keep_head(exchange);
+        self.save_head(exchange);
         let ctx = &self.ctx;
         let until = ctx.deadline(ctx.limits.settings.request_buffer_time);
         let waiting = BufferingRequest { until, connection: self.id, exchange: exchange.id };
@@ -78,7 +78,7 @@ impl ConnectionState {
             && exchange.id == exchange_id
             && !exchange.is_dispatched
         {
-            exchange.may_buffer_body = false;
+            exchange.is_body_bufferable = false;
             self.wake();
         }
     }

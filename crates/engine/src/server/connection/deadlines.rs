@@ -10,13 +10,13 @@ use crate::pressure::limits::IDLE_RELEASE_DELAY;
 impl Connection {
     /// Returns the time if a deadline has passed. Otherwise, or if the client reads too slowly,
     /// returns the step that the connection takes.
-    pub(crate) fn take_due(&mut self) -> Result<u64, Option<Turn>> {
+    pub(crate) fn take_expired_deadline(&mut self) -> Result<u64, Option<Turn>> {
         self.shared.is_deadline_due.set(false);
         let now = self.shared.ctx.now_ms();
         if self.shared.deadline.get() > now {
             return Err(None);
         }
-        if self.output_expired(now) {
+        if self.is_reader_too_slow(now) {
             self.stream.reset_on_close();
             return Err(Some(Turn::Close));
         }
@@ -24,38 +24,38 @@ impl Connection {
     }
 
     /// Handles a passed deadline; returns `None` if the connection continues.
-    pub(crate) fn on_deadline(&mut self) -> Option<Turn> {
-        let now = match self.take_due() {
+    pub(crate) fn handle_deadline(&mut self) -> Option<Turn> {
+        let now = match self.take_expired_deadline() {
             Ok(now) => now,
             Err(turn) => return turn,
         };
         let shared = self.shared.clone();
         let turn = if shared.exchange.borrow().is_some() {
-            self.exchange_expired(now)
+            self.handle_exchange_deadline(now)
         } else {
-            self.wait_expired(now)
+            self.handle_wait_deadline(now)
         };
         if turn.is_none() {
-            self.arm(now);
+            self.register_deadline(now);
         }
         turn
     }
 
     /// Handles a deadline while a request is in flight.
-    fn exchange_expired(&mut self, now: u64) -> Option<Turn> {
+    fn handle_exchange_deadline(&mut self, now: u64) -> Option<Turn> {
         let shared = self.shared.clone();
-        if self.input.is_paused() && self.stream.is_reset() {
+        if self.body_rate.is_paused() && self.stream.is_reset() {
             return Some(Turn::Close);
         }
         if self.discard_deadline() <= now {
             // The rest of a discarded request body has not arrived in time.
-            shared.abort();
+            shared.abort_exchange();
             return Some(Turn::Flush);
         }
-        if self.input.deadline(self.input_bounds()) <= now {
+        if self.body_rate.deadline(self.body_rate_bounds()) <= now {
             return Some(self.refuse(Refusal::BodyTimeout));
         }
-        if self.answer_deadline() <= now {
+        if self.response_deadline() <= now {
             let waited = shared.withdraw();
             let refusal = if waited { Refusal::DispatchTimeout } else { Refusal::ResponseTimeout };
             return Some(self.refuse(refusal));
@@ -65,44 +65,44 @@ impl Connection {
 
     /// Handles a deadline of a tunnel: the application must answer, the client must read, and must
     /// close after its WebSocket was closed or the upgrade was refused.
-    pub(crate) fn on_tunnel_deadline(&mut self) -> Option<Turn> {
+    pub(crate) fn handle_tunnel_deadline(&mut self) -> Option<Turn> {
         let shared = self.shared.clone();
         shared.is_deadline_due.set(false);
         let now = shared.ctx.now_ms();
-        if self.output_expired(now) {
+        if self.is_reader_too_slow(now) {
             self.stream.reset_on_close();
             return Some(Turn::Close);
         }
         if self.tunnel_deadline() <= now {
-            shared.abort();
+            shared.abort_exchange();
             return Some(Turn::Flush);
         }
-        self.arm_tunnel(now);
+        self.register_tunnel_deadline(now);
         None
     }
 
     fn tunnel_deadline(&self) -> u64 {
-        self.shared.wait_ends_at.get().min(self.answer_deadline()).min(self.discard_deadline())
+        self.shared.wait_ends_at.get().min(self.response_deadline()).min(self.discard_deadline())
     }
 
     /// Registers the earliest deadline of a tunnel with the wheel.
-    pub(crate) fn arm_tunnel(&self, now: u64) {
+    pub(crate) fn register_tunnel_deadline(&self, now: u64) {
         self.shared.set_deadline_at(self.tunnel_deadline().min(self.output_deadline(now)));
     }
 
     /// Handles a header or idle timeout, when no request is in flight.
-    fn wait_expired(&mut self, now: u64) -> Option<Turn> {
+    fn handle_wait_deadline(&mut self, now: u64) -> Option<Turn> {
         let shared = self.shared.clone();
-        if self.in_head() {
+        if self.has_partial_head() {
             if self.waits_for_reader {
                 // The client may be late with reading; the output clock measures that.
-                shared.wait(shared.limits().settings.header_timeout);
+                shared.start_wait(shared.limits().settings.header_timeout);
             }
             return (shared.wait_ends_at.get() <= now).then(|| self.refuse(Refusal::HeadTimeout));
         }
-        if !shared.out.borrow().is_empty() {
+        if !shared.write_queue.borrow().is_empty() {
             // The client is still reading its last response.
-            shared.wait(shared.limits().settings.keepalive);
+            shared.start_wait(shared.limits().settings.keepalive);
         }
         if shared.wait_ends_at.get() <= now {
             return Some(Turn::Flush);
@@ -118,30 +118,33 @@ impl Connection {
     /// again, which costs too much after every request.
     fn free_buffers(&mut self) {
         self.stream.flush_held();
-        if self.shared.out.borrow_mut().release_if_empty() {
+        if self.shared.write_queue.borrow_mut().release_if_empty() {
             self.shared.parsed_message.borrow_mut().free_buffers();
             self.has_freed_buffers = true;
         }
     }
 
     /// Registers the deadline of the next request, or of the rest of its head, with the wheel.
-    fn arm_head(&self) {
+    fn register_head_deadline(&self) {
         let until = self.shared.wait_ends_at.get();
         self.shared.set_deadline_at(until.min(self.output_deadline(self.shared.ctx.now_ms())));
     }
 
     /// Registers the earliest deadline with the wheel.
-    fn arm(&self, now: u64) {
+    fn register_deadline(&self, now: u64) {
         let shared = &self.shared;
         let next = if shared.exchange.borrow().is_some() {
-            let check =
-                if self.input.is_paused() { now + PROGRESS_CHECK_INTERVAL_MS } else { u64::MAX };
-            self.input
-                .deadline(self.input_bounds())
+            let check = if self.body_rate.is_paused() {
+                now + PROGRESS_CHECK_INTERVAL_MS
+            } else {
+                u64::MAX
+            };
+            self.body_rate
+                .deadline(self.body_rate_bounds())
                 .min(self.discard_deadline())
-                .min(self.answer_deadline())
+                .min(self.response_deadline())
                 .min(check)
-        } else if self.in_head() || self.has_freed_buffers {
+        } else if self.has_partial_head() || self.has_freed_buffers {
             shared.wait_ends_at.get()
         } else {
             shared.wait_ends_at.get().min(now + IDLE_RELEASE_DELAY.as_millis() as u64)
@@ -150,102 +153,103 @@ impl Connection {
     }
 
     /// Starts the wait for the next request, or for the rest of its head if that has begun.
-    pub(crate) fn begin_wait(&mut self) {
+    pub(crate) fn await_next_request(&mut self) {
         let shared = &self.shared;
         let limits = shared.limits();
-        self.input = MinRate::OFF;
+        self.body_rate = MinRate::OFF;
         self.update_body_late_since();
         self.has_freed_buffers = false;
         if !self.read_buffer.is_empty() {
-            shared.wait(limits.settings.header_timeout);
-            return self.arm_head();
+            shared.start_wait(limits.settings.header_timeout);
+            return self.register_head_deadline();
         }
-        let idle = if shared.ctx.draining.get() {
+        let idle = if shared.ctx.is_draining.get() {
             shared.ctx.idle_drain.get().min(limits.settings.keepalive)
         } else {
             limits.settings.keepalive + limits.keepalive_grace
         };
-        shared.wait(idle);
+        shared.start_wait(idle);
         shared.set_deadline(IDLE_RELEASE_DELAY.min(idle));
     }
 
     /// Starts the timeout of a head at its first byte; later bytes do not restart it. The first
     /// head of a connection is timed from the accept.
-    pub(crate) fn head_begins(&mut self) {
+    pub(crate) fn start_head_timeout(&mut self) {
         let shared = &self.shared;
-        if shared.requests.get() > 0 && !shared.ctx.draining.get() {
-            shared.wait(shared.limits().settings.header_timeout);
+        if shared.requests.get() > 0 && !shared.ctx.is_draining.get() {
+            shared.start_wait(shared.limits().settings.header_timeout);
         }
-        self.arm_head();
+        self.register_head_deadline();
     }
 
     /// Whether part of a head has arrived. Empty lines may precede a head and need not be followed
     /// by one (RFC 9112 section 2.2).
-    pub(crate) fn in_head(&self) -> bool {
+    pub(crate) fn has_partial_head(&self) -> bool {
         !self.read_buffer.unread().iter().all(|byte| matches!(byte, b'\r' | b'\n'))
     }
 
     /// Starts the clocks of a request that has been dispatched: of a body that is still to come, or
     /// of an earlier response that the client has not read.
-    pub(crate) fn exchange_begins(&mut self) {
+    pub(crate) fn start_exchange_deadlines(&mut self) {
         if self.guard.is_in_message() {
-            if self.input.is_off() {
-                self.input_waits();
+            if self.body_rate.is_off() {
+                self.start_body_clock();
             }
-            if !self.input.is_off() {
+            if !self.body_rate.is_off() {
                 return;
             }
         } else {
-            self.input.stop();
+            self.body_rate.stop();
             self.update_body_late_since();
         }
-        if !self.shared.limits().settings.request_timeout.is_zero() || !self.output.is_off() {
-            self.arm(self.shared.ctx.now_ms());
+        if !self.shared.limits().settings.request_timeout.is_zero() || !self.response_rate.is_off()
+        {
+            self.register_deadline(self.shared.ctx.now_ms());
         }
     }
 
     /// Starts or resumes the clock of the request body: the client must send more.
-    pub(crate) fn input_waits(&mut self) {
-        if !self.guard.is_in_message() || self.input.is_running() {
+    pub(crate) fn start_body_clock(&mut self) {
+        if !self.guard.is_in_message() || self.body_rate.is_running() {
             return;
         }
         let now = self.shared.ctx.now_ms();
-        if self.input.is_paused() {
-            self.input.resume(now);
+        if self.body_rate.is_paused() {
+            self.body_rate.resume(now);
         } else if self.shared.exchange.borrow().as_ref().is_some_and(Exchange::owes_body) {
-            self.input.start(now, self.input_bounds());
+            self.body_rate.start(now, self.body_rate_bounds());
         } else {
             return;
         }
         self.update_body_late_since();
-        self.arm(now);
+        self.register_deadline(now);
     }
 
     /// Pauses the clock of the request body: JavaScript has granted no credit, so nothing is read.
-    pub(crate) fn input_pauses(&mut self) {
-        if self.input.is_running() {
+    pub(crate) fn pause_body_clock(&mut self) {
+        if self.body_rate.is_running() {
             let now = self.shared.ctx.now_ms();
-            self.input.pause(now);
+            self.body_rate.pause(now);
             self.update_body_late_since();
-            self.arm(now);
+            self.register_deadline(now);
         }
     }
 
-    pub(crate) fn input_moved(&mut self, count: usize) {
-        if !self.input.is_off() {
+    pub(crate) fn record_received(&mut self, count: usize) {
+        if !self.body_rate.is_off() {
             let now = self.shared.ctx.now_ms();
-            self.input.resume(now);
-            self.input.moved(now, count as u64, self.input_bounds());
+            self.body_rate.resume(now);
+            self.body_rate.record_bytes(now, count as u64, self.body_rate_bounds());
             self.update_body_late_since();
         }
     }
 
     /// Publishes since when the body is late, for the choice of an eviction.
     fn update_body_late_since(&self) {
-        self.shared.body_late_since.set(self.input.behind_since(self.input_bounds()));
+        self.shared.body_late_since.set(self.body_rate.late_since(self.body_rate_bounds()));
     }
 
-    fn input_bounds(&self) -> RateBounds {
+    fn body_rate_bounds(&self) -> RateBounds {
         RateBounds::of_body(&self.shared.limits())
     }
 
@@ -253,79 +257,81 @@ impl Connection {
         self.shared.exchange.borrow().as_ref().map_or(u64::MAX, Exchange::discard_deadline)
     }
 
-    pub(crate) fn answer_deadline(&self) -> u64 {
-        let client_owes = self.input.is_running() && self.guard.is_in_message();
+    pub(crate) fn response_deadline(&self) -> u64 {
+        let client_owes = self.body_rate.is_running() && self.guard.is_in_message();
         match self.shared.exchange.borrow().as_ref() {
-            Some(exchange) if !client_owes => exchange.answer_deadline(&self.shared, self.input),
+            Some(exchange) if !client_owes => {
+                exchange.response_deadline(&self.shared, self.body_rate)
+            }
             _ => u64::MAX,
         }
     }
 
     /// Starts the output clock: the socket accepts no more until the client reads.
-    pub(crate) fn output_waits(&mut self) {
-        if !self.output.is_off() {
+    pub(crate) fn start_output_clock(&mut self) {
+        if !self.response_rate.is_off() {
             return;
         }
         let now = self.shared.ctx.now_ms();
-        self.output.start(now, self.output_bounds());
+        self.response_rate.start(now, self.response_rate_bounds());
         self.shared.output_stalled_since.set(now);
         self.shared.set_deadline_no_later_than(self.output_deadline(now));
     }
 
     /// Stops the output clock: everything is sent.
-    pub(crate) fn output_done(&mut self) {
-        if self.output.is_off() {
+    pub(crate) fn stop_output_clock(&mut self) {
+        if self.response_rate.is_off() {
             return;
         }
-        self.output.stop();
+        self.response_rate.stop();
         self.shared.output_stalled_since.set(u64::MAX);
         let serving = matches!(self.phase, Phase::Serving);
         if serving && self.shared.exchange.borrow().is_none() && self.read_buffer.is_empty() {
-            self.begin_wait();
+            self.await_next_request();
         }
     }
 
     /// Whether the client reads too slowly. Bytes count when the client's TCP has acknowledged
     /// them: the kernel buffers hundreds of kilobytes, which a slow but acceptable client reads for
     /// minutes.
-    pub(crate) fn output_expired(&mut self, now: u64) -> bool {
-        if !self.output.is_running() {
+    pub(crate) fn is_reader_too_slow(&mut self, now: u64) -> bool {
+        if !self.response_rate.is_running() {
             return false;
         }
-        let bounds = self.output_bounds();
-        let acknowledged = self.arrived();
-        if acknowledged > self.acknowledged {
-            self.output.moved(now, acknowledged - self.acknowledged, bounds);
-            self.acknowledged = acknowledged;
-            self.shared.output_stalled_since.set(self.output.behind_since(bounds));
+        let bounds = self.response_rate_bounds();
+        let acknowledged = self.acknowledged_bytes();
+        if acknowledged > self.last_acknowledged {
+            self.response_rate.record_bytes(now, acknowledged - self.last_acknowledged, bounds);
+            self.last_acknowledged = acknowledged;
+            self.shared.output_stalled_since.set(self.response_rate.late_since(bounds));
         }
-        self.output.deadline(bounds) <= now
+        self.response_rate.deadline(bounds) <= now
     }
 
     /// Bytes that the client's TCP has acknowledged; the kernel may hold hundreds of kilobytes
     /// more.
-    pub(crate) fn arrived(&self) -> u64 {
-        self.shared.out.borrow().total_sent().saturating_sub(self.stream.unacknowledged())
+    pub(crate) fn acknowledged_bytes(&self) -> u64 {
+        self.shared.write_queue.borrow().total_sent().saturating_sub(self.stream.unacknowledged())
     }
 
     /// When to check the client's progress again.
     pub(crate) fn output_deadline(&self, now: u64) -> u64 {
-        let bounds = self.output_bounds();
-        match self.output.deadline(bounds) {
+        let bounds = self.response_rate_bounds();
+        match self.response_rate.deadline(bounds) {
             u64::MAX => u64::MAX,
             deadline => deadline.min(now + PROGRESS_CHECK_INTERVAL_MS),
         }
     }
 
-    fn output_bounds(&self) -> RateBounds {
-        RateBounds::of_answer(&self.shared.limits())
+    fn response_rate_bounds(&self) -> RateBounds {
+        RateBounds::of_response(&self.shared.limits())
     }
 
     /// Registers the deadline of the connection's last response with the wheel.
-    pub(crate) fn arm_flush(&mut self) {
+    pub(crate) fn register_flush_deadline(&mut self) {
         let now = self.shared.ctx.now_ms();
-        if self.output.is_off() {
-            self.output.start(now, self.output_bounds());
+        if self.response_rate.is_off() {
+            self.response_rate.start(now, self.response_rate_bounds());
         }
         self.shared.set_deadline_at(self.output_deadline(now));
     }

@@ -11,9 +11,9 @@ impl Connection {
     /// Begins the exchange of the head that was just released, if it is admitted.
     pub(crate) fn begin_exchange(&mut self) -> Result<(), Refusal> {
         let shared = &self.shared;
-        shared.announce(&self.stream);
+        shared.emit_connection(&self.stream);
         let ctx = &shared.ctx;
-        let head = ctx.head.borrow();
+        let head = ctx.parsed_head.borrow();
         let others = ctx.in_flight() - usize::from(shared.has_unsent_response.get());
         if !admission::admit_request(ctx, others, &head) {
             return Err(Refusal::Overloaded);
@@ -36,24 +36,24 @@ impl Connection {
         let Some(exchange) = exchange.as_mut() else { return };
         let mut message = shared.parsed_message.borrow_mut();
         let came = &mut message.body;
-        let at_once = if self.is_short_whole(exchange, came.len()) { came.len() } else { 0 };
+        let at_once = if self.is_whole_short_body(exchange, came.len()) { came.len() } else { 0 };
         if at_once > 0 {
-            request_body::count(exchange, at_once);
-            exchange.body_done = true;
+            request_body::count_body_bytes(exchange, at_once);
+            exchange.is_body_done = true;
         }
-        while !exchange.body_done {
+        while !exchange.is_body_done {
             if came.is_empty() {
                 // The guard knows from the framing whether the body is complete.
-                exchange.body_done = self.guard.is_complete();
+                exchange.is_body_done = self.guard.is_complete();
                 break;
             }
             if exchange.discards_body {
-                request_body::discard(shared, exchange, came.len());
+                request_body::discard_body_bytes(shared, exchange, came.len());
                 came.consume(came.len());
             } else if exchange.credit == 0 {
                 break;
             } else {
-                request_body::piece(
+                request_body::emit_body_chunk(
                     shared,
                     exchange,
                     came.take(exchange.credit.min(MAX_BODY_CHUNK)),
@@ -64,13 +64,13 @@ impl Connection {
         if shared.may_buffer_body(exchange) {
             shared.buffer_body(exchange);
         } else {
-            shared.deliver(exchange, self.guard.trailers());
+            shared.emit_request(exchange, self.guard.trailers());
             shared.parsed_message.borrow_mut().body.consume(at_once);
         }
     }
 
     /// Whether `count` bytes are a whole short body, which is passed to JavaScript without a copy.
-    fn is_short_whole(&self, exchange: &Exchange, count: usize) -> bool {
+    fn is_whole_short_body(&self, exchange: &Exchange, count: usize) -> bool {
         let is_first = !exchange.is_dispatched
             && exchange.buffered_chunks.is_empty()
             && !exchange.discards_body;

@@ -14,60 +14,61 @@ use crate::server::context::Context;
 
 /// Who writes the response to a refused request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Refused {
+pub(crate) enum RefusalState {
     /// No request was refused.
-    Nothing,
+    NotRefused,
     /// The engine has written the response and closes the connection.
-    ByEngine,
+    RespondedByEngine,
     /// The engine closes the connection without a response.
-    Silently,
+    ClosedSilently,
     /// The application writes the response, as in Node.
-    Waits,
+    AwaitsApplication,
     /// The application has written the response.
-    Answered,
+    RespondedByApplication,
 }
 
 /// Writes the bytes of the application's response to a refused request.
-pub(crate) fn answer_refused(ctx: &Context, id: u32, bytes: &[u8], end: bool) {
+pub(crate) fn write_application_response(ctx: &Context, id: u32, bytes: &[u8], end: bool) {
     let connections = ctx.connections.borrow();
     let shared = connections.find(id).and_then(TableEntry::serving);
-    let Some(shared) = shared.filter(|shared| shared.refusal_response.get() == Refused::Waits)
+    let Some(shared) =
+        shared.filter(|shared| shared.refusal_state.get() == RefusalState::AwaitsApplication)
     else {
         return;
     };
-    shared.out.borrow_mut().append(|out| out.extend_from_slice(bytes));
+    shared.write_queue.borrow_mut().append(|out| out.extend_from_slice(bytes));
     if end {
-        shared.refusal_response.set(Refused::Answered);
+        shared.refusal_state.set(RefusalState::RespondedByApplication);
     }
-    shared.touch();
+    shared.queue_wake();
 }
 
 /// Whether the engine has written an error response and closes the connection. JavaScript then
 /// destroys the connection, because the request will not be complete; the client must still read
 /// the response.
-pub(crate) fn is_refused(ctx: &Context, id: u32) -> bool {
+pub(crate) fn is_refused_by_engine(ctx: &Context, id: u32) -> bool {
     let connections = ctx.connections.borrow();
     let shared = connections.find(id).and_then(TableEntry::serving);
-    shared.is_some_and(|shared| shared.refusal_response.get() == Refused::ByEngine)
+    shared.is_some_and(|shared| shared.refusal_state.get() == RefusalState::RespondedByEngine)
 }
 
 impl Connection {
     /// Waits for the application's response to a refused request, and discards what the client
     /// still sends.
-    pub(crate) fn await_answer(&mut self, cx: &mut TaskContext<'_>) -> Turn {
+    pub(crate) fn await_application_response(&mut self, cx: &mut TaskContext<'_>) -> Turn {
         let shared = self.shared.clone();
         if matches!(self.send(cx), Poll::Ready(Err(_))) {
             return Turn::Close;
         }
         let is_over = shared.wait_ends_at.get() <= shared.ctx.now_ms();
-        if is_over || shared.refusal_response.get() == Refused::Answered {
+        if is_over || shared.refusal_state.get() == RefusalState::RespondedByApplication {
             return Turn::Flush;
         }
-        if self.linger > 0 && !self.input_ended {
-            match self.stream.poll_read(cx, &mut shared.ctx.scratch.borrow_mut()) {
+        if self.linger > 0 && !self.has_input_ended {
+            match self.stream.poll_read(cx, &mut shared.ctx.read_scratch.borrow_mut()) {
                 Poll::Pending => {}
                 Poll::Ready(Err(_)) => return Turn::Close,
-                Poll::Ready(Ok(0)) => self.input_ended = true,
+                Poll::Ready(Ok(0)) => self.has_input_ended = true,
                 Poll::Ready(Ok(count)) => {
                     self.linger = self.linger.saturating_sub(count);
                     return Turn::Again;
@@ -75,7 +76,7 @@ impl Connection {
             }
         }
         // Node closes its side too, once the application has had its turn.
-        let ends = self.input_ended && !shared.limits().half_open;
+        let ends = self.has_input_ended && !shared.limits().half_open;
         if ends && self.has_javascript_passed_end() { Turn::Flush } else { Turn::Wait }
     }
 }
@@ -87,32 +88,35 @@ impl ConnectionState {
         self.closes_after_response.set(true);
         match self.exchange.borrow_mut().as_mut() {
             // A response has begun, so no error response can follow.
-            Some(exchange) if exchange.head_sent => {}
+            Some(exchange) if exchange.is_head_sent => {}
             Some(exchange) => {
                 exchange.status = self.status_of(refusal);
                 exchange.sent_bytes = self.write_refusal(refusal, fault);
                 // From here on the access log gets a line.
-                exchange.head_sent = true;
+                exchange.is_head_sent = true;
             }
             None => {
                 let sent = self.write_refusal(refusal, fault);
                 self.ctx.handoff.slot.request_started();
-                self.ctx.count(self.status_of(refusal), 0, sent, 0);
+                self.ctx.count_finished_request(self.status_of(refusal), 0, sent, 0);
                 self.log_refused(refusal, fault, sent);
             }
         }
-        self.abort();
+        self.abort_exchange();
     }
 
     /// Writes the error response and returns the length of its body.
     fn write_refusal(&self, refusal: Refusal, fault: &PartialRequest) -> u64 {
-        if matches!(self.refusal_response.get(), Refused::Waits | Refused::Silently) {
+        if matches!(
+            self.refusal_state.get(),
+            RefusalState::AwaitsApplication | RefusalState::ClosedSilently
+        ) {
             return 0;
         }
-        self.refusal_response.set(Refused::ByEngine);
+        self.refusal_state.set(RefusalState::RespondedByEngine);
         if self.limits().node_compatible {
             let status = self.status_of(refusal);
-            self.out.borrow_mut().append(|out| encoder::write_bare_refusal(out, status));
+            self.write_queue.borrow_mut().append(|out| encoder::write_bare_refusal(out, status));
             return 0;
         }
         let (fields, body) = encoder::refusal_content(refusal, fault.format);
@@ -125,7 +129,7 @@ impl ConnectionState {
             length: Some(body.len() as u64),
         };
         let body = if fault.is_head_request { "" } else { &body };
-        self.out.borrow_mut().append(|out| {
+        self.write_queue.borrow_mut().append(|out| {
             encoder::write_head(out, refusal.status(), None, fields.as_bytes(), flags, &options);
             out.extend_from_slice(body.as_bytes());
         });
@@ -138,7 +142,7 @@ impl ConnectionState {
 
     /// Logs a request that was refused before it was complete, with what could be parsed.
     pub(crate) fn log_refused(&self, refusal: Refusal, fault: &PartialRequest, sent: u64) {
-        let mut access = self.ctx.access.borrow_mut();
+        let mut access = self.ctx.access_log.borrow_mut();
         let Some(log) = access.as_mut() else { return };
         let part = |span: Span| if span.is_empty() { b"-" } else { span.of(&fault.bytes) };
         log.log(&AccessEntry {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::ConnectionState;
-use super::body_buffering::KeptHead;
+use super::body_buffering::SavedHead;
 use super::min_rate::MinRate;
 use super::tunnel::Tunnel;
 use crate::bridge::in_flight::RequestLabel;
@@ -19,7 +19,7 @@ pub(crate) struct Exchange {
     /// Id under which JavaScript knows the exchange.
     pub(crate) id: u32,
     /// Whether the request allows the connection to stay open.
-    pub(crate) keep_alive: bool,
+    pub(crate) allows_keep_alive: bool,
     /// When the head was complete.
     pub(crate) started: Instant,
     /// Method and path of the request, for reports of requests in flight.
@@ -31,9 +31,9 @@ pub(crate) struct Exchange {
     /// Bytes of `buffered_chunks`.
     pub(crate) buffered_len: usize,
     /// Whether the request may wait for its body before it is dispatched.
-    pub(crate) may_buffer_body: bool,
+    pub(crate) is_body_bufferable: bool,
     /// A copy of the head, if the request is not dispatched in the turn that read it.
-    pub(crate) kept_head: Option<Box<KeptHead>>,
+    pub(crate) saved_head: Option<Box<SavedHead>>,
     /// Whether the rest of the body is read without passing through the guard.
     pub(crate) reads_directly: bool,
     /// Whether the last direct read filled its buffer; the next buffer is larger then.
@@ -45,9 +45,9 @@ pub(crate) struct Exchange {
     /// Whether the client waits for 100 Continue before it sends the body.
     pub(crate) awaits_continue: bool,
     /// Whether the request body is complete or given up.
-    pub(crate) body_done: bool,
+    pub(crate) is_body_done: bool,
     /// Whether JavaScript has received the end of the body.
-    pub(crate) end_emitted: bool,
+    pub(crate) is_end_emitted: bool,
     /// Whether the rest of the body is read and dropped.
     pub(crate) discards_body: bool,
     /// Body bytes dropped so far.
@@ -61,21 +61,21 @@ pub(crate) struct Exchange {
     /// Status code of the response; 0 before its head.
     pub(crate) status: u16,
     /// Whether the response head is in the write queue.
-    pub(crate) head_sent: bool,
+    pub(crate) is_head_sent: bool,
     /// Whether the response has chunked framing.
-    pub(crate) chunked: bool,
+    pub(crate) is_chunked: bool,
     /// Whether the response must not have a body, as for HEAD and 304.
-    pub(crate) no_body: bool,
+    pub(crate) has_no_body: bool,
     /// Trailer lines of a chunked response.
     pub(crate) trailers: Vec<u8>,
     /// Body bytes of the response so far.
     pub(crate) sent_bytes: u64,
     /// Whether JavaScript has completed the response.
-    pub(crate) response_complete: bool,
+    pub(crate) is_response_complete: bool,
     /// Whether JavaScript waits for the event that everything is sent.
     pub(crate) notifies_when_sent: bool,
     /// Whether the request is an upgrade that JavaScript has neither accepted nor declined yet.
-    pub(crate) upgrade_undecided: bool,
+    pub(crate) is_upgrade_undecided: bool,
     /// Bytes after the head that JavaScript has received with the request.
     pub(crate) ahead: usize,
     /// The tunnel, once JavaScript has taken over the connection.
@@ -113,7 +113,7 @@ impl LogInfo {
     pub(crate) fn recycle(self: Box<Self>, ctx: &Context) {
         let mut spare = ctx.spare_log_info.borrow_mut();
         let bytes = self.head.capacity() + self.response_fields.capacity();
-        if spare.len() < MOST_SPARE && bytes <= MOST_SPARE_BYTES {
+        if spare.len() < MAX_SPARE_LOG_INFOS && bytes <= MAX_SPARE_LOG_INFO_BYTES {
             spare.push(self);
         }
     }
@@ -129,51 +129,51 @@ impl Exchange {
         version: &'static [u8],
     ) -> Self {
         let has_body = head.framing != Framing::None;
-        let log_info = ctx.access.borrow().as_ref().map(|_| {
+        let log_info = ctx.access_log.borrow().as_ref().map(|_| {
             let mut info = ctx.spare_log_info.borrow_mut().pop().unwrap_or_default();
             info.begin(head, bytes, version);
             info
         });
         Self {
             id,
-            keep_alive: head.allows_keep_alive,
+            allows_keep_alive: head.allows_keep_alive,
             started: ctx.now(),
             label: RequestLabel::new(head, bytes),
             is_dispatched: false,
             buffered_chunks: Vec::new(),
             buffered_len: 0,
             // Such a client waits for JavaScript before it sends the body or changes the protocol.
-            may_buffer_body: has_body
+            is_body_bufferable: has_body
                 && !head.has_expect
                 && !head.is_upgrade
                 && !ctx.limits.settings.request_buffer_time.is_zero(),
-            kept_head: None,
+            saved_head: None,
             reads_directly: false,
             last_read_filled: false,
             // Tunnels last for hours, on many connections: each gets the minimum.
             credit: if head.is_upgrade {
                 MIN_BODY_CREDIT
             } else {
-                ctx.body_credit().max(ctx.limits.settings.request_buffer_size)
+                ctx.max_body_credit().max(ctx.limits.settings.request_buffer_size)
             },
             body_bytes: 0,
             awaits_continue: head.has_expect,
-            body_done: !has_body,
-            end_emitted: false,
+            is_body_done: !has_body,
+            is_end_emitted: false,
             discards_body: false,
             discarded: 0,
             discard_until: u64::MAX,
             framing: head.framing,
             accepts_interim: head.minor_version == 1,
             status: 0,
-            head_sent: false,
-            chunked: false,
-            no_body: false,
+            is_head_sent: false,
+            is_chunked: false,
+            has_no_body: false,
             trailers: Vec::new(),
             sent_bytes: 0,
-            response_complete: false,
+            is_response_complete: false,
             notifies_when_sent: false,
-            upgrade_undecided: head.is_upgrade,
+            is_upgrade_undecided: head.is_upgrade,
             ahead: 0,
             tunnel: None,
             log_info,
@@ -207,7 +207,7 @@ impl Exchange {
     /// that has stopped. A tunnel may stay half-open.
     pub(crate) fn start_discard_timer(&mut self, shared: &ConnectionState) {
         let goes_on = self.tunnel.as_ref().is_some_and(|tunnel| !tunnel.is_refusal(self.status));
-        if !self.response_complete || self.body_done || goes_on {
+        if !self.is_response_complete || self.is_body_done || goes_on {
             return;
         }
         let limits = shared.limits();
@@ -219,33 +219,33 @@ impl Exchange {
 
     /// When the rest of the body must have arrived after the response is complete.
     pub(crate) fn discard_deadline(&self) -> u64 {
-        if self.body_done { u64::MAX } else { self.discard_until }
+        if self.is_body_done { u64::MAX } else { self.discard_until }
     }
 
     /// When the response head is due: `request_timeout` after the last byte of the request, or
     /// after the last byte that JavaScript granted credit for.
-    pub(crate) fn answer_deadline(&self, shared: &ConnectionState, input: MinRate) -> u64 {
+    pub(crate) fn response_deadline(&self, shared: &ConnectionState, input: MinRate) -> u64 {
         let limit = shared.limits().settings.request_timeout.as_millis() as u64;
-        if limit == 0 || self.head_sent {
+        if limit == 0 || self.is_head_sent {
             return u64::MAX;
         }
-        shared.ctx.ms(self.started).max(input.last_moved()) + limit
+        shared.ctx.to_clock_ms(self.started).max(input.last_moved_at()) + limit
     }
 
     /// Label and start time of the request while it has no complete response.
     pub(crate) fn in_flight(&self) -> Option<(RequestLabel, Instant)> {
-        (!self.response_complete).then_some((self.label, self.started))
+        (!self.is_response_complete).then_some((self.label, self.started))
     }
 
     /// Whether both sides of the exchange are complete and nothing waits for a notification.
     pub(crate) fn is_finished(&self) -> bool {
-        self.response_complete && self.body_done && !self.notifies_when_sent
+        self.is_response_complete && self.is_body_done && !self.notifies_when_sent
     }
 }
 
 /// The status code of 100 Continue.
 const CONTINUE: u16 = 100;
 /// Maximum number of [`LogInfo`] values kept for reuse.
-const MOST_SPARE: usize = 64;
+const MAX_SPARE_LOG_INFOS: usize = 64;
 /// Maximum bytes of a [`LogInfo`] value that is kept.
-const MOST_SPARE_BYTES: usize = 4_096;
+const MAX_SPARE_LOG_INFO_BYTES: usize = 4_096;

@@ -18,13 +18,13 @@ use crate::transport::stream::{self, Stream};
 /// An entry of the connection table: a connection with a task, or an idle one without.
 pub(crate) enum TableEntry {
     Serving(Rc<ConnectionState>),
-    IdleConnection(Box<IdleConnection>),
+    Idle(Box<IdleConnection>),
 }
 
 /// What is kept of a connection that waits for a request.
 pub(crate) struct IdleConnection {
-    pub(crate) arrival: ConnectionPermit,
-    pub(crate) held: RegisteredFd,
+    pub(crate) permit: ConnectionPermit,
+    pub(crate) descriptor: RegisteredFd,
     pub(crate) limits: Rc<Limits>,
     /// Client and destination addresses of a PROXY protocol header.
     pub(crate) proxied: Option<Box<(PeerAddr, SocketAddr)>>,
@@ -33,7 +33,7 @@ pub(crate) struct IdleConnection {
     pub(crate) requests: u32,
     pub(crate) is_announced: bool,
     /// Whether the next bytes are a request head, not a PROXY protocol header.
-    pub(crate) in_http: bool,
+    pub(crate) is_past_proxy_header: bool,
 }
 
 impl TableEntry {
@@ -41,7 +41,7 @@ impl TableEntry {
     pub fn serving(&self) -> Option<&Rc<ConnectionState>> {
         match self {
             Self::Serving(shared) => Some(shared),
-            Self::IdleConnection(_) => None,
+            Self::Idle(_) => None,
         }
     }
 
@@ -49,7 +49,7 @@ impl TableEntry {
     pub fn belongs_to(&self, server_id: u32) -> bool {
         match self {
             Self::Serving(shared) => shared.belongs_to(server_id),
-            Self::IdleConnection(parked) => parked.arrival.server_id() == server_id,
+            Self::Idle(idle) => idle.permit.server_id() == server_id,
         }
     }
 
@@ -63,16 +63,16 @@ impl TableEntry {
             Self::Serving(shared) => {
                 shared.limits.replace(limits.clone());
             }
-            Self::IdleConnection(parked) => parked.limits = limits.clone(),
+            Self::Idle(idle) => idle.limits = limits.clone(),
         }
     }
 
     /// Returns what the connection waits for, unless a request is in flight or bytes are unsent.
-    pub fn waits(&self) -> Option<WaitKind> {
+    pub fn wait_kind(&self) -> Option<WaitKind> {
         match self {
-            Self::Serving(shared) => shared.waits(),
-            Self::IdleConnection(parked) if parked.requests == 0 => Some(WaitKind::Head),
-            Self::IdleConnection(_) => Some(WaitKind::Next),
+            Self::Serving(shared) => shared.wait_kind(),
+            Self::Idle(idle) if idle.requests == 0 => Some(WaitKind::Head),
+            Self::Idle(_) => Some(WaitKind::Next),
         }
     }
 
@@ -80,7 +80,7 @@ impl TableEntry {
     pub fn wait_ends_at(&self) -> u64 {
         match self {
             Self::Serving(shared) => shared.wait_ends_at(),
-            Self::IdleConnection(parked) => parked.wait_ends_at,
+            Self::Idle(idle) => idle.wait_ends_at,
         }
     }
 
@@ -90,9 +90,9 @@ impl TableEntry {
         match self {
             Self::Serving(shared) if begins => shared.drain(),
             Self::Serving(shared) => shared.shorten_drain(),
-            Self::IdleConnection(parked) => {
-                parked.wait_ends_at = parked.wait_ends_at.min(ctx.deadline(ctx.idle_drain.get()));
-                ctx.wheel.borrow_mut().insert(slot_of(id), parked.wait_ends_at);
+            Self::Idle(idle) => {
+                idle.wait_ends_at = idle.wait_ends_at.min(ctx.deadline(ctx.idle_drain.get()));
+                ctx.wheel.borrow_mut().insert(slot_of(id), idle.wait_ends_at);
             }
         }
     }
@@ -102,9 +102,7 @@ impl TableEntry {
     pub fn check_deadline(&self, now: u64) -> Option<u64> {
         match self {
             Self::Serving(shared) => Some(shared.check_deadline(now)),
-            Self::IdleConnection(parked) => {
-                (parked.wait_ends_at > now).then_some(parked.wait_ends_at)
-            }
+            Self::Idle(idle) => (idle.wait_ends_at > now).then_some(idle.wait_ends_at),
         }
     }
 }
@@ -112,26 +110,26 @@ impl TableEntry {
 /// Returns the connection with this id; an idle connection gets a task again.
 pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> {
     let mut connections = ctx.connections.borrow_mut();
-    let connected = connections.find_mut(id)?;
-    let parked = match connected {
+    let entry = connections.find_mut(id)?;
+    let idle = match entry {
         TableEntry::Serving(shared) => return Some(shared.clone()),
-        TableEntry::IdleConnection(parked) => parked,
+        TableEntry::Idle(idle) => idle,
     };
-    let (peer, server_id) = (parked.arrival.peer(), parked.arrival.server_id());
+    let (peer, server_id) = (idle.permit.peer(), idle.permit.server_id());
     let shared = ConnectionState::new(ctx.clone(), id, server_id, peer);
-    let before = std::mem::replace(connected, TableEntry::Serving(shared.clone()));
+    let before = std::mem::replace(entry, TableEntry::Serving(shared.clone()));
     drop(connections);
-    let TableEntry::IdleConnection(parked) = before else { return Some(shared) };
+    let TableEntry::Idle(idle) = before else { return Some(shared) };
     let IdleConnection {
-        arrival,
-        held,
+        permit,
+        descriptor,
         limits,
         proxied,
         wait_ends_at,
         requests,
         is_announced,
-        in_http,
-    } = *parked;
+        is_past_proxy_header,
+    } = *idle;
     shared.limits.replace(limits);
     shared.requests.set(requests);
     shared.is_announced.set(is_announced);
@@ -140,25 +138,25 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> 
         shared.peer.set(client);
         shared.proxied_local.set(Some(local));
     }
-    let stream = Stream::Plain(held.into_socket(matches!(peer, PeerAddr::Ip(_))));
-    let connection = Connection::resumed(shared.clone(), arrival, stream, in_http);
+    let stream = Stream::Plain(descriptor.into_socket(matches!(peer, PeerAddr::Ip(_))));
+    let connection = Connection::resumed(shared.clone(), permit, stream, is_past_proxy_header);
     executor::spawn(super::Task(Some(connection)));
     Some(shared)
 }
 
 /// Advances the wheel. An idle connection whose wait is over gets a task, which closes it.
-pub(crate) fn check_deadline(ctx: &Rc<Context>, now: u64) {
+pub(crate) fn advance_wheel(ctx: &Rc<Context>, now: u64) {
     let mut due = Vec::new();
     let connections = ctx.connections.borrow();
-    let check_deadline = |place| {
-        let (id, connected) = connections.at(place)?;
-        let next = connected.check_deadline(now);
+    let check_entry = |slot| {
+        let (id, entry) = connections.at(slot)?;
+        let next = entry.check_deadline(now);
         if next.is_none() {
             due.push(id);
         }
         next
     };
-    ctx.wheel.borrow_mut().advance(now, check_deadline);
+    ctx.wheel.borrow_mut().advance(now, check_entry);
     drop(connections);
     for id in due {
         if let Some(shared) = resume(ctx, id) {
@@ -169,25 +167,25 @@ pub(crate) fn check_deadline(ctx: &Rc<Context>, now: u64) {
 
 /// Replaces the connection's task by an idle record in the table.
 pub(crate) fn make_idle(connection: Connection) {
-    let Connection { shared, arrival, stream, guard, .. } = connection;
+    let Connection { shared, permit, stream, guard, .. } = connection;
     let (ctx, id) = (shared.ctx.clone(), shared.id);
     // The task may still be in a list of tasks to wake.
     shared.task.clear();
     let Stream::Plain(socket) = stream else { return remove_closed(&ctx, &shared) };
-    let held = socket.make_idle(id);
-    let parked = IdleConnection {
-        arrival,
-        held,
+    let descriptor = socket.make_idle(id);
+    let idle = IdleConnection {
+        permit,
+        descriptor,
         limits: shared.limits(),
         proxied: shared.proxied_local.get().map(|local| Box::new((shared.peer.get(), local))),
         wait_ends_at: shared.wait_ends_at.get(),
         requests: shared.requests.get(),
         is_announced: shared.is_announced.get(),
-        in_http: !guard.is_awaiting_proxy_header(),
+        is_past_proxy_header: !guard.is_awaiting_proxy_header(),
     };
-    shared.set_deadline_at(parked.wait_ends_at);
-    if let Some(connected) = ctx.connections.borrow_mut().find_mut(id) {
-        *connected = TableEntry::IdleConnection(Box::new(parked));
+    shared.set_deadline_at(idle.wait_ends_at);
+    if let Some(entry) = ctx.connections.borrow_mut().find_mut(id) {
+        *entry = TableEntry::Idle(Box::new(idle));
     }
     ctx.heap_trimmer.count_idle();
 }
@@ -199,7 +197,7 @@ impl Connection {
         self.stream.can_make_idle()
             && self.read_buffer.is_empty()
             && self.guard.is_awaiting_head()
-            && !self.input_ended
+            && !self.has_input_ended
             && !shared.is_busy()
             && !shared.is_wake_queued.get()
             && !shared.closes_after_response.get()
@@ -214,11 +212,11 @@ pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
         None => {}
         Some(TableEntry::Serving(shared)) if reset => shared.abort_with_reset(),
         Some(TableEntry::Serving(shared)) => shared.abort_socket(),
-        Some(TableEntry::IdleConnection(parked)) => {
+        Some(TableEntry::Idle(idle)) => {
             if reset {
-                stream::reset_on_close(&parked.held);
+                stream::reset_on_close(&idle.descriptor);
             }
-            if parked.is_announced {
+            if idle.is_announced {
                 ctx.emit_later(|batch| batch.push_connection_closed(id));
             }
             let removed = connections.remove(id);
@@ -233,7 +231,7 @@ pub(crate) fn close_connection(ctx: &Context, id: u32) {
     if let Some(TableEntry::Serving(shared)) = ctx.connections.borrow().find(id)
         && shared.has_complete_response()
     {
-        return shared.finish();
+        return shared.close_after_write();
     }
     abort_connection(ctx, id, false);
 }

@@ -23,7 +23,7 @@ impl RateBounds {
     }
 
     /// Returns the bounds of reading a response.
-    pub fn of_answer(limits: &Limits) -> Self {
+    pub fn of_response(limits: &Limits) -> Self {
         Self::new(limits.settings.write_timeout, limits.settings.write_min_rate, limits.rate_grace)
     }
 
@@ -37,9 +37,9 @@ impl RateBounds {
 #[derive(Clone, Copy)]
 pub(crate) struct MinRate {
     /// When bytes moved last, in milliseconds of the context's clock.
-    last: u64,
+    last_moved_at: u64,
     /// When the average rate will have been missed.
-    by_rate: u64,
+    rate_deadline: u64,
     state: ClockState,
 }
 
@@ -52,11 +52,15 @@ enum ClockState {
 }
 
 impl MinRate {
-    pub const OFF: Self = Self { last: 0, by_rate: 0, state: ClockState::Off };
+    pub const OFF: Self = Self { last_moved_at: 0, rate_deadline: 0, state: ClockState::Off };
 
     /// Starts the clock: bytes are expected from now on.
     pub fn start(&mut self, now: u64, bounds: RateBounds) {
-        *self = Self { last: now, by_rate: now + bounds.grace, state: ClockState::Running };
+        *self = Self {
+            last_moved_at: now,
+            rate_deadline: now + bounds.grace,
+            state: ClockState::Running,
+        };
     }
 
     pub fn stop(&mut self) {
@@ -77,18 +81,21 @@ impl MinRate {
 
     /// Since when the other side has been late: without a byte, or below the rate. `u64::MAX` while
     /// no bytes are expected.
-    pub fn behind_since(&self, bounds: RateBounds) -> u64 {
+    pub fn late_since(&self, bounds: RateBounds) -> u64 {
         if !self.is_running() {
             return u64::MAX;
         }
-        let paid =
-            if bounds.rate > 0 { self.by_rate.saturating_sub(bounds.grace) } else { u64::MAX };
-        self.last.min(paid)
+        let paid = if bounds.rate > 0 {
+            self.rate_deadline.saturating_sub(bounds.grace)
+        } else {
+            u64::MAX
+        };
+        self.last_moved_at.min(paid)
     }
 
     /// When bytes moved last; 0 before the first start.
-    pub fn last_moved(&self) -> u64 {
-        self.last
+    pub fn last_moved_at(&self) -> u64 {
+        self.last_moved_at
     }
 
     /// Pauses the clock until [`Self::resume`].
@@ -101,16 +108,17 @@ impl MinRate {
     /// Resumes the clock; the pause does not count against the other side.
     pub fn resume(&mut self, now: u64) {
         if let ClockState::Paused(since) = self.state {
-            self.last += now - since;
-            self.by_rate += now - since;
+            self.last_moved_at += now - since;
+            self.rate_deadline += now - since;
             self.state = ClockState::Running;
         }
     }
 
-    pub fn moved(&mut self, now: u64, bytes: u64, bounds: RateBounds) {
-        self.last = now;
+    pub fn record_bytes(&mut self, now: u64, bytes: u64, bounds: RateBounds) {
+        self.last_moved_at = now;
         if let Some(bought) = (bytes * 1_000).checked_div(bounds.rate) {
-            self.by_rate = (self.by_rate + bought).min(now + bounds.grace.max(bounds.silence));
+            self.rate_deadline =
+                (self.rate_deadline + bought).min(now + bounds.grace.max(bounds.silence));
         }
     }
 
@@ -119,8 +127,9 @@ impl MinRate {
         if !self.is_running() {
             return u64::MAX;
         }
-        let silent = if bounds.silence > 0 { self.last + bounds.silence } else { u64::MAX };
-        let slow = if bounds.rate > 0 { self.by_rate } else { u64::MAX };
+        let silent =
+            if bounds.silence > 0 { self.last_moved_at + bounds.silence } else { u64::MAX };
+        let slow = if bounds.rate > 0 { self.rate_deadline } else { u64::MAX };
         silent.min(slow)
     }
 }
@@ -137,7 +146,7 @@ mod tests {
             if clock.deadline(BOUNDS) <= now {
                 return Some(now);
             }
-            clock.moved(now, bytes, BOUNDS);
+            clock.record_bytes(now, bytes, BOUNDS);
         }
         None
     }
@@ -146,7 +155,7 @@ mod tests {
     fn silence_ends_it_after_its_time() {
         let mut clock = MinRate::OFF;
         clock.start(1_000, BOUNDS);
-        clock.moved(5_000, 1_000_000, BOUNDS);
+        clock.record_bytes(5_000, 1_000_000, BOUNDS);
         assert_eq!(clock.deadline(BOUNDS), 35_000);
     }
 
@@ -168,7 +177,7 @@ mod tests {
     fn a_burst_does_not_buy_a_drip_for_ever() {
         let mut clock = MinRate::OFF;
         clock.start(0, BOUNDS);
-        clock.moved(10, 100_000_000, BOUNDS);
+        clock.record_bytes(10, 100_000_000, BOUNDS);
         let end = given_up(&mut clock, 1_000, 1).unwrap();
         assert!(end <= 40_000, "{end}");
     }
@@ -186,16 +195,16 @@ mod tests {
     #[test]
     fn who_is_silent_or_drips_is_behind() {
         let mut clock = MinRate::OFF;
-        assert_eq!(clock.behind_since(BOUNDS), u64::MAX);
+        assert_eq!(clock.late_since(BOUNDS), u64::MAX);
         clock.start(1_000, BOUNDS);
-        assert_eq!(clock.behind_since(BOUNDS), 1_000);
-        clock.moved(9_000, 1_000, BOUNDS);
-        assert_eq!(clock.behind_since(BOUNDS), 3_000, "two seconds are paid for");
-        clock.moved(10_000, 1_000_000, BOUNDS);
-        assert_eq!(clock.behind_since(BOUNDS), 10_000, "it may be silent from now on");
-        assert_eq!(clock.behind_since(RateBounds { rate: 0, ..BOUNDS }), 10_000);
+        assert_eq!(clock.late_since(BOUNDS), 1_000);
+        clock.record_bytes(9_000, 1_000, BOUNDS);
+        assert_eq!(clock.late_since(BOUNDS), 3_000, "two seconds are paid for");
+        clock.record_bytes(10_000, 1_000_000, BOUNDS);
+        assert_eq!(clock.late_since(BOUNDS), 10_000, "it may be silent from now on");
+        assert_eq!(clock.late_since(RateBounds { rate: 0, ..BOUNDS }), 10_000);
         clock.pause(11_000);
-        assert_eq!(clock.behind_since(BOUNDS), u64::MAX);
+        assert_eq!(clock.late_since(BOUNDS), u64::MAX);
     }
 
     #[test]

@@ -52,9 +52,9 @@ impl ConnectionPermit {
     }
 
     /// Reports to JavaScript that the connection closed before anything was served.
-    pub fn lost(self) {
-        if self.ctx.announce {
-            ConnectionState::emit_lost(&self.ctx, self.server_id, self.peer);
+    pub fn emit_unserved(self) {
+        if self.ctx.announces_at_accept {
+            ConnectionState::emit_unserved(&self.ctx, self.server_id, self.peer);
         }
     }
 }
@@ -69,7 +69,7 @@ impl Drop for ConnectionPermit {
             let handoff = ctx.handoff.clone();
             executor::spawn(async move { handoff.descriptor_freed() });
         }
-        if ctx.draining.get() && ctx.has_no_connections() {
+        if ctx.is_draining.get() && ctx.has_no_connections() {
             ctx.emit(EventBatch::push_idle);
         }
     }

@@ -10,8 +10,8 @@ impl Connection {
     /// Handles the client's half-close. As in Node, a client with a pending response counts as
     /// disconnected. A response that the handler writes at once, before Node would notice the
     /// half-close, is still sent: `printf 'GET ...' | nc` reads its response.
-    pub(crate) fn on_end(&mut self) -> Turn {
-        let awaits_head = self.shared.exchange.borrow().is_none() && self.in_head();
+    pub(crate) fn handle_half_close(&mut self) -> Turn {
+        let awaits_head = self.shared.exchange.borrow().is_none() && self.has_partial_head();
         if awaits_head && self.shared.limits().node_compatible {
             return self.refuse(Refusal::TruncatedHead);
         }
@@ -20,13 +20,13 @@ impl Connection {
             None => return Turn::Flush,
             // The body can never be complete, unless it has arrived and waits for JavaScript to
             // decide on the upgrade.
-            Some(exchange) if self.guard.is_in_message() && !exchange.upgrade_undecided => {
-                if exchange.response_complete {
+            Some(exchange) if self.guard.is_in_message() && !exchange.is_upgrade_undecided => {
+                if exchange.is_response_complete {
                     return Turn::Flush;
                 }
             }
             // Credit or the socket continues the exchange.
-            Some(exchange) if !exchange.body_done || exchange.response_complete => {
+            Some(exchange) if !exchange.is_body_done || exchange.is_response_complete => {
                 return Turn::Wait;
             }
             // The request is answered even though the client has half-closed.
@@ -43,10 +43,11 @@ impl Connection {
     pub(crate) fn has_javascript_passed_end(&mut self) -> bool {
         let ctx = &self.shared.ctx;
         // Emitted events must have been delivered before JavaScript can have taken them.
-        if self.end_seen_at.is_none() && !ctx.has_events_due() {
-            self.end_seen_at = Some(ctx.handoff.takes());
+        if self.half_close_noticed_at.is_none() && !ctx.has_events_due() {
+            self.half_close_noticed_at = Some(ctx.handoff.takes());
         }
-        let passed = self.end_seen_at.is_some_and(|seen_at| ctx.handoff.has_passed(seen_at));
+        let passed =
+            self.half_close_noticed_at.is_some_and(|seen_at| ctx.handoff.has_passed(seen_at));
         // The order matters: a response that JavaScript was writing meanwhile is found in the ring.
         if passed && !ctx.handoff.ring.has_unread_records() {
             return true;
@@ -58,49 +59,49 @@ impl Connection {
 
     pub(crate) fn begin_flush(&mut self) {
         self.phase = Phase::Flushing;
-        self.arm_flush();
+        self.register_flush_deadline();
     }
 
     /// Sends what is left and half-closes.
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> Turn {
         match self.send(cx) {
-            Poll::Pending => return self.flush_waits(),
+            Poll::Pending => return self.await_flush(),
             Poll::Ready(Err(_)) => return Turn::Close,
             Poll::Ready(Ok(())) => {}
         }
         self.notify_sent();
         // JavaScript would destroy the connection if it knew that the rest of the body is not read,
         // and the client has not read the response yet. It is notified afterwards.
-        if !self.shared.closes_early() {
-            self.shared.abort();
+        if !self.shared.closes_before_body_end() {
+            self.shared.abort_exchange();
         }
         // The client has sent everything, so no reset can overtake our response. A `close_notify`
         // arrives after everything is read.
-        let closes = self.client_is_done && !self.stream.has_unread();
+        let closes = self.is_client_done && !self.stream.has_unread();
         let end =
             if closes { self.stream.poll_close_notify(cx) } else { self.stream.poll_shutdown(cx) };
         match end {
             Poll::Ready(Ok(())) if closes => return Turn::Close,
             Poll::Ready(Ok(())) => {}
             // TLS must send something first.
-            Poll::Pending => return self.flush_waits(),
+            Poll::Pending => return self.await_flush(),
             // The peer has disconnected.
             Poll::Ready(Err(_)) => return Turn::Close,
         }
         self.phase = Phase::Lingering;
         let shared = &self.shared;
-        shared.wait(shared.limits().settings.linger_timeout);
+        shared.start_wait(shared.limits().settings.linger_timeout);
         shared.set_deadline_at(shared.wait_ends_at.get());
         Turn::Again
     }
 
-    fn flush_waits(&mut self) -> Turn {
+    fn await_flush(&mut self) -> Turn {
         if self.shared.is_deadline_due.replace(false) {
-            if self.output_expired(self.shared.ctx.now_ms()) {
+            if self.is_reader_too_slow(self.shared.ctx.now_ms()) {
                 self.stream.reset_on_close();
                 return Turn::Close;
             }
-            self.arm_flush();
+            self.register_flush_deadline();
         }
         Turn::Wait
     }
@@ -111,7 +112,7 @@ impl Connection {
         if shared.wait_ends_at.get() <= shared.ctx.now_ms() {
             return Turn::Close;
         }
-        let mut scratch = shared.ctx.scratch.borrow_mut();
+        let mut scratch = shared.ctx.read_scratch.borrow_mut();
         for _ in 0..READS_PER_TURN {
             match self.stream.poll_read(cx, &mut scratch) {
                 Poll::Pending => return Turn::Wait,

@@ -21,22 +21,22 @@ impl Connection {
             Poll::Pending => {}
         }
         if shared.is_deadline_due.get()
-            && let Some(turn) = self.on_deadline()
+            && let Some(turn) = self.handle_deadline()
         {
             return turn;
         }
-        let (has_exchange, finished, body_done) = match shared.exchange.borrow().as_ref() {
-            Some(exchange) => (true, exchange.is_finished(), exchange.body_done),
+        let (has_exchange, finished, is_body_done) = match shared.exchange.borrow().as_ref() {
+            Some(exchange) => (true, exchange.is_finished(), exchange.is_body_done),
             None => (false, false, true),
         };
         if finished {
-            return self.finish();
+            return self.finish_exchange();
         }
-        if !body_done {
-            if shared.closes_early() {
+        if !is_body_done {
+            if shared.closes_before_body_end() {
                 return Turn::Flush;
             }
-            if self.is_direct() {
+            if self.reads_body_directly() {
                 return self.read_body(cx);
             }
             // JavaScript may have granted credit.
@@ -46,7 +46,7 @@ impl Connection {
             }
         }
         // While the client does not read its responses, no further request is released.
-        self.waits_for_reader = !has_exchange && shared.out.borrow().len() > READ_AHEAD;
+        self.waits_for_reader = !has_exchange && shared.write_queue.borrow().len() > READ_AHEAD;
         if self.waits_for_reader {
             return Turn::Wait;
         }
@@ -75,8 +75,8 @@ impl Connection {
     }
 
     fn read(&mut self, cx: &mut Context<'_>) -> Turn {
-        if self.input_ended {
-            return self.on_end();
+        if self.has_input_ended {
+            return self.handle_half_close();
         }
         let shared = self.shared.clone();
         // A head may be as long as its limits allow. After a request in flight, only a few bytes
@@ -85,10 +85,10 @@ impl Connection {
         let most = READ_AHEAD.max(if is_head { shared.limits().head_size() } else { 0 });
         if self.read_buffer.len() > most || shared.parsed_message.borrow().body.len() >= READ_AHEAD
         {
-            self.input_pauses();
+            self.pause_body_clock();
             return Turn::Wait;
         }
-        let mut scratch = shared.ctx.scratch.borrow_mut();
+        let mut scratch = shared.ctx.read_scratch.borrow_mut();
         let count = match self.receive(cx, &mut scratch) {
             Ok(count) => count,
             Err(turn) => return turn,
@@ -98,7 +98,7 @@ impl Connection {
             self.read_buffer.push(input);
             drop(scratch);
             if self.awaits_preface {
-                self.head_begins();
+                self.start_head_timeout();
             }
             // The next turn releases what it can, or reads again: the socket wakes no task before a
             // read found it empty.
@@ -113,7 +113,7 @@ impl Connection {
         if taken > 0 {
             return self.after_release();
         }
-        self.head_begins();
+        self.start_head_timeout();
         Turn::Again
     }
 
@@ -122,16 +122,16 @@ impl Connection {
     pub(crate) fn receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Result<usize, Turn> {
         match self.stream.poll_read(cx, buf) {
             Poll::Pending => {
-                self.input_waits();
+                self.start_body_clock();
                 Err(Turn::Wait)
             }
             Poll::Ready(Err(_)) => Err(Turn::Close),
             Poll::Ready(Ok(0)) => {
-                self.input_ended = true;
-                Err(self.on_end())
+                self.has_input_ended = true;
+                Err(self.handle_half_close())
             }
             Poll::Ready(Ok(count)) => {
-                self.input_moved(count);
+                self.record_received(count);
                 Ok(count)
             }
         }
@@ -143,7 +143,7 @@ impl Connection {
         if self.guard.is_in_message() {
             return !self.shared.is_undecided()
                 && self.shared.parsed_message.borrow().body.len()
-                    < self.shared.ctx.memory.read_ahead();
+                    < self.shared.ctx.memory.max_read_ahead();
         }
         self.shared.exchange.borrow().is_none() && !self.guard.is_complete()
     }
@@ -153,7 +153,7 @@ impl Connection {
         let shared = &self.shared;
         let limits = shared.limits();
         let message = &mut *shared.parsed_message.borrow_mut();
-        let mut head = shared.ctx.head.borrow_mut();
+        let mut head = shared.ctx.parsed_head.borrow_mut();
         let mut taken = 0;
         if self.guard.is_awaiting_head() {
             message.start_head();
@@ -202,19 +202,19 @@ impl Connection {
             return Turn::Again;
         }
         self.shared.keep_upgrade_bytes(self.read_buffer.unread());
-        self.end_seen_at = None;
+        self.half_close_noticed_at = None;
         if self.shared.exchange.borrow().is_none()
             && let Err(refusal) = self.begin_exchange()
         {
             return self.refuse(refusal);
         }
         self.dispatch_body();
-        self.exchange_begins();
+        self.start_exchange_deadlines();
         Turn::Again
     }
 
     /// Finishes the current exchange and prepares for the next.
-    fn finish(&mut self) -> Turn {
+    fn finish_exchange(&mut self) -> Turn {
         let shared = self.shared.clone();
         let Some(mut exchange) = shared.exchange.take() else { return Turn::Again };
         shared.finish_accounting(&exchange);
@@ -223,11 +223,12 @@ impl Connection {
         }
         let at_its_end = self.guard.is_complete() && shared.parsed_message.borrow().body.is_empty();
         if shared.closes_after_response.get() || !at_its_end {
-            self.client_is_done = at_its_end && !exchange.keep_alive && self.read_buffer.is_empty();
+            self.is_client_done =
+                at_its_end && !exchange.allows_keep_alive && self.read_buffer.is_empty();
             return Turn::Flush;
         }
         self.guard.start_next_message();
-        self.begin_wait();
+        self.await_next_request();
         Turn::Again
     }
 }

@@ -16,8 +16,8 @@ impl ResponseSink for ConnectionState {
         self.with_current(|exchange| {
             exchange.record_interim(head.status);
             // HTTP/1.0 clients get no 1xx response (RFC 9110 section 15.2).
-            if !exchange.head_sent && exchange.accepts_interim {
-                self.out.borrow_mut().append(|out| {
+            if !exchange.is_head_sent && exchange.accepts_interim {
+                self.write_queue.borrow_mut().append(|out| {
                     encoder::write_interim_head(out, head.status, head.reason, head.fields)
                 });
             }
@@ -26,7 +26,7 @@ impl ResponseSink for ConnectionState {
 
     fn send_head(&self, head: &ResponseHead<'_>, length: Option<u64>) {
         self.with_current(|exchange| {
-            if std::mem::replace(&mut exchange.head_sent, true) {
+            if std::mem::replace(&mut exchange.is_head_sent, true) {
                 return;
             }
             exchange.awaits_continue = false;
@@ -34,24 +34,24 @@ impl ResponseSink for ConnectionState {
             let limits = self.limits();
             let limit = limits.settings.limit_requests_per_connection;
             let close = head.flags.closes()
-                || !exchange.keep_alive
-                || ctx.draining.get()
+                || !exchange.allows_keep_alive
+                || ctx.is_draining.get()
                 || limits.settings.keepalive.is_zero()
                 || (limit > 0 && self.requests.get() >= limit)
                 || (head.flags.discards_request_body()
-                    && !exchange.passes_soon(limits.max_discarded));
+                    && !exchange.is_rest_short(limits.max_discarded));
             if close {
                 self.closes_after_response.set(true);
             }
             exchange.status = head.status;
-            exchange.no_body = head.flags.has_no_body();
-            exchange.chunked = head.flags.sends_chunks() && !exchange.no_body;
+            exchange.has_no_body = head.flags.has_no_body();
+            exchange.is_chunked = head.flags.sends_chunks() && !exchange.has_no_body;
             // Node has rendered the fields without knowing of a drain, a limit or an unread body.
-            let says_otherwise = close
-                && exchange.keep_alive
+            let needs_rewrite = close
+                && exchange.allows_keep_alive
                 && !head.flags.closes()
                 && !head.flags.adds_connection();
-            let fields = if says_otherwise {
+            let fields = if needs_rewrite {
                 Cow::Owned(encoder::rewrite_as_closing(head.fields))
             } else {
                 Cow::Borrowed(head.fields)
@@ -66,7 +66,7 @@ impl ResponseSink for ConnectionState {
                 date: date.text(),
                 length: length.filter(|_| head.flags.adds_length()),
             };
-            self.out.borrow_mut().append(|out| {
+            self.write_queue.borrow_mut().append(|out| {
                 encoder::write_head(out, head.status, head.reason, &fields, head.flags, &options);
             });
         });
@@ -76,18 +76,18 @@ impl ResponseSink for ConnectionState {
         self.with_current(|exchange| {
             if exchange.tunnel.is_some() {
                 let count = self.inspect_tunnel_bytes(exchange, bytes);
-                self.out.borrow_mut().append(|out| out.extend_from_slice(&bytes[..count]));
+                self.write_queue.borrow_mut().append(|out| out.extend_from_slice(&bytes[..count]));
                 return self.close_websocket_at_boundary(exchange);
             }
-            if !exchange.takes_data(bytes.len()) {
+            if !exchange.count_response_bytes(bytes.len()) {
                 return;
             }
-            self.out.borrow_mut().append(|out| {
-                if exchange.chunked {
+            self.write_queue.borrow_mut().append(|out| {
+                if exchange.is_chunked {
                     encoder::write_chunk_size(out, bytes.len());
                 }
                 out.extend_from_slice(bytes);
-                if exchange.chunked {
+                if exchange.is_chunked {
                     out.extend_from_slice(encoder::CRLF);
                 }
             });
@@ -95,11 +95,11 @@ impl ResponseSink for ConnectionState {
     }
 
     fn send_large(&self, bytes: Bytes) {
-        self.piece(bytes, false);
+        self.append_chunk(bytes, false);
     }
 
     fn send_borrowed(&self, bytes: Bytes) {
-        self.piece(bytes, true);
+        self.append_chunk(bytes, true);
     }
 
     fn add_trailers(&self, fields: &[u8]) {
@@ -108,7 +108,7 @@ impl ResponseSink for ConnectionState {
 
     fn end(&self, discard: bool) {
         self.with_current(|exchange| {
-            if std::mem::replace(&mut exchange.response_complete, true) {
+            if std::mem::replace(&mut exchange.is_response_complete, true) {
                 return;
             }
             if exchange.tunnel.is_none() {
@@ -121,7 +121,7 @@ impl ResponseSink for ConnectionState {
 
     fn abort(&self) {
         self.is_aborted.set(true);
-        self.touch();
+        self.queue_wake();
     }
 
     fn grant_credit(&self, bytes: u32) {
@@ -142,39 +142,39 @@ impl ResponseSink for ConnectionState {
 impl ConnectionState {
     /// Completes the response.
     fn complete(&self, exchange: &mut Exchange, discard: bool) {
-        exchange.upgrade_undecided = false;
-        if !exchange.head_sent {
+        exchange.is_upgrade_undecided = false;
+        if !exchange.is_head_sent {
             // No head was sent and none will be: the only correct end is to abort the connection.
             self.is_aborted.set(true);
         }
-        if exchange.chunked {
+        if exchange.is_chunked {
             let trailers = std::mem::take(&mut exchange.trailers);
-            self.out.borrow_mut().append(|out| encoder::write_last_chunk(out, &trailers));
+            self.write_queue.borrow_mut().append(|out| encoder::write_last_chunk(out, &trailers));
         }
         exchange.discards_body = discard;
     }
 
     /// Appends a body chunk without copying it.
-    fn piece(&self, bytes: Bytes, lent: bool) {
+    fn append_chunk(&self, bytes: Bytes, is_borrowed: bool) {
         self.with_current(|exchange| {
             if exchange.tunnel.is_some() {
                 let count = self.inspect_tunnel_bytes(exchange, &bytes);
-                self.out.borrow_mut().push(bytes.slice(..count));
+                self.write_queue.borrow_mut().push(bytes.slice(..count));
                 return self.close_websocket_at_boundary(exchange);
             }
-            if !exchange.takes_data(bytes.len()) {
+            if !exchange.count_response_bytes(bytes.len()) {
                 return;
             }
-            let mut out = self.out.borrow_mut();
-            if exchange.chunked {
+            let mut out = self.write_queue.borrow_mut();
+            if exchange.is_chunked {
                 out.append(|out| encoder::write_chunk_size(out, bytes.len()));
             }
-            if lent {
+            if is_borrowed {
                 out.push_borrowed(bytes);
             } else {
                 out.push(bytes);
             }
-            if exchange.chunked {
+            if exchange.is_chunked {
                 out.append(|out| out.extend_from_slice(encoder::CRLF));
             }
         });
@@ -185,15 +185,15 @@ impl ConnectionState {
         if let Some(exchange) = self.exchange.borrow_mut().as_mut() {
             change(exchange);
         }
-        self.touch();
+        self.queue_wake();
     }
 }
 
 impl Exchange {
     /// Whether the rest of the request body is known to be at most `most` bytes: worth reading to
     /// keep the connection.
-    fn passes_soon(&self, most: u64) -> bool {
-        self.body_done
+    fn is_rest_short(&self, most: u64) -> bool {
+        self.is_body_done
             || match self.framing {
                 Framing::None => true,
                 Framing::Length(length) => length.saturating_sub(self.body_bytes) <= most,
@@ -202,8 +202,8 @@ impl Exchange {
     }
 
     /// Whether body bytes may be written now; counts them if so.
-    pub(crate) fn takes_data(&mut self, len: usize) -> bool {
-        let takes = self.head_sent && !self.response_complete && !self.no_body && len > 0;
+    pub(crate) fn count_response_bytes(&mut self, len: usize) -> bool {
+        let takes = self.is_head_sent && !self.is_response_complete && !self.has_no_body && len > 0;
         if takes {
             self.sent_bytes += len as u64;
         }

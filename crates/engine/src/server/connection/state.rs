@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::error_response::Refused;
+use super::error_response::RefusalState;
 use super::socket_options::PendingSocketOptions;
 use super::{Exchange, TableEntry, request_body};
 use crate::bridge::event_batch::{ConnectionInfo, RequestBody};
@@ -34,7 +34,7 @@ pub(crate) struct ConnectionState {
     pub(crate) limits: RefCell<Rc<Limits>>,
     pub(crate) task: TaskWaker,
     pub(crate) parsed_message: RefCell<ParsedMessage>,
-    pub(crate) out: RefCell<WriteQueue>,
+    pub(crate) write_queue: RefCell<WriteQueue>,
     pub(crate) exchange: RefCell<Option<Exchange>>,
     /// Whether JavaScript has received the connection's `CONNECTION` event.
     pub(crate) is_announced: Cell<bool>,
@@ -78,29 +78,29 @@ pub(crate) struct ConnectionState {
     /// Whether the connection was chosen to be closed to free memory or a request slot.
     pub(crate) is_evicted: Cell<bool>,
     /// Whether the eviction frees a request slot, not memory.
-    pub(crate) is_evicted_for_request: Cell<bool>,
+    pub(crate) evicts_for_request: Cell<bool>,
     /// Whether the connection's task has yet to carry out the eviction.
     pub(crate) has_pending_eviction: Cell<bool>,
     /// Who answers a refused request, and whether the response has been written.
-    pub(crate) refusal_response: Cell<Refused>,
+    pub(crate) refusal_state: Cell<RefusalState>,
     /// Whether a complete response waits in the write queue after its exchange has finished.
     pub(crate) has_unsent_response: Cell<bool>,
     /// The streams of an HTTP/2 connection; empty for HTTP/1.
     pub(crate) streams: OnceCell<Rc<Streams>>,
     /// A weak reference to this state, for [`Context::to_wake`].
-    pub(crate) me: Weak<ConnectionState>,
+    pub(crate) weak_self: Weak<ConnectionState>,
 }
 
 impl ConnectionState {
     pub fn new(ctx: Rc<Context>, id: u32, server_id: u32, peer: PeerAddr) -> Rc<Self> {
-        Rc::new_cyclic(|me| Self {
+        Rc::new_cyclic(|weak_self| Self {
             limits: RefCell::new(ctx.limits_of(server_id)),
             ctx,
             id,
             server_id,
             task: TaskWaker::default(),
             parsed_message: RefCell::default(),
-            out: RefCell::default(),
+            write_queue: RefCell::default(),
             exchange: RefCell::default(),
             is_announced: Cell::new(false),
             is_wake_queued: Cell::new(false),
@@ -122,19 +122,19 @@ impl ConnectionState {
             output_stalled_since: Cell::new(u64::MAX),
             body_late_since: Cell::new(u64::MAX),
             is_evicted: Cell::new(false),
-            is_evicted_for_request: Cell::new(false),
+            evicts_for_request: Cell::new(false),
             has_pending_eviction: Cell::new(false),
-            refusal_response: Cell::new(Refused::Nothing),
+            refusal_state: Cell::new(RefusalState::NotRefused),
             has_unsent_response: Cell::new(false),
             streams: OnceCell::new(),
-            me: me.clone(),
+            weak_self: weak_self.clone(),
         })
     }
 
     /// Emits the begin and the end of a connection that was lost before it was served. JavaScript
     /// counts the connections of each server, so it needs both events.
-    pub(crate) fn emit_lost(ctx: &Rc<Context>, server_id: u32, peer: PeerAddr) {
-        let facts = ConnectionInfo {
+    pub(crate) fn emit_unserved(ctx: &Rc<Context>, server_id: u32, peer: PeerAddr) {
+        let info = ConnectionInfo {
             family: 0,
             remote: "",
             remote_port: 0,
@@ -148,15 +148,15 @@ impl ConnectionState {
             .insert_with(|id| TableEntry::Serving(Self::new(ctx.clone(), id, server_id, peer)));
         connections.remove(id);
         ctx.emit(|batch| {
-            batch.push_connection(id, server_id, &facts);
+            batch.push_connection(id, server_id, &info);
             batch.push_connection_closed(id);
         });
     }
 
     /// Wakes the connection's task after the ring has been read; repeated calls wake it once.
-    pub(crate) fn touch(&self) {
+    pub(crate) fn queue_wake(&self) {
         if !self.is_wake_queued.replace(true)
-            && let Some(me) = self.me.upgrade()
+            && let Some(me) = self.weak_self.upgrade()
         {
             self.ctx.to_wake.borrow_mut().push(me);
         }
@@ -185,7 +185,7 @@ impl ConnectionState {
     /// Whether a request is in flight or a response is unsent.
     pub fn is_busy(&self) -> bool {
         self.exchange.borrow().is_some()
-            || !self.out.borrow().is_empty()
+            || !self.write_queue.borrow().is_empty()
             || self.streams.get().is_some_and(|streams| !streams.is_empty())
     }
 
@@ -203,16 +203,18 @@ impl ConnectionState {
     pub(crate) fn ends_now(&self) -> bool {
         self.closes_after_response.get()
             && self.exchange.borrow().as_ref().is_some_and(|exchange| {
-                exchange.response_complete && exchange.body_done && exchange.tunnel.is_none()
+                exchange.is_response_complete && exchange.is_body_done && exchange.tunnel.is_none()
             })
     }
 
     /// Whether the response is complete and closes the connection while the request body is still
     /// arriving. The rest of the body is not read then, as in Node.
-    pub(crate) fn closes_early(&self) -> bool {
+    pub(crate) fn closes_before_body_end(&self) -> bool {
         self.closes_after_response.get()
             && self.exchange.borrow().as_ref().is_some_and(|exchange| {
-                exchange.response_complete && !exchange.body_done && !exchange.notifies_when_sent
+                exchange.is_response_complete
+                    && !exchange.is_body_done
+                    && !exchange.notifies_when_sent
             })
     }
 
@@ -228,7 +230,7 @@ impl ConnectionState {
     /// Aborts the connection without a reset.
     pub fn abort_socket(&self) {
         self.is_aborted.set(true);
-        self.touch();
+        self.queue_wake();
     }
 
     /// Aborts the connection with a TCP reset.
@@ -241,27 +243,27 @@ impl ConnectionState {
     pub(crate) fn has_complete_response(&self) -> bool {
         let exchange = self.exchange.borrow();
         self.streams.get().is_none()
-            && exchange
-                .as_ref()
-                .map_or(!self.out.borrow().is_empty(), |exchange| exchange.response_complete)
+            && exchange.as_ref().map_or(!self.write_queue.borrow().is_empty(), |exchange| {
+                exchange.is_response_complete
+            })
     }
 
     /// Closes the connection after the bytes written so far.
-    pub(crate) fn finish(&self) {
+    pub(crate) fn close_after_write(&self) {
         self.closes_after_response.set(true);
         self.closes_after_write.set(true);
-        self.touch();
+        self.queue_wake();
     }
 
     /// Stores a socket option until the connection's task applies it.
     pub fn set_socket_option(&self, option: SocketOption) {
         self.pending_socket_options.set(option);
-        self.touch();
+        self.queue_wake();
     }
 
     /// Sets the end of the current wait to `after` from now. The deadline is set separately,
     /// because the wait may be extended.
-    pub(crate) fn wait(&self, after: Duration) {
+    pub(crate) fn start_wait(&self, after: Duration) {
         self.wait_ends_at.set(self.ctx.deadline(after));
     }
 
@@ -285,19 +287,19 @@ impl ConnectionState {
     }
 
     /// Dispatches the request with the body received so far, and later the end of the body. If no
-    /// head was kept, `ctx.head` must still be this request's head at the first call.
-    pub(crate) fn deliver(&self, exchange: &mut Exchange, trailers: &[u8]) {
+    /// head was kept, `ctx.parsed_head` must still be this request's head at the first call.
+    pub(crate) fn emit_request(&self, exchange: &mut Exchange, trailers: &[u8]) {
         if exchange.is_dispatched {
             // Emitted for a discarded body too: the reader of the request waits for its end.
-            if exchange.body_done && !std::mem::replace(&mut exchange.end_emitted, true) {
+            if exchange.is_body_done && !std::mem::replace(&mut exchange.is_end_emitted, true) {
                 self.ctx.emit(|batch| batch.push_end(exchange.id, trailers));
             }
             return;
         }
         exchange.is_dispatched = true;
         exchange.buffered_len = 0;
-        let whole = exchange.body_done && trailers.is_empty();
-        exchange.end_emitted = exchange.body_done;
+        let whole = exchange.is_body_done && trailers.is_empty();
+        exchange.is_end_emitted = exchange.is_body_done;
         let message = self.parsed_message.borrow();
         let body = match (whole, exchange.buffered_chunks.is_empty()) {
             (true, true) if message.body.is_empty() => RequestBody::None,
@@ -305,8 +307,8 @@ impl ConnectionState {
             (true, false) => RequestBody::Whole(joined(&mut exchange.buffered_chunks)),
             (false, _) => RequestBody::Streams,
         };
-        let kept = exchange.kept_head.take();
-        let shared_head = self.ctx.head.borrow();
+        let kept = exchange.saved_head.take();
+        let shared_head = self.ctx.parsed_head.borrow();
         let (head, bytes) = match &kept {
             Some(kept) => (&kept.head, &kept.bytes),
             None => (&*shared_head, &message.head),
@@ -323,10 +325,10 @@ impl ConnectionState {
                 ahead.map(Bytes::from),
                 policy,
             );
-            for piece in exchange.buffered_chunks.drain(..).flat_map(request_body::pieces) {
-                batch.push_data(exchange.id, piece);
+            for chunk in exchange.buffered_chunks.drain(..).flat_map(request_body::split_chunks) {
+                batch.push_data(exchange.id, chunk);
             }
-            if !whole && exchange.body_done {
+            if !whole && exchange.is_body_done {
                 batch.push_end(exchange.id, trailers);
             }
         });
@@ -355,7 +357,7 @@ impl ConnectionState {
     }
 
     /// Emits the connection to JavaScript unless that has been done.
-    pub(crate) fn announce(&self, stream: &Stream) {
+    pub(crate) fn emit_connection(&self, stream: &Stream) {
         if self.is_announced.replace(true) {
             return;
         }
@@ -365,7 +367,7 @@ impl ConnectionState {
         };
         let local = self.proxied_local.get().or_else(|| stream.local_address());
         let local_text = local.map(|address| address.ip().to_string()).unwrap_or_default();
-        let facts = ConnectionInfo {
+        let info = ConnectionInfo {
             family,
             remote: self.remote(),
             remote_port,
@@ -374,15 +376,17 @@ impl ConnectionState {
             secure: stream.tls(),
             http2: self.streams.get().is_some(),
         };
-        self.ctx.emit(|batch| batch.push_connection(self.id, self.server_id, &facts));
+        self.ctx.emit(|batch| batch.push_connection(self.id, self.server_id, &info));
     }
 
     /// Aborts the current exchange. JavaScript is notified unless it has completed the exchange.
-    pub(crate) fn abort(&self) {
+    pub(crate) fn abort_exchange(&self) {
         let Some(exchange) = self.exchange.take() else { return };
         self.finish_accounting(&exchange);
         if exchange.is_dispatched
-            && (!exchange.response_complete || exchange.notifies_when_sent || !exchange.body_done)
+            && (!exchange.is_response_complete
+                || exchange.notifies_when_sent
+                || !exchange.is_body_done)
         {
             self.ctx.emit(|batch| batch.push_aborted(exchange.id));
         }
@@ -390,11 +394,11 @@ impl ConnectionState {
 }
 
 /// Joins the chunks; a single chunk is not copied.
-fn joined(pieces: &mut Vec<Bytes>) -> Bytes {
-    if pieces.len() == 1 {
-        return pieces.pop().unwrap_or_default();
+fn joined(chunks: &mut Vec<Bytes>) -> Bytes {
+    if chunks.len() == 1 {
+        return chunks.pop().unwrap_or_default();
     }
-    let whole = pieces.concat();
-    pieces.clear();
+    let whole = chunks.concat();
+    chunks.clear();
     Bytes::from(whole)
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::websocket::{RESTART, WebSocketFrames};
+use super::websocket::{SERVICE_RESTART_FRAME, WebSocketFrames};
 use super::{Connection, ConnectionState, Exchange, Turn, request_body};
 use crate::pressure::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
 
@@ -18,16 +18,16 @@ use crate::pressure::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
 pub(crate) struct Tunnel {
     pub(crate) phase: TunnelPhase,
     /// Whether the connection's task has stopped parsing HTTP.
-    entered: bool,
+    is_entered: bool,
     /// Whether our side of the socket is shut down.
-    shut: bool,
+    is_shut_down: bool,
     /// Whether the worker is draining.
     pub(crate) is_draining: bool,
     /// Whether the engine has closed the WebSocket. Later bytes of the application are dropped (RFC
     /// 6455 section 5.5.1).
-    pub(crate) closed: bool,
+    pub(crate) is_websocket_closed: bool,
     /// Time from the request to the application's response, for the request statistics.
-    pub(crate) answered: Option<Duration>,
+    pub(crate) response_time: Option<Duration>,
 }
 
 /// What the engine knows of the bytes that the application has written.
@@ -43,15 +43,15 @@ impl ConnectionState {
     /// Handles JavaScript's decision on an upgrade: take the connection over, or treat the request
     /// as an ordinary one.
     pub(crate) fn decide_upgrade(&self, exchange: &mut Exchange, taken: bool) {
-        if !std::mem::take(&mut exchange.upgrade_undecided) || !taken {
+        if !std::mem::take(&mut exchange.is_upgrade_undecided) || !taken {
             return;
         }
         self.closes_after_response.set(true);
         self.wait_ends_at.set(u64::MAX);
         // A body of the request belongs to the bytes after the head, as in Node.
-        exchange.body_done = false;
-        exchange.tunnel = Some(Box::new(Tunnel::new(self.ctx.draining.get())));
-        self.ctx.tunnels.set(self.ctx.tunnels.get() + 1);
+        exchange.is_body_done = false;
+        exchange.tunnel = Some(Box::new(Tunnel::new(self.ctx.is_draining.get())));
+        self.ctx.tunnel_count.set(self.ctx.tunnel_count.get() + 1);
     }
 
     /// Begins the drain of a tunnel.
@@ -63,31 +63,31 @@ impl ConnectionState {
         tunnel.is_draining = true;
         if let TunnelPhase::WebSocket(frames) = &tunnel.phase {
             self.start_close_timer();
-            tunnel.closed = self.close_websocket(frames);
+            tunnel.is_websocket_closed = self.close_websocket(frames);
         }
     }
 
     /// Starts the timeout of the WebSocket's close.
     fn start_close_timer(&self) {
-        self.wait(TUNNEL_CLOSE_TIME);
+        self.start_wait(TUNNEL_CLOSE_TIME);
         self.set_deadline_at(self.deadline.get().min(self.wait_ends_at.get()));
     }
 
     /// Sends a close frame with code 1012 if a frame may begin here. Returns whether the engine has
     /// closed the WebSocket.
     fn close_websocket(&self, frames: &WebSocketFrames) -> bool {
-        if !frames.at_boundary() || frames.is_closed() {
+        if !frames.is_at_boundary() || frames.is_closed() {
             return false;
         }
-        self.out.borrow_mut().append(|out| out.extend_from_slice(&RESTART));
-        self.touch();
+        self.write_queue.borrow_mut().append(|out| out.extend_from_slice(&SERVICE_RESTART_FRAME));
+        self.queue_wake();
         true
     }
 
     /// Inspects bytes of the application and returns how many of them are sent to the client.
     pub(crate) fn inspect_tunnel_bytes(&self, exchange: &mut Exchange, bytes: &[u8]) -> usize {
         let Some(tunnel) = &mut exchange.tunnel else { return 0 };
-        if exchange.response_complete || tunnel.closed {
+        if exchange.is_response_complete || tunnel.is_websocket_closed {
             return 0;
         }
         let mut head_rest = 0;
@@ -101,19 +101,19 @@ impl ConnectionState {
             // The end cannot be in the earlier bytes, or it would have been found then.
             head_rest = end.map_or(0, |end| end - before);
             let head = std::mem::take(head);
-            let answer = TunnelResponse::read(&head[..end.unwrap_or(0)]);
+            let response = TunnelResponse::parse(&head[..end.unwrap_or(0)]);
             tunnel.phase = TunnelPhase::Bytes;
-            if answer.websocket {
+            if response.is_websocket {
                 tunnel.phase = TunnelPhase::WebSocket(WebSocketFrames::default());
                 if tunnel.is_draining {
                     self.start_close_timer();
                 }
             }
-            tunnel.answered = Some(self.ctx.now().duration_since(exchange.started));
-            exchange.status = answer.status;
-            exchange.head_sent = true;
+            tunnel.response_time = Some(self.ctx.now().duration_since(exchange.started));
+            exchange.status = response.status;
+            exchange.is_head_sent = true;
             if let Some(log) = &mut exchange.log_info {
-                log.response_fields.extend_from_slice(answer.fields);
+                log.response_fields.extend_from_slice(response.fields);
             }
         }
         let rest = &bytes[head_rest..];
@@ -131,10 +131,10 @@ impl ConnectionState {
     pub(crate) fn close_websocket_at_boundary(&self, exchange: &mut Exchange) {
         if let Some(tunnel) = &mut exchange.tunnel
             && tunnel.is_draining
-            && !tunnel.closed
+            && !tunnel.is_websocket_closed
             && let TunnelPhase::WebSocket(frames) = &tunnel.phase
         {
-            tunnel.closed = self.close_websocket(frames);
+            tunnel.is_websocket_closed = self.close_websocket(frames);
         }
     }
 }
@@ -144,13 +144,13 @@ pub(crate) struct TunnelResponse<'a> {
     pub(crate) status: u16,
     /// The `Name: value` lines.
     pub(crate) fields: &'a [u8],
-    pub(crate) websocket: bool,
+    pub(crate) is_websocket: bool,
 }
 
 impl<'a> TunnelResponse<'a> {
     /// Parses a head; the status is 0 if it is not one.
-    pub(crate) fn read(head: &'a [u8]) -> Self {
-        let nothing = Self { status: 0, fields: b"", websocket: false };
+    pub(crate) fn parse(head: &'a [u8]) -> Self {
+        let nothing = Self { status: 0, fields: b"", is_websocket: false };
         let Some(line) = memchr::memchr(b'\n', head) else { return nothing };
         let Some(status) = head.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3)) else {
             return nothing;
@@ -160,7 +160,7 @@ impl<'a> TunnelResponse<'a> {
             return nothing;
         };
         let fields = &head[line + 1..head.len() - 2];
-        let websocket = status == 101
+        let is_websocket = status == 101
             && fields.split(|&byte| byte == b'\n').any(|line| {
                 let mut parts = line.splitn(2, |&byte| byte == b':');
                 let mut is = |text: &[u8]| {
@@ -168,7 +168,7 @@ impl<'a> TunnelResponse<'a> {
                 };
                 is(b"upgrade") && is(b"websocket")
             });
-        Self { status, fields, websocket }
+        Self { status, fields, is_websocket }
     }
 }
 
@@ -177,11 +177,11 @@ impl Tunnel {
     pub fn new(is_draining: bool) -> Self {
         Self {
             phase: TunnelPhase::Head(Vec::new()),
-            entered: false,
-            shut: false,
+            is_entered: false,
+            is_shut_down: false,
             is_draining,
-            closed: false,
-            answered: None,
+            is_websocket_closed: false,
+            response_time: None,
         }
     }
 
@@ -196,8 +196,8 @@ impl Tunnel {
     }
 
     /// Time until the application's response, once it has been written.
-    pub fn answered(&self) -> Option<Duration> {
-        self.answered
+    pub fn response_time(&self) -> Option<Duration> {
+        self.response_time
     }
 }
 
@@ -211,7 +211,7 @@ impl Connection {
             Poll::Pending => false,
         };
         if shared.is_deadline_due.get()
-            && let Some(turn) = self.on_tunnel_deadline()
+            && let Some(turn) = self.handle_tunnel_deadline()
         {
             return turn;
         }
@@ -235,24 +235,28 @@ impl Connection {
         cx: &mut Context<'_>,
     ) -> Option<Turn> {
         let Some(tunnel) = &mut exchange.tunnel else { return Some(Turn::Again) };
-        if !std::mem::replace(&mut tunnel.entered, true) {
+        if !std::mem::replace(&mut tunnel.is_entered, true) {
             self.release_to_tunnel(exchange.ahead);
             // The response deadline depends on the current exchange, so check it again.
             return Some(Turn::Again);
         }
-        if sent && exchange.response_complete && !std::mem::replace(&mut tunnel.shut, true) {
+        if sent
+            && exchange.is_response_complete
+            && !std::mem::replace(&mut tunnel.is_shut_down, true)
+        {
             // Shutting down a socket is immediate; an error means that the peer has disconnected.
             if !matches!(self.stream.poll_shutdown(cx), Poll::Ready(Ok(()))) {
                 return Some(Turn::Close);
             }
         }
-        (tunnel.shut && exchange.body_done && !exchange.notifies_when_sent).then_some(Turn::Close)
+        (tunnel.is_shut_down && exchange.is_body_done && !exchange.notifies_when_sent)
+            .then_some(Turn::Close)
     }
 
     /// Releases the socket, and what was read after the head, to JavaScript.
     fn release_to_tunnel(&mut self, dispatched: usize) {
         self.read_buffer.consume(dispatched);
-        self.input.stop();
+        self.body_rate.stop();
         // The deadline handler determines which deadline applies.
         self.shared.is_deadline_due.set(true);
     }
@@ -260,18 +264,18 @@ impl Connection {
     /// Reads as far as JavaScript has granted credit.
     fn read_tunnel(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Turn {
         let shared = &self.shared;
-        if exchange.body_done || exchange.credit == 0 {
+        if exchange.is_body_done || exchange.credit == 0 {
             return Turn::Wait;
         }
         if !self.read_buffer.is_empty() {
-            let piece = self.read_buffer.take(exchange.credit);
-            shared.emit_tunnel_bytes(exchange, piece);
+            let chunk = self.read_buffer.take(exchange.credit);
+            shared.emit_tunnel_bytes(exchange, chunk);
             return Turn::Again;
         }
-        if self.input_ended {
+        if self.has_input_ended {
             return self.end_input(exchange);
         }
-        let mut scratch = shared.ctx.scratch.borrow_mut();
+        let mut scratch = shared.ctx.read_scratch.borrow_mut();
         let most = exchange.credit.min(scratch.len());
         match self.stream.poll_read(cx, &mut scratch[..most]) {
             Poll::Pending => Turn::Wait,
@@ -288,8 +292,8 @@ impl Connection {
     }
 
     fn end_input(&mut self, exchange: &mut Exchange) -> Turn {
-        self.input_ended = true;
-        exchange.body_done = true;
+        self.has_input_ended = true;
+        exchange.is_body_done = true;
         self.shared.ctx.emit(|batch| batch.push_end(exchange.id, b""));
         Turn::Again
     }
@@ -303,12 +307,12 @@ impl ConnectionState {
 
     /// Whether JavaScript has yet to decide on the upgrade request in flight.
     pub(crate) fn is_undecided(&self) -> bool {
-        self.exchange.borrow().as_ref().is_some_and(|exchange| exchange.upgrade_undecided)
+        self.exchange.borrow().as_ref().is_some_and(|exchange| exchange.is_upgrade_undecided)
     }
 
     /// Keeps the bytes after the head of an upgrade request: they are dispatched with it.
     pub(crate) fn keep_upgrade_bytes(&self, read_buffer: &[u8]) {
-        if self.ctx.head.borrow().is_upgrade
+        if self.ctx.parsed_head.borrow().is_upgrade
             && self.exchange.borrow().is_none()
             && !read_buffer.is_empty()
         {
@@ -323,8 +327,8 @@ impl ConnectionState {
         exchange.start_discard_timer(self);
         self.ctx.tunnel_chunks.set(self.ctx.tunnel_chunks.get() + 1);
         self.ctx.emit(|batch| {
-            for piece in request_body::pieces(bytes) {
-                batch.push_data(exchange.id, piece);
+            for chunk in request_body::split_chunks(bytes) {
+                batch.push_data(exchange.id, chunk);
             }
         });
     }

@@ -7,24 +7,24 @@
 #[derive(Default)]
 pub(crate) struct WebSocketFrames {
     /// Bytes of the current frame's header; 14 is the maximum.
-    head: [u8; MAX_HEAD],
+    header: [u8; MAX_HEADER_BYTES],
     /// Number of header bytes that have arrived.
-    have: usize,
+    header_len: usize,
     /// Payload bytes of the current frame that are still to come.
-    payload: u64,
+    payload_left: u64,
     /// Whether the application has begun a close frame.
-    closed: bool,
+    has_close_frame: bool,
 }
 
 impl WebSocketFrames {
     /// Whether the next byte begins a frame.
-    pub fn at_boundary(&self) -> bool {
-        self.have == 0 && self.payload == 0
+    pub fn is_at_boundary(&self) -> bool {
+        self.header_len == 0 && self.payload_left == 0
     }
 
     /// Whether the application has sent a close frame.
     pub fn is_closed(&self) -> bool {
-        self.closed
+        self.has_close_frame
     }
 
     /// Advances over bytes, with `to_boundary` only to the end of the current frame. Returns the
@@ -32,43 +32,43 @@ impl WebSocketFrames {
     pub fn advance(&mut self, bytes: &[u8], to_boundary: bool) -> usize {
         let mut at = 0;
         while at < bytes.len() {
-            if to_boundary && self.at_boundary() {
+            if to_boundary && self.is_at_boundary() {
                 break;
             }
-            if self.payload > 0 {
+            if self.payload_left > 0 {
                 let rest = (bytes.len() - at) as u64;
-                let count = self.payload.min(rest);
-                self.payload -= count;
+                let count = self.payload_left.min(rest);
+                self.payload_left -= count;
                 at += count as usize;
                 continue;
             }
-            self.head[self.have] = bytes[at];
-            self.have += 1;
+            self.header[self.header_len] = bytes[at];
+            self.header_len += 1;
             at += 1;
-            if self.have >= 2 && self.have == self.head_length() {
-                self.closed |= self.head[0] & 0x0f == CLOSE;
-                self.payload = self.payload_length();
-                self.have = 0;
+            if self.header_len >= 2 && self.header_len == self.header_length() {
+                self.has_close_frame |= self.header[0] & 0x0f == CLOSE;
+                self.payload_left = self.payload_length();
+                self.header_len = 0;
             }
         }
         at
     }
 
     /// Two bytes, an extended length, and a mask, which a server does not use.
-    fn head_length(&self) -> usize {
-        let extended = match self.head[1] & 0x7f {
+    fn header_length(&self) -> usize {
+        let extended = match self.header[1] & 0x7f {
             126 => 2,
             127 => 8,
             _ => 0,
         };
-        2 + extended + if self.head[1] & 0x80 == 0 { 0 } else { 4 }
+        2 + extended + if self.header[1] & 0x80 == 0 { 0 } else { 4 }
     }
 
     fn payload_length(&self) -> u64 {
         let extended = |count: usize| {
-            self.head[2..2 + count].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
+            self.header[2..2 + count].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
         };
-        match self.head[1] & 0x7f {
+        match self.header[1] & 0x7f {
             126 => extended(2),
             127 => extended(8),
             short => u64::from(short),
@@ -78,10 +78,10 @@ impl WebSocketFrames {
 
 /// A close frame with code 1012, "Service Restart" (IANA registry of RFC 6455): the client may
 /// reconnect at once.
-pub(crate) const RESTART: [u8; 4] = [0x88, 2, 0x03, 0xf4];
+pub(crate) const SERVICE_RESTART_FRAME: [u8; 4] = [0x88, 2, 0x03, 0xf4];
 /// The opcode of a close frame.
 const CLOSE: u8 = 8;
-const MAX_HEAD: usize = 14;
+const MAX_HEADER_BYTES: usize = 14;
 
 #[cfg(test)]
 mod tests {
@@ -125,7 +125,7 @@ mod tests {
                     let count = first + frames.advance(&part[first..], true);
                     at += count;
                     part = &part[count..];
-                    if frames.at_boundary() {
+                    if frames.is_at_boundary() {
                         found.push(at);
                     }
                 }
@@ -139,9 +139,9 @@ mod tests {
     fn a_masked_frame_is_passed_over_with_its_mask() {
         let mut frames = WebSocketFrames::default();
         frames.advance(&[0x81, 0x83, 1, 2, 3, 4, 9, 9], false);
-        assert!(!frames.at_boundary());
+        assert!(!frames.is_at_boundary());
         frames.advance(&[9], false);
-        assert!(frames.at_boundary());
+        assert!(frames.is_at_boundary());
     }
 
     #[test]
@@ -150,6 +150,6 @@ mod tests {
         frames.advance(&[0x81, 1, 0x88, 0x88], false);
         assert!(!frames.is_closed());
         frames.advance(&[2, 3, 0xe8], false);
-        assert!(frames.is_closed() && frames.at_boundary());
+        assert!(frames.is_closed() && frames.is_at_boundary());
     }
 }

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::bridge::ring::RingCommand;
 use crate::server::connection::{
-    abort_connection, answer_refused, close_connection, is_refused, resume,
+    abort_connection, close_connection, is_refused_by_engine, resume, write_application_response,
 };
 use crate::server::context::Context;
 
@@ -31,17 +31,17 @@ pub(super) fn apply_command(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>
     }
     if for_connection {
         abort_connection(ctx, id, true);
-    } else if let Some(answer) = ctx.exchanges.borrow().find(id) {
-        answer.abort();
+    } else if let Some(sink) = ctx.exchanges.borrow().find(id) {
+        sink.abort();
     }
 }
 
 fn apply_to_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     // The chunk belongs to this record, whether its exchange still exists or not.
-    let piece =
+    let chunk =
         if let RingCommand::Large { .. } = command { ctx.handoff.pop_large() } else { None };
     let exchanges = ctx.exchanges.borrow();
-    let Some(answer) = exchanges.find(id) else {
+    let Some(sink) = exchanges.find(id) else {
         // Every request for a notification is answered, also after the exchange, when nothing is
         // left to wait for.
         if let RingCommand::Notify = command {
@@ -51,22 +51,22 @@ fn apply_to_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
     };
     match command {
         RingCommand::Respond(head, body) => {
-            answer.send_head(&head, Some(body.len() as u64));
-            answer.send_data(body);
-            answer.end(true);
+            sink.send_head(&head, Some(body.len() as u64));
+            sink.send_data(body);
+            sink.end(true);
         }
-        RingCommand::Head(head, length) => answer.send_head(&head, Some(u64::from(length))),
-        RingCommand::Interim(head) => answer.send_interim(&head),
-        RingCommand::Data(bytes) => answer.send_data(bytes),
-        RingCommand::Large { borrowed: false } => answer.send_large(piece.unwrap_or_default()),
-        RingCommand::Large { borrowed: true } => answer.send_borrowed(piece.unwrap_or_default()),
-        RingCommand::Trailers(fields) => answer.add_trailers(fields),
-        RingCommand::End { discard } => answer.end(discard),
-        RingCommand::Reset => answer.abort(),
-        RingCommand::Credit(bytes) => answer.grant_credit(bytes),
-        RingCommand::Notify => answer.notify_when_sent(),
-        RingCommand::Unsent(bytes) => answer.set_buffered_in_js(bytes as usize),
-        RingCommand::Tunnel { taken } => answer.decide_upgrade(taken),
+        RingCommand::Head(head, length) => sink.send_head(&head, Some(u64::from(length))),
+        RingCommand::Interim(head) => sink.send_interim(&head),
+        RingCommand::Data(bytes) => sink.send_data(bytes),
+        RingCommand::Large { borrowed: false } => sink.send_large(chunk.unwrap_or_default()),
+        RingCommand::Large { borrowed: true } => sink.send_borrowed(chunk.unwrap_or_default()),
+        RingCommand::Trailers(fields) => sink.add_trailers(fields),
+        RingCommand::End { discard } => sink.end(discard),
+        RingCommand::Reset => sink.abort(),
+        RingCommand::Credit(bytes) => sink.grant_credit(bytes),
+        RingCommand::Notify => sink.notify_when_sent(),
+        RingCommand::Unsent(bytes) => sink.set_buffered_in_js(bytes as usize),
+        RingCommand::Tunnel { taken } => sink.decide_upgrade(taken),
         RingCommand::RawResponse { .. }
         | RingCommand::Abort { .. }
         | RingCommand::Close
@@ -76,8 +76,8 @@ fn apply_to_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
 
 fn apply_to_connection(ctx: &Rc<Context>, id: u32, command: &RingCommand<'_>) {
     match command {
-        RingCommand::RawResponse { bytes, end } => answer_refused(ctx, id, bytes, *end),
-        RingCommand::Abort { .. } | RingCommand::Close if is_refused(ctx, id) => {}
+        RingCommand::RawResponse { bytes, end } => write_application_response(ctx, id, bytes, *end),
+        RingCommand::Abort { .. } | RingCommand::Close if is_refused_by_engine(ctx, id) => {}
         RingCommand::Abort { reset } => abort_connection(ctx, id, *reset),
         RingCommand::Close => close_connection(ctx, id),
         RingCommand::SocketOption(option) => {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::commands::apply_command;
-use super::tasks::{batching_delay, clock, flusher, ring_watcher};
+use super::tasks::{deliver_events, end_batching_delays, run_clock, watch_ring};
 use crate::bridge::handoff::ControlMessage;
 use crate::bridge::in_flight;
 use crate::log::access::AccessLog;
@@ -13,9 +13,11 @@ use crate::pressure::limits::IDLE_DRAIN_TIME;
 use crate::pressure::memory::evict_over_limit;
 use crate::runtime::executor::{self, AbortOnPanic, spawn_critical};
 use crate::runtime::sockets::SocketSet;
-use crate::server::connection::{abort_connections, begin, discard_accepted, end_body_buffering};
+use crate::server::connection::{
+    abort_connections, begin_connection, close_accepted, end_body_buffering,
+};
 use crate::server::context::Context;
-use crate::server::shutdown::{drain, end_process};
+use crate::server::shutdown::{drain, exit_orphaned_process};
 use crate::transport::listener::AcceptedConnection;
 use crate::transport::tls::abort_expired_handshakes;
 
@@ -23,10 +25,10 @@ use crate::transport::tls::abort_expired_handshakes;
 /// only if no task is ready.
 pub(super) fn run(ctx: &Rc<Context>) {
     let _abort = AbortOnPanic;
-    spawn_critical(flusher(ctx.clone()));
-    spawn_critical(ring_watcher(ctx.clone()));
-    spawn_critical(batching_delay(ctx.clone()));
-    spawn_critical(clock(ctx.clone()));
+    spawn_critical(deliver_events(ctx.clone()));
+    spawn_critical(watch_ring(ctx.clone()));
+    spawn_critical(end_batching_delays(ctx.clone()));
+    spawn_critical(run_clock(ctx.clone()));
     spawn_critical(end_body_buffering(ctx.clone()));
     spawn_critical(evict_over_limit(ctx.clone()));
     spawn_critical(abort_expired_handshakes(ctx.clone()));
@@ -49,7 +51,7 @@ fn wait(ctx: &Rc<Context>) {
     let handoff = &ctx.handoff;
     // Before the thread is marked as sleeping: messages that arrive meanwhile are found without a
     // wake.
-    if ctx.handshakes.are_dense(|| ctx.ms(Instant::now())) {
+    if ctx.handshakes.are_dense(|| ctx.to_clock_ms(Instant::now())) {
         thread::sleep(HANDSHAKE_BATCHING_TIME);
     }
     let time = if handoff.prepare_sleep() {
@@ -96,7 +98,7 @@ fn handle_control_messages(ctx: &Rc<Context>) {
                 begin_accepted(ctx, &mut accepted);
                 drain(ctx, idle);
             }
-            ControlMessage::Abort(accepted) => discard_accepted(ctx, &accepted),
+            ControlMessage::Abort(accepted) => close_accepted(ctx, &accepted),
             ControlMessage::FreeDescriptor => ctx.admission.handle_descriptor_shortage(ctx),
             ControlMessage::CloseConnections { server_id, idle_only } => {
                 begin_accepted(ctx, &mut accepted);
@@ -110,12 +112,12 @@ fn handle_control_messages(ctx: &Rc<Context>) {
             ControlMessage::Orphaned => {
                 begin_accepted(ctx, &mut accepted);
                 drain(ctx, IDLE_DRAIN_TIME);
-                spawn_critical(end_process(ctx.clone()));
+                spawn_critical(exit_orphaned_process(ctx.clone()));
             }
             ControlMessage::ListInFlight(reply) => in_flight::reply_to(ctx, &reply),
             ControlMessage::ReportSettings(id, reply) => ctx.report_settings(id, &reply),
             ControlMessage::ReopenLog => {
-                let reopened = ctx.access.borrow_mut().as_mut().map(AccessLog::reopen);
+                let reopened = ctx.access_log.borrow_mut().as_mut().map(AccessLog::reopen);
                 if let Some(Err(error)) = reopened {
                     let text = format!("the access log stays the old file: {error}");
                     ctx.emit(|batch| batch.push_fault(&text));
@@ -137,7 +139,7 @@ fn stop(ctx: &Rc<Context>) {
     // Idle connections have no task that would end with the thread.
     abort_connections(ctx, |one| one.serving().is_none());
     executor::cancel_all();
-    ctx.finish_logs();
+    ctx.flush_logs_before_exit();
 }
 
 /// Starts all connections that have been accepted so far: the message that follows concerns them.
@@ -148,7 +150,7 @@ fn begin_accepted(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
 
 fn begin_each(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
     for each in accepted.drain(..) {
-        begin(ctx, each);
+        begin_connection(ctx, each);
     }
 }
 

@@ -10,13 +10,13 @@ use super::event_loop::{poll_sockets, read_ring, wake_awaiting_javascript};
 use crate::log::access::AccessLog;
 use crate::runtime::executor::yield_now;
 use crate::runtime::timers::sleep;
-use crate::server::connection::check_deadline;
+use crate::server::connection::advance_wheel;
 use crate::server::context::{BATCHING_DELAY, Context};
 
 /// Delivers the events of a turn after every task that was ready at the first event. It polls the
 /// sockets again while that brings more events: on a busy machine the thread switches cost more
 /// than anything else here.
-pub(super) async fn flusher(ctx: Rc<Context>) {
+pub(super) async fn deliver_events(ctx: Rc<Context>) {
     loop {
         future::poll_fn(|cx| {
             if ctx.has_events_due() {
@@ -30,7 +30,7 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
         let mut gathered = 0;
         for _ in 0..MAX_BATCHING_TURNS {
             let len = ctx.batch.borrow().text.len();
-            if len == gathered || !ctx.serves_several() {
+            if len == gathered || !ctx.has_several_requests() {
                 break;
             }
             gathered = len;
@@ -40,7 +40,7 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
         ctx.deliver_batch();
         ctx.is_clock_stale.set(true);
         // A response can wait for the handler of another request only if there is another one.
-        if ctx.serves_several() {
+        if ctx.has_several_requests() {
             ctx.ring_watch.notify_one();
         }
         ctx.tunnel_chunks.set(0);
@@ -48,7 +48,7 @@ pub(super) async fn flusher(ctx: Rc<Context>) {
 }
 
 /// Delivers events that wait to be batched after [`BATCHING_DELAY`].
-pub(super) async fn batching_delay(ctx: Rc<Context>) {
+pub(super) async fn end_batching_delays(ctx: Rc<Context>) {
     loop {
         ctx.batching_delay_started.notified().await;
         sleep(&ctx, BATCHING_DELAY).await;
@@ -58,7 +58,7 @@ pub(super) async fn batching_delay(ctx: Rc<Context>) {
 
 /// Reads the ring while JavaScript works on a batch: no finished response must wait for the slow
 /// handler of another request.
-pub(super) async fn ring_watcher(ctx: Rc<Context>) {
+pub(super) async fn watch_ring(ctx: Rc<Context>) {
     loop {
         ctx.ring_watch.notified().await;
         while ctx.handoff.is_batch_out() {
@@ -76,29 +76,29 @@ pub(super) async fn ring_watcher(ctx: Rc<Context>) {
 
 /// Advances the wheel and writes the logs while there are connections or unwritten lines; an idle
 /// worker sleeps.
-pub(super) async fn clock(ctx: Rc<Context>) {
+pub(super) async fn run_clock(ctx: Rc<Context>) {
     loop {
-        if ctx.connections.borrow().len() == 0 && !ctx.has_unwritten() {
+        if ctx.connections.borrow().len() == 0 && !ctx.has_unwritten_log_lines() {
             ctx.handoff.set_polls_accepted(false);
             ctx.handoff.wake_for_accepted();
             ctx.handoff.shrink(true);
             ctx.connection_opened.notified().await;
         }
         // If JavaScript must receive a connection at once, the accept wakes the thread.
-        ctx.handoff.set_polls_accepted(!ctx.announce);
+        ctx.handoff.set_polls_accepted(!ctx.announces_at_accept);
         sleep(&ctx, CLOCK_TICK).await;
         ctx.handoff.wake_for_accepted();
         ctx.flush_logs();
         ctx.handoff.shrink(false);
         ctx.heap_trimmer.trim_if_due();
-        let news = ctx.access.borrow_mut().as_mut().and_then(AccessLog::take_notice);
-        for text in news.into_iter().chain(ctx.admission.take_report(ctx.now_ms())) {
+        let news = ctx.access_log.borrow_mut().as_mut().and_then(AccessLog::take_notice);
+        for text in news.into_iter().chain(ctx.admission.take_refusal_report(ctx.now_ms())) {
             ctx.emit(|batch| batch.push_fault(&text));
         }
         release_reusable_ids(&ctx);
         ctx.refresh_clock();
         let now = ctx.now_ms();
-        check_deadline(&ctx, now);
+        advance_wheel(&ctx, now);
     }
 }
 

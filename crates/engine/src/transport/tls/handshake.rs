@@ -163,7 +163,7 @@ pub(crate) async fn abort_expired_handshakes(ctx: Rc<Context>) {
 struct HandshakeTask {
     ctx: Rc<Context>,
     /// Until it is handed over.
-    arrival: Option<ConnectionPermit>,
+    permit: Option<ConnectionPermit>,
     pending: Rc<PendingHandshake>,
     stage: HandshakeStage,
     /// What has been read before rustls got anything.
@@ -180,18 +180,18 @@ enum HandshakeStage {
 }
 
 /// Begins the handshake of an accepted connection.
-pub(crate) fn begin_handshake(arrival: ConnectionPermit, socket: Socket) {
-    let ctx = arrival.ctx().clone();
-    let Some(server) = ctx.tls_of(arrival.server_id()) else {
-        return arrival.lost();
+pub(crate) fn begin_handshake(permit: ConnectionPermit, socket: Socket) {
+    let ctx = permit.ctx().clone();
+    let Some(server) = ctx.tls_of(permit.server_id()) else {
+        return permit.emit_unserved();
     };
-    let deadline_ms = ctx.deadline(ctx.limits_of(arrival.server_id()).settings.handshake_timeout);
+    let deadline_ms = ctx.deadline(ctx.limits_of(permit.server_id()).settings.handshake_timeout);
     let pending = ctx.handshakes.enter(ctx.now_ms(), deadline_ms);
     let (stage, first) = (HandshakeStage::Silent(socket, server), Vec::new());
     let awaits_proxy =
-        ctx.limits_of(arrival.server_id()).parse_policy.proxy_protocol != ProxyProtocol::Off;
+        ctx.limits_of(permit.server_id()).parse_policy.proxy_protocol != ProxyProtocol::Off;
     let handshake =
-        HandshakeTask { ctx, arrival: Some(arrival), pending, stage, first, awaits_proxy };
+        HandshakeTask { ctx, permit: Some(permit), pending, stage, first, awaits_proxy };
     executor::spawn(handshake);
 }
 
@@ -205,8 +205,7 @@ impl HandshakeTask {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
                 self.first.extend_from_slice(&first[..count]);
-                if self.awaits_proxy && !read_proxy_header(&mut self.first, self.arrival.as_mut())?
-                {
+                if self.awaits_proxy && !read_proxy_header(&mut self.first, self.permit.as_mut())? {
                     continue;
                 }
                 self.awaits_proxy = false;
@@ -240,8 +239,8 @@ impl HandshakeTask {
     }
 
     fn start_serving(&mut self, stream: Stream, refusal: Option<Refusal>) {
-        if let Some(arrival) = self.arrival.take() {
-            connection::serve(arrival, stream, refusal);
+        if let Some(permit) = self.permit.take() {
+            connection::serve(permit, stream, refusal);
         }
     }
 }
@@ -250,17 +249,17 @@ impl HandshakeTask {
 /// would have to be encrypted.
 fn read_proxy_header(
     first: &mut Vec<u8>,
-    arrival: Option<&mut ConnectionPermit>,
+    permit: Option<&mut ConnectionPermit>,
 ) -> io::Result<bool> {
-    let Some(arrival) = arrival else { return Ok(true) };
-    let limits = arrival.ctx().limits_of(arrival.server_id());
-    let may_tell = limits.parse_policy.proxy_allow_ips.trusts(&arrival.peer());
+    let Some(permit) = permit else { return Ok(true) };
+    let limits = permit.ctx().limits_of(permit.server_id());
+    let may_tell = limits.parse_policy.proxy_allow_ips.trusts(&permit.peer());
     match proxy_protocol::read(first, limits.parse_policy.proxy_protocol, may_tell) {
         Ok(ProxyHeader::Incomplete) => Ok(false),
         Ok(ProxyHeader::Absent) => Ok(true),
         Ok(ProxyHeader::Present { len, addresses }) => {
             first.drain(..len);
-            arrival.set_proxied(addresses);
+            permit.set_proxied(addresses);
             Ok(true)
         }
         Err(_) => Err(io::ErrorKind::InvalidData.into()),
@@ -289,8 +288,8 @@ impl Drop for HandshakeTask {
         self.pending.task.clear();
         let handshakes = &self.ctx.handshakes;
         handshakes.open.set(handshakes.open.get() - 1);
-        let Some(arrival) = self.arrival.take() else { return };
-        arrival.lost();
+        let Some(permit) = self.permit.take() else { return };
+        permit.emit_unserved();
     }
 }
 
