@@ -36,7 +36,7 @@ export const SETTING_PROOFS: Partial<Record<RowName, string>> = {
   max_surge:
     'arbiter/arbiter.spec.ts › a reload with max_surge replaces several workers at the same time',
   keepalive:
-    "http/program-limits.spec.ts › keepAliveTimeout is the default, the application's or the operator's",
+    "http/program-limits.spec.ts › keepAliveTimeout: default, the application's, the operator's",
   asgi_lifespan: `${P}/hooks.spec.ts › startup and shutdown of the application are waited for`,
   engine: `${P}/failures.spec.ts › a handler that throws or rejects answers 500, and the worker goes on`,
   worker_nice: `${P}/users.spec.ts › workers are nicer and keep to a processor each when they shall`,
