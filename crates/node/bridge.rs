@@ -23,7 +23,7 @@ use monoceros_engine::error::Error;
 use monoceros_engine::log::access::AccessLog;
 use monoceros_engine::log::statsd::Statsd;
 use monoceros_engine::pressure::limits::Limits;
-use monoceros_engine::server::io_thread::{IoThread, Options};
+use monoceros_engine::server::io_thread::{IoThread, IoThreadOptions};
 use monoceros_engine::transport::listener::WorkerSlot;
 use napi::bindgen_prelude::Uint8Array;
 use napi::{Env, sys};
@@ -96,11 +96,11 @@ impl Bridge {
         };
         let (woken, waker) = io::pipe()?;
         let waker = unblocked(waker.into())?;
-        let io = IoThread::start(Options {
+        let io = IoThread::start(IoThreadOptions {
             limits,
-            announce,
+            announces_at_accept: announce,
             ring: reader,
-            seat,
+            worker_slot: seat,
             lifeline,
             access,
             statsd,
@@ -108,7 +108,7 @@ impl Bridge {
             wake_javascript: Box::new(move || drop((&waker).write(&[1]))),
         })?;
         let state = Rc::new(State {
-            returned: io.returned(),
+            returned: io.returned_buffers(),
             io: RefCell::new(Some(io)),
             batch: RefCell::default(),
             ring: RefCell::new(Some(ring)),
@@ -131,7 +131,7 @@ impl Bridge {
         if taken.end.text == taken.batch.text.len() {
             taken.batch.clear();
             taken.end = BatchPosition::default();
-            self.state.io.borrow().as_ref()?.take(&mut taken.batch);
+            self.state.io.borrow().as_ref()?.take_events(&mut taken.batch);
             borrowed::release(env, &self.state.returned);
         }
         let start = taken.end;
@@ -162,7 +162,7 @@ impl Bridge {
     pub(crate) fn lend(&self, env: Env, chunk: sys::napi_value) -> napi::Result<bool, String> {
         let lent = borrowed::lend(env, chunk, &self.state.returned);
         let could = lent.is_some();
-        self.with(|io| lent.map(|bytes| io.lend(bytes)))?;
+        self.with(|io| lent.map(|bytes| io.push_borrowed(bytes)))?;
         Ok(could)
     }
 

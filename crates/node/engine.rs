@@ -137,7 +137,7 @@ impl Engine {
     #[napi(catch_unwind)]
     pub fn set_tls(&self, server_id: u32, material: TlsMaterial) -> napi::Result<(), String> {
         let server = server(material)?;
-        self.bridge.with(|io| io.secure(server_id, server))
+        self.bridge.with(|io| io.set_tls(server_id, server))
     }
 
     /// Closes the listeners of a server; its connections live on. Returns how many it has accepted.
@@ -149,7 +149,7 @@ impl Engine {
     /// Gives a server Node's limits, for the connections it has and those it will have.
     #[napi(catch_unwind)]
     pub fn set_node_limits(&self, server_id: u32, limits: NodeLimits) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.configure(server_id, settings::node_limits(&limits)))
+        self.bridge.with(|io| io.set_limits(server_id, settings::node_limits(&limits)))
     }
 
     /// Gives a server settings of its own, for the connections it has and those it will have.
@@ -165,7 +165,7 @@ impl Engine {
         overrides: ServerOverrides,
     ) -> napi::Result<(), String> {
         let limits = settings::limits(settings::settings(&settings)?, &overrides)?;
-        self.bridge.with(|io| io.configure(server_id, limits))
+        self.bridge.with(|io| io.set_limits(server_id, limits))
     }
 
     /// Returns the settings that the engine holds for a server, by their names; undefined where the
@@ -183,13 +183,13 @@ impl Engine {
     /// Says whether refusals to clients of the server `server_id` are told.
     #[napi(catch_unwind)]
     pub fn report_refusals(&self, server_id: u32, on: bool) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.tell_refusals(server_id, on))
+        self.bridge.with(|io| io.report_refusals(server_id, on))
     }
 
     /// Closes the connections of a server: all of them or the idle ones.
     #[napi(catch_unwind)]
     pub fn close_connections(&self, server_id: u32, idle_only: bool) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.disconnect(server_id, idle_only))
+        self.bridge.with(|io| io.abort_connections(server_id, idle_only))
     }
 
     /// Accepts nothing until `resume`; what comes stays in the queue for other workers.
@@ -214,7 +214,7 @@ impl Engine {
     /// Opens the access log's file again.
     #[napi(catch_unwind)]
     pub fn reopen_log(&self) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.reopen())
+        self.bridge.with(|io| io.reopen_access_log())
     }
 
     /// Makes the I/O thread look at the ring.
@@ -226,7 +226,7 @@ impl Engine {
     /// Copies a piece of an answer that is too long for the ring; the next `LARGE` record refers to it.
     #[napi(catch_unwind)]
     pub fn push_large(&self, chunk: &[u8]) -> napi::Result<(), String> {
-        self.bridge.with(|io| io.large(chunk))
+        self.bridge.with(|io| io.push_large(chunk))
     }
 
     /// Lends a piece of an answer until it is sent: it is not copied, and kept alive. The next `LARGE` record with the flag

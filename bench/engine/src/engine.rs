@@ -14,7 +14,7 @@ use std::os::unix::net::UnixStream;
 
 use monoceros_engine::bridge::event_batch::EventBatch;
 use monoceros_engine::pressure::limits::Limits;
-use monoceros_engine::server::io_thread::{IoThread, Options};
+use monoceros_engine::server::io_thread::{IoThread, IoThreadOptions};
 use records::Event;
 use ring::{CONNECTION, DATE, Js, LENGTH, Memory};
 
@@ -23,11 +23,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut wakes, waker) = UnixStream::pair()?;
     waker.set_nonblocking(true)?;
     let memory = Memory::new(1 << 20);
-    let io = IoThread::start(Options {
+    let io = IoThread::start(IoThreadOptions {
         limits: Limits::default().bounded(),
-        announce: false,
+        announces_at_accept: false,
         ring: memory.ring(),
-        seat: None,
+        worker_slot: None,
         lifeline: None,
         access: None,
         statsd: None,
@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (mut batch, mut woken) = (EventBatch::default(), [0; 64]);
     while wakes.read(&mut woken)? > 0 {
         loop {
-            js.io.take(&mut batch);
+            js.io.take_events(&mut batch);
             if batch.is_empty() {
                 break;
             }

@@ -34,22 +34,22 @@ use crate::transport::tls::TlsServer;
 use bytes::Bytes;
 
 /// Options of an I/O thread.
-pub struct Options {
+pub struct IoThreadOptions {
     /// Limits of servers without limits of their own.
     pub limits: Limits,
     /// Emit connections to JavaScript at their accept, not with their first request.
-    pub announce: bool,
+    pub announces_at_accept: bool,
     /// The ring that JavaScript writes responses into.
     pub ring: Ring,
     /// The worker's slot on the scoreboard; without an arbiter there is none.
-    pub seat: Option<WorkerSlot>,
+    pub worker_slot: Option<WorkerSlot>,
     /// The socket to the arbiter. Its end means that the arbiter has died.
     pub lifeline: Option<std::os::fd::RawFd>,
     /// The access log, if there is one.
     pub access: Option<AccessLog>,
     /// The statsd client that requests are counted with.
     pub statsd: Option<Statsd>,
-    /// Wakes JavaScript, which then calls [`IoThread::take`]. Called on the I/O thread.
+    /// Wakes JavaScript, which then calls [`IoThread::take_events`]. Called on the I/O thread.
     pub wake_javascript: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -66,18 +66,18 @@ impl IoThread {
     /// # Errors
     ///
     /// Returns an error if the operating system provides no thread or no descriptor.
-    pub fn start(options: Options) -> Result<Self, Error> {
+    pub fn start(options: IoThreadOptions) -> Result<Self, Error> {
         // Without an arbiter no other worker shares the connections; the counters are kept all the
         // same.
-        let seat = match options.seat {
-            Some(seat) => seat,
+        let worker_slot = match options.worker_slot {
+            Some(worker_slot) => worker_slot,
             None => WorkerSlot {
                 slot: Board::create(1)?.slot(1)?,
                 kick_fds: Vec::new(),
                 is_oversubscribed: false,
             },
         };
-        let (slot, is_oversubscribed) = (seat.slot.clone(), seat.is_oversubscribed);
+        let (slot, is_oversubscribed) = (worker_slot.slot.clone(), worker_slot.is_oversubscribed);
         options.ring.set_response_buffer(options.limits.settings.response_buffer_size as u32);
         let (poll, registrar) = SocketSet::create()?;
         let handoff =
@@ -87,7 +87,7 @@ impl IoThread {
         let [taken, orphaned, faults, shortage] = std::array::from_fn(|_| handoff.clone());
         let acceptor = Acceptor::start(
             AcceptorOptions {
-                worker_slot: Some(seat),
+                worker_slot: Some(worker_slot),
                 lifeline: options.lifeline,
                 max_in_flight,
                 on_orphaned: Box::new(move || orphaned.send(ControlMessage::Orphaned)),
@@ -99,7 +99,7 @@ impl IoThread {
             move |batch| taken.accept(batch),
         )?;
         handoff.set_shortage(acceptor.shortage());
-        let (limits, announce) = (options.limits, options.announce);
+        let (limits, announces_at_accept) = (options.limits, options.announces_at_accept);
         let logs = (options.access, options.statsd);
         let shared = handoff.clone();
         let thread = thread::Builder::new().name("monoceros-io".into()).spawn(move || {
@@ -107,7 +107,13 @@ impl IoThread {
                 use_batch_scheduling();
             }
             let sockets = SocketSet::new(poll);
-            event_loop::run(&Rc::new(Context::new(limits, announce, shared, logs, sockets)));
+            event_loop::run(&Rc::new(Context::new(
+                limits,
+                announces_at_accept,
+                shared,
+                logs,
+                sockets,
+            )));
         })?;
         Ok(Self { handoff, acceptor, thread: Some(thread) })
     }
@@ -118,13 +124,13 @@ impl IoThread {
     }
 
     /// Accepts TLS connections from a listening descriptor, with the configuration set by
-    /// [`IoThread::secure`].
+    /// [`IoThread::set_tls`].
     pub fn listen_secure(&self, listener: OwnedFd, server_id: u32) {
         self.acceptor.add(listener, server_id, true);
     }
 
     /// Sets the TLS configuration of a server for connections that begin from now on.
-    pub fn secure(&self, server_id: u32, server: TlsServer) {
+    pub fn set_tls(&self, server_id: u32, server: TlsServer) {
         self.handoff.send(ControlMessage::Secure { server_id, server: Box::new(server) });
     }
 
@@ -138,17 +144,17 @@ impl IoThread {
     }
 
     /// Sets the limits of a server, also for its open connections.
-    pub fn configure(&self, server_id: u32, limits: Limits) {
+    pub fn set_limits(&self, server_id: u32, limits: Limits) {
         self.handoff.send(ControlMessage::Configure { server_id, limits: Box::new(limits) });
     }
 
     /// Sets whether JavaScript is notified of requests to a server that the engine refuses.
-    pub fn tell_refusals(&self, server_id: u32, on: bool) {
+    pub fn report_refusals(&self, server_id: u32, on: bool) {
         self.handoff.send(ControlMessage::ReportRefusals { server_id, on });
     }
 
     /// Aborts the connections of a server: all of them, or only those without a request in flight.
-    pub fn disconnect(&self, server_id: u32, idle_only: bool) {
+    pub fn abort_connections(&self, server_id: u32, idle_only: bool) {
         self.handoff.send(ControlMessage::CloseConnections { server_id, idle_only });
     }
 
@@ -178,7 +184,7 @@ impl IoThread {
     }
 
     /// Reopens the file of the access log.
-    pub fn reopen(&self) {
+    pub fn reopen_access_log(&self) {
         self.handoff.send(ControlMessage::ReopenLog);
     }
 
@@ -188,19 +194,19 @@ impl IoThread {
     }
 
     /// Passes a large response chunk beside the ring; a record in the ring refers to it.
-    pub fn large(&self, chunk: &[u8]) {
+    pub fn push_large(&self, chunk: &[u8]) {
         self.handoff.push_large(chunk);
     }
 
-    /// Like [`IoThread::large`] without a copy: `chunk` is dropped when it is sent.
-    pub fn lend(&self, chunk: Bytes) {
+    /// Like [`IoThread::push_large`] without a copy: `chunk` is dropped when it is sent.
+    pub fn push_borrowed(&self, chunk: Bytes) {
         self.handoff.push_borrowed(chunk);
     }
 
     /// Returns the list of borrowed buffers that have been dropped. JavaScript is woken for it if
     /// there is no other event.
     #[must_use]
-    pub fn returned(&self) -> Arc<ReturnedBuffers> {
+    pub fn returned_buffers(&self) -> Arc<ReturnedBuffers> {
         self.handoff.returned.clone()
     }
 
@@ -224,7 +230,7 @@ impl IoThread {
 
     /// Takes the waiting events into `batch`, which must be empty. If there are none, JavaScript
     /// counts as asleep and will be woken; until then it is expected to call this again.
-    pub fn take(&self, batch: &mut EventBatch) {
+    pub fn take_events(&self, batch: &mut EventBatch) {
         self.handoff.take_batch(batch);
     }
 

@@ -317,7 +317,7 @@ fn lent_memory_is_sent_from_where_it_is_and_comes_back() {
     let mut client = Client::with_small_buffers(&engine);
     let id = asked(&mut engine, &mut client, "GET");
     let body: Vec<u8> = (0..3_000_000u32).map(|at| (at / 7) as u8).collect();
-    let returned = engine.js.io.returned();
+    let returned = engine.js.io.returned_buffers();
     engine.js.head_with_length(id, 200, "", CONNECTION | LENGTH, body.len() as u32);
     engine.js.data(id, &body[..1_000]);
     engine.js.lend(id, BorrowedBuffer(body[1_000..].to_vec(), returned.clone()));
@@ -333,7 +333,7 @@ fn lent_memory_comes_back_when_its_client_goes() {
     let mut engine = Engine::start(setup, silent());
     let mut client = Client::with_small_buffers(&engine);
     let id = asked(&mut engine, &mut client, "GET");
-    let returned = engine.js.io.returned();
+    let returned = engine.js.io.returned_buffers();
     engine.js.head_with_length(id, 200, "", CONNECTION | LENGTH, 3_000_000);
     engine.js.lend(id, BorrowedBuffer(vec![b'x'; 3_000_000], returned.clone()));
     engine.js.notify(id);

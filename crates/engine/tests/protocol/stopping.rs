@@ -109,11 +109,11 @@ fn idle_connections_of_a_server_can_be_closed_alone() {
     let id = engine.request_to("/");
     let mut idle = Client::connect(&engine);
     engine.settle();
-    engine.js.io.disconnect(SERVER_ID, true);
+    engine.js.io.abort_connections(SERVER_ID, true);
     assert_eq!(idle.end(&mut engine), End::Closed);
     engine.js.reply(id, "served");
     assert_eq!(busy.response(&mut engine).text(), "served");
-    engine.js.io.disconnect(SERVER_ID, false);
+    engine.js.io.abort_connections(SERVER_ID, false);
     engine.until("the other ends too", |_| busy.has_ended().then_some(()));
 }
 

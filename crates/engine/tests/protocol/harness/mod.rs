@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use monoceros_engine::bridge::event_batch::EventBatch;
 use monoceros_engine::log::access::AccessLog;
 use monoceros_engine::pressure::limits::Limits;
-use monoceros_engine::server::io_thread::{IoThread, Options};
+use monoceros_engine::server::io_thread::{IoThread, IoThreadOptions};
 use socket2::SockRef;
 
 pub use client::{Client, End, SMALL};
@@ -85,11 +85,11 @@ impl Engine {
         wakes.set_nonblocking(true).unwrap();
         waker.set_nonblocking(true).unwrap();
         let memory = Memory::new(setup.ring_bytes);
-        let io = IoThread::start(Options {
+        let io = IoThread::start(IoThreadOptions {
             limits: setup.limits.bounded(),
-            announce: false,
+            announces_at_accept: false,
             ring: memory.ring(),
-            seat: None,
+            worker_slot: None,
             lifeline: None,
             access: setup.access,
             statsd: None,
@@ -224,7 +224,7 @@ impl Engine {
         let mut wakes = [0; 64];
         while matches!(self.wakes.read(&mut wakes), Ok(count) if count > 0) {}
         loop {
-            self.js.io.take(&mut self.batch);
+            self.js.io.take_events(&mut self.batch);
             if self.batch.is_empty() {
                 break;
             }

@@ -135,13 +135,13 @@ impl Js {
     }
 
     pub fn large(&mut self, id: u32, bytes: impl AsRef<[u8]>) {
-        self.io.large(bytes.as_ref());
+        self.io.push_large(bytes.as_ref());
         self.command(ring_record::LARGE, 0, id, 0);
     }
 
     /// Lends the engine bytes whose owner tells when they are dropped.
     pub fn lend(&mut self, id: u32, bytes: impl AsRef<[u8]> + Send + 'static) {
-        self.io.lend(Bytes::from_owner(bytes));
+        self.io.push_borrowed(Bytes::from_owner(bytes));
         self.command(ring_record::LARGE, ring_flag::BORROWED, id, 0);
     }
 

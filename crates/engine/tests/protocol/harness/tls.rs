@@ -55,7 +55,7 @@ pub fn secure_listener(engine: &Engine, material: &TlsServerMaterial) -> SocketA
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let address = listener.local_addr().unwrap();
-    engine.js.io.secure(SERVER_ID, TlsServer::new(material).unwrap());
+    engine.js.io.set_tls(SERVER_ID, TlsServer::new(material).unwrap());
     engine.js.io.listen_secure(listener.into(), SERVER_ID);
     address
 }
