@@ -1,8 +1,8 @@
-//! The access log: a line for each answer, in Gunicorn's format, written in batches.
+//! The access log: one line for each response, in Gunicorn's format, written in batches.
 //!
-//! It is written on the I/O thread, so it must not wait: what a pipe does not take stays in a bounded
-//! buffer, and beyond the bound lines are lost and counted. It does not rotate; `reopen` is for whoever
-//! does.
+//! The I/O thread writes it, so no write may block. What a pipe does not take stays in a bounded
+//! buffer; lines beyond the bound are lost and counted. The log does not rotate itself: `reopen`
+//! serves the tool that does.
 
 mod clock;
 mod format;
@@ -17,50 +17,51 @@ pub use format::AccessFormat;
 pub use syslog::Syslog;
 
 use crate::exchange::request_head::Span;
-use clock::Clock;
+use clock::LogClock;
 use sink::Sink;
 
-/// What there is to tell about one exchange. Bytes are as they came: the log escapes them.
+/// The data of one log line. Bytes are as received; the log escapes them.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessEntry<'a> {
-    /// The client's address, if it has one.
+    /// The client's address; `None` on a unix socket.
     pub remote: Option<&'a str>,
-    /// As sent.
+    /// The request method as the client sent it.
     pub method: &'a [u8],
-    /// As sent: path and query, or another form of RFC 9112 section 3.2.
+    /// The request target as the client sent it: path and query, or another form of RFC 9112
+    /// section 3.2.
     pub target: &'a [u8],
-    /// Such as `HTTP/1.1`.
+    /// The HTTP version, such as `HTTP/1.1`.
     pub version: &'a [u8],
-    /// Of the answer.
+    /// The status code of the response.
     pub status: u16,
-    /// Bytes sent of the answer's body.
+    /// The number of body bytes sent.
     pub body_bytes: u64,
-    /// From the request's head to the answer's end.
+    /// The time from the request head to the end of the response.
     pub duration: Duration,
-    /// Name and value of each field of the request.
+    /// The fields of the request.
     pub request_fields: RequestFields<'a>,
-    /// The answer's fields as they were sent, `Name: value\r\n` each.
+    /// The fields of the response as they were sent, `Name: value\r\n` each.
     pub response_fields: &'a [u8],
-    /// Of the worker.
+    /// The process id of the worker.
     pub pid: u32,
 }
 
-/// The fields of a request, in the order in which they came.
+/// The fields of a request, in the order received.
 #[derive(Clone, Copy, Debug)]
 pub enum RequestFields<'a> {
-    /// Name and value of each.
+    /// The name and value of each field.
     Pairs(&'a [(&'a [u8], &'a [u8])]),
-    /// Where name and value of each stand in a head.
+    /// The position of each name and value in a request head.
     Spans {
-        /// The bytes that the spans are ranges of.
+        /// The request head: the bytes that the spans refer to.
         head: &'a [u8],
-        /// Name and value of each.
+        /// The spans of the name and value of each field.
         fields: &'a [(Span, Span)],
     },
 }
 
 impl<'a> RequestFields<'a> {
-    /// Name and value of each.
+    /// The name and value of each field.
     pub fn iter(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let (pairs, spans, head) = match self {
             Self::Pairs(pairs) => (pairs, &[][..], &[][..]),
@@ -74,14 +75,14 @@ impl<'a> RequestFields<'a> {
 /// An open access log.
 pub struct AccessLog {
     format: AccessFormat,
-    /// A file, or standard output.
+    /// A file, or standard output; `None` when lines go to syslog alone.
     sink: Option<Sink>,
     syslog: Option<Syslog>,
-    clock: Clock,
+    clock: LogClock,
     /// Whole lines that are not written yet.
     buffer: Vec<u8>,
     lost: u64,
-    /// The last write failed.
+    /// Whether the last write failed.
     is_failing: bool,
     notice: Option<String>,
 }
@@ -96,7 +97,8 @@ impl AccessLog {
         Self::with(Some(target), format, None)
     }
 
-    /// Opens a file, standard output, or an inherited descriptor for `fd://N`; lines go to syslog as well, or alone.
+    /// Opens a file, standard output, or an inherited descriptor for `fd://N`. Lines go to syslog
+    /// too, or to syslog alone.
     ///
     /// # Errors
     ///
@@ -111,7 +113,7 @@ impl AccessLog {
             format,
             sink,
             syslog,
-            clock: Clock::new(),
+            clock: LogClock::new(),
             buffer: Vec::new(),
             lost: 0,
             is_failing: false,
@@ -119,7 +121,7 @@ impl AccessLog {
         })
     }
 
-    /// Adds a line. It is written when enough have come together, else by `flush`.
+    /// Adds a line. It is written once enough lines have gathered, or by `flush`.
     pub fn log(&mut self, entry: &AccessEntry<'_>) {
         if self.buffer.len() >= MAX_BUFFERED_BYTES {
             self.flush();
@@ -127,7 +129,7 @@ impl AccessLog {
         let full = self.buffer.len() >= MAX_BUFFERED_BYTES;
         if full && self.sink.is_some() {
             self.lost += 1;
-            self.note_failure("nobody reads it");
+            self.note_failure("no process reads it");
         }
         if full && self.syslog.is_none() {
             return;
@@ -142,13 +144,13 @@ impl AccessLog {
             return;
         }
         self.buffer.push(b'\n');
-        // Once it is this full, every line tries: a pipe may have room again.
+        // From this size on, every line tries a write: a pipe may have room again.
         if self.buffer.len() >= FLUSH_AT_BYTES {
             self.flush();
         }
     }
 
-    /// Writes what has been logged, as much as can be written without waiting.
+    /// Writes as much of the buffered lines as the file takes without blocking.
     pub fn flush(&mut self) {
         if let Some(syslog) = &mut self.syslog {
             syslog.flush();
@@ -169,24 +171,25 @@ impl AccessLog {
     fn note_failure(&mut self, why: &str) {
         if !std::mem::replace(&mut self.is_failing, true) {
             self.notice = Some(format!(
-                "the access log cannot be written: {why}; {MAX_BUFFERED_BYTES} bytes of lines wait for it, more are lost"
+                "the access log cannot be written: {why}; up to {MAX_BUFFERED_BYTES} bytes \
+                 are buffered, further lines are lost"
             ));
         }
     }
 
-    /// Whether lines wait for whoever takes them.
+    /// Whether lines are buffered.
     #[must_use]
     pub fn has_unwritten(&self) -> bool {
         !self.buffer.is_empty() || self.syslog.as_ref().is_some_and(Syslog::has_unsent)
     }
 
-    /// What there is to tell about the log itself, once for each change.
+    /// Takes the message about the log's own state, once for each change.
     pub fn take_notice(&mut self) -> Option<String> {
         self.notice.take()
     }
 
-    /// Opens the file by its name again, after it was renamed. If that note_failure, the old one stays. What the old one did
-    /// not take goes to the new one.
+    /// Opens the file by its name again, after it was renamed. If that fails, the old file stays
+    /// open. Lines that the old file did not take go to the new one.
     ///
     /// # Errors
     ///
@@ -196,7 +199,7 @@ impl AccessLog {
         self.sink.as_mut().map_or(Ok(()), Sink::reopen)
     }
 
-    /// How many lines were lost because nobody took them.
+    /// The number of lines lost because the file did not take them.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
@@ -209,10 +212,10 @@ impl Drop for AccessLog {
     }
 }
 
-/// One write for about two hundred lines.
+/// The buffer size from which on lines are written, in bytes: about two hundred lines in one write.
 const FLUSH_AT_BYTES: usize = 32_768;
 
-/// What a stuck reader of the log may cost in memory, but for one line.
+/// The most bytes buffered while the file takes none. The last line may exceed it.
 const MAX_BUFFERED_BYTES: usize = 1_048_576;
 
 #[cfg(test)]
@@ -291,7 +294,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_full_disk_is_told_once_and_its_lines_wait() {
+    fn a_full_disk_is_reported_once_and_its_lines_wait() {
         let format = AccessFormat::compile("%(s)s").unwrap();
         let mut log = AccessLog::open("/dev/full", format).unwrap();
         for _ in 0..3 {
@@ -309,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_are_lost_because_nobody_reads_are_told() {
+    fn lines_lost_for_lack_of_a_reader_are_reported() {
         let (mut reader, writer) = io::pipe().unwrap();
         let format = AccessFormat::compile("%(r)s").unwrap();
         let target = format!("fd://{}", std::os::fd::AsRawFd::as_raw_fd(&writer));
@@ -318,7 +321,7 @@ mod tests {
         while log.lost() < 3 {
             log.log(&entry());
         }
-        assert!(log.take_notice().unwrap().contains("nobody reads it"));
+        assert!(log.take_notice().unwrap().contains("no process reads it"));
         let read = std::thread::spawn(move || io::copy(&mut reader, &mut io::sink()));
         while log.has_unwritten() {
             log.flush();

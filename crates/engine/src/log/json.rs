@@ -1,12 +1,12 @@
-//! Writes an object of JSON, member by member. Reads none.
+//! A writer for JSON objects, member by member.
 //!
-//! Text that is UTF-8 is that text, any other is taken byte by byte; all that is not printable ASCII is escaped, so that
-//! no reader and no terminal takes it for anything else.
+//! Valid UTF-8 is written as text, anything else byte by byte. All that is not printable ASCII is
+//! escaped, so that no reader or terminal misinterprets it.
 
 use std::fmt::{Arguments, Display};
 use std::io::Write;
 
-/// An object that is appended to a line; `end` closes it.
+/// A JSON object that is appended to a line; `end` closes it.
 pub(crate) struct JsonObject<'a> {
     line: &'a mut Vec<u8>,
     first: bool,
@@ -18,13 +18,13 @@ impl<'a> JsonObject<'a> {
         Self { line, first: true }
     }
 
-    /// A number, or anything else that is written as it is.
+    /// Appends a number, or any value that is written as it is.
     pub fn plain(&mut self, name: &str, value: impl Display) {
         self.name(name);
         self.put(format_args!("{value}"));
     }
 
-    /// What is not there is `null`.
+    /// Appends a string, escaped; `None` becomes `null`.
     pub fn text(&mut self, name: &str, value: Option<&[u8]>) {
         self.name(name);
         let Some(value) = value else { return self.put(format_args!("null")) };
@@ -36,7 +36,7 @@ impl<'a> JsonObject<'a> {
         self.line.push(b'"');
     }
 
-    /// A list of objects, each written by `write`.
+    /// Appends a list of objects, each written by `write`.
     pub fn list<T>(
         &mut self,
         name: &str,

@@ -1,4 +1,4 @@
-//! The access log, statsd, and the sockets that log lines leave by.
+//! The access log, statsd metrics, and the sockets that both are sent over.
 
 pub mod access;
 pub(crate) mod json;

@@ -1,8 +1,9 @@
-//! Where lines leave the machine or the process for somebody who collects them: a datagram socket (UDP, unix) or a
-//! stream (TCP, unix), as syslog and statsd are spoken to.
+//! A socket that log lines and metrics are sent over: a datagram socket (UDP, unix) or a stream
+//! (TCP, unix), as syslog and statsd collectors use.
 //!
-//! A collector that is away costs lines, never a request: what cannot be sent is counted and forgotten, and a new
-//! connection is tried at most once a second. It does not format: a message goes out as it is given.
+//! A collector that is not running costs lines, never a request. Messages that cannot be sent are
+//! counted and dropped, and the socket reconnects at most once a second. Messages are sent as they
+//! are given.
 
 use std::io::{self, ErrorKind};
 use std::net::ToSocketAddrs;
@@ -10,16 +11,16 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// One collector.
+/// A connection to one collector.
 pub struct LogSocket {
     address: SockAddr,
     kind: SocketKind,
     socket: Option<Socket>,
-    /// How long one call may wait; zero on a thread that must not.
+    /// How long one call may block; zero on a thread that must not.
     timeout: Duration,
-    /// Of a stream: messages, each with its end, that are not sent yet.
+    /// Unsent messages of a stream, each with its line feed.
     pending: Vec<u8>,
-    /// The first message of `pending` has is_front_partly_sent to go out.
+    /// Whether a part of the first pending message has been sent.
     is_front_partly_sent: bool,
     retry_at: Option<Instant>,
     lost: u64,
@@ -29,17 +30,18 @@ pub struct LogSocket {
 enum SocketKind {
     Datagram,
     Stream,
-    /// A unix socket of which only the receiver knows what it is.
+    /// A unix socket whose type only its receiver knows.
     Either,
 }
 
 impl LogSocket {
-    /// Prepares for `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`.
-    /// The name is looked up here and only here; nobody need be there yet.
+    /// Opens a socket to `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram`
+    /// or `unix://PATH#stream`. The host name is resolved here and only here; the collector may
+    /// start later.
     ///
     /// # Errors
     ///
-    /// When the address has another form, or the name is not known.
+    /// When the address has another form, or the host name has no address.
     pub fn open(address: &str, timeout: Duration) -> io::Result<Self> {
         let (address, kind) = parse(address)?;
         let (pending, is_front_partly_sent, retry_at) = (Vec::new(), false, None);
@@ -57,7 +59,8 @@ impl LogSocket {
         Ok(socket)
     }
 
-    /// Sends a message: a datagram, or a line of a stream, in which it may hold no line feed of its own.
+    /// Sends a message: as a datagram, or as a line of a stream. A message for a stream must
+    /// contain no line feed.
     pub fn send(&mut self, message: &[u8]) {
         if self.socket.is_none() {
             self.connect();
@@ -76,7 +79,7 @@ impl LogSocket {
         }
     }
 
-    /// Sends what a stream did not take before.
+    /// Sends the pending messages of a stream.
     pub fn flush(&mut self) {
         if self.pending.is_empty() {
             return;
@@ -108,19 +111,19 @@ impl LogSocket {
         }
     }
 
-    /// Whether something waits for a receiver that is there.
+    /// Whether messages are pending for a connected receiver.
     #[must_use]
     pub fn has_unsent(&self) -> bool {
         self.socket.is_some() && !self.pending.is_empty()
     }
 
-    /// Whether the messages of this socket are lines of a stream.
+    /// Whether messages are sent as lines of a stream.
     #[must_use]
     pub fn is_stream(&self) -> bool {
         self.kind == SocketKind::Stream
     }
 
-    /// How many messages were lost.
+    /// The number of messages lost.
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost
@@ -128,12 +131,12 @@ impl LogSocket {
 
     fn send_datagram(&mut self, message: &[u8]) {
         let message = &message[..message.len().min(MAX_DATAGRAM_BYTES)];
-        // An error may be the last message's (ICMP), or say that the receiver was started anew.
+        // The error may be that of the previous message (ICMP), or the receiver has restarted.
         for _ in 0..2 {
             let Some(socket) = &self.socket else { break };
             match socket.send(message) {
                 Ok(_) => return,
-                // Full: a queue of our own would only be another one.
+                // The socket buffer is full. A queue of our own would only be a second one.
                 Err(error) if would_block(&error) => break,
                 Err(error) if error.kind() == ErrorKind::ConnectionRefused && self.is_udp() => {}
                 Err(_) => {
@@ -149,7 +152,8 @@ impl LogSocket {
         self.address.is_ipv4() || self.address.is_ipv6()
     }
 
-    /// What was on its way in a stream has ended in the middle: its rest means nothing to a new connection.
+    /// Closes a broken stream. A message that was sent in part is dropped: its rest means nothing
+    /// to a new connection.
     fn drop_connection(&mut self) {
         self.socket = None;
         self.retry_at = Some(Instant::now() + RETRY_INTERVAL);
@@ -167,7 +171,7 @@ impl LogSocket {
         }
         let connected = match self.kind {
             SocketKind::Either => self.try_connect(Type::DGRAM).or_else(|error| {
-                // EPROTOTYPE: there is somebody, and it is a stream.
+                // EPROTOTYPE: a receiver exists, and its socket is a stream.
                 if error.raw_os_error() != Some(libc::EPROTOTYPE) {
                     return Err(error);
                 }
@@ -187,7 +191,7 @@ impl LogSocket {
         if self.timeout.is_zero() || kind == Type::DGRAM {
             socket.set_nonblocking(true)?;
             match socket.connect(&self.address) {
-                // Being connected; until then nothing can be sent.
+                // The connect is in progress; until it completes nothing can be sent.
                 Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => {}
                 result => result?,
             }
@@ -224,9 +228,9 @@ fn would_block(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(libc::ENOBUFS)
 }
 
-/// What a slow receiver of a stream may cost in memory.
+/// The most bytes pending for a slow receiver of a stream.
 const MAX_PENDING_BYTES: usize = 1_048_576;
-/// What UDP over IPv4 can carry.
+/// The most bytes that UDP over IPv4 can carry in one datagram.
 const MAX_DATAGRAM_BYTES: usize = 65_507;
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -265,11 +269,11 @@ mod tests {
     }
 
     #[test]
-    fn a_unix_receiver_that_was_started_anew_is_found_again() {
+    fn a_unix_receiver_that_was_restarted_is_found_again() {
         let path = path("dgram");
         let address = format!("unix://{}", path.display());
         let mut socket = LogSocket::open(&address, Duration::ZERO).unwrap();
-        socket.send(b"nobody is there");
+        socket.send(b"lost");
         assert_eq!(socket.lost(), 1);
         socket.retry_at = None;
         for _ in 0..2 {
@@ -283,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_gets_lines_and_a_unix_socket_tells_what_it_is() {
+    fn a_stream_gets_lines_and_a_unix_socket_reports_its_type() {
         let path = path("stream");
         let listener = UnixListener::bind(&path).unwrap();
         let mut socket =
@@ -308,7 +312,7 @@ mod tests {
         let mut buffer = [0; 6];
         peer.read_exact(&mut buffer).unwrap();
         assert_eq!(&buffer, b"first\n");
-        // As if half of a message had gone out before the peer went away.
+        // As if half of a message had been sent before the peer closed.
         socket.pending = b"lf of a message\nwhole\n".to_vec();
         socket.is_front_partly_sent = true;
         socket.drop_connection();
@@ -321,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_nobody_reads_is_bounded() {
+    fn a_stream_without_a_reader_is_bounded() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("tcp://{}", listener.local_addr().unwrap());
         let mut socket = LogSocket::open(&address, Duration::ZERO).unwrap();

@@ -1,23 +1,24 @@
-//! What statsd is told of requests: their number, their statuses, how long they took, under Gunicorn's names.
+//! Metrics of requests for statsd: their number, statuses and durations, under Gunicorn's names.
 //!
-//! A request costs two additions and a number kept; the lines are made and sent with each tick of the clock. Of many
-//! requests in one tick a uniform sample of the durations is sent, with its rate.
+//! A request costs two additions and one stored duration. The lines are built and sent at each
+//! clock tick. If a tick has many requests, a uniform sample of the durations is sent, with its
+//! sample rate.
 
 use std::fmt::Write;
 use std::time::Duration;
 
 use crate::log::socket::LogSocket;
 
-/// The figures of one I/O thread.
+/// The request metrics of one I/O thread.
 pub struct Statsd {
     socket: LogSocket,
-    /// Before each name, with its dot.
+    /// The text before each metric name, with its dot.
     prefix: String,
-    /// Behind each sample, with its bar; empty without tags.
+    /// The text after each sample, with its bar; empty without tags.
     tags: String,
     requests: u32,
     statuses: Box<[u32]>,
-    /// The statuses that are not 0.
+    /// The statuses whose count is not 0.
     seen_statuses: Vec<u16>,
     durations: Vec<Duration>,
     random: u64,
@@ -25,7 +26,7 @@ pub struct Statsd {
 }
 
 impl Statsd {
-    /// Sends to an socket. `tags` are as dogstatsd has them: `a:b,c:d`.
+    /// Sends metrics over a socket. `tags` have dogstatsd's form: `a:b,c:d`.
     #[must_use]
     pub fn new(socket: LogSocket, prefix: &str, tags: &str) -> Self {
         let tags = if tags.is_empty() { String::new() } else { format!("|#{tags}") };
@@ -42,8 +43,8 @@ impl Statsd {
         }
     }
 
-    /// Takes note of a finished request.
-    pub fn request(&mut self, status: u16, duration: Duration) {
+    /// Records a finished request.
+    pub fn record_request(&mut self, status: u16, duration: Duration) {
         self.requests += 1;
         if let Some(count) = self.statuses.get_mut(status as usize) {
             if *count == 0 {
@@ -55,14 +56,14 @@ impl Statsd {
             self.durations.push(duration);
             return;
         }
-        // A reservoir: each request of the tick is as likely to be in it as any other.
-        let place = (self.next_random() % u64::from(self.requests)) as usize;
-        if let Some(kept) = self.durations.get_mut(place) {
-            *kept = duration;
+        // Reservoir sampling: each request of the tick is as likely to be sampled as any other.
+        let slot = (self.next_random() % u64::from(self.requests)) as usize;
+        if let Some(sampled) = self.durations.get_mut(slot) {
+            *sampled = duration;
         }
     }
 
-    /// Sends what there is.
+    /// Sends the metrics recorded since the last call.
     pub fn flush(&mut self) {
         if self.requests == 0 {
             return;
@@ -107,7 +108,7 @@ impl Statsd {
         self.datagram.clear();
     }
 
-    /// xorshift: a sample needs to be even, not secret.
+    /// xorshift: a sample must be uniform, not unpredictable.
     fn next_random(&mut self) -> u64 {
         self.random ^= self.random << 13;
         self.random ^= self.random >> 7;
@@ -116,11 +117,11 @@ impl Statsd {
     }
 }
 
-/// Durations kept in one tick.
+/// The most durations sampled in one tick.
 const MAX_SAMPLES_PER_TICK: usize = 128;
-/// Statuses have three digits.
+/// The size of the table of statuses: a status has three digits.
 const STATUS_TABLE_SIZE: usize = 1_000;
-/// What goes over any network without being cut.
+/// The most bytes of a datagram, so that it fits a packet of an Ethernet network.
 const MAX_DATAGRAM_BYTES: usize = 1_432;
 
 #[cfg(test)]
@@ -147,9 +148,9 @@ mod tests {
     #[test]
     fn the_names_are_those_of_gunicorn() {
         let (mut statsd, receiver) = pair("app.", "a:b,c:d");
-        statsd.request(200, Duration::from_micros(1_500));
-        statsd.request(404, Duration::from_millis(20));
-        statsd.request(200, Duration::from_micros(2));
+        statsd.record_request(200, Duration::from_micros(1_500));
+        statsd.record_request(404, Duration::from_millis(20));
+        statsd.record_request(200, Duration::from_micros(2));
         statsd.flush();
         let expected = "app.gunicorn.requests:3|c|@1.0|#a:b,c:d\n\
             app.gunicorn.request.status.200:2|c|@1.0|#a:b,c:d\n\
@@ -161,10 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn each_flush_tells_only_what_is_new() {
+    fn each_flush_sends_only_new_metrics() {
         let (mut statsd, receiver) = pair("", "");
         for status in [200, 500] {
-            statsd.request(status, Duration::from_millis(1));
+            statsd.record_request(status, Duration::from_millis(1));
             statsd.flush();
             statsd.flush();
             let expected = format!(
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn of_many_requests_a_sample_of_durations_is_sent_with_its_rate() {
         let (mut statsd, receiver) = pair("", "");
-        (0..1_280).for_each(|ms| statsd.request(200, Duration::from_millis(ms)));
+        (0..1_280).for_each(|ms| statsd.record_request(200, Duration::from_millis(ms)));
         statsd.flush();
         let mut lines = Vec::new();
         while lines.len() < 2 + MAX_SAMPLES_PER_TICK {
@@ -188,7 +189,7 @@ mod tests {
         assert!(lines[2..].iter().all(|line| line.ends_with("|ms|@0.1000")));
         let of = |line: &String| -> f64 { line[26..line.find('|').unwrap()].parse().unwrap() };
         let mean = lines[2..].iter().map(of).sum::<f64>() / MAX_SAMPLES_PER_TICK as f64;
-        // Of 0..1280; by a fixed start of the random numbers.
+        // The mean of 0..1280; the seed of the random numbers is fixed.
         assert!((540.0..740.0).contains(&mean), "{mean}");
     }
 }

@@ -274,7 +274,7 @@ impl Context {
         if status != 0
             && let Some(statsd) = self.statsd.borrow_mut().as_mut()
         {
-            statsd.request(status, Duration::from_micros(us));
+            statsd.record_request(status, Duration::from_micros(us));
         }
     }
 

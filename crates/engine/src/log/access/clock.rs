@@ -1,38 +1,39 @@
-//! The local time as the log shows it, made once a second.
+//! The local time as the log shows it, formatted once a second.
 
 #![expect(unsafe_code, reason = "the time zone and the coarse clock are the C library's")]
 
-/// The text of the current second.
-pub(super) struct Clock {
+/// Caches the formatted text of the current second.
+pub(super) struct LogClock {
     second: i64,
-    text: String,
+    formatted: String,
 }
 
-impl Clock {
-    /// Reads the time zone, from the environment among others: call it where nobody changes that
-    /// meanwhile. Later calls of the C library use what it has read.
+impl LogClock {
+    /// Reads the time zone, also from the environment: call it while no thread changes that. Later
+    /// calls of the C library use what this call has read.
     pub(super) fn new() -> Self {
-        let mut clock = Self { second: i64::MIN, text: String::new() };
+        let mut clock = Self { second: i64::MIN, formatted: String::new() };
         clock.now();
         clock
     }
 
-    /// `[24/Nov/2026:14:17:00 +0100]`.
+    /// The current time, such as `[24/Nov/2026:14:17:00 +0100]`.
     pub(super) fn now(&mut self) -> &str {
         let second = second_now();
         if second != self.second {
             self.second = second;
-            self.text = text(second);
+            self.formatted = format_time(second);
         }
-        &self.text
+        &self.formatted
     }
 }
 
-/// Of the coarse clock, which is a few milliseconds late and a fraction of the price: it is asked for each line.
+/// The second of the coarse clock. It is a few milliseconds late and much cheaper, and every line
+/// reads it.
 #[cfg(target_os = "linux")]
 fn second_now() -> i64 {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: a live value of our own. The clock is there since Linux 2.6.32; without it `now` stays 0.
+    // SAFETY: a live value of our own. Linux has this clock since 2.6.32; without it `now` stays 0.
     unsafe { libc::clock_gettime(libc::CLOCK_REALTIME_COARSE, &raw mut now) };
     now.tv_sec
 }
@@ -44,8 +45,9 @@ fn second_now() -> i64 {
     i64::try_from(now.unwrap_or_default().as_secs()).unwrap_or(i64::MAX)
 }
 
-fn text(second: i64) -> String {
-    // `time_t` has 64 bits wherever the engine builds; the cast is for those where it is another type.
+fn format_time(second: i64) -> String {
+    // `time_t` has 64 bits wherever the engine builds; the cast is for platforms where it is
+    // another type.
     let time = second as libc::time_t;
     // SAFETY: plain data, valid when zeroed.
     let mut local: libc::tm = unsafe { std::mem::zeroed() };
@@ -67,7 +69,7 @@ fn text(second: i64) -> String {
     )
 }
 
-/// Not the locale's: a log is for programs.
+/// Month names, independent of the locale: programs read the log.
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
@@ -77,11 +79,12 @@ mod tests {
 
     use super::*;
 
-    /// The time zone is the process's, so each one needs a process: this test starts itself anew.
+    /// The time zone belongs to the process, so each zone needs a process of its own: this test
+    /// runs itself again.
     #[test]
     fn times_are_in_the_zone_of_the_process() {
         if let Ok(expected) = std::env::var("MONOCEROS_TEST_TIME") {
-            assert_eq!(text(1_795_529_820), expected);
+            assert_eq!(format_time(1_795_529_820), expected);
             return;
         }
         for (zone, expected) in [
@@ -99,9 +102,9 @@ mod tests {
 
     #[test]
     fn the_text_is_made_anew_each_second() {
-        let mut clock = Clock::new();
+        let mut clock = LogClock::new();
         clock.second -= 10;
-        clock.text = "old".to_owned();
+        clock.formatted = "old".to_owned();
         assert!(clock.now().starts_with('[') && clock.now().ends_with(']'));
     }
 }

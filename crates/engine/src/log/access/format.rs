@@ -1,8 +1,9 @@
-//! The format of a line: text with atoms, `%(h)s`, compiled once.
+//! The format of an access log line: text with atoms such as `%(h)s`, compiled once.
 //!
-//! Whatever a client or an application chose is escaped, so that no value can end a line, end a quoted
-//! string, or look like another field: `"` and `\` get a backslash, and bytes that are not printable
-//! ASCII become `\u00NN`. A format that builds JSON is therefore valid JSON for every request.
+//! Every value that a client or an application chose is escaped, so that it cannot end a line, end
+//! a quoted string, or look like another field. `"` and `\` get a backslash, and bytes that are not
+//! printable ASCII become `\u00NN`. So a format that builds JSON produces valid JSON for every
+//! request.
 
 use std::io::Write;
 
@@ -12,13 +13,13 @@ use crate::http1::encoder::write_decimal;
 /// A compiled `access_log_format`.
 #[derive(Clone, Debug)]
 pub struct AccessFormat {
-    parts: Vec<Part>,
+    parts: Vec<FormatPart>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum Part {
+enum FormatPart {
     Atom(Atom),
-    /// All there is, as one object.
+    /// The whole entry as one JSON object.
     Json,
     RequestField(String),
     ResponseField(String),
@@ -47,8 +48,8 @@ enum Atom {
 }
 
 impl AccessFormat {
-    /// Compiles a format; `json` alone is a line of JSON with all of them. Atoms that nobody knows are `-`, as they are in Gunicorn; what is no atom at
-    /// all is an error that says where.
+    /// Compiles a format. `json` alone means one JSON object with all values. Unknown atoms become
+    /// `-`, as in Gunicorn.
     ///
     /// # Errors
     ///
@@ -62,7 +63,7 @@ impl AccessFormat {
     /// ```
     pub fn compile(format: &str) -> Result<Self, String> {
         if format == "json" {
-            return Ok(Self { parts: vec![Part::Json] });
+            return Ok(Self { parts: vec![FormatPart::Json] });
         }
         let mut parts = Vec::new();
         let mut text = Vec::new();
@@ -70,21 +71,21 @@ impl AccessFormat {
         while let Some(at) = rest.find('%') {
             text.extend_from_slice(&rest.as_bytes()[..at]);
             let after = &rest[at + 1..];
-            if let Some(behind) = after.strip_prefix('%') {
+            if let Some(rest_after) = after.strip_prefix('%') {
                 text.push(b'%');
-                rest = behind;
+                rest = rest_after;
                 continue;
             }
-            let (name, behind) = split_atom(after).ok_or_else(|| {
+            let (name, rest_after) = split_atom(after).ok_or_else(|| {
                 let shown: String = rest[at..].chars().take(16).collect();
                 format!("%(name)s or %% must follow at {shown:?}")
             })?;
-            rest = behind;
-            match part(name) {
-                Part::Atom(Atom::None) => text.push(b'-'),
+            rest = rest_after;
+            match compile_atom(name) {
+                FormatPart::Atom(Atom::None) => text.push(b'-'),
                 part => {
                     if !text.is_empty() {
-                        parts.push(Part::Text(std::mem::take(&mut text)));
+                        parts.push(FormatPart::Text(std::mem::take(&mut text)));
                     }
                     parts.push(part);
                 }
@@ -92,23 +93,23 @@ impl AccessFormat {
         }
         text.extend_from_slice(rest.as_bytes());
         if !text.is_empty() {
-            parts.push(Part::Text(text));
+            parts.push(FormatPart::Text(text));
         }
         Ok(Self { parts })
     }
 
-    /// Appends a line without its end; `time` is what `%(t)s` stands for.
+    /// Appends a line without its line feed; `time` is the value of `%(t)s`.
     pub fn render(&self, entry: &AccessEntry<'_>, time: &str, line: &mut Vec<u8>) {
         for part in &self.parts {
             match part {
-                Part::Text(text) => line.extend_from_slice(text),
-                Part::Atom(atom) => atom.render(entry, time, line),
-                Part::Json => json::render(entry, time, line),
-                Part::RequestField(name) => {
-                    fields(line, name, entry.request_fields.iter());
+                FormatPart::Text(text) => line.extend_from_slice(text),
+                FormatPart::Atom(atom) => atom.render(entry, time, line),
+                FormatPart::Json => json::render(entry, time, line),
+                FormatPart::RequestField(name) => {
+                    append_field_values(line, name, entry.request_fields.iter());
                 }
-                Part::ResponseField(name) => {
-                    fields(line, name, split_fields(entry.response_fields));
+                FormatPart::ResponseField(name) => {
+                    append_field_values(line, name, split_fields(entry.response_fields));
                 }
             }
         }
@@ -124,7 +125,7 @@ impl Atom {
             Atom::Method => escape(line, entry.method),
             Atom::None => line.push(b'-'),
             Atom::Path => escape(line, &decode_percent(split_target(entry.target).0)),
-            Atom::Pid => put(line, format_args!("<{}>", entry.pid)),
+            Atom::Pid => write_formatted(line, format_args!("<{}>", entry.pid)),
             Atom::Query => escape(line, split_target(entry.target).1),
             Atom::RequestLine => {
                 escape(line, entry.method);
@@ -133,62 +134,65 @@ impl Atom {
                 line.push(b' ');
                 escape(line, entry.version);
             }
-            Atom::Remote => or_dash(line, entry.remote.map(str::as_bytes)),
+            Atom::Remote => escape_or_dash(line, entry.remote.map(str::as_bytes)),
             Atom::Seconds => write_decimal(line, entry.duration.as_secs()),
             Atom::SecondsDecimal => {
                 let (seconds, micros) = (entry.duration.as_secs(), entry.duration.subsec_micros());
-                put(line, format_args!("{seconds}.{micros:06}"));
+                write_formatted(line, format_args!("{seconds}.{micros:06}"));
             }
             Atom::Status => write_decimal(line, entry.status.into()),
             Atom::Target => escape(line, entry.target),
             Atom::Time => line.extend_from_slice(time.as_bytes()),
-            Atom::User => or_dash(line, user(entry).as_deref()),
+            Atom::User => escape_or_dash(line, basic_auth_user(entry).as_deref()),
             Atom::Version => escape(line, entry.version),
         }
     }
 }
 
-/// `(name)s` or `(name)d`, as Python has it, and what is behind it.
+/// Splits `(name)s` or `(name)d`, in Python's syntax, from the text after it.
 fn split_atom(text: &str) -> Option<(&str, &str)> {
-    let (name, behind) = text.strip_prefix('(')?.split_once(')')?;
-    let behind = behind.strip_prefix(['s', 'd'])?;
-    Some((name, behind))
+    let (name, rest_after) = text.strip_prefix('(')?.split_once(')')?;
+    let rest_after = rest_after.strip_prefix(['s', 'd'])?;
+    Some((name, rest_after))
 }
 
-fn part(name: &str) -> Part {
+fn compile_atom(name: &str) -> FormatPart {
     if let Some((field, kind)) = name.strip_prefix('{').and_then(|rest| rest.rsplit_once('}')) {
         return match kind {
-            "i" => Part::RequestField(field.to_owned()),
-            "o" => Part::ResponseField(field.to_owned()),
-            "e" => environment(field),
-            _ => Part::Atom(Atom::None),
+            "i" => FormatPart::RequestField(field.to_owned()),
+            "o" => FormatPart::ResponseField(field.to_owned()),
+            "e" => environment_part(field),
+            _ => FormatPart::Atom(Atom::None),
         };
     }
     match name {
-        "f" => Part::RequestField("referer".to_owned()),
-        "a" => Part::RequestField("user-agent".to_owned()),
-        _ => Part::Atom(
+        "f" => FormatPart::RequestField("referer".to_owned()),
+        "a" => FormatPart::RequestField("user-agent".to_owned()),
+        _ => FormatPart::Atom(
             ATOMS.iter().find(|(known, _)| *known == name).map_or(Atom::None, |row| row.1),
         ),
     }
 }
 
-/// The environment of a WSGI request holds facts of the request under these names; anything else is
-/// looked up in the process's own, once.
-fn environment(name: &str) -> Part {
+/// A variable of the request's WSGI environment, or else of the process, looked up once.
+fn environment_part(name: &str) -> FormatPart {
     if let Some(field) = name.strip_prefix("HTTP_") {
-        return Part::RequestField(field.replace('_', "-"));
+        return FormatPart::RequestField(field.replace('_', "-"));
     }
-    if let Some((_, atom)) = WSGI.iter().find(|(known, _)| *known == name) {
-        return Part::Atom(*atom);
+    if let Some((_, atom)) = WSGI_VARIABLES.iter().find(|(known, _)| *known == name) {
+        return FormatPart::Atom(*atom);
     }
     let mut text = Vec::new();
-    or_dash(&mut text, std::env::var(name).ok().as_ref().map(String::as_bytes));
-    Part::Text(text)
+    escape_or_dash(&mut text, std::env::var(name).ok().as_ref().map(String::as_bytes));
+    FormatPart::Text(text)
 }
 
-/// All values of a field, as one list (RFC 9110 section 5.3).
-fn fields<'a>(line: &mut Vec<u8>, name: &str, all: impl Iterator<Item = (&'a [u8], &'a [u8])>) {
+/// Appends all values of a field, as one list (RFC 9110 section 5.3).
+fn append_field_values<'a>(
+    line: &mut Vec<u8>,
+    name: &str,
+    all: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) {
     let start = line.len();
     for (_, value) in all.filter(|(each, _)| each.eq_ignore_ascii_case(name.as_bytes())) {
         if line.len() > start {
@@ -208,7 +212,8 @@ fn split_fields(block: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     })
 }
 
-/// Path and query of a target. The absolute form begins with a scheme and an authority.
+/// Splits a request target into path and query. The absolute form begins with a scheme and an
+/// authority.
 pub(super) fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
     let mut rest = target;
     let scheme = rest.iter().position(|byte| matches!(byte, b':' | b'/' | b'?')).unwrap_or(0);
@@ -227,13 +232,13 @@ pub(super) fn split_target(target: &[u8]) -> (&[u8], &[u8]) {
 pub(super) fn decode_percent(text: &[u8]) -> Vec<u8> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text;
-    while let [first, behind @ ..] = rest {
-        let value = match (*first, behind) {
+    while let [first, rest_after @ ..] = rest {
+        let value = match (*first, rest_after) {
             (b'%', [high, low, ..]) => hex(*high).zip(hex(*low)).map(|(high, low)| high << 4 | low),
             _ => None,
         };
         decoded.push(value.unwrap_or(*first));
-        rest = if value.is_some() { &behind[2..] } else { behind };
+        rest = if value.is_some() { &rest_after[2..] } else { rest_after };
     }
     decoded
 }
@@ -242,8 +247,8 @@ fn hex(digit: u8) -> Option<u8> {
     (digit as char).to_digit(16).map(|value| value as u8)
 }
 
-/// The user of Basic authentication (RFC 7617).
-pub(super) fn user(entry: &AccessEntry<'_>) -> Option<Vec<u8>> {
+/// The user name of Basic authentication (RFC 7617).
+pub(super) fn basic_auth_user(entry: &AccessEntry<'_>) -> Option<Vec<u8>> {
     let mut fields = entry.request_fields.iter();
     let (_, value) = fields.find(|(name, _)| name.eq_ignore_ascii_case(b"authorization"))?;
     let (scheme, credentials) = value.split_at_checked(6)?;
@@ -278,7 +283,7 @@ fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     Some(decoded)
 }
 
-fn or_dash(line: &mut Vec<u8>, value: Option<&[u8]>) {
+fn escape_or_dash(line: &mut Vec<u8>, value: Option<&[u8]>) {
     match value {
         Some(value) if !value.is_empty() => escape(line, value),
         _ => line.push(b'-'),
@@ -286,7 +291,8 @@ fn or_dash(line: &mut Vec<u8>, value: Option<&[u8]>) {
 }
 
 fn escape(line: &mut Vec<u8>, value: &[u8]) {
-    // Nearly every value is as it is to be; all of it is looked at, which the compiler does many bytes at a time.
+    // Nearly every value needs no escape. Testing all bytes without an early exit lets the compiler
+    // use vector instructions.
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
     if value.iter().fold(true, |all, byte| all & plain(*byte)) {
         return line.extend_from_slice(value);
@@ -295,17 +301,17 @@ fn escape(line: &mut Vec<u8>, value: &[u8]) {
         match byte {
             b'"' | b'\\' => line.extend_from_slice(&[b'\\', *byte]),
             b' '..=b'~' => line.push(*byte),
-            _ => put(line, format_args!("\\u{byte:04x}")),
+            _ => write_formatted(line, format_args!("\\u{byte:04x}")),
         }
     }
 }
 
-fn put(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+fn write_formatted(line: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Writing to memory does not fail.
     let _ = line.write_fmt(text);
 }
 
-/// Atoms by their name; `f` and `a` are fields of the request.
+/// The atoms by name; `f` and `a` are request fields.
 const ATOMS: &[(&str, Atom)] = &[
     ("h", Atom::Remote),
     ("l", Atom::None),
@@ -326,8 +332,8 @@ const ATOMS: &[(&str, Atom)] = &[
     ("p", Atom::Pid),
 ];
 
-/// What formats written for Gunicorn ask of a request's environment.
-const WSGI: &[(&str, Atom)] = &[
+/// The variables of a WSGI_VARIABLES environment_part that formats written for Gunicorn use.
+const WSGI_VARIABLES: &[(&str, Atom)] = &[
     ("PATH_INFO", Atom::Path),
     ("QUERY_STRING", Atom::Query),
     ("RAW_URI", Atom::Target),

@@ -1,19 +1,18 @@
-//! A line as one JSON object: `access_log_format` "json".
-//!
-//! What is not there is `null`.
+//! An access log line as one JSON object, for `access_log_format = "json"`. A missing value is
+//! `null`.
 
 use super::AccessEntry;
-use super::format::{decode_percent, split_target, user};
+use super::format::{basic_auth_user, decode_percent, split_target};
 use crate::log::json::JsonObject;
 
-/// Appends the object without a line's end; `time` is what `%(t)s` stands for.
+/// Appends the object without a line feed; `time` is the value of `%(t)s`.
 pub(super) fn render(entry: &AccessEntry<'_>, time: &str, line: &mut Vec<u8>) {
     let (path, query) = split_target(entry.target);
     let mut object = JsonObject::begin(line);
     object.text("time", iso(time).as_deref().map(str::as_bytes));
     object.plain("pid", entry.pid);
     object.text("remote", entry.remote.map(str::as_bytes));
-    object.text("user", user(entry).as_deref());
+    object.text("user", basic_auth_user(entry).as_deref());
     object.text("method", Some(entry.method));
     object.text("target", Some(entry.target));
     object.text("path", Some(&decode_percent(path)));
@@ -30,7 +29,7 @@ pub(super) fn render(entry: &AccessEntry<'_>, time: &str, line: &mut Vec<u8>) {
     object.end();
 }
 
-/// All values of a field of the request, as one list (RFC 9110 section 5.3).
+/// All values of a request field, as one list (RFC 9110 section 5.3).
 fn field(entry: &AccessEntry<'_>, name: &[u8]) -> Option<Vec<u8>> {
     let mut values =
         entry.request_fields.iter().filter(|(each, _)| each.eq_ignore_ascii_case(name));
@@ -42,7 +41,7 @@ fn field(entry: &AccessEntry<'_>, name: &[u8]) -> Option<Vec<u8>> {
     Some(all)
 }
 
-/// `[24/Nov/2026:14:17:00 +0100]` as `2026-11-24T14:17:00+01:00` (RFC 3339).
+/// Converts `[24/Nov/2026:14:17:00 +0100]` to `2026-11-24T14:17:00+01:00` (RFC 3339).
 fn iso(time: &str) -> Option<String> {
     let (date, rest) = time.strip_prefix('[')?.strip_suffix(']')?.split_once(':')?;
     let mut parts = date.split('/');

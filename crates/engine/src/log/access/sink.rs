@@ -1,4 +1,4 @@
-//! Where the lines go: a file, or standard output, which may be a pipe that nobody reads.
+//! The output of the access log: a file, or standard output, which may be a pipe without a reader.
 
 #![expect(unsafe_code, reason = "poll, to ask a pipe for room; descriptors by number")]
 
@@ -11,8 +11,8 @@ pub(super) struct Sink {
     file: File,
     /// `None` for standard output, which cannot be opened again.
     path: Option<String>,
-    /// Pipes, terminals and sockets can be full. They are asked for room first: to set them
-    /// non-blocking would do so for every process that shares them.
+    /// Whether the output can be full, as pipes, terminals and sockets can. Then a write first asks
+    /// for room: setting it non-blocking would do so for every process that shares it.
     may_be_full: bool,
 }
 
@@ -20,7 +20,7 @@ impl Sink {
     pub(super) fn open(target: &str) -> io::Result<Self> {
         let (file, path) = match target {
             "-" => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
-            // Standard output of the arbiter, where the worker's own leads elsewhere.
+            // The arbiter's standard output, for a worker whose own is another file.
             inherited if inherited.starts_with("fd://") => (duplicate(&inherited[5..])?, None),
             path => (append(path)?, Some(path.to_owned())),
         };
@@ -39,8 +39,8 @@ impl Sink {
         Ok(())
     }
 
-    /// Writes whole lines from the buffer's start and takes out what is written. What could not be is kept, and an
-    /// error says why if it is not for want of room in a pipe.
+    /// Writes whole lines from the buffer's start and removes what is written. The rest is kept,
+    /// with an error unless a pipe is merely full.
     pub(super) fn write(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {
         let mut done = 0;
         let mut result = Ok(());
@@ -53,7 +53,7 @@ impl Sink {
             match self.file.write(part) {
                 Ok(count) => done += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                // Full disk, reader gone: kept and tried again with the next lines.
+                // Disk full or reader closed: kept, and tried again with the next lines.
                 Err(error) => {
                     result = Err(error);
                     break;
@@ -64,7 +64,7 @@ impl Sink {
         result
     }
 
-    /// Whether a portion can be written without waiting, as POSIX has it for pipes.
+    /// Whether a portion can be written without blocking, as POSIX defines it for pipes.
     fn has_room(&self) -> bool {
         let mut asked =
             libc::pollfd { fd: self.file.as_raw_fd(), events: libc::POLLOUT, revents: 0 };
@@ -76,26 +76,29 @@ impl Sink {
 fn duplicate(number: &str) -> io::Result<File> {
     let fd = number.parse().ok().filter(|fd: &RawFd| *fd >= 0);
     let fd = fd.ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
-    // SAFETY: not negative, and only borrowed for the duplication, which fails for a number that is not open.
+    // SAFETY: not negative, and borrowed only for the duplication, which fails for a number that is
+    // not open.
     let inherited = unsafe { BorrowedFd::borrow_raw(fd) };
     Ok(File::from(inherited.try_clone_to_owned()?))
 }
 
 fn append(path: &str) -> io::Result<File> {
-    // Closed when the writing end is open.
+    // Closed once the writing end is open.
     let _reader = read_end(path);
-    // The standard library opens with CLOEXEC, and O_APPEND keeps the lines of several workers whole.
+    // The standard library opens with CLOEXEC, and O_APPEND keeps the lines of several workers
+    // whole.
     OpenOptions::new().append(true).create(true).open(path)
 }
 
-/// The reading end of a FIFO: open(2) of the other one would wait for a reader, and the whole worker with it.
+/// Opens the reading end of a FIFO first, without blocking. Otherwise open(2) of the writing end
+/// would wait for a reader, and block the whole worker.
 fn read_end(path: &str) -> Option<File> {
     fs::metadata(path).ok().filter(|data| data.file_type().is_fifo())?;
     OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path).ok()
 }
 
-/// As many whole lines as a pipe takes without mixing them with another process's, or a piece of a line
-/// that is too long for that.
+/// As many whole lines as a pipe takes without interleaving them with another process's (PIPE_BUF),
+/// or a part of a line that is longer.
 fn portion(lines: &[u8]) -> &[u8] {
     if lines.len() <= libc::PIPE_BUF {
         return lines;

@@ -1,4 +1,4 @@
-//! Each atom, and what a client may do to a line.
+//! Tests of each atom, and of what a client can do to a line.
 
 use std::time::Duration;
 
