@@ -24,7 +24,7 @@ test('what is said of a certificate comes when its time does, and then once a da
     return lines.map((line) => line.replace(/\d{4}-\d\d-\d\dT[\d:]+Z/, 'TIME'))
   }
   t.deepEqual(look(-1), [
-    'TLS: the certificate of a.test, b.test is valid from TIME on: clients refuse it',
+    'TLS: the certificate of a.test, b.test is not valid before TIME: clients refuse it',
   ])
   t.deepEqual(look(1), [])
   t.deepEqual(look(22), [])

@@ -8,12 +8,12 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
   [
     'an encrypted key without a password',
     ['--certfile', 'one.pem', '--keyfile', 'locked.key'],
-    /keyfile ".*locked\.key" cannot be used: the key is encrypted: keyfile_password says/,
+    /keyfile ".*locked\.key" cannot be used: the key is encrypted: set keyfile_password/,
   ],
   [
     'a wrong password',
     ['--certfile', 'one.pem', '--keyfile', 'locked.key', '--keyfile-password', 'file:one.pem'],
-    /keyfile ".*locked\.key" cannot be used: the key is encrypted, and the password is not the right one/,
+    /keyfile ".*locked\.key" cannot be used: the key is encrypted, and the password is wrong/,
   ],
   [
     'a variable that is not there',
@@ -66,7 +66,7 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
   [
     'a certificate whose issuer is cut off',
     ['--certfile', 'cut.pem', '--keyfile', 'one.key'],
-    /certfile ".*cut\.pem" cannot be used: a block of PEM, CERTIFICATE, is cut off/,
+    /certfile ".*cut\.pem" cannot be used: a PEM block \(CERTIFICATE\) is truncated/,
   ],
   [
     'a list of what is revoked that is cut off',
@@ -74,7 +74,7 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
       ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '1'],
       ...['--ca-certs', 'one.pem', '--crl-file', 'cut.crl'],
     ],
-    /crl_file ".*cut\.crl" cannot be used: a block of PEM, X509 CRL, is cut off/,
+    /crl_file ".*cut\.crl" cannot be used: a PEM block \(X509 CRL\) is truncated/,
   ],
   [
     'a list of what is revoked that is none',
@@ -82,7 +82,7 @@ const REFUSED: readonly [string, readonly string[], RegExp][] = [
       ...['--certfile', 'one.pem', '--keyfile', 'one.key', '--cert-reqs', '1'],
       ...['--ca-certs', 'one.pem', '--crl-file', 'one.pem'],
     ],
-    /crl_file ".*one\.pem" cannot be used: it has no list of revoked certificates/,
+    /crl_file ".*one\.pem" cannot be used: it has no certificate revocation list/,
   ],
 ]
 

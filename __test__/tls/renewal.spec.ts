@@ -20,11 +20,11 @@ for (const engine of ENGINES) {
       copyFileSync(certificates.path(from), join(program.directory, to))
     replace('two.pem', 'one.pem')
     await program.line(
-      /\[ERROR\] TLS: .*one\.pem changed and cannot be used, what was read before stays: the private key/,
+      /\[ERROR\] TLS: .*one\.pem changed and cannot be used, the old files stay in use: the private key/,
     )
     t.is((await meet(port)).shown, 'one')
     replace('two.key', 'one.key')
-    await program.line(/\[INFO\] TLS: .*one\.key changed; connections that begin now/)
+    await program.line(/\[INFO\] TLS: .*one\.key changed; new connections/)
     const after = await until(async () => {
       const met = await meet(port)
       return met.shown === 'two' ? met : null
@@ -107,7 +107,7 @@ for (const engine of ENGINES) {
     t.like(again.body, { authorized: true, client: 'good', reused: true })
     certificates.revoked('ca', 'good')
     copyFileSync(certificates.path('ca.crl'), join(program.directory, 'ca.crl'))
-    await program.line(/TLS: .*ca\.crl changed; connections/)
+    await program.line(/TLS: .*ca\.crl changed; new connections/)
     const last = await until(async () => {
       const outcome = await refusal(port, { ...client, session })
       return outcome === 'let in' ? null : outcome

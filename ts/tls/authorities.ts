@@ -1,19 +1,23 @@
-/** The authorities of the native engine's clients, for programs: a client need not send them, and the engine tells what it sent. */
+/**
+ * The certificate authorities that the native engine trusts for clients. A client need not send
+ * them, so `getPeerCertificate()` completes the client's chain with them.
+ */
 import type { X509Certificate } from 'node:crypto'
 
 import { findPemBlocks } from './certificate.ts'
 
 let text = ''
-/** Read when somebody asks: there may be all that browsers have. */
+/** Parsed on first use: the list may be that of all browsers. */
 let authorities: readonly X509Certificate[] | undefined
 
+/** Replaces the authorities; `pem` holds any number of certificates. */
 export function setClientAuthorities(pem = ''): void {
   if (pem === text) return
   text = pem
   authorities = undefined
 }
 
-/** Which of them has issued a certificate. */
+/** Finds the authority that has issued a certificate. */
 export function findIssuer(certificate: X509Certificate): X509Certificate | undefined {
   const { X509Certificate } = process.getBuiltinModule('node:crypto')
   authorities ??= findPemBlocks(text, 'CERTIFICATE').map((block) => new X509Certificate(block))

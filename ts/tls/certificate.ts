@@ -1,6 +1,6 @@
 /**
- * Certificates and keys as people have them, to what both engines read: chains of certificates, keys as PKCS #8 without
- * a password.
+ * Reads certificates and private keys from PEM. The result is what both engines take: certificate
+ * chains, and keys as PKCS #8 without a password.
  */
 import type { KeyObject, X509Certificate } from 'node:crypto'
 
@@ -8,29 +8,29 @@ import { MonocerosError, monocerosError } from '../errors.ts'
 import { errorCode } from '../process/system.ts'
 import type { TlsCertificate } from './material.ts'
 
-/** Where something was read, for the words of an error. */
+/** The origin of a PEM text, for error messages. */
 export interface PemSource {
-  /** The setting, or what stands for one. */
+  /** Name of the setting, or a description of the program's options. */
   readonly setting: string
   readonly path: string
 }
 
 export interface CertificateChain {
   readonly pem: string
-  /** The server's own. */
+  /** The certificate of the server itself, the first of the chain. */
   readonly leaf: X509Certificate
 }
 
-/** The certificates of a text in PEM, the server's own first. */
+/** Reads a certificate chain, the server's own certificate first; throws if there is none. */
 export function readCertificateChain(text: string, source: PemSource): CertificateChain {
   const [first, ...others] = readCertificates(text, source)
   if (first === undefined) throw tlsFileError(source, 'it has no certificate in PEM')
   return { pem: [first, ...others].map((one) => one.toString()).join(''), leaf: first }
 }
 
-// Node's cryptography is loaded where it is used: an arbiter without TLS is smaller by a megabyte.
+// Node's cryptography is loaded only where it is used: an arbiter without TLS saves a megabyte.
 
-/** All certificates of a text in PEM. */
+/** Reads all certificates of a PEM text; the result may be empty. */
 export function readCertificates(text: string, source: PemSource): X509Certificate[] {
   const { X509Certificate } = process.getBuiltinModule('node:crypto')
   try {
@@ -41,23 +41,23 @@ export function readCertificates(text: string, source: PemSource): X509Certifica
   }
 }
 
-/** The blocks of one kind in a text in PEM. */
+/** Finds the complete PEM blocks with a label, such as `CERTIFICATE`. */
 export function findPemBlocks(text: string, label: string): string[] {
   return text.match(new RegExp(`-----BEGIN ${label}-----[^-]+-----END ${label}-----`, 'g')) ?? []
 }
 
-/** The same; a block that is cut off, as by a copy that was not finished, is none to leave out in silence. */
+/** Like `findPemBlocks`, but throws if a block is truncated, by an unfinished copy for example. */
 export function readPemBlocks(text: string, label: string, source: PemSource): string[] {
   const blocks = findPemBlocks(text, label)
   for (const mark of ['BEGIN', 'END']) {
     if (text.split(`-----${mark} ${label}-----`).length - 1 !== blocks.length) {
-      throw tlsFileError(source, `a block of PEM, ${label}, is cut off`)
+      throw tlsFileError(source, `a PEM block (${label}) is truncated`)
     }
   }
   return blocks
 }
 
-/** The first private key of a text in PEM: PKCS #8, PKCS #1 or SEC 1, encrypted or not. */
+/** Reads the first private key of a PEM text: PKCS #8, PKCS #1 or SEC 1, encrypted or not. */
 export function readPrivateKey(text: string, source: PemSource, passphrase?: string): KeyObject {
   if (!text.includes('PRIVATE KEY-----')) {
     throw tlsFileError(source, 'it has no private key in PEM')
@@ -69,23 +69,16 @@ export function readPrivateKey(text: string, source: PemSource, passphrase?: str
     const code = errorCode(error)
     const isLocked = code === 'ERR_MISSING_PASSPHRASE' || passphrase === undefined
     if (isLocked && text.includes('ENCRYPTED')) {
-      throw tlsFileError(
-        source,
-        'the key is encrypted: keyfile_password says where its password is',
-      )
+      throw tlsFileError(source, 'the key is encrypted: set keyfile_password')
     }
     if (passphrase !== undefined && text.includes('ENCRYPTED')) {
-      throw tlsFileError(
-        source,
-        'the key is encrypted, and the password is not the right one',
-        error,
-      )
+      throw tlsFileError(source, 'the key is encrypted, and the password is wrong', error)
     }
     throw tlsFileError(source, describeFileProblem(error), error)
   }
 }
 
-/** What both engines need of a certificate with its key. */
+/** Combines a chain, its key and an OCSP response (DER) to what both engines take. */
 export function createTlsCertificate(
   chain: CertificateChain,
   key: KeyObject,
@@ -93,13 +86,16 @@ export function createTlsCertificate(
 ): TlsCertificate {
   return {
     chain: chain.pem,
-    key: key.export({ type: 'pkcs8', format: 'pem' }) as string,
+    key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
     hostNames: hostNamesOf(chain.leaf),
     ...(staple === undefined ? {} : { ocspResponse: staple.toString('base64') }),
   }
 }
 
-/** The names of hosts that a certificate is for; the common name counts where there is no other (RFC 6125). */
+/**
+ * Lists the host names of a certificate. The common name counts only if there is no other (RFC 6125
+ * section 6.4.4).
+ */
 export function hostNamesOf({ subject, subjectAltName }: X509Certificate): string[] {
   const names = (subjectAltName ?? '')
     .split(', ')
@@ -119,10 +115,10 @@ export function tlsFileError(
   return cause === undefined ? error : error.withCause(cause)
 }
 
-/** What was wrong with a file, in words. */
+/** Describes why a file cannot be read or parsed. */
 export function describeFileProblem(error: unknown): string {
-  const said = error instanceof Error ? error.message : String(error)
-  return PROBLEMS_BY_CODE[errorCode(error) ?? ''] ?? said
+  const message = error instanceof Error ? error.message : String(error)
+  return PROBLEMS_BY_CODE[errorCode(error) ?? ''] ?? message
 }
 
 const PROBLEMS_BY_CODE: Record<string, string | undefined> = {

@@ -1,9 +1,9 @@
-/** The cipher suites that both engines have: a table, by which names of OpenSSL and of IANA are understood. */
+/** The cipher suites that both engines support, with their OpenSSL and IANA names. */
 
 export interface CipherSuite {
-  /** As on the wire. */
+  /** The code point in the TLS handshake, from the IANA registry. */
   readonly number: number
-  /** IANA's name; that of TLS 1.3 is OpenSSL's too. */
+  /** For TLS 1.3 the same as `opensslName`. */
   readonly ianaName: string
   readonly opensslName: string
   readonly version: '1.2' | '1.3'
@@ -33,25 +33,26 @@ function tls12Suite(number: number, name: string, openssl: string): CipherSuite 
   return { number, ianaName: name, opensslName: openssl, version: '1.2' }
 }
 
-/** The names of a list: they may have colons, commas or spaces between them. */
+/** Splits a list of names at colons, commas and spaces. */
 export function splitCipherList(list: string): string[] {
   return list.split(/[\s:,]+/).filter((name) => name !== '')
 }
 
-/** The suite of a name. */
+/** Finds a suite by its IANA or OpenSSL name, in any case. */
 export function findCipherByName(name: string): CipherSuite | undefined {
   const wanted = name.toUpperCase()
   return CIPHER_SUITES.find((one) => one.ianaName === wanted || one.opensslName === wanted)
 }
 
-/** The suite of a number. */
+/** Finds a suite by its code point. */
 export function findCipherByNumber(number: number): CipherSuite | undefined {
   return CIPHER_SUITES.find((one) => one.number === number)
 }
 
 /**
- * The suites of a list in OpenSSL's language, as far as it names those that there are; undefined where it names none. As
- * with node a list without a suite of TLS 1.3 leaves those as they are, and one of nothing else means TLS 1.3 alone.
+ * Resolves a list in OpenSSL's cipher list format to the suites that both engines support;
+ * undefined if it names none of them. As in Node.js, a list without a TLS 1.3 suite keeps all of
+ * TLS 1.3, and a list of TLS 1.3 suites alone excludes TLS 1.2.
  */
 export function resolveCipherList(names: readonly string[]): readonly CipherSuite[] | undefined {
   const known = names.map(findCipherByName).filter((one): one is CipherSuite => one !== undefined)
@@ -64,10 +65,10 @@ export function resolveCipherList(names: readonly string[]): readonly CipherSuit
   return [...(newer.length === 0 ? ofVersion('1.3', [...CIPHER_SUITES]) : newer), ...older]
 }
 
-/** Words of OpenSSL that stand for all that is here, among others. */
+/** Keywords of OpenSSL's cipher list format that include every supported suite. */
 const INCLUSIVE_KEYWORDS = ['DEFAULT', 'ALL', 'HIGH']
 
-/** Whether all names of a list are known, and there are any. */
+/** Whether a list is not empty and all its names are known. */
 export function isKnownCipherList(list: string): boolean {
   const names = splitCipherList(list)
   return names.length > 0 && names.every((name) => findCipherByName(name) !== undefined)

@@ -1,4 +1,7 @@
-/** The certificate of `dev_tls`: made when it is first needed and kept, so that a browser has to be told once. */
+/**
+ * The self-signed certificate of the setting `dev_tls`. It is created on first use and kept in the
+ * user's cache directory, so that a browser needs to be made to trust it only once.
+ */
 import type { KeyObject } from 'node:crypto'
 import {
   existsSync,
@@ -17,9 +20,9 @@ import { createSelfSigned, createSigningKey, isSigningKey } from './self-signed.
 
 const HOST_NAMES = ['localhost', '127.0.0.1', '::1']
 const DAY_MS = 86_400_000
-/** Browsers refuse certificates that are good for much longer. */
+/** Lifetime of the certificate; browsers refuse much longer ones. */
 const VALIDITY_DAYS = 365
-/** One that ends sooner is made anew. */
+/** A certificate with fewer days left is replaced. */
 const MIN_DAYS_LEFT = 7
 
 export interface DevCertificateFiles {
@@ -27,7 +30,9 @@ export interface DevCertificateFiles {
   readonly keyfile: string
 }
 
-/** Where certificate and key are; they are made if they are not there. */
+/**
+ * Returns the paths of certificate and key; creates the files if they are missing or expire soon.
+ */
 export function ensureDevCertificate(env: NodeJS.ProcessEnv, date: Date): DevCertificateFiles {
   const directory = join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'monoceros')
   const files = {
@@ -55,21 +60,22 @@ function isUsable({ certfile, keyfile }: DevCertificateFiles, date: Date): boole
     if (key === undefined || !certificate.checkPrivateKey(key)) return false
     return Date.parse(certificate.validTo) - date.getTime() > MIN_DAYS_LEFT * DAY_MS
   } catch {
-    // Not there, or nothing that can be read.
+    // The file is missing or malformed: a new one is created.
     return false
   }
 }
 
 /**
- * The key that is there, else a new one. Of several servers that start at once the first one's stays, and the
- * certificates of all are for it, so whichever is there in the end belongs to it.
+ * Returns the key in the file, or creates one. If several servers start at once, the key of the
+ * first one stays and all of them sign with it, so the certificate that is written last matches the
+ * key too.
  */
 function ensureKey(path: string): KeyObject {
   const kept = readKeyFile(path)
   if (kept !== undefined && isSigningKey(kept)) return kept
   const key = createSigningKey()
-  const text = key.export({ type: 'pkcs8', format: 'pem' }) as string
-  // What is there and no such key is replaced.
+  const text = key.export({ type: 'pkcs8', format: 'pem' }).toString()
+  // A file with another kind of key, or none, is replaced.
   if (existsSync(path)) replaceFile(path, text)
   else createFile(path, text)
   return readKeyFile(path) ?? key
@@ -80,23 +86,23 @@ function readKeyFile(path: string): KeyObject | undefined {
   try {
     return createPrivateKey(readFileSync(path))
   } catch {
-    // Not there, or none.
+    // The file is missing or holds no key: a new key is created.
     return undefined
   }
 }
 
-/** Whole or not at all. */
+/** Replaces a file atomically. */
 function replaceFile(path: string, text: string): void {
   renameSync(writeTemporaryFile(path, text), path)
 }
 
-/** The same, where nobody else has come first. */
+/** Creates a file atomically, unless another process has created it first. */
 function createFile(path: string, text: string): void {
   const temporary = writeTemporaryFile(path, text)
   try {
     linkSync(temporary, path)
   } catch {
-    // Somebody has, or the file system has no links.
+    // Another process has created the file, or the file system has no hard links.
     if (!existsSync(path)) return renameSync(temporary, path)
   }
   rmSync(temporary)

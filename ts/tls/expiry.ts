@@ -1,11 +1,18 @@
-/** Says of certificates that they expire soon, have expired or are not valid yet: when that comes, and once a day. */
+/**
+ * Logs that certificates expire soon, have expired or are not valid yet: when that becomes true,
+ * and then once a day.
+ */
 
 import type { Logger } from '../log/logger.ts'
 import type { TlsCertificate, TlsMaterial } from './material.ts'
 
 const DAY_MS = 86_400_000
-/** Whoever renews in time has done so before the last quarter of a certificate's time, and before the last three weeks. */
+/**
+ * A warning starts in the last quarter of a certificate's lifetime: automatic renewal happens
+ * earlier.
+ */
 const LIFETIME_DIVISOR = 4
+/** A warning starts no earlier than three weeks before the expiry, however long the lifetime is. */
 const MAX_WARNING_MS = 21 * DAY_MS
 
 interface Validity {
@@ -22,41 +29,39 @@ export class ExpiryMonitor {
   #loggedStates = ''
   #loggedMs = 0
 
+  /** Checks all certificates of the material; call once a second. */
   logExpiry(material: TlsMaterial, date: Date, log: Logger): void {
     if (material !== this.#material) {
       this.#material = material
       this.#validities = material.certificates.map(validityOf)
     }
     const nowMs = date.getTime()
-    const standings = this.#validities.map((one) => expiryStateOf(one, nowMs))
-    if (standings.join() === this.#loggedStates && nowMs - this.#loggedMs < DAY_MS) return
-    this.#loggedStates = standings.join()
+    const states = this.#validities.map((one) => expiryStateOf(one, nowMs))
+    if (states.join() === this.#loggedStates && nowMs - this.#loggedMs < DAY_MS) return
+    this.#loggedStates = states.join()
     this.#loggedMs = nowMs
     for (const [index, validity] of this.#validities.entries()) {
-      logState(standings[index] ?? 'good', { validity, nowMs, log })
+      logState(states[index] ?? 'good', { validity, nowMs, log })
     }
   }
 }
 
 function logState(
-  standing: ExpiryState,
+  state: ExpiryState,
   { validity, nowMs, log }: { validity: Validity; nowMs: number; log: Logger },
 ): void {
   const { name, fromMs, toMs } = validity
+  const [from, to] = [formatDate(fromMs), formatDate(toMs)]
   const days = Math.floor((toMs - nowMs) / DAY_MS)
-  if (standing === 'soon') {
+  if (state === 'soon') {
     const left = days === 0 ? 'within a day' : `in ${days} day${days === 1 ? '' : 's'}`
-    log.warning(`TLS: the certificate of ${name} expires ${left}, at ${formatDate(toMs)}: renew it`)
+    log.warning(`TLS: the certificate of ${name} expires ${left}, at ${to}: renew it`)
   }
-  if (standing === 'expired') {
-    log.error(
-      `TLS: the certificate of ${name} has expired, at ${formatDate(toMs)}: clients refuse it`,
-    )
+  if (state === 'expired') {
+    log.error(`TLS: the certificate of ${name} has expired, at ${to}: clients refuse it`)
   }
-  if (standing === 'early') {
-    log.error(
-      `TLS: the certificate of ${name} is valid from ${formatDate(fromMs)} on: clients refuse it`,
-    )
+  if (state === 'early') {
+    log.error(`TLS: the certificate of ${name} is not valid before ${from}: clients refuse it`)
   }
 }
 
@@ -68,10 +73,10 @@ function expiryStateOf({ fromMs, toMs }: Validity, nowMs: number): ExpiryState {
     : 'good'
 }
 
-function validityOf({ chain, hostNames: names }: TlsCertificate): Validity {
+function validityOf({ chain, hostNames }: TlsCertificate): Validity {
   const { X509Certificate } = process.getBuiltinModule('node:crypto')
   const { validFrom, validTo, subject } = new X509Certificate(chain)
-  const name = names.join(', ') || subject
+  const name = hostNames.join(', ') || subject
   return { name, fromMs: Date.parse(validFrom), toMs: Date.parse(validTo) }
 }
 

@@ -1,4 +1,4 @@
-/** TLS as a program's own `https.createServer(options)` asks for it. */
+/** Reads the TLS options of a program's own `https.createServer(options)`, for the engines. */
 import type { Server } from 'node:http'
 import https from 'node:https'
 
@@ -8,40 +8,56 @@ import { listUnsupportedOptions, materialFromOptions, type ProgramTlsOptions } f
 
 const WHERE = "the program's https server"
 
-/** What node keeps of the options on a server of node:https. */
-interface SecureServer extends ProgramTlsOptions {
-  readonly _contexts?: readonly unknown[]
-  readonly [field: symbol]: unknown
-}
+/** The options that the engines support; node:https keeps them as properties of the server. */
+const OPTION_NAMES: readonly (keyof ProgramTlsOptions)[] = [
+  'cert',
+  'key',
+  'passphrase',
+  'ca',
+  'crl',
+  'ciphers',
+  'minVersion',
+  'maxVersion',
+  'secureOptions',
+  'requestCert',
+  'rejectUnauthorized',
+]
 
-/** What of it the engine has nothing for is refused, in words that say what there is in its place. */
+/**
+ * Converts the options of a server; throws ERR_TLS_OPTIONS if the engines do not support one of
+ * them.
+ */
 export function materialFromServer(
   server: Server,
   rest: Pick<TlsMaterial, 'requiresCloseNotify' | 'alpnProtocols'>,
 ): TlsMaterial {
-  const options = server as unknown as SecureServer
-  const unsupported = listUnsupportedOptions(options)
-  if (hasOwnSniCallback(options)) unsupported.push('SNICallback')
-  if ((options._contexts ?? []).length > 0) unsupported.push('addContext()')
+  const unsupported = listUnsupportedOptions(server)
+  if (hasOwnSniCallback(server)) unsupported.push('SNICallback')
+  const contexts: readonly unknown[] = Reflect.get(server, '_contexts') ?? []
+  if (contexts.length > 0) unsupported.push('addContext()')
   if (unsupported.length > 0) throw unsupportedOptionsError(unsupported)
+  const options: ProgramTlsOptions = Object.fromEntries(
+    OPTION_NAMES.map((name) => [name, Reflect.get(server, name)]),
+  )
   return materialFromOptions(options, { source: WHERE, ...rest })
 }
 
-/** Node puts its own function where a program gives none. */
-function hasOwnSniCallback(server: SecureServer): boolean {
-  const untouched = https.createServer() as unknown as SecureServer
+/** Whether the program has set `SNICallback`; Node.js puts in a function of its own otherwise. */
+function hasOwnSniCallback(server: Server): boolean {
+  const untouched = https.createServer()
   const symbol = Object.getOwnPropertySymbols(untouched).find(
     ({ description }) => description === 'snicallback',
   )
-  return symbol !== undefined && server[symbol] !== untouched[symbol]
+  return symbol !== undefined && Reflect.get(server, symbol) !== Reflect.get(untouched, symbol)
 }
 
 /**
- * Calls back whenever the program gives its server other options, as one that renews its certificate does. Names that it
- * adds are refused as they are at the start: it would go on as if they were shown.
+ * Calls back whenever the program replaces the options with `setSecureContext`, as one that renews
+ * its certificate does. `addContext` throws, as the same contexts do at the start: the engines
+ * would not use them.
  */
 export function watchServerOptions(server: Server, changed: () => void): void {
-  const { setSecureContext } = server as unknown as { setSecureContext(options: object): void }
+  const setSecureContext: (options: object) => void = Reflect.get(server, 'setSecureContext')
   const methods = {
     setSecureContext(this: Server, options: object) {
       setSecureContext.call(this, options)
@@ -57,9 +73,10 @@ export function watchServerOptions(server: Server, changed: () => void): void {
 }
 
 function unsupportedOptionsError(names: readonly string[]): Error {
+  const remedy = 'the settings certfile, keyfile and certificates override the program'
   return monocerosError(
     'ERR_TLS_OPTIONS',
     WHERE,
-    `${names.join(', ')} cannot be honoured; certfile, keyfile and certificates of the settings stand above the program`,
+    `${names.join(', ')} cannot be honoured; ${remedy}`,
   )
 }

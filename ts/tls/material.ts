@@ -1,6 +1,7 @@
 /**
- * What a worker needs for TLS: the contents of the files that the settings name. The arbiter reads them, as the user who
- * starts it, and hands them to the workers, who need no right to read a key. They travel as JSON.
+ * TLS material: the contents of the files that the settings name. The arbiter reads the files as
+ * the user that starts it and sends the contents to the workers as JSON, so workers need no
+ * permission to read a key.
  */
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
@@ -9,7 +10,6 @@ import { alpnProtocols } from '../engine/protocols.ts'
 import { monocerosError } from '../errors.ts'
 import type { Config } from '../settings/config.ts'
 import {
-  type CertificateChain,
   createTlsCertificate,
   describeFileProblem,
   type PemSource,
@@ -21,41 +21,46 @@ import {
 } from './certificate.ts'
 import { type CipherSuite, findCipherByName, splitCipherList } from './ciphers.ts'
 
-/** All in PEM; keys are PKCS #8 and without a password. */
+/**
+ * Certificates and TLS parameters of a server. Texts are PEM; keys are PKCS #8 without a password.
+ */
 export interface TlsMaterial {
-  /** The first is the one for clients that ask for no name that another has. */
+  /** The first one is for clients that send no host name, or one that no certificate has. */
   readonly certificates: readonly TlsCertificate[]
-  /** The protocols offered by ALPN, the preferred one first. */
+  /** Protocol names for ALPN (RFC 7301), in order of preference. */
   readonly alpnProtocols: readonly string[]
-  /** The end of a connection without close_notify is an error. */
+  /** A connection that is closed without close_notify (RFC 8446 section 6.1) is an error. */
   readonly requiresCloseNotify: boolean
   readonly minVersion: TlsVersion
   readonly maxVersion: TlsVersion
-  /** Their numbers, the preferred one first; all, as the client likes, when there is none. */
+  /** Code points in order of preference. Empty means all suites, in the client's order. */
   readonly ciphers: readonly number[]
-  /** Whether clients are asked for a certificate. */
+  /** Undefined if clients are not asked for a certificate. */
   readonly clientAuth?: TlsClientAuth | undefined
 }
 
 export type TlsVersion = '1.2' | '1.3'
 
 export interface TlsCertificate {
-  /** The certificate and those that lead to a known authority. */
+  /** The certificate, then the intermediate ones. */
   readonly chain: string
   readonly key: string
-  /** The names that it is shown for. */
+  /** Host names of the certificate, in small letters; the first label may be `*`. */
   readonly hostNames: readonly string[]
-  /** What its authority says of it (OCSP), in base64. */
+  /** OCSP response to staple, in base64 (RFC 6066 section 8). */
   readonly ocspResponse?: string
 }
 
 export interface TlsClientAuth {
   readonly authorities: string
-  /** Lists of what is revoked; with any, each authority needs one. */
+  /** Certificate revocation lists; if there are any, each authority needs one. */
   readonly crls: string
-  /** Without a certificate there is no connection. */
+  /** A client without a certificate is refused. */
   readonly isRequired: boolean
-  /** One that does not count is the application's to judge; no setting says so, but programs may. */
+  /**
+   * Certificates that fail verification are accepted and left to the application
+   * (`rejectUnauthorized: false`).
+   */
   readonly acceptsUntrusted: boolean
 }
 
@@ -77,10 +82,10 @@ export type TlsConfig = Pick<
   | 'http_protocols'
 >
 
-/** Reads a file for a setting; whoever watches the files learns by it which they are. */
+/** Reads a file; replaced to record which files the material comes from. */
 export type ReadFile = (path: string) => Buffer
 
-/** Undefined when the settings name no certificate. */
+/** Reads the material of the settings; undefined if they name no certificate. */
 export function readTlsMaterial(
   config: TlsConfig,
   readFile: ReadFile = readFileSync,
@@ -88,7 +93,7 @@ export function readTlsMaterial(
   const files = new TlsFileReader(config, readFile)
   const password = files.password()
   const named = listCertificates(config)
-  // Of one certificate: those of `certificates` have their own.
+  // These two belong to `certfile`; entries of `certificates` have their own.
   for (const name of ['keyfile', 'ocsp_file'] as const) {
     if (config.certfile === null && config[name] !== null) {
       throw monocerosError('ERR_TLS_CERTIFICATE', name)
@@ -142,7 +147,7 @@ function versionsOf(config: TlsConfig): Pick<TlsMaterial, 'minVersion' | 'maxVer
     .map(findCipherByName)
     .filter((one): one is CipherSuite => one !== undefined)
   if (suites.length === 0) return { minVersion, maxVersion, ciphers: [] }
-  // What is named is all there is: a version without a suite is none.
+  // The named suites are all that is offered, so a TLS version without a suite is off.
   const has = (version: TlsVersion) => suites.some((one) => one.version === version)
   if (!has('1.3')) maxVersion = '1.2'
   const lowest = has('1.2') ? minVersion : '1.3'
@@ -183,7 +188,7 @@ class TlsFileReader {
 
   clients(): TlsClientAuth | undefined {
     const { ca_certs, crl_file, cert_reqs: wish } = this.#config
-    // What is named is read, also where nobody is asked: a wrong name shows before it matters.
+    // The files are read even if clients are not asked: a wrong name is reported early.
     const authorities = ca_certs === null ? undefined : this.#authorities(ca_certs)
     const revocations = crl_file === null ? '' : this.#revocations(crl_file)
     if (wish === 0) return undefined
@@ -204,12 +209,12 @@ class TlsFileReader {
     const source = this.#source('crl_file', path)
     const lists = readPemBlocks(this.#text(source), 'X509 CRL', source)
     if (lists.length === 0) {
-      throw tlsFileError(source, 'it has no list of revoked certificates in PEM')
+      throw tlsFileError(source, 'it has no certificate revocation list in PEM')
     }
     return lists.join('\n')
   }
 
-  /** `env:NAME` or `file:PATH`: no setting holds the password itself. */
+  /** Reads the password from `env:NAME` or `file:PATH`: no setting holds the password itself. */
   password(): string | undefined {
     const where = this.#config.keyfile_password
     if (where === null) return undefined
@@ -241,4 +246,4 @@ class TlsFileReader {
   }
 }
 
-export { alpnProtocols, type CertificateChain as Chain }
+export { alpnProtocols }

@@ -1,6 +1,7 @@
 /**
- * What the engine on node:http shows and asks, as `tls.createSecureContext` takes it; also for the arbiter, which tries it
- * before any worker does. Loads neither node's TLS nor its cryptography before it is called.
+ * TLS material as options of `tls.createSecureContext`: for the engine on node:http, and for the
+ * arbiter, which tests the material before it starts workers. Node's TLS and cryptography are
+ * loaded only when a function is called.
  */
 import type tls from 'node:tls'
 
@@ -8,7 +9,7 @@ import { findPemBlocks } from './certificate.ts'
 import { CIPHER_SUITES } from './ciphers.ts'
 import type { TlsCertificate, TlsMaterial } from './material.ts'
 
-/** Why node's TLS takes no such material; undefined if it does. */
+/** Describes why Node's TLS refuses the material; undefined if it accepts it. */
 export function findNodeTlsProblem(material: TlsMaterial): string | undefined {
   const { createSecureContext } = process.getBuiltinModule('node:tls')
   try {
@@ -21,8 +22,9 @@ export function findNodeTlsProblem(material: TlsMaterial): string | undefined {
 }
 
 /**
- * What is shown where no name says otherwise: the first, and those of other kinds of keys that share a name with it. No
- * others: before Node 24 what is found by a name comes beside these.
+ * Lists the certificates for clients without a matching host name: the first one, and those that
+ * share a host name with it (they have other key types). Not more, because before Node 24 a context
+ * from `SNICallback` is added to these instead of replacing them.
  */
 export function defaultCertificates({ certificates }: TlsMaterial): TlsCertificate[] {
   const [first] = certificates
@@ -33,7 +35,7 @@ function sharesHostName(one: TlsCertificate, other: TlsCertificate | undefined):
   return one.hostNames.some((name) => other?.hostNames.includes(name) === true)
 }
 
-/** Of several with keys of one kind the first counts: OpenSSL has a place for each kind. */
+/** Of several certificates with one key type the first counts: OpenSSL keeps one of each type. */
 export function secureContextOptions(
   material: TlsMaterial,
   certificates: readonly TlsCertificate[],
@@ -45,7 +47,8 @@ export function secureContextOptions(
       : CIPHER_SUITES.filter(({ number }) => ciphers.includes(number))
   const rank = ({ number }: { number: number }) => ciphers.indexOf(number)
   const shown = new Map<string | undefined, TlsCertificate>()
-  // The last one stays, and before Node 24 the one that was set last is found by a name: the first, in both.
+  // In reverse order: a later certificate replaces an earlier one of its type here, and before Node
+  // 24 the one that is set last answers a host name. Both must be the first.
   for (const one of [...certificates].reverse()) {
     const kind = keyTypeOf(one)
     shown.delete(kind)
@@ -62,7 +65,7 @@ export function secureContextOptions(
     minVersion: `TLSv${minVersion}`,
     maxVersion: `TLSv${maxVersion}`,
     ...(clientAuth === undefined ? {} : { ca: clientAuth.authorities }),
-    // Of a text node reads the first list alone.
+    // Node.js reads only the first list of each text.
     ...(clientAuth === undefined || clientAuth.crls === ''
       ? {}
       : { crl: findPemBlocks(clientAuth.crls, 'X509 CRL') }),

@@ -1,4 +1,4 @@
-/** TLS of node:tls as the material says, for the engine on node:http. */
+/** Converts TLS material to the options of a `tls.Server`, for the engine on node:http. */
 import { X509Certificate } from 'node:crypto'
 import tls from 'node:tls'
 
@@ -7,13 +7,15 @@ import type { TlsMaterial } from './material.ts'
 import { defaultCertificates, secureContextOptions } from './node-context.ts'
 import { deriveTicketKeys } from './ticket-keys.ts'
 
-/** A day, as the keys of tickets are kept. */
+/** Lifetime of a session: one day, like the keys of session tickets (`tickets.ts`). */
 const SESSION_TIMEOUT_SECONDS = 86_400
 
-/** What all servers of one worker say: else node takes the command line, which workers may differ in. */
+/**
+ * Shared by all workers. By default, Node.js derives it from the command line, which may differ.
+ */
 const SESSION_ID_CONTEXT = 'monoceros'
 
-/** Options of a server; a client that shows no valid certificate is for `refuses` to judge. */
+/** Creates the options; check each connection with `isClientRejected` too. */
 export function createNodeTlsOptions(
   material: TlsMaterial,
   secrets: readonly string[],
@@ -27,18 +29,18 @@ export function createNodeTlsOptions(
     ...(keys === undefined ? {} : { ticketKeys: keys }),
     sessionTimeout: SESSION_TIMEOUT_SECONDS,
     sessionIdContext: SESSION_ID_CONTEXT,
-    // HTTP/1 is all that there is here.
+    // The engine on node:http serves HTTP/1 only.
     ALPNProtocols: [...HTTP1_ALPN],
     requestCert: clientAuth !== undefined,
     rejectUnauthorized: clientAuth?.isRequired === true && !clientAuth.acceptsUntrusted,
     SNICallback(asked, callback) {
-      // A dot at the end is the root's and says nothing.
-      const places = findCertificateIndexes(names, asked.toLowerCase().replace(/\.$/, ''))
-      if (places.length === 0 || places.includes(0)) return callback(null)
-      const id = places.join()
+      // The dot at the end of a fully qualified name is not part of a certificate's name.
+      const indexes = findCertificateIndexes(names, asked.toLowerCase().replace(/\.$/, ''))
+      if (indexes.length === 0 || indexes.includes(0)) return callback(null)
+      const id = indexes.join()
       let context = contexts.get(id)
       if (context === undefined) {
-        const chosen = places.flatMap((place) => certificates[place] ?? [])
+        const chosen = indexes.flatMap((index) => certificates[index] ?? [])
         context = tls.createSecureContext(secureContextOptions(material, chosen))
         contexts.set(id, context)
       }
@@ -47,13 +49,16 @@ export function createNodeTlsOptions(
   }
 }
 
-/** Whether a client is refused that has been let through: `cert_reqs` 1 lets in who shows none, and only them. */
+/**
+ * Whether to close a connection that Node.js has accepted. With `cert_reqs` 1, a client without a
+ * certificate is accepted, and one with an invalid certificate is not.
+ */
 export function isClientRejected({ clientAuth }: TlsMaterial, socket: tls.TLSSocket): boolean {
   if (clientAuth === undefined || clientAuth.acceptsUntrusted || socket.authorized) return false
   return clientAuth.isRequired || socket.getPeerX509Certificate() !== undefined
 }
 
-/** What the authority of a certificate says of it, if there is such a thing. */
+/** Finds the OCSP response for the certificate that is shown (DER); null if there is none. */
 export function findOcspResponse({ certificates }: TlsMaterial, shown: Buffer): Buffer | null {
   const certificate = certificates.find(({ chain }) => new X509Certificate(chain).raw.equals(shown))
   return certificate?.ocspResponse === undefined
@@ -61,10 +66,13 @@ export function findOcspResponse({ certificates }: TlsMaterial, shown: Buffer): 
     : Buffer.from(certificate.ocspResponse, 'base64')
 }
 
-/** Where the certificates for a name are: those with the very name, else those with a star for its first label. */
+/**
+ * Finds the certificates for a host name: those with the exact name, else those with `*` as its
+ * first label.
+ */
 function findCertificateIndexes(names: readonly (readonly string[])[], asked: string): number[] {
   const having = (name: string) =>
-    names.flatMap((some, place) => (some.includes(name) ? [place] : []))
+    names.flatMap((some, index) => (some.includes(name) ? [index] : []))
   const exact = having(asked)
   if (exact.length > 0) return exact
   const dot = asked.indexOf('.')

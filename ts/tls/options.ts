@@ -1,4 +1,4 @@
-/** TLS as programs ask node for it, the options of `tls.createServer`, to what both engines read. */
+/** Converts the options of `tls.createServer`, as programs write them, to TLS material and back. */
 import type tls from 'node:tls'
 
 import { monocerosError } from '../errors.ts'
@@ -26,17 +26,16 @@ export type ProgramTlsOptions = Pick<
   | 'requestCert'
   | 'rejectUnauthorized'
 > & {
-  /** As the setting has it; it stands above the two of node, which have no word for 1. */
+  /** Like the setting. Overrides `requestCert` and `rejectUnauthorized`, which cannot express 1. */
   readonly cert_reqs?: number | undefined
 }
 
-/** What the settings ask for, in those words: every certificate as a text, and its key at the same place. */
+/** The settings as such options: each certificate as a text, and its key at the same index. */
 export type SettingsTlsOptions = ProgramTlsOptions & { cert: string[]; key: string[] }
 
-/** What is asked for that the engine has nothing for. */
+/** Lists the options that are set and that the engines do not support. */
 export function listUnsupportedOptions(options: object): string[] {
-  const given = options as Record<string, unknown>
-  return UNSUPPORTED_OPTIONS.filter((name) => given[name] !== undefined && given[name] !== null)
+  return UNSUPPORTED_OPTIONS.filter((name) => (Reflect.get(options, name) ?? null) !== null)
 }
 
 const UNSUPPORTED_OPTIONS = [
@@ -51,9 +50,11 @@ const UNSUPPORTED_OPTIONS = [
 ]
 
 interface OptionsContext extends Pick<TlsMaterial, 'requiresCloseNotify' | 'alpnProtocols'> {
-  /** Who gave the options, for the words of an error. */
+  /** Who set the options, for error messages. */
   readonly source: string
-  /** Those of the settings: what their authorities say of them goes with them wherever they are shown. */
+  /**
+   * Certificates of the settings: their OCSP responses are kept if the options name the same ones.
+   */
   readonly settingsCertificates?: readonly TlsCertificate[]
 }
 
@@ -103,7 +104,7 @@ export function materialFromOptions(
 const NO_TLS12 = 0x0800_0000
 const NO_TLS13 = 0x2000_0000
 
-/** What is older than TLS 1.2 is not there: asking for no more than that asks for nothing. */
+/** Throws ERR_TLS_OPTIONS if no version is left; the engines have no version before TLS 1.2. */
 function versionsOf(
   { ciphers: wish, minVersion, maxVersion, secureOptions = 0 }: ProgramTlsOptions,
   where: string,
@@ -125,13 +126,13 @@ function versionsOf(
     const asked = 'minVersion, maxVersion, secureOptions and ciphers'
     throw monocerosError('ERR_TLS_OPTIONS', where, `${asked} leave no version of TLS`)
   }
-  // Where none is named they stand in no order of anybody's.
+  // A list of keywords alone states no preference: the client's order counts.
   const isNamed = names.some((name) => findCipherByName(name) !== undefined)
   const ciphers = isNamed ? suites.map(({ number }) => number) : []
   return { minVersion: first, maxVersion: last, ciphers }
 }
 
-/** The options that say what a material says. */
+/** Converts material to options; the reverse of `materialFromOptions`. */
 export function optionsFromMaterial(material: TlsMaterial, certReqs: number): SettingsTlsOptions {
   const { certificates, ciphers, clientAuth, minVersion, maxVersion } = material
   const suites = ciphers.flatMap((number) => findCipherByNumber(number)?.opensslName ?? [])
@@ -141,7 +142,7 @@ export function optionsFromMaterial(material: TlsMaterial, certReqs: number): Se
     minVersion: `TLSv${minVersion}`,
     maxVersion: `TLSv${maxVersion}`,
     ...(suites.length === 0 ? {} : { ciphers: suites.join(':') }),
-    // Where the settings ask nobody, `requestCert` has a say.
+    // Left out if the settings do not ask clients: `requestCert` of the program counts then.
     ...(certReqs === 0 ? {} : { cert_reqs: certReqs }),
     ...(clientAuth === undefined ? {} : { ca: clientAuth.authorities }),
     ...(clientAuth === undefined || clientAuth.crls === '' ? {} : { crl: clientAuth.crls }),
@@ -151,7 +152,7 @@ export function optionsFromMaterial(material: TlsMaterial, certReqs: number): Se
 function clientAuthOf(options: ProgramTlsOptions): TlsClientAuth | undefined {
   const { cert_reqs: wish, requestCert, rejectUnauthorized } = options
   if (wish === undefined ? requestCert !== true : wish === 0) return undefined
-  // As node: whoever names no authorities gets those that browsers have.
+  // As in Node.js: without `ca`, the authorities of browsers are trusted.
   const authorities = options.ca === undefined ? rootCertificates() : pemTexts(options.ca)
   const lenient = wish === undefined && rejectUnauthorized === false
   return {
@@ -166,12 +167,14 @@ function pemTexts(value: unknown): string[] {
   return readPemOption(value).map(({ text }) => text)
 }
 
-/** One or several, each a text, its bytes, or an object with a password. */
+/**
+ * Reads a PEM option: one value or several, each a text, its bytes, or an object with a passphrase.
+ */
 function readPemOption(value: unknown): { text: string; passphrase?: string | undefined }[] {
   if (value === undefined || value === null) return []
   return (Array.isArray(value) ? value : [value]).map((one) => {
     if (typeof one === 'string' || ArrayBuffer.isView(one)) return { text: textOf(one) }
-    const { pem, passphrase } = one as { pem: unknown; passphrase?: string }
+    const { pem, passphrase }: { pem: unknown; passphrase?: string } = one
     return { text: textOf(pem), passphrase }
   })
 }
@@ -182,7 +185,7 @@ function textOf(value: unknown): string {
     : String(value)
 }
 
-// Loaded only where it is asked for: the module is 8 MB.
+// Loaded only here: the module takes 8 MB.
 function rootCertificates(): readonly string[] {
   return process.getBuiltinModule('node:tls').rootCertificates
 }

@@ -1,12 +1,13 @@
 /**
- * A certificate that vouches for itself, for development: made here, so that it needs no program on the machine. X.509 is
- * a few nested values of ASN.1 (RFC 5280); what is cryptographic in it is node's.
+ * Creates self-signed certificates for development, so that no program such as openssl is needed.
+ * An X.509 certificate is a few nested ASN.1 values in DER (RFC 5280); Node.js does the
+ * cryptography.
  */
 import type { KeyObject } from 'node:crypto'
 import { isIP } from 'node:net'
 import { parseAddressBytes } from '../listen/address-bytes.ts'
 
-/** Tags of ASN.1 (X.680), and those that RFC 5280 gives to parts of a certificate. */
+/** ASN.1 tags (X.680), and the context-specific tags of RFC 5280. */
 const TAG = {
   BOOLEAN: 0x01,
   INTEGER: 0x02,
@@ -44,12 +45,12 @@ export function createSigningKey(): KeyObject {
   return generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey
 }
 
-/** Whether a key is of the kind that signs here. */
+/** Whether a key is on the curve P-256, like those of `createSigningKey`. */
 export function isSigningKey({ asymmetricKeyDetails }: KeyObject): boolean {
   return asymmetricKeyDetails?.namedCurve === 'prime256v1'
 }
 
-/** Makes one for names and addresses, the first of which is its subject. */
+/** Creates a certificate for host names and IP addresses; the first one is its subject. */
 export function createSelfSigned(
   names: readonly string[],
   validity: { from: Date; to: Date },
@@ -78,7 +79,7 @@ export function createSelfSigned(
   const certificate = derSequence(body, algorithm, derBitString(signature))
   return {
     certificate: toPem('CERTIFICATE', certificate),
-    key: privateKey.export({ type: 'pkcs8', format: 'pem' }) as string,
+    key: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
   }
 }
 
@@ -90,9 +91,9 @@ function extensions(names: readonly string[], publicKey: KeyObject): Buffer[] {
     .digest()
   return [
     extension(OID.SUBJECT_ALT_NAME, derSequence(...names.map(subjectAltName))),
-    // It can stand among the authorities of a browser and vouch for nobody else.
+    // Not a CA: a browser can trust the certificate, but it cannot sign others.
     extension(OID.BASIC_CONSTRAINTS, derSequence(), { critical: true }),
-    // digitalSignature.
+    // The bit digitalSignature (RFC 5280 section 4.2.1.3), with seven unused bits.
     extension(OID.KEY_USAGE, derValue(TAG.BIT_STRING, Buffer.from([7, 0x80])), { critical: true }),
     extension(OID.EXTENDED_KEY_USAGE, derSequence(derOid(OID.SERVER_AUTH))),
     extension(OID.SUBJECT_KEY_ID, derValue(TAG.OCTET_STRING, id)),
@@ -109,14 +110,14 @@ function subjectAltName(name: string): Buffer {
   return derValue(TAG.IP_ADDRESS, Buffer.from(parseAddressBytes(name)))
 }
 
-/** Positive, and not the same again. */
+/** Creates a serial number that is random and positive (RFC 5280 section 4.1.2.2). */
 function serialNumber(): Buffer {
   const bytes = process.getBuiltinModule('node:crypto').randomBytes(16)
   bytes[0] = 0x40 | (bytes.readUInt8(0) & 0x3f)
   return bytes
 }
 
-/** RFC 5280 wants the short form before 2050; what is made here is not valid for so long. */
+/** Encodes a date as UTCTime, which RFC 5280 section 4.1.2.5 demands for dates before 2050. */
 function derTime(date: Date): Buffer {
   const text = date.toISOString().replace(/[-:T]|\.\d+/g, '')
   return derValue(TAG.UTC_TIME, Buffer.from(text.slice(2), 'ascii'))

@@ -1,14 +1,15 @@
-/** The keys of session tickets of one server, of what the arbiter hands out. */
+/** Derives the session ticket keys of a server from the secrets that the arbiter sends. */
 import { createHash, hkdfSync } from 'node:crypto'
 
 import type { TlsMaterial } from './material.ts'
 
-/** 16 bytes of name and 32 of key, as node has them. */
+/** Node's format of ticket keys: 16 bytes of name and 32 of key. */
 const KEY_BYTES = 48
 
 /**
- * Servers that ask different things of their clients have different keys: a session of one is none of the other's. So a
- * new list of what is revoked ends all sessions: a client that comes back with one shows the certificate that it has now.
+ * Servers with different client authentication get different keys, so that a session of one is not
+ * resumed at another. A new revocation list therefore ends all sessions, and clients show their
+ * certificates again.
  */
 export function deriveTicketKeys(
   secrets: readonly string[],

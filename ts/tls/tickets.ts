@@ -1,11 +1,15 @@
 /**
- * What the keys of session tickets are made of. The arbiter makes it and every worker gets it, so that a client is known
- * to whichever worker it comes back to; also after a reload, and to workers that came later.
+ * The secrets of session tickets. The arbiter creates them and sends them to every worker, so that
+ * a client can resume its session with any worker, also after a reload or with a worker that
+ * started later.
  */
 
 import { closeSync, openSync, readSync } from 'node:fs'
 
-/** How long tickets are made with one key: a day at most goes by until its tickets are read no more. */
+/**
+ * Time after which a new secret is created. The previous one still reads tickets, so a ticket lasts
+ * a day at most.
+ */
 const ROTATION_MS = 12 * 3_600_000
 const SECRET_BYTES = 32
 
@@ -13,15 +17,17 @@ export class TicketSecrets {
   #secrets: readonly string[] | undefined
   #rotatedMs: number | undefined
 
-  /** In base64; the first makes tickets, all read them. */
+  /**
+   * Secrets in base64: the first one encrypts tickets, all of them decrypt. Created on first use.
+   */
   get secrets(): readonly string[] {
     this.#secrets ??= [createSecret()]
     return this.#secrets
   }
 
-  /** Makes a new one when it is time, and says whether it was. */
+  /** Creates a new secret if the time has come; returns whether it has. */
   rotate(nowMs: number): boolean {
-    // Nobody has asked for one: no address can speak TLS.
+    // No secret has been needed: no listener can use TLS.
     if (this.#secrets === undefined) return false
     this.#rotatedMs ??= nowMs
     if (nowMs - this.#rotatedMs < ROTATION_MS) return false
@@ -32,8 +38,9 @@ export class TicketSecrets {
 }
 
 /**
- * The kernel gives so few bytes at once and whole (urandom(4)). Node's cryptography would be most of a megabyte of an
- * arbiter that speaks no TLS, and every one makes a secret: the program may have a certificate.
+ * Reads random bytes from the kernel, which returns up to 256 bytes in one piece (urandom(4)).
+ * Node's cryptography would cost an arbiter without TLS most of a megabyte, and every arbiter
+ * creates a secret: the program may have a certificate.
  */
 function createSecret(): string {
   const bytes = Buffer.alloc(SECRET_BYTES)
@@ -46,9 +53,10 @@ function createSecret(): string {
       closeSync(fd)
     }
   } catch {
+    // A chroot need not have the device; Node's generator is used below.
     count = 0
   }
-  // In a directory that was made the root it need not be there, and may be a file of nothing.
+  // In a chroot the file may also be an empty one.
   if (count !== SECRET_BYTES) process.getBuiltinModule('node:crypto').randomFillSync(bytes)
   return bytes.toString('base64')
 }

@@ -1,6 +1,6 @@
 /**
- * The TLS of one reading of the settings: its files are read at once, looked at each second, and read again when they
- * have changed. What cannot be used leaves what was there before.
+ * The TLS files of the settings: read at once, checked each second, and read again when they have
+ * changed. If the new contents cannot be used, the previous material stays in use.
  */
 import { readFileSync, statSync } from 'node:fs'
 
@@ -8,15 +8,18 @@ import type { Logger } from '../log/logger.ts'
 import { ExpiryMonitor } from './expiry.ts'
 import type { ReadFile, TlsMaterial } from './material.ts'
 
-/** Makes the material, and reads files by nothing but what it is given; undefined when there is no TLS. */
+/** Creates the material and reads files only with `readFile`; returns undefined without TLS. */
 export type TlsReader = (readFile: ReadFile) => TlsMaterial | undefined
 
 export class WatchedTlsFiles {
   readonly #read: TlsReader
   #material: TlsMaterial
-  /** As of each file that was read, by path. */
+  /** The fingerprint of each file at the time of its last reading, by path. */
   #fingerprints: Map<string, string>
-  /** What the files were like when they were last found changed: they are read when they have come to rest. */
+  /**
+   * The fingerprints at the last check that found a change: files are read once they are the same
+   * at two checks.
+   */
   #unsettled: string | undefined
   readonly #expiry = new ExpiryMonitor()
 
@@ -26,7 +29,7 @@ export class WatchedTlsFiles {
     this.#fingerprints = files
   }
 
-  /** Undefined when there is no TLS; throws when something cannot be used. */
+  /** Reads the files; returns undefined without TLS, and throws if a file cannot be used. */
   static open(read: TlsReader): WatchedTlsFiles | undefined {
     const files = new Map<string, string>()
     const material = read(recordingReader(files))
@@ -37,7 +40,7 @@ export class WatchedTlsFiles {
     return this.#material
   }
 
-  /** Looks at files and dates, and says whether the material is another from now on. */
+  /** Checks files and expiry dates; returns whether there is new material. */
   checkForChanges(date: Date, log: Logger): boolean {
     const isOther = this.#rereadChangedFiles(log)
     this.#expiry.logExpiry(this.#material, date, log)
@@ -55,13 +58,13 @@ export class WatchedTlsFiles {
     }
     const moving = JSON.stringify(now)
     if (moving !== this.#unsettled) {
-      // Certificate and key may come one after the other.
+      // Waits for the next check: certificate and key may be written one after the other.
       this.#unsettled = moving
       return false
     }
     this.#unsettled = undefined
     const paths = changed.map(([path]) => path).join(', ')
-    // Also when it fails: the same files would fail again.
+    // Also if reading fails: the same files would fail again.
     const files = new Map(now)
     this.#fingerprints = files
     try {
@@ -70,32 +73,32 @@ export class WatchedTlsFiles {
         return false
       }
       this.#material = material
-      log.info(`TLS: ${paths} changed; connections that begin now get what is there`)
+      log.info(`TLS: ${paths} changed; new connections use the new files`)
       return true
     } catch (error) {
       const problem = error instanceof Error ? error.message : String(error)
-      log.error(`TLS: ${paths} changed and cannot be used, what was read before stays: ${problem}`)
+      log.error(`TLS: ${paths} changed and cannot be used, the old files stay in use: ${problem}`)
       return false
     }
   }
 }
 
-/** Reads files and notes what they are like. */
+/** Creates a reader that records the fingerprint of each file. */
 function recordingReader(files: Map<string, string>): ReadFile {
   return (path) => {
-    // Before it is read: whoever changes it meanwhile is noticed.
+    // Before the file is read, so that a change during the reading is noticed.
     files.set(path, likeness(path))
     return readFileSync(path)
   }
 }
 
-/** What changes when a file does, or a link on the way to it. */
+/** Describes a file by inode, size and time of change; follows links. */
 function likeness(path: string): string {
   try {
     const { ino, size, mtimeMs } = statSync(path)
     return `${ino} ${size} ${mtimeMs}`
   } catch {
-    // Not there, or not to be seen: reading it says why.
+    // The file cannot be accessed; the attempt to read it reports why.
     return 'none'
   }
 }
