@@ -1,16 +1,18 @@
-// What is measured: one row a case. A new row is one entry here and, if it is a new application, one in apps/.
+// What is measured, one row per case. A new row is one entry here and, for a new application, one
+// file in apps/.
 
 /**
- * What serves an application: node:http alone, one of our engines, or the same program on Bun. Some cases have servers
- * of their own: a C program without HTTP (`floor`), the engine without Node (`crate`), and hyper in its place (`hyper`).
+ * What serves an application: node:http alone, one of our engines, or the same program on Bun. Some
+ * cases have servers of their own: a C program without HTTP (`floor`), the engine without Node
+ * (`crate`), and hyper in its place (`hyper`).
  */
 export type EngineName = 'floor' | 'crate' | 'hyper' | 'plain' | 'native' | 'node' | 'bun'
 
-/** What is spoken with a server, and how. */
+/** The protocol of a case. */
 export interface Spoken {
   /** TLS. */
   readonly secure?: boolean
-  /** HTTP/2, which h2load speaks, with so many requests of a connection in hand. */
+  /** HTTP/2, sent by h2load with `STREAMS` requests in flight per connection. */
   readonly http2?: boolean
 }
 
@@ -19,13 +21,13 @@ export interface Case extends Spoken {
   /** The module in apps/ that holds the application. */
   readonly app: string
   readonly engines: readonly EngineName[]
-  /** The server that is the measure; `plain` of the case itself unless said. */
+  /** The baseline; by default `plain` of the same case. */
   readonly against?: Subject
-  /** What is asked for; `/` unless said. */
+  /** The requested path; `/` by default. */
   readonly path?: string
-  /** The load is a POST of so many bytes of JSON, instead of a GET. */
+  /** Sends a POST with this number of bytes of JSON instead of a GET. */
   readonly jsonBytes?: number
-  /** A new connection for each request, whatever is asked for. */
+  /** Opens a new connection for each request, whatever the options are. */
   readonly close?: boolean
   /** With more connections than these it is left out. */
   readonly mostConnections?: number
@@ -63,7 +65,7 @@ const ALL: readonly EngineName[] = [...OURS, 'bun']
 /** They come with their case, whatever engines are chosen. */
 const WITH_THE_CASE: readonly EngineName[] = ['floor', 'crate', 'hyper']
 const REQ_RES: Subject = { name: 'req-res', engine: 'plain' }
-/** Requests in hand of a connection of HTTP/2. */
+/** Requests in flight per HTTP/2 connection. */
 export const STREAMS = 100
 const LARGE = 16 * 2 ** 20
 
@@ -140,7 +142,7 @@ export const CASES: Readonly<Record<CaseName, Case>> = {
     close: true,
   },
   h2: {
-    title: `(req, res) over HTTP/2 without TLS, ${STREAMS} streams a connection (plain: node:http2)`,
+    title: `(req, res) over HTTP/2 in clear text, ${STREAMS} streams (plain: node:http2)`,
     app: 'req-res',
     engines: NATIVE,
     http2: true,

@@ -1,5 +1,5 @@
-// The programs of the bench that are not run as they are written: three in C, and the servers, which are stripped of
-// their types first, so that no loader runs in the process that is measured.
+// Programs of the bench that need a build: three in C, and the servers, whose types are stripped so
+// that no loader runs in the measured process.
 
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -40,7 +40,7 @@ export async function compileCrate(): Promise<void> {
   }
 }
 
-// An application of the bench imports our own modules as they are built, not as they are written.
+// An application of the bench imports our modules as built, not as written.
 function withoutTypes(path: string): string {
   const { outputText } = ts.transpileModule(readFileSync(path, 'utf8'), {
     compilerOptions: {

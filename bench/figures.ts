@@ -1,5 +1,5 @@
-// From samples to figures: the median of each server over the rounds, and its ratio against the measure in the same
-// round, since a machine that others use is faster in one minute than in the next.
+// Computes figures from samples: the median of each server over the rounds, and its ratio to the
+// baseline in the same round, because a shared machine is faster in one minute than in the next.
 
 import { type CaseName, type Subject, subjectKey } from './cases.ts'
 import type { Seen } from './load.ts'
@@ -34,7 +34,10 @@ export interface Figures {
   readonly errors: number
 }
 
-/** Gathers the samples of each server and number of connections, in the order in which they were taken. */
+/**
+ * Gathers the samples of each server and number of connections, in the order in which they were
+ * taken.
+ */
 export function summarize(
   samples: readonly Sample[],
   baselineOf: (name: CaseName) => Subject,

@@ -1,4 +1,5 @@
-// Puts load on a server from the second processor, with wrk or with our own generator, and reads what it saw.
+// Sends load to a server from the second processor, with wrk or our own generator, and reads the
+// result.
 
 import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +15,7 @@ export interface Load extends Spoken {
   readonly seconds: number
   readonly close: boolean
   readonly path: string
-  /** A POST of so many bytes of JSON; without it a GET. */
+  /** Size of the JSON body of a POST in bytes; without it a GET. */
   readonly jsonBytes?: number | undefined
   /** What is sent in place of requests. */
   readonly messages?: 'ws' | 'socket.io' | undefined
@@ -49,7 +50,10 @@ export async function loadObstacle(
   if (cases.some(({ http2 }) => http2 === true)) {
     const { output } = await run('h2load', ['--version'], { show: false })
     if (!output.startsWith('h2load ')) {
-      return 'the cases of HTTP/2 need h2load (Debian: apt-get install nghttp2-client); leave them out by --only'
+      return (
+        'HTTP/2 cases need h2load (Debian: apt-get install nghttp2-client); ' +
+        'choose other cases with --only'
+      )
     }
   }
   return undefined
@@ -121,7 +125,10 @@ export function readWrk(output: string): Seen | undefined {
   }
 }
 
-/** The figures of h2load: the sums from what it prints, the median from a line for each request (start, status, us). */
+/**
+ * The figures of h2load: the sums from what it prints, the median from a line for each request
+ * (start, status, us).
+ */
 export function readH2load(output: string, times: string): Seen | undefined {
   const rate = /^finished in [\d.]+m?s, ([\d.]+) req\/s/m.exec(output)
   const counts =

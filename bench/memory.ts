@@ -1,4 +1,5 @@
-// Resident memory of an idle worker under the real arbiter, against the same script run by node alone.
+// Resident memory of an idle worker under the real arbiter, compared with the same script run by
+// node.
 
 import { join } from 'node:path'
 import { ROOT } from '../scripts/command.ts'

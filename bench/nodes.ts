@@ -7,7 +7,7 @@ import { ROOT, run } from '../scripts/command.ts'
 
 export interface NodeBinary {
   readonly path: string
-  /** As it says itself: `v24.21.0`. */
+  /** The version as the binary prints it: `v24.21.0`. */
   readonly version: string
 }
 
@@ -28,7 +28,9 @@ async function installNode(version: string): Promise<string> {
   return await install(version, `node@${version}`, join('node_modules', 'node', 'bin', 'node'))
 }
 
-/** Installs a package into a folder of its own, if it is not there, and returns where its binary is. */
+/**
+ * Installs a package into a folder of its own, if it is not there, and returns where its binary is.
+ */
 async function install(name: string, wanted: string, binary: string): Promise<string> {
   const folder = join(ROOT, 'bench', '.nodes', name)
   const path = join(folder, binary)

@@ -3,20 +3,23 @@
 import { parseArgs } from 'node:util'
 import { CASES, type CaseName, type EngineName } from './cases.ts'
 
-export const HELP = `npm run bench -- [options]      processor time a request, as a ratio against node:http in the same run
+export const HELP = `npm run bench -- [options]
+
+Measures processor time per request, as a ratio to node:http in the same run.
 
   --only NAMES          cases, by commas: ${Object.keys(CASES).join(', ')}
-  --engine NAMES        native, node; bun for the same program on Bun; or plain for the measure alone
+  --engine NAMES        native, node, bun (the same program on Bun), or plain for the baseline
                         (default: native,node)
   --connections LIST    default 1,64,512
   --rounds N            default 5
   --seconds N           of load for each figure, default 3
   --close               a new connection for each request
-  --node VERSION|PATH   another Node: 22, 24, 26 are installed into bench/.nodes on demand; several by commas
+  --node VERSION|PATH   another Node: 22, 24, 26 are installed into bench/.nodes on demand;
+                        several separated by commas
   --load wrk|own        default wrk where it is installed, else bench/native/load.c
   --no-memory           leave out the memory of an idle worker
-  --no-build            measure dist/ as it lies there (default: a release build first)
-  --out FILE            where the page goes (default bench/results/, and nowhere if the run is a part)
+  --no-build            measure dist/ as it is (default: a release build first)
+  --out FILE            path of the page (default: in bench/results/, none for a partial run)
 `
 
 export interface BenchOptions {
@@ -35,7 +38,7 @@ export interface BenchOptions {
   readonly isWhole: boolean
 }
 
-/** Reads the command line, or returns the sentence that says what is wrong with it. */
+/** Parses the command line; returns a sentence if it is invalid. */
 export function parseOptions(argv: readonly string[]): BenchOptions | string {
   const { values } = parseArgs({
     args: [...argv],

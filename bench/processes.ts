@@ -1,6 +1,7 @@
-// `npx tsx bench/processes.ts [--node 22,24] [--rounds N] [--load SECONDS]`: what processes cost. Start to first answer
-// with four workers and a worker's boot against `node app.js`; resident memory of an idle worker against that, and of the
-// arbiter against a process that does nothing; the arbiter's processor time while its workers are under full load.
+// `npx tsx bench/processes.ts [--node 22,24] [--rounds N] [--load SECONDS]`: the cost of processes.
+// Start to first response with four workers, and a worker's boot, against `node app.js`; resident
+// memory of an idle worker against that, and of the arbiter against an idle process; the arbiter's
+// processor time while its workers are under full load.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -18,7 +19,10 @@ import { childrenOf, processorTimeUs, residentBytes } from './processors.ts'
 const PORT = 19_470
 const APP = join(ROOT, 'bench/apps/express-script.js')
 const CLI = join(ROOT, 'dist/cli/main.js')
-/** After its first answer a process still grows for a moment, and what it has compiled is written for the next one. */
+/**
+ * After its first answer a process still grows for a moment, and what it has compiled is written
+ * for the next one.
+ */
 const SETTLE_MS = 3_000
 const POLL_MS = 2
 const LIMIT_MS = 30_000
@@ -60,7 +64,8 @@ async function measure(node: NodeBinary): Promise<void> {
   const one = spread(alone ?? []).median
   const row = (what: string, figure: number, base: number, { unit = 'ms', bar = 0, digits = 0 }) =>
     console.log(
-      `| ${node.version} | ${what} | ${figure.toFixed(digits)} ${unit} | ${base.toFixed(digits)} ${unit} | **${(figure / base).toFixed(2)}** | ${bar} |`,
+      `| ${node.version} | ${what} | ${figure.toFixed(digits)} ${unit} | ` +
+        `${base.toFixed(digits)} ${unit} | **${(figure / base).toFixed(2)}** | ${bar} |`,
     )
   row('start to first answer, 4 workers', spread(starts ?? []).median, one, { bar: 3 })
   row('boot of a worker', spread(boots ?? []).median, one, { bar: compiles ? 1.2 : 1.5 })
@@ -90,7 +95,8 @@ async function measure(node: NodeBinary): Promise<void> {
     })
     const percent = (processorTimeUs(pid) - before) / (seconds * 10_000)
     console.log(
-      `| ${node.version} | processor of the arbiter, ${seconds} s of load | ${percent.toFixed(2)} % of a core | | | 0.5 |`,
+      `| ${node.version} | processor of the arbiter, ${seconds} s of load | ` +
+        `${percent.toFixed(2)} % of a core | | | 0.5 |`,
     )
   })
 }
@@ -111,7 +117,10 @@ async function plainMemory(node: NodeBinary, args: readonly string[]): Promise<n
   return size
 }
 
-/** Starts an arbiter, waits for the first answer and for all workers, and ends it when it has been used. */
+/**
+ * Starts an arbiter, waits for the first answer and for all workers, and ends it when it has been
+ * used.
+ */
 async function arbiterFor(
   node: NodeBinary,
   workers: number,
@@ -125,7 +134,7 @@ async function arbiterFor(
   await end(arbiter)
 }
 
-/** From the signal to the line that says it serves. */
+/** From the signal to the log line of the ready worker. */
 async function bootOfOneMore(arbiter: Started): Promise<number> {
   const ready = () => arbiter.log.match(/Worker ready/g)?.length ?? 0
   const before = ready()

@@ -6,7 +6,10 @@ import { availableParallelism } from 'node:os'
 export const SERVER_CPU = 0
 export const LOAD_CPU = 1
 
-/** Linux counts processor time in ticks of this many microseconds for every program that asks (USER_HZ is 100). */
+/**
+ * Linux counts processor time in ticks of this many microseconds for every program that asks
+ * (USER_HZ is 100).
+ */
 const TICK_US = 10_000
 
 /** The command that runs another one on one processor, or on all. */
@@ -25,7 +28,8 @@ export function machineObstacle(): string | undefined {
 /** The processor time that a process and all its threads have used, in microseconds. */
 export function processorTimeUs(pid: number): number {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // The name, in brackets, may hold spaces and brackets; what follows the last one starts with field 3.
+  // The name, in brackets, may hold spaces and brackets; what follows the last one starts with
+  // field 3.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return (Number(fields[11]) + Number(fields[12])) * TICK_US
 }

@@ -19,7 +19,7 @@ export async function answers(port: number, spoken: Spoken): Promise<boolean> {
     const ask = spoken.http2 === true ? overHttp2 : overHttp1
     return (await ask(urlOf(port, spoken))).includes('Hello, World!')
   } catch {
-    // Nobody listens yet.
+    // The server does not listen yet.
     return false
   }
 }

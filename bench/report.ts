@@ -1,4 +1,4 @@
-// The page that a run prints, and writes into bench/results/ when it was a run of everything.
+// The page that a run prints. A complete run writes it into bench/results/.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus, release, totalmem } from 'node:os'
@@ -32,7 +32,7 @@ export function writeReport(
   const page = [
     '# Processor time a request',
     '',
-    '<!-- Written by `npm run bench`; bench/README.md tells the method. -->',
+    '<!-- Written by `npm run bench`; bench/README.md describes the method. -->',
     '',
     ...conditions(options, generator),
     ...results.flatMap((result) => resultLines(result, options)),
@@ -55,10 +55,11 @@ function conditions(options: BenchOptions, generator: Generator): string[] {
     `- ${today()}, monoceros ${version('')}, addon built with cargo profile ${addonProfile()}`,
     `- ${cpus().length} x ${cpus()[0]?.model.trim()}, ${memory}, Linux ${release()}`,
     `- server on one processor, ${load} on the other, ${kind}`,
-    `- ${options.rounds} rounds of ${options.seconds} s each, servers in turn; median (least to most)`,
+    `- ${options.rounds} rounds of ${options.seconds} s, servers in turn; median (least to most)`,
     `- ${FRAMEWORKS.map((name) => `${name} ${version(`node_modules/${name}`)}`).join(', ')}`,
     '',
-    'A ratio is against node:http (the same framework on it) of the same Node in the same round. Only ratios carry over',
+    'A ratio compares with node:http (or the same framework on it) of the same Node in the same',
+    'round. Only ratios carry over',
     'to another machine.',
   ]
 }
@@ -69,7 +70,7 @@ function resultLines({ node, figures, memory }: Result, options: BenchOptions): 
       '',
       `## Node ${node.version}, ${connections} connection${connections === 1 ? '' : 's'}`,
       '',
-      '| case | server | us a request | ratio | against floor | median latency, us | ratio | requests/s |',
+      '| case | server | us per request | ratio | to floor | median latency, us | ratio | req/s |',
       '| --- | --- | --- | --- | --- | --- | --- | --- |',
       ...figures.filter((row) => row.connections === connections).map(figureLine),
     ]),

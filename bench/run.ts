@@ -1,5 +1,5 @@
-// `npm run bench`: starts every server once, warms it up, loads them in turn for some rounds, and prints what a request
-// cost each in processor time, as a ratio against node:http in the same round.
+// `npm run bench`: starts every server once, warms it up, loads all in turn for some rounds, and
+// prints the processor time of a request on each, as a ratio to node:http in the same round.
 
 import { build } from '../scripts/build.ts'
 import { isMain } from '../scripts/command.ts'
@@ -84,7 +84,7 @@ async function rounds(
         const cost = `${us.toFixed(2).padStart(7)} us`
         const errors = seen.errors > 0 ? `  ${seen.errors} ERRORS` : ''
         console.log(
-          `${`${connections}`.padStart(4)}  #${round + 1}  ${cost}  ${subjectKey(subject)}${errors}`,
+          `${`${connections}`.padStart(4)} #${round + 1}  ${cost}  ${subjectKey(subject)}${errors}`,
         )
       }
     }
@@ -98,7 +98,7 @@ function loadOf(subject: Subject) {
   return { path, jsonBytes, messages, ...spokenOf({ secure, http2 }), ...closes }
 }
 
-/** What is said of it, without what is not. */
+/** The given options, without undefined ones. */
 function spokenOf({ secure, http2 }: { secure: boolean | undefined; http2: boolean | undefined }) {
   return { secure: secure === true, http2: http2 === true }
 }

@@ -1,4 +1,4 @@
-// One server under measurement: a process on the server's processor, started, waited for and ended here.
+// One measured server: a process on the server's processor, started, awaited and stopped here.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { CASES, type EngineName, type Subject, subjectKey } from './cases.ts'
@@ -45,7 +45,7 @@ export async function startServer(
     const [program, ...args] = alone
     return await startProcess([compiled(program), `${port}`, ...args], port, subject)
   }
-  // Bun gets the program that node:http gets.
+  // Bun runs the program that node:http runs.
   const [program, served] =
     engine === 'bun' ? [await findBun(), 'plain'] : ([node.path, engine] as const)
   const protocols = http2 ? 'h2' : 'h1'
@@ -60,7 +60,9 @@ export async function startServer(
   return await startProcess(command, port, subject)
 }
 
-/** Starts any program that will listen on a port; `cpu` is null where it may run on all processors. */
+/**
+ * Starts any program that will listen on a port; `cpu` is null where it may run on all processors.
+ */
 export async function startProcess(
   command: readonly string[],
   port: number,
@@ -84,7 +86,7 @@ export async function startProcess(
     }
     await new Promise((resolve) => setTimeout(resolve, 50))
   }
-  // taskset becomes the program that it starts, so this is the server's own number.
+  // taskset becomes the program that it starts, so this is the server's process id.
   return { subject, port, pid: child.pid ?? 0, stop: () => stop(child) }
 }
 

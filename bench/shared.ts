@@ -1,6 +1,7 @@
-// `npx tsx bench/shared.ts [--node VERSION|PATH] [--workers N] [--connections LIST] [--rounds N] [--seconds N]`: workers and
-// load on the same processors, nothing pinned, as where a proxy stands beside them. Requests a second against node:cluster
-// with as many workers: what the switches between threads cost when there are more of them than processors.
+// `npx tsx bench/shared.ts [--node VERSION|PATH] [--workers N] [--connections LIST] [--rounds N]
+// [--seconds N]`: workers and load share the processors, without pinning, as with a proxy on the
+// same machine. It prints requests per second against node:cluster with the same number of workers:
+// the cost of thread switches when there are more threads than processors.
 
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -43,7 +44,7 @@ const servers: Server[] = []
 
 console.log(`Node ${version}, ${workers} workers on ${availableParallelism()} processors\n`)
 console.log(
-  '| connections | requests/s of node:cluster | of ours | ratio | median latency, us | ours | 99 %, us | ours |',
+  '| connections | node:cluster req/s | ours | ratio | median, us | ours | 99 %, us | ours |',
 )
 console.log('| --- | --- | --- | --- | --- | --- | --- | --- |')
 try {
@@ -70,7 +71,8 @@ async function measure(connections: number): Promise<void> {
   const [rates, halves, tails] = (['perSecond', 'p50us', 'p99us'] as const).map((figure) =>
     seen.map((samples) => spread(samples.map((one) => one[figure])).median.toFixed(0)),
   )
-  const spreadText = `**${ratio.median.toFixed(2)}** (${ratio.least.toFixed(2)} to ${ratio.most.toFixed(2)})`
+  const { median, least, most } = ratio
+  const spreadText = `**${median.toFixed(2)}** (${least.toFixed(2)} to ${most.toFixed(2)})`
   const [rate, half, tail] = [rates, halves, tails].map((pair) => pair?.join(' | '))
   console.log(`| ${connections} | ${rate} | ${spreadText} | ${half} | ${tail} |`)
 }

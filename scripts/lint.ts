@@ -1,4 +1,5 @@
-// `npm run lint`: everything that reads the sources without running them. All checks run, whatever the first one says.
+// `npm run lint`: every check that reads the sources without running them. All checks run, even if
+// one fails.
 
 import { cargoObstacle } from './build.ts'
 import { type CommandResult, run, runBin } from './command.ts'
@@ -10,7 +11,7 @@ interface Check {
   run(): Promise<CommandResult>
 }
 
-/** What nobody else builds: the cryptography for machines that cannot build aws-lc. */
+/** The feature that no other build has: cryptography for machines that cannot build aws-lc. */
 const WITH_RING = ['--no-default-features', '--features', 'ring']
 /** The servers that the bench measures without Node are a workspace of their own. */
 const BENCH = ['--manifest-path', 'bench/engine/Cargo.toml', '--target-dir', 'target']

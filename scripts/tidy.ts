@@ -1,6 +1,7 @@
-// `tsx scripts/tidy.ts`: reads the sources and finds what breaks a rule of ARCHITECTURE.md or CONTRIBUTING.md. Each
-// check is a row with the sentence that it guards; __test__/scripts/tidy.spec.ts runs every row on this repository,
-// and on small trees that break it.
+// `tsx scripts/tidy.ts`: reads the sources and finds what breaks a rule of ARCHITECTURE.md or
+// CONTRIBUTING.md. Each check is a row with the sentence that it guards;
+// __test__/scripts/tidy.spec.ts runs every row on this repository, and on small trees that break
+// it.
 
 import { type CommandResult, isMain, ROOT } from './command.ts'
 import { COMMITS } from './tidy/commits.ts'

@@ -1,5 +1,5 @@
-// Bodies: POST reads one and says how long it was, GET /large sends 16 MiB in pieces of 64 KiB as the client takes them,
-// GET /whole sends them as one Buffer.
+// Bodies: POST reads one and responds with its length, GET /large sends 16 MiB in chunks of 64 KiB
+// as the client reads them, GET /whole sends them as one Buffer.
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'

@@ -1,4 +1,4 @@
-// As many processes of node:cluster as are asked for, each with the script that listens by itself.
+// Starts a number of node:cluster processes, each with the script that listens by itself.
 
 import cluster from 'node:cluster'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,5 @@
-// Serves an application on one of our engines by the steps of a worker: capture, load, detect, serve.
+// Serves an application on one of our engines with the steps of a worker: capture, load, detect,
+// serve.
 
 import { createEngine } from '../../ts/engine/auto.ts'
 import type { EngineConfig, Target } from '../../ts/engine/engine.ts'

@@ -1,4 +1,4 @@
-// A script that listens by itself: run by node alone, and by monoceros, for the memory of an idle process.
+// A script that listens by itself: run by node and by monoceros, for the memory of an idle process.
 
 import { createServer } from 'node:http'
 

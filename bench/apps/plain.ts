@@ -1,4 +1,5 @@
-// Serves an application as its own documentation says for node:http: what the engines are measured against.
+// Serves an application as its own documentation describes for node:http: the baseline of the
+// engines.
 
 import { createServer, type RequestListener, Server } from 'node:http'
 import http2 from 'node:http2'

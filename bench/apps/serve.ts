@@ -1,5 +1,6 @@
-// One server of the bench: `node serve.js '{"engine":"plain","app":"koa","port":19500}'`. It does what a worker does,
-// without an arbiter, so that nothing but the engine and the application is in the process.
+// One server of the bench: `node serve.js '{"engine":"plain","app":"koa","port":19500}'`. It does
+// what a worker does, without an arbiter, so that only the engine and the application are in the
+// process.
 
 import type { EngineConfig } from '../../ts/engine/engine.ts'
 import type { TlsMaterial } from '../../ts/tls/material.ts'

@@ -1,4 +1,5 @@
-// A WebSocket server that sends each message back; what else it answers says that it is there.
+// A WebSocket server that echoes each message; any other request gets a response that shows it is
+// up.
 
 import { createServer } from 'node:http'
 import { WebSocketServer } from 'ws'

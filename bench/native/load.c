@@ -1,10 +1,10 @@
-// A load generator for machines without wrk: keep-alive connections (or a new one for each request) on one thread,
-// each with one request under way. Prints one line of JSON.
+// A load generator for machines without wrk: keep-alive connections (or a new one for each request)
+// on one thread, each with one request under way. Prints one line of JSON.
 //
 //     load PORT CONNECTIONS SECONDS [close]
 //
-// It reads Content-Length and chunked bodies, counts every answer that is not 200 as an error, and keeps the latencies
-// in a histogram of microseconds.
+// It reads Content-Length and chunked bodies, counts every answer that is not 200 as an error, and
+// keeps the latencies in a histogram of microseconds.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -115,7 +115,8 @@ int main(int argc, char **argv) {
   closing = argc > 4 && !strcmp(argv[4], "close");
   address.sin_port = htons(atoi(argv[1]));
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  request_length = snprintf(request, sizeof request, "GET / HTTP/1.1\r\nHost: 127.0.0.1:%s\r\n%s\r\n", argv[1],
+  request_length = snprintf(request, sizeof request,
+                            "GET / HTTP/1.1\r\nHost: 127.0.0.1:%s\r\n%s\r\n", argv[1],
                             closing ? "Connection: close\r\n" : "");
   poll_fd = epoll_create1(0);
   for (int i = 0; i < count; i++) {
@@ -128,7 +129,8 @@ int main(int argc, char **argv) {
     int n = epoll_wait(poll_fd, ready, 512, 100);
     for (int i = 0; i < n; i++) on_readable(ready[i].data.u32);
   }
-  printf("{\"requests\":%lu,\"errors\":%lu,\"seconds\":%.3f,\"p50us\":%ld,\"p99us\":%ld}\n", requests, errors,
+  printf("{\"requests\":%lu,\"errors\":%lu,\"seconds\":%.3f,\"p50us\":%ld,\"p99us\":%ld}\n",
+         requests, errors,
          (now_us() - start) / 1e6, percentile(0.5), percentile(0.99));
   return 0;
 }

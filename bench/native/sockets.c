@@ -1,10 +1,10 @@
-// A load generator for WebSockets: connections on one thread, each with one message under way, which the server sends
-// back. Prints one line of JSON, as load.c does.
+// A load generator for WebSockets: connections on one thread, each with one message under way,
+// which the server sends back. Prints one line of JSON, as load.c does.
 //
 //     sockets PORT CONNECTIONS SECONDS ws|socket.io
 //
-// Messages are so short that a frame has a head of two bytes from the server and six to it. Anything unexpected is an
-// error, and ends its connection.
+// Messages are so short that a frame has a head of two bytes from the server and six to it.
+// Anything unexpected is an error, and ends its connection.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -55,7 +55,7 @@ static void send_text(struct connection *it, const char *text) {
 }
 
 // One text of the server: an echo, or a step of Socket.IO's greeting.
-static void heard(struct connection *it, const char *text, size_t length) {
+static void on_text(struct connection *it, const char *text, size_t length) {
   if (socketio && length > 0 && text[0] == '0') return send_text(it, "40");
   if (socketio && length > 1 && !memcmp(text, "40", 2)) return send_text(it, message);
   if (socketio && length == 1 && text[0] == '2') return send_text(it, "3");
@@ -93,7 +93,7 @@ static void readable(struct connection *it) {
     if (frame[0] != 0x81 || length > BUFFER) return fail(it);
     if (it->length - at < head + length) break;
     at += head + length;
-    heard(it, (char *)frame + head, length);
+    on_text(it, (char *)frame + head, length);
   }
   memmove(it->buffer, it->buffer + at, it->length - at);
   it->length -= at;

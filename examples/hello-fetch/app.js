@@ -1,4 +1,5 @@
-// Fetch style: a Request comes in, a Response goes out. The same file runs on Deno, Bun and Cloudflare.
+// Fetch style: a Request comes in, a Response is returned. The same file runs on Deno, Bun and
+// Cloudflare.
 
 export default {
   fetch(request) {

@@ -1,4 +1,5 @@
-// A script as it runs with `node server.cjs`: it listens by itself. Under Monoceros the same call opens no port.
+// A script as it runs with `node server.cjs`: it listens by itself. Under Monoceros the same call
+// opens no port.
 
 const http = require('node:http')
 

@@ -15,7 +15,7 @@ const VERBS: ReadonlySet<string> = new Set(
   `
   accept add address allow answer apply ask assert attribute await batch bind block bound build
   bump cache call cap catch change check clarify clean clear close collect compare compute copy
-  correct count cover create cut declare decode default define delay delete derive describe
+  correct count cover create cut decide declare decode default define delay delete derive describe
   detect disable document drain drive drop emit enable encode end evict exempt exit expect
   explain export expose extract fail fence fetch fix flush fold follow format free gate generate
   give group guard hand handle hide hold ignore implement import include inform inline install
@@ -24,7 +24,7 @@ const VERBS: ReadonlySet<string> = new Set(
   pass pin place poll pool prefer prepare print probe prove publish put queue raise read rebuild
   record reduce refresh refuse reject release reload remove rename render reopen repeat replace
   report require reset resolve respect respond restart restore restrict resume retry return
-  reuse revert rewrite route run save say scale schedule see select send separate serve set
+  reuse revert rewrite route run save scale schedule see select send separate serve set
   shorten show shrink shut simplify size skip sort spawn speed split start state step stop store
   stream strip support suspend swap switch take test throw time track trim try tune turn type
   unify unlock unref update upgrade use validate verify wait wake walk warn watch withdraw wrap

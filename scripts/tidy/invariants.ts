@@ -17,9 +17,15 @@ import {
 
 const MAX_LINES = 400
 const MAX_MEDIAN_LINES = 120
-/** The ring asks for the time on the hot path, once or more a request: through an interface that would cost. */
+/**
+ * The ring asks for the time on the hot path, once or more a request: through an interface that
+ * would cost.
+ */
 const SYSTEM = ['ts/process/system.ts', 'ts/engine/native/ring.ts']
-/** The page of all settings is prose round the table, and names a few of them; Node has flags of the same name. */
+/**
+ * The page of all settings is prose round the table, and names a few of them; Node has flags of the
+ * same name.
+ */
 const NAMING_FLAGS = ['ts/settings/docs.ts', 'ts/process/inspect.ts']
 
 export const INVARIANTS: readonly Check[] = [
@@ -90,7 +96,7 @@ export const INVARIANTS: readonly Check[] = [
         ),
   },
   {
-    sentence: `no source is longer than ${MAX_LINES} lines, and half of ts/ is within ${MAX_MEDIAN_LINES}`,
+    sentence: `no source exceeds ${MAX_LINES} lines, and half of ts/ is within ${MAX_MEDIAN_LINES}`,
     find: (sources) => {
       const measured = code(sources)
         .filter(({ path }) => !GENERATED.includes(path))
@@ -106,7 +112,7 @@ export const INVARIANTS: readonly Check[] = [
     },
   },
   {
-    sentence: 'every source outside the tests opens with a comment that says what it is',
+    sentence: 'every source outside the tests opens with a comment that describes it',
     find: (sources) =>
       code(sources)
         .filter(({ path }) => !GENERATED.includes(path) && !path.startsWith('__test__/'))
@@ -118,12 +124,12 @@ export const INVARIANTS: readonly Check[] = [
     find: (sources) => matches(script(sources), /catch(?: \([^)]*\))? \{\s*\}/, 'text'),
   },
   {
-    sentence: 'a suppressed lint of Rust says its reason',
+    sentence: 'a suppressed lint of Rust has its reason',
     find: (sources) =>
       matches(under(sources, 'crates/'), /#!?\[(?:allow|expect)\((?![^\]]*reason =)/),
   },
   {
-    sentence: 'unsafe stands only in the modules that ARCHITECTURE.md names',
+    sentence: 'unsafe is only in the modules that ARCHITECTURE.md names',
     find: (sources) => {
       const page = sources.find(({ path }) => path === 'ARCHITECTURE.md')?.text ?? ''
       const unnamed = under(sources, 'crates/').filter(
@@ -203,7 +209,9 @@ function deadLinks(page: Source, sources: readonly Source[]): string[] {
   })
 }
 
-/** The lines of a file; tests at the end of a Rust module are a file of their own in all but name. */
+/**
+ * The lines of a file; tests at the end of a Rust module are a file of their own in all but name.
+ */
 function lineCount(text: string): number {
   const [own = ''] = text.split(/^#\[cfg\(test\)\]\nmod tests/m)
   return own.split('\n').length - 1

@@ -1,4 +1,5 @@
-// Plain English: the words that readers stumble over, the width of a line, and casts, in sources and pages.
+// Plain English: the words that readers stumble over, the width of a line, and casts, in sources
+// and pages.
 
 import { type Check, GENERATED, type Source, typescript } from './sources.ts'
 
@@ -6,8 +7,8 @@ const MAX_COLUMNS = 100
 const MAX_CASTS = 90
 
 /**
- * Words and phrases that a reader who does not know the code stumbles over, and what to write instead. Each is searched
- * for in comments, texts and names.
+ * Words and phrases that a reader who does not know the code stumbles over, and what to write
+ * instead. Each is searched for in comments, texts and names.
  */
 const WORDS: ReadonlyArray<readonly [pattern: RegExp, instead: string]> = [
   [/\bin hand\b/, 'in flight, pending'],

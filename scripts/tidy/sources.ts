@@ -16,7 +16,7 @@ export interface Check {
   find(sources: readonly Source[]): string[]
 }
 
-/** Sources that a program writes: nobody edits their language, length or head. */
+/** Generated sources, which are exempt from the rules on language, length and heads. */
 export const GENERATED = ['ts/native/binding.d.cts']
 const FOLDERS = ['ts', 'crates', 'scripts', 'bench', '__test__', 'examples', 'docs', 'npm', 'fuzz']
 const SKIPPED_FOLDERS = ['node_modules', 'target', 'dist', '.nodes', 'fixtures', 'golden', 'corpus']
@@ -48,8 +48,8 @@ function walk(folder: string): string[] {
   })
 }
 
-// Blanks comments and keeps the lines, so that a finding has its number. A `//` inside a string (an address) ends the
-// line too early for the eye of a check, which no check here minds.
+// Blanks comments and keeps the lines, so that a finding has its number. A `//` inside a string (an
+// address) ends the line too early for the eye of a check, which no check here minds.
 function withoutComments(text: string): string {
   return text
     .replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, ' '))

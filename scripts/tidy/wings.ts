@@ -1,11 +1,14 @@
-// The wings of the engine crate, and which of them each may import: arrows run down only (ARCHITECTURE.md has the table).
+// The wings of the engine crate, and which of them each may import: arrows run down only
+// (ARCHITECTURE.md has the table).
 
 import { type Check, type Source, under } from './sources.ts'
 
 const ENGINE = 'crates/engine/src/'
 const MAX_ENTRIES = 20
 
-/** What each wing may import of the others. `server` puts everything together and is not limited. */
+/**
+ * What each wing may import of the others. `server` puts everything together and is not limited.
+ */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   buffers: [],
   log: ['buffers'],

@@ -1,5 +1,5 @@
-//! The measure of the engine without Node: hyper on one tokio thread, which answers every request on the spot.
-//! `hyper PORT` serves until it is killed.
+//! The baseline of the engine without Node: hyper on one tokio thread, which answers each request
+//! at once. `hyper PORT` serves until it is killed.
 
 use std::convert::Infallible;
 use std::error::Error;
