@@ -113,7 +113,7 @@ impl Scoreboard {
     /// 0 free, 1 booting, 2 accepting, 3 draining, 4 gone.
     #[napi(catch_unwind)]
     pub fn set_state(&self, slot: u32, state: u32) -> napi::Result<(), String> {
-        let state = WorkerState::of(state).ok_or_else(|| {
+        let state = WorkerState::from_number(state).ok_or_else(|| {
             failed(&io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("no state has number {state}"),

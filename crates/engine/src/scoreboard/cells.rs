@@ -1,39 +1,40 @@
-//! The layout of the shared memory: a header, then slots. Only atomics, so that any bytes in it are
-//! valid values; whoever changes a struct here raises `LAYOUT_VERSION`.
+//! The layout of the shared memory: a header, then one slot for each worker. It has only atomics,
+//! so any bytes in it are valid values. Raise `LAYOUT_VERSION` with each change of a struct in this
+//! file.
 
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use super::{Counters, LatencyHistogram};
 
-/// What a slot's process is doing.
+/// The state of the process that has a slot.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(u32)]
 pub enum WorkerState {
-    /// Nobody has the slot.
+    /// No process has the slot.
     Free = 0,
     /// The process loads its application.
     Booting = 1,
-    /// It takes connections.
+    /// The process accepts connections.
     Accepting = 2,
-    /// It takes no more and finishes what it has.
+    /// The process accepts no more connections and finishes its requests.
     Draining = 3,
-    /// It has ended, or is about to.
+    /// The process has exited, or is about to.
     Gone = 4,
 }
 
-/// The start of the memory. The arbiter writes it, all read it.
+/// The start of the shared memory. Only the arbiter writes it; all processes read it.
 #[repr(C, align(64))]
 pub(super) struct Header {
     pub(super) magic: AtomicU64,
     pub(super) layout: AtomicU32,
     slot_size: AtomicU32,
     slots: AtomicU32,
-    /// What workers counted that are no more.
+    /// The counters of workers whose slots have been released.
     pub(super) released: ReleasedCells,
 }
 
-/// One worker's part. Each thread that writes often has cache lines of its own.
+/// The slot of one worker. Each thread that writes often has cache lines of its own.
 #[repr(C, align(64))]
 pub(crate) struct SlotCells {
     pub(super) generation: AtomicU32,
@@ -42,13 +43,14 @@ pub(crate) struct SlotCells {
     pub(super) javascript: CacheLine,
     pub(super) beat_ms: AtomicU64,
     pub(super) acceptor: CacheLine,
-    /// Raised by the acceptor, lowered by the I/O thread.
+    /// Open connections. The acceptor increments it, the I/O thread decrements it.
     pub(crate) connections: AtomicU32,
-    /// Not 0 while the acceptor takes nothing for a reason that its state does not tell: paused,
-    /// out of descriptors.
+    /// Not 0 while the acceptor takes no connections although the state is `Accepting`: it is
+    /// paused, has no listeners, or has run out of descriptors.
     pub(crate) accept_paused: AtomicU32,
-    /// 0, or when another worker kicked this one and got no answer yet, or `UNRESPONSIVE`. One word, so
-    /// that an answer and a suspicion cannot cross.
+    /// The time of another worker's kick that this one has not acknowledged, in microseconds; 0
+    /// without one, or `UNRESPONSIVE`. One word, so that an acknowledgement and the change to
+    /// `UNRESPONSIVE` exclude each other.
     pub(crate) kicked_at_us: AtomicU64,
     pub(super) accepted: AtomicU64,
     pub(super) io: CacheLine,
@@ -57,11 +59,11 @@ pub(crate) struct SlotCells {
     pub(super) counted: CountedCells,
 }
 
-/// Starts a cache line.
+/// Starts a new cache line.
 #[repr(C, align(64))]
 pub(super) struct CacheLine;
 
-/// What the I/O thread counts. It is the only writer, so a plain load and store will do.
+/// The counters of the I/O thread. It is the only writer, so plain loads and stores suffice.
 #[repr(C)]
 pub(super) struct CountedCells {
     requests: AtomicU64,
@@ -84,9 +86,9 @@ pub(super) struct ReleasedCells {
 }
 
 impl WorkerState {
-    /// The state behind a number, as it crosses borders.
+    /// The state with this number, as it is passed between processes.
     #[must_use]
-    pub fn of(number: u32) -> Option<WorkerState> {
+    pub fn from_number(number: u32) -> Option<WorkerState> {
         Some(match number {
             0 => WorkerState::Free,
             1 => WorkerState::Booting,
@@ -129,9 +131,9 @@ impl Header {
 }
 
 impl SlotCells {
-    /// An unknown number means a slot written by something else: nobody should rely on it.
+    /// An unknown number means that something else has written the slot; it counts as gone.
     pub(crate) fn state(&self) -> WorkerState {
-        WorkerState::of(self.state.load(Relaxed)).unwrap_or(WorkerState::Gone)
+        WorkerState::from_number(self.state.load(Relaxed)).unwrap_or(WorkerState::Gone)
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -165,13 +167,13 @@ impl ReleasedCells {
 
 impl CountedCells {
     pub(super) fn request(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
-        raise(&self.requests, 1);
-        raise(&self.bytes_in, bytes_in);
-        raise(&self.bytes_out, bytes_out);
-        // A status outside 1xx to 5xx is a request all the same, of no class.
+        increase(&self.requests, 1);
+        increase(&self.bytes_in, bytes_in);
+        increase(&self.bytes_out, bytes_out);
+        // A status outside 1xx to 5xx counts as a request of no class.
         if let Some(class) = (status / 100).checked_sub(1).and_then(|i| self.status.get(i as usize))
         {
-            raise(class, 1);
+            increase(class, 1);
         }
         self.latency.record(us);
     }
@@ -200,9 +202,9 @@ impl CountedCells {
 
 impl HistogramCells {
     pub(super) fn record(&self, us: u64) {
-        raise(&self.sum_us, us);
+        increase(&self.sum_us, us);
         let bits = (u64::BITS - us.leading_zeros()) as usize;
-        raise(&self.buckets[bits.min(BUCKETS - 1)], 1);
+        increase(&self.buckets[bits.min(BUCKETS - 1)], 1);
     }
 
     fn read(&self) -> LatencyHistogram {
@@ -220,12 +222,12 @@ impl HistogramCells {
     }
 }
 
-/// A counter with one writer needs no locked instruction.
-fn raise(cell: &AtomicU64, by: u64) {
+/// Adds to a counter. It has one writer, so no locked instruction is needed.
+fn increase(cell: &AtomicU64, by: u64) {
     cell.store(cell.load(Relaxed).wrapping_add(by), Relaxed);
 }
 
-/// Buckets of a histogram; the last one starts at 2^30 microseconds, 18 minutes.
+/// The number of buckets of a histogram. The last one starts at 2^30 microseconds, 18 minutes.
 pub const BUCKETS: usize = 32;
 
 const MAGIC: u64 = u64::from_be_bytes(*b"MONOCRS\0");

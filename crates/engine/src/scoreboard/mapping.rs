@@ -1,4 +1,5 @@
-//! The memory under the scoreboard and what else it needs of the system: event descriptors, a clock.
+//! The shared memory of the scoreboard, and its other system calls: event descriptors and the
+//! monotonic clock.
 
 #![expect(unsafe_code, reason = "mmap, and references into what it returns")]
 
@@ -9,12 +10,13 @@ use std::ptr::{self, NonNull};
 
 use super::cells::{Header, SlotCells};
 
-/// BoardInner memory that holds a header and slots; unmapped at drop.
+/// Shared memory that holds a header and slots; unmapped at drop.
 pub(super) struct Mapping {
     start: NonNull<u8>,
     len: usize,
     fd: RawFd,
-    /// Only in the process that made it: an opened board belongs to whoever passed the number.
+    /// Set only in the process that created the memory: an inherited descriptor is closed by its
+    /// owner.
     _owner: Option<OwnedFd>,
 }
 
@@ -36,7 +38,7 @@ impl Mapping {
         let mut stat: libc::stat = unsafe { std::mem::zeroed() };
         // SAFETY: the pointer is to a live stat of our own.
         check(unsafe { libc::fstat(fd, &raw mut stat) })?;
-        // Touching a page beyond the end would be SIGBUS.
+        // Access to a page beyond the end of the file would raise SIGBUS.
         if u64::try_from(stat.st_size).unwrap_or(0) < len as u64 {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the scoreboard is too short"));
         }
@@ -53,10 +55,10 @@ impl Mapping {
         unsafe { self.start.cast::<Header>().as_ref() }
     }
 
-    /// `slots` must be what the mapping was made or opened for.
+    /// The slots. `slots` must be the number that the mapping was created or opened with.
     pub(super) fn cells(&self, slots: u32) -> &[SlotCells] {
         let end = size_of::<Header>() + slots as usize * size_of::<SlotCells>();
-        assert!(end <= self.len, "the board checks its slots when it is made");
+        assert!(end <= self.len, "the board checks its slots when it is created");
         // SAFETY: in bounds as just checked; the header's size is a multiple of the slots'
         // alignment; any bytes are valid slots, since they consist of atomics.
         unsafe {
@@ -84,7 +86,7 @@ impl Drop for Mapping {
     }
 }
 
-/// Wakes whoever waits for the event descriptor.
+/// Wakes the process that waits on the event descriptor.
 pub(super) fn signal(kick: &OwnedFd) -> io::Result<()> {
     let one = 1_u64.to_ne_bytes();
     // SAFETY: the buffer is alive and eight bytes long.
@@ -111,7 +113,8 @@ pub(super) fn kick_fd() -> io::Result<Option<OwnedFd>> {
     }
 }
 
-/// Without event descriptors there is no kick: workers share listeners as the kernel has it.
+/// Other systems have no event descriptors and so no kicks: the kernel alone distributes
+/// connections.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn kick_fd() -> io::Result<Option<OwnedFd>> {
     Ok(None)
@@ -132,7 +135,7 @@ fn shared_memory() -> io::Result<OwnedFd> {
     let name = std::ffi::CString::new(format!("/mono-{}-{}", std::process::id(), monotonic_us()))?;
     let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
     // SAFETY: the name is a C string; a descriptor that is not negative is new and ours. The name
-    // is taken away at once, so nobody else can open it.
+    // is removed at once, so no other process can open it.
     unsafe {
         let fd = check(libc::shm_open(name.as_ptr(), flags, 0o600))?;
         libc::shm_unlink(name.as_ptr());
@@ -141,8 +144,8 @@ fn shared_memory() -> io::Result<OwnedFd> {
     }
 }
 
-/// Whoever holds the descriptor could cut the file under the others, and their next access would
-/// be SIGBUS.
+/// Prevents a process with the descriptor from truncating the file: the next access of another one
+/// would raise SIGBUS.
 #[cfg(target_os = "linux")]
 fn seal(file: &File) -> io::Result<()> {
     let seals = libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
@@ -164,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nobody_can_cut_the_memory() {
+    fn the_memory_cannot_be_truncated() {
         let mapping = Mapping::create(4_096).unwrap();
         // SAFETY: no pointers, and the descriptor is open.
         let result = check(unsafe { libc::ftruncate(mapping.fd(), 0) });

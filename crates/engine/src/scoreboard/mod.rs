@@ -1,9 +1,9 @@
-//! The scoreboard: one piece of memory that the arbiter and all its workers share.
+//! The scoreboard: memory that the arbiter shares with all its workers.
 //!
-//! A worker writes its own slot and reads the load of the others; the arbiter reads all of them for
-//! timeouts, metrics and status, and alone writes what is global. Nothing here blocks and no value
-//! orders another: every access is a relaxed atomic, and a reader may see two counters of different
-//! moments. It is not a channel; what needs an answer goes over the arbiter's socket pair.
+//! A worker writes its own slot and reads the load of the others. The arbiter reads all slots for
+//! timeouts, metrics and status, and alone writes the header. Nothing here blocks, and no value
+//! orders another: every access is a relaxed atomic, so a reader may see two counters of different
+//! moments. Requests that need a reply use the arbiter's socket pair instead.
 //!
 //! Slots are numbered from 1, as workers are.
 
@@ -21,74 +21,74 @@ pub(crate) use cells::SlotCells;
 pub use cells::{BUCKETS, WorkerState};
 use mapping::Mapping;
 
-/// The shared memory, mapped into this process. Clones share the mapping.
+/// The scoreboard, mapped into this process. Clones share the mapping.
 #[derive(Clone)]
 pub struct Board {
     shared: Arc<BoardInner>,
 }
 
-/// One worker's slot: what its threads count on and what others read of it.
+/// The slot of one worker: its threads write it, other processes read it.
 #[derive(Clone)]
 pub struct SlotRef {
     board: Board,
     number: u32,
 }
 
-/// A slot as it was at one moment.
+/// The values of a slot at one moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SlotSnapshot {
-    /// Counts the processes that have had the slot.
+    /// How many processes have had the slot.
     pub generation: u32,
-    /// The process that has the slot, 0 when none has.
+    /// The process that has the slot, 0 for none.
     pub pid: u32,
-    /// What that process is doing.
+    /// The state of that process.
     pub state: WorkerState,
-    /// Time since the JavaScript thread last stamped the slot.
+    /// Milliseconds since the JavaScript thread last sent a heartbeat.
     pub beat_age_ms: u64,
-    /// Open connections.
+    /// The number of open connections.
     pub connections: u32,
-    /// Requests in hand.
+    /// The number of requests in flight.
     pub in_flight: u32,
-    /// What it has counted.
+    /// The counters of the process.
     pub counters: Counters,
 }
 
-/// What has been counted and only ever grows.
+/// Counters that only grow.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Counters {
-    /// Connections accepted.
+    /// Accepted connections.
     pub accepted: u64,
-    /// Requests finished.
+    /// Finished requests.
     pub requests: u64,
-    /// Bytes of requests.
+    /// Bytes received in requests.
     pub bytes_in: u64,
-    /// Bytes of answers.
+    /// Bytes sent in responses.
     pub bytes_out: u64,
-    /// Finished requests by class of status: 1xx to 5xx.
+    /// Finished requests by status class: 1xx to 5xx.
     pub status: [u64; 5],
-    /// From the request's head to the answer's end.
+    /// The time from the request head to the end of the response.
     pub latency: LatencyHistogram,
 }
 
-/// A histogram over powers of two: bucket `i` holds the values below `2^i` microseconds that
-/// bucket `i - 1` does not, the last one holds the rest.
+/// A latency histogram over powers of two. Bucket `i` holds the values from `2^(i-1)` to below
+/// `2^i` microseconds; the last bucket holds all larger values too.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LatencyHistogram {
-    /// All values together.
+    /// The sum of all values, in microseconds.
     pub sum_us: u64,
-    /// How many values each bucket holds.
+    /// The number of values in each bucket.
     pub buckets: [u64; BUCKETS],
 }
 
 struct BoardInner {
     mapping: Mapping,
     slots: u32,
-    /// One for each slot, in the process that made the board; empty elsewhere.
+    /// One event descriptor for each slot, in the process that created the board; empty elsewhere.
     kick_fds: Vec<OwnedFd>,
 }
 
 impl Board {
-    /// Makes a board for `slots` workers and an event descriptor for each to be kicked by.
+    /// Creates a board for `slots` workers, with an event descriptor for each.
     ///
     /// # Errors
     ///
@@ -109,12 +109,12 @@ impl Board {
         })
     }
 
-    /// Maps the board behind an inherited descriptor. What is not a board of this layout and of
-    /// this many slots is refused: arbiter and worker may come from two versions of the package.
+    /// Maps the board of an inherited descriptor. A board with another layout or another number of
+    /// slots is refused: arbiter and worker may be of two versions of the package.
     ///
     /// # Errors
     ///
-    /// When it is no such board, or cannot be mapped.
+    /// When the descriptor is no such board, or cannot be mapped.
     pub fn open(fd: RawFd, slots: u32) -> io::Result<Self> {
         if slots == 0 || slots > MAX_SLOTS {
             return Err(invalid(format!("slots must be 1 to {MAX_SLOTS}, got {slots}")));
@@ -124,11 +124,11 @@ impl Board {
         Ok(Self { shared: Arc::new(BoardInner { mapping, slots, kick_fds: Vec::new() }) })
     }
 
-    /// The slot of that number, 1 to `slots()`.
+    /// The slot with this number, 1 to `slots()`.
     ///
     /// # Errors
     ///
-    /// When there is no slot of that number.
+    /// When there is no slot with this number.
     pub fn slot(&self, number: u32) -> io::Result<SlotRef> {
         if number == 0 || number > self.shared.slots {
             return Err(invalid(format!("slot must be 1 to {}, got {number}", self.shared.slots)));
@@ -136,11 +136,11 @@ impl Board {
         Ok(SlotRef { board: self.clone(), number })
     }
 
-    /// Takes a free slot for a new process and returns the slot's new generation.
+    /// Claims a free slot for a new process and returns the slot's new generation.
     ///
     /// # Errors
     ///
-    /// When the slot is taken, or there is none of that number.
+    /// When the slot is taken, or there is none with this number.
     pub fn claim(&self, number: u32, pid: u32) -> io::Result<u32> {
         let slot = self.slot(number)?;
         let cells = slot.cells();
@@ -156,13 +156,13 @@ impl Board {
         Ok(generation)
     }
 
-    /// Frees the slot of a process that is gone. What it counted is added to the totals of the
-    /// released, once, so that the board's totals never go down. Only the arbiter may call it, and
+    /// Releases the slot of a process that has exited. Its counters are added to those of released
+    /// slots, once, so that the board's totals never decrease. Only the arbiter may call it, and
     /// only after it has waited for the process.
     ///
     /// # Errors
     ///
-    /// When there is no slot of that number.
+    /// When there is no slot with this number.
     pub fn release(&self, number: u32) -> io::Result<()> {
         let slot = self.slot(number)?;
         let cells = slot.cells();
@@ -173,7 +173,7 @@ impl Board {
         Ok(())
     }
 
-    /// All that was ever counted, by the living and the released.
+    /// The sum of all counters, of running workers and of released slots.
     #[must_use]
     pub fn totals(&self) -> Counters {
         let mut totals = self.shared.mapping.header().released.read();
@@ -183,30 +183,30 @@ impl Board {
         totals
     }
 
-    /// Adds what an earlier arbiter and its workers have counted, so that the totals go on where theirs were.
-    /// Only the arbiter may call it.
+    /// Adds the counters of an earlier arbiter and its workers, so that the totals continue from
+    /// theirs. Only the arbiter may call it.
     pub fn absorb(&self, earlier: &Counters) {
         self.shared.mapping.header().released.add(earlier);
     }
 
-    /// The descriptor to hand to workers.
+    /// The descriptor that workers inherit.
     #[must_use]
     pub fn fd(&self) -> RawFd {
         self.shared.mapping.fd()
     }
 
-    /// The event descriptors to hand to workers: slot `n` is kicked by number `n - 1`. Empty in a
-    /// process that did not make the board, and where the system has no event descriptors.
+    /// The event descriptors that workers inherit: number `n - 1` wakes the acceptor of slot `n`.
+    /// Empty in a process that did not create the board, and on systems without event descriptors.
     #[must_use]
     pub fn kick_fds(&self) -> Vec<RawFd> {
         self.shared.kick_fds.iter().map(AsRawFd::as_raw_fd).collect()
     }
 
-    /// Wakes the acceptor of that slot.
+    /// Wakes the acceptor of the slot with this number.
     ///
     /// # Errors
     ///
-    /// When there is no slot of that number.
+    /// When there is no slot with this number.
     pub fn kick(&self, number: u32) -> io::Result<()> {
         let slot = self.slot(number)?;
         match self.shared.kick_fds.get(slot.index()) {
@@ -215,7 +215,7 @@ impl Board {
         }
     }
 
-    /// How many workers the board can hold.
+    /// The number of slots.
     #[must_use]
     pub fn slots(&self) -> u32 {
         self.shared.slots
@@ -227,69 +227,72 @@ impl Board {
 }
 
 impl SlotRef {
-    /// Says that the JavaScript thread runs.
+    /// Records that the JavaScript thread runs.
     pub fn beat(&self) {
         self.cells().beat_ms.store(monotonic_us() / 1_000, Relaxed);
     }
 
-    /// Says what the process is doing.
+    /// Sets the state of the process.
     pub fn set_state(&self, state: WorkerState) {
         self.cells().state.store(state as u32, Relaxed);
     }
 
-    /// Called by the acceptor: the count that the others compare with rises before the I/O thread
-    /// has even heard of the connection.
+    /// Counts an accepted connection. Called by the acceptor: other workers compare the count
+    /// before the I/O thread has received the connection.
     pub fn connection_opened(&self) {
         let cells = self.cells();
         cells.connections.fetch_add(1, Relaxed);
         cells.accepted.fetch_add(1, Relaxed);
     }
 
-    /// Called by the I/O thread.
+    /// Counts a closed connection. Called by the I/O thread.
     pub fn connection_closed(&self) {
-        lower(&self.cells().connections);
+        decrement(&self.cells().connections);
     }
 
-    /// Called by the I/O thread.
+    /// Counts a request in flight. Called by the I/O thread.
     pub fn request_started(&self) {
         self.cells().in_flight.fetch_add(1, Relaxed);
     }
 
-    /// Called by the I/O thread. `us` runs from the request's head to the answer's end.
+    /// Counts a finished request. Called by the I/O thread. `us` is the time from the request head
+    /// to the end of the response, in microseconds.
     pub fn request_finished(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
         let cells = self.cells();
-        lower(&cells.in_flight);
+        decrement(&cells.in_flight);
         cells.counted.request(status, bytes_in, bytes_out, us);
     }
 
-    /// Called by the I/O thread when a request is finished whose answer the client has not taken: its connection is
-    /// still in_flight.
+    /// Counts a finished request as in flight again, because the client has not taken all of its
+    /// response. Called by the I/O thread.
     pub fn response_unsent(&self) {
         self.cells().in_flight.fetch_add(1, Relaxed);
     }
 
-    /// Called by the I/O thread when the client has taken it, or is gone.
+    /// Ends `response_unsent`: the client has taken the response or disconnected. Called by the I/O
+    /// thread.
     pub fn response_sent(&self) {
-        lower(&self.cells().in_flight);
+        decrement(&self.cells().in_flight);
     }
 
-    /// Called by the I/O thread when a request has to wait for others of its connection: nobody is busy with it.
+    /// Counts a request as not in flight while it waits for other streams of its HTTP/2 connection.
+    /// Called by the I/O thread.
     pub fn stream_waits(&self) {
         self.response_sent();
     }
 
-    /// Called by the I/O thread when it waits no more.
+    /// Ends `stream_waits`. Called by the I/O thread.
     pub fn stream_admitted(&self) {
         self.response_unsent();
     }
 
-    /// Called by the I/O thread: since when (on `monotonic_us() / 1000`) the oldest request waits
-    /// for JavaScript; 0 when none does.
+    /// Sets since when the oldest pending request waits for JavaScript, as `monotonic_us() / 1000`;
+    /// 0 without one. Called by the I/O thread.
     pub fn set_waiting_since(&self, ms: u64) {
         self.cells().waiting_since_ms.store(ms, Relaxed);
     }
 
-    /// Reads the slot.
+    /// Reads the values of the slot.
     #[must_use]
     pub fn snapshot(&self) -> SlotSnapshot {
         let cells = self.cells();
@@ -310,7 +313,7 @@ impl SlotRef {
         self.number
     }
 
-    /// The board that the slot is on.
+    /// The board of the slot.
     #[must_use]
     pub fn board(&self) -> &Board {
         &self.board
@@ -325,14 +328,14 @@ impl SlotRef {
     }
 }
 
-/// Saturating: one miscounted close must not look like four billion connections, which would keep this worker from ever
-/// accepting again.
-fn lower(cell: &AtomicU32) {
+/// Decrements a count, saturating: one close too many must not look like four billion connections.
+/// The worker would never accept again.
+fn decrement(cell: &AtomicU32) {
     let _ = cell.fetch_update(Relaxed, Relaxed, |count| Some(count.saturating_sub(1)));
 }
 
 impl Counters {
-    /// Adds another counters to this one.
+    /// Adds other counters to these.
     pub fn add(&mut self, other: &Counters) {
         self.accepted += other.accepted;
         self.requests += other.requests;
@@ -354,7 +357,7 @@ impl LatencyHistogram {
     }
 }
 
-/// Microseconds on the clock that every process of the machine shares and that never jumps.
+/// Microseconds on the monotonic clock (CLOCK_MONOTONIC), which all processes of the machine share.
 #[must_use]
 pub fn monotonic_us() -> u64 {
     mapping::monotonic_us()
@@ -368,7 +371,8 @@ fn invalid(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidInput, message)
 }
 
-/// Far above any machine's worker count; bounds what a bad argument can make the board allocate.
+/// The most slots of a board, far above any machine's worker count. It bounds the memory that a
+/// wrong argument can allocate.
 const MAX_SLOTS: u32 = 4_096;
 
 #[cfg(test)]

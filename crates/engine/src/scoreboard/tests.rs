@@ -1,4 +1,5 @@
-//! Two mappings of one board, wrong arguments, and counts that outlive their worker.
+//! Tests of two mappings of one board, of wrong arguments, and of counters that outlive their
+//! worker.
 
 use super::*;
 
@@ -21,7 +22,7 @@ fn a_second_mapping_sees_what_the_first_counts() {
 }
 
 #[test]
-fn the_totals_never_go_down_when_a_worker_dies() {
+fn the_totals_never_decrease_when_a_worker_dies() {
     let board = Board::create(2).unwrap();
     board.claim(1, 7).unwrap();
     let slot = board.slot(1).unwrap();
@@ -57,7 +58,7 @@ fn slots_outside_the_board_are_refused() {
 }
 
 #[test]
-fn what_is_not_this_board_is_refused() {
+fn other_memory_is_refused() {
     let board = Board::create(2).unwrap();
     assert!(Board::open(-1, 2).is_err());
     assert!(Board::open(board.fd(), 3).is_err(), "another number of slots");

@@ -1,9 +1,9 @@
 //! Listening sockets: binding them, and the acceptor thread that takes connections from them.
 //!
-//! All workers share one listener an address; nobody owns the connections in its queue until somebody
-//! takes them. Each worker has one acceptor thread with a poller of its own. Which worker takes is
-//! decided by the gate: whoever has too many leaves the connection and kick_fds the worker that
-//! has the fewest. What to do with an accepted connection is not decided here.
+//! All workers share one listener for each address; a connection in its queue belongs to no worker
+//! yet. Each worker has one acceptor thread with a poller of its own. The balancer decides which
+//! worker takes a connection: a worker with too many does not take it, and kicks
+//! the worker with the fewest. The server decides what happens to an accepted connection.
 
 mod accept;
 mod acceptor;
@@ -32,71 +32,75 @@ use crate::runtime::executor::AbortOnPanic;
 use crate::scoreboard::{Board, SlotRef};
 use acceptor::AcceptLoop;
 
-/// An accepted connection: non-blocking, closed on exec, without Nagle's delay if it is TCP.
+/// An accepted connection: non-blocking, closed on exec and, over TCP, without Nagle's delay.
 #[derive(Debug)]
 pub struct AcceptedConnection {
-    /// The connection.
+    /// The descriptor of the connection.
     pub fd: OwnedFd,
-    /// What its listener was added with.
+    /// The server that the listener was added for.
     pub server_id: u32,
-    /// Its listener speaks TLS.
+    /// Whether the listener expects TLS.
     pub is_tls: bool,
-    /// The other end.
+    /// The address of the client.
     pub peer: PeerAddr,
 }
 
-/// The other end of a connection.
+/// The address of a client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum PeerAddr {
-    /// TCP.
+    /// A TCP address.
     Ip(SocketAddr),
-    /// A unix socket's client has no address worth telling.
+    /// A unix socket, whose client has no useful address.
     Unix,
 }
 
-/// What an acceptor is told at its start.
+/// The settings and callbacks of an acceptor.
 pub struct AcceptorOptions {
-    /// Where this worker stands among others; without it every connection is taken.
+    /// This worker's slot on the scoreboard; without it, the worker takes every connection.
     pub worker_slot: Option<WorkerSlot>,
-    /// The arbiter's end of the world: when the other side of this socket is gone, so is the arbiter.
-    /// It is copied and never read.
+    /// A socket to the arbiter. When its other end closes, the arbiter has exited. The descriptor
+    /// is duplicated and never read.
     pub lifeline: Option<RawFd>,
-    /// With so many requests in hand the worker leaves connections to others, if there are any.
+    /// With this many requests in flight, the worker takes no connection while
+    /// another worker can.
     pub max_in_flight: u32,
-    /// Called on the acceptor's thread when the lifeline ended and the listeners are closed.
+    /// Called on the acceptor's thread after the arbiter has exited and the listeners are closed.
     pub on_orphaned: Box<dyn Fn() + Send>,
-    /// Called on the acceptor's thread when accepting fails: at most every ten seconds for
-    /// want of descriptors or memory, and for each listener that is given up.
+    /// Called on the acceptor's thread when accepting fails: at most every ten seconds while
+    /// descriptors or memory run out, and for each listener that is given up.
     pub on_error: Box<dyn Fn(io::Error) + Send>,
-    /// Called on the acceptor's thread whenever a connection waits for want of descriptors or memory.
+    /// Called on the acceptor's thread whenever a connection waits because descriptors or memory
+    /// have run out.
     pub on_shortage: Box<dyn Fn() + Send>,
 }
 
-/// A place on the board, and the means to kick the others.
+/// A worker's slot on the scoreboard, and the event descriptors to kick other workers.
 pub struct WorkerSlot {
     /// This worker's slot.
     pub slot: SlotRef,
-    /// The event descriptors of all slots, in order; they must stay open. None at all means that the
-    /// workers do not share their listeners (each has its own, by `SO_REUSEPORT`), so that nothing
-    /// may be left to others.
+    /// The event descriptors of all slots, in order; they must stay open. Empty if each worker has
+    /// a listener of its own (`SO_REUSEPORT`): no other worker could take
+    /// its connections.
     pub kick_fds: Vec<RawFd>,
-    /// The workers have more busy threads than processors: this one's I/O thread interrupts none of them.
+    /// Whether the workers have more busy threads than processors. Then this worker's I/O thread
+    /// uses batch scheduling, so that it preempts none of them.
     pub is_oversubscribed: bool,
 }
 
 /// Starts acceptors.
 pub struct Acceptor;
 
-/// An acceptor from the outside. Each method returns when the acceptor's thread has done it: after
-/// `remove` or `pause` no connection comes any more. Called on that thread itself, from one of its
-/// callbacks, they take effect right after the callback. Dropping it stops the acceptor.
+/// A handle to an acceptor thread. Each method returns when the thread has executed it: after
+/// `remove` or `pause`, no further connection arrives. Called on that thread itself, from one of
+/// its callbacks, a method takes effect right after the callback. Dropping the handle stops the
+/// acceptor.
 pub struct AcceptorHandle {
     commands: Arc<CommandQueue>,
     slot: SlotRef,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What is asked of an acceptor's thread.
+/// A command to an acceptor's thread.
 enum AcceptorCommand {
     Add(OwnedFd, u32, bool),
     CloseListeners,
@@ -106,31 +110,32 @@ enum AcceptorCommand {
     Stop,
 }
 
-/// Whether an acceptor waits for want of descriptors, and the means to end that.
+/// Shows whether an acceptor waits because descriptors or memory have run out, and resumes it.
 pub(crate) struct ShortageHandle(Arc<CommandQueue>);
 
-/// Commands on their way to the thread, and what wakes it.
+/// The pending commands of an acceptor's thread, and the socket that wakes it.
 struct CommandQueue {
-    /// The thread waits for descriptors or memory.
+    /// Whether the thread waits because descriptors or memory have run out.
     is_exhausted: AtomicBool,
-    /// `None` once nobody reads it any more.
+    /// `None` once the thread has stopped.
     pending: Mutex<Option<VecDeque<PendingCommand>>>,
     waker: UnixStream,
 }
 
 struct PendingCommand {
     command: AcceptorCommand,
-    /// Takes what the command has come to: connections, for `Remove`.
+    /// Receives the result of the command: the number of accepted connections, for `Remove`.
     done: SyncSender<u64>,
 }
 
 impl Acceptor {
-    /// Starts a thread that hands what it accepts to `accepted`, a batch at a time. Without a seat it
-    /// counts on a slot of its own, see [`AcceptorHandle::slot`].
+    /// Starts a thread that passes the connections it accepts to `accepted`, in batches. Without a
+    /// worker slot it counts on a slot of its own, see [`AcceptorHandle::slot`].
     ///
     /// # Errors
     ///
-    /// When the system gives no thread or no descriptor, or a seat's kick_fds are not one a slot.
+    /// When the system gives no thread or no descriptor, or the number of kick descriptors is not
+    /// the number of slots.
     pub fn start(
         options: AcceptorOptions,
         accepted: impl Fn(Vec<AcceptedConnection>) + Send + 'static,
@@ -163,19 +168,19 @@ impl Acceptor {
 }
 
 impl AcceptorHandle {
-    /// Accepts from a listener, non-blocking and listening already. The acceptor owns it: for an
-    /// address to become free at once when the arbiter dies, no copy may stay in this process. What comes from it is
-    /// `is_tls` if that is said here.
+    /// Accepts from a non-blocking, listening socket, for the server `server_id`. The acceptor owns
+    /// the socket. No copy may stay in this process: the address must become free at once when the
+    /// arbiter dies. `is_tls` is passed on with each of its connections.
     pub fn add(&self, listener: OwnedFd, server_id: u32, is_tls: bool) {
         self.send(AcceptorCommand::Add(listener, server_id, is_tls));
     }
 
-    /// Closes the listeners that were added with `server_id` and returns how many connections were taken from them.
+    /// Closes the listeners of a server and returns how many connections were accepted from them.
     pub fn remove(&self, server_id: u32) -> u64 {
         self.send(AcceptorCommand::Remove(server_id))
     }
 
-    /// Takes no more connections until `resume`; they stay in the queue for others.
+    /// Accepts no connections until `resume`; they stay in the queue for other workers.
     pub fn pause(&self) {
         self.send(AcceptorCommand::Pause);
     }
@@ -190,23 +195,24 @@ impl AcceptorHandle {
         self.send(AcceptorCommand::CloseListeners);
     }
 
-    /// Closes all listeners and ends the thread.
+    /// Closes all listeners and stops the thread.
     pub fn stop(&mut self) {
         self.send(AcceptorCommand::Stop);
         if let Some(thread) = self.thread.take()
             && thread.thread().id() != thread::current().id()
         {
-            // A panic there would have ended the process.
+            // A panic of the thread would have aborted the process.
             let _ = thread.join();
         }
     }
 
-    /// For whoever frees descriptors.
+    /// The handle for the code that frees descriptors.
     pub(crate) fn shortage(&self) -> ShortageHandle {
         ShortageHandle(self.commands.clone())
     }
 
-    /// The slot on which connections are counted: whoever closes one tells it there.
+    /// The slot on which connections are counted. The code that closes a connection counts it
+    /// there.
     #[must_use]
     pub fn slot(&self) -> &SlotRef {
         &self.slot
@@ -221,7 +227,7 @@ impl AcceptorHandle {
         if own_thread == Some(thread::current().id()) {
             return 0;
         }
-        // An error means that the thread has ended, and with it all listeners are closed.
+        // An error means that the thread has stopped, and with it all listeners are closed.
         wait.recv().unwrap_or(0)
     }
 }
@@ -237,7 +243,7 @@ impl ShortageHandle {
         self.0.is_exhausted.load(Ordering::Relaxed)
     }
 
-    /// A descriptor is free again.
+    /// Resumes the acceptor: a descriptor is free again.
     pub fn clear(&self) {
         if self.0.is_exhausted.swap(false, Ordering::Relaxed) {
             self.0.wake();
@@ -256,7 +262,7 @@ impl CommandQueue {
     }
 
     fn wake(&self) {
-        // A full pipe means that the thread has been woken already.
+        // A full socket buffer means that the thread has been woken already.
         let _ = (&self.waker).write(&[1]);
     }
 
@@ -269,7 +275,7 @@ impl CommandQueue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<VecDeque<PendingCommand>>> {
-        // Nothing in here panics while it is held.
+        // No code panics while it holds the lock.
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! Byte streams: listening sockets, TCP and unix connections, TLS.
+//! Byte streams: listening sockets, TCP and unix socket connections, and TLS.
 
 pub mod listener;
 pub(crate) mod socket_queues;

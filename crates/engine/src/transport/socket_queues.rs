@@ -1,14 +1,16 @@
-//! What the kernel holds of a connection: written and not yet acknowledged, received and not yet read.
+//! The lengths of the kernel's queues of a socket: bytes written but not acknowledged, and bytes
+//! received but not read.
 #![allow(unsafe_code, reason = "no library has these ioctls")]
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// Bytes written to the socket that the peer's side has not acknowledged; 0 where the kernel does not say.
+/// Bytes written to the socket that the peer has not acknowledged; 0 if the kernel does not report
+/// it.
 pub(crate) fn unacknowledged(fd: BorrowedFd<'_>) -> u64 {
     count(fd, libc::TIOCOUTQ)
 }
 
-/// Bytes that the peer has sent and nobody has read; 0 where the kernel does not say.
+/// Bytes received from the peer and not read; 0 if the kernel does not report it.
 pub(crate) fn unread(fd: BorrowedFd<'_>) -> u64 {
     count(fd, libc::FIONREAD)
 }

@@ -1,4 +1,4 @@
-//! The transport of a connection: TCP, a unix socket, or TLS on TCP.
+//! The byte stream of a connection: TCP, a unix socket, or TLS over TCP.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -15,17 +15,17 @@ use crate::runtime::sockets::Socket;
 use crate::transport::socket_queues::{unacknowledged, unread};
 use crate::transport::tls::TlsStream;
 
-/// What a connection reads from and writes to.
+/// The byte stream of a connection.
 pub(crate) enum Stream {
     /// TCP or a unix socket.
     Plain(Socket),
-    /// Behind its handshake.
+    /// TLS, after the handshake.
     Tls(Box<TlsStream>),
 }
 
 impl Stream {
-    /// Whether its descriptor is all that need be kept, and the next thing to happen to that will be told: TLS has a
-    /// state of its own.
+    /// Whether the descriptor is the only state, and its next event will be reported. TLS has state
+    /// of its own.
     pub fn can_make_idle(&self) -> bool {
         match self {
             Self::Plain(socket) => socket.can_make_idle(),
@@ -33,7 +33,7 @@ impl Stream {
         }
     }
 
-    /// Reads what is there: `Ready(0)` is the end of input.
+    /// Reads available bytes: `Ready(0)` is the end of input.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(socket) => socket.poll_read(cx, buf),
@@ -41,7 +41,7 @@ impl Stream {
         }
     }
 
-    /// Writes as much as the socket takes. After `Pending` the same bytes are to be given again.
+    /// Writes as much as the socket takes. After `Pending`, pass the same bytes again.
     pub fn poll_write(
         &mut self,
         cx: &mut Context<'_>,
@@ -53,7 +53,8 @@ impl Stream {
         }
     }
 
-    /// What is written next is the last of the connection, and may wait for its end.
+    /// Announces that the next write is the last of the connection, so that it may wait for the end
+    /// of the stream and share its packet.
     pub fn mark_next_write_last(&mut self) {
         match self {
             Self::Plain(socket) => socket.mark_next_write_last(),
@@ -61,14 +62,14 @@ impl Stream {
         }
     }
 
-    /// Nothing is written for a while: sends what has waited for that.
+    /// Sends output that was held back to share a packet with the next write.
     pub fn flush_held(&mut self) {
         if let Self::Tls(stream) = self {
             stream.flush_held();
         }
     }
 
-    /// Says what a protocol below HTTP has to say before a close.
+    /// Sends the TLS `close_notify` alert, if the stream is TLS.
     pub fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
@@ -76,18 +77,18 @@ impl Stream {
         }
     }
 
-    /// Half-closes: the peer reads to the end of what was sent.
+    /// Shuts down the sending side: the peer reads to the end of what was sent.
     pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_close_notify(cx))?;
         self.socket().shutdown()
     }
 
-    /// Whether the peer has sent something that nobody has read: a close would answer that with a reset.
+    /// Whether received bytes are unread: closing the socket would then send a reset.
     pub fn has_unread(&self) -> bool {
         unread(self.socket().as_fd()) > 0
     }
 
-    /// Bytes written that the peer's side has not acknowledged.
+    /// Bytes written that the peer has not acknowledged.
     pub fn unacknowledged(&self) -> u64 {
         unacknowledged(self.socket().as_fd()) + self.tls().map_or(0, |tls| tls.pending() as u64)
     }
@@ -104,12 +105,12 @@ impl Stream {
         Some(self.socket()).filter(|socket| socket.is_tcp())
     }
 
-    /// Whether what crosses the network is encrypted.
+    /// Whether the connection is encrypted.
     pub fn is_secure(&self) -> bool {
         self.tls().is_some()
     }
 
-    /// Where what crosses the network is encrypted.
+    /// The TLS stream, if the connection is encrypted.
     pub fn tls(&self) -> Option<&TlsStream> {
         match self {
             Self::Tls(stream) => Some(stream),
@@ -117,7 +118,7 @@ impl Stream {
         }
     }
 
-    /// The protocol agreed on in the handshake of TLS (ALPN), if one was.
+    /// The protocol that the TLS handshake negotiated (ALPN), if any.
     pub fn protocol(&self) -> Option<&[u8]> {
         match self {
             Self::Tls(stream) => stream.protocol(),
@@ -125,14 +126,15 @@ impl Stream {
         }
     }
 
-    /// When it is dropped the peer gets a reset, and what the kernel still holds for it is thrown away.
+    /// Sends a reset instead of the unsent bytes when the stream is dropped.
     pub fn reset_on_close(&self) {
         if let Some(stream) = self.tcp() {
             reset_on_close(stream);
         }
     }
 
-    /// Sets an option of the socket as the application wants it. As on node, what the system refuses is passed over.
+    /// Sets a socket option for the application. As in Node, an option that the system refuses is
+    /// ignored.
     pub fn set_option(&self, option: SocketOption) {
         let Some(stream) = self.tcp() else { return };
         let socket = SockRef::from(stream);
@@ -141,7 +143,7 @@ impl Stream {
             SocketOption::KeepAlive(on, 0) => socket.set_keepalive(on),
             SocketOption::KeepAlive(false, _) => socket.set_keepalive(false),
             SocketOption::KeepAlive(true, seconds) => {
-                // The interval and the number of the probes are libuv's.
+                // libuv's interval and number of probes.
                 let keep_alive = TcpKeepalive::new()
                     .with_time(Duration::from_secs(seconds.into()))
                     .with_interval(Duration::from_secs(1))
@@ -151,26 +153,26 @@ impl Stream {
         };
     }
 
-    /// Whether the peer has sent a reset, where nobody reads who would hear of it.
+    /// Whether the peer has sent a reset, for connections that no task reads from.
     pub fn is_reset(&self) -> bool {
         self.socket().take_error().is_ok_and(|error| error.is_some())
     }
 
-    /// The address of our end; `None` on a unix socket.
+    /// The local address; `None` on a unix socket.
     pub fn local_address(&self) -> Option<std::net::SocketAddr> {
         self.tcp()?.local_address()
     }
 }
 
-/// When the socket is closed the peer gets a reset.
+/// Makes closing the socket send a reset to the peer.
 pub(crate) fn reset_on_close(socket: &impl AsFd) {
-    // Without it the kernel keeps sending to somebody who does not read, which is only a waste. A unix socket has no such
-    // thing.
+    // Otherwise the kernel keeps sending to a client that does not read. A unix socket has no such
+    // option.
     let _ = SockRef::from(socket).set_linger(Some(Duration::ZERO));
 }
 
-/// As tokio and what is built on it sees a stream, which lets others have their turn after some reads and writes. A write
-/// that says how much it took has taken it, even if TLS still holds some of it: a flush sends that.
+/// The interface for tokio and h2. It yields to other tasks after a number of reads and writes. A
+/// write has taken the bytes that it reports, even if TLS still holds some of them until a flush.
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,

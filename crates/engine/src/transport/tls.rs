@@ -1,8 +1,10 @@
-//! TLS: what a server shows and asks is made in `config.rs` (certificates by name in `names.rs`, certificates of clients in
-//! `clients.rs`, sessions in `tickets.rs`), a connection's handshake is `handshake.rs` (`hello.rs` looks at
-//! its first message), its records are `stream.rs`, and what
-//! an application may ask of it `facts.rs`. Everything cryptographic is rustls' and aws-lc's, or
-//! ring's (`cryptography.rs`).
+//! TLS for servers.
+//!
+//! `config.rs` builds a server's configuration, with certificates by name (`sni.rs`), client
+//! certificates (`clients.rs`) and session tickets (`tickets.rs`). `handshake.rs` runs the
+//! handshake of a connection, whose first message `client_hello.rs` inspects. `stream.rs` reads and
+//! writes records, and `info.rs` describes the connection for JavaScript. All cryptography is done
+//! by rustls with aws-lc or ring (`cryptography.rs`).
 
 mod buffers;
 mod client_hello;

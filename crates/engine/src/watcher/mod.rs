@@ -1,9 +1,13 @@
-//! The watcher: a thread that stands by the event loop of a worker. When the loop has not turned for a while it tells
-//! the arbiter, by the channel and past the blocked thread, what that thread is doing: its JavaScript stack, or the
-//! system call it waits in, and the requests in hand. It never ends the worker: the arbiter does.
+//! The watcher: a thread that monitors the event loop of a worker.
 //!
-//! How the JavaScript thread is asked is not known here. A thread costs some pages of memory and nothing while the loop
-//! turns; another isolate of V8 that could ask for the stack by itself would cost ten megabytes.
+//! When the loop has not turned for a while, the watcher reports to the arbiter what the JavaScript
+//! thread is doing: its stack, or the system call it waits in, and the requests in flight. It
+//! writes to the channel itself, since that thread is blocked. It never terminates the worker: the
+//! arbiter does.
+//!
+//! The caller supplies the way to request the stack. The thread costs some pages of memory, and no
+//! processor time while the loop turns. Another V8 isolate, which could request the stack by
+//! itself, would cost ten megabytes.
 
 mod system_call;
 
@@ -18,7 +22,7 @@ use crate::bridge::in_flight::{InFlightRequest, in_flight_requests};
 use crate::log::json::JsonObject;
 use system_call::{count_waits, describe_system_call};
 
-/// A watcher as the watched thread holds it.
+/// A handle to the watcher, held by the watched thread.
 #[derive(Clone)]
 pub struct Watcher(Arc<WatcherState>);
 
@@ -31,8 +35,9 @@ struct WatcherState {
 }
 
 impl Watcher {
-    /// Begins to watch. After `timeout` without a beat `ask` is called, on the watcher's thread: it sees to it that the
-    /// watched thread calls `answer` as soon as it can. What is found goes to `channel` as one line of JSON.
+    /// Starts watching. After `timeout` without a beat, the watcher's thread calls `request_stack`,
+    /// which makes the watched thread call `submit_stack` as soon as it can. The report is written
+    /// to `channel` as one line of JSON.
     pub fn start(
         timeout: Duration,
         channel: File,
@@ -52,12 +57,12 @@ impl Watcher {
         Ok(watcher)
     }
 
-    /// The event loop turns.
+    /// Records that the event loop turns.
     pub fn beat(&self) {
         self.0.beat_ms.store(self.now_ms(), Ordering::Relaxed);
     }
 
-    /// The stack of the watched thread, which calls this itself.
+    /// Submits the stack of the watched thread, which calls this itself.
     pub fn submit_stack(&self, stack: String) {
         *self.stack() = Some(stack);
         self.0.stack_submitted.notify_all();
@@ -74,7 +79,7 @@ impl Watcher {
                 continue;
             }
             self.report(&mut channel, &request_stack);
-            // One report a blockade.
+            // One report for each time the loop is blocked.
             while self.0.beat_ms.load(Ordering::Relaxed) == beat_ms {
                 thread::sleep(RECOVERY_POLL_INTERVAL);
             }
@@ -86,8 +91,8 @@ impl Watcher {
         request_stack(self);
         let mut stack = self.wait_for_stack(SYSTEM_CALL_WAIT);
         let mut call = if stack.is_none() { describe_system_call() } else { None };
-        // A thread that computes is at times seen waiting for the helpers of its own garbage collection. One that is stuck
-        // does not begin to wait_for_stack anew.
+        // A busy thread is sometimes seen waiting for the helper threads of its own garbage
+        // collection. A stuck thread does not begin new waits.
         let is_futex = |call: &String| call.starts_with("futex");
         for _ in 0..MAX_FUTEX_CHECKS {
             if stack.is_some() || call.as_ref().is_some_and(|call| !is_futex(call)) {
@@ -147,24 +152,27 @@ fn write_report(
     });
     message.end();
     line.push(b'\n');
-    // The arbiter has gone, or reads nothing any more: nobody is there to be told.
+    // The arbiter has exited or does not read: there is no recipient.
     let _ = channel.write_all(&line);
 }
 
-/// Of a thread that sits in a system call no answer is to be expected, and this long is enough to write_report.
+/// How long to wait for a stack before looking for a system call. A thread in a system call submits
+/// no stack.
 const SYSTEM_CALL_WAIT: Duration = Duration::from_millis(100);
-/// A stack comes within milliseconds; a thread that has not stack_submitted for this long after the first wait_for_stack does not run
-/// JavaScript.
+/// How much longer to wait for a stack while the thread waits on futexes. A stack comes within
+/// milliseconds; a thread that submits none in this time does not run JavaScript.
 const STACK_WAIT: Duration = Duration::from_millis(300);
-/// A thread that waits for others is looked at so often.
+/// How many times a thread that waits on a futex is examined.
 const MAX_FUTEX_CHECKS: usize = 3;
-/// Native code that V8 does not interrupt (JSON.parse of a text as long as texts can be) ends within this time.
+/// How long to wait for native code that V8 does not interrupt: JSON.parse of the longest possible
+/// string ends within this time.
 const NATIVE_WAIT: Duration = Duration::from_secs(8);
-/// For the I/O thread to write_report what is in hand.
+/// How long to wait for the I/O thread to list the requests in flight.
 const REQUESTS_WAIT: Duration = Duration::from_millis(200);
-/// One write to a socket pair is not mixed with another's when it is short; nobody reads more of them.
+/// The most requests in a report. A short write to a socket pair is not interleaved with others,
+/// and a reader needs no more.
 const MAX_REPORTED_REQUESTS: usize = 50;
-/// Between two looks for the end of a blockade.
+/// The interval of the checks whether the event loop turns again.
 const RECOVERY_POLL_INTERVAL: Duration = Duration::from_millis(200);
 const THREAD_STACK_BYTES: usize = 128 * 1024;
 
@@ -186,9 +194,12 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_that_comes_is_told_once_a_blockade() {
+    fn a_stack_is_reported_once_for_each_block() {
         let (watcher, mut lines) = lines(|watcher| watcher.submit_stack("at here".to_owned()));
-        let expected = r#"{"type":"blocked","isFinal":true,"stack":"at here","systemCall":null,"requests":[]}"#;
+        let expected = concat!(
+            r#"{"type":"blocked","isFinal":true,"stack":"at here","#,
+            r#""systemCall":null,"requests":[]}"#
+        );
         for _ in 0..2 {
             watcher.beat();
             assert_eq!(lines.next().unwrap().unwrap(), expected);
@@ -196,13 +207,13 @@ mod tests {
     }
 
     #[test]
-    fn without_an_answer_the_system_call_is_told() {
+    fn without_a_stack_the_system_call_is_reported() {
         // The first thread of a test program waits for the others.
         let (_watcher, mut lines) = lines(|_| {});
-        let said = lines.next().unwrap().unwrap();
+        let line = lines.next().unwrap().unwrap();
         assert!(
-            said.starts_with(r#"{"type":"blocked","isFinal":true,"stack":null,"systemCall":""#),
-            "{said}"
+            line.starts_with(r#"{"type":"blocked","isFinal":true,"stack":null,"systemCall":""#),
+            "{line}"
         );
     }
 }

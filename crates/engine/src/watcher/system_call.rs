@@ -1,11 +1,12 @@
-//! Which system call this process's first thread waits in, read from /proc by another thread of it: the call's name,
-//! what it is about (a read_path, a describe_descriptor, child processes) and where in the kernel it sleeps. Linux only.
+//! Describes the system call that the first thread of this process waits in. Another thread reads
+//! it from /proc: the name, the subject (a path, a descriptor, child processes) and the kernel
+//! function it sleeps in. Linux only.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::process;
 
-/// One part of a sentence such as `openat("/run/fifo") in wait_for_partner`; none while the thread runs.
+/// A phrase such as `openat("/run/fifo") in wait_for_partner`; `None` while the thread runs.
 pub(super) fn describe_system_call() -> Option<String> {
     let line = fs::read_to_string("/proc/self/syscall").ok()?;
     let place = fs::read_to_string("/proc/self/wchan").unwrap_or_default();
@@ -17,14 +18,15 @@ pub(super) fn describe_system_call() -> Option<String> {
     Some(format!("{name}({}){place}", describe_argument(&name, &args)))
 }
 
-/// How often the thread has begun to wait so far.
+/// How many times the thread has begun to wait so far.
 pub(super) fn count_waits() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))?;
     count.trim().parse().ok()
 }
 
-/// "running", or -1 for a thread that is stopped outside of a call, is none.
+/// Parses a line of /proc/self/syscall. "running", or -1 for a thread stopped outside a system
+/// call, is `None`.
 fn parse(line: &str) -> Option<(String, Vec<u64>)> {
     let mut words = line.split_whitespace();
     let number: u32 = words.next()?.parse().ok()?;
@@ -55,12 +57,12 @@ fn describe_argument(name: &str, args: &[u64]) -> String {
     }
 }
 
-/// The text at an address of this process's own memory; by way of /proc an address that is none is an error.
+/// The string at an address of this process. Read through /proc, an invalid address is an error.
 fn read_path(address: u64) -> String {
     let mut bytes = [0; MAX_PATH_BYTES];
     let length =
         File::open("/proc/self/mem").and_then(|memory| memory.read_at(&mut bytes, address));
-    // The call has returned meanwhile, or /proc is mounted without it.
+    // The call has returned meanwhile, or /proc is mounted without access to memory.
     let Ok(length) = length else { return "\"?\"".to_owned() };
     let text = bytes[..length].split(|byte| *byte == 0).next().unwrap_or_default();
     format!("{:?}", String::from_utf8_lossy(text))
@@ -69,12 +71,13 @@ fn read_path(address: u64) -> String {
 fn describe_descriptor(number: u64) -> String {
     match fs::read_link(format!("/proc/self/fd/{number}")) {
         Ok(target) => format!("{number}: {}", target.display()),
-        // Closed meanwhile, or no number: the number is all there is to say.
+        // The descriptor is closed meanwhile, or invalid: only its number is known.
         Err(_) => number.to_string(),
     }
 }
 
-/// A call that waits for many things waits, in a program of Node, for what `execSync` has started.
+/// The child processes. In a Node program, a call that waits for many things usually waits for a
+/// child of `execSync`.
 fn describe_children() -> String {
     let pid = process::id();
     let pids = fs::read_to_string(format!("/proc/self/task/{pid}/children")).unwrap_or_default();
@@ -96,7 +99,8 @@ fn describe_children() -> String {
 const MAX_PATH_BYTES: usize = 256;
 const MAX_COMMAND_CHARS: usize = 120;
 
-// Of the hundreds there are, those that can wait. One row a machine reads better than one a call.
+// Of the hundreds of system calls, those that can wait. One row for each architecture reads better
+// than one for each call.
 #[cfg(target_arch = "x86_64")]
 #[rustfmt::skip]
 const SYSTEM_CALL_NAMES: &[(u32, &str)] = &[

@@ -1,4 +1,4 @@
-//! One `accept`, and what its errors mean.
+//! The accept system call, and the meaning of its errors.
 
 #![expect(unsafe_code, reason = "accept4 is not in the standard library")]
 
@@ -9,23 +9,23 @@ use socket2::SockAddr;
 
 use super::PeerAddr;
 
-/// What became of trying to accept.
+/// The result of one accept.
 pub(super) enum AcceptOutcome {
     Connection(OwnedFd, PeerAddr),
     /// The queue is empty.
     Empty,
-    /// One connection went wrong before we had it; the next one may be fine.
+    /// The connection failed before it was accepted; the next one may succeed.
     Lost(io::Error),
-    /// No descriptors or no memory: trying again at once would spin.
+    /// Descriptors or memory have run out: a retry at once would spin.
     Exhausted(io::Error),
-    /// This is no listener any more.
+    /// The descriptor is no listener any more.
     Dead(io::Error),
 }
 
-/// Takes one connection out of the queue.
+/// Accepts one connection from the queue.
 pub(super) fn accept(listener: &OwnedFd) -> AcceptOutcome {
-    // SAFETY: the closure gets a buffer and the length of it, and `accept4` writes no more than that
-    // and says how much.
+    // SAFETY: the closure gets a buffer and its length; `accept4` writes no more than that and
+    // returns how much it wrote.
     let result = unsafe {
         SockAddr::try_init(|storage, len| match accept_raw(listener, storage.cast(), len) {
             fd if fd < 0 => Err(io::Error::last_os_error()),
@@ -41,16 +41,17 @@ pub(super) fn accept(listener: &OwnedFd) -> AcceptOutcome {
     }
 }
 
-/// How many descriptors the process may have open.
+/// The maximum number of open descriptors of the process (RLIMIT_NOFILE).
 pub fn descriptor_limit() -> u64 {
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: the pointer is to a live value of our own. Without an answer there is no limit that we know of.
-    let answer = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
-    if answer == 0 { limit.rlim_cur } else { u64::MAX }
+    // SAFETY: the pointer is to a live value of our own. If the call fails, there is no known
+    // limit.
+    let result = unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) };
+    if result == 0 { limit.rlim_cur } else { u64::MAX }
 }
 
-/// accept(2): errors of the network that were already pending on the new connection come out of
-/// `accept`, and the caller is to try again.
+/// Classifies an error by accept(2): it also reports network errors that were already pending on
+/// the new connection, after which the caller should retry.
 fn classify_error(error: io::Error) -> AcceptOutcome {
     match error.raw_os_error() {
         Some(libc::EAGAIN) => AcceptOutcome::Empty,
@@ -71,7 +72,7 @@ unsafe fn accept_raw(
     len: *mut libc::socklen_t,
 ) -> i32 {
     let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: the caller's pointers, passed on.
+    // SAFETY: the pointers are the caller's, passed on unchanged.
     unsafe { libc::accept4(listener.as_raw_fd(), address, len, flags) }
 }
 
@@ -81,8 +82,8 @@ unsafe fn accept_raw(
     address: *mut libc::sockaddr,
     len: *mut libc::socklen_t,
 ) -> i32 {
-    // SAFETY: the caller's pointers, passed on; the descriptor is new when it gets its flags. If they
-    // cannot be set it is closed, since a blocking one would stop the I/O thread.
+    // SAFETY: the pointers are the caller's, passed on unchanged; the descriptor is new when its
+    // flags are set. If that fails it is closed, since a blocking one would stop the I/O thread.
     unsafe {
         let fd = libc::accept(listener.as_raw_fd(), address, len);
         if fd >= 0

@@ -1,4 +1,5 @@
-//! The acceptor's thread: wait, take what the balancer allows, hand it over; nothing else.
+//! The loop of the acceptor thread: it waits, accepts the connections that the balancer allows, and
+//! passes them on.
 
 use std::io;
 use std::os::fd::{OwnedFd, RawFd};
@@ -13,25 +14,25 @@ use super::{AcceptedConnection, AcceptorCommand, AcceptorOptions, CommandQueue};
 use crate::runtime::thread_policy::use_batch_scheduling;
 use crate::scoreboard::{SlotRef, monotonic_us};
 
-/// All that the thread has.
+/// The state of the acceptor thread.
 pub(super) struct AcceptLoop {
     commands: Arc<CommandQueue>,
     poller: Poller,
     slot: SlotRef,
     balancer: Balancer,
-    /// Of all slots, in order; empty when there is no balancer.
+    /// The kick descriptors of all slots, in order; empty without a balancer.
     kick_fds: Vec<RawFd>,
     listeners: Vec<Listener>,
     phase: AcceptPhase,
     paused: bool,
-    /// Since when there has been a connection in a queue that we leave to others.
+    /// Since when a connection has been left in a queue for other workers, in microseconds.
     left_since_us: Option<u64>,
-    /// Until then nothing is said of such a failure.
-    silent_until_us: u64,
-    /// The pause after the next failure for want of descriptors or memory.
+    /// Until then, failures for lack of descriptors or memory are not reported.
+    errors_silent_until_us: u64,
+    /// The pause after the next failure for lack of descriptors or memory.
     backoff_ms: u64,
-    /// Where to begin looking, so that a busy listener does not starve the others.
-    first: usize,
+    /// The listener to start with, so that a busy one does not starve the others.
+    next_listener: usize,
     accepted: Box<dyn Fn(Vec<AcceptedConnection>) + Send>,
     on_orphaned: Box<dyn Fn() + Send>,
     on_error: Box<dyn Fn(io::Error) + Send>,
@@ -42,34 +43,34 @@ struct Listener {
     fd: OwnedFd,
     server_id: u32,
     is_tls: bool,
-    /// Connections taken from it.
+    /// The number of connections accepted from it.
     accepted: u64,
 }
 
-/// How the thread stands to its listeners.
+/// Whether the listeners are polled.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum AcceptPhase {
-    /// They are watched.
+    /// The listeners are polled.
     Armed,
-    /// They are not, since a connection is left to others; until then.
+    /// The listeners are not polled until then: a connection is left to other workers.
     Leaving { until_us: u64 },
-    /// They are not, for want of descriptors or memory; until then.
+    /// The listeners are not polled until then: descriptors or memory have run out.
     Exhausted { until_us: u64 },
-    /// They are not: paused, or none there.
+    /// The listeners are not polled: the acceptor is paused or has none.
     Idle,
 }
 
-/// Why a turn of taking ended.
+/// Why a turn of accepting stopped.
 enum TurnEnd {
     /// All queues are empty.
     Empty,
-    /// Enough for once; there may be more.
+    /// The batch is full; the queues may have more.
     Full,
     Leave {
         until_us: u64,
     },
     Exhausted(io::Error),
-    /// One of the listeners is dead.
+    /// The listener with this index is dead.
     Dead(usize, io::Error),
 }
 
@@ -86,8 +87,8 @@ impl AcceptLoop {
         if !kick_fds.is_empty() && kick_fds.len() != slot.board().slots() as usize {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "each slot needs one kick"));
         }
-        let own_kick = kick_fds.get(slot.index()).map(|fd| poller::copy(*fd)).transpose()?;
-        let lifeline = options.lifeline.map(poller::copy).transpose()?;
+        let own_kick = kick_fds.get(slot.index()).map(|fd| poller::duplicate(*fd)).transpose()?;
+        let lifeline = options.lifeline.map(poller::duplicate).transpose()?;
         let balancer = Balancer::new(slot.clone(), options.max_in_flight, is_stopped);
         balancer.set_accept_paused(true);
         Ok(Self {
@@ -100,9 +101,9 @@ impl AcceptLoop {
             phase: AcceptPhase::Idle,
             paused: false,
             left_since_us: None,
-            silent_until_us: 0,
+            errors_silent_until_us: 0,
             backoff_ms: MIN_BACKOFF_MS,
-            first: 0,
+            next_listener: 0,
             accepted,
             on_orphaned: options.on_orphaned,
             on_error: options.on_error,
@@ -128,9 +129,10 @@ impl AcceptLoop {
                 self.close(|_| true);
                 (self.on_orphaned)();
             }
-            // Also without any event: a wake may have gone to a process that was stopped before it
-            // took the connection, and a wait for others or for descriptors is over by time.
-            again = self.due() && self.turn();
+            // Also without any event: the wake-up may have gone to a process that was stopped
+            // before it accepted the connection. And a wait for other workers or for descriptors
+            // may be over.
+            again = self.is_due() && self.accept_batch();
         }
     }
 
@@ -143,14 +145,14 @@ impl AcceptLoop {
                 Some(until_us.saturating_sub(monotonic_us()))
             }
         };
-        // Rounded up, else the last part of a millisecond would be spent spinning.
+        // Rounded up: otherwise the thread would spin for the last part of a millisecond.
         let timeout_ms = timeout_us.map(|us| i32::try_from(us.div_ceil(1_000)).unwrap_or(i32::MAX));
         let armed = self.phase == AcceptPhase::Armed;
         self.poller.wait(timeout_ms, self.listeners.iter().filter(|_| armed).map(|each| &each.fd))
     }
 
-    /// Whether it is time to look into the queues. A kick also ends a wait for others.
-    fn due(&self) -> bool {
+    /// Whether to examine the queues. A kick also ends the wait for other workers.
+    fn is_due(&self) -> bool {
         match self.phase {
             AcceptPhase::Armed | AcceptPhase::Leaving { .. } => true,
             AcceptPhase::Exhausted { until_us } => {
@@ -160,7 +162,7 @@ impl AcceptLoop {
         }
     }
 
-    /// Carries out commands. Returns whether to go on.
+    /// Executes the pending commands. Returns false when the thread must stop.
     fn run_commands(&mut self) -> bool {
         while let Some(pending_command) = self.commands.take() {
             let mut answer = 0;
@@ -172,7 +174,7 @@ impl AcceptLoop {
                 AcceptorCommand::CloseListeners => self.close(|_| true),
                 AcceptorCommand::Pause => {
                     self.paused = true;
-                    self.pass_on();
+                    self.kick_other_if_pending();
                 }
                 AcceptorCommand::Remove(server_id) => {
                     let of_server =
@@ -183,17 +185,17 @@ impl AcceptLoop {
                 AcceptorCommand::Resume => self.paused = false,
                 AcceptorCommand::Stop => return false,
             }
-            self.settle();
-            // Whoever does not wait for it has dropped the other end.
+            self.update_phase();
+            // A caller that does not wait has dropped the receiver.
             let _ = pending_command.done.send(answer);
         }
         true
     }
 
-    /// One turn of taking. Returns whether there may be more at once.
-    fn turn(&mut self) -> bool {
+    /// Accepts one batch of connections. Returns whether more may be accepted at once.
+    fn accept_batch(&mut self) -> bool {
         let mut batch = Vec::new();
-        let end = self.take(&mut batch);
+        let end = self.fill_batch(&mut batch);
         if !batch.is_empty() {
             self.backoff_ms = MIN_BACKOFF_MS;
             (self.accepted)(batch);
@@ -213,7 +215,7 @@ impl AcceptLoop {
             TurnEnd::Dead(index, error) => {
                 self.disarm();
                 self.listeners.remove(index);
-                self.settle();
+                self.update_phase();
                 (self.on_error)(error);
                 return true;
             }
@@ -221,17 +223,17 @@ impl AcceptLoop {
         false
     }
 
-    fn take(&mut self, batch: &mut Vec<AcceptedConnection>) -> TurnEnd {
+    fn fill_batch(&mut self, batch: &mut Vec<AcceptedConnection>) -> TurnEnd {
         let count = self.listeners.len();
-        self.first = self.first.wrapping_add(1);
+        self.next_listener = self.next_listener.wrapping_add(1);
         let (mut empty, mut lost) = (0, 0);
         while empty < count {
             if batch.len() >= MAX_BATCH_CONNECTIONS {
                 return TurnEnd::Full;
             }
-            let index = (self.first + empty) % count;
-            // An accept that finds nothing makes a socket and a file first, and takes both back: four times what it
-            // costs to ask.
+            let index = (self.next_listener + empty) % count;
+            // An accept on an empty queue first creates a socket and a file, then discards both.
+            // That costs four times as much as this check.
             if !poller::any_pending(std::iter::once(&self.listeners[index].fd)) {
                 empty += 1;
                 continue;
@@ -243,7 +245,7 @@ impl AcceptLoop {
             match accept(fd) {
                 AcceptOutcome::Connection(fd, peer) => {
                     *accepted += 1;
-                    // Before the next decision, here and in all other processes.
+                    // Before the next decision, of this process and of all others.
                     self.slot.connection_opened();
                     batch.push(AcceptedConnection {
                         fd,
@@ -252,7 +254,7 @@ impl AcceptLoop {
                         peer,
                     });
                 }
-                // Another worker was quicker.
+                // Another worker has accepted it.
                 AcceptOutcome::Empty => empty += 1,
                 AcceptOutcome::Lost(error) if lost >= MAX_BATCH_CONNECTIONS => {
                     return TurnEnd::Exhausted(error);
@@ -265,7 +267,8 @@ impl AcceptLoop {
         TurnEnd::Empty
     }
 
-    /// Whether to leave the next connection, if there is one, and until when. `None`: take it.
+    /// Asks the balancer about the next connection. Returns `None` to accept it, otherwise why not
+    /// and until when.
     fn check_balancer(&mut self) -> Option<TurnEnd> {
         if self.kick_fds.is_empty() {
             return None;
@@ -287,8 +290,8 @@ impl AcceptLoop {
             let since_us = *self.left_since_us.get_or_insert(now_us);
             let patience_until_us = since_us + patience_us;
             if now_us >= patience_until_us {
-                // Nobody came although somebody could: whatever the reason, no connection waits for
-                // ever. One at a time, for the queue may only be long.
+                // No other worker has accepted it, although one could. Whatever the reason, no
+                // connection waits forever. Take one at a time: the queue may merely be long.
                 self.left_since_us = (patience_us == MAX_LEAVE_SLOW_US).then_some(since_us);
                 return None;
             }
@@ -308,11 +311,11 @@ impl AcceptLoop {
         self.disarm();
         self.balancer.set_accept_paused(true);
         let now_us = monotonic_us();
-        if self.silent_until_us <= now_us {
-            self.silent_until_us = now_us + ERROR_INTERVAL_US;
+        if self.errors_silent_until_us <= now_us {
+            self.errors_silent_until_us = now_us + ERROR_INTERVAL_US;
             (self.on_error)(error);
         }
-        self.pass_on();
+        self.kick_other_if_pending();
         self.commands.is_exhausted.store(true, Relaxed);
         (self.on_shortage)();
         self.phase = AcceptPhase::Exhausted { until_us: now_us + self.backoff_ms * 1_000 };
@@ -321,14 +324,14 @@ impl AcceptLoop {
 
     fn close(&mut self, which: impl Fn(&Listener) -> bool) {
         self.disarm();
-        self.pass_on();
+        self.kick_other_if_pending();
         self.listeners.retain(|listener| !which(listener));
-        self.settle();
+        self.update_phase();
     }
 
-    /// Wakes another worker for what is in the queues: this one may have been the only one that was woken
-    /// for it.
-    fn pass_on(&self) {
+    /// Kicks another worker if a queue holds a connection: this worker may have been the only one
+    /// woken for it.
+    fn kick_other_if_pending(&self) {
         let listeners = self.listeners.iter().map(|listener| &listener.fd);
         if self.kick_fds.is_empty() || !poller::any_pending(listeners) {
             return;
@@ -340,8 +343,8 @@ impl AcceptLoop {
         }
     }
 
-    /// Brings the phase in line with pause and listeners after either has changed.
-    fn settle(&mut self) {
+    /// Updates the phase after the pause or the list of listeners has changed.
+    fn update_phase(&mut self) {
         if self.paused || self.listeners.is_empty() {
             self.disarm();
             self.balancer.set_accept_paused(true);
@@ -374,28 +377,32 @@ impl AcceptLoop {
 }
 
 impl Drop for AcceptLoop {
-    /// Nobody shall wait for this thread any more.
+    /// Closes the listeners and the command queue, so that no caller waits for this thread.
     fn drop(&mut self) {
         self.close(|_| true);
         self.commands.close();
     }
 }
 
-/// Connections accepted before the I/O thread hears of them.
+/// The most connections accepted before they are passed to the I/O thread.
 const MAX_BATCH_CONNECTIONS: usize = 32;
 
-/// How long a worker that is ahead leaves a connection to those that are not.
+/// How long a worker with more connections than others waits for them to take a connection, in
+/// microseconds.
 const MAX_LEAVE_AHEAD_US: u64 = 20_000;
 
-/// The same for a worker whose JavaScript does not keep up.
+/// How long a worker with lagging JavaScript waits for other workers to take a connection, in
+/// microseconds.
 const MAX_LEAVE_SLOW_US: u64 = 100_000;
 
-/// The longest wait without a look into the queues.
+/// The longest wait before the queues are examined without an event, in microseconds.
 const MAX_WAIT_US: u64 = 1_000_000;
 
-/// A series of failures is told at most so often.
+/// The shortest time between two reports of failures for lack of descriptors or memory, in
+/// microseconds.
 const ERROR_INTERVAL_US: u64 = 10_000_000;
 
-/// Pauses for want of descriptors or memory double from the one to the other.
+/// The pause after a failure for lack of descriptors or memory, in milliseconds; it doubles up to
+/// `MAX_BACKOFF_MS`.
 const MIN_BACKOFF_MS: u64 = 50;
 const MAX_BACKOFF_MS: u64 = 1_000;

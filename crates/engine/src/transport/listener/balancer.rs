@@ -1,8 +1,9 @@
-//! Who takes the next connection.
+//! Decides which worker takes the next connection.
 //!
-//! A worker takes it while that leaves it within slack of the least loaded worker. Else it leaves it in
-//! the queue and kicks that worker. Counts are read without any order between them: two workers may
-//! take one each where one was due, which the next decisions even out.
+//! A worker takes it while its count then stays within `slack` of the least loaded worker's.
+//! Otherwise the connection stays in the queue, and the worker kicks that worker. The counts are
+//! read without ordering, so two workers may each take one where one was due. The next decisions
+//! even that out.
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -12,30 +13,31 @@ use crate::scoreboard::{SlotCells, SlotRef, WorkerState};
 /// What to do with a connection in the queue.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Decision {
-    /// It is ours.
+    /// This worker takes it.
     Take,
-    /// The worker at that index has fewer connections.
+    /// The worker with this index has fewer connections.
     LeaveToLeastLoaded(usize),
-    /// Our JavaScript does not keep up; the worker at that index has the fewest of those that do.
+    /// This worker's JavaScript lags; the worker with this index has the fewest connections of
+    /// those whose JavaScript does not.
     LeaveToResponsive(usize),
 }
 
-/// What became of a kick.
+/// The result of a kick.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum KickOutcome {
-    /// Nobody had kicked it: now signal it.
+    /// The worker has no pending kick: signal it now.
     Send,
-    /// It has been kicked and may still answer; look again then.
+    /// The worker has a pending kick and may still acknowledge it; check again at that time.
     Pending { recheck_at_us: u64 },
-    /// It does not answer. It is left out of all decisions until it does.
+    /// The worker does not acknowledge its kick. Decisions ignore it until it does.
     Unresponsive,
 }
 
-/// This worker among the others.
+/// Compares this worker's load with that of the others.
 pub(super) struct Balancer {
     slot: SlotRef,
     max_in_flight: u32,
-    /// Whether the process of that number cannot run.
+    /// Whether the process with this id cannot run.
     is_stopped: fn(u32) -> bool,
 }
 
@@ -61,7 +63,7 @@ impl Balancer {
         let is_responsive = self.is_responsive(&all[own], now_us);
         let rival = match responsive {
             Some((_, index)) if !is_responsive => return Decision::LeaveToResponsive(index),
-            // When nobody keeps up, all share as if all did.
+            // If no worker is responsive, all share as if all were.
             None if !is_responsive => any,
             _ => responsive,
         };
@@ -76,7 +78,7 @@ impl Balancer {
         }
     }
 
-    /// The least loaded of the others that take connections.
+    /// The least loaded of the other workers that accept connections.
     pub(super) fn least_loaded_other(&self) -> Option<usize> {
         let all = self.slot.board().cells().iter().enumerate();
         all.filter(|(index, cells)| *index != self.slot.index() && accepts_connections(cells))
@@ -84,9 +86,10 @@ impl Balancer {
             .map(|(index, _)| index)
     }
 
-    /// Notes a kick of the worker at that index. One that does not answer soon is asked of the system:
-    /// if it is stopped or gone it is suspect at once, but on a machine that has more to do than
-    /// processors it may only wait for its turn, and would lose its share for that.
+    /// Records a kick of the worker with this index. If it does not acknowledge the kick soon, the
+    /// system is asked for its state. A stopped or exited process counts as unresponsive at once.
+    /// On a machine with more busy threads than processors, a running one may only wait for its
+    /// turn and must not lose its share.
     pub(super) fn kick(&self, index: usize, now_us: u64) -> KickOutcome {
         let cells = &self.slot.board().cells()[index];
         let kicked = &cells.kicked_at_us;
@@ -105,12 +108,12 @@ impl Balancer {
         }
         match kicked.compare_exchange(at_us, UNRESPONSIVE, Relaxed, Relaxed) {
             Ok(_) => KickOutcome::Unresponsive,
-            // It answered, or somebody else kicked it, just now.
+            // It has just acknowledged the kick, or another worker has kicked it.
             Err(_) => KickOutcome::Pending { recheck_at_us: now_us + KICK_TIMEOUT_US },
         }
     }
 
-    /// Ends every kick and suspicion of this worker: it runs.
+    /// Clears a kick of this worker and its `UNRESPONSIVE` mark: it runs.
     pub(super) fn acknowledge_kicks(&self) {
         let kicked = &self.slot.cells().kicked_at_us;
         if kicked.load(Relaxed) != 0 {
@@ -118,7 +121,7 @@ impl Balancer {
         }
     }
 
-    /// Says whether this worker takes connections at all.
+    /// Publishes whether this worker accepts connections at all.
     pub(super) fn set_accept_paused(&self, accept_paused: bool) {
         self.slot.cells().accept_paused.store(u32::from(accept_paused), Relaxed);
     }
@@ -137,7 +140,7 @@ fn accepts_connections(cells: &SlotCells) -> bool {
         && cells.kicked_at_us.load(Relaxed) != UNRESPONSIVE
 }
 
-/// The worker with fewer connections of two; the earlier one when they are level.
+/// The worker with fewer connections of two; the one with the lower index if they are equal.
 fn less_loaded(a: Option<(u32, usize)>, b: Option<(u32, usize)>) -> Option<(u32, usize)> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),
@@ -145,17 +148,17 @@ fn less_loaded(a: Option<(u32, usize)>, b: Option<(u32, usize)>) -> Option<(u32,
     }
 }
 
-/// How many more than the least loaded worker's count one may have: exact for few connections, and
-/// fewer kicks when there are many.
+/// How many connections more than the least loaded worker one may have. The balance is exact for
+/// few connections, and costs fewer kicks for many.
 fn slack(least: u32) -> u32 {
     (least / 10).max(1)
 }
 
-/// Whether a process is stopped, by a signal or a debugger, or has ended (`proc_pid_stat(5)`). One of which that cannot
-/// be read is taken for running.
+/// Whether a process is stopped by a signal or a debugger, or has exited (proc_pid_stat(5)). If the
+/// state cannot be read, the process counts as running.
 pub(super) fn is_stopped(pid: u32) -> bool {
     match std::fs::read(format!("/proc/{pid}/stat")) {
-        // The state follows the name, which is in parentheses and may hold any byte.
+        // The state follows the name, which is in parentheses and may contain any byte.
         Ok(stat) => {
             let name_end = stat.iter().rposition(|byte| *byte == b')');
             let state = name_end.and_then(|end| stat.get(end + 2));
@@ -165,16 +168,16 @@ pub(super) fn is_stopped(pid: u32) -> bool {
     }
 }
 
-/// Within this time a worker that has a processor answers a kick.
+/// How long a worker that has a processor may take to acknowledge a kick, in microseconds.
 pub(super) const KICK_TIMEOUT_US: u64 = 5_000;
 
-/// Within this time a worker that can run gets its turn on a processor.
+/// How long a worker that can run may wait for a processor, in microseconds.
 const MAX_SCHEDULING_DELAY_US: u64 = 50_000;
 
-/// With a request waiting for JavaScript longer than this, a worker does not keep up.
+/// How long a request may wait for JavaScript before its worker counts as lagging, in microseconds.
 const MAX_JS_LAG_US: u64 = 100_000;
 
-/// What `kicked_at_us` holds for a worker that does not answer.
+/// The value of `kicked_at_us` for a worker that does not acknowledge its kicks.
 const UNRESPONSIVE: u64 = u64::MAX;
 
 #[cfg(test)]
@@ -198,7 +201,7 @@ mod tests {
     fn the_least_loaded_worker_takes() {
         assert_eq!(workers(&[0, 0, 0]).1.decide(0), Decision::Take);
         assert_eq!(workers(&[3, 3, 4]).1.decide(0), Decision::Take);
-        assert_eq!(workers(&[7]).1.decide(0), Decision::Take, "there is nobody else");
+        assert_eq!(workers(&[7]).1.decide(0), Decision::Take, "there is no other worker");
     }
 
     #[test]
@@ -279,9 +282,9 @@ mod tests {
         board.slot(3).unwrap().set_waiting_since(9_800);
         assert_eq!(balancer.decide(now_us), Decision::LeaveToResponsive(1));
         let other = Balancer::new(board.slot(2).unwrap(), 100, |_| true);
-        assert_eq!(other.decide(now_us), Decision::Take, "those that lag are no rivals");
+        assert_eq!(other.decide(now_us), Decision::Take, "lagging workers are not compared");
         board.slot(2).unwrap().set_waiting_since(1);
-        assert_eq!(balancer.decide(now_us), Decision::Take, "all lag: as if none did");
+        assert_eq!(balancer.decide(now_us), Decision::Take, "all lag: they share as if none did");
         assert_eq!(other.decide(now_us), Decision::LeaveToLeastLoaded(0));
     }
 

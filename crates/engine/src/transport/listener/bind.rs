@@ -1,4 +1,4 @@
-//! Making a listening socket, or taking over one that is inherited.
+//! Creates listening sockets and takes over inherited ones.
 
 #![expect(unsafe_code, reason = "borrowing descriptors that are only known by number")]
 
@@ -9,32 +9,33 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// Where a socket is bound.
+/// The local address of a socket.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LocalAddress {
-    /// TCP.
+    /// A TCP address.
     Ip(SocketAddr),
-    /// A path, or `\0` and a name for an abstract address; empty for a socket without a name.
+    /// A path, or `\0` and a name for an abstract address; empty for an unnamed socket.
     Unix(Vec<u8>),
 }
 
-/// How a TCP listener is made.
+/// The options of a TCP listener.
 #[derive(Clone, Copy, Debug)]
 pub struct TcpOptions {
-    /// Length of the kernel's queue; it cuts it to its own limit.
+    /// The length of the kernel's queue, which the kernel limits (net.core.somaxconn).
     pub backlog: u32,
-    /// Lets other sockets bind the same address; the kernel then spreads connections by hash.
+    /// Allows other sockets to bind the same address (SO_REUSEPORT); the kernel then distributes
+    /// connections by hash.
     pub reuse_port: bool,
-    /// Keeps IPv4 off a socket bound to an IPv6 address.
+    /// Accepts no IPv4 connections on a socket bound to an IPv6 address (IPV6_V6ONLY).
     pub ipv6_only: bool,
 }
 
-/// Binds and is_listening. A name is looked up and its first IPv4 address taken, else its first one:
-/// a program told to bind `localhost` is expected on 127.0.0.1.
+/// Binds a TCP address and listens. A host name resolves to its first IPv4 address, or else to its
+/// first address: users expect `localhost` to mean 127.0.0.1.
 ///
 /// # Errors
 ///
-/// As the system calls have it; `NotFound` without an errno when a name has no address.
+/// The errors of the system calls; `NotFound` without an errno when a name has no address.
 pub fn bind_tcp(host: &str, port: u16, options: TcpOptions) -> io::Result<OwnedFd> {
     let address = match host.parse::<IpAddr>().ok() {
         Some(ip) => SocketAddr::new(ip, port),
@@ -62,30 +63,31 @@ pub fn bind_tcp(host: &str, port: u16, options: TcpOptions) -> io::Result<OwnedF
     Ok(socket.into())
 }
 
-/// Binds and is_listening at a path, or at an abstract address when it starts with a zero byte. The
-/// file has the mode 0777 less the process's umask. What is already there is not removed: only
-/// the caller knows whether it may be.
+/// Binds a unix socket and listens. A path that starts with a zero byte is an abstract address. The
+/// file has the mode 0777 minus the process's umask. An existing file is not removed: only the
+/// caller knows whether it may be.
 ///
 /// # Errors
 ///
-/// As the system calls have it, or when the path is too long for an address.
+/// The errors of the system calls, or an error when the path is too long for an address.
 pub fn bind_unix(path: &[u8], listen_backlog: u32) -> io::Result<OwnedFd> {
     use std::os::unix::ffi::OsStrExt;
 
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     prepare(&socket, false)?;
-    // `SockAddr::unix` knows abstract addresses and refuses paths that are too long.
+    // `SockAddr::unix` supports abstract addresses and rejects paths that are too long.
     socket.bind(&SockAddr::unix(std::ffi::OsStr::from_bytes(path))?)?;
     socket.listen(backlog(listen_backlog))?;
     Ok(socket.into())
 }
 
-/// Makes an inherited stream socket a listener like those bound here. One that is_listening already
-/// keeps its queue.
+/// Prepares an inherited stream socket as those bound here, and makes it listen. A socket that
+/// already listens keeps its queue.
 ///
 /// # Errors
 ///
-/// EBADF, ENOTSOCK or EPROTOTYPE when it is no stream socket; else as the system calls have it.
+/// EBADF, ENOTSOCK or EPROTOTYPE when it is no stream socket; otherwise the errors of the system
+/// calls.
 pub fn adopt_listener(fd: RawFd, listen_backlog: u32) -> io::Result<()> {
     let socket = borrow(fd)?;
     if socket.r#type()? != Type::STREAM {
@@ -98,11 +100,11 @@ pub fn adopt_listener(fd: RawFd, listen_backlog: u32) -> io::Result<()> {
     prepare(&socket, matches!(local_address(fd)?, LocalAddress::Ip(_)))
 }
 
-/// Listens on a bound socket that stays its owner's, and returns a descriptor of our own for the same listener.
+/// Listens on a bound socket that its owner keeps, and returns a duplicate descriptor of it.
 ///
 /// # Errors
 ///
-/// As the system calls have it.
+/// The errors of the system calls.
 pub fn listen_on(fd: RawFd, listen_backlog: u32) -> io::Result<OwnedFd> {
     let socket = borrow(fd)?.try_clone()?;
     socket.listen(backlog(listen_backlog))?;
@@ -110,11 +112,11 @@ pub fn listen_on(fd: RawFd, listen_backlog: u32) -> io::Result<OwnedFd> {
     Ok(socket.into())
 }
 
-/// The address of a socket.
+/// The local address of a socket.
 ///
 /// # Errors
 ///
-/// EBADF or ENOTSOCK when it is no socket, EAFNOSUPPORT when it is of another family.
+/// EBADF or ENOTSOCK when it is no socket, EAFNOSUPPORT for other address families.
 pub fn local_address(fd: RawFd) -> io::Result<LocalAddress> {
     use std::os::unix::ffi::OsStrExt;
 
@@ -136,7 +138,7 @@ pub fn local_address(fd: RawFd) -> io::Result<LocalAddress> {
 fn prepare(socket: &Socket, tcp: bool) -> io::Result<()> {
     socket.set_nonblocking(true)?;
     if tcp {
-        // Accepted sockets inherit it on Linux, which saves a call for each.
+        // On Linux, accepted sockets inherit the option, which saves a call for each.
         socket.set_tcp_nodelay(true)?;
     }
     Ok(())
@@ -147,7 +149,7 @@ fn is_listening(socket: &Socket) -> io::Result<bool> {
     socket.is_listener()
 }
 
-/// Elsewhere one cannot ask; to listen again only sets the length of the queue.
+/// Other systems cannot report it; listening again only sets the queue's length.
 #[cfg(not(target_os = "linux"))]
 fn is_listening(_socket: &Socket) -> io::Result<bool> {
     Ok(false)
@@ -157,7 +159,7 @@ fn backlog(wanted: u32) -> i32 {
     i32::try_from(wanted).unwrap_or(i32::MAX)
 }
 
-/// A socket that is not closed at drop.
+/// A socket that is not closed when it is dropped.
 fn borrow(fd: RawFd) -> io::Result<ManuallyDrop<Socket>> {
     // SAFETY: F_GETFD takes no pointer and fails for what is not an open descriptor.
     if unsafe { libc::fcntl(fd, libc::F_GETFD) } < 0 {
@@ -167,30 +169,30 @@ fn borrow(fd: RawFd) -> io::Result<ManuallyDrop<Socket>> {
     Ok(ManuallyDrop::new(unsafe { Socket::from_raw_fd(fd) }))
 }
 
-/// How many connections wait in the queue of a listening TCP socket.
+/// The number of connections in the queue of a listening TCP socket.
 ///
 /// # Errors
 ///
-/// When it is no TCP socket, and where the system does not tell.
+/// When it is no TCP socket, or the system does not report it.
 #[cfg(target_os = "linux")]
 pub fn count_pending_connections(fd: RawFd) -> io::Result<u32> {
     // SAFETY: plain data, valid when zeroed.
     let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
     let mut len = size_of::<libc::tcp_info>() as libc::socklen_t;
-    // SAFETY: both pointers are to live values of our own, and `len` is the room that the first has.
+    // SAFETY: both pointers are to live values of our own, and `len` is the size of the first.
     let result = unsafe {
         let into = (&raw mut info).cast();
         libc::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, into, &raw mut len)
     };
-    // Of a listening socket this field is the length of the queue (tcp_get_info in the kernel).
+    // For a listening socket, this field is the length of the queue (tcp_get_info in the kernel).
     if result == 0 { Ok(info.tcpi_unacked) } else { Err(io::Error::last_os_error()) }
 }
 
-/// How many connections wait in the queue of a listening TCP socket.
+/// The number of connections in the queue of a listening TCP socket.
 ///
 /// # Errors
 ///
-/// Always: only Linux tells.
+/// Always: only Linux reports it.
 #[cfg(not(target_os = "linux"))]
 pub fn count_pending_connections(_: RawFd) -> io::Result<u32> {
     Err(io::Error::from(io::ErrorKind::Unsupported))

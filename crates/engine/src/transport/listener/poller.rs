@@ -1,9 +1,9 @@
-//! What the acceptor's thread waits on: its commands, its kick, the lifeline and the listeners.
+//! The poller of the acceptor thread: it waits for commands, kicks, the lifeline and the listeners.
 //!
-//! On Linux the listeners are in an epoll set of the thread's own, with EPOLLEXCLUSIVE: a connection
-//! wakes one waiting process, not all, and a process that is stopped or busy is passed over. The flag
-//! has an effect only in a set that a thread waits on itself; in a set within a set it is lost.
-//! Elsewhere `poll` wakes every process, and all but one find the queue empty.
+//! On Linux, the listeners are in an epoll set of the thread's own, with EPOLLEXCLUSIVE. So a
+//! connection wakes one waiting process instead of all, and skips a process that is stopped or
+//! busy. The flag works only in a set that a thread waits on directly, not in a nested set. On
+//! other systems, `poll` wakes every process, and all but one find the queue empty.
 
 #![expect(unsafe_code, reason = "epoll, poll, and copies of descriptors known by number")]
 
@@ -15,13 +15,13 @@ pub(super) use epoll::Poller;
 #[cfg(not(target_os = "linux"))]
 pub(super) use fallback::Poller;
 
-/// What a wait found that must be seen to. Kicks and listeners are not told: the queues are looked into
-/// after every wait.
+/// The events of a wait that need handling. Kicks and listeners are not reported: the caller
+/// examines the queues after every wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ready {
-    /// There are commands.
+    /// Commands are pending.
     pub(super) commands: bool,
-    /// The other end of the lifeline is gone.
+    /// The other end of the lifeline has been closed.
     pub(super) orphaned: bool,
 }
 
@@ -35,12 +35,12 @@ pub(super) fn any_pending<'a>(listeners: impl Iterator<Item = &'a OwnedFd>) -> b
 /// Writes to an event descriptor, which wakes the process that waits for it.
 pub(super) fn signal(kick: RawFd) {
     let one = 1_u64.to_ne_bytes();
-    // SAFETY: the buffer is alive and eight bytes long. Errors are a full counter, which wakes as well, and a number that
-    // is closed, which wakes nobody.
+    // SAFETY: the buffer is alive and eight bytes long. The possible errors are a full counter,
+    // which wakes too, and a closed descriptor, which wakes no process.
     unsafe { libc::write(kick, one.as_ptr().cast(), one.len()) };
 }
 
-/// Takes what has been written, so that it does not wake again.
+/// Reads the pending bytes, so that they do not wake the thread again.
 pub(super) fn drain(fd: &impl AsRawFd) {
     let mut buffer = [0_u8; 64];
     // SAFETY: the buffer is alive and of this length; the descriptor does not block.
@@ -49,8 +49,8 @@ pub(super) fn drain(fd: &impl AsRawFd) {
     {}
 }
 
-/// A copy of a descriptor that is only known by number.
-pub(super) fn copy(fd: RawFd) -> io::Result<OwnedFd> {
+/// Duplicates a descriptor that is known only by number.
+pub(super) fn duplicate(fd: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: no pointers; a descriptor that is not negative is new and ours.
     unsafe {
         let new = check(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 0))?;
@@ -63,7 +63,7 @@ fn interest(fd: &impl AsRawFd, events: i16) -> libc::pollfd {
 }
 
 fn poll(fds: &mut [libc::pollfd], timeout_ms: i32) -> io::Result<i32> {
-    // SAFETY: the slice is alive, and its length goes with it.
+    // SAFETY: the slice is alive, and is passed with its length.
     check(unsafe { libc::poll(fds.as_mut_ptr(), fds.len() as libc::nfds_t, timeout_ms) })
 }
 
@@ -103,31 +103,31 @@ mod epoll {
                 poller.add(kick, libc::EPOLLIN, KICK)?;
             }
             if let Some(lifeline) = &poller.lifeline {
-                // Not EPOLLIN: what arrives on it is for JavaScript.
+                // Not EPOLLIN: data on the lifeline is for JavaScript.
                 poller.add(lifeline, libc::EPOLLRDHUP, LIFELINE)?;
             }
             Ok(poller)
         }
 
-        /// Watches a listener.
+        /// Adds a listener to the set.
         pub(in super::super) fn arm(&mut self, listener: &OwnedFd) -> io::Result<()> {
             self.add(listener, libc::EPOLLIN | libc::EPOLLEXCLUSIVE, LISTENER)
         }
 
-        /// Watches a listener no more. It must be done before the descriptor is closed: the kernel
-        /// keeps the entry for as long as another process has the socket open.
+        /// Removes a listener from the set. Call it before closing the descriptor: the kernel keeps
+        /// the entry while another process has the socket open.
         pub(in super::super) fn disarm(&mut self, listener: &OwnedFd) {
             self.delete(listener);
         }
 
-        /// Waits, for ever without a timeout. `listeners` are in the set already.
+        /// Waits for events, forever without a timeout. The `listeners` are in the set already.
         pub(in super::super) fn wait<'a>(
             &mut self,
             timeout_ms: Option<i32>,
             _listeners: impl Iterator<Item = &'a OwnedFd>,
         ) -> io::Result<Ready> {
             let mut events = [libc::epoll_event { events: 0, u64: 0 }; 8];
-            // SAFETY: the array is alive, and its length goes with it.
+            // SAFETY: the array is alive, and is passed with its length.
             let count = check(unsafe {
                 libc::epoll_wait(
                     self.epoll.as_raw_fd(),
@@ -146,7 +146,7 @@ mod epoll {
                     KICK => self.kick.iter().for_each(drain),
                     LIFELINE => {
                         ready.orphaned = true;
-                        // It has nothing else to say, and would say it without end.
+                        // It reports the same event without end, and has no other.
                         if let Some(lifeline) = self.lifeline.take() {
                             self.delete(&lifeline);
                         }
@@ -190,7 +190,7 @@ mod fallback {
     }
 
     impl Poller {
-        /// There are no kicks where there are no event descriptors.
+        /// Without event descriptors there are no kicks.
         pub(in super::super) fn new(
             woken: UnixStream,
             _kick: Option<OwnedFd>,
@@ -205,14 +205,14 @@ mod fallback {
 
         pub(in super::super) fn disarm(&mut self, _listener: &OwnedFd) {}
 
-        /// Waits, for ever without a timeout, also for `listeners`.
+        /// Waits for events, forever without a timeout, including those of `listeners`.
         pub(in super::super) fn wait<'a>(
             &mut self,
             timeout_ms: Option<i32>,
             listeners: impl Iterator<Item = &'a OwnedFd>,
         ) -> io::Result<Ready> {
             let mut polled = vec![interest(&self.woken, libc::POLLIN)];
-            // Only POLLHUP, which cannot be left out: what arrives on it is for JavaScript.
+            // Only POLLHUP, which is always reported: data on the lifeline is for JavaScript.
             polled.extend(self.lifeline.iter().map(|fd| interest(fd, 0)));
             let fixed = polled.len();
             polled.extend(listeners.map(|fd| interest(fd, libc::POLLIN)));

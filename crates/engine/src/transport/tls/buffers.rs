@@ -1,4 +1,4 @@
-//! The bytes of a TLS connection between rustls and the socket.
+//! Buffers for the bytes of a TLS connection between rustls and the socket.
 
 use std::cell::RefCell;
 use std::io;
@@ -6,7 +6,7 @@ use std::task::Poll;
 
 use rustls::unbuffered::{EncodeError, EncodeTlsData};
 
-/// A message of a handshake, an alert or new keys.
+/// Appends a handshake message, an alert or a key update.
 pub(super) fn encode_data<Data>(out: &mut Vec<u8>, mut data: EncodeTlsData<'_, Data>) {
     encode(out, |room| match data.encode(room) {
         Ok(count) => Ok(count),
@@ -15,7 +15,8 @@ pub(super) fn encode_data<Data>(out: &mut Vec<u8>, mut data: EncodeTlsData<'_, D
     });
 }
 
-/// Lets `write` put its bytes behind those in `out`: it is called with no room first, to learn how much it needs.
+/// Appends the bytes of `write` to `out`. The first call of `write` gets no space, to learn how
+/// much it needs.
 pub(super) fn encode(
     out: &mut Vec<u8>,
     mut write: impl FnMut(&mut [u8]) -> Result<usize, Option<usize>>,
@@ -32,7 +33,7 @@ pub(super) fn encode(
     written > 0
 }
 
-/// Gives `out` to the socket, as far as that takes it.
+/// Writes `out` to the socket, as much as it takes.
 pub(super) fn drain(
     out: &mut Vec<u8>,
     mut write: impl FnMut(&[u8]) -> Poll<io::Result<usize>>,
@@ -60,7 +61,8 @@ pub(super) fn drain(
     result
 }
 
-/// One buffer a thread for what is on its way: no connection needs it between two turns.
+/// Passes the scratch buffer of the thread to `work`. No connection needs it from one turn to the
+/// next.
 pub(super) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     thread_local! {
         static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
@@ -71,7 +73,7 @@ pub(super) fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
     })
 }
 
-/// A larger buffer is given back once it is empty.
+/// An empty buffer with more capacity than this is freed.
 const MAX_RETAINED_TLS_BUFFER_BYTES: usize = 1_024;
-/// Four full records with what TLS adds to them.
+/// Four full records with the overhead of TLS.
 const SCRATCH_BYTES: usize = 66_560;

@@ -1,7 +1,7 @@
-//! What a client's hello says of its machine, before rustls reads it: which cipher it likes best.
+//! Reads from a ClientHello, before rustls does, which cipher the client prefers.
 
-/// Whether the client names `ChaCha20` before any AES, as one does whose processor has no instructions for AES. `false` for
-/// what is no hello or has not come whole: rustls judges that.
+/// Whether the client names `ChaCha20` before any AES, as clients without AES instructions do.
+/// False for bytes that are no complete ClientHello: rustls handles them.
 pub(super) fn prefers_chacha20(first: &[u8]) -> bool {
     let Some(suites) = suites(first) else { return false };
     let mut known = suites.chunks_exact(2).filter_map(|pair| match pair {
@@ -12,7 +12,7 @@ pub(super) fn prefers_chacha20(first: &[u8]) -> bool {
     known.next() == Some(true)
 }
 
-/// The cipher suites of a hello (RFC 8446 sections 4.1.2 and 5.1).
+/// The cipher suites of a ClientHello (RFC 8446 sections 4.1.2 and 5.1).
 fn suites(first: &[u8]) -> Option<&[u8]> {
     let [HANDSHAKE, _, _, _, _, CLIENT_HELLO, _, _, _, hello @ ..] = first else { return None };
     let (session, rest) = hello.get(VERSION_AND_RANDOM..)?.split_first()?;
@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn what_a_client_likes_best_is_what_it_names_first() {
-        // Of those that we have: 0x0a0a is what clients make up so that nobody relies on all being known.
+        // Only suites that the server has count. 0x0a0a is a reserved value (GREASE, RFC 8701) that
+        // clients send to test servers.
         assert!(prefers_chacha20(&hello(&[0x0a, 0x0a, 0x13, 0x03, 0x13, 0x01])));
         assert!(prefers_chacha20(&hello(&[0xcc, 0xa8, 0xc0, 0x2f])));
         assert!(!prefers_chacha20(&hello(&[0x13, 0x02, 0x13, 0x03, 0x13, 0x01])));

@@ -1,4 +1,4 @@
-//! Certificates of clients: which ones count, and what is known of one that does not.
+//! Verifies client certificates, and reports why one was rejected.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,24 +17,25 @@ use webpki::EndEntityCert;
 
 use super::ClientAuthMaterial;
 
-/// Judges clients by authorities and their lists of what is revoked.
+/// Verifies client certificates against authorities and revocation lists.
 pub(super) struct ClientVerifier {
-    judge: Arc<dyn ClientCertVerifier>,
-    /// Authorities that others among them have issued: links of a chain, which may have been revoked, and not its end.
-    links: Vec<CertificateDer<'static>>,
-    /// The names of both, by which clients choose what to show.
+    verifier: Arc<dyn ClientCertVerifier>,
+    /// Intermediate authorities: another configured authority has issued them. They are
+    /// known_intermediates of a chain that may be revoked, not trust anchors.
+    known_intermediates: Vec<CertificateDer<'static>>,
+    /// The subject names of all authorities, by which clients choose a certificate.
     names: Vec<DistinguishedName>,
     required: bool,
     lenient: bool,
 }
 
-/// What came of it.
+/// The result of verifying a client.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum ClientVerdict {
-    /// ClientVerifier are not asked.
+    /// Clients are not asked for a certificate.
     NotRequested,
     Authorized,
-    /// With the code that OpenSSL has for it.
+    /// Rejected, with OpenSSL's error code.
     Rejected(&'static str),
 }
 
@@ -43,8 +44,9 @@ impl ClientVerifier {
         material: &ClientAuthMaterial,
         provider: Arc<CryptoProvider>,
     ) -> Result<Self, String> {
-        let unreadable =
-            |error: &dyn fmt::Display| format!("an authority for clients cannot be read: {error}");
+        let unreadable = |error: &dyn fmt::Display| {
+            format!("a certificate authority for clients cannot be read: {error}")
+        };
         let authorities = CertificateDer::pem_slice_iter(&material.authorities)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| unreadable(&error))?;
@@ -52,8 +54,8 @@ impl ClientVerifier {
         let is_link = |one: &CertificateDer<'_>| {
             names_of(one).is_some_and(|(own, issuer)| own != issuer && names.contains(&issuer))
         };
-        // Two that have issued each other are an end both.
-        let (links, ends): (Vec<_>, Vec<_>) = if authorities.iter().all(is_link) {
+        // Authorities that have issued each other are all trust anchors.
+        let (known_intermediates, ends): (Vec<_>, Vec<_>) = if authorities.iter().all(is_link) {
             (Vec::new(), authorities)
         } else {
             authorities.into_iter().partition(is_link)
@@ -64,10 +66,10 @@ impl ClientVerifier {
         }
         let crls = CertificateRevocationListDer::pem_slice_iter(&material.revocations)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| format!("a list of revoked certificates cannot be read: {error}"))?;
+            .map_err(|error| format!("a revocation list cannot be read: {error}"))?;
         let (is_listed, no_roots) = (!crls.is_empty(), roots.is_empty());
         if no_roots {
-            return Err("there is no authority for the certificates of clients".into());
+            return Err("there is no certificate authority for clients".into());
         }
         let mut builder =
             WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).with_crls(crls);
@@ -77,16 +79,24 @@ impl ClientVerifier {
         if !material.required {
             builder = builder.allow_unauthenticated();
         }
-        let judge =
-            builder.build().map_err(|error| format!("clients cannot be judged: {error}"))?;
-        let of_links = links.iter().filter_map(names_of);
+        let verifier = builder
+            .build()
+            .map_err(|error| format!("client certificates cannot be verified: {error}"))?;
+        let of_links = known_intermediates.iter().filter_map(names_of);
         let of_links = of_links.map(|(own, _)| DistinguishedName::in_sequence(&own));
-        let names = judge.root_hint_subjects().iter().cloned().chain(of_links).collect();
-        Ok(Self { judge, links, names, required: material.required, lenient: material.lenient })
+        let names = verifier.root_hint_subjects().iter().cloned().chain(of_links).collect();
+        Ok(Self {
+            verifier,
+            known_intermediates,
+            names,
+            required: material.required,
+            lenient: material.lenient,
+        })
     }
 
-    /// Of a client that a ticket has brought back, or that was let in whatever it showed: it was not looked at in the
-    /// handshake. A ticket is older than the newest list of what is revoked, and perhaps than the wish for certificates.
+    /// Verifies a client that the handshake did not: its session was resumed by a ticket, or the
+    /// server is lenient. A ticket may be older than the newest revocation list, and than the
+    /// demand for certificates.
     pub fn verify_chain(&self, chain: Option<&[CertificateDer<'_>]>) -> ClientVerdict {
         let Some((first, others)) = chain.and_then(|chain| chain.split_first()) else {
             return ClientVerdict::Rejected(MISSING);
@@ -97,7 +107,7 @@ impl ClientVerifier {
         }
     }
 
-    /// Whether a client is served of whom that has been found.
+    /// Whether a client with this verdict is served.
     pub fn admits(&self, verdict: ClientVerdict) -> bool {
         match verdict {
             ClientVerdict::Rejected(MISSING) => self.lenient || !self.required,
@@ -116,15 +126,16 @@ impl ClientVerifier {
         intermediates: &[CertificateDer<'_>],
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if self.links.is_empty() {
-            return self.judge.verify_client_cert(end_entity, intermediates, now);
+        if self.known_intermediates.is_empty() {
+            return self.verifier.verify_client_cert(end_entity, intermediates, now);
         }
-        let all: Vec<_> = intermediates.iter().chain(&self.links).cloned().collect();
-        self.judge.verify_client_cert(end_entity, &all, now)
+        let all: Vec<_> = intermediates.iter().chain(&self.known_intermediates).cloned().collect();
+        self.verifier.verify_client_cert(end_entity, &all, now)
     }
 }
 
-/// Whose a certificate is, and who has issued it. One that cannot be read so is told of where it is trusted.
+/// The subject and issuer of a certificate. For one that cannot be read, the trust store reports
+/// the error.
 fn names_of(certificate: &CertificateDer<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
     let certificate = EndEntityCert::try_from(certificate).ok()?;
     Some((certificate.subject().to_vec(), certificate.issuer().to_vec()))
@@ -152,7 +163,7 @@ impl ClientCertVerifier for ClientVerifier {
         now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
         if self.lenient {
-            // That the client has the certificate's key is seen to all the same.
+            // rustls still verifies that the client has the certificate's private key.
             return Ok(ClientCertVerified::assertion());
         }
         self.verify(end_entity, intermediates, now)
@@ -164,7 +175,7 @@ impl ClientCertVerifier for ClientVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.judge.verify_tls12_signature(message, cert, dss)
+        self.verifier.verify_tls12_signature(message, cert, dss)
     }
 
     fn verify_tls13_signature(
@@ -173,15 +184,15 @@ impl ClientCertVerifier for ClientVerifier {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.judge.verify_tls13_signature(message, cert, dss)
+        self.verifier.verify_tls13_signature(message, cert, dss)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.judge.supported_verify_schemes()
+        self.verifier.supported_verify_schemes()
     }
 }
 
-/// The code that OpenSSL, and so node, has for it.
+/// The error code of OpenSSL, which is also Node's.
 fn code_of(error: &Error) -> &'static str {
     let Error::InvalidCertificate(error) = error else { return "CERT_REJECTED" };
     match error {
@@ -202,7 +213,7 @@ fn code_of(error: &Error) -> &'static str {
     }
 }
 
-/// What OpenSSL says of a client that shows none.
+/// OpenSSL's code for a client without a certificate.
 const MISSING: &str = "UNABLE_TO_GET_ISSUER_CERT";
 
 #[cfg(test)]
@@ -273,7 +284,7 @@ mod tests {
         };
         assert_eq!(verdict(&[&root, &middle], &[]), ClientVerdict::Authorized);
         assert_eq!(verdict(&[&root, &middle], &[2]), ClientVerdict::Rejected("CERT_REVOKED"));
-        // Alone it is trusted for itself.
+        // Configured alone, it is a trust anchor itself.
         assert_eq!(verdict(&[&middle], &[2]), ClientVerdict::Authorized);
         assert_eq!(
             verdict(&[&root], &[]),

@@ -1,4 +1,4 @@
-//! What a server shows and asks in its handshakes, made of what the arbiter has read from files.
+//! The TLS configuration of a server, built from the files that the arbiter has read.
 
 use std::sync::{Arc, LazyLock};
 
@@ -18,70 +18,73 @@ use super::cryptography::default_provider;
 use super::sni::SniResolver;
 use super::tickets::TicketKeys;
 
-/// What TLS needs of a server; all in PEM, keys without a password.
+/// The input of a server's TLS configuration. Certificates and keys are in PEM, keys unencrypted.
 #[derive(Clone, Debug, Default)]
 pub struct TlsServerMaterial {
-    /// The first is shown to clients that ask for no name, or for one that none has.
+    /// The certificates. The first is the default, for clients that request no name or an unknown
+    /// one.
     pub certificates: Vec<CertificateMaterial>,
-    /// The protocols offered by ALPN, the preferred one first.
+    /// The ALPN protocols, in order of preference.
     pub protocols: Vec<Vec<u8>>,
-    /// The end of a connection without `close_notify` is an error.
+    /// Whether a connection that closes without `close_notify` is an error.
     pub requires_close_notify: bool,
-    /// No TLS 1.2.
+    /// Disables TLS 1.2.
     pub only_tls13: bool,
-    /// No TLS 1.3.
+    /// Disables TLS 1.3.
     pub only_tls12: bool,
-    /// The cipher suites by their numbers, the preferred one first; without any all of rustls', of which those with AES-128
-    /// are taken first, and `ChaCha20` with clients that name it first.
+    /// The cipher suites by number, in order of preference. Empty means all suites of rustls: those
+    /// with AES-128 first, or `ChaCha20` first for clients that name it first.
     pub ciphers: Vec<u16>,
-    /// Whether clients are asked for a certificate, and which ones count.
+    /// How client certificates are verified; `None` requests none.
     pub client_auth: Option<ClientAuthMaterial>,
-    /// The keys of session tickets: the first makes them, all read them. No sessions are resumed without any.
+    /// The keys of session tickets, 48 bytes each. The first encrypts, all decrypt. Without keys,
+    /// no session is resumed.
     pub ticket_keys: Vec<Vec<u8>>,
 }
 
-/// A certificate with its key.
+/// A certificate with its private key.
 #[derive(Clone, Debug, Default)]
 pub struct CertificateMaterial {
-    /// It and those that lead to a known authority.
+    /// The certificate and its intermediates, in PEM.
     pub chain: Vec<u8>,
-    /// Its private key.
+    /// The private key, in PEM.
     pub key: Vec<u8>,
-    /// The names that it is shown for, in small letters: `example.com`, `*.example.com`.
+    /// The host names that the certificate is for, in lower case: `example.com`, `*.example.com`.
     pub names: Vec<String>,
-    /// What its authority says of it (OCSP, DER); empty for nothing.
+    /// The OCSP response to staple (DER); empty for none.
     pub staple: Vec<u8>,
 }
 
-/// What is asked of clients.
+/// The input for verifying client certificates.
 #[derive(Clone, Debug, Default)]
 pub struct ClientAuthMaterial {
-    /// The authorities, in PEM.
+    /// The certificate authorities, in PEM.
     pub authorities: Vec<u8>,
-    /// What they have revoked, in PEM; with any, each authority needs a list.
+    /// Revocation lists, in PEM. If there are any, each authority needs one.
     pub revocations: Vec<u8>,
-    /// Without a certificate there is no connection.
+    /// Refuses clients without a certificate.
     pub required: bool,
-    /// A certificate that does not count, or none, is the application's to judge.
+    /// Admits clients with a missing or rejected certificate; the application decides.
     pub lenient: bool,
 }
 
-/// TLS as a server does it. Connections that have begun keep the one they began with.
+/// The TLS configuration of a server. Existing connections keep the configuration that they started
+/// with.
 #[derive(Clone, Debug)]
 pub struct TlsServer {
     config: Arc<ServerConfig>,
-    /// The same with the ciphers of the client's choice.
+    /// The same configuration, with cipher suites in the client's order of preference.
     by_client_preference: Arc<ServerConfig>,
     pub(crate) requires_close_notify: bool,
     pub(super) client_verifier: Option<Arc<ClientVerifier>>,
 }
 
 impl TlsServer {
-    /// Makes a server's side of it.
+    /// Builds the configuration of a server.
     ///
     /// # Errors
     ///
-    /// When a part cannot be read or does not fit another: a sentence says which and why.
+    /// When a part cannot be read or does not match another; a sentence describes the fault.
     pub fn new(material: &TlsServerMaterial) -> Result<Self, String> {
         let provider = provider(&material.ciphers)?;
         let certificates = material
@@ -98,7 +101,7 @@ impl TlsServer {
         };
         let builder = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&versions(material))
-            .map_err(|error| format!("versions and ciphers do not fit: {error}"))?;
+            .map_err(|error| format!("TLS versions and cipher suites do not match: {error}"))?;
         let builder = match &client_verifier {
             Some(verifier) => builder.with_client_cert_verifier(verifier.clone()),
             None => builder.with_client_cert_verifier(Arc::new(NoClientAuth)),
@@ -106,14 +109,16 @@ impl TlsServer {
         let mut config = builder.with_cert_resolver(Arc::new(SniResolver::new(certificates)));
         config.alpn_protocols.clone_from(&material.protocols);
         config.ignore_client_order = true;
-        // Sessions travel in tickets alone, which every worker reads.
+        // Sessions are stored only in tickets, which every worker can decrypt.
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        // One for each handshake: a client that opens several connections at once may show it in each.
+        // One ticket per handshake: a client that opens several connections at once may use it for
+        // each.
         config.send_tls13_tickets = usize::from(!material.ticket_keys.is_empty());
         if !material.ticket_keys.is_empty() {
             config.ticketer = Arc::new(TicketKeys::new(&material.ticket_keys)?);
         }
-        // Who names them names them in order; else whoever has no AES in hardware may say so.
+        // An explicit cipher list is in the server's order of preference. Otherwise a client
+        // without AES instructions may prefer ChaCha20.
         let mut by_client_preference = config.clone();
         by_client_preference.ignore_client_order = !material.ciphers.is_empty();
         let (config, by_client_preference) = (Arc::new(config), Arc::new(by_client_preference));
@@ -121,7 +126,7 @@ impl TlsServer {
         Ok(Self { config, by_client_preference, requires_close_notify, client_verifier })
     }
 
-    /// What a connection gets whose client begins with these bytes.
+    /// The configuration for a client whose first bytes are `first`.
     pub(super) fn config_for(&self, first: &[u8]) -> Arc<ServerConfig> {
         let chosen =
             if prefers_chacha20(first) { &self.by_client_preference } else { &self.config };
@@ -140,7 +145,7 @@ fn versions(material: &TlsServerMaterial) -> Vec<&'static SupportedProtocolVersi
     versions
 }
 
-/// All that there is, or the suites with these numbers in this order.
+/// The provider with all cipher suites, or with the suites of these numbers in this order.
 fn provider(ciphers: &[u16]) -> Result<Arc<CryptoProvider>, String> {
     if ciphers.is_empty() {
         return Ok(PROVIDER.clone());
@@ -164,25 +169,26 @@ fn certified(
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| format!("the certificate cannot be read: {error}"))?;
     if chain.is_empty() {
-        return Err("the certificate's file has no certificate".into());
+        return Err("the certificate file has no certificate".into());
     }
     let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|error| format!("the private key cannot be read: {error}"))?;
     let key = provider
         .key_provider
         .load_private_key(key)
-        .map_err(|error| format!("the private key is of no use: {error}"))?;
+        .map_err(|error| format!("the private key cannot be used: {error}"))?;
     let mut certified = CertifiedKey::new(chain, key);
-    // A certificate of X.509 version 1 cannot be looked into; clients may take it all the same.
+    // A certificate of X.509 version 1 cannot be parsed; clients may accept it all the same.
     if let Err(Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) = certified.keys_match() {
-        return Err("the private key is not the one of the certificate".into());
+        return Err("the private key does not match the certificate".into());
     }
     certified.ocsp = (!staple.is_empty()).then(|| staple.clone());
     Ok(certified)
 }
 
-/// AES-128 stands before AES-256: it is as good for a connection, and goes with SHA-256, for which processors have
-/// instructions. Nearly all that a handshake costs beside its keys is hashing, and SHA-384 takes six times as long.
+/// The cryptography provider, with AES-128 before AES-256. AES-128 is as good for a connection, and
+/// is used with SHA-256, for which processors have instructions. Besides its keys, a handshake
+/// costs almost only hashing, and SHA-384 takes six times as long.
 static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
     let mut provider = default_provider();
     provider.cipher_suites.sort_by_key(|suite| !is_aes_128(*suite));

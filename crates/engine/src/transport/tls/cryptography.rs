@@ -1,5 +1,5 @@
-//! Whose cryptography TLS uses: aws-lc's, or ring's where that cannot be built (cargo feature `ring` without the default ones).
-//! With both it is aws-lc's.
+//! Selects the cryptography library of TLS: aws-lc, or ring where aws-lc cannot be built (the cargo
+//! feature `ring` without the default features). With both features, aws-lc is used.
 
 #[cfg(feature = "aws-lc")]
 pub(super) use aws_lc_rs::{aead, rand};

@@ -1,5 +1,8 @@
-//! The handshake of a connection: it has a time and a number of its own, so that clients that begin and do not go on cost
-//! little and hold up nobody. Behind it the connection goes to the protocol that was agreed on.
+//! The TLS handshake of a connection.
+//!
+//! Handshakes have a deadline and a limit of their own, so that clients that begin one and stall
+//! cost little and delay no other client. After the handshake, the connection is passed to the
+//! negotiated protocol.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -24,7 +27,7 @@ use crate::server::connection::{self, ConnectionPermit};
 use crate::server::context::Context;
 use crate::transport::stream::Stream;
 
-/// Those that are under way, the oldest first.
+/// The handshakes in progress, the oldest first_bytes.
 pub(crate) struct Handshakes {
     queue: RefCell<VecDeque<Rc<PendingHandshake>>>,
     open: Cell<usize>,
@@ -33,7 +36,7 @@ pub(crate) struct Handshakes {
     rate: HandshakeRate,
 }
 
-/// One of them, as the queue has it: it stays there deadline_ms its time is over.
+/// One handshake. It stays in the queue until its deadline, even if it completes earlier.
 struct PendingHandshake {
     started_at_ms: u64,
     deadline_ms: Cell<u64>,
@@ -44,7 +47,7 @@ struct PendingHandshake {
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum HandshakeState {
     Open,
-    /// Its time is over, or its place is needed.
+    /// Its deadline has passed, or it has been evicted.
     Aborted,
     Finished,
 }
@@ -60,22 +63,23 @@ impl Handshakes {
         }
     }
 
-    /// Whether several are under way and have come so fast that a message of one is hardly alone for long.
+    /// Whether several handshakes are in progress and arrive so fast that their messages come close
+    /// together.
     pub fn are_dense(&self, now: impl FnOnce() -> u64) -> bool {
         self.len() >= MIN_CONCURRENT_FOR_DENSE && self.rate.is_dense(now())
     }
 
-    /// How many are under way.
+    /// The number of handshakes in progress.
     pub fn len(&self) -> usize {
         self.open.get()
     }
 
-    /// Ends the one that has taken longest, and says whether there was one.
+    /// Evicts the oldest handshake. Returns whether there was one.
     pub fn evict_oldest(&self) -> bool {
         self.evict_oldest_since(u64::MAX)
     }
 
-    /// The same, if it has been [`MIN_EVICTION_AGE_MS`] by `now`.
+    /// Evicts the oldest handshake if it started at least [`MIN_EVICTION_AGE_MS`] before `now`.
     fn evict_oldest_since(&self, now: u64) -> bool {
         let queue = self.queue.borrow();
         let Some(oldest) = queue.iter().find(|pending| pending.state.get() == HandshakeState::Open)
@@ -89,7 +93,7 @@ impl Handshakes {
         is_old
     }
 
-    /// The worker ends: they get no longer than an idle connection does.
+    /// Shortens the deadlines to that of idle connections, because the worker is draining.
     pub fn drain(&self, ctx: &Context) {
         let soon = ctx.deadline(ctx.idle_drain.get());
         for pending in self.queue.borrow().iter() {
@@ -103,7 +107,7 @@ impl Handshakes {
         if open >= self.max_open.saturating_mul(MAX_OVERLOAD_FACTOR) {
             self.evict_oldest();
         } else if open >= self.max_open {
-            // Many that come at once do not stall: they have not had time to.
+            // Clients that connect at the same time are not stalling: they have had no time to.
             self.evict_oldest_since(now);
         }
         let pending = Rc::new(PendingHandshake {
@@ -132,7 +136,7 @@ impl PendingHandshake {
     }
 }
 
-/// Ends those whose time is over.
+/// Aborts the handshakes whose deadline has passed.
 pub(crate) async fn abort_expired_handshakes(ctx: Rc<Context>) {
     let handshakes = &ctx.handshakes;
     loop {
@@ -143,7 +147,7 @@ pub(crate) async fn abort_expired_handshakes(ctx: Rc<Context>) {
         };
         let now = ctx.now_ms();
         if deadline_ms > now {
-            // Sooner only if all get less time.
+            // Woken earlier only when all deadlines have been shortened.
             let _ = with_timeout(
                 &ctx,
                 Duration::from_millis(deadline_ms - now),
@@ -162,24 +166,24 @@ pub(crate) async fn abort_expired_handshakes(ctx: Rc<Context>) {
 /// The task of a handshake.
 struct HandshakeTask {
     ctx: Rc<Context>,
-    /// Until it is handed over.
+    /// The permit of the connection, until it is passed to the protocol.
     permit: Option<ConnectionPermit>,
     pending: Rc<PendingHandshake>,
     stage: HandshakeStage,
-    /// What has been read before rustls got anything.
-    first: Vec<u8>,
-    /// A proxy may tell of the client first.
+    /// Bytes read before the TLS stream existed.
+    first_bytes: Vec<u8>,
+    /// Whether a PROXY protocol header may come first_bytes.
     awaits_proxy: bool,
 }
 
 enum HandshakeStage {
-    /// Nothing has come: deadline_ms it does, the connection is no more than its socket.
+    /// The client has sent no byte: until it does, the connection is only a socket.
     Silent(Socket, Rc<TlsServer>),
     Speaking(Box<TlsStream>),
     Handed,
 }
 
-/// Begins the handshake of an accepted connection.
+/// Starts the handshake of an accepted connection.
 pub(crate) fn begin_handshake(permit: ConnectionPermit, socket: Socket) {
     let ctx = permit.ctx().clone();
     let Some(server) = ctx.tls_of(permit.server_id()) else {
@@ -187,11 +191,11 @@ pub(crate) fn begin_handshake(permit: ConnectionPermit, socket: Socket) {
     };
     let deadline_ms = ctx.deadline(ctx.limits_of(permit.server_id()).settings.handshake_timeout);
     let pending = ctx.handshakes.enter(ctx.now_ms(), deadline_ms);
-    let (stage, first) = (HandshakeStage::Silent(socket, server), Vec::new());
+    let (stage, first_bytes) = (HandshakeStage::Silent(socket, server), Vec::new());
     let awaits_proxy =
         ctx.limits_of(permit.server_id()).parse_policy.proxy_protocol != ProxyProtocol::Off;
     let handshake =
-        HandshakeTask { ctx, permit: Some(permit), pending, stage, first, awaits_proxy };
+        HandshakeTask { ctx, permit: Some(permit), pending, stage, first_bytes, awaits_proxy };
     executor::spawn(handshake);
 }
 
@@ -199,17 +203,19 @@ impl HandshakeTask {
     fn step(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
         if let HandshakeStage::Silent(socket, _) = &mut self.stage {
             let byte = loop {
-                let mut first = [0; FIRST_READ_BYTES];
-                let count = ready!(socket.poll_read(cx, &mut first))?;
+                let mut read = [0; FIRST_READ_BYTES];
+                let count = ready!(socket.poll_read(cx, &mut read))?;
                 if count == 0 {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
-                self.first.extend_from_slice(&first[..count]);
-                if self.awaits_proxy && !read_proxy_header(&mut self.first, self.permit.as_mut())? {
+                self.first_bytes.extend_from_slice(&read[..count]);
+                if self.awaits_proxy
+                    && !read_proxy_header(&mut self.first_bytes, self.permit.as_mut())?
+                {
                     continue;
                 }
                 self.awaits_proxy = false;
-                if let Some(&byte) = self.first.first() {
+                if let Some(&byte) = self.first_bytes.first() {
                     break byte;
                 }
             };
@@ -219,16 +225,19 @@ impl HandshakeTask {
                 return Poll::Ready(Ok(()));
             };
             if byte.is_ascii_alphabetic() || byte == b'\r' || byte == b'\n' {
-                // No TLS begins so, while every HTTP request does.
+                // No TLS record begins with such a byte, and every HTTP request does.
                 self.start_serving(Stream::Plain(socket), Some(Refusal::PlainHttpOnTlsPort));
                 return Poll::Ready(Ok(()));
             }
             self.ctx.handshakes.rate.count(self.ctx.now_ms());
-            self.stage =
-                HandshakeStage::Speaking(Box::new(TlsStream::new(socket, &server, &self.first)?));
+            self.stage = HandshakeStage::Speaking(Box::new(TlsStream::new(
+                socket,
+                &server,
+                &self.first_bytes,
+            )?));
         }
         if let HandshakeStage::Speaking(stream) = &mut self.stage {
-            ready!(stream.poll_handshake(cx, &mut self.first))?;
+            ready!(stream.poll_handshake(cx, &mut self.first_bytes))?;
         }
         if let HandshakeStage::Speaking(stream) =
             std::mem::replace(&mut self.stage, HandshakeStage::Handed)
@@ -245,20 +254,20 @@ impl HandshakeTask {
     }
 }
 
-/// Takes what a proxy tells off the beginning; false where it has not come whole. Whoever may not tell is abort: an answer
-/// would have to be encrypted.
+/// Removes a PROXY protocol header from the first bytes. Returns false while it is incomplete. A
+/// peer that is not trusted is disconnected, because a response would have to be encrypted.
 fn read_proxy_header(
-    first: &mut Vec<u8>,
+    first_bytes: &mut Vec<u8>,
     permit: Option<&mut ConnectionPermit>,
 ) -> io::Result<bool> {
     let Some(permit) = permit else { return Ok(true) };
     let limits = permit.ctx().limits_of(permit.server_id());
     let may_tell = limits.parse_policy.proxy_allow_ips.trusts(&permit.peer());
-    match proxy_protocol::read(first, limits.parse_policy.proxy_protocol, may_tell) {
+    match proxy_protocol::read(first_bytes, limits.parse_policy.proxy_protocol, may_tell) {
         Ok(ProxyHeader::Incomplete) => Ok(false),
         Ok(ProxyHeader::Absent) => Ok(true),
         Ok(ProxyHeader::Present { len, addresses }) => {
-            first.drain(..len);
+            first_bytes.drain(..len);
             permit.set_proxied(addresses);
             Ok(true)
         }
@@ -293,11 +302,12 @@ impl Drop for HandshakeTask {
     }
 }
 
-/// A handshake that is younger is not ended for another one.
+/// A handshake younger than this, in milliseconds, is not evicted for a new one.
 const MIN_EVICTION_AGE_MS: u64 = 1_000;
-/// Unless there are so many times as many as there may be.
+/// From this multiple of the handshake limit on, a handshake of any age is evicted.
 const MAX_OVERLOAD_FACTOR: usize = 4;
-/// With fewer under way each client would only wait longer.
+/// With fewer handshakes in progress, gathering their messages would only delay each client.
 const MIN_CONCURRENT_FOR_DENSE: usize = 4;
-/// Most hellos are shorter; the rest of a longer one is read behind it.
+/// The size of the first_bytes read. Most ClientHellos are shorter; the rest of a longer one is
+/// read later.
 const FIRST_READ_BYTES: usize = 2_048;

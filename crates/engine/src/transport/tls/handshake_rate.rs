@@ -1,24 +1,24 @@
-//! How fast clients begin that begin to speak TLS.
+//! Measures how densely new TLS handshakes arrive.
 
 use std::cell::Cell;
 
-/// Those that have begin in this while, and in the one previous.
+/// The number of handshakes in the current interval and in the previous one.
 #[derive(Default)]
 pub(super) struct HandshakeRate {
-    /// Its number, counted from the beginning.
+    /// The number of the current interval, counted from the start of the clock.
     interval: Cell<u64>,
     now: Cell<u32>,
     previous: Cell<u32>,
 }
 
 impl HandshakeRate {
-    /// Counts one that has begin at `now`, in milliseconds.
+    /// Counts a handshake that has started at `now`, in milliseconds.
     pub fn count(&self, now: u64) {
         self.advance(now);
         self.now.set(self.now.get().saturating_add(1));
     }
 
-    /// Whether one hardly came without another in the last while that is over.
+    /// Whether the previous interval had at least `MIN_DENSE_HANDSHAKES`.
     pub fn is_dense(&self, now: u64) -> bool {
         self.advance(now);
         self.previous.get() >= MIN_DENSE_HANDSHAKES
@@ -35,8 +35,10 @@ impl HandshakeRate {
     }
 }
 
-/// Two in a millisecond are dense: each handshake is heard of three times, by its hello, its end and its answer.
+/// The length of an interval, in milliseconds. Two handshakes in a millisecond are dense: each
+/// wakes the thread three times, with its ClientHello, its end and its response.
 const INTERVAL_MS: u64 = 8;
+/// The number of handshakes from which on an interval is dense.
 const MIN_DENSE_HANDSHAKES: u32 = 16;
 
 #[cfg(test)]
@@ -51,10 +53,10 @@ mod tests {
     fn many_in_a_while_are_dense_in_the_next_and_no_longer() {
         let rate = HandshakeRate::default();
         begin(&rate, 0, MIN_DENSE_HANDSHAKES);
-        assert!(!rate.is_dense(INTERVAL_MS - 1), "the while is not over");
+        assert!(!rate.is_dense(INTERVAL_MS - 1), "the interval is not over");
         assert!(rate.is_dense(INTERVAL_MS));
         assert!(rate.is_dense(2 * INTERVAL_MS - 1));
-        assert!(!rate.is_dense(2 * INTERVAL_MS), "nobody came in the last");
+        assert!(!rate.is_dense(2 * INTERVAL_MS), "none started in the last interval");
     }
 
     #[test]

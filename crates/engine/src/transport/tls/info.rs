@@ -1,4 +1,5 @@
-//! What an application may ask of a connection that speaks TLS; `ts/engine/tls-info.ts` reads it.
+//! The TLS information of a connection that applications can read; `ts/engine/tls-info.ts` decodes
+//! it.
 
 use rustls::pki_types::CertificateDer;
 
@@ -9,7 +10,8 @@ use crate::bridge::wire::{
     TLS_VERSION_AT, tls_flag,
 };
 
-/// Writes the facts behind the record of a connection: numbers first, then texts, then the client's certificates.
+/// Appends the TLS information of a connection to its record: numbers, then texts, then the
+/// client's certificates.
 pub(crate) fn write_tls_info(stream: &TlsStream, out: &mut Vec<u8>) {
     let name = limited(stream.server_name().unwrap_or_default().as_bytes());
     let protocol = limited(stream.protocol().unwrap_or_default());
@@ -32,14 +34,14 @@ pub(crate) fn write_tls_info(stream: &TlsStream, out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     out.extend_from_slice(protocol);
     out.extend_from_slice(error.as_bytes());
-    // Each says its own length.
+    // A DER certificate encodes its own length.
     for certificate in chain {
         out.extend_from_slice(certificate);
     }
 }
 
 impl TlsStream {
-    /// The version of TLS by its number, 0 before the handshake.
+    /// The TLS version by its number, 0 before the handshake.
     fn version(&self) -> u16 {
         self.tls.protocol_version().map_or(0, u16::from)
     }
@@ -49,13 +51,13 @@ impl TlsStream {
         self.tls.negotiated_cipher_suite().map_or(0, |suite| suite.suite().into())
     }
 
-    /// What the client has shown, its own certificate first.
+    /// The certificates that the client has sent, its own first.
     fn peer_certificates(&self) -> &[CertificateDer<'static>] {
         self.tls.peer_certificates().unwrap_or_default()
     }
 }
 
-/// A name of DNS has 253 bytes at most, a protocol of ALPN 255.
+/// Truncates to 255 bytes. A DNS name has at most 253 bytes, an ALPN protocol 255.
 fn limited(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.len().min(255)]
 }

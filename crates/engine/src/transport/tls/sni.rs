@@ -1,4 +1,4 @@
-//! Which certificate a client is shown: the one whose names have the name that it asks for.
+//! Chooses the certificate for the host name that a client requests (SNI, RFC 6066 section 3).
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -8,11 +8,12 @@ use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
-/// The certificates of a server, the one for everybody else first.
+/// The certificates of a server, the default one first.
 #[derive(Debug)]
 pub(super) struct SniResolver {
     all: Vec<Arc<CertifiedKey>>,
-    /// Places in `all` by name, those that came first first; `*.` begins a name that stands for every one beside it.
+    /// The indices in `all` by host name, in configured order. A name that begins with `*.` matches
+    /// any first label.
     indices_by_name: HashMap<String, Vec<usize>>,
 }
 
@@ -29,8 +30,9 @@ impl SniResolver {
         Self { all, indices_by_name }
     }
 
-    /// Those for a name: the exact ones, else those with a star for its first label (RFC 6125 section 6.4.3), else the
-    /// first of all. One name may have several, each with a key of another kind.
+    /// The certificates for a name: exact matches, or else those with a wildcard as first label
+    /// (RFC 6125 section 6.4.3). Empty means the default. A name may have several certificates with
+    /// keys of different types.
     fn matching_indices(&self, name: Option<&str>) -> &[usize] {
         name.and_then(|name| {
             self.indices_by_name.get(name).or_else(|| {
@@ -46,7 +48,7 @@ impl SniResolver {
             |certificate: &&Arc<CertifiedKey>| certificate.key.choose_scheme(schemes).is_some();
         let matching_indices = self.matching_indices(name);
         if matching_indices.is_empty() {
-            // The first, unless its key is of a kind that the client does not know.
+            // The default, unless the client does not support its type of key.
             return self.all.iter().find(usable).or(self.all.first()).cloned();
         }
         let mut indices_by_name = matching_indices.iter().map(|&index| &self.all[index]);
@@ -58,23 +60,24 @@ impl ResolvesServerCert for SniResolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name();
         ASKED_FOR.set(name.map(Box::from));
-        // Names are the same in any letters; a dot at the end is the root's and says nothing.
+        // Host names are case-insensitive. A client sends no trailing dot (RFC 6066 section 3).
         let name = name.map(str::to_ascii_lowercase);
         self.choose(name.as_deref(), hello.signature_schemes())
     }
 }
 
 thread_local! {
-    /// The name in the hello that this thread has read last: rustls keeps it where only its other connections show it.
+    /// The host name of the ClientHello that this thread has read last. rustls does not report it
+    /// for unbuffered connections.
     static ASKED_FOR: RefCell<Option<Box<str>>> = const { RefCell::new(None) };
 }
 
-/// Before a step of a handshake.
+/// Clears the host name before a handshake step.
 pub(super) fn forget_server_name() {
     ASKED_FOR.set(None);
 }
 
-/// After it: the name that the client asked for, if this was the step that read it.
+/// Takes the host name that the client requested, if the last handshake step has read it.
 pub(super) fn server_name() -> Option<Box<str>> {
     ASKED_FOR.take()
 }

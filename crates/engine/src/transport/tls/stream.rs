@@ -1,5 +1,6 @@
-//! The records of one TLS connection: rustls decides, this carries the bytes. It is rustls' unbuffered connection, so that
-//! what is kept between two turns is ours to say: nothing, unless a record has come in part or the socket is full.
+//! The record layer of a TLS connection, over rustls' unbuffered API: rustls encrypts and decides,
+//! this module moves the bytes. So a connection keeps nothing from one turn to the next unless a
+//! record is incomplete or the socket is full.
 
 use std::io;
 use std::sync::Arc;
@@ -14,48 +15,48 @@ use super::clients::{ClientVerdict, ClientVerifier};
 use super::{TlsServer, sni};
 use crate::runtime::sockets::Socket;
 
-/// A TCP connection that speaks TLS, from the first byte of its handshake on.
+/// A TLS connection over TCP, from the first byte of its handshake.
 pub(crate) struct TlsStream {
     socket: Socket,
     pub(super) tls: UnbufferedServerConnection,
-    /// Received and not yet a whole record, or a handshake message in several.
+    /// Received bytes of an incomplete record or handshake message.
     unprocessed: Vec<u8>,
-    /// Decrypted and not yet read.
+    /// Decrypted bytes that have not been read.
     plaintext: Vec<u8>,
-    /// Encrypted and not yet taken by the socket.
+    /// Encrypted bytes that the socket has not taken.
     out: Vec<u8>,
-    /// Plaintext that `poll_send` has encrypted and not yet reported as written.
+    /// Plaintext bytes that `poll_send` has encrypted but not yet reported as written.
     unreported_bytes: usize,
-    /// What is in `out` goes with what follows, and not before.
+    /// The bytes in `out` wait for the next write, to share its packet.
     holds_output: bool,
     is_last_write_next: bool,
     input: InputState,
-    /// Our `close_notify` is in `out` or sent.
-    closed: bool,
-    /// The end of input without a `close_notify` is an error and no end.
+    /// Whether our `close_notify` is in `out` or sent.
+    close_notify_queued: bool,
+    /// Whether the end of input without a `close_notify` is an error instead of an end.
     requires_close_notify: bool,
-    /// The name that the client asked for.
+    /// The host name that the client requested (SNI).
     server_name: Option<Box<str>>,
-    /// Who judges the client, if it is asked for a certificate.
+    /// Verifies the client, if a certificate is requested.
     client_verifier: Option<Arc<ClientVerifier>>,
     verdict: ClientVerdict,
 }
 
-/// What is known of the client's side.
+/// The state of the client's side.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum InputState {
-    /// More may come.
+    /// More input may arrive.
     Open,
-    /// The client has said that nothing more comes.
+    /// The client has sent `close_notify`.
     Ended,
-    /// The socket has ended without that.
+    /// The socket was closed without `close_notify`.
     Truncated,
-    /// What came was no TLS, or was refused: nothing behind it is looked at.
+    /// The input was no TLS or was rejected: no further input is processed.
     Failed,
 }
 
 impl TlsStream {
-    /// `first` is what has come of the client's hello.
+    /// Starts a server connection. `first` is what has arrived of the ClientHello.
     pub fn new(socket: Socket, server: &TlsServer, first: &[u8]) -> io::Result<Self> {
         let tls =
             UnbufferedServerConnection::new(server.config_for(first)).map_err(io::Error::other)?;
@@ -69,7 +70,7 @@ impl TlsStream {
             holds_output: false,
             is_last_write_next: false,
             input: InputState::Open,
-            closed: false,
+            close_notify_queued: false,
             requires_close_notify: server.requires_close_notify,
             server_name: None,
             client_verifier: server.client_verifier.clone(),
@@ -77,7 +78,8 @@ impl TlsStream {
         })
     }
 
-    /// Goes on with the handshake until it is complete, on both sides. `first` is what has been read of it before.
+    /// Continues the handshake until it is complete on both sides. `first` is what has been read of
+    /// it so far.
     pub fn poll_handshake(
         &mut self,
         cx: &mut Context<'_>,
@@ -85,11 +87,12 @@ impl TlsStream {
     ) -> Poll<io::Result<()>> {
         if !first.is_empty() {
             let mut first = std::mem::take(first);
-            let result = self.take_handshake(&mut first);
-            self.after_step(cx, result)?;
+            let result = self.process_handshake_input(&mut first);
+            self.send_alert_on_error(cx, result)?;
         }
         loop {
-            // What TLS 1.3 has to say then is a ticket, for which nobody waits: it goes with the first answer.
+            // After a TLS 1.3 handshake only a ticket is left to send. No client waits for it, so
+            // it is sent with the first response.
             self.holds_output = !self.tls.is_handshaking()
                 && self.tls.protocol_version() == Some(ProtocolVersion::TLSv1_3);
             if !self.holds_output {
@@ -106,23 +109,24 @@ impl TlsStream {
                 if count == 0 {
                     return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                 }
-                Poll::Ready(self.take_handshake(&mut scratch[..count]))
+                Poll::Ready(self.process_handshake_input(&mut scratch[..count]))
             });
             let result = ready!(result);
-            self.after_step(cx, result)?;
+            self.send_alert_on_error(cx, result)?;
         }
     }
 
-    fn take_handshake(&mut self, input: &mut [u8]) -> io::Result<()> {
+    fn process_handshake_input(&mut self, input: &mut [u8]) -> io::Result<()> {
         sni::forget_server_name();
-        let result = self.take_in(input, &mut []);
+        let result = self.process_input(input, &mut []);
         if let Some(name) = sni::server_name() {
             self.server_name = Some(name);
         }
         result.map(drop)
     }
 
-    /// Once the handshake is complete. rustls judges only those that show a certificate now, and only by the requires_close_notify rule.
+    /// Verifies the client once the handshake is complete. rustls itself verifies only a client
+    /// that sends a certificate in this handshake, and only if the server is not lenient.
     fn check_client(&mut self) -> io::Result<()> {
         let Some(client_verifier) = self.client_verifier.take() else { return Ok(()) };
         let chain = self.tls.peer_certificates();
@@ -136,8 +140,12 @@ impl TlsStream {
         }
     }
 
-    /// An alert that says what was wrong goes out as far as the socket takes it at once.
-    fn after_step(&mut self, cx: &mut Context<'_>, result: io::Result<()>) -> io::Result<()> {
+    /// After a failed step, sends the alert as far as the socket takes it at once.
+    fn send_alert_on_error(
+        &mut self,
+        cx: &mut Context<'_>,
+        result: io::Result<()>,
+    ) -> io::Result<()> {
         if result.is_err() {
             let _ = self.poll_flush_output(cx);
         }
@@ -148,7 +156,7 @@ impl TlsStream {
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
             if !self.plaintext.is_empty() {
-                return Poll::Ready(Ok(self.take_plain(buf)));
+                return Poll::Ready(Ok(self.read_plaintext(buf)));
             }
             match self.input {
                 InputState::Open => {}
@@ -158,7 +166,7 @@ impl TlsStream {
                 InputState::Ended | InputState::Truncated => return Poll::Ready(Ok(0)),
                 InputState::Failed => return Poll::Ready(Err(io::ErrorKind::InvalidData.into())),
             }
-            // Whoever asks for new keys without reading the answers has to read first.
+            // A client that requests key updates without reading the replies must read first.
             if self.out.len() > MAX_PENDING_OUTPUT_BYTES {
                 ready!(self.poll_flush_output(cx))?;
             }
@@ -169,11 +177,11 @@ impl TlsStream {
                     self.input = InputState::Truncated;
                     return Poll::Ready(Ok(0));
                 }
-                Poll::Ready(self.take_in(&mut scratch[..count], buf))
+                Poll::Ready(self.process_input(&mut scratch[..count], buf))
             }));
-            // An alert waits for nothing.
+            // An alert is never held back.
             if !self.out.is_empty() && (!self.holds_output || count.is_err()) {
-                // What is left is sent by the next write or the next read.
+                // The next write or read sends the rest.
                 let _ = self.poll_flush_output(cx)?;
             }
             match count {
@@ -183,7 +191,7 @@ impl TlsStream {
         }
     }
 
-    fn take_plain(&mut self, buf: &mut [u8]) -> usize {
+    fn read_plaintext(&mut self, buf: &mut [u8]) -> usize {
         let count = buf.len().min(self.plaintext.len());
         buf[..count].copy_from_slice(&self.plaintext[..count]);
         self.plaintext.drain(..count);
@@ -193,16 +201,16 @@ impl TlsStream {
         count
     }
 
-    /// Takes what has been received. Plaintext goes to `buf`, and what has no room there is kept.
-    fn take_in(&mut self, input: &mut [u8], buf: &mut [u8]) -> io::Result<usize> {
+    /// Processes received bytes. Plaintext is copied to `buf`; what does not fit is kept.
+    fn process_input(&mut self, input: &mut [u8], buf: &mut [u8]) -> io::Result<usize> {
         if self.unprocessed.is_empty() {
-            let (taken, result) = self.advance(input, buf);
+            let (taken, result) = self.process_records(input, buf);
             self.unprocessed.extend_from_slice(&input[taken..]);
             return result;
         }
         let mut all = std::mem::take(&mut self.unprocessed);
         all.extend_from_slice(input);
-        let (taken, result) = self.advance(&mut all, buf);
+        let (taken, result) = self.process_records(&mut all, buf);
         if taken < all.len() {
             all.drain(..taken);
             self.unprocessed = all;
@@ -210,14 +218,15 @@ impl TlsStream {
         result
     }
 
-    /// Lets rustls work through the input, and says how much of it is done with and how much plaintext is in `buf`.
-    fn advance(&mut self, input: &mut [u8], buf: &mut [u8]) -> (usize, io::Result<usize>) {
+    /// Passes input to rustls. Returns how many bytes of it are processed and how much plaintext is
+    /// in `buf`.
+    fn process_records(&mut self, input: &mut [u8], buf: &mut [u8]) -> (usize, io::Result<usize>) {
         let mut taken = 0;
         let mut written = 0;
         loop {
             let UnbufferedStatus { mut discard, state } =
                 self.tls.process_tls_records(&mut input[taken..]);
-            let (mut is_over, mut failure) = (false, None);
+            let (mut needs_input, mut failure) = (false, None);
             match state {
                 Ok(ConnectionState::ReadTraffic(mut traffic)) => {
                     while let Some(record) = traffic.next_record() {
@@ -233,13 +242,14 @@ impl TlsStream {
                 Ok(ConnectionState::EncodeTlsData(data)) => encode_data(&mut self.out, data),
                 Ok(ConnectionState::TransmitTlsData(data)) => data.done(),
                 Ok(ConnectionState::PeerClosed) => self.input = InputState::Ended,
-                Ok(_) => is_over = true,
+                Ok(_) => needs_input = true,
                 Err(error) => failure = Some(error),
             }
             taken += discard;
             if let Some(error) = failure {
                 self.input = InputState::Failed;
-                // The alert that says so comes by another call, behind what it is an alert to; after it none is allowed.
+                // The alert comes with a further call, after the reply that it follows. After an
+                // alert, nothing more may be sent.
                 while self.tls.wants_write() {
                     let UnbufferedStatus { state, .. } =
                         self.tls.process_tls_records(&mut input[taken..]);
@@ -248,14 +258,15 @@ impl TlsStream {
                 }
                 return (input.len(), Err(io::Error::new(io::ErrorKind::InvalidData, error)));
             }
-            if is_over {
+            if needs_input {
                 return (taken, Ok(written));
             }
         }
     }
 
-    /// Writes plaintext. After `Pending` the same bytes must be given again: they are encrypted already, and are reported
-    /// as written when the socket has taken all of them, so that whoever waits to send knows what the client has.
+    /// Writes plaintext. After `Pending`, pass the same bytes again: they are encrypted already.
+    /// They are reported as written once the socket has taken them all, so that callers know what
+    /// the client can receive.
     pub fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
@@ -273,7 +284,8 @@ impl TlsStream {
         Poll::Ready(Ok(std::mem::take(&mut self.unreported_bytes)))
     }
 
-    /// Writes plaintext: what is taken is held here until the socket takes it.
+    /// Writes plaintext into the buffer: bytes are reported as written before the socket takes
+    /// them.
     pub fn poll_write_buffered(
         &mut self,
         cx: &mut Context<'_>,
@@ -288,12 +300,12 @@ impl TlsStream {
         Poll::Ready(Ok(count))
     }
 
-    /// Encrypts as much as goes at once into `out`, and says how much that was.
+    /// Encrypts as much as fits one call into `out`. Returns how much that was.
     fn encrypt(&mut self, slices: &[io::IoSlice<'_>]) -> io::Result<usize> {
         if let [one] = slices {
             return self.encrypt_slice(&one[..one.len().min(MAX_PLAINTEXT_BYTES)]);
         }
-        // Head and body in one record.
+        // Head and body go in one record.
         with_scratch(|scratch| {
             let mut len = 0;
             for slice in slices {
@@ -306,7 +318,7 @@ impl TlsStream {
     }
 
     fn encrypt_slice(&mut self, plaintext: &[u8]) -> io::Result<usize> {
-        if self.input == InputState::Failed || self.closed {
+        if self.input == InputState::Failed || self.close_notify_queued {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let UnbufferedStatus { state, .. } = self.tls.process_tls_records(&mut self.unprocessed);
@@ -318,18 +330,19 @@ impl TlsStream {
         if is_done { Ok(plaintext.len()) } else { Err(io::ErrorKind::BrokenPipe.into()) }
     }
 
-    /// Sends what is encrypted.
+    /// Sends the encrypted bytes.
     pub fn poll_flush_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.holds_output = false;
         drain(&mut self.out, |bytes| self.socket.poll_write(cx, &[io::IoSlice::new(bytes)]))
     }
 
-    /// What is written next is the last: it goes with the end.
+    /// Announces that the next write is the last: it is sent together with `close_notify`.
     pub fn mark_next_write_last(&mut self) {
         self.is_last_write_next = true;
     }
 
-    /// Sends what was to go with an answer, as none comes; what the socket does not take waits for one all the same.
+    /// Sends the held output, because no response follows. What the socket does not take waits for
+    /// the next write.
     pub fn flush_held(&mut self) {
         if std::mem::take(&mut self.holds_output) {
             let socket = &self.socket;
@@ -341,9 +354,11 @@ impl TlsStream {
         }
     }
 
-    /// Says that nothing more comes.
+    /// Sends `close_notify`.
     pub fn poll_close_notify(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if !std::mem::replace(&mut self.closed, true) && self.input != InputState::Failed {
+        if !std::mem::replace(&mut self.close_notify_queued, true)
+            && self.input != InputState::Failed
+        {
             let UnbufferedStatus { state, .. } =
                 self.tls.process_tls_records(&mut self.unprocessed);
             if let Ok(ConnectionState::WriteTraffic(mut traffic)) = state {
@@ -358,22 +373,22 @@ impl TlsStream {
         &self.socket
     }
 
-    /// Encrypted bytes that the socket has not taken.
+    /// The number of encrypted bytes that the socket has not taken.
     pub fn pending(&self) -> usize {
         self.out.len()
     }
 
-    /// The protocol that client and server have agreed on, if the client offered any.
+    /// The negotiated ALPN protocol, if the client offered any.
     pub fn protocol(&self) -> Option<&[u8]> {
         self.tls.alpn_protocol()
     }
 
-    /// The name that the client asked for.
+    /// The host name that the client requested (SNI).
     pub fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
 
-    /// The session was one from before.
+    /// Whether the handshake resumed an earlier session.
     pub fn is_resumed(&self) -> bool {
         self.tls.handshake_kind() == Some(HandshakeKind::Resumed)
     }
@@ -383,7 +398,7 @@ impl TlsStream {
     }
 }
 
-/// What rustls lacks of room, if it is that.
+/// The space that rustls needs, if the error is a lack of space.
 fn room_needed(error: EncryptError) -> Option<usize> {
     match error {
         EncryptError::InsufficientSize(size) => Some(size.required_size),
@@ -391,11 +406,12 @@ fn room_needed(error: EncryptError) -> Option<usize> {
     }
 }
 
-/// A read has room for at least so much: a smaller one would be many for a record.
+/// The least space of a read: a smaller one would need many reads for a record.
 const MIN_READ_BYTES: usize = 16_384;
-/// Plaintext that is encrypted at once: three records, which end in the middle of a packet of the loopback (see `out.rs`).
+/// The most plaintext encrypted in one call: three records, which end in the middle of a packet of
+/// the loopback device (see `MAX_WRITE_BYTES` in `write_queue.rs`).
 const MAX_PLAINTEXT_BYTES: usize = 49_152;
-/// The most that a handshake may have in the air: rustls takes messages of up to 64 KiB.
+/// The most unprocessed bytes of a handshake: rustls accepts messages of up to 64 KiB.
 const MAX_HANDSHAKE_BYTES: usize = 81_920;
-/// What may wait for the socket before nothing more is read.
+/// With more unsent output than this, no more input is read.
 const MAX_PENDING_OUTPUT_BYTES: usize = 65_536;

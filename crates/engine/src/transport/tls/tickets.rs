@@ -1,18 +1,18 @@
-//! Session tickets with keys that the arbiter makes and rotates: whichever worker a client comes back to, its session is
-//! known there.
+//! Session tickets. The arbiter generates and rotates their keys, so a client can resume its
+//! session with any worker.
 
 use rustls::server::ProducesTickets;
 
 use super::cryptography::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use super::cryptography::rand::{SecureRandom, SystemRandom};
 
-/// The keys, the one that makes tickets first.
+/// The ticket keys; the first one encrypts.
 #[derive(Debug)]
 pub(super) struct TicketKeys {
     keys: Vec<TicketKey>,
 }
 
-/// A ticket begins with the name of its key.
+/// A key with its name, which each of its tickets begins with.
 #[derive(Debug)]
 struct TicketKey {
     name: [u8; KEY_NAME_BYTES],
@@ -20,12 +20,12 @@ struct TicketKey {
 }
 
 impl TicketKeys {
-    /// Of keys of 48 bytes: 16 are the name.
+    /// Creates the keys from 48 bytes each: 16 bytes of name and 32 of secret.
     pub fn new(keys: &[Vec<u8>]) -> Result<Self, String> {
         let keys = keys
             .iter()
             .map(|bytes| {
-                let wrong = || format!("a key of tickets has {} bytes", bytes.len());
+                let wrong = || format!("a ticket key has {} bytes, not 48", bytes.len());
                 let (name, secret) =
                     bytes.split_first_chunk::<KEY_NAME_BYTES>().ok_or_else(wrong)?;
                 let key = UnboundKey::new(&AES_256_GCM, secret).map_err(|_| wrong())?;
@@ -47,7 +47,8 @@ impl ProducesTickets for TicketKeys {
 
     fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
         let TicketKey { name, key } = self.keys.first()?;
-        // Of a key's half day no nonce comes twice: there are 2^96, and a key makes far fewer than 2^32 tickets.
+        // No nonce repeats in the half day of a key: there are 2^96, and a key encrypts far fewer
+        // than 2^32 tickets.
         let mut nonce = [0; NONCE_LEN];
         SystemRandom::new().fill(&mut nonce).ok()?;
         let mut ticket = Vec::with_capacity(KEY_NAME_BYTES + NONCE_LEN + plain.len() + TAG_BYTES);
@@ -73,7 +74,7 @@ impl ProducesTickets for TicketKeys {
     }
 }
 
-/// Half a day: the arbiter makes a key as often and keeps the one before.
+/// Half a day: the arbiter generates a key as often, and keeps the previous one.
 const TICKET_LIFETIME_SECONDS: u32 = 43_200;
 const KEY_NAME_BYTES: usize = 16;
 const TAG_BYTES: usize = 16;
