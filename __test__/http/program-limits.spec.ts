@@ -172,5 +172,5 @@ for (const [name, start] of Object.entries(makes)) {
 
 test('the TypeScript engine warns of a setting that it does not support', async (t) => {
   await startNode(program(), ['write_timeout'])
-  t.true(logged.some((text) => /does not know write_timeout: see/.test(text)))
+  t.true(logged.some((text) => /does not support write_timeout: see/.test(text)))
 })

@@ -42,7 +42,7 @@ for (const engine of ENGINES) {
       const [, what] = await program.line(/seen: (.*)/)
       t.is(what, seen)
       const isVain = engine === 'node' && !isSuppressed
-      t.is(/node:http does not know suppress_ragged_eofs: see/.test(program.log), isVain)
+      t.is(/node:http does not support suppress_ragged_eofs: see/.test(program.log), isVain)
     })
   }
 }

@@ -13,7 +13,7 @@ for (const engine of ENGINES) {
     test('node: limit_connections_per_address logs that it is not supported', async (t) => {
       const args = serveArgs(engine, ...LIMIT)
       const program = await startProgram(t, { files: FILES, args }).ready(1)
-      t.regex(program.log, /node:http does not know limit_connections_per_address: see docs/)
+      t.regex(program.log, /node:http does not support limit_connections_per_address: see docs/)
       t.is((await program.get()).status, 200)
     })
     continue

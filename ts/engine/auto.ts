@@ -1,13 +1,16 @@
 /**
- * Chooses the engine: `native` if its binary loads, else `node`. The arbiter has said which and why in one line of the
- * log, for all workers; here it is a debug line.
+ * Chooses the engine: `native` if its addon loads, else `node`. The arbiter logs the choice and the
+ * reason once for all workers; here it is a debug line.
  */
 import { monocerosError } from '../errors.ts'
 import { logLine } from '../log/log-lines.ts'
 import { native, nativeFailure } from '../native/index.ts'
 import type { Engine, EngineOptions } from './engine.ts'
 
-/** The engine that the setting `engine` asks for. */
+/**
+ * Creates the engine that the setting `engine` names; throws ERR_ENGINE_NATIVE if the addon does
+ * not load.
+ */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const wanted = options.config.engine
   if (wanted === 'node') {
@@ -27,7 +30,9 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   return await loadNodeEngine(options)
 }
 
-/** Each engine is loaded only where it serves: the other would be memory in every worker. */
+/**
+ * Loads an engine only where it serves: the code of the other would take memory in every worker.
+ */
 async function loadNodeEngine(options: EngineOptions): Promise<Engine> {
   return (await import('./node/engine.ts')).createNodeEngine(options)
 }

@@ -1,4 +1,6 @@
-/** The lines of the access log for the engine on node:http: of answers, and of connections that were taken over. */
+/**
+ * Writes the access log of the engine on node:http: a line for each response and for each tunnel.
+ */
 import type { EventEmitter } from 'node:events'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { responseInternals } from '../../http/node/internals.ts'
@@ -7,17 +9,20 @@ import type { AccessLog } from '../../log/access.ts'
 import { system } from '../../process/system.ts'
 import type { NodeTunnel } from './tunnel.ts'
 
-/** What there is to say when it is over. */
+/** What the access line needs of a response, read when it has been sent or aborted. */
 interface LoggedResponse {
-  /** 0 where nothing was answered, which leaves no line. */
+  /** Status code; 0 if there was no response, which is not logged. */
   readonly status: number
-  /** As it was written. */
+  /** Status line and header fields as they were written; empty if they were not. */
   readonly head: string
-  /** `overSocket` is what has gone over the socket behind the head. */
+  /**
+   * Returns the size of the body; `overSocket` is the number of bytes written to the socket after
+   * the head.
+   */
   countBodyBytes(overSocket: number): number
 }
 
-/** Logs the answer when it is over, whether it was sent whole or the client has gone. */
+/** Logs a response when it is complete or the client has disconnected. */
 export function logResponse(log: AccessLog, req: IncomingMessage, res: ServerResponse): void {
   logWhenClosed(log, req, res, () => {
     const { _header: head } = responseInternals(res)
@@ -29,7 +34,7 @@ export function logResponse(log: AccessLog, req: IncomingMessage, res: ServerRes
   })
 }
 
-/** Logs a connection that the application has taken over, when it is over. */
+/** Logs a connection that the application has taken over, when it is closed. */
 export function logTunnel(log: AccessLog, req: IncomingMessage, tunnel: NodeTunnel): void {
   logWhenClosed(log, req, req.socket, () => ({
     status: tunnel.status,
@@ -46,7 +51,7 @@ function logWhenClosed(
 ): void {
   const startedMs = system.now()
   const { socket, method = '' } = req
-  const { originalUrl, url = '' } = req as MountedRequest
+  const { originalUrl, url = '' }: MountedRequest = req
   const { remoteAddress } = socket
   const writtenBefore = socket.bytesWritten
   closing.once('close', () => {
@@ -66,7 +71,7 @@ function logWhenClosed(
   })
 }
 
-/** What the answer's length says; without one, what went over the socket. */
+/** Returns Content-Length if the response is complete and has one, else the bytes on the socket. */
 function bodyBytes(res: ServerResponse, overSocket: number): number {
   const { _hasBody, _contentLength } = responseInternals(res)
   if (!_hasBody || overSocket <= 0) return 0

@@ -1,6 +1,7 @@
 /**
- * What stands between node:http's parser and the application in the node engine: limits, drain, the access log, who
- * rejected, and Express's prototypes. It replaces `emit` of the served server and nothing else.
+ * Connects node:http's parser with the application: request checks, drain, access log, rejected
+ * promises of handlers and Express's prototypes. It replaces the method `emit` of the served server
+ * and nothing else.
  */
 import http from 'node:http'
 import type { Socket } from 'node:net'
@@ -10,10 +11,16 @@ import type { RequestConstructor, ResponseConstructor } from '../../http/node/ex
 import { ExpressDetector } from '../../http/node/express.ts'
 import {
   capturesRejections,
+  initRequest,
+  initResponse,
   kIncomingMessage,
   kServerResponse,
+  type NodeRequestConstructor,
+  type NodeResponseConstructor,
   originalEmit,
   responseInternals,
+  type ServerInternals,
+  serverConstructors,
   serverInternals,
 } from '../../http/node/internals.ts'
 import { type AccessLog, openAccessLog } from '../../log/access.ts'
@@ -25,20 +32,27 @@ import { findRefusalStatus, limitResponseTime } from './request-checks.ts'
 import { NodeTunnel } from './tunnel.ts'
 
 export class NodeDispatcher {
+  /** Number of requests since the start. */
   requestCount = 0
   /** The connections that the application has taken over. */
   readonly tunnels = new Map<Socket, NodeTunnel>()
   #isDraining = false
-  /** The operator has, and not the program, whose server is node's own. */
+  /**
+   * The operator has set `limit_requests_per_connection`; a limit of the program is left to
+   * Node.js.
+   */
   readonly #limitsConnections: boolean
-  /** Requests that another event than 'request' has brought already. */
+  /**
+   * Requests that were checked at 'checkContinue' or 'checkExpectation' and may follow as
+   * 'request'.
+   */
   #checkedRequests: WeakSet<http.IncomingMessage> | undefined
   readonly #server: http.Server
   readonly #options: EngineOptions
   readonly #accessLog: AccessLog | undefined
   readonly #forwarding: ForwardedHeaders | undefined
   readonly #constructors: ServerConstructors | undefined
-  /** The program has put it over its server's `emit`. */
+  /** The program's own replacement of `emit`, if it has one. */
   readonly #programEmit: http.Server['emit'] | undefined
 
   constructor(server: http.Server, options: EngineOptions) {
@@ -48,22 +62,25 @@ export class NodeDispatcher {
     this.#forwarding = new ForwardedHeaders(parsePolicyOf(options.config))
     this.#accessLog = openAccessLog(options.config)
     if (Object.hasOwn(server, 'emit')) this.#programEmit = server.emit
-    const dispatch = this
-    // Nothing is gathered for the event that nearly all are.
-    function emit(this: http.Server, name: string, first: unknown, second: unknown): boolean {
-      if (name === 'request') {
-        return dispatch.#emitRequest(first as http.IncomingMessage, second as http.ServerResponse)
-      }
-      // biome-ignore lint/complexity/noArguments: rest parameters would make an array for every request.
-      return dispatch.#emitOther(this, name, arguments)
+    const dispatcher = this
+    // The parameters are those of 'request', nearly the only event.
+    function emit(
+      this: http.Server,
+      name: string,
+      req: http.IncomingMessage,
+      res: http.ServerResponse,
+    ): boolean {
+      if (name === 'request') return dispatcher.#emitRequest(req, res)
+      // biome-ignore lint/complexity/noArguments: rest parameters cost an array for each request.
+      return dispatcher.#emitOther(this, name, arguments)
     }
-    // Not enumerable: the program that prints its server sees what it would see on node.
+    // Not enumerable, so that a printed server looks as it does without the engine.
     Object.defineProperty(server, 'emit', { value: emit, writable: true, configurable: true })
     if (this.#programEmit === undefined) this.#constructors = ServerConstructors.find(server, emit)
     this.#constructors?.update(serverInternals(server)._events.request)
   }
 
-  /** Writes what is collected of the access log. */
+  /** Writes the buffered lines of the access log. */
   flush(): void {
     this.#accessLog?.flush()
   }
@@ -72,20 +89,20 @@ export class NodeDispatcher {
     this.#accessLog?.reopen()
   }
 
-  /** From now on every answer is its connection's last. */
+  /** Makes every response from now on the last one of its connection, and closes WebSockets. */
   drain(): void {
     this.#isDraining = true
     for (const tunnel of this.tunnels.values()) tunnel.drain()
   }
 
-  /** Every event but 'request'. */
+  /** Emits every event but 'request'. */
   #emitOther(server: http.Server, name: string, args: IArguments): boolean {
     const [, first, second] = args
     if (name === 'upgrade' || name === 'connect') {
       if (!this.#acceptUpgrade(first)) return true
     } else if (name === 'checkContinue' || name === 'checkExpectation') {
       if (this.#isRefused(first, second)) return true
-      // The program may pass it on as a request.
+      // The program may emit the request itself.
       this.#checkedRequests ??= new WeakSet()
       this.#checkedRequests.add(first)
     } else if (name === 'clientError' && server.listenerCount(name) === 0) {
@@ -99,11 +116,12 @@ export class NodeDispatcher {
     return this.#programEmit ?? http.Server.prototype.emit
   }
 
-  /** Whether the application hears of it. */
+  /** Checks an upgrade or CONNECT request; returns false if it has been refused. */
   #acceptUpgrade(req: http.IncomingMessage): boolean {
     const { socket } = req
     this.requestCount++
-    // Express does not hear of it: who does may assign `req.query`, which is a getter of Express's prototype.
+    // Express has no listener for 'upgrade'. A listener that assigns `req.query` would meet a
+    // getter of Express's prototype.
     if (this.#constructors !== undefined) Object.setPrototypeOf(req, http.IncomingMessage.prototype)
     const refusal = this.#forwarding?.apply(req) || findRefusalStatus(req, this.#options.config)
     if (refusal !== 0) {
@@ -118,16 +136,20 @@ export class NodeDispatcher {
     return true
   }
 
-  /** Looks at a request before the application does, and answers it if it is not right. */
+  /**
+   * Checks a request before the application sees it; responds with an error status and returns true
+   * if it is refused.
+   */
   #isRefused(req: http.IncomingMessage, res: http.ServerResponse): boolean {
     const { config } = this.#options
     this.requestCount++
-    const misled = this.#forwarding?.apply(req) ?? 0
+    const forwardingRefusal = this.#forwarding?.apply(req) ?? 0
     if (this.#accessLog !== undefined) logResponse(this.#accessLog, req, res)
-    // Node says close with the last answer that a connection may carry, and waits for more to answer 503.
+    // Node.js sends `Connection: close` with the last response that a connection may carry, but
+    // keeps the connection open and answers further requests with 503.
     const isLast = this.#limitsConnections && responseInternals(res).maxRequestsOnConnectionReached
     if (this.#isDraining || config.keepalive === 0 || isLast) res.shouldKeepAlive = false
-    const refusal = misled || findRefusalStatus(req, config)
+    const refusal = forwardingRefusal || findRefusalStatus(req, config)
     if (refusal !== 0) res.writeHead(refusal, { Connection: 'close' }).end()
     return refusal !== 0
   }
@@ -139,17 +161,18 @@ export class NodeDispatcher {
     noteHandlerStart(res)
     const listener = serverInternals(this.#server)._events.request
     this.#constructors?.update(listener)
-    // One listener and nobody in between: called as `emit` would, but with its result in hand.
-    const direct =
+    // A single listener without wrappers is called directly, as `emit` would, because `emit`
+    // discards the result.
+    const isDirect =
       typeof listener === 'function' &&
       this.#emit === originalEmit &&
       !capturesRejections(this.#server)
-    if (!direct) {
-      const heard = Reflect.apply(this.#emit, this.#server, ['request', req, res])
+    if (!isDirect) {
+      const hasListeners = Reflect.apply(this.#emit, this.#server, ['request', req, res])
       noteHandlerReturn(res)
-      return heard
+      return hasListeners
     }
-    const result: unknown = (listener as http.RequestListener).call(this.#server, req, res)
+    const result: unknown = listener.call(this.#server, req, res)
     noteHandlerReturn(res)
     if (result !== undefined) noteHandlerResult(result, res)
     return true
@@ -157,55 +180,67 @@ export class NodeDispatcher {
 }
 
 /**
- * Node's server takes its constructors from two symbols, for each request. Those that `createServer` was given are kept.
- * They are assigned and not made getters, which would turn the server into a dictionary for V8.
+ * The constructors of a server's requests and responses, which Node.js reads from two symbol fields
+ * for each request. They are replaced only if they are Node's own. The fields are assigned rather
+ * than defined as getters, which would turn the server into a dictionary object for V8.
  */
 class ServerConstructors {
-  readonly #serverFields: Record<symbol, unknown>
+  readonly #serverFields: ServerInternals
   readonly #detector: ExpressDetector
   #listener: unknown
 
   constructor(server: http.Server, emit: unknown) {
-    this.#serverFields = server as unknown as Record<symbol, unknown>
+    this.#serverFields = serverInternals(server)
+    const nodeConstructors = serverConstructors(server)
     this.#detector = new ExpressDetector(server, emit, (request, response) => ({
-      Request: this.#createConstructor<RequestConstructor>(http.IncomingMessage, request),
-      Response: this.#createConstructor<ResponseConstructor>(http.ServerResponse, response),
+      Request: this.#createConstructor<RequestConstructor>(
+        nodeConstructors.Request,
+        initRequest,
+        request,
+      ),
+      Response: this.#createConstructor<ResponseConstructor>(
+        nodeConstructors.Response,
+        initResponse,
+        response,
+      ),
     }))
   }
 
+  /** Returns undefined if the program has set constructors of its own. */
   static find(server: http.Server, emit: unknown): ServerConstructors | undefined {
-    if (kIncomingMessage === undefined || kServerResponse === undefined) return undefined
-    const slots = server as unknown as Record<symbol, unknown>
-    if (slots[kIncomingMessage] !== http.IncomingMessage) return undefined
-    if (slots[kServerResponse] !== http.ServerResponse) return undefined
+    const fields = serverInternals(server)
+    if (fields[kIncomingMessage] !== http.IncomingMessage) return undefined
+    if (fields[kServerResponse] !== http.ServerResponse) return undefined
     return new ServerConstructors(server, emit)
   }
 
-  /** Looks whether Express listens, from the next request on, where the listener is another than before. */
+  /** Sets the constructors for the listener of 'request', from the next request on. */
   update(listener: unknown): void {
     if (listener === this.#listener) return
     this.#listener = listener
     const { Request, Response } = this.#detector.constructorsOfListener() ?? {}
-    if (kIncomingMessage !== undefined) {
-      this.#serverFields[kIncomingMessage] = Request ?? http.IncomingMessage
-    }
-    if (kServerResponse !== undefined) {
-      this.#serverFields[kServerResponse] = Response ?? http.ServerResponse
-    }
+    this.#serverFields[kIncomingMessage] = Request ?? http.IncomingMessage
+    this.#serverFields[kServerResponse] = Response ?? http.ServerResponse
   }
 
-  /** Makes what node makes once something can run before Express. */
-  #createConstructor<C>(parent: unknown, prototype: object): C {
-    const Node = parent as new (first: unknown, second: unknown) => object
-    const initialize = parent as (this: object, first: unknown, second: unknown) => void
-    const watch = this.#detector
+  /**
+   * Creates a constructor with Express's prototype. It falls back to Node's own objects while other
+   * code can run before Express.
+   */
+  #createConstructor<C>(
+    parent: NodeRequestConstructor | NodeResponseConstructor,
+    initialize: (this: object, first: unknown, second: unknown) => void,
+    prototype: object,
+  ): C {
+    const detector = this.#detector
     function Instance(this: object, first: unknown, second: unknown): object | undefined {
-      if (watch.usableConstructors() === undefined) return new Node(first, second)
+      if (detector.usableConstructors() === undefined) {
+        return Reflect.construct(parent, [first, second])
+      }
       initialize.call(this, first, second)
       return undefined
     }
     Instance.prototype = prototype
-    Object.setPrototypeOf(Instance, Node)
-    return Instance as unknown as C
+    return Object.setPrototypeOf(Instance, parent)
   }
 }

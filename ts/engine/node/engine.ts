@@ -1,6 +1,6 @@
 /**
- * The engine for where the native one has no binary: node:http on the arbiter's descriptors. What it cannot do is a
- * table in docs/engines.md.
+ * The engine on node:http, for platforms without the native addon. It listens on the arbiter's
+ * descriptors. The page docs/engines.md lists what it does not support.
  */
 import type http from 'node:http'
 import type { Socket } from 'node:net'
@@ -25,16 +25,19 @@ import { IGNORED_BY_NODE } from '../settings.ts'
 import { NodeDispatcher } from './dispatch.ts'
 import { createExchangeServer } from './exchange.ts'
 
-/** The longest that a timer of Node takes. */
+/** The longest delay of a Node.js timer. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1
 
-/** How long a half-closed connection waits for the client's end. */
+/** Time that a half-closed connection waits for the client to close. */
 const LINGER_MS = 1000
 
-/** Values that ask for nothing. */
+/** Values that turn a setting off. */
 const DISABLING_VALUES: readonly unknown[] = [0, false, 'off']
 
-/** Node allocates nothing by this, but reads a head of up to so many bytes. */
+/**
+ * Limit of `maxHeaderSize`. Node.js allocates no memory for it in advance, but reads a head up to
+ * this size.
+ */
 const MAX_HEAD_BYTES = 128 * 1024
 
 export function createNodeEngine(options: EngineOptions): Engine {
@@ -44,11 +47,11 @@ export function createNodeEngine(options: EngineOptions): Engine {
 class NodeEngine implements Engine {
   readonly name = 'node'
   readonly #options: EngineOptions
-  /** All that are accepted; with TLS what is below it, so also one whose handshake is under way. */
+  /** All accepted TCP sockets, with those whose TLS handshake is pending. */
   readonly #accepted = new Set<Socket>()
-  /** Of these, those whose handshake is under way. */
+  /** The accepted sockets whose TLS handshake is pending. */
   readonly #handshaking = new Set<Socket>()
-  /** Those that the application has, as it has them. */
+  /** The sockets that the application's server has; with TLS these are the TLS sockets. */
   readonly #sockets = new Set<Socket>()
   readonly #frontServers: net.Server[] = []
   #server: http.Server | undefined
@@ -78,7 +81,7 @@ class NodeEngine implements Engine {
     for (const front of this.#frontServers) front.close()
   }
 
-  // Node has closed the descriptors.
+  // Not possible: `close()` of a Node.js server closes the descriptor.
   resume(): boolean {
     return false
   }
@@ -92,7 +95,7 @@ class NodeEngine implements Engine {
     for (const socket of this.#sockets) markLastResponse(socket)
     this.hasten(Math.min(idleMs, graceMs))
     if (this.#server !== undefined) this.#replaceCloseIdleConnections(this.#server)
-    // Whoever holds a socket still hears of its end; the last of them ends the drain.
+    // Destroying the sockets emits their 'close' events, and the last one resolves the drain.
     const grace = setTimeout(() => this.#destroyAll(), graceMs)
     this.#resolveIfDrained()
     await gone
@@ -101,8 +104,8 @@ class NodeEngine implements Engine {
     this.#dispatcher?.flush()
   }
 
-  // A program that listens to TERM closes its server there. On each connection that looks idle a request may be on its
-  // way: it is answered, as the last one.
+  // A program may call this method in its SIGTERM listener. A connection that looks idle may have a
+  // request on its way, so it stays open for a moment and closes after that response.
   #replaceCloseIdleConnections(server: http.Server): void {
     Object.defineProperty(server, 'closeIdleConnections', {
       ...{ configurable: true, writable: true },
@@ -135,7 +138,7 @@ class NodeEngine implements Engine {
     this.#dispatcher?.reopenLog()
   }
 
-  /** Names the settings that somebody has given in vain. */
+  /** Logs the settings that the operator has set and this engine does not support. */
   #logUnsupportedSettings(given: GivenSettings): void {
     const { config } = this.#options
     const { http_protocols = null, http2_cleartext = null } = config
@@ -144,13 +147,13 @@ class NodeEngine implements Engine {
         'the engine on node:http speaks HTTP/1.1 only, not HTTP/2: see docs/engines.md',
       )
     }
-    const vain: string[] = IGNORED_BY_NODE.filter(
+    const unsupported: string[] = IGNORED_BY_NODE.filter(
       (name) => given.has(name) && !DISABLING_VALUES.includes(config[name]),
     )
-    if (this.#options.tls?.requiresCloseNotify === true) vain.push('suppress_ragged_eofs')
-    if (vain.length === 0) return
+    if (this.#options.tls?.requiresCloseNotify === true) unsupported.push('suppress_ragged_eofs')
+    if (unsupported.length === 0) return
     this.#options.log.warning(
-      `the engine on node:http does not know ${vain.join(', ')}: see docs/engines.md`,
+      `the engine on node:http does not support ${unsupported.join(', ')}: see docs/engines.md`,
     )
   }
 
@@ -162,7 +165,10 @@ class NodeEngine implements Engine {
     this.#tls = { material, sni: options.SNICallback }
   }
 
-  /** A server in front of each descriptor, since a node server has only one; it hands the connections on. */
+  /**
+   * Listens on one descriptor with a server of its own, which passes its connections to the
+   * application's server: a Node.js server listens on only one.
+   */
   #listen(server: http.Server, { fd, address, isSecure: usesTls }: ListenerInfo): void {
     const { tls: material } = this.#options
     const { highWaterMark } = serverInternals(server)
@@ -198,7 +204,8 @@ class NodeEngine implements Engine {
       handshakeTimeout: seconds === 0 ? MAX_TIMEOUT_MS : seconds * 1000,
       SNICallback: (name, callback) => this.#tls?.sni(name, callback),
     })
-    // As node's own https server, without which a handshake that takes too long is only told.
+    // Like Node's https server: without the listener, a handshake that times out is reported but
+    // not closed.
     front.on('tlsClientError', (_error, socket) => socket.destroy())
     front.on('OCSPRequest', (certificate, _issuer, callback) =>
       callback(
@@ -217,7 +224,8 @@ class NodeEngine implements Engine {
       this.#handshaking.delete(socket)
       this.#resolveIfDrained()
     })
-    // A front's own limit counts none that it has handed on, and those that say nothing.
+    // Not `maxConnections` of the front server: it counts no connections that have been passed on,
+    // but counts idle ones.
     const { worker_connections: limit } = this.#options.config
     if (limit === 0 || this.#accepted.size <= limit) return
     if (this.counters().inFlight >= limit) socket.destroy()
@@ -225,10 +233,10 @@ class NodeEngine implements Engine {
 
   #handOver(server: http.Server, front: net.Server, socket: Socket): void {
     this.#sockets.add(socket)
-    // The handshake has ended in a drain: this one has not been idle yet.
+    // The handshake has completed during a drain: the connection gets its idle time from now on.
     if (this.#resolveDrain !== undefined) this.hasten(this.#idleMs)
     socket.once('close', () => this.#forgetSocket(socket))
-    // Node counts a connection on the server that `_server` names, and lets close() wait for it there.
+    // Node.js counts the connection at the server in `_server`, whose close() waits for it.
     serverInternals(front)._connections--
     serverInternals(server)._connections++
     socketInternals(socket)._server = server
@@ -252,7 +260,7 @@ class NodeEngine implements Engine {
     for (const socket of this.#handshaking) socket.destroy()
     for (const socket of this.#sockets) {
       const message = socketInternals(socket)._httpMessage
-      // An answer that has promised keep-alive already is the last one all the same.
+      // The last response, even if its head has promised keep-alive.
       if (message) message._last = true
       else if (!this.#dispatcher?.tunnels.has(socket)) linger(socket)
     }
@@ -260,8 +268,8 @@ class NodeEngine implements Engine {
 }
 
 /**
- * Sets what node has settings for, where the program has not or the operator has. Returns the settings for the rest of
- * the limits, which is checked for each request.
+ * Sets Node's own limits on the server, unless the program has set them and the operator has not.
+ * Returns the settings for the limits that are checked for each request.
  */
 function applyServerLimits(
   server: http.Server,
@@ -287,13 +295,13 @@ function applyServerLimits(
   }
 }
 
-/** An answer whose head is not yet decided says `Connection: close`. */
+/** Adds `Connection: close` to the pending response, unless its head has been rendered. */
 function markLastResponse(socket: Socket): void {
   const message = socketInternals(socket)._httpMessage
   if (message && !message._header) message.shouldKeepAlive = false
 }
 
-/** Half-closes: closing outright would reset the connection under a request that is on its way. */
+/** Half-closes the connection: a full close would reset it under a request that is on its way. */
 function linger(socket: Socket): void {
   socket.end()
   setTimeout(() => socket.destroy(), LINGER_MS).unref()
@@ -302,7 +310,7 @@ function linger(socket: Socket): void {
 async function createServerFor(target: Target, { log }: EngineOptions): Promise<http.Server> {
   if (target.style === 'node') return target.server
   if (target.style === 'exchange') return createExchangeServer(target.handler)
-  // Node's fetch classes are 10 MB: loaded only for whoever uses them.
+  // Loaded only for fetch style: Node's fetch classes take 10 MB.
   const { createFetchHandler } = await import('../../http/fetch.ts')
   return createExchangeServer(createFetchHandler(target.fetch, log))
 }

@@ -1,5 +1,6 @@
 /**
- * Exchanges over node:http, for what is written against the engine's own interface: fetch style and bare handlers.
+ * Exchanges on node:http, for handlers of the engines' own interface: fetch style and plain
+ * exchange handlers.
  */
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
@@ -11,11 +12,12 @@ import type { Connection, Exchange, ExchangeHandler, ExchangeOwner, Fields } fro
 import { CHUNKED, CHUNKED_SILENT, CLOSE, CONNECTION, DATE, LENGTH, NO_BODY } from '../exchange.ts'
 import { isSocketView } from './forwarding.ts'
 
-/** A server whose requests are exchanges for `handler`. */
+/** Creates a server that passes each request to `handler` as an exchange. */
 export function createExchangeServer(handler: ExchangeHandler): http.Server {
   return http.createServer((req, res) => {
     const exchange = new NodeExchange(req, res)
-    handler.onExchange(exchange as BasicExchange as Exchange)
+    const basic: BasicExchange = exchange
+    handler.onExchange(basic as Exchange)
     exchange.start()
   })
 }
@@ -29,7 +31,8 @@ type ExchangeRequest = IncomingMessage & { [kExchange]?: NodeExchange }
 type ExchangeResponse = ServerResponse & { [kExchange]?: NodeExchange }
 type ExchangeSocket = Socket & { [kExchange]?: NodeExchange }
 
-// One function for all, where a closure an exchange would cost more than the answer's head.
+// Shared by all exchanges: a closure for each of them would cost more than the head of the
+// response.
 function onResponseClose(this: ExchangeResponse): void {
   this[kExchange]?.onClose()
 }
@@ -54,13 +57,17 @@ function flushHead(res: ServerResponse): void {
   if (!responseInternals(res)._headerSent) res.flushHeaders()
 }
 
-function ignore(): void {}
+/**
+ * Listens to 'error' of a request: 'close' of the response reports that the client has
+ * disconnected.
+ */
+function ignoreError(): void {}
 
 class NodeConnection implements Connection {
   readonly id = ++lastConnection
   readonly #socket: Socket
   attachment: unknown = undefined
-  /** Nobody here makes sockets: these are node's. */
+  /** Unused: sockets are Node's own here, and have the TLS info themselves. */
   readonly secure = undefined
 
   constructor(socket: Socket) {
@@ -82,7 +89,7 @@ class NodeConnection implements Connection {
   }
 
   get remoteFamily(): 'IPv4' | 'IPv6' | undefined {
-    return this.#socket.remoteFamily as 'IPv4' | 'IPv6' | undefined
+    return addressFamily(this.#socket.remoteFamily)
   }
 
   get localAddress(): string | undefined {
@@ -94,11 +101,11 @@ class NodeConnection implements Connection {
   }
 
   get localFamily(): 'IPv4' | 'IPv6' | undefined {
-    return this.#socket.localFamily as 'IPv4' | 'IPv6' | undefined
+    return addressFamily(this.#socket.localFamily)
   }
 
   get encrypted(): boolean {
-    return (this.#socket as { encrypted?: boolean }).encrypted === true
+    return Reflect.get(this.#socket, 'encrypted') === true
   }
 
   destroy(): void {
@@ -122,7 +129,11 @@ class NodeConnection implements Connection {
   }
 }
 
-/** Expectations and upgrades are node's own here: whoever serves exchanges of node asks for none of it. */
+function addressFamily(name: string | undefined): 'IPv4' | 'IPv6' | undefined {
+  return name === 'IPv4' || name === 'IPv6' ? name : undefined
+}
+
+/** An exchange without Expect and upgrades, which Node.js handles here by itself. */
 type BasicExchange = Omit<Exchange, 'expects' | 'ahead' | 'tunnel'>
 
 class NodeExchange implements BasicExchange {
@@ -137,7 +148,7 @@ class NodeExchange implements BasicExchange {
   readonly bodyKind: 0 | 1 | 2
   readonly body: Buffer | undefined = undefined
   #listensToDrain = false
-  /** Somebody reads the request's body. */
+  /** The owner reads the request's body. */
   #isBodyRead = false
   readonly #req: IncomingMessage
   readonly #res: ServerResponse
@@ -145,7 +156,7 @@ class NodeExchange implements BasicExchange {
   constructor(req: IncomingMessage, res: ServerResponse) {
     this.connection = NodeConnection.of(req.socket)
     this.method = req.method ?? ''
-    const { originalUrl, baseUrl } = req as MountedRequest
+    const { originalUrl, baseUrl }: MountedRequest = req
     this.url = originalUrl ?? req.url ?? ''
     this.rootPath = baseUrl ?? ''
     this.httpVersionMinor = req.httpVersionMinor === 0 ? 0 : 1
@@ -155,18 +166,20 @@ class NodeExchange implements BasicExchange {
     this.#res = res
   }
 
-  /** Begins to deliver, once the handler has had its chance to become the owner. */
+  /**
+   * Subscribes to the events of request and response; call after the handler could become the
+   * owner.
+   */
   start(): void {
     const res: ExchangeResponse = this.#res
     const req: ExchangeRequest = this.#req
-    // Node throws away a body that nobody looks at.
+    // The response is complete and no owner reads the body: Node.js discards it.
     if (this.ended && !this.#isBodyRead) return
     res[kExchange] = this
     res.on('close', onResponseClose)
     if (this.bodyKind === 0) return
     req[kExchange] = this
-    // Its errors are the client's absence, which 'close' of the response reports.
-    req.on('error', ignore)
+    req.on('error', ignoreError)
     req.on('data', onRequestData)
     req.on('end', onRequestEnd)
   }
@@ -177,7 +190,10 @@ class NodeExchange implements BasicExchange {
     else if (!this.#req.complete) this.#watchSocket()
   }
 
-  /** Node tells a request whose answer has gone nothing any more, not even that its body will not come. */
+  /**
+   * Watches the socket: after its response, a request gets no event any more if the client
+   * disconnects.
+   */
   #watchSocket(): void {
     const socket: ExchangeSocket = this.#req.socket
     socket[kExchange] = this
@@ -235,19 +251,23 @@ class NodeExchange implements BasicExchange {
     let block = fields
     if (flags & LENGTH) {
       const length = body === undefined ? 0 : Buffer.byteLength(body, encoding)
-      // Node tells the length of a body only where it sends one, and to HTTP/1.1.
-      const untold = (flags & NO_BODY) !== 0 || this.httpVersionMinor === 0
-      if (untold) block = [...toFlatFields(fields), 'Content-Length', `${length}`]
+      // Node.js adds Content-Length only to a response with a body, and only for HTTP/1.1.
+      const isMissing = (flags & NO_BODY) !== 0 || this.httpVersionMinor === 0
+      if (isMissing) block = [...toFlatFields(fields), 'Content-Length', `${length}`]
       else responseInternals(this.#res)._contentLength = length
     }
     this.#writeHead(status, reason, block, flags)
-    // Node writes a head and the text behind it as one, in the text's encoding; a field's is latin1.
+    // Node.js writes the head and a text body as one string, in the body's encoding. A head that is
+    // not ASCII needs latin1, so the body becomes a buffer.
     const { _header: head } = responseInternals(this.#res)
     const isPlain = typeof body !== 'string' || !head || ASCII_HEAD.test(head)
     this.#res.end(isPlain ? (body ?? '') : Buffer.from(body, encoding), encoding)
   }
 
-  /** Node keeps a head back until there is something of the body, which may be long in coming. */
+  /**
+   * Flushes the head at the end of the turn: Node.js delays it until the first chunk of the body,
+   * which may come late.
+   */
   head(status: number, reason: string | undefined, fields: Fields, flags: number): void {
     this.#writeHead(status, reason, fields, flags)
     setImmediate(flushHead, this.#res)
@@ -261,12 +281,8 @@ class NodeExchange implements BasicExchange {
     internals._removedConnection = (flags & CONNECTION) === 0
     internals._removedContLen = (flags & LENGTH) === 0
     internals._removedTE = (flags & (CHUNKED | CHUNKED_SILENT)) === 0
-    // One flat array: names may repeat, and their order stays.
-    res.writeHead(
-      status,
-      reason ?? STATUS_CODES[status] ?? 'unknown',
-      toFlatFields(fields) as string[],
-    )
+    // One flat array keeps repeated names and their order.
+    internals.writeHead(status, reason ?? STATUS_CODES[status] ?? 'unknown', toFlatFields(fields))
   }
 
   write(chunk: string | Uint8Array, encoding?: BufferEncoding): boolean {
@@ -295,7 +311,7 @@ class NodeExchange implements BasicExchange {
     this.connection.destroy()
   }
 
-  /** Also where the response was ended past the owner: with a 500, after a throw that nobody took. */
+  /** True also after a response that bypasses the owner: the 500 for an uncaught error. */
   get ended(): boolean {
     return this.#res.writableEnded
   }
@@ -309,7 +325,10 @@ class NodeExchange implements BasicExchange {
   }
 }
 
-/** Looked for among the raw fields: `headers` would build an object that an application may never ask for. */
+/**
+ * Whether the request has a body. Searches the raw fields: the getter `headers` would build an
+ * object for each request.
+ */
 function hasBody(raw: readonly string[]): boolean {
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = raw[i]?.toLowerCase()
@@ -322,7 +341,10 @@ function hasBody(raw: readonly string[]): boolean {
 let lastFields = ''
 let lastFlat: string[] = []
 
-/** `Name: value` lines as node's flat array, which nobody changes: many answers have the fields of the one before. */
+/**
+ * Converts `Name: value` lines to Node's flat array. The last result is kept: many responses repeat
+ * the same fields.
+ */
 function toFlatFields(fields: Fields): readonly string[] {
   if (typeof fields !== 'string') return fields
   if (fields === lastFields) return lastFlat

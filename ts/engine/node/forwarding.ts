@@ -1,11 +1,12 @@
 /**
- * What a trusted proxy says of the client, and the field names that nobody may send, for the engine on node:http; the
- * native one has it in `crates/engine/src/guard/forwarding.rs`. PROXY protocol and methods of other letters are not here: node's
- * parser is first.
+ * Applies the header fields of trusted proxies to requests, and removes or refuses field names with
+ * underscores, for the engine on node:http. The native engine has the same in
+ * `crates/engine/src/guard/forwarding.rs`. PROXY protocol and unconventional methods are not
+ * supported here, because Node's parser reads the connection first.
  */
 import type { IncomingMessage } from 'node:http'
 import { isIP, SocketAddress } from 'node:net'
-import { applyRootPath, findPathStart, type MountedRequest } from '../../http/node/root-path.ts'
+import { applyRootPath, findPathStart } from '../../http/node/root-path.ts'
 import { AddressList } from '../../listen/address-list.ts'
 import type { ParsePolicy } from '../parse-policy.ts'
 import { parseForwarded } from './forwarded.ts'
@@ -13,28 +14,33 @@ import { parseForwarded } from './forwarded.ts'
 const BAD_REQUEST = 400
 const MISCONFIGURED = 500
 
+/** A node identifier of RFC 7239 section 6. */
 interface ForwardedNode {
   readonly address: string
-  /** 0 where none is told. */
+  /** 0 if the proxy reports none. */
   readonly port: number
 }
 
+/** What the trusted proxies report about the client; undefined where they report nothing. */
 interface ForwardedClient {
   readonly node: ForwardedNode | undefined
   readonly host: string | undefined
   readonly secure: boolean | undefined
 }
 
-/** `forwarded_headers` says which of them is believed. */
+/** The fields that report the client; the setting `forwarded_headers` selects which one counts. */
 const CLIENT_FIELDS = ['forwarded', 'x-forwarded-for', 'x-forwarded-host']
 
 const HOST = /^(?:\[([^\]%]*)\]|(?:[\w\-.~!$&'()*+;=]|%[\da-f]{2})*)(?::(\d{0,5}))?$/i
 const FUTURE_ADDRESS = /^v[\da-f]+\.[\w\-.~!$&'()*+;=:]+$/i
 const MAX_PORT = 65_535
-/** More proxies than anybody has. */
+/** Limit of proxies in a chain, more than any deployment has. */
 const MAX_HOPS = 64
 
-/** A name or an address, with an optional port: no user, no path, no list (RFC 3986 section 3.2.2). */
+/**
+ * Whether a text is a host with an optional port: no user, no path, no list (RFC 3986 section
+ * 3.2.2).
+ */
 export function isHost(text: string): boolean {
   const parts = HOST.exec(text)
   if (parts === null || Number(parts[2] ?? 0) > MAX_PORT) return false
@@ -50,8 +56,9 @@ export class ForwardedHeaders {
   readonly #forwarderHeaders: ReadonlySet<string>
   readonly #schemes: readonly (readonly [string, string])[]
   readonly #prefix: string
-  /** The names of the fields that say something of the client, in small letters, and how long they are. */
+  /** Names of the fields that report the client or the scheme, in small letters. */
   readonly #forwardingFields: ReadonlySet<string>
+  /** True at the index of each length of those names, for a check without a lookup. */
   readonly #fieldNameLengths: readonly (true | undefined)[]
 
   constructor(policy: ParsePolicy) {
@@ -66,9 +73,10 @@ export class ForwardedHeaders {
     this.#fieldNameLengths = lengths
   }
 
-  /** Changes the request to what the application is to see; returns the status with which it is refused, or 0. */
+  /** Rewrites the request for the application; returns the status of a refusal, or 0. */
   apply(req: IncomingMessage): number {
-    // Most requests have no such field: looking an address up in the list costs a tenth of a whole request.
+    // Most requests have no such field, and the lookup of the peer's address costs a tenth of a
+    // request.
     if (!this.#hasForwardingFields(req.rawHeaders)) return this.#applyPrefix(req, this.#prefix)
     const trusted = this.#trusted.trusts(req.socket.remoteAddress)
     if (!this.#applyHeaderMap(req, trusted)) return BAD_REQUEST
@@ -79,16 +87,16 @@ export class ForwardedHeaders {
       if (client === undefined || secure === 'disagree') return BAD_REQUEST
       replaceSocket(req, client.node, secure === true)
       if (client.host !== undefined) setField(req, 'host', client.host)
-      const [told, again] = this.#forwardedPrefixes(req)
-      if (told !== undefined) {
-        if (again !== undefined || !/^(\/(?!\/)[^?#\\]*)?$/.test(told)) return BAD_REQUEST
-        prefix = normalizePrefix(told)
+      const [forwarded, second] = this.#forwardedPrefixes(req)
+      if (forwarded !== undefined) {
+        if (second !== undefined || !/^(\/(?!\/)[^?#\\]*)?$/.test(forwarded)) return BAD_REQUEST
+        prefix = normalizePrefix(forwarded)
       }
     }
     return this.#applyPrefix(req, prefix)
   }
 
-  /** Whether a field tells of the client or has an underscore in its name. */
+  /** Whether a field reports the client or has an underscore in its name. */
   #hasForwardingFields(raw: readonly string[]): boolean {
     for (let i = 0; i < raw.length; i += 2) {
       const name = raw[i] ?? ''
@@ -107,13 +115,16 @@ export class ForwardedHeaders {
     const target = req.url ?? ''
     if (target === '*' || req.method === 'CONNECT') return 0
     const path = target.slice(findPathStart(target))
-    const behind = path.charAt(prefix.length)
-    if (!path.startsWith(prefix) || (behind !== '' && !'/?#'.includes(behind))) return MISCONFIGURED
-    applyRootPath(req as MountedRequest, prefix)
+    const next = path.charAt(prefix.length)
+    if (!path.startsWith(prefix) || (next !== '' && !'/?#'.includes(next))) return MISCONFIGURED
+    applyRootPath(req, prefix)
     return 0
   }
 
-  /** Leaves out, refuses or keeps fields with underscores; false when the request is refused. */
+  /**
+   * Applies the setting `header_map` to fields with underscores; returns false if the request is
+   * refused.
+   */
   #applyHeaderMap(req: IncomingMessage, trusted: boolean): boolean {
     const { header_map: headerMap } = this.#policy
     const all = trusted && this.#forwarderHeaders.has('*')
@@ -139,7 +150,10 @@ export class ForwardedHeaders {
     return isTaken ? valuesOf(req, 'script_name') : []
   }
 
-  /** The client by the field that is believed; undefined when the fields are bad or contradict each other. */
+  /**
+   * Reads the client from the selected field; undefined if the fields are malformed or contradict
+   * each other.
+   */
   #findClient(req: IncomingMessage): ForwardedClient | undefined {
     const { forwarded_headers: forwardedHeaders } = this.#policy
     if (forwardedHeaders === 'off') return NO_CLIENT
@@ -159,11 +173,11 @@ export class ForwardedHeaders {
     let node: ForwardedNode | undefined
     let hops = 0
     for (const item of items.reverse()) {
-      const said = parseNode(item)
-      if (said === undefined) break
-      node = said
+      const hop = parseNode(item)
+      if (hop === undefined) break
+      node = hop
       hops++
-      if (hops === MAX_HOPS || !this.#trusted.contains(said.address)) break
+      if (hops === MAX_HOPS || !this.#trusted.contains(hop.address)) break
     }
     if (node === undefined) return NO_CLIENT
     const hosts = itemsOf(req, 'x-forwarded-host')
@@ -188,16 +202,16 @@ export class ForwardedHeaders {
   }
 }
 
-/** One leading slash, none behind. */
+/** Normalizes a root path: one leading slash, no trailing slash, empty for the root. */
 function normalizePrefix(path: string): string {
   const inside = path.replace(/^\/+|\/+$/g, '')
   return inside === '' ? '' : `/${inside}`
 }
 
-/** What all that is said comes to. */
-function findAgreement(said: Iterable<boolean | undefined>): boolean | undefined | 'disagree' {
+/** Returns the value that all reports share, undefined if there is none, or `disagree`. */
+function findAgreement(reports: Iterable<boolean | undefined>): boolean | undefined | 'disagree' {
   let known: boolean | undefined
-  for (const each of said) {
+  for (const each of reports) {
     if (known !== undefined && each !== undefined && known !== each) return 'disagree'
     known ??= each
   }
@@ -206,7 +220,7 @@ function findAgreement(said: Iterable<boolean | undefined>): boolean | undefined
 
 const NODE = /^(?:\[(?<literal>[^\]]*)\]|(?<dotted>[^:]*))(?::(?<port>\d+))?$/
 
-/** What `192.0.2.1:80`, `[2001:db8::1]:80` and the like say, the address in the one form that it has. */
+/** Parses `192.0.2.1:80`, `[2001:db8::1]:80` and the like; the address becomes canonical. */
 function parseNode(text: string): ForwardedNode | undefined {
   if (isIP(text) !== 0) return createNode(text, 0)
   const { literal, dotted = '', port = '0' } = NODE.exec(text)?.groups ?? {}
@@ -219,7 +233,8 @@ function createNode(text: string, port: number): ForwardedNode | undefined {
   return address === undefined ? undefined : { address, port }
 }
 
-// A zone is one of this machine's and not of the client's.
+// A zone (`%eth0`) is refused: it names an interface of one machine, which does not identify a
+// client.
 function canonicalAddress(address: string): string | undefined {
   if (isIP(address) === 4) return address
   if (address.includes('%')) return undefined
@@ -235,33 +250,37 @@ function valuesOf(req: IncomingMessage, name: string): string[] {
   return values
 }
 
-/** The items of the lists of a name; empty ones count for nothing (RFC 9110 section 5.6.1.2). */
+/**
+ * Returns the list items of all fields of a name; empty ones are ignored (RFC 9110 section
+ * 5.6.1.2).
+ */
 function itemsOf(req: IncomingMessage, name: string): string[] {
   const items = valuesOf(req, name).flatMap((value) => value.split(','))
   return items.map((item) => item.trim()).filter((item) => item !== '')
 }
 
 /**
- * The socket as a request shows it: node has several requests of a connection in hand at once, each perhaps of another
- * client. All but the facts is the socket's own.
+ * Replaces the socket that a request shows by a view with the forwarded client. A view for each
+ * request, because Node.js parses pipelined requests of one connection ahead, and each may have
+ * another client.
  */
 function replaceSocket(
   req: IncomingMessage,
   node: ForwardedNode | undefined,
   secure: boolean,
 ): void {
-  const facts = new Map<PropertyKey, unknown>()
+  const shown = new Map<PropertyKey, unknown>()
   if (node !== undefined) {
-    facts.set('remoteAddress', node.address)
-    facts.set('remoteFamily', isIP(node.address) === 4 ? 'IPv4' : 'IPv6')
-    facts.set('remotePort', node.port === 0 ? undefined : node.port)
+    shown.set('remoteAddress', node.address)
+    shown.set('remoteFamily', isIP(node.address) === 4 ? 'IPv4' : 'IPv6')
+    shown.set('remotePort', node.port === 0 ? undefined : node.port)
   }
-  if (secure) facts.set('encrypted', true)
-  if (facts.size === 0) return
+  if (secure) shown.set('encrypted', true)
+  if (shown.size === 0) return
   req.socket = new Proxy(req.socket, {
-    get: (socket, name) => (facts.has(name) ? facts.get(name) : Reflect.get(socket, name)),
-    // Some ask first whether there is such a fact, as of a socket that may be plain.
-    has: (socket, name) => facts.has(name) || Reflect.has(socket, name),
+    get: (socket, name) => (shown.has(name) ? shown.get(name) : Reflect.get(socket, name)),
+    // For code that checks `'encrypted' in socket` first.
+    has: (socket, name) => shown.has(name) || Reflect.has(socket, name),
     set: (socket, name, value) => Reflect.set(socket, name, value),
   })
   socketViews.add(req.socket)
@@ -269,12 +288,12 @@ function replaceSocket(
 
 const socketViews = new WeakSet<object>()
 
-/** Whether a request shows its socket with another client than the connection's. */
+/** Whether the socket of a request is such a view. */
 export function isSocketView(socket: object): boolean {
   return socketViews.has(socket)
 }
 
-/** Fields as they crossed and as they are looked up; node has read the latter already. */
+/** Sets a field in `rawHeaders` and in `headers`, which Node.js has built already. */
 function setField(req: IncomingMessage, name: string, value: string): void {
   const at = req.rawHeaders.findIndex((text, i) => i % 2 === 0 && text.toLowerCase() === name)
   if (at < 0) return
@@ -288,7 +307,7 @@ function removeFields(req: IncomingMessage, names: ReadonlySet<string>): void {
     const [name = '', value = ''] = req.rawHeaders.slice(i, i + 2)
     if (!names.has(name.toLowerCase())) kept.push(name, value)
   }
-  // Looked at before the lines change, so that node makes it of all of them.
+  // Read before `rawHeaders` changes: the getter builds `headers` from all lines.
   const { headers } = req
   for (const name of names) delete headers[name]
   req.rawHeaders = kept

@@ -1,22 +1,30 @@
-/** What node's parser does not know of limits and RFC 9112 (node engine only): checked when a head is complete. */
+/**
+ * Checks of the request head that Node's parser does not make: limits of the settings and rules of
+ * RFC 9112. For the engine on node:http.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { EngineConfig } from '../engine.ts'
 import { isHost } from './forwarding.ts'
 
-/** ` HTTP/1.1` and the blank before the target count, as Gunicorn counts the whole line. */
+/**
+ * Bytes of the request line beside method and target. Gunicorn's `limit_request_line` counts the
+ * whole line.
+ */
 const LINE_OVERHEAD = ' '.length + ' HTTP/1.1'.length
 
-/** `: ` and the line's end; white space more than that is gone by now. */
+/**
+ * Bytes of a field line beside name and value; further white space has been removed by the parser.
+ */
 const FIELD_OVERHEAD = ': \r\n'.length
 
-/** The status with which a request is refused, or 0. */
+/** Returns the status of a refusal, or 0. */
 export function findRefusalStatus(req: IncomingMessage, config: EngineConfig): number {
   const { method = '', url = '', rawHeaders, httpVersionMajor, httpVersionMinor } = req
   if (httpVersionMajor !== 1 || httpVersionMinor > 1) return 505
   const line = method.length + url.length + LINE_OVERHEAD
   if (config.limit_request_line > 0 && line > config.limit_request_line) return 414
   if (!url.startsWith('/') && method !== 'CONNECT' && !isTarget(url, method)) return 400
-  // RFC 9112 section 3.2.3: a host and a port, and nothing else.
+  // The target of CONNECT is a host and a port (RFC 9112 section 3.2.3).
   if (method === 'CONNECT' && !(isHost(url) && /.:\d+$/.test(url))) return 400
   if (rawHeaders.length > config.limit_request_fields * 2) return 431
   const fields = findFieldRefusal(req, config.limit_request_field_size || Number.POSITIVE_INFINITY)
@@ -25,7 +33,10 @@ export function findRefusalStatus(req: IncomingMessage, config: EngineConfig): n
   return 0
 }
 
-/** RFC 9112 section 3.2: an asterisk, or a scheme and a host; with a user before that it is meant to deceive. */
+/**
+ * Whether a target is in asterisk-form or absolute-form (RFC 9112 section 3.2). User information
+ * before the host is refused as a likely deception.
+ */
 function isTarget(url: string, method: string): boolean {
   if (url === '*') return method === 'OPTIONS'
   const host = /^[a-z][a-z\d+.-]*:\/\/([^/?#]+)/i.exec(url)?.[1]
@@ -40,7 +51,8 @@ function findFieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, siz
     const name = rawHeaders[at] ?? ''
     const value = rawHeaders[at + 1] ?? ''
     if (name.length + value.length + FIELD_OVERHEAD > size) return 431
-    // Three names are looked at, and each has a length of its own. A second one is another reader's only one.
+    // The three names have different lengths. A repeated field is refused, since another parser may
+    // use the other one.
     if (name.length === 4 && name.toLowerCase() === 'host') {
       if (hasHost || !isRepeatedHost(value)) return 400
       hasHost = true
@@ -48,7 +60,8 @@ function findFieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, siz
       if (hasType) return 400
       hasType = true
     } else if (name.length === 17 && name.toLowerCase() === 'transfer-encoding') {
-      // Node decodes chunks and passes on the rest as it is; on 1.0 others would see no coding at all.
+      // Node.js decodes only `chunked` and passes other codings on as they are. In HTTP/1.0,
+      // another parser may ignore the field.
       if (httpVersionMinor === 0 || value === '') return 400
       if (hasCoding || value.toLowerCase() !== 'chunked') return 501
       hasCoding = true
@@ -59,7 +72,7 @@ function findFieldRefusal({ rawHeaders, httpVersionMinor }: IncomingMessage, siz
 
 let lastHost = ''
 
-/** Most requests name the host that the one before named. */
+/** Like `isHost`, but remembers the last valid host: most requests repeat it. */
 function isRepeatedHost(value: string): boolean {
   if (value === lastHost) return true
   if (!isHost(value)) return false
@@ -71,7 +84,8 @@ function findBodyRefusal(req: IncomingMessage, limit: number): number {
   const length = req.headers['content-length']
   if (length !== undefined) return Number(length) > limit ? 413 : 0
   if (req.headers['transfer-encoding'] === undefined) return 0
-  // A chunked body has no length to look at beforehand: what exceeds the limit ends the connection.
+  // The length of a chunked body is not known in advance: exceeding the limit aborts the
+  // connection.
   const push = req.push
   let received = 0
   req.push = function limited(this: IncomingMessage, chunk: Buffer | null, encoding) {
@@ -83,7 +97,10 @@ function findBodyRefusal(req: IncomingMessage, limit: number): number {
   return 0
 }
 
-/** Answers 504 past the application, and ends the connection, if the head of its answer is not there in time. */
+/**
+ * Sends a 504 and closes the connection if the application has sent no response head within
+ * `limitMs` after the end of the request body.
+ */
 export function limitResponseTime(
   req: IncomingMessage,
   res: ServerResponse,
@@ -92,7 +109,8 @@ export function limitResponseTime(
   const start = (): void => {
     const timer = setTimeout(() => {
       if (res.headersSent || res.destroyed) return
-      // On the socket and not on the response: what the handler still does there must find it destroyed, not ended.
+      // Written to the socket, so that the handler finds a destroyed response rather than an ended
+      // one.
       req.socket.end(GATEWAY_TIMEOUT)
       req.socket.destroySoon()
     }, limitMs)

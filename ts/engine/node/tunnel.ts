@@ -1,14 +1,15 @@
 /**
- * A connection that the application has taken over, on the engine over node:http: its socket is node's own. What is
- * written to it is looked at, for the access log and so that a drain can close a WebSocket between two frames.
+ * A connection that the application has taken over, on the engine on node:http. The application
+ * uses Node's socket; its writes are inspected for the access log, and so that a drain can close a
+ * WebSocket between two frames.
  */
 import type { Socket } from 'node:net'
 import { RESTART_FRAME, WebSocketFrames } from './websocket-frames.ts'
 
-/** The head of the application's answer is looked for in so many of its bytes. */
+/** Limit of the response head: more bytes without its end are taken for another protocol. */
 const MAX_HEAD_BYTES = 16_384
 
-/** A client may take so long to answer the close of its WebSocket, or to go when it is refused. */
+/** Time that a client has to answer a WebSocket close frame, or to disconnect after a refusal. */
 const CLOSE_TIMEOUT_MS = 5_000
 
 type Callback = (error?: Error | null) => void
@@ -20,22 +21,22 @@ type WriteMethod = (
 ) => boolean
 
 export class NodeTunnel {
-  /** What the application has answered; 0 and nothing before it has. */
+  /** Status code of the application's response; 0 before its head is complete. */
   status = 0
-  /** Its head, as it was written. */
+  /** Head of the response as it was written so far. */
   head = ''
   readonly #socket: Socket
   readonly #write: WriteMethod
   readonly #end: (callback?: Callback) => Socket
-  /** Undefined before the head has ended, and null where no WebSocket follows. */
+  /** Undefined before the head is complete; null if no WebSocket follows. */
   #frames: WebSocketFrames | null | undefined
   #isDraining = false
-  /** The engine has closed the WebSocket: nothing of the application's follows. */
+  /** The engine has sent a close frame: further bytes of the application are dropped. */
   #hasSentClose = false
 
   constructor(socket: Socket) {
     this.#socket = socket
-    this.#write = socket.write as WriteMethod
+    this.#write = socket.write
     this.#end = socket.end
     const define = (name: string, value: unknown): void =>
       void Object.defineProperty(socket, name, { value, writable: true, configurable: true })
@@ -43,7 +44,7 @@ export class NodeTunnel {
     define('end', this.#onEnd)
   }
 
-  /** The worker drains: a WebSocket is told; others go on. */
+  /** Closes a WebSocket with a close frame; another protocol continues. */
   drain(): void {
     this.#isDraining = true
     if (!this.#frames) return
@@ -60,9 +61,9 @@ export class NodeTunnel {
     const done = typeof encoding === 'function' ? encoding : callback
     const socket = this.#socket
     const isText = typeof chunk === 'string'
-    // What is no chunk is node's to refuse.
+    // Node.js refuses other types with an error of its own.
     if (!isText && !(chunk instanceof Uint8Array)) {
-      return this.#write.call(socket, chunk as Uint8Array, name, done)
+      return Reflect.apply(this.#write, socket, [chunk, name, done])
     }
     if (this.#frames === null) return this.#write.call(socket, chunk, name, done)
     const bytes = isText ? Buffer.from(chunk, name) : chunk
@@ -73,21 +74,27 @@ export class NodeTunnel {
     return room
   }
 
-  readonly #onEnd = (...args: unknown[]): Socket => {
-    const [chunk, encoding] = args
-    const callback = args.find((it) => typeof it === 'function') as Callback | undefined
+  readonly #onEnd = (
+    chunk?: unknown,
+    encoding?: BufferEncoding | Callback,
+    last?: Callback,
+  ): Socket => {
+    const callback = [chunk, encoding, last].find((it) => typeof it === 'function')
     const hasChunk = typeof chunk !== 'function' && chunk !== undefined && chunk !== null
-    if (hasChunk) this.#onWrite(chunk, typeof encoding === 'string' ? (encoding as 'utf8') : 'utf8')
+    if (hasChunk) this.#onWrite(chunk, typeof encoding === 'string' ? encoding : 'utf8')
     if (this.#isRefusal && !this.#socket.writableEnded) this.#destroyWhenIdle()
-    return this.#end.call(this.#socket, callback)
+    return Reflect.apply(this.#end, this.#socket, [callback])
   }
 
-  /** The application has answered that it does not take the connection over, or nothing. */
+  /** Whether the application has refused the upgrade, or has sent no response. */
   get #isRefusal(): boolean {
     return this.status >= 300 || this.head === ''
   }
 
-  /** A client that stays counts as in hand: it has a while, and for each piece that it still sends another. */
+  /**
+   * Destroys the connection once the client has sent nothing for `CLOSE_TIMEOUT_MS`: until then it
+   * counts as in flight and holds up a drain.
+   */
   #destroyWhenIdle(): void {
     const socket = this.#socket
     let { bytesRead } = socket
@@ -99,7 +106,7 @@ export class NodeTunnel {
     socket.once('close', () => clearInterval(timer))
   }
 
-  /** Returns how many of the bytes go to the client. */
+  /** Follows head and frames; returns how many of the bytes to send to the client. */
   #inspect(bytes: Uint8Array): number {
     let start = 0
     if (this.#frames === undefined) {

@@ -1,29 +1,29 @@
 /**
- * Where the frames of a WebSocket begin and end, in the bytes that an application sends (RFC 6455 section 5.2); the
- * native engine has the same in `crates/engine/src/server/connection/websocket.rs`.
+ * Finds the frame boundaries in the WebSocket bytes that an application sends (RFC 6455 section
+ * 5.2). The native engine has the same in `crates/engine/src/server/connection/websocket.rs`.
  */
 
-/** A close frame with the code 1012, "Service Restart": the client may come back at once. */
+/** A close frame with the status code 1012, "Service Restart": the client may reconnect at once. */
 export const RESTART_FRAME: Buffer = Buffer.from([0x88, 2, 0x03, 0xf4])
 
 const CLOSE_OPCODE = 8
 const MAX_HEAD_BYTES = 14
 
 export class WebSocketFrames {
-  /** The application has begun a close frame. */
+  /** The application has started to send a close frame. */
   hasCloseFrame = false
   readonly #head = new Uint8Array(MAX_HEAD_BYTES)
-  /** Bytes of a frame's head that have come. */
+  /** Number of bytes in `#head` that have been read. */
   #headBytes = 0
-  /** Bytes of its payload that are still to come. */
+  /** Bytes of the current frame's payload that have not been read yet. */
   #payloadBytesLeft = 0
 
-  /** Whether the next byte begins a frame. */
+  /** Whether the next byte starts a frame. */
   get isAtBoundary(): boolean {
     return this.#headBytes === 0 && this.#payloadBytesLeft === 0
   }
 
-  /** Passes over bytes, only as far as the frame in hand goes if `toBoundary`. Returns how many. */
+  /** Reads bytes, at most to the end of the current frame if `toBoundary`; returns how many. */
   skip(bytes: Uint8Array, toBoundary: boolean): number {
     let at = 0
     while (at < bytes.length && !(toBoundary && this.isAtBoundary)) {
