@@ -1,4 +1,4 @@
-//! A collector of lines, for logs that JavaScript writes: syslog and statsd.
+//! A socket to a log collector, for messages that JavaScript sends: syslog and statsd.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -8,24 +8,25 @@ use napi_derive::napi;
 
 use crate::system_error::system_error;
 
-/// Where lines go over a socket.
+/// A connection to a collector over UDP, TCP or a Unix socket.
 #[napi]
 pub struct LogSocket {
-    /// None after `close`.
+    /// The open socket, or `None` after `close`.
     inner: Mutex<Option<Inner>>,
 }
 
 #[napi]
 impl LogSocket {
-    /// `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`.
+    /// Opens a socket to `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram`
+    /// or `unix://PATH#stream`.
     #[napi(constructor, catch_unwind)]
     pub fn new(address: String) -> napi::Result<Self, String> {
-        let inner = Inner::open(&address, PATIENCE)
+        let inner = Inner::open(&address, SEND_TIMEOUT)
             .map_err(|error| system_error("connect", &address, &error))?;
         Ok(Self { inner: Mutex::new(Some(inner)) })
     }
 
-    /// Sends a message before it returns, or loses it.
+    /// Sends a message synchronously. A message that cannot be sent is dropped.
     #[napi(catch_unwind)]
     pub fn send(&self, message: String) {
         if let Ok(Some(inner)) = self.inner.lock().as_deref_mut() {
@@ -33,7 +34,7 @@ impl LogSocket {
         }
     }
 
-    /// Closes the socket: a process that collects its garbage seldom would keep it for hours.
+    /// Closes the socket at once, without waiting for the garbage collector, which may take hours.
     #[napi(catch_unwind)]
     pub fn close(&self) {
         if let Ok(mut inner) = self.inner.lock() {
@@ -41,12 +42,13 @@ impl LogSocket {
         }
     }
 
-    /// Whether messages are lines of a stream.
+    /// Returns whether the socket is a stream, in which each message is one line.
     #[napi(getter)]
     pub fn is_stream(&self) -> bool {
         self.inner.lock().is_ok_and(|inner| inner.as_ref().is_some_and(Inner::is_stream))
     }
 }
 
-/// A line of the error log may wait so long for a collector that does not answer, once a second at most.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// Maximum time that a line of the error log waits for an unresponsive collector, at most once a
+/// second.
+const SEND_TIMEOUT: Duration = Duration::from_millis(200);

@@ -1,6 +1,6 @@
-//! What Node cannot do for a process: bind with every option, tell a descriptor's address, close
-//! it or give it to another process, name the process at full length, find a user's ids, talk to systemd, choose
-//! processors.
+//! Process and socket functions that Node does not provide. They bind with every option, report the
+//! address of a descriptor, and close it or send it to another process. They also set the process
+//! title, look up users and groups, notify systemd and set CPU affinity.
 
 mod descriptors;
 mod notify;
@@ -20,7 +20,8 @@ use napi_derive::napi;
 
 use crate::system_error::system_error;
 
-/// Where a socket is bound. Of a unix socket only `path` is set; it starts with `\0` when abstract.
+/// The address to which a socket is bound. A Unix socket has only `path`, which starts with `\0` if
+/// the name is abstract.
 #[napi(object)]
 pub struct SocketAddress {
     #[napi(ts_type = "'IPv4' | 'IPv6' | 'unix'")]
@@ -30,7 +31,7 @@ pub struct SocketAddress {
     pub path: String,
 }
 
-/// Binds a TCP address and listens. Returns a descriptor that the caller closes.
+/// Binds a TCP address and listens. Returns a descriptor that the caller must close.
 #[napi(catch_unwind)]
 pub fn bind_tcp(
     host: String,
@@ -45,8 +46,8 @@ pub fn bind_tcp(
         .map_err(|error| system_error("listen", &format_host_and_port(&host, port), &error))
 }
 
-/// Binds a unix socket and listens; mode 0777 less the umask. Returns a descriptor that the caller
-/// closes.
+/// Binds a Unix socket and listens. Its mode is 0777 reduced by the umask. Returns a descriptor
+/// that the caller must close.
 #[napi(catch_unwind)]
 pub fn bind_unix(path: String, backlog: u32) -> napi::Result<i32, String> {
     listener::bind_unix(path.as_bytes(), backlog)
@@ -54,15 +55,15 @@ pub fn bind_unix(path: String, backlog: u32) -> napi::Result<i32, String> {
         .map_err(|error| system_error("listen", &path.replace('\0', "@"), &error))
 }
 
-/// Takes over an inherited stream socket: it listens afterwards, does not block and is closed on
-/// exec.
+/// Adopts an inherited stream socket: makes it listen, non-blocking and close-on-exec.
 #[napi(catch_unwind)]
 pub fn adopt_listener(fd: i32, backlog: u32) -> napi::Result<(), String> {
     listener::adopt_listener(fd, backlog)
         .map_err(|error| system_error("listen", &format!("descriptor {fd}"), &error))
 }
 
-/// Listens on a bound socket of somebody else's and returns a descriptor of one's own for it.
+/// Listens on a bound socket of another owner. Returns a duplicate descriptor that the caller must
+/// close.
 #[napi(catch_unwind)]
 pub fn listen_on(fd: i32, backlog: u32) -> napi::Result<i32, String> {
     listener::listen_on(fd, backlog)
@@ -70,7 +71,7 @@ pub fn listen_on(fd: i32, backlog: u32) -> napi::Result<i32, String> {
         .map_err(|error| system_error("listen", &format!("descriptor {fd}"), &error))
 }
 
-/// How many connections wait in the queue of a listening TCP socket; Linux tells.
+/// Returns the number of connections in the accept queue of a listening TCP socket. Linux only.
 #[napi(catch_unwind)]
 pub fn count_pending_connections(fd: i32) -> napi::Result<u32, String> {
     listener::count_pending_connections(fd)
@@ -80,35 +81,42 @@ pub fn count_pending_connections(fd: i32) -> napi::Result<u32, String> {
 /// Closes a descriptor.
 #[napi(catch_unwind)]
 pub fn close_fd(fd: i32) -> napi::Result<(), String> {
-    // SAFETY: the number comes from JavaScript, which owns what it closes; EBADF when it is none.
+    // SAFETY: the number comes from JavaScript, which owns the descriptor. A wrong number is EBADF.
     if unsafe { libc::close(fd) } == 0 {
         return Ok(());
     }
     Err(system_error("close", &format!("descriptor {fd}"), &io::Error::last_os_error()))
 }
 
-/// Answers the question `id` of the process at the other end of a socket pair, with a copy of a descriptor or with no.
+/// Responds to the request `id` of the process at the other end of a socket pair. The response
+/// carries a duplicate of `fd`; without `fd` it is a refusal.
 #[napi(catch_unwind)]
 pub fn send_descriptor(socket: i32, id: u32, fd: Option<i32>) -> napi::Result<(), String> {
-    descriptors::respond(socket, id, fd)
+    descriptors::send_response(socket, id, fd)
         .map_err(|error| system_error("sendmsg", &format!("descriptor {socket}"), &error))
 }
 
-/// Asks the process at the other end of a socket pair for a descriptor and waits for the answer, at most `limit` seconds.
-/// The caller closes what comes; undefined is a no.
+/// Requests a descriptor from the process at the other end of a socket pair and blocks for at most
+/// `limit` seconds (0 to 60). The caller must close the result; undefined means that the process
+/// has refused.
 #[napi(catch_unwind)]
 pub fn request_descriptor(
     socket: i32,
-    question: String,
+    request: String,
     id: u32,
     limit: f64,
 ) -> napi::Result<Option<i32>, String> {
-    descriptors::request(socket, &question, id, Duration::from_secs_f64(limit.clamp(0.0, 60.0)))
-        .map(|found| found.map(IntoRawFd::into_raw_fd))
-        .map_err(|error| system_error("recvmsg", &format!("descriptor {socket}"), &error))
+    descriptors::request_descriptor(
+        socket,
+        &request,
+        id,
+        Duration::from_secs_f64(limit.clamp(0.0, 60.0)),
+    )
+    .map(|found| found.map(IntoRawFd::into_raw_fd))
+    .map_err(|error| system_error("recvmsg", &format!("descriptor {socket}"), &error))
 }
 
-/// The address a socket is bound to.
+/// Returns the address to which a socket is bound.
 #[napi(catch_unwind)]
 pub fn local_address(fd: i32) -> napi::Result<SocketAddress, String> {
     let address = listener::local_address(fd)
@@ -129,53 +137,55 @@ pub fn local_address(fd: i32) -> napi::Result<SocketAddress, String> {
     })
 }
 
-/// Makes the kernel kill this process when the thread that started it ends, or no longer when no `parent` is given. False
-/// when `parent` has ended already. Linux alone can do it, and forgets it when the user changes.
+/// Makes the kernel kill this process when the thread that started it exits, as `prctl(2)`
+/// describes for `PR_SET_PDEATHSIG`. Without `parent` it clears the setting. Returns false if
+/// `parent` has exited already. Only Linux supports this, and clears the setting when the user
+/// changes.
 #[napi(catch_unwind)]
 pub fn set_parent_death_signal(parent: Option<u32>) -> bool {
     #[cfg(target_os = "linux")]
     {
         let signal = if parent.is_some() { libc::SIGKILL } else { 0 };
-        // SAFETY: sets a number of this process and takes no pointer.
+        // SAFETY: the call sets a number of this process and takes no pointer.
         unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, signal) };
     }
     parent.is_none_or(|parent| parent == std::os::unix::process::parent_id())
 }
 
-/// Names the process as `ps` shows it, longer than its arguments were if need be. Returns whether
-/// the system allows it.
+/// Sets the title of the process in `ps`, which may be longer than the original arguments. Returns
+/// whether the system supports it.
 #[napi(catch_unwind)]
 pub fn set_title(title: String) -> bool {
-    title::set(&title)
+    title::set_title(&title)
 }
 
-/// The children of this process that have ended and that nobody has waited for.
+/// Returns the child processes that have exited and have not been reaped.
 #[napi(catch_unwind)]
 pub fn list_zombies() -> Vec<i32> {
     orphans::list_zombies()
 }
 
-/// Waits for a child that has ended; false when there is no such child.
+/// Reaps a child process that has exited. Returns false if there is no such child.
 #[napi(catch_unwind)]
 pub fn reap_zombie(pid: i32) -> bool {
     orphans::reap_zombie(pid)
 }
 
-/// The ids of a user and of the user's own group.
+/// The user id of a user and the id of the user's primary group.
 #[napi(object)]
 pub struct UserIds {
     pub uid: u32,
     pub gid: u32,
 }
 
-/// Finds a user by name.
+/// Finds a user by name. Returns null if there is no such user.
 #[napi(catch_unwind)]
 pub fn user_ids(name: String) -> napi::Result<Option<UserIds>, String> {
     let found = users::find_user(&name).map_err(|error| system_error("getpwnam", &name, &error))?;
     Ok(found.map(|(uid, gid)| UserIds { uid, gid }))
 }
 
-/// Finds a user by number.
+/// Finds a user by user id. Returns null if there is no such user.
 #[napi(catch_unwind)]
 pub fn user_ids_by_uid(uid: u32) -> napi::Result<Option<UserIds>, String> {
     let found = users::find_user_by_uid(uid)
@@ -183,28 +193,28 @@ pub fn user_ids_by_uid(uid: u32) -> napi::Result<Option<UserIds>, String> {
     Ok(found.map(|(uid, gid)| UserIds { uid, gid }))
 }
 
-/// Finds a group by name.
+/// Finds a group by name. Returns null if there is no such group.
 #[napi(catch_unwind)]
 pub fn group_id(name: String) -> napi::Result<Option<u32>, String> {
     users::find_group(&name).map_err(|error| system_error("getgrnam", &name, &error))
 }
 
-/// Sends a message to systemd's notification socket.
+/// Sends a message to the notification socket of systemd, `sd_notify(3)`.
 #[napi(catch_unwind)]
 pub fn notify_systemd(socket: String, message: String) -> napi::Result<(), String> {
-    notify::send(&socket, &message).map_err(|error| system_error("sendto", &socket, &error))
+    notify::send_message(&socket, &message).map_err(|error| system_error("sendto", &socket, &error))
 }
 
-/// Lets the main thread of a process, and the threads that it starts from now on, run on one of the
-/// processors that this process may use only: the `number`th, counted round. False where the system
-/// cannot.
+/// Pins a process to one processor: its main thread, and the threads it starts later. `number` is
+/// an index into the processors that the calling process may use, modulo their count. Returns false
+/// where the system does not support it.
 #[napi(catch_unwind)]
 pub fn pin_to_processor(pid: i32, number: u32) -> napi::Result<bool, String> {
-    processors::pin(pid, number)
+    processors::pin_to_processor(pid, number)
         .map_err(|error| system_error("sched_setaffinity", &pid.to_string(), &error))
 }
 
-/// Milliseconds on the clock that all processes of the machine share.
+/// Returns milliseconds on a monotonic clock that all processes of the machine share.
 #[napi(catch_unwind)]
 pub fn monotonic_ms() -> f64 {
     monotonic_us() as f64 / 1_000.0

@@ -1,5 +1,5 @@
-//! The scoreboard in JavaScript. Slots are numbered from 1, as workers are; a wrong number is an
-//! error, never memory of somebody else.
+//! The scoreboard as a JavaScript class. Slots are numbered from 1, as workers are. A number out of
+//! range is an error and never accesses other memory.
 
 use std::io;
 
@@ -8,79 +8,86 @@ use napi_derive::napi;
 
 use crate::system_error::system_error;
 
-/// What the arbiter and its workers share: heartbeats, load and counters.
+/// The memory that the arbiter and its workers share: heartbeats, load and counters.
 #[napi]
 pub struct Scoreboard {
     board: Board,
 }
 
-/// A slot as it was when it was read.
+/// The values of a slot when it was read.
 #[napi(object)]
 pub struct SlotView {
-    /// Counts the processes that have had the slot.
+    /// Number of processes that have owned the slot so far.
     pub generation: u32,
+    /// Process id of the owner of the slot, or 0 if the slot is free.
     pub pid: u32,
-    /// 0 free, 1 booting, 2 accepting, 3 draining, 4 gone.
+    /// Life-cycle state: 0 free, 1 booting, 2 accepting, 3 draining, 4 gone.
     pub state: u32,
-    /// Since the JavaScript thread last stamped the slot.
+    /// Milliseconds since the last heartbeat of the JavaScript thread.
     pub beat_age_ms: f64,
-    /// Open connections.
+    /// Number of open connections.
     pub connections: u32,
-    /// Requests in hand.
-    pub busy: u32,
-    /// Requests finished.
+    /// Number of requests in flight.
+    pub in_flight: u32,
+    /// Number of completed requests.
     pub requests: f64,
+    /// Number of bytes received in requests.
     pub bytes_in: f64,
+    /// Number of bytes sent in responses.
     pub bytes_out: f64,
-    /// Finished requests by class of status: 1xx to 5xx.
+    /// Number of completed requests by class of status, 1xx to 5xx.
     pub status: Vec<f64>,
 }
 
-/// All that was ever counted, by the living and the dead.
+/// Sum of the counters of all running workers and all released slots.
 #[napi(object)]
 pub struct Totals {
-    /// Connections accepted.
+    /// Number of accepted connections.
     pub accepted: f64,
-    /// Requests finished.
+    /// Number of completed requests.
     pub requests: f64,
+    /// Number of bytes received in requests.
     pub bytes_in: f64,
+    /// Number of bytes sent in responses.
     pub bytes_out: f64,
-    /// Finished requests by class of status: 1xx to 5xx.
+    /// Number of completed requests by class of status, 1xx to 5xx.
     pub status: Vec<f64>,
-    /// From a request's head to its answer's end, in all.
+    /// Sum of the times from the head of a request to the end of its response, in microseconds.
     pub latency_sum_us: f64,
-    /// Bucket i: requests below 2^i microseconds that bucket i - 1 does not hold; the last: the rest.
+    /// Numbers of requests by duration. Bucket i counts requests below 2^i microseconds that no
+    /// lower bucket counts. The last bucket counts all slower ones.
     pub latency_buckets: Vec<f64>,
 }
 
 #[napi]
 impl Scoreboard {
-    /// Makes the shared memory for so many workers.
+    /// Creates the shared memory for this number of workers.
     #[napi(factory, catch_unwind)]
     pub fn create(slots: u32) -> napi::Result<Self, String> {
-        Board::create(slots).map(|board| Self { board }).map_err(|error| failed(&error))
+        Board::create(slots).map(|board| Self { board }).map_err(|error| scoreboard_error(&error))
     }
 
-    /// Maps the shared memory behind an inherited descriptor.
+    /// Maps the shared memory of an inherited descriptor.
     #[napi(factory, catch_unwind)]
     pub fn open(fd: i32, slots: u32) -> napi::Result<Self, String> {
-        Board::open(fd, slots).map(|board| Self { board }).map_err(|error| failed(&error))
+        Board::open(fd, slots).map(|board| Self { board }).map_err(|error| scoreboard_error(&error))
     }
 
-    /// The descriptor to hand to workers.
+    /// Returns the descriptor of the shared memory, which workers inherit.
     #[napi(getter)]
     pub fn fd(&self) -> i32 {
         self.board.fd()
     }
 
-    /// How many workers there is room for.
+    /// Returns the maximum number of workers.
     #[napi(getter)]
     pub fn slots(&self) -> u32 {
         self.board.slots()
     }
 
-    /// The descriptors to hand to workers, by which their acceptors are kicked: that of slot n is
-    /// number n - 1. Empty if this process has not created the scoreboard, or the system has none.
+    /// Returns the event descriptors that workers inherit: element n - 1 kicks the acceptor of slot
+    /// n. The list is empty if this process did not create the scoreboard, or on systems without
+    /// event descriptors.
     #[napi(catch_unwind)]
     pub fn kick_fds(&self) -> Vec<i32> {
         self.board.kick_fds()
@@ -89,32 +96,33 @@ impl Scoreboard {
     /// Wakes the acceptor of a slot.
     #[napi(catch_unwind)]
     pub fn kick(&self, slot: u32) -> napi::Result<(), String> {
-        self.board.kick(slot).map_err(|error| failed(&error))
+        self.board.kick(slot).map_err(|error| scoreboard_error(&error))
     }
 
-    /// Wakes every acceptor.
+    /// Wakes the acceptors of all slots.
     #[napi(catch_unwind)]
     pub fn kick_all(&self) -> napi::Result<(), String> {
         (1..=self.board.slots()).try_for_each(|slot| self.kick(slot))
     }
 
-    /// Takes a free slot for a process, in the state booting. Returns the slot's new generation.
+    /// Claims a free slot for a process, in the state "booting". Returns the new generation of the
+    /// slot.
     #[napi(catch_unwind)]
     pub fn claim(&self, slot: u32, pid: u32) -> napi::Result<u32, String> {
-        self.board.claim(slot, pid).map_err(|error| failed(&error))
+        self.board.claim(slot, pid).map_err(|error| scoreboard_error(&error))
     }
 
-    /// Frees the slot of a process that has been waited for; its counts go to the totals.
+    /// Frees the slot of a process that has been reaped and adds its counters to the totals.
     #[napi(catch_unwind)]
     pub fn release(&self, slot: u32) -> napi::Result<(), String> {
-        self.board.release(slot).map_err(|error| failed(&error))
+        self.board.release(slot).map_err(|error| scoreboard_error(&error))
     }
 
-    /// 0 free, 1 booting, 2 accepting, 3 draining, 4 gone.
+    /// Sets the life-cycle state: 0 free, 1 booting, 2 accepting, 3 draining, 4 gone.
     #[napi(catch_unwind)]
     pub fn set_state(&self, slot: u32, state: u32) -> napi::Result<(), String> {
         let state = WorkerState::from_number(state).ok_or_else(|| {
-            failed(&io::Error::new(
+            scoreboard_error(&io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!("no state has number {state}"),
             ))
@@ -123,13 +131,14 @@ impl Scoreboard {
         Ok(())
     }
 
-    /// Says that the JavaScript thread of that slot runs.
+    /// Records a heartbeat of the JavaScript thread of this slot.
     #[napi(catch_unwind)]
     pub fn beat(&self, slot: u32) -> napi::Result<(), String> {
         self.slot(slot)?.beat();
         Ok(())
     }
 
+    /// Reads the values of a slot.
     #[napi(catch_unwind)]
     pub fn read(&self, slot: u32) -> napi::Result<SlotView, String> {
         let view = self.slot(slot)?.snapshot();
@@ -139,14 +148,15 @@ impl Scoreboard {
             state: view.state as u32,
             beat_age_ms: view.beat_age_ms as f64,
             connections: view.connections,
-            busy: view.in_flight,
+            in_flight: view.in_flight,
             requests: view.counters.requests as f64,
             bytes_in: view.counters.bytes_in as f64,
             bytes_out: view.counters.bytes_out as f64,
-            status: floats(&view.counters.status),
+            status: to_floats(&view.counters.status),
         })
     }
 
+    /// Returns the sum of the counters of all running workers and all released slots.
     #[napi(catch_unwind)]
     pub fn totals(&self) -> Totals {
         let Counters { accepted, requests, bytes_in, bytes_out, status, latency } =
@@ -156,13 +166,13 @@ impl Scoreboard {
             requests: requests as f64,
             bytes_in: bytes_in as f64,
             bytes_out: bytes_out as f64,
-            status: floats(&status),
+            status: to_floats(&status),
             latency_sum_us: latency.sum_us as f64,
-            latency_buckets: floats(&latency.buckets),
+            latency_buckets: to_floats(&latency.buckets),
         }
     }
 
-    /// Goes on from the totals of an earlier arbiter.
+    /// Adds the totals of an earlier arbiter, so that the totals continue across an upgrade.
     #[napi(catch_unwind)]
     pub fn absorb(&self, earlier: Totals) {
         let Totals { accepted, requests, bytes_in, bytes_out, status, .. } = &earlier;
@@ -171,29 +181,30 @@ impl Scoreboard {
             requests: *requests as u64,
             bytes_in: *bytes_in as u64,
             bytes_out: *bytes_out as u64,
-            status: counts(status),
+            status: to_counters(status),
             latency: LatencyHistogram {
                 sum_us: earlier.latency_sum_us as u64,
-                buckets: counts(&earlier.latency_buckets),
+                buckets: to_counters(&earlier.latency_buckets),
             },
         });
     }
 
     fn slot(&self, number: u32) -> napi::Result<SlotRef, String> {
-        self.board.slot(number).map_err(|error| failed(&error))
+        self.board.slot(number).map_err(|error| scoreboard_error(&error))
     }
 }
 
-fn failed(error: &io::Error) -> napi::Error<String> {
+fn scoreboard_error(error: &io::Error) -> napi::Error<String> {
     system_error("scoreboard", "", error)
 }
 
-/// Exact up to 2^53, which a counter does not reach.
-fn floats(numbers: &[u64]) -> Vec<f64> {
+/// Converts counters to JavaScript numbers, which are exact up to 2^53. No counter reaches that.
+fn to_floats(numbers: &[u64]) -> Vec<f64> {
     numbers.iter().map(|number| *number as f64).collect()
 }
 
-/// What another version of the package counted in more or fewer classes: the missing are 0.
-fn counts<const N: usize>(numbers: &[f64]) -> [u64; N] {
+/// Converts JavaScript numbers to counters. Another version of the package may have more or fewer
+/// classes: missing values are 0.
+fn to_counters<const N: usize>(numbers: &[f64]) -> [u64; N] {
     std::array::from_fn(|index| numbers.get(index).map_or(0, |number| *number as u64))
 }

@@ -1,9 +1,9 @@
-//! The watcher in JavaScript, and how it asks the JavaScript thread for its stack while that thread is blocked: V8
-//! calls a function of ours on top of whatever runs, as it does for its own inspector.
+//! The watcher as a JavaScript class, and the request for the stack of a blocked JavaScript thread.
+//! V8 calls a function of the addon on top of the running code, as it does for its own inspector.
 //!
-//! Node-API has nothing for that, so V8's two functions are looked up by their names when the process runs: they have
-//! had these names in every Node so far, and where they are missing there is no watcher of this kind.
-#![allow(unsafe_code, reason = "functions of the process that is running are called by name")]
+//! Node-API has no such function. Therefore two functions of V8 are looked up by name at run time.
+//! All Node versions so far have these names; where they are missing, there is no watcher.
+#![allow(unsafe_code, reason = "functions of V8 are looked up by name and called")]
 
 use std::ffi::{CStr, c_void};
 use std::fs::File;
@@ -21,7 +21,7 @@ use napi_derive::napi;
 
 use crate::system_error::system_error;
 
-/// Stands by the event loop of this process's first thread.
+/// Watches the event loop of the first thread of this process.
 #[napi]
 pub struct Watcher {
     watcher: watcher::Watcher,
@@ -29,8 +29,9 @@ pub struct Watcher {
 
 #[napi]
 impl Watcher {
-    /// Watches from now on, or null where V8 cannot be asked. After `timeout_ms` without a beat `stack` is called on top
-    /// of what blocks the thread, and what it returns goes to the descriptor `channel_fd`.
+    /// Starts to watch, or returns null where V8's functions are not available. After `timeout_ms`
+    /// without a heartbeat, V8 calls `stack` on top of the code that blocks the thread. The report
+    /// with its return value is written to the descriptor `channel_fd`.
     #[napi(catch_unwind)]
     pub fn start(
         env: Env,
@@ -44,13 +45,15 @@ impl Watcher {
             .try_clone_to_owned()
             .map_err(|error| system_error("dup", &format!("descriptor {channel_fd}"), &error))?;
         let isolate = Arc::new(Mutex::new(Some(isolate)));
-        // The isolate lives longer than the environment; afterwards nobody asks it any more.
-        let asked = Arc::clone(&isolate);
-        env.add_env_cleanup_hook(asked, |isolate| {
+        // The isolate outlives the environment. After the cleanup hook no thread interrupts the
+        // isolate.
+        let cleaned_up = Arc::clone(&isolate);
+        env.add_env_cleanup_hook(cleaned_up, |isolate| {
             isolate.lock().unwrap_or_else(PoisonError::into_inner).take();
         })
         .map_err(napi_error)?;
-        // For the life of the process, as the thread that asks: V8 may call back at any later time.
+        // The reference lives as long as the process, like the watcher thread: V8 may call back at
+        // any later time.
         let stack = stack.create_ref().map_err(napi_error)?;
         let stack_request: &'static StackRequest =
             Box::leak(Box::new(StackRequest { env: env.raw(), stack }));
@@ -65,35 +68,36 @@ impl Watcher {
             .map_err(|error| system_error("pthread_create", "", &error))
     }
 
-    /// The event loop turns.
+    /// Records a heartbeat: the event loop turns.
     #[napi(catch_unwind)]
     pub fn beat(&self) {
         self.watcher.beat();
     }
 }
 
-/// What the JavaScript thread is asked.
+/// The JavaScript function that returns the stack, and its environment.
 struct StackRequest {
     env: sys::napi_env,
     stack: FunctionRef<(), String>,
 }
 
-// SAFETY: other threads only pass the address on; the fields are used on the JavaScript thread alone, in `on_interrupt`.
+// SAFETY: other threads only pass the address on. The fields are used only on the JavaScript
+// thread, in `on_interrupt`.
 unsafe impl Sync for StackRequest {}
 
-/// One stack_request on its way.
+/// The data of one interrupt: the function to call and the watcher that receives its result.
 struct InterruptData {
     stack_request: &'static StackRequest,
     watcher: watcher::Watcher,
 }
 
-/// V8's isolate of the JavaScript thread, and how it is interrupted.
+/// V8's isolate of the JavaScript thread, and V8's function that interrupts it.
 struct Isolate {
     address: NonNull<c_void>,
     request_interrupt: RequestInterrupt,
 }
 
-// SAFETY: the address is only given to RequestInterrupt, which every thread may call.
+// SAFETY: the address is passed only to `RequestInterrupt`, which every thread may call.
 unsafe impl Send for Isolate {}
 
 type GetCurrent = unsafe extern "C" fn() -> *mut c_void;
@@ -102,13 +106,13 @@ type RequestInterrupt =
     unsafe extern "C" fn(isolate: *mut c_void, callback: Callback, data: *mut c_void);
 
 impl Isolate {
-    /// That of this thread; none where V8 is not found by these names.
+    /// Returns the isolate of this thread, or `None` where V8's functions are not found.
     fn current() -> Option<Self> {
         let get_current = find_symbol(c"_ZN2v87Isolate10GetCurrentEv")?;
         let request_interrupt = find_symbol(c"_ZN2v87Isolate16RequestInterruptEPFvPS0_PvES2_")?;
-        // SAFETY: the mangled names hold the types of the arguments: `v8::Isolate::GetCurrent()`, static, which returns
-        // a pointer, and `v8::Isolate::RequestInterrupt(void (*)(v8::Isolate*, void*), void*)`, a method that is not
-        // virtual and gets its object as the first argument.
+        // SAFETY: the mangled names include the argument types. `v8::Isolate::GetCurrent()` is
+        // static and returns a pointer. `v8::Isolate::RequestInterrupt(void (*)(v8::Isolate*,
+        // void*), void*)` is a non-virtual method, whose object is the first argument.
         let (address, request_interrupt) = unsafe {
             let get_current: GetCurrent = transmute(get_current.as_ptr());
             (get_current(), transmute::<*mut c_void, RequestInterrupt>(request_interrupt.as_ptr()))
@@ -118,45 +122,48 @@ impl Isolate {
 
     fn interrupt(&self, data: InterruptData) {
         let data = Box::into_raw(Box::new(data)).cast();
-        // SAFETY: the isolate lives until the cleanup hook has taken it from here, under the lock that the caller holds;
-        // `on_interrupt` takes the box back, or nobody does when JavaScript never runs again.
+        // SAFETY: the isolate lives until the cleanup hook has removed it, under the lock that the
+        // caller holds. `on_interrupt` takes the box back; if JavaScript never runs again, the box
+        // leaks.
         unsafe { (self.request_interrupt)(self.address.as_ptr(), on_interrupt, data) }
     }
 }
 
-/// Called by V8 on the JavaScript thread, between two steps of what runs there.
+/// Runs on the JavaScript thread: V8 calls this between two steps of the running code.
 unsafe extern "C" fn on_interrupt(_isolate: *mut c_void, data: *mut c_void) {
-    // SAFETY: `interrupt` made the box for this call, and there is one call for each.
+    // SAFETY: `interrupt` made the box for this call, and V8 calls back once for each box.
     let InterruptData { stack_request, watcher } =
         *unsafe { Box::from_raw(data.cast::<InterruptData>()) };
-    // A panic must not cross V8.
+    // A panic must not unwind into V8.
     let _ = catch_unwind(AssertUnwindSafe(|| {
-        if let Some(stack) = stack_request.stack() {
+        if let Some(stack) = stack_request.call_stack_function() {
             watcher.submit_stack(stack);
         }
     }));
 }
 
 impl StackRequest {
-    /// Without an on_interrupt, as when the stack is full, the watcher goes on as if JavaScript did not run.
-    fn stack(&self) -> Option<String> {
+    /// Calls the JavaScript function. On failure, for example after a stack overflow, it returns
+    /// `None`, and the watcher continues as if JavaScript did not run.
+    fn call_stack_function(&self) -> Option<String> {
         let mut scope = std::ptr::null_mut();
-        // SAFETY: the environment lives, since JavaScript of its isolate runs below this call on the stack.
+        // SAFETY: the environment is alive, since JavaScript of its isolate is below this call on
+        // the stack.
         let opened = unsafe { sys::napi_open_handle_scope(self.env, &mut scope) };
         if opened != sys::Status::napi_ok {
             return None;
         }
         let env = Env::from_raw(self.env);
         let stack = self.stack.borrow_back(&env).and_then(|function| function.call(())).ok();
-        // SAFETY: opened above, and closed in order.
+        // SAFETY: this function opened the scope above, and scopes are closed in order.
         unsafe { sys::napi_close_handle_scope(self.env, scope) };
         stack
     }
 }
 
-/// A function of the running program or of a library that it has loaded.
+/// Finds a function of the running program or of a library that it has loaded.
 fn find_symbol(name: &CStr) -> Option<NonNull<c_void>> {
-    // SAFETY: looks a name up and runs nothing.
+    // SAFETY: `dlsym` looks up a name and runs no code.
     NonNull::new(unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) })
 }
 

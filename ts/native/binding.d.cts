@@ -72,81 +72,88 @@ export declare class Engine {
   stop(): void
 }
 
-/** Where lines go over a socket. */
+/** A connection to a collector over UDP, TCP or a Unix socket. */
 export declare class LogSocket {
-  /** `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram` or `unix://PATH#stream`. */
+  /**
+   * Opens a socket to `udp://HOST:PORT`, `tcp://HOST:PORT`, `unix://PATH`, `unix://PATH#dgram`
+   * or `unix://PATH#stream`.
+   */
   constructor(address: string)
-  /** Sends a message before it returns, or loses it. */
+  /** Sends a message synchronously. A message that cannot be sent is dropped. */
   send(message: string): void
-  /** Closes the socket: a process that collects its garbage seldom would keep it for hours. */
+  /** Closes the socket at once, without waiting for the garbage collector, which may take hours. */
   close(): void
-  /** Whether messages are lines of a stream. */
+  /** Returns whether the socket is a stream, in which each message is one line. */
   get isStream(): boolean
 }
 
-/** What the arbiter and its workers share: heartbeats, load and counters. */
+/** The memory that the arbiter and its workers share: heartbeats, load and counters. */
 export declare class Scoreboard {
-  /** Makes the shared memory for so many workers. */
+  /** Creates the shared memory for this number of workers. */
   static create(slots: number): Scoreboard
-  /** Maps the shared memory behind an inherited descriptor. */
+  /** Maps the shared memory of an inherited descriptor. */
   static open(fd: number, slots: number): Scoreboard
-  /** The descriptor to hand to workers. */
+  /** Returns the descriptor of the shared memory, which workers inherit. */
   get fd(): number
-  /** How many workers there is room for. */
+  /** Returns the maximum number of workers. */
   get slots(): number
   /**
-   * The descriptors to hand to workers, by which their acceptors are kicked: that of slot n is
-   * number n - 1. Empty if this process has not created the scoreboard, or the system has none.
+   * Returns the event descriptors that workers inherit: element n - 1 kicks the acceptor of slot
+   * n. The list is empty if this process did not create the scoreboard, or on systems without
+   * event descriptors.
    */
   kickFds(): Array<number>
   /** Wakes the acceptor of a slot. */
   kick(slot: number): void
-  /** Wakes every acceptor. */
+  /** Wakes the acceptors of all slots. */
   kickAll(): void
-  /** Takes a free slot for a process, in the state booting. Returns the slot's new generation. */
+  /**
+   * Claims a free slot for a process, in the state "booting". Returns the new generation of the
+   * slot.
+   */
   claim(slot: number, pid: number): number
-  /** Frees the slot of a process that has been waited for; its counts go to the totals. */
+  /** Frees the slot of a process that has been reaped and adds its counters to the totals. */
   release(slot: number): void
-  /** 0 free, 1 booting, 2 accepting, 3 draining, 4 gone. */
+  /** Sets the life-cycle state: 0 free, 1 booting, 2 accepting, 3 draining, 4 gone. */
   setState(slot: number, state: number): void
-  /** Says that the JavaScript thread of that slot runs. */
+  /** Records a heartbeat of the JavaScript thread of this slot. */
   beat(slot: number): void
+  /** Reads the values of a slot. */
   read(slot: number): SlotView
+  /** Returns the sum of the counters of all running workers and all released slots. */
   totals(): Totals
-  /** Goes on from the totals of an earlier arbiter. */
+  /** Adds the totals of an earlier arbiter, so that the totals continue across an upgrade. */
   absorb(earlier: Totals): void
 }
 
-/** Stands by the event loop of this process's first thread. */
+/** Watches the event loop of the first thread of this process. */
 export declare class Watcher {
   /**
-   * Watches from now on, or null where V8 cannot be asked. After `timeout_ms` without a beat `stack` is called on top
-   * of what blocks the thread, and what it returns goes to the descriptor `channel_fd`.
+   * Starts to watch, or returns null where V8's functions are not available. After `timeout_ms`
+   * without a heartbeat, V8 calls `stack` on top of the code that blocks the thread. The report
+   * with its return value is written to the descriptor `channel_fd`.
    */
   static start(timeoutMs: number, channelFd: number, stack: () => string): Self | null
-  /** The event loop turns. */
+  /** Records a heartbeat: the event loop turns. */
   beat(): void
 }
 
-/**
- * Takes over an inherited stream socket: it listens afterwards, does not block and is closed on
- * exec.
- */
+/** Adopts an inherited stream socket: makes it listen, non-blocking and close-on-exec. */
 export declare function adoptListener(fd: number, backlog: number): void
 
-/** Binds a TCP address and listens. Returns a descriptor that the caller closes. */
+/** Binds a TCP address and listens. Returns a descriptor that the caller must close. */
 export declare function bindTcp(host: string, port: number, backlog: number, reusePort: boolean, ipv6Only: boolean): number
 
 /**
- * Binds a unix socket and listens; mode 0777 less the umask. Returns a descriptor that the caller
- * closes.
+ * Binds a Unix socket and listens. Its mode is 0777 reduced by the umask. Returns a descriptor
+ * that the caller must close.
  */
 export declare function bindUnix(path: string, backlog: number): number
 
 /** Closes a descriptor. */
 export declare function closeFd(fd: number): void
 
-/** How many connections wait in the queue of a listening TCP socket; Linux tells. */
+/** Returns the number of connections in the accept queue of a listening TCP socket. Linux only. */
 export declare function countPendingConnections(fd: number): number
 
 /** What an engine needs beside the settings. */
@@ -177,19 +184,22 @@ export interface EngineSeat {
   crowded: boolean
 }
 
-/** Finds a group by name. */
+/** Finds a group by name. Returns null if there is no such group. */
 export declare function groupId(name: string): number | null
 
-/** Listens on a bound socket of somebody else's and returns a descriptor of one's own for it. */
+/**
+ * Listens on a bound socket of another owner. Returns a duplicate descriptor that the caller must
+ * close.
+ */
 export declare function listenOn(fd: number, backlog: number): number
 
-/** The children of this process that have ended and that nobody has waited for. */
+/** Returns the child processes that have exited and have not been reaped. */
 export declare function listZombies(): Array<number>
 
-/** The address a socket is bound to. */
+/** Returns the address to which a socket is bound. */
 export declare function localAddress(fd: number): SocketAddress
 
-/** Milliseconds on the clock that all processes of the machine share. */
+/** Returns milliseconds on a monotonic clock that all processes of the machine share. */
 export declare function monotonicMs(): number
 
 /**
@@ -215,26 +225,30 @@ export interface NodeLimits {
   methods: Array<string>
 }
 
-/** Sends a message to systemd's notification socket. */
+/** Sends a message to the notification socket of systemd, `sd_notify(3)`. */
 export declare function notifySystemd(socket: string, message: string): void
 
 /**
- * Lets the main thread of a process, and the threads that it starts from now on, run on one of the
- * processors that this process may use only: the `number`th, counted round. False where the system
- * cannot.
+ * Pins a process to one processor: its main thread, and the threads it starts later. `number` is
+ * an index into the processors that the calling process may use, modulo their count. Returns false
+ * where the system does not support it.
  */
 export declare function pinToProcessor(pid: number, number: number): boolean
 
-/** Waits for a child that has ended; false when there is no such child. */
+/** Reaps a child process that has exited. Returns false if there is no such child. */
 export declare function reapZombie(pid: number): boolean
 
 /**
- * Asks the process at the other end of a socket pair for a descriptor and waits for the answer, at most `limit` seconds.
- * The caller closes what comes; undefined is a no.
+ * Requests a descriptor from the process at the other end of a socket pair and blocks for at most
+ * `limit` seconds (0 to 60). The caller must close the result; undefined means that the process
+ * has refused.
  */
-export declare function requestDescriptor(socket: number, question: string, id: number, limit: number): number | null
+export declare function requestDescriptor(socket: number, request: string, id: number, limit: number): number | null
 
-/** Answers the question `id` of the process at the other end of a socket pair, with a copy of a descriptor or with no. */
+/**
+ * Responds to the request `id` of the process at the other end of a socket pair. The response
+ * carries a duplicate of `fd`; without `fd` it is a refusal.
+ */
 export declare function sendDescriptor(socket: number, id: number, fd?: number | undefined | null): void
 
 /** What a program sets on a server that the engine serves, beyond what settings say. */
@@ -250,39 +264,47 @@ export interface ServerOverrides {
 }
 
 /**
- * Makes the kernel kill this process when the thread that started it ends, or no longer when no `parent` is given. False
- * when `parent` has ended already. Linux alone can do it, and forgets it when the user changes.
+ * Makes the kernel kill this process when the thread that started it exits, as `prctl(2)`
+ * describes for `PR_SET_PDEATHSIG`. Without `parent` it clears the setting. Returns false if
+ * `parent` has exited already. Only Linux supports this, and clears the setting when the user
+ * changes.
  */
 export declare function setParentDeathSignal(parent?: number | undefined | null): boolean
 
 /**
- * Names the process as `ps` shows it, longer than its arguments were if need be. Returns whether
- * the system allows it.
+ * Sets the title of the process in `ps`, which may be longer than the original arguments. Returns
+ * whether the system supports it.
  */
 export declare function setTitle(title: string): boolean
 
-/** A slot as it was when it was read. */
+/** The values of a slot when it was read. */
 export interface SlotView {
-  /** Counts the processes that have had the slot. */
+  /** Number of processes that have owned the slot so far. */
   generation: number
+  /** Process id of the owner of the slot, or 0 if the slot is free. */
   pid: number
-  /** 0 free, 1 booting, 2 accepting, 3 draining, 4 gone. */
+  /** Life-cycle state: 0 free, 1 booting, 2 accepting, 3 draining, 4 gone. */
   state: number
-  /** Since the JavaScript thread last stamped the slot. */
+  /** Milliseconds since the last heartbeat of the JavaScript thread. */
   beatAgeMs: number
-  /** Open connections. */
+  /** Number of open connections. */
   connections: number
-  /** Requests in hand. */
-  busy: number
-  /** Requests finished. */
+  /** Number of requests in flight. */
+  inFlight: number
+  /** Number of completed requests. */
   requests: number
+  /** Number of bytes received in requests. */
   bytesIn: number
+  /** Number of bytes sent in responses. */
   bytesOut: number
-  /** Finished requests by class of status: 1xx to 5xx. */
+  /** Number of completed requests by class of status, 1xx to 5xx. */
   status: Array<number>
 }
 
-/** Where a socket is bound. Of a unix socket only `path` is set; it starts with `\0` when abstract. */
+/**
+ * The address to which a socket is bound. A Unix socket has only `path`, which starts with `\0` if
+ * the name is abstract.
+ */
 export interface SocketAddress {
   family: 'IPv4' | 'IPv6' | 'unix'
   address: string
@@ -349,32 +371,37 @@ export interface TlsMaterial {
 /** What is wrong with it; undefined when it can be used. */
 export declare function tlsProblem(material: TlsMaterial): string | null
 
-/** All that was ever counted, by the living and the dead. */
+/** Sum of the counters of all running workers and all released slots. */
 export interface Totals {
-  /** Connections accepted. */
+  /** Number of accepted connections. */
   accepted: number
-  /** Requests finished. */
+  /** Number of completed requests. */
   requests: number
+  /** Number of bytes received in requests. */
   bytesIn: number
+  /** Number of bytes sent in responses. */
   bytesOut: number
-  /** Finished requests by class of status: 1xx to 5xx. */
+  /** Number of completed requests by class of status, 1xx to 5xx. */
   status: Array<number>
-  /** From a request's head to its answer's end, in all. */
+  /** Sum of the times from the head of a request to the end of its response, in microseconds. */
   latencySumUs: number
-  /** Bucket i: requests below 2^i microseconds that bucket i - 1 does not hold; the last: the rest. */
+  /**
+   * Numbers of requests by duration. Bucket i counts requests below 2^i microseconds that no
+   * lower bucket counts. The last bucket counts all slower ones.
+   */
   latencyBuckets: Array<number>
 }
 
-/** Finds a user by name. */
+/** Finds a user by name. Returns null if there is no such user. */
 export declare function userIds(name: string): UserIds | null
 
-/** The ids of a user and of the user's own group. */
+/** The user id of a user and the id of the user's primary group. */
 export interface UserIds {
   uid: number
   gid: number
 }
 
-/** Finds a user by number. */
+/** Finds a user by user id. Returns null if there is no such user. */
 export declare function userIdsByUid(uid: number): UserIds | null
 
 /** The version of the package that the binary was built for. */

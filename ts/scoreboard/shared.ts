@@ -42,12 +42,7 @@ export class SharedScoreboard implements ArbiterScoreboard {
   }
 
   read(slot: number): SlotReading {
-    const {
-      beatAgeMs: heartbeatAgeMs,
-      connections,
-      busy: inFlight,
-      requests,
-    } = this.#page.read(slot)
+    const { beatAgeMs: heartbeatAgeMs, connections, inFlight, requests } = this.#page.read(slot)
     return { connections, inFlight, requests, ...this.#reportedCounters.get(slot), heartbeatAgeMs }
   }
 

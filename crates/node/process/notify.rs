@@ -1,10 +1,10 @@
-//! systemd's notification socket: one datagram for each message, `sd_notify(3)`.
+//! Messages to the notification socket of systemd: one datagram per message, `sd_notify(3)`.
 
 use std::io;
 use std::os::unix::net::UnixDatagram;
 
-/// Sends a message to the socket at a path; a leading `@` makes the name abstract.
-pub(super) fn send(socket: &str, message: &str) -> io::Result<()> {
+/// Sends a message to the Unix socket at `socket`. A leading `@` means an abstract name.
+pub(super) fn send_message(socket: &str, message: &str) -> io::Result<()> {
     let sender = UnixDatagram::unbound()?;
     sender.set_nonblocking(true)?;
     match socket.strip_prefix('@') {

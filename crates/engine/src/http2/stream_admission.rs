@@ -166,7 +166,7 @@ impl StreamExchange {
         admission.waiting_head_bytes.set(admission.waiting_head_bytes.get() + kept);
         self.admission_state.set(AdmissionState::Waiting);
         ctx.waiting_streams.set(ctx.waiting_streams.get() + 1);
-        ctx.handoff.slot.stream_waits();
+        ctx.handoff.slot.stream_queued();
         admission.waiting.borrow_mut().push_back(this);
         self.shared.set_deadline_no_later_than(now + RESPONSE_EXPECTED_MS);
         Ok(false)

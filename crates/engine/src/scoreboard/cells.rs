@@ -115,16 +115,16 @@ impl Header {
         let layout = self.layout.load(Relaxed);
         if layout != LAYOUT_VERSION {
             return Err(format!(
-                "the scoreboard has layout {layout}, this program knows {LAYOUT_VERSION}"
+                "the scoreboard has layout {layout}, this program expects {LAYOUT_VERSION}"
             ));
         }
         let size = self.slot_size.load(Relaxed);
         if size != SLOT_SIZE {
             return Err(format!("the scoreboard's slots have {size} bytes, not {SLOT_SIZE}"));
         }
-        let has = self.slots.load(Relaxed);
-        if has != slots {
-            return Err(format!("the scoreboard has {has} slots, not {slots}"));
+        let actual = self.slots.load(Relaxed);
+        if actual != slots {
+            return Err(format!("the scoreboard has {actual} slots, not {slots}"));
         }
         Ok(())
     }
@@ -166,7 +166,7 @@ impl ReleasedCells {
 }
 
 impl CountedCells {
-    pub(super) fn request(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
+    pub(super) fn record_request(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
         increase(&self.requests, 1);
         increase(&self.bytes_in, bytes_in);
         increase(&self.bytes_out, bytes_out);

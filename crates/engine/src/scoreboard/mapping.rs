@@ -27,7 +27,7 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     pub(super) fn create(len: usize) -> io::Result<Self> {
-        let file = File::from(shared_memory()?);
+        let file = File::from(create_shared_memory()?);
         file.set_len(len as u64)?;
         seal(&file)?;
         Self::map(file.as_raw_fd(), Some(file.into()), len)
@@ -87,10 +87,10 @@ impl Drop for Mapping {
 }
 
 /// Wakes the process that waits on the event descriptor.
-pub(super) fn signal(kick: &OwnedFd) -> io::Result<()> {
+pub(super) fn signal_kick(kick_fd: &OwnedFd) -> io::Result<()> {
     let one = 1_u64.to_ne_bytes();
     // SAFETY: the buffer is alive and eight bytes long.
-    let written = unsafe { libc::write(kick.as_raw_fd(), one.as_ptr().cast(), one.len()) };
+    let written = unsafe { libc::write(kick_fd.as_raw_fd(), one.as_ptr().cast(), one.len()) };
     let error = io::Error::last_os_error();
     // A full counter means that the owner has been kicked already.
     if written < 0 && error.kind() != io::ErrorKind::WouldBlock { Err(error) } else { Ok(()) }
@@ -105,7 +105,7 @@ pub(super) fn monotonic_us() -> u64 {
 }
 
 #[cfg(target_os = "linux")]
-pub(super) fn kick_fd() -> io::Result<Option<OwnedFd>> {
+pub(super) fn create_kick_fd() -> io::Result<Option<OwnedFd>> {
     // SAFETY: no pointers; a descriptor that is not negative is new and ours.
     unsafe {
         let fd = check(libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK))?;
@@ -116,12 +116,12 @@ pub(super) fn kick_fd() -> io::Result<Option<OwnedFd>> {
 /// Other systems have no event descriptors and so no kicks: the kernel alone distributes
 /// connections.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn kick_fd() -> io::Result<Option<OwnedFd>> {
+pub(super) fn create_kick_fd() -> io::Result<Option<OwnedFd>> {
     Ok(None)
 }
 
 #[cfg(target_os = "linux")]
-fn shared_memory() -> io::Result<OwnedFd> {
+fn create_shared_memory() -> io::Result<OwnedFd> {
     let flags = libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING;
     // SAFETY: the name is a C string; a descriptor that is not negative is new and ours.
     unsafe {
@@ -131,7 +131,7 @@ fn shared_memory() -> io::Result<OwnedFd> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn shared_memory() -> io::Result<OwnedFd> {
+fn create_shared_memory() -> io::Result<OwnedFd> {
     let name = std::ffi::CString::new(format!("/mono-{}-{}", std::process::id(), monotonic_us()))?;
     let flags = libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
     // SAFETY: the name is a C string; a descriptor that is not negative is new and ours. The name

@@ -24,7 +24,7 @@ use mapping::Mapping;
 /// The scoreboard, mapped into this process. Clones share the mapping.
 #[derive(Clone)]
 pub struct Board {
-    shared: Arc<BoardInner>,
+    inner: Arc<BoardInner>,
 }
 
 /// The slot of one worker: its threads write it, other processes read it.
@@ -99,9 +99,10 @@ impl Board {
         }
         let mapping = Mapping::create(mapped_len(slots))?;
         mapping.header().write(slots);
-        let kick_fds = (0..slots).map(|_| mapping::kick_fd()).collect::<io::Result<Vec<_>>>()?;
+        let kick_fds =
+            (0..slots).map(|_| mapping::create_kick_fd()).collect::<io::Result<Vec<_>>>()?;
         Ok(Self {
-            shared: Arc::new(BoardInner {
+            inner: Arc::new(BoardInner {
                 mapping,
                 slots,
                 kick_fds: kick_fds.into_iter().flatten().collect(),
@@ -121,7 +122,7 @@ impl Board {
         }
         let mapping = Mapping::open(fd, mapped_len(slots))?;
         mapping.header().check(slots).map_err(invalid)?;
-        Ok(Self { shared: Arc::new(BoardInner { mapping, slots, kick_fds: Vec::new() }) })
+        Ok(Self { inner: Arc::new(BoardInner { mapping, slots, kick_fds: Vec::new() }) })
     }
 
     /// The slot with this number, 1 to `slots()`.
@@ -130,8 +131,8 @@ impl Board {
     ///
     /// When there is no slot with this number.
     pub fn slot(&self, number: u32) -> io::Result<SlotRef> {
-        if number == 0 || number > self.shared.slots {
-            return Err(invalid(format!("slot must be 1 to {}, got {number}", self.shared.slots)));
+        if number == 0 || number > self.inner.slots {
+            return Err(invalid(format!("slot must be 1 to {}, got {number}", self.inner.slots)));
         }
         Ok(SlotRef { board: self.clone(), number })
     }
@@ -166,7 +167,7 @@ impl Board {
     pub fn release(&self, number: u32) -> io::Result<()> {
         let slot = self.slot(number)?;
         let cells = slot.cells();
-        self.shared.mapping.header().released.add(&cells.counters());
+        self.inner.mapping.header().released.add(&cells.counters());
         cells.clear();
         cells.pid.store(0, Relaxed);
         slot.set_state(WorkerState::Free);
@@ -176,7 +177,7 @@ impl Board {
     /// The sum of all counters, of running workers and of released slots.
     #[must_use]
     pub fn totals(&self) -> Counters {
-        let mut totals = self.shared.mapping.header().released.read();
+        let mut totals = self.inner.mapping.header().released.read();
         for cells in self.cells() {
             totals.add(&cells.counters());
         }
@@ -186,20 +187,20 @@ impl Board {
     /// Adds the counters of an earlier arbiter and its workers, so that the totals continue from
     /// theirs. Only the arbiter may call it.
     pub fn absorb(&self, earlier: &Counters) {
-        self.shared.mapping.header().released.add(earlier);
+        self.inner.mapping.header().released.add(earlier);
     }
 
     /// The descriptor that workers inherit.
     #[must_use]
     pub fn fd(&self) -> RawFd {
-        self.shared.mapping.fd()
+        self.inner.mapping.fd()
     }
 
     /// The event descriptors that workers inherit: number `n - 1` wakes the acceptor of slot `n`.
     /// Empty in a process that did not create the board, and on systems without event descriptors.
     #[must_use]
     pub fn kick_fds(&self) -> Vec<RawFd> {
-        self.shared.kick_fds.iter().map(AsRawFd::as_raw_fd).collect()
+        self.inner.kick_fds.iter().map(AsRawFd::as_raw_fd).collect()
     }
 
     /// Wakes the acceptor of the slot with this number.
@@ -209,8 +210,8 @@ impl Board {
     /// When there is no slot with this number.
     pub fn kick(&self, number: u32) -> io::Result<()> {
         let slot = self.slot(number)?;
-        match self.shared.kick_fds.get(slot.index()) {
-            Some(fd) => mapping::signal(fd),
+        match self.inner.kick_fds.get(slot.index()) {
+            Some(fd) => mapping::signal_kick(fd),
             None => Ok(()),
         }
     }
@@ -218,11 +219,11 @@ impl Board {
     /// The number of slots.
     #[must_use]
     pub fn slots(&self) -> u32 {
-        self.shared.slots
+        self.inner.slots
     }
 
     pub(crate) fn cells(&self) -> &[SlotCells] {
-        self.shared.mapping.cells(self.shared.slots)
+        self.inner.mapping.cells(self.inner.slots)
     }
 }
 
@@ -260,7 +261,7 @@ impl SlotRef {
     pub fn request_finished(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
         let cells = self.cells();
         decrement(&cells.in_flight);
-        cells.counted.request(status, bytes_in, bytes_out, us);
+        cells.counted.record_request(status, bytes_in, bytes_out, us);
     }
 
     /// Counts a finished request as in flight again, because the client has not taken all of its
@@ -277,11 +278,11 @@ impl SlotRef {
 
     /// Counts a request as not in flight while it waits for other streams of its HTTP/2 connection.
     /// Called by the I/O thread.
-    pub fn stream_waits(&self) {
+    pub fn stream_queued(&self) {
         self.response_sent();
     }
 
-    /// Ends `stream_waits`. Called by the I/O thread.
+    /// Ends `stream_queued`. Called by the I/O thread.
     pub fn stream_admitted(&self) {
         self.response_unsent();
     }

@@ -64,9 +64,9 @@ fn other_memory_is_refused() {
     assert!(Board::open(board.fd(), 3).is_err(), "another number of slots");
     let message = |result: io::Result<Board>| result.err().unwrap().to_string();
     assert!(message(Board::open(board.fd(), 1)).contains("2 slots"));
-    board.shared.mapping.header().layout.store(99, Relaxed);
+    board.inner.mapping.header().layout.store(99, Relaxed);
     assert!(message(Board::open(board.fd(), 2)).contains("layout 99"));
-    board.shared.mapping.header().magic.store(1, Relaxed);
+    board.inner.mapping.header().magic.store(1, Relaxed);
     assert!(message(Board::open(board.fd(), 2)).contains("not a scoreboard"));
     let file = std::fs::File::open("/proc/self/exe").or_else(|_| std::fs::File::open("/bin/sh"));
     assert!(Board::open(file.unwrap().as_raw_fd(), 2).is_err());

@@ -53,7 +53,7 @@ impl Watcher {
         thread::Builder::new()
             .name("watcher".to_owned())
             .stack_size(THREAD_STACK_BYTES)
-            .spawn(move || watching.watch(timeout, channel, request_stack))?;
+            .spawn(move || watching.run(timeout, channel, request_stack))?;
         Ok(watcher)
     }
 
@@ -68,14 +68,14 @@ impl Watcher {
         self.0.stack_submitted.notify_all();
     }
 
-    fn watch(&self, timeout: Duration, mut channel: File, request_stack: impl Fn(&Self)) -> ! {
+    fn run(&self, timeout: Duration, mut channel: File, request_stack: impl Fn(&Self)) -> ! {
         loop {
             let beat_ms = self.0.beat_ms.load(Ordering::Relaxed);
-            let late = Duration::from_millis(beat_ms) + timeout;
-            if let Some(rest) =
-                late.checked_sub(self.0.start.elapsed()).filter(|rest| !rest.is_zero())
+            let deadline = Duration::from_millis(beat_ms) + timeout;
+            if let Some(remaining) =
+                deadline.checked_sub(self.0.start.elapsed()).filter(|left| !left.is_zero())
             {
-                thread::sleep(rest);
+                thread::sleep(remaining);
                 continue;
             }
             self.report(&mut channel, &request_stack);
@@ -89,7 +89,7 @@ impl Watcher {
     fn report(&self, channel: &mut File, request_stack: &impl Fn(&Self)) {
         self.stack().take();
         request_stack(self);
-        let mut stack = self.wait_for_stack(SYSTEM_CALL_WAIT);
+        let mut stack = self.wait_for_stack(FIRST_STACK_WAIT);
         let mut call = if stack.is_none() { describe_system_call() } else { None };
         // A busy thread is sometimes seen waiting for the helper threads of its own garbage
         // collection. A stuck thread does not begin new waits.
@@ -99,17 +99,17 @@ impl Watcher {
                 break;
             }
             let waits = count_waits();
-            stack = self.wait_for_stack(STACK_WAIT);
+            stack = self.wait_for_stack(NEXT_STACK_WAIT);
             call = if stack.is_none() { describe_system_call() } else { None };
             if call.as_ref().is_none_or(is_futex) && count_waits() == waits {
                 break;
             }
             call = call.filter(|call| !is_futex(call));
         }
-        let requests = in_flight_requests(REQUESTS_WAIT);
+        let requests = in_flight_requests(REQUEST_LIST_WAIT);
         if stack.is_none() && call.is_none() {
             write_report(channel, false, None, None, &requests);
-            stack = self.wait_for_stack(NATIVE_WAIT);
+            stack = self.wait_for_stack(NATIVE_CODE_WAIT);
         }
         write_report(channel, true, stack.as_deref(), call.as_deref(), &requests);
     }
@@ -146,9 +146,9 @@ fn write_report(
     message.plain("isFinal", is_final);
     message.text("stack", stack.map(str::as_bytes));
     message.text("systemCall", call.map(str::as_bytes));
-    message.list("requests", requests.iter().take(MAX_REPORTED_REQUESTS), |object, one| {
-        object.text("request", Some(one.request.as_bytes()));
-        object.plain("ageMs", one.age.as_millis());
+    message.list("requests", requests.iter().take(MAX_REPORTED_REQUESTS), |object, request| {
+        object.text("request", Some(request.request.as_bytes()));
+        object.plain("ageMs", request.age.as_millis());
     });
     message.end();
     line.push(b'\n');
@@ -158,17 +158,17 @@ fn write_report(
 
 /// How long to wait for a stack before looking for a system call. A thread in a system call submits
 /// no stack.
-const SYSTEM_CALL_WAIT: Duration = Duration::from_millis(100);
+const FIRST_STACK_WAIT: Duration = Duration::from_millis(100);
 /// How much longer to wait for a stack while the thread waits on futexes. A stack comes within
 /// milliseconds; a thread that submits none in this time does not run JavaScript.
-const STACK_WAIT: Duration = Duration::from_millis(300);
+const NEXT_STACK_WAIT: Duration = Duration::from_millis(300);
 /// How many times a thread that waits on a futex is examined.
 const MAX_FUTEX_CHECKS: usize = 3;
 /// How long to wait for native code that V8 does not interrupt: JSON.parse of the longest possible
 /// string ends within this time.
-const NATIVE_WAIT: Duration = Duration::from_secs(8);
+const NATIVE_CODE_WAIT: Duration = Duration::from_secs(8);
 /// How long to wait for the I/O thread to list the requests in flight.
-const REQUESTS_WAIT: Duration = Duration::from_millis(200);
+const REQUEST_LIST_WAIT: Duration = Duration::from_millis(200);
 /// The most requests in a report. A short write to a socket pair is not interleaved with others,
 /// and a reader needs no more.
 const MAX_REPORTED_REQUESTS: usize = 50;
@@ -184,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    fn lines(
+    fn start_watcher(
         request_stack: impl Fn(&Watcher) + Send + 'static,
     ) -> (Watcher, impl Iterator<Item = io::Result<String>>) {
         let (ours, theirs) = UnixStream::pair().unwrap();
@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn a_stack_is_reported_once_for_each_block() {
-        let (watcher, mut lines) = lines(|watcher| watcher.submit_stack("at here".to_owned()));
+        let (watcher, mut lines) =
+            start_watcher(|watcher| watcher.submit_stack("at here".to_owned()));
         let expected = concat!(
             r#"{"type":"blocked","isFinal":true,"stack":"at here","#,
             r#""systemCall":null,"requests":[]}"#
@@ -209,7 +210,7 @@ mod tests {
     #[test]
     fn without_a_stack_the_system_call_is_reported() {
         // The first thread of a test program waits for the others.
-        let (_watcher, mut lines) = lines(|_| {});
+        let (_watcher, mut lines) = start_watcher(|_| {});
         let line = lines.next().unwrap().unwrap();
         assert!(
             line.starts_with(r#"{"type":"blocked","isFinal":true,"stack":null,"systemCall":""#),

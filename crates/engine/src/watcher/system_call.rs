@@ -9,13 +9,13 @@ use std::process;
 /// A phrase such as `openat("/run/fifo") in wait_for_partner`; `None` while the thread runs.
 pub(super) fn describe_system_call() -> Option<String> {
     let line = fs::read_to_string("/proc/self/syscall").ok()?;
-    let place = fs::read_to_string("/proc/self/wchan").unwrap_or_default();
+    let wait_channel = fs::read_to_string("/proc/self/wchan").unwrap_or_default();
     let (name, args) = parse(&line)?;
-    let place = match place.trim() {
+    let wait_channel = match wait_channel.trim() {
         "" | "0" => String::new(),
-        place => format!(" in {place}"),
+        function => format!(" in {function}"),
     };
-    Some(format!("{name}({}){place}", describe_argument(&name, &args)))
+    Some(format!("{name}({}){wait_channel}", describe_argument(&name, &args)))
 }
 
 /// How many times the thread has begun to wait so far.
