@@ -1,11 +1,12 @@
-//! A connection: the task that owns the socket, and the state that it shares with the ring's
-//! reader.
+//! A connection: the task that owns the socket, and the state that it shares with the reader of
+//! the ring.
 //!
-//! The task reads from the socket, lets the guard release one message, dispatches it to JavaScript,
-//! and sends the bytes that the encoder wrote. Records from JavaScript change the shared state
-//! through [`ResponseSink`](crate::exchange::response_sink::ResponseSink) and wake the task at most
-//! once per turn. `phase_serve.rs` is one turn, `dispatch.rs` passes requests to JavaScript,
-//! `deadlines.rs` has every deadline, `phase_close.rs` closes the connection.
+//! The task reads from the socket and passes the bytes to the guard, which releases one message.
+//! The task then dispatches the message to JavaScript and sends the bytes that the encoder wrote.
+//! Records from JavaScript change the shared state through
+//! [`ResponseSink`](crate::exchange::response_sink::ResponseSink). They wake the task at most once
+//! per turn. `phase_serve.rs` has one turn, `dispatch.rs` passes requests to JavaScript,
+//! `deadlines.rs` has every deadline, and `phase_close.rs` closes the connection.
 
 pub(crate) mod accounting;
 pub(crate) mod body_buffering;
@@ -61,18 +62,18 @@ pub(crate) use state::ConnectionState;
 
 /// The phase of a connection's life.
 pub(crate) enum Phase {
-    /// Requests are read and answered.
+    /// The task reads requests and sends responses.
     Serving,
-    /// The last request was refused, and the application writes the response to it.
+    /// A request was refused, and the application writes the response, as in Node.
     Refused,
-    /// The last response is being sent; then the connection is half-closed.
+    /// The task sends the last response, then half-closes the connection.
     Flushing,
     /// The connection is half-closed. Bytes that the client still sends are discarded, so that it
     /// reads the response before a reset destroys it (RFC 9112 section 9.6).
     Lingering,
 }
 
-/// The result of one step of the connection's task.
+/// What the connection's task does after one step.
 pub(crate) enum Turn {
     /// Run another step at once.
     Again,
@@ -82,7 +83,7 @@ pub(crate) enum Turn {
     Flush,
     /// Drop the connection.
     Close,
-    /// Nothing is left to do until the next request; the connection needs no task for that.
+    /// Replace the task by an idle record: nothing is left to do until the next request.
     MakeIdle,
 }
 
@@ -90,59 +91,63 @@ pub(crate) enum Turn {
 pub(crate) enum TaskEnd {
     /// The connection is closed.
     Closed,
-    /// The connection continues as an idle record.
+    /// The connection continues as an idle record without a task.
     Idle,
 }
 
-/// The task of a connection. A connection that waits for a request has none (`idle.rs`).
+/// The task of a connection. It is empty once the connection has become idle (`idle.rs`).
 struct Task(Option<Connection>);
 
-/// A connection as its task owns it.
+/// The part of a connection that only its task uses.
 pub(crate) struct Connection {
+    /// State that the reader of the ring also changes.
     pub(crate) shared: Rc<ConnectionState>,
     /// Keeps the connection counted until every other field is dropped.
     pub(crate) permit: ConnectionPermit,
+    /// The socket, with or without TLS.
     pub(crate) stream: Stream,
     pub(crate) phase: Phase,
+    /// Parser that checks every byte before anything else uses it.
     pub(crate) guard: Guard,
-    /// Received bytes that the guard could not use yet: part of a head, or pipelined requests.
+    /// Received bytes that the guard has not consumed: part of a head, or pipelined requests.
     pub(crate) read_buffer: ReadBuffer,
-    /// Whether the client has half-closed its side.
+    /// Whether the client has half-closed the connection.
     pub(crate) has_input_ended: bool,
-    /// How many batches JavaScript had taken when the client's half-close was noticed during the
-    /// current exchange.
+    /// Number of batches that JavaScript had taken when the task noticed the client's half-close
+    /// during the exchange in flight; `None` if it has not.
     pub(crate) half_close_noticed_at: Option<u64>,
-    /// Minimum rate of the request body that the client is sending.
+    /// Minimum rate at which the client must send the request body.
     pub(crate) body_rate: MinRate,
-    /// Minimum rate at which the client reads the response.
+    /// Minimum rate at which the client must read the response.
     pub(crate) response_rate: MinRate,
-    /// Bytes that the client's TCP had acknowledged at the last check.
+    /// Number of bytes that the client's TCP had acknowledged at the last check.
     pub(crate) last_acknowledged: u64,
-    /// Whether reading is paused until the client has read more of its responses, although a
-    /// complete request head may have arrived.
+    /// Whether the task reads no further request until the client has read more of its responses.
     pub(crate) waits_for_reader: bool,
-    /// Whether the buffers of this connection have been freed while it waits.
+    /// Whether the buffers have been freed since the connection began to wait for a request.
     pub(crate) has_freed_buffers: bool,
-    /// Whether the client has announced its last request and all its requests have been read.
+    /// Whether the client has declared its last request (`Connection: close`) and every byte of it
+    /// has been read.
     pub(crate) is_client_done: bool,
-    /// Bytes that may still be read and discarded while the connection closes.
+    /// Number of bytes that may still be read and discarded while the connection closes.
     pub(crate) linger: usize,
-    /// Whether the first bytes may still be the HTTP/2 preface.
+    /// Whether the first bytes may still turn out to be the HTTP/2 preface (RFC 9113 section 3.4).
     pub(crate) awaits_preface: bool,
     /// The HTTP/2 session, if the connection uses HTTP/2.
     pub(crate) http2: Option<Box<Session>>,
 }
 
 impl Connection {
+    /// Creates an accepted connection and adds it to the table.
     pub fn new(permit: ConnectionPermit, stream: Stream) -> Self {
         let (ctx, peer, server_id) = (permit.ctx().clone(), permit.peer(), permit.server_id());
-        let made = OnceCell::new();
+        let state = OnceCell::new();
         ctx.connections.borrow_mut().insert_with(|id| {
             let shared =
-                made.get_or_init(|| ConnectionState::new(ctx.clone(), id, server_id, peer));
+                state.get_or_init(|| ConnectionState::new(ctx.clone(), id, server_id, peer));
             TableEntry::Serving(shared.clone())
         });
-        let shared = made
+        let shared = state
             .into_inner()
             .unwrap_or_else(|| ConnectionState::new(ctx.clone(), 0, server_id, peer));
         shared.start_wait(shared.limits().settings.header_timeout);
@@ -171,8 +176,8 @@ impl Connection {
         if is_past_proxy_header {
             guard.start_next_message();
         }
-        let soon = shared.ctx.deadline(IDLE_RELEASE_DELAY);
-        shared.set_deadline_at(shared.wait_ends_at.get().min(soon));
+        let release_at = shared.ctx.deadline(IDLE_RELEASE_DELAY);
+        shared.set_deadline_at(shared.wait_ends_at.get().min(release_at));
         let mut connection = Self {
             shared,
             permit,
@@ -197,13 +202,13 @@ impl Connection {
         connection
     }
 
-    /// Runs turns until the connection has nothing to do.
+    /// Takes steps until the connection has nothing to do, up to [`MAX_TURNS`].
     fn run_turns(&mut self, cx: &mut TaskContext<'_>) -> Poll<TaskEnd> {
         for option in self.shared.pending_socket_options.take() {
             self.stream.set_option(option);
         }
         if self.shared.is_aborted.get() {
-            // Sends what was written before, as far as the socket accepts it, like Node's writes.
+            // Like Node, send what was written before the abort, as far as the socket accepts it.
             let _ = self.send(cx);
             if self.shared.aborts_with_reset.get() {
                 self.stream.reset_on_close();
@@ -235,7 +240,7 @@ impl Connection {
                 Turn::Close => return Poll::Ready(TaskEnd::Closed),
             }
         }
-        // Yield: a client that sends without pause must not occupy the thread.
+        // Yield: a client that sends without a pause must not occupy the thread.
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -252,26 +257,26 @@ impl Connection {
         let sent = out.poll_send(&mut self.stream, cx, self.shared.ctx.max_burst());
         drop(out);
         match sent {
-            Poll::Pending => self.start_output_clock(),
-            Poll::Ready(Ok(())) => self.stop_output_clock(),
+            Poll::Pending => self.start_response_clock(),
+            Poll::Ready(Ok(())) => self.stop_response_clock(),
             Poll::Ready(Err(_)) => {}
         }
         sent
     }
 
-    /// Notifies JavaScript that everything is sent, if it asked for that.
+    /// Notifies JavaScript that all bytes of the exchange have been sent, if it waits for that.
     fn notify_sent(&mut self) {
         let mut exchange = self.shared.exchange.borrow_mut();
         if let Some(exchange) = exchange.as_mut()
             && std::mem::take(&mut exchange.notifies_when_sent)
         {
             self.shared.ctx.emit(|batch| batch.push_drained(exchange.id));
-            // JavaScript has a turn after this event, even if the client has half-closed.
+            // JavaScript gets a turn after this event, even if the client has half-closed.
             self.half_close_noticed_at = None;
         }
     }
 
-    /// Collects what is known of a request that is refused by another part than the guard.
+    /// Parses as much as possible of a request that another part than the guard refuses.
     fn parse_partial_request(&self) -> PartialRequest {
         if self.guard.is_awaiting_head() {
             return PartialRequest::parse_head(self.read_buffer.unread());
@@ -280,17 +285,19 @@ impl Connection {
         if exchange.as_ref().is_some_and(|exchange| exchange.framing != Framing::None) {
             return self.guard.partial_request_of_body();
         }
-        // The head is complete, as the guard released it.
+        // The guard has released the head, so it is complete.
         PartialRequest::parse_head(&self.shared.parsed_message.borrow().head)
     }
 
-    fn refuse(&mut self, refusal: Refusal) -> Turn {
-        // A client that is sending a body reads the response after it.
+    /// Refuses the request, or the connection if there is no request. The application writes the
+    /// response if the server behaves like Node; otherwise the engine does.
+    pub(crate) fn refuse(&mut self, refusal: Refusal) -> Turn {
+        // A client that is sending a body reads the response only after it has sent the body.
         let in_body = refusal == Refusal::BodyTooLarge || self.guard.is_in_message();
         self.linger = if in_body { MAX_DRAIN } else { MAX_LINGER };
-        // With Node's behavior the application may answer; JavaScript knows whether it listens.
-        let is_answered = refusal.kind() > 0 && self.shared.limits().node_compatible;
-        if is_answered || self.shared.ctx.reports_refusals(self.shared.server_id) {
+        // With Node's behavior, JavaScript decides: the application may listen to 'clientError'.
+        let is_left_to_application = refusal.kind() > 0 && self.shared.limits().node_compatible;
+        if is_left_to_application || self.shared.ctx.reports_refusals(self.shared.server_id) {
             self.shared.emit_connection(&self.stream);
             let unread = self.read_buffer.unread();
             let packet = Bytes::copy_from_slice(&unread[..unread.len().min(READ_AHEAD)]);
@@ -301,7 +308,7 @@ impl Connection {
             .guard
             .take_partial_request()
             .unwrap_or_else(|| Box::new(self.parse_partial_request()));
-        if is_answered {
+        if is_left_to_application {
             self.shared.refusal_state.set(RefusalState::AwaitsApplication);
             self.shared.start_wait(self.shared.limits().settings.header_timeout);
             self.shared.set_deadline_at(self.shared.wait_ends_at.get());
@@ -310,7 +317,7 @@ impl Connection {
             self.shared.refusal_state.set(RefusalState::ClosedSilently);
         }
         self.shared.refuse(refusal, &fault);
-        if is_answered { Turn::Again } else { Turn::Flush }
+        if is_left_to_application { Turn::Again } else { Turn::Flush }
     }
 }
 
@@ -347,7 +354,8 @@ impl Drop for Task {
     }
 }
 
-/// Starts an accepted connection, with a TLS handshake if its listener requires one.
+/// Starts an accepted connection if it is admitted: with a TLS handshake if its listener is
+/// secure.
 pub(crate) fn begin_connection(ctx: &Rc<Context>, accepted: AcceptedConnection) {
     let unix = matches!(accepted.peer, PeerAddr::Unix);
     let (verdict, share) = ctx.admission.admit(ctx, &accepted);
@@ -364,18 +372,18 @@ pub(crate) fn begin_connection(ctx: &Rc<Context>, accepted: AcceptedConnection) 
     } else if verdict == Verdict::Admitted {
         tls::begin_handshake(permit, socket);
     } else {
-        // No response can be sent before the handshake.
+        // No response can be sent before the TLS handshake.
         permit.emit_unserved();
     }
 }
 
-/// Closes an accepted connection before anything was read from it.
+/// Closes an accepted connection from which nothing has been read, and reports it to JavaScript.
 pub(crate) fn close_accepted(ctx: &Rc<Context>, accepted: &AcceptedConnection) {
     let (_, share) = ctx.admission.admit(ctx, accepted);
     ConnectionPermit::new(ctx.clone(), (accepted.peer, accepted.server_id), share).emit_unserved();
 }
 
-/// Serves HTTP on a connection, or refuses it with `refusal`.
+/// Spawns the task of a connection. With a `refusal`, the task only sends the error response.
 pub(crate) fn serve(permit: ConnectionPermit, stream: Stream, refusal: Option<Refusal>) {
     let mut connection = Connection::new(permit, stream);
     if let Some(refusal) = refusal {
@@ -385,8 +393,8 @@ pub(crate) fn serve(permit: ConnectionPermit, stream: Stream, refusal: Option<Re
     executor::spawn(Task(Some(connection)));
 }
 
-/// Bytes up to which the end of the last response is sent together with the close of the
-/// connection. A longer one has filled TLS records before.
+/// Maximum bytes of a last write that is sent together with the close of the connection. A longer
+/// write has already filled a TLS record.
 const MAX_COALESCED_CLOSE_BYTES: usize = 16_384;
-/// Turns of a connection before other connections have theirs.
+/// Maximum steps of a connection before other connections have a turn.
 const MAX_TURNS: usize = 16;

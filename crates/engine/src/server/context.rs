@@ -33,20 +33,24 @@ use crate::runtime::wheel::TimerWheel;
 use crate::server::connection::{BodyBuffering, ConnectionState, LogInfo, TableEntry};
 use crate::transport::tls::{Handshakes, TlsServer};
 
-/// Shared state of an I/O thread: limits, connections, events for JavaScript, logs and clocks.
+/// State that all tasks of one I/O thread share: limits, connections, events, logs and clocks.
 pub(crate) struct Context {
-    /// Limits of servers that have no limits of their own.
+    /// Default limits, for servers that have set no limits of their own.
     pub limits: Rc<Limits>,
-    /// Limits of servers that have their own, by server id.
+    /// Limits that replace the default ones, by server id.
     server_limits: RefCell<HashMap<u32, Rc<Limits>>>,
-    /// TLS configuration of each server, by server id.
+    /// TLS configurations, by server id. A server without one serves plain HTTP.
     tls_servers: RefCell<HashMap<u32, Rc<TlsServer>>>,
+    /// TLS handshakes in progress; `limit_handshakes` bounds their number.
     pub handshakes: Handshakes,
-    /// Servers whose application listens to `'clientError'`; most applications do not.
+    /// Ids of the servers that receive an event for each refused request: `'clientError'` has a
+    /// listener there.
     refusal_listeners: RefCell<Vec<u32>>,
-    /// Whether JavaScript receives a connection at its accept instead of with its first request.
+    /// Whether JavaScript receives each connection at its accept instead of with its first request.
     pub announces_at_accept: bool,
+    /// Mailboxes between this thread, the acceptor thread and the JavaScript thread.
     pub handoff: Arc<Handoff>,
+    /// The access log; `None` if no access log is configured.
     pub access_log: RefCell<Option<AccessLog>>,
     /// Log data of finished exchanges, whose buffers new exchanges reuse.
     #[expect(
@@ -54,60 +58,75 @@ pub(crate) struct Context {
         reason = "it moves in and out of an exchange, which has none without a log"
     )]
     pub spare_log_info: RefCell<Vec<Box<LogInfo>>>,
-    /// Process id, read from the system once.
+    /// Process id of the worker for the access log, read once because each line has it.
     pub pid: u32,
+    /// The client that sends request metrics to statsd; `None` if `statsd_host` is not set.
     pub statsd: RefCell<Option<Statsd>>,
-    /// Events of this turn, until the flusher delivers them.
+    /// Events that have not been delivered to JavaScript yet, in the order of their emission.
     pub batch: RefCell<EventBatch>,
-    /// Whether the batch has an event that JavaScript is woken for.
+    /// Whether `batch` has an event that must be delivered at the end of this turn.
     is_batch_due: Cell<bool>,
-    /// Signals that the batch has events that may wait to be batched with others.
+    /// Notified at the first event of a batch that may wait for [`BATCHING_DELAY`].
     pub batching_delay_started: Notify,
-    /// Whether every event wakes JavaScript: an application that closed a server waits for the ends
-    /// of its connections.
+    /// Whether no event waits to be batched. True once a server has closed: its application waits
+    /// for the last connection-closed event.
     pub delivers_at_once: Cell<bool>,
+    /// Wakes the task that delivers `batch`.
     pub flusher: TaskWaker,
-    /// Exchanges in flight, by id.
+    /// Exchanges in flight, by the id that records in the ring name.
     pub exchanges: RefCell<SlotMap<Rc<dyn ResponseSink>>>,
-    /// Number of connections with a complete response that is not sent yet.
+    /// Number of complete responses that clients have not read yet. Each counts as in flight.
     pub unsent_responses: Cell<usize>,
-    /// Number of HTTP/2 requests that wait for admission until their client reads more.
+    /// Number of HTTP/2 requests that wait for admission. They do not count as in flight.
     pub waiting_streams: Cell<usize>,
-    /// Requests that wait for their bodies before they are dispatched.
+    /// Requests that are dispatched once their body is complete, or after `request_buffer_time`.
     pub body_buffering: BodyBuffering,
+    /// Bytes that clients make the worker hold; `buffer_memory` bounds them.
     pub memory: Memory,
+    /// Admits connections by file descriptor and by client address.
     pub admission: Admission,
+    /// Open connections after the TLS handshake, idle ones included, by id.
     pub connections: RefCell<SlotMap<TableEntry>>,
+    /// The poll set with the sockets of all connections.
     pub sockets: Rc<SocketSet>,
-    /// The head that the guard has just read; valid until the task that read it returns.
+    /// The request head that the guard parsed last. It is valid until the task that parsed it
+    /// returns; one head for all connections saves an allocation per request.
     pub parsed_head: RefCell<RequestHead>,
-    /// Buffer that sockets are read into, so that an idle connection needs none.
+    /// Buffer that every socket is read into, so that a connection needs none of its own.
     pub read_scratch: RefCell<Box<[u8]>>,
+    /// The `Date` field value of this second, rendered once for all responses.
     pub date: RefCell<Date>,
+    /// The earliest deadline of each connection, by slot.
     pub wheel: RefCell<TimerWheel>,
+    /// Tasks that sleep for a time.
     pub timers: Timers,
-    /// Wakes the clock task, which stops while there are no connections.
+    /// Notified when a connection opens. The clock task waits for it while there are none.
     pub connection_opened: Notify,
+    /// Whether the worker drains: each connection closes after its response.
     pub is_draining: Cell<bool>,
-    /// How long idle connections are kept while the worker drains.
+    /// How long a drain keeps idle connections open, because a request may be on its way.
     pub idle_drain: Cell<Duration>,
-    /// Number of exchanges that are tunnels.
+    /// Number of exchanges that have become tunnels: upgrades and CONNECT requests.
     pub tunnel_count: Cell<usize>,
-    /// Number of tunnel chunks in the current batch.
+    /// Number of chunks from tunnels in `batch`. An idle tunnel must not delay other requests.
     pub tunnel_chunks: Cell<usize>,
+    /// Returns free heap memory to the system after many connections have become idle.
     pub heap_trimmer: HeapTrimmer,
-    /// Connections to wake after the ring has been read.
+    /// Connections that the ring's records have changed; they wake after the last record.
     pub to_wake: RefCell<Vec<Rc<ConnectionState>>>,
-    /// Connections that wait until JavaScript has taken the events emitted so far.
+    /// Half-closed connections that wait until JavaScript has taken the events emitted so far.
     pub awaiting_javascript: RefCell<Vec<Rc<ConnectionState>>>,
-    /// Starts reading the ring every millisecond while JavaScript works on a batch.
+    /// Notified to read the ring every millisecond while JavaScript processes a batch.
     pub ring_watch: Notify,
-    /// Whether the thread is stopping.
+    /// Whether the loop of the thread must stop after this turn.
     pub is_stopping: Cell<bool>,
-    /// Whether the thread has slept, or run for a while, since the clock was read.
+    /// Whether `now` must be read again, because the thread has slept or finished a turn.
     pub is_clock_stale: Cell<bool>,
+    /// Time of this turn, read once because a request needs it several times.
     now: Cell<Instant>,
+    /// `now` in milliseconds since `started`.
     now_ms: Cell<u64>,
+    /// Start of the thread, the zero of all deadlines.
     started: Instant,
 }
 
@@ -168,7 +187,7 @@ impl Context {
         }
     }
 
-    /// Returns the limits of a server's connections.
+    /// Returns the limits for connections of a server: its own, or the default ones.
     pub fn limits_of(&self, server_id: u32) -> Rc<Limits> {
         self.server_limits.borrow().get(&server_id).unwrap_or(&self.limits).clone()
     }
@@ -179,7 +198,8 @@ impl Context {
         let _ = reply.try_send(self.limits_of(server_id).settings.clone());
     }
 
-    /// Sets the limits of a server and of its open connections; `None` removes them.
+    /// Sets the limits of a server and of its open connections. `None` removes the limits and the
+    /// listener for refusals.
     pub fn set_limits(&self, server_id: u32, limits: Option<Limits>) {
         let Some(limits) = limits.map(Rc::new) else {
             self.server_limits.borrow_mut().remove(&server_id);
@@ -194,7 +214,7 @@ impl Context {
         self.server_limits.borrow_mut().insert(server_id, limits);
     }
 
-    /// Returns the TLS configuration for new connections of a server.
+    /// Returns the TLS configuration for new connections of a server; `None` for plain HTTP.
     pub fn tls_of(&self, server_id: u32) -> Option<Rc<TlsServer>> {
         self.tls_servers.borrow().get(&server_id).cloned()
     }
@@ -207,7 +227,8 @@ impl Context {
         };
     }
 
-    /// Sets whether JavaScript is notified of requests to a server that the engine refuses.
+    /// Sets whether JavaScript receives an event for each request to a server that the engine
+    /// refuses.
     pub fn set_reports_refusals(&self, server_id: u32, on: bool) {
         let mut listeners = self.refusal_listeners.borrow_mut();
         listeners.retain(|each| *each != server_id);
@@ -216,23 +237,23 @@ impl Context {
         }
     }
 
-    /// Whether JavaScript is notified of requests to a server that the engine refuses.
+    /// Whether JavaScript receives an event for each request to a server that the engine refuses.
     pub fn reports_refusals(&self, server_id: u32) -> bool {
         self.refusal_listeners.borrow().contains(&server_id)
     }
 
-    /// Number of requests in flight, including complete responses that are not sent yet.
+    /// Returns the number of requests in flight, including complete responses that the client has
+    /// not read yet. `worker_connections` bounds it.
     pub fn in_flight(&self) -> usize {
         self.exchanges.borrow().len() - self.waiting_streams.get() + self.unsent_responses.get()
     }
 
-    /// Whether there is no connection and no handshake.
+    /// Whether the thread has no open connection and no TLS handshake in progress.
     pub fn has_no_connections(&self) -> bool {
         self.connections.borrow().len() == 0 && self.handshakes.len() == 0
     }
 
-    /// Returns the time of this turn. It is read once after each sleep and each batch, because a
-    /// request needs it several times.
+    /// Returns the time of this turn, for which the clock is read at most once.
     pub fn now(&self) -> Instant {
         if self.is_clock_stale.get() {
             self.refresh_clock();
@@ -240,7 +261,7 @@ impl Context {
         self.now.get()
     }
 
-    /// Reads the clock again.
+    /// Reads the clock and renders the `Date` field value if the second has changed.
     pub fn refresh_clock(&self) {
         self.is_clock_stale.set(false);
         let now = Instant::now();
@@ -249,7 +270,7 @@ impl Context {
         self.date.borrow_mut().refresh();
     }
 
-    /// Milliseconds since the thread started: the clock of the deadlines.
+    /// Returns the time of this turn in milliseconds since the thread started, as deadlines count.
     pub fn now_ms(&self) -> u64 {
         if self.is_clock_stale.get() {
             self.refresh_clock();
@@ -257,20 +278,21 @@ impl Context {
         self.now_ms.get()
     }
 
-    /// Converts a time to the clock of the deadlines.
+    /// Converts a time to milliseconds since the thread started, as deadlines count.
     pub fn to_clock_ms(&self, time: Instant) -> u64 {
         time.duration_since(self.started).as_millis() as u64
     }
 
-    /// Returns the time `after` from now on the clock of the deadlines.
+    /// Returns the deadline `after` from now, in milliseconds since the thread started.
     pub fn deadline(&self, after: Duration) -> u64 {
         self.now_ms() + after.as_millis() as u64
     }
 
-    /// Counts a finished request. `us` is the time from its head to the end of the response.
+    /// Counts a finished request on the scoreboard and for statsd. `us` is the time in microseconds
+    /// from the complete head to the end of the response.
     pub fn count_finished_request(&self, status: u16, bytes_in: u64, bytes_out: u64, us: u64) {
         self.handoff.slot.request_finished(status, bytes_in, bytes_out, us);
-        // Status 0: the client disconnected before a response began.
+        // Status 0 means that the client disconnected before a response began.
         if status != 0
             && let Some(statsd) = self.statsd.borrow_mut().as_mut()
         {
@@ -278,13 +300,13 @@ impl Context {
         }
     }
 
-    /// Whether the access log has lines that have not been written.
+    /// Whether the access log has lines that have not been written yet.
     pub fn has_unwritten_log_lines(&self) -> bool {
         self.access_log.borrow().as_ref().is_some_and(AccessLog::has_unwritten)
     }
 
-    /// Writes the logs at the end of the thread. A slow reader of the access log has
-    /// [`LOG_FLUSH_TIME`].
+    /// Writes the remaining log lines before the thread exits. A slow reader of the access log gets
+    /// up to [`LOG_FLUSH_TIME`].
     pub fn flush_logs_before_exit(&self) {
         let until = Instant::now() + LOG_FLUSH_TIME;
         self.flush_logs();
@@ -304,24 +326,25 @@ impl Context {
         }
     }
 
-    /// Maximum bytes of one request body that may be on their way to JavaScript.
+    /// Returns the maximum bytes of one request body that may be on their way to JavaScript: a fair
+    /// share of [`TOTAL_BODY_CREDIT`].
     pub fn max_body_credit(&self) -> usize {
         let most = if self.memory.is_near_limit() { MIN_BODY_CREDIT } else { MAX_BODY_CREDIT };
         fair_share(TOTAL_BODY_CREDIT, self.exchanges.borrow().len(), MIN_BODY_CREDIT, most)
     }
 
-    /// Maximum bytes of a response that are sent before other connections have their turn: with
-    /// hundreds of fast readers, none must wait for megabytes of each.
+    /// Returns the maximum bytes of a response that are sent before other connections have a turn.
+    /// Otherwise one of hundreds of fast readers would wait for megabytes of each other one.
     pub fn max_burst(&self) -> usize {
         fair_share(TOTAL_BURST, self.exchanges.borrow().len(), MIN_BURST, MAX_BURST)
     }
 
-    /// Whether more than one request is in flight; a tunnel counts if it has sent something.
+    /// Whether more than one request is in flight. A tunnel counts only if `batch` has bytes of it.
     pub fn has_several_requests(&self) -> bool {
         self.exchanges.borrow().len() - self.tunnel_count.get() + self.tunnel_chunks.get() > 1
     }
 
-    /// Adds events to the batch. The flusher delivers it after the tasks that are ready now.
+    /// Adds events to the batch and schedules its delivery, after the tasks that are ready now.
     pub fn emit(&self, add: impl FnOnce(&mut EventBatch)) {
         add(&mut self.batch.borrow_mut());
         if !self.is_batch_due.replace(true) {
@@ -329,8 +352,8 @@ impl Context {
         }
     }
 
-    /// Adds events that may wait up to [`BATCHING_DELAY`] to be delivered with others. Waking
-    /// JavaScript for the end of each short connection would cost as much as for its request.
+    /// Adds events that may wait up to [`BATCHING_DELAY`] to be delivered with others. A wake of
+    /// JavaScript for the close of a short connection costs as much as one for its request.
     pub fn emit_later(&self, add: impl FnOnce(&mut EventBatch)) {
         if self.delivers_at_once.get() || self.is_batch_due.get() {
             return self.emit(add);
@@ -342,19 +365,20 @@ impl Context {
         add(&mut batch);
     }
 
-    /// Whether the batch must be delivered.
+    /// Whether the batch must be delivered at the end of this turn.
     pub fn has_events_due(&self) -> bool {
         self.is_batch_due.get()
     }
 
-    /// Delivers the events that have waited to be batched, if any still wait.
+    /// Schedules the delivery of events that have waited to be batched, if any still wait.
     pub fn end_batching_delay(&self) {
         if !self.batch.borrow().is_empty() && !self.is_batch_due.replace(true) {
             self.flusher.wake();
         }
     }
 
-    /// Delivers the batch to JavaScript.
+    /// Delivers the batch to JavaScript. Ids without an unused generation are set aside until
+    /// JavaScript has taken this batch.
     pub fn deliver_batch(&self) {
         self.is_batch_due.set(false);
         self.handoff.deliver_batch(&mut self.batch.borrow_mut());
@@ -364,12 +388,12 @@ impl Context {
     }
 }
 
-/// How long a connection-closed event may wait to be batched with a request.
+/// Maximum time that a connection-closed event waits to be batched with a request.
 pub(crate) const BATCHING_DELAY: Duration = Duration::from_millis(4);
 
-/// How long the end of the thread waits for a slow reader of the access log, and how often it
-/// checks.
+/// Maximum time to write the remaining log lines before the thread exits.
 const LOG_FLUSH_TIME: Duration = Duration::from_millis(250);
+/// Interval of the attempts to write them.
 const LOG_POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Maximum bytes of one read.

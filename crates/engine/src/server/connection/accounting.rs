@@ -1,19 +1,20 @@
-//! Accounting at the end of an exchange: the table of requests in flight, the counters, the access
-//! log.
+//! Accounting of a finished exchange: removes it from the table of requests in flight, counts it,
+//! and writes its access log line.
 
 use super::{ConnectionState, Exchange};
 use crate::log::access::{AccessEntry, RequestFields};
 
 impl ConnectionState {
-    /// Removes the exchange from the table, counts it and writes its access log line.
+    /// Removes a finished or aborted exchange from the table, counts it, and writes its access log
+    /// line unless no response head was written.
     pub(crate) fn finish_accounting(&self, exchange: &Exchange) {
         self.ctx.exchanges.borrow_mut().remove(exchange.id);
         let elapsed = self.ctx.now().duration_since(exchange.started);
         let mut response_time = elapsed;
         if let Some(tunnel) = &exchange.tunnel {
             self.ctx.tunnel_count.set(self.ctx.tunnel_count.get() - 1);
-            // A tunnel may last for hours; only the time to its response counts as request
-            // duration.
+            // A tunnel may last for hours, so only the time to its response counts as the duration
+            // of the request.
             response_time = tunnel.response_time().unwrap_or(elapsed);
         }
         self.ctx.count_finished_request(

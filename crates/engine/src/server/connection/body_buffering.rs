@@ -1,6 +1,6 @@
 //! Request body buffering. A request whose body is incomplete waits for up to `request_buffer_time`
-//! before JavaScript is woken: a slow client costs JavaScript nothing, and a form is dispatched in
-//! one event. All requests have the same time, so a queue keeps their order.
+//! before it is dispatched. A slow client then costs JavaScript nothing, and a form is dispatched
+//! in one event. All requests wait for the same time, so a queue keeps their deadlines in order.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -14,28 +14,33 @@ use crate::exchange::request_head::RequestHead;
 use crate::runtime::timers::sleep;
 use crate::server::context::Context;
 
-/// The requests that wait for their bodies, in the order of their deadlines.
+/// Requests that wait for their bodies, the earliest deadline first.
 #[derive(Default)]
 pub(crate) struct BodyBuffering {
     queue: RefCell<VecDeque<BufferingRequest>>,
+    /// Notified when the queue gets its first request.
     first: Notify,
 }
 
-/// Identifies a waiting request by ids: most have been dispatched long before their deadline.
+/// A request that may still wait. It is found by its ids at the deadline, because most requests
+/// have been dispatched long before.
 struct BufferingRequest {
+    /// Deadline in milliseconds of the context's clock.
     until: u64,
     connection: u32,
     exchange: u32,
 }
 
-/// A copy of a request head that is dispatched in a later turn.
+/// Copy of a request head, for a request that is dispatched in a later turn.
 pub(crate) struct SavedHead {
+    /// The parsed head; its spans are ranges of `bytes`.
     pub head: RequestHead,
+    /// The bytes of the head.
     pub bytes: Vec<u8>,
 }
 
 impl ConnectionState {
-    /// Whether the request may still wait for more of its body.
+    /// Whether the request may wait for more of its body before it is dispatched.
     pub(crate) fn may_buffer_body(&self, exchange: &Exchange) -> bool {
         exchange.is_body_bufferable
             && !exchange.is_body_done
@@ -53,7 +58,7 @@ impl ConnectionState {
         }
     }
 
-    /// Lets the request wait for its body.
+    /// Starts the wait of a request for its body, unless it waits already.
     pub(crate) fn buffer_body(&self, exchange: &mut Exchange) {
         if exchange.saved_head.is_some() {
             return;
@@ -69,7 +74,7 @@ impl ConnectionState {
         }
     }
 
-    /// Ends the wait of a request: JavaScript receives the body bytes that have arrived.
+    /// Ends the wait of a request: it is dispatched with the body bytes that have arrived.
     fn stop_buffering_body(&self, exchange_id: u32) {
         if let Some(streams) = self.streams.get() {
             return streams.stop_buffering_body(exchange_id);
@@ -84,7 +89,7 @@ impl ConnectionState {
     }
 }
 
-/// Ends the wait of each request whose deadline has passed.
+/// Ends the wait of each request whose deadline has passed. Runs as a task of the I/O thread.
 pub(crate) async fn end_body_buffering(ctx: Rc<Context>) {
     loop {
         let next = ctx.body_buffering.queue.borrow().front().map(|waiting| waiting.until);

@@ -1,6 +1,6 @@
-//! Every deadline of a connection. The wheel has one entry per connection, for the earliest
-//! deadline; which one it was is determined when the entry expires. Deadlines only move later while
-//! bytes move, so no byte sets the wheel.
+//! Every deadline of an HTTP/1 connection. The timer wheel has one entry per connection, for the
+//! earliest deadline. When the entry expires, the task determines which deadline has passed. Bytes
+//! only move deadlines later, so no byte sets the wheel.
 
 use super::min_rate::{MinRate, RateBounds};
 use super::{Connection, Exchange, Phase, Turn};
@@ -8,8 +8,9 @@ use crate::guard::Refusal;
 use crate::pressure::limits::IDLE_RELEASE_DELAY;
 
 impl Connection {
-    /// Returns the time if a deadline has passed. Otherwise, or if the client reads too slowly,
-    /// returns the step that the connection takes.
+    /// Returns the time in milliseconds of the context's clock if the deadline has passed. Returns
+    /// an error if none has passed, or the step that closes the connection if the client reads too
+    /// slowly.
     pub(crate) fn take_expired_deadline(&mut self) -> Result<u64, Option<Turn>> {
         self.shared.is_deadline_due.set(false);
         let now = self.shared.ctx.now_ms();
@@ -23,7 +24,7 @@ impl Connection {
         Ok(now)
     }
 
-    /// Handles a passed deadline; returns `None` if the connection continues.
+    /// Handles a passed deadline. Returns `None` if the connection continues.
     pub(crate) fn handle_deadline(&mut self) -> Option<Turn> {
         let now = match self.take_expired_deadline() {
             Ok(now) => now,
@@ -56,15 +57,16 @@ impl Connection {
             return Some(self.refuse(Refusal::BodyTimeout));
         }
         if self.response_deadline() <= now {
-            let waited = shared.withdraw();
-            let refusal = if waited { Refusal::DispatchTimeout } else { Refusal::ResponseTimeout };
+            let is_withdrawn = shared.withdraw();
+            let refusal =
+                if is_withdrawn { Refusal::DispatchTimeout } else { Refusal::ResponseTimeout };
             return Some(self.refuse(refusal));
         }
         None
     }
 
-    /// Handles a deadline of a tunnel: the application must answer, the client must read, and must
-    /// close after its WebSocket was closed or the upgrade was refused.
+    /// Handles a passed deadline of a tunnel. The application must respond and the client must
+    /// read. The client must also close after its WebSocket was closed or its upgrade was refused.
     pub(crate) fn handle_tunnel_deadline(&mut self) -> Option<Turn> {
         let shared = self.shared.clone();
         shared.is_deadline_due.set(false);
@@ -81,21 +83,22 @@ impl Connection {
         None
     }
 
+    /// Returns the earliest deadline of a tunnel, except that of reading.
     fn tunnel_deadline(&self) -> u64 {
         self.shared.wait_ends_at.get().min(self.response_deadline()).min(self.discard_deadline())
     }
 
-    /// Registers the earliest deadline of a tunnel with the wheel.
+    /// Registers the earliest deadline of a tunnel with the timer wheel.
     pub(crate) fn register_tunnel_deadline(&self, now: u64) {
         self.shared.set_deadline_at(self.tunnel_deadline().min(self.output_deadline(now)));
     }
 
-    /// Handles a header or idle timeout, when no request is in flight.
+    /// Handles a passed `header_timeout` or `keepalive` timeout, when no request is in flight.
     fn handle_wait_deadline(&mut self, now: u64) -> Option<Turn> {
         let shared = self.shared.clone();
         if self.has_partial_head() {
             if self.waits_for_reader {
-                // The client may be late with reading; the output clock measures that.
+                // The client may be late with reading, which the response clock measures.
                 shared.start_wait(shared.limits().settings.header_timeout);
             }
             return (shared.wait_ends_at.get() <= now).then(|| self.refuse(Refusal::HeadTimeout));
@@ -114,8 +117,8 @@ impl Connection {
         None
     }
 
-    /// Frees every buffer of a connection whose task must stay. The next request allocates them
-    /// again, which costs too much after every request.
+    /// Frees every buffer of a connection that waits but whose task must stay. The next request
+    /// allocates them again, which would cost too much after every request.
     fn free_buffers(&mut self) {
         self.stream.flush_held();
         if self.shared.write_queue.borrow_mut().release_if_empty() {
@@ -124,13 +127,14 @@ impl Connection {
         }
     }
 
-    /// Registers the deadline of the next request, or of the rest of its head, with the wheel.
+    /// Registers the deadline of the next request, or of the rest of its head, with the timer
+    /// wheel.
     fn register_head_deadline(&self) {
         let until = self.shared.wait_ends_at.get();
         self.shared.set_deadline_at(until.min(self.output_deadline(self.shared.ctx.now_ms())));
     }
 
-    /// Registers the earliest deadline with the wheel.
+    /// Registers the earliest deadline of the connection with the timer wheel.
     fn register_deadline(&self, now: u64) {
         let shared = &self.shared;
         let next = if shared.exchange.borrow().is_some() {
@@ -182,14 +186,14 @@ impl Connection {
         self.register_head_deadline();
     }
 
-    /// Whether part of a head has arrived. Empty lines may precede a head and need not be followed
-    /// by one (RFC 9112 section 2.2).
+    /// Whether part of a request head has arrived. Empty lines before a head do not count (RFC 9112
+    /// section 2.2).
     pub(crate) fn has_partial_head(&self) -> bool {
         !self.read_buffer.unread().iter().all(|byte| matches!(byte, b'\r' | b'\n'))
     }
 
-    /// Starts the clocks of a request that has been dispatched: of a body that is still to come, or
-    /// of an earlier response that the client has not read.
+    /// Registers the deadlines of a request that has been dispatched: of its body, of its response,
+    /// and of an earlier response that the client has not read.
     pub(crate) fn start_exchange_deadlines(&mut self) {
         if self.guard.is_in_message() {
             if self.body_rate.is_off() {
@@ -208,7 +212,7 @@ impl Connection {
         }
     }
 
-    /// Starts or resumes the clock of the request body: the client must send more.
+    /// Starts or resumes the clock of the request body, because the client must send more.
     pub(crate) fn start_body_clock(&mut self) {
         if !self.guard.is_in_message() || self.body_rate.is_running() {
             return;
@@ -225,7 +229,7 @@ impl Connection {
         self.register_deadline(now);
     }
 
-    /// Pauses the clock of the request body: JavaScript has granted no credit, so nothing is read.
+    /// Pauses the clock of the request body, because nothing is read: JavaScript grants no credit.
     pub(crate) fn pause_body_clock(&mut self) {
         if self.body_rate.is_running() {
             let now = self.shared.ctx.now_ms();
@@ -235,6 +239,7 @@ impl Connection {
         }
     }
 
+    /// Records `count` received bytes of the request body, which move its deadline later.
     pub(crate) fn record_received(&mut self, count: usize) {
         if !self.body_rate.is_off() {
             let now = self.shared.ctx.now_ms();
@@ -244,7 +249,7 @@ impl Connection {
         }
     }
 
-    /// Publishes since when the body is late, for the choice of an eviction.
+    /// Stores since when the body is late, by which evictions are chosen.
     fn update_body_late_since(&self) {
         self.shared.body_late_since.set(self.body_rate.late_since(self.body_rate_bounds()));
     }
@@ -253,10 +258,12 @@ impl Connection {
         RateBounds::of_body(&self.shared.limits())
     }
 
+    /// Returns when the rest of a request body must have arrived after its response.
     fn discard_deadline(&self) -> u64 {
         self.shared.exchange.borrow().as_ref().map_or(u64::MAX, Exchange::discard_deadline)
     }
 
+    /// Returns when the response head is due; `u64::MAX` while the client must send body bytes.
     pub(crate) fn response_deadline(&self) -> u64 {
         let client_owes = self.body_rate.is_running() && self.guard.is_in_message();
         match self.shared.exchange.borrow().as_ref() {
@@ -267,8 +274,8 @@ impl Connection {
         }
     }
 
-    /// Starts the output clock: the socket accepts no more until the client reads.
-    pub(crate) fn start_output_clock(&mut self) {
+    /// Starts the response clock, because the socket accepts no more until the client reads.
+    pub(crate) fn start_response_clock(&mut self) {
         if !self.response_rate.is_off() {
             return;
         }
@@ -278,22 +285,22 @@ impl Connection {
         self.shared.set_deadline_no_later_than(self.output_deadline(now));
     }
 
-    /// Stops the output clock: everything is sent.
-    pub(crate) fn stop_output_clock(&mut self) {
+    /// Stops the response clock, because all bytes have been sent.
+    pub(crate) fn stop_response_clock(&mut self) {
         if self.response_rate.is_off() {
             return;
         }
         self.response_rate.stop();
         self.shared.output_stalled_since.set(u64::MAX);
-        let serving = matches!(self.phase, Phase::Serving);
-        if serving && self.shared.exchange.borrow().is_none() && self.read_buffer.is_empty() {
+        let is_serving = matches!(self.phase, Phase::Serving);
+        if is_serving && self.shared.exchange.borrow().is_none() && self.read_buffer.is_empty() {
             self.await_next_request();
         }
     }
 
-    /// Whether the client reads too slowly. Bytes count when the client's TCP has acknowledged
-    /// them: the kernel buffers hundreds of kilobytes, which a slow but acceptable client reads for
-    /// minutes.
+    /// Whether the client reads too slowly. Bytes count once the client's TCP has acknowledged
+    /// them. The kernel buffers hundreds of kilobytes, and an acceptable client may need minutes
+    /// for them.
     pub(crate) fn is_reader_too_slow(&mut self, now: u64) -> bool {
         if !self.response_rate.is_running() {
             return false;
@@ -308,13 +315,13 @@ impl Connection {
         self.response_rate.deadline(bounds) <= now
     }
 
-    /// Bytes that the client's TCP has acknowledged; the kernel may hold hundreds of kilobytes
-    /// more.
+    /// Returns the number of bytes that the client's TCP has acknowledged.
     pub(crate) fn acknowledged_bytes(&self) -> u64 {
         self.shared.write_queue.borrow().total_sent().saturating_sub(self.stream.unacknowledged())
     }
 
-    /// When to check the client's progress again.
+    /// Returns when to check again how much the client has read, at most
+    /// [`PROGRESS_CHECK_INTERVAL_MS`] after `now`.
     pub(crate) fn output_deadline(&self, now: u64) -> u64 {
         let bounds = self.response_rate_bounds();
         match self.response_rate.deadline(bounds) {
@@ -327,7 +334,7 @@ impl Connection {
         RateBounds::of_response(&self.shared.limits())
     }
 
-    /// Registers the deadline of the connection's last response with the wheel.
+    /// Registers the deadline of the connection's last response with the timer wheel.
     pub(crate) fn register_flush_deadline(&mut self) {
         let now = self.shared.ctx.now_ms();
         if self.response_rate.is_off() {
@@ -337,6 +344,6 @@ impl Connection {
     }
 }
 
-/// Interval in milliseconds at which acknowledged bytes are checked, and whether a client that is
-/// not being read from is still connected.
+/// Interval in milliseconds of two checks: how many bytes the client has acknowledged, and whether
+/// a client is still connected while nothing is read from it.
 const PROGRESS_CHECK_INTERVAL_MS: u64 = 2_000;

@@ -1,14 +1,17 @@
-//! Dispatches requests to JavaScript. An exchange begins with the head that the guard released; the
-//! body follows as far as JavaScript grants credit.
+//! Dispatches requests to JavaScript. An exchange begins with a request head that the guard has
+//! released. The body follows as far as JavaScript grants credit.
 
-use super::{Connection, Exchange, request_body};
-use crate::bridge::event_batch::SHORT;
+use bytes::Bytes;
+
+use super::{Connection, ConnectionState, Exchange, request_body};
+use crate::bridge::event_batch::{RequestBody, SHORT};
 use crate::guard::Refusal;
 use crate::pressure::admission;
 use crate::pressure::limits::MAX_BODY_CHUNK;
 
 impl Connection {
-    /// Begins the exchange of the head that was just released, if it is admitted.
+    /// Begins the exchange of the request head that the guard has just released. Refuses it if too
+    /// many requests are in flight, or if a body does not fit into memory.
     pub(crate) fn begin_exchange(&mut self) -> Result<(), Refusal> {
         let shared = &self.shared;
         shared.emit_connection(&self.stream);
@@ -28,35 +31,36 @@ impl Connection {
         Ok(())
     }
 
-    /// Dispatches the request, with the whole body if possible, or the body bytes that have
-    /// arrived.
+    /// Dispatches the body bytes that the guard has released, and the request itself if that has
+    /// not been done. A request whose body may soon be complete waits for it.
     pub(crate) fn dispatch_body(&mut self) {
         let shared = &self.shared;
         let mut exchange = shared.exchange.borrow_mut();
         let Some(exchange) = exchange.as_mut() else { return };
         let mut message = shared.parsed_message.borrow_mut();
-        let came = &mut message.body;
-        let at_once = if self.is_whole_short_body(exchange, came.len()) { came.len() } else { 0 };
+        let received = &mut message.body;
+        let at_once =
+            if self.is_whole_short_body(exchange, received.len()) { received.len() } else { 0 };
         if at_once > 0 {
             request_body::count_body_bytes(exchange, at_once);
             exchange.is_body_done = true;
         }
         while !exchange.is_body_done {
-            if came.is_empty() {
-                // The guard knows from the framing whether the body is complete.
+            if received.is_empty() {
+                // The guard determines from the framing whether the body is complete.
                 exchange.is_body_done = self.guard.is_complete();
                 break;
             }
             if exchange.discards_body {
-                request_body::discard_body_bytes(shared, exchange, came.len());
-                came.consume(came.len());
+                request_body::discard_body_bytes(shared, exchange, received.len());
+                received.consume(received.len());
             } else if exchange.credit == 0 {
                 break;
             } else {
                 request_body::emit_body_chunk(
                     shared,
                     exchange,
-                    came.take(exchange.credit.min(MAX_BODY_CHUNK)),
+                    received.take(exchange.credit.min(MAX_BODY_CHUNK)),
                 );
             }
         }
@@ -69,7 +73,7 @@ impl Connection {
         }
     }
 
-    /// Whether `count` bytes are a whole short body, which is passed to JavaScript without a copy.
+    /// Whether `count` bytes are a whole short body, which is written into the batch directly.
     fn is_whole_short_body(&self, exchange: &Exchange, count: usize) -> bool {
         let is_first = !exchange.is_dispatched
             && exchange.buffered_chunks.is_empty()
@@ -79,4 +83,65 @@ impl Connection {
             && self.guard.is_complete()
             && self.guard.trailers().is_empty()
     }
+}
+
+impl ConnectionState {
+    /// Emits the request with the body bytes received so far; after that, emits the end of the
+    /// body. At the first call, `ctx.parsed_head` must still be the head of this request, unless
+    /// [`Self::save_head`] has copied it.
+    pub(crate) fn emit_request(&self, exchange: &mut Exchange, trailers: &[u8]) {
+        if exchange.is_dispatched {
+            // The end is emitted for a discarded body too: the application may wait for it.
+            if exchange.is_body_done && !std::mem::replace(&mut exchange.is_end_emitted, true) {
+                self.ctx.emit(|batch| batch.push_end(exchange.id, trailers));
+            }
+            return;
+        }
+        exchange.is_dispatched = true;
+        exchange.buffered_len = 0;
+        let whole = exchange.is_body_done && trailers.is_empty();
+        exchange.is_end_emitted = exchange.is_body_done;
+        let message = self.parsed_message.borrow();
+        let body = match (whole, exchange.buffered_chunks.is_empty()) {
+            (true, true) if message.body.is_empty() => RequestBody::None,
+            (true, true) => RequestBody::Short(message.body.unread()),
+            (true, false) => RequestBody::Whole(join_chunks(&mut exchange.buffered_chunks)),
+            (false, _) => RequestBody::Streams,
+        };
+        let kept = exchange.saved_head.take();
+        let shared_head = self.ctx.parsed_head.borrow();
+        let (head, bytes) = match &kept {
+            Some(kept) => (&kept.head, &kept.bytes),
+            None => (&*shared_head, &message.head),
+        };
+        let ahead = if head.is_upgrade { self.upgrade_bytes.take() } else { None };
+        exchange.ahead = ahead.as_ref().map_or(0, |ahead| ahead.len());
+        self.ctx.emit(|batch| {
+            let policy = &self.limits.borrow().parse_policy;
+            batch.push_request(
+                (exchange.id, self.id),
+                head,
+                bytes,
+                body,
+                ahead.map(Bytes::from),
+                policy,
+            );
+            for chunk in exchange.buffered_chunks.drain(..).flat_map(request_body::split_chunks) {
+                batch.push_data(exchange.id, chunk);
+            }
+            if !whole && exchange.is_body_done {
+                batch.push_end(exchange.id, trailers);
+            }
+        });
+    }
+}
+
+/// Joins chunks into one. A single chunk is not copied.
+fn join_chunks(chunks: &mut Vec<Bytes>) -> Bytes {
+    if chunks.len() == 1 {
+        return chunks.pop().unwrap_or_default();
+    }
+    let whole = chunks.concat();
+    chunks.clear();
+    Bytes::from(whole)
 }

@@ -1,4 +1,4 @@
-//! Error responses that the engine writes itself, and their lines in the access log.
+//! Error responses to refused requests: who writes them, their bytes, and their access log lines.
 
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::http1::encoder;
 use crate::log::access::{AccessEntry, RequestFields};
 use crate::server::context::Context;
 
-/// Who writes the response to a refused request.
+/// Who writes the response to a refused request, and how far that is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum RefusalState {
     /// No request was refused.
@@ -21,7 +21,7 @@ pub(crate) enum RefusalState {
     RespondedByEngine,
     /// The engine closes the connection without a response.
     ClosedSilently,
-    /// The application writes the response, as in Node.
+    /// The application will write the response, as in Node's `'clientError'` event.
     AwaitsApplication,
     /// The application has written the response.
     RespondedByApplication,
@@ -43,9 +43,9 @@ pub(crate) fn write_application_response(ctx: &Context, id: u32, bytes: &[u8], e
     shared.queue_wake();
 }
 
-/// Whether the engine has written an error response and closes the connection. JavaScript then
-/// destroys the connection, because the request will not be complete; the client must still read
-/// the response.
+/// Whether the engine has written an error response to the connection and closes it. JavaScript
+/// then destroys its socket, because the request will never be complete, but the client must still
+/// be able to read the response.
 pub(crate) fn is_refused_by_engine(ctx: &Context, id: u32) -> bool {
     let connections = ctx.connections.borrow();
     let shared = connections.find(id).and_then(TableEntry::serving);
@@ -53,15 +53,15 @@ pub(crate) fn is_refused_by_engine(ctx: &Context, id: u32) -> bool {
 }
 
 impl Connection {
-    /// Waits for the application's response to a refused request, and discards what the client
-    /// still sends.
+    /// Takes a step while the application's response to a refused request is pending. Discards what
+    /// the client still sends.
     pub(crate) fn await_application_response(&mut self, cx: &mut TaskContext<'_>) -> Turn {
         let shared = self.shared.clone();
         if matches!(self.send(cx), Poll::Ready(Err(_))) {
             return Turn::Close;
         }
-        let is_over = shared.wait_ends_at.get() <= shared.ctx.now_ms();
-        if is_over || shared.refusal_state.get() == RefusalState::RespondedByApplication {
+        let is_timed_out = shared.wait_ends_at.get() <= shared.ctx.now_ms();
+        if is_timed_out || shared.refusal_state.get() == RefusalState::RespondedByApplication {
             return Turn::Flush;
         }
         if self.linger > 0 && !self.has_input_ended {
@@ -75,15 +75,15 @@ impl Connection {
                 }
             }
         }
-        // Node closes its side too, once the application has had its turn.
-        let ends = self.has_input_ended && !shared.limits().half_open;
-        if ends && self.has_javascript_passed_end() { Turn::Flush } else { Turn::Wait }
+        // After a half-close, Node closes its side too, once the application has had a turn.
+        let may_close = self.has_input_ended && !shared.limits().half_open;
+        if may_close && self.has_javascript_passed_end() { Turn::Flush } else { Turn::Wait }
     }
 }
 
 impl ConnectionState {
-    /// Refuses a request: writes the error response, unless the application does, and closes the
-    /// connection after it.
+    /// Refuses a request: writes the error response, unless the application does. The connection
+    /// closes after the response.
     pub(crate) fn refuse(&self, refusal: Refusal, fault: &PartialRequest) {
         self.closes_after_response.set(true);
         match self.exchange.borrow_mut().as_mut() {
@@ -92,7 +92,7 @@ impl ConnectionState {
             Some(exchange) => {
                 exchange.status = self.status_of(refusal);
                 exchange.sent_bytes = self.write_refusal(refusal, fault);
-                // From here on the access log gets a line.
+                // With a response head, the exchange gets a line in the access log.
                 exchange.is_head_sent = true;
             }
             None => {
@@ -105,7 +105,7 @@ impl ConnectionState {
         self.abort_exchange();
     }
 
-    /// Writes the error response and returns the length of its body.
+    /// Writes the error response, if the engine writes one, and returns the length of its body.
     fn write_refusal(&self, refusal: Refusal, fault: &PartialRequest) -> u64 {
         if matches!(
             self.refusal_state.get(),
@@ -136,11 +136,13 @@ impl ConnectionState {
         body.len() as u64
     }
 
+    /// Returns the status code of a refusal, which is Node's if the server behaves like Node.
     fn status_of(&self, refusal: Refusal) -> u16 {
         if self.limits().node_compatible { refusal.status_on_node() } else { refusal.status() }
     }
 
-    /// Logs a request that was refused before it was complete, with what could be parsed.
+    /// Writes the access log line of a request that was refused before it was complete, from the
+    /// parts that could be parsed.
     pub(crate) fn log_refused(&self, refusal: Refusal, fault: &PartialRequest, sent: u64) {
         let mut access = self.ctx.access_log.borrow_mut();
         let Some(log) = access.as_mut() else { return };

@@ -1,4 +1,5 @@
-//! The current exchange of a connection: one request and its response.
+//! An exchange: one request and its response. HTTP/1 and HTTP/2 share this state; what only a
+//! stream needs is in `http2/exchange.rs`.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -16,90 +17,102 @@ use crate::server::context::Context;
 
 /// One request and its response, from the request head to the end of both.
 pub(crate) struct Exchange {
-    /// Id under which JavaScript knows the exchange.
+    /// Id of the exchange in [`Context::exchanges`], in events and in records of the ring.
     pub(crate) id: u32,
-    /// Whether the request allows the connection to stay open.
+    /// Whether the request allows the connection to persist (RFC 9112 section 9.3).
     pub(crate) allows_keep_alive: bool,
-    /// When the head was complete.
+    /// When the request head was complete.
     pub(crate) started: Instant,
-    /// Method and path of the request, for reports of requests in flight.
+    /// Method and path of the request, for reports about requests in flight.
     pub(crate) label: RequestLabel,
-    /// Whether JavaScript has received the request.
+    /// Whether the request has been emitted to JavaScript.
     pub(crate) is_dispatched: bool,
-    /// Body chunks that are buffered until the request is dispatched.
+    /// Body chunks received before the request is dispatched.
     pub(crate) buffered_chunks: Vec<Bytes>,
-    /// Bytes of `buffered_chunks`.
+    /// Number of bytes in `buffered_chunks`. The request is dispatched at `request_buffer_size`.
     pub(crate) buffered_len: usize,
-    /// Whether the request may wait for its body before it is dispatched.
+    /// Whether the request may wait for its body before it is dispatched, for up to
+    /// `request_buffer_time`.
     pub(crate) is_body_bufferable: bool,
-    /// A copy of the head, if the request is not dispatched in the turn that read it.
+    /// Copy of the request head, made if the request is dispatched in a later turn.
     pub(crate) saved_head: Option<Box<SavedHead>>,
-    /// Whether the rest of the body is read without passing through the guard.
+    /// Whether the rest of the request body is read straight into the memory that JavaScript
+    /// receives, past the guard.
     pub(crate) reads_directly: bool,
-    /// Whether the last direct read filled its buffer; the next buffer is larger then.
+    /// Whether the last direct read filled its buffer. The next buffer is larger then, because the
+    /// client sends fast.
     pub(crate) last_read_filled: bool,
-    /// Body bytes that JavaScript still accepts.
+    /// Number of request body bytes that JavaScript accepts before it grants more.
     pub(crate) credit: usize,
-    /// Body bytes received so far.
+    /// Number of request body bytes received so far.
     pub(crate) body_bytes: u64,
-    /// Whether the client waits for 100 Continue before it sends the body.
+    /// Whether the client waits for 100 (Continue) before it sends the body (RFC 9110 section
+    /// 10.1.1).
     pub(crate) awaits_continue: bool,
-    /// Whether the request body is complete or given up.
+    /// Whether no more of the request body is read: it is complete, or the rest is not wanted.
     pub(crate) is_body_done: bool,
-    /// Whether JavaScript has received the end of the body.
+    /// Whether the end of the request body has been emitted to JavaScript.
     pub(crate) is_end_emitted: bool,
-    /// Whether the rest of the body is read and dropped.
+    /// Whether the rest of the request body is read and dropped.
     pub(crate) discards_body: bool,
-    /// Body bytes dropped so far.
+    /// Number of request body bytes dropped so far; `Limits::max_discarded` bounds it.
     pub(crate) discarded: u64,
-    /// When the rest of a discarded body must have arrived; see [`Self::discard_deadline`].
+    /// When the rest of the request body must have arrived after the response is complete, in
+    /// milliseconds of the context's clock; `u64::MAX` before that.
     pub(crate) discard_until: u64,
-    /// How the request body is framed.
+    /// Framing of the request body: none, a length, or chunked.
     pub(crate) framing: Framing,
-    /// Whether the client understands 1xx responses; HTTP/1.0 clients do not.
+    /// Whether the client understands 1xx responses. HTTP/1.0 clients do not (RFC 9110 section
+    /// 15.2).
     pub(crate) accepts_interim: bool,
-    /// Status code of the response; 0 before its head.
+    /// Status code of the response; 0 before the response head.
     pub(crate) status: u16,
-    /// Whether the response head is in the write queue.
+    /// Whether the response head has been written to the write queue.
     pub(crate) is_head_sent: bool,
-    /// Whether the response has chunked framing.
+    /// Whether the response has the chunked transfer coding (RFC 9112 section 7.1).
     pub(crate) is_chunked: bool,
-    /// Whether the response must not have a body, as for HEAD and 304.
+    /// Whether the response must not have content, as for HEAD and 304 (RFC 9110 section 6.4.1).
     pub(crate) has_no_body: bool,
-    /// Trailer lines of a chunked response.
+    /// Trailer field lines to send after a chunked response.
     pub(crate) trailers: Vec<u8>,
-    /// Body bytes of the response so far.
+    /// Number of response body bytes written so far.
     pub(crate) sent_bytes: u64,
-    /// Whether JavaScript has completed the response.
+    /// Whether JavaScript has written the whole response.
     pub(crate) is_response_complete: bool,
-    /// Whether JavaScript waits for the event that everything is sent.
+    /// Whether JavaScript waits for the event that all written bytes have been sent.
     pub(crate) notifies_when_sent: bool,
-    /// Whether the request is an upgrade that JavaScript has neither accepted nor declined yet.
+    /// Whether the request is an upgrade or CONNECT that JavaScript has not yet accepted or
+    /// declined.
     pub(crate) is_upgrade_undecided: bool,
-    /// Bytes after the head that JavaScript has received with the request.
+    /// Number of bytes after an upgrade request's head that were emitted with the request.
     pub(crate) ahead: usize,
-    /// The tunnel, once JavaScript has taken over the connection.
+    /// State of the tunnel; `None` until JavaScript takes over the connection.
     pub(crate) tunnel: Option<Box<Tunnel>>,
-    /// Data for the access log; `None` without one.
+    /// Data for the access log line; `None` if there is no access log.
     pub(crate) log_info: Option<Box<LogInfo>>,
 }
 
-/// Data for the access log line at the end of the exchange.
+/// Data that an exchange keeps for its access log line.
 #[derive(Default)]
 pub(crate) struct LogInfo {
+    /// Bytes of the request head; the spans below are ranges of them.
     pub(crate) head: Vec<u8>,
+    /// Request method.
     pub(crate) method: Span,
+    /// Request target.
     pub(crate) target: Span,
-    /// Protocol version, such as `HTTP/1.1`.
+    /// Protocol version of the request, such as `HTTP/1.1`.
     pub(crate) version: &'static [u8],
+    /// Names and values of the request header fields.
     pub(crate) fields: Vec<(Span, Span)>,
-    /// Client address that a trusted proxy forwarded for this request.
+    /// Client address that a trusted proxy forwarded with this request.
     pub(crate) client: Option<SocketAddr>,
+    /// Header field lines of the response.
     pub(crate) response_fields: Vec<u8>,
 }
 
 impl LogInfo {
-    /// Copies the data of a new request; the buffers may be reused ones.
+    /// Copies the data of a new request into the buffers, which may be reused ones.
     fn begin(&mut self, head: &RequestHead, bytes: &[u8], version: &'static [u8]) {
         self.head.clear();
         self.head.extend_from_slice(&bytes[..head.len]);
@@ -109,7 +122,8 @@ impl LogInfo {
         self.version = version;
     }
 
-    /// Returns the buffers to the pool, unless they are larger than most requests need.
+    /// Keeps the buffers for another exchange, unless they are larger than
+    /// [`MAX_SPARE_LOG_INFO_BYTES`].
     pub(crate) fn recycle(self: Box<Self>, ctx: &Context) {
         let mut spare = ctx.spare_log_info.borrow_mut();
         let bytes = self.head.capacity() + self.response_fields.capacity();
@@ -120,7 +134,8 @@ impl LogInfo {
 }
 
 impl Exchange {
-    /// Creates the exchange of a new request. The spans of `head` are ranges of `bytes`.
+    /// Creates the exchange of a new request. The spans of `head` are ranges of `bytes`; `version`
+    /// is the protocol version for the access log.
     pub(crate) fn new(
         ctx: &Context,
         id: u32,
@@ -142,7 +157,7 @@ impl Exchange {
             is_dispatched: false,
             buffered_chunks: Vec::new(),
             buffered_len: 0,
-            // Such a client waits for JavaScript before it sends the body or changes the protocol.
+            // A client with `Expect` or `Upgrade` waits for JavaScript before it sends more.
             is_body_bufferable: has_body
                 && !head.has_expect
                 && !head.is_upgrade
@@ -150,7 +165,7 @@ impl Exchange {
             saved_head: None,
             reads_directly: false,
             last_read_filled: false,
-            // Tunnels last for hours, on many connections: each gets the minimum.
+            // Many tunnels last for hours, so each gets the minimum.
             credit: if head.is_upgrade {
                 MIN_BODY_CREDIT
             } else {
@@ -180,7 +195,8 @@ impl Exchange {
         }
     }
 
-    /// Withdraws the request if JavaScript has not taken it yet; returns whether it did.
+    /// Withdraws the request if JavaScript has not taken it yet. Returns whether the request was
+    /// withdrawn.
     pub(crate) fn withdraw(&mut self, ctx: &Context) -> bool {
         if !self.is_dispatched {
             return false;
@@ -191,23 +207,24 @@ impl Exchange {
         withdrawn
     }
 
-    /// Records a 1xx response; 100 Continue satisfies the expectation.
+    /// Records a 1xx response. After 100 (Continue), the client no longer waits to send its body.
     pub(crate) fn record_interim(&mut self, status: u16) {
         self.awaits_continue &= status != CONTINUE;
     }
 
-    /// Whether the client must send its body now: not while it waits for 100 Continue (RFC 9110
-    /// section 10.1.1).
+    /// Whether the client must send its body now. It need not while it waits for 100 (Continue);
+    /// see RFC 9110 section 10.1.1.
     pub(crate) fn owes_body(&self) -> bool {
         !self.awaits_continue || self.body_bytes > 0
     }
 
-    /// Starts the timer of the rest of the request body after the response is complete. If the body
-    /// is read, the timer restarts with each chunk: a connection must not stay open for a reader
-    /// that has stopped. A tunnel may stay half-open.
+    /// Starts the timer for the rest of the request body once the response is complete. While
+    /// JavaScript reads the body, each chunk restarts the timer, so that a reader that has stopped
+    /// keeps no connection open. An accepted tunnel has no such timer: it may stay half-open.
     pub(crate) fn start_discard_timer(&mut self, shared: &ConnectionState) {
-        let goes_on = self.tunnel.as_ref().is_some_and(|tunnel| !tunnel.is_refusal(self.status));
-        if !self.is_response_complete || self.is_body_done || goes_on {
+        let may_stay_half_open =
+            self.tunnel.as_ref().is_some_and(|tunnel| !tunnel.is_refusal(self.status));
+        if !self.is_response_complete || self.is_body_done || may_stay_half_open {
             return;
         }
         let limits = shared.limits();
@@ -217,13 +234,15 @@ impl Exchange {
         self.discard_until = shared.ctx.deadline(time);
     }
 
-    /// When the rest of the body must have arrived after the response is complete.
+    /// Returns when the rest of the request body must have arrived after the response is complete;
+    /// `u64::MAX` if the body is complete.
     pub(crate) fn discard_deadline(&self) -> u64 {
         if self.is_body_done { u64::MAX } else { self.discard_until }
     }
 
-    /// When the response head is due: `request_timeout` after the last byte of the request, or
-    /// after the last byte that JavaScript granted credit for.
+    /// Returns when the response head is due, in milliseconds of the context's clock:
+    /// `request_timeout` after the head, or after the last body byte if that is later. `u64::MAX`
+    /// without a timeout.
     pub(crate) fn response_deadline(&self, shared: &ConnectionState, input: MinRate) -> u64 {
         let limit = shared.limits().settings.request_timeout.as_millis() as u64;
         if limit == 0 || self.is_head_sent {
@@ -232,7 +251,7 @@ impl Exchange {
         shared.ctx.to_clock_ms(self.started).max(input.last_moved_at()) + limit
     }
 
-    /// Label and start time of the request while it has no complete response.
+    /// Returns the label and start time of the request while its response is incomplete.
     pub(crate) fn in_flight(&self) -> Option<(RequestLabel, Instant)> {
         (!self.is_response_complete).then_some((self.label, self.started))
     }
@@ -243,9 +262,9 @@ impl Exchange {
     }
 }
 
-/// The status code of 100 Continue.
+/// Status code 100 (Continue).
 const CONTINUE: u16 = 100;
-/// Maximum number of [`LogInfo`] values kept for reuse.
+/// Maximum number of [`LogInfo`] values that a thread keeps for reuse.
 const MAX_SPARE_LOG_INFOS: usize = 64;
-/// Maximum bytes of a [`LogInfo`] value that is kept.
+/// Maximum buffer size of a [`LogInfo`] value that is kept for reuse.
 const MAX_SPARE_LOG_INFO_BYTES: usize = 4_096;

@@ -1,6 +1,5 @@
-//! Connections that wait for a request. An idle connection is a record and a descriptor in the poll
-//! set of all sockets: it has no task, no buffer and no registration of its own. Its first byte
-//! turns it into a connection with a task again.
+//! Connections that wait for a request. An idle connection is a record in the connection table and
+//! a descriptor in the poll set. It has no task and no buffer. Its next byte gives it a task again.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -17,22 +16,29 @@ use crate::transport::stream::{self, Stream};
 
 /// An entry of the connection table: a connection with a task, or an idle one without.
 pub(crate) enum TableEntry {
+    /// A connection that has a task.
     Serving(Rc<ConnectionState>),
+    /// A connection that waits for a request without a task.
     Idle(Box<IdleConnection>),
 }
 
-/// What is kept of a connection that waits for a request.
+/// The state that a connection keeps while it waits for a request without a task.
 pub(crate) struct IdleConnection {
+    /// Keeps the connection counted.
     pub(crate) permit: ConnectionPermit,
+    /// The socket, registered with the poll set.
     pub(crate) descriptor: RegisteredFd,
+    /// Limits of the server that accepted the connection.
     pub(crate) limits: Rc<Limits>,
-    /// Client and destination addresses of a PROXY protocol header.
+    /// Client and destination addresses from a PROXY protocol header, if there was one.
     pub(crate) proxied: Option<Box<(PeerAddr, SocketAddr)>>,
-    /// The end of the wait in milliseconds of the context's clock.
+    /// When the connection closes unless a request begins, in milliseconds of the context's clock.
     pub(crate) wait_ends_at: u64,
+    /// Number of requests received so far.
     pub(crate) requests: u32,
+    /// Whether the connection's `CONNECTION` event has been emitted to JavaScript.
     pub(crate) is_announced: bool,
-    /// Whether the next bytes are a request head, not a PROXY protocol header.
+    /// Whether the next bytes are a request head. If false, a PROXY protocol header precedes it.
     pub(crate) is_past_proxy_header: bool,
 }
 
@@ -58,6 +64,7 @@ impl TableEntry {
         self.serving().is_some_and(|shared| shared.is_busy())
     }
 
+    /// Replaces the limits of the connection.
     pub fn set_limits(&mut self, limits: &Rc<Limits>) {
         match self {
             Self::Serving(shared) => {
@@ -76,7 +83,8 @@ impl TableEntry {
         }
     }
 
-    /// The end of that wait; the earliest has waited longest.
+    /// Returns the end of that wait, in milliseconds of the context's clock. The connection with
+    /// the earliest end has waited longest.
     pub fn wait_ends_at(&self) -> u64 {
         match self {
             Self::Serving(shared) => shared.wait_ends_at(),
@@ -84,8 +92,8 @@ impl TableEntry {
         }
     }
 
-    /// Begins a drain, or shortens it. An idle connection stays open for `ctx.idle_drain`, because
-    /// a request may be on its way.
+    /// Begins the drain of the connection if `begins`, else shortens it. An idle connection stays
+    /// open for `ctx.idle_drain`, because a request may be on its way.
     pub fn drain(&mut self, ctx: &Context, id: u32, begins: bool) {
         match self {
             Self::Serving(shared) if begins => shared.drain(),
@@ -97,8 +105,8 @@ impl TableEntry {
         }
     }
 
-    /// Handles the wheel's entry and returns when to check again; `None` if a task must close the
-    /// connection.
+    /// Checks the deadline of the connection. Returns when to check again, or `None` if an idle
+    /// connection needs a task that closes it.
     pub fn check_deadline(&self, now: u64) -> Option<u64> {
         match self {
             Self::Serving(shared) => Some(shared.check_deadline(now)),
@@ -107,7 +115,7 @@ impl TableEntry {
     }
 }
 
-/// Returns the connection with this id; an idle connection gets a task again.
+/// Returns the connection with this id, if it is open. An idle connection gets a task again.
 pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> {
     let mut connections = ctx.connections.borrow_mut();
     let entry = connections.find_mut(id)?;
@@ -144,7 +152,8 @@ pub(crate) fn resume(ctx: &Rc<Context>, id: u32) -> Option<Rc<ConnectionState>> 
     Some(shared)
 }
 
-/// Advances the wheel. An idle connection whose wait is over gets a task, which closes it.
+/// Advances the timer wheel to `now` and wakes each connection whose deadline has passed. An idle
+/// connection gets a task first, which closes it.
 pub(crate) fn advance_wheel(ctx: &Rc<Context>, now: u64) {
     let mut due = Vec::new();
     let connections = ctx.connections.borrow();
@@ -165,11 +174,11 @@ pub(crate) fn advance_wheel(ctx: &Rc<Context>, now: u64) {
     }
 }
 
-/// Replaces the connection's task by an idle record in the table.
+/// Replaces a connection by an idle record in the table. Its task finishes after this call.
 pub(crate) fn make_idle(connection: Connection) {
     let Connection { shared, permit, stream, guard, .. } = connection;
     let (ctx, id) = (shared.ctx.clone(), shared.id);
-    // The task may still be in a list of tasks to wake.
+    // Another part may still hold a wake of this task.
     shared.task.clear();
     let Stream::Plain(socket) = stream else { return remove_closed(&ctx, &shared) };
     let descriptor = socket.make_idle(id);
@@ -191,7 +200,7 @@ pub(crate) fn make_idle(connection: Connection) {
 }
 
 impl Connection {
-    /// Whether only a new request can come next and no task has work for the connection.
+    /// Whether the connection has nothing to do until its next request, so that it needs no task.
     pub(crate) fn can_make_idle(&self) -> bool {
         let shared = &self.shared;
         self.stream.can_make_idle()
@@ -205,7 +214,7 @@ impl Connection {
     }
 }
 
-/// Aborts a connection. An idle connection is removed at once.
+/// Aborts a connection, with a TCP reset if `reset`. An idle connection is removed at once.
 pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
     let mut connections = ctx.connections.borrow_mut();
     match connections.find(id) {
@@ -226,7 +235,7 @@ pub(crate) fn abort_connection(ctx: &Context, id: u32, reset: bool) {
     }
 }
 
-/// Closes a connection after the bytes written so far; aborts it if no response is complete.
+/// Closes a connection after the bytes written so far. Aborts it if no response is complete.
 pub(crate) fn close_connection(ctx: &Context, id: u32) {
     if let Some(TableEntry::Serving(shared)) = ctx.connections.borrow().find(id)
         && shared.has_complete_response()
@@ -236,7 +245,7 @@ pub(crate) fn close_connection(ctx: &Context, id: u32) {
     abort_connection(ctx, id, false);
 }
 
-/// Aborts the connections that match.
+/// Aborts the connections for which `which` returns true, without a reset.
 pub(crate) fn abort_connections(ctx: &Context, which: impl Fn(&TableEntry) -> bool) {
     let connections = ctx.connections.borrow();
     let ids: Vec<_> = connections.iter().filter(|(_, one)| which(one)).map(|(id, _)| id).collect();
@@ -246,7 +255,7 @@ pub(crate) fn abort_connections(ctx: &Context, which: impl Fn(&TableEntry) -> bo
     }
 }
 
-/// Aborts a connection that has no request in flight, at once.
+/// Evicts a connection that has no request in flight, at once.
 pub(crate) fn evict_now(ctx: &Context, id: u32) {
     if let Some(TableEntry::Serving(shared)) = ctx.connections.borrow().find(id) {
         return shared.evict_now();
@@ -254,7 +263,8 @@ pub(crate) fn evict_now(ctx: &Context, id: u32) {
     abort_connection(ctx, id, false);
 }
 
-/// Removes a closed connection from the table. JavaScript is notified if it knows the connection.
+/// Removes a closed connection from the table. JavaScript receives an event if it has received the
+/// connection.
 pub(crate) fn remove_closed(ctx: &Context, shared: &ConnectionState) {
     if shared.is_announced.get() {
         ctx.emit_later(|batch| batch.push_connection_closed(shared.id));

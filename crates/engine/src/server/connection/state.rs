@@ -6,12 +6,10 @@ use std::net::SocketAddr;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::error_response::RefusalState;
 use super::socket_options::PendingSocketOptions;
-use super::{Exchange, TableEntry, request_body};
-use crate::bridge::event_batch::{ConnectionInfo, RequestBody};
+use super::{Exchange, TableEntry};
+use crate::bridge::event_batch::ConnectionInfo;
 use crate::bridge::in_flight::RequestLabel;
 use crate::bridge::ring::SocketOption;
 use crate::buffers::write_queue::WriteQueue;
@@ -24,41 +22,49 @@ use crate::server::context::Context;
 use crate::transport::listener::PeerAddr;
 use crate::transport::stream::Stream;
 
-/// State of one connection, shared by the connection's task and the reader of the ring.
+/// State of one connection that both its task and the reader of the ring change.
 pub(crate) struct ConnectionState {
+    /// The I/O thread that owns the connection.
     pub(crate) ctx: Rc<Context>,
+    /// Id of the connection in [`Context::connections`] and in events for JavaScript.
     pub(crate) id: u32,
-    /// The server of the application that accepted the connection.
+    /// Id of the application's server whose listener accepted the connection.
     pub(crate) server_id: u32,
     /// Limits of the server that accepted the connection.
     pub(crate) limits: RefCell<Rc<Limits>>,
+    /// Wakes the connection's task.
     pub(crate) task: TaskWaker,
+    /// Head and decoded body bytes that the guard has released and JavaScript has not received.
     pub(crate) parsed_message: RefCell<ParsedMessage>,
+    /// Bytes to send to the client.
     pub(crate) write_queue: RefCell<WriteQueue>,
+    /// The HTTP/1 request in flight and its response; `None` between requests and for HTTP/2.
     pub(crate) exchange: RefCell<Option<Exchange>>,
-    /// Whether JavaScript has received the connection's `CONNECTION` event.
+    /// Whether the connection's `CONNECTION` event has been emitted to JavaScript.
     pub(crate) is_announced: Cell<bool>,
     /// Whether the connection is already in [`Context::to_wake`].
     pub(crate) is_wake_queued: Cell<bool>,
-    /// Whether the connection closes after the current response.
+    /// Whether the connection closes after the response in flight.
     pub(crate) closes_after_response: Cell<bool>,
-    /// Whether the connection is aborted; unsent bytes are dropped.
+    /// Whether the task must drop the connection in its next turn. It sends only what the socket
+    /// accepts at once.
     pub(crate) is_aborted: Cell<bool>,
-    /// Whether the application ended the socket: the connection closes after the bytes written so
-    /// far.
+    /// Whether the connection closes after the bytes written so far, because the application ended
+    /// the socket.
     pub(crate) closes_after_write: Cell<bool>,
     /// Whether an abort resets the TCP connection (RST) instead of closing it.
     pub(crate) aborts_with_reset: Cell<bool>,
     /// Socket options that the application set and the connection's task has not applied yet.
     pub(crate) pending_socket_options: PendingSocketOptions,
-    /// Earliest deadline in milliseconds of the context's clock; `u64::MAX` for none.
+    /// Earliest deadline of the connection, in milliseconds of the context's clock; `u64::MAX` for
+    /// none.
     pub(crate) deadline: Cell<u64>,
-    /// Whether the timer wheel found the deadline passed and the task has not handled it yet.
+    /// Whether `deadline` has passed and the task has not handled it yet.
     pub(crate) is_deadline_due: Cell<bool>,
-    /// When the wait for a request head, for the rest of it, or for the client's close ends, in
-    /// milliseconds of the context's clock.
+    /// End of the current wait, in milliseconds of the context's clock. The connection waits for a
+    /// request, for the rest of a head, or for the client's close.
     pub(crate) wait_ends_at: Cell<u64>,
-    /// Number of requests received on the connection.
+    /// Number of requests received so far; `limit_requests_per_connection` bounds it.
     pub(crate) requests: Cell<u32>,
     /// Bytes received after the head of an upgrade request, kept until the request is dispatched.
     pub(crate) upgrade_bytes: Cell<Option<Box<[u8]>>>,
@@ -66,28 +72,33 @@ pub(crate) struct ConnectionState {
     pub(crate) peer: Cell<PeerAddr>,
     /// Destination address of a PROXY protocol header.
     pub(crate) proxied_local: Cell<Option<SocketAddr>>,
-    /// The client's address as text, created on first use.
+    /// The client's address as text, created on first use; empty for a unix socket.
     pub(crate) remote: OnceCell<String>,
-    /// Bytes of memory held between two turns of the task; see [`crate::pressure::memory`].
+    /// Bytes that the connection holds between two turns of its task; see
+    /// [`crate::pressure::memory`].
     pub(crate) held_bytes: Cell<usize>,
+    /// When the connection last began to hold bytes, in milliseconds of the context's clock.
     pub(crate) held_since: Cell<u64>,
-    /// Since when the client has not read the bytes waiting for it; `u64::MAX` if none wait.
+    /// Since when the client has been late with reading its response, in milliseconds of the
+    /// context's clock; `u64::MAX` if no bytes wait for it.
     pub(crate) output_stalled_since: Cell<u64>,
-    /// Since when the client has not sent the request body it owes; `u64::MAX` if it owes none.
+    /// Since when the client has been late with sending its request body, in milliseconds of the
+    /// context's clock; `u64::MAX` if it owes none.
     pub(crate) body_late_since: Cell<u64>,
-    /// Whether the connection was chosen to be closed to free memory or a request slot.
+    /// Whether the connection has been chosen for eviction, to free memory or a request slot.
     pub(crate) is_evicted: Cell<bool>,
-    /// Whether the eviction frees a request slot, not memory.
+    /// Whether the eviction frees a request slot instead of memory.
     pub(crate) evicts_for_request: Cell<bool>,
     /// Whether the connection's task has yet to carry out the eviction.
     pub(crate) has_pending_eviction: Cell<bool>,
-    /// Who answers a refused request, and whether the response has been written.
+    /// Who responds to a refused request, and whether the response has been written.
     pub(crate) refusal_state: Cell<RefusalState>,
-    /// Whether a complete response waits in the write queue after its exchange has finished.
+    /// Whether `write_queue` holds a complete response after its exchange has finished. Such a
+    /// response counts as a request in flight.
     pub(crate) has_unsent_response: Cell<bool>,
     /// The streams of an HTTP/2 connection; empty for HTTP/1.
     pub(crate) streams: OnceCell<Rc<Streams>>,
-    /// A weak reference to this state, for [`Context::to_wake`].
+    /// Reference to this state itself, from which [`Context::to_wake`] gets one.
     pub(crate) weak_self: Weak<ConnectionState>,
 }
 
@@ -131,7 +142,7 @@ impl ConnectionState {
         })
     }
 
-    /// Emits the begin and the end of a connection that was lost before it was served. JavaScript
+    /// Emits the open and the close of a connection that closed before it was served. JavaScript
     /// counts the connections of each server, so it needs both events.
     pub(crate) fn emit_unserved(ctx: &Rc<Context>, server_id: u32, peer: PeerAddr) {
         let info = ConnectionInfo {
@@ -153,7 +164,8 @@ impl ConnectionState {
         });
     }
 
-    /// Wakes the connection's task after the ring has been read; repeated calls wake it once.
+    /// Schedules a wake of the connection's task after the ring has been read. Repeated calls wake
+    /// it once.
     pub(crate) fn queue_wake(&self) {
         if !self.is_wake_queued.replace(true)
             && let Some(me) = self.weak_self.upgrade()
@@ -168,7 +180,8 @@ impl ConnectionState {
         self.task.wake();
     }
 
-    /// Handles the wheel's entry for this connection and returns when the wheel must check again.
+    /// Wakes the task if the deadline has passed at `now`. Returns when the timer wheel must check
+    /// again.
     pub fn check_deadline(&self, now: u64) -> u64 {
         if self.deadline.get() <= now {
             self.is_deadline_due.set(true);
@@ -189,12 +202,13 @@ impl ConnectionState {
             || self.streams.get().is_some_and(|streams| !streams.is_empty())
     }
 
-    /// Withdraws the current request if JavaScript has not taken it yet; returns whether it did.
+    /// Withdraws the request in flight if JavaScript has not taken it yet. Returns whether the
+    /// request was withdrawn.
     pub(crate) fn withdraw(&self) -> bool {
         self.exchange.borrow_mut().as_mut().is_some_and(|exchange| exchange.withdraw(&self.ctx))
     }
 
-    /// Whether the current exchange has nothing left to do.
+    /// Whether an exchange is in flight with nothing left to do.
     pub(crate) fn is_finished(&self) -> bool {
         self.exchange.borrow().as_ref().is_some_and(Exchange::is_finished)
     }
@@ -227,13 +241,13 @@ impl ConnectionState {
         exchange.as_ref().and_then(Exchange::in_flight).into_iter().collect()
     }
 
-    /// Aborts the connection without a reset.
+    /// Aborts the connection with an ordinary close (FIN).
     pub fn abort_socket(&self) {
         self.is_aborted.set(true);
         self.queue_wake();
     }
 
-    /// Aborts the connection with a TCP reset.
+    /// Aborts the connection with a TCP reset (RST).
     pub fn abort_with_reset(&self) {
         self.aborts_with_reset.set(true);
         self.abort_socket();
@@ -255,83 +269,36 @@ impl ConnectionState {
         self.queue_wake();
     }
 
-    /// Stores a socket option until the connection's task applies it.
+    /// Stores a socket option, which the connection's task applies in its next turn.
     pub fn set_socket_option(&self, option: SocketOption) {
         self.pending_socket_options.set(option);
         self.queue_wake();
     }
 
-    /// Sets the end of the current wait to `after` from now. The deadline is set separately,
-    /// because the wait may be extended.
+    /// Sets the end of the current wait to `after` from now. The caller registers the deadline,
+    /// which may be an earlier one.
     pub(crate) fn start_wait(&self, after: Duration) {
         self.wait_ends_at.set(self.ctx.deadline(after));
     }
 
+    /// Sets the deadline to `after` from now.
     pub(crate) fn set_deadline(&self, after: Duration) {
         self.set_deadline_at(self.ctx.deadline(after));
     }
 
-    /// Sets the deadline and registers it with the wheel at once: the wheel's entry may be for a
-    /// later time, such as the deadline of the first head.
+    /// Sets the deadline, in milliseconds of the context's clock, and registers it with the timer
+    /// wheel at once: the wheel's entry may be for a later time.
     pub(crate) fn set_deadline_at(&self, deadline: u64) {
         self.deadline.set(deadline);
         // The key is the slot, not the id: the wheel has room for every key up to the highest.
         self.ctx.wheel.borrow_mut().insert(slot_of(self.id), deadline);
     }
 
-    /// Moves the deadline forward to `at` if it is later than that.
+    /// Brings the deadline forward to `at` if it is later than that.
     pub(crate) fn set_deadline_no_later_than(&self, at: u64) {
         if at < self.deadline.get() {
             self.set_deadline_at(at);
         }
-    }
-
-    /// Dispatches the request with the body received so far, and later the end of the body. If no
-    /// head was kept, `ctx.parsed_head` must still be this request's head at the first call.
-    pub(crate) fn emit_request(&self, exchange: &mut Exchange, trailers: &[u8]) {
-        if exchange.is_dispatched {
-            // Emitted for a discarded body too: the reader of the request waits for its end.
-            if exchange.is_body_done && !std::mem::replace(&mut exchange.is_end_emitted, true) {
-                self.ctx.emit(|batch| batch.push_end(exchange.id, trailers));
-            }
-            return;
-        }
-        exchange.is_dispatched = true;
-        exchange.buffered_len = 0;
-        let whole = exchange.is_body_done && trailers.is_empty();
-        exchange.is_end_emitted = exchange.is_body_done;
-        let message = self.parsed_message.borrow();
-        let body = match (whole, exchange.buffered_chunks.is_empty()) {
-            (true, true) if message.body.is_empty() => RequestBody::None,
-            (true, true) => RequestBody::Short(message.body.unread()),
-            (true, false) => RequestBody::Whole(joined(&mut exchange.buffered_chunks)),
-            (false, _) => RequestBody::Streams,
-        };
-        let kept = exchange.saved_head.take();
-        let shared_head = self.ctx.parsed_head.borrow();
-        let (head, bytes) = match &kept {
-            Some(kept) => (&kept.head, &kept.bytes),
-            None => (&*shared_head, &message.head),
-        };
-        let ahead = if head.is_upgrade { self.upgrade_bytes.take() } else { None };
-        exchange.ahead = ahead.as_ref().map_or(0, |ahead| ahead.len());
-        self.ctx.emit(|batch| {
-            let policy = &self.limits.borrow().parse_policy;
-            batch.push_request(
-                (exchange.id, self.id),
-                head,
-                bytes,
-                body,
-                ahead.map(Bytes::from),
-                policy,
-            );
-            for chunk in exchange.buffered_chunks.drain(..).flat_map(request_body::split_chunks) {
-                batch.push_data(exchange.id, chunk);
-            }
-            if !whole && exchange.is_body_done {
-                batch.push_end(exchange.id, trailers);
-            }
-        });
     }
 
     /// Returns the client's address as text; empty on a unix socket.
@@ -356,7 +323,7 @@ impl ConnectionState {
         }
     }
 
-    /// Emits the connection to JavaScript unless that has been done.
+    /// Emits the `CONNECTION` event, unless it has been emitted before.
     pub(crate) fn emit_connection(&self, stream: &Stream) {
         if self.is_announced.replace(true) {
             return;
@@ -379,7 +346,8 @@ impl ConnectionState {
         self.ctx.emit(|batch| batch.push_connection(self.id, self.server_id, &info));
     }
 
-    /// Aborts the current exchange. JavaScript is notified unless it has completed the exchange.
+    /// Aborts the exchange in flight, if there is one. JavaScript receives an event unless it has
+    /// completed the exchange.
     pub(crate) fn abort_exchange(&self) {
         let Some(exchange) = self.exchange.take() else { return };
         self.finish_accounting(&exchange);
@@ -391,14 +359,4 @@ impl ConnectionState {
             self.ctx.emit(|batch| batch.push_aborted(exchange.id));
         }
     }
-}
-
-/// Joins the chunks; a single chunk is not copied.
-fn joined(chunks: &mut Vec<Bytes>) -> Bytes {
-    if chunks.len() == 1 {
-        return chunks.pop().unwrap_or_default();
-    }
-    let whole = chunks.concat();
-    chunks.clear();
-    Bytes::from(whole)
 }
