@@ -1,5 +1,6 @@
-// `npm run build [-- --ring]`: the addon by cargo (with ring's cryptography where aws-lc cannot be built), then dist/:
-// declarations by the TypeScript compiler, modules by esbuild. What is up to date is left alone.
+// `npm run build [-- --ring]`: builds the addon with cargo, then dist/ with the TypeScript
+// compiler (declarations) and esbuild (modules). `--ring` selects the cryptography of ring, for
+// platforms where aws-lc does not build. Files that are up to date are not built again.
 
 import {
   copyFileSync,
@@ -23,13 +24,14 @@ const FEATURES = process.argv.includes('--ring') ? ['--no-default-features', '--
 const DIST_SOURCES = ['ts', 'tsconfig.json', 'scripts/build.ts']
 
 /**
- * What is started or imported by name. What two entries of a set share is in a file of its own, so that a module exists
- * once in a process; sets meet in no process, and a worker has fewer files for it.
+ * Modules that are started or imported by name, in sets. Code that two entries of a set share gets
+ * its own chunk, so that a module exists once in a process. No process loads entries of two sets,
+ * so sets share no chunks and a worker loads fewer files.
  */
-const SETS: readonly EntrySet[] = [
+const ENTRY_SETS: readonly EntrySet[] = [
   { entries: ['cli/main', 'index'], chunks: 'shared' },
   { entries: ['worker/main', 'worker/watcher-thread', 'register/register'], chunks: 'shared' },
-  // For the bench, which measures parts; not in the package.
+  // For benchmarks of single modules. The package does not contain them.
   {
     entries: [
       ...['engine/auto', 'engine/exchange', 'http/detect', 'http/node/listen'],
@@ -42,23 +44,26 @@ const SETS: readonly EntrySet[] = [
 
 interface EntrySet {
   readonly entries: readonly string[]
-  /** Below dist/, with a slash. */
+  /** Output folder below dist/, with a trailing slash. */
   readonly folder?: string
-  /** The folder of what they share: as deep as the entries, for the paths in it are relative to itself. */
+  /**
+   * Folder of the shared chunks below dist/. It must be as deep as the entries, because paths in a
+   * chunk are relative to it.
+   */
   readonly chunks: string
 }
 
-/** Builds what is out of date. Without cargo that is dist/ alone, and one line says so. */
+/** Builds whatever is out of date. Without cargo it builds only dist/ and logs the reason. */
 export async function build(profile: Profile = 'quick'): Promise<boolean> {
   return (await buildAddon(profile)) && (await buildDist())
 }
 
-/** The cargo profile of the addon that lies in dist/native, for those who print figures of it. */
+/** The cargo profile of the addon in dist/native, for benchmark reports. */
 export function addonProfile(): string {
   return addonPath() === undefined ? 'none' : (readStamp('addon')?.split(' ')[0] ?? 'unknown')
 }
 
-/** The addon for this machine in dist/native, if it has been built. */
+/** Path of the addon for this machine in dist/native, if it has been built. */
 export function addonPath(): string | undefined {
   if (!existsSync(NATIVE)) return undefined
   const name = readdirSync(NATIVE).find((file) => file.endsWith('.node'))
@@ -73,7 +78,7 @@ async function buildAddon(profile: Profile): Promise<boolean> {
     }
     return true
   }
-  // What was built with the release profile serves where the quick one would do.
+  // An addon of the release profile also satisfies a request for the quick profile.
   const isBuilt = (built: Profile) => readStamp('addon') === stampOf(built)
   const isCurrent = isBuilt(profile) || (profile === 'quick' && isBuilt('release'))
   if (isCurrent && addonPath() !== undefined) return true
@@ -93,16 +98,16 @@ function stampOf(profile: Profile): string {
   return [profile, fingerprint(ADDON_SOURCES), ...FEATURES].join(' ')
 }
 
-/** Why cargo cannot build the addon here, or nothing if it can. */
+/** Why cargo cannot build the addon on this machine, or undefined if it can. */
 export async function cargoObstacle(): Promise<string | undefined> {
   const { status, output } = await run('cargo', ['--version'], { show: false })
   const found = /^cargo (\d+)\.(\d+)/m.exec(output)
-  if (status !== 0 || found === null) return 'no cargo here to build the addon'
+  if (status !== 0 || found === null) return 'cargo is not installed, so the addon is not built'
   const manifest = readFileSync(join(ROOT, 'Cargo.toml'), 'utf8')
   const wanted = /^rust-version = "(\d+)\.(\d+)/m.exec(manifest)
   const number = (match: RegExpExecArray | null) => Number(match?.[1]) * 1000 + Number(match?.[2])
   if (number(found) >= number(wanted)) return undefined
-  return `cargo here is ${found[1]}.${found[2]}, the addon needs ${wanted?.[1]}.${wanted?.[2]}`
+  return `cargo is ${found[1]}.${found[2]}, but the addon needs ${wanted?.[1]}.${wanted?.[2]}`
 }
 
 async function buildDist(): Promise<boolean> {
@@ -113,8 +118,8 @@ async function buildDist(): Promise<boolean> {
   const { status } = await runBin('tsc', declare)
   if (status !== 0) return false
   removeModules()
-  for (const set of SETS) await bundleModules(set)
-  // The compiler does not copy declarations that are not its own, and the emitted ones refer to this one.
+  for (const set of ENTRY_SETS) await bundleModules(set)
+  // The compiler does not copy `.d.cts` sources, but emitted declarations import this one.
   const declarations = join(ROOT, 'ts/native/binding.d.cts')
   if (existsSync(declarations)) {
     mkdirSync(NATIVE, { recursive: true })
@@ -124,7 +129,10 @@ async function buildDist(): Promise<boolean> {
   return true
 }
 
-/** A start costs by the file: the command and a worker load 150 of our own, and each is looked for, read and linked. */
+/**
+ * Bundles the modules of a set. Node finds, reads and links every file at a start, and the command
+ * and a worker load 150 modules.
+ */
 async function bundleModules({ entries, folder = '', chunks }: EntrySet): Promise<void> {
   const { outputFiles } = await bundle({
     write: false,
@@ -135,7 +143,7 @@ async function bundleModules({ entries, folder = '', chunks }: EntrySet): Promis
     chunkNames: `${chunks}/[name]-[hash]`,
     bundle: true,
     splitting: true,
-    // Not zod: see docs/design/dependencies.md.
+    // zod is bundled: see docs/design/dependencies.md.
     external: ['chokidar', 'commander', 'jiti', 'pino', 'sonic-boom'],
     platform: 'node',
     format: 'esm',
@@ -145,15 +153,16 @@ async function bundleModules({ entries, folder = '', chunks }: EntrySet): Promis
   })
   for (const { path, text } of outputFiles) {
     mkdirSync(dirname(path), { recursive: true })
-    writeFileSync(path, withoutFacades(text))
+    writeFileSync(path, replaceBuiltinImports(text))
   }
 }
 
 /**
- * Node's own modules are taken as `require` gives them. An `import` of one makes an ES module of it and reads every name
- * that it has, and some names load more: `node:http` all of node's fetch since Node 22, which is 30 ms and 10 MB.
+ * Replaces imports of Node's built-in modules with `process.getBuiltinModule`. An `import` creates
+ * an ES module and reads every exported name, and some getters load more code. Since Node 22,
+ * `node:http` then loads Node's fetch, which takes 30 ms and 10 MB.
  */
-export function withoutFacades(text: string): string {
+export function replaceBuiltinImports(text: string): string {
   const imports = /^import (?:(?:\* as )?(\w+))?(?:, )?(\{[^}]*\})? from "(node:[\w/]+)";$/gm
   return text.replaceAll(imports, (_, whole?: string, names?: string, name?: string) => {
     return [whole, names]
@@ -165,7 +174,7 @@ export function withoutFacades(text: string): string {
   })
 }
 
-/** What was built before from sources that may be gone: it would be packed and could be imported. */
+/** Removes the output of earlier builds: output of deleted sources would otherwise be packed. */
 function removeModules(): void {
   for (const file of filesBelow(join(ROOT, 'dist'))) {
     const stem = /^(.*)\/dist\/(.*?)(?:\.d\.ts|\.js)$/.exec(file)

@@ -1,9 +1,9 @@
-// Runs other programs for the scripts of this folder: with their output passed on, kept, or both.
+// Runs other programs for the scripts of this folder, and shows their output, returns it, or both.
 
 import { type SpawnOptions, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-/** The root of the repository, without a slash at its end. */
+/** The root folder of the repository, without a trailing slash. */
 export const ROOT = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '')
 
 export interface CommandResult {
@@ -14,13 +14,13 @@ export interface CommandResult {
 export interface CommandOptions {
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv
-  /** Whether the output is shown as it comes; it is kept in any case. */
+  /** Whether the output is also written to the terminal as it arrives. Default: true. */
   readonly show?: boolean
-  /** A program that runs for longer is killed. */
+  /** Time limit in seconds, after which the program is killed. Default: none. */
   readonly seconds?: number
 }
 
-/** Runs a program to its end; a program that cannot be started has status 127, as in a shell. */
+/** Runs a program until it exits. The status is 127 if it cannot be started, as in a shell. */
 export function run(
   program: string,
   args: readonly string[],
@@ -48,7 +48,7 @@ export function run(
   })
 }
 
-/** Runs a program that a dependency brings (`node_modules/.bin`). */
+/** Runs a program of a dependency (`node_modules/.bin`). */
 export function runBin(name: string, args: readonly string[], options: CommandOptions = {}) {
   return run(`${ROOT}/node_modules/.bin/${name}`, args, options)
 }
@@ -56,7 +56,7 @@ export function runBin(name: string, args: readonly string[], options: CommandOp
 export interface StartedCommand {
   readonly pid: number
   readonly port: number
-  /** What it has logged so far. */
+  /** Everything that the command has logged so far. */
   log(): string
   stop(): Promise<void>
 }
@@ -70,7 +70,7 @@ export async function startCommand(
   const own = ['--bind', '127.0.0.1:0', '--log-level', 'debug']
   const [program = node, ...rest] = [...wrap, node, `${ROOT}/dist/cli/main.js`, ...args, ...own]
   const child = spawn(program, rest, { cwd, stdio: ['ignore', 'ignore', 'pipe'] })
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()))
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   let text = ''
   const port = await new Promise<number>((resolve, reject) => {
     child.stderr?.on('data', (chunk: Buffer) => {
@@ -78,7 +78,9 @@ export async function startCommand(
       const found = /Listening at: https?:\/\/127\.0\.0\.1:(\d+)/.exec(text)?.[1]
       if (found !== undefined && text.includes('Worker ready')) resolve(Number(found))
     })
-    child.once('exit', () => reject(new Error(`the command has ended:\n${text}`)))
+    child.once('exit', () =>
+      reject(new Error(`the command exited before a worker was ready:\n${text}`)),
+    )
   })
   return {
     pid: child.pid ?? 0,
@@ -86,12 +88,12 @@ export async function startCommand(
     log: () => text,
     async stop() {
       child.kill()
-      await ended
+      await exited
     },
   }
 }
 
-/** Whether this module is the program that Node was asked to run. */
+/** Whether Node was started with this module as its main program. */
 export function isMain(moduleUrl: string): boolean {
   return process.argv[1] !== undefined && fileURLToPath(moduleUrl) === process.argv[1]
 }

@@ -1,5 +1,6 @@
-// `npm run build && npx tsx scripts/descriptors.ts`: the command under a limit of 64 descriptors with 500 clients that are
-// idle, send half a head, or do not read. It must start, not spin, say nothing more than once a second, and recover.
+// Starts the command with a limit of 64 file descriptors and connects 500 clients that are idle,
+// send half a head, or do not read. The command must start, must not spin, must log at most one
+// line a second, and must recover. Usage: `npm run build && npx tsx scripts/descriptors.ts`.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import http from 'node:http'
@@ -9,17 +10,20 @@ import { join } from 'node:path'
 import { childrenOf, processorTimeUs } from '../bench/processors.ts'
 import { startCommand } from './command.ts'
 
-const LIMIT = 64
+/** Limit of file descriptors for each process (`ulimit -n`). */
+const DESCRIPTOR_LIMIT = 64
 const CLIENTS = 500
-const SPAN_MS = 10_000
-/** A new client each: whoever is closed is followed by another. */
-const CHURN_MS = 20
+/** Duration of the measurement, in milliseconds. */
+const MEASURE_MS = 10_000
+/** Interval between new clients, which replace the closed ones, in milliseconds. */
+const RECONNECT_MS = 20
 
 const APP = `
 const big = Buffer.alloc(20 * 1048576, 'x')
 module.exports = (req, res) => res.end(req.url === '/big' ? big : 'ok')`
 
-const FIRST_WORDS = [
+/** What clients send first, in turns: nothing, half a head, a request for 20 MiB. */
+const CLIENT_BYTES = [
   '',
   'GET / HTTP/1.1\r\nHost: x\r\n',
   'GET /big HTTP/1.1\r\nHost: x\r\n\r\n',
@@ -27,23 +31,23 @@ const FIRST_WORDS = [
 
 const directory = mkdtempSync(join(tmpdir(), 'monoceros-descriptors-'))
 writeFileSync(join(directory, 'app.js'), APP)
-const wrap = ['sh', '-c', `ulimit -n ${LIMIT}; exec "$@"`, 'sh']
+const wrap = ['sh', '-c', `ulimit -n ${DESCRIPTOR_LIMIT}; exec "$@"`, 'sh']
 const program = await startCommand(directory, ['app.js', '--workers', '1'], { wrap })
 const { port } = program
 try {
   const [worker = 0] = childrenOf(program.pid)
-  console.log(`started under a limit of ${LIMIT}: ${await answer()}`)
+  console.log(`started under a limit of ${DESCRIPTOR_LIMIT}: ${await request()}`)
   const clients: Socket[] = []
-  for (let index = 0; index < CLIENTS; index += 1) clients.push(client(index))
+  for (let index = 0; index < CLIENTS; index += 1) clients.push(openClient(index))
   await sleep(1_000)
   const logged = program.log().length
   const [used, started] = [processorTimeUs(worker), Date.now()]
-  const churn = setInterval(() => clients.push(client(clients.length)), CHURN_MS)
-  await sleep(SPAN_MS)
+  const churn = setInterval(() => clients.push(openClient(clients.length)), RECONNECT_MS)
+  await sleep(MEASURE_MS)
   clearInterval(churn)
   const share = (processorTimeUs(worker) - used) / 10 / (Date.now() - started)
   console.log(
-    `processor of the worker under ${clients.length} clients: ${share.toFixed(1)} % (bar 20)`,
+    `processor time of the worker with ${clients.length} clients: ${share.toFixed(1)} % (limit 20)`,
   )
   const lines = program.log().slice(logged).split('\n').filter(Boolean)
   const kinds = new Map<string, number>()
@@ -51,34 +55,35 @@ try {
     const text = line.replace(/^\[[^\]]*\] \[\d+\] /, '').replace(/\d+/g, 'N')
     kinds.set(text, (kinds.get(text) ?? 0) + 1)
   }
-  console.log(`logged in ${SPAN_MS / 1_000} s: ${lines.length} lines`)
+  console.log(`logged in ${MEASURE_MS / 1_000} s: ${lines.length} lines`)
   for (const [text, count] of kinds) console.log(`  ${count} x ${text}`)
   for (const socket of clients) socket.destroy()
-  const answers = []
-  for (let time = 0; time < 20; time += 1) answers.push(await answer())
+  const replies = []
+  for (let time = 0; time < 20; time += 1) replies.push(await request())
   console.log(
-    `afterwards ${answers.filter((text) => text === 'answers').length} of 20 are answered`,
+    `afterwards ${replies.filter((text) => text === 'served').length} of 20 requests are served`,
   )
 } finally {
   await program.stop()
   rmSync(directory, { recursive: true })
 }
 
-function client(index: number): Socket {
-  const socket = connect(port, '127.0.0.1', () => socket.write(FIRST_WORDS[index % 3] ?? ''))
+function openClient(index: number): Socket {
+  const socket = connect(port, '127.0.0.1', () => socket.write(CLIENT_BYTES[index % 3] ?? ''))
   socket.on('error', () => {})
   socket.pause()
   return socket
 }
 
-function answer(): Promise<string> {
+/** Sends an ordinary request: `served`, `refused`, or the message of its error. */
+function request(): Promise<string> {
   return new Promise((resolve) => {
-    const request = http.get({ port, host: '127.0.0.1', agent: false }, (response) => {
+    const sent = http.get({ port, host: '127.0.0.1', agent: false }, (response) => {
       response.resume()
-      response.on('end', () => resolve(response.statusCode === 200 ? 'answers' : 'refuses'))
+      response.on('end', () => resolve(response.statusCode === 200 ? 'served' : 'refused'))
     })
-    request.setTimeout(5_000, () => request.destroy(new Error('no answer')))
-    request.on('error', (error) => resolve(error.message))
+    sent.setTimeout(5_000, () => sent.destroy(new Error('no response')))
+    sent.on('error', (error) => resolve(error.message))
   })
 }
 

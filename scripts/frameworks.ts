@@ -1,17 +1,19 @@
-// `tsx scripts/frameworks.ts [name...]`: builds a project of each framework in a temporary folder, serves it unchanged by
-// the built command with two workers, and asks it: by HTTP, by a headless Chromium where a page has to come to life, by
-// a client of its own where it has one. Run by hand, since it installs from the registry; KEEP=1 keeps the folders.
+// Builds a project of each framework in a temporary folder and serves it unchanged with the
+// built command and two workers. Requests check the responses over HTTP. A headless Chromium
+// checks a page that runs scripts, and a project may have its own client.
+// Usage: `tsx scripts/frameworks.ts [name...]`, by hand, because it installs packages from the
+// registry. `KEEP=1` keeps the folders.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { ROOT } from './command.ts'
-import { PROJECTS, type Project, type Question } from './frameworks/projects.ts'
+import { type ExpectedResponse, PROJECTS, type Project } from './frameworks/projects.ts'
 
-const STEP_MS = 300_000
-const START_MS = 60_000
-const PAGE_MS = 10_000
+/** Time limits for a build step, for the start, and for a page (virtual time), in milliseconds. */
+const [STEP_MS, START_MS, PAGE_MS] = [300_000, 60_000, 10_000]
+/** How often a page is loaded before its check fails. */
 const PAGE_TRIES = 3
 
 const names = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(PROJECTS)
@@ -19,19 +21,19 @@ let failures = 0
 for (const name of names) {
   const project = PROJECTS[name]
   if (project === undefined) throw new Error(`no project ${name}`)
-  const trouble = await check(project).catch((error: unknown) => [String(error)])
-  console.log(`${name}: ${trouble.length === 0 ? 'works' : trouble.join('; ')}`)
-  if (trouble.length > 0) failures++
+  const faults = await check(project).catch((error: unknown) => [String(error)])
+  console.log(`${name}: ${faults.length === 0 ? 'works' : faults.join('; ')}`)
+  if (faults.length > 0) failures++
 }
 process.exitCode = failures === 0 ? 0 : 1
 
-/** What is wrong with it. */
+/** Builds, serves and checks a project; returns a text for each fault. */
 async function check(project: Project): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'monoceros-framework-'))
   try {
-    prepare(folder, project)
-    await step(folder, 'npm', ['install', '--legacy-peer-deps', '--no-audit', '--no-fund'])
-    if (project.build !== undefined) await step(folder, 'npx', project.build)
+    writeProject(folder, project)
+    await runStep(folder, 'npm', ['install', '--legacy-peer-deps', '--no-audit', '--no-fund'])
+    if (project.build !== undefined) await runStep(folder, 'npx', project.build)
     for (const [from, to] of Object.entries(project.copies ?? {})) {
       cpSync(join(folder, from), join(folder, to), { recursive: true })
     }
@@ -41,7 +43,7 @@ async function check(project: Project): Promise<string[]> {
   }
 }
 
-function prepare(folder: string, { packages, files, manifest }: Project): void {
+function writeProject(folder: string, { packages, files, manifest }: Project): void {
   const dependencies = Object.fromEntries(
     packages.map((it) => {
       const at = it.lastIndexOf('@')
@@ -55,7 +57,8 @@ function prepare(folder: string, { packages, files, manifest }: Project): void {
   }
 }
 
-async function step(folder: string, file: string, args: readonly string[]): Promise<string> {
+/** Runs one command of a build and returns its output. */
+async function runStep(folder: string, file: string, args: readonly string[]): Promise<string> {
   const env = { ...process.env, NEXT_TELEMETRY_DISABLED: '1' }
   const child = spawn(file, args, { cwd: folder, env, timeout: STEP_MS })
   const { status, text } = await output(child)
@@ -63,6 +66,7 @@ async function step(folder: string, file: string, args: readonly string[]): Prom
   return text
 }
 
+/** Serves a built project and returns a text for each failed check. */
 async function serve(folder: string, project: Project): Promise<string[]> {
   const cwd = join(folder, project.cwd ?? '.')
   const workers = project.env?.WEB_CONCURRENCY ?? '2'
@@ -71,56 +75,60 @@ async function serve(folder: string, project: Project): Promise<string[]> {
     cwd,
     env: { ...process.env, ...project.env },
   })
-  const ended = output(child)
+  const exited = output(child)
   try {
-    const port = await listening(child, Number(workers))
-    const trouble: string[] = []
-    for (const question of project.asked) trouble.push(...(await ask(port, question)))
-    if (project.page !== undefined) trouble.push(...(await browse(port, project.page)))
+    const port = await waitForPort(child, Number(workers))
+    const faults: string[] = []
+    for (const each of project.requests) faults.push(...(await sendRequest(port, each)))
+    if (project.page !== undefined) faults.push(...(await checkPage(port, project.page)))
     if (project.client !== undefined) {
-      const text = await step(folder, process.execPath, [project.client, String(port)])
-      if (text.trim() !== 'ok') trouble.push(`${project.client} printed ${text.trim()}`)
+      const text = await runStep(folder, process.execPath, [project.client, String(port)])
+      if (text.trim() !== 'ok') faults.push(`${project.client} printed ${text.trim()}`)
     }
     child.kill('SIGTERM')
-    const { status } = await ended
-    if (status !== 0) trouble.push(`exit status ${status}`)
-    return trouble
+    const { status } = await exited
+    if (status !== 0) faults.push(`exit status ${status}`)
+    return faults
   } finally {
     child.kill('SIGKILL')
   }
 }
 
-/** The port, once every worker is ready. */
-function listening(child: ChildProcess, workers: number): Promise<number> {
+/** Waits until every worker is ready, and returns the port from the log. */
+function waitForPort(child: ChildProcess, workers: number): Promise<number> {
   return new Promise((resolve, reject) => {
     let log = ''
     const late = setTimeout(() => reject(new Error(`not ready:\n${log}`)), START_MS)
-    const look = (text: Buffer): void => {
+    const onOutput = (text: Buffer): void => {
       log += text
       const port = /Listening at: http:\/\/127\.0\.0\.1:(\d+)/.exec(log)?.[1]
       if (port === undefined || log.split('Worker ready').length <= workers) return
       clearTimeout(late)
       resolve(Number(port))
     }
-    child.stderr?.on('data', look)
-    child.on('exit', () => reject(new Error(`ended:\n${log}`)))
+    child.stderr?.on('data', onOutput)
+    child.on('exit', () => reject(new Error(`exited:\n${log}`)))
   })
 }
 
-async function ask(port: number, { path, body, fields, expected }: Question): Promise<string[]> {
+async function sendRequest(
+  port: number,
+  { path, body, fields, expected }: ExpectedResponse,
+): Promise<string[]> {
   const init = body === undefined ? {} : { method: 'POST', body }
   const url = `http://127.0.0.1:${port}${path}`
-  const answer = await fetch(url, { ...init, headers: { ...fields, connection: 'close' } })
-  const text = await answer.text()
-  return expected.test(text) ? [] : [`${path} answered ${answer.status} ${text.slice(0, 300)}`]
+  const response = await fetch(url, { ...init, headers: { ...fields, connection: 'close' } })
+  const text = await response.text()
+  return expected.test(text) ? [] : [`${path} responded ${response.status} ${text.slice(0, 300)}`]
 }
 
-async function browse(port: number, page: RegExp): Promise<string[]> {
+async function checkPage(port: number, page: RegExp): Promise<string[]> {
   const browser = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync)
-  if (browser === undefined) return ['no Chromium to look at the page']
+  if (browser === undefined) return ['Chromium is not installed, so the page is not checked']
   const args = ['--headless', '--no-sandbox', '--disable-gpu', `--virtual-time-budget=${PAGE_MS}`]
   let shown = ''
-  // The page's time is virtual and does not wait for what comes by a WebSocket: on a busy machine it is over before.
+  // The virtual time of the page does not wait for WebSocket messages, so on a busy machine the
+  // page may be dumped too early.
   for (let tries = 0; tries < PAGE_TRIES; tries++) {
     const child = spawn(browser, [...args, '--dump-dom', `http://127.0.0.1:${port}/`], {
       stdio: ['ignore', 'pipe', 'ignore'],
@@ -132,6 +140,7 @@ async function browse(port: number, page: RegExp): Promise<string[]> {
   return [`the page shows ${shown.slice(-300)}`]
 }
 
+/** Collects the output of a program until it exits. */
 function output(child: ChildProcess): Promise<{ status: number | null; text: string }> {
   return new Promise((resolve) => {
     let text = ''

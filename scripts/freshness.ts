@@ -1,16 +1,16 @@
-// Answers whether something built is still what its sources would give, so that a second build is quick.
+// Detects whether a build output still matches its sources, so that a second build is quick.
 
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { ROOT } from './command.ts'
 
-/** Where it is written down what was built from what; `target` is never committed or packed. */
+/** Folder of the stamps of earlier builds. `target` is never committed or packed. */
 const STAMPS = join(ROOT, 'target', 'stamps')
 
 /**
- * A digest over the names, sizes and modification times of all files below the given paths. Names are in it, not only
- * the newest time, because a source that was removed has to count too.
+ * Computes a digest of the names, sizes and modification times of all files below the given paths.
+ * The names make it change when a source is removed, which the newest time would not show.
  */
 export function fingerprint(paths: readonly string[], extra = ''): string {
   const digest = createHash('sha256').update(extra)
@@ -23,20 +23,23 @@ export function fingerprint(paths: readonly string[], extra = ''): string {
   return digest.digest('hex')
 }
 
-/** What was written down when the thing of this name was built last. */
+/** Reads the stamp that the last build of this name wrote. */
 export function readStamp(name: string): string | undefined {
   const path = join(STAMPS, name)
   return existsSync(path) ? readFileSync(path, 'utf8') : undefined
 }
 
-/** Writes down what the thing of this name has been built from. */
+/** Stores a stamp of the sources from which this name was built. */
 export function writeStamp(name: string, value: string): void {
   const path = join(STAMPS, name)
   mkdirSync(dirname(path), { recursive: true })
   writeFileSync(path, value)
 }
 
-/** All files below a folder, sorted; the path itself if it is a file; nothing if it does not exist. */
+/**
+ * Lists all files below a folder, sorted. A file is listed itself; for a missing path the list is
+ * empty.
+ */
 export function filesBelow(path: string): string[] {
   if (!existsSync(path)) return []
   if (!statSync(path).isDirectory()) return [path]

@@ -1,7 +1,8 @@
-// The projects that `scripts/frameworks.ts` builds and serves: each as its own guide begins one, with a page, an API and
-// a body.
+// The projects that `scripts/frameworks.ts` builds and serves. Each follows the starter of its
+// framework's guide, and has a page, an API and a route that reads a body.
 
-export interface Question {
+/** One request and the pattern that its response must match. */
+export interface ExpectedResponse {
   readonly path: string
   readonly body?: string
   readonly fields?: Readonly<Record<string, string>>
@@ -9,26 +10,33 @@ export interface Question {
 }
 
 export interface Project {
+  /** Packages to install, with versions as npm takes them. */
   readonly packages: readonly string[]
+  /** Contents of the project's files by path. */
   readonly files: Readonly<Record<string, string>>
-  /** Fields of package.json beside the dependencies. */
+  /** Fields of package.json in addition to `dependencies`. */
   readonly manifest?: Readonly<Record<string, unknown>>
+  /** Arguments of `npx` for the build. */
   readonly build?: readonly string[]
-  /** What has to be copied after the build, as the framework's own guide says. */
+  /** Folders to copy after the build (source: target), as the framework's guide requires. */
   readonly copies?: Readonly<Record<string, string>>
-  /** What is served, from the directory `cwd` of the project. */
+  /** Argument of the command: the application, relative to `cwd` in the project. */
   readonly app: string
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string>>
-  readonly asked: readonly Question[]
-  /** What a page shows once a browser has run it. */
+  readonly requests: readonly ExpectedResponse[]
+  /** Pattern that the page must match after a browser has run its scripts. */
   readonly page?: RegExp
-  /** A program that is given the port and prints `ok`. */
+  /** A program that takes the port as its argument and prints `ok` when its checks pass. */
   readonly client?: string
 }
 
 const JSON_POST = { body: '{"a":1}', fields: { 'content-type': 'application/json' } }
-const echo = (path: string): Question => ({ path, ...JSON_POST, expected: /"got":\{"a":1\}/ })
+const echo = (path: string): ExpectedResponse => ({
+  path,
+  ...JSON_POST,
+  expected: /"got":\{"a":1\}/,
+})
 
 const NEST_MODULE = `
 import { Body, Controller, Get, Module, Param, Post, Sse } from '@nestjs/common'
@@ -71,7 +79,7 @@ bootstrap()
       ...['--experimentalDecorators', '--emitDecoratorMetadata', 'main.ts', 'app.module.ts'],
     ],
     app: 'dist/main.js',
-    asked: [
+    requests: [
       { path: '/items/7', expected: /\{"id":"7"\}/ },
       { path: '/events', expected: /data: \{"n":2\}/ },
       { path: '/missing', expected: /Cannot GET \/missing/ },
@@ -88,6 +96,14 @@ export default function Counter() {
   return <p>{'browser ' + text}</p>
 }
 `
+
+/** The finished server spans as `/spans` of the OpenTelemetry project prints them. */
+const SPANS = new RegExp(
+  [
+    String.raw`\["GET /users/:id","/users/:id",200,"GET","b7ad6b7169203331",0\],`,
+    String.raw`\["GET /fail","/fail",500,"GET",null,2\]`,
+  ].join(''),
+)
 
 export const PROJECTS: Readonly<Record<string, Project>> = {
   'nest-express': nest(
@@ -120,7 +136,7 @@ export const POST = async (request) => Response.json({ got: await request.json()
     copies: { '.next/static': '.next/standalone/.next/static' },
     app: 'server.js',
     cwd: '.next/standalone',
-    asked: [
+    requests: [
       { path: '/', expected: /<h1>server<\/h1>/ },
       { path: '/api', expected: /"hello":"next"/ },
       echo('/api'),
@@ -138,7 +154,7 @@ export const POST = async (request) => Response.json({ got: await request.json()
     },
     build: ['nitropack', 'build'],
     app: '.output/server/index.mjs',
-    asked: [
+    requests: [
       { path: '/', expected: /"hello":\s*"nitro"/ },
       { ...JSON_POST, path: '/echo', expected: /"a":\s*1/ },
     ],
@@ -159,7 +175,8 @@ import { sveltekit } from '@sveltejs/kit/vite'
 export default { plugins: [sveltekit()] }
 `,
       'src/app.html':
-        '<!doctype html><html><head>%sveltekit.head%</head><body><div>%sveltekit.body%</div></body></html>',
+        '<!doctype html><html><head>%sveltekit.head%</head>' +
+        '<body><div>%sveltekit.body%</div></body></html>',
       'src/routes/+page.svelte': `
 <script>
   import { onMount } from 'svelte'
@@ -176,7 +193,7 @@ export const POST = async ({ request }) => json({ got: await request.json() })
     },
     build: ['vite', 'build'],
     app: 'build/index.js',
-    asked: [
+    requests: [
       { path: '/', expected: /<h1>server<\/h1>/ },
       { path: '/api', expected: /"from":"127\.0\.0\.1"/ },
       echo('/api'),
@@ -229,14 +246,14 @@ app.listen(3000)
     build: ['react-router', 'build'],
     app: 'server.mjs',
     env: { NODE_ENV: 'production' },
-    asked: [
+    requests: [
       { path: '/', expected: /<h1>server<\/h1>/ },
       { path: '/api', expected: /"hello":"router"/ },
       echo('/api'),
     ],
     page: /browser router/,
   },
-  // A chat: what one says all of its worker hear, as many workers as there are; between them an adapter would carry it.
+  // A chat without an adapter: a message reaches the clients of the same worker only.
   'socket.io': {
     packages: ['socket.io@4', 'socket.io-client@4'],
     files: {
@@ -244,11 +261,13 @@ app.listen(3000)
 const fs = require('node:fs')
 const http = require('node:http')
 const { Server } = require('socket.io')
-const server = http.createServer((req, res) => res.setHeader('content-type', 'text/html').end(fs.readFileSync('chat.html')))
+const server = http.createServer((req, res) => {
+  res.setHeader('content-type', 'text/html').end(fs.readFileSync('chat.html'))
+})
 const io = new Server(server)
 io.on('connection', (socket) => {
   socket.on('join', (joined) => joined(process.pid))
-  socket.on('say', (text) => io.emit('said', text + ' by ' + socket.conn.transport.name))
+  socket.on('message', (text) => io.emit('message', text + ' by ' + socket.conn.transport.name))
 })
 server.listen(3000)
 `,
@@ -257,8 +276,10 @@ server.listen(3000)
 <script src="/socket.io/socket.io.js"></script>
 <script>
 const socket = io({ transports: ['websocket'] })
-socket.on('said', (text) => { document.querySelector('p').textContent = 'browser hears ' + text })
-socket.on('connect', () => socket.emit('say', 'hello'))
+socket.on('message', (text) => {
+  document.querySelector('p').textContent = 'browser received ' + text
+})
+socket.on('connect', () => socket.emit('message', 'hello'))
 </script>
 `,
       'client.cjs': `
@@ -276,17 +297,17 @@ function join() {
   guest.on('connect', () => guest.emit('join', (pid) => {
     guest.pid = pid
     const other = guests.find((it) => it !== guest && it.pid === pid)
-    if (other === undefined) return guests.length < 20 ? join() : end('nobody meets')
-    other.on('said', (text) => end(text === 'hi by websocket' ? 'ok' : text))
-    guest.emit('say', 'hi')
+    if (other === undefined) return guests.length < 20 ? join() : end('no common worker')
+    other.on('message', (text) => end(text === 'hi by websocket' ? 'ok' : text))
+    guest.emit('message', 'hi')
   }))
 }
 join()
 `,
     },
     app: 'server.cjs',
-    asked: [{ path: '/', expected: /socket\.io\.js/ }],
-    page: /browser hears hello by websocket/,
+    requests: [{ path: '/', expected: /socket\.io\.js/ }],
+    page: /browser received hello by websocket/,
     client: 'client.cjs',
   },
   opentelemetry: {
@@ -303,7 +324,9 @@ const exporter = new InMemorySpanExporter()
 globalThis.spans = () => exporter.getFinishedSpans().filter(({ kind }) => kind === 1)
 new NodeSDK({
   spanProcessors: [new SimpleSpanProcessor(exporter)],
-  instrumentations: [getNodeAutoInstrumentations({ '@opentelemetry/instrumentation-fs': { enabled: false } })],
+  instrumentations: [
+    getNodeAutoInstrumentations({ '@opentelemetry/instrumentation-fs': { enabled: false } }),
+  ],
 }).start()
 `,
       'app.cjs': `
@@ -318,7 +341,7 @@ app.get('/spans', (req, res) => res.json(globalThis.spans().map((span) => [
   span.name, span.attributes['http.route'], span.attributes['http.response.status_code'],
   span.attributes['http.request.method'], span.parentSpanContext?.spanId, span.status.code,
 ])))
-app.get('/fail', () => { throw new Error('meant') })
+app.get('/fail', () => { throw new Error('intended') })
 module.exports = app
 `,
     },
@@ -328,17 +351,16 @@ module.exports = app
       OTEL_SEMCONV_STABILITY_OPT_IN: 'http',
       WEB_CONCURRENCY: '1',
     },
-    asked: [
+    requests: [
       {
         path: '/users/7',
         fields: { traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01' },
         expected: /"active":"0af7651916cd43dd8448eb211c80319c"/,
       },
-      { path: '/fail', expected: /meant/ },
+      { path: '/fail', expected: /intended/ },
       {
         path: '/spans',
-        expected:
-          /\["GET \/users\/:id","\/users\/:id",200,"GET","b7ad6b7169203331",0\],\["GET \/fail","\/fail",500,"GET",null,2\]/,
+        expected: SPANS,
       },
     ],
   },
