@@ -1,6 +1,6 @@
 /**
- * Writes what the engines know of the settings, from the `engine` column of the settings table: the Rust struct of the
- * native engine and the lists that TypeScript needs at run time.
+ * Generates the engines' view of the settings from the `engine` column of the settings table.
+ * The output is the Rust struct of the native engine and the lists that workers need at run time.
  */
 import { joinWithOr } from '../ts/settings/kinds.ts'
 import { ROWS } from '../ts/settings/names.ts'
@@ -17,16 +17,17 @@ const ENGINE_ROWS: readonly EngineRow[] = ROWS.flatMap(([name, row]) =>
   row.status === 'supported' && row.engine !== undefined ? [{ name, row, column: row.engine }] : [],
 )
 
-/** The text of `crates/engine/src/pressure/settings.rs`, as rustfmt leaves it. */
+/** Renders `crates/engine/src/pressure/settings.rs` in the format of rustfmt. */
 export function rustSettings(): string {
   const entries = ENGINE_ROWS.map((each) => {
     const doc = docComment(firstSentence(each.row.doc), '    ')
     return `${doc}    ${each.name}: ${rustType(each)} = ${rustDefault(each)};\n`
   })
   const choices = ENGINE_ROWS.filter(({ column }) => column.type === 'choice')
-  return `//! The settings that the engine reads, with the names and defaults of \`docs/settings.md\`.
+  return `//! Settings that the engine reads, with the names and defaults of \`docs/settings.md\`.
 //!
-//! Written by scripts/gen-engine-settings.ts from ts/settings/table.ts; \`npm run gen\` writes it again.
+//! Written by scripts/gen-engine-settings.ts from ts/settings/table.ts.
+//! \`npm run gen\` writes it again.
 
 use std::time::Duration;
 
@@ -37,30 +38,36 @@ ${entries.join('')}}
 ${choices.map(rustChoice).join('')}`
 }
 
-/** The text of `ts/engine/settings.ts`. */
+/** Renders `ts/engine/settings.ts`. */
 export function typescriptSettings(): string {
   const values = ENGINE_ROWS.map(({ name, row, column }) => {
     const value = 'register' in column ? column.register : row.default
     return `  ${name}: ${typescriptValue(value)},\n`
   })
-  const ignored = ENGINE_ROWS.filter(({ column }) => column.node === 'ignored')
+  const ignored = ENGINE_ROWS.filter(({ column }) => column.node === 'ignored').map(
+    ({ name }) => `  '${name}',\n`,
+  )
   return `/**
- * The settings that engines read, for code that runs in workers and does not load the table.
+ * Settings that the engines read, for code that runs in workers and does not load the table.
  *
- * Written by scripts/gen-engine-settings.ts from ts/settings/table.ts; \`npm run gen\` writes it again.
+ * Written by scripts/gen-engine-settings.ts from ts/settings/table.ts.
+ * \`npm run gen\` writes it again.
  */
 import type { EngineSettingName, EngineSettings } from '../settings/engine.ts'
 
-/** Every setting of the engines with its value under \`monoceros/register\`, where Node's own limits hold. */
+/**
+ * Values of the engine settings under \`monoceros/register\`, where the limits of Node's own server
+ * apply.
+ */
 export const REGISTER_SETTINGS: EngineSettings = {
 ${values.join('')}}
 
 /** The names of all settings that the engines read. */
 export const ENGINE_SETTINGS = Object.keys(REGISTER_SETTINGS) as readonly EngineSettingName[]
 
-/** The settings for which \`node:http\` has nothing. */
+/** Settings that have no effect on \`node:http\`. */
 export const IGNORED_BY_NODE = [
-${ignored.map(({ name }) => `  '${name}',\n`).join('')}] as const satisfies readonly EngineSettingName[]
+${ignored.join('')}] as const satisfies readonly EngineSettingName[]
 `
 }
 
@@ -119,7 +126,7 @@ function rustPairs(pairs: readonly (readonly [string, string])[]): string {
   return `vec![\n${items.join('')}    ]`
 }
 
-/** The enum of a choice. */
+/** Renders the Rust enum of a setting with a fixed list of values. */
 function rustChoice({ name, row }: EngineRow): string {
   const words = row.kind.words ?? []
   const variants = words.map(
@@ -138,7 +145,7 @@ function camelCase(words: string): string {
   return words.replace(/(?:^|[-_])(\w)/g, (_, letter: string) => letter.toUpperCase())
 }
 
-/** With separators, as clippy asks for. */
+/** Formats a number with separators, as clippy requires. */
 function grouped(value: number): string {
   return String(value).replace(/\B(?=(\d{3})+$)/g, '_')
 }
@@ -150,17 +157,17 @@ function typescriptValue(value: unknown): string {
   return JSON.stringify(value)
 }
 
-const COLUMNS = 100
+const MAX_COLUMNS = 100
 
-/** Names in snake case, which clippy wants to be marked as code. */
+/** Names in snake case, which clippy requires to be marked as code. */
 const SNAKE_CASE = /\b[a-zA-Z]\w*_\w+\b/g
 
-/** A doc comment of Rust, broken at spaces. */
+/** Renders a Rust doc comment, wrapped at 100 columns. */
 export function docComment(text: string, indent: string): string {
   const lines: string[] = []
   let line = `${indent}///`
   for (const word of text.replace(SNAKE_CASE, '`$&`').split(' ')) {
-    if (line.length + 1 + word.length > COLUMNS) {
+    if (line.length + 1 + word.length > MAX_COLUMNS) {
       lines.push(line)
       line = `${indent}///`
     }

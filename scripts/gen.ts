@@ -1,5 +1,6 @@
 /**
- * Writes every generated file; with --check only compares, and fails when one differs.
+ * Writes every generated file (`npm run gen`). With `--check`, compares the files instead and exits
+ * with status 1 if one differs.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
@@ -22,7 +23,7 @@ import { isMain } from './command.ts'
 import { rustSettings, typescriptSettings } from './gen-engine-settings.ts'
 import { rustWire } from './gen-wire.ts'
 
-/** Each generated file and its text. */
+/** Every generated file, with the function that renders its text. */
 export const GENERATED: readonly { readonly path: string; readonly text: () => string }[] = [
   { path: 'docs/settings.md', text: () => signed('ts/settings/table.ts', settingsPage()) },
   {
@@ -70,13 +71,14 @@ function contentOf(file: URL): string | undefined {
   try {
     return readFileSync(file, 'utf8')
   } catch {
-    // It does not exist yet.
+    // The file does not exist yet.
     return undefined
   }
 }
 
 function signed(source: string, page: string): string {
-  return `<!-- Written by scripts/gen.ts from ${source}; npm run gen writes it again. -->\n\n${page}`
+  const note = `Written by scripts/gen.ts from ${source}; npm run gen writes it again.`
+  return `<!-- ${note} -->\n\n${page}`
 }
 
 function errorsPage(): string {

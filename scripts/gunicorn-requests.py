@@ -1,5 +1,7 @@
-"""Prints Gunicorn's collection of requests as JSON, read by Gunicorn's own code: scripts/gunicorn-requests.ts calls it
-with the directory of an unpacked source package."""
+"""Prints Gunicorn's collection of requests as JSON, using Gunicorn's own code to read them.
+
+scripts/gunicorn-requests.ts runs it with the directory of an unpacked source package.
+"""
 
 import base64
 import glob
@@ -20,7 +22,7 @@ def text(body):
     return body.decode("latin-1") if isinstance(body, bytes) else body
 
 
-def told(expected):
+def parsed_request(expected):
     return {
         "method": expected["method"],
         "target": expected["uri"]["raw"],
@@ -31,20 +33,28 @@ def told(expected):
     }
 
 
+def changed_settings(config):
+    values = ((name, setting.get()) for name, setting in config.settings.items())
+    return {
+        name: value
+        for name, value in values
+        if value != DEFAULTS[name]
+        and isinstance(value, (bool, int, str, list))
+        and name != "http_parser"
+    }
+
+
 def cases():
     for kind in ("valid", "invalid"):
         for path in sorted(glob.glob(os.path.join(package, "tests", "requests", kind, "*.http"))):
             env = treq.load_py(os.path.splitext(path)[0] + ".py")
-            reader = treq.request(path, env["request"]) if kind == "valid" else treq.badrequest(path)
+            is_valid = kind == "valid"
+            reader = treq.request(path, env["request"]) if is_valid else treq.badrequest(path)
             yield {
                 "name": kind + "/" + os.path.basename(path)[: -len(".http")],
                 "bytes": base64.b64encode(reader.data).decode(),
-                "requests": [told(each) for each in reader.expect] if kind == "valid" else None,
-                "settings": {
-                    name: value
-                    for name, value in ((name, setting.get()) for name, setting in env["cfg"].settings.items())
-                    if value != DEFAULTS[name] and isinstance(value, (bool, int, str, list)) and name != "http_parser"
-                },
+                "requests": [parsed_request(each) for each in reader.expect] if is_valid else None,
+                "settings": changed_settings(env["cfg"]),
             }
 
 

@@ -1,7 +1,8 @@
-// `npm run build && npx tsx scripts/http2-floods.ts [--until-cut] [attack...]`: what clients of HTTP/2 can do to cost, each
-// for 20 seconds on one worker under the real command, while ordinary requests go on. What must hold: all ordinary ones are
-// answered, the worst within 250 ms; the worker grows by no more than 64 MiB; attackers are cut. Clients that take no
-// answer are cut after `write_timeout`, which `--until-cut` waits for. Linux only.
+// Runs each HTTP/2 attack for 20 seconds against one worker of the real command, while ordinary
+// clients send requests. All ordinary requests must be served, the slowest within 250 ms. The
+// worker must grow by at most 64 MiB, and it must abort the attackers' connections. Connections
+// that read no response are aborted after `write_timeout`; `--until-cut` waits for that.
+// Linux only. Usage: `npm run build && npx tsx scripts/http2-floods.ts [--until-cut] [attack...]`.
 
 import { fork } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -15,57 +16,62 @@ import { childrenOf, residentBytes } from '../bench/processors.ts'
 import { startCommand } from './command.ts'
 import { ATTACKS, type Attack } from './http2-attacks.ts'
 
-const MB = 1_048_576
+const MIB = 1_048_576
 const ORDINARY_EVERY_MS = 100
-const MOST_MS = 250
-const MOST_GROWTH_MB = 64
+const MAX_RESPONSE_MS = 250
+const MAX_GROWTH_MIB = 64
 const SECONDS = 20
-/** Between two attacks: what the one has left is not the other's. */
+/** Pause between two attacks, so that the first cannot affect the second. */
 const PAUSE_MS = 2_000
 
-/** Answers of a megabyte: one for all, one made for each, and one made when something has been waited for. */
+/**
+ * Responses of 1 MiB: from one shared buffer, from a new buffer, and from a new buffer after a
+ * timer.
+ */
 const APP = `
-const shared = Buffer.alloc(${MB}, 'x')
+const shared = Buffer.alloc(${MIB}, 'x')
 module.exports = (req, res) => {
   if (req.url === '/shared') return void res.end(shared)
-  if (req.url === '/fresh') return void res.end(Buffer.alloc(${MB}, 'x'))
-  if (req.url === '/later') return void setTimeout(() => res.end('x'.repeat(${MB})), 20)
+  if (req.url === '/fresh') return void res.end(Buffer.alloc(${MIB}, 'x'))
+  if (req.url === '/later') return void setTimeout(() => res.end('x'.repeat(${MIB})), 20)
   if (req.method === 'POST') { req.resume(); req.on('end', () => res.end('ok')); return }
   res.end('ok')
 }`
 
-/** The attackers are a process of their own, so that they cost the measurement nothing but their processor time. */
+/** Runs in a child process, so that attackers do not block the event loop that measures. */
 async function attack(port: number, { connections, flood }: Attack): Promise<void> {
-  let cut = 0
-  const one = () => {
+  let closed = 0
+  const openConnection = () => {
     const socket = connect(port, '127.0.0.1')
     const state = flood(socket)
-    const timer = setInterval(() => state.beat?.(), 100)
+    const timer = setInterval(() => state.onTick?.(), 100)
     socket.on('error', () => {})
     socket.on('close', () => {
       clearInterval(timer)
-      cut += 1
-      setTimeout(one, 10)
+      closed += 1
+      setTimeout(openConnection, 10)
     })
   }
-  for (let count = 0; count < connections; count += 1) one()
+  for (let count = 0; count < connections; count += 1) openConnection()
   process.on('message', () => {
-    process.send?.(cut)
+    process.send?.(closed)
   })
 }
 
 interface Row {
   readonly name: string
-  readonly answered: number
+  readonly served: number
   readonly failed: number
-  readonly worst: number
-  readonly grown: number
-  readonly cut: number
-  readonly isShort: boolean
+  readonly slowestMs: number
+  readonly growthMib: number
+  /** Connections that the server closed. */
+  readonly closed: number
+  /** Whether the run ends before the server must have closed a connection. */
+  readonly isCloseDueLater: boolean
 }
 
-async function measure(name: string, { cutAfter = SECONDS }: Attack): Promise<Row> {
-  const seconds = untilCut ? cutAfter : SECONDS
+async function measure(name: string, { closedAfterSeconds = SECONDS }: Attack): Promise<Row> {
+  const seconds = untilCut ? closedAfterSeconds : SECONDS
   const directory = mkdtempSync(join(tmpdir(), 'monoceros-floods-'))
   writeFileSync(join(directory, 'app.js'), APP)
   const program = await startCommand(directory, ['app.js', '-w', '1', '--http-protocols', 'h2,h1'])
@@ -85,8 +91,8 @@ async function measure(name: string, { cutAfter = SECONDS }: Attack): Promise<Ro
     const end = Date.now() + seconds * 1_000
     for (let turn = 0; Date.now() < end; turn += 1) {
       const begun = performance.now()
-      const answer = turn % 2 === 0 ? overHttp1(port) : overHttp2(port)
-      const settled = answer.then(
+      const response = turn % 2 === 0 ? overHttp1(port) : overHttp2(port)
+      const settled = response.then(
         () => void times.push(performance.now() - begun),
         () => {
           failed += 1
@@ -96,21 +102,21 @@ async function measure(name: string, { cutAfter = SECONDS }: Attack): Promise<Ro
       await new Promise((resolve) => setTimeout(resolve, ORDINARY_EVERY_MS))
     }
     await Promise.all(asked)
-    const cut = await new Promise<number>((resolve) => {
+    const closed = await new Promise<number>((resolve) => {
       attackers.once('message', (count) => resolve(Number(count)))
-      attackers.send('how many')
+      attackers.send('report')
     })
     clearInterval(watch)
     attackers.kill()
-    const worst = Math.max(...times)
+    const slowestMs = Math.max(...times)
     return {
       name,
-      answered: times.length,
+      served: times.length,
       failed,
-      worst,
-      grown: (peak - before) / MB,
-      cut,
-      isShort: seconds < cutAfter,
+      slowestMs,
+      growthMib: (peak - before) / MIB,
+      closed,
+      isCloseDueLater: seconds < closedAfterSeconds,
     }
   } finally {
     await program.stop()
@@ -118,7 +124,7 @@ async function measure(name: string, { cutAfter = SECONDS }: Attack): Promise<Ro
   }
 }
 
-/** One request on a connection of its own. */
+/** Sends one HTTP/1.1 request on a new connection. */
 function overHttp1(port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const request = http.get({ port, host: '127.0.0.1', agent: false }, (response) => {
@@ -128,17 +134,18 @@ function overHttp1(port: number): Promise<void> {
         else reject(new Error(`${response.statusCode}`))
       })
     })
-    request.setTimeout(10_000, () => request.destroy(new Error('no answer')))
+    request.setTimeout(10_000, () => request.destroy(new Error('no response')))
     request.on('error', reject)
   })
 }
 
+/** Sends one HTTP/2 request on a new connection. */
 function overHttp2(port: number): Promise<void> {
   return new Promise<void>((resolve, reject) => {
     const session = http2.connect(`http://127.0.0.1:${port}`)
     session.on('error', reject)
     const stream = session.request({ ':path': '/' })
-    stream.setTimeout(10_000, () => reject(new Error('no answer')))
+    stream.setTimeout(10_000, () => reject(new Error('no response')))
     stream.on('error', reject)
     stream.on('response', ({ ':status': status }) => {
       if (status !== 200) reject(new Error(`${status}`))
@@ -161,21 +168,29 @@ if (first === '--attack') {
   for (const wanted of names.length > 0 ? names : Object.keys(ATTACKS)) {
     const chosen = ATTACKS[wanted]
     if (chosen === undefined) {
-      throw new Error(`no attack is called ${wanted}: ${Object.keys(ATTACKS).join(', ')}`)
+      throw new Error(`unknown attack ${wanted}; use ${Object.keys(ATTACKS).join(', ')}`)
     }
-    show(await measure(wanted, chosen))
+    printRow(await measure(wanted, chosen))
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS))
   }
 }
 
-function show({ name, answered, failed, worst, grown, cut, isShort }: Row): void {
-  const isBound = failed === 0 && worst <= MOST_MS && grown <= MOST_GROWTH_MB
-  const holds = isBound && (cut > 0 || isShort)
+function printRow({
+  name,
+  served,
+  failed,
+  slowestMs,
+  growthMib,
+  closed,
+  isCloseDueLater,
+}: Row): void {
+  const isBound = failed === 0 && slowestMs <= MAX_RESPONSE_MS && growthMib <= MAX_GROWTH_MIB
+  const holds = isBound && (closed > 0 || isCloseDueLater)
   const figures = [
-    `${answered} answered, ${failed} not`.padEnd(24),
-    `worst ${worst.toFixed(0)} ms`.padEnd(15),
-    `grew by ${grown.toFixed(1)} MiB`.padEnd(20),
-    (isShort ? '' : `${cut} connections cut`).padEnd(24),
+    `${served} served, ${failed} failed`.padEnd(24),
+    `slowest ${slowestMs.toFixed(0)} ms`.padEnd(15),
+    `grew by ${growthMib.toFixed(1)} MiB`.padEnd(20),
+    (isCloseDueLater ? '' : `${closed} connections closed`).padEnd(24),
   ]
   console.log(`${name.padEnd(20)}${figures.join('')}${holds ? 'holds' : 'DOES NOT HOLD'}`)
 }

@@ -1,5 +1,6 @@
-// `npm run build && npx tsx scripts/idle.ts [count]`: what an idle connection costs a worker under the real command, by
-// the growth of its resident memory; then each connection has to answer. Linux only; needs `count` descriptors.
+// Measures what an idle connection costs a worker of the real command, by the growth of its
+// resident memory. Afterwards each connection must still respond. Linux only; needs `count`
+// descriptors. Usage: `npm run build && npx tsx scripts/idle.ts [count] [--only NAME] [--node PATH]`.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'
@@ -22,7 +23,7 @@ type AppName = keyof typeof APPS
 interface Row {
   readonly app: AppName
   readonly secure?: true
-  /** Connections that never say anything, instead of those that have been answered once. */
+  /** Whether connections send nothing, instead of one request each. */
   readonly silent?: true
 }
 
@@ -35,10 +36,10 @@ const ROWS: readonly Row[] = [
 ]
 
 const REQUEST = 'GET / HTTP/1.1\r\nHost: x\r\n\r\n'
-const AT_ONCE = 64
-/** Longer than it takes until a connection is parked. */
+const CONCURRENT_CLIENTS = 64
+/** Pause until the worker treats connections as idle, in milliseconds. */
 const SETTLE_MS = 3_000
-const WARM_UP = 20_000
+const WARM_UP_REQUESTS = 20_000
 
 const { values, positionals } = parseArgs({
   options: { only: { type: 'string' }, node: { type: 'string', default: process.execPath } },
@@ -47,10 +48,10 @@ const { values, positionals } = parseArgs({
 const count = Number(positionals[0] ?? 16_000)
 const rows = ROWS.filter((row) => values.only === undefined || nameOf(row) === values.only)
 for (const row of rows) {
-  const { bytes, answered } = await measure(row)
-  const each = Math.round(bytes / count)
+  const { bytes, responding } = await measure(row)
+  const bytesEach = Math.round(bytes / count)
   console.log(
-    `${nameOf(row).padEnd(16)} ${String(each).padStart(6)} bytes each, ${answered} answer`,
+    `${nameOf(row).padEnd(16)} ${String(bytesEach).padStart(6)} bytes each, ${responding} respond`,
   )
 }
 
@@ -58,7 +59,7 @@ function nameOf({ app, secure, silent }: Row): string {
   return [app, secure && 'tls', silent && 'silent'].filter(Boolean).join('-')
 }
 
-async function measure(row: Row): Promise<{ bytes: number; answered: number }> {
+async function measure(row: Row): Promise<{ bytes: number; responding: number }> {
   const directory = mkdtempSync(join(tmpdir(), 'monoceros-idle-'))
   writeFileSync(join(directory, 'app.js'), APPS[row.app])
   const secure = row.secure ? await certificate(directory) : []
@@ -67,24 +68,26 @@ async function measure(row: Row): Promise<{ bytes: number; answered: number }> {
   const program = await startCommand(directory, args, { node: values.node })
   try {
     const { port } = program
-    const open = () => opened(port, row)
+    const open = () => connectSocket(port, row)
     const [worker = 0] = childrenOf(program.pid)
-    const some = await each(AT_ONCE, open)
-    // The heap and the pools are as large as they get with requests alone.
-    await Promise.all(some.map((socket) => askOften(socket, WARM_UP / AT_ONCE)))
+    const warmUpSockets = await runConcurrently(CONCURRENT_CLIENTS, open)
+    // The warm-up grows the heap and the pools to the size that requests alone need.
+    await Promise.all(
+      warmUpSockets.map((socket) => sendRequests(socket, WARM_UP_REQUESTS / CONCURRENT_CLIENTS)),
+    )
     await sleep(SETTLE_MS)
     const before = residentBytes(worker)
-    const sockets = await each(count, async () => {
+    const sockets = await runConcurrently(count, async () => {
       const socket = await open()
-      if (!row.silent) await ask(socket)
+      if (!row.silent) await sendRequest(socket)
       return socket
     })
     await sleep(SETTLE_MS)
     const bytes = residentBytes(worker) - before
-    let answered = 0
-    for (const socket of sockets) if (await ask(socket)) answered += 1
-    for (const socket of [...some, ...sockets]) socket.destroy()
-    return { bytes, answered }
+    let responding = 0
+    for (const socket of sockets) if (await sendRequest(socket)) responding += 1
+    for (const socket of [...warmUpSockets, ...sockets]) socket.destroy()
+    return { bytes, responding }
   } finally {
     await program.stop()
     rmSync(directory, { recursive: true })
@@ -102,18 +105,18 @@ async function certificate(directory: string): Promise<string[]> {
   return ['--certfile', cert, '--keyfile', key]
 }
 
-/** Results of `make`, which runs a few at a time. */
-async function each<T>(total: number, make: () => Promise<T>): Promise<T[]> {
+/** Calls `make` `total` times, 64 at the same time, and returns the results. */
+async function runConcurrently<T>(total: number, make: () => Promise<T>): Promise<T[]> {
   const made: T[] = []
   let begun = 0
   const loop = async () => {
     while (begun++ < total) made.push(await make())
   }
-  await Promise.all(Array.from({ length: AT_ONCE }, loop))
+  await Promise.all(Array.from({ length: CONCURRENT_CLIENTS }, loop))
   return made
 }
 
-function opened(port: number, { secure }: Row): Promise<Socket> {
+function connectSocket(port: number, { secure }: Row): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const options = { host: '127.0.0.1', port }
     const socket: Socket = secure
@@ -124,17 +127,17 @@ function opened(port: number, { secure }: Row): Promise<Socket> {
   })
 }
 
-async function askOften(socket: Socket, times: number): Promise<void> {
-  for (let time = 0; time < times; time += 1) await ask(socket)
+async function sendRequests(socket: Socket, times: number): Promise<void> {
+  for (let time = 0; time < times; time += 1) await sendRequest(socket)
 }
 
-/** Whether the answer came. */
-function ask(socket: Socket): Promise<boolean> {
+/** Sends a request; the result is whether the response is complete and has status 200. */
+function sendRequest(socket: Socket): Promise<boolean> {
   return new Promise((resolve) => {
-    const end = (is: boolean) => {
+    const end = (isServed: boolean) => {
       socket.removeListener('data', onData)
       socket.removeListener('close', onClose)
-      resolve(is)
+      resolve(isServed)
     }
     let text = ''
     const onData = (chunk: Buffer) => {

@@ -1,8 +1,10 @@
 /**
- * Runs node's own tests of http and https twice, on plain Node and with `monoceros/register`, and prints what passes there
- * and not here: `npx tsx scripts/node-tests.ts CHECKOUT [--node PATH] [--only REGEXP] [--seconds N]`.
+ * Runs Node's own tests of http and https twice, on plain Node and with `monoceros/register`, and
+ * prints the tests that pass only on plain Node:
+ * `npx tsx scripts/node-tests.ts CHECKOUT [--node PATH] [--only REGEXP] [--seconds N]`.
  *
- * CHECKOUT has node's `test/` directory, of the version of the Node that runs it. Foreign sources are never committed.
+ * CHECKOUT contains Node's `test/` directory, of the same version as the Node that runs the tests.
+ * The repository never contains sources of other projects.
  */
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -11,8 +13,8 @@ import { parseArgs } from 'node:util'
 import { run } from './command.ts'
 import { REGISTER, type Results, report } from './comparison.ts'
 
-/** Tests that run side by side: most of them wait. */
-const ABREAST = 3
+/** Number of concurrent tests. Most tests only wait. */
+const CONCURRENT_TESTS = 3
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -25,11 +27,11 @@ const { values, positionals } = parseArgs({
 const folder = resolve(positionals[0] ?? '.', 'test/parallel')
 const only = new RegExp(values.only)
 const files = readdirSync(folder).filter((name) => only.test(name) && /\.m?js$/.test(name))
-const stock: Results = new Map()
-const ours: Results = new Map()
+const plain: Results = new Map()
+const registered: Results = new Map()
 
-/** Runs one test, which works in a directory of `scratch`, and says whether it passed. */
-async function passes(file: string, scratch: string, options: string, into: Results) {
+/** Runs one test with `scratch` as its work directory; the result is whether it passed. */
+async function runTest(file: string, scratch: string, options: string, into: Results) {
   const path = join(folder, file)
   const flags = /^\/\/ Flags: (.*)$/m.exec(readFileSync(path, 'utf8'))?.[1] ?? ''
   const { status, output } = await run(values.node, [...(flags.match(/\S+/g) ?? []), path], {
@@ -37,19 +39,20 @@ async function passes(file: string, scratch: string, options: string, into: Resu
     show: false,
     seconds: Number(values.seconds),
   })
-  const said = output.split('\n').find((line) => /^\w*(?:Error|Mismatched)/.test(line))
-  into.set(file, { passed: status === 0, text: said ?? '' })
+  const error = output.split('\n').find((line) => /^\w*(?:Error|Mismatched)/.test(line))
+  into.set(file, { passed: status === 0, text: error ?? '' })
   return status === 0
 }
 
-async function work(): Promise<void> {
+/** Runs tests from the list until it is empty. */
+async function runTests(): Promise<void> {
   const scratch = mkdtempSync(join(tmpdir(), 'node-tests-'))
   for (let file = files.pop(); file !== undefined; file = files.pop()) {
-    if (await passes(file, scratch, '', stock)) {
-      await passes(file, scratch, `--require ${REGISTER}`, ours)
+    if (await runTest(file, scratch, '', plain)) {
+      await runTest(file, scratch, `--require ${REGISTER}`, registered)
     }
   }
 }
 
-await Promise.all(Array.from({ length: ABREAST }, work))
-report("node's own tests", stock, ours)
+await Promise.all(Array.from({ length: CONCURRENT_TESTS }, runTests))
+report("Node's own tests", plain, registered)

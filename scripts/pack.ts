@@ -1,6 +1,7 @@
-// What `npm pack` and `npm publish` need, run by the scripts `prepack` and `postpack`: a build, and the dependencies on
-// the platform packages. Those are in the packed package.json only: were they committed, `npm ci` of a clone would ask
-// the registry for versions that are not published yet.
+// Prepares the package for `npm pack` and `npm publish`, as the scripts `prepack` and `postpack`:
+// builds, and adds the dependencies on the platform packages to package.json. Only the packed
+// package.json lists them. If they were committed, `npm ci` in a clone would request versions that
+// are not published yet.
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -9,10 +10,10 @@ import { isMain, ROOT } from './command.ts'
 import { readStamp, writeStamp } from './freshness.ts'
 
 const MANIFEST = join(ROOT, 'package.json')
-/** Where the text of package.json is kept meanwhile. */
-const COMMITTED = 'package.json'
+/** Name of the stamp that stores the committed package.json until `postpack`. */
+const MANIFEST_STAMP = 'package.json'
 
-/** The name and version of every platform package in npm/, the same version exactly as the package itself. */
+/** Names and versions of the platform packages in npm/. The versions equal that of this package. */
 export function platformDependencies(): Record<string, string> {
   const names = readdirSync(join(ROOT, 'npm')).sort()
   return Object.fromEntries(
@@ -23,28 +24,30 @@ export function platformDependencies(): Record<string, string> {
   )
 }
 
-/** The text of package.json as it is packed. */
-export function withPlatforms(text: string): string {
+/** Adds the platform packages to the text of package.json, as it is packed. */
+export function withPlatformDependencies(text: string): string {
   const manifest = { ...JSON.parse(text), optionalDependencies: platformDependencies() }
   return `${JSON.stringify(manifest, null, 2)}\n`
 }
 
-/** Builds, and writes the dependencies into package.json until `postpack` takes them out again. */
+/** Builds, and adds the dependencies to package.json until `postpack` removes them. */
 async function prepack(): Promise<boolean> {
   if (!(await build())) return false
   if (!existsSync(join(ROOT, 'dist/native/binding.cjs'))) {
-    console.error('dist/native/binding.cjs is missing: a package without it could not load its')
-    console.error('platform package. It is written by `npm run build` where cargo is installed.')
+    console.error(
+      'dist/native/binding.cjs is missing, and the package needs it to load its platform',
+    )
+    console.error('package. Install cargo and run `npm run build` to create it.')
     return false
   }
   const text = readFileSync(MANIFEST, 'utf8')
-  writeStamp(COMMITTED, text)
-  writeFileSync(MANIFEST, withPlatforms(text))
+  writeStamp(MANIFEST_STAMP, text)
+  writeFileSync(MANIFEST, withPlatformDependencies(text))
   return true
 }
 
 function postpack(): void {
-  const text = readStamp(COMMITTED)
+  const text = readStamp(MANIFEST_STAMP)
   if (text !== undefined) writeFileSync(MANIFEST, text)
 }
 

@@ -1,24 +1,26 @@
-// `npm run build:prebuilt`: the binaries of the platform packages, into npm/<platform>/, as far as this machine can make
-// them. zig is the linker for all four Linux targets: it comes from PyPI, pins the C library's version, and needs no
-// toolchain of the distribution. (`napi build --use-napi-cross` would do for two of them, but its archives are unpacked
-// by a package that does not install on Node 20.) With names only those: `npm run build:prebuilt -- linux-x64-musl`.
+// `npm run build:prebuilt [-- NAME...]`: builds the binaries of the platform packages into
+// npm/<platform>/, all that this machine can build or the named ones (`linux-x64-musl`). zig is
+// the linker for the four Linux targets. It comes from PyPI, selects the version of the C library,
+// and needs no toolchain of the distribution. (`napi build --use-napi-cross` supports two of the
+// targets, but the package that unpacks its archives does not install on Node 20.)
 
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { delimiter, join } from 'node:path'
 import { cargoObstacle } from './build.ts'
 import { isMain, ROOT, run, runBin } from './command.ts'
 
-/** The oldest glibc that a binary may ask for: that of RHEL 7, older than any Node 20 runs on. */
+/** Newest glibc that a binary may require: that of RHEL 7, older than Node 20 itself requires. */
 const GLIBC = '2.17'
-/** zig 0.17 is what cargo-zigbuild 0.24 knows; both move together. */
-const TOOLS = ['ziglang==0.17.*', 'cargo-zigbuild==0.24.*']
+/** cargo-zigbuild 0.24 supports zig 0.17; update both together. */
+const PIP_PACKAGES = ['ziglang==0.17.*', 'cargo-zigbuild==0.24.*']
 const VENV = join(ROOT, 'target', 'zig')
 
 interface Platform {
-  /** As the folder in npm/ is called. */
+  /** Name of the folder in npm/. */
   readonly name: string
+  /** Rust target triple. */
   readonly triple: string
-  /** What cargo-zigbuild is asked for, where that says more than the triple. */
+  /** Target for cargo-zigbuild if it differs from the triple: with the version of glibc. */
   readonly target?: string
 }
 
@@ -28,24 +30,24 @@ const LINUX: readonly Platform[] = [
   platform('linux-x64-musl', 'x86_64-unknown-linux-musl'),
   platform('linux-arm64-musl', 'aarch64-unknown-linux-musl'),
 ]
-/** Apple's SDK may only be used on Apple's machines. */
-const ELSEWHERE = ['darwin-x64', 'darwin-arm64']
+/** Platforms that need macOS: the license of Apple's SDK permits only Apple's machines. */
+const MACOS_PLATFORMS = ['darwin-x64', 'darwin-arm64']
 
 function platform(name: string, triple: string, glibc?: string): Platform {
   return glibc === undefined ? { name, triple } : { name, triple, target: `${triple}.${glibc}` }
 }
 
-/** Puts zig and cargo-zigbuild into a folder of their own; says what is in the way if that fails. */
+/** Installs zig and cargo-zigbuild into target/zig; returns the error message if that fails. */
 async function installTools(): Promise<string | undefined> {
   const bin = join(VENV, 'bin')
   if (existsSync(join(bin, 'cargo-zigbuild'))) return undefined
   const venv = await run('python3', ['-m', 'venv', VENV], { show: false })
   if (venv.status !== 0) return `python3 -m venv failed: ${venv.output.trim()}`
-  const pip = await run(join(bin, 'pip'), ['install', '--quiet', ...TOOLS], { show: false })
+  const pip = await run(join(bin, 'pip'), ['install', '--quiet', ...PIP_PACKAGES], { show: false })
   return pip.status === 0 ? undefined : `pip could not install zig: ${pip.output.trim()}`
 }
 
-/** Builds one binary; returns what went wrong, if something did. */
+/** Builds one binary; returns the error message if that fails. */
 async function buildPlatform({ name, triple, target }: Platform): Promise<string | undefined> {
   const rustup = await run('rustup', ['target', 'add', triple], { show: false })
   if (rustup.status !== 0) return `rustup target add ${triple}: ${rustup.output.trim()}`
@@ -61,7 +63,7 @@ async function buildPlatform({ name, triple, target }: Platform): Promise<string
   return status === 0 ? undefined : 'the build failed, see above'
 }
 
-/** The newest glibc whose symbols a binary asks for. */
+/** Finds the newest version of glibc whose symbols a binary requires. */
 export function newestGlibc(binary: Buffer): string | undefined {
   const versions = [...binary.toString('latin1').matchAll(/GLIBC_2\.(\d+)/g)].map((match) =>
     Number(match[1]),
@@ -89,7 +91,7 @@ async function buildAll(wanted: readonly string[]): Promise<void> {
       `${each.name}: ${problem === undefined ? describeBinary(each) : `NOT BUILT, ${problem}`}`,
     )
   }
-  for (const name of ELSEWHERE.filter(isWanted)) {
+  for (const name of MACOS_PLATFORMS.filter(isWanted)) {
     lines.push(`${name}: not built here, needs macOS (.github/workflows/prebuilt.yml)`)
   }
   console.log(lines.join('\n'))

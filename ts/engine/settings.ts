@@ -1,11 +1,15 @@
 /**
- * The settings that engines read, for code that runs in workers and does not load the table.
+ * Settings that the engines read, for code that runs in workers and does not load the table.
  *
- * Written by scripts/gen-engine-settings.ts from ts/settings/table.ts; `npm run gen` writes it again.
+ * Written by scripts/gen-engine-settings.ts from ts/settings/table.ts.
+ * `npm run gen` writes it again.
  */
 import type { EngineSettingName, EngineSettings } from '../settings/engine.ts'
 
-/** Every setting of the engines with its value under `monoceros/register`, where Node's own limits hold. */
+/**
+ * Values of the engine settings under `monoceros/register`, where the limits of Node's own server
+ * apply.
+ */
 export const REGISTER_SETTINGS: EngineSettings = {
   worker_connections: 0,
   keepalive: 5,
@@ -51,7 +55,7 @@ export const REGISTER_SETTINGS: EngineSettings = {
 /** The names of all settings that the engines read. */
 export const ENGINE_SETTINGS = Object.keys(REGISTER_SETTINGS) as readonly EngineSettingName[]
 
-/** The settings for which `node:http` has nothing. */
+/** Settings that have no effect on `node:http`. */
 export const IGNORED_BY_NODE = [
   'request_buffer_size',
   'request_buffer_time',

@@ -1,6 +1,7 @@
-//! The settings that the engine reads, with the names and defaults of `docs/settings.md`.
+//! Settings that the engine reads, with the names and defaults of `docs/settings.md`.
 //!
-//! Written by scripts/gen-engine-settings.ts from ts/settings/table.ts; `npm run gen` writes it again.
+//! Written by scripts/gen-engine-settings.ts from ts/settings/table.ts.
+//! `npm run gen` writes it again.
 
 use std::time::Duration;
 
