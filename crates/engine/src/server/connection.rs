@@ -348,7 +348,7 @@ impl Drop for Task {
         let shared = &connection.shared;
         shared.abort_exchange();
         shared.abort_streams();
-        shared.set_writing(false);
+        shared.set_unsent_response(false);
         shared.set_held_bytes(0);
         idle::remove_closed(&shared.ctx, shared);
     }

@@ -1,31 +1,32 @@
-//! What a connection holds between two turns: bytes of memory, and its place among the requests in
-//! flight.
+//! What a connection holds between two turns of its task, memory and a request slot, and how an
+//! eviction takes it away.
 
 use super::{Connection, ConnectionState, Turn};
 use crate::guard::Refusal;
 use crate::pressure::admission::{STALLED_MS, WaitKind};
 
 impl Connection {
-    /// Records the memory that is held until the next turn.
+    /// Records the bytes that the connection holds until its next turn, and whether a complete
+    /// response is unsent.
     pub(crate) fn update_accounting(&self) {
         let shared = &self.shared;
-        let (unsent, held) = {
+        let (is_unsent, queued) = {
             let out = shared.write_queue.borrow();
             (!out.is_empty(), out.owned_len())
         };
         let exchange = shared.exchange.borrow();
-        let collected = exchange.as_ref().map_or(0, |exchange| exchange.buffered_len);
-        shared.set_writing(unsent && exchange.is_none() && self.http2.is_none());
+        let buffered = exchange.as_ref().map_or(0, |exchange| exchange.buffered_len);
+        shared.set_unsent_response(is_unsent && exchange.is_none() && self.http2.is_none());
         let message = shared.parsed_message.borrow().body.len();
         shared.set_held_bytes(
-            held + collected + self.read_buffer.len() + message + self.http2_held_bytes(),
+            queued + buffered + self.read_buffer.len() + message + self.http2_held_bytes(),
         );
     }
 
-    /// Carries out an eviction. The client gets an error response if nothing of a response has been
-    /// sent and either JavaScript does not have the request, or a request slot is needed and the
-    /// client is late with its body. Otherwise the connection is reset, which also drops what the
-    /// kernel holds for it.
+    /// Carries out an eviction. The client gets an error response if no response byte waits and
+    /// either JavaScript has not received the request, or a request slot is needed and the client
+    /// is late with its body. Otherwise the connection is reset, which also drops what the kernel
+    /// holds for it. For HTTP/2, only the slow streams are evicted.
     pub(crate) fn carry_out_eviction(&mut self) -> Turn {
         let frees_request_slot = self.shared.evicts_for_request.take();
         if self.http2.is_some() {
@@ -60,47 +61,53 @@ impl ConnectionState {
         if self.is_busy() || self.is_aborted.get() {
             return None;
         }
-        let in_head = self.requests.get() == 0 || self.held_bytes() > 0;
-        Some(if in_head { WaitKind::Head } else { WaitKind::Next })
+        let awaits_head = self.requests.get() == 0 || self.held_bytes() > 0;
+        Some(if awaits_head { WaitKind::Head } else { WaitKind::Next })
     }
 
-    /// The end of that wait in milliseconds of the context's clock; the earliest has waited
-    /// longest.
+    /// Returns the end of that wait, in milliseconds of the context's clock. The connection with
+    /// the earliest end has waited longest.
     pub fn wait_ends_at(&self) -> u64 {
         self.wait_ends_at.get()
     }
 
-    /// Aborts the connection at once.
+    /// Evicts the connection at once, without an error response.
     pub fn evict_now(&self) {
         self.is_aborted.set(true);
         self.wake();
     }
 
-    /// Bytes held at the end of the last turn.
+    /// Returns the bytes that the connection held at the end of its last turn.
     pub fn held_bytes(&self) -> usize {
         self.held_bytes.get()
     }
 
-    /// Since when the connection has held memory, in milliseconds of the context's clock.
+    /// Returns when the connection last began to hold bytes, in milliseconds of the context's
+    /// clock.
     pub fn held_since(&self) -> u64 {
         self.held_since.get()
     }
 
-    /// Since when the client has been slow, as of the last check: with a request body before the
-    /// response has begun, or with reading a response. `u64::MAX` if it is not.
+    /// Returns since when the client has been slow, in milliseconds of the context's clock: with a
+    /// request body before the response has begun, or with reading a response. `u64::MAX` if the
+    /// client is not slow. The value is that of the last check.
     pub fn slow_since(&self) -> u64 {
         let streams = self.streams.get().map_or(u64::MAX, |streams| streams.lagging_since());
         self.output_stalled_since.get().min(self.body_late_since()).min(streams)
     }
 
+    /// Returns since when the client has been late with a request body, unless the response has
+    /// begun.
     fn body_late_since(&self) -> u64 {
-        // If the exchange is borrowed, its own turn is running: it is the one that asks for a slot.
+        // If the exchange is borrowed, its own turn is running, and it is the one that needs a
+        // slot.
         let exchange = self.exchange.try_borrow();
-        let owes =
+        let is_body_owed =
             exchange.is_ok_and(|it| it.as_ref().is_some_and(|exchange| !exchange.is_head_sent));
-        if owes { self.body_late_since.get() } else { u64::MAX }
+        if is_body_owed { self.body_late_since.get() } else { u64::MAX }
     }
 
+    /// Whether the connection has been chosen for eviction.
     pub fn is_evicted(&self) -> bool {
         self.is_evicted.get()
     }
@@ -118,6 +125,7 @@ impl ConnectionState {
         self.wake();
     }
 
+    /// Sets the bytes that the connection holds, also in the sum of the I/O thread.
     pub(crate) fn set_held_bytes(&self, now: usize) {
         let before = self.held_bytes.replace(now);
         if before == now {
@@ -129,14 +137,14 @@ impl ConnectionState {
         self.ctx.memory.record_change(&self.ctx.handoff, before, now);
     }
 
-    /// Counts a response that JavaScript has completed and the client has not read as a request in
-    /// flight.
-    pub(crate) fn set_writing(&self, writing: bool) {
-        if self.has_unsent_response.replace(writing) == writing {
+    /// Sets whether the connection has a complete response that the client has not read. Such a
+    /// response counts as a request in flight.
+    pub(crate) fn set_unsent_response(&self, is_unsent: bool) {
+        if self.has_unsent_response.replace(is_unsent) == is_unsent {
             return;
         }
         let (ctx, slot) = (&self.ctx, &self.ctx.handoff.slot);
-        if writing {
+        if is_unsent {
             ctx.unsent_responses.set(ctx.unsent_responses.get() + 1);
             slot.response_unsent();
         } else {

@@ -1,5 +1,5 @@
-//! A guard that keeps an accepted connection counted: on the scoreboard, in its address's share and
-//! among the descriptors. It exists from the accept on, whether the connection is served or not.
+//! The permit of an accepted connection. It counts the connection on the scoreboard and for its
+//! client address, from the accept until its descriptor is closed, whether it is served or not.
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -11,12 +11,12 @@ use crate::runtime::executor;
 use crate::server::context::Context;
 use crate::transport::listener::PeerAddr;
 
-/// Keeps a connection counted until it is dropped.
+/// Counts a connection until it is dropped.
 pub(crate) struct ConnectionPermit {
     ctx: Rc<Context>,
     peer: PeerAddr,
     server_id: u32,
-    /// The connection's part of the limit of its address.
+    /// The connection's part of `limit_connections_per_address`.
     share: AddressShare,
     /// Client and destination addresses of a PROXY protocol header that preceded the TLS handshake.
     proxied: Option<(SocketAddr, SocketAddr)>,
@@ -28,30 +28,33 @@ impl ConnectionPermit {
         Self { ctx, peer, server_id, share, proxied: None }
     }
 
+    /// Returns the I/O thread that owns the connection.
     pub fn ctx(&self) -> &Rc<Context> {
         &self.ctx
     }
 
-    /// Address of the peer, whatever a proxy forwards about the client.
+    /// Returns the address of the TCP peer, even if a proxy forwards another client address.
     pub fn peer(&self) -> PeerAddr {
         self.peer
     }
 
-    /// The server of the application that the connection is for.
+    /// Returns the id of the application's server whose listener accepted the connection.
     pub fn server_id(&self) -> u32 {
         self.server_id
     }
 
+    /// Returns the client and destination addresses of a PROXY protocol header, if there was one.
     pub fn proxied(&self) -> Option<(SocketAddr, SocketAddr)> {
         self.proxied
     }
 
-    /// Stores the addresses of a PROXY protocol header.
+    /// Stores the client and destination addresses of a PROXY protocol header.
     pub fn set_proxied(&mut self, proxied: Option<(SocketAddr, SocketAddr)>) {
         self.proxied = proxied;
     }
 
-    /// Reports to JavaScript that the connection closed before anything was served.
+    /// Reports to JavaScript that the connection closed before it was served, if JavaScript
+    /// receives connections at their accept.
     pub fn emit_unserved(self) {
         if self.ctx.announces_at_accept {
             ConnectionState::emit_unserved(&self.ctx, self.server_id, self.peer);
@@ -65,7 +68,7 @@ impl Drop for ConnectionPermit {
         ctx.handoff.slot.connection_closed();
         ctx.admission.release(&self.share);
         if ctx.handoff.lacks_descriptors() {
-            // Runs after this function, when the connection's descriptor is free.
+            // The task runs after this function, when the connection's descriptor is free.
             let handoff = ctx.handoff.clone();
             executor::spawn(async move { handoff.descriptor_freed() });
         }

@@ -1,5 +1,5 @@
-//! Closes a connection: the last bytes, a half-close, and the wait for the client's close (RFC 9112
-//! section 9.6).
+//! The closing phases of a connection: sends the last bytes, half-closes, and waits for the
+//! client's close (RFC 9112 section 9.6).
 
 use std::task::{Context, Poll};
 
@@ -7,9 +7,9 @@ use super::{Connection, ConnectionState, Phase, Turn};
 use crate::guard::Refusal;
 
 impl Connection {
-    /// Handles the client's half-close. As in Node, a client with a pending response counts as
-    /// disconnected. A response that the handler writes at once, before Node would notice the
-    /// half-close, is still sent: `printf 'GET ...' | nc` reads its response.
+    /// Handles the client's half-close. As in Node, a client that half-closes before its response
+    /// counts as disconnected. A response that the handler writes at once is still sent, because
+    /// Node would not have noticed the half-close yet: `printf 'GET ...' | nc` reads its response.
     pub(crate) fn handle_half_close(&mut self) -> Turn {
         let awaits_head = self.shared.exchange.borrow().is_none() && self.has_partial_head();
         if awaits_head && self.shared.limits().node_compatible {
@@ -18,38 +18,38 @@ impl Connection {
         let shared = &self.shared;
         match shared.exchange.borrow().as_ref() {
             None => return Turn::Flush,
-            // The body can never be complete, unless it has arrived and waits for JavaScript to
-            // decide on the upgrade.
+            // The body can never be complete. The exception is a body that has arrived and waits
+            // until JavaScript decides on the upgrade.
             Some(exchange) if self.guard.is_in_message() && !exchange.is_upgrade_undecided => {
                 if exchange.is_response_complete {
                     return Turn::Flush;
                 }
             }
-            // Credit or the socket continues the exchange.
+            // The exchange continues with more credit, or once the socket accepts more.
             Some(exchange) if !exchange.is_body_done || exchange.is_response_complete => {
                 return Turn::Wait;
             }
-            // The request is answered even though the client has half-closed.
+            // With Node's `httpAllowHalfOpen`, a half-closed client still receives its response.
             Some(_) if shared.limits().half_open => return Turn::Wait,
-            // JavaScript waits for room, and may have passed on all of the response already.
+            // JavaScript waits until bytes have been sent, and may have written the whole response.
             Some(exchange) if exchange.notifies_when_sent => return Turn::Wait,
             Some(_) => {}
         }
         if self.has_javascript_passed_end() { Turn::Close } else { Turn::Wait }
     }
 
-    /// Whether JavaScript has had its turn since the half-close was noticed and has written nothing
-    /// that is still unread. Until then, the connection is woken to check again.
+    /// Whether JavaScript has processed a batch since the task noticed the half-close, and all its
+    /// records have been read. If not, schedules a wake of the connection to check again.
     pub(crate) fn has_javascript_passed_end(&mut self) -> bool {
         let ctx = &self.shared.ctx;
-        // Emitted events must have been delivered before JavaScript can have taken them.
+        // JavaScript can take only events that have been delivered.
         if self.half_close_noticed_at.is_none() && !ctx.has_events_due() {
             self.half_close_noticed_at = Some(ctx.handoff.takes());
         }
-        let passed =
+        let has_passed =
             self.half_close_noticed_at.is_some_and(|seen_at| ctx.handoff.has_passed(seen_at));
-        // The order matters: a response that JavaScript was writing meanwhile is found in the ring.
-        if passed && !ctx.handoff.ring.has_unread_records() {
+        // Check the ring after the batch: JavaScript may have written a response meanwhile.
+        if has_passed && !ctx.handoff.ring.has_unread_records() {
             return true;
         }
         ctx.awaiting_javascript.borrow_mut().push(self.shared.clone());
@@ -57,12 +57,13 @@ impl Connection {
         false
     }
 
+    /// Starts the phase that sends the last response.
     pub(crate) fn begin_flush(&mut self) {
         self.phase = Phase::Flushing;
         self.register_flush_deadline();
     }
 
-    /// Sends what is left and half-closes.
+    /// Sends the rest of the write queue, then half-closes the connection.
     pub(crate) fn flush(&mut self, cx: &mut Context<'_>) -> Turn {
         match self.send(cx) {
             Poll::Pending => return self.await_flush(),
@@ -70,22 +71,25 @@ impl Connection {
             Poll::Ready(Ok(())) => {}
         }
         self.notify_sent();
-        // JavaScript would destroy the connection if it knew that the rest of the body is not read,
-        // and the client has not read the response yet. It is notified afterwards.
+        // If the rest of the request body is not read, JavaScript is notified only after the close.
+        // It would destroy the socket before the client has read the response.
         if !self.shared.closes_before_body_end() {
             self.shared.abort_exchange();
         }
-        // The client has sent everything, so no reset can overtake our response. A `close_notify`
-        // arrives after everything is read.
-        let closes = self.is_client_done && !self.stream.has_unread();
-        let end =
-            if closes { self.stream.poll_close_notify(cx) } else { self.stream.poll_shutdown(cx) };
+        // A client that has sent everything causes no reset that could destroy our response, so the
+        // connection may close at once, after the TLS `close_notify`.
+        let closes_at_once = self.is_client_done && !self.stream.has_unread();
+        let end = if closes_at_once {
+            self.stream.poll_close_notify(cx)
+        } else {
+            self.stream.poll_shutdown(cx)
+        };
         match end {
-            Poll::Ready(Ok(())) if closes => return Turn::Close,
+            Poll::Ready(Ok(())) if closes_at_once => return Turn::Close,
             Poll::Ready(Ok(())) => {}
-            // TLS must send something first.
+            // TLS must send a record first.
             Poll::Pending => return self.await_flush(),
-            // The peer has disconnected.
+            // The client has disconnected.
             Poll::Ready(Err(_)) => return Turn::Close,
         }
         self.phase = Phase::Lingering;
@@ -95,6 +99,8 @@ impl Connection {
         Turn::Again
     }
 
+    /// Waits until the socket accepts more, or closes the connection if the client reads too
+    /// slowly.
     fn await_flush(&mut self) -> Turn {
         if self.shared.is_deadline_due.replace(false) {
             if self.is_reader_too_slow(self.shared.ctx.now_ms()) {
@@ -106,14 +112,15 @@ impl Connection {
         Turn::Wait
     }
 
-    /// Reads until the client closes too, within bounds of time and bytes.
+    /// Reads and discards bytes until the client closes too, for up to `linger_timeout` and a
+    /// number of bytes.
     pub(crate) fn linger(&mut self, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
         if shared.wait_ends_at.get() <= shared.ctx.now_ms() {
             return Turn::Close;
         }
         let mut scratch = shared.ctx.read_scratch.borrow_mut();
-        for _ in 0..READS_PER_TURN {
+        for _ in 0..MAX_LINGER_READS_PER_STEP {
             match self.stream.poll_read(cx, &mut scratch) {
                 Poll::Pending => return Turn::Wait,
                 Poll::Ready(Ok(count)) if count > 0 && count < self.linger => self.linger -= count,
@@ -125,7 +132,7 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// Begins the drain of a connection.
+    /// Begins the drain of the connection.
     pub fn drain(&self) {
         self.drain_tunnel();
         if self.streams.get().is_some() {
@@ -135,7 +142,7 @@ impl ConnectionState {
         self.shorten_drain();
     }
 
-    /// Shortens the wait of an idle connection; a request may be on its way.
+    /// Shortens the wait of an idle connection to `idle_drain`, during which a request may arrive.
     pub fn shorten_drain(&self) {
         if self.exchange.borrow().is_none() {
             let soon = self.ctx.deadline(self.ctx.idle_drain.get()).min(self.wait_ends_at.get());
@@ -145,5 +152,5 @@ impl ConnectionState {
     }
 }
 
-/// Reads of discarded bytes per turn, before the clock is checked.
-const READS_PER_TURN: usize = 4;
+/// Maximum reads of discarded bytes per step, before the clock is checked.
+const MAX_LINGER_READS_PER_STEP: usize = 4;

@@ -1,4 +1,5 @@
-//! The serving phase of a connection: reads requests and sends responses.
+//! The serving phase of a connection: reads requests, passes them to the guard, and sends
+//! responses.
 
 use std::task::{Context, Poll};
 
@@ -7,6 +8,8 @@ use crate::guard::{Progress, Refusal};
 use crate::pressure::limits::READ_AHEAD;
 
 impl Connection {
+    /// Takes one step of the serving phase: sends what is written, handles a passed deadline, then
+    /// finishes an exchange, releases buffered input or reads more.
     pub(crate) fn serve(&mut self, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
         if shared.is_tunnel() {
@@ -25,11 +28,11 @@ impl Connection {
         {
             return turn;
         }
-        let (has_exchange, finished, is_body_done) = match shared.exchange.borrow().as_ref() {
+        let (has_exchange, is_finished, is_body_done) = match shared.exchange.borrow().as_ref() {
             Some(exchange) => (true, exchange.is_finished(), exchange.is_body_done),
             None => (false, false, true),
         };
-        if finished {
+        if is_finished {
             return self.finish_exchange();
         }
         if !is_body_done {
@@ -45,45 +48,48 @@ impl Connection {
                 return Turn::Again;
             }
         }
-        // While the client does not read its responses, no further request is released.
+        // While the client does not read its responses, no further request passes the guard.
         self.waits_for_reader = !has_exchange && shared.write_queue.borrow().len() > READ_AHEAD;
         if self.waits_for_reader {
             return Turn::Wait;
         }
-        let is_known = !self.awaits_preface || self.read_buffer.is_empty() || self.detect_preface();
+        let is_protocol_known =
+            !self.awaits_preface || self.read_buffer.is_empty() || self.detect_preface();
         if self.http2.is_some() {
             return Turn::Again;
         }
-        if is_known && !self.read_buffer.is_empty() && self.may_release() {
-            let begun = self.guard.is_at_head();
+        if is_protocol_known && !self.read_buffer.is_empty() && self.may_release() {
+            let was_at_head = self.guard.is_at_head();
             let mut read_buffer = std::mem::take(&mut self.read_buffer);
-            let taken = match self.release(read_buffer.unread()) {
-                Ok(taken) => taken,
+            let consumed = match self.release(read_buffer.unread()) {
+                Ok(consumed) => consumed,
                 Err(refusal) => return self.refuse(refusal),
             };
-            read_buffer.consume(taken);
+            read_buffer.consume(consumed);
             self.read_buffer = read_buffer;
-            if taken > 0 {
+            if consumed > 0 {
                 return self.after_release();
             }
-            // No PROXY protocol header: the bytes are the client's, in either protocol.
-            if !begun && self.guard.is_at_head() {
+            // The bytes are no PROXY protocol header, so they are HTTP/1 or HTTP/2 of the client.
+            if !was_at_head && self.guard.is_at_head() {
                 return Turn::Again;
             }
         }
         self.read(cx)
     }
 
+    /// Reads from the socket and passes the bytes to the guard.
     fn read(&mut self, cx: &mut Context<'_>) -> Turn {
         if self.has_input_ended {
             return self.handle_half_close();
         }
         let shared = self.shared.clone();
-        // A head may be as long as its limits allow. After a request in flight, only a few bytes
-        // are read ahead.
+        // A request head may be as long as its limits allow. While a request is in flight, at most
+        // `READ_AHEAD` bytes of the next ones are read.
         let is_head = shared.exchange.borrow().is_none();
-        let most = READ_AHEAD.max(if is_head { shared.limits().head_size() } else { 0 });
-        if self.read_buffer.len() > most || shared.parsed_message.borrow().body.len() >= READ_AHEAD
+        let max_buffered = READ_AHEAD.max(if is_head { shared.limits().head_size() } else { 0 });
+        if self.read_buffer.len() > max_buffered
+            || shared.parsed_message.borrow().body.len() >= READ_AHEAD
         {
             self.pause_body_clock();
             return Turn::Wait;
@@ -100,25 +106,24 @@ impl Connection {
             if self.awaits_preface {
                 self.start_head_timeout();
             }
-            // The next turn releases what it can, or reads again: the socket wakes no task before a
-            // read found it empty.
+            // Take another step: the socket wakes the task only after a read has found it empty.
             return Turn::Again;
         }
-        let taken = match self.release(input) {
-            Ok(taken) => taken,
+        let consumed = match self.release(input) {
+            Ok(consumed) => consumed,
             Err(refusal) => return self.refuse(refusal),
         };
-        self.read_buffer.push(&input[taken..]);
+        self.read_buffer.push(&input[consumed..]);
         drop(scratch);
-        if taken > 0 {
+        if consumed > 0 {
             return self.after_release();
         }
         self.start_head_timeout();
         Turn::Again
     }
 
-    /// Reads what the client has sent into `buf`. Without data, or at the end, returns the step to
-    /// take.
+    /// Reads what the client has sent into `buf` and returns the number of bytes. Returns the step
+    /// to take if there is no data, or at the end of the input.
     pub(crate) fn receive(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Result<usize, Turn> {
         match self.stream.poll_read(cx, buf) {
             Poll::Pending => {
@@ -137,8 +142,8 @@ impl Connection {
         }
     }
 
-    /// Whether the guard may parse more input: it is inside a body, or it waits for a head and no
-    /// request is in flight.
+    /// Whether the guard may parse more input. It may inside a body, or before a head if no request
+    /// is in flight.
     fn may_release(&self) -> bool {
         if self.guard.is_in_message() {
             return !self.shared.is_undecided()
@@ -148,38 +153,38 @@ impl Connection {
         self.shared.exchange.borrow().is_none() && !self.guard.is_complete()
     }
 
-    /// Passes input to the guard and returns how much it consumed.
+    /// Passes input to the guard and returns the number of bytes that the guard consumed.
     fn release(&mut self, input: &[u8]) -> Result<usize, Refusal> {
         let shared = &self.shared;
         let limits = shared.limits();
         let message = &mut *shared.parsed_message.borrow_mut();
         let mut head = shared.ctx.parsed_head.borrow_mut();
-        let mut taken = 0;
+        let mut consumed = 0;
         if self.guard.is_awaiting_head() {
             message.start_head();
         }
-        while taken < input.len() && message.body.len() < READ_AHEAD {
+        while consumed < input.len() && message.body.len() < READ_AHEAD {
             let awaits_head = self.guard.is_awaiting_head();
             if awaits_head && limits.node_compatible {
-                while input[taken..].starts_with(b"\r\n") {
-                    taken += 2;
+                while input[consumed..].starts_with(b"\r\n") {
+                    consumed += 2;
                 }
             }
             let into = if awaits_head { &mut message.head } else { message.body.tail_mut() };
             let (count, progress) =
-                self.guard.advance(&input[taken..], into, &mut head, &limits)?;
-            taken += count;
+                self.guard.advance(&input[consumed..], into, &mut head, &limits)?;
+            consumed += count;
             match progress {
                 Progress::ProxyHeader => {
                     shared.set_proxied_addresses(self.guard.proxied_addresses());
-                    // The bytes that follow may be another protocol.
+                    // The bytes that follow may be the HTTP/2 preface.
                     if self.awaits_preface {
                         break;
                     }
                 }
                 Progress::Head => {
-                    // Bytes that may be a body are not read as one before JavaScript has declined
-                    // the upgrade.
+                    // The bytes after an upgrade request are a body only if JavaScript declines the
+                    // upgrade.
                     if self.guard.is_complete() || head.is_upgrade {
                         break;
                     }
@@ -192,13 +197,13 @@ impl Connection {
                 }
             }
         }
-        Ok(taken)
+        Ok(consumed)
     }
 
-    /// Dispatches what the guard has released.
+    /// Begins an exchange if the guard has released a head, and dispatches what it has released.
     fn after_release(&mut self) -> Turn {
         if self.guard.is_awaiting_head() {
-            // Only empty lines or a PROXY protocol header have arrived so far.
+            // Only empty lines or a PROXY protocol header have arrived.
             return Turn::Again;
         }
         self.shared.keep_upgrade_bytes(self.read_buffer.unread());
@@ -213,7 +218,7 @@ impl Connection {
         Turn::Again
     }
 
-    /// Finishes the current exchange and prepares for the next.
+    /// Finishes the exchange in flight. Then waits for the next request, or closes the connection.
     fn finish_exchange(&mut self) -> Turn {
         let shared = self.shared.clone();
         let Some(mut exchange) = shared.exchange.take() else { return Turn::Again };
@@ -221,10 +226,11 @@ impl Connection {
         if let Some(info) = exchange.log_info.take() {
             info.recycle(&shared.ctx);
         }
-        let at_its_end = self.guard.is_complete() && shared.parsed_message.borrow().body.is_empty();
-        if shared.closes_after_response.get() || !at_its_end {
+        let is_input_complete =
+            self.guard.is_complete() && shared.parsed_message.borrow().body.is_empty();
+        if shared.closes_after_response.get() || !is_input_complete {
             self.is_client_done =
-                at_its_end && !exchange.allows_keep_alive && self.read_buffer.is_empty();
+                is_input_complete && !exchange.allows_keep_alive && self.read_buffer.is_empty();
             return Turn::Flush;
         }
         self.guard.start_next_message();

@@ -1,6 +1,6 @@
-//! The request body as JavaScript streams it. After a request with a `Content-Length` has been
-//! dispatched, its body only needs to be counted. The socket is then read straight into the memory
-//! that JavaScript receives, past the guard's buffers.
+//! Streaming of request bodies to JavaScript. A body with a `Content-Length` only needs to be
+//! counted once its request has been dispatched. The socket is then read straight into the memory
+//! that JavaScript receives, past the guard.
 
 use std::task::Context;
 
@@ -11,8 +11,8 @@ use crate::exchange::request_head::Framing;
 use crate::pressure::limits::{MAX_BODY_CHUNK, WIDE_BODY_CHUNK};
 
 impl Connection {
-    /// Whether the next bytes of the socket are only body, and everything before them has been
-    /// dispatched.
+    /// Whether the socket may be read straight into the memory for JavaScript: its next bytes are
+    /// only body, and all bytes before them have been dispatched.
     pub(crate) fn reads_body_directly(&mut self) -> bool {
         let shared = &self.shared;
         let mut exchange = shared.exchange.borrow_mut();
@@ -24,7 +24,7 @@ impl Connection {
         else {
             return false;
         };
-        // Bytes between the guard and JavaScript have been released but not counted yet.
+        // Bytes that the guard has released but that are not dispatched yet are not counted.
         let is_all_dispatched = exchange.body_bytes + left == length;
         if !exchange.is_dispatched
             || exchange.is_upgrade_undecided
@@ -37,15 +37,15 @@ impl Connection {
         true
     }
 
-    /// Reads the next chunk of the body.
+    /// Reads the next body chunk from the socket and passes it to JavaScript.
     pub(crate) fn read_body(&mut self, cx: &mut Context<'_>) -> Turn {
         if self.has_input_ended {
             return self.handle_half_close();
         }
         let shared = self.shared.clone();
         let left = self.guard.remaining_body().unwrap_or(0);
-        let Some((credit, fills)) = shared.exchange.borrow().as_ref().map(|exchange| {
-            // A discarded body is read in small chunks: reading stops at its limit.
+        let Some((credit, last_filled)) = shared.exchange.borrow().as_ref().map(|exchange| {
+            // A discarded body is read in small chunks, so that reading stops close to the limit.
             (
                 if exchange.discards_body { MAX_BODY_CHUNK } else { exchange.credit },
                 exchange.last_read_filled,
@@ -53,28 +53,28 @@ impl Connection {
         }) else {
             return Turn::Again;
         };
-        let most = usize::try_from(left).unwrap_or(usize::MAX).min(credit);
-        if most == 0 {
+        let max = usize::try_from(left).unwrap_or(usize::MAX).min(credit);
+        if max == 0 {
             self.pause_body_clock();
             return Turn::Wait;
         }
         let handoff = &shared.ctx.handoff;
-        let is_wide = fills && most >= WIDE_BODY_CHUNK / 4 * 3;
+        let is_wide = last_filled && max >= WIDE_BODY_CHUNK / 4 * 3;
         let mut chunk =
             if is_wide { &handoff.wide_body_buffers } else { &handoff.body_buffers }.take();
-        let most = most.min(chunk.space().len());
-        let count = match self.receive(cx, &mut chunk.space()[..most]) {
+        let max = max.min(chunk.space().len());
+        let count = match self.receive(cx, &mut chunk.space()[..max]) {
             Ok(count) => count,
             Err(turn) => return turn,
         };
         self.guard.skip_body(count);
         if let Some(exchange) = shared.exchange.borrow_mut().as_mut() {
-            exchange.last_read_filled = count == most;
+            exchange.last_read_filled = count == max;
             emit_body_chunk(&shared, exchange, chunk.into_bytes(count));
             if self.guard.is_complete() {
                 exchange.is_body_done = true;
             }
-            // Also if the rest of the body is given up.
+            // A body whose rest is not wanted ends here, too.
             if exchange.is_body_done {
                 shared.emit_request(exchange, &[]);
             }
@@ -84,7 +84,8 @@ impl Connection {
     }
 }
 
-/// Passes a body chunk to JavaScript, or counts it if the body is discarded.
+/// Passes a body chunk to JavaScript, or buffers it until the request is dispatched. A chunk of a
+/// discarded body is only counted.
 pub(crate) fn emit_body_chunk(shared: &ConnectionState, exchange: &mut Exchange, data: Bytes) {
     if exchange.discards_body {
         return discard_body_bytes(shared, exchange, data.len());
@@ -103,25 +104,26 @@ pub(crate) fn emit_body_chunk(shared: &ConnectionState, exchange: &mut Exchange,
     }
 }
 
-/// Counts body bytes that JavaScript receives.
+/// Counts body bytes that JavaScript receives, and takes them from its credit.
 pub(crate) fn count_body_bytes(exchange: &mut Exchange, count: usize) {
     exchange.body_bytes += count as u64;
     exchange.credit = exchange.credit.saturating_sub(count);
 }
 
-/// Counts discarded body bytes, and stops reading at the limit.
+/// Counts discarded body bytes. Over `Limits::max_discarded`, no more of the body is read and the
+/// connection closes.
 pub(crate) fn discard_body_bytes(shared: &ConnectionState, exchange: &mut Exchange, count: usize) {
     exchange.body_bytes += count as u64;
     exchange.discarded += count as u64;
     if exchange.discarded > shared.limits().max_discarded {
-        // Closing costs less than reading on. The response did not announce it, so the connection
-        // lingers for the client to read the response.
+        // A close costs less than reading on. The response has no `Connection: close`, so the
+        // connection lingers until the client has read the response.
         shared.closes_after_response.set(true);
         exchange.is_body_done = true;
     }
 }
 
-/// Splits data into the chunks that are passed to JavaScript.
+/// Splits data into chunks of at max [`WIDE_BODY_CHUNK`] bytes, the maximum of one event.
 pub(crate) fn split_chunks(mut data: Bytes) -> impl Iterator<Item = Bytes> {
     std::iter::from_fn(move || {
         let chunk = data.split_to(data.len().min(WIDE_BODY_CHUNK));

@@ -1,5 +1,4 @@
-//! The response side of an HTTP/1 exchange: records from JavaScript become bytes in the write
-//! queue.
+//! The response of an HTTP/1 exchange. Records from JavaScript become bytes in the write queue.
 
 use std::borrow::Cow;
 
@@ -13,7 +12,7 @@ use crate::http1::encoder::{self, HeadOptions};
 
 impl ResponseSink for ConnectionState {
     fn send_interim(&self, head: &ResponseHead<'_>) {
-        self.with_current(|exchange| {
+        self.change_exchange(|exchange| {
             exchange.record_interim(head.status);
             // HTTP/1.0 clients get no 1xx response (RFC 9110 section 15.2).
             if !exchange.is_head_sent && exchange.accepts_interim {
@@ -25,7 +24,7 @@ impl ResponseSink for ConnectionState {
     }
 
     fn send_head(&self, head: &ResponseHead<'_>, length: Option<u64>) {
-        self.with_current(|exchange| {
+        self.change_exchange(|exchange| {
             if std::mem::replace(&mut exchange.is_head_sent, true) {
                 return;
             }
@@ -33,21 +32,22 @@ impl ResponseSink for ConnectionState {
             let ctx = &self.ctx;
             let limits = self.limits();
             let limit = limits.settings.limit_requests_per_connection;
-            let close = head.flags.closes()
+            let closes = head.flags.closes()
                 || !exchange.allows_keep_alive
                 || ctx.is_draining.get()
                 || limits.settings.keepalive.is_zero()
                 || (limit > 0 && self.requests.get() >= limit)
                 || (head.flags.discards_request_body()
                     && !exchange.is_rest_short(limits.max_discarded));
-            if close {
+            if closes {
                 self.closes_after_response.set(true);
             }
             exchange.status = head.status;
             exchange.has_no_body = head.flags.has_no_body();
             exchange.is_chunked = head.flags.sends_chunks() && !exchange.has_no_body;
-            // Node has rendered the fields without knowing of a drain, a limit or an unread body.
-            let needs_rewrite = close
+            // JavaScript has rendered the fields, but only the engine knows of a drain, a limit or
+            // an unread body.
+            let needs_rewrite = closes
                 && exchange.allows_keep_alive
                 && !head.flags.closes()
                 && !head.flags.adds_connection();
@@ -61,7 +61,7 @@ impl ResponseSink for ConnectionState {
             }
             let date = ctx.date.borrow();
             let options = HeadOptions {
-                closes: close,
+                closes,
                 keepalive_secs: limits.settings.keepalive.as_secs(),
                 date: date.text(),
                 length: length.filter(|_| head.flags.adds_length()),
@@ -73,7 +73,7 @@ impl ResponseSink for ConnectionState {
     }
 
     fn send_data(&self, bytes: &[u8]) {
-        self.with_current(|exchange| {
+        self.change_exchange(|exchange| {
             if exchange.tunnel.is_some() {
                 let count = self.inspect_tunnel_bytes(exchange, bytes);
                 self.write_queue.borrow_mut().append(|out| out.extend_from_slice(&bytes[..count]));
@@ -103,11 +103,11 @@ impl ResponseSink for ConnectionState {
     }
 
     fn add_trailers(&self, fields: &[u8]) {
-        self.with_current(|exchange| exchange.trailers.extend_from_slice(fields));
+        self.change_exchange(|exchange| exchange.trailers.extend_from_slice(fields));
     }
 
     fn end(&self, discard: bool) {
-        self.with_current(|exchange| {
+        self.change_exchange(|exchange| {
             if std::mem::replace(&mut exchange.is_response_complete, true) {
                 return;
             }
@@ -125,26 +125,26 @@ impl ResponseSink for ConnectionState {
     }
 
     fn grant_credit(&self, bytes: u32) {
-        self.with_current(|exchange| {
+        self.change_exchange(|exchange| {
             exchange.credit = exchange.credit.saturating_add(bytes as usize)
         });
     }
 
     fn decide_upgrade(&self, taken: bool) {
-        self.with_current(|exchange| self.decide_upgrade(exchange, taken));
+        self.change_exchange(|exchange| self.decide_upgrade(exchange, taken));
     }
 
     fn notify_when_sent(&self) {
-        self.with_current(|exchange| exchange.notifies_when_sent = true);
+        self.change_exchange(|exchange| exchange.notifies_when_sent = true);
     }
 }
 
 impl ConnectionState {
-    /// Completes the response.
+    /// Writes the end of the response. With `discard`, the rest of the request body is dropped.
     fn complete(&self, exchange: &mut Exchange, discard: bool) {
         exchange.is_upgrade_undecided = false;
         if !exchange.is_head_sent {
-            // No head was sent and none will be: the only correct end is to abort the connection.
+            // A response without a head cannot be completed, so the connection is aborted.
             self.is_aborted.set(true);
         }
         if exchange.is_chunked {
@@ -154,9 +154,10 @@ impl ConnectionState {
         exchange.discards_body = discard;
     }
 
-    /// Appends a body chunk without copying it.
+    /// Appends a response chunk without a copy. A borrowed chunk returns to JavaScript once it is
+    /// sent.
     fn append_chunk(&self, bytes: Bytes, is_borrowed: bool) {
-        self.with_current(|exchange| {
+        self.change_exchange(|exchange| {
             if exchange.tunnel.is_some() {
                 let count = self.inspect_tunnel_bytes(exchange, &bytes);
                 self.write_queue.borrow_mut().push(bytes.slice(..count));
@@ -180,8 +181,8 @@ impl ConnectionState {
         });
     }
 
-    /// Changes the current exchange and wakes the task.
-    fn with_current(&self, change: impl FnOnce(&mut Exchange)) {
+    /// Changes the exchange in flight, if there is one, and schedules a wake of the task.
+    fn change_exchange(&self, change: impl FnOnce(&mut Exchange)) {
         if let Some(exchange) = self.exchange.borrow_mut().as_mut() {
             change(exchange);
         }
@@ -190,23 +191,24 @@ impl ConnectionState {
 }
 
 impl Exchange {
-    /// Whether the rest of the request body is known to be at most `most` bytes: worth reading to
-    /// keep the connection.
-    fn is_rest_short(&self, most: u64) -> bool {
+    /// Whether the rest of the request body is known to be at most `max` bytes. A short rest is
+    /// read, which keeps the connection open.
+    fn is_rest_short(&self, max: u64) -> bool {
         self.is_body_done
             || match self.framing {
                 Framing::None => true,
-                Framing::Length(length) => length.saturating_sub(self.body_bytes) <= most,
-                Framing::Chunked => most == u64::MAX,
+                Framing::Length(length) => length.saturating_sub(self.body_bytes) <= max,
+                Framing::Chunked => max == u64::MAX,
             }
     }
 
-    /// Whether body bytes may be written now; counts them if so.
+    /// Counts response body bytes if they may be written now, and returns whether they may.
     pub(crate) fn count_response_bytes(&mut self, len: usize) -> bool {
-        let takes = self.is_head_sent && !self.is_response_complete && !self.has_no_body && len > 0;
-        if takes {
+        let may_write =
+            self.is_head_sent && !self.is_response_complete && !self.has_no_body && len > 0;
+        if may_write {
             self.sent_bytes += len as u64;
         }
-        takes
+        may_write
     }
 }

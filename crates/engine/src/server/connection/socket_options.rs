@@ -1,15 +1,16 @@
-//! Socket options that the application has set, kept until the task that owns the socket applies
-//! them. Most connections have none, so they take four bytes each.
+//! Socket options that the application has set, stored until the task that owns the socket applies
+//! them. Most connections have none, so they are packed into four bytes.
 
 use std::cell::Cell;
 
 use crate::bridge::ring::SocketOption;
 
-/// The last value of each option.
+/// The last value that was set for each socket option.
 #[derive(Default)]
 pub(crate) struct PendingSocketOptions(Cell<u32>);
 
 impl PendingSocketOptions {
+    /// Stores an option, which replaces an earlier value of it.
     pub fn set(&self, option: SocketOption) {
         let before = self.0.get();
         self.0.set(match option {
@@ -21,7 +22,7 @@ impl PendingSocketOptions {
         });
     }
 
-    /// Takes the options, in any order: none depends on another.
+    /// Takes the stored options. Their order does not matter, because none depends on another.
     pub fn take(&self) -> impl Iterator<Item = SocketOption> {
         let bits = self.0.take();
         let is = |shift: u32| bits >> shift & 1 == 1;
@@ -33,11 +34,13 @@ impl PendingSocketOptions {
 }
 
 const IS_SET: u32 = 1;
-/// One bit each for off and on.
+/// Bits of `TCP_NODELAY`: bit 0 if it is set to off, bit 1 if it is set to on.
 const NO_DELAY: u32 = 0b11;
+/// First of the two bits of `SO_KEEPALIVE`, off and on.
 const KEEP_ALIVE_SHIFT: u32 = 2;
+/// First bit of the keep-alive time in seconds.
 const SECONDS_SHIFT: u32 = 4;
-/// The maximum that Linux accepts for TCP_KEEPIDLE.
+/// Maximum of `TCP_KEEPIDLE` in seconds that Linux accepts (`MAX_TCP_KEEPIDLE`).
 const MAX_SECONDS: u32 = 32_767;
 
 #[cfg(test)]
@@ -45,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_wish_of_each_kind_counts() {
+    fn the_last_value_of_each_option_applies() {
         let options = PendingSocketOptions::default();
         assert_eq!(options.take().count(), 0);
         options.set(SocketOption::NoDelay(true));

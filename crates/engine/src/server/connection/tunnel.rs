@@ -1,6 +1,6 @@
-//! A connection that has left HTTP, by an upgrade (RFC 9110 section 7.8) or CONNECT (section
-//! 9.3.6). Bytes pass in both directions, and JavaScript decides when each ends. The exchange stays
-//! in flight until both have ended.
+//! A tunnel: a connection that no longer uses HTTP after an upgrade (RFC 9110 section 7.8) or
+//! CONNECT (section 9.3.6). Bytes pass in both directions, and JavaScript decides when each
+//! direction ends. The exchange stays in flight until both have ended.
 //!
 //! The application writes the response itself. The engine parses it for the access log, and to
 //! detect a WebSocket, which a drain closes with a frame of its own.
@@ -16,45 +16,47 @@ use crate::pressure::limits::{MAX_TUNNEL_HEAD, TUNNEL_CLOSE_TIME};
 
 /// State of an exchange that has become a tunnel.
 pub(crate) struct Tunnel {
+    /// What the application has written so far.
     pub(crate) phase: TunnelPhase,
     /// Whether the connection's task has stopped parsing HTTP.
     is_entered: bool,
-    /// Whether our side of the socket is shut down.
+    /// Whether the engine has half-closed the connection, after the last byte of the application.
     is_shut_down: bool,
     /// Whether the worker is draining.
     pub(crate) is_draining: bool,
-    /// Whether the engine has closed the WebSocket. Later bytes of the application are dropped (RFC
-    /// 6455 section 5.5.1).
+    /// Whether the engine has sent a close frame on the WebSocket. Later bytes of the application
+    /// are dropped (RFC 6455 section 5.5.1).
     pub(crate) is_websocket_closed: bool,
-    /// Time from the request to the application's response, for the request statistics.
+    /// Time from the request to the head of the application's response; `None` before it.
     pub(crate) response_time: Option<Duration>,
 }
 
-/// What the engine knows of the bytes that the application has written.
+/// What the engine knows about the bytes that the application has written into a tunnel.
 pub(crate) enum TunnelPhase {
-    /// The bytes so far are, or may be, part of a response head.
+    /// The bytes so far, which may be part of a response head.
     Head(Vec<u8>),
+    /// The application has accepted a WebSocket, whose frames are followed.
     WebSocket(WebSocketFrames),
     /// The bytes are of another protocol and pass through unchanged.
     Bytes,
 }
 
 impl ConnectionState {
-    /// Handles JavaScript's decision on an upgrade: take the connection over, or treat the request
-    /// as an ordinary one.
+    /// Turns the connection into a tunnel if JavaScript takes it over (`taken`). Otherwise the
+    /// request is served as an ordinary one.
     pub(crate) fn decide_upgrade(&self, exchange: &mut Exchange, taken: bool) {
         if !std::mem::take(&mut exchange.is_upgrade_undecided) || !taken {
             return;
         }
         self.closes_after_response.set(true);
         self.wait_ends_at.set(u64::MAX);
-        // A body of the request belongs to the bytes after the head, as in Node.
+        // As in Node, a body of the request is part of the bytes after the head.
         exchange.is_body_done = false;
         exchange.tunnel = Some(Box::new(Tunnel::new(self.ctx.is_draining.get())));
         self.ctx.tunnel_count.set(self.ctx.tunnel_count.get() + 1);
     }
 
-    /// Begins the drain of a tunnel.
+    /// Begins the drain of a tunnel. A WebSocket gets a close frame once a frame may begin.
     pub(crate) fn drain_tunnel(&self) {
         let mut exchange = self.exchange.borrow_mut();
         let Some(tunnel) = exchange.as_mut().and_then(|exchange| exchange.tunnel.as_mut()) else {
@@ -67,14 +69,14 @@ impl ConnectionState {
         }
     }
 
-    /// Starts the timeout of the WebSocket's close.
+    /// Starts the timeout in which the client must close after the WebSocket's close frame.
     fn start_close_timer(&self) {
         self.start_wait(TUNNEL_CLOSE_TIME);
         self.set_deadline_at(self.deadline.get().min(self.wait_ends_at.get()));
     }
 
-    /// Sends a close frame with code 1012 if a frame may begin here. Returns whether the engine has
-    /// closed the WebSocket.
+    /// Sends a close frame with code 1012 if a frame may begin here and the application has sent no
+    /// close frame. Returns whether it was sent.
     fn close_websocket(&self, frames: &WebSocketFrames) -> bool {
         if !frames.is_at_boundary() || frames.is_closed() {
             return false;
@@ -84,7 +86,8 @@ impl ConnectionState {
         true
     }
 
-    /// Inspects bytes of the application and returns how many of them are sent to the client.
+    /// Inspects bytes that the application writes into a tunnel. Returns how many of them may be
+    /// sent to the client.
     pub(crate) fn inspect_tunnel_bytes(&self, exchange: &mut Exchange, bytes: &[u8]) -> usize {
         let Some(tunnel) = &mut exchange.tunnel else { return 0 };
         if exchange.is_response_complete || tunnel.is_websocket_closed {
@@ -98,7 +101,7 @@ impl ConnectionState {
             if end.is_none() && head.len() < MAX_TUNNEL_HEAD {
                 return bytes.len();
             }
-            // The end cannot be in the earlier bytes, or it would have been found then.
+            // The head ends in these bytes: an end in the earlier ones would have been found.
             head_rest = end.map_or(0, |end| end - before);
             let head = std::mem::take(head);
             let response = TunnelResponse::parse(&head[..end.unwrap_or(0)]);
@@ -118,7 +121,7 @@ impl ConnectionState {
         }
         let rest = &bytes[head_rest..];
         let count = match &mut tunnel.phase {
-            // After the current frame the engine's own close frame follows, and nothing after it.
+            // During a drain, the engine's close frame follows the current frame.
             TunnelPhase::WebSocket(frames) => frames.advance(rest, tunnel.is_draining),
             _ => rest.len(),
         };
@@ -126,8 +129,8 @@ impl ConnectionState {
         head_rest + count
     }
 
-    /// After bytes of the application: sends the close frame if one is due and a frame may begin
-    /// here.
+    /// Sends the close frame of a drain if a frame may begin after the bytes that the application
+    /// has just written.
     pub(crate) fn close_websocket_at_boundary(&self, exchange: &mut Exchange) {
         if let Some(tunnel) = &mut exchange.tunnel
             && tunnel.is_draining
@@ -139,16 +142,18 @@ impl ConnectionState {
     }
 }
 
-/// The parsed head of the application's response.
+/// Parsed head of the response that an application writes into a tunnel.
 pub(crate) struct TunnelResponse<'a> {
+    /// Status code; 0 if the bytes are not an HTTP/1.1 response head.
     pub(crate) status: u16,
-    /// The `Name: value` lines.
+    /// Header field lines of the response, `Name: value`.
     pub(crate) fields: &'a [u8],
+    /// Whether the response accepts a WebSocket: 101 with `Upgrade: websocket`.
     pub(crate) is_websocket: bool,
 }
 
 impl<'a> TunnelResponse<'a> {
-    /// Parses a head; the status is 0 if it is not one.
+    /// Parses a response head. The status is 0 if the bytes are not one.
     pub(crate) fn parse(head: &'a [u8]) -> Self {
         let nothing = Self { status: 0, fields: b"", is_websocket: false };
         let Some(line) = memchr::memchr(b'\n', head) else { return nothing };
@@ -185,9 +190,9 @@ impl Tunnel {
         }
     }
 
-    /// Whether an application that has ended its side has refused the connection instead of taking
-    /// it over: its response is an ordinary one, or there is none. Nothing more is expected of the
-    /// client then.
+    /// Whether the application has refused the upgrade instead of taking it over: it has ended its
+    /// side after an ordinary response, or without one. No more bytes of the client are expected
+    /// then.
     pub(crate) fn is_refusal(&self, status: u16) -> bool {
         match &self.phase {
             TunnelPhase::Head(head) => head.is_empty(),
@@ -195,17 +200,18 @@ impl Tunnel {
         }
     }
 
-    /// Time until the application's response, once it has been written.
+    /// Returns the time from the request to the head of the application's response, once it has
+    /// been written.
     pub fn response_time(&self) -> Option<Duration> {
         self.response_time
     }
 }
 
 impl Connection {
-    /// Runs one turn of a tunnel.
+    /// Takes one step of a tunnel: sends, then reads.
     pub(crate) fn tunnel(&mut self, cx: &mut Context<'_>) -> Turn {
         let shared = self.shared.clone();
-        let sent = match self.send(cx) {
+        let is_all_sent = match self.send(cx) {
             Poll::Ready(Err(_)) => return Turn::Close,
             Poll::Ready(Ok(())) => true,
             Poll::Pending => false,
@@ -215,36 +221,36 @@ impl Connection {
         {
             return turn;
         }
-        if sent {
+        if is_all_sent {
             self.notify_sent();
         }
         let mut exchange = shared.exchange.borrow_mut();
         let Some(exchange) = exchange.as_mut() else { return Turn::Flush };
-        if let Some(turn) = self.end_output(exchange, sent, cx) {
+        if let Some(turn) = self.end_output(exchange, is_all_sent, cx) {
             return turn;
         }
         self.read_tunnel(exchange, cx)
     }
 
-    /// Shuts down our side after the last byte, and closes the connection once both sides have
-    /// ended.
+    /// Half-closes the connection after the last byte of the application. Closes it once both sides
+    /// have ended.
     fn end_output(
         &mut self,
         exchange: &mut Exchange,
-        sent: bool,
+        is_all_sent: bool,
         cx: &mut Context<'_>,
     ) -> Option<Turn> {
         let Some(tunnel) = &mut exchange.tunnel else { return Some(Turn::Again) };
         if !std::mem::replace(&mut tunnel.is_entered, true) {
             self.release_to_tunnel(exchange.ahead);
-            // The response deadline depends on the current exchange, so check it again.
+            // Take another step, which checks the deadlines of a tunnel.
             return Some(Turn::Again);
         }
-        if sent
+        if is_all_sent
             && exchange.is_response_complete
             && !std::mem::replace(&mut tunnel.is_shut_down, true)
         {
-            // Shutting down a socket is immediate; an error means that the peer has disconnected.
+            // A half-close is immediate. An error means that the client has disconnected.
             if !matches!(self.stream.poll_shutdown(cx), Poll::Ready(Ok(()))) {
                 return Some(Turn::Close);
             }
@@ -253,15 +259,16 @@ impl Connection {
             .then_some(Turn::Close)
     }
 
-    /// Releases the socket, and what was read after the head, to JavaScript.
+    /// Switches from HTTP to the tunnel. The `dispatched` bytes after the head were emitted with
+    /// the request, so they are dropped here.
     fn release_to_tunnel(&mut self, dispatched: usize) {
         self.read_buffer.consume(dispatched);
         self.body_rate.stop();
-        // The deadline handler determines which deadline applies.
+        // The deadline handler registers the deadlines of the tunnel.
         self.shared.is_deadline_due.set(true);
     }
 
-    /// Reads as far as JavaScript has granted credit.
+    /// Reads bytes of the client, as far as JavaScript has granted credit.
     fn read_tunnel(&mut self, exchange: &mut Exchange, cx: &mut Context<'_>) -> Turn {
         let shared = &self.shared;
         if exchange.is_body_done || exchange.credit == 0 {
@@ -291,6 +298,7 @@ impl Connection {
         }
     }
 
+    /// Emits the end of the client's bytes to JavaScript.
     fn end_input(&mut self, exchange: &mut Exchange) -> Turn {
         self.has_input_ended = true;
         exchange.is_body_done = true;
@@ -300,7 +308,7 @@ impl Connection {
 }
 
 impl ConnectionState {
-    /// Whether JavaScript has taken over the connection.
+    /// Whether JavaScript has taken over the connection, which is then a tunnel.
     pub(crate) fn is_tunnel(&self) -> bool {
         self.exchange.borrow().as_ref().is_some_and(|exchange| exchange.tunnel.is_some())
     }
@@ -310,7 +318,7 @@ impl ConnectionState {
         self.exchange.borrow().as_ref().is_some_and(|exchange| exchange.is_upgrade_undecided)
     }
 
-    /// Keeps the bytes after the head of an upgrade request: they are dispatched with it.
+    /// Copies the bytes after the head of an upgrade request, which are dispatched with it.
     pub(crate) fn keep_upgrade_bytes(&self, read_buffer: &[u8]) {
         if self.ctx.parsed_head.borrow().is_upgrade
             && self.exchange.borrow().is_none()
@@ -320,7 +328,7 @@ impl ConnectionState {
         }
     }
 
-    /// Emits bytes of the client to JavaScript.
+    /// Emits bytes of the client to JavaScript, and takes them from its credit.
     fn emit_tunnel_bytes(&self, exchange: &mut Exchange, bytes: Bytes) {
         exchange.credit -= bytes.len();
         exchange.body_bytes += bytes.len() as u64;

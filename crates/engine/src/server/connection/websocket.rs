@@ -1,23 +1,23 @@
 //! Finds the frame boundaries in the bytes that an application writes to a WebSocket (RFC 6455
-//! section 5.2), so that the engine can put a close frame between two frames. Payloads are not
-//! inspected: fragmented and compressed messages pass like any other, because a control frame may
+//! section 5.2), so that the engine can send a close frame between two frames. Payloads are not
+//! inspected. Fragmented and compressed messages need no special care, because a control frame may
 //! be between fragments (section 5.4).
 
-/// Position in the frames that the application sends.
+/// Position in the stream of frames that an application sends.
 #[derive(Default)]
 pub(crate) struct WebSocketFrames {
-    /// Bytes of the current frame's header; 14 is the maximum.
+    /// Header of the current frame. Its first `header_len` bytes have arrived.
     header: [u8; MAX_HEADER_BYTES],
     /// Number of header bytes that have arrived.
     header_len: usize,
-    /// Payload bytes of the current frame that are still to come.
+    /// Number of payload bytes of the current frame that have not passed yet.
     payload_left: u64,
-    /// Whether the application has begun a close frame.
+    /// Whether the application has sent the header of a close frame.
     has_close_frame: bool,
 }
 
 impl WebSocketFrames {
-    /// Whether the next byte begins a frame.
+    /// Whether the next byte is the first of a frame.
     pub fn is_at_boundary(&self) -> bool {
         self.header_len == 0 && self.payload_left == 0
     }
@@ -27,8 +27,8 @@ impl WebSocketFrames {
         self.has_close_frame
     }
 
-    /// Advances over bytes, with `to_boundary` only to the end of the current frame. Returns the
-    /// number of bytes.
+    /// Advances over bytes and returns their number. With `to_boundary`, stops at the end of the
+    /// current frame.
     pub fn advance(&mut self, bytes: &[u8], to_boundary: bool) -> usize {
         let mut at = 0;
         while at < bytes.len() {
@@ -54,7 +54,8 @@ impl WebSocketFrames {
         at
     }
 
-    /// Two bytes, an extended length, and a mask, which a server does not use.
+    /// Returns the header length of the current frame: two bytes, an extended length, and a mask,
+    /// which a server does not use.
     fn header_length(&self) -> usize {
         let extended = match self.header[1] & 0x7f {
             126 => 2,
@@ -64,6 +65,7 @@ impl WebSocketFrames {
         2 + extended + if self.header[1] & 0x80 == 0 { 0 } else { 4 }
     }
 
+    /// Returns the payload length from a complete header.
     fn payload_length(&self) -> u64 {
         let extended = |count: usize| {
             self.header[2..2 + count].iter().fold(0, |sum, &byte| sum << 8 | u64::from(byte))
@@ -81,6 +83,7 @@ impl WebSocketFrames {
 pub(crate) const SERVICE_RESTART_FRAME: [u8; 4] = [0x88, 2, 0x03, 0xf4];
 /// The opcode of a close frame.
 const CLOSE: u8 = 8;
+/// Maximum length of a frame header: 2 bytes, a length of 8 and a mask of 4.
 const MAX_HEADER_BYTES: usize = 14;
 
 #[cfg(test)]
@@ -101,13 +104,13 @@ mod tests {
                 frame.extend_from_slice(&(length as u64).to_be_bytes());
             }
         }
-        // Payload bytes that look like frames are not frames.
+        // The payload looks like close frames, which the position must ignore.
         frame.extend((0..length).map(|at| if at % 2 == 0 { 0x88 } else { 0 }));
         frame
     }
 
     #[test]
-    fn boundaries_are_found_wherever_the_bytes_are_cut() {
+    fn boundaries_are_found_for_every_size_of_writes() {
         let lengths = [0, 1, 125, 126, 127, 65_535, 65_536];
         let stream: Vec<u8> = lengths.iter().flat_map(|&length| frame(2, length)).collect();
         let mut boundaries = Vec::new();
@@ -130,13 +133,13 @@ mod tests {
                     }
                 }
             }
-            assert_eq!(found, boundaries, "in steps of {step}");
+            assert_eq!(found, boundaries, "writes of {step} bytes");
             assert!(!frames.is_closed());
         }
     }
 
     #[test]
-    fn a_masked_frame_is_passed_over_with_its_mask() {
+    fn the_mask_is_part_of_a_frame_header() {
         let mut frames = WebSocketFrames::default();
         frames.advance(&[0x81, 0x83, 1, 2, 3, 4, 9, 9], false);
         assert!(!frames.is_at_boundary());
@@ -145,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_close_frame_is_seen() {
+    fn a_close_frame_is_detected() {
         let mut frames = WebSocketFrames::default();
         frames.advance(&[0x81, 1, 0x88, 0x88], false);
         assert!(!frames.is_closed());
