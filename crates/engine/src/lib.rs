@@ -1,4 +1,4 @@
-//! The engine: bytes to requests, responses to bytes. It does not depend on Node.
+//! The engine turns bytes into requests and responses into bytes. It does not depend on Node.
 //!
 //! The life of a connection: the **acceptor** thread accepts it from a shared listener and passes
 //! it to the **I/O thread**, where one task owns it. The **guard** parses every byte first and

@@ -1,7 +1,8 @@
-//! Admission of accepted connections and of requests. Descriptors bound the connections: a server
-//! without any can neither accept nor open a file for the application. The last descriptors are
-//! therefore reserved, and a connection that would take one evicts the slowest incomplete head, or
-//! else the longest idle connection. `limit_connections_per_address` bounds each client.
+//! Admission of accepted connections and of requests. File descriptors bound the number of
+//! connections: a worker without a free one can neither accept nor open a file for the application.
+//! The last descriptors are therefore reserved. A connection that would take one evicts the
+//! connection that has waited longest, first for a request head, else for its next request.
+//! `limit_connections_per_address` bounds the connections of each client.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -15,18 +16,21 @@ use crate::server::connection::evict_now;
 use crate::server::context::Context;
 use crate::transport::listener::{AcceptedConnection, PeerAddr, descriptor_limit};
 
-/// Counts the connections that are open or being refused.
+/// Counts connections by client address, and knows which descriptors are reserved.
 pub(crate) struct Admission {
-    /// First descriptor number of the reserve. The system assigns the lowest free number, so a
-    /// connection with this number has that many descriptors before it.
+    /// Lowest descriptor number of the reserve. The system assigns the lowest free number, so a
+    /// connection gets this number only if all lower ones are in use.
     reserved_from: Cell<RawFd>,
+    /// Number of connections of each client; see [`address_key`].
     addresses: RefCell<HashMap<IpAddr, AddressCount>>,
+    /// Refused connections since the last log line.
     refused: RefCell<RefusalReport>,
 }
 
 /// Number of connections from one address.
 #[derive(Default)]
 struct AddressCount {
+    /// Connections that are served.
     admitted: u32,
     /// Refused connections whose error response is still being sent.
     refused: u32,
@@ -35,14 +39,18 @@ struct AddressCount {
 /// Refused connections that have not been logged yet.
 #[derive(Default)]
 struct RefusalReport {
+    /// Number of refused connections.
     count: u64,
+    /// Address of the last one; `None` if there is none to log.
     last: Option<IpAddr>,
+    /// When the last log line was written, in milliseconds of the context's clock; 0 for never.
     reported_at_ms: u64,
 }
 
-/// The decision about an accepted connection.
+/// Decision about an accepted connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Verdict {
+    /// The connection is served.
     Admitted,
     /// The client gets 503 with Retry-After, then the connection closes.
     Refused,
@@ -50,14 +58,18 @@ pub(crate) enum Verdict {
     Closed,
 }
 
-/// A connection's part of the limit of its address, until it is [released](Admission::release).
+/// A connection's part of `limit_connections_per_address`, until it is
+/// [released](Admission::release).
 #[derive(Default)]
 pub(crate) struct AddressShare {
+    /// Client that the connection counts for; `None` if it does not count.
     client: Option<IpAddr>,
+    /// Whether the connection counts as refused, not as admitted.
     is_refused: bool,
 }
 
 impl Admission {
+    /// Creates the admission of a thread without connections.
     pub fn new() -> Self {
         Self {
             reserved_from: Cell::new(first_reserved_descriptor()),
@@ -79,14 +91,14 @@ impl Admission {
         (if has_room { verdict } else { verdict.refuse_if_admitted() }, share)
     }
 
-    /// Handles an accept that failed for lack of a descriptor: the process's limit may have been
-    /// lowered since the start.
+    /// Handles an accept that failed for lack of a descriptor. Reads the limit of the process
+    /// again, which may have been lowered, and evicts connections.
     pub fn handle_descriptor_shortage(&self, ctx: &Context) {
         self.reserved_from.set(first_reserved_descriptor());
         evict_idle(ctx);
     }
 
-    /// Uncounts a closed connection.
+    /// Removes a closed connection from the count of its client.
     pub fn release(&self, share: &AddressShare) {
         let Some(client) = share.client else { return };
         let mut addresses = self.addresses.borrow_mut();
@@ -98,8 +110,8 @@ impl Admission {
         }
     }
 
-    /// Returns a log line about connections over the limit since the last one, at most once per
-    /// second: a flood must not flood the log.
+    /// Returns a log line about the connections refused since the last line, at most once per
+    /// second: a flood of connections must not flood the log.
     pub fn take_refusal_report(&self, now_ms: u64) -> Option<String> {
         let mut refused = self.refused.borrow_mut();
         let last = refused.last?;
@@ -113,9 +125,9 @@ impl Admission {
         ))
     }
 
-    /// Counts a connection of a client. As many refused connections as admitted ones get a response
-    /// that explains the refusal. Further ones are closed at once: each response keeps its
-    /// connection open for up to `linger_timeout`.
+    /// Counts a connection of a client and decides about it. Up to `most` connections are admitted.
+    /// Up to `most` more get a response that explains the refusal. Further ones are closed at once,
+    /// because each response keeps its connection open for up to `linger_timeout`.
     fn count_connection(&self, client: IpAddr, most: u32) -> (Verdict, AddressShare) {
         let mut addresses = self.addresses.borrow_mut();
         let count = addresses.entry(client).or_default();
@@ -141,20 +153,21 @@ impl Admission {
 }
 
 impl AddressCount {
+    /// Returns the number of admitted or of refused connections.
     fn counter_mut(&mut self, refused: bool) -> &mut u32 {
         if refused { &mut self.refused } else { &mut self.admitted }
     }
 }
 
 impl Verdict {
-    /// The same verdict, but refused instead of admitted.
+    /// Returns the same verdict, but refused instead of admitted.
     fn refuse_if_admitted(self) -> Self {
         if self == Self::Admitted { Self::Refused } else { self }
     }
 }
 
-/// The address that a connection counts for. Trusted proxies are exempt: their connections are
-/// those of many clients.
+/// Returns the client that a connection counts for, if any. Connections of trusted proxies do not
+/// count, because they are those of many clients.
 fn counted_address(limits: &Limits, peer: &PeerAddr) -> Option<IpAddr> {
     let policy = &limits.parse_policy;
     let PeerAddr::Ip(address) = peer else { return None };
@@ -169,13 +182,14 @@ fn counted_address(limits: &Limits, peer: &PeerAddr) -> Option<IpAddr> {
     Some(address_key(address.ip()))
 }
 
+/// Returns the lowest descriptor number of the reserve.
 fn first_reserved_descriptor() -> RawFd {
     let descriptors = descriptor_limit().min(RawFd::MAX as u64) as RawFd;
     descriptors - RESERVED_DESCRIPTORS.min(descriptors / 8)
 }
 
-/// The key of a client: its IPv4 address, or the first 64 bits of its IPv6 address, because a
-/// client usually has a whole /64.
+/// Returns the key of a client: its IPv4 address, or the first 64 bits of its IPv6 address, because
+/// a client usually has a whole /64.
 fn address_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -183,8 +197,9 @@ fn address_key(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Aborts handshakes or connections without a request to free descriptors. Several are evicted at a
-/// time, so that a flood does not search all connections for each. Returns whether there was one.
+/// Evicts a TLS handshake, or else connections without a request, to free descriptors. Several
+/// connections are evicted at a time: a flood must not cause a search of all connections for each
+/// accept. Returns whether anything was evicted.
 fn evict_idle(ctx: &Context) -> bool {
     if ctx.handshakes.evict_oldest() {
         return true;
@@ -206,16 +221,17 @@ fn evict_idle(ctx: &Context) -> bool {
     true
 }
 
-/// Whether another request is admitted beside `others` in flight: a slot must be free, and memory
-/// for its body.
+/// Whether a request is admitted while `others` are in flight. It needs one of the
+/// `worker_connections` request slots, for which a slow client may be evicted. A request with a
+/// body also needs memory.
 pub(crate) fn admit_request(ctx: &Context, others: usize, head: &RequestHead) -> bool {
     (others < ctx.limits.settings.worker_connections as usize || evict_for_request(ctx))
         && (head.framing == Framing::None || !ctx.memory.is_full(&ctx.handoff))
 }
 
 /// Evicts the request whose client has been slow for longest, so that another request can take its
-/// slot. Otherwise slow clients would occupy all slots until `body_timeout` and `write_timeout`.
-/// Returns false if no client is slow.
+/// slot. Otherwise slow clients would occupy all slots until `body_timeout` or `write_timeout`.
+/// Returns whether a client was slow.
 fn evict_for_request(ctx: &Context) -> bool {
     let connections = ctx.connections.borrow();
     let others = connections.iter().filter_map(|(_, one)| one.serving());
@@ -229,22 +245,24 @@ fn evict_for_request(ctx: &Context) -> bool {
     true
 }
 
-/// What a connection without a request in flight waits for, in the order of eviction.
+/// What a connection without a request in flight waits for. The first kind is evicted first.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum WaitKind {
-    /// The first head, or the rest of one.
+    /// The connection waits for its first request head, or for the rest of a head.
     Head,
-    /// The next request.
+    /// The connection waits for its next request.
     Next,
 }
 
-/// Descriptors reserved for the application and the logs; an eighth of a small limit, since a
-/// worker needs 40 for itself.
+/// Number of descriptors reserved for the application and the logs. Of a small limit, only an
+/// eighth is reserved, because a worker itself needs 40.
 const RESERVED_DESCRIPTORS: RawFd = 64;
-/// One of this many connections is evicted at a time.
+/// One in this many connections is evicted at a time.
 const EVICTION_FRACTION: usize = 64;
+/// Minimum milliseconds between two log lines about refused connections.
 const REPORT_INTERVAL_MS: u64 = 1_000;
-/// A client that makes no progress for this time is slow; reading is checked every two seconds.
+/// Milliseconds without progress after which a client counts as slow. The engine checks every two
+/// seconds how much a client has read.
 pub(crate) const STALLED_MS: u64 = 5_000;
 
 #[cfg(test)]
@@ -252,30 +270,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_is_an_address_or_the_half_of_an_ipv6_one() {
+    fn the_key_of_a_client_is_its_ipv4_address_or_its_ipv6_network() {
         let client = |text: &str| address_key(text.parse().unwrap()).to_string();
         assert_eq!(client("192.0.2.7"), "192.0.2.7");
         assert_eq!(client("::ffff:192.0.2.7"), "192.0.2.7");
         assert_eq!(client("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
     }
     #[test]
-    fn a_client_over_its_limit_is_told_so_often_and_then_no_more() {
+    fn connections_over_the_limit_are_refused_then_closed_without_a_response() {
         let admission = Admission::new();
         let client = "192.0.2.7".parse().unwrap();
         let mut shares: Vec<_> = (0..5).map(|_| admission.count_connection(client, 2)).collect();
         let verdicts: Vec<_> = shares.iter().map(|(verdict, _)| *verdict).collect();
-        let (stays, refused) = (Verdict::Admitted, Verdict::Refused);
-        assert_eq!(verdicts, [stays, stays, refused, refused, Verdict::Closed]);
-        assert_eq!(admission.count_connection("192.0.2.8".parse().unwrap(), 2).0, stays);
+        let (admitted, refused) = (Verdict::Admitted, Verdict::Refused);
+        assert_eq!(verdicts, [admitted, admitted, refused, refused, Verdict::Closed]);
+        assert_eq!(admission.count_connection("192.0.2.8".parse().unwrap(), 2).0, admitted);
         // A refused connection that closes does not admit another one.
         admission.release(&shares.remove(2).1);
         assert_eq!(admission.count_connection(client, 2).0, refused);
         admission.release(&shares.remove(0).1);
-        assert_eq!(admission.count_connection(client, 2).0, stays);
+        assert_eq!(admission.count_connection(client, 2).0, admitted);
     }
 
     #[test]
-    fn nothing_is_kept_of_a_client_that_is_gone() {
+    fn a_client_without_connections_is_forgotten() {
         let admission = Admission::new();
         let client = "192.0.2.7".parse().unwrap();
         let shares: Vec<_> = (0..5).map(|_| admission.count_connection(client, 2).1).collect();
@@ -286,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn the_log_hears_of_refusals_once_a_second() {
+    fn refused_connections_are_logged_at_most_once_a_second() {
         let admission = Admission::new();
         assert_eq!(admission.take_refusal_report(5), None);
         let client = "192.0.2.7".parse().unwrap();

@@ -1,10 +1,10 @@
-//! The memory that clients can make a worker hold: unsent responses, requests that JavaScript does
-//! not have yet, and batches that wait for JavaScript. Near the bound, every client gets less at a
-//! time. At the bound, the newest of the slow connections are evicted, so that ordinary requests
-//! continue.
+//! The memory that clients make a worker hold: unsent responses, requests that JavaScript has not
+//! received, and batches that wait for JavaScript. The setting `buffer_memory` bounds it. Near the
+//! bound, each client gets smaller buffers. Over the bound, the newest of the slow connections are
+//! evicted, so that ordinary requests continue.
 //!
-//! A connection reports what it holds at the end of each turn. An ordinary request holds nothing
-//! between two turns, so it costs a comparison.
+//! A connection records what it holds at the end of each turn. An ordinary request holds nothing
+//! between two turns, so it costs one comparison.
 
 use std::cell::Cell;
 use std::cmp::Reverse;
@@ -21,19 +21,24 @@ use crate::pressure::limits::{
 use crate::runtime::executor::yield_now;
 use crate::server::context::Context;
 
-/// The memory held now, and the bound `buffer_memory`.
+/// The memory that clients make a worker hold now, and its bound `buffer_memory`.
 pub(crate) struct Memory {
+    /// The bound in bytes: `buffer_memory`.
     limit: usize,
+    /// Minimum response window in bytes: `response_buffer_size`.
     window: usize,
+    /// Bytes of a body to buffer before its request is dispatched: `request_buffer_size`.
     request_buffer: usize,
+    /// Bytes that connections hold.
     held: Cell<usize>,
-    /// Number of connections that hold memory.
+    /// Number of connections that hold bytes.
     holder_count: Cell<usize>,
-    /// Bytes of a response that JavaScript may pass on ahead of its client, as last published in
-    /// the ring.
+    /// Response window as last published in the ring: bytes of a response that JavaScript may write
+    /// before the client reads.
     published_window: Cell<usize>,
-    /// Whether more than three quarters of the bound is used.
+    /// Whether more than three quarters of the bound are used.
     is_near_limit: Cell<bool>,
+    /// Notified when the bound is exceeded.
     limit_exceeded: Notify,
 }
 
@@ -68,8 +73,9 @@ impl Memory {
         }
     }
 
-    /// Bytes of a response that are accepted ahead of its client. It is more than configured while
-    /// few clients are slow: each time that JavaScript is asked for more costs two thread switches.
+    /// Returns the response window: the bytes of a response that JavaScript may write before the
+    /// client reads. It is larger than configured while few clients are slow, because each request
+    /// for more bytes costs two thread switches.
     fn window_for(&self, holder_count: usize) -> usize {
         if self.is_near_limit.get() {
             return MIN_RESPONSE_BUFFER;
@@ -78,22 +84,23 @@ impl Memory {
         fair_share(TOTAL_RESPONSE_BUFFER, holder_count, self.window, most)
     }
 
-    /// Whether the bound is exceeded, so that nothing refusable may be accepted.
+    /// Whether the bound is exceeded, so that requests with a body are refused.
     pub fn is_full(&self, handoff: &Handoff) -> bool {
         self.used_bytes(handoff) > self.limit
     }
 
-    /// Whether more than three quarters of the bound is used.
+    /// Whether more than three quarters of the bound are used.
     pub fn is_near_limit(&self) -> bool {
         self.is_near_limit.get()
     }
 
-    /// Maximum bytes of a body between the guard and JavaScript.
+    /// Returns the maximum bytes of a request body between the guard and JavaScript.
     pub fn max_read_ahead(&self) -> usize {
         if self.is_near_limit.get() { MIN_RESPONSE_BUFFER } else { READ_AHEAD }
     }
 
-    /// Bytes of a body that are buffered before the request is dispatched to JavaScript.
+    /// Returns the number of body bytes at which a request is dispatched before its body is
+    /// complete.
     pub fn max_buffered_body(&self) -> usize {
         if self.is_near_limit.get() {
             self.request_buffer.min(MIN_RESPONSE_BUFFER)
@@ -102,12 +109,13 @@ impl Memory {
         }
     }
 
+    /// Returns the bytes that count towards the bound.
     fn used_bytes(&self, handoff: &Handoff) -> usize {
         self.held.get() + handoff.waiting_bytes()
     }
 }
 
-/// Evicts connections whenever the bound is exceeded.
+/// Evicts connections whenever the bound is exceeded. Runs as a task of the I/O thread.
 pub(crate) async fn evict_over_limit(ctx: Rc<Context>) {
     let mut reported: Option<Instant> = None;
     let mut evicted = 0;
@@ -128,14 +136,14 @@ pub(crate) async fn evict_over_limit(ctx: Rc<Context>) {
             });
             evicted = 0;
         }
-        // The evicted connections close in turns of their own.
+        // The evicted connections close in their own turns.
         yield_now().await;
     }
 }
 
-/// Evicts enough connections to bring the memory well below the bound, and returns how many.
-/// Connections that have held memory for [`SLOW_AFTER_MS`] come first, then all others; the newest
-/// first, so that a flood evicts itself.
+/// Evicts connections until seven eighths of the bound are used, and returns how many. Connections
+/// that have held memory for [`SLOW_AFTER_MS`] are evicted first, then all others. Among these, the
+/// newest come first, so that a flood evicts itself.
 fn evict_slow(ctx: &Context) -> usize {
     let memory = &ctx.memory;
     let slow_since = ctx.now_ms().saturating_sub(SLOW_AFTER_MS);
@@ -154,7 +162,7 @@ fn evict_slow(ctx: &Context) -> usize {
     if used <= goal {
         return 0;
     }
-    holder_count.sort_unstable_by_key(|(quick, since, _)| (*quick, *since));
+    holder_count.sort_unstable_by_key(|(is_quick, since, _)| (*is_quick, *since));
     let mut evicted = 0;
     for (_, _, shared) in holder_count {
         if used <= goal {
@@ -167,7 +175,7 @@ fn evict_slow(ctx: &Context) -> usize {
     evicted
 }
 
-/// A connection that has held memory for this time is slow.
+/// Time in milliseconds after which a connection that holds memory counts as slow.
 const SLOW_AFTER_MS: u64 = 1_000;
 /// Minimum interval between log lines about evictions.
 const REPORT_INTERVAL: Duration = Duration::from_secs(10);

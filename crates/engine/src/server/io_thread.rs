@@ -2,8 +2,7 @@
 //! timers.
 //!
 //! [`IoThread`] is the handle that the JavaScript thread has. The I/O thread starts with the first
-//! listener, serves any number of servers that come and go, and is stopped and joined by the
-//! environment's cleanup hook.
+//! listener and serves any number of servers. The environment's cleanup hook stops and joins it.
 
 mod commands;
 pub(crate) mod event_loop;
@@ -35,21 +34,22 @@ use bytes::Bytes;
 
 /// Options of an I/O thread.
 pub struct IoThreadOptions {
-    /// Limits of servers without limits of their own.
+    /// Limits for servers that have set no limits of their own.
     pub limits: Limits,
-    /// Emit connections to JavaScript at their accept, not with their first request.
+    /// Whether JavaScript receives each connection at its accept instead of with its first request.
     pub announces_at_accept: bool,
     /// The ring that JavaScript writes responses into.
     pub ring: Ring,
-    /// The worker's slot on the scoreboard; without an arbiter there is none.
+    /// The worker's slot on the scoreboard; `None` without an arbiter.
     pub worker_slot: Option<WorkerSlot>,
-    /// The socket to the arbiter. Its end means that the arbiter has died.
+    /// Descriptor of the socket to the arbiter. The end of its input means that the arbiter has
+    /// died.
     pub lifeline: Option<std::os::fd::RawFd>,
-    /// The access log, if there is one.
+    /// The access log; `None` if no access log is configured.
     pub access: Option<AccessLog>,
-    /// The statsd client that requests are counted with.
+    /// The client that sends request metrics to statsd; `None` if `statsd_host` is not set.
     pub statsd: Option<Statsd>,
-    /// Wakes JavaScript, which then calls [`IoThread::take_events`]. Called on the I/O thread.
+    /// Wakes JavaScript, which then calls [`IoThread::take_events`]. The I/O thread calls it.
     pub wake_javascript: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -67,8 +67,8 @@ impl IoThread {
     ///
     /// Returns an error if the operating system provides no thread or no descriptor.
     pub fn start(options: IoThreadOptions) -> Result<Self, Error> {
-        // Without an arbiter no other worker shares the connections; the counters are kept all the
-        // same.
+        // Without an arbiter no other worker shares the connections, but the counters still need a
+        // slot.
         let worker_slot = match options.worker_slot {
             Some(worker_slot) => worker_slot,
             None => WorkerSlot {
@@ -118,24 +118,24 @@ impl IoThread {
         Ok(Self { handoff, acceptor, thread: Some(thread) })
     }
 
-    /// Accepts connections from a listening descriptor for the server `server_id`.
+    /// Accepts plain connections from a listening descriptor for the server `server_id`.
     pub fn listen(&self, listener: OwnedFd, server_id: u32) {
         self.acceptor.add(listener, server_id, false);
     }
 
-    /// Accepts TLS connections from a listening descriptor, with the configuration set by
-    /// [`IoThread::set_tls`].
+    /// Accepts TLS connections from a listening descriptor for the server `server_id`, whose
+    /// configuration [`IoThread::set_tls`] sets.
     pub fn listen_secure(&self, listener: OwnedFd, server_id: u32) {
         self.acceptor.add(listener, server_id, true);
     }
 
-    /// Sets the TLS configuration of a server for connections that begin from now on.
+    /// Sets the TLS configuration of a server. Open connections keep the earlier one.
     pub fn set_tls(&self, server_id: u32, server: TlsServer) {
         self.handoff.send(ControlMessage::Secure { server_id, server: Box::new(server) });
     }
 
-    /// Stops accepting for a server; its connections stay open. Returns how many it has accepted:
-    /// JavaScript may not have received all of them yet.
+    /// Stops accepting for a server, whose connections stay open. Returns the number of connections
+    /// that it has accepted, because JavaScript may not have received all of them yet.
     #[must_use]
     pub fn unlisten(&self, server_id: u32) -> u64 {
         let accepted = self.acceptor.remove(server_id);
@@ -143,78 +143,83 @@ impl IoThread {
         accepted
     }
 
-    /// Sets the limits of a server, also for its open connections.
+    /// Sets the limits of a server and of its open connections.
     pub fn set_limits(&self, server_id: u32, limits: Limits) {
         self.handoff.send(ControlMessage::Configure { server_id, limits: Box::new(limits) });
     }
 
-    /// Sets whether JavaScript is notified of requests to a server that the engine refuses.
+    /// Sets whether JavaScript receives an event for each request to a server that the engine
+    /// refuses.
     pub fn report_refusals(&self, server_id: u32, on: bool) {
         self.handoff.send(ControlMessage::ReportRefusals { server_id, on });
     }
 
-    /// Aborts the connections of a server: all of them, or only those without a request in flight.
+    /// Aborts the connections of a server: all, or with `idle_only` those without a request in
+    /// flight.
     pub fn abort_connections(&self, server_id: u32, idle_only: bool) {
         self.handoff.send(ControlMessage::CloseConnections { server_id, idle_only });
     }
 
-    /// Stops accepting until [`IoThread::resume`]; new connections stay in the accept queue for
-    /// other workers.
+    /// Stops accepting until [`IoThread::resume`]. New connections stay in the kernel's accept
+    /// queue for other workers.
     pub fn pause(&self) {
         self.acceptor.pause();
     }
 
-    /// Accepts connections again.
+    /// Accepts connections again after [`IoThread::pause`].
     pub fn resume(&self) {
         self.acceptor.resume();
     }
 
-    /// Closes the listeners and drains all connections; idle ones close after `idle`. The event
-    /// `idle` in a batch reports that none is left. A second call shortens the wait of idle
-    /// connections.
+    /// Closes the listeners and drains all connections. Idle connections close after `idle`. An
+    /// idle event in a batch reports that no connection is left. A second call shortens the wait of
+    /// idle connections.
     pub fn drain(&self, idle: Duration) {
         self.acceptor.close_listeners();
         self.handoff.send(ControlMessage::Drain(idle));
     }
 
-    /// Returns the settings that the I/O thread holds for a server, for tests.
+    /// Returns the settings that the I/O thread has for a server. Only tests use it.
     #[must_use]
     pub fn settings(&self, server_id: u32) -> Option<Settings> {
         self.handoff.request_settings(server_id)
     }
 
-    /// Reopens the file of the access log.
+    /// Reopens the file of the access log, after a log rotation.
     pub fn reopen_access_log(&self) {
         self.handoff.send(ControlMessage::ReopenLog);
     }
 
-    /// Makes the I/O thread read the ring.
+    /// Wakes the I/O thread to read the ring.
     pub fn wake(&self) {
         self.handoff.wake();
     }
 
-    /// Passes a large response chunk beside the ring; a record in the ring refers to it.
+    /// Passes a copy of a large response chunk beside the ring. The next record for a large chunk
+    /// in the ring refers to it.
     pub fn push_large(&self, chunk: &[u8]) {
         self.handoff.push_large(chunk);
     }
 
-    /// Like [`IoThread::push_large`] without a copy: `chunk` is dropped when it is sent.
+    /// Passes a large response chunk like [`IoThread::push_large`], but without a copy. The engine
+    /// drops `chunk` once it is sent.
     pub fn push_borrowed(&self, chunk: Bytes) {
         self.handoff.push_borrowed(chunk);
     }
 
-    /// Returns the list of borrowed buffers that have been dropped. JavaScript is woken for it if
-    /// there is no other event.
+    /// Returns the list of borrowed buffers that the engine has dropped. The engine wakes
+    /// JavaScript for them if there is no other event.
     #[must_use]
     pub fn returned_buffers(&self) -> Arc<ReturnedBuffers> {
         self.handoff.returned.clone()
     }
 
-    /// Waits until the I/O thread has read more of the ring.
+    /// Blocks until the I/O thread has read more of the ring.
     ///
     /// # Errors
     ///
-    /// Returns an error after [`MAX_RING_WAIT`]: the I/O thread never blocks, so that is a fault.
+    /// Returns an error after [`MAX_RING_WAIT`]. The I/O thread never blocks, so such a wait is a
+    /// fault.
     pub fn wait_for_space(&self) -> Result<(), Error> {
         let before = self.handoff.ring.read_position();
         let until = Instant::now() + MAX_RING_WAIT;
@@ -228,26 +233,26 @@ impl IoThread {
         Err(Error::ring_full())
     }
 
-    /// Takes the waiting events into `batch`, which must be empty. If there are none, JavaScript
-    /// counts as asleep and will be woken; until then it is expected to call this again.
+    /// Takes the pending events into `batch`, which must be empty. If there are none, JavaScript
+    /// counts as asleep, and the next event wakes it. Otherwise JavaScript must call this again.
     pub fn take_events(&self, batch: &mut EventBatch) {
         self.handoff.take_batch(batch);
     }
 
-    /// Open connections, requests in flight and finished requests.
+    /// Returns the numbers of open connections, requests in flight and finished requests.
     #[must_use]
     pub fn counters(&self) -> [u64; 3] {
         let view = self.handoff.slot.snapshot();
         [u64::from(view.connections), u64::from(view.in_flight), view.counters.requests]
     }
 
-    /// Stops both threads. The contents of the ring are read and sent as far as the sockets accept
-    /// them at once.
+    /// Stops both threads. Before that, the I/O thread reads the ring and sends what the sockets
+    /// accept at once.
     pub fn stop(&mut self) {
         self.acceptor.stop();
         self.handoff.send(ControlMessage::Stop);
         if let Some(thread) = self.thread.take() {
-            // The panic hook has reported a panic of the thread; nothing is left to do.
+            // The panic hook has already reported a panic of the thread.
             let _ = thread.join();
         }
     }
@@ -259,5 +264,5 @@ impl Drop for IoThread {
     }
 }
 
-/// Maximum time that JavaScript waits for space in the ring.
+/// Maximum time that the JavaScript thread blocks for space in the ring.
 pub const MAX_RING_WAIT: Duration = Duration::from_secs(2);

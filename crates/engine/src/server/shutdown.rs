@@ -1,5 +1,5 @@
-//! Shutdown of an I/O thread: a drain, or the exit after the arbiter's death.
-#![allow(unsafe_code, reason = "ending the process at once is a system call of its own")]
+//! Shutdown of a worker: the drain of its connections, or the exit after the arbiter's death.
+#![allow(unsafe_code, reason = "the immediate exit of the process is a system call")]
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -9,7 +9,8 @@ use crate::runtime::timers::sleep;
 use crate::server::context::Context;
 use crate::server::io_thread::event_loop::read_ring;
 
-/// Drains every connection; idle ones close after `idle`. JavaScript is notified when none is left.
+/// Drains every connection. Idle connections close after `idle`. JavaScript receives an idle event
+/// once no connection is left. A second call only shortens the wait of idle connections.
 pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
     ctx.idle_drain.set(idle);
     let begins = !ctx.is_draining.replace(true);
@@ -25,22 +26,22 @@ pub(crate) fn drain(ctx: &Rc<Context>, idle: Duration) {
     }
 }
 
-/// Exits the process after the arbiter's death. Requests in flight have [`ORPHAN_GRACE_TIME`]; then
-/// the process exits, whatever JavaScript does.
+/// Exits the process after the arbiter's death, at the latest after [`ORPHAN_GRACE_TIME`], whatever
+/// JavaScript does. Requests in flight may finish within that time.
 pub(crate) async fn exit_orphaned_process(ctx: Rc<Context>) {
     let end = Instant::now() + ORPHAN_GRACE_TIME;
     let is_busy = || ctx.connections.borrow().iter().any(|(_, entry)| entry.is_busy());
     while is_busy() && Instant::now() < end {
-        sleep(&ctx, POLL_INTERVAL).await;
+        sleep(&ctx, ORPHAN_POLL_INTERVAL).await;
         read_ring(&ctx);
     }
     ctx.flush_logs_before_exit();
-    // Not `exit`: its handlers would wait for JavaScript, which may be blocked.
+    // `_exit`, not `exit`: exit handlers would wait for JavaScript, which may be blocked.
     // SAFETY: exits the process at once; nothing of it is used afterwards.
     unsafe { libc::_exit(0) }
 }
 
-/// Time for requests in flight after the arbiter's death.
+/// Maximum time that requests in flight get to finish after the arbiter's death.
 const ORPHAN_GRACE_TIME: Duration = Duration::from_millis(1_500);
-/// Interval of checking whether requests are still in flight.
-const POLL_INTERVAL: Duration = Duration::from_millis(25);
+/// Interval at which the process checks whether requests are still in flight.
+const ORPHAN_POLL_INTERVAL: Duration = Duration::from_millis(25);

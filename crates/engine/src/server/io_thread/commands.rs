@@ -1,4 +1,4 @@
-//! Applies the records that JavaScript has written into the ring to their exchange or connection.
+//! Applies the records that JavaScript writes into the ring, each to its exchange or connection.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
@@ -9,10 +9,10 @@ use crate::server::connection::{
 };
 use crate::server::context::Context;
 
-/// Applies one record. A panic is a fault of the engine, which the panic hook has reported; it
-/// aborts only the exchange or connection of the record.
+/// Applies one record to the exchange or connection with this id. A panic is a fault of the engine,
+/// which the panic hook reports. It aborts only the exchange or connection of the record.
 pub(super) fn apply_command(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
-    let for_connection = matches!(
+    let is_for_connection = matches!(
         command,
         RingCommand::RawResponse { .. }
             | RingCommand::Abort { .. }
@@ -20,7 +20,7 @@ pub(super) fn apply_command(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>
             | RingCommand::SocketOption(_)
     );
     let done = catch_unwind(AssertUnwindSafe(|| {
-        if for_connection {
+        if is_for_connection {
             apply_to_connection(ctx, id, &command);
         } else {
             apply_to_exchange(ctx, id, command);
@@ -29,7 +29,7 @@ pub(super) fn apply_command(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>
     if done.is_ok() {
         return;
     }
-    if for_connection {
+    if is_for_connection {
         abort_connection(ctx, id, true);
     } else if let Some(sink) = ctx.exchanges.borrow().find(id) {
         sink.abort();
@@ -42,8 +42,8 @@ fn apply_to_exchange(ctx: &Rc<Context>, id: u32, command: RingCommand<'_>) {
         if let RingCommand::Large { .. } = command { ctx.handoff.pop_large() } else { None };
     let exchanges = ctx.exchanges.borrow();
     let Some(sink) = exchanges.find(id) else {
-        // Every request for a notification is answered, also after the exchange, when nothing is
-        // left to wait for.
+        // JavaScript waits for a notification even if the exchange has finished. All bytes of it
+        // have been sent then.
         if let RingCommand::Notify = command {
             ctx.emit(|batch| batch.push_drained(id));
         }

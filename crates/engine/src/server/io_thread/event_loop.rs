@@ -21,8 +21,8 @@ use crate::server::shutdown::{drain, exit_orphaned_process};
 use crate::transport::listener::AcceptedConnection;
 use crate::transport::tls::abort_expired_handshakes;
 
-/// Runs the loop: control messages, a turn of the tasks, then sockets and timers. The loop waits
-/// only if no task is ready.
+/// Runs the loop until the thread stops. Each turn runs the ready tasks, then handles sockets,
+/// messages of other threads and timers. It waits for them only if no task is ready.
 pub(super) fn run(ctx: &Rc<Context>) {
     let _abort = AbortOnPanic;
     spawn_critical(deliver_events(ctx.clone()));
@@ -34,7 +34,7 @@ pub(super) fn run(ctx: &Rc<Context>) {
     spawn_critical(abort_expired_handshakes(ctx.clone()));
     while !ctx.is_stopping.get() {
         executor::run_turn();
-        // The turn has taken a while, and so does a wait.
+        // The turn has taken a while, and the wait may.
         ctx.is_clock_stale.set(true);
         if executor::has_ready_tasks() {
             poll_sockets(ctx);
@@ -46,11 +46,11 @@ pub(super) fn run(ctx: &Rc<Context>) {
     stop(ctx);
 }
 
-/// Waits for a socket, a timer or a message from another thread.
+/// Waits for a socket, a timer or a message of another thread, and handles it.
 fn wait(ctx: &Rc<Context>) {
     let handoff = &ctx.handoff;
-    // Before the thread is marked as sleeping: messages that arrive meanwhile are found without a
-    // wake.
+    // Sleep before the thread is marked as sleeping: it then finds the messages that arrive
+    // meanwhile without a wake.
     if ctx.handshakes.are_dense(|| ctx.to_clock_ms(Instant::now())) {
         thread::sleep(HANDSHAKE_BATCHING_TIME);
     }
@@ -70,16 +70,17 @@ pub(super) fn poll_sockets(ctx: &Rc<Context>) {
     handle_wake(ctx);
 }
 
+/// Handles the messages of other threads if one of them has woken this thread.
 fn handle_wake(ctx: &Rc<Context>) {
     if ctx.handoff.was_woken() {
         handle_control_messages(ctx);
     }
 }
 
-/// Handles the messages of other threads.
+/// Handles the messages of other threads, starts accepted connections and reads the ring.
 fn handle_control_messages(ctx: &Rc<Context>) {
-    // Messages sent before a connection was accepted, such as its server's TLS configuration, are
-    // read after this line and handled first.
+    // Take the connections first, then the messages: a message sent before a connection was
+    // accepted, such as its server's TLS configuration, is then handled before the connection.
     let mut accepted = ctx.handoff.take_accepted();
     for control in ctx.handoff.take_control() {
         match control {
@@ -132,50 +133,52 @@ fn handle_control_messages(ctx: &Rc<Context>) {
     wake_awaiting_javascript(ctx);
 }
 
-/// Stops the loop and drops every task.
+/// Sends pending responses, aborts all connections and writes the logs before the thread exits.
 fn stop(ctx: &Rc<Context>) {
-    // Responses from the ring are sent as far as the sockets accept them.
+    // Send responses from the ring, as far as the sockets accept them.
     executor::run_ready();
-    // Idle connections have no task that would end with the thread.
+    // Idle connections have no task that could be canceled.
     abort_connections(ctx, |one| one.serving().is_none());
     executor::cancel_all();
     ctx.flush_logs_before_exit();
 }
 
-/// Starts all connections that have been accepted so far: the message that follows concerns them.
+/// Starts all connections that have been accepted so far, before a message that concerns them.
 fn begin_accepted(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
     accepted.append(&mut ctx.handoff.take_accepted());
     begin_each(ctx, accepted);
 }
 
+/// Starts accepted connections.
 fn begin_each(ctx: &Rc<Context>, accepted: &mut Vec<AcceptedConnection>) {
     for each in accepted.drain(..) {
         begin_connection(ctx, each);
     }
 }
 
-/// Reads the records of the ring and wakes the connections that they change. Returns whether there
-/// were any.
+/// Reads the records of the ring and wakes the connections that they have changed. Returns whether
+/// the ring had any records.
 pub(crate) fn read_ring(ctx: &Rc<Context>) -> bool {
-    let is_pending = ctx.handoff.ring.has_unread_records();
-    if is_pending {
+    let has_records = ctx.handoff.ring.has_unread_records();
+    if has_records {
         ctx.refresh_clock();
         ctx.handoff.ring.read_records(|id, command| apply_command(ctx, id, command));
     }
-    let mut dirty = ctx.to_wake.borrow_mut();
-    for shared in dirty.drain(..) {
+    let mut changed = ctx.to_wake.borrow_mut();
+    for shared in changed.drain(..) {
         shared.wake();
     }
-    is_pending
+    has_records
 }
 
-/// Wakes the connections that wait for JavaScript.
+/// Wakes the half-closed connections that wait until JavaScript has taken their events.
 pub(super) fn wake_awaiting_javascript(ctx: &Context) {
     for shared in ctx.awaiting_javascript.borrow_mut().drain(..) {
         shared.wake();
     }
 }
 
-/// How long to batch handshake messages while handshakes are dense. Each message would otherwise
-/// wake this thread, and then JavaScript, on its own. Linux adds the thread's timer slack of 50 us.
+/// Time for which TLS handshake messages are batched while handshakes are dense. Otherwise each
+/// message would wake this thread, and then JavaScript. Linux adds the thread's timer slack of 50
+/// us.
 const HANDSHAKE_BATCHING_TIME: Duration = Duration::from_micros(200);

@@ -1,5 +1,5 @@
-//! The permanent tasks of an I/O thread: one delivers events, one reads the ring while JavaScript
-//! is busy, one advances the clock.
+//! The permanent tasks of an I/O thread. They deliver events, read the ring while JavaScript is
+//! busy, and advance the clock.
 
 use std::future;
 use std::rc::Rc;
@@ -13,9 +13,9 @@ use crate::runtime::timers::sleep;
 use crate::server::connection::advance_wheel;
 use crate::server::context::{BATCHING_DELAY, Context};
 
-/// Delivers the events of a turn after every task that was ready at the first event. It polls the
-/// sockets again while that brings more events: on a busy machine the thread switches cost more
-/// than anything else here.
+/// Delivers the batch of events, after every task that was ready at its first event. While requests
+/// are in flight, the task polls the sockets again as long as that brings more events: on a busy
+/// machine, thread switches cost more than anything else here.
 pub(super) async fn deliver_events(ctx: Rc<Context>) {
     loop {
         future::poll_fn(|cx| {
@@ -26,20 +26,20 @@ pub(super) async fn deliver_events(ctx: Rc<Context>) {
             Poll::Pending
         })
         .await;
-        // A single request does not wait for others.
-        let mut gathered = 0;
+        // A single request does not wait to be batched.
+        let mut batched_len = 0;
         for _ in 0..MAX_BATCHING_TURNS {
             let len = ctx.batch.borrow().text.len();
-            if len == gathered || !ctx.has_several_requests() {
+            if len == batched_len || !ctx.has_several_requests() {
                 break;
             }
-            gathered = len;
+            batched_len = len;
             poll_sockets(&ctx);
             yield_now().await;
         }
         ctx.deliver_batch();
         ctx.is_clock_stale.set(true);
-        // A response can wait for the handler of another request only if there is another one.
+        // Only with several requests can a finished response wait for another request's handler.
         if ctx.has_several_requests() {
             ctx.ring_watch.notify_one();
         }
@@ -47,7 +47,7 @@ pub(super) async fn deliver_events(ctx: Rc<Context>) {
     }
 }
 
-/// Delivers events that wait to be batched after [`BATCHING_DELAY`].
+/// Schedules the delivery of events that wait to be batched, [`BATCHING_DELAY`] after the first.
 pub(super) async fn end_batching_delays(ctx: Rc<Context>) {
     loop {
         ctx.batching_delay_started.notified().await;
@@ -56,8 +56,8 @@ pub(super) async fn end_batching_delays(ctx: Rc<Context>) {
     }
 }
 
-/// Reads the ring while JavaScript works on a batch: no finished response must wait for the slow
-/// handler of another request.
+/// Reads the ring every millisecond while JavaScript processes a batch, so that no finished
+/// response waits for the slow handler of another request.
 pub(super) async fn watch_ring(ctx: Rc<Context>) {
     loop {
         ctx.ring_watch.notified().await;
@@ -68,14 +68,14 @@ pub(super) async fn watch_ring(ctx: Rc<Context>) {
                 wake_awaiting_javascript(&ctx);
             }
         }
-        // Reads the last records before deciding whether JavaScript has responded.
+        // Read the last records before the connections check whether JavaScript has responded.
         read_ring(&ctx);
         wake_awaiting_javascript(&ctx);
     }
 }
 
-/// Advances the wheel and writes the logs while there are connections or unwritten lines; an idle
-/// worker sleeps.
+/// Advances the timer wheel and writes the logs at each tick, while there are connections or
+/// unwritten log lines. Otherwise the task sleeps, and with it an idle worker.
 pub(super) async fn run_clock(ctx: Rc<Context>) {
     loop {
         if ctx.connections.borrow().len() == 0 && !ctx.has_unwritten_log_lines() {
@@ -84,15 +84,16 @@ pub(super) async fn run_clock(ctx: Rc<Context>) {
             ctx.handoff.shrink(true);
             ctx.connection_opened.notified().await;
         }
-        // If JavaScript must receive a connection at once, the accept wakes the thread.
+        // While the clock ticks, it finds accepted connections, so the accept need not wake the
+        // thread. It must if JavaScript receives connections at their accept.
         ctx.handoff.set_polls_accepted(!ctx.announces_at_accept);
         sleep(&ctx, CLOCK_TICK).await;
         ctx.handoff.wake_for_accepted();
         ctx.flush_logs();
         ctx.handoff.shrink(false);
         ctx.heap_trimmer.trim_if_due();
-        let news = ctx.access_log.borrow_mut().as_mut().and_then(AccessLog::take_notice);
-        for text in news.into_iter().chain(ctx.admission.take_refusal_report(ctx.now_ms())) {
+        let notices = ctx.access_log.borrow_mut().as_mut().and_then(AccessLog::take_notice);
+        for text in notices.into_iter().chain(ctx.admission.take_refusal_report(ctx.now_ms())) {
             ctx.emit(|batch| batch.push_fault(&text));
         }
         release_reusable_ids(&ctx);
@@ -102,7 +103,8 @@ pub(super) async fn run_clock(ctx: Rc<Context>) {
     }
 }
 
-/// Makes ids available again once JavaScript has received their ends.
+/// Makes the ids of finished exchanges and closed connections available again, once JavaScript has
+/// processed the batch that reports their end.
 fn release_reusable_ids(ctx: &Rc<Context>) {
     let has_passed = |takes| ctx.handoff.has_passed(takes);
     let exchanges = ctx.exchanges.borrow_mut().take_reusable(has_passed);
@@ -110,15 +112,15 @@ fn release_reusable_ids(ctx: &Rc<Context>) {
     if exchanges.is_empty() && connections.is_empty() {
         return;
     }
-    // Records that JavaScript wrote before are for the previous owners of the ids.
+    // Records that JavaScript wrote before now are for the earlier owners of the ids.
     read_ring(ctx);
     ctx.exchanges.borrow_mut().reuse(exchanges);
     ctx.connections.borrow_mut().reuse(connections);
 }
 
-/// Polls of the sockets before the events are delivered to JavaScript.
+/// Maximum polls of the sockets before a batch of events is delivered to JavaScript.
 const MAX_BATCHING_TURNS: usize = 4;
-/// Interval of reading the ring while JavaScript works on a batch.
+/// Interval at which the ring is read while JavaScript processes a batch.
 const RING_POLL_INTERVAL: Duration = Duration::from_millis(1);
-/// Resolution of the deadlines.
+/// Interval of the clock, and so the resolution of all deadlines.
 const CLOCK_TICK: Duration = Duration::from_millis(100);
