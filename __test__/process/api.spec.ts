@@ -1,4 +1,4 @@
-// The server inside a program of its own: the page's example as it stands, and what stands above what.
+// The server inside a program: the example of docs/api.md, and which settings override which.
 
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
@@ -64,7 +64,10 @@ test.serial('a setting that cannot be used rejects with a code and an exit statu
 
 const PRINTS = `import { run } from 'monoceros'
   process.exitCode = await run(
-    { app: './app.js', bind: '127.0.0.1:0', timeout: 7, keepalive: 7, backlog: 7, workers: 1, loglevel: 'debug' },
+    {
+      app: './app.js', bind: '127.0.0.1:0', workers: 1, loglevel: 'debug',
+      timeout: 7, keepalive: 7, backlog: 7,
+    },
     { argv: process.argv.slice(2) },
   )`
 
@@ -73,17 +76,18 @@ test.serial('command line, environment, named config file, program: in this orde
     args: ['--config', 'x.json', '--keep-alive', '5', '-e', 'GREETING=of the command line'],
     env: { MONOCEROS_TIMEOUT: '6' },
     files: {
-      'x.json': '{ "timeout": 9, "keepalive": 9, "backlog": 9, "when_ready": "./hooks.mjs:say" }',
-      'hooks.mjs': `export function say({ log, cfg }) {
-        log.info(['says', cfg.timeout, cfg.keepalive, cfg.backlog, cfg.workers].join(' ')) }`,
+      'x.json':
+        '{ "timeout": 9, "keepalive": 9, "backlog": 9, "when_ready": "./hooks.mjs:report" }',
+      'hooks.mjs': `export function report({ log, cfg }) {
+        log.info(['settings', cfg.timeout, cfg.keepalive, cfg.backlog, cfg.workers].join(' ')) }`,
     },
   })
   await program.ready(1)
-  t.regex(program.log, /says 6 5 9 1/)
+  t.regex(program.log, /settings 6 5 9 1/)
   t.is((await program.who()).env, 'of the command line')
 })
 
-test.serial('asked for its version, it prints that and serves nobody', async (t) => {
+test.serial('with --version it prints the version and does not serve', async (t) => {
   const program = started(t, PRINTS, {
     args: ['--version'],
     command: ['sh', '-c', 'exec "$@" >&2', 'sh'],

@@ -65,7 +65,8 @@ for (const engine of ENGINES) {
   test.serial(
     `${engine}: signal-exit 4, which others bring along, is not waited for`,
     async (t) => {
-      const source = `require(${JSON.stringify(SIGNAL_EXIT_4)}).onExit(() => {})\n${app('() => {}')}`
+      const hook = `require(${JSON.stringify(SIGNAL_EXIT_4)}).onExit(() => {})`
+      const source = `${hook}\n${app('() => {}')}`
       const files = { 'app.cjs': source.replace(/process\.once.*/, '') }
       const program = await startProgram(t, { args, files }).ready(1)
       program.signal('SIGTERM')
@@ -83,7 +84,7 @@ for (const engine of ENGINES) {
     t.true(performance.now() - begun < 10_000)
   })
 
-  test.serial(`${engine}: what the arbiter says meanwhile does not end it`, async (t) => {
+  test.serial(`${engine}: messages of the arbiter meanwhile do not stop it`, async (t) => {
     const listener = `() => setTimeout(() => {
       console.error('all is stored')
       process.exit(0)

@@ -1,4 +1,5 @@
-// What the log says of a worker whose event loop is blocked, how soon it is replaced, and that the others do not notice.
+// A worker with a blocked event loop: its log lines, how soon it is replaced, and that the other
+// workers do not notice.
 
 import { spawnSync } from 'node:child_process'
 import { join } from 'node:path'
@@ -9,7 +10,7 @@ import { ENGINES, type Program, serveArgs, startProgram, until, WITHOUT_ADDON } 
 
 const TIMEOUT_S = 2
 
-// Each way to block stands on a line of its own, in a function with a name.
+// Each way to block is on a line of its own, in a named function.
 const APPLICATION = `const fs = require('node:fs')
 const { execSync } = require('node:child_process')
 const ways = {
@@ -30,26 +31,26 @@ module.exports = (req, res) => {
 
 interface Blockade {
   readonly way: string
-  readonly says: RegExp
+  readonly line: RegExp
 }
 
 const IN_JAVASCRIPT: readonly Blockade[] = [
-  { way: 'busy', says: /blocked in JavaScript:\n(.*\n)*? +at .*busy \(.*app\.cjs:4:\d+\)/ },
-  { way: 'regex', says: /blocked in JavaScript:\n(.*\n)*? +at .*regex \(.*app\.cjs:5:\d+\)/ },
-  { way: 'json', says: /blocked in JavaScript:\n(.*\n)*? +at .*json \(.*app\.cjs:6:\d+\)/ },
+  { way: 'busy', line: /blocked in JavaScript:\n(.*\n)*? +at .*busy \(.*app\.cjs:4:\d+\)/ },
+  { way: 'regex', line: /blocked in JavaScript:\n(.*\n)*? +at .*regex \(.*app\.cjs:5:\d+\)/ },
+  { way: 'json', line: /blocked in JavaScript:\n(.*\n)*? +at .*json \(.*app\.cjs:6:\d+\)/ },
 ]
 
 const IN_A_CALL: readonly Blockade[] = [
-  { way: 'fifo', says: /blocked in the system call openat\("fifo"\)/ },
-  { way: 'exec', says: /blocked in the system call \w+\(child process: .*sleep 60\)/ },
+  { way: 'fifo', line: /blocked in the system call openat\("fifo"\)/ },
+  { way: 'exec', line: /blocked in the system call \w+\(child process: .*sleep 60\)/ },
 ]
 
 // In which call of the system a process is the addon reads.
 const BLOCKADES = native === null ? IN_JAVASCRIPT : [...IN_JAVASCRIPT, ...IN_A_CALL]
 
 for (const engine of ENGINES) {
-  for (const { way, says } of BLOCKADES) {
-    const title = `${engine}: blocked by ${way}: the log says where, a successor comes, the others serve on`
+  for (const { way, line } of BLOCKADES) {
+    const title = `${engine}: blocked by ${way}: the place is logged, a successor starts`
     test.serial(title, async (t) => {
       const program = startProgram(t, {
         files: { 'app.cjs': APPLICATION },
@@ -63,13 +64,13 @@ for (const engine of ENGINES) {
         .line(/WORKER TIMEOUT \(pid:(\d+)\): silent for ([\d.]+)s/)
         .then(([all, id, seconds]) => [all, seconds, id])
       t.true(Number(silent) < TIMEOUT_S + 1, `noticed after ${silent}s`)
-      await program.line(new RegExp(`Worker \\(pid:${pid}\\) is ${says.source}`))
+      await program.line(new RegExp(`Worker \\(pid:${pid}\\) is ${line.source}`))
       if (engine === 'native') {
         await program.line(
           new RegExp(`Worker \\(pid:${pid}\\) has requests in flight: GET /${way} for [12]`),
         )
       }
-      // Somebody answers at any time, and it is never the blocked one.
+      // Another worker answers at any time, never the blocked one.
       t.not((await program.get()).body, pid)
       await until(() => program.log.match(/Worker ready/g)?.length === 3, 'the successor')
       await blocked
@@ -103,7 +104,7 @@ function busy() { for (;;) ; }
   await blocked
 })
 
-test.serial('without the addon a thread of JavaScript says where', async (t) => {
+test.serial('without the addon a JavaScript thread finds the place', async (t) => {
   const program = startProgram(t, {
     files: { 'app.cjs': APPLICATION, ...WITHOUT_ADDON.files },
     args: serveArgs('auto', '-w', '1', '-t', String(TIMEOUT_S)),
@@ -136,13 +137,13 @@ module.exports = handle
   await watched(program, 1)
   program.get('/json').catch(() => {})
   await program.line(/WORKER TIMEOUT/)
-  const [said] = await program.line(
+  const [found] = await program.line(
     /is blocked in JavaScript:\n(.*\n)*? +at .*handle \(.*app\.cjs:[89]:/,
   )
-  t.truthy(said)
+  t.truthy(found)
 })
 
-/** Waits until each worker's watcher stands by. Their lines may come before those of the arbiter. */
+/** Waits until each worker's watcher runs. Their lines may precede those of the arbiter. */
 async function watched(program: Program, workers: number): Promise<void> {
   const count = () => program.log.match(/Watcher started/g)?.length ?? 0
   await until(() => count() === workers, 'the watchers')

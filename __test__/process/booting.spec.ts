@@ -1,5 +1,5 @@
-// Signals to processes that are not ready for them yet: a worker before it has handlers, one that loads its
-// application, a new arbiter.
+// Signals to processes that are not ready for them yet: a worker before it has handlers, one that
+// loads its application, a new arbiter.
 
 import { readFileSync } from 'node:fs'
 import test from 'ava'
@@ -41,7 +41,7 @@ for (const signal of ['SIGTERM', 'SIGQUIT', 'SIGINT'] as const) {
   test.serial(
     `${signal} to a worker that loads its application is no failure to load`,
     async (t) => {
-      // The first one says that it has handlers, and loads for ever.
+      // The first one reports its handlers, and never finishes loading.
       const app = `const { existsSync, writeFileSync } = require('node:fs')
       if (existsSync('first')) module.exports = (req, res) => res.end('second')
       else { writeFileSync('first', ''); console.error('loading'); setInterval(() => {}, 1000) }`
@@ -84,7 +84,7 @@ test.serial('a new arbiter that TTIN has stopped is woken', async (t) => {
   t.pass()
 })
 
-/** Between fork and exec a child is a copy of its parent, and stopped there holds up whoever waits for the exec: libuv. */
+/** Between fork and exec a child is a copy of its parent; stopped there, it blocks its parent. */
 function isItself(pid: number, parent: number): boolean {
   const [own, of] = [pid, parent].map((each) => readFileSync(`/proc/${each}/cmdline`, 'utf8'))
   return own !== of
@@ -92,7 +92,7 @@ function isItself(pid: number, parent: number): boolean {
 
 function groupAndSession(pid: number): number[] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // Behind the name in brackets: state, parent, group, session.
+  // After the name in brackets: state, parent, group, session.
   return stat
     .slice(stat.lastIndexOf(')') + 2)
     .split(' ')

@@ -1,5 +1,5 @@
-// Random signals under load end in a good state: the right number of workers, nobody left over. More of it, with ten
-// seeds, is `tsx scripts/soak.ts chaos`.
+// Random signals under load end in a good state: the configured number of workers and no other
+// process. scripts/soak.ts runs more of it.
 
 import test from 'ava'
 

@@ -53,7 +53,7 @@ export async function sendChaos(program: Program, options: ChaosOptions): Promis
   return sent
 }
 
-/** Brings the program to rest: one arbiter, the number of workers that its settings say, nobody else. */
+/** Waits until the program is calm: one arbiter and the configured number of workers. */
 export async function settleAfterChaos(
   program: Program,
   { name, workers }: { name: string; workers: number },
@@ -82,7 +82,7 @@ export async function settleAfterChaos(
     // Old workers may still be answering.
     return until(isAtRest, 'the old workers to leave', 30_000).catch(() => false)
   }
-  await until(calm, `${workers} workers and nobody else`, 180_000)
+  await until(calm, `${workers} workers and no other process`, 180_000)
 }
 
 /** All processes of the program by their titles. */

@@ -18,30 +18,33 @@ const testIsolated = mayMount ? test.serial : test.serial.skip
 const NAMES = '127.0.0.1 localhost\n'
 
 for (const engine of ENGINES) {
-  testIsolated(`${engine}: a worker starts although nobody knows a collector's name`, async (t) => {
-    const receiver = await udpReceiver(t)
-    const port = receiver.address.split(':').at(-1)
-    const program = startProgram(t, {
-      files: { 'app.cjs': appSource('1'), hosts: `${NAMES}127.0.0.1 collector.test\n` },
-      args: [
-        ...serveArgs(engine, '-w', '1', '--statsd-host', `collector.test:${port}`),
-        ...['--log-syslog', '--log-syslog-to', `udp://collector.test:${port}`],
-      ],
-      command: ISOLATED,
-    })
-    await program.ready(1)
-    program.write('hosts', NAMES)
-    const [victim = 0] = program.workers()
-    process.kill(victim, 'SIGKILL')
-    await program.line(/Worker ready/)
-    receiver.received.length = 0
-    t.is((await program.get('/hello')).status, 200)
-    program.signal('SIGTERM')
-    t.is(await program.exited, 0)
-    t.notRegex(program.log, /must be an address that can be resolved/)
-    await receiver.message(/gunicorn\.requests:1\|c/)
-    await receiver.message(/gunicorn\.app\.cjs\.access: .*"GET \/hello /)
-  })
+  testIsolated(
+    `${engine}: a worker starts although a collector's name cannot be resolved`,
+    async (t) => {
+      const receiver = await udpReceiver(t)
+      const port = receiver.address.split(':').at(-1)
+      const program = startProgram(t, {
+        files: { 'app.cjs': appSource('1'), hosts: `${NAMES}127.0.0.1 collector.test\n` },
+        args: [
+          ...serveArgs(engine, '-w', '1', '--statsd-host', `collector.test:${port}`),
+          ...['--log-syslog', '--log-syslog-to', `udp://collector.test:${port}`],
+        ],
+        command: ISOLATED,
+      })
+      await program.ready(1)
+      program.write('hosts', NAMES)
+      const [victim = 0] = program.workers()
+      process.kill(victim, 'SIGKILL')
+      await program.line(/Worker ready/)
+      receiver.received.length = 0
+      t.is((await program.get('/hello')).status, 200)
+      program.signal('SIGTERM')
+      t.is(await program.exited, 0)
+      t.notRegex(program.log, /must be an address that can be resolved/)
+      await receiver.message(/gunicorn\.requests:1\|c/)
+      await receiver.message(/gunicorn\.app\.cjs\.access: .*"GET \/hello /)
+    },
+  )
 }
 
 test('names become numbers, and all else stays as it is', async (t) => {
@@ -58,7 +61,7 @@ test('names become numbers, and all else stays as it is', async (t) => {
   }
 })
 
-test('a name that nobody knows has the address that is known of it', async (t) => {
+test('a name that cannot be resolved keeps its last known address', async (t) => {
   // RFC 6761 section 6.4: no name ends in this.
   const settings = { syslog: true, syslog_addr: 'udp://a.invalid:514', statsd_host: 'a.invalid' }
   t.deepEqual(await resolveCollectors(settings, { statsd_host: '192.0.2.1' }), {

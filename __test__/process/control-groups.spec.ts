@@ -1,4 +1,4 @@
-// Whom the kernel has killed for want of memory, from files as it writes them.
+// Out-of-memory kills, read from files as the kernel writes them.
 import test from 'ava'
 
 import { countOomKills } from '../../ts/process/memory.ts'
@@ -35,7 +35,7 @@ test('v1: memory has a tree of its own', (t) => {
   t.is(countOomKills(read), 2)
 })
 
-test('where nobody counts it is not known', (t) => {
+test('without a counter the number of kills is unknown', (t) => {
   t.is(countOomKills(system({})), undefined)
   t.is(countOomKills(system({ '/proc/self/cgroup': '0::/\n' })), undefined)
 })

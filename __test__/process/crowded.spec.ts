@@ -1,4 +1,4 @@
-// How a worker's I/O thread stands to the others on its processor, as the system says.
+// The scheduling policy of a worker's I/O thread, as the system reports it.
 import { readdirSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import test from 'ava'
@@ -11,7 +11,7 @@ const SCHED_OTHER = 0
 const SCHED_BATCH = 3
 
 onLinux(
-  'an I/O thread interrupts nobody where there are more threads than processors',
+  'an I/O thread preempts no other where there are more threads than processors',
   async (t) => {
     const many = Math.max(2, availableParallelism())
     t.deepEqual(await policies(many), Array(many).fill(SCHED_BATCH))

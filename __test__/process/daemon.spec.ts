@@ -1,4 +1,4 @@
-// `daemon` on the real command: what the shell that starts it sees, and what stays behind.
+// `daemon` on the real command: what its shell observes, and which process keeps running.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -71,7 +71,7 @@ test.serial('with -R it keeps its standard error', async (t) => {
   await program.line(new RegExp(`Listening at: unix:.*a\\.sock \\(${pid}\\)`))
 })
 
-/** The process behind the pidfile; it is ended after the test. */
+/** The process of the pidfile, which is terminated after the test. */
 function daemonOf(t: ExecutionContext, program: Program): number {
   const pid = Number(readFileSync(join(program.directory, 'pid'), 'utf8'))
   t.teardown(() => {

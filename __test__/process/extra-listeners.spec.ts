@@ -1,5 +1,4 @@
-// A program's further servers on the real command: held by the arbiter, in every worker, through reloads and upgrades;
-// and what the program's own `close()` does.
+// Extra servers of an application: every worker listens on them, on ports that the arbiter holds.
 
 import { once } from 'node:events'
 import net, { type AddressInfo } from 'node:net'
@@ -19,7 +18,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
-/** Serves on its first server, and tells its metrics on a further one. */
+/** Serves on its first server, and its metrics on an extra one. */
 function source(metrics: number, version = '1'): string {
   return `
     const http = require('node:http')
@@ -38,7 +37,7 @@ function source(metrics: number, version = '1'): string {
     further.on('error', (error) => console.error('further', error))`
 }
 
-const told = async (
+const report = async (
   port: number,
   path = '/',
 ): Promise<{ what: string; pid: number; version: string }> =>
@@ -56,30 +55,30 @@ for (const engine of ENGINES) {
         2,
       )
       t.true(program.log.includes(`Listening for the application at: 127.0.0.1:${metrics}`))
-      t.is((await told(program.port)).what, 'main')
+      t.is((await report(program.port)).what, 'main')
       const stop = startLoad({ port: metrics, keepAlive: 0, fresh: 4, path: '/1' })
       const seen = new Set<number>()
       await until(async () => {
         // Together, so that one worker alone does not take them all.
-        const all = await Promise.all([1, 2, 3, 4].map(() => told(metrics, '/20')))
+        const all = await Promise.all([1, 2, 3, 4].map(() => report(metrics, '/20')))
         for (const { pid } of all) seen.add(pid)
         return seen.size === 2
       }, 'an answer of both workers')
       program.write('app.cjs', source(metrics, '2'))
       program.signal('SIGHUP')
       await program.line(/Reload complete/)
-      await until(async () => (await told(metrics)).version === '2', 'the new version')
+      await until(async () => (await report(metrics)).version === '2', 'the new version')
       const { lost } = await stop()
       t.deepEqual(lost, [])
       t.notRegex(program.log, /EADDRINUSE|further Error/)
       program.signal('SIGTERM')
       t.is(await program.exited, 0)
-      await t.throwsAsync(told(metrics))
+      await t.throwsAsync(report(metrics))
     },
   )
 }
 
-withAddon('a new arbiter goes on with the further sockets of the old one', async (t) => {
+withAddon('a new arbiter takes over the extra sockets of the old one', async (t) => {
   const metrics = await freePort()
   const args = serveArgs('native', '-w', '1', '-p', 'pid')
   const program = await startProgram(t, { files: { 'app.cjs': source(metrics) }, args }).ready(1)
@@ -88,7 +87,7 @@ withAddon('a new arbiter goes on with the further sockets of the old one', async
   const [, newer] = await program.line(/The new arbiter \(pid: (\d+)\) is serving/)
   program.signal('SIGTERM')
   t.is(await program.exited, 0)
-  const { version } = await told(metrics)
+  const { version } = await report(metrics)
   t.is(version, '2')
   t.notRegex(program.log, /EADDRINUSE|further Error/)
   process.kill(Number(newer), 'SIGTERM')
@@ -99,16 +98,16 @@ withAddon('an address is closed when no worker listens there any more', async (t
   const metrics = await freePort()
   const args = serveArgs('native', '-w', '1')
   const program = await startProgram(t, { files: { 'app.cjs': source(metrics) }, args }).ready(1)
-  await told(metrics, '/leave')
+  await report(metrics, '/leave')
   await until(
     () =>
-      told(metrics).then(
+      report(metrics).then(
         () => false,
         () => true,
       ),
     'the end of the address',
   )
-  t.is((await told(program.port)).what, 'main')
+  t.is((await report(program.port)).what, 'main')
 })
 
 withAddon("a further port that is taken is the program's to deal with", async (t) => {
@@ -125,7 +124,7 @@ withAddon("a further port that is taken is the program's to deal with", async (t
       `\\[DEBUG\\] Cannot listen for the application at 127\\.0\\.0\\.1:${port}: .*in use`,
     ),
   )
-  t.is((await told(program.port)).what, 'main')
+  t.is((await report(program.port)).what, 'main')
 })
 
 withAddon(
@@ -134,28 +133,28 @@ withAddon(
     const metrics = await freePort()
     const args = serveArgs('native', '-w', '1')
     const program = await startProgram(t, { files: { 'app.cjs': source(metrics) }, args }).ready(1)
-    await told(metrics, '/close')
+    await report(metrics, '/close')
     await program.line(/The application has closed its server/)
-    const late = told(program.port)
-    const first = await Promise.race([late, told(metrics, '/300')])
+    const late = report(program.port)
+    const first = await Promise.race([late, report(metrics, '/300')])
     t.is(first.what, 'metrics')
-    await told(metrics, '/listen')
+    await report(metrics, '/listen')
     t.is((await late).what, 'main')
   },
 )
 
 for (const engine of ENGINES) {
   test.serial(
-    `${engine}: listen_port says which of several servers is the program's own`,
+    `${engine}: listen_port selects the server that is served at the addresses`,
     async (t) => {
       const metrics = await freePort()
       const args = serveArgs(engine, '-w', '1', '--listen-port', String(metrics))
       const port = await freePort()
       const text = source(metrics).replace('listen(3000)', `listen(${port})`)
       const program: Program = await startProgram(t, { files: { 'app.cjs': text }, args }).ready(1)
-      t.is((await told(program.port)).what, 'metrics')
-      t.is((await told(port)).what, 'main')
-      await t.throwsAsync(told(metrics))
+      t.is((await report(program.port)).what, 'metrics')
+      t.is((await report(port)).what, 'main')
+      await t.throwsAsync(report(metrics))
     },
   )
 }

@@ -1,4 +1,5 @@
-// One test for each way to fail, on the real command: what the log says, the exit status, who goes on serving.
+// One test for each kind of failure, on the real command: the log lines, the exit status, and the
+// workers that keep serving.
 
 import { existsSync, readFileSync } from 'node:fs'
 import net from 'node:net'
@@ -20,10 +21,10 @@ interface FailedStart {
   readonly files: Record<string, string>
   readonly args?: readonly string[]
   readonly exit: number
-  readonly says: RegExp
+  readonly line: RegExp
 }
 
-/** Throws past its own promise, once behind an answer that is complete. */
+/** Throws outside its own promise, once after a complete response. */
 const FETCH_JOBS = `exports.fetch = (request) => {
   const { pathname } = new URL(request.url)
   const fail = () => { throw new Error(pathname) }
@@ -38,8 +39,8 @@ const failsToStart = test.macro(async (t: ExecutionContext, start: FailedStart) 
   const program = startProgram(t, { files: start.files, args })
   t.is(await program.exited, start.exit)
   await until(() => program.child.stderr?.readableEnded, 'the end of the log')
-  t.regex(program.log, start.says)
-  t.is(program.log.match(new RegExp(start.says, 'g'))?.length, 1, program.log)
+  t.regex(program.log, start.line)
+  t.is(program.log.match(new RegExp(start.line, 'g'))?.length, 1, program.log)
   t.notRegex(program.log, /at .*\/(ts|dist)\//)
   t.notRegex(program.log, /node:internal/)
 })
@@ -47,60 +48,60 @@ const failsToStart = test.macro(async (t: ExecutionContext, start: FailedStart) 
 test.serial('an application that throws while loading: 3', failsToStart, {
   files: { 'app.cjs': 'function connect() { throw new Error("no database") }\nconnect()' },
   exit: 3,
-  says: /application app\.cjs failed while loading:\nError: no database\n {4}at connect \(.*app\.cjs:1/,
+  line: /app\.cjs failed while loading:\nError: no database\n {4}at connect \(.*app\.cjs:1/,
 })
 
 test.serial('an application with a syntax error: 3', failsToStart, {
   files: { 'app.mjs': 'export default (request) => {\n  return new Response(\n}' },
   args: ['app.mjs'],
   exit: 3,
-  says: /application app\.mjs failed while loading:\n(.*\n)*?SyntaxError: /,
+  line: /application app\.mjs failed while loading:\n(.*\n)*?SyntaxError: /,
 })
 
 test.serial('an application that is not there: 3', failsToStart, {
   files: {},
   args: ['missing.cjs'],
   exit: 3,
-  says: /application missing\.cjs not found: there is no file .*missing\.cjs/,
+  line: /application missing\.cjs not found: there is no file .*missing\.cjs/,
 })
 
 test.serial('an application that ends the process while loading: 3', failsToStart, {
   files: { 'app.cjs': 'process.exit(7)' },
   exit: 3,
-  says: /worker \(pid:\d+\) did not become ready: exited with code 7/,
+  line: /worker \(pid:\d+\) did not become ready: exited with code 7/,
 })
 
 test.serial('an application that rejects while loading: 3', failsToStart, {
   files: { 'app.cjs': 'Promise.reject(new Error("stray")); setInterval(() => {}, 1000)' },
   exit: 3,
-  says: /application app\.cjs failed while loading:\nError: stray/,
+  line: /application app\.cjs failed while loading:\nError: stray/,
 })
 
 test.serial('an application that is not ready within boot_timeout: 3', failsToStart, {
   files: { 'app.cjs': 'for (;;);' },
   args: ['app.cjs', '--boot-timeout', '1'],
   exit: 3,
-  says: /worker \(pid:\d+\) was not ready within boot_timeout \(1s\)/,
+  line: /worker \(pid:\d+\) was not ready within boot_timeout \(1s\)/,
 })
 
 test.serial('an export that is missing: 4', failsToStart, {
   files: { 'app.cjs': 'exports.other = (req, res) => res.end()' },
   args: ['app.cjs:api'],
   exit: 4,
-  says: /\[ERROR\] .*"?api"?/,
+  line: /\[ERROR\] .*"?api"?/,
 })
 
 test.serial('an export that is no application: 4', failsToStart, {
   files: { 'app.cjs': 'module.exports = 42' },
   exit: 4,
-  says: /\[ERROR\] .*a number/,
+  line: /\[ERROR\] .*a number/,
 })
 
 test.serial('a module that exports nothing and never listens: 4', failsToStart, {
   files: { 'app.mjs': 'console.log' },
   args: ['app.mjs'],
   exit: 4,
-  says: /App failed to load/,
+  line: /App failed to load/,
 })
 
 test.serial('a program that starts workers by node:cluster: 4', failsToStart, {
@@ -110,7 +111,7 @@ if (cluster.isPrimary) cluster.fork()
 else require('node:http').createServer().listen(0)`,
   },
   exit: 4,
-  says: /\[ERROR\] the application starts its own workers with node:cluster/,
+  line: /\[ERROR\] the application starts its own workers with node:cluster/,
 })
 
 for (const engine of ENGINES) {
@@ -118,19 +119,19 @@ for (const engine of ENGINES) {
     files: { 'app.cjs': appSource('1') },
     args: ['app.cjs', '--engine', engine, '--access-logfile', 'nowhere/access.log'],
     exit: 1,
-    says: /accesslog must be a file that can be appended to, got "nowhere\/access\.log" \(.*ENOENT/,
+    line: /accesslog must be a file that can be appended to, got "nowhere\/access\.log" \(.*ENOENT/,
   })
 }
 
 test.serial('a worker_class that is not there, or no function: 1', async (t) => {
   const files = { 'app.cjs': appSource('1'), 'adapter.cjs': 'module.exports = 5' }
-  for (const [module, says] of [
+  for (const [module, line] of [
     ['./missing.cjs', /got "\.\/missing\.cjs": Error \[ERR_MODULE_NOT_FOUND\]/],
     ['./adapter.cjs', /got "\.\/adapter\.cjs": that is a number\./],
   ] as const) {
     const program = startProgram(t, { files, args: serveArgs('auto', '-k', module) })
     t.is(await program.exited, 1)
-    await program.line(says)
+    await program.line(line)
   }
 })
 
@@ -147,7 +148,7 @@ test.serial('a log that is broken at HUP is named, and the old workers serve on'
   })
   await program.ready(1)
   const { pid } = await program.who()
-  for (const [broken, says] of [
+  for (const [broken, line] of [
     [{ errorlog: 'nowhere/error.log' }, /errorlog must be a file that can be appended to/],
     [{ accesslog: 'nowhere/access.log' }, /accesslog must be a file that can be appended to/],
     [
@@ -157,7 +158,7 @@ test.serial('a log that is broken at HUP is named, and the old workers serve on'
   ] as const) {
     program.write('monoceros.config.json', config(broken))
     program.signal('SIGHUP')
-    await program.line(says)
+    await program.line(line)
     await program.line(/Reload failed; the old workers keep serving/)
     t.is((await program.who()).pid, pid)
   }
@@ -224,7 +225,7 @@ for (const engine of ENGINES) {
   })
 
   test.serial(
-    `${engine}: a handler that throws or rejects answers 500, and the worker goes on`,
+    `${engine}: a handler that throws or rejects gets 500, and the worker keeps serving`,
     async (t) => {
       const program = await started(t, engine, '-w', '1', '--on-uncaught', 'continue')
       const { pid } = await program.who()
@@ -280,7 +281,7 @@ for (const engine of ENGINES) {
     t.is((await program.who()).version, '1')
   })
 
-  test.serial(`${engine}: the program's own listener takes what nobody caught`, async (t) => {
+  test.serial(`${engine}: the program's own listener handles uncaught errors`, async (t) => {
     const source = `process.on('uncaughtException', (error) => console.error('own:', error.message))
       ${appSource('1')}`
     const args = serveArgs(engine, '-w', '1')
@@ -322,9 +323,9 @@ for (const engine of ENGINES) {
       await program.exited
       const diedAt = Date.now()
       await until(() => canBind(program.port), 'the port')
-      // The blocked one goes on for a while, which is longer than a busy machine keeps us from looking.
+      // The blocked worker runs for a while, longer than a busy machine delays this check.
       const isSoon = workers.some(isAlive) || Date.now() - diedAt < 1_000
-      if (isNative) t.true(isSoon, 'the port is free before the workers have ended')
+      if (isNative) t.true(isSoon, 'the port is free before the workers exit')
       await until(() => !workers.some(isAlive), 'the workers to end')
       t.true(Date.now() - diedAt < 5_000)
     },
@@ -333,7 +334,7 @@ for (const engine of ENGINES) {
 
 const withAddon = native === null ? test.serial.skip : test.serial
 
-// Without the addon nobody can end it.
+// Without the addon no thread can stop it.
 withAddon("the arbiter's death ends a worker that is blocked in post_fork", async (t) => {
   const config = `import { writeFileSync } from 'node:fs'
     export default { post_fork() { writeFileSync('forked', ''); for (;;); } }`

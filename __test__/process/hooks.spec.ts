@@ -1,4 +1,5 @@
-// Hooks of a real config file, in their processes and in their order, and the application's own startup and shutdown.
+// Hooks of a real config file, in their processes and in their order, and the application's own
+// startup and shutdown.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -22,14 +23,27 @@ const note = (name, ...details) =>
 
 const CONFIG = `${NOTE}
 export default {
-  on_starting: async (server) => { await null; note('on_starting', server.pid, server.num_workers) },
+  on_starting: async (server) => {
+    await null
+    note('on_starting', server.pid, server.num_workers)
+  },
   nworkers_changed: (server, now, before) => note('nworkers_changed', now, before),
   when_ready: (server) => note('when_ready', server.address.length),
-  pre_fork: (server, worker) => { note('pre_fork', worker.pid); return { env: { GREETING: 'from pre_fork' } } },
+  pre_fork: (server, worker) => {
+    note('pre_fork', worker.pid)
+    return { env: { GREETING: 'from pre_fork' } }
+  },
   post_fork: (server, worker) => note('post_fork', server.pid, worker.pid),
-  post_worker_init: async (worker) => { await null; note('post_worker_init', worker.age, worker.alive) },
-  pre_request: (worker, req) => { if (req.url === '/bad') throw new Error('not this one'); note('pre_request', req.url) },
-  post_request: (worker, req, environ, resp) => note('post_request', environ.PATH_INFO, resp.statusCode),
+  post_worker_init: async (worker) => {
+    await null
+    note('post_worker_init', worker.age, worker.alive)
+  },
+  pre_request: (worker, req) => {
+    if (req.url === '/bad') throw new Error('not this one')
+    note('pre_request', req.url)
+  },
+  post_request: (worker, req, environ, resp) =>
+    note('post_request', environ.PATH_INFO, resp.statusCode),
   on_reload: (server) => note('on_reload', server.WORKERS.size),
   worker_int: (worker) => note('worker_int'),
   child_exit: (server, worker) => note('child_exit', worker.pid),
@@ -87,7 +101,7 @@ for (const engine of ENGINES) {
   })
 
   test.serial(
-    `${engine}: the query of the environ is all behind the first question mark`,
+    `${engine}: the query of the environ is everything after the first question mark`,
     async (t) => {
       const config = `${NOTE}
     export default {
@@ -181,7 +195,9 @@ test.serial(
 )
 
 test.serial('worker_abort is called at ABRT, and the worker ends with 1', async (t) => {
-  const config = `export default { worker_abort: (worker) => worker.log.warning('aborted ' + worker.nr) }`
+  const config = `export default {
+    worker_abort: (worker) => worker.log.warning('aborted ' + worker.nr),
+  }`
   const program = await started(t, 'auto', config).ready(1)
   const { pid } = await program.who()
   process.kill(pid, 'SIGABRT')
@@ -193,14 +209,14 @@ test.serial('worker_abort is called at ABRT, and the worker ends with 1', async 
 interface FailingHook {
   readonly config: string
   readonly exit: number
-  readonly says: RegExp
+  readonly line: RegExp
 }
 
 const endsTheStart = test.macro(
-  async (t: ExecutionContext, { config, exit, says }: FailingHook) => {
+  async (t: ExecutionContext, { config, exit, line }: FailingHook) => {
     const program = started(t, 'auto', config)
     t.is(await program.exited, exit)
-    await program.line(says)
+    await program.line(line)
   },
 )
 
@@ -211,7 +227,7 @@ for (const name of ['on_starting', 'when_ready', 'nworkers_changed']) {
   test.serial(`an exception in ${name} ends the start with 1`, endsTheStart, {
     config: thrower(name),
     exit: 1,
-    says: new RegExp(`hook ${name}(.*\\n)*?.*Error: thrown by a hook`),
+    line: new RegExp(`hook ${name}(.*\\n)*?.*Error: thrown by a hook`),
   })
 }
 
@@ -219,18 +235,20 @@ for (const name of ['post_fork', 'post_worker_init']) {
   test.serial(`an exception in ${name} is a failure to boot`, endsTheStart, {
     config: thrower(name),
     exit: 3,
-    says: new RegExp(`the hook ${name} failed:\\nError: thrown by a hook`),
+    line: new RegExp(`the hook ${name} failed:\\nError: thrown by a hook`),
   })
 }
 
 test.serial('a hook that is no function of its module ends the start with 1', endsTheStart, {
   config: `export default { pre_fork: './hooks.mjs:missing' }`,
   exit: 1,
-  says: /the hook pre_fork must be a function or FILE:EXPORT, got "\.\/hooks\.mjs:missing"/,
+  line: /the hook pre_fork must be a function or FILE:EXPORT, got "\.\/hooks\.mjs:missing"/,
 })
 
 test.serial('pre_exec is called in the arbiter before a new one is started', async (t) => {
-  const config = `export default { pre_exec: (server) => server.log.warning('about to start, ' + server.pid) }`
+  const config = `export default {
+    pre_exec: (server) => server.log.warning('about to start, ' + server.pid),
+  }`
   const program = await started(t, 'auto', config).ready(1)
   program.signal('SIGUSR2')
   await program.line(new RegExp(`about to start, ${program.pid}`))
@@ -263,7 +281,9 @@ test.serial('an exception in on_reload gives the reload up', async (t) => {
 test.serial(
   'TERM ends a start whose on_starting waits, and what that has left running',
   async (t) => {
-    const config = `export default { on_starting: () => new Promise((done) => setTimeout(done, 60_000)) }`
+    const config = `export default {
+      on_starting: () => new Promise((done) => setTimeout(done, 60_000)),
+    }`
     const program = started(t, 'auto', config)
     await program.line(/Starting monoceros/)
     program.signal('SIGTERM')
@@ -306,9 +326,9 @@ test.serial('exceptions in other hooks are logged, and nothing else happens', as
   await program.who()
   program.signal('SIGINT')
   t.is(await program.exited, 0)
-  const said = () => names.filter((name) => program.log.includes(`in the hook ${name}\n`))
-  await until(() => said().length === names.length, 'all of them').catch(() => {})
-  t.deepEqual(said(), names)
+  const failed = () => names.filter((name) => program.log.includes(`in the hook ${name}\n`))
+  await until(() => failed().length === names.length, 'all of them').catch(() => {})
+  t.deepEqual(failed(), names)
 })
 
 test.serial('a hook of a worker may be a module, also from the environment', async (t) => {

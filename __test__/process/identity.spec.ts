@@ -1,4 +1,5 @@
-// What the processes are to the system and to the application: titles, process 1, the environment, the check.
+// What the processes are to the system and to the application: titles, process 1, the environment,
+// the check.
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -15,7 +16,7 @@ for (const engine of ENGINES) {
     const program = await startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(1)
     const [worker = 0] = program.workers()
     const shown = `monoceros: worker [${LONG_NAME}] serving, 0 in flight`
-    // The worker says that it is ready before it changes its title.
+    // The worker reports that it is ready before it changes its title.
     await until(() => titleOf(worker) === shown, 'the title of the worker')
     t.pass('the title is whole')
     // Without the addon the arbiter's title has only the room of its own arguments.
@@ -80,7 +81,7 @@ testIsolated('as process 1 of a container: serves, and TERM ends it with 0', asy
 })
 
 if (native !== null) {
-  testIsolated('as process 1 of a container: reaps what others leave behind', async (t) => {
+  testIsolated('as process 1 of a container it reaps orphans', async (t) => {
     const orphan = `require('node:child_process').spawn('sh', ['-c', 'sleep 2 &'])`
     const program = startProgram(t, {
       files: { 'app.cjs': `${orphan}\n${appSource('1')}` },

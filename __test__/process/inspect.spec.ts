@@ -1,4 +1,5 @@
-// Debuggers at the workers: a port each, and with --inspect-brk nothing is loaded before one is there.
+// Debuggers at the workers: a port each, and with --inspect-brk nothing is loaded before one is
+// there.
 
 import net from 'node:net'
 import test from 'ava'
@@ -6,7 +7,7 @@ import WebSocket from 'ws'
 import { native } from '../../ts/native/index.ts'
 import { appSource, get, isAlive, type Program, serveArgs, startProgram, until } from './program.ts'
 
-/** A port that nobody has, and the one above it neither. */
+/** A free port; the next one is free too. */
 async function freePorts(): Promise<number> {
   for (;;) {
     const first = await listening(0)
@@ -102,7 +103,7 @@ test.serial('--inspect refuses what is no address', async (t) => {
 
 const endsWithParent = native !== null && process.platform === 'linux' ? test.serial : test.skip
 
-// Without the addon, or elsewhere than on Linux, nothing ends a process whose event loop stands still.
+// Without the addon, or on other systems than Linux, no thread stops a process with a blocked loop.
 endsWithParent(
   '--inspect-brk: a worker that waits for its debugger ends with the arbiter',
   async (t) => {

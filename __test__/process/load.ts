@@ -1,5 +1,5 @@
-// Clients that never stop asking: some keep their connection, some open a new one for each request. What fails is
-// counted as lost, with its reason.
+// Clients that never stop asking: some keep their connection, some open a new one for each request.
+// What fails is counted as lost, with its reason.
 
 import http from 'node:http'
 
@@ -18,7 +18,7 @@ export interface LoadResult {
   readonly lost: readonly string[]
 }
 
-/** Starts the clients; the returned function stops them and tells what they met. */
+/** Starts the clients; the returned function stops them and returns their results. */
 export function startLoad(options: LoadOptions): () => Promise<LoadResult> {
   const { keepAlive, fresh } = options
   const lost: string[] = []

@@ -1,4 +1,5 @@
-// How programs find out that they were started and not imported: as the main module on node, so here.
+// How programs find out that they were started and not imported: as the main module on node, so
+// here.
 
 import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'

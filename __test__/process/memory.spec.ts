@@ -42,7 +42,7 @@ const LIMIT_BYTES = 500 << 20
 // Needs Linux with control groups that this user may make.
 const testGroup = canMakeGroups() ? test.serial : test.serial.skip
 
-testGroup('a worker that the kernel ends for want of memory is named so', async (t) => {
+testGroup('an out-of-memory kill by the kernel is logged as such', async (t) => {
   mkdirSync(GROUP)
   writeFileSync(join(GROUP, 'memory.limit_in_bytes'), String(LIMIT_BYTES))
   // Teardowns are done last to first: by then the program has ended.
@@ -65,7 +65,7 @@ testGroup('a worker that the kernel ends for want of memory is named so', async 
 async function endBy(t: ExecutionContext, program: Program, path: string): Promise<string> {
   const before = program.workers()
   program.get(path).catch(() => {
-    // Its worker has ended.
+    // Its worker has exited.
   })
   const gone = await until(
     () => before.find((pid) => !program.workers().includes(pid)),

@@ -1,4 +1,5 @@
-// What workers print, in the error log: whole lines, nothing lost, also from one that is killed. And the JSON forms.
+// What workers print, in the error log: whole lines, nothing lost, also from one that is killed.
+// And the JSON forms.
 
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -18,7 +19,9 @@ const PRINTS = `
 const { writeSync } = require('node:fs')
 module.exports = (req, res) => {
   const [, name, count] = req.url.split('/')
-  if (name === 'print') for (let n = 0; n < Number(count); n++) console.log('line', n, 'x'.repeat(90))
+  if (name === 'print') {
+    for (let n = 0; n < Number(count); n++) console.log('line', n, 'x'.repeat(90))
+  }
   if (name === 'kill') {
     console.error('the last words')
     writeSync(1, 'half a line')
@@ -26,7 +29,9 @@ module.exports = (req, res) => {
   }
   if (name === 'exit') { for (let n = 0; n < 5000; n++) console.log('exit', n); process.exit(0) }
   if (name === 'long') console.log('y'.repeat(Number(count)))
-  if (name === 'child') require('node:child_process').spawnSync('echo', ['from a child'], { stdio: 'inherit' })
+  if (name === 'child') {
+    require('node:child_process').spawnSync('echo', ['from a child'], { stdio: 'inherit' })
+  }
   res.end('done')
 }`
 
@@ -129,7 +134,8 @@ test.serial('a logger of the operator writes the error log, in arbiter and worke
         exports.Mine = class {
           log({ level, message, pid, thrown }) {
             if (message.includes('usr1')) throw new Error('cannot')
-            appendFileSync('mine.log', [level, pid, message, thrown?.message ?? ''].join('|') + '\\n')
+            const line = [level, pid, message, thrown?.message ?? ''].join('|')
+            appendFileSync('mine.log', line + '\\n')
           }
           reopen() { appendFileSync('mine.log', 'reopened\\n') }
         }`,
@@ -148,7 +154,7 @@ test.serial('a logger of the operator writes the error log, in arbiter and worke
   await fetch(`http://127.0.0.1:${port}/throw`).catch(() => undefined)
   await has(/^error\|\d+\|Uncaught error in the application\|thrown by a handler$/)
   program.signal('SIGUSR1')
-  // What it fails to write goes where it would have gone without it.
+  // A line that it fails to write is written to the error log.
   await program.line(/\[INFO\] Handling signal: usr1/)
   await has(/^reopened$/)
   t.false(existsSync(join(program.directory, 'error.log')))

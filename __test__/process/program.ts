@@ -1,4 +1,5 @@
-// Runs the real command in a directory of its own, reads its log, sends it signals. Tests wait for lines and answers.
+// Runs the real command in a directory of its own, reads its log, sends it signals. Tests wait for
+// lines and answers.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -28,7 +29,7 @@ export async function someoneListens(at: { port: number } | { path: string }): P
       const socket = connect(at, () => done(socket.destroy() && true))
       socket.on('error', () => done(undefined))
     })
-  await until(isOpen, 'somebody who listens')
+  await until(isOpen, 'a listener')
 }
 
 /** Long enough for a loaded machine with two cores; no test waits for it unless it fails. */
@@ -56,7 +57,7 @@ export interface Answer {
   readonly headers: http.IncomingHttpHeaders
 }
 
-/** An application that says which worker and which version answers. */
+/** An application that responds with its worker and version. */
 export function appSource(version: string): string {
   return `module.exports = (req, res) => {
     const [, name, ms] = req.url.split('/')
@@ -64,7 +65,9 @@ export function appSource(version: string): string {
     if (name === 'exit') process.exit(Number(ms))
     if (name === 'throw') throw new Error('thrown by a handler')
     if (name === 'reject') return Promise.reject(new Error('rejected by a handler'))
-    const answer = () => res.end(JSON.stringify({ version: ${JSON.stringify(version)}, pid: process.pid, env: process.env.GREETING }))
+    const { pid, env: { GREETING } } = process
+    const body = { version: ${JSON.stringify(version)}, pid, env: GREETING }
+    const answer = () => res.end(JSON.stringify(body))
     if (name === 'slow') setTimeout(answer, Number(ms))
     else answer()
   }`
@@ -130,7 +133,7 @@ export class Program {
       throw new Error(`${String(error)}\n${this.log}`)
     })
     this.#read += match.index + match[0].length
-    // Without the addon it is the workers that listen, and nobody does when the arbiter says so.
+    // Without the addon the workers listen, and none does yet when the arbiter logs the address.
     if (native === null && match[0].startsWith('Listening at')) {
       const port = /:(\d+)\D*$/.exec(match[0])?.[1]
       if (port !== undefined) await someoneListens({ port: Number(port) })
@@ -142,7 +145,7 @@ export class Program {
     process.kill(this.pid, signal)
   }
 
-  /** Waits until the address is open and so many workers are ready. */
+  /** Waits until the address is open and a number of workers are ready. */
   async ready(workers: number): Promise<this> {
     const match = await this.line(/Listening at: http:\/\/127\.0\.0\.1:(\d+)/)
     this.#port = Number(match[1])
@@ -230,14 +233,14 @@ export async function until<T>(
 
 export function isAlive(pid: number): boolean {
   try {
-    // A process that has ended and is not yet waited for is dead as well.
+    // A zombie is dead as well.
     return !/^\d+ \(.*\) [ZX]/.test(readFileSync(`/proc/${pid}/stat`, 'utf8'))
   } catch {
     return false
   }
 }
 
-/** The processes that `parent` has started, with or without those that nobody has waited for. */
+/** The children of `parent`, with or without zombies. */
 export function childrenOf(parent: number, zombies = false): number[] {
   return readdirSync('/proc')
     .filter((name) => /^\d+$/.test(name))

@@ -1,4 +1,5 @@
-// Somebody who listens for datagrams and streams, as syslog and statsd do. Unix datagrams are Python's: node has none.
+// Receivers of datagrams and streams, like syslog and statsd. Python receives unix datagrams, which
+// Node cannot.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createSocket } from 'node:dgram'

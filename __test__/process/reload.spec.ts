@@ -1,4 +1,5 @@
-// `--reload` on real processes: files change as editors change them, and the next answer is that of the new code.
+// `--reload` on real processes: files change as editors change them, and the next answer is that of
+// the new code.
 
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -14,7 +15,7 @@ interface Form {
   readonly partSource: (version: string) => string
 }
 
-/** The application in each form, in two files, of which the second is changed. */
+/** The application in each form, in two files; the second one is changed. */
 const FORMS: Record<string, Form> = {
   cjs: {
     app: 'app.cjs',
@@ -39,7 +40,8 @@ const FORMS: Record<string, Form> = {
       'package.json': '{ "type": "module" }',
       'app.ts': `import http from 'node:http'
         import { part } from './part.ts'
-        export default http.createServer((q: http.IncomingMessage, s: http.ServerResponse) => { s.end(part()) })`,
+        const serve = (q: http.IncomingMessage, s: http.ServerResponse) => { s.end(part()) }
+        export default http.createServer(serve)`,
     },
     partSource: (version) => `export const part = (): string => '${version}'`,
   },
@@ -180,30 +182,27 @@ for (const watcher of ['fs.watch', 'poll', 'inotify']) {
   )
 }
 
-test.serial(
-  'a request that takes a moment is finished, and a blocked worker is ended',
-  async (t) => {
-    const source = (version: string) => `module.exports = (q, s) => {
+test.serial('a short request is finished, and a blocked worker is killed', async (t) => {
+  const source = (version: string) => `module.exports = (q, s) => {
     if (q.url === '/block') for (;;);
     setTimeout(() => s.end('${version}'), q.url === '/slow' ? 150 : 0)
   }`
-    const program = startProgram(t, {
-      files: { 'app.cjs': source('old') },
-      args: serveArgs('auto', '--reload', '-w', '1'),
-    })
-    await program.ready(1)
-    await watched(program)
-    const slow = program.get('/slow')
-    await new Promise((done) => setTimeout(done, 30))
-    program.write('app.cjs', source('new'))
-    t.is((await slow).body, 'old')
-    await program.line(/Worker exiting/)
-    t.is((await program.get()).body, 'new')
-    const blocked = program.get('/block').catch(() => {})
-    await new Promise((done) => setTimeout(done, 100))
-    program.write('app.cjs', source('newest'))
-    await program.line(/did not exit in time, killing/)
-    t.is((await program.get()).body, 'newest')
-    await blocked
-  },
-)
+  const program = startProgram(t, {
+    files: { 'app.cjs': source('old') },
+    args: serveArgs('auto', '--reload', '-w', '1'),
+  })
+  await program.ready(1)
+  await watched(program)
+  const slow = program.get('/slow')
+  await new Promise((done) => setTimeout(done, 30))
+  program.write('app.cjs', source('new'))
+  t.is((await slow).body, 'old')
+  await program.line(/Worker exiting/)
+  t.is((await program.get()).body, 'new')
+  const blocked = program.get('/block').catch(() => {})
+  await new Promise((done) => setTimeout(done, 100))
+  program.write('app.cjs', source('newest'))
+  await program.line(/did not exit in time, killing/)
+  t.is((await program.get()).body, 'newest')
+  await blocked
+})

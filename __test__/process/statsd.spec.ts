@@ -39,7 +39,7 @@ for (const engine of ENGINES) {
 
 const testNative = native === null ? test.serial.skip : test.serial
 
-testNative('what waits in the kernel is told each second', async (t) => {
+testNative('the backlog in the kernel is reported every second', async (t) => {
   const statsd = await udpReceiver(t)
   const program = startProgram(t, {
     files: { 'app.cjs': appSource('1') },
@@ -60,24 +60,21 @@ testNative('what waits in the kernel is told each second', async (t) => {
   for (const answer of answers) t.is((await answer).status, 200)
 })
 
-test.serial(
-  'without the addon nobody knows what waits in the kernel, which is said once',
-  async (t) => {
-    const statsd = await udpReceiver(t)
-    const program = startProgram(t, {
-      files: { 'app.cjs': appSource('1'), ...WITHOUT_ADDON.files },
-      args: serveArgs('auto', '--statsd-host', statsd.address, '--enable-backlog-metric'),
-      env: WITHOUT_ADDON.env,
-    })
-    await program.ready(1)
-    await program.line(/enable_backlog_metric has no effect: the addon is not loaded/)
-    // It is looked at each second.
-    await new Promise((done) => setTimeout(done, 2_500))
-    t.is(program.log.match(/enable_backlog_metric/g)?.length, 1)
-  },
-)
+test.serial('without the addon the backlog is unknown, which is logged once', async (t) => {
+  const statsd = await udpReceiver(t)
+  const program = startProgram(t, {
+    files: { 'app.cjs': appSource('1'), ...WITHOUT_ADDON.files },
+    args: serveArgs('auto', '--statsd-host', statsd.address, '--enable-backlog-metric'),
+    env: WITHOUT_ADDON.env,
+  })
+  await program.ready(1)
+  await program.line(/enable_backlog_metric has no effect: the addon is not loaded/)
+  // It is looked at each second.
+  await new Promise((done) => setTimeout(done, 2_500))
+  t.is(program.log.match(/enable_backlog_metric/g)?.length, 1)
+})
 
-test.serial('a reload leaves no socket behind', async (t) => {
+test.serial('a reload closes the sockets of the old workers', async (t) => {
   const statsd = await udpReceiver(t)
   const program = startProgram(t, {
     files: { 'app.cjs': appSource('1') },

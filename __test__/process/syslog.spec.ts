@@ -33,26 +33,31 @@ for (const engine of ENGINES) {
     t.regex(program.log, /Uncaught error in the application/)
   })
 
-  test.serial(`${engine}: the access log stays out of syslog when told so`, async (t) => {
-    const syslog = await udpReceiver(t)
-    const program = startProgram(t, {
-      files: { 'app.cjs': appSource('1') },
-      args: [
-        ...serveArgs(engine, '-w', '1', '--log-syslog', '--disable-redirect-access-to-syslog'),
-        ...['--log-syslog-to', `udp://${syslog.address}`],
-      ],
-    })
-    await program.ready(1)
-    await program.get('/hello')
-    program.signal('SIGTERM')
-    t.is(await program.exited, 0)
-    await syslog.message(/Shutting down: Master/)
-    t.deepEqual(
-      syslog.received.filter((text) => text.includes('access')),
-      [],
-    )
-    t.true(syslog.received.every((text) => text.startsWith('<1') && text.includes('app.cjs.error')))
-  })
+  test.serial(
+    `${engine}: disable_redirect_access_to_syslog keeps the access log out of syslog`,
+    async (t) => {
+      const syslog = await udpReceiver(t)
+      const program = startProgram(t, {
+        files: { 'app.cjs': appSource('1') },
+        args: [
+          ...serveArgs(engine, '-w', '1', '--log-syslog', '--disable-redirect-access-to-syslog'),
+          ...['--log-syslog-to', `udp://${syslog.address}`],
+        ],
+      })
+      await program.ready(1)
+      await program.get('/hello')
+      program.signal('SIGTERM')
+      t.is(await program.exited, 0)
+      await syslog.message(/Shutting down: Master/)
+      t.deepEqual(
+        syslog.received.filter((text) => text.includes('access')),
+        [],
+      )
+      t.true(
+        syslog.received.every((text) => text.startsWith('<1') && text.includes('app.cjs.error')),
+      )
+    },
+  )
 
   test.serial(`${engine}: syslog over TCP gets a line each, and a stack as one`, async (t) => {
     const syslog = await streamReceiver(t)
@@ -108,14 +113,14 @@ testDatagrams('syslog at a unix datagram socket, as /dev/log is', async (t) => {
 // Without the addon node looks the name up with each message, and nothing is known at the start.
 const testNames = native === null ? test.serial.skip : test.serial
 
-testNames('a name that nobody knows ends the start', async (t) => {
+testNames('a name that cannot be resolved fails the start', async (t) => {
   const program = startProgram(t, {
     files: { 'app.cjs': appSource('1') },
-    args: serveArgs('auto', '--log-syslog', '--log-syslog-to', 'udp://nobody.invalid:514'),
+    args: serveArgs('auto', '--log-syslog', '--log-syslog-to', 'udp://unknown.invalid:514'),
   })
   t.is(await program.exited, 1)
   t.regex(
     program.log,
-    /syslog_addr must be an address that can be resolved, got "udp:\/\/nobody\.invalid/,
+    /syslog_addr must be an address that can be resolved, got "udp:\/\/unknown\.invalid/,
   )
 })

@@ -1,4 +1,5 @@
-// Applications and what settings name, in TypeScript as compilers take it, on whatever Node runs the tests.
+// Applications and what settings name, in TypeScript as compilers take it, on whatever Node runs
+// the tests.
 
 import test from 'ava'
 
@@ -12,7 +13,8 @@ const FILES: Record<string, string> = {
   'kinds.ts': `export enum Kind { One = 'served' }`,
   'view.tsx': `export const view = (text: string) => text`,
   'types.ts': `export type Text = string\nexport const TEXT: Text = 'served'`,
-  'jsx-runtime.ts': `export const jsx = (_: unknown, props: { children: string }) => props.children`,
+  'jsx-runtime.ts': `export const jsx = (_: unknown, props: { children: string }) =>
+    props.children`,
 }
 
 const answer = (text: string) =>
@@ -34,7 +36,7 @@ const APPLICATIONS: [string, string, string, string][] = [
     `import { TEXT } from './plain'\n${answer('TEXT')}`,
   ],
   [
-    'the same where the package says no type',
+    'the same in a package without a type',
     'app.ts',
     '{}',
     `import { TEXT } from './plain'\n${answer('TEXT')}`,
@@ -118,12 +120,15 @@ test.serial('logger, adapter and hook are taken in TypeScript as well', async (t
       'app.mjs': `export default { text: 'served' }`,
       'logger.ts': `import { TEXT } from './plain'
 export default class {
-  log({ message }: { message: string }): void { process.stderr.write(\`[\${TEXT}] \${message}\\n\`) }
+  log({ message }: { message: string }): void {
+    process.stderr.write(\`[\${TEXT}] \${message}\\n\`)
+  }
 }`,
       'adapter.ts': `import { view } from './view.tsx'
 export default ({ text }: { text: string }) => () => new Response(view(text))`,
       'hooks.ts': `import { TEXT } from './plain.js'
-export const ready = (server: { log: { info(text: string): void } }): void => server.log.info('hook ' + TEXT)`,
+interface Server { log: { info(text: string): void } }
+export const ready = (server: Server): void => server.log.info('hook ' + TEXT)`,
     },
     args: [
       ...['app.mjs', '-b', '127.0.0.1:0', '--logger-class', './logger.ts'],
@@ -136,7 +141,7 @@ export const ready = (server: { log: { info(text: string): void } }): void => se
   t.regex(program.log, /^\[served\] hook served$/m)
 })
 
-/** With a compiler that the operator registers, whose tsconfig.json says what decorators are. */
+/** With a compiler that the operator registers, configured for decorators by tsconfig.json. */
 for (const [kind, manifest] of Object.entries({
   'ES modules': MODULE,
   CommonJS: COMMON,
@@ -147,7 +152,9 @@ for (const [kind, manifest] of Object.entries({
       files: {
         ...FILES,
         'package.json': manifest,
-        'tsconfig.json': `{ "compilerOptions": { "experimentalDecorators": true, "paths": { "#/*": ["./*"] } } }`,
+        'tsconfig.json': `{
+          "compilerOptions": { "experimentalDecorators": true, "paths": { "#/*": ["./*"] } }
+        }`,
         'app.ts': `import { TEXT } from '#/plain'
 function named(_target: unknown, _name: string, found: PropertyDescriptor) {
   const value = found.value

@@ -1,4 +1,5 @@
-// Processes that the system refuses to start: what node throws instead of emitting it is a failed boot like any other.
+// Processes that the system refuses to start: what node throws instead of emitting it is a failed
+// boot like any other.
 
 import test from 'ava'
 
@@ -8,23 +9,23 @@ import { appSource, serveArgs, startProgram } from './program.ts'
 // More than any system lets an environment have.
 const TOO_LONG = `'x'.repeat(2_000_000)`
 
-test('what cannot be started ends with the reason, whether node throws it or emits it', async (t) => {
+test('a process that cannot be started has the error, thrown or emitted', async (t) => {
   const base = { script: '/none.js', title: 'none', cwd: '/', env: {}, extraFds: [] }
   const cases = [
-    { ...base, env: { LONG: 'x'.repeat(2_000_000) }, says: /E2BIG/ },
-    { ...base, env: { BROKEN: 'a\0b' }, says: /null bytes/ },
-    { ...base, cwd: '/nowhere', says: /ENOENT/ },
+    { ...base, env: { LONG: 'x'.repeat(2_000_000) }, error: /E2BIG/ },
+    { ...base, env: { BROKEN: 'a\0b' }, error: /null bytes/ },
+    { ...base, cwd: '/nowhere', error: /ENOENT/ },
   ]
-  for (const { says, ...options } of cases) {
+  for (const { error, ...options } of cases) {
     const child = system.spawn(options)
     t.is(child.pid, undefined)
     child.detach()
     const exit = await new Promise<{ error?: string }>((done) => child.onExit(done))
-    t.regex(exit.error ?? '', says)
+    t.regex(exit.error ?? '', error)
   }
 })
 
-test.serial('a worker that cannot be started in a reload leaves the old ones', async (t) => {
+test.serial('a worker that cannot be started in a reload keeps the old ones serving', async (t) => {
   const files = {
     'app.cjs': appSource('1'),
     'monoceros.config.mjs': `export default {
@@ -41,7 +42,7 @@ test.serial('a worker that cannot be started in a reload leaves the old ones', a
   t.is(await program.exited, 0)
 })
 
-test.serial('a new arbiter that cannot be started leaves this one', async (t) => {
+test.serial('a new arbiter that cannot be started keeps this one serving', async (t) => {
   const files = {
     'app.cjs': appSource('1'),
     'monoceros.config.mjs': `export default { pre_exec: () => { process.env.LONG = ${TOO_LONG} } }`,

@@ -89,7 +89,7 @@ for (const engine of ENGINES) {
   })
 }
 
-test.serial('a new arbiter that cannot start leaves the old one as it is', async (t) => {
+test.serial('a new arbiter that cannot start does not change the old one', async (t) => {
   const args = serveArgs('auto', '-w', '1')
   const program = await startProgram(t, { files: { 'app.cjs': appSource('1') }, args }).ready(1)
   program.write('app.cjs', 'throw new Error("half a deployment")')

@@ -1,4 +1,5 @@
-// Another user and group, the mask, priorities: what the processes and files are to the system. Needs root.
+// Another user and group, the mask, priorities: what the processes and files are to the system.
+// Needs root.
 
 import { chmodSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,18 +21,18 @@ const testRoot = isRoot ? test.serial : test.serial.skip
 
 const WHO = `module.exports = (req, res) => res.end(JSON.stringify({
   uid: process.getuid(), gid: process.getgid(), groups: process.getgroups() }))`
-const NOBODY = idsOf('nobody')
+const UNPRIVILEGED = idsOf('nobody')
 
 for (const engine of ENGINES) {
   testRoot(`${engine}: a user by number has the group that is the user's own`, async (t) => {
     const program = startProgram(t, {
       files: { 'app.cjs': WHO },
-      args: serveArgs(engine, '-w', '1', '-u', String(NOBODY.uid)),
+      args: serveArgs(engine, '-w', '1', '-u', String(UNPRIVILEGED.uid)),
     })
     chmodSync(program.directory, 0o755)
     await program.ready(1)
     const { uid, gid, groups } = JSON.parse((await program.get()).body)
-    t.deepEqual([uid, gid, groups], [NOBODY.uid, NOBODY.gid, [NOBODY.gid]])
+    t.deepEqual([uid, gid, groups], [UNPRIVILEGED.uid, UNPRIVILEGED.gid, [UNPRIVILEGED.gid]])
   })
 
   testRoot(`${engine}: workers are the user and have none of the groups of root`, async (t) => {
@@ -42,28 +43,34 @@ for (const engine of ENGINES) {
     chmodSync(program.directory, 0o755)
     await program.ready(1)
     t.deepEqual(JSON.parse((await program.get()).body), {
-      uid: NOBODY.uid,
-      gid: NOBODY.gid,
-      groups: [NOBODY.gid],
+      uid: UNPRIVILEGED.uid,
+      gid: UNPRIVILEGED.gid,
+      groups: [UNPRIVILEGED.gid],
     })
     // Threads too: the engine's are started by then.
     const [worker = 0] = program.workers()
-    t.regex(readFileSync(`/proc/${worker}/status`, 'utf8'), new RegExp(`Uid:\\s+${NOBODY.uid}\\s`))
+    t.regex(
+      readFileSync(`/proc/${worker}/status`, 'utf8'),
+      new RegExp(`Uid:\\s+${UNPRIVILEGED.uid}\\s`),
+    )
     const socket = statSync(join(program.directory, 'a.sock'))
-    t.deepEqual([socket.uid, socket.gid, socket.mode & 0o777], [NOBODY.uid, NOBODY.gid, 0o770])
-    t.is(statSync(join(program.directory, 'access.log')).uid, NOBODY.uid)
+    t.deepEqual(
+      [socket.uid, socket.gid, socket.mode & 0o777],
+      [UNPRIVILEGED.uid, UNPRIVILEGED.gid, 0o770],
+    )
+    t.is(statSync(join(program.directory, 'access.log')).uid, UNPRIVILEGED.uid)
     // The arbiter has kept its rights, and a reload finds everything as it was.
     t.regex(readFileSync(`/proc/${program.pid}/status`, 'utf8'), /Uid:\s+0\s/)
     program.signal('SIGHUP')
     await program.line(/Reload complete/)
-    t.is(JSON.parse((await program.get()).body).uid, NOBODY.uid)
+    t.is(JSON.parse((await program.get()).body).uid, UNPRIVILEGED.uid)
   })
 }
 
 const LOGS = ['--access-logfile', 'access.log']
 
 testRoot('numbers and a group of its own are taken, and all groups of the user', async (t) => {
-  const more = ['-u', String(NOBODY.uid), '-g', '12345', '--initgroups']
+  const more = ['-u', String(UNPRIVILEGED.uid), '-g', '12345', '--initgroups']
   const program = startProgram(t, {
     files: { 'app.cjs': WHO },
     args: serveArgs('auto', '-w', '1', ...more),
@@ -71,7 +78,7 @@ testRoot('numbers and a group of its own are taken, and all groups of the user',
   chmodSync(program.directory, 0o755)
   await program.ready(1)
   const { uid, gid, groups } = JSON.parse((await program.get()).body)
-  t.deepEqual([uid, gid], [NOBODY.uid, 12345])
+  t.deepEqual([uid, gid], [UNPRIVILEGED.uid, 12345])
   t.false(groups.includes(0))
 })
 
@@ -94,37 +101,34 @@ testRoot("without the addon a number is looked up in the system's own file", asy
   const program = startProgram(t, {
     files: { ...WITHOUT_ADDON.files, 'app.cjs': WHO },
     env: WITHOUT_ADDON.env,
-    args: serveArgs('node', '-w', '1', '-u', String(NOBODY.uid)),
+    args: serveArgs('node', '-w', '1', '-u', String(UNPRIVILEGED.uid)),
   })
   chmodSync(program.directory, 0o755)
   await program.ready(1)
   const { uid, gid } = JSON.parse((await program.get()).body)
-  t.deepEqual([uid, gid], [NOBODY.uid, NOBODY.gid])
+  t.deepEqual([uid, gid], [UNPRIVILEGED.uid, UNPRIVILEGED.gid])
 })
 
-test.serial(
-  'an unknown user is an error of the start, and leaves a reload as it was',
-  async (t) => {
-    const files = { 'app.cjs': appSource('1') }
-    const bad = startProgram(t, { files, args: serveArgs('auto', '-u', 'no-such-user') })
-    t.is(await bad.exited, 1)
-    await bad.line(/user must be a name or number that the system knows, got "no-such-user"/)
-    const config = (more: object) =>
-      JSON.stringify({ app: './app.cjs', bind: ['127.0.0.1:0'], ...more })
-    const program = startProgram(t, {
-      files: { ...files, 'monoceros.config.json': config({}) },
-      args: ['--log-level', 'debug'],
-    })
-    await program.ready(1)
-    program.write('monoceros.config.json', config({ group: 'no-such-group' }))
-    program.signal('SIGHUP')
-    await program.line(/group must be a name or number/)
-    await program.line(/Reload failed; the old workers keep serving/)
-    t.is((await program.who()).version, '1')
-  },
-)
+test.serial('an unknown user fails the start, and a reload keeps the old workers', async (t) => {
+  const files = { 'app.cjs': appSource('1') }
+  const bad = startProgram(t, { files, args: serveArgs('auto', '-u', 'no-such-user') })
+  t.is(await bad.exited, 1)
+  await bad.line(/user must be a name or number that the system knows, got "no-such-user"/)
+  const config = (more: object) =>
+    JSON.stringify({ app: './app.cjs', bind: ['127.0.0.1:0'], ...more })
+  const program = startProgram(t, {
+    files: { ...files, 'monoceros.config.json': config({}) },
+    args: ['--log-level', 'debug'],
+  })
+  await program.ready(1)
+  program.write('monoceros.config.json', config({ group: 'no-such-group' }))
+  program.signal('SIGHUP')
+  await program.line(/group must be a name or number/)
+  await program.line(/Reload failed; the old workers keep serving/)
+  t.is((await program.who()).version, '1')
+})
 
-test.serial('the file of a unix socket has the mode that umask leaves', async (t) => {
+test.serial('the file of a unix socket has a mode according to umask', async (t) => {
   for (const [umask, mode] of [
     ['0', 0o777],
     ['0117', 0o660],

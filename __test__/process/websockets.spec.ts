@@ -11,14 +11,15 @@ import { WebSocket } from 'ws'
 
 import { ENGINES, isAlive, type Program, serveArgs, startProgram, until } from './program.ts'
 
-// Applications stand in a directory of their own, and find packages as if they stood here.
+// Applications are in a directory of their own, and resolve packages from here.
 const env = { NODE_PATH: fileURLToPath(new URL('../../node_modules', import.meta.url)) }
 
 const WS_APP = `
   const http = require('http')
   const { WebSocketServer } = require('ws')
   const server = http.createServer((req, res) => res.end(String(process.pid)))
-  const sockets = new WebSocketServer({ server, path: '/echo', perMessageDeflate: { threshold: 0 } })
+  const options = { path: '/echo', perMessageDeflate: { threshold: 0 } }
+  const sockets = new WebSocketServer({ server, ...options })
   sockets.on('connection', (socket, req) => {
     socket.on('message', (data, binary) => {
       if (String(data) === 'pid') return socket.send(String(process.pid))
@@ -33,16 +34,16 @@ function start(t: ExecutionContext, source: string, args: readonly string[]): Pr
   return startProgram(t, { files: { 'app.cjs': source }, args, env })
 }
 
-/** A client that keeps what it hears. */
+/** A client that keeps the messages it receives. */
 class Client {
   readonly socket: WebSocket
-  readonly heard: string[] = []
+  readonly received: string[] = []
   readonly closed: Promise<number>
 
   constructor(port: number, path = '/echo') {
     this.socket = new WebSocket(`ws://127.0.0.1:${port}${path}`)
-    this.socket.on('message', (data) => this.heard.push(String(data)))
-    // What ends it is what 'close' says.
+    this.socket.on('message', (data) => this.received.push(String(data)))
+    // 'close' has the reason of the end.
     this.socket.on('error', () => {})
     this.closed = new Promise((resolve) => {
       this.socket.on('close', resolve)
@@ -58,10 +59,10 @@ class Client {
   }
 
   async ask(text: string): Promise<string> {
-    const count = this.heard.length
+    const count = this.received.length
     this.socket.send(text)
-    await until(() => this.heard.length > count, `an answer to ${text.slice(0, 20)}`)
-    return this.heard[count] ?? ''
+    await until(() => this.received.length > count, `an answer to ${text.slice(0, 20)}`)
+    return this.received[count] ?? ''
   }
 }
 
@@ -130,7 +131,8 @@ for (const engine of ENGINES) {
   test.serial(`${engine}: TERM ends with 0 although a client never closes`, async (t) => {
     const program = await start(t, WS_APP, serveArgs(engine, '-w', '1')).ready(1)
     const key =
-      'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='
+      'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
+      'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=='
     const client = net.connect(program.port, '127.0.0.1')
     client.write(`GET /echo HTTP/1.1\r\nHost: x\r\n${key}\r\n\r\n`)
     let received = ''
@@ -155,18 +157,18 @@ for (const engine of ENGINES) {
       const io = new Server(server)
       io.on('connection', (socket) => {
         socket.on('echo', (data, reply) => reply(data))
-        socket.on('shout', (text) => io.emit('heard', text))
+        socket.on('shout', (text) => io.emit('received', text))
       })
       server.listen(3000)`
       const program = await start(t, source, serveArgs(engine, '-w', '1')).ready(1)
       for (const transports of [['polling'], ['websocket'], ['polling', 'websocket']]) {
         const client = io(`http://127.0.0.1:${program.port}`, { transports, forceNew: true })
-        const heard = new Promise((resolve) => client.on('heard', resolve))
+        const received = new Promise((resolve) => client.on('received', resolve))
         t.deepEqual(await client.emitWithAck('echo', { a: [1, 'é'] }), { a: [1, 'é'] })
         const bytes = Buffer.alloc(100_000, 7)
         t.deepEqual(await client.emitWithAck('echo', bytes), bytes)
         client.emit('shout', 'all')
-        t.is(await heard, 'all')
+        t.is(await received, 'all')
         if (transports.length === 2) {
           await until(() => client.io.engine.transport.name === 'websocket', 'the upgrade')
           t.is(await client.emitWithAck('echo', 'upgraded'), 'upgraded')
@@ -181,7 +183,9 @@ for (const engine of ENGINES) {
       const app = require('fastify')()
       app.register(require('@fastify/websocket'))
       app.register(async (scope) => {
-        scope.get('/echo', { websocket: true }, (socket) => socket.on('message', (data) => socket.send(String(data))))
+        scope.get('/echo', { websocket: true }, (socket) => {
+          socket.on('message', (data) => socket.send(String(data)))
+        })
         scope.get('/plain', async () => 'plain')
       })
       app.listen({ port: 3000 })`
