@@ -1,8 +1,8 @@
 // Sends Gunicorn's own collection of valid and invalid requests to both engines. Each engine must
 // understand a request as Gunicorn does, unless the lists below give a reason for the difference.
-// Usage: `tsx scripts/gunicorn-requests.ts DIRECTORY`, where DIRECTORY is Gunicorn's unpacked source
-// package (`pip download gunicorn==27.0.1 --no-binary :all: --no-deps`). Run it by hand: the
-// requests belong to Gunicorn, so the repository does not contain them.
+// Usage: `tsx scripts/gunicorn-requests.ts DIRECTORY`, with Gunicorn's unpacked source package
+// (`pip download gunicorn==27.0.1 --no-binary :all: --no-deps`). Run it by hand: the requests
+// belong to Gunicorn, so the repository does not contain them.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'

@@ -1,6 +1,7 @@
 // Measures what an idle connection costs a worker of the real command, by the growth of its
 // resident memory. Afterwards each connection must still respond. Linux only; needs `count`
-// descriptors. Usage: `npm run build && npx tsx scripts/idle.ts [count] [--only NAME] [--node PATH]`.
+// descriptors. Usage: `npm run build && npx tsx scripts/idle.ts [count]`, with `--only NAME` for
+// one kind of connection and `--node PATH` for another Node.
 
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { connect, type Socket } from 'node:net'

@@ -1,4 +1,5 @@
-// From the moment in which a file is saved to the first answer of the new code, with `--reload`, on the Express example.
+// Measures the time from a saved file to the first response of the new code, with `--reload`, on an
+// Express application. Usage: `npm run build && npx tsx scripts/reload-time.ts`.
 
 import { spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
@@ -26,25 +27,26 @@ const child = spawn(
   { cwd: directory, stdio: 'ignore' },
 )
 try {
-  await answered(0)
-  // The watch is open a moment after the first answer.
+  await waitForVersion(0)
+  // The file watcher is ready shortly after the first response.
   await pause(1_000)
   const times: number[] = []
   for (let version = 1; version <= ROUNDS; version += 1) {
     const savedAt = performance.now()
     writeFileSync(file, source(version))
-    await answered(version)
+    await waitForVersion(version)
     times.push(Math.round(performance.now() - savedAt))
     await pause(300)
   }
   const sorted = times.toSorted((a, b) => a - b)
-  console.log(`saved to answered, ms: ${times.join(' ')}; median ${sorted[ROUNDS / 2]}`)
+  console.log(`from save to response, ms: ${times.join(' ')}; median ${sorted[ROUNDS / 2]}`)
 } finally {
   child.kill('SIGTERM')
   rmSync(directory, { recursive: true })
 }
 
-async function answered(version: number): Promise<void> {
+/** Requests the page until its body is the version. */
+async function waitForVersion(version: number): Promise<void> {
   for (;;) {
     const body = await fetch(`http://127.0.0.1:${PORT}/`).then(
       (response) => response.text(),

@@ -1,5 +1,6 @@
-// `tsx scripts/slowhttptest.ts`: the attacks of slowhttptest (a Debian package) against one worker with its defaults, a
-// thousand connections each, while an ordinary client asks ten times a second. Run by hand; the command is the built one.
+// Runs the attacks of slowhttptest (a Debian package) against one worker with default settings.
+// Each attack opens a thousand connections while an ordinary client sends ten requests a second.
+// Usage: `npm run build && npx tsx scripts/slowhttptest.ts [attack]`, by hand.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
@@ -14,17 +15,26 @@ module.exports = (req, res) => {
   req.resume().on('end', () => res.end('ok'))
 }`
 
-/** Longer than every deadline of the defaults. */
-const SECONDS = 100
+/** Duration of an attack, longer than every default timeout. */
+const ATTACK_SECONDS = 100
 const CONNECTIONS = 1_000
-const ASK_EVERY_MS = 100
+const REQUEST_INTERVAL_MS = 100
 
-const common = ['-c', String(CONNECTIONS), '-r', '200', '-l', String(SECONDS), '-p', '3']
+const COMMON_ARGS = [
+  '-c',
+  String(CONNECTIONS),
+  '-r',
+  '200',
+  '-l',
+  String(ATTACK_SECONDS),
+  '-p',
+  '3',
+]
 
 const ATTACKS: Readonly<Record<string, (url: string) => readonly string[]>> = {
   slowloris: (url) => ['-H', '-i', '1', '-x', '24', '-u', `${url}/`],
   'slow body': (url) => ['-B', '-i', '1', '-s', '8192', '-x', '10', '-u', `${url}/`],
-  // Each connection asks for more than kernels hold, and reads 32 bytes each 5 seconds.
+  // Each connection requests more than kernel buffers hold, and reads 32 bytes every 5 seconds.
   'slow read': (url) => [
     '-X',
     '-k',
@@ -51,7 +61,10 @@ for (const [name, args] of Object.entries(ATTACKS)) {
 }
 rmSync(directory, { recursive: true, force: true })
 
-/** Those of the kernel that a process still holds: a client that reads slowly hears late that its own has been reset. */
+/**
+ * Counts the connections to a port that a process still owns, from /proc/net/tcp. The count of
+ * clients is no substitute: a client that reads slowly notices a reset late.
+ */
 function openConnections(port: number): number {
   const local = `:${port.toString(16).toUpperCase().padStart(4, '0')} `
   const lines = readFileSync('/proc/net/tcp', 'utf8').split('\n')
@@ -63,7 +76,7 @@ async function attack(name: string, args: (url: string) => readonly string[]): P
   const times: number[] = []
   let failed = 0
   let refused = 0
-  const asking = setInterval(() => {
+  const requestTimer = setInterval(() => {
     const began = performance.now()
     get({ port: program.port }).then(
       ({ status }) => {
@@ -74,26 +87,27 @@ async function attack(name: string, args: (url: string) => readonly string[]): P
         failed += 1
       },
     )
-  }, ASK_EVERY_MS)
-  let most = 0
-  const counting = setInterval(() => {
-    most = Math.max(most, openConnections(program.port))
+  }, REQUEST_INTERVAL_MS)
+  let maxOpen = 0
+  const countTimer = setInterval(() => {
+    maxOpen = Math.max(maxOpen, openConnections(program.port))
   }, 1_000)
   const url = `http://127.0.0.1:${program.port}`
-  const { output } = await run('slowhttptest', [...common, ...args(url)], { show: false })
-  clearInterval(asking)
-  clearInterval(counting)
-  const left = openConnections(program.port)
+  const { output } = await run('slowhttptest', [...COMMON_ARGS, ...args(url)], { show: false })
+  clearInterval(requestTimer)
+  clearInterval(countTimer)
+  const openAtEnd = openConnections(program.port)
   program.signal('SIGTERM')
   await program.exited
   times.sort((a, b) => a - b)
   const at = (share: number) =>
     (times[Math.floor((times.length - 1) * share)] ?? Number.NaN).toFixed(1)
   console.log(
-    `${name}: ${times.length} ordinary requests answered, ${refused} of them refused, ${failed} failed; median ${at(0.5)} ms, 99 % ${at(0.99)} ms, worst ${at(1)} ms`,
+    `${name}: ${times.length} ordinary requests, ${refused} of them refused, ${failed} failed; ` +
+      `median ${at(0.5)} ms, 99 % ${at(0.99)} ms, slowest ${at(1)} ms`,
   )
-  console.log(`  connections on the server's side: ${most} at most, ${left} at the end`)
-  // It shows its state again and again; the last one is the result.
+  console.log(`  connections on the server's side: ${maxOpen} at most, ${openAtEnd} at the end`)
+  // slowhttptest prints its state repeatedly; the last one is the result.
   const plain = stripVTControlCharacters(output)
   const unavailable = plain.match(/service available:\s+NO/g)?.length ?? 0
   const last = plain.slice(plain.lastIndexOf('slow HTTP test status'))

@@ -1,4 +1,4 @@
-// `npm start`: builds if needed, then serves an application: the example, or the one that is named.
+// `npm start [-- ARGUMENTS...]`: builds if needed, then serves the named application or an example.
 
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
@@ -8,8 +8,11 @@ import { ROOT } from './command.ts'
 
 const EXAMPLE = 'examples/hello-node/app.js'
 
-/** What the arbiter acts on. INT is not among them on a terminal, which sends it to every process by itself. */
-const FORWARDED = [
+/**
+ * Signals that are forwarded to the arbiter. INT is forwarded only without a terminal, because a
+ * terminal sends it to every process.
+ */
+const FORWARDED_SIGNALS = [
   'SIGTERM',
   'SIGQUIT',
   'SIGHUP',
@@ -20,7 +23,7 @@ const FORWARDED = [
   'SIGWINCH',
 ] as const
 
-/** The arguments for the example, when none are given. */
+/** Arguments that serve the example, for a start without arguments. */
 function exampleArguments(): string[] {
   const address = `127.0.0.1:${process.env.PORT ?? 8000}`
   console.log(`serving ${EXAMPLE} with two workers at http://${address}/`)
@@ -29,11 +32,11 @@ function exampleArguments(): string[] {
 }
 
 function serve(args: readonly string[]): void {
-  // The folder that npm was called from is where the user's path starts.
+  // The paths of the user are relative to the folder where npm was started.
   const cwd = process.env.INIT_CWD ?? process.cwd()
   const main = join(ROOT, 'dist/cli/main.js')
   const child = spawn(process.execPath, [main, ...args], { cwd, stdio: 'inherit' })
-  for (const signal of FORWARDED) process.on(signal, () => child.kill(signal))
+  for (const signal of FORWARDED_SIGNALS) process.on(signal, () => child.kill(signal))
   process.on('SIGINT', () => {
     if (!process.stdin.isTTY) child.kill('SIGINT')
   })

@@ -1,9 +1,11 @@
 /**
- * Runs the test suite of somebody else's package twice, on plain Node and with `monoceros/register`, and prints what
- * passes there and not here: `npx tsx scripts/suites.ts CHECKOUT [--node PATH] [--seconds N] [-- COMMAND...]`.
+ * Runs the test suite of another package twice, on plain Node and with `monoceros/register`, and
+ * prints the tests that pass only on plain Node:
+ * `npx tsx scripts/suites.ts CHECKOUT [--node PATH] [--seconds N] [-- COMMAND...]`.
  *
- * CHECKOUT is a directory with its dependencies installed. The command is guessed from its package.json; it has to print
- * the results of one of the known reporters. Foreign sources are never committed.
+ * CHECKOUT is a directory of the package with its dependencies installed. The default command comes
+ * from its package.json and must use one of the known test runners. The repository never contains
+ * sources of other projects.
  */
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs'
@@ -16,15 +18,17 @@ import { REGISTER, type Results, report } from './comparison.ts'
 const MOCHA_REPORTER = join(ROOT, 'scripts/mocha-reporter.cjs')
 
 interface Runner {
-  /** A part of the package's own `test` script by which it is known. */
-  readonly mark: RegExp
+  /** Matches the package's `test` script if the package uses this runner. */
+  readonly scriptPattern: RegExp
+  /** Command line that runs the suite and writes its results to the file `output`, if it can. */
   command(script: string, output: string): string
+  /** Parses the results from the standard output or from the file `output`. */
   read(printed: string, output: string): Results
 }
 
 const runners: readonly Runner[] = [
   {
-    mark: /\bmocha\b/,
+    scriptPattern: /\bmocha\b/,
     command: (script, output) => {
       const given = /\bmocha\b(.*)$/.exec(script)?.[1] ?? ''
       const kept = given.replace(/--(?:reporter[ =]\S+|bail|no-exit|exit)/g, '')
@@ -35,7 +39,7 @@ const runners: readonly Runner[] = [
       const text = existsSync(output) ? readFileSync(output, 'utf8') : ''
       for (const line of text.split('\n').filter((each) => each !== '')) {
         const { title, passed, text } = JSON.parse(line) as MochaResult
-        // Some suites give several tests one name.
+        // Some suites have several tests with the same name.
         let name = title
         for (let nth = 2; results.has(name); nth++) name = `${title} (${nth})`
         results.set(name, { passed, text })
@@ -44,7 +48,7 @@ const runners: readonly Runner[] = [
     },
   },
   {
-    mark: /\bvitest\b/,
+    scriptPattern: /\bvitest\b/,
     command: (_script, output) => `vitest run --reporter=json --outputFile=${output}`,
     read: (_printed, output) => {
       const results: Results = new Map()
@@ -60,7 +64,7 @@ const runners: readonly Runner[] = [
     },
   },
   {
-    mark: /\blab\b/,
+    scriptPattern: /\blab\b/,
     command: (_script, output) => `lab -a @hapi/code -m 5000 -r json -o ${output}`,
     read: (_printed, output) => {
       const results: Results = new Map()
@@ -72,7 +76,7 @@ const runners: readonly Runner[] = [
     },
   },
   {
-    mark: /\bnode --test\b|\bborp\b/,
+    scriptPattern: /\bnode --test\b|\bborp\b/,
     command: (script) => {
       const given = /\b(?:node --test|borp)\b(.*)$/.exec(script)?.[1] ?? ''
       return `node --test --test-reporter tap ${given.replace(/--(?!test)\S+/g, '')}`
@@ -98,20 +102,20 @@ interface LabReport {
   readonly tests: Record<string, readonly { title: string; err: unknown }[]>
 }
 
-/** Node's TAP: a test's name is that of all it stands in; the nesting is told by the indentation. */
+/** Parses Node's TAP output. The name of a test includes those of its parents, by indentation. */
 function readTap(printed: string): Results {
   const results: Results = new Map()
-  const above: string[] = []
+  const parents: string[] = []
   for (const line of printed.split('\n')) {
-    const begun = /^( *)# Subtest: (.*)$/.exec(line)
-    if (begun !== null) {
-      const depth = (begun[1]?.length ?? 0) / 4
-      above.length = depth
-      above[depth] = begun[2] ?? ''
+    const started = /^( *)# Subtest: (.*)$/.exec(line)
+    if (started !== null) {
+      const depth = (started[1]?.length ?? 0) / 4
+      parents.length = depth
+      parents[depth] = started[2] ?? ''
     }
     const ended = /^( *)(not ok|ok) \d+ - (.*?)(?: # (SKIP|TODO).*)?$/.exec(line)
     if (ended === null || ended[4] !== undefined) continue
-    const name = [...above.slice(0, (ended[1]?.length ?? 0) / 4), ended[3]].join(' > ')
+    const name = [...parents.slice(0, (ended[1]?.length ?? 0) / 4), ended[3]].join(' > ')
     results.set(name, { passed: ended[2] === 'ok', text: '' })
   }
   return results
@@ -134,40 +138,41 @@ async function main(): Promise<void> {
     .filter(([name]) => /^(?:test|unit|test:unit|test-node)$/.test(name))
     .map(([, text]) => text)
   const given = rest === -1 ? undefined : process.argv.slice(rest + 1).join(' ')
-  const known = (text: string) => runners.find(({ mark }) => mark.test(text))
+  const known = (text: string) => runners.find(({ scriptPattern }) => scriptPattern.test(text))
   const text = given ?? script.find((each) => known(each) !== undefined) ?? ''
   const runner = known(text)
   if (runner === undefined) throw new TypeError(`no known test runner in "${script.join('; ')}"`)
 
-  const run = async (options: string): Promise<Results> => {
+  const run = async (nodeOptions: string): Promise<Results> => {
     const output = join(mkdtempSync(join(tmpdir(), 'suite-')), 'report.json')
     const printed = await runCommand(runner.command(text, output), {
       checkout,
       node: values.node ?? process.execPath,
-      options,
+      nodeOptions,
       seconds: Number(values.seconds),
     })
     return runner.read(printed, output)
   }
-  const stock = await run('')
-  // Not `--import`, with which Node 20 loads TypeScript and other main files differently.
-  const ours = await run(`--require ${REGISTER}`)
-  report(`${manifest.name} ${manifest.version}`, stock, ours)
+  const plain = await run('')
+  // `--require`, because Node 20 loads TypeScript and other main files differently with `--import`.
+  const registered = await run(`--require ${REGISTER}`)
+  report(`${manifest.name} ${manifest.version}`, plain, registered)
 }
 
 interface RunOptions {
   readonly checkout: string
   readonly node: string
-  /** NODE_OPTIONS. */
-  readonly options: string
+  /** Value of NODE_OPTIONS. */
+  readonly nodeOptions: string
+  /** Time limit, after which the suite is killed. */
   readonly seconds: number
 }
 
 function runCommand(command: string, run: RunOptions): Promise<string> {
-  const bins = [...programsOf(run.checkout), dirname(run.node), process.env.PATH]
+  const bins = [...binFoldersOf(run.checkout), dirname(run.node), process.env.PATH]
   const child = spawn('bash', ['-c', command], {
     cwd: run.checkout,
-    env: { ...process.env, NODE_OPTIONS: run.options, PATH: bins.join(':') },
+    env: { ...process.env, NODE_OPTIONS: run.nodeOptions, PATH: bins.join(':') },
     stdio: ['ignore', 'pipe', 'ignore'],
     timeout: run.seconds * 1_000,
     killSignal: 'SIGKILL',
@@ -179,10 +184,10 @@ function runCommand(command: string, run: RunOptions): Promise<string> {
   return new Promise((done) => child.on('close', () => done(printed)))
 }
 
-/** Where npm looks for the programs of a package, which may be one of a workspace. */
-function programsOf(folder: string): string[] {
+/** Folders of programs that npm puts into PATH: of the package and of the workspaces above it. */
+function binFoldersOf(folder: string): string[] {
   const parent = dirname(folder)
-  return [join(folder, 'node_modules/.bin'), ...(parent === folder ? [] : programsOf(parent))]
+  return [join(folder, 'node_modules/.bin'), ...(parent === folder ? [] : binFoldersOf(parent))]
 }
 
 await main()

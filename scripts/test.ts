@@ -1,5 +1,5 @@
-// `npm test`: builds, runs cargo's tests and ava's, and ends with one line that counts both.
-// With arguments only ava runs, on these files: `npm test -- __test__/settings/table.spec.ts`.
+// `npm test`: builds, runs the tests of cargo and ava, and prints the totals of both at the end.
+// With arguments it runs only ava on these files: `npm test -- __test__/settings/table.spec.ts`.
 
 import { build, cargoObstacle } from './build.ts'
 import { isMain, run, runBin } from './command.ts'
@@ -9,26 +9,35 @@ export interface Totals {
   failed: number
 }
 
-/** Counts what ava's default reporter says at the end of a run. */
+/** Patterns of the lines in which ava counts what failed. */
+const FAILURES = [
+  'tests? failed|hooks? failed|uncaught exceptions?|unhandled rejections?',
+  'tests? remained pending|tests? interrupted',
+]
+
+/** Reads the totals from the output of ava's default reporter. */
 export function avaTotals(output: string, status: number): Totals {
-  // It counts what passed only when nothing failed; else its ticks are counted.
+  // The reporter prints the number of passed tests only if none failed. Otherwise count its ticks.
   const passed = sum(output, /^\s*(\d+) tests? passed/gm) || (output.match(/^\s*✔ /gm)?.length ?? 0)
-  const failed = sum(
-    output,
-    /^\s*(\d+) (?:tests? failed|hooks? failed|uncaught exceptions?|unhandled rejections?|tests? remained pending|tests? interrupted)/gm,
+  const failed = FAILURES.reduce(
+    (total, failure) => total + sum(output, new RegExp(`^\\s*(\\d+) (?:${failure})`, 'gm')),
+    0,
   )
-  return atLeastOneFailure({ passed, failed }, status)
+  return withSilentFailure({ passed, failed }, status)
 }
 
-/** Counts what cargo says at the end of each test binary. */
+/** Adds up the totals that cargo prints after each test binary. */
 export function cargoTotals(output: string, status: number): Totals {
   const passed = sum(output, /^test result: .*?(\d+) passed/gm)
   const failed = sum(output, /^test result: .*?(\d+) failed/gm)
-  return atLeastOneFailure({ passed, failed }, status)
+  return withSilentFailure({ passed, failed }, status)
 }
 
-/** A run that failed without naming a test (it did not compile, it was killed, it found no test) failed once. */
-function atLeastOneFailure(totals: Totals, status: number): Totals {
+/**
+ * Counts one failure for a run that failed without a failed test: it did not compile, was killed,
+ * or found no test.
+ */
+function withSilentFailure(totals: Totals, status: number): Totals {
   const isSilentFailure = totals.failed === 0 && (status !== 0 || totals.passed === 0)
   return isSilentFailure ? { ...totals, failed: 1 } : totals
 }
