@@ -1,25 +1,33 @@
 //! The engine turns bytes into requests and responses into bytes. It does not depend on Node.
 //!
-//! The life of a connection: the **acceptor** thread accepts it from a shared listener and passes
-//! it to the **I/O thread**, where one task owns it. The **guard** parses every byte first and
+//! The **acceptor** thread accepts a connection from a shared listener and passes it to the **I/O
+//! thread**, where one task owns it. The **guard** parses every byte before other code uses it, and
 //! releases one message at a time. An **exchange** begins and is passed to JavaScript in the next
-//! **batch** of events. JavaScript writes the response into the **ring**; the **encoder** turns it
-//! into bytes, and the connection's task sends them.
+//! **batch** of events. JavaScript writes the response into the **ring**. The **encoder** turns the
+//! response into bytes, and the connection's task sends them.
 //!
-//! Each module is a wing and imports only those listed before it, with the exceptions that
-//! `scripts/tidy/wings.ts` lists:
+//! Each folder is a wing. This list has the wings from the lowest to the highest. A wing should
+//! import only lower wings, and any wing may import [`error`]. Each line ends with the higher wings
+//! that its code still imports.
 //!
-//! 1. [`buffers`]: read buffer, write queue, buffer pools, borrowed memory
-//! 2. [`log`], [`scoreboard`], [`watcher`]: access log and statsd, shared counters, detection of a
-//!    blocked event loop
-//! 3. [`runtime`]: executor, poll set, timers, slot map
-//! 4. [`pressure`]: limits, admission, memory budget
-//! 5. [`transport`]: listeners, TCP and unix sockets, TLS
-//! 6. [`exchange`]: the request head and the response sink
-//! 7. [`guard`]: parses and refuses requests
-//! 8. [`bridge`]: events to JavaScript, records from JavaScript
-//! 9. [`http1`], `http2`: what only one protocol needs
-//! 10. [`server`]: connections, the I/O thread, shutdown
+//! 1. [`buffers`]: read buffer, write queue, buffer pools, borrowed memory. Also `pressure` (sizes)
+//!    and `transport` (the stream that the write queue writes to).
+//! 2. [`log`]: access log, statsd and their sockets. Also `exchange` and `http1` (for log lines).
+//! 3. [`scoreboard`]: counters that the workers and the arbiter share.
+//! 4. [`watcher`]: reports of a blocked event loop. Also `bridge` (requests in flight).
+//! 5. [`runtime`]: executor, poll set, timers, slot map. Also `bridge` and `server` (what a socket
+//!    event or a timer wakes).
+//! 6. [`pressure`]: limits, admission, memory budget. Also `transport`, `exchange`, `guard`,
+//!    `bridge` and `server` (what it admits or evicts).
+//! 7. [`transport`]: listeners, TCP and unix sockets, TLS. Also `guard` (PROXY protocol), `bridge`
+//!    and `server` (the connection after a TLS handshake).
+//! 8. [`exchange`]: the request head and the response sink. Also `bridge` (ring records).
+//! 9. [`guard`]: parses and refuses requests. Also `bridge` (numbers of refusals).
+//! 10. [`bridge`]: events to JavaScript, records from JavaScript. Also `server` (requests in
+//!     flight).
+//! 11. [`http1`]: response encoder and parsed message of HTTP/1.
+//! 12. `http2`: sessions, streams and frames of HTTP/2. Also `server` (connections and exchanges).
+//! 13. [`server`]: connections, the I/O thread, shutdown. It imports every other wing.
 
 #![deny(unsafe_code)]
 #![warn(missing_docs)]

@@ -1,5 +1,5 @@
-//! Byte buffers: bytes read, bytes still to be sent, and a pool of reusable buffers. They depend on
-//! no other part of the engine but the streams they write to.
+//! Byte buffers: received bytes, bytes to send, pools of reusable buffers, and memory borrowed from
+//! JavaScript.
 
 pub mod borrowed;
 pub(crate) mod heap_trim;

@@ -1,4 +1,4 @@
-//! The limits of the engine, and what happens when one is reached.
+//! The limits of the engine, and what it refuses or evicts when one is reached.
 
 pub(crate) mod admission;
 pub mod limits;

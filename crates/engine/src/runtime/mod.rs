@@ -1,5 +1,5 @@
-//! The parts of the I/O loop that are independent of HTTP: the executor, the socket set, timers and
-//! the slot map.
+//! The parts of the I/O loop that are independent of HTTP: the executor, the poll set of sockets,
+//! timers, the timer wheel and the slot map.
 
 pub(crate) mod executor;
 pub(crate) mod slot_map;

@@ -1,4 +1,4 @@
-//! Puts the other modules together: connections, the I/O thread, and shutdown.
+//! Connections, the I/O thread that serves them, and its shutdown. This wing combines all others.
 
 pub(crate) mod connection;
 pub(crate) mod context;
